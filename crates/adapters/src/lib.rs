@@ -1,0 +1,3 @@
+//! The technologies behind onsale's ports. One folder each; twin databases have twin files.
+
+pub mod sqlite;

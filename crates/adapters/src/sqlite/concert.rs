@@ -1,0 +1,300 @@
+//! Concerts, performances, seats and reservations.
+
+use onsale_app::store::{Page, SeatRows};
+use onsale_domain::concert::{Concert, Performance, Reservation, Seat, Status};
+use onsale_domain::ids::{ConcertId, EventId, PerformanceId, ReservationId, UserId};
+use onsale_domain::rows::{Keys, Rows};
+use onsale_domain::time::Timestamp;
+use rusqlite::{Connection, OptionalExtension, Row, params};
+
+use super::values::{
+    Sql, instant, optional_uuid, seating, seating_to_text, seats, seats_to_text, text, user, uuid, word,
+};
+
+const STATUSES: [(&str, Status); 4] =
+    [("HELD", Status::Held), ("PAID", Status::Paid), ("EXPIRED", Status::Expired), ("RELEASED", Status::Released)];
+
+fn status_word(status: Status) -> &'static str {
+    match status {
+        Status::Held => "HELD",
+        Status::Paid => "PAID",
+        Status::Expired => "EXPIRED",
+        Status::Released => "RELEASED",
+    }
+}
+
+pub(super) fn load(db: &Connection, keys: &Keys, rows: &mut Rows) -> Sql<()> {
+    for (concert, user) in &keys.holders {
+        load_open(db, *concert, user, rows)?;
+    }
+    for (concert, user) in &keys.holdings {
+        load_open(db, *concert, user, rows)?;
+        let open = rows.open_reservations.get(&(*concert, user.clone())).cloned().unwrap_or_default();
+        for id in open {
+            load_whole(db, id, rows)?;
+        }
+    }
+    for id in &keys.reservations {
+        load_whole(db, *id, rows)?;
+    }
+    for id in &keys.performances {
+        load_performance(db, *id, rows)?;
+    }
+    for (performance, number) in &keys.seats {
+        load_seat(db, *performance, *number, rows)?;
+        let seat = rows.seats.get(&(*performance, *number));
+        if let Some(holder) = seat.filter(|seat| !seat.sold).map(|seat| seat.reservation) {
+            load_whole(db, holder, rows)?;
+        }
+    }
+    Ok(())
+}
+
+/// The held and paid reservations of a user in a concert.
+pub(super) fn load_open(db: &Connection, concert: ConcertId, user: &UserId, rows: &mut Rows) -> Sql<()> {
+    let key = (concert, user.clone());
+    if rows.open_reservations.contains_key(&key) {
+        return Ok(());
+    }
+    let mut statement = db.prepare_cached(&format!(
+        "SELECT {RESERVATION} FROM reservations
+         WHERE concert_id = ?1 AND user_id = ?2 AND status IN ('HELD', 'PAID')"
+    ))?;
+    let open = statement.query_map(params![concert.uuid().as_bytes(), user.as_str()], read)?;
+    let open: Vec<Reservation> = open.collect::<Sql<_>>()?;
+    rows.open_reservations.insert(key, open.iter().map(|reservation| reservation.id).collect());
+    for reservation in open {
+        rows.reservations.load(reservation.id, Some(reservation));
+    }
+    Ok(())
+}
+
+/// A reservation with its performance and its seats.
+fn load_whole(db: &Connection, id: ReservationId, rows: &mut Rows) -> Sql<()> {
+    if !rows.reservations.is_loaded(&id) {
+        rows.reservations.load(id, reservation(db, id)?);
+    }
+    let Some((performance, seats)) = rows.reservations.get(&id).map(|r| (r.performance, r.seats.clone())) else {
+        return Ok(());
+    };
+    load_performance(db, performance, rows)?;
+    for number in seats.iter() {
+        load_seat(db, performance, *number, rows)?;
+    }
+    Ok(())
+}
+
+fn load_performance(db: &Connection, id: PerformanceId, rows: &mut Rows) -> Sql<()> {
+    if !rows.performances.is_loaded(&id) {
+        let performance = db
+            .prepare_cached(&format!("SELECT {PERFORMANCE} FROM performances WHERE performance_id = ?1"))?
+            .query_row([id.uuid().as_bytes()], read_performance)
+            .optional()?;
+        rows.performances.load(id, performance);
+    }
+    Ok(())
+}
+
+fn load_seat(db: &Connection, performance: PerformanceId, number: u32, rows: &mut Rows) -> Sql<()> {
+    if !rows.seats.is_loaded(&(performance, number)) {
+        rows.seats.load((performance, number), seat(db, performance, number)?);
+    }
+    Ok(())
+}
+
+pub(super) fn save(db: &Connection, rows: &Rows) -> Sql<()> {
+    for (id, performance) in rows.performances.changed() {
+        let Some(performance) = performance else { continue };
+        save_performance(db, *id, performance)?;
+    }
+    for (_, reservation) in rows.reservations.changed() {
+        let Some(reservation) = reservation else { continue };
+        save_reservation(db, reservation)?;
+    }
+    for ((performance, number), seat) in rows.seats.changed() {
+        let Some(Seat { reservation, held_until, sold }) = seat else {
+            db.prepare_cached("DELETE FROM seats WHERE performance_id = ?1 AND seat = ?2")?
+                .execute(params![performance.uuid().as_bytes(), number])?;
+            continue;
+        };
+        db.prepare_cached(
+            "INSERT INTO seats (performance_id, seat, reservation_id, held_until, sold) VALUES (?1, ?2, ?3, ?4, ?5)
+             ON CONFLICT DO UPDATE SET reservation_id = ?3, held_until = ?4, sold = ?5",
+        )?
+        .execute(params![
+            performance.uuid().as_bytes(),
+            number,
+            reservation.uuid().as_bytes(),
+            held_until.as_millis(),
+            sold,
+        ])?;
+    }
+    Ok(())
+}
+
+/// Concerts come before their rooms, and those before everything else.
+pub(super) fn save_new(db: &Connection, rows: &Rows) -> Sql<()> {
+    for Concert { id, title, venue, created_at } in &rows.new_concerts {
+        db.prepare_cached("INSERT INTO concerts (concert_id, title, venue, created_at) VALUES (?1, ?2, ?3, ?4)")?
+            .execute(params![id.uuid().as_bytes(), &**title, &**venue, created_at.as_millis()])?;
+    }
+    Ok(())
+}
+
+fn save_performance(db: &Connection, id: PerformanceId, performance: &Performance) -> Sql<()> {
+    let Performance { concert, starts_at, seating, sold, version, updated_at, .. } = performance;
+    let update = "UPDATE performances SET sold = ?2, version = ?3, updated_at = ?4 WHERE performance_id = ?1";
+    let updated =
+        db.prepare_cached(update)?.execute(params![id.uuid().as_bytes(), sold, version, updated_at.as_millis()])?;
+    if updated == 0 {
+        db.prepare_cached(
+            "INSERT INTO performances
+               (performance_id, concert_id, starts_at, sections, capacity, sold, version, updated_at)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+        )?
+        .execute(params![
+            id.uuid().as_bytes(),
+            concert.uuid().as_bytes(),
+            starts_at.as_millis(),
+            seating_to_text(seating),
+            seating.capacity(),
+            sold,
+            version,
+            updated_at.as_millis(),
+        ])?;
+    }
+    Ok(())
+}
+
+fn save_reservation(db: &Connection, reservation: &Reservation) -> Sql<()> {
+    db.prepare_cached(
+        "INSERT INTO reservations
+           (reservation_id, concert_id, performance_id, user_id, place, seats, amount, held_at, held_until, status,
+            end_event_id)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)
+         ON CONFLICT (reservation_id) DO UPDATE SET status = ?10, end_event_id = ?11",
+    )?
+    .execute(params![
+        reservation.id.uuid().as_bytes(),
+        reservation.concert.uuid().as_bytes(),
+        reservation.performance.uuid().as_bytes(),
+        reservation.user.as_str(),
+        reservation.place,
+        seats_to_text(&reservation.seats),
+        reservation.amount,
+        reservation.held_at.as_millis(),
+        reservation.held_until.as_millis(),
+        status_word(reservation.status),
+        reservation.end_event.map(|event| event.uuid().into_bytes()),
+    ])?;
+    Ok(())
+}
+
+const PERFORMANCE: &str = "performance_id, concert_id, starts_at, sections, sold, version, updated_at";
+
+fn read_performance(row: &Row<'_>) -> Sql<Performance> {
+    Ok(Performance {
+        id: PerformanceId::new(uuid(row, 0)?),
+        concert: ConcertId::new(uuid(row, 1)?),
+        starts_at: instant(row, 2)?,
+        seating: seating(row, 3)?,
+        sold: row.get(4)?,
+        version: row.get(5)?,
+        updated_at: instant(row, 6)?,
+    })
+}
+
+const RESERVATION: &str = "reservation_id, concert_id, performance_id, user_id, place, seats, amount, held_at, \
+                           held_until, status, end_event_id";
+
+fn read(row: &Row<'_>) -> Sql<Reservation> {
+    Ok(Reservation {
+        id: ReservationId::new(uuid(row, 0)?),
+        concert: ConcertId::new(uuid(row, 1)?),
+        performance: PerformanceId::new(uuid(row, 2)?),
+        user: user(row, 3)?,
+        place: row.get(4)?,
+        seats: seats(row, 5)?,
+        amount: row.get(6)?,
+        held_at: instant(row, 7)?,
+        held_until: instant(row, 8)?,
+        status: word(row, 9, &STATUSES)?,
+        end_event: optional_uuid(row, 10)?.map(EventId::new),
+    })
+}
+
+pub(super) fn read_seat(row: &Row<'_>, from: usize) -> Sql<Seat> {
+    Ok(Seat {
+        reservation: ReservationId::new(uuid(row, from)?),
+        held_until: instant(row, from + 1)?,
+        sold: row.get(from + 2)?,
+    })
+}
+
+pub(super) fn seat(db: &Connection, performance: PerformanceId, number: u32) -> Sql<Option<Seat>> {
+    db.prepare_cached("SELECT reservation_id, held_until, sold FROM seats WHERE performance_id = ?1 AND seat = ?2")?
+        .query_row(params![performance.uuid().as_bytes(), number], |row| read_seat(row, 0))
+        .optional()
+}
+
+pub(super) fn concerts(db: &Connection) -> Sql<Vec<Concert>> {
+    db.prepare_cached("SELECT concert_id, title, venue, created_at FROM concerts")?
+        .query_map([], |row| {
+            Ok(Concert {
+                id: ConcertId::new(uuid(row, 0)?),
+                title: text(row, 1)?,
+                venue: text(row, 2)?,
+                created_at: instant(row, 3)?,
+            })
+        })?
+        .collect()
+}
+
+pub(super) fn performances(db: &Connection) -> Sql<Vec<Performance>> {
+    db.prepare_cached(&format!("SELECT {PERFORMANCE} FROM performances"))?.query_map([], read_performance)?.collect()
+}
+
+pub(super) fn seat_rows(db: &Connection, performance: PerformanceId) -> Sql<SeatRows> {
+    let id = performance.uuid().into_bytes();
+    let version = db
+        .prepare_cached("SELECT version FROM performances WHERE performance_id = ?1")?
+        .query_row([&id], |row| row.get(0))?;
+    let seats = db
+        .prepare_cached("SELECT seat, reservation_id, held_until, sold FROM seats WHERE performance_id = ?1")?
+        .query_map([&id], |row| Ok((row.get(0)?, read_seat(row, 1)?)))?
+        .collect::<Sql<_>>()?;
+    Ok(SeatRows { version, seats })
+}
+
+pub(super) fn reservation(db: &Connection, id: ReservationId) -> Sql<Option<Reservation>> {
+    db.prepare_cached(&format!("SELECT {RESERVATION} FROM reservations WHERE reservation_id = ?1"))?
+        .query_row([id.uuid().as_bytes()], read)
+        .optional()
+}
+
+/// Newest first.
+pub(super) fn reservations_of(db: &Connection, user: &UserId, page: Page<ReservationId>) -> Sql<Vec<Reservation>> {
+    let before = page.after.map_or([0xff; 16], |id| id.uuid().into_bytes());
+    db.prepare_cached(&format!(
+        "SELECT {RESERVATION} FROM reservations WHERE user_id = ?1 AND reservation_id < ?2
+         ORDER BY reservation_id DESC LIMIT ?3"
+    ))?
+    .query_map(params![user.as_str(), before, page.limit], read)?
+    .collect()
+}
+
+/// Oldest first.
+pub(super) fn lapsed_holds(
+    db: &Connection,
+    before: Timestamp,
+    limit: usize,
+) -> Sql<Vec<(PerformanceId, ReservationId)>> {
+    db.prepare_cached(
+        "SELECT performance_id, reservation_id FROM reservations WHERE status = 'HELD' AND held_until <= ?1
+         ORDER BY held_until LIMIT ?2",
+    )?
+    .query_map(params![before.as_millis(), limit], |row| {
+        Ok((PerformanceId::new(uuid(row, 0)?), ReservationId::new(uuid(row, 1)?)))
+    })?
+    .collect()
+}

@@ -1,0 +1,55 @@
+//! Answers kept under idempotency keys.
+
+use std::collections::BTreeSet;
+
+use onsale_app::idempotency::{KeptAnswer, KeyId};
+use onsale_app::store::Unit;
+use onsale_domain::table::Table;
+use onsale_domain::time::Timestamp;
+use rusqlite::{Connection, OptionalExtension, params};
+
+use super::values::{Sql, instant};
+
+/// How many old answers one unit of work drops at most.
+const FORGOTTEN_AT_ONCE: usize = 500;
+
+fn owner(id: &KeyId) -> &str {
+    id.owner.as_ref().map_or("", |user| user.as_str())
+}
+
+pub(super) fn load(db: &Connection, ids: &BTreeSet<KeyId>, answers: &mut Table<KeyId, KeptAnswer>) -> Sql<()> {
+    for id in ids {
+        let answer = db
+            .prepare_cached("SELECT fingerprint, answer, kept_at FROM kept_answers WHERE owner = ?1 AND key = ?2")?
+            .query_row(params![owner(id), &*id.key], |row| {
+                Ok(KeptAnswer {
+                    fingerprint: row.get(0)?,
+                    answer: row.get_ref(1)?.as_blob()?.into(),
+                    kept_at: instant(row, 2)?,
+                })
+            })
+            .optional()?;
+        answers.load(id.clone(), answer);
+    }
+    Ok(())
+}
+
+pub(super) fn save(db: &Connection, unit: &Unit) -> Sql<()> {
+    for (id, kept) in unit.answers.changed() {
+        let Some(KeptAnswer { fingerprint, answer, kept_at }) = kept else { continue };
+        // A key whose life is over may come again before its old answer is dropped.
+        db.prepare_cached(
+            "INSERT OR REPLACE INTO kept_answers (owner, key, fingerprint, answer, kept_at) VALUES (?1, ?2, ?3, ?4, ?5)",
+        )?
+        .execute(params![owner(id), &*id.key, fingerprint, &**answer, kept_at.as_millis()])?;
+    }
+    unit.forget_answers_before.map_or(Ok(()), |before| forget(db, before))
+}
+
+/// Rows lie in the order in which they were kept: the oldest are the first.
+fn forget(db: &Connection, before: Timestamp) -> Sql<()> {
+    let oldest = "SELECT position FROM kept_answers ORDER BY position LIMIT ?2";
+    db.prepare_cached(&format!("DELETE FROM kept_answers WHERE position IN ({oldest}) AND kept_at < ?1"))?
+        .execute(params![before.as_millis(), FORGOTTEN_AT_ONCE])?;
+    Ok(())
+}

@@ -1,0 +1,216 @@
+//! A sale in one file: one writer, readers beside it, nothing to install.
+//!
+//! The writer commits with a sync each time and never checkpoints; a thread of its own moves the log into the file.
+//! After a failed write or sync every connection is closed and opened again: what the process believes is on the
+//! disk may not be.
+
+mod audit;
+mod checkpoint;
+mod concert;
+mod connection;
+mod event;
+mod idempotency;
+mod lecture;
+mod lock;
+mod payment;
+mod reader;
+mod schema;
+mod values;
+mod waiting_room;
+mod wallet;
+mod writer;
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use async_trait::async_trait;
+use onsale_app::store::{Reader, Store, StoreError, Writer};
+use rusqlite::{ErrorCode, params};
+
+pub use audit::SqliteAudit;
+
+use checkpoint::Checkpointer;
+use connection::{Role, open, unavailable};
+use lock::Lock;
+use reader::ReaderPool;
+use writer::SqliteWriter;
+
+/// Why a file cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// Another server works on it.
+    #[error("another onsale already works on this file; stop it first, or name another file")]
+    InUse,
+    /// The lock beside it cannot be taken.
+    #[error("the lock file {path} cannot be used: {source}")]
+    Lock {
+        /// Which lock file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// There is none.
+    #[error("there is no such file")]
+    Missing,
+    /// It is no SQLite file.
+    #[error("this file is not a database")]
+    NotADatabase,
+    /// It is a SQLite file of something else.
+    #[error("this database belongs to another program")]
+    ForeignFile,
+    /// A newer onsale has changed its schema.
+    #[error("a newer onsale made this database (schema {found}, this one knows {known}); use that or a newer one")]
+    NewerSchema {
+        /// The file's.
+        found: usize,
+        /// This binary's.
+        known: usize,
+    },
+    /// Its schema is older than this binary's.
+    #[error("the schema of this database is older than this onsale; run `onsale migrate` first")]
+    OlderSchema,
+    /// It cannot be written.
+    #[error("this file, or its folder, cannot be written")]
+    ReadOnly,
+    /// The disk is full.
+    #[error("the disk is full")]
+    DiskFull,
+    /// Anything else.
+    #[error("{0}")]
+    Other(String),
+}
+
+impl From<rusqlite::Error> for OpenError {
+    fn from(error: rusqlite::Error) -> Self {
+        match error.sqlite_error_code() {
+            Some(ErrorCode::NotADatabase) => Self::NotADatabase,
+            Some(ErrorCode::ReadOnly) => Self::ReadOnly,
+            Some(ErrorCode::DiskFull) => Self::DiskFull,
+            _ => Self::Other(error.to_string()),
+        }
+    }
+}
+
+/// What all connections of one store share.
+#[derive(Debug)]
+struct Shared {
+    path: PathBuf,
+    /// Raised when every connection must be opened again.
+    generation: AtomicU64,
+    /// The log has grown long, and what is left of it must be moved by the writer, which alone can stand still.
+    finish_checkpoint: AtomicBool,
+    /// Pages in the log after the last commit.
+    log_pages: AtomicU64,
+}
+
+impl Shared {
+    fn generation(&self) -> u64 {
+        self.generation.load(Ordering::Acquire)
+    }
+}
+
+/// A sale in one file.
+pub struct SqliteStore {
+    shared: Arc<Shared>,
+    reader: Arc<ReaderPool>,
+    checkpointer: Checkpointer,
+    _lock: Lock,
+}
+
+impl SqliteStore {
+    /// Opens a file to serve from it, and makes or migrates it as needed.
+    ///
+    /// # Errors
+    /// See [`OpenError`].
+    pub fn open(path: &Path) -> Result<Self, OpenError> {
+        let lock = Lock::take(path)?;
+        migrate_locked(path)?;
+        let shared = Arc::new(Shared {
+            path: path.to_owned(),
+            generation: AtomicU64::new(0),
+            finish_checkpoint: AtomicBool::new(false),
+            log_pages: AtomicU64::new(0),
+        });
+        let reader = Arc::new(ReaderPool::start(&shared).map_err(|error| OpenError::Other(error.to_string()))?);
+        let checkpointer = Checkpointer::start(shared.clone()).map_err(|error| OpenError::Other(error.to_string()))?;
+        Ok(Self { shared, reader, checkpointer, _lock: lock })
+    }
+}
+
+/// Makes the file or brings its schema up to date. Tells how many steps that took.
+///
+/// # Errors
+/// See [`OpenError`].
+pub fn migrate(path: &Path) -> Result<usize, OpenError> {
+    let _lock = Lock::take(path)?;
+    migrate_locked(path)
+}
+
+fn migrate_locked(path: &Path) -> Result<usize, OpenError> {
+    let mut db = rusqlite::Connection::open(path)?;
+    // Looked at before anything is written: a foreign file stays as it is.
+    schema::pending(&db)?;
+    drop(db);
+    db = open(path, Role::Writer).map_err(|error| OpenError::Other(error.to_string()))?;
+    let steps = schema::migrate(&mut db)?;
+    // A commit that changes nothing shows that the file can be written.
+    db.execute_batch("BEGIN IMMEDIATE; PRAGMA user_version = 1; ROLLBACK;")?;
+    Ok(steps)
+}
+
+/// Readers on a file beside the server that may be working on it.
+///
+/// # Errors
+/// Where there is no such file, or its schema is not this binary's.
+pub fn open_beside(path: &Path) -> Result<Arc<dyn Reader>, OpenError> {
+    if !path.exists() {
+        return Err(OpenError::Missing);
+    }
+    let db = open(path, Role::Reader).map_err(|error| OpenError::Other(error.to_string()))?;
+    if schema::pending(&db)? > 0 {
+        return Err(OpenError::OlderSchema);
+    }
+    let shared = Arc::new(Shared {
+        path: path.to_owned(),
+        generation: AtomicU64::new(0),
+        finish_checkpoint: AtomicBool::new(false),
+        log_pages: AtomicU64::new(0),
+    });
+    let pool = ReaderPool::start(&shared).map_err(|error| OpenError::Other(error.to_string()))?;
+    Ok(Arc::new(pool))
+}
+
+/// Puts dead letters back, to be sent again, beside the server that may be working on the file. Returns how many.
+///
+/// # Errors
+/// Where there is no such file, or it cannot be written.
+pub fn retry_dead_events(path: &Path) -> Result<usize, OpenError> {
+    open_beside(path)?;
+    let db = open(path, Role::Writer).map_err(|error| OpenError::Other(error.to_string()))?;
+    Ok(event::retry_dead(&db)?)
+}
+
+#[async_trait]
+impl Store for SqliteStore {
+    async fn writer(&self) -> Result<Box<dyn Writer>, StoreError> {
+        Ok(Box::new(SqliteWriter::new(self.shared.clone())?))
+    }
+
+    fn reader(&self) -> Arc<dyn Reader> {
+        self.reader.clone()
+    }
+
+    async fn secret(&self, name: &str, offered: &[u8]) -> Result<Vec<u8>, StoreError> {
+        let db = open(&self.shared.path, Role::Writer)?;
+        db.execute("INSERT INTO secrets (name, value) VALUES (?1, ?2) ON CONFLICT DO NOTHING", params![name, offered])
+            .map_err(unavailable)?;
+        db.query_row("SELECT value FROM secrets WHERE name = ?1", [name], |row| row.get(0)).map_err(unavailable)
+    }
+
+    async fn close(&self) {
+        self.checkpointer.stop();
+        self.reader.stop();
+    }
+}

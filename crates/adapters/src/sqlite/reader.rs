@@ -1,0 +1,203 @@
+//! Readers beside the writer: a few threads, each with a connection of its own.
+
+use std::sync::atomic::Ordering;
+use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+
+use async_trait::async_trait;
+use onsale_app::event::StoredEvent;
+use onsale_app::store::{AppliedLecture, LectureFilter, Page, Reader, RoomRecord, SeatRows, StoreError};
+use onsale_domain::concert::{Concert, Performance, Reservation};
+use onsale_domain::ids::{LectureId, PaymentId, PerformanceId, ReservationId, UserId};
+use onsale_domain::lecture::{HistoryLine, Lecture};
+use onsale_domain::payment::Payment;
+use onsale_domain::time::Timestamp;
+use onsale_domain::wallet::{Account, Entry};
+use rusqlite::Connection;
+use tokio::sync::oneshot;
+
+use super::connection::{Role, open, unavailable};
+use super::values::Sql;
+use super::{Shared, concert, event, lecture, payment, waiting_room, wallet, writer};
+
+/// Threads that read: as many as there is disk and cache to share among.
+const READERS: usize = 2;
+
+/// Reads that wait. More are refused at once.
+const WAITING_MAX: usize = 4_096;
+
+type Job = Box<dyn FnOnce(Result<&Connection, StoreError>) + Send>;
+
+/// The threads that read.
+pub(super) struct ReaderPool {
+    jobs: Mutex<Option<SyncSender<Job>>>,
+    threads: Mutex<Vec<JoinHandle<()>>>,
+}
+
+impl ReaderPool {
+    pub(super) fn start(shared: &Arc<Shared>) -> std::io::Result<Self> {
+        let (jobs, waiting) = sync_channel(WAITING_MAX);
+        let waiting = Arc::new(Mutex::new(waiting));
+        let threads = (0..READERS)
+            .map(|number| {
+                let worker = Worker { shared: shared.clone(), db: None, generation: 0 };
+                let waiting = waiting.clone();
+                std::thread::Builder::new().name(format!("reader-{number}")).spawn(move || worker.run(&waiting))
+            })
+            .collect::<std::io::Result<_>>()?;
+        Ok(Self { jobs: Mutex::new(Some(jobs)), threads: Mutex::new(threads) })
+    }
+
+    /// Ends the threads after what waits.
+    pub(super) fn stop(&self) {
+        drop(self.jobs.lock().unwrap_or_else(PoisonError::into_inner).take());
+        let threads = std::mem::take(&mut *self.threads.lock().unwrap_or_else(PoisonError::into_inner));
+        threads.into_iter().for_each(|thread| drop(thread.join()));
+    }
+
+    /// Reads in one transaction: all statements see the same state.
+    async fn read<T: Send + 'static>(
+        &self,
+        query: impl FnOnce(&Connection) -> Sql<T> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let (reply, answer) = oneshot::channel();
+        let job: Job = Box::new(move |db| {
+            let found = db.and_then(|db| {
+                let transaction = db.unchecked_transaction().map_err(unavailable)?;
+                query(&transaction).map_err(unavailable)
+            });
+            let _ = reply.send(found);
+        });
+        let sent = match &*self.jobs.lock().unwrap_or_else(PoisonError::into_inner) {
+            Some(jobs) => jobs.try_send(job),
+            None => Err(TrySendError::Disconnected(job)),
+        };
+        sent.map_err(|error| {
+            StoreError::Unavailable(match error {
+                TrySendError::Full(_) => "too many reads wait".to_owned(),
+                TrySendError::Disconnected(_) => "the database is closed".to_owned(),
+            })
+        })?;
+        answer.await.unwrap_or_else(|_| Err(StoreError::Unavailable("a reader failed".to_owned())))
+    }
+}
+
+struct Worker {
+    shared: Arc<Shared>,
+    db: Option<Connection>,
+    generation: u64,
+}
+
+impl Worker {
+    fn run(mut self, waiting: &Mutex<Receiver<Job>>) {
+        loop {
+            let job = waiting.lock().unwrap_or_else(PoisonError::into_inner).recv();
+            let Ok(job) = job else { return };
+            job(self.connection());
+        }
+    }
+
+    /// The connection; opened anew where the store no longer trusts those it had.
+    fn connection(&mut self) -> Result<&Connection, StoreError> {
+        let generation = self.shared.generation.load(Ordering::Acquire);
+        if self.db.is_none() || self.generation != generation {
+            self.db = None;
+            self.db = Some(open(&self.shared.path, Role::Reader)?);
+            self.generation = generation;
+        }
+        self.db.as_ref().ok_or_else(|| StoreError::Unavailable("the file is closed".to_owned()))
+    }
+}
+
+#[async_trait]
+impl Reader for ReaderPool {
+    fn now(&self) -> Timestamp {
+        writer::now()
+    }
+
+    async fn ping(&self) -> Result<(), StoreError> {
+        self.read(|db| db.query_row("SELECT count(*) FROM secrets", [], |_| Ok(()))).await
+    }
+
+    async fn account(&self, user: &UserId) -> Result<Account, StoreError> {
+        let user = user.clone();
+        self.read(move |db| Ok(wallet::account(db, &user)?.unwrap_or_default())).await
+    }
+
+    async fn ledger(&self, user: &UserId, page: Page<u64>) -> Result<Vec<Entry>, StoreError> {
+        let user = user.clone();
+        self.read(move |db| wallet::ledger(db, &user, page)).await
+    }
+
+    async fn lectures(
+        &self,
+        filter: LectureFilter,
+        page: Page<(Timestamp, LectureId)>,
+    ) -> Result<Vec<Lecture>, StoreError> {
+        self.read(move |db| lecture::lectures(db, filter, page)).await
+    }
+
+    async fn applications(&self, user: &UserId, lecture: Option<LectureId>) -> Result<Vec<AppliedLecture>, StoreError> {
+        let user = user.clone();
+        self.read(move |db| lecture::applications(db, &user, lecture)).await
+    }
+
+    async fn lecture_history(
+        &self,
+        lecture: LectureId,
+        page: Page<u64>,
+    ) -> Result<Option<Vec<HistoryLine>>, StoreError> {
+        self.read(move |db| match lecture::lecture(db, lecture)? {
+            Some(_) => lecture::history(db, lecture, page).map(Some),
+            None => Ok(None),
+        })
+        .await
+    }
+
+    async fn concerts(&self) -> Result<Vec<Concert>, StoreError> {
+        self.read(concert::concerts).await
+    }
+
+    async fn performances(&self) -> Result<Vec<Performance>, StoreError> {
+        self.read(concert::performances).await
+    }
+
+    async fn seats(&self, performance: PerformanceId) -> Result<SeatRows, StoreError> {
+        self.read(move |db| concert::seat_rows(db, performance)).await
+    }
+
+    async fn reservation(&self, id: ReservationId) -> Result<Option<Reservation>, StoreError> {
+        self.read(move |db| concert::reservation(db, id)).await
+    }
+
+    async fn reservations_of(&self, user: &UserId, page: Page<ReservationId>) -> Result<Vec<Reservation>, StoreError> {
+        let user = user.clone();
+        self.read(move |db| concert::reservations_of(db, &user, page)).await
+    }
+
+    async fn payment(&self, id: PaymentId) -> Result<Option<Payment>, StoreError> {
+        self.read(move |db| payment::payment(db, id)).await
+    }
+
+    async fn payments_of(&self, user: &UserId, page: Page<PaymentId>) -> Result<Vec<Payment>, StoreError> {
+        let user = user.clone();
+        self.read(move |db| payment::payments_of(db, &user, page)).await
+    }
+
+    async fn lapsed_holds(
+        &self,
+        before: Timestamp,
+        limit: usize,
+    ) -> Result<Vec<(PerformanceId, ReservationId)>, StoreError> {
+        self.read(move |db| concert::lapsed_holds(db, before, limit)).await
+    }
+
+    async fn rooms(&self) -> Result<Vec<RoomRecord>, StoreError> {
+        self.read(waiting_room::rooms).await
+    }
+
+    async fn events(&self, page: Page<u64>) -> Result<Vec<StoredEvent>, StoreError> {
+        self.read(move |db| event::events(db, page)).await
+    }
+}

@@ -1,0 +1,90 @@
+//! Values between rows and rules.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use onsale_domain::concert::{Seating, Section};
+use onsale_domain::ids::UserId;
+use onsale_domain::time::Timestamp;
+use rusqlite::Row;
+use rusqlite::types::{FromSqlError, Type};
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+pub(super) type Sql<T> = rusqlite::Result<T>;
+
+pub(super) fn instant(row: &Row<'_>, column: usize) -> Sql<Timestamp> {
+    row.get(column).map(Timestamp::from_millis)
+}
+
+pub(super) fn uuid(row: &Row<'_>, column: usize) -> Sql<Uuid> {
+    row.get(column).map(Uuid::from_bytes)
+}
+
+pub(super) fn optional_uuid(row: &Row<'_>, column: usize) -> Sql<Option<Uuid>> {
+    row.get::<_, Option<[u8; 16]>>(column).map(|bytes| bytes.map(Uuid::from_bytes))
+}
+
+pub(super) fn user(row: &Row<'_>, column: usize) -> Sql<UserId> {
+    let text = row.get_ref(column)?.as_str()?;
+    UserId::parse(text).ok_or_else(|| broken(column, "not a user id"))
+}
+
+pub(super) fn text(row: &Row<'_>, column: usize) -> Sql<Arc<str>> {
+    Ok(row.get_ref(column)?.as_str()?.into())
+}
+
+pub(super) fn optional_text(row: &Row<'_>, column: usize) -> Sql<Option<Arc<str>>> {
+    Ok(row.get_ref(column)?.as_str_or_null()?.map(Into::into))
+}
+
+/// One of a few words.
+pub(super) fn word<T: Copy>(row: &Row<'_>, column: usize, words: &[(&str, T)]) -> Sql<T> {
+    let text = row.get_ref(column)?.as_str()?;
+    let found = words.iter().find(|(word, _)| *word == text);
+    found.map(|(_, value)| *value).ok_or_else(|| broken(column, "an unknown word"))
+}
+
+pub(super) fn seats_to_text(seats: &[u32]) -> String {
+    let seats: Vec<String> = seats.iter().map(u32::to_string).collect();
+    format!("[{}]", seats.join(","))
+}
+
+pub(super) fn seats(row: &Row<'_>, column: usize) -> Sql<Arc<[u32]>> {
+    let seats: Vec<u32> =
+        serde_json::from_str(row.get_ref(column)?.as_str()?).map_err(|_| broken(column, "not seat numbers"))?;
+    Ok(seats.into())
+}
+
+/// A section as it is stored.
+#[derive(Serialize, Deserialize)]
+struct StoredSection<'a> {
+    from: u32,
+    to: u32,
+    grade: Cow<'a, str>,
+    price: i64,
+}
+
+pub(super) fn seating_to_text(seating: &Seating) -> String {
+    let stored = |section: &'_ Section| {
+        let Section { from, to, ref grade, price } = *section;
+        StoredSection { from, to, grade: Cow::Owned(grade.to_string()), price }
+    };
+    serde_json::to_string(&seating.sections().iter().map(stored).collect::<Vec<_>>()).unwrap_or_default()
+}
+
+pub(super) fn seating(row: &Row<'_>, column: usize) -> Sql<Seating> {
+    let text = row.get_ref(column)?.as_str()?;
+    let stored: Vec<StoredSection<'_>> =
+        serde_json::from_str(text).map_err(|_| broken(column, "sections that cannot be read"))?;
+    let section = |StoredSection { from, to, grade, price }| Section { from, to, grade: grade.as_ref().into(), price };
+    Seating::new(stored.into_iter().map(section).collect()).map_err(|_| broken(column, "sections that are unsound"))
+}
+
+fn broken(column: usize, what: &'static str) -> rusqlite::Error {
+    rusqlite::Error::FromSqlConversionFailure(column, Type::Text, FromSqlError::other(Broken(what)).into())
+}
+
+#[derive(Debug, thiserror::Error)]
+#[error("the database holds {0}")]
+struct Broken(&'static str);

@@ -1,0 +1,294 @@
+//! Waiting rooms: counters, places, turns and their ends.
+
+use onsale_app::store::RoomRecord;
+use onsale_domain::ids::{ConcertId, ReservationId, TokenId, UserId};
+use onsale_domain::rows::{Keys, Rows};
+use onsale_domain::time::Timestamp;
+use onsale_domain::waiting_room::{GivenUp, Place, PlaceStanding, Room, Settings, Turn, Window};
+use rusqlite::{Connection, OptionalExtension, Row, params};
+
+use super::concert::load_open;
+use super::values::{Sql, instant, user, uuid, word};
+
+const STANDINGS: [(&str, PlaceStanding); 3] =
+    [("CURRENT", PlaceStanding::Current), ("GIVEN_UP", PlaceStanding::GivenUp), ("REPLACED", PlaceStanding::Replaced)];
+
+fn standing_word(standing: PlaceStanding) -> &'static str {
+    match standing {
+        PlaceStanding::Current => "CURRENT",
+        PlaceStanding::GivenUp => "GIVEN_UP",
+        PlaceStanding::Replaced => "REPLACED",
+    }
+}
+
+pub(super) fn load(db: &Connection, keys: &Keys, rows: &mut Rows) -> Sql<()> {
+    for concert in &keys.rooms {
+        let room = room(db, *concert)?;
+        let given_up = match &room {
+            Some(room) if room.given_up > 0 => given_up_after(db, *concert, room.served, GivenUp::LOADED_MAX)?,
+            _ => Vec::new(),
+        };
+        rows.given_up.insert(*concert, GivenUp::loaded(given_up));
+        rows.rooms.load(*concert, room);
+    }
+    for (concert, user) in &keys.entrants {
+        load_entrant(db, *concert, user, rows)?;
+    }
+    for key in &keys.places {
+        load_place(db, *key, rows)?;
+    }
+    for key in &keys.turns {
+        load_turn(db, *key, rows)?;
+    }
+    for key in &keys.turn_holders {
+        load_place(db, *key, rows)?;
+        if let Some(user) = rows.places.get(key).map(|place| place.user.clone()) {
+            load_open(db, key.0, &user, rows)?;
+        }
+    }
+    Ok(())
+}
+
+/// A person's current place and, where it has a turn, what decides whether that turn runs.
+fn load_entrant(db: &Connection, concert: ConcertId, user: &UserId, rows: &mut Rows) -> Sql<()> {
+    let number: Option<u64> = db
+        .prepare_cached("SELECT place FROM places WHERE concert_id = ?1 AND user_id = ?2 AND standing = 'CURRENT'")?
+        .query_row(params![concert.uuid().as_bytes(), user.as_str()], |row| row.get(0))
+        .optional()?;
+    rows.current_places.load((concert, user.clone()), number);
+    let Some(number) = number else { return Ok(()) };
+    load_place(db, (concert, number), rows)?;
+    load_turn(db, (concert, number), rows)?;
+    if rows.turns.get(&(concert, number)).is_some() {
+        load_open(db, concert, user, rows)?;
+    }
+    Ok(())
+}
+
+fn load_place(db: &Connection, key: (ConcertId, u64), rows: &mut Rows) -> Sql<()> {
+    if !rows.places.is_loaded(&key) {
+        let place = db
+            .prepare_cached(
+                "SELECT user_id, token_id, issued_at, standing FROM places WHERE concert_id = ?1 AND place = ?2",
+            )?
+            .query_row(params![key.0.uuid().as_bytes(), key.1], |row| {
+                Ok(Place {
+                    user: user(row, 0)?,
+                    token: TokenId::new(uuid(row, 1)?),
+                    issued_at: instant(row, 2)?,
+                    standing: word(row, 3, &STANDINGS)?,
+                })
+            })
+            .optional()?;
+        rows.places.load(key, place);
+    }
+    Ok(())
+}
+
+fn load_turn(db: &Connection, key: (ConcertId, u64), rows: &mut Rows) -> Sql<()> {
+    if rows.turns.is_loaded(&key) {
+        return Ok(());
+    }
+    let found = db
+        .prepare_cached(
+            "SELECT place, admitted_at, active_until, seen_at, claimed, ended_at
+             FROM turns LEFT JOIN turn_ends USING (concert_id, place) WHERE concert_id = ?1 AND place = ?2",
+        )?
+        .query_row(params![key.0.uuid().as_bytes(), key.1], read_turn)
+        .optional()?;
+    let (turn, end) = found.map_or((None, None), |(_, turn, end)| (Some(turn), end));
+    rows.turns.load(key, turn);
+    rows.ends.load(key, end);
+    Ok(())
+}
+
+fn read_turn(row: &Row<'_>) -> Sql<(u64, Turn, Option<Timestamp>)> {
+    let turn = Turn {
+        admitted_at: instant(row, 1)?,
+        active_until: instant(row, 2)?,
+        seen_at: instant(row, 3)?,
+        claimed: row.get(4)?,
+    };
+    Ok((row.get(0)?, turn, row.get::<_, Option<i64>>(5)?.map(Timestamp::from_millis)))
+}
+
+pub(super) fn save(db: &Connection, rows: &Rows) -> Sql<()> {
+    for (concert, room) in rows.rooms.changed() {
+        let Some(room) = room else { continue };
+        save_room(db, *concert, room)?;
+    }
+    save_places(db, rows)?;
+    for ((concert, place), turn) in rows.turns.changed() {
+        let Some(Turn { admitted_at, active_until, seen_at, claimed }) = turn else {
+            db.prepare_cached("DELETE FROM turns WHERE concert_id = ?1 AND place = ?2")?
+                .execute(params![concert.uuid().as_bytes(), place])?;
+            continue;
+        };
+        db.prepare_cached(
+            "INSERT INTO turns (concert_id, place, admitted_at, active_until, seen_at, claimed)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT DO UPDATE SET seen_at = ?5, claimed = ?6",
+        )?
+        .execute(params![
+            concert.uuid().as_bytes(),
+            place,
+            admitted_at.as_millis(),
+            active_until.as_millis(),
+            seen_at.as_millis(),
+            claimed,
+        ])?;
+    }
+    for ((concert, place), end) in rows.ends.changed() {
+        let concert = concert.uuid();
+        match end {
+            None => db
+                .prepare_cached("DELETE FROM turn_ends WHERE concert_id = ?1 AND place = ?2")?
+                .execute(params![concert.as_bytes(), place])?,
+            Some(at) => db
+                .prepare_cached("INSERT INTO turn_ends (concert_id, place, ended_at) VALUES (?1, ?2, ?3)")?
+                .execute(params![concert.as_bytes(), place, at.as_millis()])?,
+        };
+    }
+    Ok(())
+}
+
+/// A user has one current place: those that are no longer current first, then the new ones.
+fn save_places(db: &Connection, rows: &Rows) -> Sql<()> {
+    for key in rows.places.outdated() {
+        let Some(place) = rows.places.get(key) else { continue };
+        db.prepare_cached("UPDATE places SET standing = ?3 WHERE concert_id = ?1 AND place = ?2")?.execute(params![
+            key.0.uuid().as_bytes(),
+            key.1,
+            standing_word(place.standing)
+        ])?;
+    }
+    let mut fresh: Vec<_> = rows.places.added().collect();
+    // Within one unit a place may already be given up, and its user's next one current.
+    fresh.sort_by_key(|((_, number), _)| *number);
+    for ((concert, number), place) in fresh {
+        db.prepare_cached(
+            "INSERT INTO places (concert_id, place, user_id, token_id, issued_at, standing)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+        )?
+        .execute(params![
+            concert.uuid().as_bytes(),
+            number,
+            place.user.as_str(),
+            place.token.uuid().as_bytes(),
+            place.issued_at.as_millis(),
+            standing_word(place.standing),
+        ])?;
+    }
+    Ok(())
+}
+
+fn save_room(db: &Connection, concert: ConcertId, room: &Room) -> Sql<()> {
+    let Settings { max_active, admit_per_second, active_seconds, claim_seconds, paused } = room.settings;
+    db.prepare_cached(
+        "INSERT INTO rooms
+           (concert_id, max_active, admit_per_second, active_seconds, claim_seconds, paused, issued, served, given_up,
+            active, admissions, version, updated_at)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)
+         ON CONFLICT DO UPDATE SET max_active = ?2, admit_per_second = ?3, active_seconds = ?4, claim_seconds = ?5,
+            paused = ?6, issued = ?7, served = ?8, given_up = ?9, active = ?10, admissions = ?11, version = ?12,
+            updated_at = ?13",
+    )?
+    .execute(params![
+        concert.uuid().as_bytes(),
+        max_active,
+        admit_per_second,
+        active_seconds,
+        claim_seconds,
+        paused,
+        room.issued,
+        room.served,
+        room.given_up,
+        room.active,
+        window_to_bytes(&room.window),
+        room.version,
+        room.updated_at.as_millis(),
+    ])?;
+    Ok(())
+}
+
+fn window_to_bytes(window: &Window) -> Vec<u8> {
+    window.parts().flat_map(|(at, many)| [&at.as_millis().to_be_bytes()[..], &many.to_be_bytes()].concat()).collect()
+}
+
+fn window_from_bytes(bytes: &[u8]) -> Window {
+    Window::from_parts(bytes.chunks_exact(12).filter_map(|part| {
+        let (at, many) = part.split_at(8);
+        let at = i64::from_be_bytes(at.try_into().ok()?);
+        Some((Timestamp::from_millis(at), u32::from_be_bytes(many.try_into().ok()?)))
+    }))
+}
+
+const ROOM: &str = "concert_id, max_active, admit_per_second, active_seconds, claim_seconds, paused, issued, served, \
+                    given_up, active, admissions, version, updated_at";
+
+fn read_room(row: &Row<'_>) -> Sql<Room> {
+    Ok(Room {
+        settings: Settings {
+            max_active: row.get(1)?,
+            admit_per_second: row.get(2)?,
+            active_seconds: row.get(3)?,
+            claim_seconds: row.get(4)?,
+            paused: row.get(5)?,
+        },
+        issued: row.get(6)?,
+        served: row.get(7)?,
+        given_up: row.get(8)?,
+        active: row.get(9)?,
+        window: window_from_bytes(row.get_ref(10)?.as_blob()?),
+        version: row.get(11)?,
+        updated_at: instant(row, 12)?,
+    })
+}
+
+pub(super) fn room(db: &Connection, concert: ConcertId) -> Sql<Option<Room>> {
+    db.prepare_cached(&format!("SELECT {ROOM} FROM rooms WHERE concert_id = ?1"))?
+        .query_row([concert.uuid().as_bytes()], read_room)
+        .optional()
+}
+
+fn given_up_after(db: &Connection, concert: ConcertId, served: u64, limit: usize) -> Sql<Vec<u64>> {
+    db.prepare_cached(
+        "SELECT place FROM places WHERE concert_id = ?1 AND place > ?2 AND standing = 'GIVEN_UP'
+         ORDER BY place LIMIT ?3",
+    )?
+    .query_map(params![concert.uuid().as_bytes(), served, limit], |row| row.get(0))?
+    .collect()
+}
+
+pub(super) fn rooms(db: &Connection) -> Sql<Vec<RoomRecord>> {
+    let mut all = db.prepare_cached(&format!("SELECT {ROOM} FROM rooms"))?;
+    let all = all.query_map([], |row| Ok((ConcertId::new(uuid(row, 0)?), read_room(row)?)))?;
+    all.map(|found| {
+        let (concert, room) = found?;
+        let given_up = given_up_after(db, concert, room.served, usize::MAX >> 1)?;
+        Ok(RoomRecord { concert, room, given_up, turns: turns(db, concert)?, holds: holds(db, concert)? })
+    })
+    .collect()
+}
+
+fn turns(db: &Connection, concert: ConcertId) -> Sql<Vec<(u64, Turn, bool)>> {
+    db.prepare_cached(
+        "SELECT place, admitted_at, active_until, seen_at, claimed, ended_at
+         FROM turns LEFT JOIN turn_ends USING (concert_id, place) WHERE concert_id = ?1",
+    )?
+    .query_map([concert.uuid().as_bytes()], |row| {
+        read_turn(row).map(|(place, turn, end)| (place, turn, end.is_some()))
+    })?
+    .collect()
+}
+
+fn holds(db: &Connection, concert: ConcertId) -> Sql<Vec<(u64, ReservationId, Timestamp)>> {
+    db.prepare_cached(
+        // The first condition on the status names the index, the second the rows.
+        "SELECT place, reservation_id, held_until FROM reservations
+         WHERE concert_id = ?1 AND status IN ('HELD', 'PAID') AND status = 'HELD'",
+    )?
+    .query_map([concert.uuid().as_bytes()], |row| {
+        Ok((row.get(0)?, ReservationId::new(uuid(row, 1)?), instant(row, 2)?))
+    })?
+    .collect()
+}

@@ -1,0 +1,150 @@
+//! The one connection that writes.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use async_trait::async_trait;
+use onsale_app::store::{StoreError, Unit, Wanted, Writer};
+use onsale_domain::time::Timestamp;
+use rusqlite::Connection;
+use rusqlite::hooks::Wal;
+
+use super::connection::{Role, in_commit, in_unit, open, unavailable};
+use super::values::Sql;
+use super::{Shared, concert, event, idempotency, lecture, payment, waiting_room, wallet};
+
+/// The database's clock is this machine's: there is one process on one machine.
+pub(super) fn now() -> Timestamp {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    Timestamp::from_millis(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
+}
+
+/// Writes units of work, each in one transaction that is synced when it commits.
+pub(super) struct SqliteWriter {
+    shared: Arc<Shared>,
+    /// Absent after a fault, until the file could be opened again.
+    db: Option<Connection>,
+}
+
+impl SqliteWriter {
+    pub(super) fn new(shared: Arc<Shared>) -> Result<Self, StoreError> {
+        let db = Some(connect(&shared)?);
+        Ok(Self { shared, db })
+    }
+
+    /// The connection, opened anew after a fault.
+    fn connection(&mut self) -> Result<&Connection, StoreError> {
+        if self.db.is_none() {
+            let db = connect(&self.shared)?;
+            // What the log holds goes into the file and is synced there, before anything builds on it.
+            let busy: bool =
+                db.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0)).map_err(unavailable)?;
+            if busy {
+                return Err(StoreError::Unavailable("the file is being read and cannot be recovered yet".to_owned()));
+            }
+            self.db = Some(db);
+        }
+        match &self.db {
+            Some(db) => Ok(db),
+            None => Err(StoreError::Unavailable("the file is closed".to_owned())),
+        }
+    }
+
+    /// Closes every connection: none is trusted after a fault of the file.
+    fn distrust(&mut self) {
+        self.db = None;
+        self.shared.generation.fetch_add(1, Ordering::AcqRel);
+    }
+
+    fn begin(&mut self, wanted: &Wanted) -> Result<Unit, StoreError> {
+        let finish = self.shared.finish_checkpoint.swap(false, Ordering::AcqRel);
+        let db = self.connection()?;
+        if finish {
+            // The log is nearly moved; what is left takes a moment, and then the log begins anew.
+            db.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(())).map_err(unavailable)?;
+        }
+        db.prepare_cached("BEGIN IMMEDIATE").and_then(|mut begin| begin.execute([])).map_err(unavailable)?;
+        load(db, wanted).map_err(|error| {
+            roll_back(db);
+            in_unit(&error)
+        })
+    }
+
+    fn commit(&mut self, unit: &Unit) -> Result<(), StoreError> {
+        let db = self.connection()?;
+        let failed = save(db, unit).map_err(|error| in_unit(&error)).and_then(|()| {
+            let committed = db.prepare_cached("COMMIT").and_then(|mut commit| commit.execute([]));
+            committed.map(|_| ()).map_err(|error| in_commit(&error))
+        });
+        let Err(error) = failed else { return Ok(()) };
+        roll_back(db);
+        if matches!(error, StoreError::Unknown(_)) {
+            self.distrust();
+        }
+        Err(error)
+    }
+}
+
+fn connect(shared: &Arc<Shared>) -> Result<Connection, StoreError> {
+    let mut db = open(&shared.path, Role::Writer)?;
+    let shared = shared.clone();
+    let note_length = move |_: &mut Wal, pages: i32| {
+        shared.log_pages.store(u64::try_from(pages).unwrap_or(0), Ordering::Release);
+        Ok(())
+    };
+    db.wal_hook(Some(note_length)).map_err(unavailable)?;
+    Ok(db)
+}
+
+fn roll_back(db: &Connection) {
+    if !db.is_autocommit() {
+        let _ = db.execute_batch("ROLLBACK");
+    }
+}
+
+fn load(db: &Connection, wanted: &Wanted) -> Sql<Unit> {
+    let mut unit = Unit::default();
+    idempotency::load(db, &wanted.answers, &mut unit.answers)?;
+    let (keys, rows) = (&wanted.keys, &mut unit.rows);
+    wallet::load(db, keys, rows)?;
+    lecture::load(db, keys, rows)?;
+    waiting_room::load(db, keys, rows)?;
+    concert::load(db, keys, rows)?;
+    unit.at = now();
+    Ok(unit)
+}
+
+fn save(db: &Connection, unit: &Unit) -> Sql<()> {
+    let rows = &unit.rows;
+    wallet::save(db, rows)?;
+    lecture::save(db, rows)?;
+    concert::save_new(db, rows)?;
+    waiting_room::save(db, rows)?;
+    concert::save(db, rows)?;
+    payment::save(db, rows)?;
+    event::save(db, rows)?;
+    idempotency::save(db, unit)?;
+    if unit.prove_writable {
+        let version: i64 = db.query_row("PRAGMA user_version", [], |row| row.get(0))?;
+        db.pragma_update(None, "user_version", version)?;
+    }
+    Ok(())
+}
+
+#[async_trait]
+impl Writer for SqliteWriter {
+    async fn load(&mut self, wanted: &Wanted) -> Result<Unit, StoreError> {
+        self.begin(wanted)
+    }
+
+    async fn save(&mut self, unit: &Unit) -> Result<(), StoreError> {
+        self.commit(unit)
+    }
+
+    async fn abandon(&mut self) {
+        if let Some(db) = &self.db {
+            roll_back(db);
+        }
+    }
+}

@@ -1,0 +1,50 @@
+//! Payments: each with its reservation, its ledger entry and its event, each of them exactly once.
+
+use onsale_domain::concert::Status;
+use onsale_domain::wallet::EntryKind;
+
+use super::Finding;
+use super::seat::tells;
+use super::source::{AuditSource, PaymentRow};
+use crate::store::StoreError;
+
+pub(super) async fn check(source: &dyn AuditSource) -> Result<Vec<Finding>, StoreError> {
+    let mut agreement =
+        Finding::new("every payment has one paid reservation, one ledger entry and one event that agree with it");
+    let mut in_time = Finding::new("no hold was paid after it had lapsed");
+    let mut payments = source.payments();
+    while let Some(row) = payments.recv().await {
+        let row = row?;
+        let wrong = what_is_wrong(&row);
+        agreement.check(wrong.is_none(), || format!("{}: {}", row.payment.id, wrong.unwrap_or_default()));
+        let paid_at = row.payment.paid_at;
+        let lapsed = row.reservation.as_ref().is_some_and(|reservation| reservation.held_until <= paid_at);
+        in_time.check(!lapsed, || format!("{}: reservation {}", row.payment.id, row.payment.reservation));
+    }
+    Ok(vec![agreement, in_time])
+}
+
+fn what_is_wrong(row: &PaymentRow) -> Option<&'static str> {
+    let PaymentRow { payment, reservation, entries, event } = row;
+    let Some(reservation) = reservation else { return Some("its reservation is missing") };
+    let same = reservation.user == payment.user
+        && reservation.amount == payment.amount
+        && reservation.seats == payment.seats
+        && reservation.performance == payment.performance;
+    let [entry] = &entries[..] else { return Some("it has no ledger entry, or more than one") };
+    let entered = entry.user == payment.user
+        && entry.kind == EntryKind::Use
+        && entry.amount == payment.amount
+        && entry.balance_after == payment.balance_after;
+    if reservation.status != Status::Paid {
+        Some("its reservation is not paid")
+    } else if !same {
+        Some("it is not what its reservation asked for")
+    } else if !entered {
+        Some("its ledger entry says something else")
+    } else if !tells(event.as_ref(), "onsale.payment.completed.v1", reservation, None) {
+        Some("its event is missing or tells something else")
+    } else {
+        None
+    }
+}

@@ -1,0 +1,90 @@
+//! Seats: one owner each, and every reservation in agreement with its seats, its payment and its events.
+
+use std::collections::BTreeSet;
+
+use onsale_domain::concert::{Reservation, Status};
+use serde_json::Value;
+
+use super::Finding;
+use super::source::{AuditSource, EventRow, ReservationRow, SeatRow};
+use crate::store::StoreError;
+
+pub(super) async fn check(source: &dyn AuditSource) -> Result<Vec<Finding>, StoreError> {
+    let mut sold = Finding::new("every performance has sold as many seats as it counts, and no more than it has");
+    let mut performances = source.performances();
+    while let Some(row) = performances.recv().await {
+        let row = row?;
+        let (id, counted, capacity) = (row.performance.id, row.performance.sold, row.performance.seating.capacity());
+        sold.check(u64::from(counted) == row.sold_seats && counted <= capacity, || {
+            format!("{id}: {} seats sold, {counted} counted, capacity {capacity}", row.sold_seats)
+        });
+    }
+    let mut owners = Finding::new("every seat that is held or sold has one owner, who has that seat");
+    let mut seats = source.seats();
+    while let Some(row) = seats.recv().await {
+        let row = row?;
+        owners.check(is_owned(&row), || {
+            format!("seat {} of {}: not reservation {}'s", row.number, row.performance, row.seat.reservation)
+        });
+    }
+    let mut agreement = Finding::new("every reservation has the seats, payment and events that its status says");
+    let mut reservations = source.reservations();
+    while let Some(row) = reservations.recv().await {
+        let row = row?;
+        let wrong = what_is_wrong(&row);
+        agreement.check(wrong.is_none(), || format!("{}: {}", row.reservation.id, wrong.unwrap_or_default()));
+    }
+    Ok(vec![sold, owners, agreement])
+}
+
+fn is_owned(row: &SeatRow) -> bool {
+    row.owner.as_ref().is_some_and(|owner| {
+        let status = if row.seat.sold { Status::Paid } else { Status::Held };
+        owner.performance == row.performance && owner.seats.contains(&row.number) && owner.status == status
+    })
+}
+
+fn what_is_wrong(row: &ReservationRow) -> Option<&'static str> {
+    let ReservationRow { reservation, seats, payments, held_event, end_event } = row;
+    let asked: BTreeSet<u32> = reservation.seats.iter().copied().collect();
+    let owned: BTreeSet<u32> = seats.iter().map(|(number, _)| *number).collect();
+    let all_sold = seats.iter().all(|(_, seat)| seat.sold);
+    let none_sold = seats.iter().all(|(_, seat)| !seat.sold);
+    let seats_agree = match reservation.status {
+        Status::Paid => owned == asked && all_sold,
+        Status::Held => owned == asked && none_sold,
+        Status::Expired | Status::Released => owned.is_empty(),
+    };
+    let end = match reservation.status {
+        Status::Expired => Some("expired"),
+        Status::Released => Some("released"),
+        Status::Held | Status::Paid => None,
+    };
+    if !seats_agree {
+        Some("its seats are not as its status says")
+    } else if *payments != u64::from(reservation.status == Status::Paid) {
+        Some("it is paid without a payment, or has one without being paid")
+    } else if !tells(held_event.as_ref(), "onsale.seats.held.v1", reservation, None) {
+        Some("the event of its hold is missing or tells something else")
+    } else if end.is_some() != end_event.is_some()
+        || end.is_some_and(|_| !tells(end_event.as_ref(), "onsale.seats.released.v1", reservation, end))
+    {
+        Some("the event of its end is missing or tells something else")
+    } else {
+        None
+    }
+}
+
+/// Whether an event tells of a reservation's seats.
+pub(super) fn tells(event: Option<&EventRow>, kind: &str, reservation: &Reservation, reason: Option<&str>) -> bool {
+    let Some(event) = event else { return false };
+    let Ok(data) = serde_json::from_str::<Value>(&event.data) else { return false };
+    event.kind == kind
+        && event.subject == reservation.performance.to_string()
+        && data["reservationId"] == reservation.id.to_string()
+        && data["performanceId"] == reservation.performance.to_string()
+        && data["userId"] == reservation.user.as_str()
+        && data["seats"] == Value::from(reservation.seats.to_vec())
+        && data["amount"] == reservation.amount
+        && reason.is_none_or(|reason| data["reason"] == reason)
+}

@@ -1,0 +1,160 @@
+//! What the audit reads: streams of rows, each group of which is read in one piece.
+
+use onsale_domain::concert::{Performance, Reservation, Seat};
+use onsale_domain::ids::{ConcertId, EventId, PerformanceId, UserId};
+use onsale_domain::lecture::{HistoryLine, Lecture};
+use onsale_domain::payment::Payment;
+use onsale_domain::waiting_room::Room;
+use onsale_domain::wallet::{Account, Entry};
+use tokio::sync::mpsc::Receiver;
+
+use crate::store::StoreError;
+
+/// Rows as they are read.
+pub type Rows<T> = Receiver<Result<T, StoreError>>;
+
+/// An event, as far as the audit compares it.
+#[derive(Clone, Debug)]
+pub struct EventRow {
+    /// Its type.
+    pub kind: String,
+    /// Its subject.
+    pub subject: String,
+    /// Its order within the subject.
+    pub version: u64,
+    /// Its data, as JSON.
+    pub data: String,
+}
+
+/// A wallet, then its ledger in order. Entries of a user without a wallet stand alone.
+#[derive(Clone, Debug)]
+pub enum WalletRow {
+    /// The wallet.
+    Account(UserId, Account),
+    /// An entry, with the event of the same id.
+    Entry(Entry, Option<EventRow>),
+}
+
+/// A lecture, then who has a place in it by seat number, then its freed seats, then its history in order.
+#[derive(Clone, Debug)]
+pub enum LectureRow {
+    /// The lecture.
+    Lecture(Lecture),
+    /// Who has which seat.
+    Application(UserId, u32),
+    /// A seat number that is free again.
+    Freed(u32),
+    /// A line of history, with the event of the same id.
+    History(HistoryLine, Option<EventRow>),
+}
+
+/// A reservation with everything that should agree with it.
+#[derive(Clone, Debug)]
+pub struct ReservationRow {
+    /// The reservation.
+    pub reservation: Reservation,
+    /// The seats that say they are this reservation's.
+    pub seats: Vec<(u32, Seat)>,
+    /// How many payments name it.
+    pub payments: u64,
+    /// The event of the same id.
+    pub held_event: Option<EventRow>,
+    /// The event that its end names.
+    pub end_event: Option<EventRow>,
+}
+
+/// A seat that is held or sold, with its owner.
+#[derive(Clone, Debug)]
+pub struct SeatRow {
+    /// Of which performance.
+    pub performance: PerformanceId,
+    /// Its number.
+    pub number: u32,
+    /// The row.
+    pub seat: Seat,
+    /// The reservation that it names.
+    pub owner: Option<Reservation>,
+}
+
+/// A performance with what its seats say.
+#[derive(Clone, Debug)]
+pub struct PerformanceRow {
+    /// The performance.
+    pub performance: Performance,
+    /// How many of its seats are sold.
+    pub sold_seats: u64,
+}
+
+/// A payment with everything that should agree with it.
+#[derive(Clone, Debug)]
+pub struct PaymentRow {
+    /// The payment.
+    pub payment: Payment,
+    /// The reservation that it names.
+    pub reservation: Option<Reservation>,
+    /// The ledger entries that name it.
+    pub entries: Vec<Entry>,
+    /// The event of the same id.
+    pub event: Option<EventRow>,
+}
+
+/// A waiting room with what its places and turns say.
+#[derive(Clone, Debug)]
+pub struct RoomRow {
+    /// Whose.
+    pub concert: ConcertId,
+    /// The room.
+    pub room: Room,
+    /// Places handed out.
+    pub places: u64,
+    /// The highest of them.
+    pub highest_place: u64,
+    /// Places after `served` that were given up.
+    pub given_up: u64,
+    /// Turns.
+    pub turns: u64,
+    /// Turns of places that were not called.
+    pub turns_uncalled: u64,
+    /// Users with more than one current place.
+    pub users_twice: u64,
+}
+
+/// An event and whether the row is there that it tells of.
+#[derive(Clone, Debug)]
+pub struct ToldRow {
+    /// Its id.
+    pub id: EventId,
+    /// Its type.
+    pub kind: String,
+    /// Its subject.
+    pub subject: String,
+    /// Whether a row of this id and subject is there.
+    pub has_source: bool,
+}
+
+/// Everything the audit reads.
+pub trait AuditSource: Send + Sync {
+    /// All wallets and ledgers, by user.
+    fn wallets(&self) -> Rows<WalletRow>;
+
+    /// All lectures.
+    fn lectures(&self) -> Rows<LectureRow>;
+
+    /// All performances.
+    fn performances(&self) -> Rows<PerformanceRow>;
+
+    /// All seats that are held or sold.
+    fn seats(&self) -> Rows<SeatRow>;
+
+    /// All reservations.
+    fn reservations(&self) -> Rows<ReservationRow>;
+
+    /// All payments.
+    fn payments(&self) -> Rows<PaymentRow>;
+
+    /// All waiting rooms.
+    fn rooms(&self) -> Rows<RoomRow>;
+
+    /// All events, in order.
+    fn events(&self) -> Rows<ToldRow>;
+}

@@ -1,0 +1,155 @@
+//! Work that nobody waits for: each task survives errors, backs off, and shows in the metrics.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use onsale_domain::ids::{PerformanceId, ReservationId};
+use onsale_domain::{Command, concert};
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::registry::Registry;
+use tokio_util::sync::CancellationToken;
+
+use crate::desk::{Desk, Failure};
+use crate::seat_map::SeatMaps;
+use crate::store::Reader;
+
+/// How often a task has run, and how often it failed.
+#[derive(Clone, Debug, Default)]
+pub struct TaskMetrics {
+    runs: Counter,
+    failures: Counter,
+}
+
+impl TaskMetrics {
+    /// Shows a task's metrics in a registry.
+    pub fn register(task: &'static str, registry: &mut Registry) -> Self {
+        let metrics = Self::default();
+        let labels = [("task".into(), task.into())].into_iter();
+        let tasks = registry.sub_registry_with_labels(labels);
+        tasks.register("background_runs", "Runs of a background task", metrics.runs.clone());
+        tasks.register("background_failures", "Failed runs of a background task", metrics.failures.clone());
+        metrics
+    }
+
+    pub(crate) fn ran(&self, well: bool) {
+        self.runs.inc();
+        if !well {
+            self.failures.inc();
+        }
+    }
+}
+
+/// How long to rest: a moment after success, longer and longer after failures.
+#[derive(Debug)]
+struct Rest {
+    usual: Duration,
+    failures: u32,
+}
+
+impl Rest {
+    const LONGEST: Duration = Duration::from_secs(10);
+
+    fn new(usual: Duration) -> Self {
+        Self { usual, failures: 0 }
+    }
+
+    fn after(&mut self, well: bool) -> Duration {
+        self.failures = if well { 0 } else { (self.failures + 1).min(8) };
+        (self.usual * 2_u32.pow(self.failures)).min(Self::LONGEST.max(self.usual))
+    }
+}
+
+/// Settles holds that ran out, so that their seats show as free and their release is told.
+///
+/// Nothing depends on it: a lapsed seat can be taken, and a lapsed hold cannot be paid, before it comes by.
+#[derive(Clone)]
+pub struct Sweeper {
+    /// Where lapsed holds are found.
+    pub reader: Arc<dyn Reader>,
+    /// Where they are settled.
+    pub desk: Arc<Desk>,
+    /// What is counted.
+    pub metrics: TaskMetrics,
+}
+
+impl Sweeper {
+    const EVERY: Duration = Duration::from_millis(500);
+    const FOUND_MAX: usize = 500;
+    const SETTLED_TOGETHER_MAX: usize = 100;
+
+    /// Runs until stopped.
+    pub async fn run(self, stop: CancellationToken) {
+        let mut rest = Rest::new(Self::EVERY);
+        loop {
+            let swept = self.sweep().await;
+            self.metrics.ran(swept.is_ok());
+            let pause = match swept {
+                Ok(found) if found == Self::FOUND_MAX => Duration::ZERO,
+                Ok(_) => rest.after(true),
+                Err(reason) => {
+                    tracing::warn!(reason, "lapsed holds could not be settled");
+                    rest.after(false)
+                }
+            };
+            tokio::select! {
+                () = stop.cancelled() => return,
+                () = tokio::time::sleep(pause) => {}
+            }
+        }
+    }
+
+    async fn sweep(&self) -> Result<usize, String> {
+        let lapsed = self.reader.lapsed_holds(self.reader.now(), Self::FOUND_MAX).await;
+        let lapsed = lapsed.map_err(|error| error.to_string())?;
+        let found = lapsed.len();
+        let mut by_performance: BTreeMap<PerformanceId, Vec<ReservationId>> = BTreeMap::new();
+        for (performance, reservation) in lapsed {
+            by_performance.entry(performance).or_default().push(reservation);
+        }
+        for reservations in by_performance.values() {
+            for some in reservations.chunks(Self::SETTLED_TOGETHER_MAX) {
+                let expire = concert::Command::Expire { reservations: some.to_vec() };
+                let settled = self.desk.submit_patiently(Command::Concert(expire)).await;
+                settled.map_err(|error| error.to_string())?.map_err(|refusal| format!("{refusal:?}"))?;
+            }
+        }
+        Ok(found)
+    }
+}
+
+/// Drops what is too old to be asked for: idempotency keys, seat maps that nobody looks at.
+#[derive(Clone)]
+pub struct Housekeeper {
+    /// Where old keys are dropped.
+    pub desk: Arc<Desk>,
+    /// Where idle maps are dropped.
+    pub seat_maps: Arc<SeatMaps>,
+    /// What is counted.
+    pub metrics: TaskMetrics,
+}
+
+impl Housekeeper {
+    const EVERY: Duration = Duration::from_secs(1);
+    const MAP_IDLE: Duration = Duration::from_secs(60);
+
+    /// Runs until stopped.
+    pub async fn run(self, stop: CancellationToken) {
+        let mut rest = Rest::new(Self::EVERY);
+        let mut pause = Self::EVERY;
+        let mut maps_dropped = Instant::now();
+        loop {
+            tokio::select! {
+                () = stop.cancelled() => return,
+                () = tokio::time::sleep(pause) => {}
+            }
+            if maps_dropped.elapsed() >= Self::MAP_IDLE {
+                maps_dropped = Instant::now();
+                self.seat_maps.drop_idle();
+            }
+            let forgotten: Result<(), Failure> = self.desk.forget_old_answers().await;
+            self.metrics.ran(forgotten.is_ok());
+            pause = rest.after(forgotten.is_ok());
+        }
+    }
+}

@@ -1,0 +1,161 @@
+//! The concerts and their performances, kept in memory: read by everyone, changed by an administrator now and then.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use async_trait::async_trait;
+use jiff::civil::Date;
+use onsale_domain::concert::{Concert, Performance, Seating, Target};
+use onsale_domain::ids::{ConcertId, PerformanceId};
+use onsale_domain::time::Timestamp;
+
+use crate::calendar::Calendar;
+use crate::desk::Observer;
+use crate::store::{Reader, StoreError, Unit};
+
+/// What never changes about a performance.
+#[derive(Debug)]
+pub struct Showing {
+    /// Which performance.
+    pub id: PerformanceId,
+    /// Of which concert.
+    pub concert: ConcertId,
+    /// When it starts.
+    pub starts_at: Timestamp,
+    /// The date on which it starts.
+    pub date: Date,
+    /// Its seats.
+    pub seating: Seating,
+}
+
+/// A concert with its performances, by start.
+#[derive(Clone, Debug)]
+pub struct Programme {
+    /// The concert.
+    pub concert: Concert,
+    /// Its performances.
+    pub showings: Vec<Arc<Showing>>,
+}
+
+impl Programme {
+    /// The performances of a date.
+    pub fn on(&self, date: Date) -> &[Arc<Showing>] {
+        let from = self.showings.partition_point(|showing| showing.date < date);
+        let until = self.showings.partition_point(|showing| showing.date <= date);
+        &self.showings[from..until]
+    }
+
+    /// Which performance a hold on this date is for.
+    pub fn target_on(&self, date: Date) -> Target {
+        match self.on(date) {
+            [] => Target::NoneOnDate,
+            [showing] => Target::Performance(showing.id),
+            _ => Target::SeveralOnDate,
+        }
+    }
+}
+
+#[derive(Clone, Default)]
+struct Index {
+    programmes: BTreeMap<ConcertId, Arc<Programme>>,
+    showings: HashMap<PerformanceId, Arc<Showing>>,
+}
+
+/// All concerts.
+pub struct Catalogue {
+    reader: Arc<dyn Reader>,
+    calendar: Calendar,
+    index: ArcSwap<Index>,
+}
+
+impl Catalogue {
+    /// Reads all concerts and performances.
+    ///
+    /// # Errors
+    /// Where the database cannot be read.
+    pub async fn load(reader: Arc<dyn Reader>, calendar: Calendar) -> Result<Self, StoreError> {
+        let catalogue = Self { reader, calendar, index: ArcSwap::default() };
+        catalogue.recover().await?;
+        Ok(catalogue)
+    }
+
+    /// A concert.
+    pub fn programme(&self, concert: ConcertId) -> Option<Arc<Programme>> {
+        self.index.load().programmes.get(&concert).cloned()
+    }
+
+    /// A performance.
+    pub fn showing(&self, performance: PerformanceId) -> Option<Arc<Showing>> {
+        self.index.load().showings.get(&performance).cloned()
+    }
+
+    /// Concerts by id, after one.
+    pub fn page(&self, after: Option<ConcertId>, limit: usize) -> Vec<Arc<Programme>> {
+        use std::ops::Bound::{Excluded, Unbounded};
+        let from = after.map_or(Unbounded, Excluded);
+        self.index.load().programmes.range((from, Unbounded)).take(limit).map(|(_, p)| p.clone()).collect()
+    }
+
+    /// Whether there is any concert.
+    pub fn is_empty(&self) -> bool {
+        self.index.load().programmes.is_empty()
+    }
+}
+
+impl Index {
+    fn add_concert(&mut self, concert: Concert) {
+        let programme = Programme { concert, showings: Vec::new() };
+        self.programmes.entry(programme.concert.id).or_insert_with(|| Arc::new(programme));
+    }
+
+    fn add_performance(&mut self, performance: &Performance, calendar: &Calendar) {
+        if self.showings.contains_key(&performance.id) {
+            return;
+        }
+        let Some(programme) = self.programmes.get_mut(&performance.concert) else { return };
+        let showing = Arc::new(Showing {
+            id: performance.id,
+            concert: performance.concert,
+            starts_at: performance.starts_at,
+            date: calendar.date_of(performance.starts_at),
+            seating: performance.seating.clone(),
+        });
+        let showings = &mut Arc::make_mut(programme).showings;
+        showings.push(showing.clone());
+        showings.sort_by_key(|showing| (showing.starts_at, showing.id));
+        self.showings.insert(performance.id, showing);
+    }
+}
+
+#[async_trait]
+impl Observer for Catalogue {
+    fn committed(&self, unit: &Unit) {
+        let known = self.index.load();
+        let fresh: Vec<&Performance> = unit
+            .rows
+            .performances
+            .changed()
+            .filter_map(|(id, performance)| performance.filter(|_| !known.showings.contains_key(id)))
+            .collect();
+        if unit.rows.new_concerts.is_empty() && fresh.is_empty() {
+            return;
+        }
+        self.index.rcu(|index| {
+            let mut index = Index::clone(index);
+            unit.rows.new_concerts.iter().for_each(|concert| index.add_concert(concert.clone()));
+            fresh.iter().for_each(|performance| index.add_performance(performance, &self.calendar));
+            index
+        });
+    }
+
+    async fn recover(&self) -> Result<(), StoreError> {
+        let mut index = Index::default();
+        self.reader.concerts().await?.into_iter().for_each(|concert| index.add_concert(concert));
+        for performance in &self.reader.performances().await? {
+            index.add_performance(performance, &self.calendar);
+        }
+        self.index.store(Arc::new(index));
+        Ok(())
+    }
+}

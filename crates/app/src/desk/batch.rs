@@ -1,0 +1,93 @@
+//! One batch as one unit of work: load, decide in order, save.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+
+use onsale_domain::Context;
+use onsale_domain::ids::{Entropy, Mint};
+
+use super::lane::Lane;
+use super::{Answer, Request, Work};
+use crate::idempotency::{KEY_LIFE_SECONDS, KeptAnswer, Keyed};
+use crate::store::{StoreError, Unit, Wanted};
+
+/// Bits from the operating system's generator, expanded per thread.
+pub(super) struct SystemEntropy;
+
+impl Entropy for SystemEntropy {
+    fn next_u64(&mut self) -> u64 {
+        rand::random()
+    }
+}
+
+/// Runs a batch. On success all of it is durable; on an error see [`StoreError`] for what may remain.
+pub(super) async fn run(lane: &mut Lane, batch: &[&Work]) -> Result<Vec<Answer>, StoreError> {
+    let mut unit = lane.writer.load(&wanted(batch)).await?;
+    let Lane { ids, terms, .. } = lane;
+    // A defect in one decision: nothing is saved, and the others are decided without it.
+    let decided = catch_unwind(AssertUnwindSafe(|| {
+        let decide = |work: &&Work| match work {
+            Work::Decide(request) => decide_once(request, &mut unit, terms, ids),
+            Work::ForgetAnswers => {
+                unit.forget_answers_before = Some(unit.at.plus_millis(-i64::from(KEY_LIFE_SECONDS) * 1000));
+                unit.prove_writable = terms.metrics.troubled.get() > 0;
+                Answer::Forgotten
+            }
+        };
+        batch.iter().map(decide).collect::<Vec<_>>()
+    }));
+    let Ok(answers) = decided else {
+        lane.writer.abandon().await;
+        return Err(StoreError::Rejected("a decision panicked".to_owned()));
+    };
+    let began = std::time::Instant::now();
+    lane.writer.save(&unit).await?;
+    lane.terms.metrics.commit.observe(began.elapsed().as_secs_f64());
+    if unit.prove_writable {
+        lane.terms.metrics.troubled.set(0);
+    }
+    // What is durable is answered, even where an observer fails: it must then read everything again.
+    let told = catch_unwind(AssertUnwindSafe(|| {
+        lane.terms.observers.iter().for_each(|observer| observer.committed(&unit));
+    }));
+    lane.in_doubt |= told.is_err();
+    Ok(answers)
+}
+
+fn wanted(batch: &[&Work]) -> Wanted {
+    let mut wanted = Wanted::default();
+    for work in batch {
+        let Work::Decide(request) = work else { continue };
+        request.command.needs(&mut wanted.keys);
+        wanted.answers.extend(request.key.as_ref().map(|key| key.id.clone()));
+    }
+    wanted
+}
+
+/// Decides a request, unless its key has an answer already. Within a batch, a key's second request finds the
+/// answer to its first.
+fn decide_once(request: &Request, unit: &mut Unit, terms: &super::Terms, ids: &mut Mint<SystemEntropy>) -> Answer {
+    let Some(Keyed { id, fingerprint }) = &request.key else {
+        return Answer::Decided(decide(request, unit, terms, ids));
+    };
+    if let Some(kept) = unit.answers.get(id).filter(|kept| kept.lives(unit.at)) {
+        if kept.fingerprint != *fingerprint {
+            return Answer::KeyReused;
+        }
+        terms.metrics.replayed.inc();
+        return Answer::Kept { answer: kept.answer.clone(), replayed: true };
+    }
+    let outcome = decide(request, unit, terms, ids);
+    if matches!(&outcome, Err(refusal) if refusal.is_about_the_request()) {
+        return Answer::Decided(outcome);
+    }
+    let answer: Arc<[u8]> = (terms.encode)(&outcome).into();
+    let kept = KeptAnswer { fingerprint: *fingerprint, answer: answer.clone(), kept_at: unit.at };
+    unit.answers.put(id.clone(), kept);
+    Answer::Kept { answer, replayed: false }
+}
+
+fn decide(request: &Request, unit: &mut Unit, terms: &super::Terms, ids: &mut Mint<SystemEntropy>) -> super::Outcome {
+    let mut context = Context { at: unit.at, ids, hold_seconds: terms.hold_seconds };
+    request.command.decide(&mut unit.rows, &mut context)
+}

@@ -1,0 +1,125 @@
+//! A lane: one thread, one writer, one batch after another.
+
+use std::thread::JoinHandle;
+use std::time::Instant;
+
+use onsale_domain::ids::Mint;
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use super::batch::{self, SystemEntropy};
+use super::{Answer, BATCH_MAX, Failure, Terms, Waiting, Work};
+use crate::store::{StoreError, Writer};
+
+pub(super) struct Lane {
+    pub(super) writer: Box<dyn Writer>,
+    pub(super) terms: Terms,
+    pub(super) ids: Mint<SystemEntropy>,
+    /// What the observers know may be wrong: the outcome of a commit is unknown, or one of them failed.
+    pub(super) in_doubt: bool,
+}
+
+impl Lane {
+    pub(super) fn new(writer: Box<dyn Writer>, terms: Terms) -> Self {
+        Self { writer, terms, ids: Mint::new(SystemEntropy), in_doubt: false }
+    }
+
+    /// Runs until the desk closes and everything that waited is answered.
+    async fn run(mut self, mut receiver: mpsc::Receiver<Waiting>, closing: CancellationToken) {
+        let mut batch = Vec::with_capacity(BATCH_MAX);
+        loop {
+            tokio::select! {
+                biased;
+                () = closing.cancelled(), if !receiver.is_closed() => receiver.close(),
+                taken = receiver.recv_many(&mut batch, BATCH_MAX) => if taken == 0 { return },
+            }
+            // Whoever hung up before their command was decided has not asked for anything.
+            batch.retain(|waiting| !waiting.reply.is_closed());
+            if !batch.is_empty() {
+                self.serve(&mut batch).await;
+            }
+        }
+    }
+
+    /// Answers every command of a batch, and empties it.
+    async fn serve(&mut self, batch: &mut Vec<Waiting>) {
+        let began = Instant::now();
+        let metrics = self.terms.metrics.clone();
+        metrics.batch_size.observe(batch.len() as f64);
+        for waiting in &*batch {
+            metrics.wait.observe(began.duration_since(waiting.since).as_secs_f64());
+        }
+        let works: Vec<&Work> = batch.iter().map(|waiting| &waiting.work).collect();
+        match self.run_batch(&works).await {
+            Ok(answers) => {
+                for (waiting, answer) in batch.drain(..).zip(answers) {
+                    let _ = waiting.reply.send(Ok(answer));
+                }
+            }
+            // Nothing was done: one bad command must harm only itself.
+            Err(StoreError::Rejected(reason)) if batch.len() > 1 => {
+                tracing::warn!(reason, commands = batch.len(), "a batch was refused; running it one by one");
+                metrics.rerun.inc();
+                for waiting in batch.drain(..) {
+                    let answer = self.alone(&waiting.work).await;
+                    let _ = waiting.reply.send(answer);
+                }
+            }
+            Err(error) => {
+                let failure = Self::failed(&error);
+                for waiting in batch.drain(..) {
+                    metrics.failed.inc();
+                    let _ = waiting.reply.send(Err(failure));
+                }
+            }
+        }
+        metrics.unit.observe(began.elapsed().as_secs_f64());
+    }
+
+    /// A lane in doubt decides nothing until everything known has been read again.
+    async fn run_batch(&mut self, works: &[&Work]) -> Result<Vec<Answer>, StoreError> {
+        if self.in_doubt {
+            for observer in &self.terms.observers {
+                observer.recover().await?;
+            }
+            self.in_doubt = false;
+        }
+        let answers = batch::run(self, works).await;
+        self.in_doubt |= matches!(answers, Err(StoreError::Unknown(_)));
+        if matches!(answers, Err(StoreError::Unknown(_) | StoreError::Unavailable(_))) {
+            self.terms.metrics.troubled.set(1);
+        }
+        answers
+    }
+
+    async fn alone(&mut self, work: &Work) -> Result<Answer, Failure> {
+        match self.run_batch(&[work]).await {
+            Ok(mut answers) => answers.pop().ok_or(Failure::Internal),
+            Err(error) => {
+                self.terms.metrics.failed.inc();
+                Err(Self::failed(&error))
+            }
+        }
+    }
+
+    fn failed(error: &StoreError) -> Failure {
+        tracing::error!(%error, "a unit of work failed");
+        match error {
+            StoreError::Unavailable(_) | StoreError::Unknown(_) => Failure::Unavailable,
+            StoreError::Rejected(_) => Failure::Internal,
+        }
+    }
+}
+
+/// Starts a lane's thread. A runtime of its own lets a store await or block there, as it likes.
+pub(super) fn spawn(
+    number: usize,
+    lane: Lane,
+    receiver: mpsc::Receiver<Waiting>,
+    closing: CancellationToken,
+) -> std::io::Result<JoinHandle<()>> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build()?;
+    std::thread::Builder::new()
+        .name(format!("lane-{number}"))
+        .spawn(move || runtime.block_on(lane.run(receiver, closing)))
+}

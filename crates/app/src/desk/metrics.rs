@@ -1,0 +1,62 @@
+//! What the desk measures.
+
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
+use prometheus_client::registry::{Registry, Unit};
+
+/// Counts and times of all lanes.
+#[derive(Debug)]
+pub struct Metrics {
+    /// Commands decided together.
+    pub batch_size: Histogram,
+    /// From handing in to the start of the batch, in seconds.
+    pub wait: Histogram,
+    /// From the first load to the commit, in seconds.
+    pub unit: Histogram,
+    /// The save with its commit alone, in seconds.
+    pub commit: Histogram,
+    /// Commands refused because the lane was full.
+    pub shed: Counter,
+    /// Batches that failed and were run again one by one.
+    pub rerun: Counter,
+    /// Commands that got no answer because the database failed.
+    pub failed: Counter,
+    /// Idempotency keys that were answered again.
+    pub replayed: Counter,
+    /// 1 from a unit of work that the database failed to the next that it wrote.
+    pub troubled: Gauge,
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        let seconds = || Histogram::new(exponential_buckets(0.000_1, 2.0, 17));
+        Self {
+            batch_size: Histogram::new(exponential_buckets(1.0, 2.0, 9)),
+            wait: seconds(),
+            unit: seconds(),
+            commit: seconds(),
+            shed: Counter::default(),
+            rerun: Counter::default(),
+            failed: Counter::default(),
+            replayed: Counter::default(),
+            troubled: Gauge::default(),
+        }
+    }
+}
+
+impl Metrics {
+    /// Shows the metrics in a registry, under their names.
+    pub fn register(&self, registry: &mut Registry) {
+        let desk = registry.sub_registry_with_prefix("desk");
+        desk.register("batch_size", "Commands decided together", self.batch_size.clone());
+        desk.register_with_unit("wait", "From handing in to the batch", Unit::Seconds, self.wait.clone());
+        desk.register_with_unit("unit", "From load to commit", Unit::Seconds, self.unit.clone());
+        desk.register_with_unit("commit", "Save and commit", Unit::Seconds, self.commit.clone());
+        desk.register("shed", "Commands refused because the lane was full", self.shed.clone());
+        desk.register("batches_rerun", "Batches that failed and ran again one by one", self.rerun.clone());
+        desk.register("commands_failed", "Commands that the database failed", self.failed.clone());
+        desk.register("answers_replayed", "Answers given again under their key", self.replayed.clone());
+        desk.register("troubled", "1 while the database fails units of work", self.troubled.clone());
+    }
+}

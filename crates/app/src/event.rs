@@ -1,0 +1,122 @@
+//! Events as others read them: CloudEvents 1.0, by the names and fields of the contract.
+
+use onsale_domain::concert::Ending;
+use onsale_domain::event::{Claim, Event, Happening, Subject};
+use onsale_domain::ids::EventId;
+use onsale_domain::lecture::HistoryKind;
+use onsale_domain::time::Timestamp;
+use onsale_domain::wallet::EntryKind;
+use serde_json::{Value, json};
+
+use crate::calendar::rfc3339;
+
+/// The `source` of every event: this system. Ids are unique within it.
+pub const SOURCE: &str = "/onsale";
+
+/// What became of an event on its way to others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EventState {
+    /// Written, not yet sent.
+    Pending,
+    /// Sent and acknowledged.
+    Sent,
+    /// It can never be sent; set aside with a reason.
+    Dead,
+}
+
+/// An event as it lies in the outbox.
+#[derive(Clone, Debug)]
+pub struct StoredEvent {
+    /// Its order in the log, rising.
+    pub position: u64,
+    /// Stable over every retry.
+    pub id: EventId,
+    /// The CloudEvents type.
+    pub kind: String,
+    /// Whose history it belongs to.
+    pub subject: String,
+    /// Its order within the subject.
+    pub version: u64,
+    /// When.
+    pub at: Timestamp,
+    /// The data, as JSON.
+    pub data: String,
+    /// What became of it.
+    pub state: EventState,
+    /// Why it is dead.
+    pub reason: Option<String>,
+}
+
+impl StoredEvent {
+    /// The event in CloudEvents' structured mode.
+    pub fn to_json(&self) -> Value {
+        json!({
+            "specversion": "1.0",
+            "id": self.id.to_string(),
+            "source": SOURCE,
+            "type": self.kind,
+            "subject": self.subject,
+            "time": rfc3339(self.at),
+            "datacontenttype": "application/json",
+            "data": serde_json::from_str(&self.data).unwrap_or(Value::Null),
+        })
+    }
+}
+
+/// The CloudEvents type of an event.
+pub fn kind_of(happening: &Happening) -> &'static str {
+    match happening {
+        Happening::PointsMoved { kind: EntryKind::Charge, .. } => "onsale.points.charged.v1",
+        Happening::PointsMoved { kind: EntryKind::Use, .. } => "onsale.points.used.v1",
+        Happening::LectureChanged { kind: HistoryKind::Applied, .. } => "onsale.lecture.applied.v1",
+        Happening::LectureChanged { kind: HistoryKind::Cancelled, .. } => "onsale.lecture.cancelled.v1",
+        Happening::SeatsHeld { .. } => "onsale.seats.held.v1",
+        Happening::SeatsReleased { .. } => "onsale.seats.released.v1",
+        Happening::PaymentCompleted { .. } => "onsale.payment.completed.v1",
+    }
+}
+
+/// The subject of an event, as text.
+pub fn subject_of(event: &Event) -> String {
+    match event.happening.subject() {
+        Subject::User(user) => user.to_string(),
+        Subject::Lecture(lecture) => lecture.to_string(),
+        Subject::Performance(performance) => performance.to_string(),
+    }
+}
+
+/// The data of an event, as JSON. Written by hand, as it is made for every change of a sale: ids, numbers and
+/// instants are all there is, and none of them needs escaping.
+pub fn data_of(happening: &Happening) -> String {
+    match happening {
+        Happening::PointsMoved { user, amount, balance_after, reference, .. } => {
+            let reference = reference.map_or_else(|| "null".to_owned(), |payment| format!("\"{payment}\""));
+            format!(r#"{{"userId":"{user}","amount":{amount},"balanceAfter":{balance_after},"reference":{reference}}}"#)
+        }
+        Happening::LectureChanged { lecture, user, seat_number, .. } => {
+            format!(r#"{{"lectureId":"{lecture}","userId":"{user}","seatNumber":{seat_number}}}"#)
+        }
+        Happening::SeatsHeld { claim, held_until } => {
+            format!(r#"{{{},"heldUntil":"{}"}}"#, claim_fields(claim), rfc3339(*held_until))
+        }
+        Happening::SeatsReleased { claim, ending } => {
+            let reason = match ending {
+                Ending::Expired => "expired",
+                Ending::Released => "released",
+            };
+            format!(r#"{{{},"reason":"{reason}"}}"#, claim_fields(claim))
+        }
+        Happening::PaymentCompleted { claim, payment, paid_at } => {
+            format!(r#"{{{},"paymentId":"{payment}","paidAt":"{}"}}"#, claim_fields(claim), rfc3339(*paid_at))
+        }
+    }
+}
+
+fn claim_fields(claim: &Claim) -> String {
+    let Claim { reservation, performance, user, seats, amount } = claim;
+    let seats: Vec<String> = seats.iter().map(u32::to_string).collect();
+    format!(
+        r#""reservationId":"{reservation}","performanceId":"{performance}","userId":"{user}","seats":[{}],"amount":{amount}"#,
+        seats.join(",")
+    )
+}

@@ -1,0 +1,13 @@
+//! What onsale does with its rules. Knows no SQL, no HTTP and no driver: those stand behind [`store`] and in front
+//! of [`desk`].
+
+pub mod audit;
+pub mod background;
+pub mod calendar;
+pub mod catalogue;
+pub mod desk;
+pub mod event;
+pub mod idempotency;
+pub mod seat_map;
+pub mod store;
+pub mod waiting_room;

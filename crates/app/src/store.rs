@@ -1,0 +1,211 @@
+//! The seam to the database: load what decisions need, save what they decided, and read.
+//!
+//! One implementation per database. No rule stands behind this seam: a store knows rows, not reasons.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use onsale_domain::concert::{Concert, Performance, Reservation, Seat};
+use onsale_domain::ids::{ConcertId, LectureId, PaymentId, PerformanceId, ReservationId, UserId};
+use onsale_domain::lecture::{HistoryLine, Lecture};
+use onsale_domain::payment::Payment;
+use onsale_domain::rows::{Keys, Rows};
+use onsale_domain::table::Table;
+use onsale_domain::time::Timestamp;
+use onsale_domain::waiting_room::{Room, Turn};
+use onsale_domain::wallet::{Account, Entry};
+
+use crate::event::StoredEvent;
+use crate::idempotency::{KeptAnswer, KeyId};
+
+/// Why a store did not do what it was asked.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum StoreError {
+    /// Nothing was done, and nothing can be done now: the disk is full, the database is away.
+    #[error("the database is unavailable: {0}")]
+    Unavailable(String),
+    /// The commit was sent, and nobody knows whether it counted.
+    #[error("the outcome of a commit is unknown: {0}")]
+    Unknown(String),
+    /// Nothing was done; the same work in other company may succeed.
+    #[error("the database refused: {0}")]
+    Rejected(String),
+}
+
+/// What a batch asks a store to load.
+#[derive(Clone, Debug, Default)]
+pub struct Wanted {
+    /// The rows that the commands need.
+    pub keys: Keys,
+    /// The idempotency keys under which they came.
+    pub answers: BTreeSet<KeyId>,
+}
+
+/// One unit of work: what was loaded, and then what was decided.
+#[derive(Debug, Default)]
+pub struct Unit {
+    /// The database's time, read after the rows were locked.
+    pub at: Timestamp,
+    /// The rows.
+    pub rows: Rows,
+    /// Answers kept under idempotency keys.
+    pub answers: Table<KeyId, KeptAnswer>,
+    /// Drop a few answers that were kept before this instant.
+    pub forget_answers_before: Option<Timestamp>,
+    /// Write something even if nothing was decided: a write failed before, and this shows whether the next will.
+    pub prove_writable: bool,
+}
+
+/// One lane's way into the database. Used by one batch at a time.
+#[async_trait]
+pub trait Writer: Send {
+    /// Begins a unit of work: locks the parents in their one order, then loads everything else, then reads the clock.
+    async fn load(&mut self, wanted: &Wanted) -> Result<Unit, StoreError>;
+
+    /// Writes what was changed and added, and commits durably. Ends the unit, whatever comes of it.
+    async fn save(&mut self, unit: &Unit) -> Result<(), StoreError>;
+
+    /// Ends a unit of which nothing shall remain.
+    async fn abandon(&mut self);
+}
+
+/// A page of a list: at most `limit` rows that follow `after`.
+#[derive(Clone, Copy, Debug)]
+pub struct Page<C> {
+    /// The last row of the page before; `None` for the first page.
+    pub after: Option<C>,
+    /// The most rows.
+    pub limit: usize,
+}
+
+/// Which lectures to list, by the instant they start.
+#[derive(Clone, Copy, Debug)]
+pub struct LectureFilter {
+    /// From this instant on.
+    pub from: Timestamp,
+    /// Before this instant; without it, for all time.
+    pub until: Option<Timestamp>,
+    /// Only those with a place left.
+    pub with_places: bool,
+}
+
+/// A lecture that a person applied for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AppliedLecture {
+    /// Which.
+    pub lecture: LectureId,
+    /// Its title.
+    pub title: Arc<str>,
+    /// When it starts.
+    pub starts_at: Timestamp,
+    /// When the place was taken.
+    pub applied_at: Timestamp,
+}
+
+/// The seats of a performance that have a row, as of one of its versions.
+#[derive(Clone, Debug, Default)]
+pub struct SeatRows {
+    /// The performance's version.
+    pub version: u64,
+    /// Held and sold seats.
+    pub seats: Vec<(u32, Seat)>,
+}
+
+/// A waiting room as a process needs it to answer polls.
+#[derive(Clone, Debug)]
+pub struct RoomRecord {
+    /// Whose room.
+    pub concert: ConcertId,
+    /// Settings and counters.
+    pub room: Room,
+    /// Places after `served` that were given up.
+    pub given_up: Vec<u64>,
+    /// Turns not yet settled, each with whether it has ended.
+    pub turns: Vec<(u64, Turn, bool)>,
+    /// Holds not yet settled: the place that took it, its name and its end.
+    pub holds: Vec<(u64, ReservationId, Timestamp)>,
+}
+
+/// Readers beside the writer. Each call sees everything that was answered before it began.
+#[async_trait]
+pub trait Reader: Send + Sync {
+    /// The database's time.
+    fn now(&self) -> Timestamp;
+
+    /// Asks the database for a sign of life.
+    async fn ping(&self) -> Result<(), StoreError>;
+
+    /// A wallet; the default where it was never used.
+    async fn account(&self, user: &UserId) -> Result<Account, StoreError>;
+
+    /// A wallet's history, newest first, by version.
+    async fn ledger(&self, user: &UserId, page: Page<u64>) -> Result<Vec<Entry>, StoreError>;
+
+    /// Lectures by start and id.
+    async fn lectures(
+        &self,
+        filter: LectureFilter,
+        page: Page<(Timestamp, LectureId)>,
+    ) -> Result<Vec<Lecture>, StoreError>;
+
+    /// What a person applied for, by start; one lecture alone where it is named.
+    async fn applications(&self, user: &UserId, lecture: Option<LectureId>) -> Result<Vec<AppliedLecture>, StoreError>;
+
+    /// A lecture's history, oldest first, by version; `None` where there is no such lecture.
+    async fn lecture_history(
+        &self,
+        lecture: LectureId,
+        page: Page<u64>,
+    ) -> Result<Option<Vec<HistoryLine>>, StoreError>;
+
+    /// All concerts.
+    async fn concerts(&self) -> Result<Vec<Concert>, StoreError>;
+
+    /// All performances.
+    async fn performances(&self) -> Result<Vec<Performance>, StoreError>;
+
+    /// The seats of a performance that are held or sold.
+    async fn seats(&self, performance: PerformanceId) -> Result<SeatRows, StoreError>;
+
+    /// A reservation, with the instant its performance starts.
+    async fn reservation(&self, id: ReservationId) -> Result<Option<Reservation>, StoreError>;
+
+    /// A user's reservations, newest first.
+    async fn reservations_of(&self, user: &UserId, page: Page<ReservationId>) -> Result<Vec<Reservation>, StoreError>;
+
+    /// A payment.
+    async fn payment(&self, id: PaymentId) -> Result<Option<Payment>, StoreError>;
+
+    /// A user's payments, newest first.
+    async fn payments_of(&self, user: &UserId, page: Page<PaymentId>) -> Result<Vec<Payment>, StoreError>;
+
+    /// Holds that ran out before an instant and are not yet settled, oldest first.
+    async fn lapsed_holds(
+        &self,
+        before: Timestamp,
+        limit: usize,
+    ) -> Result<Vec<(PerformanceId, ReservationId)>, StoreError>;
+
+    /// All waiting rooms.
+    async fn rooms(&self) -> Result<Vec<RoomRecord>, StoreError>;
+
+    /// Events in the order in which they were committed, after a position.
+    async fn events(&self, page: Page<u64>) -> Result<Vec<StoredEvent>, StoreError>;
+}
+
+/// A database that holds a sale.
+#[async_trait]
+pub trait Store: Send + Sync {
+    /// A way in for one lane.
+    async fn writer(&self) -> Result<Box<dyn Writer>, StoreError>;
+
+    /// The way in for everyone who only reads.
+    fn reader(&self) -> Arc<dyn Reader>;
+
+    /// A value that is made once and the same for all instances: the one that was there, else the one offered.
+    async fn secret(&self, name: &str, offered: &[u8]) -> Result<Vec<u8>, StoreError>;
+
+    /// Leaves the database tidy. Nothing is written after this.
+    async fn close(&self);
+}

@@ -1,0 +1,75 @@
+//! The background work that keeps rooms moving: it looks often, and steps where a step is due.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use onsale_domain::Command;
+use onsale_domain::ids::ConcertId;
+use onsale_domain::waiting_room::{self, Step};
+use tokio_util::sync::CancellationToken;
+
+use super::{LiveRoom, Rooms};
+use crate::background::TaskMetrics;
+use crate::desk::Desk;
+
+/// How often every room is looked at, if nothing stirs it earlier.
+const LOOK_EVERY: Duration = Duration::from_millis(100);
+
+/// How long a room rests after a step that failed.
+const REST_AFTER_FAILURE: Duration = Duration::from_millis(500);
+
+/// Moves all rooms of this process on.
+#[derive(Clone)]
+pub struct Driver {
+    /// The rooms to move.
+    pub rooms: Arc<Rooms>,
+    /// Where steps are decided.
+    pub desk: Arc<Desk>,
+    /// What is counted.
+    pub metrics: TaskMetrics,
+}
+
+impl Driver {
+    /// Runs until stopped.
+    pub async fn run(self, stop: CancellationToken) {
+        let mut interval = tokio::time::interval(LOOK_EVERY);
+        interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                () = stop.cancelled() => return,
+                () = self.rooms.stir.notified() => self.look(),
+                _ = interval.tick() => self.look(),
+            }
+        }
+    }
+
+    fn look(&self) {
+        let at = self.rooms.reader.now();
+        for (concert, room) in self.rooms.rooms.load().iter() {
+            if room.stepping.load(Ordering::Acquire) {
+                continue;
+            }
+            if let Some(step) = room.next_step(at) {
+                room.stepping.store(true, Ordering::Release);
+                tokio::spawn(self.clone().step(*concert, room.clone(), step));
+            }
+        }
+    }
+
+    async fn step(self, concert: ConcertId, room: Arc<LiveRoom>, step: Step) {
+        let before = room.snapshot().room.version;
+        let command = Command::WaitingRoom(waiting_room::Command::Step(step));
+        let stepped = self.desk.submit_patiently(command).await;
+        self.metrics.ran(stepped.is_ok());
+        if let Err(error) = stepped {
+            tracing::warn!(%concert, %error, "a room could not move on");
+            tokio::time::sleep(REST_AFTER_FAILURE).await;
+        }
+        room.stepping.store(false, Ordering::Release);
+        // More may be due than one step names. A step that changed nothing is not repeated before the next look.
+        if room.snapshot().room.version != before {
+            self.rooms.stir.notify_one();
+        }
+    }
+}

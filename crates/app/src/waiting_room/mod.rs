@@ -1,0 +1,153 @@
+//! The waiting rooms of this process: answered from memory, moved on by their driver.
+
+mod driver;
+mod live;
+mod pace;
+mod stock;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use async_trait::async_trait;
+use onsale_domain::ids::ConcertId;
+use onsale_domain::time::Timestamp;
+use onsale_domain::waiting_room::PlaceStanding;
+use tokio::sync::Notify;
+
+use crate::desk::Observer;
+use crate::store::{Reader, RoomRecord, StoreError, Unit};
+use live::Change;
+
+pub use driver::Driver;
+pub use live::{LiveRoom, Look, Snapshot, Standing};
+
+/// All rooms, by concert.
+pub struct Rooms {
+    reader: Arc<dyn Reader>,
+    rooms: ArcSwap<HashMap<ConcertId, Arc<LiveRoom>>>,
+    /// A room may have to move on now, sooner than its driver looks by itself.
+    stir: Notify,
+    /// Changes whenever a line moved, for those who follow one.
+    moved: tokio::sync::watch::Sender<u64>,
+}
+
+impl Rooms {
+    /// Reads all rooms. Whoever was called and not heard of while no process ran gets a fresh chance.
+    ///
+    /// # Errors
+    /// Where the database cannot be read.
+    pub async fn load(reader: Arc<dyn Reader>) -> Result<Self, StoreError> {
+        let rooms =
+            Self { reader, rooms: ArcSwap::default(), stir: Notify::new(), moved: tokio::sync::watch::Sender::new(0) };
+        rooms.reload().await?;
+        Ok(rooms)
+    }
+
+    /// Reads all rooms again.
+    async fn reload(&self) -> Result<(), StoreError> {
+        let records = self.reader.rooms().await?;
+        let performances = self.reader.performances().await?;
+        let at = self.reader.now();
+        let rooms: HashMap<_, _> =
+            records.into_iter().map(|record| (record.concert, Arc::new(LiveRoom::new(record)))).collect();
+        for performance in &performances {
+            rooms.get(&performance.concert).into_iter().for_each(|room| room.stock.note(performance));
+        }
+        rooms.values().for_each(|room| room.forgive_silence(at));
+        self.rooms.store(Arc::new(rooms));
+        self.stir.notify_one();
+        Ok(())
+    }
+
+    /// The room of a concert.
+    pub fn get(&self, concert: ConcertId) -> Option<Arc<LiveRoom>> {
+        self.rooms.load().get(&concert).cloned()
+    }
+
+    /// Tells whenever a line may have moved.
+    pub fn follow(&self) -> tokio::sync::watch::Receiver<u64> {
+        self.moved.subscribe()
+    }
+
+    /// People waiting, and turns running, over all rooms.
+    pub fn totals(&self) -> (u64, u64) {
+        self.rooms.load().values().fold((0, 0), |(waiting, active), room| {
+            let snapshot = room.snapshot();
+            (waiting + snapshot.room.waiting(), active + u64::from(snapshot.room.active))
+        })
+    }
+
+    fn add(&self, concert: ConcertId, unit: &Unit) {
+        let Some(room) = unit.rows.rooms.get(&concert).cloned() else { return };
+        let record = RoomRecord { concert, room, given_up: Vec::new(), turns: Vec::new(), holds: Vec::new() };
+        let room = Arc::new(LiveRoom::new(record));
+        self.rooms.rcu(|rooms| {
+            let mut rooms = HashMap::clone(rooms);
+            rooms.insert(concert, room.clone());
+            rooms
+        });
+    }
+
+    fn changes(unit: &Unit) -> HashMap<ConcertId, Change> {
+        let rows = &unit.rows;
+        let mut changes: HashMap<ConcertId, Change> = HashMap::new();
+        for (concert, room) in rows.rooms.changed() {
+            changes.entry(*concert).or_default().room = room.cloned();
+        }
+        for ((concert, number), place) in rows.places.changed() {
+            if place.is_some_and(|place| place.standing == PlaceStanding::GivenUp) {
+                changes.entry(*concert).or_default().given_up.push(*number);
+            }
+        }
+        for ((concert, number), turn) in rows.turns.changed() {
+            changes.entry(*concert).or_default().turns.push((*number, turn.cloned()));
+        }
+        for ((concert, number), end) in rows.ends.changed() {
+            if end.is_some() {
+                changes.entry(*concert).or_default().ended.push(*number);
+            }
+        }
+        for (_, reservation) in rows.reservations.changed() {
+            if let Some(reservation) = reservation {
+                changes.entry(reservation.concert).or_default().reservations.push(reservation.clone());
+            }
+        }
+        changes
+    }
+
+    fn stir_if_needed(&self, room: &LiveRoom, ended: bool, at: Timestamp) {
+        if ended || room.snapshot().room.admissible(at) > 0 {
+            self.stir.notify_one();
+        }
+    }
+}
+
+#[async_trait]
+impl Observer for Rooms {
+    fn committed(&self, unit: &Unit) {
+        for concert in &unit.rows.new_concerts {
+            self.add(concert.id, unit);
+        }
+        let rooms = self.rooms.load();
+        let mut moved = false;
+        for (concert, change) in Self::changes(unit) {
+            let Some(room) = rooms.get(&concert) else { continue };
+            let ended = !change.ended.is_empty();
+            moved |= ended || !change.turns.is_empty() || !change.given_up.is_empty();
+            room.commit(change, unit.at);
+            self.stir_if_needed(room, ended, unit.at);
+        }
+        for (_, performance) in unit.rows.performances.changed() {
+            let Some(performance) = performance else { continue };
+            rooms.get(&performance.concert).into_iter().for_each(|room| room.stock.note(performance));
+        }
+        if moved {
+            self.moved.send_modify(|count| *count += 1);
+        }
+    }
+
+    async fn recover(&self) -> Result<(), StoreError> {
+        self.reload().await
+    }
+}

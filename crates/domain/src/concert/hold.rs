@@ -1,0 +1,251 @@
+//! Holding seats, giving them back, and what happens when nobody pays in time.
+
+use std::sync::Arc;
+
+use super::{Reservation, Seat, Status};
+use crate::event::{Event, Happening};
+use crate::ids::{ConcertId, EventId, PerformanceId, ReservationId, UserId};
+use crate::rows::{Keys, Rows};
+use crate::time::Timestamp;
+use crate::waiting_room::{self, Token};
+use crate::{Context, Done, Refusal};
+
+/// The most seats of one performance that one user may hold and have bought together.
+pub const SEATS_PER_USER_MAX: usize = 4;
+
+/// Which performance a hold is for, as far as the caller's words decide it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Target {
+    /// This one, which may or may not exist.
+    Performance(PerformanceId),
+    /// The date named has no performance.
+    NoneOnDate,
+    /// The date named has several.
+    SeveralOnDate,
+}
+
+/// What a caller asks to hold.
+#[derive(Clone, Debug)]
+pub struct HoldRequest {
+    /// For whom, and by which turn.
+    pub token: Token,
+    /// Where.
+    pub target: Target,
+    /// Which seats, none twice.
+    pub seats: Arc<[u32]>,
+}
+
+impl HoldRequest {
+    pub(super) fn needs(&self, keys: &mut Keys) {
+        self.token.needs(keys);
+        if let Target::Performance(performance) = self.target {
+            keys.performances.insert(performance);
+            // More seats than one user may have are refused without a look at them.
+            if self.seats.len() <= SEATS_PER_USER_MAX {
+                keys.seats.extend(self.seats.iter().map(|seat| (performance, *seat)));
+            }
+        }
+    }
+}
+
+pub(super) fn hold(request: &HoldRequest, rows: &mut Rows, cx: &mut Context<'_>) -> Result<Done, Refusal> {
+    let token = &request.token;
+    let reservation = judge(request, rows, cx)?;
+
+    settle_lapsed(&reservation, rows, cx);
+    for seat in reservation.seats.iter() {
+        let row = Seat { reservation: reservation.id, held_until: reservation.held_until, sold: false };
+        rows.seats.put((reservation.performance, *seat), row);
+    }
+    tell(rows, reservation.performance, EventId::new(reservation.id.uuid()), reservation.held_at, || {
+        Happening::SeatsHeld { claim: reservation.claim(), held_until: reservation.held_until }
+    });
+    rows.open_reservations.entry((token.concert, token.user.clone())).or_default().push(reservation.id);
+    rows.reservations.put(reservation.id, reservation.clone());
+    let starts_at = rows.performances.get(&reservation.performance).map_or(cx.at, |p| p.starts_at);
+    Ok(Done::Held { reservation, starts_at })
+}
+
+/// All checks, in the contract's order. Changes nothing.
+fn judge(request: &HoldRequest, rows: &Rows, cx: &mut Context<'_>) -> Result<Reservation, Refusal> {
+    let HoldRequest { token, target, seats } = request;
+    waiting_room::may_hold(rows, token, cx.at)?;
+    let id = match target {
+        Target::Performance(id) => *id,
+        Target::NoneOnDate => return Err(Refusal::PerformanceNotFound),
+        Target::SeveralOnDate => return Err(Refusal::PerformanceAmbiguous),
+    };
+    let performance = rows
+        .performances
+        .get(&id)
+        .filter(|performance| performance.concert == token.concert)
+        .ok_or(Refusal::PerformanceNotFound)?;
+    let at = cx.at.max(performance.updated_at);
+    if performance.starts_at <= at {
+        return Err(Refusal::PerformanceClosed);
+    }
+    let unknown: Vec<u32> =
+        seats.iter().copied().filter(|seat| performance.seating.section_of(*seat).is_none()).collect();
+    if !unknown.is_empty() {
+        return Err(Refusal::SeatUnknown { seats: unknown });
+    }
+    if owned(rows, token, id, at) + seats.len() > SEATS_PER_USER_MAX {
+        return Err(Refusal::SeatLimit);
+    }
+    judge_free(rows, id, seats, at)?;
+
+    let amount = seats.iter().filter_map(|seat| performance.seating.section_of(*seat)).map(|s| s.price).sum();
+    Ok(Reservation {
+        id: ReservationId::new(cx.ids.next(at)),
+        concert: token.concert,
+        performance: id,
+        user: token.user.clone(),
+        place: token.place,
+        seats: seats.clone(),
+        amount,
+        held_at: at,
+        held_until: at.plus_seconds(cx.hold_seconds),
+        status: Status::Held,
+        end_event: None,
+    })
+}
+
+/// Seats of the performance that the user holds now or has bought.
+fn owned(rows: &Rows, token: &Token, performance: PerformanceId, at: Timestamp) -> usize {
+    rows.open_reservations_of(token.concert, &token.user)
+        .filter(|r| r.performance == performance && (r.is_live(at) || r.status == Status::Paid))
+        .map(|r| r.seats.len())
+        .sum()
+}
+
+fn judge_free(rows: &Rows, performance: PerformanceId, seats: &[u32], at: Timestamp) -> Result<(), Refusal> {
+    let mut taken = Vec::new();
+    let mut free_at = Some(at);
+    for number in seats {
+        let Some(seat) = rows.seats.get(&(performance, *number)).filter(|seat| !seat.is_lapsed(at)) else { continue };
+        taken.push(*number);
+        free_at = free_at.filter(|_| !seat.sold).map(|until| until.max(seat.held_until));
+    }
+    if taken.is_empty() {
+        return Ok(());
+    }
+    let retry_after_seconds = free_at.map(|until| at.seconds_until(until));
+    Err(Refusal::SeatTaken { seats: taken, retry_after_seconds })
+}
+
+/// Settles the lapsed holds on the seats that a new one takes, so that their release is told first.
+fn settle_lapsed(new: &Reservation, rows: &mut Rows, cx: &mut Context<'_>) {
+    for number in new.seats.iter() {
+        if let Some(seat) = rows.seats.get(&(new.performance, *number)) {
+            end_hold(seat.reservation, Ending::Expired, rows, cx);
+        }
+    }
+}
+
+/// Why a hold ended without payment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ending {
+    /// It ran out.
+    Expired,
+    /// Its user gave it back.
+    Released,
+}
+
+/// Ends a hold: its seats are free again, and an event tells of it.
+pub(crate) fn end_hold(id: ReservationId, ending: Ending, rows: &mut Rows, cx: &mut Context<'_>) {
+    let Some(reservation) = rows.reservations.change(&id) else { return };
+    assert!(reservation.status == Status::Held, "a reservation that has ended cannot end again");
+    let event = EventId::new(cx.ids.next(cx.at));
+    reservation.status = match ending {
+        Ending::Expired => Status::Expired,
+        Ending::Released => Status::Released,
+    };
+    reservation.end_event = Some(event);
+
+    let reservation = reservation.clone();
+    for seat in reservation.seats.iter() {
+        let key = (reservation.performance, *seat);
+        if rows.seats.get(&key).is_some_and(|seat| seat.reservation == id) {
+            rows.seats.remove(&key);
+        }
+    }
+    tell(rows, reservation.performance, event, cx.at, || Happening::SeatsReleased {
+        claim: reservation.claim(),
+        ending,
+    });
+}
+
+/// Counts a change of the performance and writes the event that tells of it.
+pub(crate) fn tell(
+    rows: &mut Rows,
+    performance: PerformanceId,
+    id: EventId,
+    at: Timestamp,
+    happening: impl FnOnce() -> Happening,
+) {
+    let Some(row) = rows.performances.change(&performance) else { return };
+    row.version += 1;
+    row.updated_at = row.updated_at.max(at);
+    let (version, at) = (row.version, row.updated_at);
+    rows.events.push(Event { id, at, version, happening: happening() });
+}
+
+pub(super) fn release(
+    token: &Token,
+    id: ReservationId,
+    rows: &mut Rows,
+    cx: &mut Context<'_>,
+) -> Result<Done, Refusal> {
+    let cx = &mut cx.not_before(last_change(rows, id));
+    waiting_room::may_settle(rows, token, id, cx.at)?;
+    let reservation = owned_reservation(rows, token, id)?;
+    match reservation.status {
+        Status::Paid => return Err(Refusal::AlreadyPaid),
+        Status::Expired | Status::Released => return Ok(Done::Released),
+        Status::Held => {}
+    }
+    let ending = if reservation.is_live(cx.at) { Ending::Released } else { Ending::Expired };
+    end_hold(id, ending, rows, cx);
+    waiting_room::end_if_over(rows, token, cx.at);
+    Ok(Done::Released)
+}
+
+/// When the performance of a reservation last changed.
+pub(crate) fn last_change(rows: &Rows, id: ReservationId) -> Option<Timestamp> {
+    let performance = rows.reservations.get(&id)?.performance;
+    rows.performances.get(&performance).map(|performance| performance.updated_at)
+}
+
+/// The reservation, where it is the token's: its user's and its concert's.
+pub(crate) fn owned_reservation<'a>(
+    rows: &'a Rows,
+    token: &Token,
+    id: ReservationId,
+) -> Result<&'a Reservation, Refusal> {
+    rows.reservations
+        .get(&id)
+        .filter(|reservation| reservation.user == token.user && reservation.concert == token.concert)
+        .ok_or(Refusal::ReservationNotFound)
+}
+
+pub(super) fn expire(ids: &[ReservationId], rows: &mut Rows, cx: &mut Context<'_>) -> Done {
+    let mut settled = 0;
+    for id in ids {
+        let lapsed = rows.reservations.get(id).is_some_and(|r| r.status == Status::Held && !r.is_live(cx.at));
+        if lapsed {
+            end_hold(*id, Ending::Expired, rows, cx);
+            settled += 1;
+        }
+    }
+    Done::Expired { settled }
+}
+
+/// The holds of a user in a concert that can still be paid.
+pub(crate) fn live_holds<'a>(
+    rows: &'a Rows,
+    concert: ConcertId,
+    user: &UserId,
+    at: Timestamp,
+) -> impl Iterator<Item = &'a Reservation> {
+    rows.open_reservations_of(concert, user).filter(move |reservation| reservation.is_live(at))
+}

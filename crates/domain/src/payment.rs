@@ -1,0 +1,104 @@
+//! Paying a hold from the points: the seats are sold and the token ends, in one decision.
+
+use std::sync::Arc;
+
+use crate::concert::{self, Status};
+use crate::event::Happening;
+use crate::ids::{EventId, PaymentId, PerformanceId, ReservationId, UserId};
+use crate::rows::{Keys, Rows};
+use crate::time::Timestamp;
+use crate::waiting_room::{self, Token};
+use crate::{Context, Done, Refusal, wallet};
+
+/// A reservation paid. Kept for good.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Payment {
+    /// Also the id of the event that tells of it, and the reference of the ledger entry.
+    pub id: PaymentId,
+    /// What was paid; one payment at most for a reservation.
+    pub reservation: ReservationId,
+    /// For which performance.
+    pub performance: PerformanceId,
+    /// By whom.
+    pub user: UserId,
+    /// Seat numbers.
+    pub seats: Arc<[u32]>,
+    /// Points.
+    pub amount: i64,
+    /// What the wallet held afterwards.
+    pub balance_after: i64,
+    /// When.
+    pub paid_at: Timestamp,
+}
+
+/// Pay a hold.
+#[derive(Clone, Debug)]
+pub struct Command {
+    /// By whom.
+    pub token: Token,
+    /// Which hold.
+    pub reservation: ReservationId,
+}
+
+impl Command {
+    pub(crate) fn needs(&self, keys: &mut Keys) {
+        self.token.needs(keys);
+        keys.reservations.insert(self.reservation);
+    }
+
+    pub(crate) fn decide(&self, rows: &mut Rows, cx: &mut Context<'_>) -> Result<Done, Refusal> {
+        let Self { token, reservation: id } = self;
+        let mut cx = cx.not_before(concert::last_change(rows, *id));
+        let mut cx = cx.not_before(wallet::balance(rows, &token.user).updated_at);
+        let cx = &mut cx;
+        waiting_room::may_settle(rows, token, *id, cx.at)?;
+        let reservation = concert::owned_reservation(rows, token, *id)?.clone();
+        match reservation.status_at(cx.at) {
+            Status::Paid => return Err(Refusal::AlreadyPaid),
+            Status::Expired | Status::Released => return Err(Refusal::HoldExpired),
+            Status::Held => {}
+        }
+        let payment_id = PaymentId::new(cx.ids.next(cx.at));
+        wallet::debit(rows, cx, &token.user, reservation.amount, Some(payment_id))?;
+
+        let account = wallet::balance(rows, &token.user);
+        let payment = Payment {
+            id: payment_id,
+            reservation: *id,
+            performance: reservation.performance,
+            user: token.user.clone(),
+            seats: reservation.seats.clone(),
+            amount: reservation.amount,
+            balance_after: account.balance,
+            paid_at: account.updated_at.unwrap_or(cx.at),
+        };
+        sell(&payment, rows);
+        waiting_room::end_after_payment(rows, token, cx.at);
+        Ok(Done::Paid(payment))
+    }
+}
+
+fn sell(payment: &Payment, rows: &mut Rows) {
+    for number in payment.seats.iter() {
+        let seat = rows.seats.change(&(payment.performance, *number));
+        let seat = seat.filter(|seat| seat.reservation == payment.reservation && !seat.sold);
+        assert!(seat.is_some(), "a live hold has its seats");
+        if let Some(seat) = seat {
+            seat.sold = true;
+        }
+    }
+    if let Some(performance) = rows.performances.change(&payment.performance) {
+        performance.sold += u32::try_from(payment.seats.len()).unwrap_or(u32::MAX);
+        assert!(performance.sold <= performance.seating.capacity(), "a performance sold more than it has");
+    }
+    let mut claim = None;
+    if let Some(reservation) = rows.reservations.change(&payment.reservation) {
+        reservation.status = Status::Paid;
+        claim = Some(reservation.claim());
+    }
+    let Some(claim) = claim else { return };
+    concert::tell(rows, payment.performance, EventId::new(payment.id.uuid()), payment.paid_at, || {
+        Happening::PaymentCompleted { claim, payment: payment.id, paid_at: payment.paid_at }
+    });
+    rows.payments.push(payment.clone());
+}

@@ -1,0 +1,65 @@
+//! Positions by subtraction: who stands where, from a few numbers instead of a list of people.
+
+use std::sync::Arc;
+
+/// A waiting room's line at one moment.
+///
+/// Places are numbers handed out in order of arrival. All up to `served` have been called; of those after it,
+/// some were given up. A copy shares the given-up places until one of the two changes them.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Line {
+    /// The last place handed out.
+    pub issued: u64,
+    /// The last place called.
+    pub served: u64,
+    given_up: Arc<Vec<u64>>,
+}
+
+impl Line {
+    /// A line with these places given up, in any order; those not in line are left out.
+    pub fn new(issued: u64, served: u64, mut given_up: Vec<u64>) -> Self {
+        given_up.sort_unstable();
+        given_up.dedup();
+        let mut line = Self { issued, served: 0, given_up: Arc::new(given_up) };
+        line.advance(issued, served);
+        line
+    }
+
+    /// Brings the line to newer counters and forgets given-up places that have been passed.
+    pub fn advance(&mut self, issued: u64, served: u64) {
+        self.issued = self.issued.max(issued);
+        self.served = self.served.max(served);
+        let passed = self.given_up.partition_point(|place| *place <= self.served);
+        if passed > 0 {
+            Arc::make_mut(&mut self.given_up).drain(..passed);
+        }
+    }
+
+    /// Takes a place that is still in line out of it.
+    pub fn give_up(&mut self, place: u64) {
+        if place <= self.served {
+            return;
+        }
+        if let Err(index) = self.given_up.binary_search(&place) {
+            Arc::make_mut(&mut self.given_up).insert(index, place);
+        }
+    }
+
+    /// How many people are still in line up to and including this place: 1 is the next to be called.
+    /// `None` where the place has been called, was given up, or was never handed out.
+    pub fn position(&self, place: u64) -> Option<u64> {
+        if place <= self.served || place > self.issued {
+            return None;
+        }
+        match self.given_up.binary_search(&place) {
+            Ok(_) => None,
+            Err(before) => Some(place - self.served - u64::try_from(before).ok()?),
+        }
+    }
+
+    /// How many people wait.
+    pub fn waiting(&self) -> u64 {
+        let given_up = self.given_up.partition_point(|place| *place <= self.issued);
+        (self.issued - self.served).saturating_sub(u64::try_from(given_up).unwrap_or(u64::MAX))
+    }
+}

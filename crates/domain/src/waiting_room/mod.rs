@@ -1,0 +1,149 @@
+//! The waiting room: places in order of arrival, admission by cap and rate, turns and their ends.
+
+mod line;
+mod room;
+mod step;
+mod token;
+mod window;
+
+use crate::ids::{ConcertId, TokenId, UserId};
+use crate::rows::{Keys, Rows};
+use crate::{Context, Done, Refusal, concert};
+
+pub use line::Line;
+pub use room::{ADMIT_AT_ONCE_MAX, GivenUp, Patch, Place, PlaceStanding, Room, Settings, Turn};
+pub use step::Step;
+pub use token::Token;
+pub(crate) use token::{end_after_payment, end_if_over, may_hold, may_settle};
+pub use window::Window;
+
+/// What may be asked of a room.
+#[derive(Clone, Debug)]
+pub enum Command {
+    /// Take a place, or find the one that the user already has.
+    Enter {
+        /// Whose room.
+        concert: ConcertId,
+        /// Who.
+        user: UserId,
+    },
+    /// Give the place up, and with it the seats still held.
+    Leave(Token),
+    /// Settle what is over and call the next in line.
+    Step(Step),
+    /// Change how the room admits.
+    Configure {
+        /// Whose room.
+        concert: ConcertId,
+        /// What to change.
+        patch: Patch,
+    },
+}
+
+impl Command {
+    pub(crate) fn needs(&self, keys: &mut Keys) {
+        match self {
+            Self::Enter { concert, user } => {
+                keys.rooms.insert(*concert);
+                keys.entrants.insert((*concert, user.clone()));
+            }
+            Self::Leave(token) => {
+                token.needs(keys);
+                keys.rooms.insert(token.concert);
+                keys.places.insert((token.concert, token.place));
+                keys.holdings.insert((token.concert, token.user.clone()));
+            }
+            Self::Step(step) => step.needs(keys),
+            Self::Configure { concert, .. } => {
+                keys.rooms.insert(*concert);
+            }
+        }
+    }
+
+    pub(crate) fn decide(&self, rows: &mut Rows, cx: &mut Context<'_>) -> Result<Done, Refusal> {
+        match self {
+            Self::Enter { concert, user } => enter(*concert, user, rows, cx),
+            Self::Leave(token) => Ok(leave(token, rows, cx)),
+            Self::Step(step) => Ok(step.take(rows, cx)),
+            Self::Configure { concert, patch } => {
+                rows.rooms.get(concert).ok_or(Refusal::ConcertNotFound)?;
+                room::change(rows, *concert, cx.at, |room| room.settings = patch.apply(room.settings));
+                rows.rooms.get(concert).map(|room| Done::RoomConfigured(room.settings)).ok_or(Refusal::ConcertNotFound)
+            }
+        }
+    }
+}
+
+fn enter(concert: ConcertId, user: &UserId, rows: &mut Rows, cx: &mut Context<'_>) -> Result<Done, Refusal> {
+    let room = rows.rooms.get(&concert).ok_or(Refusal::ConcertNotFound)?;
+    let (served, issued) = (room.served, room.issued);
+    let entrant = (concert, user.clone());
+    if let Some(number) = rows.current_places.get(&entrant).copied() {
+        let waits = number > served;
+        // Whoever waited when the rows were loaded, and was called since, has no hold that was not seen.
+        rows.open_reservations.entry(entrant.clone()).or_default();
+        let runs = || token::lasts_until(rows, (concert, number), user, cx.at).is_some_and(|until| cx.at < until);
+        if waits || runs() {
+            return Ok(entered(rows, concert, number, false));
+        }
+        if let Some(place) = rows.places.change(&(concert, number)) {
+            place.standing = PlaceStanding::Replaced;
+        }
+        // The old turn is over, settled or not: holds taken with the new one must not bring it back.
+        step::end_turn(rows, (concert, number), cx.at);
+    }
+
+    let number = issued + 1;
+    let place = Place {
+        user: user.clone(),
+        token: TokenId::new(cx.ids.next(cx.at)),
+        issued_at: cx.at,
+        standing: PlaceStanding::Current,
+    };
+    rows.places.put((concert, number), place);
+    rows.current_places.put(entrant.clone(), number);
+    rows.turns.load((concert, number), None);
+    rows.ends.load((concert, number), None);
+    rows.open_reservations.entry(entrant).or_default();
+    room::change(rows, concert, cx.at, |room| room.issued = number);
+    room::admit(rows, concert, cx.at);
+    Ok(entered(rows, concert, number, true))
+}
+
+fn entered(rows: &Rows, concert: ConcertId, number: u64, is_new: bool) -> Done {
+    let Some(place) = rows.places.get(&(concert, number)) else {
+        unreachable!("a current place is loaded with its number")
+    };
+    let token = Token { id: place.token, concert, user: place.user.clone(), place: number, issued_at: place.issued_at };
+    Done::Entered { token, is_new }
+}
+
+/// Leaving twice, or after the end, changes nothing.
+fn leave(token: &Token, rows: &mut Rows, cx: &mut Context<'_>) -> Done {
+    let key = (token.concert, token.place);
+    let waits = rows.rooms.get(&token.concert).is_some_and(|room| token.place > room.served);
+    let current = rows.places.get(&key).is_some_and(|place| place.standing == PlaceStanding::Current);
+    if !current {
+        return Done::Left;
+    }
+    if waits {
+        if let Some(place) = rows.places.change(&key) {
+            place.standing = PlaceStanding::GivenUp;
+        }
+        rows.current_places.remove(&(token.concert, token.user.clone()));
+        if let Some(given_up) = rows.given_up.get_mut(&token.concert) {
+            given_up.ahead.insert(token.place);
+        }
+        room::change(rows, token.concert, cx.at, |room| room.given_up += 1);
+        return Done::Left;
+    }
+    let held: Vec<_> = concert::live_holds(rows, token.concert, &token.user, cx.at).map(|hold| hold.id).collect();
+    for hold in held {
+        concert::end_hold(hold, concert::Ending::Released, rows, cx);
+    }
+    if token::running(rows, token.concert, token.place).is_some() {
+        step::end_turn(rows, key, cx.at);
+        room::admit(rows, token.concert, cx.at);
+    }
+    Done::Left
+}

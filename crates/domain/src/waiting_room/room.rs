@@ -1,0 +1,234 @@
+//! A room's settings and counters, and the step that calls the next in line.
+
+use std::collections::BTreeSet;
+
+use super::Window;
+use crate::ids::{ConcertId, TokenId, UserId};
+use crate::rows::Rows;
+use crate::time::Timestamp;
+
+/// How a room admits. Each may change while the room runs: turns keep the time they were given, the rest holds at
+/// once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// How many may be active at once, 1 to 1,000,000.
+    pub max_active: u32,
+    /// How many may become active within any one second, 1 to 1,000,000.
+    pub admit_per_second: u32,
+    /// How long a turn lasts, 1 to 86,400 seconds.
+    pub active_seconds: u32,
+    /// How long one who was called may stay silent, 1 to 3,600 seconds.
+    pub claim_seconds: u32,
+    /// Admits nobody. Entering, polling and leaving go on.
+    pub paused: bool,
+}
+
+impl Settings {
+    /// The largest `max_active` and `admit_per_second`.
+    pub const RATE_MAX: u32 = 1_000_000;
+    /// The longest turn, in seconds.
+    pub const ACTIVE_SECONDS_MAX: u32 = 86_400;
+    /// The longest silence, in seconds.
+    pub const CLAIM_SECONDS_MAX: u32 = 3_600;
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self { max_active: 200, admit_per_second: 50, active_seconds: 600, claim_seconds: 60, paused: false }
+    }
+}
+
+/// The settings to change; the others stay.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Patch {
+    /// See [`Settings::max_active`].
+    pub max_active: Option<u32>,
+    /// See [`Settings::admit_per_second`].
+    pub admit_per_second: Option<u32>,
+    /// See [`Settings::active_seconds`].
+    pub active_seconds: Option<u32>,
+    /// See [`Settings::claim_seconds`].
+    pub claim_seconds: Option<u32>,
+    /// See [`Settings::paused`].
+    pub paused: Option<bool>,
+}
+
+impl Patch {
+    /// The settings after the change.
+    pub fn apply(&self, to: Settings) -> Settings {
+        Settings {
+            max_active: self.max_active.unwrap_or(to.max_active),
+            admit_per_second: self.admit_per_second.unwrap_or(to.admit_per_second),
+            active_seconds: self.active_seconds.unwrap_or(to.active_seconds),
+            claim_seconds: self.claim_seconds.unwrap_or(to.claim_seconds),
+            paused: self.paused.unwrap_or(to.paused),
+        }
+    }
+}
+
+/// A waiting room: counters, not a list of people.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Room {
+    /// How it admits.
+    pub settings: Settings,
+    /// The last place handed out.
+    pub issued: u64,
+    /// The last place called.
+    pub served: u64,
+    /// Places after `served` that were given up.
+    pub given_up: u64,
+    /// How many turns there are, those not yet settled included.
+    pub active: u32,
+    /// Admissions of the last second.
+    pub window: Window,
+    /// Counts the changes.
+    pub version: u64,
+    /// When the last change was made.
+    pub updated_at: Timestamp,
+}
+
+impl Room {
+    /// An empty room.
+    pub fn new(settings: Settings, at: Timestamp) -> Self {
+        let window = Window::default();
+        Self { settings, issued: 0, served: 0, given_up: 0, active: 0, window, version: 0, updated_at: at }
+    }
+
+    /// How many people wait.
+    pub fn waiting(&self) -> u64 {
+        (self.issued - self.served).saturating_sub(self.given_up)
+    }
+
+    /// How many may be called now, by cap, rate and line.
+    pub fn admissible(&self, at: Timestamp) -> u32 {
+        if self.settings.paused {
+            return 0;
+        }
+        let free = self.settings.max_active.saturating_sub(self.active);
+        let allowed = free.min(self.window.allowance(self.settings.admit_per_second, at));
+        u32::try_from(self.waiting()).map_or(allowed, |waiting| allowed.min(waiting))
+    }
+}
+
+/// A place in line, from the moment it was handed out. Its order is durable before its token is answered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// Whose.
+    pub user: UserId,
+    /// The token that carries it.
+    pub token: TokenId,
+    /// When it was handed out.
+    pub issued_at: Timestamp,
+    /// Whether it still counts.
+    pub standing: PlaceStanding,
+}
+
+/// Whether a place still counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PlaceStanding {
+    /// It is the one place of its user.
+    Current,
+    /// Its user left the line before being called.
+    GivenUp,
+    /// Its turn ended, and its user has entered again.
+    Replaced,
+}
+
+/// The turn of a place that was called; there until it is settled.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Turn {
+    /// When it was called.
+    pub admitted_at: Timestamp,
+    /// From this instant on no new hold is taken.
+    pub active_until: Timestamp,
+    /// The last sign of life known to the store.
+    pub seen_at: Timestamp,
+    /// Whether it was used: from then on silence no longer ends it.
+    pub claimed: bool,
+}
+
+impl Turn {
+    /// Signs of life reach the store together, a little late: silence is judged with this much patience.
+    pub const PATIENCE_MILLIS: i64 = 500;
+
+    /// Until when the turn lasts, given the end of its user's last live hold in the concert.
+    pub fn lasts_until(&self, last_hold: Option<Timestamp>) -> Timestamp {
+        last_hold.map_or(self.active_until, |held_until| held_until.max(self.active_until))
+    }
+
+    /// When silence ends the turn, if nothing is heard; `None` where it was used.
+    pub fn lapses_at(&self, claim_seconds: u32) -> Option<Timestamp> {
+        (!self.claimed).then(|| self.seen_at.plus_seconds(claim_seconds).plus_millis(Self::PATIENCE_MILLIS))
+    }
+}
+
+/// The places that were given up next after `served`, as far as they were loaded.
+#[derive(Clone, Debug)]
+pub struct GivenUp {
+    /// Ahead of `served`.
+    pub ahead: BTreeSet<u64>,
+    /// Up to this place none is missing from `ahead`.
+    pub complete_to: u64,
+}
+
+impl GivenUp {
+    /// How many are loaded for one unit of work.
+    pub const LOADED_MAX: usize = 2_000;
+
+    /// Takes in what the store has next after `served`: at most [`Self::LOADED_MAX`], in rising order.
+    pub fn loaded(next: Vec<u64>) -> Self {
+        let complete_to = match next.last() {
+            Some(last) if next.len() >= Self::LOADED_MAX => *last,
+            _ => u64::MAX,
+        };
+        Self { ahead: next.into_iter().collect(), complete_to }
+    }
+}
+
+/// The most that one step admits; what is left is admitted by the next step, at once.
+pub const ADMIT_AT_ONCE_MAX: u32 = 1_000;
+
+/// Calls as many of those who wait as cap and rate allow, in order. The one place where `served` moves.
+pub(super) fn admit(rows: &mut Rows, concert: ConcertId, at: Timestamp) {
+    let Some(room) = rows.rooms.get(&concert) else { return };
+    let wanted = room.admissible(at).min(ADMIT_AT_ONCE_MAX);
+    if wanted == 0 {
+        return;
+    }
+    let active_until = at.plus_seconds(room.settings.active_seconds);
+    let (mut served, issued) = (room.served, room.issued);
+    let (mut called, mut skipped) = (Vec::new(), 0);
+    if let Some(given_up) = rows.given_up.get_mut(&concert) {
+        while called.len() < wanted as usize && served < issued.min(given_up.complete_to) {
+            served += 1;
+            if given_up.ahead.remove(&served) {
+                skipped += 1;
+            } else {
+                called.push(served);
+            }
+        }
+    }
+    for place in &called {
+        let turn = Turn { admitted_at: at, active_until, seen_at: at, claimed: false };
+        rows.turns.put((concert, *place), turn);
+        rows.ends.load((concert, *place), None);
+    }
+    let many = u32::try_from(called.len()).unwrap_or(u32::MAX);
+    change(rows, concert, at, |room| {
+        room.served = served;
+        room.given_up -= skipped;
+        room.active += many;
+        if many > 0 {
+            room.window.admit(many, at);
+        }
+    });
+}
+
+/// Changes a room's counters, as one more version.
+pub(super) fn change(rows: &mut Rows, concert: ConcertId, at: Timestamp, edit: impl FnOnce(&mut Room)) {
+    if let Some(room) = rows.rooms.change(&concert) {
+        edit(room);
+        room.version += 1;
+        room.updated_at = room.updated_at.max(at);
+    }
+}

@@ -1,0 +1,85 @@
+//! What a bearer of a token may do, decided from the rows: the last word, whatever a snapshot said.
+
+use super::Turn;
+use crate::Refusal;
+use crate::concert::live_holds;
+use crate::ids::{ConcertId, ReservationId, TokenId, UserId};
+use crate::rows::{Keys, Rows};
+use crate::time::Timestamp;
+
+/// A place in one room's line, as its bearer shows it. Who builds one has checked the signature.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Token {
+    /// Its name.
+    pub id: TokenId,
+    /// Whose room.
+    pub concert: ConcertId,
+    /// Whose place.
+    pub user: UserId,
+    /// Where in line, from 1.
+    pub place: u64,
+    /// When it was handed out.
+    pub issued_at: Timestamp,
+}
+
+impl Token {
+    /// The user's account is locked: it covers the token's end. The turn and the user's holds tell the rest.
+    pub(crate) fn needs(&self, keys: &mut Keys) {
+        keys.accounts.insert(self.user.clone());
+        keys.turns.insert((self.concert, self.place));
+        keys.holders.insert((self.concert, self.user.clone()));
+    }
+}
+
+/// The turn of a place, unless it has ended.
+pub(super) fn running(rows: &Rows, concert: ConcertId, place: u64) -> Option<&Turn> {
+    rows.turns.get(&(concert, place)).filter(|_| rows.ends.get(&(concert, place)).is_none())
+}
+
+/// Until when the turn of a place lasts, the user's live holds counted; `None` where there is no turn.
+pub(super) fn lasts_until(
+    rows: &Rows,
+    (concert, place): (ConcertId, u64),
+    user: &UserId,
+    at: Timestamp,
+) -> Option<Timestamp> {
+    let turn = running(rows, concert, place)?;
+    let last_hold = live_holds(rows, concert, user, at).map(|hold| hold.held_until).max();
+    Some(turn.lasts_until(last_hold))
+}
+
+/// Whether a new hold may be taken: the turn runs, and its own time is not over.
+pub(crate) fn may_hold(rows: &Rows, token: &Token, at: Timestamp) -> Result<(), Refusal> {
+    let turn = running(rows, token.concert, token.place).filter(|turn| at < turn.active_until);
+    turn.map(|_| ()).ok_or(Refusal::TokenExpired)
+}
+
+/// Whether a reservation may be paid or given back: a live hold of the token's user suffices, whatever the
+/// room's clock says; else the turn must run.
+pub(crate) fn may_settle(rows: &Rows, token: &Token, reservation: ReservationId, at: Timestamp) -> Result<(), Refusal> {
+    let held = live_holds(rows, token.concert, &token.user, at).any(|hold| hold.id == reservation);
+    let runs = lasts_until(rows, (token.concert, token.place), &token.user, at).is_some_and(|until| at < until);
+    if held || runs { Ok(()) } else { Err(Refusal::TokenExpired) }
+}
+
+/// Payment ends the token, unless its user still holds other seats of this concert.
+pub(crate) fn end_after_payment(rows: &mut Rows, token: &Token, at: Timestamp) {
+    if live_holds(rows, token.concert, &token.user, at).next().is_none() {
+        end(rows, token, at);
+    }
+}
+
+/// A turn that only a hold kept running ends with that hold.
+pub(crate) fn end_if_over(rows: &mut Rows, token: &Token, at: Timestamp) {
+    let until = lasts_until(rows, (token.concert, token.place), &token.user, at);
+    if until.is_some_and(|until| until <= at) {
+        end(rows, token, at);
+    }
+}
+
+/// Notes the end under the account's lock. The room frees the place in its next step.
+fn end(rows: &mut Rows, token: &Token, at: Timestamp) {
+    if running(rows, token.concert, token.place).is_some() {
+        rows.ends.put((token.concert, token.place), at);
+    }
+}

@@ -1,0 +1,18 @@
+//! The rules of onsale, asked as a caller would ask them, over a store in memory.
+//!
+//! Most tests are scripts: one line a command with its outcome, in the contract's words (see [`support::stage`]).
+//! After every batch the store audits all rows, so each line also tests every invariant.
+
+mod batches;
+mod concert;
+mod ids;
+mod lecture;
+mod payment;
+mod properties;
+mod refusals;
+mod seating;
+mod support;
+mod table;
+mod time;
+mod waiting_room;
+mod wallet;

@@ -1,0 +1,118 @@
+//! What a command must have brought about, seen on all rows before and after it.
+
+use onsale_domain::concert::Status;
+use onsale_domain::ids::ConcertId;
+use onsale_domain::time::Timestamp;
+use onsale_domain::waiting_room::{self, PlaceStanding, Step, Token, Turn};
+use onsale_domain::{Command, Done, concert};
+
+use crate::support::{Standing, Tables, World};
+
+/// The rows before a command, and the world after it.
+pub(super) struct Effect<'a> {
+    pub(super) before: &'a Tables,
+    pub(super) after: &'a World,
+}
+
+impl Effect<'_> {
+    /// Panics where a command did not do what it must.
+    pub(super) fn check(&self, command: &Command, done: &Done) {
+        match (command, done) {
+            (_, Done::Held { reservation, .. }) => {
+                let lasts = reservation.held_at.plus_seconds(self.after.hold_seconds);
+                assert_eq!((reservation.held_at, reservation.held_until), (self.at(), lasts));
+            }
+            (_, Done::Paid(payment)) => assert_eq!(payment.paid_at, self.at()),
+            (_, Done::Entered { token, is_new }) => self.check_entered(token, *is_new),
+            (Command::WaitingRoom(waiting_room::Command::Leave(token)), _) => self.check_left(token),
+            (Command::WaitingRoom(waiting_room::Command::Step(step)), _) => self.check_stepped(step),
+            (Command::Concert(concert::Command::Expire { reservations }), Done::Expired { settled }) => {
+                let status = |tables: &Tables, id| tables.reservations.get(id).map(|row| row.status);
+                let mut asked = reservations.clone();
+                asked.sort_unstable();
+                asked.dedup();
+                let changed = asked.iter().filter(|id| status(self.before, id) != status(&self.after.tables, id));
+                assert_eq!(changed.count(), *settled);
+                let lapsed = asked.iter().filter_map(|id| self.after.tables.reservations.get(id));
+                let mut lapsed = lapsed.filter(|row| row.status == Status::Held);
+                assert!(lapsed.all(|row| self.at() < row.held_until), "what ran out and was named is settled");
+            }
+            _ => {}
+        }
+    }
+
+    fn at(&self) -> Timestamp {
+        self.after.now
+    }
+
+    /// The same place as long as it waits or its turn runs; else one at the end.
+    fn check_entered(&self, token: &Token, is_new: bool) {
+        let current = self.before.current_place(token.concert, &token.user);
+        let place = current.and_then(|number| Some((number, self.before.places.get(&(token.concert, number))?)));
+        let same = place.map(|(number, place)| {
+            let Token { concert, user, .. } = token.clone();
+            Token { id: place.token, concert, user, place: number, issued_at: place.issued_at }
+        });
+        let same = same.filter(|token| self.before.standing(token, self.at()) != Standing::Expired);
+        assert_eq!(same.is_none(), is_new, "one place a person, and a new one after the end");
+        match same {
+            Some(same) => assert_eq!(token, &same),
+            None => {
+                assert_eq!((token.place, token.issued_at), (self.before.rooms[&token.concert].issued + 1, self.at()));
+                self.check_nobody_waits_in_vain(token.concert);
+            }
+        }
+    }
+
+    /// The place counts no more, and its user holds nothing that was the place's to give up.
+    fn check_left(&self, token: &Token) {
+        let key = (token.concert, token.place);
+        let counted = self.before.places[&key].standing == PlaceStanding::Current;
+        assert_eq!(self.after.tables.standing(token, self.at()), Standing::Expired);
+        let mut holds = self.after.tables.open_reservations(token.concert, &token.user);
+        assert!(!counted || holds.all(|hold| !hold.is_live(self.at())), "who left holds nothing");
+        let mut others = self.before.reservations.iter().filter(|(_, row)| row.user != token.user);
+        assert!(others.all(|(id, row)| &self.after.tables.reservations[id] == row), "another's hold is left alone");
+    }
+
+    /// Turns that are over and were named are gone, all others are there, and as many as may be were called.
+    fn check_stepped(&self, step: &Step) {
+        for (number, turn) in Tables::in_room(&self.before.turns, step.concert) {
+            let is_over = step.due.contains(&number) && self.is_over(step, number, turn);
+            let stays = self.after.tables.turns.contains_key(&(step.concert, number));
+            assert_eq!(stays, !is_over, "the turn of place {number}: {turn:?} in {step:?}");
+        }
+        if self.before.rooms.contains_key(&step.concert) {
+            self.check_nobody_waits_in_vain(step.concert);
+        }
+    }
+
+    /// By end, by time, by silence, or because its user has entered again.
+    fn is_over(&self, step: &Step, number: u64, turn: &Turn) -> bool {
+        let key = (step.concert, number);
+        let place = &self.before.places[&key];
+        let user = &place.user;
+        let open: Vec<_> = self.before.open_reservations(step.concert, user).collect();
+        let is_kept = open.iter().any(|row| row.is_live(self.at()));
+        let is_used = turn.claimed || step.claimed.contains(&number) || open.iter().any(|row| row.place == number);
+        let heard = step.seen.iter().filter(|(place, _)| *place == number).map(|(_, at)| *at);
+        let last = heard.chain([turn.seen_at]).max().expect("a turn was seen when it began");
+        let claim_seconds = self.before.rooms[&step.concert].settings.claim_seconds;
+        let silence_millis_max = i64::from(claim_seconds) * 1_000 + 500;
+        let is_silent = last.millis_until(self.at()) >= silence_millis_max;
+        let by_time = self.at() >= turn.active_until && !is_kept;
+        let is_replaced = place.standing != PlaceStanding::Current;
+        self.before.ends.contains_key(&key) || is_replaced || by_time || (is_silent && !is_used)
+    }
+
+    /// Where people wait, the counters are full, or the rate is used up, or the room is paused.
+    fn check_nobody_waits_in_vain(&self, concert: ConcertId) {
+        let room = &self.after.tables.rooms[&concert];
+        // Grains of 10 ms are counted as late as their last admission.
+        let recent = self.after.admissions.iter().filter(|admission| admission.concert == concert);
+        let recent = recent.filter(|admission| admission.at.millis_until(self.at()) < 1_010).count();
+        let is_full = room.active >= room.settings.max_active;
+        let is_late = recent >= room.settings.admit_per_second as usize;
+        assert!(room.waiting() == 0 || is_full || is_late || room.settings.paused, "somebody waits in vain: {room:?}");
+    }
+}

@@ -1,0 +1,18 @@
+//! What must hold whatever people do, in whatever order, and however their commands are batched.
+
+mod effect;
+mod line;
+mod op;
+mod oracle;
+mod sale;
+mod wallet;
+mod window;
+
+use proptest::test_runner::Config;
+
+/// So many cases (or as `PROPTEST_CASES` says, for a longer search). A failure prints its smallest case, which
+/// belongs into a test of its own; no file of seeds is kept.
+fn cases(cases: u32) -> Config {
+    let asked = std::env::var("PROPTEST_CASES").ok().and_then(|asked| asked.parse().ok());
+    Config { cases: asked.unwrap_or(cases), failure_persistence: None, max_shrink_iters: 4_000, ..Config::default() }
+}

@@ -1,0 +1,229 @@
+//! What people may do next, in terms of what they know: the tokens and reservations that they were given.
+
+use onsale_domain::concert::{self, HoldRequest, Target};
+use onsale_domain::ids::{ConcertId, LectureId, PerformanceId, ReservationId, UserId};
+use onsale_domain::waiting_room::{self, Patch, Settings, Step, Token};
+use onsale_domain::wallet::AMOUNT_MAX;
+use onsale_domain::{Command, lecture, payment, wallet};
+use proptest::prelude::*;
+use proptest::sample::subsequence;
+
+use crate::support::{Stage, Tables, World};
+
+/// An act of one of a few people. Numbers are taken modulo what there is.
+#[derive(Clone, Debug)]
+pub(super) enum Op {
+    Charge(usize, i64),
+    Use(usize, i64),
+    Apply(usize, usize),
+    Cancel(usize, usize),
+    Enter(usize, usize),
+    Leave(usize),
+    Hold {
+        token: usize,
+        target: usize,
+        seats: Vec<u32>,
+    },
+    Release {
+        token: usize,
+        reservation: usize,
+    },
+    Pay {
+        token: usize,
+        reservation: usize,
+    },
+    Expire(Vec<usize>),
+    /// Which of the places with turns are seen, claimed and due: a bit each.
+    Step {
+        room: usize,
+        seen: u8,
+        claimed: u8,
+        due: u8,
+    },
+    Configure(usize, Patch),
+}
+
+const USERS: [&str; 4] = ["ann", "bob", "cid", "dan"];
+
+/// So few counters, calls and seconds that every bound is met again and again.
+pub(super) const ROOM: Settings =
+    Settings { max_active: 3, admit_per_second: 2, active_seconds: 5, claim_seconds: 1, paused: false };
+
+/// Two lectures, two concerts, three performances (the second starts at second 5), and some points for everyone.
+pub(super) fn opened() -> World {
+    let gala = Stage::empty().lecture("rust", 2, 86_400).lecture("sql", 3, 3).concert("gala", ROOM);
+    let gala = gala.performance("eve", 86_400, &[(1, 3, 500), (5, 8, 700)]).performance("matinee", 5, &[(1, 6, 100)]);
+    let mut world = gala.concert("rock", ROOM).performance("gig", 86_400, &[(1, 4, 0)]).world;
+    world.hold_seconds = 4;
+    let charge = |user: &str| Command::Wallet(wallet::Command::Charge { user: Stage::user(user), amount: 2_000 });
+    world.run(&USERS.map(charge));
+    world
+}
+
+/// The commands of the people of one test.
+pub(super) struct People {
+    pub(super) tokens: Vec<Token>,
+    lectures: Vec<LectureId>,
+    concerts: Vec<ConcertId>,
+}
+
+impl People {
+    pub(super) fn before(tables: &Tables) -> Self {
+        let concerts = tables.rooms.keys().copied().chain([ConcertId::new(uuid::Uuid::nil())]).collect();
+        let lectures = tables.lectures.keys().copied().chain([LectureId::new(uuid::Uuid::nil())]).collect();
+        Self { tokens: Vec::new(), lectures, concerts }
+    }
+
+    /// The command for an act; `None` where nobody has a token to do it with.
+    pub(super) fn command(&self, op: &Op, tables: &Tables) -> Option<Command> {
+        Some(match op {
+            Op::Charge(user, amount) => Command::Wallet(wallet::Command::Charge { user: name(*user), amount: *amount }),
+            Op::Use(user, amount) => Command::Wallet(wallet::Command::Use { user: name(*user), amount: *amount }),
+            Op::Apply(user, lecture) => Command::Lecture(lecture::Command::Apply {
+                user: name(*user),
+                lecture: *pick(&self.lectures, *lecture),
+            }),
+            Op::Cancel(user, lecture) => Command::Lecture(lecture::Command::Cancel {
+                user: name(*user),
+                lecture: *pick(&self.lectures, *lecture),
+            }),
+            Op::Hold { token, target, seats } => {
+                let token = self.token(*token)?;
+                let target = target_for(&token, *target, tables);
+                let request = HoldRequest { token, target, seats: seats.clone().into() };
+                Command::Concert(concert::Command::Hold(request))
+            }
+            Op::Release { token, reservation } => {
+                let token = self.token(*token)?;
+                let reservation = reservation_for(&token, *reservation, tables);
+                Command::Concert(concert::Command::Release { token, reservation })
+            }
+            Op::Pay { token, reservation } => {
+                let token = self.token(*token)?;
+                let reservation = reservation_for(&token, *reservation, tables);
+                Command::Payment(payment::Command { token, reservation })
+            }
+            Op::Expire(picks) => {
+                let all: Vec<ReservationId> = tables.reservations.keys().rev().copied().collect();
+                let reservations = picks.iter().filter_map(|pick| all.get(*pick).copied()).collect();
+                Command::Concert(concert::Command::Expire { reservations })
+            }
+            Op::Enter(..) | Op::Leave(_) | Op::Step { .. } | Op::Configure(..) => {
+                Command::WaitingRoom(self.room_command(op, tables)?)
+            }
+        })
+    }
+
+    fn room_command(&self, op: &Op, tables: &Tables) -> Option<waiting_room::Command> {
+        Some(match op {
+            Op::Enter(user, room) => {
+                waiting_room::Command::Enter { concert: *pick(&self.concerts, *room), user: name(*user) }
+            }
+            Op::Leave(token) => waiting_room::Command::Leave(self.token(*token)?),
+            Op::Step { room, seen, claimed, due } => {
+                let concert = *pick(&self.concerts, *room);
+                let turns: Vec<u64> = Tables::in_room(&tables.turns, concert).map(|(place, _)| place).collect();
+                let chosen = |bits: u8| {
+                    let chosen = turns.iter().enumerate().filter(move |(index, _)| bits >> (index % 8) & 1 == 1);
+                    chosen.map(|(_, place)| *place)
+                };
+                let now = tables.rooms.get(&concert).map_or(crate::support::START, |room| room.updated_at);
+                let seen = chosen(*seen).map(|place| (place, now)).collect();
+                let (claimed, due) = (chosen(*claimed).collect(), chosen(*due).collect());
+                waiting_room::Command::Step(Step { concert, seen, claimed, due })
+            }
+            Op::Configure(room, patch) => {
+                waiting_room::Command::Configure { concert: *pick(&self.concerts, *room), patch: *patch }
+            }
+            _ => return None,
+        })
+    }
+
+    /// A token: 0 is the last that anyone was given.
+    fn token(&self, back: usize) -> Option<Token> {
+        let last = self.tokens.len().checked_sub(1)?;
+        Some(self.tokens[last - back % self.tokens.len()].clone())
+    }
+}
+
+fn name(user: usize) -> UserId {
+    Stage::user(USERS[user])
+}
+
+fn pick<T>(items: &[T], index: usize) -> &T {
+    &items[index % items.len()]
+}
+
+/// Mostly a performance of the token's concert; sometimes another's, an unknown one, or none that is clear.
+fn target_for(token: &Token, target: usize, tables: &Tables) -> Target {
+    let own = tables.performances.values().filter(|performance| performance.concert == token.concert);
+    let own: Vec<PerformanceId> = own.map(|performance| performance.id).collect();
+    match target {
+        0..4 => Target::Performance(*pick(&own, target / 2)),
+        4 => Target::NoneOnDate,
+        5 => Target::SeveralOnDate,
+        6 => Target::Performance(PerformanceId::new(uuid::Uuid::nil())),
+        _ => tables
+            .performances
+            .keys()
+            .copied()
+            .find(|id| !own.contains(id))
+            .map_or(Target::NoneOnDate, Target::Performance),
+    }
+}
+
+/// Mostly one of the token's user, the last first; sometimes anybody's.
+fn reservation_for(token: &Token, back: usize, tables: &Tables) -> ReservationId {
+    let own = |id: &&ReservationId| back % 4 == 3 || tables.reservations[id].user == token.user;
+    let known: Vec<&ReservationId> = tables.reservations.keys().rev().filter(own).collect();
+    known.get(back / 4).map_or(ReservationId::new(uuid::Uuid::nil()), |id| **id)
+}
+
+/// Any act that leaves the settings of the rooms alone.
+pub(super) fn op() -> impl Strategy<Value = Op> {
+    let user = || 0..USERS.len();
+    let amount = || prop_oneof![6 => 1..2_000_i64, 1 => Just(0_i64), 1 => Just(AMOUNT_MAX + 1)];
+    let back = || prop_oneof![3 => 0..2_usize, 2 => 0..8_usize];
+    let own = || prop_oneof![6 => 0..3_usize, 1 => 0..12_usize];
+    // The last of each are those that do not exist.
+    let lecture = || prop_oneof![8 => 0..2_usize, 1 => Just(2_usize)];
+    let room = || prop_oneof![12 => Just(0_usize), 4 => Just(1_usize), 1 => Just(2_usize)];
+    let target = prop_oneof![12 => 0..4_usize, 1 => 4..8_usize];
+    let few = subsequence(vec![1_u32, 2, 3, 5], 1..=2).prop_shuffle();
+    let many = subsequence((0..=9_u32).collect::<Vec<_>>(), 1..=6).prop_shuffle();
+    let seats = prop_oneof![8 => few, 1 => many];
+    let mostly = prop_oneof![2 => Just(u8::MAX), 1 => any::<u8>()];
+    prop_oneof![
+        2 => (user(), amount()).prop_map(|(user, amount)| Op::Charge(user, amount)),
+        2 => (user(), amount()).prop_map(|(user, amount)| Op::Use(user, amount)),
+        4 => (user(), lecture()).prop_map(|(user, lecture)| Op::Apply(user, lecture)),
+        3 => (user(), lecture()).prop_map(|(user, lecture)| Op::Cancel(user, lecture)),
+        8 => (user(), room()).prop_map(|(user, room)| Op::Enter(user, room)),
+        2 => back().prop_map(Op::Leave),
+        14 => (back(), target, seats).prop_map(|(token, target, seats)| Op::Hold { token, target, seats }),
+        3 => (back(), own()).prop_map(|(token, reservation)| Op::Release { token, reservation }),
+        8 => (back(), own()).prop_map(|(token, reservation)| Op::Pay { token, reservation }),
+        2 => prop::collection::vec(0..6_usize, 0..4).prop_map(Op::Expire),
+        6 => (room(), any::<u8>(), 0..4_u8, mostly)
+            .prop_map(|(room, seen, claimed, due)| Op::Step { room, seen, claimed, due }),
+    ]
+}
+
+/// Any act, changes of a room's settings among them.
+pub(super) fn op_or_change() -> impl Strategy<Value = Op> {
+    let patch = (
+        prop::option::of(1..4_u32),
+        prop::option::of(1..4_u32),
+        prop::option::of(1..8_u32),
+        prop::option::of(1..4_u32),
+        prop::option::of(any::<bool>()),
+    );
+    let patch = patch.prop_map(|(max_active, admit_per_second, active_seconds, claim_seconds, paused)| Patch {
+        max_active,
+        admit_per_second,
+        active_seconds,
+        claim_seconds,
+        paused,
+    });
+    prop_oneof![8 => op(), 1 => (0..3_usize, patch).prop_map(|(room, patch)| Op::Configure(room, patch))]
+}

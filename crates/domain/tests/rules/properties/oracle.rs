@@ -1,0 +1,158 @@
+//! What the contract says to a command, found by looking at all rows, as no decision can.
+//!
+//! It shares the values of the domain (what a row is) and none of its rules.
+
+use onsale_domain::concert::{HoldRequest, Performance, Reservation, Status, Target};
+use onsale_domain::ids::{ConcertId, LectureId, ReservationId, UserId};
+use onsale_domain::time::Timestamp;
+use onsale_domain::waiting_room::{self, Token};
+use onsale_domain::{Command, Refusal, concert, lecture, payment, wallet};
+
+use crate::support::{Standing, Tables};
+
+/// What is known before the command.
+pub(super) struct Oracle<'a> {
+    pub(super) tables: &'a Tables,
+    pub(super) at: Timestamp,
+}
+
+impl Oracle<'_> {
+    /// The first reason against a command, if there is one.
+    pub(super) fn judge(&self, command: &Command) -> Result<(), Refusal> {
+        match command {
+            Command::Wallet(command) => self.judge_wallet(command),
+            Command::Lecture(command) => self.judge_lecture(command),
+            Command::Concert(concert::Command::Hold(request)) => self.judge_hold(request),
+            Command::Concert(concert::Command::Release { token, reservation }) => {
+                match self.own(token, *reservation)?.status {
+                    Status::Paid => Err(Refusal::AlreadyPaid),
+                    Status::Held | Status::Expired | Status::Released => Ok(()),
+                }
+            }
+            Command::Concert(concert::Command::Schedule { concert, .. })
+            | Command::WaitingRoom(
+                waiting_room::Command::Enter { concert, .. } | waiting_room::Command::Configure { concert, .. },
+            ) => self.judge_concert(*concert),
+            Command::Concert(concert::Command::Open { .. } | concert::Command::Expire { .. })
+            | Command::WaitingRoom(waiting_room::Command::Leave(_) | waiting_room::Command::Step(_)) => Ok(()),
+            Command::Payment(command) => self.judge_payment(command),
+        }
+    }
+
+    fn balance(&self, user: &UserId) -> i64 {
+        let last = self.tables.ledger.iter().rev().find(|entry| &entry.user == user);
+        last.map_or(0, |entry| entry.balance_after)
+    }
+
+    fn judge_wallet(&self, command: &wallet::Command) -> Result<(), Refusal> {
+        let (wallet::Command::Charge { amount, .. } | wallet::Command::Use { amount, .. }) = command;
+        let balance = self.balance(command.user());
+        match command {
+            _ if *amount < 1 || *amount > 10_000_000 => Err(Refusal::AmountOutOfRange),
+            wallet::Command::Charge { .. } if balance + amount > 1_000_000_000 => Err(Refusal::BalanceLimit),
+            wallet::Command::Use { .. } if balance < *amount => Err(Refusal::InsufficientBalance),
+            _ => Ok(()),
+        }
+    }
+
+    fn judge_lecture(&self, command: &lecture::Command) -> Result<(), Refusal> {
+        let has = |user: &UserId, lecture: &LectureId| self.tables.applications.contains_key(&(*lecture, user.clone()));
+        match command {
+            lecture::Command::Open(_) => Ok(()),
+            lecture::Command::Apply { user, lecture: id } => {
+                let lecture = self.tables.lectures.get(id).ok_or(Refusal::LectureNotFound)?;
+                let enrolled = self.tables.applications.keys().filter(|(other, _)| other == id).count();
+                match () {
+                    () if has(user, id) => Err(Refusal::AlreadyApplied),
+                    () if self.at >= lecture.starts_at => Err(Refusal::LectureClosed),
+                    () if enrolled >= lecture.capacity as usize => Err(Refusal::LectureFull),
+                    () => Ok(()),
+                }
+            }
+            lecture::Command::Cancel { user, lecture } if has(user, lecture) => Ok(()),
+            lecture::Command::Cancel { .. } => Err(Refusal::ApplicationNotFound),
+        }
+    }
+
+    fn judge_concert(&self, concert: ConcertId) -> Result<(), Refusal> {
+        let known = self.tables.concerts.iter().any(|row| row.id == concert);
+        if known { Ok(()) } else { Err(Refusal::ConcertNotFound) }
+    }
+
+    fn judge_hold(&self, request: &HoldRequest) -> Result<(), Refusal> {
+        let HoldRequest { token, target, seats } = request;
+        let key = (token.concert, token.place);
+        let turn = self.tables.turns.get(&key).filter(|_| !self.tables.ends.contains_key(&key));
+        if turn.is_none_or(|turn| self.at >= turn.active_until) {
+            return Err(Refusal::TokenExpired);
+        }
+        let id = match target {
+            Target::SeveralOnDate => return Err(Refusal::PerformanceAmbiguous),
+            Target::NoneOnDate => return Err(Refusal::PerformanceNotFound),
+            Target::Performance(id) => id,
+        };
+        let performance = self.tables.performances.get(id).filter(|row| row.concert == token.concert);
+        let performance = performance.ok_or(Refusal::PerformanceNotFound)?;
+        if self.at >= performance.starts_at {
+            return Err(Refusal::PerformanceClosed);
+        }
+        let exists = |seat: &u32| performance.seating.seats().any(|(other, _)| other == *seat);
+        let unknown: Vec<u32> = seats.iter().filter(|seat| !exists(seat)).copied().collect();
+        if !unknown.is_empty() {
+            return Err(Refusal::SeatUnknown { seats: unknown });
+        }
+        if self.owned(&token.user, performance) + seats.len() > 4 {
+            return Err(Refusal::SeatLimit);
+        }
+        self.judge_seats(performance, seats)
+    }
+
+    /// Seats that a user has bought or holds now.
+    fn owned(&self, user: &UserId, performance: &Performance) -> usize {
+        let own = self.tables.reservations.values().filter(|r| &r.user == user && r.performance == performance.id);
+        own.filter(|r| r.status == Status::Paid || self.is_live(r)).map(|r| r.seats.len()).sum()
+    }
+
+    fn is_live(&self, reservation: &Reservation) -> bool {
+        reservation.status == Status::Held && self.at < reservation.held_until
+    }
+
+    /// A seat is taken where a paid or a live reservation names it.
+    fn judge_seats(&self, performance: &Performance, seats: &[u32]) -> Result<(), Refusal> {
+        let all = self.tables.reservations.values().filter(|r| r.performance == performance.id);
+        let owners: Vec<&Reservation> = all.filter(|r| r.status == Status::Paid || self.is_live(r)).collect();
+        let taken: Vec<(u32, &Reservation)> = seats
+            .iter()
+            .filter_map(|seat| Some((*seat, *owners.iter().find(|owner| owner.seats.contains(seat))?)))
+            .collect();
+        if taken.is_empty() {
+            return Ok(());
+        }
+        let sold = taken.iter().any(|(_, owner)| owner.status == Status::Paid);
+        let last = taken.iter().map(|(_, owner)| self.at.seconds_until(owner.held_until)).max();
+        let seats = taken.iter().map(|(seat, _)| *seat).collect();
+        Err(Refusal::SeatTaken { seats, retry_after_seconds: last.filter(|_| !sold) })
+    }
+
+    /// The reservation that a token asks to settle: the token must be active, or the hold be live.
+    fn own(&self, token: &Token, id: ReservationId) -> Result<&Reservation, Refusal> {
+        let own = self.tables.reservations.get(&id);
+        let own = own.filter(|r| r.user == token.user && r.concert == token.concert);
+        let active = matches!(self.tables.standing(token, self.at), Standing::Active(_));
+        if !active && !own.is_some_and(|reservation| self.is_live(reservation)) {
+            return Err(Refusal::TokenExpired);
+        }
+        own.ok_or(Refusal::ReservationNotFound)
+    }
+
+    fn judge_payment(&self, command: &payment::Command) -> Result<(), Refusal> {
+        let reservation = self.own(&command.token, command.reservation)?;
+        match reservation.status {
+            Status::Paid => Err(Refusal::AlreadyPaid),
+            Status::Expired | Status::Released => Err(Refusal::HoldExpired),
+            Status::Held if !self.is_live(reservation) => Err(Refusal::HoldExpired),
+            Status::Held if self.balance(&command.token.user) < reservation.amount => Err(Refusal::InsufficientBalance),
+            Status::Held => Ok(()),
+        }
+    }
+}

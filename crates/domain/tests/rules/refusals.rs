@@ -1,0 +1,72 @@
+//! Every refusal there is, each with the least that provokes it, so that none stays untested.
+
+use std::collections::BTreeSet;
+
+use onsale_domain::Refusal;
+use onsale_domain::waiting_room::Settings;
+
+use crate::support::Stage;
+use crate::support::codes::{all_refusals, code};
+
+/// Code, and a script that ends with it.
+const PROVOCATIONS: [(&str, &str); 19] = [
+    ("amount-out-of-range", "ann charges 0 => amount-out-of-range"),
+    ("balance-limit", "rich charges 1 => balance-limit"),
+    ("insufficient-balance", "ann uses 1 => insufficient-balance"),
+    ("lecture-not-found", "ann applies poetry => lecture-not-found"),
+    ("already-applied", "rich applies rust => already-applied"),
+    ("lecture-closed", "100 ann applies rust => lecture-closed"),
+    ("lecture-full", "ann applies rust => lecture-full"),
+    ("application-not-found", "ann cancels rust => application-not-found"),
+    ("concert-not-found", "ann enters nowhere => concert-not-found"),
+    ("performance-not-found", "rich holds 1 in nowhere => performance-not-found"),
+    ("performance-ambiguous", "rich holds 1 in several => performance-ambiguous"),
+    ("performance-closed", "100 rich holds 1 => performance-closed"),
+    ("seat-unknown", "rich holds 51 => seat-unknown 51"),
+    ("seat-limit", "rich holds 1 2 3 4 5 => seat-limit"),
+    ("seat-taken", "rich holds 1 => seat-taken 1, retry after 300"),
+    ("reservation-not-found", "rich pays nothing => reservation-not-found"),
+    ("already-paid", "rich pays bought => already-paid"),
+    ("hold-expired", "rich pays given-back => hold-expired"),
+    ("queue-token-expired", "600 rich holds 1 => queue-token-expired"),
+];
+
+/// A full wallet, a full lecture, and one who has paid, holds and has given back.
+fn stage() -> Stage {
+    let room = Settings::default();
+    let gala = Stage::empty().concert("gala", room).performance("eve", 100, &[(1, 50, 0)]);
+    let mut stage = gala.lecture("rust", 1, 100);
+    for charge in 1..=100 {
+        stage.play(&format!("rich charges 10000000 => balance {}", charge * 10_000_000));
+    }
+    stage.play(
+        "
+        rich applies rust              => seat 1
+        rich enters                    => new place 1, active until 600
+        rich holds 1 as held           => held 0 until 300
+        rich holds 2 as bought         => held 0 until 300
+        rich holds 3 as given-back     => held 0 until 300
+        rich pays bought               => paid 0, balance 1000000000
+        rich releases given-back       => released
+        ",
+    );
+    stage
+}
+
+#[test]
+fn every_refusal_is_provoked() {
+    for (code, script) in PROVOCATIONS {
+        assert!(script.contains(code), "{script} must end with {code}");
+        stage().play(script);
+    }
+    let provoked: BTreeSet<&str> = PROVOCATIONS.iter().map(|(code, _)| *code).collect();
+    assert_eq!(provoked, all_refusals().iter().map(code).collect(), "each refusal has its provocation");
+}
+
+/// Only what is wrong with the request itself may be asked again with the same idempotency key.
+#[test]
+fn a_refusal_about_the_request_is_no_decision() {
+    let about_the_request = all_refusals().into_iter().filter(Refusal::is_about_the_request);
+    let codes: Vec<&str> = about_the_request.map(|refusal| code(&refusal)).collect();
+    assert_eq!(codes, ["amount-out-of-range", "queue-token-expired"]);
+}

@@ -1,0 +1,164 @@
+//! Concerts: every seat's story, told by the events, ends where the rows stand; every sale is whole.
+
+use std::collections::BTreeMap;
+
+use onsale_domain::concert::{Ending, Performance, Reservation, SEATS_PER_USER_MAX, Seat, Status};
+use onsale_domain::event::{Claim, Event, Happening};
+use onsale_domain::ids::{EventId, PerformanceId, ReservationId, UserId};
+use onsale_domain::payment::Payment;
+use onsale_domain::time::Timestamp;
+use onsale_domain::wallet::{Entry, EntryKind};
+
+use super::{Events, Tables};
+
+pub(super) fn audit(tables: &Tables, events: &Events<'_>, at: Timestamp) {
+    let mut seats = BTreeMap::new();
+    for performance in tables.performances.values() {
+        let events = events.performances.get(&performance.id).map_or(&[][..], |events| events);
+        assert_eq!(performance.version, events.len() as u64, "each change of a performance has one event");
+        assert!(
+            events.last().is_none_or(|last| last.at == performance.updated_at),
+            "a performance knows its last change"
+        );
+        assert!(tables.rooms.contains_key(&performance.concert), "a performance has its concert");
+        let mut story = Story { tables, performance, seats: BTreeMap::new(), ended: 0 };
+        events.iter().for_each(|event| story.follow(event));
+        let sold = story.seats.values().filter(|seat| seat.sold).count();
+        assert_eq!(performance.sold as usize, sold, "the seats sold are miscounted");
+        let ended = tables.reservations.values().filter(|r| r.performance == performance.id);
+        assert_eq!(story.ended, ended.filter(|r| r.status != Status::Held).count(), "an end was not told");
+        seats.extend(story.seats.into_iter().map(|(number, seat)| ((performance.id, number), seat)));
+    }
+    assert_eq!(tables.seats, seats, "the seats stand where the events left them");
+    tables.reservations.values().for_each(|reservation| audit_reservation(tables, reservation));
+    audit_limit(tables, at);
+    audit_payments(tables);
+}
+
+/// What the events of one performance say of its seats.
+struct Story<'a> {
+    tables: &'a Tables,
+    performance: &'a Performance,
+    seats: BTreeMap<u32, Seat>,
+    ended: usize,
+}
+
+impl Story<'_> {
+    fn follow(&mut self, event: &Event) {
+        match &event.happening {
+            Happening::SeatsHeld { claim, held_until } => self.hold(event, claim, *held_until),
+            Happening::SeatsReleased { claim, ending } => self.release(event, claim, *ending),
+            Happening::PaymentCompleted { claim, payment, paid_at } => {
+                let reservation = self.reservation(claim);
+                assert_eq!(reservation.status, Status::Paid, "a payment for what is not paid");
+                assert_eq!(event.id.uuid(), payment.uuid(), "a payment is its event's name");
+                assert_eq!(*paid_at, event.at, "a payment is told as made when it was made");
+                assert!(*paid_at < reservation.held_until, "a hold was paid after it lapsed");
+                self.of(claim).for_each(|seat| seat.sold = true);
+                self.ended += 1;
+            }
+            other => unreachable!("{other:?} is not a performance's"),
+        }
+    }
+
+    fn hold(&mut self, event: &Event, claim: &Claim, held_until: Timestamp) {
+        let reservation = self.reservation(claim);
+        assert_eq!(event.id.uuid(), claim.reservation.uuid(), "a hold is its event's name");
+        assert_eq!((event.at, held_until), (reservation.held_at, reservation.held_until));
+        assert!(event.at < self.performance.starts_at, "a hold after the start");
+        for number in claim.seats.iter() {
+            let seat = Seat { reservation: claim.reservation, held_until, sold: false };
+            assert_eq!(self.seats.insert(*number, seat), None, "seat {number} has two owners");
+        }
+    }
+
+    fn release(&mut self, event: &Event, claim: &Claim, ending: Ending) {
+        let reservation = self.reservation(claim);
+        assert_eq!(reservation.end_event, Some(event.id), "an end is its event's name");
+        let (status, in_time) = match ending {
+            Ending::Expired => (Status::Expired, event.at >= reservation.held_until),
+            Ending::Released => (Status::Released, event.at < reservation.held_until),
+        };
+        assert_eq!(reservation.status, status, "the event says otherwise");
+        assert!(in_time, "{ending:?} at the wrong time");
+        assert!(self.of(claim).all(|seat| !seat.sold), "sold seats were released");
+        claim.seats.iter().for_each(|number| assert!(self.seats.remove(number).is_some()));
+        self.ended += 1;
+    }
+
+    /// The reservation that a claim speaks of, which says the same.
+    fn reservation(&self, claim: &Claim) -> Reservation {
+        let reservation = self.tables.reservations.get(&claim.reservation).expect("an event has its reservation");
+        let Reservation { id, performance, user, seats, amount, .. } = reservation.clone();
+        assert_eq!(claim, &Claim { reservation: id, performance, user, seats, amount });
+        reservation.clone()
+    }
+
+    /// The seats of a claim, which must be its own.
+    fn of(&mut self, claim: &Claim) -> impl Iterator<Item = &mut Seat> {
+        let owned = claim.seats.iter().filter_map(|number| self.seats.get(number));
+        assert_eq!(owned.filter(|seat| seat.reservation == claim.reservation).count(), claim.seats.len());
+        self.seats.values_mut().filter(|seat| seat.reservation == claim.reservation)
+    }
+}
+
+fn audit_reservation(tables: &Tables, reservation: &Reservation) {
+    let seats = tables.seats.values().filter(|seat| seat.reservation == reservation.id);
+    let (sold, held): (Vec<&Seat>, Vec<&Seat>) = seats.partition(|seat| seat.sold);
+    let all = reservation.seats.len();
+    let (expected_sold, expected_held) = match reservation.status {
+        Status::Held => (0, all),
+        Status::Paid => (all, 0),
+        Status::Expired | Status::Released => (0, 0),
+    };
+    assert_eq!((sold.len(), held.len()), (expected_sold, expected_held), "all seats or none: {reservation:?}");
+    assert!(held.iter().all(|seat| seat.held_until == reservation.held_until), "a seat lapses with its hold");
+
+    let performance = tables.performances.get(&reservation.performance).expect("a reservation has its performance");
+    assert_eq!(performance.concert, reservation.concert, "a reservation of another concert");
+    let price = |seat: &u32| performance.seating.section_of(*seat).map(|section| section.price);
+    let prices: Option<Vec<i64>> = reservation.seats.iter().map(price).collect();
+    assert_eq!(prices.map(|prices| prices.iter().sum()), Some(reservation.amount), "the sum of its seats' prices");
+    let place = tables.places.get(&(reservation.concert, reservation.place));
+    assert_eq!(place.map(|place| &place.user), Some(&reservation.user), "a hold by another's place");
+    let ended_by_event = matches!(reservation.status, Status::Expired | Status::Released);
+    assert_eq!(reservation.end_event.is_some(), ended_by_event, "only an end without payment has its own event");
+}
+
+/// At most four seats of a performance are held or bought by one user.
+fn audit_limit(tables: &Tables, at: Timestamp) {
+    let mut owned: BTreeMap<(PerformanceId, &UserId), usize> = BTreeMap::new();
+    for reservation in tables.reservations.values().filter(|r| r.is_live(at) || r.status == Status::Paid) {
+        *owned.entry((reservation.performance, &reservation.user)).or_default() += reservation.seats.len();
+    }
+    assert!(owned.values().all(|seats| *seats <= SEATS_PER_USER_MAX), "one user has too many seats: {owned:?}");
+}
+
+/// A payment, a paid reservation and a ledger entry belong together, one of each.
+fn audit_payments(tables: &Tables) {
+    let paid: Vec<ReservationId> =
+        tables.reservations.values().filter(|r| r.status == Status::Paid).map(|r| r.id).collect();
+    let mut bought: Vec<ReservationId> = tables.payments.iter().map(|payment| payment.reservation).collect();
+    bought.sort_unstable();
+    assert_eq!(paid, bought, "each paid reservation has exactly one payment");
+    let debits: Vec<&Entry> = tables.ledger.iter().filter(|entry| entry.reference.is_some()).collect();
+    assert_eq!(debits.len(), tables.payments.len(), "each payment has exactly one ledger entry");
+
+    for (payment, debit) in tables.payments.iter().zip(debits) {
+        let reservation = tables.reservations.get(&payment.reservation).expect("a payment has its reservation");
+        let expected = Payment {
+            id: debit.reference.expect("filtered"),
+            reservation: reservation.id,
+            performance: reservation.performance,
+            user: reservation.user.clone(),
+            seats: reservation.seats.clone(),
+            amount: reservation.amount,
+            balance_after: debit.balance_after,
+            paid_at: debit.created_at,
+        };
+        assert_eq!(payment, &expected);
+        assert_eq!((debit.kind, debit.amount, &debit.user), (EntryKind::Use, payment.amount, &payment.user));
+        let event = EventId::new(payment.id.uuid());
+        assert!(tables.events.iter().any(|told| told.id == event), "a payment has its event");
+    }
+}

@@ -1,0 +1,55 @@
+//! Waiting rooms: the counters agree with the rows that they stand for.
+
+use std::collections::BTreeMap;
+
+use onsale_domain::ids::{ConcertId, UserId};
+use onsale_domain::waiting_room::{PlaceStanding, Room};
+
+use super::Tables;
+
+pub(super) fn audit(tables: &Tables) {
+    for (concert, room) in &tables.rooms {
+        audit_line(tables, *concert, room);
+        audit_turns(tables, *concert, room);
+    }
+    let rooms = tables.concerts.iter().map(|concert| concert.id);
+    assert!(rooms.eq(tables.rooms.keys().copied()), "each concert has one room");
+}
+
+fn audit_line(tables: &Tables, concert: ConcertId, room: &Room) {
+    let numbers = Tables::in_room(&tables.places, concert).map(|(number, _)| number);
+    assert!(numbers.eq(1..=room.issued), "places are 1, 2, 3 … in order of arrival");
+    assert!(room.served <= room.issued, "a place was called before it was handed out");
+    assert_eq!(room.given_up, tables.given_up(concert).count() as u64, "the places given up are miscounted");
+
+    let line = tables.line(concert);
+    let mut current: BTreeMap<&UserId, u64> = BTreeMap::new();
+    let mut waiting = 0;
+    for (number, place) in Tables::in_room(&tables.places, concert) {
+        if place.standing == PlaceStanding::Current {
+            let other = current.insert(&place.user, number);
+            assert_eq!(other, None, "{} has two places", place.user);
+        }
+        if number > room.served && place.standing != PlaceStanding::GivenUp {
+            waiting += 1;
+            assert_eq!(place.standing, PlaceStanding::Current, "who waits has not entered again");
+            assert_eq!(line.position(number), Some(waiting), "the position of place {number}");
+        }
+    }
+    assert_eq!((room.waiting(), line.waiting()), (waiting, waiting), "who waits is miscounted");
+}
+
+fn audit_turns(tables: &Tables, concert: ConcertId, room: &Room) {
+    assert_eq!(room.active as usize, Tables::in_room(&tables.turns, concert).count(), "the turns are miscounted");
+    let mut last = None;
+    for (number, turn) in Tables::in_room(&tables.turns, concert) {
+        assert!(number <= room.served, "place {number} has a turn and was not called");
+        let place = tables.places.get(&(concert, number)).expect("a turn has its place");
+        assert_ne!(place.standing, PlaceStanding::GivenUp, "place {number} was given up and called");
+        assert!(last <= Some(turn.admitted_at), "place {number} was called before its turn");
+        last = Some(turn.admitted_at);
+    }
+    let ends = Tables::in_room(&tables.ends, concert);
+    let mut ends = ends.map(|(number, _)| (concert, number));
+    assert!(ends.all(|key| tables.turns.contains_key(&key)), "an end without a turn");
+}

@@ -1,0 +1,43 @@
+//! Every refusal with its code, as the contract has it.
+
+use onsale_domain::Refusal;
+
+/// One table makes both the match and the list: a new refusal does not compile until it stands here, and what
+/// stands here must be provoked.
+macro_rules! codes {
+    ($($variant:ident $({ $($field:ident: $value:expr),+ })? => $code:literal),+ $(,)?) => {
+        /// The code that callers see.
+        pub(crate) fn code(refusal: &Refusal) -> &'static str {
+            match refusal {
+                $(Refusal::$variant { .. } => $code,)+
+            }
+        }
+
+        /// Each refusal once.
+        pub(crate) fn all_refusals() -> Vec<Refusal> {
+            vec![$(Refusal::$variant $({ $($field: $value),+ })?),+]
+        }
+    };
+}
+
+codes! {
+    AmountOutOfRange => "amount-out-of-range",
+    BalanceLimit => "balance-limit",
+    InsufficientBalance => "insufficient-balance",
+    LectureNotFound => "lecture-not-found",
+    AlreadyApplied => "already-applied",
+    LectureClosed => "lecture-closed",
+    LectureFull => "lecture-full",
+    ApplicationNotFound => "application-not-found",
+    ConcertNotFound => "concert-not-found",
+    PerformanceNotFound => "performance-not-found",
+    PerformanceAmbiguous => "performance-ambiguous",
+    PerformanceClosed => "performance-closed",
+    SeatUnknown { seats: Vec::new() } => "seat-unknown",
+    SeatLimit => "seat-limit",
+    SeatTaken { seats: Vec::new(), retry_after_seconds: None } => "seat-taken",
+    ReservationNotFound => "reservation-not-found",
+    AlreadyPaid => "already-paid",
+    HoldExpired => "hold-expired",
+    TokenExpired => "queue-token-expired",
+}

@@ -1,0 +1,123 @@
+//! Loads what keys name, as their documentation says, and nothing more: a rule that looks further panics.
+
+use onsale_domain::concert::Status;
+use onsale_domain::ids::{ConcertId, LectureId, PerformanceId, ReservationId, UserId};
+use onsale_domain::rows::{Keys, Rows};
+use onsale_domain::waiting_room::GivenUp;
+
+use super::tables::Tables;
+
+/// The rows that keys name.
+pub(super) fn load(tables: &Tables, keys: &Keys) -> Rows {
+    let mut loading = Loading { tables, rows: Rows::default() };
+    for user in &keys.accounts {
+        loading.rows.accounts.load(user.clone(), tables.accounts.get(user).cloned());
+    }
+    keys.lectures.iter().for_each(|(lecture, takes)| loading.lecture(*lecture, *takes));
+    for key in &keys.applications {
+        loading.rows.applications.load(key.clone(), tables.applications.get(key).cloned());
+    }
+    keys.rooms.iter().for_each(|concert| loading.room(*concert));
+    keys.entrants.iter().for_each(|(concert, user)| loading.entrant(*concert, user));
+    keys.places.iter().for_each(|key| loading.place(*key));
+    keys.turns.iter().for_each(|key| loading.turn(*key));
+    keys.turn_holders.iter().for_each(|key| loading.turn_holder(*key));
+    keys.holders.iter().for_each(|(concert, user)| loading.holder(*concert, user));
+    keys.holdings.iter().for_each(|(concert, user)| loading.holding(*concert, user));
+    keys.reservations.iter().for_each(|id| loading.reservation_with_seats(*id));
+    keys.performances.iter().for_each(|id| loading.performance(*id));
+    keys.seats.iter().for_each(|key| loading.seat_with_holder(*key));
+    loading.rows
+}
+
+struct Loading<'a> {
+    tables: &'a Tables,
+    rows: Rows,
+}
+
+impl Loading<'_> {
+    fn lecture(&mut self, lecture: LectureId, takes: usize) {
+        let row = self.tables.lectures.get(&lecture).cloned();
+        if row.is_some() {
+            let freed = self.tables.freed_seats.range((lecture, 0)..=(lecture, u32::MAX));
+            self.rows.freed_seats.load(lecture, freed.map(|(_, seat)| *seat).take(takes));
+        }
+        self.rows.lectures.load(lecture, row);
+    }
+
+    fn room(&mut self, concert: ConcertId) {
+        let row = self.tables.rooms.get(&concert).cloned();
+        if row.is_some() {
+            let next = self.tables.given_up(concert).take(GivenUp::LOADED_MAX).collect();
+            self.rows.given_up.insert(concert, GivenUp::loaded(next));
+        }
+        self.rows.rooms.load(concert, row);
+    }
+
+    fn entrant(&mut self, concert: ConcertId, user: &UserId) {
+        let number = self.tables.current_place(concert, user);
+        self.rows.current_places.load((concert, user.clone()), number);
+        let Some(number) = number else { return };
+        self.place((concert, number));
+        self.turn((concert, number));
+        if self.tables.turns.contains_key(&(concert, number)) {
+            self.holder(concert, user);
+        }
+    }
+
+    fn place(&mut self, key: (ConcertId, u64)) {
+        self.rows.places.load(key, self.tables.places.get(&key).cloned());
+    }
+
+    fn turn(&mut self, key: (ConcertId, u64)) {
+        self.rows.turns.load(key, self.tables.turns.get(&key).cloned());
+        self.rows.ends.load(key, self.tables.ends.get(&key).copied());
+    }
+
+    fn turn_holder(&mut self, key: (ConcertId, u64)) {
+        self.place(key);
+        if let Some(place) = self.tables.places.get(&key) {
+            self.holder(key.0, &place.user);
+        }
+    }
+
+    fn holder(&mut self, concert: ConcertId, user: &UserId) {
+        let open: Vec<ReservationId> = self.tables.open_reservations(concert, user).map(|r| r.id).collect();
+        open.iter().for_each(|id| self.reservation(*id));
+        self.rows.open_reservations.insert((concert, user.clone()), open);
+    }
+
+    fn holding(&mut self, concert: ConcertId, user: &UserId) {
+        let open = self.tables.open_reservations(concert, user);
+        let held: Vec<ReservationId> = open.filter(|r| r.status == Status::Held).map(|r| r.id).collect();
+        held.iter().for_each(|id| self.reservation_with_seats(*id));
+    }
+
+    fn reservation(&mut self, id: ReservationId) {
+        self.rows.reservations.load(id, self.tables.reservations.get(&id).cloned());
+    }
+
+    fn reservation_with_seats(&mut self, id: ReservationId) {
+        self.reservation(id);
+        if let Some(reservation) = self.tables.reservations.get(&id) {
+            self.performance(reservation.performance);
+            reservation.seats.iter().for_each(|seat| self.seat((reservation.performance, *seat)));
+        }
+    }
+
+    fn performance(&mut self, id: PerformanceId) {
+        self.rows.performances.load(id, self.tables.performances.get(&id).cloned());
+    }
+
+    fn seat(&mut self, key: (PerformanceId, u32)) {
+        self.rows.seats.load(key, self.tables.seats.get(&key).cloned());
+    }
+
+    fn seat_with_holder(&mut self, key: (PerformanceId, u32)) {
+        self.seat(key);
+        let Some(seat) = self.tables.seats.get(&key).filter(|seat| !seat.sold) else { return };
+        self.reservation(seat.reservation);
+        let seats = self.tables.reservations.get(&seat.reservation).map(|holder| holder.seats.clone());
+        seats.iter().flat_map(|seats| seats.iter()).for_each(|seat| self.seat((key.0, *seat)));
+    }
+}

@@ -1,0 +1,98 @@
+//! A store in memory, and a stage to play scripts on it.
+
+mod agree;
+mod audit;
+pub(crate) mod codes;
+mod entropy;
+mod load;
+mod save;
+mod stage;
+mod tables;
+mod words;
+
+use std::collections::BTreeMap;
+
+use onsale_domain::ids::{ConcertId, Mint};
+use onsale_domain::rows::Keys;
+use onsale_domain::time::Timestamp;
+use onsale_domain::waiting_room::{PlaceStanding, Room};
+use onsale_domain::{Command, Context, Done, Refusal};
+
+pub(crate) use entropy::Seeded;
+pub(crate) use stage::Stage;
+pub(crate) use tables::{Standing, Tables};
+
+/// When every test begins; scripts count seconds from here.
+pub(crate) const START: Timestamp = Timestamp::from_millis(1_800_000_000_000);
+
+/// What a command was answered.
+pub(crate) type Answer = Result<Done, Refusal>;
+
+/// One who was called, and when.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Admission {
+    pub(crate) concert: ConcertId,
+    pub(crate) place: u64,
+    pub(crate) at: Timestamp,
+}
+
+/// The store, its clock, and what it has seen.
+pub(crate) struct World {
+    pub(crate) tables: Tables,
+    pub(crate) now: Timestamp,
+    pub(crate) hold_seconds: u32,
+    /// All admissions, in order.
+    pub(crate) admissions: Vec<Admission>,
+    ids: Mint<Seeded>,
+}
+
+impl World {
+    pub(crate) fn new() -> Self {
+        let ids = Mint::new(Seeded(7));
+        Self { tables: Tables::default(), now: START, hold_seconds: 300, admissions: Vec::new(), ids }
+    }
+
+    /// One unit of work: locks, loads, decides in order, saves.
+    pub(crate) fn run(&mut self, batch: &[Command]) -> Vec<Answer> {
+        let mut keys = Keys::default();
+        batch.iter().for_each(|command| command.needs(&mut keys));
+        let locks = save::Locks::of(&keys, &self.tables);
+        let mut rows = load::load(&self.tables, &keys);
+        let mut cx = Context { at: self.now, ids: &mut self.ids, hold_seconds: self.hold_seconds };
+        let answers: Vec<Answer> = batch.iter().map(|command| command.decide(&mut rows, &mut cx)).collect();
+        let refused = answers.iter().all(Result::is_err);
+        assert!(!refused || save::is_unchanged(&rows), "a refusal changed something: {batch:?}");
+
+        let rooms = self.tables.rooms.clone();
+        save::save(&mut self.tables, rows, &locks);
+        self.note_rooms(&rooms);
+        audit::audit(&self.tables, self.now);
+        if let [Ok(done)] = &answers[..] {
+            agree::agree(&self.tables, done);
+        }
+        answers
+    }
+
+    /// A unit of work with one command.
+    pub(crate) fn one(&mut self, command: Command) -> Answer {
+        self.run(&[command]).remove(0)
+    }
+
+    /// Time goes by; negative where the clock is set back.
+    pub(crate) fn pass(&mut self, millis: i64) {
+        self.now = self.now.plus_millis(millis);
+    }
+
+    /// Notes who was called in the rooms that changed.
+    fn note_rooms(&mut self, before: &BTreeMap<ConcertId, Room>) {
+        for (concert, before) in before {
+            let room = &self.tables.rooms[concert];
+            let changed_at = if room == before { before.updated_at } else { before.updated_at.max(self.now) };
+            assert_eq!(room.updated_at, changed_at, "a room knows when it changed");
+            let called = (before.served + 1..=room.served)
+                .filter(|place| self.tables.places[&(*concert, *place)].standing != PlaceStanding::GivenUp);
+            let at = self.now;
+            self.admissions.extend(called.map(|place| Admission { concert: *concert, place, at }));
+        }
+    }
+}

@@ -1,0 +1,166 @@
+//! Saves what was decided, and refuses what a database's constraints would refuse.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Debug;
+
+use onsale_domain::concert::{Reservation, Status};
+use onsale_domain::ids::{ConcertId, LectureId, PerformanceId, UserId};
+use onsale_domain::rows::{Keys, Rows};
+use onsale_domain::table::Table;
+use onsale_domain::waiting_room::PlaceStanding;
+
+use super::tables::Tables;
+
+/// The parents that a unit of work has locked. A row may change only under its parent's lock.
+pub(super) struct Locks {
+    accounts: BTreeSet<UserId>,
+    lectures: BTreeSet<LectureId>,
+    rooms: BTreeSet<ConcertId>,
+    performances: BTreeSet<PerformanceId>,
+}
+
+impl Locks {
+    /// What a store locks for these keys: the parents named, and those of the reservations named.
+    pub(super) fn of(keys: &Keys, tables: &Tables) -> Self {
+        let named = keys.reservations.iter().filter_map(|id| tables.reservations.get(id));
+        let held = keys.holdings.iter().flat_map(|(concert, user)| tables.open_reservations(*concert, user));
+        let held = held.filter(|reservation| reservation.status == Status::Held);
+        let performances = named.chain(held).map(|reservation| reservation.performance);
+        Self {
+            accounts: keys.accounts.clone(),
+            lectures: keys.lectures.keys().copied().collect(),
+            rooms: keys.rooms.clone(),
+            performances: keys.performances.iter().copied().chain(performances).collect(),
+        }
+    }
+}
+
+/// Whether a refused command has left everything as it was.
+pub(super) fn is_unchanged(rows: &Rows) -> bool {
+    let changed = rows.accounts.changed().count()
+        + rows.lectures.changed().count()
+        + rows.applications.changed().count()
+        + rows.freed_seats.changed().count()
+        + rows.rooms.changed().count()
+        + rows.places.changed().count()
+        + rows.turns.changed().count()
+        + rows.ends.changed().count()
+        + rows.performances.changed().count()
+        + rows.seats.changed().count()
+        + rows.reservations.changed().count();
+    let added = rows.ledger.len()
+        + rows.lecture_history.len()
+        + rows.new_concerts.len()
+        + rows.payments.len()
+        + rows.events.len();
+    changed + added == 0
+}
+
+/// Writes the changed rows and those added.
+pub(super) fn save(tables: &mut Tables, rows: Rows, locks: &Locks) {
+    save_lectures(tables, &rows, locks);
+    save_waiting_rooms(tables, &rows, locks);
+    save_concerts(tables, &rows, locks);
+    write(&mut tables.accounts, &rows.accounts, |user, before, after| {
+        assert!(locks.accounts.contains(user), "a wallet changed without its lock");
+        assert!(after.is_some_and(|after| after.version > before.map_or(0, |before| before.version)));
+    });
+    tables.ledger.extend(rows.ledger);
+    tables.lecture_history.extend(rows.lecture_history);
+    tables.concerts.extend(rows.new_concerts);
+    tables.payments.extend(rows.payments);
+    tables.events.extend(rows.events);
+}
+
+fn save_lectures(tables: &mut Tables, rows: &Rows, locks: &Locks) {
+    write(&mut tables.lectures, &rows.lectures, |id, before, after| {
+        assert!(before.is_none() || locks.lectures.contains(id), "a lecture changed without its lock");
+        assert!(after.is_some(), "a lecture is never deleted");
+    });
+    write(&mut tables.applications, &rows.applications, |(lecture, _), _, _| {
+        assert!(locks.lectures.contains(lecture), "an application changed without its lecture's lock");
+    });
+    for (lecture, seat, is_free) in rows.freed_seats.changed() {
+        let key = (lecture, seat);
+        let differs = if is_free { tables.freed_seats.insert(key) } else { tables.freed_seats.remove(&key) };
+        assert!(differs, "seat {seat} of a lecture is saved as what it was: free {is_free}");
+    }
+}
+
+fn save_waiting_rooms(tables: &mut Tables, rows: &Rows, locks: &Locks) {
+    write(&mut tables.rooms, &rows.rooms, |id, before, after| {
+        let after = after.expect("a room is never deleted");
+        let Some(before) = before else { return };
+        assert!(locks.rooms.contains(id), "a room changed without its lock");
+        assert!(after.version > before.version, "a room changed without a new version");
+        assert!(after.issued >= before.issued && after.served >= before.served, "a line went backwards");
+    });
+    write(&mut tables.places, &rows.places, |(concert, number), before, after| {
+        assert!(locks.rooms.contains(concert), "a place changed without its room's lock");
+        let after = after.expect("a place is never deleted");
+        let Some(before) = before else { return };
+        assert_eq!(before.standing, PlaceStanding::Current, "place {number} counted no more");
+        let same = (&before.user, before.token, before.issued_at) == (&after.user, after.token, after.issued_at);
+        assert!(same, "place {number} was handed out twice");
+    });
+    write(&mut tables.turns, &rows.turns, |(concert, number), before, after| {
+        assert!(locks.rooms.contains(concert), "a turn changed without its room's lock");
+        let (Some(before), Some(after)) = (before, after) else { return };
+        let kept = before.admitted_at == after.admitted_at && before.active_until == after.active_until;
+        assert!(kept, "what was promised to place {number} was taken back");
+        assert!(after.claimed || !before.claimed, "a turn cannot be used less");
+        assert!(after.seen_at >= before.seen_at, "a sign of life was forgotten");
+    });
+    let places = &tables.places;
+    write(&mut tables.ends, &rows.ends, |key, _, after| {
+        let user = &places.get(key).expect("an end has a place").user;
+        let locked = if after.is_some() { locks.accounts.contains(user) } else { locks.rooms.contains(&key.0) };
+        assert!(locked, "the end of a turn changed without a lock");
+    });
+}
+
+fn save_concerts(tables: &mut Tables, rows: &Rows, locks: &Locks) {
+    write(&mut tables.performances, &rows.performances, |id, before, after| {
+        assert!(before.is_none() || locks.performances.contains(id), "a performance changed without its lock");
+        assert!(after.is_some(), "a performance is never deleted");
+    });
+    write(&mut tables.seats, &rows.seats, |(performance, number), before, after| {
+        assert!(locks.performances.contains(performance), "a seat changed without its performance's lock");
+        let sold = before.is_some_and(|before| before.sold);
+        assert!(!sold || before == after, "seat {number} was sold and changed its owner");
+    });
+    write(&mut tables.reservations, &rows.reservations, |_, before, after| {
+        let after = after.expect("a reservation is never deleted");
+        assert!(locks.performances.contains(&after.performance), "a reservation changed without its lock");
+        let Some(before) = before else { return };
+        assert_eq!(before.status, Status::Held, "a reservation that has ended never changes");
+        let ended = Reservation { status: after.status, end_event: after.end_event, ..before.clone() };
+        assert_eq!(&ended, after, "only the end of a reservation may change");
+    });
+}
+
+/// Brings the changed rows into a table; `check` sees each before and after.
+fn write<K, V>(table: &mut BTreeMap<K, V>, rows: &Table<K, V>, check: impl Fn(&K, Option<&V>, Option<&V>))
+where
+    K: Ord + Eq + std::hash::Hash + Clone + Debug,
+    V: Clone,
+{
+    let stored: BTreeSet<&K> = rows.changed().map(|(key, _)| key).filter(|key| table.contains_key(key)).collect();
+    assert_eq!(rows.outdated().collect::<BTreeSet<_>>(), stored, "a changed row is outdated where the store has it");
+    let new = |key: &&K| !stored.contains(key);
+    let added: BTreeSet<&K> =
+        rows.changed().filter(|(_, after)| after.is_some()).map(|(key, _)| key).filter(new).collect();
+    assert_eq!(
+        rows.added().map(|(key, _)| key).collect::<BTreeSet<_>>(),
+        added,
+        "a changed row is added where it has not"
+    );
+
+    for (key, after) in rows.changed() {
+        check(key, table.get(key), after);
+        match after {
+            Some(row) => table.insert(key.clone(), row.clone()),
+            None => table.remove(key),
+        };
+    }
+}

@@ -1,0 +1,113 @@
+//! What a database would hold: every table, by key, and the few look-ups that follow from them.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use onsale_domain::concert::{Concert, Performance, Reservation, Seat, Status};
+use onsale_domain::event::Event;
+use onsale_domain::ids::{ConcertId, LectureId, PerformanceId, ReservationId, UserId};
+use onsale_domain::lecture::{Application, HistoryLine, Lecture};
+use onsale_domain::payment::Payment;
+use onsale_domain::time::Timestamp;
+use onsale_domain::waiting_room::{Line, Place, PlaceStanding, Room, Token, Turn};
+use onsale_domain::wallet::{Account, Entry};
+
+/// All rows there are.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Tables {
+    pub(crate) accounts: BTreeMap<UserId, Account>,
+    pub(crate) ledger: Vec<Entry>,
+    pub(crate) lectures: BTreeMap<LectureId, Lecture>,
+    pub(crate) applications: BTreeMap<(LectureId, UserId), Application>,
+    pub(crate) freed_seats: BTreeSet<(LectureId, u32)>,
+    pub(crate) lecture_history: Vec<HistoryLine>,
+    pub(crate) concerts: Vec<Concert>,
+    pub(crate) rooms: BTreeMap<ConcertId, Room>,
+    pub(crate) places: BTreeMap<(ConcertId, u64), Place>,
+    pub(crate) turns: BTreeMap<(ConcertId, u64), Turn>,
+    pub(crate) ends: BTreeMap<(ConcertId, u64), Timestamp>,
+    pub(crate) performances: BTreeMap<PerformanceId, Performance>,
+    pub(crate) seats: BTreeMap<(PerformanceId, u32), Seat>,
+    pub(crate) reservations: BTreeMap<ReservationId, Reservation>,
+    pub(crate) payments: Vec<Payment>,
+    pub(crate) events: Vec<Event>,
+}
+
+/// Where the bearer of a token stands, in the contract's words.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Standing {
+    /// In line: 1 is the next.
+    Waiting(u64),
+    /// At the counter, until then.
+    Active(Timestamp),
+    /// Over, by whatever cause.
+    Expired,
+}
+
+impl Tables {
+    /// The names of the tables whose rows differ: whole tables say too much.
+    pub(crate) fn differences(&self, other: &Self) -> Vec<&'static str> {
+        macro_rules! differing {
+            ($($table:ident)+) => {
+                [$((stringify!($table), self.$table == other.$table)),+]
+            };
+        }
+        let tables = differing!(
+            accounts ledger lectures applications freed_seats lecture_history concerts rooms places turns ends
+            performances seats reservations payments events
+        );
+        tables.into_iter().filter(|(_, same)| !same).map(|(name, _)| name).collect()
+    }
+
+    /// The rows of a room, by place.
+    pub(crate) fn in_room<V>(
+        table: &BTreeMap<(ConcertId, u64), V>,
+        concert: ConcertId,
+    ) -> impl DoubleEndedIterator<Item = (u64, &V)> {
+        table.range((concert, 0)..=(concert, u64::MAX)).map(|((_, place), row)| (*place, row))
+    }
+
+    /// The place that counts for a user.
+    pub(crate) fn current_place(&self, concert: ConcertId, user: &UserId) -> Option<u64> {
+        Self::in_room(&self.places, concert)
+            .rev()
+            .find(|(_, place)| place.standing == PlaceStanding::Current && &place.user == user)
+            .map(|(number, _)| number)
+    }
+
+    /// Places that were given up and not yet passed, in rising order.
+    pub(crate) fn given_up(&self, concert: ConcertId) -> impl Iterator<Item = u64> {
+        let served = self.rooms.get(&concert).map_or(0, |room| room.served);
+        Self::in_room(&self.places, concert)
+            .filter(move |(number, place)| *number > served && place.standing == PlaceStanding::GivenUp)
+            .map(|(number, _)| number)
+    }
+
+    /// The held and paid reservations of a user in a concert, in order.
+    pub(crate) fn open_reservations(&self, concert: ConcertId, user: &UserId) -> impl Iterator<Item = &Reservation> {
+        self.reservations
+            .values()
+            .filter(move |r| r.concert == concert && &r.user == user)
+            .filter(|r| matches!(r.status, Status::Held | Status::Paid))
+    }
+
+    /// What a room's snapshot would show.
+    pub(crate) fn line(&self, concert: ConcertId) -> Line {
+        let Some(room) = self.rooms.get(&concert) else { return Line::default() };
+        Line::new(room.issued, room.served, self.given_up(concert).collect())
+    }
+
+    /// Where a token stands, as its bearer is told.
+    pub(crate) fn standing(&self, token: &Token, at: Timestamp) -> Standing {
+        let key = (token.concert, token.place);
+        if let Some(position) = self.line(token.concert).position(token.place) {
+            return Standing::Waiting(position);
+        }
+        let counts = self.places.get(&key).is_some_and(|place| place.standing == PlaceStanding::Current);
+        let Some(turn) = self.turns.get(&key).filter(|_| counts && !self.ends.contains_key(&key)) else {
+            return Standing::Expired;
+        };
+        let holds = self.open_reservations(token.concert, &token.user).filter(|r| r.is_live(at));
+        let until = holds.map(|hold| hold.held_until).chain([turn.active_until]).max();
+        until.filter(|until| at < *until).map_or(Standing::Expired, Standing::Active)
+    }
+}

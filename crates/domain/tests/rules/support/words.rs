@@ -1,0 +1,242 @@
+//! The words of scripts: what can be asked, and how answers read.
+//!
+//! Commands: `ann charges 1000`, `ann uses 300`, `ann applies rust`, `ann cancels rust`, `ann enters [gala]`,
+//! `ann leaves`, `ann holds 1 2 [in eve] [as x]`, `ann releases x`, `ann pays x`, `sweeper expires x y`,
+//! `gala steps` (all turns may be over), `gala admits` (none is), `gala sets max 2 rate 1 turn 600 claim 60 paused yes`.
+//!
+//! Looks: `ann polls`, `ann calls` (her room hears of it in its next step), `ann is`, `gala shows`, `log tells`.
+
+use onsale_domain::concert::{self, Ending, HoldRequest, Target};
+use onsale_domain::event::Happening;
+use onsale_domain::ids::{ConcertId, LectureId, PerformanceId, ReservationId};
+use onsale_domain::lecture::HistoryKind;
+use onsale_domain::time::Timestamp;
+use onsale_domain::waiting_room::{self, Patch, Step, Token};
+use onsale_domain::wallet::EntryKind;
+use onsale_domain::{Command, Done, Refusal, lecture, payment, wallet};
+
+use super::codes::code;
+use super::stage::{Line, Sign};
+use super::{Answer, START, Stage, Standing, Tables};
+
+/// An id that nothing has, for names that nothing goes by.
+const NOBODY: uuid::Uuid = uuid::Uuid::nil();
+
+impl Stage {
+    /// The command that a line asks for.
+    pub(super) fn command(&self, line: &Line<'_>) -> Command {
+        let token = || self.token(line.actor);
+        match line.verb {
+            "charges" => wallet_command(line),
+            "uses" => wallet_command(line),
+            "applies" | "cancels" => self.lecture_command(line),
+            "holds" => Command::Concert(concert::Command::Hold(self.hold_request(line))),
+            "releases" => Command::Concert(concert::Command::Release {
+                token: token(),
+                reservation: self.reservation(line.rest[0]),
+            }),
+            "expires" => {
+                let reservations = line.rest.iter().map(|name| self.reservation(name)).collect();
+                Command::Concert(concert::Command::Expire { reservations })
+            }
+            "pays" => {
+                Command::Payment(payment::Command { token: token(), reservation: self.reservation(line.rest[0]) })
+            }
+            _ => Command::WaitingRoom(self.room_command(line)),
+        }
+    }
+
+    fn lecture_command(&self, line: &Line<'_>) -> Command {
+        let user = Self::user(line.actor);
+        let lecture = self.lectures.get(line.rest[0]).copied().unwrap_or(LectureId::new(NOBODY));
+        Command::Lecture(match line.verb {
+            "applies" => lecture::Command::Apply { user, lecture },
+            _ => lecture::Command::Cancel { user, lecture },
+        })
+    }
+
+    fn hold_request(&self, line: &Line<'_>) -> HoldRequest {
+        let target = match line.option("in").unwrap_or("eve") {
+            "several" => Target::SeveralOnDate,
+            "none" => Target::NoneOnDate,
+            name => {
+                let known = self.performances.get(name).copied();
+                Target::Performance(known.unwrap_or(PerformanceId::new(NOBODY)))
+            }
+        };
+        HoldRequest { token: self.token(line.actor), target, seats: line.numbers().into() }
+    }
+
+    fn room_command(&self, line: &Line<'_>) -> waiting_room::Command {
+        match line.verb {
+            "enters" => {
+                let concert = line.rest.first().map_or(self.concert.expect("a concert"), |name| self.concert_of(name));
+                waiting_room::Command::Enter { concert, user: Self::user(line.actor) }
+            }
+            "leaves" => waiting_room::Command::Leave(self.token(line.actor)),
+            "steps" | "admits" => waiting_room::Command::Step(self.step(line)),
+            "sets" => waiting_room::Command::Configure { concert: self.concert_of(line.actor), patch: patch(line) },
+            verb => unreachable!("nobody {verb}"),
+        }
+    }
+
+    fn step(&self, line: &Line<'_>) -> Step {
+        let concert = self.concert_of(line.actor);
+        let turns = Tables::in_room(&self.world.tables.turns, concert).map(|(place, _)| place);
+        let due = if line.verb == "steps" { turns.collect() } else { Vec::new() };
+        let mut step = Step { concert, seen: Vec::new(), claimed: Vec::new(), due };
+        for (token, sign) in self.signs.iter().filter(|(token, _)| token.concert == concert) {
+            match sign {
+                Sign::Seen(at) => step.seen.push((token.place, *at)),
+                Sign::Claimed => step.claimed.push(token.place),
+            }
+        }
+        step
+    }
+
+    /// What a line that changes nothing sees; `None` where it is a command.
+    pub(super) fn look(&mut self, line: &Line<'_>) -> Option<String> {
+        Some(match line.verb {
+            "polls" => self.sign(line, Sign::Seen(self.world.now)),
+            "calls" => self.sign(line, Sign::Claimed),
+            "is" => self.standing_of(&self.token(line.actor)),
+            "shows" => {
+                let room = &self.world.tables.rooms[&self.concert_of(line.actor)];
+                let (issued, served, given_up, active) = (room.issued, room.served, room.given_up, room.active);
+                format!("issued {issued}, served {served}, given up {given_up}, active {active}")
+            }
+            "tells" => {
+                let events = &self.world.tables.events[self.told..];
+                let told: Vec<String> = events.iter().map(|event| self.tell(&event.happening)).collect();
+                self.told = self.world.tables.events.len();
+                told.join("; ")
+            }
+            _ => return None,
+        })
+    }
+
+    fn sign(&mut self, line: &Line<'_>, sign: Sign) -> String {
+        self.signs.push((self.token(line.actor), sign));
+        "noted".to_owned()
+    }
+
+    /// How an answer reads.
+    pub(super) fn say(&self, line: &Line<'_>, answer: &Answer) -> String {
+        match answer {
+            Err(refusal) => refused(refusal),
+            Ok(Done::Wallet { account, .. }) => format!("balance {}", account.balance),
+            Ok(Done::Applied { seat_number, .. }) => format!("seat {seat_number}"),
+            Ok(Done::Cancelled) => "cancelled".to_owned(),
+            Ok(Done::Held { reservation, .. }) => {
+                format!("held {} until {}", reservation.amount, seconds(reservation.held_until))
+            }
+            Ok(Done::Released) => "released".to_owned(),
+            Ok(Done::Expired { settled }) => format!("expired {settled}"),
+            Ok(Done::Paid(payment)) => format!("paid {}, balance {}", payment.amount, payment.balance_after),
+            Ok(Done::Entered { token, is_new }) => {
+                let which = if *is_new { "new" } else { "same" };
+                format!("{which} place {}, {}", token.place, self.standing_of(token))
+            }
+            Ok(Done::Left) => "left".to_owned(),
+            Ok(Done::Stepped) => self.room_of(self.concert_of(line.actor)),
+            Ok(Done::RoomConfigured(_)) => "set".to_owned(),
+            Ok(Done::LectureOpened(_) | Done::ConcertOpened(_) | Done::PerformanceScheduled(_)) => "made".to_owned(),
+        }
+    }
+
+    fn standing_of(&self, token: &Token) -> String {
+        match self.world.tables.standing(token, self.world.now) {
+            Standing::Waiting(position) => format!("waiting {position}"),
+            Standing::Active(until) => format!("active until {}", seconds(until)),
+            Standing::Expired => "expired".to_owned(),
+        }
+    }
+
+    /// Whose turns there are, those over and not yet settled in brackets, and who waits.
+    fn room_of(&self, concert: ConcertId) -> String {
+        let tables = &self.world.tables;
+        let user = |place: u64| tables.places[&(concert, place)].user.to_string();
+        let turns = Tables::in_room(&tables.turns, concert).map(|(place, _)| place);
+        let turns = turns.map(|place| match tables.ends.contains_key(&(concert, place)) {
+            true => format!("({})", user(place)),
+            false => user(place),
+        });
+        let line = tables.line(concert);
+        let waiting = (1..=line.issued).filter(|place| line.position(*place).is_some()).map(user);
+        format!("turns {}, waiting {}", listed(turns), listed(waiting))
+    }
+
+    fn tell(&self, happening: &Happening) -> String {
+        match happening {
+            Happening::PointsMoved { user, kind: EntryKind::Charge, amount, .. } => format!("{user} charged {amount}"),
+            Happening::PointsMoved { user, kind: EntryKind::Use, amount, .. } => format!("{user} used {amount}"),
+            Happening::LectureChanged { user, kind: HistoryKind::Applied, .. } => format!("{user} applied"),
+            Happening::LectureChanged { user, kind: HistoryKind::Cancelled, .. } => format!("{user} cancelled"),
+            Happening::SeatsHeld { claim, .. } => format!("{} held", self.name_of(claim.reservation)),
+            Happening::SeatsReleased { claim, ending: Ending::Expired } => {
+                format!("{} expired", self.name_of(claim.reservation))
+            }
+            Happening::SeatsReleased { claim, ending: Ending::Released } => {
+                format!("{} released", self.name_of(claim.reservation))
+            }
+            Happening::PaymentCompleted { claim, .. } => format!("{} paid", self.name_of(claim.reservation)),
+        }
+    }
+
+    fn name_of(&self, reservation: ReservationId) -> &str {
+        let named = self.reservations.iter().find(|(_, id)| **id == reservation);
+        named.map_or("unnamed", |(name, _)| name)
+    }
+
+    fn reservation(&self, name: &str) -> ReservationId {
+        self.reservations.get(name).copied().unwrap_or(ReservationId::new(NOBODY))
+    }
+
+    fn concert_of(&self, name: &str) -> ConcertId {
+        self.concerts.get(name).copied().unwrap_or(ConcertId::new(NOBODY))
+    }
+}
+
+fn wallet_command(line: &Line<'_>) -> Command {
+    let (user, amount) = (Stage::user(line.actor), line.amount());
+    Command::Wallet(match line.verb {
+        "charges" => wallet::Command::Charge { user, amount },
+        _ => wallet::Command::Use { user, amount },
+    })
+}
+
+fn patch(line: &Line<'_>) -> Patch {
+    let number = |keyword| line.option(keyword).and_then(|word| word.parse().ok());
+    Patch {
+        max_active: number("max"),
+        admit_per_second: number("rate"),
+        active_seconds: number("turn"),
+        claim_seconds: number("claim"),
+        paused: line.option("paused").map(|word| word == "yes"),
+    }
+}
+
+/// The contract's code, with what goes with it.
+fn refused(refusal: &Refusal) -> String {
+    let code = code(refusal);
+    match refusal {
+        Refusal::SeatUnknown { seats } => format!("{code} {}", listed(seats)),
+        Refusal::SeatTaken { seats, retry_after_seconds: None } => format!("{code} {}", listed(seats)),
+        Refusal::SeatTaken { seats, retry_after_seconds: Some(wait) } => {
+            format!("{code} {}, retry after {wait}", listed(seats))
+        }
+        _ => code.to_owned(),
+    }
+}
+
+fn listed(items: impl IntoIterator<Item = impl ToString>) -> String {
+    let items: Vec<String> = items.into_iter().map(|item| item.to_string()).collect();
+    if items.is_empty() { "-".to_owned() } else { items.join(" ") }
+}
+
+/// Seconds since the start, as scripts write them.
+fn seconds(at: Timestamp) -> String {
+    let millis = START.millis_until(at);
+    let text = format!("{}.{:03}", millis / 1000, millis % 1000);
+    text.trim_end_matches('0').trim_end_matches('.').to_owned()
+}

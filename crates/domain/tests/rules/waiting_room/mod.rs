@@ -1,0 +1,25 @@
+//! The waiting room: places in order of arrival, admission by cap and rate, turns and their ends.
+
+mod admission;
+mod configuring;
+mod crowds;
+mod entering;
+mod leaving;
+mod line;
+mod turns;
+mod window;
+
+use onsale_domain::waiting_room::Settings;
+
+use crate::support::Stage;
+
+/// So many at once, so many a second; a turn of 600 seconds, 60 to claim it.
+fn room(max_active: u32, admit_per_second: u32) -> Settings {
+    Settings { max_active, admit_per_second, active_seconds: 600, claim_seconds: 60, paused: false }
+}
+
+/// Plays a script before the concert `gala` with one counter.
+#[track_caller]
+fn check(script: &str) {
+    Stage::gala(room(1, 50)).play(script);
+}

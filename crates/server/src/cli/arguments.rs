@@ -1,0 +1,85 @@
+//! Commands and flags. Flags for settings are made from the table of settings.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
+use clap_complete::Shell;
+
+use super::Outcome;
+use crate::settings::TABLE;
+
+const ABOUT: &str = "A first-come, first-served booking server: exactly right about who got it";
+
+const LEARN: &str = "\
+Start here:
+  onsale serve --demo        serves with sample lectures, concerts and points; prints what to paste next
+  onsale audit               checks every invariant of the sale, while it runs
+  onsale events --follow     shows every change as it is told to others
+
+Settings come from flags, then ONSALE_… in the environment, then onsale.toml, then defaults:
+  --database-url URL  =  ONSALE_DATABASE_URL=URL  =  database_url = \"URL\"";
+
+pub(super) fn command() -> Command {
+    Command::new("onsale")
+        .version(env!("CARGO_PKG_VERSION"))
+        .about(ABOUT)
+        .after_help(LEARN)
+        .subcommand_required(true)
+        .arg_required_else_help(true)
+        .subcommand(with_settings(
+            Command::new("serve").about("Serve the API, the pages and the background work").arg(
+                Arg::new("demo")
+                    .long("demo")
+                    .action(ArgAction::SetTrue)
+                    .help("Fill an empty database with samples, and print a fresh admin key where none is set"),
+            ),
+        ))
+        .subcommand(with_settings(Command::new("migrate").about("Make the database, or bring its schema up to date")))
+        .subcommand(with_settings(Command::new("seed").about("Fill an empty database with samples")))
+        .subcommand(with_settings(
+            Command::new("audit").about("Check every invariant on the live data; exit 1 where one is broken"),
+        ))
+        .subcommand(with_settings(
+            Command::new("events")
+                .about("Show the event log: state, id, type, subject, age, reason")
+                .arg(
+                    Arg::new("follow").long("follow").short('f').action(ArgAction::SetTrue).help("Wait for new events"),
+                )
+                .arg(Arg::new("json").long("json").action(ArgAction::SetTrue).help("One CloudEvent in JSON a line"))
+                .subcommand(with_settings(Command::new("retry").about("Put dead letters back, to be sent again"))),
+        ))
+        .subcommand(Command::new("openapi").about("Print the OpenAPI document"))
+        .subcommand(
+            Command::new("completions")
+                .about("Print completions for a shell")
+                .arg(Arg::new("shell").required(true).value_parser(value_parser!(Shell))),
+        )
+}
+
+fn with_settings(command: Command) -> Command {
+    let config = Arg::new("config")
+        .long("config")
+        .value_name("FILE")
+        .value_parser(value_parser!(PathBuf))
+        .help("Read settings from this file instead of onsale.toml");
+    TABLE.iter().fold(command.arg(config), |command, setting| {
+        let default = setting.default.map(|default| format!(" [default: {default}]")).unwrap_or_default();
+        let help = format!("{} [{}]{default}", setting.help, setting.variable());
+        command.arg(
+            Arg::new(setting.name)
+                .long(setting.name)
+                .value_name(setting.value)
+                .help(help)
+                .help_heading("Settings")
+                .hide_default_value(true),
+        )
+    })
+}
+
+pub(super) fn completions(given: &ArgMatches) -> Outcome {
+    if let Some(shell) = given.get_one::<Shell>("shell") {
+        clap_complete::generate(*shell, &mut command(), "onsale", &mut std::io::stdout());
+    }
+    Ok(ExitCode::SUCCESS)
+}

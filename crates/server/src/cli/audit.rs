@@ -1,0 +1,38 @@
+//! `onsale audit`: every invariant, on the live data.
+
+use std::process::ExitCode;
+
+use onsale_adapters::sqlite::{SqliteAudit, open_beside};
+use onsale_app::audit::{Finding, audit};
+
+use super::{Failed, Outcome, block_on, print};
+use crate::sale::file_error;
+use crate::settings::{DatabaseUrl, Settings};
+
+pub(super) fn run(settings: &Settings) -> Outcome {
+    let DatabaseUrl::Sqlite(path) = &settings.database;
+    // Opened once to say clearly what is wrong with the file, if anything is.
+    open_beside(path).map_err(|source| file_error(path, source))?;
+    let findings = block_on(async { audit(&SqliteAudit::new(path)).await.map_err(Failed::from) })?;
+    let broken = findings.iter().filter(|finding| finding.broken > 0).count();
+    for finding in &findings {
+        print(&line(finding))?;
+    }
+    match broken {
+        0 => print(&format!("all {} invariants hold", findings.len())),
+        _ => print(&format!("{broken} of {} invariants are broken", findings.len())).map(|_| ExitCode::FAILURE),
+    }
+}
+
+/// One line for each invariant, and one for each example where it is broken.
+fn line(finding: &Finding) -> String {
+    let Finding { invariant, checked, broken, examples } = finding;
+    if *broken == 0 {
+        return format!("ok      {invariant}: {checked} checked");
+    }
+    let mut text = format!("BROKEN  {invariant}: {broken} of {checked}");
+    for example in examples {
+        text.push_str(&format!("\n        {example}"));
+    }
+    text
+}

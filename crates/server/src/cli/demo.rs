@@ -1,0 +1,106 @@
+//! Samples to try onsale with, and what to try.
+
+use onsale_app::store::{LectureFilter, Page};
+use onsale_domain::concert::{self, GRADE_DEFAULT, PRICE_DEFAULT, SEATS_DEFAULT, Seating, Section};
+use onsale_domain::ids::{ConcertId, UserId};
+use onsale_domain::lecture::{self, CAPACITY_DEFAULT, NewLecture};
+use onsale_domain::time::Timestamp;
+use onsale_domain::{Command, Done, wallet};
+
+use super::Failed;
+use crate::sale::Sale;
+use crate::settings::Settings;
+
+/// The sample user, and what is in its wallet.
+const USER: &str = "42";
+const POINTS: i64 = 500_000;
+
+const LECTURES: [(&str, Option<&str>, i64); 3] = [
+    ("Queues that hold", Some("The queueing group"), 3),
+    ("What a database promises", None, 10),
+    ("Counting without locking", None, 24),
+];
+
+/// Each with its venue and the days from now on which it plays.
+const CONCERTS: [(&str, &str, &[i64]); 2] =
+    [("Night of the Locks", "Hall of Rows", &[7, 8, 14]), ("The Last Seat", "Dome by the River", &[21])];
+
+const DAY_MILLIS: i64 = 24 * 60 * 60 * 1000;
+
+/// Fills an empty database; `false` where it is not empty.
+pub(super) async fn seed(sale: &Sale, settings: &Settings) -> Result<bool, Failed> {
+    let reader = sale.store.reader();
+    let from = Timestamp::from_millis(i64::MIN);
+    let any = LectureFilter { from, until: None, with_places: false };
+    let lectures = reader.lectures(any, Page { after: None, limit: 1 }).await?;
+    if !sale.catalogue.is_empty() || !lectures.is_empty() {
+        return Ok(false);
+    }
+    let now = reader.now();
+    for (title, lecturer, days) in LECTURES {
+        let starts_at = evening(settings, now, days)?;
+        let lecturer = lecturer.map(Into::into);
+        let new = NewLecture { title: title.into(), lecturer, starts_at, capacity: CAPACITY_DEFAULT };
+        decide(sale, lecture::Command::Open(new)).await?;
+    }
+    for (title, venue, days) in CONCERTS {
+        let open = concert::Command::Open { title: title.into(), venue: venue.into(), room: settings.room };
+        let Done::ConcertOpened(concert) = decide(sale, open).await? else { continue };
+        for day in days {
+            schedule(sale, concert.id, evening(settings, now, *day)?).await?;
+        }
+    }
+    let user = UserId::parse(USER).ok_or_else(|| Failed::Error("the sample user has no sound id".to_owned()))?;
+    decide(sale, wallet::Command::Charge { user, amount: POINTS }).await?;
+    Ok(true)
+}
+
+async fn schedule(sale: &Sale, concert: ConcertId, starts_at: Timestamp) -> Result<(), Failed> {
+    let best = Section { from: 1, to: 10, grade: "VIP".into(), price: 2 * PRICE_DEFAULT };
+    let rest = Section { from: 11, to: SEATS_DEFAULT, grade: GRADE_DEFAULT.into(), price: PRICE_DEFAULT };
+    let seating = Seating::new(vec![best, rest]).map_err(|unsound| Failed::Error(format!("{unsound:?}")))?;
+    decide(sale, concert::Command::Schedule { concert, starts_at, seating }).await?;
+    Ok(())
+}
+
+async fn decide(sale: &Sale, command: impl Into<Command>) -> Result<Done, Failed> {
+    let outcome = sale.desk.submit_patiently(command.into()).await?;
+    outcome.map_err(|refusal| Failed::Error(format!("a sample was refused: {refusal:?}")))
+}
+
+/// Seven in the evening, some days from now.
+fn evening(settings: &Settings, now: Timestamp, days: i64) -> Result<Timestamp, Failed> {
+    let date = settings.calendar.date_of(now.plus_millis(days * DAY_MILLIS));
+    let span = settings.calendar.span_of(date).ok_or_else(|| Failed::Error("the calendar has ended".to_owned()))?;
+    Ok(span.0.plus_millis(19 * 60 * 60 * 1000))
+}
+
+/// Where to look, and what to paste next.
+pub(super) fn greeting(sale: &Sale, base: &str, fresh_admin_key: Option<&str>) -> String {
+    let mut text = format!("\nLook at {base}/ (the demonstration) and {base}/docs (the API).\n");
+    if let Some(key) = fresh_admin_key {
+        text.push_str(&format!("The admin key of this run: {key}\n"));
+    }
+    let Some((concert, performance)) = sale
+        .catalogue
+        .page(None, 100)
+        .iter()
+        .find_map(|programme| Some((programme.concert.id, programme.showings.first()?.id)))
+    else {
+        return text;
+    };
+    text.push_str(&format!(
+        "
+Paste this to buy seat 7, from token to paid seat (needs curl and jq):
+
+  TOKEN=$(curl -s {base}/queue/tokens -H 'Content-Type: application/json' \\
+    -d '{{\"userId\":\"{USER}\",\"concertId\":\"{concert}\"}}' | jq -r .token)
+  curl -s {base}/concerts/{concert}/dates -H \"Queue-Token: $TOKEN\" | jq
+  HOLD=$(curl -s {base}/reservations -H \"Queue-Token: $TOKEN\" -H 'Content-Type: application/json' \\
+    -d '{{\"performanceId\":\"{performance}\",\"seats\":[7]}}' | jq -r .reservationId)
+  curl -s {base}/payments -H \"Queue-Token: $TOKEN\" -H 'Content-Type: application/json' \\
+    -H \"Idempotency-Key: my-first-seat\" -d \"{{\\\"reservationId\\\":\\\"$HOLD\\\"}}\" | jq
+"
+    ));
+    text
+}

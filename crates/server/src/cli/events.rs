@@ -1,0 +1,87 @@
+//! `onsale events`: the event log.
+
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use clap::ArgMatches;
+use onsale_adapters::sqlite::{open_beside, retry_dead_events};
+use onsale_app::event::{EventState, StoredEvent};
+use onsale_app::store::{Page, Reader};
+use onsale_domain::time::Timestamp;
+use tokio::signal::ctrl_c;
+
+use super::{Outcome, block_on, print};
+use crate::sale::file_error;
+use crate::settings::{DatabaseUrl, Settings};
+
+/// How often the log is looked at while it is followed.
+const LOOK_EVERY: Duration = Duration::from_millis(250);
+
+const PAGE: usize = 1_000;
+
+pub(super) fn run(settings: &Settings, given: &ArgMatches) -> Outcome {
+    let DatabaseUrl::Sqlite(path) = &settings.database;
+    if given.subcommand_matches("retry").is_some() {
+        let put_back = retry_dead_events(path).map_err(|source| file_error(path, source))?;
+        return print(&format!("{put_back} dead letter(s) put back"));
+    }
+    let reader = open_beside(path).map_err(|source| file_error(path, source))?;
+    let show = if given.get_flag("json") { as_json } else { as_line };
+    let (follow, show) = (given.get_flag("follow"), &show);
+    block_on(async {
+        tokio::select! {
+            shown = show_events(reader, follow, show) => shown,
+            _ = ctrl_c() => Ok(ExitCode::SUCCESS),
+        }
+    })
+}
+
+async fn show_events(
+    reader: Arc<dyn Reader>,
+    follow: bool,
+    show: &impl Fn(&StoredEvent, Timestamp) -> String,
+) -> Outcome {
+    let mut after = None;
+    loop {
+        let events = reader.events(Page { after, limit: PAGE }).await?;
+        let now = reader.now();
+        for event in &events {
+            print(&show(event, now))?;
+            after = Some(event.position);
+        }
+        if events.len() < PAGE {
+            if !follow {
+                return Ok(ExitCode::SUCCESS);
+            }
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
+    }
+}
+
+/// State, id, type, subject, age, reason.
+fn as_line(event: &StoredEvent, now: Timestamp) -> String {
+    let state = match event.state {
+        EventState::Pending => "pending",
+        EventState::Sent => "sent",
+        EventState::Dead => "dead",
+    };
+    let age = age(event.at.millis_until(now));
+    let reason = event.reason.as_deref().unwrap_or("-");
+    format!("{state:<7}  {}  {:<27}  {:<36}  {age:>6}  {reason}", event.id, event.kind, event.subject)
+}
+
+fn as_json(event: &StoredEvent, _: Timestamp) -> String {
+    event.to_json().to_string()
+}
+
+/// A span of time in its largest whole unit.
+fn age(millis: i64) -> String {
+    let seconds = millis.max(0) / 1000;
+    match seconds {
+        0..=119 => format!("{seconds}s"),
+        120..=7_199 => format!("{}m", seconds / 60),
+        7_200..=172_799 => format!("{}h", seconds / 3_600),
+        _ => format!("{}d", seconds / 86_400),
+    }
+}

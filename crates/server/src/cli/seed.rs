@@ -1,0 +1,18 @@
+//! `onsale seed`: samples into an empty database.
+
+use prometheus_client::registry::Registry;
+
+use super::{Outcome, block_on, demo, print};
+use crate::sale::{Sale, open_store};
+use crate::settings::Settings;
+
+pub(super) fn run(settings: &Settings) -> Outcome {
+    crate::telemetry::start_log(settings);
+    let seeded = block_on(async {
+        let sale = Sale::open(open_store(settings)?, settings, &mut Registry::default()).await?;
+        let seeded = demo::seed(&sale, settings).await;
+        sale.close().await;
+        seeded
+    })?;
+    print(if seeded { "samples are in" } else { "the database is not empty; nothing was added" })
+}

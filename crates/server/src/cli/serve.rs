@@ -1,0 +1,145 @@
+//! `onsale serve`: the API, the pages and the background work.
+
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use onsale_app::waiting_room::Rooms;
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
+use prometheus_client::metrics::gauge::ConstGauge;
+use prometheus_client::registry::Registry;
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+
+use super::{Failed, Outcome, block_on, demo, print};
+use crate::auth::{AdminKey, Bearers};
+use crate::http::{App, AppState, HttpMetrics, Limiter, Server, ServerLimits, into_service};
+use crate::sale::{Sale, open_store};
+use crate::settings::{Auth, JwtKey, Secret, Settings};
+use crate::token::TokenCodec;
+
+/// Under which name the secret of queue tokens is kept in the database.
+const TOKEN_SECRET: &str = "queue-token";
+
+pub(super) fn run(settings: Settings, is_demo: bool) -> Outcome {
+    crate::telemetry::start_log(&settings);
+    warn_of_oddities(&settings);
+    block_on(serve(settings, is_demo))
+}
+
+fn warn_of_oddities(settings: &Settings) {
+    for name in crate::settings::unknown_variables() {
+        tracing::warn!(name, "this looks like a setting and is none");
+    }
+    let jwt = match &settings.auth {
+        Auth::Jwt(JwtKey::Secret(secret)) => Some(secret),
+        _ => None,
+    };
+    for (name, secret) in [("the JWT secret", jwt), ("the token secret", settings.token_secret.as_ref())] {
+        if secret.is_some_and(Secret::is_weak) {
+            tracing::warn!("{name} is shorter than 32 bytes and may be guessed");
+        }
+    }
+}
+
+async fn serve(settings: Settings, is_demo: bool) -> Outcome {
+    let mut registry = Registry::with_prefix("onsale");
+    let store = open_store(&settings)?;
+    let sale = Sale::open(store, &settings, &mut registry).await?;
+    if is_demo {
+        demo::seed(&sale, &settings).await?;
+    }
+    let admin_key = admin_key(&settings, is_demo);
+    let stop = CancellationToken::new();
+    registry.register_collector(Box::new(RoomTotals(sale.rooms.clone())));
+    let metrics = HttpMetrics::register(&mut registry);
+    sale.start_background(&mut registry);
+    let app = App::new(AppState {
+        desk: sale.desk.clone(),
+        reader: sale.store.reader(),
+        rooms: sale.rooms.clone(),
+        seat_maps: sale.seat_maps.clone(),
+        catalogue: sale.catalogue.clone(),
+        tokens: TokenCodec::new(&token_secret(&sale, &settings).await?),
+        bearers: Bearers::new(&settings.auth).ok_or_else(|| Failed::Usage("the JWT key cannot be used".to_owned()))?,
+        admin_key: admin_key.as_ref().map(AdminKey::new),
+        calendar: settings.calendar.clone(),
+        queue_strict: settings.queue_strict,
+        room: settings.room,
+        metrics,
+        registry,
+        stop: stop.clone(),
+    });
+    let listener = TcpListener::bind(settings.listen)
+        .await
+        .map_err(|error| Failed::Error(format!("{} cannot be listened on: {error}", settings.listen)))?;
+    let base = format!("http://{}", listener.local_addr()?);
+    print(&format!("onsale listening on {base}"))?;
+    if is_demo {
+        let fresh = admin_key.as_ref().filter(|_| settings.admin_key.is_none());
+        print(&demo::greeting(&sale, &base, fresh.map(Secret::expose)))?;
+    }
+
+    let limits = ServerLimits {
+        connections_max: settings.connections_max,
+        limiter: Limiter::new(settings.rate_limit, settings.trusted_proxies.clone()),
+    };
+    let server = Server { router: into_service(app.clone()), app, limits };
+    let serving = tokio::spawn(server.run(listener, stop.clone()));
+    wait_for_signal().await?;
+    tracing::info!("stopping: what is under way is finished");
+    stop.cancel();
+    serving.await?;
+    sale.close().await;
+    tracing::info!("stopped");
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn wait_for_signal() -> Result<(), Failed> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    Ok(())
+}
+
+/// The key that is set; a fresh one for a demonstration; else none, and no admin calls.
+fn admin_key(settings: &Settings, is_demo: bool) -> Option<Secret> {
+    let fresh = || is_demo.then(|| Secret::new(format!("{:032x}", rand::random::<u128>())));
+    settings.admin_key.clone().or_else(fresh)
+}
+
+/// The secret that is set, else the one that was made once and is kept in the database.
+async fn token_secret(sale: &Sale, settings: &Settings) -> Result<Vec<u8>, Failed> {
+    match &settings.token_secret {
+        Some(secret) => Ok(secret.expose().as_bytes().to_vec()),
+        None => Ok(sale.store.secret(TOKEN_SECRET, &rand::random::<[u8; 32]>()).await?),
+    }
+}
+
+/// How many people wait and buy, over all rooms: read when asked for.
+struct RoomTotals(Arc<Rooms>);
+
+impl std::fmt::Debug for RoomTotals {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("RoomTotals")
+    }
+}
+
+impl Collector for RoomTotals {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), std::fmt::Error> {
+        let (waiting, active) = self.0.totals();
+        for (name, help, value) in [
+            ("waiting_room_waiting", "People in line, over all rooms", waiting),
+            ("waiting_room_active", "Turns that run, over all rooms", active),
+        ] {
+            let gauge = ConstGauge::new(i64::try_from(value).unwrap_or(i64::MAX));
+            let metric = encoder.encode_descriptor(name, help, None, gauge.metric_type())?;
+            gauge.encode(metric)?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,72 @@
+//! Every code that a problem may carry: stable, in kebab case, each with its status.
+
+use axum::http::StatusCode;
+
+macro_rules! codes {
+    ($($(#[$doc:meta])* $name:ident = $status:ident, $text:literal, $title:literal;)+) => {
+        /// What went wrong.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        pub(crate) enum Code { $($(#[$doc])* $name),+ }
+
+        impl Code {
+            pub(crate) fn status(self) -> StatusCode {
+                match self { $(Self::$name => StatusCode::$status),+ }
+            }
+
+            /// As callers see it.
+            pub(crate) fn as_str(self) -> &'static str {
+                match self { $(Self::$name => $text),+ }
+            }
+
+            /// What it means, in a few words that never change.
+            pub(crate) fn title(self) -> &'static str {
+                match self { $(Self::$name => $title),+ }
+            }
+        }
+    };
+}
+
+codes! {
+    MalformedRequest = BAD_REQUEST, "malformed-request", "The bytes of the request do not parse";
+    AuthenticationRequired = UNAUTHORIZED, "authentication-required", "A valid bearer is required";
+    AdminKeyInvalid = UNAUTHORIZED, "admin-key-invalid", "The admin key is missing or wrong";
+    NotYourAccount = FORBIDDEN, "not-your-account", "The bearer names another user";
+    NotFound = NOT_FOUND, "not-found", "There is nothing at this path";
+    MethodNotAllowed = METHOD_NOT_ALLOWED, "method-not-allowed", "This path does not take this method";
+    RequestTimeout = REQUEST_TIMEOUT, "request-timeout", "The request did not arrive in time";
+    BodyTooLarge = PAYLOAD_TOO_LARGE, "body-too-large", "The body is larger than 64 KiB";
+    UnsupportedMediaType = UNSUPPORTED_MEDIA_TYPE, "unsupported-media-type", "The body must be application/json";
+    InvalidRequest = UNPROCESSABLE_ENTITY, "invalid-request", "A field is missing, unknown, of the wrong type or out of range";
+    IdempotencyKeyReused = UNPROCESSABLE_ENTITY, "idempotency-key-reused", "This idempotency key came with another request";
+    TooManyRequests = TOO_MANY_REQUESTS, "too-many-requests", "This address calls too often";
+    Overloaded = SERVICE_UNAVAILABLE, "overloaded", "Too much is waiting; nothing was done";
+    Unavailable = SERVICE_UNAVAILABLE, "unavailable", "A part is away; the outcome may be unknown";
+    Internal = INTERNAL_SERVER_ERROR, "internal", "Something went wrong here";
+
+    QueueTokenMissing = UNAUTHORIZED, "queue-token-missing", "A queue token is required";
+    QueueTokenInvalid = UNAUTHORIZED, "queue-token-invalid", "The queue token is not one of this waiting room";
+    QueueTokenWaiting = FORBIDDEN, "queue-token-waiting", "The queue token has not been called yet";
+    QueueTokenExpired = FORBIDDEN, "queue-token-expired", "The queue token has ended";
+
+    AmountOutOfRange = UNPROCESSABLE_ENTITY, "amount-out-of-range", "The amount must be 1 to 10,000,000 points";
+    BalanceLimit = CONFLICT, "balance-limit", "A wallet holds at most 1,000,000,000 points";
+    InsufficientBalance = CONFLICT, "insufficient-balance", "The wallet holds too little";
+
+    LectureNotFound = NOT_FOUND, "lecture-not-found", "There is no such lecture";
+    AlreadyApplied = CONFLICT, "already-applied", "The user already has a place";
+    LectureClosed = CONFLICT, "lecture-closed", "The lecture has started";
+    LectureFull = CONFLICT, "lecture-full", "No place is left";
+    ApplicationNotFound = NOT_FOUND, "application-not-found", "The user has no place in this lecture";
+
+    ConcertNotFound = NOT_FOUND, "concert-not-found", "There is no such concert";
+    PerformanceNotFound = NOT_FOUND, "performance-not-found", "The concert has no such performance";
+    PerformanceAmbiguous = UNPROCESSABLE_ENTITY, "performance-ambiguous", "The date has several performances: name one";
+    PerformanceClosed = CONFLICT, "performance-closed", "The performance has started";
+    SeatUnknown = UNPROCESSABLE_ENTITY, "seat-unknown", "The performance has no such seat";
+    SeatLimit = CONFLICT, "seat-limit", "One user may have at most 4 seats of a performance";
+    SeatTaken = CONFLICT, "seat-taken", "A seat is taken";
+    ReservationNotFound = NOT_FOUND, "reservation-not-found", "There is no such reservation";
+    AlreadyPaid = CONFLICT, "already-paid", "The reservation is paid";
+    HoldExpired = GONE, "hold-expired", "The hold has lapsed or was released";
+    PaymentNotFound = NOT_FOUND, "payment-not-found", "There is no such payment";
+}

@@ -1,0 +1,199 @@
+//! Concerts, their dates and their seats: what is shown, nothing that is decided.
+
+use std::sync::Arc;
+
+use axum::extract::{FromRequestParts, State};
+use axum::http::header::{CACHE_CONTROL, ETAG, IF_NONE_MATCH};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, HeaderValue, StatusCode};
+use axum::response::{IntoResponse, Response};
+use jiff::civil::Date;
+use onsale_app::calendar::{Calendar, parse_date};
+use onsale_app::catalogue::{Programme, Showing};
+use onsale_app::seat_map::Which;
+use onsale_domain::concert::{Concert, Performance};
+use onsale_domain::ids::{ConcertId, PerformanceId};
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use super::App;
+use super::gate::ActiveTurn;
+use super::input::Query;
+use super::problem::{Code, Problem};
+use super::seat_json;
+use super::wire::{Day, Id, Instant, json_bytes, page};
+
+/// A concert, as listed.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Concert")]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct ConcertShown {
+    concert_id: Id<ConcertId>,
+    title: String,
+    venue: String,
+    /// Null while there is no performance.
+    first_date: Option<Day>,
+    last_date: Option<Day>,
+}
+
+impl ConcertShown {
+    pub(crate) fn new(concert: &Concert) -> Self {
+        Self {
+            concert_id: Id(concert.id),
+            title: concert.title.to_string(),
+            venue: concert.venue.to_string(),
+            first_date: None,
+            last_date: None,
+        }
+    }
+
+    fn of(programme: &Programme) -> Self {
+        let day = |showing: Option<&Arc<Showing>>| showing.map(|showing| Day(showing.date));
+        Self {
+            first_date: day(programme.showings.first()),
+            last_date: day(programme.showings.last()),
+            ..Self::new(&programme.concert)
+        }
+    }
+}
+
+/// A performance, as listed among a concert's dates.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Performance")]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct PerformanceShown {
+    performance_id: Id<PerformanceId>,
+    date: Day,
+    starts_at: Instant,
+    capacity: u32,
+    /// Seats that anyone may take.
+    remaining: u32,
+}
+
+impl PerformanceShown {
+    pub(crate) fn new(performance: &Performance, calendar: &Calendar) -> Self {
+        let capacity = performance.seating.capacity();
+        Self {
+            performance_id: Id(performance.id),
+            date: Day(calendar.date_of(performance.starts_at)),
+            starts_at: Instant(performance.starts_at),
+            capacity,
+            remaining: capacity,
+        }
+    }
+
+    fn of(showing: &Showing, remaining: u32) -> Self {
+        Self {
+            performance_id: Id(showing.id),
+            date: Day(showing.date),
+            starts_at: Instant(showing.starts_at),
+            capacity: showing.seating.capacity(),
+            remaining,
+        }
+    }
+}
+
+/// A caller who may look at the seats of the path's concert.
+pub(crate) struct Onlooker(Arc<Programme>);
+
+impl FromRequestParts<App> for Onlooker {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Problem> {
+        let ActiveTurn(token) = ActiveTurn::from_request_parts(parts, app).await?;
+        app.catalogue.programme(token.concert).map(Self).ok_or_else(|| Problem::new(Code::ConcertNotFound))
+    }
+}
+
+pub(crate) async fn list_concerts(State(app): State<App>, mut query: Query) -> Result<Response, Problem> {
+    let wanted = query.page(ConcertId::parse);
+    query.done(|| Some(()))?;
+    let rows = app.catalogue.page(wanted.after, wanted.limit + 1);
+    let cursor = |programme: &Arc<Programme>| programme.concert.id.to_string();
+    Ok(page(&query, wanted.limit, rows, cursor, |programme| ConcertShown::of(programme)))
+}
+
+pub(crate) async fn list_concert_dates(
+    State(app): State<App>,
+    Onlooker(programme): Onlooker,
+    headers: HeaderMap,
+    mut query: Query,
+) -> Result<Response, Problem> {
+    query.done(|| Some(()))?;
+    let now = app.reader.now();
+    let mut dates = Vec::with_capacity(programme.showings.len());
+    for showing in programme.showings.iter().filter(|showing| now < showing.starts_at) {
+        let view = app.read(app.seat_maps.view(showing)).await?;
+        dates.push(PerformanceShown::of(showing, view.remaining));
+    }
+    Ok(tagged(&headers, serde_json::to_vec(&dates).unwrap_or_default().into()))
+}
+
+pub(crate) async fn list_concert_seats(
+    State(app): State<App>,
+    Onlooker(programme): Onlooker,
+    headers: HeaderMap,
+    mut query: Query,
+) -> Result<Response, Problem> {
+    let date = query.required("date", "YYYY-MM-DD", parse_date);
+    let only_free = query.optional("available", "true or false", |text| text.parse().ok()).unwrap_or(false);
+    let date: Date = query.done(|| date)?;
+    let which = if only_free { Which::Available } else { Which::All };
+    let mut views = Vec::new();
+    for showing in programme.on(date) {
+        views.push((showing, app.read(app.seat_maps.view(showing)).await?));
+    }
+    Ok(tagged(&headers, seat_json::seats_of_date(date, &views, which)))
+}
+
+/// An answer with a strong validator; 304 where the caller has it already. Never reused without asking.
+fn tagged(request: &HeaderMap, body: bytes::Bytes) -> Response {
+    let tag = format!("\"{:016x}\"", seat_json::digest(&body));
+    let known = request.get(IF_NONE_MATCH).and_then(|value| value.to_str().ok());
+    let same = known.is_some_and(|tags| tags == "*" || tags.split(',').any(|known| known.trim() == tag));
+    let mut response = if same { StatusCode::NOT_MODIFIED.into_response() } else { json_bytes(StatusCode::OK, body) };
+    let headers = response.headers_mut();
+    headers.insert(ETAG, HeaderValue::try_from(tag).unwrap_or(HeaderValue::from_static("\"\"")));
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("private, no-cache"));
+    response
+}
+
+/// The seats of a date.
+#[derive(JsonSchema)]
+#[expect(dead_code, reason = "documents what seat_json writes")]
+pub(crate) struct SeatsOfDate {
+    date: Day,
+    performances: Vec<SeatsOfPerformance>,
+}
+
+/// The seats of a performance.
+#[derive(JsonSchema)]
+#[serde(rename_all = "camelCase")]
+#[expect(dead_code, reason = "documents what seat_json writes")]
+pub(crate) struct SeatsOfPerformance {
+    performance_id: Id<PerformanceId>,
+    starts_at: Instant,
+    remaining: u32,
+    seats: Vec<SeatShown>,
+}
+
+/// A seat.
+#[derive(JsonSchema)]
+#[expect(dead_code, reason = "documents what seat_json writes")]
+pub(crate) struct SeatShown {
+    seat: u32,
+    grade: String,
+    /// Points.
+    price: i64,
+    status: SeatStatus,
+}
+
+/// What is shown of a seat.
+#[derive(JsonSchema)]
+#[serde(rename_all = "UPPERCASE")]
+#[expect(dead_code, reason = "documents what seat_json writes")]
+pub(crate) enum SeatStatus {
+    Available,
+    Held,
+    Sold,
+}

@@ -1,0 +1,66 @@
+//! Of waiting rooms.
+
+use serde_json::{Value, json};
+
+use super::{Operation, sample};
+use crate::http::code::Code;
+use crate::http::waiting_room::{EnterBody, QueuePlace};
+
+const TAG: &str = "Waiting room";
+
+fn place() -> Value {
+    json!({
+        "token": sample::JWT, "tokenId": sample::TOKEN, "userId": "42", "concertId": sample::CONCERT,
+        "status": "WAITING", "position": 3, "estimatedWaitSeconds": 4, "pollAfterSeconds": 1,
+        "issuedAt": "2026-11-22T11:12:13.456Z", "activeUntil": null, "asOf": "2026-11-22T11:12:13.460Z",
+        "soldOut": false
+    })
+}
+
+pub(crate) fn enter_queue(op: Operation) -> Operation {
+    op.named(TAG, "enterQueue", "Take a place in a concert's waiting room")
+        .says(
+            "One user has one place in a room: entering again gives the same token back. Idempotent by itself; an \
+               `Idempotency-Key` is accepted and ignored. Who enters again after the token has ended gets a new place \
+               at the end.",
+        )
+        .bearer()
+        .body::<EnterBody>(json!({"userId": "42", "concertId": sample::CONCERT}))
+        .answers::<QueuePlace>(201, "A new place", place())
+        .answers::<QueuePlace>(200, "The place that this user has already", place())
+        .codes(&[Code::ConcertNotFound])
+}
+
+pub(crate) fn get_queue_place(op: Operation) -> Operation {
+    op.named(TAG, "getQueuePlace", "See where a token stands")
+        .says("A token that has ended says so with 200. Until a turn is used, asking is a sign of life.")
+        .queue_token()
+        .answers::<QueuePlace>(200, "The place", place())
+}
+
+pub(crate) fn leave_queue(op: Operation) -> Operation {
+    op.named(TAG, "leaveQueue", "Give a place up")
+        .says("And with it the seats still held.")
+        .queue_token()
+        .answers_nothing(204, "The place is given up")
+}
+
+pub(crate) fn follow_queue_place(op: Operation) -> Operation {
+    op.named(TAG, "followQueuePlace", "Follow a place as server-sent events")
+        .says(
+            "Events `position`, `active` and `expired`, each with the place as data; the stream ends after \
+               `expired`. An open stream is a sign of life.",
+        )
+        .query(
+            "token",
+            json!({"type": "string"}),
+            "The queue token, for clients that cannot set a header; never logged",
+        )
+        .queue_token()
+        .answers_as::<String>(
+            "text/event-stream",
+            200,
+            "Events until the token ends",
+            json!(format!("event: position\ndata: {}\n\n", place())),
+        )
+}

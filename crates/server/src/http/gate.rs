@@ -1,0 +1,193 @@
+//! Who may do what. Each extractor is a proof: a handler that takes one cannot forget the check.
+
+use axum::extract::FromRequestParts;
+use axum::http::header::AUTHORIZATION;
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, HeaderName};
+use onsale_app::waiting_room::{Look, Standing};
+use onsale_domain::ids::{ConcertId, UserId};
+use onsale_domain::waiting_room::Token;
+
+use super::App;
+use super::input::PathArgs;
+use super::problem::{Code, Problem};
+
+const QUEUE_TOKEN: HeaderName = HeaderName::from_static("queue-token");
+
+/// What a user id looks like, for messages.
+pub(crate) const A_USER_ID: &str = "1 to 64 of A-Z a-z 0-9 _ -";
+
+fn bearer(headers: &HeaderMap) -> Option<&str> {
+    let (scheme, token) = headers.get(AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
+}
+
+/// Somebody who may act for one user, or for anyone where nobody is asked.
+pub(crate) struct Caller(Option<UserId>);
+
+impl Caller {
+    fn of(headers: &HeaderMap, app: &App) -> Result<Self, Problem> {
+        let user = app.bearers.user_of(bearer(headers));
+        user.map(Self).map_err(|_| Problem::new(Code::AuthenticationRequired))
+    }
+
+    /// Somebody of whom nothing is asked.
+    pub(crate) fn anyone() -> Self {
+        Self(None)
+    }
+
+    /// The user, where the caller may act for it.
+    ///
+    /// # Errors
+    /// Where the bearer names another user.
+    pub(crate) fn acting_for(&self, user: UserId) -> Result<UserId, Problem> {
+        match &self.0 {
+            Some(own) if *own != user => Err(Problem::new(Code::NotYourAccount)),
+            _ => Ok(user),
+        }
+    }
+}
+
+impl FromRequestParts<App> for Caller {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Problem> {
+        Self::of(&parts.headers, app)
+    }
+}
+
+/// The user whom the path names, and for whom the caller may act.
+pub(crate) struct PathUser(pub(crate) UserId);
+
+impl FromRequestParts<App> for PathUser {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Problem> {
+        let caller = Caller::of(&parts.headers, app)?;
+        let path = PathArgs::from_request_parts(parts, app).await?;
+        let name = if path.get("id").is_some() { "id" } else { "userId" };
+        let user = path.parse(name, A_USER_ID, UserId::parse)?;
+        caller.acting_for(user).map(Self)
+    }
+}
+
+/// A queue token of the user who calls, whatever its status.
+pub(crate) struct QueueToken {
+    pub(crate) token: Token,
+    pub(crate) text: String,
+}
+
+impl QueueToken {
+    /// Checks a token's text: signed here, for a room that is here, and the caller's.
+    pub(crate) fn check(text: Option<&str>, caller: &Caller, app: &App) -> Result<Self, Problem> {
+        let text = text.ok_or_else(|| Problem::new(Code::QueueTokenMissing))?;
+        let invalid = || Problem::new(Code::QueueTokenInvalid);
+        let token = app.tokens.decode(text).ok_or_else(invalid)?;
+        caller.acting_for(token.user.clone())?;
+        app.rooms.get(token.concert).ok_or_else(invalid)?;
+        Ok(Self { token, text: text.to_owned() })
+    }
+}
+
+pub(crate) fn token_text(headers: &HeaderMap) -> Option<&str> {
+    headers.get(QUEUE_TOKEN).map(|value| value.to_str().unwrap_or(""))
+}
+
+impl FromRequestParts<App> for QueueToken {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Problem> {
+        let caller = Caller::of(&parts.headers, app)?;
+        Self::check(token_text(&parts.headers), &caller, app)
+    }
+}
+
+/// A queue token that was called, for a command that the desk decides. Whether it has ended is the desk's to say:
+/// an answer kept under an idempotency key is given even then.
+pub(crate) struct Turn {
+    pub(crate) token: Token,
+    expired: bool,
+}
+
+impl Turn {
+    /// What a caller with an ended token did wrong beside that does not matter.
+    ///
+    /// # Errors
+    /// The problem itself, or that the token has ended.
+    pub(crate) fn first<T>(&self, read: Result<T, Problem>) -> Result<T, Problem> {
+        read.map_err(|problem| if self.expired { Problem::new(Code::QueueTokenExpired) } else { problem })
+    }
+}
+
+impl FromRequestParts<App> for Turn {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Problem> {
+        let QueueToken { token, .. } = QueueToken::from_request_parts(parts, app).await?;
+        let path = PathArgs::from_request_parts(parts, app).await?;
+        let another = |concert| ConcertId::parse(concert) != Some(token.concert);
+        if path.get("concertId").is_some_and(another) {
+            return Err(Problem::new(Code::QueueTokenInvalid));
+        }
+        let expired = !is_active(&token, Look::Use, app)?;
+        Ok(Self { token, expired })
+    }
+}
+
+/// A queue token of the path's concert whose turn runs.
+pub(crate) struct ActiveTurn(pub(crate) Token);
+
+impl FromRequestParts<App> for ActiveTurn {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Problem> {
+        let turn = Turn::from_request_parts(parts, app).await?;
+        turn.first(if turn.expired { Err(Problem::new(Code::QueueTokenExpired)) } else { Ok(()) })?;
+        Ok(Self(turn.token))
+    }
+}
+
+/// Whether a turn runs; one that waits is refused with its position.
+fn is_active(token: &Token, how: Look, app: &App) -> Result<bool, Problem> {
+    let room = app.rooms.get(token.concert).ok_or_else(|| Problem::new(Code::QueueTokenInvalid))?;
+    match room.look(token, how, app.reader.now()) {
+        Standing::Active { .. } => Ok(true),
+        Standing::Expired => Ok(false),
+        Standing::Waiting { position, poll_after_seconds, .. } => {
+            let seconds = u32::try_from(poll_after_seconds).unwrap_or(u32::MAX);
+            Err(Problem::new(Code::QueueTokenWaiting).position(position).retry_after(seconds))
+        }
+    }
+}
+
+/// Where the queue is strict: the path's user has an active token of any room.
+pub(crate) struct StrictPathUser(pub(crate) UserId);
+
+impl FromRequestParts<App> for StrictPathUser {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Problem> {
+        if !app.queue_strict {
+            return PathUser::from_request_parts(parts, app).await.map(|PathUser(user)| Self(user));
+        }
+        let QueueToken { token, .. } = QueueToken::from_request_parts(parts, app).await?;
+        if !is_active(&token, Look::Poll, app)? {
+            return Err(Problem::new(Code::QueueTokenExpired));
+        }
+        let PathUser(user) = PathUser::from_request_parts(parts, app).await?;
+        if user == token.user { Ok(Self(user)) } else { Err(Problem::new(Code::QueueTokenInvalid)) }
+    }
+}
+
+/// An administrator. Without an admin key there are none, and their calls are not there.
+pub(crate) struct Admin;
+
+impl FromRequestParts<App> for Admin {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Problem> {
+        let key = app.admin_key.as_ref().ok_or_else(|| Problem::new(Code::NotFound))?;
+        let opens = bearer(&parts.headers).is_some_and(|offered| key.opens_for(offered));
+        if opens { Ok(Self) } else { Err(Problem::new(Code::AdminKeyInvalid)) }
+    }
+}

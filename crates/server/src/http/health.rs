@@ -1,0 +1,68 @@
+//! Whether the process lives, whether its parts answer, and what it measures.
+
+use axum::extract::State;
+use axum::http::header::CONTENT_TYPE;
+use axum::http::{HeaderValue, StatusCode};
+use axum::response::{IntoResponse, Response};
+use schemars::JsonSchema;
+use serde::Serialize;
+use std::time::Duration;
+
+use super::App;
+use super::problem::{Code, Problem};
+use super::wire::json;
+
+/// How long a part may take to answer before it counts as away.
+const PING_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// The media type of OpenMetrics text.
+const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+/// How the process is.
+#[derive(Serialize, JsonSchema)]
+pub(crate) struct Health {
+    status: &'static str,
+}
+
+/// How the parts are.
+#[derive(Serialize, JsonSchema)]
+pub(crate) struct Readiness {
+    status: &'static str,
+    parts: Vec<Part>,
+}
+
+/// One part.
+#[derive(Serialize, JsonSchema)]
+pub(crate) struct Part {
+    part: &'static str,
+    status: &'static str,
+}
+
+pub(crate) async fn get_health() -> Response {
+    json(StatusCode::OK, &Health { status: "alive" })
+}
+
+pub(crate) async fn get_readiness(State(app): State<App>) -> Response {
+    let not_ready = |why: &'static str| Problem::new(Code::Unavailable).detail(why).into_response();
+    if app.stop.is_cancelled() {
+        return not_ready("the server is stopping");
+    }
+    match tokio::time::timeout(PING_TIMEOUT, app.reader.ping()).await {
+        Ok(Ok(())) if app.desk.is_well() => {
+            let parts = vec![Part { part: "database", status: "ok" }];
+            json(StatusCode::OK, &Readiness { status: "ready", parts })
+        }
+        Ok(Ok(())) => not_ready("the database takes no writes"),
+        _ => not_ready("the database does not answer"),
+    }
+}
+
+pub(crate) async fn get_metrics(State(app): State<App>) -> Response {
+    let mut text = String::new();
+    if prometheus_client::encoding::text::encode(&mut text, &app.registry).is_err() {
+        return Problem::new(Code::Internal).into_response();
+    }
+    let mut response = text.into_response();
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(OPEN_METRICS));
+    response
+}

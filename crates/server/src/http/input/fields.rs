@@ -1,0 +1,212 @@
+//! A JSON object, taken apart field by field: what is missing, unknown, twice, of the wrong type or out of range is
+//! named, all of it at once.
+
+use std::ops::RangeInclusive;
+
+use serde::de::{Deserializer, MapAccess, Visitor};
+use serde_json::value::RawValue;
+
+use crate::http::problem::{Code, FieldError, Problem};
+
+/// What is wrong with a value.
+pub(crate) type Wrong = String;
+
+/// An object's members that are not taken yet, and what was wrong with those that are.
+#[derive(Debug)]
+pub(crate) struct Fields<'a> {
+    path: String,
+    members: Vec<(String, &'a RawValue)>,
+    errors: Vec<FieldError>,
+}
+
+impl<'a> Fields<'a> {
+    /// Reads a body.
+    ///
+    /// # Errors
+    /// Where the bytes are no JSON, or no object.
+    pub(crate) fn read(body: &'a [u8]) -> Result<Self, Problem> {
+        let value: &RawValue = serde_json::from_slice(body)
+            .map_err(|error| Problem::new(Code::MalformedRequest).detail(format!("the body is no JSON: {error}")))?;
+        Self::open(value, String::new()).map_err(|wrong| Problem::invalid_field("body", wrong))
+    }
+
+    fn open(value: &'a RawValue, path: String) -> Result<Self, Wrong> {
+        let members = members_of(value).ok_or("must be an object")?;
+        let mut fields = Self { path, members: Vec::with_capacity(members.len()), errors: Vec::new() };
+        for (name, value) in members {
+            if fields.members.iter().any(|(known, _)| *known == name) {
+                fields.wrong(&name, "is there twice".to_owned());
+            } else {
+                fields.members.push((name, value));
+            }
+        }
+        Ok(fields)
+    }
+
+    /// Takes a member that must be there. Nothing comes of one that is wrong; [`Fields::done`] says so.
+    pub(crate) fn required<T>(&mut self, name: &str, read: impl FnOnce(&'a RawValue) -> Result<T, Wrong>) -> Option<T> {
+        if !self.has(name) {
+            self.wrong(name, "is required".to_owned());
+        }
+        self.optional(name, read)
+    }
+
+    /// Takes a member that may be absent. A null is not absent.
+    pub(crate) fn optional<T>(&mut self, name: &str, read: impl FnOnce(&'a RawValue) -> Result<T, Wrong>) -> Option<T> {
+        let index = self.members.iter().position(|(known, _)| known == name)?;
+        let (_, value) = self.members.swap_remove(index);
+        match read(value) {
+            Ok(value) => Some(value),
+            Err(wrong) => {
+                self.wrong(name, wrong);
+                None
+            }
+        }
+    }
+
+    /// Takes an object within this one.
+    pub(crate) fn object<T>(&mut self, name: &str, read: impl FnOnce(&mut Fields<'a>) -> T) -> Option<T> {
+        let path = self.path_of(name);
+        let mut inner = self.optional(name, |value| Fields::open(value, path))?;
+        let value = read(&mut inner);
+        self.errors.append(&mut inner.finish());
+        Some(value)
+    }
+
+    /// Takes a list of objects.
+    pub(crate) fn objects<T>(&mut self, name: &str, read: impl Fn(&mut Fields<'a>) -> T) -> Option<Vec<T>> {
+        let values = self.optional(name, list)?;
+        let path = self.path_of(name);
+        let mut found = Vec::with_capacity(values.len());
+        for (index, value) in values.into_iter().enumerate() {
+            match Fields::open(value, format!("{path}.{index}")) {
+                Ok(mut inner) => {
+                    found.push(read(&mut inner));
+                    self.errors.append(&mut inner.finish());
+                }
+                Err(wrong) => self.errors.push(FieldError { field: format!("{path}.{index}"), message: wrong }),
+            }
+        }
+        Some(found)
+    }
+
+    /// Whether a member is there.
+    pub(crate) fn has(&self, name: &str) -> bool {
+        self.members.iter().any(|(known, _)| known == name)
+    }
+
+    /// Whether a member is there and is a list.
+    pub(crate) fn is_list(&self, name: &str) -> bool {
+        self.members.iter().any(|(known, value)| known == name && value.get().starts_with('['))
+    }
+
+    /// Notes what is wrong with a member.
+    pub(crate) fn wrong(&mut self, name: &str, message: Wrong) {
+        let field = self.path_of(name);
+        self.errors.push(FieldError { field, message });
+    }
+
+    /// Every member is taken, and what is left is unknown. Builds what the members are for.
+    ///
+    /// # Errors
+    /// All that was wrong.
+    pub(crate) fn done<T>(mut self, build: impl FnOnce() -> Option<T>) -> Result<T, Problem> {
+        let errors = self.finish();
+        match build() {
+            Some(built) if errors.is_empty() => Ok(built),
+            _ => Err(Problem::invalid(errors)),
+        }
+    }
+
+    fn finish(&mut self) -> Vec<FieldError> {
+        for (name, _) in std::mem::take(&mut self.members) {
+            self.wrong(&name, "is unknown".to_owned());
+        }
+        std::mem::take(&mut self.errors)
+    }
+
+    fn path_of(&self, name: &str) -> String {
+        if self.path.is_empty() { name.to_owned() } else { format!("{}.{name}", self.path) }
+    }
+}
+
+/// The members of an object, in order, those named twice included.
+fn members_of(value: &RawValue) -> Option<Vec<(String, &RawValue)>> {
+    struct Members;
+    impl<'de> Visitor<'de> for Members {
+        type Value = Vec<(String, &'de RawValue)>;
+
+        fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+            f.write_str("an object")
+        }
+
+        fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+            let mut members = Vec::new();
+            while let Some(member) = map.next_entry()? {
+                members.push(member);
+            }
+            Ok(members)
+        }
+    }
+    value
+        .get()
+        .starts_with('{')
+        .then(|| serde_json::Deserializer::from_str(value.get()).deserialize_map(Members).ok())?
+}
+
+/// A list of anything.
+pub(crate) fn list(value: &RawValue) -> Result<Vec<&RawValue>, Wrong> {
+    serde_json::from_str(value.get()).map_err(|_| "must be a list".to_owned())
+}
+
+/// Any text.
+pub(crate) fn text(value: &RawValue) -> Result<String, Wrong> {
+    serde_json::from_str(value.get()).map_err(|_| "must be a string".to_owned())
+}
+
+/// Text of 1 to 200 characters, not all of them blank.
+pub(crate) fn name(value: &RawValue) -> Result<String, Wrong> {
+    let text = text(value)?;
+    let sound = (1..=200).contains(&text.chars().count()) && !text.trim().is_empty() && !text.contains('\0');
+    if sound { Ok(text) } else { Err("must be 1 to 200 characters".to_owned()) }
+}
+
+/// `true` or `false`.
+pub(crate) fn switch(value: &RawValue) -> Result<bool, Wrong> {
+    serde_json::from_str(value.get()).map_err(|_| "must be true or false".to_owned())
+}
+
+/// Any whole number, however large: what does not fit stands at the end that it passed.
+pub(crate) fn integer(value: &RawValue) -> Result<i64, Wrong> {
+    let text = value.get();
+    let digits = text.strip_prefix('-').unwrap_or(text);
+    if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
+        return Err("must be a whole number".to_owned());
+    }
+    Ok(text.parse().unwrap_or(if digits.len() < text.len() { i64::MIN } else { i64::MAX }))
+}
+
+/// A whole number within bounds.
+pub(crate) fn between(bounds: RangeInclusive<i64>) -> impl Fn(&RawValue) -> Result<i64, Wrong> {
+    move |value| {
+        let number = integer(value)?;
+        let wrong = || format!("must be {} to {}", bounds.start(), bounds.end());
+        if bounds.contains(&number) { Ok(number) } else { Err(wrong()) }
+    }
+}
+
+/// As [`between`], for counts.
+pub(crate) fn count(least: u32, most: u32) -> impl Fn(&RawValue) -> Result<u32, Wrong> {
+    move |value| {
+        let number = between(i64::from(least)..=i64::from(most))(value)?;
+        u32::try_from(number).map_err(|error| error.to_string())
+    }
+}
+
+/// Text that parses into something.
+pub(crate) fn parsed<T>(
+    what: &'static str,
+    parse: impl Fn(&str) -> Option<T>,
+) -> impl Fn(&RawValue) -> Result<T, Wrong> {
+    move |value| parse(&text(value)?).ok_or_else(|| format!("must be {what}"))
+}

@@ -1,0 +1,95 @@
+//! Around every handler: its time, its outcome, and a net for a panic.
+
+use std::panic::AssertUnwindSafe;
+use std::pin::Pin;
+use std::time::{Duration, Instant};
+
+use axum::extract::Request;
+use axum::handler::Handler;
+use axum::response::{IntoResponse, Response};
+use futures_util::FutureExt;
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::registry::{Registry, Unit};
+
+use super::App;
+use super::problem::{Code, Problem};
+
+/// Bounds in seconds, as OpenTelemetry's conventions advise for HTTP, and finer ones below.
+const BUCKETS: [f64; 17] =
+    [0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 10.0];
+
+/// A route and its method; there are as many as operations.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Route {
+    pub(crate) method: &'static str,
+    pub(crate) path: &'static str,
+}
+
+/// Requests that no route takes.
+pub(crate) const UNMATCHED: Route = Route { method: "_OTHER", path: "" };
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Labels {
+    http_request_method: &'static str,
+    http_route: &'static str,
+    http_response_status_code: u16,
+}
+
+/// What is measured of all requests.
+#[derive(Clone)]
+pub(crate) struct HttpMetrics {
+    durations: Family<Labels, Histogram, fn() -> Histogram>,
+    pub(crate) connections: Gauge,
+}
+
+impl HttpMetrics {
+    pub(crate) fn register(registry: &mut Registry) -> Self {
+        let durations = Family::new_with_constructor((|| Histogram::new(BUCKETS)) as fn() -> Histogram);
+        let metrics = Self { durations, connections: Gauge::default() };
+        registry.register_with_unit(
+            "http_server_request_duration",
+            "Duration of HTTP requests",
+            Unit::Seconds,
+            metrics.durations.clone(),
+        );
+        registry.register("http_server_open_connections", "Open connections", metrics.connections.clone());
+        metrics
+    }
+
+    pub(crate) fn observe(&self, route: Route, status: u16, took: Duration) {
+        let labels =
+            Labels { http_request_method: route.method, http_route: route.path, http_response_status_code: status };
+        self.durations.get_or_create(&labels).observe(took.as_secs_f64());
+    }
+}
+
+/// A handler with what surrounds it.
+#[derive(Clone)]
+pub(crate) struct Measured<H> {
+    pub(crate) route: Route,
+    pub(crate) handler: H,
+}
+
+impl<T, H> Handler<T, App> for Measured<H>
+where
+    H: Handler<T, App>,
+    T: 'static,
+{
+    type Future = Pin<Box<dyn Future<Output = Response> + Send>>;
+
+    fn call(self, request: Request, app: App) -> Self::Future {
+        let began = Instant::now();
+        let handled = AssertUnwindSafe(self.handler.call(request, app.clone())).catch_unwind();
+        Box::pin(async move {
+            let response = handled.await.unwrap_or_else(|_| {
+                tracing::error!(route = self.route.path, "a handler panicked");
+                Problem::new(Code::Internal).into_response()
+            });
+            app.metrics.observe(self.route, response.status().as_u16(), began.elapsed());
+            response
+        })
+    }
+}

@@ -1,0 +1,118 @@
+//! HTTP: the only place that knows statuses, headers and paths.
+//!
+//! A request passes three of our functions: its handler here, a lane of the desk, and the store.
+
+mod admin;
+mod admin_body;
+mod answer;
+mod code;
+mod concert;
+mod docs;
+mod gate;
+mod health;
+mod input;
+mod lecture;
+mod limit;
+mod measure;
+mod openapi;
+mod payment;
+mod problem;
+mod reservation;
+mod router;
+mod seat_json;
+mod serve;
+mod stream;
+mod waiting_room;
+mod wallet;
+mod wire;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::response::{IntoResponse, Response};
+use onsale_app::calendar::Calendar;
+use onsale_app::catalogue::Catalogue;
+use onsale_app::desk::{Answer, Desk, Request};
+use onsale_app::idempotency::Keyed;
+use onsale_app::seat_map::SeatMaps;
+use onsale_app::store::{Reader, StoreError};
+use onsale_app::waiting_room::Rooms;
+use onsale_domain::{Command, waiting_room as rules};
+use prometheus_client::registry::Registry;
+use tokio_util::sync::CancellationToken;
+
+use crate::auth::{AdminKey, Bearers};
+use crate::token::TokenCodec;
+use answer::Rendered;
+use problem::{Code, Problem};
+
+pub(crate) use answer::encode;
+pub(crate) use limit::Limiter;
+pub(crate) use measure::HttpMetrics;
+pub(crate) use openapi::document;
+pub(crate) use router::{into_service, not_found};
+pub(crate) use serve::{Server, ServerLimits};
+
+/// No request waits longer than this.
+const PATIENCE: Duration = Duration::from_millis(9_500);
+
+/// What every handler may use.
+pub(crate) struct AppState {
+    pub(crate) desk: Arc<Desk>,
+    pub(crate) reader: Arc<dyn Reader>,
+    pub(crate) rooms: Arc<Rooms>,
+    pub(crate) seat_maps: Arc<SeatMaps>,
+    pub(crate) catalogue: Arc<Catalogue>,
+    pub(crate) tokens: TokenCodec,
+    pub(crate) bearers: Bearers,
+    pub(crate) admin_key: Option<AdminKey>,
+    pub(crate) calendar: Calendar,
+    pub(crate) queue_strict: bool,
+    /// How new rooms admit unless they say otherwise.
+    pub(crate) room: rules::Settings,
+    pub(crate) metrics: HttpMetrics,
+    pub(crate) registry: Registry,
+    /// The server is stopping: streams end.
+    pub(crate) stop: CancellationToken,
+}
+
+/// A handle on [`AppState`], cheap to copy.
+#[derive(Clone)]
+pub(crate) struct App(Arc<AppState>);
+
+impl std::ops::Deref for App {
+    type Target = AppState;
+
+    fn deref(&self) -> &AppState {
+        &self.0
+    }
+}
+
+impl App {
+    pub(crate) fn new(state: AppState) -> Self {
+        Self(Arc::new(state))
+    }
+
+    /// Hands a command to the desk and answers as it decided.
+    async fn decide(&self, command: Command, key: Option<Keyed>) -> Response {
+        let submitted = self.desk.submit(Request { command, key });
+        let Ok(answer) = tokio::time::timeout(PATIENCE, submitted).await else {
+            return Problem::new(Code::Unavailable).into_response();
+        };
+        match answer {
+            Ok(Answer::Decided(outcome)) => Rendered::of(&outcome, &self.calendar).into_response(),
+            Ok(Answer::Kept { answer, replayed }) => answer::kept_response(&answer, replayed),
+            Ok(Answer::KeyReused) => Problem::new(Code::IdempotencyKeyReused).into_response(),
+            Ok(Answer::Forgotten) => Problem::new(Code::Internal).into_response(),
+            Err(failure) => Problem::from(failure).into_response(),
+        }
+    }
+
+    /// Waits for a read, within bounds.
+    async fn read<T>(&self, read: impl Future<Output = Result<T, StoreError>>) -> Result<T, Problem> {
+        match tokio::time::timeout(PATIENCE, read).await {
+            Ok(found) => found.map_err(Problem::from),
+            Err(_) => Err(Problem::new(Code::Unavailable)),
+        }
+    }
+}

@@ -1,0 +1,194 @@
+//! Refusals and failures as callers see them: RFC 9457 problem details.
+
+use std::borrow::Cow;
+
+use axum::http::header::{CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
+use axum::http::{HeaderValue, StatusCode};
+use axum::response::{IntoResponse, Response};
+use onsale_app::desk::Failure;
+use onsale_app::store::StoreError;
+use onsale_domain::Refusal;
+use schemars::JsonSchema;
+use serde::Serialize;
+
+pub(crate) use super::code::Code;
+
+/// The media type of problems.
+pub(crate) const PROBLEM_JSON: &str = "application/problem+json";
+
+/// What is wrong with one field.
+#[derive(Clone, Debug, Serialize, JsonSchema, PartialEq, Eq)]
+pub(crate) struct FieldError {
+    /// The field's dotted path, such as `queue.maxActive`; a parameter's or header's name.
+    pub(crate) field: String,
+    /// What is wrong with it.
+    pub(crate) message: String,
+}
+
+/// A problem on its way out.
+#[derive(Clone, Debug)]
+pub(crate) struct Problem {
+    pub(crate) code: Code,
+    detail: Cow<'static, str>,
+    errors: Vec<FieldError>,
+    seats: Vec<u32>,
+    position: Option<u64>,
+    pub(crate) retry_after_seconds: Option<u32>,
+}
+
+/// The body of every answer that is not a success.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Problem")]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct ProblemBody<'a> {
+    /// `urn:onsale:problem:` and the code.
+    r#type: String,
+    /// What the code means; never changes.
+    title: &'a str,
+    /// The HTTP status.
+    status: u16,
+    /// What happened here.
+    detail: &'a str,
+    /// Stable, in kebab case: what programs should look at.
+    code: &'a str,
+    /// With bad input: what is wrong, field by field.
+    #[serde(skip_serializing_if = "<[FieldError]>::is_empty")]
+    errors: &'a [FieldError],
+    /// With `seat-taken` and `seat-unknown`: which seats.
+    #[serde(skip_serializing_if = "<[u32]>::is_empty")]
+    seats: &'a [u32],
+    /// With `queue-token-waiting`: where in line.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    position: Option<u64>,
+}
+
+impl Problem {
+    pub(crate) fn new(code: Code) -> Self {
+        let retry_after_seconds = match code {
+            Code::Overloaded | Code::Unavailable | Code::TooManyRequests => Some(1),
+            _ => None,
+        };
+        let detail = Cow::Borrowed(code.title());
+        Self { code, detail, errors: Vec::new(), seats: Vec::new(), position: None, retry_after_seconds }
+    }
+
+    pub(crate) fn detail(mut self, detail: impl Into<Cow<'static, str>>) -> Self {
+        self.detail = detail.into();
+        self
+    }
+
+    pub(crate) fn retry_after(mut self, seconds: u32) -> Self {
+        self.retry_after_seconds = Some(seconds.max(1));
+        self
+    }
+
+    pub(crate) fn position(mut self, position: u64) -> Self {
+        self.position = Some(position);
+        self
+    }
+
+    /// Bad input, field by field.
+    pub(crate) fn invalid(errors: Vec<FieldError>) -> Self {
+        let first = errors.first().map(|error| format!("{}: {}", error.field, error.message));
+        let detail = first.map_or(Cow::Borrowed(Code::InvalidRequest.title()), Cow::Owned);
+        Self { errors, ..Self::new(Code::InvalidRequest).detail(detail) }
+    }
+
+    /// Bad input in one field.
+    pub(crate) fn invalid_field(field: impl Into<String>, message: impl Into<String>) -> Self {
+        Self::invalid(vec![FieldError { field: field.into(), message: message.into() }])
+    }
+
+    pub(crate) fn body(&self) -> ProblemBody<'_> {
+        ProblemBody {
+            r#type: format!("urn:onsale:problem:{}", self.code.as_str()),
+            title: self.code.title(),
+            status: self.code.status().as_u16(),
+            detail: &self.detail,
+            code: self.code.as_str(),
+            errors: &self.errors,
+            seats: &self.seats,
+            position: self.position,
+        }
+    }
+
+    pub(crate) fn status(&self) -> StatusCode {
+        self.code.status()
+    }
+
+    pub(crate) fn to_json(&self) -> Vec<u8> {
+        serde_json::to_vec(&self.body()).unwrap_or_default()
+    }
+}
+
+impl From<&Refusal> for Problem {
+    fn from(refusal: &Refusal) -> Self {
+        let code = match refusal {
+            Refusal::AmountOutOfRange => {
+                let error = FieldError { field: "amount".into(), message: "must be 1 to 10,000,000".into() };
+                return Self { errors: vec![error], ..Self::new(Code::AmountOutOfRange) };
+            }
+            Refusal::SeatUnknown { seats } => {
+                return Self { seats: seats.clone(), ..Self::new(Code::SeatUnknown) };
+            }
+            Refusal::SeatTaken { seats, retry_after_seconds } => {
+                let problem = Self::new(Code::SeatTaken);
+                return Self { seats: seats.clone(), retry_after_seconds: *retry_after_seconds, ..problem };
+            }
+            Refusal::BalanceLimit => Code::BalanceLimit,
+            Refusal::InsufficientBalance => Code::InsufficientBalance,
+            Refusal::LectureNotFound => Code::LectureNotFound,
+            Refusal::AlreadyApplied => Code::AlreadyApplied,
+            Refusal::LectureClosed => Code::LectureClosed,
+            Refusal::LectureFull => Code::LectureFull,
+            Refusal::ApplicationNotFound => Code::ApplicationNotFound,
+            Refusal::ConcertNotFound => Code::ConcertNotFound,
+            Refusal::PerformanceNotFound => Code::PerformanceNotFound,
+            Refusal::PerformanceAmbiguous => Code::PerformanceAmbiguous,
+            Refusal::PerformanceClosed => Code::PerformanceClosed,
+            Refusal::SeatLimit => Code::SeatLimit,
+            Refusal::ReservationNotFound => Code::ReservationNotFound,
+            Refusal::AlreadyPaid => Code::AlreadyPaid,
+            Refusal::HoldExpired => Code::HoldExpired,
+            Refusal::TokenExpired => Code::QueueTokenExpired,
+        };
+        Self::new(code)
+    }
+}
+
+impl From<Failure> for Problem {
+    fn from(failure: Failure) -> Self {
+        match failure {
+            Failure::Overloaded => Self::new(Code::Overloaded),
+            Failure::Unavailable => Self::new(Code::Unavailable),
+            Failure::Internal => Self::new(Code::Internal),
+        }
+    }
+}
+
+impl From<StoreError> for Problem {
+    fn from(error: StoreError) -> Self {
+        tracing::error!(%error, "a read failed");
+        Self::new(Code::Unavailable)
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let mut response = (self.status(), self.to_json()).into_response();
+        let headers = response.headers_mut();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static(PROBLEM_JSON));
+        if let Some(seconds) = self.retry_after_seconds {
+            headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
+        }
+        // RFC 9110, section 15.5.2: a 401 says how to authenticate.
+        if self.status() == StatusCode::UNAUTHORIZED {
+            let challenge = match self.code {
+                Code::QueueTokenMissing | Code::QueueTokenInvalid => "Queue-Token",
+                _ => "Bearer",
+            };
+            headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static(challenge));
+        }
+        response
+    }
+}

@@ -1,0 +1,175 @@
+//! Holding seats.
+
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::Response;
+use jiff::civil::Date;
+use onsale_app::calendar::parse_date;
+use onsale_app::store::Page;
+use onsale_domain::concert::{Command, HoldRequest, Reservation, Status, Target};
+use onsale_domain::ids::{PerformanceId, ReservationId};
+use onsale_domain::waiting_room::Token;
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use super::App;
+use super::gate::{Caller, PathUser, Turn};
+use super::input::fields::{integer, list, parsed};
+use super::input::{PathArgs, Payload, Query};
+use super::problem::{Code, Problem};
+use super::wire::{Day, Id, Instant, json, page};
+
+/// Seats held together.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Reservation")]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct ReservationShown {
+    reservation_id: Id<ReservationId>,
+    performance_id: Id<PerformanceId>,
+    date: Option<Day>,
+    seats: Vec<u32>,
+    /// Points: the sum of the seats' prices.
+    amount: i64,
+    status: ReservationStatus,
+    held_until: Instant,
+}
+
+/// What became of a reservation.
+#[derive(Serialize, JsonSchema)]
+#[serde(rename_all = "UPPERCASE")]
+enum ReservationStatus {
+    Held,
+    Paid,
+    Expired,
+    Released,
+}
+
+impl ReservationShown {
+    pub(crate) fn of(reservation: &Reservation, status: Status, date: Option<Date>) -> Self {
+        Self {
+            reservation_id: Id(reservation.id),
+            performance_id: Id(reservation.performance),
+            date: date.map(Day),
+            seats: reservation.seats.to_vec(),
+            amount: reservation.amount,
+            status: match status {
+                Status::Held => ReservationStatus::Held,
+                Status::Paid => ReservationStatus::Paid,
+                Status::Expired => ReservationStatus::Expired,
+                Status::Released => ReservationStatus::Released,
+            },
+            held_until: Instant(reservation.held_until),
+        }
+    }
+
+    /// As of now: a hold that ran out shows as expired, settled or not.
+    fn now(reservation: &Reservation, app: &App) -> Self {
+        let date = app.catalogue.showing(reservation.performance).map(|showing| showing.date);
+        Self::of(reservation, reservation.status_at(app.reader.now()), date)
+    }
+}
+
+/// Which seats of which performance.
+#[derive(JsonSchema)]
+#[serde(rename_all = "camelCase")]
+#[expect(dead_code, reason = "documents the body; read field by field")]
+pub(crate) struct HoldBody {
+    /// Or `date`.
+    performance_id: Option<Id<PerformanceId>>,
+    /// Where that date has just one performance.
+    date: Option<Day>,
+    /// Seat numbers, none twice.
+    #[schemars(length(min = 1))]
+    seats: Vec<u32>,
+}
+
+pub(crate) async fn create_reservation(
+    State(app): State<App>,
+    turn: Turn,
+    payload: Payload,
+) -> Result<Response, Problem> {
+    let request = turn.first(read(&app, &turn.token, &payload))?;
+    let key = payload.key(Some(&turn.token.user));
+    Ok(app.decide(Command::Hold(request).into(), key).await)
+}
+
+fn read(app: &App, token: &Token, payload: &Payload) -> Result<HoldRequest, Problem> {
+    let mut fields = payload.fields()?;
+    if !fields.has("performanceId") && !fields.has("date") {
+        fields.wrong("performanceId", "is required, or date".to_owned());
+    }
+    let performance = fields.optional("performanceId", parsed("a UUID", PerformanceId::parse));
+    let date = fields.optional("date", parsed("YYYY-MM-DD", parse_date));
+    let seats = fields.required("seats", |value| {
+        let seats: Result<Vec<i64>, _> = list(value)?.into_iter().map(integer).collect();
+        let seats = seats.map_err(|_| "must be a list of seat numbers".to_owned())?;
+        let mut sorted = seats.clone();
+        sorted.sort_unstable();
+        sorted.dedup();
+        match (seats.is_empty(), sorted.len() == seats.len()) {
+            (true, _) => Err("must name a seat".to_owned()),
+            (false, false) => Err("must name no seat twice".to_owned()),
+            (false, true) => Ok(seats),
+        }
+    });
+    let seats = fields.done(|| seats)?;
+    let target = target(app, token, performance, date)?;
+    // No performance has a seat 0: it stands for every number that cannot be one.
+    let seats = seats.into_iter().map(|seat| u32::try_from(seat).unwrap_or(0)).collect();
+    Ok(HoldRequest { token: token.clone(), target, seats })
+}
+
+fn target(app: &App, token: &Token, performance: Option<PerformanceId>, date: Option<Date>) -> Result<Target, Problem> {
+    let programme = app.catalogue.programme(token.concert);
+    match (performance, date) {
+        (Some(id), None) => Ok(Target::Performance(id)),
+        (Some(id), Some(date)) => {
+            let own = app.catalogue.showing(id).filter(|showing| showing.concert == token.concert);
+            if own.is_some_and(|showing| showing.date != date) {
+                return Err(Problem::invalid_field("date", "is not the date of this performance"));
+            }
+            Ok(Target::Performance(id))
+        }
+        (None, Some(date)) => Ok(programme.map_or(Target::NoneOnDate, |programme| programme.target_on(date))),
+        (None, None) => Err(Problem::invalid_field("performanceId", "is required, or date")),
+    }
+}
+
+pub(crate) async fn get_reservation(
+    State(app): State<App>,
+    caller: Caller,
+    path: PathArgs,
+    mut query: Query,
+) -> Result<Response, Problem> {
+    query.done(|| Some(()))?;
+    let id = path.parse("reservationId", "a UUID", ReservationId::parse)?;
+    let found = app.read(app.reader.reservation(id)).await?;
+    let reservation = found.ok_or_else(|| Problem::new(Code::ReservationNotFound))?;
+    caller.acting_for(reservation.user.clone())?;
+    Ok(json(StatusCode::OK, &ReservationShown::now(&reservation, &app)))
+}
+
+pub(crate) async fn release_reservation(
+    State(app): State<App>,
+    turn: Turn,
+    path: PathArgs,
+    payload: Payload,
+) -> Result<Response, Problem> {
+    turn.first(payload.arrived())?;
+    let reservation = turn.first(path.parse("reservationId", "a UUID", ReservationId::parse))?;
+    let key = payload.key(Some(&turn.token.user));
+    Ok(app.decide(Command::Release { token: turn.token, reservation }.into(), key).await)
+}
+
+pub(crate) async fn list_user_reservations(
+    State(app): State<App>,
+    PathUser(user): PathUser,
+    mut query: Query,
+) -> Result<Response, Problem> {
+    let wanted = query.page(ReservationId::parse);
+    query.done(|| Some(()))?;
+    let more = Page { limit: wanted.limit + 1, ..wanted };
+    let rows = app.read(app.reader.reservations_of(&user, more)).await?;
+    let show = |reservation: &Reservation| ReservationShown::now(reservation, &app);
+    Ok(page(&query, wanted.limit, rows, |reservation| reservation.id.to_string(), show))
+}

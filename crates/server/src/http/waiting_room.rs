@@ -1,0 +1,154 @@
+//! Entering a waiting room, asking where one stands, leaving.
+
+use axum::extract::State;
+use axum::http::header::CACHE_CONTROL;
+use axum::http::{HeaderValue, StatusCode};
+use axum::response::{IntoResponse, Response};
+use onsale_app::desk::{Answer, Request};
+use onsale_app::waiting_room::{Look, Standing};
+use onsale_domain::Done;
+use onsale_domain::ids::{ConcertId, TokenId, UserId};
+use onsale_domain::waiting_room::{Command, Token};
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use super::gate::{A_USER_ID, Caller, QueueToken};
+use super::input::fields::parsed;
+use super::input::{Payload, Query};
+use super::problem::{Code, Problem};
+use super::wire::{Id, Instant, json};
+use super::{App, PATIENCE};
+
+/// A place in line and how it stands.
+#[derive(Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct QueuePlace {
+    /// To be sent as `Queue-Token`.
+    token: String,
+    token_id: Id<TokenId>,
+    user_id: Id<UserId>,
+    concert_id: Id<ConcertId>,
+    pub(super) status: TokenStatus,
+    /// 1 is the next to be admitted; null unless waiting.
+    position: Option<u64>,
+    /// An estimate; null unless waiting.
+    estimated_wait_seconds: Option<u64>,
+    /// When to ask again; null unless waiting.
+    poll_after_seconds: Option<u64>,
+    issued_at: Instant,
+    /// Until when the turn lasts, live holds counted; null unless active.
+    active_until: Option<Instant>,
+    /// The instant of the snapshot that the position was read from.
+    as_of: Instant,
+    /// Nothing is left in this concert, and no hold can come back.
+    sold_out: bool,
+}
+
+/// How a place stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "UPPERCASE")]
+pub(crate) enum TokenStatus {
+    /// In line.
+    Waiting,
+    /// Admitted, and the turn runs.
+    Active,
+    /// Ended, lapsed or given up.
+    Expired,
+}
+
+impl QueuePlace {
+    /// Where a token stands now. This process alone changes the room, so its snapshot is right as of now.
+    ///
+    /// # Errors
+    /// Where the room is not here.
+    pub(super) fn of(app: &App, token: &Token, text: &str) -> Result<Self, Problem> {
+        let room = app.rooms.get(token.concert).ok_or_else(|| Problem::new(Code::QueueTokenInvalid))?;
+        let now = app.reader.now();
+        let place = |status| Self {
+            token: text.to_owned(),
+            token_id: Id(token.id),
+            user_id: Id(token.user.clone()),
+            concert_id: Id(token.concert),
+            status,
+            position: None,
+            estimated_wait_seconds: None,
+            poll_after_seconds: None,
+            issued_at: Instant(token.issued_at),
+            active_until: None,
+            as_of: Instant(now),
+            sold_out: room.is_sold_out(now),
+        };
+        Ok(match room.look(token, Look::Poll, now) {
+            Standing::Waiting { position, estimated_wait_seconds, poll_after_seconds } => Self {
+                position: Some(position),
+                estimated_wait_seconds: Some(estimated_wait_seconds),
+                poll_after_seconds: Some(poll_after_seconds),
+                ..place(TokenStatus::Waiting)
+            },
+            Standing::Active { until, .. } => Self { active_until: Some(Instant(until)), ..place(TokenStatus::Active) },
+            Standing::Expired => place(TokenStatus::Expired),
+        })
+    }
+
+    /// What of the place changes while one waits.
+    pub(super) fn news(&self) -> (TokenStatus, Option<u64>, bool) {
+        (self.status, self.position, self.sold_out)
+    }
+}
+
+/// Who enters where.
+#[derive(JsonSchema)]
+#[serde(rename_all = "camelCase")]
+#[expect(dead_code, reason = "documents the body; read field by field")]
+pub(crate) struct EnterBody {
+    user_id: Id<UserId>,
+    concert_id: Id<ConcertId>,
+}
+
+pub(crate) async fn enter_queue(State(app): State<App>, caller: Caller, payload: Payload) -> Result<Response, Problem> {
+    let mut fields = payload.fields()?;
+    let user = fields.required("userId", parsed(A_USER_ID, UserId::parse));
+    let concert = fields.required("concertId", parsed("a UUID", ConcertId::parse));
+    let (user, concert) = fields.done(|| Some((user?, concert?)))?;
+    let user = caller.acting_for(user)?;
+
+    // Entering is idempotent by itself: the place is the answer, whatever key came along.
+    let command = Command::Enter { concert, user }.into();
+    let submitted = app.desk.submit(Request { command, key: None });
+    let answer = tokio::time::timeout(PATIENCE, submitted).await;
+    match answer.map_err(|_| Problem::new(Code::Unavailable))?? {
+        Answer::Decided(Ok(Done::Entered { token, is_new })) => {
+            let status = if is_new { StatusCode::CREATED } else { StatusCode::OK };
+            let text = app.tokens.encode(&token);
+            Ok(fresh(json(status, &QueuePlace::of(&app, &token, &text)?)))
+        }
+        Answer::Decided(Err(refusal)) => Err(Problem::from(&refusal)),
+        _ => Err(Problem::new(Code::Internal)),
+    }
+}
+
+pub(crate) async fn get_queue_place(
+    State(app): State<App>,
+    QueueToken { token, text }: QueueToken,
+    mut query: Query,
+) -> Result<Response, Problem> {
+    query.done(|| Some(()))?;
+    Ok(fresh(json(StatusCode::OK, &QueuePlace::of(&app, &token, &text)?)))
+}
+
+pub(crate) async fn leave_queue(
+    State(app): State<App>,
+    QueueToken { token, .. }: QueueToken,
+    payload: Payload,
+) -> Result<Response, Problem> {
+    payload.arrived()?;
+    let key = payload.key(Some(&token.user));
+    Ok(app.decide(Command::Leave(token).into(), key).await)
+}
+
+/// A place is nobody else's, and old in a moment.
+fn fresh(response: Response) -> Response {
+    let mut response = response.into_response();
+    response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}

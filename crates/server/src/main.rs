@@ -1,0 +1,19 @@
+//! onsale: a first-come, first-served booking server.
+
+mod auth;
+mod cli;
+mod http;
+mod pages;
+mod sale;
+mod settings;
+mod telemetry;
+mod token;
+
+use std::process::ExitCode;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> ExitCode {
+    cli::run()
+}

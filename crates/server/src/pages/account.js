@@ -1,0 +1,151 @@
+// Who the visitor is, and their points: one small store, and the forms that change it.
+
+import { Problem, chargePoints, getPoints, persist } from "./api.js";
+import { fill, h, points, whole } from "./dom.js";
+import { randomKey, session } from "./session.js";
+
+const SAMPLE = "42";
+const STEPS = [10_000, 50_000, 100_000];
+
+/** `change` is dispatched whenever the user or the balance is another one. */
+class Account extends EventTarget {
+  user = session.get("user");
+  balance = null;
+  /** Of the visitor's turn, if there is one: a strict server asks for it. */
+  token = null;
+
+  become(user) {
+    session.set("user", user);
+    [this.user, this.balance, this.token] = [user, null, null];
+    this.#tell();
+    if (user) this.refresh();
+  }
+
+  async refresh() {
+    const { user } = this;
+    if (!user) return;
+    try {
+      const { body } = await getPoints(user, { token: this.token });
+      if (this.user === user) this.learn(body.balance);
+    } catch (problem) {
+      if (!(problem instanceof Problem)) throw problem;
+    }
+  }
+
+  learn(balance) {
+    this.balance = balance;
+    this.#tell();
+  }
+
+  async charge(amount) {
+    const key = randomKey();
+    const { body } = await persist(() => chargePoints(this.user, amount, { key, token: this.token }));
+    this.learn(body.balance);
+  }
+
+  #tell() {
+    this.dispatchEvent(new Event("change"));
+  }
+}
+
+export const account = new Account();
+
+const notices = document.getElementById("notices");
+
+/** Says something at the edge of the page for a while. */
+export function notice(words, kind = "calm") {
+  const shown = h("p", { class: `notice ${kind}` }, words);
+  notices.append(shown);
+  while (notices.children.length > 2) notices.firstChild.remove();
+  setTimeout(() => shown.remove(), 5_000);
+}
+
+/** Runs what a button asks for, once at a time; tells of a problem. */
+export async function busily(button, task) {
+  if (button.getAttribute("aria-busy") === "true") return;
+  button.setAttribute("aria-busy", "true");
+  try {
+    await task();
+  } catch (problem) {
+    if (!(problem instanceof Problem)) throw problem;
+    notice(problem.words, "bad");
+  } finally {
+    button.removeAttribute("aria-busy");
+  }
+}
+
+/** A form that settles who the visitor is. */
+export function whoForm(onDone = () => {}) {
+  const input = h("input", {
+    id: "who", name: "user", value: account.user ?? SAMPLE, required: true, maxlength: 64, pattern: "[A-Za-z0-9_\\-]{1,64}",
+    autocomplete: "off", spellcheck: "false", "aria-describedby": "who-hint",
+  });
+  const choose = (event) => {
+    event.preventDefault();
+    account.become(input.value.trim());
+    onDone();
+  };
+  return h("form", { class: "who", on: { submit: choose } },
+    h("label", { for: "who" }, "Who are you?"),
+    h("div", { class: "pair" }, input, h("button", { class: "primary" }, "Continue")),
+    h("p", { class: "hint", id: "who-hint" }, `Any id of letters, digits, _ and - will do. User ${SAMPLE} already has points.`));
+}
+
+/** Buttons that put points in. */
+export function chargeButtons() {
+  const button = (amount) => {
+    const ask = (event) => busily(event.currentTarget, () => account.charge(amount));
+    return h("button", { type: "button", class: "small", on: { click: ask }, "aria-label": `Charge ${points(amount)}` }, `+${whole(amount)}`);
+  };
+  return h("div", { class: "row", role: "group", "aria-label": "Charge points" }, STEPS.map(button));
+}
+
+/** A form for any amount; what the server refuses, it says itself. */
+export function chargeForm() {
+  const input = h("input", { id: "amount", type: "number", step: "1", value: "25000", required: true, inputmode: "numeric" });
+  const button = h("button", {}, "Charge");
+  const ask = (event) => {
+    event.preventDefault();
+    busily(button, () => account.charge(input.valueAsNumber));
+  };
+  return h("form", { class: "charge", on: { submit: ask } },
+    h("label", { for: "amount" }, "Another amount"), h("div", { class: "pair" }, input, button));
+}
+
+/** The balance as a number that keeps itself right. Listeners end with `signal`. */
+export function balanceText(signal) {
+  const text = h("output", { class: "balance" });
+  const show = () => fill(text, account.balance == null ? "–" : whole(account.balance));
+  account.addEventListener("change", show, { signal });
+  show();
+  return text;
+}
+
+/** On the first page: who one is and what one has. */
+export function accountCard(signal) {
+  const card = h("section", { class: "card account", "aria-label": "Your account" });
+  const show = () => {
+    if (!account.user) return fill(card, whoForm());
+    const change = () => {
+      fill(card, whoForm(show));
+      card.querySelector("input").select();
+    };
+    fill(card,
+      h("div", { class: "spread" },
+        h("span", { class: "hint" }, "You are ", h("strong", {}, account.user)),
+        h("button", { class: "link", type: "button", on: { click: change } }, "Change")),
+      h("p", { class: "purse" }, balanceText(signal), " points"),
+      chargeButtons(),
+      h("a", { href: "#/account", class: "hint" }, "History and tickets"));
+  };
+  let shown = null;
+  const follow = () => {
+    if (shown === account.user) return;
+    shown = account.user;
+    show();
+  };
+  account.addEventListener("change", follow, { signal });
+  show();
+  shown = account.user;
+  return card;
+}

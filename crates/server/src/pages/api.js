@@ -1,0 +1,129 @@
+// The calls of this server that the demonstration makes, under the names of their operations in the API description.
+
+/** Tells of calls as they end: `detail` is `{operation, method, path, status, took}`. */
+export const calls = new EventTarget();
+
+/** An answer that is not a success, or none at all. */
+export class Problem extends Error {
+  constructor(status, body, retryAfter) {
+    super(body.detail ?? body.title ?? `The server answered ${status}`);
+    Object.assign(this, { status, body, code: body.code, retryAfter });
+  }
+
+  /** The outcome is open, or nothing was done: the same request may be sent again. */
+  get isPassing() {
+    return this.status === 0 || this.status === 429 || this.status >= 500;
+  }
+
+  get isTurnOver() {
+    return this.code === "queue-token-expired" || this.code === "queue-token-invalid";
+  }
+
+  /** What a visitor reads. */
+  get words() {
+    const sentences = [this.message.replace(/\.?$/, ".")];
+    const { seats, errors = [] } = this.body;
+    if (seats?.length) sentences.push(`${seats.length === 1 ? "It is" : "They are"} number ${seats.join(", ")}.`);
+    for (const { field, message } of errors) {
+      if (!this.message.includes(message)) sentences.push(`${field}: ${message}.`);
+    }
+    if (this.code === "seat-taken" && this.retryAfter) {
+      sentences.push(`It is only held, and may come back within ${this.retryAfter} seconds.`);
+    }
+    return sentences.join(" ");
+  }
+}
+
+/** Longer than the server lets any request wait. */
+const PATIENCE = 15_000;
+
+const none = (detail) => new Problem(0, { code: "no-answer", detail }, 1);
+
+async function send(operation, method, path, { token, key, body, tag, quiet, keepalive } = {}) {
+  const headers = { Accept: "application/json" };
+  if (token) headers["Queue-Token"] = token;
+  if (key) headers["Idempotency-Key"] = key;
+  if (tag) headers["If-None-Match"] = tag;
+  if (body) headers["Content-Type"] = "application/json";
+  const began = performance.now();
+  let response, text;
+  try {
+    const signal = AbortSignal.timeout(PATIENCE);
+    const content = body && JSON.stringify(body);
+    response = await fetch(path, { method, headers, signal, body: content, keepalive, cache: "no-store" });
+    text = await response.text();
+  } catch {
+    throw none("The server did not answer");
+  }
+  if (!quiet) {
+    const took = performance.now() - began;
+    calls.dispatchEvent(new CustomEvent("call", { detail: { operation, method, path, status: response.status, took } }));
+  }
+  const answer = {
+    status: response.status,
+    tag: response.headers.get("ETag"),
+    isReplayed: response.headers.get("Idempotency-Replayed") === "true",
+    body: parse(text),
+  };
+  if (response.ok || response.status === 304) return answer;
+  throw new Problem(response.status, answer.body ?? {}, Number(response.headers.get("Retry-After")) || null);
+}
+
+function parse(text) {
+  try {
+    return text ? JSON.parse(text) : null;
+  } catch {
+    return null;
+  }
+}
+
+const part = encodeURIComponent;
+
+export const getPoints = (user, options) => send("getPoints", "GET", `/point/${part(user)}`, { quiet: true, ...options });
+export const chargePoints = (user, amount, options) =>
+  send("chargePoints", "PATCH", `/point/${part(user)}/charge`, { ...options, body: { amount } });
+export const listPointHistories = (user, options) =>
+  send("listPointHistories", "GET", `/point/${part(user)}/histories?limit=50`, options);
+
+export const listLectures = () => send("listLectures", "GET", "/lectures?limit=200", { quiet: true });
+export const listLectureApplications = (user) =>
+  send("listLectureApplications", "GET", `/lectures/application/${part(user)}`, { quiet: true });
+export const applyForLecture = (userId, lectureId, key) =>
+  send("applyForLecture", "POST", "/lectures/apply", { key, body: { userId, lectureId } });
+export const cancelLectureApplication = (user, lecture, key) =>
+  send("cancelLectureApplication", "DELETE", `/lectures/application/${part(user)}/${lecture}`, { key });
+
+export const listConcerts = () => send("listConcerts", "GET", "/concerts?limit=200", { quiet: true });
+export const enterQueue = (userId, concertId, options) =>
+  send("enterQueue", "POST", "/queue/tokens", { ...options, body: { userId, concertId } });
+export const getQueuePlace = (token) => send("getQueuePlace", "GET", "/queue/token", { token, quiet: true });
+export const followQueuePlace = (token) => new EventSource(`/queue/token/events?token=${part(token)}`);
+export const leaveQueue = (token, options) => send("leaveQueue", "DELETE", "/queue/token", { ...options, token });
+
+export const listConcertDates = (concert, options) =>
+  send("listConcertDates", "GET", `/concerts/${concert}/dates`, { quiet: true, ...options });
+export const listConcertSeats = (concert, date, options) =>
+  send("listConcertSeats", "GET", `/concerts/${concert}/seats?date=${date}`, { quiet: true, ...options });
+export const createReservation = (performanceId, seats, options) =>
+  send("createReservation", "POST", "/reservations", { ...options, body: { performanceId, seats } });
+export const releaseReservation = (reservation, options) =>
+  send("releaseReservation", "DELETE", `/reservations/${reservation}`, options);
+export const createPayment = (reservationId, options) =>
+  send("createPayment", "POST", "/payments", { ...options, body: { reservationId } });
+export const listUserReservations = (user) =>
+  send("listUserReservations", "GET", `/users/${part(user)}/reservations?limit=50`, { quiet: true });
+
+export const pause = (milliseconds) => new Promise((resolve) => setTimeout(resolve, milliseconds));
+
+/** Sends the same request up to four times while no answer decides it. Safe only where `request` repeats one key. */
+export async function persist(request, onRetry = () => {}) {
+  for (let attempt = 1; ; attempt++) {
+    try {
+      return await request();
+    } catch (problem) {
+      if (!(problem instanceof Problem) || !problem.isPassing || attempt === 4) throw problem;
+      onRetry(attempt, problem);
+      await pause((problem.retryAfter ?? 1) * 1000);
+    }
+  }
+}

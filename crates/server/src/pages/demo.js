@@ -1,0 +1,69 @@
+// The demonstration: which view is shown, and what stands around it.
+
+import { account } from "./account.js";
+import { Problem, calls, listConcerts } from "./api.js";
+import { fill, h, whole } from "./dom.js";
+import { accountView, homeView } from "./home.js";
+import { journeyView } from "./journey.js";
+
+const view = document.getElementById("view");
+const chip = document.getElementById("chip");
+const last = document.getElementById("last");
+
+/** Ends the listeners, timers and streams of the view that is shown. */
+let current = new AbortController();
+let isFirst = true;
+
+async function route() {
+  current.abort();
+  current = new AbortController();
+  const { signal } = current;
+  const [, kind, id] = location.hash.split("/");
+  document.title = "onsale";
+  try {
+    const shown = await viewOf(kind, id, signal);
+    if (signal.aborted) return;
+    fill(view, shown);
+  } catch (problem) {
+    if (!(problem instanceof Problem)) throw problem;
+    if (signal.aborted) return;
+    const again = h("button", { class: "primary", on: { click: route } }, "Try again");
+    fill(view, h("section", { class: "card centre" }, h("h1", {}, "Not now"), h("p", {}, problem.words), again));
+  }
+  if (!isFirst) {
+    view.focus({ preventScroll: true });
+    scrollTo(0, 0);
+  }
+  isFirst = false;
+}
+
+async function viewOf(kind, id, signal) {
+  if (kind === "account" && account.user) return accountView(signal);
+  const { body: concerts } = await listConcerts();
+  const index = kind === "concerts" ? concerts.findIndex(({ concertId }) => concertId === id) : -1;
+  return index < 0 ? homeView(concerts, signal) : journeyView(concerts[index], index, signal);
+}
+
+let user = account.user;
+account.addEventListener("change", () => {
+  chip.hidden = !account.user;
+  fill(chip, h("strong", {}, account.user ?? ""), account.balance != null && h("span", {}, whole(account.balance), h("span", { class: "unit" }, " points")));
+  // Another user has other places, holds and applications.
+  if (user !== account.user) {
+    user = account.user;
+    route();
+  }
+});
+
+calls.addEventListener("call", ({ detail: { operation, method, path, status, took } }) => {
+  const link = h("a", { href: `/docs#${operation}` }, `${method} ${path.split("?")[0]}`);
+  fill(last, "Last call: ", link, ` answered ${status} in ${Math.max(1, Math.round(took))} ms`);
+});
+
+addEventListener("hashchange", () => {
+  if (location.hash === "#view") return;
+  route();
+});
+account.dispatchEvent(new Event("change"));
+account.refresh();
+route();

@@ -1,0 +1,148 @@
+// The counter beside the hall: what is chosen, what is held and until when, and paying for it exactly once.
+
+import { account, balanceText, busily, chargeButtons, notice } from "./account.js";
+import * as api from "./api.js";
+import { day, fill, h, minutes, points, repeat, seatNames, whole } from "./dom.js";
+import { SEATS_MAX } from "./seats.js";
+import { clock, randomKey, session } from "./session.js";
+
+export function deskCard(concert, token, signal, { onHeld, onReleased, onTaken, onTicket, onOver, performance }) {
+  const element = h("section", { class: "card desk", "aria-label": "Your seats" });
+  let chosen = [];
+  /** The request for seats that has no answer yet: sent again, it keeps its key. */
+  let open = null;
+  let stopTicking = () => {};
+  signal.addEventListener("abort", () => stopTicking());
+
+  const choose = (seats) => {
+    chosen = seats;
+    showChoice();
+  };
+
+  function showChoice(words) {
+    stopTicking();
+    const total = chosen.reduce((sum, { price }) => sum + price, 0);
+    const list = chosen.map(({ seat, grade, price }) => h("li", { class: "spread" }, h("span", {}, `Seat ${seat} · ${grade}`), h("span", {}, whole(price))));
+    element.classList.toggle("choosing", chosen.length > 0);
+    const label = chosen.length ? `Hold ${seatNames(chosen.map(({ seat }) => seat)).toLowerCase()}` : "Hold seats";
+    const full = chosen.length === SEATS_MAX && h("p", { class: "hint" }, `${SEATS_MAX} seats are the most that one person may have.`);
+    fill(element,
+      h("h2", {}, "Your choice"),
+      words && h("p", { class: "message bad", role: "alert" }, words),
+      chosen.length ? h("ul", { class: "plain" }, list) : h("p", { class: "hint" }, `Up to ${SEATS_MAX} seats. Arrow keys move between them.`),
+      h("p", { class: "spread total" }, h("span", {}, "Total"), h("strong", {}, points(total))),
+      full,
+      h("button", { type: "button", class: "primary wide", disabled: chosen.length === 0, on: { click: (event) => busily(event.currentTarget, ask) } }, label));
+  }
+
+  async function ask() {
+    const seats = chosen.map(({ seat }) => seat);
+    const { performanceId } = performance();
+    const wanted = `${performanceId} ${seats}`;
+    if (open?.wanted !== wanted) open = { wanted, key: randomKey() };
+    try {
+      const { body } = await api.persist(() => api.createReservation(performanceId, seats, { token, key: open.key }));
+      open = null;
+      hold(body);
+    } catch (problem) {
+      if (!(problem instanceof api.Problem)) throw problem;
+      if (!problem.isPassing) open = null;
+      if (onOver(problem)) return;
+      if (problem.code === "seat-taken") onTaken(problem.body.seats ?? []);
+      showChoice(problem.words);
+    }
+  }
+
+  /** Seats are held from here on: pay, or give them back. */
+  function hold(reservation) {
+    stopTicking();
+    onHeld(reservation);
+    const left = h("strong", { class: "countdown", role: "timer" });
+    const bar = h("progress", { max: 1, value: 1, "aria-hidden": "true" });
+    const message = h("p", { class: "message", role: "alert", hidden: true });
+    const pay = h("button", { type: "button", class: "primary wide" }, `Pay ${points(reservation.amount)}`);
+    const release = h("button", { type: "button", class: "link" }, "Give the seats back");
+    const short = h("div", { hidden: true }, h("p", { class: "hint" }, "Your points do not reach. Charge some first:"), chargeButtons());
+    const spoken = h("p", { class: "hidden", role: "status", "aria-live": "polite" }, `${seatNames(reservation.seats)} held.`);
+    const span = Math.max(1, clock.secondsUntil(reservation.heldUntil));
+
+    const say = (words, kind = "") => {
+      message.hidden = !words;
+      message.className = `message ${kind}`;
+      fill(message, words ?? "");
+    };
+    const isShort = () => account.balance != null && account.balance < reservation.amount;
+    const follow = () => {
+      short.hidden = !isShort();
+    };
+    const watch = new AbortController();
+    account.addEventListener("change", follow, { signal: watch.signal });
+    follow();
+
+    const leave = (words) => {
+      watch.abort();
+      stopTicking();
+      chosen = [];
+      onReleased();
+      showChoice(words);
+    };
+
+    pay.addEventListener("click", () => busily(pay, async () => {
+      say(null);
+      const key = paymentKey(reservation.reservationId);
+      const retry = (attempt) => say(`No answer yet. Asking again with the same key (${attempt}); nothing is paid twice.`);
+      try {
+        const { body } = await api.persist(() => api.createPayment(reservation.reservationId, { token, key }), retry);
+        watch.abort();
+        stopTicking();
+        account.learn(body.balance);
+        onTicket({ ...body, key, token, date: reservation.date, startsAt: performance()?.startsAt ?? null });
+      } catch (problem) {
+        if (!(problem instanceof api.Problem)) throw problem;
+        if (signal.aborted) return;
+        // A refusal is decided and kept under its key: another attempt is another request.
+        if (!problem.isPassing) session.set(`key:${reservation.reservationId}`, null);
+        if (problem.code === "hold-expired" || problem.code === "already-paid") return leave(problem.words);
+        if (onOver(problem)) return;
+        if (problem.code === "insufficient-balance") await account.refresh();
+        say(problem.isPassing ? `${problem.words} Press Pay again: the same key goes along.` : problem.words, "bad");
+      }
+    }));
+
+    release.addEventListener("click", () => busily(release, async () => {
+      await api.persist(() => api.releaseReservation(reservation.reservationId, { token }));
+      notice(`${seatNames(reservation.seats)} given back.`);
+      leave();
+    }));
+
+    const tick = () => {
+      const seconds = clock.secondsUntil(reservation.heldUntil);
+      fill(left, minutes(seconds));
+      bar.value = Math.max(0, seconds / span);
+      bar.classList.toggle("late", seconds < 60);
+      if (seconds <= 0 && pay.getAttribute("aria-busy") !== "true") leave("The hold has ended, and the seats are free again.");
+    };
+    fill(element,
+      h("h2", {}, "Held for you"),
+      h("div", { class: "spread" }, h("span", {}, seatNames(reservation.seats)), h("span", { class: "hint" }, reservation.date ? day(reservation.date) : "")),
+      h("p", { class: "clock" }, left, h("span", { class: "hint" }, "left to pay")), bar, spoken,
+      h("dl", { class: "sums" },
+        h("div", { class: "spread" }, h("dt", {}, "To pay"), h("dd", {}, whole(reservation.amount))),
+        h("div", { class: "spread" }, h("dt", {}, "Your points"), h("dd", {}, balanceText(watch.signal)))),
+      message, short, pay, h("p", { class: "centre" }, release));
+    element.classList.remove("choosing");
+    stopTicking = repeat(250, tick);
+    pay.focus();
+  }
+
+  showChoice();
+  return { element, choose, hold };
+}
+
+/** One key for each payment, kept over reloads: whatever is lost on the way, it is paid once. */
+function paymentKey(reservation) {
+  const name = `key:${reservation}`;
+  const key = session.get(name) ?? randomKey();
+  session.set(name, key);
+  return key;
+}

@@ -1,0 +1,164 @@
+// Inside: the dates, the seats as they are this second, and the turn that runs.
+
+import { account, notice } from "./account.js";
+import * as api from "./api.js";
+import { deskCard } from "./desk.js";
+import { day, fill, h, minutes, plural, repeat, time } from "./dom.js";
+import { SeatMap } from "./seats.js";
+import { clock } from "./session.js";
+
+const LOOK_EVERY = 1_000;
+
+export function hallView(concert, place, signal, { onStep, onOver, onTicket }) {
+  const { token } = place;
+  const { concertId } = concert;
+  const tabs = h("div", { class: "dates", role: "group", "aria-label": "Dates" });
+  const heading = h("h2", {}, "Choose your seats");
+  const turn = h("span", { class: "hint" });
+  const announced = h("p", { class: "hidden", role: "status", "aria-live": "polite" }, "It is your turn. Choose your seats.");
+  const soldOut = h("p", { class: "message", hidden: !place.soldOut }, "Nothing is left in this concert, and no hold can come back.");
+  const seats = new SeatMap({ onChoice: () => desk.choose(seats.chosen()) });
+  let activeUntil = place.activeUntil;
+  let dates = [];
+  let date = null;
+  let hold = null;
+  const tags = { dates: null, seats: null };
+
+  const over = (problem) => {
+    if (signal.aborted) return true;
+    if (!problem.isTurnOver) return false;
+    onOver("Your turn has ended. Who enters again starts at the end of the line.");
+    return true;
+  };
+
+  /** Runs a call of the turn; says what went wrong, unless the turn itself is over. */
+  const guarded = async (task) => {
+    try {
+      return await task();
+    } catch (problem) {
+      if (!(problem instanceof api.Problem)) throw problem;
+      if (!over(problem)) notice(problem.words, "bad");
+      return null;
+    }
+  };
+
+  const lookAtDates = async () => {
+    const answer = await api.listConcertDates(concertId, { token, tag: tags.dates });
+    if (answer.status === 304 || signal.aborted) return;
+    tags.dates = answer.tag;
+    dates = answer.body;
+    date = dates.find((known) => known.performanceId === date?.performanceId) ?? dates.find(({ remaining }) => remaining > 0) ?? dates[0] ?? null;
+    showDates();
+  };
+
+  const lookAtSeats = async () => {
+    if (!date) return;
+    const asked = date;
+    const answer = await api.listConcertSeats(concertId, asked.date, { token, tag: tags.seats });
+    if (answer.status === 304 || signal.aborted || asked !== date) return;
+    tags.seats = answer.tag;
+    const performance = answer.body.performances.find(({ performanceId }) => performanceId === asked.performanceId);
+    const lost = seats.show(performance?.seats ?? [], hold?.performanceId === asked.performanceId ? hold.seats : []);
+    if (lost.length) notice(`${lost.length === 1 ? `Seat ${lost[0]} was` : `Seats ${lost.join(", ")} were`} taken by someone else.`);
+  };
+
+  const refreshTurn = async () => {
+    const { body } = await api.getQueuePlace(token);
+    clock.learn(body.asOf);
+    if (body.status === "EXPIRED") return onOver("Your turn has ended. Who enters again starts at the end of the line.");
+    activeUntil = body.activeUntil;
+    soldOut.hidden = !body.soldOut;
+  };
+
+  const pick = (next) => {
+    date = next;
+    tags.seats = null;
+    seats.clear();
+    showDates();
+    guarded(lookAtSeats);
+  };
+
+  function showDates() {
+    const focused = document.activeElement?.dataset?.performance;
+    fill(tabs, dates.map((known) => {
+      const isShown = known === date;
+      const state = known.remaining === 0 ? "sold out or held" : `${plural(known.remaining, "seat")} free`;
+      return h("button", {
+        type: "button", class: "date", "aria-pressed": String(isShown), "data-performance": known.performanceId,
+        disabled: hold && !isShown, on: { click: () => isShown || pick(known) },
+      }, h("strong", {}, day(known.date)), h("span", {}, time(known.startsAt)), h("span", { class: "hint" }, state));
+    }));
+    if (!dates.length) fill(tabs, h("p", { class: "hint" }, "No date of this concert is still to come."));
+    if (focused) tabs.querySelector(`[data-performance="${focused}"]`)?.focus();
+  }
+
+  const setHold = (next) => {
+    hold = next;
+    seats.lock(Boolean(next));
+    tags.seats = null;
+    fill(heading, next ? "Your seats" : "Choose your seats");
+    onStep(next ? 2 : 1);
+    showDates();
+    guarded(lookAtSeats);
+    guarded(refreshTurn);
+  };
+
+  const desk = deskCard(concert, token, signal, {
+    onHeld: setHold,
+    onReleased: () => setHold(null),
+    onTaken: (taken) => {
+      seats.drop(taken);
+      tags.seats = null;
+      guarded(lookAtSeats);
+    },
+    onTicket,
+    onOver: over,
+    performance: () => date,
+  });
+
+  /** Seats that were held before the page was loaded again. */
+  const recover = async () => {
+    const { body } = await api.listUserReservations(account.user);
+    const live = body.find(({ status, performanceId }) => status === "HELD" && dates.some((known) => known.performanceId === performanceId));
+    if (!live || signal.aborted) return;
+    date = dates.find(({ performanceId }) => performanceId === live.performanceId);
+    desk.hold(live);
+  };
+
+  const start = async () => {
+    await guarded(async () => {
+      await lookAtDates();
+      await recover();
+      account.refresh();
+    });
+    if (signal.aborted) return;
+    let beat = 0;
+    const stopLooking = repeat(LOOK_EVERY, async () => {
+      try {
+        await lookAtSeats();
+        if (beat++ % 4 === 0) await lookAtDates();
+        if (beat % 10 === 0) await refreshTurn();
+      } catch (problem) {
+        // A look that failed is made again in a second; only the end of the turn is news.
+        if (!(problem instanceof api.Problem)) throw problem;
+        over(problem);
+      }
+    });
+    const stopTicking = repeat(500, () => {
+      const left = clock.secondsUntil(activeUntil);
+      fill(turn, `Turn ends in ${minutes(left)}`);
+    });
+    signal.addEventListener("abort", () => {
+      stopLooking();
+      stopTicking();
+    });
+    if (signal.aborted) {
+      stopLooking();
+      stopTicking();
+    }
+  };
+
+  const map = h("section", { class: "card hall", "aria-label": "Seats" },
+    h("div", { class: "spread" }, heading, turn), announced, soldOut, tabs, seats.element);
+  return { map, desk: desk.element, start };
+}

@@ -1,0 +1,154 @@
+// One concert from the door to the ticket: outside, in line, inside, and what comes after.
+
+import { account, busily, whoForm } from "./account.js";
+import * as api from "./api.js";
+import { crowdCard } from "./crowd.js";
+import { day, fill, h } from "./dom.js";
+import { hallView } from "./hall.js";
+import { lineView } from "./line.js";
+import { poster } from "./poster.js";
+import { clock, session } from "./session.js";
+import { ticketView } from "./ticket.js";
+
+const STEPS = ["In line", "Seats", "Payment", "Ticket"];
+
+export async function journeyView(concert, index, signal) {
+  const journey = new Journey(concert, signal);
+  await journey.resume();
+  const { title, venue, firstDate, lastDate } = concert;
+  const dates = firstDate ? (firstDate === lastDate ? day(firstDate) : `${day(firstDate)} – ${day(lastDate)}`) : "no dates yet";
+  return [
+    h("header", { class: "banner" },
+      poster(concert, index, { wide: true }),
+      h("div", { class: "caption" }, h("h1", {}, title), h("p", {}, `${venue} · ${dates}`))),
+    journey.steps,
+    journey.stage,
+  ];
+}
+
+class Journey {
+  steps = h("ol", { class: "steps", "aria-label": "Steps" });
+  stage = h("div", { class: "stage-area" });
+  #scene = new AbortController();
+  #crowd;
+
+  constructor(concert, signal) {
+    this.concert = concert;
+    this.user = account.user;
+    this.signal = signal;
+    signal.addEventListener("abort", () => this.#scene.abort());
+  }
+
+  #remember(name, value) {
+    session.set(`${name}:${this.concert.concertId}:${this.user}`, value);
+  }
+
+  #recall(name) {
+    return session.get(`${name}:${this.concert.concertId}:${this.user}`);
+  }
+
+  /** Where this visitor left off, in this tab. */
+  async resume() {
+    const ticket = this.user && this.#recall("ticket");
+    if (ticket) return this.showTicket(ticket);
+    const token = this.user && this.#recall("token");
+    if (!token) return this.showOutside();
+    try {
+      const { body: place } = await api.getQueuePlace(token);
+      if (place.status === "EXPIRED") this.showOutside();
+      else this.showPlace(place);
+    } catch (problem) {
+      if (!(problem instanceof api.Problem) || problem.isPassing) throw problem;
+      this.showOutside();
+    }
+  }
+
+  /** Ends what ran on the stage, and gives the next scene its own signal. */
+  #open(step, title) {
+    this.#scene.abort();
+    this.#scene = new AbortController();
+    if (this.signal.aborted) this.#scene.abort();
+    document.title = `${title} · onsale`;
+    this.setStep(step);
+    return this.#scene.signal;
+  }
+
+  setStep(step) {
+    fill(this.steps, STEPS.map((name, index) =>
+      h("li", { "aria-current": index === step && "step", class: index < step ? "done" : "" }, name)));
+  }
+
+  #crowdCard() {
+    this.#crowd ??= crowdCard(this.concert, this.signal);
+    return this.#crowd;
+  }
+
+  showOutside(words) {
+    this.#open(0, this.concert.title);
+    account.token = null;
+    this.#remember("token", null);
+    const enter = (event) => busily(event.currentTarget, () => this.enter());
+    const door = this.user
+      ? [
+          h("h2", {}, words ? "Once more?" : "The doors are open"),
+          h("p", {}, words ?? "Everyone takes a place in one line and is called in the order of arrival. Keep this page open: it is your sign of life."),
+          h("button", { type: "button", class: "primary large", on: { click: enter } }, "Enter the waiting room"),
+        ]
+      : [h("h2", {}, "Who is coming?"), whoForm()];
+    fill(this.stage, h("section", { class: "card door" }, door), h("aside", {}, this.#crowdCard()));
+  }
+
+  async enter() {
+    const { body: place } = await api.persist(() => api.enterQueue(this.user, this.concert.concertId));
+    this.#remember("ticket", null);
+    this.#remember("token", place.token);
+    if (this.signal.aborted) return;
+    this.showPlace(place);
+  }
+
+  showPlace(place) {
+    clock.learn(place.asOf);
+    if (place.status === "WAITING") this.showLine(place);
+    else if (place.status === "ACTIVE") this.showHall(place);
+    else this.showOutside("This place has ended. Who enters again starts at the end of the line.");
+  }
+
+  showLine(place) {
+    const signal = this.#open(0, "In line");
+    const line = lineView(place, signal, {
+      onPlace: (next) => this.showPlace(next),
+      onLeave: () => this.showOutside("You gave your place up."),
+      onLost: (problem) => this.showOutside(problem.words),
+    });
+    fill(this.stage, line, h("aside", {}, this.#crowdCard()));
+  }
+
+  showHall(place) {
+    const signal = this.#open(1, "Your turn");
+    account.token = place.token;
+    const hall = hallView(this.concert, place, signal, {
+      onStep: (step) => this.setStep(step),
+      onOver: (words) => this.showOutside(words),
+      onTicket: (ticket) => {
+        this.#remember("ticket", ticket);
+        this.showTicket(ticket);
+      },
+    });
+    fill(this.stage, hall.map, h("aside", {}, hall.desk, this.#crowdCard()));
+    hall.start();
+  }
+
+  showTicket(ticket) {
+    this.#open(3, "Your ticket");
+    account.token = null;
+    account.refresh();
+    fill(this.stage, ticketView(this.concert, ticket, { onAgain: () => this.goOn() }));
+    this.stage.querySelector("h2")?.focus();
+  }
+
+  /** A token lives on where its user still holds other seats; else the door. */
+  async goOn() {
+    this.#remember("ticket", null);
+    await this.resume();
+  }
+}

@@ -1,0 +1,35 @@
+// What one leaves with, and the proof that paying again pays nothing.
+
+import { busily } from "./account.js";
+import * as api from "./api.js";
+import { day, fill, h, moment, points, seatNames, time } from "./dom.js";
+import { bars } from "./poster.js";
+
+export function ticketView(concert, ticket, { onAgain }) {
+  const { paymentId, reservationId, amount, seats, paidAt, date, startsAt, key, token } = ticket;
+  const said = h("p", { class: "hint", role: "status", "aria-live": "polite" });
+  const repeatPayment = (event) => busily(event.currentTarget, async () => {
+    const { status, body, isReplayed } = await api.createPayment(reservationId, { token, key });
+    const isSame = body.paymentId === paymentId;
+    fill(said, isReplayed && isSame
+      ? `Answered ${status} with the first answer again (Idempotency-Replayed). Nothing was paid twice.`
+      : `Answered ${status}, payment ${body.paymentId}.`);
+  });
+  const field = (name, value) => h("div", {}, h("dt", {}, name), h("dd", {}, value));
+  return h("section", { class: "ticket-area" },
+    h("h2", { tabindex: "-1" }, "Enjoy the evening"),
+    h("div", { class: "paper" }, h("article", { class: "ticket", "aria-label": "Ticket" },
+      h("div", { class: "main" },
+        h("p", { class: "hint" }, concert.venue),
+        h("h3", {}, concert.title),
+        h("dl", {},
+          field("Date", date ? day(date) : "–"),
+          field("Begins", startsAt ? time(startsAt) : "–"),
+          field(seats.length === 1 ? "Seat" : "Seats", seatNames(seats).replace(/^Seats? /, "")),
+          field("Paid", points(amount)))),
+      h("div", { class: "stub" }, bars(paymentId), h("code", {}, paymentId), h("span", { class: "hint" }, moment(paidAt))))),
+    h("div", { class: "row" },
+      h("button", { type: "button", class: "primary", on: { click: (event) => busily(event.currentTarget, onAgain) } }, "Book more seats"),
+      h("button", { type: "button", on: { click: repeatPayment } }, "Send the same payment again")),
+    said);
+}

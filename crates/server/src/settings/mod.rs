@@ -1,0 +1,150 @@
+//! Settings: one table, three sources, one precedence — flag, environment, `onsale.toml`, default.
+
+mod parse;
+mod source;
+mod table;
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use ipnet::IpNet;
+use onsale_app::calendar::Calendar;
+use onsale_domain::waiting_room;
+
+pub(crate) use source::{Sources, unknown_variables};
+pub(crate) use table::TABLE;
+
+/// A setting that cannot be used. The message names it as the user wrote it, and never shows a secret.
+#[derive(Debug, thiserror::Error)]
+#[error("{name} {problem}")]
+pub(crate) struct BadSetting {
+    pub(crate) name: String,
+    pub(crate) problem: String,
+}
+
+/// A value that is never shown.
+#[derive(Clone, PartialEq, Eq)]
+pub(crate) struct Secret(String);
+
+impl Secret {
+    pub(crate) fn new(value: impl Into<String>) -> Self {
+        Self(value.into())
+    }
+
+    pub(crate) fn expose(&self) -> &str {
+        &self.0
+    }
+
+    /// Whether it is shorter than the hash that it keys (RFC 7518, section 3.2), and so may be guessed.
+    pub(crate) fn is_weak(&self) -> bool {
+        self.0.len() < 32
+    }
+}
+
+impl std::fmt::Debug for Secret {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("(secret)")
+    }
+}
+
+/// Where the sale is kept.
+#[derive(Clone, Debug)]
+pub(crate) enum DatabaseUrl {
+    /// A SQLite file.
+    Sqlite(PathBuf),
+}
+
+/// Who may act for whom.
+#[derive(Clone, Debug)]
+pub(crate) enum Auth {
+    /// Anyone may act as any user.
+    Open,
+    /// The bearer acts for the user it names.
+    Jwt(JwtKey),
+}
+
+/// What a bearer's signature is checked with. The kind of key pins the algorithm.
+#[derive(Clone, Debug)]
+pub(crate) enum JwtKey {
+    /// HS256.
+    Secret(Secret),
+    /// RS256 or ES256, in PEM.
+    Public(String),
+}
+
+/// How often one client address may call.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct RateLimit {
+    /// Requests a second, after a burst of twice as many; 0 for no limit.
+    pub(crate) per_second: u32,
+    /// Whether loopback addresses are limited too.
+    pub(crate) loopback: bool,
+}
+
+/// How the log is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum LogFormat {
+    /// For people on a terminal, for machines elsewhere.
+    Auto,
+    /// For people.
+    Text,
+    /// For machines.
+    Json,
+}
+
+/// Everything that can be set.
+#[derive(Clone, Debug)]
+pub(crate) struct Settings {
+    pub(crate) listen: SocketAddr,
+    pub(crate) database: DatabaseUrl,
+    pub(crate) token_secret: Option<Secret>,
+    pub(crate) admin_key: Option<Secret>,
+    pub(crate) auth: Auth,
+    pub(crate) calendar: Calendar,
+    pub(crate) queue_strict: bool,
+    pub(crate) trusted_proxies: Vec<IpNet>,
+    pub(crate) hold_seconds: u32,
+    pub(crate) room: waiting_room::Settings,
+    pub(crate) rate_limit: RateLimit,
+    pub(crate) connections_max: usize,
+    pub(crate) log_level: tracing::Level,
+    pub(crate) log_format: LogFormat,
+}
+
+impl Settings {
+    /// Reads all settings from their sources.
+    ///
+    /// # Errors
+    /// Names the first that cannot be used.
+    pub(crate) fn read(sources: &Sources) -> Result<Self, BadSetting> {
+        let listen = sources.parse("listen", parse::address)?;
+        Ok(Self {
+            listen,
+            database: sources.parse("database-url", parse::database)?,
+            token_secret: sources.optional("token-secret", parse::secret)?,
+            admin_key: sources.optional("admin-key", parse::admin_key)?,
+            auth: parse::auth(sources, listen)?,
+            calendar: sources.parse("timezone", parse::timezone)?,
+            queue_strict: sources.parse("queue-strict", parse::switch)?,
+            trusted_proxies: sources.optional("trusted-proxies", parse::networks)?.unwrap_or_default(),
+            hold_seconds: sources.parse("hold-seconds", parse::between(1, 86_400))?,
+            room: waiting_room::Settings {
+                max_active: sources.parse("queue-max-active", parse::between(1, waiting_room::Settings::RATE_MAX))?,
+                admit_per_second: sources
+                    .parse("queue-admit-per-second", parse::between(1, waiting_room::Settings::RATE_MAX))?,
+                active_seconds: sources
+                    .parse("queue-active-seconds", parse::between(1, waiting_room::Settings::ACTIVE_SECONDS_MAX))?,
+                claim_seconds: sources
+                    .parse("queue-claim-seconds", parse::between(1, waiting_room::Settings::CLAIM_SECONDS_MAX))?,
+                paused: false,
+            },
+            rate_limit: RateLimit {
+                per_second: sources.parse("rate-limit-per-second", parse::between(0, 1_000_000))?,
+                loopback: sources.parse("rate-limit-loopback", parse::switch)?,
+            },
+            connections_max: sources.parse("connections-max", parse::between(1, 1_000_000))? as usize,
+            log_level: sources.parse("log", parse::log_level)?,
+            log_format: sources.parse("log-format", parse::log_format)?,
+        })
+    }
+}

@@ -1,0 +1,71 @@
+//! Every setting there is, each once: its name, default and meaning.
+
+/// One setting. `database-url` is the flag `--database-url`, `ONSALE_DATABASE_URL` in the environment and
+/// `database_url` in `onsale.toml`.
+#[derive(Debug)]
+pub(crate) struct Setting {
+    pub(crate) name: &'static str,
+    pub(crate) default: Option<&'static str>,
+    /// What the value looks like, for the help.
+    pub(crate) value: &'static str,
+    pub(crate) help: &'static str,
+}
+
+impl Setting {
+    pub(crate) fn variable(&self) -> String {
+        format!("ONSALE_{}", self.key().to_uppercase())
+    }
+
+    pub(crate) fn key(&self) -> String {
+        self.name.replace('-', "_")
+    }
+}
+
+const fn setting(
+    name: &'static str,
+    value: &'static str,
+    default: Option<&'static str>,
+    help: &'static str,
+) -> Setting {
+    Setting { name, default, value, help }
+}
+
+/// In the order in which `--help` shows them.
+pub(crate) const TABLE: &[Setting] = &[
+    setting("listen", "ADDR:PORT", Some("127.0.0.1:8080"), "Where to listen; port 0 picks a free one"),
+    setting("database-url", "URL", Some("sqlite://onsale.db"), "Where the sale is kept: sqlite://FILE"),
+    setting(
+        "auth",
+        "open|jwt|open-anywhere",
+        Some("open"),
+        "Who may act for whom. open: anyone for anyone, on loopback addresses only; jwt: the bearer for its `sub`; \
+         open-anywhere: as open, on any address",
+    ),
+    setting("jwt-secret", "SECRET", None, "With auth=jwt: the key of HS256 signatures; 32 bytes or more are safe"),
+    setting("jwt-public-key", "PEM|FILE", None, "With auth=jwt: the public key of RS256 or ES256 signatures"),
+    setting("admin-key", "SECRET", None, "The bearer of the admin calls; without it they answer 404"),
+    setting("token-secret", "SECRET", None, "Signs queue tokens; made once and kept in the database if not named"),
+    setting("timezone", "ZONE", Some("Asia/Seoul"), "The IANA zone in which dates are read"),
+    setting("hold-seconds", "N", Some("300"), "How long a seat is held for payment"),
+    setting("queue-max-active", "N", Some("200"), "New rooms: how many may be active at once"),
+    setting("queue-admit-per-second", "N", Some("50"), "New rooms: how many may become active within a second"),
+    setting("queue-active-seconds", "N", Some("600"), "New rooms: how long a turn lasts"),
+    setting("queue-claim-seconds", "N", Some("60"), "New rooms: how long one who was called may stay silent"),
+    setting("queue-strict", "true|false", Some("false"), "Charging and reading points need an active queue token too"),
+    setting("trusted-proxies", "ADDR,..", None, "Proxies whose Forwarded and X-Forwarded-For are believed"),
+    setting(
+        "rate-limit-per-second",
+        "N",
+        Some("200"),
+        "Requests a second of one client address, after a burst of twice as many; 0: no limit",
+    ),
+    setting("rate-limit-loopback", "true|false", Some("false"), "Whether loopback addresses are limited too"),
+    setting("connections-max", "N", Some("20000"), "Connections at once; more wait to be accepted"),
+    setting("log", "LEVEL", Some("info"), "How much is logged: error, warn, info, debug or trace"),
+    setting(
+        "log-format",
+        "auto|text|json",
+        Some("auto"),
+        "How it is logged: auto is text on a terminal, json elsewhere",
+    ),
+];

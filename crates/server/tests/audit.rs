@@ -1,0 +1,309 @@
+//! `onsale audit`: whole on a sound database, also beside a server at work, and sees whatever is broken by hand.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on says so and ends")]
+
+mod support;
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Instant;
+
+use onsale_testing::{Caller, Launch, PATIENCE, Sale, Used};
+use rusqlite::Connection;
+use serde_json::json;
+use support::ONSALE;
+
+/// What is done to a sound database, which invariant it breaks, and what the audit must name. `$name` stands for the
+/// id of an object of [`Used`].
+struct Break {
+    sql: &'static str,
+    invariant: &'static str,
+    named: &'static str,
+}
+
+const fn broken(sql: &'static str, invariant: &'static str, named: &'static str) -> Break {
+    Break { sql, invariant, named }
+}
+
+const BALANCES: &str = "every balance is the sum of its history";
+const CHAINS: &str = "every history is an unbroken chain";
+const POINTS_EVENTS: &str = "every ledger entry has its event";
+const CAPACITY: &str = "no lecture is over its capacity";
+const LECTURE_SEATS: &str = "every seat number of a lecture is given once";
+const HOLES: &str = "seat numbers have no holes";
+const HISTORY: &str = "every lecture's history leads to who has a place";
+const LECTURE_EVENTS: &str = "every line of a lecture's history has its event";
+const SOLD: &str = "every performance has sold as many seats";
+const OWNERS: &str = "every seat that is held or sold has one owner";
+const RESERVATIONS: &str = "every reservation has the seats, payment and events";
+const PAYMENTS: &str = "every payment has one paid reservation, one ledger entry and one event";
+const IN_TIME: &str = "no hold was paid after it had lapsed";
+const PLACES: &str = "every place in line was handed out once";
+const USERS: &str = "every user has at most one place in a room";
+const COUNTERS: &str = "every room counts its turns and given-up places";
+const SOURCES: &str = "every event tells of something that happened";
+
+#[rustfmt::skip]
+const BREAKS: &[Break] = &[
+    broken("UPDATE accounts SET balance = balance + 1 WHERE user_id = 'ada'", BALANCES, "ada"),
+    broken("UPDATE accounts SET balance = -1 WHERE user_id = 'ada'", BALANCES, "ada"),
+    broken("DELETE FROM accounts WHERE user_id = 'eve'", CHAINS, "eve"),
+    broken("DELETE FROM accounts WHERE user_id = 'ada'", BALANCES, "ada"),
+    broken("INSERT INTO accounts VALUES ('zoe', 5, 1, 0)", BALANCES, "zoe"),
+    broken("UPDATE ledger SET amount = amount + 1 WHERE user_id = 'ada' AND version = 1", BALANCES, "ada"),
+    broken("UPDATE ledger SET balance_after = balance_after + 1 WHERE user_id = 'ada' AND version = 2", CHAINS, "ada"),
+    broken("DELETE FROM ledger WHERE user_id = 'ada' AND version = 2", CHAINS, "ada"),
+    broken("UPDATE accounts SET version = version + 1 WHERE user_id = 'ada'", CHAINS, "ada"),
+    broken("UPDATE ledger SET version = 99 WHERE user_id = 'ada' AND version = 4", CHAINS, "ada"),
+    broken("DELETE FROM events WHERE subject = 'ada' AND version = 2", POINTS_EVENTS, "ada, entry 2"),
+    broken("DELETE FROM events WHERE data LIKE '%\"$payment\"%' AND subject = 'ada'", POINTS_EVENTS, "ada"),
+    broken("UPDATE events SET data = json_set(data, '$.amount', 7) WHERE subject = 'ada' AND version = 3", POINTS_EVENTS, "ada, entry 3"),
+    broken("UPDATE events SET type = 'onsale.points.used.v1' WHERE subject = 'ada' AND version = 1", POINTS_EVENTS, "ada, entry 1"),
+    broken("UPDATE events SET subject = 'eve' WHERE subject = 'ada' AND version = 1", POINTS_EVENTS, "ada, entry 1"),
+
+    broken("UPDATE lectures SET capacity = 2 WHERE lecture_id = $lecture", CAPACITY, "$lecture"),
+    broken("UPDATE lectures SET enrolled = enrolled + 1 WHERE lecture_id = $lecture", CAPACITY, "$lecture"),
+    broken("UPDATE applications SET seat_number = 1 WHERE user_id = 'cyd'", LECTURE_SEATS, "$lecture"),
+    broken("UPDATE applications SET seat_number = 6 WHERE user_id = 'cyd'", LECTURE_SEATS, "$lecture"),
+    broken("DELETE FROM freed_seats", HOLES, "$lecture"),
+    broken("UPDATE lectures SET seats_opened = 5 WHERE lecture_id = $lecture", HOLES, "$lecture"),
+    broken("INSERT INTO freed_seats VALUES ($lecture, 1)", HOLES, "$lecture"),
+    broken("DELETE FROM lecture_history WHERE version = 2", HISTORY, "$lecture"),
+    broken("DELETE FROM lecture_history WHERE version = 5", HISTORY, "$lecture"),
+    broken("UPDATE lecture_history SET user_id = 'zoe' WHERE version = 1", HISTORY, "$lecture"),
+    broken("DELETE FROM applications WHERE user_id = 'ada'", HISTORY, "$lecture"),
+    broken("INSERT INTO applications VALUES ($lecture, 'zoe', 5, 0)", HISTORY, "$lecture"),
+    broken("DELETE FROM events WHERE subject = '$lecture' AND version = 3", LECTURE_EVENTS, "$lecture, line 3"),
+    broken("UPDATE events SET data = json_set(data, '$.seatNumber', 4) WHERE subject = '$lecture' AND version = 1", LECTURE_EVENTS, "$lecture, line 1"),
+
+    broken("UPDATE performances SET sold = sold + 1 WHERE performance_id = $performance", SOLD, "$performance"),
+    broken("UPDATE performances SET sold = 0 WHERE performance_id = $performance", SOLD, "$performance"),
+    broken("UPDATE seats SET reservation_id = $other WHERE seat = 7", OWNERS, "$other"),
+    broken("UPDATE seats SET reservation_id = x'000000000000000000000000000000ff' WHERE seat = 10", OWNERS, "00000000-0000-0000-0000-0000000000ff"),
+    broken("UPDATE seats SET sold = 1 WHERE seat = 10", OWNERS, "$held"),
+    broken("INSERT INTO seats SELECT performance_id, 20, reservation_id, held_until, sold FROM seats WHERE seat = 10", OWNERS, "$held"),
+    broken("INSERT INTO seats SELECT performance_id, 12, $expired, held_until, 0 FROM seats WHERE seat = 10", OWNERS, "$expired"),
+    broken("DELETE FROM seats WHERE seat = 10", RESERVATIONS, "$held"),
+    broken("DELETE FROM seats WHERE seat = 7", RESERVATIONS, "$paid"),
+    broken("DELETE FROM payments WHERE payment_id = $payment", RESERVATIONS, "$paid"),
+    broken("UPDATE reservations SET status = 'PAID' WHERE reservation_id = $held", RESERVATIONS, "$held"),
+    broken("UPDATE reservations SET status = 'HELD' WHERE reservation_id = $paid", RESERVATIONS, "$paid"),
+    broken("DELETE FROM events WHERE event_id = $held", RESERVATIONS, "$held"),
+    broken("DELETE FROM events WHERE type LIKE '%released%' AND data LIKE '%$released%'", RESERVATIONS, "$released"),
+    broken("DELETE FROM events WHERE type LIKE '%released%' AND data LIKE '%$expired%'", RESERVATIONS, "$expired"),
+    broken("UPDATE events SET data = json_set(data, '$.reason', 'released') WHERE data LIKE '%$expired%' AND type LIKE '%released%'", RESERVATIONS, "$expired"),
+    broken("UPDATE events SET data = json_set(data, '$.userId', 'zoe') WHERE event_id = $held", RESERVATIONS, "$held"),
+
+    broken("DELETE FROM ledger WHERE reference = $payment", PAYMENTS, "$payment"),
+    broken("UPDATE ledger SET reference = NULL WHERE reference = $payment", PAYMENTS, "$payment"),
+    broken("UPDATE payments SET amount = amount - 1 WHERE payment_id = $payment", PAYMENTS, "$payment"),
+    broken("UPDATE payments SET user_id = 'eve' WHERE payment_id = $payment", PAYMENTS, "$payment"),
+    broken("UPDATE payments SET balance_after = balance_after + 1 WHERE payment_id = $payment", PAYMENTS, "$payment"),
+    broken("UPDATE payments SET reservation_id = x'000000000000000000000000000000ff' WHERE payment_id = $payment", PAYMENTS, "$payment"),
+    broken("DELETE FROM events WHERE event_id = $payment", PAYMENTS, "$payment"),
+    broken("UPDATE events SET data = json_set(data, '$.amount', 1) WHERE event_id = $payment", PAYMENTS, "$payment"),
+    broken("UPDATE reservations SET held_until = held_at WHERE reservation_id = $paid", IN_TIME, "$paid"),
+
+    broken("DELETE FROM places WHERE concert_id = $line AND place = 2", PLACES, "$line"),
+    broken("DELETE FROM places WHERE concert_id = $line AND place = 4", PLACES, "$line"),
+    broken("UPDATE rooms SET issued = issued + 1 WHERE concert_id = $line", PLACES, "$line"),
+    broken("UPDATE places SET user_id = 'fin' WHERE concert_id = $line AND place = 2", USERS, "$line"),
+    broken("UPDATE rooms SET given_up = given_up + 1 WHERE concert_id = $line", COUNTERS, "$line"),
+    broken("UPDATE places SET standing = 'CURRENT' WHERE concert_id = $line AND place = 3", COUNTERS, "$line"),
+    broken("UPDATE rooms SET active = active + 1 WHERE concert_id = $concert", COUNTERS, "$concert"),
+    broken("DELETE FROM turns WHERE concert_id = $concert", COUNTERS, "$concert"),
+
+    broken("INSERT INTO events (event_id, type, subject, version, at, data) SELECT x'000000000000000000000000000000ff', type, subject, version, at, data FROM events WHERE event_id = $payment", SOURCES, "00000000-0000-0000-0000-0000000000ff"),
+    broken("INSERT INTO events (event_id, type, subject, version, at, data) SELECT x'000000000000000000000000000000ff', type, subject, version, at, data FROM events WHERE subject = 'ada' AND version = 1", SOURCES, "00000000-0000-0000-0000-0000000000ff"),
+    broken("UPDATE events SET type = 'onsale.points.gone.v1' WHERE event_id = $payment", SOURCES, "$payment"),
+];
+
+/// Finer things that do not hold either: the fields that one kind of event adds, and a debit that no payment made.
+#[rustfmt::skip]
+const FINE_BREAKS: &[Break] = &[
+    broken("UPDATE events SET data = json_set(data, '$.paymentId', '$held') WHERE event_id = $payment", PAYMENTS, "$payment"),
+    broken("UPDATE events SET data = json_set(data, '$.paidAt', '2020-01-01T00:00:00.000Z') WHERE event_id = $payment", PAYMENTS, "$payment"),
+    broken("UPDATE events SET data = json_set(data, '$.heldUntil', '2020-01-01T00:00:00.000Z') WHERE event_id = $held", RESERVATIONS, "$held"),
+    broken("DELETE FROM payments WHERE payment_id = $payment; DELETE FROM events WHERE event_id = $payment;
+            UPDATE reservations SET status = 'HELD' WHERE reservation_id = $paid;
+            UPDATE seats SET sold = 0 WHERE reservation_id = $paid; UPDATE performances SET sold = sold - 2", "", "$payment"),
+];
+
+/// A used database, whole in one file, and what is in it.
+async fn used_file() -> (Used, Launch) {
+    let (used, launch, sale) = Used::make(Sale::launch(ONSALE)).await;
+    assert!(sale.instance.terminate().await.success());
+    let db = Connection::open(launch.folder().join("onsale.db")).unwrap();
+    db.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())).unwrap();
+    (used, launch)
+}
+
+/// Opens a file so that anything can be done to it.
+fn open_unprotected(path: &Path) -> Connection {
+    let db = Connection::open(path).unwrap();
+    let protections = "SELECT type || ' ' || name FROM sqlite_schema WHERE type = 'trigger'
+                       OR (type = 'index' AND sql LIKE 'CREATE UNIQUE%')";
+    let named: Vec<String> =
+        db.prepare(protections).unwrap().query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect();
+    assert!(named.len() > 5, "the schema protects itself: {named:?}");
+    for protection in named {
+        db.execute_batch(&format!("DROP {protection}")).unwrap();
+    }
+    db.execute_batch("PRAGMA foreign_keys = off; PRAGMA ignore_check_constraints = on").unwrap();
+    db
+}
+
+/// Puts ids in the place of names: as blobs in SQL, as text inside of quotes and elsewhere.
+fn fill(text: &str, used: &Used, as_sql: bool) -> String {
+    let mut names: Vec<&str> = used.names().collect();
+    // The longest first: one name begins with another.
+    names.sort_by_key(|name| std::cmp::Reverse(name.len()));
+    names.into_iter().fold(text.to_owned(), |text, name| {
+        let id = used.id(name);
+        let quoted = ["'", "%", "\""]
+            .iter()
+            .fold(text, |text, quote| text.replace(&format!("{quote}${name}{quote}"), &format!("{quote}{id}{quote}")));
+        let plain = if as_sql { format!("x'{}'", id.replace('-', "")) } else { id.to_owned() };
+        quoted.replace(&format!("${name}"), &plain)
+    })
+}
+
+/// The lines that say of an invariant that it is broken, with what they name.
+fn broken_part<'a>(output: &'a str, invariant: &str) -> Option<&'a str> {
+    let from = output.find(&format!("BROKEN  {invariant}"))?;
+    let rest = &output[from..];
+    let end = rest.match_indices('\n').find(|(at, _)| !rest[at + 1..].starts_with(' '));
+    Some(end.map_or(rest, |(at, _)| &rest[..at]))
+}
+
+/// Breaks a copy, audits it, and says what is wrong with the verdict.
+async fn what_is_missed(used: &Used, sound: &Path, case: &Break) -> Option<String> {
+    let launch = Sale::launch(ONSALE);
+    let path = launch.folder().join("onsale.db");
+    std::fs::copy(sound, &path).unwrap();
+    let db = open_unprotected(&path);
+    let sql = fill(case.sql, used, true);
+    let before = db.total_changes();
+    db.execute_batch(&sql).unwrap_or_else(|error| panic!("{sql}: {error}"));
+    assert!(db.total_changes() > before, "nothing is broken by {sql}");
+    drop(db);
+    let audit = launch.run(&["audit"]).await;
+    let said = String::from_utf8_lossy(&audit.stdout).into_owned();
+    let part = broken_part(&said, case.invariant);
+    let named = fill(case.named, used, false);
+    let verdict = (audit.status.code(), part.is_some(), part.is_some_and(|part| part.contains(&named)));
+    let summary = said.lines().last().is_some_and(|line| line.contains("invariants are broken"));
+    let right = verdict == (Some(1), true, true) && summary;
+    (!right).then(|| format!("{sql}\n  wanted {:?} naming {named}, got {:?}: {part:?}", case.invariant, audit.status))
+}
+
+async fn assert_all_found(cases: &[Break]) {
+    let (used, launch) = used_file().await;
+    let sound = launch.folder().join("onsale.db");
+    let mut missed = Vec::new();
+    for case in cases {
+        missed.extend(what_is_missed(&used, &sound, case).await);
+    }
+    assert!(missed.is_empty(), "{} of {} not found:\n{}", missed.len(), cases.len(), missed.join("\n"));
+}
+
+#[tokio::test]
+async fn a_sound_database_passes() {
+    let (_, launch) = used_file().await;
+    let audit = launch.run(&["audit"]).await;
+    let said = String::from_utf8_lossy(&audit.stdout).into_owned();
+    assert!(audit.status.success(), "{said}");
+    let lines: Vec<&str> = said.lines().collect();
+    let (summary, findings) = lines.split_last().unwrap();
+    for invariant in [
+        BALANCES,
+        CHAINS,
+        POINTS_EVENTS,
+        CAPACITY,
+        LECTURE_SEATS,
+        HOLES,
+        HISTORY,
+        LECTURE_EVENTS,
+        SOLD,
+        OWNERS,
+        RESERVATIONS,
+        PAYMENTS,
+        IN_TIME,
+        PLACES,
+        USERS,
+        COUNTERS,
+        SOURCES,
+    ] {
+        let line = findings.iter().find(|line| line.contains(invariant)).unwrap_or_else(|| panic!("{invariant}"));
+        assert!(line.starts_with("ok ") && !line.contains(" 0 checked"), "{line}");
+    }
+    assert!(findings.iter().all(|line| line.starts_with("ok ")), "{said}");
+    assert_eq!(*summary, format!("all {} invariants hold", findings.len()));
+}
+
+#[tokio::test]
+async fn whatever_is_broken_is_found() {
+    assert_all_found(BREAKS).await;
+}
+
+#[tokio::test]
+async fn the_finer_things_are_found() {
+    assert_all_found(FINE_BREAKS).await;
+}
+
+#[tokio::test]
+async fn an_empty_database_passes_and_none_does_not() {
+    let launch = Sale::launch(ONSALE);
+    let none = launch.run(&["audit"]).await;
+    assert_eq!(none.status.code(), Some(1), "there is nothing to look at");
+    assert!(String::from_utf8_lossy(&none.stderr).contains("onsale.db"));
+    assert!(!launch.folder().join("onsale.db").exists(), "looking makes nothing");
+    assert!(launch.run(&["migrate"]).await.status.success());
+    assert!(launch.run(&["audit"]).await.status.success());
+}
+
+/// How long the log beside the file is, in bytes.
+fn log_bytes(launch: &Launch) -> u64 {
+    std::fs::metadata(launch.folder().join("onsale.db-wal")).map_or(0, |log| log.len())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_log_stays_short_while_a_busy_server_is_audited() {
+    const LOG_MAX: u64 = 128 * 1024 * 1024;
+    let launch = Sale::launch(ONSALE);
+    let sale = Sale::start(&launch).await;
+    let stop = Arc::new(AtomicBool::new(false));
+    let charged = Arc::new(AtomicU64::new(0));
+    let callers: Vec<_> = (0..32)
+        .map(|number| {
+            let (stop, charged, caller) = (stop.clone(), charged.clone(), Caller::new(sale.instance.base()));
+            tokio::spawn(async move {
+                for round in 0.. {
+                    if stop.load(Ordering::Relaxed) {
+                        return;
+                    }
+                    let path = format!("/point/user-{number}-{}/charge", round % 200);
+                    caller.patch(&path).json(&json!({"amount": 1})).expect(200).await;
+                    charged.fetch_add(1, Ordering::Relaxed);
+                }
+            })
+        })
+        .collect();
+    let (began, mut audits, mut longest) = (Instant::now(), 0, 0);
+    while audits < 3 || charged.load(Ordering::Relaxed) < 15_000 {
+        let audit = launch.run(&["audit"]).await;
+        assert!(audit.status.success(), "{}", String::from_utf8_lossy(&audit.stdout));
+        audits += 1;
+        longest = longest.max(log_bytes(&launch));
+        assert!(longest < LOG_MAX, "the log is {longest} bytes long");
+        assert!(began.elapsed() < PATIENCE * 2, "{audits} audits, {charged:?} charges");
+    }
+    stop.store(true, Ordering::Relaxed);
+    for caller in callers {
+        caller.await.unwrap();
+    }
+    println!("{audits} audits in {:?}, {charged:?} charges, the log at most {longest} bytes", began.elapsed());
+    assert!(longest > 0, "the log was looked at");
+    assert!(launch.run(&["audit"]).await.status.success());
+}

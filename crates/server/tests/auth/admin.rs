@@ -1,0 +1,117 @@
+//! The administrator's key.
+
+use hyper::Method;
+use onsale_testing::{Call, Launch, Sale};
+use serde_json::{Value, json};
+
+use crate::support::room::room;
+use crate::support::{ONSALE, audit, start, text};
+use crate::{BY_SECRET, bearer};
+
+/// Every admin call that the document knows, made with names of things that are there.
+async fn calls(sale: &Sale, concert: &str, lecture: &str) -> Vec<Call> {
+    let document = sale.caller.get("/openapi.json").expect(200).await;
+    let mut calls = Vec::new();
+    for (template, operations) in document["paths"].as_object().unwrap() {
+        if !template.starts_with("/admin/") {
+            continue;
+        }
+        let path = template.replace("{concertId}", concert).replace("{lectureId}", lecture);
+        for (method, operation) in operations.as_object().unwrap() {
+            let method: Method = method.to_uppercase().parse().unwrap();
+            let body = &operation["requestBody"]["content"]["application/json"]["example"];
+            let call = sale.caller.call(method, &path);
+            calls.push(if body.is_null() { call } else { call.json(body) });
+        }
+    }
+    assert_eq!(calls.len(), 6, "as many as the contract has");
+    calls
+}
+
+async fn lists(sale: &Sale) -> Value {
+    let mut lists = Vec::new();
+    for path in ["/lectures", "/concerts"] {
+        lists.push(sale.caller.get(path).expect(200).await);
+    }
+    json!(lists)
+}
+
+#[tokio::test]
+async fn no_other_key_opens() {
+    let sale = start(&[]).await;
+    let (concert, lecture) = (sale.concert(&room(10)).await, sale.lecture(5).await);
+    let before = lists(&sale).await;
+    let right = "an-admin-key-for-tests-only";
+    let (shorter, longer) = (&right[..right.len() - 1], format!("{right}x"));
+    for call in calls(&sale, &concert, &lecture).await {
+        call.refused(401, "admin-key-invalid").await;
+    }
+    for wrong in ["", "x", "AN-ADMIN-KEY-FOR-TESTS-ONLY", shorter, &longer] {
+        for call in calls(&sale, &concert, &lecture).await {
+            call.bearer(wrong).refused(401, "admin-key-invalid").await;
+        }
+    }
+    for header in [right.to_owned(), format!("Basic {right}"), format!("Bearer{right}")] {
+        for call in calls(&sale, &concert, &lecture).await {
+            call.header("authorization", &header).refused(401, "admin-key-invalid").await;
+        }
+    }
+    assert_eq!(lists(&sale).await, before, "nothing was made");
+    for call in calls(&sale, &concert, &lecture).await {
+        let reply = sale.admin(call).send().await;
+        assert!(reply.status.is_success(), "{reply:?}");
+    }
+    audit(&sale).await;
+}
+
+#[tokio::test]
+async fn without_a_key_there_are_no_such_calls() {
+    let instance = Launch::new(ONSALE).start().await;
+    let sale = Sale { caller: instance.caller().await, instance };
+    let unknown = "019ab3c0-7a10-7d5e-9f44-2f6d0c1b8a01";
+    for bearer in ["", "x", "an-admin-key-for-tests-only"] {
+        for call in calls(&sale, unknown, unknown).await {
+            call.bearer(bearer).refused(404, "not-found").await;
+        }
+    }
+    for call in calls(&sale, unknown, unknown).await {
+        call.refused(404, "not-found").await;
+    }
+    assert_eq!(lists(&sale).await, json!([[], []]));
+}
+
+#[tokio::test]
+async fn a_users_bearer_is_no_admin_key() {
+    let sale = start(&BY_SECRET).await;
+    let (concert, lecture) = (sale.concert(&room(10)).await, sale.lecture(5).await);
+    for call in calls(&sale, &concert, &lecture).await {
+        call.bearer(&bearer("ada")).refused(401, "admin-key-invalid").await;
+    }
+    // Nor is the admin key a user's bearer.
+    sale.admin(sale.caller.get("/point/ada")).refused(401, "authentication-required").await;
+    let list = sale.caller.get("/lectures").expect(200).await;
+    assert_eq!(text(&list[0]["lectureId"]), lecture);
+}
+
+#[tokio::test]
+async fn a_demonstration_has_a_fresh_key() {
+    let instance = Launch::new(ONSALE).with("--demo").start().await;
+    let caller = instance.caller().await;
+    caller.post("/admin/lectures").bearer("guess").refused(401, "admin-key-invalid").await;
+    let concerts = caller.get("/concerts").expect(200).await;
+    let path = format!("/admin/concerts/{}/queue", text(&concerts[0]["concertId"]));
+    // It stands somewhere among the words that were printed.
+    let opens = crate::support::until("the key is printed", async || {
+        for word in instance.output().split_whitespace().filter(|word| word.len() >= 16) {
+            let word = word.trim_matches(|c: char| !c.is_ascii_alphanumeric());
+            if caller.get(&path).bearer(word).send().await.status == 200 {
+                return Some(word.to_owned());
+            }
+        }
+        None
+    });
+    let key = opens.await;
+    let other = Launch::new(ONSALE).with("--demo").start().await;
+    let call = other.caller().await.post("/admin/lectures").bearer(&key);
+    call.refused(401, "admin-key-invalid").await;
+}

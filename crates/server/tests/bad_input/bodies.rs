@@ -1,0 +1,133 @@
+//! Bodies that are no JSON, no object, or say that they are something else.
+
+use serde_json::Value;
+
+use crate::fixture::{Fixture, Operation};
+use crate::support::count;
+
+fn bodies(fixture: &Fixture) -> Vec<&Operation> {
+    fixture.operations.iter().filter(|operation| operation.takes_a_body()).collect()
+}
+
+#[tokio::test]
+async fn what_does_not_parse_is_malformed() {
+    let fixture = Fixture::start().await;
+    let before = fixture.state().await;
+    let deep = "[".repeat(60_000);
+    let broken: [&[u8]; 22] = [
+        b"",
+        b" ",
+        b"{",
+        b"}",
+        b"{\"amount\"",
+        b"{\"amount\":}",
+        b"{\"amount\":5",
+        b"{\"amount\":5}}",
+        b"{\"amount\":5} {\"amount\":5}",
+        b"{\"amount\":5,}",
+        b"{'amount':5}",
+        b"{amount:5}",
+        b"{\"amount\":05}",
+        b"{\"amount\":NaN}",
+        b"{\"amount\":+5}",
+        b"{\"amount\":5}//",
+        b"\xef\xbb\xbf{\"amount\":5}",
+        b"{\"userId\":\"\xff\"}",
+        b"{\"\xc3\":5}",
+        b"{\"userId\":\"a\nb\"}",
+        b"\x00",
+        deep.as_bytes(),
+    ];
+    for operation in bodies(&fixture) {
+        for body in broken {
+            let call = fixture.call(operation, &operation.template).header("content-type", "application/json");
+            call.bytes(body.to_vec()).refused(400, "malformed-request").await;
+        }
+    }
+    fixture.is_as_before(&before).await;
+}
+
+#[tokio::test]
+async fn what_is_no_object_is_invalid() {
+    let fixture = Fixture::start().await;
+    let before = fixture.state().await;
+    for operation in bodies(&fixture) {
+        for body in ["[]", "null", "true", "5", "-5.5e3", "\"amount\"", "[{\"amount\":5}]"] {
+            let call = fixture.call(operation, &operation.template).header("content-type", "application/json");
+            call.bytes(body).refused(422, "invalid-request").await;
+        }
+    }
+    fixture.is_as_before(&before).await;
+}
+
+#[tokio::test]
+async fn nothing_but_json_is_taken() {
+    let fixture = Fixture::start().await;
+    let before = fixture.state().await;
+    let types = [
+        None,
+        Some(""),
+        Some("json"),
+        Some("text/plain"),
+        Some("text/json"),
+        Some("application/xml"),
+        Some("application/jsonp"),
+        Some("application/json-patch+json"),
+        Some("application/x-www-form-urlencoded"),
+        Some("multipart/form-data; boundary=x"),
+    ];
+    for operation in bodies(&fixture) {
+        for media_type in types {
+            let call = fixture.call(operation, &operation.template).bytes(fixture.body(operation).to_string());
+            let call = match media_type {
+                Some(media_type) => call.header("content-type", media_type),
+                None => call,
+            };
+            call.refused(415, "unsupported-media-type").await;
+        }
+    }
+    fixture.is_as_before(&before).await;
+    for media_type in
+        ["application/json", "Application/JSON", "application/json; charset=utf-8", "application/json;charset=UTF-8"]
+    {
+        let call = fixture.sale.caller.patch("/point/eve/charge").header("content-type", media_type);
+        call.bytes("{\"amount\":1}").expect(200).await;
+    }
+}
+
+#[tokio::test]
+async fn odd_values_are_the_callers_fault() {
+    let fixture = Fixture::start().await;
+    let before = fixture.state().await;
+    let nested = format!("{}1{}", "[".repeat(30_000), "]".repeat(30_000));
+    let objects = format!("{}1{}", "{\"a\":".repeat(9_000), "}".repeat(9_000));
+    let many: Vec<String> = (0..4_000).map(|n| format!("\"k{n}\":{n}")).collect();
+    let same = vec!["\"amount\":1"; 4_000].join(",");
+    let values =
+        ["1e400", "-1e400", "1e3", "5.0", "-0", "\"\\ud800\"", "\"\\udc00x\"", "\"\\u0000\"", &nested, &objects];
+    for operation in bodies(&fixture) {
+        let Value::Object(sound) = fixture.body(operation) else { unreachable!("bodies are objects") };
+        for value in values {
+            // Whichever member it replaces: where the member would take it, another is unknown.
+            let mut text: Vec<String> = sound.keys().map(|name| format!("\"{name}\":{value}")).collect();
+            text.push("\"unknown\":1".to_owned());
+            let body = format!("{{{}}}", text.join(","));
+            let call = fixture.call(operation, &operation.template).header("content-type", "application/json");
+            let reply = if body.len() > 60_000 {
+                let first = text.first().unwrap();
+                call.bytes(format!("{{{first}}}")).send().await
+            } else {
+                call.bytes(body).send().await
+            };
+            assert!(reply.status.is_client_error(), "{}: {}: {:?}", operation.id, &value[..value.len().min(20)], reply);
+        }
+        let bodies = [format!("{{{}}}", many.join(",")), format!("{{{same}}}")];
+        let mut replies = Vec::new();
+        for body in bodies {
+            let call = fixture.call(operation, &operation.template).header("content-type", "application/json");
+            replies.push(call.bytes(body).send().await);
+        }
+        assert_eq!(count(&replies, 422, "invalid-request"), 2, "{}: {replies:?}", operation.id);
+    }
+    fixture.is_as_before(&before).await;
+}

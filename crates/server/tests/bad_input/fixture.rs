@@ -1,0 +1,171 @@
+//! A sale in which every operation can be asked for soundly.
+
+use hyper::Method;
+use onsale_testing::{Call, Sale};
+use serde_json::{Value, json};
+
+use crate::support::room::{queue, room};
+use crate::support::{audit, start, text};
+
+/// An operation, as the document describes it, with what it takes to reach it.
+pub(crate) struct Operation {
+    pub(crate) id: String,
+    pub(crate) method: Method,
+    /// With names in braces.
+    pub(crate) template: String,
+    /// Everything said of it.
+    pub(crate) described: Value,
+}
+
+impl Operation {
+    /// Names of parameters that stand here.
+    pub(crate) fn parameters(&self, place: &str) -> Vec<String> {
+        let all = self.described["parameters"].as_array().unwrap();
+        all.iter().filter(|parameter| parameter["in"] == place).map(|parameter| text(&parameter["name"])).collect()
+    }
+
+    /// Whether it is for operators: then its query is nobody's business.
+    pub(crate) fn is_operators(&self) -> bool {
+        ["/healthz", "/readyz", "/metrics", "/openapi.json"].contains(&self.template.as_str())
+    }
+
+    pub(crate) fn takes_a_body(&self) -> bool {
+        self.described["requestBody"].is_object()
+    }
+}
+
+/// The sale, and the names of things in it.
+pub(crate) struct Fixture {
+    pub(crate) sale: Sale,
+    pub(crate) operations: Vec<Operation>,
+    pub(crate) document: Value,
+    token: String,
+    names: Value,
+}
+
+impl Fixture {
+    pub(crate) async fn start() -> Self {
+        let sale = start(&[]).await;
+        let document = sale.caller.get("/openapi.json").expect(200).await;
+        let concert = sale.concert(&room(10)).await;
+        let performance = sale.performance(&concert, &Value::Null).await;
+        sale.charge("ada", 1_000_000).await;
+        sale.charge("bob", 50_000).await;
+        let (token, bob) = (sale.active(&concert, "ada").await, sale.active(&concert, "bob").await);
+        let bought = sale.hold(&bob, &performance, &[50]).await;
+        let payment = sale.pay(&bob, &bought).expect(201).await;
+        let held = sale.hold(&token, &performance, &[1]).await;
+        let lecture = sale.lecture(5).await;
+        let applied = sale.lecture_at(5, 2 * 86_400).await;
+        let body = json!({"userId": "ada", "lectureId": applied});
+        sale.caller.post("/lectures/apply").json(&body).expect(201).await;
+        let names = json!({
+            "id": "ada", "userId": "ada", "concertId": concert, "performanceId": performance, "lectureId": lecture,
+            "reservationId": held["reservationId"], "paymentId": payment["paymentId"], "date": held["date"]
+        });
+        let operations = operations(&document);
+        Self { sale, operations, document, token, names }
+    }
+
+    /// A call of an operation that is sound but for what is then done to it. The template may be changed before.
+    pub(crate) fn call(&self, operation: &Operation, template: &str) -> Call {
+        self.prove(operation, self.sale.caller.call(operation.method.clone(), &self.path(operation, template)))
+    }
+
+    /// The path of a template, with the query that the operation needs.
+    pub(crate) fn path(&self, operation: &Operation, template: &str) -> String {
+        let names = self.names.as_object().unwrap().iter();
+        let fill = |path: String, (name, value): (&String, &Value)| path.replace(&format!("{{{name}}}"), &text(value));
+        let path = names.fold(template.to_owned(), fill);
+        let needed = if operation.id == "listConcertSeats" { "date=2090-01-01" } else { "" };
+        match (path.contains('?'), path.contains("date=")) {
+            (true, false) if !needed.is_empty() => format!("{path}&{needed}"),
+            (false, _) if !needed.is_empty() => format!("{path}?{needed}"),
+            _ => path,
+        }
+    }
+
+    /// Shows whatever the operation asks for: the admin key, or the token.
+    fn prove(&self, operation: &Operation, call: Call) -> Call {
+        let security = operation.described["security"].to_string();
+        if security.contains("adminKey") {
+            self.sale.admin(call)
+        } else if security.contains("queueToken") {
+            call.token(&self.token)
+        } else {
+            call
+        }
+    }
+
+    /// Headers that do the same for a request that no client library would send.
+    pub(crate) fn proofs(&self) -> [String; 1] {
+        [format!("queue-token: {}", self.token)]
+    }
+
+    /// A sound body with every member that there is.
+    pub(crate) fn body(&self, operation: &Operation) -> Value {
+        let names = &self.names;
+        let starts_at = "2090-01-01T10:00:00Z";
+        let queue = json!({"maxActive": 10, "admitPerSecond": 9, "activeSeconds": 8, "claimSeconds": 7});
+        match operation.id.as_str() {
+            "chargePoints" | "usePoints" => json!({"amount": 5}),
+            "applyForLecture" => json!({"userId": "ada", "lectureId": names["lectureId"]}),
+            "enterQueue" => json!({"userId": "ada", "concertId": names["concertId"]}),
+            "createReservation" => {
+                json!({"performanceId": names["performanceId"], "date": names["date"], "seats": [7, 8]})
+            }
+            "createPayment" => json!({"reservationId": names["reservationId"]}),
+            "createLecture" => json!({"title": "T", "lecturer": "L", "startsAt": starts_at, "capacity": 3}),
+            "createConcert" => json!({"title": "T", "venue": "V", "queue": queue}),
+            "createPerformance" => {
+                let sections = json!([{"from": 1, "to": 3, "grade": "S", "price": 4}]);
+                json!({"startsAt": starts_at, "price": 5, "seats": sections})
+            }
+            "updateQueueSettings" => {
+                let mut all = queue;
+                all["paused"] = json!(false);
+                all
+            }
+            other => panic!("{other} is new: what is its body?"),
+        }
+    }
+
+    /// Everything that a caller can see of the sale.
+    pub(crate) async fn state(&self) -> Value {
+        let Self { sale, names, .. } = self;
+        let (lecture, concert) = (text(&names["lectureId"]), text(&names["concertId"]));
+        let mut state = Vec::new();
+        for user in ["ada", "bob"] {
+            for path in ["/point/{}", "/point/{}/histories", "/lectures/application/{}", "/users/{}/payments"] {
+                state.push(sale.caller.get(&path.replace("{}", user)).expect(200).await);
+            }
+            state.push(sale.caller.get(&format!("/users/{user}/reservations")).expect(200).await);
+        }
+        state.push(sale.caller.get("/lectures").expect(200).await);
+        state.push(sale.caller.get("/concerts").expect(200).await);
+        state.push(sale.caller.get(&format!("/concerts/{concert}/dates")).token(&self.token).expect(200).await);
+        state.push(sale.admin(sale.caller.get(&format!("/admin/lectures/{lecture}/history"))).expect(200).await);
+        state.push(queue(sale, &concert).await);
+        json!(state)
+    }
+
+    /// The server serves on, and nothing has changed.
+    pub(crate) async fn is_as_before(&self, before: &Value) {
+        self.sale.caller.get("/healthz").expect(200).await;
+        self.sale.caller.get("/readyz").expect(200).await;
+        assert_eq!(self.state().await, *before, "bad input changed something");
+        audit(&self.sale).await;
+    }
+}
+
+fn operations(document: &Value) -> Vec<Operation> {
+    let mut all = Vec::new();
+    for (template, described) in document["paths"].as_object().unwrap() {
+        for (method, described) in described.as_object().unwrap() {
+            let method = method.to_uppercase().parse().unwrap();
+            let id = text(&described["operationId"]);
+            all.push(Operation { id, method, template: template.clone(), described: described.clone() });
+        }
+    }
+    all
+}

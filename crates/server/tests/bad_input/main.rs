@@ -1,0 +1,13 @@
+//! Bad input to every operation of the OpenAPI document: always a problem of the caller's, named, and never anything
+//! else: no 5xx, no change, and a server that serves on.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on says so and ends")]
+
+mod bodies;
+mod fields;
+mod fixture;
+mod parameters;
+mod sizes;
+#[path = "../support/mod.rs"]
+mod support;
+mod wire;

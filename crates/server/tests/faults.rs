@@ -1,0 +1,331 @@
+//! The disk fails, and files are not what they should be: callers are told in time, and what was acknowledged is so.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on says so and ends")]
+
+mod support;
+
+use std::path::Path;
+use std::process::{Output, Stdio};
+use std::time::{Duration, Instant};
+
+use onsale_testing::{Call, Caller, Dice, Fault, Faults, Launch, Load, PATIENCE, Sale};
+use serde_json::json;
+use support::{ONSALE, until};
+use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::process::Child;
+
+/// No request waits longer than 10 seconds, says the contract; what a busy machine adds is on top.
+const ANSWER_MAX: Duration = Duration::from_secs(10 + 3);
+
+/// A launch that finds a port of its own, however it is run.
+fn launch() -> Launch {
+    Sale::launch(ONSALE).set("ONSALE_LISTEN", "127.0.0.1:0")
+}
+
+async fn audit(launch: &Launch) {
+    let audit = launch.run(&["audit"]).await;
+    assert!(audit.status.success(), "{}", String::from_utf8_lossy(&audit.stdout));
+}
+
+fn charge(sale: &Sale, key: &str) -> Call {
+    sale.caller.patch("/point/ada/charge").json(&json!({"amount": 7})).key(key)
+}
+
+/// A server with somebody who has a turn and 7 points, on a disk that can fail.
+async fn start_with_ada() -> (Faults, Launch, Sale, String) {
+    let (faults, launch) = Faults::under(launch());
+    let sale = Sale::start(&launch).await;
+    let concert = sale.concert(&json!({})).await;
+    let token = sale.active(&concert, "ada").await;
+    charge(&sale, "before").expect(200).await;
+    (faults, launch, sale, token)
+}
+
+/// What everybody sees while the database takes no writes.
+async fn assert_only_reads(sale: &Sale, token: &str) {
+    let began = Instant::now();
+    charge(sale, "in-trouble").refused(503, "unavailable").await;
+    assert!(began.elapsed() < ANSWER_MAX, "an answer in time, not after {:?}", began.elapsed());
+    let shown = sale.caller.get("/point/ada").expect(200).await;
+    assert_eq!(shown["balance"], 7, "reads go on");
+    sale.caller.get("/queue/token").token(token).expect(200).await;
+    sale.caller.get("/lectures").expect(200).await;
+    sale.caller.get("/healthz").expect(200).await;
+}
+
+/// The server says itself that its database is not ready.
+async fn assert_unready(sale: &Sale) {
+    let unready = async || {
+        let reply = sale.caller.get("/readyz").send().await;
+        (reply.status == 503).then(|| reply.refused(503, "unavailable"))
+    };
+    let unready = until("the server says that it is not ready", unready).await;
+    assert!(unready["detail"].as_str().unwrap().contains("database"), "{unready}");
+}
+
+/// After the fault is gone the same call goes through, within seconds, once.
+async fn assert_recovers(sale: &Sale) {
+    let began = Instant::now();
+    let charged = async || {
+        let reply = charge(sale, "in-trouble").send().await;
+        (reply.status != 503).then(|| reply.expect(200))
+    };
+    let charged = until("the server takes writes again", charged).await;
+    assert!(began.elapsed() < Duration::from_secs(15), "within seconds, not after {:?}", began.elapsed());
+    assert_eq!(charged["balance"], 14, "done once");
+    let ready = async || (sale.caller.get("/readyz").send().await.status == 200).then_some(());
+    until("the server is ready again", ready).await;
+}
+
+/// Throws a fault under load and takes it away again; nothing is lost, nothing done twice, also after a crash.
+async fn survives(throw: impl Fn(&Faults), happened: impl Fn(&Faults) -> bool) {
+    let (faults, launch, sale, token) = start_with_ada().await;
+    let running = Load::prepare(&sale, 8, Dice::seed()).await.start(&sale.caller);
+    throw(&faults);
+    until("the disk has failed", async || happened(&faults).then_some(())).await;
+    assert_only_reads(&sale, &token).await;
+    assert_unready(&sale).await;
+    faults.mend();
+    assert_recovers(&sale).await;
+    let mut load = running.stop().await;
+    load.settle(&sale).await;
+    load.check(&sale).await;
+    load.check_replays(&sale).await;
+    audit(&launch).await;
+
+    sale.instance.kill().await;
+    let sale = Sale::start(&launch).await;
+    assert_eq!(charge(&sale, "in-trouble").expect(200).await["balance"], 14, "done once");
+    load.check(&sale).await;
+    audit(&launch).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_full_disk() {
+    survives(|faults| faults.fail_writes(Fault::Full), |faults| faults.writes_failed() > 0).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_disk_that_fills_up_in_the_midst_of_a_write() {
+    survives(|faults| faults.tear_writes(Fault::Full), |faults| faults.writes_failed() > 0).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn writes_that_fail() {
+    survives(|faults| faults.fail_writes(Fault::Broken), |faults| faults.writes_failed() > 0).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn syncs_that_fail() {
+    survives(|faults| faults.fail_syncs(Fault::Broken), |faults| faults.syncs_failed() > 0).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_crash_while_syncs_fail() {
+    let (faults, launch) = Faults::under(launch());
+    let sale = Sale::start(&launch).await;
+    let running = Load::prepare(&sale, 8, Dice::seed()).await.start(&sale.caller);
+    let some = async || (faults.syncs_done() > 50).then_some(());
+    until("something was done", some).await;
+    faults.fail_syncs(Fault::Broken);
+    until("a sync has failed", async || (faults.syncs_failed() > 3).then_some(())).await;
+    sale.instance.kill().await;
+    let mut load = running.stop().await;
+    faults.mend();
+
+    let sale = Sale::start(&launch).await;
+    audit(&launch).await;
+    load.settle(&sale).await;
+    load.check(&sale).await;
+    load.check_replays(&sale).await;
+    audit(&launch).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn syncs_that_are_slow() {
+    let (faults, launch) = Faults::under(launch());
+    let sale = Sale::start(&launch).await;
+    let load = Load::prepare(&sale, 8, Dice::seed()).await;
+    faults.slow_syncs(150);
+    let done = faults.syncs_done();
+    let running = load.start(&sale.caller);
+    until("a few slow syncs", async || (faults.syncs_done() > done + 10).then_some(())).await;
+    let mut load = running.stop().await;
+    assert_eq!(load.unanswered(), 0, "slow is not broken");
+    assert!(load.acknowledged() > 20, "many wait for one sync together: {}", load.acknowledged());
+    faults.mend();
+    load.settle(&sale).await;
+    load.check(&sale).await;
+    audit(&launch).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_sync_that_does_not_come_back() {
+    let (faults, launch, sale, token) = start_with_ada().await;
+    faults.stall_syncs();
+    assert_only_reads(&sale, &token).await;
+    faults.mend();
+    assert_recovers(&sale).await;
+    let history = sale.caller.get("/point/ada/histories").expect(200).await;
+    assert_eq!(history.as_array().unwrap().len(), 2, "{history}");
+    audit(&launch).await;
+    assert!(sale.instance.terminate().await.success());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn readiness_while_a_sync_does_not_come_back() {
+    let (faults, _launch, sale, _) = start_with_ada().await;
+    faults.stall_syncs();
+    let waiting = tokio::spawn(charge(&sale, "in-trouble").send());
+    assert_unready(&sale).await;
+    faults.mend();
+    assert_recovers(&sale).await;
+    waiting.await.unwrap();
+}
+
+/// That a program ended with 1, and said why, on the file that it names.
+#[track_caller]
+fn assert_fails(run: &Output, file: &str, why: &str) {
+    let said = String::from_utf8_lossy(&run.stderr);
+    assert_eq!(run.status.code(), Some(1), "{said}");
+    assert!(said.contains(file), "the file is named: {said}");
+    assert!(said.to_lowercase().contains(why), "{why:?}: {said}");
+    assert!(!said.contains("panicked"), "{said}");
+    assert!(run.stdout.is_empty(), "no server runs: {}", String::from_utf8_lossy(&run.stdout));
+}
+
+#[tokio::test]
+async fn a_disk_that_takes_nothing_at_the_start() {
+    type Throw = fn(&Faults);
+    let table: [(&str, Throw, &str); 4] = [
+        ("full", |faults| faults.fail_writes(Fault::Full), "disk is full"),
+        ("broken", |faults| faults.fail_writes(Fault::Broken), "i/o"),
+        ("not synced", |faults| faults.fail_syncs(Fault::Broken), "i/o"),
+        ("read-only", |faults| faults.read_only(), "unable to open"),
+    ];
+    for (name, throw, why) in table {
+        let (faults, launch) = Faults::under(launch());
+        throw(&faults);
+        assert_fails(&launch.run(&["serve"]).await, "onsale.db", why);
+        assert_fails(&launch.run(&["migrate"]).await, "onsale.db", why);
+        faults.mend();
+        let sale = Sale::start(&launch).await;
+        sale.charge("ada", 7).await;
+        assert!(sale.instance.terminate().await.success(), "{name}: nothing was spoilt");
+    }
+}
+
+#[tokio::test]
+async fn a_file_that_can_only_be_read() {
+    let (faults, launch) = Faults::under(launch());
+    let sale = Sale::start(&launch).await;
+    sale.charge("ada", 7).await;
+    assert!(sale.instance.terminate().await.success());
+    faults.read_only();
+    assert_fails(&launch.run(&["serve"]).await, "onsale.db", "cannot be written");
+    audit(&launch).await;
+    faults.mend();
+    let sale = Sale::start(&launch).await;
+    assert_eq!(sale.caller.get("/point/ada").expect(200).await["balance"], 7);
+}
+
+/// Makes a database with this statement.
+fn database(path: &Path, sql: &str) {
+    let db = rusqlite::Connection::open(path).unwrap();
+    db.execute_batch(sql).unwrap();
+}
+
+#[tokio::test]
+async fn files_that_are_something_else() {
+    type Make = fn(&Path);
+    let header = |path: &Path| std::fs::write(path, [&b"SQLite format 3\0"[..], &[0xa5; 5_000]].concat()).unwrap();
+    let table: [(&str, Make, &str); 4] = [
+        ("text", |path| std::fs::write(path, "Dear diary, ".repeat(500)).unwrap(), "not a database"),
+        ("a header alone", header, "not a database"),
+        ("another program's", |path| database(path, "CREATE TABLE notes (text)"), "another program"),
+        (
+            "a newer one's",
+            |path| database(path, "PRAGMA application_id = 1869509473; PRAGMA user_version = 99"),
+            "newer",
+        ),
+    ];
+    for (name, make, why) in table {
+        let launch = launch();
+        let path = launch.folder().join("onsale.db");
+        make(&path);
+        let before = std::fs::read(&path).unwrap();
+        for command in ["serve", "migrate", "seed", "audit", "events"] {
+            assert_fails(&launch.run(&[command]).await, "onsale.db", why);
+        }
+        assert_eq!(std::fs::read(&path).unwrap(), before, "{name}: it stays as it was");
+    }
+}
+
+#[tokio::test]
+async fn a_schema_newer_than_the_program() {
+    let launch = launch();
+    let sale = Sale::start(&launch).await;
+    sale.charge("ada", 7).await;
+    assert!(sale.instance.terminate().await.success());
+    let path = launch.folder().join("onsale.db");
+    database(&path, "PRAGMA user_version = 99");
+    for command in ["serve", "migrate", "seed", "audit", "events"] {
+        assert_fails(&launch.run(&[command]).await, "onsale.db", "newer onsale");
+    }
+    database(&path, "PRAGMA user_version = 1");
+    let sale = Sale::start(&launch).await;
+    assert_eq!(sale.caller.get("/point/ada").expect(200).await["balance"], 7);
+}
+
+#[tokio::test]
+async fn folders_that_are_not_there() {
+    let launch = launch().set("ONSALE_DATABASE_URL", "sqlite://no/such/folder/sale.db");
+    for command in ["serve", "migrate", "seed", "audit", "events"] {
+        assert_fails(&launch.run(&[command]).await, "no/such/folder/sale.db", "no such");
+    }
+    let launch = self::launch().set("ONSALE_DATABASE_URL", "sqlite://a-folder");
+    std::fs::create_dir(launch.folder().join("a-folder")).unwrap();
+    assert_fails(&launch.run(&["serve"]).await, "a-folder", "");
+}
+
+#[tokio::test]
+async fn a_second_server_on_the_same_file() {
+    let launch = launch();
+    let sale = Sale::start(&launch).await;
+    sale.charge("ada", 7).await;
+    for command in ["serve", "migrate", "seed"] {
+        assert_fails(&launch.run(&[command]).await, "onsale.db", "another onsale");
+    }
+    assert_eq!(sale.charge("ada", 7).await["balance"], 14, "the first goes on");
+    sale.instance.kill().await;
+    let sale = Sale::start(&launch).await;
+    assert_eq!(sale.charge("ada", 7).await["balance"], 21, "a killed one leaves no lock");
+}
+
+#[tokio::test]
+async fn servers_that_start_at_once_on_one_file() {
+    for _ in 0..5 {
+        let launch = launch();
+        let spawn = |_| {
+            let mut command = launch.command(&["serve"]);
+            command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+        };
+        let mut servers: Vec<Child> = (0..4).map(spawn).collect();
+        let mut winners = Vec::new();
+        for (number, server) in servers.iter_mut().enumerate() {
+            let mut lines = BufReader::new(server.stdout.take().unwrap()).lines();
+            let first = tokio::time::timeout(PATIENCE, lines.next_line()).await.expect("a line or an end").unwrap();
+            winners.extend(first.map(|line| (number, line, lines)));
+        }
+        let [(winner, line, _lines)] = &winners[..] else { panic!("one server runs: {winners:?}") };
+        let base = line.strip_prefix("onsale listening on ").unwrap();
+        let body = json!({"amount": 7});
+        Caller::new(base).patch("/point/ada/charge").json(&body).expect(200).await;
+        for (number, server) in servers.into_iter().enumerate() {
+            if number != *winner {
+                let run = tokio::time::timeout(PATIENCE, server.wait_with_output()).await.unwrap().unwrap();
+                assert_fails(&run, "onsale.db", "another onsale");
+            }
+        }
+    }
+}

@@ -1,0 +1,29 @@
+//! Idempotency keys: the first answer again, byte for byte, and one effect, whatever happens in between.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on says so and ends")]
+
+mod kept;
+mod keys;
+mod operations;
+#[path = "../support/mod.rs"]
+mod support;
+
+use onsale_testing::{Call, Reply};
+
+/// Expects a reply to be the first one again.
+#[track_caller]
+fn is_replay(reply: &Reply, first: &Reply) {
+    assert_eq!((reply.status, &reply.body), (first.status, &first.body), "{}", reply.call);
+    assert_eq!(reply.header("idempotency-replayed"), Some("true"), "{}", reply.call);
+    for name in ["content-type", "retry-after"] {
+        assert_eq!(reply.header(name), first.header(name), "{}: {name}", reply.call);
+    }
+}
+
+/// Sends a call under a key for the first time.
+async fn first(call: Call, key: &str, status: u16) -> Reply {
+    let reply = call.key(key).send().await;
+    reply.expect(status);
+    assert_eq!(reply.header("idempotency-replayed"), None, "{}", reply.call);
+    reply
+}

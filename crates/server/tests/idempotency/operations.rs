@@ -1,0 +1,187 @@
+//! Every operation that changes something.
+
+use onsale_testing::{Call, Sale};
+use serde_json::{Value, json};
+
+use super::{first, is_replay};
+use crate::support::evening::{Evening, path_of};
+use crate::support::room::{queue, room, token};
+use crate::support::{ONSALE, audit, start, text, until};
+
+/// A call with the status that it is answered with, and another call of the same user.
+struct Change {
+    status: u16,
+    call: Box<dyn Fn() -> Call>,
+    other: Box<dyn Fn() -> Call>,
+}
+
+/// Describes a change that Ada makes.
+fn of_ada(sale: &Sale, status: u16, call: impl Fn() -> Call + 'static) -> Change {
+    let caller = sale.caller.clone();
+    let other = move || caller.patch("/point/ada/charge").json(&json!({"amount": 4_711}));
+    Change { status, call: Box::new(call), other: Box::new(other) }
+}
+
+/// Describes a change that the administrator makes.
+fn of_admin(sale: &Sale, status: u16, method: &str, path: &str, body: Value) -> Change {
+    let (caller, path, method) = (sale.caller.clone(), path.to_owned(), method.parse::<hyper::Method>().unwrap());
+    let bearer = "an-admin-key-for-tests-only";
+    let call = move || caller.call(method.clone(), &path).bearer(bearer).json(&body);
+    let caller = sale.caller.clone();
+    let lecture = json!({"title": "Other", "startsAt": "2090-01-01T10:00:00Z"});
+    let other = move || caller.post("/admin/lectures").bearer(bearer).json(&lecture);
+    Change { status, call: Box::new(call), other: Box::new(other) }
+}
+
+/// One of each, in an order in which each can be done.
+async fn changes(evening: &Evening) -> Vec<Change> {
+    let Evening { sale, concert, performance, ada, .. } = evening;
+    let lecture = sale.lecture(5).await;
+    let spare = evening.hold(ada, &json!([4])).expect(201).await;
+    let paid = evening.hold(ada, &json!([3])).expect(201).await;
+    let post = |path: &str, body: Value| {
+        let (caller, path, token) = (sale.caller.clone(), path.to_owned(), ada.clone());
+        move || caller.post(&path).token(&token).json(&body)
+    };
+    let patch = |path: &str, body: Value| {
+        let (caller, path) = (sale.caller.clone(), path.to_owned());
+        move || caller.patch(&path).json(&body)
+    };
+    let delete = |path: &str| {
+        let (caller, path, token) = (sale.caller.clone(), path.to_owned(), ada.clone());
+        move || caller.delete(&path).token(&token)
+    };
+    let starts_at = "2090-01-01T10:00:00Z";
+    vec![
+        of_ada(sale, 200, patch("/point/ada/charge", json!({"amount": 300_000}))),
+        of_ada(sale, 200, patch("/point/ada/use", json!({"amount": 1}))),
+        of_ada(sale, 201, post("/lectures/apply", json!({"userId": "ada", "lectureId": lecture}))),
+        of_ada(sale, 204, delete(&format!("/lectures/application/ada/{lecture}"))),
+        of_ada(sale, 201, post("/reservations", json!({"performanceId": performance, "seats": [1]}))),
+        of_ada(sale, 204, delete(&path_of(&spare))),
+        of_ada(sale, 201, post("/payments", json!({"reservationId": paid["reservationId"]}))),
+        of_ada(sale, 204, delete("/queue/token")),
+        of_admin(sale, 201, "POST", "/admin/lectures", json!({"title": "Once", "startsAt": starts_at})),
+        of_admin(sale, 201, "POST", "/admin/concerts", json!({"title": "Once", "venue": "Here"})),
+        of_admin(sale, 201, "POST", &format!("/admin/concerts/{concert}/performances"), json!({"startsAt": starts_at})),
+        of_admin(sale, 200, "PATCH", &format!("/admin/concerts/{concert}/queue"), json!({"maxActive": 77})),
+    ]
+}
+
+/// What the changes have come to.
+async fn effects(evening: &Evening) -> Value {
+    let sale = &evening.sale;
+    let rows = |list: Value| list.as_array().unwrap().len();
+    let get = |path: &str| sale.caller.get(path).expect(200);
+    let shown = queue(sale, &evening.concert).await;
+    let history = until("both lectures are listed", async || {
+        let lectures = get("/lectures").await;
+        let made = lectures.as_array().unwrap().iter().find(|lecture| lecture["title"] == "A lecture")?.clone();
+        let path = format!("/admin/lectures/{}/history", text(&made["lectureId"]));
+        let history = rows(sale.admin(sale.caller.get(&path)).expect(200).await);
+        (rows(lectures) >= 2).then_some(history)
+    })
+    .await;
+    until("both concerts are listed", async || (rows(get("/concerts").await) >= 2).then_some(())).await;
+    let token = sale.active(&evening.concert, "bob").await;
+    let dates = sale.caller.get(&format!("/concerts/{}/dates", evening.concert)).token(&token).expect(200).await;
+    json!({
+        "balance": get("/point/ada").await["balance"], "moves": rows(get("/point/ada/histories").await),
+        "lectures": rows(get("/lectures").await), "concerts": rows(get("/concerts").await), "dates": rows(dates),
+        "history": history, "reservations": rows(get("/users/ada/reservations").await),
+        "payments": rows(get("/users/ada/payments").await), "maxActive": shown["maxActive"]
+    })
+}
+
+#[tokio::test]
+async fn every_change_happens_once() {
+    let evening = Evening::start(&[]).await;
+    let changes = changes(&evening).await;
+    let mut firsts = Vec::new();
+    for (index, change) in changes.iter().enumerate() {
+        let key = format!("key-{index}");
+        let first = first((change.call)(), &key, change.status).await;
+        is_replay(&(change.call)().key(&key).send().await, &first);
+        (change.other)().key(&key).refused(422, "idempotency-key-reused").await;
+        is_replay(&(change.call)().key(&key).send().await, &first);
+        firsts.push(first);
+    }
+    // And again, now that everything else has happened, the token's end included.
+    for (index, (change, first)) in changes.iter().zip(&firsts).enumerate() {
+        is_replay(&(change.call)().key(&format!("key-{index}")).send().await, first);
+    }
+    let expected = json!({
+        "balance": 249_999, "moves": 3, "lectures": 2, "concerts": 2, "dates": 2, "history": 2, "reservations": 3,
+        "payments": 1, "maxActive": 77
+    });
+    assert_eq!(effects(&evening).await, expected);
+    audit(&evening.sale).await;
+}
+
+#[tokio::test]
+async fn the_document_knows_no_other_change() {
+    let evening = Evening::start(&[]).await;
+    let document = evening.sale.caller.get("/openapi.json").expect(200).await;
+    let paths = document["paths"].as_object().unwrap().values();
+    let methods = paths.flat_map(|path| path.as_object().unwrap().keys());
+    let changing = methods.filter(|method| *method != "get").count();
+    // Entering the waiting room is idempotent by itself.
+    assert_eq!(changing, changes(&evening).await.len() + 1, "a new operation needs a line above");
+}
+
+#[tokio::test]
+async fn answers_outlive_a_restart_and_a_crash() {
+    let launch = Sale::launch(ONSALE);
+    let mut sale = Sale::start(&launch).await;
+    let concert = sale.concert(&room(10)).await;
+    let performance = sale.performance(&concert, &Value::Null).await;
+    let ada = sale.active(&concert, "ada").await;
+    sale.charge("ada", 100_000).await;
+    let hold = |sale: &Sale| {
+        let body = json!({"performanceId": performance, "seats": [1, 2]});
+        sale.caller.post("/reservations").token(&ada).json(&body)
+    };
+    let held = first(hold(&sale), "hold", 201).await;
+    let too_much = |sale: &Sale| sale.caller.patch("/point/ada/use").json(&json!({"amount": 100_001}));
+    let refused = first(too_much(&sale), "use", 409).await;
+    let make = |sale: &Sale| {
+        let body = json!({"title": "Once", "startsAt": "2090-01-01T10:00:00Z"});
+        sale.admin(sale.caller.post("/admin/lectures")).json(&body)
+    };
+    let made = first(make(&sale), "make", 201).await;
+    let paid = first(sale.pay(&ada, &held.json()), "pay", 201).await;
+    for stop in ["terminate", "kill", "kill"] {
+        match stop {
+            "kill" => drop(sale.instance.kill().await),
+            _ => assert!(sale.instance.terminate().await.success()),
+        }
+        sale = Sale::start(&launch).await;
+        is_replay(&hold(&sale).key("hold").send().await, &held);
+        is_replay(&too_much(&sale).key("use").send().await, &refused);
+        is_replay(&make(&sale).key("make").send().await, &made);
+        is_replay(&sale.pay(&ada, &held.json()).key("pay").send().await, &paid);
+        sale.charge("ada", 1).await;
+    }
+    assert_eq!(sale.caller.get("/users/ada/payments").expect(200).await.as_array().unwrap().len(), 1);
+    assert_eq!(sale.caller.get("/point/ada").expect(200).await["balance"], 3);
+    audit(&sale).await;
+}
+
+#[tokio::test]
+async fn entering_takes_no_notice_of_keys() {
+    let sale = start(&[]).await;
+    let concert = sale.concert(&room(10)).await;
+    let enter = |user: &str| {
+        let body = json!({"userId": user, "concertId": concert});
+        sale.caller.post("/queue/tokens").json(&body).key("one")
+    };
+    let ada = enter("ada").expect(201).await;
+    let again = enter("ada").send().await;
+    assert_eq!(again.expect(200)["token"], ada["token"], "the place that the user already has");
+    assert_eq!(again.header("idempotency-replayed"), None);
+    assert_ne!(enter("bob").expect(201).await["token"], ada["token"], "another request under the key");
+    sale.caller.patch("/point/ada/charge").json(&json!({"amount": 5})).key("one").expect(200).await;
+
+    sale.caller.delete("/queue/token").token(&token(&ada)).expect(204).await;
+    assert_ne!(enter("ada").expect(201).await["token"], ada["token"], "a new place, not an old answer");
+}

@@ -1,0 +1,364 @@
+//! The API's own description: sound, complete, the same wherever it is asked for, and shown without help from outside.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on says so and ends")]
+
+mod support;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use onsale_testing::{Launch, Sale};
+use serde_json::{Value, json};
+use support::{ONSALE, start, text};
+
+/// Every call of the contract.
+const CALLS: &str = "
+    PATCH /point/{id}/charge
+    PATCH /point/{id}/use
+    GET /point/{id}
+    GET /point/{id}/histories
+    GET /lectures
+    POST /lectures/apply
+    GET /lectures/application/{userId}
+    DELETE /lectures/application/{userId}/{lectureId}
+    POST /queue/tokens
+    GET /queue/token
+    GET /queue/token/events
+    DELETE /queue/token
+    GET /concerts
+    GET /concerts/{concertId}/dates
+    GET /concerts/{concertId}/seats
+    POST /reservations
+    GET /reservations/{reservationId}
+    DELETE /reservations/{reservationId}
+    POST /payments
+    GET /payments/{paymentId}
+    GET /users/{userId}/reservations
+    GET /users/{userId}/payments
+    POST /admin/lectures
+    POST /admin/concerts
+    POST /admin/concerts/{concertId}/performances
+    GET /admin/concerts/{concertId}/queue
+    PATCH /admin/concerts/{concertId}/queue
+    GET /admin/lectures/{lectureId}/history
+    GET /healthz
+    GET /readyz
+    GET /metrics
+    GET /openapi.json
+";
+
+/// What each call may refuse in words of its own, besides what any call may.
+const REFUSALS: [(&str, &[&str]); 14] = [
+    ("PATCH /point/{id}/charge", &["422 amount-out-of-range", "409 balance-limit"]),
+    ("PATCH /point/{id}/use", &["422 amount-out-of-range", "409 insufficient-balance"]),
+    (
+        "POST /lectures/apply",
+        &["404 lecture-not-found", "409 already-applied", "409 lecture-closed", "409 lecture-full"],
+    ),
+    ("DELETE /lectures/application/{userId}/{lectureId}", &["404 application-not-found"]),
+    ("POST /queue/tokens", &["404 concert-not-found"]),
+    ("GET /queue/token", &["401 queue-token-missing", "401 queue-token-invalid"]),
+    ("GET /concerts/{concertId}/dates", &TURN),
+    ("GET /concerts/{concertId}/seats", &TURN),
+    (
+        "POST /reservations",
+        &[
+            "404 performance-not-found",
+            "409 performance-closed",
+            "422 performance-ambiguous",
+            "422 seat-unknown",
+            "409 seat-limit",
+            "409 seat-taken",
+            "403 queue-token-waiting",
+        ],
+    ),
+    ("GET /reservations/{reservationId}", &["404 reservation-not-found"]),
+    ("DELETE /reservations/{reservationId}", &["409 already-paid", "403 queue-token-expired"]),
+    (
+        "POST /payments",
+        &["404 reservation-not-found", "409 already-paid", "410 hold-expired", "409 insufficient-balance"],
+    ),
+    ("GET /payments/{paymentId}", &["404 payment-not-found"]),
+    ("POST /admin/lectures", &["401 admin-key-invalid", "404 not-found", "413 body-too-large"]),
+];
+
+const TURN: [&str; 4] =
+    ["401 queue-token-missing", "401 queue-token-invalid", "403 queue-token-waiting", "403 queue-token-expired"];
+
+async fn document() -> (Sale, Value) {
+    let sale = start(&[]).await;
+    let document = sale.caller.get("/openapi.json").expect(200).await;
+    (sale, document)
+}
+
+/// Every operation, under its method and path.
+fn operations(document: &Value) -> BTreeMap<String, &Value> {
+    let paths = document["paths"].as_object().unwrap().iter();
+    let operations = paths.flat_map(|(path, all)| {
+        all.as_object()
+            .unwrap()
+            .iter()
+            .map(move |(method, operation)| (format!("{} {path}", method.to_uppercase()), operation))
+    });
+    operations.collect()
+}
+
+/// What keeps a value from being as a schema of the document says.
+fn errors(document: &Value, schema: &Value, value: &Value) -> Vec<String> {
+    let whole = json!({"allOf": [schema], "components": document["components"]});
+    let validator = jsonschema::validator_for(&whole).unwrap();
+    validator.iter_errors(value).map(|error| error.to_string()).collect()
+}
+
+/// All values under this name, anywhere in the document.
+fn all<'a>(value: &'a Value, name: &str, found: &mut Vec<&'a Value>) {
+    match value {
+        Value::Object(members) => {
+            found.extend(members.get(name));
+            members.values().for_each(|value| all(value, name, found));
+        }
+        Value::Array(items) => items.iter().for_each(|value| all(value, name, found)),
+        _ => {}
+    }
+}
+
+#[tokio::test]
+async fn every_call_is_described_and_no_other() {
+    let (_sale, document) = document().await;
+    let described: BTreeSet<&str> = operations(&document)
+        .keys()
+        .map(String::as_str)
+        .map(|call| {
+            CALLS
+                .lines()
+                .map(str::trim)
+                .find(|known| *known == call)
+                .unwrap_or_else(|| panic!("{call} is in no contract"))
+        })
+        .collect();
+    let expected: BTreeSet<&str> = CALLS.lines().map(str::trim).filter(|call| !call.is_empty()).collect();
+    assert_eq!(described, expected);
+}
+
+#[tokio::test]
+async fn the_document_is_sound() {
+    let (_sale, document) = document().await;
+    assert!(text(&document["openapi"]).starts_with("3.1."));
+    assert!(!text(&document["info"]["title"]).is_empty() && !text(&document["info"]["version"]).is_empty());
+    let mut names = BTreeSet::new();
+    for (call, operation) in operations(&document) {
+        let name = text(&operation["operationId"]);
+        assert!(
+            name.starts_with(|c: char| c.is_ascii_lowercase()) && name.chars().all(char::is_alphanumeric),
+            "{name}"
+        );
+        assert!(names.insert(name), "{call}: its name is taken");
+        assert!(!text(&operation["summary"]).is_empty(), "{call}: no summary");
+        let responses = operation["responses"].as_object().unwrap();
+        assert!(responses.keys().any(|status| status.starts_with('2')), "{call}: it can never succeed");
+        for (status, response) in responses {
+            assert!((100..600).contains(&status.parse::<u16>().unwrap()), "{call}: {status}");
+            assert!(!text(&response["description"]).is_empty(), "{call}: {status} has no description");
+        }
+        parameters_are_sound(&call, operation);
+    }
+    let mut references = Vec::new();
+    all(&document, "$ref", &mut references);
+    assert!(!references.is_empty());
+    for reference in references {
+        let place = text(reference);
+        let pointer = place.strip_prefix('#').unwrap_or_else(|| panic!("{place} is elsewhere"));
+        assert!(document.pointer(pointer).is_some(), "{place} is nowhere");
+    }
+    for (name, schema) in document["components"]["schemas"].as_object().unwrap() {
+        assert!(jsonschema::meta::is_valid(schema), "{name} is no JSON Schema");
+    }
+}
+
+fn parameters_are_sound(call: &str, operation: &Value) {
+    let mut in_path = BTreeSet::new();
+    let mut known = BTreeSet::new();
+    for parameter in operation["parameters"].as_array().into_iter().flatten() {
+        let (place, name) = (text(&parameter["in"]), text(&parameter["name"]));
+        assert!(["path", "query", "header"].contains(&place.as_str()), "{call}: {name}");
+        assert!(parameter["schema"].is_object() && !text(&parameter["description"]).is_empty(), "{call}: {name}");
+        assert!(known.insert((place.clone(), name.clone())), "{call}: {name} is there twice");
+        if place == "path" {
+            assert_eq!(parameter["required"], true, "{call}: {name}");
+            in_path.insert(name);
+        }
+    }
+    let braces = call.split('{').skip(1).map(|rest| rest.split('}').next().unwrap().to_owned());
+    assert_eq!(braces.collect::<BTreeSet<_>>(), in_path, "{call}");
+    let takes_key = known.contains(&("header".to_owned(), "Idempotency-Key".to_owned()));
+    assert_eq!(takes_key, !call.starts_with("GET"), "{call}: an Idempotency-Key goes with every change");
+    let has_body = operation["requestBody"].is_object();
+    assert_eq!(has_body, call.starts_with("P"), "{call}: a body goes with every POST and PATCH");
+}
+
+#[tokio::test]
+async fn proofs_are_described() {
+    let (_sale, document) = document().await;
+    let schemes = document["components"]["securitySchemes"].as_object().unwrap();
+    for (call, operation) in operations(&document) {
+        let security = operation["security"].as_array().cloned().unwrap_or_default();
+        let named: BTreeSet<String> =
+            security.iter().flat_map(|all| all.as_object().unwrap().keys().cloned()).collect();
+        for name in &named {
+            assert!(schemes.contains_key(name), "{call}: {name} is no scheme");
+        }
+        let is_admins = call.contains("/admin/");
+        assert_eq!(security.iter().all(|all| all["adminKey"].is_array()) && !security.is_empty(), is_admins, "{call}");
+    }
+    let token = schemes.values().find(|scheme| scheme["type"] == "apiKey").unwrap();
+    assert_eq!((&token["in"], &token["name"]), (&json!("header"), &json!("Queue-Token")));
+}
+
+#[tokio::test]
+async fn every_example_is_as_described() {
+    let (_sale, document) = document().await;
+    let mut checked = 0;
+    for (call, operation) in operations(&document) {
+        let bodies = std::iter::once(("request", &operation["requestBody"]));
+        let responses = operation["responses"].as_object().unwrap().iter();
+        for (place, described) in bodies.chain(responses.map(|(status, response)| (status.as_str(), response))) {
+            for (media_type, content) in described["content"].as_object().into_iter().flatten() {
+                let examples = content["examples"].as_object().into_iter().flatten();
+                let examples: Vec<&Value> =
+                    examples.map(|(_, example)| &example["value"]).chain(content.get("example")).collect();
+                assert!(!examples.is_empty(), "{call} {place}: {media_type} has no example");
+                for example in examples {
+                    let wrong = errors(&document, &content["schema"], example);
+                    assert!(wrong.is_empty(), "{call} {place}: {wrong:?}: {example}");
+                    checked += 1;
+                }
+            }
+        }
+    }
+    assert!(checked > 100, "{checked}");
+}
+
+#[tokio::test]
+async fn every_refusal_is_described() {
+    let (_sale, document) = document().await;
+    let operations = operations(&document);
+    for (call, operation) in &operations {
+        for (status, response) in operation["responses"].as_object().unwrap() {
+            if !status.starts_with(['4', '5']) {
+                continue;
+            }
+            let content = &response["content"]["application/problem+json"];
+            let examples = content["examples"].as_object().unwrap_or_else(|| panic!("{call}: {status}: {response}"));
+            for (code, example) in examples {
+                let problem = &example["value"];
+                assert_eq!((&problem["code"], problem["status"].to_string()), (&json!(code), status.clone()), "{call}");
+                for member in ["type", "title", "detail"] {
+                    assert!(!text(&problem[member]).is_empty(), "{call}: {code}: {member}");
+                }
+            }
+        }
+    }
+    for (call, refusals) in REFUSALS {
+        for refusal in refusals {
+            let (status, code) = refusal.split_once(' ').unwrap();
+            let examples = &operations[call]["responses"][status]["content"]["application/problem+json"]["examples"];
+            assert!(examples[code].is_object(), "{call} says nothing of {refusal}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn one_code_has_one_status_and_one_title() {
+    let (_sale, document) = document().await;
+    let mut known: BTreeMap<String, (Value, Value, Value)> = BTreeMap::new();
+    let mut found = Vec::new();
+    all(&document["paths"], "examples", &mut found);
+    for examples in found {
+        for (code, example) in examples.as_object().unwrap() {
+            let problem = &example["value"];
+            let said = (problem["status"].clone(), problem["title"].clone(), problem["type"].clone());
+            let first = known.entry(code.clone()).or_insert_with(|| said.clone());
+            assert_eq!(*first, said, "{code}");
+        }
+    }
+    assert!(known.len() > 30, "{known:?}");
+}
+
+#[tokio::test]
+async fn the_program_prints_the_same() {
+    let (sale, document) = document().await;
+    let launch = Launch::new(ONSALE);
+    let printed = launch.run(&["openapi"]).await;
+    assert!(printed.status.success());
+    assert_eq!(serde_json::from_slice::<Value>(&printed.stdout).unwrap(), document);
+    assert_eq!(std::fs::read_dir(launch.folder()).unwrap().count(), 0, "no database is needed for it");
+    assert!(sale.instance.terminate().await.success());
+}
+
+/// What a page, a style sheet or a script asks for besides itself.
+fn references(text: &str) -> BTreeSet<String> {
+    let mut found = BTreeSet::new();
+    for mark in ["src=\"", "href=\"", "url(\"", "url('", "from \"", "import \"", "import(\"", "@import \""] {
+        for rest in text.split(mark).skip(1) {
+            let end = rest.find(['"', '\'', ')']).unwrap_or(rest.len());
+            found.insert(rest[..end].to_owned());
+        }
+    }
+    // What a script fills in, and places within the page, are no files.
+    found.retain(|reference| {
+        !reference.is_empty() && !reference.starts_with(['#', '$']) && !reference.contains("data:")
+    });
+    found
+}
+
+/// Where a reference of something at this path leads.
+fn resolved(reference: &str, path: &str) -> String {
+    assert!(!reference.contains("//"), "{path} asks elsewhere for {reference}");
+    let folder = path.rsplit_once('/').map_or("", |(folder, _)| folder);
+    let here = reference.strip_prefix("./").unwrap_or(reference);
+    if reference.starts_with('/') { reference.to_owned() } else { format!("{folder}/{here}") }
+}
+
+/// Reads a page and all that it asks for, and what that asks for; everything must come from this server.
+async fn read_page(sale: &Sale, path: &str) -> String {
+    let mut whole = String::new();
+    let (mut wanted, mut known) = (vec![path.to_owned()], BTreeSet::new());
+    while let Some(path) = wanted.pop() {
+        if !known.insert(path.clone()) {
+            continue;
+        }
+        let reply = sale.caller.get(&path).send().await;
+        reply.expect(200);
+        let media_type = reply.header("content-type").unwrap();
+        let expected = match path.rsplit_once('.') {
+            Some((_, "js")) => "text/javascript",
+            Some((_, "css")) => "text/css",
+            None if path == "/" || path == "/docs" => "text/html",
+            // What a reader may follow a link to.
+            _ => continue,
+        };
+        assert!(media_type.starts_with(expected), "{path}: {media_type}");
+        let text = String::from_utf8(reply.body.to_vec()).unwrap();
+        wanted.extend(references(&text).iter().map(|reference| resolved(reference, &path)));
+        whole.push_str(&text);
+    }
+    // The names of XML's languages look like addresses, and are none.
+    let whole = whole.replace("http://www.w3.org/", "");
+    for outside in ["http://", "https://", "=\"//", "url(//", "\"//"] {
+        assert!(!whole.contains(outside), "{path} and what it loads name {outside}");
+    }
+    whole
+}
+
+#[tokio::test]
+async fn the_description_can_be_read_in_a_browser() {
+    let (sale, _) = document().await;
+    let whole = read_page(&sale, "/docs").await;
+    assert!(whole.contains("openapi.json"), "it shows the document of this server");
+}
+
+#[tokio::test]
+async fn the_demonstration_needs_nothing_from_outside() {
+    let (sale, _) = document().await;
+    let whole = read_page(&sale, "/").await;
+    assert!(whole.contains("/queue/token"), "it shows a place in line");
+}

@@ -1,0 +1,117 @@
+//! Too much: clients that call too often, clients that stall, a database that stalls. The others go on.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on says so and ends")]
+
+mod metrics;
+mod slow;
+mod stalled;
+#[path = "../support/mod.rs"]
+mod support;
+
+use std::time::{Duration, Instant};
+
+use onsale_testing::{Call, Reply, Sale};
+use serde_json::json;
+use support::{at_once, start, until};
+
+/// No request waits longer than 10 seconds, says the contract; what a busy machine adds is on top.
+const ANSWER_MAX: Duration = Duration::from_secs(10 + 3);
+
+/// Calls until one is refused; how many passed before.
+async fn exhaust(call: impl Fn() -> Call) -> usize {
+    for passed in 0..1_000 {
+        let reply = call().send().await;
+        if reply.status == 429 {
+            reply.refused(429, "too-many-requests");
+            return passed;
+        }
+        reply.expect(200);
+    }
+    panic!("nobody keeps count");
+}
+
+#[tokio::test]
+async fn an_address_may_burst_then_keeps_its_rate() {
+    let sale = start(&[("ONSALE_RATE_LIMIT_PER_SECOND", "5"), ("ONSALE_RATE_LIMIT_LOOPBACK", "true")]).await;
+    let began = Instant::now();
+    let charge = || sale.caller.patch("/point/ada/charge").json(&json!({"amount": 1})).key("a-key");
+    let replies = at_once((0..60).map(|_| sale.caller.patch("/point/bob/charge").json(&json!({"amount": 1})))).await;
+    let took = began.elapsed().as_secs() + 1;
+    let (passed, refused): (Vec<Reply>, Vec<Reply>) = replies.into_iter().partition(|reply| reply.status == 200);
+    let passed = u64::try_from(passed.len()).unwrap();
+    assert!(passed >= 5 && passed <= 10 + 5 * took, "{passed} passed in {took} s: twice the rate, then the rate");
+    for reply in &refused {
+        reply.refused(429, "too-many-requests");
+    }
+    exhaust(charge).await;
+    let recovered = async || {
+        let reply = charge().send().await;
+        (reply.status != 429).then(|| reply.expect(200))
+    };
+    let charged = until("the next may pass", recovered).await;
+    assert_eq!(charged["balance"], 1, "under one key once, however often it was refused");
+    let shown = async || {
+        let reply = sale.caller.get("/point/bob").send().await;
+        (reply.status != 429).then(|| reply.expect(200))
+    };
+    assert_eq!(until("a look", shown).await["balance"], passed, "what was refused was not done");
+}
+
+#[tokio::test]
+async fn loopback_is_not_limited_unless_it_is_asked_for() {
+    let sale = start(&[("ONSALE_RATE_LIMIT_PER_SECOND", "1")]).await;
+    for reply in at_once((0..50).map(|_| sale.caller.get("/point/ada"))).await {
+        reply.expect(200);
+    }
+    let forwarded = (0..50).map(|_| sale.caller.get("/point/ada").header("x-forwarded-for", "198.51.100.1"));
+    for reply in at_once(forwarded).await {
+        reply.expect(200);
+    }
+}
+
+#[tokio::test]
+async fn a_proxy_that_is_trusted_is_believed() {
+    let sale = start(&[("ONSALE_RATE_LIMIT_PER_SECOND", "1"), ("ONSALE_TRUSTED_PROXIES", "127.0.0.1")]).await;
+    let from = |name: &str, value: &str| sale.caller.get("/point/ada").header(name, value);
+    let table = [
+        // Who calls too often; the same client by other words; another client.
+        (("x-forwarded-for", "198.51.100.1"), ("x-forwarded-for", "10.9.9.9, 198.51.100.1"), "198.51.100.2"),
+        (
+            ("forwarded", "for=198.51.100.3;proto=https"),
+            ("forwarded", "for=10.1.1.1, For=\"198.51.100.3:4711\""),
+            "198.51.100.4",
+        ),
+        (("x-forwarded-for", "2001:db8::1"), ("x-forwarded-for", "2001:db8::ffff"), "2001:db8:0:1::1"),
+    ];
+    for ((name, often), (same, words), another) in table {
+        // Slow machines pay back what was spent: both are asked at once, until both are refused.
+        let both = async || {
+            exhaust(|| from(name, often)).await;
+            (from(same, words).send().await.status == 429).then_some(())
+        };
+        until("the same client by other words is refused too", both).await;
+        from("x-forwarded-for", another).expect(200).await;
+        sale.caller.get("/point/ada").expect(200).await;
+    }
+}
+
+#[tokio::test]
+async fn nobody_else_is_believed() {
+    let sale = start(&[("ONSALE_RATE_LIMIT_PER_SECOND", "2"), ("ONSALE_RATE_LIMIT_LOOPBACK", "true")]).await;
+    let number = std::cell::Cell::new(0);
+    let passed = exhaust(|| {
+        number.set(number.get() + 1);
+        let claimed = format!("198.51.{}.{}", number.get() / 250, number.get() % 250);
+        sale.caller.get("/point/ada").header("x-forwarded-for", &claimed).header("forwarded", &format!("for={claimed}"))
+    });
+    let passed = passed.await;
+    assert!(passed < 500, "{passed} passed under as many names");
+}
+
+/// Everyday calls that go through, each in time.
+async fn assert_served(sale: &Sale, token: &str) {
+    let began = Instant::now();
+    sale.charge("everyday", 1).await;
+    sale.caller.get("/queue/token").token(token).expect(200).await;
+    assert!(began.elapsed() < ANSWER_MAX, "the others wait {:?}", began.elapsed());
+}

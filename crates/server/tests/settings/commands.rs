@@ -1,0 +1,99 @@
+//! Commands that end by themselves: help, completions, the schema, the samples.
+
+use std::process::Command;
+
+use onsale_testing::Sale;
+use serde_json::{Value, json};
+
+use super::support::ONSALE;
+use super::{TABLE, assert_bad, launch, said, variable};
+
+async fn shown(arguments: &[&str]) -> String {
+    let run = launch().run(arguments).await;
+    assert!(run.status.success(), "{arguments:?}: {}", said(&run));
+    String::from_utf8(run.stdout).unwrap()
+}
+
+const COMMANDS: [&str; 7] = ["serve", "migrate", "seed", "audit", "events", "openapi", "completions"];
+
+#[tokio::test]
+async fn help_names_every_command_and_setting() {
+    let help = shown(&["--help"]).await;
+    for command in COMMANDS {
+        assert!(help.contains(&format!("  {command}")), "{command}: {help}");
+        assert!(shown(&[command, "--help"]).await.contains(&format!("onsale {command}")), "{command}");
+    }
+    let help = shown(&["serve", "--help"]).await;
+    for (name, _, _) in TABLE {
+        assert!(help.contains(&format!("--{name} ")) && help.contains(&variable(name)), "{name}: {help}");
+    }
+    assert!(help.contains("--demo"));
+    assert!(shown(&["--version"]).await.starts_with("onsale "));
+    assert_bad(&launch().run(&[]).await, &["Usage"]);
+}
+
+#[tokio::test]
+async fn completions_for_the_shells() {
+    for shell in ["bash", "zsh", "fish"] {
+        let script = shown(&["completions", shell]).await;
+        for word in COMMANDS.iter().chain(&["demo", "database-url"]) {
+            assert!(script.contains(word), "{shell}: {word}");
+        }
+    }
+    let folder = launch();
+    let script = folder.folder().join("completions.bash");
+    std::fs::write(&script, shown(&["completions", "bash"]).await).unwrap();
+    let asked = "source ./completions.bash; COMP_WORDS=(onsale se); COMP_CWORD=1; _onsale onsale se onsale; echo ${COMPREPLY[@]}";
+    let bash = Command::new("bash").args(["-c", asked]).current_dir(folder.folder()).output().unwrap();
+    let words = String::from_utf8_lossy(&bash.stdout).into_owned();
+    assert!(words.contains("serve") && words.contains("seed"), "{words} {}", String::from_utf8_lossy(&bash.stderr));
+}
+
+#[tokio::test]
+async fn the_openapi_document_is_the_one_that_is_served() {
+    let printed: Value = serde_json::from_str(&shown(&["openapi"]).await).unwrap();
+    let sale = Sale::start(&Sale::launch(ONSALE)).await;
+    assert_eq!(sale.caller.get("/openapi.json").expect(200).await, printed);
+}
+
+#[tokio::test]
+async fn migrating_twice_is_as_good_as_once() {
+    let launch = Sale::launch(ONSALE);
+    for _ in 0..2 {
+        let run = launch.run(&["migrate"]).await;
+        assert!(run.status.success() && !run.stdout.is_empty(), "{}", said(&run));
+    }
+    let sale = Sale::start(&launch).await;
+    sale.charge("ada", 5).await;
+    assert!(sale.instance.terminate().await.success());
+    assert!(launch.run(&["migrate"]).await.status.success());
+    let sale = Sale::start(&launch).await;
+    assert_eq!(sale.caller.get("/point/ada").expect(200).await["balance"], 5);
+    assert_eq!(sale.caller.get("/lectures").expect(200).await, json!([]), "the schema, and nothing else");
+}
+
+/// Lectures, concerts and the sample user's points.
+pub(super) async fn samples(sale: &Sale) -> [Value; 3] {
+    let mut shown = Vec::new();
+    for path in ["/lectures", "/concerts", "/point/42"] {
+        shown.push(sale.caller.get(path).expect(200).await);
+    }
+    shown.try_into().unwrap()
+}
+
+#[tokio::test]
+async fn seeding_twice_is_as_good_as_once() {
+    let launch = Sale::launch(ONSALE);
+    let first = launch.run(&["seed"]).await;
+    assert!(first.status.success(), "{}", said(&first));
+    let sale = Sale::start(&launch).await;
+    let before = samples(&sale).await;
+    assert!(before[0].as_array().unwrap().len() > 1 && before[1].as_array().unwrap().len() > 1, "{before:?}");
+    assert!(before[2]["balance"].as_i64().unwrap() > 0);
+    assert!(sale.instance.terminate().await.success());
+    let second = launch.run(&["seed"]).await;
+    assert!(second.status.success() && second.stdout != first.stdout, "it says that nothing was added");
+    let sale = Sale::start(&launch).await;
+    assert_eq!(samples(&sale).await, before);
+    assert!(launch.run(&["audit"]).await.status.success());
+}

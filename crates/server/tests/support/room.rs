@@ -1,0 +1,43 @@
+//! Waiting rooms in tests.
+
+use onsale_testing::Sale;
+use serde_json::{Value, json};
+
+use super::{millis, text};
+
+/// A room that lets this many people in, at once, and has patience with them.
+pub(crate) fn room(max_active: u32) -> Value {
+    json!({"maxActive": max_active, "admitPerSecond": 1_000_000, "activeSeconds": 3_600, "claimSeconds": 3_600})
+}
+
+/// Changes a room's settings.
+pub(crate) async fn configure(sale: &Sale, concert: &str, settings: &Value) -> Value {
+    sale.admin(sale.caller.patch(&format!("/admin/concerts/{concert}/queue")).json(settings)).expect(200).await
+}
+
+/// A room as its administrator sees it.
+pub(crate) async fn queue(sale: &Sale, concert: &str) -> Value {
+    sale.admin(sale.caller.get(&format!("/admin/concerts/{concert}/queue"))).expect(200).await
+}
+
+/// The token of a place.
+pub(crate) fn token(place: &Value) -> String {
+    text(&place["token"])
+}
+
+/// Where a token stands now.
+pub(crate) async fn place(sale: &Sale, token: &str) -> Value {
+    sale.caller.get("/queue/token").token(token).expect(200).await
+}
+
+/// Everything that a place in line says of waiting.
+pub(crate) fn says_nothing_of_waiting(place: &Value) {
+    for member in ["position", "estimatedWaitSeconds", "pollAfterSeconds"] {
+        assert!(place[member].is_null(), "{member}: {place}");
+    }
+}
+
+/// When a place was admitted, told from its end while it holds nothing.
+pub(crate) fn admitted_at(place: &Value, active_seconds: i64) -> i64 {
+    millis(&place["activeUntil"]) - active_seconds * 1000
+}

@@ -1,0 +1,11 @@
+//! The waiting room: places and positions, who is admitted when, how turns end, and what opens the calls behind it.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on says so and ends")]
+
+mod admission;
+mod entering;
+mod gate;
+mod strict;
+#[path = "../support/mod.rs"]
+mod support;
+mod turns;

@@ -1,0 +1,36 @@
+//! Where the server's time goes while a row is measured: `perf`, told to look at that process and that moment.
+
+use std::io::{Write, stderr};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use onsale_testing::traffic::Outcome;
+
+/// A recording under way.
+pub(crate) struct Recording {
+    perf: Child,
+    file: PathBuf,
+}
+
+impl Recording {
+    /// Starts to record a process for a while.
+    pub(crate) fn start(folder: &Path, name: &str, process: u32, time: Duration) -> Outcome<Self> {
+        let file = folder.join(format!("{name}.perf"));
+        let perf = Command::new("perf")
+            .args(["record", "--quiet", "--freq=1999", "-g", "--pid", &process.to_string(), "--output"])
+            .arg(&file)
+            .args(["--", "sleep", &format!("{:.1}", time.as_secs_f64())])
+            .stdin(Stdio::null())
+            .spawn()
+            .map_err(|error| format!("perf cannot be run (package linux-perf): {error}"))?;
+        Ok(Self { perf, file })
+    }
+
+    /// Waits for its end, and says how to look at it.
+    pub(crate) fn finish(mut self) -> Outcome<()> {
+        self.perf.wait()?;
+        writeln!(stderr(), "    perf report --no-children -g caller -i {}", self.file.display())?;
+        Ok(())
+    }
+}

@@ -1,0 +1,143 @@
+//! The table: a line for each thing that was measured, with its target and whether it was reached.
+
+use std::fmt;
+
+/// Whether a target was reached.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    /// It was.
+    Reached,
+    /// It was not.
+    Missed,
+    /// There is none, or another line decides.
+    Told,
+    /// An answer was wrong, and the numbers mean nothing.
+    Failed,
+}
+
+impl Verdict {
+    /// Reached or missed.
+    pub(crate) fn of(reached: bool) -> Self {
+        if reached { Self::Reached } else { Self::Missed }
+    }
+
+    fn word(self) -> &'static str {
+        match self {
+            Self::Reached => "ok",
+            Self::Missed => "BELOW",
+            Self::Told => "",
+            Self::Failed => "FAILED",
+        }
+    }
+}
+
+const COLUMNS: [&str; 10] =
+    ["work", "conns", "a second", "empty/s", "share", "target", "", "p50 ms", "p99 ms", "cpu µs"];
+
+/// A line. What does not apply is empty.
+#[derive(Clone, Debug)]
+pub(crate) struct Line {
+    pub(crate) work: String,
+    pub(crate) connections: usize,
+    /// Answers a second, or another size.
+    pub(crate) rate: String,
+    pub(crate) empty: String,
+    pub(crate) share: String,
+    pub(crate) target: String,
+    pub(crate) verdict: Verdict,
+    pub(crate) p50: String,
+    pub(crate) p99: String,
+    /// Processor time of the server for each answer.
+    pub(crate) cpu: String,
+}
+
+impl Line {
+    /// A line that says only what was measured.
+    pub(crate) fn new(work: impl Into<String>, verdict: Verdict) -> Self {
+        let none = String::new;
+        Self {
+            work: work.into(),
+            connections: 0,
+            rate: none(),
+            empty: none(),
+            share: none(),
+            target: none(),
+            verdict,
+            p50: none(),
+            p99: none(),
+            cpu: none(),
+        }
+    }
+
+    fn cells(&self) -> [String; 10] {
+        let connections = if self.connections == 0 { String::new() } else { self.connections.to_string() };
+        let Self { work, rate, empty, share, target, verdict, p50, p99, cpu, .. } = self.clone();
+        [work, connections, rate, empty, share, target, verdict.word().to_owned(), p50, p99, cpu]
+    }
+}
+
+/// All lines.
+#[derive(Debug, Default)]
+pub(crate) struct Table {
+    lines: Vec<Line>,
+}
+
+impl Table {
+    /// Adds a line.
+    pub(crate) fn add(&mut self, line: Line) {
+        self.lines.push(line);
+    }
+
+    /// Adds that a row failed.
+    pub(crate) fn failed(&mut self, row: &str, why: &str) {
+        self.add(Line::new(format!("{row}: {why}"), Verdict::Failed));
+    }
+
+    /// Whether every answer was right.
+    pub(crate) fn is_sound(&self) -> bool {
+        self.lines.iter().all(|line| line.verdict != Verdict::Failed)
+    }
+}
+
+impl fmt::Display for Table {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let rows: Vec<[String; 10]> =
+            std::iter::once(COLUMNS.map(str::to_owned)).chain(self.lines.iter().map(Line::cells)).collect();
+        // A failure's reason may be long: it does not widen its column.
+        let width = |column: usize| {
+            let cells = rows.iter().map(|row| row[column].chars().count()).filter(|width| *width <= 60);
+            cells.max().unwrap_or(0)
+        };
+        let widths: Vec<usize> = (0..COLUMNS.len()).map(width).collect();
+        for (number, row) in rows.iter().enumerate() {
+            for (column, cell) in row.iter().enumerate() {
+                let (pad, gap) = (widths[column], if column == 0 { "" } else { "  " });
+                // Words to the left, numbers to the right.
+                match column {
+                    0 | 5 | 6 => write!(f, "{gap}{cell:<pad$}")?,
+                    _ => write!(f, "{gap}{cell:>pad$}")?,
+                }
+            }
+            writeln!(f)?;
+            if number == 0 {
+                writeln!(f, "{}", "-".repeat(widths.iter().sum::<usize>() + 2 * (COLUMNS.len() - 1)))?;
+            }
+        }
+        let missed = self.lines.iter().filter(|line| line.verdict == Verdict::Missed).count();
+        let failed = self.lines.iter().filter(|line| line.verdict == Verdict::Failed).count();
+        write!(f, "{missed} target(s) missed, {failed} row(s) failed")
+    }
+}
+
+/// A number with a comma at each thousand.
+pub(crate) fn grouped(number: f64) -> String {
+    let digits = format!("{number:.0}");
+    let mut text = String::new();
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}

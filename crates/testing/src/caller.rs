@@ -1,0 +1,214 @@
+//! Callers: requests as anyone could send them, replies with what a test asks of them.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http_body_util::{BodyExt, Full};
+use hyper::{HeaderMap, Method, Request, StatusCode};
+use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::TokioExecutor;
+use serde_json::Value;
+
+use crate::contract::Contract;
+use crate::instance::PATIENCE;
+
+/// Sends requests to one server over kept connections. Cheap to clone.
+#[derive(Clone)]
+pub struct Caller {
+    client: Client<HttpConnector, Full<Bytes>>,
+    base: String,
+    contract: Option<Arc<Contract>>,
+}
+
+impl Caller {
+    /// A caller of this server.
+    pub fn new(base: &str) -> Self {
+        let client = Client::builder(TokioExecutor::new()).build_http();
+        Self { client, base: base.to_owned(), contract: None }
+    }
+
+    /// Holds every reply against a contract.
+    #[must_use]
+    pub fn held_to(mut self, contract: Contract) -> Self {
+        self.contract = Some(Arc::new(contract));
+        self
+    }
+
+    /// A GET.
+    pub fn get(&self, path: &str) -> Call {
+        self.call(Method::GET, path)
+    }
+
+    /// A POST.
+    pub fn post(&self, path: &str) -> Call {
+        self.call(Method::POST, path)
+    }
+
+    /// A PATCH.
+    pub fn patch(&self, path: &str) -> Call {
+        self.call(Method::PATCH, path)
+    }
+
+    /// A DELETE.
+    pub fn delete(&self, path: &str) -> Call {
+        self.call(Method::DELETE, path)
+    }
+
+    /// Any method.
+    pub fn call(&self, method: Method, path: &str) -> Call {
+        Call { caller: self.clone(), method, path: path.to_owned(), headers: Vec::new(), body: Bytes::new() }
+    }
+}
+
+/// A request in the making.
+pub struct Call {
+    caller: Caller,
+    method: Method,
+    path: String,
+    headers: Vec<(String, String)>,
+    body: Bytes,
+}
+
+impl Call {
+    /// Adds a header.
+    #[must_use]
+    pub fn header(mut self, name: &str, value: &str) -> Self {
+        self.headers.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// With a queue token.
+    #[must_use]
+    pub fn token(self, token: &str) -> Self {
+        self.header("queue-token", token)
+    }
+
+    /// With a bearer.
+    #[must_use]
+    pub fn bearer(self, bearer: &str) -> Self {
+        self.header("authorization", &format!("Bearer {bearer}"))
+    }
+
+    /// With an idempotency key.
+    #[must_use]
+    pub fn key(self, key: &str) -> Self {
+        self.header("idempotency-key", key)
+    }
+
+    /// With a JSON body.
+    #[must_use]
+    pub fn json(self, body: &Value) -> Self {
+        self.header("content-type", "application/json").bytes(body.to_string())
+    }
+
+    /// With any body.
+    #[must_use]
+    pub fn bytes(mut self, body: impl Into<Bytes>) -> Self {
+        self.body = body.into();
+        self
+    }
+
+    /// Sends it; an error where there is no reply.
+    ///
+    /// # Errors
+    /// Where the connection fails.
+    pub async fn try_send(self) -> Result<Reply, String> {
+        let mut request = Request::builder().method(&self.method).uri(format!("{}{}", self.caller.base, self.path));
+        for (name, value) in &self.headers {
+            request = request.header(name, value);
+        }
+        let request = request.body(Full::new(self.body)).map_err(|error| error.to_string())?;
+        let exchange = async {
+            let response = self.caller.client.request(request).await.map_err(|error| format!("{error:?}"))?;
+            let (parts, body) = response.into_parts();
+            let body = body.collect().await.map_err(|error| error.to_string())?.to_bytes();
+            Ok::<_, String>((parts, body))
+        };
+        let exchange = tokio::time::timeout(PATIENCE, exchange).await;
+        let (parts, body) = exchange.map_err(|_| "no reply in time".to_owned())??;
+        let call = format!("{} {}", self.method, self.path);
+        let reply = Reply { call, status: parts.status, headers: parts.headers, body };
+        if let Some(contract) = &self.caller.contract {
+            contract.check(&self.method, &self.path, &reply);
+        }
+        Ok(reply)
+    }
+
+    /// Sends it.
+    ///
+    /// # Panics
+    /// Where there is no reply.
+    pub async fn send(self) -> Reply {
+        let call = format!("{} {}", self.method, self.path);
+        self.try_send().await.unwrap_or_else(|error| panic!("{call}: {error}"))
+    }
+
+    /// Sends it and expects success with this status; the body as JSON, null where it is empty.
+    ///
+    /// # Panics
+    /// Where it comes out otherwise.
+    pub async fn expect(self, status: u16) -> Value {
+        self.send().await.expect(status)
+    }
+
+    /// Sends it and expects a problem with this status and code.
+    ///
+    /// # Panics
+    /// Where it comes out otherwise.
+    pub async fn refused(self, status: u16, code: &str) -> Value {
+        self.send().await.refused(status, code)
+    }
+}
+
+/// A reply, whole.
+#[derive(Clone, Debug)]
+pub struct Reply {
+    /// Method and path of the call, for messages.
+    pub call: String,
+    /// Its status.
+    pub status: StatusCode,
+    /// Its headers.
+    pub headers: HeaderMap,
+    /// Its body.
+    pub body: Bytes,
+}
+
+impl Reply {
+    /// The body as JSON; null where it is empty or none.
+    pub fn json(&self) -> Value {
+        serde_json::from_slice(&self.body).unwrap_or_default()
+    }
+
+    /// A header's value, where there is one.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name)?.to_str().ok()
+    }
+
+    /// The code of a problem; empty for anything else.
+    pub fn code(&self) -> String {
+        self.json()["code"].as_str().unwrap_or_default().to_owned()
+    }
+
+    /// Expects success with this status; the body as JSON.
+    ///
+    /// # Panics
+    /// Where it came out otherwise.
+    #[track_caller]
+    pub fn expect(&self, status: u16) -> Value {
+        assert_eq!(self.status.as_u16(), status, "{}: {}", self.call, String::from_utf8_lossy(&self.body));
+        self.json()
+    }
+
+    /// Expects a problem with this status and code.
+    ///
+    /// # Panics
+    /// Where it came out otherwise.
+    #[track_caller]
+    pub fn refused(&self, status: u16, code: &str) -> Value {
+        let body = self.expect(status);
+        assert_eq!(body["code"], code, "{}: {body}", self.call);
+        assert_eq!(self.header("content-type"), Some("application/problem+json"), "{}", self.call);
+        body
+    }
+}

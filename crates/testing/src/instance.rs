@@ -1,0 +1,169 @@
+//! The real program, started in a folder of its own and stopped by its process id.
+
+use std::path::{Path, PathBuf};
+use std::process::{ExitStatus, Stdio};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use rustix::process::{Pid, Signal, kill_process};
+use tempfile::TempDir;
+use tokio::io::{AsyncBufReadExt, AsyncRead, BufReader};
+use tokio::process::{Child, Command};
+
+use crate::caller::Caller;
+use crate::contract::Contract;
+
+/// How long anything may take before a test gives up on it. Never waited for in full where things go well.
+pub const PATIENCE: Duration = Duration::from_secs(60);
+
+/// How a program is to be started.
+pub struct Launch {
+    program: PathBuf,
+    folder: Arc<TempDir>,
+    arguments: Vec<String>,
+    variables: Vec<(String, String)>,
+}
+
+impl Launch {
+    /// The program in a new, empty folder. Settings of the surroundings are not passed on.
+    pub fn new(program: impl Into<PathBuf>) -> Self {
+        let folder = Arc::new(tempfile::Builder::new().prefix("onsale-test-").tempdir().expect("a temporary folder"));
+        Self { program: program.into(), folder, arguments: Vec::new(), variables: Vec::new() }
+    }
+
+    /// The folder in which it runs.
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// Sets a variable, such as `ONSALE_HOLD_SECONDS`.
+    #[must_use]
+    pub fn set(mut self, name: &str, value: impl std::fmt::Display) -> Self {
+        self.variables.push((name.to_owned(), value.to_string()));
+        self
+    }
+
+    /// Adds an argument to those of `serve`.
+    #[must_use]
+    pub fn with(mut self, argument: &str) -> Self {
+        self.arguments.push(argument.to_owned());
+        self
+    }
+
+    /// The program with these arguments, in the folder, with the variables.
+    pub fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(&self.program);
+        command.args(arguments).current_dir(self.folder()).stdin(Stdio::null()).kill_on_drop(true);
+        for (name, _) in std::env::vars_os() {
+            if name.to_string_lossy().starts_with("ONSALE_") {
+                command.env_remove(name);
+            }
+        }
+        command.envs(self.variables.iter().map(|(name, value)| (name, value)));
+        command
+    }
+
+    /// Runs the program with these arguments to its end.
+    pub async fn run(&self, arguments: &[&str]) -> std::process::Output {
+        let run = self.command(arguments).output();
+        tokio::time::timeout(PATIENCE, run).await.expect("the program ends").expect("the program starts")
+    }
+
+    /// Starts `serve` on a free port.
+    pub async fn start(&self) -> Instance {
+        let mut arguments = vec!["serve"];
+        arguments.extend(self.arguments.iter().map(String::as_str));
+        let mut command = self.command(&arguments);
+        if !self.variables.iter().any(|(name, _)| name == "ONSALE_LISTEN") {
+            command.env("ONSALE_LISTEN", "127.0.0.1:0");
+        }
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the program starts");
+        let log = Arc::new(Mutex::new(String::new()));
+        let errors = child.stderr.take().expect("a standard error");
+        tokio::spawn(gather(errors, log.clone()));
+        let mut lines = BufReader::new(child.stdout.take().expect("a standard output")).lines();
+        let first = tokio::time::timeout(PATIENCE, lines.next_line()).await.expect("a first line in time");
+        let first = first.expect("standard output can be read").unwrap_or_default();
+        let Some(base) = first.strip_prefix("onsale listening on ").map(str::to_owned) else {
+            let status = child.wait().await;
+            panic!("the server did not start: {status:?}, {first:?}, log: {}", log.lock().unwrap());
+        };
+        let output = Arc::new(Mutex::new(first));
+        tokio::spawn(gather(lines.into_inner(), output.clone()));
+        Instance { child, base, log, output, folder: self.folder.clone() }
+    }
+}
+
+async fn gather(stream: impl AsyncRead + Unpin, into: Arc<Mutex<String>>) {
+    let mut lines = BufReader::new(stream).lines();
+    while let Ok(Some(line)) = lines.next_line().await {
+        let mut text = into.lock().unwrap();
+        text.push_str(&line);
+        text.push('\n');
+    }
+}
+
+/// A server that runs. Killed when it is dropped.
+pub struct Instance {
+    child: Child,
+    base: String,
+    log: Arc<Mutex<String>>,
+    output: Arc<Mutex<String>>,
+    folder: Arc<TempDir>,
+}
+
+impl Instance {
+    /// Such as `http://127.0.0.1:4711`.
+    pub fn base(&self) -> &str {
+        &self.base
+    }
+
+    /// The folder in which it runs.
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// Its process id.
+    pub fn pid(&self) -> Option<u32> {
+        self.child.id()
+    }
+
+    /// What it wrote to standard error so far.
+    pub fn log(&self) -> String {
+        self.log.lock().unwrap().clone()
+    }
+
+    /// What it wrote to standard output so far.
+    pub fn output(&self) -> String {
+        self.output.lock().unwrap().clone()
+    }
+
+    /// A caller whose every reply is held against the server's own OpenAPI document.
+    pub async fn caller(&self) -> Caller {
+        let contract = Contract::of(&Caller::new(&self.base)).await;
+        Caller::new(&self.base).held_to(contract)
+    }
+
+    /// Sends a signal.
+    pub fn signal(&self, signal: Signal) {
+        let id = self.child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw);
+        kill_process(id.expect("a running process"), signal).expect("a signal can be sent");
+    }
+
+    /// Waits for its end.
+    pub async fn ended(mut self) -> ExitStatus {
+        tokio::time::timeout(PATIENCE, self.child.wait()).await.expect("an end in time").expect("an exit status")
+    }
+
+    /// SIGTERM, and its end.
+    pub async fn terminate(self) -> ExitStatus {
+        self.signal(Signal::TERM);
+        self.ended().await
+    }
+
+    /// SIGKILL, and its end.
+    pub async fn kill(self) -> ExitStatus {
+        self.signal(Signal::KILL);
+        self.ended().await
+    }
+}

@@ -1,0 +1,24 @@
+//! What onsale's tests share. No test shares a server, a folder or a port with another.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on says so and ends")]
+
+mod caller;
+mod contract;
+mod faults;
+mod instance;
+mod limits;
+mod load;
+mod sale;
+mod signal;
+pub mod traffic;
+mod used;
+
+pub use caller::{Call, Caller, Reply};
+pub use contract::Contract;
+pub use faults::{Fault, Faults};
+pub use instance::{Instance, Launch, PATIENCE};
+pub use limits::allow_open_files;
+pub use load::{Dice, Load, Running};
+pub use sale::{Sale, iso, now_millis};
+pub use signal::{Signal, signal};
+pub use used::Used;

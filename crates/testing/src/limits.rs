@@ -1,0 +1,15 @@
+//! What the system lets this process have.
+
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
+/// Makes room for this many open files in this process and in what it starts.
+///
+/// # Panics
+/// Where the system does not allow it.
+pub fn allow_open_files(wanted: u64) {
+    let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
+    if current.is_some_and(|current| current < wanted) {
+        let raised = Rlimit { current: Some(wanted), maximum };
+        setrlimit(Resource::Nofile, raised).unwrap_or_else(|error| panic!("{wanted} open files: {error}"));
+    }
+}

@@ -1,0 +1,137 @@
+//! What a caller did, and what came of it, as the caller wrote it down.
+
+use serde_json::{Value, json};
+
+use crate::caller::{Call, Caller, Reply};
+
+/// What was asked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum What {
+    Charge { wallet: String, amount: i64 },
+    Use { wallet: String, amount: i64 },
+    Apply { lecture: String },
+    Cancel { lecture: String },
+    Enter { user: String, concert: String },
+    Leave { token: String },
+    Hold { performance: String, seats: Vec<u32> },
+    Release { reservation: String },
+    Pay { reservation: String },
+}
+
+impl What {
+    /// Refusals that a sound server may give here. Any other, such as a reservation that is not found, tells that
+    /// something acknowledged was lost.
+    fn refusals(&self) -> &'static [&'static str] {
+        match self {
+            Self::Charge { .. } => &["balance-limit"],
+            Self::Use { .. } | Self::Pay { .. } => &["insufficient-balance"],
+            Self::Apply { .. } => &["lecture-full"],
+            Self::Hold { .. } => &["seat-taken", "seat-limit", "queue-token-waiting"],
+            Self::Cancel { .. } | Self::Enter { .. } | Self::Leave { .. } | Self::Release { .. } => &[],
+        }
+    }
+}
+
+/// What came of it.
+#[derive(Clone, Debug)]
+pub(super) enum Outcome {
+    /// No answer, or one that leaves the outcome open.
+    Unknown,
+    /// As unknown, and without a key to ask again with.
+    Maybe,
+    /// Acknowledged.
+    Done(Reply),
+    /// Refused: nothing was done.
+    Refused(Reply),
+}
+
+/// One request and its outcome.
+#[derive(Clone, Debug)]
+pub(super) struct Deed {
+    pub(super) what: What,
+    /// Who acts.
+    pub(super) user: String,
+    /// With which queue token.
+    pub(super) token: Option<String>,
+    pub(super) key: Option<String>,
+    /// When it was first sent and when it was answered, by a clock that all callers share.
+    pub(super) sent: u64,
+    pub(super) answered: u64,
+    pub(super) outcome: Outcome,
+}
+
+impl Deed {
+    pub(super) fn call(&self, caller: &Caller) -> Call {
+        let token = self.token.as_deref().unwrap_or_default();
+        let user = &self.user;
+        let call = match &self.what {
+            What::Charge { wallet, amount } => points(caller, wallet, "charge", *amount),
+            What::Use { wallet, amount } => points(caller, wallet, "use", *amount),
+            What::Apply { lecture } => {
+                caller.post("/lectures/apply").json(&json!({"userId": user, "lectureId": lecture}))
+            }
+            What::Cancel { lecture } => caller.delete(&format!("/lectures/application/{user}/{lecture}")),
+            What::Enter { user, concert } => {
+                caller.post("/queue/tokens").json(&json!({"userId": user, "concertId": concert}))
+            }
+            What::Leave { token } => caller.delete("/queue/token").token(token),
+            What::Hold { performance, seats } => {
+                let body = json!({"performanceId": performance, "seats": seats});
+                caller.post("/reservations").token(token).json(&body)
+            }
+            What::Release { reservation } => caller.delete(&format!("/reservations/{reservation}")).token(token),
+            What::Pay { reservation } => {
+                caller.post("/payments").token(token).json(&json!({"reservationId": reservation}))
+            }
+        };
+        match &self.key {
+            Some(key) => call.key(key),
+            None => call,
+        }
+    }
+
+    /// Whether it may be sent again without fear: entering is idempotent by itself.
+    pub(super) fn is_repeatable(&self) -> bool {
+        self.key.is_some() || matches!(self.what, What::Enter { .. })
+    }
+
+    /// Takes down what came.
+    ///
+    /// # Panics
+    /// Where a sound server could not have answered so.
+    pub(super) fn take_down(&mut self, reply: Result<Reply, String>) {
+        self.outcome = match reply {
+            Err(_) => Outcome::Unknown,
+            Ok(reply) if reply.status.is_success() => Outcome::Done(reply),
+            Ok(reply) if reply.status == 503 => {
+                let code = reply.code();
+                assert!(code == "unavailable" || code == "overloaded", "{}: {code}", reply.call);
+                Outcome::Unknown
+            }
+            Ok(reply) => {
+                let code = reply.code();
+                assert!(self.what.refusals().contains(&code.as_str()), "{self:?}: {}: {}", reply.call, reply.json());
+                Outcome::Refused(reply)
+            }
+        };
+    }
+
+    /// The body of the acknowledgement, where there is one.
+    pub(super) fn done(&self) -> Option<Value> {
+        match &self.outcome {
+            Outcome::Done(reply) => Some(reply.json()),
+            Outcome::Unknown | Outcome::Maybe | Outcome::Refused(_) => None,
+        }
+    }
+
+    /// A reply that its key must give again.
+    pub(super) fn kept(&self) -> Option<&Reply> {
+        let (Outcome::Done(reply) | Outcome::Refused(reply)) = &self.outcome else { return None };
+        let keeps = self.key.is_some() && reply.status != 403 && !matches!(self.what, What::Enter { .. });
+        keeps.then_some(reply)
+    }
+}
+
+fn points(caller: &Caller, wallet: &str, verb: &str, amount: i64) -> Call {
+    caller.patch(&format!("/point/{wallet}/{verb}")).json(&json!({"amount": amount}))
+}

@@ -1,0 +1,141 @@
+//! A mixed load of callers who write down what was acknowledged to them, and check later that it is so.
+
+mod books;
+mod check;
+mod deed;
+mod dice;
+mod person;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use serde_json::json;
+use tokio::task::JoinSet;
+
+use crate::caller::Caller;
+use crate::instance::PATIENCE;
+use crate::sale::Sale;
+use deed::Outcome;
+use person::Person;
+
+pub use dice::Dice;
+
+/// The wallet that everybody uses.
+const HOT: &str = "everybody";
+
+/// Seats of each performance.
+const SEATS: u32 = 60;
+
+/// Where everything happens.
+pub(super) struct Stage {
+    /// With fewer places than people.
+    lectures: Vec<String>,
+    /// A concert whose room lets nobody in, and that nobody leaves: each keeps the very position they were told.
+    line: String,
+    /// A concert whose room lets nobody in, and that some leave: the others keep their order.
+    exits: String,
+    /// A concert whose room lets everybody in.
+    concert: String,
+    performances: Vec<String>,
+    clock: AtomicU64,
+}
+
+impl Stage {
+    fn tick(&self) -> u64 {
+        self.clock.fetch_add(1, Ordering::SeqCst) + 1
+    }
+}
+
+/// The callers, and what they wrote down.
+pub struct Load {
+    stage: Arc<Stage>,
+    people: Vec<Person>,
+}
+
+/// A load that runs.
+pub struct Running {
+    stage: Arc<Stage>,
+    stop: Arc<AtomicBool>,
+    tasks: JoinSet<Person>,
+}
+
+impl Load {
+    /// Makes what they need. At most 64 people.
+    pub async fn prepare(sale: &Sale, people: i64, seed: u64) -> Self {
+        let still = json!({"maxActive": 1, "claimSeconds": 3_600, "activeSeconds": 86_400});
+        let open = json!({"maxActive": 10_000, "admitPerSecond": 1_000_000, "claimSeconds": 3_600});
+        let (line, exits) = (sale.concert(&still).await, sale.concert(&still).await);
+        for concert in [&line, &exits] {
+            let pause = sale.caller.patch(&format!("/admin/concerts/{concert}/queue")).json(&json!({"paused": true}));
+            sale.admin(pause).expect(200).await;
+        }
+        let concert = sale.concert(&open).await;
+        let mut performances = Vec::new();
+        for day in 1..=6 {
+            let seats = json!([{"from": 1, "to": SEATS, "price": 1_500}]);
+            performances.push(sale.performance_at(&concert, &seats, day * 86_400).await);
+        }
+        let capacity = u32::try_from(people / 2).unwrap_or(1).max(1);
+        let lectures = vec![sale.lecture(capacity).await, sale.lecture(capacity).await];
+        let clock = AtomicU64::new(0);
+        let stage = Arc::new(Stage { lectures, line, exits, concert, performances, clock });
+        let mut dice = Dice::new(seed);
+        let people = (0..people.min(64)).map(|number| Person::new(number, dice.below(u64::MAX))).collect();
+        Self { stage, people }
+    }
+
+    /// Sets everybody to work.
+    pub fn start(self, caller: &Caller) -> Running {
+        let stop = Arc::new(AtomicBool::new(false));
+        let mut tasks = JoinSet::new();
+        for person in self.people {
+            tasks.spawn(person.run(self.stage.clone(), caller.clone(), stop.clone()));
+        }
+        Running { stage: self.stage, stop, tasks }
+    }
+
+    /// Asks again, under its key, for everything that got no answer.
+    ///
+    /// # Panics
+    /// Where the server does not answer.
+    pub async fn settle(&mut self, sale: &Sale) {
+        for person in &mut self.people {
+            let settling = async {
+                while !person.settle(&self.stage, &sale.caller).await {
+                    tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+                }
+            };
+            tokio::time::timeout(PATIENCE, settling).await.expect("everything that was asked is answered");
+        }
+    }
+
+    /// How many requests were acknowledged.
+    pub fn acknowledged(&self) -> usize {
+        self.count(|outcome| matches!(outcome, Outcome::Done(_)))
+    }
+
+    /// How many requests have no known outcome yet, or never will have.
+    pub fn unanswered(&self) -> usize {
+        self.count(|outcome| matches!(outcome, Outcome::Unknown))
+    }
+
+    fn count(&self, wanted: impl Fn(&Outcome) -> bool) -> usize {
+        self.people.iter().flat_map(|person| &person.deeds).filter(|deed| wanted(&deed.outcome)).count()
+    }
+}
+
+impl Running {
+    /// Lets everybody finish the request that they are at.
+    ///
+    /// # Panics
+    /// Where one of them has seen what cannot be.
+    pub async fn stop(mut self) -> Load {
+        self.stop.store(true, Ordering::Relaxed);
+        let mut people = Vec::new();
+        while let Some(person) = self.tasks.join_next().await {
+            people.push(person.expect("a caller saw nothing but sound answers"));
+        }
+        people.sort_by_key(|person| person.name.clone());
+        Load { stage: self.stage, people }
+    }
+}

@@ -1,0 +1,166 @@
+//! A kept connection: one request at a time, each with a whole reply.
+
+use std::io;
+use std::net::SocketAddr;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+/// What a connection can hold of a reply at first; it grows with the replies.
+const BUFFER: usize = 8 * 1024;
+
+/// The largest reply that is read.
+const REPLY_MAX: usize = 64 * 1024 * 1024;
+
+/// A connection to the server.
+#[derive(Debug)]
+pub struct Connection {
+    stream: TcpStream,
+    buffer: Vec<u8>,
+}
+
+/// A reply: what of it a load generator needs.
+#[derive(Clone, Copy, Debug)]
+pub struct Reply<'a> {
+    /// Its status.
+    pub status: u16,
+    /// Its body.
+    pub body: &'a [u8],
+}
+
+impl<'a> Reply<'a> {
+    /// The first string of this name in a JSON body, as it is written there.
+    pub fn text(&self, name: &str) -> Option<&'a str> {
+        let value = after_name(self.body, name)?.strip_prefix(b"\"")?;
+        let end = value.iter().position(|byte| *byte == b'"')?;
+        std::str::from_utf8(&value[..end]).ok()
+    }
+
+    /// The first whole number of this name in a JSON body.
+    pub fn number(&self, name: &str) -> Option<u64> {
+        let value = after_name(self.body, name)?;
+        let end = value.iter().position(|byte| !byte.is_ascii_digit()).unwrap_or(value.len());
+        std::str::from_utf8(&value[..end]).ok()?.parse().ok()
+    }
+
+    /// Whether the first field of this name in a JSON body is `true`.
+    pub fn is_true(&self, name: &str) -> bool {
+        after_name(self.body, name).is_some_and(|value| value.starts_with(b"true"))
+    }
+}
+
+/// What comes after `"name":`, for JSON written without spaces.
+fn after_name<'a>(body: &'a [u8], name: &str) -> Option<&'a [u8]> {
+    let mut from = 0;
+    loop {
+        let at = from + find(&body[from..], name.as_bytes())?;
+        let end = at + name.len();
+        if at > 0 && body[at - 1] == b'"' && body[end..].starts_with(b"\":") {
+            return Some(&body[end + 2..]);
+        }
+        from = end;
+    }
+}
+
+fn find(text: &[u8], wanted: &[u8]) -> Option<usize> {
+    memchr::memmem::find(text, wanted)
+}
+
+/// Where a reply's parts are.
+struct Layout {
+    status: u16,
+    body: usize,
+    end: usize,
+}
+
+impl Connection {
+    /// Connects.
+    ///
+    /// # Errors
+    /// Where nobody listens.
+    pub async fn open(address: SocketAddr) -> io::Result<Self> {
+        let stream = TcpStream::connect(address).await?;
+        stream.set_nodelay(true)?;
+        Ok(Self { stream, buffer: Vec::with_capacity(BUFFER) })
+    }
+
+    /// Sends a request and reads its reply.
+    ///
+    /// # Errors
+    /// Where the connection breaks, or the reply is none that the contract allows: without a length, or with
+    /// something after it.
+    pub async fn exchange(&mut self, request: &[u8]) -> io::Result<Reply<'_>> {
+        self.stream.write_all(request).await?;
+        self.buffer.clear();
+        let layout = loop {
+            if self.stream.read_buf(&mut self.buffer).await? == 0 {
+                return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the server hung up"));
+            }
+            match layout(&self.buffer)? {
+                Some(layout) if layout.end == self.buffer.len() => break layout,
+                Some(layout) if layout.end < self.buffer.len() => return Err(odd("more than one reply", &self.buffer)),
+                Some(layout) if layout.end > REPLY_MAX => return Err(odd("a huge reply", &self.buffer)),
+                Some(layout) => self.buffer.reserve(layout.end - self.buffer.len()),
+                None => {}
+            }
+        };
+        Ok(Reply { status: layout.status, body: &self.buffer[layout.body..] })
+    }
+}
+
+/// Reads a reply's head; `None` where it has not come whole.
+fn layout(bytes: &[u8]) -> io::Result<Option<Layout>> {
+    let Some(head_end) = find(bytes, b"\r\n\r\n") else { return Ok(None) };
+    let head = &bytes[..head_end];
+    let status = head.get(9..12).and_then(digits).and_then(|status| u16::try_from(status).ok());
+    let status = status.filter(|_| head.starts_with(b"HTTP/1.1 ")).ok_or_else(|| odd("no HTTP/1.1", bytes))?;
+    let length = match content_length(head) {
+        Some(length) => length,
+        None if status == 204 || status == 304 => 0,
+        None => return Err(odd("no content-length", bytes)),
+    };
+    let body = head_end + 4;
+    Ok(Some(Layout { status, body, end: body + length }))
+}
+
+fn content_length(head: &[u8]) -> Option<usize> {
+    const NAME: &[u8] = b"content-length:";
+    // Searched from the end: servers write it among the last.
+    let mut lines = head.rsplit(|byte| *byte == b'\n');
+    lines.find_map(|line| {
+        let (name, value) = line.split_at_checked(NAME.len())?;
+        name.eq_ignore_ascii_case(NAME).then(|| digits(value.trim_ascii())).flatten()
+    })
+}
+
+fn digits(text: &[u8]) -> Option<usize> {
+    std::str::from_utf8(text).ok()?.parse().ok()
+}
+
+fn odd(what: &str, bytes: &[u8]) -> io::Error {
+    let shown = String::from_utf8_lossy(&bytes[..bytes.len().min(300)]).into_owned();
+    io::Error::new(io::ErrorKind::InvalidData, format!("{what}: {shown}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fields_are_found_by_their_whole_name() {
+        let body = br#"{"tokenId":"a","token":"b","note":"token","left":12,"soldOut":true}"#;
+        let reply = Reply { status: 200, body };
+        assert_eq!((reply.text("token"), reply.text("note"), reply.text("none")), (Some("b"), Some("token"), None));
+        assert_eq!((reply.number("left"), reply.is_true("soldOut")), (Some(12), true));
+    }
+
+    #[test]
+    fn a_reply_is_whole_once_its_length_has_come() {
+        let text = b"HTTP/1.1 409 Conflict\r\nContent-Length: 2\r\ndate: x\r\n\r\n{}";
+        let found = layout(text).unwrap().unwrap();
+        assert_eq!((found.status, &text[found.body..], found.end), (409, &b"{}"[..], text.len()));
+        assert!(layout(&text[..20]).unwrap().is_none());
+        assert_eq!(layout(b"HTTP/1.1 204 No Content\r\n\r\n").unwrap().unwrap().end, 27);
+        assert!(layout(b"HTTP/1.1 200 OK\r\n\r\n").is_err());
+    }
+}

@@ -1,0 +1,133 @@
+//! The real program in a folder of its own, as a benchmark runs it: nothing of what it does is checked here, and
+//! nothing reads along while it works.
+
+use std::fs::File;
+use std::io::{BufRead, BufReader};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
+use std::time::Duration;
+
+use rustix::process::{Pid, Signal, kill_process};
+use tempfile::TempDir;
+
+use super::Outcome;
+
+/// The admin key of servers that are started here.
+pub(super) const ADMIN_KEY: &str = "an-admin-key-for-benchmarks-only";
+
+/// A program that listens. Killed when it is dropped.
+#[derive(Debug)]
+pub struct Program {
+    path: PathBuf,
+    folder: TempDir,
+    child: Child,
+    address: SocketAddr,
+}
+
+impl Program {
+    /// Starts a program in a new, empty folder; its first line must end with the URL it listens on. Settings of the
+    /// surroundings are not passed on. Its log goes to the folder.
+    ///
+    /// # Errors
+    /// Where it does not start; the error holds its log.
+    pub fn start(path: &Path, arguments: &[&str]) -> Outcome<Self> {
+        let folder = tempfile::Builder::new().prefix("onsale-load-").tempdir()?;
+        let log = folder.path().join("log");
+        let mut child = command(path, folder.path())
+            .args(arguments)
+            .env("ONSALE_LISTEN", "127.0.0.1:0")
+            .env("ONSALE_ADMIN_KEY", ADMIN_KEY)
+            .stdout(Stdio::piped())
+            .stderr(File::create(&log)?)
+            .spawn()
+            .map_err(|error| format!("{}: {error}", path.display()))?;
+        let mut first = String::new();
+        if let Some(output) = child.stdout.take() {
+            BufReader::new(output).read_line(&mut first)?;
+        }
+        match first.trim().rsplit_once("http://").and_then(|(_, address)| address.parse().ok()) {
+            Some(address) => Ok(Self { path: path.to_owned(), folder, child, address }),
+            None => {
+                let _ = child.kill();
+                let status = child.wait()?;
+                let log = std::fs::read_to_string(&log).unwrap_or_default();
+                Err(format!("{} did not start ({status}): {first}{log}", path.display()).into())
+            }
+        }
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// The folder in which it runs.
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// Its process id.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// A number of kilobytes from its `/proc/…/status`, such as `VmRSS`.
+    ///
+    /// # Errors
+    /// Where the system does not say.
+    pub fn kilobytes(&self, name: &str) -> Outcome<u64> {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.id()))?;
+        let line = status.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
+        let number = line.and_then(|line| line.split_whitespace().next()?.parse().ok());
+        number.ok_or_else(|| format!("the system does not tell {name}").into())
+    }
+
+    /// Processor time that it spent so far, to a hundredth of a second.
+    ///
+    /// # Errors
+    /// Where the system does not say.
+    pub fn process_time(&self) -> Outcome<Duration> {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.id()))?;
+        // The name in brackets may hold anything; user and system time are the 12th and 13th word after it.
+        let words = stat.rsplit_once(')').map_or("", |(_, rest)| rest).split_whitespace();
+        let ticks: u64 = words.skip(11).take(2).filter_map(|word| word.parse::<u64>().ok()).sum();
+        Ok(Duration::from_millis(ticks * 10))
+    }
+
+    /// Asks it to stop, and waits for its end.
+    ///
+    /// # Errors
+    /// Where no signal can be sent.
+    pub fn stop(&mut self) -> Outcome<ExitStatus> {
+        let id = i32::try_from(self.id()).ok().and_then(Pid::from_raw).ok_or("no process id")?;
+        kill_process(id, Signal::TERM)?;
+        Ok(self.child.wait()?)
+    }
+
+    /// Runs the program with other arguments in the same folder, to its end.
+    ///
+    /// # Errors
+    /// Where it does not start.
+    pub fn run(&self, arguments: &[&str]) -> Outcome<Output> {
+        Ok(command(&self.path, self.folder()).args(arguments).output()?)
+    }
+}
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn command(path: &Path, folder: &Path) -> Command {
+    let mut command = Command::new(path);
+    command.current_dir(folder).stdin(Stdio::null());
+    for (name, _) in std::env::vars_os() {
+        if name.to_string_lossy().starts_with("ONSALE_") {
+            command.env_remove(name);
+        }
+    }
+    command
+}

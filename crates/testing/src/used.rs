@@ -1,0 +1,129 @@
+//! A sale in which everything has happened once: what the audit and the event log are looked at with.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use crate::instance::{Launch, PATIENCE};
+use crate::sale::Sale;
+
+/// Everything that happened, by name.
+pub struct Used {
+    /// The objects as they were answered: `lecture`, `concert`, `line` and `performance` as ids; `paid`, `held`,
+    /// `released`, `expired` and `other` as reservations; `payment` and `other-payment` as payments; `applied` and
+    /// `token` as the first applicant's place and turn.
+    pub objects: BTreeMap<&'static str, Value>,
+}
+
+impl Used {
+    /// Makes it all, and returns with the server that goes on. The launch holds seats for 300 seconds from now on.
+    ///
+    /// # Panics
+    /// Where anything is refused.
+    pub async fn make(launch: Launch) -> (Self, Launch, Sale) {
+        let launch = launch.set("ONSALE_HOLD_SECONDS", 1);
+        let sale = Sale::start(&launch).await;
+        let concert = sale.concert(&json!({})).await;
+        let performance = sale.performance(&concert, &json!(null)).await;
+        let dan = sale.active(&concert, "dan").await;
+        let expired = sale.hold(&dan, &performance, &[12]).await;
+        until_told(&launch, "onsale.seats.released.v1").await;
+        assert!(sale.instance.terminate().await.success());
+
+        let launch = launch.set("ONSALE_HOLD_SECONDS", 300);
+        let sale = Sale::start(&launch).await;
+        let mut used = Self { objects: BTreeMap::new() };
+        used.put("concert", json!(concert));
+        used.put("performance", json!(performance));
+        used.put("expired", expired);
+        used.points(&sale).await;
+        used.lecture(&sale).await;
+        used.seats(&sale).await;
+        used.line(&sale).await;
+        (used, launch, sale)
+    }
+
+    fn put(&mut self, name: &'static str, object: Value) {
+        self.objects.insert(name, object);
+    }
+
+    /// The id of an object, whichever it has.
+    ///
+    /// # Panics
+    /// Where there is none.
+    pub fn id(&self, name: &str) -> &str {
+        let object = self.objects.get(name).unwrap_or_else(|| panic!("no {name}"));
+        let ids = [object, &object["paymentId"], &object["reservationId"]];
+        ids.iter().find_map(|id| id.as_str()).unwrap_or_else(|| panic!("{name} has no id: {object}"))
+    }
+
+    /// The names of everything that has an id.
+    pub fn names(&self) -> impl Iterator<Item = &'static str> {
+        self.objects.keys().copied().filter(|name| !["applied", "token"].contains(name))
+    }
+
+    async fn points(&mut self, sale: &Sale) {
+        sale.charge("ada", 200_000).await;
+        sale.charge("ada", 50_000).await;
+        sale.charge("eve", 50_000).await;
+        sale.caller.patch("/point/ada/use").json(&json!({"amount": 1_000})).expect(200).await;
+    }
+
+    async fn lecture(&mut self, sale: &Sale) {
+        let lecture = sale.lecture(5).await;
+        for user in ["ada", "bob", "cyd", "dan"] {
+            let body = json!({"userId": user, "lectureId": lecture});
+            let applied = sale.caller.post("/lectures/apply").json(&body).expect(201).await;
+            if user == "ada" {
+                self.put("applied", applied);
+            }
+        }
+        sale.caller.delete(&format!("/lectures/application/bob/{lecture}")).expect(204).await;
+        self.put("lecture", json!(lecture));
+    }
+
+    async fn seats(&mut self, sale: &Sale) {
+        let (concert, performance) = (self.id("concert").to_owned(), self.id("performance").to_owned());
+        for (user, seats, paid, payment) in
+            [("ada", &[7, 8][..], "paid", "payment"), ("eve", &[1], "other", "other-payment")]
+        {
+            let token = sale.active(&concert, user).await;
+            let held = sale.hold(&token, &performance, seats).await;
+            let answer = sale.pay(&token, &held).expect(201).await;
+            self.put(paid, held);
+            self.put(payment, answer);
+            self.objects.entry("token").or_insert(json!(token));
+        }
+        let bob = sale.active(&concert, "bob").await;
+        let released = sale.hold(&bob, &performance, &[9]).await;
+        let path = format!("/reservations/{}", released["reservationId"].as_str().unwrap());
+        sale.caller.delete(&path).token(&bob).expect(204).await;
+        self.put("released", released);
+        let cyd = sale.active(&concert, "cyd").await;
+        self.put("held", sale.hold(&cyd, &performance, &[10, 11]).await);
+    }
+
+    async fn line(&mut self, sale: &Sale) {
+        let line = sale.concert(&json!({})).await;
+        let pause = sale.caller.patch(&format!("/admin/concerts/{line}/queue")).json(&json!({"paused": true}));
+        sale.admin(pause).expect(200).await;
+        for user in ["fin", "gil", "hal", "ivy"] {
+            let token = sale.enter(&line, user).await["token"].as_str().unwrap().to_owned();
+            if user == "hal" {
+                sale.caller.delete("/queue/token").token(&token).expect(204).await;
+            }
+        }
+        self.put("line", json!(line));
+    }
+}
+
+/// Waits until the event log holds an event of this type.
+async fn until_told(launch: &Launch, kind: &str) {
+    let looking = async {
+        while !String::from_utf8_lossy(&launch.run(&["events"]).await.stdout).contains(kind) {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, looking).await.expect("the event is told");
+}

@@ -1,3 +1,5 @@
 //! The technologies behind onsale's ports. One folder each; twin databases have twin files.
 
+pub mod postgres;
 pub mod sqlite;
+mod stored;

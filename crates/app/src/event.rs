@@ -76,6 +76,15 @@ pub fn kind_of(happening: &Happening) -> &'static str {
     }
 }
 
+/// The topic of an event: events of one topic and subject stay in order.
+pub fn topic_of(happening: &Happening) -> &'static str {
+    match happening.subject() {
+        Subject::User(_) => "onsale.points",
+        Subject::Lecture(_) => "onsale.lectures",
+        Subject::Performance(_) => "onsale.concerts",
+    }
+}
+
 /// The subject of an event, as text.
 pub fn subject_of(event: &Event) -> String {
     match event.happening.subject() {

@@ -8,6 +8,7 @@ pub mod catalogue;
 pub mod desk;
 pub mod event;
 pub mod idempotency;
+pub mod news;
 pub mod seat_map;
 pub mod store;
 pub mod waiting_room;

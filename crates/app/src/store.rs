@@ -18,6 +18,7 @@ use onsale_domain::wallet::{Account, Entry};
 
 use crate::event::StoredEvent;
 use crate::idempotency::{KeptAnswer, KeyId};
+use crate::news::News;
 
 /// Why a store did not do what it was asked.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -28,6 +29,9 @@ pub enum StoreError {
     /// The commit was sent, and nobody knows whether it counted.
     #[error("the outcome of a commit is unknown: {0}")]
     Unknown(String),
+    /// Nothing was done, because others were first or the connection was cut; the same work again may succeed.
+    #[error("the database had others first: {0}")]
+    Conflict(String),
     /// Nothing was done; the same work in other company may succeed.
     #[error("the database refused: {0}")]
     Rejected(String),
@@ -202,6 +206,9 @@ pub trait Store: Send + Sync {
 
     /// The way in for everyone who only reads.
     fn reader(&self) -> Arc<dyn Reader>;
+
+    /// How to learn what other processes do to this database; `None` where there can be none.
+    fn news(&self) -> Option<Arc<dyn News>>;
 
     /// A value that is made once and the same for all instances: the one that was there, else the one offered.
     async fn secret(&self, name: &str, offered: &[u8]) -> Result<Vec<u8>, StoreError>;

@@ -94,6 +94,11 @@ impl<K: Eq + Hash + Clone + Debug, V> Table<K, V> {
         added.filter_map(|(key, row)| Some((key, row.value.as_ref()?)))
     }
 
+    /// The keys that were looked for.
+    pub fn keys(&self) -> impl Iterator<Item = &K> {
+        self.rows.keys()
+    }
+
     /// All rows that are there.
     pub fn values(&self) -> impl Iterator<Item = (&K, &V)> {
         self.rows.iter().filter_map(|(key, row)| Some((key, row.value.as_ref()?)))

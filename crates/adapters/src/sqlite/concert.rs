@@ -1,27 +1,14 @@
 //! Concerts, performances, seats and reservations.
 
 use onsale_app::store::{Page, SeatRows};
-use onsale_domain::concert::{Concert, Performance, Reservation, Seat, Status};
+use onsale_domain::concert::{Concert, Performance, Reservation, Seat};
 use onsale_domain::ids::{ConcertId, EventId, PerformanceId, ReservationId, UserId};
 use onsale_domain::rows::{Keys, Rows};
 use onsale_domain::time::Timestamp;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
-use super::values::{
-    Sql, instant, optional_uuid, seating, seating_to_text, seats, seats_to_text, text, user, uuid, word,
-};
-
-const STATUSES: [(&str, Status); 4] =
-    [("HELD", Status::Held), ("PAID", Status::Paid), ("EXPIRED", Status::Expired), ("RELEASED", Status::Released)];
-
-fn status_word(status: Status) -> &'static str {
-    match status {
-        Status::Held => "HELD",
-        Status::Paid => "PAID",
-        Status::Expired => "EXPIRED",
-        Status::Released => "RELEASED",
-    }
-}
+use super::values::{Sql, instant, optional_uuid, seating, seats, seats_to_text, text, user, uuid, word};
+use crate::stored::{Word, seating_to_text};
 
 pub(super) fn load(db: &Connection, keys: &Keys, rows: &mut Rows) -> Sql<()> {
     for (concert, user) in &keys.holders {
@@ -184,7 +171,7 @@ fn save_reservation(db: &Connection, reservation: &Reservation) -> Sql<()> {
         reservation.amount,
         reservation.held_at.as_millis(),
         reservation.held_until.as_millis(),
-        status_word(reservation.status),
+        reservation.status.word(),
         reservation.end_event.map(|event| event.uuid().into_bytes()),
     ])?;
     Ok(())
@@ -218,7 +205,7 @@ fn read(row: &Row<'_>) -> Sql<Reservation> {
         amount: row.get(6)?,
         held_at: instant(row, 7)?,
         held_until: instant(row, 8)?,
-        status: word(row, 9, &STATUSES)?,
+        status: word(row, 9)?,
         end_event: optional_uuid(row, 10)?.map(EventId::new),
     })
 }

@@ -1,15 +1,12 @@
 //! The outbox: one row for each event, in the order of the commits.
 
-use onsale_app::event::{EventState, StoredEvent, data_of, kind_of, subject_of};
+use onsale_app::event::{StoredEvent, data_of, kind_of, subject_of};
 use onsale_app::store::Page;
 use onsale_domain::ids::EventId;
 use onsale_domain::rows::Rows;
 use rusqlite::{Connection, Row, params};
 
 use super::values::{Sql, instant, uuid, word};
-
-const STATES: [(&str, EventState); 3] =
-    [("PENDING", EventState::Pending), ("SENT", EventState::Sent), ("DEAD", EventState::Dead)];
 
 pub(super) fn save(db: &Connection, rows: &Rows) -> Sql<()> {
     for event in &rows.events {
@@ -52,7 +49,7 @@ fn read(row: &Row<'_>) -> Sql<StoredEvent> {
         version: row.get(4)?,
         at: instant(row, 5)?,
         data: row.get(6)?,
-        state: word(row, 7, &STATES)?,
+        state: word(row, 7)?,
         reason: row.get(8)?,
     })
 }

@@ -2,21 +2,13 @@
 
 use onsale_app::store::{AppliedLecture, LectureFilter, Page};
 use onsale_domain::ids::{EventId, LectureId, UserId};
-use onsale_domain::lecture::{Application, HistoryKind, HistoryLine, Lecture};
+use onsale_domain::lecture::{Application, HistoryLine, Lecture};
 use onsale_domain::rows::{Keys, Rows};
 use onsale_domain::time::Timestamp;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::values::{Sql, instant, optional_text, text, user, uuid, word};
-
-const KINDS: [(&str, HistoryKind); 2] = [("APPLIED", HistoryKind::Applied), ("CANCELLED", HistoryKind::Cancelled)];
-
-fn kind_word(kind: HistoryKind) -> &'static str {
-    match kind {
-        HistoryKind::Applied => "APPLIED",
-        HistoryKind::Cancelled => "CANCELLED",
-    }
-}
+use crate::stored::Word;
 
 pub(super) fn load(db: &Connection, keys: &Keys, rows: &mut Rows) -> Sql<()> {
     for (id, wanted) in &keys.lectures {
@@ -81,7 +73,7 @@ pub(super) fn save(db: &Connection, rows: &Rows) -> Sql<()> {
             line.version,
             line.id.uuid().as_bytes(),
             line.user.as_str(),
-            kind_word(line.kind),
+            line.kind.word(),
             line.seat_number,
             line.created_at.as_millis(),
         ])?;
@@ -187,7 +179,7 @@ pub(super) fn history_line(row: &Row<'_>) -> Sql<HistoryLine> {
         version: row.get(1)?,
         id: EventId::new(uuid(row, 2)?),
         user: user(row, 3)?,
-        kind: word(row, 4, &KINDS)?,
+        kind: word(row, 4)?,
         seat_number: row.get(5)?,
         created_at: instant(row, 6)?,
     })

@@ -26,6 +26,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use async_trait::async_trait;
+use onsale_app::news::News;
 use onsale_app::store::{Reader, Store, StoreError, Writer};
 use rusqlite::{ErrorCode, params};
 
@@ -200,6 +201,11 @@ impl Store for SqliteStore {
 
     fn reader(&self) -> Arc<dyn Reader> {
         self.reader.clone()
+    }
+
+    /// One process writes this file.
+    fn news(&self) -> Option<Arc<dyn News>> {
+        None
     }
 
     async fn secret(&self, name: &str, offered: &[u8]) -> Result<Vec<u8>, StoreError> {

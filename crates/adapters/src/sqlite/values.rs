@@ -1,15 +1,15 @@
 //! Values between rows and rules.
 
-use std::borrow::Cow;
 use std::sync::Arc;
 
-use onsale_domain::concert::{Seating, Section};
+use onsale_domain::concert::Seating;
 use onsale_domain::ids::UserId;
 use onsale_domain::time::Timestamp;
 use rusqlite::Row;
 use rusqlite::types::{FromSqlError, Type};
-use serde::{Deserialize, Serialize};
 use uuid::Uuid;
+
+use crate::stored::{Word, seating_from_text};
 
 pub(super) type Sql<T> = rusqlite::Result<T>;
 
@@ -39,10 +39,8 @@ pub(super) fn optional_text(row: &Row<'_>, column: usize) -> Sql<Option<Arc<str>
 }
 
 /// One of a few words.
-pub(super) fn word<T: Copy>(row: &Row<'_>, column: usize, words: &[(&str, T)]) -> Sql<T> {
-    let text = row.get_ref(column)?.as_str()?;
-    let found = words.iter().find(|(word, _)| *word == text);
-    found.map(|(_, value)| *value).ok_or_else(|| broken(column, "an unknown word"))
+pub(super) fn word<T: Word>(row: &Row<'_>, column: usize) -> Sql<T> {
+    T::of_word(row.get_ref(column)?.as_str()?).ok_or_else(|| broken(column, "an unknown word"))
 }
 
 pub(super) fn seats_to_text(seats: &[u32]) -> String {
@@ -56,29 +54,8 @@ pub(super) fn seats(row: &Row<'_>, column: usize) -> Sql<Arc<[u32]>> {
     Ok(seats.into())
 }
 
-/// A section as it is stored.
-#[derive(Serialize, Deserialize)]
-struct StoredSection<'a> {
-    from: u32,
-    to: u32,
-    grade: Cow<'a, str>,
-    price: i64,
-}
-
-pub(super) fn seating_to_text(seating: &Seating) -> String {
-    let stored = |section: &'_ Section| {
-        let Section { from, to, ref grade, price } = *section;
-        StoredSection { from, to, grade: Cow::Owned(grade.to_string()), price }
-    };
-    serde_json::to_string(&seating.sections().iter().map(stored).collect::<Vec<_>>()).unwrap_or_default()
-}
-
 pub(super) fn seating(row: &Row<'_>, column: usize) -> Sql<Seating> {
-    let text = row.get_ref(column)?.as_str()?;
-    let stored: Vec<StoredSection<'_>> =
-        serde_json::from_str(text).map_err(|_| broken(column, "sections that cannot be read"))?;
-    let section = |StoredSection { from, to, grade, price }| Section { from, to, grade: grade.as_ref().into(), price };
-    Seating::new(stored.into_iter().map(section).collect()).map_err(|_| broken(column, "sections that are unsound"))
+    seating_from_text(row.get_ref(column)?.as_str()?).ok_or_else(|| broken(column, "sections that make no seating"))
 }
 
 fn broken(column: usize, what: &'static str) -> rusqlite::Error {

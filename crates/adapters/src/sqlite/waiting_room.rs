@@ -4,22 +4,12 @@ use onsale_app::store::RoomRecord;
 use onsale_domain::ids::{ConcertId, ReservationId, TokenId, UserId};
 use onsale_domain::rows::{Keys, Rows};
 use onsale_domain::time::Timestamp;
-use onsale_domain::waiting_room::{GivenUp, Place, PlaceStanding, Room, Settings, Turn, Window};
+use onsale_domain::waiting_room::{GivenUp, Place, Room, Settings, Turn};
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::concert::load_open;
 use super::values::{Sql, instant, user, uuid, word};
-
-const STANDINGS: [(&str, PlaceStanding); 3] =
-    [("CURRENT", PlaceStanding::Current), ("GIVEN_UP", PlaceStanding::GivenUp), ("REPLACED", PlaceStanding::Replaced)];
-
-fn standing_word(standing: PlaceStanding) -> &'static str {
-    match standing {
-        PlaceStanding::Current => "CURRENT",
-        PlaceStanding::GivenUp => "GIVEN_UP",
-        PlaceStanding::Replaced => "REPLACED",
-    }
-}
+use crate::stored::{Word, window_from_bytes, window_to_bytes};
 
 pub(super) fn load(db: &Connection, keys: &Keys, rows: &mut Rows) -> Sql<()> {
     for concert in &keys.rooms {
@@ -76,7 +66,7 @@ fn load_place(db: &Connection, key: (ConcertId, u64), rows: &mut Rows) -> Sql<()
                     user: user(row, 0)?,
                     token: TokenId::new(uuid(row, 1)?),
                     issued_at: instant(row, 2)?,
-                    standing: word(row, 3, &STANDINGS)?,
+                    standing: word(row, 3)?,
                 })
             })
             .optional()?;
@@ -158,7 +148,7 @@ fn save_places(db: &Connection, rows: &Rows) -> Sql<()> {
         db.prepare_cached("UPDATE places SET standing = ?3 WHERE concert_id = ?1 AND place = ?2")?.execute(params![
             key.0.uuid().as_bytes(),
             key.1,
-            standing_word(place.standing)
+            place.standing.word()
         ])?;
     }
     let mut fresh: Vec<_> = rows.places.added().collect();
@@ -175,7 +165,7 @@ fn save_places(db: &Connection, rows: &Rows) -> Sql<()> {
             place.user.as_str(),
             place.token.uuid().as_bytes(),
             place.issued_at.as_millis(),
-            standing_word(place.standing),
+            place.standing.word(),
         ])?;
     }
     Ok(())
@@ -208,18 +198,6 @@ fn save_room(db: &Connection, concert: ConcertId, room: &Room) -> Sql<()> {
         room.updated_at.as_millis(),
     ])?;
     Ok(())
-}
-
-fn window_to_bytes(window: &Window) -> Vec<u8> {
-    window.parts().flat_map(|(at, many)| [&at.as_millis().to_be_bytes()[..], &many.to_be_bytes()].concat()).collect()
-}
-
-fn window_from_bytes(bytes: &[u8]) -> Window {
-    Window::from_parts(bytes.chunks_exact(12).filter_map(|part| {
-        let (at, many) = part.split_at(8);
-        let at = i64::from_be_bytes(at.try_into().ok()?);
-        Some((Timestamp::from_millis(at), u32::from_be_bytes(many.try_into().ok()?)))
-    }))
 }
 
 const ROOM: &str = "concert_id, max_active, admit_per_second, active_seconds, claim_seconds, paused, issued, served, \

@@ -3,19 +3,11 @@
 use onsale_app::store::Page;
 use onsale_domain::ids::{EventId, PaymentId, UserId};
 use onsale_domain::rows::{Keys, Rows};
-use onsale_domain::wallet::{Account, Entry, EntryKind};
+use onsale_domain::wallet::{Account, Entry};
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::values::{Sql, instant, optional_uuid, user, uuid, word};
-
-const KINDS: [(&str, EntryKind); 2] = [("CHARGE", EntryKind::Charge), ("USE", EntryKind::Use)];
-
-fn kind_word(kind: EntryKind) -> &'static str {
-    match kind {
-        EntryKind::Charge => "CHARGE",
-        EntryKind::Use => "USE",
-    }
-}
+use crate::stored::Word;
 
 pub(super) fn load(db: &Connection, keys: &Keys, rows: &mut Rows) -> Sql<()> {
     for user in &keys.accounts {
@@ -42,7 +34,7 @@ pub(super) fn save(db: &Connection, rows: &Rows) -> Sql<()> {
             entry.user.as_str(),
             entry.version,
             entry.id.uuid().as_bytes(),
-            kind_word(entry.kind),
+            entry.kind.word(),
             entry.amount,
             entry.balance_after,
             entry.reference.map(|payment| payment.uuid().into_bytes()),
@@ -75,7 +67,7 @@ pub(super) fn entry(row: &Row<'_>) -> Sql<Entry> {
         user: user(row, 0)?,
         version: row.get(1)?,
         id: EventId::new(uuid(row, 2)?),
-        kind: word(row, 3, &KINDS)?,
+        kind: word(row, 3)?,
         amount: row.get(4)?,
         balance_after: row.get(5)?,
         reference: optional_uuid(row, 6)?.map(PaymentId::new),

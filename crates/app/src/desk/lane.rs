@@ -11,6 +11,9 @@ use super::batch::{self, SystemEntropy};
 use super::{Answer, BATCH_MAX, Failure, Terms, Waiting, Work};
 use crate::store::{StoreError, Writer};
 
+/// How often a command that others were ahead of is tried alone.
+const ATTEMPTS_MAX: usize = 3;
+
 pub(super) struct Lane {
     pub(super) writer: Box<dyn Writer>,
     pub(super) terms: Terms,
@@ -57,13 +60,10 @@ impl Lane {
                 }
             }
             // Nothing was done: one bad command must harm only itself.
-            Err(StoreError::Rejected(reason)) if batch.len() > 1 => {
+            Err(StoreError::Rejected(reason) | StoreError::Conflict(reason)) => {
                 tracing::warn!(reason, commands = batch.len(), "a batch was refused; running it one by one");
                 metrics.rerun.inc();
-                for waiting in batch.drain(..) {
-                    let answer = self.alone(&waiting.work).await;
-                    let _ = waiting.reply.send(answer);
-                }
+                self.one_by_one(batch).await;
             }
             Err(error) => {
                 let failure = Self::failed(&error);
@@ -92,20 +92,38 @@ impl Lane {
         answers
     }
 
-    async fn alone(&mut self, work: &Work) -> Result<Answer, Failure> {
-        match self.run_batch(&[work]).await {
-            Ok(mut answers) => answers.pop().ok_or(Failure::Internal),
-            Err(error) => {
+    /// Runs each command in a unit of work of its own. Where the database goes away meanwhile, the rest fails at once.
+    async fn one_by_one(&mut self, batch: &mut Vec<Waiting>) {
+        let mut is_away = false;
+        for waiting in batch.drain(..) {
+            let answer = if is_away { Err(Failure::Unavailable) } else { self.alone(&waiting.work).await };
+            is_away |= answer.as_ref().err() == Some(&Failure::Unavailable);
+            if answer.is_err() {
                 self.terms.metrics.failed.inc();
-                Err(Self::failed(&error))
             }
+            let _ = waiting.reply.send(answer);
+        }
+    }
+
+    /// Others may be first a few times, not for ever.
+    async fn alone(&mut self, work: &Work) -> Result<Answer, Failure> {
+        let mut answers = self.run_batch(&[work]).await;
+        for _ in 1..ATTEMPTS_MAX {
+            if !matches!(answers, Err(StoreError::Conflict(_))) {
+                break;
+            }
+            answers = self.run_batch(&[work]).await;
+        }
+        match answers {
+            Ok(mut answers) => answers.pop().ok_or(Failure::Internal),
+            Err(error) => Err(Self::failed(&error)),
         }
     }
 
     fn failed(error: &StoreError) -> Failure {
         tracing::error!(%error, "a unit of work failed");
         match error {
-            StoreError::Unavailable(_) | StoreError::Unknown(_) => Failure::Unavailable,
+            StoreError::Unavailable(_) | StoreError::Unknown(_) | StoreError::Conflict(_) => Failure::Unavailable,
             StoreError::Rejected(_) => Failure::Internal,
         }
     }
@@ -118,7 +136,7 @@ pub(super) fn spawn(
     receiver: mpsc::Receiver<Waiting>,
     closing: CancellationToken,
 ) -> std::io::Result<JoinHandle<()>> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build()?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     std::thread::Builder::new()
         .name(format!("lane-{number}"))
         .spawn(move || runtime.block_on(lane.run(receiver, closing)))

@@ -1,0 +1,53 @@
+//! The database's time, as far as a process knows it without asking.
+
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use onsale_domain::time::Timestamp;
+
+/// How long the best reading counts: clocks drift.
+const BEST_FOR: Duration = Duration::from_secs(10);
+
+/// This process's own steady clock, set by the database's.
+pub(super) struct Clock {
+    reading: Mutex<Reading>,
+}
+
+#[derive(Clone, Copy)]
+struct Reading {
+    /// The database's time at `when`.
+    at: Timestamp,
+    when: Instant,
+    /// By how much it may be off: half of the time that the question took.
+    uncertainty: Duration,
+}
+
+impl Clock {
+    /// A clock set by a first reading.
+    pub(super) fn new(at: Timestamp, asked: Instant) -> Self {
+        Self { reading: Mutex::new(Reading::new(at, asked)) }
+    }
+
+    /// Takes in another reading, where it is better than the one before, or that is old.
+    pub(super) fn observe(&self, at: Timestamp, asked: Instant) {
+        let new = Reading::new(at, asked);
+        let mut reading = self.reading.lock().unwrap_or_else(PoisonError::into_inner);
+        if new.uncertainty <= reading.uncertainty || reading.when.elapsed() > BEST_FOR {
+            *reading = new;
+        }
+    }
+
+    /// The database's time now.
+    pub(super) fn now(&self) -> Timestamp {
+        let reading = *self.reading.lock().unwrap_or_else(PoisonError::into_inner);
+        reading.at.plus_millis(i64::try_from(reading.when.elapsed().as_millis()).unwrap_or(0))
+    }
+}
+
+impl Reading {
+    /// A reading that was asked for then and came now. It was taken somewhere in between.
+    fn new(at: Timestamp, asked: Instant) -> Self {
+        let uncertainty = asked.elapsed() / 2;
+        Self { at, when: asked + uncertainty, uncertainty }
+    }
+}

@@ -1,0 +1,314 @@
+//! Concerts, performances, seats and reservations, as units of work see them.
+
+use onsale_app::store::Unit;
+use onsale_domain::concert::{Performance, Reservation, Seat};
+use onsale_domain::ids::{ConcertId, EventId, PerformanceId, ReservationId, UserId};
+use onsale_domain::rows::{Keys, Rows};
+use tokio_postgres::Row;
+use uuid::Uuid;
+
+use super::session::Pipeline;
+use super::values::{
+    Param, Sql, big, columns, get, instant, int, number, params, seating, seats, seats_to_text, small, user, uuid, word,
+};
+use crate::stored::{Word, seating_to_text};
+
+/// A reservation's performance, and a user, never change: reading them unlocked is safe. Which holds a leaving user
+/// has cannot change either, as the user's account is locked by now; those that lapse meanwhile are left alone.
+const LOCK: &str = "SELECT performance_id, concert_id, starts_at, sections, sold, version, updated_at FROM performances
+    WHERE performance_id IN (
+        SELECT unnest($1::uuid[])
+        UNION SELECT performance_id FROM reservations WHERE reservation_id = ANY ($2)
+        UNION SELECT performance_id FROM unnest($3::uuid[], $4::text[]) leaving (concert_id, user_id)
+            JOIN reservations USING (concert_id, user_id) WHERE status IN ('HELD', 'PAID') AND status = 'HELD')
+    ORDER BY performance_id FOR NO KEY UPDATE";
+
+/// Of users who are named, and of those who have the places that are named.
+const OPEN_RESERVATIONS: &str = "SELECT r.reservation_id, r.concert_id, r.performance_id, r.user_id, r.place, r.seats,
+        r.amount, r.held_at, r.held_until, r.status, r.end_event_id
+    FROM (SELECT * FROM unnest($1::uuid[], $2::text[])
+          UNION SELECT concert_id, user_id FROM unnest($3::uuid[], $4::bigint[]) turn (concert_id, place)
+              JOIN places USING (concert_id, place)) wanted (concert_id, user_id)
+    JOIN reservations r USING (concert_id, user_id) WHERE r.status IN ('HELD', 'PAID')";
+
+/// Reservations to be loaded with their seats: those named, those that hold a seat that is named, and those of users
+/// who leave.
+macro_rules! whole {
+    () => {
+        "WITH whole AS (
+            SELECT unnest($1::uuid[]) reservation_id
+            UNION SELECT reservation_id FROM unnest($2::uuid[], $3::integer[]) wanted (performance_id, seat)
+                JOIN seats USING (performance_id, seat) WHERE NOT sold
+            UNION SELECT reservation_id FROM unnest($4::uuid[], $5::text[]) leaving (concert_id, user_id)
+                JOIN reservations USING (concert_id, user_id) WHERE status IN ('HELD', 'PAID') AND status = 'HELD')"
+    };
+}
+
+const WHOLE_RESERVATIONS: &str = concat!(
+    whole!(),
+    " SELECT reservation_id, concert_id, performance_id, user_id, place, seats, amount, held_at, held_until, status,
+        end_event_id FROM whole JOIN reservations USING (reservation_id)"
+);
+
+const SEATS: &str = concat!(
+    whole!(),
+    " SELECT performance_id, seat, s.reservation_id, s.held_until, s.sold
+    FROM (SELECT * FROM unnest($2::uuid[], $3::integer[])
+          UNION SELECT performance_id, unnest(seats) FROM whole JOIN reservations USING (reservation_id))
+        wanted (performance_id, seat)
+    LEFT JOIN seats s USING (performance_id, seat)"
+);
+
+const OPEN: &str = "INSERT INTO concerts (concert_id, title, venue, created_at)
+    SELECT * FROM unnest($1::uuid[], $2::text[], $3::text[], $4::bigint[])";
+
+const SCHEDULE: &str = "INSERT INTO performances
+        (performance_id, concert_id, starts_at, sections, capacity, sold, version, updated_at)
+    SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::bigint[], $4::text[], $5::integer[], $6::integer[], $7::bigint[],
+        $8::bigint[])";
+
+const UPDATE: &str = "UPDATE performances SET sold = v.sold, version = v.version, updated_at = v.updated_at
+    FROM unnest($1::uuid[], $2::integer[], $3::bigint[], $4::bigint[]) v (performance_id, sold, version, updated_at)
+    WHERE performances.performance_id = v.performance_id";
+
+const RESERVE: &str = "INSERT INTO reservations
+        (reservation_id, concert_id, performance_id, user_id, place, seats, amount, held_at, held_until, status,
+         end_event_id)
+    SELECT reservation_id, concert_id, performance_id, user_id, place, seats::integer[], amount, held_at, held_until,
+        status, end_event_id
+    FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::text[], $5::bigint[], $6::text[], $7::bigint[], $8::bigint[],
+            $9::bigint[], $10::text[], $11::uuid[])
+        v (reservation_id, concert_id, performance_id, user_id, place, seats, amount, held_at, held_until, status,
+           end_event_id)";
+
+const END: &str = "UPDATE reservations SET status = v.status, end_event_id = v.end_event_id
+    FROM unnest($1::uuid[], $2::text[], $3::uuid[]) v (reservation_id, status, end_event_id)
+    WHERE reservations.reservation_id = v.reservation_id";
+
+const FREE: &str = "DELETE FROM seats USING unnest($1::uuid[], $2::integer[]) v (performance_id, seat)
+    WHERE seats.performance_id = v.performance_id AND seats.seat = v.seat";
+
+const TAKE: &str = "INSERT INTO seats (performance_id, seat, reservation_id, held_until, sold)
+    SELECT * FROM unnest($1::uuid[], $2::integer[], $3::uuid[], $4::bigint[], $5::boolean[])";
+
+const CHANGE: &str = "UPDATE seats SET reservation_id = v.reservation_id, held_until = v.held_until, sold = v.sold
+    FROM unnest($1::uuid[], $2::integer[], $3::uuid[], $4::bigint[], $5::boolean[])
+        v (performance_id, seat, reservation_id, held_until, sold)
+    WHERE seats.performance_id = v.performance_id AND seats.seat = v.seat";
+
+pub(super) const WRITES: &[&str] = &[
+    LOCK, OPEN_RESERVATIONS, WHOLE_RESERVATIONS, SEATS, OPEN, SCHEDULE, UPDATE, RESERVE, END, FREE, TAKE, CHANGE,
+];
+
+pub(super) fn lock<'a>(pipeline: &mut Pipeline<'a, Unit>, keys: &'a Keys) {
+    if keys.performances.is_empty() && keys.reservations.is_empty() && keys.holdings.is_empty() {
+        return;
+    }
+    let performances: Vec<Uuid> = keys.performances.iter().map(|id| id.uuid()).collect();
+    let (concerts, users) = pairs(keys.holdings.iter());
+    let wanted: Vec<Param<'a>> = params![performances, named(keys), concerts, users];
+    pipeline.ask(LOCK, wanted, |found, unit| {
+        keys.performances.iter().for_each(|id| unit.rows.performances.load(*id, None));
+        for row in &found {
+            let performance = read_performance(row)?;
+            unit.rows.performances.load(performance.id, Some(performance));
+        }
+        Ok(())
+    });
+}
+
+fn named(keys: &Keys) -> Vec<Uuid> {
+    keys.reservations.iter().map(|id| id.uuid()).collect()
+}
+
+fn pairs<'a>(of: impl Iterator<Item = &'a (ConcertId, UserId)>) -> (Vec<Uuid>, Vec<&'a str>) {
+    of.map(|(concert, user)| (concert.uuid(), user.as_str())).unzip()
+}
+
+pub(super) fn load<'a>(pipeline: &mut Pipeline<'a, Unit>, keys: &'a Keys) {
+    load_open(pipeline, keys);
+    if keys.reservations.is_empty() && keys.seats.is_empty() && keys.holdings.is_empty() {
+        return;
+    }
+    let wanted = || -> Vec<Param<'a>> {
+        let (performances, numbers): (Vec<Uuid>, Vec<i32>) =
+            keys.seats.iter().map(|(performance, seat)| (performance.uuid(), int(*seat))).unzip();
+        let (concerts, users) = pairs(keys.holdings.iter());
+        params![named(keys), performances, numbers, concerts, users]
+    };
+    pipeline.ask(WHOLE_RESERVATIONS, wanted(), |found, unit| {
+        keys.reservations.iter().for_each(|id| unit.rows.reservations.load(*id, None));
+        for row in &found {
+            let reservation = read(row)?;
+            unit.rows.reservations.load(reservation.id, Some(reservation));
+        }
+        Ok(())
+    });
+    pipeline.ask(SEATS, wanted(), |found, unit| {
+        for row in &found {
+            let seat = get::<Option<Uuid>>(row, 2)?.map(|_| read_seat(row, 2)).transpose()?;
+            unit.rows.seats.load((PerformanceId::new(uuid(row, 0)?), small(row, 1)?), seat);
+        }
+        Ok(())
+    });
+}
+
+/// The held and paid reservations of everyone whose reservations count.
+fn load_open<'a>(pipeline: &mut Pipeline<'a, Unit>, keys: &'a Keys) {
+    let named = || keys.holders.iter().chain(&keys.holdings).chain(&keys.entrants);
+    if named().next().is_none() && keys.turn_holders.is_empty() {
+        return;
+    }
+    let (concerts, users) = pairs(named());
+    let (rooms, places): (Vec<Uuid>, Vec<i64>) =
+        keys.turn_holders.iter().map(|(concert, place)| (concert.uuid(), big(*place))).unzip();
+    pipeline.ask(OPEN_RESERVATIONS, params![concerts, users, rooms, places], move |found, unit| {
+        let rows = &mut unit.rows;
+        let holders = keys.turn_holders.iter().filter_map(|key| Some((key.0, rows.places.get(key)?.user.clone())));
+        for key in named().cloned().chain(holders) {
+            rows.open_reservations.entry(key).or_default();
+        }
+        for row in &found {
+            let reservation = read(row)?;
+            let open = rows.open_reservations.entry((reservation.concert, reservation.user.clone())).or_default();
+            open.push(reservation.id);
+            rows.reservations.load(reservation.id, Some(reservation));
+        }
+        Ok(())
+    });
+}
+
+/// Concerts come before their rooms, and those before everything else.
+pub(super) fn save_new<'a>(pipeline: &mut Pipeline<'a, ()>, rows: &'a Rows) {
+    pipeline.write(
+        OPEN,
+        columns!(
+            rows.new_concerts.iter(),
+            |concert| concert.id.uuid(),
+            &*concert.title,
+            &*concert.venue,
+            concert.created_at.as_millis(),
+        ),
+    );
+}
+
+pub(super) fn save<'a>(pipeline: &mut Pipeline<'a, ()>, rows: &'a Rows) {
+    pipeline.write(
+        SCHEDULE,
+        columns!(
+            rows.performances.added(),
+            |(id, performance)| id.uuid(),
+            performance.concert.uuid(),
+            performance.starts_at.as_millis(),
+            seating_to_text(&performance.seating),
+            int(performance.seating.capacity()),
+            int(performance.sold),
+            big(performance.version),
+            performance.updated_at.as_millis(),
+        ),
+    );
+    let changed = rows.performances.outdated().filter_map(|id| Some((id, rows.performances.get(id)?)));
+    pipeline.write(
+        UPDATE,
+        columns!(
+            changed,
+            |(id, performance)| id.uuid(),
+            int(performance.sold),
+            big(performance.version),
+            performance.updated_at.as_millis(),
+        ),
+    );
+    save_reservations(pipeline, rows);
+    save_seats(pipeline, rows);
+}
+
+fn save_reservations<'a>(pipeline: &mut Pipeline<'a, ()>, rows: &'a Rows) {
+    pipeline.write(
+        RESERVE,
+        columns!(
+            rows.reservations.added(),
+            |(id, reservation)| id.uuid(),
+            reservation.concert.uuid(),
+            reservation.performance.uuid(),
+            reservation.user.as_str(),
+            big(reservation.place),
+            seats_to_text(&reservation.seats),
+            reservation.amount,
+            reservation.held_at.as_millis(),
+            reservation.held_until.as_millis(),
+            reservation.status.word(),
+            reservation.end_event.map(EventId::uuid),
+        ),
+    );
+    let changed = rows.reservations.outdated().filter_map(|id| Some((id, rows.reservations.get(id)?)));
+    pipeline.write(
+        END,
+        columns!(
+            changed,
+            |(id, reservation)| id.uuid(),
+            reservation.status.word(),
+            reservation.end_event.map(EventId::uuid),
+        ),
+    );
+}
+
+fn save_seats<'a>(pipeline: &mut Pipeline<'a, ()>, rows: &'a Rows) {
+    let freed = rows.seats.outdated().filter(|key| rows.seats.get(key).is_none());
+    pipeline.write(FREE, columns!(freed, |(performance, seat)| performance.uuid(), int(*seat)));
+    let changed = rows.seats.outdated().filter_map(|key| Some((key, rows.seats.get(key)?)));
+    for (sql, seats) in [(TAKE, rows.seats.added().collect::<Vec<_>>()), (CHANGE, changed.collect())] {
+        pipeline.write(
+            sql,
+            columns!(
+                seats.into_iter(),
+                |((performance, number), seat)| performance.uuid(),
+                int(*number),
+                seat.reservation.uuid(),
+                seat.held_until.as_millis(),
+                seat.sold,
+            ),
+        );
+    }
+}
+
+pub(super) fn read_performance(row: &Row) -> Sql<Performance> {
+    Ok(Performance {
+        id: PerformanceId::new(uuid(row, 0)?),
+        concert: ConcertId::new(uuid(row, 1)?),
+        starts_at: instant(row, 2)?,
+        seating: seating(row, 3)?,
+        sold: small(row, 4)?,
+        version: number(row, 5)?,
+        updated_at: instant(row, 6)?,
+    })
+}
+
+pub(super) fn read(row: &Row) -> Sql<Reservation> {
+    read_from(row, 0)
+}
+
+/// A reservation from its eleven columns, the first of which is at `from`.
+pub(super) fn read_from(row: &Row, from: usize) -> Sql<Reservation> {
+    Ok(Reservation {
+        id: ReservationId::new(uuid(row, from)?),
+        concert: ConcertId::new(uuid(row, from + 1)?),
+        performance: PerformanceId::new(uuid(row, from + 2)?),
+        user: user(row, from + 3)?,
+        place: number(row, from + 4)?,
+        seats: seats(row, from + 5)?,
+        amount: get(row, from + 6)?,
+        held_at: instant(row, from + 7)?,
+        held_until: instant(row, from + 8)?,
+        status: word(row, from + 9)?,
+        end_event: get::<Option<_>>(row, from + 10)?.map(EventId::new),
+    })
+}
+
+/// A seat from its three columns, the first of which is at `from`.
+pub(super) fn read_seat(row: &Row, from: usize) -> Sql<Seat> {
+    Ok(Seat {
+        reservation: ReservationId::new(uuid(row, from)?),
+        held_until: instant(row, from + 1)?,
+        sold: get(row, from + 2)?,
+    })
+}

@@ -1,0 +1,87 @@
+//! Concerts, performances, seats and reservations, as they are shown.
+
+use onsale_app::store::{Page, SeatRows};
+use onsale_domain::concert::{Concert, Performance, Reservation};
+use onsale_domain::ids::{ConcertId, PerformanceId, ReservationId, UserId};
+use onsale_domain::time::Timestamp;
+use tokio_postgres::Row;
+use uuid::Uuid;
+
+use super::concert::{read, read_performance, read_seat};
+use super::error::DbError;
+use super::session::Session;
+use super::values::{Sql, get, instant, limit, number, params, small, text, uuid};
+
+const CONCERTS: &str = "SELECT concert_id, title, venue, created_at FROM concerts";
+
+const PERFORMANCES: &str =
+    "SELECT performance_id, concert_id, starts_at, sections, sold, version, updated_at FROM performances";
+
+/// The version and the seats as of one moment: one statement, one snapshot.
+const SEATS: &str = "SELECT version, seat, reservation_id, s.held_until, s.sold
+    FROM performances LEFT JOIN seats s USING (performance_id) WHERE performance_id = $1";
+
+const RESERVATION: &str = "SELECT reservation_id, concert_id, performance_id, user_id, place, seats, amount, held_at,
+    held_until, status, end_event_id FROM reservations WHERE reservation_id = $1";
+
+const RESERVATIONS_OF: &str = "SELECT reservation_id, concert_id, performance_id, user_id, place, seats, amount,
+        held_at, held_until, status, end_event_id
+    FROM reservations WHERE user_id = $1 AND reservation_id < $2 ORDER BY reservation_id DESC LIMIT $3";
+
+const LAPSED: &str = "SELECT performance_id, reservation_id FROM reservations
+    WHERE status = 'HELD' AND held_until <= $1 ORDER BY held_until LIMIT $2";
+
+pub(super) const READS: &[&str] = &[CONCERTS, PERFORMANCES, SEATS, RESERVATION, RESERVATIONS_OF, LAPSED];
+
+pub(super) async fn concerts(session: &Session) -> Sql<Vec<Concert>> {
+    let concert = |row: &Row| {
+        Ok(Concert {
+            id: ConcertId::new(uuid(row, 0)?),
+            title: text(row, 1)?,
+            venue: text(row, 2)?,
+            created_at: instant(row, 3)?,
+        })
+    };
+    session.query(CONCERTS, Vec::new()).await?.iter().map(concert).collect()
+}
+
+pub(super) async fn performances(session: &Session) -> Sql<Vec<Performance>> {
+    session.query(PERFORMANCES, Vec::new()).await?.iter().map(read_performance).collect()
+}
+
+pub(super) async fn seats(session: &Session, performance: PerformanceId) -> Sql<SeatRows> {
+    let found = session.query(SEATS, params![performance.uuid()]).await?;
+    let version = number(found.first().ok_or(DbError::Broken("no such performance"))?, 0)?;
+    let mut seats = Vec::with_capacity(found.len());
+    for row in &found {
+        if get::<Option<i32>>(row, 1)?.is_some() {
+            seats.push((small(row, 1)?, read_seat(row, 2)?));
+        }
+    }
+    Ok(SeatRows { version, seats })
+}
+
+pub(super) async fn reservation(session: &Session, id: ReservationId) -> Sql<Option<Reservation>> {
+    session.query(RESERVATION, params![id.uuid()]).await?.first().map(read).transpose()
+}
+
+/// Newest first.
+pub(super) async fn reservations_of(
+    session: &Session,
+    user: &UserId,
+    page: Page<ReservationId>,
+) -> Sql<Vec<Reservation>> {
+    let before = page.after.map_or(Uuid::max(), ReservationId::uuid);
+    let wanted = params![user.as_str(), before, limit(page.limit)];
+    session.query(RESERVATIONS_OF, wanted).await?.iter().map(read).collect()
+}
+
+/// Oldest first.
+pub(super) async fn lapsed_holds(
+    session: &Session,
+    before: Timestamp,
+    most: usize,
+) -> Sql<Vec<(PerformanceId, ReservationId)>> {
+    let found = session.query(LAPSED, params![before.as_millis(), limit(most)]).await?;
+    found.iter().map(|row| Ok((PerformanceId::new(uuid(row, 0)?), ReservationId::new(uuid(row, 1)?)))).collect()
+}

@@ -1,0 +1,83 @@
+//! Answers kept under idempotency keys.
+
+use std::collections::BTreeSet;
+
+use onsale_app::idempotency::{KeptAnswer, KeyId};
+use onsale_app::store::Unit;
+use onsale_domain::ids::UserId;
+use onsale_domain::time::Timestamp;
+use tokio_postgres::Row;
+
+use super::error::DbError;
+use super::session::Pipeline;
+use super::values::{Sql, columns, get, instant, params};
+
+/// How many old answers one unit of work drops at most.
+const FORGOTTEN_AT_ONCE: i64 = 500;
+
+/// A key that no transaction has used yet has no row to lock: its hash is locked instead, the lowest first. Two keys
+/// of one hash wait for each other, which is harmless. The primary key would stop what a lock has missed.
+const LOCK: &str = "SELECT pg_advisory_xact_lock(hash) FROM (
+        SELECT DISTINCT hashtextextended(owner || ':' || key, 0) hash
+        FROM unnest($1::text[], $2::text[]) wanted (owner, key) ORDER BY hash) hashes";
+
+const FIND: &str = "SELECT owner, key, fingerprint, answer, kept_at
+    FROM unnest($1::text[], $2::text[]) wanted (owner, key) JOIN kept_answers USING (owner, key)";
+
+const KEEP: &str = "INSERT INTO kept_answers (owner, key, fingerprint, answer, kept_at)
+    SELECT * FROM unnest($1::text[], $2::text[], $3::bytea[], $4::bytea[], $5::bigint[])";
+
+/// A key whose life is over came again before its old answer was dropped.
+const REPLACE: &str = "UPDATE kept_answers SET fingerprint = v.fingerprint, answer = v.answer, kept_at = v.kept_at
+    FROM unnest($1::text[], $2::text[], $3::bytea[], $4::bytea[], $5::bigint[])
+        v (owner, key, fingerprint, answer, kept_at)
+    WHERE kept_answers.owner = v.owner AND kept_answers.key = v.key";
+
+const FORGET: &str = "DELETE FROM kept_answers WHERE (owner, key) IN (
+    SELECT owner, key FROM kept_answers WHERE kept_at < $1 ORDER BY kept_at LIMIT $2 FOR UPDATE SKIP LOCKED)";
+
+pub(super) const WRITES: &[&str] = &[LOCK, FIND, KEEP, REPLACE, FORGET];
+
+fn owner(id: &KeyId) -> &str {
+    id.owner.as_ref().map_or("", |user| user.as_str())
+}
+
+pub(super) fn lock<'a>(pipeline: &mut Pipeline<'a, Unit>, ids: &'a BTreeSet<KeyId>) {
+    pipeline.write(LOCK, columns!(ids.iter(), |id| owner(id), &*id.key));
+}
+
+pub(super) fn load<'a>(pipeline: &mut Pipeline<'a, Unit>, ids: &'a BTreeSet<KeyId>) {
+    let Some(wanted) = columns!(ids.iter(), |id| owner(id), &*id.key) else { return };
+    pipeline.ask(FIND, wanted, |found, unit| {
+        ids.iter().for_each(|id| unit.answers.load(id.clone(), None));
+        for row in &found {
+            let (id, kept) = read(row)?;
+            unit.answers.load(id, Some(kept));
+        }
+        Ok(())
+    });
+}
+
+fn read(row: &Row) -> Sql<(KeyId, KeptAnswer)> {
+    let id = KeyId { owner: UserId::parse(get(row, 0)?), key: get::<&str>(row, 1)?.into() };
+    let fingerprint: &[u8] = get(row, 2)?;
+    let fingerprint = fingerprint.try_into().map_err(|_| DbError::Broken("a fingerprint of another length"))?;
+    Ok((id, KeptAnswer { fingerprint, answer: get::<&[u8]>(row, 3)?.into(), kept_at: instant(row, 4)? }))
+}
+
+pub(super) fn save<'a>(pipeline: &mut Pipeline<'a, ()>, unit: &'a Unit) {
+    let mut added: Vec<_> = unit.answers.added().collect();
+    added.sort_by_key(|(id, _)| *id);
+    let replaced = unit.answers.outdated().filter_map(|id| Some((id, unit.answers.get(id)?)));
+    for (sql, rows) in [(KEEP, added), (REPLACE, replaced.collect())] {
+        pipeline.write(
+            sql,
+            columns!(rows.into_iter(), |(id, kept)| owner(id), &*id.key, &kept.fingerprint[..], &*kept.answer, kept
+                .kept_at
+                .as_millis()),
+        );
+    }
+    if let Some(before) = unit.forget_answers_before {
+        pipeline.tell(FORGET, params![Timestamp::as_millis(before), FORGOTTEN_AT_ONCE]);
+    }
+}

@@ -1,0 +1,238 @@
+//! Lectures, who has a place in them, and their history.
+
+use std::collections::HashMap;
+
+use onsale_app::store::{AppliedLecture, LectureFilter, Page, Unit};
+use onsale_domain::ids::{EventId, LectureId, UserId};
+use onsale_domain::lecture::{Application, HistoryLine, Lecture};
+use onsale_domain::rows::{Keys, Rows};
+use onsale_domain::time::Timestamp;
+use tokio_postgres::Row;
+use uuid::Uuid;
+
+use super::session::{Pipeline, Session};
+use super::values::{Sql, big, columns, instant, int, limit, number, optional_text, params, small, text, user, uuid, word};
+use crate::stored::Word;
+
+const LOCK: &str = "SELECT lecture_id, title, lecturer, starts_at, capacity, enrolled, seats_opened, version, updated_at
+    FROM lectures WHERE lecture_id = ANY ($1) ORDER BY lecture_id FOR NO KEY UPDATE";
+
+const FREED: &str = "SELECT wanted.lecture_id, seat_number
+    FROM unnest($1::uuid[], $2::bigint[]) wanted (lecture_id, many) CROSS JOIN LATERAL (
+        SELECT seat_number FROM freed_seats WHERE lecture_id = wanted.lecture_id ORDER BY seat_number LIMIT many) free";
+
+const APPLICATIONS: &str = "SELECT lecture_id, user_id, seat_number, applied_at
+    FROM unnest($1::uuid[], $2::text[]) wanted (lecture_id, user_id) JOIN applications USING (lecture_id, user_id)";
+
+const OPEN: &str = "INSERT INTO lectures
+        (lecture_id, title, lecturer, starts_at, capacity, enrolled, seats_opened, version, updated_at)
+    SELECT * FROM unnest($1::uuid[], $2::text[], $3::text[], $4::bigint[], $5::integer[], $6::integer[], $7::integer[],
+        $8::bigint[], $9::bigint[])";
+
+const UPDATE: &str = "UPDATE lectures SET enrolled = v.enrolled, seats_opened = v.seats_opened, version = v.version,
+        updated_at = v.updated_at
+    FROM unnest($1::uuid[], $2::integer[], $3::integer[], $4::bigint[], $5::bigint[])
+        v (lecture_id, enrolled, seats_opened, version, updated_at)
+    WHERE lectures.lecture_id = v.lecture_id";
+
+const TAKE_FREED: &str = "DELETE FROM freed_seats USING unnest($1::uuid[], $2::integer[]) v (lecture_id, seat_number)
+    WHERE freed_seats.lecture_id = v.lecture_id AND freed_seats.seat_number = v.seat_number";
+
+const FREE: &str = "INSERT INTO freed_seats (lecture_id, seat_number) SELECT * FROM unnest($1::uuid[], $2::integer[])";
+
+const WITHDRAW: &str = "DELETE FROM applications USING unnest($1::uuid[], $2::text[]) v (lecture_id, user_id)
+    WHERE applications.lecture_id = v.lecture_id AND applications.user_id = v.user_id";
+
+const APPLY: &str = "INSERT INTO applications (lecture_id, user_id, seat_number, applied_at)
+    SELECT * FROM unnest($1::uuid[], $2::text[], $3::integer[], $4::bigint[])";
+
+const RECORD: &str = "INSERT INTO lecture_history
+        (lecture_id, version, line_id, user_id, type, seat_number, created_at)
+    SELECT * FROM unnest($1::uuid[], $2::bigint[], $3::uuid[], $4::text[], $5::text[], $6::integer[], $7::bigint[])";
+
+pub(super) const WRITES: &[&str] =
+    &[LOCK, FREED, APPLICATIONS, OPEN, UPDATE, TAKE_FREED, FREE, WITHDRAW, APPLY, RECORD];
+
+pub(super) fn lock<'a>(pipeline: &mut Pipeline<'a, Unit>, keys: &'a Keys) {
+    if keys.lectures.is_empty() {
+        return;
+    }
+    let ids: Vec<Uuid> = keys.lectures.keys().map(|id| id.uuid()).collect();
+    pipeline.ask(LOCK, params![ids], |found, unit| {
+        keys.lectures.keys().for_each(|id| unit.rows.lectures.load(*id, None));
+        for row in &found {
+            let lecture = read(row)?;
+            unit.rows.lectures.load(lecture.id, Some(lecture));
+        }
+        Ok(())
+    });
+}
+
+pub(super) fn load<'a>(pipeline: &mut Pipeline<'a, Unit>, keys: &'a Keys) {
+    let wanted = keys.lectures.iter().filter(|(_, many)| **many > 0);
+    if let Some(wanted) = columns!(wanted, |(id, many)| id.uuid(), limit(**many)) {
+        pipeline.ask(FREED, wanted, |found, unit| {
+            let mut freed: HashMap<Uuid, Vec<u32>> = HashMap::new();
+            for row in &found {
+                freed.entry(uuid(row, 0)?).or_default().push(small(row, 1)?);
+            }
+            for id in keys.lectures.keys() {
+                unit.rows.freed_seats.load(*id, freed.remove(&id.uuid()).unwrap_or_default());
+            }
+            Ok(())
+        });
+    }
+    if let Some(wanted) = columns!(keys.applications.iter(), |(lecture, user)| lecture.uuid(), user.as_str()) {
+        pipeline.ask(APPLICATIONS, wanted, |found, unit| {
+            keys.applications.iter().for_each(|key| unit.rows.applications.load(key.clone(), None));
+            for row in &found {
+                let application = Application { seat_number: small(row, 2)?, applied_at: instant(row, 3)? };
+                unit.rows.applications.load((LectureId::new(uuid(row, 0)?), user(row, 1)?), Some(application));
+            }
+            Ok(())
+        });
+    }
+}
+
+pub(super) fn save<'a>(pipeline: &mut Pipeline<'a, ()>, rows: &'a Rows) {
+    pipeline.write(
+        OPEN,
+        columns!(
+            rows.lectures.added(),
+            |(id, lecture)| id.uuid(),
+            &*lecture.title,
+            lecture.lecturer.as_deref(),
+            lecture.starts_at.as_millis(),
+            int(lecture.capacity),
+            int(lecture.enrolled),
+            int(lecture.seats_opened),
+            big(lecture.version),
+            lecture.updated_at.as_millis(),
+        ),
+    );
+    let changed = rows.lectures.outdated().filter_map(|id| Some((id, rows.lectures.get(id)?)));
+    pipeline.write(
+        UPDATE,
+        columns!(
+            changed,
+            |(id, lecture)| id.uuid(),
+            int(lecture.enrolled),
+            int(lecture.seats_opened),
+            big(lecture.version),
+            lecture.updated_at.as_millis(),
+        ),
+    );
+    let freed = |wanted| rows.freed_seats.changed().filter(move |(_, _, free)| *free == wanted);
+    pipeline.write(TAKE_FREED, columns!(freed(false), |(lecture, seat, _)| lecture.uuid(), int(*seat)));
+    pipeline.write(FREE, columns!(freed(true), |(lecture, seat, _)| lecture.uuid(), int(*seat)));
+    // Seat numbers are unique: those given back first, then those taken.
+    pipeline.write(
+        WITHDRAW,
+        columns!(rows.applications.outdated(), |(lecture, user)| lecture.uuid(), user.as_str()),
+    );
+    let placed = rows.applications.changed().filter_map(|(key, application)| Some((key, application?)));
+    pipeline.write(
+        APPLY,
+        columns!(placed, |((lecture, user), application)| lecture.uuid(), user.as_str(), int(application.seat_number), application
+            .applied_at
+            .as_millis()),
+    );
+    pipeline.write(
+        RECORD,
+        columns!(
+            rows.lecture_history.iter(),
+            |line| line.lecture.uuid(),
+            big(line.version),
+            line.id.uuid(),
+            line.user.as_str(),
+            line.kind.word(),
+            int(line.seat_number),
+            line.created_at.as_millis(),
+        ),
+    );
+}
+
+pub(super) fn read(row: &Row) -> Sql<Lecture> {
+    Ok(Lecture {
+        id: LectureId::new(uuid(row, 0)?),
+        title: text(row, 1)?,
+        lecturer: optional_text(row, 2)?,
+        starts_at: instant(row, 3)?,
+        capacity: small(row, 4)?,
+        enrolled: small(row, 5)?,
+        seats_opened: small(row, 6)?,
+        version: number(row, 7)?,
+        updated_at: instant(row, 8)?,
+    })
+}
+
+const LIST: &str = "SELECT lecture_id, title, lecturer, starts_at, capacity, enrolled, seats_opened, version, updated_at
+    FROM lectures WHERE starts_at >= $1 AND starts_at < $2 AND (starts_at, lecture_id) > ($3, $4)
+        AND (NOT $5 OR enrolled < capacity)
+    ORDER BY starts_at, lecture_id LIMIT $6";
+
+const APPLIED: &str = "SELECT lecture_id, title, starts_at, applied_at
+    FROM applications JOIN lectures USING (lecture_id)
+    WHERE user_id = $1 AND ($2::uuid IS NULL OR lecture_id = $2) ORDER BY starts_at, lecture_id";
+
+const EXISTS: &str = "SELECT 1 FROM lectures WHERE lecture_id = $1";
+
+const HISTORY: &str = "SELECT lecture_id, version, line_id, user_id, type, seat_number, created_at
+    FROM lecture_history WHERE lecture_id = $1 AND version > $2 ORDER BY version LIMIT $3";
+
+pub(super) const READS: &[&str] = &[LIST, APPLIED, EXISTS, HISTORY];
+
+/// By start and id.
+pub(super) async fn list(
+    session: &Session,
+    filter: LectureFilter,
+    page: Page<(Timestamp, LectureId)>,
+) -> Sql<Vec<Lecture>> {
+    let LectureFilter { from, until, with_places } = filter;
+    let (after_start, after_id) = page.after.map_or((i64::MIN, Uuid::nil()), |(at, id)| (at.as_millis(), id.uuid()));
+    let until = until.map_or(i64::MAX, Timestamp::as_millis);
+    let wanted = params![from.as_millis(), until, after_start, after_id, with_places, limit(page.limit)];
+    session.query(LIST, wanted).await?.iter().map(read).collect()
+}
+
+pub(super) async fn applications(
+    session: &Session,
+    user: &UserId,
+    lecture: Option<LectureId>,
+) -> Sql<Vec<AppliedLecture>> {
+    let found = session.query(APPLIED, params![user.as_str(), lecture.map(LectureId::uuid)]).await?;
+    let applied = |row: &Row| {
+        Ok(AppliedLecture {
+            lecture: LectureId::new(uuid(row, 0)?),
+            title: text(row, 1)?,
+            starts_at: instant(row, 2)?,
+            applied_at: instant(row, 3)?,
+        })
+    };
+    found.iter().map(applied).collect()
+}
+
+/// Oldest first; `None` where there is no such lecture.
+pub(super) async fn history(
+    session: &Session,
+    lecture: LectureId,
+    page: Page<u64>,
+) -> Sql<Option<Vec<HistoryLine>>> {
+    if session.query(EXISTS, params![lecture.uuid()]).await?.is_empty() {
+        return Ok(None);
+    }
+    let wanted = params![lecture.uuid(), big(page.after.unwrap_or(0)), limit(page.limit)];
+    session.query(HISTORY, wanted).await?.iter().map(history_line).collect::<Sql<_>>().map(Some)
+}
+
+pub(super) fn history_line(row: &Row) -> Sql<HistoryLine> {
+    Ok(HistoryLine {
+        lecture: LectureId::new(uuid(row, 0)?),
+        version: number(row, 1)?,
+        id: EventId::new(uuid(row, 2)?),
+        user: user(row, 3)?,
+        kind: word(row, 4)?,
+        seat_number: small(row, 5)?,
+        created_at: instant(row, 6)?,
+    })
+}

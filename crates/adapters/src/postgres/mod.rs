@@ -1,0 +1,176 @@
+//! A sale on one Postgres, shared by any number of instances.
+//!
+//! A lane's unit of work is one transaction and two round trips: everything is locked, read and timed in the first,
+//! and written and committed in the second. Row locks on parents, taken in one order, keep instances right; see
+//! `docs/postgres.md` for which command locks what, and why.
+
+mod clock;
+mod concert;
+mod concert_reads;
+mod connection;
+mod error;
+mod event;
+mod idempotency;
+mod lecture;
+mod news;
+mod payment;
+mod reader;
+mod schema;
+mod session;
+mod values;
+mod waiting_room;
+mod wallet;
+mod writer;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
+
+use async_trait::async_trait;
+use onsale_app::news::News;
+use onsale_app::store::{Reader, Store, StoreError, Writer};
+use onsale_domain::time::Timestamp;
+
+pub use connection::PostgresUrl;
+
+use clock::Clock;
+use connection::Role;
+use error::DbError;
+use news::PostgresNews;
+use reader::PostgresReader;
+use writer::PostgresWriter;
+
+/// Why a database cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// It does not answer, or not to us.
+    #[error("{0}")]
+    Unreachable(String),
+    /// Its tables are those of something else.
+    #[error("this database has tables of another program; name a database or schema of its own")]
+    Foreign,
+    /// A newer onsale has changed its schema.
+    #[error("a newer onsale made this database (schema {found}, this one knows {known}); use that or a newer one")]
+    NewerSchema {
+        /// The database's.
+        found: usize,
+        /// This binary's.
+        known: usize,
+    },
+    /// Its schema is older than this binary's.
+    #[error("the schema of this database is older than this onsale; run `onsale migrate` first")]
+    OlderSchema,
+}
+
+impl From<DbError> for OpenError {
+    fn from(error: DbError) -> Self {
+        Self::Unreachable(error.to_string())
+    }
+}
+
+/// What all connections of one store share.
+struct Shared {
+    url: PostgresUrl,
+    clock: Clock,
+    /// Deadlocks that the server resolved: by design there are none.
+    deadlocks: AtomicU64,
+}
+
+impl Shared {
+    fn count(&self, error: &DbError) {
+        if error.is_deadlock() {
+            self.deadlocks.fetch_add(1, Ordering::Relaxed);
+            tracing::error!(%error, "a deadlock, of which there should be none");
+        }
+    }
+}
+
+/// A sale on one Postgres.
+pub struct PostgresStore {
+    shared: Arc<Shared>,
+    reader: Arc<PostgresReader>,
+    news: Arc<PostgresNews>,
+}
+
+impl PostgresStore {
+    /// Connects, and makes or migrates the schema as needed. `readers` connections answer reads.
+    ///
+    /// # Errors
+    /// See [`OpenError`].
+    pub async fn open(url: &PostgresUrl, readers: usize) -> Result<Self, OpenError> {
+        migrate(url).await?;
+        Self::connect(url, readers).await
+    }
+
+    /// Connects to a database whose schema is this binary's.
+    ///
+    /// # Errors
+    /// See [`OpenError`].
+    pub async fn open_beside(url: &PostgresUrl) -> Result<Self, OpenError> {
+        let (client, _driver) = url.connect(Role::Tool).await?;
+        schema::check(&client).await?;
+        Self::connect(url, 1).await
+    }
+
+    async fn connect(url: &PostgresUrl, readers: usize) -> Result<Self, OpenError> {
+        let (client, _driver) = url.connect(Role::Tool).await?;
+        let asked = Instant::now();
+        let at = "SELECT (extract(epoch FROM clock_timestamp()) * 1000)::bigint";
+        let at: i64 = client.query_one(at, &[]).await.map_err(DbError::from)?.get(0);
+        let clock = Clock::new(Timestamp::from_millis(at), asked);
+        let shared = Arc::new(Shared { url: url.clone(), clock, deadlocks: AtomicU64::new(0) });
+        let news = Arc::new(PostgresNews::new(shared.clone()));
+        let reader = Arc::new(PostgresReader::new(shared.clone(), readers, news.clone()));
+        Ok(Self { shared, reader, news })
+    }
+
+    /// How many deadlocks the server had to resolve for this process.
+    pub fn deadlocks(&self) -> u64 {
+        self.shared.deadlocks.load(Ordering::Relaxed)
+    }
+}
+
+/// Makes the schema or brings it up to date. Returns how many steps that took.
+///
+/// # Errors
+/// See [`OpenError`].
+pub async fn migrate(url: &PostgresUrl) -> Result<usize, OpenError> {
+    let (mut client, _driver) = url.connect(Role::Tool).await?;
+    schema::migrate(&mut client).await
+}
+
+/// Puts dead letters back, to be sent again, beside the servers that work on the database. Returns how many.
+///
+/// # Errors
+/// See [`OpenError`].
+pub async fn retry_dead_events(url: &PostgresUrl) -> Result<usize, OpenError> {
+    PostgresStore::open_beside(url).await?;
+    let session = url.open(Role::Tool, &[event::TOOLS]).await?;
+    Ok(event::retry_dead(&session).await?)
+}
+
+#[async_trait]
+impl Store for PostgresStore {
+    async fn writer(&self) -> Result<Box<dyn Writer>, StoreError> {
+        Ok(Box::new(PostgresWriter::new(self.shared.clone())))
+    }
+
+    fn reader(&self) -> Arc<dyn Reader> {
+        self.reader.clone()
+    }
+
+    fn news(&self) -> Option<Arc<dyn News>> {
+        Some(self.news.clone())
+    }
+
+    async fn secret(&self, name: &str, offered: &[u8]) -> Result<Vec<u8>, StoreError> {
+        let (client, _driver) = self.shared.url.connect(Role::Tool).await?;
+        let insert = "INSERT INTO secrets (name, value) VALUES ($1, $2) ON CONFLICT DO NOTHING";
+        client.execute(insert, &[&name, &offered]).await.map_err(DbError::from)?;
+        let select = "SELECT value FROM secrets WHERE name = $1";
+        Ok(client.query_one(select, &[&name]).await.map_err(DbError::from)?.get(0))
+    }
+
+    /// Nothing is left to do: each connection ends with its owner.
+    async fn close(&self) {}
+}

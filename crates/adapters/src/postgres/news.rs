@@ -1,0 +1,220 @@
+//! What other processes did: read in one snapshot and one round trip, by what has changed.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Instant;
+
+use async_trait::async_trait;
+use onsale_app::news::{News, PerformanceStock, RoomNews, RoomsKnown, RoomsNews, SeatsBecame, SeatsNews};
+use onsale_app::store::{RoomRecord, StoreError};
+use onsale_domain::ids::{ConcertId, PerformanceId, ReservationId};
+use serde_json::Value;
+use tokio::sync::Mutex;
+use tokio_postgres::Row;
+use uuid::Uuid;
+
+use super::Shared;
+use super::connection::Role;
+use super::error::DbError;
+use super::session::{Pipeline, Session};
+use super::values::{Param, Sql, big, get, instant, number, optional_instant, params, uuid};
+use super::waiting_room::{read_room, read_turn};
+
+const BEGIN: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
+const COMMIT: &str = "COMMIT";
+const AT: &str = "SELECT (extract(epoch FROM clock_timestamp()) * 1000)::bigint";
+
+/// Rooms whose version is not the one known. `since` is null for a room that is not known at all.
+macro_rules! changed {
+    () => {
+        "(SELECT rooms.*, known.version since FROM rooms
+            LEFT JOIN unnest($1::uuid[], $2::bigint[]) known (concert_id, version) USING (concert_id)
+            WHERE known.version IS DISTINCT FROM rooms.version) changed"
+    };
+}
+
+const ROOMS: &str = concat!(
+    "SELECT concert_id, max_active, admit_per_second, active_seconds, claim_seconds, paused, issued, served, given_up,
+        active, admissions, version, updated_at FROM ",
+    changed!()
+);
+
+const TURNS: &str = concat!(
+    "SELECT concert_id, place, admitted_at, active_until, seen_at, claimed, ended_at, settled_at IS NOT NULL
+    FROM ",
+    changed!(),
+    " JOIN turns USING (concert_id) LEFT JOIN turn_ends USING (concert_id, place)
+    WHERE turns.version > coalesce(since, -1) AND (since IS NOT NULL OR settled_at IS NULL)"
+);
+
+const GIVEN_UP: &str = concat!(
+    "SELECT concert_id, place FROM ",
+    changed!(),
+    " JOIN places USING (concert_id)
+    WHERE standing = 'GIVEN_UP' AND place > served AND given_up_version > coalesce(since, -1)"
+);
+
+const ENDED: &str = "SELECT concert_id, place FROM turn_ends";
+
+/// The first condition on the status names the index, the second the rows.
+const HOLDS: &str = "SELECT concert_id, place, reservation_id, held_until FROM reservations
+    WHERE status IN ('HELD', 'PAID') AND status = 'HELD' AND (concert_id = ANY ($2) OR concert_id <> ALL ($1))";
+
+const STOCK: &str = "SELECT concert_id, performance_id, starts_at, sold < capacity FROM performances";
+
+const SEATS: &str = "SELECT version, type, data FROM events
+    WHERE topic = 'onsale.concerts' AND subject = $1 AND version > $2 ORDER BY version";
+
+const STATEMENTS: &[&str] = &[BEGIN, COMMIT, AT, ROOMS, TURNS, GIVEN_UP, ENDED, HOLDS, STOCK, SEATS];
+
+/// A connection of its own: what it reads must not wait behind other reads.
+pub(super) struct PostgresNews {
+    shared: Arc<Shared>,
+    session: Mutex<Option<Session>>,
+}
+
+impl PostgresNews {
+    pub(super) fn new(shared: Arc<Shared>) -> Self {
+        Self { shared, session: Mutex::new(None) }
+    }
+
+    async fn ask(&self, session: &mut Option<Session>, known: &RoomsKnown) -> Sql<RoomsNews> {
+        let session = self.connected(session).await?;
+        let mut news = RoomsNews::default();
+        let asked = Instant::now();
+        let (ids, versions): (Vec<Uuid>, Vec<i64>) =
+            known.versions.iter().map(|(id, version)| (id.uuid(), big(*version))).unzip();
+        let versions = || -> Vec<Param<'_>> { params![ids.clone(), versions.clone()] };
+        let mut pipeline = Pipeline::new(session);
+        pipeline.tell(BEGIN, Vec::new());
+        pipeline.ask(ROOMS, versions(), take_rooms);
+        pipeline.ask(TURNS, versions(), take_turns);
+        pipeline.ask(GIVEN_UP, versions(), take_given_up);
+        pipeline.ask(ENDED, Vec::new(), |found, news: &mut RoomsNews| {
+            news.ended = found.iter().map(place).collect::<Sql<_>>()?;
+            Ok(())
+        });
+        let asked_for: Vec<Uuid> = known.holds_of.iter().map(|id| id.uuid()).collect();
+        pipeline.ask(HOLDS, params![ids.clone(), asked_for], |found, news| {
+            let hold = |row: &Row| {
+                let (concert, place) = place(row)?;
+                Ok((concert, place, ReservationId::new(uuid(row, 2)?), instant(row, 3)?))
+            };
+            news.holds = found.iter().map(hold).collect::<Sql<_>>()?;
+            Ok(())
+        });
+        if known.with_stock {
+            pipeline.ask(STOCK, Vec::new(), |found, news| {
+                news.stock = found.iter().map(stock).collect::<Sql<_>>()?;
+                Ok(())
+            });
+        }
+        pipeline.ask(AT, Vec::new(), |found, news| {
+            news.at = instant(found.first().ok_or(DbError::Broken("no clock"))?, 0)?;
+            Ok(())
+        });
+        pipeline.tell(COMMIT, Vec::new());
+        pipeline.run(&mut news).await?;
+        self.shared.clock.observe(news.at, asked);
+        Ok(news)
+    }
+
+    async fn connected<'a>(&self, session: &'a mut Option<Session>) -> Sql<&'a Session> {
+        if session.as_ref().is_none_or(Session::is_closed) {
+            *session = Some(self.shared.url.open(Role::Reader, &[STATEMENTS]).await?);
+        }
+        session.as_ref().ok_or(DbError::Broken("no connection"))
+    }
+}
+
+fn place(row: &Row) -> Sql<(ConcertId, u64)> {
+    Ok((ConcertId::new(uuid(row, 0)?), number(row, 1)?))
+}
+
+fn stock(row: &Row) -> Sql<PerformanceStock> {
+    Ok(PerformanceStock {
+        concert: ConcertId::new(uuid(row, 0)?),
+        performance: PerformanceId::new(uuid(row, 1)?),
+        starts_at: instant(row, 2)?,
+        is_unsold: get(row, 3)?,
+    })
+}
+
+fn take_rooms(found: Vec<Row>, news: &mut RoomsNews) -> Sql<()> {
+    for row in &found {
+        let (concert, room) = (ConcertId::new(uuid(row, 0)?), read_room(row)?);
+        let record = RoomRecord { concert, room, given_up: Vec::new(), turns: Vec::new(), holds: Vec::new() };
+        news.rooms.push(RoomNews { record, settled: Vec::new() });
+    }
+    Ok(())
+}
+
+fn by_concert(news: &mut RoomsNews) -> HashMap<ConcertId, &mut RoomNews> {
+    news.rooms.iter_mut().map(|room| (room.record.concert, room)).collect()
+}
+
+fn take_turns(found: Vec<Row>, news: &mut RoomsNews) -> Sql<()> {
+    let mut rooms = by_concert(news);
+    for row in &found {
+        let (concert, place) = place(row)?;
+        let Some(room) = rooms.get_mut(&concert) else { continue };
+        if get(row, 7)? {
+            room.settled.push(place);
+        } else {
+            room.record.turns.push((place, read_turn(row)?, optional_instant(row, 6)?.is_some()));
+        }
+    }
+    Ok(())
+}
+
+fn take_given_up(found: Vec<Row>, news: &mut RoomsNews) -> Sql<()> {
+    let mut rooms = by_concert(news);
+    for row in &found {
+        let (concert, place) = place(row)?;
+        rooms.get_mut(&concert).into_iter().for_each(|room| room.record.given_up.push(place));
+    }
+    Ok(())
+}
+
+/// A performance's events say how its seats changed.
+fn seats_news(row: &Row) -> Sql<SeatsNews> {
+    let broken = || DbError::Broken("an event that cannot be read");
+    let data: Value = serde_json::from_str(get(row, 2)?).map_err(|_| broken())?;
+    let seats = data["seats"].as_array().ok_or_else(broken)?;
+    let seat = |seat: &Value| seat.as_u64().and_then(|seat| u32::try_from(seat).ok()).ok_or_else(broken);
+    let became = match get(row, 1)? {
+        "onsale.seats.held.v1" => {
+            let until = data["heldUntil"].as_str().and_then(onsale_app::calendar::parse_rfc3339);
+            SeatsBecame::Held(until.ok_or_else(broken)?)
+        }
+        "onsale.seats.released.v1" => SeatsBecame::Free,
+        "onsale.payment.completed.v1" => SeatsBecame::Sold,
+        _ => return Err(broken()),
+    };
+    Ok(SeatsNews { version: number(row, 0)?, seats: seats.iter().map(seat).collect::<Sql<_>>()?, became })
+}
+
+#[async_trait]
+impl News for PostgresNews {
+    async fn rooms(&self, known: &RoomsKnown) -> Result<RoomsNews, StoreError> {
+        let mut session = self.session.lock().await;
+        let asked = self.ask(&mut session, known).await;
+        if asked.is_err() {
+            *session = None;
+        }
+        Ok(asked?)
+    }
+
+    async fn seats(&self, performance: PerformanceId, after: u64) -> Result<Vec<SeatsNews>, StoreError> {
+        let wanted = || params![performance.uuid().to_string(), big(after)];
+        let mut session = self.session.lock().await;
+        let found = match self.connected(&mut session).await {
+            Ok(session) => session.query(SEATS, wanted()).await,
+            Err(error) => Err(error),
+        };
+        if found.is_err() {
+            *session = None;
+        }
+        Ok(found?.iter().map(seats_news).collect::<Sql<_>>()?)
+    }
+}

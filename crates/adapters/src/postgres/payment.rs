@@ -1,0 +1,68 @@
+//! Payments.
+
+use onsale_app::store::Page;
+use onsale_domain::ids::{PaymentId, PerformanceId, ReservationId, UserId};
+use onsale_domain::payment::Payment;
+use onsale_domain::rows::Rows;
+use tokio_postgres::Row;
+use uuid::Uuid;
+
+use super::session::{Pipeline, Session};
+use super::values::{Sql, columns, get, instant, limit, params, seats, seats_to_text, user, uuid};
+
+const PAY: &str = "INSERT INTO payments
+        (payment_id, reservation_id, performance_id, user_id, seats, amount, balance_after, paid_at)
+    SELECT payment_id, reservation_id, performance_id, user_id, seats::integer[], amount, balance_after, paid_at
+    FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::text[], $5::text[], $6::bigint[], $7::bigint[], $8::bigint[])
+        v (payment_id, reservation_id, performance_id, user_id, seats, amount, balance_after, paid_at)";
+
+pub(super) const WRITES: &[&str] = &[PAY];
+
+pub(super) fn save<'a>(pipeline: &mut Pipeline<'a, ()>, rows: &'a Rows) {
+    pipeline.write(
+        PAY,
+        columns!(
+            rows.payments.iter(),
+            |payment| payment.id.uuid(),
+            payment.reservation.uuid(),
+            payment.performance.uuid(),
+            payment.user.as_str(),
+            seats_to_text(&payment.seats),
+            payment.amount,
+            payment.balance_after,
+            payment.paid_at.as_millis(),
+        ),
+    );
+}
+
+const ONE: &str = "SELECT payment_id, reservation_id, performance_id, user_id, seats, amount, balance_after, paid_at
+    FROM payments WHERE payment_id = $1";
+
+const OF_USER: &str = "SELECT payment_id, reservation_id, performance_id, user_id, seats, amount, balance_after, paid_at
+    FROM payments WHERE user_id = $1 AND payment_id < $2 ORDER BY payment_id DESC LIMIT $3";
+
+pub(super) const READS: &[&str] = &[ONE, OF_USER];
+
+pub(super) fn read(row: &Row) -> Sql<Payment> {
+    Ok(Payment {
+        id: PaymentId::new(uuid(row, 0)?),
+        reservation: ReservationId::new(uuid(row, 1)?),
+        performance: PerformanceId::new(uuid(row, 2)?),
+        user: user(row, 3)?,
+        seats: seats(row, 4)?,
+        amount: get(row, 5)?,
+        balance_after: get(row, 6)?,
+        paid_at: instant(row, 7)?,
+    })
+}
+
+pub(super) async fn one(session: &Session, id: PaymentId) -> Sql<Option<Payment>> {
+    session.query(ONE, params![id.uuid()]).await?.first().map(read).transpose()
+}
+
+/// Newest first.
+pub(super) async fn of_user(session: &Session, user: &UserId, page: Page<PaymentId>) -> Sql<Vec<Payment>> {
+    let before = page.after.map_or(Uuid::max(), PaymentId::uuid);
+    let wanted = params![user.as_str(), before, limit(page.limit)];
+    session.query(OF_USER, wanted).await?.iter().map(read).collect()
+}

@@ -1,0 +1,64 @@
+//! The schema, moved forward only.
+
+use tokio_postgres::Client;
+
+use super::OpenError;
+use super::error::DbError;
+
+/// Each step brings a database from version n to n + 1. Steps that have landed never change. A step only adds what the
+/// release before can live with, so that its instances go on beside the first of the new ones.
+const STEPS: [&str; 1] = [include_str!("migrations/0001_sale.sql")];
+
+/// The lock that instances take which start at once: "onsale" in ASCII.
+const LOCK: i64 = 0x6f6e_7361_6c65;
+
+/// Brings the schema up to this binary: one process does it, the others wait. Returns how many steps that took.
+///
+/// # Errors
+/// Where the tables belong to another program, or to a newer onsale.
+pub(super) async fn migrate(client: &mut Client) -> Result<usize, OpenError> {
+    let transaction = client.transaction().await.map_err(DbError::from)?;
+    transaction.execute("SELECT pg_advisory_xact_lock($1)", &[&LOCK]).await.map_err(DbError::from)?;
+    let version = version(transaction.client()).await?;
+    if version == 0 {
+        let table = "CREATE TABLE onsale_schema (version integer NOT NULL PRIMARY KEY,
+            migrated_at timestamptz NOT NULL DEFAULT clock_timestamp())";
+        transaction.batch_execute(table).await.map_err(DbError::from)?;
+    }
+    for (number, step) in STEPS.iter().enumerate().skip(version) {
+        transaction.batch_execute(step).await.map_err(DbError::from)?;
+        let number = i32::try_from(number + 1).unwrap_or(i32::MAX);
+        let note = "INSERT INTO onsale_schema (version) VALUES ($1)";
+        transaction.execute(note, &[&number]).await.map_err(DbError::from)?;
+    }
+    transaction.commit().await.map_err(DbError::from)?;
+    Ok(STEPS.len() - version)
+}
+
+/// Whether the schema is just this binary's.
+///
+/// # Errors
+/// Where it is not.
+pub(super) async fn check(client: &Client) -> Result<(), OpenError> {
+    match version(client).await? {
+        known if known == STEPS.len() => Ok(()),
+        _ => Err(OpenError::OlderSchema),
+    }
+}
+
+async fn version(client: &Client) -> Result<usize, OpenError> {
+    let is_there = "SELECT to_regclass('onsale_schema') IS NOT NULL, to_regclass('accounts') IS NOT NULL";
+    let found = client.query_one(is_there, &[]).await.map_err(DbError::from)?;
+    match (found.get(0), found.get(1)) {
+        (false, true) => return Err(OpenError::Foreign),
+        (false, false) => return Ok(0),
+        (true, _) => {}
+    }
+    let version = "SELECT coalesce(max(version), 0) FROM onsale_schema";
+    let version: i32 = client.query_one(version, &[]).await.map_err(DbError::from)?.get(0);
+    let version = usize::try_from(version).unwrap_or(usize::MAX);
+    if version > STEPS.len() {
+        return Err(OpenError::NewerSchema { found: version, known: STEPS.len() });
+    }
+    Ok(version)
+}

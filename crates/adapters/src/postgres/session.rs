@@ -1,0 +1,113 @@
+//! One connection, and many statements sent over it at once.
+//!
+//! A pipeline sends all of its statements before it waits for the first answer: the server runs them one after
+//! another, and the wire is crossed once.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use futures_util::future::{BoxFuture, FutureExt, join_all, try_join_all};
+use futures_util::{StreamExt, TryStreamExt};
+use tokio::task::AbortHandle;
+use tokio_postgres::{Client, Row, Statement};
+
+use super::error::DbError;
+use super::values::{Param, Sql};
+
+/// How long a pipeline may take. What takes longer is cut off, and its outcome asked for.
+const ANSWER_WITHIN: Duration = Duration::from_secs(5);
+
+/// A connection with all of its statements prepared. Cut when it is dropped, also if the server does not answer.
+pub(super) struct Session {
+    client: Client,
+    driver: AbortHandle,
+    statements: HashMap<&'static str, Statement>,
+}
+
+impl Session {
+    /// Prepares every statement that will be used, in one round trip.
+    pub(super) async fn new(client: Client, driver: AbortHandle, statements: &[&[&'static str]]) -> Sql<Self> {
+        let mut session = Self { client, driver, statements: HashMap::new() };
+        let client = &session.client;
+        let all = statements.iter().flat_map(|some| some.iter().copied());
+        let prepared = all.map(|sql| async move { Ok::<_, DbError>((sql, client.prepare(sql).await?)) });
+        let prepared = tokio::time::timeout(ANSWER_WITHIN, try_join_all(prepared.collect::<Vec<_>>()));
+        session.statements = prepared.await.map_err(|_| DbError::Late)??.into_iter().collect();
+        Ok(session)
+    }
+
+    pub(super) fn is_closed(&self) -> bool {
+        self.client.is_closed()
+    }
+
+    fn statement(&self, sql: &'static str) -> Sql<&Statement> {
+        self.statements.get(sql).ok_or(DbError::Broken("no statement that was prepared"))
+    }
+
+    /// Asks one question, beside others that may be under way on the same connection.
+    pub(super) async fn query(&self, sql: &'static str, params: Vec<Param<'_>>) -> Sql<Vec<Row>> {
+        let answer = self.send(sql, params);
+        tokio::time::timeout(ANSWER_WITHIN, answer).await.map_err(|_| DbError::Late)?
+    }
+
+    async fn send(&self, sql: &'static str, params: Vec<Param<'_>>) -> Sql<Vec<Row>> {
+        let params = params.iter().map(|param| &**param as &(dyn tokio_postgres::types::ToSql + Sync));
+        let rows = self.client.query_raw(self.statement(sql)?, params).await?;
+        Ok(rows.boxed().try_collect().await?)
+    }
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        self.driver.abort();
+    }
+}
+
+type Take<'a, T> = Box<dyn FnOnce(Vec<Row>, &mut T) -> Sql<()> + Send + 'a>;
+
+/// Statements to be sent together, each with how its answer is taken into a `T`.
+pub(super) struct Pipeline<'a, T> {
+    session: &'a Session,
+    calls: Vec<(BoxFuture<'a, Sql<Vec<Row>>>, Take<'a, T>)>,
+}
+
+impl<'a, T> Pipeline<'a, T> {
+    pub(super) fn new(session: &'a Session) -> Self {
+        Self { session, calls: Vec::new() }
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.calls.is_empty()
+    }
+
+    /// Adds a question.
+    pub(super) fn ask(
+        &mut self,
+        sql: &'static str,
+        params: Vec<Param<'a>>,
+        take: impl FnOnce(Vec<Row>, &mut T) -> Sql<()> + Send + 'a,
+    ) {
+        self.calls.push((self.session.send(sql, params).boxed(), Box::new(take)));
+    }
+
+    /// Adds a statement whose answer says nothing.
+    pub(super) fn tell(&mut self, sql: &'static str, params: Vec<Param<'a>>) {
+        self.ask(sql, params, |_, _| Ok(()));
+    }
+
+    /// Adds a statement that writes rows, if there are any.
+    pub(super) fn write(&mut self, sql: &'static str, rows: Option<Vec<Param<'a>>>) {
+        if let Some(rows) = rows {
+            self.tell(sql, rows);
+        }
+    }
+
+    /// Sends everything, waits for all answers, and takes them in, in order. The first error counts: those after it
+    /// only say that the transaction has failed.
+    pub(super) async fn run(self, into: &mut T) -> Sql<()> {
+        let (answers, takes): (Vec<_>, Vec<_>) = self.calls.into_iter().unzip();
+        let answers = tokio::time::timeout(ANSWER_WITHIN, join_all(answers)).await.map_err(|_| DbError::Late)?;
+        let answers: Vec<Vec<Row>> = answers.into_iter().collect::<Sql<_>>()?;
+        answers.into_iter().zip(takes).try_for_each(|(rows, take)| take(rows, into))
+    }
+}

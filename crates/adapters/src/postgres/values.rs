@@ -1,0 +1,115 @@
+//! Values between rows and rules.
+
+use std::sync::Arc;
+
+use onsale_domain::concert::Seating;
+use onsale_domain::ids::UserId;
+use onsale_domain::time::Timestamp;
+use tokio_postgres::Row;
+use tokio_postgres::types::{FromSql, ToSql};
+use uuid::Uuid;
+
+use super::error::DbError;
+use crate::stored::{Word, seating_from_text};
+
+pub(super) type Sql<T> = Result<T, DbError>;
+
+/// A parameter of a statement.
+pub(super) type Param<'a> = Box<dyn ToSql + Sync + Send + 'a>;
+
+/// The parameters of a statement, boxed.
+macro_rules! params {
+    ($($value:expr),* $(,)?) => { vec![$(Box::new($value) as $crate::postgres::values::Param<'_>),*] };
+}
+pub(super) use params;
+
+/// Rows to be written, column by column, as `unnest` wants them.
+macro_rules! columns {
+    ($rows:expr, |$row:pat_param| $($value:expr),+ $(,)?) => {{
+        let rows: Vec<_> = $rows.collect();
+        if rows.is_empty() {
+            None
+        } else {
+            Some($crate::postgres::values::params![$({
+                #[allow(unused_variables, reason = "each column looks at a part of the row")]
+                let column: Vec<_> = rows.iter().map(|$row| $value).collect();
+                column
+            }),+])
+        }
+    }};
+}
+pub(super) use columns;
+
+/// A column of a row, as the database's own type.
+pub(super) fn get<'a, T: FromSql<'a>>(row: &'a Row, column: usize) -> Sql<T> {
+    row.try_get(column).map_err(DbError::from)
+}
+
+pub(super) fn instant(row: &Row, column: usize) -> Sql<Timestamp> {
+    get(row, column).map(Timestamp::from_millis)
+}
+
+pub(super) fn optional_instant(row: &Row, column: usize) -> Sql<Option<Timestamp>> {
+    Ok(get::<Option<i64>>(row, column)?.map(Timestamp::from_millis))
+}
+
+pub(super) fn uuid(row: &Row, column: usize) -> Sql<Uuid> {
+    get(row, column)
+}
+
+/// A count or number that the rules know as unsigned.
+pub(super) fn number(row: &Row, column: usize) -> Sql<u64> {
+    u64::try_from(get::<i64>(row, column)?).map_err(|_| DbError::Broken("a number below 0"))
+}
+
+/// A small count or number that the rules know as unsigned.
+pub(super) fn small(row: &Row, column: usize) -> Sql<u32> {
+    u32::try_from(get::<i32>(row, column)?).map_err(|_| DbError::Broken("a number below 0"))
+}
+
+pub(super) fn user(row: &Row, column: usize) -> Sql<UserId> {
+    UserId::parse(get(row, column)?).ok_or(DbError::Broken("what is not a user id"))
+}
+
+pub(super) fn text(row: &Row, column: usize) -> Sql<Arc<str>> {
+    Ok(get::<&str>(row, column)?.into())
+}
+
+pub(super) fn optional_text(row: &Row, column: usize) -> Sql<Option<Arc<str>>> {
+    Ok(get::<Option<&str>>(row, column)?.map(Into::into))
+}
+
+/// One of a few words.
+pub(super) fn word<T: Word>(row: &Row, column: usize) -> Sql<T> {
+    T::of_word(get(row, column)?).ok_or(DbError::Broken("an unknown word"))
+}
+
+pub(super) fn seats(row: &Row, column: usize) -> Sql<Arc<[u32]>> {
+    let seats: Vec<i32> = get(row, column)?;
+    seats.into_iter().map(|seat| u32::try_from(seat).map_err(|_| DbError::Broken("a seat below 0"))).collect()
+}
+
+/// Seat numbers as the text of an array: a list of lists has no type of its own.
+pub(super) fn seats_to_text(seats: &[u32]) -> String {
+    let seats: Vec<String> = seats.iter().map(u32::to_string).collect();
+    format!("{{{}}}", seats.join(","))
+}
+
+pub(super) fn seating(row: &Row, column: usize) -> Sql<Seating> {
+    seating_from_text(get(row, column)?).ok_or(DbError::Broken("sections that make no seating"))
+}
+
+/// A number as the database's `bigint`. The rules' numbers stay far below its end.
+pub(super) fn big(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}
+
+/// A number as the database's `integer`.
+pub(super) fn int(number: u32) -> i32 {
+    i32::try_from(number).unwrap_or(i32::MAX)
+}
+
+/// A number of rows as a `LIMIT`.
+pub(super) fn limit(rows: usize) -> i64 {
+    i64::try_from(rows).unwrap_or(i64::MAX)
+}

@@ -1,0 +1,336 @@
+//! Waiting rooms, as units of work see them: counters, places, turns and their ends.
+
+use std::collections::HashMap;
+
+use onsale_app::store::Unit;
+use onsale_domain::ids::{ConcertId, TokenId};
+use onsale_domain::rows::{Keys, Rows};
+use onsale_domain::waiting_room::{GivenUp, Place, PlaceStanding, Room, Settings, Turn};
+use tokio_postgres::Row;
+use uuid::Uuid;
+
+use super::session::Pipeline;
+use super::values::{
+    Sql, big, columns, get, instant, int, limit, number, optional_instant, params, small, user, uuid, word,
+};
+use crate::stored::{Word, window_from_bytes, window_to_bytes};
+
+const LOCK: &str = "SELECT concert_id, max_active, admit_per_second, active_seconds, claim_seconds, paused, issued,
+        served, given_up, active, admissions, version, updated_at
+    FROM rooms WHERE concert_id = ANY ($1) ORDER BY concert_id FOR NO KEY UPDATE";
+
+/// The places given up next after `served`.
+const GIVEN_UP: &str = "SELECT rooms.concert_id, ahead.place FROM rooms CROSS JOIN LATERAL (
+        SELECT place FROM places WHERE concert_id = rooms.concert_id AND place > served AND standing = 'GIVEN_UP'
+        ORDER BY place LIMIT $2) ahead
+    WHERE rooms.concert_id = ANY ($1) AND rooms.given_up > 0 ORDER BY rooms.concert_id, ahead.place";
+
+const CURRENT: &str = "SELECT concert_id, place, user_id, token_id, issued_at, standing
+    FROM unnest($1::uuid[], $2::text[]) wanted (concert_id, user_id) JOIN places USING (concert_id, user_id)
+    WHERE standing = 'CURRENT'";
+
+const PLACES: &str = "SELECT concert_id, place, user_id, token_id, issued_at, standing
+    FROM unnest($1::uuid[], $2::bigint[]) wanted (concert_id, place) JOIN places USING (concert_id, place)";
+
+/// Of places that are named, and of the current places of users who are named.
+const TURNS: &str = "SELECT concert_id, place, admitted_at, active_until, seen_at, claimed, ended_at
+    FROM (SELECT * FROM unnest($1::uuid[], $2::bigint[])
+          UNION SELECT concert_id, place FROM unnest($3::uuid[], $4::text[]) entrant (concert_id, user_id)
+              JOIN places USING (concert_id, user_id) WHERE standing = 'CURRENT') wanted (concert_id, place)
+    JOIN turns USING (concert_id, place) LEFT JOIN turn_ends USING (concert_id, place) WHERE settled_at IS NULL";
+
+const MAKE: &str = "INSERT INTO rooms (concert_id, max_active, admit_per_second, active_seconds, claim_seconds, paused,
+        issued, served, given_up, active, admissions, version, updated_at)
+    SELECT * FROM unnest($1::uuid[], $2::integer[], $3::integer[], $4::integer[], $5::integer[], $6::boolean[],
+        $7::bigint[], $8::bigint[], $9::bigint[], $10::integer[], $11::bytea[], $12::bigint[], $13::bigint[])";
+
+const UPDATE: &str = "UPDATE rooms SET max_active = v.max_active, admit_per_second = v.admit_per_second,
+        active_seconds = v.active_seconds, claim_seconds = v.claim_seconds, paused = v.paused, issued = v.issued,
+        served = v.served, given_up = v.given_up, active = v.active, admissions = v.admissions, version = v.version,
+        updated_at = v.updated_at
+    FROM unnest($1::uuid[], $2::integer[], $3::integer[], $4::integer[], $5::integer[], $6::boolean[],
+        $7::bigint[], $8::bigint[], $9::bigint[], $10::integer[], $11::bytea[], $12::bigint[], $13::bigint[])
+        v (concert_id, max_active, admit_per_second, active_seconds, claim_seconds, paused, issued, served, given_up,
+           active, admissions, version, updated_at)
+    WHERE rooms.concert_id = v.concert_id";
+
+const RESTAND: &str = "UPDATE places SET standing = v.standing, given_up_version = v.given_up_version
+    FROM unnest($1::uuid[], $2::bigint[], $3::text[], $4::bigint[]) v (concert_id, place, standing, given_up_version)
+    WHERE places.concert_id = v.concert_id AND places.place = v.place";
+
+const HAND_OUT: &str = "INSERT INTO places (concert_id, place, user_id, token_id, issued_at, standing, given_up_version)
+    SELECT * FROM unnest($1::uuid[], $2::bigint[], $3::text[], $4::uuid[], $5::bigint[], $6::text[], $7::bigint[])";
+
+const CALL: &str = "INSERT INTO turns (concert_id, place, admitted_at, active_until, seen_at, claimed, version)
+    SELECT * FROM unnest($1::uuid[], $2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[], $6::boolean[], $7::bigint[])";
+
+const NOTE: &str = "UPDATE turns SET seen_at = v.seen_at, claimed = v.claimed, version = v.version
+    FROM unnest($1::uuid[], $2::bigint[], $3::bigint[], $4::boolean[], $5::bigint[])
+        v (concert_id, place, seen_at, claimed, version)
+    WHERE turns.concert_id = v.concert_id AND turns.place = v.place";
+
+const SETTLE: &str = "UPDATE turns SET settled_at = $4, version = v.version
+    FROM unnest($1::uuid[], $2::bigint[], $3::bigint[]) v (concert_id, place, version)
+    WHERE turns.concert_id = v.concert_id AND turns.place = v.place";
+
+const END: &str = "INSERT INTO turn_ends (concert_id, place, ended_at)
+    SELECT * FROM unnest($1::uuid[], $2::bigint[], $3::bigint[])";
+
+const FORGET_END: &str = "DELETE FROM turn_ends USING unnest($1::uuid[], $2::bigint[]) v (concert_id, place)
+    WHERE turn_ends.concert_id = v.concert_id AND turn_ends.place = v.place";
+
+/// Settled turns that every process has seen by now.
+const FORGET_TURNS: &str = "DELETE FROM turns WHERE (concert_id, place) IN (
+    SELECT concert_id, place FROM turns WHERE settled_at < $1 LIMIT $2 FOR UPDATE SKIP LOCKED)";
+
+/// Ends of turns that their rooms settled in the same moment.
+const FORGET_STRAY_ENDS: &str = "DELETE FROM turn_ends WHERE ended_at < $1 AND NOT EXISTS (
+    SELECT 1 FROM turns WHERE turns.concert_id = turn_ends.concert_id AND turns.place = turn_ends.place)";
+
+pub(super) const WRITES: &[&str] = &[
+    LOCK, GIVEN_UP, CURRENT, PLACES, TURNS, MAKE, UPDATE, RESTAND, HAND_OUT, CALL, NOTE, SETTLE, END, FORGET_END,
+    FORGET_TURNS, FORGET_STRAY_ENDS,
+];
+
+/// How long a settled turn is kept for other processes to learn of it.
+const SETTLED_KEPT_MILLIS: i64 = 60_000;
+
+/// How many settled turns one unit of work drops at most.
+const DROPPED_AT_ONCE: i64 = 1_000;
+
+pub(super) fn lock<'a>(pipeline: &mut Pipeline<'a, Unit>, keys: &'a Keys) {
+    if keys.rooms.is_empty() {
+        return;
+    }
+    pipeline.ask(LOCK, params![ids(keys)], |found, unit| {
+        keys.rooms.iter().for_each(|id| unit.rows.rooms.load(*id, None));
+        for row in &found {
+            unit.rows.rooms.load(ConcertId::new(uuid(row, 0)?), Some(read_room(row)?));
+        }
+        Ok(())
+    });
+}
+
+fn ids(keys: &Keys) -> Vec<Uuid> {
+    keys.rooms.iter().map(|id| id.uuid()).collect()
+}
+
+pub(super) fn load<'a>(pipeline: &mut Pipeline<'a, Unit>, keys: &'a Keys) {
+    if !keys.rooms.is_empty() {
+        pipeline.ask(GIVEN_UP, params![ids(keys), limit(GivenUp::LOADED_MAX)], |found, unit| {
+            let mut given_up: HashMap<Uuid, Vec<u64>> = HashMap::new();
+            for row in &found {
+                given_up.entry(uuid(row, 0)?).or_default().push(number(row, 1)?);
+            }
+            for id in &keys.rooms {
+                let next = given_up.remove(&id.uuid()).unwrap_or_default();
+                unit.rows.given_up.insert(*id, GivenUp::loaded(next));
+            }
+            Ok(())
+        });
+    }
+    load_places(pipeline, keys);
+    load_turns(pipeline, keys);
+}
+
+fn load_places<'a>(pipeline: &mut Pipeline<'a, Unit>, keys: &'a Keys) {
+    if let Some(wanted) = columns!(keys.entrants.iter(), |(concert, user)| concert.uuid(), user.as_str()) {
+        pipeline.ask(CURRENT, wanted, |found, unit| {
+            keys.entrants.iter().for_each(|key| unit.rows.current_places.load(key.clone(), None));
+            for row in &found {
+                let (key, place) = read_place(row)?;
+                unit.rows.current_places.load((key.0, place.user.clone()), Some(key.1));
+                unit.rows.places.load(key, Some(place));
+            }
+            Ok(())
+        });
+    }
+    let named = || keys.places.union(&keys.turn_holders);
+    if let Some(wanted) = columns!(named(), |(concert, place)| concert.uuid(), big(*place)) {
+        pipeline.ask(PLACES, wanted, move |found, unit| {
+            named().for_each(|key| unit.rows.places.load(*key, None));
+            for row in &found {
+                let (key, place) = read_place(row)?;
+                unit.rows.places.load(key, Some(place));
+            }
+            Ok(())
+        });
+    }
+}
+
+fn load_turns<'a>(pipeline: &mut Pipeline<'a, Unit>, keys: &'a Keys) {
+    if keys.turns.is_empty() && keys.entrants.is_empty() {
+        return;
+    }
+    let (concerts, places): (Vec<Uuid>, Vec<i64>) =
+        keys.turns.iter().map(|(concert, place)| (concert.uuid(), big(*place))).unzip();
+    let (rooms, users): (Vec<Uuid>, Vec<&str>) =
+        keys.entrants.iter().map(|(concert, user)| (concert.uuid(), user.as_str())).unzip();
+    pipeline.ask(TURNS, params![concerts, places, rooms, users], |found, unit| {
+        let rows = &mut unit.rows;
+        let current = keys.entrants.iter().filter_map(|key| Some((key.0, *rows.current_places.get(key)?)));
+        for key in keys.turns.iter().copied().chain(current) {
+            rows.turns.load(key, None);
+            rows.ends.load(key, None);
+        }
+        for row in &found {
+            let key = (ConcertId::new(uuid(row, 0)?), number(row, 1)?);
+            rows.turns.load(key, Some(read_turn(row)?));
+            rows.ends.load(key, optional_instant(row, 6)?);
+        }
+        Ok(())
+    });
+}
+
+pub(super) fn save<'a>(pipeline: &mut Pipeline<'a, ()>, unit: &'a Unit) {
+    let rows = &unit.rows;
+    let changed = rows.rooms.outdated().filter_map(|id| Some((id, rows.rooms.get(id)?)));
+    for (sql, rooms) in [(MAKE, rows.rooms.added().collect::<Vec<_>>()), (UPDATE, changed.collect())] {
+        pipeline.write(
+            sql,
+            columns!(
+                rooms.into_iter(),
+                |(id, room)| id.uuid(),
+                int(room.settings.max_active),
+                int(room.settings.admit_per_second),
+                int(room.settings.active_seconds),
+                int(room.settings.claim_seconds),
+                room.settings.paused,
+                big(room.issued),
+                big(room.served),
+                big(room.given_up),
+                int(room.active),
+                window_to_bytes(&room.window),
+                big(room.version),
+                room.updated_at.as_millis(),
+            ),
+        );
+    }
+    save_places(pipeline, rows);
+    save_turns(pipeline, unit);
+    save_ends(pipeline, rows);
+    if unit.forget_answers_before.is_some() {
+        let before = unit.at.plus_millis(-SETTLED_KEPT_MILLIS).as_millis();
+        pipeline.tell(FORGET_TURNS, params![before, DROPPED_AT_ONCE]);
+        pipeline.tell(FORGET_STRAY_ENDS, params![before]);
+    }
+}
+
+/// The version that a change of this unit gives the room.
+fn version(rows: &Rows, concert: &ConcertId) -> i64 {
+    rows.rooms.get(concert).map_or(0, |room| big(room.version))
+}
+
+/// A user has one current place: those that are no longer current first, then the new ones.
+fn save_places<'a>(pipeline: &mut Pipeline<'a, ()>, rows: &'a Rows) {
+    let given_up_version = |concert: &ConcertId, place: &Place| {
+        (place.standing == PlaceStanding::GivenUp).then(|| version(rows, concert))
+    };
+    let changed = rows.places.outdated().filter_map(|key| Some((key, rows.places.get(key)?)));
+    pipeline.write(
+        RESTAND,
+        columns!(changed, |((concert, number), place)| concert.uuid(), big(*number), place.standing.word(), given_up_version(
+            concert, place
+        )),
+    );
+    let mut fresh: Vec<_> = rows.places.added().collect();
+    // Within one unit a place may already be given up, and its user's next one current.
+    fresh.sort_by_key(|((_, number), _)| *number);
+    pipeline.write(
+        HAND_OUT,
+        columns!(
+            fresh.into_iter(),
+            |((concert, number), place)| concert.uuid(),
+            big(*number),
+            place.user.as_str(),
+            place.token.uuid(),
+            place.issued_at.as_millis(),
+            place.standing.word(),
+            given_up_version(concert, place),
+        ),
+    );
+}
+
+fn save_turns<'a>(pipeline: &mut Pipeline<'a, ()>, unit: &'a Unit) {
+    let rows = &unit.rows;
+    pipeline.write(
+        CALL,
+        columns!(
+            rows.turns.added(),
+            |((concert, place), turn)| concert.uuid(),
+            big(*place),
+            turn.admitted_at.as_millis(),
+            turn.active_until.as_millis(),
+            turn.seen_at.as_millis(),
+            turn.claimed,
+            version(rows, concert),
+        ),
+    );
+    let changed = rows.turns.outdated().filter_map(|key| Some((key, rows.turns.get(key)?)));
+    pipeline.write(
+        NOTE,
+        columns!(
+            changed,
+            |((concert, place), turn)| concert.uuid(),
+            big(*place),
+            turn.seen_at.as_millis(),
+            turn.claimed,
+            version(rows, concert),
+        ),
+    );
+    let settled = rows.turns.outdated().filter(|key| rows.turns.get(key).is_none());
+    if let Some(mut settled) =
+        columns!(settled, |(concert, place)| concert.uuid(), big(*place), version(rows, concert))
+    {
+        settled.push(Box::new(unit.at.as_millis()));
+        pipeline.tell(SETTLE, settled);
+    }
+}
+
+fn save_ends<'a>(pipeline: &mut Pipeline<'a, ()>, rows: &'a Rows) {
+    let over = rows.ends.outdated().filter(|key| rows.ends.get(key).is_none());
+    pipeline.write(FORGET_END, columns!(over, |(concert, place)| concert.uuid(), big(*place)));
+    pipeline.write(
+        END,
+        columns!(rows.ends.added(), |((concert, place), at)| concert.uuid(), big(*place), at.as_millis()),
+    );
+}
+
+pub(super) fn read_room(row: &Row) -> Sql<Room> {
+    Ok(Room {
+        settings: Settings {
+            max_active: small(row, 1)?,
+            admit_per_second: small(row, 2)?,
+            active_seconds: small(row, 3)?,
+            claim_seconds: small(row, 4)?,
+            paused: get(row, 5)?,
+        },
+        issued: number(row, 6)?,
+        served: number(row, 7)?,
+        given_up: number(row, 8)?,
+        active: small(row, 9)?,
+        window: window_from_bytes(get(row, 10)?),
+        version: number(row, 11)?,
+        updated_at: instant(row, 12)?,
+    })
+}
+
+fn read_place(row: &Row) -> Sql<((ConcertId, u64), Place)> {
+    let place = Place {
+        user: user(row, 2)?,
+        token: TokenId::new(uuid(row, 3)?),
+        issued_at: instant(row, 4)?,
+        standing: word(row, 5)?,
+    };
+    Ok(((ConcertId::new(uuid(row, 0)?), number(row, 1)?), place))
+}
+
+/// A turn from the third of its columns on.
+pub(super) fn read_turn(row: &Row) -> Sql<Turn> {
+    Ok(Turn {
+        admitted_at: instant(row, 2)?,
+        active_until: instant(row, 3)?,
+        seen_at: instant(row, 4)?,
+        claimed: get(row, 5)?,
+    })
+}

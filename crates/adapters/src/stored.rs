@@ -1,0 +1,89 @@
+//! How values of the rules are written in a database: the words and texts that every store shares.
+
+use std::borrow::Cow;
+
+use onsale_app::event::EventState;
+use onsale_domain::concert::{Seating, Section, Status};
+use onsale_domain::lecture::HistoryKind;
+use onsale_domain::time::Timestamp;
+use onsale_domain::waiting_room::{PlaceStanding, Window};
+use onsale_domain::wallet::EntryKind;
+use serde::{Deserialize, Serialize};
+
+/// A value that is stored as one of a few words.
+pub(crate) trait Word: Copy + PartialEq + 'static {
+    /// Every word there is.
+    const WORDS: &'static [(&'static str, Self)];
+
+    /// The word for this value.
+    fn word(self) -> &'static str {
+        Self::WORDS.iter().find(|(_, value)| *value == self).map_or("", |(word, _)| word)
+    }
+
+    /// The value of a word; `None` where it is none.
+    fn of_word(word: &str) -> Option<Self> {
+        Self::WORDS.iter().find(|(known, _)| *known == word).map(|(_, value)| *value)
+    }
+}
+
+impl Word for EntryKind {
+    const WORDS: &'static [(&'static str, Self)] = &[("CHARGE", Self::Charge), ("USE", Self::Use)];
+}
+
+impl Word for HistoryKind {
+    const WORDS: &'static [(&'static str, Self)] = &[("APPLIED", Self::Applied), ("CANCELLED", Self::Cancelled)];
+}
+
+impl Word for Status {
+    const WORDS: &'static [(&'static str, Self)] =
+        &[("HELD", Self::Held), ("PAID", Self::Paid), ("EXPIRED", Self::Expired), ("RELEASED", Self::Released)];
+}
+
+impl Word for PlaceStanding {
+    const WORDS: &'static [(&'static str, Self)] =
+        &[("CURRENT", Self::Current), ("GIVEN_UP", Self::GivenUp), ("REPLACED", Self::Replaced)];
+}
+
+impl Word for EventState {
+    const WORDS: &'static [(&'static str, Self)] =
+        &[("PENDING", Self::Pending), ("SENT", Self::Sent), ("DEAD", Self::Dead)];
+}
+
+/// A section as it is stored.
+#[derive(Serialize, Deserialize)]
+struct StoredSection<'a> {
+    from: u32,
+    to: u32,
+    grade: Cow<'a, str>,
+    price: i64,
+}
+
+/// A seating as JSON.
+pub(crate) fn seating_to_text(seating: &Seating) -> String {
+    let stored = |section: &'_ Section| {
+        let Section { from, to, ref grade, price } = *section;
+        StoredSection { from, to, grade: Cow::Owned(grade.to_string()), price }
+    };
+    serde_json::to_string(&seating.sections().iter().map(stored).collect::<Vec<_>>()).unwrap_or_default()
+}
+
+/// A seating from its JSON; `None` where it cannot be one.
+pub(crate) fn seating_from_text(text: &str) -> Option<Seating> {
+    let stored: Vec<StoredSection<'_>> = serde_json::from_str(text).ok()?;
+    let section = |StoredSection { from, to, grade, price }| Section { from, to, grade: grade.as_ref().into(), price };
+    Seating::new(stored.into_iter().map(section).collect()).ok()
+}
+
+/// Admissions of the last second: 12 bytes each, an instant (8, big-endian) and a count (4).
+pub(crate) fn window_to_bytes(window: &Window) -> Vec<u8> {
+    window.parts().flat_map(|(at, many)| [&at.as_millis().to_be_bytes()[..], &many.to_be_bytes()].concat()).collect()
+}
+
+/// The same, read back.
+pub(crate) fn window_from_bytes(bytes: &[u8]) -> Window {
+    Window::from_parts(bytes.chunks_exact(12).filter_map(|part| {
+        let (at, many) = part.split_at(8);
+        let at = i64::from_be_bytes(at.try_into().ok()?);
+        Some((Timestamp::from_millis(at), u32::from_be_bytes(many.try_into().ok()?)))
+    }))
+}

@@ -10,9 +10,11 @@ use prometheus_client::metrics::counter::Counter;
 use prometheus_client::registry::Registry;
 use tokio_util::sync::CancellationToken;
 
+use crate::catalogue::Catalogue;
 use crate::desk::{Desk, Failure};
 use crate::seat_map::SeatMaps;
-use crate::store::Reader;
+use crate::store::{Reader, StoreError};
+use crate::waiting_room::Rooms;
 
 /// How often a task has run, and how often it failed.
 #[derive(Clone, Debug, Default)]
@@ -115,6 +117,48 @@ impl Sweeper {
             }
         }
         Ok(found)
+    }
+}
+
+/// Keeps a process up to date where others change the same database.
+#[derive(Clone)]
+pub struct Follower {
+    /// Which rooms.
+    pub rooms: Arc<Rooms>,
+    /// Which concerts and performances.
+    pub catalogue: Arc<Catalogue>,
+    /// What is counted.
+    pub metrics: TaskMetrics,
+}
+
+impl Follower {
+    /// Positions are at most 250 ms old, the question and a late start included.
+    const EVERY: Duration = Duration::from_millis(100);
+    /// Commits of this process are followed at once, but not each by a question of its own.
+    const REST: Duration = Duration::from_millis(5);
+
+    /// Runs until stopped.
+    pub async fn run(self, stop: CancellationToken) {
+        let mut rest = Rest::new(Self::EVERY);
+        let mut pause = Self::EVERY;
+        loop {
+            tokio::select! {
+                () = stop.cancelled() => return,
+                () = tokio::time::sleep(pause) => {}
+                () = self.rooms.news_wanted(), if pause == Self::EVERY => tokio::time::sleep(Self::REST).await,
+            }
+            let followed = self.follow().await;
+            self.metrics.ran(followed.is_ok());
+            pause = rest.after(followed.is_ok()).min(Self::EVERY * 5);
+            if let Err(error) = followed {
+                tracing::warn!(%error, "what others did is not known");
+            }
+        }
+    }
+
+    async fn follow(&self) -> Result<(), StoreError> {
+        let named = self.rooms.ask().await?;
+        self.catalogue.know(&self.rooms.concerts(), &named).await
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
+use std::time::Instant;
 
 use arc_swap::ArcSwap;
 use async_trait::async_trait;
@@ -67,6 +68,10 @@ pub struct Catalogue {
     reader: Arc<dyn Reader>,
     calendar: Calendar,
     index: ArcSwap<Index>,
+    /// Whether other processes may add to it.
+    is_shared: bool,
+    /// When the last reading of everything began; held by whoever reads.
+    read_at: tokio::sync::Mutex<Instant>,
 }
 
 impl Catalogue {
@@ -74,8 +79,9 @@ impl Catalogue {
     ///
     /// # Errors
     /// Where the database cannot be read.
-    pub async fn load(reader: Arc<dyn Reader>, calendar: Calendar) -> Result<Self, StoreError> {
-        let catalogue = Self { reader, calendar, index: ArcSwap::default() };
+    pub async fn load(reader: Arc<dyn Reader>, calendar: Calendar, is_shared: bool) -> Result<Self, StoreError> {
+        let read_at = tokio::sync::Mutex::new(Instant::now());
+        let catalogue = Self { reader, calendar, index: ArcSwap::default(), is_shared, read_at };
         catalogue.recover().await?;
         Ok(catalogue)
     }
@@ -95,6 +101,35 @@ impl Catalogue {
         use std::ops::Bound::{Excluded, Unbounded};
         let from = after.map_or(Unbounded, Excluded);
         self.index.load().programmes.range((from, Unbounded)).take(limit).map(|(_, p)| p.clone()).collect()
+    }
+
+    /// Reads everything again where one of these is not known.
+    ///
+    /// # Errors
+    /// Where the database cannot be read.
+    pub async fn know(&self, concerts: &[ConcertId], performances: &[PerformanceId]) -> Result<(), StoreError> {
+        let index = self.index.load_full();
+        let known = concerts.iter().all(|id| index.programmes.contains_key(id))
+            && performances.iter().all(|id| index.showings.contains_key(id));
+        if known { Ok(()) } else { self.catch_up().await }
+    }
+
+    /// Reads everything again: another process may have added to it. Whoever comes meanwhile shares the next answer.
+    ///
+    /// # Errors
+    /// Where the database cannot be read.
+    pub async fn catch_up(&self) -> Result<(), StoreError> {
+        if !self.is_shared {
+            return Ok(());
+        }
+        let came = Instant::now();
+        let mut read_at = self.read_at.lock().await;
+        if *read_at < came {
+            let began = Instant::now();
+            self.recover().await?;
+            *read_at = began;
+        }
+        Ok(())
     }
 
     /// Whether there is any concert.
@@ -150,12 +185,15 @@ impl Observer for Catalogue {
     }
 
     async fn recover(&self) -> Result<(), StoreError> {
-        let mut index = Index::default();
-        self.reader.concerts().await?.into_iter().for_each(|concert| index.add_concert(concert));
-        for performance in &self.reader.performances().await? {
-            index.add_performance(performance, &self.calendar);
-        }
-        self.index.store(Arc::new(index));
+        let concerts = self.reader.concerts().await?;
+        let performances = self.reader.performances().await?;
+        // Nothing is ever taken away; what was added meanwhile stays.
+        self.index.rcu(|index| {
+            let mut index = Index::clone(index);
+            concerts.iter().for_each(|concert| index.add_concert(concert.clone()));
+            performances.iter().for_each(|performance| index.add_performance(performance, &self.calendar));
+            index
+        });
         Ok(())
     }
 }

@@ -1,13 +1,16 @@
 //! A running sale: the only place that picks adapters and ties the parts together.
 
+use std::path::Path;
 use std::sync::Arc;
 
-use onsale_adapters::sqlite::{OpenError, SqliteStore};
-use onsale_app::background::{Housekeeper, Sweeper, TaskMetrics};
+use onsale_adapters::postgres::{self, PostgresStore};
+use onsale_adapters::sqlite::{self, SqliteAudit, SqliteStore};
+use onsale_app::audit::source::AuditSource;
+use onsale_app::background::{Follower, Housekeeper, Sweeper, TaskMetrics};
 use onsale_app::catalogue::Catalogue;
 use onsale_app::desk::{self, Desk, Terms};
 use onsale_app::seat_map::SeatMaps;
-use onsale_app::store::{Store, StoreError};
+use onsale_app::store::{Reader, Store, StoreError};
 use onsale_app::waiting_room::{Driver, Rooms};
 use prometheus_client::registry::Registry;
 use tokio_util::sync::CancellationToken;
@@ -20,7 +23,9 @@ use crate::settings::{DatabaseUrl, Settings};
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum SaleError {
     #[error("{path}: {source}")]
-    File { path: String, source: OpenError },
+    File { path: String, source: sqlite::OpenError },
+    #[error("{url}: {source}")]
+    Server { url: String, source: postgres::OpenError },
     #[error(transparent)]
     Store(#[from] StoreError),
     #[error("no thread could be started: {0}")]
@@ -38,15 +43,67 @@ pub(crate) struct Sale {
     stop: CancellationToken,
 }
 
-/// Opens the database that the settings name.
-pub(crate) fn open_store(settings: &Settings) -> Result<Arc<dyn Store>, SaleError> {
-    let DatabaseUrl::Sqlite(path) = &settings.database;
-    let store = SqliteStore::open(path);
-    store.map(|store| Arc::new(store) as Arc<dyn Store>).map_err(|source| file_error(path, source))
+/// Opens the database that the settings name, to serve from it. Makes or migrates it as needed.
+pub(crate) async fn open_store(settings: &Settings) -> Result<Arc<dyn Store>, SaleError> {
+    match &settings.database {
+        DatabaseUrl::Sqlite(path) => Ok(Arc::new(SqliteStore::open(path).map_err(of_file(path))?)),
+        DatabaseUrl::Postgres(url) => {
+            let readers = settings.database_readers as usize;
+            Ok(Arc::new(PostgresStore::open(url, readers).await.map_err(of_server(url))?))
+        }
+    }
 }
 
-pub(crate) fn file_error(path: &std::path::Path, source: OpenError) -> SaleError {
-    SaleError::File { path: path.display().to_string(), source }
+/// Opens it to read beside the servers that may be working on it.
+pub(crate) async fn open_beside(settings: &Settings) -> Result<Arc<dyn Reader>, SaleError> {
+    match &settings.database {
+        DatabaseUrl::Sqlite(path) => sqlite::open_beside(path).map_err(of_file(path)),
+        DatabaseUrl::Postgres(url) => Ok(PostgresStore::open_beside(url).await.map_err(of_server(url))?.reader()),
+    }
+}
+
+/// What the audit reads.
+pub(crate) async fn audit_source(settings: &Settings) -> Result<Box<dyn AuditSource>, SaleError> {
+    match &settings.database {
+        DatabaseUrl::Sqlite(path) => {
+            // Opened once to say clearly what is wrong with the file, if anything is.
+            sqlite::open_beside(path).map_err(of_file(path))?;
+            Ok(Box::new(SqliteAudit::new(path)))
+        }
+        DatabaseUrl::Postgres(_) => unimplemented!(),
+    }
+}
+
+/// Brings the schema up to date; tells how many steps that took.
+pub(crate) async fn migrate(settings: &Settings) -> Result<usize, SaleError> {
+    match &settings.database {
+        DatabaseUrl::Sqlite(path) => sqlite::migrate(path).map_err(of_file(path)),
+        DatabaseUrl::Postgres(url) => postgres::migrate(url).await.map_err(of_server(url)),
+    }
+}
+
+/// Puts dead letters back; tells how many.
+pub(crate) async fn retry_dead_events(settings: &Settings) -> Result<usize, SaleError> {
+    match &settings.database {
+        DatabaseUrl::Sqlite(path) => sqlite::retry_dead_events(path).map_err(of_file(path)),
+        DatabaseUrl::Postgres(url) => postgres::retry_dead_events(url).await.map_err(of_server(url)),
+    }
+}
+
+fn of_file(path: &Path) -> impl Fn(sqlite::OpenError) -> SaleError {
+    move |source| SaleError::File { path: path.display().to_string(), source }
+}
+
+fn of_server(url: &postgres::PostgresUrl) -> impl Fn(postgres::OpenError) -> SaleError {
+    move |source| SaleError::Server { url: url.to_string(), source }
+}
+
+/// A file has one writer.
+fn lanes(settings: &Settings) -> u32 {
+    match settings.database {
+        DatabaseUrl::Sqlite(_) => 1,
+        DatabaseUrl::Postgres(_) => settings.database_lanes,
+    }
 }
 
 impl Sale {
@@ -56,10 +113,11 @@ impl Sale {
         settings: &Settings,
         registry: &mut Registry,
     ) -> Result<Self, SaleError> {
-        let reader = store.reader();
-        let catalogue = Arc::new(Catalogue::load(reader.clone(), settings.calendar.clone()).await?);
-        let rooms = Arc::new(Rooms::load(reader.clone()).await?);
-        let seat_maps = Arc::new(SeatMaps::new(reader.clone()));
+        let (reader, news) = (store.reader(), store.news());
+        let catalogue = Catalogue::load(reader.clone(), settings.calendar.clone(), news.is_some()).await?;
+        let catalogue = Arc::new(catalogue);
+        let rooms = Arc::new(Rooms::load(reader.clone(), news.clone()).await?);
+        let seat_maps = Arc::new(SeatMaps::new(reader.clone(), news));
         let metrics = Arc::new(desk::Metrics::default());
         metrics.register(registry);
         let terms = Terms {
@@ -68,7 +126,11 @@ impl Sale {
             observers: vec![catalogue.clone(), rooms.clone(), seat_maps.clone()],
             metrics,
         };
-        let desk = Arc::new(Desk::open(vec![store.writer().await?], &terms)?);
+        let mut writers = Vec::new();
+        for _ in 0..lanes(settings) {
+            writers.push(store.writer().await?);
+        }
+        let desk = Arc::new(Desk::open(writers, &terms)?);
         let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
         Ok(Self { store, desk, rooms, seat_maps, catalogue, tasks, stop })
     }
@@ -80,6 +142,11 @@ impl Sale {
         let driver = Driver { rooms: self.rooms.clone(), desk: desk.clone(), metrics: metrics("waiting-rooms") };
         let sweeper = Sweeper { reader, desk: desk.clone(), metrics: metrics("lapsed-holds") };
         let housekeeper = Housekeeper { desk, seat_maps: self.seat_maps.clone(), metrics: metrics("housekeeping") };
+        if self.store.news().is_some() {
+            let (rooms, catalogue) = (self.rooms.clone(), self.catalogue.clone());
+            let follower = Follower { rooms, catalogue, metrics: metrics("following") };
+            self.tasks.spawn(follower.run(self.stop.clone()));
+        }
         self.tasks.spawn(driver.run(self.stop.clone()));
         self.tasks.spawn(sweeper.run(self.stop.clone()));
         self.tasks.spawn(housekeeper.run(self.stop.clone()));

@@ -42,7 +42,7 @@ impl Role {
             }
             Self::Reader => {
                 "-c statement_timeout=8000 -c idle_in_transaction_session_timeout=10000 -c jit=off \
-                 -c client_connection_check_interval=1000 -c default_transaction_read_only=on"
+                 -c client_connection_check_interval=1000"
             }
             Self::Tool => "-c lock_timeout=30000 -c jit=off",
         }

@@ -15,14 +15,14 @@ const CHUNK: usize = 128;
 
 /// What is known of one seat.
 #[derive(Clone, Copy, Debug)]
-enum Known {
+pub(super) enum Known {
     Free,
     Held(Timestamp),
     Sold,
 }
 
 impl Known {
-    fn of(seat: Option<&Seat>) -> Self {
+    pub(super) fn of(seat: Option<&Seat>) -> Self {
         match seat {
             None => Self::Free,
             Some(seat) if seat.sold => Self::Sold,
@@ -59,13 +59,18 @@ impl Marks {
             chunks: Vec::new(),
             numbers,
         };
-        rows.seats.iter().for_each(|(number, seat)| marks.set(*number, Some(seat)));
+        rows.seats.iter().for_each(|(number, seat)| marks.set(*number, Known::of(Some(seat))));
         marks
     }
 
-    fn set(&mut self, number: u32, seat: Option<&Seat>) {
+    /// As of which version of the performance.
+    pub(super) fn version(&self) -> u64 {
+        self.version
+    }
+
+    fn set(&mut self, number: u32, became: Known) {
         if let Some(known) = self.seating.index_of(number).and_then(|index| self.seats.get_mut(index)) {
-            *known = Known::of(seat);
+            *known = became;
         }
     }
 
@@ -77,7 +82,7 @@ impl Marks {
         if delta.before != self.version {
             return false;
         }
-        delta.seats.iter().for_each(|(number, seat)| self.set(*number, seat.as_ref()));
+        delta.seats.iter().for_each(|(number, became)| self.set(*number, *became));
         self.version = delta.after;
         true
     }

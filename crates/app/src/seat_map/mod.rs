@@ -1,7 +1,8 @@
 //! Which seats are free, for everyone who looks. Decides nothing.
 //!
 //! A process keeps one map for each performance that somebody looks at. It is read once from the database, then
-//! follows the process's own commits; a look costs no I/O, and rebuilding a map costs what has changed.
+//! follows the process's own commits; a look costs no I/O, and rebuilding a map costs what has changed. Where other
+//! processes sell too, their changes are asked for now and then, once for all who look.
 
 mod marks;
 mod view;
@@ -9,24 +10,30 @@ mod view;
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwapOption;
 use async_trait::async_trait;
-use onsale_domain::concert::Seat;
 use onsale_domain::event::Subject;
 use onsale_domain::ids::PerformanceId;
 use onsale_domain::time::Timestamp;
 
 use crate::catalogue::Showing;
 use crate::desk::Observer;
+use crate::news::{News, SeatsBecame, SeatsNews};
 use crate::store::{Reader, StoreError, Unit};
-use marks::Marks;
+use marks::{Known, Marks};
 
 pub use view::{Chunk, Mark, SeatView, Which};
 
 /// Rebuilding takes at most this part of the time: a map that cost 1 ms is not rebuilt within 20 ms.
 const COST_SHARE: u64 = 20;
+
+/// How old others' changes may be when a map is shown.
+const FOLLOWED_EVERY: Duration = Duration::from_millis(100);
+
+/// How long a map is shown while nobody can say what others did.
+const SHOWN_WITHOUT_NEWS: Duration = Duration::from_secs(3);
 
 /// What one unit of work changed in one performance.
 #[derive(Debug)]
@@ -34,7 +41,19 @@ struct Delta {
     /// The performance's version before and after.
     before: u64,
     after: u64,
-    seats: Vec<(u32, Option<Seat>)>,
+    seats: Vec<(u32, Known)>,
+}
+
+impl From<SeatsNews> for Delta {
+    fn from(news: SeatsNews) -> Self {
+        let became = match news.became {
+            SeatsBecame::Held(until) => Known::Held(until),
+            SeatsBecame::Free => Known::Free,
+            SeatsBecame::Sold => Known::Sold,
+        };
+        let seats = news.seats.into_iter().map(|seat| (seat, became)).collect();
+        Self { before: news.version - 1, after: news.version, seats }
+    }
 }
 
 enum State {
@@ -55,6 +74,8 @@ struct Slot {
     state: Mutex<State>,
     /// Held by whoever reads from the database, so that one does for all.
     loading: tokio::sync::Mutex<()>,
+    /// When others' changes were last asked for; `None` where a change is known to be missing.
+    followed_at: Mutex<Option<Instant>>,
     looked_at: AtomicBool,
 }
 
@@ -83,19 +104,50 @@ impl Slot {
         Some(view)
     }
 
-    fn commit(&self, delta: Delta) {
+    fn commit(&self, delta: Delta, is_alone: bool) {
         let mut state = self.state();
         match &mut *state {
             State::Empty => {}
             State::Loading(deltas) => deltas.push(delta),
             State::Ready(marks) => {
-                // Somebody else's change is missing in between: read it again.
+                // Somebody else's change is missing in between.
                 if !marks.apply(&delta) {
-                    *state = State::Empty;
+                    self.set_followed(None);
+                    if is_alone {
+                        *state = State::Empty;
+                    }
                 }
             }
         }
         self.stamp.fetch_add(1, Ordering::AcqRel);
+    }
+
+    /// Takes in what others did; `false` where something is missing in between.
+    fn catch_up(&self, news: Vec<SeatsNews>) -> bool {
+        let mut state = self.state();
+        let State::Ready(marks) = &mut *state else { return false };
+        if news.is_empty() {
+            return true;
+        }
+        let whole = news.into_iter().all(|change| marks.apply(&change.into()));
+        self.stamp.fetch_add(1, Ordering::AcqRel);
+        whole
+    }
+
+    fn set_followed(&self, at: Option<Instant>) {
+        *self.followed_at.lock().unwrap_or_else(PoisonError::into_inner) = at;
+    }
+
+    /// How long ago others' changes were asked for.
+    fn followed(&self) -> Option<Duration> {
+        self.followed_at.lock().unwrap_or_else(PoisonError::into_inner).map(|at| at.elapsed())
+    }
+
+    fn version(&self) -> Option<u64> {
+        match &*self.state() {
+            State::Ready(marks) => Some(marks.version()),
+            State::Empty | State::Loading(_) => None,
+        }
     }
 
     fn forget(&self) {
@@ -108,13 +160,15 @@ impl Slot {
 /// The maps of this process.
 pub struct SeatMaps {
     reader: Arc<dyn Reader>,
+    /// Where other processes sell too.
+    news: Option<Arc<dyn News>>,
     slots: RwLock<HashMap<PerformanceId, Arc<Slot>>>,
 }
 
 impl SeatMaps {
     /// No map yet: each is read when it is first looked at.
-    pub fn new(reader: Arc<dyn Reader>) -> Self {
-        Self { reader, slots: RwLock::default() }
+    pub fn new(reader: Arc<dyn Reader>, news: Option<Arc<dyn News>>) -> Self {
+        Self { reader, news, slots: RwLock::default() }
     }
 
     /// The seats of a performance as of now, or of a moment ago where the map is large.
@@ -123,6 +177,7 @@ impl SeatMaps {
     /// Where the map is not known and the database cannot be read.
     pub async fn view(&self, showing: &Arc<Showing>) -> Result<Arc<SeatView>, StoreError> {
         let slot = self.slot(showing);
+        self.follow(&slot).await?;
         let at = self.reader.now();
         if let Some(view) = slot.current(at).or_else(|| slot.build(at)) {
             return Ok(view);
@@ -136,8 +191,33 @@ impl SeatMaps {
         }
     }
 
+    /// Asks what others did to this performance, unless that was asked a moment ago.
+    async fn follow(&self, slot: &Slot) -> Result<(), StoreError> {
+        let Some(news) = &self.news else { return Ok(()) };
+        let is_fresh = |within| slot.followed().is_some_and(|age| age < within);
+        if is_fresh(FOLLOWED_EVERY) {
+            return Ok(());
+        }
+        let _one_asks = slot.loading.lock().await;
+        let Some(version) = slot.version().filter(|_| !is_fresh(FOLLOWED_EVERY)) else { return Ok(()) };
+        let began = Instant::now();
+        match news.seats(slot.showing.id, version).await {
+            Ok(changes) => {
+                if !slot.catch_up(changes) {
+                    slot.forget();
+                }
+                slot.set_followed(Some(began));
+                Ok(())
+            }
+            // A map shown may be a little old; nothing is decided by it.
+            Err(_) if is_fresh(SHOWN_WITHOUT_NEWS) => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
     async fn read(&self, slot: &Slot) -> Result<(), StoreError> {
         *slot.state() = State::Loading(Vec::new());
+        slot.set_followed(Some(Instant::now()));
         let rows = self.reader.seats(slot.showing.id).await;
         let mut state = slot.state();
         let State::Loading(deltas) = std::mem::replace(&mut *state, State::Empty) else { return Ok(()) };
@@ -158,6 +238,7 @@ impl SeatMaps {
                 stamp: AtomicU64::new(0),
                 state: Mutex::new(State::Empty),
                 loading: tokio::sync::Mutex::default(),
+                followed_at: Mutex::new(None),
                 looked_at: AtomicBool::new(true),
             };
             slots.entry(showing.id).or_insert_with(|| Arc::new(slot)).clone()
@@ -177,9 +258,9 @@ impl SeatMaps {
 impl Observer for SeatMaps {
     fn committed(&self, unit: &Unit) {
         let rows = &unit.rows;
-        let mut seats: HashMap<PerformanceId, Vec<(u32, Option<Seat>)>> = HashMap::new();
+        let mut seats: HashMap<PerformanceId, Vec<(u32, Known)>> = HashMap::new();
         for ((performance, number), seat) in rows.seats.changed() {
-            seats.entry(*performance).or_default().push((*number, seat.cloned()));
+            seats.entry(*performance).or_default().push((*number, Known::of(seat)));
         }
         if seats.is_empty() {
             return;
@@ -189,7 +270,8 @@ impl Observer for SeatMaps {
             let (Some(slot), Some(performance)) = (slots.get(&id), rows.performances.get(&id)) else { continue };
             let told = rows.events.iter().filter(|event| event.happening.subject() == Subject::Performance(id));
             let changes = told.count() as u64;
-            slot.commit(Delta { before: performance.version - changes, after: performance.version, seats });
+            let delta = Delta { before: performance.version - changes, after: performance.version, seats };
+            slot.commit(delta, self.news.is_none());
         }
     }
 

@@ -66,6 +66,8 @@ impl Driver {
             tracing::warn!(%concert, %error, "a room could not move on");
             tokio::time::sleep(REST_AFTER_FAILURE).await;
         }
+        // Where others step too, what came of it is to be known before the next step.
+        let _ = self.rooms.refresh().await;
         room.stepping.store(false, Ordering::Release);
         // More may be due than one step names. A step that changed nothing is not repeated before the next look.
         if room.snapshot().room.version != before {

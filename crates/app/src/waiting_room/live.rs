@@ -14,6 +14,18 @@ use super::pace::{Pace, estimated_wait_seconds, poll_after_seconds};
 use super::stock::Stock;
 use crate::store::RoomRecord;
 
+/// A sign of life is stored at least this long before silence would end the turn by what was stored before.
+const NOTED_BEFORE_LAPSE_MILLIS: i64 = 2_000;
+
+/// Around the end of a turn's own time its holds are asked for: another process may have taken them.
+const HOLDS_ASKED_BEFORE_MILLIS: i64 = 2_000;
+
+/// A snapshot this old is asked for anew before somebody near the front is refused.
+const REFUSED_BY_MILLIS: i64 = 20;
+
+/// Who stands this near the front may have been called by another process in this moment.
+const NEAR_FRONT: u64 = 10_000;
+
 /// Counters and line of a room, as of one commit.
 #[derive(Clone, Debug)]
 pub struct Snapshot {
@@ -86,6 +98,15 @@ impl LiveTurn {
 
     fn seen(&self) -> Timestamp {
         Timestamp::from_millis(self.seen.load(Ordering::Relaxed))
+    }
+
+    /// Whether the store should learn of the last sign of life: it is a good part of the allowed silence newer than
+    /// what is stored, or silence would soon end the turn by what is stored. Another process may be the one to judge.
+    fn is_worth_noting(&self, claim_seconds: u32, at: Timestamp) -> bool {
+        let (stored, seen) = (self.turn.seen_at, self.seen());
+        let stale = stored.plus_millis(i64::from(claim_seconds) * 250) <= seen;
+        let lapses_soon = stored.plus_seconds(claim_seconds).plus_millis(-NOTED_BEFORE_LAPSE_MILLIS) <= at;
+        stored < seen && (stale || lapses_soon)
     }
 
     /// Whether the room should look at this turn now.
@@ -169,6 +190,28 @@ impl LiveRoom {
         }
     }
 
+    /// Whether others may have changed where this token stands, so that it must be asked before it is answered.
+    /// `as_of` is the moment of the last news.
+    pub(super) fn is_in_doubt(&self, token: &Token, how: Look, at: Timestamp, as_of: Timestamp) -> bool {
+        let snapshot = self.snapshot.load();
+        if token.place > snapshot.line.issued {
+            return true;
+        }
+        if let Some(position) = snapshot.line.position(token.place) {
+            let old = as_of.plus_millis(REFUSED_BY_MILLIS) <= at;
+            return how == Look::Use && position <= NEAR_FRONT && old;
+        }
+        // Holds that keep a turn running after its own time were all taken before that.
+        let over = |turn: &LiveTurn| !turn.ended && turn.turn.active_until <= at && !turn.runs(at);
+        self.read_turns().get(&token.place).is_some_and(|turn| over(turn) && as_of < turn.turn.active_until)
+    }
+
+    /// Whether the holds of a turn may matter now.
+    pub(super) fn wants_holds(&self, at: Timestamp) -> bool {
+        let soon = at.plus_millis(HOLDS_ASKED_BEFORE_MILLIS);
+        self.read_turns().values().any(|turn| !turn.ended && turn.turn.active_until <= soon)
+    }
+
     /// The step that this room needs now, if any.
     pub(super) fn next_step(&self, at: Timestamp) -> Option<Step> {
         let snapshot = self.snapshot.load();
@@ -179,9 +222,7 @@ impl LiveRoom {
             if claimed && !live.turn.claimed && step.claimed.len() < Step::PLACES_MAX {
                 step.claimed.push(*place);
             }
-            // A sign of life is worth a write once it is a good part of the allowed silence newer than the last.
-            let stale = live.turn.seen_at.plus_millis(i64::from(claim_seconds) * 250);
-            if !claimed && stale <= live.seen() && step.seen.len() < Step::PLACES_MAX {
+            if !claimed && live.is_worth_noting(claim_seconds, at) && step.seen.len() < Step::PLACES_MAX {
                 step.seen.push((*place, live.seen()));
             }
             if live.is_due(claim_seconds, at) && step.due.len() < Step::PLACES_MAX {
@@ -197,6 +238,33 @@ impl LiveRoom {
         for turn in self.read_turns().values() {
             turn.seen.fetch_max(at.as_millis(), Ordering::Relaxed);
         }
+    }
+
+    /// Takes in what a unit of work of this process saw, where others change the room too: what it can only learn
+    /// from the news, it leaves alone.
+    pub(super) fn glimpse(&self, seen: &Glimpse) {
+        let mut live = self.write_turns();
+        for (place, turn) in &seen.turns {
+            live.get_mut(place).into_iter().for_each(|known| known.update(turn.clone()));
+        }
+        for place in &seen.ended {
+            live.get_mut(place).into_iter().for_each(|turn| turn.ended = true);
+        }
+        note_holds(&mut live, &seen.reservations);
+    }
+
+    /// Takes in a live hold.
+    pub(super) fn add_hold(&self, place: u64, hold: ReservationId, until: Timestamp) {
+        if let Some(turn) = self.write_turns().get_mut(&place) {
+            turn.holds.retain(|(id, _)| *id != hold);
+            turn.holds.push((hold, until));
+        }
+    }
+
+    /// Takes in that a turn has ended. `true` where that is new.
+    pub(super) fn end(&self, place: u64) -> bool {
+        let mut live = self.write_turns();
+        live.get_mut(&place).is_some_and(|turn| !std::mem::replace(&mut turn.ended, true))
     }
 
     /// Takes in what a unit of work changed, turns before counters: nobody who was called may find no turn.
@@ -231,13 +299,7 @@ impl LiveRoom {
         for place in ended {
             live.get_mut(&place).into_iter().for_each(|turn| turn.ended = true);
         }
-        for reservation in reservations {
-            let Some(turn) = live.get_mut(&reservation.place) else { continue };
-            turn.holds.retain(|(id, _)| *id != reservation.id);
-            if reservation.status == Status::Held {
-                turn.holds.push((reservation.id, reservation.held_until));
-            }
-        }
+        note_holds(&mut live, reservations);
     }
 
     fn read_turns(&self) -> RwLockReadGuard<'_, HashMap<u64, LiveTurn>> {
@@ -247,6 +309,24 @@ impl LiveRoom {
     fn write_turns(&self) -> RwLockWriteGuard<'_, HashMap<u64, LiveTurn>> {
         self.turns.write().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+fn note_holds(live: &mut HashMap<u64, LiveTurn>, reservations: &[Reservation]) {
+    for reservation in reservations {
+        let Some(turn) = live.get_mut(&reservation.place) else { continue };
+        turn.holds.retain(|(id, _)| *id != reservation.id);
+        if reservation.status == Status::Held {
+            turn.holds.push((reservation.id, reservation.held_until));
+        }
+    }
+}
+
+/// What a unit of work saw of one room that others change too.
+#[derive(Debug, Default)]
+pub(super) struct Glimpse {
+    pub(super) turns: Vec<(u64, Turn)>,
+    pub(super) ended: Vec<u64>,
+    pub(super) reservations: Vec<Reservation>,
 }
 
 /// What a unit of work changed in one room.

@@ -1,6 +1,7 @@
 //! The waiting rooms of this process: answered from memory, moved on by their driver.
 
 mod driver;
+mod follow;
 mod live;
 mod pace;
 mod stock;
@@ -16,7 +17,9 @@ use onsale_domain::waiting_room::PlaceStanding;
 use tokio::sync::Notify;
 
 use crate::desk::Observer;
+use crate::news::News;
 use crate::store::{Reader, RoomRecord, StoreError, Unit};
+use follow::Following;
 use live::Change;
 
 pub use driver::Driver;
@@ -30,6 +33,8 @@ pub struct Rooms {
     stir: Notify,
     /// Changes whenever a line moved, for those who follow one.
     moved: tokio::sync::watch::Sender<u64>,
+    /// Where other processes change the rooms too.
+    following: Option<Following>,
 }
 
 impl Rooms {
@@ -37,9 +42,10 @@ impl Rooms {
     ///
     /// # Errors
     /// Where the database cannot be read.
-    pub async fn load(reader: Arc<dyn Reader>) -> Result<Self, StoreError> {
-        let rooms =
-            Self { reader, rooms: ArcSwap::default(), stir: Notify::new(), moved: tokio::sync::watch::Sender::new(0) };
+    pub async fn load(reader: Arc<dyn Reader>, news: Option<Arc<dyn News>>) -> Result<Self, StoreError> {
+        let (rooms, stir, moved) = (ArcSwap::default(), Notify::new(), tokio::sync::watch::Sender::new(0));
+        let following = news.map(|news| Following::new(news, reader.now()));
+        let rooms = Self { reader, rooms, stir, moved, following };
         rooms.reload().await?;
         Ok(rooms)
     }
@@ -80,11 +86,16 @@ impl Rooms {
 
     fn add(&self, concert: ConcertId, unit: &Unit) {
         let Some(room) = unit.rows.rooms.get(&concert).cloned() else { return };
-        let record = RoomRecord { concert, room, given_up: Vec::new(), turns: Vec::new(), holds: Vec::new() };
+        self.insert(RoomRecord { concert, room, given_up: Vec::new(), turns: Vec::new(), holds: Vec::new() });
+    }
+
+    /// Adds a room, unless it is known.
+    fn insert(&self, record: RoomRecord) {
+        let concert = record.concert;
         let room = Arc::new(LiveRoom::new(record));
         self.rooms.rcu(|rooms| {
             let mut rooms = HashMap::clone(rooms);
-            rooms.insert(concert, room.clone());
+            rooms.entry(concert).or_insert_with(|| room.clone());
             rooms
         });
     }
@@ -130,6 +141,15 @@ impl Observer for Rooms {
             self.add(concert.id, unit);
         }
         let rooms = self.rooms.load();
+        for (_, performance) in unit.rows.performances.changed() {
+            let Some(performance) = performance else { continue };
+            rooms.get(&performance.concert).into_iter().for_each(|room| room.stock.note(performance));
+        }
+        if let Some(following) = &self.following {
+            self.glimpse(&unit.rows);
+            following.wanted.notify_one();
+            return;
+        }
         let mut moved = false;
         for (concert, change) in Self::changes(unit) {
             let Some(room) = rooms.get(&concert) else { continue };
@@ -137,10 +157,6 @@ impl Observer for Rooms {
             moved |= ended || !change.turns.is_empty() || !change.given_up.is_empty();
             room.commit(change, unit.at);
             self.stir_if_needed(room, ended, unit.at);
-        }
-        for (_, performance) in unit.rows.performances.changed() {
-            let Some(performance) = performance else { continue };
-            rooms.get(&performance.concert).into_iter().for_each(|room| room.stock.note(performance));
         }
         if moved {
             self.moved.send_modify(|count| *count += 1);

@@ -28,9 +28,13 @@ impl Default for Stock {
 
 impl Stock {
     pub(super) fn note(&self, performance: &Performance) {
-        let mut all = self.performances.lock().unwrap_or_else(PoisonError::into_inner);
         let unsold = performance.sold < performance.seating.capacity();
-        all.insert(performance.id, (performance.starts_at, unsold));
+        self.set(performance.id, performance.starts_at, unsold);
+    }
+
+    pub(super) fn set(&self, performance: PerformanceId, starts_at: Timestamp, unsold: bool) {
+        let mut all = self.performances.lock().unwrap_or_else(PoisonError::into_inner);
+        all.insert(performance, (starts_at, unsold));
         let last = all.values().filter(|(_, unsold)| *unsold).map(|(starts_at, _)| starts_at.as_millis()).max();
         self.gone_from.store(last.unwrap_or(i64::MIN), Ordering::Relaxed);
     }

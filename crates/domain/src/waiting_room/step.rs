@@ -36,13 +36,10 @@ impl Step {
             return Done::Stepped;
         }
         for (place, seen_at) in &self.seen {
-            let key = (self.concert, *place);
-            if rows.turns.get(&key).is_some_and(|turn| turn.seen_at < *seen_at) {
-                rows.turns.change(&key).into_iter().for_each(|turn| turn.seen_at = *seen_at);
-            }
+            note(rows, (self.concert, *place), *seen_at, cx.at);
         }
         for place in &self.claimed {
-            claim(rows, (self.concert, *place));
+            claim(rows, (self.concert, *place), cx.at);
         }
         for place in &self.due {
             settle(rows, (self.concert, *place), cx.at);
@@ -52,9 +49,18 @@ impl Step {
     }
 }
 
-fn claim(rows: &mut Rows, key: (ConcertId, u64)) {
+/// Notes a sign of life. Every change of a turn is a version of its room: other processes learn of it by that.
+fn note(rows: &mut Rows, key: (ConcertId, u64), seen_at: Timestamp, at: Timestamp) {
+    if rows.turns.get(&key).is_some_and(|turn| turn.seen_at < seen_at) {
+        rows.turns.change(&key).into_iter().for_each(|turn| turn.seen_at = seen_at);
+        change(rows, key.0, at, |_| {});
+    }
+}
+
+fn claim(rows: &mut Rows, key: (ConcertId, u64), at: Timestamp) {
     if rows.turns.get(&key).is_some_and(|turn| !turn.claimed) {
         rows.turns.change(&key).into_iter().for_each(|turn| turn.claimed = true);
+        change(rows, key.0, at, |_| {});
     }
 }
 
@@ -72,7 +78,7 @@ fn settle(rows: &mut Rows, key: (ConcertId, u64), at: Timestamp) {
     if turn.lapses_at(claim_seconds).is_some_and(|silent| silent <= at) {
         // A hold taken with this turn shows that it was used, even if that news was lost.
         if rows.open_reservations_of(concert, &user).any(|reservation| reservation.place == number) {
-            claim(rows, key);
+            claim(rows, key, at);
         } else {
             end_turn(rows, key, at);
         }

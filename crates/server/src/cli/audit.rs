@@ -2,18 +2,14 @@
 
 use std::process::ExitCode;
 
-use onsale_adapters::sqlite::{SqliteAudit, open_beside};
 use onsale_app::audit::{Finding, audit};
 
 use super::{Failed, Outcome, block_on, print};
-use crate::sale::file_error;
-use crate::settings::{DatabaseUrl, Settings};
+use crate::sale::audit_source;
+use crate::settings::Settings;
 
 pub(super) fn run(settings: &Settings) -> Outcome {
-    let DatabaseUrl::Sqlite(path) = &settings.database;
-    // Opened once to say clearly what is wrong with the file, if anything is.
-    open_beside(path).map_err(|source| file_error(path, source))?;
-    let findings = block_on(async { audit(&SqliteAudit::new(path)).await.map_err(Failed::from) })?;
+    let findings = block_on(async { audit(&*audit_source(settings).await?).await.map_err(Failed::from) })?;
     let broken = findings.iter().filter(|finding| finding.broken > 0).count();
     for finding in &findings {
         print(&line(finding))?;

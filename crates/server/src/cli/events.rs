@@ -5,15 +5,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clap::ArgMatches;
-use onsale_adapters::sqlite::{open_beside, retry_dead_events};
 use onsale_app::event::{EventState, StoredEvent};
 use onsale_app::store::{Page, Reader};
 use onsale_domain::time::Timestamp;
 use tokio::signal::ctrl_c;
 
-use super::{Outcome, block_on, print};
-use crate::sale::file_error;
-use crate::settings::{DatabaseUrl, Settings};
+use super::{Failed, Outcome, block_on, print};
+use crate::sale;
+use crate::settings::Settings;
 
 /// How often the log is looked at while it is followed.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
@@ -21,15 +20,14 @@ const LOOK_EVERY: Duration = Duration::from_millis(250);
 const PAGE: usize = 1_000;
 
 pub(super) fn run(settings: &Settings, given: &ArgMatches) -> Outcome {
-    let DatabaseUrl::Sqlite(path) = &settings.database;
     if given.subcommand_matches("retry").is_some() {
-        let put_back = retry_dead_events(path).map_err(|source| file_error(path, source))?;
+        let put_back = block_on(async { sale::retry_dead_events(settings).await.map_err(Failed::from) })?;
         return print(&format!("{put_back} dead letter(s) put back"));
     }
-    let reader = open_beside(path).map_err(|source| file_error(path, source))?;
     let show = if given.get_flag("json") { as_json } else { as_line };
     let (follow, show) = (given.get_flag("follow"), &show);
     block_on(async {
+        let reader = sale::open_beside(settings).await?;
         tokio::select! {
             shown = show_events(reader, follow, show) => shown,
             _ = ctrl_c() => Ok(ExitCode::SUCCESS),

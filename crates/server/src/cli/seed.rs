@@ -9,7 +9,7 @@ use crate::settings::Settings;
 pub(super) fn run(settings: &Settings) -> Outcome {
     crate::telemetry::start_log(settings);
     let seeded = block_on(async {
-        let sale = Sale::open(open_store(settings)?, settings, &mut Registry::default()).await?;
+        let sale = Sale::open(open_store(settings).await?, settings, &mut Registry::default()).await?;
         let seeded = demo::seed(&sale, settings).await;
         sale.close().await;
         seeded

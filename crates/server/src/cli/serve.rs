@@ -45,7 +45,7 @@ fn warn_of_oddities(settings: &Settings) {
 
 async fn serve(settings: Settings, is_demo: bool) -> Outcome {
     let mut registry = Registry::with_prefix("onsale");
-    let store = open_store(&settings)?;
+    let store = open_store(&settings).await?;
     let sale = Sale::open(store, &settings, &mut registry).await?;
     if is_demo {
         demo::seed(&sale, &settings).await?;

@@ -199,6 +199,7 @@ pub(crate) async fn get_queue_settings(
 ) -> Result<Response, Problem> {
     query.done(|| Some(()))?;
     let concert = path.parse("concertId", "a UUID", ConcertId::parse)?;
+    app.see_own_changes().await;
     let room = app.rooms.get(concert).ok_or_else(|| Problem::new(Code::ConcertNotFound))?.snapshot();
     let settings = QueueSettings::of(&room.room.settings);
     let (waiting, active, issued) = (room.line.waiting(), room.room.active, room.room.issued);

@@ -101,6 +101,7 @@ impl FromRequestParts<App> for Onlooker {
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Problem> {
         let ActiveTurn(token) = ActiveTurn::from_request_parts(parts, app).await?;
+        app.read(app.catalogue.know(&[token.concert], &[])).await?;
         app.catalogue.programme(token.concert).map(Self).ok_or_else(|| Problem::new(Code::ConcertNotFound))
     }
 }

@@ -79,12 +79,12 @@ pub(crate) struct QueueToken {
 
 impl QueueToken {
     /// Checks a token's text: signed here, for a room that is here, and the caller's.
-    pub(crate) fn check(text: Option<&str>, caller: &Caller, app: &App) -> Result<Self, Problem> {
+    pub(crate) async fn check(text: Option<&str>, caller: &Caller, app: &App) -> Result<Self, Problem> {
         let text = text.ok_or_else(|| Problem::new(Code::QueueTokenMissing))?;
         let invalid = || Problem::new(Code::QueueTokenInvalid);
         let token = app.tokens.decode(text).ok_or_else(invalid)?;
         caller.acting_for(token.user.clone())?;
-        app.rooms.get(token.concert).ok_or_else(invalid)?;
+        app.rooms.find(token.concert).await.ok_or_else(invalid)?;
         Ok(Self { token, text: text.to_owned() })
     }
 }
@@ -98,7 +98,7 @@ impl FromRequestParts<App> for QueueToken {
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Problem> {
         let caller = Caller::of(&parts.headers, app)?;
-        Self::check(token_text(&parts.headers), &caller, app)
+        Self::check(token_text(&parts.headers), &caller, app).await
     }
 }
 
@@ -129,7 +129,7 @@ impl FromRequestParts<App> for Turn {
         if path.get("concertId").is_some_and(another) {
             return Err(Problem::new(Code::QueueTokenInvalid));
         }
-        let expired = !is_active(&token, Look::Use, app)?;
+        let expired = !is_active(&token, Look::Use, app).await?;
         Ok(Self { token, expired })
     }
 }
@@ -148,7 +148,8 @@ impl FromRequestParts<App> for ActiveTurn {
 }
 
 /// Whether a turn runs; one that waits is refused with its position.
-fn is_active(token: &Token, how: Look, app: &App) -> Result<bool, Problem> {
+async fn is_active(token: &Token, how: Look, app: &App) -> Result<bool, Problem> {
+    app.rooms.settle_doubt(token, how).await?;
     let room = app.rooms.get(token.concert).ok_or_else(|| Problem::new(Code::QueueTokenInvalid))?;
     match room.look(token, how, app.reader.now()) {
         Standing::Active { .. } => Ok(true),
@@ -171,7 +172,7 @@ impl FromRequestParts<App> for StrictPathUser {
             return PathUser::from_request_parts(parts, app).await.map(|PathUser(user)| Self(user));
         }
         let QueueToken { token, .. } = QueueToken::from_request_parts(parts, app).await?;
-        if !is_active(&token, Look::Poll, app)? {
+        if !is_active(&token, Look::Poll, app).await? {
             return Err(Problem::new(Code::QueueTokenExpired));
         }
         let PathUser(user) = PathUser::from_request_parts(parts, app).await?;

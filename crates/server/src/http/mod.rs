@@ -108,6 +108,12 @@ impl App {
         }
     }
 
+    /// Lets the rooms of this process catch up with what it has just changed: the caller may look at once.
+    async fn see_own_changes(&self) {
+        // Where the database is away by now, the rooms catch up once it is back.
+        let _ = tokio::time::timeout(PATIENCE, self.rooms.refresh()).await;
+    }
+
     /// Waits for a read, within bounds.
     async fn read<T>(&self, read: impl Future<Output = Result<T, StoreError>>) -> Result<T, Problem> {
         match tokio::time::timeout(PATIENCE, read).await {

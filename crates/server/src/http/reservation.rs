@@ -62,7 +62,7 @@ impl ReservationShown {
         }
     }
 
-    /// As of now: a hold that ran out shows as expired, settled or not.
+    /// As of now: a hold that ran out shows as expired, settled or not. Its performance must be known by now.
     fn now(reservation: &Reservation, app: &App) -> Self {
         let date = app.catalogue.showing(reservation.performance).map(|showing| showing.date);
         Self::of(reservation, reservation.status_at(app.reader.now()), date)
@@ -88,12 +88,12 @@ pub(crate) async fn create_reservation(
     turn: Turn,
     payload: Payload,
 ) -> Result<Response, Problem> {
-    let request = turn.first(read(&app, &turn.token, &payload))?;
+    let request = turn.first(read(&app, &turn.token, &payload).await)?;
     let key = payload.key(Some(&turn.token.user));
     Ok(app.decide(Command::Hold(request).into(), key).await)
 }
 
-fn read(app: &App, token: &Token, payload: &Payload) -> Result<HoldRequest, Problem> {
+async fn read(app: &App, token: &Token, payload: &Payload) -> Result<HoldRequest, Problem> {
     let mut fields = payload.fields()?;
     if !fields.has("performanceId") && !fields.has("date") {
         fields.wrong("performanceId", "is required, or date".to_owned());
@@ -113,7 +113,13 @@ fn read(app: &App, token: &Token, payload: &Payload) -> Result<HoldRequest, Prob
         }
     });
     let seats = fields.done(|| seats)?;
-    let target = target(app, token, performance, date)?;
+    app.read(app.catalogue.know(&[], performance.as_slice())).await?;
+    let mut target = target(app, token, performance, date)?;
+    if target == Target::NoneOnDate {
+        // Another process may have added one.
+        app.read(app.catalogue.catch_up()).await?;
+        target = self::target(app, token, performance, date)?;
+    }
     // No performance has a seat 0: it stands for every number that cannot be one.
     let seats = seats.into_iter().map(|seat| u32::try_from(seat).unwrap_or(0)).collect();
     Ok(HoldRequest { token: token.clone(), target, seats })
@@ -146,6 +152,7 @@ pub(crate) async fn get_reservation(
     let found = app.read(app.reader.reservation(id)).await?;
     let reservation = found.ok_or_else(|| Problem::new(Code::ReservationNotFound))?;
     caller.acting_for(reservation.user.clone())?;
+    app.read(app.catalogue.know(&[], &[reservation.performance])).await?;
     Ok(json(StatusCode::OK, &ReservationShown::now(&reservation, &app)))
 }
 
@@ -170,6 +177,8 @@ pub(crate) async fn list_user_reservations(
     query.done(|| Some(()))?;
     let more = Page { limit: wanted.limit + 1, ..wanted };
     let rows = app.read(app.reader.reservations_of(&user, more)).await?;
+    let performances: Vec<_> = rows.iter().map(|reservation| reservation.performance).collect();
+    app.read(app.catalogue.know(&[], &performances)).await?;
     let show = |reservation: &Reservation| ReservationShown::now(reservation, &app);
     Ok(page(&query, wanted.limit, rows, |reservation| reservation.id.to_string(), show))
 }

@@ -38,7 +38,7 @@ impl FromRequestParts<App> for StreamToken {
         let in_query = query.optional("token", "a queue token", |text| Some(text.to_owned()));
         query.done(|| Some(()))?;
         match (in_query, token_text(&parts.headers)) {
-            (Some(text), None) => QueueToken::check(Some(&text), &Caller::anyone(), app).map(Self),
+            (Some(text), None) => QueueToken::check(Some(&text), &Caller::anyone(), app).await.map(Self),
             _ => QueueToken::from_request_parts(parts, app).await.map(Self),
         }
     }
@@ -74,7 +74,7 @@ impl Follower {
                 return None;
             }
             self.moved.borrow_and_update();
-            let place = QueuePlace::of(&self.app, &self.token, &self.text).ok()?;
+            let place = QueuePlace::of(&self.app, &self.token, &self.text).await.ok()?;
             if self.is_news(&place) {
                 self.told = Some(place.news());
                 self.told_at = Instant::now();

@@ -57,11 +57,12 @@ pub(crate) enum TokenStatus {
 }
 
 impl QueuePlace {
-    /// Where a token stands now. This process alone changes the room, so its snapshot is right as of now.
+    /// Where a token stands now, as of the last news from others where there are others.
     ///
     /// # Errors
-    /// Where the room is not here.
-    pub(super) fn of(app: &App, token: &Token, text: &str) -> Result<Self, Problem> {
+    /// Where the room is not here, or the database is needed and away.
+    pub(super) async fn of(app: &App, token: &Token, text: &str) -> Result<Self, Problem> {
+        app.rooms.settle_doubt(token, Look::Poll).await?;
         let room = app.rooms.get(token.concert).ok_or_else(|| Problem::new(Code::QueueTokenInvalid))?;
         let now = app.reader.now();
         let place = |status| Self {
@@ -75,7 +76,7 @@ impl QueuePlace {
             poll_after_seconds: None,
             issued_at: Instant(token.issued_at),
             active_until: None,
-            as_of: Instant(now),
+            as_of: Instant(app.rooms.as_of()),
             sold_out: room.is_sold_out(now),
         };
         Ok(match room.look(token, Look::Poll, now) {
@@ -120,7 +121,7 @@ pub(crate) async fn enter_queue(State(app): State<App>, caller: Caller, payload:
         Answer::Decided(Ok(Done::Entered { token, is_new })) => {
             let status = if is_new { StatusCode::CREATED } else { StatusCode::OK };
             let text = app.tokens.encode(&token);
-            Ok(fresh(json(status, &QueuePlace::of(&app, &token, &text)?)))
+            Ok(fresh(json(status, &QueuePlace::of(&app, &token, &text).await?)))
         }
         Answer::Decided(Err(refusal)) => Err(Problem::from(&refusal)),
         _ => Err(Problem::new(Code::Internal)),
@@ -133,7 +134,7 @@ pub(crate) async fn get_queue_place(
     mut query: Query,
 ) -> Result<Response, Problem> {
     query.done(|| Some(()))?;
-    Ok(fresh(json(StatusCode::OK, &QueuePlace::of(&app, &token, &text)?)))
+    Ok(fresh(json(StatusCode::OK, &QueuePlace::of(&app, &token, &text).await?)))
 }
 
 pub(crate) async fn leave_queue(
@@ -143,7 +144,9 @@ pub(crate) async fn leave_queue(
 ) -> Result<Response, Problem> {
     payload.arrived()?;
     let key = payload.key(Some(&token.user));
-    Ok(app.decide(Command::Leave(token).into(), key).await)
+    let answer = app.decide(Command::Leave(token).into(), key).await;
+    app.see_own_changes().await;
+    Ok(answer)
 }
 
 /// A place is nobody else's, and old in a moment.

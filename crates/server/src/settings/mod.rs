@@ -8,6 +8,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use ipnet::IpNet;
+use onsale_adapters::postgres::PostgresUrl;
 use onsale_app::calendar::Calendar;
 use onsale_domain::waiting_room;
 
@@ -50,8 +51,10 @@ impl std::fmt::Debug for Secret {
 /// Where the sale is kept.
 #[derive(Clone, Debug)]
 pub(crate) enum DatabaseUrl {
-    /// A SQLite file.
+    /// A SQLite file, which one process has to itself.
     Sqlite(PathBuf),
+    /// A Postgres, shared by any number of instances.
+    Postgres(PostgresUrl),
 }
 
 /// Who may act for whom.
@@ -97,6 +100,10 @@ pub(crate) enum LogFormat {
 pub(crate) struct Settings {
     pub(crate) listen: SocketAddr,
     pub(crate) database: DatabaseUrl,
+    /// With Postgres: connections that run units of work.
+    pub(crate) database_lanes: u32,
+    /// With Postgres: connections that answer reads.
+    pub(crate) database_readers: u32,
     pub(crate) token_secret: Option<Secret>,
     pub(crate) admin_key: Option<Secret>,
     pub(crate) auth: Auth,
@@ -121,6 +128,8 @@ impl Settings {
         Ok(Self {
             listen,
             database: sources.parse("database-url", parse::database)?,
+            database_lanes: sources.parse("database-lanes", parse::between(1, 64))?,
+            database_readers: sources.parse("database-readers", parse::between(1, 64))?,
             token_secret: sources.optional("token-secret", parse::secret)?,
             admin_key: sources.optional("admin-key", parse::admin_key)?,
             auth: parse::auth(sources, listen)?,

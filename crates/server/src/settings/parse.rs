@@ -4,6 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
 use ipnet::IpNet;
+use onsale_adapters::postgres::PostgresUrl;
 use onsale_app::calendar::Calendar;
 
 use super::{Auth, BadSetting, DatabaseUrl, JwtKey, LogFormat, Secret, Sources};
@@ -17,8 +18,9 @@ pub(super) fn database(text: &str) -> Result<DatabaseUrl, String> {
     match text.split_once("://") {
         Some(("sqlite", "")) => Err("names no file: sqlite://FILE".to_owned()),
         Some(("sqlite", path)) => Ok(DatabaseUrl::Sqlite(PathBuf::from(path))),
+        Some(("postgres" | "postgresql", _)) => PostgresUrl::parse(text).map(DatabaseUrl::Postgres),
         Some((scheme, _)) => Err(format!("names a database that this build does not know: {scheme}")),
-        None => Err("is no URL: sqlite://FILE".to_owned()),
+        None => Err("is no URL: sqlite://FILE or postgres://USER@HOST/DATABASE".to_owned()),
     }
 }
 

@@ -33,7 +33,14 @@ const fn setting(
 /// In the order in which `--help` shows them.
 pub(crate) const TABLE: &[Setting] = &[
     setting("listen", "ADDR:PORT", Some("127.0.0.1:8080"), "Where to listen; port 0 picks a free one"),
-    setting("database-url", "URL", Some("sqlite://onsale.db"), "Where the sale is kept: sqlite://FILE"),
+    setting(
+        "database-url",
+        "URL",
+        Some("sqlite://onsale.db"),
+        "Where the sale is kept: sqlite://FILE, or postgres://USER@HOST/DATABASE for several instances",
+    ),
+    setting("database-lanes", "N", Some("2"), "With Postgres: connections that write, each with a batch of its own"),
+    setting("database-readers", "N", Some("2"), "With Postgres: connections that answer reads"),
     setting(
         "auth",
         "open|jwt|open-anywhere",

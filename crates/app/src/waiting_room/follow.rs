@@ -1,0 +1,205 @@
+//! Following a database that other processes change too: one question for all rooms, shared by all who want to know.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::{Duration, Instant};
+
+use onsale_domain::ids::{ConcertId, PerformanceId};
+use onsale_domain::rows::Rows;
+use onsale_domain::time::Timestamp;
+use onsale_domain::waiting_room::Token;
+use tokio::sync::{Mutex, Notify};
+
+use super::live::{Change, Glimpse};
+use super::{LiveRoom, Look, Rooms};
+use crate::news::{News, RoomNews, RoomsKnown, RoomsNews};
+use crate::store::StoreError;
+
+/// How often it is asked what is left of each performance.
+const STOCK_EVERY: Duration = Duration::from_secs(1);
+
+/// After so long without news the settled turns that were missed may be gone: everything is read again.
+const NEWS_MISSED: Duration = Duration::from_secs(30);
+
+/// What a process knows of the others.
+pub(super) struct Following {
+    news: Arc<dyn News>,
+    asked: Mutex<Asked>,
+    /// The database's time of the last news, in milliseconds.
+    as_of: AtomicI64,
+    /// News are wanted now, sooner than they come by themselves.
+    pub(super) wanted: Notify,
+}
+
+#[derive(Default)]
+struct Asked {
+    at: Option<Instant>,
+    stock_at: Option<Instant>,
+}
+
+impl Following {
+    pub(super) fn new(news: Arc<dyn News>, as_of: Timestamp) -> Self {
+        let asked = Asked { at: Some(Instant::now()), stock_at: None };
+        let as_of = AtomicI64::new(as_of.as_millis());
+        Self { news, asked: Mutex::new(asked), as_of, wanted: Notify::new() }
+    }
+
+    pub(super) fn as_of(&self) -> Timestamp {
+        Timestamp::from_millis(self.as_of.load(Ordering::Acquire))
+    }
+}
+
+/// Performances that the last news named.
+pub(crate) type Named = Vec<PerformanceId>;
+
+impl Rooms {
+    /// The moment of which the answers of [`LiveRoom::look`] are: now, where no other process changes the rooms.
+    pub fn as_of(&self) -> Timestamp {
+        self.following.as_ref().map_or_else(|| self.reader.now(), Following::as_of)
+    }
+
+    /// The room of a concert, also if another process has just made it.
+    pub async fn find(&self, concert: ConcertId) -> Option<Arc<LiveRoom>> {
+        if self.get(concert).is_none() {
+            let _ = self.refresh().await;
+        }
+        self.get(concert)
+    }
+
+    /// Asks what others did where that may matter to how this token stands.
+    ///
+    /// # Errors
+    /// Where the database cannot be read and the answer depends on it.
+    pub async fn settle_doubt(&self, token: &Token, how: Look) -> Result<(), StoreError> {
+        let (Some(following), Some(room)) = (&self.following, self.get(token.concert)) else { return Ok(()) };
+        if room.is_in_doubt(token, how, self.reader.now(), following.as_of()) {
+            self.refresh().await?;
+        }
+        Ok(())
+    }
+
+    /// Takes in everything that others did until now. Whoever comes while an answer is under way waits for the next
+    /// one, and all of them share it.
+    ///
+    /// # Errors
+    /// Where the database cannot be read.
+    pub async fn refresh(&self) -> Result<(), StoreError> {
+        self.ask().await.map(|_| ())
+    }
+
+    /// Waits until a unit of work of this process makes news worth asking for.
+    pub(crate) async fn news_wanted(&self) {
+        match &self.following {
+            Some(following) => following.wanted.notified().await,
+            None => std::future::pending().await,
+        }
+    }
+
+    /// The concerts that have a room here.
+    pub(crate) fn concerts(&self) -> Vec<ConcertId> {
+        self.rooms.load().keys().copied().collect()
+    }
+
+    pub(crate) async fn ask(&self) -> Result<Named, StoreError> {
+        let Some(following) = &self.following else { return Ok(Vec::new()) };
+        let came = Instant::now();
+        let mut asked = following.asked.lock().await;
+        if asked.at.is_some_and(|at| at > came) {
+            return Ok(Vec::new());
+        }
+        if asked.at.is_none_or(|at| at.elapsed() > NEWS_MISSED) {
+            self.reload().await?;
+        }
+        let began = Instant::now();
+        let known = self.known(asked.stock_at.is_none_or(|at| at.elapsed() >= STOCK_EVERY));
+        let news = following.news.rooms(&known).await?;
+        asked.at = Some(began);
+        if known.with_stock {
+            asked.stock_at = Some(began);
+        }
+        if self.is_behind(&news) {
+            // The database has gone back in time: a standby took over that had not heard everything.
+            tracing::warn!("the database is older than what was known of it; reading everything again");
+            self.reload().await?;
+            return Ok(Vec::new());
+        }
+        following.as_of.fetch_max(news.at.as_millis(), Ordering::AcqRel);
+        Ok(self.take_in(news))
+    }
+
+    fn known(&self, with_stock: bool) -> RoomsKnown {
+        let at = self.reader.now();
+        let rooms = self.rooms.load();
+        RoomsKnown {
+            versions: rooms.iter().map(|(concert, room)| (*concert, room.snapshot().room.version)).collect(),
+            holds_of: rooms.iter().filter(|(_, room)| room.wants_holds(at)).map(|(concert, _)| *concert).collect(),
+            with_stock,
+        }
+    }
+
+    fn is_behind(&self, news: &RoomsNews) -> bool {
+        let rooms = self.rooms.load();
+        let known = |concert| rooms.get(&concert).map(|room| room.snapshot().room.version);
+        news.rooms.iter().any(|told| known(told.record.concert).is_some_and(|known| told.record.room.version < known))
+    }
+
+    fn take_in(&self, news: RoomsNews) -> Named {
+        let at = news.at;
+        let mut moved = !news.rooms.is_empty();
+        for told in news.rooms {
+            self.take_in_room(told, at);
+        }
+        let rooms = self.rooms.load();
+        for (concert, place) in news.ended {
+            let is_new = rooms.get(&concert).is_some_and(|room| room.end(place));
+            if is_new {
+                moved = true;
+                self.stir.notify_one();
+            }
+        }
+        for (concert, place, hold, until) in news.holds {
+            rooms.get(&concert).into_iter().for_each(|room| room.add_hold(place, hold, until));
+        }
+        let named = news.stock.iter().map(|stock| stock.performance).collect();
+        for stock in news.stock {
+            let Some(room) = rooms.get(&stock.concert) else { continue };
+            room.stock.set(stock.performance, stock.starts_at, stock.is_unsold);
+        }
+        if moved {
+            self.moved.send_modify(|count| *count += 1);
+        }
+        named
+    }
+
+    fn take_in_room(&self, told: RoomNews, at: Timestamp) {
+        let RoomNews { record, settled } = told;
+        let Some(room) = self.get(record.concert) else {
+            return self.insert(record);
+        };
+        let ended = record.turns.iter().filter(|(_, _, ended)| *ended).map(|(place, ..)| *place).collect();
+        let began = record.turns.into_iter().map(|(place, turn, _)| (place, Some(turn)));
+        let turns = began.chain(settled.into_iter().map(|place| (place, None))).collect();
+        let (room_row, given_up) = (Some(record.room), record.given_up);
+        room.commit(Change { room: room_row, given_up, turns, ended, reservations: Vec::new() }, at);
+        self.stir_if_needed(&room, false, at);
+    }
+
+    /// What a unit of work of this process saw of rooms that others change too.
+    pub(super) fn glimpse(&self, rows: &Rows) {
+        let mut seen: HashMap<ConcertId, Glimpse> = HashMap::new();
+        for ((concert, place), turn) in rows.turns.values() {
+            seen.entry(*concert).or_default().turns.push((*place, turn.clone()));
+        }
+        for ((concert, place), _) in rows.ends.values() {
+            seen.entry(*concert).or_default().ended.push(*place);
+        }
+        for (_, reservation) in rows.reservations.values() {
+            seen.entry(reservation.concert).or_default().reservations.push(reservation.clone());
+        }
+        let rooms = self.rooms.load();
+        for (concert, glimpse) in seen {
+            rooms.get(&concert).into_iter().for_each(|room| room.glimpse(&glimpse));
+        }
+    }
+}

@@ -71,7 +71,7 @@ impl Faults {
         let control = control.expect("a control file");
         control.set_len(NUMBERS * 4).expect("a control file");
         let faults = Self { library, control_path, control };
-        let launch = launch.set("LD_PRELOAD", faults.library.display());
+        let launch = launch.preload(faults.library.clone());
         let launch = launch.set("FAULTS_CONTROL", faults.control_path.display());
         (faults, launch)
     }

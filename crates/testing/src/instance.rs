@@ -16,19 +16,62 @@ use crate::contract::Contract;
 /// How long anything may take before a test gives up on it. Never waited for in full where things go well.
 pub const PATIENCE: Duration = Duration::from_secs(60);
 
+/// Where an instance listens.
+const LISTEN: &str = "ONSALE_LISTEN";
+
 /// How a program is to be started.
 pub struct Launch {
     program: PathBuf,
     folder: Arc<TempDir>,
     arguments: Vec<String>,
     variables: Vec<(String, String)>,
+    /// Libraries that are loaded before the program's own.
+    preloaded: Vec<PathBuf>,
 }
 
 impl Launch {
     /// The program in a new, empty folder. Settings of the surroundings are not passed on.
     pub fn new(program: impl Into<PathBuf>) -> Self {
-        let folder = Arc::new(tempfile::Builder::new().prefix("onsale-test-").tempdir().expect("a temporary folder"));
-        Self { program: program.into(), folder, arguments: Vec::new(), variables: Vec::new() }
+        Self {
+            program: program.into(),
+            folder: new_folder(),
+            arguments: Vec::new(),
+            variables: Vec::new(),
+            preloaded: Vec::new(),
+        }
+    }
+
+    /// Another instance: the same program and settings in a new, empty folder, on a free port of its own.
+    #[must_use]
+    pub fn another(&self) -> Self {
+        let variables = self.variables.iter().filter(|(name, _)| name != LISTEN).cloned().collect();
+        let (program, arguments) = (self.program.clone(), self.arguments.clone());
+        Self { program, folder: new_folder(), arguments, variables, preloaded: self.preloaded.clone() }
+    }
+
+    /// On this database.
+    #[must_use]
+    pub fn on(self, url: impl std::fmt::Display) -> Self {
+        self.set("ONSALE_DATABASE_URL", url)
+    }
+
+    /// With a clock that is this many seconds ahead of the machine's, or behind it: the wall clock alone, not that by
+    /// which time is measured. Needs libfaketime (a test asks `without("faketime")` first).
+    ///
+    /// # Panics
+    /// Where libfaketime is missing.
+    #[must_use]
+    pub fn clock_ahead(self, seconds: i64) -> Self {
+        self.preload(crate::clock::library())
+            .set("FAKETIME", format_args!("{seconds:+}s"))
+            .set("FAKETIME_DONT_FAKE_MONOTONIC", 1)
+    }
+
+    /// Loads a library before the program's own.
+    #[must_use]
+    pub(crate) fn preload(mut self, library: PathBuf) -> Self {
+        self.preloaded.push(library);
+        self
     }
 
     /// The folder in which it runs.
@@ -60,6 +103,10 @@ impl Launch {
             }
         }
         command.envs(self.variables.iter().map(|(name, value)| (name, value)));
+        if !self.preloaded.is_empty() {
+            let libraries = std::env::join_paths(&self.preloaded).expect("libraries with plain names");
+            command.env("LD_PRELOAD", libraries);
+        }
         command
     }
 
@@ -74,8 +121,8 @@ impl Launch {
         let mut arguments = vec!["serve"];
         arguments.extend(self.arguments.iter().map(String::as_str));
         let mut command = self.command(&arguments);
-        if !self.variables.iter().any(|(name, _)| name == "ONSALE_LISTEN") {
-            command.env("ONSALE_LISTEN", "127.0.0.1:0");
+        if !self.variables.iter().any(|(name, _)| name == LISTEN) {
+            command.env(LISTEN, "127.0.0.1:0");
         }
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the program starts");
         let log = Arc::new(Mutex::new(String::new()));
@@ -92,6 +139,10 @@ impl Launch {
         tokio::spawn(gather(lines.into_inner(), output.clone()));
         Instance { child, base, log, output, folder: self.folder.clone() }
     }
+}
+
+fn new_folder() -> Arc<TempDir> {
+    Arc::new(tempfile::Builder::new().prefix("onsale-test-").tempdir().expect("a temporary folder"))
 }
 
 async fn gather(stream: impl AsyncRead + Unpin, into: Arc<Mutex<String>>) {

@@ -3,15 +3,20 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on says so and ends")]
 
 mod caller;
+mod clock;
 mod contract;
 mod faults;
 mod instance;
 mod limits;
 mod load;
+mod part;
+mod port;
+pub mod postgres;
 mod sale;
 mod signal;
 pub mod traffic;
 mod used;
+mod wire_cutter;
 
 pub use caller::{Call, Caller, Reply};
 pub use contract::Contract;
@@ -19,6 +24,8 @@ pub use faults::{Fault, Faults};
 pub use instance::{Instance, Launch, PATIENCE};
 pub use limits::allow_open_files;
 pub use load::{Dice, Load, Running};
+pub use part::without;
 pub use sale::{Sale, iso, now_millis};
 pub use signal::{Signal, signal};
 pub use used::Used;
+pub use wire_cutter::WireCutter;

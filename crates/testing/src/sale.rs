@@ -62,6 +62,21 @@ impl Sale {
         Self { instance, caller }
     }
 
+    /// Starts this many instances at once, each in a folder and on a port of its own. They are one sale where the
+    /// launch names a database that they can share ([`Launch::on`]).
+    ///
+    /// # Panics
+    /// Where one of them does not start.
+    pub async fn start_many(launch: &Launch, count: usize) -> Vec<Self> {
+        let start = |launch: Launch| tokio::spawn(async move { Self::start(&launch).await });
+        let starting: Vec<_> = (0..count).map(|_| start(launch.another())).collect();
+        let mut sales = Vec::new();
+        for started in starting {
+            sales.push(started.await.expect("each instance starts"));
+        }
+        sales
+    }
+
     /// A launch that [`Sale::start`] can use.
     #[must_use]
     pub fn launch(program: &str) -> Launch {

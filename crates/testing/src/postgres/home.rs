@@ -1,0 +1,61 @@
+//! Where one server lives: its folder and its port, and the watchdog that clears it all away.
+
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+
+use super::processes::Processes;
+use super::programs::Programs;
+use crate::port::Port;
+
+const WATCHDOG: &str = include_str!("watchdog.sh");
+
+/// A folder and a port of its own. When it is dropped, or when this process ends in whatever way, every process that
+/// works in the folder is killed and the folder removed.
+pub(super) struct Home {
+    pub(super) programs: Programs,
+    pub(super) folder: PathBuf,
+    pub(super) port: Port,
+    /// Reads from a pipe that only this process holds.
+    watchdog: Child,
+}
+
+impl Home {
+    pub(super) fn new(programs: Programs) -> Self {
+        use std::os::unix::process::CommandExt;
+        let folder = tempfile::Builder::new().prefix("onsale-postgres-").tempdir().expect("a temporary folder");
+        let folder = folder.keep().canonicalize().expect("a folder that is there");
+        let mut watchdog = Command::new("sh");
+        watchdog.args(["-c", WATCHDOG, "watchdog"]).arg(&folder).process_group(0);
+        watchdog.current_dir("/").stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
+        let watchdog = watchdog.spawn().expect("a shell");
+        programs.give(&folder);
+        Self { programs, folder, port: Port::free(), watchdog }
+    }
+
+    /// What Postgres calls its data directory.
+    pub(super) fn data(&self) -> PathBuf {
+        self.folder.join("data")
+    }
+
+    /// What the server says, from its first start on.
+    pub(super) fn log(&self) -> PathBuf {
+        self.folder.join("log")
+    }
+
+    pub(super) fn processes(&self) -> Processes {
+        Processes::of(&self.data())
+    }
+
+    /// A folder of the home as an argument.
+    pub(super) fn data_argument(&self) -> String {
+        self.data().to_str().expect("a temporary folder has a plain name").to_owned()
+    }
+}
+
+impl Drop for Home {
+    fn drop(&mut self) {
+        drop(self.watchdog.stdin.take());
+        // Where it cannot be waited for it still does its work.
+        drop(self.watchdog.wait());
+    }
+}

@@ -190,6 +190,35 @@ async fn deadlocks_are_counted_for_each_database() {
 }
 
 #[tokio::test]
+async fn a_full_disk_refuses_growth_and_nothing_else() {
+    if without("postgres") {
+        return;
+    }
+    let server = Setup::unsynced().on_a_small_disk().start().await;
+    fill(&server, "(1), (2)").await;
+    let client = server.sql("postgres").await;
+    let grow = "INSERT INTO kept SELECT 0 FROM generate_series(1, 10000)";
+    server.fill_disk();
+    let refused = client.batch_execute(grow).await.unwrap_err();
+    assert_eq!(refused.code(), Some(&driver::error::SqlState::DISK_FULL), "{refused:?}");
+    // What needs no room goes on.
+    client.batch_execute("DELETE FROM kept WHERE n = 1").await.unwrap();
+    assert_eq!(kept(&server).await, 2);
+    server.free_disk();
+    client.batch_execute(grow).await.unwrap();
+
+    // No room for the log ends the server, and it starts once there is room.
+    server.fill_disk();
+    let switch = "SELECT pg_logical_emit_message(false, 'a', 'b'), pg_switch_wal()";
+    let log = async { while client.batch_execute(switch).await.is_ok() {} };
+    timeout(PATIENCE, log).await.unwrap();
+    assert!(server.log().contains("PANIC:  could not write to file"), "{}", server.log());
+    server.free_disk();
+    server.restart().await;
+    assert_eq!(kept(&server).await, 2);
+}
+
+#[tokio::test]
 async fn a_standby_follows_and_takes_over_with_all_that_was_acknowledged() {
     if without("postgres") {
         return;

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 
+use super::disk::Disk;
 use super::processes::Processes;
 use super::programs::Programs;
 use crate::port::Port;
@@ -15,6 +16,8 @@ pub(super) struct Home {
     pub(super) programs: Programs,
     pub(super) folder: PathBuf,
     pub(super) port: Port,
+    /// Where the server is to see its disk fill up.
+    pub(super) disk: Option<Disk>,
     /// Reads from a pipe that only this process holds.
     watchdog: Child,
 }
@@ -29,7 +32,7 @@ impl Home {
         watchdog.current_dir("/").stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
         let watchdog = watchdog.spawn().expect("a shell");
         programs.give(&folder);
-        Self { programs, folder, port: Port::free(), watchdog }
+        Self { programs, folder, port: Port::free(), disk: None, watchdog }
     }
 
     /// What Postgres calls its data directory.

@@ -1,6 +1,7 @@
 //! Real PostgreSQL servers, each in a folder and on a port of its own. None outlives the test that started it.
 
 mod database;
+mod disk;
 mod home;
 mod processes;
 mod programs;

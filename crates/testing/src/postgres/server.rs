@@ -110,6 +110,9 @@ impl Server {
         let log = OpenOptions::new().create(true).append(true).open(self.home.log()).expect("a log");
         let mut command = self.home.programs.command("postgres");
         command.arg("-D").arg(self.home.data());
+        if let Some(disk) = &self.home.disk {
+            disk.under(&mut command);
+        }
         command.stdout(log.try_clone().expect("a log")).stderr(log);
         let postmaster = command.spawn().expect("postgres starts");
         let id = postmaster.id();

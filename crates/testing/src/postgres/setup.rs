@@ -2,6 +2,7 @@
 
 use std::fmt::{Display, Write};
 
+use super::disk::Disk;
 use super::home::Home;
 use super::programs::Programs;
 use super::server::Server;
@@ -9,13 +10,14 @@ use super::server::Server;
 /// The settings of a server that is not there yet.
 pub struct Setup {
     parameters: Vec<(String, String)>,
+    has_small_disk: bool,
 }
 
 impl Setup {
     /// As in earnest: each commit is synced to the disk before it is answered.
     #[must_use]
     pub fn durable() -> Self {
-        let setup = Self { parameters: Vec::new() };
+        let setup = Self { parameters: Vec::new(), has_small_disk: false };
         // Locks and deadlocks stand in the log, with the name of the database. Shared memory is kept in the server's
         // own folder, so that nothing is left of it after a crash. WAL is kept for a standby that was away.
         setup
@@ -42,16 +44,26 @@ impl Setup {
         self
     }
 
+    /// On a disk that [`Server::fill_disk`] fills. Needs a C compiler.
+    #[must_use]
+    pub fn on_a_small_disk(mut self) -> Self {
+        self.has_small_disk = true;
+        self
+    }
+
     /// Makes the server and starts it. Takes a second or two.
     ///
     /// # Panics
     /// Where PostgreSQL is missing or does not start; with its log.
     pub async fn start(self) -> Server {
-        let home = Home::new(Programs::find());
+        let mut home = Home::new(Programs::find());
         let data = home.data_argument();
         let how = ["--no-sync", "-A", "trust", "-E", "UTF8", "--locale=C", "-U", super::USER, "-D", &data];
         home.programs.run("initdb", &how).await;
         configure(&home, &self.parameters);
+        if self.has_small_disk {
+            home.disk = Some(Disk::within(&home.folder));
+        }
         let server = Server::of(home);
         server.restart().await;
         server

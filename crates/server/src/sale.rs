@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use onsale_adapters::postgres::{self, PostgresStore};
+use onsale_adapters::postgres::{self, PostgresAudit, PostgresStore};
 use onsale_adapters::sqlite::{self, SqliteAudit, SqliteStore};
 use onsale_app::audit::source::AuditSource;
 use onsale_app::background::{Follower, Housekeeper, Sweeper, TaskMetrics};
@@ -70,7 +70,7 @@ pub(crate) async fn audit_source(settings: &Settings) -> Result<Box<dyn AuditSou
             sqlite::open_beside(path).map_err(of_file(path))?;
             Ok(Box::new(SqliteAudit::new(path)))
         }
-        DatabaseUrl::Postgres(_) => unimplemented!(),
+        DatabaseUrl::Postgres(url) => Ok(Box::new(PostgresAudit::open(url).await.map_err(of_server(url))?)),
     }
 }
 

@@ -6,12 +6,12 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
-use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt, AsyncRead, BufReader};
 use tokio::process::{Child, Command};
 
 use crate::caller::Caller;
 use crate::contract::Contract;
+use crate::folder::Folder;
 
 /// How long anything may take before a test gives up on it. Never waited for in full where things go well.
 pub const PATIENCE: Duration = Duration::from_secs(60);
@@ -19,10 +19,13 @@ pub const PATIENCE: Duration = Duration::from_secs(60);
 /// Where an instance listens.
 const LISTEN: &str = "ONSALE_LISTEN";
 
+/// Which database an instance works on.
+const DATABASE: &str = "ONSALE_DATABASE_URL";
+
 /// How a program is to be started.
 pub struct Launch {
     program: PathBuf,
-    folder: Arc<TempDir>,
+    folder: Arc<Folder>,
     arguments: Vec<String>,
     variables: Vec<(String, String)>,
     /// Libraries that are loaded before the program's own.
@@ -52,7 +55,7 @@ impl Launch {
     /// On this database.
     #[must_use]
     pub fn on(self, url: impl std::fmt::Display) -> Self {
-        self.set("ONSALE_DATABASE_URL", url)
+        self.set(DATABASE, url)
     }
 
     /// With a clock that is this many seconds ahead of the machine's, or behind it: the wall clock alone, not that by
@@ -112,12 +115,21 @@ impl Launch {
 
     /// Runs the program with these arguments to its end.
     pub async fn run(&self, arguments: &[&str]) -> std::process::Output {
+        self.prepare().await;
         let run = self.command(arguments).output();
         tokio::time::timeout(PATIENCE, run).await.expect("the program ends").expect("the program starts")
     }
 
+    /// Gives the folder a database of its own where the tests are to run on one and this launch names none.
+    async fn prepare(&self) {
+        if !self.variables.iter().any(|(name, _)| name == DATABASE) {
+            self.folder.prepare(&self.program).await;
+        }
+    }
+
     /// Starts `serve` on a free port.
     pub async fn start(&self) -> Instance {
+        self.prepare().await;
         let mut arguments = vec!["serve"];
         arguments.extend(self.arguments.iter().map(String::as_str));
         let mut command = self.command(&arguments);
@@ -141,8 +153,8 @@ impl Launch {
     }
 }
 
-fn new_folder() -> Arc<TempDir> {
-    Arc::new(tempfile::Builder::new().prefix("onsale-test-").tempdir().expect("a temporary folder"))
+fn new_folder() -> Arc<Folder> {
+    Arc::new(Folder::new())
 }
 
 async fn gather(stream: impl AsyncRead + Unpin, into: Arc<Mutex<String>>) {
@@ -160,7 +172,7 @@ pub struct Instance {
     base: String,
     log: Arc<Mutex<String>>,
     output: Arc<Mutex<String>>,
-    folder: Arc<TempDir>,
+    folder: Arc<Folder>,
 }
 
 impl Instance {

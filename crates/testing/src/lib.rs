@@ -6,6 +6,7 @@ mod caller;
 mod clock;
 mod contract;
 mod faults;
+mod folder;
 mod instance;
 mod limits;
 mod load;

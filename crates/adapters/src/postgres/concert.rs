@@ -109,7 +109,7 @@ pub(super) fn lock<'a>(pipeline: &mut Pipeline<'a, Unit>, keys: &'a Keys) {
     let wanted: Vec<Param<'a>> = params![performances, named(keys), concerts, users];
     pipeline.ask(LOCK, wanted, |found, unit| {
         keys.performances.iter().for_each(|id| unit.rows.performances.load(*id, None));
-        for row in &found {
+        for row in found {
             let performance = read_performance(row)?;
             unit.rows.performances.load(performance.id, Some(performance));
         }
@@ -138,14 +138,14 @@ pub(super) fn load<'a>(pipeline: &mut Pipeline<'a, Unit>, keys: &'a Keys) {
     };
     pipeline.ask(WHOLE_RESERVATIONS, wanted(), |found, unit| {
         keys.reservations.iter().for_each(|id| unit.rows.reservations.load(*id, None));
-        for row in &found {
+        for row in found {
             let reservation = read(row)?;
             unit.rows.reservations.load(reservation.id, Some(reservation));
         }
         Ok(())
     });
     pipeline.ask(SEATS, wanted(), |found, unit| {
-        for row in &found {
+        for row in found {
             let seat = get::<Option<Uuid>>(row, 2)?.map(|_| read_seat(row, 2)).transpose()?;
             unit.rows.seats.load((PerformanceId::new(uuid(row, 0)?), small(row, 1)?), seat);
         }
@@ -168,7 +168,7 @@ fn load_open<'a>(pipeline: &mut Pipeline<'a, Unit>, keys: &'a Keys) {
         for key in named().cloned().chain(holders) {
             rows.open_reservations.entry(key).or_default();
         }
-        for row in &found {
+        for row in found {
             let reservation = read(row)?;
             let open = rows.open_reservations.entry((reservation.concert, reservation.user.clone())).or_default();
             open.push(reservation.id);

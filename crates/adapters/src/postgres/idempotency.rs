@@ -50,7 +50,7 @@ pub(super) fn load<'a>(pipeline: &mut Pipeline<'a, Unit>, ids: &'a BTreeSet<KeyI
     let Some(wanted) = columns!(ids.iter(), |id| owner(id), &*id.key) else { return };
     pipeline.ask(FIND, wanted, |found, unit| {
         ids.iter().for_each(|id| unit.answers.load(id.clone(), None));
-        for row in &found {
+        for row in found {
             let (id, kept) = read(row)?;
             unit.answers.load(id, Some(kept));
         }

@@ -60,7 +60,7 @@ pub(super) fn lock<'a>(pipeline: &mut Pipeline<'a, Unit>, keys: &'a Keys) {
     let ids: Vec<Uuid> = keys.lectures.keys().map(|id| id.uuid()).collect();
     pipeline.ask(LOCK, params![ids], |found, unit| {
         keys.lectures.keys().for_each(|id| unit.rows.lectures.load(*id, None));
-        for row in &found {
+        for row in found {
             let lecture = read(row)?;
             unit.rows.lectures.load(lecture.id, Some(lecture));
         }
@@ -73,7 +73,7 @@ pub(super) fn load<'a>(pipeline: &mut Pipeline<'a, Unit>, keys: &'a Keys) {
     if let Some(wanted) = columns!(wanted, |(id, many)| id.uuid(), limit(**many)) {
         pipeline.ask(FREED, wanted, |found, unit| {
             let mut freed: HashMap<Uuid, Vec<u32>> = HashMap::new();
-            for row in &found {
+            for row in found {
                 freed.entry(uuid(row, 0)?).or_default().push(small(row, 1)?);
             }
             for id in keys.lectures.keys() {
@@ -85,7 +85,7 @@ pub(super) fn load<'a>(pipeline: &mut Pipeline<'a, Unit>, keys: &'a Keys) {
     if let Some(wanted) = columns!(keys.applications.iter(), |(lecture, user)| lecture.uuid(), user.as_str()) {
         pipeline.ask(APPLICATIONS, wanted, |found, unit| {
             keys.applications.iter().for_each(|key| unit.rows.applications.load(key.clone(), None));
-            for row in &found {
+            for row in found {
                 let application = Application { seat_number: small(row, 2)?, applied_at: instant(row, 3)? };
                 unit.rows.applications.load((LectureId::new(uuid(row, 0)?), user(row, 1)?), Some(application));
             }

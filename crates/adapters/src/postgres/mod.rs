@@ -4,6 +4,7 @@
 //! and written and committed in the second. Row locks on parents, taken in one order, keep instances right; see
 //! `docs/postgres.md` for which command locks what, and why.
 
+mod audit;
 mod clock;
 mod concert;
 mod concert_reads;
@@ -31,6 +32,7 @@ use onsale_app::news::News;
 use onsale_app::store::{Reader, Store, StoreError, Writer};
 use onsale_domain::time::Timestamp;
 
+pub use audit::PostgresAudit;
 pub use connection::PostgresUrl;
 
 use clock::Clock;

@@ -140,8 +140,8 @@ fn stock(row: &Row) -> Sql<PerformanceStock> {
     })
 }
 
-fn take_rooms(found: Vec<Row>, news: &mut RoomsNews) -> Sql<()> {
-    for row in &found {
+fn take_rooms(found: &[Row], news: &mut RoomsNews) -> Sql<()> {
+    for row in found {
         let (concert, room) = (ConcertId::new(uuid(row, 0)?), read_room(row)?);
         let record = RoomRecord { concert, room, given_up: Vec::new(), turns: Vec::new(), holds: Vec::new() };
         news.rooms.push(RoomNews { record, settled: Vec::new() });
@@ -153,9 +153,9 @@ fn by_concert(news: &mut RoomsNews) -> HashMap<ConcertId, &mut RoomNews> {
     news.rooms.iter_mut().map(|room| (room.record.concert, room)).collect()
 }
 
-fn take_turns(found: Vec<Row>, news: &mut RoomsNews) -> Sql<()> {
+fn take_turns(found: &[Row], news: &mut RoomsNews) -> Sql<()> {
     let mut rooms = by_concert(news);
-    for row in &found {
+    for row in found {
         let (concert, place) = place(row)?;
         let Some(room) = rooms.get_mut(&concert) else { continue };
         if get(row, 7)? {
@@ -167,9 +167,9 @@ fn take_turns(found: Vec<Row>, news: &mut RoomsNews) -> Sql<()> {
     Ok(())
 }
 
-fn take_given_up(found: Vec<Row>, news: &mut RoomsNews) -> Sql<()> {
+fn take_given_up(found: &[Row], news: &mut RoomsNews) -> Sql<()> {
     let mut rooms = by_concert(news);
-    for row in &found {
+    for row in found {
         let (concert, place) = place(row)?;
         rooms.get_mut(&concert).into_iter().for_each(|room| room.record.given_up.push(place));
     }

@@ -63,12 +63,16 @@ impl Drop for Session {
     }
 }
 
-type Take<'a, T> = Box<dyn FnOnce(Vec<Row>, &mut T) -> Sql<()> + Send + 'a>;
+/// What becomes of an answer.
+type Take<'a, T> = Box<dyn FnOnce(&[Row], &mut T) -> Sql<()> + Send + 'a>;
+
+/// A statement on its way, and what becomes of its answer.
+type Call<'a, T> = (BoxFuture<'a, Sql<Vec<Row>>>, Take<'a, T>);
 
 /// Statements to be sent together, each with how its answer is taken into a `T`.
 pub(super) struct Pipeline<'a, T> {
     session: &'a Session,
-    calls: Vec<(BoxFuture<'a, Sql<Vec<Row>>>, Take<'a, T>)>,
+    calls: Vec<Call<'a, T>>,
 }
 
 impl<'a, T> Pipeline<'a, T> {
@@ -85,7 +89,7 @@ impl<'a, T> Pipeline<'a, T> {
         &mut self,
         sql: &'static str,
         params: Vec<Param<'a>>,
-        take: impl FnOnce(Vec<Row>, &mut T) -> Sql<()> + Send + 'a,
+        take: impl FnOnce(&[Row], &mut T) -> Sql<()> + Send + 'a,
     ) {
         self.calls.push((self.session.send(sql, params).boxed(), Box::new(take)));
     }
@@ -93,6 +97,13 @@ impl<'a, T> Pipeline<'a, T> {
     /// Adds a statement whose answer says nothing.
     pub(super) fn tell(&mut self, sql: &'static str, params: Vec<Param<'a>>) {
         self.ask(sql, params, |_, _| Ok(()));
+    }
+
+    /// Adds a commit. Sent as text, so that whoever watches the wire sees where a transaction ends.
+    pub(super) fn commit(&mut self) {
+        let client = &self.session.client;
+        let commit = async move { Ok(client.batch_execute("COMMIT").await.map(|()| Vec::new())?) };
+        self.calls.push((commit.boxed(), Box::new(|_, _| Ok(()))));
     }
 
     /// Adds a statement that writes rows, if there are any.
@@ -108,6 +119,6 @@ impl<'a, T> Pipeline<'a, T> {
         let (answers, takes): (Vec<_>, Vec<_>) = self.calls.into_iter().unzip();
         let answers = tokio::time::timeout(ANSWER_WITHIN, join_all(answers)).await.map_err(|_| DbError::Late)?;
         let answers: Vec<Vec<Row>> = answers.into_iter().collect::<Sql<_>>()?;
-        answers.into_iter().zip(takes).try_for_each(|(rows, take)| take(rows, into))
+        answers.into_iter().zip(takes).try_for_each(|(rows, take)| take(&rows, into))
     }
 }

@@ -84,8 +84,10 @@ const FORGET_TURNS: &str = "DELETE FROM turns WHERE (concert_id, place) IN (
     SELECT concert_id, place FROM turns WHERE settled_at < $1 LIMIT $2 FOR UPDATE SKIP LOCKED)";
 
 /// Ends of turns that their rooms settled in the same moment.
-const FORGET_STRAY_ENDS: &str = "DELETE FROM turn_ends WHERE ended_at < $1 AND NOT EXISTS (
-    SELECT 1 FROM turns WHERE turns.concert_id = turn_ends.concert_id AND turns.place = turn_ends.place)";
+const FORGET_STRAY_ENDS: &str = "DELETE FROM turn_ends WHERE (concert_id, place) IN (
+    SELECT concert_id, place FROM turn_ends stray WHERE ended_at < $1 AND NOT EXISTS (
+        SELECT 1 FROM turns WHERE turns.concert_id = stray.concert_id AND turns.place = stray.place)
+    LIMIT $2 FOR UPDATE SKIP LOCKED)";
 
 pub(super) const WRITES: &[&str] = &[
     LOCK, GIVEN_UP, CURRENT, PLACES, TURNS, MAKE, UPDATE, RESTAND, HAND_OUT, CALL, NOTE, SETTLE, END, FORGET_END,
@@ -104,7 +106,7 @@ pub(super) fn lock<'a>(pipeline: &mut Pipeline<'a, Unit>, keys: &'a Keys) {
     }
     pipeline.ask(LOCK, params![ids(keys)], |found, unit| {
         keys.rooms.iter().for_each(|id| unit.rows.rooms.load(*id, None));
-        for row in &found {
+        for row in found {
             unit.rows.rooms.load(ConcertId::new(uuid(row, 0)?), Some(read_room(row)?));
         }
         Ok(())
@@ -119,7 +121,7 @@ pub(super) fn load<'a>(pipeline: &mut Pipeline<'a, Unit>, keys: &'a Keys) {
     if !keys.rooms.is_empty() {
         pipeline.ask(GIVEN_UP, params![ids(keys), limit(GivenUp::LOADED_MAX)], |found, unit| {
             let mut given_up: HashMap<Uuid, Vec<u64>> = HashMap::new();
-            for row in &found {
+            for row in found {
                 given_up.entry(uuid(row, 0)?).or_default().push(number(row, 1)?);
             }
             for id in &keys.rooms {
@@ -137,7 +139,7 @@ fn load_places<'a>(pipeline: &mut Pipeline<'a, Unit>, keys: &'a Keys) {
     if let Some(wanted) = columns!(keys.entrants.iter(), |(concert, user)| concert.uuid(), user.as_str()) {
         pipeline.ask(CURRENT, wanted, |found, unit| {
             keys.entrants.iter().for_each(|key| unit.rows.current_places.load(key.clone(), None));
-            for row in &found {
+            for row in found {
                 let (key, place) = read_place(row)?;
                 unit.rows.current_places.load((key.0, place.user.clone()), Some(key.1));
                 unit.rows.places.load(key, Some(place));
@@ -149,7 +151,7 @@ fn load_places<'a>(pipeline: &mut Pipeline<'a, Unit>, keys: &'a Keys) {
     if let Some(wanted) = columns!(named(), |(concert, place)| concert.uuid(), big(*place)) {
         pipeline.ask(PLACES, wanted, move |found, unit| {
             named().for_each(|key| unit.rows.places.load(*key, None));
-            for row in &found {
+            for row in found {
                 let (key, place) = read_place(row)?;
                 unit.rows.places.load(key, Some(place));
             }
@@ -173,7 +175,7 @@ fn load_turns<'a>(pipeline: &mut Pipeline<'a, Unit>, keys: &'a Keys) {
             rows.turns.load(key, None);
             rows.ends.load(key, None);
         }
-        for row in &found {
+        for row in found {
             let key = (ConcertId::new(uuid(row, 0)?), number(row, 1)?);
             rows.turns.load(key, Some(read_turn(row)?));
             rows.ends.load(key, optional_instant(row, 6)?);
@@ -212,7 +214,7 @@ pub(super) fn save<'a>(pipeline: &mut Pipeline<'a, ()>, unit: &'a Unit) {
     if unit.forget_answers_before.is_some() {
         let before = unit.at.plus_millis(-SETTLED_KEPT_MILLIS).as_millis();
         pipeline.tell(FORGET_TURNS, params![before, DROPPED_AT_ONCE]);
-        pipeline.tell(FORGET_STRAY_ENDS, params![before]);
+        pipeline.tell(FORGET_STRAY_ENDS, params![before, DROPPED_AT_ONCE]);
     }
 }
 

@@ -42,7 +42,7 @@ pub(super) fn lock<'a>(pipeline: &mut Pipeline<'a, Unit>, keys: &'a Keys, unknow
         if found.len() != keys.accounts.len() {
             return Err(DbError::Vanished);
         }
-        for row in &found {
+        for row in found {
             unit.rows.accounts.load(user(row, 0)?, account(row)?);
         }
         Ok(())

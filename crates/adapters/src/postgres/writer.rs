@@ -15,7 +15,6 @@ use super::values::{Sql, get, instant, params};
 use super::{Shared, concert, event, idempotency, lecture, payment, waiting_room, wallet};
 
 const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE";
-const COMMIT: &str = "COMMIT";
 const ROLLBACK: &str = "ROLLBACK";
 
 /// The database's time, which is to be read after the locks, and the transaction's id.
@@ -27,7 +26,7 @@ const IDENTITY: &str = "SELECT system_identifier::text || substr(pg_walfile_name
 
 const OUTCOME: &str = "SELECT pg_xact_status($1::text::xid8)";
 
-const STATEMENTS: &[&str] = &[BEGIN, COMMIT, ROLLBACK, AT, IDENTITY, OUTCOME];
+const STATEMENTS: &[&str] = &[BEGIN, ROLLBACK, AT, IDENTITY, OUTCOME];
 
 /// How long the outcome of a commit is asked for.
 const ASK_FOR: Duration = Duration::from_secs(5);
@@ -118,7 +117,11 @@ impl PostgresWriter {
         let mut writes = Pipeline::new(&connected.session);
         save(&mut writes, unit);
         let changes_nothing = writes.is_empty() && !unit.prove_writable;
-        writes.tell(if changes_nothing { ROLLBACK } else { COMMIT }, Vec::new());
+        if changes_nothing {
+            writes.tell(ROLLBACK, Vec::new());
+        } else {
+            writes.commit();
+        }
         let Err(error) = writes.run(&mut ()).await else {
             if !changes_nothing {
                 self.remember(unit);
@@ -133,6 +136,11 @@ impl PostgresWriter {
         let identity = connected.identity.clone();
         self.connected = None;
         self.ask_for_outcome(&identity, &error).await
+    }
+
+    /// Whether a unit could not begin because the connection was closed in the midst of it.
+    fn lost_connection(&self, loaded: &Sql<Unit>) -> bool {
+        self.connected.is_none() && matches!(loaded, Err(error @ DbError::Postgres(_)) if !error.is_refusal())
     }
 
     fn remember(&mut self, unit: &Unit) {
@@ -232,7 +240,8 @@ fn save<'a>(pipeline: &mut Pipeline<'a, ()>, unit: &'a Unit) {
 impl Writer for PostgresWriter {
     async fn load(&mut self, wanted: &Wanted) -> Result<Unit, StoreError> {
         let mut loaded = self.begin(wanted).await;
-        if matches!(loaded, Err(DbError::Vanished)) {
+        // A connection that had died unnoticed, or rows that are not there after all: nothing was done yet.
+        if matches!(loaded, Err(DbError::Vanished)) || self.lost_connection(&loaded) {
             self.known.clear();
             loaded = self.begin(wanted).await;
         }

@@ -76,7 +76,7 @@ impl QueuePlace {
             poll_after_seconds: None,
             issued_at: Instant(token.issued_at),
             active_until: None,
-            as_of: Instant(app.rooms.as_of()),
+            as_of: Instant(now),
             sold_out: room.is_sold_out(now),
         };
         Ok(match room.look(token, Look::Poll, now) {
@@ -84,6 +84,7 @@ impl QueuePlace {
                 position: Some(position),
                 estimated_wait_seconds: Some(estimated_wait_seconds),
                 poll_after_seconds: Some(poll_after_seconds),
+                as_of: Instant(app.rooms.as_of()),
                 ..place(TokenStatus::Waiting)
             },
             Standing::Active { until, .. } => Self { active_until: Some(Instant(until)), ..place(TokenStatus::Active) },

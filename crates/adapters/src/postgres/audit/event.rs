@@ -1,0 +1,120 @@
+//! Events, as what the rows say that they should tell, and each with the row that it tells of.
+//!
+//! An event has the id of its row. Where it also has the row's subject and version, which are its key, it is found by
+//! these. An event on another topic than its kind's is none: nobody who should hear of it would.
+
+use onsale_app::audit::source::{EventRow, ToldRow};
+use onsale_domain::ids::EventId;
+use serde_json::Value;
+use tokio_postgres::{Row, Transaction};
+use uuid::Uuid;
+
+use super::super::values::{Sql, get, number, uuid};
+use super::cursor::Cursor;
+use super::snapshot::Connection;
+use super::Out;
+
+/// An event with its id, by subject and version.
+pub(super) type Told = ((String, u64), (Uuid, EventRow));
+
+/// The event of a row, if the one with its subject and version is of its id.
+pub(super) async fn event_of(events: &mut Cursor<'_, Told>, subject: &str, version: u64, id: EventId) -> Sql<Option<EventRow>> {
+    let found = events.of(&(subject.to_owned(), version)).await?;
+    Ok(found.filter(|(of, _)| *of == id.uuid()).map(|(_, event)| event))
+}
+
+/// An event from type, subject, version, data and id.
+pub(super) fn read_told(row: &Row) -> Sql<Told> {
+    let event = read_event(row, 0)?;
+    Ok(((event.subject.clone(), event.version), (uuid(row, 4)?, event)))
+}
+
+/// An event by its id, from that, type, subject, version and data.
+pub(super) fn read_by_id(row: &Row) -> Sql<(Uuid, EventRow)> {
+    Ok((uuid(row, 0)?, read_event(row, 1)?))
+}
+
+fn read_event(row: &Row, from: usize) -> Sql<EventRow> {
+    Ok(EventRow {
+        kind: get(row, from)?,
+        subject: get(row, from + 1)?,
+        version: number(row, from + 2)?,
+        data: get(row, from + 3)?,
+    })
+}
+
+/// In no order, so that nothing need be sorted. The key of a ledger entry is its event's: none is told of twice.
+const OF_POINTS: &str = "SELECT e.event_id, e.type, e.subject, l.user_id IS NOT NULL
+        AND e.type IN ('onsale.points.charged.v1', 'onsale.points.used.v1')
+    FROM events e LEFT JOIN ledger l
+        ON l.user_id = e.subject AND l.version = e.version AND l.entry_id = e.event_id
+    WHERE e.topic = 'onsale.points'";
+
+const OF_LECTURES: &str = "SELECT e.event_id, e.type, e.subject, h.lecture_id IS NOT NULL
+        AND e.type IN ('onsale.lecture.applied.v1', 'onsale.lecture.cancelled.v1')
+    FROM events e LEFT JOIN lecture_history h
+        ON h.lecture_id::text = e.subject AND h.version = e.version AND h.line_id = e.event_id
+    WHERE e.topic = 'onsale.lectures'";
+
+/// Events of concerts are their performance's, and their rows do not say of which version: they go by id alone.
+const OF_CONCERTS: &str = "SELECT event_id, type, subject, data FROM events
+    WHERE topic = 'onsale.concerts' ORDER BY event_id, subject, version";
+
+const RESERVATIONS: &str = "SELECT reservation_id FROM reservations ORDER BY reservation_id";
+
+const PAYMENTS: &str = "SELECT payment_id FROM payments ORDER BY payment_id";
+
+const ENDS: &str = "SELECT end_event_id, reservation_id FROM reservations WHERE end_event_id IS NOT NULL
+    ORDER BY end_event_id";
+
+/// By topic; those of concerts by id.
+pub(super) async fn events(mut connection: Connection, out: Out<ToldRow>) -> Sql<()> {
+    let transaction = connection.begin().await?;
+    for sql in [OF_POINTS, OF_LECTURES] {
+        let mut events = Cursor::open(&transaction, sql, read_row).await?;
+        while let Some(event) = events.next().await? {
+            out.row(event).await;
+        }
+    }
+    of_concerts(&transaction, &out).await
+}
+
+fn read_row(row: &Row) -> Sql<ToldRow> {
+    Ok(ToldRow { id: EventId::new(uuid(row, 0)?), kind: get(row, 1)?, subject: get(row, 2)?, has_source: get(row, 3)? })
+}
+
+/// A second event of the same id tells again of what was told already: no row is there for it.
+async fn of_concerts<'a>(transaction: &'a Transaction<'a>, out: &Out<ToldRow>) -> Sql<()> {
+    let id = |row: &Row| Ok((uuid(row, 0)?, ()));
+    let event = |row: &Row| Ok((uuid(row, 0)?, get(row, 1)?, get(row, 2)?, get(row, 3)?));
+    let mut events: Cursor<'_, (Uuid, String, String, String)> =
+        Cursor::open(transaction, OF_CONCERTS, event).await?;
+    let mut reservations = Cursor::open(transaction, RESERVATIONS, id).await?;
+    let mut payments = Cursor::open(transaction, PAYMENTS, id).await?;
+    let mut ends = Cursor::open(transaction, ENDS, |row| Ok((uuid(row, 0)?, uuid(row, 1)?))).await?;
+    let mut before = None;
+    while let Some((id, kind, subject, data)) = events.next().await? {
+        let told_already = before.replace(id) == Some(id);
+        let has_source = !told_already
+            && match kind.as_str() {
+                "onsale.seats.held.v1" => reservations.of(&id).await?.is_some(),
+                "onsale.payment.completed.v1" => payments.of(&id).await?.is_some(),
+                "onsale.seats.released.v1" => {
+                    let reservation = named_reservation(&data);
+                    let mut ended = false;
+                    while let Some(by) = ends.of(&id).await? {
+                        ended |= Some(by) == reservation;
+                    }
+                    ended
+                }
+                _ => false,
+            };
+        out.row(ToldRow { id: EventId::new(id), kind, subject, has_source }).await;
+    }
+    Ok(())
+}
+
+fn named_reservation(data: &str) -> Option<Uuid> {
+    let data: Value = serde_json::from_str(data).ok()?;
+    Uuid::try_parse(data["reservationId"].as_str()?).ok()
+}

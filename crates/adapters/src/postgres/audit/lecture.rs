@@ -1,0 +1,58 @@
+//! Lectures, who has a place in them, and their history.
+
+use onsale_app::audit::source::LectureRow;
+use onsale_domain::ids::UserId;
+use tokio_postgres::Row;
+use uuid::Uuid;
+
+use super::super::lecture;
+use super::super::values::{Sql, small, user, uuid};
+use super::Out;
+use super::cursor::Cursor;
+use super::event::{event_of, read_told};
+use super::snapshot::Connection;
+
+const LECTURES: &str = "SELECT lecture_id, title, lecturer, starts_at, capacity, enrolled, seats_opened, version,
+        updated_at
+    FROM lectures ORDER BY lecture_id";
+
+const APPLICATIONS: &str = "SELECT lecture_id, user_id, seat_number FROM applications ORDER BY lecture_id, seat_number";
+
+const FREED: &str = "SELECT lecture_id, seat_number FROM freed_seats ORDER BY lecture_id, seat_number";
+
+const HISTORY: &str = "SELECT lecture_id, version, line_id, user_id, type, seat_number, created_at FROM lecture_history
+    ORDER BY lecture_id, version";
+
+/// In the lectures' order: ids sort as their text does.
+const EVENTS: &str = "SELECT type, subject, version, data, event_id FROM events WHERE topic = 'onsale.lectures'
+    ORDER BY subject, version";
+
+pub(super) async fn lectures(mut connection: Connection, out: Out<LectureRow>) -> Sql<()> {
+    let transaction = connection.begin().await?;
+    let mut lectures = Cursor::open(&transaction, LECTURES, lecture::read).await?;
+    let mut applications = Cursor::open(&transaction, APPLICATIONS, read_application).await?;
+    let mut freed = Cursor::open(&transaction, FREED, |row| Ok((uuid(row, 0)?, small(row, 1)?))).await?;
+    let mut history =
+        Cursor::open(&transaction, HISTORY, |row| Ok((uuid(row, 0)?, lecture::history_line(row)?))).await?;
+    let mut events = Cursor::open(&transaction, EVENTS, read_told).await?;
+    while let Some(lecture) = lectures.next().await? {
+        let id = lecture.id.uuid();
+        let subject = id.to_string();
+        out.row(LectureRow::Lecture(lecture)).await;
+        while let Some((user, seat)) = applications.of(&id).await? {
+            out.row(LectureRow::Application(user, seat)).await;
+        }
+        while let Some(seat) = freed.of(&id).await? {
+            out.row(LectureRow::Freed(seat)).await;
+        }
+        while let Some(line) = history.of(&id).await? {
+            let event = event_of(&mut events, &subject, line.version, line.id).await?;
+            out.row(LectureRow::History(line, event)).await;
+        }
+    }
+    Ok(())
+}
+
+fn read_application(row: &Row) -> Sql<(Uuid, (UserId, u32))> {
+    Ok((uuid(row, 0)?, (user(row, 1)?, small(row, 2)?)))
+}

@@ -1,0 +1,46 @@
+//! Payments, each with what should agree with it.
+
+use onsale_app::audit::source::PaymentRow;
+use onsale_domain::concert::Reservation;
+use onsale_domain::payment::Payment;
+use tokio_postgres::Row;
+
+use super::super::values::{Sql, uuid};
+use super::super::{payment, wallet};
+use super::Out;
+use super::concert::owner;
+use super::cursor::Cursor;
+use super::event::read_by_id;
+use super::snapshot::Connection;
+
+const PAYMENTS: &str = "SELECT p.payment_id, p.reservation_id, p.performance_id, p.user_id, p.seats, p.amount,
+        p.balance_after, p.paid_at, r.reservation_id, r.concert_id, r.performance_id, r.user_id, r.place, r.seats,
+        r.amount, r.held_at, r.held_until, r.status, r.end_event_id
+    FROM payments p LEFT JOIN reservations r USING (reservation_id) ORDER BY p.payment_id";
+
+const ENTRIES: &str = "SELECT user_id, version, entry_id, type, amount, balance_after, reference, created_at FROM ledger
+    WHERE reference IS NOT NULL ORDER BY reference, user_id, version";
+
+/// An event of another kind would not be a payment's, even with its id.
+const EVENTS: &str = "SELECT event_id, type, subject, version, data FROM events
+    WHERE topic = 'onsale.concerts' AND type = 'onsale.payment.completed.v1' ORDER BY event_id, subject, version";
+
+pub(super) async fn payments(mut connection: Connection, out: Out<PaymentRow>) -> Sql<()> {
+    let transaction = connection.begin().await?;
+    let mut payments = Cursor::open(&transaction, PAYMENTS, read).await?;
+    let mut used = Cursor::open(&transaction, ENTRIES, |row| Ok((uuid(row, 6)?, wallet::entry(row)?))).await?;
+    let mut events = Cursor::open(&transaction, EVENTS, read_by_id).await?;
+    while let Some((payment, reservation)) = payments.next().await? {
+        let id = payment.id.uuid();
+        let mut entries = Vec::new();
+        while let Some(entry) = used.of(&id).await? {
+            entries.push(entry);
+        }
+        out.row(PaymentRow { payment, reservation, entries, event: events.of(&id).await? }).await;
+    }
+    Ok(())
+}
+
+fn read(row: &Row) -> Sql<(Payment, Option<Reservation>)> {
+    Ok((payment::read(row)?, owner(row, 8)?))
+}

@@ -1,0 +1,52 @@
+//! Waiting rooms, with what their places and turns say.
+
+use onsale_app::audit::source::RoomRow;
+use onsale_domain::ids::ConcertId;
+use tokio_postgres::Row;
+
+use super::super::values::{Sql, number, uuid};
+use super::super::waiting_room::read_room;
+use super::Out;
+use super::cursor::Cursor;
+use super::snapshot::Connection;
+
+/// Each table is counted once, for all rooms. A turn that is settled is over: its row is there for other processes.
+const ROOMS: &str = "SELECT rooms.concert_id, max_active, admit_per_second, active_seconds, claim_seconds, paused,
+        issued, served, rooms.given_up, active, admissions, version, updated_at, coalesce(line.places, 0),
+        coalesce(line.highest, 0), coalesce(line.given_up, 0), coalesce(inside.turns, 0),
+        coalesce(inside.uncalled, 0), coalesce(twice.users, 0)
+    FROM rooms LEFT JOIN (
+        SELECT concert_id, count(*) places, max(place) highest,
+            count(*) FILTER (WHERE standing = 'GIVEN_UP' AND place > served) given_up
+        FROM places JOIN rooms USING (concert_id) GROUP BY concert_id) line USING (concert_id)
+    LEFT JOIN (
+        SELECT concert_id, count(*) turns, count(*) FILTER (WHERE place > served) uncalled
+        FROM turns JOIN rooms USING (concert_id) WHERE settled_at IS NULL GROUP BY concert_id) inside USING (concert_id)
+    LEFT JOIN (
+        SELECT concert_id, count(*) users FROM (
+            SELECT concert_id FROM places WHERE standing = 'CURRENT' GROUP BY concert_id, user_id HAVING count(*) > 1)
+            more
+        GROUP BY concert_id) twice USING (concert_id)
+    ORDER BY rooms.concert_id";
+
+pub(super) async fn rooms(mut connection: Connection, out: Out<RoomRow>) -> Sql<()> {
+    let transaction = connection.begin().await?;
+    let mut rooms = Cursor::open(&transaction, ROOMS, read).await?;
+    while let Some(room) = rooms.next().await? {
+        out.row(room).await;
+    }
+    Ok(())
+}
+
+fn read(row: &Row) -> Sql<RoomRow> {
+    Ok(RoomRow {
+        concert: ConcertId::new(uuid(row, 0)?),
+        room: read_room(row)?,
+        places: number(row, 13)?,
+        highest_place: number(row, 14)?,
+        given_up: number(row, 15)?,
+        turns: number(row, 16)?,
+        turns_uncalled: number(row, 17)?,
+        users_twice: number(row, 18)?,
+    })
+}

@@ -1,0 +1,46 @@
+//! Wallets and their ledgers.
+
+use onsale_app::audit::source::WalletRow;
+use onsale_domain::ids::UserId;
+use onsale_domain::wallet::Account;
+use tokio_postgres::Row;
+
+use super::super::values::{Sql, get, number, optional_instant, user};
+use super::super::wallet;
+use super::Out;
+use super::cursor::Cursor;
+use super::event::{event_of, read_told};
+use super::snapshot::Connection;
+
+const ACCOUNTS: &str = "SELECT user_id, balance, version, updated_at FROM accounts ORDER BY user_id";
+
+const LEDGER: &str = "SELECT user_id, version, entry_id, type, amount, balance_after, reference, created_at FROM ledger
+    ORDER BY user_id, version";
+
+const EVENTS: &str = "SELECT type, subject, version, data, event_id FROM events WHERE topic = 'onsale.points'
+    ORDER BY subject, version";
+
+/// Entries of users without a wallet stand where it would be.
+pub(super) async fn wallets(mut connection: Connection, out: Out<WalletRow>) -> Sql<()> {
+    let transaction = connection.begin().await?;
+    let mut accounts = Cursor::open(&transaction, ACCOUNTS, read_account).await?;
+    let mut ledger = Cursor::open(&transaction, LEDGER, wallet::entry).await?;
+    let mut events = Cursor::open(&transaction, EVENTS, read_told).await?;
+    while let Some(entry) = ledger.next().await? {
+        while let Some((user, account)) = accounts.next_if(|(user, _)| *user <= entry.user).await? {
+            out.row(WalletRow::Account(user, account)).await;
+        }
+        let event = event_of(&mut events, entry.user.as_str(), entry.version, entry.id).await?;
+        out.row(WalletRow::Entry(entry, event)).await;
+    }
+    while let Some((user, account)) = accounts.next().await? {
+        out.row(WalletRow::Account(user, account)).await;
+    }
+    Ok(())
+}
+
+/// As it stands there, also where it was named and never used.
+fn read_account(row: &Row) -> Sql<(UserId, Account)> {
+    let account = Account { balance: get(row, 1)?, version: number(row, 2)?, updated_at: optional_instant(row, 3)? };
+    Ok((user(row, 0)?, account))
+}

@@ -1,0 +1,53 @@
+//! The folder of a launch, and the database that goes with it.
+
+use std::path::Path;
+use std::process::Stdio;
+
+use tempfile::TempDir;
+use tokio::process::Command;
+use tokio::sync::OnceCell;
+
+use crate::postgres::{Database, shared};
+
+/// Names the kind of database on which the tests of the whole program run: `postgres`, or nothing for a file each.
+const TESTED: &str = "ONSALE_TEST_DATABASE";
+
+/// Temporary. Programs that run in it find the database in its `onsale.toml`, or make a file of their own.
+pub(crate) struct Folder {
+    folder: TempDir,
+    database: OnceCell<Database>,
+}
+
+impl Folder {
+    pub(crate) fn new() -> Self {
+        let folder = tempfile::Builder::new().prefix("onsale-test-").tempdir().expect("a temporary folder");
+        Self { folder, database: OnceCell::new() }
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// Brings a database here where the tests are to run on one, and none is here yet.
+    pub(crate) async fn prepare(&self, program: &Path) {
+        let settings = self.path().join("onsale.toml");
+        if std::env::var(TESTED).as_deref() != Ok("postgres") || (settings.exists() && !self.database.initialized()) {
+            return;
+        }
+        let make = || async {
+            let database = shared().await.database("onsale", |url| migrate(program, url)).await;
+            let text = format!("database_url = \"{}\"\n", database.url());
+            std::fs::write(&settings, text).expect("settings can be written");
+            database
+        };
+        self.database.get_or_init(make).await;
+    }
+}
+
+/// The schema, made by the program itself.
+async fn migrate(program: &Path, url: String) {
+    let mut command = Command::new(program);
+    command.arg("migrate").env("ONSALE_DATABASE_URL", url).stdin(Stdio::null());
+    let output = command.output().await.expect("the program starts");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+}

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use onsale_adapters::sqlite::{OpenError, SqliteStore};
-use onsale_app::background::{Housekeeper, Sweeper, TaskMetrics};
+use onsale_app::background::{self, Housekeeper, Sweeper};
 use onsale_app::catalogue::Catalogue;
 use onsale_app::desk::{self, Desk, Terms};
 use onsale_app::seat_map::SeatMaps;
@@ -75,7 +75,9 @@ impl Sale {
 
     /// Starts what goes on beside the requests.
     pub(crate) fn start_background(&self, registry: &mut Registry) {
-        let mut metrics = |task| TaskMetrics::register(task, registry);
+        let tasks = background::Metrics::default();
+        tasks.register(registry);
+        let metrics = |task| tasks.of(task);
         let (desk, reader) = (self.desk.clone(), self.store.reader());
         let driver = Driver { rooms: self.rooms.clone(), desk: desk.clone(), metrics: metrics("waiting-rooms") };
         let sweeper = Sweeper { reader, desk: desk.clone(), metrics: metrics("lapsed-holds") };

@@ -11,7 +11,7 @@ use onsale_app::store::{Page, Reader};
 use onsale_domain::time::Timestamp;
 use tokio::signal::ctrl_c;
 
-use super::{Outcome, block_on, print};
+use super::{Outcome, block_on, print, print_to_reader};
 use crate::sale::file_error;
 use crate::settings::{DatabaseUrl, Settings};
 
@@ -47,7 +47,9 @@ async fn show_events(
         let events = reader.events(Page { after, limit: PAGE }).await?;
         let now = reader.now();
         for event in &events {
-            print(&show(event, now))?;
+            if !print_to_reader(&show(event, now))? {
+                return Ok(ExitCode::SUCCESS);
+            }
             after = Some(event.position);
         }
         if events.len() < PAGE {

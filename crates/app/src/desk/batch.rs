@@ -88,6 +88,9 @@ fn decide_once(request: &Request, unit: &mut Unit, terms: &super::Terms, ids: &m
 }
 
 fn decide(request: &Request, unit: &mut Unit, terms: &super::Terms, ids: &mut Mint<SystemEntropy>) -> super::Outcome {
+    if let Some(refusal) = &request.barred {
+        return Err(refusal.clone());
+    }
     let mut context = Context { at: unit.at, ids, hold_seconds: terms.hold_seconds };
     request.command.decide(&mut unit.rows, &mut context)
 }

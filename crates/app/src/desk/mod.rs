@@ -42,8 +42,8 @@ pub struct Request {
     pub command: Command,
     /// Under which key, if any.
     pub key: Option<Keyed>,
-    /// Why nothing new is decided for the caller: then only an answer that the key keeps is given.
-    pub barred: Option<Refusal>,
+    /// The caller's turn is over: nothing new is decided, and only an answer that the key keeps is given.
+    pub turn_over: bool,
 }
 
 /// The desk's answer, given once it is durable.
@@ -186,7 +186,7 @@ impl Desk {
     /// Where the database fails.
     pub async fn submit_patiently(&self, command: Command) -> Result<Outcome, Failure> {
         let lane = self.lane_of(&command);
-        let (waiting, answer) = waiting(Work::Decide(Request { command, key: None, barred: None }));
+        let (waiting, answer) = waiting(Work::Decide(Request { command, key: None, turn_over: false }));
         lane.send(waiting).await.map_err(|_| Failure::Unavailable)?;
         match answer.await.unwrap_or(Err(Failure::Unavailable))? {
             Answer::Decided(outcome) => Ok(outcome),

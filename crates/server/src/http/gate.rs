@@ -5,7 +5,6 @@ use axum::http::header::AUTHORIZATION;
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName};
 use onsale_app::waiting_room::{Look, Standing};
-use onsale_domain::Refusal;
 use onsale_domain::ids::{ConcertId, UserId};
 use onsale_domain::waiting_room::Token;
 
@@ -176,15 +175,14 @@ impl StrictPathUser {
         if self.expired { Err(Problem::new(Code::QueueTokenExpired)) } else { Ok(self.user) }
     }
 
-    /// The user, and why nothing new is decided: an answer kept under an idempotency key is given even then. What a
+    /// The user, and whether the token has ended: an answer kept under an idempotency key is given even then. What a
     /// caller with an ended token did wrong beside that does not matter.
     ///
     /// # Errors
     /// The problem itself, or that the token has ended.
-    pub(crate) fn first<T>(self, read: Result<T, Problem>) -> Result<(UserId, Option<Refusal>, T), Problem> {
-        let barred = self.expired.then_some(Refusal::TokenExpired);
+    pub(crate) fn first<T>(self, read: Result<T, Problem>) -> Result<(UserId, bool, T), Problem> {
         match read {
-            Ok(read) => Ok((self.user, barred, read)),
+            Ok(read) => Ok((self.user, self.expired, read)),
             Err(problem) => self.now().and(Err(problem)),
         }
     }

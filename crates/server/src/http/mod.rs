@@ -95,7 +95,7 @@ impl App {
 
     /// Hands a command to the desk and answers as it decided.
     async fn decide(&self, command: Command, key: Option<Keyed>) -> Response {
-        self.submit(Request { command, key, barred: None }).await
+        self.submit(Request { command, key, turn_over: false }).await
     }
 
     async fn submit(&self, request: Request) -> Response {

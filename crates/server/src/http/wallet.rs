@@ -89,9 +89,9 @@ pub(crate) async fn charge_points(
     caller: StrictPathUser,
     payload: Payload,
 ) -> Result<Response, Problem> {
-    let (user, barred, amount) = caller.first(amount(&payload))?;
+    let (user, turn_over, amount) = caller.first(amount(&payload))?;
     let key = payload.key(Some(&user));
-    Ok(app.submit(Request { command: Command::Charge { user, amount }.into(), key, barred }).await)
+    Ok(app.submit(Request { command: Command::Charge { user, amount }.into(), key, turn_over }).await)
 }
 
 pub(crate) async fn use_points(

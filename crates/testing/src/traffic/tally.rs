@@ -58,7 +58,7 @@ impl Tally {
     /// # Errors
     /// Where anything else came, or nothing.
     pub fn expect(&self, allowed: &[(u16, &str)]) -> Outcome<()> {
-        let is_allowed = |status: u16, code: &str| allowed.iter().any(|pair| *pair == (status, code));
+        let is_allowed = |status: u16, code: &str| allowed.contains(&(status, code));
         let odd: Vec<String> = self
             .counts
             .iter()

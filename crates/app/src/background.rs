@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use onsale_domain::ids::{PerformanceId, ReservationId};
 use onsale_domain::{Command, concert};
 use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
 use prometheus_client::registry::Registry;
 use tokio_util::sync::CancellationToken;
 
@@ -16,24 +17,38 @@ use crate::seat_map::SeatMaps;
 use crate::store::{Reader, StoreError};
 use crate::waiting_room::Rooms;
 
-/// How often a task has run, and how often it failed.
+/// A counter for each task.
+type ByTask = Family<[(&'static str, &'static str); 1], Counter>;
+
+/// What all tasks count, each under its name.
 #[derive(Clone, Debug, Default)]
+pub struct Metrics {
+    runs: ByTask,
+    failures: ByTask,
+}
+
+impl Metrics {
+    /// Shows the counters of all tasks in a registry.
+    pub fn register(&self, registry: &mut Registry) {
+        registry.register("background_runs", "Runs of a background task", self.runs.clone());
+        registry.register("background_failures", "Failed runs of a background task", self.failures.clone());
+    }
+
+    /// The counters of one task, which show from now on.
+    pub fn of(&self, task: &'static str) -> TaskMetrics {
+        let counter = |family: &ByTask| family.get_or_create(&[("task", task)]).clone();
+        TaskMetrics { runs: counter(&self.runs), failures: counter(&self.failures) }
+    }
+}
+
+/// How often a task has run, and how often it failed.
+#[derive(Clone, Debug)]
 pub struct TaskMetrics {
     runs: Counter,
     failures: Counter,
 }
 
 impl TaskMetrics {
-    /// Shows a task's metrics in a registry.
-    pub fn register(task: &'static str, registry: &mut Registry) -> Self {
-        let metrics = Self::default();
-        let labels = [("task".into(), task.into())].into_iter();
-        let tasks = registry.sub_registry_with_labels(labels);
-        tasks.register("background_runs", "Runs of a background task", metrics.runs.clone());
-        tasks.register("background_failures", "Failed runs of a background task", metrics.failures.clone());
-        metrics
-    }
-
     pub(crate) fn ran(&self, well: bool) {
         self.runs.inc();
         if !well {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use onsale_adapters::postgres::{self, PostgresAudit, PostgresStore};
 use onsale_adapters::sqlite::{self, SqliteAudit, SqliteStore};
 use onsale_app::audit::source::AuditSource;
-use onsale_app::background::{Follower, Housekeeper, Sweeper, TaskMetrics};
+use onsale_app::background::{self, Follower, Housekeeper, Sweeper};
 use onsale_app::catalogue::Catalogue;
 use onsale_app::desk::{self, Desk, Terms};
 use onsale_app::seat_map::SeatMaps;
@@ -137,7 +137,9 @@ impl Sale {
 
     /// Starts what goes on beside the requests.
     pub(crate) fn start_background(&self, registry: &mut Registry) {
-        let mut metrics = |task| TaskMetrics::register(task, registry);
+        let tasks = background::Metrics::default();
+        tasks.register(registry);
+        let metrics = |task| tasks.of(task);
         let (desk, reader) = (self.desk.clone(), self.store.reader());
         let driver = Driver { rooms: self.rooms.clone(), desk: desk.clone(), metrics: metrics("waiting-rooms") };
         let sweeper = Sweeper { reader, desk: desk.clone(), metrics: metrics("lapsed-holds") };

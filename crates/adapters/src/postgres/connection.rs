@@ -31,9 +31,9 @@ pub(super) enum Role {
     /// Does what an administrator asks.
     Tool,
     /// Reads everything for the audit, for minutes, and waits in between for whoever checks it. Memory is little and
-    /// one process works, so that the sale keeps the rest; a join is never a lookup for each row, whatever the planner
-    /// believes of tables that were filled a moment ago. A table that does not lie in the order asked for is read
-    /// through and sorted on disk: by its index, each row would be a page that drives another out of the cache.
+    /// one process works, so that the sale keeps the rest. A join is never a lookup for each row, whatever the planner
+    /// believes of tables that were filled a moment ago. The cache is the sale's: a table that does not lie in the
+    /// order asked for is read through and sorted on disk, where going by its index would fetch a page for each row.
     Audit,
 }
 

@@ -11,7 +11,7 @@ use onsale_app::audit::source::{
 };
 use onsale_app::store::{Page, StoreError};
 use onsale_domain::ids::{ConcertId, EventId, PerformanceId, ReservationId, UserId};
-use rusqlite::{Connection, OptionalExtension, Row, params};
+use rusqlite::{Connection, OptionalExtension, Row, ToSql, params};
 use tokio::sync::mpsc::{Sender, channel};
 use uuid::Uuid;
 
@@ -202,7 +202,11 @@ fn wallets(db: &Connection, after: &String) -> Sql<(Vec<WalletRow>, Option<Strin
         let entry = entry?;
         add_wallets_up_to(Some(&entry.user), &mut rows)?;
         let told = event(db, entry.id.uuid())?;
-        rows.push(WalletRow::Entry(entry, told));
+        let is_paid = match entry.reference {
+            Some(payment) => exists(db, "SELECT 1 FROM payments WHERE payment_id = ?1", &[payment.uuid().as_bytes()])?,
+            None => false,
+        };
+        rows.push(WalletRow::Entry(entry, told, is_paid));
     }
     add_wallets_up_to(None, &mut rows)?;
     Ok((rows, last))
@@ -295,8 +299,12 @@ fn events(db: &Connection, after: &u64) -> Sql<(Vec<ToldRow>, Option<u64>)> {
     Ok((rows, next))
 }
 
+fn exists(db: &Connection, sql: &str, values: &[&dyn ToSql]) -> Sql<bool> {
+    db.prepare_cached(sql)?.exists(values)
+}
+
 fn has_source(db: &Connection, id: Uuid, kind: &str, (subject, version, data): (&str, u64, &str)) -> Sql<bool> {
-    let exists = |sql: &str, values: &[&dyn rusqlite::ToSql]| db.prepare_cached(sql)?.exists(values);
+    let exists = |sql: &str, values: &[&dyn ToSql]| exists(db, sql, values);
     let id = id.into_bytes();
     let lecture = Uuid::try_parse(subject).map(Uuid::into_bytes).unwrap_or_default();
     match kind {

@@ -11,8 +11,8 @@ use std::time::Duration;
 
 use rusqlite::Connection;
 
-use super::Shared;
 use super::connection::{Role, open};
+use super::{Shared, Slot};
 
 /// How often the length of the log is looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
@@ -38,11 +38,11 @@ impl Checkpointer {
         let stopped = stop.clone();
         let thread = std::thread::Builder::new()
             .name("checkpoint".to_owned())
-            .spawn(move || Worker { shared, db: None, generation: 0 }.run(&stopped))?;
+            .spawn(move || Worker { slot: shared.slot(), shared }.run(&stopped))?;
         Ok(Self { stop, thread: Mutex::new(Some(thread)) })
     }
 
-    /// Ends the thread. Its connection is the last to close: SQLite then moves what is left of the log.
+    /// Ends the thread, once it has moved what is left of the log.
     pub(super) fn stop(&self) {
         let (stopped, wake) = &*self.stop;
         *stopped.lock().unwrap_or_else(PoisonError::into_inner) = true;
@@ -53,44 +53,56 @@ impl Checkpointer {
 }
 
 struct Worker {
+    slot: Slot,
     shared: Arc<Shared>,
-    db: Option<Connection>,
-    generation: u64,
 }
 
 impl Worker {
-    fn run(mut self, (stopped, wake): &(Mutex<bool>, Condvar)) {
+    fn run(self, (stopped, wake): &(Mutex<bool>, Condvar)) {
         let mut stop = stopped.lock().unwrap_or_else(PoisonError::into_inner);
         while !*stop {
             drop(stop);
-            self.look();
+            if self.shared.log_pages.load(Ordering::Acquire) >= LOG_PAGES_MAX {
+                self.with_connection(|db| self.shorten(db));
+            }
             stop = stopped.lock().unwrap_or_else(PoisonError::into_inner);
             if !*stop {
                 stop = wake.wait_timeout(stop, LOOK_EVERY).unwrap_or_else(PoisonError::into_inner).0;
             }
         }
+        drop(stop);
+        self.with_connection(empty);
+        *self.slot.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
 
-    fn look(&mut self) {
-        if self.db.is_none() || self.generation != self.shared.generation() {
-            self.db = None;
-            self.generation = self.shared.generation();
-            self.db = open(&self.shared.path, Role::Checkpointer).ok();
-        }
-        if self.shared.log_pages.load(Ordering::Acquire) < LOG_PAGES_MAX {
-            return;
-        }
-        let Some(db) = &self.db else { return };
-        match catch_up(db) {
-            Ok(rest) if rest <= REST_PAGES_MAX => self.shared.finish_checkpoint.store(true, Ordering::Release),
-            // Somebody reads from the log, or the commits are faster: it is tried again shortly.
-            Ok(_) => {}
-            Err(error) => {
-                tracing::warn!(%error, "the log could not be moved into the file");
-                self.db = None;
-            }
+    /// Works on the connection, opened where there is none. Where that fails it is closed, and opened the next time.
+    fn with_connection(&self, work: impl FnOnce(&Connection) -> rusqlite::Result<()>) {
+        let mut slot = self.slot.lock().unwrap_or_else(PoisonError::into_inner);
+        let db = match &mut *slot {
+            Some(db) => db,
+            None => match open(&self.shared.path, Role::Checkpointer) {
+                Ok(db) => slot.insert(db),
+                Err(_) => return,
+            },
+        };
+        if let Err(error) = work(db) {
+            tracing::warn!(%error, "the log could not be moved into the file");
+            *slot = None;
         }
     }
+
+    fn shorten(&self, db: &Connection) -> rusqlite::Result<()> {
+        // Else somebody reads from the log, or the commits are faster: it is tried again shortly.
+        if catch_up(db)? <= REST_PAGES_MAX {
+            self.shared.finish_checkpoint.store(true, Ordering::Release);
+        }
+        Ok(())
+    }
+}
+
+/// Empties the log, so that the file alone holds everything.
+fn empty(db: &Connection) -> rusqlite::Result<()> {
+    db.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))
 }
 
 /// Moves what is in the log, again and again until little is left. Returns how many pages are.

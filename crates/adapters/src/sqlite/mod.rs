@@ -22,13 +22,13 @@ mod writer;
 
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
 use onsale_app::news::News;
 use onsale_app::store::{Reader, Store, StoreError, Writer};
-use rusqlite::{ErrorCode, params};
+use rusqlite::{Connection, ErrorCode, params};
 
 pub use audit::SqliteAudit;
 
@@ -98,17 +98,41 @@ impl From<rusqlite::Error> for OpenError {
 #[derive(Debug)]
 struct Shared {
     path: PathBuf,
-    /// Raised when every connection must be opened again.
-    generation: AtomicU64,
+    /// The connections beside the writer's.
+    beside: Mutex<Vec<Slot>>,
     /// The log has grown long, and what is left of it must be moved by the writer, which alone can stand still.
     finish_checkpoint: AtomicBool,
     /// Pages in the log after the last commit.
     log_pages: AtomicU64,
 }
 
+/// The place of a connection that one thread uses, and that may be closed under it between two uses.
+type Slot = Arc<Mutex<Option<Connection>>>;
+
 impl Shared {
-    fn generation(&self) -> u64 {
-        self.generation.load(Ordering::Acquire)
+    fn new(path: &Path) -> Arc<Self> {
+        Arc::new(Self {
+            path: path.to_owned(),
+            beside: Mutex::default(),
+            finish_checkpoint: AtomicBool::new(false),
+            log_pages: AtomicU64::new(0),
+        })
+    }
+
+    /// A place for one more connection beside the writer's.
+    fn slot(&self) -> Slot {
+        let slot = Slot::default();
+        self.beside.lock().unwrap_or_else(PoisonError::into_inner).push(slot.clone());
+        slot
+    }
+
+    /// Closes every connection, all before any is opened again. SQLite then reads the log anew: a commit whose sync
+    /// failed may be in it, and what is read from now on must be what a crash would leave.
+    fn close_all(&self, writer: &mut Option<Connection>) {
+        let slots = self.beside.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut held: Vec<_> = slots.iter().map(|slot| slot.lock().unwrap_or_else(PoisonError::into_inner)).collect();
+        *writer = None;
+        held.iter_mut().for_each(|db| **db = None);
     }
 }
 
@@ -128,12 +152,7 @@ impl SqliteStore {
     pub fn open(path: &Path) -> Result<Self, OpenError> {
         let lock = Lock::take(path)?;
         migrate_locked(path)?;
-        let shared = Arc::new(Shared {
-            path: path.to_owned(),
-            generation: AtomicU64::new(0),
-            finish_checkpoint: AtomicBool::new(false),
-            log_pages: AtomicU64::new(0),
-        });
+        let shared = Shared::new(path);
         let reader = Arc::new(ReaderPool::start(&shared).map_err(|error| OpenError::Other(error.to_string()))?);
         let checkpointer = Checkpointer::start(shared.clone()).map_err(|error| OpenError::Other(error.to_string()))?;
         Ok(Self { shared, reader, checkpointer, _lock: lock })
@@ -150,7 +169,7 @@ pub fn migrate(path: &Path) -> Result<usize, OpenError> {
 }
 
 fn migrate_locked(path: &Path) -> Result<usize, OpenError> {
-    let mut db = rusqlite::Connection::open(path)?;
+    let mut db = Connection::open(path)?;
     // Looked at before anything is written: a foreign file stays as it is.
     schema::pending(&db)?;
     drop(db);
@@ -173,13 +192,7 @@ pub fn open_beside(path: &Path) -> Result<Arc<dyn Reader>, OpenError> {
     if schema::pending(&db)? > 0 {
         return Err(OpenError::OlderSchema);
     }
-    let shared = Arc::new(Shared {
-        path: path.to_owned(),
-        generation: AtomicU64::new(0),
-        finish_checkpoint: AtomicBool::new(false),
-        log_pages: AtomicU64::new(0),
-    });
-    let pool = ReaderPool::start(&shared).map_err(|error| OpenError::Other(error.to_string()))?;
+    let pool = ReaderPool::start(&Shared::new(path)).map_err(|error| OpenError::Other(error.to_string()))?;
     Ok(Arc::new(pool))
 }
 
@@ -216,6 +229,8 @@ impl Store for SqliteStore {
     }
 
     async fn close(&self) {
+        // The writer is closed by now. The readers close last: they leave the emptied log where it is, without which
+        // a file that can only be read could not be opened.
         self.checkpointer.stop();
         self.reader.stop();
     }

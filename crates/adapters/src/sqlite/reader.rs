@@ -1,6 +1,5 @@
 //! Readers beside the writer: a few threads, each with a connection of its own.
 
-use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
@@ -19,7 +18,7 @@ use tokio::sync::oneshot;
 
 use super::connection::{Role, open, unavailable};
 use super::values::Sql;
-use super::{Shared, concert, event, lecture, payment, waiting_room, wallet, writer};
+use super::{Shared, Slot, concert, event, lecture, payment, waiting_room, wallet, writer};
 
 /// Threads that read: as many as there is disk and cache to share among.
 const READERS: usize = 2;
@@ -41,7 +40,7 @@ impl ReaderPool {
         let waiting = Arc::new(Mutex::new(waiting));
         let threads = (0..READERS)
             .map(|number| {
-                let worker = Worker { shared: shared.clone(), db: None, generation: 0 };
+                let worker = Worker { shared: shared.clone(), slot: shared.slot() };
                 let waiting = waiting.clone();
                 std::thread::Builder::new().name(format!("reader-{number}")).spawn(move || worker.run(&waiting))
             })
@@ -85,28 +84,27 @@ impl ReaderPool {
 
 struct Worker {
     shared: Arc<Shared>,
-    db: Option<Connection>,
-    generation: u64,
+    slot: Slot,
 }
 
 impl Worker {
-    fn run(mut self, waiting: &Mutex<Receiver<Job>>) {
+    fn run(self, waiting: &Mutex<Receiver<Job>>) {
         loop {
             let job = waiting.lock().unwrap_or_else(PoisonError::into_inner).recv();
-            let Ok(job) = job else { return };
-            job(self.connection());
+            let mut slot = self.slot.lock().unwrap_or_else(PoisonError::into_inner);
+            match job {
+                Ok(job) => job(self.connection(&mut slot)),
+                Err(_) => return *slot = None,
+            }
         }
     }
 
-    /// The connection; opened anew where the store no longer trusts those it had.
-    fn connection(&mut self) -> Result<&Connection, StoreError> {
-        let generation = self.shared.generation.load(Ordering::Acquire);
-        if self.db.is_none() || self.generation != generation {
-            self.db = None;
-            self.db = Some(open(&self.shared.path, Role::Reader)?);
-            self.generation = generation;
+    /// The connection; opened anew where the store no longer trusted the one there was.
+    fn connection<'a>(&self, slot: &'a mut Option<Connection>) -> Result<&'a Connection, StoreError> {
+        match slot {
+            Some(db) => Ok(db),
+            None => Ok(slot.insert(open(&self.shared.path, Role::Reader)?)),
         }
-        self.db.as_ref().ok_or_else(|| StoreError::Unavailable("the file is closed".to_owned()))
     }
 }
 

@@ -53,8 +53,7 @@ impl SqliteWriter {
 
     /// Closes every connection: none is trusted after a fault of the file.
     fn distrust(&mut self) {
-        self.db = None;
-        self.shared.generation.fetch_add(1, Ordering::AcqRel);
+        self.shared.close_all(&mut self.db);
     }
 
     fn begin(&mut self, wanted: &Wanted) -> Result<Unit, StoreError> {

@@ -6,6 +6,7 @@ use onsale_domain::wallet::EntryKind;
 use super::Finding;
 use super::seat::tells;
 use super::source::{AuditSource, PaymentRow};
+use crate::calendar::rfc3339;
 use crate::store::StoreError;
 
 pub(super) async fn check(source: &dyn AuditSource) -> Result<Vec<Finding>, StoreError> {
@@ -36,13 +37,14 @@ fn what_is_wrong(row: &PaymentRow) -> Option<&'static str> {
         && entry.kind == EntryKind::Use
         && entry.amount == payment.amount
         && entry.balance_after == payment.balance_after;
+    let told = [("paymentId", payment.id.to_string()), ("paidAt", rfc3339(payment.paid_at))];
     if reservation.status != Status::Paid {
         Some("its reservation is not paid")
     } else if !same {
         Some("it is not what its reservation asked for")
     } else if !entered {
         Some("its ledger entry says something else")
-    } else if !tells(event.as_ref(), "onsale.payment.completed.v1", reservation, None) {
+    } else if !tells(event.as_ref(), "onsale.payment.completed.v1", reservation, &told) {
         Some("its event is missing or tells something else")
     } else {
         None

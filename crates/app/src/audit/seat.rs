@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use super::Finding;
 use super::source::{AuditSource, EventRow, ReservationRow, SeatRow};
+use crate::calendar::rfc3339;
 use crate::store::StoreError;
 
 pub(super) async fn check(source: &dyn AuditSource) -> Result<Vec<Finding>, StoreError> {
@@ -60,14 +61,17 @@ fn what_is_wrong(row: &ReservationRow) -> Option<&'static str> {
         Status::Released => Some("released"),
         Status::Held | Status::Paid => None,
     };
+    let held_until = rfc3339(reservation.held_until);
     if !seats_agree {
         Some("its seats are not as its status says")
     } else if *payments != u64::from(reservation.status == Status::Paid) {
         Some("it is paid without a payment, or has one without being paid")
-    } else if !tells(held_event.as_ref(), "onsale.seats.held.v1", reservation, None) {
+    } else if !tells(held_event.as_ref(), "onsale.seats.held.v1", reservation, &[("heldUntil", held_until)]) {
         Some("the event of its hold is missing or tells something else")
     } else if end.is_some() != end_event.is_some()
-        || end.is_some_and(|_| !tells(end_event.as_ref(), "onsale.seats.released.v1", reservation, end))
+        || end.is_some_and(|end| {
+            !tells(end_event.as_ref(), "onsale.seats.released.v1", reservation, &[("reason", end.to_owned())])
+        })
     {
         Some("the event of its end is missing or tells something else")
     } else {
@@ -75,8 +79,13 @@ fn what_is_wrong(row: &ReservationRow) -> Option<&'static str> {
     }
 }
 
-/// Whether an event tells of a reservation's seats.
-pub(super) fn tells(event: Option<&EventRow>, kind: &str, reservation: &Reservation, reason: Option<&str>) -> bool {
+/// Whether an event tells of a reservation's seats, and in these further fields what they should say.
+pub(super) fn tells(
+    event: Option<&EventRow>,
+    kind: &str,
+    reservation: &Reservation,
+    further: &[(&str, String)],
+) -> bool {
     let Some(event) = event else { return false };
     let Ok(data) = serde_json::from_str::<Value>(&event.data) else { return false };
     event.kind == kind
@@ -86,5 +95,5 @@ pub(super) fn tells(event: Option<&EventRow>, kind: &str, reservation: &Reservat
         && data["userId"] == reservation.user.as_str()
         && data["seats"] == Value::from(reservation.seats.to_vec())
         && data["amount"] == reservation.amount
-        && reason.is_none_or(|reason| data["reason"] == reason)
+        && further.iter().all(|(field, value)| data[*field] == value.as_str())
 }

@@ -31,8 +31,8 @@ pub struct EventRow {
 pub enum WalletRow {
     /// The wallet.
     Account(UserId, Account),
-    /// An entry, with the event of the same id.
-    Entry(Entry, Option<EventRow>),
+    /// An entry, with the event of the same id, and whether the payment is there that it names.
+    Entry(Entry, Option<EventRow>, bool),
 }
 
 /// A lecture, then who has a place in it by seat number, then its freed seats, then its history in order.

@@ -36,6 +36,7 @@ pub(super) async fn check(source: &dyn AuditSource) -> Result<Vec<Finding>, Stor
     let mut balances = Finding::new("every balance is the sum of its history, and never negative");
     let mut chains = Finding::new("every history is an unbroken chain");
     let mut events = Finding::new("every ledger entry has its event");
+    let mut references = Finding::new("every ledger entry that names a payment has that payment");
     let mut close = |chain: Option<Chain>| {
         let Some(Chain { user, account, entries, balance, unbroken }) = chain else { return };
         let (stored, version) = account.map_or((0, 0), |account| (account.balance, account.version));
@@ -51,17 +52,20 @@ pub(super) async fn check(source: &dyn AuditSource) -> Result<Vec<Finding>, Stor
     while let Some(row) = rows.recv().await {
         match row? {
             WalletRow::Account(user, account) => close(chain.replace(Chain::new(user, Some(account)))),
-            WalletRow::Entry(entry, event) => {
+            WalletRow::Entry(entry, event, is_paid) => {
                 if chain.as_ref().is_none_or(|chain| chain.user != entry.user) {
                     close(chain.replace(Chain::new(entry.user.clone(), None)));
                 }
                 chain.iter_mut().for_each(|chain| chain.add(&entry));
+                if let Some(payment) = entry.reference {
+                    references.check(is_paid, || format!("{}, entry {}: {payment}", entry.user, entry.version));
+                }
                 events.check(is_told(&entry, event.as_ref()), || format!("{}, entry {}", entry.user, entry.version));
             }
         }
     }
     close(chain);
-    Ok(vec![balances, chains, events])
+    Ok(vec![balances, chains, references, events])
 }
 
 fn is_told(entry: &Entry, event: Option<&EventRow>) -> bool {

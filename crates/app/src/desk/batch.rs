@@ -3,8 +3,8 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
-use onsale_domain::Context;
 use onsale_domain::ids::{Entropy, Mint};
+use onsale_domain::{Context, Refusal};
 
 use super::lane::Lane;
 use super::{Answer, Request, Work};
@@ -88,6 +88,9 @@ fn decide_once(request: &Request, unit: &mut Unit, terms: &super::Terms, ids: &m
 }
 
 fn decide(request: &Request, unit: &mut Unit, terms: &super::Terms, ids: &mut Mint<SystemEntropy>) -> super::Outcome {
+    if request.turn_over {
+        return Err(Refusal::TokenExpired);
+    }
     let mut context = Context { at: unit.at, ids, hold_seconds: terms.hold_seconds };
     request.command.decide(&mut unit.rows, &mut context)
 }

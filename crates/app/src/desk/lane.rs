@@ -8,7 +8,7 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::batch::{self, SystemEntropy};
-use super::{Answer, BATCH_MAX, Failure, Terms, Waiting, Work};
+use super::{Answer, BATCH_MAX, Failure, Terms, UnderWay, Waiting, Work};
 use crate::store::{StoreError, Writer};
 
 /// How often a command that others were ahead of is tried alone.
@@ -20,11 +20,12 @@ pub(super) struct Lane {
     pub(super) ids: Mint<SystemEntropy>,
     /// What the observers know may be wrong: the outcome of a commit is unknown, or one of them failed.
     pub(super) in_doubt: bool,
+    pub(super) under_way: UnderWay,
 }
 
 impl Lane {
     pub(super) fn new(writer: Box<dyn Writer>, terms: Terms) -> Self {
-        Self { writer, terms, ids: Mint::new(SystemEntropy), in_doubt: false }
+        Self { writer, terms, ids: Mint::new(SystemEntropy), in_doubt: false, under_way: UnderWay::default() }
     }
 
     /// Runs until the desk closes and everything that waited is answered.
@@ -39,7 +40,9 @@ impl Lane {
             // Whoever hung up before their command was decided has not asked for anything.
             batch.retain(|waiting| !waiting.reply.is_closed());
             if !batch.is_empty() {
+                self.under_way.set(Some(Instant::now()));
                 self.serve(&mut batch).await;
+                self.under_way.set(None);
             }
         }
     }

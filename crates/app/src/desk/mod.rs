@@ -8,10 +8,10 @@ mod lane;
 mod metrics;
 mod routing;
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use onsale_domain::{Command, Done, Refusal};
@@ -29,6 +29,9 @@ pub const WAITING_MAX: usize = 8_192;
 /// The most commands that are decided together.
 pub const BATCH_MAX: usize = 256;
 
+/// A unit of work that takes longer than this does not come back: a disk that hangs gives no error.
+const UNIT_MAX: Duration = Duration::from_secs(2);
+
 /// What came of a command.
 pub type Outcome = Result<Done, Refusal>;
 
@@ -39,6 +42,8 @@ pub struct Request {
     pub command: Command,
     /// Under which key, if any.
     pub key: Option<Keyed>,
+    /// The caller's turn is over: nothing new is decided, and only an answer that the key keeps is given.
+    pub turn_over: bool,
 }
 
 /// The desk's answer, given once it is durable.
@@ -115,10 +120,25 @@ struct Waiting {
     reply: oneshot::Sender<Result<Answer, Failure>>,
 }
 
+/// Since when a lane's unit of work is under way, while one is.
+#[derive(Clone, Debug, Default)]
+struct UnderWay(Arc<Mutex<Option<Instant>>>);
+
+impl UnderWay {
+    fn set(&self, since: Option<Instant>) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = since;
+    }
+
+    fn is_stuck(&self) -> bool {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).is_some_and(|since| since.elapsed() > UNIT_MAX)
+    }
+}
+
 /// The way to the lanes. Cheap to share.
 pub struct Desk {
     lanes: Vec<mpsc::Sender<Waiting>>,
-    threads: std::sync::Mutex<Vec<JoinHandle<()>>>,
+    under_way: Vec<UnderWay>,
+    threads: Mutex<Vec<JoinHandle<()>>>,
     closing: CancellationToken,
     metrics: Arc<Metrics>,
     next_lane: AtomicU64,
@@ -131,14 +151,16 @@ impl Desk {
     /// Where the system gives no thread.
     pub fn open(writers: Vec<Box<dyn Writer>>, terms: &Terms) -> std::io::Result<Self> {
         let closing = CancellationToken::new();
-        let (mut lanes, mut threads) = (Vec::new(), Vec::new());
+        let (mut lanes, mut under_way, mut threads) = (Vec::new(), Vec::new(), Vec::new());
         for (number, writer) in writers.into_iter().enumerate() {
             let (sender, receiver) = mpsc::channel(WAITING_MAX);
-            threads.push(lane::spawn(number, lane::Lane::new(writer, terms.clone()), receiver, closing.clone())?);
+            let lane = lane::Lane::new(writer, terms.clone());
+            under_way.push(lane.under_way.clone());
+            threads.push(lane::spawn(number, lane, receiver, closing.clone())?);
             lanes.push(sender);
         }
         let metrics = terms.metrics.clone();
-        Ok(Self { lanes, threads: std::sync::Mutex::new(threads), closing, metrics, next_lane: AtomicU64::new(0) })
+        Ok(Self { lanes, under_way, threads: Mutex::new(threads), closing, metrics, next_lane: AtomicU64::new(0) })
     }
 
     /// Hands a command in and waits for its durable answer.
@@ -164,7 +186,7 @@ impl Desk {
     /// Where the database fails.
     pub async fn submit_patiently(&self, command: Command) -> Result<Outcome, Failure> {
         let lane = self.lane_of(&command);
-        let (waiting, answer) = waiting(Work::Decide(Request { command, key: None }));
+        let (waiting, answer) = waiting(Work::Decide(Request { command, key: None, turn_over: false }));
         lane.send(waiting).await.map_err(|_| Failure::Unavailable)?;
         match answer.await.unwrap_or(Err(Failure::Unavailable))? {
             Answer::Decided(outcome) => Ok(outcome),
@@ -183,15 +205,15 @@ impl Desk {
         answer.await.unwrap_or(Err(Failure::Unavailable)).map(|_| ())
     }
 
-    /// Whether the database wrote what it was last asked to write.
+    /// Whether the database wrote what it was last asked to write, and is not stuck in writing.
     pub fn is_well(&self) -> bool {
-        self.metrics.troubled.get() == 0
+        self.metrics.troubled.get() == 0 && !self.under_way.iter().any(UnderWay::is_stuck)
     }
 
     /// Takes no more work, finishes what waits, and returns when every lane has ended.
     pub fn close(&self) {
         self.closing.cancel();
-        let threads = std::mem::take(&mut *self.threads.lock().unwrap_or_else(std::sync::PoisonError::into_inner));
+        let threads = std::mem::take(&mut *self.threads.lock().unwrap_or_else(PoisonError::into_inner));
         for thread in threads {
             let _ = thread.join();
         }

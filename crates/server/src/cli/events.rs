@@ -10,7 +10,7 @@ use onsale_app::store::{Page, Reader};
 use onsale_domain::time::Timestamp;
 use tokio::signal::ctrl_c;
 
-use super::{Failed, Outcome, block_on, print};
+use super::{Failed, Outcome, block_on, print, print_to_reader};
 use crate::sale;
 use crate::settings::Settings;
 
@@ -45,7 +45,9 @@ async fn show_events(
         let events = reader.events(Page { after, limit: PAGE }).await?;
         let now = reader.now();
         for event in &events {
-            print(&show(event, now))?;
+            if !print_to_reader(&show(event, now))? {
+                return Ok(ExitCode::SUCCESS);
+            }
             after = Some(event.position);
         }
         if events.len() < PAGE {

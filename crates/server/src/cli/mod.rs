@@ -66,9 +66,15 @@ fn complain(reason: &dyn Display, code: u8) -> ExitCode {
 
 /// Prints lines on standard output. A reader that went away is no failure.
 fn print(text: &str) -> Outcome {
+    print_to_reader(text).map(|_| ExitCode::SUCCESS)
+}
+
+/// The same; tells whether anybody still reads.
+fn print_to_reader(text: &str) -> Result<bool, Failed> {
     match writeln!(io::stdout(), "{text}").and_then(|()| io::stdout().flush()) {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error.into()),
-        _ => Ok(ExitCode::SUCCESS),
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(false),
+        Err(error) => Err(error.into()),
     }
 }
 

@@ -161,22 +161,51 @@ async fn is_active(token: &Token, how: Look, app: &App) -> Result<bool, Problem>
     }
 }
 
-/// Where the queue is strict: the path's user has an active token of any room.
-pub(crate) struct StrictPathUser(pub(crate) UserId);
+/// Where the queue is strict: the path's user has a token of any room that was called.
+pub(crate) struct StrictPathUser {
+    user: UserId,
+    expired: bool,
+}
+
+impl StrictPathUser {
+    /// The user, where the token has not ended.
+    ///
+    /// # Errors
+    /// Where it has.
+    pub(crate) fn now(self) -> Result<UserId, Problem> {
+        if self.expired { Err(Problem::new(Code::QueueTokenExpired)) } else { Ok(self.user) }
+    }
+
+    /// The user, and whether the token has ended: an answer kept under an idempotency key is given even then. What a
+    /// caller with an ended token did wrong beside that does not matter.
+    ///
+    /// # Errors
+    /// The problem itself, or that the token has ended.
+    pub(crate) fn first<T>(self, read: Result<T, Problem>) -> Result<(UserId, bool, T), Problem> {
+        match read {
+            Ok(read) => Ok((self.user, self.expired, read)),
+            Err(problem) => self.now().and(Err(problem)),
+        }
+    }
+}
 
 impl FromRequestParts<App> for StrictPathUser {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Problem> {
         if !app.queue_strict {
-            return PathUser::from_request_parts(parts, app).await.map(|PathUser(user)| Self(user));
+            let PathUser(user) = PathUser::from_request_parts(parts, app).await?;
+            return Ok(Self { user, expired: false });
         }
         let QueueToken { token, .. } = QueueToken::from_request_parts(parts, app).await?;
-        if !is_active(&token, Look::Poll, app).await? {
-            return Err(Problem::new(Code::QueueTokenExpired));
+        let active = is_active(&token, Look::Poll, app).await?;
+        let read = PathUser::from_request_parts(parts, app).await;
+        let PathUser(user) = if active { read? } else { read.map_err(|_| Problem::new(Code::QueueTokenExpired))? };
+        if user == token.user {
+            Ok(Self { user, expired: !active })
+        } else {
+            Err(Problem::new(Code::QueueTokenInvalid))
         }
-        let PathUser(user) = PathUser::from_request_parts(parts, app).await?;
-        if user == token.user { Ok(Self(user)) } else { Err(Problem::new(Code::QueueTokenInvalid)) }
     }
 }
 

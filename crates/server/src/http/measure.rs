@@ -42,7 +42,16 @@ struct Labels {
 #[derive(Clone)]
 pub(crate) struct HttpMetrics {
     durations: Family<Labels, Histogram, fn() -> Histogram>,
-    pub(crate) connections: Gauge,
+    connections: Gauge,
+}
+
+/// Counts as an open connection while it lives.
+pub(crate) struct OpenConnection(Gauge);
+
+impl Drop for OpenConnection {
+    fn drop(&mut self) {
+        self.0.dec();
+    }
 }
 
 impl HttpMetrics {
@@ -57,6 +66,11 @@ impl HttpMetrics {
         );
         registry.register("http_server_open_connections", "Open connections", metrics.connections.clone());
         metrics
+    }
+
+    pub(crate) fn open_connection(&self) -> OpenConnection {
+        self.connections.inc();
+        OpenConnection(self.connections.clone())
     }
 
     pub(crate) fn observe(&self, route: Route, status: u16, took: Duration) {

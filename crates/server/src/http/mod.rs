@@ -95,7 +95,11 @@ impl App {
 
     /// Hands a command to the desk and answers as it decided.
     async fn decide(&self, command: Command, key: Option<Keyed>) -> Response {
-        let submitted = self.desk.submit(Request { command, key });
+        self.submit(Request { command, key, turn_over: false }).await
+    }
+
+    async fn submit(&self, request: Request) -> Response {
+        let submitted = self.desk.submit(request);
         let Ok(answer) = tokio::time::timeout(PATIENCE, submitted).await else {
             return Problem::new(Code::Unavailable).into_response();
         };

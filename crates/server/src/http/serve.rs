@@ -19,7 +19,7 @@ use hyper_util::rt::TokioIo;
 use hyper_util::service::TowerToHyperService;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, Sleep, sleep};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -42,6 +42,9 @@ const HEAD_MAX: usize = 32 * 1024;
 
 /// How long what is under way may take to finish once the server stops.
 const FINISH_TIMEOUT: Duration = Duration::from_secs(15);
+
+/// How long a connection without a request may wait for its first one once the server stops.
+const FIRST_REQUEST_TIMEOUT: Duration = Duration::from_millis(500);
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
@@ -73,7 +76,6 @@ impl Server {
         let Self { app, router, limits } = self;
         let connections = TaskTracker::new();
         let permits = Arc::new(Semaphore::new(limits.connections_max));
-        let open = app.metrics.connections.clone();
         let outer = Arc::new(Outer {
             app,
             router: TowerToHyperService::new(router),
@@ -85,16 +87,13 @@ impl Server {
                 () = stop.cancelled() => break,
                 accepted = accept(&listener, &permits) => accepted,
             };
-            let Some((stream, peer, permit)) = accepted else { continue };
-            let (outer, stop, open) = (outer.clone(), stop.clone(), open.clone());
-            connections.spawn(async move {
-                open.inc();
-                serve_connection(stream, peer, outer, stop).await;
-                open.dec();
-                drop(permit);
-            });
+            if let Some(accepted) = accepted {
+                connections.spawn(serve_connection(accepted, outer.clone(), stop.clone()));
+            }
         }
-        drop(listener);
+        for accepted in accept_waiting(listener, &permits) {
+            connections.spawn(serve_connection(accepted, outer.clone(), stop.clone()));
+        }
         connections.close();
         if tokio::time::timeout(FINISH_TIMEOUT, connections.wait()).await.is_err() {
             tracing::warn!(connections = connections.len(), "connections did not finish in time");
@@ -102,16 +101,24 @@ impl Server {
     }
 }
 
-async fn accept(
-    listener: &TcpListener,
-    permits: &Arc<Semaphore>,
-) -> Option<(TcpStream, SocketAddr, tokio::sync::OwnedSemaphorePermit)> {
+/// A connection that was taken in, and its share of how many there may be.
+struct Accepted {
+    stream: TcpStream,
+    peer: SocketAddr,
+    _permit: OwnedSemaphorePermit,
+}
+
+impl Accepted {
+    fn new((stream, peer): (TcpStream, SocketAddr), permit: OwnedSemaphorePermit) -> Self {
+        let _ = stream.set_nodelay(true);
+        Self { stream, peer, _permit: permit }
+    }
+}
+
+async fn accept(listener: &TcpListener, permits: &Arc<Semaphore>) -> Option<Accepted> {
     let permit = permits.clone().acquire_owned().await.ok()?;
     match listener.accept().await {
-        Ok((stream, peer)) => {
-            let _ = stream.set_nodelay(true);
-            Some((stream, peer, permit))
-        }
+        Ok(accepted) => Some(Accepted::new(accepted, permit)),
         Err(error) => {
             // Out of file descriptors, most likely: those in use must first come back.
             tracing::warn!(%error, "no connection could be accepted");
@@ -121,7 +128,21 @@ async fn accept(
     }
 }
 
-async fn serve_connection(stream: TcpStream, peer: SocketAddr, outer: Arc<Outer>, stop: CancellationToken) {
+/// Closes the listener. Whoever the system has let in by then has a connection, and is answered too.
+fn accept_waiting(listener: TcpListener, permits: &Arc<Semaphore>) -> Vec<Accepted> {
+    let mut waiting = Vec::new();
+    let Ok(listener) = listener.into_std() else { return waiting };
+    while let Ok(permit) = permits.clone().try_acquire_owned() {
+        let Ok((stream, peer)) = listener.accept() else { break };
+        let usable = stream.set_nonblocking(true).and_then(|()| TcpStream::from_std(stream));
+        waiting.extend(usable.ok().map(|stream| Accepted::new((stream, peer), permit)));
+    }
+    waiting
+}
+
+async fn serve_connection(accepted: Accepted, outer: Arc<Outer>, stop: CancellationToken) {
+    let Accepted { stream, peer, _permit } = accepted;
+    let _open = outer.app.metrics.open_connection();
     let pulse = Arc::new(Pulse::default());
     let beating = pulse.clone();
     let service = service_fn(move |request| {
@@ -135,9 +156,11 @@ async fn serve_connection(stream: TcpStream, peer: SocketAddr, outer: Arc<Outer>
         http1::Builder::new().max_buf_size(HEAD_MAX).serve_connection(TokioIo::new(CutOff::new(stream)), service);
     let mut connection = std::pin::pin!(connection);
     let ended = tokio::select! {
+        // What has come is read before the end is looked at.
+        biased;
         ended = connection.as_mut() => ended,
         () = pulse.idle() => return,
-        () = stop.cancelled() => {
+        () = async { stop.cancelled().await; pulse.begun().await } => {
             connection.as_mut().graceful_shutdown();
             tokio::select! {
                 ended = connection => ended,
@@ -169,6 +192,14 @@ impl Pulse {
     fn busy(&self) -> Busy<'_> {
         self.beats.fetch_add(1, Ordering::Relaxed);
         Busy(self)
+    }
+
+    /// Ends once the first request has begun, or did not come in time.
+    async fn begun(&self) {
+        let since = Instant::now();
+        while self.beats.load(Ordering::Relaxed) == 0 && since.elapsed() < FIRST_REQUEST_TIMEOUT {
+            sleep(FIRST_REQUEST_TIMEOUT / 50).await;
+        }
     }
 
     /// Ends once no request has begun, and none was under way, for as long as a connection may lie idle.

@@ -116,7 +116,7 @@ pub(crate) async fn enter_queue(State(app): State<App>, caller: Caller, payload:
 
     // Entering is idempotent by itself: the place is the answer, whatever key came along.
     let command = Command::Enter { concert, user }.into();
-    let submitted = app.desk.submit(Request { command, key: None });
+    let submitted = app.desk.submit(Request { command, key: None, turn_over: false });
     let answer = tokio::time::timeout(PATIENCE, submitted).await;
     match answer.map_err(|_| Problem::new(Code::Unavailable))?? {
         Answer::Decided(Ok(Done::Entered { token, is_new })) => {

@@ -3,6 +3,7 @@
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
+use onsale_app::desk::Request;
 use onsale_domain::ids::{EventId, PaymentId, UserId};
 use onsale_domain::wallet::{Account, Command, Entry, EntryKind};
 use schemars::JsonSchema;
@@ -85,12 +86,12 @@ fn amount(payload: &Payload) -> Result<i64, Problem> {
 
 pub(crate) async fn charge_points(
     State(app): State<App>,
-    StrictPathUser(user): StrictPathUser,
+    caller: StrictPathUser,
     payload: Payload,
 ) -> Result<Response, Problem> {
-    let amount = amount(&payload)?;
+    let (user, turn_over, amount) = caller.first(amount(&payload))?;
     let key = payload.key(Some(&user));
-    Ok(app.decide(Command::Charge { user, amount }.into(), key).await)
+    Ok(app.submit(Request { command: Command::Charge { user, amount }.into(), key, turn_over }).await)
 }
 
 pub(crate) async fn use_points(
@@ -105,9 +106,10 @@ pub(crate) async fn use_points(
 
 pub(crate) async fn get_points(
     State(app): State<App>,
-    StrictPathUser(user): StrictPathUser,
+    caller: StrictPathUser,
     mut query: Query,
 ) -> Result<Response, Problem> {
+    let user = caller.now()?;
     query.done(|| Some(()))?;
     let account = app.read(app.reader.account(&user)).await?;
     Ok(json(StatusCode::OK, &Wallet::of(&user, &account)))
@@ -115,9 +117,10 @@ pub(crate) async fn get_points(
 
 pub(crate) async fn list_point_histories(
     State(app): State<App>,
-    StrictPathUser(user): StrictPathUser,
+    caller: StrictPathUser,
     mut query: Query,
 ) -> Result<Response, Problem> {
+    let user = caller.now()?;
     let wanted = query.page(|cursor| cursor.parse().ok());
     query.done(|| Some(()))?;
     let limit = wanted.limit;

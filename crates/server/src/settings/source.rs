@@ -21,12 +21,13 @@ impl Sources {
     /// # Errors
     /// Where the file cannot be read, or sets what is no setting.
     pub(crate) fn gather(flags: impl Fn(&str) -> Option<String>, file: Option<&Path>) -> Result<Self, BadSetting> {
+        let path = file.unwrap_or(Path::new(FILE)).display().to_string();
         let in_file = read_file(file)?;
         let mut values = BTreeMap::new();
         for setting in TABLE {
             let flag = || Some((format!("--{}", setting.name), flags(setting.name)?));
             let variable = || Some((setting.variable(), environment(setting)?));
-            let from_file = || Some((format!("{} in {FILE}", setting.key()), in_file.get(&setting.key())?.clone()));
+            let from_file = || Some((format!("{} in {path}", setting.key()), in_file.get(&setting.key())?.clone()));
             if let Some(found) = flag().or_else(variable).or_else(from_file) {
                 values.insert(setting.name, found);
             }

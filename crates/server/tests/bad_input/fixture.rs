@@ -5,7 +5,7 @@ use onsale_testing::{Call, Sale};
 use serde_json::{Value, json};
 
 use crate::support::room::{queue, room};
-use crate::support::{audit, start, text};
+use crate::support::{audit, start, text, until};
 
 /// An operation, as the document describes it, with what it takes to reach it.
 pub(crate) struct Operation {
@@ -54,6 +54,8 @@ impl Fixture {
         let (token, bob) = (sale.active(&concert, "ada").await, sale.active(&concert, "bob").await);
         let bought = sale.hold(&bob, &performance, &[50]).await;
         let payment = sale.pay(&bob, &bought).expect(201).await;
+        let ended = async || (queue(&sale, &concert).await["active"] == 1).then_some(());
+        until("bob's turn is over", ended).await;
         let held = sale.hold(&token, &performance, &[1]).await;
         let lecture = sale.lecture(5).await;
         let applied = sale.lecture_at(5, 2 * 86_400).await;

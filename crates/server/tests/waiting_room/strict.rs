@@ -42,6 +42,28 @@ async fn points_need_a_turn_of_any_room() {
 }
 
 #[tokio::test]
+async fn a_charge_sent_again_after_the_turn_gets_its_answer() {
+    let sale = start(&[("ONSALE_QUEUE_STRICT", "true")]).await;
+    let concert = sale.concert(&room(10)).await;
+    let ada = sale.active(&concert, "ada").await;
+    let charge = |key: &str, amount: u32| {
+        sale.caller.patch("/point/ada/charge").json(&json!({"amount": amount})).token(&ada).key(key)
+    };
+    let first = charge("one", 100).send().await;
+    assert_eq!(first.status, 200);
+    sale.caller.delete("/queue/token").token(&ada).expect(204).await;
+
+    let again = charge("one", 100).send().await;
+    assert_eq!((again.status, &again.body), (first.status, &first.body), "a replay whose token has ended meanwhile");
+    charge("one", 200).refused(422, "idempotency-key-reused").await;
+    charge("two", 100).refused(403, "queue-token-expired").await;
+    charge("two", 100).refused(403, "queue-token-expired").await;
+    let ada = sale.active(&concert, "ada").await;
+    let balance = sale.caller.get("/point/ada").token(&ada).expect(200).await["balance"].clone();
+    assert_eq!(balance, 100, "charged once");
+}
+
+#[tokio::test]
 async fn points_need_no_turn_unless_so_set() {
     let sale = start(&[("ONSALE_QUEUE_STRICT", "false")]).await;
     sale.charge("ada", 100).await;

@@ -14,8 +14,10 @@ use super::snapshot::Connection;
 
 const ACCOUNTS: &str = "SELECT user_id, balance, version, updated_at FROM accounts ORDER BY user_id";
 
-const LEDGER: &str = "SELECT user_id, version, entry_id, type, amount, balance_after, reference, created_at FROM ledger
-    ORDER BY user_id, version";
+/// Each with whether the payment is there that it names.
+const LEDGER: &str = "SELECT l.user_id, version, entry_id, type, l.amount, l.balance_after, reference, created_at,
+        p.payment_id IS NOT NULL
+    FROM ledger l LEFT JOIN payments p ON p.payment_id = l.reference ORDER BY l.user_id, version";
 
 const EVENTS: &str = "SELECT type, subject, version, data, event_id FROM events WHERE topic = 'onsale.points'
     ORDER BY subject, version";
@@ -24,14 +26,14 @@ const EVENTS: &str = "SELECT type, subject, version, data, event_id FROM events 
 pub(super) async fn wallets(mut connection: Connection, out: Out<WalletRow>) -> Sql<()> {
     let transaction = connection.begin().await?;
     let mut accounts = Cursor::open(&transaction, ACCOUNTS, read_account).await?;
-    let mut ledger = Cursor::open(&transaction, LEDGER, wallet::entry).await?;
+    let mut ledger = Cursor::open(&transaction, LEDGER, |row| Ok((wallet::entry(row)?, get::<bool>(row, 8)?))).await?;
     let mut events = Cursor::open(&transaction, EVENTS, read_told).await?;
-    while let Some(entry) = ledger.next().await? {
+    while let Some((entry, is_paid)) = ledger.next().await? {
         while let Some((user, account)) = accounts.next_if(|(user, _)| *user <= entry.user).await? {
             out.row(WalletRow::Account(user, account)).await;
         }
         let event = event_of(&mut events, entry.user.as_str(), entry.version, entry.id).await?;
-        out.row(WalletRow::Entry(entry, event)).await;
+        out.row(WalletRow::Entry(entry, event, is_paid)).await;
     }
     while let Some((user, account)) = accounts.next().await? {
         out.row(WalletRow::Account(user, account)).await;

@@ -37,7 +37,7 @@ pub(crate) fn describe() -> Outcome<String> {
         let took = overwrite_and_sync(&folder, size, times)?;
         let millis = |permille| took.permille(permille).as_secs_f64() * 1000.0;
         let (median, late, kilobytes) = (millis(500), millis(990), size / 1024);
-        write!(text, "         overwrite {kilobytes} KiB + fdatasync: median {median:.2} ms, p99 {late:.2} ms\n")?;
+        writeln!(text, "         overwrite {kilobytes} KiB + fdatasync: median {median:.2} ms, p99 {late:.2} ms")?;
     }
     Ok(text.trim_end().to_owned())
 }
@@ -62,7 +62,7 @@ fn file_system(folder: &Path) -> Outcome<(String, String)> {
         let point = mount.split(' ').nth(4)?;
         let mut system = system.split(' ');
         let (kind, source) = (system.next()?.to_owned(), system.next()?.to_owned());
-        folder.starts_with(point).then(|| (point.len(), kind, source))
+        folder.starts_with(point).then_some((point.len(), kind, source))
     };
     // Of several mounts at one point the last one shows.
     let longest = mounts.lines().filter_map(parse).max_by_key(|(length, _, _)| *length);

@@ -215,10 +215,9 @@ impl Bench {
     pub(crate) fn at_half(
         &mut self,
         server: &Server,
-        work: &str,
+        (work, target_millis): (&str, f64),
         ceiling: &Measured,
         (supply, expected): (&Arc<Supply>, Expected),
-        target_millis: f64,
     ) -> Outcome<()> {
         let per_second = ceiling.rate / 2.0;
         let enough = Duration::from_secs_f64(supply.left() as f64 / per_second);

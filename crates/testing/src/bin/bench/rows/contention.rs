@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use onsale_testing::traffic::{Closed, Outcome, Performance, Request, Run, Supply, closed};
-use serde_json::Value;
 
 use super::crowd::{Dice, everyone_is_active, fill_wallets, hold, pay, tokens};
 use super::{open_room, report_better};
@@ -72,7 +71,7 @@ impl Scene {
         let path = format!("/concerts/{}/seats?date={}", self.concert, performance.date);
         let shown = server.stage.call(&Request::get(&path).token(onlooker))?;
         let seats = shown["performances"][0]["seats"].as_array().ok_or("no seats are shown")?;
-        let sold = seats.iter().filter(|seat| seat["status"] == Value::from("SOLD")).count();
+        let sold = seats.iter().filter(|seat| seat["status"] == "SOLD").count();
         match (won, sold, seats.len()) {
             (SEATS, SEATS, SEATS) => Ok(()),
             _ => Err(format!("{won} were paid and {sold} of {} are shown as sold, not {SEATS}", seats.len()).into()),

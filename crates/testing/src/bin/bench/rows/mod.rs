@@ -89,7 +89,7 @@ impl Writes<'_> {
         }
         let better = report_better(bench, self.work, self.target, &both);
         if self.at_half {
-            bench.at_half(&server, self.work, &better, (&self.supply, self.expected), 25.0)?;
+            bench.at_half(&server, (self.work, 25.0), &better, (&self.supply, self.expected))?;
         }
         server.finish()?;
         if let Some(kind) = self.raw {

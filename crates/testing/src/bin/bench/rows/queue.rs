@@ -60,6 +60,6 @@ pub(crate) fn poll(bench: &mut Bench) -> Outcome<()> {
         target: "≥ 0.9 of the first".to_owned(),
         ..Line::new("    beside the first", Verdict::of(beside >= 0.9))
     });
-    bench.at_half(&server, "poll", many, (&long, OK), 5.0)?;
+    bench.at_half(&server, ("poll", 5.0), many, (&long, OK))?;
     server.finish()
 }

@@ -1,0 +1,102 @@
+//! The audit's reading of a real Postgres: a sale in order, and the same sale with one thing wrong.
+
+use onsale_adapters::postgres::{PostgresAudit, PostgresUrl, migrate};
+use onsale_app::audit::{Finding, audit};
+use onsale_testing::postgres::{Database, shared, sql};
+
+const SALE: &str = include_str!("postgres_audit.sql");
+
+async fn sale() -> Database {
+    let filled = |url: String| async move {
+        migrate(&PostgresUrl::parse(&url).unwrap()).await.unwrap();
+        sql(&url).await.batch_execute(SALE).await.unwrap();
+    };
+    shared().await.database("audited", filled).await
+}
+
+async fn open(database: &Database) -> PostgresAudit {
+    PostgresAudit::open(&PostgresUrl::parse(&database.url()).unwrap()).await.unwrap()
+}
+
+fn broken(findings: &[Finding]) -> Vec<(&str, u64, &[String])> {
+    let broken = findings.iter().filter(|finding| finding.broken > 0);
+    broken.map(|finding| (finding.invariant, finding.broken, &finding.examples[..])).collect()
+}
+
+#[tokio::test]
+async fn a_sale_in_order_is_found_in_order() {
+    let database = sale().await;
+    let findings = audit(&open(&database).await).await.unwrap();
+    assert_eq!(broken(&findings), []);
+    let checked: Vec<u64> = findings.iter().map(|finding| finding.checked).collect();
+    assert_eq!(checked, [3, 3, 3, 2, 2, 2, 2, 3, 2, 3, 3, 1, 1, 1, 1, 1, 11]);
+}
+
+/// What is done to the sale, and which invariants are then broken, by a part of their text.
+const WRONGS: &[(&str, &[&str])] = &[
+    ("UPDATE accounts SET balance = 601 WHERE user_id = 'anna'", &["every balance"]),
+    ("DELETE FROM accounts WHERE user_id = 'zoe'", &["every balance", "unbroken chain"]),
+    ("INSERT INTO accounts VALUES ('yan', 5, 1, 1)", &["every balance", "unbroken chain"]),
+    ("DELETE FROM ledger WHERE user_id = 'zoe'", &["every balance", "unbroken chain", "every event tells"]),
+    ("DELETE FROM events WHERE event_id = id(1)", &["every ledger entry"]),
+    ("UPDATE events SET event_id = id(99) WHERE event_id = id(1)", &["every ledger entry", "every event tells"]),
+    ("UPDATE events SET topic = 'onsale.lectures' WHERE event_id = id(1)", &["every ledger entry", "every event tells"]),
+    ("UPDATE lectures SET enrolled = 2 WHERE lecture_id = id(10)", &["over its capacity"]),
+    ("DELETE FROM freed_seats", &["no holes"]),
+    ("DELETE FROM applications", &["over its capacity", "no holes", "every lecture's history"]),
+    ("UPDATE lecture_history SET version = 4 WHERE version = 3", &["history leads", "history has", "every event tells"]),
+    ("DELETE FROM events WHERE event_id = id(13)", &["history has its event"]),
+    ("UPDATE performances SET sold = 3 WHERE performance_id = id(21)", &["sold as many seats"]),
+    ("DELETE FROM seats WHERE seat = 5", &["every reservation has"]),
+    ("UPDATE seats SET reservation_id = id(30) WHERE seat = 5", &["has one owner", "every reservation has"]),
+    ("UPDATE seats SET reservation_id = id(99) WHERE seat = 5", &["has one owner", "every reservation has"]),
+    ("DELETE FROM events WHERE event_id = id(31)", &["every reservation has"]),
+    ("DELETE FROM events WHERE event_id = id(35)", &["every reservation has"]),
+    ("UPDATE reservations SET end_event_id = id(99) WHERE reservation_id = id(32)", &["every reservation", "every event"]),
+    ("DELETE FROM payments", &["every reservation has", "every event tells"]),
+    ("UPDATE payments SET reservation_id = id(98)", &["every reservation has", "every payment has"]),
+    ("UPDATE payments SET paid_at = 100", &["paid after it had lapsed"]),
+    ("UPDATE ledger SET reference = NULL", &["every ledger entry", "every payment has"]),
+    (
+        "INSERT INTO ledger VALUES ('abe', 1, id(97), 'CHARGE', 1, 1, id(40), 1)",
+        &["every balance", "unbroken chain", "every ledger entry", "every payment has"],
+    ),
+    ("DELETE FROM events WHERE event_id = id(40)", &["every payment has"]),
+    ("DELETE FROM places WHERE place = 2", &["every place in line"]),
+    ("UPDATE rooms SET given_up = 2", &["counts its turns"]),
+    ("UPDATE turns SET settled_at = NULL", &["counts its turns"]),
+    ("UPDATE turns SET place = 3 WHERE place = 2", &["counts its turns"]),
+    ("DROP INDEX places_current; UPDATE places SET user_id = 'user1' WHERE place = 2", &["at most one place"]),
+    // The same event once more, under another version.
+    (
+        "INSERT INTO events SELECT topic, subject, 9, event_id, 9, type, at, data FROM events WHERE event_id = id(30)",
+        &["every event tells"],
+    ),
+];
+
+#[tokio::test]
+async fn one_wrong_thing_is_found() {
+    for (wrong, invariants) in WRONGS {
+        let database = sale().await;
+        // Without the triggers that would refuse it.
+        let done = format!("SET session_replication_role = replica; {wrong}");
+        database.sql().await.batch_execute(&done).await.unwrap();
+        let findings = audit(&open(&database).await).await.unwrap();
+        let found = broken(&findings);
+        assert_eq!(found.len(), invariants.len(), "{wrong}: {found:?}");
+        for ((invariant, ..), expected) in found.iter().zip(*invariants) {
+            assert!(invariant.contains(expected), "{wrong}: {found:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_is_done_after_it_was_opened_is_not_seen_and_not_kept_waiting() {
+    let database = sale().await;
+    let source = open(&database).await;
+    let wrong = "SET lock_timeout = 1000; UPDATE accounts SET balance = 601 WHERE user_id = 'anna';
+        DELETE FROM events; DELETE FROM places; UPDATE performances SET sold = 7";
+    database.sql().await.batch_execute(wrong).await.unwrap();
+    assert_eq!(broken(&audit(&source).await.unwrap()), []);
+    assert_eq!(broken(&audit(&open(&database).await).await.unwrap()).len(), 8);
+}

@@ -1,0 +1,58 @@
+-- A small sale in order: what each row should say is said by its events. Ids end in the numbers that tests name.
+
+CREATE FUNCTION id(n integer) RETURNS uuid IMMUTABLE LANGUAGE sql AS $$
+    SELECT ('01900000-0000-7000-8000-' || lpad(n::text, 12, '0'))::uuid
+$$;
+
+-- Anna pays for a seat with what she charged; Ben was named and never used; Carl holds a seat, Dora let hers lapse.
+INSERT INTO accounts VALUES ('anna', 600, 2, 1), ('ben', 0, 0, NULL), ('zoe', 5, 1, 1);
+INSERT INTO ledger VALUES
+    ('anna', 1, id(1), 'CHARGE', 1000, 1000, NULL, 1),
+    ('anna', 2, id(2), 'USE', 400, 600, id(40), 1),
+    ('zoe', 1, id(3), 'CHARGE', 5, 5, NULL, 1);
+INSERT INTO events
+SELECT 'onsale.points', user_id, version, entry_id, version, CASE type WHEN 'USE' THEN 'onsale.points.used.v1' ELSE
+        'onsale.points.charged.v1' END, 1,
+    json_build_object('userId', user_id, 'amount', amount, 'balanceAfter', balance_after, 'reference', reference)
+FROM ledger;
+
+INSERT INTO lectures VALUES (id(10), 'one', NULL, 1, 10, 1, 2, 3, 1), (id(11), 'two', NULL, 1, 10, 0, 0, 0, 1);
+INSERT INTO applications VALUES (id(10), 'ben', 2, 1);
+INSERT INTO freed_seats VALUES (id(10), 1);
+INSERT INTO lecture_history VALUES
+    (id(10), 1, id(12), 'anna', 'APPLIED', 1, 1),
+    (id(10), 2, id(13), 'ben', 'APPLIED', 2, 1),
+    (id(10), 3, id(14), 'anna', 'CANCELLED', 1, 1);
+INSERT INTO events
+SELECT 'onsale.lectures', lecture_id, version, line_id, version, 'onsale.lecture.' || lower(type) || '.v1', 1,
+    json_build_object('lectureId', lecture_id, 'userId', user_id, 'seatNumber', seat_number)
+FROM lecture_history;
+
+INSERT INTO concerts VALUES (id(20), 'concert', 'hall', 1);
+INSERT INTO performances VALUES
+    (id(21), id(20), 1, '[{"from": 1, "to": 10, "grade": "R", "price": 200}]', 10, 2, 4, 1),
+    (id(22), id(20), 2, '[{"from": 1, "to": 10, "grade": "R", "price": 200}]', 10, 0, 1, 1);
+INSERT INTO reservations VALUES
+    (id(30), id(20), id(21), 'anna', 1, '{3,4}', 400, 1, 100, 'PAID', NULL),
+    (id(31), id(20), id(22), 'carl', 2, '{5}', 200, 1, 100, 'HELD', NULL),
+    (id(32), id(20), id(21), 'dora', 3, '{6}', 200, 1, 100, 'EXPIRED', id(35));
+INSERT INTO seats
+SELECT performance_id, unnest(seats), reservation_id, held_until, status = 'PAID' FROM reservations
+WHERE status <> 'EXPIRED';
+INSERT INTO payments VALUES (id(40), id(30), id(21), 'anna', '{3,4}', 400, 600, 50);
+INSERT INTO events
+SELECT 'onsale.concerts', performance_id, row_number() OVER (PARTITION BY performance_id ORDER BY event_id), event_id,
+    1, type, 1, json_build_object('reservationId', reservation_id, 'performanceId', performance_id, 'userId', user_id,
+        'seats', seats, 'amount', amount, 'reason', 'expired')
+FROM reservations JOIN (VALUES
+    (id(30), id(30), 'onsale.seats.held.v1'), (id(31), id(31), 'onsale.seats.held.v1'),
+    (id(32), id(32), 'onsale.seats.held.v1'), (id(32), id(35), 'onsale.seats.released.v1'),
+    (id(30), id(40), 'onsale.payment.completed.v1')) told (reservation_id, event_id, type) USING (reservation_id);
+
+-- The second place has its turn; that of the first is settled, and its row still there.
+INSERT INTO rooms VALUES (id(20), 5, 5, 60, 60, false, 4, 2, 1, 1, '', 1, 1);
+INSERT INTO places
+SELECT id(20), place, 'user' || place, id(50 + place), 1, CASE place WHEN 3 THEN 'GIVEN_UP' ELSE 'CURRENT' END,
+    CASE place WHEN 3 THEN 1 END
+FROM generate_series(1, 4) place;
+INSERT INTO turns VALUES (id(20), 1, 1, 1, 1, true, 1, 5), (id(20), 2, 1, 1, 1, true, 1, NULL);

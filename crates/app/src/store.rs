@@ -15,6 +15,7 @@ use onsale_domain::table::Table;
 use onsale_domain::time::Timestamp;
 use onsale_domain::waiting_room::{Room, Turn};
 use onsale_domain::wallet::{Account, Entry};
+use prometheus_client::registry::Registry;
 
 use crate::event::StoredEvent;
 use crate::idempotency::{KeptAnswer, KeyId};
@@ -209,6 +210,11 @@ pub trait Store: Send + Sync {
 
     /// How to learn what other processes do to this database; `None` where there can be none.
     fn news(&self) -> Option<Arc<dyn News>>;
+
+    /// Shows what the store measures of itself, if anything.
+    fn register(&self, registry: &mut Registry) {
+        let _ = registry;
+    }
 
     /// A value that is made once and the same for all instances: the one that was there, else the one offered.
     async fn secret(&self, name: &str, offered: &[u8]) -> Result<Vec<u8>, StoreError>;

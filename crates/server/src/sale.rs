@@ -120,6 +120,7 @@ impl Sale {
         let seat_maps = Arc::new(SeatMaps::new(reader.clone(), news));
         let metrics = Arc::new(desk::Metrics::default());
         metrics.register(registry);
+        store.register(registry);
         let terms = Terms {
             hold_seconds: settings.hold_seconds,
             encode: http::encode(settings.calendar.clone()),

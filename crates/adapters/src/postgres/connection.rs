@@ -62,7 +62,7 @@ impl Role {
 /// A `postgres://` URL that can be used.
 #[derive(Clone)]
 pub struct PostgresUrl {
-    config: Config,
+    config: Arc<Config>,
     tls: Option<Arc<ClientConfig>>,
 }
 
@@ -127,7 +127,7 @@ impl PostgresUrl {
                 Some(Arc::new(tls(roots.first().and_then(|part| part.split_once('=')).map(|(_, path)| path))?))
             }
         };
-        Ok(Self { config, tls })
+        Ok(Self { config: Arc::new(config), tls })
     }
 
     /// Connects, and prepares statements.
@@ -138,7 +138,7 @@ impl PostgresUrl {
 
     /// Connects. The connection is driven by a task of the runtime that asks; ending that task cuts it.
     pub(super) async fn connect(&self, role: Role) -> Sql<(Client, AbortHandle)> {
-        let mut config = self.config.clone();
+        let mut config = Config::clone(&self.config);
         let options = format!("{} {}", config.get_options().unwrap_or_default(), role.options());
         config.options(options.trim());
         let hosts = u32::try_from(config.get_hosts().len()).unwrap_or(1);

@@ -24,13 +24,14 @@ mod wallet;
 mod writer;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 use async_trait::async_trait;
 use onsale_app::news::News;
 use onsale_app::store::{Reader, Store, StoreError, Writer};
 use onsale_domain::time::Timestamp;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::registry::Registry;
 
 pub use audit::PostgresAudit;
 pub use connection::PostgresUrl;
@@ -40,6 +41,7 @@ use connection::Role;
 use error::DbError;
 use news::PostgresNews;
 use reader::PostgresReader;
+use session::Session;
 use writer::PostgresWriter;
 
 /// Why a database cannot be used.
@@ -74,14 +76,30 @@ impl From<DbError> for OpenError {
 struct Shared {
     url: PostgresUrl,
     clock: Clock,
+    metrics: Metrics,
+}
+
+/// What is counted of a process's dealings with the server.
+#[derive(Default)]
+struct Metrics {
     /// Deadlocks that the server resolved: by design there are none.
-    deadlocks: AtomicU64,
+    deadlocks: Counter,
+    /// Connections opened, the first ones included.
+    connections: Counter,
+    /// Commits whose outcome had to be asked for.
+    outcomes: Counter,
 }
 
 impl Shared {
+    /// Connects, and prepares statements.
+    async fn session(&self, role: Role, statements: &[&[&'static str]]) -> Result<Session, DbError> {
+        self.metrics.connections.inc();
+        self.url.open(role, statements).await
+    }
+
     fn count(&self, error: &DbError) {
         if error.is_deadlock() {
-            self.deadlocks.fetch_add(1, Ordering::Relaxed);
+            self.metrics.deadlocks.inc();
             tracing::error!(%error, "a deadlock, of which there should be none");
         }
     }
@@ -120,7 +138,7 @@ impl PostgresStore {
         let at = "SELECT (extract(epoch FROM clock_timestamp()) * 1000)::bigint";
         let at: i64 = client.query_one(at, &[]).await.map_err(DbError::from)?.get(0);
         let clock = Clock::new(Timestamp::from_millis(at), asked);
-        let shared = Arc::new(Shared { url: url.clone(), clock, deadlocks: AtomicU64::new(0) });
+        let shared = Arc::new(Shared { url: url.clone(), clock, metrics: Metrics::default() });
         let news = Arc::new(PostgresNews::new(shared.clone()));
         let reader = Arc::new(PostgresReader::new(shared.clone(), readers, news.clone()));
         Ok(Self { shared, reader, news })
@@ -128,7 +146,7 @@ impl PostgresStore {
 
     /// How many deadlocks the server had to resolve for this process.
     pub fn deadlocks(&self) -> u64 {
-        self.shared.deadlocks.load(Ordering::Relaxed)
+        self.shared.metrics.deadlocks.get()
     }
 }
 
@@ -163,6 +181,14 @@ impl Store for PostgresStore {
 
     fn news(&self) -> Option<Arc<dyn News>> {
         Some(self.news.clone())
+    }
+
+    fn register(&self, registry: &mut Registry) {
+        let Metrics { deadlocks, connections, outcomes } = &self.shared.metrics;
+        let postgres = registry.sub_registry_with_prefix("postgres");
+        postgres.register("deadlocks", "Deadlocks, of which there should be none", deadlocks.clone());
+        postgres.register("connections_opened", "Connections opened", connections.clone());
+        postgres.register("outcomes_asked", "Commits whose outcome had to be asked for", outcomes.clone());
     }
 
     async fn secret(&self, name: &str, offered: &[u8]) -> Result<Vec<u8>, StoreError> {

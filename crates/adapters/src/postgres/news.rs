@@ -121,7 +121,7 @@ impl PostgresNews {
 
     async fn connected<'a>(&self, session: &'a mut Option<Session>) -> Sql<&'a Session> {
         if session.as_ref().is_none_or(Session::is_closed) {
-            *session = Some(self.shared.url.open(Role::Reader, &[STATEMENTS]).await?);
+            *session = Some(self.shared.session(Role::Reader, &[STATEMENTS]).await?);
         }
         session.as_ref().ok_or(DbError::Broken("no connection"))
     }

@@ -58,7 +58,7 @@ impl PostgresReader {
         }
         let statements: &[&[&str]] =
             &[&[PING], wallet::READS, lecture::READS, concert_reads::READS, payment::READS, event::READS];
-        let session = Arc::new(self.shared.url.open(Role::Reader, statements).await?);
+        let session = Arc::new(self.shared.session(Role::Reader, statements).await?);
         slot.session.store(Some(session.clone()));
         Ok(session)
     }

@@ -74,7 +74,7 @@ impl PostgresWriter {
             payment::WRITES,
             event::WRITES,
         ];
-        let session = self.shared.url.open(Role::Lane, statements).await?;
+        let session = self.shared.session(Role::Lane, statements).await?;
         let identity = session.query(IDENTITY, Vec::new()).await?;
         let identity = get(identity.first().ok_or(DbError::Broken("no identity"))?, 0)?;
         self.connected = Some(Connected { session, identity });
@@ -152,6 +152,7 @@ impl PostgresWriter {
 
     /// The connection was lost after the commit was sent: the server knows whether it counted.
     async fn ask_for_outcome(&mut self, identity: &str, lost: &DbError) -> Result<(), StoreError> {
+        self.shared.metrics.outcomes.inc();
         let began = Instant::now();
         loop {
             match self.outcome(identity).await {

@@ -8,14 +8,14 @@ const SALE: &str = include_str!("postgres_audit.sql");
 
 async fn sale() -> Database {
     let filled = |url: String| async move {
-        migrate(&PostgresUrl::parse(&url).unwrap()).await.unwrap();
-        sql(&url).await.batch_execute(SALE).await.unwrap();
+        migrate(&PostgresUrl::parse(&url).expect("a URL")).await.expect("a schema");
+        sql(&url).await.batch_execute(SALE).await.expect("a sale");
     };
     shared().await.database("audited", filled).await
 }
 
 async fn open(database: &Database) -> PostgresAudit {
-    PostgresAudit::open(&PostgresUrl::parse(&database.url()).unwrap()).await.unwrap()
+    PostgresAudit::open(&PostgresUrl::parse(&database.url()).expect("a URL")).await.expect("this binary's schema")
 }
 
 fn broken(findings: &[Finding]) -> Vec<(&str, u64, &[String])> {
@@ -29,7 +29,7 @@ async fn a_sale_in_order_is_found_in_order() {
     let findings = audit(&open(&database).await).await.unwrap();
     assert_eq!(broken(&findings), []);
     let checked: Vec<u64> = findings.iter().map(|finding| finding.checked).collect();
-    assert_eq!(checked, [3, 3, 3, 2, 2, 2, 2, 3, 2, 3, 3, 1, 1, 1, 1, 1, 11]);
+    assert_eq!(checked, [3, 3, 1, 3, 2, 2, 2, 2, 3, 2, 3, 3, 1, 1, 1, 1, 1, 11]);
 }
 
 /// What is done to the sale, and which invariants are then broken, by a part of their text.
@@ -40,11 +40,17 @@ const WRONGS: &[(&str, &[&str])] = &[
     ("DELETE FROM ledger WHERE user_id = 'zoe'", &["every balance", "unbroken chain", "every event tells"]),
     ("DELETE FROM events WHERE event_id = id(1)", &["every ledger entry"]),
     ("UPDATE events SET event_id = id(99) WHERE event_id = id(1)", &["every ledger entry", "every event tells"]),
-    ("UPDATE events SET topic = 'onsale.lectures' WHERE event_id = id(1)", &["every ledger entry", "every event tells"]),
+    (
+        "UPDATE events SET topic = 'onsale.lectures' WHERE event_id = id(1)",
+        &["every ledger entry", "every event tells"],
+    ),
     ("UPDATE lectures SET enrolled = 2 WHERE lecture_id = id(10)", &["over its capacity"]),
     ("DELETE FROM freed_seats", &["no holes"]),
     ("DELETE FROM applications", &["over its capacity", "no holes", "every lecture's history"]),
-    ("UPDATE lecture_history SET version = 4 WHERE version = 3", &["history leads", "history has", "every event tells"]),
+    (
+        "UPDATE lecture_history SET version = 4 WHERE version = 3",
+        &["history leads", "history has", "every event tells"],
+    ),
     ("DELETE FROM events WHERE event_id = id(13)", &["history has its event"]),
     ("UPDATE performances SET sold = 3 WHERE performance_id = id(21)", &["sold as many seats"]),
     ("DELETE FROM seats WHERE seat = 5", &["every reservation has"]),
@@ -52,10 +58,13 @@ const WRONGS: &[(&str, &[&str])] = &[
     ("UPDATE seats SET reservation_id = id(99) WHERE seat = 5", &["has one owner", "every reservation has"]),
     ("DELETE FROM events WHERE event_id = id(31)", &["every reservation has"]),
     ("DELETE FROM events WHERE event_id = id(35)", &["every reservation has"]),
-    ("UPDATE reservations SET end_event_id = id(99) WHERE reservation_id = id(32)", &["every reservation", "every event"]),
-    ("DELETE FROM payments", &["every reservation has", "every event tells"]),
+    (
+        "UPDATE reservations SET end_event_id = id(99) WHERE reservation_id = id(32)",
+        &["every reservation", "every event"],
+    ),
+    ("DELETE FROM payments", &["names a payment", "every reservation has", "every event tells"]),
     ("UPDATE payments SET reservation_id = id(98)", &["every reservation has", "every payment has"]),
-    ("UPDATE payments SET paid_at = 100", &["paid after it had lapsed"]),
+    ("UPDATE payments SET paid_at = 100", &["every payment has", "paid after it had lapsed"]),
     ("UPDATE ledger SET reference = NULL", &["every ledger entry", "every payment has"]),
     (
         "INSERT INTO ledger VALUES ('abe', 1, id(97), 'CHARGE', 1, 1, id(40), 1)",

@@ -43,7 +43,8 @@ INSERT INTO payments VALUES (id(40), id(30), id(21), 'anna', '{3,4}', 400, 600, 
 INSERT INTO events
 SELECT 'onsale.concerts', performance_id, row_number() OVER (PARTITION BY performance_id ORDER BY event_id), event_id,
     1, type, 1, json_build_object('reservationId', reservation_id, 'performanceId', performance_id, 'userId', user_id,
-        'seats', seats, 'amount', amount, 'reason', 'expired')
+        'seats', seats, 'amount', amount, 'heldUntil', '1970-01-01T00:00:00.100Z', 'reason', 'expired',
+        'paymentId', id(40), 'paidAt', '1970-01-01T00:00:00.050Z')
 FROM reservations JOIN (VALUES
     (id(30), id(30), 'onsale.seats.held.v1'), (id(31), id(31), 'onsale.seats.held.v1'),
     (id(32), id(32), 'onsale.seats.held.v1'), (id(32), id(35), 'onsale.seats.released.v1'),

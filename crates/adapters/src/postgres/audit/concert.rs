@@ -46,9 +46,8 @@ const END_EVENTS: &str = "SELECT r.reservation_id, e.type, e.subject, e.version,
 
 pub(super) async fn performances(mut connection: Connection, out: Out<PerformanceRow>) -> Sql<()> {
     let transaction = connection.begin().await?;
-    let read = |row: &Row| {
-        Ok(PerformanceRow { performance: concert::read_performance(row)?, sold_seats: number(row, 7)? })
-    };
+    let read =
+        |row: &Row| Ok(PerformanceRow { performance: concert::read_performance(row)?, sold_seats: number(row, 7)? });
     let mut performances = Cursor::open(&transaction, PERFORMANCES, read).await?;
     while let Some(performance) = performances.next().await? {
         out.row(performance).await;

@@ -10,15 +10,20 @@ use tokio_postgres::{Row, Transaction};
 use uuid::Uuid;
 
 use super::super::values::{Sql, get, number, uuid};
+use super::Out;
 use super::cursor::Cursor;
 use super::snapshot::Connection;
-use super::Out;
 
 /// An event with its id, by subject and version.
 pub(super) type Told = ((String, u64), (Uuid, EventRow));
 
 /// The event of a row, if the one with its subject and version is of its id.
-pub(super) async fn event_of(events: &mut Cursor<'_, Told>, subject: &str, version: u64, id: EventId) -> Sql<Option<EventRow>> {
+pub(super) async fn event_of(
+    events: &mut Cursor<'_, Told>,
+    subject: &str,
+    version: u64,
+    id: EventId,
+) -> Sql<Option<EventRow>> {
     let found = events.of(&(subject.to_owned(), version)).await?;
     Ok(found.filter(|(of, _)| *of == id.uuid()).map(|(_, event)| event))
 }
@@ -87,8 +92,7 @@ fn read_row(row: &Row) -> Sql<ToldRow> {
 async fn of_concerts<'a>(transaction: &'a Transaction<'a>, out: &Out<ToldRow>) -> Sql<()> {
     let id = |row: &Row| Ok((uuid(row, 0)?, ()));
     let event = |row: &Row| Ok((uuid(row, 0)?, get(row, 1)?, get(row, 2)?, get(row, 3)?));
-    let mut events: Cursor<'_, (Uuid, String, String, String)> =
-        Cursor::open(transaction, OF_CONCERTS, event).await?;
+    let mut events: Cursor<'_, (Uuid, String, String, String)> = Cursor::open(transaction, OF_CONCERTS, event).await?;
     let mut reservations = Cursor::open(transaction, RESERVATIONS, id).await?;
     let mut payments = Cursor::open(transaction, PAYMENTS, id).await?;
     let mut ends = Cursor::open(transaction, ENDS, |row| Ok((uuid(row, 0)?, uuid(row, 1)?))).await?;

@@ -18,7 +18,8 @@ const PAYMENTS: &str = "SELECT p.payment_id, p.reservation_id, p.performance_id,
         r.amount, r.held_at, r.held_until, r.status, r.end_event_id
     FROM payments p LEFT JOIN reservations r USING (reservation_id) ORDER BY p.payment_id";
 
-const ENTRIES: &str = "SELECT user_id, version, entry_id, type, amount, balance_after, reference, created_at FROM ledger
+const ENTRIES: &str =
+    "SELECT user_id, version, entry_id, type, amount, balance_after, reference, created_at FROM ledger
     WHERE reference IS NOT NULL ORDER BY reference, user_id, version";
 
 /// An event of another kind would not be a payment's, even with its id.

@@ -49,6 +49,36 @@ impl Word for EventState {
         &[("PENDING", Self::Pending), ("SENT", Self::Sent), ("DEAD", Self::Dead)];
 }
 
+/// Tables whose rows belong to rows of another, and the column that says to which.
+pub(crate) const FAMILIES: &[(&str, &str, &str)] = &[
+    ("applications", "lectures", "lecture_id"),
+    ("freed_seats", "lectures", "lecture_id"),
+    ("lecture_history", "lectures", "lecture_id"),
+    ("rooms", "concerts", "concert_id"),
+    ("performances", "concerts", "concert_id"),
+    ("places", "rooms", "concert_id"),
+    ("turns", "rooms", "concert_id"),
+    ("reservations", "performances", "performance_id"),
+    ("seats", "performances", "performance_id"),
+    ("payments", "performances", "performance_id"),
+];
+
+/// Counts the rows of a family, and those that belong to nothing.
+pub(crate) fn count_orphans((children, parents, key): (&str, &str, &str)) -> String {
+    format!(
+        "SELECT count(*), count(*) FILTER (WHERE parent.{key} IS NULL)
+         FROM {children} child LEFT JOIN {parents} parent ON parent.{key} = child.{key}"
+    )
+}
+
+/// Names a few parents that are missing.
+pub(crate) fn missing_parents((children, parents, key): (&str, &str, &str)) -> String {
+    format!(
+        "SELECT DISTINCT child.{key} FROM {children} child LEFT JOIN {parents} parent ON parent.{key} = child.{key}
+         WHERE parent.{key} IS NULL ORDER BY child.{key} LIMIT 10"
+    )
+}
+
 /// A section as it is stored.
 #[derive(Serialize, Deserialize)]
 struct StoredSection<'a> {

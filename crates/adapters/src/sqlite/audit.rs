@@ -6,7 +6,7 @@
 use std::path::{Path, PathBuf};
 
 use onsale_app::audit::source::{
-    AuditSource, EventRow, LectureRow, PaymentRow, PerformanceRow, ReservationRow, RoomRow, Rows, SeatRow, ToldRow,
+    AuditSource, EventRow, FamilyRow, LectureRow, PaymentRow, PerformanceRow, ReservationRow, RoomRow, Rows, SeatRow, ToldRow,
     WalletRow,
 };
 use onsale_app::store::{Page, StoreError};
@@ -18,6 +18,7 @@ use uuid::Uuid;
 use super::connection::{Role, open, unavailable};
 use super::values::{Sql, uuid};
 use super::{concert, lecture, payment, waiting_room, wallet};
+use crate::stored::{FAMILIES, count_orphans, missing_parents};
 
 /// Rows that are read and not yet checked.
 const AHEAD_MAX: usize = 1_024;
@@ -167,6 +168,17 @@ impl AuditSource for SqliteAudit {
             let Some(id) = ids.first() else { return Ok((Vec::new(), None)) };
             let row = one_room(db, ConcertId::new(Uuid::from_bytes(*id)))?;
             Ok((row.into_iter().collect(), Some(id.to_vec())))
+        })
+    }
+
+    fn families(&self) -> Rows<FamilyRow> {
+        self.stream(0, |db, number: &usize| {
+            let Some(family) = FAMILIES.get(*number) else { return Ok((Vec::new(), None)) };
+            let (rows, orphans) = db.query_row(&count_orphans(*family), [], |row| Ok((row.get(0)?, row.get(1)?)))?;
+            let mut missing = db.prepare(&missing_parents(*family))?;
+            let missing = missing.query_map([], |row| uuid(row, 0))?.collect::<Sql<_>>()?;
+            let (children, parents, _) = *family;
+            Ok((vec![FamilyRow { children, parents, rows, missing, orphans }], Some(number + 1)))
         })
     }
 

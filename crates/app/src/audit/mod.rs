@@ -2,6 +2,7 @@
 //! rules would have had to do is worked out again, from what is written.
 
 mod event;
+mod family;
 mod lecture;
 mod payment;
 mod room;
@@ -56,6 +57,7 @@ pub async fn audit(source: &dyn AuditSource) -> Result<Vec<Finding>, StoreError>
     findings.extend(seat::check(source).await?);
     findings.extend(payment::check(source).await?);
     findings.extend(room::check(source).await?);
+    findings.extend(family::check(source).await?);
     findings.extend(event::check(source).await?);
     Ok(findings)
 }

@@ -7,6 +7,7 @@ use onsale_domain::payment::Payment;
 use onsale_domain::waiting_room::Room;
 use onsale_domain::wallet::{Account, Entry};
 use tokio::sync::mpsc::Receiver;
+use uuid::Uuid;
 
 use crate::store::StoreError;
 
@@ -132,6 +133,21 @@ pub struct ToldRow {
     pub has_source: bool,
 }
 
+/// The rows of one table, and those of them that belong to nothing.
+#[derive(Clone, Debug)]
+pub struct FamilyRow {
+    /// What the rows are.
+    pub children: &'static str,
+    /// What each belongs to.
+    pub parents: &'static str,
+    /// How many rows there are.
+    pub rows: u64,
+    /// To which parents some of them belong that are not there: a few ids.
+    pub missing: Vec<Uuid>,
+    /// How many rows belong to such.
+    pub orphans: u64,
+}
+
 /// Everything the audit reads.
 pub trait AuditSource: Send + Sync {
     /// All wallets and ledgers, by user.
@@ -154,6 +170,9 @@ pub trait AuditSource: Send + Sync {
 
     /// All waiting rooms.
     fn rooms(&self) -> Rows<RoomRow>;
+
+    /// All tables whose rows belong to rows of another.
+    fn families(&self) -> Rows<FamilyRow>;
 
     /// All events, in order.
     fn events(&self) -> Rows<ToldRow>;

@@ -10,6 +10,7 @@
 mod concert;
 mod cursor;
 mod event;
+mod family;
 mod lecture;
 mod payment;
 mod room;
@@ -21,7 +22,7 @@ use std::sync::Arc;
 
 use futures_util::future::{Either, select};
 use onsale_app::audit::source::{
-    AuditSource, LectureRow, PaymentRow, PerformanceRow, ReservationRow, RoomRow, Rows, SeatRow, ToldRow, WalletRow,
+    AuditSource, FamilyRow, LectureRow, PaymentRow, PerformanceRow, ReservationRow, RoomRow, Rows, SeatRow, ToldRow, WalletRow,
 };
 use onsale_app::store::StoreError;
 use tokio::sync::mpsc::{Sender, channel};
@@ -108,6 +109,10 @@ impl AuditSource for PostgresAudit {
 
     fn rooms(&self) -> Rows<RoomRow> {
         self.stream(room::rooms)
+    }
+
+    fn families(&self) -> Rows<FamilyRow> {
+        self.stream(family::families)
     }
 
     fn events(&self) -> Rows<ToldRow> {

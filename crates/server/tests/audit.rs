@@ -42,6 +42,7 @@ const IN_TIME: &str = "no hold was paid after it had lapsed";
 const PLACES: &str = "every place in line was handed out once";
 const USERS: &str = "every user has at most one place in a room";
 const COUNTERS: &str = "every room counts its turns and given-up places";
+const FAMILIES: &str = "every row belongs to one that is there";
 const SOURCES: &str = "every event tells of something that happened";
 
 #[rustfmt::skip]
@@ -107,6 +108,7 @@ const BREAKS: &[Break] = &[
 
     broken("DELETE FROM places WHERE concert_id = $line AND place = 2", PLACES, "$line"),
     broken("DELETE FROM places WHERE concert_id = $line AND place = 4", PLACES, "$line"),
+    broken("DELETE FROM rooms WHERE concert_id = $line", FAMILIES, "$line"),
     broken("UPDATE rooms SET issued = issued + 1 WHERE concert_id = $line", PLACES, "$line"),
     broken("UPDATE places SET user_id = 'fin' WHERE concert_id = $line AND place = 2", USERS, "$line"),
     broken("UPDATE rooms SET given_up = given_up + 1 WHERE concert_id = $line", COUNTERS, "$line"),

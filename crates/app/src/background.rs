@@ -172,7 +172,7 @@ impl Follower {
     }
 
     async fn follow(&self) -> Result<(), StoreError> {
-        let named = self.rooms.ask().await?;
+        let named = self.rooms.ask(Instant::now()).await?;
         self.catalogue.know(&self.rooms.concerts(), &named).await
     }
 }

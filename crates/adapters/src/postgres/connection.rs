@@ -9,6 +9,7 @@ use rustls::pki_types::pem::PemObject;
 use rustls::{ClientConfig, RootCertStore};
 use tokio::task::AbortHandle;
 use tokio_postgres::config::{SslMode, TargetSessionAttrs};
+use tokio_postgres::error::SqlState;
 use tokio_postgres::{Client, Config, NoTls};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
@@ -18,6 +19,13 @@ use super::values::Sql;
 
 /// How long reaching the server may take.
 const CONNECT_WITHIN: Duration = Duration::from_secs(2);
+
+/// A setting that no server has, in force wherever ours are. A pooler that is told to ignore settings drops it too, and
+/// would hand statements that one process prepared to another.
+const MARK: &str = "-c onsale.direct=on";
+
+const POOLED: &str = "this looks like PgBouncer, behind which onsale does not work; its few connections go straight to \
+    the server";
 
 /// What a connection is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -139,22 +147,38 @@ impl PostgresUrl {
     /// Connects. The connection is driven by a task of the runtime that asks; ending that task cuts it.
     pub(super) async fn connect(&self, role: Role) -> Sql<(Client, AbortHandle)> {
         let mut config = Config::clone(&self.config);
-        let options = format!("{} {}", config.get_options().unwrap_or_default(), role.options());
+        let options = format!("{} {} {MARK}", config.get_options().unwrap_or_default(), role.options());
         config.options(options.trim());
         let hosts = u32::try_from(config.get_hosts().len()).unwrap_or(1);
         let connected = tokio::time::timeout(CONNECT_WITHIN * (1 + hosts), async {
-            match &self.tls {
+            let (client, driver) = match &self.tls {
                 None => {
-                    let (client, connection) = config.connect(NoTls).await?;
-                    Ok((client, tokio::spawn(connection).abort_handle()))
+                    let (client, connection) = config.connect(NoTls).await.map_err(|error| away(&error))?;
+                    (client, tokio::spawn(connection).abort_handle())
                 }
                 Some(tls) => {
-                    let (client, connection) = config.connect(MakeRustlsConnect::new(ClientConfig::clone(tls))).await?;
-                    Ok((client, tokio::spawn(connection).abort_handle()))
+                    let tls = MakeRustlsConnect::new(ClientConfig::clone(tls));
+                    let (client, connection) = config.connect(tls).await.map_err(|error| away(&error))?;
+                    (client, tokio::spawn(connection).abort_handle())
                 }
+            };
+            // Every command begins with one of these; the others save the round trip.
+            if matches!(role, Role::Tool | Role::Audit) {
+                prove_direct(&client).await?;
             }
+            Ok((client, driver))
         });
-        connected.await.map_err(|_| DbError::Late)?.map_err(|error: tokio_postgres::Error| away(&error))
+        connected.await.map_err(|_| DbError::Late)?
+    }
+}
+
+/// Whether the settings of a connection reach the server that answers on it.
+async fn prove_direct(client: &Client) -> Sql<()> {
+    match client.batch_execute("SHOW onsale.direct").await {
+        Err(error) if error.code() == Some(&SqlState::UNDEFINED_OBJECT) => {
+            Err(DbError::Away(format!("the settings of a connection do not reach the server: {POOLED}")))
+        }
+        shown => Ok(shown?),
     }
 }
 
@@ -165,10 +189,7 @@ fn away(error: &tokio_postgres::Error) -> DbError {
         (None, None) => error.to_string(),
     };
     if said.contains("unsupported startup parameter") {
-        return DbError::Away(format!(
-            "{said}: this looks like PgBouncer, behind which onsale does not work; its few connections go straight to \
-             the server"
-        ));
+        return DbError::Away(format!("{said}: {POOLED}"));
     }
     DbError::Away(said)
 }

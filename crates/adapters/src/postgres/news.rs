@@ -22,7 +22,8 @@ use super::waiting_room::{read_room, read_turn};
 
 const BEGIN: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
 const COMMIT: &str = "COMMIT";
-const AT: &str = "SELECT (extract(epoch FROM clock_timestamp()) * 1000)::bigint";
+/// When the transaction began, which is before its snapshot was taken: whatever was acknowledged until then is in it.
+const AT: &str = "SELECT (extract(epoch FROM now()) * 1000)::bigint";
 
 /// Rooms whose version is not the one known. `since` is null for a room that is not known at all.
 macro_rules! changed {

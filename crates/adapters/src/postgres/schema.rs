@@ -1,6 +1,7 @@
 //! The schema, moved forward only.
 
 use tokio_postgres::Client;
+use tokio_postgres::error::SqlState;
 
 use super::OpenError;
 use super::error::DbError;
@@ -26,13 +27,21 @@ pub(super) async fn migrate(client: &mut Client) -> Result<usize, OpenError> {
         transaction.batch_execute(table).await.map_err(DbError::from)?;
     }
     for (number, step) in STEPS.iter().enumerate().skip(version) {
-        transaction.batch_execute(step).await.map_err(DbError::from)?;
+        transaction.batch_execute(step).await.map_err(of_step)?;
         let number = i32::try_from(number + 1).unwrap_or(i32::MAX);
         let note = "INSERT INTO onsale_schema (version) VALUES ($1)";
         transaction.execute(note, &[&number]).await.map_err(DbError::from)?;
     }
     transaction.commit().await.map_err(DbError::from)?;
     Ok(STEPS.len() - version)
+}
+
+/// What a step could not do. A table of a name that it makes is not ours: ours were all made by steps before it.
+fn of_step(error: tokio_postgres::Error) -> OpenError {
+    match error.code() {
+        Some(&SqlState::DUPLICATE_TABLE) => OpenError::Foreign,
+        _ => DbError::from(error).into(),
+    }
 }
 
 /// Whether the schema is just this binary's.

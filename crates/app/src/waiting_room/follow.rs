@@ -72,9 +72,13 @@ impl Rooms {
     /// # Errors
     /// Where the database cannot be read and the answer depends on it.
     pub async fn settle_doubt(&self, token: &Token, how: Look) -> Result<(), StoreError> {
-        let (Some(following), Some(room)) = (&self.following, self.get(token.concert)) else { return Ok(()) };
-        if room.is_in_doubt(token, how, self.reader.now(), following.as_of()) {
-            self.refresh().await?;
+        let Some(following) = &self.following else { return Ok(()) };
+        // A room that is not known was made by another process a moment ago.
+        let Some(room) = self.get(token.concert) else { return self.refresh().await };
+        let came = Instant::now();
+        if let Some(rest) = room.doubt(token, how, self.reader.now(), following.as_of()) {
+            tokio::time::sleep(rest).await;
+            self.ask(came).await?;
         }
         Ok(())
     }
@@ -85,7 +89,7 @@ impl Rooms {
     /// # Errors
     /// Where the database cannot be read.
     pub async fn refresh(&self) -> Result<(), StoreError> {
-        self.ask().await.map(|_| ())
+        self.ask(Instant::now()).await.map(|_| ())
     }
 
     /// Waits until a unit of work of this process makes news worth asking for.
@@ -101,9 +105,9 @@ impl Rooms {
         self.rooms.load().keys().copied().collect()
     }
 
-    pub(crate) async fn ask(&self) -> Result<Named, StoreError> {
+    /// Asks what others did, unless that was asked after somebody came.
+    pub(crate) async fn ask(&self, came: Instant) -> Result<Named, StoreError> {
         let Some(following) = &self.following else { return Ok(Vec::new()) };
-        let came = Instant::now();
         let mut asked = following.asked.lock().await;
         if asked.at.is_some_and(|at| at > came) {
             return Ok(Vec::new());
@@ -124,8 +128,11 @@ impl Rooms {
             self.reload().await?;
             return Ok(Vec::new());
         }
-        following.as_of.fetch_max(news.at.as_millis(), Ordering::AcqRel);
-        Ok(self.take_in(news))
+        let at = news.at.as_millis();
+        let named = self.take_in(news);
+        // Last: what is known is never older than this says.
+        following.as_of.fetch_max(at, Ordering::AcqRel);
+        Ok(named)
     }
 
     fn known(&self, with_stock: bool) -> RoomsKnown {

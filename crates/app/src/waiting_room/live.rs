@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use onsale_domain::concert::{Reservation, Status};
@@ -20,8 +21,8 @@ const NOTED_BEFORE_LAPSE_MILLIS: i64 = 2_000;
 /// Around the end of a turn's own time its holds are asked for: another process may have taken them.
 const HOLDS_ASKED_BEFORE_MILLIS: i64 = 2_000;
 
-/// A snapshot this old is asked for anew before somebody near the front is refused.
-const REFUSED_BY_MILLIS: i64 = 20;
+/// Before somebody near the front is refused, others are asked; at most this often, and once for all who wait for it.
+const REFUSED_EVERY: Duration = Duration::from_millis(20);
 
 /// Who stands this near the front may have been called by another process in this moment.
 const NEAR_FRONT: u64 = 10_000;
@@ -48,6 +49,8 @@ pub enum Standing {
         estimated_wait_seconds: u64,
         /// When to ask again.
         poll_after_seconds: u64,
+        /// The last change of the room that the position takes in.
+        changed_at: Timestamp,
     },
     /// Called, with the turn running.
     Active {
@@ -176,7 +179,8 @@ impl LiveRoom {
             let spread = token.id.uuid().as_bytes()[15];
             let claim_seconds = snapshot.room.settings.claim_seconds;
             let poll_after_seconds = poll_after_seconds(estimated_wait_seconds, claim_seconds, spread);
-            return Standing::Waiting { position, estimated_wait_seconds, poll_after_seconds };
+            let changed_at = snapshot.room.updated_at;
+            return Standing::Waiting { position, estimated_wait_seconds, poll_after_seconds, changed_at };
         }
         match self.read_turns().get(&token.place) {
             Some(turn) if turn.runs(at) => {
@@ -190,20 +194,22 @@ impl LiveRoom {
         }
     }
 
-    /// Whether others may have changed where this token stands, so that it must be asked before it is answered.
-    /// `as_of` is the moment of the last news.
-    pub(super) fn is_in_doubt(&self, token: &Token, how: Look, at: Timestamp, as_of: Timestamp) -> bool {
+    /// After how long others are to be asked where this token stands, because they may have changed it; `None` where
+    /// that does not matter to the answer. `as_of` is the moment of the last news.
+    pub(super) fn doubt(&self, token: &Token, how: Look, at: Timestamp, as_of: Timestamp) -> Option<Duration> {
         let snapshot = self.snapshot.load();
         if token.place > snapshot.line.issued {
-            return true;
+            return Some(Duration::ZERO);
         }
         if let Some(position) = snapshot.line.position(token.place) {
-            let old = as_of.plus_millis(REFUSED_BY_MILLIS) <= at;
-            return how == Look::Use && position <= NEAR_FRONT && old;
+            // Another process may have called it, and said so, since the last news.
+            let age = Duration::from_millis(as_of.millis_until(at).max(0).unsigned_abs());
+            return (how == Look::Use && position <= NEAR_FRONT).then(|| REFUSED_EVERY.saturating_sub(age));
         }
         // Holds that keep a turn running after its own time were all taken before that.
         let over = |turn: &LiveTurn| !turn.ended && turn.turn.active_until <= at && !turn.runs(at);
-        self.read_turns().get(&token.place).is_some_and(|turn| over(turn) && as_of < turn.turn.active_until)
+        let unsure = |turn: &LiveTurn| over(turn) && as_of < turn.turn.active_until;
+        self.read_turns().get(&token.place).is_some_and(unsure).then_some(Duration::ZERO)
     }
 
     /// Whether the holds of a turn may matter now.

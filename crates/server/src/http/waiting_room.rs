@@ -65,6 +65,8 @@ impl QueuePlace {
         app.rooms.settle_doubt(token, Look::Poll).await?;
         let room = app.rooms.get(token.concert).ok_or_else(|| Problem::new(Code::QueueTokenInvalid))?;
         let now = app.reader.now();
+        // Read before the position: that is as of this moment, or of a later change of the room.
+        let as_of = app.rooms.as_of();
         let place = |status| Self {
             token: text.to_owned(),
             token_id: Id(token.id),
@@ -80,11 +82,11 @@ impl QueuePlace {
             sold_out: room.is_sold_out(now),
         };
         Ok(match room.look(token, Look::Poll, now) {
-            Standing::Waiting { position, estimated_wait_seconds, poll_after_seconds } => Self {
+            Standing::Waiting { position, estimated_wait_seconds, poll_after_seconds, changed_at } => Self {
                 position: Some(position),
                 estimated_wait_seconds: Some(estimated_wait_seconds),
                 poll_after_seconds: Some(poll_after_seconds),
-                as_of: Instant(app.rooms.as_of()),
+                as_of: Instant(as_of.max(changed_at)),
                 ..place(TokenStatus::Waiting)
             },
             Standing::Active { until, .. } => Self { active_until: Some(Instant(until)), ..place(TokenStatus::Active) },

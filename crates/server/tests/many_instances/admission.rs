@@ -1,0 +1,173 @@
+//! Who is admitted when several instances share a room: in order of places, by one cap and one rate, kept by signs of
+//! life that any of them heard, and admitted everywhere at once.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Instant;
+
+use futures_util::future::join_all;
+use onsale_testing::{Reply, Sale, now_millis};
+use serde_json::json;
+
+use crate::many::{Many, admissions, middle_and_longest, most_at_once, told, told_after, until_since};
+use crate::support::room::{admitted_at, configure, queue, room, token};
+use crate::support::{millis, until};
+
+async fn dates(sale: &Sale, concert: &str, token: &str) -> Reply {
+    sale.caller.get(&format!("/concerts/{concert}/dates")).token(token).send().await
+}
+
+/// One person's visit: enters at one instance, waits at another, leaves at a third.
+async fn visit(many: &Many, concert: &str, number: usize, inside: &AtomicUsize) {
+    let token = token(&many.at(number).enter(concert, &format!("user-{number}")).await);
+    many.at(number + 1).until_status(&token, "ACTIVE").await;
+    let now = inside.fetch_add(1, Ordering::SeqCst) + 1;
+    assert!(now <= 5, "{now} are inside");
+    let seen = queue(many.at(number + 1), concert).await;
+    assert!(seen["active"].as_u64().unwrap() <= 5, "{seen}");
+    inside.fetch_sub(1, Ordering::SeqCst);
+    many.at(number + 2).caller.delete("/queue/token").token(&token).expect(204).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_cap_and_one_order_over_all_instances() {
+    let Some(many) = Many::start(3, &[]).await else { return };
+    let concert = many.at(0).concert(&room(5)).await;
+    let inside = AtomicUsize::new(0);
+    join_all((0..90).map(|number| visit(&many, &concert, number, &inside))).await;
+    for sale in &many.sales {
+        until("the room is empty", async || {
+            let shown = queue(sale, &concert).await;
+            (shown["active"] == 0 && shown["waiting"] == 0 && shown["issued"] == 90).then_some(())
+        })
+        .await;
+    }
+    let sql = many.sql().await;
+    let admitted = admissions(&sql, &concert).await;
+    assert!(admitted.len() == 90 && admitted.is_sorted(), "in the order of places: {admitted:?}");
+    let most = most_at_once(&sql, &concert).await;
+    println!("at most {most} of 5 at once");
+    assert!(most <= 5, "{most} turns at once");
+    many.is_in_order().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_rate_over_all_instances() {
+    let Some(many) = Many::start(3, &[]).await else { return };
+    let settings = json!({"maxActive": 1_000, "admitPerSecond": 7, "activeSeconds": 600, "claimSeconds": 3_600});
+    let concert = many.at(0).concert(&settings).await;
+    configure(many.at(0), &concert, &json!({"paused": true})).await;
+    let mut tokens = Vec::new();
+    for number in 0..20 {
+        tokens.push(token(&many.at(number).enter(&concert, &format!("user-{number}")).await));
+    }
+    configure(many.at(1), &concert, &json!({"paused": false})).await;
+    // Some come while others are being admitted.
+    for number in 20..30 {
+        tokens.push(token(&many.at(number).enter(&concert, &format!("user-{number}")).await));
+    }
+    let mut seen = Vec::new();
+    for (number, token) in tokens.iter().enumerate() {
+        seen.push(admitted_at(&many.at(number).until_status(token, "ACTIVE").await, 600));
+    }
+    assert_eq!(seen, admissions(&many.sql().await, &concert).await, "as every instance tells it");
+    assert!(seen.is_sorted(), "in the order of places: {seen:?}");
+    for window in seen.windows(8) {
+        assert!(window[7] - window[0] >= 1_000, "eight within a second: {seen:?}");
+    }
+    let slack = seen[29] - seen[0] - 4_000;
+    println!("30 people at 7 a second: {slack} ms later than could be");
+    assert!(slack < 2_000, "the room is kept moving: {seen:?}");
+    many.is_in_order().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whoever_is_active_at_one_instance_is_refused_at_none() {
+    let Some(many) = Many::start(3, &[]).await else { return };
+    let (open, narrow) = (many.at(0).concert(&room(1_000)).await, many.at(1).concert(&room(1)).await);
+    let mut before = many.at(0).active(&narrow, "first").await;
+    let mut at_once = 0;
+    for number in 0..60 {
+        let [here, there, yonder] = [many.at(number), many.at(number + 1), many.at(number + 2)];
+        // Into a room with free capacity.
+        let entered = here.enter(&open, &format!("user-{number}")).await;
+        at_once += usize::from(entered["status"] == "ACTIVE");
+        if entered["status"] == "ACTIVE" {
+            dates(there, &open, &token(&entered)).await.expect(200);
+            dates(yonder, &open, &token(&entered)).await.expect(200);
+        }
+        // The next in line, called when somebody left at another instance.
+        let next = token(&here.enter(&narrow, &format!("next-{number}")).await);
+        yonder.caller.delete("/queue/token").token(&before).expect(204).await;
+        here.until_status(&next, "ACTIVE").await;
+        dates(there, &narrow, &next).await.expect(200);
+        dates(yonder, &narrow, &next).await.expect(200);
+        before = next;
+    }
+    println!("{at_once} of 60 were admitted in the answer itself");
+    assert!(at_once > 50);
+    many.is_in_order().await;
+}
+
+/// In a room for two, one is silent, one polls a single instance, and a third waits for either to lapse.
+async fn one_is_silent_and_one_polls(many: &Many, claim_seconds: i64) {
+    let settings =
+        json!({"maxActive": 2, "admitPerSecond": 1_000, "activeSeconds": 600, "claimSeconds": claim_seconds});
+    let concert = many.at(0).concert(&settings).await;
+    let polling = many.at(0).active(&concert, "polling").await;
+    let silent = many.at(1).enter(&concert, "silent").await;
+    let next = token(&many.at(2).enter(&concert, "next").await);
+    let since = millis(&silent["issuedAt"]);
+    let stays = many.at(0).until(&polling, |place| {
+        assert_eq!(place["status"], "ACTIVE", "who polls is there: {place}");
+        millis(&place["asOf"]) > since + claim_seconds * 1_000 + 4_000
+    });
+    // The next in line asks yet another instance.
+    let (admitted, _) = tokio::join!(many.at(2).until_status(&next, "ACTIVE"), stays);
+    let after = admitted_at(&admitted, 600) - since;
+    println!("claimSeconds {claim_seconds}: the silent one lapsed after {after} ms");
+    assert!((claim_seconds * 1_000..claim_seconds * 1_000 + 2_000).contains(&after), "{after} ms");
+    for sale in &many.sales {
+        assert_eq!(told(sale, &token(&silent)).await["status"], "EXPIRED");
+        assert_eq!(told(sale, &polling).await["status"], "ACTIVE");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn silence_is_judged_by_what_all_instances_heard() {
+    let Some(many) = Many::start(3, &[]).await else { return };
+    tokio::join!(one_is_silent_and_one_polls(&many, 1), one_is_silent_and_one_polls(&many, 2));
+    many.is_in_order().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_pause_and_new_settings_hold_everywhere() {
+    let Some(many) = Many::start(3, &[]).await else { return };
+    let concert = many.at(0).concert(&room(2)).await;
+    for user in ["ada", "bob"] {
+        many.at(0).active(&concert, user).await;
+    }
+    let waiting = token(&many.at(0).enter(&concert, "eve").await);
+    let mut told_in = Vec::new();
+    for round in 0..9 {
+        let (here, there) = (many.at(round), many.at(round + 1));
+        configure(here, &concert, &json!({"paused": true, "maxActive": 10 + round})).await;
+        // Admission is stopped for every instance by the time of the answer.
+        let late = there.enter(&concert, &format!("late-{round}")).await;
+        let late = told_after(there, &token(&late), now_millis()).await;
+        assert_eq!(late["status"], "WAITING", "admitted by another instance after the pause");
+        let since = Instant::now();
+        let shown = async || {
+            let shown = queue(there, &concert).await;
+            shown["maxActive"] == 10 + round && shown["paused"] == true
+        };
+        told_in.push(until_since(since, "the settings are shown", shown).await);
+        there.caller.delete("/queue/token").token(&token(&late)).expect(204).await;
+        configure(there, &concert, &json!({"maxActive": 2})).await;
+        configure(here, &concert, &json!({"paused": false})).await;
+    }
+    println!("settings made elsewhere are shown (middle, longest): {:?}", middle_and_longest(told_in));
+    assert_eq!(told(many.at(1), &waiting).await["status"], "WAITING");
+    configure(many.at(2), &concert, &json!({"maxActive": 3})).await;
+    many.at(1).until_status(&waiting, "ACTIVE").await;
+    many.is_in_order().await;
+}

@@ -1,0 +1,113 @@
+//! What is for sale: made at one instance, sold at all of them.
+
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+
+use crate::many::{Many, middle_and_longest, told, until_since};
+use crate::support::room::{room, token};
+use crate::support::{column, text};
+
+/// Lists may lag by so much.
+const LISTED_WITHIN: Duration = Duration::from_secs(3);
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_made_elsewhere_is_sold_at_once_and_listed_soon() {
+    let Some(many) = Many::start(3, &[]).await else { return };
+    let (mut listed_in, mut dated_in) = (Vec::new(), Vec::new());
+    for round in 0..12 {
+        let [here, there, yonder] = [0, 1, 2].map(|next| many.at(round + next));
+        let concert = here.concert(&room(1_000)).await;
+        let since = Instant::now();
+        // Nobody has to know of it first.
+        let ada = there.active(&concert, "ada").await;
+        yonder.caller.get("/queue/token").token(&ada).expect(200).await;
+        let performance = here.performance(&concert, &Value::Null).await;
+        let made = Instant::now();
+        let held = if round % 2 == 0 {
+            let date = &onsale_testing::iso(10 * 86_400 + 9 * 3_600)[..10];
+            let body = json!({"date": date, "seats": [1]});
+            let held = yonder.caller.post("/reservations").token(&ada).json(&body).expect(201).await;
+            assert_eq!((&held["performanceId"], &held["date"]), (&json!(performance), &json!(date)));
+            held
+        } else {
+            yonder.hold(&ada, &performance, &[1]).await
+        };
+        there.charge("ada", 50_000).await;
+        let path = format!("/users/ada/reservations?limit={}", round + 1);
+        assert_eq!(there.caller.get(&path).expect(200).await[0], held, "with its date");
+        let dates = format!("/concerts/{concert}/dates");
+        for sale in [there, yonder] {
+            let listed = async || {
+                let shown = sale.caller.get("/concerts?limit=200").expect(200).await;
+                column(&shown, "concertId").contains(&json!(concert))
+            };
+            listed_in.push(until_since(since, "the concert is listed", listed).await);
+            let dated = async || sale.caller.get(&dates).token(&ada).expect(200).await[0]["remaining"] == 49;
+            dated_in.push(until_since(made, "the performance is listed", dated).await);
+        }
+        there.pay(&ada, &held).expect(201).await;
+    }
+    let (listed_in, dated_in) = (middle_and_longest(listed_in), middle_and_longest(dated_in));
+    println!("listed elsewhere (middle, longest): concerts in {listed_in:?}, performances in {dated_in:?}");
+    assert!(listed_in.1 < LISTED_WITHIN && dated_in.1 < LISTED_WITHIN);
+    many.is_in_order().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn sold_out_is_told_everywhere_and_taken_back_everywhere() {
+    let Some(many) = Many::start(3, &[]).await else { return };
+    let concert = many.at(0).concert(&room(3)).await;
+    let seats = json!([{"from": 1, "to": 2, "price": 100}]);
+    let performance = many.at(0).performance(&concert, &seats).await;
+    let mut buyers = Vec::new();
+    for user in ["ada", "bob"] {
+        many.at(buyers.len()).charge(user, 1_000).await;
+        buyers.push(many.at(buyers.len()).active(&concert, user).await);
+    }
+    many.at(2).active(&concert, "browsing").await;
+    let waiting = token(&many.at(2).enter(&concert, "waiting").await);
+    for (number, buyer) in buyers.iter().enumerate() {
+        for sale in &many.sales {
+            assert_eq!(told(sale, &waiting).await["soldOut"], false, "a seat is left");
+        }
+        let held = many.at(number).hold(buyer, &performance, &[u32::try_from(number).unwrap() + 1]).await;
+        many.at(number + 1).pay(buyer, &held).expect(201).await;
+    }
+    let since = Instant::now();
+    let mut told_in = Vec::new();
+    for sold_out in [true, false] {
+        for sale in &many.sales {
+            let is_told = async || told(sale, &waiting).await["soldOut"] == sold_out;
+            told_in.push(until_since(since, "sold out, or no longer", is_told).await);
+        }
+        if sold_out {
+            many.at(1).performance_at(&concert, &seats, 20 * 86_400).await;
+        }
+    }
+    println!("sold out and no longer so is told everywhere in {told_in:?}");
+    assert!(told_in.iter().all(|told| *told < 2 * LISTED_WITHIN));
+    many.is_in_order().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_not_there_is_not_there_at_any_instance() {
+    let Some(many) = Many::start(2, &[]).await else { return };
+    let unknown = "019ab3c0-7a10-7d5e-9f44-2f6d0c1b8a01";
+    let concert = many.at(0).concert(&room(10)).await;
+    let ada = many.at(1).active(&concert, "ada").await;
+    for sale in &many.sales {
+        let enter = sale.caller.post("/queue/tokens").json(&json!({"userId": "ada", "concertId": unknown}));
+        enter.refused(404, "concert-not-found").await;
+        for body in [json!({"performanceId": unknown, "seats": [1]}), json!({"date": "2090-01-01", "seats": [1]})] {
+            let hold = sale.caller.post("/reservations").token(&ada).json(&body);
+            hold.refused(404, "performance-not-found").await;
+        }
+        let dates = sale.caller.get(&format!("/concerts/{unknown}/dates")).token(&ada);
+        dates.refused(401, "queue-token-invalid").await;
+    }
+    // Tokens are signed with one secret, made once by whichever instance came first.
+    let elsewhere = many.at(1).concert(&room(10)).await;
+    let bob = text(&many.at(0).enter(&elsewhere, "bob").await["token"]);
+    many.at(1).until_status(&bob, "ACTIVE").await;
+}

@@ -1,0 +1,25 @@
+//! Several instances on one Postgres are one sale: what one of them did, every other knows, and nothing is done twice.
+//!
+//! Each test has a database of its own and starts the real program several times on it.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on says so and ends")]
+#![allow(clippy::print_stdout, reason = "a test says what it measured")]
+
+mod admission;
+mod catalogue;
+mod clocks;
+mod closing;
+mod crowd;
+mod keys;
+mod lectures;
+mod many;
+mod order;
+mod pgbouncer;
+mod points;
+mod schema;
+mod seats;
+mod stream;
+#[path = "../support/mod.rs"]
+mod support;
+mod tls;
+mod turns;

@@ -1,0 +1,161 @@
+//! The seat map of one instance shows what another sold.
+
+use std::time::{Duration, Instant};
+
+use onsale_testing::{Reply, Sale};
+use serde_json::{Value, json};
+
+use crate::many::{Many, middle_and_longest, until_since};
+use crate::support::evening::path_of;
+use crate::support::room::room;
+use crate::support::until;
+
+/// A map is at most 100 ms behind, and the looking takes a moment too.
+const SHOWN_WITHIN: Duration = Duration::from_millis(200);
+
+/// An onlooker at one instance.
+struct Onlooker<'a> {
+    sale: &'a Sale,
+    token: String,
+    path: String,
+}
+
+impl Onlooker<'_> {
+    async fn look(&self, known: Option<&str>) -> Reply {
+        let call = self.sale.caller.get(&self.path).token(&self.token);
+        let call = known.into_iter().fold(call, |call, tag| call.header("if-none-match", tag));
+        call.send().await
+    }
+
+    /// Looks until a seat stands like this; how long after this instant that was.
+    async fn until(&self, since: Instant, seat: u32, status: &str) -> Duration {
+        let what = format!("seat {seat} is {status}");
+        let stands = async || {
+            let shown = self.look(None).await.expect(200);
+            let seats = shown["performances"][0]["seats"].as_array().unwrap();
+            seats[seat as usize - 1]["status"] == status
+        };
+        until_since(since, &what, stands).await
+    }
+}
+
+/// An onlooker at each instance, at the one performance of a concert.
+async fn onlookers<'a>(many: &'a Many, concert: &str) -> Vec<Onlooker<'a>> {
+    let mut all = Vec::new();
+    for (number, sale) in many.sales.iter().enumerate() {
+        let token = sale.active(concert, &format!("onlooker-{number}")).await;
+        let date = until("the performance is listed", async || {
+            let dates = sale.caller.get(&format!("/concerts/{concert}/dates")).token(&token).expect(200).await;
+            dates[0]["date"].as_str().map(str::to_owned)
+        })
+        .await;
+        let path = format!("/concerts/{concert}/seats?date={date}");
+        all.push(Onlooker { sale, token, path });
+    }
+    all
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_seat_held_elsewhere_shows_as_held() {
+    let Some(many) = Many::start(3, &[("ONSALE_HOLD_SECONDS", "2")]).await else { return };
+    let concert = many.at(0).concert(&room(1_000)).await;
+    let performance = many.at(0).performance(&concert, &Value::Null).await;
+    let onlookers = onlookers(&many, &concert).await;
+    let buyer = many.at(0).active(&concert, "buyer").await;
+    many.at(0).charge("buyer", 10_000_000).await;
+    let (mut shown_in, mut lapses) = (Vec::new(), Vec::new());
+    for seat in 1..=12_u32 {
+        let [here, there, yonder] = [0, 1, 2].map(|next| (seat as usize + next) % 3);
+        let held = many.at(here).hold(&buyer, &performance, &[seat]).await;
+        let since = Instant::now();
+        shown_in.push(onlookers[there].until(since, seat, "HELD").await);
+        shown_in.push(onlookers[yonder].until(since, seat, "HELD").await);
+        if seat % 3 == 0 {
+            lapses.push((since, seat));
+            // Of one performance a user holds at most four.
+            onlookers[there].until(since, seat, "AVAILABLE").await;
+            continue;
+        }
+        many.at(there).caller.delete(&path_of(&held)).token(&buyer).expect(204).await;
+        let since = Instant::now();
+        shown_in.push(onlookers[here].until(since, seat, "AVAILABLE").await);
+        shown_in.push(onlookers[yonder].until(since, seat, "AVAILABLE").await);
+    }
+    for (since, seat) in lapses {
+        for onlooker in &onlookers {
+            assert!(onlooker.until(since, seat, "AVAILABLE").await >= Duration::from_millis(1_900));
+        }
+    }
+    let shown_in = middle_and_longest(shown_in);
+    println!("what happened to a seat shows elsewhere (middle, longest) in {shown_in:?}");
+    assert!(shown_in.0 <= SHOWN_WITHIN);
+    many.is_in_order().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_map_known_by_its_tag_is_known_until_a_seat_is_sold_elsewhere() {
+    let Some(many) = Many::start(3, &[]).await else { return };
+    let concert = many.at(0).concert(&room(1_000)).await;
+    let performance = many.at(0).performance(&concert, &json!([{"from": 1, "to": 20, "price": 10}])).await;
+    let onlookers = onlookers(&many, &concert).await;
+    let mut tags = Vec::new();
+    for onlooker in &onlookers {
+        tags.push(onlooker.look(None).await.header("etag").unwrap().to_owned());
+    }
+    assert!(tags.iter().all(|tag| *tag == tags[0]), "the same seats, the same tag: {tags:?}");
+    for seat in 1..=6 {
+        let user = format!("buyer-{seat}");
+        let [here, there] = [0, 1].map(|next| many.at(seat as usize + next));
+        here.charge(&user, 100).await;
+        let token = here.active(&concert, &user).await;
+        for (onlooker, tag) in onlookers.iter().zip(&tags) {
+            assert_eq!(onlooker.look(Some(tag)).await.status, 304, "nothing has changed");
+        }
+        let held = here.hold(&token, &performance, &[seat]).await;
+        let before = tags[0].clone();
+        there.pay(&token, &held).expect(201).await;
+        for (onlooker, tag) in onlookers.iter().zip(&mut tags) {
+            onlooker.until(Instant::now(), seat, "SOLD").await;
+            let shown = onlooker.look(Some(tag)).await;
+            shown.expect(200);
+            *tag = shown.header("etag").unwrap().to_owned();
+            assert_ne!(*tag, before);
+            assert_eq!(shown.json()["performances"][0]["remaining"], 20 - seat);
+        }
+        assert!(tags.iter().all(|tag| *tag == tags[0]), "the same seats, the same tag: {tags:?}");
+    }
+    many.is_in_order().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_seat_is_sold_once_whoever_asks_where() {
+    let Some(many) = Many::start(3, &[]).await else { return };
+    let concert = many.at(0).concert(&room(1_000)).await;
+    let performance = many.at(0).performance(&concert, &json!([{"from": 1, "to": 10, "price": 10}])).await;
+    let mut tokens = Vec::new();
+    for number in 0..40 {
+        tokens.push(many.at(number).active(&concert, &format!("user-{number}")).await);
+    }
+    // Sets of seats that overlap: all of a set or none.
+    let calls = tokens.iter().zip(0_u32..).map(|(token, number)| {
+        let seats = [number % 10 + 1, (number * 7 + 3) % 10 + 1];
+        let seats = if seats[0] == seats[1] { vec![seats[0]] } else { seats.to_vec() };
+        let body = json!({"performanceId": performance, "seats": seats});
+        many.at(number as usize + 1).caller.post("/reservations").token(token).json(&body)
+    });
+    let replies = crate::support::at_once(calls).await;
+    let mut taken = Vec::new();
+    for reply in &replies {
+        if reply.status == 201 {
+            taken.extend(reply.json()["seats"].as_array().unwrap().iter().map(|seat| seat.as_u64().unwrap()));
+        } else {
+            reply.refused(409, "seat-taken");
+        }
+    }
+    let many_taken = taken.len();
+    taken.sort_unstable();
+    taken.dedup();
+    assert_eq!(taken.len(), many_taken, "a seat was given twice");
+    assert!(many_taken > 0);
+    many.is_in_order().await;
+}

@@ -1,0 +1,55 @@
+//! Server-sent events at one instance tell what happened at another.
+
+use std::time::{Duration, Instant};
+
+use onsale_testing::Sale;
+use serde_json::json;
+
+use crate::many::Many;
+use crate::support::room::{configure, room, token};
+use crate::support::stream::Stream;
+
+async fn follow(sale: &Sale, token: &str) -> Stream {
+    let path = "/queue/token/events";
+    let stream = Stream::open(sale.instance.base(), path, &[&format!("Queue-Token: {token}")]).await;
+    assert_eq!((stream.status, stream.media_type.as_str()), (200, "text/event-stream"));
+    stream
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stream_tells_what_happened_elsewhere() {
+    let Some(many) = Many::start(3, &[]).await else { return };
+    let concert = many.at(0).concert(&room(2)).await;
+    configure(many.at(0), &concert, &json!({"paused": true})).await;
+    let mut tokens = Vec::new();
+    for user in ["ada", "bob", "eve"] {
+        tokens.push(token(&many.at(0).enter(&concert, user).await));
+    }
+    let mut streams = [follow(many.at(1), &tokens[2]).await, follow(many.at(2), &tokens[1]).await];
+    assert_eq!(streams[0].next_named("position").await["position"], 3);
+    assert_eq!(streams[1].next_named("position").await["position"], 2);
+
+    many.at(2).caller.delete("/queue/token").token(&tokens[0]).expect(204).await;
+    assert_eq!(streams[0].next_named("position").await["position"], 2);
+    configure(many.at(0), &concert, &json!({"paused": false})).await;
+    let since = Instant::now();
+    for (token, stream) in [&tokens[2], &tokens[1]].into_iter().zip(&mut streams) {
+        let active = stream.next_named("active").await;
+        assert_eq!(active["token"], json!(token));
+    }
+    let admitted_in = since.elapsed();
+    many.at(0).caller.delete("/queue/token").token(&tokens[2]).expect(204).await;
+    let since = Instant::now();
+    assert_eq!(streams[0].next_named("expired").await["status"], "EXPIRED");
+    assert!(streams[0].next().await.is_none(), "the stream ends after it");
+    println!("told elsewhere: admitted in {admitted_in:?}, ended in {:?}", since.elapsed());
+    assert!(admitted_in < Duration::from_secs(2) && since.elapsed() < Duration::from_secs(2));
+
+    // Payment at another instance ends it likewise.
+    let performance = many.at(1).performance(&concert, &json!(null)).await;
+    many.at(1).charge("bob", 100_000).await;
+    let held = many.at(1).hold(&tokens[1], &performance, &[1]).await;
+    many.at(0).pay(&tokens[1], &held).expect(201).await;
+    assert_eq!(streams[1].next_named("expired").await["token"], json!(tokens[1]));
+    many.is_in_order().await;
+}

@@ -18,6 +18,8 @@ mod payment;
 mod reader;
 mod schema;
 mod session;
+#[cfg(test)]
+mod shards;
 mod values;
 mod waiting_room;
 mod wallet;

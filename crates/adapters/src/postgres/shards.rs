@@ -1,0 +1,47 @@
+//! Which shard a statement of a sale goes to, where a distributed Postgres keeps the tables: held by a test alone.
+
+use super::{concert, event, idempotency, lecture, payment, waiting_room, wallet};
+
+/// Tables that lie together, by what heads their keys. A performance belongs to one concert for good.
+const SHARDS: &[(&str, &[&str])] = &[
+    ("user", &["accounts", "ledger"]),
+    ("lecture", &["lectures", "applications", "freed_seats", "lecture_history"]),
+    (
+        "concert",
+        &["concerts", "rooms", "places", "turns", "turn_ends", "performances", "reservations", "seats", "payments"],
+    ),
+    ("subject", &["events"]),
+    ("owner", &["kept_answers"]),
+];
+
+/// The shards of the tables that a statement names.
+fn shards_of(sql: &str) -> Vec<&'static str> {
+    let words: Vec<&str> = sql.split(|c: char| !c.is_ascii_alphanumeric() && c != '_').collect();
+    let follows = |word: &str| matches!(word, "FROM" | "JOIN" | "INTO" | "UPDATE" | "USING");
+    let tables = words.windows(2).filter(|pair| follows(pair[0])).map(|pair| pair[1]);
+    let shard_of = |table: &str| SHARDS.iter().find(|(_, tables)| tables.contains(&table)).map(|(shard, _)| *shard);
+    let mut shards: Vec<&str> = tables.filter_map(shard_of).collect();
+    shards.sort_unstable();
+    shards.dedup();
+    shards
+}
+
+#[test]
+fn no_statement_of_a_sale_joins_across_shards() {
+    let all = [
+        wallet::WRITES,
+        lecture::WRITES,
+        waiting_room::WRITES,
+        concert::WRITES,
+        payment::WRITES,
+        event::WRITES,
+        idempotency::WRITES,
+    ];
+    for sql in all.concat() {
+        let shards = shards_of(sql);
+        assert!(shards.len() <= 1, "{shards:?}: {sql}");
+        assert!(!shards.is_empty() || sql.contains("pg_advisory_xact_lock"), "which table is this about? {sql}");
+    }
+    let across = "UPDATE accounts SET balance = 0 FROM seats JOIN payments USING (performance_id)";
+    assert_eq!(shards_of(across), ["concert", "user"], "the test sees a join across shards");
+}

@@ -71,6 +71,9 @@ struct LiveTurn {
     ended: bool,
     /// The last sign of life, in milliseconds; at least what the store knows.
     seen: AtomicI64,
+    /// Until when silence is not to blame, in milliseconds: nobody could hear. Known here alone, and never stored, as
+    /// another process may have heard well.
+    forgiven: AtomicI64,
     /// It was used, and the store may not know yet.
     claimed: AtomicBool,
     /// Holds taken with it that may still be paid.
@@ -80,7 +83,7 @@ struct LiveTurn {
 impl LiveTurn {
     fn new(turn: Turn, ended: bool) -> Self {
         let (seen, claimed) = (AtomicI64::new(turn.seen_at.as_millis()), AtomicBool::new(turn.claimed));
-        Self { turn, ended, seen, claimed, holds: Vec::new() }
+        Self { turn, ended, seen, forgiven: AtomicI64::new(i64::MIN), claimed, holds: Vec::new() }
     }
 
     /// Takes in a newer row, and keeps what only this process knows.
@@ -114,7 +117,8 @@ impl LiveTurn {
 
     /// Whether the room should look at this turn now.
     fn is_due(&self, claim_seconds: u32, at: Timestamp) -> bool {
-        let known = Turn { seen_at: self.seen(), claimed: self.claimed.load(Ordering::Relaxed), ..self.turn.clone() };
+        let seen_at = self.seen().max(Timestamp::from_millis(self.forgiven.load(Ordering::Relaxed)));
+        let known = Turn { seen_at, claimed: self.claimed.load(Ordering::Relaxed), ..self.turn.clone() };
         !self.runs(at) || known.lapses_at(claim_seconds).is_some_and(|silent| silent <= at)
     }
 }
@@ -239,10 +243,10 @@ impl LiveRoom {
         (!idle || snapshot.room.admissible(at) > 0).then_some(step)
     }
 
-    /// Counts every turn not yet used as alive now: whoever was silent while the process was down is not to blame.
+    /// Judges nobody by the time before now: whoever was silent while the process was down is not to blame.
     pub(super) fn forgive_silence(&self, at: Timestamp) {
         for turn in self.read_turns().values() {
-            turn.seen.fetch_max(at.as_millis(), Ordering::Relaxed);
+            turn.forgiven.fetch_max(at.as_millis(), Ordering::Relaxed);
         }
     }
 

@@ -32,7 +32,7 @@ pub(super) fn open(path: &Path, role: Role) -> Result<Connection, StoreError> {
     let db = Connection::open_with_flags(path, flags | OpenFlags::SQLITE_OPEN_NO_MUTEX).map_err(unavailable)?;
     db.busy_timeout(BUSY_TIMEOUT).map_err(unavailable)?;
     db.set_prepared_statement_cache_capacity(STATEMENTS_KEPT);
-    let cache_kib = if role == Role::Writer { 8_192 } else { 2_048 };
+    let cache_kib = if role == Role::Writer { 3_072 } else { 1_024 };
     db.execute_batch(&format!(
         "PRAGMA cache_size = -{cache_kib}; PRAGMA temp_store = memory; PRAGMA foreign_keys = on;"
     ))

@@ -122,11 +122,15 @@ pub(crate) async fn list_concert_dates(
 ) -> Result<Response, Problem> {
     query.done(|| Some(()))?;
     let now = app.reader.now();
-    let mut dates = Vec::with_capacity(programme.showings.len());
-    for showing in programme.showings.iter().filter(|showing| now < showing.starts_at) {
-        let view = app.read(app.seat_maps.view(showing)).await?;
-        dates.push(PerformanceShown::of(showing, view.remaining));
-    }
+    let look = async {
+        let mut dates = Vec::with_capacity(programme.showings.len());
+        for showing in programme.showings.iter().filter(|showing| now < showing.starts_at) {
+            let view = app.seat_maps.view(showing).await?;
+            dates.push(PerformanceShown::of(showing, view.remaining));
+        }
+        Ok(dates)
+    };
+    let dates = app.read(look).await?;
     Ok(tagged(&headers, serde_json::to_vec(&dates).unwrap_or_default().into()))
 }
 
@@ -140,10 +144,14 @@ pub(crate) async fn list_concert_seats(
     let only_free = query.optional("available", "true or false", |text| text.parse().ok()).unwrap_or(false);
     let date: Date = query.done(|| date)?;
     let which = if only_free { Which::Available } else { Which::All };
-    let mut views = Vec::new();
-    for showing in programme.on(date) {
-        views.push((showing, app.read(app.seat_maps.view(showing)).await?));
-    }
+    let look = async {
+        let mut views = Vec::new();
+        for showing in programme.on(date) {
+            views.push((showing, app.seat_maps.view(showing).await?));
+        }
+        Ok(views)
+    };
+    let views = app.read(look).await?;
     Ok(tagged(&headers, seat_json::seats_of_date(date, &views, which)))
 }
 

@@ -2,6 +2,7 @@
 
 use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use axum::extract::Request;
@@ -74,17 +75,29 @@ impl HttpMetrics {
     }
 
     pub(crate) fn observe(&self, route: Route, status: u16, took: Duration) {
+        self.of(route, status).observe(took.as_secs_f64());
+    }
+
+    fn of(&self, route: Route, status: u16) -> Histogram {
         let labels =
             Labels { http_request_method: route.method, http_route: route.path, http_response_status_code: status };
-        self.durations.get_or_create(&labels).observe(took.as_secs_f64());
+        self.durations.get_or_create(&labels).clone()
     }
 }
 
 /// A handler with what surrounds it.
 #[derive(Clone)]
 pub(crate) struct Measured<H> {
-    pub(crate) route: Route,
-    pub(crate) handler: H,
+    route: Route,
+    handler: H,
+    /// The first status that was seen, with its times: nearly always the next one too, and then found at once.
+    usual: Arc<OnceLock<(u16, Histogram)>>,
+}
+
+impl<H> Measured<H> {
+    pub(crate) fn new(route: Route, handler: H) -> Self {
+        Self { route, handler, usual: Arc::default() }
+    }
 }
 
 impl<T, H> Handler<T, App> for Measured<H>
@@ -102,7 +115,11 @@ where
                 tracing::error!(route = self.route.path, "a handler panicked");
                 Problem::new(Code::Internal).into_response()
             });
-            app.metrics.observe(self.route, response.status().as_u16(), began.elapsed());
+            let status = response.status().as_u16();
+            match self.usual.get_or_init(|| (status, app.metrics.of(self.route, status))) {
+                (usual, times) if *usual == status => times.observe(began.elapsed().as_secs_f64()),
+                _ => app.metrics.observe(self.route, status, began.elapsed()),
+            }
             response
         })
     }

@@ -36,7 +36,7 @@ pub(crate) fn document() -> Value {
             "schemas": schemas.definitions(),
             "securitySchemes": {
                 "bearer": {"type": "http", "scheme": "bearer", "description": "With ONSALE_AUTH=jwt: `sub` is the user."},
-                "queueToken": {"type": "apiKey", "in": "header", "name": "Queue-Token"},
+                "queueToken": {"type": "apiKey", "in": "header", "name": "Queue-Token", "description": "From `POST /queue/tokens`."},
                 "adminKey": {"type": "http", "scheme": "bearer", "description": "ONSALE_ADMIN_KEY."}
             }
         }
@@ -114,6 +114,8 @@ fn content(content: &Content, schemas: &mut SchemaGenerator) -> Value {
 fn security(proofs: &[Proof]) -> Value {
     if proofs.contains(&Proof::AdminKey) {
         json!([{"adminKey": []}])
+    } else if proofs.contains(&Proof::OnlyIfStrict) {
+        json!([{}, {"bearer": []}, {"queueToken": []}, {"queueToken": [], "bearer": []}])
     } else if proofs.contains(&Proof::QueueToken) {
         json!([{"queueToken": []}, {"queueToken": [], "bearer": []}])
     } else {

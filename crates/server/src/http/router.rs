@@ -92,7 +92,7 @@ impl Routes {
             _ => "GET",
         };
         let route = Route { method: name, path };
-        self.router = self.router.route(path, on(method, Measured { route, handler }));
+        self.router = self.router.route(path, on(method, Measured::new(route, handler)));
         self.operations.push(describe(Operation::new(route)));
         self
     }
@@ -104,7 +104,7 @@ impl Routes {
         T: 'static,
     {
         let route = Route { method: "GET", path };
-        self.router = self.router.route(path, on(MethodFilter::GET, Measured { route, handler }));
+        self.router = self.router.route(path, on(MethodFilter::GET, Measured::new(route, handler)));
         self
     }
 }
@@ -113,8 +113,8 @@ impl Routes {
 pub(crate) fn into_service(app: App) -> Router {
     routes()
         .router
-        .fallback(Measured { route: UNMATCHED, handler: async || not_found() })
-        .method_not_allowed_fallback(Measured { route: UNMATCHED, handler: async || method_not_allowed() })
+        .fallback(Measured::new(UNMATCHED, async || not_found()))
+        .method_not_allowed_fallback(Measured::new(UNMATCHED, async || method_not_allowed()))
         .with_state(app)
 }
 

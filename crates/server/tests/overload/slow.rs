@@ -114,7 +114,8 @@ async fn clients_that_never_read_hold_nobody_up() {
     }
     let caller = Caller::new(sale.instance.base());
     assert_served(&sale, &token).await;
-    assert!(open_connections(&caller).await >= 100, "all of them are there");
+    let taken_in = async || (open_connections(&caller).await >= 100).then_some(());
+    until("all of them are there", taken_in).await;
     let cut_off = async || (open_connections(&caller).await < 10).then_some(());
     until("all of them are cut off", cut_off).await;
     assert_served(&sale, &token).await;

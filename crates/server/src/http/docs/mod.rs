@@ -66,6 +66,8 @@ pub(crate) struct Success {
 pub(crate) enum Proof {
     Bearer,
     QueueToken,
+    /// The queue token is asked for only where the queue is strict.
+    OnlyIfStrict,
     AdminKey,
 }
 
@@ -189,7 +191,9 @@ impl Operation {
 
     /// May need an active queue token.
     pub(crate) fn strict(self) -> Self {
-        self.queue_token()
+        let mut operation = self.queue_token();
+        operation.proofs.push(Proof::OnlyIfStrict);
+        operation
             .codes(&[Code::QueueTokenWaiting, Code::QueueTokenExpired])
             .says("With `ONSALE_QUEUE_STRICT=true` an ACTIVE queue token of this user is needed too, of any room.")
     }

@@ -8,6 +8,7 @@ mod person;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
 
 use serde_json::json;
 use tokio::task::JoinSet;
@@ -102,7 +103,7 @@ impl Load {
         for person in &mut self.people {
             let settling = async {
                 while !person.settle(&self.stage, &sale.caller).await {
-                    tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+                    tokio::time::sleep(Duration::from_millis(50)).await;
                 }
             };
             tokio::time::timeout(PATIENCE, settling).await.expect("everything that was asked is answered");
@@ -117,6 +118,11 @@ impl Load {
     /// How many requests have no known outcome yet, or never will have.
     pub fn unanswered(&self) -> usize {
         self.count(|outcome| matches!(outcome, Outcome::Unknown))
+    }
+
+    /// The longest that anybody waited for an answer, a 503 included.
+    pub fn slowest(&self) -> Duration {
+        self.people.iter().map(|person| person.slowest).max().unwrap_or_default()
     }
 
     fn count(&self, wanted: impl Fn(&Outcome) -> bool) -> usize {

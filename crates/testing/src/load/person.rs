@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::deed::{Deed, Outcome, What};
 use super::dice::Dice;
@@ -24,6 +24,8 @@ pub(super) struct Person {
     leaving: Vec<String>,
     /// What is known must be read again: something may have been done.
     stale: bool,
+    /// The longest wait for an answer, whatever it was.
+    pub(super) slowest: Duration,
 }
 
 impl Person {
@@ -38,6 +40,7 @@ impl Person {
             applied: BTreeSet::new(),
             leaving: Vec::new(),
             stale: false,
+            slowest: Duration::ZERO,
         }
     }
 
@@ -92,7 +95,9 @@ impl Person {
         if deed.sent == 0 {
             deed.sent = stage.tick();
         }
+        let since = Instant::now();
         let reply = deed.call(caller).try_send().await;
+        self.slowest = self.slowest.max(since.elapsed());
         deed.answered = stage.tick();
         deed.take_down(reply);
         if let Outcome::Done(_) = &deed.outcome {

@@ -1,0 +1,11 @@
+//! Faults of a real Postgres and of the wire to it, one after another: callers are answered in time, what was
+//! acknowledged is so, nothing is so twice, and all goes on within seconds of the fault's end.
+//!
+//! The real program works behind a wire that the tests can cut, and on a server that they can kill.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on says so and ends")]
+
+mod outcomes;
+mod scene;
+#[path = "../support/mod.rs"]
+mod support;

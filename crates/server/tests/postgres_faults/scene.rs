@@ -1,0 +1,157 @@
+//! Instances behind a wire, and what every test of a fault asks of them.
+
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use onsale_testing::postgres::driver::Client;
+use onsale_testing::postgres::{Database, Server, shared, sql, url};
+use onsale_testing::{Call, Caller, Launch, Load, Reply, Sale, WireCutter};
+use serde_json::json;
+
+use crate::support::{ONSALE, until};
+
+/// No request waits longer than 10 seconds, says the contract; what a busy machine adds is on top.
+const ANSWER_MAX: Duration = Duration::from_secs(10 + 1);
+
+/// How soon after the end of a fault all goes on.
+pub(crate) const RECOVERY_MAX: Duration = Duration::from_secs(5);
+
+/// What an instance keeps open: two lanes, two readers, and one connection for news.
+const SESSIONS_EACH: i64 = 5;
+
+/// So many users that both lanes, and so many reads that both readers have something to do.
+const EVERYWHERE: usize = 12;
+
+/// Instances on one database, all behind one wire.
+pub(crate) struct Scene {
+    pub(crate) sales: Vec<Sale>,
+    pub(crate) wire: WireCutter,
+    database: String,
+}
+
+/// A migrated database of its own on the server that all tests share.
+pub(crate) async fn database() -> Database {
+    database_on(shared().await).await
+}
+
+/// A migrated database on this server.
+pub(crate) async fn database_on(server: &Server) -> Database {
+    let migrate = async |url: String| {
+        let run = Sale::launch(ONSALE).on(url).run(&["migrate"]).await;
+        assert!(run.status.success(), "{}", String::from_utf8_lossy(&run.stderr));
+    };
+    server.database("onsale", migrate).await
+}
+
+impl Scene {
+    /// So many instances on a database of the server at this address.
+    pub(crate) async fn on(address: SocketAddr, database: &Database, count: usize) -> Self {
+        let wire = WireCutter::start(address).await;
+        let launch = Sale::launch(ONSALE).on(database.url_at(wire.address()));
+        let sales = Sale::start_many(&launch, count).await;
+        let scene = Self { sales, wire, database: database.name().to_owned() };
+        scene.sessions_are_whole(address).await;
+        scene
+    }
+
+    pub(crate) fn sale(&self) -> &Sale {
+        &self.sales[0]
+    }
+
+    /// A session of the test's own, past the wire.
+    pub(crate) async fn sql(&self, address: SocketAddr) -> Client {
+        sql(&url(address, &self.database)).await
+    }
+
+    /// Each instance has just the sessions that it needs: none was lost for good, and none was left behind.
+    pub(crate) async fn sessions_are_whole(&self, address: SocketAddr) {
+        let sql = self.sql(address).await;
+        let whole = SESSIONS_EACH * i64::try_from(self.sales.len()).unwrap();
+        let sessions = "SELECT count(*) FROM pg_stat_activity
+            WHERE datname = current_database() AND pid <> pg_backend_pid() AND backend_type = 'client backend'";
+        let whole = async || {
+            for sale in &self.sales {
+                self.touch_everything(sale).await;
+            }
+            let open: i64 = sql.query_one(sessions, &[]).await.unwrap().get(0);
+            (open == whole).then_some(())
+        };
+        until("every session is there, and no other", whole).await;
+    }
+
+    /// Gives every connection of an instance something to do. Uses of points that nobody has change nothing.
+    async fn touch_everything(&self, sale: &Sale) {
+        let users: Vec<String> = (0..EVERYWHERE).map(|number| format!("touch-{number}")).collect();
+        let touches = users.iter().flat_map(|user| {
+            let used = sale.caller.patch(&format!("/point/{user}/use")).json(&json!({"amount": 1}));
+            [used, sale.caller.get(&format!("/point/{user}"))]
+        });
+        for reply in crate::support::at_once(touches.collect::<Vec<_>>()).await {
+            assert!(reply.status == 200 || reply.status == 409, "{}: {:?}", reply.call, reply.body);
+        }
+    }
+
+    /// Every invariant holds on the live data, no session is lost or left, and so many deadlocks were seen.
+    pub(crate) async fn is_in_order(&self, address: SocketAddr, deadlocks: u64) {
+        let audit = Launch::new(ONSALE).on(url(address, &self.database)).run(&["audit"]).await;
+        assert!(audit.status.success(), "{}", String::from_utf8_lossy(&audit.stdout));
+        self.sessions_are_whole(address).await;
+        let mut seen = 0;
+        for sale in &self.sales {
+            seen += metric(sale, "onsale_postgres_deadlocks_total").await;
+        }
+        assert_eq!(seen, deadlocks, "deadlocks");
+    }
+
+    /// What a load wrote down is so, and all is in order.
+    pub(crate) async fn agrees_with(&self, address: SocketAddr, load: &mut Load) {
+        load.settle(self.sale()).await;
+        load.check(self.sale()).await;
+        load.check_replays(self.sale()).await;
+        self.is_in_order(address, 0).await;
+        assert!(load.slowest() < ANSWER_MAX, "somebody waited {:?} for an answer", load.slowest());
+    }
+}
+
+/// A number that an instance counts.
+pub(crate) async fn metric(sale: &Sale, name: &str) -> u64 {
+    let text = Caller::new(sale.instance.base()).get("/metrics").send().await;
+    let text = String::from_utf8(text.body.to_vec()).unwrap();
+    let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+    line.unwrap_or_else(|| panic!("no {name}")).parse().unwrap()
+}
+
+/// A charge under a key.
+pub(crate) fn charge(sale: &Sale, user: &str, amount: i64, key: &str) -> Call {
+    sale.caller.patch(&format!("/point/{user}/charge")).json(&json!({"amount": amount})).key(key)
+}
+
+/// Sends a call, which must be answered in time.
+pub(crate) async fn in_time(call: Call) -> Reply {
+    let since = Instant::now();
+    let reply = call.send().await;
+    assert!(since.elapsed() < ANSWER_MAX, "{}: an answer after {:?}", reply.call, since.elapsed());
+    reply
+}
+
+/// Sends a call that cannot be served now: it is told so in time, with when to come again.
+pub(crate) async fn unavailable(call: Call) -> Duration {
+    let since = Instant::now();
+    let reply = in_time(call).await;
+    reply.refused(503, "unavailable");
+    assert!(reply.header("retry-after").is_some(), "{}: when to come again", reply.call);
+    since.elapsed()
+}
+
+/// The first answer of these calls that is no 503, within the time that a recovery may take; and how long it took.
+pub(crate) async fn recovered(call: impl Fn() -> Call) -> (Reply, Duration) {
+    let since = Instant::now();
+    let served = async || {
+        let reply = in_time(call()).await;
+        (reply.status != 503).then_some(reply)
+    };
+    let reply = until("the instance serves again", served).await;
+    let took = since.elapsed();
+    assert!(took < RECOVERY_MAX, "{}: served again after {took:?}", reply.call);
+    (reply, took)
+}

@@ -12,7 +12,7 @@ use onsale_domain::waiting_room::Token;
 use tokio::sync::{Mutex, Notify};
 
 use super::live::{Change, Glimpse};
-use super::{LiveRoom, Look, Rooms};
+use super::{LiveRoom, Rooms, Stake};
 use crate::news::{News, RoomNews, RoomsKnown, RoomsNews};
 use crate::store::StoreError;
 
@@ -71,12 +71,12 @@ impl Rooms {
     ///
     /// # Errors
     /// Where the database cannot be read and the answer depends on it.
-    pub async fn settle_doubt(&self, token: &Token, how: Look) -> Result<(), StoreError> {
+    pub async fn settle_doubt(&self, token: &Token, stake: Stake) -> Result<(), StoreError> {
         let Some(following) = &self.following else { return Ok(()) };
         // A room that is not known was made by another process a moment ago.
         let Some(room) = self.get(token.concert) else { return self.refresh().await };
         let came = Instant::now();
-        if let Some(rest) = room.doubt(token, how, self.reader.now(), following.as_of()) {
+        if let Some(rest) = room.doubt(token, stake, self.reader.now(), following.as_of()) {
             tokio::time::sleep(rest).await;
             self.ask(came).await?;
         }

@@ -132,6 +132,15 @@ pub enum Look {
     Use,
 }
 
+/// What hangs on an answer where others may have changed how a token stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stake {
+    /// What is told of a place, which may be a moment old.
+    Place,
+    /// Whether a call is let through: nobody who was called may be refused, whichever process called them.
+    Passage,
+}
+
 /// A room as this process knows it.
 pub struct LiveRoom {
     concert: ConcertId,
@@ -200,7 +209,7 @@ impl LiveRoom {
 
     /// After how long others are to be asked where this token stands, because they may have changed it; `None` where
     /// that does not matter to the answer. `as_of` is the moment of the last news.
-    pub(super) fn doubt(&self, token: &Token, how: Look, at: Timestamp, as_of: Timestamp) -> Option<Duration> {
+    pub(super) fn doubt(&self, token: &Token, stake: Stake, at: Timestamp, as_of: Timestamp) -> Option<Duration> {
         let snapshot = self.snapshot.load();
         if token.place > snapshot.line.issued {
             return Some(Duration::ZERO);
@@ -208,7 +217,7 @@ impl LiveRoom {
         if let Some(position) = snapshot.line.position(token.place) {
             // Another process may have called it, and said so, since the last news.
             let age = Duration::from_millis(as_of.millis_until(at).max(0).unsigned_abs());
-            return (how == Look::Use && position <= NEAR_FRONT).then(|| REFUSED_EVERY.saturating_sub(age));
+            return (stake == Stake::Passage && position <= NEAR_FRONT).then(|| REFUSED_EVERY.saturating_sub(age));
         }
         // Holds that keep a turn running after its own time were all taken before that.
         let over = |turn: &LiveTurn| !turn.ended && turn.turn.active_until <= at && !turn.runs(at);

@@ -23,7 +23,7 @@ use follow::Following;
 use live::Change;
 
 pub use driver::Driver;
-pub use live::{LiveRoom, Look, Snapshot, Standing};
+pub use live::{LiveRoom, Look, Snapshot, Stake, Standing};
 
 /// All rooms, by concert.
 pub struct Rooms {

@@ -4,7 +4,7 @@ use axum::extract::FromRequestParts;
 use axum::http::header::AUTHORIZATION;
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName};
-use onsale_app::waiting_room::{Look, Standing};
+use onsale_app::waiting_room::{Look, Stake, Standing};
 use onsale_domain::ids::{ConcertId, UserId};
 use onsale_domain::waiting_room::Token;
 
@@ -149,7 +149,7 @@ impl FromRequestParts<App> for ActiveTurn {
 
 /// Whether a turn runs; one that waits is refused with its position.
 async fn is_active(token: &Token, how: Look, app: &App) -> Result<bool, Problem> {
-    app.rooms.settle_doubt(token, how).await?;
+    app.rooms.settle_doubt(token, Stake::Passage).await?;
     let room = app.rooms.get(token.concert).ok_or_else(|| Problem::new(Code::QueueTokenInvalid))?;
     match room.look(token, how, app.reader.now()) {
         Standing::Active { .. } => Ok(true),

@@ -5,7 +5,7 @@ use axum::http::header::CACHE_CONTROL;
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use onsale_app::desk::{Answer, Request};
-use onsale_app::waiting_room::{Look, Standing};
+use onsale_app::waiting_room::{Look, Stake, Standing};
 use onsale_domain::Done;
 use onsale_domain::ids::{ConcertId, TokenId, UserId};
 use onsale_domain::waiting_room::{Command, Token};
@@ -62,7 +62,7 @@ impl QueuePlace {
     /// # Errors
     /// Where the room is not here, or the database is needed and away.
     pub(super) async fn of(app: &App, token: &Token, text: &str) -> Result<Self, Problem> {
-        app.rooms.settle_doubt(token, Look::Poll).await?;
+        app.rooms.settle_doubt(token, Stake::Place).await?;
         let room = app.rooms.get(token.concert).ok_or_else(|| Problem::new(Code::QueueTokenInvalid))?;
         let now = app.reader.now();
         // Read before the position: that is as of this moment, or of a later change of the room.

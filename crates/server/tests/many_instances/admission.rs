@@ -108,6 +108,26 @@ async fn whoever_is_active_at_one_instance_is_refused_at_none() {
     many.is_in_order().await;
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whoever_is_active_at_one_instance_may_charge_at_all() {
+    let Some(many) = Many::start(3, &[("ONSALE_QUEUE_STRICT", "true")]).await else { return };
+    let concert = many.at(1).concert(&room(1)).await;
+    let mut before = many.at(0).active(&concert, "first").await;
+    for number in 0..30 {
+        let [here, there, yonder] = [many.at(number), many.at(number + 1), many.at(number + 2)];
+        let wallet = format!("/point/next-{number}");
+        let next = token(&here.enter(&concert, &format!("next-{number}")).await);
+        here.caller.get(&wallet).token(&next).refused(403, "queue-token-waiting").await;
+        yonder.caller.delete("/queue/token").token(&before).expect(204).await;
+        here.until_status(&next, "ACTIVE").await;
+        let charge = there.caller.patch(&format!("{wallet}/charge")).token(&next).json(&json!({"amount": 7}));
+        assert_eq!(charge.expect(200).await["balance"], 7);
+        assert_eq!(yonder.caller.get(&wallet).token(&next).expect(200).await["balance"], 7);
+        before = next;
+    }
+    many.is_in_order().await;
+}
+
 /// In a room for two, one is silent, one polls a single instance, and a third waits for either to lapse.
 async fn one_is_silent_and_one_polls(many: &Many, claim_seconds: i64) {
     let settings =
@@ -136,6 +156,28 @@ async fn one_is_silent_and_one_polls(many: &Many, claim_seconds: i64) {
 async fn silence_is_judged_by_what_all_instances_heard() {
     let Some(many) = Many::start(3, &[]).await else { return };
     tokio::join!(one_is_silent_and_one_polls(&many, 1), one_is_silent_and_one_polls(&many, 2));
+    many.is_in_order().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn signs_of_life_outlive_the_instance_that_heard_them() {
+    let Some(mut many) = Many::start(3, &[]).await else { return };
+    let settings = json!({"maxActive": 1, "admitPerSecond": 1_000, "activeSeconds": 600, "claimSeconds": 2});
+    let concert = many.at(1).concert(&settings).await;
+    let heard = many.sales.remove(0);
+    let polling = heard.active(&concert, "polling").await;
+    let next = token(&many.at(0).enter(&concert, "next").await);
+    let since = millis(&told(&heard, &polling).await["asOf"]);
+    heard.until(&polling, |place| millis(&place["asOf"]) > since + 4_000).await;
+    heard.instance.kill().await;
+    // From now on another instance is asked, and for longer than all earlier signs would last.
+    many.at(1)
+        .until(&polling, |place| {
+            assert_eq!(place["status"], "ACTIVE", "who polls is there: {place}");
+            millis(&place["asOf"]) > since + 8_000
+        })
+        .await;
+    assert_eq!(told(many.at(0), &next).await["status"], "WAITING");
     many.is_in_order().await;
 }
 

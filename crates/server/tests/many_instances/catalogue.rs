@@ -55,6 +55,34 @@ async fn what_was_made_elsewhere_is_sold_at_once_and_listed_soon() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_date_stands_for_two_performances_once_another_instance_has_added_one() {
+    let Some(many) = Many::start(3, &[]).await else { return };
+    let concert = many.at(0).concert(&room(10)).await;
+    many.at(0).performance_at(&concert, &Value::Null, 10 * 86_400).await;
+    let date = &onsale_testing::iso(10 * 86_400 + 9 * 3_600)[..10];
+    let ada = many.at(1).active(&concert, "ada").await;
+    let hold = |number: usize, seat: u32| {
+        let body = json!({"date": date, "seats": [seat]});
+        many.at(number).caller.post("/reservations").token(&ada).json(&body)
+    };
+    for (number, seat) in [(0, 1), (1, 2), (2, 3)] {
+        hold(number, seat).expect(201).await;
+    }
+    many.at(0).performance_at(&concert, &Value::Null, 10 * 86_400).await;
+    let since = Instant::now();
+    hold(0, 4).refused(422, "performance-ambiguous").await;
+    let mut known_in = Vec::new();
+    for number in [1, 2] {
+        // A seat that was held already: what is asked is whether the date is still clear.
+        let is_ambiguous = async || hold(number, 1).send().await.code() == "performance-ambiguous";
+        known_in.push(until_since(since, "the date is no longer clear", is_ambiguous).await);
+    }
+    println!("a second performance on a date is known elsewhere in {known_in:?}");
+    assert!(known_in.iter().all(|known| *known < LISTED_WITHIN));
+    many.is_in_order().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn sold_out_is_told_everywhere_and_taken_back_everywhere() {
     let Some(many) = Many::start(3, &[]).await else { return };
     let concert = many.at(0).concert(&room(3)).await;

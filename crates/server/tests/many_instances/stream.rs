@@ -6,6 +6,7 @@ use onsale_testing::Sale;
 use serde_json::json;
 
 use crate::many::Many;
+use crate::support::millis;
 use crate::support::room::{configure, room, token};
 use crate::support::stream::Stream;
 
@@ -51,5 +52,27 @@ async fn a_stream_tells_what_happened_elsewhere() {
     let held = many.at(1).hold(&tokens[1], &performance, &[1]).await;
     many.at(0).pay(&tokens[1], &held).expect(201).await;
     assert_eq!(streams[1].next_named("expired").await["token"], json!(tokens[1]));
+    many.is_in_order().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stream_open_at_one_instance_keeps_the_turn_at_all() {
+    let Some(many) = Many::start(3, &[]).await else { return };
+    let settings = json!({"maxActive": 1, "admitPerSecond": 1_000, "activeSeconds": 600, "claimSeconds": 1});
+    let concert = many.at(0).concert(&settings).await;
+    let followed = many.at(0).active(&concert, "followed").await;
+    let mut stream = follow(many.at(0), &followed).await;
+    stream.next_named("active").await;
+    let next = many.at(1).enter(&concert, "next").await;
+    let since = millis(&next["asOf"]);
+    many.at(1)
+        .until(&token(&next), |place| {
+            assert_eq!(place["status"], "WAITING", "the stream is a sign of life: {place}");
+            millis(&place["asOf"]) > since + 4_000
+        })
+        .await;
+    drop(stream);
+    many.at(2).until_status(&token(&next), "ACTIVE").await;
+    many.at(1).until_status(&followed, "EXPIRED").await;
     many.is_in_order().await;
 }

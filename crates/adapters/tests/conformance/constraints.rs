@@ -1,0 +1,173 @@
+//! Writes that no rule would decide: the database itself refuses them, whole, and goes on.
+
+use onsale_app::store::{StoreError, Unit};
+use onsale_domain::concert::{Concert, Reservation, Seat, Status};
+use onsale_domain::event::{Event, Happening};
+use onsale_domain::ids::{EventId, PaymentId, ReservationId, TokenId, UserId};
+use onsale_domain::lecture::{Application, HistoryKind, HistoryLine, Lecture};
+use onsale_domain::payment::Payment;
+use onsale_domain::table::Table;
+use onsale_domain::waiting_room::{Place, PlaceStanding, Room};
+use onsale_domain::wallet::{Account, BALANCE_MAX, Entry, EntryKind};
+use uuid::Uuid;
+
+use crate::bed::{Bed, on_each_database};
+use crate::stage::{Stage, charge, user};
+
+/// An id that nothing has.
+const OTHER: Uuid = Uuid::from_u128(0x0190_0000_0000_7000_8000_0000_0000_0001);
+
+/// What is wrong, and how the loaded rows are brought to it.
+type Wrong = (&'static str, fn(&Stage, &mut Unit));
+
+const WALLETS: &[Wrong] = &[
+    ("a balance below 0", |stage, unit| balance(stage, unit, -1)),
+    ("a balance above its limit", |stage, unit| balance(stage, unit, BALANCE_MAX + 1)),
+    ("a second ledger entry of one version", |stage, unit| unit.rows.ledger.push(entry(stage, 1))),
+    ("an entry that left less than nothing", |stage, unit| {
+        unit.rows.ledger.push(Entry { balance_after: -1, ..entry(stage, 9) });
+    }),
+    ("an entry of less than nothing", |stage, unit| {
+        unit.rows.ledger.push(Entry { amount: -1, ..entry(stage, 9) });
+    }),
+    ("a second ledger entry of one payment", |stage, unit| {
+        unit.rows.ledger.push(Entry { reference: Some(stage.paid.id), ..entry(stage, 9) });
+    }),
+    ("an event told twice", |stage, unit| {
+        let user = stage.ann.clone();
+        let (kind, amount, balance_after, reference) = (EntryKind::Charge, 1, 1, None);
+        let happening = Happening::PointsMoved { user, kind, amount, balance_after, reference };
+        let event = Event { id: EventId::new(OTHER), at: unit.at, version: 9, happening };
+        unit.rows.events.extend([event.clone(), event]);
+    }),
+];
+
+const LECTURES: &[Wrong] = &[
+    ("more places taken than there are", |stage, unit| {
+        lecture(stage, unit, |lecture| (lecture.enrolled, lecture.seats_opened) = (3, 3));
+    }),
+    ("a seat number above the capacity", |stage, unit| lecture(stage, unit, |lecture| lecture.seats_opened = 3)),
+    ("more places taken than seats opened", |stage, unit| lecture(stage, unit, |lecture| lecture.enrolled = 2)),
+    ("a seat number given twice", |stage, unit| {
+        let application = Application { seat_number: 1, applied_at: unit.at };
+        unit.rows.applications.put((stage.lecture, stage.bob.clone()), application);
+    }),
+    ("seat number 0", |stage, unit| {
+        let application = Application { seat_number: 0, applied_at: unit.at };
+        unit.rows.applications.put((stage.lecture, stage.bob.clone()), application);
+    }),
+    ("a second line of history of one version", |stage, unit| {
+        unit.rows.lecture_history.push(HistoryLine {
+            id: EventId::new(OTHER),
+            lecture: stage.lecture,
+            version: 1,
+            user: stage.bob.clone(),
+            kind: HistoryKind::Applied,
+            seat_number: 2,
+            created_at: unit.at,
+        });
+    }),
+];
+
+const ROOMS: &[Wrong] = &[
+    ("two current places of one user", |stage, unit| place(stage, unit, 3, &stage.waiting.user.clone())),
+    ("a place given twice", |stage, unit| {
+        place(stage, unit, 2, &user("eve"));
+    }),
+    ("more called than have come", |stage, unit| room(stage, unit, |room| room.served = 3)),
+    ("more turns than were called", |stage, unit| room(stage, unit, |room| room.active = 2)),
+    ("more given up than wait", |stage, unit| room(stage, unit, |room| room.given_up = 2)),
+    ("a room for nobody", |stage, unit| room(stage, unit, |room| room.settings.max_active = 0)),
+];
+
+const CONCERTS: &[Wrong] = &[
+    ("a sold seat that changes hands", |stage, unit| {
+        let seat = Seat { reservation: stage.held.id, held_until: unit.at.plus_seconds(9), sold: false };
+        unit.rows.seats.put((stage.performance.id, 1), seat);
+    }),
+    ("a sold seat that is free again", |stage, unit| unit.rows.seats.remove(&(stage.performance.id, 1))),
+    ("more seats sold than there are", |stage, unit| {
+        unit.rows.performances.change(&stage.performance.id).into_iter().for_each(|row| row.sold = 5);
+    }),
+    ("a paid reservation that is held again", |stage, unit| {
+        unit.rows.reservations.change(&stage.paid.reservation).into_iter().for_each(|row| row.status = Status::Held);
+    }),
+    ("a hold that ends without an event", |stage, unit| {
+        unit.rows.reservations.change(&stage.held.id).into_iter().for_each(|row| row.status = Status::Released);
+    }),
+    ("a hold that ended before it began", |stage, unit| {
+        let id = ReservationId::new(OTHER);
+        let held_until = stage.held.held_at;
+        let reservation = Reservation { id, held_until, ..stage.held.clone() };
+        unit.rows.reservations.put(id, reservation);
+    }),
+    ("a second payment of a reservation", |stage, unit| {
+        unit.rows.payments.push(Payment { id: PaymentId::new(OTHER), ..stage.paid.clone() });
+    }),
+    ("a payment under the id of another", |stage, unit| {
+        unit.rows.payments.push(Payment { reservation: stage.held.id, ..stage.paid.clone() });
+    }),
+    ("a concert made twice", |stage, unit| {
+        let concert =
+            Concert { id: stage.token.concert, title: "Gala".into(), venue: "Hall".into(), created_at: unit.at };
+        unit.rows.new_concerts.push(concert);
+    }),
+];
+
+fn balance(stage: &Stage, unit: &mut Unit, balance: i64) {
+    unit.rows.accounts.put(stage.ann.clone(), Account { balance, version: 9, updated_at: Some(unit.at) });
+}
+
+fn entry(stage: &Stage, version: u64) -> Entry {
+    Entry {
+        id: EventId::new(OTHER),
+        user: stage.ann.clone(),
+        version,
+        kind: EntryKind::Use,
+        amount: 1,
+        balance_after: 1,
+        reference: None,
+        created_at: stage.now,
+    }
+}
+
+fn lecture(stage: &Stage, unit: &mut Unit, edit: fn(&mut Lecture)) {
+    unit.rows.lectures.change(&stage.lecture).into_iter().for_each(edit);
+}
+
+fn room(stage: &Stage, unit: &mut Unit, edit: fn(&mut Room)) {
+    unit.rows.rooms.change(&stage.token.concert).into_iter().for_each(edit);
+}
+
+fn place(stage: &Stage, unit: &mut Unit, number: u64, user: &UserId) {
+    let standing = PlaceStanding::Current;
+    let place = Place { user: user.clone(), token: TokenId::new(OTHER), issued_at: unit.at, standing };
+    // As if it had never been looked for, where it is there.
+    unit.rows.places = Table::default();
+    unit.rows.places.put((stage.token.concert, number), place);
+}
+
+async fn a_wrong_write_is_refused_whole(bed: Bed) {
+    let store = bed.store().await;
+    let mut stage = Stage::new(&*store).await;
+    let mut points = 0;
+    for (what, wrong) in [WALLETS, LECTURES, ROOMS, CONCERTS].concat() {
+        let before = stage.picture(&*store).await;
+        let wanted = stage.everything();
+        let mut unit = stage.lane.writer.load(&wanted).await.unwrap_or_else(|error| panic!("{what}: {error}"));
+        // A part that alone would be right goes down with it.
+        let right = Account { balance: 7, version: 9, updated_at: Some(unit.at) };
+        unit.rows.accounts.put(stage.bob.clone(), right);
+        wrong(&stage, &mut unit);
+        let refused = stage.lane.writer.save(&unit).await;
+        assert!(matches!(refused, Err(StoreError::Rejected(_) | StoreError::Conflict(_))), "{what}: {refused:?}");
+        stage.picture(&*store).await.assert_same(&before, what);
+
+        stage.lane.done(charge(&stage.bob, 1)).await;
+        points += 1;
+        let account = store.reader().account(&stage.bob).await.expect("an account");
+        assert_eq!(account.balance, 10_000 + points, "the writer goes on after {what}");
+    }
+}
+
+on_each_database!(a_wrong_write_is_refused_whole);

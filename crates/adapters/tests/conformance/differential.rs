@@ -1,0 +1,89 @@
+//! The same sequence of batches on both databases, at the same times and with the same ids: the same outcomes, and in
+//! the end the same rows, whatever is asked for.
+
+use std::sync::Arc;
+
+use onsale_app::store::{Page, Store};
+use onsale_testing::{Dice, without};
+
+use crate::bed::Bed;
+use crate::follower::Follower;
+use crate::kinds::Kinds;
+use crate::lane::{Answer, Lane};
+use crate::people::People;
+use crate::picture::{Looked, Picture, events};
+
+const BATCHES: usize = 1_000;
+
+/// How often everything is compared.
+const LOOK_EVERY: usize = 50;
+
+/// How often the process beside asks for news: some turns begin and end in between, most do not.
+const FOLLOW_EVERY: usize = 5;
+
+/// How often old answers are dropped.
+const FORGET_EVERY: usize = 50;
+
+/// Short, so that holds run out as often as they are paid.
+const HOLD_SECONDS: u32 = 6;
+
+#[tokio::test]
+async fn the_same_commands_leave_the_same_rows_on_both_databases() {
+    if without("postgres") {
+        return;
+    }
+    let seed = Dice::seed();
+    let (file, server) = (Bed::sqlite(), Bed::postgres().await);
+    let beside = server.store().await;
+    let stores = [file.store().await, server.store().await];
+    let mut lanes = [Lane::new(&*stores[0], seed).await, Lane::new(&*stores[1], seed).await];
+    lanes.iter_mut().for_each(|lane| lane.hold_seconds = HOLD_SECONDS);
+    let (mut people, mut kinds, mut follower) = (People::new(seed), Kinds::default(), Follower::default());
+    let (mut replayed, mut told) = (0, 0);
+
+    for number in 0..BATCHES {
+        let batch = if number == 0 { people.first() } else { people.next() };
+        let mut answers = Vec::new();
+        for lane in &mut lanes {
+            lane.at = Some(people.now);
+            let mut unit = lane.load(&batch).await.unwrap();
+            answers.push(lane.decide(&batch, &mut unit));
+            unit.forget_answers_before = number.is_multiple_of(FORGET_EVERY).then(|| people.now.plus_millis(-60_000));
+            lane.writer.save(&unit).await.unwrap_or_else(|error| panic!("batch {number}, {batch:?}: {error}"));
+        }
+        assert_eq!(answers[0], answers[1], "batch {number}: {batch:?}");
+        people.learn(&batch, &answers[0]);
+        for answer in answers.swap_remove(0) {
+            match answer {
+                Answer::Decided(outcome) => kinds.count(&outcome),
+                Answer::Replayed(_) => replayed += 1,
+            }
+        }
+        if number.is_multiple_of(FOLLOW_EVERY) {
+            told += follower.follow(&*beside).await;
+        }
+        if number % LOOK_EVERY == LOOK_EVERY - 1 {
+            let looked = Looked::of(&people, 1 + number % 50);
+            compare(&stores, &looked, &format!("after batch {number}")).await;
+        }
+    }
+    println!("{replayed} answers replayed, {told} rooms told, {}", kinds.told());
+    assert_eq!(kinds.missing(), [""; 0], "every kind of outcome was met");
+    assert!(replayed > 0 && told > 0);
+}
+
+/// The SQLite store shows its events at once; the other must show the same, but for where they lie in the log.
+async fn compare(stores: &[Arc<dyn Store>; 2], looked: &Looked, when: &str) {
+    let readers = [stores[0].reader(), stores[1].reader()];
+    let picture = Picture::of(&*readers[0], looked).await;
+    picture.assert_same(&Picture::of(&*readers[1], looked).await, when);
+
+    let everything = Page { after: None, limit: 1_000_000 };
+    let many = readers[0].events(everything).await.expect("events").len();
+    let logs = [events(&*readers[0], many, 200).await, events(&*readers[1], many, 200).await];
+    for (one, other) in logs[0].iter().zip(&logs[1]) {
+        let mut other = other.clone();
+        other.position = one.position;
+        assert_eq!(format!("{one:?}"), format!("{other:?}"), "{when}");
+    }
+}

@@ -1,0 +1,116 @@
+//! Another process, which knows the waiting rooms and the seats from the news alone.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use onsale_app::news::{RoomsKnown, SeatsBecame};
+use onsale_app::store::{RoomRecord, Store};
+use onsale_domain::ids::{ConcertId, PerformanceId};
+use onsale_domain::time::Timestamp;
+use onsale_domain::waiting_room::{Room, Turn};
+
+use crate::picture::rooms;
+
+/// A room, as far as it was told.
+struct Known {
+    room: Room,
+    given_up: BTreeSet<u64>,
+    turns: BTreeMap<u64, Turn>,
+}
+
+/// Held seats with the end of the hold; sold ones without.
+type Seats = BTreeMap<u32, Option<Timestamp>>;
+
+/// What the process knows.
+#[derive(Default)]
+pub(crate) struct Follower {
+    rooms: BTreeMap<ConcertId, Known>,
+    performances: BTreeMap<PerformanceId, (u64, Seats)>,
+}
+
+impl Follower {
+    /// Takes in the news, and holds what is known by now against what there is. Tells how many rooms were told.
+    pub(crate) async fn follow(&mut self, store: &dyn Store) -> usize {
+        let told = self.follow_rooms(store).await;
+        self.follow_seats(store).await;
+        told
+    }
+
+    async fn follow_rooms(&mut self, store: &dyn Store) -> usize {
+        let news = store.news().expect("a database that others share");
+        let known = RoomsKnown {
+            versions: self.rooms.iter().map(|(concert, known)| (*concert, known.room.version)).collect(),
+            holds_of: self.rooms.keys().copied().collect(),
+            with_stock: true,
+        };
+        let news = news.rooms(&known).await.expect("news");
+        let told = news.rooms.len();
+        for room in news.rooms {
+            let before = self.rooms.get(&room.record.concert).map(|known| known.room.version);
+            assert_ne!(before, Some(room.record.room.version), "only what has changed is told");
+            self.take_in(room.record, &room.settled);
+        }
+        let ended: BTreeSet<_> = news.ended.into_iter().collect();
+        let told_rooms = self.rooms.iter().map(|(concert, known)| {
+            let turns = known.turns.iter();
+            let holds = news.holds.iter().filter(|(of, ..)| of == concert);
+            let mut holds: Vec<_> = holds.map(|(_, place, hold, until)| (*place, *hold, *until)).collect();
+            holds.sort_unstable();
+            RoomRecord {
+                concert: *concert,
+                room: known.room.clone(),
+                given_up: known.given_up.iter().copied().collect(),
+                turns: turns.map(|(place, turn)| (*place, turn.clone(), ended.contains(&(*concert, *place)))).collect(),
+                holds,
+            }
+        });
+        let told_rooms: Vec<String> = told_rooms.map(|room| format!("{room:?}")).collect();
+        let there: Vec<String> = rooms(&*store.reader()).await.iter().map(|room| format!("{room:?}")).collect();
+        assert_eq!(told_rooms, there, "what is known from the news alone, and what there is");
+
+        let mut stock: Vec<_> =
+            news.stock.iter().map(|of| (of.performance, of.concert, of.starts_at, of.is_unsold)).collect();
+        stock.sort_unstable();
+        let all = store.reader().performances().await.expect("performances");
+        let mut there: Vec<_> =
+            all.iter().map(|of| (of.id, of.concert, of.starts_at, of.sold < of.seating.capacity())).collect();
+        there.sort_unstable();
+        assert_eq!(stock, there, "what is left of each performance");
+        told
+    }
+
+    fn take_in(&mut self, told: RoomRecord, settled: &[u64]) {
+        let RoomRecord { concert, room, given_up, turns, .. } = told;
+        let nothing = || Known { room: room.clone(), given_up: BTreeSet::new(), turns: BTreeMap::new() };
+        let known = self.rooms.entry(concert).or_insert_with(nothing);
+        known.given_up.extend(given_up);
+        known.given_up.retain(|place| *place > room.served);
+        known.turns.extend(turns.into_iter().map(|(place, turn, _)| (place, turn)));
+        for place in settled {
+            known.turns.remove(place);
+        }
+        known.room = room;
+    }
+
+    async fn follow_seats(&mut self, store: &dyn Store) {
+        let news = store.news().expect("a database that others share");
+        let reader = store.reader();
+        for performance in reader.performances().await.expect("performances") {
+            let (version, seats) = self.performances.entry(performance.id).or_default();
+            for change in news.seats(performance.id, *version).await.expect("news") {
+                assert_eq!(change.version, *version + 1, "every change, in order");
+                *version = change.version;
+                for seat in change.seats {
+                    match change.became {
+                        SeatsBecame::Held(until) => seats.insert(seat, Some(until)),
+                        SeatsBecame::Sold => seats.insert(seat, None),
+                        SeatsBecame::Free => seats.remove(&seat),
+                    };
+                }
+            }
+            let there = reader.seats(performance.id).await.expect("seats");
+            let rows = there.seats.into_iter();
+            let rows: Seats = rows.map(|(number, seat)| (number, (!seat.sold).then_some(seat.held_until))).collect();
+            assert_eq!((*version, &*seats), (there.version, &rows), "the seats of {:?}", performance.id);
+        }
+    }
+}

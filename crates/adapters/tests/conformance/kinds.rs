@@ -1,0 +1,51 @@
+//! The kinds of outcomes there are, counted: a sequence that never met one has not tested it.
+
+use std::collections::BTreeMap;
+
+use onsale_domain::{Done, Refusal};
+
+use crate::lane::Outcome;
+
+/// Names each variant of an enum. A new variant does not compile until it is named here.
+macro_rules! kinds {
+    ($all:ident, $name:ident, $of:ident: $($variant:ident),+ $(,)?) => {
+        const $all: &[&str] = &[$(stringify!($variant)),+];
+
+        fn $name(value: &$of) -> &'static str {
+            match value { $($of::$variant { .. } => stringify!($variant)),+ }
+        }
+    };
+}
+
+kinds! {
+    DONE, done, Done: Wallet, LectureOpened, Applied, Cancelled, ConcertOpened, PerformanceScheduled, Held, Released,
+    Expired, Paid, Entered, Left, Stepped, RoomConfigured,
+}
+
+kinds! {
+    REFUSALS, refusal, Refusal: AmountOutOfRange, BalanceLimit, InsufficientBalance, LectureNotFound, AlreadyApplied,
+    LectureClosed, LectureFull, ApplicationNotFound, ConcertNotFound, PerformanceNotFound, PerformanceAmbiguous,
+    PerformanceClosed, SeatUnknown, SeatLimit, SeatTaken, ReservationNotFound, AlreadyPaid, HoldExpired, TokenExpired,
+}
+
+/// How often each kind of outcome was met.
+#[derive(Default)]
+pub(crate) struct Kinds(BTreeMap<&'static str, usize>);
+
+impl Kinds {
+    pub(crate) fn count(&mut self, outcome: &Outcome) {
+        *self.0.entry(outcome.as_ref().map_or_else(refusal, done)).or_default() += 1;
+    }
+
+    /// Those never met.
+    pub(crate) fn missing(&self) -> Vec<&'static str> {
+        DONE.iter().chain(REFUSALS).copied().filter(|kind| !self.0.contains_key(kind)).collect()
+    }
+
+    /// The one met least often, and all of them.
+    pub(crate) fn told(&self) -> String {
+        let mut kinds: Vec<_> = self.0.iter().collect();
+        kinds.sort_by_key(|(_, times)| **times);
+        kinds.iter().map(|(kind, times)| format!("{kind} {times}")).collect::<Vec<_>>().join(", ")
+    }
+}

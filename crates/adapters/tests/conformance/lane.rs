@@ -1,0 +1,125 @@
+//! One lane without the machinery around it: a batch is loaded, decided in order and saved.
+
+use std::sync::Arc;
+
+use onsale_app::idempotency::{KeptAnswer, KeyId};
+use onsale_app::store::{Store, StoreError, Unit, Wanted, Writer};
+use onsale_domain::ids::{Entropy, Mint};
+use onsale_domain::time::Timestamp;
+use onsale_domain::{Command, Context, Done, Refusal};
+use onsale_testing::Dice;
+
+pub(crate) type Outcome = Result<Done, Refusal>;
+
+/// A command, perhaps under an idempotency key.
+#[derive(Clone, Debug)]
+pub(crate) struct Request {
+    pub(crate) command: Command,
+    pub(crate) key: Option<KeyId>,
+}
+
+impl From<Command> for Request {
+    fn from(command: Command) -> Self {
+        Self { command, key: None }
+    }
+}
+
+/// What came of a request.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Answer {
+    Decided(Outcome),
+    /// Its key had been used: the answer from then.
+    Replayed(Arc<[u8]>),
+}
+
+/// Bits from a seed: two stores that are told the same make the same ids.
+pub(crate) struct Seeded(Dice);
+
+impl Entropy for Seeded {
+    fn next_u64(&mut self) -> u64 {
+        self.0.below(u64::MAX)
+    }
+}
+
+/// A lane of a store.
+pub(crate) struct Lane {
+    pub(crate) writer: Box<dyn Writer>,
+    pub(crate) ids: Mint<Seeded>,
+    pub(crate) hold_seconds: u32,
+    /// Instead of the database's time, where a test has a time of its own.
+    pub(crate) at: Option<Timestamp>,
+}
+
+impl Lane {
+    pub(crate) async fn new(store: &dyn Store, seed: u64) -> Self {
+        let writer = store.writer().await.expect("a writer");
+        Self { writer, ids: Mint::new(Seeded(Dice::new(seed))), hold_seconds: 300, at: None }
+    }
+
+    /// Begins a unit of work for these requests.
+    pub(crate) async fn load(&mut self, requests: &[Request]) -> Result<Unit, StoreError> {
+        let mut wanted = Wanted::default();
+        for request in requests {
+            request.command.needs(&mut wanted.keys);
+            wanted.answers.extend(request.key.clone());
+        }
+        let mut unit = self.writer.load(&wanted).await?;
+        unit.at = self.at.unwrap_or(unit.at);
+        // Somebody's open reservations are a set. Who ends them all gives them ids in the order in which they came.
+        unit.rows.open_reservations.values_mut().for_each(|ids| ids.sort_unstable());
+        Ok(unit)
+    }
+
+    /// Decides requests on what was loaded for them.
+    pub(crate) fn decide(&mut self, requests: &[Request], unit: &mut Unit) -> Vec<Answer> {
+        requests.iter().map(|request| self.decide_one(request, unit)).collect()
+    }
+
+    fn decide_one(&mut self, request: &Request, unit: &mut Unit) -> Answer {
+        let kept = request.key.as_ref().and_then(|key| unit.answers.get(key)).filter(|kept| kept.lives(unit.at));
+        if let Some(kept) = kept {
+            return Answer::Replayed(kept.answer.clone());
+        }
+        let mut cx = Context { at: unit.at, ids: &mut self.ids, hold_seconds: self.hold_seconds };
+        let outcome = request.command.decide(&mut unit.rows, &mut cx);
+        if let Some(key) = &request.key {
+            unit.answers.put(key.clone(), kept_answer(&outcome, unit.at));
+        }
+        Answer::Decided(outcome)
+    }
+
+    /// One unit of work.
+    pub(crate) async fn answer(&mut self, requests: &[Request]) -> Result<Vec<Answer>, StoreError> {
+        let mut unit = self.load(requests).await?;
+        let answers = self.decide(requests, &mut unit);
+        self.writer.save(&unit).await?;
+        Ok(answers)
+    }
+
+    /// One unit of work without idempotency keys.
+    pub(crate) async fn run(&mut self, batch: impl IntoIterator<Item = Command>) -> Result<Vec<Outcome>, StoreError> {
+        let requests: Vec<Request> = batch.into_iter().map(Request::from).collect();
+        let answers = self.answer(&requests).await?;
+        Ok(answers.into_iter().filter_map(Answer::decided).collect())
+    }
+
+    /// One command that must succeed.
+    pub(crate) async fn done(&mut self, command: impl Into<Command>) -> Done {
+        let outcomes = self.run([command.into()]).await.expect("a unit of work");
+        outcomes.into_iter().next().expect("an outcome").expect("no refusal")
+    }
+}
+
+impl Answer {
+    pub(crate) fn decided(self) -> Option<Outcome> {
+        match self {
+            Self::Decided(outcome) => Some(outcome),
+            Self::Replayed(_) => None,
+        }
+    }
+}
+
+/// What is kept of an outcome under its key.
+pub(crate) fn kept_answer(outcome: &Outcome, at: Timestamp) -> KeptAnswer {
+    KeptAnswer { fingerprint: [7; 32], answer: format!("{outcome:?}").into_bytes().into(), kept_at: at }
+}

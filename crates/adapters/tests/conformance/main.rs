@@ -1,0 +1,19 @@
+//! One suite for the seam to the database, held against every database that onsale runs on.
+//!
+//! Rules are decided by the domain, in whatever company: what is tested here is that each store loads just the rows
+//! there are, saves just what was decided, refuses what can never be right, and shows all of it to whoever reads.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on says so and ends")]
+
+mod answers;
+mod bed;
+mod constraints;
+mod differential;
+mod follower;
+mod kinds;
+mod lane;
+mod pages;
+mod people;
+mod picture;
+mod stage;
+mod units;

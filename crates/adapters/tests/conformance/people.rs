@@ -1,0 +1,136 @@
+//! A few people who want the same few things, all the time: whatever they were given, they use.
+
+mod commands;
+
+use onsale_app::idempotency::KeyId;
+use onsale_domain::concert::{self, Performance};
+use onsale_domain::ids::{ConcertId, LectureId, PaymentId, ReservationId, UserId};
+use onsale_domain::time::Timestamp;
+use onsale_domain::waiting_room::Token;
+use onsale_domain::wallet::AMOUNT_MAX;
+use onsale_domain::{Command, Done, Refusal, wallet};
+use onsale_testing::Dice;
+
+use crate::lane::{Answer, Request};
+
+/// The last one starts as rich as a wallet can be.
+const USERS: &[&str] =
+    &["ann", "B_o-b", "cid", "0000000000000000000000000000000000000000000000000000000000000dan", "eve"];
+
+/// When every sequence begins.
+const START: Timestamp = Timestamp::from_millis(1_800_000_000_000);
+
+/// Tokens and reservations that nobody has used for long are forgotten, so that those that are left are used.
+const REMEMBERED: usize = 8;
+
+/// What people do next, and what they know of the sale.
+pub(crate) struct People {
+    dice: Dice,
+    pub(crate) now: Timestamp,
+    pub(crate) users: Vec<UserId>,
+    pub(crate) lectures: Vec<LectureId>,
+    pub(crate) concerts: Vec<ConcertId>,
+    pub(crate) performances: Vec<Performance>,
+    pub(crate) reservations: Vec<(ReservationId, UserId)>,
+    pub(crate) payments: Vec<PaymentId>,
+    tokens: Vec<Token>,
+}
+
+impl People {
+    pub(crate) fn new(seed: u64) -> Self {
+        Self {
+            dice: Dice::new(seed),
+            now: START,
+            users: USERS.iter().filter_map(|name| UserId::parse(name)).collect(),
+            lectures: Vec::new(),
+            concerts: Vec::new(),
+            performances: Vec::new(),
+            reservations: Vec::new(),
+            payments: Vec::new(),
+            tokens: Vec::new(),
+        }
+    }
+
+    /// What there is before anything else: something of everything, and points for everyone.
+    pub(crate) fn first(&mut self) -> Vec<Request> {
+        let charge = |user: &UserId, amount| Command::from(wallet::Command::Charge { user: user.clone(), amount });
+        let rich = self.users.last().map(|user| vec![charge(user, AMOUNT_MAX); 100]).unwrap_or_default();
+        let points: Vec<Command> = self.users.iter().map(|user| charge(user, 3_000)).collect();
+        let mut commands: Vec<Command> = (0..3).map(|_| self.open_lecture()).collect();
+        commands.extend((0..2).map(|_| self.open_concert()));
+        commands.extend(rich);
+        commands.extend(points);
+        commands.into_iter().map(Request::from).collect()
+    }
+
+    /// Some time goes by, seldom backwards, and a few of them act at once.
+    pub(crate) fn next(&mut self) -> Vec<Request> {
+        let millis = match self.dice.below(100) {
+            0..40 => 0,
+            40..70 => 1 + self.dice.below(30),
+            70..95 => 100 + self.dice.below(1_000),
+            _ => 1_400 + self.dice.below(4_000),
+        };
+        let back = if self.dice.percent(2) { -i64::try_from(self.dice.below(800)).unwrap_or(0) } else { 0 };
+        self.now = self.now.plus_millis(i64::try_from(millis).unwrap_or(0) + back);
+        (0..=self.dice.below(8)).map(|_| self.request()).collect()
+    }
+
+    fn request(&mut self) -> Request {
+        let command = self.command();
+        // So few keys that most are used again; what came under them is another command by then, and is not done.
+        let key = self.dice.percent(8).then(|| {
+            let owner = self.dice.percent(70).then(|| self.user());
+            KeyId { owner, key: format!("key \"{}\"", self.dice.below(6)).into() }
+        });
+        Request { command, key }
+    }
+
+    /// Learns what there is now.
+    pub(crate) fn learn(&mut self, requests: &[Request], answers: &[Answer]) {
+        for (request, answer) in requests.iter().zip(answers) {
+            let Answer::Decided(outcome) = answer else { continue };
+            let done = match outcome {
+                Ok(done) => done,
+                Err(refusal) => {
+                    self.lose_heart(&request.command, refusal);
+                    continue;
+                }
+            };
+            match done {
+                Done::LectureOpened(lecture) => self.lectures.push(lecture.id),
+                Done::ConcertOpened(concert) => self.concerts.push(concert.id),
+                Done::PerformanceScheduled(performance) => self.performances.push(performance.clone()),
+                Done::Held { reservation, .. } => self.reservations.push((reservation.id, reservation.user.clone())),
+                Done::Paid(payment) => self.payments.push(payment.id),
+                Done::Entered { token, .. } => {
+                    // A new place replaces the one before; some go on to show the old token.
+                    let shows_old = self.dice.percent(15);
+                    let is_older = |known: &Token| (known.concert, &known.user) == (token.concert, &token.user);
+                    self.tokens.retain(|known| known != token && (shows_old || !is_older(known)));
+                    self.tokens.push(token.clone());
+                    let forgotten = self.tokens.len().saturating_sub(REMEMBERED);
+                    self.tokens.drain(..forgotten);
+                }
+                _ => {}
+            }
+        }
+    }
+
+    /// Whose turn is not yet, or over, mostly enters again before anything else.
+    fn lose_heart(&mut self, command: &Command, refusal: &Refusal) {
+        let shown = match command {
+            Command::Concert(concert::Command::Hold(request)) => Some(&request.token),
+            Command::Concert(concert::Command::Release { token, .. }) => Some(token),
+            Command::Payment(payment) => Some(&payment.token),
+            _ => None,
+        };
+        if *refusal == Refusal::TokenExpired && self.dice.percent(60) {
+            self.tokens.retain(|known| Some(known) != shown);
+        }
+    }
+
+    fn user(&mut self) -> UserId {
+        self.dice.one_of(&self.users).clone()
+    }
+}

@@ -1,0 +1,182 @@
+//! One command, made of what is known, and sometimes of what is not there.
+
+use std::sync::Arc;
+
+use onsale_domain::concert::{self, HoldRequest, Seating, Section, Target};
+use onsale_domain::ids::{ConcertId, LectureId, PerformanceId, ReservationId};
+use onsale_domain::lecture::{self, NewLecture};
+use onsale_domain::time::Timestamp;
+use onsale_domain::waiting_room::{self, Patch, Settings, Step, Token};
+use onsale_domain::wallet::AMOUNT_MAX;
+use onsale_domain::{Command, payment, wallet};
+use onsale_testing::Dice;
+use uuid::Uuid;
+
+use super::People;
+
+/// Texts as people write them.
+const TEXTS: &[&str] = &["Rust", "O'Neill \"live\"", "봄의 노래 🎻", "a\\b {c} %d $1 --", " ", "line\nfeed\ttab"];
+
+/// Nobody has this id.
+const NOBODY: Uuid = Uuid::from_u128(0x0190_0000_0000_7000_8000_0000_0000_0000);
+
+/// The last few things, mostly; seldom one that does not exist.
+fn pick<T: Copy>(dice: &mut Dice, things: &[T], nothing: T) -> T {
+    let few = &things[things.len().saturating_sub(3)..];
+    if few.is_empty() || dice.percent(5) { nothing } else { *dice.one_of(few) }
+}
+
+impl People {
+    pub(super) fn command(&mut self) -> Command {
+        let chance = self.dice.below(200);
+        let amount = self.amount();
+        let command = match chance {
+            // The rich one charges until it is too much.
+            0..14 if amount == AMOUNT_MAX => {
+                self.users.last().map(|rich| wallet::Command::Charge { user: rich.clone(), amount }.into())
+            }
+            0..14 => Some(wallet::Command::Charge { user: self.user(), amount }.into()),
+            14..24 => Some(wallet::Command::Use { user: self.user(), amount }.into()),
+            24..46 => Some(lecture::Command::Apply { user: self.user(), lecture: self.lecture() }.into()),
+            46..58 => Some(lecture::Command::Cancel { user: self.user(), lecture: self.lecture() }.into()),
+            58..59 => Some(self.open_lecture()),
+            59..60 if self.concerts.len() < 3 => Some(self.open_concert()),
+            60..63 => Some(self.schedule()),
+            63..108 => self.hold(),
+            108..114 => self.token().map(|token| {
+                let reservation = self.reservation(&token);
+                concert::Command::Release { token, reservation }.into()
+            }),
+            114..150 => self.token().map(|token| {
+                let reservation = self.reservation(&token);
+                payment::Command { token, reservation }.into()
+            }),
+            150..155 => Some(self.expire()),
+            155..158 => self.token().map(|token| waiting_room::Command::Leave(token).into()),
+            158..178 => Some(self.step()),
+            178..181 => Some(self.configure()),
+            _ => None,
+        };
+        command.unwrap_or_else(|| waiting_room::Command::Enter { concert: self.concert(), user: self.user() }.into())
+    }
+
+    fn amount(&mut self) -> i64 {
+        match self.dice.below(20) {
+            0 => *self.dice.one_of(&[0, -1, AMOUNT_MAX + 1, i64::MAX, i64::MIN]),
+            1..3 => AMOUNT_MAX,
+            _ => 1 + i64::try_from(self.dice.below(1_500)).unwrap_or(0),
+        }
+    }
+
+    fn text(&mut self) -> Arc<str> {
+        (*self.dice.one_of(TEXTS)).into()
+    }
+
+    fn lecture(&mut self) -> LectureId {
+        pick(&mut self.dice, &self.lectures, LectureId::new(NOBODY))
+    }
+
+    fn concert(&mut self) -> ConcertId {
+        pick(&mut self.dice, &self.concerts, ConcertId::new(NOBODY))
+    }
+
+    fn token(&mut self) -> Option<Token> {
+        (!self.tokens.is_empty()).then(|| self.dice.one_of(&self.tokens).clone())
+    }
+
+    /// Mostly one of the token's user.
+    fn reservation(&mut self, token: &Token) -> ReservationId {
+        let of_anyone = self.dice.percent(20);
+        let known = self.reservations.iter().filter(|(_, user)| of_anyone || *user == token.user);
+        let known: Vec<ReservationId> = known.map(|(id, _)| *id).collect();
+        pick(&mut self.dice, &known, ReservationId::new(NOBODY))
+    }
+
+    fn soon(&mut self, seconds: u64) -> Timestamp {
+        self.now.plus_millis(i64::try_from(self.dice.below(seconds * 1_000)).unwrap_or(0))
+    }
+
+    pub(super) fn open_lecture(&mut self) -> Command {
+        let lecturer = self.dice.percent(50).then(|| self.text());
+        // Whole seconds, so that some start together.
+        let starts_at = self.soon(120).as_millis() / 5_000 * 5_000;
+        let starts_at = Timestamp::from_millis(starts_at);
+        let capacity = 1 + u32::try_from(self.dice.below(4)).unwrap_or(0);
+        lecture::Command::Open(NewLecture { title: self.text(), lecturer, starts_at, capacity }).into()
+    }
+
+    pub(super) fn open_concert(&mut self) -> Command {
+        let room = Settings { max_active: 3, admit_per_second: 3, active_seconds: 10, claim_seconds: 6, paused: false };
+        concert::Command::Open { title: self.text(), venue: self.text(), room }.into()
+    }
+
+    fn schedule(&mut self) -> Command {
+        let grade = self.text();
+        let stalls = Section { from: 1, to: 6, grade, price: *self.dice.one_of(&[0, 100, 900]) };
+        let circle = Section { from: 8, to: 9, grade: "S".into(), price: 40_000 };
+        let sections = if self.dice.percent(50) { vec![circle, stalls] } else { vec![stalls] };
+        let seating = Seating::new(sections).expect("sections that share no seat");
+        concert::Command::Schedule { concert: self.concert(), starts_at: self.soon(150), seating }.into()
+    }
+
+    fn hold(&mut self) -> Option<Command> {
+        let token = self.token()?;
+        let is_own = !self.dice.percent(4);
+        let own = self.performances.iter().filter(|performance| (performance.concert == token.concert) == is_own);
+        let own: Vec<PerformanceId> = own.map(|performance| performance.id).collect();
+        let target = match self.dice.below(30) {
+            0 => Target::NoneOnDate,
+            1 => Target::SeveralOnDate,
+            _ => Target::Performance(pick(&mut self.dice, &own, PerformanceId::new(NOBODY))),
+        };
+        let (many, last) = match self.dice.below(12) {
+            0..2 => (7, 10),
+            2..4 => (5, 6),
+            _ => (2, 3),
+        };
+        let mut seats = Vec::new();
+        for _ in 0..=self.dice.below(many) {
+            let seat = 1 + u32::try_from(self.dice.below(last)).unwrap_or(0);
+            if !seats.contains(&seat) {
+                seats.push(seat);
+            }
+        }
+        Some(concert::Command::Hold(HoldRequest { token, target, seats: seats.into() }).into())
+    }
+
+    fn expire(&mut self) -> Command {
+        let last = &self.reservations[self.reservations.len().saturating_sub(6)..];
+        let reservations = last.iter().map(|(id, _)| *id).filter(|_| self.dice.percent(50)).collect();
+        concert::Command::Expire { reservations }.into()
+    }
+
+    /// Places by guess: many are called, some have ended, a few never were.
+    fn step(&mut self) -> Command {
+        let concert = self.concert();
+        let places: Vec<u64> =
+            self.tokens.iter().filter(|token| token.concert == concert).map(|token| token.place).collect();
+        let now = self.now;
+        let mut some = |chance| -> Vec<u64> {
+            let mut some: Vec<u64> = places.iter().copied().filter(|_| self.dice.percent(chance)).collect();
+            some.sort_unstable();
+            some
+        };
+        let seen = some(20).into_iter().map(|place| (place, now.plus_millis(-200))).collect();
+        let (claimed, due) = (some(10), some(70));
+        waiting_room::Command::Step(Step { concert, seen, claimed, due }).into()
+    }
+
+    fn configure(&mut self) -> Command {
+        let dice = &mut self.dice;
+        let mut maybe =
+            |from: u32, more: u64| dice.percent(40).then(|| from + u32::try_from(dice.below(more)).unwrap_or(0));
+        let patch = Patch {
+            max_active: maybe(2, 3),
+            admit_per_second: maybe(1, 4),
+            active_seconds: maybe(5, 8),
+            claim_seconds: maybe(2, 7),
+            paused: maybe(0, 5).map(|chance| chance == 0),
+        };
+        waiting_room::Command::Configure { concert: self.concert(), patch }.into()
+    }
+}

@@ -1,0 +1,181 @@
+//! Everything that a store shows, as lines to be compared.
+
+use std::fmt::Debug;
+use std::time::{Duration, Instant};
+
+use onsale_app::event::StoredEvent;
+use onsale_app::store::{LectureFilter, Page, Reader, RoomRecord};
+use onsale_domain::concert::Reservation;
+use onsale_domain::ids::{LectureId, PaymentId, PerformanceId, ReservationId, UserId};
+use onsale_domain::lecture::{HistoryLine, Lecture};
+use onsale_domain::payment::Payment;
+use onsale_domain::time::Timestamp;
+use onsale_domain::wallet::Entry;
+use uuid::Uuid;
+
+use crate::pages::all;
+use crate::people::People;
+
+/// How long events may take to show that were committed while another transaction of the server was under way.
+const EVENTS_WITHIN: Duration = Duration::from_secs(20);
+
+/// Whom and what to look for, and how many rows to ask for at once.
+#[derive(Clone, Debug)]
+pub(crate) struct Looked {
+    pub(crate) users: Vec<UserId>,
+    pub(crate) lectures: Vec<LectureId>,
+    pub(crate) payments: Vec<PaymentId>,
+    pub(crate) now: Timestamp,
+    pub(crate) limit: usize,
+}
+
+impl Looked {
+    pub(crate) fn of(people: &People, limit: usize) -> Self {
+        Self {
+            users: people.users.clone(),
+            lectures: people.lectures.clone(),
+            payments: people.payments.clone(),
+            now: people.now,
+            limit,
+        }
+    }
+}
+
+/// What a store showed.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Picture(Vec<String>);
+
+impl Picture {
+    pub(crate) async fn of(reader: &dyn Reader, looked: &Looked) -> Self {
+        let mut picture = Self::default();
+        for user in &looked.users {
+            picture.wallet(reader, looked, user).await;
+        }
+        picture.lectures(reader, looked).await;
+        picture.concerts(reader, looked).await;
+        picture.lapsed(reader, looked.now).await;
+        for room in rooms(reader).await {
+            picture.line("room", &room);
+        }
+        picture
+    }
+
+    fn line(&mut self, of: &str, what: &dyn Debug) {
+        self.0.push(format!("{of}: {what:?}"));
+    }
+
+    async fn wallet(&mut self, reader: &dyn Reader, looked: &Looked, user: &UserId) {
+        let limit = looked.limit;
+        self.line("account", &(user, reader.account(user).await.expect("an account")));
+        let ledger = all(limit, |entry: &Entry| entry.version, async |page| reader.ledger(user, page).await).await;
+        self.line("ledger", &ledger);
+        self.line("applications", &(user, reader.applications(user, None).await.expect("applications")));
+        for lecture in &looked.lectures {
+            let applied = reader.applications(user, Some(*lecture)).await.expect("an application");
+            self.line("application", &(user, lecture, applied));
+        }
+        let reservations =
+            all(limit, |row: &Reservation| row.id, async |page| reader.reservations_of(user, page).await).await;
+        for reservation in &reservations {
+            let alone = reader.reservation(reservation.id).await.expect("a reservation");
+            assert_eq!(alone.as_ref(), Some(reservation), "alone as in the list");
+        }
+        self.line("reservations", &reservations);
+        let payments = all(limit, |row: &Payment| row.id, async |page| reader.payments_of(user, page).await).await;
+        self.line("payments", &payments);
+    }
+
+    async fn lectures(&mut self, reader: &dyn Reader, looked: &Looked) {
+        let later = looked.now.plus_seconds(30);
+        let spans = [(Timestamp::default(), None), (looked.now, None), (looked.now, Some(later)), (later, Some(later))];
+        for (from, until) in spans {
+            for with_places in [false, true] {
+                let filter = LectureFilter { from, until, with_places };
+                let cursor = |lecture: &Lecture| (lecture.starts_at, lecture.id);
+                let found = all(looked.limit, cursor, async |page| reader.lectures(filter, page).await).await;
+                self.line("lectures", &(from, until, with_places, found));
+            }
+        }
+        for lecture in &looked.lectures {
+            let ask = async |page| {
+                let history = reader.lecture_history(*lecture, page).await?;
+                Ok(history.expect("the history of a lecture that is there"))
+            };
+            self.line("history", &all(looked.limit, |line: &HistoryLine| line.version, ask).await);
+        }
+        let first = Page { after: None, limit: 9 };
+        let nothing = reader.lecture_history(LectureId::new(Uuid::nil()), first).await.expect("an answer");
+        self.line("no history", &nothing);
+    }
+
+    async fn concerts(&mut self, reader: &dyn Reader, looked: &Looked) {
+        let mut concerts = reader.concerts().await.expect("concerts");
+        concerts.sort_by_key(|concert| concert.id);
+        self.line("concerts", &concerts);
+        let mut performances = reader.performances().await.expect("performances");
+        performances.sort_by_key(|performance| performance.id);
+        for performance in performances {
+            let mut rows = reader.seats(performance.id).await.expect("seats");
+            rows.seats.sort_by_key(|(seat, _)| *seat);
+            self.line("performance", &performance);
+            self.line("seats", &rows);
+        }
+        for payment in &looked.payments {
+            self.line("payment", &reader.payment(*payment).await.expect("a payment"));
+        }
+        self.line("no payment", &reader.payment(PaymentId::new(Uuid::nil())).await.expect("an answer"));
+        let no_reservation = reader.reservation(ReservationId::new(Uuid::nil())).await;
+        self.line("no reservation", &no_reservation.expect("an answer"));
+    }
+
+    /// Those that ended in the same moment come in any order.
+    async fn lapsed(&mut self, reader: &dyn Reader, now: Timestamp) {
+        let mut lapsed: Vec<(PerformanceId, ReservationId)> = reader.lapsed_holds(now, 1_000).await.expect("holds");
+        lapsed.sort_unstable();
+        self.line("lapsed", &lapsed);
+        let mut ends = Vec::new();
+        for (_, id) in reader.lapsed_holds(now, 3).await.expect("holds") {
+            let reservation = reader.reservation(id).await.expect("an answer").expect("a hold that lapsed");
+            ends.push(reservation.held_until);
+        }
+        assert!(ends.is_sorted(), "oldest first");
+        self.line("first lapsed", &ends);
+    }
+
+    /// Panics where they differ, with the lines that do.
+    pub(crate) fn assert_same(&self, other: &Self, what: &str) {
+        let different = self.0.iter().zip(&other.0).find(|(one, another)| one != another);
+        assert!(
+            different.is_none(),
+            "{what}:\n{}\n{}",
+            different.map_or("", |lines| lines.0),
+            different.map_or("", |lines| lines.1)
+        );
+        assert_eq!(self.0.len(), other.0.len(), "{what}: other lines");
+    }
+}
+
+/// All waiting rooms, in an order that is the same everywhere.
+pub(crate) async fn rooms(reader: &dyn Reader) -> Vec<RoomRecord> {
+    let mut rooms = reader.rooms().await.expect("rooms");
+    rooms.sort_by_key(|room| room.concert);
+    for room in &mut rooms {
+        room.given_up.sort_unstable();
+        room.turns.sort_by_key(|(place, ..)| *place);
+        room.holds.sort_unstable();
+    }
+    rooms
+}
+
+/// So many events, in order. On a shared server they show once everything that began before them has ended.
+pub(crate) async fn events(reader: &dyn Reader, many: usize, limit: usize) -> Vec<StoredEvent> {
+    let asked = Instant::now();
+    loop {
+        let log = all(limit, |event: &StoredEvent| event.position, async |page| reader.events(page).await).await;
+        if log.len() >= many || asked.elapsed() > EVENTS_WITHIN {
+            assert_eq!(log.len(), many, "as many events as were told");
+            assert!(log.is_sorted_by(|one, next| one.position < next.position), "in order, each once");
+            return log;
+        }
+    }
+}

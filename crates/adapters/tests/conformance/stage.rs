@@ -1,0 +1,157 @@
+//! A small sale, the same for every test: something of everything, in every state.
+
+use onsale_app::store::{Store, Wanted};
+use onsale_domain::concert::{self, HoldRequest, Performance, Reservation, Seating, Section, Target};
+use onsale_domain::ids::{ConcertId, LectureId, UserId};
+use onsale_domain::lecture::{self, NewLecture};
+use onsale_domain::payment::{self, Payment};
+use onsale_domain::rows::Keys;
+use onsale_domain::time::Timestamp;
+use onsale_domain::waiting_room::{self, Settings, Token};
+use onsale_domain::{Command, Done, wallet};
+
+use crate::lane::Lane;
+use crate::picture::{Looked, Picture};
+
+/// A name.
+pub(crate) fn user(name: &str) -> UserId {
+    UserId::parse(name).expect("a user id")
+}
+
+/// Points into a wallet.
+pub(crate) fn charge(user: &UserId, amount: i64) -> Command {
+    wallet::Command::Charge { user: user.clone(), amount }.into()
+}
+
+/// A room that calls everyone at once.
+pub(crate) const OPEN_DOORS: Settings = Settings {
+    max_active: 100_000,
+    admit_per_second: 100_000,
+    active_seconds: 86_400,
+    claim_seconds: 3_600,
+    paused: false,
+};
+
+/// Makes a lecture that starts in an hour.
+pub(crate) async fn open_lecture(lane: &mut Lane, now: Timestamp, capacity: u32) -> LectureId {
+    let starts_at = now.plus_seconds(3_600);
+    let new = NewLecture { title: "Rust".into(), lecturer: None, starts_at, capacity };
+    match lane.done(lecture::Command::Open(new)).await {
+        Done::LectureOpened(lecture) => lecture.id,
+        other => unreachable!("{other:?}"),
+    }
+}
+
+/// Makes a concert with its room.
+pub(crate) async fn open_concert(lane: &mut Lane, room: Settings) -> ConcertId {
+    match lane.done(concert::Command::Open { title: "Gala".into(), venue: "Hall".into(), room }).await {
+        Done::ConcertOpened(concert) => concert.id,
+        other => unreachable!("{other:?}"),
+    }
+}
+
+/// Adds a performance that starts in an hour, all seats at one price.
+pub(crate) async fn schedule(
+    lane: &mut Lane,
+    now: Timestamp,
+    concert: ConcertId,
+    seats: u32,
+    price: i64,
+) -> Performance {
+    let seating = Seating::new(vec![Section { from: 1, to: seats, grade: "R".into(), price }]).expect("a seating");
+    match lane.done(concert::Command::Schedule { concert, starts_at: now.plus_seconds(3_600), seating }).await {
+        Done::PerformanceScheduled(performance) => performance,
+        other => unreachable!("{other:?}"),
+    }
+}
+
+/// Takes a place, or finds it.
+pub(crate) async fn enter(lane: &mut Lane, concert: ConcertId, user: &UserId) -> Token {
+    match lane.done(waiting_room::Command::Enter { concert, user: user.clone() }).await {
+        Done::Entered { token, .. } => token,
+        other => unreachable!("{other:?}"),
+    }
+}
+
+/// To hold seats.
+pub(crate) fn hold(token: &Token, performance: &Performance, seats: &[u32]) -> Command {
+    let target = Target::Performance(performance.id);
+    concert::Command::Hold(HoldRequest { token: token.clone(), target, seats: seats.into() }).into()
+}
+
+/// To pay a hold.
+pub(crate) fn pay(token: &Token, reservation: &Reservation) -> Command {
+    payment::Command { token: token.clone(), reservation: reservation.id }.into()
+}
+
+/// The reservation of a hold.
+pub(crate) fn held(done: Done) -> Reservation {
+    match done {
+        Done::Held { reservation, .. } => reservation,
+        other => unreachable!("{other:?}"),
+    }
+}
+
+/// The sale: ann has bought seat 1, holds seats 2 and 3 and has a place in the lecture; bob waits in line, as the
+/// room has room for one.
+pub(crate) struct Stage {
+    pub(crate) lane: Lane,
+    pub(crate) now: Timestamp,
+    pub(crate) ann: UserId,
+    pub(crate) bob: UserId,
+    pub(crate) lecture: LectureId,
+    pub(crate) token: Token,
+    pub(crate) waiting: Token,
+    pub(crate) performance: Performance,
+    pub(crate) paid: Payment,
+    pub(crate) held: Reservation,
+}
+
+impl Stage {
+    pub(crate) async fn new(store: &dyn Store) -> Self {
+        let mut lane = Lane::new(store, 1).await;
+        let now = store.reader().now();
+        let (ann, bob) = (user("ann"), user("bob"));
+        lane.run([charge(&ann, 10_000), charge(&bob, 10_000)]).await.expect("a unit of work");
+        let lecture = open_lecture(&mut lane, now, 2).await;
+        lane.done(lecture::Command::Apply { user: ann.clone(), lecture }).await;
+        let concert = open_concert(&mut lane, Settings { max_active: 1, ..OPEN_DOORS }).await;
+        let performance = schedule(&mut lane, now, concert, 4, 100).await;
+        let token = enter(&mut lane, concert, &ann).await;
+        let waiting = enter(&mut lane, concert, &bob).await;
+        let first = held(lane.done(hold(&token, &performance, &[1])).await);
+        let held = held(lane.done(hold(&token, &performance, &[2, 3])).await);
+        let Done::Paid(paid) = lane.done(pay(&token, &first)).await else { unreachable!("a hold was paid") };
+        Self { lane, now, ann, bob, lecture, token, waiting, performance, paid, held }
+    }
+
+    /// Every row of it.
+    pub(crate) fn everything(&self) -> Wanted {
+        let concert = self.token.concert;
+        let both = [&self.ann, &self.bob];
+        let keys = Keys {
+            accounts: both.into_iter().cloned().collect(),
+            lectures: [(self.lecture, 1)].into(),
+            applications: both.into_iter().map(|user| (self.lecture, user.clone())).collect(),
+            rooms: [concert].into(),
+            entrants: both.into_iter().map(|user| (concert, user.clone())).collect(),
+            performances: [self.performance.id].into(),
+            reservations: [self.held.id, self.paid.reservation].into(),
+            seats: (1..=4).map(|seat| (self.performance.id, seat)).collect(),
+            ..Keys::default()
+        };
+        Wanted { keys, answers: [].into() }
+    }
+
+    /// Everything that can be seen of it.
+    pub(crate) async fn picture(&self, store: &dyn Store) -> Picture {
+        let looked = Looked {
+            users: vec![self.ann.clone(), self.bob.clone(), user("eve")],
+            lectures: vec![self.lecture],
+            payments: vec![self.paid.id],
+            now: self.now,
+            limit: 100,
+        };
+        Picture::of(&*store.reader(), &looked).await
+    }
+}

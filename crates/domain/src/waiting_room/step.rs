@@ -21,8 +21,8 @@ pub struct Step {
 }
 
 impl Step {
-    /// The most places that one step names in each list.
-    pub const PLACES_MAX: usize = 1_000;
+    /// The most places that one step names in each list: few enough that nobody in the same batch waits long.
+    pub const PLACES_MAX: usize = 200;
 
     pub(super) fn needs(&self, keys: &mut Keys) {
         keys.rooms.insert(self.concert);

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use onsale_app::news::{News, PerformanceStock, RoomNews, RoomsKnown, RoomsNews, SeatsBecame, SeatsNews};
@@ -67,6 +67,10 @@ const SEATS: &str = "SELECT version, type, data FROM events
     WHERE topic = 'onsale.concerts' AND subject = $1 AND version > $2 ORDER BY version";
 
 const STATEMENTS: &[&str] = &[BEGIN, COMMIT, AT, ROOMS, TURNS, GIVEN_UP, ENDED, HOLDS, STOCK, SEATS];
+
+/// How long news may take, a new connection included. Callers wait for the question that is under way and for the next
+/// one, and both together must end within what a caller waits at most.
+const NEWS_WITHIN: Duration = Duration::from_secs(4);
 
 /// A connection of its own: what it reads must not wait behind other reads.
 pub(super) struct PostgresNews {
@@ -199,7 +203,8 @@ fn seats_news(row: &Row) -> Sql<SeatsNews> {
 impl News for PostgresNews {
     async fn rooms(&self, known: &RoomsKnown) -> Result<RoomsNews, StoreError> {
         let mut session = self.session.lock().await;
-        let asked = self.ask(&mut session, known).await;
+        let asked = tokio::time::timeout(NEWS_WITHIN, self.ask(&mut session, known)).await;
+        let asked = asked.unwrap_or(Err(DbError::Late));
         if asked.is_err() {
             *session = None;
         }

@@ -99,8 +99,8 @@ impl Lane {
     async fn one_by_one(&mut self, batch: &mut Vec<Waiting>) {
         let mut is_away = false;
         for waiting in batch.drain(..) {
-            let answer = if is_away { Err(Failure::Unavailable) } else { self.alone(&waiting.work).await };
-            is_away |= answer.as_ref().err() == Some(&Failure::Unavailable);
+            let answer =
+                if is_away { Err(Failure::Unavailable) } else { self.alone(&waiting.work, &mut is_away).await };
             if answer.is_err() {
                 self.terms.metrics.failed.inc();
             }
@@ -108,8 +108,8 @@ impl Lane {
         }
     }
 
-    /// Others may be first a few times, not for ever.
-    async fn alone(&mut self, work: &Work) -> Result<Answer, Failure> {
+    /// Others may be first a few times, not for ever. That says nothing of the commands behind it.
+    async fn alone(&mut self, work: &Work, is_away: &mut bool) -> Result<Answer, Failure> {
         let mut answers = self.run_batch(&[work]).await;
         for _ in 1..ATTEMPTS_MAX {
             if !matches!(answers, Err(StoreError::Conflict(_))) {
@@ -119,7 +119,10 @@ impl Lane {
         }
         match answers {
             Ok(mut answers) => answers.pop().ok_or(Failure::Internal),
-            Err(error) => Err(Self::failed(&error)),
+            Err(error) => {
+                *is_away = matches!(error, StoreError::Unavailable(_) | StoreError::Unknown(_));
+                Err(Self::failed(&error))
+            }
         }
     }
 

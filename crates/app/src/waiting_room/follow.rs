@@ -35,12 +35,14 @@ pub(super) struct Following {
 #[derive(Default)]
 struct Asked {
     at: Option<Instant>,
+    /// When the last question began that had no answer.
+    failed_at: Option<Instant>,
     stock_at: Option<Instant>,
 }
 
 impl Following {
     pub(super) fn new(news: Arc<dyn News>, as_of: Timestamp) -> Self {
-        let asked = Asked { at: Some(Instant::now()), stock_at: None };
+        let asked = Asked { at: Some(Instant::now()), ..Asked::default() };
         let as_of = AtomicI64::new(as_of.as_millis());
         Self { news, asked: Mutex::new(asked), as_of, wanted: Notify::new() }
     }
@@ -60,11 +62,14 @@ impl Rooms {
     }
 
     /// The room of a concert, also if another process has just made it.
-    pub async fn find(&self, concert: ConcertId) -> Option<Arc<LiveRoom>> {
+    ///
+    /// # Errors
+    /// Where it is not known here, and the database cannot be asked for it.
+    pub async fn find(&self, concert: ConcertId) -> Result<Option<Arc<LiveRoom>>, StoreError> {
         if self.get(concert).is_none() {
-            let _ = self.refresh().await;
+            self.refresh().await?;
         }
-        self.get(concert)
+        Ok(self.get(concert))
     }
 
     /// Asks what others did where that may matter to how this token stands.
@@ -112,10 +117,22 @@ impl Rooms {
         if asked.at.is_some_and(|at| at > came) {
             return Ok(Vec::new());
         }
+        // Its silence is shared like an answer: else all who wait would ask one after another, each for seconds.
+        if asked.failed_at.is_some_and(|at| at > came) {
+            return Err(StoreError::Unavailable("what others did is not known".to_owned()));
+        }
+        let began = Instant::now();
+        let told = self.ask_now(following, &mut asked, began).await;
+        if told.is_err() {
+            asked.failed_at = Some(began);
+        }
+        told
+    }
+
+    async fn ask_now(&self, following: &Following, asked: &mut Asked, began: Instant) -> Result<Named, StoreError> {
         if asked.at.is_none_or(|at| at.elapsed() > NEWS_MISSED) {
             self.reload().await?;
         }
-        let began = Instant::now();
         let known = self.known(asked.stock_at.is_none_or(|at| at.elapsed() >= STOCK_EVERY));
         let news = following.news.rooms(&known).await?;
         asked.at = Some(began);

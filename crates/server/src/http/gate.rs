@@ -84,7 +84,7 @@ impl QueueToken {
         let invalid = || Problem::new(Code::QueueTokenInvalid);
         let token = app.tokens.decode(text).ok_or_else(invalid)?;
         caller.acting_for(token.user.clone())?;
-        app.rooms.find(token.concert).await.ok_or_else(invalid)?;
+        app.rooms.find(token.concert).await?.ok_or_else(invalid)?;
         Ok(Self { token, text: text.to_owned() })
     }
 }

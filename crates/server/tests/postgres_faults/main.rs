@@ -4,8 +4,13 @@
 //! The real program works behind a wire that the tests can cut, and on a server that they can kill.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on says so and ends")]
+#![allow(clippy::print_stdout, reason = "how long a recovery took is for whoever reads the test's output")]
 
+mod instances;
 mod outcomes;
+mod polls;
+mod rerun;
 mod scene;
+mod server_away;
 #[path = "../support/mod.rs"]
 mod support;

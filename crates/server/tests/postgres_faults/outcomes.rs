@@ -7,7 +7,7 @@ use onsale_testing::postgres::Database;
 use onsale_testing::{Call, Dice, Load, Sale, without};
 use serde_json::json;
 
-use crate::scene::{Scene, charge, database, in_time, metric, recovered, unavailable};
+use crate::scene::{Scene, answered_in_time, charge, database, in_time, metric, recovered, unavailable};
 use crate::support::until;
 
 const ASKED: &str = "onsale_postgres_outcomes_asked_total";
@@ -181,6 +181,7 @@ async fn connections_lost_at_commits_under_load() {
     assert!(asked > 0, "the server was asked what became of commits");
     println!("{} acknowledged, {asked} outcomes asked, served again after {longest:?} at most", load.acknowledged());
     scene.agrees_with(address, &mut load).await;
+    answered_in_time(&load);
 }
 
 fn probe(sale: &Sale, round: usize) -> Call {

@@ -22,10 +22,12 @@ const SESSIONS_EACH: i64 = 5;
 /// So many users that both lanes, and so many reads that both readers have something to do.
 const EVERYWHERE: usize = 12;
 
-/// Instances on one database, all behind one wire.
+/// Instances on one database, each behind a wire of its own.
 pub(crate) struct Scene {
     pub(crate) sales: Vec<Sale>,
+    /// That of the first instance.
     pub(crate) wire: WireCutter,
+    _wires: Vec<WireCutter>,
     database: String,
 }
 
@@ -46,10 +48,13 @@ pub(crate) async fn database_on(server: &Server) -> Database {
 impl Scene {
     /// So many instances on a database of the server at this address.
     pub(crate) async fn on(address: SocketAddr, database: &Database, count: usize) -> Self {
-        let wire = WireCutter::start(address).await;
-        let launch = Sale::launch(ONSALE).on(database.url_at(wire.address()));
-        let sales = Sale::start_many(&launch, count).await;
-        let scene = Self { sales, wire, database: database.name().to_owned() };
+        let (mut sales, mut wires) = (Vec::new(), Vec::new());
+        for _ in 0..count {
+            let wire = WireCutter::start(address).await;
+            sales.push(Sale::start(&Sale::launch(ONSALE).on(database.url_at(wire.address()))).await);
+            wires.push(wire);
+        }
+        let scene = Self { sales, wire: wires.remove(0), _wires: wires, database: database.name().to_owned() };
         scene.sessions_are_whole(address).await;
         scene
     }
@@ -60,7 +65,9 @@ impl Scene {
 
     /// A session of the test's own, past the wire.
     pub(crate) async fn sql(&self, address: SocketAddr) -> Client {
-        sql(&url(address, &self.database)).await
+        let sql = sql(&url(address, &self.database)).await;
+        sql.batch_execute("SET application_name = 'test'").await.unwrap();
+        sql
     }
 
     /// Each instance has just the sessions that it needs: none was lost for good, and none was left behind.
@@ -68,7 +75,7 @@ impl Scene {
         let sql = self.sql(address).await;
         let whole = SESSIONS_EACH * i64::try_from(self.sales.len()).unwrap();
         let sessions = "SELECT count(*) FROM pg_stat_activity
-            WHERE datname = current_database() AND pid <> pg_backend_pid() AND backend_type = 'client backend'";
+            WHERE datname = current_database() AND application_name <> 'test' AND backend_type = 'client backend'";
         let whole = async || {
             for sale in &self.sales {
                 self.touch_everything(sale).await;
@@ -109,8 +116,19 @@ impl Scene {
         load.check(self.sale()).await;
         load.check_replays(self.sale()).await;
         self.is_in_order(address, 0).await;
-        assert!(load.slowest() < ANSWER_MAX, "somebody waited {:?} for an answer", load.slowest());
     }
+}
+
+/// Nobody of a load waited too long for an answer.
+pub(crate) fn answered_in_time(load: &Load) {
+    assert!(load.slowest() < ANSWER_MAX, "somebody waited {:?} for an answer", load.slowest());
+}
+
+/// Waits until an instance has decided so many commands more.
+pub(crate) async fn until_decided(sale: &Sale, more: u64) {
+    let decided = async || metric(sale, "onsale_desk_wait_seconds_count").await;
+    let before = decided().await;
+    until("enough was decided", async || (decided().await > before + more).then_some(())).await;
 }
 
 /// A number that an instance counts.

@@ -1,0 +1,107 @@
+//! The database server is killed, restarted, or falls silent, under load, and comes back.
+
+use std::time::Duration;
+
+use onsale_testing::postgres::{Server, Setup};
+use onsale_testing::{Dice, Load, Sale, without};
+
+use crate::scene::{Scene, answered_in_time, charge, database_on, in_time, recovered, unavailable, until_decided};
+use crate::support::until;
+
+/// So many commands are decided before each fault.
+const DECIDED: u64 = 60;
+
+fn rounds() -> usize {
+    if std::env::var_os("ONSALE_TEST_LONG").is_some() { 10 } else { 1 }
+}
+
+/// How the database goes away and comes back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Away {
+    Killed,
+    Stopped,
+    Paused,
+    Unheard,
+}
+
+impl Away {
+    async fn begin(self, scene: &Scene, server: &Server) {
+        match self {
+            Self::Killed => server.kill().await,
+            Self::Stopped => server.stop().await,
+            Self::Paused => server.pause().await,
+            Self::Unheard => scene.wire.stall().await,
+        }
+    }
+
+    async fn end(self, scene: &Scene, server: &Server) {
+        match self {
+            Self::Killed | Self::Stopped => server.restart().await,
+            Self::Paused => server.resume().await,
+            Self::Unheard => scene.wire.heal().await,
+        }
+    }
+}
+
+/// What callers see while the database is away.
+async fn is_told(sale: &Sale, round: usize) -> Duration {
+    let charged = unavailable(charge(sale, "ada", 7, &format!("round-{round}"))).await;
+    let read = unavailable(sale.caller.get("/point/ada")).await;
+    sale.caller.get("/healthz").expect(200).await;
+    in_time(sale.caller.get("/readyz")).await.refused(503, "unavailable");
+    charged.max(read)
+}
+
+async fn survives(away: &[Away]) {
+    let server = Setup::unsynced().start().await;
+    let database = database_on(&server).await;
+    let scene = Scene::on(server.address(), &database, 1).await;
+    let sale = scene.sale();
+    let mut running = Load::prepare(sale, 16, Dice::seed()).await.start(&sale.caller);
+    let mut round = 0;
+    for away in std::iter::repeat_n(away, rounds()).flatten() {
+        until_decided(sale, DECIDED).await;
+        away.begin(&scene, &server).await;
+        let told = is_told(sale, round).await;
+        away.end(&scene, &server).await;
+        let (reply, writes) = recovered(|| charge(sale, "ada", 7, &format!("round-{round}"))).await;
+        round += 1;
+        assert_eq!(reply.expect(200)["balance"], 7 * round, "each charge once");
+        let (read, reads) = recovered(|| sale.caller.get("/point/ada")).await;
+        assert_eq!(read.expect(200)["balance"], 7 * round);
+        let ready = async || (sale.caller.get("/readyz").send().await.status == 200).then_some(());
+        until("the instance is ready again", ready).await;
+        println!("{away:?}: told after {told:?}, writes again after {writes:?}, reads after {reads:?} more");
+
+        let mut load = running.stop().await;
+        println!("{} acknowledged, {} left open", load.acknowledged(), load.unanswered());
+        scene.agrees_with(server.address(), &mut load).await;
+        answered_in_time(&load);
+        running = load.start(&sale.caller);
+    }
+    answered_in_time(&running.stop().await);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_server_is_killed_and_restarted() {
+    if without("postgres") {
+        return;
+    }
+    survives(&[Away::Killed, Away::Stopped, Away::Killed]).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_server_stands_still_and_wakes() {
+    if without("postgres") {
+        return;
+    }
+    survives(&[Away::Paused]).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_wire_falls_silent_and_heals() {
+    if without("postgres") {
+        return;
+    }
+    survives(&[Away::Unheard]).await;
+}

@@ -114,6 +114,20 @@ impl Catalogue {
         if known { Ok(()) } else { self.catch_up().await }
     }
 
+    /// Makes sure that all performances of a concert are known: which one a date names is decided by that. Asks the
+    /// database where another process may have added one; none is ever taken away.
+    ///
+    /// # Errors
+    /// Where the database cannot be read.
+    pub async fn know_all_of(&self, concert: ConcertId) -> Result<(), StoreError> {
+        if !self.is_shared {
+            return Ok(());
+        }
+        let there = self.reader.performance_count(concert).await?;
+        let known = self.programme(concert).map_or(0, |programme| programme.showings.len() as u64);
+        if known < there { self.catch_up().await } else { Ok(()) }
+    }
+
     /// Reads everything again: another process may have added to it. Whoever comes meanwhile shares the next answer.
     ///
     /// # Errors

@@ -170,6 +170,9 @@ pub trait Reader: Send + Sync {
     /// All performances.
     async fn performances(&self) -> Result<Vec<Performance>, StoreError>;
 
+    /// How many performances a concert has.
+    async fn performance_count(&self, concert: ConcertId) -> Result<u64, StoreError>;
+
     /// The seats of a performance that are held or sold.
     async fn seats(&self, performance: PerformanceId) -> Result<SeatRows, StoreError>;
 

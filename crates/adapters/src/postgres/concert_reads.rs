@@ -17,6 +17,8 @@ const CONCERTS: &str = "SELECT concert_id, title, venue, created_at FROM concert
 const PERFORMANCES: &str =
     "SELECT performance_id, concert_id, starts_at, sections, sold, version, updated_at FROM performances";
 
+const PERFORMANCE_COUNT: &str = "SELECT count(*) FROM performances WHERE concert_id = $1";
+
 /// The version and the seats as of one moment: one statement, one snapshot.
 const SEATS: &str = "SELECT version, seat, reservation_id, s.held_until, s.sold
     FROM performances LEFT JOIN seats s USING (performance_id) WHERE performance_id = $1";
@@ -31,7 +33,7 @@ const RESERVATIONS_OF: &str = "SELECT reservation_id, concert_id, performance_id
 const LAPSED: &str = "SELECT performance_id, reservation_id FROM reservations
     WHERE status = 'HELD' AND held_until <= $1 ORDER BY held_until LIMIT $2";
 
-pub(super) const READS: &[&str] = &[CONCERTS, PERFORMANCES, SEATS, RESERVATION, RESERVATIONS_OF, LAPSED];
+pub(super) const READS: &[&str] = &[CONCERTS, PERFORMANCES, PERFORMANCE_COUNT, SEATS, RESERVATION, RESERVATIONS_OF, LAPSED];
 
 pub(super) async fn concerts(session: &Session) -> Sql<Vec<Concert>> {
     let concert = |row: &Row| {
@@ -47,6 +49,11 @@ pub(super) async fn concerts(session: &Session) -> Sql<Vec<Concert>> {
 
 pub(super) async fn performances(session: &Session) -> Sql<Vec<Performance>> {
     session.query(PERFORMANCES, Vec::new()).await?.iter().map(read_performance).collect()
+}
+
+pub(super) async fn performance_count(session: &Session, concert: ConcertId) -> Sql<u64> {
+    let found = session.query(PERFORMANCE_COUNT, params![concert.uuid()]).await?;
+    number(found.first().ok_or(DbError::Broken("no count"))?, 0)
 }
 
 pub(super) async fn seats(session: &Session, performance: PerformanceId) -> Sql<SeatRows> {

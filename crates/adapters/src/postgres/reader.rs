@@ -9,7 +9,7 @@ use onsale_app::event::StoredEvent;
 use onsale_app::news::{News, RoomsKnown};
 use onsale_app::store::{AppliedLecture, LectureFilter, Page, Reader, RoomRecord, SeatRows, StoreError};
 use onsale_domain::concert::{Concert, Performance, Reservation};
-use onsale_domain::ids::{LectureId, PaymentId, PerformanceId, ReservationId, UserId};
+use onsale_domain::ids::{ConcertId, LectureId, PaymentId, PerformanceId, ReservationId, UserId};
 use onsale_domain::lecture::{HistoryLine, Lecture};
 use onsale_domain::payment::Payment;
 use onsale_domain::time::Timestamp;
@@ -122,6 +122,10 @@ impl Reader for PostgresReader {
 
     async fn performances(&self) -> Result<Vec<Performance>, StoreError> {
         ask!(self, |session| concert_reads::performances(&session))
+    }
+
+    async fn performance_count(&self, concert: ConcertId) -> Result<u64, StoreError> {
+        ask!(self, |session| concert_reads::performance_count(&session, concert))
     }
 
     async fn seats(&self, performance: PerformanceId) -> Result<SeatRows, StoreError> {

@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use onsale_app::event::StoredEvent;
 use onsale_app::store::{AppliedLecture, LectureFilter, Page, Reader, RoomRecord, SeatRows, StoreError};
 use onsale_domain::concert::{Concert, Performance, Reservation};
-use onsale_domain::ids::{LectureId, PaymentId, PerformanceId, ReservationId, UserId};
+use onsale_domain::ids::{ConcertId, LectureId, PaymentId, PerformanceId, ReservationId, UserId};
 use onsale_domain::lecture::{HistoryLine, Lecture};
 use onsale_domain::payment::Payment;
 use onsale_domain::time::Timestamp;
@@ -159,6 +159,10 @@ impl Reader for ReaderPool {
 
     async fn performances(&self) -> Result<Vec<Performance>, StoreError> {
         self.read(concert::performances).await
+    }
+
+    async fn performance_count(&self, concert: ConcertId) -> Result<u64, StoreError> {
+        self.read(move |db| concert::performance_count(db, concert)).await
     }
 
     async fn seats(&self, performance: PerformanceId) -> Result<SeatRows, StoreError> {

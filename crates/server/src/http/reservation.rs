@@ -113,13 +113,11 @@ async fn read(app: &App, token: &Token, payload: &Payload) -> Result<HoldRequest
         }
     });
     let seats = fields.done(|| seats)?;
-    app.read(app.catalogue.know(&[], performance.as_slice())).await?;
-    let mut target = target(app, token, performance, date)?;
-    if target == Target::NoneOnDate {
-        // Another process may have added one.
-        app.read(app.catalogue.catch_up()).await?;
-        target = self::target(app, token, performance, date)?;
+    match performance {
+        Some(_) => app.read(app.catalogue.know(&[], performance.as_slice())).await?,
+        None => app.read(app.catalogue.know_all_of(token.concert)).await?,
     }
+    let target = target(app, token, performance, date)?;
     // No performance has a seat 0: it stands for every number that cannot be one.
     let seats = seats.into_iter().map(|seat| u32::try_from(seat).unwrap_or(0)).collect();
     Ok(HoldRequest { token: token.clone(), target, seats })

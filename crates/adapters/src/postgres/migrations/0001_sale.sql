@@ -160,6 +160,8 @@ CREATE TABLE performances (
     updated_at     bigint  NOT NULL
 ) WITH (fillfactor = 50);
 
+CREATE INDEX performances_of_concert ON performances (concert_id);
+
 CREATE TABLE reservations (
     reservation_id uuid      NOT NULL PRIMARY KEY,
     concert_id     uuid      NOT NULL,

@@ -154,6 +154,8 @@ CREATE TABLE performances (
     updated_at     INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 
+CREATE INDEX performances_of_concert ON performances (concert_id);
+
 CREATE TABLE reservations (
     reservation_id BLOB    NOT NULL PRIMARY KEY CHECK (length(reservation_id) = 16),
     concert_id     BLOB    NOT NULL,

@@ -21,6 +21,7 @@ pub(super) const ADMIN_KEY: &str = "an-admin-key-for-benchmarks-only";
 pub struct Program {
     path: PathBuf,
     folder: TempDir,
+    environment: Vec<(String, String)>,
     child: Child,
     address: SocketAddr,
 }
@@ -32,9 +33,18 @@ impl Program {
     /// # Errors
     /// Where it does not start; the error holds its log.
     pub fn start(path: &Path, arguments: &[&str]) -> Outcome<Self> {
+        Self::start_with(path, arguments, &[])
+    }
+
+    /// The same with variables of its own, which also [`Program::run`] sees.
+    ///
+    /// # Errors
+    /// Where it does not start; the error holds its log.
+    pub fn start_with(path: &Path, arguments: &[&str], environment: &[(&str, &str)]) -> Outcome<Self> {
+        let environment: Vec<_> = environment.iter().map(|(name, value)| ((*name).into(), (*value).into())).collect();
         let folder = tempfile::Builder::new().prefix("onsale-load-").tempdir()?;
         let log = folder.path().join("log");
-        let mut child = command(path, folder.path())
+        let mut child = command(path, folder.path(), &environment)
             .args(arguments)
             .env("ONSALE_LISTEN", "127.0.0.1:0")
             .env("ONSALE_ADMIN_KEY", ADMIN_KEY)
@@ -47,7 +57,7 @@ impl Program {
             BufReader::new(output).read_line(&mut first)?;
         }
         match first.trim().rsplit_once("http://").and_then(|(_, address)| address.parse().ok()) {
-            Some(address) => Ok(Self { path: path.to_owned(), folder, child, address }),
+            Some(address) => Ok(Self { path: path.to_owned(), folder, environment, child, address }),
             None => {
                 let _ = child.kill();
                 let status = child.wait()?;
@@ -110,7 +120,7 @@ impl Program {
     /// # Errors
     /// Where it does not start.
     pub fn run(&self, arguments: &[&str]) -> Outcome<Output> {
-        Ok(command(&self.path, self.folder()).args(arguments).output()?)
+        Ok(command(&self.path, self.folder(), &self.environment).args(arguments).output()?)
     }
 }
 
@@ -121,7 +131,7 @@ impl Drop for Program {
     }
 }
 
-fn command(path: &Path, folder: &Path) -> Command {
+fn command(path: &Path, folder: &Path, environment: &[(String, String)]) -> Command {
     let mut command = Command::new(path);
     command.current_dir(folder).stdin(Stdio::null());
     for (name, _) in std::env::vars_os() {
@@ -129,5 +139,6 @@ fn command(path: &Path, folder: &Path) -> Command {
             command.env_remove(name);
         }
     }
+    command.envs(environment.iter().map(|(name, value)| (name, value)));
     command
 }

@@ -1,11 +1,13 @@
 //! The benchmark: the released program under load, beside an empty handler as the measure of the machine.
 //!
-//! `onsale-bench [quick] [profile] [row …]`, or `list` for the rows. Run by `./bench`, which builds first. Ends with 1
-//! where an answer was wrong; a target that is missed is told in the table, as noise alone may miss one.
+//! `onsale-bench [postgres] [quick] [profile] [row …]`, or `[postgres] list` for the rows. Run by `./bench`, which builds
+//! first. Ends with 1 where an answer was wrong; a target that is missed is told in the table, as noise alone may miss
+//! one.
 
 mod empty;
 mod machine;
 mod measure;
+mod postgres;
 mod profile;
 mod raw;
 mod rows;
@@ -24,6 +26,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 /// What was asked for on the command line.
 struct Wish {
+    postgres: bool,
     quick: bool,
     profile: bool,
     rows: Vec<&'static Row>,
@@ -31,9 +34,10 @@ struct Wish {
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let ran = match arguments.first().map(String::as_str) {
-        Some(empty::ARGUMENT) => empty::serve().map(|()| true),
-        Some("list") => list().map(|()| true),
+    let ran = match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+        [empty::ARGUMENT] => empty::serve().map(|()| true),
+        ["list"] => list(ROWS).map(|()| true),
+        ["postgres", "list"] => list(postgres::ROWS).map(|()| true),
         _ => wish(&arguments).and_then(|wish| run(&wish)),
     };
     match ran {
@@ -46,8 +50,8 @@ fn main() -> ExitCode {
     }
 }
 
-fn list() -> Outcome<()> {
-    for Row { name, about, .. } in ROWS {
+fn list(rows: &[Row]) -> Outcome<()> {
+    for Row { name, about, .. } in rows {
         writeln!(stdout(), "{name:<18} {about}")?;
     }
     Ok(())
@@ -55,16 +59,15 @@ fn list() -> Outcome<()> {
 
 fn wish(arguments: &[String]) -> Outcome<Wish> {
     let (words, filters): (Vec<_>, Vec<_>) =
-        arguments.iter().partition(|word| matches!(word.as_str(), "quick" | "profile"));
+        arguments.iter().partition(|word| matches!(word.as_str(), "postgres" | "quick" | "profile"));
+    let said = |wanted: &str| words.iter().any(|word| *word == wanted);
+    let all = if said("postgres") { postgres::ROWS } else { ROWS };
     let wanted = |row: &&Row| filters.is_empty() || filters.iter().any(|filter| row.name.contains(filter.as_str()));
-    let rows: Vec<&'static Row> = ROWS.iter().filter(wanted).collect();
-    let unknown = filters.iter().find(|filter| !ROWS.iter().any(|row| row.name.contains(filter.as_str())));
+    let rows: Vec<&'static Row> = all.iter().filter(wanted).collect();
+    let unknown = filters.iter().find(|filter| !all.iter().any(|row| row.name.contains(filter.as_str())));
     match unknown {
         Some(unknown) => Err(format!("no row is called {unknown}; see: ./bench list").into()),
-        None => {
-            let said = |wanted: &str| words.iter().any(|word| *word == wanted);
-            Ok(Wish { quick: said("quick"), profile: said("profile"), rows })
-        }
+        None => Ok(Wish { postgres: said("postgres"), quick: said("quick"), profile: said("profile"), rows }),
     }
 }
 
@@ -74,6 +77,11 @@ fn run(wish: &Wish) -> Outcome<bool> {
     writeln!(stdout(), "{machine}\n")?;
     let scale = if wish.quick { Scale::QUICK } else { Scale::FULL };
     let mut bench = Bench::open(scale, wish.profile)?;
+    if wish.postgres {
+        bench.table = table::Table::beside();
+        let about = bench.cluster()?.about()?;
+        writeln!(stdout(), "{about}\n")?;
+    }
     for row in &wish.rows {
         writeln!(stderr(), "--- {}: {}", row.name, row.about)?;
         if let Err(error) = (row.run)(&mut bench) {
@@ -82,6 +90,6 @@ fn run(wish: &Wish) -> Outcome<bool> {
         }
     }
     writeln!(stdout(), "{}", bench.table)?;
-    writeln!(stdout(), "{}", bench.notes())?;
+    writeln!(stdout(), "{}", if wish.postgres { postgres::NOTES.to_owned() } else { bench.notes() })?;
     Ok(bench.table.is_sound())
 }

@@ -2,12 +2,14 @@
 //! else the machine does meets both.
 
 use std::path::PathBuf;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
 use onsale_testing::traffic::{Closed, Histogram, Open, Outcome, Program, Request, Run, Stage, Supply, closed, open};
 
 use crate::empty;
+use crate::postgres::Cluster;
 use crate::profile::Recording;
 use crate::raw::RawLine;
 use crate::table::{Line, Table, Verdict, grouped};
@@ -115,6 +117,8 @@ pub(crate) struct Bench {
     requests: Arc<Supply>,
     /// Where recordings of the server go, if any are made.
     profiles: Option<PathBuf>,
+    /// A Postgres, once a row has asked for it.
+    cluster: Option<Rc<Cluster>>,
 }
 
 impl Bench {
@@ -131,13 +135,29 @@ impl Bench {
         if let Some(folder) = &profiles {
             std::fs::create_dir_all(folder)?;
         }
-        Ok(Self { scale, table: Table::default(), raw: Vec::new(), program, empty, requests, profiles })
+        let table = Table::default();
+        Ok(Self { scale, table, raw: Vec::new(), program, empty, requests, profiles, cluster: None })
+    }
+
+    /// The Postgres of this run, started for the first row that asks.
+    pub(crate) fn cluster(&mut self) -> Outcome<Rc<Cluster>> {
+        if let Some(cluster) = &self.cluster {
+            return Ok(cluster.clone());
+        }
+        let cluster = Rc::new(Cluster::start(&self.program, self.profiles.is_some())?);
+        self.cluster = Some(cluster.clone());
+        Ok(cluster)
     }
 
     /// Starts the real program in a folder of its own.
     pub(crate) fn server(&self, flags: &[&str]) -> Outcome<Server> {
+        self.server_with(flags, &[])
+    }
+
+    /// The same with settings in its environment, such as a database.
+    pub(crate) fn server_with(&self, flags: &[&str], environment: &[(&str, &str)]) -> Outcome<Server> {
         let arguments: Vec<&str> = ["serve", "--log", "warn"].iter().chain(flags).copied().collect();
-        let program = Program::start(&self.program, &arguments)?;
+        let program = Program::start_with(&self.program, &arguments, environment)?;
         let stage = Stage::of(program.address());
         Ok(Server { program, stage })
     }
@@ -206,7 +226,7 @@ impl Bench {
             .collect())
     }
 
-    fn record(&self, server: &Server, name: &str) -> Outcome<Option<Recording>> {
+    pub(crate) fn record(&self, server: &Server, name: &str) -> Outcome<Option<Recording>> {
         let start = |folder: &PathBuf| Recording::start(folder, name, server.program.id(), self.scale.slice);
         self.profiles.as_ref().map(start).transpose()
     }

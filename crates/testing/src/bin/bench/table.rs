@@ -31,8 +31,28 @@ impl Verdict {
     }
 }
 
-const COLUMNS: [&str; 10] =
-    ["work", "conns", "a second", "empty/s", "share", "target", "", "p50 ms", "p99 ms", "cpu µs"];
+const COLUMNS: [&str; WIDTH] = [
+    "work",
+    "conns",
+    "a second",
+    "empty/s",
+    "share",
+    "target",
+    "",
+    "p50 ms",
+    "p99 ms",
+    "cpu µs",
+    "database µs",
+    "batch",
+];
+
+/// The same where it is not the empty handler that is the measure.
+const BESIDE: [(usize, &str); 2] = [(3, "beside it"), (4, "ratio")];
+
+const WIDTH: usize = 12;
+
+/// The cells of a line, in the order of the columns.
+type Cells = [String; WIDTH];
 
 /// A line. What does not apply is empty.
 #[derive(Clone, Debug)]
@@ -49,6 +69,10 @@ pub(crate) struct Line {
     pub(crate) p99: String,
     /// Processor time of the server for each answer.
     pub(crate) cpu: String,
+    /// And of a database server behind it.
+    pub(crate) database: String,
+    /// How many commands are decided together, on average.
+    pub(crate) batch: String,
 }
 
 impl Line {
@@ -66,13 +90,15 @@ impl Line {
             p50: none(),
             p99: none(),
             cpu: none(),
+            database: none(),
+            batch: none(),
         }
     }
 
-    fn cells(&self) -> [String; 10] {
+    fn cells(&self) -> Cells {
         let connections = if self.connections == 0 { String::new() } else { self.connections.to_string() };
-        let Self { work, rate, empty, share, target, verdict, p50, p99, cpu, .. } = self.clone();
-        [work, connections, rate, empty, share, target, verdict.word().to_owned(), p50, p99, cpu]
+        let Self { work, rate, empty, share, target, verdict, p50, p99, cpu, database, batch, .. } = self.clone();
+        [work, connections, rate, empty, share, target, verdict.word().to_owned(), p50, p99, cpu, database, batch]
     }
 }
 
@@ -80,9 +106,16 @@ impl Line {
 #[derive(Debug, Default)]
 pub(crate) struct Table {
     lines: Vec<Line>,
+    /// Whether each line says itself beside what it was measured.
+    beside: bool,
 }
 
 impl Table {
+    /// A table of comparisons with something else than the empty handler.
+    pub(crate) fn beside() -> Self {
+        Self { lines: Vec::new(), beside: true }
+    }
+
     /// Adds a line.
     pub(crate) fn add(&mut self, line: Line) {
         self.lines.push(line);
@@ -101,17 +134,22 @@ impl Table {
 
 impl fmt::Display for Table {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let rows: Vec<[String; 10]> =
-            std::iter::once(COLUMNS.map(str::to_owned)).chain(self.lines.iter().map(Line::cells)).collect();
+        let mut head = COLUMNS;
+        BESIDE.iter().filter(|_| self.beside).for_each(|(column, name)| head[*column] = name);
+        let rows: Vec<Cells> =
+            std::iter::once(head.map(str::to_owned)).chain(self.lines.iter().map(Line::cells)).collect();
+        // The last columns are only of some rows.
+        let is_shown = |column: &usize| *column < 10 || rows[1..].iter().any(|row| !row[*column].is_empty());
+        let shown: Vec<usize> = (0..WIDTH).filter(is_shown).collect();
         // A failure's reason may be long: it does not widen its column.
         let width = |column: usize| {
             let cells = rows.iter().map(|row| row[column].chars().count()).filter(|width| *width <= 60);
             cells.max().unwrap_or(0)
         };
-        let widths: Vec<usize> = (0..COLUMNS.len()).map(width).collect();
+        let widths: Vec<usize> = (0..WIDTH).map(width).collect();
         for (number, row) in rows.iter().enumerate() {
-            for (column, cell) in row.iter().enumerate() {
-                let (pad, gap) = (widths[column], if column == 0 { "" } else { "  " });
+            for column in shown.iter().copied() {
+                let (cell, pad, gap) = (&row[column], widths[column], if column == 0 { "" } else { "  " });
                 // Words to the left, numbers to the right.
                 match column {
                     0 | 5 | 6 => write!(f, "{gap}{cell:<pad$}")?,
@@ -120,7 +158,8 @@ impl fmt::Display for Table {
             }
             writeln!(f)?;
             if number == 0 {
-                writeln!(f, "{}", "-".repeat(widths.iter().sum::<usize>() + 2 * (COLUMNS.len() - 1)))?;
+                let whole = shown.iter().map(|column| widths[*column] + 2).sum::<usize>() - 2;
+                writeln!(f, "{}", "-".repeat(whole))?;
             }
         }
         let missed = self.lines.iter().filter(|line| line.verdict == Verdict::Missed).count();

@@ -1,7 +1,7 @@
 //! The rows, each a function that starts a server, prepares it, measures, and holds its file to the audit.
 
-mod contention;
-mod crowd;
+pub(crate) mod contention;
+pub(crate) mod crowd;
 mod generator;
 mod journey;
 mod lecture;
@@ -27,7 +27,7 @@ pub(crate) struct Row {
     pub(crate) run: fn(&mut Bench) -> Outcome<()>,
 }
 
-const fn row(name: &'static str, about: &'static str, run: fn(&mut Bench) -> Outcome<()>) -> Row {
+pub(crate) const fn row(name: &'static str, about: &'static str, run: fn(&mut Bench) -> Outcome<()>) -> Row {
     Row { name, about, run }
 }
 

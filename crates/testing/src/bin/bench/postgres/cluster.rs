@@ -1,0 +1,139 @@
+//! The Postgres of a run: durable, as it comes, and the same for the program and for pgbench.
+
+use std::cell::Cell;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use onsale_testing::postgres::{Server, Setup, driver};
+use onsale_testing::traffic::Outcome;
+use tempfile::TempDir;
+use tokio::runtime::Runtime;
+
+use super::pgbench;
+
+/// A running server and what it takes to use it.
+pub(crate) struct Cluster {
+    runtime: Runtime,
+    server: Server,
+    program: PathBuf,
+    pub(super) pgbench: PathBuf,
+    pub(super) scripts: TempDir,
+    databases: Cell<usize>,
+    /// Whether statements are counted, which costs a little.
+    pub(super) is_profiled: bool,
+}
+
+impl Cluster {
+    /// Starts a server. Its log may grow for the whole of a row before a checkpoint is due: one that begins in either's
+    /// slice would be a matter of luck.
+    pub(crate) fn start(program: &Path, is_profiled: bool) -> Outcome<Self> {
+        let pgbench = pgbench::find()?;
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
+        let mut setup = Setup::durable()
+            .set("max_connections", 200)
+            .set("shared_buffers", "256MB")
+            .set("max_wal_size", "8GB")
+            .set("checkpoint_timeout", "30min");
+        if is_profiled {
+            setup = setup.set("shared_preload_libraries", "pg_stat_statements").set("pg_stat_statements.max", 1000);
+        }
+        let server = runtime.block_on(setup.start());
+        let scripts = tempfile::Builder::new().prefix("onsale-pgbench-").tempdir()?;
+        let program = program.to_owned();
+        let cluster = Self { runtime, server, program, pgbench, scripts, databases: Cell::new(0), is_profiled };
+        if is_profiled {
+            cluster.execute("postgres", "CREATE EXTENSION pg_stat_statements")?;
+        }
+        Ok(cluster)
+    }
+
+    /// What is to be known of it beside the numbers.
+    pub(crate) fn about(&self) -> Outcome<String> {
+        let settings = "SELECT 'postgres: ' || current_setting('server_version') || ', ' ||
+            string_agg(name || ' ' || current_setting(name), ', ' ORDER BY name) FROM pg_settings
+            WHERE name IN ('fsync', 'synchronous_commit', 'full_page_writes', 'shared_buffers', 'max_wal_size')";
+        self.ask("postgres", settings)
+    }
+
+    /// A new database with the program's schema.
+    pub(crate) fn database(&self) -> Outcome<String> {
+        self.databases.set(self.databases.get() + 1);
+        let name = format!("sale_{}", self.databases.get());
+        self.execute("postgres", &format!("CREATE DATABASE {name}"))?;
+        let mut migrate = Command::new(&self.program);
+        migrate.arg("migrate").env("ONSALE_DATABASE_URL", self.url(&name)).stdin(Stdio::null());
+        let migrated = migrate.current_dir(self.scripts.path()).output()?;
+        if !migrated.status.success() {
+            return Err(format!("no schema: {}", String::from_utf8_lossy(&migrated.stderr)).into());
+        }
+        Ok(name)
+    }
+
+    /// The URL of a database.
+    pub(crate) fn url(&self, database: &str) -> String {
+        self.server.url(database)
+    }
+
+    /// Host and port.
+    pub(super) fn address(&self) -> std::net::SocketAddr {
+        self.server.address()
+    }
+
+    /// Runs statements.
+    pub(crate) fn execute(&self, database: &str, sql: &str) -> Outcome<()> {
+        self.runtime.block_on(async {
+            let client = self.server.sql(database).await;
+            client.batch_execute(sql).await.map_err(|error| format!("{sql}: {error:?}").into())
+        })
+    }
+
+    /// Asks for rows of one text column; lines.
+    pub(super) fn ask(&self, database: &str, sql: &str) -> Outcome<String> {
+        let rows: Result<Vec<driver::Row>, _> =
+            self.runtime.block_on(async { self.server.sql(database).await.query(sql, &[]).await });
+        let rows = rows.map_err(|error| format!("{sql}: {error:?}"))?;
+        Ok(rows.iter().map(|row| row.get::<_, String>(0)).collect::<Vec<_>>().join("\n"))
+    }
+
+    /// Brings everything that was prepared to the disk and its statistics up to date, so that no slice pays for it.
+    pub(crate) fn settle(&self, database: &str) -> Outcome<()> {
+        self.execute(database, "VACUUM ANALYZE")?;
+        self.execute(database, "CHECKPOINT")
+    }
+
+    /// Processor time of all its processes so far, those that have ended included.
+    pub(crate) fn process_time(&self) -> Duration {
+        let ticks = |id: &u32| -> u64 {
+            let stat = std::fs::read_to_string(format!("/proc/{id}/stat")).unwrap_or_default();
+            // The name in brackets may hold anything; own user and system time are the 12th and 13th word after it,
+            // those of children that were waited for the two behind.
+            let words = stat.rsplit_once(')').map_or("", |(_, rest)| rest).split_whitespace();
+            words.skip(11).take(4).filter_map(|word| word.parse::<u64>().ok()).sum()
+        };
+        Duration::from_millis(self.server.processes().iter().map(ticks).sum::<u64>() * 10)
+    }
+
+    /// Forgets what statements have cost so far.
+    pub(super) fn forget_statements(&self) -> Outcome<()> {
+        if !self.is_profiled {
+            return Ok(());
+        }
+        self.ask("postgres", "SELECT 'x' FROM pg_stat_statements_reset()").map(drop)
+    }
+
+    /// The statements that cost most since then.
+    pub(super) fn statements(&self, database: &str) -> Outcome<String> {
+        if !self.is_profiled {
+            return Ok(String::new());
+        }
+        let sql = format!(
+            "SELECT format('%8s calls %10s rows %9s ms %8s µs a call %9s kB of log  %s', calls, rows,
+                round(total_exec_time::numeric, 1), round(mean_exec_time::numeric * 1000, 1),
+                round(wal_bytes / 1024), left(regexp_replace(query, '\\s+', ' ', 'g'), 70))
+             FROM pg_stat_statements JOIN pg_database d ON d.oid = dbid WHERE datname = '{database}'
+             ORDER BY total_exec_time DESC LIMIT 14"
+        );
+        self.ask("postgres", &sql)
+    }
+}

@@ -1,0 +1,82 @@
+//! What the program's own metrics say of its batches.
+
+use std::fmt;
+use std::net::SocketAddr;
+
+use onsale_testing::traffic::{Connection, Outcome, Request};
+
+/// Sums since the program began, or between two looks.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Desk {
+    batches: f64,
+    commands: f64,
+    /// Seconds that batches took, and of those from the first write to the commit's end.
+    unit: f64,
+    commit: f64,
+    /// Seconds that commands waited for their batch to begin.
+    wait: f64,
+}
+
+impl Desk {
+    /// As they are now.
+    pub(super) fn of(address: SocketAddr) -> Outcome<Self> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let text = runtime.block_on(async {
+            let mut connection = Connection::open(address).await?;
+            let request = Request::get("/metrics").to_bytes();
+            let reply = connection.exchange(&request).await?;
+            Ok::<_, std::io::Error>(String::from_utf8_lossy(reply.body).into_owned())
+        })?;
+        let number = |name: &str| -> Outcome<f64> {
+            let found =
+                text.lines().find_map(|line| line.strip_prefix("onsale_desk_")?.strip_prefix(name)?.strip_prefix(' '));
+            found.and_then(|value| value.parse().ok()).ok_or_else(|| format!("/metrics names no {name}").into())
+        };
+        Ok(Self {
+            batches: number("batch_size_count")?,
+            commands: number("batch_size_sum")?,
+            unit: number("unit_seconds_sum")?,
+            commit: number("commit_seconds_sum")?,
+            wait: number("wait_seconds_sum")?,
+        })
+    }
+
+    /// What came since an earlier look.
+    pub(super) fn since(&self, before: &Self) -> Self {
+        Self {
+            batches: self.batches - before.batches,
+            commands: self.commands - before.commands,
+            unit: self.unit - before.unit,
+            commit: self.commit - before.commit,
+            wait: self.wait - before.wait,
+        }
+    }
+
+    /// Takes in what another look saw.
+    pub(super) fn add(&mut self, other: &Self) {
+        self.batches += other.batches;
+        self.commands += other.commands;
+        self.unit += other.unit;
+        self.commit += other.commit;
+        self.wait += other.wait;
+    }
+
+    /// Commands that are decided together, on average.
+    pub(super) fn batch(&self) -> f64 {
+        self.commands / self.batches.max(1.0)
+    }
+}
+
+impl fmt::Display for Desk {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let millis = |seconds: f64, many: f64| seconds * 1000.0 / many.max(1.0);
+        write!(
+            f,
+            "a batch: {:.1} commands, {:.2} ms, of which save and commit {:.2} ms; a command waits {:.2} ms",
+            self.batch(),
+            millis(self.unit, self.batches),
+            millis(self.commit, self.batches),
+            millis(self.wait, self.commands)
+        )
+    }
+}

@@ -96,9 +96,8 @@ const CHANGE: &str = "UPDATE seats SET reservation_id = v.reservation_id, held_u
         v (performance_id, seat, reservation_id, held_until, sold)
     WHERE seats.performance_id = v.performance_id AND seats.seat = v.seat";
 
-pub(super) const WRITES: &[&str] = &[
-    LOCK, OPEN_RESERVATIONS, WHOLE_RESERVATIONS, SEATS, OPEN, SCHEDULE, UPDATE, RESERVE, END, FREE, TAKE, CHANGE,
-];
+pub(super) const WRITES: &[&str] =
+    &[LOCK, OPEN_RESERVATIONS, WHOLE_RESERVATIONS, SEATS, OPEN, SCHEDULE, UPDATE, RESERVE, END, FREE, TAKE, CHANGE];
 
 pub(super) fn lock<'a>(pipeline: &mut Pipeline<'a, Unit>, keys: &'a Keys) {
     if keys.performances.is_empty() && keys.reservations.is_empty() && keys.holdings.is_empty() {

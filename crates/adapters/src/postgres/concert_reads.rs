@@ -33,7 +33,8 @@ const RESERVATIONS_OF: &str = "SELECT reservation_id, concert_id, performance_id
 const LAPSED: &str = "SELECT performance_id, reservation_id FROM reservations
     WHERE status = 'HELD' AND held_until <= $1 ORDER BY held_until LIMIT $2";
 
-pub(super) const READS: &[&str] = &[CONCERTS, PERFORMANCES, PERFORMANCE_COUNT, SEATS, RESERVATION, RESERVATIONS_OF, LAPSED];
+pub(super) const READS: &[&str] =
+    &[CONCERTS, PERFORMANCES, PERFORMANCE_COUNT, SEATS, RESERVATION, RESERVATIONS_OF, LAPSED];
 
 pub(super) async fn concerts(session: &Session) -> Sql<Vec<Concert>> {
     let concert = |row: &Row| {

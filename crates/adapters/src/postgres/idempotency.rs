@@ -72,9 +72,14 @@ pub(super) fn save<'a>(pipeline: &mut Pipeline<'a, ()>, unit: &'a Unit) {
     for (sql, rows) in [(KEEP, added), (REPLACE, replaced.collect())] {
         pipeline.write(
             sql,
-            columns!(rows.into_iter(), |(id, kept)| owner(id), &*id.key, &kept.fingerprint[..], &*kept.answer, kept
-                .kept_at
-                .as_millis()),
+            columns!(
+                rows.into_iter(),
+                |(id, kept)| owner(id),
+                &*id.key,
+                &kept.fingerprint[..],
+                &*kept.answer,
+                kept.kept_at.as_millis()
+            ),
         );
     }
     if let Some(before) = unit.forget_answers_before {

@@ -11,10 +11,13 @@ use tokio_postgres::Row;
 use uuid::Uuid;
 
 use super::session::{Pipeline, Session};
-use super::values::{Sql, big, columns, instant, int, limit, number, optional_text, params, small, text, user, uuid, word};
+use super::values::{
+    Sql, big, columns, instant, int, limit, number, optional_text, params, small, text, user, uuid, word,
+};
 use crate::stored::Word;
 
-const LOCK: &str = "SELECT lecture_id, title, lecturer, starts_at, capacity, enrolled, seats_opened, version, updated_at
+const LOCK: &str =
+    "SELECT lecture_id, title, lecturer, starts_at, capacity, enrolled, seats_opened, version, updated_at
     FROM lectures WHERE lecture_id = ANY ($1) ORDER BY lecture_id FOR NO KEY UPDATE";
 
 const FREED: &str = "SELECT wanted.lecture_id, seat_number
@@ -126,16 +129,17 @@ pub(super) fn save<'a>(pipeline: &mut Pipeline<'a, ()>, rows: &'a Rows) {
     pipeline.write(TAKE_FREED, columns!(freed(false), |(lecture, seat, _)| lecture.uuid(), int(*seat)));
     pipeline.write(FREE, columns!(freed(true), |(lecture, seat, _)| lecture.uuid(), int(*seat)));
     // Seat numbers are unique: those given back first, then those taken.
-    pipeline.write(
-        WITHDRAW,
-        columns!(rows.applications.outdated(), |(lecture, user)| lecture.uuid(), user.as_str()),
-    );
+    pipeline.write(WITHDRAW, columns!(rows.applications.outdated(), |(lecture, user)| lecture.uuid(), user.as_str()));
     let placed = rows.applications.changed().filter_map(|(key, application)| Some((key, application?)));
     pipeline.write(
         APPLY,
-        columns!(placed, |((lecture, user), application)| lecture.uuid(), user.as_str(), int(application.seat_number), application
-            .applied_at
-            .as_millis()),
+        columns!(
+            placed,
+            |((lecture, user), application)| lecture.uuid(),
+            user.as_str(),
+            int(application.seat_number),
+            application.applied_at.as_millis()
+        ),
     );
     pipeline.write(
         RECORD,
@@ -166,7 +170,8 @@ pub(super) fn read(row: &Row) -> Sql<Lecture> {
     })
 }
 
-const LIST: &str = "SELECT lecture_id, title, lecturer, starts_at, capacity, enrolled, seats_opened, version, updated_at
+const LIST: &str =
+    "SELECT lecture_id, title, lecturer, starts_at, capacity, enrolled, seats_opened, version, updated_at
     FROM lectures WHERE starts_at >= $1 AND starts_at < $2 AND (starts_at, lecture_id) > ($3, $4)
         AND (NOT $5 OR enrolled < capacity)
     ORDER BY starts_at, lecture_id LIMIT $6";
@@ -213,11 +218,7 @@ pub(super) async fn applications(
 }
 
 /// Oldest first; `None` where there is no such lecture.
-pub(super) async fn history(
-    session: &Session,
-    lecture: LectureId,
-    page: Page<u64>,
-) -> Sql<Option<Vec<HistoryLine>>> {
+pub(super) async fn history(session: &Session, lecture: LectureId, page: Page<u64>) -> Sql<Option<Vec<HistoryLine>>> {
     if session.query(EXISTS, params![lecture.uuid()]).await?.is_empty() {
         return Ok(None);
     }

@@ -38,7 +38,8 @@ pub(super) fn save<'a>(pipeline: &mut Pipeline<'a, ()>, rows: &'a Rows) {
 const ONE: &str = "SELECT payment_id, reservation_id, performance_id, user_id, seats, amount, balance_after, paid_at
     FROM payments WHERE payment_id = $1";
 
-const OF_USER: &str = "SELECT payment_id, reservation_id, performance_id, user_id, seats, amount, balance_after, paid_at
+const OF_USER: &str =
+    "SELECT payment_id, reservation_id, performance_id, user_id, seats, amount, balance_after, paid_at
     FROM payments WHERE user_id = $1 AND payment_id < $2 ORDER BY payment_id DESC LIMIT $3";
 
 pub(super) const READS: &[&str] = &[ONE, OF_USER];

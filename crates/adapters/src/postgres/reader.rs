@@ -64,12 +64,13 @@ impl PostgresReader {
     }
 }
 
-/// Asks over a connection; once more over another where that one turns out to be closed.
+/// Asks over a connection; once more over another where that one turns out to be closed. Not where it did not answer:
+/// who asks has waited long enough, and the next to ask gets another.
 macro_rules! ask {
     ($reader:ident, |$session:ident| $question:expr) => {{
         let $session = $reader.session().await?;
         match $question.await {
-            Err(_) if $session.is_closed() => {
+            Err(error) if $session.is_closed() && !error.is_late() => {
                 let $session = $reader.session().await?;
                 Ok($question.await?)
             }

@@ -4,6 +4,7 @@
 //! another, and the wire is crossed once.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use futures_util::future::{BoxFuture, FutureExt, join_all, try_join_all};
@@ -22,12 +23,15 @@ pub(super) struct Session {
     client: Client,
     driver: AbortHandle,
     statements: HashMap<&'static str, Statement>,
+    /// A question had no answer in time. A server that is gone without a word never closes anything.
+    is_silent: AtomicBool,
 }
 
 impl Session {
     /// Prepares every statement that will be used, in one round trip.
     pub(super) async fn new(client: Client, driver: AbortHandle, statements: &[&[&'static str]]) -> Sql<Self> {
-        let mut session = Self { client, driver, statements: HashMap::new() };
+        let (statements, is_silent) = (HashMap::new(), AtomicBool::new(false));
+        let mut session = Self { client, driver, statements, is_silent };
         let client = &session.client;
         let all = statements.iter().flat_map(|some| some.iter().copied());
         let prepared = all.map(|sql| async move { Ok::<_, DbError>((sql, client.prepare(sql).await?)) });
@@ -36,8 +40,9 @@ impl Session {
         Ok(session)
     }
 
+    /// Whether it is of no use any more.
     pub(super) fn is_closed(&self) -> bool {
-        self.client.is_closed()
+        self.client.is_closed() || self.is_silent.load(Ordering::Relaxed)
     }
 
     fn statement(&self, sql: &'static str) -> Sql<&Statement> {
@@ -47,7 +52,10 @@ impl Session {
     /// Asks one question, beside others that may be under way on the same connection.
     pub(super) async fn query(&self, sql: &'static str, params: Vec<Param<'_>>) -> Sql<Vec<Row>> {
         let answer = self.send(sql, params);
-        tokio::time::timeout(ANSWER_WITHIN, answer).await.map_err(|_| DbError::Late)?
+        tokio::time::timeout(ANSWER_WITHIN, answer).await.unwrap_or_else(|_| {
+            self.is_silent.store(true, Ordering::Relaxed);
+            Err(DbError::Late)
+        })
     }
 
     async fn send(&self, sql: &'static str, params: Vec<Param<'_>>) -> Sql<Vec<Row>> {

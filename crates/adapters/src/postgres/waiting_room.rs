@@ -58,7 +58,8 @@ const RESTAND: &str = "UPDATE places SET standing = v.standing, given_up_version
     FROM unnest($1::uuid[], $2::bigint[], $3::text[], $4::bigint[]) v (concert_id, place, standing, given_up_version)
     WHERE places.concert_id = v.concert_id AND places.place = v.place";
 
-const HAND_OUT: &str = "INSERT INTO places (concert_id, place, user_id, token_id, issued_at, standing, given_up_version)
+const HAND_OUT: &str =
+    "INSERT INTO places (concert_id, place, user_id, token_id, issued_at, standing, given_up_version)
     SELECT * FROM unnest($1::uuid[], $2::bigint[], $3::text[], $4::uuid[], $5::bigint[], $6::text[], $7::bigint[])";
 
 const CALL: &str = "INSERT INTO turns (concert_id, place, admitted_at, active_until, seen_at, claimed, version)
@@ -90,8 +91,22 @@ const FORGET_STRAY_ENDS: &str = "DELETE FROM turn_ends WHERE (concert_id, place)
     LIMIT $2 FOR UPDATE SKIP LOCKED)";
 
 pub(super) const WRITES: &[&str] = &[
-    LOCK, GIVEN_UP, CURRENT, PLACES, TURNS, MAKE, UPDATE, RESTAND, HAND_OUT, CALL, NOTE, SETTLE, END, FORGET_END,
-    FORGET_TURNS, FORGET_STRAY_ENDS,
+    LOCK,
+    GIVEN_UP,
+    CURRENT,
+    PLACES,
+    TURNS,
+    MAKE,
+    UPDATE,
+    RESTAND,
+    HAND_OUT,
+    CALL,
+    NOTE,
+    SETTLE,
+    END,
+    FORGET_END,
+    FORGET_TURNS,
+    FORGET_STRAY_ENDS,
 ];
 
 /// How long a settled turn is kept for other processes to learn of it.
@@ -225,15 +240,18 @@ fn version(rows: &Rows, concert: &ConcertId) -> i64 {
 
 /// A user has one current place: those that are no longer current first, then the new ones.
 fn save_places<'a>(pipeline: &mut Pipeline<'a, ()>, rows: &'a Rows) {
-    let given_up_version = |concert: &ConcertId, place: &Place| {
-        (place.standing == PlaceStanding::GivenUp).then(|| version(rows, concert))
-    };
+    let given_up_version =
+        |concert: &ConcertId, place: &Place| (place.standing == PlaceStanding::GivenUp).then(|| version(rows, concert));
     let changed = rows.places.outdated().filter_map(|key| Some((key, rows.places.get(key)?)));
     pipeline.write(
         RESTAND,
-        columns!(changed, |((concert, number), place)| concert.uuid(), big(*number), place.standing.word(), given_up_version(
-            concert, place
-        )),
+        columns!(
+            changed,
+            |((concert, number), place)| concert.uuid(),
+            big(*number),
+            place.standing.word(),
+            given_up_version(concert, place)
+        ),
     );
     let mut fresh: Vec<_> = rows.places.added().collect();
     // Within one unit a place may already be given up, and its user's next one current.
@@ -281,8 +299,7 @@ fn save_turns<'a>(pipeline: &mut Pipeline<'a, ()>, unit: &'a Unit) {
         ),
     );
     let settled = rows.turns.outdated().filter(|key| rows.turns.get(key).is_none());
-    if let Some(mut settled) =
-        columns!(settled, |(concert, place)| concert.uuid(), big(*place), version(rows, concert))
+    if let Some(mut settled) = columns!(settled, |(concert, place)| concert.uuid(), big(*place), version(rows, concert))
     {
         settled.push(Box::new(unit.at.as_millis()));
         pipeline.tell(SETTLE, settled);
@@ -292,10 +309,8 @@ fn save_turns<'a>(pipeline: &mut Pipeline<'a, ()>, unit: &'a Unit) {
 fn save_ends<'a>(pipeline: &mut Pipeline<'a, ()>, rows: &'a Rows) {
     let over = rows.ends.outdated().filter(|key| rows.ends.get(key).is_none());
     pipeline.write(FORGET_END, columns!(over, |(concert, place)| concert.uuid(), big(*place)));
-    pipeline.write(
-        END,
-        columns!(rows.ends.added(), |((concert, place), at)| concert.uuid(), big(*place), at.as_millis()),
-    );
+    pipeline
+        .write(END, columns!(rows.ends.added(), |((concert, place), at)| concert.uuid(), big(*place), at.as_millis()));
 }
 
 pub(super) fn read_room(row: &Row) -> Sql<Room> {

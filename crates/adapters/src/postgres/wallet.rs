@@ -59,9 +59,13 @@ pub(super) fn save<'a>(pipeline: &mut Pipeline<'a, ()>, rows: &'a Rows) {
     let changed = rows.accounts.changed().filter_map(|(user, account)| Some((user, account?)));
     pipeline.write(
         UPDATE,
-        columns!(changed, |(user, account)| user.as_str(), account.balance, big(account.version), account
-            .updated_at
-            .map(|at| at.as_millis())),
+        columns!(
+            changed,
+            |(user, account)| user.as_str(),
+            account.balance,
+            big(account.version),
+            account.updated_at.map(|at| at.as_millis())
+        ),
     );
     pipeline.write(
         ENTER,

@@ -6,8 +6,8 @@
 use std::path::{Path, PathBuf};
 
 use onsale_app::audit::source::{
-    AuditSource, EventRow, FamilyRow, LectureRow, PaymentRow, PerformanceRow, ReservationRow, RoomRow, Rows, SeatRow, ToldRow,
-    WalletRow,
+    AuditSource, EventRow, FamilyRow, LectureRow, PaymentRow, PerformanceRow, ReservationRow, RoomRow, Rows, SeatRow,
+    ToldRow, WalletRow,
 };
 use onsale_app::store::{Page, StoreError};
 use onsale_domain::ids::{ConcertId, EventId, PerformanceId, ReservationId, UserId};

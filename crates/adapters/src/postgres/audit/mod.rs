@@ -22,7 +22,8 @@ use std::sync::Arc;
 
 use futures_util::future::{Either, select};
 use onsale_app::audit::source::{
-    AuditSource, FamilyRow, LectureRow, PaymentRow, PerformanceRow, ReservationRow, RoomRow, Rows, SeatRow, ToldRow, WalletRow,
+    AuditSource, FamilyRow, LectureRow, PaymentRow, PerformanceRow, ReservationRow, RoomRow, Rows, SeatRow, ToldRow,
+    WalletRow,
 };
 use onsale_app::store::StoreError;
 use tokio::sync::mpsc::{Sender, channel};

@@ -45,6 +45,10 @@ impl DbError {
         error.as_db_error().is_some_and(|db| db.parsed_severity() == Some(Severity::Error))
     }
 
+    pub(super) fn is_late(&self) -> bool {
+        matches!(self, Self::Late)
+    }
+
     pub(super) fn is_deadlock(&self) -> bool {
         self.code() == Some(&SqlState::T_R_DEADLOCK_DETECTED)
     }

@@ -30,8 +30,7 @@ pub(super) struct Session {
 impl Session {
     /// Prepares every statement that will be used, in one round trip.
     pub(super) async fn new(client: Client, driver: AbortHandle, statements: &[&[&'static str]]) -> Sql<Self> {
-        let (statements, is_silent) = (HashMap::new(), AtomicBool::new(false));
-        let mut session = Self { client, driver, statements, is_silent };
+        let mut session = Self { client, driver, statements: HashMap::new(), is_silent: AtomicBool::new(false) };
         let client = &session.client;
         let all = statements.iter().flat_map(|some| some.iter().copied());
         let prepared = all.map(|sql| async move { Ok::<_, DbError>((sql, client.prepare(sql).await?)) });

@@ -20,9 +20,11 @@ const ROLLBACK: &str = "ROLLBACK";
 /// The database's time, which is to be read after the locks, and the transaction's id.
 const AT: &str = "SELECT (extract(epoch FROM clock_timestamp()) * 1000)::bigint, pg_current_xact_id()::text";
 
-/// Which server this is, and which of its histories: a transaction's id means something only there.
-const IDENTITY: &str = "SELECT system_identifier::text || substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8)
-    FROM pg_control_system()";
+/// Which server this is, which of its histories, and since which crash: a transaction's id means something only there.
+/// A crash forgets ids of which nothing had reached the disk, and they are given to others, whose commits would pass for
+/// ours. It also forgets the statistics, and from then on they say since when they count.
+const IDENTITY: &str = "SELECT concat_ws(' ', system_identifier, substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8),
+    (SELECT stats_reset FROM pg_stat_wal)) FROM pg_control_system()";
 
 const OUTCOME: &str = "SELECT pg_xact_status($1::text::xid8)";
 

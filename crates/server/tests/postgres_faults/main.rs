@@ -6,10 +6,12 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on says so and ends")]
 #![allow(clippy::print_stdout, reason = "how long a recovery took is for whoever reads the test's output")]
 
+mod failover;
 mod instances;
 mod outcomes;
 mod polls;
 mod rerun;
+mod scarce;
 mod scene;
 mod server_away;
 #[path = "../support/mod.rs"]

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use onsale_testing::postgres::driver::Client;
 use onsale_testing::postgres::{Server, Setup};
 use onsale_testing::{Dice, Load, Sale, without};
 
@@ -104,4 +105,44 @@ async fn the_wire_falls_silent_and_heals() {
         return;
     }
     survives(&[Away::Unheard]).await;
+}
+
+/// The id of the transaction that waits for its instance to go on.
+async fn open_transaction(sql: &Client) -> i64 {
+    let open = "SELECT backend_xid::text::bigint FROM pg_stat_activity
+        WHERE datname = current_database() AND state = 'idle in transaction' AND backend_xid IS NOT NULL";
+    let open = async || sql.query_opt(open, &[]).await.unwrap().map(|row| row.get(0));
+    until("a transaction is open", open).await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_id_that_a_crash_hands_out_again_passes_for_nobodys_commit() {
+    if without("postgres") {
+        return;
+    }
+    let server = Setup::unsynced().start().await;
+    let database = database_on(&server).await;
+    let scene = Scene::on(server.address(), &database, 1).await;
+    scene.wire.stall_before(r#""amount":4711"#).await;
+    let sent = tokio::spawn(in_time(charge(scene.sale(), "ada", 4_711, "key")));
+    scene.wire.until_held().await;
+    let ours = open_transaction(&scene.sql(server.address()).await).await;
+    server.kill().await;
+    server.restart().await;
+    // Somebody else commits under the same id.
+    let sql = scene.sql(server.address()).await;
+    let (mut theirs, mut given_again) = (0, false);
+    while theirs < ours {
+        theirs = sql.query_one("SELECT pg_current_xact_id()::text::bigint", &[]).await.unwrap().get(0);
+        given_again |= theirs == ours;
+    }
+    scene.wire.heal().await;
+    let reply = sent.await.unwrap();
+    println!("the id was given again: {given_again}; the caller got {}", reply.status);
+    let (again, _) = recovered(|| charge(scene.sale(), "ada", 4_711, "key")).await;
+    assert_eq!(again.expect(200)["balance"], 4_711, "done once");
+    assert!(reply.status == 503 || reply.body == again.body, "{reply:?}");
+    let shown = scene.sale().caller.get("/point/ada").expect(200).await;
+    assert_eq!(shown["balance"], 4_711, "what was acknowledged is so");
+    scene.is_in_order(server.address(), 0).await;
 }

@@ -1,0 +1,103 @@
+//! The primary is lost and its standby takes over: with synchronous replication nothing acknowledged is lost.
+
+use onsale_testing::postgres::{Server, Setup};
+use onsale_testing::{Dice, Load, Sale, without};
+
+use crate::scene::{
+    Scene, answered_in_time, charge, database_on, in_time, metric, recovered, unavailable, until_decided,
+};
+use crate::support::until;
+
+/// How the primary is lost.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Lost {
+    Killed,
+    /// It says nothing, and its connections stay open.
+    Frozen,
+}
+
+/// Everything is known that the two of them have acknowledged before, and so it stays.
+async fn takes_over(lost: Lost) {
+    let primary = Setup::unsynced().start().await;
+    let standby = primary.standby("heir").await;
+    primary.synchronous("heir").await;
+    let database = database_on(&primary).await;
+    let scene = Scene::on(primary.address(), &database, 1).await;
+    let sale = scene.sale();
+    charge(sale, "ada", 7, "before").expect(200).await;
+    let running = Load::prepare(sale, 16, Dice::seed()).await.start(&sale.caller);
+    until_decided(sale, 200).await;
+    match lost {
+        Lost::Killed => primary.kill().await,
+        Lost::Frozen => primary.pause().await,
+    }
+    let told = unavailable(charge(sale, "ada", 7, "in-trouble")).await;
+    standby.promote().await;
+    scene.wire.retarget(standby.address()).await;
+    let (reply, writes) = recovered(|| charge(sale, "ada", 7, "in-trouble")).await;
+    assert_eq!(reply.expect(200)["balance"], 14, "done once");
+    let (read, reads) = recovered(|| sale.caller.get("/point/ada")).await;
+    assert_eq!(read.expect(200)["balance"], 14);
+    until_decided(sale, 200).await;
+    for reader in 0..8 {
+        let read = in_time(sale.caller.get("/point/ada")).await;
+        assert_eq!(read.expect(200)["balance"], 14, "read {reader}");
+    }
+    let mut load = running.stop().await;
+    println!("{lost:?}: told after {told:?}, writes again after {writes:?}, reads after {reads:?} more");
+    println!("{} acknowledged, {} left open", load.acknowledged(), load.unanswered());
+    scene.agrees_with(standby.address(), &mut load).await;
+    answered_in_time(&load);
+    primary.kill().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_standby_takes_over_from_a_primary_that_died() {
+    if without("postgres") {
+        return;
+    }
+    takes_over(Lost::Killed).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_standby_takes_over_from_a_primary_that_fell_silent() {
+    if without("postgres") {
+        return;
+    }
+    takes_over(Lost::Frozen).await;
+}
+
+/// A commit that waits for the standby is no commit yet.
+async fn waits_for_the_standby(scene: &Scene, primary: &Server, user: &str) {
+    let sql = scene.sql(primary.address()).await;
+    let waits = "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'SyncRep' AND datname = current_database()";
+    let waits = async || (sql.query_one(waits, &[]).await.unwrap().get::<_, i64>(0) > 0).then_some(());
+    until(&format!("the commit of {user} waits for the standby"), waits).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_commit_that_the_standby_never_heard_of_is_not_acknowledged() {
+    if without("postgres") {
+        return;
+    }
+    let primary = Setup::unsynced().start().await;
+    let standby = primary.standby("heir").await;
+    primary.synchronous("heir").await;
+    let database = database_on(&primary).await;
+    let scene = Scene::on(primary.address(), &database, 1).await;
+    let sale: &Sale = scene.sale();
+    standby.pause().await;
+    let sent = tokio::spawn(in_time(charge(sale, "ada", 7, "key")));
+    waits_for_the_standby(&scene, &primary, "ada").await;
+    sent.await.unwrap().refused(503, "unavailable");
+    assert!(metric(sale, "onsale_postgres_outcomes_asked_total").await > 0, "it was asked what became of it");
+    primary.kill().await;
+    standby.resume().await;
+    standby.promote().await;
+    scene.wire.retarget(standby.address()).await;
+    // It may have been under way to the standby when that stood still; once is all it is.
+    let (reply, took) = recovered(|| charge(sale, "ada", 7, "key")).await;
+    assert_eq!(reply.expect(200)["balance"], 7, "done once");
+    println!("served again after {took:?}; replayed: {:?}", reply.header("idempotency-replayed"));
+    scene.is_in_order(standby.address(), 0).await;
+}

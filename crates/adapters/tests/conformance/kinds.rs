@@ -37,6 +37,12 @@ impl Kinds {
         *self.0.entry(outcome.as_ref().map_or_else(refusal, done)).or_default() += 1;
     }
 
+    pub(crate) fn add(&mut self, others: &Self) {
+        for (kind, times) in &others.0 {
+            *self.0.entry(kind).or_default() += times;
+        }
+    }
+
     /// Those never met.
     pub(crate) fn missing(&self) -> Vec<&'static str> {
         DONE.iter().chain(REFUSALS).copied().filter(|kind| !self.0.contains_key(kind)).collect()

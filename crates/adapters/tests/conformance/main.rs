@@ -8,10 +8,13 @@
 mod answers;
 mod bed;
 mod constraints;
+mod crowd;
 mod differential;
 mod follower;
 mod kinds;
 mod lane;
+mod locks;
+mod news;
 mod pages;
 mod people;
 mod picture;

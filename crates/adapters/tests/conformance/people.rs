@@ -24,6 +24,7 @@ const START: Timestamp = Timestamp::from_millis(1_800_000_000_000);
 const REMEMBERED: usize = 8;
 
 /// What people do next, and what they know of the sale.
+#[derive(Clone)]
 pub(crate) struct People {
     dice: Dice,
     pub(crate) now: Timestamp,
@@ -49,6 +50,11 @@ impl People {
             payments: Vec::new(),
             tokens: Vec::new(),
         }
+    }
+
+    /// Others who know the same, and have the same tokens.
+    pub(crate) fn others(&self, seed: u64) -> Self {
+        Self { dice: Dice::new(seed), ..self.clone() }
     }
 
     /// What there is before anything else: something of everything, and points for everyone.

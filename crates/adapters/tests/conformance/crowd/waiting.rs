@@ -1,0 +1,129 @@
+//! Places: of a lecture, and in a waiting room.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use onsale_app::store::Page;
+use onsale_domain::ids::UserId;
+use onsale_domain::lecture::{self, HistoryKind};
+use onsale_domain::waiting_room::{self, Settings, Token};
+use onsale_domain::{Command, Done, Refusal};
+use onsale_testing::without;
+
+use super::{Crowd, INSTANCES, dones, refused};
+use crate::stage::{OPEN_DOORS, open_concert, open_lecture, user};
+
+fn users(many: usize) -> Vec<UserId> {
+    (0..many).map(|number| user(&format!("user-{number}"))).collect()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_six_hundred_applicants_thirty_have_a_place() {
+    if without("postgres") {
+        return;
+    }
+    let mut crowd = Crowd::new().await;
+    let now = crowd.reader().now();
+    let lecture = open_lecture(crowd.lane(), now, 30).await;
+    let apply = |user: &UserId| Command::from(lecture::Command::Apply { user: user.clone(), lecture });
+    // Everyone applies at every instance.
+    let commands: Vec<Command> = users(600).iter().map(apply).collect();
+    let batches = crowd.shuffled(&commands, 20);
+    let outcomes = crowd.run(batches).await;
+    let places: BTreeMap<u32, UserId> = dones(&outcomes)
+        .map(|done| match done {
+            Done::Applied { seat_number, user, .. } => (*seat_number, user.clone()),
+            other => unreachable!("{other:?}"),
+        })
+        .collect();
+    assert_eq!(dones(&outcomes).count(), 30);
+    assert!(places.keys().copied().eq(1..=30), "seat numbers without a gap: {places:?}");
+    assert_eq!(places.values().collect::<BTreeSet<_>>().len(), 30, "one place a person");
+    let already = refused(&outcomes, &Refusal::AlreadyApplied);
+    assert_eq!(already, 30 * (INSTANCES - 1), "who has a place is told so elsewhere");
+    assert_eq!(already + refused(&outcomes, &Refusal::LectureFull) + 30, INSTANCES * 600);
+
+    let page = Page { after: None, limit: 100 };
+    let history = crowd.reader().lecture_history(lecture, page).await.unwrap().unwrap();
+    assert!(history.iter().map(|line| (line.version, line.kind)).eq((1..=30).map(|n| (n, HistoryKind::Applied))));
+    assert!(history.iter().all(|line| places[&line.seat_number] == line.user), "the history says who has which seat");
+    crowd.assert_no_deadlock();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn places_given_back_are_given_again() {
+    if without("postgres") {
+        return;
+    }
+    let mut crowd = Crowd::new().await;
+    let now = crowd.reader().now();
+    let mut lectures = Vec::new();
+    for _ in 0..3 {
+        lectures.push(open_lecture(crowd.lane(), now, 5).await);
+    }
+    let mut commands: Vec<Command> = Vec::new();
+    for user in users(12) {
+        for lecture in lectures.iter().copied() {
+            commands.push(lecture::Command::Apply { user: user.clone(), lecture }.into());
+            commands.push(lecture::Command::Cancel { user: user.clone(), lecture }.into());
+        }
+    }
+    let batches = crowd.shuffled(&commands, 9);
+    let outcomes = crowd.run(batches).await;
+    let page = Page { after: None, limit: 1_000 };
+    let mut lines = 0;
+    for lecture in lectures {
+        let mut seats: BTreeMap<u32, UserId> = BTreeMap::new();
+        for line in crowd.reader().lecture_history(lecture, page).await.unwrap().unwrap() {
+            lines += 1;
+            match line.kind {
+                HistoryKind::Applied => {
+                    let lowest = (1..=5).find(|seat| !seats.contains_key(seat));
+                    assert_eq!(Some(line.seat_number), lowest, "the lowest that is free");
+                    seats.insert(line.seat_number, line.user);
+                }
+                HistoryKind::Cancelled => assert_eq!(seats.remove(&line.seat_number), Some(line.user)),
+            }
+        }
+        for user in users(12) {
+            let applied = crowd.reader().applications(&user, Some(lecture)).await.unwrap();
+            assert_eq!(applied.len(), seats.values().filter(|owner| **owner == user).count());
+        }
+    }
+    assert_eq!(lines, dones(&outcomes).count());
+    crowd.assert_no_deadlock();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_line_has_no_gap_and_everyone_stands_in_it_once() {
+    if without("postgres") {
+        return;
+    }
+    let mut crowd = Crowd::new().await;
+    let room = Settings { max_active: 10, admit_per_second: 1_000, ..OPEN_DOORS };
+    let concerts = [open_concert(crowd.lane(), room).await, open_concert(crowd.lane(), room).await];
+    let enter = |user: &UserId| {
+        concerts.map(|concert| Command::from(waiting_room::Command::Enter { concert, user: user.clone() }))
+    };
+    let commands: Vec<Command> = users(150).iter().flat_map(enter).collect();
+    let batches = crowd.shuffled(&commands, 15);
+    let outcomes = crowd.run(batches).await;
+    let entered = dones(&outcomes).map(|done| match done {
+        Done::Entered { token, is_new } => (token, *is_new),
+        other => unreachable!("{other:?}"),
+    });
+    let entered: Vec<(&Token, bool)> = entered.collect();
+    assert_eq!(entered.len(), INSTANCES * commands.len());
+    for concert in concerts {
+        let here = || entered.iter().filter(|(token, _)| token.concert == concert);
+        let new: BTreeMap<u64, &Token> =
+            here().filter(|(_, is_new)| *is_new).map(|(token, _)| (token.place, *token)).collect();
+        assert!(new.keys().copied().eq(1..=150), "places without a gap");
+        assert_eq!(here().filter(|(_, is_new)| *is_new).count(), 150, "each handed out once");
+        assert!(here().all(|(token, _)| new[&token.place] == *token), "everyone is told the one place they have");
+        assert!(new.values().is_sorted_by_key(|token| token.issued_at), "in order of arrival");
+        let rooms = crowd.reader().rooms().await.unwrap();
+        let room = rooms.iter().find(|room| room.concert == concert).unwrap();
+        assert_eq!((room.room.issued, room.room.served, room.room.active, room.turns.len()), (150, 10, 10, 10));
+    }
+    crowd.assert_no_deadlock();
+}

@@ -1,0 +1,91 @@
+//! A lane that waits for a row sees it as the one before left it, and the time after that.
+
+use std::time::{Duration, Instant};
+
+use onsale_app::idempotency::KeyId;
+use onsale_domain::waiting_room::{self, Patch};
+use onsale_domain::{Command, lecture};
+use onsale_testing::postgres::Database;
+use onsale_testing::without;
+
+use crate::bed::Bed;
+use crate::lane::{Answer, Lane, Request};
+use crate::stage::{Stage, charge, enter, hold, pay, user};
+
+/// Returns once a session of this database waits for a lock; panics where none does.
+async fn until_one_waits(database: &Database) {
+    let sql = database.sql().await;
+    let waits = "SELECT EXISTS (SELECT FROM pg_stat_activity
+        WHERE datname = current_database() AND wait_event_type = 'Lock')";
+    let asked = Instant::now();
+    while !sql.query_one(waits, &[]).await.unwrap().get::<_, bool>(0) {
+        assert!(asked.elapsed() < Duration::from_secs(10), "nobody waits");
+    }
+}
+
+/// Decides the first while the second is kept waiting by it, and returns what came of the second.
+async fn one_after_the_other(bed: &Bed, first: Request, second: Request) -> (Answer, Answer) {
+    let Bed::Postgres(database) = bed else { unreachable!("a database of the server") };
+    let (one, other) = (bed.store().await, bed.store().await);
+    let (mut leader, mut follower) = (Lane::new(&*one, 11).await, Lane::new(&*other, 12).await);
+    let first = [first];
+    let mut unit = leader.load(&first).await.unwrap();
+    let waiting = tokio::spawn(async move {
+        let requests = [second];
+        let mut unit = follower.load(&requests).await.unwrap();
+        let answer = follower.decide(&requests, &mut unit).remove(0);
+        follower.writer.save(&unit).await.unwrap();
+        (unit.at, answer)
+    });
+    until_one_waits(database).await;
+    let answer = leader.decide(&first, &mut unit).remove(0);
+    leader.writer.save(&unit).await.unwrap();
+    let (at, waited) = waiting.await.unwrap();
+    assert!(unit.at <= at, "the time is read behind the locks");
+    (answer, waited)
+}
+
+#[tokio::test]
+async fn whoever_waits_for_a_row_sees_what_was_done_to_it() {
+    if without("postgres") {
+        return;
+    }
+    let bed = Bed::postgres().await;
+    let mut stage = Stage::new(&*bed.store().await).await;
+    let (lecture, concert) = (stage.lecture, stage.token.concert);
+    let patch = Patch { max_active: Some(9), ..Patch::default() };
+    stage.lane.done(waiting_room::Command::Configure { concert, patch }).await;
+    let eve = enter(&mut stage.lane, concert, &user("eve")).await;
+
+    let apply = Command::from(lecture::Command::Apply { user: stage.bob.clone(), lecture });
+    let enter = Command::from(waiting_room::Command::Enter { concert, user: user("fay") });
+    let pay = pay(&stage.token, &stage.held);
+    let holds = [&stage.token, &eve].map(|token| hold(token, &stage.performance, &[4]));
+    // Each pair meets at one kind of row: a wallet, a lecture, a room, a performance; the last at two of them.
+    let pairs = [
+        ([charge(&stage.ann, 1), charge(&stage.ann, 2)], "version: 4"),
+        ([apply.clone(), apply], "AlreadyApplied"),
+        ([enter.clone(), enter], "is_new: false"),
+        (holds, "SeatTaken"),
+        ([pay.clone(), pay], "AlreadyPaid"),
+    ];
+    for ([first, second], expected) in pairs {
+        let (_, waited) = one_after_the_other(&bed, first.into(), second.into()).await;
+        assert!(format!("{waited:?}").contains(expected), "{waited:?} tells {expected}");
+    }
+}
+
+#[tokio::test]
+async fn whoever_waits_for_a_key_is_given_its_answer() {
+    if without("postgres") {
+        return;
+    }
+    let bed = Bed::postgres().await;
+    let stage = Stage::new(&*bed.store().await).await;
+    let key = KeyId { owner: None, key: "once".into() };
+    // Wallets of their own: they meet at the key alone.
+    let keyed = |user| Request { command: charge(user, 5), key: Some(key.clone()) };
+    let (decided, waited) = one_after_the_other(&bed, keyed(&stage.ann), keyed(&stage.bob)).await;
+    let Answer::Replayed(kept) = &waited else { panic!("{waited:?}") };
+    assert_eq!(String::from_utf8_lossy(kept), format!("{:?}", decided.decided().unwrap()));
+}

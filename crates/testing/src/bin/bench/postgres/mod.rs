@@ -1,10 +1,13 @@
 //! The program on a real Postgres, beside pgbench on the same one.
 
 mod beside;
+mod calls;
 mod cluster;
 mod desk;
+mod many;
 mod pgbench;
 mod points;
+mod rush;
 mod scripts;
 
 use crate::rows::{Row, row};
@@ -18,6 +21,14 @@ const CONNECTIONS: usize = 64;
 pub(crate) const ROWS: &[Row] = &[
     row("pg-charge-many", "charges of 10,000 users, beside pgbench on random rows", points::charge_many),
     row("pg-charge-hot", "charges of one user, beside pgbench on one row", points::charge_hot),
+    row("pg-application", "lecture applications of unique users", calls::application),
+    row("pg-reservation", "reservations of free seats", calls::reservation),
+    row("pg-payment", "payments", calls::pay),
+    row("pg-contention", "5,000 buyers on 50 seats, 20 performances one after another", rush::contention),
+    row("pg-instances", "one instance and three of them on the same cores", many::instances),
+    row("pg-one", "charges over one connection, beside a transaction that writes the same rows", rush::alone),
+    row("pg-crowd", "1,000 connections for 2 lanes and 2 readers", rush::crowd),
+    row("pg-lanes", "1, 2 and 4 lanes", many::lanes),
 ];
 
 /// What is told beneath the table.

@@ -10,47 +10,56 @@ pub(super) struct Script {
     pub(super) script: &'static str,
 }
 
-/// The database's time, as the tables keep it.
-macro_rules! now {
-    () => {
-        "(extract(epoch FROM clock_timestamp()) * 1000)::bigint"
-    };
-}
-
-macro_rules! charge {
-    ($user:literal, $events:expr) => {
-        concat!(
-            "\\set user 100000000000 + ",
-            $user,
-            "\nBEGIN;\n",
-            "UPDATE accounts SET balance = balance + 1, version = version + 1, updated_at = ",
-            now!(),
-            " WHERE user_id = :user RETURNING balance, version, updated_at \\gset\n",
-            "INSERT INTO ledger (user_id, version, entry_id, type, amount, balance_after, reference, created_at) ",
-            "VALUES (:user, :version, gen_random_uuid(), 'CHARGE', 1, :balance, NULL, :updated_at);\n",
-            $events,
-            "COMMIT;\n"
-        )
-    };
-}
-
 const WALLETS: &str = "INSERT INTO accounts (user_id, balance, version, updated_at)
     SELECT (100000000000 + n)::text, 1, 1, 1 FROM generate_series(0, 9999) n";
 
 /// The two statements of a charge, on random rows.
-pub(super) const CHARGE_MANY: Script = Script { rows: WALLETS, script: charge!("random(0, 9999)", "") };
+pub(super) const CHARGE_MANY: Script = Script { rows: WALLETS, script: include_str!("scripts/charge_many.sql") };
 
 /// The same on one row.
-pub(super) const CHARGE_HOT: Script = Script { rows: WALLETS, script: charge!("7", "") };
+pub(super) const CHARGE_HOT: Script = Script { rows: WALLETS, script: include_str!("scripts/charge_hot.sql") };
 
 /// All rows that a charge of the program leaves, its event included.
-pub(super) const CHARGE_AND_TELL: Script = Script {
-    rows: WALLETS,
-    script: charge!(
-        "random(0, 9999)",
-        "INSERT INTO events (topic, subject, version, event_id, position, type, at, data) VALUES ('onsale.points', \
-         'wallet/' || :user, :version, gen_random_uuid(), (pg_current_xact_id()::text::bigint << 16) + 1, \
-         'onsale.points.charged.v1', :updated_at, \
-         '{\"amount\":1,\"balance\":' || :balance || ',\"entryId\":\"018f6b1c-7d2e-7a3b-9c4d-000000000000\"}');\n"
+pub(super) const CHARGE_AND_TELL: Script =
+    Script { rows: WALLETS, script: include_str!("scripts/charge_and_tell.sql") };
+
+/// One lecture, and users who come once.
+pub(super) const APPLICATION: Script = Script {
+    rows: "INSERT INTO lectures (lecture_id, title, starts_at, capacity, enrolled, seats_opened, version, updated_at)
+        VALUES ('00000000-0000-7000-8000-000000000001', 'A lecture', 4102444800000, 1000000, 0, 0, 0, 1)",
+    script: include_str!("scripts/application.sql"),
+};
+
+macro_rules! performance {
+    ($more:literal) => {
+        concat!(
+            "INSERT INTO concerts VALUES ('00000000-0000-7000-8000-000000000001', 'A concert', 'A hall', 1);
+            INSERT INTO performances
+                (performance_id, concert_id, starts_at, sections, capacity, sold, version, updated_at)
+            VALUES ('00000000-0000-7000-8000-000000000002', '00000000-0000-7000-8000-000000000001', 4102444800000, '[]',
+                100000, 0, 0, 1);",
+            $more
+        )
+    };
+}
+
+/// One performance, and users who each take a seat of their own.
+pub(super) const RESERVATION: Script =
+    Script { rows: performance!(""), script: include_str!("scripts/reservation.sql") };
+
+/// Users who each pay the seat that they hold: 20,000 for each of eight runs.
+pub(super) const PAYMENT: Script = Script {
+    rows: performance!(
+        "INSERT INTO accounts (user_id, balance, version, updated_at)
+            SELECT (100000000000 + n)::text, 1000, 1, 1 FROM generate_series(1, 160000) n;
+        INSERT INTO reservations (reservation_id, concert_id, performance_id, user_id, place, seats, amount, held_at,
+                held_until, status)
+            SELECT ('00000000-0000-7000-8000-' || 100000000000 + n)::uuid, '00000000-0000-7000-8000-000000000001',
+                '00000000-0000-7000-8000-000000000002', (100000000000 + n)::text, n, ARRAY[n], 1000, 1, 4102444800000,
+                'HELD' FROM generate_series(1, 160000) n;
+        INSERT INTO seats (performance_id, seat, reservation_id, held_until, sold)
+            SELECT '00000000-0000-7000-8000-000000000002', n, ('00000000-0000-7000-8000-' || 100000000000 + n)::uuid,
+                4102444800000, false FROM generate_series(1, 160000) n"
     ),
+    script: include_str!("scripts/payment.sql"),
 };

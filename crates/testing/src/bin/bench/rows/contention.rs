@@ -14,8 +14,11 @@ const PERFORMANCES: usize = 20;
 const PRICE: u32 = 1_000;
 const TARGET: f64 = 0.3;
 
+/// What is played, in the table.
+pub(crate) const SCENE: &str = "5,000 buyers on 50 seats, 20 performances";
+
 /// One concert with its performances, and people enough that whoever has bought need not come again.
-struct Scene {
+pub(crate) struct Scene {
     concert: String,
     performances: Vec<Performance>,
     tokens: Vec<String>,
@@ -23,7 +26,7 @@ struct Scene {
 }
 
 impl Scene {
-    fn prepare(server: &Server) -> Outcome<Self> {
+    pub(crate) fn prepare(server: &Server) -> Outcome<Self> {
         let people = BUYERS + SEATS * PERFORMANCES;
         let concert = server.stage.concert(&open_room())?;
         let performance = |day| server.stage.performance(&concert, 50, PRICE.into(), i64::try_from(day)?);
@@ -34,7 +37,7 @@ impl Scene {
     }
 
     /// All performances one after another: everyone tries one seat, and whoever got it pays.
-    fn play(&mut self, server: &Server, connections: usize) -> Outcome<Run> {
+    pub(crate) fn play(&mut self, server: &Server, connections: usize) -> Outcome<Run> {
         let mut whole: Option<Run> = None;
         for performance in std::mem::take(&mut self.performances) {
             let buyers = &self.tokens[..BUYERS];
@@ -79,9 +82,14 @@ impl Scene {
     }
 }
 
+/// Points for everyone who may buy.
+pub(crate) fn fill(server: &Server) -> Outcome<()> {
+    fill_wallets(server, 0..BUYERS + SEATS * PERFORMANCES, 1_000_000)
+}
+
 pub(crate) fn buyers(bench: &mut Bench) -> Outcome<()> {
     let mut server = bench.server(&[])?;
-    fill_wallets(&server, 0..BUYERS + SEATS * PERFORMANCES, 1_000_000)?;
+    fill(&server)?;
     let mut both = Vec::new();
     for connections in [64, 256] {
         let mut scenes = Vec::new();
@@ -92,7 +100,6 @@ pub(crate) fn buyers(bench: &mut Bench) -> Outcome<()> {
         let play = |connections| scenes.next().ok_or("no scene is left")?.play(&server, connections);
         both.extend(bench.compare(&server, "contention", connections, &mut [Box::new(play)])?);
     }
-    let work = "5,000 buyers on 50 seats, 20 performances";
-    report_better(bench, work, Some(TARGET), &both);
+    report_better(bench, SCENE, Some(TARGET), &both);
     server.finish()
 }

@@ -9,7 +9,7 @@ mod memory;
 mod points;
 mod queue;
 mod reads;
-mod sale;
+pub(crate) mod sale;
 
 use std::sync::Arc;
 

@@ -12,15 +12,15 @@ use crate::raw::Kind;
 /// As many as a performance may have.
 const SEATS: u32 = 100_000;
 
-const PRICE: u32 = 1_000;
+pub(crate) const PRICE: u32 = 1_000;
 
 /// Long enough for whatever comes between holding and paying.
-const FLAGS: &[&str] = &["--hold-seconds", "3600"];
+pub(crate) const FLAGS: &[&str] = &["--hold-seconds", "3600"];
 
 /// A seat for each: its holder's token, its performance, its number.
-type Seats = Vec<(String, String, usize)>;
+pub(crate) type Seats = Vec<(String, String, usize)>;
 
-fn seats(server: &Server, people: usize) -> Outcome<Seats> {
+pub(crate) fn seats(server: &Server, people: usize) -> Outcome<Seats> {
     let concert = server.stage.concert(&open_room())?;
     let per_house = usize::try_from(SEATS)?;
     let mut performances = Vec::new();

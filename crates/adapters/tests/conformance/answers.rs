@@ -105,7 +105,7 @@ async fn only_old_answers_are_forgotten(bed: Bed) {
         assert!(found.is_sorted_by_key(Option::is_some), "the oldest go first");
         left.push(found.iter().flatten().count());
     }
-    assert!(left[0] < 1_300 && left.is_sorted_by(|one, next| one >= next), "each unit drops some: {left:?}");
+    assert!((101..1_300).contains(&left[0]), "one unit drops some, not all: {left:?}");
     assert_eq!(left[3], 100, "all that are old are gone: {left:?}");
 }
 

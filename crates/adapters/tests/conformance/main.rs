@@ -7,6 +7,7 @@
 
 mod answers;
 mod bed;
+mod bounds;
 mod constraints;
 mod crowd;
 mod differential;

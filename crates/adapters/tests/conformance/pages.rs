@@ -5,9 +5,10 @@ use std::fmt::Debug;
 use onsale_app::store::{Page, StoreError};
 
 /// All rows of a list in pages of this size, each asked for by the last row of the one before.
-pub(crate) async fn all<T, C: Copy, A>(limit: usize, cursor: impl Fn(&T) -> C, ask: A) -> Vec<T>
+pub(crate) async fn all<T, C, A>(limit: usize, cursor: impl Fn(&T) -> C, ask: A) -> Vec<T>
 where
     T: Debug,
+    C: Copy + PartialEq + Debug,
     A: AsyncFn(Page<C>) -> Result<Vec<T>, StoreError>,
 {
     let mut rows: Vec<T> = Vec::new();
@@ -15,6 +16,7 @@ where
         let page = Page { after: rows.last().map(&cursor), limit };
         let found = ask(page).await.expect("a page");
         assert!(found.len() <= limit, "a page of {limit} has {} rows", found.len());
+        assert!(page.after.is_none() || found.first().map(&cursor) != page.after, "{:?} comes again", page.after);
         let is_last = found.len() < limit;
         rows.extend(found);
         if is_last {

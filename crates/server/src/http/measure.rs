@@ -85,6 +85,9 @@ impl HttpMetrics {
     }
 }
 
+/// How long a request may wait in all. Some wait for several things, one after another, each of them within bounds.
+const ANSWER_WITHIN: Duration = Duration::from_millis(9_900);
+
 /// A handler with what surrounds it.
 #[derive(Clone)]
 pub(crate) struct Measured<H> {
@@ -111,10 +114,14 @@ where
         let began = Instant::now();
         let handled = AssertUnwindSafe(self.handler.call(request, app.clone())).catch_unwind();
         Box::pin(async move {
-            let response = handled.await.unwrap_or_else(|_| {
-                tracing::error!(route = self.route.path, "a handler panicked");
-                Problem::new(Code::Internal).into_response()
-            });
+            let response = match tokio::time::timeout(ANSWER_WITHIN, handled).await {
+                Ok(Ok(response)) => response,
+                Ok(Err(_)) => {
+                    tracing::error!(route = self.route.path, "a handler panicked");
+                    Problem::new(Code::Internal).into_response()
+                }
+                Err(_) => Problem::new(Code::Unavailable).into_response(),
+            };
             let status = response.status().as_u16();
             match self.usual.get_or_init(|| (status, app.metrics.of(self.route, status))) {
                 (usual, times) if *usual == status => times.observe(began.elapsed().as_secs_f64()),

@@ -53,7 +53,7 @@ pub(crate) use openapi::document;
 pub(crate) use router::{into_service, not_found};
 pub(crate) use serve::{Server, ServerLimits};
 
-/// No request waits longer than this.
+/// No request waits longer than this for any one thing.
 const PATIENCE: Duration = Duration::from_millis(9_500);
 
 /// What every handler may use.

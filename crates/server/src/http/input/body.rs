@@ -23,8 +23,8 @@ const BODY_MAX: usize = 64 * 1024;
 /// How much of a larger body is still read, so that its sender sees the answer instead of a cut connection.
 const DRAINED_MAX: usize = 4 * 1024 * 1024;
 
-/// How long a body may take to arrive.
-const BODY_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long a body may take to arrive: less than a request may wait in all, so that its sender is told what was missing.
+const BODY_TIMEOUT: Duration = Duration::from_secs(9);
 
 const IDEMPOTENCY_KEY: &str = "idempotency-key";
 

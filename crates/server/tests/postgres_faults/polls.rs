@@ -87,9 +87,9 @@ async fn polls_go_on_without_a_database() {
     let sale = scene.sale();
     for is_silent in [false, true] {
         if is_silent {
-            scene.wire.stall().await
+            scene.wire.stall().await;
         } else {
-            scene.wire.cut().await
+            scene.wire.cut().await;
         }
         let age = goes_on(sale, &line.tokens).await;
         assert!(age >= AGE_MILLIS, "{age} ms");

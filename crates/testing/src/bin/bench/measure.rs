@@ -227,7 +227,9 @@ impl Bench {
     }
 
     pub(crate) fn record(&self, server: &Server, name: &str) -> Outcome<Option<Recording>> {
-        let start = |folder: &PathBuf| Recording::start(folder, name, server.program.id(), self.scale.slice);
+        // With a database, part of the work is done elsewhere.
+        let process = Some(server.program.id()).filter(|_| self.cluster.is_none());
+        let start = |folder: &PathBuf| Recording::start(folder, name, process, self.scale.slice);
         self.profiles.as_ref().map(start).transpose()
     }
 

@@ -1,4 +1,5 @@
-//! Where the server's time goes while a row is measured: `perf`, told to look at that process and that moment.
+//! Where the server's time goes while a row is measured: `perf`, told to look at that process and that moment, or at
+//! all processes where the work is done by several.
 
 use std::io::{Write, stderr};
 use std::path::{Path, PathBuf};
@@ -14,11 +15,13 @@ pub(crate) struct Recording {
 }
 
 impl Recording {
-    /// Starts to record a process for a while.
-    pub(crate) fn start(folder: &Path, name: &str, process: u32, time: Duration) -> Outcome<Self> {
+    /// Starts to record a process, or with none all of them, for a while.
+    pub(crate) fn start(folder: &Path, name: &str, process: Option<u32>, time: Duration) -> Outcome<Self> {
         let file = folder.join(format!("{name}.perf"));
         let perf = Command::new("perf")
-            .args(["record", "--quiet", "--freq=1999", "-g", "--pid", &process.to_string(), "--output"])
+            .args(["record", "--quiet", "--freq=1999", "-g"])
+            .arg(process.map_or_else(|| "--all-cpus".to_owned(), |process| format!("--pid={process}")))
+            .arg("--output")
             .arg(&file)
             .args(["--", "sleep", &format!("{:.1}", time.as_secs_f64())])
             .stdin(Stdio::null())

@@ -6,7 +6,7 @@ use onsale_domain::ids::EventId;
 use onsale_domain::rows::Rows;
 use rusqlite::{Connection, Row, params};
 
-use super::values::{Sql, instant, uuid, word};
+use super::values::{Sql, big, instant, uuid, word};
 
 pub(super) fn save(db: &Connection, rows: &Rows) -> Sql<()> {
     for event in &rows.events {
@@ -31,7 +31,7 @@ pub(super) fn events(db: &Connection, page: Page<u64>) -> Sql<Vec<StoredEvent>> 
         "SELECT position, event_id, type, subject, version, at, data, state, reason FROM events
          WHERE position > ?1 ORDER BY position LIMIT ?2",
     )?
-    .query_map(params![page.after.unwrap_or(0), page.limit], read)?
+    .query_map(params![big(page.after.unwrap_or(0)), page.limit], read)?
     .collect()
 }
 

@@ -7,7 +7,7 @@ use onsale_domain::rows::{Keys, Rows};
 use onsale_domain::time::Timestamp;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
-use super::values::{Sql, instant, optional_text, text, user, uuid, word};
+use super::values::{Sql, big, instant, optional_text, text, user, uuid, word};
 use crate::stored::Word;
 
 pub(super) fn load(db: &Connection, keys: &Keys, rows: &mut Rows) -> Sql<()> {
@@ -169,7 +169,7 @@ pub(super) fn history(db: &Connection, lecture: LectureId, page: Page<u64>) -> S
         "SELECT lecture_id, version, line_id, user_id, type, seat_number, created_at FROM lecture_history
          WHERE lecture_id = ?1 AND version > ?2 ORDER BY version LIMIT ?3",
     )?
-    .query_map(params![lecture.uuid().as_bytes(), page.after.unwrap_or(0), page.limit], history_line)?
+    .query_map(params![lecture.uuid().as_bytes(), big(page.after.unwrap_or(0)), page.limit], history_line)?
     .collect()
 }
 

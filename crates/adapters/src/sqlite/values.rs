@@ -13,6 +13,11 @@ use crate::stored::{Word, seating_from_text};
 
 pub(super) type Sql<T> = rusqlite::Result<T>;
 
+/// A number as the database's `integer`. A cursor is the caller's to make up: one that is too large lies behind all.
+pub(super) fn big(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}
+
 pub(super) fn instant(row: &Row<'_>, column: usize) -> Sql<Timestamp> {
     row.get(column).map(Timestamp::from_millis)
 }

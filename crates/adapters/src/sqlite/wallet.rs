@@ -6,7 +6,7 @@ use onsale_domain::rows::{Keys, Rows};
 use onsale_domain::wallet::{Account, Entry};
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
-use super::values::{Sql, instant, optional_uuid, user, uuid, word};
+use super::values::{Sql, big, instant, optional_uuid, user, uuid, word};
 use crate::stored::Word;
 
 pub(super) fn load(db: &Connection, keys: &Keys, rows: &mut Rows) -> Sql<()> {
@@ -58,7 +58,7 @@ pub(super) fn ledger(db: &Connection, user: &UserId, page: Page<u64>) -> Sql<Vec
         "SELECT user_id, version, entry_id, type, amount, balance_after, reference, created_at FROM ledger
          WHERE user_id = ?1 AND version < ?2 ORDER BY version DESC LIMIT ?3",
     )?
-    .query_map(params![user.as_str(), page.after.map_or(i64::MAX as u64, |v| v), page.limit], entry)?
+    .query_map(params![user.as_str(), page.after.map_or(i64::MAX, big), page.limit], entry)?
     .collect()
 }
 

@@ -11,6 +11,7 @@ mod bounds;
 mod constraints;
 mod crowd;
 mod differential;
+mod excess;
 mod follower;
 mod kinds;
 mod lane;

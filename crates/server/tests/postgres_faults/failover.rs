@@ -6,6 +6,7 @@ use onsale_testing::{Dice, Load, Sale, without};
 use crate::scene::{
     Scene, answered_in_time, charge, database_on, in_time, metric, recovered, unavailable, until_decided,
 };
+use crate::support::room::room;
 use crate::support::until;
 
 /// How the primary is lost.
@@ -99,5 +100,47 @@ async fn a_commit_that_the_standby_never_heard_of_is_not_acknowledged() {
     let (reply, took) = recovered(|| charge(sale, "ada", 7, "key")).await;
     assert_eq!(reply.expect(200)["balance"], 7, "done once");
     println!("served again after {took:?}; replayed: {:?}", reply.header("idempotency-replayed"));
+    scene.is_in_order(standby.address(), 0).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_an_asynchronous_standby_had_not_heard_is_lost_and_the_rest_is_in_order() {
+    if without("postgres") {
+        return;
+    }
+    let primary = Setup::unsynced().start().await;
+    let standby = primary.standby("heir").await;
+    let database = database_on(&primary).await;
+    let scene = Scene::on(primary.address(), &database, 1).await;
+    let sale = scene.sale();
+    let concert = sale.concert(&room(1)).await;
+    sale.active(&concert, "ada").await;
+    sale.enter(&concert, "bob").await;
+    charge(sale, "ada", 7, "heard").expect(200).await;
+    standby.follow(&primary).await;
+    // Acknowledged, and on the primary alone.
+    standby.kill().await;
+    charge(sale, "ada", 5, "unheard").expect(200).await;
+    charge(sale, "dan", 5, "unheard").expect(200).await;
+    assert_eq!(sale.enter(&concert, "cyd").await["position"], 2);
+    primary.kill().await;
+    standby.restart().await;
+    standby.promote().await;
+    scene.wire.retarget(standby.address()).await;
+
+    // What had been heard is so; what had not can be asked again, also of a wallet that is not there any more.
+    let (reply, took) = recovered(|| charge(sale, "ada", 7, "heard")).await;
+    assert_eq!(reply.header("idempotency-replayed"), Some("true"));
+    for (user, balance) in [("ada", 12), ("dan", 5)] {
+        let (reply, _) = recovered(|| charge(sale, user, 5, "unheard")).await;
+        println!("{user}: served after {took:?}");
+        assert_eq!(reply.header("idempotency-replayed"), None, "nobody remembers it");
+        assert_eq!(reply.expect(200)["balance"], balance);
+    }
+    let entered = async || {
+        let place = sale.enter(&concert, "eve").await;
+        (place["position"] == 2).then_some(())
+    };
+    until("the line goes on where the standby knew it to be", entered).await;
     scene.is_in_order(standby.address(), 0).await;
 }

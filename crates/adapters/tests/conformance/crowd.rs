@@ -34,7 +34,10 @@ impl Crowd {
         for number in 0..INSTANCES {
             let store = instance(&database).await;
             // Ids of different lanes must differ: each has dice of its own.
-            lanes.push(Lane::new(&store, seed.wrapping_add(number as u64)).await);
+            let mut lane = Lane::new(&store, seed.wrapping_add(number as u64)).await;
+            // Connected before it begins, so that none is done while the others still connect.
+            lane.run([]).await.expect("a unit of work");
+            lanes.push(lane);
             stores.push(store);
         }
         Self { database, stores, lanes, dice: Dice::new(seed) }

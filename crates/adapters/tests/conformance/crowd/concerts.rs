@@ -85,6 +85,38 @@ async fn a_seat_is_held_by_one_and_all_seats_are_held() {
     crowd.assert_no_deadlock();
 }
 
+/// People who come to one instance alone: their wallets keep nobody else waiting, only the performances do.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn performances_are_taken_in_one_order() {
+    if without("postgres") {
+        return;
+    }
+    let mut crowd = Crowd::new().await;
+    let hall = Hall::open(&mut crowd, 60, 16 * INSTANCES).await;
+    let mut commands = Vec::new();
+    for ((token, performance), number) in hall.chances().zip(0_u32..) {
+        for seat in [number / 2 % 60 + 1, number / 2 * 7 % 60 + 1] {
+            let instance = hall.tokens.iter().position(|known| known.user == token.user).unwrap() % INSTANCES;
+            commands.push((instance, hold(token, performance, &[seat])));
+        }
+    }
+    let own = |(instance, batches): (usize, Vec<Vec<(usize, Command)>>)| {
+        let own = batches.into_iter().flatten().filter(|(of, _)| *of == instance).map(|(_, command)| command);
+        own.collect::<Vec<_>>().chunks(4).map(<[Command]>::to_vec).collect::<Vec<_>>()
+    };
+    let batches = crowd.shuffled(&commands, commands.len()).into_iter().enumerate().map(own).collect();
+    let outcomes = crowd.run(batches).await;
+    assert_eq!(outcomes.iter().map(Vec::len).sum::<usize>(), commands.len());
+    for performance in &hall.performances {
+        let holds = dones(&outcomes).map(|done| held(done.clone()));
+        let holds: Vec<Reservation> = holds.filter(|held| held.performance == performance.id).collect();
+        let there = crowd.reader().seats(performance.id).await.unwrap();
+        assert_eq!((there.version, there.seats.len()), (holds.len() as u64, holds.len()), "each hold counts");
+        assert!(holds.len() > 30, "most seats are held");
+    }
+    crowd.assert_no_deadlock();
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_hold_is_paid_once_in_whatever_order_wallets_and_performances_meet() {
     if without("postgres") {

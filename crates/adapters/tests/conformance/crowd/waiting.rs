@@ -57,7 +57,7 @@ async fn places_given_back_are_given_again() {
     let mut crowd = Crowd::new().await;
     let now = crowd.reader().now();
     let mut lectures = Vec::new();
-    for _ in 0..3 {
+    for _ in 0..6 {
         lectures.push(open_lecture(crowd.lane(), now, 5).await);
     }
     let mut commands: Vec<Command> = Vec::new();
@@ -67,6 +67,7 @@ async fn places_given_back_are_given_again() {
             commands.push(lecture::Command::Cancel { user: user.clone(), lecture }.into());
         }
     }
+    let commands = [&commands[..]; 3].concat();
     let batches = crowd.shuffled(&commands, 9);
     let outcomes = crowd.run(batches).await;
     let page = Page { after: None, limit: 1_000 };

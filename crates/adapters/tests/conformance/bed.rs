@@ -14,7 +14,7 @@ const READERS: usize = 2;
 /// The database of one test.
 pub(crate) enum Bed {
     /// A file, which one store has to itself. The folder goes with the bed.
-    Sqlite { store: Arc<SqliteStore>, _folder: TempDir },
+    Sqlite { store: Arc<SqliteStore>, folder: TempDir },
     /// A database of the shared server, on which any number of stores work.
     Postgres(Database),
 }
@@ -23,7 +23,7 @@ impl Bed {
     pub(crate) fn sqlite() -> Self {
         let folder = tempfile::Builder::new().prefix("onsale-conformance-").tempdir().expect("a temporary folder");
         let store = SqliteStore::open(&folder.path().join("sale.db")).expect("a new file");
-        Self::Sqlite { store: Arc::new(store), _folder: folder }
+        Self::Sqlite { store: Arc::new(store), folder }
     }
 
     pub(crate) async fn postgres() -> Self {

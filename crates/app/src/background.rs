@@ -150,7 +150,7 @@ impl Follower {
     /// Positions are at most 250 ms old, the question and a late start included.
     const EVERY: Duration = Duration::from_millis(100);
     /// Commits of this process are followed at once, but not each by a question of its own.
-    const REST: Duration = Duration::from_millis(5);
+    const REST: Duration = Duration::from_millis(20);
 
     /// Runs until stopped.
     pub async fn run(self, stop: CancellationToken) {

@@ -12,10 +12,10 @@ use crate::store::{RoomRecord, StoreError};
 /// What a process knows of the waiting rooms, and what else it wants to know.
 #[derive(Clone, Debug, Default)]
 pub struct RoomsKnown {
-    /// The rooms, each as of one of its versions.
+    /// The rooms, each as of one of its versions. Where none is known, all unsettled holds are told too.
     pub versions: Vec<(ConcertId, u64)>,
-    /// Concerts whose live holds are asked for.
-    pub holds_of: Vec<ConcertId>,
+    /// Places whose unsettled holds are asked for.
+    pub holds_of: Vec<(ConcertId, u64)>,
     /// Whether it is asked what is left of each performance.
     pub with_stock: bool,
 }
@@ -51,7 +51,7 @@ pub struct RoomsNews {
     pub rooms: Vec<RoomNews>,
     /// All turns that have ended and wait to be settled.
     pub ended: Vec<(ConcertId, u64)>,
-    /// The live holds that were asked for, each with the place that took it.
+    /// The unsettled holds that were asked for, each with the place that took it.
     pub holds: Vec<(ConcertId, u64, ReservationId, Timestamp)>,
     /// What is left, if that was asked for.
     pub stock: Vec<PerformanceStock>,

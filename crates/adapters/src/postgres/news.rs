@@ -57,16 +57,21 @@ const GIVEN_UP: &str = concat!(
 
 const ENDED: &str = "SELECT concert_id, place FROM turn_ends";
 
-/// The first condition on the status names the index, the second the rows.
-const HOLDS: &str = "SELECT concert_id, place, reservation_id, held_until FROM reservations
-    WHERE status IN ('HELD', 'PAID') AND status = 'HELD' AND (concert_id = ANY ($2) OR concert_id <> ALL ($1))";
+/// Of places that are named. By key, as there may be very many: the first condition on the status names the index, the
+/// second the rows.
+const HOLDS: &str = "SELECT concert_id, r.place, reservation_id, held_until
+    FROM unnest($1::uuid[], $2::bigint[]) wanted (concert_id, place) JOIN places USING (concert_id, place)
+    JOIN reservations r USING (concert_id, user_id)
+    WHERE r.status IN ('HELD', 'PAID') AND r.status = 'HELD' AND r.place = wanted.place";
+
+const ALL_HOLDS: &str = "SELECT concert_id, place, reservation_id, held_until FROM reservations WHERE status = 'HELD'";
 
 const STOCK: &str = "SELECT concert_id, performance_id, starts_at, sold < capacity FROM performances";
 
 const SEATS: &str = "SELECT version, type, data FROM events
     WHERE topic = 'onsale.concerts' AND subject = $1 AND version > $2 ORDER BY version";
 
-const STATEMENTS: &[&str] = &[BEGIN, COMMIT, AT, ROOMS, TURNS, GIVEN_UP, ENDED, HOLDS, STOCK, SEATS];
+const STATEMENTS: &[&str] = &[BEGIN, COMMIT, AT, ROOMS, TURNS, GIVEN_UP, ENDED, HOLDS, ALL_HOLDS, STOCK, SEATS];
 
 /// How long news may take, a new connection included. Callers wait for the question that is under way and for the next
 /// one, and both together must end within what a caller waits at most.
@@ -99,15 +104,13 @@ impl PostgresNews {
             news.ended = found.iter().map(place).collect::<Sql<_>>()?;
             Ok(())
         });
-        let asked_for: Vec<Uuid> = known.holds_of.iter().map(|id| id.uuid()).collect();
-        pipeline.ask(HOLDS, params![ids.clone(), asked_for], |found, news| {
-            let hold = |row: &Row| {
-                let (concert, place) = place(row)?;
-                Ok((concert, place, ReservationId::new(uuid(row, 2)?), instant(row, 3)?))
-            };
-            news.holds = found.iter().map(hold).collect::<Sql<_>>()?;
-            Ok(())
-        });
+        if known.versions.is_empty() {
+            pipeline.ask(ALL_HOLDS, Vec::new(), take_holds);
+        } else if !known.holds_of.is_empty() {
+            let (concerts, places): (Vec<Uuid>, Vec<i64>) =
+                known.holds_of.iter().map(|(concert, place)| (concert.uuid(), big(*place))).unzip();
+            pipeline.ask(HOLDS, params![concerts, places], take_holds);
+        }
         if known.with_stock {
             pipeline.ask(STOCK, Vec::new(), |found, news| {
                 news.stock = found.iter().map(stock).collect::<Sql<_>>()?;
@@ -169,6 +172,15 @@ fn take_turns(found: &[Row], news: &mut RoomsNews) -> Sql<()> {
             room.record.turns.push((place, read_turn(row)?, optional_instant(row, 6)?.is_some()));
         }
     }
+    Ok(())
+}
+
+fn take_holds(found: &[Row], news: &mut RoomsNews) -> Sql<()> {
+    let hold = |row: &Row| {
+        let (concert, place) = place(row)?;
+        Ok((concert, place, ReservationId::new(uuid(row, 2)?), instant(row, 3)?))
+    };
+    news.holds = found.iter().map(hold).collect::<Sql<_>>()?;
     Ok(())
 }
 

@@ -39,7 +39,11 @@ impl Follower {
         let news = store.news().expect("a database that others share");
         let known = RoomsKnown {
             versions: self.rooms.iter().map(|(concert, known)| (*concert, known.room.version)).collect(),
-            holds_of: self.rooms.keys().copied().collect(),
+            holds_of: self
+                .rooms
+                .iter()
+                .flat_map(|(concert, known)| (1..=known.room.issued + 1_000).map(|place| (*concert, place)))
+                .collect(),
             with_stock: true,
         };
         let news = news.rooms(&known).await.expect("news");

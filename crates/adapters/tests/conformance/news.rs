@@ -136,9 +136,13 @@ async fn ends_holds_and_stock_are_told_as_they_are() {
     assert_eq!((news.stock.len(), news.stock[0].performance, news.stock[0].is_unsold), (1, performance.id, true));
     assert!(news.ended.is_empty() && news.holds.is_empty(), "the holds of a room that is known are told if asked for");
     let holds = [(beside.busy, 1, reservation.id, reservation.held_until)];
-    beside.known.holds_of = vec![beside.busy];
+    beside.known.holds_of = vec![(beside.busy, 1)];
     assert_eq!(beside.ask().await.holds, holds);
-    assert_eq!(beside.news.rooms(&RoomsKnown::default()).await.unwrap().holds, holds, "and those of one that is not");
+    assert_eq!(
+        beside.news.rooms(&RoomsKnown::default()).await.unwrap().holds,
+        holds,
+        "and all of them where nothing is known"
+    );
 
     // A payment ends the turn, by the wallet's lock alone: the room does not change until its next step.
     beside.lane.done(pay(&token, &reservation)).await;

@@ -157,7 +157,10 @@ impl Rooms {
         let rooms = self.rooms.load();
         RoomsKnown {
             versions: rooms.iter().map(|(concert, room)| (*concert, room.snapshot().room.version)).collect(),
-            holds_of: rooms.iter().filter(|(_, room)| room.wants_holds(at)).map(|(concert, _)| *concert).collect(),
+            holds_of: rooms
+                .iter()
+                .flat_map(|(concert, room)| room.wants_holds(at).into_iter().map(|place| (*concert, place)))
+                .collect(),
             with_stock,
         }
     }

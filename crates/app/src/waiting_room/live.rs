@@ -225,10 +225,15 @@ impl LiveRoom {
         self.read_turns().get(&token.place).is_some_and(unsure).then_some(Duration::ZERO)
     }
 
-    /// Whether the holds of a turn may matter now.
-    pub(super) fn wants_holds(&self, at: Timestamp) -> bool {
+    /// Places with turns whose holds may matter now.
+    pub(super) fn wants_holds(&self, at: Timestamp) -> Vec<u64> {
         let soon = at.plus_millis(HOLDS_ASKED_BEFORE_MILLIS);
-        self.read_turns().values().any(|turn| !turn.ended && turn.turn.active_until <= soon)
+        let turns = self.read_turns();
+        turns
+            .iter()
+            .filter(|(_, turn)| !turn.ended && turn.turn.active_until <= soon)
+            .map(|(place, _)| *place)
+            .collect()
     }
 
     /// The step that this room needs now, if any.

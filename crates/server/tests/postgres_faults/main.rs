@@ -6,8 +6,10 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on says so and ends")]
 #![allow(clippy::print_stdout, reason = "how long a recovery took is for whoever reads the test's output")]
 
+mod every_call;
 mod failover;
 mod instances;
+mod log_full;
 mod outcomes;
 mod polls;
 mod rerun;

@@ -11,7 +11,7 @@ use serde_json::json;
 use crate::support::{ONSALE, until};
 
 /// No request waits longer than 10 seconds, says the contract; what a busy machine adds is on top.
-const ANSWER_MAX: Duration = Duration::from_secs(10 + 1);
+pub(crate) const ANSWER_MAX: Duration = Duration::from_secs(10 + 1);
 
 /// How soon after the end of a fault all goes on.
 pub(crate) const RECOVERY_MAX: Duration = Duration::from_secs(5);

@@ -29,7 +29,7 @@ pub(super) fn find() -> Outcome<PathBuf> {
         .collect();
     installed.sort();
     let mut found = on_path.chain(installed.into_iter().rev().map(|(_, path)| path));
-    found.find(|path| path.exists()).ok_or_else(|| "pgbench is missing (Debian: postgresql-contrib)".into())
+    found.find(|path| path.exists()).ok_or_else(|| "pgbench is missing (Debian: postgresql)".into())
 }
 
 /// A script on a database of its own.

@@ -44,12 +44,13 @@ const COLUMNS: [&str; WIDTH] = [
     "cpu µs",
     "database µs",
     "batch",
+    "log bytes",
 ];
 
 /// The same where it is not the empty handler that is the measure.
 const BESIDE: [(usize, &str); 2] = [(3, "beside it"), (4, "ratio")];
 
-const WIDTH: usize = 12;
+const WIDTH: usize = 13;
 
 /// The cells of a line, in the order of the columns.
 type Cells = [String; WIDTH];
@@ -73,6 +74,8 @@ pub(crate) struct Line {
     pub(crate) database: String,
     /// How many commands are decided together, on average.
     pub(crate) batch: String,
+    /// What the database server writes to its log for each answer.
+    pub(crate) log: String,
 }
 
 impl Line {
@@ -92,13 +95,14 @@ impl Line {
             cpu: none(),
             database: none(),
             batch: none(),
+            log: none(),
         }
     }
 
     fn cells(&self) -> Cells {
         let connections = if self.connections == 0 { String::new() } else { self.connections.to_string() };
-        let Self { work, rate, empty, share, target, verdict, p50, p99, cpu, database, batch, .. } = self.clone();
-        [work, connections, rate, empty, share, target, verdict.word().to_owned(), p50, p99, cpu, database, batch]
+        let Self { work, rate, empty, share, target, verdict, p50, p99, cpu, database, batch, log, .. } = self.clone();
+        [work, connections, rate, empty, share, target, verdict.word().to_owned(), p50, p99, cpu, database, batch, log]
     }
 }
 

@@ -45,6 +45,8 @@ pub(super) struct Looks {
     database: Duration,
     generator: Duration,
     desk: Desk,
+    /// Bytes that Postgres wrote to its log.
+    logged: u64,
 }
 
 impl Looks {
@@ -55,11 +57,13 @@ impl Looks {
         slice: impl FnOnce() -> Outcome<Run>,
     ) -> Outcome<()> {
         let desk = Desk::of(server.program.address())?;
+        let logged = cluster.logged()?;
         let (program, database) = (server.program.process_time()?, cluster.process_time());
         let run = slice()?;
         self.program += server.program.process_time()?.saturating_sub(program);
         self.database += cluster.process_time().saturating_sub(database);
         self.desk.add(&Desk::of(server.program.address())?.since(&desk));
+        self.logged += cluster.logged()?.saturating_sub(logged);
         self.rates.push(run.rate());
         self.generator += run.cpu;
         self.elapsed += run.elapsed;
@@ -92,6 +96,7 @@ impl Looks {
         Line {
             database: format!("{:.1}", self.each(self.database).as_secs_f64() * 1e6),
             batch: format!("{:.1}", self.desk.batch()),
+            log: grouped(self.logged as f64 / (self.times.total() as f64).max(1.0)),
             share: format!("{:.2}", measured.share),
             ..measured.line(work, None, verdict)
         }

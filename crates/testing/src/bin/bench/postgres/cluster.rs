@@ -120,6 +120,11 @@ impl Cluster {
         Duration::from_millis(self.server.processes().iter().map(ticks).sum::<u64>() * 10)
     }
 
+    /// Bytes that were written to the log so far.
+    pub(super) fn logged(&self) -> Outcome<u64> {
+        Ok(self.ask("postgres", "SELECT (pg_current_wal_insert_lsn() - '0/0')::text")?.parse()?)
+    }
+
     /// Forgets what statements have cost so far.
     pub(super) fn forget_statements(&self) -> Outcome<()> {
         if !self.is_profiled {

@@ -8,12 +8,16 @@ use onsale_testing::traffic::{Closed, Outcome, Run, Supply, Tally, closed};
 use super::beside::{Looks, server};
 use super::points::{WALLETS, hot, many};
 use super::{CONNECTIONS, Cluster};
-use crate::measure::{Bench, Server, median};
+use crate::measure::{Bench, Scale, Server, median};
+use crate::rows::contention::{SCENE, Scene, fill};
 use crate::rows::crowd::fill_wallets;
-use crate::table::{Line, Verdict};
+use crate::table::{Line, Table, Verdict};
 
 /// What is left of one instance's rate where three share the machine.
 const TOGETHER: f64 = 0.8;
+
+/// Numbers of lanes to choose from.
+const LANES: [usize; 3] = [1, 2, 4];
 
 /// Closed loops against all of these at once; what they answered together.
 fn at_once(servers: &[Server], supply: &Arc<Supply>, time: Duration) -> Outcome<Run> {
@@ -74,32 +78,53 @@ pub(super) fn instances(bench: &mut Bench) -> Outcome<()> {
 fn with_lanes(bench: &mut Bench, cluster: &Cluster, lanes: usize) -> Outcome<Server> {
     let (server, database) = server(bench, &[], Some(lanes))?;
     fill_wallets(&server, 0..WALLETS, 1)?;
+    fill(&server)?;
     cluster.settle(&database)?;
     Ok(server)
 }
 
-pub(super) fn lanes(bench: &mut Bench) -> Outcome<()> {
-    let cluster = bench.cluster()?;
-    let choices = [1, 2, 4];
-    let mut servers = Vec::new();
-    for lanes in choices {
-        servers.push(with_lanes(bench, &cluster, lanes)?);
-    }
-    for (work, supply) in [("charge, one hot user", hot()), ("charge, 10,000 users", many())] {
-        let mut looks = choices.map(|_| Looks::default());
-        for _ in 0..bench.scale.rounds {
-            for (looks, server) in looks.iter_mut().zip(&servers) {
-                let time = bench.scale.slice;
-                looks.look((&cluster, server), || at_once(std::slice::from_ref(server), &supply, time))?;
+/// Work that is done on servers with different numbers of lanes in turns.
+struct Race<'a> {
+    cluster: &'a Cluster,
+    servers: &'a [Server],
+    rounds: usize,
+}
+
+impl Race<'_> {
+    /// Does it on each server, round after round; a line for each, beside that of one lane.
+    fn run(&self, table: &mut Table, work: &str, mut slice: impl FnMut(usize) -> Outcome<Run>) -> Outcome<()> {
+        let mut looks = LANES.map(|_| Looks::default());
+        for _ in 0..self.rounds {
+            for (number, (looks, server)) in looks.iter_mut().zip(self.servers).enumerate() {
+                looks.look((self.cluster, server), || slice(number))?;
             }
         }
-        let of_one = looks[0].rate();
-        for (lanes, looks) in choices.iter().zip(&looks) {
+        let of_one = &looks[0];
+        for (lanes, looks) in LANES.iter().zip(&looks) {
             looks.tell()?;
-            let measured = looks.measured(CONNECTIONS, of_one, looks.rate() / of_one);
+            let ratio = median(looks.rates.iter().zip(&of_one.rates).map(|(rate, one)| rate / one).collect());
+            let measured = looks.measured(CONNECTIONS, of_one.rate(), ratio);
             let work = format!("{work}: {lanes} lane{}", if *lanes == 1 { "" } else { "s" });
-            bench.table.add(looks.line(&work, &measured, Verdict::Told));
+            table.add(looks.line(&work, &measured, Verdict::Told));
         }
+        Ok(())
     }
+}
+
+pub(super) fn lanes(bench: &mut Bench) -> Outcome<()> {
+    let cluster = bench.cluster()?;
+    let servers = LANES.iter().map(|lanes| with_lanes(bench, &cluster, *lanes)).collect::<Outcome<Vec<_>>>();
+    let (mut servers, Scale { rounds, slice, .. }) = (servers?, bench.scale);
+    let race = Race { cluster: &cluster, servers: &servers, rounds };
+    for (work, supply) in [("charge, one hot user", hot()), ("charge, 10,000 users", many())] {
+        race.run(&mut bench.table, work, |server| at_once(&servers[server..=server], &supply, slice))?;
+    }
+    let mut scenes = Vec::new();
+    for server in &servers {
+        scenes.push((0..rounds).map(|_| Scene::prepare(server)).collect::<Outcome<Vec<_>>>()?);
+    }
+    race.run(&mut bench.table, SCENE, |server| {
+        scenes[server].pop().ok_or("no scene is left")?.play(&servers[server], CONNECTIONS)
+    })?;
     servers.iter_mut().try_for_each(Server::finish)
 }

@@ -28,11 +28,12 @@ pub(crate) const ROWS: &[Row] = &[
     row("pg-instances", "one instance and three of them on the same cores", many::instances),
     row("pg-one", "charges over one connection, beside a transaction that writes the same rows", rush::alone),
     row("pg-crowd", "1,000 connections for 2 lanes and 2 readers", rush::crowd),
-    row("pg-lanes", "1, 2 and 4 lanes", many::lanes),
+    row("pg-lanes", "1, 2 and 4 lanes: charges, the rush", many::lanes),
 ];
 
 /// What is told beneath the table.
 pub(crate) const NOTES: &str = "\
 beside it: what pgbench -M prepared commits a second, in brackets with how many clients; medians of looks in turns.
 Times of closed loops are those of a saturated server. cpu, database: processor time of the program and of all
-processes of Postgres, for each answer. batch: commands that are decided together, on average, by /metrics.";
+processes of Postgres, for each answer. batch: commands that are decided together, on average, by /metrics. log bytes:
+what Postgres writes ahead for each answer, whole pages after a checkpoint included.";

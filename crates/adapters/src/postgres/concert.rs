@@ -23,13 +23,17 @@ const LOCK: &str = "SELECT performance_id, concert_id, starts_at, sections, sold
             JOIN reservations USING (concert_id, user_id) WHERE status IN ('HELD', 'PAID') AND status = 'HELD')
     ORDER BY performance_id FOR NO KEY UPDATE";
 
-/// Of users who are named, and of those who have the places that are named.
+/// Of users who are named, and of those who have the places that are named. `OFFSET 0` makes each a lookup by key: of a
+/// table that was never analyzed, a join was seen to read all open reservations for every batch.
 const OPEN_RESERVATIONS: &str = "SELECT r.reservation_id, r.concert_id, r.performance_id, r.user_id, r.place, r.seats,
         r.amount, r.held_at, r.held_until, r.status, r.end_event_id
     FROM (SELECT * FROM unnest($1::uuid[], $2::text[])
-          UNION SELECT concert_id, user_id FROM unnest($3::uuid[], $4::bigint[]) turn (concert_id, place)
-              JOIN places USING (concert_id, place)) wanted (concert_id, user_id)
-    JOIN reservations r USING (concert_id, user_id) WHERE r.status IN ('HELD', 'PAID')";
+          UNION SELECT turn.concert_id, holder.user_id FROM unnest($3::uuid[], $4::bigint[]) turn (concert_id, place)
+              CROSS JOIN LATERAL (SELECT user_id FROM places
+                  WHERE places.concert_id = turn.concert_id AND places.place = turn.place OFFSET 0) holder)
+         wanted (concert_id, user_id)
+    CROSS JOIN LATERAL (SELECT * FROM reservations open WHERE open.concert_id = wanted.concert_id
+        AND open.user_id = wanted.user_id AND open.status IN ('HELD', 'PAID') OFFSET 0) r";
 
 /// Reservations to be loaded with their seats: those named, those that hold a seat that is named, and those of users
 /// who leave.

@@ -51,7 +51,7 @@ impl Role {
             Self::Lane => {
                 "-c lock_timeout=3000 -c idle_in_transaction_session_timeout=2000 -c statement_timeout=0 \
                  -c client_connection_check_interval=1000 -c plan_cache_mode=force_generic_plan -c enable_seqscan=off \
-                 -c enable_hashjoin=off -c enable_mergejoin=off -c jit=off"
+                 -c enable_bitmapscan=off -c enable_material=off -c enable_hashjoin=off -c enable_mergejoin=off -c jit=off"
             }
             Self::Reader => {
                 "-c statement_timeout=8000 -c idle_in_transaction_session_timeout=10000 -c jit=off \

@@ -59,10 +59,11 @@ const ENDED: &str = "SELECT concert_id, place FROM turn_ends";
 
 /// Of places that are named. By key, as there may be very many: the first condition on the status names the index, the
 /// second the rows.
-const HOLDS: &str = "SELECT concert_id, r.place, reservation_id, held_until
+const HOLDS: &str = "SELECT wanted.concert_id, r.place, r.reservation_id, r.held_until
     FROM unnest($1::uuid[], $2::bigint[]) wanted (concert_id, place) JOIN places USING (concert_id, place)
-    JOIN reservations r USING (concert_id, user_id)
-    WHERE r.status IN ('HELD', 'PAID') AND r.status = 'HELD' AND r.place = wanted.place";
+    CROSS JOIN LATERAL (SELECT * FROM reservations open WHERE open.concert_id = places.concert_id
+        AND open.user_id = places.user_id AND open.status IN ('HELD', 'PAID') OFFSET 0) r
+    WHERE r.status = 'HELD' AND r.place = wanted.place";
 
 const ALL_HOLDS: &str = "SELECT concert_id, place, reservation_id, held_until FROM reservations WHERE status = 'HELD'";
 

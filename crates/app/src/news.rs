@@ -87,4 +87,8 @@ pub trait News: Send + Sync {
 
     /// The changes of a performance after one of its versions, in order.
     async fn seats(&self, performance: PerformanceId, after: u64) -> Result<Vec<SeatsNews>, StoreError>;
+
+    /// How often another history was found than the one before: a standby took over that may not have heard
+    /// everything. What was known until then may never have been, and versions are given again to other changes.
+    fn histories(&self) -> u64;
 }

@@ -1,7 +1,8 @@
 //! What other processes did: read in one snapshot and one round trip, by what has changed.
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
@@ -72,7 +73,12 @@ const STOCK: &str = "SELECT concert_id, performance_id, starts_at, sold < capaci
 const SEATS: &str = "SELECT version, type, data FROM events
     WHERE topic = 'onsale.concerts' AND subject = $1 AND version > $2 ORDER BY version";
 
-const STATEMENTS: &[&str] = &[BEGIN, COMMIT, AT, ROOMS, TURNS, GIVEN_UP, ENDED, HOLDS, ALL_HOLDS, STOCK, SEATS];
+/// Which server this is, and which of its histories.
+const HISTORY: &str = "SELECT concat_ws(' ', system_identifier, substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8))
+    FROM pg_control_system()";
+
+const STATEMENTS: &[&str] =
+    &[BEGIN, COMMIT, AT, ROOMS, TURNS, GIVEN_UP, ENDED, HOLDS, ALL_HOLDS, STOCK, SEATS, HISTORY];
 
 /// How long news may take, a new connection included. Callers wait for the question that is under way and for the next
 /// one, and both together must end within what a caller waits at most.
@@ -82,11 +88,14 @@ const NEWS_WITHIN: Duration = Duration::from_secs(4);
 pub(super) struct PostgresNews {
     shared: Arc<Shared>,
     session: Mutex<Option<Session>>,
+    /// That of the server which answered last.
+    history: std::sync::Mutex<Option<String>>,
+    histories: AtomicU64,
 }
 
 impl PostgresNews {
     pub(super) fn new(shared: Arc<Shared>) -> Self {
-        Self { shared, session: Mutex::new(None) }
+        Self { shared, session: Mutex::new(None), history: std::sync::Mutex::default(), histories: AtomicU64::new(0) }
     }
 
     async fn ask(&self, session: &mut Option<Session>, known: &RoomsKnown) -> Sql<RoomsNews> {
@@ -130,9 +139,19 @@ impl PostgresNews {
 
     async fn connected<'a>(&self, session: &'a mut Option<Session>) -> Sql<&'a Session> {
         if session.as_ref().is_none_or(Session::is_closed) {
-            *session = Some(self.shared.session(Role::Reader, &[STATEMENTS]).await?);
+            let opened = self.shared.session(Role::Reader, &[STATEMENTS]).await?;
+            let found = opened.query(HISTORY, Vec::new()).await?;
+            self.note_history(get(found.first().ok_or(DbError::Broken("no history"))?, 0)?);
+            *session = Some(opened);
         }
         session.as_ref().ok_or(DbError::Broken("no connection"))
+    }
+
+    fn note_history(&self, found: &str) {
+        let mut history = self.history.lock().unwrap_or_else(PoisonError::into_inner);
+        if history.replace(found.to_owned()).is_some_and(|before| before != found) {
+            self.histories.fetch_add(1, Ordering::AcqRel);
+        }
     }
 }
 
@@ -235,5 +254,9 @@ impl News for PostgresNews {
             *session = None;
         }
         Ok(found?.iter().map(seats_news).collect::<Sql<_>>()?)
+    }
+
+    fn histories(&self) -> u64 {
+        self.histories.load(Ordering::Acquire)
     }
 }

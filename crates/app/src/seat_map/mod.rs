@@ -74,6 +74,8 @@ struct Slot {
     state: Mutex<State>,
     /// Held by whoever reads from the database, so that one does for all.
     loading: tokio::sync::Mutex<()>,
+    /// In which of the database's histories it was read.
+    histories: AtomicU64,
     /// When others' changes were last asked for; `None` where a change is known to be missing.
     followed_at: Mutex<Option<Instant>>,
     looked_at: AtomicBool,
@@ -203,7 +205,8 @@ impl SeatMaps {
         let began = Instant::now();
         match news.seats(slot.showing.id, version).await {
             Ok(changes) => {
-                if !slot.catch_up(changes) {
+                let is_other = slot.histories.load(Ordering::Acquire) != news.histories();
+                if is_other || !slot.catch_up(changes) {
                     slot.forget();
                 }
                 slot.set_followed(Some(began));
@@ -218,6 +221,7 @@ impl SeatMaps {
     async fn read(&self, slot: &Slot) -> Result<(), StoreError> {
         *slot.state() = State::Loading(Vec::new());
         slot.set_followed(Some(Instant::now()));
+        slot.histories.store(self.news.as_ref().map_or(0, |news| news.histories()), Ordering::Release);
         let rows = self.reader.seats(slot.showing.id).await;
         let mut state = slot.state();
         let State::Loading(deltas) = std::mem::replace(&mut *state, State::Empty) else { return Ok(()) };
@@ -238,6 +242,7 @@ impl SeatMaps {
                 stamp: AtomicU64::new(0),
                 state: Mutex::new(State::Empty),
                 loading: tokio::sync::Mutex::default(),
+                histories: AtomicU64::new(0),
                 followed_at: Mutex::new(None),
                 looked_at: AtomicBool::new(true),
             };

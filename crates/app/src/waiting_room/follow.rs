@@ -38,6 +38,8 @@ struct Asked {
     /// When the last question began that had no answer.
     failed_at: Option<Instant>,
     stock_at: Option<Instant>,
+    /// Which of the database's histories is known.
+    histories: u64,
 }
 
 impl Following {
@@ -139,10 +141,12 @@ impl Rooms {
         if known.with_stock {
             asked.stock_at = Some(began);
         }
-        if self.is_behind(&news) {
-            // The database has gone back in time: a standby took over that had not heard everything.
-            tracing::warn!("the database is older than what was known of it; reading everything again");
+        // A standby took over that may not have heard everything, or the database was set back by other means.
+        let histories = following.news.histories();
+        if asked.histories != histories || self.is_behind(&news) {
+            tracing::warn!("the database may be older than what was known of it; reading everything again");
             self.reload().await?;
+            asked.histories = histories;
             return Ok(Vec::new());
         }
         let at = news.at.as_millis();

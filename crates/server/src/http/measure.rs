@@ -86,7 +86,7 @@ impl HttpMetrics {
 }
 
 /// How long a request may wait in all. Some wait for several things, one after another, each of them within bounds.
-const ANSWER_WITHIN: Duration = Duration::from_millis(9_900);
+const ANSWER_WITHIN: Duration = Duration::from_millis(9_700);
 
 /// A handler with what surrounds it.
 #[derive(Clone)]

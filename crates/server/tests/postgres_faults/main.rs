@@ -18,3 +18,4 @@ mod scene;
 mod server_away;
 #[path = "../support/mod.rs"]
 mod support;
+mod unheard;

@@ -1,0 +1,83 @@
+//! Asynchronous replication: what the standby had not heard of is lost, acknowledged or not, and whoever takes over
+//! from there goes on without a contradiction.
+
+use onsale_testing::postgres::{Server, Setup};
+use onsale_testing::{Sale, without};
+use serde_json::Value;
+
+use crate::scene::{Scene, charge, database_on, recovered};
+use crate::support::room::room;
+use crate::support::{text, until};
+
+/// So many charges are acknowledged while the standby hears nothing.
+const UNHEARD: i64 = 50;
+
+/// The seats of a performance that are not free, as somebody with a turn sees them; none while that cannot be told.
+async fn taken(sale: &Sale, concert: &str, date: &str, token: &str) -> Option<Vec<u64>> {
+    let path = format!("/concerts/{concert}/seats?date={date}");
+    let reply = sale.caller.get(&path).token(token).send().await;
+    if reply.status == 503 {
+        return None;
+    }
+    let shown = reply.expect(200);
+    let seats = shown["performances"][0]["seats"].as_array().unwrap().iter();
+    Some(seats.filter(|seat| seat["status"] != "AVAILABLE").map(|seat| seat["seat"].as_u64().unwrap()).collect())
+}
+
+/// Loses the primary while the standby is down, which then takes over. (One that only stood still would find in its
+/// socket what was sent to it meanwhile.)
+async fn take_over(scene: &Scene, primary: &Server, standby: &Server) {
+    primary.kill().await;
+    standby.restart().await;
+    standby.promote().await;
+    scene.wire.retarget(standby.address()).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_the_standby_had_not_heard_of_is_lost_and_nobody_is_shown_it() {
+    if without("postgres") {
+        return;
+    }
+    let primary = Setup::unsynced().start().await;
+    let standby = primary.standby("heir").await;
+    let database = database_on(&primary).await;
+    let scene = Scene::on(primary.address(), &database, 1).await;
+    let sale = scene.sale();
+    let concert = sale.concert(&room(10)).await;
+    let performance = sale.performance(&concert, &Value::Null).await;
+    let (ada, bob) = (sale.active(&concert, "ada").await, sale.active(&concert, "bob").await);
+    sale.hold(&ada, &performance, &[1]).await;
+    let dates = sale.caller.get(&format!("/concerts/{concert}/dates")).token(&bob).expect(200).await;
+    let date = text(&dates[0]["date"]);
+    assert_eq!(taken(sale, &concert, &date, &bob).await, Some(vec![1]));
+    charge(sale, "ada", 7, "heard").expect(200).await;
+    standby.follow(&primary).await;
+
+    standby.kill().await;
+    for number in 0..UNHEARD {
+        charge(sale, "ada", 1, &format!("unheard-{number}")).expect(200).await;
+    }
+    sale.hold(&ada, &performance, &[2]).await;
+    assert_eq!(taken(sale, &concert, &date, &bob).await, Some(vec![1, 2]));
+    let lost = text(&sale.enter(&concert, "carl").await["token"]);
+    take_over(&scene, &primary, &standby).await;
+
+    let (read, took) = recovered(|| sale.caller.get("/point/ada")).await;
+    let left = read.expect(200)["balance"].as_i64().unwrap();
+    println!("{} of {UNHEARD} acknowledged charges are lost; served again after {took:?}", 7 + UNHEARD - left);
+    assert_eq!(left, 7, "what was not heard of is gone");
+    let forgotten = async || (taken(sale, &concert, &date, &bob).await? == [1]).then_some(());
+    until("a hold that was lost is shown no more", forgotten).await;
+
+    // It is done anew under the same key, once.
+    let again = charge(sale, "ada", 1, "unheard-0").send().await;
+    assert_eq!((again.expect(200)["balance"].as_i64(), again.header("idempotency-replayed")), (Some(8), None));
+    sale.hold(&bob, &performance, &[2]).await;
+    assert_eq!(taken(sale, &concert, &date, &bob).await, Some(vec![1, 2]));
+    // A place that was lost has ended, and whoever had it gets another.
+    sale.until_status(&lost, "EXPIRED").await;
+    let again = text(&sale.enter(&concert, "carl").await["token"]);
+    assert_ne!(again, lost);
+    sale.until_status(&again, "ACTIVE").await;
+    scene.is_in_order(standby.address(), 0).await;
+}

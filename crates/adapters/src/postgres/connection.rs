@@ -15,6 +15,7 @@ use tokio_postgres_rustls::MakeRustlsConnect;
 
 use super::error::DbError;
 use super::session::Session;
+use super::silence::Silence;
 use super::values::Sql;
 
 /// How long reaching the server may take.
@@ -139,9 +140,10 @@ impl PostgresUrl {
     }
 
     /// Connects, and prepares statements.
-    pub(super) async fn open(&self, role: Role, statements: &[&[&'static str]]) -> Sql<Session> {
+    pub(super) async fn open(&self, role: Role, silence: &Silence, statements: &[&[&'static str]]) -> Sql<Session> {
+        let vigil = silence.listen();
         let (client, driver) = self.connect(role).await?;
-        Session::new(client, driver, statements).await
+        Session::new(client, driver, vigil, statements).await
     }
 
     /// Connects. The connection is driven by a task of the runtime that asks; ending that task cuts it.

@@ -12,6 +12,9 @@ pub(super) enum DbError {
     Broken(&'static str),
     #[error("the database did not answer in time")]
     Late,
+    /// Found by another connection.
+    #[error("the database fell silent")]
+    Silent,
     #[error("the database cannot be reached: {0}")]
     Away(String),
     /// A wallet that was there once is there no longer: the database is another, or an older one.
@@ -34,7 +37,7 @@ impl DbError {
     pub(super) fn code(&self) -> Option<&SqlState> {
         match self {
             Self::Postgres(error) => error.code(),
-            Self::Broken(_) | Self::Late | Self::Away(_) | Self::Vanished => None,
+            Self::Broken(_) | Self::Late | Self::Silent | Self::Away(_) | Self::Vanished => None,
         }
     }
 
@@ -60,7 +63,7 @@ impl DbError {
             return match self {
                 Self::Broken(_) => StoreError::Rejected(reason),
                 Self::Vanished => StoreError::Conflict(reason),
-                Self::Postgres(_) | Self::Late | Self::Away(_) => StoreError::Unavailable(reason),
+                Self::Postgres(_) | Self::Late | Self::Silent | Self::Away(_) => StoreError::Unavailable(reason),
             };
         };
         match code.code() {

@@ -20,6 +20,7 @@ mod schema;
 mod session;
 #[cfg(test)]
 mod shards;
+mod silence;
 mod values;
 mod waiting_room;
 mod wallet;
@@ -44,6 +45,7 @@ use error::DbError;
 use news::PostgresNews;
 use reader::PostgresReader;
 use session::Session;
+use silence::Silence;
 use writer::PostgresWriter;
 
 /// Why a database cannot be used.
@@ -78,6 +80,7 @@ impl From<DbError> for OpenError {
 struct Shared {
     url: PostgresUrl,
     clock: Clock,
+    silence: Silence,
     metrics: Metrics,
 }
 
@@ -96,7 +99,7 @@ impl Shared {
     /// Connects, and prepares statements.
     async fn session(&self, role: Role, statements: &[&[&'static str]]) -> Result<Session, DbError> {
         self.metrics.connections.inc();
-        self.url.open(role, statements).await
+        self.url.open(role, &self.silence, statements).await
     }
 
     fn count(&self, error: &DbError) {
@@ -140,7 +143,8 @@ impl PostgresStore {
         let at = "SELECT (extract(epoch FROM clock_timestamp()) * 1000)::bigint";
         let at: i64 = client.query_one(at, &[]).await.map_err(DbError::from)?.get(0);
         let clock = Clock::new(Timestamp::from_millis(at), asked);
-        let shared = Arc::new(Shared { url: url.clone(), clock, metrics: Metrics::default() });
+        let shared =
+            Arc::new(Shared { url: url.clone(), clock, silence: Silence::default(), metrics: Metrics::default() });
         let news = Arc::new(PostgresNews::new(shared.clone()));
         let reader = Arc::new(PostgresReader::new(shared.clone(), readers, news.clone()));
         Ok(Self { shared, reader, news })
@@ -167,7 +171,7 @@ pub async fn migrate(url: &PostgresUrl) -> Result<usize, OpenError> {
 /// See [`OpenError`].
 pub async fn retry_dead_events(url: &PostgresUrl) -> Result<usize, OpenError> {
     PostgresStore::open_beside(url).await?;
-    let session = url.open(Role::Tool, &[event::TOOLS]).await?;
+    let session = url.open(Role::Tool, &Silence::default(), &[event::TOOLS]).await?;
     Ok(event::retry_dead(&session).await?)
 }
 

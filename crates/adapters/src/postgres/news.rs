@@ -236,7 +236,10 @@ impl News for PostgresNews {
     async fn rooms(&self, known: &RoomsKnown) -> Result<RoomsNews, StoreError> {
         let mut session = self.session.lock().await;
         let asked = tokio::time::timeout(NEWS_WITHIN, self.ask(&mut session, known)).await;
-        let asked = asked.unwrap_or(Err(DbError::Late));
+        let asked = asked.unwrap_or_else(|_| {
+            session.iter().for_each(Session::tell_of_silence);
+            Err(DbError::Late)
+        });
         if asked.is_err() {
             *session = None;
         }

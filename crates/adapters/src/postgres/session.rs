@@ -4,7 +4,6 @@
 //! another, and the wire is crossed once.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use futures_util::future::{BoxFuture, FutureExt, join_all, try_join_all};
@@ -13,6 +12,7 @@ use tokio::task::AbortHandle;
 use tokio_postgres::{Client, Row, Statement};
 
 use super::error::DbError;
+use super::silence::Vigil;
 use super::values::{Param, Sql};
 
 /// How long a pipeline may take. What takes longer is cut off, and its outcome asked for.
@@ -23,14 +23,19 @@ pub(super) struct Session {
     client: Client,
     driver: AbortHandle,
     statements: HashMap<&'static str, Statement>,
-    /// A question had no answer in time. A server that is gone without a word never closes anything.
-    is_silent: AtomicBool,
+    /// Whether this or another connection waited for the server in vain.
+    vigil: Vigil,
 }
 
 impl Session {
     /// Prepares every statement that will be used, in one round trip.
-    pub(super) async fn new(client: Client, driver: AbortHandle, statements: &[&[&'static str]]) -> Sql<Self> {
-        let mut session = Self { client, driver, statements: HashMap::new(), is_silent: AtomicBool::new(false) };
+    pub(super) async fn new(
+        client: Client,
+        driver: AbortHandle,
+        vigil: Vigil,
+        statements: &[&[&'static str]],
+    ) -> Sql<Self> {
+        let mut session = Self { client, driver, statements: HashMap::new(), vigil };
         let client = &session.client;
         let all = statements.iter().flat_map(|some| some.iter().copied());
         let prepared = all.map(|sql| async move { Ok::<_, DbError>((sql, client.prepare(sql).await?)) });
@@ -41,20 +46,30 @@ impl Session {
 
     /// Whether it is of no use any more.
     pub(super) fn is_closed(&self) -> bool {
-        self.client.is_closed() || self.is_silent.load(Ordering::Relaxed)
+        self.client.is_closed() || self.vigil.is_broken()
     }
 
     fn statement(&self, sql: &'static str) -> Sql<&Statement> {
         self.statements.get(sql).ok_or(DbError::Broken("no statement that was prepared"))
     }
 
-    /// Asks one question, beside others that may be under way on the same connection.
+    /// Says that the server has not answered in time.
+    pub(super) fn tell_of_silence(&self) {
+        self.vigil.tell();
+    }
+
+    /// Asks one question, beside others that may be under way on the same connection. Given up as soon as another
+    /// connection finds that the server has fallen silent.
     pub(super) async fn query(&self, sql: &'static str, params: Vec<Param<'_>>) -> Sql<Vec<Row>> {
-        let answer = self.send(sql, params);
-        tokio::time::timeout(ANSWER_WITHIN, answer).await.unwrap_or_else(|_| {
-            self.is_silent.store(true, Ordering::Relaxed);
-            Err(DbError::Late)
-        })
+        tokio::select! {
+            biased;
+            answer = self.send(sql, params) => answer,
+            () = self.vigil.broken() => Err(DbError::Silent),
+            () = tokio::time::sleep(ANSWER_WITHIN) => {
+                self.tell_of_silence();
+                Err(DbError::Late)
+            }
+        }
     }
 
     async fn send(&self, sql: &'static str, params: Vec<Param<'_>>) -> Sql<Vec<Row>> {
@@ -124,7 +139,10 @@ impl<'a, T> Pipeline<'a, T> {
     /// only say that the transaction has failed.
     pub(super) async fn run(self, into: &mut T) -> Sql<()> {
         let (answers, takes): (Vec<_>, Vec<_>) = self.calls.into_iter().unzip();
-        let answers = tokio::time::timeout(ANSWER_WITHIN, join_all(answers)).await.map_err(|_| DbError::Late)?;
+        let answers = tokio::time::timeout(ANSWER_WITHIN, join_all(answers)).await.map_err(|_| {
+            self.session.tell_of_silence();
+            DbError::Late
+        })?;
         let answers: Vec<Vec<Row>> = answers.into_iter().collect::<Sql<_>>()?;
         answers.into_iter().zip(takes).try_for_each(|(rows, take)| take(&rows, into))
     }

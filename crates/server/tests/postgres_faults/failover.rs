@@ -1,10 +1,12 @@
 //! The primary is lost and its standby takes over: with synchronous replication nothing acknowledged is lost.
 
+use std::time::Instant;
+
 use onsale_testing::postgres::{Server, Setup};
 use onsale_testing::{Dice, Load, Sale, without};
 
 use crate::scene::{
-    Scene, answered_in_time, charge, database_on, in_time, metric, recovered, unavailable, until_decided,
+    RECOVERY_MAX, Scene, answered_in_time, charge, database_on, in_time, metric, recovered, unavailable, until_decided,
 };
 use crate::support::room::room;
 use crate::support::until;
@@ -66,6 +68,34 @@ async fn a_standby_takes_over_from_a_primary_that_fell_silent() {
         return;
     }
     takes_over(Lost::Frozen).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_connection_finds_silence_for_all() {
+    if without("postgres") {
+        return;
+    }
+    let primary = Setup::unsynced().start().await;
+    let standby = primary.standby("heir").await;
+    primary.synchronous("heir").await;
+    let database = database_on(&primary).await;
+    let scene = Scene::on(primary.address(), &database, 1).await;
+    let sale = scene.sale();
+    charge(sale, "ada", 7, "before").expect(200).await;
+    standby.follow(&primary).await;
+    primary.pause().await;
+    // A lane waits in vain. No reader has asked anything since, and none is to wait in vain too.
+    unavailable(charge(sale, "ada", 7, "in-trouble")).await;
+    standby.promote().await;
+    scene.wire.retarget(standby.address()).await;
+    recovered(|| charge(sale, "ada", 7, "in-trouble")).await;
+    let since = Instant::now();
+    for reader in 0..4 {
+        let read = in_time(sale.caller.get("/point/ada")).await;
+        assert_eq!(read.expect(200)["balance"], 14, "read {reader}");
+    }
+    assert!(since.elapsed() < RECOVERY_MAX, "reads were served {:?} after writes", since.elapsed());
+    primary.kill().await;
 }
 
 /// A commit that waits for the standby is no commit yet.

@@ -6,7 +6,7 @@ use onsale_app::event::EventState;
 use onsale_domain::concert::{Seating, Section, Status};
 use onsale_domain::lecture::HistoryKind;
 use onsale_domain::time::Timestamp;
-use onsale_domain::waiting_room::{PlaceStanding, Window};
+use onsale_domain::waiting_room::{Blocks, Gap, Memory, PlaceStanding, Window};
 use onsale_domain::wallet::EntryKind;
 use serde::{Deserialize, Serialize};
 
@@ -116,4 +116,27 @@ pub(crate) fn window_from_bytes(bytes: &[u8]) -> Window {
         let at = i64::from_be_bytes(at.try_into().ok()?);
         Some((Timestamp::from_millis(at), u32::from_be_bytes(many.try_into().ok()?)))
     }))
+}
+
+/// How places are handed out beside the database; nothing where they are not. Numbers of 8 bytes, big-endian: epoch,
+/// last place reserved, the memory (20 bytes), then each range in doubt by its first and last place and its instant.
+pub(crate) fn blocks_to_bytes(blocks: &Blocks) -> Vec<u8> {
+    if blocks.epoch == 0 && *blocks == Blocks::default() {
+        return Vec::new();
+    }
+    let mut bytes = [&blocks.epoch.to_be_bytes()[..], &blocks.reserved_to.to_be_bytes(), &blocks.memory.0].concat();
+    for gap in &blocks.gaps {
+        bytes.extend([gap.first.to_be_bytes(), gap.last.to_be_bytes(), gap.made_at.as_millis().to_be_bytes()].concat());
+    }
+    bytes
+}
+
+/// The same, read back.
+pub(crate) fn blocks_from_bytes(bytes: &[u8]) -> Blocks {
+    let number = |at: usize| bytes.get(at..at + 8).and_then(|part| part.try_into().ok()).map_or(0, u64::from_be_bytes);
+    let instant = |at: usize| bytes.get(at..at + 8).and_then(|part| part.try_into().ok()).map_or(0, i64::from_be_bytes);
+    let memory = bytes.get(16..36).and_then(|part| part.try_into().ok()).map(Memory).unwrap_or_default();
+    let gap =
+        |at: usize| Gap { first: number(at), last: number(at + 8), made_at: Timestamp::from_millis(instant(at + 16)) };
+    Blocks { epoch: number(0), reserved_to: number(8), memory, gaps: (36..bytes.len()).step_by(24).map(gap).collect() }
 }

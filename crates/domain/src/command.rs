@@ -117,6 +117,15 @@ pub enum Done {
     Left,
     /// The room moved as far as it could.
     Stepped,
+    /// How a room's places are handed out beside the database, now or by somebody else before.
+    RoomOpened {
+        /// The last place that is known to be handed out or passed over.
+        issued: u64,
+        /// Epoch, blocks and gaps.
+        blocks: waiting_room::Blocks,
+        /// Whether it was just this command that changed them.
+        is_new: bool,
+    },
     /// The room admits like this from now on.
     RoomConfigured(waiting_room::Settings),
 }

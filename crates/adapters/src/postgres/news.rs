@@ -37,12 +37,12 @@ macro_rules! changed {
 
 const ROOMS: &str = concat!(
     "SELECT concert_id, max_active, admit_per_second, active_seconds, claim_seconds, paused, issued, served, given_up,
-        active, admissions, version, updated_at FROM ",
+        active, admissions, version, updated_at, blocks FROM ",
     changed!()
 );
 
 const TURNS: &str = concat!(
-    "SELECT concert_id, place, admitted_at, active_until, seen_at, claimed, ended_at, settled_at IS NOT NULL
+    "SELECT concert_id, place, admitted_at, active_until, seen_at, claimed, named, ended_at, settled_at IS NOT NULL
     FROM ",
     changed!(),
     " JOIN turns USING (concert_id) LEFT JOIN turn_ends USING (concert_id, place)
@@ -186,10 +186,10 @@ fn take_turns(found: &[Row], news: &mut RoomsNews) -> Sql<()> {
     for row in found {
         let (concert, place) = place(row)?;
         let Some(room) = rooms.get_mut(&concert) else { continue };
-        if get(row, 7)? {
+        if get(row, 8)? {
             room.settled.push(place);
         } else {
-            room.record.turns.push((place, read_turn(row)?, optional_instant(row, 6)?.is_some()));
+            room.record.turns.push((place, read_turn(row)?, optional_instant(row, 7)?.is_some()));
         }
     }
     Ok(())

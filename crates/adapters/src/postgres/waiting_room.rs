@@ -13,10 +13,10 @@ use super::session::Pipeline;
 use super::values::{
     Sql, big, columns, get, instant, int, limit, number, optional_instant, params, small, user, uuid, word,
 };
-use crate::stored::{Word, window_from_bytes, window_to_bytes};
+use crate::stored::{Word, blocks_from_bytes, blocks_to_bytes, window_from_bytes, window_to_bytes};
 
 const LOCK: &str = "SELECT concert_id, max_active, admit_per_second, active_seconds, claim_seconds, paused, issued,
-        served, given_up, active, admissions, version, updated_at
+        served, given_up, active, admissions, version, updated_at, blocks
     FROM rooms WHERE concert_id = ANY ($1) ORDER BY concert_id FOR NO KEY UPDATE";
 
 /// The places given up next after `served`.
@@ -33,25 +33,25 @@ const PLACES: &str = "SELECT concert_id, place, user_id, token_id, issued_at, st
     FROM unnest($1::uuid[], $2::bigint[]) wanted (concert_id, place) JOIN places USING (concert_id, place)";
 
 /// Of places that are named, and of the current places of users who are named.
-const TURNS: &str = "SELECT concert_id, place, admitted_at, active_until, seen_at, claimed, ended_at
+const TURNS: &str = "SELECT concert_id, place, admitted_at, active_until, seen_at, claimed, named, ended_at
     FROM (SELECT * FROM unnest($1::uuid[], $2::bigint[])
           UNION SELECT concert_id, place FROM unnest($3::uuid[], $4::text[]) entrant (concert_id, user_id)
               JOIN places USING (concert_id, user_id) WHERE standing = 'CURRENT') wanted (concert_id, place)
     JOIN turns USING (concert_id, place) LEFT JOIN turn_ends USING (concert_id, place) WHERE settled_at IS NULL";
 
 const MAKE: &str = "INSERT INTO rooms (concert_id, max_active, admit_per_second, active_seconds, claim_seconds, paused,
-        issued, served, given_up, active, admissions, version, updated_at)
+        issued, served, given_up, active, admissions, version, updated_at, blocks)
     SELECT * FROM unnest($1::uuid[], $2::integer[], $3::integer[], $4::integer[], $5::integer[], $6::boolean[],
-        $7::bigint[], $8::bigint[], $9::bigint[], $10::integer[], $11::bytea[], $12::bigint[], $13::bigint[])";
+        $7::bigint[], $8::bigint[], $9::bigint[], $10::integer[], $11::bytea[], $12::bigint[], $13::bigint[], $14::bytea[])";
 
 const UPDATE: &str = "UPDATE rooms SET max_active = v.max_active, admit_per_second = v.admit_per_second,
         active_seconds = v.active_seconds, claim_seconds = v.claim_seconds, paused = v.paused, issued = v.issued,
         served = v.served, given_up = v.given_up, active = v.active, admissions = v.admissions, version = v.version,
-        updated_at = v.updated_at
+        updated_at = v.updated_at, blocks = v.blocks
     FROM unnest($1::uuid[], $2::integer[], $3::integer[], $4::integer[], $5::integer[], $6::boolean[],
-        $7::bigint[], $8::bigint[], $9::bigint[], $10::integer[], $11::bytea[], $12::bigint[], $13::bigint[])
+        $7::bigint[], $8::bigint[], $9::bigint[], $10::integer[], $11::bytea[], $12::bigint[], $13::bigint[], $14::bytea[])
         v (concert_id, max_active, admit_per_second, active_seconds, claim_seconds, paused, issued, served, given_up,
-           active, admissions, version, updated_at)
+           active, admissions, version, updated_at, blocks)
     WHERE rooms.concert_id = v.concert_id";
 
 const RESTAND: &str = "UPDATE places SET standing = v.standing, given_up_version = v.given_up_version
@@ -62,12 +62,13 @@ const HAND_OUT: &str =
     "INSERT INTO places (concert_id, place, user_id, token_id, issued_at, standing, given_up_version)
     SELECT * FROM unnest($1::uuid[], $2::bigint[], $3::text[], $4::uuid[], $5::bigint[], $6::text[], $7::bigint[])";
 
-const CALL: &str = "INSERT INTO turns (concert_id, place, admitted_at, active_until, seen_at, claimed, version)
-    SELECT * FROM unnest($1::uuid[], $2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[], $6::boolean[], $7::bigint[])";
+const CALL: &str = "INSERT INTO turns (concert_id, place, admitted_at, active_until, seen_at, claimed, named, version)
+    SELECT * FROM unnest($1::uuid[], $2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[], $6::boolean[], $7::boolean[],
+        $8::bigint[])";
 
-const NOTE: &str = "UPDATE turns SET seen_at = v.seen_at, claimed = v.claimed, version = v.version
-    FROM unnest($1::uuid[], $2::bigint[], $3::bigint[], $4::boolean[], $5::bigint[])
-        v (concert_id, place, seen_at, claimed, version)
+const NOTE: &str = "UPDATE turns SET seen_at = v.seen_at, claimed = v.claimed, named = v.named, version = v.version
+    FROM unnest($1::uuid[], $2::bigint[], $3::bigint[], $4::boolean[], $5::boolean[], $6::bigint[])
+        v (concert_id, place, seen_at, claimed, named, version)
     WHERE turns.concert_id = v.concert_id AND turns.place = v.place";
 
 const SETTLE: &str = "UPDATE turns SET settled_at = $4, version = v.version
@@ -193,7 +194,7 @@ fn load_turns<'a>(pipeline: &mut Pipeline<'a, Unit>, keys: &'a Keys) {
         for row in found {
             let key = (ConcertId::new(uuid(row, 0)?), number(row, 1)?);
             rows.turns.load(key, Some(read_turn(row)?));
-            rows.ends.load(key, optional_instant(row, 6)?);
+            rows.ends.load(key, optional_instant(row, 7)?);
         }
         Ok(())
     });
@@ -220,6 +221,7 @@ pub(super) fn save<'a>(pipeline: &mut Pipeline<'a, ()>, unit: &'a Unit) {
                 window_to_bytes(&room.window),
                 big(room.version),
                 room.updated_at.as_millis(),
+                blocks_to_bytes(&room.blocks),
             ),
         );
     }
@@ -283,6 +285,7 @@ fn save_turns<'a>(pipeline: &mut Pipeline<'a, ()>, unit: &'a Unit) {
             turn.active_until.as_millis(),
             turn.seen_at.as_millis(),
             turn.claimed,
+            turn.named,
             version(rows, concert),
         ),
     );
@@ -295,6 +298,7 @@ fn save_turns<'a>(pipeline: &mut Pipeline<'a, ()>, unit: &'a Unit) {
             big(*place),
             turn.seen_at.as_millis(),
             turn.claimed,
+            turn.named,
             version(rows, concert),
         ),
     );
@@ -329,6 +333,7 @@ pub(super) fn read_room(row: &Row) -> Sql<Room> {
         window: window_from_bytes(get(row, 10)?),
         version: number(row, 11)?,
         updated_at: instant(row, 12)?,
+        blocks: blocks_from_bytes(get(row, 13)?),
     })
 }
 
@@ -349,5 +354,6 @@ pub(super) fn read_turn(row: &Row) -> Sql<Turn> {
         active_until: instant(row, 3)?,
         seen_at: instant(row, 4)?,
         claimed: get(row, 5)?,
+        named: get(row, 6)?,
     })
 }

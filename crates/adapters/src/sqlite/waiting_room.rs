@@ -9,7 +9,7 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::concert::load_open;
 use super::values::{Sql, instant, user, uuid, word};
-use crate::stored::{Word, window_from_bytes, window_to_bytes};
+use crate::stored::{Word, blocks_from_bytes, blocks_to_bytes, window_from_bytes, window_to_bytes};
 
 pub(super) fn load(db: &Connection, keys: &Keys, rows: &mut Rows) -> Sql<()> {
     for concert in &keys.rooms {
@@ -81,7 +81,7 @@ fn load_turn(db: &Connection, key: (ConcertId, u64), rows: &mut Rows) -> Sql<()>
     }
     let found = db
         .prepare_cached(
-            "SELECT place, admitted_at, active_until, seen_at, claimed, ended_at
+            "SELECT place, admitted_at, active_until, seen_at, claimed, named, ended_at
              FROM turns LEFT JOIN turn_ends USING (concert_id, place) WHERE concert_id = ?1 AND place = ?2",
         )?
         .query_row(params![key.0.uuid().as_bytes(), key.1], read_turn)
@@ -98,8 +98,9 @@ fn read_turn(row: &Row<'_>) -> Sql<(u64, Turn, Option<Timestamp>)> {
         active_until: instant(row, 2)?,
         seen_at: instant(row, 3)?,
         claimed: row.get(4)?,
+        named: row.get(5)?,
     };
-    Ok((row.get(0)?, turn, row.get::<_, Option<i64>>(5)?.map(Timestamp::from_millis)))
+    Ok((row.get(0)?, turn, row.get::<_, Option<i64>>(6)?.map(Timestamp::from_millis)))
 }
 
 pub(super) fn save(db: &Connection, rows: &Rows) -> Sql<()> {
@@ -109,14 +110,14 @@ pub(super) fn save(db: &Connection, rows: &Rows) -> Sql<()> {
     }
     save_places(db, rows)?;
     for ((concert, place), turn) in rows.turns.changed() {
-        let Some(Turn { admitted_at, active_until, seen_at, claimed }) = turn else {
+        let Some(Turn { admitted_at, active_until, seen_at, claimed, named }) = turn else {
             db.prepare_cached("DELETE FROM turns WHERE concert_id = ?1 AND place = ?2")?
                 .execute(params![concert.uuid().as_bytes(), place])?;
             continue;
         };
         db.prepare_cached(
-            "INSERT INTO turns (concert_id, place, admitted_at, active_until, seen_at, claimed)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT DO UPDATE SET seen_at = ?5, claimed = ?6",
+            "INSERT INTO turns (concert_id, place, admitted_at, active_until, seen_at, claimed, named)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) ON CONFLICT DO UPDATE SET seen_at = ?5, claimed = ?6, named = ?7",
         )?
         .execute(params![
             concert.uuid().as_bytes(),
@@ -125,6 +126,7 @@ pub(super) fn save(db: &Connection, rows: &Rows) -> Sql<()> {
             active_until.as_millis(),
             seen_at.as_millis(),
             claimed,
+            named,
         ])?;
     }
     for ((concert, place), end) in rows.ends.changed() {
@@ -176,11 +178,11 @@ fn save_room(db: &Connection, concert: ConcertId, room: &Room) -> Sql<()> {
     db.prepare_cached(
         "INSERT INTO rooms
            (concert_id, max_active, admit_per_second, active_seconds, claim_seconds, paused, issued, served, given_up,
-            active, admissions, version, updated_at)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)
+            active, admissions, version, updated_at, blocks)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)
          ON CONFLICT DO UPDATE SET max_active = ?2, admit_per_second = ?3, active_seconds = ?4, claim_seconds = ?5,
             paused = ?6, issued = ?7, served = ?8, given_up = ?9, active = ?10, admissions = ?11, version = ?12,
-            updated_at = ?13",
+            updated_at = ?13, blocks = ?14",
     )?
     .execute(params![
         concert.uuid().as_bytes(),
@@ -196,12 +198,13 @@ fn save_room(db: &Connection, concert: ConcertId, room: &Room) -> Sql<()> {
         window_to_bytes(&room.window),
         room.version,
         room.updated_at.as_millis(),
+        blocks_to_bytes(&room.blocks),
     ])?;
     Ok(())
 }
 
 const ROOM: &str = "concert_id, max_active, admit_per_second, active_seconds, claim_seconds, paused, issued, served, \
-                    given_up, active, admissions, version, updated_at";
+                    given_up, active, admissions, version, updated_at, blocks";
 
 fn read_room(row: &Row<'_>) -> Sql<Room> {
     Ok(Room {
@@ -219,6 +222,7 @@ fn read_room(row: &Row<'_>) -> Sql<Room> {
         window: window_from_bytes(row.get_ref(10)?.as_blob()?),
         version: row.get(11)?,
         updated_at: instant(row, 12)?,
+        blocks: blocks_from_bytes(row.get_ref(13)?.as_blob()?),
     })
 }
 
@@ -250,7 +254,7 @@ pub(super) fn rooms(db: &Connection) -> Sql<Vec<RoomRecord>> {
 
 fn turns(db: &Connection, concert: ConcertId) -> Sql<Vec<(u64, Turn, bool)>> {
     db.prepare_cached(
-        "SELECT place, admitted_at, active_until, seen_at, claimed, ended_at
+        "SELECT place, admitted_at, active_until, seen_at, claimed, named, ended_at
          FROM turns LEFT JOIN turn_ends USING (concert_id, place) WHERE concert_id = ?1",
     )?
     .query_map([concert.uuid().as_bytes()], |row| {

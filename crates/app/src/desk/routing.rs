@@ -25,7 +25,9 @@ pub(super) fn home_of(command: &Command) -> Option<u64> {
         },
         Command::Payment(payment) => Some(hash(payment.token.concert)),
         Command::WaitingRoom(command) => Some(hash(match command {
-            waiting_room::Command::Enter { concert, .. } | waiting_room::Command::Configure { concert, .. } => concert,
+            waiting_room::Command::Enter { concert, .. }
+            | waiting_room::Command::Configure { concert, .. }
+            | waiting_room::Command::HandOut { concert, .. } => concert,
             waiting_room::Command::Leave(token) => &token.concert,
             waiting_room::Command::Step(step) => &step.concert,
         })),

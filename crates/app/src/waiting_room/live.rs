@@ -240,7 +240,7 @@ impl LiveRoom {
     pub(super) fn next_step(&self, at: Timestamp) -> Option<Step> {
         let snapshot = self.snapshot.load();
         let claim_seconds = snapshot.room.settings.claim_seconds;
-        let mut step = Step { concert: self.concert, seen: Vec::new(), claimed: Vec::new(), due: Vec::new() };
+        let mut step = Step::of(self.concert);
         for (place, live) in self.read_turns().iter() {
             let claimed = live.claimed.load(Ordering::Relaxed);
             if claimed && !live.turn.claimed && step.claimed.len() < Step::PLACES_MAX {

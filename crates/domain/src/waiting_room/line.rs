@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use super::{Blocks, Gap};
+
 /// A waiting room's line at one moment.
 ///
 /// Places are numbers handed out in order of arrival. All up to `served` have been called; of those after it,
@@ -12,7 +14,10 @@ pub struct Line {
     pub issued: u64,
     /// The last place called.
     pub served: u64,
+    /// The last place that others than the database may have handed out.
+    reserved_to: u64,
     given_up: Arc<Vec<u64>>,
+    gaps: Arc<Vec<Gap>>,
 }
 
 impl Line {
@@ -20,7 +25,7 @@ impl Line {
     pub fn new(issued: u64, served: u64, mut given_up: Vec<u64>) -> Self {
         given_up.sort_unstable();
         given_up.dedup();
-        let mut line = Self { issued, served: 0, given_up: Arc::new(given_up) };
+        let mut line = Self { issued, given_up: Arc::new(given_up), ..Self::default() };
         line.advance(issued, served);
         line
     }
@@ -35,6 +40,14 @@ impl Line {
         }
     }
 
+    /// Brings it to how places are handed out beside the database.
+    pub fn account_for(&mut self, blocks: &Blocks) {
+        self.reserved_to = self.reserved_to.max(blocks.reserved_to);
+        if *self.gaps != blocks.gaps {
+            self.gaps = Arc::new(blocks.gaps.clone());
+        }
+    }
+
     /// Takes a place that is still in line out of it.
     pub fn give_up(&mut self, place: u64) {
         if place <= self.served {
@@ -46,20 +59,35 @@ impl Line {
     }
 
     /// How many people are still in line up to and including this place: 1 is the next to be called.
-    /// `None` where the place has been called, was given up, or was never handed out.
+    /// `None` where the place has been called, was given up, or was never handed out. A place in doubt stands where it
+    /// will stand once its bearer, who asks, is known to have it.
     pub fn position(&self, place: u64) -> Option<u64> {
-        if place <= self.served || place > self.issued {
+        if place <= self.served || place > self.issued.max(self.reserved_to) {
             return None;
         }
         match self.given_up.binary_search(&place) {
             Ok(_) => None,
-            Err(before) => Some(place - self.served - u64::try_from(before).ok()?),
+            Err(before) => {
+                let absent = u64::try_from(before).ok()? + self.doubtful(place - 1);
+                Some((place - self.served).saturating_sub(absent).max(1))
+            }
         }
+    }
+
+    /// Places in doubt after `served` up to this one.
+    fn doubtful(&self, to: u64) -> u64 {
+        self.gaps.iter().map(|gap| gap.places_in(self.served, to)).sum()
+    }
+
+    /// Whether it is in doubt that a place was handed out.
+    pub fn is_in_doubt(&self, place: u64) -> bool {
+        self.served < place && self.gaps.iter().any(|gap| (gap.first..=gap.last).contains(&place))
     }
 
     /// How many people wait.
     pub fn waiting(&self) -> u64 {
         let given_up = self.given_up.partition_point(|place| *place <= self.issued);
-        (self.issued - self.served).saturating_sub(u64::try_from(given_up).unwrap_or(u64::MAX))
+        let absent = u64::try_from(given_up).unwrap_or(u64::MAX).saturating_add(self.doubtful(self.issued));
+        (self.issued - self.served).saturating_sub(absent)
     }
 }

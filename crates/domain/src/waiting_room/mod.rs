@@ -1,5 +1,6 @@
 //! The waiting room: places in order of arrival, admission by cap and rate, turns and their ends.
 
+mod blocks;
 mod line;
 mod room;
 mod step;
@@ -10,6 +11,7 @@ use crate::ids::{ConcertId, TokenId, UserId};
 use crate::rows::{Keys, Rows};
 use crate::{Context, Done, Refusal, concert};
 
+pub use blocks::{Blocks, Gap, Memory, Request};
 pub use line::Line;
 pub use room::{ADMIT_AT_ONCE_MAX, GivenUp, Patch, Place, PlaceStanding, Room, Settings, Turn};
 pub use step::Step;
@@ -38,6 +40,13 @@ pub enum Command {
         /// What to change.
         patch: Patch,
     },
+    /// Account for places that are handed out beside the database.
+    HandOut {
+        /// Whose room.
+        concert: ConcertId,
+        /// What is asked.
+        request: Request,
+    },
 }
 
 impl Command {
@@ -54,7 +63,7 @@ impl Command {
                 keys.holdings.insert((token.concert, token.user.clone()));
             }
             Self::Step(step) => step.needs(keys),
-            Self::Configure { concert, .. } => {
+            Self::Configure { concert, .. } | Self::HandOut { concert, .. } => {
                 keys.rooms.insert(*concert);
             }
         }
@@ -70,13 +79,14 @@ impl Command {
                 room::change(rows, *concert, cx.at, |room| room.settings = patch.apply(room.settings));
                 rows.rooms.get(concert).map(|room| Done::RoomConfigured(room.settings)).ok_or(Refusal::ConcertNotFound)
             }
+            Self::HandOut { concert, request } => request.decide(*concert, rows, cx),
         }
     }
 }
 
 fn enter(concert: ConcertId, user: &UserId, rows: &mut Rows, cx: &mut Context<'_>) -> Result<Done, Refusal> {
     let room = rows.rooms.get(&concert).ok_or(Refusal::ConcertNotFound)?;
-    let (served, issued) = (room.served, room.issued);
+    let served = room.served;
     let entrant = (concert, user.clone());
     if let Some(number) = rows.current_places.get(&entrant).copied() {
         let waits = number > served;
@@ -93,7 +103,7 @@ fn enter(concert: ConcertId, user: &UserId, rows: &mut Rows, cx: &mut Context<'_
         step::end_turn(rows, (concert, number), cx.at);
     }
 
-    let number = issued + 1;
+    let number = room::hand_out(rows, concert, cx.at);
     let place = Place {
         user: user.clone(),
         token: TokenId::new(cx.ids.next(cx.at)),
@@ -105,7 +115,6 @@ fn enter(concert: ConcertId, user: &UserId, rows: &mut Rows, cx: &mut Context<'_
     rows.turns.load((concert, number), None);
     rows.ends.load((concert, number), None);
     rows.open_reservations.entry(entrant).or_default();
-    room::change(rows, concert, cx.at, |room| room.issued = number);
     room::admit(rows, concert, cx.at);
     Ok(entered(rows, concert, number, true))
 }
@@ -121,20 +130,24 @@ fn entered(rows: &Rows, concert: ConcertId, number: u64, is_new: bool) -> Done {
 /// Leaving twice, or after the end, changes nothing.
 fn leave(token: &Token, rows: &mut Rows, cx: &mut Context<'_>) -> Done {
     let key = (token.concert, token.place);
-    let waits = rows.rooms.get(&token.concert).is_some_and(|room| token.place > room.served);
-    let current = rows.places.get(&key).is_some_and(|place| place.standing == PlaceStanding::Current);
+    let Some(room) = rows.rooms.get(&token.concert) else { return Done::Left };
+    let (waits, elsewhere) = (token.place > room.served, token.place <= room.blocks.reserved_to);
+    let current = rows.places.get(&key).map_or(elsewhere, |place| place.standing == PlaceStanding::Current);
     if !current {
         return Done::Left;
     }
     if waits {
-        if let Some(place) = rows.places.change(&key) {
-            place.standing = PlaceStanding::GivenUp;
-        }
+        let place = token.as_place(PlaceStanding::GivenUp);
+        rows.places.put(key, place);
         rows.current_places.remove(&(token.concert, token.user.clone()));
         if let Some(given_up) = rows.given_up.get_mut(&token.concert) {
             given_up.ahead.insert(token.place);
         }
-        room::change(rows, token.concert, cx.at, |room| room.given_up += 1);
+        room::change(rows, token.concert, cx.at, |room| {
+            room.blocks.clear(token.place, token.place);
+            room.issued = room.issued.max(token.place);
+            room.given_up += 1;
+        });
         return Done::Left;
     }
     let held: Vec<_> = concert::live_holds(rows, token.concert, &token.user, cx.at).map(|hold| hold.id).collect();

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::Window;
+use super::{Blocks, Window};
 use crate::ids::{ConcertId, TokenId, UserId};
 use crate::rows::Rows;
 use crate::time::Timestamp;
@@ -81,6 +81,8 @@ pub struct Room {
     pub active: u32,
     /// Admissions of the last second.
     pub window: Window,
+    /// How places are handed out beside the database, if they are.
+    pub blocks: Blocks,
     /// Counts the changes.
     pub version: u64,
     /// When the last change was made.
@@ -91,22 +93,34 @@ impl Room {
     /// An empty room.
     pub fn new(settings: Settings, at: Timestamp) -> Self {
         let window = Window::default();
-        Self { settings, issued: 0, served: 0, given_up: 0, active: 0, window, version: 0, updated_at: at }
+        let blocks = Blocks::default();
+        Self { settings, issued: 0, served: 0, given_up: 0, active: 0, window, blocks, version: 0, updated_at: at }
     }
 
     /// How many people wait.
     pub fn waiting(&self) -> u64 {
-        (self.issued - self.served).saturating_sub(self.given_up)
+        self.waiting_up_to(self.issued)
+    }
+
+    /// How many people wait if places up to this one were handed out.
+    pub fn waiting_up_to(&self, issued: u64) -> u64 {
+        let absent = self.given_up + self.blocks.doubtful(self.served, issued);
+        issued.saturating_sub(self.served).saturating_sub(absent)
     }
 
     /// How many may be called now, by cap, rate and line.
     pub fn admissible(&self, at: Timestamp) -> u32 {
+        self.admissible_of(self.waiting(), at)
+    }
+
+    /// How many may be called now if so many wait.
+    pub fn admissible_of(&self, waiting: u64, at: Timestamp) -> u32 {
         if self.settings.paused {
             return 0;
         }
         let free = self.settings.max_active.saturating_sub(self.active);
         let allowed = free.min(self.window.allowance(self.settings.admit_per_second, at));
-        u32::try_from(self.waiting()).map_or(allowed, |waiting| allowed.min(waiting))
+        u32::try_from(waiting).map_or(allowed, |waiting| allowed.min(waiting))
     }
 }
 
@@ -145,6 +159,9 @@ pub struct Turn {
     pub seen_at: Timestamp,
     /// Whether it was used: from then on silence no longer ends it.
     pub claimed: bool,
+    /// Whether its place has a row that says whose it is. A place that was handed out beside the database gets one when
+    /// its bearer first shows the token after the call.
+    pub named: bool,
 }
 
 impl Turn {
@@ -197,9 +214,17 @@ pub(super) fn admit(rows: &mut Rows, concert: ConcertId, at: Timestamp) {
     }
     let active_until = at.plus_seconds(room.settings.active_seconds);
     let (mut served, issued) = (room.served, room.issued);
+    let (named, gaps) = (room.blocks.epoch == 0, room.blocks.gaps.clone());
     let (mut called, mut skipped) = (Vec::new(), 0);
     if let Some(given_up) = rows.given_up.get_mut(&concert) {
         while called.len() < wanted as usize && served < issued.min(given_up.complete_to) {
+            if let Some(gap) = gaps.iter().find(|gap| gap.first <= served + 1 && served < gap.last) {
+                if gap.is_fresh(at) {
+                    break;
+                }
+                served = gap.last;
+                continue;
+            }
             served += 1;
             if given_up.ahead.remove(&served) {
                 skipped += 1;
@@ -209,19 +234,30 @@ pub(super) fn admit(rows: &mut Rows, concert: ConcertId, at: Timestamp) {
         }
     }
     for place in &called {
-        let turn = Turn { admitted_at: at, active_until, seen_at: at, claimed: false };
+        let turn = Turn { admitted_at: at, active_until, seen_at: at, claimed: false, named };
         rows.turns.put((concert, *place), turn);
         rows.ends.load((concert, *place), None);
     }
     let many = u32::try_from(called.len()).unwrap_or(u32::MAX);
     change(rows, concert, at, |room| {
         room.served = served;
+        room.blocks.pass(served);
         room.given_up -= skipped;
         room.active += many;
         if many > 0 {
             room.window.admit(many, at);
         }
     });
+}
+
+/// The next number, from the database itself. Behind whatever was reserved for others, which is in doubt from now on.
+pub(super) fn hand_out(rows: &mut Rows, concert: ConcertId, at: Timestamp) -> u64 {
+    change(rows, concert, at, |room| {
+        let (issued, reserved_to) = (room.issued, room.blocks.reserved_to);
+        room.blocks.doubt(issued + 1, reserved_to, at);
+        room.issued = issued.max(reserved_to) + 1;
+    });
+    rows.rooms.get(&concert).map_or(0, |room| room.issued)
 }
 
 /// Changes a room's counters, as one more version.

@@ -1,7 +1,8 @@
 //! The step that keeps a room moving: settle what is over, then call the next in line.
 
+use super::PlaceStanding;
 use super::room::{admit, change};
-use super::token::{lasts_until, running};
+use super::token::{Token, lasts_until, running};
 use crate::ids::ConcertId;
 use crate::rows::{Keys, Rows};
 use crate::time::Timestamp;
@@ -18,9 +19,18 @@ pub struct Step {
     pub claimed: Vec<u64>,
     /// Places whose turn may be over: ended, silent, or out of time.
     pub due: Vec<u64>,
+    /// The last place that is known to have been handed out beside the database.
+    pub issued: Option<u64>,
+    /// Tokens that were shown after the call, of places that have no row yet.
+    pub bearers: Vec<Token>,
 }
 
 impl Step {
+    /// A step that says nothing: who can be called is called.
+    pub fn of(concert: ConcertId) -> Self {
+        Self { concert, seen: Vec::new(), claimed: Vec::new(), due: Vec::new(), issued: None, bearers: Vec::new() }
+    }
+
     /// The most places that one step names in each list: few enough that nobody in the same batch waits long.
     pub const PLACES_MAX: usize = 200;
 
@@ -29,11 +39,21 @@ impl Step {
         let places = self.seen.iter().map(|(place, _)| place).chain(&self.claimed).chain(&self.due);
         keys.turns.extend(places.map(|place| (self.concert, *place)));
         keys.turn_holders.extend(self.due.iter().map(|place| (self.concert, *place)));
+        for bearer in &self.bearers {
+            keys.turns.insert((self.concert, bearer.place));
+            keys.places.insert((self.concert, bearer.place));
+            keys.entrants.insert((self.concert, bearer.user.clone()));
+            keys.holders.insert((self.concert, bearer.user.clone()));
+        }
     }
 
     pub(super) fn take(&self, rows: &mut Rows, cx: &mut Context<'_>) -> Done {
         if rows.rooms.get(&self.concert).is_none() {
             return Done::Stepped;
+        }
+        self.issued.into_iter().for_each(|issued| raise(rows, self.concert, issued, cx.at));
+        for bearer in &self.bearers {
+            name(rows, bearer, cx.at);
         }
         for (place, seen_at) in &self.seen {
             note(rows, (self.concert, *place), *seen_at, cx.at);
@@ -47,6 +67,38 @@ impl Step {
         admit(rows, self.concert, cx.at);
         Done::Stepped
     }
+}
+
+/// Takes in that places up to this one were handed out beside the database: never beyond what was reserved for that.
+fn raise(rows: &mut Rows, concert: ConcertId, issued: u64, at: Timestamp) {
+    let Some(room) = rows.rooms.get(&concert) else { return };
+    let issued = issued.min(room.blocks.reserved_to);
+    if room.issued < issued {
+        change(rows, concert, at, |room| room.issued = issued);
+    }
+}
+
+/// Writes down whose a place is that was called. One user has one turn: of two, the one that runs already.
+fn name(rows: &mut Rows, bearer: &Token, at: Timestamp) {
+    let (key, entrant) = ((bearer.concert, bearer.place), (bearer.concert, bearer.user.clone()));
+    if rows.turns.get(&key).is_none_or(|turn| turn.named) {
+        return;
+    }
+    let other = rows.current_places.get(&entrant).copied().filter(|other| *other != bearer.place);
+    if let Some(other) = other.map(|number| (bearer.concert, number)) {
+        if lasts_until(rows, other, &bearer.user, at).is_some_and(|until| at < until) {
+            rows.places.put(key, bearer.as_place(PlaceStanding::Replaced));
+            return end_turn(rows, key, at);
+        }
+        rows.places.change(&other).into_iter().for_each(|place| place.standing = PlaceStanding::Replaced);
+        end_turn(rows, other, at);
+    }
+    if rows.places.get(&key).is_none() {
+        rows.places.put(key, bearer.as_place(PlaceStanding::Current));
+        rows.current_places.put(entrant, bearer.place);
+    }
+    rows.turns.change(&key).into_iter().for_each(|turn| turn.named = true);
+    change(rows, bearer.concert, at, |_| {});
 }
 
 /// Notes a sign of life. Every change of a turn is a version of its room: other processes learn of it by that.
@@ -70,12 +122,19 @@ fn settle(rows: &mut Rows, key: (ConcertId, u64), at: Timestamp) {
     let Some(turn) = running(rows, concert, number) else {
         return end_turn(rows, key, at);
     };
-    let Some(user) = rows.places.get(&key).map(|place| place.user.clone()) else { return };
+    let claim_seconds = rows.rooms.get(&concert).map_or(0, |room| room.settings.claim_seconds);
+    let is_silent = turn.lapses_at(claim_seconds).is_some_and(|silent| silent <= at);
+    let Some(user) = rows.places.get(&key).map(|place| place.user.clone()) else {
+        // Nobody has shown the token since the call: there is nobody whose holds could keep it.
+        if is_silent || turn.active_until <= at {
+            end_turn(rows, key, at);
+        }
+        return;
+    };
     if lasts_until(rows, key, &user, at).is_some_and(|until| until <= at) {
         return end_turn(rows, key, at);
     }
-    let claim_seconds = rows.rooms.get(&concert).map_or(0, |room| room.settings.claim_seconds);
-    if turn.lapses_at(claim_seconds).is_some_and(|silent| silent <= at) {
+    if is_silent {
         // A hold taken with this turn shows that it was used, even if that news was lost.
         if rows.open_reservations_of(concert, &user).any(|reservation| reservation.place == number) {
             claim(rows, key, at);

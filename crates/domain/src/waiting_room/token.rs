@@ -1,6 +1,6 @@
 //! What a bearer of a token may do, decided from the rows: the last word, whatever a snapshot said.
 
-use super::Turn;
+use super::{Place, PlaceStanding, Turn};
 use crate::Refusal;
 use crate::concert::live_holds;
 use crate::ids::{ConcertId, ReservationId, TokenId, UserId};
@@ -23,6 +23,11 @@ pub struct Token {
 }
 
 impl Token {
+    /// The place as the database keeps it.
+    pub(super) fn as_place(&self, standing: PlaceStanding) -> Place {
+        Place { user: self.user.clone(), token: self.id, issued_at: self.issued_at, standing }
+    }
+
     /// The user's account is locked: it covers the token's end. The turn and the user's holds tell the rest.
     pub(crate) fn needs(&self, keys: &mut Keys) {
         keys.accounts.insert(self.user.clone());

@@ -12,7 +12,7 @@ use super::snapshot::Connection;
 
 /// Each table is counted once, for all rooms. A turn that is settled is over: its row is there for other processes.
 const ROOMS: &str = "SELECT rooms.concert_id, max_active, admit_per_second, active_seconds, claim_seconds, paused,
-        issued, served, rooms.given_up, active, admissions, version, updated_at, coalesce(line.places, 0),
+        issued, served, rooms.given_up, active, admissions, version, updated_at, blocks, coalesce(line.places, 0),
         coalesce(line.highest, 0), coalesce(line.given_up, 0), coalesce(inside.turns, 0),
         coalesce(inside.uncalled, 0), coalesce(twice.users, 0)
     FROM rooms LEFT JOIN (
@@ -42,11 +42,11 @@ fn read(row: &Row) -> Sql<RoomRow> {
     Ok(RoomRow {
         concert: ConcertId::new(uuid(row, 0)?),
         room: read_room(row)?,
-        places: number(row, 13)?,
-        highest_place: number(row, 14)?,
-        given_up: number(row, 15)?,
-        turns: number(row, 16)?,
-        turns_uncalled: number(row, 17)?,
-        users_twice: number(row, 18)?,
+        places: number(row, 14)?,
+        highest_place: number(row, 15)?,
+        given_up: number(row, 16)?,
+        turns: number(row, 17)?,
+        turns_uncalled: number(row, 18)?,
+        users_twice: number(row, 19)?,
     })
 }

@@ -130,7 +130,7 @@ impl People {
                 let now = tables.rooms.get(&concert).map_or(crate::support::START, |room| room.updated_at);
                 let seen = chosen(*seen).map(|place| (place, now)).collect();
                 let (claimed, due) = (chosen(*claimed).collect(), chosen(*due).collect());
-                waiting_room::Command::Step(Step { concert, seen, claimed, due })
+                waiting_room::Command::Step(Step { seen, claimed, due, ..Step::of(concert) })
             }
             Op::Configure(room, patch) => {
                 waiting_room::Command::Configure { concert: *pick(&self.concerts, *room), patch: *patch }

@@ -31,7 +31,9 @@ impl Oracle<'_> {
             }
             Command::Concert(concert::Command::Schedule { concert, .. })
             | Command::WaitingRoom(
-                waiting_room::Command::Enter { concert, .. } | waiting_room::Command::Configure { concert, .. },
+                waiting_room::Command::Enter { concert, .. }
+                | waiting_room::Command::Configure { concert, .. }
+                | waiting_room::Command::HandOut { concert, .. },
             ) => self.judge_concert(*concert),
             Command::Concert(concert::Command::Open { .. } | concert::Command::Expire { .. })
             | Command::WaitingRoom(waiting_room::Command::Leave(_) | waiting_room::Command::Step(_)) => Ok(()),

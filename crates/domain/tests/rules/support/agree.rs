@@ -28,6 +28,7 @@ pub(super) fn agree(tables: &Tables, done: &Done) {
             assert_eq!((&place.user, place.token, place.issued_at), (&token.user, token.id, token.issued_at));
             assert_eq!(tables.current_place(token.concert, &token.user), Some(token.place));
         }
+        Done::RoomOpened { blocks, .. } => assert!(tables.rooms.values().any(|room| room.blocks == *blocks)),
         Done::RoomConfigured(settings) => assert!(tables.rooms.values().any(|room| room.settings == *settings)),
         Done::Cancelled | Done::Released | Done::Expired { .. } | Done::Left | Done::Stepped => {}
     }

@@ -84,7 +84,7 @@ impl Stage {
         let concert = self.concert_of(line.actor);
         let turns = Tables::in_room(&self.world.tables.turns, concert).map(|(place, _)| place);
         let due = if line.verb == "steps" { turns.collect() } else { Vec::new() };
-        let mut step = Step { concert, seen: Vec::new(), claimed: Vec::new(), due };
+        let mut step = Step { due, ..Step::of(concert) };
         for (token, sign) in self.signs.iter().filter(|(token, _)| token.concert == concert) {
             match sign {
                 Sign::Seen(at) => step.seen.push((token.place, *at)),
@@ -139,6 +139,9 @@ impl Stage {
             }
             Ok(Done::Left) => "left".to_owned(),
             Ok(Done::Stepped) => self.room_of(self.concert_of(line.actor)),
+            Ok(Done::RoomOpened { issued, blocks, .. }) => {
+                format!("epoch {}, {issued} of {}", blocks.epoch, blocks.reserved_to)
+            }
             Ok(Done::RoomConfigured(_)) => "set".to_owned(),
             Ok(Done::LectureOpened(_) | Done::ConcertOpened(_) | Done::PerformanceScheduled(_)) => "made".to_owned(),
         }

@@ -32,7 +32,7 @@ impl Crowd {
     /// A step that settles nothing.
     fn step(&mut self) -> (u64, u64) {
         let (seen, claimed, due) = (Vec::new(), Vec::new(), Vec::new());
-        self.command(waiting_room::Command::Step(Step { concert: self.concert, seen, claimed, due }));
+        self.command(waiting_room::Command::Step(Step { seen, claimed, due, ..Step::of(self.concert) }));
         self.counters()
     }
 
@@ -116,7 +116,7 @@ fn a_place_given_up_beyond_what_is_loaded_is_skipped_too() {
     let mut crowd = Crowd::enter(Settings { paused: true, ..room(1, 50) }, loaded + 3);
     crowd.leave(1..=loaded);
     crowd.set(Patch { paused: Some(false), ..Patch::default() });
-    let step = || Step { concert: crowd.concert, seen: Vec::new(), claimed: Vec::new(), due: Vec::new() };
+    let step = || Step::of(crowd.concert);
     let batch = [
         waiting_room::Command::Leave(crowd.tokens[loaded].clone()),
         waiting_room::Command::Leave(crowd.tokens[loaded + 1].clone()),

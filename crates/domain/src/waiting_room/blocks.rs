@@ -1,0 +1,160 @@
+//! Places that a memory beside the database hands out: from blocks that are reserved here, so that no number is ever
+//! given twice, whatever that memory forgets.
+
+use std::fmt;
+
+use super::room::change;
+use crate::ids::ConcertId;
+use crate::rows::Rows;
+use crate::time::Timestamp;
+use crate::{Context, Done, Refusal};
+
+/// The name of one life of a memory: another after each restart, and of each copy.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Memory(pub [u8; 20]);
+
+impl fmt::Display for Memory {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+/// Places that may or may not have been handed out when a memory was lost. They count as given up until their bearers
+/// show their tokens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Gap {
+    /// The first of them.
+    pub first: u64,
+    /// The last.
+    pub last: u64,
+    /// When they came to be in doubt.
+    pub made_at: Timestamp,
+}
+
+impl Gap {
+    /// The line does not pass a gap sooner: who is near the front is heard of within this time.
+    pub const KEPT_MILLIS: i64 = 3_000;
+
+    /// Whether the line has to wait for those who may still show up.
+    pub fn is_fresh(&self, at: Timestamp) -> bool {
+        self.made_at.millis_until(at) < Self::KEPT_MILLIS
+    }
+
+    /// How many of its places lie after one place, up to another.
+    pub fn places_in(&self, after: u64, to: u64) -> u64 {
+        (self.last.min(to) + 1).saturating_sub(self.first.max(after + 1))
+    }
+}
+
+/// How a room's places are handed out where the database does not do it itself.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Blocks {
+    /// Counts the openings; 0 where the database hands out places.
+    pub epoch: u64,
+    /// For which memory the epoch was opened.
+    pub memory: Memory,
+    /// The last place that was ever reserved.
+    pub reserved_to: u64,
+    /// Places in doubt after `served`, in order and apart.
+    pub gaps: Vec<Gap>,
+}
+
+impl Blocks {
+    /// The most gaps. Past that, whatever lies in them counts as handed out: an absentee costs the line one turn.
+    pub const GAPS_MAX: usize = 1_024;
+
+    /// Places in doubt after one place, up to another.
+    pub fn doubtful(&self, after: u64, to: u64) -> u64 {
+        self.gaps.iter().map(|gap| gap.places_in(after, to)).sum()
+    }
+
+    /// The gap that a place lies in.
+    pub fn gap_of(&self, place: u64) -> Option<&Gap> {
+        self.gaps.iter().find(|gap| (gap.first..=gap.last).contains(&place))
+    }
+
+    pub(super) fn doubt(&mut self, first: u64, last: u64, made_at: Timestamp) {
+        if first <= last {
+            self.gaps.push(Gap { first, last, made_at });
+        }
+    }
+
+    /// Takes places out of doubt.
+    pub(super) fn clear(&mut self, first: u64, last: u64) {
+        let outside = |gap: Gap| {
+            let before = Gap { last: gap.last.min(first.saturating_sub(1)), ..gap };
+            let after = Gap { first: gap.first.max(last.saturating_add(1)), ..gap };
+            [before, after].into_iter().filter(|part| part.first <= part.last)
+        };
+        self.gaps = self.gaps.iter().copied().flat_map(outside).collect();
+        if self.gaps.len() > Self::GAPS_MAX {
+            self.gaps.clear();
+        }
+    }
+
+    /// Forgets what the line has passed.
+    pub(super) fn pass(&mut self, served: u64) {
+        self.gaps.retain(|gap| served < gap.last);
+    }
+}
+
+/// What may be asked of a room whose places are handed out beside the database.
+#[derive(Clone, Debug)]
+pub enum Request {
+    /// Reserve a further block, in the epoch that the asker knows.
+    Reserve {
+        /// The asker's epoch. Where it is over, nothing is reserved.
+        epoch: u64,
+        /// How many places.
+        places: u64,
+    },
+    /// Begin a new epoch, as the memory is another or has lost what it knew.
+    Reopen {
+        /// The epoch that the asker knows. Where it is over, somebody else was first.
+        epoch: u64,
+        /// The memory as it is now.
+        memory: Memory,
+        /// The last place that is known to have been handed out.
+        known: u64,
+        /// How many places to reserve.
+        places: u64,
+    },
+    /// Take places out of doubt: their bearers have shown their tokens, or the asker has handed them out. Ranges, each
+    /// by its first and last place.
+    Reinstate(Vec<(u64, u64)>),
+}
+
+impl Request {
+    pub(super) fn decide(&self, concert: ConcertId, rows: &mut Rows, cx: &mut Context<'_>) -> Result<Done, Refusal> {
+        let room = rows.rooms.get(&concert).ok_or(Refusal::ConcertNotFound)?;
+        let (epoch_now, version) = (room.blocks.epoch, room.version);
+        match self {
+            // Numbers of a block follow one another; after somebody else's the epoch has to be another.
+            Self::Reserve { epoch, places } if *epoch == epoch_now && room.issued <= room.blocks.reserved_to => {
+                change(rows, concert, cx.at, |room| room.blocks.reserved_to += places);
+            }
+            Self::Reopen { epoch, memory, known, places } if *epoch == epoch_now => {
+                change(rows, concert, cx.at, |room| {
+                    let known = room.issued.max(*known.min(&room.blocks.reserved_to));
+                    let reserved_to = known.max(room.blocks.reserved_to);
+                    room.blocks.doubt(known + 1, reserved_to, cx.at);
+                    room.issued = reserved_to;
+                    room.blocks.epoch += 1;
+                    room.blocks.memory = *memory;
+                    room.blocks.reserved_to = reserved_to + places;
+                });
+            }
+            Self::Reserve { .. } | Self::Reopen { .. } => {}
+            Self::Reinstate(ranges) => {
+                let in_doubt = |(first, last): &(u64, u64)| room.blocks.doubtful(first.saturating_sub(1), *last) > 0;
+                if ranges.iter().any(in_doubt) {
+                    change(rows, concert, cx.at, |room| {
+                        ranges.iter().for_each(|(first, last)| room.blocks.clear(*first, *last));
+                    });
+                }
+            }
+        }
+        let room = rows.rooms.get(&concert).ok_or(Refusal::ConcertNotFound)?;
+        Ok(Done::RoomOpened { issued: room.issued, blocks: room.blocks.clone(), is_new: room.version != version })
+    }
+}

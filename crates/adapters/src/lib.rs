@@ -1,5 +1,6 @@
 //! The technologies behind onsale's ports. One folder each; twin databases have twin files.
 
 pub mod postgres;
+pub mod redis;
 pub mod sqlite;
 mod stored;

@@ -4,6 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use onsale_adapters::postgres::{self, PostgresAudit, PostgresStore};
+use onsale_adapters::redis::RedisPlaces;
 use onsale_adapters::sqlite::{self, SqliteAudit, SqliteStore};
 use onsale_app::audit::source::AuditSource;
 use onsale_app::background::{self, Follower, Housekeeper, Sweeper};
@@ -11,6 +12,7 @@ use onsale_app::catalogue::Catalogue;
 use onsale_app::desk::{self, Desk, Terms};
 use onsale_app::seat_map::SeatMaps;
 use onsale_app::store::{Reader, Store, StoreError};
+use onsale_app::waiting_room::door::{Door, PlaceMemory};
 use onsale_app::waiting_room::{Driver, Rooms};
 use prometheus_client::registry::Registry;
 use tokio_util::sync::CancellationToken;
@@ -37,6 +39,7 @@ pub(crate) struct Sale {
     pub(crate) store: Arc<dyn Store>,
     pub(crate) desk: Arc<Desk>,
     pub(crate) rooms: Arc<Rooms>,
+    pub(crate) door: Arc<Door>,
     pub(crate) seat_maps: Arc<SeatMaps>,
     pub(crate) catalogue: Arc<Catalogue>,
     tasks: TaskTracker,
@@ -132,8 +135,10 @@ impl Sale {
             writers.push(store.writer().await?);
         }
         let desk = Arc::new(Desk::open(writers, &terms)?);
+        let memory = settings.redis.as_ref().map(|url| Arc::new(RedisPlaces::new(url)) as Arc<dyn PlaceMemory>);
+        let door = Arc::new(Door::new(desk.clone(), rooms.clone(), memory));
         let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
-        Ok(Self { store, desk, rooms, seat_maps, catalogue, tasks, stop })
+        Ok(Self { store, desk, rooms, door, seat_maps, catalogue, tasks, stop })
     }
 
     /// Starts what goes on beside the requests.
@@ -149,6 +154,10 @@ impl Sale {
             let (rooms, catalogue) = (self.rooms.clone(), self.catalogue.clone());
             let follower = Follower { rooms, catalogue, metrics: metrics("following") };
             self.tasks.spawn(follower.run(self.stop.clone()));
+        }
+        if let Some(repairer) = self.door.repairer() {
+            repairer.metrics.register(registry);
+            self.tasks.spawn(repairer.run(self.stop.clone()));
         }
         self.tasks.spawn(driver.run(self.stop.clone()));
         self.tasks.spawn(sweeper.run(self.stop.clone()));

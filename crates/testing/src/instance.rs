@@ -22,6 +22,9 @@ const LISTEN: &str = "ONSALE_LISTEN";
 /// Which database an instance works on.
 const DATABASE: &str = "ONSALE_DATABASE_URL";
 
+/// Where an instance hands out places in line.
+const REDIS: &str = "ONSALE_REDIS_URL";
+
 /// How a program is to be started.
 pub struct Launch {
     program: PathBuf,
@@ -133,6 +136,11 @@ impl Launch {
         let mut arguments = vec!["serve"];
         arguments.extend(self.arguments.iter().map(String::as_str));
         let mut command = self.command(&arguments);
+        if !self.variables.iter().any(|(name, _)| name == REDIS)
+            && let Some(url) = crate::redis::tested().await
+        {
+            command.env(REDIS, url);
+        }
         if !self.variables.iter().any(|(name, _)| name == LISTEN) {
             command.env(LISTEN, "127.0.0.1:0");
         }

@@ -13,6 +13,7 @@ mod load;
 mod part;
 mod port;
 pub mod postgres;
+pub mod redis;
 mod sale;
 mod signal;
 pub mod traffic;

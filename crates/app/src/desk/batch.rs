@@ -12,7 +12,7 @@ use crate::idempotency::{KEY_LIFE_SECONDS, KeptAnswer, Keyed};
 use crate::store::{StoreError, Unit, Wanted};
 
 /// Bits from the operating system's generator, expanded per thread.
-pub(super) struct SystemEntropy;
+pub(crate) struct SystemEntropy;
 
 impl Entropy for SystemEntropy {
     fn next_u64(&mut self) -> u64 {

@@ -21,6 +21,7 @@ use tokio_util::sync::CancellationToken;
 use crate::idempotency::Keyed;
 use crate::store::{StoreError, Unit, Writer};
 
+pub(crate) use batch::SystemEntropy;
 pub use metrics::Metrics;
 
 /// The most commands that wait in one lane. A full lane refuses at once.

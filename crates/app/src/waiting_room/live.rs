@@ -1,7 +1,7 @@
 //! One waiting room as this process knows it: what a poll is answered from, without any I/O.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::Duration;
 
@@ -11,12 +11,11 @@ use onsale_domain::ids::{ConcertId, ReservationId};
 use onsale_domain::time::Timestamp;
 use onsale_domain::waiting_room::{Line, Room, Step, Token, Turn};
 
+use super::beside::Beside;
 use super::pace::{Pace, estimated_wait_seconds, poll_after_seconds};
 use super::stock::Stock;
+use super::turn::LiveTurn;
 use crate::store::RoomRecord;
-
-/// A sign of life is stored at least this long before silence would end the turn by what was stored before.
-const NOTED_BEFORE_LAPSE_MILLIS: i64 = 2_000;
 
 /// Around the end of a turn's own time its holds are asked for: another process may have taken them.
 const HOLDS_ASKED_BEFORE_MILLIS: i64 = 2_000;
@@ -63,66 +62,6 @@ pub enum Standing {
     Expired,
 }
 
-/// What is known of a turn in this process alone, beside its row.
-#[derive(Debug)]
-struct LiveTurn {
-    turn: Turn,
-    /// It has ended, and waits for the room to settle it.
-    ended: bool,
-    /// The last sign of life, in milliseconds; at least what the store knows.
-    seen: AtomicI64,
-    /// Until when silence is not to blame, in milliseconds: nobody could hear. Known here alone, and never stored, as
-    /// another process may have heard well.
-    forgiven: AtomicI64,
-    /// It was used, and the store may not know yet.
-    claimed: AtomicBool,
-    /// Holds taken with it that may still be paid.
-    holds: Vec<(ReservationId, Timestamp)>,
-}
-
-impl LiveTurn {
-    fn new(turn: Turn, ended: bool) -> Self {
-        let (seen, claimed) = (AtomicI64::new(turn.seen_at.as_millis()), AtomicBool::new(turn.claimed));
-        Self { turn, ended, seen, forgiven: AtomicI64::new(i64::MIN), claimed, holds: Vec::new() }
-    }
-
-    /// Takes in a newer row, and keeps what only this process knows.
-    fn update(&mut self, turn: Turn) {
-        self.seen.fetch_max(turn.seen_at.as_millis(), Ordering::Relaxed);
-        self.claimed.fetch_or(turn.claimed, Ordering::Relaxed);
-        self.turn = turn;
-    }
-
-    fn lasts_until(&self, at: Timestamp) -> Timestamp {
-        let last_hold = self.holds.iter().map(|(_, until)| *until).filter(|until| at < *until).max();
-        self.turn.lasts_until(last_hold)
-    }
-
-    fn runs(&self, at: Timestamp) -> bool {
-        !self.ended && at < self.lasts_until(at)
-    }
-
-    fn seen(&self) -> Timestamp {
-        Timestamp::from_millis(self.seen.load(Ordering::Relaxed))
-    }
-
-    /// Whether the store should learn of the last sign of life: it is a good part of the allowed silence newer than
-    /// what is stored, or silence would soon end the turn by what is stored. Another process may be the one to judge.
-    fn is_worth_noting(&self, claim_seconds: u32, at: Timestamp) -> bool {
-        let (stored, seen) = (self.turn.seen_at, self.seen());
-        let stale = stored.plus_millis(i64::from(claim_seconds) * 250) <= seen;
-        let lapses_soon = stored.plus_seconds(claim_seconds).plus_millis(-NOTED_BEFORE_LAPSE_MILLIS) <= at;
-        stored < seen && (stale || lapses_soon)
-    }
-
-    /// Whether the room should look at this turn now.
-    fn is_due(&self, claim_seconds: u32, at: Timestamp) -> bool {
-        let seen_at = self.seen().max(Timestamp::from_millis(self.forgiven.load(Ordering::Relaxed)));
-        let known = Turn { seen_at, claimed: self.claimed.load(Ordering::Relaxed), ..self.turn.clone() };
-        !self.runs(at) || known.lapses_at(claim_seconds).is_some_and(|silent| silent <= at)
-    }
-}
-
 /// How a caller looks at a room.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Look {
@@ -148,6 +87,8 @@ pub struct LiveRoom {
     turns: RwLock<HashMap<u64, LiveTurn>>,
     pace: Mutex<Pace>,
     pub(super) stock: Stock,
+    /// Where places are handed out beside the database.
+    pub(super) beside: Arc<Beside>,
     /// Whether a step is on its way.
     pub(super) stepping: AtomicBool,
 }
@@ -155,7 +96,8 @@ pub struct LiveRoom {
 impl LiveRoom {
     pub(super) fn new(record: RoomRecord) -> Self {
         let RoomRecord { concert, room, given_up, turns, holds } = record;
-        let line = Line::new(room.issued, room.served, given_up);
+        let mut line = Line::new(room.issued, room.served, given_up);
+        line.account_for(&room.blocks);
         let per_second = Pace::default().per_second(&room.settings);
         let mut live: HashMap<u64, LiveTurn> =
             turns.into_iter().map(|(place, turn, ended)| (place, LiveTurn::new(turn, ended))).collect();
@@ -170,6 +112,7 @@ impl LiveRoom {
             turns: RwLock::new(live),
             pace: Mutex::default(),
             stock: Stock::default(),
+            beside: Arc::default(),
             stepping: AtomicBool::new(false),
         }
     }
@@ -188,6 +131,9 @@ impl LiveRoom {
     pub fn look(&self, token: &Token, how: Look, at: Timestamp) -> Standing {
         let snapshot = self.snapshot.load();
         if let Some(position) = snapshot.line.position(token.place) {
+            if snapshot.room.blocks.epoch > 0 {
+                self.beside.shown(token, &snapshot.line);
+            }
             let estimated_wait_seconds = estimated_wait_seconds(position, snapshot.per_second);
             let spread = token.id.uuid().as_bytes()[15];
             let claim_seconds = snapshot.room.settings.claim_seconds;
@@ -198,6 +144,9 @@ impl LiveRoom {
         match self.read_turns().get(&token.place) {
             Some(turn) if turn.runs(at) => {
                 turn.seen.fetch_max(at.as_millis(), Ordering::Relaxed);
+                if !turn.turn.named {
+                    turn.is_borne_by(token);
+                }
                 if how == Look::Use {
                     turn.claimed.store(true, Ordering::Relaxed);
                 }
@@ -207,11 +156,33 @@ impl LiveRoom {
         }
     }
 
+    /// Whether a place is in line.
+    pub(super) fn is_waiting(&self, token: &Token) -> bool {
+        self.snapshot.load().line.position(token.place).is_some()
+    }
+
+    /// Whether a place is in line, or its turn runs. No sign of life.
+    pub(super) fn stands(&self, token: &Token, at: Timestamp) -> bool {
+        self.is_waiting(token) || self.read_turns().get(&token.place).is_some_and(|turn| turn.runs(at))
+    }
+
+    /// How many people wait, as far as this process knows.
+    pub fn waiting(&self) -> u64 {
+        let room = &self.snapshot.load().room;
+        room.waiting_up_to(self.issued())
+    }
+
+    /// The last place that was handed out, as far as this process knows.
+    pub fn issued(&self) -> u64 {
+        let room = &self.snapshot.load().room;
+        room.issued.max(self.beside.issued().min(room.blocks.reserved_to))
+    }
+
     /// After how long others are to be asked where this token stands, because they may have changed it; `None` where
     /// that does not matter to the answer. `as_of` is the moment of the last news.
     pub(super) fn doubt(&self, token: &Token, stake: Stake, at: Timestamp, as_of: Timestamp) -> Option<Duration> {
         let snapshot = self.snapshot.load();
-        if token.place > snapshot.line.issued {
+        if token.place > snapshot.room.issued.max(snapshot.room.blocks.reserved_to) {
             return Some(Duration::ZERO);
         }
         if let Some(position) = snapshot.line.position(token.place) {
@@ -241,6 +212,12 @@ impl LiveRoom {
         let snapshot = self.snapshot.load();
         let claim_seconds = snapshot.room.settings.claim_seconds;
         let mut step = Step::of(self.concert);
+        let issued = self.beside.issued().min(snapshot.room.blocks.reserved_to);
+        let admissible = snapshot.room.admissible_of(snapshot.room.waiting_up_to(issued.max(snapshot.room.issued)), at);
+        if issued > snapshot.room.issued && (admissible > 0 || self.beside.is_due(at)) {
+            self.beside.writing(at);
+            step.issued = Some(issued);
+        }
         for (place, live) in self.read_turns().iter() {
             let claimed = live.claimed.load(Ordering::Relaxed);
             if claimed && !live.turn.claimed && step.claimed.len() < Step::PLACES_MAX {
@@ -249,12 +226,16 @@ impl LiveRoom {
             if !claimed && live.is_worth_noting(claim_seconds, at) && step.seen.len() < Step::PLACES_MAX {
                 step.seen.push((*place, live.seen()));
             }
+            if !live.turn.named && step.bearers.len() < Step::PLACES_MAX {
+                step.bearers.extend(live.bearer());
+            }
             if live.is_due(claim_seconds, at) && step.due.len() < Step::PLACES_MAX {
                 step.due.push(*place);
             }
         }
         let idle = step.seen.is_empty() && step.claimed.is_empty() && step.due.is_empty();
-        (!idle || snapshot.room.admissible(at) > 0).then_some(step)
+        let has_news = step.issued.is_some() || !step.bearers.is_empty();
+        (!idle || has_news || admissible > 0).then_some(step)
     }
 
     /// Judges nobody by the time before now: whoever was silent while the process was down is not to blame.
@@ -303,6 +284,7 @@ impl LiveRoom {
             line.give_up(place);
         }
         line.advance(room.issued, room.served);
+        line.account_for(&room.blocks);
         pace.observe(at, room.served, room.waiting());
         let per_second = pace.per_second(&room.settings);
         self.snapshot.store(Arc::new(Snapshot { room, line, per_second }));

@@ -1,10 +1,13 @@
 //! The waiting rooms of this process: answered from memory, moved on by their driver.
 
+mod beside;
+pub mod door;
 mod driver;
 mod follow;
 mod live;
 mod pace;
 mod stock;
+mod turn;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -13,7 +16,7 @@ use arc_swap::ArcSwap;
 use async_trait::async_trait;
 use onsale_domain::ids::ConcertId;
 use onsale_domain::time::Timestamp;
-use onsale_domain::waiting_room::PlaceStanding;
+use onsale_domain::waiting_room::{PlaceStanding, Token};
 use tokio::sync::Notify;
 
 use crate::desk::Observer;
@@ -55,8 +58,16 @@ impl Rooms {
         let records = self.reader.rooms().await?;
         let performances = self.reader.performances().await?;
         let at = self.reader.now();
-        let rooms: HashMap<_, _> =
-            records.into_iter().map(|record| (record.concert, Arc::new(LiveRoom::new(record)))).collect();
+        let before = self.rooms.load();
+        let live = |record: RoomRecord| {
+            let (concert, mut room) = (record.concert, LiveRoom::new(record));
+            // What was seen beside the database is no less true.
+            if let Some(known) = before.get(&concert) {
+                room.beside = known.beside.clone();
+            }
+            (concert, Arc::new(room))
+        };
+        let rooms: HashMap<_, _> = records.into_iter().map(live).collect();
         for performance in &performances {
             rooms.get(&performance.concert).into_iter().for_each(|room| room.stock.note(performance));
         }
@@ -71,6 +82,19 @@ impl Rooms {
         self.rooms.load().get(&concert).cloned()
     }
 
+    /// Whether a place is still in line, or its turn runs. Others are asked before it is said to be over.
+    ///
+    /// # Errors
+    /// Where the database cannot be read and the answer depends on it.
+    pub async fn stands(&self, token: &Token) -> Result<bool, StoreError> {
+        let Some(room) = self.find(token.concert).await? else { return Ok(false) };
+        if room.is_waiting(token) {
+            return Ok(true);
+        }
+        self.refresh().await?;
+        Ok(room.stands(token, self.reader.now()))
+    }
+
     /// Tells whenever a line may have moved.
     pub fn follow(&self) -> tokio::sync::watch::Receiver<u64> {
         self.moved.subscribe()
@@ -80,7 +104,7 @@ impl Rooms {
     pub fn totals(&self) -> (u64, u64) {
         self.rooms.load().values().fold((0, 0), |(waiting, active), room| {
             let snapshot = room.snapshot();
-            (waiting + snapshot.room.waiting(), active + u64::from(snapshot.room.active))
+            (waiting + room.waiting(), active + u64::from(snapshot.room.active))
         })
     }
 

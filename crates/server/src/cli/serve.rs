@@ -59,6 +59,7 @@ async fn serve(settings: Settings, is_demo: bool) -> Outcome {
         desk: sale.desk.clone(),
         reader: sale.store.reader(),
         rooms: sale.rooms.clone(),
+        door: sale.door.clone(),
         seat_maps: sale.seat_maps.clone(),
         catalogue: sale.catalogue.clone(),
         tokens: TokenCodec::new(&token_secret(&sale, &settings).await?),

@@ -200,9 +200,9 @@ pub(crate) async fn get_queue_settings(
     query.done(|| Some(()))?;
     let concert = path.parse("concertId", "a UUID", ConcertId::parse)?;
     app.see_own_changes().await;
-    let room = app.rooms.get(concert).ok_or_else(|| Problem::new(Code::ConcertNotFound))?.snapshot();
-    let settings = QueueSettings::of(&room.room.settings);
-    let (waiting, active, issued) = (room.line.waiting(), room.room.active, room.room.issued);
+    let room = app.rooms.get(concert).ok_or_else(|| Problem::new(Code::ConcertNotFound))?;
+    let settings = QueueSettings::of(&room.snapshot().room.settings);
+    let (waiting, active, issued) = (room.waiting(), room.snapshot().room.active, room.issued());
     Ok(json(StatusCode::OK, &Queue { settings, waiting, active, issued }))
 }
 

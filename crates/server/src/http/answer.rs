@@ -57,7 +57,9 @@ impl Rendered {
             Done::Paid(paid) => Self::json(StatusCode::CREATED, &payment::PaymentShown::of(paid)),
             Done::RoomConfigured(settings) => Self::json(StatusCode::OK, &admin::QueueSettings::of(settings)),
             Done::Cancelled | Done::Released | Done::Left => Self::nothing(),
-            Done::Entered { .. } | Done::Expired { .. } | Done::Stepped => Problem::new(Code::Internal).into(),
+            Done::Entered { .. } | Done::Expired { .. } | Done::Stepped | Done::RoomOpened { .. } => {
+                Problem::new(Code::Internal).into()
+            }
         }
     }
 

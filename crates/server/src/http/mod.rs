@@ -37,6 +37,7 @@ use onsale_app::idempotency::Keyed;
 use onsale_app::seat_map::SeatMaps;
 use onsale_app::store::{Reader, StoreError};
 use onsale_app::waiting_room::Rooms;
+use onsale_app::waiting_room::door::Door;
 use onsale_domain::{Command, waiting_room as rules};
 use prometheus_client::registry::Registry;
 use tokio_util::sync::CancellationToken;
@@ -61,6 +62,7 @@ pub(crate) struct AppState {
     pub(crate) desk: Arc<Desk>,
     pub(crate) reader: Arc<dyn Reader>,
     pub(crate) rooms: Arc<Rooms>,
+    pub(crate) door: Arc<Door>,
     pub(crate) seat_maps: Arc<SeatMaps>,
     pub(crate) catalogue: Arc<Catalogue>,
     pub(crate) tokens: TokenCodec,

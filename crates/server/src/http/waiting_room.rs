@@ -4,7 +4,6 @@ use axum::extract::State;
 use axum::http::header::CACHE_CONTROL;
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
-use onsale_app::desk::{Answer, Request};
 use onsale_app::waiting_room::{Look, Stake, Standing};
 use onsale_domain::Done;
 use onsale_domain::ids::{ConcertId, TokenId, UserId};
@@ -117,17 +116,15 @@ pub(crate) async fn enter_queue(State(app): State<App>, caller: Caller, payload:
     let user = caller.acting_for(user)?;
 
     // Entering is idempotent by itself: the place is the answer, whatever key came along.
-    let command = Command::Enter { concert, user }.into();
-    let submitted = app.desk.submit(Request { command, key: None, turn_over: false });
-    let answer = tokio::time::timeout(PATIENCE, submitted).await;
-    match answer.map_err(|_| Problem::new(Code::Unavailable))?? {
-        Answer::Decided(Ok(Done::Entered { token, is_new })) => {
+    let entered = tokio::time::timeout(PATIENCE, app.door.enter(concert, user)).await;
+    match entered.map_err(|_| Problem::new(Code::Unavailable))?? {
+        Ok(Done::Entered { token, is_new }) => {
             let status = if is_new { StatusCode::CREATED } else { StatusCode::OK };
             let text = app.tokens.encode(&token);
             Ok(fresh(json(status, &QueuePlace::of(&app, &token, &text).await?)))
         }
-        Answer::Decided(Err(refusal)) => Err(Problem::from(&refusal)),
-        _ => Err(Problem::new(Code::Internal)),
+        Err(refusal) => Err(Problem::from(&refusal)),
+        Ok(_) => Err(Problem::new(Code::Internal)),
     }
 }
 
@@ -147,7 +144,8 @@ pub(crate) async fn leave_queue(
 ) -> Result<Response, Problem> {
     payload.arrived()?;
     let key = payload.key(Some(&token.user));
-    let answer = app.decide(Command::Leave(token).into(), key).await;
+    let answer = app.decide(Command::Leave(token.clone()).into(), key).await;
+    app.door.left(&token).await;
     app.see_own_changes().await;
     Ok(answer)
 }

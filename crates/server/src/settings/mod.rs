@@ -9,6 +9,7 @@ use std::path::PathBuf;
 
 use ipnet::IpNet;
 use onsale_adapters::postgres::PostgresUrl;
+use onsale_adapters::redis::RedisUrl;
 use onsale_app::calendar::Calendar;
 use onsale_domain::waiting_room;
 
@@ -104,6 +105,8 @@ pub(crate) struct Settings {
     pub(crate) database_lanes: u32,
     /// With Postgres: connections that answer reads.
     pub(crate) database_readers: u32,
+    /// Where places in line are handed out, if not at the database.
+    pub(crate) redis: Option<RedisUrl>,
     pub(crate) token_secret: Option<Secret>,
     pub(crate) admin_key: Option<Secret>,
     pub(crate) auth: Auth,
@@ -130,6 +133,7 @@ impl Settings {
             database: sources.parse("database-url", parse::database)?,
             database_lanes: sources.parse("database-lanes", parse::between(1, 64))?,
             database_readers: sources.parse("database-readers", parse::between(1, 64))?,
+            redis: sources.optional("redis-url", RedisUrl::parse)?,
             token_secret: sources.optional("token-secret", parse::secret)?,
             admin_key: sources.optional("admin-key", parse::admin_key)?,
             auth: parse::auth(sources, listen)?,

@@ -42,6 +42,13 @@ pub(crate) const TABLE: &[Setting] = &[
     setting("database-lanes", "N", Some("2"), "With Postgres: connections that write, each with a batch of its own"),
     setting("database-readers", "N", Some("2"), "With Postgres: connections that answer reads"),
     setting(
+        "redis-url",
+        "URL",
+        None,
+        "Where places in line are handed out: redis://HOST, rediss://HOST, redis-cluster://HOST,HOST; at the database if \
+         not named",
+    ),
+    setting(
         "auth",
         "open|jwt|open-anywhere",
         Some("open"),

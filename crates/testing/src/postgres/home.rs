@@ -8,7 +8,7 @@ use super::processes::Processes;
 use super::programs::Programs;
 use crate::port::Port;
 
-const WATCHDOG: &str = include_str!("watchdog.sh");
+pub(crate) const WATCHDOG: &str = include_str!("watchdog.sh");
 
 /// A folder and a port of its own. When it is dropped, or when this process ends in whatever way, every process that
 /// works in the folder is killed and the folder removed.

@@ -3,7 +3,7 @@
 mod database;
 mod disk;
 mod home;
-mod processes;
+pub(crate) mod processes;
 mod programs;
 mod server;
 mod setup;
@@ -15,6 +15,8 @@ pub use database::{Database, shared};
 pub use server::Server;
 pub use setup::Setup;
 pub use tokio_postgres as driver;
+
+pub(crate) use home::WATCHDOG;
 
 use crate::instance::PATIENCE;
 

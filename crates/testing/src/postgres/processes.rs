@@ -9,13 +9,13 @@ use rustix::process::{Pid, Signal, kill_process};
 use crate::instance::PATIENCE;
 
 /// All processes that work in a data folder.
-pub(super) struct Processes {
+pub(crate) struct Processes {
     data: PathBuf,
 }
 
 impl Processes {
     /// Those of this folder, which is named without symbolic links.
-    pub(super) fn of(data: &Path) -> Self {
+    pub(crate) fn of(data: &Path) -> Self {
         Self { data: data.to_owned() }
     }
 
@@ -28,17 +28,17 @@ impl Processes {
     }
 
     /// Kills them all, and returns when none is left.
-    pub(super) async fn kill(&self) {
+    pub(crate) async fn kill(&self) {
         self.until(Signal::KILL, |state| state.is_none()).await;
     }
 
     /// Stops them all where they are, and returns when none moves.
-    pub(super) async fn freeze(&self) {
+    pub(crate) async fn freeze(&self) {
         self.until(Signal::STOP, |state| matches!(state, Some('T') | None)).await;
     }
 
     /// Lets them go on.
-    pub(super) async fn thaw(&self) {
+    pub(crate) async fn thaw(&self) {
         self.until(Signal::CONT, |state| state != Some('T')).await;
     }
 

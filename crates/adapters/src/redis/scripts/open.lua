@@ -1,0 +1,20 @@
+-- Opens a room in an epoch that the database has opened for this very life of the server. The users stay: each place is
+-- theirs whatever the epoch. What was handed out and is not known here may be missing among them.
+--
+-- Keys:      1: the room.
+-- Arguments: 1: the epoch, 2: the life, 3: the last place handed out or passed over, 4: the block's end.
+-- Answer:    1, or 0 where this is another life, or the room was opened in this epoch or a later one.
+-- Cost:      O(1), and one INFO.
+local run = string.match(redis.call('INFO', 'server'), 'run_id:(%x+)')
+local room = redis.call('HMGET', KEYS[1], 'epoch', 'run', 'issued', 'missing_after', 'missing_to')
+local epoch = tonumber(room[1] or '0')
+if run ~= ARGV[2] or tonumber(ARGV[1]) < epoch or (tonumber(ARGV[1]) == epoch and room[2] == run) then
+  return 0
+end
+local after = tonumber(room[3] or '0')
+if room[5] and tonumber(room[4]) < after then
+  after = tonumber(room[4])
+end
+redis.call('HSET', KEYS[1], 'epoch', ARGV[1], 'run', run, 'issued', ARGV[3], 'end', ARGV[4],
+  'missing_after', string.format('%.0f', after), 'missing_to', ARGV[3])
+return 1

@@ -1,0 +1,19 @@
+-- Puts users back whose tokens were shown.
+--
+-- Keys:      for each user, their bucket.
+-- Arguments: for each user: the user, their place with its token (32 bytes, as they are kept), and the place that this
+--            may replace, or nothing.
+-- Answer:    for each user, the 32 bytes that are kept by now.
+-- Cost:      O(1) each.
+local answer = {}
+for number = 1, #KEYS do
+  local at = 3 * number - 2
+  local user, place, replacing = ARGV[at], ARGV[at + 1], ARGV[at + 2]
+  local had = redis.call('HGET', KEYS[number], user)
+  if not had or (replacing ~= '' and struct.unpack('>l', had) == tonumber(replacing)) then
+    redis.call('HSET', KEYS[number], user, place)
+    had = place
+  end
+  answer[number] = had
+end
+return answer

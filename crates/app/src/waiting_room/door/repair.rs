@@ -1,0 +1,187 @@
+//! Keeps a memory and the database in step: learns how far places were handed out elsewhere, opens rooms that were
+//! lost, puts back what tokens show, and takes out of doubt what need not be.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::time::{Duration, Instant};
+
+use onsale_domain::Command as AnyCommand;
+use onsale_domain::ids::ConcertId;
+use onsale_domain::waiting_room::{Command, Request, Token};
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::registry::Registry;
+use tokio_util::sync::CancellationToken;
+
+use super::opening::Opener;
+use super::{Held, MemoryError, PlaceMemory, Rooms};
+use crate::desk::Desk;
+use crate::waiting_room::LiveRoom;
+
+/// How often the memory is looked at.
+const LOOK_EVERY: Duration = Duration::from_millis(100);
+
+/// The most tokens that are put back together.
+const RESTORED_AT_ONCE: usize = 1_000;
+
+/// How often in a row a room has to be found lost before it is opened: somebody else may be doing that.
+const LOST_LOOKS: u32 = 2;
+
+/// What is shown of a memory.
+#[derive(Clone, Debug, Default)]
+pub struct RepairMetrics {
+    age: Gauge<f64, AtomicU64>,
+    restored: Counter,
+    reinstated: Counter,
+    opened: Counter,
+}
+
+impl RepairMetrics {
+    /// Shows them.
+    pub fn register(&self, registry: &mut Registry) {
+        let memory = registry.sub_registry_with_prefix("waiting_room_memory");
+        memory.register("age_seconds", "How old the last look at the memory of places is", self.age.clone());
+        memory.register("restored", "Places put back after the memory lost them", self.restored.clone());
+        memory.register(
+            "reinstated",
+            "Places that were in doubt, and whose bearers showed up",
+            self.reinstated.clone(),
+        );
+        memory.register("rooms_opened", "Rooms opened anew because the memory was lost", self.opened.clone());
+    }
+}
+
+/// See the module.
+pub struct Repairer {
+    memory: Arc<dyn PlaceMemory>,
+    desk: Arc<Desk>,
+    rooms: Arc<Rooms>,
+    /// How often in a row each room was found lost.
+    lost: HashMap<ConcertId, u32>,
+    looked_at: Instant,
+    /// What is shown.
+    pub metrics: RepairMetrics,
+}
+
+impl Repairer {
+    pub(super) fn new(memory: Arc<dyn PlaceMemory>, desk: Arc<Desk>, rooms: Arc<Rooms>) -> Self {
+        let metrics = RepairMetrics::default();
+        Self { memory, desk, rooms, lost: HashMap::new(), looked_at: Instant::now(), metrics }
+    }
+
+    /// Runs until stopped.
+    pub async fn run(mut self, stop: CancellationToken) {
+        let mut interval = tokio::time::interval(LOOK_EVERY);
+        interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                () = stop.cancelled() => return,
+                _ = interval.tick() => {}
+            }
+            if self.look().await.is_ok() {
+                self.looked_at = Instant::now();
+            }
+            self.metrics.age.set(self.looked_at.elapsed().as_secs_f64());
+        }
+    }
+
+    /// Looks at every room in which somebody waits.
+    async fn look(&mut self) -> Result<(), MemoryError> {
+        let rooms = self.rooms.rooms.load_full();
+        for (concert, room) in rooms.iter() {
+            let snapshot = room.snapshot();
+            let blocks = &snapshot.room.blocks;
+            if blocks.epoch == 0 {
+                continue;
+            }
+            let reinstated = room.beside.take_to_reinstate(blocks);
+            if !reinstated.is_empty() {
+                self.reinstate(*concert, reinstated).await;
+            }
+            let issued = snapshot.room.issued.max(room.beside.issued());
+            if snapshot.room.waiting_up_to(issued) > 0 {
+                self.look_at(*concert, room, blocks.epoch).await?;
+                self.restore(*concert, room).await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn look_at(&mut self, concert: ConcertId, room: &Arc<LiveRoom>, epoch: u64) -> Result<(), MemoryError> {
+        let state = self.memory.state(concert).await?;
+        if state.epoch >= epoch {
+            self.lost.remove(&concert);
+            let before = room.beside.issued();
+            room.beside.handed_out(state.epoch, state.mark.issued);
+            let (after, to) = state.missing;
+            room.beside.missing(after, to);
+            if before < state.mark.issued {
+                self.rooms.stir.notify_one();
+            }
+            return Ok(());
+        }
+        let looks = self.lost.entry(concert).or_default();
+        *looks += 1;
+        if *looks >= LOST_LOOKS {
+            self.lost.remove(&concert);
+            let mut opener = Opener::new(concert, room, self.memory.clone(), self.desk.clone());
+            if opener.open().await.is_ok() {
+                self.metrics.opened.inc();
+            }
+        }
+        Ok(())
+    }
+
+    async fn reinstate(&self, concert: ConcertId, places: Vec<(u64, u64)>) {
+        let many = places.len() as u64;
+        let command = Command::HandOut { concert, request: Request::Reinstate(places) };
+        if self.desk.submit_patiently(AnyCommand::WaitingRoom(command)).await.is_ok() {
+            self.metrics.reinstated.inc_by(many);
+        }
+    }
+
+    async fn restore(&self, concert: ConcertId, room: &LiveRoom) -> Result<(), MemoryError> {
+        loop {
+            let tokens = room.beside.take_to_restore(RESTORED_AT_ONCE);
+            if tokens.is_empty() {
+                return Ok(());
+            }
+            let asked: Vec<_> = tokens.iter().map(|token| (token.clone(), None)).collect();
+            match self.memory.restore(concert, &asked).await {
+                Ok(held) => {
+                    self.metrics.restored.inc_by(held.len() as u64);
+                    for (token, held) in tokens.into_iter().zip(held) {
+                        if held.place != token.place {
+                            self.settle(concert, room, token, held).await?;
+                        }
+                    }
+                }
+                Err(error) => {
+                    room.beside.restore_later(tokens);
+                    return Err(error);
+                }
+            }
+        }
+    }
+
+    /// One user has one place. Of two, the earlier one counts, if it still stands: its bearer has waited longer.
+    async fn settle(&self, concert: ConcertId, room: &LiveRoom, token: Token, other: Held) -> Result<(), MemoryError> {
+        let at = self.rooms.reader.now();
+        let other_token = other.into_token(concert, token.user.clone());
+        let given_up = match (room.stands(&other_token, at), room.stands(&token, at)) {
+            (true, false) => return Ok(()),
+            (true, true) if other.place < token.place => token,
+            (stands, _) => {
+                self.memory.restore(concert, &[(token, Some(other.place))]).await?;
+                if !stands {
+                    return Ok(());
+                }
+                other_token
+            }
+        };
+        // Where the database is away the second place stays: it is found out again when its turn comes.
+        let _ = self.desk.submit_patiently(AnyCommand::WaitingRoom(Command::Leave(given_up))).await;
+        Ok(())
+    }
+}

@@ -1,0 +1,90 @@
+//! One turn as this process knows it.
+
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::sync::{Mutex, PoisonError};
+
+use onsale_domain::ids::ReservationId;
+use onsale_domain::time::Timestamp;
+use onsale_domain::waiting_room::{Token, Turn};
+
+/// A sign of life is stored at least this long before silence would end the turn by what was stored before.
+const NOTED_BEFORE_LAPSE_MILLIS: i64 = 2_000;
+
+/// What is known of a turn in this process alone, beside its row.
+#[derive(Debug)]
+pub(super) struct LiveTurn {
+    pub(super) turn: Turn,
+    /// It has ended, and waits for the room to settle it.
+    pub(super) ended: bool,
+    /// The last sign of life, in milliseconds; at least what the store knows.
+    pub(super) seen: AtomicI64,
+    /// Until when silence is not to blame, in milliseconds: nobody could hear. Known here alone, and never stored, as
+    /// another process may have heard well.
+    pub(super) forgiven: AtomicI64,
+    /// It was used, and the store may not know yet.
+    pub(super) claimed: AtomicBool,
+    /// Holds taken with it that may still be paid.
+    pub(super) holds: Vec<(ReservationId, Timestamp)>,
+    /// Who showed the token since the call, where the database does not know yet.
+    bearer: Mutex<Option<Token>>,
+}
+
+impl LiveTurn {
+    pub(super) fn new(turn: Turn, ended: bool) -> Self {
+        let (seen, claimed) = (AtomicI64::new(turn.seen_at.as_millis()), AtomicBool::new(turn.claimed));
+        Self {
+            turn,
+            ended,
+            seen,
+            forgiven: AtomicI64::new(i64::MIN),
+            claimed,
+            holds: Vec::new(),
+            bearer: Mutex::default(),
+        }
+    }
+
+    /// Takes in a newer row, and keeps what only this process knows.
+    pub(super) fn update(&mut self, turn: Turn) {
+        self.seen.fetch_max(turn.seen_at.as_millis(), Ordering::Relaxed);
+        self.claimed.fetch_or(turn.claimed, Ordering::Relaxed);
+        self.turn = turn;
+    }
+
+    pub(super) fn lasts_until(&self, at: Timestamp) -> Timestamp {
+        let last_hold = self.holds.iter().map(|(_, until)| *until).filter(|until| at < *until).max();
+        self.turn.lasts_until(last_hold)
+    }
+
+    pub(super) fn runs(&self, at: Timestamp) -> bool {
+        !self.ended && at < self.lasts_until(at)
+    }
+
+    pub(super) fn seen(&self) -> Timestamp {
+        Timestamp::from_millis(self.seen.load(Ordering::Relaxed))
+    }
+
+    /// Whether the store should learn of the last sign of life: it is a good part of the allowed silence newer than
+    /// what is stored, or silence would soon end the turn by what is stored. Another process may be the one to judge.
+    pub(super) fn is_worth_noting(&self, claim_seconds: u32, at: Timestamp) -> bool {
+        let (stored, seen) = (self.turn.seen_at, self.seen());
+        let stale = stored.plus_millis(i64::from(claim_seconds) * 250) <= seen;
+        let lapses_soon = stored.plus_seconds(claim_seconds).plus_millis(-NOTED_BEFORE_LAPSE_MILLIS) <= at;
+        stored < seen && (stale || lapses_soon)
+    }
+
+    /// Who showed the token.
+    pub(super) fn bearer(&self) -> Option<Token> {
+        self.bearer.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(super) fn is_borne_by(&self, token: &Token) {
+        self.bearer.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert_with(|| token.clone());
+    }
+
+    /// Whether the room should look at this turn now.
+    pub(super) fn is_due(&self, claim_seconds: u32, at: Timestamp) -> bool {
+        let seen_at = self.seen().max(Timestamp::from_millis(self.forgiven.load(Ordering::Relaxed)));
+        let known = Turn { seen_at, claimed: self.claimed.load(Ordering::Relaxed), ..self.turn.clone() };
+        !self.runs(at) || known.lapses_at(claim_seconds).is_some_and(|silent| silent <= at)
+    }
+}

@@ -1,0 +1,154 @@
+//! A server: its life, and what can be done to it.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::sync::Mutex;
+use std::time::Duration;
+
+use redis::{Client, Connection, FromRedisValue};
+
+use crate::instance::PATIENCE;
+use crate::port::Port;
+use crate::postgres::processes::Processes;
+
+/// How often it is asked whether it is there.
+const LOOK: Duration = Duration::from_millis(5);
+
+/// What a server keeps when it is killed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Keeps {
+    /// Nothing.
+    Nothing,
+    /// Everything that was answered.
+    Everything,
+}
+
+/// A Redis server in a folder of its own, on a loopback port of its own that it keeps from start to start. When it is
+/// dropped, or when the test's process ends in whatever way, it is killed and its folder is removed.
+pub struct Redis {
+    folder: PathBuf,
+    port: Port,
+    arguments: Vec<String>,
+    process: Mutex<Option<Child>>,
+    /// Reads from a pipe that only this process holds.
+    watchdog: Child,
+}
+
+impl Redis {
+    /// A server alone.
+    pub async fn start(keeps: Keeps) -> Self {
+        Self::start_with(keeps, &[]).await
+    }
+
+    pub(super) async fn start_with(keeps: Keeps, arguments: &[&str]) -> Self {
+        use std::os::unix::process::CommandExt;
+        let folder = tempfile::Builder::new().prefix("onsale-redis-").tempdir().expect("a temporary folder");
+        let folder = folder.keep().canonicalize().expect("a folder that is there");
+        std::fs::create_dir(folder.join("data")).expect("a folder for data");
+        let mut watchdog = Command::new("sh");
+        watchdog.args(["-c", crate::postgres::WATCHDOG, "watchdog"]).arg(&folder).process_group(0);
+        watchdog.current_dir("/").stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
+        let watchdog = watchdog.spawn().expect("a shell");
+        let append = if keeps == Keeps::Everything { "yes" } else { "no" };
+        let own = ["--save", "", "--appendonly", append, "--appendfsync", "always", "--bind", "127.0.0.1"];
+        let arguments = own.iter().chain(arguments).map(|argument| (*argument).to_owned()).collect();
+        let process = Mutex::new(None);
+        let server = Self { folder, port: Port::free(), arguments, process, watchdog };
+        server.restart().await;
+        server
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.port.address()
+    }
+
+    /// Its URL.
+    pub fn url(&self) -> String {
+        Self::url_at(self.address())
+    }
+
+    /// The URL of a server at this address: its own, or that of a wire cutter before it.
+    pub fn url_at(address: SocketAddr) -> String {
+        format!("redis://{address}")
+    }
+
+    /// A connection of the test's own.
+    ///
+    /// # Panics
+    /// Where it cannot be had.
+    pub fn connection(&self) -> Connection {
+        self.try_connection().expect("a connection")
+    }
+
+    fn try_connection(&self) -> redis::RedisResult<Connection> {
+        Client::open(self.url())?.get_connection_with_timeout(Duration::from_secs(2))
+    }
+
+    /// Runs a command, such as `["FLUSHALL"]`.
+    ///
+    /// # Panics
+    /// Where it fails.
+    pub fn run<T: FromRedisValue>(&self, command: &[&str]) -> T {
+        let mut call = redis::cmd(command[0]);
+        call.arg(&command[1..]);
+        call.query(&mut self.connection()).unwrap_or_else(|error| panic!("{command:?}: {error}"))
+    }
+
+    /// Kills it with SIGKILL. Nothing where it does not run.
+    pub async fn kill(&self) {
+        self.processes().kill().await;
+        if let Some(mut process) = self.process.lock().unwrap().take() {
+            drop(process.wait());
+        }
+    }
+
+    /// Kills it where it runs, and starts it on the same port with the data that it kept. Returns when it answers.
+    ///
+    /// # Panics
+    /// Where it does not start.
+    pub async fn restart(&self) {
+        self.kill().await;
+        let data = self.folder.join("data");
+        let mut command = Command::new("redis-server");
+        command.current_dir(&data).args(["--port", &self.address().port().to_string()]).arg("--dir").arg(&data);
+        command.args(&self.arguments).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        *self.process.lock().unwrap() = Some(command.spawn().expect("redis-server starts"));
+        let answers = || {
+            let mut connection = self.try_connection().ok()?;
+            redis::cmd("PING").query::<String>(&mut connection).ok()
+        };
+        let ready = async {
+            while answers().is_none() {
+                tokio::time::sleep(LOOK).await;
+            }
+        };
+        tokio::time::timeout(PATIENCE, ready).await.expect("redis-server answers in time");
+    }
+
+    /// Freezes it with SIGSTOP: connections stay, nothing is answered.
+    pub async fn pause(&self) {
+        self.processes().freeze().await;
+    }
+
+    /// Lets it go on.
+    pub async fn resume(&self) {
+        self.processes().thaw().await;
+    }
+
+    fn processes(&self) -> Processes {
+        Processes::of(&self.folder.join("data"))
+    }
+}
+
+impl Drop for Redis {
+    fn drop(&mut self) {
+        drop(self.watchdog.stdin.take());
+        // Where it cannot be waited for it still does its work.
+        drop(self.watchdog.wait());
+        if let Some(mut process) = self.process.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take() {
+            drop(process.wait());
+        }
+    }
+}

@@ -112,6 +112,11 @@ impl Beside {
         Timestamp::from_millis(self.written_at.load(Ordering::Relaxed)).millis_until(at) >= WRITTEN_EVERY_MILLIS
     }
 
+    /// The memory is in trouble: how far places were handed out is written down as soon as possible.
+    pub(crate) fn write_soon(&self) {
+        self.written_at.store(0, Ordering::Relaxed);
+    }
+
     /// It is being written.
     pub(crate) fn writing(&self, at: Timestamp) {
         self.written_at.store(at.as_millis(), Ordering::Relaxed);

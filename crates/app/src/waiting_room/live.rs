@@ -26,6 +26,9 @@ const REFUSED_EVERY: Duration = Duration::from_millis(20);
 /// Who stands this near the front may have been called by another process in this moment.
 const NEAR_FRONT: u64 = 10_000;
 
+/// Who enters this near the front is told of others' doings at once; further back, at the next news.
+const NEAR_FRONT_AT_DOOR: u64 = 32;
+
 /// Counters and line of a room, as of one commit.
 #[derive(Clone, Debug)]
 pub struct Snapshot {
@@ -176,6 +179,20 @@ impl LiveRoom {
     pub fn issued(&self) -> u64 {
         let room = &self.snapshot.load().room;
         room.issued.max(self.beside.issued().min(room.blocks.reserved_to))
+    }
+
+    /// Whether a new place is so near the front that others' doings may matter to it, as far as is known here.
+    pub(super) fn is_near_front(&self, place: u64) -> bool {
+        self.snapshot.load().line.position(place).is_none_or(|position| position <= NEAR_FRONT_AT_DOOR)
+    }
+
+    /// Whether a place is among those that can be called now; then how far places are known to be handed out.
+    pub(super) fn can_be_called(&self, place: u64, at: Timestamp) -> Option<u64> {
+        let snapshot = self.snapshot.load();
+        let issued = self.issued().max(place);
+        let admissible = snapshot.room.admissible_of(snapshot.room.waiting_up_to(issued), at);
+        let position = snapshot.line.position(place)?;
+        (position <= u64::from(admissible)).then_some(issued)
     }
 
     /// After how long others are to be asked where this token stands, because they may have changed it; `None` where

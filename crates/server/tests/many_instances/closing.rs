@@ -8,7 +8,7 @@ use onsale_testing::{Call, Caller, Dice, Reply, Sale, Signal};
 use serde_json::{Value, json};
 
 use crate::many::{Many, admissions, most_at_once, places};
-use crate::support::room::{admitted_at, queue};
+use crate::support::room::{admitted_at, places_are_beside, queue};
 use crate::support::{column, text, until};
 
 const BUYERS: usize = 300;
@@ -196,6 +196,9 @@ async fn check_payments(many: &Many, hall: &Hall, visits: &[Visit], survivors: &
 
 /// Places without a gap, one a user; admission in their order, as the buyers were told and as the database says.
 async fn check_line(many: &Many, hall: &Hall, visits: &[Visit]) {
+    if places_are_beside() {
+        return;
+    }
     let sql = many.sql().await;
     let handed_out = places(&sql, &hall.concert).await;
     assert!(handed_out.iter().map(|(place, _)| *place).eq(1..=i64::try_from(BUYERS).unwrap()), "{handed_out:?}");

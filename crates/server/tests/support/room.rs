@@ -10,6 +10,11 @@ pub(crate) fn room(max_active: u32) -> Value {
     json!({"maxActive": max_active, "admitPerSecond": 1_000_000, "activeSeconds": 3_600, "claimSeconds": 3_600})
 }
 
+/// Whether the tests' rooms have their places handed out beside the database, which then does not have all of them.
+pub(crate) fn places_are_beside() -> bool {
+    std::env::var("ONSALE_TEST_ROOM").as_deref() == Ok("redis")
+}
+
 /// Changes a room's settings.
 pub(crate) async fn configure(sale: &Sale, concert: &str, settings: &Value) -> Value {
     sale.admin(sale.caller.patch(&format!("/admin/concerts/{concert}/queue")).json(settings)).expect(200).await

@@ -7,10 +7,11 @@ mod repair;
 
 use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
 
 use onsale_domain::ids::{ConcertId, UserId};
-use onsale_domain::waiting_room::{Command, Token};
-use onsale_domain::{Done, Refusal};
+use onsale_domain::waiting_room::{Command, Step, Token};
+use onsale_domain::{Command as AnyCommand, Done, Refusal};
 use tokio::sync::mpsc;
 
 use super::Rooms;
@@ -25,6 +26,9 @@ use queue::{RoomQueue, Waiting};
 
 /// The most people who wait at one room's door. A full door refuses at once.
 const WAITING_MAX: usize = 16_384;
+
+/// How long an entrant waits to be called, where there is free capacity.
+const CALLED_WITHIN: Duration = Duration::from_millis(200);
 
 /// How often a place is asked for whose turn is over and which others may have replaced.
 const TRIES: usize = 4;
@@ -63,12 +67,29 @@ impl Door {
         let mut replacing = None;
         for _ in 0..TRIES {
             let (token, is_new) = self.ask(concert, user.clone(), replacing).await?;
+            if is_new {
+                // Where that does not work out now, the room's driver calls whoever can be called.
+                let _ = tokio::time::timeout(CALLED_WITHIN, self.call_at_once(&token)).await;
+            }
             if is_new || self.rooms.stands(&token).await.map_err(away)? {
                 return Ok(Ok(Done::Entered { token, is_new }));
             }
             replacing = Some(token.place);
         }
         Err(Failure::Unavailable)
+    }
+
+    /// Whoever enters a room with free capacity is called before they are answered. Who comes to stand near the front is
+    /// told where as of now: elsewhere somebody may just have been called, or have left.
+    async fn call_at_once(&self, token: &Token) -> Result<(), Failure> {
+        if self.rooms.get(token.concert).is_some_and(|room| room.is_near_front(token.place)) {
+            self.rooms.refresh().await.map_err(|_| Failure::Unavailable)?;
+        }
+        let Some(room) = self.rooms.get(token.concert) else { return Ok(()) };
+        let Some(issued) = room.can_be_called(token.place, self.rooms.reader.now()) else { return Ok(()) };
+        let step = Step { issued: Some(issued), ..Step::of(token.concert) };
+        let _ = self.desk.submit_patiently(AnyCommand::WaitingRoom(Command::Step(step))).await?;
+        self.rooms.refresh().await.map_err(|_| Failure::Unavailable)
     }
 
     /// Forgets a place that was given up, so that entering again makes a new one at once. Where that fails, the place

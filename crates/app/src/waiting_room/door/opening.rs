@@ -61,6 +61,11 @@ impl Opener {
         self.beside.handed_out(self.epoch, mark.issued);
     }
 
+    /// The memory is in trouble.
+    pub(super) fn write_soon(&self) {
+        self.beside.write_soon();
+    }
+
     /// Whether a further block should be reserved before this one ends.
     pub(super) fn is_short(&self, mark: Mark) -> bool {
         mark.block_end.saturating_sub(mark.issued) < self.block / 2

@@ -91,6 +91,7 @@ impl RoomQueue {
                 }
                 Err(MemoryError::NotOpen) => self.opener.open().await?,
                 Err(error @ MemoryError::Away(_)) => {
+                    self.opener.write_soon();
                     tracing::warn!(concert = %self.opener.concert, %error, "nobody can enter");
                     return Err(Failure::Unavailable);
                 }

@@ -79,8 +79,12 @@ impl Repairer {
                 () = stop.cancelled() => return,
                 _ = interval.tick() => {}
             }
-            if self.look().await.is_ok() {
-                self.looked_at = Instant::now();
+            match self.look().await {
+                Ok(()) => self.looked_at = Instant::now(),
+                Err(_) => {
+                    self.rooms.rooms.load().values().for_each(|room| room.beside.write_soon());
+                    self.rooms.stir.notify_one();
+                }
             }
             self.metrics.age.set(self.looked_at.elapsed().as_secs_f64());
         }

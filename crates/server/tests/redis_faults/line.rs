@@ -1,0 +1,168 @@
+//! A line of people over several instances, and what must hold of it.
+
+use std::time::{Duration, Instant};
+
+use onsale_testing::postgres::{Database, shared};
+use onsale_testing::{Launch, Reply, Sale, without};
+use serde_json::{Value, json};
+
+use crate::support::room::{room, token};
+use crate::support::{ONSALE, at_once, text, until};
+
+/// Entering works again this soon after the end of a fault.
+pub(crate) const BACK_WITHIN: Duration = Duration::from_secs(5);
+
+/// No request waits longer than 10 seconds; what a busy machine adds is on top.
+const ANSWERED_WITHIN: Duration = Duration::from_secs(11);
+
+/// Instances with one room that lets one in at a time.
+pub(crate) struct Line {
+    pub(crate) sales: Vec<Sale>,
+    pub(crate) concert: String,
+    /// Whoever is inside, and those in line, in order.
+    pub(crate) tokens: Vec<String>,
+    launch: Launch,
+    _database: Database,
+}
+
+impl Line {
+    /// Each instance has its rooms at one of these URLs. One is inside, and so many wait.
+    pub(crate) async fn start(redis: &[String], waiting: usize) -> Option<Self> {
+        if without("postgres") || without("redis") {
+            return None;
+        }
+        let migrate = async |url: String| {
+            let run = Sale::launch(ONSALE).on(url).run(&["migrate"]).await;
+            assert!(run.status.success(), "{}", String::from_utf8_lossy(&run.stderr));
+        };
+        let database = shared().await.database("onsale", migrate).await;
+        let launch = Sale::launch(ONSALE).on(database.url());
+        let mut sales = Vec::new();
+        for url in redis {
+            sales.push(Sale::start(&launch.another().set("ONSALE_REDIS_URL", url)).await);
+        }
+        let concert = sales[0].concert(&room(1)).await;
+        let mut line = Self { sales, concert, tokens: Vec::new(), launch, _database: database };
+        line.tokens.push(line.sales[0].active(&line.concert, "inside").await);
+        for number in 0..waiting {
+            let place = line.at(number).enter(&line.concert, &user(number)).await;
+            line.tokens.push(token(&place));
+        }
+        Some(line)
+    }
+
+    /// One instance after another, round and round.
+    pub(crate) fn at(&self, number: usize) -> &Sale {
+        &self.sales[number % self.sales.len()]
+    }
+
+    /// One more instance, with its rooms there.
+    pub(crate) async fn start_another(&self, redis: &str) -> Sale {
+        Sale::start(&self.launch.another().set("ONSALE_REDIS_URL", redis)).await
+    }
+
+    /// Tries to enter, at one instance.
+    pub(crate) async fn try_enter(&self, number: usize, user: &str) -> Reply {
+        let body = json!({"userId": user, "concertId": self.concert});
+        let since = Instant::now();
+        let reply = self.at(number).caller.post("/queue/tokens").json(&body).send().await;
+        assert!(since.elapsed() < ANSWERED_WITHIN, "an answer after {:?}", since.elapsed());
+        reply
+    }
+
+    /// Nobody new can enter, and is told when to come again.
+    pub(crate) async fn nobody_can_enter(&self, user: &str) {
+        let reply = self.try_enter(0, user).await;
+        reply.refused(503, "unavailable");
+        assert!(reply.header("retry-after").is_some());
+    }
+
+    /// Enters as soon as that works again; the place.
+    pub(crate) async fn enter_again(&self, user: &str) -> Value {
+        let since = Instant::now();
+        let entered = async || {
+            let reply = self.try_enter(0, user).await;
+            (reply.status != 503).then_some(reply)
+        };
+        let reply = until("one can enter again", entered).await;
+        assert!(since.elapsed() < BACK_WITHIN, "entered after {:?}", since.elapsed());
+        // Whoever was told 503 may have been let in all the same.
+        assert!(reply.status.is_success(), "{:?}", reply.body);
+        reply.json()
+    }
+
+    /// Everybody stands where they stood, whichever instance they ask.
+    pub(crate) async fn stands(&self) {
+        for (number, token) in self.tokens.iter().enumerate() {
+            let place = self.at(number).caller.get("/queue/token").token(token).expect(200).await;
+            let wanted = if number == 0 { json!(["ACTIVE", null]) } else { json!(["WAITING", number]) };
+            assert_eq!(json!([place["status"], place["position"]]), wanted, "{place}");
+        }
+    }
+
+    /// Whoever enters again has the same place, once the tokens that were shown are known again.
+    pub(crate) async fn everybody_is_known(&self, waiting: usize) {
+        for number in 0..waiting {
+            let known = async || {
+                // As clients do who wait: each poll shows the token.
+                self.at(number).caller.get("/queue/token").token(&self.tokens[number + 1]).expect(200).await;
+                let reply = self.try_enter(number, &user(number)).await;
+                (reply.status == 200 && reply.json()["token"] == json!(self.tokens[number + 1])).then_some(())
+            };
+            until(&format!("{} has the same place", user(number)), known).await;
+        }
+    }
+
+    /// One after another leaves, and the next in line is let in: each in turn, and nobody before.
+    pub(crate) async fn admits_in_order(&self) {
+        for (number, pair) in self.tokens.windows(2).enumerate() {
+            self.at(number).caller.delete("/queue/token").token(&pair[0]).expect(204).await;
+            self.at(number + 1).until_status(&pair[1], "ACTIVE").await;
+            if let Some(after) = self.tokens.get(number + 2) {
+                let next = self.at(number).caller.get("/queue/token").token(after).expect(200).await;
+                assert_eq!(json!([next["status"], next["position"]]), json!(["WAITING", 1]), "{next}");
+            }
+        }
+        let audit = self.launch.run(&["audit"]).await;
+        assert!(audit.status.success(), "{}", String::from_utf8_lossy(&audit.stdout));
+    }
+
+    /// Whoever entered last stands behind everybody else, once all instances have said how far they were.
+    pub(crate) async fn joined_last(&mut self, place: &Value) {
+        let (token, behind) = (text(&place["token"]), self.tokens.len());
+        for sale in &self.sales {
+            sale.until(&token, |place| place["position"] == json!(behind)).await;
+        }
+        self.tokens.push(token);
+    }
+
+    /// Everybody's position, asked for at one instance, as of an instant after all of them were shown.
+    pub(crate) async fn positions(&self, tokens: &[String]) -> Vec<u64> {
+        let sale = self.at(0);
+        let ask = || tokens.iter().map(|token| sale.caller.get("/queue/token").token(token)).collect::<Vec<_>>();
+        at_once(ask()).await;
+        let settled = async || {
+            let positions = || async {
+                let replies = at_once(ask()).await;
+                replies.iter().map(|reply| reply.json()["position"].as_u64().unwrap_or(0)).collect::<Vec<_>>()
+            };
+            let (before, after) = (positions().await, positions().await);
+            let mut all = after.clone();
+            all.sort_unstable();
+            all.dedup();
+            (before == after && all.len() == tokens.len()).then_some(after)
+        };
+        until("no two have the same position", settled).await
+    }
+}
+
+/// A user in line.
+pub(crate) fn user(number: usize) -> String {
+    format!("user-{number}")
+}
+
+/// The tokens of those who entered.
+pub(crate) fn tokens(replies: &[Reply]) -> Vec<String> {
+    let entered = replies.iter().filter(|reply| reply.status.is_success());
+    entered.map(|reply| text(&reply.json()["token"])).collect()
+}

@@ -1,0 +1,14 @@
+//! What Redis loses, the sale does not: no place is given twice, the order stays, one user keeps one place, the cap
+//! holds, polls are answered throughout, and entering works again within seconds.
+//!
+//! Three instances of the real program on one Postgres, with their waiting rooms on real Redis servers.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on says so and ends")]
+
+mod away;
+mod cluster;
+mod line;
+mod lost;
+#[path = "../support/mod.rs"]
+mod support;
+mod two;

@@ -69,8 +69,8 @@ impl RedisUrl {
 
 /// The way to a server or cluster, opened when it is needed.
 pub(super) enum Connection {
-    One { client: Result<Client, String>, manager: Mutex<Option<ConnectionManager>> },
-    Cluster { client: Result<ClusterClient, String>, connection: Mutex<Option<ClusterConnection>> },
+    One { client: Result<Box<Client>, String>, manager: Mutex<Option<ConnectionManager>> },
+    Cluster { client: Result<Box<ClusterClient>, String>, connection: Mutex<Option<ClusterConnection>> },
 }
 
 impl Connection {
@@ -83,9 +83,9 @@ impl Connection {
                 .retries(2)
                 .max_retry_wait(200)
                 .build();
-            return Self::Cluster { client: client.map_err(said), connection: Mutex::default() };
+            return Self::Cluster { client: client.map(Box::new).map_err(said), connection: Mutex::default() };
         }
-        Self::One { client: Client::open(url.nodes[0].as_str()).map_err(said), manager: Mutex::default() }
+        Self::One { client: Client::open(url.nodes[0].as_str()).map(Box::new).map_err(said), manager: Mutex::default() }
     }
 
     /// Runs a script.
@@ -138,7 +138,7 @@ impl Connection {
             .set_min_delay(Duration::from_millis(50))
             .set_max_delay(Duration::from_millis(500));
         let client = client.as_ref().map_err(|error| bad_url(error))?;
-        let fresh = ConnectionManager::new_with_config(client.clone(), config).await?;
+        let fresh = ConnectionManager::new_with_config(Client::clone(client), config).await?;
         *manager = Some(fresh.clone());
         Ok(fresh)
     }

@@ -81,7 +81,7 @@ async fn a_line_of_which_only_a_part_is_loaded_is_passed_in_order(bed: Bed) {
     let patch = Patch { paused: Some(false), ..Patch::default() };
     lane.done(waiting_room::Command::Configure { concert, patch }).await;
     for _ in 0..2 {
-        lane.done(waiting_room::Command::Step(Step { concert, seen: vec![], claimed: vec![], due: vec![] })).await;
+        lane.done(waiting_room::Command::Step(Step::of(concert))).await;
     }
     let room = the_room().await;
     let called: Vec<u64> = room.turns.iter().map(|(place, ..)| *place).collect();

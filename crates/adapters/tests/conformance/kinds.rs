@@ -19,7 +19,7 @@ macro_rules! kinds {
 
 kinds! {
     DONE, done, Done: Wallet, LectureOpened, Applied, Cancelled, ConcertOpened, PerformanceScheduled, Held, Released,
-    Expired, Paid, Entered, Left, Stepped, RoomConfigured,
+    Expired, Paid, Entered, Left, Stepped, RoomOpened, RoomConfigured,
 }
 
 kinds! {

@@ -63,7 +63,7 @@ impl Beside {
 
     async fn step(&mut self, due: Vec<u64>) {
         let (seen, claimed) = (Vec::new(), Vec::new());
-        self.lane.done(waiting_room::Command::Step(Step { concert: self.busy, seen, claimed, due })).await;
+        self.lane.done(waiting_room::Command::Step(Step { seen, claimed, due, ..Step::of(self.busy) })).await;
     }
 
     async fn enter(&mut self, name: &str) -> Token {
@@ -108,7 +108,7 @@ async fn a_room_tells_the_turns_and_places_that_changed() {
     let seen = vec![(4, beside.store.reader().now().plus_seconds(9))];
     let claimed = vec![5];
     let concert = beside.busy;
-    beside.lane.done(waiting_room::Command::Step(Step { concert, seen: seen.clone(), claimed, due: vec![] })).await;
+    beside.lane.done(waiting_room::Command::Step(Step { seen: seen.clone(), claimed, ..Step::of(concert) })).await;
     let told = beside.told().await;
     assert_eq!((told.settled.clone(), called(&told)), (vec![1], vec![4, 5]));
     for (place, turn, ended) in told.record.turns {

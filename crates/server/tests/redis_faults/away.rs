@@ -45,7 +45,7 @@ async fn not_there_when_an_instance_starts() {
     let redis = Redis::start(Keeps::Everything).await;
     let wire = WireCutter::start(redis.address()).await;
     let url = Redis::url_at(wire.address());
-    let Some(line) = Line::start(&[url.clone()], 5).await else { return };
+    let Some(line) = Line::start(std::slice::from_ref(&url), 5).await else { return };
     wire.cut().await;
     let late = line.start_another(&url).await;
     let place = late.caller.get("/queue/token").token(&line.tokens[3]).expect(200).await;

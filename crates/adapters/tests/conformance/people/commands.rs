@@ -6,7 +6,7 @@ use onsale_domain::concert::{self, HoldRequest, Seating, Section, Target};
 use onsale_domain::ids::{ConcertId, LectureId, PerformanceId, ReservationId};
 use onsale_domain::lecture::{self, NewLecture};
 use onsale_domain::time::Timestamp;
-use onsale_domain::waiting_room::{self, Patch, Settings, Step, Token};
+use onsale_domain::waiting_room::{self, Memory, Patch, Request, Settings, Step, Token};
 use onsale_domain::wallet::AMOUNT_MAX;
 use onsale_domain::{Command, payment, wallet};
 use onsale_testing::Dice;
@@ -55,6 +55,7 @@ impl People {
             155..158 => self.token().map(|token| waiting_room::Command::Leave(token).into()),
             158..178 => Some(self.step()),
             178..181 => Some(self.configure()),
+            181..183 => Some(self.hand_out()),
             _ => None,
         };
         command.unwrap_or_else(|| waiting_room::Command::Enter { concert: self.concert(), user: self.user() }.into())
@@ -162,8 +163,23 @@ impl People {
             some
         };
         let seen = some(20).into_iter().map(|place| (place, now.plus_millis(-200))).collect();
-        let (claimed, due) = (some(10), some(70));
-        waiting_room::Command::Step(Step { concert, seen, claimed, due }).into()
+        let (claimed, due, borne) = (some(10), some(70), some(50));
+        let bearers = self.tokens.iter().filter(|token| token.concert == concert && borne.contains(&token.place));
+        let (bearers, issued) = (bearers.cloned().collect(), places.last().map(|place| place + 1));
+        waiting_room::Command::Step(Step { seen, claimed, due, issued, bearers, ..Step::of(concert) }).into()
+    }
+
+    /// Places handed out beside the database, by guess: some of it is refused, as the epoch is another by now.
+    fn hand_out(&mut self) -> Command {
+        let (concert, epoch) = (self.concert(), self.dice.below(3));
+        let last = self.tokens.iter().filter(|token| token.concert == concert).map(|token| token.place).max();
+        let known = last.unwrap_or(0) + self.dice.below(3);
+        let request = match self.dice.below(4) {
+            0 => Request::Reserve { epoch, places: 1 + self.dice.below(3) },
+            1..3 => Request::Reinstate(vec![(known, known + self.dice.below(3)), (known + 4, known + 4)]),
+            _ => Request::Reopen { epoch, memory: Memory([7; 20]), known, places: 1 + self.dice.below(4) },
+        };
+        waiting_room::Command::HandOut { concert, request }.into()
     }
 
     fn configure(&mut self) -> Command {

@@ -17,18 +17,18 @@ const BATCH_MAX: usize = 512;
 /// How long letting them in may take, a room that has to be opened first included.
 const ENTERED_WITHIN: Duration = Duration::from_secs(4);
 
+/// A place, as its token, and whether it was handed out just now.
+type Entered = Result<(Token, bool), Failure>;
+
 /// Somebody who waits at the door.
 pub(super) struct Waiting {
     user: UserId,
     replacing: Option<u64>,
-    reply: oneshot::Sender<Result<(Token, bool), Failure>>,
+    reply: oneshot::Sender<Entered>,
 }
 
 impl Waiting {
-    pub(super) fn new(
-        user: UserId,
-        replacing: Option<u64>,
-    ) -> (Self, oneshot::Receiver<Result<(Token, bool), Failure>>) {
+    pub(super) fn new(user: UserId, replacing: Option<u64>) -> (Self, oneshot::Receiver<Entered>) {
         let (reply, answer) = oneshot::channel();
         (Self { user, replacing, reply }, answer)
     }

@@ -83,16 +83,24 @@ impl World {
         self.now = self.now.plus_millis(millis);
     }
 
+    /// Whether a place that the line has passed was called: it was not given up.
+    fn was_called(&self, concert: ConcertId, place: u64) -> bool {
+        let row = self.tables.places.get(&(concert, place));
+        row.is_some_and(|place| place.standing != PlaceStanding::GivenUp)
+    }
+
     /// Notes who was called in the rooms that changed.
     fn note_rooms(&mut self, before: &BTreeMap<ConcertId, Room>) {
         for (concert, before) in before {
             let room = &self.tables.rooms[concert];
             let changed_at = if room == before { before.updated_at } else { before.updated_at.max(self.now) };
             assert_eq!(room.updated_at, changed_at, "a room knows when it changed");
-            let called = (before.served + 1..=room.served)
-                .filter(|place| self.tables.places[&(*concert, *place)].standing != PlaceStanding::GivenUp);
+            let called = (before.served + 1..=room.served).filter(|place| {
+                self.tables.turns.contains_key(&(*concert, *place)) || self.was_called(*concert, *place)
+            });
             let at = self.now;
-            self.admissions.extend(called.map(|place| Admission { concert: *concert, place, at }));
+            let called: Vec<u64> = called.collect();
+            self.admissions.extend(called.into_iter().map(|place| Admission { concert: *concert, place, at }));
         }
     }
 }

@@ -93,7 +93,9 @@ impl Tables {
     /// What a room's snapshot would show.
     pub(crate) fn line(&self, concert: ConcertId) -> Line {
         let Some(room) = self.rooms.get(&concert) else { return Line::default() };
-        Line::new(room.issued, room.served, self.given_up(concert).collect())
+        let mut line = Line::new(room.issued, room.served, self.given_up(concert).collect());
+        line.account_for(&room.blocks);
+        line
     }
 
     /// Where a token stands, as its bearer is told.

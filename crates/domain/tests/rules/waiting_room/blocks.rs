@@ -1,0 +1,177 @@
+//! Places handed out beside the database: blocks and epochs, gaps, names that come later.
+
+use onsale_domain::ids::{ConcertId, TokenId, UserId};
+use onsale_domain::waiting_room::{self, Memory, Request, Room, Settings, Step, Token};
+use onsale_domain::{Command, Done};
+use uuid::Uuid;
+
+use super::room;
+use crate::support::{Stage, World};
+
+/// A room whose places are handed out beside the database.
+struct Beside {
+    world: World,
+    concert: ConcertId,
+}
+
+impl Beside {
+    /// Opened for the first memory, with a block of ten.
+    fn open(settings: Settings) -> Self {
+        let stage = Stage::gala(settings);
+        let concert = stage.world.tables.concerts[0].id;
+        let mut beside = Self { world: stage.world, concert };
+        assert_eq!(beside.reopen(0, 1, 0), (1, 0, 10, true));
+        beside
+    }
+
+    fn command(&mut self, command: waiting_room::Command) -> Done {
+        self.world.one(Command::WaitingRoom(command)).expect("a room")
+    }
+
+    /// Epoch, places known, places reserved, and whether the command changed that.
+    fn ask(&mut self, request: Request) -> (u64, u64, u64, bool) {
+        match self.command(waiting_room::Command::HandOut { concert: self.concert, request }) {
+            Done::RoomOpened { issued, blocks, is_new } => (blocks.epoch, issued, blocks.reserved_to, is_new),
+            other => unreachable!("{other:?}"),
+        }
+    }
+
+    fn reopen(&mut self, epoch: u64, memory: u8, known: u64) -> (u64, u64, u64, bool) {
+        self.ask(Request::Reopen { epoch, memory: Memory([memory; 20]), known, places: 10 })
+    }
+
+    fn token(&self, place: u64, user: &str) -> Token {
+        let id = TokenId::new(Uuid::from_u128(u128::from(place)));
+        let user = UserId::parse(user).expect("a user id");
+        Token { id, concert: self.concert, user, place, issued_at: self.world.now }
+    }
+
+    /// Places known to be handed out, tokens that were shown, and turns to look at.
+    fn step(&mut self, issued: u64, bearers: &[(u64, &str)], due: &[u64]) {
+        let bearers = bearers.iter().map(|(place, user)| self.token(*place, user)).collect();
+        let step = Step { issued: Some(issued), bearers, due: due.to_vec(), ..Step::of(self.concert) };
+        self.command(waiting_room::Command::Step(step));
+    }
+
+    fn room(&self) -> &Room {
+        &self.world.tables.rooms[&self.concert]
+    }
+
+    /// Places with a turn.
+    fn inside(&self) -> Vec<u64> {
+        self.world.tables.turns.keys().map(|(_, place)| *place).collect()
+    }
+
+    /// Ranges in doubt.
+    fn gaps(&self) -> Vec<(u64, u64)> {
+        self.room().blocks.gaps.iter().map(|gap| (gap.first, gap.last)).collect()
+    }
+}
+
+#[test]
+fn a_block_follows_a_block_within_an_epoch_alone() {
+    let mut beside = Beside::open(room(1, 50));
+    assert_eq!(beside.ask(Request::Reserve { epoch: 1, places: 5 }), (1, 0, 15, true));
+    assert_eq!(beside.ask(Request::Reserve { epoch: 0, places: 5 }), (1, 0, 15, false), "an epoch that is over");
+    assert_eq!(beside.ask(Request::Reserve { epoch: 2, places: 5 }), (1, 0, 15, false), "one that never was");
+}
+
+#[test]
+fn what_was_handed_out_is_called_in_order_and_never_beyond_the_block() {
+    let mut beside = Beside::open(room(3, 50));
+    beside.step(2, &[], &[]);
+    assert_eq!((beside.inside(), beside.room().issued), (vec![1, 2], 2));
+    beside.step(1, &[], &[]);
+    assert_eq!(beside.room().issued, 2, "never backwards");
+    beside.step(99, &[], &[]);
+    assert_eq!((beside.inside(), beside.room().issued), (vec![1, 2, 3], 10), "no more than was reserved");
+    assert_eq!(beside.room().waiting(), 7);
+}
+
+#[test]
+fn a_lost_memory_leaves_a_gap_that_counts_as_given_up() {
+    let mut beside = Beside::open(room(1, 50));
+    beside.step(3, &[], &[]);
+    assert_eq!(beside.reopen(0, 2, 5), (1, 3, 10, false), "somebody else was first");
+    assert_eq!(beside.reopen(1, 2, 5), (2, 10, 20, true));
+    assert_eq!(beside.gaps(), [(6, 10)]);
+    assert_eq!(beside.room().waiting(), 4, "two to five");
+    // Whoever shows a token is there, and what an instance has handed out too.
+    beside.ask(Request::Reinstate(vec![(8, 8), (1, 6)]));
+    assert_eq!((beside.gaps(), beside.room().waiting()), (vec![(7, 7), (9, 10)], 6));
+    beside.ask(Request::Reinstate(vec![(7, 10)]));
+    assert_eq!((beside.gaps(), beside.room().waiting()), (vec![], 9));
+}
+
+#[test]
+fn the_line_waits_a_little_before_it_passes_a_gap() {
+    let mut beside = Beside::open(room(50, 50));
+    beside.step(3, &[], &[]);
+    beside.reopen(1, 2, 3);
+    beside.step(12, &[], &[]);
+    assert_eq!(beside.inside(), [1, 2, 3], "four to ten may still show up");
+    beside.ask(Request::Reinstate(vec![(5, 5)]));
+    beside.world.now = beside.world.now.plus_millis(2_999);
+    beside.step(12, &[], &[]);
+    assert_eq!(beside.inside(), [1, 2, 3]);
+    beside.world.now = beside.world.now.plus_millis(1);
+    beside.step(12, &[], &[]);
+    assert_eq!(beside.inside(), [1, 2, 3, 5, 11, 12]);
+    assert_eq!((beside.gaps(), beside.room().waiting()), (vec![], 0));
+}
+
+#[test]
+fn a_turn_is_named_by_whoever_shows_its_token() {
+    let mut beside = Beside::open(room(2, 50));
+    beside.step(2, &[], &[]);
+    assert!(beside.world.tables.places.is_empty());
+    beside.step(2, &[(1, "ada"), (2, "bob")], &[]);
+    beside.step(2, &[(1, "ada")], &[]);
+    let named: Vec<_> =
+        beside.world.tables.places.iter().map(|((_, place), row)| (*place, row.user.as_str())).collect();
+    assert_eq!(named, [(1, "ada"), (2, "bob")]);
+    assert!(beside.world.tables.turns.values().all(|turn| turn.named));
+}
+
+#[test]
+fn of_two_turns_of_one_user_the_one_that_runs_already_stays() {
+    let mut beside = Beside::open(room(2, 50));
+    beside.step(2, &[(1, "ada")], &[]);
+    beside.step(2, &[(1, "ada")], &[]);
+    beside.step(2, &[(2, "ada")], &[]);
+    assert_eq!((beside.inside(), beside.room().active), (vec![1], 1));
+}
+
+#[test]
+fn a_turn_that_nobody_shows_lapses() {
+    let mut beside = Beside::open(room(1, 50));
+    beside.step(2, &[], &[]);
+    beside.world.now = beside.world.now.plus_millis(60_499);
+    beside.step(2, &[], &[1]);
+    assert_eq!(beside.inside(), [1]);
+    beside.world.now = beside.world.now.plus_millis(1);
+    beside.step(2, &[], &[1]);
+    assert_eq!(beside.inside(), [2]);
+}
+
+#[test]
+fn whoever_leaves_needs_no_row() {
+    let mut beside = Beside::open(room(1, 50));
+    beside.step(3, &[], &[]);
+    for place in [2, 2, 1] {
+        let token = beside.token(place, &format!("user-{place}"));
+        assert_eq!(beside.command(waiting_room::Command::Leave(token)), Done::Left);
+    }
+    assert_eq!((beside.inside(), beside.room().waiting()), (vec![3], 0));
+}
+
+#[test]
+fn the_database_hands_out_behind_all_that_was_reserved() {
+    let mut beside = Beside::open(room(1, 50));
+    beside.step(2, &[], &[]);
+    let user = UserId::parse("zoe").expect("a user id");
+    let entered = beside.command(waiting_room::Command::Enter { concert: beside.concert, user });
+    let Done::Entered { token, is_new: true } = entered else { unreachable!("{entered:?}") };
+    assert_eq!((token.place, beside.gaps(), beside.room().waiting()), (11, vec![(3, 10)], 2));
+    assert!(!beside.ask(Request::Reserve { epoch: 1, places: 5 }).3, "numbers would no longer follow one another");
+}

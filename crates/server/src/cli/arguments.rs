@@ -18,7 +18,8 @@ Start here:
   onsale events --follow     shows every change as it is told to others
 
 Settings come from flags, then ONSALE_… in the environment, then onsale.toml, then defaults:
-  --database-url URL  =  ONSALE_DATABASE_URL=URL  =  database_url = \"URL\"";
+  --database-url URL  =  ONSALE_DATABASE_URL=URL  =  database_url = \"URL\"
+In the environment, ONSALE_…_FILE names a file that holds the value.";
 
 pub(super) fn command() -> Command {
     Command::new("onsale")
@@ -48,6 +49,9 @@ pub(super) fn command() -> Command {
                 )
                 .arg(Arg::new("json").long("json").action(ArgAction::SetTrue).help("One CloudEvent in JSON a line"))
                 .subcommand(with_settings(Command::new("retry").about("Put dead letters back, to be sent again"))),
+        ))
+        .subcommand(with_settings(
+            Command::new("health").about("Ask the server that listens here whether it lives; exit 1 where it does not"),
         ))
         .subcommand(Command::new("openapi").about("Print the OpenAPI document"))
         .subcommand(

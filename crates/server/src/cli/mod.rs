@@ -4,6 +4,7 @@ mod arguments;
 mod audit;
 mod demo;
 mod events;
+mod health;
 mod migrate;
 mod seed;
 mod serve;
@@ -40,6 +41,7 @@ pub(crate) fn run() -> ExitCode {
         Some(("seed", given)) => with_settings(given, |settings| seed::run(&settings)),
         Some(("audit", given)) => with_settings(given, |settings| audit::run(&settings)),
         Some(("events", given)) => with_settings(given, |settings| events::run(&settings, given)),
+        Some(("health", given)) => with_settings(given, |settings| health::run(&settings)),
         Some(("openapi", _)) => print(&format!("{:#}", crate::http::document())),
         Some(("completions", given)) => arguments::completions(given),
         _ => Err(Failed::Usage("no command; see onsale --help".to_owned())),

@@ -26,11 +26,12 @@ impl Sources {
         let mut values = BTreeMap::new();
         for setting in TABLE {
             let flag = || Some((format!("--{}", setting.name), flags(setting.name)?));
-            let variable = || Some((setting.variable(), environment(setting)?));
             let from_file = || Some((format!("{} in {path}", setting.key()), in_file.get(&setting.key())?.clone()));
-            if let Some(found) = flag().or_else(variable).or_else(from_file) {
-                values.insert(setting.name, found);
-            }
+            let found = match flag() {
+                Some(found) => Some(found),
+                None => environment(setting)?.or_else(from_file),
+            };
+            found.and_then(|found| values.insert(setting.name, found));
         }
         Ok(Self { values })
     }
@@ -67,14 +68,30 @@ impl Sources {
     }
 }
 
-fn environment(setting: &Setting) -> Option<String> {
-    std::env::var(setting.variable()).ok()
+/// A variable with the value, or one with `_FILE` at its end that names a file with the value: how secrets are handed
+/// to containers, and kept out of what `ps` and `inspect` show.
+fn environment(setting: &Setting) -> Result<Option<(String, String)>, BadSetting> {
+    let filled = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
+    let (name, file) = (setting.variable(), setting.file_variable());
+    match (filled(&name), filled(&file)) {
+        (Some(_), Some(_)) => Err(BadSetting { name: file, problem: format!("is set beside {name}: one is enough") }),
+        (Some(value), None) => Ok(Some((name, value))),
+        (None, Some(path)) => {
+            let value = std::fs::read_to_string(&path).map_err(|error| BadSetting {
+                name: file.clone(),
+                problem: format!("names {path}, which cannot be read: {error}"),
+            })?;
+            Ok(Some((file, value.trim_end_matches(['\r', '\n']).to_owned())))
+        }
+        (None, None) => Ok(None),
+    }
 }
 
 /// Names in the environment that look like settings and are none: perhaps misspelt.
 pub(crate) fn unknown_variables() -> Vec<String> {
     let names = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok());
-    let known = |name: &String| TABLE.iter().any(|setting| setting.variable() == *name);
+    let known =
+        |name: &String| TABLE.iter().any(|setting| setting.variable() == *name || setting.file_variable() == *name);
     names.filter(|name| name.starts_with("ONSALE_") && !known(name)).collect()
 }
 

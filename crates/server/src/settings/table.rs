@@ -16,6 +16,11 @@ impl Setting {
         format!("ONSALE_{}", self.key().to_uppercase())
     }
 
+    /// Names a file that holds the value.
+    pub(crate) fn file_variable(&self) -> String {
+        format!("{}_FILE", self.variable())
+    }
+
     pub(crate) fn key(&self) -> String {
         self.name.replace('-', "_")
     }

@@ -5,6 +5,7 @@
 mod commands;
 mod demo;
 mod log;
+mod secrets;
 #[path = "../support/mod.rs"]
 mod support;
 

@@ -1,0 +1,40 @@
+//! `onsale health`: asks the server that these settings describe for a sign of life. For health checks where there is
+//! no other program to ask with.
+
+use std::io::{Read, Write};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream};
+use std::time::Duration;
+
+use super::{Failed, Outcome, print};
+use crate::settings::Settings;
+
+/// How long each step may take.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+pub(super) fn run(settings: &Settings) -> Outcome {
+    let address = reachable(settings.listen);
+    match ask(address) {
+        Ok(answer) if answer.starts_with("HTTP/1.1 200 ") => print(&format!("alive at {address}")),
+        Ok(answer) => Err(Failed::Error(format!("{address}: {}", answer.lines().next().unwrap_or("no answer")))),
+        Err(error) => Err(Failed::Error(format!("{address}: {error}"))),
+    }
+}
+
+fn ask(address: SocketAddr) -> std::io::Result<String> {
+    let mut wire = TcpStream::connect_timeout(&address, PATIENCE)?;
+    wire.set_read_timeout(Some(PATIENCE))?;
+    wire.write_all(format!("GET /healthz HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n").as_bytes())?;
+    let mut answer = String::new();
+    wire.take(4_096).read_to_string(&mut answer)?;
+    Ok(answer)
+}
+
+/// Who listens on every address is asked on this machine's own.
+fn reachable(listen: SocketAddr) -> SocketAddr {
+    let ip = match listen.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
+        ip => ip,
+    };
+    SocketAddr::new(ip, listen.port())
+}

@@ -1,5 +1,7 @@
 //! The technologies behind onsale's ports. One folder each; twin databases have twin files.
 
+pub mod files;
+pub mod kafka;
 pub mod postgres;
 pub mod redis;
 pub mod sqlite;

@@ -9,6 +9,7 @@ use onsale_domain::wallet::EntryKind;
 use serde_json::{Value, json};
 
 use crate::calendar::rfc3339;
+use crate::relay::Delivery;
 
 /// The `source` of every event: this system. Ids are unique within it.
 pub const SOURCE: &str = "/onsale";
@@ -62,6 +63,27 @@ impl StoredEvent {
         })
     }
 }
+
+impl StoredEvent {
+    /// The event on its way to the data platform.
+    pub fn to_delivery(&self) -> Delivery {
+        let day = rfc3339(self.at).get(..10).unwrap_or_default().to_owned();
+        let (topic, subject) = (self.topic().to_owned(), self.subject.clone());
+        Delivery { id: self.id, topic, subject, day, json: self.to_json().to_string() }
+    }
+
+    /// The topic of its type.
+    pub fn topic(&self) -> &'static str {
+        match self.kind.split('.').nth(1) {
+            Some("points") => "onsale.points",
+            Some("lecture") => "onsale.lectures",
+            _ => "onsale.concerts",
+        }
+    }
+}
+
+/// The topics of all events.
+pub const TOPICS: [&str; 3] = ["onsale.points", "onsale.lectures", "onsale.concerts"];
 
 /// The CloudEvents type of an event.
 pub fn kind_of(happening: &Happening) -> &'static str {

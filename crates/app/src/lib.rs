@@ -9,6 +9,7 @@ pub mod desk;
 pub mod event;
 pub mod idempotency;
 pub mod news;
+pub mod relay;
 pub mod seat_map;
 pub mod store;
 pub mod waiting_room;

@@ -8,6 +8,7 @@ mod sale;
 mod settings;
 mod telemetry;
 mod token;
+mod webhook;
 
 use std::process::ExitCode;
 

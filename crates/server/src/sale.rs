@@ -3,23 +3,29 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use onsale_adapters::postgres::{self, PostgresAudit, PostgresStore};
+use onsale_adapters::files::FilePlatform;
+use onsale_adapters::kafka::KafkaSink;
+use onsale_adapters::postgres::{self, PostgresAudit, PostgresOutbox, PostgresStore};
 use onsale_adapters::redis::RedisPlaces;
-use onsale_adapters::sqlite::{self, SqliteAudit, SqliteStore};
+use onsale_adapters::sqlite::{self, SqliteAudit, SqliteOutbox, SqliteStore};
 use onsale_app::audit::source::AuditSource;
 use onsale_app::background::{self, Follower, Housekeeper, Sweeper};
 use onsale_app::catalogue::Catalogue;
 use onsale_app::desk::{self, Desk, Terms};
+use onsale_app::relay::{Bell, Outbox, Platform, PlatformSink, Relay};
 use onsale_app::seat_map::SeatMaps;
 use onsale_app::store::{Reader, Store, StoreError};
 use onsale_app::waiting_room::door::{Door, PlaceMemory};
 use onsale_app::waiting_room::{Driver, Rooms};
+use onsale_domain::ids::EventId;
+use onsale_domain::time::Timestamp;
 use prometheus_client::registry::Registry;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::http;
-use crate::settings::{DatabaseUrl, Settings};
+use crate::settings::{DatabaseUrl, PlatformSettings, Settings};
+use crate::webhook::WebhookPlatform;
 
 /// Why a sale cannot be opened.
 #[derive(Debug, thiserror::Error)]
@@ -30,6 +36,8 @@ pub(crate) enum SaleError {
     Server { url: String, source: postgres::OpenError },
     #[error(transparent)]
     Store(#[from] StoreError),
+    #[error("no client could be made: {0}")]
+    Client(String),
     #[error("no thread could be started: {0}")]
     Thread(#[from] std::io::Error),
 }
@@ -42,6 +50,9 @@ pub(crate) struct Sale {
     pub(crate) door: Arc<Door>,
     pub(crate) seat_maps: Arc<SeatMaps>,
     pub(crate) catalogue: Arc<Catalogue>,
+    /// Where events are published, if anywhere.
+    pub(crate) kafka: Option<Arc<KafkaSink>>,
+    bell: Arc<Bell>,
     tasks: TaskTracker,
     stop: CancellationToken,
 }
@@ -85,12 +96,44 @@ pub(crate) async fn migrate(settings: &Settings) -> Result<usize, SaleError> {
     }
 }
 
-/// Puts dead letters back; tells how many.
-pub(crate) async fn retry_dead_events(settings: &Settings) -> Result<usize, SaleError> {
+/// Puts dead letters back, those named or all; tells how many.
+pub(crate) async fn retry_dead_events(settings: &Settings, ids: &[EventId]) -> Result<usize, SaleError> {
     match &settings.database {
-        DatabaseUrl::Sqlite(path) => sqlite::retry_dead_events(path).map_err(of_file(path)),
-        DatabaseUrl::Postgres(url) => postgres::retry_dead_events(url).await.map_err(of_server(url)),
+        DatabaseUrl::Sqlite(path) => sqlite::retry_dead_events(path, ids).map_err(of_file(path)),
+        DatabaseUrl::Postgres(url) => postgres::retry_dead_events(url, ids).await.map_err(of_server(url)),
     }
+}
+
+/// Has events sent again; tells whether there were any that had been sent.
+pub(crate) async fn replay_events(settings: &Settings, since: Timestamp) -> Result<bool, SaleError> {
+    match &settings.database {
+        DatabaseUrl::Sqlite(path) => sqlite::replay_events(path, since).map_err(of_file(path)),
+        DatabaseUrl::Postgres(url) => postgres::replay_events(url, since).await.map_err(of_server(url)),
+    }
+}
+
+/// The outbox of the database that the settings name.
+pub(crate) fn outbox(settings: &Settings) -> Arc<dyn Outbox> {
+    match &settings.database {
+        DatabaseUrl::Sqlite(path) => Arc::new(SqliteOutbox::new(path)),
+        DatabaseUrl::Postgres(url) => Arc::new(PostgresOutbox::new(url)),
+    }
+}
+
+/// The way to the data platform that the settings name.
+pub(crate) fn platform_sink(settings: &Settings) -> Result<Arc<PlatformSink>, SaleError> {
+    let outbox = outbox(settings);
+    let PlatformSettings { url, key, folder } = &settings.platform;
+    let platform: Arc<dyn Platform> = match url {
+        Some(url) => Arc::new(WebhookPlatform::new(url, key.clone()).map_err(SaleError::Client)?),
+        None => Arc::new(FilePlatform::new(folder, outbox.clone())),
+    };
+    Ok(Arc::new(PlatformSink::new(outbox, platform)))
+}
+
+/// The way to Kafka, where the settings name brokers.
+pub(crate) fn kafka_sink(settings: &Settings) -> Result<Option<Arc<KafkaSink>>, SaleError> {
+    settings.kafka.as_ref().map(|kafka| KafkaSink::new(kafka).map(Arc::new).map_err(SaleError::Client)).transpose()
 }
 
 fn of_file(path: &Path) -> impl Fn(sqlite::OpenError) -> SaleError {
@@ -124,10 +167,11 @@ impl Sale {
         let metrics = Arc::new(desk::Metrics::default());
         metrics.register(registry);
         store.register(registry);
+        let bell = Arc::new(Bell::default());
         let terms = Terms {
             hold_seconds: settings.hold_seconds,
             encode: http::encode(settings.calendar.clone()),
-            observers: vec![catalogue.clone(), rooms.clone(), seat_maps.clone()],
+            observers: vec![catalogue.clone(), rooms.clone(), seat_maps.clone(), bell.clone()],
             metrics,
         };
         let mut writers = Vec::new();
@@ -138,11 +182,17 @@ impl Sale {
         let memory = settings.redis.as_ref().map(|url| Arc::new(RedisPlaces::new(url)) as Arc<dyn PlaceMemory>);
         let door = Arc::new(Door::new(desk.clone(), rooms.clone(), memory));
         let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
-        Ok(Self { store, desk, rooms, door, seat_maps, catalogue, tasks, stop })
+        let kafka = kafka_sink(settings)?;
+        Ok(Self { store, desk, rooms, door, seat_maps, catalogue, kafka, bell, tasks, stop })
     }
 
     /// Starts what goes on beside the requests.
-    pub(crate) fn start_background(&self, registry: &mut Registry) {
+    pub(crate) fn start_background(&self, settings: &Settings, registry: &mut Registry) {
+        if let Some(kafka) = self.kafka.clone().filter(|_| settings.relay) {
+            let relay = Relay::new(outbox(settings), kafka, self.bell.clone());
+            relay.metrics.register(registry);
+            self.tasks.spawn(relay.run(self.stop.clone()));
+        }
         let tasks = background::Metrics::default();
         tasks.register(registry);
         let metrics = |task| tasks.of(task);

@@ -8,6 +8,7 @@ mod contract;
 mod faults;
 mod folder;
 mod instance;
+pub mod kafka;
 mod limits;
 mod load;
 mod part;

@@ -14,6 +14,7 @@ mod event;
 mod idempotency;
 mod lecture;
 mod news;
+mod outbox;
 mod payment;
 mod reader;
 mod schema;
@@ -32,12 +33,14 @@ use std::time::Instant;
 use async_trait::async_trait;
 use onsale_app::news::News;
 use onsale_app::store::{Reader, Store, StoreError, Writer};
+use onsale_domain::ids::EventId;
 use onsale_domain::time::Timestamp;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::registry::Registry;
 
 pub use audit::PostgresAudit;
 pub use connection::PostgresUrl;
+pub use outbox::PostgresOutbox;
 
 use clock::Clock;
 use connection::Role;
@@ -169,10 +172,20 @@ pub async fn migrate(url: &PostgresUrl) -> Result<usize, OpenError> {
 ///
 /// # Errors
 /// See [`OpenError`].
-pub async fn retry_dead_events(url: &PostgresUrl) -> Result<usize, OpenError> {
+pub async fn retry_dead_events(url: &PostgresUrl, ids: &[EventId]) -> Result<usize, OpenError> {
     PostgresStore::open_beside(url).await?;
     let session = url.open(Role::Tool, &Silence::default(), &[event::TOOLS]).await?;
-    Ok(event::retry_dead(&session).await?)
+    Ok(event::retry_dead(&session, ids).await?)
+}
+
+/// Has all events since an instant sent again. Returns whether there were any that had been sent.
+///
+/// # Errors
+/// See [`OpenError`].
+pub async fn replay_events(url: &PostgresUrl, since: Timestamp) -> Result<bool, OpenError> {
+    PostgresStore::open_beside(url).await?;
+    let session = url.open(Role::Tool, &Silence::default(), &[event::TOOLS]).await?;
+    Ok(event::replay(&session, since).await?)
 }
 
 #[async_trait]

@@ -168,6 +168,6 @@ impl Reader for PostgresReader {
     }
 
     async fn events(&self, page: Page<u64>) -> Result<Vec<StoredEvent>, StoreError> {
-        ask!(self, |session| event::log(&session, page))
+        ask!(self, |session| event::told(&session, page))
     }
 }

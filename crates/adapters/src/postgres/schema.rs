@@ -8,7 +8,11 @@ use super::error::DbError;
 
 /// Each step brings a database from version n to n + 1. Steps that have landed never change. A step only adds what the
 /// release before can live with, so that its instances go on beside the first of the new ones.
-const STEPS: [&str; 2] = [include_str!("migrations/0001_sale.sql"), include_str!("migrations/0002_room.sql")];
+const STEPS: [&str; 3] = [
+    include_str!("migrations/0001_sale.sql"),
+    include_str!("migrations/0002_room.sql"),
+    include_str!("migrations/0003_relay.sql"),
+];
 
 /// The lock that instances take which start at once: "onsale" in ASCII.
 const LOCK: i64 = 0x6f6e_7361_6c65;

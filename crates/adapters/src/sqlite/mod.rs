@@ -12,6 +12,7 @@ mod event;
 mod idempotency;
 mod lecture;
 mod lock;
+mod outbox;
 mod payment;
 mod reader;
 mod schema;
@@ -28,9 +29,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 use async_trait::async_trait;
 use onsale_app::news::News;
 use onsale_app::store::{Reader, Store, StoreError, Writer};
+use onsale_domain::ids::EventId;
+use onsale_domain::time::Timestamp;
 use rusqlite::{Connection, ErrorCode, params};
 
 pub use audit::SqliteAudit;
+pub use outbox::SqliteOutbox;
 
 use checkpoint::Checkpointer;
 use connection::{Role, open, unavailable};
@@ -200,10 +204,20 @@ pub fn open_beside(path: &Path) -> Result<Arc<dyn Reader>, OpenError> {
 ///
 /// # Errors
 /// Where there is no such file, or it cannot be written.
-pub fn retry_dead_events(path: &Path) -> Result<usize, OpenError> {
+pub fn retry_dead_events(path: &Path, ids: &[EventId]) -> Result<usize, OpenError> {
+    open_beside(path)?;
+    let mut db = open(path, Role::Writer).map_err(|error| OpenError::Other(error.to_string()))?;
+    Ok(event::retry_dead(&mut db, ids)?)
+}
+
+/// Has all events since an instant sent again. Returns whether there were any that had been sent.
+///
+/// # Errors
+/// Where there is no such file, or it cannot be written.
+pub fn replay_events(path: &Path, since: Timestamp) -> Result<bool, OpenError> {
     open_beside(path)?;
     let db = open(path, Role::Writer).map_err(|error| OpenError::Other(error.to_string()))?;
-    Ok(event::retry_dead(&db)?)
+    Ok(event::replay(&db, since)?)
 }
 
 #[async_trait]

@@ -200,6 +200,6 @@ impl Reader for ReaderPool {
     }
 
     async fn events(&self, page: Page<u64>) -> Result<Vec<StoredEvent>, StoreError> {
-        self.read(move |db| event::events(db, page)).await
+        self.read(move |db| event::told(db, page)).await
     }
 }

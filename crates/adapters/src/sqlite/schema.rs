@@ -5,7 +5,11 @@ use rusqlite::{Connection, TransactionBehavior};
 use super::OpenError;
 
 /// Each step brings a file from version n to n + 1. Steps that have landed never change.
-const STEPS: [&str; 2] = [include_str!("migrations/0001_sale.sql"), include_str!("migrations/0002_room.sql")];
+const STEPS: [&str; 3] = [
+    include_str!("migrations/0001_sale.sql"),
+    include_str!("migrations/0002_room.sql"),
+    include_str!("migrations/0003_relay.sql"),
+];
 
 /// Marks a file as onsale's: "onsa" in ASCII.
 const APPLICATION_ID: i64 = 0x6f6e_7361;

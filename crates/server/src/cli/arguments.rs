@@ -41,14 +41,13 @@ pub(super) fn command() -> Command {
         .subcommand(with_settings(
             Command::new("audit").about("Check every invariant on the live data; exit 1 where one is broken"),
         ))
+        .subcommand(with_settings(events()))
         .subcommand(with_settings(
-            Command::new("events")
-                .about("Show the event log: state, id, type, subject, age, reason")
-                .arg(
-                    Arg::new("follow").long("follow").short('f').action(ArgAction::SetTrue).help("Wait for new events"),
-                )
-                .arg(Arg::new("json").long("json").action(ArgAction::SetTrue).help("One CloudEvent in JSON a line"))
-                .subcommand(with_settings(Command::new("retry").about("Put dead letters back, to be sent again"))),
+            Command::new("relay").about("Relay events from the database to Kafka, and nothing else"),
+        ))
+        .subcommand(with_settings(
+            Command::new("consume")
+                .about("Deliver events to the data platform: from Kafka, or without it from the database"),
         ))
         .subcommand(with_settings(
             Command::new("health").about("Ask the server that listens here whether it lives; exit 1 where it does not"),
@@ -59,6 +58,38 @@ pub(super) fn command() -> Command {
                 .about("Print completions for a shell")
                 .arg(Arg::new("shell").required(true).value_parser(value_parser!(Shell))),
         )
+}
+
+fn events() -> Command {
+    Command::new("events")
+        .about("Show the event log: state, id, type, subject, age, reason")
+        .arg(Arg::new("follow").long("follow").short('f').action(ArgAction::SetTrue).help("Wait for new events"))
+        .arg(Arg::new("json").long("json").action(ArgAction::SetTrue).help("One CloudEvent in JSON a line"))
+        .arg(
+            Arg::new("state")
+                .long("state")
+                .value_name("STATE")
+                .value_parser(["pending", "sent", "dead"])
+                .help("Only events in this state"),
+        )
+        .subcommand(with_settings(
+            Command::new("retry").about("Put dead letters back, to be sent again").arg(
+                Arg::new("id")
+                    .long("id")
+                    .value_name("ID")
+                    .action(ArgAction::Append)
+                    .help("Only the event of this id; several may be named"),
+            ),
+        ))
+        .subcommand(with_settings(
+            Command::new("replay").about("Send events again, with the same ids").arg(
+                Arg::new("since")
+                    .long("since")
+                    .value_name("INSTANT")
+                    .required(true)
+                    .help("From this instant on, in RFC 3339"),
+            ),
+        ))
 }
 
 fn with_settings(command: Command) -> Command {

@@ -6,6 +6,7 @@ mod demo;
 mod events;
 mod health;
 mod migrate;
+mod relay;
 mod seed;
 mod serve;
 
@@ -41,6 +42,8 @@ pub(crate) fn run() -> ExitCode {
         Some(("seed", given)) => with_settings(given, |settings| seed::run(&settings)),
         Some(("audit", given)) => with_settings(given, |settings| audit::run(&settings)),
         Some(("events", given)) => with_settings(given, |settings| events::run(&settings, given)),
+        Some(("relay", given)) => with_settings(given, |settings| relay::relay(&settings)),
+        Some(("consume", given)) => with_settings(given, |settings| relay::consume(&settings)),
         Some(("health", given)) => with_settings(given, |settings| health::run(&settings)),
         Some(("openapi", _)) => print(&format!("{:#}", crate::http::document())),
         Some(("completions", given)) => arguments::completions(given),

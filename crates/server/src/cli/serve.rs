@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 use std::sync::Arc;
 
+use onsale_app::relay::Sink;
 use onsale_app::waiting_room::Rooms;
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
@@ -54,12 +55,13 @@ async fn serve(settings: Settings, is_demo: bool) -> Outcome {
     let stop = CancellationToken::new();
     registry.register_collector(Box::new(RoomTotals(sale.rooms.clone())));
     let metrics = HttpMetrics::register(&mut registry);
-    sale.start_background(&mut registry);
+    sale.start_background(&settings, &mut registry);
     let app = App::new(AppState {
         desk: sale.desk.clone(),
         reader: sale.store.reader(),
         rooms: sale.rooms.clone(),
         door: sale.door.clone(),
+        kafka: sale.kafka.clone().map(|kafka| kafka as Arc<dyn Sink>),
         seat_maps: sale.seat_maps.clone(),
         catalogue: sale.catalogue.clone(),
         tokens: TokenCodec::new(&token_secret(&sale, &settings).await?),
@@ -97,7 +99,7 @@ async fn serve(settings: Settings, is_demo: bool) -> Outcome {
     Ok(ExitCode::SUCCESS)
 }
 
-async fn wait_for_signal() -> Result<(), Failed> {
+pub(super) async fn wait_for_signal() -> Result<(), Failed> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     tokio::select! {

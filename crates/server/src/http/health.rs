@@ -4,6 +4,8 @@ use axum::extract::State;
 use axum::http::header::CONTENT_TYPE;
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
 use schemars::JsonSchema;
 use serde::Serialize;
 use std::time::Duration;
@@ -50,11 +52,14 @@ pub(crate) async fn get_readiness(State(app): State<App>) -> Response {
     match tokio::time::timeout(PING_TIMEOUT, app.reader.ping()).await {
         Ok(Ok(())) if app.desk.is_well() => {
             let mut parts = vec![Part { part: "database", status: "ok" }];
-            if let Ok(Some(is_well)) =
-                tokio::time::timeout(PING_TIMEOUT, app.door.is_well()).await.or(Ok::<_, ()>(Some(false)))
-            {
-                // The sale goes on without it: nobody new can enter a line, and everybody else is served.
-                parts.push(Part { part: "redis", status: if is_well { "ok" } else { "degraded" } });
+            // The sale goes on without these: nobody new enters a line on Redis, and events wait for Kafka.
+            let is_well = async |well: BoxFuture<'_, bool>| tokio::time::timeout(PING_TIMEOUT, well).await == Ok(true);
+            let status = |is_well| if is_well { "ok" } else { "degraded" };
+            if app.door.is_beside() {
+                parts.push(Part { part: "redis", status: status(is_well(app.door.is_well().boxed()).await) });
+            }
+            if let Some(kafka) = &app.kafka {
+                parts.push(Part { part: "kafka", status: status(is_well(kafka.is_well().boxed()).await) });
             }
             json(StatusCode::OK, &Readiness { status: "ready", parts })
         }

@@ -34,6 +34,7 @@ use onsale_app::calendar::Calendar;
 use onsale_app::catalogue::Catalogue;
 use onsale_app::desk::{Answer, Desk, Request};
 use onsale_app::idempotency::Keyed;
+use onsale_app::relay::Sink;
 use onsale_app::seat_map::SeatMaps;
 use onsale_app::store::{Reader, StoreError};
 use onsale_app::waiting_room::Rooms;
@@ -63,6 +64,8 @@ pub(crate) struct AppState {
     pub(crate) reader: Arc<dyn Reader>,
     pub(crate) rooms: Arc<Rooms>,
     pub(crate) door: Arc<Door>,
+    /// Where events are published, if anywhere.
+    pub(crate) kafka: Option<Arc<dyn Sink>>,
     pub(crate) seat_maps: Arc<SeatMaps>,
     pub(crate) catalogue: Arc<Catalogue>,
     pub(crate) tokens: TokenCodec,

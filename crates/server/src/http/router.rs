@@ -67,6 +67,8 @@ pub(crate) fn routes() -> Routes {
 
         // Readers of this API
         .on(M::GET,    "/openapi.json", pages::get_openapi, docs::health::get_openapi)
+        .page("/events/schemas",        pages::list_event_schemas)
+        .page("/events/schemas/{type}", pages::get_event_schema)
         .page("/",              pages::get_demo)
         .page("/docs",          pages::get_docs)
         .page("/assets/{name}", pages::get_asset)

@@ -1,5 +1,7 @@
 //! Pages for people: the demonstration, and the browsable description of the API. Everything comes from the binary.
 
+mod schemas;
+
 use std::sync::OnceLock;
 
 use axum::extract::{Path, State};
@@ -8,6 +10,8 @@ use axum::http::{HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 
 use crate::http::{App, document, not_found};
+
+pub(crate) use schemas::{get_event_schema, list_event_schemas};
 
 /// Only what this server sends is run or shown.
 const POLICY: &str = "default-src 'self'; img-src 'self' data:; base-uri 'none'; frame-ancestors 'none'";

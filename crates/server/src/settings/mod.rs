@@ -8,10 +8,13 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use ipnet::IpNet;
+use onsale_adapters::kafka::KafkaSettings;
 use onsale_adapters::postgres::PostgresUrl;
 use onsale_adapters::redis::RedisUrl;
 use onsale_app::calendar::Calendar;
 use onsale_domain::waiting_room;
+
+use crate::webhook::{PlatformUrl, SigningKey};
 
 pub(crate) use source::{Sources, unknown_variables};
 pub(crate) use table::TABLE;
@@ -96,6 +99,31 @@ pub(crate) enum LogFormat {
     Json,
 }
 
+/// Where delivered events go.
+#[derive(Clone, Debug)]
+pub(crate) struct PlatformSettings {
+    /// Where they are posted.
+    pub(crate) url: Option<PlatformUrl>,
+    /// What posts are signed with.
+    pub(crate) key: Option<SigningKey>,
+    /// Where they are written if they are not posted.
+    pub(crate) folder: PathBuf,
+}
+
+fn kafka(sources: &Sources) -> Result<Option<KafkaSettings>, BadSetting> {
+    let partitions = sources.parse("kafka-partitions", parse::between(1, 1_000))?;
+    let replication = sources.parse("kafka-replication", parse::between(1, 100))?;
+    let group = sources.parse("kafka-group", parse::name)?;
+    let brokers = sources.optional("kafka-brokers", parse::brokers)?;
+    let number = |number: u32| i32::try_from(number).unwrap_or(i32::MAX);
+    Ok(brokers.map(|brokers| KafkaSettings {
+        brokers,
+        partitions: number(partitions),
+        replication: number(replication),
+        group,
+    }))
+}
+
 /// Everything that can be set.
 #[derive(Clone, Debug)]
 pub(crate) struct Settings {
@@ -107,6 +135,13 @@ pub(crate) struct Settings {
     pub(crate) database_readers: u32,
     /// Where places in line are handed out, if not at the database.
     pub(crate) redis: Option<RedisUrl>,
+    /// Where events are published, if anywhere.
+    pub(crate) kafka: Option<KafkaSettings>,
+    /// Whether `serve` relays events by itself.
+    pub(crate) relay: bool,
+    pub(crate) platform: PlatformSettings,
+    /// Where background work alone shows its metrics.
+    pub(crate) metrics_listen: Option<SocketAddr>,
     pub(crate) token_secret: Option<Secret>,
     pub(crate) admin_key: Option<Secret>,
     pub(crate) auth: Auth,
@@ -134,6 +169,14 @@ impl Settings {
             database_lanes: sources.parse("database-lanes", parse::between(1, 64))?,
             database_readers: sources.parse("database-readers", parse::between(1, 64))?,
             redis: sources.optional("redis-url", RedisUrl::parse)?,
+            kafka: kafka(sources)?,
+            relay: sources.parse("relay", parse::switch)?,
+            platform: PlatformSettings {
+                url: sources.optional("data-platform-url", PlatformUrl::parse)?,
+                key: sources.optional("data-platform-secret", SigningKey::parse)?,
+                folder: sources.parse("data-platform-dir", |text| Ok(PathBuf::from(text)))?,
+            },
+            metrics_listen: sources.optional("metrics-listen", parse::address)?,
             token_secret: sources.optional("token-secret", parse::secret)?,
             admin_key: sources.optional("admin-key", parse::admin_key)?,
             auth: parse::auth(sources, listen)?,

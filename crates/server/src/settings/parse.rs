@@ -35,6 +35,22 @@ pub(super) fn admin_key(text: &str) -> Result<Secret, String> {
     Ok(Secret::new(text))
 }
 
+/// Hosts with ports, as Kafka's clients take them.
+pub(super) fn brokers(text: &str) -> Result<String, String> {
+    let brokers: Vec<&str> = text.split(',').map(str::trim).collect();
+    let is_good = |broker: &&str| {
+        let port = broker.rsplit_once(':').filter(|(host, _)| !host.is_empty() && !host.contains([' ', '/']));
+        port.is_some_and(|(_, port)| port.parse::<u16>().is_ok_and(|port| port > 0))
+    };
+    if brokers.iter().all(is_good) { Ok(brokers.join(",")) } else { Err("is no HOST:PORT,HOST:PORT".to_owned()) }
+}
+
+/// A name that others are given too.
+pub(super) fn name(text: &str) -> Result<String, String> {
+    let is_good = (1..=200).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic());
+    if is_good { Ok(text.to_owned()) } else { Err("is no name of visible characters".to_owned()) }
+}
+
 pub(super) fn timezone(text: &str) -> Result<Calendar, String> {
     Calendar::new(text).ok_or_else(|| format!("is no IANA time zone: {text}"))
 }

@@ -53,6 +53,15 @@ pub(crate) const TABLE: &[Setting] = &[
         "Where places in line are handed out: redis://HOST, rediss://HOST, redis-cluster://HOST,HOST; at the database if \
          not named",
     ),
+    setting("kafka-brokers", "HOST:PORT,..", None, "Where events are published; without it they stay in the event log"),
+    setting("kafka-partitions", "N", Some("6"), "Partitions of a topic that is made"),
+    setting("kafka-replication", "N", Some("1"), "Replicas of each partition of a topic that is made"),
+    setting("kafka-group", "NAME", Some("onsale-data-platform"), "The group of consumers that share the topics"),
+    setting("relay", "true|false", Some("true"), "Whether `serve` relays events to Kafka; else `onsale relay` does"),
+    setting("data-platform-url", "URL", None, "Where `consume` posts events; without it they are written to files"),
+    setting("data-platform-secret", "SECRET", None, "Signs those posts as Standard Webhooks are: whsec_…, or any text"),
+    setting("data-platform-dir", "DIR", Some("events"), "The folder of those files, by day"),
+    setting("metrics-listen", "ADDR:PORT", None, "Where `relay` and `consume` show /metrics and /healthz"),
     setting(
         "auth",
         "open|jwt|open-anywhere",

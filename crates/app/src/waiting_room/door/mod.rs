@@ -102,11 +102,16 @@ impl Door {
         }
     }
 
-    /// Whether the memory beside the database answers; `None` where there is none.
-    pub async fn is_well(&self) -> Option<bool> {
+    /// Whether places are handed out beside the database.
+    pub fn is_beside(&self) -> bool {
+        self.memory.is_some()
+    }
+
+    /// Whether the memory beside the database answers, where there is one.
+    pub async fn is_well(&self) -> bool {
         match &self.memory {
-            Some(memory) => Some(memory.ping().await.is_ok()),
-            None => None,
+            Some(memory) => memory.ping().await.is_ok(),
+            None => true,
         }
     }
 

@@ -1,0 +1,240 @@
+//! The relay's side of the outbox: leases, marks, deliveries.
+
+use async_trait::async_trait;
+use onsale_app::event::StoredEvent;
+use onsale_app::relay::{Backlog, Lease, Marks, Outbox, PARTS};
+use onsale_app::store::{Page, StoreError};
+use onsale_domain::ids::EventId;
+use tokio::sync::{Mutex, MutexGuard};
+use tokio_postgres::Row;
+use uuid::Uuid;
+
+use super::connection::{PostgresUrl, Role};
+use super::error::DbError;
+use super::event::{self, COLUMNS_OF};
+use super::session::Session;
+use super::silence::Silence;
+use super::values::{Sql, big, get, limit, number, params, small, uuid};
+
+/// How long a relay that is not heard of keeps its parts, in milliseconds.
+const LEASED_MILLIS: i64 = 4_000;
+
+/// How long it is remembered that an event was delivered, in milliseconds.
+const REMEMBERED_MILLIS: i64 = 14 * 86_400_000;
+
+const NOW: &str = "SELECT (extract(epoch FROM clock_timestamp()) * 1000)::bigint";
+
+const HEARD: &str = "WITH gone AS (DELETE FROM relays WHERE heard_until < $2)
+    INSERT INTO relays (relay, heard_until) VALUES ($1, $2 + $3)
+    ON CONFLICT (relay) DO UPDATE SET heard_until = EXCLUDED.heard_until";
+
+/// What one relay should have at most, if all that are heard of have about as many.
+macro_rules! share {
+    () => {
+        "(SELECT ceil((SELECT count(*) FROM relay_parts)::float / greatest(count(*), 1))::bigint FROM relays
+            WHERE heard_until >= $2)"
+    };
+}
+
+const RENEW: &str = "UPDATE relay_parts SET leased_until = $2 + $3 WHERE relay = $1 AND leased_until >= $2";
+
+const GIVE_UP: &str = concat!(
+    "UPDATE relay_parts SET relay = NULL, leased_until = 0 WHERE part IN (
+        SELECT part FROM relay_parts WHERE relay = $1 ORDER BY part OFFSET ",
+    share!(),
+    ")"
+);
+
+const TAKE: &str = concat!(
+    "UPDATE relay_parts SET relay = $1, fence = fence + 1, leased_until = $2 + $3 WHERE part IN (
+        SELECT part FROM relay_parts WHERE leased_until < $2 ORDER BY part
+        LIMIT greatest(0, ",
+    share!(),
+    " - (SELECT count(*) FROM relay_parts WHERE relay = $1 AND leased_until >= $2)) FOR UPDATE SKIP LOCKED)"
+);
+
+const OWN: &str = "SELECT part, sent_to, fence FROM relay_parts WHERE relay = $1 AND leased_until >= $2 ORDER BY part";
+
+const RELEASE: &str = "WITH gone AS (DELETE FROM relays WHERE relay = $1)
+    UPDATE relay_parts SET relay = NULL, leased_until = 0 WHERE relay = $1";
+
+const PUT_BACK: &str =
+    concat!("SELECT ", COLUMNS_OF!(), " FROM events_put_back JOIN events USING (position) ORDER BY position LIMIT $1");
+
+const MARK: &str = "UPDATE relay_parts SET sent_to = v.sent_to
+    FROM unnest($2::integer[], $3::bigint[], $4::bigint[]) v (part, fence, sent_to)
+    WHERE relay_parts.part = v.part AND relay_parts.fence = v.fence AND relay = $1 AND relay_parts.sent_to < v.sent_to";
+
+const DEAD: &str = "UPDATE events SET state = 'DEAD', reason = v.reason
+    FROM unnest($1::bigint[], $2::text[]) v (position, reason) WHERE events.position = v.position";
+
+const SENT_AGAIN: &str = "DELETE FROM events_put_back WHERE position = ANY ($1::bigint[])";
+
+const BACKLOG: &str = "SELECT count(*), coalesce(min(at), 0) FROM (SELECT at FROM events
+    WHERE position > (SELECT min(sent_to) FROM relay_parts) ORDER BY position LIMIT 10000) waiting";
+
+const DELIVERED: &str = "SELECT event_id FROM deliveries WHERE event_id = ANY ($1::uuid[])";
+
+const NOTE_DELIVERED: &str = "WITH told AS (
+        INSERT INTO deliveries (event_id, at) SELECT id, $2 FROM unnest($1::uuid[]) id ON CONFLICT DO NOTHING),
+    old AS (DELETE FROM deliveries WHERE event_id IN (
+        SELECT event_id FROM deliveries WHERE at < $3 ORDER BY at LIMIT 1000 FOR UPDATE SKIP LOCKED))
+    INSERT INTO delivery_files (file, length) SELECT * FROM unnest($4::text[], $5::bigint[])
+    ON CONFLICT (file) DO UPDATE SET length = EXCLUDED.length";
+
+const LENGTH: &str = "SELECT length FROM delivery_files WHERE file = $1";
+
+const SET_ASIDE: &str = "UPDATE events SET state = 'DEAD', reason = $4
+    WHERE topic = $1 AND subject = $2 AND event_id = $3";
+
+const STATEMENTS: &[&str] = &[
+    NOW,
+    HEARD,
+    RENEW,
+    GIVE_UP,
+    TAKE,
+    OWN,
+    RELEASE,
+    PUT_BACK,
+    MARK,
+    DEAD,
+    SENT_AGAIN,
+    BACKLOG,
+    DELIVERED,
+    NOTE_DELIVERED,
+    LENGTH,
+    SET_ASIDE,
+];
+
+/// An outbox, over one connection of its own.
+pub struct PostgresOutbox {
+    url: PostgresUrl,
+    session: Mutex<Option<Session>>,
+}
+
+impl PostgresOutbox {
+    /// Connects when it is first asked, and again after every fault.
+    pub fn new(url: &PostgresUrl) -> Self {
+        Self { url: url.clone(), session: Mutex::default() }
+    }
+
+    async fn session(&self) -> Sql<Held<'_>> {
+        let mut session = self.session.lock().await;
+        if session.as_ref().is_none_or(Session::is_closed) {
+            let statements: &[&[&str]] = &[STATEMENTS, event::READS];
+            *session = Some(self.url.open(Role::Tool, &Silence::default(), statements).await?);
+        }
+        Ok(Held(session))
+    }
+}
+
+/// The connection, for one piece of work.
+struct Held<'a>(MutexGuard<'a, Option<Session>>);
+
+impl Held<'_> {
+    fn session(&self) -> Sql<&Session> {
+        self.0.as_ref().ok_or(DbError::Broken("no connection"))
+    }
+
+    async fn now(&self) -> Sql<i64> {
+        let found = self.session()?.query(NOW, Vec::new()).await?;
+        get(found.first().ok_or(DbError::Broken("no clock"))?, 0)
+    }
+}
+
+fn lease(row: &Row) -> Sql<Lease> {
+    Ok(Lease { part: small(row, 0)?, sent_to: number(row, 1)?, fence: number(row, 2)? })
+}
+
+#[async_trait]
+impl Outbox for PostgresOutbox {
+    async fn lease(&self, relay: Uuid) -> Result<Vec<Lease>, StoreError> {
+        let held = self.session().await?;
+        let (session, now) = (held.session()?, held.now().await?);
+        session.query(HEARD, params![relay, now, LEASED_MILLIS]).await?;
+        session.query(RENEW, params![relay, now, LEASED_MILLIS]).await?;
+        session.query(GIVE_UP, params![relay, now]).await?;
+        session.query(TAKE, params![relay, now, LEASED_MILLIS]).await?;
+        let own = session.query(OWN, params![relay, now]).await?;
+        Ok(own.iter().map(lease).collect::<Sql<_>>()?)
+    }
+
+    async fn release(&self, relay: Uuid) -> Result<(), StoreError> {
+        self.session().await?.session()?.query(RELEASE, params![relay]).await?;
+        Ok(())
+    }
+
+    async fn after(&self, position: u64, limit: usize) -> Result<Vec<StoredEvent>, StoreError> {
+        let held = self.session().await?;
+        Ok(event::log(held.session()?, Page { after: Some(position), limit }).await?)
+    }
+
+    async fn put_back(&self, most: usize) -> Result<Vec<StoredEvent>, StoreError> {
+        let held = self.session().await?;
+        let found = held.session()?.query(PUT_BACK, params![limit(most)]).await?;
+        Ok(found.iter().map(event::read).collect::<Sql<_>>()?)
+    }
+
+    async fn mark(&self, relay: Uuid, marks: &Marks) -> Result<(), StoreError> {
+        let held = self.session().await?;
+        let session = held.session()?;
+        if !marks.dead.is_empty() {
+            let (positions, reasons): (Vec<i64>, Vec<&str>) =
+                marks.dead.iter().map(|(position, reason)| (big(*position), reason.as_str())).unzip();
+            session.query(DEAD, params![positions.clone(), reasons]).await?;
+            session.query(SENT_AGAIN, params![positions]).await?;
+        }
+        if !marks.sent_again.is_empty() {
+            let positions: Vec<i64> = marks.sent_again.iter().copied().map(big).collect();
+            session.query(SENT_AGAIN, params![positions]).await?;
+        }
+        let (mut parts, mut fences, mut to) = (Vec::new(), Vec::new(), Vec::new());
+        for lease in marks.leases.iter().filter(|lease| lease.part < PARTS) {
+            parts.push(i32::try_from(lease.part).unwrap_or(0));
+            fences.push(big(lease.fence));
+            to.push(big(lease.sent_to));
+        }
+        session.query(MARK, params![relay, parts, fences, to]).await?;
+        Ok(())
+    }
+
+    async fn backlog(&self) -> Result<Backlog, StoreError> {
+        let held = self.session().await?;
+        let now = held.now().await?;
+        let found = held.session()?.query(BACKLOG, Vec::new()).await?;
+        let row = found.first().ok_or(DbError::Broken("no count"))?;
+        let (events, oldest): (u64, i64) = (number(row, 0)?, get(row, 1)?);
+        let oldest_millis = if events == 0 { 0 } else { u64::try_from(now - oldest).unwrap_or(0) };
+        Ok(Backlog { events, oldest_millis })
+    }
+
+    async fn delivered(&self, ids: &[EventId]) -> Result<Vec<EventId>, StoreError> {
+        let held = self.session().await?;
+        let ids: Vec<Uuid> = ids.iter().map(|id| id.uuid()).collect();
+        let found = held.session()?.query(DELIVERED, params![ids]).await?;
+        Ok(found.iter().map(|row| uuid(row, 0).map(EventId::new)).collect::<Sql<_>>()?)
+    }
+
+    async fn note_delivered(&self, ids: &[EventId], files: &[(String, u64)]) -> Result<(), StoreError> {
+        let held = self.session().await?;
+        let now = held.now().await?;
+        let ids: Vec<Uuid> = ids.iter().map(|id| id.uuid()).collect();
+        let (names, lengths): (Vec<&str>, Vec<i64>) =
+            files.iter().map(|(file, length)| (file.as_str(), big(*length))).unzip();
+        let noted = params![ids, now, now - REMEMBERED_MILLIS, names, lengths];
+        held.session()?.query(NOTE_DELIVERED, noted).await?;
+        Ok(())
+    }
+
+    async fn length_of(&self, file: &str) -> Result<u64, StoreError> {
+        let held = self.session().await?;
+        let found = held.session()?.query(LENGTH, params![file]).await?;
+        Ok(found.first().map(|row| number(row, 0)).transpose()?.unwrap_or(0))
+    }
+
+    async fn set_aside(&self, topic: &str, subject: &str, id: EventId, reason: &str) -> Result<(), StoreError> {
+        let held = self.session().await?;
+        held.session()?.query(SET_ASIDE, params![topic, subject, id.uuid(), reason]).await?;
+        Ok(())
+    }
+}

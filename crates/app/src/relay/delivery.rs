@@ -1,0 +1,159 @@
+//! To the data platform: each event's effect once, whatever is sent twice; one that is refused for ever is set aside and
+//! keeps nobody else waiting.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use onsale_domain::ids::EventId;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::registry::Registry;
+
+use super::{Outbox, Sent, Sink};
+use crate::event::StoredEvent;
+use crate::store::StoreError;
+
+/// The most events in one post.
+const POSTED_MAX: usize = 500;
+
+/// Rests after failures: longer and longer, and spread.
+const REST_AFTER_FAILURE: Duration = Duration::from_millis(200);
+const REST_MAX: Duration = Duration::from_secs(30);
+
+/// An event on its way to the platform.
+#[derive(Clone, Debug)]
+pub struct Delivery {
+    /// Its id: stable over every repeat.
+    pub id: EventId,
+    /// Its topic.
+    pub topic: String,
+    /// Its subject.
+    pub subject: String,
+    /// The day on which it happened, `YYYY-MM-DD` in UTC.
+    pub day: String,
+    /// The CloudEvent, as JSON on one line.
+    pub json: String,
+}
+
+/// What became of a post.
+#[derive(Clone, Debug)]
+pub enum Posted {
+    /// The platform has all of it. Files that hold it are by now so long.
+    Delivered(Vec<(String, u64)>),
+    /// It will never take it, for this reason: at least one of the events is to blame.
+    Refused(String),
+    /// Not now, for this reason; perhaps after this long.
+    Later(String, Option<Duration>),
+}
+
+/// A data platform.
+#[async_trait]
+pub trait Platform: Send + Sync {
+    /// Posts events of one source (a partition) in order.
+    async fn post(&self, source: &str, events: &[Delivery]) -> Posted;
+
+    /// Whether it was reached last.
+    fn is_well(&self) -> bool;
+}
+
+/// What is counted.
+#[derive(Clone, Debug, Default)]
+pub struct DeliveryMetrics {
+    delivered: Counter,
+    repeated: Counter,
+    refused: Counter,
+    failures: Counter,
+}
+
+impl DeliveryMetrics {
+    /// Shows them.
+    pub fn register(&self, registry: &mut Registry) {
+        let delivery = registry.sub_registry_with_prefix("delivery");
+        delivery.register("events_delivered", "Events that the data platform has taken", self.delivered.clone());
+        delivery.register("events_repeated", "Events that came again and were left out", self.repeated.clone());
+        delivery.register(
+            "events_refused",
+            "Events set aside, as the data platform refuses them",
+            self.refused.clone(),
+        );
+        delivery.register("failures", "Posts that failed and are tried again", self.failures.clone());
+    }
+}
+
+/// The way to a platform.
+pub struct PlatformSink {
+    outbox: Arc<dyn Outbox>,
+    platform: Arc<dyn Platform>,
+    /// What is shown.
+    pub metrics: DeliveryMetrics,
+}
+
+impl PlatformSink {
+    /// Remembers in the outbox's database what was delivered.
+    pub fn new(outbox: Arc<dyn Outbox>, platform: Arc<dyn Platform>) -> Self {
+        Self { outbox, platform, metrics: DeliveryMetrics::default() }
+    }
+
+    /// Delivers events of one source in order, and returns when each is delivered or set aside. Tries without end.
+    pub async fn deliver(&self, source: &str, events: &[Delivery]) {
+        for batch in events.chunks(POSTED_MAX) {
+            let mut failures = 0_u32;
+            while let Err((reason, rest)) = self.try_deliver(source, batch).await {
+                self.metrics.failures.inc();
+                failures = (failures + 1).min(10);
+                let backoff = (REST_AFTER_FAILURE * 2_u32.pow(failures)).min(REST_MAX);
+                let rest =
+                    rest.map_or(backoff.mul_f64(0.5 + rand::random::<f64>() / 2.0), |rest| rest.min(REST_MAX * 10));
+                tracing::warn!(%reason, "events could not be delivered");
+                tokio::time::sleep(rest).await;
+            }
+        }
+    }
+
+    async fn try_deliver(&self, source: &str, batch: &[Delivery]) -> Result<(), (String, Option<Duration>)> {
+        let away = |error: StoreError| (error.to_string(), None);
+        let ids: Vec<EventId> = batch.iter().map(|event| event.id).collect();
+        let known: HashSet<EventId> = self.outbox.delivered(&ids).await.map_err(away)?.into_iter().collect();
+        let mut seen = known.clone();
+        let fresh: Vec<Delivery> = batch.iter().filter(|event| seen.insert(event.id)).cloned().collect();
+        self.metrics.repeated.inc_by((batch.len() - fresh.len()) as u64);
+        // The part to post next is at the end. A refused part is halved, until the one to blame is found.
+        let mut parts = if fresh.is_empty() { Vec::new() } else { vec![&fresh[..]] };
+        while let Some(part) = parts.pop() {
+            match self.platform.post(source, part).await {
+                Posted::Delivered(files) => {
+                    let ids: Vec<EventId> = part.iter().map(|event| event.id).collect();
+                    self.outbox.note_delivered(&ids, &files).await.map_err(away)?;
+                    self.metrics.delivered.inc_by(part.len() as u64);
+                }
+                Posted::Refused(reason) if part.len() == 1 => {
+                    tracing::warn!(id = %part[0].id, %reason, "the data platform refuses an event");
+                    let Delivery { id, topic, subject, .. } = &part[0];
+                    self.outbox.set_aside(topic, subject, *id, &reason).await.map_err(away)?;
+                    self.metrics.refused.inc();
+                }
+                Posted::Refused(_) => {
+                    let (first, second) = part.split_at(part.len() / 2);
+                    parts.extend([second, first]);
+                }
+                Posted::Later(reason, rest) => return Err((reason, rest)),
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Without Kafka in between: the relay delivers by itself.
+#[async_trait]
+impl Sink for PlatformSink {
+    async fn send(&self, events: &[StoredEvent]) -> Vec<Sent> {
+        let deliveries: Vec<Delivery> = events.iter().map(StoredEvent::to_delivery).collect();
+        self.deliver("outbox", &deliveries).await;
+        vec![Sent::Acknowledged; events.len()]
+    }
+
+    async fn is_well(&self) -> bool {
+        self.platform.is_well()
+    }
+}

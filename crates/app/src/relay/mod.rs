@@ -1,0 +1,240 @@
+//! The relay: reads the outbox in the order of its commits, sends each subject's events in their order, and writes down
+//! only what was acknowledged. It may die at any line: whatever was not written down is sent again, with the same ids.
+
+mod delivery;
+mod outbox;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use async_trait::async_trait;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::registry::Registry;
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+use crate::desk::Observer;
+use crate::event::StoredEvent;
+use crate::store::{StoreError, Unit};
+
+pub use delivery::{Delivery, DeliveryMetrics, Platform, PlatformSink, Posted};
+pub use outbox::{Backlog, Lease, Marks, Outbox, PARTS, part_of};
+
+/// The most events that are on their way together.
+const BATCH_MAX: usize = 2_000;
+
+/// How often a lease is renewed.
+const RENEWED_EVERY: Duration = Duration::from_secs(1);
+
+/// How long a relay rests that has nothing to do: news of other processes come by looking.
+const REST_BUSY: Duration = Duration::from_millis(15);
+const REST_IDLE: Duration = Duration::from_millis(100);
+
+/// For so long after the last event a relay looks often.
+const BUSY_FOR: Duration = Duration::from_secs(10);
+
+/// Rests after failures: longer and longer, and spread.
+const REST_AFTER_FAILURE: Duration = Duration::from_millis(100);
+const REST_MAX: Duration = Duration::from_secs(5);
+
+/// What became of one event.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Sent {
+    /// It was acknowledged.
+    Acknowledged,
+    /// It can never be sent, for this reason.
+    Never(String),
+    /// It may be sent later; so must those of its subject that follow.
+    Later(String),
+}
+
+/// Where events go.
+#[async_trait]
+pub trait Sink: Send + Sync {
+    /// Sends events, those of a subject in this order. Answers for each; may wait for as long as the sink is away.
+    async fn send(&self, events: &[StoredEvent]) -> Vec<Sent>;
+
+    /// Whether it answers.
+    async fn is_well(&self) -> bool;
+}
+
+/// Tells a relay of the same process that there is something to do.
+#[derive(Default)]
+pub struct Bell(Notify);
+
+#[async_trait]
+impl Observer for Bell {
+    fn committed(&self, unit: &Unit) {
+        if !unit.rows.events.is_empty() {
+            self.0.notify_one();
+        }
+    }
+
+    async fn recover(&self) -> Result<(), StoreError> {
+        self.0.notify_one();
+        Ok(())
+    }
+}
+
+/// What a relay counts.
+#[derive(Clone, Debug, Default)]
+pub struct RelayMetrics {
+    sent: Counter,
+    dead: Counter,
+    failures: Counter,
+    parts: Gauge,
+    pending: Gauge,
+    oldest: Gauge<f64, std::sync::atomic::AtomicU64>,
+}
+
+impl RelayMetrics {
+    /// Shows them.
+    pub fn register(&self, registry: &mut Registry) {
+        let relay = registry.sub_registry_with_prefix("relay");
+        relay.register("events_sent", "Events sent and acknowledged", self.sent.clone());
+        relay.register("events_dead", "Events set aside, as they can never be sent", self.dead.clone());
+        relay.register("failures", "Rounds that failed and are tried again", self.failures.clone());
+        relay.register("parts", "Parts of the outbox that this relay has", self.parts.clone());
+        relay.register("pending", "Events that wait, counted up to ten thousand", self.pending.clone());
+        relay.register("oldest_seconds", "How old the oldest event is that waits", self.oldest.clone());
+    }
+}
+
+/// See the module.
+pub struct Relay {
+    outbox: Arc<dyn Outbox>,
+    sink: Arc<dyn Sink>,
+    bell: Arc<Bell>,
+    name: Uuid,
+    /// What is shown.
+    pub metrics: RelayMetrics,
+}
+
+impl Relay {
+    /// A relay with a name of its own.
+    pub fn new(outbox: Arc<dyn Outbox>, sink: Arc<dyn Sink>, bell: Arc<Bell>) -> Self {
+        let name = Uuid::from_u128(rand::random());
+        Self { outbox, sink, bell, name, metrics: RelayMetrics::default() }
+    }
+
+    /// Runs until stopped; then lets go of its parts.
+    pub async fn run(self, stop: CancellationToken) {
+        let (mut failures, mut busy_at, mut looked_at) = (0_u32, Instant::now(), None);
+        loop {
+            let round = tokio::select! {
+                () = stop.cancelled() => break,
+                round = self.round() => round,
+            };
+            let rest = match round {
+                Ok(0) => {
+                    failures = 0;
+                    if busy_at.elapsed() < BUSY_FOR { REST_BUSY } else { REST_IDLE }
+                }
+                Ok(_) => {
+                    (failures, busy_at) = (0, Instant::now());
+                    Duration::ZERO
+                }
+                Err(error) => {
+                    self.metrics.failures.inc();
+                    failures = (failures + 1).min(8);
+                    tracing::warn!(%error, "events could not be relayed");
+                    (REST_AFTER_FAILURE * 2_u32.pow(failures)).min(REST_MAX).mul_f64(0.5 + rand::random::<f64>() / 2.0)
+                }
+            };
+            if looked_at.is_none_or(|at: Instant| at.elapsed() > RENEWED_EVERY) {
+                looked_at = Some(Instant::now());
+                self.show_backlog().await;
+            }
+            tokio::select! {
+                () = stop.cancelled() => break,
+                () = tokio::time::sleep(rest), if !rest.is_zero() => {}
+                () = self.bell.0.notified(), if failures == 0 && !rest.is_zero() => {}
+                () = std::future::ready(()), if rest.is_zero() => {}
+            }
+        }
+        let _ = tokio::time::timeout(RENEWED_EVERY, self.outbox.release(self.name)).await;
+    }
+
+    async fn show_backlog(&self) {
+        if let Ok(Backlog { events, oldest_millis }) = self.outbox.backlog().await {
+            self.metrics.pending.set(i64::try_from(events).unwrap_or(i64::MAX));
+            self.metrics.oldest.set(Duration::from_millis(oldest_millis).as_secs_f64());
+        }
+    }
+
+    /// One batch: read, send, write down. Returns how many events were done with.
+    async fn round(&self) -> Result<usize, StoreError> {
+        let leases = self.outbox.lease(self.name).await?;
+        self.metrics.parts.set(i64::try_from(leases.len()).unwrap_or(0));
+        let Some(from) = leases.iter().map(|lease| lease.sent_to).min() else { return Ok(0) };
+        let mut leases: HashMap<u32, Lease> = leases.into_iter().map(|lease| (lease.part, lease)).collect();
+        let mut marks = Marks::default();
+        let again = self.outbox.put_back(BATCH_MAX).await?;
+        let again: Vec<_> = again.into_iter().filter(|event| leases.contains_key(&part_of(event))).collect();
+        for (event, sent) in again.iter().zip(self.send(&again).await?) {
+            match sent {
+                Sent::Acknowledged => marks.sent_again.push(event.position),
+                Sent::Never(reason) => marks.dead.push((event.position, reason)),
+                Sent::Later(_) => {}
+            }
+        }
+        let found = self.outbox.after(from, BATCH_MAX).await?;
+        let (is_whole, last) = (found.len() < BATCH_MAX, found.last().map_or(from, |event| event.position));
+        let wanted = |event: &StoredEvent| leases.get(&part_of(event)).is_some_and(|own| own.sent_to < event.position);
+        let events: Vec<_> = found.into_iter().filter(wanted).collect();
+        let mut failed = None;
+        let mut stuck: HashMap<u32, u64> = HashMap::new();
+        for (event, sent) in events.iter().zip(self.send(&events).await?) {
+            match sent {
+                Sent::Acknowledged => {
+                    self.metrics.sent.inc();
+                }
+                Sent::Never(reason) => {
+                    self.metrics.dead.inc();
+                    marks.dead.push((event.position, reason));
+                }
+                Sent::Later(reason) => {
+                    stuck.entry(part_of(event)).or_insert(event.position);
+                    failed = Some(reason);
+                    continue;
+                }
+            }
+        }
+        // A part got as far as its first event that is still to be sent.
+        let mut moved = !marks.sent_again.is_empty() || !marks.dead.is_empty();
+        for lease in leases.values_mut() {
+            let to = stuck.get(&lease.part).map_or(last, |position| position - 1);
+            moved |= lease.sent_to < to;
+            lease.sent_to = lease.sent_to.max(to);
+        }
+        if moved {
+            marks.leases = leases.into_values().collect();
+            self.outbox.mark(self.name, &marks).await?;
+        }
+        match failed {
+            Some(reason) => Err(StoreError::Unavailable(reason)),
+            None if is_whole => Ok(events.len().min(1)),
+            None => Ok(BATCH_MAX),
+        }
+    }
+
+    /// Sends, and stays heard of meanwhile.
+    async fn send(&self, events: &[StoredEvent]) -> Result<Vec<Sent>, StoreError> {
+        if events.is_empty() {
+            return Ok(Vec::new());
+        }
+        let mut sending = std::pin::pin!(self.sink.send(events));
+        loop {
+            tokio::select! {
+                sent = &mut sending => return Ok(sent),
+                () = tokio::time::sleep(RENEWED_EVERY) => {
+                    // Where the database is away others cannot take over either; what is marked later is fenced.
+                    let _ = self.outbox.lease(self.name).await;
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,140 @@
+//! A platform that is posted to: batches of CloudEvents, signed as Standard Webhooks are.
+
+use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use async_trait::async_trait;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use hmac::{Hmac, Mac};
+use onsale_app::relay::{Delivery, Platform, Posted};
+use reqwest::header::{CONTENT_TYPE, RETRY_AFTER};
+use reqwest::{Client, Response, StatusCode, Url};
+use sha2::{Digest, Sha256};
+
+/// The media type of a batch.
+const BATCH: &str = "application/cloudevents-batch+json; charset=utf-8";
+
+/// How long a post may take.
+const POSTED_WITHIN: Duration = Duration::from_secs(30);
+
+/// The most of an answer that is told as the reason of a refusal.
+const REASON_MAX: usize = 200;
+
+/// Where events are posted.
+#[derive(Clone, Debug)]
+pub(crate) struct PlatformUrl(Url);
+
+impl PlatformUrl {
+    /// Reads `http://` or `https://`.
+    ///
+    /// # Errors
+    /// What is wrong, to be read after the setting's name.
+    pub(crate) fn parse(text: &str) -> Result<Self, String> {
+        match Url::parse(text) {
+            Ok(url) if matches!(url.scheme(), "http" | "https") && url.host().is_some() => Ok(Self(url)),
+            _ => Err("is no URL to post to: https://HOST/PATH".to_owned()),
+        }
+    }
+}
+
+/// What posts are signed with.
+#[derive(Clone)]
+pub(crate) struct SigningKey(Vec<u8>);
+
+impl fmt::Debug for SigningKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("(secret)")
+    }
+}
+
+impl SigningKey {
+    /// Reads `whsec_` and the key in Base64, or any other text as the key itself.
+    ///
+    /// # Errors
+    /// What is wrong, to be read after the setting's name; never with the key.
+    pub(crate) fn parse(text: &str) -> Result<Self, String> {
+        match text.strip_prefix("whsec_") {
+            Some(encoded) => STANDARD.decode(encoded).map(Self).map_err(|_| "is not Base64 after whsec_".to_owned()),
+            None => Ok(Self(text.as_bytes().to_vec())),
+        }
+    }
+
+    /// `v1,` and the HMAC-SHA256 of id, instant and body, in Base64.
+    fn sign(&self, id: &str, at: u64, body: &str) -> String {
+        let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(&self.0) else { return String::new() };
+        mac.update(format!("{id}.{at}.{body}").as_bytes());
+        format!("v1,{}", STANDARD.encode(mac.finalize().into_bytes()))
+    }
+}
+
+/// A platform at a URL.
+pub(crate) struct WebhookPlatform {
+    url: Url,
+    key: Option<SigningKey>,
+    client: Client,
+    is_well: AtomicBool,
+}
+
+impl WebhookPlatform {
+    /// Connects when it is first posted to.
+    ///
+    /// # Errors
+    /// Where no client can be made.
+    pub(crate) fn new(url: &PlatformUrl, key: Option<SigningKey>) -> Result<Self, String> {
+        // Another may have been chosen before: any is good.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let client = Client::builder().timeout(POSTED_WITHIN).connect_timeout(Duration::from_secs(5));
+        let client = client.redirect(reqwest::redirect::Policy::none()).user_agent("onsale").build();
+        let client = client.map_err(|error| error.to_string())?;
+        Ok(Self { url: url.0.clone(), key, client, is_well: AtomicBool::new(true) })
+    }
+
+    async fn send(&self, events: &[Delivery]) -> Result<Response, reqwest::Error> {
+        let events_json: Vec<&str> = events.iter().map(|event| event.json.as_str()).collect();
+        let body = format!("[{}]", events_json.join(","));
+        // The same batch has the same name whenever it is sent.
+        let mut name = Sha256::new();
+        events.iter().for_each(|event| name.update(event.id.uuid().as_bytes()));
+        let id: String = name.finalize().iter().take(16).map(|byte| format!("{byte:02x}")).collect();
+        let id = format!("msg_{id}");
+        let at = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+        let mut post = self.client.post(self.url.clone()).header(CONTENT_TYPE, BATCH);
+        post = post.header("webhook-id", &id).header("webhook-timestamp", at);
+        if let Some(key) = &self.key {
+            post = post.header("webhook-signature", key.sign(&id, at, &body));
+        }
+        post.body(body).send().await
+    }
+}
+
+#[async_trait]
+impl Platform for WebhookPlatform {
+    async fn post(&self, _source: &str, events: &[Delivery]) -> Posted {
+        let answer = match self.send(events).await {
+            Ok(answer) => answer,
+            Err(error) => {
+                self.is_well.store(false, Ordering::Relaxed);
+                return Posted::Later(error.without_url().to_string(), None);
+            }
+        };
+        let status = answer.status();
+        let is_later = matches!(status, StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_MANY_REQUESTS);
+        self.is_well.store(!is_later && !status.is_server_error(), Ordering::Relaxed);
+        if status.is_success() {
+            return Posted::Delivered(Vec::new());
+        }
+        if status.is_client_error() && !is_later {
+            let text = answer.text().await.unwrap_or_default();
+            let text: String = text.chars().filter(|character| !character.is_control()).take(REASON_MAX).collect();
+            return Posted::Refused(format!("{status}: {text}").trim_end_matches([':', ' ']).to_owned());
+        }
+        let seconds = answer.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok()?.parse().ok());
+        Posted::Later(status.to_string(), seconds.map(Duration::from_secs))
+    }
+
+    fn is_well(&self) -> bool {
+        self.is_well.load(Ordering::Relaxed)
+    }
+}

@@ -1,0 +1,34 @@
+//! Without Kafka and without a platform: files by day, straight from the database.
+
+use onsale_testing::Sale;
+
+use crate::scene::{by_subject, charge, in_files, log, run, start};
+use crate::support::{ONSALE, until};
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn each_event_once_and_in_order_whoever_is_killed() {
+    let launch = Sale::launch(ONSALE);
+    let sale = Sale::start(&launch).await;
+    let folder = launch.folder().join("events");
+    for round in 0..4 {
+        let mut consumer = start(&launch, "consume");
+        charge(&sale, round, 60).await;
+        let began = async || (in_files(&folder).len() > round * 60).then_some(());
+        until("some of it came out", began).await;
+        // In the midst of whatever it does.
+        consumer.kill().await.unwrap();
+    }
+    let _consumer = start(&launch, "consume");
+    let wanted = by_subject(&log(&launch).await);
+    let whole = async || (by_subject(&in_files(&folder)) == wanted).then_some(());
+    until("each event stands there once, in order", whole).await;
+    let all_sent = async || run(&launch, &["events", "--state", "pending"]).await.is_empty().then_some(());
+    until("nothing is pending", all_sent).await;
+    assert_eq!(run(&launch, &["events", "--state", "sent"]).await.lines().count(), 240);
+
+    // Sent again, with the same ids: no second effect.
+    let said = run(&launch, &["events", "replay", "--since", "2020-01-01T00:00:00Z"]).await;
+    assert!(said.contains("sent again"), "{said}");
+    until("nothing is pending", all_sent).await;
+    assert_eq!(by_subject(&in_files(&folder)), wanted);
+}

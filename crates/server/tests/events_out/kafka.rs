@@ -1,0 +1,83 @@
+//! Through a real Kafka: broker, relay and consumer are killed, and each event comes out once and in order.
+
+use onsale_testing::kafka::Kafka;
+use onsale_testing::postgres::shared;
+use onsale_testing::{Launch, Sale, without};
+use serde_json::json;
+
+use crate::scene::{by_subject, charge, in_files, log, run, start};
+use crate::support::room::room;
+use crate::support::{ONSALE, until};
+
+/// A sale on Postgres whose events go through this broker into files.
+async fn launch(kafka: &Kafka) -> (Launch, onsale_testing::postgres::Database) {
+    let migrate = async |url: String| {
+        let run = Sale::launch(ONSALE).on(url).run(&["migrate"]).await;
+        assert!(run.status.success(), "{}", String::from_utf8_lossy(&run.stderr));
+    };
+    let database = shared().await.database("onsale", migrate).await;
+    let launch = Sale::launch(ONSALE).on(database.url()).set("ONSALE_KAFKA_BROKERS", kafka.brokers());
+    (launch, database)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_sale_goes_on_and_each_event_comes_out_once() {
+    if without("postgres") || without("kafka") {
+        return;
+    }
+    let kafka = Kafka::start().await;
+    let (launch, _database) = launch(&kafka).await;
+    let sale = Sale::start(&launch).await;
+    let folder = launch.folder().join("events");
+    let mut consumer = start(&launch, "consume");
+    let concert = sale.concert(&room(10)).await;
+    let performance = sale.performance(&concert, &json!(null)).await;
+    for (number, user) in ["ada", "bob", "cyd"].into_iter().enumerate() {
+        let token = sale.active(&concert, user).await;
+        sale.charge(user, 100_000).await;
+        let seat = u32::try_from(number).unwrap() + 1;
+        let held = sale.hold(&token, &performance, &[seat]).await;
+        sale.pay(&token, &held).expect(201).await;
+    }
+    let began = async || (in_files(&folder).len() >= 12).then_some(());
+    until("what happened came out", began).await;
+
+    // The broker is gone: nobody notices but the relay.
+    kafka.kill().await;
+    charge(&sale, 1, 50).await;
+    let parts = sale.caller.get("/readyz").expect(200).await["parts"].clone();
+    assert!(parts.as_array().unwrap().contains(&json!({"part": "kafka", "status": "degraded"})), "{parts}");
+    assert!(run(&launch, &["events", "--state", "pending"]).await.lines().count() >= 50);
+    // The consumer and the instance with its relay are killed too.
+    consumer.kill().await.unwrap();
+    sale.instance.kill().await;
+    kafka.restart().await;
+    let sale = Sale::start(&launch).await;
+    let _relay = start(&launch, "relay");
+    let _consumer = start(&launch, "consume");
+    charge(&sale, 2, 50).await;
+    let wanted = by_subject(&log(&launch).await);
+    let whole = async || (by_subject(&in_files(&folder)) == wanted).then_some(());
+    until("each event stands there once, in order", whole).await;
+    let audit = launch.run(&["audit"]).await;
+    assert!(audit.status.success(), "{}", String::from_utf8_lossy(&audit.stdout));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_broker_that_comes_late_gets_everything() {
+    if without("postgres") || without("kafka") {
+        return;
+    }
+    let kafka = Kafka::prepare();
+    let (launch, _database) = launch(&kafka).await;
+    let sale = Sale::start(&launch).await;
+    charge(&sale, 0, 20).await;
+    let ready = sale.caller.get("/readyz").expect(200).await;
+    assert_eq!(ready["parts"][1], json!({"part": "kafka", "status": "degraded"}));
+    let _consumer = start(&launch, "consume");
+    kafka.restart().await;
+    let wanted = by_subject(&log(&launch).await);
+    let folder = launch.folder().join("events");
+    let whole = async || (by_subject(&in_files(&folder)) == wanted).then_some(());
+    until("everything came out", whole).await;
+}

@@ -1,0 +1,11 @@
+//! Events on their way out: each one's effect once, those of a subject in order, whatever is killed; and the sale goes on.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on says so and ends")]
+
+mod files;
+mod kafka;
+mod platform;
+mod scene;
+#[path = "../support/mod.rs"]
+mod support;
+mod webhook;

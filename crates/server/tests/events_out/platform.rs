@@ -1,0 +1,62 @@
+//! A data platform of the test's own, which answers as it is told.
+
+use std::collections::HashSet;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
+
+use axum::Router;
+use axum::extract::State;
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse, Response};
+use axum::routing::post;
+use serde_json::Value;
+
+use crate::support::text;
+
+/// What it was posted, and how it answers.
+#[derive(Default)]
+pub(crate) struct Told {
+    /// Every event of every post that was taken.
+    pub(crate) taken: Vec<Value>,
+    /// Headers and body of every post.
+    pub(crate) posts: Vec<(HeaderMap, String)>,
+    /// Answers with this and how long to wait, and takes nothing.
+    pub(crate) down: Option<(StatusCode, u32)>,
+    /// Subjects of events that it refuses for ever.
+    pub(crate) refused: HashSet<String>,
+}
+
+/// A platform.
+#[derive(Clone)]
+pub(crate) struct Platform {
+    pub(crate) told: Arc<Mutex<Told>>,
+    address: SocketAddr,
+}
+
+impl Platform {
+    pub(crate) async fn start() -> Self {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let platform = Self { told: Arc::default(), address: listener.local_addr().unwrap() };
+        let router = Router::new().route("/events", post(take)).with_state(platform.told.clone());
+        tokio::spawn(async move { axum::serve(listener, router).await });
+        platform
+    }
+
+    pub(crate) fn url(&self) -> String {
+        format!("http://{}/events", self.address)
+    }
+}
+
+async fn take(State(told): State<Arc<Mutex<Told>>>, headers: HeaderMap, body: String) -> Response {
+    let mut told = told.lock().unwrap();
+    told.posts.push((headers, body.clone()));
+    if let Some((status, seconds)) = told.down {
+        return (status, [("retry-after", seconds.to_string())]).into_response();
+    }
+    let Value::Array(events) = serde_json::from_str(&body).unwrap() else { panic!("no array: {body}") };
+    if events.iter().any(|event| told.refused.contains(&text(&event["subject"]))) {
+        return (StatusCode::UNPROCESSABLE_ENTITY, "this subject is not known here").into_response();
+    }
+    told.taken.extend(events);
+    StatusCode::NO_CONTENT.into_response()
+}

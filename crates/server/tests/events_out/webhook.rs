@@ -1,0 +1,73 @@
+//! Posts to a data platform, as the contract says.
+
+use std::collections::HashSet;
+
+use axum::http::StatusCode;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use hmac::{Hmac, Mac};
+use onsale_testing::Sale;
+use serde_json::Value;
+use sha2::Sha256;
+
+use crate::platform::Platform;
+use crate::scene::{by_subject, charge, log, run, start};
+use crate::support::{ONSALE, text, until};
+
+const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn batches_are_signed_retried_and_split() {
+    let platform = Platform::start().await;
+    let launch = Sale::launch(ONSALE).set("ONSALE_DATA_PLATFORM_URL", platform.url());
+    let launch = launch.set("ONSALE_DATA_PLATFORM_SECRET", SECRET);
+    let sale = Sale::start(&launch).await;
+    platform.told.lock().unwrap().down = Some((StatusCode::SERVICE_UNAVAILABLE, 1));
+    charge(&sale, 0, 30).await;
+    let _consumer = start(&launch, "consume");
+    let tried = async || (platform.told.lock().unwrap().posts.len() >= 2).then_some(());
+    until("it is tried again", tried).await;
+    {
+        let mut told = platform.told.lock().unwrap();
+        assert!(told.taken.is_empty());
+        told.down = None;
+        told.refused = HashSet::from(["user-3".to_owned()]);
+    }
+    let (wanted, refused): (Vec<Value>, Vec<Value>) =
+        log(&launch).await.into_iter().partition(|event| event["subject"] != "user-3");
+    let taken = async || (platform.told.lock().unwrap().taken.len() >= wanted.len()).then_some(());
+    until("all others are taken", taken).await;
+    assert_eq!(by_subject(&platform.told.lock().unwrap().taken), by_subject(&wanted));
+    check_signatures(&platform);
+
+    // The refused are dead letters, each with its reason, and can be put back one by one.
+    let dead = async || {
+        let dead = run(&launch, &["events", "--state", "dead"]).await;
+        (dead.lines().count() == refused.len()).then_some(dead)
+    };
+    let dead = until("the refused are set aside", dead).await;
+    assert!(dead.lines().all(|line| line.contains("user-3") && line.contains("422")), "{dead}");
+    platform.told.lock().unwrap().refused.clear();
+    let first = text(&refused[0]["id"]);
+    assert!(run(&launch, &["events", "retry", "--id", &first]).await.starts_with("1 "));
+    let taken = async || (platform.told.lock().unwrap().taken.len() == wanted.len() + 1).then_some(());
+    until("the one that was put back is taken", taken).await;
+    assert!(run(&launch, &["events", "retry"]).await.starts_with(&format!("{} ", refused.len() - 1)));
+    let taken = async || (platform.told.lock().unwrap().taken.len() == wanted.len() + refused.len()).then_some(());
+    until("all are taken", taken).await;
+    let ids: HashSet<String> = platform.told.lock().unwrap().taken.iter().map(|event| text(&event["id"])).collect();
+    assert_eq!(ids.len(), wanted.len() + refused.len(), "none twice");
+}
+
+/// Each post says what it is, and is signed over what it says.
+fn check_signatures(platform: &Platform) {
+    let key = STANDARD.decode(SECRET.trim_start_matches("whsec_")).unwrap();
+    for (headers, body) in &platform.told.lock().unwrap().posts {
+        let header = |name: &str| headers[name].to_str().unwrap();
+        assert!(header("content-type").starts_with("application/cloudevents-batch+json"));
+        let mut mac = Hmac::<Sha256>::new_from_slice(&key).unwrap();
+        mac.update(format!("{}.{}.{body}", header("webhook-id"), header("webhook-timestamp")).as_bytes());
+        let signature = format!("v1,{}", STANDARD.encode(mac.finalize().into_bytes()));
+        assert_eq!(header("webhook-signature"), signature);
+    }
+}

@@ -1,0 +1,82 @@
+//! The schemas of events: served as they stand in the repository, true of real events, and never narrower than what landed.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on says so and ends")]
+
+#[path = "../support/mod.rs"]
+mod support;
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use onsale_testing::{Caller, Sale};
+use serde_json::{Value, json};
+use support::room::room;
+use support::{ONSALE, text};
+
+#[tokio::test]
+async fn every_event_is_as_its_schema_says() {
+    let launch = Sale::launch(ONSALE).set("ONSALE_HOLD_SECONDS", 300);
+    let sale = Sale::start(&launch).await;
+    let lecture = sale.lecture(3).await;
+    let body = json!({"userId": "ada", "lectureId": lecture});
+    sale.caller.post("/lectures/apply").json(&body).expect(201).await;
+    sale.caller.delete(&format!("/lectures/application/ada/{lecture}")).expect(204).await;
+    sale.charge("ada", 500_000).await;
+    sale.caller.patch("/point/ada/use").json(&json!({"amount": 5})).expect(200).await;
+    let concert = sale.concert(&room(10)).await;
+    let performance = sale.performance(&concert, &json!(null)).await;
+    let token = sale.active(&concert, "ada").await;
+    let given_back = sale.hold(&token, &performance, &[1, 2]).await;
+    let path = format!("/reservations/{}", text(&given_back["reservationId"]));
+    sale.caller.delete(&path).token(&token).expect(204).await;
+    let held = sale.hold(&token, &performance, &[3]).await;
+    sale.pay(&token, &held).expect(201).await;
+
+    let reader = Caller::new(sale.instance.base());
+    let listed = reader.get("/events/schemas").send().await.json();
+    let mut kinds: BTreeSet<String> = listed.as_array().unwrap().iter().map(|one| text(&one["type"])).collect();
+    let run = launch.command(&["events", "--json"]).output().await.unwrap();
+    for line in String::from_utf8(run.stdout).unwrap().lines() {
+        let event: Value = serde_json::from_str(line).unwrap();
+        let kind = text(&event["type"]);
+        let schema = reader.get(&format!("/events/schemas/{kind}")).send().await.json();
+        let validator = jsonschema::validator_for(&schema).unwrap();
+        let wrong: Vec<String> = validator.iter_errors(&event).map(|error| error.to_string()).collect();
+        assert!(wrong.is_empty(), "{kind}: {wrong:?}: {event}");
+        kinds.remove(&kind);
+    }
+    assert!(kinds.is_empty(), "events of these types were not seen: {kinds:?}");
+    assert_eq!(reader.get("/events/schemas/onsale.points.charged.v9").send().await.status, 404);
+}
+
+/// What an event of this schema may look like, by path: whether it must be there, and of which type it is.
+fn fields(schema: &Value, path: &str, into: &mut Vec<(String, bool, Value)>) {
+    let required: Vec<&str> = schema["required"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+    for (name, field) in schema["properties"].as_object().into_iter().flatten() {
+        let path = format!("{path}/{name}");
+        let kind = json!([field["type"], field["const"], field["format"], field["items"]["type"]]);
+        into.push((path.clone(), required.contains(&name.as_str()), kind));
+        fields(field, &path, into);
+    }
+}
+
+/// A consumer of yesterday's events reads today's: no field is gone, optional by now, or of another type.
+#[test]
+fn what_has_landed_holds() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let read =
+        |path: std::path::PathBuf| -> Value { serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap() };
+    let mut count = 0;
+    for landed in std::fs::read_dir(folder.join("tests/schemas/landed")).unwrap() {
+        let landed = landed.unwrap().path();
+        let today = read(folder.join("schemas").join(landed.file_name().unwrap()));
+        let (mut before, mut after) = (Vec::new(), Vec::new());
+        fields(&read(landed.clone()), "", &mut before);
+        fields(&today, "", &mut after);
+        for field in &before {
+            assert!(after.contains(field), "{}: {field:?} is no longer so; make a new version", landed.display());
+        }
+        count += 1;
+    }
+    assert_eq!(count, 7);
+}

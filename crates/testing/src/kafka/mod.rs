@@ -1,0 +1,155 @@
+//! A real Apache Kafka broker, alone (KRaft), in a folder and on ports of its own. None outlives the test that started it.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use crate::instance::PATIENCE;
+use crate::port::Port;
+use crate::postgres::processes::Processes;
+
+/// How often it is looked whether the broker listens.
+const LOOK: Duration = Duration::from_millis(20);
+
+/// A broker. When it is dropped, or when the test's process ends in whatever way, it is killed and its folder removed.
+pub struct Kafka {
+    folder: PathBuf,
+    port: Port,
+    controller: Port,
+    libraries: PathBuf,
+    process: Mutex<Option<Child>>,
+    /// Reads from a pipe that only this process holds.
+    watchdog: Child,
+}
+
+/// The broker's libraries, brought once by Maven into the folder of build artefacts.
+fn libraries() -> PathBuf {
+    let pom = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/kafka/pom.xml");
+    let target = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target");
+    std::fs::create_dir_all(&target).expect("a folder of build artefacts");
+    let folder = target.canonicalize().expect("a folder that is there").join("kafka-4.1.0");
+    let lock = std::fs::File::create(folder.with_extension("lock")).expect("a lock");
+    lock.lock().expect("one brings them, the others wait");
+    if !folder.join("complete").exists() {
+        let output = format!("-DoutputDirectory={}", folder.display());
+        let mut run = Command::new("mvn");
+        run.args(["-q", "-B", "-f"]).arg(pom).arg("dependency:copy-dependencies").arg(output);
+        let run = run.stdin(Stdio::null()).output().expect("mvn starts");
+        assert!(run.status.success(), "{}", String::from_utf8_lossy(&run.stdout));
+        std::fs::write(folder.join("complete"), "").expect("a mark");
+    }
+    folder
+}
+
+impl Kafka {
+    /// Starts a broker, and returns when it listens.
+    pub async fn start() -> Self {
+        let kafka = Self::prepare();
+        kafka.restart().await;
+        kafka
+    }
+
+    /// A broker that does not run yet, at its address.
+    ///
+    /// # Panics
+    /// Where its folder cannot be made.
+    pub fn prepare() -> Self {
+        use std::os::unix::process::CommandExt;
+        let folder = tempfile::Builder::new().prefix("onsale-kafka-").tempdir().expect("a temporary folder");
+        let folder = folder.keep().canonicalize().expect("a folder that is there");
+        std::fs::create_dir(folder.join("data")).expect("a folder for data");
+        let mut watchdog = Command::new("sh");
+        watchdog.args(["-c", crate::postgres::WATCHDOG, "watchdog"]).arg(&folder).process_group(0);
+        watchdog.current_dir("/").stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
+        let watchdog = watchdog.spawn().expect("a shell");
+        let (port, controller, process) = (Port::free(), Port::free(), Mutex::new(None));
+        let kafka = Self { folder, port, controller, libraries: libraries(), process, watchdog };
+        let (port, controller) = (kafka.port.address(), kafka.controller.address());
+        let settings = format!(
+            "process.roles=broker,controller\nnode.id=1\ncontroller.quorum.voters=1@{controller}\n\
+             listeners=PLAINTEXT://{port},CONTROLLER://{controller}\nadvertised.listeners=PLAINTEXT://{port}\n\
+             controller.listener.names=CONTROLLER\n\
+             listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT\n\
+             offsets.topic.replication.factor=1\noffsets.topic.num.partitions=4\n\
+             transaction.state.log.replication.factor=1\ntransaction.state.log.min.isr=1\n\
+             group.initial.rebalance.delay.ms=0\nauto.create.topics.enable=false\nlog.dirs={}\n",
+            kafka.folder.join("data/log").display()
+        );
+        std::fs::write(kafka.folder.join("data/server.properties"), settings).expect("settings can be written");
+        let id = "MkU3OEVBNTcwNTJENDM2Qg";
+        let format = kafka.java(&["kafka.tools.StorageTool", "format", "-t", id, "-c", "server.properties"]).output();
+        let format = format.expect("java starts");
+        assert!(format.status.success(), "{}", String::from_utf8_lossy(&format.stderr));
+        kafka
+    }
+
+    fn java(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new("java");
+        command.args(["-Xmx384m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-cp"]);
+        command.arg(format!("{}/*", self.libraries.display())).args(arguments);
+        command.current_dir(self.folder.join("data")).stdin(Stdio::null());
+        command
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.port.address()
+    }
+
+    /// Its address as a setting.
+    pub fn brokers(&self) -> String {
+        self.address().to_string()
+    }
+
+    /// Kills it with SIGKILL. Nothing where it does not run.
+    pub async fn kill(&self) {
+        self.processes().kill().await;
+        if let Some(mut process) = self.process.lock().unwrap().take() {
+            drop(process.wait());
+        }
+    }
+
+    /// Kills it where it runs, and starts it with the data that it had. Returns when it listens.
+    ///
+    /// # Panics
+    /// Where it does not start.
+    pub async fn restart(&self) {
+        self.kill().await;
+        let mut broker = self.java(&["kafka.Kafka", "server.properties"]);
+        broker.stdout(Stdio::null()).stderr(Stdio::null());
+        *self.process.lock().unwrap() = Some(broker.spawn().expect("java starts"));
+        let listens = async {
+            while tokio::net::TcpStream::connect(self.address()).await.is_err() {
+                tokio::time::sleep(LOOK).await;
+            }
+        };
+        tokio::time::timeout(PATIENCE, listens).await.expect("the broker listens in time");
+    }
+
+    /// Freezes it with SIGSTOP: connections stay, nothing is answered.
+    pub async fn pause(&self) {
+        self.processes().freeze().await;
+    }
+
+    /// Lets it go on.
+    pub async fn resume(&self) {
+        self.processes().thaw().await;
+    }
+
+    fn processes(&self) -> Processes {
+        Processes::of(&self.folder.join("data"))
+    }
+}
+
+impl Drop for Kafka {
+    fn drop(&mut self) {
+        drop(self.watchdog.stdin.take());
+        // Where it cannot be waited for it still does its work.
+        drop(self.watchdog.wait());
+        if let Some(mut process) = self.process.lock().unwrap_or_else(PoisonError::into_inner).take() {
+            drop(process.wait());
+        }
+    }
+}

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use onsale_app::event::TOPICS;
 use onsale_app::relay::{Delivery, PlatformSink};
@@ -24,8 +24,8 @@ const BATCH_MAX: usize = 2_000;
 /// How long more messages are waited for.
 const GATHERED_WITHIN: Duration = Duration::from_millis(10);
 
-/// How long to rest after an error of the client.
-const REST: Duration = Duration::from_millis(500);
+/// How often it is told that the client is in trouble.
+const TOLD_EVERY: Duration = Duration::from_secs(10);
 
 /// What is counted.
 #[derive(Clone, Debug, Default)]
@@ -80,17 +80,18 @@ impl KafkaConsumer {
 
     /// Runs until stopped.
     pub async fn run(self, stop: CancellationToken) {
+        let mut told_at = None;
         loop {
             let round = tokio::select! {
                 () = stop.cancelled() => return,
                 round = self.round() => round,
             };
-            if let Err(error) = round {
+            // The client goes on by itself; what it says of that comes as fast as it tries.
+            if let Err(error) = round
+                && told_at.is_none_or(|at: Instant| at.elapsed() > TOLD_EVERY)
+            {
+                told_at = Some(Instant::now());
                 tracing::warn!(%error, "nothing can be consumed");
-                tokio::select! {
-                    () = stop.cancelled() => return,
-                    () = tokio::time::sleep(REST) => {}
-                }
             }
         }
     }

@@ -162,7 +162,7 @@ impl Sale {
         let (reader, news) = (store.reader(), store.news());
         let catalogue = Catalogue::load(reader.clone(), settings.calendar.clone(), news.is_some()).await?;
         let catalogue = Arc::new(catalogue);
-        let rooms = Arc::new(Rooms::load(reader.clone(), news.clone()).await?);
+        let rooms = Arc::new(Rooms::load(reader.clone(), news.clone(), settings.polls_per_second).await?);
         let seat_maps = Arc::new(SeatMaps::new(reader.clone(), news));
         let metrics = Arc::new(desk::Metrics::default());
         metrics.register(registry);

@@ -12,7 +12,7 @@ use onsale_domain::time::Timestamp;
 use onsale_domain::waiting_room::{Line, Room, Step, Token, Turn};
 
 use super::beside::Beside;
-use super::pace::{Pace, estimated_wait_seconds, poll_after_seconds};
+use super::pace::{Crowd, Pace, estimated_wait_seconds, poll_after_seconds};
 use super::stock::Stock;
 use super::turn::LiveTurn;
 use crate::store::RoomRecord;
@@ -90,6 +90,8 @@ pub struct LiveRoom {
     turns: RwLock<HashMap<u64, LiveTurn>>,
     pace: Mutex<Pace>,
     pub(super) stock: Stock,
+    /// How often all who wait are to ask together.
+    polls_per_second: u32,
     /// Where places are handed out beside the database.
     pub(super) beside: Arc<Beside>,
     /// Whether a step is on its way.
@@ -97,7 +99,7 @@ pub struct LiveRoom {
 }
 
 impl LiveRoom {
-    pub(super) fn new(record: RoomRecord) -> Self {
+    pub(super) fn new(record: RoomRecord, polls_per_second: u32) -> Self {
         let RoomRecord { concert, room, given_up, turns, holds } = record;
         let mut line = Line::new(room.issued, room.served, given_up);
         line.account_for(&room.blocks);
@@ -115,6 +117,7 @@ impl LiveRoom {
             turns: RwLock::new(live),
             pace: Mutex::default(),
             stock: Stock::default(),
+            polls_per_second,
             beside: Arc::default(),
             stepping: AtomicBool::new(false),
         }
@@ -139,8 +142,9 @@ impl LiveRoom {
             }
             let estimated_wait_seconds = estimated_wait_seconds(position, snapshot.per_second);
             let spread = token.id.uuid().as_bytes()[15];
-            let claim_seconds = snapshot.room.settings.claim_seconds;
-            let poll_after_seconds = poll_after_seconds(estimated_wait_seconds, claim_seconds, spread);
+            let crowd = Crowd { waiting: snapshot.line.waiting(), polls_per_second: self.polls_per_second };
+            let place = (position, estimated_wait_seconds);
+            let poll_after_seconds = poll_after_seconds(place, &snapshot.room.settings, crowd, spread);
             let changed_at = snapshot.room.updated_at;
             return Standing::Waiting { position, estimated_wait_seconds, poll_after_seconds, changed_at };
         }

@@ -36,6 +36,8 @@ pub struct Rooms {
     stir: Notify,
     /// Changes whenever a line moved, for those who follow one.
     moved: tokio::sync::watch::Sender<u64>,
+    /// How often all who wait in a room are to ask together, a second.
+    polls_per_second: u32,
     /// Where other processes change the rooms too.
     following: Option<Following>,
 }
@@ -45,10 +47,14 @@ impl Rooms {
     ///
     /// # Errors
     /// Where the database cannot be read.
-    pub async fn load(reader: Arc<dyn Reader>, news: Option<Arc<dyn News>>) -> Result<Self, StoreError> {
+    pub async fn load(
+        reader: Arc<dyn Reader>,
+        news: Option<Arc<dyn News>>,
+        polls_per_second: u32,
+    ) -> Result<Self, StoreError> {
         let (rooms, stir, moved) = (ArcSwap::default(), Notify::new(), tokio::sync::watch::Sender::new(0));
         let following = news.map(|news| Following::new(news, reader.now()));
-        let rooms = Self { reader, rooms, stir, moved, following };
+        let rooms = Self { reader, rooms, stir, moved, following, polls_per_second };
         rooms.reload().await?;
         Ok(rooms)
     }
@@ -60,7 +66,7 @@ impl Rooms {
         let at = self.reader.now();
         let before = self.rooms.load();
         let live = |record: RoomRecord| {
-            let (concert, mut room) = (record.concert, LiveRoom::new(record));
+            let (concert, mut room) = (record.concert, LiveRoom::new(record, self.polls_per_second));
             // What was seen beside the database is no less true.
             if let Some(known) = before.get(&concert) {
                 room.beside = known.beside.clone();
@@ -116,7 +122,7 @@ impl Rooms {
     /// Adds a room, unless it is known.
     fn insert(&self, record: RoomRecord) {
         let concert = record.concert;
-        let room = Arc::new(LiveRoom::new(record));
+        let room = Arc::new(LiveRoom::new(record, self.polls_per_second));
         self.rooms.rcu(|rooms| {
             let mut rooms = HashMap::clone(rooms);
             rooms.entry(concert).or_insert_with(|| room.clone());

@@ -87,6 +87,7 @@ async fn serve(settings: Settings, is_demo: bool) -> Outcome {
     let limits = ServerLimits {
         connections_max: settings.connections_max,
         limiter: Limiter::new(settings.rate_limit, settings.trusted_proxies.clone()),
+        entries: Limiter::new(settings.entry_limit, settings.trusted_proxies.clone()),
     };
     let server = Server { router: into_service(app.clone()), app, limits };
     let serving = tokio::spawn(server.run(listener, stop.clone()));

@@ -34,14 +34,14 @@ pub(crate) struct Limiter {
 
 impl Limiter {
     pub(crate) fn new(limit: RateLimit, proxies: Vec<IpNet>) -> Self {
-        let groups = if limit.per_second == 0 { 0 } else { GROUPS };
+        let groups = if limit.requests == 0 { 0 } else { GROUPS };
         let groups = (0..groups).map(|_| Mutex::new([Entry::default(); GROUP])).collect();
         Self { limit, proxies, began: Instant::now(), hasher: RandomState::new(), groups }
     }
 
     /// Whether a request may pass; else after how many seconds the next may.
     pub(crate) fn check(&self, peer: IpAddr, headers: &HeaderMap) -> Result<(), u32> {
-        if self.limit.per_second == 0 {
+        if self.limit.requests == 0 {
             return Ok(());
         }
         let client = self.client(peer, headers);
@@ -52,10 +52,10 @@ impl Limiter {
         self.take(self.hasher.hash_one(network_of(client)), now)
     }
 
-    /// Pays for one request, where the address has not used up its second's worth and the burst.
+    /// Pays for one request, where the address has not used up its span's worth and the burst.
     fn take(&self, address: u64, now: u64) -> Result<(), u32> {
-        let cost = 1_000_000 / u64::from(self.limit.per_second);
-        let burst = 2_000_000;
+        let span = 1_000_000 * u64::from(self.limit.span_seconds);
+        let (cost, burst) = (span / u64::from(self.limit.requests), 2 * span);
         let group = usize::try_from(address % GROUPS as u64).unwrap_or(0);
         let mut group = self.groups[group].lock().unwrap_or_else(PoisonError::into_inner);
         // A newcomer takes the place of whoever has been quiet longest.
@@ -127,7 +127,7 @@ mod tests {
 
     fn limiter(per_second: u32, proxies: &str) -> Limiter {
         let proxies = proxies.split(',').filter(|part| !part.is_empty()).map(|part| part.parse().unwrap()).collect();
-        Limiter::new(RateLimit { per_second, loopback: false }, proxies)
+        Limiter::new(RateLimit { requests: per_second, span_seconds: 1, loopback: false }, proxies)
     }
 
     #[test]

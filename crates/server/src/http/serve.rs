@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
-use axum::http::{HeaderName, HeaderValue, Request};
+use axum::http::{HeaderName, HeaderValue, Method, Request};
 use axum::response::{IntoResponse, Response};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
@@ -52,6 +52,8 @@ const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 pub(crate) struct ServerLimits {
     pub(crate) connections_max: usize,
     pub(crate) limiter: Limiter,
+    /// For places in line, on top of that.
+    pub(crate) entries: Limiter,
 }
 
 /// Serves requests until stopped.
@@ -66,6 +68,7 @@ struct Outer {
     app: App,
     router: TowerToHyperService<Router>,
     limiter: Limiter,
+    entries: Limiter,
     /// Ids of requests that bring none: a random start, then counted on.
     next_request: AtomicU64,
 }
@@ -80,6 +83,7 @@ impl Server {
             app,
             router: TowerToHyperService::new(router),
             limiter: limits.limiter,
+            entries: limits.entries,
             next_request: AtomicU64::new(rand::random()),
         });
         loop {
@@ -216,10 +220,17 @@ impl Pulse {
 }
 
 impl Outer {
+    /// Whether the client may ask this now; else after how many seconds.
+    fn check(&self, request: &Request<Incoming>, peer: SocketAddr) -> Result<(), u32> {
+        self.limiter.check(peer.ip(), request.headers())?;
+        let enters = request.method() == Method::POST && request.uri().path() == "/queue/tokens";
+        if enters { self.entries.check(peer.ip(), request.headers()) } else { Ok(()) }
+    }
+
     async fn answer(&self, request: Request<Incoming>, peer: SocketAddr) -> Response {
         let request_id = self.request_id(&request);
         let path_for_log = tracing::enabled!(tracing::Level::DEBUG).then(|| request.uri().path().to_owned());
-        let mut response = match self.limiter.check(peer.ip(), request.headers()) {
+        let mut response = match self.check(&request, peer) {
             Ok(()) => match self.router.call(request.map(Body::new)).await {
                 Ok(response) => response,
                 Err(never) => match never {},

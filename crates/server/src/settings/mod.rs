@@ -82,8 +82,10 @@ pub(crate) enum JwtKey {
 /// How often one client address may call.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct RateLimit {
-    /// Requests a second, after a burst of twice as many; 0 for no limit.
-    pub(crate) per_second: u32,
+    /// Requests in a span, after a burst of twice as many; 0 for no limit.
+    pub(crate) requests: u32,
+    /// How long a span is.
+    pub(crate) span_seconds: u32,
     /// Whether loopback addresses are limited too.
     pub(crate) loopback: bool,
 }
@@ -151,6 +153,10 @@ pub(crate) struct Settings {
     pub(crate) hold_seconds: u32,
     pub(crate) room: waiting_room::Settings,
     pub(crate) rate_limit: RateLimit,
+    /// How often one client address may enter a waiting room.
+    pub(crate) entry_limit: RateLimit,
+    /// How many polls a second a crowd that waits should make, if it asks as it is told.
+    pub(crate) polls_per_second: u32,
     pub(crate) connections_max: usize,
     pub(crate) log_level: tracing::Level,
     pub(crate) log_format: LogFormat,
@@ -195,9 +201,16 @@ impl Settings {
                 paused: false,
             },
             rate_limit: RateLimit {
-                per_second: sources.parse("rate-limit-per-second", parse::between(0, 1_000_000))?,
+                requests: sources.parse("rate-limit-per-second", parse::between(0, 1_000_000))?,
+                span_seconds: 1,
                 loopback: sources.parse("rate-limit-loopback", parse::switch)?,
             },
+            entry_limit: RateLimit {
+                requests: sources.parse("entries-per-minute", parse::between(0, 1_000_000))?,
+                span_seconds: 60,
+                loopback: sources.parse("rate-limit-loopback", parse::switch)?,
+            },
+            polls_per_second: sources.parse("queue-polls-per-second", parse::between(1, 10_000_000))?,
             connections_max: sources.parse("connections-max", parse::between(1, 1_000_000))? as usize,
             log_level: sources.parse("log", parse::log_level)?,
             log_format: sources.parse("log-format", parse::log_format)?,

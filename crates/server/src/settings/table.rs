@@ -79,6 +79,12 @@ pub(crate) const TABLE: &[Setting] = &[
     setting("queue-admit-per-second", "N", Some("50"), "New rooms: how many may become active within a second"),
     setting("queue-active-seconds", "N", Some("600"), "New rooms: how long a turn lasts"),
     setting("queue-claim-seconds", "N", Some("60"), "New rooms: how long one who was called may stay silent"),
+    setting(
+        "queue-polls-per-second",
+        "N",
+        Some("2000"),
+        "How many polls a second all who wait in a room make together, if they ask as they are told",
+    ),
     setting("queue-strict", "true|false", Some("false"), "Charging and reading points need an active queue token too"),
     setting("trusted-proxies", "ADDR,..", None, "Proxies whose Forwarded and X-Forwarded-For are believed"),
     setting(
@@ -86,6 +92,12 @@ pub(crate) const TABLE: &[Setting] = &[
         "N",
         Some("200"),
         "Requests a second of one client address, after a burst of twice as many; 0: no limit",
+    ),
+    setting(
+        "entries-per-minute",
+        "N",
+        Some("1200"),
+        "How often one client address may ask for a place in line within a minute, after a burst of twice as many; 0: no limit",
     ),
     setting("rate-limit-loopback", "true|false", Some("false"), "Whether loopback addresses are limited too"),
     setting("connections-max", "N", Some("20000"), "Connections at once; more wait to be accepted"),

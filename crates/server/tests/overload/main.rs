@@ -58,6 +58,30 @@ async fn an_address_may_burst_then_keeps_its_rate() {
 }
 
 #[tokio::test]
+async fn places_in_line_are_limited_by_address() {
+    let settings = [
+        ("ONSALE_ENTRIES_PER_MINUTE", "3"),
+        ("ONSALE_RATE_LIMIT_LOOPBACK", "true"),
+        ("ONSALE_RATE_LIMIT_PER_SECOND", "0"),
+    ];
+    let sale = start(&settings).await;
+    let concert = sale.concert(&json!({})).await;
+    let enter = |number: usize| {
+        let body = json!({"userId": format!("user-{number}"), "concertId": concert});
+        sale.caller.post("/queue/tokens").json(&body)
+    };
+    for number in 0..6 {
+        enter(number).expect(201).await;
+    }
+    let reply = enter(6).send().await;
+    reply.refused(429, "too-many-requests");
+    let seconds: u64 = reply.header("retry-after").unwrap().parse().unwrap();
+    assert!((1..=20).contains(&seconds), "one each twenty seconds: {seconds}");
+    // Everything else goes on.
+    sale.caller.get("/concerts").expect(200).await;
+}
+
+#[tokio::test]
 async fn loopback_is_not_limited_unless_it_is_asked_for() {
     let sale = start(&[("ONSALE_RATE_LIMIT_PER_SECOND", "1")]).await;
     for reply in at_once((0..50).map(|_| sale.caller.get("/point/ada"))).await {

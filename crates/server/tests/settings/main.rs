@@ -37,7 +37,7 @@ fn assert_bad(run: &Output, named: &[&str]) {
 }
 
 /// Every setting with a value that it takes, and values that it does not.
-const TABLE: [(&str, &str, &[&str]); 21] = [
+const TABLE: [(&str, &str, &[&str]); 28] = [
     ("listen", "127.0.0.1:0", &["nonsense", "127.0.0.1", "127.0.0.1:99999", "example.com:80"]),
     ("database-url", "sqlite://onsale.db", &["onsale.db", "sqlite://", "mysql://localhost/sale"]),
     ("redis-url", "redis://127.0.0.1:1", &["127.0.0.1:6379", "redis://", "http://127.0.0.1", "redis-cluster://a,"]),
@@ -55,6 +55,13 @@ const TABLE: [(&str, &str, &[&str]); 21] = [
     ("queue-strict", "true", &["yes", "1", "TRUE"]),
     ("trusted-proxies", "127.0.0.1, 10.0.0.0/8,::1", &["10.0.0.0/33", "example.com", "10.0.0.1 10.0.0.2"]),
     ("rate-limit-per-second", "0", &["-1", "many", "1000001"]),
+    ("entries-per-minute", "0", &["-1", "many"]),
+    ("queue-polls-per-second", "100", &["0", "-1", "all"]),
+    ("kafka-brokers", "127.0.0.1:9092,b:1", &["127.0.0.1", "a:b", ":9092", "a:0"]),
+    ("kafka-partitions", "3", &["0", "1001"]),
+    ("relay", "false", &["no"]),
+    ("data-platform-url", "https://example.com/events", &["example.com", "ftp://a"]),
+    ("metrics-listen", "127.0.0.1:0", &["9090", "a:b"]),
     ("rate-limit-loopback", "true", &["on", "0"]),
     ("connections-max", "10", &["0", "-1", "lots"]),
     ("log", "debug", &["loud", "-1x"]),

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on says so and ends")]
 
+pub mod auditor;
 mod caller;
 mod clock;
 mod contract;

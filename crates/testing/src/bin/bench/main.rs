@@ -1,7 +1,7 @@
 //! The benchmark: the released program under load, beside an empty handler as the measure of the machine.
 //!
-//! `onsale-bench [postgres] [quick] [profile] [row …]`, or `[postgres] list` for the rows. Run by `./bench`, which builds
-//! first. Ends with 1 where an answer was wrong; a target that is missed is told in the table, as noise alone may miss
+//! `onsale-bench [postgres] [quick] [profile] [row …]`, or `[postgres] list` for the rows; `audit FILE` holds the log of
+//! a waiting room's answers against the contract. Run by `./bench`, which builds first. Ends with 1 where an answer was wrong; a target that is missed is told in the table, as noise alone may miss
 //! one.
 
 mod empty;
@@ -14,8 +14,10 @@ mod rows;
 mod table;
 
 use std::io::{Write, stderr, stdout};
+use std::path::Path;
 use std::process::ExitCode;
 
+use onsale_testing::auditor;
 use onsale_testing::traffic::Outcome;
 
 use measure::{Bench, Scale};
@@ -36,6 +38,7 @@ fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let ran = match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         [empty::ARGUMENT] => empty::serve().map(|()| true),
+        ["audit", path] => audit(Path::new(path)),
         ["list"] => list(ROWS).map(|()| true),
         ["postgres", "list"] => list(postgres::ROWS).map(|()| true),
         _ => wish(&arguments).and_then(|wish| run(&wish)),
@@ -48,6 +51,13 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// Audits a log of answers; `false` where some contradict each other.
+fn audit(path: &Path) -> Outcome<bool> {
+    let report = auditor::audit(&auditor::Log::read(path)?);
+    write!(stdout(), "{report}")?;
+    Ok(report.is_sound())
 }
 
 fn list(rows: &[Row]) -> Outcome<()> {

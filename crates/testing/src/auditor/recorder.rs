@@ -1,0 +1,131 @@
+//! Writing a log while a run goes on.
+
+use std::num::NonZeroU32;
+use std::sync::Mutex;
+use std::time::Instant;
+
+use super::file::{standing_of, token_of};
+use super::{Asked, Fault, Log, Lost, Record, Room, millis_of};
+use crate::caller::Call;
+use crate::{Reply, now_millis, traffic};
+
+/// What of an answer the auditor looks at.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Answer<'a> {
+    /// The status; 0 where no answer came.
+    pub code: u16,
+    /// Fields of the contract, as they are written.
+    pub token_id: Option<&'a str>,
+    /// `WAITING`, `ACTIVE` or `EXPIRED`.
+    pub status: Option<&'a str>,
+    /// Where in line.
+    pub position: Option<u64>,
+    /// Of which instant.
+    pub as_of: Option<&'a str>,
+    /// When the place was handed out.
+    pub issued_at: Option<&'a str>,
+    /// Until when the turn lasts.
+    pub active_until: Option<&'a str>,
+}
+
+impl<'a> Answer<'a> {
+    /// From the load generator's reply.
+    pub fn of(reply: &traffic::Reply<'a>) -> Self {
+        if reply.status >= 300 {
+            return Self { code: reply.status, ..Self::default() };
+        }
+        Self {
+            code: reply.status,
+            token_id: reply.text("tokenId"),
+            status: reply.text("status"),
+            position: reply.number("position"),
+            as_of: reply.text("asOf"),
+            issued_at: reply.text("issuedAt"),
+            active_until: reply.text("activeUntil"),
+        }
+    }
+
+    /// The record of it.
+    pub fn record(
+        &self,
+        (instance, asked): (u16, Asked),
+        (user, shown): (u32, u128),
+        (sent, answered): (u64, u64),
+    ) -> Record {
+        Record {
+            instance,
+            asked,
+            code: self.code,
+            user,
+            token: self.token_id.map_or(shown, token_of),
+            sent,
+            answered,
+            standing: self.status.and_then(standing_of),
+            position: self.position.and_then(|position| u32::try_from(position).ok()).and_then(NonZeroU32::new),
+            as_of: self.as_of.and_then(millis_of),
+            issued_at: self.issued_at.and_then(millis_of),
+            active_until: self.active_until.and_then(millis_of),
+        }
+    }
+}
+
+/// A log in the making, shared by all clients of a run.
+pub struct Recorder {
+    began: Instant,
+    log: Mutex<Log>,
+}
+
+impl Recorder {
+    /// Begins a log of a room.
+    pub fn begin(room: Room) -> Self {
+        let began = Instant::now();
+        Self { began, log: Mutex::new(Log::new(room, now_millis())) }
+    }
+
+    /// Microseconds since the log began.
+    pub fn now(&self) -> u64 {
+        u64::try_from(self.began.elapsed().as_micros()).unwrap_or(u64::MAX)
+    }
+
+    /// Sends a call and writes down what comes back. `shown` is the id of the token that it shows, or empty.
+    ///
+    /// # Errors
+    /// Where there is no answer; that is written down too.
+    pub async fn send(&self, what: (u16, Asked), who: (&str, &str), call: Call) -> Result<Reply, String> {
+        let sent = self.now();
+        let reply = call.try_send().await;
+        let answered = self.now();
+        let body = reply.as_ref().map(Reply::json).unwrap_or_default();
+        let code = reply.as_ref().map_or(0, |reply| reply.status.as_u16());
+        let text = |name: &str| body[name].as_str().filter(|_| (200..300).contains(&code));
+        // Seats and payments have fields of the same names.
+        let is_place = matches!(what.1, Asked::Enter | Asked::Poll);
+        let answer = if is_place {
+            Answer {
+                code,
+                token_id: text("tokenId"),
+                status: text("status"),
+                position: body["position"].as_u64().filter(|_| code < 300),
+                as_of: text("asOf"),
+                issued_at: text("issuedAt"),
+                active_until: text("activeUntil"),
+            }
+        } else {
+            Answer { code, ..Answer::default() }
+        };
+        let mut log = self.log.lock().unwrap();
+        let user = log.user(who.0);
+        log.records.push(answer.record(what, (user, token_of(who.1)), (sent, answered)));
+        reply
+    }
+
+    /// Declares a fault from a moment of [`Recorder::now`] to another.
+    pub fn fault(&self, lost: Lost, from: u64, until: u64) {
+        self.log.lock().unwrap().faults.push(Fault { lost, from, until });
+    }
+
+    /// The log so far.
+    pub fn log(&self) -> Log {
+        self.log.lock().unwrap().clone()
+    }
+}

@@ -6,6 +6,7 @@
 #![allow(clippy::print_stdout, reason = "a test says what it measured")]
 
 mod admission;
+mod audited;
 mod catalogue;
 mod clocks;
 mod closing;

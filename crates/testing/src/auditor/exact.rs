@@ -92,7 +92,8 @@ impl<'a> Line<'a> {
         let own = &self.others[number];
         // An answer may know a little more than as of the instant that it names, but nothing of what came after it.
         let known = self.log.latest(record.answered).min(as_of + i64::from(self.log.room.as_of_millis_max));
-        let called = self.called.partition_point(|(at, _)| *at < as_of);
+        let shows = i64::from(self.log.room.shows_millis_max);
+        let called = self.called.partition_point(|(at, _)| *at + shows < as_of);
         let called = if called == 0 { 0 } else { self.called[called - 1].1 };
         let (mut surely, mut perhaps) = (0, 0);
         for (_, other) in self.others.iter().enumerate().filter(|(other, _)| *other != number) {

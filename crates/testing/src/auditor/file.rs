@@ -65,7 +65,7 @@ impl Log {
         let head = json!({
             "maxActive": max_active, "admitPerSecond": admit_per_second, "activeSeconds": active_seconds,
             "claimSeconds": claim_seconds, "asOfMillisMax": self.room.as_of_millis_max,
-            "clocksDifferMillis": self.room.clocks_differ_millis, "beganAt": instant(self.began_at), "faults": faults,
+            "showsMillisMax": self.room.shows_millis_max, "clocksDifferMillis": self.room.clocks_differ_millis, "beganAt": instant(self.began_at), "faults": faults,
         });
         writeln!(file, "{head}")?;
         for record in &self.records {
@@ -155,6 +155,7 @@ fn head(line: &Map<String, Value>) -> Option<Log> {
         active_seconds: number(line, "activeSeconds")?,
         claim_seconds: number(line, "claimSeconds")?,
         as_of_millis_max: number(line, "asOfMillisMax")?,
+        shows_millis_max: number(line, "showsMillisMax")?,
         clocks_differ_millis: number(line, "clocksDifferMillis")?,
     };
     let mut log = Log::new(room, millis_of(line.get("beganAt")?.as_str()?)?);

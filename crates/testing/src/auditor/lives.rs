@@ -43,8 +43,9 @@ impl Life {
     }
 
     /// It was surely not admitted earlier than this.
-    pub(super) fn admitted_no_earlier(&self) -> Option<Told> {
-        self.admitted.or(self.waited)
+    pub(super) fn admitted_no_earlier(&self, log: &Log) -> Option<Told> {
+        let shows = i64::from(log.room.shows_millis_max);
+        self.admitted.or(self.waited.map(|told| Told { at: told.at - shows, ..told }))
     }
 }
 
@@ -120,7 +121,7 @@ fn life(log: &Log, records: &[Record], range: Range<usize>, untold: &HashMap<u32
     Some(Life {
         asked,
         shown,
-        gone: admitted.map_or(gone, |told| gone.min(told.at)),
+        gone: admitted.map_or(gone, |told| gone.min(told.at + i64::from(log.room.shows_millis_max))),
         admitted,
         waited,
         ended_after: records.iter().filter(ends).map(|record| record.sent).min().unwrap_or(u64::MAX),

@@ -18,6 +18,8 @@ pub struct Room {
     pub claim_seconds: u32,
     /// How old a position may be.
     pub as_of_millis_max: u32,
+    /// How long it may take until an admission shows: its instant is that of the decision, which is then saved.
+    pub shows_millis_max: u32,
     /// How far the clients' clock may be from the room's.
     pub clocks_differ_millis: u32,
 }

@@ -7,7 +7,7 @@ use super::lives::{Life, Lives, Told};
 use super::{Log, Lost, Report, Rule};
 
 pub(super) fn check(log: &Log, lives: &Lives<'_>, report: &mut Report) {
-    let mut first: Vec<&Life> = lives.all.iter().filter(|life| life.admitted_no_earlier().is_some()).collect();
+    let mut first: Vec<&Life> = lives.all.iter().filter(|life| life.admitted_no_earlier(log).is_some()).collect();
     let mut later: Vec<(&Life, Told)> =
         lives.all.iter().filter_map(|life| life.admitted.map(|told| (life, told))).collect();
     first.sort_unstable_by_key(|life| life.before());
@@ -17,7 +17,7 @@ pub(super) fn check(log: &Log, lives: &Lives<'_>, report: &mut Report) {
     let mut last: Option<(&Life, Told)> = None;
     for (life, admitted) in later {
         while let Some(ahead) = first.next_if(|ahead| ahead.before() < life.after()) {
-            let told = ahead.admitted_no_earlier().filter(|told| last.is_none_or(|(_, known)| known.at < told.at));
+            let told = ahead.admitted_no_earlier(log).filter(|told| last.is_none_or(|(_, known)| known.at < told.at));
             last = told.map(|told| (ahead, told)).or(last);
         }
         let Some((ahead, told)) = last else { continue };

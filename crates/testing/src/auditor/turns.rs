@@ -6,6 +6,9 @@ use super::{Asked, Log, Lost, Record, Report, Rule, Standing};
 
 pub(super) fn check(log: &Log, lives: &Lives<'_>, report: &mut Report) {
     let turns = Turns { log, lives, forgetful: log.windows(Lost::Memory), late: log.windows(Lost::Time) };
+    let shown = |life: &Life| Some(life.waited?.at - life.admitted?.at);
+    let latest = lives.all.iter().filter_map(shown).max().unwrap_or(0).max(0);
+    report.note(format!("an admission was seen to show {latest} ms late at most"));
     for life in &lives.all {
         turns.never_back(life, report);
         turns.ends_for_a_reason(life, report);
@@ -32,7 +35,7 @@ impl<'a> Turns<'a> {
         let log = self.log;
         if let (Some(waited), Some(admitted)) = (life.waited, life.admitted) {
             report.checked(Rule::Turns, 1);
-            if waited.at > admitted.at {
+            if waited.at > admitted.at + i64::from(log.room.shows_millis_max) {
                 let why = || format!("it waits {} ms after it was admitted", waited.at - admitted.at);
                 report.broken(Rule::Turns, log, why, &[admitted.by, waited.by]);
             }
@@ -66,7 +69,10 @@ impl<'a> Turns<'a> {
         }
         let before = self.lives.records(life).filter(|record| record.answered < over.sent && record.is_done());
         // One who waited was admitted after that at the earliest, and the silence began then.
-        let sign = |record: &&Record| told_of(log, record);
+        let sign = |record: &&Record| match record.standing {
+            Some(Standing::Waiting) => told_of(log, record) - i64::from(log.room.shows_millis_max),
+            _ => log.earliest(record.sent),
+        };
         let Some(last) = before.max_by_key(sign) else { return };
         let used = |record: &&Record| matches!(record.asked, Asked::Use | Asked::Hold) && record.is_done();
         let used = self.lives.records(life).filter(used).find(|record| record.answered < over.sent);

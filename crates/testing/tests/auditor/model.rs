@@ -66,6 +66,7 @@ const ROOM: Room = Room {
     active_seconds: 20,
     claim_seconds: 3,
     as_of_millis_max: 250,
+    shows_millis_max: 0,
     clocks_differ_millis: 0,
 };
 

@@ -12,6 +12,7 @@ pub(crate) const ROOM: Room = Room {
     active_seconds: 60,
     claim_seconds: 10,
     as_of_millis_max: 250,
+    shows_millis_max: 0,
     clocks_differ_millis: 0,
 };
 

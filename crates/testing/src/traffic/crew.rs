@@ -45,6 +45,25 @@ where
     F: Fn(Member) -> Fut + Sync,
     Fut: Future<Output = Outcome<S>>,
 {
+    crew_over(&[address], connections, patience, work)
+}
+
+/// The same over several servers: of each thread's connections the first goes to the first server, the next to the
+/// next, round and round.
+///
+/// # Errors
+/// As [`crew`].
+pub fn crew_over<S, F, Fut>(
+    addresses: &[SocketAddr],
+    connections: usize,
+    patience: Duration,
+    work: F,
+) -> Outcome<Shift<S>>
+where
+    S: Send,
+    F: Fn(Member) -> Fut + Sync,
+    Fut: Future<Output = Outcome<S>>,
+{
     let threads = THREADS.min(connections).max(1);
     let start = Barrier::new(threads);
     let cpu = process_time();
@@ -52,7 +71,7 @@ where
         let share = connections / threads + usize::from(number < connections % threads);
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         LocalSet::new().block_on(&runtime, async {
-            let opened = connect(address, share).await;
+            let opened = connect(addresses, share).await;
             start.wait();
             let began = Instant::now();
             let work = work(Member { connections: opened?, number, began });
@@ -77,10 +96,10 @@ where
     Ok(Shift { results, elapsed, cpu: process_time().saturating_sub(cpu) })
 }
 
-async fn connect(address: SocketAddr, count: usize) -> Outcome<Vec<Connection>> {
+async fn connect(addresses: &[SocketAddr], count: usize) -> Outcome<Vec<Connection>> {
     let mut connections = Vec::with_capacity(count);
-    for _ in 0..count {
-        connections.push(Connection::open(address).await?);
+    for address in addresses.iter().cycle().take(count) {
+        connections.push(Connection::open(*address).await?);
     }
     Ok(connections)
 }

@@ -16,7 +16,7 @@ mod tally;
 
 pub use closed::{Closed, Run, closed};
 pub use connection::{Connection, Reply};
-pub use crew::{Member, Shift, THREADS, crew, process_time};
+pub use crew::{Member, Shift, THREADS, crew, crew_over, process_time};
 pub use histogram::Histogram;
 pub use open::{Open, open};
 pub use pacer::Pacer;

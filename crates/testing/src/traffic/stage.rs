@@ -62,8 +62,14 @@ impl Stage {
         })
     }
 
+    /// A request as the administrator.
+    #[must_use]
+    pub fn admin(&self, request: Request) -> Request {
+        request.bearer(&self.admin_key)
+    }
+
     fn make(&self, path: &str, body: &Value) -> Outcome<Value> {
-        let request = Request::post(path).bearer(&self.admin_key).json(body.to_string());
+        let request = self.admin(Request::post(path)).json(body.to_string());
         self.call(&request).map_err(|error| format!("POST {path}: {error}").into())
     }
 
@@ -100,7 +106,7 @@ impl Stage {
     /// # Errors
     /// Where the server refuses.
     pub fn line(&self, concert: &str) -> Outcome<(u64, u64)> {
-        let request = Request::get(&format!("/admin/concerts/{concert}/queue")).bearer(&self.admin_key);
+        let request = self.admin(Request::get(&format!("/admin/concerts/{concert}/queue")));
         let queue = self.call(&request)?;
         let count = |name: &str| queue[name].as_u64().ok_or_else(|| format!("no {name}: {queue}"));
         Ok((count("waiting")?, count("active")?))

@@ -1,6 +1,6 @@
 //! The benchmark: the released program under load, beside an empty handler as the measure of the machine.
 //!
-//! `onsale-bench [postgres] [quick] [profile] [row …]`, or `[postgres] list` for the rows; `audit FILE` holds the log of
+//! `onsale-bench [postgres|room] [quick] [profile] [row …]`, or `[postgres|room] list` for the rows; `audit FILE` holds the log of
 //! a waiting room's answers against the contract. Run by `./bench`, which builds first. Ends with 1 where an answer was wrong; a target that is missed is told in the table, as noise alone may miss
 //! one.
 
@@ -10,6 +10,7 @@ mod measure;
 mod postgres;
 mod profile;
 mod raw;
+mod room;
 mod rows;
 mod table;
 
@@ -26,9 +27,37 @@ use rows::{ROWS, Row};
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
+/// Which rows, by the word that asks for them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Part {
+    /// None: the program alone.
+    Alone,
+    /// `postgres`.
+    Postgres,
+    /// `room`.
+    Room,
+}
+
+impl Part {
+    fn named(word: &str) -> Option<Self> {
+        [(Self::Postgres, "postgres"), (Self::Room, "room")]
+            .iter()
+            .find(|(_, name)| *name == word)
+            .map(|(part, _)| *part)
+    }
+
+    fn rows(self) -> &'static [Row] {
+        match self {
+            Self::Alone => ROWS,
+            Self::Postgres => postgres::ROWS,
+            Self::Room => room::ROWS,
+        }
+    }
+}
+
 /// What was asked for on the command line.
 struct Wish {
-    postgres: bool,
+    part: Part,
     quick: bool,
     profile: bool,
     rows: Vec<&'static Row>,
@@ -38,9 +67,10 @@ fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let ran = match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         [empty::ARGUMENT] => empty::serve().map(|()| true),
+        [room::incr::ARGUMENT, url] => room::incr::serve(url).map(|()| true),
         ["audit", path] => audit(Path::new(path)),
         ["list"] => list(ROWS).map(|()| true),
-        ["postgres", "list"] => list(postgres::ROWS).map(|()| true),
+        [part, "list"] if let Some(part) = Part::named(part) => list(part.rows()).map(|()| true),
         _ => wish(&arguments).and_then(|wish| run(&wish)),
     };
     match ran {
@@ -68,16 +98,17 @@ fn list(rows: &[Row]) -> Outcome<()> {
 }
 
 fn wish(arguments: &[String]) -> Outcome<Wish> {
-    let (words, filters): (Vec<_>, Vec<_>) =
-        arguments.iter().partition(|word| matches!(word.as_str(), "postgres" | "quick" | "profile"));
+    let is_word = |word: &&String| Part::named(word).is_some() || matches!(word.as_str(), "quick" | "profile");
+    let (words, filters): (Vec<_>, Vec<_>) = arguments.iter().partition(is_word);
     let said = |wanted: &str| words.iter().any(|word| *word == wanted);
-    let all = if said("postgres") { postgres::ROWS } else { ROWS };
+    let part = words.iter().find_map(|word| Part::named(word)).unwrap_or(Part::Alone);
+    let all = part.rows();
     let wanted = |row: &&Row| filters.is_empty() || filters.iter().any(|filter| row.name.contains(filter.as_str()));
     let rows: Vec<&'static Row> = all.iter().filter(wanted).collect();
     let unknown = filters.iter().find(|filter| !all.iter().any(|row| row.name.contains(filter.as_str())));
     match unknown {
         Some(unknown) => Err(format!("no row is called {unknown}; see: ./bench list").into()),
-        None => Ok(Wish { postgres: said("postgres"), quick: said("quick"), profile: said("profile"), rows }),
+        None => Ok(Wish { part, quick: said("quick"), profile: said("profile"), rows }),
     }
 }
 
@@ -87,7 +118,7 @@ fn run(wish: &Wish) -> Outcome<bool> {
     writeln!(stdout(), "{machine}\n")?;
     let scale = if wish.quick { Scale::QUICK } else { Scale::FULL };
     let mut bench = Bench::open(scale, wish.profile)?;
-    if wish.postgres {
+    if wish.part != Part::Alone {
         bench.table = table::Table::beside();
         let about = bench.cluster()?.about()?;
         writeln!(stdout(), "{about}\n")?;
@@ -100,6 +131,11 @@ fn run(wish: &Wish) -> Outcome<bool> {
         }
     }
     writeln!(stdout(), "{}", bench.table)?;
-    writeln!(stdout(), "{}", if wish.postgres { postgres::NOTES.to_owned() } else { bench.notes() })?;
+    let notes = match wish.part {
+        Part::Alone => bench.notes(),
+        Part::Postgres => postgres::NOTES.to_owned(),
+        Part::Room => room::NOTES.to_owned(),
+    };
+    writeln!(stdout(), "{notes}")?;
     Ok(bench.table.is_sound())
 }

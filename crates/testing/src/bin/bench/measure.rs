@@ -164,8 +164,13 @@ impl Bench {
 
     /// One look at the empty handler.
     pub(crate) fn look_at_empty(&self, connections: usize) -> Outcome<Run> {
+        self.look_at(&self.empty, connections)
+    }
+
+    /// One look at a handler of our own that stands beside the work.
+    fn look_at(&self, handler: &Program, connections: usize) -> Outcome<Run> {
         let how = Closed { connections, time: self.scale.empty, count: usize::MAX, keep: None };
-        let run = closed(self.empty.address(), &self.requests, &how)?;
+        let run = closed(handler.address(), &self.requests, &how)?;
         run.tally.expect(&[(200, "")])?;
         Ok(run)
     }
@@ -195,7 +200,18 @@ impl Bench {
         connections: usize,
         slices: &mut [Slice<'_>],
     ) -> Outcome<Vec<Measured>> {
-        let mut empties = vec![self.look_at_empty(connections)?.rate()];
+        self.compare_beside(&self.empty, (server, name), connections, slices)
+    }
+
+    /// The same with another handler in between.
+    pub(crate) fn compare_beside(
+        &self,
+        handler: &Program,
+        (server, name): (&Server, &str),
+        connections: usize,
+        slices: &mut [Slice<'_>],
+    ) -> Outcome<Vec<Measured>> {
+        let mut empties = vec![self.look_at(handler, connections)?.rate()];
         let mut rates = vec![Vec::new(); slices.len()];
         let mut measured: Vec<(Histogram, Duration)> = vec![Default::default(); slices.len()];
         for _ in 0..self.scale.rounds {
@@ -209,7 +225,7 @@ impl Bench {
                 rates[index].push(run.rate());
                 recording.map(Recording::finish).transpose()?;
             }
-            empties.push(self.look_at_empty(connections)?.rate());
+            empties.push(self.look_at(handler, connections)?.rate());
         }
         let beside: Vec<f64> = empties.windows(2).map(|pair| f64::midpoint(pair[0], pair[1])).collect();
         Ok(rates

@@ -1,0 +1,140 @@
+//! What a room stands on: a database of the run's Postgres, and a Redis of its own.
+
+use std::io::{Write, stdout};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use onsale_testing::auditor::{self, Log, Room};
+use onsale_testing::redis::{Keeps, Redis};
+use onsale_testing::traffic::{Closed, Outcome, Request, Supply, closed};
+use serde_json::{Value, json};
+use tokio::runtime::Runtime;
+
+use crate::measure::{Bench, Server};
+use crate::rows::crowd::{enter, user};
+
+/// Turns that outlast every run.
+const ACTIVE_SECONDS: u32 = 86_400;
+const CLAIM_SECONDS: u32 = 3_600;
+
+/// Names the file in which a log of answers is kept.
+const KEPT: &str = "ONSALE_BENCH_LOG";
+
+/// Where a room's places are handed out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Home {
+    Database,
+    Redis,
+}
+
+impl Home {
+    pub(super) const BOTH: [Self; 2] = [Self::Redis, Self::Database];
+
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Database => "Postgres",
+            Self::Redis => "Redis",
+        }
+    }
+}
+
+/// Servers of the program that are one sale.
+pub(super) struct Parts {
+    pub(super) servers: Vec<Server>,
+    pub(super) redis: Option<Redis>,
+    pub(super) runtime: Runtime,
+}
+
+impl Parts {
+    /// Starts so many instances on a new database. What Redis is told it keeps in memory alone: the rooms do not ask
+    /// for more.
+    pub(super) fn start(bench: &mut Bench, home: Home, instances: usize) -> Outcome<Self> {
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
+        let redis = (home == Home::Redis).then(|| runtime.block_on(Redis::start(Keeps::Nothing)));
+        let cluster = bench.cluster()?;
+        let database = cluster.url(&cluster.database()?);
+        let url = redis.as_ref().map(Redis::url);
+        let mut environment = vec![("ONSALE_DATABASE_URL", database.as_str())];
+        environment.extend(url.as_deref().map(|url| ("ONSALE_REDIS_URL", url)));
+        let servers = (0..instances).map(|_| bench.server_with(&[], &environment)).collect::<Outcome<Vec<_>>>()?;
+        Ok(Self { servers, redis, runtime })
+    }
+
+    pub(super) fn first(&self) -> &Server {
+        &self.servers[0]
+    }
+
+    /// Where the instances listen.
+    pub(super) fn addresses(&self) -> Vec<SocketAddr> {
+        self.servers.iter().map(|server| server.program.address()).collect()
+    }
+
+    /// Processor time of all instances so far.
+    pub(super) fn process_time(&self) -> Outcome<Duration> {
+        self.servers.iter().map(|server| server.program.process_time()).sum()
+    }
+
+    /// What Redis says of itself under a name, such as `used_memory`.
+    pub(super) fn redis_says(&self, section: &str, name: &str) -> Outcome<u64> {
+        let redis = self.redis.as_ref().ok_or("there is no Redis here")?;
+        let text: String = redis.run(&["INFO", section]);
+        let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
+        Ok(line.ok_or_else(|| format!("Redis does not tell {name}"))?.trim().parse()?)
+    }
+
+    /// Stops all; what they leave must stand up to the audit.
+    pub(super) fn finish(mut self) -> Outcome<()> {
+        // The first is the one that is audited, once no other works any more.
+        for mut server in self.servers.drain(1..) {
+            server.program.stop()?;
+        }
+        self.servers.iter_mut().try_for_each(Server::finish)
+    }
+}
+
+/// Lets these users enter, in about this order, and keeps none of the answers.
+pub(super) fn crowd(server: &Server, concert: &str, users: std::ops::Range<usize>) -> Outcome<()> {
+    let supply = Arc::new(Supply::once(users.map(|number| enter(concert, &user(number)))));
+    let run = closed(server.program.address(), &supply, &Closed::all(256))?;
+    run.tally.expect(&[(201, "")]).map_err(|error| format!("while preparing: {error}").into())
+}
+
+/// Changes a room's settings.
+pub(super) fn configure(server: &Server, concert: &str, settings: &Value) -> Outcome<Value> {
+    let path = format!("/admin/concerts/{concert}/queue");
+    server.stage.call(&server.stage.admin(Request::patch(&path)).json(settings.to_string()))
+}
+
+/// A room that admits so many.
+pub(super) fn room(max_active: u32, admit_per_second: u32) -> Value {
+    let (active, claim) = (ACTIVE_SECONDS, CLAIM_SECONDS);
+    json!({
+        "maxActive": max_active, "admitPerSecond": admit_per_second, "activeSeconds": active, "claimSeconds": claim,
+    })
+}
+
+/// What the auditor holds such a room to.
+pub(super) fn rules(max_active: u32, admit_per_second: u32) -> Room {
+    Room {
+        max_active,
+        admit_per_second,
+        active_seconds: ACTIVE_SECONDS,
+        claim_seconds: CLAIM_SECONDS,
+        as_of_millis_max: 250,
+        // Instances may differ by as much.
+        shows_millis_max: 250,
+        // An instance knows the room's clock from messages that take their time.
+        clocks_differ_millis: 50,
+    }
+}
+
+/// Audits what was answered. `ONSALE_BENCH_LOG` names a file that the log is written to.
+pub(super) fn audited(log: &Log) -> Outcome<()> {
+    if let Some(path) = std::env::var_os(KEPT) {
+        log.write(path.as_ref())?;
+    }
+    let report = auditor::audit(log);
+    write!(stdout(), "{report}")?;
+    if report.is_sound() { Ok(()) } else { Err("the answers contradict each other; see above".into()) }
+}

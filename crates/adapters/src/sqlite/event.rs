@@ -68,7 +68,7 @@ pub(super) fn told(db: &Connection, page: Page<u64>) -> Sql<Vec<StoredEvent>> {
 
 /// Dead letters become pending again: those named, or all. Returns how many.
 pub(super) fn retry_dead(db: &mut Connection, ids: &[EventId]) -> Sql<usize> {
-    let transaction = db.transaction()?;
+    let transaction = db.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
     let dead: Vec<(u64, [u8; 16])> = transaction
         .prepare("SELECT position, event_id FROM events WHERE state = 'DEAD'")?
         .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?

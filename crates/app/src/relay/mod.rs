@@ -103,6 +103,13 @@ impl RelayMetrics {
     }
 }
 
+/// What a relay has, as of its last sign of life.
+#[derive(Default)]
+struct Own {
+    leases: HashMap<u32, Lease>,
+    renewed_at: Option<Instant>,
+}
+
 /// See the module.
 pub struct Relay {
     outbox: Arc<dyn Outbox>,
@@ -123,10 +130,11 @@ impl Relay {
     /// Runs until stopped; then lets go of its parts.
     pub async fn run(self, stop: CancellationToken) {
         let (mut failures, mut busy_at, mut looked_at) = (0_u32, Instant::now(), None);
+        let mut own = Own::default();
         loop {
             let round = tokio::select! {
                 () = stop.cancelled() => break,
-                round = self.round() => round,
+                round = self.round(&mut own) => round,
             };
             let rest = match round {
                 Ok(0) => {
@@ -138,6 +146,7 @@ impl Relay {
                     Duration::ZERO
                 }
                 Err(error) => {
+                    own = Own::default();
                     self.metrics.failures.inc();
                     failures = (failures + 1).min(8);
                     tracing::warn!(%error, "events could not be relayed");
@@ -165,15 +174,15 @@ impl Relay {
         }
     }
 
-    /// One batch: read, send, write down. Returns how many events were done with.
-    async fn round(&self) -> Result<usize, StoreError> {
+    /// Renews what this relay has, and sends what was put back.
+    async fn renew(&self, own: &mut Own) -> Result<(), StoreError> {
         let leases = self.outbox.lease(self.name).await?;
+        own.renewed_at = Some(Instant::now());
         self.metrics.parts.set(i64::try_from(leases.len()).unwrap_or(0));
-        let Some(from) = leases.iter().map(|lease| lease.sent_to).min() else { return Ok(0) };
-        let mut leases: HashMap<u32, Lease> = leases.into_iter().map(|lease| (lease.part, lease)).collect();
-        let mut marks = Marks::default();
+        own.leases = leases.into_iter().map(|lease| (lease.part, lease)).collect();
         let again = self.outbox.put_back(BATCH_MAX).await?;
-        let again: Vec<_> = again.into_iter().filter(|event| leases.contains_key(&part_of(event))).collect();
+        let again: Vec<_> = again.into_iter().filter(|event| own.leases.contains_key(&part_of(event))).collect();
+        let mut marks = Marks::default();
         for (event, sent) in again.iter().zip(self.send(&again).await?) {
             match sent {
                 Sent::Acknowledged => marks.sent_again.push(event.position),
@@ -181,6 +190,17 @@ impl Relay {
                 Sent::Later(_) => {}
             }
         }
+        if again.is_empty() { Ok(()) } else { self.outbox.mark(self.name, &marks).await }
+    }
+
+    /// One batch: read, send, write down. Returns how many events were done with.
+    async fn round(&self, own: &mut Own) -> Result<usize, StoreError> {
+        if own.renewed_at.is_none_or(|at| at.elapsed() >= RENEWED_EVERY) {
+            self.renew(own).await?;
+        }
+        let leases = &mut own.leases;
+        let Some(from) = leases.values().map(|lease| lease.sent_to).min() else { return Ok(0) };
+        let mut marks = Marks::default();
         let found = self.outbox.after(from, BATCH_MAX).await?;
         let (is_whole, last) = (found.len() < BATCH_MAX, found.last().map_or(from, |event| event.position));
         let wanted = |event: &StoredEvent| leases.get(&part_of(event)).is_some_and(|own| own.sent_to < event.position);
@@ -204,14 +224,14 @@ impl Relay {
             }
         }
         // A part got as far as its first event that is still to be sent.
-        let mut moved = !marks.sent_again.is_empty() || !marks.dead.is_empty();
+        let mut moved = !marks.dead.is_empty();
         for lease in leases.values_mut() {
             let to = stuck.get(&lease.part).map_or(last, |position| position - 1);
             moved |= lease.sent_to < to;
             lease.sent_to = lease.sent_to.max(to);
         }
         if moved {
-            marks.leases = leases.into_values().collect();
+            marks.leases = leases.values().copied().collect();
             self.outbox.mark(self.name, &marks).await?;
         }
         match failed {

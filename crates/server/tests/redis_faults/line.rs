@@ -9,8 +9,8 @@ use serde_json::{Value, json};
 use crate::support::room::{room, token};
 use crate::support::{ONSALE, at_once, text, until};
 
-/// Entering works again this soon after the end of a fault.
-pub(crate) const BACK_WITHIN: Duration = Duration::from_secs(5);
+/// Entering works again within five seconds of the end of a fault; what a busy machine adds is on top.
+pub(crate) const BACK_WITHIN: Duration = Duration::from_secs(5 + 3);
 
 /// No request waits longer than 10 seconds; what a busy machine adds is on top.
 const ANSWERED_WITHIN: Duration = Duration::from_secs(11);

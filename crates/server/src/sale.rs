@@ -2,6 +2,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 
 use onsale_adapters::files::FilePlatform;
 use onsale_adapters::kafka::KafkaSink;
@@ -19,6 +20,7 @@ use onsale_app::waiting_room::door::{Door, PlaceMemory};
 use onsale_app::waiting_room::{Driver, Rooms};
 use onsale_domain::ids::EventId;
 use onsale_domain::time::Timestamp;
+use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -197,7 +199,13 @@ impl Sale {
         tasks.register(registry);
         let metrics = |task| tasks.of(task);
         let (desk, reader) = (self.desk.clone(), self.store.reader());
-        let driver = Driver { rooms: self.rooms.clone(), desk: desk.clone(), metrics: metrics("waiting-rooms") };
+        let share = Gauge::<f64, AtomicU64>::default();
+        share.set(1.0);
+        let help =
+            "Share of its rate at which the room that stepped last calls people: below 1 while the database is slow";
+        registry.register("waiting_room_admission_share", help, share.clone());
+        let (rooms, metrics_of) = (self.rooms.clone(), metrics("waiting-rooms"));
+        let driver = Driver { rooms, desk: desk.clone(), metrics: metrics_of, share };
         let sweeper = Sweeper { reader, desk: desk.clone(), metrics: metrics("lapsed-holds") };
         let housekeeper = Housekeeper { desk, seat_maps: self.seat_maps.clone(), metrics: metrics("housekeeping") };
         if self.store.news().is_some() {

@@ -1,12 +1,13 @@
 //! The background work that keeps rooms moving: it looks often, and steps where a step is due.
 
-use std::sync::Arc;
-use std::sync::atomic::Ordering;
-use std::time::Duration;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, PoisonError};
+use std::time::{Duration, Instant};
 
 use onsale_domain::Command;
 use onsale_domain::ids::ConcertId;
 use onsale_domain::waiting_room::{self, Step};
+use prometheus_client::metrics::gauge::Gauge;
 use tokio_util::sync::CancellationToken;
 
 use super::{LiveRoom, Rooms};
@@ -28,6 +29,8 @@ pub struct Driver {
     pub desk: Arc<Desk>,
     /// What is counted.
     pub metrics: TaskMetrics,
+    /// The share of its rate at which the room that stepped last calls people: below 1 while the database is slow.
+    pub share: Gauge<f64, AtomicU64>,
 }
 
 impl Driver {
@@ -50,7 +53,9 @@ impl Driver {
             if room.stepping.load(Ordering::Acquire) {
                 continue;
             }
-            if let Some(step) = room.next_step(at) {
+            if let Some(mut step) = room.next_step(at) {
+                let admit_per_second = room.snapshot().room.settings.admit_per_second;
+                step.limit = room.pressure.lock().unwrap_or_else(PoisonError::into_inner).limit(admit_per_second, at);
                 room.stepping.store(true, Ordering::Release);
                 tokio::spawn(self.clone().step(*concert, room.clone(), step));
             }
@@ -60,7 +65,14 @@ impl Driver {
     async fn step(self, concert: ConcertId, room: Arc<LiveRoom>, step: Step) {
         let before = room.snapshot().room.version;
         let command = Command::WaitingRoom(waiting_room::Command::Step(step));
+        let began = Instant::now();
         let stepped = self.desk.submit_patiently(command).await;
+        let share = {
+            let mut pressure = room.pressure.lock().unwrap_or_else(PoisonError::into_inner);
+            pressure.felt(began.elapsed());
+            pressure.share()
+        };
+        self.share.set(share);
         self.metrics.ran(stepped.is_ok());
         if let Err(error) = stepped {
             tracing::warn!(%concert, %error, "a room could not move on");

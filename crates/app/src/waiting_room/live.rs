@@ -13,6 +13,7 @@ use onsale_domain::waiting_room::{Line, Room, Step, Token, Turn};
 
 use super::beside::Beside;
 use super::pace::{Crowd, Pace, estimated_wait_seconds, poll_after_seconds};
+use super::pressure::Pressure;
 use super::stock::Stock;
 use super::turn::LiveTurn;
 use crate::store::RoomRecord;
@@ -92,6 +93,8 @@ pub struct LiveRoom {
     pub(super) stock: Stock,
     /// How often all who wait are to ask together.
     polls_per_second: u32,
+    /// How admission is held back while the database is slow.
+    pub(super) pressure: Mutex<Pressure>,
     /// Where places are handed out beside the database.
     pub(super) beside: Arc<Beside>,
     /// Whether a step is on its way.
@@ -118,6 +121,7 @@ impl LiveRoom {
             pace: Mutex::default(),
             stock: Stock::default(),
             polls_per_second,
+            pressure: Mutex::default(),
             beside: Arc::default(),
             stepping: AtomicBool::new(false),
         }
@@ -237,7 +241,7 @@ impl LiveRoom {
         let admissible = snapshot.room.admissible_of(snapshot.room.waiting_up_to(issued.max(snapshot.room.issued)), at);
         if issued > snapshot.room.issued && (admissible > 0 || self.beside.is_due(at)) {
             self.beside.writing(at);
-            step.issued = Some(issued);
+            step.issued = issued;
         }
         for (place, live) in self.read_turns().iter() {
             let claimed = live.claimed.load(Ordering::Relaxed);
@@ -255,7 +259,7 @@ impl LiveRoom {
             }
         }
         let idle = step.seen.is_empty() && step.claimed.is_empty() && step.due.is_empty();
-        let has_news = step.issued.is_some() || !step.bearers.is_empty();
+        let has_news = step.issued > 0 || !step.bearers.is_empty();
         (!idle || has_news || admissible > 0).then_some(step)
     }
 

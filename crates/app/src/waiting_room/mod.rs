@@ -6,6 +6,7 @@ mod driver;
 mod follow;
 mod live;
 mod pace;
+mod pressure;
 mod stock;
 mod turn;
 

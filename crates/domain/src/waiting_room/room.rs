@@ -207,8 +207,13 @@ pub const ADMIT_AT_ONCE_MAX: u32 = 1_000;
 
 /// Calls as many of those who wait as cap and rate allow, in order. The one place where `served` moves.
 pub(super) fn admit(rows: &mut Rows, concert: ConcertId, at: Timestamp) {
+    admit_up_to(rows, concert, None, at);
+}
+
+/// The same, for no more than this many.
+pub(super) fn admit_up_to(rows: &mut Rows, concert: ConcertId, limit: Option<u32>, at: Timestamp) {
     let Some(room) = rows.rooms.get(&concert) else { return };
-    let wanted = room.admissible(at).min(ADMIT_AT_ONCE_MAX);
+    let wanted = room.admissible(at).min(limit.unwrap_or(u32::MAX)).min(ADMIT_AT_ONCE_MAX);
     if wanted == 0 {
         return;
     }

@@ -1,7 +1,7 @@
 //! The step that keeps a room moving: settle what is over, then call the next in line.
 
 use super::PlaceStanding;
-use super::room::{admit, change};
+use super::room::{admit_up_to, change};
 use super::token::{Token, lasts_until, running};
 use crate::ids::ConcertId;
 use crate::rows::{Keys, Rows};
@@ -19,16 +19,26 @@ pub struct Step {
     pub claimed: Vec<u64>,
     /// Places whose turn may be over: ended, silent, or out of time.
     pub due: Vec<u64>,
-    /// The last place that is known to have been handed out beside the database.
-    pub issued: Option<u64>,
+    /// The last place that is known to have been handed out beside the database; 0 where nothing is known of that.
+    pub issued: u64,
     /// Tokens that were shown after the call, of places that have no row yet.
     pub bearers: Vec<Token>,
+    /// The most that are to be called, where that is less than cap and rate allow.
+    pub limit: Option<u32>,
 }
 
 impl Step {
     /// A step that says nothing: who can be called is called.
     pub fn of(concert: ConcertId) -> Self {
-        Self { concert, seen: Vec::new(), claimed: Vec::new(), due: Vec::new(), issued: None, bearers: Vec::new() }
+        Self {
+            concert,
+            seen: Vec::new(),
+            claimed: Vec::new(),
+            due: Vec::new(),
+            issued: 0,
+            bearers: Vec::new(),
+            limit: None,
+        }
     }
 
     /// The most places that one step names in each list: few enough that nobody in the same batch waits long.
@@ -51,7 +61,7 @@ impl Step {
         if rows.rooms.get(&self.concert).is_none() {
             return Done::Stepped;
         }
-        self.issued.into_iter().for_each(|issued| raise(rows, self.concert, issued, cx.at));
+        raise(rows, self.concert, self.issued, cx.at);
         for bearer in &self.bearers {
             name(rows, bearer, cx.at);
         }
@@ -64,7 +74,7 @@ impl Step {
         for place in &self.due {
             settle(rows, (self.concert, *place), cx.at);
         }
-        admit(rows, self.concert, cx.at);
+        admit_up_to(rows, self.concert, self.limit, cx.at);
         Done::Stepped
     }
 }

@@ -12,6 +12,7 @@ mod instances;
 mod log_full;
 mod outcomes;
 mod polls;
+mod pressure;
 mod rerun;
 mod scarce;
 mod scene;

@@ -165,7 +165,7 @@ impl People {
         let seen = some(20).into_iter().map(|place| (place, now.plus_millis(-200))).collect();
         let (claimed, due, borne) = (some(10), some(70), some(50));
         let bearers = self.tokens.iter().filter(|token| token.concert == concert && borne.contains(&token.place));
-        let (bearers, issued) = (bearers.cloned().collect(), places.last().map(|place| place + 1));
+        let (bearers, issued) = (bearers.cloned().collect(), places.last().map_or(0, |place| place + 1));
         waiting_room::Command::Step(Step { seen, claimed, due, issued, bearers, ..Step::of(concert) }).into()
     }
 

@@ -87,7 +87,7 @@ impl Door {
         }
         let Some(room) = self.rooms.get(token.concert) else { return Ok(()) };
         let Some(issued) = room.can_be_called(token.place, self.rooms.reader.now()) else { return Ok(()) };
-        let step = Step { issued: Some(issued), ..Step::of(token.concert) };
+        let step = Step { issued, ..Step::of(token.concert) };
         let _ = self.desk.submit_patiently(AnyCommand::WaitingRoom(Command::Step(step))).await?;
         self.rooms.refresh().await.map_err(|_| Failure::Unavailable)
     }

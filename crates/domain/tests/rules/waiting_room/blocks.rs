@@ -49,7 +49,7 @@ impl Beside {
     /// Places known to be handed out, tokens that were shown, and turns to look at.
     fn step(&mut self, issued: u64, bearers: &[(u64, &str)], due: &[u64]) {
         let bearers = bearers.iter().map(|(place, user)| self.token(*place, user)).collect();
-        let step = Step { issued: Some(issued), bearers, due: due.to_vec(), ..Step::of(self.concert) };
+        let step = Step { issued, bearers, due: due.to_vec(), ..Step::of(self.concert) };
         self.command(waiting_room::Command::Step(step));
     }
 

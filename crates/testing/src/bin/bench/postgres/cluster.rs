@@ -134,7 +134,7 @@ impl Cluster {
     }
 
     /// The statements that cost most since then.
-    pub(super) fn statements(&self, database: &str) -> Outcome<String> {
+    pub(crate) fn statements(&self, database: &str) -> Outcome<String> {
         if !self.is_profiled {
             return Ok(String::new());
         }

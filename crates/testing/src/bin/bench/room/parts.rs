@@ -1,7 +1,8 @@
 //! What a room stands on: a database of the run's Postgres, and a Redis of its own.
 
-use std::io::{Write, stdout};
+use std::io::{Write, stderr, stdout};
 use std::net::SocketAddr;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,6 +13,7 @@ use serde_json::{Value, json};
 use tokio::runtime::Runtime;
 
 use crate::measure::{Bench, Server};
+use crate::postgres::Cluster;
 use crate::rows::crowd::{enter, user};
 
 /// Turns that outlast every run.
@@ -44,6 +46,8 @@ pub(super) struct Parts {
     pub(super) servers: Vec<Server>,
     pub(super) redis: Option<Redis>,
     pub(super) runtime: Runtime,
+    cluster: Rc<Cluster>,
+    database: String,
 }
 
 impl Parts {
@@ -53,12 +57,13 @@ impl Parts {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
         let redis = (home == Home::Redis).then(|| runtime.block_on(Redis::start(Keeps::Nothing)));
         let cluster = bench.cluster()?;
-        let database = cluster.url(&cluster.database()?);
+        let database = cluster.database()?;
+        let place = cluster.url(&database);
         let url = redis.as_ref().map(Redis::url);
-        let mut environment = vec![("ONSALE_DATABASE_URL", database.as_str())];
+        let mut environment = vec![("ONSALE_DATABASE_URL", place.as_str())];
         environment.extend(url.as_deref().map(|url| ("ONSALE_REDIS_URL", url)));
         let servers = (0..instances).map(|_| bench.server_with(&[], &environment)).collect::<Outcome<Vec<_>>>()?;
-        Ok(Self { servers, redis, runtime })
+        Ok(Self { servers, redis, runtime, cluster, database })
     }
 
     pub(super) fn first(&self) -> &Server {
@@ -83,8 +88,12 @@ impl Parts {
         Ok(line.ok_or_else(|| format!("Redis does not tell {name}"))?.trim().parse()?)
     }
 
-    /// Stops all; what they leave must stand up to the audit.
+    /// Stops all, and says which statements cost most where they are counted; what they leave must stand up to the audit.
     pub(super) fn finish(mut self) -> Outcome<()> {
+        let statements = self.cluster.statements(&self.database)?;
+        if !statements.is_empty() {
+            writeln!(stderr(), "{statements}")?;
+        }
         // The first is the one that is audited, once no other works any more.
         for mut server in self.servers.drain(1..) {
             server.program.stop()?;

@@ -28,7 +28,9 @@ fn line(server: &Server, people: usize) -> Outcome<Arc<Supply>> {
         let until = (from + CHUNK).min(people + 1);
         let kept = (from + POLLED).min(until);
         polled.extend(tokens(server, &concert, from..kept)?);
-        crowd(server, &concert, kept..until)?;
+        if kept < until {
+            crowd(server, &concert, kept..until)?;
+        }
     }
     let (waiting, active) = server.stage.line(&concert)?;
     if (waiting, active) != (people as u64, 1) {

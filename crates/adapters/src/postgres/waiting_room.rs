@@ -25,9 +25,12 @@ const GIVEN_UP: &str = "SELECT rooms.concert_id, ahead.place FROM rooms CROSS JO
         ORDER BY place LIMIT $2) ahead
     WHERE rooms.concert_id = ANY ($1) AND rooms.given_up > 0 ORDER BY rooms.concert_id, ahead.place";
 
-const CURRENT: &str = "SELECT concert_id, place, user_id, token_id, issued_at, standing
-    FROM unnest($1::uuid[], $2::text[]) wanted (concert_id, user_id) JOIN places USING (concert_id, user_id)
-    WHERE standing = 'CURRENT'";
+/// `OFFSET 0` makes each a lookup by key: with a table that was never analyzed, a join was seen to read the places of
+/// everybody in line for every batch.
+const CURRENT: &str = "SELECT place.* FROM unnest($1::uuid[], $2::text[]) wanted (concert_id, user_id)
+    CROSS JOIN LATERAL (SELECT concert_id, place, user_id, token_id, issued_at, standing FROM places
+        WHERE places.concert_id = wanted.concert_id AND places.user_id = wanted.user_id AND standing = 'CURRENT'
+        OFFSET 0) place";
 
 const PLACES: &str = "SELECT concert_id, place, user_id, token_id, issued_at, standing
     FROM unnest($1::uuid[], $2::bigint[]) wanted (concert_id, place) JOIN places USING (concert_id, place)";
@@ -35,8 +38,10 @@ const PLACES: &str = "SELECT concert_id, place, user_id, token_id, issued_at, st
 /// Of places that are named, and of the current places of users who are named.
 const TURNS: &str = "SELECT concert_id, place, admitted_at, active_until, seen_at, claimed, named, ended_at
     FROM (SELECT * FROM unnest($1::uuid[], $2::bigint[])
-          UNION SELECT concert_id, place FROM unnest($3::uuid[], $4::text[]) entrant (concert_id, user_id)
-              JOIN places USING (concert_id, user_id) WHERE standing = 'CURRENT') wanted (concert_id, place)
+          UNION SELECT current.* FROM unnest($3::uuid[], $4::text[]) entrant (concert_id, user_id)
+              CROSS JOIN LATERAL (SELECT concert_id, place FROM places WHERE places.concert_id = entrant.concert_id
+                  AND places.user_id = entrant.user_id AND standing = 'CURRENT' OFFSET 0) current)
+        wanted (concert_id, place)
     JOIN turns USING (concert_id, place) LEFT JOIN turn_ends USING (concert_id, place) WHERE settled_at IS NULL";
 
 const MAKE: &str = "INSERT INTO rooms (concert_id, max_active, admit_per_second, active_seconds, claim_seconds, paused,

@@ -10,6 +10,7 @@ use jiff::civil::Date;
 use onsale_domain::concert::{Concert, Performance, Seating, Target};
 use onsale_domain::ids::{ConcertId, PerformanceId};
 use onsale_domain::time::Timestamp;
+use prometheus_client::metrics::counter::Counter;
 
 use crate::calendar::Calendar;
 use crate::desk::Observer;
@@ -59,6 +60,7 @@ impl Programme {
 
 #[derive(Clone, Default)]
 struct Index {
+    edition: u64,
     programmes: BTreeMap<ConcertId, Arc<Programme>>,
     showings: HashMap<PerformanceId, Arc<Showing>>,
 }
@@ -68,6 +70,8 @@ pub struct Catalogue {
     reader: Arc<dyn Reader>,
     calendar: Calendar,
     index: ArcSwap<Index>,
+    /// How often it was asked of the database.
+    pub reads: Counter,
     /// Whether other processes may add to it.
     is_shared: bool,
     /// When the last reading of everything began; held by whoever reads.
@@ -81,7 +85,8 @@ impl Catalogue {
     /// Where the database cannot be read.
     pub async fn load(reader: Arc<dyn Reader>, calendar: Calendar, is_shared: bool) -> Result<Self, StoreError> {
         let read_at = tokio::sync::Mutex::new(Instant::now());
-        let catalogue = Self { reader, calendar, index: ArcSwap::default(), is_shared, read_at };
+        let (index, reads) = (ArcSwap::default(), Counter::default());
+        let catalogue = Self { reader, calendar, index, reads, is_shared, read_at };
         catalogue.recover().await?;
         Ok(catalogue)
     }
@@ -146,6 +151,11 @@ impl Catalogue {
         Ok(())
     }
 
+    /// Which edition this is: another number after each change.
+    pub fn edition(&self) -> u64 {
+        self.index.load().edition
+    }
+
     /// Whether there is any concert.
     pub fn is_empty(&self) -> bool {
         self.index.load().programmes.is_empty()
@@ -192,6 +202,7 @@ impl Observer for Catalogue {
         }
         self.index.rcu(|index| {
             let mut index = Index::clone(index);
+            index.edition += 1;
             unit.rows.new_concerts.iter().for_each(|concert| index.add_concert(concert.clone()));
             fresh.iter().for_each(|performance| index.add_performance(performance, &self.calendar));
             index
@@ -199,11 +210,13 @@ impl Observer for Catalogue {
     }
 
     async fn recover(&self) -> Result<(), StoreError> {
+        self.reads.inc();
         let concerts = self.reader.concerts().await?;
         let performances = self.reader.performances().await?;
         // Nothing is ever taken away; what was added meanwhile stays.
         self.index.rcu(|index| {
             let mut index = Index::clone(index);
+            index.edition += 1;
             concerts.iter().for_each(|concert| index.add_concert(concert.clone()));
             performances.iter().for_each(|performance| index.add_performance(performance, &self.calendar));
             index

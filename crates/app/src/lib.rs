@@ -12,4 +12,6 @@ pub mod news;
 pub mod relay;
 pub mod seat_map;
 pub mod store;
+pub mod timetable;
 pub mod waiting_room;
+pub mod written;

@@ -93,6 +93,15 @@ pub struct LectureFilter {
     pub until: Option<Timestamp>,
     /// Only those with a place left.
     pub with_places: bool,
+    /// Only those that were made or changed at this instant or later.
+    pub changed_since: Option<Timestamp>,
+}
+
+impl LectureFilter {
+    /// All that start at an instant or later.
+    pub fn starting(from: Timestamp) -> Self {
+        Self { from, until: None, with_places: false, changed_since: None }
+    }
 }
 
 /// A lecture that a person applied for.

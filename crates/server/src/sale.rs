@@ -16,6 +16,7 @@ use onsale_app::desk::{self, Desk, Terms};
 use onsale_app::relay::{Bell, Outbox, Platform, PlatformSink, Relay};
 use onsale_app::seat_map::SeatMaps;
 use onsale_app::store::{Reader, Store, StoreError};
+use onsale_app::timetable::Timetable;
 use onsale_app::waiting_room::door::{Door, PlaceMemory};
 use onsale_app::waiting_room::{Driver, Rooms};
 use onsale_domain::ids::EventId;
@@ -52,6 +53,7 @@ pub(crate) struct Sale {
     pub(crate) door: Arc<Door>,
     pub(crate) seat_maps: Arc<SeatMaps>,
     pub(crate) catalogue: Arc<Catalogue>,
+    pub(crate) timetable: Arc<Timetable>,
     /// Where events are published, if anywhere.
     pub(crate) kafka: Option<Arc<KafkaSink>>,
     bell: Arc<Bell>,
@@ -165,15 +167,21 @@ impl Sale {
         let catalogue = Catalogue::load(reader.clone(), settings.calendar.clone(), news.is_some()).await?;
         let catalogue = Arc::new(catalogue);
         let rooms = Arc::new(Rooms::load(reader.clone(), news.clone(), settings.polls_per_second).await?);
-        let seat_maps = Arc::new(SeatMaps::new(reader.clone(), news));
+        let seat_maps = Arc::new(SeatMaps::new(reader.clone(), news.clone()));
+        let timetable = Arc::new(Timetable::new(reader.clone(), news));
         let metrics = Arc::new(desk::Metrics::default());
         metrics.register(registry);
         store.register(registry);
+        rooms.estimates.register(registry);
+        let help = "How often the database was asked for what many are shown";
+        registry.register("seat_map_reads", help, seat_maps.reads.clone());
+        registry.register("catalogue_reads", help, catalogue.reads.clone());
+        registry.register("lecture_list_reads", help, timetable.reads.clone());
         let bell = Arc::new(Bell::default());
         let terms = Terms {
             hold_seconds: settings.hold_seconds,
             encode: http::encode(settings.calendar.clone()),
-            observers: vec![catalogue.clone(), rooms.clone(), seat_maps.clone(), bell.clone()],
+            observers: vec![catalogue.clone(), timetable.clone(), rooms.clone(), seat_maps.clone(), bell.clone()],
             metrics,
         };
         let mut writers = Vec::new();
@@ -185,7 +193,7 @@ impl Sale {
         let door = Arc::new(Door::new(desk.clone(), rooms.clone(), memory));
         let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
         let kafka = kafka_sink(settings)?;
-        Ok(Self { store, desk, rooms, door, seat_maps, catalogue, kafka, bell, tasks, stop })
+        Ok(Self { store, desk, rooms, door, seat_maps, catalogue, timetable, kafka, bell, tasks, stop })
     }
 
     /// Starts what goes on beside the requests.

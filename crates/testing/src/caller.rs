@@ -1,8 +1,10 @@
 //! Callers: requests as anyone could send them, replies with what a test asks of them.
 
+use std::io::Read;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use flate2::read::GzDecoder;
 use http_body_util::{BodyExt, Full};
 use hyper::{HeaderMap, Method, Request, StatusCode};
 use hyper_util::client::legacy::Client;
@@ -177,7 +179,20 @@ pub struct Reply {
 impl Reply {
     /// The body as JSON; null where it is empty or none.
     pub fn json(&self) -> Value {
-        serde_json::from_slice(&self.body).unwrap_or_default()
+        serde_json::from_slice(&self.unpacked()).unwrap_or_default()
+    }
+
+    /// The body, out of gzip where it came in that.
+    ///
+    /// # Panics
+    /// Where it is none.
+    pub fn unpacked(&self) -> Bytes {
+        if self.header("content-encoding") != Some("gzip") {
+            return self.body.clone();
+        }
+        let mut unpacked = Vec::new();
+        GzDecoder::new(&self.body[..]).read_to_end(&mut unpacked).expect("gzip");
+        unpacked.into()
     }
 
     /// A header's value, where there is one.

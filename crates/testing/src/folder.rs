@@ -12,6 +12,11 @@ use crate::postgres::{Database, shared};
 /// Names the kind of database on which the tests of the whole program run: `postgres`, or nothing for a file each.
 const TESTED: &str = "ONSALE_TEST_DATABASE";
 
+/// Whether the tests run on a database that several processes may share.
+pub fn is_shared() -> bool {
+    std::env::var(TESTED).as_deref() == Ok("postgres")
+}
+
 /// Temporary. Programs that run in it find the database in its `onsale.toml`, or make a file of their own.
 pub(crate) struct Folder {
     folder: TempDir,
@@ -31,7 +36,7 @@ impl Folder {
     /// Brings a database here where the tests are to run on one, and none is here yet.
     pub(crate) async fn prepare(&self, program: &Path) {
         let settings = self.path().join("onsale.toml");
-        if std::env::var(TESTED).as_deref() != Ok("postgres") || (settings.exists() && !self.database.initialized()) {
+        if !is_shared() || (settings.exists() && !self.database.initialized()) {
             return;
         }
         let make = || async {

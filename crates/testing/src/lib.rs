@@ -25,6 +25,7 @@ mod wire_cutter;
 pub use caller::{Call, Caller, Reply};
 pub use contract::Contract;
 pub use faults::{Fault, Faults};
+pub use folder::is_shared;
 pub use instance::{Instance, Launch, PATIENCE};
 pub use limits::allow_open_files;
 pub use load::{Dice, Load, Running};

@@ -173,8 +173,8 @@ pub(super) fn read(row: &Row) -> Sql<Lecture> {
 const LIST: &str =
     "SELECT lecture_id, title, lecturer, starts_at, capacity, enrolled, seats_opened, version, updated_at
     FROM lectures WHERE starts_at >= $1 AND starts_at < $2 AND (starts_at, lecture_id) > ($3, $4)
-        AND (NOT $5 OR enrolled < capacity)
-    ORDER BY starts_at, lecture_id LIMIT $6";
+        AND (NOT $5 OR enrolled < capacity) AND updated_at >= $6
+    ORDER BY starts_at, lecture_id LIMIT $7";
 
 const APPLIED: &str = "SELECT lecture_id, title, starts_at, applied_at
     FROM applications JOIN lectures USING (lecture_id)
@@ -193,10 +193,11 @@ pub(super) async fn list(
     filter: LectureFilter,
     page: Page<(Timestamp, LectureId)>,
 ) -> Sql<Vec<Lecture>> {
-    let LectureFilter { from, until, with_places } = filter;
+    let LectureFilter { from, until, with_places, changed_since } = filter;
     let (after_start, after_id) = page.after.map_or((i64::MIN, Uuid::nil()), |(at, id)| (at.as_millis(), id.uuid()));
     let until = until.map_or(i64::MAX, Timestamp::as_millis);
-    let wanted = params![from.as_millis(), until, after_start, after_id, with_places, limit(page.limit)];
+    let since = changed_since.map_or(i64::MIN, Timestamp::as_millis);
+    let wanted = params![from.as_millis(), until, after_start, after_id, with_places, since, limit(page.limit)];
     session.query(LIST, wanted).await?.iter().map(read).collect()
 }
 

@@ -130,7 +130,7 @@ pub(super) fn lectures(
     filter: LectureFilter,
     page: Page<(Timestamp, LectureId)>,
 ) -> Sql<Vec<Lecture>> {
-    let LectureFilter { from, until, with_places } = filter;
+    let LectureFilter { from, until, with_places, changed_since } = filter;
     let (after_start, after_id) = match page.after {
         Some((start, id)) => (start.as_millis(), id.uuid().into_bytes().to_vec()),
         None => (i64::MIN, Vec::new()),
@@ -138,13 +138,13 @@ pub(super) fn lectures(
     let mut statement = db.prepare_cached(&format!(
         "SELECT {COLUMNS} FROM lectures
          WHERE starts_at >= ?1 AND starts_at < ?2 AND (starts_at, lecture_id) > (?3, ?4)
-           AND (NOT ?5 OR enrolled < capacity)
-         ORDER BY starts_at, lecture_id LIMIT ?6"
+           AND (NOT ?5 OR enrolled < capacity) AND updated_at >= ?6
+         ORDER BY starts_at, lecture_id LIMIT ?7"
     ))?;
     let until = until.map_or(i64::MAX, Timestamp::as_millis);
-    statement
-        .query_map(params![from.as_millis(), until, after_start, after_id, with_places, page.limit], read)?
-        .collect()
+    let since = changed_since.map_or(i64::MIN, Timestamp::as_millis);
+    let wanted = params![from.as_millis(), until, after_start, after_id, with_places, since, page.limit];
+    statement.query_map(wanted, read)?.collect()
 }
 
 pub(super) fn applications(db: &Connection, user: &UserId, lecture: Option<LectureId>) -> Sql<Vec<AppliedLecture>> {

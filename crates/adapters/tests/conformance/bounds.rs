@@ -23,7 +23,7 @@ async fn lectures_are_listed_from_an_instant_until_before_another(bed: Bed) {
         (start.plus_millis(-1), Some(start), false),
     ];
     for (from, until, is_listed) in spans {
-        let filter = LectureFilter { from, until, with_places: false };
+        let filter = LectureFilter { until, ..LectureFilter::starting(from) };
         let found = store.reader().lectures(filter, Page { after: None, limit: 9 }).await.unwrap();
         let found: Vec<LectureId> = found.iter().map(|lecture| lecture.id).collect();
         assert_eq!(found, if is_listed { vec![lecture] } else { vec![] }, "{from:?} to {until:?}");

@@ -41,7 +41,7 @@ async fn a_cursor_that_nobody_gave_out_is_a_place_in_the_list(bed: Bed) {
 }
 
 async fn lectures_after(reader: &dyn Reader, millis: i64, id: Uuid) -> Vec<LectureId> {
-    let filter = LectureFilter { from: Timestamp::from_millis(i64::MIN), until: None, with_places: false };
+    let filter = LectureFilter::starting(Timestamp::from_millis(i64::MIN));
     let after = Some((Timestamp::from_millis(millis), LectureId::new(id)));
     let found = reader.lectures(filter, Page { after, limit: 9 }).await.unwrap();
     found.iter().map(|lecture| lecture.id).collect()

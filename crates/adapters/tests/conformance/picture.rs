@@ -90,7 +90,7 @@ impl Picture {
         let spans = [(Timestamp::default(), None), (looked.now, None), (looked.now, Some(later)), (later, Some(later))];
         for (from, until) in spans {
             for with_places in [false, true] {
-                let filter = LectureFilter { from, until, with_places };
+                let filter = LectureFilter { until, with_places, ..LectureFilter::starting(from) };
                 let cursor = |lecture: &Lecture| (lecture.starts_at, lecture.id);
                 let found = all(looked.limit, cursor, async |page| reader.lectures(filter, page).await).await;
                 self.line("lectures", &(from, until, with_places, found));

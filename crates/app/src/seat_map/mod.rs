@@ -17,6 +17,7 @@ use async_trait::async_trait;
 use onsale_domain::event::Subject;
 use onsale_domain::ids::PerformanceId;
 use onsale_domain::time::Timestamp;
+use prometheus_client::metrics::counter::Counter;
 
 use crate::catalogue::Showing;
 use crate::desk::Observer;
@@ -165,12 +166,14 @@ pub struct SeatMaps {
     /// Where other processes sell too.
     news: Option<Arc<dyn News>>,
     slots: RwLock<HashMap<PerformanceId, Arc<Slot>>>,
+    /// How often the database was asked for a map, or for what others changed in it.
+    pub reads: Counter,
 }
 
 impl SeatMaps {
     /// No map yet: each is read when it is first looked at.
     pub fn new(reader: Arc<dyn Reader>, news: Option<Arc<dyn News>>) -> Self {
-        Self { reader, news, slots: RwLock::default() }
+        Self { reader, news, slots: RwLock::default(), reads: Counter::default() }
     }
 
     /// The seats of a performance as of now, or of a moment ago where the map is large.
@@ -203,6 +206,7 @@ impl SeatMaps {
         let _one_asks = slot.loading.lock().await;
         let Some(version) = slot.version().filter(|_| !is_fresh(FOLLOWED_EVERY)) else { return Ok(()) };
         let began = Instant::now();
+        self.reads.inc();
         match news.seats(slot.showing.id, version).await {
             Ok(changes) => {
                 let is_other = slot.histories.load(Ordering::Acquire) != news.histories();
@@ -222,6 +226,7 @@ impl SeatMaps {
         *slot.state() = State::Loading(Vec::new());
         slot.set_followed(Some(Instant::now()));
         slot.histories.store(self.news.as_ref().map_or(0, |news| news.histories()), Ordering::Release);
+        self.reads.inc();
         let rows = self.reader.seats(slot.showing.id).await;
         let mut state = slot.state();
         let State::Loading(deltas) = std::mem::replace(&mut *state, State::Empty) else { return Ok(()) };

@@ -7,6 +7,8 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use onsale_domain::time::Timestamp;
 
+use crate::written::Written;
+
 /// What is shown of a seat.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mark {
@@ -19,7 +21,7 @@ pub enum Mark {
 }
 
 /// Which seats a caller wants to see.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Which {
     /// All of them.
     All,
@@ -65,6 +67,8 @@ impl Chunk {
 #[derive(Debug)]
 pub struct SeatView {
     pub(super) stamp: u64,
+    /// No other view has it.
+    pub serial: u64,
     pub(super) built: Instant,
     /// From this instant on a hold shown here has run out.
     pub(super) valid_until: Timestamp,
@@ -73,27 +77,25 @@ pub struct SeatView {
     pub remaining: u32,
     /// All seats.
     pub chunks: Vec<Arc<Chunk>>,
-    texts: [OnceLock<Bytes>; 2],
+    texts: [OnceLock<Written>; 2],
 }
 
 impl SeatView {
     pub(super) fn new(stamp: u64, valid_until: Timestamp, remaining: u32, chunks: Vec<Arc<Chunk>>) -> Self {
+        static SERIAL: AtomicU64 = AtomicU64::new(0);
+        let serial = SERIAL.fetch_add(1, Ordering::Relaxed);
         let (built, cost_nanos) = (Instant::now(), AtomicU64::new(0));
-        Self { stamp, built, valid_until, cost_nanos, remaining, chunks, texts: Default::default() }
+        Self { stamp, serial, built, valid_until, cost_nanos, remaining, chunks, texts: Default::default() }
     }
 
     /// The serialized form of the whole, written by the first who asks; what that costs counts as the view's cost.
-    pub fn text(&self, which: Which, write: impl FnOnce(&Self) -> Bytes) -> &Bytes {
-        self.texts[which.index()].get_or_init(|| {
-            let began = Instant::now();
-            let text = write(self);
-            self.add_cost(began.elapsed());
-            text
-        })
+    pub fn text(&self, which: Which, write: impl FnOnce(&Self) -> Bytes) -> &Written {
+        self.texts[which.index()].get_or_init(|| Written::new(|| write(self)))
     }
 
     pub(super) fn cost_nanos(&self) -> u64 {
-        self.cost_nanos.load(Ordering::Relaxed)
+        let texts = self.texts.iter().filter_map(OnceLock::get).map(Written::cost_nanos);
+        self.cost_nanos.load(Ordering::Relaxed) + texts.sum::<u64>()
     }
 
     pub(super) fn add_cost(&self, spent: Duration) {

@@ -12,6 +12,7 @@ use onsale_domain::time::Timestamp;
 use onsale_domain::waiting_room::{Line, Room, Step, Token, Turn};
 
 use super::beside::Beside;
+use super::estimate::{EstimateMetrics, Estimates};
 use super::pace::{Crowd, Pace, estimated_wait_seconds, poll_after_seconds};
 use super::pressure::Pressure;
 use super::stock::Stock;
@@ -90,6 +91,8 @@ pub struct LiveRoom {
     snapshot: ArcSwap<Snapshot>,
     turns: RwLock<HashMap<u64, LiveTurn>>,
     pace: Mutex<Pace>,
+    estimates: Estimates,
+    estimate_metrics: EstimateMetrics,
     pub(super) stock: Stock,
     /// How often all who wait are to ask together.
     polls_per_second: u32,
@@ -102,7 +105,7 @@ pub struct LiveRoom {
 }
 
 impl LiveRoom {
-    pub(super) fn new(record: RoomRecord, polls_per_second: u32) -> Self {
+    pub(super) fn new(record: RoomRecord, polls_per_second: u32, estimate_metrics: EstimateMetrics) -> Self {
         let RoomRecord { concert, room, given_up, turns, holds } = record;
         let mut line = Line::new(room.issued, room.served, given_up);
         line.account_for(&room.blocks);
@@ -119,6 +122,8 @@ impl LiveRoom {
             snapshot: ArcSwap::from_pointee(Snapshot { room, line, per_second }),
             turns: RwLock::new(live),
             pace: Mutex::default(),
+            estimates: Estimates::default(),
+            estimate_metrics,
             stock: Stock::default(),
             polls_per_second,
             pressure: Mutex::default(),
@@ -313,6 +318,18 @@ impl LiveRoom {
         pace.observe(at, room.served, room.waiting());
         let per_second = pace.per_second(&room.settings);
         self.snapshot.store(Arc::new(Snapshot { room, line, per_second }));
+        drop(pace);
+        self.note_estimate(at);
+    }
+
+    /// What the last one in line is told, and how right it was for those who were called.
+    fn note_estimate(&self, at: Timestamp) {
+        let snapshot = self.snapshot.load();
+        self.estimates.settle(snapshot.room.served, at, &self.estimate_metrics);
+        let last = self.issued();
+        if let Some(position) = snapshot.line.position(last).filter(|_| self.estimates.is_due(last, at)) {
+            self.estimates.note(last, at, estimated_wait_seconds(position, snapshot.per_second));
+        }
     }
 
     fn commit_turns(&self, turns: Vec<(u64, Option<Turn>)>, ended: Vec<u64>, reservations: &[Reservation]) {

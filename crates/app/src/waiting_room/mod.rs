@@ -3,6 +3,7 @@
 mod beside;
 pub mod door;
 mod driver;
+mod estimate;
 mod follow;
 mod live;
 mod pace;
@@ -27,6 +28,7 @@ use follow::Following;
 use live::Change;
 
 pub use driver::Driver;
+pub use estimate::EstimateMetrics;
 pub use live::{LiveRoom, Look, Snapshot, Stake, Standing};
 
 /// All rooms, by concert.
@@ -41,6 +43,8 @@ pub struct Rooms {
     polls_per_second: u32,
     /// Where other processes change the rooms too.
     following: Option<Following>,
+    /// How good the estimates of waiting were.
+    pub estimates: EstimateMetrics,
 }
 
 impl Rooms {
@@ -55,7 +59,8 @@ impl Rooms {
     ) -> Result<Self, StoreError> {
         let (rooms, stir, moved) = (ArcSwap::default(), Notify::new(), tokio::sync::watch::Sender::new(0));
         let following = news.map(|news| Following::new(news, reader.now()));
-        let rooms = Self { reader, rooms, stir, moved, following, polls_per_second };
+        let estimates = EstimateMetrics::default();
+        let rooms = Self { reader, rooms, stir, moved, following, polls_per_second, estimates };
         rooms.reload().await?;
         Ok(rooms)
     }
@@ -67,7 +72,7 @@ impl Rooms {
         let at = self.reader.now();
         let before = self.rooms.load();
         let live = |record: RoomRecord| {
-            let (concert, mut room) = (record.concert, LiveRoom::new(record, self.polls_per_second));
+            let (concert, mut room) = (record.concert, self.live(record));
             // What was seen beside the database is no less true.
             if let Some(known) = before.get(&concert) {
                 room.beside = known.beside.clone();
@@ -120,10 +125,14 @@ impl Rooms {
         self.insert(RoomRecord { concert, room, given_up: Vec::new(), turns: Vec::new(), holds: Vec::new() });
     }
 
+    fn live(&self, record: RoomRecord) -> LiveRoom {
+        LiveRoom::new(record, self.polls_per_second, self.estimates.clone())
+    }
+
     /// Adds a room, unless it is known.
     fn insert(&self, record: RoomRecord) {
         let concert = record.concert;
-        let room = Arc::new(LiveRoom::new(record, self.polls_per_second));
+        let room = Arc::new(self.live(record));
         self.rooms.rcu(|rooms| {
             let mut rooms = HashMap::clone(rooms);
             rooms.entry(concert).or_insert_with(|| room.clone());

@@ -31,7 +31,7 @@ const DAY_MILLIS: i64 = 24 * 60 * 60 * 1000;
 pub(super) async fn seed(sale: &Sale, settings: &Settings) -> Result<bool, Failed> {
     let reader = sale.store.reader();
     let from = Timestamp::from_millis(i64::MIN);
-    let any = LectureFilter { from, until: None, with_places: false };
+    let any = LectureFilter::starting(from);
     let lectures = reader.lectures(any, Page { after: None, limit: 1 }).await?;
     if !sale.catalogue.is_empty() || !lectures.is_empty() {
         return Ok(false);

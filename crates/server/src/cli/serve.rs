@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{Failed, Outcome, block_on, demo, print};
 use crate::auth::{AdminKey, Bearers};
-use crate::http::{App, AppState, HttpMetrics, Limiter, Server, ServerLimits, into_service};
+use crate::http::{App, AppState, HttpMetrics, Limiter, Server, ServerLimits, Shelves, into_service};
 use crate::sale::{Sale, open_store};
 use crate::settings::{Auth, JwtKey, Secret, Settings};
 use crate::token::TokenCodec;
@@ -64,6 +64,9 @@ async fn serve(settings: Settings, is_demo: bool) -> Outcome {
         kafka: sale.kafka.clone().map(|kafka| kafka as Arc<dyn Sink>),
         seat_maps: sale.seat_maps.clone(),
         catalogue: sale.catalogue.clone(),
+        timetable: sale.timetable.clone(),
+        user_entries: Limiter::new(settings.user_entry_limit, Vec::new()),
+        shelves: Shelves::default(),
         tokens: TokenCodec::new(&token_secret(&sale, &settings).await?),
         bearers: Bearers::new(&settings.auth).ok_or_else(|| Failed::Usage("the JWT key cannot be used".to_owned()))?,
         admin_key: admin_key.as_ref().map(AdminKey::new),

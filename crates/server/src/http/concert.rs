@@ -3,14 +3,14 @@
 use std::sync::Arc;
 
 use axum::extract::{FromRequestParts, State};
-use axum::http::header::{CACHE_CONTROL, ETAG, IF_NONE_MATCH};
+use axum::http::HeaderMap;
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, HeaderValue, StatusCode};
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use jiff::civil::Date;
 use onsale_app::calendar::{Calendar, parse_date};
 use onsale_app::catalogue::{Programme, Showing};
 use onsale_app::seat_map::Which;
+use onsale_app::written::Written;
 use onsale_domain::concert::{Concert, Performance};
 use onsale_domain::ids::{ConcertId, PerformanceId};
 use schemars::JsonSchema;
@@ -21,7 +21,9 @@ use super::gate::ActiveTurn;
 use super::input::Query;
 use super::problem::{Code, Problem};
 use super::seat_json;
-use super::wire::{Day, Id, Instant, json_bytes, page};
+use super::shared::{Kept, respond};
+use super::shelf::Ready;
+use super::wire::{Day, Id, Instant, written_page};
 
 /// A concert, as listed.
 #[derive(Serialize, JsonSchema)]
@@ -106,12 +108,20 @@ impl FromRequestParts<App> for Onlooker {
     }
 }
 
-pub(crate) async fn list_concerts(State(app): State<App>, mut query: Query) -> Result<Response, Problem> {
+pub(crate) async fn list_concerts(
+    State(app): State<App>,
+    headers: HeaderMap,
+    mut query: Query,
+) -> Result<Response, Problem> {
     let wanted = query.page(ConcertId::parse);
     query.done(|| Some(()))?;
-    let rows = app.catalogue.page(wanted.after, wanted.limit + 1);
-    let cursor = |programme: &Arc<Programme>| programme.concert.id.to_string();
-    Ok(page(&query, wanted.limit, rows, cursor, |programme| ConcertShown::of(programme)))
+    let ready = app.shelves.concerts.get(query.raw(), app.catalogue.edition(), app.reader.now(), || {
+        let rows = app.catalogue.page(wanted.after, wanted.limit + 1);
+        let cursor = |programme: &Arc<Programme>| programme.concert.id.to_string();
+        let (body, link) = written_page(&query, wanted.limit, rows, cursor, |programme| ConcertShown::of(programme));
+        Ready { written: Written::new(|| body.into()), link, until: None }
+    });
+    Ok(respond(&headers, &ready.written, Kept::Publicly, ready.link.as_ref()))
 }
 
 pub(crate) async fn list_concert_dates(
@@ -122,16 +132,22 @@ pub(crate) async fn list_concert_dates(
 ) -> Result<Response, Problem> {
     query.done(|| Some(()))?;
     let now = app.reader.now();
+    let to_come: Vec<_> = programme.showings.iter().filter(|showing| now < showing.starts_at).collect();
     let look = async {
-        let mut dates = Vec::with_capacity(programme.showings.len());
-        for showing in programme.showings.iter().filter(|showing| now < showing.starts_at) {
-            let view = app.seat_maps.view(showing).await?;
-            dates.push(PerformanceShown::of(showing, view.remaining));
+        let mut left = Vec::with_capacity(to_come.len());
+        for showing in &to_come {
+            left.push((showing.id, app.seat_maps.view(showing).await?.remaining));
         }
-        Ok(dates)
+        Ok(left)
     };
-    let dates = app.read(look).await?;
-    Ok(tagged(&headers, serde_json::to_vec(&dates).unwrap_or_default().into()))
+    let left = app.read(look).await?;
+    let ready = app.shelves.dates.get(&programme.concert.id, left.clone(), now, || {
+        let dates =
+            to_come.iter().zip(&left).map(|(showing, (_, remaining))| PerformanceShown::of(showing, *remaining));
+        let body = || serde_json::to_vec(&dates.collect::<Vec<_>>()).unwrap_or_default().into();
+        Ready { written: Written::new(body), link: None, until: None }
+    });
+    Ok(respond(&headers, &ready.written, Kept::Privately, None))
 }
 
 pub(crate) async fn list_concert_seats(
@@ -152,19 +168,16 @@ pub(crate) async fn list_concert_seats(
         Ok(views)
     };
     let views = app.read(look).await?;
-    Ok(tagged(&headers, seat_json::seats_of_date(date, &views, which)))
-}
-
-/// An answer with a strong validator; 304 where the caller has it already. Never reused without asking.
-fn tagged(request: &HeaderMap, body: bytes::Bytes) -> Response {
-    let tag = format!("\"{:016x}\"", seat_json::digest(&body));
-    let known = request.get(IF_NONE_MATCH).and_then(|value| value.to_str().ok());
-    let same = known.is_some_and(|tags| tags == "*" || tags.split(',').any(|known| known.trim() == tag));
-    let mut response = if same { StatusCode::NOT_MODIFIED.into_response() } else { json_bytes(StatusCode::OK, body) };
-    let headers = response.headers_mut();
-    headers.insert(ETAG, HeaderValue::try_from(tag).unwrap_or(HeaderValue::from_static("\"\"")));
-    headers.insert(CACHE_CONTROL, HeaderValue::from_static("private, no-cache"));
-    response
+    if let [(showing, view)] = &views[..] {
+        return Ok(respond(&headers, seat_json::seats_of(date, showing, view, which), Kept::Privately, None));
+    }
+    let key = (programme.concert.id, date, which);
+    let serials = views.iter().map(|(_, view)| view.serial).collect();
+    let ready = app.shelves.seats.get(&key, serials, app.reader.now(), || {
+        let written = Written::new(|| seat_json::seats_of_date(date, &views, which));
+        Ready { written, link: None, until: None }
+    });
+    Ok(respond(&headers, &ready.written, Kept::Privately, None))
 }
 
 /// The seats of a date.

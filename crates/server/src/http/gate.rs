@@ -36,6 +36,11 @@ impl Caller {
         Self(None)
     }
 
+    /// The user whom a bearer proves.
+    pub(crate) fn verified(&self) -> Option<&UserId> {
+        self.0.as_ref()
+    }
+
     /// The user, where the caller may act for it.
     ///
     /// # Errors

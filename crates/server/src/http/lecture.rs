@@ -1,11 +1,12 @@
 //! Lectures.
 
 use axum::extract::State;
-use axum::http::StatusCode;
+use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use jiff::civil::Date;
 use onsale_app::calendar::parse_date;
 use onsale_app::store::{AppliedLecture, LectureFilter, Page};
+use onsale_app::written::Written;
 use onsale_domain::ids::{LectureId, UserId};
 use onsale_domain::lecture::{Command, Lecture};
 use onsale_domain::time::Timestamp;
@@ -17,7 +18,9 @@ use super::gate::{A_USER_ID, Caller, PathUser};
 use super::input::fields::parsed;
 use super::input::{PathArgs, Payload, Query};
 use super::problem::Problem;
-use super::wire::{Id, Instant, json, page};
+use super::shared::{Kept, respond};
+use super::shelf::Ready;
+use super::wire::{Id, Instant, json, page, written_page};
 
 /// A lecture, as listed.
 #[derive(Serialize, JsonSchema)]
@@ -104,7 +107,11 @@ pub(crate) struct ApplyBody {
     lecture_id: Id<LectureId>,
 }
 
-pub(crate) async fn list_lectures(State(app): State<App>, mut query: Query) -> Result<Response, Problem> {
+pub(crate) async fn list_lectures(
+    State(app): State<App>,
+    headers: HeaderMap,
+    mut query: Query,
+) -> Result<Response, Problem> {
     let date = query.optional("date", "YYYY-MM-DD", parse_date);
     let with_places = query.optional("available", "true or false", |text| text.parse().ok()).unwrap_or(false);
     let wanted = query.page(|cursor| {
@@ -112,20 +119,40 @@ pub(crate) async fn list_lectures(State(app): State<App>, mut query: Query) -> R
         Some((Timestamp::from_millis(start.parse().ok()?), LectureId::parse(id)?))
     });
     query.done(|| Some(()))?;
-    let filter = filter(&app, date, with_places)?;
-    let limit = wanted.limit;
-    let rows = app.read(app.reader.lectures(filter, Page { limit: limit + 1, ..wanted })).await?;
-    let cursor = |lecture: &Lecture| format!("{} {}", lecture.starts_at.as_millis(), lecture.id);
-    Ok(page(&query, limit, rows, cursor, LectureShown::of))
+    let now = app.reader.now();
+    let today = start_of(&app, app.calendar.date_of(now))?.0;
+    let filter = filter(&app, now, date, with_places)?;
+    let rows = Page { limit: wanted.limit + 1, ..wanted };
+    // Days that are over are seldom asked for.
+    if filter.from < today {
+        let rows = app.read(app.reader.lectures(filter, rows)).await?;
+        return Ok(page(&query, wanted.limit, rows, cursor_of, LectureShown::of));
+    }
+    let edition = app.read(app.timetable.edition(today)).await?;
+    let ready = app.shelves.lectures.get(query.raw(), (edition, today), now, || {
+        let rows = app.timetable.page(filter, rows);
+        // By the time the first one starts, it is no longer available.
+        let until = rows.first().filter(|_| with_places).map(|first| first.starts_at);
+        let (body, link) = written_page(&query, wanted.limit, rows, cursor_of, LectureShown::of);
+        Ready { written: Written::new(|| body.into()), link, until }
+    });
+    Ok(respond(&headers, &ready.written, Kept::Publicly, ready.link.as_ref()))
+}
+
+fn cursor_of(lecture: &Lecture) -> String {
+    format!("{} {}", lecture.starts_at.as_millis(), lecture.id)
+}
+
+/// The first instant of a date, and the first one after it.
+fn start_of(app: &App, date: Date) -> Result<(Timestamp, Timestamp), Problem> {
+    app.calendar.span_of(date).ok_or_else(|| Problem::invalid_field("date", "is too far away"))
 }
 
 /// Without a date: from today on. Available: not full and not started.
-fn filter(app: &App, date: Option<Date>, with_places: bool) -> Result<LectureFilter, Problem> {
-    let now = app.reader.now();
-    let span = app.calendar.span_of(date.unwrap_or_else(|| app.calendar.date_of(now)));
-    let (from, end) = span.ok_or_else(|| Problem::invalid_field("date", "is too far away"))?;
+fn filter(app: &App, now: Timestamp, date: Option<Date>, with_places: bool) -> Result<LectureFilter, Problem> {
+    let (from, end) = start_of(app, date.unwrap_or_else(|| app.calendar.date_of(now)))?;
     let from = if with_places { from.max(now.plus_millis(1)) } else { from };
-    Ok(LectureFilter { from, until: date.map(|_| end), with_places })
+    Ok(LectureFilter { until: date.map(|_| end), with_places, ..LectureFilter::starting(from) })
 }
 
 pub(crate) async fn apply_for_lecture(

@@ -1,4 +1,4 @@
-//! Clients that hammer: a bounded table of addresses, each with what it may still ask for.
+//! Clients that hammer: a bounded table of addresses or users, each with what they may still ask for.
 
 use std::hash::{BuildHasher, RandomState};
 use std::net::{IpAddr, Ipv6Addr};
@@ -7,6 +7,7 @@ use std::time::Instant;
 
 use axum::http::{HeaderMap, HeaderName, header::FORWARDED};
 use ipnet::IpNet;
+use onsale_domain::ids::UserId;
 
 use crate::settings::RateLimit;
 
@@ -23,7 +24,7 @@ struct Entry {
     paid_until: u64,
 }
 
-/// Limits requests by client address.
+/// Limits requests by client address, or by user.
 pub(crate) struct Limiter {
     limit: RateLimit,
     proxies: Vec<IpNet>,
@@ -50,6 +51,15 @@ impl Limiter {
         }
         let now = u64::try_from(self.began.elapsed().as_micros()).unwrap_or(u64::MAX);
         self.take(self.hasher.hash_one(network_of(client)), now)
+    }
+
+    /// Whether a user who is known by their bearer may ask once more; else after how many seconds.
+    pub(crate) fn check_user(&self, user: &UserId) -> Result<(), u32> {
+        if self.limit.requests == 0 {
+            return Ok(());
+        }
+        let now = u64::try_from(self.began.elapsed().as_micros()).unwrap_or(u64::MAX);
+        self.take(self.hasher.hash_one(user), now)
     }
 
     /// Pays for one request, where the address has not used up its span's worth and the burst.

@@ -21,6 +21,8 @@ mod reservation;
 mod router;
 mod seat_json;
 mod serve;
+mod shared;
+mod shelf;
 mod stream;
 mod waiting_room;
 mod wallet;
@@ -37,6 +39,7 @@ use onsale_app::idempotency::Keyed;
 use onsale_app::relay::Sink;
 use onsale_app::seat_map::SeatMaps;
 use onsale_app::store::{Reader, StoreError};
+use onsale_app::timetable::Timetable;
 use onsale_app::waiting_room::Rooms;
 use onsale_app::waiting_room::door::Door;
 use onsale_domain::{Command, waiting_room as rules};
@@ -54,6 +57,7 @@ pub(crate) use measure::HttpMetrics;
 pub(crate) use openapi::document;
 pub(crate) use router::{into_service, not_found};
 pub(crate) use serve::{Server, ServerLimits};
+pub(crate) use shelf::Shelves;
 
 /// No request waits longer than this for any one thing.
 const PATIENCE: Duration = Duration::from_millis(9_500);
@@ -68,6 +72,11 @@ pub(crate) struct AppState {
     pub(crate) kafka: Option<Arc<dyn Sink>>,
     pub(crate) seat_maps: Arc<SeatMaps>,
     pub(crate) catalogue: Arc<Catalogue>,
+    pub(crate) timetable: Arc<Timetable>,
+    /// How often one verified user may enter a waiting room.
+    pub(crate) user_entries: Limiter,
+    /// Answers that many are given.
+    pub(crate) shelves: Shelves,
     pub(crate) tokens: TokenCodec,
     pub(crate) bearers: Bearers,
     pub(crate) admin_key: Option<AdminKey>,

@@ -1,6 +1,5 @@
 //! Seat maps as JSON: written once for each part that changed, and then shared by everyone who looks.
 
-use std::hash::{DefaultHasher, Hasher};
 use std::sync::Arc;
 
 use bytes::{BufMut, Bytes, BytesMut};
@@ -8,17 +7,19 @@ use jiff::civil::Date;
 use onsale_app::calendar::rfc3339;
 use onsale_app::catalogue::Showing;
 use onsale_app::seat_map::{Chunk, Mark, SeatView, Which};
+use onsale_app::written::Written;
 
-/// The seats of all performances of a date. With a single performance, as nearly always, the whole text is shared.
+/// The seats of the one performance of a date, as nearly always: the whole text is shared.
+pub(super) fn seats_of<'a>(date: Date, showing: &Showing, view: &'a SeatView, which: Which) -> &'a Written {
+    view.text(which, |view| {
+        let mut text = open(date);
+        write_performance(&mut text, showing, view, which);
+        close(text)
+    })
+}
+
+/// The seats of all performances of a date.
 pub(super) fn seats_of_date(date: Date, views: &[(&Arc<Showing>, Arc<SeatView>)], which: Which) -> Bytes {
-    if let [(showing, view)] = views {
-        let one = |view: &SeatView| {
-            let mut text = open(date);
-            write_performance(&mut text, showing, view, which);
-            close(text)
-        };
-        return view.text(which, one).clone();
-    }
     let mut text = open(date);
     for (index, (showing, view)) in views.iter().enumerate() {
         if index > 0 {
@@ -76,11 +77,4 @@ fn write_seats(showing: &Showing, chunk: &Chunk, which: Which) -> Bytes {
         text.push_str(&format!(r#"{{"seat":{number},"grade":{grade},"price":{price},"status":"{status}"}}"#));
     }
     text.into()
-}
-
-/// A number that differs for bodies that differ.
-pub(super) fn digest(body: &[u8]) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    hasher.write(body);
-    hasher.finish()
 }

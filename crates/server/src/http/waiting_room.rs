@@ -114,6 +114,8 @@ pub(crate) async fn enter_queue(State(app): State<App>, caller: Caller, payload:
     let concert = fields.required("concertId", parsed("a UUID", ConcertId::parse));
     let (user, concert) = fields.done(|| Some((user?, concert?)))?;
     let user = caller.acting_for(user)?;
+    let again = caller.verified().map_or(Ok(()), |user| app.user_entries.check_user(user));
+    again.map_err(|seconds| Problem::new(Code::TooManyRequests).retry_after(seconds))?;
 
     // Entering is idempotent by itself: the place is the answer, whatever key came along.
     let entered = tokio::time::timeout(PATIENCE, app.door.enter(concert, user)).await;

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use axum::http::header::{CONTENT_TYPE, LINK};
 use axum::http::{HeaderValue, StatusCode};
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use jiff::civil::Date;
 use onsale_app::calendar::rfc3339;
 use onsale_domain::time::Timestamp;
@@ -98,20 +98,33 @@ pub(crate) fn json_bytes(status: StatusCode, body: impl Into<axum::body::Body>) 
     response
 }
 
-/// A page of a list, with a `Link` to the next where there is one. `rows` holds one row more than the page, if the
-/// list goes on.
-pub(crate) fn page<R, T: Serialize>(
+/// A page of a list as JSON, and the `Link` to the next where there is one. `rows` holds one row more than the page, if
+/// the list goes on.
+pub(crate) fn written_page<R, T: Serialize>(
     query: &Query,
     limit: usize,
     mut rows: Vec<R>,
     cursor: impl Fn(&R) -> String,
     show: impl Fn(&R) -> T,
-) -> Response {
+) -> (Vec<u8>, Option<HeaderValue>) {
     let more = rows.len() > limit;
     rows.truncate(limit);
-    let mut response = json(StatusCode::OK, &rows.iter().map(show).collect::<Vec<_>>()).into_response();
+    let body = serde_json::to_vec(&rows.iter().map(show).collect::<Vec<_>>()).unwrap_or_default();
     let last = rows.last().filter(|_| more);
-    if let Some(Ok(link)) = last.map(|last| HeaderValue::try_from(query.next_link(&cursor(last)))) {
+    (body, last.and_then(|last| HeaderValue::try_from(query.next_link(&cursor(last))).ok()))
+}
+
+/// A page of a list that is one caller's.
+pub(crate) fn page<R, T: Serialize>(
+    query: &Query,
+    limit: usize,
+    rows: Vec<R>,
+    cursor: impl Fn(&R) -> String,
+    show: impl Fn(&R) -> T,
+) -> Response {
+    let (body, link) = written_page(query, limit, rows, cursor, show);
+    let mut response = json_bytes(StatusCode::OK, body);
+    if let Some(link) = link {
         response.headers_mut().insert(LINK, link);
     }
     response

@@ -155,6 +155,8 @@ pub(crate) struct Settings {
     pub(crate) rate_limit: RateLimit,
     /// How often one client address may enter a waiting room.
     pub(crate) entry_limit: RateLimit,
+    /// How often one user with a bearer may enter a waiting room.
+    pub(crate) user_entry_limit: RateLimit,
     /// How many polls a second a crowd that waits should make, if it asks as it is told.
     pub(crate) polls_per_second: u32,
     pub(crate) connections_max: usize,
@@ -209,6 +211,11 @@ impl Settings {
                 requests: sources.parse("entries-per-minute", parse::between(0, 1_000_000))?,
                 span_seconds: 60,
                 loopback: sources.parse("rate-limit-loopback", parse::switch)?,
+            },
+            user_entry_limit: RateLimit {
+                requests: sources.parse("entries-per-user-per-minute", parse::between(0, 1_000_000))?,
+                span_seconds: 60,
+                loopback: true,
             },
             polls_per_second: sources.parse("queue-polls-per-second", parse::between(1, 10_000_000))?,
             connections_max: sources.parse("connections-max", parse::between(1, 1_000_000))? as usize,

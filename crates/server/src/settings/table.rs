@@ -99,6 +99,12 @@ pub(crate) const TABLE: &[Setting] = &[
         Some("1200"),
         "How often one client address may ask for a place in line within a minute, after a burst of twice as many; 0: no limit",
     ),
+    setting(
+        "entries-per-user-per-minute",
+        "N",
+        Some("120"),
+        "With ONSALE_AUTH=jwt: how often one user may ask for a place in line within a minute, after a burst of twice as many; 0: no limit",
+    ),
     setting("rate-limit-loopback", "true|false", Some("false"), "Whether loopback addresses are limited too"),
     setting("connections-max", "N", Some("20000"), "Connections at once; more wait to be accepted"),
     setting("log", "LEVEL", Some("info"), "How much is logged: error, warn, info, debug or trace"),

@@ -169,3 +169,25 @@ async fn without_jwt_a_reservations_id_is_the_key_to_it() {
     assert_eq!(sale.caller.get(&path).bearer("anything").expect(200).await, held);
     sale.caller.get("/point/ada").bearer(&bearer("eve")).expect(200).await;
 }
+
+#[tokio::test]
+async fn one_user_may_ask_for_a_place_only_so_often() {
+    let settings = [&BY_SECRET[..], &[("ONSALE_ENTRIES_PER_USER_PER_MINUTE", "2")]].concat();
+    let sale = start(&settings).await;
+    let concert = sale.concert(&room(10)).await;
+    let enter = |user: &str| {
+        let body = json!({"userId": user, "concertId": concert});
+        sale.caller.post("/queue/tokens").bearer(&bearer(user)).json(&body)
+    };
+    enter("ada").expect(201).await;
+    for _ in 0..3 {
+        enter("ada").expect(200).await;
+    }
+    let reply = enter("ada").send().await;
+    reply.refused(429, "too-many-requests");
+    let seconds: u64 = reply.header("retry-after").unwrap().parse().unwrap();
+    assert!((1..=30).contains(&seconds), "one each thirty seconds: {seconds}");
+    enter("bob").expect(201).await;
+    // The place itself is as it was.
+    sale.caller.get("/point/ada").bearer(&bearer("ada")).expect(200).await;
+}

@@ -23,11 +23,10 @@ pub(super) fn performance() -> Value {
 }
 
 pub(crate) fn list_concerts(op: Operation) -> Operation {
-    op.named(TAG, "listConcerts", "List concerts").paged().answers::<Vec<ConcertShown>>(
-        200,
-        "The concerts",
-        json!([concert()]),
-    )
+    op.named(TAG, "listConcerts", "List concerts")
+        .paged()
+        .answers::<Vec<ConcertShown>>(200, "The concerts", json!([concert()]))
+        .answers_nothing(304, "Unchanged, where `If-None-Match` names the last `ETag`")
 }
 
 pub(crate) fn list_concert_dates(op: Operation) -> Operation {

@@ -22,6 +22,7 @@ pub(crate) fn list_lectures(op: Operation) -> Operation {
         .query("available", switch(), "Only lectures that can be applied for")
         .paged()
         .answers::<Vec<LectureShown>>(200, "The lectures", json!([lecture(12)]))
+        .answers_nothing(304, "Unchanged, where `If-None-Match` names the last `ETag`")
 }
 
 pub(crate) fn apply_for_lecture(op: Operation) -> Operation {

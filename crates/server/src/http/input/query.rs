@@ -89,6 +89,11 @@ impl Query {
         }
     }
 
+    /// As it came.
+    pub(crate) fn raw(&self) -> &str {
+        self.uri.query().unwrap_or("")
+    }
+
     /// The `Link` to the page after the row that this cursor names: the same query with another cursor.
     pub(crate) fn next_link(&self, cursor: &str) -> String {
         let others = self.uri.query().unwrap_or("").split('&').filter(|pair| {

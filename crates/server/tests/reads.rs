@@ -1,0 +1,164 @@
+//! What many look at: written once for all of them, told with a validator, compressed for those who take that, and never
+//! asked of the database by each.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on says so and ends")]
+
+mod support;
+
+use std::time::Instant;
+
+use onsale_testing::{Call, Sale};
+use serde_json::{Value, json};
+use support::room::room;
+use support::{at_once, start, text};
+
+/// How often the database was asked for one of the things that many are shown.
+async fn reads(sale: &Sale, of: &str) -> u64 {
+    let shown = sale.caller.get("/metrics").send().await;
+    let name = format!("onsale_{of}_reads_total ");
+    let shown = String::from_utf8_lossy(&shown.body).into_owned();
+    shown.lines().find_map(|line| line.strip_prefix(&name)?.parse().ok()).unwrap_or_else(|| panic!("no {name}"))
+}
+
+/// A sale in which there is much to look at; a token that may look at it, and the paths.
+async fn much() -> (Sale, String, [String; 4]) {
+    let sale = start(&[]).await;
+    for number in 0..30 {
+        let body = json!({"title": format!("Lecture {number}"), "startsAt": "2090-01-01T10:00:00Z"});
+        sale.admin(sale.caller.post("/admin/lectures").json(&body)).expect(201).await;
+        let body = json!({"title": format!("Concert {number}"), "venue": "Hall of Rows"});
+        sale.admin(sale.caller.post("/admin/concerts").json(&body)).expect(201).await;
+    }
+    let concert = sale.concert(&room(10)).await;
+    let path = format!("/admin/concerts/{concert}/performances");
+    for day in 1..=12 {
+        let body = json!({"startsAt": format!("2090-01-{day:02}T10:00:00Z")});
+        sale.admin(sale.caller.post(&path).json(&body)).expect(201).await;
+    }
+    let ada = sale.active(&concert, "ada").await;
+    let paths = [
+        "/lectures?limit=20".to_owned(),
+        "/concerts".to_owned(),
+        format!("/concerts/{concert}/dates"),
+        format!("/concerts/{concert}/seats?date=2090-01-01"),
+    ];
+    (sale, ada, paths)
+}
+
+#[tokio::test]
+async fn who_has_an_answer_is_not_sent_it_again() {
+    let (sale, ada, paths) = much().await;
+    for path in &paths {
+        let look = || sale.caller.get(path).token(&ada);
+        let first = look().send().await;
+        first.expect(200);
+        assert_eq!(first.header("vary"), Some("accept-encoding"));
+        assert!(first.header("content-encoding").is_none());
+        let tag = first.header("etag").unwrap();
+        let again = look().header("if-none-match", tag).send().await;
+        assert_eq!((again.status.as_u16(), again.body.len()), (304, 0), "{path}");
+        for name in ["etag", "vary", "cache-control", "link"] {
+            assert_eq!(again.header(name), first.header(name), "{path}: {name}");
+        }
+        look().header("if-none-match", "\"another\"").expect(200).await;
+    }
+}
+
+#[tokio::test]
+async fn who_takes_gzip_is_sent_the_same_in_gzip() {
+    let (sale, ada, paths) = much().await;
+    for path in &paths {
+        let plain = sale.caller.get(path).token(&ada).send().await;
+        let packed = sale.caller.get(path).token(&ada).header("accept-encoding", "br, gzip").send().await;
+        assert_eq!((packed.status.as_u16(), packed.header("content-encoding")), (200, Some("gzip")), "{path}");
+        assert_eq!(packed.unpacked(), plain.body, "{path}");
+        assert_ne!(packed.header("etag"), plain.header("etag"), "two forms, two validators");
+        assert_eq!(packed.header("link"), plain.header("link"), "{path}");
+        println!("{path}: {} bytes, {} in gzip", plain.body.len(), packed.body.len());
+        assert!(packed.body.len() * 3 < plain.body.len(), "{path}");
+        let again = sale.caller.get(path).token(&ada).header("accept-encoding", "gzip");
+        let again = again.header("if-none-match", packed.header("etag").unwrap()).send().await;
+        assert_eq!((again.status.as_u16(), again.header("content-encoding")), (304, None), "{path}");
+    }
+}
+
+#[tokio::test]
+async fn whoever_changes_something_sees_it_at_once() {
+    let (sale, ada, paths) = much().await;
+    let lecture = sale.lecture(2).await;
+    let enrolled = async || {
+        let list = sale.caller.get("/lectures").expect(200).await;
+        list.as_array().unwrap().iter().find(|shown| shown["lectureId"] == *lecture).unwrap()["enrolled"].clone()
+    };
+    assert_eq!(enrolled().await, 0);
+    for (number, user) in ["ada", "bob"].into_iter().enumerate() {
+        sale.caller.post("/lectures/apply").json(&json!({"userId": user, "lectureId": lecture})).expect(201).await;
+        assert_eq!(enrolled().await, number + 1);
+    }
+    let available = sale.caller.get("/lectures?available=true&limit=200").expect(200).await;
+    assert!(available.as_array().unwrap().iter().all(|shown| shown["lectureId"] != *lecture), "it is full");
+    sale.caller.delete(&format!("/lectures/application/ada/{lecture}")).expect(204).await;
+    assert_eq!(enrolled().await, 1);
+    let seats = &paths[3];
+    let shown = sale.caller.get(seats).token(&ada).expect(200).await;
+    let performance = text(&shown["performances"][0]["performanceId"]);
+    sale.hold(&ada, &performance, &[3]).await;
+    assert_eq!(sale.caller.get(seats).token(&ada).expect(200).await["performances"][0]["seats"][2]["status"], "HELD");
+    assert_eq!(sale.caller.get(&paths[2]).token(&ada).expect(200).await[0]["remaining"], 49);
+}
+
+#[tokio::test]
+async fn a_lecture_that_has_begun_is_no_longer_available() {
+    let sale = start(&[]).await;
+    let (soon, later) = (sale.lecture_at(5, 2).await, sale.lecture_at(5, 3_600).await);
+    let listed = async |query: &str| -> Vec<Value> {
+        support::column(&sale.caller.get(&format!("/lectures{query}")).expect(200).await, "lectureId")
+    };
+    support::until("the lecture has begun", async || {
+        let available = listed("?available=true").await;
+        assert!(available.contains(&json!(later)));
+        (!available.contains(&json!(soon))).then_some(())
+    })
+    .await;
+    sale.caller
+        .post("/lectures/apply")
+        .json(&json!({"userId": "ada", "lectureId": soon}))
+        .refused(409, "lecture-closed")
+        .await;
+    assert_eq!(listed("").await, [json!(soon), json!(later)], "it is today's all the same");
+}
+
+/// Asks a thousand times at once; tells how often the database was asked meanwhile, and how often that may be where
+/// others are asked for their changes ten times a second.
+async fn a_thousand(sale: &Sale, of: &str, call: impl Fn() -> Call) -> (u64, u64) {
+    let before = reads(sale, of).await;
+    let began = Instant::now();
+    let replies = at_once((0..1_000).map(|_| call())).await;
+    let rounds = u64::try_from(began.elapsed().as_millis() / 100).unwrap();
+    let first = replies[0].body.clone();
+    for reply in &replies {
+        reply.expect(200);
+        assert_eq!(reply.body, first);
+    }
+    (reads(sale, of).await - before, rounds)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_thousand_who_look_at_once_are_one_question() {
+    let (sale, ada, paths) = much().await;
+    let is_alone = !onsale_testing::is_shared();
+    let caller = &sale.caller;
+    let looks: [(&str, &str); 2] = [("lecture_list", "/lectures"), ("seat_map", &paths[3])];
+    for (of, path) in looks {
+        // Nobody has looked yet.
+        let (asked, rounds) = a_thousand(&sale, of, || caller.get(path).token(&ada)).await;
+        println!("{of}: {asked} questions for a thousand callers");
+        assert!(asked == 1 || !is_alone && asked <= 1 + rounds, "{asked}, in {rounds} tenths of a second");
+        // By now it is known; others may have changed it.
+        let (asked, rounds) = a_thousand(&sale, of, || caller.get(path).token(&ada)).await;
+        println!("{of}: {asked} more for another thousand, in {rounds} tenths of a second");
+        assert!(asked == 0 || !is_alone && asked <= 1 + rounds, "{asked}, in {rounds} tenths of a second");
+    }
+    let (asked, _) = a_thousand(&sale, "catalogue", || caller.get("/concerts")).await;
+    assert_eq!(asked, 0, "the catalogue is read when the server starts");
+}

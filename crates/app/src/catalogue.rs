@@ -74,6 +74,8 @@ pub struct Catalogue {
     pub reads: Counter,
     /// Whether other processes may add to it.
     is_shared: bool,
+    /// Whether a list is shown as it is known; else each look asks the database.
+    is_kept: bool,
     /// When the last reading of everything began; held by whoever reads.
     read_at: tokio::sync::Mutex<Instant>,
 }
@@ -83,10 +85,15 @@ impl Catalogue {
     ///
     /// # Errors
     /// Where the database cannot be read.
-    pub async fn load(reader: Arc<dyn Reader>, calendar: Calendar, is_shared: bool) -> Result<Self, StoreError> {
+    pub async fn load(
+        reader: Arc<dyn Reader>,
+        calendar: Calendar,
+        is_shared: bool,
+        is_kept: bool,
+    ) -> Result<Self, StoreError> {
         let read_at = tokio::sync::Mutex::new(Instant::now());
         let (index, reads) = (ArcSwap::default(), Counter::default());
-        let catalogue = Self { reader, calendar, index, reads, is_shared, read_at };
+        let catalogue = Self { reader, calendar, index, reads, is_shared, is_kept, read_at };
         catalogue.recover().await?;
         Ok(catalogue)
     }
@@ -151,9 +158,15 @@ impl Catalogue {
         Ok(())
     }
 
-    /// Which edition this is: another number after each change.
-    pub fn edition(&self) -> u64 {
-        self.index.load().edition
+    /// Which edition is shown: another number after each change.
+    ///
+    /// # Errors
+    /// Where nothing is to be kept, and the database cannot be read.
+    pub async fn edition(&self) -> Result<u64, StoreError> {
+        if !self.is_kept {
+            self.recover().await?;
+        }
+        Ok(self.index.load().edition)
     }
 
     /// Whether there is any concert.

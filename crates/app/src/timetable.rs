@@ -106,13 +106,15 @@ pub struct Timetable {
     /// Until when nobody needs to ask, in nanoseconds since `born`.
     fresh_until: AtomicU64,
     born: Instant,
+    /// Whether it is kept; else each look asks the database.
+    pub is_kept: bool,
     /// How often the database was asked.
     pub reads: Counter,
 }
 
 impl Timetable {
     /// Nothing is known yet: it is read when somebody looks.
-    pub fn new(reader: Arc<dyn Reader>, news: Option<Arc<dyn News>>) -> Self {
+    pub fn new(reader: Arc<dyn Reader>, news: Option<Arc<dyn News>>, is_kept: bool) -> Self {
         Self {
             reader,
             news,
@@ -122,6 +124,7 @@ impl Timetable {
             asked: Mutex::default(),
             fresh_until: AtomicU64::new(0),
             born: Instant::now(),
+            is_kept,
             reads: Counter::default(),
         }
     }

@@ -164,11 +164,12 @@ impl Sale {
         registry: &mut Registry,
     ) -> Result<Self, SaleError> {
         let (reader, news) = (store.reader(), store.news());
-        let catalogue = Catalogue::load(reader.clone(), settings.calendar.clone(), news.is_some()).await?;
+        let catalogue =
+            Catalogue::load(reader.clone(), settings.calendar.clone(), news.is_some(), settings.caches).await?;
         let catalogue = Arc::new(catalogue);
         let rooms = Arc::new(Rooms::load(reader.clone(), news.clone(), settings.polls_per_second).await?);
-        let seat_maps = Arc::new(SeatMaps::new(reader.clone(), news.clone()));
-        let timetable = Arc::new(Timetable::new(reader.clone(), news));
+        let seat_maps = Arc::new(SeatMaps::new(reader.clone(), news.clone(), settings.caches));
+        let timetable = Arc::new(Timetable::new(reader.clone(), news, settings.caches));
         let metrics = Arc::new(desk::Metrics::default());
         metrics.register(registry);
         store.register(registry);

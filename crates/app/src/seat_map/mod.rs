@@ -166,14 +166,16 @@ pub struct SeatMaps {
     /// Where other processes sell too.
     news: Option<Arc<dyn News>>,
     slots: RwLock<HashMap<PerformanceId, Arc<Slot>>>,
+    /// Whether maps are kept at all; else each look asks the database.
+    is_kept: bool,
     /// How often the database was asked for a map, or for what others changed in it.
     pub reads: Counter,
 }
 
 impl SeatMaps {
     /// No map yet: each is read when it is first looked at.
-    pub fn new(reader: Arc<dyn Reader>, news: Option<Arc<dyn News>>) -> Self {
-        Self { reader, news, slots: RwLock::default(), reads: Counter::default() }
+    pub fn new(reader: Arc<dyn Reader>, news: Option<Arc<dyn News>>, is_kept: bool) -> Self {
+        Self { reader, news, slots: RwLock::default(), is_kept, reads: Counter::default() }
     }
 
     /// The seats of a performance as of now, or of a moment ago where the map is large.
@@ -181,6 +183,11 @@ impl SeatMaps {
     /// # Errors
     /// Where the map is not known and the database cannot be read.
     pub async fn view(&self, showing: &Arc<Showing>) -> Result<Arc<SeatView>, StoreError> {
+        if !self.is_kept {
+            self.reads.inc();
+            let rows = self.reader.seats(showing.id).await?;
+            return Ok(Arc::new(Marks::new(showing, &rows).view(0, self.reader.now())));
+        }
         let slot = self.slot(showing);
         self.follow(&slot).await?;
         let at = self.reader.now();

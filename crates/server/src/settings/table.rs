@@ -85,6 +85,12 @@ pub(crate) const TABLE: &[Setting] = &[
         Some("2000"),
         "How many polls a second all who wait in a room make together, if they ask as they are told",
     ),
+    setting(
+        "caches",
+        "true|false",
+        Some("true"),
+        "Whether seats, dates and lists are kept in memory; else each look asks",
+    ),
     setting("queue-strict", "true|false", Some("false"), "Charging and reading points need an active queue token too"),
     setting("trusted-proxies", "ADDR,..", None, "Proxies whose Forwarded and X-Forwarded-For are believed"),
     setting(

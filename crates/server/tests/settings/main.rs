@@ -37,7 +37,7 @@ fn assert_bad(run: &Output, named: &[&str]) {
 }
 
 /// Every setting with a value that it takes, and values that it does not.
-const TABLE: [(&str, &str, &[&str]); 29] = [
+const TABLE: [(&str, &str, &[&str]); 30] = [
     ("listen", "127.0.0.1:0", &["nonsense", "127.0.0.1", "127.0.0.1:99999", "example.com:80"]),
     ("database-url", "sqlite://onsale.db", &["onsale.db", "sqlite://", "mysql://localhost/sale"]),
     ("redis-url", "redis://127.0.0.1:1", &["127.0.0.1:6379", "redis://", "http://127.0.0.1", "redis-cluster://a,"]),
@@ -56,6 +56,7 @@ const TABLE: [(&str, &str, &[&str]); 29] = [
     ("trusted-proxies", "127.0.0.1, 10.0.0.0/8,::1", &["10.0.0.0/33", "example.com", "10.0.0.1 10.0.0.2"]),
     ("rate-limit-per-second", "0", &["-1", "many", "1000001"]),
     ("entries-per-minute", "0", &["-1", "many"]),
+    ("caches", "false", &["off", "maybe"]),
     ("entries-per-user-per-minute", "0", &["-1", "many"]),
     ("queue-polls-per-second", "100", &["0", "-1", "all"]),
     ("kafka-brokers", "127.0.0.1:9092,b:1", &["127.0.0.1", "a:b", ":9092", "a:0"]),

@@ -1,8 +1,8 @@
 //! The benchmark: the released program under load, beside an empty handler as the measure of the machine.
 //!
-//! `onsale-bench [postgres|room] [quick] [profile] [row …]`, or `[postgres|room] list` for the rows; `audit FILE` holds the log of
-//! a waiting room's answers against the contract. Run by `./bench`, which builds first. Ends with 1 where an answer was wrong; a target that is missed is told in the table, as noise alone may miss
-//! one.
+//! `onsale-bench [postgres|room|reads] [quick] [profile] [row …]`, or `[…] list` for the rows; `audit FILE` holds the log
+//! of a waiting room's answers against the contract. Run by `./bench`, which builds first. Ends with 1 where an answer was
+//! wrong; a target that is missed is told in the table, as noise alone may miss one.
 
 mod empty;
 mod machine;
@@ -10,6 +10,7 @@ mod measure;
 mod postgres;
 mod profile;
 mod raw;
+mod reads;
 mod room;
 mod rows;
 mod table;
@@ -36,11 +37,13 @@ enum Part {
     Postgres,
     /// `room`.
     Room,
+    /// `reads`.
+    Reads,
 }
 
 impl Part {
     fn named(word: &str) -> Option<Self> {
-        [(Self::Postgres, "postgres"), (Self::Room, "room")]
+        [(Self::Postgres, "postgres"), (Self::Room, "room"), (Self::Reads, "reads")]
             .iter()
             .find(|(_, name)| *name == word)
             .map(|(part, _)| *part)
@@ -51,6 +54,7 @@ impl Part {
             Self::Alone => ROWS,
             Self::Postgres => postgres::ROWS,
             Self::Room => room::ROWS,
+            Self::Reads => reads::ROWS,
         }
     }
 }
@@ -135,6 +139,7 @@ fn run(wish: &Wish) -> Outcome<bool> {
         Part::Alone => bench.notes(),
         Part::Postgres => postgres::NOTES.to_owned(),
         Part::Room => room::NOTES.to_owned(),
+        Part::Reads => reads::NOTES.to_owned(),
     };
     writeln!(stdout(), "{notes}")?;
     Ok(bench.table.is_sound())

@@ -17,12 +17,14 @@ async fn line_up(sale: &Sale, concert: &str, many: usize) -> Vec<String> {
     tokens
 }
 
-/// Everyone's standing at the moment, in the order given.
+/// Everyone's standing, in the order given. Asked from the back: whoever is called meanwhile stands before those who were
+/// asked already.
 async fn standings(sale: &Sale, tokens: &[String]) -> Vec<String> {
     let mut all = Vec::new();
-    for token in tokens {
+    for token in tokens.iter().rev() {
         all.push(place(sale, token).await["status"].as_str().unwrap().to_owned());
     }
+    all.reverse();
     all
 }
 

@@ -120,7 +120,14 @@ impl Program {
     /// # Errors
     /// Where it does not start.
     pub fn run(&self, arguments: &[&str]) -> Outcome<Output> {
-        Ok(command(&self.path, self.folder(), &self.environment).args(arguments).output()?)
+        Ok(self.command(arguments).output()?)
+    }
+
+    /// The program with other arguments in the same folder, with the same settings.
+    pub fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = command(&self.path, self.folder(), &self.environment);
+        command.args(arguments);
+        command
     }
 }
 

@@ -1,12 +1,14 @@
 //! The benchmark: the released program under load, beside an empty handler as the measure of the machine.
 //!
-//! `onsale-bench [postgres|room|reads] [quick] [profile] [row …]`, or `[…] list` for the rows; `audit FILE` holds the log
+//! `onsale-bench [postgres|room|reads|events] [quick] [profile] [row …]`, or `[…] list` for the rows; `audit FILE` holds the log
 //! of a waiting room's answers against the contract. Run by `./bench`, which builds first. Ends with 1 where an answer was
 //! wrong; a target that is missed is told in the table, as noise alone may miss one.
 
 mod empty;
+mod events;
 mod machine;
 mod measure;
+mod metrics;
 mod postgres;
 mod profile;
 mod raw;
@@ -39,11 +41,13 @@ enum Part {
     Room,
     /// `reads`.
     Reads,
+    /// `events`.
+    Events,
 }
 
 impl Part {
     fn named(word: &str) -> Option<Self> {
-        [(Self::Postgres, "postgres"), (Self::Room, "room"), (Self::Reads, "reads")]
+        [(Self::Postgres, "postgres"), (Self::Room, "room"), (Self::Reads, "reads"), (Self::Events, "events")]
             .iter()
             .find(|(_, name)| *name == word)
             .map(|(part, _)| *part)
@@ -55,6 +59,7 @@ impl Part {
             Self::Postgres => postgres::ROWS,
             Self::Room => room::ROWS,
             Self::Reads => reads::ROWS,
+            Self::Events => events::ROWS,
         }
     }
 }
@@ -140,6 +145,7 @@ fn run(wish: &Wish) -> Outcome<bool> {
         Part::Postgres => postgres::NOTES.to_owned(),
         Part::Room => room::NOTES.to_owned(),
         Part::Reads => reads::NOTES.to_owned(),
+        Part::Events => events::NOTES.to_owned(),
     };
     writeln!(stdout(), "{notes}")?;
     Ok(bench.table.is_sound())

@@ -3,7 +3,9 @@
 use std::fmt;
 use std::net::SocketAddr;
 
-use onsale_testing::traffic::{Connection, Outcome, Request};
+use onsale_testing::traffic::Outcome;
+
+use crate::metrics::Metrics;
 
 /// Sums since the program began, or between two looks.
 #[derive(Clone, Copy, Debug, Default)]
@@ -20,18 +22,8 @@ pub(super) struct Desk {
 impl Desk {
     /// As they are now.
     pub(super) fn of(address: SocketAddr) -> Outcome<Self> {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        let text = runtime.block_on(async {
-            let mut connection = Connection::open(address).await?;
-            let request = Request::get("/metrics").to_bytes();
-            let reply = connection.exchange(&request).await?;
-            Ok::<_, std::io::Error>(String::from_utf8_lossy(reply.body).into_owned())
-        })?;
-        let number = |name: &str| -> Outcome<f64> {
-            let found =
-                text.lines().find_map(|line| line.strip_prefix("onsale_desk_")?.strip_prefix(name)?.strip_prefix(' '));
-            found.and_then(|value| value.parse().ok()).ok_or_else(|| format!("/metrics names no {name}").into())
-        };
+        let metrics = Metrics::of(address)?;
+        let number = |name: &str| metrics.number(&format!("desk_{name}"));
         Ok(Self {
             batches: number("batch_size_count")?,
             commands: number("batch_size_sum")?,

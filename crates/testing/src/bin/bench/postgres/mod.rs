@@ -13,6 +13,7 @@ mod scripts;
 use crate::rows::{Row, row};
 
 pub(crate) use cluster::Cluster;
+pub(crate) use points::many as many_charges;
 
 /// Connections of the closed loops.
 const CONNECTIONS: usize = 64;

@@ -19,7 +19,7 @@ pub(super) fn hot() -> Arc<Supply> {
 }
 
 /// Charges of all users in no order.
-pub(super) fn many() -> Arc<Supply> {
+pub(crate) fn many() -> Arc<Supply> {
     let mut dice = Dice(7);
     let charges = std::iter::repeat_with(move || -> Request { charge(&user(dice.below(WALLETS)), 1) });
     Arc::new(Supply::in_turn(charges.take(100_000)))

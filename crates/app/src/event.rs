@@ -69,7 +69,7 @@ impl StoredEvent {
     pub fn to_delivery(&self) -> Delivery {
         let day = rfc3339(self.at).get(..10).unwrap_or_default().to_owned();
         let (topic, subject) = (self.topic().to_owned(), self.subject.clone());
-        Delivery { id: self.id, topic, subject, day, json: self.to_json().to_string() }
+        Delivery { source: "outbox".into(), id: self.id, topic, subject, day, json: self.to_json().to_string() }
     }
 
     /// The topic of its type.

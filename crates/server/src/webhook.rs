@@ -111,7 +111,7 @@ impl WebhookPlatform {
 
 #[async_trait]
 impl Platform for WebhookPlatform {
-    async fn post(&self, _source: &str, events: &[Delivery]) -> Posted {
+    async fn post(&self, events: &[Delivery]) -> Posted {
         let answer = match self.send(events).await {
             Ok(answer) => answer,
             Err(error) => {

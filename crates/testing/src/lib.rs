@@ -6,6 +6,7 @@ pub mod auditor;
 mod caller;
 mod clock;
 mod contract;
+mod disk;
 mod faults;
 mod folder;
 mod instance;

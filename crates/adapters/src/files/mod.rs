@@ -3,14 +3,15 @@
 //! A file's length is written down together with the ids of what it holds. Whatever lies behind that length was appended
 //! by somebody who died before, and is cut off before anything else is appended.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
-use onsale_app::relay::{Delivery, Outbox, Platform, Posted};
+use onsale_app::relay::{Delivery, Outbox, Platform, Posted, Turn};
 
 /// A folder of files.
 pub struct FilePlatform {
@@ -27,23 +28,36 @@ impl FilePlatform {
         Self { folder: folder.to_owned(), outbox, made: Mutex::default(), is_well: AtomicBool::new(true) }
     }
 
+    fn lock(&self, source: &str) -> Result<File, String> {
+        let folder = self.folder.join(".locks");
+        let path = folder.join(source);
+        let opened = std::fs::create_dir_all(folder)
+            .and_then(|()| OpenOptions::new().create(true).truncate(false).write(true).open(&path))
+            .map_err(|error| format!("{}: {error}", path.display()))?;
+        match opened.try_lock() {
+            Ok(()) => Ok(opened),
+            Err(TryLockError::WouldBlock) => Err(format!("{}: another process writes these files", path.display())),
+            Err(TryLockError::Error(error)) => Err(format!("{}: {error}", path.display())),
+        }
+    }
+
     fn append(&self, file: &str, day: &str, from: u64, text: &str) -> io::Result<u64> {
         let path = self.folder.join(file);
         let mut made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
         if !made.contains(day) {
             std::fs::create_dir_all(self.folder.join(day))?;
-            std::fs::File::open(&self.folder)?.sync_all()?;
+            File::open(&self.folder)?.sync_all()?;
             made.insert(day.to_owned());
         }
         drop(made);
         let is_new = !path.exists();
-        let mut out = std::fs::OpenOptions::new().create(true).write(true).truncate(false).open(&path)?;
+        let mut out = OpenOptions::new().create(true).write(true).truncate(false).open(&path)?;
         out.set_len(from)?;
         out.seek(SeekFrom::Start(from))?;
         out.write_all(text.as_bytes())?;
         out.sync_all()?;
         if is_new {
-            std::fs::File::open(self.folder.join(day))?.sync_all()?;
+            File::open(self.folder.join(day))?.sync_all()?;
         }
         Ok(from + text.len() as u64)
     }
@@ -51,15 +65,22 @@ impl FilePlatform {
 
 #[async_trait]
 impl Platform for FilePlatform {
-    async fn post(&self, source: &str, events: &[Delivery]) -> Posted {
-        let mut days: BTreeMap<&str, String> = BTreeMap::new();
+    /// Whoever stood still for too long, and woke to find that another process took over, waits here: what it is about
+    /// to append and cut off is no longer its to write.
+    async fn turn(&self, sources: &BTreeSet<Arc<str>>) -> Result<Turn, String> {
+        let locked: Result<Vec<File>, String> = sources.iter().map(|source| self.lock(source)).collect();
+        Ok(Turn::holding(locked?))
+    }
+
+    async fn post(&self, events: &[Delivery]) -> Posted {
+        let mut texts: BTreeMap<(&str, &str), String> = BTreeMap::new();
         for event in events {
-            let text = days.entry(&event.day).or_default();
+            let text = texts.entry((&event.day, &event.source)).or_default();
             text.push_str(&event.json);
             text.push('\n');
         }
         let mut files = Vec::new();
-        for (day, text) in days {
+        for ((day, source), text) in texts {
             let file = format!("{day}/{source}.ndjson");
             let appended = match self.outbox.length_of(&file).await {
                 Ok(from) => self.append(&file, day, from, &text).map_err(|error| format!("{file}: {error}")),

@@ -11,7 +11,7 @@ use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 use rdkafka::consumer::{CommitMode, Consumer, StreamConsumer};
-use rdkafka::message::Message;
+use rdkafka::message::{BorrowedMessage, Message};
 use rdkafka::{Offset, TopicPartitionList};
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
@@ -21,8 +21,12 @@ use super::KafkaSettings;
 /// The most messages that are delivered together.
 const BATCH_MAX: usize = 2_000;
 
-/// How long more messages are waited for.
-const GATHERED_WITHIN: Duration = Duration::from_millis(10);
+/// How long more messages are waited for, in all.
+const GATHERED_WITHIN: Duration = Duration::from_millis(5);
+
+/// How often it is looked how far behind this member is, and how long one question about that may take.
+const LAG_EVERY: Duration = Duration::from_secs(2);
+const ASKED_WITHIN: Duration = Duration::from_millis(500);
 
 /// How often it is told that the client is in trouble.
 const TOLD_EVERY: Duration = Duration::from_secs(10);
@@ -47,7 +51,7 @@ impl ConsumerMetrics {
         );
         consumer.register(
             "lag",
-            "Messages that this consumer's partitions have and it has not delivered",
+            "Messages that this consumer's partitions have and it has not committed as delivered",
             self.lag.clone(),
         );
     }
@@ -55,7 +59,7 @@ impl ConsumerMetrics {
 
 /// One member of the group.
 pub struct KafkaConsumer {
-    consumer: StreamConsumer,
+    consumer: Arc<StreamConsumer>,
     sink: Arc<PlatformSink>,
     /// What is shown.
     pub metrics: ConsumerMetrics,
@@ -75,12 +79,13 @@ impl KafkaConsumer {
         config.set("fetch.wait.max.ms", "50").set("topic.metadata.propagation.max.ms", "1000");
         let consumer: StreamConsumer = config.create().map_err(|error| error.to_string())?;
         consumer.subscribe(&TOPICS).map_err(|error| error.to_string())?;
-        Ok(Self { consumer, sink, metrics: ConsumerMetrics::default() })
+        Ok(Self { consumer: Arc::new(consumer), sink, metrics: ConsumerMetrics::default() })
     }
 
     /// Runs until stopped.
     pub async fn run(self, stop: CancellationToken) {
         let mut told_at = None;
+        tokio::spawn(show_lag(self.consumer.clone(), self.metrics.lag.clone(), stop.clone()));
         loop {
             let round = tokio::select! {
                 () = stop.cancelled() => return,
@@ -96,68 +101,80 @@ impl KafkaConsumer {
         }
     }
 
-    /// One batch: received, delivered partition by partition, committed.
+    /// One batch: received, delivered, committed.
     async fn round(&self) -> Result<(), String> {
-        let mut partitions: BTreeMap<(String, i32), (i64, Vec<Delivery>)> = BTreeMap::new();
-        let mut count = 0;
-        while count < BATCH_MAX {
-            let next = self.consumer.recv();
-            let message = if count == 0 {
-                next.await
-            } else {
-                match tokio::time::timeout(GATHERED_WITHIN, next).await {
-                    Ok(message) => message,
-                    Err(_) => break,
-                }
-            };
-            let message = match message {
-                Ok(message) => message,
-                Err(_) if count > 0 => break,
-                Err(error) => return Err(error.to_string()),
-            };
-            count += 1;
-            self.metrics.received.inc();
-            let key = (message.topic().to_owned(), message.partition());
-            let (offset, deliveries) = partitions.entry(key).or_default();
-            *offset = message.offset();
-            match message.payload().and_then(|payload| delivery(message.topic(), payload)) {
-                Some(delivery) => deliveries.push(delivery),
-                None => {
-                    self.metrics.unreadable.inc();
-                    tracing::warn!(topic = message.topic(), offset = message.offset(), "a message is no event");
-                }
-            }
+        let (mut deliveries, mut done) = (Vec::new(), BTreeMap::new());
+        let first = self.consumer.recv().await.map_err(|error| error.to_string())?;
+        self.take(&first, &mut deliveries, &mut done);
+        let until = tokio::time::Instant::now() + GATHERED_WITHIN;
+        while deliveries.len() < BATCH_MAX
+            && let Ok(Ok(message)) = tokio::time::timeout_at(until, self.consumer.recv()).await
+        {
+            self.take(&message, &mut deliveries, &mut done);
         }
-        let mut done = TopicPartitionList::new();
-        for ((topic, partition), (offset, deliveries)) in &partitions {
-            self.sink.deliver(&format!("{topic}-{partition}"), deliveries).await;
-            let _ = done.add_partition_offset(topic, *partition, Offset::Offset(offset + 1));
+        self.sink.deliver(&deliveries).await;
+        let mut offsets = TopicPartitionList::new();
+        for ((topic, partition), offset) in &done {
+            let _ = offsets.add_partition_offset(topic, *partition, Offset::Offset(offset + 1));
         }
-        // A partition that went to another member is delivered by it again, and has no second effect.
-        if let Err(error) = self.consumer.commit(&done, CommitMode::Sync) {
+        // A partition that went to another member is delivered by it again, and has no second effect. Neither has what is
+        // not committed when this member dies.
+        if let Err(error) = self.consumer.commit(&offsets, CommitMode::Async) {
             tracing::debug!(%error, "what was delivered could not be committed");
         }
-        self.metrics.lag.set(self.lag(&done));
         Ok(())
     }
 
-    /// Messages behind what was delivered, as far as the last fetch told.
-    fn lag(&self, done: &TopicPartitionList) -> i64 {
-        let of = |(topic, partition): &(String, i32), at: Offset| {
-            let Offset::Offset(at) = at else { return 0 };
-            let known = self.consumer.fetch_watermarks(topic, *partition, Duration::from_millis(200));
-            known.map_or(0, |(_, high)| (high - at).max(0))
-        };
-        done.elements().iter().map(|part| of(&(part.topic().to_owned(), part.partition()), part.offset())).sum()
+    fn take(
+        &self,
+        message: &BorrowedMessage<'_>,
+        deliveries: &mut Vec<Delivery>,
+        done: &mut BTreeMap<(String, i32), i64>,
+    ) {
+        self.metrics.received.inc();
+        done.insert((message.topic().to_owned(), message.partition()), message.offset());
+        let source = || format!("{}-{}", message.topic(), message.partition());
+        match message.payload().and_then(|payload| delivery(source().into(), message.topic(), payload)) {
+            Some(delivery) => deliveries.push(delivery),
+            None => {
+                self.metrics.unreadable.inc();
+                tracing::warn!(topic = message.topic(), offset = message.offset(), "a message is no event");
+            }
+        }
     }
 }
 
+/// Shows now and then how far behind its partitions' ends a member is.
+async fn show_lag(consumer: Arc<StreamConsumer>, lag: Gauge, stop: CancellationToken) {
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = tokio::time::sleep(LAG_EVERY) => {}
+        }
+        let asked = consumer.clone();
+        if let Ok(Some(messages)) = tokio::task::spawn_blocking(move || lag_of(&asked)).await {
+            lag.set(messages);
+        }
+    }
+}
+
+/// Messages behind those that were committed; `None` where the brokers do not say.
+fn lag_of(consumer: &StreamConsumer) -> Option<i64> {
+    let committed = consumer.committed(ASKED_WITHIN).ok()?;
+    let of = |topic: &str, partition: i32, at: Offset| {
+        let (low, high) = consumer.fetch_watermarks(topic, partition, ASKED_WITHIN).ok()?;
+        Some(high - if let Offset::Offset(at) = at { at } else { low })
+    };
+    committed.elements().iter().map(|part| of(part.topic(), part.partition(), part.offset())).sum()
+}
+
 /// An event as it was published.
-fn delivery(topic: &str, payload: &[u8]) -> Option<Delivery> {
+fn delivery(source: Arc<str>, topic: &str, payload: &[u8]) -> Option<Delivery> {
     let json = std::str::from_utf8(payload).ok()?;
     let event: Value = serde_json::from_str(json).ok()?;
     let text = |name: &str| event[name].as_str();
     Some(Delivery {
+        source,
         id: EventId::parse(text("id")?)?,
         topic: topic.to_owned(),
         subject: text("subject")?.to_owned(),

@@ -1,6 +1,7 @@
 //! The way into Kafka.
 
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{PoisonError, RwLock};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -20,12 +21,28 @@ const CLOUD_EVENT: &str = "application/cloudevents+json; charset=utf-8";
 /// How long one question to the brokers may take.
 const ASKED_WITHIN: Duration = Duration::from_secs(5);
 
+/// The largest batch of messages that goes out together, in bytes: well below what any broker takes by default.
+const BATCH_BYTES: &str = "200000";
+
 /// Publishes events, each under its subject as the key, so that those of a subject stay in order.
 pub struct KafkaSink {
     settings: KafkaSettings,
-    producer: FutureProducer,
+    producer: RwLock<FutureProducer>,
     admin: AdminClient<DefaultClientContext>,
     has_topics: AtomicBool,
+    /// The broker refused messages for the size of their batch: each goes out alone.
+    one_by_one: AtomicBool,
+}
+
+/// What became of a message.
+enum Outcome {
+    Acknowledged,
+    /// It, or the batch in which it went out.
+    TooLarge(String),
+    Never(String),
+    /// The producer is of no use any more.
+    Broken(String),
+    Later(String),
 }
 
 impl KafkaSink {
@@ -34,16 +51,10 @@ impl KafkaSink {
     /// # Errors
     /// Where the settings cannot be used.
     pub fn new(settings: &KafkaSettings) -> Result<Self, String> {
-        let mut config = settings.client();
-        config.set("enable.idempotence", "true").set("acks", "all");
-        // It is tried for as long as it takes: what follows in a partition is never ahead of what failed.
-        config.set("message.timeout.ms", "0").set("linger.ms", "2").set("queue.buffering.max.messages", "100000");
-        // An event that is too large is the broker's to refuse.
-        config.set("message.max.bytes", "10000000");
-        let said = |error: KafkaError| error.to_string();
-        let producer = config.create().map_err(said)?;
-        let admin = settings.client().create().map_err(said)?;
-        Ok(Self { settings: settings.clone(), producer, admin, has_topics: AtomicBool::new(false) })
+        let producer = RwLock::new(producer(settings, false)?);
+        let admin = settings.client().create().map_err(|error: KafkaError| error.to_string())?;
+        let (has_topics, one_by_one) = (AtomicBool::new(false), AtomicBool::new(false));
+        Ok(Self { settings: settings.clone(), producer, admin, has_topics, one_by_one })
     }
 
     /// Makes the topics that are missing.
@@ -66,36 +77,83 @@ impl KafkaSink {
         Ok(())
     }
 
-    async fn publish(&self, event: &StoredEvent) -> Sent {
+    fn producer(&self) -> FutureProducer {
+        self.producer.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Another producer takes over, with nothing under way.
+    fn renew(&self) -> Result<(), String> {
+        let fresh = producer(&self.settings, self.one_by_one.load(Ordering::Acquire))?;
+        *self.producer.write().unwrap_or_else(PoisonError::into_inner) = fresh;
+        Ok(())
+    }
+
+    async fn publish(&self, producer: &FutureProducer, event: &StoredEvent) -> Outcome {
         let headers = OwnedHeaders::new().insert(Header { key: "content-type", value: Some(CLOUD_EVENT) });
         let json = event.to_json().to_string();
         let record = FutureRecord::to(event.topic()).key(&event.subject).payload(&json).headers(headers);
-        let sent = match self.producer.send_result(record) {
+        let sent = match producer.send_result(record) {
             Ok(delivery) => delivery.await.map_err(|_| "the producer was closed".to_owned()),
-            Err((error, _)) => return self.failed(&error),
+            Err((error, _)) => return failed(&error),
         };
         match sent {
-            Ok(Ok(_)) => Sent::Acknowledged,
-            Ok(Err((error, _))) => self.failed(&error),
-            Err(reason) => Sent::Later(reason),
+            Ok(Ok(_)) => Outcome::Acknowledged,
+            Ok(Err((error, _))) => failed(&error),
+            Err(reason) => Outcome::Broken(reason),
         }
     }
 
-    /// Only what is wrong with the event itself is wrong for ever.
-    fn failed(&self, error: &KafkaError) -> Sent {
-        match error.rdkafka_error_code() {
-            Some(
-                RDKafkaErrorCode::MessageSizeTooLarge
-                | RDKafkaErrorCode::InvalidMessageSize
-                | RDKafkaErrorCode::InvalidRecord
-                | RDKafkaErrorCode::InvalidMessage,
-            ) => Sent::Never(error.to_string()),
-            _ => {
-                // The topic may be gone.
-                self.has_topics.store(false, Ordering::Release);
-                Sent::Later(error.to_string())
+    /// A broker judges batches by their size. From now on each message goes out alone, in order.
+    async fn publish_alone(&self, events: &[StoredEvent], outcomes: &mut [Outcome]) -> Result<(), String> {
+        tracing::warn!("the broker refuses batches for their size; messages are sent one by one");
+        self.one_by_one.store(true, Ordering::Release);
+        self.renew()?;
+        let producer = self.producer();
+        for (event, outcome) in events.iter().zip(outcomes) {
+            if matches!(outcome, Outcome::TooLarge(_)) {
+                *outcome = self.publish(&producer, event).await;
             }
         }
+        Ok(())
+    }
+
+    fn judge(&self, outcome: Outcome) -> Sent {
+        match outcome {
+            Outcome::Acknowledged => Sent::Acknowledged,
+            Outcome::TooLarge(reason) | Outcome::Never(reason) => Sent::Never(reason),
+            Outcome::Broken(reason) | Outcome::Later(reason) => {
+                // The topic may be gone.
+                self.has_topics.store(false, Ordering::Release);
+                Sent::Later(reason)
+            }
+        }
+    }
+}
+
+fn producer(settings: &KafkaSettings, one_by_one: bool) -> Result<FutureProducer, String> {
+    let mut config = settings.client();
+    config.set("enable.idempotence", "true").set("acks", "all");
+    // It is tried for as long as it takes: what follows in a partition is never ahead of what failed.
+    config.set("message.timeout.ms", "0").set("linger.ms", "2").set("queue.buffering.max.messages", "100000");
+    // An event that is too large is the broker's to refuse.
+    config.set("message.max.bytes", "10000000").set("batch.size", BATCH_BYTES);
+    // A topic that was deleted is soon found to be missing.
+    config.set("topic.metadata.propagation.max.ms", "3000");
+    if one_by_one {
+        config.set("batch.num.messages", "1");
+    }
+    config.create().map_err(|error| error.to_string())
+}
+
+/// Only what is wrong with the event itself is wrong for ever.
+fn failed(error: &KafkaError) -> Outcome {
+    match error.rdkafka_error_code() {
+        Some(RDKafkaErrorCode::MessageSizeTooLarge) => Outcome::TooLarge(error.to_string()),
+        Some(
+            RDKafkaErrorCode::InvalidMessageSize | RDKafkaErrorCode::InvalidRecord | RDKafkaErrorCode::InvalidMessage,
+        ) => Outcome::Never(error.to_string()),
+        Some(RDKafkaErrorCode::Fatal) => Outcome::Broken(error.to_string()),
+        _ => Outcome::Later(error.to_string()),
     }
 }
 
@@ -105,12 +163,28 @@ impl Sink for KafkaSink {
         if let Err(reason) = self.make_topics().await {
             return vec![Sent::Later(reason); events.len()];
         }
+        let producer = self.producer();
         // All are handed over in order before the first is waited for.
-        futures_util::future::join_all(events.iter().map(|event| self.publish(event))).await
+        let publishing = events.iter().map(|event| self.publish(&producer, event));
+        let mut outcomes = futures_util::future::join_all(publishing).await;
+        let is_any = |outcomes: &[Outcome], of: fn(&Outcome) -> bool| outcomes.iter().any(of);
+        let mut renewed = Ok(());
+        if is_any(&outcomes, |outcome| matches!(outcome, Outcome::TooLarge(_)))
+            && !self.one_by_one.load(Ordering::Acquire)
+        {
+            renewed = self.publish_alone(events, &mut outcomes).await;
+        }
+        if is_any(&outcomes, |outcome| matches!(outcome, Outcome::Broken(_))) {
+            renewed = self.renew();
+        }
+        if let Err(reason) = renewed {
+            return vec![Sent::Later(reason); events.len()];
+        }
+        outcomes.into_iter().map(|outcome| self.judge(outcome)).collect()
     }
 
     async fn is_well(&self) -> bool {
-        let client = self.producer.clone();
+        let client = self.producer();
         let asked = tokio::task::spawn_blocking(move || client.client().fetch_metadata(None, Duration::from_secs(1)));
         matches!(asked.await, Ok(Ok(_)))
     }

@@ -61,8 +61,10 @@ const RELEASE: &str = "WITH gone AS (DELETE FROM relays WHERE relay = $1)
 const PUT_BACK: &str =
     concat!("SELECT ", COLUMNS_OF!(), " FROM events_put_back JOIN events USING (position) ORDER BY position LIMIT $1");
 
-const MARK: &str = "UPDATE relay_parts SET sent_to = v.sent_to
-    FROM unnest($2::integer[], $3::bigint[], $4::bigint[]) v (part, fence, sent_to)
+/// Not worth a wait for the disk: a mark that a crash takes back has its events sent again.
+const MARK: &str = "WITH unsynced AS (SELECT set_config('synchronous_commit', 'off', true))
+    UPDATE relay_parts SET sent_to = v.sent_to
+    FROM unsynced, unnest($2::integer[], $3::bigint[], $4::bigint[]) v (part, fence, sent_to)
     WHERE relay_parts.part = v.part AND relay_parts.fence = v.fence AND relay = $1 AND relay_parts.sent_to < v.sent_to";
 
 const DEAD: &str = "UPDATE events SET state = 'DEAD', reason = v.reason

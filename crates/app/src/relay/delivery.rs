@@ -1,7 +1,7 @@
 //! To the data platform: each event's effect once, whatever is sent twice; one that is refused for ever is set aside and
 //! keeps nobody else waiting.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -21,9 +21,14 @@ const POSTED_MAX: usize = 500;
 const REST_AFTER_FAILURE: Duration = Duration::from_millis(200);
 const REST_MAX: Duration = Duration::from_secs(30);
 
+/// How long to rest while somebody else has the turn.
+const REST_FOR_TURN: Duration = Duration::from_millis(200);
+
 /// An event on its way to the platform.
 #[derive(Clone, Debug)]
 pub struct Delivery {
+    /// Where it comes from: a partition of a topic, or the outbox itself.
+    pub source: Arc<str>,
     /// Its id: stable over every repeat.
     pub id: EventId,
     /// Its topic.
@@ -47,11 +52,33 @@ pub enum Posted {
     Later(String, Option<Duration>),
 }
 
+/// The right to deliver what comes from some sources, until it is dropped.
+pub struct Turn(#[allow(dead_code, reason = "held, not looked at")] Option<Box<dyn Send>>);
+
+impl Turn {
+    /// Others may deliver at the same time.
+    pub fn shared() -> Self {
+        Self(None)
+    }
+
+    /// Nobody else does as long as this is held.
+    pub fn holding(lock: impl Send + 'static) -> Self {
+        Self(Some(Box::new(lock)))
+    }
+}
+
 /// A data platform.
 #[async_trait]
 pub trait Platform: Send + Sync {
-    /// Posts events of one source (a partition) in order.
-    async fn post(&self, source: &str, events: &[Delivery]) -> Posted;
+    /// Asks for a turn; an error says who has it. By default nobody needs one: a platform that knows ids can be posted
+    /// the same twice.
+    async fn turn(&self, sources: &BTreeSet<Arc<str>>) -> Result<Turn, String> {
+        let _ = sources;
+        Ok(Turn::shared())
+    }
+
+    /// Posts events, those of one source in order.
+    async fn post(&self, events: &[Delivery]) -> Posted;
 
     /// Whether it was reached last.
     fn is_well(&self) -> bool;
@@ -95,11 +122,11 @@ impl PlatformSink {
         Self { outbox, platform, metrics: DeliveryMetrics::default() }
     }
 
-    /// Delivers events of one source in order, and returns when each is delivered or set aside. Tries without end.
-    pub async fn deliver(&self, source: &str, events: &[Delivery]) {
+    /// Delivers events, those of one source in order, and returns when each is delivered or set aside. Tries without end.
+    pub async fn deliver(&self, events: &[Delivery]) {
         for batch in events.chunks(POSTED_MAX) {
             let mut failures = 0_u32;
-            while let Err((reason, rest)) = self.try_deliver(source, batch).await {
+            while let Err((reason, rest)) = self.try_deliver(batch).await {
                 self.metrics.failures.inc();
                 failures = (failures + 1).min(10);
                 let backoff = (REST_AFTER_FAILURE * 2_u32.pow(failures)).min(REST_MAX);
@@ -111,8 +138,11 @@ impl PlatformSink {
         }
     }
 
-    async fn try_deliver(&self, source: &str, batch: &[Delivery]) -> Result<(), (String, Option<Duration>)> {
+    async fn try_deliver(&self, batch: &[Delivery]) -> Result<(), (String, Option<Duration>)> {
         let away = |error: StoreError| (error.to_string(), None);
+        // Held until it is written down what was delivered: whoever comes next sees all of it.
+        let sources = batch.iter().map(|event| event.source.clone()).collect();
+        let _turn = self.platform.turn(&sources).await.map_err(|reason| (reason, Some(REST_FOR_TURN)))?;
         let ids: Vec<EventId> = batch.iter().map(|event| event.id).collect();
         let known: HashSet<EventId> = self.outbox.delivered(&ids).await.map_err(away)?.into_iter().collect();
         let mut seen = known.clone();
@@ -121,7 +151,7 @@ impl PlatformSink {
         // The part to post next is at the end. A refused part is halved, until the one to blame is found.
         let mut parts = if fresh.is_empty() { Vec::new() } else { vec![&fresh[..]] };
         while let Some(part) = parts.pop() {
-            match self.platform.post(source, part).await {
+            match self.platform.post(part).await {
                 Posted::Delivered(files) => {
                     let ids: Vec<EventId> = part.iter().map(|event| event.id).collect();
                     self.outbox.note_delivered(&ids, &files).await.map_err(away)?;
@@ -149,7 +179,7 @@ impl PlatformSink {
 impl Sink for PlatformSink {
     async fn send(&self, events: &[StoredEvent]) -> Vec<Sent> {
         let deliveries: Vec<Delivery> = events.iter().map(StoredEvent::to_delivery).collect();
-        self.deliver("outbox", &deliveries).await;
+        self.deliver(&deliveries).await;
         vec![Sent::Acknowledged; events.len()]
     }
 

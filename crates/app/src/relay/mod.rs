@@ -20,7 +20,7 @@ use crate::desk::Observer;
 use crate::event::StoredEvent;
 use crate::store::{StoreError, Unit};
 
-pub use delivery::{Delivery, DeliveryMetrics, Platform, PlatformSink, Posted};
+pub use delivery::{Delivery, DeliveryMetrics, Platform, PlatformSink, Posted, Turn};
 pub use outbox::{Backlog, Lease, Marks, Outbox, PARTS, part_of};
 
 /// The most events that are on their way together.
@@ -32,6 +32,10 @@ const RENEWED_EVERY: Duration = Duration::from_secs(1);
 /// How long a relay rests that has nothing to do: news of other processes come by looking.
 const REST_BUSY: Duration = Duration::from_millis(15);
 const REST_IDLE: Duration = Duration::from_millis(100);
+
+/// While events come, this many times as long as a round took is rested before the next, unless as many wait as one round
+/// takes: few rounds with many events each cost the sale less.
+const RESTS_PER_ROUND: u32 = 2;
 
 /// For so long after the last event a relay looks often.
 const BUSY_FOR: Duration = Duration::from_secs(10);
@@ -132,18 +136,21 @@ impl Relay {
         let (mut failures, mut busy_at, mut looked_at) = (0_u32, Instant::now(), None);
         let mut own = Own::default();
         loop {
+            let began = Instant::now();
             let round = tokio::select! {
                 () = stop.cancelled() => break,
                 round = self.round(&mut own) => round,
             };
+            let is_idle = matches!(round, Ok(0));
             let rest = match round {
                 Ok(0) => {
                     failures = 0;
                     if busy_at.elapsed() < BUSY_FOR { REST_BUSY } else { REST_IDLE }
                 }
-                Ok(_) => {
+                Ok(done) => {
                     (failures, busy_at) = (0, Instant::now());
-                    Duration::ZERO
+                    let rest = (began.elapsed() * RESTS_PER_ROUND).clamp(REST_BUSY, REST_IDLE);
+                    if done < BATCH_MAX { rest } else { Duration::ZERO }
                 }
                 Err(error) => {
                     own = Own::default();
@@ -160,7 +167,7 @@ impl Relay {
             tokio::select! {
                 () = stop.cancelled() => break,
                 () = tokio::time::sleep(rest), if !rest.is_zero() => {}
-                () = self.bell.0.notified(), if failures == 0 && !rest.is_zero() => {}
+                () = self.bell.0.notified(), if is_idle => {}
                 () = std::future::ready(()), if rest.is_zero() => {}
             }
         }
@@ -246,15 +253,17 @@ impl Relay {
         if events.is_empty() {
             return Ok(Vec::new());
         }
-        let mut sending = std::pin::pin!(self.sink.send(events));
-        loop {
-            tokio::select! {
-                sent = &mut sending => return Ok(sent),
-                () = tokio::time::sleep(RENEWED_EVERY) => {
-                    // Where the database is away others cannot take over either; what is marked later is fenced.
-                    let _ = self.outbox.lease(self.name).await;
-                }
+        // Both go on at the same time: the sink may need the same way to the database.
+        let stay_heard_of = async {
+            loop {
+                tokio::time::sleep(RENEWED_EVERY).await;
+                // Where the database is away others cannot take over either; what is marked later is fenced.
+                let _ = self.outbox.lease(self.name).await;
             }
+        };
+        tokio::select! {
+            sent = self.sink.send(events) => Ok(sent),
+            () = stay_heard_of => Ok(Vec::new()),
         }
     }
 }

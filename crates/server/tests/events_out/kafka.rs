@@ -10,7 +10,7 @@ use crate::support::room::room;
 use crate::support::{ONSALE, until};
 
 /// A sale on Postgres whose events go through this broker into files.
-async fn launch(kafka: &Kafka) -> (Launch, onsale_testing::postgres::Database) {
+pub(crate) async fn launch(kafka: &Kafka) -> (Launch, onsale_testing::postgres::Database) {
     let migrate = async |url: String| {
         let run = Sale::launch(ONSALE).on(url).run(&["migrate"]).await;
         assert!(run.status.success(), "{}", String::from_utf8_lossy(&run.stderr));

@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use axum::Router;
 use axum::extract::State;
@@ -22,6 +23,8 @@ pub(crate) struct Told {
     pub(crate) posts: Vec<(HeaderMap, String)>,
     /// Answers with this and how long to wait, and takes nothing.
     pub(crate) down: Option<(StatusCode, u32)>,
+    /// Answers only after so long.
+    pub(crate) slow: Duration,
     /// Subjects of events that it refuses for ever.
     pub(crate) refused: HashSet<String>,
 }
@@ -48,6 +51,8 @@ impl Platform {
 }
 
 async fn take(State(told): State<Arc<Mutex<Told>>>, headers: HeaderMap, body: String) -> Response {
+    let slow = told.lock().unwrap().slow;
+    tokio::time::sleep(slow).await;
     let mut told = told.lock().unwrap();
     told.posts.push((headers, body.clone()));
     if let Some((status, seconds)) = told.down {

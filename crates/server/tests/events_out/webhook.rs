@@ -1,6 +1,7 @@
 //! Posts to a data platform, as the contract says.
 
 use std::collections::HashSet;
+use std::time::Duration;
 
 use axum::http::StatusCode;
 use base64::Engine;
@@ -57,6 +58,27 @@ async fn batches_are_signed_retried_and_split() {
     until("all are taken", taken).await;
     let ids: HashSet<String> = platform.told.lock().unwrap().taken.iter().map(|event| text(&event["id"])).collect();
     assert_eq!(ids.len(), wanted.len() + refused.len(), "none twice");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_slow_platform_slows_nothing_but_itself() {
+    let platform = Platform::start().await;
+    platform.told.lock().unwrap().slow = Duration::from_secs(1);
+    let launch = Sale::launch(ONSALE).set("ONSALE_DATA_PLATFORM_URL", platform.url());
+    let sale = Sale::start(&launch).await;
+    let _consumer = start(&launch, "consume");
+    let posted = async || (!platform.told.lock().unwrap().posts.is_empty()).then_some(());
+    charge(&sale, 0, 1).await;
+    until("the first is posted", posted).await;
+    // While each post takes a second, these are taken at once.
+    for round in 1..4 {
+        let taken = platform.told.lock().unwrap().taken.len();
+        charge(&sale, round, 50).await;
+        assert!(platform.told.lock().unwrap().taken.len() < taken + 150, "the sale waits for nobody");
+    }
+    let wanted = by_subject(&log(&launch).await);
+    let whole = async || (by_subject(&platform.told.lock().unwrap().taken) == wanted).then_some(());
+    until("all are taken once, in order", whole).await;
 }
 
 /// Each post says what it is, and is signed over what it says.

@@ -6,6 +6,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use crate::disk::Disk;
 use crate::instance::PATIENCE;
 use crate::port::Port;
 use crate::postgres::processes::Processes;
@@ -20,6 +21,8 @@ pub struct Kafka {
     controller: Port,
     libraries: PathBuf,
     process: Mutex<Option<Child>>,
+    /// Where the broker is to see its disk fill up.
+    disk: Option<Disk>,
     /// Reads from a pipe that only this process holds.
     watchdog: Child,
 }
@@ -51,6 +54,14 @@ impl Kafka {
         kafka
     }
 
+    /// The same on a disk that [`Kafka::fill_disk`] fills. Needs a C compiler.
+    pub async fn start_on_a_small_disk() -> Self {
+        let mut kafka = Self::prepare();
+        kafka.disk = Some(Disk::within(&kafka.folder));
+        kafka.restart().await;
+        kafka
+    }
+
     /// A broker that does not run yet, at its address.
     ///
     /// # Panics
@@ -65,7 +76,7 @@ impl Kafka {
         watchdog.current_dir("/").stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
         let watchdog = watchdog.spawn().expect("a shell");
         let (port, controller, process) = (Port::free(), Port::free(), Mutex::new(None));
-        let kafka = Self { folder, port, controller, libraries: libraries(), process, watchdog };
+        let kafka = Self { folder, port, controller, libraries: libraries(), process, disk: None, watchdog };
         let (port, controller) = (kafka.port.address(), kafka.controller.address());
         let settings = format!(
             "process.roles=broker,controller\nnode.id=1\ncontroller.quorum.voters=1@{controller}\n\
@@ -90,7 +101,43 @@ impl Kafka {
         command.args(["-Xmx384m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-cp"]);
         command.arg(format!("{}/*", self.libraries.display())).args(arguments);
         command.current_dir(self.folder.join("data")).stdin(Stdio::null());
+        if let Some(disk) = &self.disk {
+            disk.under(&mut command);
+        }
         command
+    }
+
+    /// Fills the disk: no file of the broker grows any more, and it ends when it notices.
+    ///
+    /// # Panics
+    /// Where it was not started on a small disk.
+    pub fn fill_disk(&self) {
+        self.disk.as_ref().expect("a small disk").fill();
+    }
+
+    /// There is room again; a broker that ended has to be started.
+    ///
+    /// # Panics
+    /// Where the disk is not full.
+    pub fn free_disk(&self) {
+        self.disk.as_ref().expect("a small disk").free();
+    }
+
+    /// Waits until it has ended by itself.
+    ///
+    /// # Panics
+    /// Where it goes on.
+    pub async fn has_ended(&self) {
+        let is_over = || {
+            let mut process = self.process.lock().unwrap();
+            process.as_mut().is_none_or(|process| matches!(process.try_wait(), Ok(Some(_))))
+        };
+        let ending = async {
+            while !is_over() {
+                tokio::time::sleep(LOOK).await;
+            }
+        };
+        tokio::time::timeout(PATIENCE, ending).await.expect("the broker ends");
     }
 
     /// Where it listens.

@@ -3,9 +3,9 @@
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 
-use super::disk::Disk;
 use super::processes::Processes;
 use super::programs::Programs;
+use crate::disk::Disk;
 use crate::port::Port;
 
 pub(crate) const WATCHDOG: &str = include_str!("watchdog.sh");

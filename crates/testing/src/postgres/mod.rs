@@ -1,7 +1,6 @@
 //! Real PostgreSQL servers, each in a folder and on a port of its own. None outlives the test that started it.
 
 mod database;
-mod disk;
 mod home;
 pub(crate) mod processes;
 mod programs;

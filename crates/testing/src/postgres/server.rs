@@ -13,6 +13,7 @@ use super::driver::Client;
 use super::home::Home;
 use super::processes::send;
 use super::setup::Setup;
+use crate::disk::Disk;
 use crate::instance::PATIENCE;
 
 /// How often a file or a process is looked at that cannot tell by itself that it changed.
@@ -197,5 +198,28 @@ impl Drop for Server {
             send(postmaster.id(), Signal::KILL);
             drop(postmaster.wait());
         }
+    }
+}
+
+impl Server {
+    /// Fills the disk: from now on no file of the server grows. A table that would grow is an error of the statement
+    /// (`53100`); a log that needs a new segment takes the server down. Needs [`super::Setup::on_a_small_disk`].
+    ///
+    /// # Panics
+    /// Where the server was not set up for it.
+    pub fn fill_disk(&self) {
+        self.small_disk().fill();
+    }
+
+    /// There is room again.
+    ///
+    /// # Panics
+    /// Where the disk is not full.
+    pub fn free_disk(&self) {
+        self.small_disk().free();
+    }
+
+    fn small_disk(&self) -> &Disk {
+        self.home.disk.as_ref().expect("a server that was set up on a small disk")
     }
 }

@@ -2,10 +2,10 @@
 
 use std::fmt::{Display, Write};
 
-use super::disk::Disk;
 use super::home::Home;
 use super::programs::Programs;
 use super::server::Server;
+use crate::disk::Disk;
 
 /// The settings of a server that is not there yet.
 pub struct Setup {

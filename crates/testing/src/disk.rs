@@ -3,12 +3,10 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use super::server::Server;
-
 const SOURCE: &str = include_str!("disk.c");
 
 /// The library, and the file whose being there fills the disk.
-pub(super) struct Disk {
+pub(crate) struct Disk {
     library: PathBuf,
     full: PathBuf,
 }
@@ -18,7 +16,7 @@ impl Disk {
     ///
     /// # Panics
     /// Where there is no C compiler.
-    pub(super) fn within(folder: &Path) -> Self {
+    pub(crate) fn within(folder: &Path) -> Self {
         let (source, library) = (folder.join("disk.c"), folder.join("disk.so"));
         std::fs::write(&source, SOURCE).expect("the folder takes a file");
         let compiler = Command::new("cc")
@@ -30,31 +28,21 @@ impl Disk {
         Self { library, full: folder.join("full") }
     }
 
-    /// Puts it under a program.
-    pub(super) fn under(&self, command: &mut Command) {
-        command.env("LD_PRELOAD", &self.library).env("FULL_DISK", &self.full);
-    }
-}
-
-impl Server {
-    /// Fills the disk: from now on no file of the server grows. A table that would grow is an error of the statement
-    /// (`53100`); a log that needs a new segment takes the server down. Needs [`super::Setup::on_a_small_disk`].
-    ///
-    /// # Panics
-    /// Where the server was not set up for it.
-    pub fn fill_disk(&self) {
-        std::fs::write(&self.small_disk().full, "").expect("the folder takes a file");
+    /// Fills it: from now on no file grows.
+    pub(crate) fn fill(&self) {
+        std::fs::write(&self.full, "").expect("the folder takes a file");
     }
 
     /// There is room again.
     ///
     /// # Panics
-    /// Where the disk is not full.
-    pub fn free_disk(&self) {
-        std::fs::remove_file(&self.small_disk().full).expect("a disk that is full");
+    /// Where it is not full.
+    pub(crate) fn free(&self) {
+        std::fs::remove_file(&self.full).expect("a disk that is full");
     }
 
-    fn small_disk(&self) -> &Disk {
-        self.home.disk.as_ref().expect("a server that was set up on a small disk")
+    /// Puts it under a program.
+    pub(crate) fn under(&self, command: &mut Command) {
+        command.env("LD_PRELOAD", &self.library).env("FULL_DISK", &self.full);
     }
 }

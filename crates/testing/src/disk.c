@@ -1,4 +1,4 @@
-// A disk that is full while a file of that name is there: preloaded under PostgreSQL. What makes a file longer fails
+// A disk that is full while a file of that name is there: preloaded under a server. What makes a file longer fails
 // with ENOSPC; what overwrites bytes that are already there works, as on a real full disk.
 #define _GNU_SOURCE
 #include <errno.h>

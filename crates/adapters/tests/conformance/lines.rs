@@ -1,0 +1,140 @@
+//! The lines of a relay at which it may be stopped: before and after each of its calls that can have an effect.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use onsale_app::event::StoredEvent;
+use onsale_app::relay::{Backlog, Delivery, Lease, Marks, Outbox, Platform, Posted, Turn};
+use onsale_app::store::StoreError;
+use onsale_domain::ids::EventId;
+use tokio::sync::Semaphore;
+use uuid::Uuid;
+
+/// Counts the lines that were passed, and stops whoever comes to one of them.
+pub(crate) struct Lines {
+    stops_at: usize,
+    passed: AtomicUsize,
+    reached: Semaphore,
+    go_on: Semaphore,
+}
+
+impl Lines {
+    /// Stops nobody.
+    pub(crate) fn all() -> Arc<Self> {
+        Self::until(usize::MAX)
+    }
+
+    /// Stops whoever comes to this line, counted from 1.
+    pub(crate) fn until(line: usize) -> Arc<Self> {
+        let (reached, go_on) = (Semaphore::new(0), Semaphore::new(0));
+        Arc::new(Self { stops_at: line, passed: AtomicUsize::new(0), reached, go_on })
+    }
+
+    pub(crate) fn passed(&self) -> usize {
+        self.passed.load(Ordering::Acquire)
+    }
+
+    /// Waits until somebody stands at the line.
+    pub(crate) async fn reached(&self) {
+        self.reached.acquire().await.expect("a semaphore that is never closed").forget();
+    }
+
+    /// Lets them go on.
+    pub(crate) fn go_on(&self) {
+        self.go_on.add_permits(1);
+    }
+
+    /// Waits until so many lines more were passed.
+    pub(crate) async fn passed_further(&self, lines: usize) {
+        while self.passed() < self.stops_at + lines {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+
+    async fn line(&self) {
+        if self.passed.fetch_add(1, Ordering::AcqRel) + 1 == self.stops_at {
+            self.reached.add_permits(1);
+            self.go_on.acquire().await.expect("a semaphore that is never closed").forget();
+        }
+    }
+
+    async fn around<T>(&self, call: impl Future<Output = T>) -> T {
+        self.line().await;
+        let answer = call.await;
+        self.line().await;
+        answer
+    }
+}
+
+/// A real outbox.
+pub(crate) struct SteppingOutbox {
+    pub(crate) outbox: Arc<dyn Outbox>,
+    pub(crate) lines: Arc<Lines>,
+}
+
+#[async_trait]
+impl Outbox for SteppingOutbox {
+    async fn lease(&self, relay: Uuid) -> Result<Vec<Lease>, StoreError> {
+        self.lines.around(self.outbox.lease(relay)).await
+    }
+
+    async fn release(&self, relay: Uuid) -> Result<(), StoreError> {
+        self.lines.around(self.outbox.release(relay)).await
+    }
+
+    async fn after(&self, position: u64, limit: usize) -> Result<Vec<StoredEvent>, StoreError> {
+        self.lines.around(self.outbox.after(position, limit)).await
+    }
+
+    async fn put_back(&self, limit: usize) -> Result<Vec<StoredEvent>, StoreError> {
+        self.lines.around(self.outbox.put_back(limit)).await
+    }
+
+    async fn mark(&self, relay: Uuid, marks: &Marks) -> Result<(), StoreError> {
+        self.lines.around(self.outbox.mark(relay, marks)).await
+    }
+
+    async fn backlog(&self) -> Result<Backlog, StoreError> {
+        self.lines.around(self.outbox.backlog()).await
+    }
+
+    async fn delivered(&self, ids: &[EventId]) -> Result<Vec<EventId>, StoreError> {
+        self.lines.around(self.outbox.delivered(ids)).await
+    }
+
+    async fn note_delivered(&self, ids: &[EventId], files: &[(String, u64)]) -> Result<(), StoreError> {
+        self.lines.around(self.outbox.note_delivered(ids, files)).await
+    }
+
+    async fn length_of(&self, file: &str) -> Result<u64, StoreError> {
+        self.lines.around(self.outbox.length_of(file)).await
+    }
+
+    async fn set_aside(&self, topic: &str, subject: &str, id: EventId, reason: &str) -> Result<(), StoreError> {
+        self.lines.around(self.outbox.set_aside(topic, subject, id, reason)).await
+    }
+}
+
+/// A real data platform.
+pub(crate) struct SteppingPlatform {
+    pub(crate) platform: Arc<dyn Platform>,
+    pub(crate) lines: Arc<Lines>,
+}
+
+#[async_trait]
+impl Platform for SteppingPlatform {
+    async fn turn(&self, sources: &BTreeSet<Arc<str>>) -> Result<Turn, String> {
+        self.lines.around(self.platform.turn(sources)).await
+    }
+
+    async fn post(&self, events: &[Delivery]) -> Posted {
+        self.lines.around(self.platform.post(events)).await
+    }
+
+    fn is_well(&self) -> bool {
+        self.platform.is_well()
+    }
+}

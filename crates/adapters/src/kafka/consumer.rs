@@ -11,6 +11,7 @@ use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 use rdkafka::consumer::{CommitMode, Consumer, StreamConsumer};
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{BorrowedMessage, Message};
 use rdkafka::{Offset, TopicPartitionList};
 use serde_json::Value;
@@ -27,6 +28,9 @@ const GATHERED_WITHIN: Duration = Duration::from_millis(5);
 /// How often it is looked how far behind this member is, and how long one question about that may take.
 const LAG_EVERY: Duration = Duration::from_secs(2);
 const ASKED_WITHIN: Duration = Duration::from_millis(500);
+
+/// How long a member rests before it joins the group anew.
+const REST_BEFORE_JOINING: Duration = Duration::from_millis(500);
 
 /// How often it is told that the client is in trouble.
 const TOLD_EVERY: Duration = Duration::from_secs(10);
@@ -59,11 +63,14 @@ impl ConsumerMetrics {
 
 /// One member of the group.
 pub struct KafkaConsumer {
-    consumer: Arc<StreamConsumer>,
+    settings: KafkaSettings,
     sink: Arc<PlatformSink>,
     /// What is shown.
     pub metrics: ConsumerMetrics,
 }
+
+/// What a member has received, by partition: the offset of the last message.
+type Received = BTreeMap<(String, i32), i64>;
 
 impl KafkaConsumer {
     /// Does not wait for any broker.
@@ -71,68 +78,79 @@ impl KafkaConsumer {
     /// # Errors
     /// Where the settings cannot be used.
     pub fn new(settings: &KafkaSettings, sink: Arc<PlatformSink>) -> Result<Self, String> {
-        let mut config = settings.client();
-        config.set("group.id", &settings.group).set("enable.auto.commit", "false").set("auto.offset.reset", "earliest");
-        config.set("session.timeout.ms", "10000").set("heartbeat.interval.ms", "2000");
-        // A platform may be away for long; meanwhile this member lives.
-        config.set("max.poll.interval.ms", "86400000").set("allow.auto.create.topics", "false");
-        config.set("fetch.wait.max.ms", "50").set("topic.metadata.propagation.max.ms", "1000");
-        let consumer: StreamConsumer = config.create().map_err(|error| error.to_string())?;
-        consumer.subscribe(&TOPICS).map_err(|error| error.to_string())?;
-        Ok(Self { consumer: Arc::new(consumer), sink, metrics: ConsumerMetrics::default() })
+        drop(client(settings)?);
+        Ok(Self { settings: settings.clone(), sink, metrics: ConsumerMetrics::default() })
     }
 
-    /// Runs until stopped.
+    /// Runs until stopped. Where a topic is deleted it joins the group anew: positions in the topic that was are wrong in
+    /// the one that is made instead.
     pub async fn run(self, stop: CancellationToken) {
+        while !stop.is_cancelled() {
+            match client(&self.settings) {
+                Ok(consumer) => self.consume(Arc::new(consumer), &stop).await,
+                Err(error) => tracing::error!(%error, "no consumer could be made"),
+            }
+            tokio::time::sleep(REST_BEFORE_JOINING).await;
+        }
+    }
+
+    /// Consumes until stopped, or until a topic is found to be gone.
+    async fn consume(&self, consumer: Arc<StreamConsumer>, stop: &CancellationToken) {
         let mut told_at = None;
-        tokio::spawn(show_lag(self.consumer.clone(), self.metrics.lag.clone(), stop.clone()));
+        let over = stop.child_token();
+        let _over = over.clone().drop_guard();
+        tokio::spawn(show_lag(consumer.clone(), self.metrics.lag.clone(), over));
+        let mut has_received = false;
         loop {
             let round = tokio::select! {
                 () = stop.cancelled() => return,
-                round = self.round() => round,
+                round = self.round(&consumer) => round,
             };
-            // The client goes on by itself; what it says of that comes as fast as it tries.
-            if let Err(error) = round
-                && told_at.is_none_or(|at: Instant| at.elapsed() > TOLD_EVERY)
-            {
-                told_at = Some(Instant::now());
-                tracing::warn!(%error, "nothing can be consumed");
+            match round {
+                Ok(()) => has_received = true,
+                Err(error) if has_received && is_gone(&error) => {
+                    tracing::warn!(%error, "a topic is gone");
+                    return;
+                }
+                // The client goes on by itself; what it says of that comes as fast as it tries.
+                Err(error) if told_at.is_none_or(|at: Instant| at.elapsed() > TOLD_EVERY) => {
+                    told_at = Some(Instant::now());
+                    tracing::warn!(%error, "nothing can be consumed");
+                }
+                Err(_) => {}
             }
         }
     }
 
     /// One batch: received, delivered, committed.
-    async fn round(&self) -> Result<(), String> {
-        let (mut deliveries, mut done) = (Vec::new(), BTreeMap::new());
-        let first = self.consumer.recv().await.map_err(|error| error.to_string())?;
-        self.take(&first, &mut deliveries, &mut done);
+    async fn round(&self, consumer: &StreamConsumer) -> Result<(), KafkaError> {
+        let (mut deliveries, mut received) = (Vec::new(), Received::new());
+        self.take(&consumer.recv().await?, &mut deliveries, &mut received);
         let until = tokio::time::Instant::now() + GATHERED_WITHIN;
-        while deliveries.len() < BATCH_MAX
-            && let Ok(Ok(message)) = tokio::time::timeout_at(until, self.consumer.recv()).await
-        {
-            self.take(&message, &mut deliveries, &mut done);
+        let mut trouble = Ok(());
+        while deliveries.len() < BATCH_MAX && trouble.is_ok() {
+            match tokio::time::timeout_at(until, consumer.recv()).await {
+                Ok(Ok(message)) => self.take(&message, &mut deliveries, &mut received),
+                Ok(Err(error)) => trouble = Err(error),
+                Err(_) => break,
+            }
         }
         self.sink.deliver(&deliveries).await;
         let mut offsets = TopicPartitionList::new();
-        for ((topic, partition), offset) in &done {
+        for ((topic, partition), offset) in &received {
             let _ = offsets.add_partition_offset(topic, *partition, Offset::Offset(offset + 1));
         }
         // A partition that went to another member is delivered by it again, and has no second effect. Neither has what is
         // not committed when this member dies.
-        if let Err(error) = self.consumer.commit(&offsets, CommitMode::Async) {
+        if let Err(error) = consumer.commit(&offsets, CommitMode::Async) {
             tracing::debug!(%error, "what was delivered could not be committed");
         }
-        Ok(())
+        trouble
     }
 
-    fn take(
-        &self,
-        message: &BorrowedMessage<'_>,
-        deliveries: &mut Vec<Delivery>,
-        done: &mut BTreeMap<(String, i32), i64>,
-    ) {
+    fn take(&self, message: &BorrowedMessage<'_>, deliveries: &mut Vec<Delivery>, received: &mut Received) {
         self.metrics.received.inc();
-        done.insert((message.topic().to_owned(), message.partition()), message.offset());
+        received.insert((message.topic().to_owned(), message.partition()), message.offset());
         let source = || format!("{}-{}", message.topic(), message.partition());
         match message.payload().and_then(|payload| delivery(source().into(), message.topic(), payload)) {
             Some(delivery) => deliveries.push(delivery),
@@ -142,6 +160,29 @@ impl KafkaConsumer {
             }
         }
     }
+}
+
+fn client(settings: &KafkaSettings) -> Result<StreamConsumer, String> {
+    let mut config = settings.client();
+    config.set("group.id", &settings.group).set("enable.auto.commit", "false").set("auto.offset.reset", "earliest");
+    config.set("session.timeout.ms", "10000").set("heartbeat.interval.ms", "2000");
+    // A platform may be away for long; meanwhile this member lives.
+    config.set("max.poll.interval.ms", "86400000").set("allow.auto.create.topics", "false");
+    config.set("fetch.wait.max.ms", "50").set("topic.metadata.propagation.max.ms", "1000");
+    let consumer: StreamConsumer = config.create().map_err(|error| error.to_string())?;
+    consumer.subscribe(&TOPICS).map_err(|error| error.to_string())?;
+    Ok(consumer)
+}
+
+fn is_gone(error: &KafkaError) -> bool {
+    matches!(
+        error.rdkafka_error_code(),
+        Some(
+            RDKafkaErrorCode::UnknownPartition
+                | RDKafkaErrorCode::UnknownTopic
+                | RDKafkaErrorCode::UnknownTopicOrPartition
+        )
+    )
 }
 
 /// Shows now and then how far behind its partitions' ends a member is.

@@ -160,11 +160,14 @@ impl Follower {
             tokio::select! {
                 () = stop.cancelled() => return,
                 () = tokio::time::sleep(pause) => {}
-                () = self.rooms.news_wanted(), if pause == Self::EVERY => tokio::time::sleep(Self::REST).await,
+                () = self.rooms.news_wanted(), if pause <= Self::EVERY => tokio::time::sleep(Self::REST).await,
             }
+            let began = Instant::now();
             let followed = self.follow().await;
             self.metrics.ran(followed.is_ok());
-            pause = rest.after(followed.is_ok()).min(Self::EVERY * 5);
+            // What a question took is part of how old its answer will be when the next one comes.
+            let took = began.elapsed().min(Self::EVERY - Self::REST);
+            pause = rest.after(followed.is_ok()).min(Self::EVERY * 5) - took;
             if let Err(error) = followed {
                 tracing::warn!(%error, "what others did is not known");
             }

@@ -41,19 +41,24 @@ const ROOMS: &str = concat!(
     changed!()
 );
 
+/// By version, room by room: one may have had very many turns, and a plan that looks at all of them takes as long as the
+/// news may be old.
 const TURNS: &str = concat!(
-    "SELECT concert_id, place, admitted_at, active_until, seen_at, claimed, named, ended_at, settled_at IS NOT NULL
+    "SELECT news.concert_id, news.place, admitted_at, active_until, seen_at, claimed, named, ended_at,
+        settled_at IS NOT NULL
     FROM ",
     changed!(),
-    " JOIN turns USING (concert_id) LEFT JOIN turn_ends USING (concert_id, place)
-    WHERE turns.version > coalesce(since, -1) AND (since IS NOT NULL OR settled_at IS NULL)"
+    " CROSS JOIN LATERAL (SELECT * FROM turns WHERE turns.concert_id = changed.concert_id
+        AND turns.version > coalesce(since, -1) AND (since IS NOT NULL OR settled_at IS NULL) OFFSET 0) news
+    LEFT JOIN LATERAL (SELECT ended_at FROM turn_ends
+        WHERE turn_ends.concert_id = news.concert_id AND turn_ends.place = news.place OFFSET 0) ended ON true"
 );
 
 const GIVEN_UP: &str = concat!(
-    "SELECT concert_id, place FROM ",
+    "SELECT news.concert_id, news.place FROM ",
     changed!(),
-    " JOIN places USING (concert_id)
-    WHERE standing = 'GIVEN_UP' AND place > served AND given_up_version > coalesce(since, -1)"
+    " CROSS JOIN LATERAL (SELECT concert_id, place FROM places WHERE places.concert_id = changed.concert_id
+        AND standing = 'GIVEN_UP' AND given_up_version > coalesce(since, -1) AND place > served OFFSET 0) news"
 );
 
 const ENDED: &str = "SELECT concert_id, place FROM turn_ends";

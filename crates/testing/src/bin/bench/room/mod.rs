@@ -21,6 +21,7 @@ pub(crate) const ROWS: &[Row] = &[
     row("room-enter", "places in line, beside a handler that awaits one INCR on the same Redis", enter::enter),
     row("room-admission", "10,000 admitted at once", admission::at_once),
     row("room-memory", "a waiter in Redis and in the process", memory::a_waiter),
+    row("room-listeners", "4,000 event streams at once: what each takes", memory::a_listener),
     row(
         "room-open",
         "50,000 in line, 2,000 arriving and 10,000 polling a second, over three instances",

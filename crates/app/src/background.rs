@@ -149,20 +149,22 @@ pub struct Follower {
 impl Follower {
     /// Positions are at most 250 ms old, the question and a late start included.
     const EVERY: Duration = Duration::from_millis(100);
-    /// Commits of this process are followed at once, but not each by a question of its own.
+    /// Commits of this process are followed at once, but so much lies between two questions.
     const REST: Duration = Duration::from_millis(20);
 
     /// Runs until stopped.
     pub async fn run(self, stop: CancellationToken) {
         let mut rest = Rest::new(Self::EVERY);
-        let mut pause = Self::EVERY;
+        let (mut pause, mut began) = (Self::EVERY, Instant::now());
         loop {
             tokio::select! {
                 () = stop.cancelled() => return,
                 () = tokio::time::sleep(pause) => {}
-                () = self.rooms.news_wanted(), if pause <= Self::EVERY => tokio::time::sleep(Self::REST).await,
+                () = self.rooms.news_wanted(), if pause <= Self::EVERY => {
+                    tokio::time::sleep(Self::REST.saturating_sub(began.elapsed())).await;
+                }
             }
-            let began = Instant::now();
+            began = Instant::now();
             let followed = self.follow().await;
             self.metrics.ran(followed.is_ok());
             // What a question took is part of how old its answer will be when the next one comes.

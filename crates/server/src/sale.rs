@@ -200,7 +200,7 @@ impl Sale {
     /// Starts what goes on beside the requests.
     pub(crate) fn start_background(&self, settings: &Settings, registry: &mut Registry) {
         if let Some(kafka) = self.kafka.clone().filter(|_| settings.relay) {
-            let relay = Relay::new(outbox(settings), kafka, self.bell.clone());
+            let relay = Relay::new(outbox(settings), kafka, self.bell.clone()).keeping(settings.events_kept_days);
             relay.metrics.register(registry);
             self.tasks.spawn(relay.run(self.stop.clone()));
         }

@@ -90,7 +90,7 @@ impl KafkaConsumer {
                 Ok(consumer) => self.consume(Arc::new(consumer), &stop).await,
                 Err(error) => tracing::error!(%error, "no consumer could be made"),
             }
-            tokio::time::sleep(REST_BEFORE_JOINING).await;
+            let _ = stop.run_until_cancelled(tokio::time::sleep(REST_BEFORE_JOINING)).await;
         }
     }
 

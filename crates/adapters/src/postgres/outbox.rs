@@ -5,6 +5,7 @@ use onsale_app::event::StoredEvent;
 use onsale_app::relay::{Backlog, Lease, Marks, Outbox, PARTS};
 use onsale_app::store::{Page, StoreError};
 use onsale_domain::ids::EventId;
+use onsale_domain::time::Timestamp;
 use tokio::sync::{Mutex, MutexGuard};
 use tokio_postgres::Row;
 use uuid::Uuid;
@@ -72,6 +73,15 @@ const DEAD: &str = "UPDATE events SET state = 'DEAD', reason = v.reason
 
 const SENT_AGAIN: &str = "DELETE FROM events_put_back WHERE position = ANY ($1::bigint[])";
 
+/// The oldest are looked at in their order, so that what came since is never met; rows are taken by where they lie.
+const FORGET: &str = "WITH gone AS (DELETE FROM events WHERE ctid = ANY (ARRAY(
+        SELECT lies FROM (SELECT ctid lies, at FROM events
+            WHERE position <= (SELECT min(sent_to) FROM relay_parts) AND position < (SELECT max(position) FROM events)
+                AND state <> 'DEAD' AND position NOT IN (SELECT position FROM events_put_back)
+            ORDER BY position LIMIT $2) oldest WHERE at < $1)) RETURNING 1),
+    noted AS (UPDATE events_forgotten SET before = $1 WHERE before < $1 AND EXISTS (SELECT FROM gone))
+    SELECT count(*) FROM gone";
+
 const BACKLOG: &str = "SELECT count(*), coalesce(min(at), 0) FROM (SELECT at FROM events
     WHERE position > (SELECT min(sent_to) FROM relay_parts) ORDER BY position LIMIT 10000) waiting";
 
@@ -101,6 +111,7 @@ const STATEMENTS: &[&str] = &[
     MARK,
     DEAD,
     SENT_AGAIN,
+    FORGET,
     BACKLOG,
     DELIVERED,
     NOTE_DELIVERED,
@@ -198,6 +209,13 @@ impl Outbox for PostgresOutbox {
         }
         session.query(MARK, params![relay, parts, fences, to]).await?;
         Ok(())
+    }
+
+    async fn forget(&self, before: Timestamp, most: usize) -> Result<usize, StoreError> {
+        let held = self.session().await?;
+        let found = held.session()?.query(FORGET, params![before.as_millis(), limit(most)]).await?;
+        let gone: i64 = get(found.first().ok_or(DbError::Broken("no count"))?, 0)?;
+        Ok(usize::try_from(gone).unwrap_or(0))
     }
 
     async fn backlog(&self) -> Result<Backlog, StoreError> {

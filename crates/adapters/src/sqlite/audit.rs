@@ -11,6 +11,7 @@ use onsale_app::audit::source::{
 };
 use onsale_app::store::{Page, StoreError};
 use onsale_domain::ids::{ConcertId, EventId, PerformanceId, ReservationId, UserId};
+use onsale_domain::time::Timestamp;
 use rusqlite::{Connection, OptionalExtension, Row, ToSql, params};
 use tokio::sync::mpsc::{Sender, channel};
 use uuid::Uuid;
@@ -179,6 +180,13 @@ impl AuditSource for SqliteAudit {
             let missing = missing.query_map([], |row| uuid(row, 0))?.collect::<Sql<_>>()?;
             let (children, parents, _) = *family;
             Ok((vec![FamilyRow { children, parents, rows, missing, orphans }], Some(number + 1)))
+        })
+    }
+
+    fn forgotten(&self) -> Rows<Timestamp> {
+        self.stream((), |db, ()| {
+            let before = db.query_row("SELECT before FROM events_forgotten", [], |row| row.get(0))?;
+            Ok((vec![Timestamp::from_millis(before)], None))
         })
     }
 

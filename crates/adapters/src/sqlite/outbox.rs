@@ -9,6 +9,7 @@ use onsale_app::event::StoredEvent;
 use onsale_app::relay::{Backlog, Lease, Marks, Outbox};
 use onsale_app::store::{Page, StoreError};
 use onsale_domain::ids::EventId;
+use onsale_domain::time::Timestamp;
 use rusqlite::{Connection, OptionalExtension, params};
 use uuid::Uuid;
 
@@ -102,6 +103,22 @@ fn mark(db: &mut Connection, relay: [u8; 16], marks: &Marks) -> Sql<()> {
     transaction.commit()
 }
 
+/// The last event stays: positions go on from it.
+fn forget(db: &mut Connection, before: i64, most: usize) -> Sql<usize> {
+    let transaction = db.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
+    let old = "DELETE FROM events WHERE position IN (
+        SELECT position FROM (SELECT position, at FROM events
+            WHERE position <= (SELECT min(sent_to) FROM relay_parts) AND position < (SELECT max(position) FROM events)
+                AND state <> 'DEAD' AND position NOT IN (SELECT position FROM events_put_back)
+            ORDER BY position LIMIT ?2) WHERE at < ?1)";
+    let gone = transaction.execute(old, params![before, most])?;
+    if gone > 0 {
+        transaction.execute("UPDATE events_forgotten SET before = max(before, ?1)", [before])?;
+    }
+    transaction.commit()?;
+    Ok(gone)
+}
+
 fn note_delivered(db: &mut Connection, ids: &[EventId], files: &[(String, u64)], now: i64) -> Sql<()> {
     let transaction = db.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
     for id in ids {
@@ -143,6 +160,10 @@ impl Outbox for SqliteOutbox {
     async fn mark(&self, relay: Uuid, marks: &Marks) -> Result<(), StoreError> {
         let marks = marks.clone();
         self.with(move |db| mark(db, relay.into_bytes(), &marks)).await
+    }
+
+    async fn forget(&self, before: Timestamp, most: usize) -> Result<usize, StoreError> {
+        self.with(move |db| forget(db, before.as_millis(), most)).await
     }
 
     async fn backlog(&self) -> Result<Backlog, StoreError> {

@@ -5,10 +5,11 @@ use rusqlite::{Connection, TransactionBehavior};
 use super::OpenError;
 
 /// Each step brings a file from version n to n + 1. Steps that have landed never change.
-const STEPS: [&str; 3] = [
+const STEPS: [&str; 4] = [
     include_str!("migrations/0001_sale.sql"),
     include_str!("migrations/0002_room.sql"),
     include_str!("migrations/0003_relay.sql"),
+    include_str!("migrations/0004_forgotten.sql"),
 ];
 
 /// Marks a file as onsale's: "onsa" in ASCII.

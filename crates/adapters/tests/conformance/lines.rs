@@ -10,6 +10,7 @@ use onsale_app::event::StoredEvent;
 use onsale_app::relay::{Backlog, Delivery, Lease, Marks, Outbox, Platform, Posted, Turn};
 use onsale_app::store::StoreError;
 use onsale_domain::ids::EventId;
+use onsale_domain::time::Timestamp;
 use tokio::sync::Semaphore;
 use uuid::Uuid;
 
@@ -95,6 +96,10 @@ impl Outbox for SteppingOutbox {
 
     async fn mark(&self, relay: Uuid, marks: &Marks) -> Result<(), StoreError> {
         self.lines.around(self.outbox.mark(relay, marks)).await
+    }
+
+    async fn forget(&self, before: Timestamp, most: usize) -> Result<usize, StoreError> {
+        self.lines.around(self.outbox.forget(before, most)).await
     }
 
     async fn backlog(&self) -> Result<Backlog, StoreError> {

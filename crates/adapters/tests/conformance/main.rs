@@ -13,6 +13,7 @@ mod crowd;
 mod differential;
 mod excess;
 mod follower;
+mod forgetting;
 mod kept;
 mod kinds;
 mod lane;

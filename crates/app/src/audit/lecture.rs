@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use onsale_domain::ids::UserId;
 use onsale_domain::lecture::{HistoryKind, HistoryLine, Lecture};
+use onsale_domain::time::Timestamp;
 use serde_json::{Value, json};
 
 use super::Finding;
@@ -86,7 +87,7 @@ impl Findings {
     }
 }
 
-pub(super) async fn check(source: &dyn AuditSource) -> Result<Vec<Finding>, StoreError> {
+pub(super) async fn check(source: &dyn AuditSource, forgotten: Timestamp) -> Result<Vec<Finding>, StoreError> {
     let mut findings = Findings {
         capacity: Finding::new("no lecture is over its capacity"),
         seats: Finding::new("every seat number of a lecture is given once, within its capacity"),
@@ -103,7 +104,8 @@ pub(super) async fn check(source: &dyn AuditSource) -> Result<Vec<Finding>, Stor
             (LectureRow::Freed(seat), Some(roll)) => drop(roll.freed.insert(seat)),
             (LectureRow::History(line, event), Some(roll)) => {
                 roll.add(&line);
-                let told = is_told(&line, event.as_ref());
+                let is_forgotten = event.is_none() && line.created_at < forgotten;
+                let told = is_forgotten || is_told(&line, event.as_ref());
                 findings.events.check(told, || format!("{}, line {}", line.lecture, line.version));
             }
             (_, None) => {}

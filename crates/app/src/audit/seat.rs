@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use onsale_domain::concert::{Reservation, Status};
+use onsale_domain::time::Timestamp;
 use serde_json::Value;
 
 use super::Finding;
@@ -10,7 +11,7 @@ use super::source::{AuditSource, EventRow, ReservationRow, SeatRow};
 use crate::calendar::rfc3339;
 use crate::store::StoreError;
 
-pub(super) async fn check(source: &dyn AuditSource) -> Result<Vec<Finding>, StoreError> {
+pub(super) async fn check(source: &dyn AuditSource, forgotten: Timestamp) -> Result<Vec<Finding>, StoreError> {
     let mut sold = Finding::new("every performance has sold as many seats as it counts, and no more than it has");
     let mut performances = source.performances();
     while let Some(row) = performances.recv().await {
@@ -32,7 +33,7 @@ pub(super) async fn check(source: &dyn AuditSource) -> Result<Vec<Finding>, Stor
     let mut reservations = source.reservations();
     while let Some(row) = reservations.recv().await {
         let row = row?;
-        let wrong = what_is_wrong(&row);
+        let wrong = what_is_wrong(&row, forgotten);
         agreement.check(wrong.is_none(), || format!("{}: {}", row.reservation.id, wrong.unwrap_or_default()));
     }
     Ok(vec![sold, owners, agreement])
@@ -45,7 +46,7 @@ fn is_owned(row: &SeatRow) -> bool {
     })
 }
 
-fn what_is_wrong(row: &ReservationRow) -> Option<&'static str> {
+fn what_is_wrong(row: &ReservationRow, forgotten: Timestamp) -> Option<&'static str> {
     let ReservationRow { reservation, seats, payments, held_event, end_event } = row;
     let asked: BTreeSet<u32> = reservation.seats.iter().copied().collect();
     let owned: BTreeSet<u32> = seats.iter().map(|(number, _)| *number).collect();
@@ -62,16 +63,21 @@ fn what_is_wrong(row: &ReservationRow) -> Option<&'static str> {
         Status::Held | Status::Paid => None,
     };
     let held_until = rfc3339(reservation.held_until);
+    let may_be_forgotten = reservation.held_at < forgotten;
+    let no_event = |event: &Option<EventRow>| may_be_forgotten && event.is_none();
     if !seats_agree {
         Some("its seats are not as its status says")
     } else if *payments != u64::from(reservation.status == Status::Paid) {
         Some("it is paid without a payment, or has one without being paid")
-    } else if !tells(held_event.as_ref(), "onsale.seats.held.v1", reservation, &[("heldUntil", held_until)]) {
+    } else if !no_event(held_event)
+        && !tells(held_event.as_ref(), "onsale.seats.held.v1", reservation, &[("heldUntil", held_until)])
+    {
         Some("the event of its hold is missing or tells something else")
-    } else if end.is_some() != end_event.is_some()
-        || end.is_some_and(|end| {
-            !tells(end_event.as_ref(), "onsale.seats.released.v1", reservation, &[("reason", end.to_owned())])
-        })
+    } else if !no_event(end_event)
+        && (end.is_some() != end_event.is_some()
+            || end.is_some_and(|end| {
+                !tells(end_event.as_ref(), "onsale.seats.released.v1", reservation, &[("reason", end.to_owned())])
+            }))
     {
         Some("the event of its end is missing or tells something else")
     } else {

@@ -4,6 +4,7 @@ use onsale_domain::concert::{Performance, Reservation, Seat};
 use onsale_domain::ids::{ConcertId, EventId, PerformanceId, UserId};
 use onsale_domain::lecture::{HistoryLine, Lecture};
 use onsale_domain::payment::Payment;
+use onsale_domain::time::Timestamp;
 use onsale_domain::waiting_room::Room;
 use onsale_domain::wallet::{Account, Entry};
 use tokio::sync::mpsc::Receiver;
@@ -173,6 +174,9 @@ pub trait AuditSource: Send + Sync {
 
     /// All tables whose rows belong to rows of another.
     fn families(&self) -> Rows<FamilyRow>;
+
+    /// One row: events that happened before this instant may have been forgotten.
+    fn forgotten(&self) -> Rows<Timestamp>;
 
     /// All events, in order.
     fn events(&self) -> Rows<ToldRow>;

@@ -6,9 +6,10 @@ mod outbox;
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use async_trait::async_trait;
+use onsale_domain::time::Timestamp;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
@@ -25,6 +26,9 @@ pub use outbox::{Backlog, Lease, Marks, Outbox, PARTS, part_of};
 
 /// The most events that are on their way together.
 const BATCH_MAX: usize = 2_000;
+
+/// The most events that are forgotten within a second.
+const FORGOTTEN_MAX: usize = 5_000;
 
 /// How often a lease is renewed.
 const RENEWED_EVERY: Duration = Duration::from_secs(1);
@@ -89,6 +93,7 @@ pub struct RelayMetrics {
     sent: Counter,
     dead: Counter,
     failures: Counter,
+    forgotten: Counter,
     parts: Gauge,
     pending: Gauge,
     oldest: Gauge<f64, std::sync::atomic::AtomicU64>,
@@ -101,6 +106,7 @@ impl RelayMetrics {
         relay.register("events_sent", "Events sent and acknowledged", self.sent.clone());
         relay.register("events_dead", "Events set aside, as they can never be sent", self.dead.clone());
         relay.register("failures", "Rounds that failed and are tried again", self.failures.clone());
+        relay.register("events_forgotten", "Events that were sent, and old", self.forgotten.clone());
         relay.register("parts", "Parts of the outbox that this relay has", self.parts.clone());
         relay.register("pending", "Events that wait, counted up to ten thousand", self.pending.clone());
         relay.register("oldest_seconds", "How old the oldest event is that waits", self.oldest.clone());
@@ -120,6 +126,8 @@ pub struct Relay {
     sink: Arc<dyn Sink>,
     bell: Arc<Bell>,
     name: Uuid,
+    /// How long events are kept that were sent, in milliseconds; without it, for good.
+    kept_millis: Option<i64>,
     /// What is shown.
     pub metrics: RelayMetrics,
 }
@@ -128,7 +136,14 @@ impl Relay {
     /// A relay with a name of its own.
     pub fn new(outbox: Arc<dyn Outbox>, sink: Arc<dyn Sink>, bell: Arc<Bell>) -> Self {
         let name = Uuid::from_u128(rand::random());
-        Self { outbox, sink, bell, name, metrics: RelayMetrics::default() }
+        Self { outbox, sink, bell, name, kept_millis: None, metrics: RelayMetrics::default() }
+    }
+
+    /// Forgets events so many days after they happened, once they were sent.
+    #[must_use]
+    pub fn keeping(mut self, days: Option<u32>) -> Self {
+        self.kept_millis = days.map(|days| i64::from(days) * 86_400_000);
+        self
     }
 
     /// Runs until stopped; then lets go of its parts.
@@ -163,6 +178,7 @@ impl Relay {
             if looked_at.is_none_or(|at: Instant| at.elapsed() > RENEWED_EVERY) {
                 looked_at = Some(Instant::now());
                 self.show_backlog().await;
+                self.forget_old(&own).await;
             }
             tokio::select! {
                 () = stop.cancelled() => break,
@@ -178,6 +194,17 @@ impl Relay {
         if let Ok(Backlog { events, oldest_millis }) = self.outbox.backlog().await {
             self.metrics.pending.set(i64::try_from(events).unwrap_or(i64::MAX));
             self.metrics.oldest.set(Duration::from_millis(oldest_millis).as_secs_f64());
+        }
+    }
+
+    /// A small step each time: the sale writes to the same table.
+    async fn forget_old(&self, own: &Own) {
+        let Some(kept_millis) = self.kept_millis.filter(|_| own.leases.contains_key(&0)) else { return };
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis();
+        let before = Timestamp::from_millis(i64::try_from(now).unwrap_or(i64::MAX) - kept_millis);
+        match self.outbox.forget(before, FORGOTTEN_MAX).await {
+            Ok(gone) => drop(self.metrics.forgotten.inc_by(gone as u64)),
+            Err(error) => tracing::warn!(%error, "old events could not be forgotten"),
         }
     }
 

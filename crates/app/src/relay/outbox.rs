@@ -2,6 +2,7 @@
 
 use async_trait::async_trait;
 use onsale_domain::ids::EventId;
+use onsale_domain::time::Timestamp;
 use uuid::Uuid;
 
 use crate::event::StoredEvent;
@@ -60,6 +61,10 @@ pub trait Outbox: Send + Sync {
 
     /// Writes down what became of events. Parts that another relay has by now are left alone.
     async fn mark(&self, relay: Uuid, marks: &Marks) -> Result<(), StoreError>;
+
+    /// Forgets at most so many of the oldest events that happened before an instant. Only what was sent, and neither what
+    /// is dead nor what was put back; the last event of all stays.
+    async fn forget(&self, before: Timestamp, most: usize) -> Result<usize, StoreError>;
 
     /// How many events wait, and since when the oldest does, in milliseconds: as far as is cheap to say.
     async fn backlog(&self) -> Result<Backlog, StoreError>;

@@ -23,7 +23,8 @@ pub(super) fn relay(settings: &Settings) -> Outcome {
         return Err(Failed::Usage(problem.to_owned()));
     };
     work_alone(settings, |registry| {
-        let relay = Relay::new(sale::outbox(settings), kafka, Arc::new(Bell::default()));
+        let relay =
+            Relay::new(sale::outbox(settings), kafka, Arc::new(Bell::default())).keeping(settings.events_kept_days);
         relay.metrics.register(registry);
         Ok(Box::new(move |stop| Box::pin(relay.run(stop))))
     })
@@ -36,6 +37,7 @@ pub(super) fn consume(settings: &Settings) -> Outcome {
         sink.metrics.register(registry);
         let Some(kafka) = &settings.kafka else {
             let relay = Relay::new(sale::outbox(settings), sink, Arc::new(Bell::default()));
+            let relay = relay.keeping(settings.events_kept_days);
             relay.metrics.register(registry);
             return Ok(Box::new(move |stop| Box::pin(relay.run(stop))));
         };

@@ -157,6 +157,8 @@ pub(crate) struct Settings {
     pub(crate) entry_limit: RateLimit,
     /// How often one user with a bearer may enter a waiting room.
     pub(crate) user_entry_limit: RateLimit,
+    /// After how many days events are forgotten that were sent.
+    pub(crate) events_kept_days: Option<u32>,
     /// Whether what many look at is kept in memory.
     pub(crate) caches: bool,
     /// How many polls a second a crowd that waits should make, if it asks as it is told.
@@ -219,6 +221,7 @@ impl Settings {
                 span_seconds: 60,
                 loopback: true,
             },
+            events_kept_days: sources.optional("events-kept-days", parse::between(1, 36_500))?,
             caches: sources.parse("caches", parse::switch)?,
             polls_per_second: sources.parse("queue-polls-per-second", parse::between(1, 10_000_000))?,
             connections_max: sources.parse("connections-max", parse::between(1, 1_000_000))? as usize,

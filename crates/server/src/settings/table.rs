@@ -58,6 +58,12 @@ pub(crate) const TABLE: &[Setting] = &[
     setting("kafka-replication", "N", Some("1"), "Replicas of each partition of a topic that is made"),
     setting("kafka-group", "NAME", Some("onsale-data-platform"), "The group of consumers that share the topics"),
     setting("relay", "true|false", Some("true"), "Whether `serve` relays events to Kafka; else `onsale relay` does"),
+    setting(
+        "events-kept-days",
+        "N",
+        None,
+        "After how many days events are forgotten that were sent; without it: never",
+    ),
     setting("data-platform-url", "URL", None, "Where `consume` posts events; without it they are written to files"),
     setting("data-platform-secret", "SECRET", None, "Signs those posts as Standard Webhooks are: whsec_…, or any text"),
     setting("data-platform-dir", "DIR", Some("events"), "The folder of those files, by day"),

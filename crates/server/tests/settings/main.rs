@@ -37,7 +37,7 @@ fn assert_bad(run: &Output, named: &[&str]) {
 }
 
 /// Every setting with a value that it takes, and values that it does not.
-const TABLE: [(&str, &str, &[&str]); 30] = [
+const TABLE: [(&str, &str, &[&str]); 31] = [
     ("listen", "127.0.0.1:0", &["nonsense", "127.0.0.1", "127.0.0.1:99999", "example.com:80"]),
     ("database-url", "sqlite://onsale.db", &["onsale.db", "sqlite://", "mysql://localhost/sale"]),
     ("redis-url", "redis://127.0.0.1:1", &["127.0.0.1:6379", "redis://", "http://127.0.0.1", "redis-cluster://a,"]),
@@ -62,6 +62,7 @@ const TABLE: [(&str, &str, &[&str]); 30] = [
     ("kafka-brokers", "127.0.0.1:9092,b:1", &["127.0.0.1", "a:b", ":9092", "a:0"]),
     ("kafka-partitions", "3", &["0", "1001"]),
     ("relay", "false", &["no"]),
+    ("events-kept-days", "30", &["0", "-1", "a week"]),
     ("data-platform-url", "https://example.com/events", &["example.com", "ftp://a"]),
     ("metrics-listen", "127.0.0.1:0", &["9090", "a:b"]),
     ("rate-limit-loopback", "true", &["on", "0"]),

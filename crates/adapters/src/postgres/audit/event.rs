@@ -5,6 +5,7 @@
 
 use onsale_app::audit::source::{EventRow, ToldRow};
 use onsale_domain::ids::EventId;
+use onsale_domain::time::Timestamp;
 use serde_json::Value;
 use tokio_postgres::{Row, Transaction};
 use uuid::Uuid;
@@ -82,6 +83,13 @@ pub(super) async fn events(mut connection: Connection, out: Out<ToldRow>) -> Sql
         }
     }
     of_concerts(&transaction, &out).await
+}
+
+pub(super) async fn forgotten(mut connection: Connection, out: Out<Timestamp>) -> Sql<()> {
+    let transaction = connection.begin().await?;
+    let row = transaction.query_one("SELECT before FROM events_forgotten", &[]).await?;
+    out.row(Timestamp::from_millis(get(&row, 0)?)).await;
+    Ok(())
 }
 
 fn read_row(row: &Row) -> Sql<ToldRow> {

@@ -26,6 +26,7 @@ use onsale_app::audit::source::{
     WalletRow,
 };
 use onsale_app::store::StoreError;
+use onsale_domain::time::Timestamp;
 use tokio::sync::mpsc::{Sender, channel};
 
 use super::values::Sql;
@@ -114,6 +115,10 @@ impl AuditSource for PostgresAudit {
 
     fn families(&self) -> Rows<FamilyRow> {
         self.stream(family::families)
+    }
+
+    fn forgotten(&self) -> Rows<Timestamp> {
+        self.stream(event::forgotten)
     }
 
     fn events(&self) -> Rows<ToldRow> {

@@ -149,26 +149,27 @@ pub struct Follower {
 impl Follower {
     /// Positions are at most 250 ms old, the question and a late start included.
     const EVERY: Duration = Duration::from_millis(100);
-    /// Commits of this process are followed at once, but so much lies between two questions.
+    /// Commits of this process are followed at once, but so much lies between two questions, and a rest as long as the
+    /// last one took: a database that is slow is not asked without a break.
     const REST: Duration = Duration::from_millis(20);
 
     /// Runs until stopped.
     pub async fn run(self, stop: CancellationToken) {
         let mut rest = Rest::new(Self::EVERY);
-        let (mut pause, mut began) = (Self::EVERY, Instant::now());
+        let (mut pause, mut began, mut took) = (Self::EVERY, Instant::now(), Duration::ZERO);
         loop {
             tokio::select! {
                 () = stop.cancelled() => return,
                 () = tokio::time::sleep(pause) => {}
                 () = self.rooms.news_wanted(), if pause <= Self::EVERY => {
-                    tokio::time::sleep(Self::REST.saturating_sub(began.elapsed())).await;
+                    tokio::time::sleep(Self::REST.saturating_sub(began.elapsed()).max(took)).await;
                 }
             }
             began = Instant::now();
             let followed = self.follow().await;
             self.metrics.ran(followed.is_ok());
             // What a question took is part of how old its answer will be when the next one comes.
-            let took = began.elapsed().min(Self::EVERY - Self::REST);
+            took = began.elapsed().min(Self::EVERY - Self::REST);
             pause = rest.after(followed.is_ok()).min(Self::EVERY * 5) - took;
             if let Err(error) = followed {
                 tracing::warn!(%error, "what others did is not known");

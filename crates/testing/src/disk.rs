@@ -3,6 +3,8 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use crate::preload::library;
+
 const SOURCE: &str = include_str!("disk.c");
 
 /// The library, and the file whose being there fills the disk.
@@ -17,15 +19,7 @@ impl Disk {
     /// # Panics
     /// Where there is no C compiler.
     pub(crate) fn within(folder: &Path) -> Self {
-        let (source, library) = (folder.join("disk.c"), folder.join("disk.so"));
-        std::fs::write(&source, SOURCE).expect("the folder takes a file");
-        let compiler = Command::new("cc")
-            .args(["-shared", "-fPIC", "-O1", "-Wall", "-Werror", "-o"])
-            .args([&library, &source])
-            .output()
-            .expect("a C compiler");
-        assert!(compiler.status.success(), "{}", String::from_utf8_lossy(&compiler.stderr));
-        Self { library, full: folder.join("full") }
+        Self { library: library(folder, "disk", SOURCE), full: folder.join("full") }
     }
 
     /// Fills it: from now on no file grows.

@@ -3,9 +3,9 @@
 use std::fs::{File, OpenOptions};
 use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
-use std::process::Command;
 
 use crate::instance::Launch;
+use crate::preload::library;
 
 const SOURCE: &str = include_str!("faults.c");
 
@@ -58,15 +58,8 @@ impl Faults {
     /// Where there is no C compiler.
     pub fn under(launch: Launch) -> (Self, Launch) {
         let folder = launch.folder();
-        let (source, library) = (folder.join("faults.c"), folder.join("faults.so"));
+        let library = library(folder, "faults", SOURCE);
         let control_path = folder.join("faults.control");
-        std::fs::write(&source, SOURCE).expect("the folder takes a file");
-        let compiler = Command::new("cc")
-            .args(["-shared", "-fPIC", "-O1", "-Wall", "-Werror", "-o"])
-            .args([&library, &source])
-            .output()
-            .expect("a C compiler");
-        assert!(compiler.status.success(), "{}", String::from_utf8_lossy(&compiler.stderr));
         let control = OpenOptions::new().create_new(true).read(true).write(true).open(&control_path);
         let control = control.expect("a control file");
         control.set_len(NUMBERS * 4).expect("a control file");

@@ -16,6 +16,7 @@ mod load;
 mod part;
 mod port;
 pub mod postgres;
+mod preload;
 pub mod redis;
 mod sale;
 mod signal;

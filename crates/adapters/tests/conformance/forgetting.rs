@@ -9,12 +9,12 @@ use onsale_app::audit::source::AuditSource;
 use onsale_app::event::StoredEvent;
 use onsale_app::relay::{Marks, Outbox};
 use onsale_app::store::{Page, Store};
-use onsale_testing::PATIENCE;
 use uuid::Uuid;
 
 use crate::bed::{Bed, on_each_database};
 use crate::lane::Lane;
 use crate::stage::{charge, user};
+use crate::waiting::until;
 
 const DAY_MILLIS: i64 = 86_400_000;
 
@@ -34,16 +34,11 @@ async fn open(bed: &Bed) -> (Arc<dyn Outbox>, Box<dyn AuditSource>) {
 
 /// All events, once so many can be seen.
 async fn events(store: &dyn Store, many: usize) -> Vec<StoredEvent> {
-    let seeing = async {
-        loop {
-            let events = store.reader().events(Page { after: None, limit: 100 }).await.expect("events");
-            if events.len() == many {
-                return events;
-            }
-            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
-        }
-    };
-    tokio::time::timeout(PATIENCE, seeing).await.expect("events that were committed are seen")
+    until("events that were committed are seen", || async {
+        let events = store.reader().events(Page { after: None, limit: 100 }).await.expect("events");
+        (events.len() == many).then_some(events)
+    })
+    .await
 }
 
 async fn old_events_are_forgotten_once_they_were_sent(bed: Bed) {

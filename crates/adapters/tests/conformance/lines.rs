@@ -3,7 +3,6 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
 
 use async_trait::async_trait;
 use onsale_app::event::StoredEvent;
@@ -13,6 +12,8 @@ use onsale_domain::ids::EventId;
 use onsale_domain::time::Timestamp;
 use tokio::sync::Semaphore;
 use uuid::Uuid;
+
+use crate::waiting::until;
 
 /// Counts the lines that were passed, and stops whoever comes to one of them.
 pub(crate) struct Lines {
@@ -50,9 +51,7 @@ impl Lines {
 
     /// Waits until so many lines more were passed.
     pub(crate) async fn passed_further(&self, lines: usize) {
-        while self.passed() < self.stops_at + lines {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
+        until("it goes on", || async { (self.passed() >= self.stops_at + lines).then_some(()) }).await;
     }
 
     async fn line(&self) {

@@ -27,3 +27,4 @@ mod relay;
 mod stage;
 mod unfinished;
 mod units;
+mod waiting;

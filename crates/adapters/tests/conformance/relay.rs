@@ -20,6 +20,7 @@ use crate::bed::Bed;
 use crate::lane::Lane;
 use crate::lines::{Lines, SteppingOutbox, SteppingPlatform};
 use crate::stage::{charge, user};
+use crate::waiting::until;
 
 /// Events, in more than two posts.
 const EVENTS: usize = 1_200;
@@ -32,8 +33,6 @@ const AT_ONCE: usize = 16;
 
 /// By then a part has changed hands, and what it held is sent, unless whoever stands still has its turn at the files.
 const TAKEN_OVER: Duration = Duration::from_secs(8);
-
-const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A database full of events, and a folder that they go to.
 struct Full {
@@ -48,7 +47,7 @@ impl Full {
         let mut lane = Lane::new(&*store, 1).await;
         let charges = (0..EVENTS).map(|number| charge(&user(&format!("user-{}", number % SUBJECTS)), 1));
         assert!(lane.run(charges).await.expect("a unit of work").iter().all(Result::is_ok));
-        let log = tokio::time::timeout(PATIENCE, log(&*store)).await.expect("events that were committed are seen");
+        let log = log(&*store).await;
         let folder = tempfile::Builder::new().prefix("onsale-events-").tempdir().expect("a temporary folder");
         Self { bed, folder, log }
     }
@@ -74,12 +73,8 @@ impl Full {
     /// Waits until nothing is left to send.
     async fn drained(&self) {
         let outbox = self.outbox();
-        let draining = async {
-            while outbox.backlog().await.expect("a backlog").events > 0 {
-                tokio::time::sleep(Duration::from_millis(20)).await;
-            }
-        };
-        tokio::time::timeout(PATIENCE, draining).await.expect("everything is sent");
+        let is_empty = || async { (outbox.backlog().await.expect("a backlog").events == 0).then_some(()) };
+        until("everything is sent", is_empty).await;
     }
 
     /// Each event of the log stands in the files once, those of a subject in their order.
@@ -90,14 +85,12 @@ impl Full {
 
 /// All events by subject. On a server that others use too they are seen once older transactions are over.
 async fn log(store: &dyn Store) -> BTreeMap<String, Vec<EventId>> {
-    loop {
+    until("events that were committed are seen", || async {
         let page = Page { after: None, limit: 2 * EVENTS };
         let log = store.reader().events(page).await.expect("events");
-        if log.len() == EVENTS {
-            return by_subject(log.iter().map(|event| (event.subject.clone(), event.id)));
-        }
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
+        (log.len() == EVENTS).then(|| by_subject(log.iter().map(|event| (event.subject.clone(), event.id))))
+    })
+    .await
 }
 
 impl Full {
@@ -120,7 +113,7 @@ impl Full {
         let _ = tokio::time::timeout(TAKEN_OVER, self.drained()).await;
         // Whatever it was about to do, it does now, and finds that its parts are another's.
         lines.go_on();
-        tokio::time::timeout(PATIENCE, lines.passed_further(6)).await.expect("it goes on");
+        lines.passed_further(6).await;
         self.drained().await;
         stop.cancel();
         first.await.expect("a relay");

@@ -3,11 +3,13 @@
 use std::collections::BTreeSet;
 
 use onsale_testing::kafka::Kafka;
+use onsale_testing::postgres::Database;
 use onsale_testing::{Launch, Sale, without};
 use rdkafka::ClientConfig;
 use rdkafka::admin::{AdminClient, AdminOptions, AlterConfig, ResourceSpecifier};
 use rdkafka::client::DefaultClientContext;
 use serde_json::Value;
+use tokio::process::Child;
 
 use crate::kafka::launch;
 use crate::scene::{by_subject, charge, in_files, log, run, start};
@@ -27,6 +29,22 @@ async fn limit(kafka: &Kafka, bytes: usize) {
     assert!(done.iter().all(Result::is_ok), "{done:?}");
 }
 
+/// A sale whose events go through a broker into files, with whoever consumes them.
+struct Evening {
+    launch: Launch,
+    sale: Sale,
+    _consumer: Child,
+    _database: Database,
+}
+
+impl Evening {
+    async fn start(kafka: &Kafka) -> Self {
+        let (launch, database) = launch(kafka).await;
+        let (sale, consumer) = (Sale::start(&launch).await, start(&launch, "consume"));
+        Self { launch, sale, _consumer: consumer, _database: database }
+    }
+}
+
 fn ids(events: &[Value]) -> BTreeSet<String> {
     events.iter().map(|event| text(&event["id"])).collect()
 }
@@ -44,15 +62,13 @@ async fn an_event_that_is_too_large_is_set_aside_and_the_others_go_on() {
         return;
     }
     let kafka = Kafka::start().await;
-    let (launch, _database) = launch(&kafka).await;
-    let sale = Sale::start(&launch).await;
-    let _consumer = start(&launch, "consume");
+    let Evening { launch, sale, .. } = &Evening::start(&kafka).await;
     let (short, long) = ("ada", "b".repeat(64));
     sale.charge(short, 1).await;
     sale.charge(&long, 1).await;
-    all_came_out(&launch).await;
+    all_came_out(launch).await;
     // What a message takes beside its key and value is about 130 bytes.
-    let log_before = log(&launch).await;
+    let log_before = log(launch).await;
     let size = |event: &Value| 130 + event.to_string().len() + text(&event["subject"]).len();
     limit(&kafka, usize::midpoint(size(&log_before[0]), size(&log_before[1]))).await;
 
@@ -65,17 +81,17 @@ async fn an_event_that_is_too_large_is_set_aside_and_the_others_go_on() {
         events.iter().filter(|event| event["subject"] == user).cloned().collect()
     };
     let dead = async || {
-        let dead = run(&launch, &["events", "--state", "dead"]).await;
+        let dead = run(launch, &["events", "--state", "dead"]).await;
         (dead.lines().count() == 20).then_some(dead)
     };
     let dead = until("those that are too large are set aside", dead).await;
     assert!(dead.lines().all(|line| line.contains(&long) && line.contains("arge")), "{dead}");
-    let log_after = log(&launch).await;
+    let log_after = log(launch).await;
     let others = async || (ids(&of(&in_files(&folder), short)) == ids(&of(&log_after, short))).then_some(());
     until("the others came out", others).await;
 
     limit(&kafka, 1_000_000).await;
-    assert!(run(&launch, &["events", "retry"]).await.starts_with("20 "));
+    assert!(run(launch, &["events", "retry"]).await.starts_with("20 "));
     let all = async || (ids(&in_files(&folder)) == ids(&log_after)).then_some(());
     until("what was put back came out", all).await;
     assert_eq!(in_files(&folder).len(), log_after.len(), "none twice");
@@ -87,15 +103,13 @@ async fn a_topic_that_is_deleted_is_made_again() {
         return;
     }
     let kafka = Kafka::start().await;
-    let (launch, _database) = launch(&kafka).await;
-    let sale = Sale::start(&launch).await;
-    let _consumer = start(&launch, "consume");
-    charge(&sale, 0, 40).await;
-    all_came_out(&launch).await;
+    let Evening { launch, sale, .. } = &Evening::start(&kafka).await;
+    charge(sale, 0, 40).await;
+    all_came_out(launch).await;
     let deleted = admin(&kafka).delete_topics(&[POINTS], &AdminOptions::new()).await.unwrap();
     assert!(deleted.iter().all(Result::is_ok), "{deleted:?}");
-    charge(&sale, 1, 40).await;
-    all_came_out(&launch).await;
+    charge(sale, 1, 40).await;
+    all_came_out(launch).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -104,16 +118,14 @@ async fn a_broker_whose_disk_is_full_gets_the_rest_once_there_is_room() {
         return;
     }
     let kafka = Kafka::start_on_a_small_disk().await;
-    let (launch, _database) = launch(&kafka).await;
-    let sale = Sale::start(&launch).await;
-    let _consumer = start(&launch, "consume");
-    charge(&sale, 0, 20).await;
-    all_came_out(&launch).await;
+    let Evening { launch, sale, .. } = &Evening::start(&kafka).await;
+    charge(sale, 0, 20).await;
+    all_came_out(launch).await;
     kafka.fill_disk();
-    charge(&sale, 1, 40).await;
+    charge(sale, 1, 40).await;
     kafka.has_ended().await;
-    charge(&sale, 2, 20).await;
+    charge(sale, 2, 20).await;
     kafka.free_disk();
     kafka.restart().await;
-    all_came_out(&launch).await;
+    all_came_out(launch).await;
 }

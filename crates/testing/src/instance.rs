@@ -5,7 +5,7 @@ use std::process::{ExitStatus, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process, waitid};
 use tokio::io::{AsyncBufReadExt, AsyncRead, BufReader};
 use tokio::process::{Child, Command};
 
@@ -174,7 +174,7 @@ async fn gather(stream: impl AsyncRead + Unpin, into: Arc<Mutex<String>>) {
     }
 }
 
-/// A server that runs. Killed when it is dropped.
+/// A server that runs. Killed when it is dropped, and gone by then: what is started in its folder next is alone there.
 pub struct Instance {
     child: Child,
     base: String,
@@ -217,8 +217,12 @@ impl Instance {
 
     /// Sends a signal.
     pub fn signal(&self, signal: Signal) {
-        let id = self.child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw);
-        kill_process(id.expect("a running process"), signal).expect("a signal can be sent");
+        kill_process(self.running().expect("a running process"), signal).expect("a signal can be sent");
+    }
+
+    /// Its process, unless its end was waited for.
+    fn running(&self) -> Option<Pid> {
+        self.child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw)
     }
 
     /// Waits for its end.
@@ -236,5 +240,15 @@ impl Instance {
     pub async fn kill(self) -> ExitStatus {
         self.signal(Signal::KILL);
         self.ended().await
+    }
+}
+
+impl Drop for Instance {
+    fn drop(&mut self) {
+        if let Some(id) = self.running() {
+            let _ = kill_process(id, Signal::KILL);
+            // The exit status is left to whoever reaps the child.
+            let _ = waitid(WaitId::Pid(id), WaitIdOptions::EXITED | WaitIdOptions::NOWAIT);
+        }
     }
 }

@@ -13,6 +13,7 @@ mod health;
 mod input;
 mod lecture;
 mod limit;
+mod listen;
 mod measure;
 mod openapi;
 mod payment;

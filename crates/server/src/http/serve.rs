@@ -19,11 +19,12 @@ use hyper_util::rt::TokioIo;
 use hyper_util::service::TowerToHyperService;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::Semaphore;
 use tokio::time::{Instant, Sleep, sleep};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::listen::{self, Accepted};
 use super::measure::UNMATCHED;
 use super::problem::{Code, Problem};
 use super::{App, Limiter};
@@ -44,7 +45,7 @@ const HEAD_MAX: usize = 32 * 1024;
 const FINISH_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// How long a connection without a request may wait for its first one once the server stops.
-const FIRST_REQUEST_TIMEOUT: Duration = Duration::from_millis(500);
+const FIRST_REQUEST_TIMEOUT: Duration = Duration::from_secs(2);
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
@@ -89,13 +90,13 @@ impl Server {
         loop {
             let accepted = tokio::select! {
                 () = stop.cancelled() => break,
-                accepted = accept(&listener, &permits) => accepted,
+                accepted = listen::accept(&listener, &permits) => accepted,
             };
             if let Some(accepted) = accepted {
                 connections.spawn(serve_connection(accepted, outer.clone(), stop.clone()));
             }
         }
-        for accepted in accept_waiting(listener, &permits) {
+        for accepted in listen::close(listener, &permits).await {
             connections.spawn(serve_connection(accepted, outer.clone(), stop.clone()));
         }
         connections.close();
@@ -105,47 +106,8 @@ impl Server {
     }
 }
 
-/// A connection that was taken in, and its share of how many there may be.
-struct Accepted {
-    stream: TcpStream,
-    peer: SocketAddr,
-    _permit: OwnedSemaphorePermit,
-}
-
-impl Accepted {
-    fn new((stream, peer): (TcpStream, SocketAddr), permit: OwnedSemaphorePermit) -> Self {
-        let _ = stream.set_nodelay(true);
-        Self { stream, peer, _permit: permit }
-    }
-}
-
-async fn accept(listener: &TcpListener, permits: &Arc<Semaphore>) -> Option<Accepted> {
-    let permit = permits.clone().acquire_owned().await.ok()?;
-    match listener.accept().await {
-        Ok(accepted) => Some(Accepted::new(accepted, permit)),
-        Err(error) => {
-            // Out of file descriptors, most likely: those in use must first come back.
-            tracing::warn!(%error, "no connection could be accepted");
-            sleep(Duration::from_millis(100)).await;
-            None
-        }
-    }
-}
-
-/// Closes the listener. Whoever the system has let in by then has a connection, and is answered too.
-fn accept_waiting(listener: TcpListener, permits: &Arc<Semaphore>) -> Vec<Accepted> {
-    let mut waiting = Vec::new();
-    let Ok(listener) = listener.into_std() else { return waiting };
-    while let Ok(permit) = permits.clone().try_acquire_owned() {
-        let Ok((stream, peer)) = listener.accept() else { break };
-        let usable = stream.set_nonblocking(true).and_then(|()| TcpStream::from_std(stream));
-        waiting.extend(usable.ok().map(|stream| Accepted::new((stream, peer), permit)));
-    }
-    waiting
-}
-
 async fn serve_connection(accepted: Accepted, outer: Arc<Outer>, stop: CancellationToken) {
-    let Accepted { stream, peer, _permit } = accepted;
+    let Accepted { stream, peer, permit: _permit } = accepted;
     let _open = outer.app.metrics.open_connection();
     let pulse = Arc::new(Pulse::default());
     let beating = pulse.clone();
@@ -202,7 +164,7 @@ impl Pulse {
     async fn begun(&self) {
         let since = Instant::now();
         while self.beats.load(Ordering::Relaxed) == 0 && since.elapsed() < FIRST_REQUEST_TIMEOUT {
-            sleep(FIRST_REQUEST_TIMEOUT / 50).await;
+            sleep(FIRST_REQUEST_TIMEOUT / 200).await;
         }
     }
 

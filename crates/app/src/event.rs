@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 
 use crate::calendar::rfc3339;
 use crate::relay::Delivery;
+use crate::trace::TraceContext;
 
 /// The `source` of every event: this system. Ids are unique within it.
 pub const SOURCE: &str = "/onsale";
@@ -46,6 +47,8 @@ pub struct StoredEvent {
     pub state: EventState,
     /// Why it is dead.
     pub reason: Option<String>,
+    /// The request that it comes from, where that is traced.
+    pub trace: Option<TraceContext>,
 }
 
 impl StoredEvent {
@@ -68,8 +71,15 @@ impl StoredEvent {
     /// The event on its way to the data platform.
     pub fn to_delivery(&self) -> Delivery {
         let day = rfc3339(self.at).get(..10).unwrap_or_default().to_owned();
-        let (topic, subject) = (self.topic().to_owned(), self.subject.clone());
-        Delivery { source: "outbox".into(), id: self.id, topic, subject, day, json: self.to_json().to_string() }
+        Delivery {
+            source: "outbox".into(),
+            id: self.id,
+            topic: self.topic().to_owned(),
+            subject: self.subject.clone(),
+            day,
+            json: self.to_json().to_string(),
+            trace: self.trace,
+        }
     }
 
     /// The topic of its type.

@@ -13,5 +13,6 @@ pub mod relay;
 pub mod seat_map;
 pub mod store;
 pub mod timetable;
+pub mod trace;
 pub mod waiting_room;
 pub mod written;

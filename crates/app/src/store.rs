@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use onsale_domain::concert::{Concert, Performance, Reservation, Seat};
+use onsale_domain::event::Event;
 use onsale_domain::ids::{ConcertId, LectureId, PaymentId, PerformanceId, ReservationId, UserId};
 use onsale_domain::lecture::{HistoryLine, Lecture};
 use onsale_domain::payment::Payment;
@@ -20,6 +21,7 @@ use prometheus_client::registry::Registry;
 use crate::event::StoredEvent;
 use crate::idempotency::{KeptAnswer, KeyId};
 use crate::news::News;
+use crate::trace::TraceContext;
 
 /// Why a store did not do what it was asked.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -56,10 +58,23 @@ pub struct Unit {
     pub rows: Rows,
     /// Answers kept under idempotency keys.
     pub answers: Table<KeyId, KeptAnswer>,
+    /// Which events come from a request that is traced: their indices in `rows.events`, rising, each with its context.
+    pub traces: Vec<(usize, TraceContext)>,
     /// Drop a few answers that were kept before this instant.
     pub forget_answers_before: Option<Timestamp>,
     /// Write something even if nothing was decided: a write failed before, and this shows whether the next will.
     pub prove_writable: bool,
+}
+
+impl Unit {
+    /// The events, each with its trace.
+    pub fn events(&self) -> impl Iterator<Item = (&Event, Option<TraceContext>)> {
+        let mut traces = self.traces.iter().peekable();
+        self.rows.events.iter().enumerate().map(move |(index, event)| {
+            let trace = traces.next_if(|(traced, _)| *traced == index);
+            (event, trace.map(|(_, context)| *context))
+        })
+    }
 }
 
 /// One lane's way into the database. Used by one batch at a time.

@@ -9,6 +9,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use hmac::{Hmac, Mac};
 use onsale_app::relay::{Delivery, Platform, Posted};
+use onsale_app::trace::TRACEPARENT;
 use reqwest::header::{CONTENT_TYPE, RETRY_AFTER};
 use reqwest::{Client, Response, StatusCode, Url};
 use sha2::{Digest, Sha256};
@@ -102,6 +103,10 @@ impl WebhookPlatform {
         let at = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
         let mut post = self.client.post(self.url.clone()).header(CONTENT_TYPE, BATCH);
         post = post.header("webhook-id", &id).header("webhook-timestamp", at);
+        // A post has one parent: the first of its events that is traced.
+        if let Some(trace) = events.iter().find_map(|event| event.trace) {
+            post = post.header(TRACEPARENT, trace.to_string());
+        }
         if let Some(key) = &self.key {
             post = post.header("webhook-signature", key.sign(&id, at, &body));
         }

@@ -6,13 +6,14 @@ use std::time::{Duration, Instant};
 
 use onsale_app::event::TOPICS;
 use onsale_app::relay::{Delivery, PlatformSink};
+use onsale_app::trace::{self, TraceContext};
 use onsale_domain::ids::EventId;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 use rdkafka::consumer::{CommitMode, Consumer, StreamConsumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
-use rdkafka::message::{BorrowedMessage, Message};
+use rdkafka::message::{BorrowedMessage, Headers, Message};
 use rdkafka::{Offset, TopicPartitionList};
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
@@ -153,7 +154,7 @@ impl KafkaConsumer {
         received.insert((message.topic().to_owned(), message.partition()), message.offset());
         let source = || format!("{}-{}", message.topic(), message.partition());
         match message.payload().and_then(|payload| delivery(source().into(), message.topic(), payload)) {
-            Some(delivery) => deliveries.push(delivery),
+            Some(delivery) => deliveries.push(Delivery { trace: trace_of(message), ..delivery }),
             None => {
                 self.metrics.unreadable.inc();
                 tracing::warn!(topic = message.topic(), offset = message.offset(), "a message is no event");
@@ -221,5 +222,13 @@ fn delivery(source: Arc<str>, topic: &str, payload: &[u8]) -> Option<Delivery> {
         subject: text("subject")?.to_owned(),
         day: text("time")?.get(..10)?.to_owned(),
         json: json.to_owned(),
+        trace: None,
     })
+}
+
+/// The span in which it was sent, where that is traced.
+fn trace_of(message: &BorrowedMessage<'_>) -> Option<TraceContext> {
+    let mut headers = message.headers()?.iter();
+    let context = headers.find(|header| header.key == trace::TRACEPARENT)?.value?;
+    TraceContext::parse(std::str::from_utf8(context).ok()?)
 }

@@ -7,6 +7,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use onsale_app::event::{StoredEvent, TOPICS};
 use onsale_app::relay::{Sent, Sink};
+use onsale_app::trace::{self, Kind};
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
@@ -43,6 +44,18 @@ enum Outcome {
     /// The producer is of no use any more.
     Broken(String),
     Later(String),
+}
+
+impl Outcome {
+    /// Why it was not acknowledged.
+    fn reason(&self) -> Option<String> {
+        match self {
+            Self::Acknowledged => None,
+            Self::TooLarge(reason) | Self::Never(reason) | Self::Broken(reason) | Self::Later(reason) => {
+                Some(reason.clone())
+            }
+        }
+    }
 }
 
 impl KafkaSink {
@@ -88,8 +101,23 @@ impl KafkaSink {
         Ok(())
     }
 
-    async fn publish(&self, producer: &FutureProducer, event: &StoredEvent) -> Outcome {
-        let headers = OwnedHeaders::new().insert(Header { key: "content-type", value: Some(CLOUD_EVENT) });
+    async fn publish(producer: &FutureProducer, event: &StoredEvent) -> Outcome {
+        let span = event.trace.map(|request| request.child(format!("send {}", event.topic()), Kind::Producer));
+        let mut headers = OwnedHeaders::new().insert(Header { key: "content-type", value: Some(CLOUD_EVENT) });
+        if let Some(span) = &span {
+            let context = span.context.to_string();
+            headers = headers.insert(Header { key: trace::TRACEPARENT, value: Some(&context) });
+        }
+        let outcome = Self::send_one(producer, event, headers).await;
+        if let Some(span) = span {
+            span.with("messaging.system", "kafka")
+                .with("messaging.message.id", event.id.to_string())
+                .end(outcome.reason());
+        }
+        outcome
+    }
+
+    async fn send_one(producer: &FutureProducer, event: &StoredEvent, headers: OwnedHeaders) -> Outcome {
         let json = event.to_json().to_string();
         let record = FutureRecord::to(event.topic()).key(&event.subject).payload(&json).headers(headers);
         let sent = match producer.send_result(record) {
@@ -111,7 +139,7 @@ impl KafkaSink {
         let producer = self.producer();
         for (event, outcome) in events.iter().zip(outcomes) {
             if matches!(outcome, Outcome::TooLarge(_)) {
-                *outcome = self.publish(&producer, event).await;
+                *outcome = Self::publish(&producer, event).await;
             }
         }
         Ok(())
@@ -165,7 +193,7 @@ impl Sink for KafkaSink {
         }
         let producer = self.producer();
         // All are handed over in order before the first is waited for.
-        let publishing = events.iter().map(|event| self.publish(&producer, event));
+        let publishing = events.iter().map(|event| Self::publish(&producer, event));
         let mut outcomes = futures_util::future::join_all(publishing).await;
         let is_any = |outcomes: &[Outcome], of: fn(&Outcome) -> bool| outcomes.iter().any(of);
         let mut renewed = Ok(());

@@ -4,9 +4,9 @@ use std::collections::{HashMap, HashSet};
 
 use onsale_app::event::{EventState, StoredEvent, data_of, kind_of, subject_of, topic_of};
 use onsale_app::relay::part_of;
-use onsale_app::store::Page;
+use onsale_app::store::{Page, Unit};
+use onsale_app::trace::TraceContext;
 use onsale_domain::ids::EventId;
-use onsale_domain::rows::Rows;
 use onsale_domain::time::Timestamp;
 use tokio_postgres::Row;
 use uuid::Uuid;
@@ -17,32 +17,33 @@ use super::values::{Sql, big, columns, get, instant, limit, number, params, smal
 /// What is read of an event, in the order in which it is read.
 macro_rules! COLUMNS_OF {
     () => {
-        "position, event_id, type, subject, version, at, data, state, reason"
+        "position, event_id, type, subject, version, at, data, state, reason, trace"
     };
 }
 pub(super) use COLUMNS_OF;
 
 /// The position is the transaction's id and the event's rank in it: no sequence, and no event is ever numbered below
 /// one that a reader has passed (see [`LOG`]).
-const TELL: &str = "INSERT INTO events (topic, subject, version, event_id, position, type, at, data)
-    SELECT topic, subject, version, event_id, (pg_current_xact_id()::text::bigint << 16) + rank, type, at, data
-    FROM unnest($1::text[], $2::text[], $3::bigint[], $4::uuid[], $5::text[], $6::bigint[], $7::text[])
-        WITH ORDINALITY v (topic, subject, version, event_id, type, at, data, rank)";
+const TELL: &str = "INSERT INTO events (topic, subject, version, event_id, position, type, at, data, trace)
+    SELECT topic, subject, version, event_id, (pg_current_xact_id()::text::bigint << 16) + rank, type, at, data, trace
+    FROM unnest($1::text[], $2::text[], $3::bigint[], $4::uuid[], $5::text[], $6::bigint[], $7::text[], $8::bytea[])
+        WITH ORDINALITY v (topic, subject, version, event_id, type, at, data, trace, rank)";
 
 pub(super) const WRITES: &[&str] = &[TELL];
 
-pub(super) fn save<'a>(pipeline: &mut Pipeline<'a, ()>, rows: &'a Rows) {
+pub(super) fn save<'a>(pipeline: &mut Pipeline<'a, ()>, unit: &'a Unit) {
     pipeline.write(
         TELL,
         columns!(
-            rows.events.iter(),
-            |event| topic_of(&event.happening),
+            unit.events(),
+            |(event, trace)| topic_of(&event.happening),
             subject_of(event),
             big(event.version),
             event.id.uuid(),
             kind_of(&event.happening),
             event.at.as_millis(),
             data_of(&event.happening),
+            trace.map(TraceContext::to_bytes),
         ),
     );
 }
@@ -122,5 +123,6 @@ pub(super) fn read(row: &Row) -> Sql<StoredEvent> {
         data: get(row, 6)?,
         state: word(row, 7)?,
         reason: get(row, 8)?,
+        trace: get::<Option<&[u8]>>(row, 9)?.and_then(TraceContext::from_bytes),
     })
 }

@@ -8,11 +8,12 @@ use super::error::DbError;
 
 /// Each step brings a database from version n to n + 1. Steps that have landed never change. A step only adds what the
 /// release before can live with, so that its instances go on beside the first of the new ones.
-const STEPS: [&str; 4] = [
+const STEPS: [&str; 5] = [
     include_str!("migrations/0001_sale.sql"),
     include_str!("migrations/0002_room.sql"),
     include_str!("migrations/0003_relay.sql"),
     include_str!("migrations/0004_forgotten.sql"),
+    include_str!("migrations/0005_traces.sql"),
 ];
 
 /// The lock that instances take which start at once: "onsale" in ASCII.

@@ -235,7 +235,7 @@ fn save<'a>(pipeline: &mut Pipeline<'a, ()>, unit: &'a Unit) {
     waiting_room::save(pipeline, unit);
     concert::save(pipeline, rows);
     payment::save(pipeline, rows);
-    event::save(pipeline, rows);
+    event::save(pipeline, unit);
     idempotency::save(pipeline, unit);
 }
 

@@ -4,18 +4,18 @@ use std::collections::HashMap;
 
 use onsale_app::event::{EventState, StoredEvent, data_of, kind_of, subject_of};
 use onsale_app::relay::part_of;
-use onsale_app::store::Page;
+use onsale_app::store::{Page, Unit};
+use onsale_app::trace::TraceContext;
 use onsale_domain::ids::EventId;
-use onsale_domain::rows::Rows;
 use onsale_domain::time::Timestamp;
 use rusqlite::{Connection, Row, params};
 
 use super::values::{Sql, big, instant, uuid, word};
 
-pub(super) fn save(db: &Connection, rows: &Rows) -> Sql<()> {
-    for event in &rows.events {
+pub(super) fn save(db: &Connection, unit: &Unit) -> Sql<()> {
+    for (event, trace) in unit.events() {
         db.prepare_cached(
-            "INSERT INTO events (event_id, type, subject, version, at, data) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+            "INSERT INTO events (event_id, type, subject, version, at, data, trace) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
         )?
         .execute(params![
             event.id.uuid().as_bytes(),
@@ -24,6 +24,7 @@ pub(super) fn save(db: &Connection, rows: &Rows) -> Sql<()> {
             event.version,
             event.at.as_millis(),
             data_of(&event.happening),
+            trace.map(TraceContext::to_bytes),
         ])?;
     }
     Ok(())
@@ -32,7 +33,7 @@ pub(super) fn save(db: &Connection, rows: &Rows) -> Sql<()> {
 /// In order.
 pub(super) fn log(db: &Connection, page: Page<u64>) -> Sql<Vec<StoredEvent>> {
     db.prepare_cached(
-        "SELECT position, event_id, type, subject, version, at, data, state, reason FROM events
+        "SELECT position, event_id, type, subject, version, at, data, state, reason, trace FROM events
          WHERE position > ?1 ORDER BY position LIMIT ?2",
     )?
     .query_map(params![big(page.after.unwrap_or(0)), page.limit], read)?
@@ -42,7 +43,7 @@ pub(super) fn log(db: &Connection, page: Page<u64>) -> Sql<Vec<StoredEvent>> {
 /// What was put back, in order.
 pub(super) fn put_back(db: &Connection, limit: usize) -> Sql<Vec<StoredEvent>> {
     db.prepare_cached(
-        "SELECT position, event_id, type, subject, version, at, data, state, reason
+        "SELECT position, event_id, type, subject, version, at, data, state, reason, trace
          FROM events_put_back JOIN events USING (position) ORDER BY position LIMIT ?1",
     )?
     .query_map([limit], read)?
@@ -105,5 +106,6 @@ fn read(row: &Row<'_>) -> Sql<StoredEvent> {
         data: row.get(6)?,
         state: word(row, 7)?,
         reason: row.get(8)?,
+        trace: row.get::<_, Option<Vec<u8>>>(9)?.as_deref().and_then(TraceContext::from_bytes),
     })
 }

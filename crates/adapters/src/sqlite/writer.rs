@@ -122,7 +122,7 @@ fn save(db: &Connection, unit: &Unit) -> Sql<()> {
     waiting_room::save(db, rows)?;
     concert::save(db, rows)?;
     payment::save(db, rows)?;
-    event::save(db, rows)?;
+    event::save(db, unit)?;
     idempotency::save(db, unit)?;
     if unit.prove_writable {
         let version: i64 = db.query_row("PRAGMA user_version", [], |row| row.get(0))?;

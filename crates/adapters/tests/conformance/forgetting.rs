@@ -33,7 +33,7 @@ async fn open(bed: &Bed) -> (Arc<dyn Outbox>, Box<dyn AuditSource>) {
 }
 
 /// All events, once so many can be seen.
-async fn events(store: &dyn Store, many: usize) -> Vec<StoredEvent> {
+pub(crate) async fn events(store: &dyn Store, many: usize) -> Vec<StoredEvent> {
     until("events that were committed are seen", || async {
         let events = store.reader().events(Page { after: None, limit: 100 }).await.expect("events");
         (events.len() == many).then_some(events)

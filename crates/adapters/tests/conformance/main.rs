@@ -25,6 +25,7 @@ mod people;
 mod picture;
 mod relay;
 mod stage;
+mod traced;
 mod unfinished;
 mod units;
 mod waiting;

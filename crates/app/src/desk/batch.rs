@@ -7,7 +7,7 @@ use onsale_domain::ids::{Entropy, Mint};
 use onsale_domain::{Context, Refusal};
 
 use super::lane::Lane;
-use super::{Answer, Request, Work};
+use super::{Answer, Request, Waiting, Work};
 use crate::idempotency::{KEY_LIFE_SECONDS, KeptAnswer, Keyed};
 use crate::store::{StoreError, Unit, Wanted};
 
@@ -21,13 +21,20 @@ impl Entropy for SystemEntropy {
 }
 
 /// Runs a batch. On success all of it is durable; on an error see [`StoreError`] for what may remain.
-pub(super) async fn run(lane: &mut Lane, batch: &[&Work]) -> Result<Vec<Answer>, StoreError> {
+pub(super) async fn run(lane: &mut Lane, batch: &[&Waiting]) -> Result<Vec<Answer>, StoreError> {
     let mut unit = lane.writer.load(&wanted(batch)).await?;
     let Lane { ids, terms, .. } = lane;
     // A defect in one decision: nothing is saved, and the others are decided without it.
     let decided = catch_unwind(AssertUnwindSafe(|| {
-        let decide = |work: &&Work| match work {
-            Work::Decide(request) => decide_once(request, &mut unit, terms, ids),
+        let decide = |waiting: &&Waiting| match &waiting.work {
+            Work::Decide(request) => {
+                let told = unit.rows.events.len();
+                let answer = decide_once(request, &mut unit, terms, ids);
+                if let Some(span) = &waiting.span {
+                    unit.traces.extend((told..unit.rows.events.len()).map(|event| (event, span.context)));
+                }
+                answer
+            }
             Work::ForgetAnswers => {
                 unit.forget_answers_before = Some(unit.at.plus_millis(-i64::from(KEY_LIFE_SECONDS) * 1000));
                 unit.prove_writable = terms.metrics.troubled.get() > 0;
@@ -54,10 +61,10 @@ pub(super) async fn run(lane: &mut Lane, batch: &[&Work]) -> Result<Vec<Answer>,
     Ok(answers)
 }
 
-fn wanted(batch: &[&Work]) -> Wanted {
+fn wanted(batch: &[&Waiting]) -> Wanted {
     let mut wanted = Wanted::default();
-    for work in batch {
-        let Work::Decide(request) = work else { continue };
+    for waiting in batch {
+        let Work::Decide(request) = &waiting.work else { continue };
         request.command.needs(&mut wanted.keys);
         wanted.answers.extend(request.key.as_ref().map(|key| key.id.clone()));
     }

@@ -8,8 +8,9 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::batch::{self, SystemEntropy};
-use super::{Answer, BATCH_MAX, Failure, Terms, UnderWay, Waiting, Work};
+use super::{Answer, BATCH_MAX, Failure, Terms, UnderWay, Waiting, traced};
 use crate::store::{StoreError, Writer};
+use crate::trace::Span;
 
 /// How often a command that others were ahead of is tried alone.
 const ATTEMPTS_MAX: usize = 3;
@@ -55,39 +56,43 @@ impl Lane {
         for waiting in &*batch {
             metrics.wait.observe(began.duration_since(waiting.since).as_secs_f64());
         }
-        let works: Vec<&Work> = batch.iter().map(|waiting| &waiting.work).collect();
-        match self.run_batch(&works).await {
+        let traced = traced::begin(batch);
+        let together: Vec<&Waiting> = batch.iter().collect();
+        match self.run_batch(&together).await {
             Ok(answers) => {
                 for (waiting, answer) in batch.drain(..).zip(answers) {
-                    let _ = waiting.reply.send(Ok(answer));
+                    traced::reply(waiting, Ok(answer), traced.as_ref());
                 }
             }
             // Nothing was done: one bad command must harm only itself.
             Err(StoreError::Rejected(reason) | StoreError::Conflict(reason)) => {
                 tracing::warn!(reason, commands = batch.len(), "a batch was refused; running it one by one");
                 metrics.rerun.inc();
-                self.one_by_one(batch).await;
+                self.one_by_one(batch, traced.as_ref()).await;
             }
             Err(error) => {
                 let failure = Self::failed(&error);
                 for waiting in batch.drain(..) {
                     metrics.failed.inc();
-                    let _ = waiting.reply.send(Err(failure));
+                    traced::reply(waiting, Err(failure), traced.as_ref());
                 }
             }
+        }
+        if let Some(span) = traced {
+            span.end(None);
         }
         metrics.unit.observe(began.elapsed().as_secs_f64());
     }
 
     /// A lane in doubt decides nothing until everything known has been read again.
-    async fn run_batch(&mut self, works: &[&Work]) -> Result<Vec<Answer>, StoreError> {
+    async fn run_batch(&mut self, batch: &[&Waiting]) -> Result<Vec<Answer>, StoreError> {
         if self.in_doubt {
             for observer in &self.terms.observers {
                 observer.recover().await?;
             }
             self.in_doubt = false;
         }
-        let answers = batch::run(self, works).await;
+        let answers = batch::run(self, batch).await;
         self.in_doubt |= matches!(answers, Err(StoreError::Unknown(_)));
         if matches!(answers, Err(StoreError::Unknown(_) | StoreError::Unavailable(_))) {
             self.terms.metrics.troubled.set(1);
@@ -96,26 +101,25 @@ impl Lane {
     }
 
     /// Runs each command in a unit of work of its own. Where the database goes away meanwhile, the rest fails at once.
-    async fn one_by_one(&mut self, batch: &mut Vec<Waiting>) {
+    async fn one_by_one(&mut self, batch: &mut Vec<Waiting>, traced: Option<&Span>) {
         let mut is_away = false;
         for waiting in batch.drain(..) {
-            let answer =
-                if is_away { Err(Failure::Unavailable) } else { self.alone(&waiting.work, &mut is_away).await };
+            let answer = if is_away { Err(Failure::Unavailable) } else { self.alone(&waiting, &mut is_away).await };
             if answer.is_err() {
                 self.terms.metrics.failed.inc();
             }
-            let _ = waiting.reply.send(answer);
+            traced::reply(waiting, answer, traced);
         }
     }
 
     /// Others may be first a few times, not for ever. That says nothing of the commands behind it.
-    async fn alone(&mut self, work: &Work, is_away: &mut bool) -> Result<Answer, Failure> {
-        let mut answers = self.run_batch(&[work]).await;
+    async fn alone(&mut self, waiting: &Waiting, is_away: &mut bool) -> Result<Answer, Failure> {
+        let mut answers = self.run_batch(&[waiting]).await;
         for _ in 1..ATTEMPTS_MAX {
             if !matches!(answers, Err(StoreError::Conflict(_))) {
                 break;
             }
-            answers = self.run_batch(&[work]).await;
+            answers = self.run_batch(&[waiting]).await;
         }
         match answers {
             Ok(mut answers) => answers.pop().ok_or(Failure::Internal),

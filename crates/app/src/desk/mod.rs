@@ -7,6 +7,7 @@ mod batch;
 mod lane;
 mod metrics;
 mod routing;
+mod traced;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -20,6 +21,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::idempotency::Keyed;
 use crate::store::{StoreError, Unit, Writer};
+use crate::trace::{self, Kind, Span};
 
 pub(crate) use batch::SystemEntropy;
 pub use metrics::Metrics;
@@ -118,6 +120,8 @@ enum Work {
 struct Waiting {
     work: Work,
     since: Instant,
+    /// Its wait and its decision, where they are traced.
+    span: Option<Box<Span>>,
     reply: oneshot::Sender<Result<Answer, Failure>>,
 }
 
@@ -170,7 +174,8 @@ impl Desk {
     /// At once where the lane is full; otherwise where the database fails.
     pub async fn submit(&self, request: Request) -> Result<Answer, Failure> {
         let lane = self.lane_of(&request.command);
-        let (waiting, answer) = waiting(Work::Decide(request));
+        let span = trace::current().map(|request| Box::new(request.child("decide", Kind::Internal)));
+        let (waiting, answer) = waiting(Work::Decide(request), span);
         lane.try_send(waiting).map_err(|error| match error {
             mpsc::error::TrySendError::Full(_) => {
                 self.metrics.shed.inc();
@@ -187,7 +192,8 @@ impl Desk {
     /// Where the database fails.
     pub async fn submit_patiently(&self, command: Command) -> Result<Outcome, Failure> {
         let lane = self.lane_of(&command);
-        let (waiting, answer) = waiting(Work::Decide(Request { command, key: None, turn_over: false }));
+        let request = Request { command, key: None, turn_over: false };
+        let (waiting, answer) = waiting(Work::Decide(request), None);
         lane.send(waiting).await.map_err(|_| Failure::Unavailable)?;
         match answer.await.unwrap_or(Err(Failure::Unavailable))? {
             Answer::Decided(outcome) => Ok(outcome),
@@ -200,7 +206,7 @@ impl Desk {
     /// # Errors
     /// Where the database fails.
     pub async fn forget_old_answers(&self) -> Result<(), Failure> {
-        let (waiting, answer) = waiting(Work::ForgetAnswers);
+        let (waiting, answer) = waiting(Work::ForgetAnswers, None);
         let lane = &self.lanes[0];
         lane.send(waiting).await.map_err(|_| Failure::Unavailable)?;
         answer.await.unwrap_or(Err(Failure::Unavailable)).map(|_| ())
@@ -231,7 +237,7 @@ impl Desk {
     }
 }
 
-fn waiting(work: Work) -> (Waiting, oneshot::Receiver<Result<Answer, Failure>>) {
+fn waiting(work: Work, span: Option<Box<Span>>) -> (Waiting, oneshot::Receiver<Result<Answer, Failure>>) {
     let (reply, answer) = oneshot::channel();
-    (Waiting { work, since: Instant::now(), reply }, answer)
+    (Waiting { work, since: Instant::now(), span, reply }, answer)
 }

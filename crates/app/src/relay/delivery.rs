@@ -1,7 +1,7 @@
 //! To the data platform: each event's effect once, whatever is sent twice; one that is refused for ever is set aside and
 //! keeps nobody else waiting.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,6 +13,7 @@ use prometheus_client::registry::Registry;
 use super::{Outbox, Sent, Sink};
 use crate::event::StoredEvent;
 use crate::store::StoreError;
+use crate::trace::{Kind, Span, TraceContext};
 
 /// The most events in one post.
 const POSTED_MAX: usize = 500;
@@ -39,6 +40,8 @@ pub struct Delivery {
     pub day: String,
     /// The CloudEvent, as JSON on one line.
     pub json: String,
+    /// What led to it, where that is traced; for a platform, its own post.
+    pub trace: Option<TraceContext>,
 }
 
 /// What became of a post.
@@ -146,7 +149,8 @@ impl PlatformSink {
         let ids: Vec<EventId> = batch.iter().map(|event| event.id).collect();
         let known: HashSet<EventId> = self.outbox.delivered(&ids).await.map_err(away)?.into_iter().collect();
         let mut seen = known.clone();
-        let fresh: Vec<Delivery> = batch.iter().filter(|event| seen.insert(event.id)).cloned().collect();
+        let mut fresh: Vec<Delivery> = batch.iter().filter(|event| seen.insert(event.id)).cloned().collect();
+        let mut spans = Spans::begin(&mut fresh);
         self.metrics.repeated.inc_by((batch.len() - fresh.len()) as u64);
         // The part to post next is at the end. A refused part is halved, until the one to blame is found.
         let mut parts = if fresh.is_empty() { Vec::new() } else { vec![&fresh[..]] };
@@ -155,12 +159,14 @@ impl PlatformSink {
                 Posted::Delivered(files) => {
                     let ids: Vec<EventId> = part.iter().map(|event| event.id).collect();
                     self.outbox.note_delivered(&ids, &files).await.map_err(away)?;
+                    spans.end(&ids, None);
                     self.metrics.delivered.inc_by(part.len() as u64);
                 }
                 Posted::Refused(reason) if part.len() == 1 => {
                     tracing::warn!(id = %part[0].id, %reason, "the data platform refuses an event");
                     let Delivery { id, topic, subject, .. } = &part[0];
                     self.outbox.set_aside(topic, subject, *id, &reason).await.map_err(away)?;
+                    spans.end(&[*id], Some(&reason));
                     self.metrics.refused.inc();
                 }
                 Posted::Refused(_) => {
@@ -171,6 +177,34 @@ impl PlatformSink {
             }
         }
         Ok(())
+    }
+}
+
+/// The way of events to the platform, of those that are traced.
+struct Spans(HashMap<EventId, Span>);
+
+impl Spans {
+    /// From now on each of the events is known by its own span.
+    fn begin(events: &mut [Delivery]) -> Self {
+        let begin = |event: &mut Delivery| {
+            let span = event.trace?.child(format!("process {}", event.topic), Kind::Consumer);
+            event.trace = Some(span.context);
+            Some((event.id, span.with("messaging.message.id", event.id.to_string())))
+        };
+        Self(events.iter_mut().filter_map(begin).collect())
+    }
+
+    fn end(&mut self, ids: &[EventId], failed: Option<&str>) {
+        for span in ids.iter().filter_map(|id| self.0.remove(id)) {
+            span.end(failed.map(str::to_owned));
+        }
+    }
+}
+
+/// What did not come through is tried again.
+impl Drop for Spans {
+    fn drop(&mut self) {
+        self.0.drain().for_each(|(_, span)| span.end(Some("tried again later".to_owned())));
     }
 }
 

@@ -15,6 +15,7 @@ use super::serve::wait_for_signal;
 use super::{Failed, Outcome, block_on};
 use crate::sale::{self, SaleError};
 use crate::settings::Settings;
+use crate::telemetry::Traces;
 
 /// Outbox to Kafka.
 pub(super) fn relay(settings: &Settings) -> Outcome {
@@ -52,6 +53,7 @@ type Work = Box<dyn FnOnce(CancellationToken) -> std::pin::Pin<Box<dyn Future<Ou
 
 fn work_alone(settings: &Settings, start: impl FnOnce(&mut Registry) -> Result<Work, SaleError>) -> Outcome {
     crate::telemetry::start_log(settings);
+    let traces = Traces::start(settings)?;
     block_on(async {
         // The schema has to be there, and this binary's.
         sale::open_beside(settings).await?;
@@ -69,6 +71,7 @@ fn work_alone(settings: &Settings, start: impl FnOnce(&mut Registry) -> Result<W
         wait_for_signal().await?;
         stop.cancel();
         working.await?;
+        traces.finish().await;
         tracing::info!("stopped");
         Ok(ExitCode::SUCCESS)
     })

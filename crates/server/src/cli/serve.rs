@@ -18,6 +18,7 @@ use crate::auth::{AdminKey, Bearers};
 use crate::http::{App, AppState, HttpMetrics, Limiter, Server, ServerLimits, Shelves, into_service};
 use crate::sale::{Sale, open_store};
 use crate::settings::{Auth, JwtKey, Secret, Settings};
+use crate::telemetry::Traces;
 use crate::token::TokenCodec;
 
 /// Under which name the secret of queue tokens is kept in the database.
@@ -26,7 +27,8 @@ const TOKEN_SECRET: &str = "queue-token";
 pub(super) fn run(settings: Settings, is_demo: bool) -> Outcome {
     crate::telemetry::start_log(&settings);
     warn_of_oddities(&settings);
-    block_on(serve(settings, is_demo))
+    let traces = Traces::start(&settings)?;
+    block_on(serve(settings, is_demo, traces))
 }
 
 fn warn_of_oddities(settings: &Settings) {
@@ -44,7 +46,7 @@ fn warn_of_oddities(settings: &Settings) {
     }
 }
 
-async fn serve(settings: Settings, is_demo: bool) -> Outcome {
+async fn serve(settings: Settings, is_demo: bool, traces: Traces) -> Outcome {
     let mut registry = Registry::with_prefix("onsale");
     let store = open_store(&settings).await?;
     let sale = Sale::open(store, &settings, &mut registry).await?;
@@ -99,6 +101,7 @@ async fn serve(settings: Settings, is_demo: bool) -> Outcome {
     stop.cancel();
     serving.await?;
     sale.close().await;
+    traces.finish().await;
     tracing::info!("stopped");
     Ok(ExitCode::SUCCESS)
 }

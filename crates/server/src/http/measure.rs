@@ -15,6 +15,8 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
 
+use onsale_app::trace::{self, Span};
+
 use super::App;
 use super::problem::{Code, Problem};
 
@@ -27,6 +29,15 @@ const BUCKETS: [f64; 17] =
 pub(crate) struct Route {
     pub(crate) method: &'static str,
     pub(crate) path: &'static str,
+}
+
+impl Route {
+    /// The request's span, where it is traced.
+    fn begin_span(self, request: &Request) -> Option<Span> {
+        let traceparent = || request.headers().get(trace::TRACEPARENT)?.to_str().ok();
+        let span = trace::begin(|| format!("{} {}", self.method, self.path), traceparent)?;
+        Some(span.with("http.request.method", self.method).with("http.route", self.path))
+    }
 }
 
 /// Requests that no route takes.
@@ -112,9 +123,11 @@ where
 
     fn call(self, request: Request, app: App) -> Self::Future {
         let began = Instant::now();
+        let span = self.route.begin_span(&request);
         let handled = AssertUnwindSafe(self.handler.call(request, app.clone())).catch_unwind();
         Box::pin(async move {
-            let response = match tokio::time::timeout(ANSWER_WITHIN, handled).await {
+            let within = trace::within(span.as_ref().map(|span| span.context), handled);
+            let response = match tokio::time::timeout(ANSWER_WITHIN, within).await {
                 Ok(Ok(response)) => response,
                 Ok(Err(_)) => {
                     tracing::error!(route = self.route.path, "a handler panicked");
@@ -126,6 +139,10 @@ where
             match self.usual.get_or_init(|| (status, app.metrics.of(self.route, status))) {
                 (usual, times) if *usual == status => times.observe(began.elapsed().as_secs_f64()),
                 _ => app.metrics.observe(self.route, status, began.elapsed()),
+            }
+            if let Some(span) = span {
+                let failed = response.status().is_server_error().then(|| response.status().to_string());
+                span.with("http.response.status_code", i64::from(status)).end(failed);
             }
             response
         })

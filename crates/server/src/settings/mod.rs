@@ -14,6 +14,7 @@ use onsale_adapters::redis::RedisUrl;
 use onsale_app::calendar::Calendar;
 use onsale_domain::waiting_room;
 
+use crate::telemetry::OtlpEndpoint;
 use crate::webhook::{PlatformUrl, SigningKey};
 
 pub(crate) use source::{Sources, unknown_variables};
@@ -164,6 +165,11 @@ pub(crate) struct Settings {
     /// How many polls a second a crowd that waits should make, if it asks as it is told.
     pub(crate) polls_per_second: u32,
     pub(crate) connections_max: usize,
+    /// Where traces are sent, if anywhere.
+    pub(crate) otlp_endpoint: Option<OtlpEndpoint>,
+    /// Which share of requests is traced.
+    #[cfg_attr(not(feature = "otlp"), allow(dead_code, reason = "only checked"))]
+    pub(crate) otlp_sample: f64,
     pub(crate) log_level: tracing::Level,
     pub(crate) log_format: LogFormat,
 }
@@ -225,6 +231,8 @@ impl Settings {
             caches: sources.parse("caches", parse::switch)?,
             polls_per_second: sources.parse("queue-polls-per-second", parse::between(1, 10_000_000))?,
             connections_max: sources.parse("connections-max", parse::between(1, 1_000_000))? as usize,
+            otlp_endpoint: sources.optional("otlp-endpoint", OtlpEndpoint::parse)?,
+            otlp_sample: sources.parse("otlp-sample", parse::share)?,
             log_level: sources.parse("log", parse::log_level)?,
             log_format: sources.parse("log-format", parse::log_format)?,
         })

@@ -70,6 +70,13 @@ pub(super) fn between(least: u32, most: u32) -> impl Fn(&str) -> Result<u32, Str
     }
 }
 
+pub(super) fn share(text: &str) -> Result<f64, String> {
+    match text.parse() {
+        Ok(share) if (0.0..=1.0).contains(&share) => Ok(share),
+        _ => Err(format!("must be a number from 0 to 1, not {text:?}")),
+    }
+}
+
 pub(super) fn networks(text: &str) -> Result<Vec<IpNet>, String> {
     let network = |part: &str| {
         let address = || part.parse::<IpAddr>().map(IpNet::from);

@@ -119,6 +119,18 @@ pub(crate) const TABLE: &[Setting] = &[
     ),
     setting("rate-limit-loopback", "true|false", Some("false"), "Whether loopback addresses are limited too"),
     setting("connections-max", "N", Some("20000"), "Connections at once; more wait to be accepted"),
+    setting(
+        "otlp-endpoint",
+        "URL",
+        None,
+        "Where traces are sent, as OTLP over HTTP; in programs built with `--features otlp`",
+    ),
+    setting(
+        "otlp-sample",
+        "SHARE",
+        Some("0.01"),
+        "Which share of requests is traced of which the caller does not say whether to",
+    ),
     setting("log", "LEVEL", Some("info"), "How much is logged: error, warn, info, debug or trace"),
     setting(
         "log-format",

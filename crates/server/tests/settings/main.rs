@@ -37,7 +37,7 @@ fn assert_bad(run: &Output, named: &[&str]) {
 }
 
 /// Every setting with a value that it takes, and values that it does not.
-const TABLE: [(&str, &str, &[&str]); 31] = [
+const TABLE: [(&str, &str, &[&str]); 33] = [
     ("listen", "127.0.0.1:0", &["nonsense", "127.0.0.1", "127.0.0.1:99999", "example.com:80"]),
     ("database-url", "sqlite://onsale.db", &["onsale.db", "sqlite://", "mysql://localhost/sale"]),
     ("redis-url", "redis://127.0.0.1:1", &["127.0.0.1:6379", "redis://", "http://127.0.0.1", "redis-cluster://a,"]),
@@ -67,6 +67,8 @@ const TABLE: [(&str, &str, &[&str]); 31] = [
     ("metrics-listen", "127.0.0.1:0", &["9090", "a:b"]),
     ("rate-limit-loopback", "true", &["on", "0"]),
     ("connections-max", "10", &["0", "-1", "lots"]),
+    ("otlp-endpoint", "http://127.0.0.1:4318", &["127.0.0.1:4318", "ftp://a", "http://"]),
+    ("otlp-sample", "0.5", &["-0.1", "1.5", "NaN", "all"]),
     ("log", "debug", &["loud", "-1x"]),
     ("log-format", "text", &["xml"]),
 ];
@@ -176,6 +178,16 @@ async fn another_file_is_named_as_it_was_named() {
     let launch = launch();
     write(&launch, "another.toml", "hold_seconds = 0");
     assert_bad(&launch.run(&["serve", "--config", "another.toml"]).await, &["hold_seconds", "another.toml"]);
+}
+
+#[cfg(not(feature = "otlp"))]
+#[tokio::test]
+async fn a_program_without_traces_does_not_pretend() {
+    for command in ["serve", "relay", "consume"] {
+        let launch = launch().set("ONSALE_OTLP_ENDPOINT", "http://127.0.0.1:4318");
+        let launch = launch.set("ONSALE_KAFKA_BROKERS", "127.0.0.1:1");
+        assert_bad(&launch.run(&[command]).await, &["ONSALE_OTLP_ENDPOINT", "--features otlp"]);
+    }
 }
 
 #[tokio::test]

@@ -20,7 +20,9 @@ const LOCK: &str = "SELECT performance_id, concert_id, starts_at, sections, sold
         SELECT unnest($1::uuid[])
         UNION SELECT performance_id FROM reservations WHERE reservation_id = ANY ($2)
         UNION SELECT performance_id FROM unnest($3::uuid[], $4::text[]) leaving (concert_id, user_id)
-            JOIN reservations USING (concert_id, user_id) WHERE status IN ('HELD', 'PAID') AND status = 'HELD')
+            CROSS JOIN LATERAL (SELECT performance_id, status FROM reservations own
+                WHERE own.concert_id = leaving.concert_id AND own.user_id = leaving.user_id
+                    AND own.status IN ('HELD', 'PAID') OFFSET 0) open WHERE status = 'HELD')
     ORDER BY performance_id FOR NO KEY UPDATE";
 
 /// Of users who are named, and of those who have the places that are named. `OFFSET 0` makes each a lookup by key: of a
@@ -44,7 +46,9 @@ macro_rules! whole {
             UNION SELECT reservation_id FROM unnest($2::uuid[], $3::integer[]) wanted (performance_id, seat)
                 JOIN seats USING (performance_id, seat) WHERE NOT sold
             UNION SELECT reservation_id FROM unnest($4::uuid[], $5::text[]) leaving (concert_id, user_id)
-                JOIN reservations USING (concert_id, user_id) WHERE status IN ('HELD', 'PAID') AND status = 'HELD')"
+                CROSS JOIN LATERAL (SELECT reservation_id, status FROM reservations own
+                    WHERE own.concert_id = leaving.concert_id AND own.user_id = leaving.user_id
+                        AND own.status IN ('HELD', 'PAID') OFFSET 0) open WHERE status = 'HELD')"
     };
 }
 

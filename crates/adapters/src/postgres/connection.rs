@@ -37,6 +37,8 @@ pub(super) enum Role {
     Lane,
     /// Answers reads.
     Reader,
+    /// Reads the outbox and writes down what became of it: a few of very many rows, by key.
+    Outbox,
     /// Does what an administrator asks.
     Tool,
     /// Reads everything for the audit, for minutes, and waits in between for whoever checks it. Memory is little and
@@ -57,6 +59,10 @@ impl Role {
             Self::Reader => {
                 "-c statement_timeout=8000 -c idle_in_transaction_session_timeout=10000 -c jit=off \
                  -c client_connection_check_interval=1000"
+            }
+            Self::Outbox => {
+                "-c lock_timeout=30000 -c client_connection_check_interval=1000 -c enable_seqscan=off \
+                 -c enable_hashjoin=off -c enable_mergejoin=off -c jit=off"
             }
             Self::Tool => "-c lock_timeout=30000 -c jit=off",
             Self::Audit => {

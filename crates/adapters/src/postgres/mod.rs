@@ -16,6 +16,8 @@ mod lecture;
 mod news;
 mod outbox;
 mod payment;
+#[cfg(test)]
+mod plans;
 mod reader;
 mod schema;
 mod session;

@@ -66,9 +66,11 @@ const ENDED: &str = "SELECT concert_id, place FROM turn_ends";
 /// Of places that are named. By key, as there may be very many: the first condition on the status names the index, the
 /// second the rows.
 const HOLDS: &str = "SELECT wanted.concert_id, r.place, r.reservation_id, r.held_until
-    FROM unnest($1::uuid[], $2::bigint[]) wanted (concert_id, place) JOIN places USING (concert_id, place)
-    CROSS JOIN LATERAL (SELECT * FROM reservations open WHERE open.concert_id = places.concert_id
-        AND open.user_id = places.user_id AND open.status IN ('HELD', 'PAID') OFFSET 0) r
+    FROM unnest($1::uuid[], $2::bigint[]) wanted (concert_id, place)
+    CROSS JOIN LATERAL (SELECT user_id FROM places
+        WHERE places.concert_id = wanted.concert_id AND places.place = wanted.place OFFSET 0) waiter
+    CROSS JOIN LATERAL (SELECT * FROM reservations open WHERE open.concert_id = wanted.concert_id
+        AND open.user_id = waiter.user_id AND open.status IN ('HELD', 'PAID') OFFSET 0) r
     WHERE r.status = 'HELD' AND r.place = wanted.place";
 
 const ALL_HOLDS: &str = "SELECT concert_id, place, reservation_id, held_until FROM reservations WHERE status = 'HELD'";
@@ -82,7 +84,7 @@ const SEATS: &str = "SELECT version, type, data FROM events
 const HISTORY: &str = "SELECT concat_ws(' ', system_identifier, substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8))
     FROM pg_control_system()";
 
-const STATEMENTS: &[&str] =
+pub(super) const STATEMENTS: &[&str] =
     &[BEGIN, COMMIT, AT, ROOMS, TURNS, GIVEN_UP, ENDED, HOLDS, ALL_HOLDS, STOCK, SEATS, HISTORY];
 
 /// How long news may take, a new connection included. Callers wait for the question that is under way and for the next

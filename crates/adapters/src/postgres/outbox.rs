@@ -59,8 +59,12 @@ const OWN: &str = "SELECT part, sent_to, fence FROM relay_parts WHERE relay = $1
 const RELEASE: &str = "WITH gone AS (DELETE FROM relays WHERE relay = $1)
     UPDATE relay_parts SET relay = NULL, leased_until = 0 WHERE relay = $1";
 
-const PUT_BACK: &str =
-    concat!("SELECT ", COLUMNS_OF!(), " FROM events_put_back JOIN events USING (position) ORDER BY position LIMIT $1");
+const PUT_BACK: &str = concat!(
+    "SELECT ",
+    COLUMNS_OF!(),
+    " FROM (SELECT position again FROM events_put_back ORDER BY position LIMIT $1) back
+        CROSS JOIN LATERAL (SELECT * FROM events WHERE events.position = again OFFSET 0) event ORDER BY position"
+);
 
 /// Not worth a wait for the disk: a mark that a crash takes back has its events sent again.
 const MARK: &str = "WITH unsynced AS (SELECT set_config('synchronous_commit', 'off', true))
@@ -99,7 +103,7 @@ const LENGTH: &str = "SELECT length FROM delivery_files WHERE file = $1";
 const SET_ASIDE: &str = "UPDATE events SET state = 'DEAD', reason = $4
     WHERE topic = $1 AND subject = $2 AND event_id = $3";
 
-const STATEMENTS: &[&str] = &[
+const OWN_STATEMENTS: &[&str] = &[
     NOW,
     HEARD,
     RENEW,
@@ -119,6 +123,8 @@ const STATEMENTS: &[&str] = &[
     SET_ASIDE,
 ];
 
+pub(super) const STATEMENTS: &[&[&str]] = &[OWN_STATEMENTS, event::READS];
+
 /// An outbox, over one connection of its own.
 pub struct PostgresOutbox {
     url: PostgresUrl,
@@ -134,8 +140,7 @@ impl PostgresOutbox {
     async fn session(&self) -> Sql<Held<'_>> {
         let mut session = self.session.lock().await;
         if session.as_ref().is_none_or(Session::is_closed) {
-            let statements: &[&[&str]] = &[STATEMENTS, event::READS];
-            *session = Some(self.url.open(Role::Tool, &Silence::default(), statements).await?);
+            *session = Some(self.url.open(Role::Outbox, &Silence::default(), STATEMENTS).await?);
         }
         Ok(Held(session))
     }

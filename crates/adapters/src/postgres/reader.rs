@@ -39,6 +39,9 @@ pub(super) struct PostgresReader {
     next: AtomicUsize,
 }
 
+pub(super) const STATEMENTS: &[&[&str]] =
+    &[&[PING], wallet::READS, lecture::READS, concert_reads::READS, payment::READS, event::READS];
+
 impl PostgresReader {
     pub(super) fn new(shared: Arc<Shared>, connections: usize, news: Arc<PostgresNews>) -> Self {
         let slots = (0..connections.max(1)).map(|_| Slot::default()).collect();
@@ -56,9 +59,7 @@ impl PostgresReader {
         if let Some(session) = alive() {
             return Ok(session);
         }
-        let statements: &[&[&str]] =
-            &[&[PING], wallet::READS, lecture::READS, concert_reads::READS, payment::READS, event::READS];
-        let session = Arc::new(self.shared.session(Role::Reader, statements).await?);
+        let session = Arc::new(self.shared.session(Role::Reader, STATEMENTS).await?);
         slot.session.store(Some(session.clone()));
         Ok(session)
     }

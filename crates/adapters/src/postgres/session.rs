@@ -4,9 +4,10 @@
 //! another, and the wire is crossed once.
 
 use std::collections::HashMap;
-use std::time::Duration;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
-use futures_util::future::{BoxFuture, FutureExt, join_all, try_join_all};
+use futures_util::future::{BoxFuture, FutureExt, join, join_all, try_join_all};
 use futures_util::{StreamExt, TryStreamExt};
 use tokio::task::AbortHandle;
 use tokio_postgres::{Client, Row, Statement};
@@ -18,11 +19,17 @@ use super::values::{Param, Sql};
 /// How long a pipeline may take. What takes longer is cut off, and its outcome asked for.
 const ANSWER_WITHIN: Duration = Duration::from_secs(5);
 
+/// How old plans may get. They are made for the tables as they are: one that was made while a table was empty, and known
+/// to be, may go through all of it for as long as it is kept.
+const PLANNED_EVERY: Duration = Duration::from_secs(1);
+
 /// A connection with all of its statements prepared. Cut when it is dropped, also if the server does not answer.
 pub(super) struct Session {
     client: Client,
     driver: AbortHandle,
     statements: HashMap<&'static str, Statement>,
+    /// When plans were last thrown away.
+    planned_at: Mutex<Instant>,
     /// Whether this or another connection waited for the server in vain.
     vigil: Vigil,
 }
@@ -35,7 +42,8 @@ impl Session {
         vigil: Vigil,
         statements: &[&[&'static str]],
     ) -> Sql<Self> {
-        let mut session = Self { client, driver, statements: HashMap::new(), vigil };
+        let mut session =
+            Self { client, driver, statements: HashMap::new(), planned_at: Mutex::new(Instant::now()), vigil };
         let client = &session.client;
         let all = statements.iter().flat_map(|some| some.iter().copied());
         let prepared = all.map(|sql| async move { Ok::<_, DbError>((sql, client.prepare(sql).await?)) });
@@ -63,12 +71,28 @@ impl Session {
     pub(super) async fn query(&self, sql: &'static str, params: Vec<Param<'_>>) -> Sql<Vec<Row>> {
         tokio::select! {
             biased;
-            answer = self.send(sql, params) => answer,
+            (_, answer) = join(self.plan_anew(), self.send(sql, params)) => answer,
             () = self.vigil.broken() => Err(DbError::Silent),
             () = tokio::time::sleep(ANSWER_WITHIN) => {
                 self.tell_of_silence();
                 Err(DbError::Late)
             }
+        }
+    }
+
+    /// Throws plans away that are old, with what is sent next: each statement is planned when it is used again.
+    async fn plan_anew(&self) {
+        let is_due = {
+            let mut planned_at = self.planned_at.lock().unwrap_or_else(PoisonError::into_inner);
+            let is_due = planned_at.elapsed() >= PLANNED_EVERY;
+            if is_due {
+                *planned_at = Instant::now();
+            }
+            is_due
+        };
+        if is_due {
+            // Within a transaction that has failed it is refused, and done a second later.
+            let _ = self.client.batch_execute("DISCARD PLANS").await;
         }
     }
 
@@ -139,7 +163,8 @@ impl<'a, T> Pipeline<'a, T> {
     /// only say that the transaction has failed.
     pub(super) async fn run(self, into: &mut T) -> Sql<()> {
         let (answers, takes): (Vec<_>, Vec<_>) = self.calls.into_iter().unzip();
-        let answers = tokio::time::timeout(ANSWER_WITHIN, join_all(answers)).await.map_err(|_| {
+        let all = join(self.session.plan_anew(), join_all(answers));
+        let (_, answers) = tokio::time::timeout(ANSWER_WITHIN, all).await.map_err(|_| {
             self.session.tell_of_silence();
             DbError::Late
         })?;

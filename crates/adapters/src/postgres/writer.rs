@@ -28,7 +28,16 @@ const IDENTITY: &str = "SELECT concat_ws(' ', system_identifier, substr(pg_walfi
 
 const OUTCOME: &str = "SELECT pg_xact_status($1::text::xid8)";
 
-const STATEMENTS: &[&str] = &[BEGIN, ROLLBACK, AT, IDENTITY, OUTCOME];
+pub(super) const STATEMENTS: &[&[&str]] = &[
+    &[BEGIN, ROLLBACK, AT, IDENTITY, OUTCOME],
+    idempotency::WRITES,
+    wallet::WRITES,
+    lecture::WRITES,
+    waiting_room::WRITES,
+    concert::WRITES,
+    payment::WRITES,
+    event::WRITES,
+];
 
 /// How long the outcome of a commit is asked for.
 const ASK_FOR: Duration = Duration::from_secs(5);
@@ -66,17 +75,7 @@ impl PostgresWriter {
         // Whatever was known of the database may be of another one.
         self.connected = None;
         self.known.clear();
-        let statements = &[
-            STATEMENTS,
-            idempotency::WRITES,
-            wallet::WRITES,
-            lecture::WRITES,
-            waiting_room::WRITES,
-            concert::WRITES,
-            payment::WRITES,
-            event::WRITES,
-        ];
-        let session = self.shared.session(Role::Lane, statements).await?;
+        let session = self.shared.session(Role::Lane, STATEMENTS).await?;
         let identity = session.query(IDENTITY, Vec::new()).await?;
         let identity = get(identity.first().ok_or(DbError::Broken("no identity"))?, 0)?;
         self.connected = Some(Connected { session, identity });

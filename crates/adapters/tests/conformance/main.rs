@@ -14,6 +14,7 @@ mod differential;
 mod excess;
 mod follower;
 mod forgetting;
+mod growth;
 mod kept;
 mod kinds;
 mod lane;

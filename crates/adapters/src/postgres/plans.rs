@@ -1,0 +1,129 @@
+//! How statements find their rows, whatever the server knows of the tables: held by a test alone.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on says so and ends")]
+
+use onsale_testing::postgres::shared;
+use onsale_testing::without;
+use serde_json::Value;
+use tokio_postgres::{Client, SimpleQueryMessage};
+
+use super::connection::{PostgresUrl, Role};
+use super::{migrate, news, outbox, reader, writer};
+
+/// Tables that grow with the sale, each with the conditions by which few of its rows are found.
+const BY_KEY: &[(&str, &[&str])] = &[
+    ("accounts", &["user_id ="]),
+    ("ledger", &["user_id ="]),
+    ("lectures", &["lecture_id =", "starts_at >="]),
+    ("applications", &["lecture_id =&user_id =", "user_id ="]),
+    ("freed_seats", &["lecture_id ="]),
+    ("lecture_history", &["lecture_id ="]),
+    ("places", &["concert_id =&place =", "concert_id =&user_id =", "concert_id =&place >", "given_up_version >"]),
+    ("turns", &["concert_id =&place =", "concert_id =&version >", "settled_at <"]),
+    ("turn_ends", &["concert_id =&place ="]),
+    ("performances", &["performance_id =", "concert_id ="]),
+    ("seats", &["performance_id ="]),
+    ("reservations", &["reservation_id =", "concert_id =&user_id =", "user_id =", "held_until <"]),
+    ("payments", &["payment_id =", "user_id ="]),
+    ("events", &["\"position\" =", "\"position\" >", "\"position\" <", "\"position\" IS NOT NULL", "subject =", "TID"]),
+    ("deliveries", &["event_id =", "at <"]),
+    ("kept_answers", &["owner =&key =", "kept_at <"]),
+];
+
+/// What goes through a whole table, and why it may.
+const WHOLE: &[(&str, &str)] = &[
+    // A few that are left over, ever so often.
+    ("DELETE FROM turn_ends WHERE (concert_id, place) IN", "turn_ends"),
+    // The ends of turns that are not settled yet: a few seconds' worth.
+    ("SELECT concert_id, place FROM turn_ends", "turn_ends"),
+    // As many as are held; and what was sold is not in the index.
+    ("SELECT concert_id, place, reservation_id, held_until FROM reservations WHERE status = 'HELD'", "reservations"),
+    // When a process starts, and whenever it no longer knows what others did.
+    ("SELECT performance_id, concert_id, starts_at, sections", "performances"),
+    ("SELECT concert_id, performance_id, starts_at, sold < capacity FROM performances", "performances"),
+];
+
+/// A look into a table, and by what condition.
+#[derive(Clone, Debug)]
+struct Look {
+    table: String,
+    condition: String,
+}
+
+fn looks(plan: &Value, into: &mut Vec<Look>) {
+    let text = |name: &str| plan[name].as_str().unwrap_or_default().to_owned();
+    let parts = || plan["Plans"].as_array().into_iter().flatten();
+    if plan.get("Relation Name").is_some() && plan["Node Type"] != "ModifyTable" {
+        // A bitmap's condition is that of the index below it.
+        let below = parts().map(|part| part["Index Cond"].as_str().unwrap_or_default()).collect::<String>();
+        let tid = if plan["Node Type"] == "Tid Scan" { "TID" } else { "" };
+        into.push(Look { table: text("Relation Name"), condition: text("Index Cond") + &below + tid });
+    }
+    parts().for_each(|plan| looks(plan, into));
+}
+
+impl Look {
+    fn is_by_key(&self, sql: &str) -> bool {
+        let Some((_, keys)) = BY_KEY.iter().find(|(table, _)| *table == self.table) else { return true };
+        keys.iter().any(|key| key.split('&').all(|part| self.condition.contains(part)))
+            || WHOLE.iter().any(|(begins, table)| sql.starts_with(begins) && *table == self.table)
+    }
+}
+
+/// Every look that is not by key, with its statement.
+async fn looks_at_too_much(client: &Client, statements: &[&str]) -> Vec<String> {
+    client.batch_execute("SET plan_cache_mode = force_generic_plan").await.unwrap();
+    let mut found = Vec::new();
+    let is_planned = |sql: &&&str| !["BEGIN", "ROLLBACK", "COMMIT"].iter().any(|word| sql.starts_with(word));
+    for sql in statements.iter().filter(is_planned) {
+        let statement = client.prepare(sql).await.unwrap();
+        let name = "SELECT name FROM pg_prepared_statements WHERE statement = $1";
+        let name: String = client.query_one(name, &[sql]).await.unwrap().get(0);
+        let nulls = vec!["NULL"; statement.params().len()].join(", ");
+        let values = if nulls.is_empty() { nulls } else { format!("({nulls})") };
+        let plan = client.simple_query(&format!("EXPLAIN (FORMAT JSON) EXECUTE {name} {values}")).await.unwrap();
+        let plan = plan.iter().find_map(|message| match message {
+            SimpleQueryMessage::Row(row) => row.get(0),
+            _ => None,
+        });
+        let plan: Value = serde_json::from_str(plan.unwrap()).unwrap();
+        let mut all = Vec::new();
+        looks(&plan[0]["Plan"], &mut all);
+        found.extend(all.iter().filter(|look| !look.is_by_key(sql)).map(|look| format!("{look:?} in {sql}")));
+    }
+    found
+}
+
+/// Every table of a sale with rows, none of which anybody counted.
+const FILL: &str = include_str!("plans.sql");
+
+#[tokio::test]
+async fn rows_are_found_by_key_whatever_is_known_of_the_tables() {
+    if without("postgres") {
+        return;
+    }
+    let database = shared().await.empty_database().await;
+    let url = PostgresUrl::parse(&database.url()).unwrap();
+    migrate(&url).await.unwrap();
+    let sql = database.sql().await;
+    let mut all = Vec::new();
+    for (state, reached_by) in
+        [("never analyzed", ""), ("analyzed while empty, and filled", FILL), ("analyzed", "ANALYZE")]
+    {
+        if state == "analyzed while empty, and filled" {
+            sql.batch_execute("ANALYZE").await.unwrap();
+        }
+        sql.batch_execute(reached_by).await.unwrap();
+        for (role, statements) in [
+            (Role::Lane, writer::STATEMENTS.concat()),
+            (Role::Reader, reader::STATEMENTS.concat()),
+            (Role::Reader, news::STATEMENTS.to_vec()),
+            (Role::Outbox, outbox::STATEMENTS.concat()),
+        ] {
+            let (client, _driver) = url.connect(role).await.unwrap();
+            let found = looks_at_too_much(&client, &statements).await;
+            all.extend(found.into_iter().map(|look| format!("{state}, as {role:?}: {look}")));
+        }
+    }
+    assert!(all.is_empty(), "{all:#?}");
+}

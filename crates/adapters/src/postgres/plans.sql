@@ -1,0 +1,26 @@
+-- Rows for every table of a sale, without the constraints between them.
+SET session_replication_role = replica;
+INSERT INTO accounts SELECT 'user-' || n, 1, 1, 1 FROM generate_series(1, 20000) n;
+INSERT INTO ledger SELECT user_id, 1, gen_random_uuid(), 'CHARGE', 1, 1, NULL, 1 FROM accounts;
+INSERT INTO lectures SELECT gen_random_uuid(), 't', NULL, n, 30, 0, 0, 1, 1 FROM generate_series(1, 20000) n;
+INSERT INTO applications SELECT lecture_id, 'user-' || starts_at, 1, 1 FROM lectures;
+INSERT INTO freed_seats SELECT lecture_id, 1 FROM lectures;
+INSERT INTO lecture_history
+    SELECT lecture_id, 1, gen_random_uuid(), 'user-' || starts_at, 'APPLIED', 1, 1 FROM lectures;
+INSERT INTO concerts SELECT gen_random_uuid(), 't', 'v', n FROM generate_series(1, 100) n;
+INSERT INTO rooms SELECT concert_id, 1, 1, 1, 1, false, 1000, 1, 0, 0, '', 1, 1 FROM concerts;
+INSERT INTO places
+    SELECT concert_id, n, 'user-' || n, gen_random_uuid(), 1, 'CURRENT', NULL FROM concerts, generate_series(1, 200) n;
+INSERT INTO turns SELECT concert_id, place, 1, 1, 1, true, 1, NULL FROM places;
+INSERT INTO turn_ends SELECT concert_id, place, 1 FROM places;
+INSERT INTO performances
+    SELECT gen_random_uuid(), concert_id, 1, '[]', 50, 0, 1, 1 FROM concerts, generate_series(1, 20);
+INSERT INTO reservations
+    SELECT gen_random_uuid(), concert_id, gen_random_uuid(), user_id, place, '{1}', 1, 1, 2, 'HELD', NULL FROM places;
+INSERT INTO seats SELECT performance_id, n, gen_random_uuid(), 1, false FROM performances, generate_series(1, 10) n;
+INSERT INTO payments
+    SELECT gen_random_uuid(), gen_random_uuid(), gen_random_uuid(), user_id, '{1}', 1, 1, 1 FROM places;
+INSERT INTO events SELECT 'onsale.points', user_id, 1, gen_random_uuid(), row_number() OVER (), 't', 1, '{}' FROM ledger;
+INSERT INTO events_put_back SELECT n FROM generate_series(1, 1000) n;
+INSERT INTO deliveries SELECT event_id, 1 FROM events;
+INSERT INTO kept_answers SELECT user_id, 'k', decode(repeat('00', 32), 'hex'), '', 1 FROM accounts;

@@ -30,7 +30,7 @@ pub struct Keys {
     pub entrants: BTreeSet<(ConcertId, UserId)>,
     /// Places by number.
     pub places: BTreeSet<(ConcertId, u64)>,
-    /// Turns by place, each with its end, read together.
+    /// Turns by place, each with its end and its place, read together.
     pub turns: BTreeSet<(ConcertId, u64)>,
     /// Places by number, with the open reservations of their users.
     pub turn_holders: BTreeSet<(ConcertId, u64)>,

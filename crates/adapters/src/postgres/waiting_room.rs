@@ -35,14 +35,18 @@ const CURRENT: &str = "SELECT place.* FROM unnest($1::uuid[], $2::text[]) wanted
 const PLACES: &str = "SELECT concert_id, place, user_id, token_id, issued_at, standing
     FROM unnest($1::uuid[], $2::bigint[]) wanted (concert_id, place) JOIN places USING (concert_id, place)";
 
-/// Of places that are named, and of the current places of users who are named.
-const TURNS: &str = "SELECT concert_id, place, admitted_at, active_until, seen_at, claimed, named, ended_at
+/// Of places that are named, and of the current places of users who are named; each with the place's row, if it has one.
+const TURNS: &str = "SELECT concert_id, place, admitted_at, active_until, seen_at, claimed, named, ended_at,
+        owner.user_id, owner.token_id, owner.issued_at, owner.standing
     FROM (SELECT * FROM unnest($1::uuid[], $2::bigint[])
           UNION SELECT current.* FROM unnest($3::uuid[], $4::text[]) entrant (concert_id, user_id)
               CROSS JOIN LATERAL (SELECT concert_id, place FROM places WHERE places.concert_id = entrant.concert_id
                   AND places.user_id = entrant.user_id AND standing = 'CURRENT' OFFSET 0) current)
         wanted (concert_id, place)
-    JOIN turns USING (concert_id, place) LEFT JOIN turn_ends USING (concert_id, place) WHERE settled_at IS NULL";
+    JOIN turns USING (concert_id, place) LEFT JOIN turn_ends USING (concert_id, place)
+    LEFT JOIN LATERAL (SELECT user_id, token_id, issued_at, standing FROM places
+        WHERE places.concert_id = turns.concert_id AND places.place = turns.place OFFSET 0) owner ON true
+    WHERE settled_at IS NULL";
 
 const MAKE: &str = "INSERT INTO rooms (concert_id, max_active, admit_per_second, active_seconds, claim_seconds, paused,
         issued, served, given_up, active, admissions, version, updated_at, blocks)
@@ -161,7 +165,7 @@ fn load_places<'a>(pipeline: &mut Pipeline<'a, Unit>, keys: &'a Keys) {
         pipeline.ask(CURRENT, wanted, |found, unit| {
             keys.entrants.iter().for_each(|key| unit.rows.current_places.load(key.clone(), None));
             for row in found {
-                let (key, place) = read_place(row)?;
+                let (key, place) = (key_of(row)?, read_place(row, 2)?);
                 unit.rows.current_places.load((key.0, place.user.clone()), Some(key.1));
                 unit.rows.places.load(key, Some(place));
             }
@@ -173,8 +177,7 @@ fn load_places<'a>(pipeline: &mut Pipeline<'a, Unit>, keys: &'a Keys) {
         pipeline.ask(PLACES, wanted, move |found, unit| {
             named().for_each(|key| unit.rows.places.load(*key, None));
             for row in found {
-                let (key, place) = read_place(row)?;
-                unit.rows.places.load(key, Some(place));
+                unit.rows.places.load(key_of(row)?, Some(read_place(row, 2)?));
             }
             Ok(())
         });
@@ -195,11 +198,17 @@ fn load_turns<'a>(pipeline: &mut Pipeline<'a, Unit>, keys: &'a Keys) {
         for key in keys.turns.iter().copied().chain(current) {
             rows.turns.load(key, None);
             rows.ends.load(key, None);
+            if !rows.places.is_loaded(&key) {
+                rows.places.load(key, None);
+            }
         }
         for row in found {
-            let key = (ConcertId::new(uuid(row, 0)?), number(row, 1)?);
+            let key = key_of(row)?;
             rows.turns.load(key, Some(read_turn(row)?));
             rows.ends.load(key, optional_instant(row, 7)?);
+            if get::<Option<Uuid>>(row, 9)?.is_some() && rows.places.get(&key).is_none() {
+                rows.places.load(key, Some(read_place(row, 8)?));
+            }
         }
         Ok(())
     });
@@ -342,14 +351,19 @@ pub(super) fn read_room(row: &Row) -> Sql<Room> {
     })
 }
 
-fn read_place(row: &Row) -> Sql<((ConcertId, u64), Place)> {
-    let place = Place {
-        user: user(row, 2)?,
-        token: TokenId::new(uuid(row, 3)?),
-        issued_at: instant(row, 4)?,
-        standing: word(row, 5)?,
-    };
-    Ok(((ConcertId::new(uuid(row, 0)?), number(row, 1)?), place))
+/// Concert and place, the first of a row's columns.
+fn key_of(row: &Row) -> Sql<(ConcertId, u64)> {
+    Ok((ConcertId::new(uuid(row, 0)?), number(row, 1)?))
+}
+
+/// A place from one of its columns on.
+fn read_place(row: &Row, from: usize) -> Sql<Place> {
+    Ok(Place {
+        user: user(row, from)?,
+        token: TokenId::new(uuid(row, from + 1)?),
+        issued_at: instant(row, from + 2)?,
+        standing: word(row, from + 3)?,
+    })
 }
 
 /// A turn from the third of its columns on.

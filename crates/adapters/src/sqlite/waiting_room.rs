@@ -28,6 +28,7 @@ pub(super) fn load(db: &Connection, keys: &Keys, rows: &mut Rows) -> Sql<()> {
         load_place(db, *key, rows)?;
     }
     for key in &keys.turns {
+        load_place(db, *key, rows)?;
         load_turn(db, *key, rows)?;
     }
     for key in &keys.turn_holders {

@@ -133,7 +133,7 @@ fn leave(token: &Token, rows: &mut Rows, cx: &mut Context<'_>) -> Done {
     let Some(room) = rows.rooms.get(&token.concert) else { return Done::Left };
     let (waits, elsewhere) = (token.place > room.served, token.place <= room.blocks.reserved_to);
     let current = rows.places.get(&key).map_or(elsewhere, |place| place.standing == PlaceStanding::Current);
-    if !current {
+    if !current || !token.stands(rows) {
         return Done::Left;
     }
     if waits {

@@ -23,6 +23,12 @@ pub struct Token {
 }
 
 impl Token {
+    /// Whether its place is its own, where the place has a row. It is not where a database lost what it had answered and
+    /// gave the place to somebody else.
+    pub(super) fn stands(&self, rows: &Rows) -> bool {
+        rows.places.get(&(self.concert, self.place)).is_none_or(|place| place.token == self.id)
+    }
+
     /// The place as the database keeps it.
     pub(super) fn as_place(&self, standing: PlaceStanding) -> Place {
         Place { user: self.user.clone(), token: self.id, issued_at: self.issued_at, standing }
@@ -56,15 +62,15 @@ pub(super) fn lasts_until(
 /// Whether a new hold may be taken: the turn runs, and its own time is not over.
 pub(crate) fn may_hold(rows: &Rows, token: &Token, at: Timestamp) -> Result<(), Refusal> {
     let turn = running(rows, token.concert, token.place).filter(|turn| at < turn.active_until);
-    turn.map(|_| ()).ok_or(Refusal::TokenExpired)
+    turn.filter(|_| token.stands(rows)).map(|_| ()).ok_or(Refusal::TokenExpired)
 }
 
 /// Whether a reservation may be paid or given back: a live hold of the token's user suffices, whatever the
 /// room's clock says; else the turn must run.
 pub(crate) fn may_settle(rows: &Rows, token: &Token, reservation: ReservationId, at: Timestamp) -> Result<(), Refusal> {
     let held = live_holds(rows, token.concert, &token.user, at).any(|hold| hold.id == reservation);
-    let runs = lasts_until(rows, (token.concert, token.place), &token.user, at).is_some_and(|until| at < until);
-    if held || runs { Ok(()) } else { Err(Refusal::TokenExpired) }
+    let runs = || lasts_until(rows, (token.concert, token.place), &token.user, at).is_some_and(|until| at < until);
+    if held || token.stands(rows) && runs() { Ok(()) } else { Err(Refusal::TokenExpired) }
 }
 
 /// Payment ends the token, unless its user still holds other seats of this concert.
@@ -84,7 +90,7 @@ pub(crate) fn end_if_over(rows: &mut Rows, token: &Token, at: Timestamp) {
 
 /// Notes the end under the account's lock. The room frees the place in its next step.
 fn end(rows: &mut Rows, token: &Token, at: Timestamp) {
-    if running(rows, token.concert, token.place).is_some() {
+    if token.stands(rows) && running(rows, token.concert, token.place).is_some() {
         rows.ends.put((token.concert, token.place), at);
     }
 }

@@ -3,7 +3,7 @@
 
 use onsale_testing::postgres::{Server, Setup};
 use onsale_testing::{Sale, without};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::scene::{Scene, charge, database_on, recovered};
 use crate::support::room::room;
@@ -79,5 +79,10 @@ async fn what_the_standby_had_not_heard_of_is_lost_and_nobody_is_shown_it() {
     let again = text(&sale.enter(&concert, "carl").await["token"]);
     assert_ne!(again, lost);
     sale.until_status(&again, "ACTIVE").await;
+    // It has the number of the one that was lost, which is of no use all the same.
+    let held = json!({"performanceId": performance, "seats": [3]});
+    sale.caller.post("/reservations").token(&lost).json(&held).refused(403, "queue-token-expired").await;
+    sale.caller.delete("/queue/token").token(&lost).expect(204).await;
+    sale.hold(&again, &performance, &[3]).await;
     scene.is_in_order(standby.address(), 0).await;
 }

@@ -20,7 +20,10 @@ pub(super) fn load(tables: &Tables, keys: &Keys) -> Rows {
     keys.rooms.iter().for_each(|concert| loading.room(*concert));
     keys.entrants.iter().for_each(|(concert, user)| loading.entrant(*concert, user));
     keys.places.iter().for_each(|key| loading.place(*key));
-    keys.turns.iter().for_each(|key| loading.turn(*key));
+    for key in &keys.turns {
+        loading.place(*key);
+        loading.turn(*key);
+    }
     keys.turn_holders.iter().for_each(|key| loading.turn_holder(*key));
     keys.holders.iter().for_each(|(concert, user)| loading.holder(*concert, user));
     keys.holdings.iter().for_each(|(concert, user)| loading.holding(*concert, user));

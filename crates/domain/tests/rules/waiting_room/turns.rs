@@ -248,3 +248,34 @@ fn a_turn_ends_once() {
         ",
     );
 }
+
+/// A database may lose what it had answered, and then give the place to somebody else.
+#[test]
+fn a_lost_token_does_not_pass_for_the_place_that_another_has() {
+    let mut stage = Stage::gala(room(1, 50));
+    stage.play("bob charges 5000 => balance 5000");
+    let heard = stage.world.tables.clone();
+    stage.play(
+        "
+        1 ann enters => new place 1, active until 601
+        1 cid enters => new place 2, waiting 1
+        ",
+    );
+    stage.world.tables = heard;
+    stage.play(
+        "
+        2 bob enters          => new place 1, active until 602
+        2 dan enters          => new place 2, waiting 1
+        3 ann holds 1         => queue-token-expired
+        3 ann leaves          => left
+        3 cid leaves          => left
+        gala shows            => issued 2, served 1, given up 0, active 1
+        bob is                => active until 602
+        4 bob holds 1 as seat => held 1000 until 304
+        5 ann pays seat       => queue-token-expired
+        6 bob pays seat       => paid 1000, balance 4000
+        7 gala steps          => turns dan, waiting -
+        ann enters            => new place 3, waiting 1
+        ",
+    );
+}

@@ -27,12 +27,13 @@ pub(super) fn contention(bench: &mut Bench) -> Outcome<()> {
     fill(&server)?;
     let scenes = (0..bench.scale.rounds).map(|_| Scene::prepare(&server)).collect::<Outcome<Vec<_>>>()?;
     cluster.settle(&database)?;
+    cluster.forget_statements()?;
     let before = Desk::of(server.program.address())?;
     let mut scenes = scenes.into_iter();
     let play = |connections| scenes.next().ok_or("no scene is left")?.play(&server, connections);
     let measured = bench.compare(&server, "pg-contention", CONNECTIONS, &mut [Box::new(play)])?.remove(0);
     let desk = Desk::of(server.program.address())?.since(&before);
-    writeln!(stderr(), "    {desk}")?;
+    writeln!(stderr(), "    {desk}\n{}", cluster.statements(&database)?)?;
     bench.table.add(Line {
         empty: format!("{} empty", grouped(measured.empty)),
         target: format!("≥ {OF_EMPTY} of empty"),

@@ -37,35 +37,27 @@ const OPEN_RESERVATIONS: &str = "SELECT r.reservation_id, r.concert_id, r.perfor
     CROSS JOIN LATERAL (SELECT * FROM reservations open WHERE open.concert_id = wanted.concert_id
         AND open.user_id = wanted.user_id AND open.status IN ('HELD', 'PAID') OFFSET 0) r";
 
-/// Reservations to be loaded with their seats: those named, those that hold a seat that is named, and those of users
-/// who leave.
-macro_rules! whole {
-    () => {
-        "WITH whole AS (
-            SELECT unnest($1::uuid[]) reservation_id
-            UNION SELECT reservation_id FROM unnest($2::uuid[], $3::integer[]) wanted (performance_id, seat)
-                JOIN seats USING (performance_id, seat) WHERE NOT sold
-            UNION SELECT reservation_id FROM unnest($4::uuid[], $5::text[]) leaving (concert_id, user_id)
-                CROSS JOIN LATERAL (SELECT reservation_id, status FROM reservations own
-                    WHERE own.concert_id = leaving.concert_id AND own.user_id = leaving.user_id
-                        AND own.status IN ('HELD', 'PAID') OFFSET 0) open WHERE status = 'HELD')"
-    };
-}
-
-const WHOLE_RESERVATIONS: &str = concat!(
-    whole!(),
-    " SELECT reservation_id, concert_id, performance_id, user_id, place, seats, amount, held_at, held_until, status,
-        end_event_id FROM whole JOIN reservations USING (reservation_id)"
-);
-
-const SEATS: &str = concat!(
-    whole!(),
-    " SELECT performance_id, seat, s.reservation_id, s.held_until, s.sold
+/// Reservations with their seats: those named, those that hold a seat that is named, and those of users who leave. And
+/// the seats that are named. A row is a reservation, or a seat with whoever has it.
+const WHOLE: &str = "WITH whole AS MATERIALIZED (
+        SELECT reservation_id, concert_id, performance_id, user_id, place, seats, amount, held_at, held_until, status,
+            end_event_id
+        FROM (SELECT unnest($1::uuid[]) id
+              UNION SELECT holder.id FROM unnest($2::uuid[], $3::integer[]) wanted (performance_id, seat)
+                  CROSS JOIN LATERAL (SELECT reservation_id id FROM seats WHERE seats.performance_id = wanted.performance_id
+                      AND seats.seat = wanted.seat AND NOT sold OFFSET 0) holder
+              UNION SELECT open.id FROM unnest($4::uuid[], $5::text[]) leaving (concert_id, user_id)
+                  CROSS JOIN LATERAL (SELECT reservation_id id, status FROM reservations own
+                      WHERE own.concert_id = leaving.concert_id AND own.user_id = leaving.user_id
+                          AND own.status IN ('HELD', 'PAID') OFFSET 0) open WHERE status = 'HELD') named
+            CROSS JOIN LATERAL (SELECT * FROM reservations WHERE reservation_id = named.id OFFSET 0) r)
+    SELECT *, NULL::uuid, NULL::integer, NULL::uuid, NULL::bigint, NULL::boolean FROM whole
+    UNION ALL SELECT NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL,
+        wanted.performance_id, wanted.seat, s.reservation_id, s.held_until, s.sold
     FROM (SELECT * FROM unnest($2::uuid[], $3::integer[])
-          UNION SELECT performance_id, unnest(seats) FROM whole JOIN reservations USING (reservation_id))
-        wanted (performance_id, seat)
-    LEFT JOIN seats s USING (performance_id, seat)"
-);
+          UNION SELECT performance_id, unnest(seats) FROM whole) wanted (performance_id, seat)
+    LEFT JOIN LATERAL (SELECT reservation_id, held_until, sold FROM seats
+        WHERE seats.performance_id = wanted.performance_id AND seats.seat = wanted.seat OFFSET 0) s ON true";
 
 const OPEN: &str = "INSERT INTO concerts (concert_id, title, venue, created_at)
     SELECT * FROM unnest($1::uuid[], $2::text[], $3::text[], $4::bigint[])";
@@ -105,7 +97,7 @@ const CHANGE: &str = "UPDATE seats SET reservation_id = v.reservation_id, held_u
     WHERE seats.performance_id = v.performance_id AND seats.seat = v.seat";
 
 pub(super) const WRITES: &[&str] =
-    &[LOCK, OPEN_RESERVATIONS, WHOLE_RESERVATIONS, SEATS, OPEN, SCHEDULE, UPDATE, RESERVE, END, FREE, TAKE, CHANGE];
+    &[LOCK, OPEN_RESERVATIONS, WHOLE, OPEN, SCHEDULE, UPDATE, RESERVE, END, FREE, TAKE, CHANGE];
 
 pub(super) fn lock<'a>(pipeline: &mut Pipeline<'a, Unit>, keys: &'a Keys) {
     if keys.performances.is_empty() && keys.reservations.is_empty() && keys.holdings.is_empty() {
@@ -137,24 +129,19 @@ pub(super) fn load<'a>(pipeline: &mut Pipeline<'a, Unit>, keys: &'a Keys) {
     if keys.reservations.is_empty() && keys.seats.is_empty() && keys.holdings.is_empty() {
         return;
     }
-    let wanted = || -> Vec<Param<'a>> {
-        let (performances, numbers): (Vec<Uuid>, Vec<i32>) =
-            keys.seats.iter().map(|(performance, seat)| (performance.uuid(), int(*seat))).unzip();
-        let (concerts, users) = pairs(keys.holdings.iter());
-        params![named(keys), performances, numbers, concerts, users]
-    };
-    pipeline.ask(WHOLE_RESERVATIONS, wanted(), |found, unit| {
+    let (performances, numbers): (Vec<Uuid>, Vec<i32>) =
+        keys.seats.iter().map(|(performance, seat)| (performance.uuid(), int(*seat))).unzip();
+    let (concerts, users) = pairs(keys.holdings.iter());
+    pipeline.ask(WHOLE, params![named(keys), performances, numbers, concerts, users], |found, unit| {
         keys.reservations.iter().for_each(|id| unit.rows.reservations.load(*id, None));
         for row in found {
-            let reservation = read(row)?;
-            unit.rows.reservations.load(reservation.id, Some(reservation));
-        }
-        Ok(())
-    });
-    pipeline.ask(SEATS, wanted(), |found, unit| {
-        for row in found {
-            let seat = get::<Option<Uuid>>(row, 2)?.map(|_| read_seat(row, 2)).transpose()?;
-            unit.rows.seats.load((PerformanceId::new(uuid(row, 0)?), small(row, 1)?), seat);
+            if get::<Option<Uuid>>(row, 0)?.is_some() {
+                let reservation = read(row)?;
+                unit.rows.reservations.load(reservation.id, Some(reservation));
+            } else {
+                let seat = get::<Option<Uuid>>(row, 13)?.map(|_| read_seat(row, 13)).transpose()?;
+                unit.rows.seats.load((PerformanceId::new(uuid(row, 11)?), small(row, 12)?), seat);
+            }
         }
         Ok(())
     });

@@ -13,7 +13,7 @@ use crate::stored::Word;
 
 /// Users whose wallet was never seen get a row, so that there is something to lock.
 const NAME: &str = "INSERT INTO accounts (user_id, balance, version)
-    SELECT user_id, 0, 0 FROM unnest($1::text[]) user_id ON CONFLICT DO NOTHING";
+    SELECT user_id, 0, 0 FROM unnest($1::text[]) user_id ON CONFLICT DO NOTHING RETURNING 1";
 
 const LOCK: &str = "SELECT user_id, balance, version, updated_at FROM accounts
     WHERE user_id = ANY ($1) ORDER BY user_id FOR NO KEY UPDATE";
@@ -29,13 +29,48 @@ const ENTER: &str =
 
 pub(super) const WRITES: &[&str] = &[NAME, LOCK, UPDATE, ENTER];
 
+/// Whether wallets that nobody remembers to have seen are made before they are locked. Where newcomers are rare, most of
+/// that is in vain: then they are taken to be there, and a unit that finds one missing begins anew.
+#[derive(Debug, Default)]
+pub(super) struct Newcomers {
+    /// Units that named wallets in a row, without one being new.
+    in_vain: u32,
+}
+
+impl Newcomers {
+    /// So many in a row, and newcomers are rare.
+    const RARE_AFTER: u32 = 64;
+
+    pub(super) fn are_rare(&self) -> bool {
+        self.in_vain >= Self::RARE_AFTER
+    }
+
+    /// Of the wallets that a unit named, so many were new.
+    pub(super) fn note(&mut self, new: usize) {
+        self.in_vain = if new == 0 { self.in_vain.saturating_add(1) } else { 0 };
+    }
+
+    /// One was missing.
+    pub(super) fn come(&mut self) {
+        self.in_vain = 0;
+    }
+}
+
 /// Locks the wallets. Those in `unknown` are made first where they are missing; the others must be there.
-pub(super) fn lock<'a>(pipeline: &mut Pipeline<'a, Unit>, keys: &'a Keys, unknown: Vec<&'a str>) {
+pub(super) fn lock<'a>(
+    pipeline: &mut Pipeline<'a, Unit>,
+    keys: &'a Keys,
+    unknown: Vec<&'a str>,
+    newcomers: &'a mut Newcomers,
+) {
     if keys.accounts.is_empty() {
         return;
     }
     if !unknown.is_empty() {
-        pipeline.tell(NAME, params![unknown]);
+        pipeline.ask(NAME, params![unknown], |new, _| {
+            newcomers.note(new.len());
+            Ok(())
+        });
     }
     let users: Vec<&str> = keys.accounts.iter().map(UserId::as_str).collect();
     pipeline.ask(LOCK, params![users], |found, unit| {

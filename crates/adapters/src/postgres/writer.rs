@@ -59,13 +59,20 @@ pub(super) struct PostgresWriter {
     connected: Option<Connected>,
     /// Wallets that are known to have a row.
     known: HashSet<UserId>,
+    newcomers: wallet::Newcomers,
     /// The id of the transaction under way.
     transaction: String,
 }
 
 impl PostgresWriter {
     pub(super) fn new(shared: Arc<Shared>) -> Self {
-        Self { shared, connected: None, known: HashSet::new(), transaction: String::new() }
+        Self {
+            shared,
+            connected: None,
+            known: HashSet::new(),
+            newcomers: wallet::Newcomers::default(),
+            transaction: String::new(),
+        }
     }
 
     async fn connect(&mut self) -> Sql<()> {
@@ -97,7 +104,8 @@ impl PostgresWriter {
         let mut unit = Unit::default();
         let mut transaction = String::new();
         let asked = Instant::now();
-        let loaded = load(&connected.session, wanted, &self.known, (&mut unit, &mut transaction)).await;
+        let wallets = (&self.known, &mut self.newcomers);
+        let loaded = load(&connected.session, wanted, wallets, (&mut unit, &mut transaction)).await;
         match loaded {
             Ok(()) => {
                 self.transaction = transaction;
@@ -200,15 +208,16 @@ enum Outcome {
 async fn load(
     session: &Session,
     wanted: &Wanted,
-    known: &HashSet<UserId>,
+    (known, newcomers): (&HashSet<UserId>, &mut wallet::Newcomers),
     (unit, transaction): (&mut Unit, &mut String),
 ) -> Sql<()> {
     let keys = &wanted.keys;
-    let unknown = keys.accounts.iter().filter(|user| !known.contains(*user)).map(UserId::as_str).collect();
+    let is_unknown = |user: &&UserId| !newcomers.are_rare() && !known.contains(*user);
+    let unknown = keys.accounts.iter().filter(is_unknown).map(UserId::as_str).collect();
     let mut pipeline = Pipeline::new(session);
     pipeline.tell(BEGIN, Vec::new());
     idempotency::lock(&mut pipeline, &wanted.answers);
-    wallet::lock(&mut pipeline, keys, unknown);
+    wallet::lock(&mut pipeline, keys, unknown, newcomers);
     lecture::lock(&mut pipeline, keys);
     waiting_room::lock(&mut pipeline, keys);
     concert::lock(&mut pipeline, keys);
@@ -245,6 +254,7 @@ impl Writer for PostgresWriter {
         // A connection that had died unnoticed, or rows that are not there after all: nothing was done yet.
         if matches!(loaded, Err(DbError::Vanished)) || self.lost_connection(&loaded) {
             self.known.clear();
+            self.newcomers.come();
             loaded = self.begin(wanted).await;
         }
         loaded.map_err(DbError::undone)

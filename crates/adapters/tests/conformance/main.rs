@@ -20,6 +20,7 @@ mod kinds;
 mod lane;
 mod lines;
 mod locks;
+mod newcomers;
 mod news;
 mod pages;
 mod people;

@@ -1,0 +1,32 @@
+//! Wallets that nobody has seen: however rare they have become, who comes newly is served like everybody else.
+
+use onsale_domain::Command;
+
+use crate::bed::{Bed, on_each_database};
+use crate::lane::Lane;
+use crate::stage::{charge, user};
+
+async fn who_comes_newly_among_many_regulars_is_served(bed: Bed) {
+    let (one, other) = (bed.store().await, bed.store().await);
+    let (mut first, mut second) = (Lane::new(&*one, 1).await, Lane::new(&*other, 2).await);
+    let named = |number: usize| user(&format!("user-{number}"));
+    first.run((0..100).map(|number| charge(&named(number), 1))).await.expect("a unit of work");
+    // To the second lane each is unknown, and none is new.
+    for number in 0..100 {
+        second.done(charge(&named(number), 2)).await;
+    }
+    for round in 0..3 {
+        let newcomers = 1_000 + round * 10;
+        let both: Vec<Command> = (0..5)
+            .flat_map(|step| [charge(&named(newcomers + step), 4), charge(&named(round * 5 + step), 4)])
+            .collect();
+        let outcomes = second.run(both).await.expect("a unit of work");
+        assert!(outcomes.iter().all(Result::is_ok), "{outcomes:?}");
+    }
+    let reader = one.reader();
+    for (number, balance) in [(0, 7), (14, 7), (15, 3), (99, 3), (1_000, 4), (1_024, 4)] {
+        assert_eq!(reader.account(&named(number)).await.expect("a wallet").balance, balance, "user-{number}");
+    }
+}
+
+on_each_database!(who_comes_newly_among_many_regulars_is_served);

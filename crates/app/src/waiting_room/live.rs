@@ -13,6 +13,7 @@ use onsale_domain::waiting_room::{Line, Room, Step, Token, Turn};
 
 use super::beside::Beside;
 use super::estimate::{EstimateMetrics, Estimates};
+use super::glance::Glances;
 use super::pace::{Crowd, Pace, estimated_wait_seconds, poll_after_seconds};
 use super::pressure::Pressure;
 use super::stock::Stock;
@@ -91,6 +92,7 @@ pub struct LiveRoom {
     snapshot: ArcSwap<Snapshot>,
     turns: RwLock<HashMap<u64, LiveTurn>>,
     pace: Mutex<Pace>,
+    glances: Glances,
     estimates: Estimates,
     estimate_metrics: EstimateMetrics,
     pub(super) stock: Stock,
@@ -122,6 +124,7 @@ impl LiveRoom {
             snapshot: ArcSwap::from_pointee(Snapshot { room, line, per_second }),
             turns: RwLock::new(live),
             pace: Mutex::default(),
+            glances: Glances::default(),
             estimates: Estimates::default(),
             estimate_metrics,
             stock: Stock::default(),
@@ -229,12 +232,9 @@ impl LiveRoom {
     /// Places with turns whose holds may matter now.
     pub(super) fn wants_holds(&self, at: Timestamp) -> Vec<u64> {
         let soon = at.plus_millis(HOLDS_ASKED_BEFORE_MILLIS);
-        let turns = self.read_turns();
-        turns
-            .iter()
-            .filter(|(_, turn)| !turn.ended && turn.turn.active_until <= soon)
-            .map(|(place, _)| *place)
-            .collect()
+        let ends_soon =
+            |(place, turn): (&u64, &LiveTurn)| (!turn.ended && turn.turn.active_until <= soon).then_some(*place);
+        self.glances.ending(at, || self.read_turns().iter().filter_map(ends_soon).collect())
     }
 
     /// The step that this room needs now, if any.
@@ -248,6 +248,14 @@ impl LiveRoom {
             self.beside.writing(at);
             step.issued = issued;
         }
+        self.glances.look(|| self.gather(&mut step, claim_seconds, at));
+        let idle = step.seen.is_empty() && step.claimed.is_empty() && step.due.is_empty();
+        let has_news = step.issued > 0 || !step.bearers.is_empty();
+        (!idle || has_news || admissible > 0).then_some(step)
+    }
+
+    /// What is to be said of the turns.
+    fn gather(&self, step: &mut Step, claim_seconds: u32, at: Timestamp) {
         for (place, live) in self.read_turns().iter() {
             let claimed = live.claimed.load(Ordering::Relaxed);
             if claimed && !live.turn.claimed && step.claimed.len() < Step::PLACES_MAX {
@@ -263,9 +271,6 @@ impl LiveRoom {
                 step.due.push(*place);
             }
         }
-        let idle = step.seen.is_empty() && step.claimed.is_empty() && step.due.is_empty();
-        let has_news = step.issued > 0 || !step.bearers.is_empty();
-        (!idle || has_news || admissible > 0).then_some(step)
     }
 
     /// Judges nobody by the time before now: whoever was silent while the process was down is not to blame.

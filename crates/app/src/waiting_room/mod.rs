@@ -5,6 +5,7 @@ pub mod door;
 mod driver;
 mod estimate;
 mod follow;
+mod glance;
 mod live;
 mod pace;
 mod pressure;

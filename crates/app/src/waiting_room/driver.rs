@@ -6,13 +6,13 @@ use std::time::{Duration, Instant};
 
 use onsale_domain::Command;
 use onsale_domain::ids::ConcertId;
-use onsale_domain::waiting_room::{self, Step};
+use onsale_domain::waiting_room::{self, ADMIT_AT_ONCE_MAX, Step};
 use prometheus_client::metrics::gauge::Gauge;
 use tokio_util::sync::CancellationToken;
 
 use super::{LiveRoom, Rooms};
 use crate::background::TaskMetrics;
-use crate::desk::Desk;
+use crate::desk::{Desk, Failure, Outcome};
 
 /// How often every room is looked at, if nothing stirs it earlier.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
@@ -54,26 +54,27 @@ impl Driver {
                 continue;
             }
             if let Some(mut step) = room.next_step(at) {
+                let admissible = room.admissible(at);
                 let admit_per_second = room.snapshot().room.settings.admit_per_second;
                 step.limit = room.pressure.lock().unwrap_or_else(PoisonError::into_inner).limit(admit_per_second, at);
                 room.stepping.store(true, Ordering::Release);
-                tokio::spawn(self.clone().step(*concert, room.clone(), step));
+                tokio::spawn(self.clone().step(*concert, room.clone(), step, admissible));
             }
         }
     }
 
-    async fn step(self, concert: ConcertId, room: Arc<LiveRoom>, step: Step) {
+    /// `admissible`: how many can be called, as far as is known here; more than one step calls, perhaps.
+    async fn step(self, concert: ConcertId, room: Arc<LiveRoom>, step: Step, admissible: u32) {
         let before = room.snapshot().room.version;
-        let command = Command::WaitingRoom(waiting_room::Command::Step(step));
-        let began = Instant::now();
-        let stepped = self.desk.submit_patiently(command).await;
-        let share = {
-            let mut pressure = room.pressure.lock().unwrap_or_else(PoisonError::into_inner);
-            pressure.felt(began.elapsed());
-            pressure.share()
-        };
-        self.share.set(share);
-        self.metrics.ran(stepped.is_ok());
+        let (mut stepped, mut share) = self.take(&room, step).await;
+        let mut left = admissible;
+        while stepped.is_ok() && share >= 1.0 && left > ADMIT_AT_ONCE_MAX {
+            left -= ADMIT_AT_ONCE_MAX;
+            // Who was called is told while the next are called.
+            let rooms = self.rooms.clone();
+            tokio::spawn(async move { rooms.refresh().await });
+            (stepped, share) = self.take(&room, Step::of(concert)).await;
+        }
         if let Err(error) = stepped {
             tracing::warn!(%concert, %error, "a room could not move on");
             tokio::time::sleep(REST_AFTER_FAILURE).await;
@@ -85,5 +86,20 @@ impl Driver {
         if room.snapshot().room.version != before {
             self.rooms.stir.notify_one();
         }
+    }
+
+    /// One step, and the share of its rate at which the room calls people after it.
+    async fn take(&self, room: &LiveRoom, step: Step) -> (Result<Outcome, Failure>, f64) {
+        let command = Command::WaitingRoom(waiting_room::Command::Step(step));
+        let began = Instant::now();
+        let stepped = self.desk.submit_patiently(command).await;
+        let share = {
+            let mut pressure = room.pressure.lock().unwrap_or_else(PoisonError::into_inner);
+            pressure.felt(began.elapsed());
+            pressure.share()
+        };
+        self.share.set(share);
+        self.metrics.ran(stepped.is_ok());
+        (stepped, share)
     }
 }

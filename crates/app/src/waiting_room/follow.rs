@@ -11,7 +11,7 @@ use onsale_domain::time::Timestamp;
 use onsale_domain::waiting_room::Token;
 use tokio::sync::{Mutex, Notify};
 
-use super::live::{Change, Glimpse};
+use super::change::{Change, Glimpse};
 use super::{LiveRoom, Rooms, Stake};
 use crate::news::{News, RoomNews, RoomsKnown, RoomsNews};
 use crate::store::StoreError;

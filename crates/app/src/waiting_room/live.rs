@@ -12,6 +12,7 @@ use onsale_domain::time::Timestamp;
 use onsale_domain::waiting_room::{Line, Room, Step, Token, Turn};
 
 use super::beside::Beside;
+use super::change::{Change, Glimpse};
 use super::estimate::{EstimateMetrics, Estimates};
 use super::glance::Glances;
 use super::pace::{Crowd, Pace, estimated_wait_seconds, poll_after_seconds};
@@ -237,13 +238,19 @@ impl LiveRoom {
         self.glances.ending(at, || self.read_turns().iter().filter_map(ends_soon).collect())
     }
 
+    /// How many can be called now, as far as is known here.
+    pub(super) fn admissible(&self, at: Timestamp) -> u32 {
+        let room = &self.snapshot.load().room;
+        room.admissible_of(room.waiting_up_to(self.issued()), at)
+    }
+
     /// The step that this room needs now, if any.
     pub(super) fn next_step(&self, at: Timestamp) -> Option<Step> {
         let snapshot = self.snapshot.load();
         let claim_seconds = snapshot.room.settings.claim_seconds;
         let mut step = Step::of(self.concert);
         let issued = self.beside.issued().min(snapshot.room.blocks.reserved_to);
-        let admissible = snapshot.room.admissible_of(snapshot.room.waiting_up_to(issued.max(snapshot.room.issued)), at);
+        let admissible = self.admissible(at);
         if issued > snapshot.room.issued && (admissible > 0 || self.beside.is_due(at)) {
             self.beside.writing(at);
             step.issued = issued;
@@ -372,22 +379,4 @@ fn note_holds(live: &mut HashMap<u64, LiveTurn>, reservations: &[Reservation]) {
             turn.holds.push((reservation.id, reservation.held_until));
         }
     }
-}
-
-/// What a unit of work saw of one room that others change too.
-#[derive(Debug, Default)]
-pub(super) struct Glimpse {
-    pub(super) turns: Vec<(u64, Turn)>,
-    pub(super) ended: Vec<u64>,
-    pub(super) reservations: Vec<Reservation>,
-}
-
-/// What a unit of work changed in one room.
-#[derive(Debug, Default)]
-pub(super) struct Change {
-    pub(super) room: Option<Room>,
-    pub(super) given_up: Vec<u64>,
-    pub(super) turns: Vec<(u64, Option<Turn>)>,
-    pub(super) ended: Vec<u64>,
-    pub(super) reservations: Vec<Reservation>,
 }

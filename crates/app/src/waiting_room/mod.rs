@@ -1,6 +1,7 @@
 //! The waiting rooms of this process: answered from memory, moved on by their driver.
 
 mod beside;
+mod change;
 pub mod door;
 mod driver;
 mod estimate;
@@ -25,8 +26,8 @@ use tokio::sync::Notify;
 use crate::desk::Observer;
 use crate::news::News;
 use crate::store::{Reader, RoomRecord, StoreError, Unit};
+use change::Change;
 use follow::Following;
-use live::Change;
 
 pub use driver::Driver;
 pub use estimate::EstimateMetrics;

@@ -118,8 +118,11 @@ async fn serve_connection(accepted: Accepted, outer: Arc<Outer>, stop: Cancellat
             Ok::<_, std::convert::Infallible>(outer.answer(request, peer).await)
         }
     });
-    let connection =
-        http1::Builder::new().max_buf_size(HEAD_MAX).serve_connection(TokioIo::new(CutOff::new(stream)), service);
+    // Head and body go out as one piece: most answers are small, and the system takes one piece more readily than two.
+    let connection = http1::Builder::new()
+        .max_buf_size(HEAD_MAX)
+        .writev(false)
+        .serve_connection(TokioIo::new(CutOff::new(stream)), service);
     let mut connection = std::pin::pin!(connection);
     let ended = tokio::select! {
         // What has come is read before the end is looked at.

@@ -74,7 +74,7 @@ impl Follower {
                 return None;
             }
             self.moved.borrow_and_update();
-            let place = QueuePlace::of(&self.app, &self.token, &self.text).await.ok()?;
+            let place = QueuePlace::of(&self.app, &self.token, self.text.clone()).await.ok()?;
             if self.is_news(&place) {
                 self.told = Some(place.news());
                 self.told_at = Instant::now();

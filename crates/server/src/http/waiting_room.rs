@@ -60,14 +60,14 @@ impl QueuePlace {
     ///
     /// # Errors
     /// Where the room is not here, or the database is needed and away.
-    pub(super) async fn of(app: &App, token: &Token, text: &str) -> Result<Self, Problem> {
+    pub(super) async fn of(app: &App, token: &Token, text: String) -> Result<Self, Problem> {
         app.rooms.settle_doubt(token, Stake::Place).await?;
         let room = app.rooms.get(token.concert).ok_or_else(|| Problem::new(Code::QueueTokenInvalid))?;
         let now = app.reader.now();
         // Read before the position: that is as of this moment, or of a later change of the room.
         let as_of = app.rooms.as_of();
         let place = |status| Self {
-            token: text.to_owned(),
+            token: text,
             token_id: Id(token.id),
             user_id: Id(token.user.clone()),
             concert_id: Id(token.concert),
@@ -123,7 +123,7 @@ pub(crate) async fn enter_queue(State(app): State<App>, caller: Caller, payload:
         Ok(Done::Entered { token, is_new }) => {
             let status = if is_new { StatusCode::CREATED } else { StatusCode::OK };
             let text = app.tokens.encode(&token);
-            Ok(fresh(json(status, &QueuePlace::of(&app, &token, &text).await?)))
+            Ok(fresh(json(status, &QueuePlace::of(&app, &token, text).await?)))
         }
         Err(refusal) => Err(Problem::from(&refusal)),
         Ok(_) => Err(Problem::new(Code::Internal)),
@@ -136,7 +136,7 @@ pub(crate) async fn get_queue_place(
     mut query: Query,
 ) -> Result<Response, Problem> {
     query.done(|| Some(()))?;
-    Ok(fresh(json(StatusCode::OK, &QueuePlace::of(&app, &token, &text).await?)))
+    Ok(fresh(json(StatusCode::OK, &QueuePlace::of(&app, &token, text).await?)))
 }
 
 pub(crate) async fn leave_queue(

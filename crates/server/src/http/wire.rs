@@ -87,7 +87,12 @@ impl<T> JsonSchema for Id<T> {
 
 /// An answer in JSON.
 pub(crate) fn json<T: Serialize>(status: StatusCode, body: &T) -> Response {
-    json_bytes(status, serde_json::to_vec(body).unwrap_or_default())
+    // Most answers fit: written without growing on the way.
+    let mut bytes = Vec::with_capacity(1_024);
+    if serde_json::to_writer(&mut bytes, body).is_err() {
+        bytes.clear();
+    }
+    json_bytes(status, bytes)
 }
 
 /// An answer in JSON that is written already.

@@ -2,11 +2,12 @@
 
 use std::time::Instant;
 
-use onsale_testing::postgres::{Server, Setup};
+use onsale_testing::postgres::Server;
 use onsale_testing::{Dice, Load, Sale, without};
 
 use crate::scene::{
-    RECOVERY_MAX, Scene, answered_in_time, charge, database_on, in_time, metric, recovered, unavailable, until_decided,
+    RECOVERY_MAX, Replication, Scene, answered_in_time, charge, in_time, metric, recovered, unavailable, until_decided,
+    with_heir,
 };
 use crate::support::room::room;
 use crate::support::until;
@@ -21,11 +22,7 @@ enum Lost {
 
 /// Everything is known that the two of them have acknowledged before, and so it stays.
 async fn takes_over(lost: Lost) {
-    let primary = Setup::unsynced().start().await;
-    let standby = primary.standby("heir").await;
-    primary.synchronous("heir").await;
-    let database = database_on(&primary).await;
-    let scene = Scene::on(primary.address(), &database, 1).await;
+    let (primary, standby, _database, scene) = with_heir(Replication::Synchronous).await;
     let sale = scene.sale();
     charge(sale, "ada", 7, "before").expect(200).await;
     let running = Load::prepare(sale, 16, Dice::seed()).await.start(&sale.caller);
@@ -75,11 +72,7 @@ async fn one_connection_finds_silence_for_all() {
     if without("postgres") {
         return;
     }
-    let primary = Setup::unsynced().start().await;
-    let standby = primary.standby("heir").await;
-    primary.synchronous("heir").await;
-    let database = database_on(&primary).await;
-    let scene = Scene::on(primary.address(), &database, 1).await;
+    let (primary, standby, _database, scene) = with_heir(Replication::Synchronous).await;
     let sale = scene.sale();
     charge(sale, "ada", 7, "before").expect(200).await;
     standby.follow(&primary).await;
@@ -111,11 +104,7 @@ async fn a_commit_that_the_standby_never_heard_of_is_not_acknowledged() {
     if without("postgres") {
         return;
     }
-    let primary = Setup::unsynced().start().await;
-    let standby = primary.standby("heir").await;
-    primary.synchronous("heir").await;
-    let database = database_on(&primary).await;
-    let scene = Scene::on(primary.address(), &database, 1).await;
+    let (primary, standby, _database, scene) = with_heir(Replication::Synchronous).await;
     let sale: &Sale = scene.sale();
     standby.pause().await;
     let sent = tokio::spawn(in_time(charge(sale, "ada", 7, "key")));
@@ -138,10 +127,7 @@ async fn what_an_asynchronous_standby_had_not_heard_is_lost_and_the_rest_is_in_o
     if without("postgres") {
         return;
     }
-    let primary = Setup::unsynced().start().await;
-    let standby = primary.standby("heir").await;
-    let database = database_on(&primary).await;
-    let scene = Scene::on(primary.address(), &database, 1).await;
+    let (primary, standby, _database, scene) = with_heir(Replication::Asynchronous).await;
     let sale = scene.sale();
     let concert = sale.concert(&room(1)).await;
     sale.active(&concert, "ada").await;
@@ -153,10 +139,7 @@ async fn what_an_asynchronous_standby_had_not_heard_is_lost_and_the_rest_is_in_o
     charge(sale, "ada", 5, "unheard").expect(200).await;
     charge(sale, "dan", 5, "unheard").expect(200).await;
     assert_eq!(sale.enter(&concert, "cyd").await["position"], 2);
-    primary.kill().await;
-    standby.restart().await;
-    standby.promote().await;
-    scene.wire.retarget(standby.address()).await;
+    scene.take_over(&primary, &standby).await;
 
     // What had been heard is so; what had not can be asked again, also of a wallet that is not there any more.
     let (reply, took) = recovered(|| charge(sale, "ada", 7, "heard")).await;

@@ -5,7 +5,7 @@ use onsale_testing::postgres::driver::Client;
 use onsale_testing::postgres::{Server, Setup};
 use onsale_testing::{Dice, Load, without};
 
-use crate::scene::{Scene, answered_in_time, charge, database_on, recovered, unavailable, until_decided};
+use crate::scene::{alone_on, answered_in_time, charge, recovered, unavailable, until_decided};
 use crate::support::until;
 
 /// Asks for one segment of the log after another until there is no room for one.
@@ -21,9 +21,7 @@ async fn a_server_that_went_down_for_want_of_a_log_comes_back() {
     if without("postgres") {
         return;
     }
-    let server = Setup::unsynced().on_a_small_disk().start().await;
-    let database = database_on(&server).await;
-    let scene = Scene::on(server.address(), &database, 1).await;
+    let (server, _database, scene) = alone_on(Setup::unsynced().on_a_small_disk()).await;
     let sale = scene.sale();
     charge(sale, "ada", 7, "before").expect(200).await;
     let running = Load::prepare(sale, 16, Dice::seed()).await.start(&sale.caller);

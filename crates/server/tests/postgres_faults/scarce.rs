@@ -6,7 +6,7 @@ use onsale_testing::postgres::driver::{Client, NoTls, connect};
 use onsale_testing::postgres::{Setup, url};
 use onsale_testing::{Dice, Load, Sale, without};
 
-use crate::scene::{Scene, answered_in_time, charge, database_on, recovered, unavailable, until_decided};
+use crate::scene::{alone_on, answered_in_time, charge, recovered, unavailable, until_decided};
 use crate::support::{ONSALE, until};
 
 /// So many sessions the server takes, whosever they are.
@@ -29,9 +29,7 @@ async fn no_connection_is_left() {
         return;
     }
     let setup = Setup::unsynced().set("max_connections", SESSIONS).set("superuser_reserved_connections", 0);
-    let server = setup.set("max_wal_senders", 0).set("wal_level", "minimal").start().await;
-    let database = database_on(&server).await;
-    let scene = Scene::on(server.address(), &database, 1).await;
+    let (server, database, scene) = alone_on(setup.set("max_wal_senders", 0).set("wal_level", "minimal")).await;
     let sale = scene.sale();
 
     // What it has it keeps.
@@ -69,9 +67,7 @@ async fn the_disk_is_full() {
     if without("postgres") {
         return;
     }
-    let server = Setup::unsynced().on_a_small_disk().start().await;
-    let database = database_on(&server).await;
-    let scene = Scene::on(server.address(), &database, 1).await;
+    let (server, _database, scene) = alone_on(Setup::unsynced().on_a_small_disk()).await;
     let sale = scene.sale();
     charge(sale, "ada", 7, "before").expect(200).await;
     let running = Load::prepare(sale, 16, Dice::seed()).await.start(&sale.caller);

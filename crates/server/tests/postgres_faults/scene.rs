@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use onsale_testing::postgres::driver::Client;
-use onsale_testing::postgres::{Database, Server, shared, sql, url};
+use onsale_testing::postgres::{Database, Server, Setup, shared, sql, url};
 use onsale_testing::{Call, Caller, Launch, Load, Reply, Sale, WireCutter};
 use serde_json::json;
 
@@ -45,6 +45,33 @@ pub(crate) async fn database_on(server: &Server) -> Database {
     server.database("onsale", migrate).await
 }
 
+/// Whether a commit waits for the standby.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Replication {
+    Synchronous,
+    Asynchronous,
+}
+
+/// An instance on a server of its own.
+pub(crate) async fn alone_on(setup: Setup) -> (Server, Database, Scene) {
+    let server = setup.start().await;
+    let database = database_on(&server).await;
+    let scene = Scene::on(server.address(), &database, 1).await;
+    (server, database, scene)
+}
+
+/// An instance on a primary that has a standby.
+pub(crate) async fn with_heir(replication: Replication) -> (Server, Server, Database, Scene) {
+    let primary = Setup::unsynced().start().await;
+    let standby = primary.standby("heir").await;
+    if replication == Replication::Synchronous {
+        primary.synchronous("heir").await;
+    }
+    let database = database_on(&primary).await;
+    let scene = Scene::on(primary.address(), &database, 1).await;
+    (primary, standby, database, scene)
+}
+
 impl Scene {
     /// So many instances on a database of the server at this address.
     pub(crate) async fn on(address: SocketAddr, database: &Database, count: usize) -> Self {
@@ -57,6 +84,15 @@ impl Scene {
         let scene = Self { sales, wire: wires.remove(0), _wires: wires, database: database.name().to_owned() };
         scene.sessions_are_whole(address).await;
         scene
+    }
+
+    /// Loses the primary while the standby is down, which then takes over. (One that only stood still would find in its
+    /// socket what was sent to it meanwhile.)
+    pub(crate) async fn take_over(&self, primary: &Server, standby: &Server) {
+        primary.kill().await;
+        standby.restart().await;
+        standby.promote().await;
+        self.wire.retarget(standby.address()).await;
     }
 
     pub(crate) fn sale(&self) -> &Sale {

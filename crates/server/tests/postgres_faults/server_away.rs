@@ -6,7 +6,7 @@ use onsale_testing::postgres::driver::Client;
 use onsale_testing::postgres::{Server, Setup};
 use onsale_testing::{Dice, Load, Sale, without};
 
-use crate::scene::{Scene, answered_in_time, charge, database_on, in_time, recovered, unavailable, until_decided};
+use crate::scene::{Scene, alone_on, answered_in_time, charge, in_time, recovered, unavailable, until_decided};
 use crate::support::until;
 
 /// So many commands are decided before each fault.
@@ -54,9 +54,7 @@ async fn is_told(sale: &Sale, round: usize) -> Duration {
 }
 
 async fn survives(away: &[Away]) {
-    let server = Setup::unsynced().start().await;
-    let database = database_on(&server).await;
-    let scene = Scene::on(server.address(), &database, 1).await;
+    let (server, _database, scene) = alone_on(Setup::unsynced()).await;
     let sale = scene.sale();
     let mut running = Load::prepare(sale, 16, Dice::seed()).await.start(&sale.caller);
     let mut round = 0;
@@ -120,9 +118,7 @@ async fn an_id_that_a_crash_hands_out_again_passes_for_nobodys_commit() {
     if without("postgres") {
         return;
     }
-    let server = Setup::unsynced().start().await;
-    let database = database_on(&server).await;
-    let scene = Scene::on(server.address(), &database, 1).await;
+    let (server, _database, scene) = alone_on(Setup::unsynced()).await;
     scene.wire.stall_before(r#""amount":4711"#).await;
     let sent = tokio::spawn(in_time(charge(scene.sale(), "ada", 4_711, "key")));
     scene.wire.until_held().await;

@@ -1,11 +1,10 @@
 //! Asynchronous replication: what the standby had not heard of is lost, acknowledged or not, and whoever takes over
 //! from there goes on without a contradiction.
 
-use onsale_testing::postgres::{Server, Setup};
 use onsale_testing::{Sale, without};
 use serde_json::{Value, json};
 
-use crate::scene::{Scene, charge, database_on, recovered};
+use crate::scene::{Replication, charge, recovered, with_heir};
 use crate::support::room::room;
 use crate::support::{text, until};
 
@@ -24,24 +23,12 @@ async fn taken(sale: &Sale, concert: &str, date: &str, token: &str) -> Option<Ve
     Some(seats.filter(|seat| seat["status"] != "AVAILABLE").map(|seat| seat["seat"].as_u64().unwrap()).collect())
 }
 
-/// Loses the primary while the standby is down, which then takes over. (One that only stood still would find in its
-/// socket what was sent to it meanwhile.)
-async fn take_over(scene: &Scene, primary: &Server, standby: &Server) {
-    primary.kill().await;
-    standby.restart().await;
-    standby.promote().await;
-    scene.wire.retarget(standby.address()).await;
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_the_standby_had_not_heard_of_is_lost_and_nobody_is_shown_it() {
     if without("postgres") {
         return;
     }
-    let primary = Setup::unsynced().start().await;
-    let standby = primary.standby("heir").await;
-    let database = database_on(&primary).await;
-    let scene = Scene::on(primary.address(), &database, 1).await;
+    let (primary, standby, _database, scene) = with_heir(Replication::Asynchronous).await;
     let sale = scene.sale();
     let concert = sale.concert(&room(10)).await;
     let performance = sale.performance(&concert, &Value::Null).await;
@@ -60,7 +47,7 @@ async fn what_the_standby_had_not_heard_of_is_lost_and_nobody_is_shown_it() {
     sale.hold(&ada, &performance, &[2]).await;
     assert_eq!(taken(sale, &concert, &date, &bob).await, Some(vec![1, 2]));
     let lost = text(&sale.enter(&concert, "carl").await["token"]);
-    take_over(&scene, &primary, &standby).await;
+    scene.take_over(&primary, &standby).await;
 
     let (read, took) = recovered(|| sale.caller.get("/point/ada")).await;
     let left = read.expect(200)["balance"].as_i64().unwrap();

@@ -17,6 +17,9 @@ use crate::desk::{Desk, Failure, Outcome};
 /// How often every room is looked at, if nothing stirs it earlier.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 
+/// The most people who are called before the room is looked at again: what was heard of others is not to wait for long.
+const CALLED_TOGETHER_MAX: u32 = 10 * ADMIT_AT_ONCE_MAX;
+
 /// How long a room rests after a step that failed.
 const REST_AFTER_FAILURE: Duration = Duration::from_millis(500);
 
@@ -67,7 +70,7 @@ impl Driver {
     async fn step(self, concert: ConcertId, room: Arc<LiveRoom>, step: Step, admissible: u32) {
         let before = room.snapshot().room.version;
         let (mut stepped, mut share) = self.take(&room, step).await;
-        let mut left = admissible;
+        let mut left = admissible.min(CALLED_TOGETHER_MAX);
         while stepped.is_ok() && share >= 1.0 && left > ADMIT_AT_ONCE_MAX {
             left -= ADMIT_AT_ONCE_MAX;
             // Who was called is told while the next are called.

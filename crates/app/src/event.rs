@@ -6,7 +6,8 @@ use onsale_domain::ids::EventId;
 use onsale_domain::lecture::HistoryKind;
 use onsale_domain::time::Timestamp;
 use onsale_domain::wallet::EntryKind;
-use serde_json::{Value, json};
+use serde::Serialize;
+use serde_json::value::RawValue;
 
 use crate::calendar::rfc3339;
 use crate::relay::Delivery;
@@ -51,23 +52,37 @@ pub struct StoredEvent {
     pub trace: Option<TraceContext>,
 }
 
-impl StoredEvent {
-    /// The event in CloudEvents' structured mode.
-    pub fn to_json(&self) -> Value {
-        json!({
-            "specversion": "1.0",
-            "id": self.id.to_string(),
-            "source": SOURCE,
-            "type": self.kind,
-            "subject": self.subject,
-            "time": rfc3339(self.at),
-            "datacontenttype": "application/json",
-            "data": serde_json::from_str(&self.data).unwrap_or(Value::Null),
-        })
-    }
+/// CloudEvents' structured mode, in the order in which it is written.
+#[derive(Serialize)]
+struct CloudEvent<'a> {
+    specversion: &'static str,
+    id: String,
+    source: &'static str,
+    #[serde(rename = "type")]
+    kind: &'a str,
+    subject: &'a str,
+    time: String,
+    datacontenttype: &'static str,
+    /// As it lies in the outbox: JSON that nobody has to read to pass it on.
+    data: Option<&'a RawValue>,
 }
 
 impl StoredEvent {
+    /// The event in CloudEvents' structured mode, on one line.
+    pub fn to_json(&self) -> String {
+        let event = CloudEvent {
+            specversion: "1.0",
+            id: self.id.to_string(),
+            source: SOURCE,
+            kind: &self.kind,
+            subject: &self.subject,
+            time: rfc3339(self.at),
+            datacontenttype: "application/json",
+            data: serde_json::from_str(&self.data).ok(),
+        };
+        serde_json::to_string(&event).unwrap_or_default()
+    }
+
     /// The event on its way to the data platform.
     pub fn to_delivery(&self) -> Delivery {
         let day = rfc3339(self.at).get(..10).unwrap_or_default().to_owned();
@@ -77,7 +92,7 @@ impl StoredEvent {
             topic: self.topic().to_owned(),
             subject: self.subject.clone(),
             day,
-            json: self.to_json().to_string(),
+            json: self.to_json(),
             trace: self.trace,
         }
     }

@@ -1,10 +1,8 @@
 //! The folder of a launch, and the database that goes with it.
 
 use std::path::Path;
-use std::process::Stdio;
 
 use tempfile::TempDir;
-use tokio::process::Command;
 use tokio::sync::OnceCell;
 
 use crate::postgres::{Database, shared};
@@ -40,19 +38,11 @@ impl Folder {
             return;
         }
         let make = || async {
-            let database = shared().await.database("onsale", |url| migrate(program, url)).await;
+            let database = shared().await.migrated(program).await;
             let text = format!("database_url = \"{}\"\n", database.url());
             std::fs::write(&settings, text).expect("settings can be written");
             database
         };
         self.database.get_or_init(make).await;
     }
-}
-
-/// The schema, made by the program itself.
-async fn migrate(program: &Path, url: String) {
-    let mut command = Command::new(program);
-    command.arg("migrate").env("ONSALE_DATABASE_URL", url).stdin(Stdio::null());
-    let output = command.output().await.expect("the program starts");
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
 }

@@ -118,7 +118,7 @@ impl KafkaSink {
     }
 
     async fn send_one(producer: &FutureProducer, event: &StoredEvent, headers: OwnedHeaders) -> Outcome {
-        let json = event.to_json().to_string();
+        let json = event.to_json();
         let record = FutureRecord::to(event.topic()).key(&event.subject).payload(&json).headers(headers);
         let sent = match producer.send_result(record) {
             Ok(delivery) => delivery.await.map_err(|_| "the producer was closed".to_owned()),

@@ -57,6 +57,7 @@ impl Lane {
             metrics.wait.observe(began.duration_since(waiting.since).as_secs_f64());
         }
         let traced = traced::begin(batch);
+        let mut failed = None;
         let together: Vec<&Waiting> = batch.iter().collect();
         match self.run_batch(&together).await {
             Ok(answers) => {
@@ -72,6 +73,7 @@ impl Lane {
             }
             Err(error) => {
                 let failure = Self::failed(&error);
+                failed = Some(failure.to_string());
                 for waiting in batch.drain(..) {
                     metrics.failed.inc();
                     traced::reply(waiting, Err(failure), traced.as_ref());
@@ -79,7 +81,7 @@ impl Lane {
             }
         }
         if let Some(span) = traced {
-            span.end(None);
+            span.end(failed);
         }
         metrics.unit.observe(began.elapsed().as_secs_f64());
     }

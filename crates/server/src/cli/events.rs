@@ -96,7 +96,7 @@ fn as_line(event: &StoredEvent, now: Timestamp) -> String {
 }
 
 fn as_json(event: &StoredEvent, _: Timestamp) -> String {
-    event.to_json().to_string()
+    event.to_json()
 }
 
 /// A span of time in its largest whole unit.

@@ -11,11 +11,7 @@ use crate::support::{ONSALE, until};
 
 /// A sale on Postgres whose events go through this broker into files.
 pub(crate) async fn launch(kafka: &Kafka) -> (Launch, onsale_testing::postgres::Database) {
-    let migrate = async |url: String| {
-        let run = Sale::launch(ONSALE).on(url).run(&["migrate"]).await;
-        assert!(run.status.success(), "{}", String::from_utf8_lossy(&run.stderr));
-    };
-    let database = shared().await.database("onsale", migrate).await;
+    let database = shared().await.migrated(ONSALE).await;
     let launch = Sale::launch(ONSALE).on(database.url()).set("ONSALE_KAFKA_BROKERS", kafka.brokers());
     (launch, database)
 }

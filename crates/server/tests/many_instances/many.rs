@@ -22,11 +22,7 @@ pub(crate) async fn database() -> Option<Database> {
     if without("postgres") {
         return None;
     }
-    let migrate = async |url: String| {
-        let run = Sale::launch(ONSALE).on(url).run(&["migrate"]).await;
-        assert!(run.status.success(), "{}", String::from_utf8_lossy(&run.stderr));
-    };
-    Some(shared().await.database("onsale", migrate).await)
+    Some(shared().await.migrated(ONSALE).await)
 }
 
 impl Many {

@@ -38,11 +38,7 @@ pub(crate) async fn database() -> Database {
 
 /// A migrated database on this server.
 pub(crate) async fn database_on(server: &Server) -> Database {
-    let migrate = async |url: String| {
-        let run = Sale::launch(ONSALE).on(url).run(&["migrate"]).await;
-        assert!(run.status.success(), "{}", String::from_utf8_lossy(&run.stderr));
-    };
-    server.database("onsale", migrate).await
+    server.migrated(ONSALE).await
 }
 
 /// Whether a commit waits for the standby.

@@ -31,11 +31,7 @@ impl Line {
         if without("postgres") || without("redis") {
             return None;
         }
-        let migrate = async |url: String| {
-            let run = Sale::launch(ONSALE).on(url).run(&["migrate"]).await;
-            assert!(run.status.success(), "{}", String::from_utf8_lossy(&run.stderr));
-        };
-        let database = shared().await.database("onsale", migrate).await;
+        let database = shared().await.migrated(ONSALE).await;
         let launch = Sale::launch(ONSALE).on(database.url());
         let mut sales = Vec::new();
         for url in redis {

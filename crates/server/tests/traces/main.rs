@@ -12,7 +12,7 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use onsale_testing::kafka::Kafka;
-use onsale_testing::postgres::{Database, shared};
+use onsale_testing::postgres::{Server, shared};
 use onsale_testing::{Launch, Sale, without};
 use opentelemetry_proto::tonic::trace::v1::span::SpanKind;
 use serde_json::json;
@@ -73,7 +73,7 @@ async fn a_request_is_followed_through_kafka() {
         return;
     }
     let (kafka, collector, platform) = (Kafka::start().await, Collector::start().await, Platform::start().await);
-    let database = database().await;
+    let database = shared().await.migrated(ONSALE).await;
     let launch = traced(&collector).on(database.url()).set("ONSALE_KAFKA_BROKERS", kafka.brokers());
     let launch = launch.set("ONSALE_DATA_PLATFORM_URL", platform.url());
     let sale = Sale::start(&launch).await;
@@ -98,13 +98,6 @@ async fn a_request_is_followed_through_kafka() {
     assert_eq!(names.len(), 5, "only the one that was to be followed: {names:?}");
 }
 
-async fn database() -> Database {
-    let migrate = async |url: String| {
-        assert!(Sale::launch(ONSALE).on(url).run(&["migrate"]).await.status.success());
-    };
-    shared().await.database("onsale", migrate).await
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_request_is_followed_without_a_broker() {
     let (collector, platform) = (Collector::start().await, Platform::start().await);
@@ -124,6 +117,27 @@ async fn a_request_is_followed_without_a_broker() {
     let tries: Vec<_> = seen.iter().filter(|span| span.name == "process onsale.points").collect();
     assert!(tries.len() > 1 && tries.iter().all(|span| span.parent == decided.span), "{tries:#?}");
     assert_eq!(tries.iter().filter(|span| span.has_failed).count(), tries.len() - 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_batch_that_failed_says_so() {
+    if without("postgres") {
+        return;
+    }
+    let (collector, server) = (Collector::start().await, Server::start().await);
+    let database = server.migrated(ONSALE).await;
+    let sale = Sale::start(&traced(&collector).on(database.url())).await;
+    charge(&sale, "ada", "01").await;
+    server.kill().await;
+    let call = sale.caller.patch("/point/ada/charge").json(&json!({"amount": 7}));
+    call.header("traceparent", &traceparent("01")).expect(503).await;
+    let whole = async || Some(collector.seen()).filter(|seen| seen.len() >= 6);
+    let seen = until("both requests are told", whole).await;
+    for name in ["decide", "batch"] {
+        let mut failed: Vec<_> = seen.iter().filter(|span| span.name == name).map(|span| span.has_failed).collect();
+        failed.sort_unstable();
+        assert_eq!(failed, [false, true], "{name} in {seen:#?}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -2,10 +2,12 @@
 
 use std::collections::HashSet;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use tokio::process::Command;
 use tokio::sync::{Mutex, OnceCell};
 
 use super::driver::Client;
@@ -55,6 +57,20 @@ impl Server {
         let name = format!("{template}_{}", CLONES.fetch_add(1, Ordering::Relaxed));
         execute(&sql, &format!(r#"CREATE DATABASE "{name}" TEMPLATE "{template}""#)).await;
         Database { name, server: self.address(), log: self.home.log() }
+    }
+
+    /// A database of its own for one test, with the schema as the program makes it.
+    ///
+    /// # Panics
+    /// As the above does.
+    pub async fn migrated(&self, program: impl AsRef<Path>) -> Database {
+        let migrate = async |url: String| {
+            let mut command = Command::new(program.as_ref());
+            command.arg("migrate").env("ONSALE_DATABASE_URL", url).stdin(Stdio::null());
+            let output = command.output().await.expect("the program starts");
+            assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        };
+        self.database("onsale", migrate).await
     }
 
     /// An empty database of its own for one test.

@@ -34,6 +34,7 @@ impl Cluster {
             .set("max_connections", 200)
             .set("shared_buffers", "256MB")
             .set("max_wal_size", "8GB")
+            .set("min_wal_size", "2GB")
             .set("checkpoint_timeout", "30min");
         if is_profiled {
             setup = setup.set("shared_preload_libraries", "pg_stat_statements").set("pg_stat_statements.max", 1000);
@@ -45,7 +46,18 @@ impl Cluster {
         if is_profiled {
             cluster.execute("postgres", "CREATE EXTENSION pg_stat_statements")?;
         }
+        cluster.lay_log()?;
         Ok(cluster)
+    }
+
+    /// Makes the files of the log beforehand: a server that has run for a while uses old ones again, and on a new one every
+    /// 16 MiB all commits wait until the next is made, tens of milliseconds.
+    fn lay_log(&self) -> Outcome<()> {
+        let files = "DO $$ BEGIN FOR file IN 1..128 LOOP
+            PERFORM pg_logical_emit_message(false, 'bench', ''); PERFORM pg_switch_wal(); END LOOP; END $$";
+        self.execute("postgres", files)?;
+        // What lies before a checkpoint is used again.
+        self.execute("postgres", "CHECKPOINT")
     }
 
     /// What is to be known of it beside the numbers.

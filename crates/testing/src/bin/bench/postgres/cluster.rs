@@ -64,7 +64,8 @@ impl Cluster {
     pub(crate) fn about(&self) -> Outcome<String> {
         let settings = "SELECT 'postgres: ' || current_setting('server_version') || ', ' ||
             string_agg(name || ' ' || current_setting(name), ', ' ORDER BY name) FROM pg_settings
-            WHERE name IN ('fsync', 'synchronous_commit', 'full_page_writes', 'shared_buffers', 'max_wal_size')";
+            WHERE name IN ('fsync', 'synchronous_commit', 'full_page_writes', 'shared_buffers', 'max_wal_size',
+                'min_wal_size')";
         self.ask("postgres", settings)
     }
 

@@ -185,6 +185,18 @@ impl Kafka {
         self.processes().thaw().await;
     }
 
+    /// Puts all its threads, and those that they start, into the scheduler's idle class, or back among the others.
+    ///
+    /// # Panics
+    /// Where `chrt` is not there or refuses.
+    pub fn set_idle_class(&self, is_idle: bool) {
+        let class = if is_idle { "-i" } else { "-o" };
+        for id in self.processes().ids() {
+            let status = Command::new("chrt").args(["-a", class, "-p", "0", &id.to_string()]).status();
+            assert!(status.expect("chrt starts").success(), "chrt refuses");
+        }
+    }
+
     fn processes(&self) -> Processes {
         Processes::of(&self.folder.join("data"))
     }

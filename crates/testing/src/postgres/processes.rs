@@ -20,7 +20,7 @@ impl Processes {
     }
 
     /// Their ids now. One that ended and was not waited for works nowhere, and is not among them.
-    pub(super) fn ids(&self) -> Vec<u32> {
+    pub(crate) fn ids(&self) -> Vec<u32> {
         let processes = std::fs::read_dir("/proc").expect("a list of processes");
         let ids = processes.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
         ids.filter(|id: &u32| std::fs::read_link(format!("/proc/{id}/cwd")).is_ok_and(|folder| folder == self.data))

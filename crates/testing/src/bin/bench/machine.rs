@@ -23,6 +23,11 @@ pub(crate) fn describe() -> Outcome<String> {
     let load = load.split_whitespace().next().unwrap_or("?");
     let mut text =
         format!("machine: {cores} cores of {model}, Linux {}, load {load} before the start\n", kernel.trim());
+    if read_to_string("/proc/sys/kernel/sched_autogroup_enabled").is_ok_and(|text| text.trim() == "1") {
+        text.push_str(
+            "         kernel.sched_autogroup_enabled is 1: sessions share first, priorities count within each\n",
+        );
+    }
     writeln!(text, "commit:  {}", commit())?;
 
     let folder = std::env::temp_dir().canonicalize()?;

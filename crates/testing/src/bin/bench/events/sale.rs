@@ -1,0 +1,180 @@
+//! What the relay costs the sale.
+
+use std::io::{Write, stderr};
+use std::net::{SocketAddr, TcpListener};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use onsale_testing::traffic::{Closed, Open, Outcome, Run, closed, open};
+
+use super::{Beside, Broker, CONNECTIONS, PATIENCE, sent, until_sent};
+use crate::measure::{Bench, Server, median};
+use crate::metrics::Metrics;
+use crate::postgres::many_charges;
+use crate::table::{Line, Verdict, grouped};
+
+/// Charges before anything is timed.
+const FIRST: usize = 10_000;
+
+/// Looks in each round at the times at half load.
+const LOOKS_AT_HALF: usize = 6;
+
+/// A sale with its own database, and how its events leave.
+struct Setting {
+    server: Server,
+    /// Where the relay is a process of its own, in the idle class.
+    alone: Option<Alone>,
+}
+
+/// A relay, and where it shows its metrics.
+struct Alone {
+    _process: Beside,
+    metrics: SocketAddr,
+}
+
+impl Alone {
+    /// Waits until it has sent so many.
+    fn until_sent(&self, many: f64) -> Outcome<()> {
+        let began = Instant::now();
+        loop {
+            let sent = Metrics::of(self.metrics).and_then(|metrics| metrics.number("relay_events_sent_total"));
+            if sent.as_ref().is_ok_and(|sent| *sent >= many) {
+                return Ok(());
+            }
+            if began.elapsed() > PATIENCE {
+                return Err(format!("{sent:?} of {many} events were sent").into());
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+}
+
+/// With the relay off; with it in the server; with it alone in the idle class.
+fn settings(bench: &mut Bench, broker: &Broker) -> Outcome<[Setting; 3]> {
+    let cluster = bench.cluster()?;
+    let brokers = broker.kafka.brokers();
+    let setting = |relay: &str, is_alone: bool| -> Outcome<Setting> {
+        let url = cluster.url(&cluster.database()?);
+        let settings = [
+            ("ONSALE_DATABASE_URL", url.as_str()),
+            ("ONSALE_KAFKA_BROKERS", brokers.as_str()),
+            ("ONSALE_RELAY", relay),
+        ];
+        let server = bench.server_with(&[], &settings)?;
+        let alone = is_alone.then(|| relay_alone(&server)).transpose()?;
+        Ok(Setting { server, alone })
+    };
+    let settings = [setting("false", false)?, setting("true", false)?, setting("false", true)?];
+    let how = Closed { connections: CONNECTIONS, time: PATIENCE, count: FIRST, keep: None };
+    for setting in &settings {
+        closed(setting.server.program.address(), &many_charges(), &how)?.tally.expect(&[(200, "")])?;
+    }
+    until_sent(&settings[1].server, FIRST as f64)?;
+    settings[2].alone.iter().try_for_each(|relay| relay.until_sent(FIRST as f64))?;
+    Ok(settings)
+}
+
+/// `onsale relay` beside a server, in the idle class.
+fn relay_alone(server: &Server) -> Outcome<Alone> {
+    let metrics = TcpListener::bind("127.0.0.1:0")?.local_addr()?;
+    let relay = server.program.command(&["relay", "--metrics-listen", &metrics.to_string()]);
+    let mut idle = Command::new("chrt");
+    idle.args(["-i", "0"]).arg(relay.get_program()).args(relay.get_args());
+    for (name, value) in relay.get_envs() {
+        match value {
+            Some(value) => idle.env(name, value),
+            None => idle.env_remove(name),
+        };
+    }
+    if let Some(folder) = relay.get_current_dir() {
+        idle.current_dir(folder);
+    }
+    let process = idle.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn()?;
+    Ok(Alone { _process: Beside(process), metrics })
+}
+
+pub(super) fn sale(bench: &mut Bench) -> Outcome<()> {
+    let broker = Broker::start()?;
+    let mut settings = settings(bench, &broker)?;
+    let [without, with, _] = &settings;
+    let (supply, slice) = (many_charges(), bench.scale.slice);
+    let (mut off, mut on, mut ratios) = (Vec::new(), Vec::new(), Vec::new());
+    let mut kept_up = true;
+    for _ in 0..bench.scale.rounds {
+        let how = Closed { connections: CONNECTIONS, time: slice, count: usize::MAX, keep: None };
+        let look = |server: &Server| -> Outcome<Run> {
+            let run = closed(server.program.address(), &supply, &how)?;
+            run.tally.expect(&[(200, "")])?;
+            Ok(run)
+        };
+        let without = look(&without.server)?.rate();
+        let before = sent(&with.server)?;
+        let run = look(&with.server)?;
+        // What is left when the load ends has to be little beside what came.
+        let came = run.tally.times.total() as f64;
+        let left = came - (sent(&with.server)? - before);
+        writeln!(stderr(), "off {}, on {}, left {left}", grouped(without), grouped(run.rate()))?;
+        kept_up &= left < came / 10.0;
+        until_sent(&with.server, before + came)?;
+        off.push(without);
+        on.push(run.rate());
+        ratios.push(run.rate() / without);
+    }
+    let (off, on, ratio) = (median(off), median(on), median(ratios));
+    let line = Line::new("charges with the relay on, beside off", Verdict::of(ratio >= 0.6 && kept_up));
+    let kept = if kept_up { "the relay keeps up" } else { "the relay falls behind" };
+    bench.table.add(Line {
+        connections: CONNECTIONS,
+        rate: grouped(on),
+        empty: grouped(off),
+        share: format!("{ratio:.3}"),
+        target: format!("≥ 0.6; {kept}"),
+        ..line
+    });
+    half(bench, &broker, &settings, off / 2.0)?;
+    settings.iter_mut().try_for_each(|setting| setting.server.finish())
+}
+
+/// The time that 99 of 100 take at half of what could be served without the relay. A disk that stalls for some 50 ms makes
+/// the 99th of whichever look it meets, so there are many short looks, each turn of them in the other direction.
+fn half(bench: &mut Bench, broker: &Broker, settings: &[Setting; 3], per_second: f64) -> Outcome<()> {
+    let supply = many_charges();
+    let how = Open { connections: CONNECTIONS, per_second, time: bench.scale.open / 2 };
+    let mut times: [Vec<f64>; 3] = Default::default();
+    let mut came = FIRST as f64;
+    for turn in 0..bench.scale.rounds * LOOKS_AT_HALF {
+        let mut order = [0, 1, 2];
+        if turn % 2 == 1 {
+            order.reverse();
+        }
+        for which in order {
+            let Setting { server, alone } = &settings[which];
+            broker.kafka.set_idle_class(alone.is_some());
+            let run = open(server.program.address(), &supply, &how)?;
+            run.tally.expect(&[(200, "")])?;
+            times[which].push(run.tally.times.permille(990).as_secs_f64() * 1_000.0);
+            broker.kafka.set_idle_class(false);
+            if let Some(relay) = alone {
+                came += run.tally.times.total() as f64;
+                relay.until_sent(came)?;
+            }
+        }
+    }
+    let [off, on, idle] = times.map(median);
+    for (work, on) in [
+        ("p99 at half of that, open loop, beside off", on),
+        ("the same, relay alone and broker in the idle class", idle),
+    ] {
+        let line = Line::new(work, Verdict::of(on <= off * 1.1));
+        bench.table.add(Line {
+            connections: CONNECTIONS,
+            rate: grouped(per_second),
+            empty: format!("{off:.2} ms"),
+            share: format!("{:.3}", on / off),
+            target: "≤ 1.1".to_owned(),
+            p99: format!("{on:.2}"),
+            ..line
+        });
+    }
+    Ok(())
+}

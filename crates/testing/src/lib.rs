@@ -17,6 +17,7 @@ mod part;
 mod port;
 pub mod postgres;
 mod preload;
+mod processes;
 pub mod redis;
 mod sale;
 mod signal;

@@ -9,7 +9,7 @@ use std::time::Duration;
 use crate::disk::Disk;
 use crate::instance::PATIENCE;
 use crate::port::Port;
-use crate::postgres::processes::Processes;
+use crate::processes::Processes;
 
 /// How often it is looked whether the broker listens.
 const LOOK: Duration = Duration::from_millis(20);
@@ -152,7 +152,7 @@ impl Kafka {
 
     /// Kills it with SIGKILL. Nothing where it does not run.
     pub async fn kill(&self) {
-        self.processes().kill().await;
+        self.home().kill().await;
         if let Some(mut process) = self.process.lock().unwrap().take() {
             drop(process.wait());
         }
@@ -177,27 +177,20 @@ impl Kafka {
 
     /// Freezes it with SIGSTOP: connections stay, nothing is answered.
     pub async fn pause(&self) {
-        self.processes().freeze().await;
+        self.home().freeze().await;
     }
 
     /// Lets it go on.
     pub async fn resume(&self) {
-        self.processes().thaw().await;
+        self.home().thaw().await;
     }
 
-    /// Puts all its threads, and those that they start, into the scheduler's idle class, or back among the others.
-    ///
-    /// # Panics
-    /// Where `chrt` is not there or refuses.
-    pub fn set_idle_class(&self, is_idle: bool) {
-        let class = if is_idle { "-i" } else { "-o" };
-        for id in self.processes().ids() {
-            let status = Command::new("chrt").args(["-a", class, "-p", "0", &id.to_string()]).status();
-            assert!(status.expect("chrt starts").success(), "chrt refuses");
-        }
+    /// The ids of its processes now: one, where it runs.
+    pub fn processes(&self) -> Vec<u32> {
+        self.home().ids()
     }
 
-    fn processes(&self) -> Processes {
+    fn home(&self) -> Processes {
         Processes::of(&self.folder.join("data"))
     }
 }

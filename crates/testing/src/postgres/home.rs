@@ -3,10 +3,10 @@
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 
-use super::processes::Processes;
 use super::programs::Programs;
 use crate::disk::Disk;
 use crate::port::Port;
+use crate::processes::Processes;
 
 pub(crate) const WATCHDOG: &str = include_str!("watchdog.sh");
 

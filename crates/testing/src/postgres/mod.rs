@@ -2,7 +2,6 @@
 
 mod database;
 mod home;
-pub(crate) mod processes;
 mod programs;
 mod server;
 mod setup;

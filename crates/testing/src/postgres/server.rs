@@ -11,10 +11,10 @@ use rustix::process::Signal;
 use super::database::Templates;
 use super::driver::Client;
 use super::home::Home;
-use super::processes::send;
 use super::setup::Setup;
 use crate::disk::Disk;
 use crate::instance::PATIENCE;
+use crate::processes::send;
 
 /// How often a file or a process is looked at that cannot tell by itself that it changed.
 const LOOK: Duration = Duration::from_millis(5);

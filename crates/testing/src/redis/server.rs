@@ -10,7 +10,7 @@ use redis::{Client, Connection, FromRedisValue};
 
 use crate::instance::PATIENCE;
 use crate::port::Port;
-use crate::postgres::processes::Processes;
+use crate::processes::Processes;
 
 /// How often it is asked whether it is there.
 const LOOK: Duration = Duration::from_millis(5);

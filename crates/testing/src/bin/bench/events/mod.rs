@@ -5,6 +5,7 @@ mod outbox;
 mod sale;
 mod way;
 
+use std::net::SocketAddr;
 use std::process::Child;
 use std::time::{Duration, Instant};
 
@@ -12,7 +13,6 @@ use onsale_testing::kafka::Kafka;
 use onsale_testing::traffic::Outcome;
 use tokio::runtime::Runtime;
 
-use crate::measure::Server;
 use crate::metrics::Metrics;
 use crate::rows::{Row, row};
 
@@ -25,7 +25,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 pub(crate) const ROWS: &[Row] = &[
     row("events-relay", "a full outbox to Kafka, with nothing and with ten million events behind it", outbox::relay),
     row("events-way", "2,000 changes a second: from the decision to the data platform", way::way),
-    row("events-sale", "charges with the relay off and on: at saturation, and at half of that", sale::sale),
+    row("events-sale", "charges with the relay off and on, and at half of that also in the idle class", sale::sale),
 ];
 
 /// What is told beneath the table.
@@ -47,20 +47,24 @@ impl Broker {
     }
 }
 
-fn sent(server: &Server) -> Outcome<f64> {
-    Metrics::of(server.program.address())?.number("relay_events_sent_total")
+/// Events that a relay has sent, as it says at an address.
+fn sent(relay: SocketAddr) -> Outcome<f64> {
+    Metrics::of(relay)?.number("relay_events_sent_total")
 }
 
-/// Waits until the relay has sent so many.
-fn until_sent(server: &Server, many: f64) -> Outcome<()> {
+/// Waits until a relay has sent so many; it may not listen yet.
+fn until_sent(relay: SocketAddr, many: f64) -> Outcome<()> {
     let began = Instant::now();
-    while sent(server)? < many {
+    loop {
+        let sent = sent(relay);
+        if sent.as_ref().is_ok_and(|sent| *sent >= many) {
+            return Ok(());
+        }
         if began.elapsed() > PATIENCE {
-            return Err(format!("{} of {many} events were sent", sent(server)?).into());
+            return Err(format!("{sent:?} of {many} events were sent").into());
         }
         std::thread::sleep(Duration::from_millis(20));
     }
-    Ok(())
 }
 
 /// Killed when it is dropped.

@@ -91,9 +91,9 @@ fn through(bench: &Bench, broker: &Broker, (url, past): (&str, Past), waiting: u
     let settings = [("ONSALE_DATABASE_URL", url), ("ONSALE_KAFKA_BROKERS", brokers.as_str())];
     let mut server = bench.server_with(&[], &settings)?;
     // Topics are made before the first is sent; that is not what is measured.
-    until_sent(&server, 1.0)?;
-    let (began, before) = (Instant::now(), sent(&server)?);
-    until_sent(&server, waiting as f64)?;
+    until_sent(server.program.address(), 1.0)?;
+    let (began, before) = (Instant::now(), sent(server.program.address())?);
+    until_sent(server.program.address(), waiting as f64)?;
     let rate = (waiting as f64 - before) / began.elapsed().as_secs_f64();
     match past {
         Past::None => server.finish()?,

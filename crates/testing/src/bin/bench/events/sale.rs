@@ -3,13 +3,11 @@
 use std::io::{Write, stderr};
 use std::net::{SocketAddr, TcpListener};
 use std::process::{Command, Stdio};
-use std::time::{Duration, Instant};
 
 use onsale_testing::traffic::{Closed, Open, Outcome, Run, closed, open};
 
 use super::{Beside, Broker, CONNECTIONS, PATIENCE, sent, until_sent};
 use crate::measure::{Bench, Server, median};
-use crate::metrics::Metrics;
 use crate::postgres::many_charges;
 use crate::table::{Line, Verdict, grouped};
 
@@ -22,34 +20,17 @@ const LOOKS_AT_HALF: usize = 6;
 /// A sale with its own database, and how its events leave.
 struct Setting {
     server: Server,
-    /// Where the relay is a process of its own, in the idle class.
+    /// Where the relay is a process of its own.
     alone: Option<Alone>,
 }
 
 /// A relay, and where it shows its metrics.
 struct Alone {
-    _process: Beside,
+    process: Beside,
     metrics: SocketAddr,
 }
 
-impl Alone {
-    /// Waits until it has sent so many.
-    fn until_sent(&self, many: f64) -> Outcome<()> {
-        let began = Instant::now();
-        loop {
-            let sent = Metrics::of(self.metrics).and_then(|metrics| metrics.number("relay_events_sent_total"));
-            if sent.as_ref().is_ok_and(|sent| *sent >= many) {
-                return Ok(());
-            }
-            if began.elapsed() > PATIENCE {
-                return Err(format!("{sent:?} of {many} events were sent").into());
-            }
-            std::thread::sleep(Duration::from_millis(20));
-        }
-    }
-}
-
-/// With the relay off; with it in the server; with it alone in the idle class.
+/// With the relay off; with it in the server; with it in a process of its own.
 fn settings(bench: &mut Bench, broker: &Broker) -> Outcome<[Setting; 3]> {
     let cluster = bench.cluster()?;
     let brokers = broker.kafka.brokers();
@@ -69,34 +50,36 @@ fn settings(bench: &mut Bench, broker: &Broker) -> Outcome<[Setting; 3]> {
     for setting in &settings {
         closed(setting.server.program.address(), &many_charges(), &how)?.tally.expect(&[(200, "")])?;
     }
-    until_sent(&settings[1].server, FIRST as f64)?;
-    settings[2].alone.iter().try_for_each(|relay| relay.until_sent(FIRST as f64))?;
+    until_sent(settings[1].server.program.address(), FIRST as f64)?;
+    settings[2].alone.iter().try_for_each(|relay| until_sent(relay.metrics, FIRST as f64))?;
     Ok(settings)
 }
 
-/// `onsale relay` beside a server, in the idle class.
+/// `onsale relay` beside a server.
 fn relay_alone(server: &Server) -> Outcome<Alone> {
     let metrics = TcpListener::bind("127.0.0.1:0")?.local_addr()?;
-    let relay = server.program.command(&["relay", "--metrics-listen", &metrics.to_string()]);
-    let mut idle = Command::new("chrt");
-    idle.args(["-i", "0"]).arg(relay.get_program()).args(relay.get_args());
-    for (name, value) in relay.get_envs() {
-        match value {
-            Some(value) => idle.env(name, value),
-            None => idle.env_remove(name),
-        };
+    let mut relay = server.program.command(&["relay", "--metrics-listen", &metrics.to_string()]);
+    let process = relay.stdout(Stdio::null()).stderr(Stdio::null()).spawn()?;
+    Ok(Alone { process: Beside(process), metrics })
+}
+
+/// Puts processes, with the threads that they start from now on, into the scheduler's idle class, or back among the others.
+fn set_idle_class(processes: &[u32], is_idle: bool) -> Outcome<()> {
+    let class = if is_idle { "-i" } else { "-o" };
+    for id in processes {
+        let status = Command::new("chrt").args(["-a", class, "-p", "0", &id.to_string()]).status()?;
+        if !status.success() {
+            return Err(format!("chrt ended with {status}").into());
+        }
     }
-    if let Some(folder) = relay.get_current_dir() {
-        idle.current_dir(folder);
-    }
-    let process = idle.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn()?;
-    Ok(Alone { _process: Beside(process), metrics })
+    Ok(())
 }
 
 pub(super) fn sale(bench: &mut Bench) -> Outcome<()> {
     let broker = Broker::start()?;
     let mut settings = settings(bench, &broker)?;
     let [without, with, _] = &settings;
+    let relay = with.server.program.address();
     let (supply, slice) = (many_charges(), bench.scale.slice);
     let (mut off, mut on, mut ratios) = (Vec::new(), Vec::new(), Vec::new());
     let mut kept_up = true;
@@ -108,14 +91,14 @@ pub(super) fn sale(bench: &mut Bench) -> Outcome<()> {
             Ok(run)
         };
         let without = look(&without.server)?.rate();
-        let before = sent(&with.server)?;
+        let before = sent(relay)?;
         let run = look(&with.server)?;
         // What is left when the load ends has to be little beside what came.
         let came = run.tally.times.total() as f64;
-        let left = came - (sent(&with.server)? - before);
+        let left = came - (sent(relay)? - before);
         writeln!(stderr(), "off {}, on {}, left {left}", grouped(without), grouped(run.rate()))?;
         kept_up &= left < came / 10.0;
-        until_sent(&with.server, before + came)?;
+        until_sent(relay, before + came)?;
         off.push(without);
         on.push(run.rate());
         ratios.push(run.rate() / without);
@@ -149,14 +132,18 @@ fn half(bench: &mut Bench, broker: &Broker, settings: &[Setting; 3], per_second:
         }
         for which in order {
             let Setting { server, alone } = &settings[which];
-            broker.kafka.set_idle_class(alone.is_some());
+            let in_background = match alone {
+                Some(relay) => [broker.kafka.processes(), vec![relay.process.0.id()]].concat(),
+                None => Vec::new(),
+            };
+            set_idle_class(&in_background, true)?;
             let run = open(server.program.address(), &supply, &how)?;
             run.tally.expect(&[(200, "")])?;
             times[which].push(run.tally.times.permille(990).as_secs_f64() * 1_000.0);
-            broker.kafka.set_idle_class(false);
+            set_idle_class(&in_background, false)?;
             if let Some(relay) = alone {
                 came += run.tally.times.total() as f64;
-                relay.until_sent(came)?;
+                until_sent(relay.metrics, came)?;
             }
         }
     }

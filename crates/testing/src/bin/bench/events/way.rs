@@ -60,7 +60,7 @@ pub(super) fn way(bench: &mut Bench) -> Outcome<()> {
     let took = || ways.lock().unwrap_or_else(PoisonError::into_inner).total();
     let how = Closed { connections: 1, time: PATIENCE, count: 1, keep: None };
     closed(server.program.address(), &supply, &how)?.tally.expect(&[(200, "")])?;
-    until_sent(&server, 1.0)?;
+    until_sent(server.program.address(), 1.0)?;
     let consumer = server.program.command(&["consume"]).stdout(Stdio::null()).stderr(Stdio::null()).spawn()?;
     let consumer = Beside(consumer);
     // The group comes together, which takes seconds and is not what is measured.

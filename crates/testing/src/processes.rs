@@ -64,7 +64,7 @@ impl Processes {
 }
 
 /// Sends a signal to a process that may be gone.
-pub(super) fn send(id: u32, signal: Signal) {
+pub(crate) fn send(id: u32, signal: Signal) {
     if let Some(id) = i32::try_from(id).ok().and_then(Pid::from_raw) {
         let _ = kill_process(id, signal);
     }

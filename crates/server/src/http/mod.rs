@@ -8,12 +8,12 @@ mod answer;
 mod code;
 mod concert;
 mod docs;
+mod edge;
 mod gate;
 mod health;
 mod input;
 mod lecture;
 mod limit;
-mod listen;
 mod measure;
 mod openapi;
 mod payment;
@@ -21,7 +21,6 @@ mod problem;
 mod reservation;
 mod router;
 mod seat_json;
-mod serve;
 mod shared;
 mod shelf;
 mod stream;
@@ -53,11 +52,11 @@ use answer::Rendered;
 use problem::{Code, Problem};
 
 pub(crate) use answer::encode;
+pub(crate) use edge::{Server, ServerLimits};
 pub(crate) use limit::Limiter;
 pub(crate) use measure::HttpMetrics;
 pub(crate) use openapi::document;
 pub(crate) use router::{into_service, not_found};
-pub(crate) use serve::{Server, ServerLimits};
 pub(crate) use shelf::Shelves;
 
 /// No request waits longer than this for any one thing.

@@ -25,9 +25,9 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::listen::{self, Accepted};
-use super::measure::UNMATCHED;
-use super::problem::{Code, Problem};
-use super::{App, Limiter};
+use crate::http::measure::UNMATCHED;
+use crate::http::problem::{Code, Problem};
+use crate::http::{App, Limiter};
 
 /// How long a connection may lie idle, or take for the head of a request.
 const IDLE_MAX: Duration = Duration::from_secs(30);

@@ -1,11 +1,8 @@
 //! Connections: taken in, bounded, cut off where they stall, and let go of gently.
 
-use std::io;
 use std::net::SocketAddr;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use axum::Router;
@@ -17,35 +14,23 @@ use hyper::server::conn::http1;
 use hyper::service::{Service, service_fn};
 use hyper_util::rt::TokioIo;
 use hyper_util::service::TowerToHyperService;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
-use tokio::time::{Instant, Sleep, sleep};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::cut_off::CutOff;
 use super::listen::{self, Accepted};
+use super::pulse::Pulse;
 use crate::http::measure::UNMATCHED;
 use crate::http::problem::{Code, Problem};
 use crate::http::{App, Limiter};
-
-/// How long a connection may lie idle, or take for the head of a request.
-const IDLE_MAX: Duration = Duration::from_secs(30);
-
-/// How often that is looked at: one timer for a connection now and then, not one for each request.
-const IDLE_LOOK_EVERY: Duration = Duration::from_secs(5);
-
-/// How long a client may take nothing of its answer.
-const WRITE_STALL_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// The largest head of a request, in bytes.
 const HEAD_MAX: usize = 32 * 1024;
 
 /// How long what is under way may take to finish once the server stops.
 const FINISH_TIMEOUT: Duration = Duration::from_secs(15);
-
-/// How long a connection without a request may wait for its first one once the server stops.
-const FIRST_REQUEST_TIMEOUT: Duration = Duration::from_secs(2);
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
@@ -142,48 +127,6 @@ async fn serve_connection(accepted: Accepted, outer: Arc<Outer>, stop: Cancellat
     }
 }
 
-/// Whether anything goes on in a connection.
-#[derive(Default)]
-struct Pulse {
-    /// Requests begun, twice, plus one while one is under way.
-    beats: AtomicU64,
-}
-
-struct Busy<'a>(&'a Pulse);
-
-impl Drop for Busy<'_> {
-    fn drop(&mut self) {
-        self.0.beats.fetch_add(1, Ordering::Relaxed);
-    }
-}
-
-impl Pulse {
-    fn busy(&self) -> Busy<'_> {
-        self.beats.fetch_add(1, Ordering::Relaxed);
-        Busy(self)
-    }
-
-    /// Ends once the first request has begun, or did not come in time.
-    async fn begun(&self) {
-        let since = Instant::now();
-        while self.beats.load(Ordering::Relaxed) == 0 && since.elapsed() < FIRST_REQUEST_TIMEOUT {
-            sleep(FIRST_REQUEST_TIMEOUT / 200).await;
-        }
-    }
-
-    /// Ends once no request has begun, and none was under way, for as long as a connection may lie idle.
-    async fn idle(&self) {
-        let (mut seen, mut since) = (0, Instant::now());
-        while since.elapsed() < IDLE_MAX {
-            sleep(IDLE_LOOK_EVERY).await;
-            let beats = self.beats.load(Ordering::Relaxed);
-            if beats != seen || beats % 2 == 1 {
-                (seen, since) = (beats, Instant::now());
-            }
-        }
-    }
-}
-
 impl Outer {
     /// Whether the client may ask this now; else after how many seconds.
     fn check(&self, request: &Request<Incoming>, peer: SocketAddr) -> Result<(), u32> {
@@ -225,62 +168,5 @@ impl Outer {
             HeaderValue::try_from(format!("{number:016x}")).unwrap_or(HeaderValue::from_static("-"))
         };
         request.headers().get(REQUEST_ID).filter(sound).cloned().unwrap_or_else(own)
-    }
-}
-
-/// A stream that fails once its client has taken nothing for too long.
-struct CutOff {
-    stream: TcpStream,
-    stalled: Option<Pin<Box<Sleep>>>,
-}
-
-impl CutOff {
-    fn new(stream: TcpStream) -> Self {
-        Self { stream, stalled: None }
-    }
-
-    /// Passes on what a write came to; waits no longer than allowed where it came to nothing.
-    fn watch<T>(&mut self, written: Poll<io::Result<T>>, cx: &mut Context<'_>) -> Poll<io::Result<T>> {
-        if written.is_ready() {
-            self.stalled = None;
-            return written;
-        }
-        let stalled = self.stalled.get_or_insert_with(|| Box::pin(sleep(WRITE_STALL_TIMEOUT)));
-        ready!(stalled.as_mut().poll(cx));
-        Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
-    }
-}
-
-impl AsyncRead for CutOff {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_read(cx, buffer)
-    }
-}
-
-impl AsyncWrite for CutOff {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        let written = Pin::new(&mut self.stream).poll_write(cx, bytes);
-        self.watch(written, cx)
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        slices: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        let written = Pin::new(&mut self.stream).poll_write_vectored(cx, slices);
-        self.watch(written, cx)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(cx)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(cx)
     }
 }

@@ -8,7 +8,7 @@ use onsale_testing::Sale;
 use serde_json::{Value, json};
 use support::room::{configure, place, room, says_nothing_of_waiting, token};
 use support::stream::Stream;
-use support::{millis, start, until};
+use support::{millis, raw, start, until};
 
 const EVENTS: &str = "/queue/token/events";
 
@@ -94,6 +94,107 @@ async fn an_ended_token_is_told_so() {
     let (name, shown) = stream.next().await.unwrap();
     assert_eq!((name.as_str(), &shown["status"]), ("expired", &json!("EXPIRED")));
     assert!(stream.next().await.is_none());
+}
+
+/// The status of a reconnect with this id, and how its answer ends.
+async fn reconnect(sale: &Sale, token: &str, last_event_id: &str) -> (u16, Option<String>) {
+    let path = format!("{EVENTS}?token={token}");
+    let header = format!("Last-Event-ID: {last_event_id}");
+    let mut stream = Stream::open(sale.instance.base(), &path, &["Accept: text/event-stream", &header]).await;
+    assert!(stream.header("cache-control").unwrap().contains("no-store"));
+    let event = if stream.status == 204 { None } else { stream.next().await };
+    (stream.status, event.map(|(name, _)| name))
+}
+
+#[tokio::test]
+async fn a_reconnect_of_an_ended_token_gets_204() {
+    let sale = start(&[]).await;
+    let concert = closed_room(&sale, &room(10)).await;
+    let (ended, waiting) = (token(&sale.enter(&concert, "ada").await), token(&sale.enter(&concert, "bob").await));
+    let mut stream = follow_as_browser(&sale, &ended).await;
+    let id = stream.next_event().await.unwrap().id.expect("each event has an id, which the browser sends back");
+    // The id is not read: one of another stream, of another server or of nothing at all is a reconnect too.
+    let ids = [id.as_str(), "0", "18446744073709551616", "a b; c", "\u{e9}\u{20ac}"];
+    for id in ids {
+        assert_eq!(reconnect(&sale, &ended, id).await, (200, Some("position".to_owned())), "{id:?} while it waits");
+    }
+    sale.caller.delete("/queue/token").token(&ended).expect(204).await;
+    let last = stream.next_event().await.unwrap();
+    assert_eq!(last.name, "expired");
+    assert!(last.id.is_some() && stream.next().await.is_none());
+    for id in ids {
+        assert_eq!(reconnect(&sale, &ended, id).await, (204, None), "{id:?} after the end");
+        assert_eq!(reconnect(&sale, &waiting, id).await.0, 200, "{id:?}: a token that waits");
+    }
+    // A first request has no id, or an empty one.
+    assert_eq!(reconnect(&sale, &ended, "").await, (200, Some("expired".to_owned())));
+    let mut stream = follow(&sale, &ended).await;
+    assert_eq!(stream.next().await.unwrap().0, "expired");
+    // What is wrong with a token is said to a reconnect too.
+    let forged = sale.caller.get(&format!("{EVENTS}?token={waiting}x")).header("last-event-id", &id);
+    forged.refused(401, "queue-token-invalid").await;
+}
+
+#[tokio::test]
+async fn proxies_pass_a_stream_on_at_once_and_keep_nothing() {
+    let sale = start(&[]).await;
+    let concert = closed_room(&sale, &room(10)).await;
+    let token = token(&sale.enter(&concert, "ada").await);
+    let stream = follow(&sale, &token).await;
+    assert_eq!(stream.header("x-accel-buffering"), Some("no"));
+    let directives: Vec<&str> = stream.header("cache-control").unwrap().split(',').map(str::trim).collect();
+    assert!(directives.contains(&"no-store") && directives.contains(&"no-transform"), "{directives:?}");
+    assert_eq!(stream.header("content-encoding"), None);
+    // HEAD has the same head and ends at once; no media type but this one can be had.
+    let path = format!("HEAD {EVENTS}");
+    let bearer = format!("Queue-Token: {token}");
+    let headers = [bearer.as_bytes(), b"Accept: application/json"];
+    let head = raw::exchange(sale.instance.base(), &raw::request(path.as_bytes(), &headers, b"")).await.unwrap();
+    assert_eq!((head.status, head.header("content-type")), (200, Some("text/event-stream")));
+    assert!(head.body.is_empty());
+}
+
+#[tokio::test]
+async fn clients_of_a_stopped_server_come_back_one_by_one() {
+    let sale = start(&[]).await;
+    for (claim_seconds, longest) in [(3_600, 3_000), (1, 500)] {
+        let mut settings = room(10);
+        settings["claimSeconds"] = json!(claim_seconds);
+        let concert = closed_room(&sale, &settings).await;
+        let token = token(&sale.enter(&concert, "ada").await);
+        let mut waits = std::collections::BTreeSet::new();
+        for _ in 0..12 {
+            let mut stream = follow(&sale, &token).await;
+            waits.insert(stream.next_event().await.unwrap().retry.expect("how long to wait before a reconnect"));
+        }
+        assert!(waits.len() > 1, "all wait equally long: {waits:?}");
+        assert!(waits.iter().all(|wait| (longest / 3..=longest).contains(wait)), "{waits:?}, at most {longest}");
+    }
+}
+
+#[tokio::test]
+async fn a_pause_is_sent_at_once_and_the_state_again_and_again() {
+    let sale = start(&[]).await;
+    let mut settings = room(1);
+    settings["claimSeconds"] = json!(3_600);
+    let concert = sale.concert(&settings).await;
+    sale.active(&concert, "ada").await;
+    let token = token(&sale.enter(&concert, "bob").await);
+    assert_eq!(place(&sale, &token).await["paused"], false);
+    let mut stream = follow(&sale, &token).await;
+    assert_eq!(stream.next_named("position").await["paused"], false);
+    for paused in [true, false] {
+        configure(&sale, &concert, &json!({"paused": paused})).await;
+        assert_eq!(stream.next_named("position").await["paused"], paused);
+        let shown = place(&sale, &token).await;
+        assert_eq!((&shown["paused"], shown["estimatedWaitSeconds"].is_u64()), (&json!(paused), true), "{shown}");
+    }
+    // Nothing changes from here on: a client that hears nothing for longer than this has lost its connection.
+    let known = stream.next_event().await.unwrap();
+    let again = stream.next_event().await.unwrap();
+    assert_eq!((known.name, again.name.as_str(), &again.data["position"]), ("position".into(), "position", &json!(1)));
+    let apart = millis(&again.data["asOf"]) - millis(&known.data["asOf"]);
+    assert!((9_000..14_000).contains(&apart), "{apart} ms");
 }
 
 #[tokio::test]

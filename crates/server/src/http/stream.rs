@@ -1,10 +1,15 @@
-//! A place in line as server-sent events: told at once when the turn comes, now and then where one stands.
+//! A place in line as server-sent events.
+//!
+//! A stream starts with the present state, sends each change, and repeats the state every ten seconds, so that a client
+//! can notice a connection that died without an error. It ends after `expired`.
 
 use std::convert::Infallible;
 use std::time::Duration;
 
 use axum::extract::{FromRequestParts, State};
+use axum::http::header::CACHE_CONTROL;
 use axum::http::request::Parts;
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
 use futures_util::stream;
@@ -15,16 +20,28 @@ use tokio::time::Instant;
 use super::App;
 use super::gate::{Caller, QueueToken, token_text};
 use super::input::Query;
-use super::problem::Problem;
-use super::waiting_room::{QueuePlace, TokenStatus};
+use super::problem::{Code, Problem};
+use super::waiting_room::{PlaceNews, QueuePlace, TokenStatus};
 
-/// Positions are told no more often than this.
+/// Positions are sent no more often than this.
 const POSITION_EVERY: Duration = Duration::from_secs(1);
 
 /// An open stream is a sign of life, shown this often.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 
+/// The state is sent again after this long without a change, with fresh estimates.
+const REPEAT_EVERY: Duration = Duration::from_secs(10);
+
+/// A comment is sent if there was no event for this long: the room could not be read, and the client must not give up.
 const KEEP_ALIVE_EVERY: Duration = Duration::from_secs(15);
+
+/// Clients are asked to wait no longer than this before they reconnect, in milliseconds.
+const RETRY_MILLIS_MAX: u64 = 3_000;
+
+const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
+
+/// nginx passes each event on at once if an answer has this header with the value `no`.
+const ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
 
 /// A queue token from the header, or from `?token=`, as a browser's `EventSource` sets no header. A token in the
 /// query speaks for its user even where bearers are asked for, since such a client cannot send one either.
@@ -44,46 +61,65 @@ impl FromRequestParts<App> for StreamToken {
     }
 }
 
+/// What one stream has sent, and what it sends next.
 struct Follower {
     app: App,
     token: Token,
     text: String,
     moved: watch::Receiver<u64>,
-    told: Option<(TokenStatus, Option<u64>, bool)>,
-    told_at: Instant,
+    /// Sent first: it was read before the answer began, to choose the status.
+    first: Option<QueuePlace>,
+    sent: Option<PlaceNews>,
+    sent_at: Instant,
 }
 
+/// Follows a queue place as server-sent events. Returns 204 to a reconnect if the token has ended: an `EventSource`
+/// that gets 204 stops, and would otherwise reconnect for ever.
 pub(crate) async fn follow_queue_place(
     State(app): State<App>,
     StreamToken(QueueToken { token, text }): StreamToken,
-) -> Response {
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    // Subscribed before the place is read: a change in between is not missed.
     let moved = app.rooms.follow();
-    let follower = Follower { app, token, text, moved, told: None, told_at: Instant::now() };
+    let place = QueuePlace::of(&app, &token, text.clone()).await?;
+    if place.status == TokenStatus::Expired && is_reconnect(&headers) {
+        return Ok(unbuffered(StatusCode::NO_CONTENT.into_response()));
+    }
+    let follower = Follower { app, token, text, moved, first: Some(place), sent: None, sent_at: Instant::now() };
     let events = stream::unfold(follower, |mut follower| async {
         let event = follower.next().await?;
         Some((Ok::<_, Infallible>(event), follower))
     });
-    Sse::new(events).keep_alive(KeepAlive::new().interval(KEEP_ALIVE_EVERY)).into_response()
+    Ok(unbuffered(Sse::new(events).keep_alive(KeepAlive::new().interval(KEEP_ALIVE_EVERY)).into_response()))
+}
+
+/// Whether this client has had an event of a stream before. The id is not read: each stream starts with the present
+/// state, so no event can be missed. A client without an id may send the header empty.
+fn is_reconnect(headers: &HeaderMap) -> bool {
+    headers.get(LAST_EVENT_ID).is_some_and(|id| !id.is_empty())
+}
+
+/// Forbids proxies to keep, to compress or to hold back what follows.
+fn unbuffered(mut response: Response) -> Response {
+    let headers = response.headers_mut();
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store, no-transform"));
+    headers.insert(ACCEL_BUFFERING, HeaderValue::from_static("no"));
+    response
 }
 
 impl Follower {
-    /// The next thing worth telling; `None` after the end of the token, or of the server.
+    /// The next event; `None` after the end of the token, of its room, or of the server.
     async fn next(&mut self) -> Option<Event> {
         loop {
-            if self.told.is_some_and(|(status, ..)| status == TokenStatus::Expired) {
+            if self.sent.is_some_and(|sent| sent.status == TokenStatus::Expired) {
                 return None;
             }
             self.moved.borrow_and_update();
-            let place = QueuePlace::of(&self.app, &self.token, self.text.clone()).await.ok()?;
-            if self.is_news(&place) {
-                self.told = Some(place.news());
-                self.told_at = Instant::now();
-                let name = match place.status {
-                    TokenStatus::Waiting => "position",
-                    TokenStatus::Active => "active",
-                    TokenStatus::Expired => "expired",
-                };
-                return Some(Event::default().event(name).data(serde_json::to_string(&place).ok()?));
+            if let Some(place) = self.look().await.ok()?
+                && self.is_due(&place)
+            {
+                return self.event(&place);
             }
             let stop = self.app.stop.clone();
             tokio::select! {
@@ -94,10 +130,54 @@ impl Follower {
         }
     }
 
-    /// A new status is told at once, a new position when the last one is old enough.
-    fn is_news(&self, place: &QueuePlace) -> bool {
-        let Some(told) = self.told else { return true };
+    /// The place now; `None` if it cannot be read at the moment. The stream then stays open and is silent: if it ended,
+    /// every client would reconnect to a server that cannot answer it.
+    ///
+    /// # Errors
+    /// If the room no longer exists.
+    async fn look(&mut self) -> Result<Option<QueuePlace>, Problem> {
+        if let Some(place) = self.first.take() {
+            return Ok(Some(place));
+        }
+        match QueuePlace::of(&self.app, &self.token, self.text.clone()).await {
+            Ok(place) => Ok(Some(place)),
+            Err(problem) if problem.code == Code::QueueTokenInvalid => Err(problem),
+            Err(_) => Ok(None),
+        }
+    }
+
+    /// A new status or pause is sent at once, a new position if the last event is old enough, the same state when it is
+    /// time to repeat it.
+    fn is_due(&self, place: &QueuePlace) -> bool {
+        let Some(sent) = self.sent else { return true };
         let news = place.news();
-        told.0 != news.0 || (told != news && self.told_at.elapsed() >= POSITION_EVERY)
+        let age = self.sent_at.elapsed();
+        sent.status != news.status
+            || sent.paused != news.paused
+            || (sent != news && age >= POSITION_EVERY)
+            || age >= REPEAT_EVERY
+    }
+
+    fn event(&mut self, place: &QueuePlace) -> Option<Event> {
+        let is_first = self.sent.is_none();
+        self.sent = Some(place.news());
+        self.sent_at = Instant::now();
+        let name = match place.status {
+            TokenStatus::Waiting => "position",
+            TokenStatus::Active => "active",
+            TokenStatus::Expired => "expired",
+        };
+        // Browsers send the id of the last event when they reconnect, which tells a reconnect from a first request.
+        let event = Event::default().event(name).id(place.event_id()).data(serde_json::to_string(place).ok()?);
+        Some(if is_first { event.retry(self.retry()) } else { event })
+    }
+
+    /// How long the client waits before it reconnects: random, so that the clients of a server that stopped do not come
+    /// back at once, and at most half of the silence that costs a turn.
+    fn retry(&self) -> Duration {
+        let claim_seconds =
+            self.app.rooms.get(self.token.concert).map_or(1, |room| room.snapshot().room.settings.claim_seconds);
+        let longest = (u64::from(claim_seconds) * 500).clamp(1, RETRY_MILLIS_MAX);
+        Duration::from_millis(rand::random_range(longest / 3..=longest))
     }
 }

@@ -41,6 +41,17 @@ pub(crate) struct QueuePlace {
     as_of: Instant,
     /// Nothing is left in this concert, and no hold can come back.
     sold_out: bool,
+    /// Admission is paused: no time can be given, and `estimatedWaitSeconds` counts from when it goes on.
+    paused: bool,
+}
+
+/// The part of a place that changes while its bearer waits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct PlaceNews {
+    pub(super) status: TokenStatus,
+    pub(super) position: Option<u64>,
+    pub(super) sold_out: bool,
+    pub(super) paused: bool,
 }
 
 /// How a place stands.
@@ -79,6 +90,7 @@ impl QueuePlace {
             active_until: None,
             as_of: Instant(now),
             sold_out: room.is_sold_out(now),
+            paused: room.snapshot().room.settings.paused,
         };
         Ok(match room.look(token, Look::Poll, now) {
             Standing::Waiting { position, estimated_wait_seconds, poll_after_seconds, changed_at } => Self {
@@ -93,9 +105,15 @@ impl QueuePlace {
         })
     }
 
-    /// What of the place changes while one waits.
-    pub(super) fn news(&self) -> (TokenStatus, Option<u64>, bool) {
-        (self.status, self.position, self.sold_out)
+    /// The part whose changes a stream sends.
+    pub(super) fn news(&self) -> PlaceNews {
+        let Self { status, position, sold_out, paused, .. } = *self;
+        PlaceNews { status, position, sold_out, paused }
+    }
+
+    /// The id of an event that shows this place: the milliseconds of the instant that it was read.
+    pub(super) fn event_id(&self) -> String {
+        self.as_of.0.as_millis().to_string()
     }
 }
 

@@ -12,8 +12,19 @@ pub(crate) struct Stream {
     reader: BufReader<TcpStream>,
     pub(crate) status: u16,
     pub(crate) media_type: String,
+    /// The lines of the head, the status line first.
+    head: Vec<String>,
     /// What has come and is no whole event yet.
     text: String,
+}
+
+/// One event with all of its fields.
+pub(crate) struct Event {
+    pub(crate) name: String,
+    pub(crate) id: Option<String>,
+    /// Milliseconds.
+    pub(crate) retry: Option<u64>,
+    pub(crate) data: Value,
 }
 
 impl Stream {
@@ -37,15 +48,24 @@ impl Stream {
         };
         tokio::time::timeout(PATIENCE, reading).await.expect("a reply in time");
         let status = head[0].split(' ').nth(1).unwrap().parse().unwrap();
-        let media_type = head.iter().find_map(|line| {
-            let (name, value) = line.split_once(':')?;
-            name.eq_ignore_ascii_case("content-type").then(|| value.trim().to_owned())
-        });
-        Self { reader, status, media_type: media_type.unwrap_or_default(), text: String::new() }
+        let mut stream = Self { reader, status, media_type: String::new(), head, text: String::new() };
+        stream.media_type = stream.header("content-type").unwrap_or_default().to_owned();
+        stream
+    }
+
+    /// A header of the reply.
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        let fields = self.head.iter().filter_map(|line| line.split_once(':'));
+        fields.filter(|(known, _)| known.eq_ignore_ascii_case(name)).map(|(_, value)| value.trim()).next()
     }
 
     /// The next event: its name and its data. `None` once the stream has ended.
     pub(crate) async fn next(&mut self) -> Option<(String, Value)> {
+        self.next_event().await.map(|event| (event.name, event.data))
+    }
+
+    /// The next event with all of its fields. `None` once the stream has ended.
+    pub(crate) async fn next_event(&mut self) -> Option<Event> {
         let reading = async {
             loop {
                 while let Some(end) = self.text.find("\n\n") {
@@ -84,8 +104,13 @@ impl Stream {
 }
 
 /// One event; `None` where it is only a comment that keeps the connection open.
-fn parse(event: &str) -> Option<(String, Value)> {
+fn parse(event: &str) -> Option<Event> {
     let field = |name: &str| event.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':')).map(str::trim);
     let data = field("data")?;
-    Some((field("event").unwrap_or("message").to_owned(), serde_json::from_str(data).unwrap()))
+    Some(Event {
+        name: field("event").unwrap_or("message").to_owned(),
+        id: field("id").map(str::to_owned),
+        retry: field("retry").map(|millis| millis.parse().unwrap()),
+        data: serde_json::from_str(data).unwrap(),
+    })
 }

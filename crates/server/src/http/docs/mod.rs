@@ -158,6 +158,11 @@ impl Operation {
         self.parameter(Parameter { place: In::Query, name, required: false, schema, description })
     }
 
+    /// A header that may be absent.
+    pub(crate) fn header(self, name: &'static str, schema: Value, description: &'static str) -> Self {
+        self.parameter(Parameter { place: In::Header, name, required: false, schema, description })
+    }
+
     pub(crate) fn required_query(self, name: &'static str, schema: Value, description: &'static str) -> Self {
         self.parameter(Parameter { place: In::Query, name, required: true, schema, description })
     }

@@ -13,7 +13,7 @@ fn place() -> Value {
         "token": sample::JWT, "tokenId": sample::TOKEN, "userId": "42", "concertId": sample::CONCERT,
         "status": "WAITING", "position": 3, "estimatedWaitSeconds": 4, "pollAfterSeconds": 1,
         "issuedAt": "2026-11-22T11:12:13.456Z", "activeUntil": null, "asOf": "2026-11-22T11:12:13.460Z",
-        "soldOut": false
+        "soldOut": false, "paused": false
     })
 }
 
@@ -48,8 +48,16 @@ pub(crate) fn leave_queue(op: Operation) -> Operation {
 pub(crate) fn follow_queue_place(op: Operation) -> Operation {
     op.named(TAG, "followQueuePlace", "Follow a place as server-sent events")
         .says(
-            "Events `position`, `active` and `expired`, each with the place as data; the stream ends after \
-               `expired`. An open stream is a sign of life.",
+            "Events `position`, `active` and `expired`, each with the place as data. The first event is the present \
+               state; it is sent again every 10 seconds, so a stream that is silent for longer is lost. The stream \
+               ends after `expired`. An open stream is a sign of life. `retry` is random, so that clients of a server \
+               that stops do not reconnect at once.",
+        )
+        .header(
+            "Last-Event-ID",
+            json!({"type": "string"}),
+            "Sent by browsers when they reconnect. The value is not read; if it is there and the token has ended, the \
+               answer is 204",
         )
         .query(
             "token",
@@ -61,6 +69,7 @@ pub(crate) fn follow_queue_place(op: Operation) -> Operation {
             "text/event-stream",
             200,
             "Events until the token ends",
-            json!(format!("event: position\ndata: {}\n\n", place())),
+            json!(format!("event: position\nid: 1795346473460\nretry: 2000\ndata: {}\n\n", place())),
         )
+        .answers_nothing(204, "The token has ended, and this is a reconnect: an `EventSource` stops")
 }

@@ -62,7 +62,7 @@ pub(crate) struct Sale {
 }
 
 /// Opens the database that the settings name, to serve from it. Makes or migrates it as needed.
-pub(crate) async fn open_store(settings: &Settings) -> Result<Arc<dyn Store>, SaleError> {
+async fn open_store(settings: &Settings) -> Result<Arc<dyn Store>, SaleError> {
     match &settings.database {
         DatabaseUrl::Sqlite(path) => Ok(Arc::new(SqliteStore::open(path).map_err(of_file(path))?)),
         DatabaseUrl::Postgres(url) => {
@@ -157,12 +157,11 @@ fn lanes(settings: &Settings) -> u32 {
 }
 
 impl Sale {
-    /// Reads what polls are answered from, and opens the desk.
-    pub(crate) async fn open(
-        store: Arc<dyn Store>,
-        settings: &Settings,
-        registry: &mut Registry,
-    ) -> Result<Self, SaleError> {
+    /// Opens the database, reads what polls are answered from, and opens the desk.
+    pub(crate) async fn open(settings: &Settings, registry: &mut Registry) -> Result<Self, SaleError> {
+        // The database comes last of what can fail because of a setting: a failed start leaves no file behind.
+        let kafka = kafka_sink(settings)?;
+        let store = open_store(settings).await?;
         let (reader, news) = (store.reader(), store.news());
         let catalogue =
             Catalogue::load(reader.clone(), settings.calendar.clone(), news.is_some(), settings.caches).await?;
@@ -193,7 +192,6 @@ impl Sale {
         let memory = settings.redis.as_ref().map(|url| Arc::new(RedisPlaces::new(url)) as Arc<dyn PlaceMemory>);
         let door = Arc::new(Door::new(desk.clone(), rooms.clone(), memory));
         let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
-        let kafka = kafka_sink(settings)?;
         Ok(Self { store, desk, rooms, door, seat_maps, catalogue, timetable, kafka, bell, tasks, stop })
     }
 

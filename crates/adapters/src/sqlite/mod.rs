@@ -154,6 +154,7 @@ impl SqliteStore {
     /// # Errors
     /// See [`OpenError`].
     pub fn open(path: &Path) -> Result<Self, OpenError> {
+        schema::refuse_foreign(path)?;
         let lock = Lock::take(path)?;
         migrate_locked(path)?;
         let shared = Shared::new(path);
@@ -168,6 +169,7 @@ impl SqliteStore {
 /// # Errors
 /// See [`OpenError`].
 pub fn migrate(path: &Path) -> Result<usize, OpenError> {
+    schema::refuse_foreign(path)?;
     let _lock = Lock::take(path)?;
     migrate_locked(path)
 }

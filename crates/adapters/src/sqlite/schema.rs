@@ -1,5 +1,9 @@
 //! The schema, moved forward only.
 
+use std::fs::File;
+use std::io::Read;
+use std::path::Path;
+
 use rusqlite::{Connection, TransactionBehavior};
 
 use super::OpenError;
@@ -15,6 +19,35 @@ const STEPS: [&str; 5] = [
 
 /// Marks a file as onsale's: "onsa" in ASCII.
 const APPLICATION_ID: i64 = 0x6f6e_7361;
+
+/// How each SQLite file begins.
+const MAGIC: &[u8] = b"SQLite format 3\0";
+
+/// Where the header of a SQLite file holds the application id: four bytes, the highest first.
+const APPLICATION_ID_AT: usize = 68;
+
+/// Refuses a file that is not onsale's before a lock file is made beside it. Only reads the header: what that does not
+/// show, [`pending`] finds.
+///
+/// # Errors
+/// [`OpenError::NotADatabase`] or [`OpenError::ForeignFile`].
+pub(super) fn refuse_foreign(path: &Path) -> Result<(), OpenError> {
+    let mut header = [0; APPLICATION_ID_AT + 4];
+    // A file that is missing, empty or unreadable is for SQLite to make or to report.
+    let Ok(read) = File::open(path).and_then(|mut file| file.read(&mut header)) else { return Ok(()) };
+    if read == 0 {
+        return Ok(());
+    }
+    if !header[..read].starts_with(MAGIC) {
+        return Err(OpenError::NotADatabase);
+    }
+    let mut application = [0; 4];
+    application.copy_from_slice(&header[APPLICATION_ID_AT..]);
+    match i64::from(u32::from_be_bytes(application)) {
+        0 | APPLICATION_ID => Ok(()),
+        _ => Err(OpenError::ForeignFile),
+    }
+}
 
 /// Brings the schema up to this binary.
 ///

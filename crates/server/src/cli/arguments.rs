@@ -1,12 +1,11 @@
 //! Commands and flags. Flags for settings are made from the table of settings.
 
 use std::path::PathBuf;
-use std::process::ExitCode;
 
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 use clap_complete::Shell;
 
-use super::Outcome;
+use super::{Outcome, print_bytes};
 use crate::settings::TABLE;
 
 const ABOUT: &str = "A first-come, first-served booking server: exactly right about who got it";
@@ -113,8 +112,10 @@ fn with_settings(command: Command) -> Command {
 }
 
 pub(super) fn completions(given: &ArgMatches) -> Outcome {
+    let mut script = Vec::new();
     if let Some(shell) = given.get_one::<Shell>("shell") {
-        clap_complete::generate(*shell, &mut command(), "onsale", &mut std::io::stdout());
+        // Generated in memory first: the generator panics if a write fails, such as on a closed pipe.
+        clap_complete::generate(*shell, &mut command(), "onsale", &mut script);
     }
-    Ok(ExitCode::SUCCESS)
+    print_bytes(&script)
 }

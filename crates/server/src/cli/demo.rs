@@ -1,4 +1,4 @@
-//! Samples to try onsale with, and what to try.
+//! Samples to try onsale with.
 
 use onsale_app::store::{LectureFilter, Page};
 use onsale_domain::concert::{self, GRADE_DEFAULT, PRICE_DEFAULT, SEATS_DEFAULT, Seating, Section};
@@ -73,34 +73,4 @@ fn evening(settings: &Settings, now: Timestamp, days: i64) -> Result<Timestamp, 
     let date = settings.calendar.date_of(now.plus_millis(days * DAY_MILLIS));
     let span = settings.calendar.span_of(date).ok_or_else(|| Failed::Error("the calendar has ended".to_owned()))?;
     Ok(span.0.plus_millis(19 * 60 * 60 * 1000))
-}
-
-/// Where to look, and what to paste next.
-pub(super) fn greeting(sale: &Sale, base: &str, fresh_admin_key: Option<&str>) -> String {
-    let mut text = format!("\nLook at {base}/ (the demonstration) and {base}/docs (the API).\n");
-    if let Some(key) = fresh_admin_key {
-        text.push_str(&format!("The admin key of this run: {key}\n"));
-    }
-    let Some((concert, performance)) = sale
-        .catalogue
-        .page(None, 100)
-        .iter()
-        .find_map(|programme| Some((programme.concert.id, programme.showings.first()?.id)))
-    else {
-        return text;
-    };
-    text.push_str(&format!(
-        "
-Paste this to buy seat 7, from token to paid seat (needs curl and jq):
-
-  TOKEN=$(curl -s {base}/queue/tokens -H 'Content-Type: application/json' \\
-    -d '{{\"userId\":\"{USER}\",\"concertId\":\"{concert}\"}}' | jq -r .token)
-  curl -s {base}/concerts/{concert}/dates -H \"Queue-Token: $TOKEN\" | jq
-  HOLD=$(curl -s {base}/reservations -H \"Queue-Token: $TOKEN\" -H 'Content-Type: application/json' \\
-    -d '{{\"performanceId\":\"{performance}\",\"seats\":[7]}}' | jq -r .reservationId)
-  curl -s {base}/payments -H \"Queue-Token: $TOKEN\" -H 'Content-Type: application/json' \\
-    -H \"Idempotency-Key: my-first-seat\" -d \"{{\\\"reservationId\\\":\\\"$HOLD\\\"}}\" | jq
-"
-    ));
-    text
 }

@@ -29,8 +29,8 @@ fn ask(address: SocketAddr) -> std::io::Result<String> {
     Ok(answer)
 }
 
-/// Who listens on every address is asked on this machine's own.
-fn reachable(listen: SocketAddr) -> SocketAddr {
+/// An address that this machine can call: loopback for a server that listens on every address.
+pub(super) fn reachable(listen: SocketAddr) -> SocketAddr {
     let ip = match listen.ip() {
         IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
         IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),

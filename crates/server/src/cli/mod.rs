@@ -4,6 +4,7 @@ mod arguments;
 mod audit;
 mod demo;
 mod events;
+mod greeting;
 mod health;
 mod migrate;
 mod relay;
@@ -69,14 +70,23 @@ fn complain(reason: &dyn Display, code: u8) -> ExitCode {
     ExitCode::from(code)
 }
 
-/// Prints lines on standard output. A reader that went away is no failure.
+/// Prints lines on standard output. A pipe that its reader closed is not an error.
 fn print(text: &str) -> Outcome {
     print_to_reader(text).map(|_| ExitCode::SUCCESS)
 }
 
-/// The same; tells whether anybody still reads.
+/// Prints text that ends with a line feed already.
+fn print_bytes(text: &[u8]) -> Outcome {
+    write_to_reader(text).map(|_| ExitCode::SUCCESS)
+}
+
+/// Prints lines like [`print`]. Returns whether the reader still has the pipe open.
 fn print_to_reader(text: &str) -> Result<bool, Failed> {
-    match writeln!(io::stdout(), "{text}").and_then(|()| io::stdout().flush()) {
+    write_to_reader(format!("{text}\n").as_bytes())
+}
+
+fn write_to_reader(text: &[u8]) -> Result<bool, Failed> {
+    match io::stdout().write_all(text).and_then(|()| io::stdout().flush()) {
         Ok(()) => Ok(true),
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(false),
         Err(error) => Err(error.into()),

@@ -3,13 +3,13 @@
 use prometheus_client::registry::Registry;
 
 use super::{Outcome, block_on, demo, print};
-use crate::sale::{Sale, open_store};
+use crate::sale::Sale;
 use crate::settings::Settings;
 
 pub(super) fn run(settings: &Settings) -> Outcome {
     crate::telemetry::start_log(settings);
     let seeded = block_on(async {
-        let sale = Sale::open(open_store(settings).await?, settings, &mut Registry::default()).await?;
+        let sale = Sale::open(settings, &mut Registry::default()).await?;
         let seeded = demo::seed(&sale, settings).await;
         sale.close().await;
         seeded

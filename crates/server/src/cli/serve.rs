@@ -1,5 +1,6 @@
 //! `onsale serve`: the API, the pages and the background work.
 
+use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -9,20 +10,23 @@ use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
 use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::registry::Registry;
-use tokio::net::TcpListener;
+use tokio::net::TcpSocket;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
-use super::{Failed, Outcome, block_on, demo, print};
+use super::{Failed, Outcome, block_on, demo, greeting, print};
 use crate::auth::{AdminKey, Bearers};
 use crate::http::{App, AppState, HttpMetrics, Limiter, Server, ServerLimits, Shelves, into_service};
-use crate::sale::{Sale, open_store};
+use crate::sale::Sale;
 use crate::settings::{Auth, JwtKey, Secret, Settings};
 use crate::telemetry::Traces;
 use crate::token::TokenCodec;
 
 /// Under which name the secret of queue tokens is kept in the database.
 const TOKEN_SECRET: &str = "queue-token";
+
+/// How many connections may wait to be accepted.
+const BACKLOG: u32 = 1_024;
 
 pub(super) fn run(settings: Settings, is_demo: bool) -> Outcome {
     crate::telemetry::start_log(&settings);
@@ -48,8 +52,11 @@ fn warn_of_oddities(settings: &Settings) {
 
 async fn serve(settings: Settings, is_demo: bool, traces: Traces) -> Outcome {
     let mut registry = Registry::with_prefix("onsale");
-    let store = open_store(&settings).await?;
-    let sale = Sale::open(store, &settings, &mut registry).await?;
+    let bearers = Bearers::new(&settings.auth).ok_or_else(|| Failed::Usage("the JWT key cannot be used".to_owned()))?;
+    let cannot_listen = |error| Failed::Error(format!("{} cannot be listened on: {error}", settings.listen));
+    // The address is taken before the database is made: a start that fails on a port in use leaves no file behind.
+    let socket = take_address(settings.listen).map_err(cannot_listen)?;
+    let sale = Sale::open(&settings, &mut registry).await?;
     if is_demo {
         demo::seed(&sale, &settings).await?;
     }
@@ -70,7 +77,7 @@ async fn serve(settings: Settings, is_demo: bool, traces: Traces) -> Outcome {
         user_entries: Limiter::new(settings.user_entry_limit, Vec::new()),
         shelves: Shelves::default(),
         tokens: TokenCodec::new(&token_secret(&sale, &settings).await?),
-        bearers: Bearers::new(&settings.auth).ok_or_else(|| Failed::Usage("the JWT key cannot be used".to_owned()))?,
+        bearers,
         admin_key: admin_key.as_ref().map(AdminKey::new),
         calendar: settings.calendar.clone(),
         queue_strict: settings.queue_strict,
@@ -79,14 +86,13 @@ async fn serve(settings: Settings, is_demo: bool, traces: Traces) -> Outcome {
         registry,
         stop: stop.clone(),
     });
-    let listener = TcpListener::bind(settings.listen)
-        .await
-        .map_err(|error| Failed::Error(format!("{} cannot be listened on: {error}", settings.listen)))?;
+    let listener = socket.listen(BACKLOG).map_err(cannot_listen)?;
     let base = format!("http://{}", listener.local_addr()?);
     print(&format!("onsale listening on {base}"))?;
     if is_demo {
         let fresh = admin_key.as_ref().filter(|_| settings.admin_key.is_none());
-        print(&demo::greeting(&sale, &base, fresh.map(Secret::expose)))?;
+        let address = listener.local_addr()?;
+        print(&greeting::text(&sale, &settings, address, fresh.map(Secret::expose)).await?)?;
     }
 
     let limits = ServerLimits {
@@ -104,6 +110,15 @@ async fn serve(settings: Settings, is_demo: bool, traces: Traces) -> Outcome {
     traces.finish().await;
     tracing::info!("stopped");
     Ok(ExitCode::SUCCESS)
+}
+
+/// Binds an address without listening yet: clients are refused until the server is ready for them.
+fn take_address(address: SocketAddr) -> std::io::Result<TcpSocket> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+    // A restart may find connections of the last run that are still closing.
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    Ok(socket)
 }
 
 pub(super) async fn wait_for_signal() -> Result<(), Failed> {

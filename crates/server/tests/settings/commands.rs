@@ -1,8 +1,8 @@
 //! Commands that end by themselves: help, completions, the schema, the samples.
 
-use std::process::Command;
+use std::process::{Command, Stdio};
 
-use onsale_testing::Sale;
+use onsale_testing::{Launch, Sale};
 use serde_json::{Value, json};
 
 use super::support::ONSALE;
@@ -47,6 +47,53 @@ async fn completions_for_the_shells() {
     let bash = Command::new("bash").args(["-c", asked]).current_dir(folder.folder()).output().unwrap();
     let words = String::from_utf8_lossy(&bash.stdout).into_owned();
     assert!(words.contains("serve") && words.contains("seed"), "{words} {}", String::from_utf8_lossy(&bash.stderr));
+}
+
+/// Runs the program with a standard output whose reader has gone; its end and its log.
+fn run_unread(launch: &Launch, arguments: &[&str]) -> (Option<i32>, String) {
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let mut command = launch.command(arguments);
+    let child = command.as_std_mut().stdout(writer).stderr(Stdio::piped()).spawn().unwrap();
+    // The command holds the pipe's end too.
+    drop(command);
+    let run = child.wait_with_output().unwrap();
+    (run.status.code(), said(&run))
+}
+
+#[tokio::test]
+async fn a_reader_that_goes_away_is_no_failure() {
+    let launch = Sale::launch(ONSALE);
+    assert!(launch.run(&["seed"]).await.status.success());
+    let mut table = vec![
+        vec!["--help"],
+        vec!["--version"],
+        vec!["serve", "--help"],
+        vec!["openapi"],
+        vec!["audit"],
+        vec!["events"],
+        vec!["events", "--json"],
+        vec!["events", "--follow"],
+        vec!["events", "retry"],
+        vec!["migrate"],
+        vec!["seed"],
+    ];
+    table.extend(["bash", "zsh", "fish", "elvish", "powershell"].map(|shell| vec!["completions", shell]));
+    for arguments in table {
+        let (code, log) = run_unread(&launch, &arguments);
+        assert_eq!((code, log.as_str()), (Some(0), ""), "{arguments:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_disk_that_is_full_is_a_failure_and_no_panic() {
+    let full = || std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+    for arguments in [&["completions", "bash"][..], &["openapi"]] {
+        let mut command = launch().command(arguments);
+        let run = command.as_std_mut().stdout(full()).stderr(Stdio::piped()).spawn().unwrap().wait_with_output().unwrap();
+        assert_eq!(run.status.code(), Some(1), "{arguments:?}");
+        assert!(said(&run).contains("No space left") && !said(&run).contains("panicked"), "{}", said(&run));
+    }
 }
 
 #[tokio::test]

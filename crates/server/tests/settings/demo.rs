@@ -14,8 +14,7 @@ async fn demonstrate(launch: &Launch) -> (Sale, String) {
     let whole = async || sale.instance.output().contains("docs").then(|| sale.instance.output());
     until("a greeting", whole).await;
     // The greeting comes in one piece; what is pasted ends it.
-    let output =
-        until("all of it", async || Some(sale.instance.output()).filter(|text| text.contains("my-first-seat"))).await;
+    let output = until("all of it", async || Some(sale.instance.output()).filter(|text| text.contains("| jq\n"))).await;
     (sale, output)
 }
 
@@ -81,28 +80,107 @@ fn has_tools() -> bool {
     all
 }
 
+/// Runs commands as a shell does into which they are pasted, but ends at the first that fails. What they printed, as
+/// JSON values.
+fn paste(script: &str) -> Vec<Value> {
+    let run = Command::new("bash").args(["-euo", "pipefail", "-c", script]).output().unwrap();
+    let shown = String::from_utf8_lossy(&run.stdout).into_owned();
+    assert!(run.status.success(), "{script}\n{shown}\n{}", String::from_utf8_lossy(&run.stderr));
+    let words = shown.trim_end().strip_suffix("\nPAID").map(|json| format!("{json} \"PAID\""));
+    let values = words.unwrap_or(shown);
+    serde_json::Deserializer::from_str(&values).into_iter().map(Result::unwrap).collect()
+}
+
+/// Pastes what the greeting says; the seat that it bought.
+async fn buy_as_greeted(sale: &Sale, output: &str) -> Value {
+    let replies = paste(&pasted(output));
+    let [dates, payment] = &replies[..] else { panic!("dates and a payment: {replies:?}") };
+    assert!(dates[0]["remaining"].is_u64(), "{dates}");
+    let id = payment["paymentId"].as_str().unwrap_or_else(|| panic!("no payment: {payment}"));
+    let caller = Caller::new(sale.instance.base());
+    assert_eq!(caller.get(&format!("/payments/{id}")).expect(200).await, *payment);
+    assert_eq!(payment["seats"].as_array().unwrap().len(), 1);
+    payment["seats"][0].clone()
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_is_pasted_buys_a_seat() {
+async fn what_is_pasted_buys_a_seat_each_time_and_after_a_restart() {
     if !has_tools() {
         return println!("skipped: bash, curl and jq are needed");
     }
     let launch = Launch::new(ONSALE).with("--demo");
     let (sale, output) = demonstrate(&launch).await;
-    let script = pasted(&output);
-    let bash = || {
-        let run = Command::new("bash").args(["-euo", "pipefail", "-c", &script]).output().unwrap();
-        assert!(run.status.success(), "{script}\n{}", String::from_utf8_lossy(&run.stderr));
-        String::from_utf8(run.stdout).unwrap()
-    };
-    let shown = bash();
-    let replies: Vec<Value> = serde_json::Deserializer::from_str(&shown).into_iter().map(Result::unwrap).collect();
-    let [dates, payment] = &replies[..] else { panic!("dates and a payment: {shown}") };
-    assert!(dates[0]["remaining"].as_u64() > Some(0), "{dates}");
-    assert_eq!(payment["seats"], json!([7]));
-    let id = payment["paymentId"].as_str().unwrap();
-    let caller = Caller::new(sale.instance.base());
-    assert_eq!(caller.get(&format!("/payments/{id}")).expect(200).await, *payment);
-    let points = caller.get("/point/42").expect(200).await;
-    assert_eq!(points["balance"], payment["balance"]);
+    let mut bought = Vec::new();
+    for _ in 0..6 {
+        bought.push(buy_as_greeted(&sale, &output).await);
+    }
+    assert!(sale.instance.terminate().await.success());
+    let (sale, output) = demonstrate(&launch).await;
+    bought.push(buy_as_greeted(&sale, &output).await);
+    assert_eq!(bought, [1, 2, 3, 4, 5, 6, 7].map(Value::from), "the next free seat each time");
     assert!(launch.run(&["audit"]).await.status.success());
+}
+
+/// The commands of README's journey, for the server at this address.
+fn journey(base: &str) -> String {
+    let readme = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../../README.md")).unwrap();
+    let section = readme.split("## Buy a seat").nth(1).unwrap();
+    let block = section.split("```sh\n").nth(1).and_then(|rest| rest.split("```").next()).unwrap();
+    assert!(block.contains("B=http://127.0.0.1:8080\n"), "{block}");
+    block.replace("http://127.0.0.1:8080", base)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_journey_of_the_readme_can_be_pasted_again() {
+    if !has_tools() {
+        return println!("skipped: bash, curl and jq are needed");
+    }
+    let launch = Launch::new(ONSALE).with("--demo");
+    let (sale, _) = demonstrate(&launch).await;
+    let mut bought = Vec::new();
+    for _ in 0..3 {
+        let replies = paste(&journey(sale.instance.base()));
+        assert_eq!(replies.last(), Some(&json!("PAID")), "{replies:?}");
+        bought.push(replies[replies.len() - 2]["seats"].clone());
+    }
+    assert_eq!(bought, [json!([1, 2]), json!([3, 4]), json!([5, 6])]);
+    assert!(launch.run(&["audit"]).await.status.success());
+}
+
+/// The greeting of a server that is started with these settings on the launch's database.
+async fn greeting(launch: &Launch) -> String {
+    let server = launch.start().await;
+    let whole = async || Some(server.output()).filter(|text| text.contains("/docs") && text.ends_with('\n'));
+    let output = until("a greeting", async || whole().await.filter(|text| text.lines().count() > 4)).await;
+    assert!(server.terminate().await.success());
+    output
+}
+
+#[tokio::test]
+async fn the_greeting_names_what_can_be_bought_now() {
+    let launch = Sale::launch(ONSALE);
+    let sale = Sale::start(&launch).await;
+    let past = sale.concert(&json!({})).await;
+    sale.performance_at(&past, &json!(null), -3_600).await;
+    let sold_out = sale.concert(&json!({})).await;
+    let last = sale.performance(&sold_out, &json!(1)).await;
+    let token = sale.active(&sold_out, "ada").await;
+    let held = sale.hold(&token, &last, &[1]).await;
+    sale.charge("ada", 50_000).await;
+    sale.pay(&token, &held).expect(201).await;
+    assert!(sale.instance.terminate().await.success());
+    let launch = launch.with("--demo");
+    let output = greeting(&launch).await;
+    assert!(output.contains("No performance in this database has a free seat"), "{output}");
+    assert!(!output.contains("Paste this"), "{output}");
+
+    let sale = Sale::start(&launch).await;
+    sale.performance_at(&past, &json!(null), 3_600).await;
+    assert!(sale.instance.terminate().await.success());
+    let output = greeting(&launch).await;
+    assert!(output.contains(&format!("CONCERT={past} ")), "a performance that starts in an hour: {output}");
+
+    let launch = launch.set("ONSALE_AUTH", "jwt").set("ONSALE_JWT_SECRET", "a-secret-of-thirty-two-characters");
+    let output = greeting(&launch).await;
+    assert!(output.contains("needs a bearer") && !output.contains("Paste this"), "{output}");
 }

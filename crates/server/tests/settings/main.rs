@@ -239,6 +239,49 @@ async fn jwt_needs_one_key() {
     assert!(!server.log().contains("\"short\""), "and not shown");
 }
 
+/// The names of the files in a launch's folder.
+fn files(launch: &Launch) -> Vec<String> {
+    let entries = std::fs::read_dir(launch.folder()).unwrap();
+    let mut names: Vec<String> = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    names.sort();
+    names
+}
+
+#[tokio::test]
+async fn a_start_that_fails_leaves_no_file() {
+    let (_listener, address) = taken_port();
+    let url = "sqlite://new.db";
+    for demo in [&[][..], &["--demo"]] {
+        let launch = launch().set("ONSALE_LISTEN", &address).set("ONSALE_DATABASE_URL", url);
+        let before = files(&launch);
+        let run = launch.run(&[&["serve"], demo].concat()).await;
+        assert_eq!(run.status.code(), Some(1), "{}", said(&run));
+        assert_eq!(files(&launch), before, "a port in use");
+    }
+    for (name, value) in [("ONSALE_LISTEN", "192.0.2.1:1"), ("ONSALE_HOLD_SECONDS", "0"), ("ONSALE_AUTH", "jwt")] {
+        let launch = launch().set("ONSALE_DATABASE_URL", url).set("ONSALE_AUTH", "open-anywhere").set(name, value);
+        let before = files(&launch);
+        let run = launch.run(&["serve", "--demo"]).await;
+        assert!(!run.status.success(), "{name}={value}");
+        assert_eq!(files(&launch), before, "{name}={value}");
+    }
+    for command in ["audit", "events", "consume"] {
+        let launch = launch().set("ONSALE_DATABASE_URL", url);
+        let before = files(&launch);
+        assert_eq!(launch.run(&[command]).await.status.code(), Some(1), "{command}: there is no database");
+        assert_eq!(files(&launch), before, "{command}");
+    }
+    for command in ["serve", "migrate", "seed"] {
+        let launch = launch().set("ONSALE_LISTEN", "127.0.0.1:0").set("ONSALE_DATABASE_URL", "sqlite://diary.txt");
+        write(&launch, "diary.txt", &"Dear diary, ".repeat(50));
+        let before = files(&launch);
+        let run = launch.run(&[command]).await;
+        assert_eq!(run.status.code(), Some(1), "{command}: {}", said(&run));
+        assert!(said(&run).contains("not a database"), "{command}: {}", said(&run));
+        assert_eq!(files(&launch), before, "{command}: a file of something else");
+    }
+}
+
 #[tokio::test]
 async fn a_port_that_is_taken_is_named() {
     let (_listener, address) = taken_port();

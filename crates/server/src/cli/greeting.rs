@@ -1,0 +1,95 @@
+//! What `onsale serve --demo` prints: the addresses to open, and commands that buy a seat.
+
+use std::net::SocketAddr;
+
+use onsale_domain::ids::ConcertId;
+
+use super::Failed;
+use super::health::reachable;
+use crate::sale::Sale;
+use crate::settings::{Auth, Settings};
+
+/// Concerts that one read of the catalogue returns.
+const PAGE: usize = 100;
+
+/// Seat maps to read in search of a free seat. A database with more sold-out performances gets no commands.
+const MAPS_MAX: usize = 1_000;
+
+/// The greeting, as of this start: the commands name a concert that has free seats now.
+///
+/// # Errors
+/// `StoreError::Unavailable` if the database does not answer.
+pub(super) async fn text(
+    sale: &Sale,
+    settings: &Settings,
+    address: SocketAddr,
+    fresh_admin_key: Option<&str>,
+) -> Result<String, Failed> {
+    let base = format!("http://{}", reachable(address));
+    let mut text = format!("\nLook at {base}/ (the demonstration) and {base}/docs (the API).\n");
+    if let Some(key) = fresh_admin_key {
+        text.push_str(&format!("The admin key of this run: {key}\n"));
+    }
+    let next = match on_sale(sale).await? {
+        _ if !matches!(settings.auth, Auth::Open) => NEEDS_BEARER.to_owned(),
+        Some(concert) => commands(&base, concert),
+        None => NOTHING_ON_SALE.to_owned(),
+    };
+    text.push_str(&next);
+    Ok(text)
+}
+
+/// The first concert that has a free seat in a performance that has not started.
+async fn on_sale(sale: &Sale) -> Result<Option<ConcertId>, Failed> {
+    let now = sale.store.reader().now();
+    let (mut after, mut maps) = (None, 0);
+    loop {
+        let page = sale.catalogue.page(after, PAGE);
+        for programme in &page {
+            for showing in programme.showings.iter().filter(|showing| now < showing.starts_at) {
+                if sale.seat_maps.view(showing).await?.remaining > 0 {
+                    return Ok(Some(programme.concert.id));
+                }
+                maps += 1;
+            }
+        }
+        after = page.last().map(|programme| programme.concert.id);
+        if after.is_none() || maps >= MAPS_MAX {
+            return Ok(None);
+        }
+    }
+}
+
+const NEEDS_BEARER: &str = "
+With ONSALE_AUTH=jwt each call of a user needs a bearer, so there is nothing to paste here; see docs/operating.md.
+";
+
+const NOTHING_ON_SALE: &str = "
+No performance in this database has a free seat and starts in the future, so there is nothing to paste here.
+To start over, name a new file: onsale serve --demo --database-url sqlite://another.db
+";
+
+/// Commands that work each time they are pasted: a new buyer, the first free seat, points enough for it.
+fn commands(base: &str, concert: ConcertId) -> String {
+    format!(
+        r#"
+Paste this to buy a seat, from token to paid seat (needs curl and jq); paste it again to buy the next one:
+
+  B={base} CONCERT={concert} BUYER=guest-$(date +%s)
+  TOKEN=$(curl -sS $B/queue/tokens -H 'Content-Type: application/json' \
+    -d "{{\"userId\":\"$BUYER\",\"concertId\":\"$CONCERT\"}}" | jq -r '.token // error(.detail)')
+  while [ "$(curl -sS $B/queue/token -H "Queue-Token: $TOKEN" | jq -r .status)" = WAITING ]; do sleep 0.2; done
+  curl -sS $B/concerts/$CONCERT/dates -H "Queue-Token: $TOKEN" | jq
+  DATE=$(curl -sS $B/concerts/$CONCERT/dates -H "Queue-Token: $TOKEN" \
+    | jq -r 'map(select(.remaining > 0))[0].date // error("every seat of this concert is taken")')
+  HOLD=$(curl -sS "$B/concerts/$CONCERT/seats?date=${{DATE:?is not known}}&available=true" -H "Queue-Token: $TOKEN" \
+    | jq -c '.performances | map(select(.seats != []))[0] | {{performanceId, seats: [.seats[0].seat]}}' \
+    | curl -sS $B/reservations -H "Queue-Token: $TOKEN" -H 'Content-Type: application/json' -d @- \
+    | jq -r '.reservationId // error(.detail)')
+  curl -sS -o /dev/null -X PATCH $B/point/$BUYER/charge -H "Queue-Token: $TOKEN" \
+    -H 'Content-Type: application/json' -d '{{"amount":1000000}}'
+  curl -sS $B/payments -H "Queue-Token: $TOKEN" -H 'Content-Type: application/json' \
+    -H "Idempotency-Key: pay-$HOLD" -d "{{\"reservationId\":\"${{HOLD:?no seat is held}}\"}}" | jq
+"#
+    )
+}

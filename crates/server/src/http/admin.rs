@@ -49,6 +49,7 @@ impl QueueSettings {
 
 /// A waiting room as its administrator sees it.
 #[derive(Serialize, JsonSchema)]
+#[schemars(rename = "WaitingRoom")]
 pub(crate) struct Queue {
     #[serde(flatten)]
     settings: QueueSettings,

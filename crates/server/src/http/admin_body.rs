@@ -32,6 +32,7 @@ pub(crate) struct ConcertBody {
 
 /// How a waiting room admits; what is not named is as the server is set.
 #[derive(JsonSchema)]
+#[schemars(rename = "QueueSettingsBody")]
 #[serde(rename_all = "camelCase")]
 #[expect(dead_code, reason = "documents the body; read field by field")]
 pub(crate) struct QueueBody {
@@ -47,6 +48,7 @@ pub(crate) struct QueueBody {
 
 /// What to change about a waiting room.
 #[derive(JsonSchema)]
+#[schemars(rename = "QueueSettingsPatch")]
 #[expect(dead_code, reason = "documents the body; read field by field")]
 pub(crate) struct QueuePatch {
     #[serde(flatten)]
@@ -86,7 +88,9 @@ pub(crate) struct SectionBody {
     #[schemars(range(min = 1, max = 100_000))]
     to: u32,
     /// "R" unless said.
+    #[schemars(length(min = 1, max = 200))]
     grade: Option<String>,
     /// Points; the performance's price unless said.
+    #[schemars(range(min = 0, max = 100_000_000))]
     price: Option<i64>,
 }

@@ -202,6 +202,7 @@ pub(crate) struct SeatsOfPerformance {
 
 /// A seat.
 #[derive(JsonSchema)]
+#[schemars(rename = "Seat")]
 #[expect(dead_code, reason = "documents what seat_json writes")]
 pub(crate) struct SeatShown {
     seat: u32,

@@ -35,6 +35,7 @@ pub(crate) struct Readiness {
 
 /// One part.
 #[derive(Serialize, JsonSchema)]
+#[schemars(rename = "ReadinessPart")]
 pub(crate) struct Part {
     part: &'static str,
     status: &'static str,

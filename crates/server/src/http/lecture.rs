@@ -52,6 +52,7 @@ impl LectureShown {
 
 /// A place in a lecture.
 #[derive(Serialize, JsonSchema)]
+#[schemars(rename = "LecturePlace")]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Applied {
     lecture_id: Id<LectureId>,
@@ -69,6 +70,7 @@ impl Applied {
 
 /// What a person applied for.
 #[derive(Serialize, JsonSchema)]
+#[schemars(rename = "LectureApplications")]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Applications {
     user_id: Id<UserId>,
@@ -79,6 +81,7 @@ pub(crate) struct Applications {
 
 /// One lecture that a person applied for.
 #[derive(Serialize, JsonSchema)]
+#[schemars(rename = "LectureApplication")]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Application {
     lecture_id: Id<LectureId>,

@@ -21,6 +21,7 @@ mod problem;
 mod reservation;
 mod router;
 mod seat_json;
+mod shapes;
 mod shared;
 mod shelf;
 mod stream;

@@ -2,99 +2,91 @@
 
 use std::collections::BTreeMap;
 
-use schemars::generate::SchemaSettings;
-use schemars::transform::RecursiveTransform;
-use schemars::{Schema, SchemaGenerator};
+use schemars::SchemaGenerator;
 use serde_json::{Map, Value, json};
 
 use super::docs::{Content, In, Operation, Parameter, Proof};
 use super::problem::{Code, PROBLEM_JSON, Problem, ProblemBody};
 use super::router::routes;
+use super::shapes::Shapes;
 
-const DESCRIPTION: &str = "First-come, first-served booking: points, lectures, concerts behind a waiting room.\n\n\
-    Instants are RFC 3339 in UTC with milliseconds, amounts whole points. Everything that is not a success is an \
-    RFC 9457 problem with a stable `code`. Every POST, PATCH and DELETE takes an `Idempotency-Key`.";
+const DESCRIPTION: &str = "First-come, first-served booking: points, lectures, and concerts behind a waiting room.\n\n\
+    Instants are RFC 3339 in UTC with milliseconds, dates are days in the server's time zone, amounts are whole points. \
+    Every answer that is not a success is an RFC 9457 problem with a stable `code`. Every POST, PATCH and DELETE takes \
+    an `Idempotency-Key`. Lists come in pages: follow `Link: <…>; rel=\"next\"`.";
+
+/// Each tag with what it holds, in the order in which a client needs them.
+const TAGS: [(&str, &str); 8] = [
+    ("Points", "A user's wallet: balance, charges, uses, history."),
+    ("Lectures", "Lectures with a capacity, and who has a place in them."),
+    ("Waiting room", "The line in front of a concert: enter, poll or follow, leave."),
+    ("Concerts", "Concerts, their dates, and the seats of a date."),
+    ("Reservations", "Seats held for a short time."),
+    ("Payments", "Held seats paid from the points."),
+    ("Administration", "Making lectures and concerts, and steering waiting rooms. Needs the admin key."),
+    ("Operation", "Health, metrics and this document."),
+];
 
 /// The document.
 pub(crate) fn document() -> Value {
-    let mut schemas = Schemas::new();
+    let mut schemas = Shapes::new();
     schemas.answers.subschema_for::<ProblemBody<'_>>();
     let mut paths: BTreeMap<&str, Map<String, Value>> = BTreeMap::new();
     for operation in routes().operations {
         let shown = show(&operation, &mut schemas);
         paths.entry(operation.route.path).or_default().insert(operation.route.method.to_lowercase(), shown);
     }
+    let tags = TAGS.map(|(name, description)| json!({"name": name, "description": description}));
     json!({
         "openapi": "3.1.0",
         "info": {
-            "title": "onsale", "version": env!("CARGO_PKG_VERSION"), "description": DESCRIPTION,
-            "license": {"name": "MIT OR Apache-2.0"}
+            "title": "onsale",
+            "version": env!("CARGO_PKG_VERSION"),
+            "summary": "A first-come, first-served booking server",
+            "description": DESCRIPTION,
+            "contact": {"name": "The maintainers of onsale"},
+            "license": {"name": "MIT OR Apache-2.0", "identifier": "MIT OR Apache-2.0"}
         },
-        "servers": [{"url": "/"}],
+        "servers": [{"url": "/", "description": "The server that this document was read from"}],
+        "tags": tags,
         "paths": paths,
-        "components": {
-            "schemas": schemas.definitions(),
-            "securitySchemes": {
-                "bearer": {"type": "http", "scheme": "bearer", "description": "With ONSALE_AUTH=jwt: `sub` is the user."},
-                "queueToken": {"type": "apiKey", "in": "header", "name": "Queue-Token", "description": "From `POST /queue/tokens`."},
-                "adminKey": {"type": "http", "scheme": "bearer", "description": "ONSALE_ADMIN_KEY."}
-            }
+        "components": {"schemas": schemas.definitions(), "securitySchemes": security_schemes()}
+    })
+}
+
+fn security_schemes() -> Value {
+    json!({
+        "bearer": {
+            "type": "http", "scheme": "bearer", "bearerFormat": "JWT",
+            "description": "Needed if the server runs with `ONSALE_AUTH=jwt`: the claim `sub` is the user."
+        },
+        "queueToken": {
+            "type": "apiKey", "in": "header", "name": "Queue-Token",
+            "description": "The `token` that `POST /queue/tokens` returned."
+        },
+        "queueTokenInQuery": {
+            "type": "apiKey", "in": "query", "name": "token",
+            "description": "The same token for a browser's `EventSource`, which cannot set a header. Never logged."
+        },
+        "adminKey": {
+            "type": "http", "scheme": "bearer",
+            "description": "The value of `ONSALE_ADMIN_KEY`. Without that setting the calls answer 404."
         }
     })
 }
 
-/// Shapes of what is sent and of what is answered: an absent member of an answer is null, one of a body is not there.
-struct Schemas {
-    bodies: SchemaGenerator,
-    answers: SchemaGenerator,
-}
-
-impl Schemas {
-    fn new() -> Self {
-        let settings = SchemaSettings::draft2020_12().with(|settings| {
-            settings.definitions_path = "/components/schemas".into();
-            settings.meta_schema = None;
-        });
-        let bodies = settings.clone().for_deserialize().with_transform(RecursiveTransform(without_null));
-        Self { bodies: bodies.into_generator(), answers: settings.for_serialize().into_generator() }
-    }
-
-    fn definitions(&mut self) -> Map<String, Value> {
-        let mut all = self.answers.take_definitions(true);
-        all.append(&mut self.bodies.take_definitions(true));
-        all
-    }
-}
-
-fn without_null(schema: &mut Schema) {
-    let Some(members) = schema.as_object_mut() else { return };
-    if let Some(Value::Array(types)) = members.get_mut("type") {
-        types.retain(|name| name != "null");
-        if let [only] = &types[..] {
-            members["type"] = only.clone();
-        }
-    }
-    if let Some(Value::Array(choices)) = members.get_mut("anyOf") {
-        choices.retain(|choice| choice["type"] != "null");
-    }
-}
-
-fn show(operation: &Operation, schemas: &mut Schemas) -> Value {
+fn show(operation: &Operation, schemas: &mut Shapes) -> Value {
     let mut shown = json!({
         "operationId": operation.id,
         "tags": [operation.tag],
         "summary": operation.summary,
+        "description": operation.description,
+        "security": security(&operation.proofs),
         "parameters": operation.parameters.iter().map(parameter).collect::<Vec<_>>(),
         "responses": responses(operation, schemas),
     });
-    if !operation.description.is_empty() {
-        shown["description"] = operation.description.clone().into();
-    }
     if let Some(body) = &operation.body {
         shown["requestBody"] = json!({"required": true, "content": content(body, &mut schemas.bodies)});
-    }
-    if !operation.proofs.is_empty() {
-        shown["security"] = security(&operation.proofs);
     }
     shown
 }
@@ -110,25 +102,34 @@ fn content(content: &Content, schemas: &mut SchemaGenerator) -> Value {
     json!({content.media_type: {"schema": schema, "example": content.example}})
 }
 
-/// Bearers are asked for only with ONSALE_AUTH=jwt: each scheme stands alone, and with the bearer beside it.
+/// The ways in which a call may be authorized. A bearer is needed only with `ONSALE_AUTH=jwt`, so each scheme stands
+/// alone and together with the bearer. An open call has an empty list: linters take a missing one for forgotten.
 fn security(proofs: &[Proof]) -> Value {
-    if proofs.contains(&Proof::AdminKey) {
+    let has = |proof| proofs.contains(&proof);
+    if has(Proof::AdminKey) {
         json!([{"adminKey": []}])
-    } else if proofs.contains(&Proof::OnlyIfStrict) {
+    } else if has(Proof::OnlyIfStrict) {
         json!([{}, {"bearer": []}, {"queueToken": []}, {"queueToken": [], "bearer": []}])
-    } else if proofs.contains(&Proof::QueueToken) {
+    } else if has(Proof::QueueTokenInQuery) {
+        json!([{"queueToken": []}, {"queueToken": [], "bearer": []}, {"queueTokenInQuery": []}])
+    } else if has(Proof::QueueToken) {
         json!([{"queueToken": []}, {"queueToken": [], "bearer": []}])
-    } else {
+    } else if has(Proof::Bearer) {
         json!([{}, {"bearer": []}])
+    } else {
+        json!([])
     }
 }
 
-fn responses(operation: &Operation, schemas: &mut Schemas) -> Map<String, Value> {
+fn responses(operation: &Operation, schemas: &mut Shapes) -> Map<String, Value> {
     let mut responses = Map::new();
     for success in &operation.successes {
         let mut shown = json!({"description": success.description});
         if let Some(body) = &success.content {
             shown["content"] = content(body, &mut schemas.answers);
+        }
+        if !operation.headers.is_empty() {
+            shown["headers"] = headers(&operation.headers);
         }
         responses.insert(success.status.to_string(), shown);
     }
@@ -140,6 +141,13 @@ fn responses(operation: &Operation, schemas: &mut Schemas) -> Map<String, Value>
         responses.insert(status.to_string(), problems(&codes));
     }
     responses
+}
+
+fn headers(headers: &[(&'static str, &'static str)]) -> Value {
+    let shown = |(name, description): &(&'static str, &str)| {
+        ((*name).to_owned(), json!({"schema": {"type": "string"}, "description": description}))
+    };
+    Value::Object(headers.iter().map(shown).collect())
 }
 
 /// All problems of one status, each with an example.
@@ -157,7 +165,7 @@ fn problems(codes: &[Code]) -> Value {
         "content": {PROBLEM_JSON: {"schema": {"$ref": "#/components/schemas/Problem"}, "examples": examples}}
     });
     if codes.iter().any(|code| example(*code).retry_after_seconds.is_some()) {
-        shown["headers"] = json!({"Retry-After": {"schema": {"type": "integer"}, "description": "Seconds"}});
+        shown["headers"] = json!({"Retry-After": {"schema": {"type": "integer", "minimum": 1}, "description": "Seconds to wait before the next try"}});
     }
     shown
 }

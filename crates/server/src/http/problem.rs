@@ -46,6 +46,7 @@ pub(crate) struct ProblemBody<'a> {
     /// What the code means; never changes.
     title: &'a str,
     /// The HTTP status.
+    #[schemars(range(min = 400, max = 599))]
     status: u16,
     /// What happened here.
     detail: &'a str,
@@ -59,6 +60,7 @@ pub(crate) struct ProblemBody<'a> {
     seats: &'a [u32],
     /// With `queue-token-waiting`: where in line.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "u64")]
     position: Option<u64>,
 }
 

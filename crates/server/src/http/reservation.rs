@@ -79,7 +79,7 @@ pub(crate) struct HoldBody {
     /// Where that date has just one performance.
     date: Option<Day>,
     /// Seat numbers, none twice.
-    #[schemars(length(min = 1))]
+    #[schemars(length(min = 1), inner(range(min = 1, max = 100_000)))]
     seats: Vec<u32>,
 }
 

@@ -48,6 +48,7 @@ pub(crate) struct LedgerEntry {
 }
 
 #[derive(Serialize, JsonSchema)]
+#[schemars(rename = "LedgerEntryType")]
 #[serde(rename_all = "UPPERCASE")]
 enum EntryType {
     Charge,
@@ -72,6 +73,7 @@ impl LedgerEntry {
 
 /// How many points.
 #[derive(JsonSchema)]
+#[schemars(rename = "AmountBody")]
 pub(crate) struct Amount {
     #[schemars(range(min = 1, max = 10_000_000))]
     #[expect(dead_code, reason = "documents the body; read field by field")]

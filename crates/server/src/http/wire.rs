@@ -7,6 +7,7 @@ use axum::http::{HeaderValue, StatusCode};
 use axum::response::Response;
 use jiff::civil::Date;
 use onsale_app::calendar::rfc3339;
+use onsale_domain::ids::{ConcertId, EventId, LectureId, PaymentId, PerformanceId, ReservationId, TokenId, UserId};
 use onsale_domain::time::Timestamp;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Serialize, Serializer};
@@ -71,7 +72,31 @@ impl<T: std::fmt::Display> Serialize for Id<T> {
     }
 }
 
-impl<T> JsonSchema for Id<T> {
+/// How an id looks in JSON.
+pub(crate) trait IdShape {
+    /// Its schema.
+    fn shape() -> Schema;
+}
+
+macro_rules! uuids {
+    ($($id:ident),+) => {$(
+        impl IdShape for $id {
+            fn shape() -> Schema {
+                json_schema!({"type": "string", "format": "uuid"})
+            }
+        }
+    )+};
+}
+
+uuids!(ConcertId, EventId, LectureId, PaymentId, PerformanceId, ReservationId, TokenId);
+
+impl IdShape for UserId {
+    fn shape() -> Schema {
+        json_schema!({"type": "string", "pattern": "^[A-Za-z0-9_-]{1,64}$"})
+    }
+}
+
+impl<T: IdShape> JsonSchema for Id<T> {
     fn inline_schema() -> bool {
         true
     }
@@ -81,7 +106,7 @@ impl<T> JsonSchema for Id<T> {
     }
 
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({"type": "string"})
+        T::shape()
     }
 }
 

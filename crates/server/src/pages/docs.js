@@ -49,9 +49,9 @@ function introduction({ info, components }) {
     h("div", { class: "prose" }, markdown(description ?? "")),
     h("p", { class: "hint" }, h("a", { href: "/openapi.json" }, "/openapi.json"), license ? ` · ${license.name}` : "", " · ", h("a", { href: "/" }, "Demonstration")),
     h("h2", {}, "Credentials"),
-    h("dl", { class: "schemes" }, Object.entries(components.securitySchemes ?? {}).map(([id, { type, name, description: said }]) => h("div", {},
+    h("dl", { class: "schemes" }, Object.entries(components.securitySchemes ?? {}).map(([id, { type, in: place, name, description: said }]) => h("div", {},
       h("dt", {}, spaced(id)),
-      h("dd", {}, h("code", {}, type === "apiKey" ? `${name}: …` : "Authorization: Bearer …")),
+      h("dd", {}, h("code", {}, type !== "apiKey" ? "Authorization: Bearer …" : place === "query" ? `?${name}=…` : `${name}: …`)),
       h("dd", { class: "prose hint" }, markdown(said ?? ""))))));
 }
 

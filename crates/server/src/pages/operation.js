@@ -27,7 +27,7 @@ function breakable(path) {
 }
 
 function credentials({ components }, { security }) {
-  if (!security) return null;
+  if (!security?.length) return null;
   const alternative = (need) => {
     const names = Object.keys(need);
     if (!names.length) return "nothing";
@@ -36,7 +36,7 @@ function credentials({ components }, { security }) {
   return [h("h4", {}, "Credentials"), h("p", {}, security.map((need, index) => [index ? ", or " : "", alternative(need)]))];
 }
 
-const headerOf = ({ type, name }) => (type === "apiKey" ? name : "Authorization");
+const headerOf = ({ type, in: place, name }) => (type !== "apiKey" ? "Authorization" : place === "query" ? `?${name}=` : name);
 
 /** `queueToken` reads as queue token. */
 export const spaced = (name) => name.replace(/[A-Z]/g, (letter) => ` ${letter.toLowerCase()}`);

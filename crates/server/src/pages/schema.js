@@ -35,7 +35,7 @@ export function typeOf(description, given) {
   return types.map((type) => {
     if (type === "array") return `${typeOf(description, schema.items)}[]`;
     if (type === "object") return name ?? "object";
-    const format = type === "null" || !schema.format || schema.format.startsWith("uint") ? "" : ` (${schema.format})`;
+    const format = type === "null" || !schema.format || schema.format.startsWith("int") ? "" : ` (${schema.format})`;
     return type + format;
   }).join(" or ");
 }
@@ -56,7 +56,7 @@ export function boundsOf(schema = {}) {
     return least != null ? `at least ${whole(least)}${unit}` : `at most ${whole(most)}${unit}`;
   };
   // That a count is not negative goes without saying.
-  const isCount = minimum === 0 && maximum == null && format?.startsWith("uint");
+  const isCount = minimum === 0 && maximum == null && format?.startsWith("int");
   return [
     (minimum != null || maximum != null) && !isCount && span(minimum, maximum),
     (minLength != null || maxLength != null) && span(minLength, maxLength, " character", " characters"),

@@ -74,7 +74,9 @@ export class Form {
 
   #schemes() {
     const names = new Set((this.operation.security ?? []).flatMap((need) => Object.keys(need)));
-    return [...names].map((name) => ({ id: name, ...this.description.components.securitySchemes[name] }));
+    const schemes = [...names].map((name) => ({ id: name, ...this.description.components.securitySchemes[name] }));
+    // A credential in the query is a parameter too, and gets its field there.
+    return schemes.filter((scheme) => scheme.in !== "query");
   }
 
   /** Of the credentials, those without which no alternative is met. */

@@ -26,7 +26,7 @@ pub(crate) fn list_concerts(op: Operation) -> Operation {
     op.named(TAG, "listConcerts", "List concerts")
         .paged()
         .answers::<Vec<ConcertShown>>(200, "The concerts", json!([concert()]))
-        .answers_nothing(304, "Unchanged, where `If-None-Match` names the last `ETag`")
+        .conditional()
 }
 
 pub(crate) fn list_concert_dates(op: Operation) -> Operation {
@@ -34,7 +34,7 @@ pub(crate) fn list_concert_dates(op: Operation) -> Operation {
         .path_id("concertId", "The concert")
         .turn()
         .answers::<Vec<PerformanceShown>>(200, "The dates", json!([performance()]))
-        .answers_nothing(304, "Unchanged, where `If-None-Match` names the last `ETag`")
+        .conditional()
         .codes(&[Code::ConcertNotFound])
 }
 
@@ -55,6 +55,6 @@ pub(crate) fn list_concert_seats(op: Operation) -> Operation {
         .query("available", switch(), "Only seats that anyone may take")
         .turn()
         .answers::<SeatsOfDate>(200, "The seats", seats)
-        .answers_nothing(304, "Unchanged, where `If-None-Match` names the last `ETag`")
+        .conditional()
         .codes(&[Code::ConcertNotFound])
 }

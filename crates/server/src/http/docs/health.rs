@@ -1,5 +1,8 @@
 //! Of what operators and readers of this API ask.
 
+use std::borrow::Cow;
+
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde_json::json;
 
 use super::Operation;
@@ -7,33 +10,51 @@ use crate::http::health::{Health, Readiness};
 
 const TAG: &str = "Operation";
 
+/// An OpenAPI 3.1 document.
+struct OpenapiDocument;
+
+impl JsonSchema for OpenapiDocument {
+    fn schema_name() -> Cow<'static, str> {
+        "OpenapiDocument".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "type": "object",
+            "description": "An OpenAPI 3.1 document.",
+            "required": ["openapi", "info", "paths"],
+            "properties": {
+                "openapi": {"type": "string"},
+                "info": {"type": "object"},
+                "paths": {"type": "object"},
+                "components": {"type": "object"}
+            }
+        })
+    }
+}
+
 pub(crate) fn get_health(op: Operation) -> Operation {
-    op.named(TAG, "getHealth", "Whether the process lives").answers::<Health>(
-        200,
-        "It does",
-        json!({"status": "alive"}),
-    )
+    op.named(TAG, "getHealth", "Whether the process lives")
+        .says("Asks no other part: for a supervisor that restarts the process.")
+        .answers::<Health>(200, "It does", json!({"status": "alive"}))
 }
 
 pub(crate) fn get_readiness(op: Operation) -> Operation {
     let ready = json!({"status": "ready", "parts": [{"part": "database", "status": "ok"}]});
-    op.named(TAG, "getReadiness", "Whether all parts answer").answers::<Readiness>(200, "They do", ready)
+    op.named(TAG, "getReadiness", "Whether all parts answer").says("503 while the database does not answer or the server stops: for a load balancer. Redis and Kafka may be `degraded`.").answers::<Readiness>(200, "They do", ready)
 }
 
 pub(crate) fn get_metrics(op: Operation) -> Operation {
     let text = "# TYPE onsale_desk_batch_size histogram\n";
-    op.named(TAG, "getMetrics", "Metrics for Prometheus").answers_as::<String>(
-        "application/openmetrics-text",
-        200,
-        "The metrics",
-        json!(text),
-    )
+    op.named(TAG, "getMetrics", "Metrics for Prometheus")
+        .says("Counters, gauges and histograms of the whole process.")
+        .answers_as::<String>("application/openmetrics-text", 200, "The metrics", json!(text))
 }
 
 pub(crate) fn get_openapi(op: Operation) -> Operation {
-    op.named(TAG, "getOpenapi", "This document").answers::<serde_json::Value>(
+    op.named(TAG, "getOpenapi", "This document").says("`onsale openapi` prints the same.").answers::<OpenapiDocument>(
         200,
         "OpenAPI 3.1",
-        json!({"openapi": "3.1.0"}),
+        json!({"openapi": "3.1.0", "info": {"title": "onsale", "version": "1.0.0"}, "paths": {}}),
     )
 }

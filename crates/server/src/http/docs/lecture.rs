@@ -22,7 +22,7 @@ pub(crate) fn list_lectures(op: Operation) -> Operation {
         .query("available", switch(), "Only lectures that can be applied for")
         .paged()
         .answers::<Vec<LectureShown>>(200, "The lectures", json!([lecture(12)]))
-        .answers_nothing(304, "Unchanged, where `If-None-Match` names the last `ETag`")
+        .conditional()
 }
 
 pub(crate) fn apply_for_lecture(op: Operation) -> Operation {
@@ -46,6 +46,7 @@ pub(crate) fn list_lecture_applications(op: Operation) -> Operation {
         }]
     });
     op.named(TAG, "listLectureApplications", "See what a user applied for")
+        .says("Places given back are not listed. `applied` says whether any is listed.")
         .path_user("userId")
         .query("lectureId", uuid(), "About this lecture alone")
         .answers::<Applications>(200, "The applications", applications)

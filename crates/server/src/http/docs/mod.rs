@@ -68,6 +68,8 @@ pub(crate) enum Proof {
     QueueToken,
     /// The queue token is asked for only where the queue is strict.
     OnlyIfStrict,
+    /// The queue token may also come as `?token=`.
+    QueueTokenInQuery,
     AdminKey,
 }
 
@@ -83,6 +85,8 @@ pub(crate) struct Operation {
     pub(crate) successes: Vec<Success>,
     pub(crate) codes: BTreeSet<Code>,
     pub(crate) proofs: Vec<Proof>,
+    /// Headers of each success, with their meaning.
+    pub(crate) headers: Vec<(&'static str, &'static str)>,
 }
 
 impl Operation {
@@ -99,13 +103,15 @@ impl Operation {
             successes: Vec::new(),
             codes: BTreeSet::new(),
             proofs: Vec::new(),
+            headers: Vec::new(),
         };
         let operation =
             operation.codes(&[Code::TooManyRequests, Code::InvalidRequest, Code::Unavailable, Code::Internal]);
         if route.method == "GET" { operation } else { operation.changes_something() }
     }
 
-    fn changes_something(self) -> Self {
+    fn changes_something(mut self) -> Self {
+        self.headers.push(("Idempotency-Replayed", "`true` if this is the kept answer to an earlier request"));
         let key = json!({"type": "string", "minLength": 1, "maxLength": 255});
         let description = "Same key and same request: the first answer again. Lives 24 hours.";
         let name = "Idempotency-Key";
@@ -168,10 +174,24 @@ impl Operation {
     }
 
     /// A list in pages.
-    pub(crate) fn paged(self) -> Self {
-        self.query("limit", json!({"type": "integer", "minimum": 1, "maximum": 200, "default": 50}), "Rows of a page")
-            .query("cursor", json!({"type": "string"}), "From the `Link` of the page before")
-            .says("A further page is announced by `Link: <…>; rel=\"next\"`.")
+    pub(crate) fn paged(mut self) -> Self {
+        self.headers.push(("Link", "`<…>; rel=\"next\"` names the next page; absent on the last one"));
+        self.query(
+            "limit",
+            json!({"type": "integer", "minimum": 1, "maximum": 200, "default": 50}),
+            "Rows of a page at most",
+        )
+        .query("cursor", json!({"type": "string"}), "Where the page begins; taken from the `Link` of the page before")
+        .says("A further page is announced by `Link: <…>; rel=\"next\"`.")
+    }
+
+    /// Has a validator: a client that names it gets 304 while nothing has changed.
+    pub(crate) fn conditional(mut self) -> Self {
+        self.headers.push(("ETag", "The validator of this answer, for `If-None-Match`"));
+        let (name, schema) = ("If-None-Match", json!({"type": "string"}));
+        let description = "The last `ETag`: 304 without a body if nothing has changed since";
+        self.parameter(Parameter { place: In::Header, name, required: false, schema, description })
+            .answers_nothing(304, "Unchanged since the answer whose `ETag` the request names")
     }
 
     /// Needs a bearer where `ONSALE_AUTH=jwt`.
@@ -187,10 +207,17 @@ impl Operation {
         operation
     }
 
+    /// Needs a queue token that may also come as `?token=`.
+    pub(crate) fn queue_token_or_query(self) -> Self {
+        let mut operation = self.queue_token();
+        operation.proofs.push(Proof::QueueTokenInQuery);
+        operation
+    }
+
     /// Needs a queue token whose status is ACTIVE.
     pub(crate) fn turn(self) -> Self {
         self.queue_token().codes(&[Code::QueueTokenWaiting, Code::QueueTokenExpired]).says(
-            "● Needs a queue token of this concert whose status is ACTIVE; this is looked at before anything else.",
+            "● Needs a queue token of this concert whose status is ACTIVE. The token is checked before anything else.",
         )
     }
 
@@ -198,9 +225,9 @@ impl Operation {
     pub(crate) fn strict(self) -> Self {
         let mut operation = self.queue_token();
         operation.proofs.push(Proof::OnlyIfStrict);
-        operation
-            .codes(&[Code::QueueTokenWaiting, Code::QueueTokenExpired])
-            .says("With `ONSALE_QUEUE_STRICT=true` an ACTIVE queue token of this user is needed too, of any room.")
+        operation.codes(&[Code::QueueTokenWaiting, Code::QueueTokenExpired]).says(
+            "With `ONSALE_QUEUE_STRICT=true` the call also needs an ACTIVE queue token of this user, of any room.",
+        )
     }
 
     pub(crate) fn admin(mut self) -> Self {

@@ -30,6 +30,7 @@ pub(crate) fn create_payment(op: Operation) -> Operation {
 
 pub(crate) fn get_payment(op: Operation) -> Operation {
     op.named(TAG, "getPayment", "See a payment")
+        .says("Without `ONSALE_AUTH=jwt` the id, which cannot be guessed, is the key to it.")
         .path_id("paymentId", "The payment")
         .bearer()
         .answers::<PaymentShown>(200, "The payment", payment())

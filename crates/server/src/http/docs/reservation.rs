@@ -38,6 +38,7 @@ pub(crate) fn create_reservation(op: Operation) -> Operation {
 
 pub(crate) fn get_reservation(op: Operation) -> Operation {
     op.named(TAG, "getReservation", "See a reservation")
+        .says("`status` is as of now: a hold that has lapsed is `EXPIRED`. Without `ONSALE_AUTH=jwt` the id, which cannot be guessed, is the key to it.")
         .path_id("reservationId", "The reservation")
         .bearer()
         .answers::<ReservationShown>(200, "The reservation", reservation())

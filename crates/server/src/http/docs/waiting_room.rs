@@ -64,7 +64,7 @@ pub(crate) fn follow_queue_place(op: Operation) -> Operation {
             json!({"type": "string"}),
             "The queue token, for clients that cannot set a header; never logged",
         )
-        .queue_token()
+        .queue_token_or_query()
         .answers_as::<String>(
             "text/event-stream",
             200,

@@ -89,8 +89,10 @@ async fn a_reader_that_goes_away_is_no_failure() {
 async fn a_disk_that_is_full_is_a_failure_and_no_panic() {
     let full = || std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
     for arguments in [&["completions", "bash"][..], &["openapi"]] {
-        let mut command = launch().command(arguments);
-        let run = command.as_std_mut().stdout(full()).stderr(Stdio::piped()).spawn().unwrap().wait_with_output().unwrap();
+        let launch = launch();
+        let mut command = launch.command(arguments);
+        let run =
+            command.as_std_mut().stdout(full()).stderr(Stdio::piped()).spawn().unwrap().wait_with_output().unwrap();
         assert_eq!(run.status.code(), Some(1), "{arguments:?}");
         assert!(said(&run).contains("No space left") && !said(&run).contains("panicked"), "{}", said(&run));
     }

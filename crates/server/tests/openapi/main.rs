@@ -2,6 +2,9 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on says so and ends")]
 
+mod form;
+mod pages;
+#[path = "../support/mod.rs"]
 mod support;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -83,6 +86,10 @@ const REFUSALS: [(&str, &[&str]); 14] = [
 
 const TURN: [&str; 4] =
     ["401 queue-token-missing", "401 queue-token-invalid", "403 queue-token-waiting", "403 queue-token-expired"];
+
+/// Calls that need no credential in any mode.
+const OPEN: [&str; 6] =
+    ["GET /concerts", "GET /healthz", "GET /lectures", "GET /metrics", "GET /openapi.json", "GET /readyz"];
 
 async fn document() -> (Sale, Value) {
     let sale = start(&[]).await;
@@ -199,8 +206,9 @@ fn parameters_are_sound(call: &str, operation: &Value) {
 async fn proofs_are_described() {
     let (_sale, document) = document().await;
     let schemes = document["components"]["securitySchemes"].as_object().unwrap();
-    for (call, operation) in operations(&document) {
-        let security = operation["security"].as_array().cloned().unwrap_or_default();
+    let operations = operations(&document);
+    for (call, operation) in &operations {
+        let security = operation["security"].as_array().cloned().unwrap_or_else(|| panic!("{call}: no security"));
         let named: BTreeSet<String> =
             security.iter().flat_map(|all| all.as_object().unwrap().keys().cloned()).collect();
         for name in &named {
@@ -211,8 +219,21 @@ async fn proofs_are_described() {
     }
     let points = document["paths"]["/point/{id}"]["get"]["security"].as_array().unwrap();
     assert!(points.contains(&json!({})), "points need nothing where the queue is not strict: {points:?}");
-    let token = schemes.values().find(|scheme| scheme["type"] == "apiKey").unwrap();
-    assert_eq!((&token["in"], &token["name"]), (&json!("header"), &json!("Queue-Token")));
+    let is_open = |call: &&str| operations[*call]["security"] == json!([]);
+    let open: Vec<&str> = operations.keys().map(String::as_str).filter(is_open).collect();
+    assert_eq!(open, OPEN, "calls that need nothing say so");
+    let places: BTreeSet<_> = schemes
+        .values()
+        .filter(|scheme| scheme["type"] == "apiKey")
+        .map(|scheme| (text(&scheme["in"]), text(&scheme["name"])))
+        .collect();
+    let places: Vec<(&str, &str)> = places.iter().map(|(place, name)| (place.as_str(), name.as_str())).collect();
+    assert_eq!(places, [("header", "Queue-Token"), ("query", "token")]);
+    let in_query = schemes.iter().find(|(_, scheme)| scheme["in"] == "query").unwrap().0;
+    for (call, operation) in operations {
+        let takes = operation["security"].as_array().unwrap().iter().any(|all| all[in_query].is_array());
+        assert_eq!(takes, call == "GET /queue/token/events", "{call}");
+    }
 }
 
 #[tokio::test]
@@ -294,73 +315,4 @@ async fn the_program_prints_the_same() {
     assert_eq!(serde_json::from_slice::<Value>(&printed.stdout).unwrap(), document);
     assert!(!launch.folder().join("onsale.db").exists(), "no database is needed for it");
     assert!(sale.instance.terminate().await.success());
-}
-
-/// What a page, a style sheet or a script asks for besides itself.
-fn references(text: &str) -> BTreeSet<String> {
-    let mut found = BTreeSet::new();
-    for mark in ["src=\"", "href=\"", "url(\"", "url('", "from \"", "import \"", "import(\"", "@import \""] {
-        for rest in text.split(mark).skip(1) {
-            let end = rest.find(['"', '\'', ')']).unwrap_or(rest.len());
-            found.insert(rest[..end].to_owned());
-        }
-    }
-    // What a script fills in, and places within the page, are no files.
-    found.retain(|reference| {
-        !reference.is_empty() && !reference.starts_with(['#', '$']) && !reference.contains("data:")
-    });
-    found
-}
-
-/// Where a reference of something at this path leads.
-fn resolved(reference: &str, path: &str) -> String {
-    assert!(!reference.contains("//"), "{path} asks elsewhere for {reference}");
-    let folder = path.rsplit_once('/').map_or("", |(folder, _)| folder);
-    let here = reference.strip_prefix("./").unwrap_or(reference);
-    if reference.starts_with('/') { reference.to_owned() } else { format!("{folder}/{here}") }
-}
-
-/// Reads a page and all that it asks for, and what that asks for; everything must come from this server.
-async fn read_page(sale: &Sale, path: &str) -> String {
-    let mut whole = String::new();
-    let (mut wanted, mut known) = (vec![path.to_owned()], BTreeSet::new());
-    while let Some(path) = wanted.pop() {
-        if !known.insert(path.clone()) {
-            continue;
-        }
-        let reply = sale.caller.get(&path).send().await;
-        reply.expect(200);
-        let media_type = reply.header("content-type").unwrap();
-        let expected = match path.rsplit_once('.') {
-            Some((_, "js")) => "text/javascript",
-            Some((_, "css")) => "text/css",
-            None if path == "/" || path == "/docs" => "text/html",
-            // What a reader may follow a link to.
-            _ => continue,
-        };
-        assert!(media_type.starts_with(expected), "{path}: {media_type}");
-        let text = String::from_utf8(reply.body.to_vec()).unwrap();
-        wanted.extend(references(&text).iter().map(|reference| resolved(reference, &path)));
-        whole.push_str(&text);
-    }
-    // The names of XML's languages look like addresses, and are none.
-    let whole = whole.replace("http://www.w3.org/", "");
-    for outside in ["http://", "https://", "=\"//", "url(//", "\"//"] {
-        assert!(!whole.contains(outside), "{path} and what it loads name {outside}");
-    }
-    whole
-}
-
-#[tokio::test]
-async fn the_description_can_be_read_in_a_browser() {
-    let (sale, _) = document().await;
-    let whole = read_page(&sale, "/docs").await;
-    assert!(whole.contains("openapi.json"), "it shows the document of this server");
-}
-
-#[tokio::test]
-async fn the_demonstration_needs_nothing_from_outside() {
-    let (sale, _) = document().await;
-    let whole = read_page(&sale, "/").await;
-    assert!(whole.contains("/queue/token"), "it shows a place in line");
 }

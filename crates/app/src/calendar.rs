@@ -30,6 +30,11 @@ impl Calendar {
         TimeZone::get(zone).ok().map(|zone| Self { zone })
     }
 
+    /// The zone's IANA name, such as `Asia/Seoul`.
+    pub fn zone_name(&self) -> &str {
+        self.zone.iana_name().unwrap_or("UTC")
+    }
+
     /// The date of an instant.
     pub fn date_of(&self, at: Timestamp) -> Date {
         self.zone.to_datetime(instant(at)).date()

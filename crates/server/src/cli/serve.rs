@@ -17,6 +17,7 @@ use tokio_util::sync::CancellationToken;
 use super::{Failed, Outcome, block_on, demo, greeting, print};
 use crate::auth::{AdminKey, Bearers};
 use crate::http::{App, AppState, HttpMetrics, Limiter, Server, ServerLimits, Shelves, into_service};
+use crate::pages::Pages;
 use crate::sale::Sale;
 use crate::settings::{Auth, JwtKey, Secret, Settings};
 use crate::telemetry::Traces;
@@ -80,6 +81,7 @@ async fn serve(settings: Settings, is_demo: bool, traces: Traces) -> Outcome {
         bearers,
         admin_key: admin_key.as_ref().map(AdminKey::new),
         calendar: settings.calendar.clone(),
+        pages: Pages::new(&settings.calendar),
         queue_strict: settings.queue_strict,
         room: settings.room,
         metrics,

@@ -48,6 +48,7 @@ use prometheus_client::registry::Registry;
 use tokio_util::sync::CancellationToken;
 
 use crate::auth::{AdminKey, Bearers};
+use crate::pages::Pages;
 use crate::token::TokenCodec;
 use answer::Rendered;
 use problem::{Code, Problem};
@@ -58,6 +59,7 @@ pub(crate) use limit::Limiter;
 pub(crate) use measure::HttpMetrics;
 pub(crate) use openapi::document;
 pub(crate) use router::{into_service, not_found};
+pub(crate) use shared::{Kept, respond};
 pub(crate) use shelf::Shelves;
 
 /// No request waits longer than this for any one thing.
@@ -82,6 +84,7 @@ pub(crate) struct AppState {
     pub(crate) bearers: Bearers,
     pub(crate) admin_key: Option<AdminKey>,
     pub(crate) calendar: Calendar,
+    pub(crate) pages: Pages,
     pub(crate) queue_strict: bool,
     /// How new rooms admit unless they say otherwise.
     pub(crate) room: rules::Settings,

@@ -72,6 +72,7 @@ pub(crate) fn routes() -> Routes {
         .page("/",              pages::get_demo)
         .page("/docs",          pages::get_docs)
         .page("/assets/{name}", pages::get_asset)
+        .page("/assets/{version}/{name}", pages::get_versioned_asset)
 }
 
 impl Routes {

@@ -10,11 +10,15 @@ use onsale_app::written::Written;
 
 /// Who may keep an answer, and for how long.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kept {
+pub(crate) enum Kept {
     /// It was given to the bearer of a token: by nobody else, and not used again without asking.
     Privately,
     /// Everybody is given the same: a shared cache may give it to others for a second.
     Publicly,
+    /// A page: any cache may keep it, and asks whether it is still right before each use.
+    Checked,
+    /// The address names the content: any cache may keep it for a year.
+    Forever,
 }
 
 impl Kept {
@@ -22,12 +26,14 @@ impl Kept {
         match self {
             Self::Privately => "private, no-cache",
             Self::Publicly => "public, max-age=0, s-maxage=1",
+            Self::Checked => "no-cache",
+            Self::Forever => "public, max-age=31536000, immutable",
         }
     }
 }
 
 /// The answer, in the form that this request takes; 304 where the caller has it already.
-pub(super) fn respond(request: &HeaderMap, written: &Written, kept: Kept, link: Option<&HeaderValue>) -> Response {
+pub(crate) fn respond(request: &HeaderMap, written: &Written, kept: Kept, link: Option<&HeaderValue>) -> Response {
     let packed = if takes_gzip(request) { written.packed() } else { None };
     let plain_tag = format!("\"{:016x}\"", written.digest());
     let packed_tag = format!("\"{:016x}-gzip\"", written.digest());

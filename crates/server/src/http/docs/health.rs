@@ -52,9 +52,12 @@ pub(crate) fn get_metrics(op: Operation) -> Operation {
 }
 
 pub(crate) fn get_openapi(op: Operation) -> Operation {
-    op.named(TAG, "getOpenapi", "This document").says("`onsale openapi` prints the same.").answers::<OpenapiDocument>(
-        200,
-        "OpenAPI 3.1",
-        json!({"openapi": "3.1.0", "info": {"title": "onsale", "version": "1.0.0"}, "paths": {}}),
-    )
+    op.named(TAG, "getOpenapi", "This document")
+        .says("`onsale openapi` prints the same.")
+        .answers::<OpenapiDocument>(
+            200,
+            "OpenAPI 3.1",
+            json!({"openapi": "3.1.0", "info": {"title": "onsale", "version": "1.0.0"}, "paths": {}}),
+        )
+        .answers_nothing(304, "Unchanged, if `If-None-Match` names the last `ETag`")
 }

@@ -1,0 +1,109 @@
+//! The files of the pages: compressed once, and sent with a validator.
+
+use std::hash::{DefaultHasher, Hasher};
+use std::sync::LazyLock;
+
+use axum::http::header::{CONTENT_SECURITY_POLICY, CONTENT_TYPE, X_CONTENT_TYPE_OPTIONS};
+use axum::http::{HeaderMap, HeaderValue};
+use axum::response::Response;
+use bytes::Bytes;
+use onsale_app::written::Written;
+
+use crate::http::{Kept, respond};
+
+/// A page may run and show only what this server sends.
+const POLICY: &str = "default-src 'self'; img-src 'self' data:; base-uri 'none'; frame-ancestors 'none'";
+
+const CSS: &str = "text/css; charset=utf-8";
+const SCRIPT: &str = "text/javascript; charset=utf-8";
+
+macro_rules! files {
+    ($($kind:ident $name:literal),+ $(,)?) => {
+        /// What the pages refer to: name, media type, text.
+        const FILES: &[(&str, &str, &str)] = &[$(($name, $kind, include_str!($name))),+];
+    };
+}
+
+files! {
+    CSS "account.css",
+    SCRIPT "account.js",
+    SCRIPT "api.js",
+    SCRIPT "crowd.js",
+    SCRIPT "curl.js",
+    CSS "demo.css",
+    SCRIPT "demo.js",
+    SCRIPT "desk.js",
+    CSS "docs.css",
+    SCRIPT "docs.js",
+    SCRIPT "dom.js",
+    CSS "hall.css",
+    SCRIPT "hall.js",
+    SCRIPT "home.js",
+    CSS "journey.css",
+    SCRIPT "journey.js",
+    SCRIPT "line.js",
+    SCRIPT "operation.js",
+    SCRIPT "payment.js",
+    SCRIPT "poster.js",
+    SCRIPT "schema.js",
+    SCRIPT "seats.js",
+    SCRIPT "session.js",
+    CSS "style.css",
+    SCRIPT "text.js",
+    CSS "ticket.css",
+    SCRIPT "ticket.js",
+    CSS "try.css",
+    SCRIPT "try.js",
+}
+
+/// A text of the pages. Its digest is its validator, and it is compressed by the first request that takes gzip.
+pub(crate) struct File {
+    media_type: &'static str,
+    written: Written,
+}
+
+impl File {
+    /// Media type and text of a file.
+    pub(super) fn new(media_type: &'static str, text: impl Into<Bytes>) -> Self {
+        Self { media_type, written: Written::new(|| text.into()) }
+    }
+
+    /// The answer to a request with these headers: the text, or 304 if the client has it.
+    pub(super) fn answer(&self, request: &HeaderMap, kept: Kept) -> Response {
+        let mut response = respond(request, &self.written, kept, None);
+        let headers = response.headers_mut();
+        if headers.contains_key(CONTENT_TYPE) {
+            headers.insert(CONTENT_TYPE, HeaderValue::from_static(self.media_type));
+        }
+        headers.insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static(POLICY));
+        headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+        response
+    }
+}
+
+/// All files of this build.
+struct Assets {
+    files: Vec<(&'static str, File)>,
+    /// Names their content as a whole: another build with other files has another version.
+    version: String,
+}
+
+static ASSETS: LazyLock<Assets> = LazyLock::new(|| {
+    let files: Vec<_> = FILES.iter().map(|(name, kind, text)| (*name, File::new(kind, *text))).collect();
+    let mut hasher = DefaultHasher::new();
+    for (name, file) in &files {
+        hasher.write(name.as_bytes());
+        hasher.write_u64(file.written.digest());
+    }
+    Assets { files, version: format!("{:016x}", hasher.finish()) }
+});
+
+/// The file of this name.
+pub(super) fn asset(name: &str) -> Option<&'static File> {
+    ASSETS.files.iter().find(|(known, _)| *known == name).map(|(_, file)| file)
+}
+
+/// The version of all files together, part of their addresses in the pages.
+pub(super) fn version() -> &'static str {
+    &ASSETS.version
+}

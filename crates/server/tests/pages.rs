@@ -1,0 +1,120 @@
+//! The files of the pages: validated, compressed, and kept by the browser.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on says so and ends")]
+
+mod support;
+
+use std::collections::BTreeSet;
+
+use onsale_testing::{Caller, Reply, Sale};
+use support::start;
+
+/// The pages and their descriptions, each with its media type.
+const PAGES: [(&str, &str); 5] = [
+    ("/", "text/html; charset=utf-8"),
+    ("/docs", "text/html; charset=utf-8"),
+    ("/openapi.json", "application/json"),
+    ("/assets/demo.js", "text/javascript; charset=utf-8"),
+    ("/assets/style.css", "text/css; charset=utf-8"),
+];
+
+/// A caller that is not held to the API description: pages are not part of it.
+fn plain(sale: &Sale) -> Caller {
+    Caller::new(sale.instance.base())
+}
+
+async fn get(caller: &Caller, path: &str, headers: &[(&str, &str)]) -> Reply {
+    let call = headers.iter().fold(caller.get(path), |call, (name, value)| call.header(name, value));
+    call.send().await
+}
+
+/// Addresses of files that a page names, and those that they import.
+async fn files_of(sale: &Sale, page: &str) -> BTreeSet<String> {
+    let mut found = BTreeSet::new();
+    let mut to_read = vec![page.to_owned()];
+    while let Some(path) = to_read.pop() {
+        let reply = get(&plain(sale), &path, &[]).await;
+        assert_eq!(reply.status, 200, "{path}");
+        let text = String::from_utf8(reply.body.to_vec()).unwrap();
+        let folder = path.rsplit_once('/').unwrap().0;
+        for quoted in text.split('"').skip(1).step_by(2) {
+            let named = match quoted.strip_prefix("./") {
+                Some(name) => format!("{folder}/{name}"),
+                None if quoted.trim_start_matches('/').starts_with("assets/") => {
+                    format!("/{}", quoted.trim_start_matches('/'))
+                }
+                None => continue,
+            };
+            if found.insert(named.clone()) {
+                to_read.push(named);
+            }
+        }
+    }
+    found
+}
+
+#[tokio::test]
+async fn a_client_that_has_a_page_gets_304() {
+    let sale = start(&[]).await;
+    for (path, media_type) in PAGES {
+        let first = get(&plain(&sale), path, &[]).await;
+        assert_eq!((first.status.as_u16(), first.header("content-type")), (200, Some(media_type)), "{path}");
+        assert_eq!(first.header("cache-control"), Some("no-cache"), "{path}");
+        assert_eq!(first.header("x-content-type-options"), Some("nosniff"), "{path}");
+        let tag = first.header("etag").unwrap_or_else(|| panic!("{path} has no validator"));
+        assert!(tag.starts_with('"'), "{path}: {tag} is weak");
+        let again = get(&plain(&sale), path, &[("if-none-match", tag)]).await;
+        assert_eq!((again.status.as_u16(), again.body.len(), again.header("etag")), (304, 0, Some(tag)), "{path}");
+        assert_eq!(again.header("content-security-policy"), first.header("content-security-policy"), "{path}");
+        assert_eq!(get(&plain(&sale), path, &[("if-none-match", "\"other\"")]).await.status, 200, "{path}");
+    }
+}
+
+#[tokio::test]
+async fn a_client_that_takes_gzip_gets_the_same_page_in_gzip() {
+    let sale = start(&[]).await;
+    for (path, media_type) in PAGES {
+        let whole = get(&plain(&sale), path, &[("accept-encoding", "identity")]).await;
+        let packed = get(&plain(&sale), path, &[("accept-encoding", "gzip, deflate, br")]).await;
+        assert_eq!(packed.header("content-encoding"), Some("gzip"), "{path}");
+        assert_eq!(packed.header("content-type"), Some(media_type), "{path}");
+        assert_eq!(whole.header("content-encoding"), None, "{path}");
+        assert_eq!(packed.unpacked(), whole.body, "{path}");
+        assert!(packed.body.len() * 10 < whole.body.len() * 7, "{path}: {} of {}", packed.body.len(), whole.body.len());
+        assert_ne!(packed.header("etag"), whole.header("etag"), "{path}: two forms, two validators");
+        for reply in [&whole, &packed] {
+            assert!(reply.header("vary").unwrap().eq_ignore_ascii_case("accept-encoding"), "{path}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_files_of_a_page_are_kept_for_as_long_as_their_version_lasts() {
+    let sale = start(&[]).await;
+    for page in ["/", "/docs"] {
+        let files = files_of(&sale, page).await;
+        assert!(files.len() > 5, "{page} names {files:?}");
+        for path in &files {
+            let reply = get(&plain(&sale), path, &[]).await;
+            let kept = reply.header("cache-control").unwrap();
+            assert!(kept.contains("immutable") && kept.contains("max-age=31536000"), "{path}: {kept}");
+        }
+        // During a rolling restart the page of one build asks the instance of another: an answer, but not for a year.
+        let name = files.first().unwrap().rsplit_once('/').unwrap().1;
+        let other = get(&plain(&sale), &format!("/assets/0123456789abcdef/{name}"), &[]).await;
+        assert_eq!((other.status.as_u16(), other.header("cache-control")), (200, Some("no-cache")));
+    }
+    sale.caller.get("/assets/nothing.js").refused(404, "not-found").await;
+    sale.caller.get("/assets/0123456789abcdef/nothing.js").refused(404, "not-found").await;
+}
+
+#[tokio::test]
+async fn the_demonstration_names_the_zone_of_its_dates() {
+    for zone in ["Asia/Seoul", "America/Argentina/Buenos_Aires", "UTC"] {
+        let sale = start(&[("ONSALE_TIMEZONE", zone)]).await;
+        let page = String::from_utf8(get(&plain(&sale), "/", &[]).await.body.to_vec()).unwrap();
+        let wanted = format!("<meta name=\"onsale-timezone\" content=\"{zone}\">");
+        assert!(page.contains(&wanted), "{wanted} is not in {page}");
+        assert!(!page.contains("{{"), "something was not filled in: {page}");
+    }
+}

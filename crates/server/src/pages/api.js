@@ -34,33 +34,76 @@ export class Problem extends Error {
   }
 }
 
-/** Longer than the server lets any request wait. */
+/** Milliseconds without a byte after which a call has no answer: longer than the server lets any request wait. */
 const PATIENCE = 15_000;
+
+/** Aborts a call that stands still. Not `AbortSignal.timeout`: browsers before 2022 lack it, and it would cut off a long
+ * answer that is still coming in over a slow network. */
+class Patience {
+  #controller = new AbortController();
+  #timer = 0;
+  signal = this.#controller.signal;
+
+  renew() {
+    this.end();
+    this.#timer = setTimeout(() => this.#controller.abort(), PATIENCE);
+  }
+
+  end() {
+    clearTimeout(this.#timer);
+  }
+}
+
+async function textOf(response, patience) {
+  if (!response.body) return response.text();
+  const reader = response.body.getReader();
+  const decoder = new TextDecoder();
+  let text = "";
+  for (;;) {
+    const { done, value } = await reader.read();
+    if (done) return text + decoder.decode();
+    patience.renew();
+    text += decoder.decode(value, { stream: true });
+  }
+}
+
+/** The path of the next page. Only the query is taken: the page may have been opened at another address than the link's. */
+function nextPage(path, link) {
+  const target = /<([^>]*)>\s*;\s*rel="?next"?/.exec(link ?? "")?.[1];
+  return target && path.split("?")[0] + new URL(target, location.href).search;
+}
 
 const none = (detail) => new Problem(0, { code: "no-answer", detail }, 1);
 
-async function send(operation, method, path, { token, key, body, tag, quiet, keepalive } = {}) {
+async function send(operation, method, path, options = {}) {
+  const { token, key, body, tag, quiet, keepalive } = options;
   const headers = { Accept: "application/json" };
   if (token) headers["Queue-Token"] = token;
   if (key) headers["Idempotency-Key"] = key;
   if (tag) headers["If-None-Match"] = tag;
   if (body) headers["Content-Type"] = "application/json";
   const began = performance.now();
+  const patience = new Patience();
+  patience.renew();
   let response, text;
   try {
-    const signal = AbortSignal.timeout(PATIENCE);
     const content = body && JSON.stringify(body);
-    response = await fetch(path, { method, headers, signal, body: content, keepalive, cache: "no-store" });
-    text = await response.text();
+    response = await fetch(path, { method, headers, signal: patience.signal, body: content, keepalive, cache: "no-store" });
+    text = await textOf(response, patience);
   } catch {
     throw none("The server did not answer");
+  } finally {
+    patience.end();
   }
   if (!quiet) {
     const took = performance.now() - began;
     calls.dispatchEvent(new CustomEvent("call", { detail: { operation, method, path, status: response.status, took } }));
   }
+  const next = nextPage(path, response.headers.get("Link"));
   const answer = {
     status: response.status,
+    /** Of a list that goes on: asks for its next page. */
+    more: next ? () => send(operation, method, next, options) : null,
     tag: response.headers.get("ETag"),
     isReplayed: response.headers.get("Idempotency-Replayed") === "true",
     body: parse(text),
@@ -78,6 +121,14 @@ function parse(text) {
 }
 
 const part = encodeURIComponent;
+
+/** The first entry of a list that `matches`, on whichever of its pages; null if there is none. */
+export async function find(firstPage, matches) {
+  for (let page = await firstPage; ; page = await page.more()) {
+    const found = page.body.find(matches);
+    if (found || !page.more) return found ?? null;
+  }
+}
 
 export const getPoints = (user, options) => send("getPoints", "GET", `/point/${part(user)}`, { quiet: true, ...options });
 export const chargePoints = (user, amount, options) =>
@@ -110,8 +161,12 @@ export const releaseReservation = (reservation, options) =>
   send("releaseReservation", "DELETE", `/reservations/${reservation}`, options);
 export const createPayment = (reservationId, options) =>
   send("createPayment", "POST", "/payments", { ...options, body: { reservationId } });
+export const getReservation = (reservation) =>
+  send("getReservation", "GET", `/reservations/${reservation}`, { quiet: true });
 export const listUserReservations = (user) =>
   send("listUserReservations", "GET", `/users/${part(user)}/reservations?limit=50`, { quiet: true });
+export const listUserPayments = (user) =>
+  send("listUserPayments", "GET", `/users/${part(user)}/payments?limit=50`, { quiet: true });
 
 export const pause = (milliseconds) => new Promise((resolve) => setTimeout(resolve, milliseconds));
 

@@ -4,9 +4,9 @@ import { account, balanceText, busily, chargeButtons, notice } from "./account.j
 import * as api from "./api.js";
 import { day, fill, h, minutes, points, repeat, seatNames, whole } from "./dom.js";
 import { SEATS_MAX } from "./seats.js";
-import { clock, randomKey, session } from "./session.js";
+import { clock, randomKey } from "./session.js";
 
-export function deskCard(concert, token, signal, { onHeld, onReleased, onTaken, onTicket, onOver, performance }) {
+export function deskCard(concert, token, signal, { payments, onHeld, onReleased, onTaken, onTicket, onUndecided, onOver, performance }) {
   const element = h("section", { class: "card desk", "aria-label": "Your seats" });
   let chosen = [];
   /** The request for seats that has no answer yet: sent again, it keeps its key. */
@@ -89,19 +89,21 @@ export function deskCard(concert, token, signal, { onHeld, onReleased, onTaken, 
 
     pay.addEventListener("click", () => busily(pay, async () => {
       say(null);
-      const key = paymentKey(reservation.reservationId);
       const retry = (attempt) => say(`No answer yet. Asking again with the same key (${attempt}); nothing is paid twice.`);
       try {
-        const { body } = await api.persist(() => api.createPayment(reservation.reservationId, { token, key }), retry);
+        const ticket = await payments.pay(reservation, { token, startsAt: performance()?.startsAt ?? null }, retry);
         watch.abort();
         stopTicking();
-        account.learn(body.balance);
-        onTicket({ ...body, key, token, date: reservation.date, startsAt: performance()?.startsAt ?? null });
+        account.learn(ticket.balance);
+        onTicket(ticket);
       } catch (problem) {
         if (!(problem instanceof api.Problem)) throw problem;
         if (signal.aborted) return;
-        // A refusal is decided and kept under its key: another attempt is another request.
-        if (!problem.isPassing) session.set(`key:${reservation.reservationId}`, null);
+        // Another tab may have paid, which ends the turn too.
+        if (problem.code === "already-paid" || problem.isTurnOver) {
+          const ticket = await payments.paidOtherwise({ ...reservation, token, startsAt: performance()?.startsAt ?? null });
+          if (ticket) return onTicket(ticket);
+        }
         if (problem.code === "hold-expired" || problem.code === "already-paid") return leave(problem.words);
         if (onOver(problem)) return;
         if (problem.code === "insufficient-balance") await account.refresh();
@@ -120,7 +122,10 @@ export function deskCard(concert, token, signal, { onHeld, onReleased, onTaken, 
       fill(left, minutes(seconds));
       bar.value = Math.max(0, seconds / span);
       bar.classList.toggle("late", seconds < 60);
-      if (seconds <= 0 && pay.getAttribute("aria-busy") !== "true") leave("The hold has ended, and the seats are free again.");
+      if (seconds > 0 || pay.getAttribute("aria-busy") === "true") return;
+      // What was paid for is not free again, even if the answer was lost.
+      if (payments.undecided().length) onUndecided();
+      else leave("The hold has ended, and the seats are free again.");
     };
     fill(element,
       h("h2", {}, "Held for you"),
@@ -137,12 +142,4 @@ export function deskCard(concert, token, signal, { onHeld, onReleased, onTaken, 
 
   showChoice();
   return { element, choose, hold };
-}
-
-/** One key for each payment, kept over reloads: whatever is lost on the way, it is paid once. */
-function paymentKey(reservation) {
-  const name = `key:${reservation}`;
-  const key = session.get(name) ?? randomKey();
-  session.set(name, key);
-  return key;
 }

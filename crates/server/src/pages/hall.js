@@ -9,7 +9,7 @@ import { clock } from "./session.js";
 
 const LOOK_EVERY = 1_000;
 
-export function hallView(concert, place, signal, { onStep, onOver, onTicket }) {
+export function hallView(concert, place, signal, { payments, onStep, onOver, onTicket, onUndecided }) {
   const { token } = place;
   const { concertId } = concert;
   const tabs = h("div", { class: "dates", role: "group", "aria-label": "Dates" });
@@ -104,6 +104,7 @@ export function hallView(concert, place, signal, { onStep, onOver, onTicket }) {
   };
 
   const desk = deskCard(concert, token, signal, {
+    payments,
     onHeld: setHold,
     onReleased: () => setHold(null),
     onTaken: (taken) => {
@@ -112,6 +113,7 @@ export function hallView(concert, place, signal, { onStep, onOver, onTicket }) {
       guarded(lookAtSeats);
     },
     onTicket,
+    onUndecided,
     onOver: over,
     performance: () => date,
   });

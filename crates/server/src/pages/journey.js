@@ -1,11 +1,12 @@
 // One concert from the door to the ticket: outside, in line, inside, and what comes after.
 
-import { account, busily, whoForm } from "./account.js";
+import { account, busily, notice, whoForm } from "./account.js";
 import * as api from "./api.js";
 import { crowdCard } from "./crowd.js";
 import { day, fill, h } from "./dom.js";
 import { hallView } from "./hall.js";
 import { lineView } from "./line.js";
+import { Payments } from "./payment.js";
 import { poster } from "./poster.js";
 import { clock, session } from "./session.js";
 import { ticketView } from "./ticket.js";
@@ -36,6 +37,7 @@ class Journey {
     this.concert = concert;
     this.user = account.user;
     this.signal = signal;
+    this.payments = new Payments(concert.concertId, account.user);
     signal.addEventListener("abort", () => this.#scene.abort());
   }
 
@@ -51,6 +53,11 @@ class Journey {
   async resume() {
     const ticket = this.user && this.#recall("ticket");
     if (ticket) return this.showTicket(ticket);
+    if (this.payments.undecided().length) {
+      // Not waited for: it lasts until the server answers.
+      this.showSettling();
+      return;
+    }
     const token = this.user && this.#recall("token");
     if (!token) return this.showOutside();
     try {
@@ -127,15 +134,45 @@ class Journey {
     const signal = this.#open(1, "Your turn");
     account.token = place.token;
     const hall = hallView(this.concert, place, signal, {
+      payments: this.payments,
       onStep: (step) => this.setStep(step),
-      onOver: (words) => this.showOutside(words),
-      onTicket: (ticket) => {
-        this.#remember("ticket", ticket);
-        this.showTicket(ticket);
-      },
+      // A payment ends the turn: before its answer arrived, if that was lost.
+      onOver: (words) => (this.payments.undecided().length ? this.showSettling() : this.showOutside(words)),
+      onTicket: (ticket) => this.#take(ticket),
+      onUndecided: () => this.showSettling(),
     });
     fill(this.stage, hall.map, h("aside", {}, hall.desk, this.#crowdCard()));
     hall.start();
+  }
+
+  /** A payment was sent and has no answer: finds out what became of it. */
+  async showSettling() {
+    const signal = this.#open(2, "Payment");
+    const said = h("p", { role: "status", "aria-live": "polite" }, "Asking the server what became of it…");
+    fill(this.stage, h("section", { class: "card door" },
+      h("h2", {}, "Your payment has no answer yet"), said,
+      h("p", { class: "hint" }, "The same payment is sent again under the same key until it is decided. Nothing is paid twice.")));
+    const [payment] = this.payments.undecided();
+    for (let attempt = 1; ; attempt++) {
+      try {
+        const ticket = await this.payments.settle(payment);
+        if (signal.aborted) return;
+        if (ticket) return this.#take(ticket);
+        notice("That payment was not made: no points were taken.");
+        return this.resume();
+      } catch (problem) {
+        if (!(problem instanceof api.Problem)) throw problem;
+        if (signal.aborted) return;
+        fill(said, `${problem.words} Asking again (${attempt}).`);
+        await api.pause((problem.retryAfter ?? 1) * 1000);
+        if (signal.aborted) return;
+      }
+    }
+  }
+
+  #take(ticket) {
+    this.#remember("ticket", ticket);
+    this.showTicket(ticket);
   }
 
   showTicket(ticket) {

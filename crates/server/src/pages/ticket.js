@@ -30,6 +30,6 @@ export function ticketView(concert, ticket, { onAgain }) {
       h("div", { class: "stub" }, bars(paymentId), h("code", {}, paymentId), h("span", { class: "hint" }, moment(paidAt))))),
     h("div", { class: "row" },
       h("button", { type: "button", class: "primary", on: { click: (event) => busily(event.currentTarget, onAgain) } }, "Book more seats"),
-      h("button", { type: "button", on: { click: repeatPayment } }, "Send the same payment again")),
+      key && h("button", { type: "button", on: { click: repeatPayment } }, "Send the same payment again")),
     said);
 }

@@ -1,5 +1,6 @@
 // Chromium, and pages that fail their test if a script of theirs fails.
 
+import { readFile } from "node:fs/promises";
 import { after } from "node:test";
 
 import axe from "axe-core";
@@ -26,9 +27,20 @@ after(async () => (await browser)?.close());
 export async function visitor(t, { without = [], ...options } = {}) {
   const context = await (await launched()).newContext({ viewport: { width: 1440, height: 900 }, locale: "en-GB", ...options });
   context.setDefaultTimeout(PATIENCE);
+  if (FROM_SOURCE) await context.route("**/assets/**", fromSource);
   if (without.length) await context.addInitScript(remove, without);
   t.after(() => context.close());
   return context;
+}
+
+/** While one works on the pages: their files as they are in the repository, without building the program again. */
+const FROM_SOURCE = process.env.ONSALE_TEST_PAGES === "source";
+const SOURCE = new URL("../../../src/pages/", import.meta.url);
+
+async function fromSource(route) {
+  const name = new URL(route.request().url()).pathname.split("/").pop();
+  const contentType = name.endsWith(".css") ? "text/css" : "text/javascript";
+  await route.fulfill({ body: await readFile(new URL(name, SOURCE)), contentType });
 }
 
 /** Runs in the page: takes away what the browser is not to have. */

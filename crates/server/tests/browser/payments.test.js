@@ -1,0 +1,118 @@
+// Payments whose answer is lost: the page finds out what became of them.
+
+import assert from "node:assert/strict";
+import { test } from "node:test";
+
+import { demo, enterHall, visitor } from "./support/browser.js";
+import { start, until } from "./support/server.js";
+
+const PRICE = 50_000;
+const POINTS = 500_000;
+
+/** Ada holds seat 7 of a concert and is about to pay. */
+async function aboutToPay(t, settings = {}) {
+  const sale = await start(t, { settings });
+  const concert = await sale.concert();
+  await sale.charge("ada", POINTS);
+  const context = await visitor(t);
+  const page = await demo(t, context, sale, { user: "ada", concert });
+  await enterHall(page);
+  await page.getByRole("button", { name: /^Seat 7,/ }).click();
+  await page.getByRole("button", { name: "Hold seat 7" }).click();
+  const pay = page.getByRole("button", { name: /^Pay / });
+  await pay.waitFor();
+  return { sale, concert, context, page, pay };
+}
+
+/** Loses what goes between the page and `POST /payments`, on the way there or back, until `mend` is called. */
+async function broken(context, way) {
+  let isBroken = true;
+  await context.route("**/payments", async (route) => {
+    if (!isBroken || route.request().method() !== "POST") return route.continue();
+    if (way === "back") await route.fetch();
+    await route.abort("connectionreset");
+  });
+  return { mend: () => (isBroken = false) };
+}
+
+const isPaid = (sale) => until("the payment", async () => (await sale.reservations("ada"))[0].status === "PAID");
+
+const ticketOf = (page) => page.getByRole("article", { name: "Ticket" });
+
+async function assertPaidOnce(sale) {
+  const payments = await sale.call("GET", "/users/ada/payments");
+  assert.equal(payments.length, 1);
+  assert.equal((await sale.call("GET", "/point/ada")).balance, POINTS - PRICE);
+}
+
+const ENDED = /turn has ended|seats are free again/i;
+
+test("a payment whose answer was lost ends with the ticket", async (t) => {
+  const { sale, context, page, pay } = await aboutToPay(t);
+  const line = await broken(context, "back");
+  await pay.click();
+  // The payment ended the turn: the page hears of that before it knows that it paid.
+  await page.waitForResponse((response) => response.url().includes("/seats?") && response.status() === 403);
+  await page.getByText(/no answer yet/i).first().waitFor();
+  assert.equal(await page.getByText(ENDED).count(), 0);
+  line.mend();
+  await ticketOf(page).getByText("7", { exact: true }).waitFor();
+  await assertPaidOnce(sale);
+});
+
+test("a reload while the answer is lost ends with the ticket too", async (t) => {
+  const { sale, context, page, pay } = await aboutToPay(t);
+  const line = await broken(context, "back");
+  await pay.click();
+  await isPaid(sale);
+  await page.reload();
+  await page.getByRole("heading", { name: "Your payment has no answer yet" }).waitFor();
+  assert.equal(await page.getByText(ENDED).count(), 0);
+  await page.reload();
+  line.mend();
+  await ticketOf(page).getByText("7", { exact: true }).waitFor();
+  await assertPaidOnce(sale);
+});
+
+test("a payment that never arrived is made after a reload", async (t) => {
+  const { sale, context, page, pay } = await aboutToPay(t);
+  const line = await broken(context, "there");
+  await pay.click();
+  await page.getByText(/no answer yet/i).first().waitFor();
+  line.mend();
+  await page.reload();
+  await ticketOf(page).waitFor();
+  await assertPaidOnce(sale);
+});
+
+test("a hold that ended before its payment arrived costs nothing, and the page says so", async (t) => {
+  const { sale, context, page, pay } = await aboutToPay(t, { ONSALE_HOLD_SECONDS: "4" });
+  const line = await broken(context, "there");
+  await pay.click();
+  await until("the end of the hold", async () => (await sale.reservations("ada"))[0].status === "EXPIRED");
+  line.mend();
+  await page.locator("#notices, .desk .message").getByText(/payment was not made|hold/i).first().waitFor();
+  await page.getByRole("heading", { name: "Choose your seats" }).waitFor();
+  assert.equal((await sale.call("GET", "/point/ada")).balance, POINTS);
+  assert.equal(await ticketOf(page).count(), 0);
+});
+
+test("a tab that pays after another tab did shows the ticket", async (t) => {
+  const { sale, concert, context, page, pay } = await aboutToPay(t);
+  await page.evaluate(() => {
+    // Asleep, as a tab out of sight is: it does not hear that the turn ended.
+    Object.defineProperty(document, "hidden", { get: () => true });
+  });
+  const other = await demo(t, context, sale, { concert });
+  const who = other.locator("#who");
+  if (await who.isVisible().catch(() => false)) {
+    await who.fill("ada");
+    await other.getByRole("button", { name: "Continue" }).click();
+  }
+  await enterHall(other);
+  await other.getByRole("button", { name: /^Pay / }).click();
+  await ticketOf(other).waitFor();
+  await pay.click();
+  await ticketOf(page).getByText("7", { exact: true }).waitFor();
+  await assertPaidOnce(sale);
+});

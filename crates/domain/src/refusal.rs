@@ -29,8 +29,8 @@ pub enum Refusal {
     PerformanceClosed,
     /// The performance has no such seats.
     SeatUnknown {
-        /// Those it does not have.
-        seats: Vec<u32>,
+        /// Those it does not have, as the caller numbered them; the first 20.
+        seats: Vec<i64>,
     },
     /// The user would hold and have bought more than four seats of the performance.
     SeatLimit,

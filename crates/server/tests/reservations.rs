@@ -81,10 +81,48 @@ async fn bad_seats_are_refused() {
     for seats in [json!([51]), json!([1, 51]), json!([4_294_967_297_i64]), json!([1, 2, 3, 4, 51])] {
         evening.hold(&evening.ada, &seats).refused(422, "seat-unknown").await;
     }
-    for seats in [json!([0]), json!([-1])] {
-        evening.hold(&evening.ada, &seats).send().await.expect(422);
+    for (seats, unknown) in [
+        (json!([0]), json!([0])),
+        (json!([-5, 7, 0]), json!([-5, 0])),
+        (json!([i64::MIN, i64::MAX]), json!([i64::MIN, i64::MAX])),
+    ] {
+        let problem = evening.hold(&evening.ada, &seats).refused(422, "seat-unknown").await;
+        assert_eq!(problem["seats"], unknown, "as they were asked for");
+    }
+    let huge = "99999999999999999999";
+    for (seats, field) in [
+        (huge, "0"),
+        ("1,1e2", "1"),
+        ("1,2,7.0", "2"),
+        (&format!("{huge},{huge}9"), "0"),
+        ("3,5,3,5", "2"),
+        ("0,-0", "1"),
+    ] {
+        let body = format!(r#"{{"performanceId":"{}","seats":[{seats}]}}"#, evening.performance);
+        let call = evening.sale.caller.post("/reservations").token(&evening.ada);
+        let problem = call.header("content-type", "application/json").bytes(body).refused(422, "invalid-request").await;
+        assert_eq!(problem["errors"][0]["field"], format!("seats.{field}"), "{seats}: {problem}");
     }
     evening.until_seats("HELD", &[]).await;
+}
+
+#[tokio::test]
+async fn many_seats_are_judged_in_order_and_answered_in_few_words() {
+    let evening = Evening::start(&[]).await;
+    let ask = |from: u32| evening.hold(&evening.ada, &json!((from..from + 1_000).collect::<Vec<_>>()));
+    let reply = ask(41).send().await;
+    let problem = reply.refused(422, "seat-unknown");
+    assert_eq!(problem["seats"], json!((51..71).collect::<Vec<_>>()), "the first few");
+    assert!(reply.body.len() < 1_024, "{} bytes", reply.body.len());
+    let large = evening.sale.performance_at(&evening.concert, &json!(2_000), 20 * 86_400).await;
+    let seats: Vec<u32> = (1..=1_000).collect();
+    evening.ask(&evening.ada, &json!({"performanceId": large, "seats": seats})).refused(409, "seat-limit").await;
+    evening
+        .ask(&evening.ada, &json!({"performanceId": UNKNOWN, "seats": seats}))
+        .refused(404, "performance-not-found")
+        .await;
+    let past = evening.sale.performance_at(&evening.concert, &json!(2_000), -60).await;
+    evening.ask(&evening.ada, &json!({"performanceId": past, "seats": seats})).refused(409, "performance-closed").await;
 }
 
 #[tokio::test]

@@ -76,7 +76,8 @@ pub(crate) async fn enter(lane: &mut Lane, concert: ConcertId, user: &UserId) ->
 /// To hold seats.
 pub(crate) fn hold(token: &Token, performance: &Performance, seats: &[u32]) -> Command {
     let target = Target::Performance(performance.id);
-    concert::Command::Hold(HoldRequest { token: token.clone(), target, seats: seats.into() }).into()
+    let seats = seats.iter().copied().map(i64::from).collect();
+    concert::Command::Hold(HoldRequest { token: token.clone(), target, seats }).into()
 }
 
 /// To pay a hold.

@@ -13,6 +13,9 @@ use crate::{Context, Done, Refusal};
 /// The most seats of one performance that one user may hold and have bought together.
 pub const SEATS_PER_USER_MAX: usize = 4;
 
+/// The most seats that one refusal names: it may be kept, and a request may ask for many more.
+pub const SEATS_NAMED_MAX: usize = 20;
+
 /// Which performance a hold is for, as far as the caller's words decide it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Target {
@@ -31,8 +34,8 @@ pub struct HoldRequest {
     pub token: Token,
     /// Where.
     pub target: Target,
-    /// Which seats, none twice.
-    pub seats: Arc<[u32]>,
+    /// Which seats, as the caller numbers them, none twice. No performance has a seat below 1.
+    pub seats: Arc<[i64]>,
 }
 
 impl HoldRequest {
@@ -42,10 +45,15 @@ impl HoldRequest {
             keys.performances.insert(performance);
             // More seats than one user may have are refused without a look at them.
             if self.seats.len() <= SEATS_PER_USER_MAX {
-                keys.seats.extend(self.seats.iter().map(|seat| (performance, *seat)));
+                keys.seats.extend(seat_numbers(&self.seats).map(|seat| (performance, seat)));
             }
         }
     }
+}
+
+/// The numbers that may be those of seats.
+fn seat_numbers(seats: &[i64]) -> impl Iterator<Item = u32> {
+    seats.iter().filter_map(|seat| u32::try_from(*seat).ok())
 }
 
 pub(super) fn hold(request: &HoldRequest, rows: &mut Rows, cx: &mut Context<'_>) -> Result<Done, Refusal> {
@@ -84,15 +92,16 @@ fn judge(request: &HoldRequest, rows: &Rows, cx: &mut Context<'_>) -> Result<Res
     if performance.starts_at <= at {
         return Err(Refusal::PerformanceClosed);
     }
-    let unknown: Vec<u32> =
-        seats.iter().copied().filter(|seat| performance.seating.section_of(*seat).is_none()).collect();
+    let exists = |seat: &i64| u32::try_from(*seat).is_ok_and(|seat| performance.seating.section_of(seat).is_some());
+    let unknown: Vec<i64> = seats.iter().copied().filter(|seat| !exists(seat)).take(SEATS_NAMED_MAX).collect();
     if !unknown.is_empty() {
         return Err(Refusal::SeatUnknown { seats: unknown });
     }
     if owned(rows, token, id, at) + seats.len() > SEATS_PER_USER_MAX {
         return Err(Refusal::SeatLimit);
     }
-    judge_free(rows, id, seats, at)?;
+    let seats: Arc<[u32]> = seat_numbers(seats).collect();
+    judge_free(rows, id, &seats, at)?;
 
     let amount = seats.iter().filter_map(|seat| performance.seating.section_of(*seat)).map(|s| s.price).sum();
     Ok(Reservation {
@@ -101,7 +110,7 @@ fn judge(request: &HoldRequest, rows: &Rows, cx: &mut Context<'_>) -> Result<Res
         performance: id,
         user: token.user.clone(),
         place: token.place,
-        seats: seats.clone(),
+        seats,
         amount,
         held_at: at,
         held_until: at.plus_seconds(cx.hold_seconds),

@@ -12,7 +12,7 @@ use crate::time::Timestamp;
 use crate::waiting_room::{self, Room, Token};
 use crate::{Context, Done, Refusal};
 
-pub use hold::{Ending, HoldRequest, SEATS_PER_USER_MAX, Target};
+pub use hold::{Ending, HoldRequest, SEATS_NAMED_MAX, SEATS_PER_USER_MAX, Target};
 pub(crate) use hold::{end_hold, last_change, live_holds, owned_reservation, tell};
 pub use seating::{GRADE_DEFAULT, PRICE_DEFAULT, PRICE_MAX, SEATS_DEFAULT, SEATS_MAX, Seating, Section, Unsound};
 

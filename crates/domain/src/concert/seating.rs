@@ -52,6 +52,8 @@ pub enum Unsound {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Seating {
     sections: Arc<[Section]>,
+    /// How many seats all sections before each one have together: a seat's index is found without going through them.
+    before: Arc<[u32]>,
 }
 
 impl Seating {
@@ -78,7 +80,13 @@ impl Seating {
         }
         let mut sections = sections;
         sections.sort_by_key(|section| section.from);
-        Ok(Self { sections: sections.into() })
+        let count = |seats: &mut u32, section: &Section| {
+            let before = *seats;
+            *seats += section.seats();
+            Some(before)
+        };
+        let before = sections.iter().scan(0, count).collect();
+        Ok(Self { sections: sections.into(), before })
     }
 
     /// The sections, in rising order.
@@ -93,21 +101,18 @@ impl Seating {
 
     /// The section of a seat; `None` where there is no such seat.
     pub fn section_of(&self, seat: u32) -> Option<&Section> {
-        let after = self.sections.partition_point(|section| section.from <= seat);
-        let section = self.sections.get(after.checked_sub(1)?)?;
-        (seat <= section.to).then_some(section)
+        self.sections.get(self.section_index(seat)?)
     }
 
     /// Where a seat stands among all seats, from 0; `None` where there is no such seat.
     pub fn index_of(&self, seat: u32) -> Option<usize> {
-        let mut before = 0;
-        for section in self.sections.iter() {
-            if (section.from..=section.to).contains(&seat) {
-                return usize::try_from(before + seat - section.from).ok();
-            }
-            before += section.seats();
-        }
-        None
+        let index = self.section_index(seat)?;
+        usize::try_from(self.before[index] + seat - self.sections[index].from).ok()
+    }
+
+    fn section_index(&self, seat: u32) -> Option<usize> {
+        let index = self.sections.partition_point(|section| section.from <= seat).checked_sub(1)?;
+        (seat <= self.sections[index].to).then_some(index)
     }
 
     /// All seats in rising order, with their sections.

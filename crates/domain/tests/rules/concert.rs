@@ -97,10 +97,20 @@ fn a_performance_closes_at_its_very_start() {
 }
 
 #[test]
+fn names_few_unknown_seats_however_many_there_are() {
+    let asked: Vec<String> = (51..=1_050).map(|seat| seat.to_string()).collect();
+    let named = &asked[..20];
+    check(&format!("ann holds {} => seat-unknown {}", asked.join(" "), named.join(" ")));
+}
+
+#[test]
 fn knows_its_seats() {
     check(
         "
         ann holds 0           => seat-unknown 0
+        ann holds -5 7 -1 0   => seat-unknown -5 -1 0
+        ann holds -9223372036854775808 => seat-unknown -9223372036854775808
+        ann holds 9223372036854775807  => seat-unknown 9223372036854775807
         ann holds 51          => seat-unknown 51
         ann holds 50 51 1 52  => seat-unknown 51 52
         ann holds 3 in matinee   => seat-unknown 3

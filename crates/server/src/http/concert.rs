@@ -116,7 +116,7 @@ pub(crate) async fn list_concerts(
     let wanted = query.page(ConcertId::parse);
     query.done(|| Some(()))?;
     let edition = app.read(app.catalogue.edition()).await?;
-    let ready = app.shelves.concerts.get(query.raw(), edition, app.reader.now(), || {
+    let ready = app.shelves.concerts.get(&*query.raw(), edition, app.reader.now(), || {
         let rows = app.catalogue.page(wanted.after, wanted.limit + 1);
         let cursor = |programme: &Arc<Programme>| programme.concert.id.to_string();
         let (body, link) = written_page(&query, wanted.limit, rows, cursor, |programme| ConcertShown::of(programme));

@@ -132,7 +132,7 @@ pub(crate) async fn list_lectures(
         return Ok(page(&query, wanted.limit, rows, cursor_of, LectureShown::of));
     }
     let edition = app.read(app.timetable.edition(today)).await?;
-    let ready = app.shelves.lectures.get(query.raw(), (edition, today), now, || {
+    let ready = app.shelves.lectures.get(&*query.raw(), (edition, today), now, || {
         let rows = app.timetable.page(filter, rows);
         // By the time the first one starts, it is no longer available.
         let until = rows.first().filter(|_| with_places).map(|first| first.starts_at);

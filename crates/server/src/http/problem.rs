@@ -12,6 +12,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 pub(crate) use super::code::Code;
+use super::input::Errors;
 
 /// The media type of problems.
 pub(crate) const PROBLEM_JSON: &str = "application/problem+json";
@@ -31,7 +32,7 @@ pub(crate) struct Problem {
     pub(crate) code: Code,
     detail: Cow<'static, str>,
     errors: Vec<FieldError>,
-    seats: Vec<u32>,
+    seats: Vec<i64>,
     position: Option<u64>,
     pub(crate) retry_after_seconds: Option<u32>,
 }
@@ -52,12 +53,14 @@ pub(crate) struct ProblemBody<'a> {
     detail: &'a str,
     /// Stable, in kebab case: what programs should look at.
     code: &'a str,
-    /// With bad input: what is wrong, field by field.
+    /// With bad input: what is wrong, field by field; the first 20.
     #[serde(skip_serializing_if = "<[FieldError]>::is_empty")]
+    #[schemars(length(max = 20))]
     errors: &'a [FieldError],
-    /// With `seat-taken` and `seat-unknown`: which seats.
-    #[serde(skip_serializing_if = "<[u32]>::is_empty")]
-    seats: &'a [u32],
+    /// With `seat-taken` and `seat-unknown`: which seats, as the request numbered them; at most 20.
+    #[serde(skip_serializing_if = "<[i64]>::is_empty")]
+    #[schemars(length(max = 20))]
+    seats: &'a [i64],
     /// With `queue-token-waiting`: where in line.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "u64")]
@@ -90,15 +93,16 @@ impl Problem {
     }
 
     /// Bad input, field by field.
-    pub(crate) fn invalid(errors: Vec<FieldError>) -> Self {
-        let first = errors.first().map(|error| format!("{}: {}", error.field, error.message));
-        let detail = first.map_or(Cow::Borrowed(Code::InvalidRequest.title()), Cow::Owned);
-        Self { errors, ..Self::new(Code::InvalidRequest).detail(detail) }
+    pub(crate) fn invalid(errors: Errors) -> Self {
+        let detail = errors.summary().map_or(Cow::Borrowed(Code::InvalidRequest.title()), Cow::Owned);
+        Self { errors: errors.into_listed(), ..Self::new(Code::InvalidRequest).detail(detail) }
     }
 
     /// Bad input in one field.
-    pub(crate) fn invalid_field(field: impl Into<String>, message: impl Into<String>) -> Self {
-        Self::invalid(vec![FieldError { field: field.into(), message: message.into() }])
+    pub(crate) fn invalid_field(field: &str, message: impl Into<String>) -> Self {
+        let mut errors = Errors::default();
+        errors.push(field, message);
+        Self::invalid(errors)
     }
 
     pub(crate) fn body(&self) -> ProblemBody<'_> {
@@ -135,7 +139,8 @@ impl From<&Refusal> for Problem {
             }
             Refusal::SeatTaken { seats, retry_after_seconds } => {
                 let problem = Self::new(Code::SeatTaken);
-                return Self { seats: seats.clone(), retry_after_seconds: *retry_after_seconds, ..problem };
+                let seats = seats.iter().copied().map(i64::from).collect();
+                return Self { seats, retry_after_seconds: *retry_after_seconds, ..problem };
             }
             Refusal::BalanceLimit => Code::BalanceLimit,
             Refusal::InsufficientBalance => Code::InsufficientBalance,

@@ -1,5 +1,7 @@
 //! Holding seats.
 
+use std::collections::HashSet;
+
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
@@ -14,7 +16,7 @@ use serde::Serialize;
 
 use super::App;
 use super::gate::{Caller, PathUser, Turn};
-use super::input::fields::{integer, list, parsed};
+use super::input::fields::{Fields, integer, parsed};
 use super::input::{PathArgs, Payload, Query};
 use super::problem::{Code, Problem};
 use super::wire::{Day, Id, Instant, json, page};
@@ -78,8 +80,8 @@ pub(crate) struct HoldBody {
     performance_id: Option<Id<PerformanceId>>,
     /// Where that date has just one performance.
     date: Option<Day>,
-    /// Seat numbers, none twice.
-    #[schemars(length(min = 1), inner(range(min = 1, max = 100_000)))]
+    /// Seat numbers, none twice. A user may have 4 seats of a performance; more are refused with `seat-limit`.
+    #[schemars(length(min = 1, max = 1_000), inner(range(min = 1, max = 100_000)))]
     seats: Vec<u32>,
 }
 
@@ -100,27 +102,30 @@ async fn read(app: &App, token: &Token, payload: &Payload) -> Result<HoldRequest
     }
     let performance = fields.optional("performanceId", parsed("a UUID", PerformanceId::parse));
     let date = fields.optional("date", parsed("YYYY-MM-DD", parse_date));
-    let seats = fields.required("seats", |value| {
-        let seats: Result<Vec<i64>, _> = list(value)?.into_iter().map(integer).collect();
-        let seats = seats.map_err(|_| "must be a list of seat numbers".to_owned())?;
-        let mut sorted = seats.clone();
-        sorted.sort_unstable();
-        sorted.dedup();
-        match (seats.is_empty(), sorted.len() == seats.len()) {
-            (true, _) => Err("must name a seat".to_owned()),
-            (false, false) => Err("must name no seat twice".to_owned()),
-            (false, true) => Ok(seats),
-        }
-    });
+    let seats = fields.items("seats", integer).and_then(|seats| none_twice(&mut fields, seats));
     let seats = fields.done(|| seats)?;
     match performance {
         Some(_) => app.read(app.catalogue.know(&[], performance.as_slice())).await?,
         None => app.read(app.catalogue.know_all_of(token.concert)).await?,
     }
     let target = target(app, token, performance, date)?;
-    // No performance has a seat 0: it stands for every number that cannot be one.
-    let seats = seats.into_iter().map(|seat| u32::try_from(seat).unwrap_or(0)).collect();
-    Ok(HoldRequest { token: token.clone(), target, seats })
+    Ok(HoldRequest { token: token.clone(), target, seats: seats.into() })
+}
+
+/// The seats, unless there are none or one is named twice.
+fn none_twice(fields: &mut Fields<'_>, seats: Vec<i64>) -> Option<Vec<i64>> {
+    if seats.is_empty() {
+        fields.wrong("seats", "must name a seat".to_owned());
+        return None;
+    }
+    let mut known = HashSet::with_capacity(seats.len());
+    match seats.iter().position(|seat| !known.insert(*seat)) {
+        Some(index) => {
+            fields.wrong(&format!("seats.{index}"), "is named twice".to_owned());
+            None
+        }
+        None => Some(seats),
+    }
 }
 
 fn target(app: &App, token: &Token, performance: Option<PerformanceId>, date: Option<Date>) -> Result<Target, Problem> {

@@ -11,7 +11,7 @@ use serde::Serialize;
 
 use super::App;
 use super::gate::{PathUser, StrictPathUser};
-use super::input::fields::integer;
+use super::input::fields::saturated;
 use super::input::{Payload, Query};
 use super::problem::Problem;
 use super::wire::{Id, Instant, json, page};
@@ -82,7 +82,7 @@ pub(crate) struct Amount {
 
 fn amount(payload: &Payload) -> Result<i64, Problem> {
     let mut fields = payload.fields()?;
-    let amount = fields.required("amount", integer);
+    let amount = fields.required("amount", saturated);
     fields.done(|| amount)
 }
 

@@ -4,10 +4,12 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on says so and ends")]
 
 mod bodies;
+mod bounds;
 mod fields;
 mod fixture;
 mod parameters;
 mod sizes;
 #[path = "../support/mod.rs"]
 mod support;
+mod texts;
 mod wire;

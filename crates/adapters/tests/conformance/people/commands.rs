@@ -137,7 +137,7 @@ impl People {
         };
         let mut seats = Vec::new();
         for _ in 0..=self.dice.below(many) {
-            let seat = 1 + u32::try_from(self.dice.below(last)).unwrap_or(0);
+            let seat = 1 + i64::try_from(self.dice.below(last)).unwrap_or(0);
             if !seats.contains(&seat) {
                 seats.push(seat);
             }

@@ -22,7 +22,7 @@ pub(super) enum Op {
     Hold {
         token: usize,
         target: usize,
-        seats: Vec<u32>,
+        seats: Vec<i64>,
     },
     Release {
         token: usize,
@@ -189,8 +189,8 @@ pub(super) fn op() -> impl Strategy<Value = Op> {
     let lecture = || prop_oneof![8 => 0..2_usize, 1 => Just(2_usize)];
     let room = || prop_oneof![12 => Just(0_usize), 4 => Just(1_usize), 1 => Just(2_usize)];
     let target = prop_oneof![12 => 0..4_usize, 1 => 4..8_usize];
-    let few = subsequence(vec![1_u32, 2, 3, 5], 1..=2).prop_shuffle();
-    let many = subsequence((0..=9_u32).collect::<Vec<_>>(), 1..=6).prop_shuffle();
+    let few = subsequence(vec![1_i64, 2, 3, 5], 1..=2).prop_shuffle();
+    let many = subsequence((-1..=9_i64).collect::<Vec<_>>(), 1..=6).prop_shuffle();
     let seats = prop_oneof![8 => few, 1 => many];
     let mostly = prop_oneof![2 => Just(u8::MAX), 1 => any::<u8>()];
     prop_oneof![

@@ -98,15 +98,16 @@ impl Oracle<'_> {
         if self.at >= performance.starts_at {
             return Err(Refusal::PerformanceClosed);
         }
-        let exists = |seat: &u32| performance.seating.seats().any(|(other, _)| other == *seat);
-        let unknown: Vec<u32> = seats.iter().filter(|seat| !exists(seat)).copied().collect();
+        let exists = |seat: &i64| performance.seating.seats().any(|(other, _)| i64::from(other) == *seat);
+        let unknown: Vec<i64> = seats.iter().filter(|seat| !exists(seat)).copied().collect();
         if !unknown.is_empty() {
             return Err(Refusal::SeatUnknown { seats: unknown });
         }
         if self.owned(&token.user, performance) + seats.len() > 4 {
             return Err(Refusal::SeatLimit);
         }
-        self.judge_seats(performance, seats)
+        let seats: Vec<u32> = seats.iter().filter_map(|seat| u32::try_from(*seat).ok()).collect();
+        self.judge_seats(performance, &seats)
     }
 
     /// Seats that a user has bought or holds now.

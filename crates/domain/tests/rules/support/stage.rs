@@ -197,7 +197,7 @@ impl<'a> Line<'a> {
     }
 
     /// The numbers before any keyword.
-    pub(super) fn numbers(&self) -> Vec<u32> {
+    pub(super) fn numbers(&self) -> Vec<i64> {
         self.rest.iter().map_while(|word| word.parse().ok()).collect()
     }
 

@@ -13,7 +13,7 @@ use onsale_app::idempotency::{Fingerprint, KeyId, Keyed};
 use onsale_domain::ids::UserId;
 use sha2::{Digest, Sha256};
 
-use super::Fields;
+use super::{Fields, Query};
 use crate::http::App;
 use crate::http::problem::{Code, Problem};
 
@@ -51,11 +51,7 @@ async fn receive(parts: &Parts, body: Body) -> Result<Received, Problem> {
     let bytes = read(body).await?;
     let key = idempotency_key(&parts.headers)?;
     // No request that changes something takes a parameter in its query.
-    let query = parts.uri.query().unwrap_or("").split('&').find(|pair| !pair.is_empty());
-    if let Some(pair) = query {
-        let name = pair.split_once('=').map_or(pair, |(name, _)| name);
-        return Err(Problem::invalid_field(name.to_owned(), "is unknown"));
-    }
+    Query::read(&parts.uri)?.done(|| Some(()))?;
     let key = key.map(|key| (key, fingerprint(parts, &bytes)));
     Ok(Received { bytes, is_json: is_json(&parts.headers), key })
 }

@@ -6,7 +6,9 @@ use std::ops::RangeInclusive;
 use serde::de::{Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
-use crate::http::problem::{Code, FieldError, Problem};
+use super::errors::Errors;
+use super::{structure, visible};
+use crate::http::problem::{Code, Problem};
 
 /// What is wrong with a value.
 pub(crate) type Wrong = String;
@@ -16,23 +18,24 @@ pub(crate) type Wrong = String;
 pub(crate) struct Fields<'a> {
     path: String,
     members: Vec<(String, &'a RawValue)>,
-    errors: Vec<FieldError>,
+    errors: Errors,
 }
 
 impl<'a> Fields<'a> {
     /// Reads a body.
     ///
     /// # Errors
-    /// Where the bytes are no JSON, or no object.
+    /// If the bytes are no JSON, or no object, or have more members, elements or levels than a request may have.
     pub(crate) fn read(body: &'a [u8]) -> Result<Self, Problem> {
         let value: &RawValue = serde_json::from_slice(body)
             .map_err(|error| Problem::new(Code::MalformedRequest).detail(format!("the body is no JSON: {error}")))?;
+        structure::check(value.get()).map_err(|beyond| Problem::invalid_field(&beyond.path, beyond.message))?;
         Self::open(value, String::new()).map_err(|wrong| Problem::invalid_field("body", wrong))
     }
 
     fn open(value: &'a RawValue, path: String) -> Result<Self, Wrong> {
         let members = members_of(value).ok_or("must be an object")?;
-        let mut fields = Self { path, members: Vec::with_capacity(members.len()), errors: Vec::new() };
+        let mut fields = Self { path, members: Vec::with_capacity(members.len()), errors: Errors::default() };
         for (name, value) in members {
             if fields.members.iter().any(|(known, _)| *known == name) {
                 fields.wrong(&name, "is there twice".to_owned());
@@ -69,7 +72,7 @@ impl<'a> Fields<'a> {
         let path = self.path_of(name);
         let mut inner = self.optional(name, |value| Fields::open(value, path))?;
         let value = read(&mut inner);
-        self.errors.append(&mut inner.finish());
+        self.errors.append(inner.finish());
         Some(value)
     }
 
@@ -82,12 +85,25 @@ impl<'a> Fields<'a> {
             match Fields::open(value, format!("{path}.{index}")) {
                 Ok(mut inner) => {
                     found.push(read(&mut inner));
-                    self.errors.append(&mut inner.finish());
+                    self.errors.append(inner.finish());
                 }
-                Err(wrong) => self.errors.push(FieldError { field: format!("{path}.{index}"), message: wrong }),
+                Err(wrong) => self.errors.push(&format!("{path}.{index}"), wrong),
             }
         }
         Some(found)
+    }
+
+    /// Takes a list that must be there, and notes what is wrong with its elements, each by its index.
+    pub(crate) fn items<T>(&mut self, name: &str, read: impl Fn(&'a RawValue) -> Result<T, Wrong>) -> Option<Vec<T>> {
+        let values = self.required(name, list)?;
+        let mut found = Vec::with_capacity(values.len());
+        for (index, value) in values.iter().enumerate() {
+            match read(value) {
+                Ok(item) => found.push(item),
+                Err(wrong) => self.wrong(&format!("{name}.{index}"), wrong),
+            }
+        }
+        (found.len() == values.len()).then_some(found)
     }
 
     /// Whether a member is there.
@@ -102,8 +118,7 @@ impl<'a> Fields<'a> {
 
     /// Notes what is wrong with a member.
     pub(crate) fn wrong(&mut self, name: &str, message: Wrong) {
-        let field = self.path_of(name);
-        self.errors.push(FieldError { field, message });
+        self.errors.push(&self.path_of(name), message);
     }
 
     /// Every member is taken, and what is left is unknown. Builds what the members are for.
@@ -118,7 +133,7 @@ impl<'a> Fields<'a> {
         }
     }
 
-    fn finish(&mut self) -> Vec<FieldError> {
+    fn finish(&mut self) -> Errors {
         for (name, _) in std::mem::take(&mut self.members) {
             self.wrong(&name, "is unknown".to_owned());
         }
@@ -164,11 +179,11 @@ pub(crate) fn text(value: &RawValue) -> Result<String, Wrong> {
     serde_json::from_str(value.get()).map_err(|_| "must be a string".to_owned())
 }
 
-/// Text of 1 to 200 characters, not all of them blank.
+/// A title or a name that can be shown: see [`visible::check`].
 pub(crate) fn name(value: &RawValue) -> Result<String, Wrong> {
     let text = text(value)?;
-    let sound = (1..=200).contains(&text.chars().count()) && !text.trim().is_empty() && !text.contains('\0');
-    if sound { Ok(text) } else { Err("must be 1 to 200 characters".to_owned()) }
+    visible::check(&text).map_err(str::to_owned)?;
+    Ok(text)
 }
 
 /// `true` or `false`.
@@ -176,20 +191,33 @@ pub(crate) fn switch(value: &RawValue) -> Result<bool, Wrong> {
     serde_json::from_str(value.get()).map_err(|_| "must be true or false".to_owned())
 }
 
-/// Any whole number, however large: what does not fit stands at the end that it passed.
+/// A whole number of 64 bits, in digits alone: `7.0` and `7e0` are none.
 pub(crate) fn integer(value: &RawValue) -> Result<i64, Wrong> {
+    match whole(value)? {
+        Ok(number) => Ok(number),
+        Err(_) => Err("must be a whole number of 64 bits".to_owned()),
+    }
+}
+
+/// A whole number, however large: one of more than 64 bits comes as the bound that it passes.
+fn whole(value: &RawValue) -> Result<Result<i64, i64>, Wrong> {
     let text = value.get();
     let digits = text.strip_prefix('-').unwrap_or(text);
     if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
         return Err("must be a whole number".to_owned());
     }
-    Ok(text.parse().unwrap_or(if digits.len() < text.len() { i64::MIN } else { i64::MAX }))
+    Ok(text.parse().map_err(|_| if digits.len() < text.len() { i64::MIN } else { i64::MAX }))
+}
+
+/// As [`integer`]; a larger number comes as the largest of 64 bits, to be refused as out of range.
+pub(crate) fn saturated(value: &RawValue) -> Result<i64, Wrong> {
+    whole(value).map(|number| number.unwrap_or_else(|bound| bound))
 }
 
 /// A whole number within bounds.
 pub(crate) fn between(bounds: RangeInclusive<i64>) -> impl Fn(&RawValue) -> Result<i64, Wrong> {
     move |value| {
-        let number = integer(value)?;
+        let number = saturated(value)?;
         let wrong = || format!("must be {} to {}", bounds.start(), bounds.end());
         if bounds.contains(&number) { Ok(number) } else { Err(wrong()) }
     }

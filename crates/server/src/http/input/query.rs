@@ -9,17 +9,24 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use onsale_app::store::Page;
 
+use super::Errors;
 use crate::http::App;
-use crate::http::problem::{FieldError, Problem};
+use crate::http::problem::Problem;
 
 /// How many rows a page has unless the caller says otherwise, and at most.
 const LIMIT_DEFAULT: usize = 50;
 const LIMIT_MAX: usize = 200;
 
+/// The most parameters of a query, those named twice included.
+const PARAMETERS_MAX: usize = 32;
+
+/// The longest cursor, in bytes. Cursors of this server have at most 76.
+const CURSOR_MAX: usize = 128;
+
 /// The parameters of a query that are not taken yet, and what was wrong with those that are.
 pub(crate) struct Query {
     pairs: Vec<(String, String)>,
-    errors: Vec<FieldError>,
+    errors: Errors,
     uri: Uri,
 }
 
@@ -27,30 +34,42 @@ impl FromRequestParts<App> for Query {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, _: &App) -> Result<Self, Problem> {
-        let mut query = Self { pairs: Vec::new(), errors: Vec::new(), uri: parts.uri.clone() };
-        for pair in parts.uri.query().unwrap_or("").split('&').filter(|pair| !pair.is_empty()) {
+        Self::read(&parts.uri)
+    }
+}
+
+impl Query {
+    /// Takes a query apart. Stops at the first parameter beyond [`PARAMETERS_MAX`].
+    ///
+    /// # Errors
+    /// If there are too many parameters, or if one is no percent-encoded UTF-8.
+    pub(super) fn read(uri: &Uri) -> Result<Self, Problem> {
+        let mut query = Self { pairs: Vec::new(), errors: Errors::default(), uri: uri.clone() };
+        for (index, pair) in given(uri).enumerate() {
+            if index == PARAMETERS_MAX {
+                let message = format!("must have at most {PARAMETERS_MAX} parameters");
+                return Err(Problem::invalid_field("query", message));
+            }
             let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
             let (Some(name), Some(value)) = (decode(name), decode(value)) else {
-                return Err(Problem::invalid_field(name.to_owned(), "must be percent-encoded UTF-8"));
+                return Err(Problem::invalid_field(name, "must be percent-encoded UTF-8"));
             };
             if query.pairs.iter().any(|(known, _)| *known == name) {
-                query.wrong(&name, "is there twice");
+                query.errors.push(&name, "is there twice");
             } else {
                 query.pairs.push((name.into_owned(), value.into_owned()));
             }
         }
         Ok(query)
     }
-}
 
-impl Query {
     /// Takes a parameter that may be absent.
     pub(crate) fn optional<T>(&mut self, name: &str, what: &str, parse: impl FnOnce(&str) -> Option<T>) -> Option<T> {
         let index = self.pairs.iter().position(|(known, _)| known == name)?;
         let (_, value) = self.pairs.swap_remove(index);
         let parsed = parse(&value);
         if parsed.is_none() {
-            self.wrong(name, &format!("must be {what}"));
+            self.errors.push(name, format!("must be {what}"));
         }
         parsed
     }
@@ -58,17 +77,16 @@ impl Query {
     /// Takes a parameter that must be there.
     pub(crate) fn required<T>(&mut self, name: &str, what: &str, parse: impl FnOnce(&str) -> Option<T>) -> Option<T> {
         if !self.pairs.iter().any(|(known, _)| known == name) {
-            self.wrong(name, "is required");
+            self.errors.push(name, "is required");
         }
         self.optional(name, what, parse)
     }
 
     /// Takes `limit` and `cursor`.
     pub(crate) fn page<C>(&mut self, parse: impl FnOnce(&str) -> Option<C>) -> Page<C> {
-        let sound = |text: &str| text.parse().ok().filter(|limit| (1..=LIMIT_MAX).contains(limit));
-        let limit = self.optional("limit", "1 to 200", sound).unwrap_or(LIMIT_DEFAULT);
+        let limit = self.optional("limit", "1 to 200", limit).unwrap_or(LIMIT_DEFAULT);
         let after = self.optional("cursor", "the cursor of a Link", |text| {
-            let bytes = URL_SAFE_NO_PAD.decode(text).ok()?;
+            let bytes = URL_SAFE_NO_PAD.decode(Some(text).filter(|text| text.len() <= CURSOR_MAX)?).ok()?;
             parse(std::str::from_utf8(&bytes).ok()?)
         });
         Page { after, limit }
@@ -80,7 +98,7 @@ impl Query {
     /// All that was wrong.
     pub(crate) fn done<T>(&mut self, build: impl FnOnce() -> Option<T>) -> Result<T, Problem> {
         for (name, _) in std::mem::take(&mut self.pairs) {
-            self.wrong(&name, "is unknown");
+            self.errors.push(&name, "is unknown");
         }
         let errors = std::mem::take(&mut self.errors);
         match build() {
@@ -89,14 +107,16 @@ impl Query {
         }
     }
 
-    /// As it came.
-    pub(crate) fn raw(&self) -> &str {
-        self.uri.query().unwrap_or("")
+    /// As it came, without parameters that have no name and no value.
+    pub(crate) fn raw(&self) -> Cow<'_, str> {
+        let raw = self.uri.query().unwrap_or("");
+        let is_plain = raw.is_empty() || !raw.split('&').any(str::is_empty);
+        if is_plain { raw.into() } else { given(&self.uri).collect::<Vec<_>>().join("&").into() }
     }
 
     /// The `Link` to the page after the row that this cursor names: the same query with another cursor.
     pub(crate) fn next_link(&self, cursor: &str) -> String {
-        let others = self.uri.query().unwrap_or("").split('&').filter(|pair| {
+        let others = given(&self.uri).filter(|pair| {
             let name = pair.split_once('=').map_or(*pair, |(name, _)| name);
             !name.is_empty() && decode(name).as_deref() != Some("cursor")
         });
@@ -104,10 +124,18 @@ impl Query {
         query.push(format!("cursor={}", URL_SAFE_NO_PAD.encode(cursor)).into());
         format!("<{}?{}>; rel=\"next\"", self.uri.path(), query.join("&"))
     }
+}
 
-    fn wrong(&mut self, field: &str, message: &str) {
-        self.errors.push(FieldError { field: field.to_owned(), message: message.to_owned() });
-    }
+/// The parameters of a query as they came, those with neither a name nor a value left out.
+fn given(uri: &Uri) -> impl Iterator<Item = &str> {
+    uri.query().unwrap_or("").split('&').filter(|pair| !pair.is_empty())
+}
+
+/// A limit in its shortest form: an answer that is kept by its query has few names.
+fn limit(text: &str) -> Option<usize> {
+    let is_short = text.len() <= 3 && text.bytes().all(|byte| byte.is_ascii_digit()) && !text.starts_with('0');
+    let limit = Some(text).filter(|_| is_short)?.parse().ok()?;
+    (1..=LIMIT_MAX).contains(&limit).then_some(limit)
 }
 
 /// Percent-decoding, with `+` for a space; `None` where it makes no UTF-8.

@@ -9,10 +9,13 @@ use super::wire::Instant;
 #[serde(rename_all = "camelCase")]
 #[expect(dead_code, reason = "documents the body; read field by field")]
 pub(crate) struct LectureBody {
+    /// Every character shows: no control characters, direction marks or invisible characters.
     #[schemars(length(min = 1, max = 200))]
     title: String,
+    /// As `title`.
     #[schemars(length(min = 1, max = 200))]
     lecturer: Option<String>,
+    /// RFC 3339 in capital letters, with seconds and an offset; years 0001 to 9999.
     starts_at: Instant,
     /// 30 unless said.
     #[schemars(range(min = 1, max = 1_000_000))]
@@ -23,8 +26,10 @@ pub(crate) struct LectureBody {
 #[derive(JsonSchema)]
 #[expect(dead_code, reason = "documents the body; read field by field")]
 pub(crate) struct ConcertBody {
+    /// Every character shows: no control characters, direction marks or invisible characters.
     #[schemars(length(min = 1, max = 200))]
     title: String,
+    /// As `title`.
     #[schemars(length(min = 1, max = 200))]
     venue: String,
     queue: Option<QueueBody>,
@@ -61,6 +66,7 @@ pub(crate) struct QueuePatch {
 #[serde(rename_all = "camelCase")]
 #[expect(dead_code, reason = "documents the body; read field by field")]
 pub(crate) struct PerformanceBody {
+    /// RFC 3339 in capital letters, with seconds and an offset; years 0001 to 9999.
     starts_at: Instant,
     /// Points; the price of seats for which none is named. 50,000 unless said.
     #[schemars(range(min = 0, max = 100_000_000))]
@@ -76,7 +82,7 @@ pub(crate) enum SeatsBody {
     /// Seats 1 to this one; 50 unless said.
     Count(#[schemars(range(min = 1, max = 100_000))] u32),
     /// Sections that share no seat.
-    Sections(Vec<SectionBody>),
+    Sections(#[schemars(length(min = 1, max = 1_000))] Vec<SectionBody>),
 }
 
 /// Neighbouring seats of one grade and price.
@@ -87,7 +93,7 @@ pub(crate) struct SectionBody {
     from: u32,
     #[schemars(range(min = 1, max = 100_000))]
     to: u32,
-    /// "R" unless said.
+    /// "R" unless said. Every character shows.
     #[schemars(length(min = 1, max = 200))]
     grade: Option<String>,
     /// Points; the performance's price unless said.

@@ -46,3 +46,19 @@ impl KeptAnswer {
         at < self.kept_at.plus_seconds(KEY_LIFE_SECONDS)
     }
 }
+
+/// How many answers are kept for one user, those included whose life is over and that are not dropped yet.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeptCount {
+    /// Counted up to a bound.
+    pub answers: u32,
+    /// When the oldest was kept, if there are as many as the bound.
+    pub oldest: Option<Timestamp>,
+}
+
+impl KeptCount {
+    /// When an answer that was kept at an instant lapses.
+    pub fn lapses_at(kept_at: Timestamp) -> Timestamp {
+        kept_at.plus_seconds(KEY_LIFE_SECONDS)
+    }
+}

@@ -2,7 +2,7 @@
 //!
 //! One implementation per database. No rule stands behind this seam: a store knows rows, not reasons.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -19,7 +19,7 @@ use onsale_domain::wallet::{Account, Entry};
 use prometheus_client::registry::Registry;
 
 use crate::event::StoredEvent;
-use crate::idempotency::{KeptAnswer, KeyId};
+use crate::idempotency::{KeptAnswer, KeptCount, KeyId};
 use crate::news::News;
 use crate::trace::TraceContext;
 
@@ -47,6 +47,10 @@ pub struct Wanted {
     pub keys: Keys,
     /// The idempotency keys under which they came.
     pub answers: BTreeSet<KeyId>,
+    /// Users whose kept answers are counted.
+    pub counted: BTreeSet<UserId>,
+    /// Up to how many they are counted.
+    pub count_max: u32,
 }
 
 /// One unit of work: what was loaded, and then what was decided.
@@ -58,6 +62,8 @@ pub struct Unit {
     pub rows: Rows,
     /// Answers kept under idempotency keys.
     pub answers: Table<KeyId, KeptAnswer>,
+    /// How many answers each counted user keeps. Read without a lock: others may add to them at the same time.
+    pub kept_counts: BTreeMap<UserId, KeptCount>,
     /// Which events come from a request that is traced: their indices in `rows.events`, rising, each with its context.
     pub traces: Vec<(usize, TraceContext)>,
     /// Drop a few answers that were kept before this instant.

@@ -181,6 +181,7 @@ impl Sale {
         let terms = Terms {
             hold_seconds: settings.hold_seconds,
             encode: http::encode(settings.calendar.clone()),
+            kept_per_user_max: settings.keys_per_user,
             observers: vec![catalogue.clone(), timetable.clone(), rooms.clone(), seat_maps.clone(), bell.clone()],
             metrics,
         };

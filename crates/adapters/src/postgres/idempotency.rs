@@ -2,15 +2,15 @@
 
 use std::collections::BTreeSet;
 
-use onsale_app::idempotency::{KeptAnswer, KeyId};
-use onsale_app::store::Unit;
+use onsale_app::idempotency::{KeptAnswer, KeptCount, KeyId};
+use onsale_app::store::{Unit, Wanted};
 use onsale_domain::ids::UserId;
 use onsale_domain::time::Timestamp;
 use tokio_postgres::Row;
 
 use super::error::DbError;
 use super::session::Pipeline;
-use super::values::{Sql, columns, get, instant, params};
+use super::values::{Sql, columns, get, instant, number, optional_instant, params, user};
 
 /// How many old answers one unit of work drops at most.
 const FORGOTTEN_AT_ONCE: i64 = 500;
@@ -36,7 +36,15 @@ const REPLACE: &str = "UPDATE kept_answers SET fingerprint = v.fingerprint, answ
 const FORGET: &str = "DELETE FROM kept_answers WHERE (owner, key) IN (
     SELECT owner, key FROM kept_answers WHERE kept_at < $1 ORDER BY kept_at LIMIT $2 FOR UPDATE SKIP LOCKED)";
 
-pub(super) const WRITES: &[&str] = &[LOCK, FIND, KEEP, REPLACE, FORGET];
+/// Up to a bound; the oldest is looked for only if there are as many. The offset keeps the search for it from going
+/// through all answers by age.
+const COUNT: &str = "SELECT owner, answers, CASE WHEN answers >= $2 THEN (SELECT min(kept_at) FROM
+            (SELECT kept_at FROM kept_answers WHERE kept_answers.owner = counted.owner OFFSET 0) own) END
+    FROM (SELECT owner, (SELECT count(*) FROM
+            (SELECT 1 FROM kept_answers WHERE kept_answers.owner = wanted.owner LIMIT $2) kept) answers
+        FROM unnest($1::text[]) wanted (owner)) counted";
+
+pub(super) const WRITES: &[&str] = &[LOCK, FIND, COUNT, KEEP, REPLACE, FORGET];
 
 fn owner(id: &KeyId) -> &str {
     id.owner.as_ref().map_or("", |user| user.as_str())
@@ -53,6 +61,21 @@ pub(super) fn load<'a>(pipeline: &mut Pipeline<'a, Unit>, ids: &'a BTreeSet<KeyI
         for row in found {
             let (id, kept) = read(row)?;
             unit.answers.load(id, Some(kept));
+        }
+        Ok(())
+    });
+}
+
+/// Counts the answers of users, up to a bound.
+pub(super) fn count<'a>(pipeline: &mut Pipeline<'a, Unit>, wanted: &'a Wanted) {
+    if wanted.counted.is_empty() {
+        return;
+    }
+    let users: Vec<&str> = wanted.counted.iter().map(UserId::as_str).collect();
+    pipeline.ask(COUNT, params![users, i64::from(wanted.count_max)], |found, unit| {
+        for row in found {
+            let answers = u32::try_from(number(row, 1)?).unwrap_or(u32::MAX);
+            unit.kept_counts.insert(user(row, 0)?, KeptCount { answers, oldest: optional_instant(row, 2)? });
         }
         Ok(())
     });

@@ -223,6 +223,7 @@ async fn load(
     concert::lock(&mut pipeline, keys);
 
     idempotency::load(&mut pipeline, &wanted.answers);
+    idempotency::count(&mut pipeline, wanted);
     lecture::load(&mut pipeline, keys);
     waiting_room::load(&mut pipeline, keys);
     concert::load(&mut pipeline, keys);

@@ -1,9 +1,10 @@
 //! Answers kept under idempotency keys.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
-use onsale_app::idempotency::{KeptAnswer, KeyId};
-use onsale_app::store::Unit;
+use onsale_app::idempotency::{KeptAnswer, KeptCount, KeyId};
+use onsale_app::store::{Unit, Wanted};
+use onsale_domain::ids::UserId;
 use onsale_domain::table::Table;
 use onsale_domain::time::Timestamp;
 use rusqlite::{Connection, OptionalExtension, params};
@@ -30,6 +31,28 @@ pub(super) fn load(db: &Connection, ids: &BTreeSet<KeyId>, answers: &mut Table<K
             })
             .optional()?;
         answers.load(id.clone(), answer);
+    }
+    Ok(())
+}
+
+/// Counts the answers of users, up to a bound. Reads the index on owners and keys alone, and of the table one row at
+/// most: rows lie in the order in which they were kept.
+pub(super) fn count(db: &Connection, wanted: &Wanted, counts: &mut BTreeMap<UserId, KeptCount>) -> Sql<()> {
+    for user in &wanted.counted {
+        let answers: u32 = db
+            .prepare_cached("SELECT count(*) FROM (SELECT 1 FROM kept_answers WHERE owner = ?1 LIMIT ?2)")?
+            .query_row(params![user.as_str(), wanted.count_max], |row| row.get(0))?;
+        let mut oldest = None;
+        if answers >= wanted.count_max {
+            oldest = db
+                .prepare_cached(
+                    "SELECT kept_at FROM kept_answers
+                     WHERE position = (SELECT min(position) FROM kept_answers WHERE owner = ?1)",
+                )?
+                .query_row(params![user.as_str()], |row| instant(row, 0))
+                .optional()?;
+        }
+        counts.insert(user.clone(), KeptCount { answers, oldest });
     }
     Ok(())
 }

@@ -105,6 +105,7 @@ fn roll_back(db: &Connection) {
 fn load(db: &Connection, wanted: &Wanted) -> Sql<Unit> {
     let mut unit = Unit::default();
     idempotency::load(db, &wanted.answers, &mut unit.answers)?;
+    idempotency::count(db, wanted, &mut unit.kept_counts)?;
     let (keys, rows) = (&wanted.keys, &mut unit.rows);
     wallet::load(db, keys, rows)?;
     lecture::load(db, keys, rows)?;

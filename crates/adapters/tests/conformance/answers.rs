@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use onsale_app::idempotency::{KEY_LIFE_SECONDS, KeptAnswer, KeyId};
+use onsale_app::idempotency::{KEY_LIFE_SECONDS, KeptAnswer, KeptCount, KeyId};
 use onsale_app::store::{Store, Wanted};
 use onsale_domain::time::Timestamp;
 
@@ -83,6 +83,40 @@ async fn a_request_is_decided_once_and_again_after_the_life_of_its_key(bed: Bed)
     }
 }
 
+async fn answers_are_counted_by_their_owner_up_to_a_bound(bed: Bed) {
+    let store = bed.store().await;
+    let mut lane = Lane::new(&*store, 1).await;
+    let start = store.reader().now();
+    // Kept in another order than that of their keys; the administrator's are counted for no user.
+    for number in [3_u32, 1, 2, 0] {
+        let at = start.plus_seconds(10 - number);
+        let ids = [
+            key(Some("ann"), &format!("{number}")),
+            key(None, &format!("{number}")),
+            key(Some("an"), &format!("n{number}")),
+        ];
+        keep(&mut lane, &ids.map(|id| (id, kept(b"done", at)))).await;
+    }
+    keep(&mut lane, &[(key(Some("ann"), "4"), kept(b"done", start.plus_seconds(20)))]).await;
+    let oldest = start.plus_seconds(7);
+    let table = [
+        ("ann", 9, 5, None),
+        ("ann", 5, 5, Some(oldest)),
+        ("ann", 3, 3, Some(oldest)),
+        ("an", 4, 4, Some(oldest)),
+        ("eve", 4, 0, None),
+    ];
+    for (name, count_max, answers, oldest) in table {
+        let mut other = store.writer().await.expect("a writer");
+        let counted = [user(name), user("nobody")].into();
+        let wanted = Wanted { counted, count_max, ..Wanted::default() };
+        let unit = other.load(&wanted).await.expect("a unit of work");
+        other.abandon().await;
+        assert_eq!(unit.kept_counts.get(&user(name)), Some(&KeptCount { answers, oldest }), "{name} up to {count_max}");
+        assert_eq!(unit.kept_counts.get(&user("nobody")), Some(&KeptCount { answers: 0, oldest: None }));
+    }
+}
+
 async fn only_old_answers_are_forgotten(bed: Bed) {
     let store = bed.store().await;
     let mut lane = Lane::new(&*store, 1).await;
@@ -112,5 +146,6 @@ async fn only_old_answers_are_forgotten(bed: Bed) {
 on_each_database!(
     an_answer_is_found_again_by_its_owner_alone,
     a_request_is_decided_once_and_again_after_the_life_of_its_key,
+    answers_are_counted_by_their_owner_up_to_a_bound,
     only_old_answers_are_forgotten,
 );

@@ -141,7 +141,7 @@ impl Stage {
             seats: (1..=4).map(|seat| (self.performance.id, seat)).collect(),
             ..Keys::default()
         };
-        Wanted { keys, answers: [].into() }
+        Wanted { keys, ..Wanted::default() }
     }
 
     /// Everything that can be seen of it.

@@ -7,6 +7,7 @@ use onsale_domain::ids::{Entropy, Mint};
 use onsale_domain::{Context, Refusal};
 
 use super::lane::Lane;
+use super::quota::Quotas;
 use super::{Answer, Request, Waiting, Work};
 use crate::idempotency::{KEY_LIFE_SECONDS, KeptAnswer, Keyed};
 use crate::store::{StoreError, Unit, Wanted};
@@ -22,14 +23,17 @@ impl Entropy for SystemEntropy {
 
 /// Runs a batch. On success all of it is durable; on an error see [`StoreError`] for what may remain.
 pub(super) async fn run(lane: &mut Lane, batch: &[&Waiting]) -> Result<Vec<Answer>, StoreError> {
-    let mut unit = lane.writer.load(&wanted(batch)).await?;
-    let Lane { ids, terms, .. } = lane;
+    let mut unit = lane.writer.load(&wanted(batch, &lane.quotas)).await?;
+    let Lane { ids, terms, quotas, .. } = lane;
+    for (user, count) in &unit.kept_counts {
+        quotas.counted(user, count, unit.at);
+    }
     // A defect in one decision: nothing is saved, and the others are decided without it.
     let decided = catch_unwind(AssertUnwindSafe(|| {
         let decide = |waiting: &&Waiting| match &waiting.work {
             Work::Decide(request) => {
                 let told = unit.rows.events.len();
-                let answer = decide_once(request, &mut unit, terms, ids);
+                let answer = decide_once(request, &mut unit, terms, (ids, quotas));
                 if let Some(span) = &waiting.span {
                     unit.traces.extend((told..unit.rows.events.len()).map(|event| (event, span.context)));
                 }
@@ -61,19 +65,26 @@ pub(super) async fn run(lane: &mut Lane, batch: &[&Waiting]) -> Result<Vec<Answe
     Ok(answers)
 }
 
-fn wanted(batch: &[&Waiting]) -> Wanted {
-    let mut wanted = Wanted::default();
+fn wanted(batch: &[&Waiting], quotas: &Quotas) -> Wanted {
+    let mut wanted = Wanted { count_max: quotas.most(), ..Wanted::default() };
     for waiting in batch {
         let Work::Decide(request) = &waiting.work else { continue };
         request.command.needs(&mut wanted.keys);
-        wanted.answers.extend(request.key.as_ref().map(|key| key.id.clone()));
+        let Some(Keyed { id, .. }) = &request.key else { continue };
+        wanted.answers.insert(id.clone());
+        wanted.counted.extend(id.owner.as_ref().filter(|user| quotas.must_count(user)).cloned());
     }
     wanted
 }
 
 /// Decides a request, unless its key has an answer already. Within a batch, a key's second request finds the
 /// answer to its first.
-fn decide_once(request: &Request, unit: &mut Unit, terms: &super::Terms, ids: &mut Mint<SystemEntropy>) -> Answer {
+fn decide_once(
+    request: &Request,
+    unit: &mut Unit,
+    terms: &super::Terms,
+    (ids, quotas): (&mut Mint<SystemEntropy>, &mut Quotas),
+) -> Answer {
     let Some(Keyed { id, fingerprint }) = &request.key else {
         return Answer::Decided(decide(request, unit, terms, ids));
     };
@@ -84,6 +95,12 @@ fn decide_once(request: &Request, unit: &mut Unit, terms: &super::Terms, ids: &m
         terms.metrics.replayed.inc();
         return Answer::Kept { answer: kept.answer.clone(), replayed: true };
     }
+    // Refused before anything is decided: what is done under a key must be answered the same again.
+    let room = id.owner.as_ref().map_or(Ok(()), |user| quotas.check(user, unit.at));
+    if let Err(retry_after_seconds) = room {
+        terms.metrics.keys_used_up.inc();
+        return Answer::KeysUsedUp { retry_after_seconds };
+    }
     let outcome = decide(request, unit, terms, ids);
     if matches!(&outcome, Err(refusal) if refusal.is_about_the_request()) {
         return Answer::Decided(outcome);
@@ -91,6 +108,7 @@ fn decide_once(request: &Request, unit: &mut Unit, terms: &super::Terms, ids: &m
     let answer: Arc<[u8]> = (terms.encode)(&outcome).into();
     let kept = KeptAnswer { fingerprint: *fingerprint, answer: answer.clone(), kept_at: unit.at };
     unit.answers.put(id.clone(), kept);
+    id.owner.iter().for_each(|user| quotas.add(user));
     Answer::Kept { answer, replayed: false }
 }
 

@@ -8,6 +8,7 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::batch::{self, SystemEntropy};
+use super::quota::Quotas;
 use super::{Answer, BATCH_MAX, Failure, Terms, UnderWay, Waiting, traced};
 use crate::store::{StoreError, Writer};
 use crate::trace::Span;
@@ -19,6 +20,8 @@ pub(super) struct Lane {
     pub(super) writer: Box<dyn Writer>,
     pub(super) terms: Terms,
     pub(super) ids: Mint<SystemEntropy>,
+    /// How many answers users may still keep through this lane.
+    pub(super) quotas: Quotas,
     /// What the observers know may be wrong: the outcome of a commit is unknown, or one of them failed.
     pub(super) in_doubt: bool,
     pub(super) under_way: UnderWay,
@@ -26,7 +29,8 @@ pub(super) struct Lane {
 
 impl Lane {
     pub(super) fn new(writer: Box<dyn Writer>, terms: Terms) -> Self {
-        Self { writer, terms, ids: Mint::new(SystemEntropy), in_doubt: false, under_way: UnderWay::default() }
+        let (ids, quotas) = (Mint::new(SystemEntropy), Quotas::new(terms.kept_per_user_max));
+        Self { writer, terms, ids, quotas, in_doubt: false, under_way: UnderWay::default() }
     }
 
     /// Runs until the desk closes and everything that waited is answered.

@@ -24,6 +24,8 @@ pub struct Metrics {
     pub failed: Counter,
     /// Idempotency keys that were answered again.
     pub replayed: Counter,
+    /// Requests refused because their user keeps as many answers as one user may.
+    pub keys_used_up: Counter,
     /// 1 from a unit of work that the database failed to the next that it wrote.
     pub troubled: Gauge,
 }
@@ -40,6 +42,7 @@ impl Default for Metrics {
             rerun: Counter::default(),
             failed: Counter::default(),
             replayed: Counter::default(),
+            keys_used_up: Counter::default(),
             troubled: Gauge::default(),
         }
     }
@@ -57,6 +60,8 @@ impl Metrics {
         desk.register("batches_rerun", "Batches that failed and ran again one by one", self.rerun.clone());
         desk.register("commands_failed", "Commands that the database failed", self.failed.clone());
         desk.register("answers_replayed", "Answers given again under their key", self.replayed.clone());
+        let help = "Requests refused because their user keeps as many answers under keys as one user may";
+        desk.register("keys_used_up", help, self.keys_used_up.clone());
         desk.register("troubled", "1 while the database fails units of work", self.troubled.clone());
     }
 }

@@ -6,6 +6,7 @@
 mod batch;
 mod lane;
 mod metrics;
+mod quota;
 mod routing;
 mod traced;
 
@@ -63,6 +64,11 @@ pub enum Answer {
     },
     /// The key came before, with another request.
     KeyReused,
+    /// Nothing was decided: the user keeps as many answers as one user may, and the request's key is a new one.
+    KeysUsedUp {
+        /// Until the oldest of them lapses, in seconds.
+        retry_after_seconds: u32,
+    },
     /// A few answers that were too old are dropped.
     Forgotten,
 }
@@ -104,6 +110,8 @@ pub struct Terms {
     pub hold_seconds: u32,
     /// How kept answers are written.
     pub encode: Encode,
+    /// The most answers that one user keeps under idempotency keys at a time; 0 for no bound.
+    pub kept_per_user_max: u32,
     /// Who is told of commits, in this order.
     pub observers: Vec<Arc<dyn Observer>>,
     /// What is measured.
@@ -197,7 +205,9 @@ impl Desk {
         lane.send(waiting).await.map_err(|_| Failure::Unavailable)?;
         match answer.await.unwrap_or(Err(Failure::Unavailable))? {
             Answer::Decided(outcome) => Ok(outcome),
-            Answer::Kept { .. } | Answer::KeyReused | Answer::Forgotten => Err(Failure::Internal),
+            Answer::Kept { .. } | Answer::KeyReused | Answer::KeysUsedUp { .. } | Answer::Forgotten => {
+                Err(Failure::Internal)
+            }
         }
     }
 

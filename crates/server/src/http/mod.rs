@@ -125,6 +125,12 @@ impl App {
             Ok(Answer::Decided(outcome)) => Rendered::of(&outcome, &self.calendar).into_response(),
             Ok(Answer::Kept { answer, replayed }) => answer::kept_response(&answer, replayed),
             Ok(Answer::KeyReused) => Problem::new(Code::IdempotencyKeyReused).into_response(),
+            Ok(Answer::KeysUsedUp { retry_after_seconds }) => {
+                let problem = Problem::new(Code::TooManyRequests).retry_after(retry_after_seconds);
+                problem
+                    .detail("the user has used as many idempotency keys as one user may within 24 hours")
+                    .into_response()
+            }
             Ok(Answer::Forgotten) => Problem::new(Code::Internal).into_response(),
             Err(failure) => Problem::from(failure).into_response(),
         }

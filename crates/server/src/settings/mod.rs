@@ -158,6 +158,8 @@ pub(crate) struct Settings {
     pub(crate) entry_limit: RateLimit,
     /// How often one user with a bearer may enter a waiting room.
     pub(crate) user_entry_limit: RateLimit,
+    /// How many answers under idempotency keys one user may keep at a time; 0 for no limit.
+    pub(crate) keys_per_user: u32,
     /// After how many days events are forgotten that were sent.
     pub(crate) events_kept_days: Option<u32>,
     /// Whether what many look at is kept in memory.
@@ -227,6 +229,7 @@ impl Settings {
                 span_seconds: 60,
                 loopback: true,
             },
+            keys_per_user: sources.parse("idempotency-keys-per-user", parse::between(0, 10_000_000))?,
             events_kept_days: sources.optional("events-kept-days", parse::between(1, 36_500))?,
             caches: sources.parse("caches", parse::switch)?,
             polls_per_second: sources.parse("queue-polls-per-second", parse::between(1, 10_000_000))?,

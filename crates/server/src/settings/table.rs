@@ -117,6 +117,12 @@ pub(crate) const TABLE: &[Setting] = &[
         Some("120"),
         "With ONSALE_AUTH=jwt: how often one user may ask for a place in line within a minute, after a burst of twice as many; 0: no limit",
     ),
+    setting(
+        "idempotency-keys-per-user",
+        "N",
+        Some("20000"),
+        "How many idempotency keys one user may use within 24 hours; a request under a further key is refused with 429; 0: no limit",
+    ),
     setting("rate-limit-loopback", "true|false", Some("false"), "Whether loopback addresses are limited too"),
     setting("connections-max", "N", Some("20000"), "Connections at once; more wait to be accepted"),
     setting(

@@ -37,7 +37,7 @@ fn assert_bad(run: &Output, named: &[&str]) {
 }
 
 /// Every setting with a value that it takes, and values that it does not.
-const TABLE: [(&str, &str, &[&str]); 33] = [
+const TABLE: [(&str, &str, &[&str]); 34] = [
     ("listen", "127.0.0.1:0", &["nonsense", "127.0.0.1", "127.0.0.1:99999", "example.com:80"]),
     ("database-url", "sqlite://onsale.db", &["onsale.db", "sqlite://", "mysql://localhost/sale"]),
     ("redis-url", "redis://127.0.0.1:1", &["127.0.0.1:6379", "redis://", "http://127.0.0.1", "redis-cluster://a,"]),
@@ -58,6 +58,7 @@ const TABLE: [(&str, &str, &[&str]); 33] = [
     ("entries-per-minute", "0", &["-1", "many"]),
     ("caches", "false", &["off", "maybe"]),
     ("entries-per-user-per-minute", "0", &["-1", "many"]),
+    ("idempotency-keys-per-user", "0", &["-1", "many", "10000001"]),
     ("queue-polls-per-second", "100", &["0", "-1", "all"]),
     ("kafka-brokers", "127.0.0.1:9092,b:1", &["127.0.0.1", "a:b", ":9092", "a:0"]),
     ("kafka-partitions", "3", &["0", "1001"]),

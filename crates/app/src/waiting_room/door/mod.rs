@@ -57,7 +57,9 @@ impl Door {
             let command = Command::Enter { concert, user }.into();
             return match self.desk.submit(Request { command, key: None, turn_over: false }).await? {
                 Answer::Decided(outcome) => Ok(outcome),
-                Answer::Kept { .. } | Answer::KeyReused | Answer::Forgotten => Err(Failure::Internal),
+                Answer::Kept { .. } | Answer::KeyReused | Answer::KeysUsedUp { .. } | Answer::Forgotten => {
+                    Err(Failure::Internal)
+                }
             };
         }
         let away = |_: StoreError| Failure::Unavailable;

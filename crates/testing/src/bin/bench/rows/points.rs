@@ -45,7 +45,8 @@ pub(crate) fn charge_many_with_keys(bench: &mut Bench) -> Outcome<()> {
 }
 
 fn measure(bench: &mut Bench, work: &str, target: Option<f64>, supply: Supply, kind: Kind) -> Outcome<()> {
-    let server = bench.server(&[])?;
+    // One user uses more keys here than one user may.
+    let server = bench.server(&["--idempotency-keys-per-user", "0"])?;
     let count = share_of(bench, KEYED);
     let at_half = kind == Kind::ChargeMany;
     let supply = Arc::new(supply);

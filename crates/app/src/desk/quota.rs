@@ -1,0 +1,210 @@
+//! How many answers one user may keep under idempotency keys: without a bound, a user who sends each request under a
+//! fresh key fills the disk for a day.
+//!
+//! Counting a user's answers at each request would cost every sale. So a lane lets a user add a share of what is left,
+//! and only then has the answers counted, in the load of the next batch: the closer to the bound, the more often. Other
+//! lanes and instances do the same, each with the count of all. A lane that does not know a user lets the first share
+//! through uncounted. So one lane keeps exactly to the bound, and of a user who sends to several lanes each one adds at
+//! most an eighth of the bound beyond it.
+
+use std::collections::HashMap;
+use std::time::{Duration, Instant};
+
+use onsale_domain::ids::UserId;
+use onsale_domain::time::Timestamp;
+
+use crate::idempotency::KeptCount;
+
+/// A lane lets a user add one part in this many of what is left before it counts again.
+const SHARE: u32 = 8;
+
+/// How long a lane believes that a user is at the bound, unless an answer lapses sooner.
+const FULL_FOR: Duration = Duration::from_secs(60);
+
+/// The most users that a lane remembers. One more, and all are forgotten: each is then let through uncounted once more.
+const USERS_MAX: usize = 100_000;
+
+/// What a lane knows of one user.
+#[derive(Debug)]
+enum Quota {
+    /// So many more answers are kept before they are counted.
+    Left(u32),
+    /// No more answers are kept until the oldest lapses; counted again from an instant on.
+    Full { frees_at: Timestamp, count_from: Instant },
+}
+
+/// What a lane knows of the users who keep answers.
+#[derive(Debug)]
+pub(super) struct Quotas {
+    /// The most answers that one user keeps; 0 for no bound.
+    most: u32,
+    users: HashMap<UserId, Quota>,
+}
+
+impl Quotas {
+    pub(super) fn new(most: u32) -> Self {
+        Self { most, users: HashMap::new() }
+    }
+
+    /// The most answers that one user keeps.
+    pub(super) fn most(&self) -> u32 {
+        self.most
+    }
+
+    /// Whether the user's answers are to be counted before one more is kept.
+    pub(super) fn must_count(&self, user: &UserId) -> bool {
+        match self.users.get(user) {
+            Some(Quota::Left(left)) => *left == 0,
+            Some(Quota::Full { count_from, .. }) => *count_from <= Instant::now(),
+            None => false,
+        }
+    }
+
+    /// Takes a count in.
+    pub(super) fn counted(&mut self, user: &UserId, count: &KeptCount, at: Timestamp) {
+        let frees_at = count.oldest.map(KeptCount::lapses_at).filter(|frees_at| at < *frees_at);
+        let quota = match frees_at {
+            Some(frees_at) if count.answers >= self.most => {
+                let left = u64::try_from(at.millis_until(frees_at)).unwrap_or(0);
+                let count_from = Instant::now() + FULL_FOR.min(Duration::from_millis(left));
+                Quota::Full { frees_at, count_from }
+            }
+            // An answer whose life is over is dropped soon, and keeps no other out.
+            _ => Quota::Left(self.share_of(self.most.saturating_sub(count.answers))),
+        };
+        self.users.insert(user.clone(), quota);
+    }
+
+    /// Whether one more answer may be kept.
+    ///
+    /// # Errors
+    /// After how many seconds, if the user is at the bound.
+    pub(super) fn check(&self, user: &UserId, at: Timestamp) -> Result<(), u32> {
+        match self.users.get(user) {
+            Some(Quota::Full { frees_at, .. }) => Err(at.seconds_until(*frees_at)),
+            Some(Quota::Left(_)) | None => Ok(()),
+        }
+    }
+
+    /// One more answer is kept.
+    pub(super) fn add(&mut self, user: &UserId) {
+        if self.most == 0 {
+            return;
+        }
+        if let Some(quota) = self.users.get_mut(user) {
+            if let Quota::Left(left) = quota {
+                *left = left.saturating_sub(1);
+            }
+            return;
+        }
+        if self.users.len() >= USERS_MAX {
+            self.users.clear();
+        }
+        self.users.insert(user.clone(), Quota::Left(self.share_of(self.most) - 1));
+    }
+
+    fn share_of(&self, left: u32) -> u32 {
+        (left / SHARE).max(1)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const AT: Timestamp = Timestamp::from_millis(1_800_000_000_000);
+
+    fn user(name: &str) -> UserId {
+        UserId::parse(name).unwrap_or_else(|| unreachable!("a user id: {name}"))
+    }
+
+    /// How many answers a user has kept by the end, and how often they were counted, over so many lanes in turn.
+    fn kept(most: u32, lanes: usize, asked: u32) -> (u32, u32) {
+        let ada = user("ada");
+        let mut lanes: Vec<Quotas> = (0..lanes).map(|_| Quotas::new(most)).collect();
+        let (mut answers, mut counts) = (0, 0);
+        for number in 0..asked {
+            let index = number as usize % lanes.len();
+            let lane = &mut lanes[index];
+            if lane.must_count(&ada) {
+                counts += 1;
+                let oldest = (answers >= most).then_some(AT);
+                lane.counted(&ada, &KeptCount { answers: answers.min(most), oldest }, AT);
+            }
+            if lane.check(&ada, AT).is_ok() {
+                answers += 1;
+                lane.add(&ada);
+            }
+        }
+        (answers, counts)
+    }
+
+    #[test]
+    fn a_lane_keeps_to_the_bound_with_few_counts() {
+        for most in [1, 2, 7, 8, 40, 1_000, 20_000] {
+            let (answers, counts) = kept(most, 1, 2 * most + 10);
+            assert_eq!(answers, most);
+            assert!(counts <= 90, "{counts} counts for {most} answers");
+        }
+    }
+
+    #[test]
+    fn lanes_together_stay_near_the_bound() {
+        for lanes in [2, 6, 8] {
+            let (answers, _) = kept(20_000, lanes, 100_000);
+            assert!((20_000..=20_000 + 8).contains(&answers), "{answers} over {lanes} lanes in turn");
+        }
+    }
+
+    #[test]
+    fn each_lane_adds_at_most_its_share_beyond_the_bound() {
+        let (ada, most) = (user("ada"), 800);
+        let mut answers = 0;
+        for _ in 0..5 {
+            let mut lane = Quotas::new(most);
+            for _ in 0..2 * most {
+                if lane.must_count(&ada) {
+                    let oldest = (answers >= most).then_some(AT);
+                    lane.counted(&ada, &KeptCount { answers: answers.min(most), oldest }, AT);
+                }
+                if lane.check(&ada, AT).is_ok() {
+                    answers += 1;
+                    lane.add(&ada);
+                }
+            }
+        }
+        assert_eq!(answers, most + 4 * most / SHARE, "the first lane fills it, four more let their share through");
+    }
+
+    #[test]
+    fn no_bound_is_no_bound_and_remembers_nobody() {
+        let mut quotas = Quotas::new(0);
+        for _ in 0..100 {
+            assert!(!quotas.must_count(&user("ada")) && quotas.check(&user("ada"), AT).is_ok());
+            quotas.add(&user("ada"));
+        }
+        assert!(quotas.users.is_empty());
+    }
+
+    #[test]
+    fn who_is_full_learns_when_that_ends() {
+        let mut quotas = Quotas::new(10);
+        let full = KeptCount { answers: 10, oldest: Some(AT.plus_seconds(5)) };
+        quotas.counted(&user("ada"), &full, AT.plus_seconds(100));
+        assert_eq!(quotas.check(&user("ada"), AT.plus_seconds(105)), Err(24 * 60 * 60 - 100));
+        assert!(!quotas.must_count(&user("ada")), "not at each request that is refused");
+        assert_eq!(quotas.check(&user("bob"), AT), Ok(()));
+        // The oldest answer has lapsed and is about to be dropped.
+        quotas.counted(&user("ada"), &full, AT.plus_seconds(5 + 24 * 60 * 60));
+        assert_eq!(quotas.check(&user("ada"), AT), Ok(()));
+    }
+
+    #[test]
+    fn memory_is_bounded() {
+        let mut quotas = Quotas::new(10);
+        for number in 0..=2 * USERS_MAX {
+            quotas.add(&user(&number.to_string()));
+        }
+        assert!(quotas.users.len() <= USERS_MAX);
+    }
+}

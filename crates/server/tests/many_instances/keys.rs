@@ -67,6 +67,32 @@ async fn one_key_sent_to_all_instances_at_once_has_one_effect() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_user_uses_up_the_keys_of_all_instances_together() {
+    let Some(many) = Many::start(3, &[("ONSALE_IDEMPOTENCY_KEYS_PER_USER", "80")]).await else { return };
+    let mut kept = Vec::new();
+    for number in 0..240 {
+        let key = format!("key-{number}");
+        let reply = charge(many.at(number % 3), "ada", 1).key(&key).send().await;
+        match reply.status.as_u16() {
+            200 => kept.push((key, reply)),
+            _ => drop(reply.refused(429, "too-many-requests")),
+        }
+    }
+    // An instance lets an eighth through before it counts what all of them keep.
+    assert!((80..=100).contains(&kept.len()), "{} were kept", kept.len());
+    for sale in &many.sales {
+        charge(sale, "ada", 1).key("one-more").refused(429, "too-many-requests").await;
+        for (key, first) in kept.iter().step_by(7) {
+            let again = charge(sale, "ada", 1).key(key).send().await;
+            assert_eq!((again.status, &again.body), (first.status, &first.body), "{key}");
+        }
+        charge(sale, "bob", 1).key(sale.instance.base()).expect(200).await;
+    }
+    assert_eq!(many.at(0).caller.get("/point/ada").expect(200).await["balance"], kept.len());
+    many.is_in_order().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_answer_is_given_again_elsewhere_after_its_instance_was_killed() {
     let Some(mut many) = Many::start(3, &[]).await else { return };
     let concert = many.at(0).concert(&room(1_000)).await;

@@ -113,7 +113,8 @@ impl Operation {
     fn changes_something(mut self) -> Self {
         self.headers.push(("Idempotency-Replayed", "`true` if this is the kept answer to an earlier request"));
         let key = json!({"type": "string", "minLength": 1, "maxLength": 255});
-        let description = "Same key and same request: the first answer again. Lives 24 hours.";
+        let description = "Same key and same request: the first answer again. Lives 24 hours. A user may use 20,000 keys \
+                           at a time unless the server is set otherwise; a further one is 429.";
         let name = "Idempotency-Key";
         self.parameter(Parameter { place: In::Header, name, required: false, schema: key, description }).codes(&[
             Code::IdempotencyKeyReused,

@@ -10,6 +10,7 @@ mod migrate;
 mod relay;
 mod seed;
 mod serve;
+mod signals;
 
 use std::fmt::Display;
 use std::io::{self, Write};

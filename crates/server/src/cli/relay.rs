@@ -11,7 +11,7 @@ use prometheus_client::registry::Registry;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-use super::serve::wait_for_signal;
+use super::signals::Signals;
 use super::{Failed, Outcome, block_on};
 use crate::sale::{self, SaleError};
 use crate::settings::Settings;
@@ -66,9 +66,10 @@ fn work_alone(settings: &Settings, start: impl FnOnce(&mut Registry) -> Result<W
                 listener.map_err(|error| Failed::Error(format!("{address} cannot be listened on: {error}")))?;
             tokio::spawn(show_metrics(listener, registry, stop.clone()));
         }
+        let mut signals = Signals::listen()?;
         let working = tokio::spawn(work(stop.clone()));
         tracing::info!("working");
-        wait_for_signal().await?;
+        signals.next().await;
         stop.cancel();
         working.await?;
         traces.finish().await;

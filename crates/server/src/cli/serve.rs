@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::Duration;
 
 use onsale_app::relay::Sink;
 use onsale_app::waiting_room::Rooms;
@@ -11,12 +12,11 @@ use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
 use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::registry::Registry;
 use tokio::net::TcpSocket;
-use tokio::signal::unix::{SignalKind, signal};
-use tokio_util::sync::CancellationToken;
 
+use super::signals::Signals;
 use super::{Failed, Outcome, block_on, demo, greeting, print};
 use crate::auth::{AdminKey, Bearers};
-use crate::http::{App, AppState, HttpMetrics, Limiter, Server, ServerLimits, Shelves, into_service};
+use crate::http::{App, AppState, HttpMetrics, Limiter, Server, ServerLimits, Shelves, Stopping, into_service};
 use crate::pages::Pages;
 use crate::sale::Sale;
 use crate::settings::{Auth, JwtKey, Secret, Settings};
@@ -62,7 +62,7 @@ async fn serve(settings: Settings, is_demo: bool, traces: Traces) -> Outcome {
         demo::seed(&sale, &settings).await?;
     }
     let admin_key = admin_key(&settings, is_demo);
-    let stop = CancellationToken::new();
+    let stopping = Stopping::default();
     registry.register_collector(Box::new(RoomTotals(sale.rooms.clone())));
     let metrics = HttpMetrics::register(&mut registry);
     sale.start_background(&settings, &mut registry);
@@ -86,10 +86,12 @@ async fn serve(settings: Settings, is_demo: bool, traces: Traces) -> Outcome {
         room: settings.room,
         metrics,
         registry,
-        stop: stop.clone(),
+        stopping: stopping.clone(),
     });
     let listener = socket.listen(BACKLOG).map_err(cannot_listen)?;
     let base = format!("http://{}", listener.local_addr()?);
+    // Before the first line: a supervisor may send SIGTERM as soon as it has read it.
+    let mut signals = Signals::listen()?;
     print(&format!("onsale listening on {base}"))?;
     if is_demo {
         let fresh = admin_key.as_ref().filter(|_| settings.admin_key.is_none());
@@ -99,14 +101,17 @@ async fn serve(settings: Settings, is_demo: bool, traces: Traces) -> Outcome {
 
     let limits = ServerLimits {
         connections_max: settings.connections_max,
+        idle: settings.idle,
         limiter: Limiter::new(settings.rate_limit, settings.trusted_proxies.clone()),
         entries: Limiter::new(settings.entry_limit, settings.trusted_proxies.clone()),
     };
     let server = Server { router: into_service(app.clone()), app, limits };
-    let serving = tokio::spawn(server.run(listener, stop.clone()));
-    wait_for_signal().await?;
+    let serving = tokio::spawn(server.run(listener));
+    signals.next().await;
+    stopping.leave();
+    drain(&mut signals, settings.drain).await;
     tracing::info!("stopping: what is under way is finished");
-    stop.cancel();
+    stopping.close();
     serving.await?;
     sale.close().await;
     traces.finish().await;
@@ -123,14 +128,16 @@ fn take_address(address: SocketAddr) -> std::io::Result<TcpSocket> {
     Ok(socket)
 }
 
-pub(super) async fn wait_for_signal() -> Result<(), Failed> {
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
+/// Waits until load balancers have learned that this instance is not ready, or until the next signal.
+async fn drain(signals: &mut Signals, within: Duration) {
+    if within.is_zero() {
+        return;
     }
-    Ok(())
+    tracing::info!(seconds = within.as_secs(), "draining: not ready, still serving; a second signal ends this");
+    tokio::select! {
+        () = tokio::time::sleep(within) => {}
+        () = signals.next() => tracing::info!("draining ended by a second signal"),
+    }
 }
 
 /// The key that is set; a fresh one for a demonstration; else none, and no admin calls.

@@ -47,7 +47,7 @@ pub(crate) async fn get_health() -> Response {
 
 pub(crate) async fn get_readiness(State(app): State<App>) -> Response {
     let not_ready = |why: &'static str| Problem::new(Code::Unavailable).detail(why).into_response();
-    if app.stop.is_cancelled() {
+    if app.stopping.is_leaving() {
         return not_ready("the server is stopping");
     }
     match tokio::time::timeout(PING_TIMEOUT, app.reader.ping()).await {

@@ -45,7 +45,6 @@ use onsale_app::waiting_room::Rooms;
 use onsale_app::waiting_room::door::Door;
 use onsale_domain::{Command, waiting_room as rules};
 use prometheus_client::registry::Registry;
-use tokio_util::sync::CancellationToken;
 
 use crate::auth::{AdminKey, Bearers};
 use crate::pages::Pages;
@@ -54,7 +53,7 @@ use answer::Rendered;
 use problem::{Code, Problem};
 
 pub(crate) use answer::encode;
-pub(crate) use edge::{Server, ServerLimits};
+pub(crate) use edge::{Server, ServerLimits, Stopping};
 pub(crate) use limit::Limiter;
 pub(crate) use measure::HttpMetrics;
 pub(crate) use openapi::document;
@@ -90,8 +89,8 @@ pub(crate) struct AppState {
     pub(crate) room: rules::Settings,
     pub(crate) metrics: HttpMetrics,
     pub(crate) registry: Registry,
-    /// The server is stopping: streams end.
-    pub(crate) stop: CancellationToken,
+    /// How far the server has come with stopping: whether it is ready, when event streams end.
+    pub(crate) stopping: Stopping,
 }
 
 /// A handle on [`AppState`], cheap to copy.

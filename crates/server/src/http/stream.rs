@@ -6,11 +6,11 @@
 use std::convert::Infallible;
 use std::time::Duration;
 
-use axum::extract::{FromRequestParts, State};
+use axum::extract::{Extension, FromRequestParts, State};
 use axum::http::header::CACHE_CONTROL;
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
-use axum::response::sse::{Event, KeepAlive, Sse};
+use axum::response::sse::{Event, Sse};
 use axum::response::{IntoResponse, Response};
 use futures_util::stream;
 use onsale_domain::waiting_room::Token;
@@ -18,6 +18,7 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::App;
+use super::edge::Peer;
 use super::gate::{Caller, QueueToken, token_text};
 use super::input::Query;
 use super::problem::{Code, Problem};
@@ -33,7 +34,15 @@ const LOOK_EVERY: Duration = Duration::from_millis(500);
 const REPEAT_EVERY: Duration = Duration::from_secs(10);
 
 /// A comment is sent if there was no event for this long: the room could not be read, and the client must not give up.
-const KEEP_ALIVE_EVERY: Duration = Duration::from_secs(15);
+/// A client that is gone is noticed only by what it does not acknowledge, so no stream is silent for longer.
+const KEEP_ALIVE_EVERY: Duration = Duration::from_secs(10);
+
+/// The same once the client has shut its sending side. If it is gone, its system answers the first comment with a
+/// reset, and the second one fails.
+const PROBE_EVERY: Duration = Duration::from_millis(500);
+
+/// Where a place in line is followed.
+pub(crate) const EVENTS_PATH: &str = "/queue/token/events";
 
 /// Clients are asked to wait no longer than this before they reconnect, in milliseconds.
 const RETRY_MILLIS_MAX: u64 = 3_000;
@@ -71,6 +80,9 @@ struct Follower {
     first: Option<QueuePlace>,
     sent: Option<PlaceNews>,
     sent_at: Instant,
+    /// When a comment was sent last; at first, when the stream began.
+    commented_at: Instant,
+    peer: Option<Peer>,
 }
 
 /// Follows a queue place as server-sent events. Returns 204 to a reconnect if the token has ended: an `EventSource`
@@ -78,6 +90,7 @@ struct Follower {
 pub(crate) async fn follow_queue_place(
     State(app): State<App>,
     StreamToken(QueueToken { token, text }): StreamToken,
+    peer: Option<Extension<Peer>>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     // Subscribed before the place is read: a change in between is not missed.
@@ -86,12 +99,13 @@ pub(crate) async fn follow_queue_place(
     if place.status == TokenStatus::Expired && is_reconnect(&headers) {
         return Ok(unbuffered(StatusCode::NO_CONTENT.into_response()));
     }
-    let follower = Follower { app, token, text, moved, first: Some(place), sent: None, sent_at: Instant::now() };
+    let (first, now, peer) = (Some(place), Instant::now(), peer.map(|Extension(peer)| peer));
+    let follower = Follower { app, token, text, moved, first, sent: None, sent_at: now, commented_at: now, peer };
     let events = stream::unfold(follower, |mut follower| async {
         let event = follower.next().await?;
         Some((Ok::<_, Infallible>(event), follower))
     });
-    Ok(unbuffered(Sse::new(events).keep_alive(KeepAlive::new().interval(KEEP_ALIVE_EVERY)).into_response()))
+    Ok(unbuffered(Sse::new(events).into_response()))
 }
 
 /// Whether this client has had an event of a stream before. The id is not read: each stream starts with the present
@@ -121,9 +135,13 @@ impl Follower {
             {
                 return self.event(&place);
             }
-            let stop = self.app.stop.clone();
+            if self.is_comment_due() {
+                self.commented_at = Instant::now();
+                return Some(Event::default().comment(""));
+            }
+            let stopping = self.app.stopping.clone();
             tokio::select! {
-                () = stop.cancelled() => return None,
+                () = stopping.closing() => return None,
                 _ = self.moved.changed() => {}
                 () = tokio::time::sleep(LOOK_EVERY) => {}
             }
@@ -144,6 +162,13 @@ impl Follower {
             Err(problem) if problem.code == Code::QueueTokenInvalid => Err(problem),
             Err(_) => Ok(None),
         }
+    }
+
+    /// Whether the stream has been silent for too long.
+    fn is_comment_due(&self) -> bool {
+        let is_half_closed = self.peer.as_ref().is_some_and(Peer::is_half_closed);
+        let silence = self.sent_at.max(self.commented_at).elapsed();
+        silence >= if is_half_closed { PROBE_EVERY } else { KEEP_ALIVE_EVERY }
     }
 
     /// A new status or pause is sent at once, a new position if the last event is old enough, the same state when it is

@@ -6,6 +6,7 @@ mod table;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use ipnet::IpNet;
 use onsale_adapters::kafka::KafkaSettings;
@@ -166,6 +167,10 @@ pub(crate) struct Settings {
     pub(crate) caches: bool,
     /// How many polls a second a crowd that waits should make, if it asks as it is told.
     pub(crate) polls_per_second: u32,
+    /// How long a connection is kept without a request.
+    pub(crate) idle: Duration,
+    /// How long the server goes on serving after SIGTERM while it is not ready.
+    pub(crate) drain: Duration,
     pub(crate) connections_max: usize,
     /// Where traces are sent, if anywhere.
     pub(crate) otlp_endpoint: Option<OtlpEndpoint>,
@@ -233,6 +238,8 @@ impl Settings {
             events_kept_days: sources.optional("events-kept-days", parse::between(1, 36_500))?,
             caches: sources.parse("caches", parse::switch)?,
             polls_per_second: sources.parse("queue-polls-per-second", parse::between(1, 10_000_000))?,
+            idle: sources.parse("idle-seconds", parse::seconds_between(1, 3_600))?,
+            drain: sources.parse("drain-seconds", parse::seconds_between(0, 3_600))?,
             connections_max: sources.parse("connections-max", parse::between(1, 1_000_000))? as usize,
             otlp_endpoint: sources.optional("otlp-endpoint", OtlpEndpoint::parse)?,
             otlp_sample: sources.parse("otlp-sample", parse::share)?,

@@ -2,6 +2,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
+use std::time::Duration;
 
 use ipnet::IpNet;
 use onsale_adapters::postgres::PostgresUrl;
@@ -68,6 +69,11 @@ pub(super) fn between(least: u32, most: u32) -> impl Fn(&str) -> Result<u32, Str
         let number = text.parse().ok().filter(|number| (least..=most).contains(number));
         number.ok_or_else(|| format!("is no whole number from {least} to {most}: {text}"))
     }
+}
+
+/// A time in whole seconds.
+pub(super) fn seconds_between(least: u32, most: u32) -> impl Fn(&str) -> Result<Duration, String> {
+    move |text| between(least, most)(text).map(|seconds| Duration::from_secs(seconds.into()))
 }
 
 pub(super) fn share(text: &str) -> Result<f64, String> {

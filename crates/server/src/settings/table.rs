@@ -124,6 +124,18 @@ pub(crate) const TABLE: &[Setting] = &[
         "How many idempotency keys one user may use within 24 hours; a request under a further key is refused with 429; 0: no limit",
     ),
     setting("rate-limit-loopback", "true|false", Some("false"), "Whether loopback addresses are limited too"),
+    setting(
+        "idle-seconds",
+        "N",
+        Some("75"),
+        "Keep a connection this many seconds without a request; longer than a proxy in front keeps its own",
+    ),
+    setting(
+        "drain-seconds",
+        "N",
+        Some("0"),
+        "After SIGTERM, answer /readyz with 503 and go on serving for this many seconds; a second signal ends it early",
+    ),
     setting("connections-max", "N", Some("20000"), "Connections at once; more wait to be accepted"),
     setting(
         "otlp-endpoint",

@@ -37,7 +37,7 @@ fn assert_bad(run: &Output, named: &[&str]) {
 }
 
 /// Every setting with a value that it takes, and values that it does not.
-const TABLE: [(&str, &str, &[&str]); 34] = [
+const TABLE: [(&str, &str, &[&str]); 36] = [
     ("listen", "127.0.0.1:0", &["nonsense", "127.0.0.1", "127.0.0.1:99999", "example.com:80"]),
     ("database-url", "sqlite://onsale.db", &["onsale.db", "sqlite://", "mysql://localhost/sale"]),
     ("redis-url", "redis://127.0.0.1:1", &["127.0.0.1:6379", "redis://", "http://127.0.0.1", "redis-cluster://a,"]),
@@ -68,6 +68,8 @@ const TABLE: [(&str, &str, &[&str]); 34] = [
     ("metrics-listen", "127.0.0.1:0", &["9090", "a:b"]),
     ("rate-limit-loopback", "true", &["on", "0"]),
     ("connections-max", "10", &["0", "-1", "lots"]),
+    ("idle-seconds", "1", &["0", "-1", "1.5", "3601", "a while"]),
+    ("drain-seconds", "0", &["-1", "0.5", "3601", "a while"]),
     ("otlp-endpoint", "http://127.0.0.1:4318", &["127.0.0.1:4318", "ftp://a", "http://"]),
     ("otlp-sample", "0.5", &["-0.1", "1.5", "NaN", "all"]),
     ("log", "debug", &["loud", "-1x"]),

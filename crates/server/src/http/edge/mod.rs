@@ -1,8 +1,18 @@
 //! The edge: how connections come in, what bounds them, and how they end.
 
+mod connection;
 mod cut_off;
+mod linger;
 mod listen;
+mod outer;
+mod peer;
 mod pulse;
+mod request_id;
+mod sending;
 mod serve;
+mod socket_options;
+mod stopping;
 
+pub(crate) use peer::Peer;
 pub(crate) use serve::{Server, ServerLimits};
+pub(crate) use stopping::Stopping;

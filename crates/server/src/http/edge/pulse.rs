@@ -1,58 +1,141 @@
-//! Whether a connection is busy or idle.
+//! What goes on in one connection, and when it has been quiet for too long.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
 
-/// How long a connection may lie idle, or take for the head of a request.
-const IDLE_MAX: Duration = Duration::from_secs(30);
+/// The longest time between two checks of a connection: one timer now and then, not one for each request.
+const CHECK_EVERY_MAX: Duration = Duration::from_secs(5);
 
-/// How often that is looked at: one timer for a connection now and then, not one for each request.
-const IDLE_LOOK_EVERY: Duration = Duration::from_secs(5);
+/// How long the head of a request may take to arrive, the first request of a connection included.
+pub(super) const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// How long a connection without a request may wait for its first one once the server stops.
-const FIRST_REQUEST_TIMEOUT: Duration = Duration::from_secs(2);
-
-/// Whether anything goes on in a connection.
+/// The state of one connection. Its socket, its requests and its timer run in one task, so relaxed atomics suffice:
+/// they are there only because that task moves between threads.
 #[derive(Default)]
 pub(super) struct Pulse {
-    /// Requests begun, twice, plus one while one is under way.
+    /// Twice the requests that have begun, less one while the last of them is under way.
     beats: AtomicU64,
+    /// Bytes have arrived since the last request was answered: the head of the next one.
+    head_begun: AtomicBool,
+    /// The socket takes no more bytes until the client reads.
+    blocked: AtomicBool,
+    /// An answer is under way that has nothing to send at the moment: an event stream.
+    awaits_body: AtomicBool,
+    /// The client has shut its sending side, or closed the connection.
+    half_closed: AtomicBool,
+    /// The connection is about to be closed: the next answer is its last.
+    ending: AtomicBool,
 }
 
-/// Keeps a connection busy while it lives.
-pub(super) struct Busy<'a>(&'a Pulse);
+/// How long a connection may be quiet.
+#[derive(Clone, Copy)]
+pub(super) struct Quiet {
+    /// Without a request under way, an answer being sent, or a head that has begun.
+    pub(super) idle: Duration,
+    /// From the first byte of a head to its last.
+    pub(super) head: Duration,
+}
 
-impl Drop for Busy<'_> {
+/// Why a connection has been quiet for too long.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Silence {
+    Idle,
+    /// A head began and did not end.
+    HalfAHead,
+}
+
+/// A request is under way until this is dropped, at the end of its answer's body.
+pub(super) struct Busy(Arc<Pulse>);
+
+impl Busy {
+    pub(super) fn begin(pulse: &Arc<Pulse>) -> Self {
+        pulse.beats.fetch_add(1, Ordering::Relaxed);
+        pulse.head_begun.store(false, Ordering::Relaxed);
+        Self(pulse.clone())
+    }
+
+    /// Whether the answer has nothing to send at the moment.
+    pub(super) fn awaits_body(&self, awaits: bool) {
+        self.0.awaits_body.store(awaits, Ordering::Relaxed);
+    }
+}
+
+impl Drop for Busy {
     fn drop(&mut self) {
+        self.awaits_body(false);
         self.0.beats.fetch_add(1, Ordering::Relaxed);
     }
 }
 
 impl Pulse {
-    /// Marks the connection busy until the guard drops.
-    pub(super) fn busy(&self) -> Busy<'_> {
-        self.beats.fetch_add(1, Ordering::Relaxed);
-        Busy(self)
-    }
-
-    /// Ends once the first request has begun, or did not come in time.
-    pub(super) async fn begun(&self) {
-        let since = Instant::now();
-        while self.beats.load(Ordering::Relaxed) == 0 && since.elapsed() < FIRST_REQUEST_TIMEOUT {
-            sleep(FIRST_REQUEST_TIMEOUT / 200).await;
+    /// Bytes have arrived.
+    pub(super) fn received(&self) {
+        if !Self::is_busy(self.beats()) {
+            self.head_begun.store(true, Ordering::Relaxed);
         }
     }
 
-    /// Ends once no request has begun, and none was under way, for as long as a connection may lie idle.
-    pub(super) async fn idle(&self) {
-        let (mut seen, mut since) = (0, Instant::now());
-        while since.elapsed() < IDLE_MAX {
-            sleep(IDLE_LOOK_EVERY).await;
-            let beats = self.beats.load(Ordering::Relaxed);
-            if beats != seen || beats % 2 == 1 {
-                (seen, since) = (beats, Instant::now());
+    pub(super) fn set_blocked(&self, blocked: bool) {
+        self.blocked.store(blocked, Ordering::Relaxed);
+    }
+
+    pub(super) fn is_blocked(&self) -> bool {
+        self.blocked.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn is_awaiting_body(&self) -> bool {
+        self.awaits_body.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn set_half_closed(&self) {
+        self.half_closed.store(true, Ordering::Relaxed);
+    }
+
+    pub(super) fn is_half_closed(&self) -> bool {
+        self.half_closed.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn set_ending(&self) {
+        self.ending.store(true, Ordering::Relaxed);
+    }
+
+    pub(super) fn is_ending(&self) -> bool {
+        self.ending.load(Ordering::Relaxed)
+    }
+
+    /// Changes whenever a request begins or ends; odd while one is under way.
+    pub(super) fn beats(&self) -> u64 {
+        self.beats.load(Ordering::Relaxed)
+    }
+
+    /// Whether a request is under way at this count of beats.
+    pub(super) fn is_busy(beats: u64) -> bool {
+        beats % 2 == 1
+    }
+
+    /// Returns once the connection has been quiet for longer than allowed. Late by up to an eighth of `idle` and by
+    /// 5 seconds at most, never early.
+    pub(super) async fn quiet(&self, limits: Quiet) -> Silence {
+        let mut seen = self.beats();
+        let mut idle_since = Instant::now();
+        let mut head_since: Option<Instant> = None;
+        loop {
+            match head_since {
+                Some(since) if since.elapsed() >= limits.head => return Silence::HalfAHead,
+                // A connection that never asked for anything is worth less than one that may ask again.
+                None if seen == 0 && idle_since.elapsed() >= HEAD_TIMEOUT => return Silence::Idle,
+                None if idle_since.elapsed() >= limits.idle => return Silence::Idle,
+                _ => {}
+            }
+            sleep((limits.idle / 8).min(CHECK_EVERY_MAX)).await;
+            let beats = self.beats();
+            if beats != seen || Self::is_busy(beats) || self.is_blocked() {
+                (seen, idle_since, head_since) = (beats, Instant::now(), None);
+            } else if self.head_begun.load(Ordering::Relaxed) {
+                head_since.get_or_insert_with(Instant::now);
             }
         }
     }

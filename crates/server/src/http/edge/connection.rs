@@ -1,0 +1,79 @@
+//! The life of a connection: requests one after another, an end that loses no answer.
+
+use std::convert::Infallible;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
+
+use super::cut_off::CutOff;
+use super::linger::linger;
+use super::listen::Accepted;
+use super::outer::Outer;
+use super::pulse::{Busy, HEAD_TIMEOUT, Pulse, Quiet, Silence};
+use super::sending::Sending;
+use super::stopping::Stopping;
+
+/// The largest head of a request, in bytes.
+const HEAD_MAX: usize = 32 * 1024;
+
+/// How long an idle connection is still served after its time is over, or after the server began to close: a request
+/// that is under way to it by then gets its answer, with `Connection: close`.
+const LAST_CALL: Duration = Duration::from_secs(2);
+
+/// Serves the requests of a connection until either side ends it.
+pub(super) async fn serve(accepted: Accepted, outer: Arc<Outer>, idle: Duration) {
+    let Accepted { mut stream, peer, permit: _permit } = accepted;
+    let _open = outer.app.metrics.open_connection();
+    let pulse = Arc::new(Pulse::default());
+    let stopping = &outer.app.stopping;
+    let ended = {
+        let (outer, pulse) = (&*outer, &pulse);
+        let service = service_fn(move |request| async move {
+            let busy = Busy::begin(pulse);
+            let response = outer.answer(request, peer, pulse).await;
+            Ok::<_, Infallible>(response.map(|body| Sending::new(body, busy)))
+        });
+        // Head and body go out as one piece: most answers are small, and the system takes one piece more readily than
+        // two. A client may shut its sending side once its request is out.
+        let connection = http1::Builder::new()
+            .max_buf_size(HEAD_MAX)
+            .writev(false)
+            .half_close(true)
+            .serve_connection(TokioIo::new(CutOff::new(&mut stream, pulse)), service);
+        tokio::select! {
+            // What has come is read before the end is looked at.
+            biased;
+            ended = pin!(connection) => ended,
+            () = outlived(pulse, idle, stopping) => Ok(()),
+        }
+    };
+    if let Err(error) = ended {
+        tracing::debug!(%peer, %error, "a connection broke off");
+        if pulse.is_blocked() {
+            // It takes nothing: no answer can be saved.
+            return;
+        }
+    }
+    linger(&stream, stopping).await;
+}
+
+/// Returns once the connection has been idle for as long as it may be.
+async fn outlived(pulse: &Pulse, idle: Duration, stopping: &Stopping) {
+    let head = HEAD_TIMEOUT;
+    tokio::select! {
+        () = async {
+            if pulse.quiet(Quiet { idle, head }).await == Silence::Idle {
+                pulse.set_ending();
+                pulse.quiet(Quiet { idle: idle.min(LAST_CALL), head }).await;
+            }
+        } => {}
+        () = async {
+            stopping.closing().await;
+            pulse.quiet(Quiet { idle: LAST_CALL, head: LAST_CALL }).await;
+        } => {}
+    }
+}

@@ -1,0 +1,79 @@
+//! What surrounds every request, matched by a route or not: limits by client, its id, the log.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Body;
+use axum::http::header::CONNECTION;
+use axum::http::{HeaderValue, Method, Request};
+use axum::response::{IntoResponse, Response};
+use hyper::body::Incoming;
+use hyper::service::Service;
+use hyper_util::service::TowerToHyperService;
+
+use super::peer::Peer;
+use super::pulse::Pulse;
+use super::request_id::{REQUEST_ID, RequestIds};
+use crate::http::measure::UNMATCHED;
+use crate::http::problem::{Code, Problem};
+use crate::http::stream::EVENTS_PATH;
+use crate::http::{App, Limiter};
+
+/// The service with what surrounds it.
+pub(super) struct Outer {
+    pub(super) app: App,
+    router: TowerToHyperService<Router>,
+    limiter: Limiter,
+    /// For places in line, on top of that.
+    entries: Limiter,
+    ids: RequestIds,
+}
+
+impl Outer {
+    pub(super) fn new(app: App, router: Router, limiter: Limiter, entries: Limiter) -> Self {
+        Self { app, router: TowerToHyperService::new(router), limiter, entries, ids: RequestIds::new() }
+    }
+
+    /// Whether the client may ask this now; else after how many seconds.
+    fn check(&self, request: &Request<Incoming>, peer: SocketAddr) -> Result<(), u32> {
+        self.limiter.check(peer.ip(), request.headers())?;
+        let enters = request.method() == Method::POST && request.uri().path() == "/queue/tokens";
+        if enters { self.entries.check(peer.ip(), request.headers()) } else { Ok(()) }
+    }
+
+    pub(super) async fn answer(
+        &self,
+        mut request: Request<Incoming>,
+        peer: SocketAddr,
+        pulse: &Arc<Pulse>,
+    ) -> Response {
+        let request_id = self.ids.id_of(request.headers());
+        let path_for_log = tracing::enabled!(tracing::Level::DEBUG).then(|| request.uri().path().to_owned());
+        if request.uri().path() == EVENTS_PATH {
+            request.extensions_mut().insert(Peer::new(pulse.clone()));
+        }
+        let mut response = match self.check(&request, peer) {
+            Ok(()) => match self.router.call(request.map(Body::new)).await {
+                Ok(response) => response,
+                Err(never) => match never {},
+            },
+            Err(seconds) => {
+                self.app.metrics.observe(UNMATCHED, 429, Duration::ZERO);
+                Problem::new(Code::TooManyRequests).retry_after(seconds).into_response()
+            }
+        };
+        let status = response.status();
+        if status.is_server_error() {
+            tracing::warn!(?request_id, status = status.as_u16(), "a request failed");
+        } else if let Some(path) = path_for_log {
+            tracing::debug!(?request_id, status = status.as_u16(), path, "a request was answered");
+        }
+        response.headers_mut().insert(REQUEST_ID, request_id);
+        if self.app.stopping.is_leaving() || pulse.is_ending() {
+            response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+        }
+        response
+    }
+}

@@ -1,0 +1,55 @@
+//! Idle connections: how long they are kept, and what arrives at their end.
+
+use std::time::{Duration, Instant};
+
+use futures_util::future::join_all;
+use onsale_testing::WireCutter;
+
+use crate::client::{Client, address, get};
+use crate::support::start;
+
+#[tokio::test]
+async fn an_idle_connection_is_kept_for_its_time_and_then_closed() {
+    let sale = start(&[("ONSALE_IDLE_SECONDS", "3")]).await;
+    let mut client = Client::connect(address(sale.instance.base())).await;
+    for _ in 0..3 {
+        assert_eq!(client.ask(&get("/healthz")).await.header("connection"), None);
+        tokio::time::sleep(Duration::from_millis(2_500)).await;
+    }
+    assert_eq!(client.ask(&get("/healthz")).await.status, 200, "no time passed that was long enough");
+    let since = Instant::now();
+    client.closed().await;
+    assert!(since.elapsed() >= Duration::from_secs(3), "not after {:?}", since.elapsed());
+    assert!(since.elapsed() < Duration::from_secs(10), "not after {:?}", since.elapsed());
+}
+
+#[tokio::test]
+async fn a_connection_is_kept_longer_than_proxies_keep_theirs() {
+    let run = onsale_testing::Launch::new(crate::support::ONSALE).run(&["serve", "--help"]).await;
+    let help = String::from_utf8(run.stdout).unwrap();
+    assert!(help.contains("[ONSALE_IDLE_SECONDS] [default: 75]"), "{help}");
+    assert!(help.contains("[ONSALE_DRAIN_SECONDS] [default: 0]"), "{help}");
+}
+
+#[tokio::test]
+async fn a_request_in_flight_at_the_idle_limit_is_answered() {
+    let sale = start(&[("ONSALE_IDLE_SECONDS", "1")]).await;
+    let wire = WireCutter::start(address(sale.instance.base())).await;
+    wire.slow(Duration::from_millis(5)).await;
+    let at = wire.address();
+    // From a little before the limit to a little after it.
+    let clients = join_all((0..100).map(|number| async move {
+        let mut client = Client::connect(at).await;
+        client.ask(&get("/healthz")).await;
+        tokio::time::sleep(Duration::from_millis(900 + 5 * number)).await;
+        if client.is_closed().await {
+            return None;
+        }
+        client.send(&get("/healthz")).await.ok()?;
+        Some(client.reply().await.is_ok_and(|reply| reply.is_some_and(|reply| reply.status == 200)))
+    }))
+    .await;
+    let sent: Vec<bool> = clients.into_iter().flatten().collect();
+    assert_eq!(sent.len(), 100, "each connection is open until a while after the limit");
+    assert!(sent.iter().all(|answered| *answered), "{sent:?}");
+}

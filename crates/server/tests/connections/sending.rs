@@ -1,0 +1,84 @@
+//! An answer that is still being sent is not idle.
+
+use std::time::{Duration, Instant};
+
+use onsale_testing::PATIENCE;
+use serde_json::{Value, json};
+use tokio::io::AsyncReadExt;
+use tokio::net::TcpSocket;
+
+use crate::client::{Client, address};
+use crate::support::room::{configure, token};
+use crate::support::stream::Stream;
+use crate::support::{millis, start, text};
+
+#[tokio::test]
+async fn an_event_stream_outlives_the_idle_limit() {
+    let sale = start(&[("ONSALE_IDLE_SECONDS", "1")]).await;
+    let settings = json!({"maxActive": 1, "admitPerSecond": 1_000, "activeSeconds": 600, "claimSeconds": 2});
+    let concert = sale.concert(&settings).await;
+    let active = sale.active(&concert, "ada").await;
+    let next = token(&sale.enter(&concert, "bob").await);
+    let open = async |token: &str| {
+        Stream::open(sale.instance.base(), &format!("/queue/token/events?token={token}"), &[]).await
+    };
+    let (mut of_active, mut of_waiting) = (open(&active).await, open(&next).await);
+    of_active.next_named("active").await;
+    assert_eq!(of_waiting.next_named("position").await["position"], 1);
+
+    // Nothing is sent, and the idle limit passes several times.
+    let since = millis(&sale.caller.get("/queue/token").token(&next).expect(200).await["asOf"]);
+    sale.until(&next, |place| {
+        assert_eq!(place["status"], "WAITING", "the stream keeps the turn: {place}");
+        millis(&place["asOf"]) > since + 8_000
+    })
+    .await;
+    configure(&sale, &concert, &json!({"maxActive": 2})).await;
+    of_waiting.next_named("active").await;
+    sale.caller.delete("/queue/token").token(&active).expect(204).await;
+    assert_eq!(of_active.next_named("expired").await["status"], "EXPIRED");
+    assert!(of_active.next().await.is_none());
+}
+
+/// How fast the slow reader reads, in bytes a second, and for how long before it reads on at full speed.
+const SLOW: usize = 30_000;
+const SLOW_FOR: Duration = Duration::from_secs(45);
+
+#[tokio::test]
+async fn a_slow_download_arrives_whole() {
+    let sale = start(&[("ONSALE_IDLE_SECONDS", "1")]).await;
+    let concert = sale.concert(&json!({})).await;
+    sale.performance(&concert, &json!(100_000)).await;
+    let token = sale.active(&concert, "ada").await;
+    let dates = sale.caller.get(&format!("/concerts/{concert}/dates")).token(&token).expect(200).await;
+    let path = format!("/concerts/{concert}/seats?date={}", text(&dates[0]["date"]));
+
+    // The buffers of the systems at both ends are as they are by default: they hide most of what the reader does.
+    let stream = TcpSocket::new_v4().unwrap().connect(address(sale.instance.base())).await.unwrap();
+    let mut client = Client::of(stream);
+    let asking = format!("GET {path} HTTP/1.1\r\nhost: 127.0.0.1\r\nqueue-token: {token}\r\n\r\n");
+    client.send(asking.as_bytes()).await.unwrap();
+    let mut bytes = vec![0; 4_096];
+    let head_length = client.stream.peek(&mut bytes).await.unwrap();
+    let head = String::from_utf8_lossy(&bytes[..head_length]).to_lowercase();
+    let (head, _) = head.split_once("\r\n\r\n").expect("a head");
+    let length: usize = head.lines().find_map(|line| line.strip_prefix("content-length: ")).unwrap().parse().unwrap();
+    let whole = head.len() + 4 + length;
+
+    let began = Instant::now();
+    let mut read = Vec::with_capacity(whole);
+    while read.len() < whole {
+        let mut some = [0; 3_000];
+        let reading = tokio::time::timeout(PATIENCE, client.stream.read(&mut some)).await;
+        let count = reading.expect("bytes in time").expect("no reset");
+        assert!(count > 0, "it ends after {} of {whole} bytes and {:?}", read.len(), began.elapsed());
+        read.extend_from_slice(&some[..count]);
+        let due = Duration::from_secs_f64(read.len() as f64 / SLOW as f64);
+        if due < SLOW_FOR {
+            tokio::time::sleep_until((began + due).into()).await;
+        }
+    }
+    let map: Value = serde_json::from_slice(&read[head.len() + 4..]).unwrap();
+    assert_eq!(map["performances"][0]["seats"].as_array().unwrap().len(), 100_000);
+    assert!(began.elapsed() >= SLOW_FOR, "it was slow");
+}

@@ -1,6 +1,6 @@
 // The demonstration: which view is shown, and what stands around it.
 
-import { account } from "./account.js";
+import { account, notice } from "./account.js";
 import { Problem, calls, listConcerts } from "./api.js";
 import { fill, h, whole } from "./dom.js";
 import { accountView, homeView } from "./home.js";
@@ -39,9 +39,21 @@ async function route() {
 
 async function viewOf(kind, id, signal) {
   if (kind === "account" && account.user) return accountView(signal);
-  const { body: concerts } = await listConcerts();
-  const index = kind === "concerts" ? concerts.findIndex(({ concertId }) => concertId === id) : -1;
-  return index < 0 ? homeView(concerts, signal) : journeyView(concerts[index], index, signal);
+  const first = await listConcerts();
+  const found = kind === "concerts" ? await concertOf(id, first) : null;
+  if (kind === "concerts" && !found) notice("There is no such concert.", "bad");
+  return found ? journeyView(found.concert, found.index, signal) : homeView(first, signal);
+}
+
+/** A concert and its place in the list, on whichever page it is; null if there is none. */
+async function concertOf(id, first) {
+  let before = 0;
+  for (let page = first; page; page = page.more && (await page.more())) {
+    const index = page.body.findIndex(({ concertId }) => concertId === id);
+    if (index >= 0) return { concert: page.body[index], index: before + index };
+    before += page.body.length;
+  }
+  return null;
 }
 
 let user = account.user;

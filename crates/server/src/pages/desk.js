@@ -73,7 +73,10 @@ export function deskCard(concert, token, signal, { payments, onHeld, onReleased,
     };
     const isShort = () => account.balance != null && account.balance < reservation.amount;
     const follow = () => {
+      const focused = document.activeElement;
       short.hidden = !isShort();
+      // The button that put in the last points that were missing goes away with its group.
+      if (short.hidden && short.contains(focused)) pay.focus();
     };
     const watch = new AbortController();
     account.addEventListener("change", follow, { signal: watch.signal });

@@ -120,6 +120,7 @@ function onFilter(operations) {
 
 function openMenu(isOpen) {
   menu.setAttribute("aria-expanded", String(isOpen));
+  document.getElementById("operations").classList.toggle("open", isOpen);
 }
 
 /** Marks in the sidebar what is being read. */

@@ -1,4 +1,6 @@
-// Elements, and how amounts and instants read. Text is only ever set as text: nothing that a server sends becomes markup.
+// Elements, and how amounts read. Text is only ever set as text: nothing that a server sends becomes markup.
+
+export { day, evening, minutes, moment, roughly, time } from "./time.js";
 
 const SVG = "http://www.w3.org/2000/svg";
 
@@ -20,21 +22,39 @@ function build(element, properties, children) {
     else if (name === "value") element.value = value;
     else element.setAttribute(name, value === true ? "" : value);
   }
-  element.append(...children.flat(Infinity).filter((child) => child != null && child !== false));
+  element.append(...real(children));
   return element;
 }
 
+const real = (children) => children.flat(Infinity).filter((child) => child != null && child !== false);
+
+/**
+ * Replaces what is in an element. The focus stays where it was: on the same control if it is still there, on its successor
+ * (of the same id, `data-key` or name) if it was made anew, else on the heading of what took its place.
+ */
 export function fill(element, ...children) {
-  element.replaceChildren(...children.flat(Infinity).filter((child) => child != null && child !== false));
+  const focused = document.activeElement;
+  const hadFocus = focused && focused !== element && element.contains(focused);
+  element.replaceChildren(...real(children));
+  if (hadFocus) keepFocus(element, focused);
 }
 
+/** Moves the focus away from what was taken off the page or can no longer have it, to what is in `element` now. */
+export function keepFocus(element, focused) {
+  const isSame = (other) => other === focused || (other.tagName === focused.tagName && nameOf(other) === nameOf(focused));
+  const successor = element.contains(focused) ? focused : [...element.querySelectorAll(focused.tagName)].find(isSame);
+  for (const target of [successor, element.querySelector("h1, h2, h3"), element]) {
+    if (!target) continue;
+    if (target !== successor && !target.hasAttribute("tabindex")) target.setAttribute("tabindex", "-1");
+    target.focus({ preventScroll: true });
+    if (document.activeElement === target) return;
+  }
+}
+
+/** By what a control is known again after it was made anew. */
+const nameOf = (control) => control.id || control.dataset.key || control.getAttribute("aria-label") || control.textContent;
+
 const WHOLE = new Intl.NumberFormat("en");
-const DAY = new Intl.DateTimeFormat("en-GB", { weekday: "short", day: "numeric", month: "short", timeZone: "UTC" });
-const TIME = new Intl.DateTimeFormat("en-GB", { hour: "2-digit", minute: "2-digit", timeZoneName: "short" });
-const MOMENT = new Intl.DateTimeFormat("en-GB", { day: "numeric", month: "short", hour: "2-digit", minute: "2-digit" });
-const EVENING = new Intl.DateTimeFormat("en-GB", {
-  weekday: "short", day: "numeric", month: "short", hour: "2-digit", minute: "2-digit", timeZoneName: "short",
-});
 
 export const whole = (number) => WHOLE.format(number);
 
@@ -42,31 +62,9 @@ export const points = (amount) => `${whole(amount)} ${amount === 1 ? "point" : "
 
 export const plural = (count, one, many = `${one}s`) => `${whole(count)} ${count === 1 ? one : many}`;
 
-/** A date as the server names it, whatever the zone of the reader. */
-export const day = (date) => DAY.format(new Date(`${date}T00:00:00Z`));
-
-export const time = (instant) => TIME.format(new Date(instant));
-
-export const moment = (instant) => MOMENT.format(new Date(instant));
-
-export const evening = (instant) => EVENING.format(new Date(instant));
-
-/** `4:05` for 245 seconds. */
-export function minutes(seconds) {
-  const left = Math.max(0, Math.ceil(seconds));
-  return `${Math.floor(left / 60)}:${String(left % 60).padStart(2, "0")}`;
-}
-
 export function seatNames(seats) {
   const sorted = [...seats].sort((one, other) => one - other);
   return `${sorted.length === 1 ? "Seat" : "Seats"} ${sorted.join(", ")}`;
-}
-
-/** Text for a stretch of time that is only estimated. */
-export function roughly(seconds) {
-  if (seconds <= 1) return "any moment now";
-  if (seconds < 90) return `about ${seconds} seconds`;
-  return `about ${Math.round(seconds / 60)} minutes`;
 }
 
 /** Runs `task` now and `pause` milliseconds after each end, not while the page is out of sight; returns what stops it. */
@@ -74,8 +72,10 @@ export function repeat(pause, task) {
   let timer = 0;
   let stopped = false;
   const turn = async () => {
+    const began = performance.now();
     if (!document.hidden) await task();
-    if (!stopped) timer = setTimeout(turn, pause);
+    // What is slow, such as a large hall over a slow network, is asked for less often.
+    if (!stopped) timer = setTimeout(turn, Math.max(pause, 2 * (performance.now() - began)));
   };
   turn();
   return () => {

@@ -3,11 +3,17 @@
 import { account, notice } from "./account.js";
 import * as api from "./api.js";
 import { deskCard } from "./desk.js";
-import { day, fill, h, minutes, plural, repeat, time } from "./dom.js";
+import { fill, h, plural, repeat } from "./dom.js";
 import { SeatMap } from "./seats.js";
 import { clock } from "./session.js";
+import { day, minutes, time, yours, zoneWords } from "./time.js";
 
 const LOOK_EVERY = 1_000;
+
+/** A hold that ends within this many seconds is not taken up again: it may have ended when the page shows it. */
+const LEFT_MIN = 1;
+
+const ENDED = "Your turn has ended. Who enters again starts at the end of the line.";
 
 export function hallView(concert, place, signal, { payments, onStep, onOver, onTicket, onUndecided }) {
   const { token } = place;
@@ -22,12 +28,14 @@ export function hallView(concert, place, signal, { payments, onStep, onOver, onT
   let dates = [];
   let date = null;
   let hold = null;
+  /** The performance of the hold. The server no longer lists it once it has begun, and the hold can still be paid. */
+  let heldFor = null;
   const tags = { dates: null, seats: null };
 
   const over = (problem) => {
     if (signal.aborted) return true;
     if (!problem.isTurnOver) return false;
-    onOver("Your turn has ended. Who enters again starts at the end of the line.");
+    onOver(ENDED, hold);
     return true;
   };
 
@@ -46,7 +54,8 @@ export function hallView(concert, place, signal, { payments, onStep, onOver, onT
     const answer = await api.listConcertDates(concertId, { token, tag: tags.dates });
     if (answer.status === 304 || signal.aborted) return;
     tags.dates = answer.tag;
-    dates = answer.body;
+    const isListed = answer.body.some(({ performanceId }) => performanceId === heldFor?.performanceId);
+    dates = heldFor && !isListed ? [{ ...heldFor, hasBegun: true }, ...answer.body] : answer.body;
     date = dates.find((known) => known.performanceId === date?.performanceId) ?? dates.find(({ remaining }) => remaining > 0) ?? dates[0] ?? null;
     showDates();
   };
@@ -58,14 +67,14 @@ export function hallView(concert, place, signal, { payments, onStep, onOver, onT
     if (answer.status === 304 || signal.aborted || asked !== date) return;
     tags.seats = answer.tag;
     const performance = answer.body.performances.find(({ performanceId }) => performanceId === asked.performanceId);
-    const lost = seats.show(performance?.seats ?? [], hold?.performanceId === asked.performanceId ? hold.seats : []);
+    const lost = seats.show(asked.performanceId, performance?.seats ?? [], hold?.performanceId === asked.performanceId ? hold.seats : []);
     if (lost.length) notice(`${lost.length === 1 ? `Seat ${lost[0]} was` : `Seats ${lost.join(", ")} were`} taken by someone else.`);
   };
 
   const refreshTurn = async () => {
     const { body } = await api.getQueuePlace(token);
     clock.learn(body.asOf);
-    if (body.status === "EXPIRED") return onOver("Your turn has ended. Who enters again starts at the end of the line.");
+    if (body.status === "EXPIRED") return onOver(ENDED, hold);
     activeUntil = body.activeUntil;
     soldOut.hidden = !body.soldOut;
   };
@@ -79,21 +88,23 @@ export function hallView(concert, place, signal, { payments, onStep, onOver, onT
   };
 
   function showDates() {
-    const focused = document.activeElement?.dataset?.performance;
     fill(tabs, dates.map((known) => {
+      const { performanceId, startsAt, remaining, hasBegun } = known;
       const isShown = known === date;
-      const state = known.remaining === 0 ? "sold out or held" : `${plural(known.remaining, "seat")} free`;
+      const state = hasBegun ? "has begun" : remaining === 0 ? "sold out or held" : `${plural(remaining, "seat")} free`;
       return h("button", {
-        type: "button", class: "date", "aria-pressed": String(isShown), "data-performance": known.performanceId,
+        type: "button", class: "date", "aria-pressed": String(isShown), "data-key": performanceId,
         disabled: hold && !isShown, on: { click: () => isShown || pick(known) },
-      }, h("strong", {}, day(known.date)), h("span", {}, time(known.startsAt)), h("span", { class: "hint" }, state));
+      },
+      h("strong", {}, day(known.date)), h("span", {}, time(startsAt)),
+      yours(startsAt) && h("span", { class: "hint" }, yours(startsAt)), h("span", { class: "hint" }, state));
     }));
     if (!dates.length) fill(tabs, h("p", { class: "hint" }, "No date of this concert is still to come."));
-    if (focused) tabs.querySelector(`[data-performance="${focused}"]`)?.focus();
   }
 
   const setHold = (next) => {
     hold = next;
+    heldFor = next && date;
     seats.lock(Boolean(next));
     tags.seats = null;
     fill(heading, next ? "Your seats" : "Choose your seats");
@@ -106,7 +117,10 @@ export function hallView(concert, place, signal, { payments, onStep, onOver, onT
   const desk = deskCard(concert, token, signal, {
     payments,
     onHeld: setHold,
-    onReleased: () => setHold(null),
+    onReleased: () => {
+      setHold(null);
+      guarded(recover);
+    },
     onTaken: (taken) => {
       seats.drop(taken);
       tags.seats = null;
@@ -118,14 +132,30 @@ export function hallView(concert, place, signal, { payments, onStep, onOver, onT
     performance: () => date,
   });
 
-  /** Seats that were held before the page was loaded again. */
-  const recover = async () => {
-    const { body } = await api.listUserReservations(account.user);
-    const live = body.find(({ status, performanceId }) => status === "HELD" && dates.some((known) => known.performanceId === performanceId));
-    if (!live || signal.aborted) return;
-    date = dates.find(({ performanceId }) => performanceId === live.performanceId);
-    desk.hold(live);
-  };
+  /** Seats that were held before the page was loaded again, or in another tab. */
+  async function recover() {
+    for (let page = await api.listUserReservations(account.user); page; page = page.more && (await page.more())) {
+      for (const live of page.body) {
+        if (live.status !== "HELD" || clock.secondsUntil(live.heldUntil) < LEFT_MIN) continue;
+        const performance = await performanceOf(live);
+        if (signal.aborted || hold) return;
+        if (!performance) continue;
+        date = performance;
+        if (!dates.includes(date)) dates = [date, ...dates];
+        desk.hold(live);
+        return;
+      }
+    }
+  }
+
+  /** The performance of a reservation; null if it is another concert's. One that has begun is found by its seats. */
+  async function performanceOf({ performanceId, date }) {
+    const listed = dates.find((known) => known.performanceId === performanceId);
+    if (listed || !date) return listed ?? null;
+    const { body } = await api.listConcertSeats(concertId, date, { token });
+    const begun = body.performances.find((known) => known.performanceId === performanceId);
+    return begun ? { performanceId, date, startsAt: begun.startsAt, remaining: begun.remaining, hasBegun: true } : null;
+  }
 
   const start = async () => {
     await guarded(async () => {
@@ -148,7 +178,7 @@ export function hallView(concert, place, signal, { payments, onStep, onOver, onT
     });
     const stopTicking = repeat(500, () => {
       const left = clock.secondsUntil(activeUntil);
-      fill(turn, `Turn ends in ${minutes(left)}`);
+      fill(turn, left > 0 ? `Turn ends in ${minutes(left)}` : hold ? "Your turn is over; what you hold can still be paid" : "");
     });
     signal.addEventListener("abort", () => {
       stopLooking();
@@ -161,6 +191,6 @@ export function hallView(concert, place, signal, { payments, onStep, onOver, onT
   };
 
   const map = h("section", { class: "card hall", "aria-label": "Seats" },
-    h("div", { class: "spread" }, heading, turn), announced, soldOut, tabs, seats.element);
+    h("div", { class: "spread" }, heading, turn), announced, soldOut, h("p", { class: "hint note" }, zoneWords()), tabs, seats.element);
   return { map, desk: desk.element, start };
 }

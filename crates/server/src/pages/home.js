@@ -2,9 +2,11 @@
 
 import { account, accountCard, balanceText, busily, chargeButtons, chargeForm, notice, whoForm } from "./account.js";
 import * as api from "./api.js";
-import { day, evening, fill, h, moment, plural, points, repeat, seatNames, whole } from "./dom.js";
+import { fill, h, plural, points, repeat, seatNames, whole } from "./dom.js";
+import { GrowingList, moreButton } from "./growing.js";
 import { poster } from "./poster.js";
 import { randomKey } from "./session.js";
+import { day, evening, moment, yours, zoneWords } from "./time.js";
 
 export function homeView(concerts, signal) {
   return [
@@ -14,11 +16,33 @@ export function homeView(concerts, signal) {
         h("p", { class: "lead" },
           "A booking server you can try by hand. Charge points, take a place in a lecture, or stand in line for a concert and hold your seats.")),
       accountCard(signal)),
-    h("section", { "aria-labelledby": "concerts" },
-      h("h2", { id: "concerts" }, "Concerts"),
-      concerts.length ? h("ul", { class: "posters" }, concerts.map(concertCard)) : empty("concerts")),
+    concertSection(concerts),
     lectureSection(signal),
   ];
+}
+
+/** The concerts of the first page, and further ones as they are asked for. */
+function concertSection(first) {
+  const list = h("ul", { class: "posters" });
+  const more = h("div");
+  let shown = 0;
+  const show = (page) => {
+    const cards = page.body.map((concert, index) => concertCard(concert, shown + index));
+    shown += cards.length;
+    list.append(...cards);
+    const goOn = (event) => busily(event.currentTarget, async () => {
+      const [next] = show(await page.more());
+      // Reading goes on where the list ended before.
+      next?.querySelector("a").focus();
+    });
+    fill(more, page.more && moreButton("concerts", goOn));
+    return cards;
+  };
+  show(first);
+  return h("section", { "aria-labelledby": "concerts" },
+    h("h2", { id: "concerts" }, "Concerts"),
+    h("p", { class: "hint note" }, zoneWords()),
+    shown ? [list, more] : empty("concerts"));
 }
 
 function empty(what) {
@@ -41,34 +65,40 @@ function concertCard(concert, index) {
 
 function lectureSection(signal) {
   const list = h("ul", { class: "lectures card" }, h("li", { class: "hint" }, "Loading…"));
+  const more = h("div");
+  const pages = new GrowingList(api.listLectures, { size: 200 });
   let shown = "";
   const load = async () => {
     try {
-      const [lectures, applied] = await Promise.all([
-        api.listLectures(),
+      const [{ entries, isLast }, applied] = await Promise.all([
+        pages.load(),
         account.user ? api.listLectureApplications(account.user) : { body: { applications: [] } },
       ]);
       const mine = new Set(applied.body.applications.map(({ lectureId }) => lectureId));
-      // Rows are made anew only where something changed: a button that has the focus keeps it.
-      const text = JSON.stringify([lectures.body, [...mine]]);
+      const text = JSON.stringify([entries, isLast, [...mine]]);
       if (text === shown || signal.aborted) return;
       shown = text;
-      const focused = document.activeElement?.closest?.(".lectures li")?.dataset.id;
-      fill(list, lectures.body.length ? lectures.body.map((lecture) => lectureRow(lecture, mine.has(lecture.lectureId), load)) : h("li", {}, "No lectures yet."));
-      if (focused) list.querySelector(`[data-id="${focused}"] button`)?.focus();
+      fill(list, entries.length ? entries.map((lecture) => lectureRow(lecture, mine.has(lecture.lectureId), load)) : h("li", {}, "No lectures yet."));
+      fill(more, !isLast && moreButton("lectures", (event) => {
+        pages.grow();
+        busily(event.currentTarget, load);
+      }));
     } catch (problem) {
       if (!(problem instanceof api.Problem)) throw problem;
       if (!shown) fill(list, h("li", {}, problem.words));
     }
   };
   signal.addEventListener("abort", repeat(3_000, load));
-  return h("section", { "aria-labelledby": "lectures" }, h("h2", { id: "lectures" }, "Lectures"), list);
+  return h("section", { "aria-labelledby": "lectures" }, h("h2", { id: "lectures" }, "Lectures"), list, more);
 }
 
 function lectureRow(lecture, isMine, reload) {
   const { lectureId, title, lecturer, startsAt, capacity, enrolled, remaining } = lecture;
+  // Not disabled: the focus would fall off the page if the last place goes while it is on this button.
+  const isFull = !isMine && remaining === 0;
   const act = (event) => {
     if (!account.user) return askWho();
+    if (isFull) return;
     busily(event.currentTarget, async () => {
       try {
         if (isMine) {
@@ -84,16 +114,17 @@ function lectureRow(lecture, isMine, reload) {
     });
   };
   const label = isMine ? "Cancel" : remaining === 0 ? "Full" : "Apply";
-  return h("li", { "data-id": lectureId },
+  return h("li", {},
     h("div", { class: "what" },
       h("strong", {}, title),
-      h("span", { class: "hint" }, [lecturer, evening(startsAt)].filter(Boolean).join(" · "))),
+      h("span", { class: "hint" }, [lecturer, evening(startsAt)].filter(Boolean).join(" · ")),
+      yours(startsAt) && h("span", { class: "hint" }, yours(startsAt))),
     h("div", { class: "places" },
       h("meter", { min: 0, max: capacity, value: enrolled, "aria-label": `${enrolled} of ${capacity} places taken` }),
       h("span", { class: "hint" }, isMine ? "You have a place" : `${whole(remaining)} of ${plural(capacity, "place")} free`)),
     h("button", {
-      type: "button", class: isMine ? "small" : "small primary", disabled: !isMine && remaining === 0,
-      "aria-label": `${label}: ${title}`, on: { click: act },
+      type: "button", class: isMine ? "small" : "small primary", "aria-disabled": isFull && "true",
+      "aria-label": `${label}: ${title}`, "data-key": lectureId, on: { click: act },
     }, label));
 }
 
@@ -115,17 +146,22 @@ export async function accountView(signal) {
   const card = h("section", { class: "card account", "aria-label": "Points" },
     h("span", { class: "hint" }, "You are ", h("strong", {}, account.user)),
     h("p", { class: "purse" }, balanceText(signal), " points"), chargeButtons(), chargeForm());
-  const load = async () => {
-    const [entries, reservations] = await Promise.all([
-      api.listPointHistories(account.user, { token: account.token, quiet: true }),
-      api.listUserReservations(account.user),
-    ]);
-    fill(history, entries.body.map(historyRow));
-    if (!entries.body.length) fill(history, h("tr", {}, h("td", { colspan: 4, class: "hint" }, "Nothing yet.")));
-    const paid = reservations.body.filter(({ status }) => status === "PAID");
-    fill(tickets, paid.map(ticketRow));
-    if (!paid.length) fill(tickets, h("li", { class: "hint" }, "No tickets yet."));
+  const moreEntries = h("div");
+  const moreTickets = h("div");
+  const entries = new GrowingList(() => api.listPointHistories(account.user, { token: account.token, quiet: true }), { size: 50 });
+  const paid = new GrowingList(() => api.listUserReservations(account.user), { size: 50, keeps: ({ status }) => status === "PAID" });
+  const show = async (list, rows, row, none, more, name) => {
+    const { entries, isLast } = await list.load();
+    fill(rows, entries.length ? entries.map(row) : none());
+    fill(more, !isLast && moreButton(name, (event) => {
+      list.grow();
+      busily(event.currentTarget, load);
+    }));
   };
+  const load = () => Promise.all([
+    show(entries, history, historyRow, () => h("tr", {}, h("td", { colspan: 4, class: "hint" }, "Nothing yet.")), moreEntries, "of the history"),
+    show(paid, tickets, ticketRow, () => h("li", { class: "hint" }, "No tickets yet."), moreTickets, "tickets"),
+  ]);
   await load();
   const reload = () => load().catch((problem) => {
     if (!(problem instanceof api.Problem)) throw problem;
@@ -133,13 +169,16 @@ export async function accountView(signal) {
   account.addEventListener("change", reload, { signal });
   return [
     h("h1", {}, "Your account"),
+    h("p", { class: "hint note" }, zoneWords()),
     h("div", { class: "columns" },
       h("div", {},
-        h("section", { "aria-labelledby": "tickets" }, h("h2", { id: "tickets" }, "Tickets"), tickets),
+        h("section", { "aria-labelledby": "tickets" }, h("h2", { id: "tickets" }, "Tickets"), tickets, moreTickets),
         h("section", { "aria-labelledby": "history" },
           h("h2", { id: "history" }, "Points, newest first"),
-          h("div", { class: "card scroll" }, h("table", {},
-            h("thead", {}, h("tr", {}, ["When", "What", "Amount", "Balance"].map((name) => h("th", { scope: "col" }, name)))), history)))),
+          // Wider than a phone: the keyboard scrolls it too.
+          h("div", { class: "card scroll", tabindex: "0", role: "region", "aria-labelledby": "history" }, h("table", {},
+            h("thead", {}, h("tr", {}, ["When", "What", "Amount", "Balance"].map((name) => h("th", { scope: "col" }, name)))), history)),
+          moreEntries)),
       h("aside", {}, card, h("section", { class: "card" }, whoForm(() => notice(`You are ${account.user} now.`))))),
   ];
 }

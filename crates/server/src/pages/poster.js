@@ -22,7 +22,7 @@ export function poster(concert, index, { wide = false } = {}) {
   const [width, height] = wide ? [1200, 200] : [480, 240];
   const middle = wide ? width * 0.78 : width * 0.5;
   const stage = height * 1.16;
-  const dots = [];
+  const dots = { lit: "", warm: "", dim: "" };
   const rows = wide ? 13 : 10;
   for (let row = 0; row < rows; row++) {
     const radius = 58 + row * 21;
@@ -35,12 +35,14 @@ export function poster(concert, index, { wide = false } = {}) {
       const shine = next();
       if (isAisle || y > height + 4) continue;
       const kind = shine > 0.93 ? "lit" : shine > 0.62 ? "warm" : "dim";
-      dots.push(svg("circle", { cx: x.toFixed(1), cy: y.toFixed(1), r: "4", class: kind }));
+      dots[kind] += `M${x.toFixed(1)} ${y.toFixed(1)}h0`;
     }
   }
   const stageLight = svg("circle", { cx: middle, cy: stage, r: 40, class: "stage" });
   const drawn = { class: "poster", viewBox: `0 0 ${width} ${height}`, preserveAspectRatio: "xMidYMid slice" };
-  return svg("svg", { ...drawn, "aria-hidden": "true", vars: { "--hue": hueOf(index) } }, stageLight, dots);
+  return svg("svg", { ...drawn, "aria-hidden": "true", vars: { "--hue": hueOf(index) } }, stageLight,
+    // One path for all seats of a kind, each a line without length: a page of posters stays small.
+    Object.entries(dots).map(([kind, d]) => svg("path", { class: `dot ${kind}`, d })));
 }
 
 /** Bars as on a printed ticket, drawn from an id. They say nothing to a scanner. */

@@ -1,12 +1,22 @@
-// The hall as a grid of buttons: what is free, held, sold, chosen and held by the visitor.
+// The hall as a grid of buttons: what is free, held, sold, chosen and held by the visitor. A large hall is shown in parts,
+// so that the page stays small however many seats there are.
 
 import { fill, h, points, svg, whole } from "./dom.js";
+import { PartPicker } from "./parts.js";
 
 /** More than this one user may not have of a performance. */
 export const SEATS_MAX = 4;
 
-/** A larger hall is shown in blocks, so that no page grows without bound. */
-const BLOCK = 400;
+/** Seats shown at a time. */
+const PART = 200;
+
+/** A small hall is narrow, and rows of 10 are easy to talk about. */
+const SMALL_HALL = 100;
+const COLUMNS_MAX = 20;
+
+/** The narrowest button, in CSS pixels, in which a number of so many digits fits. Never below 24: fingers. */
+const WIDTHS = [24, 24, 24, 27, 34, 41, 48];
+const GAP = 5;
 
 const NAMES = { AVAILABLE: "available", HELD: "held by someone", SOLD: "sold" };
 
@@ -14,13 +24,19 @@ export class SeatMap {
   element = h("div", { class: "map" });
   #grid = h("div", { class: "grid", role: "group", "aria-label": "Seats, numbered from the stage" });
   #legend = h("ul", { class: "legend" });
-  #blocks = h("div", { class: "row", role: "group", "aria-label": "Part of the hall" });
+  #parts = new PartPicker({ size: PART, onPart: (part) => this.#open(part), onSeat: (number) => this.#goTo(number), onFree: () => this.#goToFree() });
+  #performance = null;
   #seats = [];
+  /** Where in `#seats` a number is. */
+  #places = new Map();
   #mine = new Set();
+  /** Seats by number, as they were when they were chosen. */
   #chosen = new Map();
+  /** Buttons of the part that is shown, by number. */
   #buttons = new Map();
   #grades = [];
-  #block = 0;
+  #part = 0;
+  #columns = 0;
   #isLocked = false;
   /** The one seat that Tab reaches; arrows go on from there. */
   #current = null;
@@ -29,8 +45,11 @@ export class SeatMap {
     this.onChoice = onChoice;
     const stage = svg("svg", { class: "apron", viewBox: "0 0 400 34", "aria-hidden": "true" },
       svg("path", { d: "M20 4 Q200 36 380 4" }), svg("text", { x: 200, y: 12, "text-anchor": "middle" }, "STAGE"));
-    this.element.append(stage, this.#blocks, h("div", { class: "scroll" }, this.#grid), this.#legend);
+    this.element.append(stage, this.#parts.element, this.#grid, this.#legend);
     this.#grid.addEventListener("keydown", (event) => this.#onKey(event));
+    this.#grid.addEventListener("click", ({ target }) => this.#toggle(this.#numberOf(target)));
+    this.#grid.addEventListener("focusin", ({ target }) => this.#setCurrent(this.#numberOf(target)));
+    new ResizeObserver(() => this.#arrange()).observe(this.#grid);
   }
 
   chosen() {
@@ -38,15 +57,16 @@ export class SeatMap {
   }
 
   /** Seats of a performance as they are now. Returns the numbers of chosen seats that another took. */
-  show(seats, mine) {
-    const isOther = seats.length !== this.#seats.length || seats[0]?.seat !== this.#seats[0]?.seat;
+  show(performance, seats, mine) {
+    const isOther = performance !== this.#performance || seats.length !== this.#seats.length || seats[0]?.seat !== this.#seats[0]?.seat;
+    this.#performance = performance;
     this.#seats = seats;
     this.#mine = new Set(mine);
-    this.#rank();
-    if (isOther) this.#build();
-    const free = new Set(seats.filter(({ status }) => status === "AVAILABLE").map(({ seat }) => seat));
-    const lost = [...this.#chosen.keys()].filter((number) => !free.has(number) && !this.#mine.has(number));
-    for (const number of this.#chosen.keys()) if (!free.has(number)) this.#chosen.delete(number);
+    if (isOther) this.#index();
+    const gone = [...this.#chosen.keys()].filter((number) => this.#at(number)?.status !== "AVAILABLE");
+    for (const number of gone) this.#chosen.delete(number);
+    const lost = gone.filter((number) => !this.#mine.has(number));
+    this.#parts.show(seats);
     this.#paint();
     if (lost.length) this.onChoice();
     return lost;
@@ -61,8 +81,10 @@ export class SeatMap {
 
   clear() {
     this.#chosen.clear();
+    this.#performance = null;
     this.#seats = [];
-    this.#block = 0;
+    this.#buttons.clear();
+    this.#parts.show([]);
     fill(this.#grid, h("p", { class: "hint" }, "Looking at the seats…"));
     this.onChoice();
   }
@@ -75,62 +97,98 @@ export class SeatMap {
     this.#paint();
   }
 
-  #rank() {
-    const prices = new Map(this.#seats.map(({ grade, price }) => [`${price} ${grade}`, { grade, price }]));
-    this.#grades = [...prices.values()].sort((one, other) => other.price - one.price);
+  #at(number) {
+    return this.#seats[this.#places.get(number)];
+  }
+
+  #numberOf(target) {
+    const button = target.closest?.(".seat");
+    return button ? Number(button.dataset.key) : null;
+  }
+
+  /** Another hall, or another performance of it. */
+  #index() {
+    this.#places = new Map(this.#seats.map(({ seat }, place) => [seat, place]));
+    const grades = new Map();
+    for (const { grade, price } of this.#seats) {
+      const key = `${price} ${grade}`;
+      if (!grades.has(key)) grades.set(key, { key, grade, price });
+    }
+    this.#grades = [...grades.values()].sort((one, other) => other.price - one.price);
+    // What the visitor holds is in sight.
+    const [mine] = this.#mine;
+    this.#open(mine == null ? 0 : Math.floor((this.#places.get(mine) ?? 0) / PART));
   }
 
   #gradeOf({ grade, price }) {
-    return this.#grades.findIndex((known) => known.grade === grade && known.price === price) % 4;
+    const key = `${price} ${grade}`;
+    return this.#grades.findIndex((known) => known.key === key) % 4;
   }
 
-  #build() {
-    const blocks = Math.ceil(this.#seats.length / BLOCK);
-    fill(this.#blocks, blocks < 2 ? [] : Array.from({ length: blocks }, (_, index) => {
-      const part = this.#seats.slice(index * BLOCK, (index + 1) * BLOCK);
-      const open = () => {
-        this.#block = index;
-        this.#build();
-        this.#paint();
-      };
-      const name = `${part[0].seat}–${part.at(-1).seat}`;
-      return h("button", { type: "button", class: "small", "aria-pressed": String(index === this.#block), on: { click: open } }, name);
-    }));
-    const part = this.#seats.slice(this.#block * BLOCK, (this.#block + 1) * BLOCK);
-    this.columns = part.length > 100 ? 20 : 10;
-    const middle = (this.columns - 1) / 2;
-    this.#buttons = new Map();
-    this.#current = part[0]?.seat ?? null;
-    fill(this.#grid, part.map((seat, index) => {
-      const column = index % this.columns;
-      // Rows bend towards the stage.
-      const bend = (((column - middle) / middle) ** 2 * (this.columns === 10 ? 11 : 16)).toFixed(1);
-      const aisle = `${column < this.columns / 2 ? -4 : 4}px`;
-      const button = h("button", {
-        type: "button", class: "seat", tabindex: "-1", "data-seat": seat.seat, vars: { "--bend": `-${bend}px`, "--aisle": aisle },
-        on: { click: () => this.#toggle(seat.seat), focus: () => this.#setCurrent(seat.seat) },
-      }, String(seat.seat));
-      this.#buttons.set(seat.seat, button);
-      return button;
-    }));
-    this.#grid.dataset.columns = this.columns;
+  /** Shows a part of the hall. */
+  #open(part) {
+    this.#part = part;
+    const seats = this.#seats.slice(part * PART, (part + 1) * PART);
+    this.#current = seats[0]?.seat ?? null;
+    const button = ({ seat }) => h("button", { type: "button", class: "seat", tabindex: "-1", "data-key": seat }, String(seat));
+    this.#buttons = new Map(seats.map((seat) => [seat.seat, button(seat)]));
+    fill(this.#grid, [...this.#buttons.values()]);
+    this.#parts.open(part);
+    this.#columns = 0;
+    this.#arrange();
     this.#setCurrent(this.#current);
+    this.#paint();
+  }
+
+  /** As many columns as fit. Rows bend towards the stage, with an aisle in the middle. */
+  #arrange() {
+    const width = this.#grid.clientWidth - 16;
+    if (width <= 0 || this.#buttons.size === 0) return;
+    const digits = String([...this.#buttons.keys()].pop()).length;
+    const most = this.#seats.length > SMALL_HALL ? COLUMNS_MAX : 10;
+    const narrowest = WIDTHS[digits] ?? 8 * digits;
+    const fitting = Math.floor((width + GAP) / (narrowest + GAP));
+    const columns = Math.max(2, Math.min(most, fitting - (fitting % 2)));
+    if (columns === this.#columns) return;
+    this.#columns = columns;
+    this.#grid.style.setProperty("--columns", columns);
+    this.#grid.style.setProperty("--widest", `${Math.max(40, narrowest + 4)}px`);
+    this.#grid.dataset.digits = digits;
+    const middle = (columns - 1) / 2;
+    let index = 0;
+    for (const button of this.#buttons.values()) {
+      const column = index++ % columns;
+      const bend = ((column - middle) / middle) ** 2 * columns * 0.8;
+      button.style.setProperty("--bend", `-${bend.toFixed(1)}px`);
+      button.style.setProperty("--aisle", `${column < columns / 2 ? -3 : 3}px`);
+    }
   }
 
   #paint() {
-    for (const seat of this.#seats) {
-      const button = this.#buttons.get(seat.seat);
-      if (!button) continue;
-      const isMine = this.#mine.has(seat.seat);
-      const isChosen = this.#chosen.has(seat.seat);
+    for (const [number, button] of this.#buttons) {
+      const seat = this.#at(number);
+      if (!seat) continue;
+      const isMine = this.#mine.has(number);
+      const isChosen = this.#chosen.has(number);
       const state = isMine ? "mine" : isChosen ? "chosen" : seat.status.toLowerCase();
-      const name = isMine ? "held for you" : NAMES[seat.status];
+      const name = isMine ? "held for you" : isChosen ? "chosen" : NAMES[seat.status];
+      const isFixed = this.#isLocked || (!isChosen && seat.status !== "AVAILABLE");
+      const painted = `${state} ${isFixed}`;
+      if (button.dataset.painted === painted) continue;
+      button.dataset.painted = painted;
       button.dataset.state = state;
       button.dataset.grade = this.#gradeOf(seat);
       button.setAttribute("aria-pressed", String(isChosen || isMine));
-      button.setAttribute("aria-disabled", String(this.#isLocked || (!isChosen && seat.status !== "AVAILABLE")));
-      button.setAttribute("aria-label", `Seat ${seat.seat}, ${seat.grade}, ${points(seat.price)}, ${name}`);
+      button.setAttribute("aria-disabled", String(isFixed));
+      button.setAttribute("aria-label", `Seat ${number}, ${seat.grade}, ${points(seat.price)}, ${name}`);
     }
+    this.#explain();
+  }
+
+  #explain() {
+    const shown = `${this.#performance} ${this.#isLocked}`;
+    if (this.#legend.dataset.shown === shown) return;
+    this.#legend.dataset.shown = shown;
     const swatch = (state, grade, text) => h("li", {}, h("i", { class: "seat", "data-state": state, "data-grade": grade }), text);
     fill(this.#legend,
       this.#grades.map(({ grade, price }, index) => swatch("available", index % 4, `${grade} · ${whole(price)}`)),
@@ -138,28 +196,52 @@ export class SeatMap {
   }
 
   #toggle(number) {
-    const seat = this.#seats.find((known) => known.seat === number);
+    const seat = this.#at(number);
     if (!seat || this.#isLocked) return;
     if (this.#chosen.has(number)) this.#chosen.delete(number);
     else if (seat.status === "AVAILABLE" && this.#chosen.size < SEATS_MAX) this.#chosen.set(number, seat);
-    else if (seat.status !== "AVAILABLE") return;
+    else return;
     this.#paint();
     this.onChoice();
   }
 
   #setCurrent(number) {
+    if (number == null) return;
     this.#buttons.get(this.#current)?.setAttribute("tabindex", "-1");
     this.#current = number;
     this.#buttons.get(number)?.setAttribute("tabindex", "0");
   }
 
+  /** Moves the focus to a seat, in whichever part it is. False if there is no such seat. */
+  #goTo(number) {
+    const place = this.#places.get(number);
+    if (place == null) return false;
+    const part = Math.floor(place / PART);
+    if (part !== this.#part) this.#open(part);
+    this.#buttons.get(number).focus();
+    return true;
+  }
+
+  /** Moves the focus to the next free seat after the current one, from the front again after the last. */
+  #goToFree() {
+    const from = (this.#places.get(this.#current) ?? -1) + 1;
+    const isFree = ({ seat, status }) => status === "AVAILABLE" && !this.#chosen.has(seat);
+    const next = this.#seats.slice(from).find(isFree) ?? this.#seats.find(isFree);
+    return next ? this.#goTo(next.seat) : false;
+  }
+
   #onKey(event) {
-    const order = [...this.#buttons.keys()];
-    const at = order.indexOf(this.#current);
-    const steps = { ArrowRight: 1, ArrowLeft: -1, ArrowDown: this.columns, ArrowUp: -this.columns };
-    const next = { Home: order[0], End: order.at(-1) }[event.key] ?? order[at + steps[event.key]];
-    if (next == null) return;
+    if (event.altKey || event.ctrlKey || event.metaKey) return;
+    const place = this.#places.get(this.#current);
+    const steps = {
+      ArrowRight: 1, ArrowLeft: -1, ArrowDown: this.#columns, ArrowUp: -this.#columns, PageDown: PART, PageUp: -PART,
+    };
+    const [first, last] = [this.#part * PART, Math.min((this.#part + 1) * PART, this.#seats.length) - 1];
+    const ends = { Home: first, End: last };
+    const wanted = ends[event.key] ?? place + steps[event.key];
+    const next = this.#seats[event.key.startsWith("Page") ? Math.min(Math.max(wanted, 0), this.#seats.length - 1) : wanted];
+    if (!next) return;
     event.preventDefault();
-    this.#buttons.get(next).focus();
+    this.#goTo(next.seat);
   }
 }

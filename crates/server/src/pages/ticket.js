@@ -2,8 +2,9 @@
 
 import { busily } from "./account.js";
 import * as api from "./api.js";
-import { day, fill, h, moment, points, seatNames, time } from "./dom.js";
+import { fill, h, points, seatNames } from "./dom.js";
 import { bars } from "./poster.js";
+import { day, moment, time, yours } from "./time.js";
 
 export function ticketView(concert, ticket, { onAgain }) {
   const { paymentId, reservationId, amount, seats, paidAt, date, startsAt, key, token } = ticket;
@@ -24,7 +25,7 @@ export function ticketView(concert, ticket, { onAgain }) {
         h("h3", {}, concert.title),
         h("dl", {},
           field("Date", date ? day(date) : "–"),
-          field("Begins", startsAt ? time(startsAt) : "–"),
+          field("Begins", startsAt ? [time(startsAt), yours(startsAt) && h("span", { class: "hint" }, ` (${yours(startsAt)})`)] : "–"),
           field(seats.length === 1 ? "Seat" : "Seats", seatNames(seats).replace(/^Seats? /, "")),
           field("Paid", points(amount)))),
       h("div", { class: "stub" }, bars(paymentId), h("code", {}, paymentId), h("span", { class: "hint" }, moment(paidAt))))),

@@ -129,7 +129,7 @@ export class Form {
   }
 
   #row(input, name) {
-    return h("div", { class: "field" }, h("label", { for: input.id }, name), input);
+    return h("div", { class: input.tagName === "TEXTAREA" ? "field tall" : "field" }, h("label", { for: input.id }, name), input);
   }
 
   /** Puts in what is known by now, but never over what the reader wrote. */

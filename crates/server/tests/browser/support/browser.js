@@ -95,6 +95,12 @@ export async function enterHall(page) {
   await page.getByRole("heading", { name: /^(Choose your seats|Your seats)$/ }).waitFor();
 }
 
+/** Keeps a picture of the page in the folder that ONSALE_TEST_SHOTS names, if any. */
+export async function shoot(page, name) {
+  const folder = process.env.ONSALE_TEST_SHOTS;
+  if (folder) await page.screenshot({ path: `${folder}/${name}.png`, fullPage: true });
+}
+
 /** Violations of the accessibility rules of WCAG 2 AA that axe-core calls serious or critical, one line each. */
 export async function barriers(page) {
   // Through the debugger: the content policy of the page refuses other scripts.

@@ -53,6 +53,7 @@ impl Driver {
     fn look(&self) {
         let at = self.rooms.reader.now();
         for (concert, room) in self.rooms.rooms.load().iter() {
+            room.look_ahead(at);
             if room.stepping.load(Ordering::Acquire) {
                 continue;
             }

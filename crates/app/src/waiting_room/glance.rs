@@ -12,13 +12,27 @@ const RESTS_PER_LOOK: u32 = 15;
 const LISTED_EVERY_MILLIS: i64 = 200;
 
 /// When turns were looked at, and what was found.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Glances {
+    /// See [`RESTS_PER_LOOK`]; 0 in virtual time, in which a look takes none.
+    rests_per_look: u32,
     rests_until: Mutex<Option<Instant>>,
     ending: Mutex<Option<(Timestamp, Vec<u64>)>>,
 }
 
+impl Default for Glances {
+    fn default() -> Self {
+        Self { rests_per_look: RESTS_PER_LOOK, rests_until: Mutex::default(), ending: Mutex::default() }
+    }
+}
+
 impl Glances {
+    /// Looks whenever it is asked to.
+    #[cfg(test)]
+    pub(super) fn without_rest() -> Self {
+        Self { rests_per_look: 0, ..Self::default() }
+    }
+
     /// Looks, unless it is too soon after the last time.
     pub(super) fn look(&self, look: impl FnOnce()) {
         let mut rests_until = self.rests_until.lock().unwrap_or_else(PoisonError::into_inner);
@@ -28,7 +42,7 @@ impl Glances {
         }
         look();
         let took: Duration = began.elapsed();
-        *rests_until = Some(began + took * (1 + RESTS_PER_LOOK));
+        *rests_until = (self.rests_per_look > 0).then(|| began + took * (1 + self.rests_per_look));
     }
 
     /// Places whose turns are about to end, as listed a moment ago.

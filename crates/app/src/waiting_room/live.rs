@@ -1,5 +1,8 @@
 //! One waiting room as this process knows it: what a poll is answered from, without any I/O.
 
+mod commit;
+mod steps;
+
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
@@ -9,14 +12,16 @@ use arc_swap::ArcSwap;
 use onsale_domain::concert::{Reservation, Status};
 use onsale_domain::ids::{ConcertId, ReservationId};
 use onsale_domain::time::Timestamp;
-use onsale_domain::waiting_room::{Line, Room, Step, Token, Turn};
+use onsale_domain::waiting_room::{Line, Room, Token};
 
 use super::beside::Beside;
-use super::change::{Change, Glimpse};
+use super::change::Glimpse;
 use super::estimate::{EstimateMetrics, Estimates};
 use super::glance::Glances;
-use super::pace::{Crowd, Pace, estimated_wait_seconds, poll_after_seconds};
+use super::outlook::{Forecaster, Outlook};
+use super::pace::Running;
 use super::pressure::Pressure;
+use super::promises::Promises;
 use super::stock::Stock;
 use super::turn::LiveTurn;
 use crate::store::RoomRecord;
@@ -40,8 +45,15 @@ pub struct Snapshot {
     pub room: Room,
     /// Who stands where.
     pub line: Line,
-    /// Places called a second.
-    pub(super) per_second: f64,
+    /// Estimates and poll intervals.
+    outlook: Arc<Outlook>,
+}
+
+impl Snapshot {
+    /// The longest poll interval of a position, in seconds.
+    pub(super) fn longest_interval(&self, position: u64) -> f64 {
+        self.outlook.longest_interval(position)
+    }
 }
 
 /// Where the bearer of a token stands.
@@ -92,13 +104,13 @@ pub struct LiveRoom {
     concert: ConcertId,
     snapshot: ArcSwap<Snapshot>,
     turns: RwLock<HashMap<u64, LiveTurn>>,
-    pace: Mutex<Pace>,
+    /// Also guards the snapshot's replacement: each follows from the one before.
+    forecaster: Mutex<Forecaster>,
     glances: Glances,
+    promises: Mutex<Promises>,
     estimates: Estimates,
     estimate_metrics: EstimateMetrics,
     pub(super) stock: Stock,
-    /// How often all who wait are to ask together.
-    polls_per_second: u32,
     /// How admission is held back while the database is slow.
     pub(super) pressure: Mutex<Pressure>,
     /// Where places are handed out beside the database.
@@ -108,11 +120,16 @@ pub struct LiveRoom {
 }
 
 impl LiveRoom {
-    pub(super) fn new(record: RoomRecord, polls_per_second: u32, estimate_metrics: EstimateMetrics) -> Self {
+    /// A room as it was read at this time. Its waiting clients make `polls_per_second` polls a second together.
+    pub(super) fn new(
+        record: RoomRecord,
+        polls_per_second: u32,
+        estimate_metrics: EstimateMetrics,
+        at: Timestamp,
+    ) -> Self {
         let RoomRecord { concert, room, given_up, turns, holds } = record;
         let mut line = Line::new(room.issued, room.served, given_up);
         line.account_for(&room.blocks);
-        let per_second = Pace::default().per_second(&room.settings);
         let mut live: HashMap<u64, LiveTurn> =
             turns.into_iter().map(|(place, turn, ended)| (place, LiveTurn::new(turn, ended))).collect();
         for (place, reservation, until) in holds {
@@ -120,20 +137,29 @@ impl LiveRoom {
                 turn.holds.push((reservation, until));
             }
         }
+        // As of the last change: turns did not end while no process ran.
+        let running = steps::running(&live, room.settings.claim_seconds, at.min(room.updated_at));
+        let (forecaster, outlook) = Forecaster::new(&room, &line, running, polls_per_second, at);
         Self {
             concert,
-            snapshot: ArcSwap::from_pointee(Snapshot { room, line, per_second }),
+            snapshot: ArcSwap::from_pointee(Snapshot { room, line, outlook: Arc::new(outlook) }),
             turns: RwLock::new(live),
-            pace: Mutex::default(),
+            forecaster: Mutex::new(forecaster),
             glances: Glances::default(),
+            promises: Mutex::default(),
             estimates: Estimates::default(),
             estimate_metrics,
             stock: Stock::default(),
-            polls_per_second,
             pressure: Mutex::default(),
             beside: Arc::default(),
             stepping: AtomicBool::new(false),
         }
+    }
+
+    /// For simulations, in which computing takes no time.
+    #[cfg(test)]
+    pub(super) fn in_virtual_time(self) -> Self {
+        Self { glances: Glances::without_rest(), ..self }
     }
 
     /// The room as of its last commit.
@@ -153,11 +179,8 @@ impl LiveRoom {
             if snapshot.room.blocks.epoch > 0 {
                 self.beside.shown(token, &snapshot.line);
             }
-            let estimated_wait_seconds = estimated_wait_seconds(position, snapshot.per_second);
-            let spread = token.id.uuid().as_bytes()[15];
-            let crowd = Crowd { waiting: snapshot.line.waiting(), polls_per_second: self.polls_per_second };
-            let place = (position, estimated_wait_seconds);
-            let poll_after_seconds = poll_after_seconds(place, &snapshot.room.settings, crowd, spread);
+            let estimated_wait_seconds = snapshot.outlook.estimated_wait_seconds(position);
+            let poll_after_seconds = snapshot.outlook.poll_after_seconds(position, token.id.uuid().as_bytes()[15]);
             let changed_at = snapshot.room.updated_at;
             return Standing::Waiting { position, estimated_wait_seconds, poll_after_seconds, changed_at };
         }
@@ -244,42 +267,6 @@ impl LiveRoom {
         room.admissible_of(room.waiting_up_to(self.issued()), at)
     }
 
-    /// The step that this room needs now, if any.
-    pub(super) fn next_step(&self, at: Timestamp) -> Option<Step> {
-        let snapshot = self.snapshot.load();
-        let claim_seconds = snapshot.room.settings.claim_seconds;
-        let mut step = Step::of(self.concert);
-        let issued = self.beside.issued().min(snapshot.room.blocks.reserved_to);
-        let admissible = self.admissible(at);
-        if issued > snapshot.room.issued && (admissible > 0 || self.beside.is_due(at)) {
-            self.beside.writing(at);
-            step.issued = issued;
-        }
-        self.glances.look(|| self.gather(&mut step, claim_seconds, at));
-        let idle = step.seen.is_empty() && step.claimed.is_empty() && step.due.is_empty();
-        let has_news = step.issued > 0 || !step.bearers.is_empty();
-        (!idle || has_news || admissible > 0).then_some(step)
-    }
-
-    /// What is to be said of the turns.
-    fn gather(&self, step: &mut Step, claim_seconds: u32, at: Timestamp) {
-        for (place, live) in self.read_turns().iter() {
-            let claimed = live.claimed.load(Ordering::Relaxed);
-            if claimed && !live.turn.claimed && step.claimed.len() < Step::PLACES_MAX {
-                step.claimed.push(*place);
-            }
-            if !claimed && live.is_worth_noting(claim_seconds, at) && step.seen.len() < Step::PLACES_MAX {
-                step.seen.push((*place, live.seen()));
-            }
-            if !live.turn.named && step.bearers.len() < Step::PLACES_MAX {
-                step.bearers.extend(live.bearer());
-            }
-            if live.is_due(claim_seconds, at) && step.due.len() < Step::PLACES_MAX {
-                step.due.push(*place);
-            }
-        }
-    }
-
     /// Judges nobody by the time before now: whoever was silent while the process was down is not to blame.
     pub(super) fn forgive_silence(&self, at: Timestamp) {
         for turn in self.read_turns().values() {
@@ -312,54 +299,6 @@ impl LiveRoom {
     pub(super) fn end(&self, place: u64) -> bool {
         let mut live = self.write_turns();
         live.get_mut(&place).is_some_and(|turn| !std::mem::replace(&mut turn.ended, true))
-    }
-
-    /// Takes in what a unit of work changed, turns before counters: nobody who was called may find no turn.
-    pub(super) fn commit(&self, change: Change, at: Timestamp) {
-        self.commit_turns(change.turns, change.ended, &change.reservations);
-        let Some(room) = change.room else { return };
-        let mut pace = self.pace.lock().unwrap_or_else(PoisonError::into_inner);
-        let known = self.snapshot.load_full();
-        let room = if known.room.version < room.version { room } else { known.room.clone() };
-        let mut line = known.line.clone();
-        for place in change.given_up {
-            line.give_up(place);
-        }
-        line.advance(room.issued, room.served);
-        line.account_for(&room.blocks);
-        pace.observe(at, room.served, room.waiting());
-        let per_second = pace.per_second(&room.settings);
-        self.snapshot.store(Arc::new(Snapshot { room, line, per_second }));
-        drop(pace);
-        self.note_estimate(at);
-    }
-
-    /// What the last one in line is told, and how right it was for those who were called.
-    fn note_estimate(&self, at: Timestamp) {
-        let snapshot = self.snapshot.load();
-        self.estimates.settle(snapshot.room.served, at, &self.estimate_metrics);
-        let last = self.issued();
-        if let Some(position) = snapshot.line.position(last).filter(|_| self.estimates.is_due(last, at)) {
-            self.estimates.note(last, at, estimated_wait_seconds(position, snapshot.per_second));
-        }
-    }
-
-    fn commit_turns(&self, turns: Vec<(u64, Option<Turn>)>, ended: Vec<u64>, reservations: &[Reservation]) {
-        if turns.is_empty() && ended.is_empty() && reservations.is_empty() {
-            return;
-        }
-        let mut live = self.write_turns();
-        for (place, turn) in turns {
-            match (turn, live.get_mut(&place)) {
-                (Some(turn), Some(known)) => known.update(turn),
-                (Some(turn), None) => drop(live.insert(place, LiveTurn::new(turn, false))),
-                (None, _) => drop(live.remove(&place)),
-            }
-        }
-        for place in ended {
-            live.get_mut(&place).into_iter().for_each(|turn| turn.ended = true);
-        }
-        note_holds(&mut live, reservations);
     }
 
     fn read_turns(&self) -> RwLockReadGuard<'_, HashMap<u64, LiveTurn>> {

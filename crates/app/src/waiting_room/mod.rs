@@ -1,15 +1,22 @@
 //! The waiting rooms of this process: answered from memory, moved on by their driver.
 
+mod asking;
 mod beside;
 mod change;
 pub mod door;
 mod driver;
 mod estimate;
 mod follow;
+mod forecast;
 mod glance;
 mod live;
+mod outlook;
 mod pace;
 mod pressure;
+mod promises;
+#[cfg(test)]
+mod simulation;
+mod stated;
 mod stock;
 mod turn;
 
@@ -19,6 +26,7 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use async_trait::async_trait;
 use onsale_domain::ids::ConcertId;
+use onsale_domain::rows::Rows;
 use onsale_domain::time::Timestamp;
 use onsale_domain::waiting_room::{PlaceStanding, Token};
 use tokio::sync::Notify;
@@ -75,9 +83,10 @@ impl Rooms {
         let before = self.rooms.load();
         let live = |record: RoomRecord| {
             let (concert, mut room) = (record.concert, self.live(record));
-            // What was seen beside the database is no less true.
+            // What was seen beside the database is no less true, and neither is what was measured.
             if let Some(known) = before.get(&concert) {
                 room.beside = known.beside.clone();
+                room.keep_outlook(known, at);
             }
             (concert, Arc::new(room))
         };
@@ -128,7 +137,7 @@ impl Rooms {
     }
 
     fn live(&self, record: RoomRecord) -> LiveRoom {
-        LiveRoom::new(record, self.polls_per_second, self.estimates.clone())
+        LiveRoom::new(record, self.polls_per_second, self.estimates.clone(), self.reader.now())
     }
 
     /// Adds a room, unless it is known.
@@ -142,8 +151,7 @@ impl Rooms {
         });
     }
 
-    fn changes(unit: &Unit) -> HashMap<ConcertId, Change> {
-        let rows = &unit.rows;
+    fn changes(rows: &Rows) -> HashMap<ConcertId, Change> {
         let mut changes: HashMap<ConcertId, Change> = HashMap::new();
         for (concert, room) in rows.rooms.changed() {
             changes.entry(*concert).or_default().room = room.cloned();
@@ -193,7 +201,7 @@ impl Observer for Rooms {
             return;
         }
         let mut moved = false;
-        for (concert, change) in Self::changes(unit) {
+        for (concert, change) in Self::changes(&unit.rows) {
             let Some(room) = rooms.get(&concert) else { continue };
             let ended = !change.ended.is_empty();
             moved |= ended || !change.turns.is_empty() || !change.given_up.is_empty();

@@ -1,150 +1,160 @@
-//! How fast a line moves, and what those in it are told: how long it may take, and when to ask again.
-
-use std::collections::VecDeque;
+//! How long turns last in one room: a stated usual time at first, then what is measured.
 
 use onsale_domain::time::Timestamp;
 use onsale_domain::waiting_room::Settings;
 
-/// How often the line is measured.
-const SAMPLE_MILLIS: i64 = 2_000;
+/// A quick purchase: a client that pays without delay, in seconds.
+const QUICK_PURCHASE_SECONDS: f64 = 2.0;
 
-/// How many measurements count: a minute's worth.
-const SAMPLES_MAX: usize = 30;
+/// A usual purchase: a person who chooses seats and pays, in seconds.
+const USUAL_PURCHASE_SECONDS: f64 = 60.0;
 
-/// Nobody is told to wait longer than this before asking again, in seconds.
-const POLL_SECONDS_MAX: f64 = 15.0;
+/// The assumption and this many measured purchases have equal weight.
+const ASSUMED_PURCHASES: f64 = 10.0;
 
-/// The number of the last place called, measured now and then while somebody waits.
+/// A measurement of this age, in seconds, has 1/e of the weight of a new one.
+const MEMORY_SECONDS: f64 = 120.0;
+
+/// Period of the mean behind [`Pace::calls_per_second`], in seconds.
+const CALLS_MEMORY_SECONDS: f64 = 5.0;
+
+/// An unused turn without a sign of life for this long, in seconds, counts as an absentee's.
+pub(super) const SILENT_SECONDS: f64 = 4.0;
+
+/// Groups of silent turns, by when they lapse.
+pub(super) const LAPSE_GROUPS: usize = 16;
+
+/// The turns that run, counted at one moment.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Running {
+    /// Turns that were used or had a sign of life, and turns younger than [`SILENT_SECONDS`].
+    pub(super) present: f64,
+    /// The sum of their ages, in seconds.
+    pub(super) present_seconds: f64,
+    /// Turns without a sign of life, grouped by the share of `claimSeconds` until they lapse.
+    pub(super) silent: [f64; LAPSE_GROUPS],
+}
+
+impl Running {
+    /// Counts a turn of this age and this long without a sign of life, both in seconds.
+    pub(super) fn note(&mut self, age: f64, silence: f64, claim_seconds: u32) {
+        if silence < SILENT_SECONDS {
+            self.present += 1.0;
+            self.present_seconds += age;
+            return;
+        }
+        let left = (1.0 - silence / lapse_seconds(claim_seconds)).clamp(0.0, 1.0);
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "between 0 and the groups")]
+        let group = (left * LAPSE_GROUPS as f64) as usize;
+        self.silent[group.min(LAPSE_GROUPS - 1)] += 1.0;
+    }
+
+    /// The number of silent turns.
+    pub(super) fn silent(&self) -> f64 {
+        self.silent.iter().sum()
+    }
+}
+
+/// Seconds from a call to its lapse if no sign of life follows.
+pub(super) fn lapse_seconds(claim_seconds: u32) -> f64 {
+    f64::from(claim_seconds) + 0.5
+}
+
+/// Measured turns of one room. All instances measure the same, as they count from the room's shared counters.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Pace {
-    samples: VecDeque<(Timestamp, u64)>,
+    measured_at: Option<Timestamp>,
+    /// Ended turns, without those that lapsed unused.
+    purchases: f64,
+    /// Seconds that used turns lasted, running turns included.
+    purchase_seconds: f64,
+    /// Turns that lapsed unused.
+    absent: f64,
+    calls_per_second: f64,
+    running: Running,
+}
+
+/// What changed in a room since the last measurement.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Change {
+    /// Turns that ran until now.
+    pub(super) active: u32,
+    /// People called.
+    pub(super) called: u64,
+    /// Turns that ended.
+    pub(super) ended: u64,
+    /// Of those, the turns that lapsed unused.
+    pub(super) absent: u64,
 }
 
 impl Pace {
-    /// Takes note of the line. A line in which nobody waits says nothing of its speed, and starts the measure anew.
-    pub(super) fn observe(&mut self, at: Timestamp, served: u64, waiting: u64) {
-        if waiting == 0 {
-            self.samples.clear();
-            return;
-        }
-        let due = self.samples.back().is_none_or(|(last, _)| last.millis_until(at) >= SAMPLE_MILLIS);
-        if due {
-            if self.samples.len() == SAMPLES_MAX {
-                self.samples.pop_front();
-            }
-            self.samples.push_back((at, served));
-        }
+    /// A first guess after a start in the middle of a sale. In a room whose turns come and go, the mean age of running
+    /// turns is about the mean time they still last. The guess has no more weight than the assumption: other instances
+    /// may state estimates close to the assumption for some time.
+    pub(super) fn resumed(running: Running, ended: u64, at: Timestamp) -> Self {
+        let known = running.present.min(precise(ended)).min(ASSUMED_PURCHASES);
+        let mean = running.present_seconds / running.present.max(1.0);
+        // If all turns last equally long, that is twice the mean age; if they end at random, once the mean age.
+        let purchase_seconds = known * mean * 1.4;
+        Self { measured_at: Some(at), purchases: known, purchase_seconds, running, ..Self::default() }
     }
 
-    /// Places called a second: as measured, else as the settings would have it.
-    pub(super) fn per_second(&self, settings: &Settings) -> f64 {
-        let limit = f64::from(settings.admit_per_second);
-        let turnover = f64::from(settings.max_active) / f64::from(settings.active_seconds);
-        let expected = limit.min(turnover.max(0.01));
-        match (self.samples.front(), self.samples.back()) {
-            (Some((from, before)), Some((to, after))) if from < to && after > before => {
-                let called = precise(after - before);
-                let seconds = from.millis_until(*to).max(1) as f64 / 1000.0;
-                called / seconds
-            }
-            _ => expected,
-        }
+    /// Adds the changes until now.
+    pub(super) fn measure(&mut self, change: Change, at: Timestamp) {
+        let seconds = self.measured_at.map_or(0.0, |last| seconds_between(last, at));
+        self.measured_at = Some(self.measured_at.map_or(at, |last| last.max(at)));
+        let kept = (-seconds / MEMORY_SECONDS).exp();
+        let present = (f64::from(change.active) - self.running.silent()).max(0.0);
+        self.purchases = self.purchases * kept + precise(change.ended.saturating_sub(change.absent));
+        self.purchase_seconds = self.purchase_seconds * kept + present * seconds;
+        self.absent = self.absent * kept + precise(change.absent);
+        let calls_kept = (-seconds / CALLS_MEMORY_SECONDS).exp();
+        self.calls_per_second = self.calls_per_second * calls_kept + precise(change.called) / CALLS_MEMORY_SECONDS;
+    }
+
+    /// Replaces the count of running turns.
+    pub(super) fn count(&mut self, running: Running) {
+        self.running = running;
+    }
+
+    /// The running turns as last counted.
+    pub(super) fn running(&self) -> &Running {
+        &self.running
+    }
+
+    /// People called a second, over the last seconds.
+    pub(super) fn calls_per_second(&self) -> f64 {
+        self.calls_per_second
+    }
+
+    /// Mean duration of a used turn, in seconds.
+    pub(super) fn purchase_seconds(&self, settings: &Settings) -> f64 {
+        // The geometric mean: at most as wrong for the quick purchase as for the usual one.
+        let assumed = (QUICK_PURCHASE_SECONDS * USUAL_PURCHASE_SECONDS).sqrt();
+        let usual = assumed.min(f64::from(settings.active_seconds));
+        let weight = self.purchases / (self.purchases + ASSUMED_PURCHASES);
+        let measured = self.purchase_seconds.max(0.05) / self.purchases.max(0.05);
+        let blended = usual.powf(1.0 - weight) * measured.powf(weight);
+        // While few turns have ended, the running ones show that a purchase takes at least this long.
+        let age = self.running.present_seconds / self.running.present.max(1.0);
+        blended.max(age * (1.0 - weight)).max(0.05)
+    }
+
+    /// Mean duration of a turn, absentees included, in seconds.
+    pub(super) fn turn_seconds(&self, settings: &Settings) -> f64 {
+        let absent = self.absent + self.running.silent();
+        let all = absent + self.purchases + self.running.present + ASSUMED_PURCHASES;
+        let share = absent / all;
+        (1.0 - share) * self.purchase_seconds(settings) + share * lapse_seconds(settings.claim_seconds)
     }
 }
 
-/// Seconds until a place is called at this pace, at least 1.
-pub(super) fn estimated_wait_seconds(position: u64, per_second: f64) -> u64 {
-    let seconds = (precise(position) / per_second.max(0.001)).ceil();
-    whole(seconds.clamp(1.0, 31_536_000.0))
-}
-
-/// A crowd that waits, and how it is to ask.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Crowd {
-    /// How many wait.
-    pub(super) waiting: u64,
-    /// How often all of them together are to ask, a second.
-    pub(super) polls_per_second: u32,
-}
-
-/// Seconds until asking again is worth it: often near the front, seldom far back, spread so that a crowd does not ask at
-/// once, and so seldom that all together stay under their target.
-///
-/// But never so late that one who was called would be taken for absent, whatever the target: a place cannot be called
-/// sooner than the rate allows for those before it, and from then on half of the allowed silence is left.
-pub(super) fn poll_after_seconds(
-    (position, estimated_wait_seconds): (u64, u64),
-    settings: &Settings,
-    crowd: Crowd,
-    spread: u8,
-) -> u64 {
-    let jitter = 0.8 + 0.4 * f64::from(spread) / 255.0;
-    let own = (precise(estimated_wait_seconds) / 10.0).clamp(1.0, POLL_SECONDS_MAX);
-    // The mean of 1 / jitter is 1.014.
-    let of_crowd = 1.02 * precise(crowd.waiting) / f64::from(crowd.polls_per_second);
-    let soonest_call = (precise(position) / f64::from(settings.admit_per_second) - 1.0).max(0.0).floor();
-    let patience = (f64::from(settings.claim_seconds) / 2.0).max(1.0);
-    whole((own.max(of_crowd) * jitter).min(soonest_call + patience).round().max(1.0))
+/// Seconds between two instants, at least 0.
+pub(super) fn seconds_between(from: Timestamp, to: Timestamp) -> f64 {
+    from.millis_until(to).max(0) as f64 / 1_000.0
 }
 
 #[expect(clippy::cast_precision_loss, reason = "an estimate needs no more than 53 bits")]
-fn precise(number: u64) -> f64 {
+pub(super) fn precise(number: u64) -> f64 {
     number as f64
-}
-
-#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "clamped to small positive numbers")]
-fn whole(number: f64) -> u64 {
-    number as u64
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn settings(admit_per_second: u32, claim_seconds: u32) -> Settings {
-        Settings { max_active: 200, admit_per_second, claim_seconds, ..Settings::default() }
-    }
-
-    fn ask(position: u64, settings: &Settings, crowd: Crowd, spread: u8) -> u64 {
-        let wait = estimated_wait_seconds(position, f64::from(settings.admit_per_second));
-        poll_after_seconds((position, wait), settings, crowd, spread)
-    }
-
-    #[test]
-    fn a_crowd_stays_under_its_target_whatever_its_size() {
-        for waiting in [10_000, 100_000, 1_000_000] {
-            let (settings, crowd) = (settings(50, 60), Crowd { waiting, polls_per_second: 2_000 });
-            let near = u64::from(settings.admit_per_second) * 60;
-            let polls = |from: u64, to: u64| -> f64 {
-                (from..=to).map(|place| 1.0 / precise(ask(place, &settings, crowd, place.to_le_bytes()[0]))).sum()
-            };
-            // Those near the front ask as often as it takes not to lose their turn.
-            let (front, behind) = (polls(1, near), polls(near + 1, waiting));
-            assert!(behind <= 2_000.0 * 1.05, "{waiting}: {behind} polls a second, and {front} near the front");
-        }
-    }
-
-    #[test]
-    fn who_asks_as_told_is_heard_before_silence_ends_the_turn() {
-        for claim_seconds in [2, 5, 60, 3_600] {
-            for admit_per_second in [1, 50, 1_000_000] {
-                let settings = settings(admit_per_second, claim_seconds);
-                let crowd = Crowd { waiting: 1_000_000, polls_per_second: 10 };
-                for position in [1, 2, 50, 1_000, 100_000, 1_000_000] {
-                    let soonest = (precise(position) / f64::from(admit_per_second) - 1.0).max(0.0);
-                    let asked = precise(ask(position, &settings, crowd, 255));
-                    // A snapshot's age, and the rounding to whole seconds.
-                    let heard_in_time = asked + 0.25 < soonest + f64::from(claim_seconds) || asked <= 1.0;
-                    assert!(heard_in_time, "place {position}: {asked} s, called after {soonest} s at the soonest");
-                }
-            }
-        }
-    }
-
-    #[test]
-    fn a_short_line_is_told_to_ask_often() {
-        let crowd = Crowd { waiting: 10, polls_per_second: 2_000 };
-        assert_eq!(ask(1, &settings(50, 60), crowd, 128), 1);
-        assert_eq!(ask(10, &settings(1, 60), crowd, 128), 1);
-    }
 }

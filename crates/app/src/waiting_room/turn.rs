@@ -7,6 +7,8 @@ use onsale_domain::ids::ReservationId;
 use onsale_domain::time::Timestamp;
 use onsale_domain::waiting_room::{Token, Turn};
 
+use super::pace::{Running, seconds_between};
+
 /// A sign of life is stored at least this long before silence would end the turn by what was stored before.
 const NOTED_BEFORE_LAPSE_MILLIS: i64 = 2_000;
 
@@ -79,6 +81,27 @@ impl LiveTurn {
 
     pub(super) fn is_borne_by(&self, token: &Token) {
         self.bearer.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert_with(|| token.clone());
+    }
+
+    /// Silence before this instant does not end the turn: the client may have been given an interval until then.
+    pub(super) fn forgive_until(&self, until: Timestamp) {
+        self.forgiven.fetch_max(until.as_millis(), Ordering::Relaxed);
+    }
+
+    /// Whether the turn was not used and had no sign of life since the call.
+    pub(super) fn was_unused(&self) -> bool {
+        !self.ended && !self.claimed.load(Ordering::Relaxed) && self.seen() <= self.turn.admitted_at
+    }
+
+    /// Counts this turn among those that run.
+    pub(super) fn count(&self, running: &mut Running, claim_seconds: u32, at: Timestamp) {
+        if self.ended {
+            return;
+        }
+        let called_at = self.turn.admitted_at;
+        let silent_since = called_at.max(Timestamp::from_millis(self.forgiven.load(Ordering::Relaxed)));
+        let (age, silence) = (seconds_between(called_at, at), seconds_between(silent_since, at));
+        running.note(age, if self.was_unused() { silence } else { 0.0 }, claim_seconds);
     }
 
     /// Whether the room should look at this turn now.

@@ -74,6 +74,13 @@ impl Line {
         }
     }
 
+    /// How many people are in line up to this place: so many are called if the line moves on to it.
+    pub fn people_up_to(&self, place: u64) -> u64 {
+        let given_up = self.given_up.partition_point(|given_up| *given_up <= place);
+        let absent = u64::try_from(given_up).unwrap_or(u64::MAX).saturating_add(self.doubtful(place));
+        place.saturating_sub(self.served).saturating_sub(absent)
+    }
+
     /// Places in doubt after `served` up to this one.
     fn doubtful(&self, to: u64) -> u64 {
         self.gaps.iter().map(|gap| gap.places_in(self.served, to)).sum()

@@ -1,0 +1,71 @@
+//! When each position is expected to be called, from the present state of the room.
+//!
+//! Free turns are taken as fast as the rate allows. Turns with a sign of life end at the measured rate of purchases.
+//! Turns without one lapse after `claimSeconds`. Each end calls the next place, whose turn lasts the mean duration of
+//! all turns, absentees included.
+
+use onsale_domain::waiting_room::Room;
+
+use super::pace::{LAPSE_GROUPS, Pace, lapse_seconds};
+
+/// Instants for which the number of calls is computed, each 1.25 times as far as the one before.
+const INSTANTS: usize = 84;
+const FIRST_SECONDS: f64 = 0.25;
+const STEP: f64 = 1.25;
+
+/// Expected number of calls by each instant if admission goes on. A pause is ignored, as its end is not known.
+#[derive(Debug)]
+pub(super) struct Forecast {
+    rate: f64,
+    calls: [f64; INSTANTS],
+    /// Seconds between two calls, in the long run.
+    each: f64,
+}
+
+impl Forecast {
+    /// `share`: the fraction of the rate at which the room calls people while the database is slow.
+    pub(super) fn new(room: &Room, pace: &Pace, share: f64) -> Self {
+        let settings = &room.settings;
+        let rate = (f64::from(settings.admit_per_second) * share).max(0.01);
+        let (purchase, turn) = (pace.purchase_seconds(settings), pace.turn_seconds(settings));
+        let (active, slots) = (f64::from(room.active), f64::from(settings.max_active));
+        let silent = pace.running().silent().min(active);
+        let (present, free) = (active - silent, slots - active);
+        let scale = if silent > 0.0 { silent / pace.running().silent() } else { 0.0 };
+        let group_seconds = lapse_seconds(settings.claim_seconds) / LAPSE_GROUPS as f64;
+        let mut calls = [0.0; INSTANTS];
+        let (mut seconds, mut before) = (FIRST_SECONDS, 0.0_f64);
+        for expected in &mut calls {
+            let ended = 1.0 - (-seconds / purchase).exp();
+            let again = (seconds - purchase * ended).max(0.0) / turn;
+            // After a cut of `maxActive` more turns run than allowed: the first ends free no turn.
+            let taken = if free > 0.0 { free * (1.0 + seconds / turn) } else { free };
+            let mut total = taken + present * (ended + again);
+            for (group, many) in (0_u8..).zip(pace.running().silent) {
+                let after = seconds - (f64::from(group) + 0.5) * group_seconds;
+                if after >= 0.0 {
+                    total += many * scale * (1.0 + after / turn);
+                }
+            }
+            before = total.max(before);
+            *expected = before;
+            seconds *= STEP;
+        }
+        Self { rate, calls, each: turn / slots }
+    }
+
+    /// Expected seconds until a position is called.
+    pub(super) fn seconds(&self, position: f64) -> f64 {
+        let by_rate = position / self.rate;
+        let (mut seconds, mut last, mut before) = (FIRST_SECONDS, 0.0, 0.0);
+        for expected in self.calls {
+            if expected >= position {
+                let part = if expected > before { (position - before) / (expected - before) } else { 1.0 };
+                return by_rate.max(last + part * (seconds - last));
+            }
+            (last, before) = (seconds, expected);
+            seconds *= STEP;
+        }
+        by_rate.max(last + (position - before) * self.each)
+    }
+}

@@ -1,0 +1,130 @@
+//! The answer to a client in line about the time ahead: an estimate of its wait, and when to poll again.
+
+use onsale_domain::time::Timestamp;
+use onsale_domain::waiting_room::{Line, Room};
+
+use super::asking::{Plan, whole};
+use super::forecast::Forecast;
+use super::pace::{Change, Pace, Running, precise, seconds_between};
+use super::stated::{Earlier, Elapsed, Stated};
+
+/// Estimates are computed at this interval in seconds, and with each call.
+const EVERY_SECONDS: f64 = 0.25;
+
+/// Polls are planned for a pace this much above the measured one.
+const AHEAD_OF_PACE: f64 = 1.25;
+
+/// The longest estimate: a year, in seconds.
+const SECONDS_MAX: f64 = 31_536_000.0;
+
+/// Estimates and poll intervals of one room, as of one moment.
+#[derive(Clone, Debug)]
+pub(super) struct Outlook {
+    stated: Stated,
+    plan: Plan,
+}
+
+impl Outlook {
+    /// Whole seconds until a position is called, at least 1.
+    pub(super) fn estimated_wait_seconds(&self, position: u64) -> u64 {
+        whole(self.stated.seconds(precise(position)).ceil().clamp(1.0, SECONDS_MAX))
+    }
+
+    /// Whole seconds until a position polls again, at least 1.
+    pub(super) fn poll_after_seconds(&self, position: u64, spread: u8) -> u64 {
+        self.plan.poll_after_seconds(position, spread)
+    }
+
+    /// The longest interval of a position until it polls again, in seconds.
+    pub(super) fn longest_interval(&self, position: u64) -> f64 {
+        self.plan.longest_interval(precise(position))
+    }
+}
+
+/// Computes the outlooks of one room.
+#[derive(Clone, Debug)]
+pub(super) struct Forecaster {
+    pace: Pace,
+    made_at: Timestamp,
+    /// People called since the outlook was made.
+    called: u64,
+    /// The plan before the last change of settings, when that was, and how many people were called since.
+    earlier: Option<(Plan, Timestamp, f64)>,
+    polls_per_second: u32,
+}
+
+/// A room before and after a change.
+pub(super) struct Move<'a> {
+    pub(super) from: (&'a Room, &'a Line),
+    pub(super) to: (&'a Room, &'a Line),
+    /// Turns that lapsed unused.
+    pub(super) absent: u64,
+}
+
+impl Forecaster {
+    /// For a room as it was read from the database at this time, with its first outlook.
+    pub(super) fn new(
+        room: &Room,
+        line: &Line,
+        running: Running,
+        polls_per_second: u32,
+        at: Timestamp,
+    ) -> (Self, Outlook) {
+        let ended = room.served.saturating_sub(u64::from(room.active));
+        let made =
+            Self { pace: Pace::resumed(running, ended, at), made_at: at, called: 0, earlier: None, polls_per_second };
+        let forecast = Forecast::new(room, &made.pace, 1.0);
+        let outlook = Outlook { stated: Stated::new(&forecast), plan: made.plan(room, line) };
+        (made, outlook)
+    }
+
+    fn plan(&self, room: &Room, line: &Line) -> Plan {
+        // Measured, with a reserve, or expected: turns may end sooner than they did.
+        let expected = f64::from(room.settings.max_active) / self.pace.turn_seconds(&room.settings);
+        let pace = expected.max(AHEAD_OF_PACE * self.pace.calls_per_second());
+        Plan::new(&room.settings, room.active, line.waiting(), pace, self.polls_per_second)
+    }
+
+    /// Replaces the count of running turns.
+    pub(super) fn count(&mut self, running: Running) {
+        self.pace.count(running);
+    }
+
+    /// Measures a move of the room.
+    pub(super) fn measure(&mut self, moved: &Move<'_>, at: Timestamp) {
+        let ((before, line), (room, _)) = (moved.from, moved.to);
+        let called = line.people_up_to(room.served);
+        let ended = (called + u64::from(before.active)).saturating_sub(u64::from(room.active));
+        let absent = moved.absent.min(ended);
+        self.pace.measure(Change { active: before.active, called, ended, absent }, at);
+        self.called += called;
+    }
+
+    /// The outlook after a move, if a new one is due. `share` is the fraction of the rate at which the room calls.
+    /// While the room is paused the stated estimates stay as they were: the end of the pause is not known.
+    pub(super) fn look(&mut self, known: &Outlook, moved: &Move<'_>, share: f64, at: Timestamp) -> Option<Outlook> {
+        let ((before, line_before), (room, line)) = (moved.from, moved.to);
+        let (seconds, waited) = (seconds_between(self.made_at, at), line_before.waiting());
+        let is_due = seconds >= EVERY_SECONDS || self.called > 0 || waited == 0 || before.settings != room.settings;
+        if !is_due || line.waiting() == 0 && waited == 0 {
+            return None;
+        }
+        let plan = self.plan(room, line);
+        let forecast = Forecast::new(room, &self.pace, share);
+        if before.settings != room.settings {
+            self.earlier = Some((known.plan, at, 0.0));
+        }
+        let earlier = self.earlier.as_mut().map(|(plan, since, called)| {
+            *called += precise(self.called);
+            Earlier { plan: *plan, seconds: seconds_between(*since, at), called: *called }
+        });
+        let (called, waiting) = (precise(self.called), precise(waited + self.called));
+        let mut elapsed = Elapsed { seconds, called, waiting, earlier };
+        if room.settings.paused {
+            elapsed.seconds = 0.0;
+        }
+        (self.made_at, self.called) = (self.made_at.max(at), 0);
+        let stated = known.stated.follow(&forecast, elapsed, &plan);
+        Some(Outlook { stated, plan })
+    }
+}

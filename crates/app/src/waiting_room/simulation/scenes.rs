@@ -1,0 +1,170 @@
+//! Properties of every sale: estimates that do not jump, turns that are used, polls within their target.
+
+use onsale_domain::waiting_room::{Patch, Settings};
+
+use super::room::SimulatedRoom;
+use super::sale::{Event, Report, START, Sale, Scene};
+use crate::waiting_room::{Look, Standing};
+
+/// Asserts what holds in every scene. `polls`: upper bound of the polls in any second after the entries.
+fn check(name: &str, report: &mut Report, polls: u32) {
+    let within = report.used_within(95);
+    let after_entry = report.polls.iter().max().copied().unwrap_or(0);
+    println!(
+        "{name}: sold {} at {:?}, turns used within {within} ms (p95 of {}), estimates x{:.2} /{:.2} of {}, {} jumps, \
+         {after_entry} polls a second, {} lost",
+        report.sold,
+        report.sold_out_at,
+        report.unused.len(),
+        report.growth,
+        report.shrinkage,
+        report.compared,
+        report.jumps.len(),
+        report.lost,
+    );
+    let first = report.jumps.iter().take(5).collect::<Vec<_>>();
+    assert!(report.jumps.is_empty(), "{name}: estimates jump: {first:#?}");
+    assert!(within <= 2_000, "{name}: 95 % of the turns are used within {within} ms");
+    assert_eq!(report.lost, 0, "{name}: a client that polls as told lost its turn");
+    assert!(after_entry <= polls, "{name}: {after_entry} polls in a second");
+}
+
+fn settings(max_active: u32, admit_per_second: u32) -> Settings {
+    Settings { max_active, admit_per_second, ..Settings::default() }
+}
+
+#[test]
+fn a_rush_sells_as_fast_as_the_rate_allows() {
+    for active_seconds in [5, 600] {
+        let settings = Settings { active_seconds, ..settings(200, 100) };
+        let mut report = Sale::run(Scene { settings, ..Scene::default() });
+        check("rush", &mut report, 2_400);
+        let sold_out_at = report.sold_out_at.expect("all seats are sold");
+        assert!(sold_out_at <= 9_000, "500 seats at 100 a second were sold after {sold_out_at} ms");
+    }
+}
+
+#[test]
+fn slow_buyers() {
+    let mut report = Sale::run(Scene { purchase: (30_000, 120_000), seconds: 400, people: 5_000, ..Scene::default() });
+    check("slow", &mut report, 2_400);
+}
+
+#[test]
+fn fast_buyers() {
+    let mut report = Sale::run(Scene { purchase: (50, 200), seats: 5_000, seconds: 60, ..Scene::default() });
+    check("fast", &mut report, 2_400);
+    assert!(report.sold_out_at.is_some_and(|at| at < 55_000), "5,000 seats at 100 a second: {:?}", report.sold_out_at);
+}
+
+#[test]
+fn absentees() {
+    let mut report = Sale::run(Scene { absent: 30, purchase: (2_000, 8_000), seconds: 240, ..Scene::default() });
+    check("absent", &mut report, 2_400);
+}
+
+#[test]
+fn pause_and_resume() {
+    let paused = |paused| Event::Configure(Patch { paused: Some(paused), ..Patch::default() });
+    let events = vec![(4, paused(true)), (30, paused(false))];
+    let mut report = Sale::run(Scene { events, purchase: (1_000, 4_000), ..Scene::default() });
+    check("pause", &mut report, 2_400);
+}
+
+#[test]
+fn restart() {
+    let events = vec![(40, Event::Restart(4))];
+    let mut report = Sale::run(Scene { events, seats: 3_000, purchase: (2_000, 6_000), ..Scene::default() });
+    // Those who were refused meanwhile ask again at once.
+    check("restart", &mut report, 8_000);
+}
+
+#[test]
+fn several_instances_state_the_same() {
+    let events = vec![(0, Event::Join), (0, Event::Join)];
+    let mut report = Sale::run(Scene { events, absent: 10, purchase: (1_000, 4_000), ..Scene::default() });
+    check("three", &mut report, 2_400);
+}
+
+#[test]
+fn an_instance_joins_in_mid_sale() {
+    let events = vec![(40, Event::Join)];
+    let mut report = Sale::run(Scene { events, seats: 5_000, purchase: (2_000, 6_000), ..Scene::default() });
+    check("join", &mut report, 2_400);
+}
+
+#[test]
+fn a_room_for_one() {
+    let scene = Scene { people: 100, settings: settings(1, 50), seats: 60, purchase: (200, 2_000), ..Scene::default() };
+    let mut report = Sale::run(Scene { seconds: 120, ..scene });
+    check("one", &mut report, 120);
+}
+
+#[test]
+fn a_huge_room() {
+    let scene = |polls_per_second| {
+        let scene = Scene { people: 30_000, entering: 3_000, settings: settings(10_000, 2_000), ..Scene::default() };
+        Scene { seats: 30_000, purchase: (1_000, 10_000), polls_per_second, seconds: 40, ..scene }
+    };
+    check("huge", &mut Sale::run(scene(10_000)), 10_000);
+
+    // A target that lets each of them ask every 15 s, while a turn lasts 5 s: the target comes first.
+    let report = Sale::run(scene(2_000));
+    let polls = report.polls.iter().max().copied().unwrap_or(0);
+    assert!(polls <= 3_000, "{polls} polls in a second");
+    assert_eq!(report.lost, 0, "a client that polls as told lost its turn");
+}
+
+#[test]
+fn a_room_that_admits_everybody() {
+    let scene = Scene { people: 20_000, settings: settings(1_000_000, 1_000_000), seats: 20_000, ..Scene::default() };
+    check("all", &mut Sale::run(Scene { seconds: 10, ..scene }), 2_000);
+}
+
+#[test]
+fn settings_change_in_mid_sale() {
+    let set = |max_active, admit_per_second, claim_seconds| {
+        let patch = Patch { max_active, admit_per_second, claim_seconds, ..Patch::default() };
+        Event::Configure(patch)
+    };
+    let events =
+        vec![(20, set(Some(20), None, None)), (40, set(Some(500), Some(300), None)), (60, set(None, Some(2), None))];
+    let mut report =
+        Sale::run(Scene { events, seats: 6_000, purchase: (2_000, 6_000), seconds: 90, ..Scene::default() });
+    check("settings", &mut report, 2_400);
+
+    // A room that waits long between calls, and opens wide with little patience: those who were told to ask seldom
+    // learn of it late, but none of them loses the turn.
+    let slow = Settings { claim_seconds: 2, ..settings(1, 1) };
+    let events = vec![(20, set(Some(100), Some(100), None))];
+    let report = Sale::run(Scene { events, settings: slow, people: 100, seats: 100, ..Scene::default() });
+    assert_eq!((report.lost, report.sold), (0, 100), "a client that polls as told lost its turn");
+}
+
+#[test]
+fn most_of_the_line_leaves() {
+    let settings = Settings { claim_seconds: 2, ..settings(10, 1) };
+    let events = vec![(20, Event::Leave(95))];
+    let report = Sale::run(Scene { events, settings, people: 200, seats: 100, ..Scene::default() });
+    assert!(!report.unused.is_empty());
+    assert_eq!(report.lost, 0, "a client that polls as told lost its turn");
+}
+
+#[test]
+fn a_paused_room_states_what_it_stated_before() {
+    let at = |millis| START.plus_millis(millis);
+    let mut room = SimulatedRoom::new(settings(10, 10), 2_000, at(0));
+    let last = (0..200).map(|number| room.enter(&format!("u{number}"), at(number))).last().expect("a token");
+    let told = |room: &SimulatedRoom, millis| match room.instances[0].look(&last, Look::Poll, at(millis)) {
+        Standing::Waiting { estimated_wait_seconds, .. } => estimated_wait_seconds,
+        other => panic!("the last place is not in line: {other:?}"),
+    };
+    (1..20).for_each(|tick| room.drive(at(200 + tick * 100)));
+    room.configure(Patch { paused: Some(true), ..Patch::default() }, at(2_500));
+    let before = told(&room, 2_500);
+    assert!(before > 100, "190 places and 10 turns of some seconds: {before} s");
+    for millis in (2_600..60_000).step_by(100) {
+        room.drive(at(millis));
+        assert_eq!(told(&room, millis), before, "after {millis} ms");
+    }
+}

@@ -42,7 +42,8 @@ impl Contract {
         self.check_conventions(reply);
         let Some((template, operation)) = self.operation(method, path) else {
             let page = status == 200 && (path == "/" || path == "/docs" || path.starts_with("/assets/"));
-            assert!(page || status == 404 || status == 405 || status == 429, "{}: an undescribed {status}", reply.call);
+            let refused = matches!(status, 400 | 403 | 404 | 405 | 415 | 429);
+            assert!(page || refused, "{}: an undescribed {status}", reply.call);
             return;
         };
         let response = &operation["responses"][status.to_string()];
@@ -61,9 +62,11 @@ impl Contract {
         }
     }
 
-    /// What holds for every problem, described or not.
+    /// What holds for every answer, described or not.
     fn check_conventions(&self, reply: &Reply) {
         let status = reply.status.as_u16();
+        assert_eq!(reply.header("x-content-type-options"), Some("nosniff"), "{}", reply.call);
+        assert!(reply.header("cache-control").is_some(), "{}: may it be kept?", reply.call);
         if status < 400 {
             return;
         }
@@ -82,6 +85,7 @@ impl Contract {
             assert!(reply.header("allow").is_some(), "{}: no Allow", reply.call);
         }
         assert!(reply.header("x-request-id").is_some(), "{}: no request id", reply.call);
+        assert_eq!(reply.header("cache-control"), Some("no-store"), "{}", reply.call);
     }
 
     #[cfg(not(feature = "contract"))]

@@ -25,7 +25,8 @@ pub(super) async fn text(
     address: SocketAddr,
     fresh_admin_key: Option<&str>,
 ) -> Result<String, Failed> {
-    let base = format!("http://{}", reachable(address));
+    let public_url = settings.web.public_url.as_ref();
+    let base = public_url.map_or_else(|| format!("http://{}", reachable(address)), |url| url.as_str().to_owned());
     let mut text = format!("\nLook at {base}/ (the demonstration) and {base}/docs (the API).\n");
     if let Some(key) = fresh_admin_key {
         text.push_str(&format!("The admin key of this run: {key}\n"));

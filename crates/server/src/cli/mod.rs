@@ -47,7 +47,7 @@ pub(crate) fn run() -> ExitCode {
         Some(("relay", given)) => with_settings(given, |settings| relay::relay(&settings)),
         Some(("consume", given)) => with_settings(given, |settings| relay::consume(&settings)),
         Some(("health", given)) => with_settings(given, |settings| health::run(&settings)),
-        Some(("openapi", _)) => print(&format!("{:#}", crate::http::document())),
+        Some(("openapi", _)) => print(&format!("{:#}", crate::http::document(None))),
         Some(("completions", given)) => arguments::completions(given),
         _ => Err(Failed::Usage("no command; see onsale --help".to_owned())),
     };

@@ -4,6 +4,8 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use axum::Router;
+use axum::http::HeaderMap;
+use axum::middleware::map_response;
 use axum::routing::get;
 use onsale_adapters::kafka::KafkaConsumer;
 use onsale_app::relay::{Bell, Relay};
@@ -13,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::signals::Signals;
 use super::{Failed, Outcome, block_on};
+use crate::http;
 use crate::sale::{self, SaleError};
 use crate::settings::Settings;
 use crate::telemetry::Traces;
@@ -80,12 +83,9 @@ fn work_alone(settings: &Settings, start: impl FnOnce(&mut Registry) -> Result<W
 
 async fn show_metrics(listener: TcpListener, registry: Registry, stop: CancellationToken) {
     let registry = Arc::new(registry);
-    let metrics = move || async move {
-        let mut text = String::new();
-        let _ = prometheus_client::encoding::text::encode(&mut text, &registry);
-        text
-    };
+    let metrics = move |headers: HeaderMap| async move { http::show_metrics(&headers, &registry) };
     let router = Router::new().route("/metrics", get(metrics)).route("/healthz", get(async || "alive"));
+    let router = router.layer(map_response(http::mark_answer));
     let served = axum::serve(listener, router).with_graceful_shutdown(async move { stop.cancelled().await }).await;
     if let Err(error) = served {
         tracing::warn!(%error, "metrics are no longer shown");

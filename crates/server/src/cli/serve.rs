@@ -83,6 +83,7 @@ async fn serve(settings: Settings, is_demo: bool, traces: Traces) -> Outcome {
         calendar: settings.calendar.clone(),
         pages: Pages::new(&settings.calendar),
         queue_strict: settings.queue_strict,
+        web: settings.web.clone(),
         room: settings.room,
         metrics,
         registry,

@@ -31,6 +31,7 @@ codes! {
     AuthenticationRequired = UNAUTHORIZED, "authentication-required", "A valid bearer is required";
     AdminKeyInvalid = UNAUTHORIZED, "admin-key-invalid", "The admin key is missing or wrong";
     NotYourAccount = FORBIDDEN, "not-your-account", "The bearer names another user";
+    OriginNotAllowed = FORBIDDEN, "origin-not-allowed", "This host or this site may not call";
     NotFound = NOT_FOUND, "not-found", "There is nothing at this path";
     MethodNotAllowed = METHOD_NOT_ALLOWED, "method-not-allowed", "This path does not take this method";
     RequestTimeout = REQUEST_TIMEOUT, "request-timeout", "The request did not arrive in time";

@@ -1,8 +1,7 @@
 //! Whether the process lives, whether its parts answer, and what it measures.
 
 use axum::extract::State;
-use axum::http::header::CONTENT_TYPE;
-use axum::http::{HeaderValue, StatusCode};
+use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
@@ -11,14 +10,12 @@ use serde::Serialize;
 use std::time::Duration;
 
 use super::App;
+use super::exposition::show_metrics;
 use super::problem::{Code, Problem};
 use super::wire::json;
 
 /// How long a part may take to answer before it counts as away.
 const PING_TIMEOUT: Duration = Duration::from_secs(2);
-
-/// The media type of OpenMetrics text.
-const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
 /// How the process is.
 #[derive(Serialize, JsonSchema)]
@@ -69,12 +66,6 @@ pub(crate) async fn get_readiness(State(app): State<App>) -> Response {
     }
 }
 
-pub(crate) async fn get_metrics(State(app): State<App>) -> Response {
-    let mut text = String::new();
-    if prometheus_client::encoding::text::encode(&mut text, &app.registry).is_err() {
-        return Problem::new(Code::Internal).into_response();
-    }
-    let mut response = text.into_response();
-    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(OPEN_METRICS));
-    response
+pub(crate) async fn get_metrics(State(app): State<App>, headers: HeaderMap) -> Response {
+    show_metrics(&headers, &app.registry)
 }

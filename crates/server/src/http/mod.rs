@@ -6,9 +6,11 @@ mod admin;
 mod admin_body;
 mod answer;
 mod code;
+mod coding;
 mod concert;
 mod docs;
 mod edge;
+mod exposition;
 mod gate;
 mod health;
 mod input;
@@ -27,6 +29,7 @@ mod shelf;
 mod stream;
 mod waiting_room;
 mod wallet;
+mod weights;
 mod wire;
 
 use std::sync::Arc;
@@ -48,12 +51,15 @@ use prometheus_client::registry::Registry;
 
 use crate::auth::{AdminKey, Bearers};
 use crate::pages::Pages;
+use crate::settings::WebSettings;
 use crate::token::TokenCodec;
 use answer::Rendered;
 use problem::{Code, Problem};
 
 pub(crate) use answer::encode;
-pub(crate) use edge::{Server, ServerLimits, Stopping};
+pub(crate) use edge::{Server, ServerLimits, Stopping, mark_answer};
+pub(crate) use exposition::show_metrics;
+pub(crate) use input::PathArgs;
 pub(crate) use limit::Limiter;
 pub(crate) use measure::HttpMetrics;
 pub(crate) use openapi::document;
@@ -85,6 +91,8 @@ pub(crate) struct AppState {
     pub(crate) calendar: Calendar,
     pub(crate) pages: Pages,
     pub(crate) queue_strict: bool,
+    /// Where clients see this server, and which sites may call it.
+    pub(crate) web: WebSettings,
     /// How new rooms admit unless they say otherwise.
     pub(crate) room: rules::Settings,
     pub(crate) metrics: HttpMetrics,

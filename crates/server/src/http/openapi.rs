@@ -9,6 +9,7 @@ use super::docs::{Content, In, Operation, Parameter, Proof};
 use super::problem::{Code, PROBLEM_JSON, Problem, ProblemBody};
 use super::router::routes;
 use super::shapes::Shapes;
+use crate::settings::PublicUrl;
 
 const DESCRIPTION: &str = "First-come, first-served booking: points, lectures, and concerts behind a waiting room.\n\n\
     Instants are RFC 3339 in UTC with milliseconds, dates are days in the server's time zone, amounts are whole points. \
@@ -27,8 +28,8 @@ const TAGS: [(&str, &str); 8] = [
     ("Operation", "Health, metrics and this document."),
 ];
 
-/// The document.
-pub(crate) fn document() -> Value {
+/// The document, for clients that see the server at this URL, or where they found the document.
+pub(crate) fn document(public_url: Option<&PublicUrl>) -> Value {
     let mut schemas = Shapes::new();
     schemas.answers.subschema_for::<ProblemBody<'_>>();
     let mut paths: BTreeMap<&str, Map<String, Value>> = BTreeMap::new();
@@ -47,7 +48,10 @@ pub(crate) fn document() -> Value {
             "contact": {"name": "The maintainers of onsale"},
             "license": {"name": "MIT OR Apache-2.0", "identifier": "MIT OR Apache-2.0"}
         },
-        "servers": [{"url": "/", "description": "The server that this document was read from"}],
+        "servers": [{
+            "url": public_url.map_or("/", PublicUrl::as_str),
+            "description": "The server that this document was read from"
+        }],
         "tags": tags,
         "paths": paths,
         "components": {"schemas": schemas.definitions(), "securitySchemes": security_schemes()}
@@ -125,8 +129,8 @@ fn responses(operation: &Operation, schemas: &mut Shapes) -> Map<String, Value> 
     let mut responses = Map::new();
     for success in &operation.successes {
         let mut shown = json!({"description": success.description});
-        if let Some(body) = &success.content {
-            shown["content"] = content(body, &mut schemas.answers);
+        for body in &success.contents {
+            shown["content"][body.media_type] = content(body, &mut schemas.answers)[body.media_type].take();
         }
         if !operation.headers.is_empty() {
             shown["headers"] = headers(&operation.headers);

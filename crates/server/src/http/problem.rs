@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use axum::http::header::{CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
+use axum::http::header::{ACCEPT_ENCODING, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use onsale_app::desk::Failure;
@@ -30,6 +30,7 @@ pub(crate) struct FieldError {
 #[derive(Clone, Debug)]
 pub(crate) struct Problem {
     pub(crate) code: Code,
+    status: StatusCode,
     detail: Cow<'static, str>,
     errors: Vec<FieldError>,
     seats: Vec<i64>,
@@ -74,11 +75,18 @@ impl Problem {
             _ => None,
         };
         let detail = Cow::Borrowed(code.title());
-        Self { code, detail, errors: Vec::new(), seats: Vec::new(), position: None, retry_after_seconds }
+        let status = code.status();
+        Self { code, status, detail, errors: Vec::new(), seats: Vec::new(), position: None, retry_after_seconds }
     }
 
     pub(crate) fn detail(mut self, detail: impl Into<Cow<'static, str>>) -> Self {
         self.detail = detail.into();
+        self
+    }
+
+    /// A status that says more than the usual one of the code.
+    pub(crate) fn with_status(mut self, status: StatusCode) -> Self {
+        self.status = status;
         self
     }
 
@@ -109,7 +117,7 @@ impl Problem {
         ProblemBody {
             r#type: format!("urn:onsale:problem:{}", self.code.as_str()),
             title: self.code.title(),
-            status: self.code.status().as_u16(),
+            status: self.status.as_u16(),
             detail: &self.detail,
             code: self.code.as_str(),
             errors: &self.errors,
@@ -119,7 +127,7 @@ impl Problem {
     }
 
     pub(crate) fn status(&self) -> StatusCode {
-        self.code.status()
+        self.status
     }
 
     pub(crate) fn to_json(&self) -> Vec<u8> {
@@ -195,6 +203,10 @@ impl IntoResponse for Problem {
                 _ => "Bearer",
             };
             headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static(challenge));
+        }
+        // RFC 9110, section 15.5.16: a 415 says in which codings a body may come.
+        if self.status() == StatusCode::UNSUPPORTED_MEDIA_TYPE {
+            headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
         }
         response
     }

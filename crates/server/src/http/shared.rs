@@ -8,12 +8,14 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::Response;
 use onsale_app::written::Written;
 
+use super::weights::weighted;
+
 /// Who may keep an answer, and for how long.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kept {
     /// It was given to the bearer of a token: by nobody else, and not used again without asking.
     Privately,
-    /// Everybody is given the same: a shared cache may give it to others for a second.
+    /// The same for all clients: any cache may use it again for a second.
     Publicly,
     /// A page: any cache may keep it, and asks whether it is still right before each use.
     Checked,
@@ -25,7 +27,7 @@ impl Kept {
     fn told(self) -> &'static str {
         match self {
             Self::Privately => "private, no-cache",
-            Self::Publicly => "public, max-age=0, s-maxage=1",
+            Self::Publicly => "public, max-age=1",
             Self::Checked => "no-cache",
             Self::Forever => "public, max-age=31536000, immutable",
         }
@@ -39,8 +41,7 @@ pub(crate) fn respond(request: &HeaderMap, written: &Written, kept: Kept, link: 
     let packed_tag = format!("\"{:016x}-gzip\"", written.digest());
     let known = |known: &str| known == "*" || known == plain_tag || known == packed_tag;
     let mut asked = request.get_all(IF_NONE_MATCH).iter().filter_map(|value| value.to_str().ok());
-    // Whoever is in between may have weakened a tag.
-    let has_it = asked.any(|tags| tags.split(',').any(|tag| known(tag.trim().trim_start_matches("W/"))));
+    let has_it = asked.any(|tags| tags.split(',').any(|tag| known(strong(tag.trim()))));
     let body = if has_it { None } else { Some(packed.unwrap_or(written.text()).clone()) };
     let mut response = Response::new(body.clone().unwrap_or_default().into());
     let headers = response.headers_mut();
@@ -63,22 +64,24 @@ pub(crate) fn respond(request: &HeaderMap, written: &Written, kept: Kept, link: 
     response
 }
 
-/// Whether `Accept-Encoding` names gzip, or anything, and not with a weight of nothing.
+/// A validator for comparison: whoever is in between may have weakened it (RFC 9110, section 13.1.2).
+fn strong(tag: &str) -> &str {
+    tag.strip_prefix("W/").unwrap_or(tag)
+}
+
+/// Whether `Accept-Encoding` names gzip, or anything, and prefers it to no coding.
 fn takes_gzip(request: &HeaderMap) -> bool {
-    let mut any = false;
-    for value in request.get_all(ACCEPT_ENCODING).iter().filter_map(|value| value.to_str().ok()) {
-        for coding in value.split(',') {
-            let (name, weight) = coding.split_once(';').unwrap_or((coding, ""));
-            let weight = weight.trim().strip_prefix("q=").map_or(Some(1.0), |weight| weight.trim().parse::<f32>().ok());
-            let is_taken = weight.is_some_and(|weight| weight > 0.0);
-            match name.trim() {
-                name if name.eq_ignore_ascii_case("gzip") || name.eq_ignore_ascii_case("x-gzip") => return is_taken,
-                "*" => any = is_taken,
-                _ => {}
-            }
-        }
+    let (mut gzip, mut any, mut identity) = (None, None, None);
+    for coding in weighted(request, ACCEPT_ENCODING) {
+        let which = match coding.name {
+            _ if coding.is("gzip") || coding.is("x-gzip") => &mut gzip,
+            _ if coding.is("identity") => &mut identity,
+            "*" => &mut any,
+            _ => continue,
+        };
+        which.get_or_insert(coding.weight);
     }
-    any
+    gzip.or(any).is_some_and(|gzip| gzip > 0.0 && identity.is_none_or(|identity| gzip >= identity))
 }
 
 #[cfg(test)]
@@ -102,6 +105,12 @@ mod tests {
             ("*;q=0, gzip", true),
             ("gzip; q=0.0", false),
             ("gzip;q=much", false),
+            ("gzip;q=2", false),
+            ("gzip;Q=0", false),
+            ("gzip;x=1;q=0", false),
+            ("gzip;q=0.5, identity;q=0.6", false),
+            ("identity;q=0.5, gzip;q=0.5", true),
+            ("identity;q=0.5, *;q=0.8", true),
             ("identity", false),
             ("gzipped", false),
             ("", false),

@@ -1,5 +1,7 @@
 // The calls of this server that the demonstration makes, under the names of their operations in the API description.
 
+import { at } from "./place.js";
+
 /** Tells of calls as they end: `detail` is `{operation, method, path, status, took}`. */
 export const calls = new EventTarget();
 
@@ -88,7 +90,7 @@ async function send(operation, method, path, options = {}) {
   let response, text;
   try {
     const content = body && JSON.stringify(body);
-    response = await fetch(path, { method, headers, signal: patience.signal, body: content, keepalive, cache: "no-store" });
+    response = await fetch(at(path), { method, headers, signal: patience.signal, body: content, keepalive, cache: "no-store" });
     text = await textOf(response, patience);
   } catch {
     throw none("The server did not answer");
@@ -148,7 +150,7 @@ export const listConcerts = () => send("listConcerts", "GET", "/concerts?limit=2
 export const enterQueue = (userId, concertId, options) =>
   send("enterQueue", "POST", "/queue/tokens", { ...options, body: { userId, concertId } });
 export const getQueuePlace = (token) => send("getQueuePlace", "GET", "/queue/token", { token, quiet: true });
-export const followQueuePlace = (token) => new EventSource(`/queue/token/events?token=${part(token)}`);
+export const followQueuePlace = (token) => new EventSource(at(`/queue/token/events?token=${part(token)}`));
 export const leaveQueue = (token, options) => send("leaveQueue", "DELETE", "/queue/token", { ...options, token });
 
 export const listConcertDates = (concert, options) =>

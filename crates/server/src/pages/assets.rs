@@ -3,7 +3,7 @@
 use std::hash::{DefaultHasher, Hasher};
 use std::sync::LazyLock;
 
-use axum::http::header::{CONTENT_SECURITY_POLICY, CONTENT_TYPE, X_CONTENT_TYPE_OPTIONS};
+use axum::http::header::{CONTENT_SECURITY_POLICY, CONTENT_TYPE};
 use axum::http::{HeaderMap, HeaderValue};
 use axum::response::Response;
 use bytes::Bytes;
@@ -47,6 +47,7 @@ files! {
     SCRIPT "operation.js",
     SCRIPT "parts.js",
     SCRIPT "payment.js",
+    SCRIPT "place.js",
     SCRIPT "poster.js",
     SCRIPT "schema.js",
     SCRIPT "seats.js",
@@ -80,7 +81,6 @@ impl File {
             headers.insert(CONTENT_TYPE, HeaderValue::from_static(self.media_type));
         }
         headers.insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static(POLICY));
-        headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
         response
     }
 }

@@ -5,6 +5,7 @@ import { Problem, calls, listConcerts } from "./api.js";
 import { fill, h, whole } from "./dom.js";
 import { accountView, homeView } from "./home.js";
 import { journeyView } from "./journey.js";
+import { at } from "./place.js";
 
 const view = document.getElementById("view");
 const chip = document.getElementById("chip");
@@ -68,7 +69,7 @@ account.addEventListener("change", () => {
 });
 
 calls.addEventListener("call", ({ detail: { operation, method, path, status, took } }) => {
-  const link = h("a", { href: `/docs#${operation}` }, `${method} ${path.split("?")[0]}`);
+  const link = h("a", { href: at(`/docs#${operation}`) }, `${method} ${path.split("?")[0]}`);
   fill(last, "Last call: ", link, ` answered ${status} in ${Math.max(1, Math.round(took))} ms`);
 });
 

@@ -2,6 +2,7 @@
 
 import { fill, h, plural } from "./dom.js";
 import { operationView, problemView, spaced } from "./operation.js";
+import { at } from "./place.js";
 import { schemaView } from "./schema.js";
 import { markdown } from "./text.js";
 import { Form } from "./try.js";
@@ -47,7 +48,7 @@ function introduction({ info, components }) {
   return h("section", { id: "introduction", class: "introduction" },
     h("h1", {}, title, " ", h("small", { class: "hint" }, version)),
     h("div", { class: "prose" }, markdown(description ?? "")),
-    h("p", { class: "hint" }, h("a", { href: "/openapi.json" }, "/openapi.json"), license ? ` · ${license.name}` : "", " · ", h("a", { href: "/" }, "Demonstration")),
+    h("p", { class: "hint" }, h("a", { href: at("/openapi.json") }, "/openapi.json"), license ? ` · ${license.name}` : "", " · ", h("a", { href: at("/") }, "Demonstration")),
     h("h2", {}, "Credentials"),
     h("dl", { class: "schemes" }, Object.entries(components.securitySchemes ?? {}).map(([id, { type, in: place, name, description: said }]) => h("div", {},
       h("dt", {}, spaced(id)),
@@ -143,7 +144,7 @@ function followReading() {
 }
 
 async function show() {
-  const response = await fetch("/openapi.json");
+  const response = await fetch(at("/openapi.json"));
   if (!response.ok) throw new Error(`/openapi.json answered ${response.status}`);
   const description = await response.json();
   const operations = operationsOf(description);

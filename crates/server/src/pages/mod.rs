@@ -3,14 +3,14 @@
 mod assets;
 mod schemas;
 
-use std::sync::LazyLock;
+use std::sync::OnceLock;
 
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::HeaderMap;
 use axum::response::{IntoResponse, Response};
 use onsale_app::calendar::Calendar;
 
-use crate::http::{App, Kept, document, not_found};
+use crate::http::{App, Kept, PathArgs, document, not_found};
 use assets::File;
 
 pub(crate) use schemas::{get_event_schema, list_event_schemas};
@@ -45,8 +45,8 @@ pub(crate) async fn get_docs(State(app): State<App>, headers: HeaderMap) -> Resp
 }
 
 /// A file of the pages under its plain name, which stays the same over releases.
-pub(crate) async fn get_asset(headers: HeaderMap, Path(name): Path<String>) -> Response {
-    match assets::asset(&name) {
+pub(crate) async fn get_asset(State(_): State<App>, headers: HeaderMap, path: PathArgs) -> Response {
+    match path.get("name").and_then(assets::asset) {
         Some(file) => file.answer(&headers, Kept::Checked),
         None => not_found().into_response(),
     }
@@ -54,16 +54,18 @@ pub(crate) async fn get_asset(headers: HeaderMap, Path(name): Path<String>) -> R
 
 /// A file of the pages under the version of this build: it never changes, so that a browser does not ask again. Another
 /// version is that of another instance during a rolling restart: this build's file is sent, and not kept.
-pub(crate) async fn get_versioned_asset(headers: HeaderMap, Path((version, name)): Path<(String, String)>) -> Response {
-    let kept = if version == assets::version() { Kept::Forever } else { Kept::Checked };
-    match assets::asset(&name) {
+pub(crate) async fn get_versioned_asset(State(_): State<App>, headers: HeaderMap, path: PathArgs) -> Response {
+    let kept = if path.get("version") == Some(assets::version()) { Kept::Forever } else { Kept::Checked };
+    match path.get("name").and_then(assets::asset) {
         Some(file) => file.answer(&headers, kept),
         None => not_found().into_response(),
     }
 }
 
 /// The OpenAPI document.
-pub(crate) async fn get_openapi(headers: HeaderMap) -> Response {
-    static DOCUMENT: LazyLock<File> = LazyLock::new(|| File::new("application/json", document().to_string()));
-    DOCUMENT.answer(&headers, Kept::Checked)
+pub(crate) async fn get_openapi(State(app): State<App>, headers: HeaderMap) -> Response {
+    static DOCUMENT: OnceLock<File> = OnceLock::new();
+    let public_url = app.web.public_url.as_ref();
+    let file = DOCUMENT.get_or_init(|| File::new("application/json", document(public_url).to_string()));
+    file.answer(&headers, Kept::Checked)
 }

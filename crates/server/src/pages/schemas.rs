@@ -1,11 +1,12 @@
 //! The schemas of all events, as they stand in the repository.
 
-use axum::extract::Path;
+use axum::extract::State;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 
-use crate::http::not_found;
+use crate::http::{App, PathArgs, not_found};
+use crate::settings::PublicUrl;
 
 /// The media type of a JSON Schema.
 const SCHEMA: &str = "application/schema+json";
@@ -27,16 +28,30 @@ schemas! {
     "onsale.payment.completed.v1",
 }
 
+/// The member of a schema that names where it is.
+const ID: &str = "\"$id\": \"";
+
 /// All types, each with where its schema is.
-pub(crate) async fn list_event_schemas() -> Response {
-    let listed = SCHEMAS.iter().map(|(kind, _)| json!({"type": kind, "schema": format!("/events/schemas/{kind}")}));
+pub(crate) async fn list_event_schemas(State(app): State<App>) -> Response {
+    let base = base(&app);
+    let schema = |kind: &str| json!({"type": kind, "schema": format!("{base}/events/schemas/{kind}")});
+    let listed = SCHEMAS.iter().map(|(kind, _)| schema(kind));
     ([(CONTENT_TYPE, "application/json")], listed.collect::<Value>().to_string()).into_response()
 }
 
 /// One schema.
-pub(crate) async fn get_event_schema(Path(kind): Path<String>) -> Response {
-    match SCHEMAS.iter().find(|(known, _)| *known == kind.trim_end_matches(".json")) {
-        Some((_, schema)) => ([(CONTENT_TYPE, SCHEMA)], *schema).into_response(),
+pub(crate) async fn get_event_schema(State(app): State<App>, path: PathArgs) -> Response {
+    let kind = path.get("type").unwrap_or_default().trim_end_matches(".json");
+    match SCHEMAS.iter().find(|(known, _)| *known == kind) {
+        Some((_, schema)) => {
+            let schema = schema.replacen(ID, &format!("{ID}{}", base(&app)), 1);
+            ([(CONTENT_TYPE, SCHEMA)], schema).into_response()
+        }
         None => not_found().into_response(),
     }
+}
+
+/// What a path is appended to, if clients see this server elsewhere.
+fn base(app: &App) -> &str {
+    app.web.public_url.as_ref().map_or("", PublicUrl::as_str)
 }

@@ -2,6 +2,7 @@
 
 import { curl } from "./curl.js";
 import { fill, h } from "./dom.js";
+import { at } from "./place.js";
 import { boundsOf } from "./schema.js";
 import { randomKey, session } from "./session.js";
 import { copyButton, json } from "./text.js";
@@ -184,7 +185,7 @@ export class Form {
   #showCommand() {
     const { method, target, headers, body } = this.#request();
     const isStream = "text/event-stream" in (this.operation.responses[200]?.content ?? {});
-    fill(this.#command, curl({ method, url: location.origin + target, headers, body: body && squeezed(body), isStream }));
+    fill(this.#command, curl({ method, url: at(target), headers, body: body && squeezed(body), isStream }));
   }
 
   async #submit(event) {
@@ -196,7 +197,7 @@ export class Form {
     fill(this.#answer, h("p", { class: "hint" }, "Waiting for the answer…"));
     const began = performance.now();
     try {
-      const response = await fetch(target, { method, headers: set, body: body && squeezed(body), signal: stop.signal, cache: "no-store" });
+      const response = await fetch(at(target), { method, headers: set, body: body && squeezed(body), signal: stop.signal, cache: "no-store" });
       const took = Math.round(performance.now() - began);
       const output = h("div");
       const isStream = response.headers.get("Content-Type")?.startsWith("text/event-stream");

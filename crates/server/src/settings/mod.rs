@@ -3,6 +3,7 @@
 mod parse;
 mod source;
 mod table;
+mod web;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -20,6 +21,7 @@ use crate::webhook::{PlatformUrl, SigningKey};
 
 pub(crate) use source::{Sources, unknown_variables};
 pub(crate) use table::TABLE;
+pub(crate) use web::{CorsOrigins, PublicUrl, WebSettings};
 
 /// A setting that cannot be used. The message names it as the user wrote it, and never shows a secret.
 #[derive(Debug, thiserror::Error)]
@@ -149,6 +151,8 @@ pub(crate) struct Settings {
     pub(crate) token_secret: Option<Secret>,
     pub(crate) admin_key: Option<Secret>,
     pub(crate) auth: Auth,
+    /// Where clients see this server, and which sites may call it.
+    pub(crate) web: WebSettings,
     pub(crate) calendar: Calendar,
     pub(crate) queue_strict: bool,
     pub(crate) trusted_proxies: Vec<IpNet>,
@@ -205,6 +209,7 @@ impl Settings {
             token_secret: sources.optional("token-secret", parse::secret)?,
             admin_key: sources.optional("admin-key", parse::admin_key)?,
             auth: parse::auth(sources, listen)?,
+            web: WebSettings::read(sources)?,
             calendar: sources.parse("timezone", parse::timezone)?,
             queue_strict: sources.parse("queue-strict", parse::switch)?,
             trusted_proxies: sources.optional("trusted-proxies", parse::networks)?.unwrap_or_default(),

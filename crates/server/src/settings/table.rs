@@ -79,6 +79,18 @@ pub(crate) const TABLE: &[Setting] = &[
     setting("jwt-public-key", "PEM|FILE", None, "With auth=jwt: the public key of RS256 or ES256 signatures"),
     setting("admin-key", "SECRET", None, "The bearer of the admin calls; without it they answer 404"),
     setting("token-secret", "SECRET", None, "Signs queue tokens; made once and kept in the database if not named"),
+    setting(
+        "public-url",
+        "URL",
+        None,
+        "Where clients see this server, such as https://shop.example/tickets: used in links; a proxy removes the path",
+    ),
+    setting(
+        "cors-origins",
+        "ORIGIN,..",
+        None,
+        "Sites whose pages may call this server from a browser; * for all of them",
+    ),
     setting("timezone", "ZONE", Some("Asia/Seoul"), "The IANA zone in which dates are read"),
     setting("hold-seconds", "N", Some("300"), "How long a seat is held for payment"),
     setting("queue-max-active", "N", Some("200"), "New rooms: how many may be active at once"),

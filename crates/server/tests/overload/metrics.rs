@@ -49,7 +49,7 @@ struct Shown {
 
 impl Shown {
     async fn of(caller: &Caller) -> Self {
-        let reply = caller.get("/metrics").send().await;
+        let reply = caller.get("/metrics").header("accept", "application/openmetrics-text").send().await;
         let media_type = reply.header("content-type").unwrap();
         assert!(media_type.starts_with("application/openmetrics-text; version=1.0.0"), "{media_type}");
         Self::read(std::str::from_utf8(&reply.body).unwrap())

@@ -11,8 +11,8 @@ use super::support::raw::connect;
 use super::support::{start, until};
 use super::{ANSWER_MAX, assert_served};
 
-const HALF_A_HEAD: &[u8] = b"PATCH /point/ada/charge HTTP/1.1\r\nhost: onsale\r\ncontent-type: appl";
-const HALF_A_BODY: &[u8] = b"PATCH /point/ada/charge HTTP/1.1\r\nhost: onsale\r\ncontent-type: application/json\r\n\
+const HALF_A_HEAD: &[u8] = b"PATCH /point/ada/charge HTTP/1.1\r\nhost: localhost\r\ncontent-type: appl";
+const HALF_A_BODY: &[u8] = b"PATCH /point/ada/charge HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n\
     content-length: 400\r\n\r\n{\"amount\": 5";
 
 /// All that a connection still gives, until its end.
@@ -103,7 +103,7 @@ async fn open_connections(caller: &Caller) -> usize {
 async fn clients_that_never_read_hold_nobody_up() {
     let (sale, token) = start_with_token().await;
     let address = sale.instance.base().strip_prefix("http://").unwrap().parse().unwrap();
-    let asking = b"GET /openapi.json HTTP/1.1\r\nhost: onsale\r\n\r\n".repeat(500);
+    let asking = b"GET /openapi.json HTTP/1.1\r\nhost: localhost\r\n\r\n".repeat(500);
     let mut deaf = Vec::new();
     for _ in 0..100 {
         let socket = TcpSocket::new_v4().unwrap();
@@ -153,7 +153,7 @@ async fn more_connections_than_allowed_wait_for_their_turn() {
 }
 
 async fn ask(stream: &mut TcpStream) {
-    stream.write_all(b"GET /healthz HTTP/1.1\r\nhost: onsale\r\n\r\n").await.unwrap();
+    stream.write_all(b"GET /healthz HTTP/1.1\r\nhost: localhost\r\n\r\n").await.unwrap();
 }
 
 /// One reply, as far as it comes in one piece.

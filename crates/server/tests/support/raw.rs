@@ -66,7 +66,7 @@ async fn read(mut stream: TcpStream) -> Option<RawReply> {
 /// A request of these lines, closed after its answer.
 pub(crate) fn request(line: &[u8], headers: &[&[u8]], body: &[u8]) -> Vec<u8> {
     let mut bytes = line.to_vec();
-    bytes.extend_from_slice(b" HTTP/1.1\r\nhost: onsale\r\nconnection: close\r\n");
+    bytes.extend_from_slice(b" HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n");
     for header in headers {
         bytes.extend_from_slice(header);
         bytes.extend_from_slice(b"\r\n");

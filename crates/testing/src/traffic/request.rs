@@ -12,7 +12,7 @@ pub struct Request {
 impl Request {
     /// Any method and path.
     pub fn new(method: &str, path: &str) -> Self {
-        Self { head: format!("{method} {path} HTTP/1.1\r\nhost: onsale\r\n"), body: None }
+        Self { head: format!("{method} {path} HTTP/1.1\r\nhost: localhost\r\n"), body: None }
     }
 
     /// A GET.

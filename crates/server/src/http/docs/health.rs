@@ -6,6 +6,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde_json::json;
 
 use super::Operation;
+use crate::http::exposition::OPEN_METRICS;
 use crate::http::health::{Health, Readiness};
 
 const TAG: &str = "Operation";
@@ -45,10 +46,11 @@ pub(crate) fn get_readiness(op: Operation) -> Operation {
 }
 
 pub(crate) fn get_metrics(op: Operation) -> Operation {
-    let text = "# TYPE onsale_desk_batch_size histogram\n";
+    let (plain, open) = ("# TYPE onsale_desk_shed_total counter\n", "# TYPE onsale_desk_shed counter\n");
     op.named(TAG, "getMetrics", "Metrics for Prometheus")
-        .says("Counters, gauges and histograms of the whole process.")
-        .answers_as::<String>("application/openmetrics-text", 200, "The metrics", json!(text))
+        .says("Counters, gauges and histograms of the whole process: text in Prometheus' own format (0.0.4), or OpenMetrics if `Accept` names and prefers it.")
+        .answers_as::<String>("text/plain", 200, "The metrics", json!(plain))
+        .answers_also_as::<String>(OPEN_METRICS, json!(open))
 }
 
 pub(crate) fn get_openapi(op: Operation) -> Operation {

@@ -58,7 +58,8 @@ pub(crate) struct Content {
 pub(crate) struct Success {
     pub(crate) status: u16,
     pub(crate) description: &'static str,
-    pub(crate) content: Option<Content>,
+    /// In each media type that it may have; empty if there is no body.
+    pub(crate) contents: Vec<Content>,
 }
 
 /// How callers prove who they are.
@@ -105,8 +106,15 @@ impl Operation {
             proofs: Vec::new(),
             headers: Vec::new(),
         };
-        let operation =
-            operation.codes(&[Code::TooManyRequests, Code::InvalidRequest, Code::Unavailable, Code::Internal]);
+        let operation = operation.codes(&[
+            Code::MalformedRequest,
+            Code::OriginNotAllowed,
+            Code::UnsupportedMediaType,
+            Code::TooManyRequests,
+            Code::InvalidRequest,
+            Code::Unavailable,
+            Code::Internal,
+        ]);
         if route.method == "GET" { operation } else { operation.changes_something() }
     }
 
@@ -118,7 +126,6 @@ impl Operation {
         let name = "Idempotency-Key";
         self.parameter(Parameter { place: In::Header, name, required: false, schema: key, description }).codes(&[
             Code::IdempotencyKeyReused,
-            Code::MalformedRequest,
             Code::RequestTimeout,
             Code::BodyTooLarge,
             Code::Overloaded,
@@ -257,14 +264,23 @@ impl Operation {
         example: Value,
     ) -> Self {
         let shape: Shape = |generator| generator.subschema_for::<T>();
-        let content = Some(Content { media_type, shape, example });
-        self.successes.push(Success { status, description, content });
+        let contents = vec![Content { media_type, shape, example }];
+        self.successes.push(Success { status, description, contents });
+        self
+    }
+
+    /// Answers likewise with one more media type, if that is asked for.
+    pub(crate) fn answers_also_as<T: JsonSchema>(mut self, media_type: &'static str, example: Value) -> Self {
+        let shape: Shape = |generator| generator.subschema_for::<T>();
+        if let Some(success) = self.successes.last_mut() {
+            success.contents.push(Content { media_type, shape, example });
+        }
         self
     }
 
     /// Answers with nothing.
     pub(crate) fn answers_nothing(mut self, status: u16, description: &'static str) -> Self {
-        self.successes.push(Success { status, description, content: None });
+        self.successes.push(Success { status, description, contents: Vec::new() });
         self
     }
 }

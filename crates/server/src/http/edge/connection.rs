@@ -9,6 +9,7 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 
+use super::bare::Explained;
 use super::cut_off::CutOff;
 use super::linger::linger;
 use super::listen::Accepted;
@@ -39,11 +40,12 @@ pub(super) async fn serve(accepted: Accepted, outer: Arc<Outer>, idle: Duration)
         });
         // Head and body go out as one piece: most answers are small, and the system takes one piece more readily than
         // two. A client may shut its sending side once its request is out.
+        let stream = Explained::new(CutOff::new(&mut stream, pulse), &outer.app.metrics);
         let connection = http1::Builder::new()
             .max_buf_size(HEAD_MAX)
             .writev(false)
             .half_close(true)
-            .serve_connection(TokioIo::new(CutOff::new(&mut stream, pulse)), service);
+            .serve_connection(TokioIo::new(stream), service);
         tokio::select! {
             // What has come is read before the end is looked at.
             biased;

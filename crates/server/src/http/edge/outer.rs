@@ -13,13 +13,15 @@ use hyper::body::Incoming;
 use hyper::service::Service;
 use hyper_util::service::TowerToHyperService;
 
+use super::cors::Sharing;
 use super::peer::Peer;
 use super::pulse::Pulse;
 use super::request_id::{REQUEST_ID, RequestIds};
+use super::{guard, marks};
 use crate::http::measure::UNMATCHED;
 use crate::http::problem::{Code, Problem};
 use crate::http::stream::EVENTS_PATH;
-use crate::http::{App, Limiter};
+use crate::http::{App, Limiter, coding};
 
 /// The service with what surrounds it.
 pub(super) struct Outer {
@@ -36,11 +38,17 @@ impl Outer {
         Self { app, router: TowerToHyperService::new(router), limiter, entries, ids: RequestIds::new() }
     }
 
-    /// Whether the client may ask this now; else after how many seconds.
-    fn check(&self, request: &Request<Incoming>, peer: SocketAddr) -> Result<(), u32> {
-        self.limiter.check(peer.ip(), request.headers())?;
+    /// Checks what must hold before a route is looked for.
+    ///
+    /// # Errors
+    /// The refusal.
+    fn check(&self, request: &Request<Incoming>, peer: SocketAddr) -> Result<(), Problem> {
+        let too_many = |seconds| Problem::new(Code::TooManyRequests).retry_after(seconds);
+        self.limiter.check(peer.ip(), request.headers()).map_err(too_many)?;
+        guard::check(&self.app.web, request)?;
+        coding::check_unread(request)?;
         let enters = request.method() == Method::POST && request.uri().path() == "/queue/tokens";
-        if enters { self.entries.check(peer.ip(), request.headers()) } else { Ok(()) }
+        if enters { self.entries.check(peer.ip(), request.headers()).map_err(too_many) } else { Ok(()) }
     }
 
     pub(super) async fn answer(
@@ -54,15 +62,14 @@ impl Outer {
         if request.uri().path() == EVENTS_PATH {
             request.extensions_mut().insert(Peer::new(pulse.clone()));
         }
-        let mut response = match self.check(&request, peer) {
-            Ok(()) => match self.router.call(request.map(Body::new)).await {
+        let sharing = Sharing::of(&self.app.web, &request);
+        let mut response = match self.check(&request, peer).map(|()| sharing.preflight(&request)) {
+            Ok(None) => match self.router.call(request.map(Body::new)).await {
                 Ok(response) => response,
                 Err(never) => match never {},
             },
-            Err(seconds) => {
-                self.app.metrics.observe(UNMATCHED, 429, Duration::ZERO);
-                Problem::new(Code::TooManyRequests).retry_after(seconds).into_response()
-            }
+            Ok(Some(preflight)) => self.outside(preflight),
+            Err(problem) => self.outside(problem.into_response()),
         };
         let status = response.status();
         if status.is_server_error() {
@@ -70,10 +77,19 @@ impl Outer {
         } else if let Some(path) = path_for_log {
             tracing::debug!(?request_id, status = status.as_u16(), path, "a request was answered");
         }
-        response.headers_mut().insert(REQUEST_ID, request_id);
+        let headers = response.headers_mut();
+        headers.insert(REQUEST_ID, request_id);
+        marks::mark(headers);
+        sharing.mark(headers);
         if self.app.stopping.is_leaving() || pulse.is_ending() {
-            response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+            headers.insert(CONNECTION, HeaderValue::from_static("close"));
         }
+        response
+    }
+
+    /// Counts an answer that no route gave.
+    fn outside(&self, response: Response) -> Response {
+        self.app.metrics.observe(UNMATCHED, response.status().as_u16(), Duration::ZERO);
         response
     }
 }

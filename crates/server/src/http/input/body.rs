@@ -15,6 +15,7 @@ use sha2::{Digest, Sha256};
 
 use super::{Fields, Query};
 use crate::http::App;
+use crate::http::coding;
 use crate::http::problem::{Code, Problem};
 
 /// The largest body, in bytes.
@@ -35,6 +36,8 @@ pub(crate) struct Payload(Result<Received, Problem>);
 struct Received {
     bytes: Bytes,
     is_json: bool,
+    /// Whether it comes in no other coding than `identity`.
+    is_plain: bool,
     key: Option<(Arc<str>, Fingerprint)>,
 }
 
@@ -53,7 +56,8 @@ async fn receive(parts: &Parts, body: Body) -> Result<Received, Problem> {
     // No request that changes something takes a parameter in its query.
     Query::read(&parts.uri)?.done(|| Some(()))?;
     let key = key.map(|key| (key, fingerprint(parts, &bytes)));
-    Ok(Received { bytes, is_json: is_json(&parts.headers), key })
+    let (is_json, is_plain) = (is_json(&parts.headers), coding::is_identity(&parts.headers));
+    Ok(Received { bytes, is_json, is_plain, key })
 }
 
 impl Payload {
@@ -63,18 +67,22 @@ impl Payload {
     /// A request that did not arrive whole, another media type, no JSON, no object.
     pub(crate) fn fields(&self) -> Result<Fields<'_>, Problem> {
         let received = self.0.as_ref().map_err(Problem::clone)?;
+        if !received.is_plain {
+            return Err(coding::refused());
+        }
         if !received.is_json {
             return Err(Problem::new(Code::UnsupportedMediaType));
         }
         Fields::read(&received.bytes)
     }
 
-    /// That the request arrived whole, where its body says nothing.
+    /// Checks that the request arrived whole. Its body says nothing.
     ///
     /// # Errors
-    /// A request that did not.
+    /// A request that did not arrive whole, or a body in a coding.
     pub(crate) fn arrived(&self) -> Result<(), Problem> {
-        self.0.as_ref().map(|_| ()).map_err(Problem::clone)
+        let received = self.0.as_ref().map_err(Problem::clone)?;
+        if received.is_plain || received.bytes.is_empty() { Ok(()) } else { Err(coding::refused()) }
     }
 
     /// The key, as the acting user's; an administrator's where there is no user.

@@ -4,7 +4,7 @@ use axum::extract::{FromRequestParts, RawPathParams};
 use axum::http::request::Parts;
 
 use crate::http::App;
-use crate::http::problem::Problem;
+use crate::http::problem::{Code, Problem};
 
 /// The parameters of a path, by name.
 pub(crate) struct PathArgs(RawPathParams);
@@ -14,7 +14,7 @@ impl FromRequestParts<App> for PathArgs {
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Problem> {
         let read = RawPathParams::from_request_parts(parts, app).await;
-        read.map(Self).map_err(|_| Problem::invalid_field("path", "must be UTF-8 when decoded"))
+        read.map(Self).map_err(|_| Problem::new(Code::MalformedRequest).detail("the path is no UTF-8 when decoded"))
     }
 }
 

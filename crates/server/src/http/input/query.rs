@@ -1,6 +1,7 @@
 //! Parameters in the query: each at most once, none unknown.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use axum::extract::FromRequestParts;
 use axum::http::Uri;
@@ -12,6 +13,7 @@ use onsale_app::store::Page;
 use super::Errors;
 use crate::http::App;
 use crate::http::problem::Problem;
+use crate::settings::PublicUrl;
 
 /// How many rows a page has unless the caller says otherwise, and at most.
 const LIMIT_DEFAULT: usize = 50;
@@ -28,13 +30,16 @@ pub(crate) struct Query {
     pairs: Vec<(String, String)>,
     errors: Errors,
     uri: Uri,
+    /// What a path is appended to in links, if clients see this server elsewhere.
+    base: Option<Arc<str>>,
 }
 
 impl FromRequestParts<App> for Query {
     type Rejection = Problem;
 
-    async fn from_request_parts(parts: &mut Parts, _: &App) -> Result<Self, Problem> {
-        Self::read(&parts.uri)
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Problem> {
+        let base = app.web.public_url.as_ref().map(PublicUrl::shared);
+        Ok(Self { base, ..Self::read(&parts.uri)? })
     }
 }
 
@@ -44,7 +49,7 @@ impl Query {
     /// # Errors
     /// If there are too many parameters, or if one is no percent-encoded UTF-8.
     pub(super) fn read(uri: &Uri) -> Result<Self, Problem> {
-        let mut query = Self { pairs: Vec::new(), errors: Errors::default(), uri: uri.clone() };
+        let mut query = Self { pairs: Vec::new(), errors: Errors::default(), uri: uri.clone(), base: None };
         for (index, pair) in given(uri).enumerate() {
             if index == PARAMETERS_MAX {
                 let message = format!("must have at most {PARAMETERS_MAX} parameters");
@@ -122,7 +127,8 @@ impl Query {
         });
         let mut query: Vec<Cow<'_, str>> = others.map(Cow::Borrowed).collect();
         query.push(format!("cursor={}", URL_SAFE_NO_PAD.encode(cursor)).into());
-        format!("<{}?{}>; rel=\"next\"", self.uri.path(), query.join("&"))
+        let base = self.base.as_deref().unwrap_or_default();
+        format!("<{base}{}?{}>; rel=\"next\"", self.uri.path(), query.join("&"))
     }
 }
 

@@ -62,7 +62,7 @@ pub(super) fn a_waiter(bench: &mut Bench) -> Outcome<()> {
 fn listen(address: std::net::SocketAddr, token: &str) -> Outcome<TcpStream> {
     let mut stream = TcpStream::connect(address)?;
     stream.set_read_timeout(Some(Duration::from_secs(10)))?;
-    write!(stream, "GET /queue/token/events HTTP/1.1\r\nhost: onsale\r\nqueue-token: {token}\r\n\r\n")?;
+    write!(stream, "GET /queue/token/events HTTP/1.1\r\nhost: localhost\r\nqueue-token: {token}\r\n\r\n")?;
     let (mut told, mut part) = (Vec::new(), [0; 2_048]);
     while !told.windows(6).any(|bytes| bytes == b"event:") {
         let length = stream.read(&mut part)?;

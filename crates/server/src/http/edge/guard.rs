@@ -1,0 +1,74 @@
+//! What a browser may be led to do. With `ONSALE_AUTH=open` a caller proves nothing, so a page of another site in the
+//! browser of this machine's user could act as any user: by writing across sites, or under a name of its own that it has
+//! lead here (DNS rebinding).
+
+use axum::http::header::ORIGIN;
+use axum::http::{HeaderName, HeaderValue, Request};
+
+use super::host::{Authority, host_of};
+use crate::http::problem::{Code, Problem};
+use crate::settings::{CorsOrigins, WebSettings};
+
+const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
+
+/// Checks every request for its host, and guarded ones for where they come from.
+///
+/// # Errors
+/// `malformed-request` without one sound host. If guarded: `origin-not-allowed` for a host that is neither an address nor
+/// a name of this machine, and for a write from another site.
+pub(super) fn check<B>(web: &WebSettings, request: &Request<B>) -> Result<(), Problem> {
+    let host = host_of(request)?;
+    if !web.is_guarded {
+        return Ok(());
+    }
+    if host.is_some_and(|host| !host.is_local_or_address() && !is_public(web, &host)) {
+        return Err(refused(
+            "Host is neither a name of this machine nor an address, nor the host of ONSALE_PUBLIC_URL",
+        ));
+    }
+    if request.method().is_safe() || comes_from_here(web, request, host) {
+        return Ok(());
+    }
+    Err(refused("a page of another site may not change anything; ONSALE_CORS_ORIGINS names those that may"))
+}
+
+fn refused(detail: &'static str) -> Problem {
+    Problem::new(Code::OriginNotAllowed).detail(detail)
+}
+
+fn is_public(web: &WebSettings, host: &Authority<'_>) -> bool {
+    let name = host.host.strip_suffix('.').unwrap_or(host.host);
+    web.public_url.as_ref().is_some_and(|url| url.host().eq_ignore_ascii_case(name))
+}
+
+/// Whether a write comes from this server's own pages, from an allowed site, or not from a page at all.
+fn comes_from_here<B>(web: &WebSettings, request: &Request<B>, host: Option<Authority<'_>>) -> bool {
+    let mut origins = request.headers().get_all(ORIGIN).iter();
+    match (origins.next(), origins.next()) {
+        // Browsers leave `Origin` out of some requests, and say then at least whether they cross sites.
+        (None, _) => {
+            let site = request.headers().get(SEC_FETCH_SITE).map(HeaderValue::as_bytes);
+            !matches!(site, Some(b"cross-site" | b"same-site"))
+        }
+        (Some(origin), None) => is_allowed(web, origin) || host.is_some_and(|host| is_own(origin, &host)),
+        (Some(_), Some(_)) => false,
+    }
+}
+
+/// Whether an origin is one of those that are named in settings. `*` names none.
+pub(super) fn is_allowed(web: &WebSettings, origin: &HeaderValue) -> bool {
+    let is = |known: &str| known.as_bytes() == origin.as_bytes();
+    let is_public = web.public_url.as_ref().is_some_and(|url| is(url.origin()));
+    is_public || matches!(&web.cors, CorsOrigins::These(these) if these.iter().any(|known| is(known)))
+}
+
+/// Whether an origin is the server itself, as this request names it. A proxy may have ended TLS, so either scheme will do.
+fn is_own(origin: &HeaderValue, host: &Authority<'_>) -> bool {
+    let Ok(origin) = origin.to_str() else { return false };
+    let (default_port, authority) = match origin.split_once("://") {
+        Some(("http", authority)) => (80, authority),
+        Some(("https", authority)) => (443, authority),
+        _ => return false,
+    };
+    Authority::parse(authority).is_some_and(|origin| origin.is_same(host, default_port))
+}

@@ -1,0 +1,32 @@
+//! What HTTP itself asks of every answer: hosts and origins, codings and media types, caches, bytes that do not parse.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on says so and ends")]
+
+mod caching;
+mod coding;
+mod cors;
+#[path = "../bad_input/fixture.rs"]
+#[allow(dead_code, reason = "shared with the tests of bad input")]
+mod fixture;
+mod hosts;
+mod malformed;
+mod metrics;
+mod proxies;
+mod public_url;
+#[path = "../support/mod.rs"]
+mod support;
+
+use jsonwebtoken::{EncodingKey, Header};
+use onsale_testing::now_millis;
+use serde_json::json;
+
+const SECRET: &str = "a-secret-for-tests-only-of-32-bytes-and-more";
+
+/// How servers are set that ask for bearers.
+const JWT: [(&str, &str); 2] = [("ONSALE_AUTH", "jwt"), ("ONSALE_JWT_SECRET", SECRET)];
+
+/// A user's bearer.
+fn bearer(user: &str) -> String {
+    let claims = json!({"sub": user, "exp": now_millis() / 1000 + 3_600});
+    jsonwebtoken::encode(&Header::default(), &claims, &EncodingKey::from_secret(SECRET.as_bytes())).unwrap()
+}

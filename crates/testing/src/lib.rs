@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on says so and ends")]
 
 pub mod auditor;
+mod balancer;
 mod caller;
 mod clock;
 mod contract;
@@ -27,6 +28,7 @@ pub mod traffic;
 mod used;
 mod wire_cutter;
 
+pub use balancer::Balancer;
 pub use caller::{Call, Caller, Reply};
 pub use contract::Contract;
 pub use faults::{Fault, Faults};
@@ -37,6 +39,7 @@ pub use load::{Dice, Load, Running};
 pub use network::{Network, in_own_network};
 pub use nginx::Nginx;
 pub use part::without;
+pub use port::Port;
 pub use sale::{Sale, iso, now_millis};
 pub use signal::{Signal, signal};
 pub use used::Used;

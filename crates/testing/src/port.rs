@@ -6,7 +6,7 @@ use tokio::net::{TcpListener, TcpSocket};
 
 /// A free loopback port, kept by a socket that is bound and never listens: callers are refused, nobody else gets the
 /// port, and whoever sets `SO_REUSEADDR` (Postgres does) can listen on it as often as it likes.
-pub(crate) struct Port {
+pub struct Port {
     _kept: TcpSocket,
     address: SocketAddr,
 }
@@ -20,7 +20,7 @@ impl Port {
     }
 
     /// Where it is.
-    pub(crate) fn address(&self) -> SocketAddr {
+    pub fn address(&self) -> SocketAddr {
         self.address
     }
 

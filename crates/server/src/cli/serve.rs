@@ -1,22 +1,25 @@
 //! `onsale serve`: the API, the pages and the background work.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
+use ipnet::{IpNet, Ipv4Net};
 use onsale_app::relay::Sink;
 use onsale_app::waiting_room::Rooms;
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
 use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::registry::Registry;
-use tokio::net::TcpSocket;
 
 use super::signals::Signals;
 use super::{Failed, Outcome, block_on, demo, greeting, print};
 use crate::auth::{AdminKey, Bearers};
-use crate::http::{App, AppState, HttpMetrics, Limiter, Server, ServerLimits, Shelves, Stopping, into_service};
+use crate::http::{
+    App, AppState, ConnectionLimits, HttpMetrics, Limiter, Reached, Server, ServerLimits, Shelves, Stopping, Streams,
+    bind, connections_that_fit, into_service, listen,
+};
 use crate::pages::Pages;
 use crate::sale::Sale;
 use crate::settings::{Auth, JwtKey, Secret, Settings};
@@ -26,8 +29,8 @@ use crate::token::TokenCodec;
 /// Under which name the secret of queue tokens is kept in the database.
 const TOKEN_SECRET: &str = "queue-token";
 
-/// How many connections may wait to be accepted.
-const BACKLOG: u32 = 1_024;
+/// Every IPv4 loopback address.
+const LOOPBACK_V4: Ipv4Net = Ipv4Net::new_assert(Ipv4Addr::LOCALHOST, 8);
 
 pub(super) fn run(settings: Settings, is_demo: bool) -> Outcome {
     crate::telemetry::start_log(&settings);
@@ -56,7 +59,7 @@ async fn serve(settings: Settings, is_demo: bool, traces: Traces) -> Outcome {
     let bearers = Bearers::new(&settings.auth).ok_or_else(|| Failed::Usage("the JWT key cannot be used".to_owned()))?;
     let cannot_listen = |error| Failed::Error(format!("{} cannot be listened on: {error}", settings.listen));
     // The address is taken before the database is made: a start that fails on a port in use leaves no file behind.
-    let socket = take_address(settings.listen).map_err(cannot_listen)?;
+    let socket = bind(settings.listen).map_err(cannot_listen)?;
     let sale = Sale::open(&settings, &mut registry).await?;
     if is_demo {
         demo::seed(&sale, &settings).await?;
@@ -65,6 +68,8 @@ async fn serve(settings: Settings, is_demo: bool, traces: Traces) -> Outcome {
     let stopping = Stopping::default();
     registry.register_collector(Box::new(RoomTotals(sale.rooms.clone())));
     let metrics = HttpMetrics::register(&mut registry);
+    let reached = Arc::new(Reached::default());
+    reached.register(&mut registry);
     sale.start_background(&settings, &mut registry);
     let app = App::new(AppState {
         desk: sale.desk.clone(),
@@ -88,8 +93,9 @@ async fn serve(settings: Settings, is_demo: bool, traces: Traces) -> Outcome {
         metrics,
         registry,
         stopping: stopping.clone(),
+        streams: Streams::new(reached.clone()),
     });
-    let listener = socket.listen(BACKLOG).map_err(cannot_listen)?;
+    let listener = listen(socket).map_err(cannot_listen)?;
     let base = format!("http://{}", listener.local_addr()?);
     // Before the first line: a supervisor may send SIGTERM as soon as it has read it.
     let mut signals = Signals::listen()?;
@@ -101,12 +107,12 @@ async fn serve(settings: Settings, is_demo: bool, traces: Traces) -> Outcome {
     }
 
     let limits = ServerLimits {
-        connections_max: settings.connections_max,
+        connections: connection_limits(&settings),
         idle: settings.idle,
         limiter: Limiter::new(settings.rate_limit, settings.trusted_proxies.clone()),
         entries: Limiter::new(settings.entry_limit, settings.trusted_proxies.clone()),
     };
-    let server = Server { router: into_service(app.clone()), app, limits };
+    let server = Server { router: into_service(app.clone()), app, limits, reached };
     let serving = tokio::spawn(server.run(listener));
     signals.next().await;
     stopping.leave();
@@ -120,13 +126,17 @@ async fn serve(settings: Settings, is_demo: bool, traces: Traces) -> Outcome {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Binds an address without listening yet: clients are refused until the server is ready for them.
-fn take_address(address: SocketAddr) -> std::io::Result<TcpSocket> {
-    let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
-    // A restart may find connections of the last run that are still closing.
-    socket.set_reuseaddr(true)?;
-    socket.bind(address)?;
-    Ok(socket)
+fn connection_limits(settings: &Settings) -> ConnectionLimits {
+    let connections_max = connections_that_fit(settings.connections_max);
+    let per_address_max = match settings.connections_per_address {
+        Some(number) => number as usize,
+        None => connections_max.div_ceil(4),
+    };
+    let mut exempt = settings.trusted_proxies.clone();
+    if !settings.rate_limit.loopback {
+        exempt.extend([IpNet::from(IpAddr::from(Ipv6Addr::LOCALHOST)), LOOPBACK_V4.into()]);
+    }
+    ConnectionLimits { connections_max, per_address_max, exempt }
 }
 
 /// Waits until load balancers have learned that this instance is not ready, or until the next signal.

@@ -1,7 +1,7 @@
 //! Clients that hammer: a bounded table of addresses or users, each with what they may still ask for.
 
 use std::hash::{BuildHasher, RandomState};
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
@@ -9,6 +9,7 @@ use axum::http::{HeaderMap, HeaderName, header::FORWARDED};
 use ipnet::IpNet;
 use onsale_domain::ids::UserId;
 
+use super::edge::address::network_of;
 use crate::settings::RateLimit;
 
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
@@ -90,14 +91,6 @@ impl Limiter {
         }
         let hops = forwarded(headers);
         hops.iter().rev().find(|address| !trusted(address)).or(hops.first()).copied().unwrap_or(peer)
-    }
-}
-
-/// One household or office: an IPv6 client has a whole /64 to call from.
-fn network_of(client: IpAddr) -> IpAddr {
-    match client {
-        IpAddr::V4(_) => client,
-        IpAddr::V6(address) => IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() >> 64 << 64)),
     }
 }
 

@@ -57,7 +57,9 @@ use answer::Rendered;
 use problem::{Code, Problem};
 
 pub(crate) use answer::encode;
-pub(crate) use edge::{Server, ServerLimits, Stopping, mark_answer};
+pub(crate) use edge::{
+    ConnectionLimits, Reached, Server, ServerLimits, Stopping, Streams, bind, connections_that_fit, listen, mark_answer,
+};
 pub(crate) use exposition::show_metrics;
 pub(crate) use input::PathArgs;
 pub(crate) use limit::Limiter;
@@ -99,6 +101,8 @@ pub(crate) struct AppState {
     pub(crate) registry: Registry,
     /// How far the server has come with stopping: whether it is ready, when event streams end.
     pub(crate) stopping: Stopping,
+    /// How many event streams each token has open.
+    pub(crate) streams: Arc<Streams>,
 }
 
 /// A handle on [`AppState`], cheap to copy.

@@ -18,7 +18,7 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::App;
-use super::edge::Peer;
+use super::edge::{OpenStream, Peer};
 use super::gate::{Caller, QueueToken, token_text};
 use super::input::Query;
 use super::problem::{Code, Problem};
@@ -40,6 +40,9 @@ const KEEP_ALIVE_EVERY: Duration = Duration::from_secs(10);
 /// The same once the client has shut its sending side. If it is gone, its system answers the first comment with a
 /// reset, and the second one fails.
 const PROBE_EVERY: Duration = Duration::from_millis(500);
+
+/// When a token with too many streams may try again, in seconds.
+const STREAMS_RETRY_SECONDS: u32 = 5;
 
 /// Where a place in line is followed.
 pub(crate) const EVENTS_PATH: &str = "/queue/token/events";
@@ -72,6 +75,8 @@ impl FromRequestParts<App> for StreamToken {
 
 /// What one stream has sent, and what it sends next.
 struct Follower {
+    /// The token's share of open streams.
+    _open: OpenStream,
     app: App,
     token: Token,
     text: String,
@@ -99,8 +104,13 @@ pub(crate) async fn follow_queue_place(
     if place.status == TokenStatus::Expired && is_reconnect(&headers) {
         return Ok(unbuffered(StatusCode::NO_CONTENT.into_response()));
     }
+    let Some(open) = app.streams.open(token.id) else {
+        let detail = "this queue token has as many event streams as it may; close one, or poll";
+        return Err(Problem::new(Code::TooManyRequests).detail(detail).retry_after(STREAMS_RETRY_SECONDS));
+    };
     let (first, now, peer) = (Some(place), Instant::now(), peer.map(|Extension(peer)| peer));
-    let follower = Follower { app, token, text, moved, first, sent: None, sent_at: now, commented_at: now, peer };
+    let follower =
+        Follower { _open: open, app, token, text, moved, first, sent: None, sent_at: now, commented_at: now, peer };
     let events = stream::unfold(follower, |mut follower| async {
         let event = follower.next().await?;
         Some((Ok::<_, Infallible>(event), follower))

@@ -176,6 +176,7 @@ pub(crate) struct Settings {
     /// How long the server goes on serving after SIGTERM while it is not ready.
     pub(crate) drain: Duration,
     pub(crate) connections_max: usize,
+    pub(crate) connections_per_address: Option<u32>,
     /// Where traces are sent, if anywhere.
     pub(crate) otlp_endpoint: Option<OtlpEndpoint>,
     /// Which share of requests is traced.
@@ -246,6 +247,7 @@ impl Settings {
             idle: sources.parse("idle-seconds", parse::seconds_between(1, 3_600))?,
             drain: sources.parse("drain-seconds", parse::seconds_between(0, 3_600))?,
             connections_max: sources.parse("connections-max", parse::between(1, 1_000_000))? as usize,
+            connections_per_address: sources.optional("connections-per-address", parse::between(1, 1_000_000))?,
             otlp_endpoint: sources.optional("otlp-endpoint", OtlpEndpoint::parse)?,
             otlp_sample: sources.parse("otlp-sample", parse::share)?,
             log_level: sources.parse("log", parse::log_level)?,

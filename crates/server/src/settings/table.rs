@@ -148,7 +148,19 @@ pub(crate) const TABLE: &[Setting] = &[
         Some("0"),
         "After SIGTERM, answer /readyz with 503 and go on serving for this many seconds; a second signal ends it early",
     ),
-    setting("connections-max", "N", Some("20000"), "Connections at once; more wait to be accepted"),
+    setting(
+        "connections-max",
+        "N",
+        Some("20000"),
+        "Connections at once; beyond that idle ones are closed for new ones, and if none is idle new ones are refused",
+    ),
+    setting(
+        "connections-per-address",
+        "N",
+        None,
+        "Connections at once of one client address, except loopback and trusted proxies; a quarter of connections-max \
+         if not set",
+    ),
     setting(
         "otlp-endpoint",
         "URL",

@@ -2,7 +2,9 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on says so and ends")]
 
+mod connections;
 mod metrics;
+mod refused_early;
 mod slow;
 mod stalled;
 #[path = "../support/mod.rs"]

@@ -48,7 +48,8 @@ pub(crate) async fn exchange_and_close(base: &str, request: &[u8]) -> Option<Raw
     read(stream).await
 }
 
-async fn read(mut stream: TcpStream) -> Option<RawReply> {
+/// Reads a reply to the end of the connection; `None` if no whole head came.
+pub(crate) async fn read(mut stream: TcpStream) -> Option<RawReply> {
     let mut bytes = Vec::new();
     let reading = async {
         let mut some = [0; 4096];

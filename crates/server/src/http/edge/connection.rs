@@ -8,12 +8,14 @@ use std::time::Duration;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
+use tokio::time::sleep;
 
 use super::bare::Explained;
+use super::bounds::Place;
 use super::cut_off::CutOff;
 use super::linger::linger;
 use super::listen::Accepted;
-use super::outer::Outer;
+use super::outer::{Client, Outer};
 use super::pulse::{Busy, HEAD_TIMEOUT, Pulse, Quiet, Silence};
 use super::sending::Sending;
 use super::stopping::Stopping;
@@ -25,17 +27,23 @@ const HEAD_MAX: usize = 32 * 1024;
 /// that is under way to it by then gets its answer, with `Connection: close`.
 const LAST_CALL: Duration = Duration::from_secs(2);
 
+/// How long a connection in a reserved place may take for the head of its request.
+const RESERVED_SILENCE_MAX: Duration = Duration::from_secs(2);
+
+/// How long a request on a connection in a reserved place may take after that.
+const RESERVED_ANSWER_MAX: Duration = Duration::from_secs(8);
+
 /// Serves the requests of a connection until either side ends it.
 pub(super) async fn serve(accepted: Accepted, outer: Arc<Outer>, idle: Duration) {
-    let Accepted { mut stream, peer, permit: _permit } = accepted;
+    let Accepted { mut stream, peer, place } = accepted;
     let _open = outer.app.metrics.open_connection();
-    let pulse = Arc::new(Pulse::default());
+    let pulse = place.pulse.clone();
     let stopping = &outer.app.stopping;
     let ended = {
-        let (outer, pulse) = (&*outer, &pulse);
+        let (outer, pulse, refused) = (&*outer, &pulse, place.refused());
         let service = service_fn(move |request| async move {
             let busy = Busy::begin(pulse);
-            let response = outer.answer(request, peer, pulse).await;
+            let response = outer.answer(request, &Client { peer, pulse, refused }).await;
             Ok::<_, Infallible>(response.map(|body| Sending::new(body, busy)))
         });
         // Head and body go out as one piece: most answers are small, and the system takes one piece more readily than
@@ -51,6 +59,8 @@ pub(super) async fn serve(accepted: Accepted, outer: Arc<Outer>, idle: Duration)
             biased;
             ended = pin!(connection) => ended,
             () = outlived(pulse, idle, stopping) => Ok(()),
+            () = lost_place(pulse) => Ok(()),
+            () = reserve_over(&place) => Ok(()),
         }
     };
     if let Err(error) = ended {
@@ -60,7 +70,31 @@ pub(super) async fn serve(accepted: Accepted, outer: Arc<Outer>, idle: Duration)
             return;
         }
     }
-    linger(&stream, stopping).await;
+    // A connection that lost its place was idle, so it has nothing unread, and another connection has its place.
+    if !pulse.is_evicted() {
+        linger(&stream, stopping).await;
+    }
+}
+
+/// Returns once another connection has taken this one's place, and no request is under way.
+async fn lost_place(pulse: &Pulse) {
+    pulse.evicted().await;
+    if Pulse::is_busy(pulse.beats()) {
+        // A request came in the same instant: it still gets its answer.
+        pulse.set_ending();
+        pulse.quiet(Quiet { idle: LAST_CALL, head: LAST_CALL }).await;
+    }
+}
+
+/// Returns once a connection in a reserved place has had its time, so that others get the place; never for others.
+async fn reserve_over(place: &Place) {
+    if place.refused().is_none() {
+        return std::future::pending().await;
+    }
+    sleep(RESERVED_SILENCE_MAX).await;
+    if Pulse::is_busy(place.pulse.beats()) {
+        sleep(RESERVED_ANSWER_MAX).await;
+    }
 }
 
 /// Returns once the connection has been idle for as long as it may be.

@@ -1,35 +1,78 @@
-//! Taking connections in, up to a bound, and closing the door without cutting anybody off.
+//! The listener: opens with a queue long enough for a sale's first second, accepts connections within their bounds, and
+//! closes without resetting a connection that the system has already accepted.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::time::{Instant, sleep, timeout_at};
+
+use super::bounds::{Bounds, Place};
+
+/// Connections that the system may hold until they are accepted. It drops what comes beyond, and a client tries again
+/// only after one, two, four seconds: then luck decides who is first.
+const BACKLOG: u32 = 16_384;
+
+/// A shorter queue than this is worth a warning.
+const BACKLOG_MIN: u32 = 4_096;
 
 /// How long handshakes that have begun may take to end once the door closes.
 const LAST_HANDSHAKES: Duration = Duration::from_millis(50);
 
-/// A connection that was taken in, and its share of how many there may be.
+/// An accepted connection and its place among all connections.
 pub(super) struct Accepted {
     pub(super) stream: TcpStream,
     pub(super) peer: SocketAddr,
-    pub(super) permit: OwnedSemaphorePermit,
+    pub(super) place: Place,
 }
 
-/// Takes in the next connection, once there may be another.
-pub(super) async fn accept(listener: &TcpListener, permits: &Arc<Semaphore>) -> Option<Accepted> {
-    let permit = permits.clone().acquire_owned().await.ok()?;
+/// Binds an address without listening yet: clients are refused until the server is ready for them.
+///
+/// # Errors
+/// If the address is in use or not this machine's.
+pub(crate) fn bind(address: SocketAddr) -> std::io::Result<TcpSocket> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+    // A restart may find connections of the last run that are still closing.
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    Ok(socket)
+}
+
+/// Listens on a bound address. Logs a warning if the system's queue is shorter than a sale's first second needs.
+///
+/// # Errors
+/// If another process listens on the address.
+pub(crate) fn listen(socket: TcpSocket) -> std::io::Result<TcpListener> {
+    let listener = socket.listen(BACKLOG)?;
+    if let Some(bound) = system_backlog().filter(|bound| *bound < BACKLOG_MIN) {
+        tracing::warn!(
+            somaxconn = bound,
+            "the system queues only {bound} new connections and drops what comes beyond; raise net.core.somaxconn to \
+             {BACKLOG_MIN} or more"
+        );
+    }
+    Ok(listener)
+}
+
+/// The system's own bound on a listener's queue, if it can be read.
+fn system_backlog() -> Option<u32> {
+    std::fs::read_to_string("/proc/sys/net/core/somaxconn").ok()?.trim().parse().ok()
+}
+
+/// Accepts the next connection and waits until it has a place.
+pub(super) async fn accept(listener: &TcpListener, bounds: &Arc<Bounds>) -> Option<Accepted> {
     match listener.accept().await {
         Ok((stream, peer)) => {
             let _ = stream.set_nodelay(true);
-            Some(Accepted { stream, peer, permit })
+            let place = bounds.place(peer.ip()).await;
+            Some(Accepted { stream, peer, place })
         }
         Err(error) => {
-            // Out of file descriptors, most likely: those in use must first come back.
-            tracing::warn!(%error, "no connection could be accepted");
-            sleep(Duration::from_millis(100)).await;
+            // No file descriptor is left, most likely.
+            tracing::debug!(%error, "failed to accept a connection");
+            bounds.make_room();
+            sleep(Duration::from_millis(20)).await;
             None
         }
     }
@@ -37,14 +80,14 @@ pub(super) async fn accept(listener: &TcpListener, permits: &Arc<Semaphore>) -> 
 
 /// Closes the listener. The system cuts off whoever it has let in and nobody has accepted: so it is first told to let
 /// nobody else in, then those that it let in are taken.
-pub(super) async fn close(listener: TcpListener, permits: &Arc<Semaphore>) -> Vec<Accepted> {
+pub(super) async fn close(listener: TcpListener, bounds: &Arc<Bounds>) -> Vec<Accepted> {
     let let_in_none = let_in_no_more(&listener);
     if let Err(error) = &let_in_none {
         tracing::debug!(%error, "who connects in this instant may be cut off");
     }
     let end = Instant::now() + LAST_HANDSHAKES;
     let mut waiting = Vec::new();
-    while let Ok(accepted) = timeout_at(end, accept(&listener, permits)).await {
+    while let Ok(accepted) = timeout_at(end, accept(&listener, bounds)).await {
         waiting.extend(accepted);
     }
     waiting

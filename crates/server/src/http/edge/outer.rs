@@ -6,14 +6,16 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
-use axum::http::header::CONNECTION;
-use axum::http::{HeaderValue, Method, Request};
+use axum::http::header::{CONNECTION, EXPECT};
+use axum::http::{HeaderValue, Method, Request, StatusCode};
 use axum::response::{IntoResponse, Response};
 use hyper::body::Incoming;
 use hyper::service::Service;
 use hyper_util::service::TowerToHyperService;
 
+use super::bounds::Refused;
 use super::cors::Sharing;
+use super::drain::drained;
 use super::peer::Peer;
 use super::pulse::Pulse;
 use super::request_id::{REQUEST_ID, RequestIds};
@@ -22,6 +24,9 @@ use crate::http::measure::UNMATCHED;
 use crate::http::problem::{Code, Problem};
 use crate::http::stream::EVENTS_PATH;
 use crate::http::{App, Limiter, coding};
+
+/// What a connection in a reserved place may ask.
+const RESERVED_PATHS: [&str; 3] = ["/healthz", "/readyz", "/metrics"];
 
 /// The service with what surrounds it.
 pub(super) struct Outer {
@@ -33,6 +38,14 @@ pub(super) struct Outer {
     ids: RequestIds,
 }
 
+/// Who sent a request.
+pub(super) struct Client<'a> {
+    pub(super) peer: SocketAddr,
+    pub(super) pulse: &'a Arc<Pulse>,
+    /// Why the connection has only a reserved place, if it has.
+    pub(super) refused: Option<Refused>,
+}
+
 impl Outer {
     pub(super) fn new(app: App, router: Router, limiter: Limiter, entries: Limiter) -> Self {
         Self { app, router: TowerToHyperService::new(router), limiter, entries, ids: RequestIds::new() }
@@ -42,7 +55,13 @@ impl Outer {
     ///
     /// # Errors
     /// The refusal.
-    fn check(&self, request: &Request<Incoming>, peer: SocketAddr) -> Result<(), Problem> {
+    fn check(&self, request: &Request<Body>, client: &Client<'_>) -> Result<(), Problem> {
+        if let Some(refused) = client.refused
+            && !RESERVED_PATHS.contains(&request.uri().path())
+        {
+            return Err(refused.problem());
+        }
+        let peer = client.peer;
         let too_many = |seconds| Problem::new(Code::TooManyRequests).retry_after(seconds);
         self.limiter.check(peer.ip(), request.headers()).map_err(too_many)?;
         guard::check(&self.app.web, request)?;
@@ -51,20 +70,24 @@ impl Outer {
         if enters { self.entries.check(peer.ip(), request.headers()).map_err(too_many) } else { Ok(()) }
     }
 
-    pub(super) async fn answer(
-        &self,
-        mut request: Request<Incoming>,
-        peer: SocketAddr,
-        pulse: &Arc<Pulse>,
-    ) -> Response {
+    /// Answers a request, whatever it is.
+    pub(super) async fn answer(&self, request: Request<Incoming>, client: &Client<'_>) -> Response {
+        let mut request = request.map(drained);
+        let pulse = client.pulse;
+        if client.refused.is_some() {
+            pulse.set_ending();
+        }
         let request_id = self.ids.id_of(request.headers());
+        // A client that waits for "100 Continue" does not send a body that was refused before it was asked for, so the
+        // server cannot tell where the next request begins.
+        let expects = request.headers().contains_key(EXPECT);
         let path_for_log = tracing::enabled!(tracing::Level::DEBUG).then(|| request.uri().path().to_owned());
         if request.uri().path() == EVENTS_PATH {
             request.extensions_mut().insert(Peer::new(pulse.clone()));
         }
         let sharing = Sharing::of(&self.app.web, &request);
-        let mut response = match self.check(&request, peer).map(|()| sharing.preflight(&request)) {
-            Ok(None) => match self.router.call(request.map(Body::new)).await {
+        let mut response = match self.check(&request, client).map(|()| sharing.preflight(&request)) {
+            Ok(None) => match self.router.call(request).await {
                 Ok(response) => response,
                 Err(never) => match never {},
             },
@@ -81,7 +104,8 @@ impl Outer {
         headers.insert(REQUEST_ID, request_id);
         marks::mark(headers);
         sharing.mark(headers);
-        if self.app.stopping.is_leaving() || pulse.is_ending() {
+        let is_incomplete = status == StatusCode::REQUEST_TIMEOUT || (expects && !status.is_success());
+        if is_incomplete || self.app.stopping.is_leaving() || pulse.is_ending() {
             headers.insert(CONNECTION, HeaderValue::from_static("close"));
         }
         response

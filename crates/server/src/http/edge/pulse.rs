@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
+use tokio::sync::Notify;
 use tokio::time::{Instant, sleep};
 
 /// The longest time between two checks of a connection: one timer now and then, not one for each request.
@@ -28,6 +29,10 @@ pub(super) struct Pulse {
     half_closed: AtomicBool,
     /// The connection is about to be closed: the next answer is its last.
     ending: AtomicBool,
+    /// The connection lost its place to another.
+    evicted: AtomicBool,
+    /// Wakes the connection's task when it loses its place.
+    eviction: Notify,
 }
 
 /// How long a connection may be quiet.
@@ -104,6 +109,22 @@ impl Pulse {
 
     pub(super) fn is_ending(&self) -> bool {
         self.ending.load(Ordering::Relaxed)
+    }
+
+    /// Takes the connection's place away; its task then closes it. Called from another task.
+    pub(super) fn evict(&self) {
+        self.evicted.store(true, Ordering::Relaxed);
+        // Wakes also a task that begins to wait only later.
+        self.eviction.notify_one();
+    }
+
+    pub(super) fn is_evicted(&self) -> bool {
+        self.evicted.load(Ordering::Relaxed)
+    }
+
+    /// Returns once the connection has lost its place.
+    pub(super) async fn evicted(&self) {
+        self.eviction.notified().await;
     }
 
     /// Changes whenever a request begins or ends; odd while one is under way.

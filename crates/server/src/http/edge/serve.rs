@@ -5,10 +5,11 @@ use std::time::Duration;
 
 use axum::Router;
 use tokio::net::TcpListener;
-use tokio::sync::Semaphore;
 use tokio_util::task::TaskTracker;
 
+use super::bounds::{Bounds, ConnectionLimits};
 use super::outer::Outer;
+use super::reached::Reached;
 use super::{connection, listen, socket_options};
 use crate::http::{App, Limiter};
 
@@ -17,7 +18,7 @@ const FINISH_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// Bounds on connections and clients.
 pub(crate) struct ServerLimits {
-    pub(crate) connections_max: usize,
+    pub(crate) connections: ConnectionLimits,
     /// How long a connection is kept without a request.
     pub(crate) idle: Duration,
     pub(crate) limiter: Limiter,
@@ -30,27 +31,28 @@ pub(crate) struct Server {
     pub(crate) app: App,
     pub(crate) router: Router,
     pub(crate) limits: ServerLimits,
+    pub(crate) reached: Arc<Reached>,
 }
 
 impl Server {
     /// Accepts connections until the server closes, then lets those under way finish.
     pub(crate) async fn run(self, listener: TcpListener) {
-        let Self { app, router, limits } = self;
+        let Self { app, router, limits, reached } = self;
         socket_options::tune(&listener);
         let stopping = app.stopping.clone();
         let connections = TaskTracker::new();
-        let permits = Arc::new(Semaphore::new(limits.connections_max));
+        let bounds = Bounds::new(limits.connections, reached);
         let outer = Arc::new(Outer::new(app, router, limits.limiter, limits.entries));
         loop {
             let accepted = tokio::select! {
                 () = stopping.closing() => break,
-                accepted = listen::accept(&listener, &permits) => accepted,
+                accepted = listen::accept(&listener, &bounds) => accepted,
             };
             if let Some(accepted) = accepted {
                 connections.spawn(connection::serve(accepted, outer.clone(), limits.idle));
             }
         }
-        for accepted in listen::close(listener, &permits).await {
+        for accepted in listen::close(listener, &bounds).await {
             connections.spawn(connection::serve(accepted, outer.clone(), limits.idle));
         }
         connections.close();

@@ -21,9 +21,6 @@ use crate::http::problem::{Code, Problem};
 /// The largest body, in bytes.
 const BODY_MAX: usize = 64 * 1024;
 
-/// How much of a larger body is still read, so that its sender sees the answer instead of a cut connection.
-const DRAINED_MAX: usize = 4 * 1024 * 1024;
-
 /// How long a body may take to arrive: less than a request may wait in all, so that its sender is told what was missing.
 const BODY_TIMEOUT: Duration = Duration::from_secs(9);
 
@@ -100,21 +97,22 @@ async fn read(body: Body) -> Result<Bytes, Problem> {
     reading.await.unwrap_or_else(|_| Err(Problem::new(Code::RequestTimeout)))
 }
 
-/// The whole body. One that is too large is read on for a while and forgotten.
+/// The whole body. What is left of one that is too large is discarded by the edge.
 async fn collect(mut body: Body) -> Result<Bytes, Problem> {
+    let too_large = || Problem::new(Code::BodyTooLarge);
+    if body.size_hint().lower() > BODY_MAX as u64 {
+        return Err(too_large());
+    }
     let mut read = Vec::new();
-    let mut length = 0;
     while let Some(frame) = body.frame().await {
         let frame = frame.map_err(|_| Problem::new(Code::MalformedRequest).detail("the body broke off"))?;
         let Some(data) = frame.data_ref() else { continue };
-        length += data.len();
-        if length <= BODY_MAX {
-            read.extend_from_slice(data);
-        } else if length > DRAINED_MAX {
-            break;
+        if read.len() + data.len() > BODY_MAX {
+            return Err(too_large());
         }
+        read.extend_from_slice(data);
     }
-    if length > BODY_MAX { Err(Problem::new(Code::BodyTooLarge)) } else { Ok(read.into()) }
+    Ok(read.into())
 }
 
 /// `application/json`, with or without parameters.

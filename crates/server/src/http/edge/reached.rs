@@ -1,0 +1,112 @@
+//! Bounds that were reached: counted, and logged at most once in a while for each.
+
+use std::sync::Mutex;
+use std::sync::PoisonError;
+use std::time::{Duration, Instant};
+
+use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue};
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::registry::Registry;
+
+/// At most one log line in this time for each bound.
+const LOG_EVERY: Duration = Duration::from_secs(10);
+
+/// What was reached.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EncodeLabelValue)]
+pub(crate) enum Bound {
+    /// `ONSALE_CONNECTIONS_MAX`.
+    Connections,
+    /// `ONSALE_CONNECTIONS_PER_ADDRESS`.
+    ConnectionsPerAddress,
+    /// Event streams of one queue token.
+    StreamsPerToken,
+    /// The system's limit on open files of this process.
+    OpenFiles,
+}
+
+impl Bound {
+    const COUNT: usize = 4;
+
+    fn advice(self) -> &'static str {
+        match self {
+            Self::Connections => "every connection place is taken; raise ONSALE_CONNECTIONS_MAX or add an instance",
+            Self::ConnectionsPerAddress => {
+                "one client address has all the connections it may have; a proxy belongs into ONSALE_TRUSTED_PROXIES, \
+                 or raise ONSALE_CONNECTIONS_PER_ADDRESS"
+            }
+            Self::StreamsPerToken => "one queue token has all the event streams it may have",
+            Self::OpenFiles => "no file descriptor is left for a connection; raise the limit on open files (ulimit -n)",
+        }
+    }
+}
+
+/// What followed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EncodeLabelValue)]
+pub(crate) enum Outcome {
+    /// An idle connection was closed in favour of the new one.
+    IdleClosed,
+    /// The newcomer was refused.
+    Refused,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Labels {
+    bound: Bound,
+    outcome: Outcome,
+}
+
+/// How often each bound was reached.
+#[derive(Debug, Default)]
+pub(crate) struct Reached {
+    times: Family<Labels, Counter>,
+    /// For each bound, when the log last named it. A lock, because reaching a bound is rare.
+    logged: Mutex<[Option<Instant>; Bound::COUNT]>,
+}
+
+impl Reached {
+    pub(crate) fn register(&self, registry: &mut Registry) {
+        let help = "Connections and streams that met a bound, by bound and outcome";
+        registry.register("http_server_bounds_reached", help, self.times.clone());
+    }
+
+    pub(crate) fn note(&self, bound: Bound, outcome: Outcome) {
+        self.times.get_or_create(&Labels { bound, outcome }).inc();
+        if self.is_log_due(bound, Instant::now()) {
+            tracing::warn!(?bound, ?outcome, "a bound was reached: {}", bound.advice());
+        }
+    }
+
+    fn is_log_due(&self, bound: Bound, now: Instant) -> bool {
+        let mut logged = self.logged.lock().unwrap_or_else(PoisonError::into_inner);
+        let last = &mut logged[bound as usize];
+        let is_due = last.is_none_or(|last| now.duration_since(last) >= LOG_EVERY);
+        if is_due {
+            *last = Some(now);
+        }
+        is_due
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_bound_is_logged_once_in_a_while_and_counted_each_time() {
+        let (reached, now) = (Reached::default(), Instant::now());
+        assert!(reached.is_log_due(Bound::Connections, now));
+        assert!(!reached.is_log_due(Bound::Connections, now + LOG_EVERY / 2));
+        assert!(reached.is_log_due(Bound::OpenFiles, now + LOG_EVERY / 2), "another bound has its own line");
+        assert!(reached.is_log_due(Bound::Connections, now + LOG_EVERY));
+
+        let mut registry = Registry::default();
+        reached.register(&mut registry);
+        reached.note(Bound::OpenFiles, Outcome::Refused);
+        reached.note(Bound::OpenFiles, Outcome::Refused);
+        let mut text = String::new();
+        prometheus_client::encoding::text::encode(&mut text, &registry).unwrap();
+        let line = "http_server_bounds_reached_total{bound=\"OpenFiles\",outcome=\"Refused\"} 2";
+        assert!(text.contains(line), "{text}");
+    }
+}

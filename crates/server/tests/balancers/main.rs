@@ -1,0 +1,118 @@
+//! Three instances behind the shipped configuration of HAProxy and of nginx: one by one they are restarted under load,
+//! and no client sees an error.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on says so and ends")]
+
+mod instances;
+#[path = "../support/mod.rs"]
+mod support;
+
+use onsale_testing::{Balancer, Caller, Load, without};
+use serde_json::json;
+
+use instances::Instances;
+use support::raw;
+use support::until;
+
+/// The shipped file with the instances' names replaced by addresses.
+fn shipped(file: &str, instances: &Instances, replaced: &[(&str, &str)]) -> String {
+    let path = format!("{}/../../deploy/{file}", env!("CARGO_MANIFEST_DIR"));
+    let mut text = std::fs::read_to_string(path).unwrap();
+    let names = (1..=3).map(|number| format!("onsale-{number}:8080"));
+    for (name, address) in names.zip(instances.addresses()) {
+        assert!(text.contains(&name), "{file} names {name}");
+        text = text.replace(&name, &address.to_string());
+    }
+    for (from, to) in replaced {
+        assert!(text.contains(from), "{file} holds {from:?}");
+        text = text.replace(from, to);
+    }
+    text
+}
+
+/// Restarts each instance in turn while people buy, apply, charge and poll through the balancer.
+async fn rolling_restart(mut instances: Instances, balancer: &Balancer) {
+    let caller = Caller::new(&balancer.base());
+    let ready = async || caller.get("/readyz").try_send().await.is_ok_and(|reply| reply.status == 200).then_some(());
+    until("the balancer passes requests on", ready).await;
+
+    let load = Load::prepare(instances.first(), 24, 0xBA1A).await.start(&caller);
+    let innocent = tokio::spawn(early_refusals(balancer.base()));
+    for number in 0..3 {
+        instances.restart(number).await;
+    }
+    innocent.await.unwrap();
+    let load = load.stop().await;
+    assert!(load.acknowledged() > 300, "only {} requests were answered: no load", load.acknowledged());
+    assert_eq!(load.unanswered(), 0, "a client saw an error: {}", balancer.log());
+    load.check(instances.first()).await;
+    instances.audit().await;
+}
+
+/// Refusals before a body is read harm neither their sender nor anyone else behind the balancer.
+async fn early_refusals(base: String) {
+    let body = vec![b'x'; 60 * 1024];
+    let caller = Caller::new(&base);
+    for round in 0..40 {
+        for (line, status) in [(&b"POST /nowhere"[..], 404), (b"POST /payments", 401), (b"PUT /payments", 405)] {
+            let host = format!("host: {}", base.trim_start_matches("http://"));
+            let request = raw::request(line, &[host.as_bytes(), b"content-type: application/json"], &body);
+            let reply = raw::exchange(&base, &request).await.expect("an answer");
+            assert_eq!(reply.status, status, "round {round}: {}", String::from_utf8_lossy(line));
+        }
+        caller.get("/concerts").expect(200).await;
+    }
+}
+
+const SETTINGS: [(&str, &str); 3] = [
+    ("ONSALE_TRUSTED_PROXIES", "127.0.0.1"),
+    ("ONSALE_RATE_LIMIT_PER_SECOND", "0"),
+    ("ONSALE_ENTRIES_PER_MINUTE", "0"),
+];
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_rolling_restart_behind_haproxy_shows_no_error() {
+    if without("haproxy") {
+        return;
+    }
+    let Some(instances) = Instances::start(&SETTINGS).await else { return };
+    let (front, health) = (Balancer::port(), Balancer::port());
+    let replaced = [
+        ("bind :8080", format!("bind {}", front.address())),
+        ("bind 127.0.0.1:8404", format!("bind {}", health.address())),
+        // Names are resolved by Docker there; here each instance is named by its address.
+        (" init-addr last,libc,none resolvers docker", String::new()),
+    ];
+    let replaced: Vec<(&str, &str)> = replaced.iter().map(|(from, to)| (*from, to.as_str())).collect();
+    let balancer = Balancer::haproxy(front, &shipped("haproxy.cfg", &instances, &replaced)).await;
+    rolling_restart(instances, &balancer).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_rolling_restart_behind_nginx_shows_no_error() {
+    if without("nginx") {
+        return;
+    }
+    let Some(instances) = Instances::start(&SETTINGS).await else { return };
+    let front = Balancer::port();
+    let listen = format!("listen {}", front.address());
+    let text = shipped("nginx.conf", &instances, &[("listen 8080", &listen)]);
+    let balancer = Balancer::nginx(front, &text).await;
+    rolling_restart(instances, &balancer).await;
+}
+
+#[tokio::test]
+async fn metrics_stay_inside() {
+    if without("nginx") {
+        return;
+    }
+    let Some(instances) = Instances::start(&SETTINGS).await else { return };
+    let front = Balancer::port();
+    let listen = format!("listen {}", front.address());
+    let balancer = Balancer::nginx(front, &shipped("nginx.conf", &instances, &[("listen 8080", &listen)])).await;
+    let caller = Caller::new(&balancer.base());
+    assert_eq!(caller.get("/metrics").send().await.status, 404);
+    let concert = instances.first().concert(&json!({})).await;
+    let place = caller.post("/queue/tokens").json(&json!({"userId": "ada", "concertId": concert})).expect(201).await;
+    assert_eq!(place["userId"], "ada");
+}

@@ -131,6 +131,9 @@ fn instant(at: Timestamp) -> jiff::Timestamp {
 }
 
 #[cfg(test)]
+mod properties;
+
+#[cfg(test)]
 mod tests {
     use super::*;
 

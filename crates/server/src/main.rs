@@ -4,6 +4,8 @@ mod auth;
 mod cli;
 mod http;
 mod pages;
+#[cfg(test)]
+mod properties;
 mod sale;
 mod settings;
 mod telemetry;

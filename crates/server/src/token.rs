@@ -99,6 +99,9 @@ fn millis(seconds: f64) -> i64 {
 }
 
 #[cfg(test)]
+mod properties;
+
+#[cfg(test)]
 mod tests {
     use super::*;
     use uuid::Uuid;

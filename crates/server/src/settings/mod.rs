@@ -1,6 +1,8 @@
 //! Settings: one table, three sources, one precedence — flag, environment, `onsale.toml`, default.
 
 mod parse;
+#[cfg(test)]
+mod properties;
 mod source;
 mod table;
 mod web;

@@ -127,7 +127,7 @@ fn is_json(headers: &HeaderMap) -> bool {
         && charset.is_none_or(|charset| charset.eq_ignore_ascii_case("utf-8"))
 }
 
-fn idempotency_key(headers: &HeaderMap) -> Result<Option<Arc<str>>, Problem> {
+pub(super) fn idempotency_key(headers: &HeaderMap) -> Result<Option<Arc<str>>, Problem> {
     let wrong = |message: &str| Problem::invalid_field("Idempotency-Key", message);
     let mut values = headers.get_all(IDEMPOTENCY_KEY).iter();
     let Some(value) = values.next() else { return Ok(None) };

@@ -4,6 +4,8 @@ mod body;
 mod errors;
 pub(crate) mod fields;
 mod path;
+#[cfg(test)]
+mod properties;
 mod query;
 mod structure;
 mod visible;

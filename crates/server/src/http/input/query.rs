@@ -49,8 +49,13 @@ impl Query {
     /// # Errors
     /// If there are too many parameters, or if one is no percent-encoded UTF-8.
     pub(super) fn read(uri: &Uri) -> Result<Self, Problem> {
+        Self::collect(given(uri), uri)
+    }
+
+    /// As [`Query::read`], of parameters that are found already.
+    pub(super) fn collect<'a>(given: impl Iterator<Item = &'a str>, uri: &Uri) -> Result<Self, Problem> {
         let mut query = Self { pairs: Vec::new(), errors: Errors::default(), uri: uri.clone(), base: None };
-        for (index, pair) in given(uri).enumerate() {
+        for (index, pair) in given.enumerate() {
             if index == PARAMETERS_MAX {
                 let message = format!("must have at most {PARAMETERS_MAX} parameters");
                 return Err(Problem::invalid_field("query", message));

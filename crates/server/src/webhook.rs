@@ -20,8 +20,11 @@ const BATCH: &str = "application/cloudevents-batch+json; charset=utf-8";
 /// How long a post may take.
 const POSTED_WITHIN: Duration = Duration::from_secs(30);
 
-/// The most of an answer that is told as the reason of a refusal.
+/// The most of an answer that is told as the reason of a refusal, in characters.
 const REASON_MAX: usize = 200;
+
+/// The most of an answer that is read for that, in bytes: it comes from outside, and may have no end.
+const ANSWER_MAX: usize = 4 * 1024;
 
 /// Where events are posted.
 #[derive(Clone, Debug)]
@@ -114,6 +117,17 @@ impl WebhookPlatform {
     }
 }
 
+/// The first [`ANSWER_MAX`] bytes of an answer, as text.
+async fn beginning(mut answer: Response) -> String {
+    let mut bytes = Vec::new();
+    while bytes.len() < ANSWER_MAX
+        && let Ok(Some(chunk)) = answer.chunk().await
+    {
+        bytes.extend_from_slice(&chunk[..chunk.len().min(ANSWER_MAX - bytes.len())]);
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
 #[async_trait]
 impl Platform for WebhookPlatform {
     async fn post(&self, events: &[Delivery]) -> Posted {
@@ -131,7 +145,7 @@ impl Platform for WebhookPlatform {
             return Posted::Delivered(Vec::new());
         }
         if status.is_client_error() && !is_later {
-            let text = answer.text().await.unwrap_or_default();
+            let text = beginning(answer).await;
             let text: String = text.chars().filter(|character| !character.is_control()).take(REASON_MAX).collect();
             return Posted::Refused(format!("{status}: {text}").trim_end_matches([':', ' ']).to_owned());
         }

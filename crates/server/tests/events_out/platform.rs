@@ -1,15 +1,18 @@
 //! A data platform of the test's own, which answers as it is told.
 
 use std::collections::HashSet;
+use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use axum::Router;
+use axum::body::Body;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
+use futures_util::stream;
 use serde_json::Value;
 
 use crate::support::text;
@@ -27,6 +30,8 @@ pub(crate) struct Told {
     pub(crate) slow: Duration,
     /// Subjects of events that it refuses for ever.
     pub(crate) refused: HashSet<String>,
+    /// Says why without end.
+    pub(crate) is_wordy: bool,
 }
 
 /// A platform.
@@ -60,7 +65,10 @@ async fn take(State(told): State<Arc<Mutex<Told>>>, headers: HeaderMap, body: St
     }
     let Value::Array(events) = serde_json::from_str(&body).unwrap() else { panic!("no array: {body}") };
     if events.iter().any(|event| told.refused.contains(&text(&event["subject"]))) {
-        return (StatusCode::UNPROCESSABLE_ENTITY, "this subject is not known here").into_response();
+        let why = "this subject is not known here, ";
+        let words = stream::repeat_with(move || Ok::<_, Infallible>(why.repeat(100)));
+        let body = if told.is_wordy { Body::from_stream(words) } else { why.into() };
+        return (StatusCode::UNPROCESSABLE_ENTITY, body).into_response();
     }
     told.taken.extend(events);
     StatusCode::NO_CONTENT.into_response()

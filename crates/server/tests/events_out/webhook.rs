@@ -61,6 +61,26 @@ async fn batches_are_signed_retried_and_split() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_refusal_without_end_is_kept_as_a_short_reason() {
+    let platform = Platform::start().await;
+    let launch = Sale::launch(ONSALE).set("ONSALE_DATA_PLATFORM_URL", platform.url());
+    let sale = Sale::start(&launch).await;
+    {
+        let mut told = platform.told.lock().unwrap();
+        told.is_wordy = true;
+        told.refused = HashSet::from(["user-0".to_owned()]);
+    }
+    charge(&sale, 0, 1).await;
+    let _consumer = start(&launch, "consume");
+    let dead = async || {
+        let dead = run(&launch, &["events", "--state", "dead"]).await;
+        (dead.lines().count() == 1).then_some(dead)
+    };
+    let dead = until("it is set aside", dead).await;
+    assert!(dead.contains("this subject is not known here") && dead.len() < 500, "{dead}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_slow_platform_slows_nothing_but_itself() {
     let platform = Platform::start().await;
     platform.told.lock().unwrap().slow = Duration::from_secs(1);

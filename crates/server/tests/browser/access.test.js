@@ -56,7 +56,7 @@ for (const { name, options } of LOOKS) {
 
 test("the API description has no serious barrier", async (t) => {
   const sale = await start(t);
-  for (const { options } of LOOKS.slice(0, 3)) {
+  for (const { options } of LOOKS.slice(1, 3)) {
     const page = await tab(t, await visitor(t, options), `${sale.base}/docs`);
     await page.getByRole("heading", { name: "Problems", exact: true }).waitFor();
     assert.deepEqual(await barriers(page), []);

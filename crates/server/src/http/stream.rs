@@ -33,9 +33,9 @@ const LOOK_EVERY: Duration = Duration::from_millis(500);
 /// The state is sent again after this long without a change, with fresh estimates.
 const REPEAT_EVERY: Duration = Duration::from_secs(10);
 
-/// A comment is sent if there was no event for this long: the room could not be read, and the client must not give up.
-/// A client that is gone is noticed only by what it does not acknowledge, so no stream is silent for longer.
-const KEEP_ALIVE_EVERY: Duration = Duration::from_secs(10);
+/// A comment is sent if there was no event for this long. A client that is gone is noticed only by what it does not
+/// acknowledge: 20 seconds after that was sent, so within 25 seconds in all.
+const KEEP_ALIVE_EVERY: Duration = Duration::from_secs(5);
 
 /// The same once the client has shut its sending side. If it is gone, its system answers the first comment with a
 /// reset, and the second one fails.

@@ -26,11 +26,11 @@ async fn an_event_stream_outlives_the_idle_limit() {
     of_active.next_named("active").await;
     assert_eq!(of_waiting.next_named("position").await["position"], 1);
 
-    // Nothing is sent, and the idle limit passes several times.
+    // Nothing changes, and every limit on silence passes.
     let since = millis(&sale.caller.get("/queue/token").token(&next).expect(200).await["asOf"]);
     sale.until(&next, |place| {
         assert_eq!(place["status"], "WAITING", "the stream keeps the turn: {place}");
-        millis(&place["asOf"]) > since + 8_000
+        millis(&place["asOf"]) > since + 40_000
     })
     .await;
     configure(&sale, &concert, &json!({"maxActive": 2})).await;

@@ -106,7 +106,11 @@ impl Forecaster {
         let ((before, line_before), (room, line)) = (moved.from, moved.to);
         let (seconds, waited) = (seconds_between(self.made_at, at), line_before.waiting());
         let is_due = seconds >= EVERY_SECONDS || self.called > 0 || waited == 0 || before.settings != room.settings;
-        if !is_due || line.waiting() == 0 && waited == 0 {
+        if !is_due {
+            return None;
+        }
+        if line.waiting() == 0 && waited == 0 {
+            self.called = 0;
             return None;
         }
         let plan = self.plan(room, line);
@@ -118,13 +122,16 @@ impl Forecaster {
             *called += precise(self.called);
             Earlier { plan: *plan, seconds: seconds_between(*since, at), called: *called }
         });
-        let (called, waiting) = (precise(self.called), precise(waited + self.called));
+        let (called, waiting) = (precise(self.called), precise(waited));
         let mut elapsed = Elapsed { seconds, called, waiting, earlier };
         if room.settings.paused {
             elapsed.seconds = 0.0;
         }
         (self.made_at, self.called) = (self.made_at.max(at), 0);
-        let stated = known.stated.follow(&forecast, elapsed, &plan);
+        let stated = match waited {
+            0 => Stated::new(&forecast),
+            _ => known.stated.follow(&forecast, elapsed, &plan),
+        };
         Some(Outlook { stated, plan })
     }
 }

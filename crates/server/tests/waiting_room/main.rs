@@ -5,6 +5,7 @@
 mod admission;
 mod entering;
 mod gate;
+mod rush;
 mod strict;
 #[path = "../support/mod.rs"]
 mod support;

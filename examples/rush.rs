@@ -14,13 +14,13 @@ use std::fmt::Write as _;
 use std::io::{Write as _, stderr, stdout};
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::process::{Command, ExitCode};
+use std::process::ExitCode;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use onsale_testing::traffic::{
+use onsale_traffic::{
     Connection, Histogram, Member, Outcome, Performance, Program, Request, Stage, THREADS, Tally, crew,
 };
 use serde_json::{Value, json};
@@ -38,6 +38,9 @@ const PRICE: u64 = 50_000;
 
 /// How many of a hundred buyers change their mind with the seat in hand: the seats must find others.
 const FICKLE_PERCENT: u64 = 10;
+
+/// Commands of the server that this program runs in processes of its own.
+const COMMANDS: [&str; 2] = ["serve", "audit"];
 
 /// How long all of it may take.
 const PATIENCE: Duration = Duration::from_secs(300);
@@ -98,6 +101,10 @@ struct Seen {
 }
 
 fn main() -> ExitCode {
+    // The server is this program again, so that one build makes both and they agree.
+    if std::env::args().nth(1).is_some_and(|first| COMMANDS.contains(&first.as_str())) {
+        return onsale::run();
+    }
     let ran = Plan::read(std::env::args().skip(1)).and_then(|plan| run(&plan));
     ran.unwrap_or_else(|error| {
         let _ = writeln!(stderr(), "rush: {error}");
@@ -111,11 +118,17 @@ fn run(plan: &Plan) -> Outcome<ExitCode> {
         (Some(address), Some(key)) => (address, Stage::with_key(address, key)),
         (Some(_), None) => return Err("--server needs --admin-key: the rush makes a concert of its own".into()),
         (None, _) => {
-            let program = Program::start(&program(plan)?, &["serve"])?;
-            let address = own.insert(program).address();
-            (address, Stage::of(address))
+            say("starting a server of its own in a temporary folder")?;
+            let program = own.insert(Program::start(&program(plan)?, &["serve"])?);
+            say(&format!(
+                "it listens on http://{}, with its file in {}",
+                program.address(),
+                program.folder().display()
+            ))?;
+            (program.address(), Stage::of(program.address()))
         }
     };
+    say(&format!("making a concert with {} seats", plan.seats))?;
     let concert = stage.concert(&json!({"maxActive": 200, "admitPerSecond": 100}))?;
     let performance = stage.performance(&concert, plan.seats, i64::try_from(PRICE)?, 0)?;
     let rush = Arc::new(Rush {
@@ -131,13 +144,15 @@ fn run(plan: &Plan) -> Outcome<ExitCode> {
         too_late: AtomicU64::new(0),
         failed: AtomicU64::new(0),
     });
-    writeln!(stdout(), "{} people, {} seats, {} seconds, on http://{address}", plan.people, plan.seats, plan.seconds)?;
+    say(&format!("{} people come within {} seconds, over {CONNECTIONS} connections", plan.people, plan.seconds))?;
     let seen = watched(&rush, || let_in(address, &rush))?;
     writeln!(stdout(), "\n{}", table(plan, &rush, &seen.0, seen.1)?)?;
 
     let mut sound = rush.failed.load(Ordering::Relaxed) == 0 && sold(&rush) == u64::from(plan.seats);
     if let Some(mut program) = own {
+        say("stopping the server")?;
         sound &= program.stop()?.success();
+        say("holding its file to the audit")?;
         let audit = program.run(&["audit"])?;
         writeln!(stdout(), "{}", String::from_utf8_lossy(&audit.stdout))?;
         sound &= audit.status.success();
@@ -147,22 +162,17 @@ fn run(plan: &Plan) -> Outcome<ExitCode> {
     Ok(if sound { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// The server's program, built as this one was.
+/// The server's program: this one, unless the plan names another.
 fn program(plan: &Plan) -> Outcome<PathBuf> {
-    if let Some(program) = &plan.program {
-        return Ok(program.canonicalize()?);
-    }
-    let mut build = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    build.args(["build", "--quiet", "--locked", "-p", "onsale-server", "--bin", "onsale"]);
-    if !cfg!(debug_assertions) {
-        build.arg("--release");
-    }
-    if !build.status()?.success() {
-        return Err("the server could not be built".into());
-    }
-    let here = std::env::current_exe()?;
-    let target = here.parent().and_then(|folder| folder.parent()).ok_or("this program lies nowhere")?;
-    Ok(target.join("onsale"))
+    Ok(match &plan.program {
+        Some(program) => program.canonicalize()?,
+        None => std::env::current_exe()?,
+    })
+}
+
+/// Prints what is done next.
+fn say(step: &str) -> std::io::Result<()> {
+    writeln!(stdout(), "rush: {step}")
 }
 
 fn sold(rush: &Rush) -> u64 {

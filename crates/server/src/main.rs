@@ -1,16 +1,4 @@
-//! onsale: a first-come, first-served booking server.
-
-mod auth;
-mod cli;
-mod http;
-mod pages;
-#[cfg(test)]
-mod properties;
-mod sale;
-mod settings;
-mod telemetry;
-mod token;
-mod webhook;
+//! The binary `onsale`.
 
 use std::process::ExitCode;
 
@@ -18,5 +6,5 @@ use std::process::ExitCode;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
-    cli::run()
+    onsale::run()
 }

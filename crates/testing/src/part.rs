@@ -21,6 +21,21 @@ pub fn without(part: &str) -> bool {
     true
 }
 
+/// Whether tests have to go without something that is named here, as it is not `there`; then a line says loudly which
+/// test was skipped.
+///
+/// # Panics
+/// If it is absent with `CI=true`: CI skips nothing.
+pub fn absent(there: bool, what: &str) -> bool {
+    if there {
+        return false;
+    }
+    assert!(std::env::var("CI").as_deref() != Ok("true"), "CI skips nothing, but it lacks {what}");
+    let thread = std::thread::current();
+    say(&format!("!! SKIPPED: {}: no {what}", thread.name().unwrap_or("a test")));
+    true
+}
+
 /// A line on standard error that the test runner does not swallow.
 pub(crate) fn say(line: &str) {
     // Nobody to tell it to is no reason to fail.

@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use super::iso;
 use super::program::ADMIN_KEY;
 use super::{Connection, Outcome, Request};
-use crate::sale::iso;
 
 /// How long one call may take.
 const PATIENCE: Duration = Duration::from_secs(30);

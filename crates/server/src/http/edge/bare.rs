@@ -1,5 +1,6 @@
-//! Requests that do not parse. hyper answers them by itself, with a bare status and before any of our code has run: such an
-//! answer is replaced with a problem document on its way into the socket.
+//! Requests that do not parse. hyper answers most of them by itself, with a bare status and before any of our code has run:
+//! such an answer is replaced with a problem document on its way into the socket. Some it does not answer at all: a head
+//! that broke off, and HTTP/2. Those are answered after its end.
 
 use std::io;
 use std::pin::Pin;
@@ -10,6 +11,7 @@ use axum::http::StatusCode;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::marks::{NO_STORE, NOSNIFF};
+use super::pulse::Pulse;
 use crate::http::HttpMetrics;
 use crate::http::measure::UNMATCHED;
 use crate::http::problem::{Code, PROBLEM_JSON, Problem};
@@ -23,6 +25,7 @@ const BARE_MAX: usize = 160;
 /// A stream on which hyper's own answers become problem documents.
 pub(super) struct Explained<'a, S> {
     stream: S,
+    pulse: &'a Pulse,
     metrics: &'a HttpMetrics,
     /// A problem document that is on its way, in place of an answer of this many bytes.
     replacement: Option<Replacement>,
@@ -35,8 +38,8 @@ struct Replacement {
 }
 
 impl<'a, S> Explained<'a, S> {
-    pub(super) fn new(stream: S, metrics: &'a HttpMetrics) -> Self {
-        Self { stream, metrics, replacement: None }
+    pub(super) fn new(stream: S, pulse: &'a Pulse, metrics: &'a HttpMetrics) -> Self {
+        Self { stream, pulse, metrics, replacement: None }
     }
 }
 
@@ -75,7 +78,10 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Explained<'_, S> {
                 return Pin::new(&mut self.stream).poll_write(cx, &bytes[..at]);
             }
             self.metrics.observe(UNMATCHED, bare.status.as_u16(), Duration::ZERO);
-            self.replacement = Some(Replacement { bytes: bare.explained(), written: 0, replaced: bytes.len() });
+            self.pulse.set_explained();
+            let replaced = bytes.len();
+            let bytes = whole_answer(&bare.problem(), bare.date.as_deref());
+            self.replacement = Some(Replacement { bytes, written: 0, replaced });
         }
         self.poll_replacement(cx)
     }
@@ -124,8 +130,8 @@ fn bare_answer(bytes: &[u8]) -> Option<(usize, Bare)> {
 }
 
 impl Bare {
-    /// The same answer with a problem document.
-    fn explained(&self) -> Vec<u8> {
+    /// What it stands for.
+    fn problem(&self) -> Problem {
         let detail = match self.status {
             StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE => {
                 "the head of the request is over 32 KiB, or has over 100 headers"
@@ -133,15 +139,39 @@ impl Bare {
             StatusCode::URI_TOO_LONG => "the target of the request is too long",
             _ => "the bytes are no HTTP/1.1 request",
         };
-        let body = Problem::new(Code::MalformedRequest).detail(detail).with_status(self.status).to_json();
-        let (status, length, id) = (self.status, body.len(), rand::random::<u64>());
-        let date = self.date.as_ref().map(|date| format!("date: {date}\r\n")).unwrap_or_default();
-        let head = format!(
-            "HTTP/1.1 {status}\r\ncontent-type: {PROBLEM_JSON}\r\ncontent-length: {length}\r\nconnection: close\r\n\
-             cache-control: {NO_STORE}\r\nx-content-type-options: {NOSNIFF}\r\nx-request-id: {id:016x}\r\n{date}\r\n"
-        );
-        [head.as_bytes(), &body].concat()
+        Problem::new(Code::MalformedRequest).detail(detail).with_status(self.status)
     }
+}
+
+/// The answer to a connection that has ended, by itself or for its silence, in the middle of its first head; none if there
+/// was no head or if it was answered. On a connection that has had requests these bytes could be the rest of the last body.
+pub(super) fn late_answer(ended: &Result<(), hyper::Error>, pulse: &Pulse, metrics: &HttpMetrics) -> Option<Vec<u8>> {
+    if !pulse.is_in_first_head() {
+        return None;
+    }
+    let problem = match ended {
+        Ok(()) => Problem::new(Code::RequestTimeout).detail("the head of the request did not arrive in time"),
+        Err(error) if error.is_incomplete_message() => {
+            Problem::new(Code::MalformedRequest).detail("the head of the request broke off")
+        }
+        Err(error) if error.is_parse() => {
+            Problem::new(Code::MalformedRequest).detail("the bytes are no HTTP/1.1 request")
+        }
+        Err(_) => return None,
+    };
+    metrics.observe(UNMATCHED, problem.status().as_u16(), Duration::ZERO);
+    Some(whole_answer(&problem, None))
+}
+
+/// A problem document as bytes, for the last answer of a connection.
+fn whole_answer(problem: &Problem, date: Option<&str>) -> Vec<u8> {
+    let (body, status, id) = (problem.to_json(), problem.status(), rand::random::<u64>());
+    let (length, date) = (body.len(), date.map(|date| format!("date: {date}\r\n")).unwrap_or_default());
+    let head = format!(
+        "HTTP/1.1 {status}\r\ncontent-type: {PROBLEM_JSON}\r\ncontent-length: {length}\r\nconnection: close\r\n\
+         cache-control: {NO_STORE}\r\nx-content-type-options: {NOSNIFF}\r\nx-request-id: {id:016x}\r\n{date}\r\n"
+    );
+    [head.as_bytes(), &body].concat()
 }
 
 #[cfg(test)]

@@ -10,7 +10,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use tokio::time::sleep;
 
-use super::bare::Explained;
+use super::bare::{Explained, late_answer};
 use super::bounds::Place;
 use super::cut_off::CutOff;
 use super::linger::linger;
@@ -48,7 +48,7 @@ pub(super) async fn serve(accepted: Accepted, outer: Arc<Outer>, idle: Duration)
         });
         // Head and body go out as one piece: most answers are small, and the system takes one piece more readily than
         // two. A client may shut its sending side once its request is out.
-        let stream = Explained::new(CutOff::new(&mut stream, pulse), &outer.app.metrics);
+        let stream = Explained::new(CutOff::new(&mut stream, pulse), pulse, &outer.app.metrics);
         let connection = http1::Builder::new()
             .max_buf_size(HEAD_MAX)
             .writev(false)
@@ -63,6 +63,10 @@ pub(super) async fn serve(accepted: Accepted, outer: Arc<Outer>, idle: Duration)
             () = reserve_over(&place) => Ok(()),
         }
     };
+    if let Some(answer) = late_answer(&ended, &pulse, &outer.app.metrics) {
+        // The first bytes of a connection: the system takes them at once, or the client is gone.
+        let _ = stream.try_write(&answer);
+    }
     if let Err(error) = ended {
         tracing::debug!(%peer, %error, "a connection broke off");
         if pulse.is_blocked() {

@@ -21,6 +21,8 @@ pub(super) struct Pulse {
     beats: AtomicU64,
     /// Bytes have arrived since the last request was answered: the head of the next one.
     head_begun: AtomicBool,
+    /// The head of the next request did not parse, and was answered.
+    explained: AtomicBool,
     /// The socket takes no more bytes until the client reads.
     blocked: AtomicBool,
     /// An answer is under way that has nothing to send at the moment: an event stream.
@@ -81,6 +83,16 @@ impl Pulse {
         if !Self::is_busy(self.beats()) {
             self.head_begun.store(true, Ordering::Relaxed);
         }
+    }
+
+    pub(super) fn set_explained(&self) {
+        self.explained.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether bytes have arrived, no request has begun, and nothing was answered.
+    pub(super) fn is_in_first_head(&self) -> bool {
+        let is_explained = self.explained.load(Ordering::Relaxed);
+        self.beats() == 0 && self.head_begun.load(Ordering::Relaxed) && !is_explained
     }
 
     pub(super) fn set_blocked(&self, blocked: bool) {

@@ -25,6 +25,9 @@ use super::shared::{Kept, respond};
 use super::shelf::Ready;
 use super::wire::{Day, Id, Instant, written_page};
 
+/// How long a list of concerts may say that a concert is not sold out, in milliseconds.
+const SOLD_OUT_MILLIS: i64 = 500;
+
 /// A concert, as listed.
 #[derive(Serialize, JsonSchema)]
 #[schemars(rename = "Concert")]
@@ -36,6 +39,8 @@ pub(crate) struct ConcertShown {
     /// Null while there is no performance.
     first_date: Option<Day>,
     last_date: Option<Day>,
+    /// Nothing is left in this concert, and no hold can come back.
+    sold_out: bool,
 }
 
 impl ConcertShown {
@@ -46,14 +51,16 @@ impl ConcertShown {
             venue: concert.venue.to_string(),
             first_date: None,
             last_date: None,
+            sold_out: false,
         }
     }
 
-    fn of(programme: &Programme) -> Self {
+    fn of(programme: &Programme, sold_out: bool) -> Self {
         let day = |showing: Option<&Arc<Showing>>| showing.map(|showing| Day(showing.date));
         Self {
             first_date: day(programme.showings.first()),
             last_date: day(programme.showings.last()),
+            sold_out,
             ..Self::new(&programme.concert)
         }
     }
@@ -116,11 +123,15 @@ pub(crate) async fn list_concerts(
     let wanted = query.page(ConcertId::parse);
     query.done(|| Some(()))?;
     let edition = app.read(app.catalogue.edition()).await?;
-    let ready = app.shelves.concerts.get(&*query.raw(), edition, app.reader.now(), || {
+    let now = app.reader.now();
+    let ready = app.shelves.concerts.get(&*query.raw(), edition, now, || {
         let rows = app.catalogue.page(wanted.after, wanted.limit + 1);
         let cursor = |programme: &Arc<Programme>| programme.concert.id.to_string();
-        let (body, link) = written_page(&query, wanted.limit, rows, cursor, |programme| ConcertShown::of(programme));
-        Ready { written: Written::new(|| body.into()), link, until: None }
+        let is_sold_out = |id| app.rooms.get(id).is_some_and(|room| room.is_sold_out(now));
+        let show = |programme: &Arc<Programme>| ConcertShown::of(programme, is_sold_out(programme.concert.id));
+        let (body, link) = written_page(&query, wanted.limit, rows, cursor, show);
+        // Sales do not make an edition: what is sold out is read again after a while.
+        Ready { written: Written::new(|| body.into()), link, until: Some(now.plus_millis(SOLD_OUT_MILLIS)) }
     });
     Ok(respond(&headers, &ready.written, Kept::Publicly, ready.link.as_ref()))
 }

@@ -1,8 +1,10 @@
 // Who the visitor is, and their points: one small store, and the forms that change it.
 
-import { Problem, chargePoints, getPoints, persist } from "./api.js";
+import { Problem, chargePoints, getPoints } from "./api.js";
 import { fill, h, points, whole } from "./dom.js";
-import { randomKey, session } from "./session.js";
+import { session } from "./session.js";
+import { tabs } from "./tabs.js";
+import { writes } from "./writes.js";
 
 const SAMPLE = "42";
 const STEPS = [10_000, 50_000, 100_000];
@@ -38,9 +40,10 @@ class Account extends EventTarget {
   }
 
   async charge(amount) {
-    const key = randomKey();
-    const { body } = await persist(() => chargePoints(this.user, amount, { key, token: this.token }));
-    this.learn(body.balance);
+    const { user } = this;
+    const { body, isReplayed } = await chargePoints(user, amount, { token: this.token });
+    if (this.user === user) this.learn(body.balance);
+    if (isReplayed) notice(`${points(amount)} were charged, once.`);
   }
 
   #tell() {
@@ -49,6 +52,13 @@ class Account extends EventTarget {
 }
 
 export const account = new Account();
+
+/** What this visitor did in another tab shows here too. */
+const seeDone = ({ detail }) => {
+  if (detail.user === account.user) account.refresh();
+};
+tabs.addEventListener("done", seeDone);
+writes.addEventListener("settled", ({ detail }) => seeDone({ detail: detail.wish }));
 
 const notices = document.getElementById("notices");
 

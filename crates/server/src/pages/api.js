@@ -1,6 +1,8 @@
 // The calls of this server that the demonstration makes, under the names of their operations in the API description.
 
+import { points, seatNames } from "./dom.js";
 import { at } from "./place.js";
+import { settle as settleWrite, write } from "./writes.js";
 
 /** Tells of calls as they end: `detail` is `{operation, method, path, status, took}`. */
 export const calls = new EventTarget();
@@ -14,7 +16,12 @@ export class Problem extends Error {
 
   /** The outcome is open, or nothing was done: the same request may be sent again. */
   get isPassing() {
-    return this.status === 0 || this.status === 429 || this.status >= 500;
+    return this.status === 0 || this.status === 408 || this.status === 429 || this.status >= 500;
+  }
+
+  /** The request may have been done. A server that is full, and one that did not get the whole request, did nothing. */
+  get isOpen() {
+    return this.status === 0 || (this.status >= 500 && this.code !== "overloaded");
   }
 
   get isTurnOver() {
@@ -32,6 +39,7 @@ export class Problem extends Error {
     if (this.code === "seat-taken" && this.retryAfter) {
       sentences.push(`It is only held, and may come back within ${this.retryAfter} seconds.`);
     }
+    if (this.undecided) sentences.push(`The outcome of the last ${this.undecided} is not known yet; trying again is safe.`);
     return sentences.join(" ");
   }
 }
@@ -102,6 +110,9 @@ async function send(operation, method, path, options = {}) {
     calls.dispatchEvent(new CustomEvent("call", { detail: { operation, method, path, status: response.status, took } }));
   }
   const next = nextPage(path, response.headers.get("Link"));
+  // Not from this server, but from something in between: what became of the request is not known.
+  const isOurs = response.ok ? isJson(response) || !text : text && isJson(response);
+  if (!isOurs && response.status !== 304) throw none("The answer did not come from the server");
   const answer = {
     status: response.status,
     /** Of a list that goes on: asks for its next page. */
@@ -113,6 +124,8 @@ async function send(operation, method, path, options = {}) {
   if (response.ok || response.status === 304) return answer;
   throw new Problem(response.status, answer.body ?? {}, Number(response.headers.get("Retry-After")) || null);
 }
+
+const isJson = (response) => /^application\/(problem\+)?json\b/.test(response.headers.get("Content-Type") ?? "");
 
 function parse(text) {
   try {
@@ -132,37 +145,71 @@ export async function find(firstPage, matches) {
   }
 }
 
+/** Sends a write once. */
+const once = ({ operation, method, path, body, token, quiet, keepalive }, key) =>
+  send(operation, method, path, { token, key, body, quiet, keepalive });
+
+/** Sends an undecided write of a visitor again under its key. See `settle` of writes.js. */
+export const settle = (record, options) => settleWrite(record, once, options);
+
 export const getPoints = (user, options) => send("getPoints", "GET", `/point/${part(user)}`, { quiet: true, ...options });
-export const chargePoints = (user, amount, options) =>
-  send("chargePoints", "PATCH", `/point/${part(user)}/charge`, { ...options, body: { amount } });
+export const chargePoints = (user, amount, { token } = {}, onRetry) =>
+  write({
+    user, slot: "charge", what: "charge", details: points(amount), token,
+    operation: "chargePoints", method: "PATCH", path: `/point/${part(user)}/charge`, body: { amount },
+  }, once, onRetry);
 export const listPointHistories = (user, options) =>
   send("listPointHistories", "GET", `/point/${part(user)}/histories?limit=50`, options);
 
 export const listLectures = () => send("listLectures", "GET", "/lectures?limit=200", { quiet: true });
 export const listLectureApplications = (user) =>
   send("listLectureApplications", "GET", `/lectures/application/${part(user)}`, { quiet: true });
-export const applyForLecture = (userId, lectureId, key) =>
-  send("applyForLecture", "POST", "/lectures/apply", { key, body: { userId, lectureId } });
-export const cancelLectureApplication = (user, lecture, key) =>
-  send("cancelLectureApplication", "DELETE", `/lectures/application/${part(user)}/${lecture}`, { key });
+export const applyForLecture = (userId, { lectureId, title }) =>
+  write({
+    user: userId, slot: `lecture:${lectureId}`, what: "application", details: title,
+    operation: "applyForLecture", method: "POST", path: "/lectures/apply", body: { userId, lectureId },
+  }, once);
+export const cancelLectureApplication = (user, { lectureId, title }) =>
+  write({
+    user, slot: `lecture:${lectureId}`, what: "cancellation", details: title,
+    operation: "cancelLectureApplication", method: "DELETE", path: `/lectures/application/${part(user)}/${lectureId}`,
+  }, once);
 
 export const listConcerts = () => send("listConcerts", "GET", "/concerts?limit=200", { quiet: true });
 export const enterQueue = (userId, concertId, options) =>
   send("enterQueue", "POST", "/queue/tokens", { ...options, body: { userId, concertId } });
 export const getQueuePlace = (token) => send("getQueuePlace", "GET", "/queue/token", { token, quiet: true });
 export const followQueuePlace = (token) => new EventSource(at(`/queue/token/events?token=${part(token)}`));
-export const leaveQueue = (token, options) => send("leaveQueue", "DELETE", "/queue/token", { ...options, token });
+/** Gives a place or a turn up. With `user`, it is remembered until an answer decides it. */
+export const leaveQueue = (token, { user, tokenId, ...options } = {}) =>
+  write({
+    ...options, user, slot: user && `leave:${tokenId}`, what: "request to leave", details: "", token,
+    operation: "leaveQueue", method: "DELETE", path: "/queue/token",
+  }, once);
 
 export const listConcertDates = (concert, options) =>
   send("listConcertDates", "GET", `/concerts/${concert}/dates`, { quiet: true, ...options });
 export const listConcertSeats = (concert, date, options) =>
   send("listConcertSeats", "GET", `/concerts/${concert}/seats?date=${date}`, { quiet: true, ...options });
-export const createReservation = (performanceId, seats, options) =>
-  send("createReservation", "POST", "/reservations", { ...options, body: { performanceId, seats } });
-export const releaseReservation = (reservation, options) =>
-  send("releaseReservation", "DELETE", `/reservations/${reservation}`, options);
-export const createPayment = (reservationId, options) =>
-  send("createPayment", "POST", "/payments", { ...options, body: { reservationId } });
+/** Holds seats. If an earlier hold of this user in the performance is undecided and took effect, that is the answer. */
+export const createReservation = (user, performanceId, seats, { token, ...options }) =>
+  write({
+    ...options, user, slot: user && `hold:${performanceId}`, what: "hold", details: seatNames(seats), isChoice: true, token,
+    operation: "createReservation", method: "POST", path: "/reservations", body: { performanceId, seats },
+  }, once);
+export const releaseReservation = (user, { reservationId, seats }, { token }) =>
+  write({
+    user, slot: `release:${reservationId}`, what: "request to give seats back", details: seatNames(seats), token,
+    operation: "releaseReservation", method: "DELETE", path: `/reservations/${reservationId}`,
+  }, once);
+export const createPayment = (user, concertId, { reservationId, seats }, { token, about }, onRetry) =>
+  write({
+    user, slot: `pay:${concertId}:${reservationId}`, what: "payment", details: seatNames(seats), about, token,
+    operation: "createPayment", method: "POST", path: "/payments", body: { reservationId },
+  }, once, onRetry);
+/** Sends a payment that was decided again under its key: the first answer comes again. */
+export const repeatPayment = (reservationId, { token, key }) =>
+  send("createPayment", "POST", "/payments", { token, key, body: { reservationId } });
 export const getReservation = (reservation) =>
   send("getReservation", "GET", `/reservations/${reservation}`, { quiet: true });
 export const listUserReservations = (user) =>
@@ -172,7 +219,7 @@ export const listUserPayments = (user) =>
 
 export const pause = (milliseconds) => new Promise((resolve) => setTimeout(resolve, milliseconds));
 
-/** Sends the same request up to four times while no answer decides it. Safe only where `request` repeats one key. */
+/** Makes the same request up to four times while no answer decides it. For requests that are idempotent by themselves. */
 export async function persist(request, onRetry = () => {}) {
   for (let attempt = 1; ; attempt++) {
     try {

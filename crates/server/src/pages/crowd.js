@@ -118,7 +118,7 @@ class Crowd extends EventTarget {
     if (isHolder) this.#holders.add(token);
     const leave = () => this.#do(async () => {
       try {
-        await api.persist(() => api.leaveQueue(token, { quiet: true }));
+        await api.leaveQueue(token, { quiet: true });
       } finally {
         this.inside--;
         this.gone++;
@@ -139,7 +139,7 @@ class Crowd extends EventTarget {
     const seats = body.performances.find((known) => known.performanceId === performanceId)?.seats ?? [];
     const free = seats.filter(({ status }) => status === "AVAILABLE").map(({ seat }) => seat);
     const first = free[Math.floor(Math.random() * free.length)];
-    if (first) await api.createReservation(performanceId, [first, first + 1].filter((seat) => free.includes(seat)), { token, quiet: true });
+    if (first) await api.createReservation(null, performanceId, [first, first + 1].filter((seat) => free.includes(seat)), { token, quiet: true });
   }
 
   #tell() {

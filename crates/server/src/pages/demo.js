@@ -6,10 +6,13 @@ import { fill, h, whole } from "./dom.js";
 import { accountView, homeView } from "./home.js";
 import { journeyView } from "./journey.js";
 import { at } from "./place.js";
+import { undecidedBar } from "./undecided.js";
 
 const view = document.getElementById("view");
 const chip = document.getElementById("chip");
 const last = document.getElementById("last");
+
+view.before(undecidedBar());
 
 /** Ends the listeners, timers and streams of the view that is shown. */
 let current = new AbortController();

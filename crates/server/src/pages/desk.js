@@ -9,9 +9,9 @@ import { clock, randomKey } from "./session.js";
 export function deskCard(concert, token, signal, { payments, onHeld, onReleased, onTaken, onTicket, onUndecided, onOver, performance }) {
   const element = h("section", { class: "card desk", "aria-label": "Your seats" });
   let chosen = [];
-  /** The request for seats that has no answer yet: sent again, it keeps its key. */
-  let open = null;
   let stopTicking = () => {};
+  /** Goes back to the choice of seats, while seats are held. */
+  let drop = () => {};
   signal.addEventListener("abort", () => stopTicking());
 
   const choose = (seats) => {
@@ -38,15 +38,12 @@ export function deskCard(concert, token, signal, { payments, onHeld, onReleased,
   async function ask() {
     const seats = chosen.map(({ seat }) => seat);
     const { performanceId } = performance();
-    const wanted = `${performanceId} ${seats}`;
-    if (open?.wanted !== wanted) open = { wanted, key: randomKey() };
     try {
-      const { body } = await api.persist(() => api.createReservation(performanceId, seats, { token, key: open.key }));
-      open = null;
+      const { body } = await api.createReservation(account.user, performanceId, seats, { token });
+      if (seatNames(body.seats) !== seatNames(seats)) notice(`${seatNames(body.seats)}, which you chose before, are held for you.`);
       hold(body);
     } catch (problem) {
       if (!(problem instanceof api.Problem)) throw problem;
-      if (!problem.isPassing) open = null;
       if (onOver(problem)) return;
       if (problem.code === "seat-taken") onTaken(problem.body.seats ?? []);
       showChoice(problem.words);
@@ -90,6 +87,8 @@ export function deskCard(concert, token, signal, { payments, onHeld, onReleased,
       showChoice(words);
     };
 
+    drop = leave;
+
     pay.addEventListener("click", () => busily(pay, async () => {
       say(null);
       const retry = (attempt) => say(`No answer yet. Asking again with the same key (${attempt}); nothing is paid twice.`);
@@ -115,7 +114,7 @@ export function deskCard(concert, token, signal, { payments, onHeld, onReleased,
     }));
 
     release.addEventListener("click", () => busily(release, async () => {
-      await api.persist(() => api.releaseReservation(reservation.reservationId, { token }));
+      await api.releaseReservation(account.user, reservation, { token });
       notice(`${seatNames(reservation.seats)} given back.`);
       leave();
     }));
@@ -143,6 +142,9 @@ export function deskCard(concert, token, signal, { payments, onHeld, onReleased,
     pay.focus();
   }
 
+  /** Whether an answer is awaited that changes what is held. */
+  const isBusy = () => element.querySelector('[aria-busy="true"]') !== null;
+
   showChoice();
-  return { element, choose, hold };
+  return { element, choose, hold, isBusy, drop: (words) => drop(words) };
 }

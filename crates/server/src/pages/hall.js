@@ -3,17 +3,19 @@
 import { account, notice } from "./account.js";
 import * as api from "./api.js";
 import { deskCard } from "./desk.js";
-import { fill, h, plural, repeat } from "./dom.js";
+import { fill, h, plural, repeat, seatNames } from "./dom.js";
 import { SeatMap } from "./seats.js";
 import { clock } from "./session.js";
+import { tabs } from "./tabs.js";
 import { day, minutes, time, yours, zoneWords } from "./time.js";
+import { undecided, writes } from "./writes.js";
 
 const LOOK_EVERY = 1_000;
 
 /** A hold that ends within this many seconds is not taken up again: it may have ended when the page shows it. */
 const LEFT_MIN = 1;
 
-const ENDED = "Your turn has ended. Who enters again starts at the end of the line.";
+const ENDED = "Your turn has ended. If you enter again, you start at the end of the line.";
 
 export function hallView(concert, place, signal, { payments, onStep, onOver, onTicket, onUndecided }) {
   const { token } = place;
@@ -22,7 +24,7 @@ export function hallView(concert, place, signal, { payments, onStep, onOver, onT
   const heading = h("h2", {}, "Choose your seats");
   const turn = h("span", { class: "hint" });
   const announced = h("p", { class: "hidden", role: "status", "aria-live": "polite" }, "It is your turn. Choose your seats.");
-  const soldOut = h("p", { class: "message", hidden: !place.soldOut }, "Nothing is left in this concert, and no hold can come back.");
+  const soldOut = h("p", { class: "message", hidden: !place.soldOut }, "Sold out. Nothing is left in this concert, and no hold can come back.");
   const seats = new SeatMap({ onChoice: () => desk.choose(seats.chosen()) });
   let activeUntil = place.activeUntil;
   let dates = [];
@@ -30,6 +32,10 @@ export function hallView(concert, place, signal, { payments, onStep, onOver, onT
   let hold = null;
   /** The performance of the hold. The server no longer lists it once it has begun, and the hold can still be paid. */
   let heldFor = null;
+  /** Everything that this visitor holds, in whichever tab. */
+  let own = [];
+  /** Counts changes of the hold: what was asked before the last one is out of date. */
+  let changes = 0;
   const tags = { dates: null, seats: null };
 
   const over = (problem) => {
@@ -54,6 +60,7 @@ export function hallView(concert, place, signal, { payments, onStep, onOver, onT
     const answer = await api.listConcertDates(concertId, { token, tag: tags.dates });
     if (answer.status === 304 || signal.aborted) return;
     tags.dates = answer.tag;
+    payments.know(answer.body);
     const isListed = answer.body.some(({ performanceId }) => performanceId === heldFor?.performanceId);
     dates = heldFor && !isListed ? [{ ...heldFor, hasBegun: true }, ...answer.body] : answer.body;
     date = dates.find((known) => known.performanceId === date?.performanceId) ?? dates.find(({ remaining }) => remaining > 0) ?? dates[0] ?? null;
@@ -67,16 +74,27 @@ export function hallView(concert, place, signal, { payments, onStep, onOver, onT
     if (answer.status === 304 || signal.aborted || asked !== date) return;
     tags.seats = answer.tag;
     const performance = answer.body.performances.find(({ performanceId }) => performanceId === asked.performanceId);
-    const lost = seats.show(asked.performanceId, performance?.seats ?? [], hold?.performanceId === asked.performanceId ? hold.seats : []);
-    if (lost.length) notice(`${lost.length === 1 ? `Seat ${lost[0]} was` : `Seats ${lost.join(", ")} were`} taken by someone else.`);
+    const mine = () => own.filter(({ performanceId }) => performanceId === asked.performanceId).flatMap((held) => held.seats);
+    let lost = seats.show(asked.performanceId, performance?.seats ?? [], mine());
+    if (lost.length) {
+      // This visitor may hold them, by another tab or by a request whose answer was lost.
+      await lookAtHolds();
+      lost = lost.filter((seat) => !mine().includes(seat));
+    }
+    if (lost.length && !signal.aborted) notice(`${lost.length === 1 ? `Seat ${lost[0]} was` : `Seats ${lost.join(", ")} were`} taken by someone else.`);
+  };
+
+  /** The next state of the turn. */
+  const show = (next) => {
+    activeUntil = next.activeUntil;
+    soldOut.hidden = !next.soldOut;
   };
 
   const refreshTurn = async () => {
     const { body } = await api.getQueuePlace(token);
     clock.learn(body.asOf);
     if (body.status === "EXPIRED") return onOver(ENDED, hold);
-    activeUntil = body.activeUntil;
-    soldOut.hidden = !body.soldOut;
+    show(body);
   };
 
   const pick = (next) => {
@@ -103,7 +121,10 @@ export function hallView(concert, place, signal, { payments, onStep, onOver, onT
   }
 
   const setHold = (next) => {
+    own = own.filter(({ reservationId }) => reservationId !== (hold ?? next)?.reservationId);
+    if (next) own.push(next);
     hold = next;
+    changes++;
     heldFor = next && date;
     seats.lock(Boolean(next));
     tags.seats = null;
@@ -148,6 +169,35 @@ export function hallView(concert, place, signal, { payments, onStep, onOver, onT
     }
   }
 
+  /** What this visitor holds now, whichever tab did it. */
+  async function lookAtHolds() {
+    const before = changes;
+    const { body } = await api.listUserReservations(account.user);
+    if (signal.aborted || changes !== before || desk.isBusy()) return;
+    const held = body.filter(({ status }) => status === "HELD");
+    if (String(held.map(({ reservationId }) => reservationId)) !== String(own.map(({ reservationId }) => reservationId))) tags.seats = null;
+    own = held;
+    const now = hold && body.find(({ reservationId }) => reservationId === hold.reservationId);
+    if (!hold && held.length) await recover();
+    else if (now?.status === "RELEASED") desk.drop(`${seatNames(now.seats)} given back.`);
+    else if (now?.status === "PAID") await showPaid(now);
+    await settleHolds();
+  }
+
+  /** Paid by another tab, or by a request whose answer was lost. */
+  async function showPaid(reservation) {
+    const ticket = await payments.paidOtherwise({ ...reservation, token, startsAt: date?.startsAt ?? null });
+    if (ticket && !signal.aborted) onTicket(ticket);
+  }
+
+  /** A hold without an answer that is seen to be there is decided: sent again, it is answered. */
+  async function settleHolds() {
+    for (const record of undecided(account.user)) {
+      const { operation, body } = record.wish;
+      if (operation === "createReservation" && body.performanceId === hold?.performanceId) await api.settle(record, { isQuiet: true });
+    }
+  }
+
   /** The performance of a reservation; null if it is another concert's. One that has begun is found by its seats. */
   async function performanceOf({ performanceId, date }) {
     const listed = dates.find((known) => known.performanceId === performanceId);
@@ -164,11 +214,17 @@ export function hallView(concert, place, signal, { payments, onStep, onOver, onT
       account.refresh();
     });
     if (signal.aborted) return;
+    const onDone = ({ detail }) => {
+      if ((detail.user ?? detail.wish?.user) === account.user) guarded(lookAtHolds);
+    };
+    tabs.addEventListener("done", onDone, { signal });
+    writes.addEventListener("settled", onDone, { signal });
     let beat = 0;
     const stopLooking = repeat(LOOK_EVERY, async () => {
       try {
         await lookAtSeats();
         if (beat++ % 4 === 0) await lookAtDates();
+        if (beat % 5 === 0) await lookAtHolds();
         if (beat % 10 === 0) await refreshTurn();
       } catch (problem) {
         // A look that failed is made again in a second; only the end of the turn is news.
@@ -192,5 +248,5 @@ export function hallView(concert, place, signal, { payments, onStep, onOver, onT
 
   const map = h("section", { class: "card hall", "aria-label": "Seats" },
     h("div", { class: "spread" }, heading, turn), announced, soldOut, h("p", { class: "hint note" }, zoneWords()), tabs, seats.element);
-  return { map, desk: desk.element, start };
+  return { map, desk: desk.element, start, show };
 }

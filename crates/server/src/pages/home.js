@@ -5,7 +5,6 @@ import * as api from "./api.js";
 import { fill, h, plural, points, repeat, seatNames, whole } from "./dom.js";
 import { GrowingList, moreButton } from "./growing.js";
 import { poster } from "./poster.js";
-import { randomKey } from "./session.js";
 import { day, evening, moment, yours, zoneWords } from "./time.js";
 
 export function homeView(concerts, signal) {
@@ -58,6 +57,7 @@ function concertCard(concert, index) {
   return h("li", {},
     h("a", { class: "concert", href: `#/concerts/${concert.concertId}` },
       poster(concert, index),
+      concert.soldOut && h("span", { class: "sold-out" }, "Sold out"),
       h("span", { class: "caption" },
         h("strong", {}, concert.title),
         h("span", {}, `${concert.venue} · ${dates(concert)}`))));
@@ -102,10 +102,10 @@ function lectureRow(lecture, isMine, reload) {
     busily(event.currentTarget, async () => {
       try {
         if (isMine) {
-          await api.persist(withKey((key) => api.cancelLectureApplication(account.user, lectureId, key)));
+          await api.cancelLectureApplication(account.user, lecture);
           notice(`Your place in “${title}” is free again.`);
         } else {
-          const { body } = await api.persist(withKey((key) => api.applyForLecture(account.user, lectureId, key)));
+          const { body } = await api.applyForLecture(account.user, lecture);
           notice(`You have place ${body.seatNumber} in “${title}”.`);
         }
       } finally {
@@ -126,12 +126,6 @@ function lectureRow(lecture, isMine, reload) {
       type: "button", class: isMine ? "small" : "small primary", "aria-disabled": isFull && "true",
       "aria-label": `${label}: ${title}`, "data-key": lectureId, on: { click: act },
     }, label));
-}
-
-/** A request that keeps one key however often it is sent. */
-function withKey(request) {
-  const key = randomKey();
-  return () => request(key);
 }
 
 function askWho() {

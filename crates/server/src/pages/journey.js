@@ -2,14 +2,20 @@
 
 import { account, busily, notice, whoForm } from "./account.js";
 import * as api from "./api.js";
+import { Connection } from "./connection.js";
 import { crowdCard } from "./crowd.js";
 import { day, fill, h } from "./dom.js";
+import { Feed } from "./feed.js";
+import { givingUp } from "./giving-up.js";
 import { hallView } from "./hall.js";
 import { lineView } from "./line.js";
 import { Payments } from "./payment.js";
 import { poster } from "./poster.js";
 import { clock, session } from "./session.js";
+import { tabs } from "./tabs.js";
 import { ticketView } from "./ticket.js";
+
+const ENDED = "Your place has ended. If you enter again, you start at the end of the line.";
 
 const STEPS = ["In line", "Seats", "Payment", "Ticket"];
 
@@ -21,8 +27,10 @@ export async function journeyView(concert, index, signal) {
   return [
     h("header", { class: "banner" },
       poster(concert, index, { wide: true }),
-      h("div", { class: "caption" }, h("h1", {}, title), h("p", {}, `${venue} · ${dates}`))),
+      h("div", { class: "caption" }, h("h1", {}, title), h("p", {}, `${venue} · ${dates}`)),
+      concert.soldOut && h("span", { class: "sold-out" }, "Sold out")),
     journey.steps,
+    journey.connection.element,
     journey.stage,
   ];
 }
@@ -30,15 +38,26 @@ export async function journeyView(concert, index, signal) {
 class Journey {
   steps = h("ol", { class: "steps", "aria-label": "Steps" });
   stage = h("div", { class: "stage-area" });
+  connection = new Connection();
   #scene = new AbortController();
   #crowd;
+  /** News of the place, and what shows it: the line or the hall. */
+  #feed = null;
+  #shown = null;
 
   constructor(concert, signal) {
     this.concert = concert;
     this.user = account.user;
     this.signal = signal;
     this.payments = new Payments(concert.concertId, account.user);
-    signal.addEventListener("abort", () => this.#scene.abort());
+    signal.addEventListener("abort", () => {
+      this.#scene.abort();
+      this.#unfollow();
+    });
+    // What this visitor did in another tab may have ended the place.
+    tabs.addEventListener("done", ({ detail }) => {
+      if (detail.user === this.user) this.#feed?.refresh();
+    }, { signal });
   }
 
   #remember(name, value) {
@@ -62,7 +81,7 @@ class Journey {
     if (!token) return this.showOutside();
     try {
       const { body: place } = await api.getQueuePlace(token);
-      if (place.status === "EXPIRED") this.showOutside();
+      if (place.status === "EXPIRED") await this.#finish(place);
       else this.showPlace(place);
     } catch (problem) {
       if (!(problem instanceof api.Problem) || problem.isPassing) throw problem;
@@ -74,6 +93,7 @@ class Journey {
   #open(step, title) {
     this.#scene.abort();
     this.#scene = new AbortController();
+    this.#shown = null;
     if (this.signal.aborted) this.#scene.abort();
     document.title = `${title} · onsale`;
     this.setStep(step);
@@ -92,6 +112,7 @@ class Journey {
 
   showOutside(words) {
     this.#open(0, this.concert.title);
+    this.#unfollow();
     account.token = null;
     this.#remember("token", null);
     const enter = (event) => busily(event.currentTarget, () => this.enter());
@@ -113,21 +134,37 @@ class Journey {
     this.showPlace(place);
   }
 
+  /** Shows a state of the place: a step on, or the next state of what is shown. */
   showPlace(place) {
     clock.learn(place.asOf);
+    if (place.status === "EXPIRED") return this.#finish(place, ENDED);
+    this.#follow(place);
+    if (this.#shown?.status === place.status) return this.#shown.show(place);
     if (place.status === "WAITING") this.showLine(place);
-    else if (place.status === "ACTIVE") this.showHall(place);
-    else this.showOutside("This place has ended. Who enters again starts at the end of the line.");
+    else this.showHall(place);
+  }
+
+  #follow(place) {
+    if (this.#feed?.token === place.token || this.signal.aborted) return;
+    this.#unfollow();
+    const feed = (this.#feed = new Feed(place));
+    feed.addEventListener("place", ({ detail }) => this.showPlace(detail));
+    feed.addEventListener("gone", ({ detail }) => this.showOutside(detail.words));
+    const kept = () => (this.#shown?.status === "WAITING" ? "Your place is kept." : "Your turn goes on.");
+    this.connection.watch(feed, kept);
+  }
+
+  #unfollow() {
+    this.#feed?.close();
+    this.#feed = null;
+    this.connection.clear();
   }
 
   showLine(place) {
     const signal = this.#open(0, "In line");
-    const line = lineView(place, signal, {
-      onPlace: (next) => this.showPlace(next),
-      onLeave: () => this.showOutside("You gave your place up."),
-      onLost: (problem) => this.showOutside(problem.words),
-    });
-    fill(this.stage, line, h("aside", {}, this.#crowdCard()));
+    const { element, show } = lineView(place, signal, { onLeave: () => this.showOutside("You gave your place up.") });
+    this.#shown = { status: "WAITING", show };
+    fill(this.stage, element, h("aside", {}, this.#crowdCard()));
   }
 
   showHall(place) {
@@ -136,13 +173,30 @@ class Journey {
     const hall = hallView(this.concert, place, signal, {
       payments: this.payments,
       onStep: (step) => this.setStep(step),
-      // A payment ends the turn: before its answer arrived, if that was lost.
-      onOver: (words) => (this.payments.undecided().length ? this.showSettling() : this.showOutside(words)),
+      onOver: (words) => this.#finish(place, words),
       onTicket: (ticket) => this.#take(ticket),
       onUndecided: () => this.showSettling(),
     });
-    fill(this.stage, hall.map, h("aside", {}, hall.desk, this.#crowdCard()));
+    this.#shown = { status: "ACTIVE", show: hall.show };
+    const leave = givingUp(place, { onLeft: () => this.showOutside("You gave your turn up.") });
+    fill(this.stage, hall.map, h("aside", {}, hall.desk, leave, this.#crowdCard()));
     hall.start();
+  }
+
+  /** The place has ended. A payment ends it too: one whose answer was lost, or one of another tab. */
+  async #finish(place, words) {
+    const scene = this.#scene;
+    this.#unfollow();
+    if (this.payments.undecided().length) return this.showSettling();
+    try {
+      const ticket = await api.persist(() => this.payments.paidSince(place.issuedAt, this.#recall("seen")));
+      if (this.#scene !== scene || scene.signal.aborted) return;
+      if (ticket) return this.#take(ticket);
+    } catch (problem) {
+      if (!(problem instanceof api.Problem)) throw problem;
+      if (this.#scene !== scene || scene.signal.aborted) return;
+    }
+    this.showOutside(words);
   }
 
   /** A payment was sent and has no answer: finds out what became of it. */
@@ -171,7 +225,9 @@ class Journey {
   }
 
   #take(ticket) {
+    this.#unfollow();
     this.#remember("ticket", ticket);
+    this.#remember("seen", ticket.paymentId);
     this.showTicket(ticket);
   }
 

@@ -1,4 +1,4 @@
-// The waiting room: a position that moves, told by the server as it does.
+// The waiting room: a position that moves.
 
 import { busily } from "./account.js";
 import * as api from "./api.js";
@@ -10,11 +10,13 @@ const DOTS_MAX = 120;
 /** A screen reader hears of the position no more often than this. */
 const SPOKEN_EVERY = 5_000;
 
-export function lineView(place, signal, { onPlace, onLeave, onLost }) {
+/** The view of a place in line: its element, and `show`, which shows the next state. */
+export function lineView(place, signal, { onLeave }) {
   const number = h("p", { class: "position", "aria-hidden": "true" });
   const wait = h("p", { class: "lead", "aria-hidden": "true" });
   const spoken = h("p", { class: "hidden", role: "status", "aria-live": "polite" });
-  const soldOut = h("p", { class: "message bad", hidden: true }, "Nothing is left in this concert, and no hold can come back.");
+  const soldOut = h("p", { class: "message bad", hidden: true }, "Sold out. Nothing is left in this concert, and no hold can come back.");
+  const paused = h("p", { class: "message", hidden: true }, "The room is paused: nobody is called at present. Your place is kept.");
   const scale = h("p", { class: "hint" });
   const roll = counter(number, signal);
   const total = Math.max(place.position, 1);
@@ -22,67 +24,41 @@ export function lineView(place, signal, { onPlace, onLeave, onLost }) {
   const dots = Array.from({ length: Math.ceil(total / each) }, () => h("i"));
   fill(scale, each === 1 ? "Each dot is a person; the last one is you." : `Each dot is ${each} people; you are in the last one.`);
   let spokenAt = 0;
+  let spokenState = "";
 
-  const show = ({ position, estimatedWaitSeconds, soldOut: isSoldOut }) => {
+  const show = (next) => {
+    const { position, soldOut: isSoldOut, paused: isPaused } = next;
     roll(position);
-    fill(wait, position === 1 ? "You are next." : `${plural(position - 1, "person is", "people are")} ahead of you. Your turn comes ${soon(estimatedWaitSeconds)}.`);
+    const ahead = position === 1 ? "You are next." : `${plural(position - 1, "person is", "people are")} ahead of you.`;
+    fill(wait, [ahead, turnWords(next)].filter(Boolean).join(" "));
     const left = Math.ceil(position / each);
     dots.forEach((dot, index) => (dot.className = index === left - 1 ? "you" : index < left ? "ahead" : "gone"));
     soldOut.hidden = !isSoldOut;
+    paused.hidden = !isPaused;
     document.title = `${whole(position)} in line · onsale`;
-    if (Date.now() - spokenAt < SPOKEN_EVERY) return;
-    spokenAt = Date.now();
-    fill(spoken, `Position ${position}. Your turn comes ${soon(estimatedWaitSeconds)}.`);
+    const state = `${isSoldOut} ${isPaused}`;
+    if (state === spokenState && Date.now() - spokenAt < SPOKEN_EVERY) return;
+    [spokenState, spokenAt] = [state, Date.now()];
+    const words = [`Position ${position}.`, turnWords(next), isPaused && paused.textContent, isSoldOut && soldOut.textContent];
+    fill(spoken, words.filter(Boolean).join(" "));
   };
-
-  const hear = (next) => {
-    if (signal.aborted) return;
-    if (next.status === "WAITING") show(next);
-    else onPlace(next);
-  };
-  follow(place.token, signal, hear, onLost);
   show(place);
 
   const leave = (event) => busily(event.currentTarget, async () => {
-    await api.leaveQueue(place.token);
+    await api.leaveQueue(place.token, { user: place.userId, tokenId: place.tokenId });
     onLeave();
   });
-  return h("section", { class: "card line", "aria-label": "Waiting room" },
-    h("h2", {}, "Your place in line"), number, wait, spoken, soldOut,
+  const element = h("section", { class: "card line", "aria-label": "Waiting room" },
+    h("h2", {}, "Your place in line"), number, wait, spoken, paused, soldOut,
     h("div", { class: "dots", "aria-hidden": "true" }, dots),
     h("div", { class: "spread" }, scale, h("button", { type: "button", class: "link", on: { click: leave } }, "Leave the line")));
+  return { element, show };
 }
 
-const soon = (seconds) => (seconds <= 1 ? roughly(seconds) : `in ${roughly(seconds)}`);
-
-/** Listens; where the stream is refused, asks as often as the server says. */
-function follow(token, signal, hear, onLost) {
-  const stream = api.followQueuePlace(token);
-  signal.addEventListener("abort", () => stream.close());
-  for (const name of ["position", "active", "expired"]) {
-    stream.addEventListener(name, ({ data }) => {
-      // The server ends the stream after this; unasked, the browser would open it again.
-      if (name !== "position") stream.close();
-      hear(JSON.parse(data));
-    });
-  }
-  stream.addEventListener("error", () => {
-    if (stream.readyState === EventSource.CLOSED && !signal.aborted) poll(token, signal, hear, onLost);
-  });
-}
-
-async function poll(token, signal, hear, onLost) {
-  while (!signal.aborted) {
-    try {
-      const { body } = await api.getQueuePlace(token);
-      hear(body);
-      await api.pause((body.pollAfterSeconds ?? 1) * 1000);
-    } catch (problem) {
-      if (!(problem instanceof api.Problem)) throw problem;
-      if (!problem.isPassing) return onLost(problem);
-      await api.pause((problem.retryAfter ?? 1) * 1000);
-    }
-  }
+/** When the turn comes. Nothing while that is not known: the room is paused, or there is nothing to come for. */
+function turnWords({ position, estimatedWaitSeconds: seconds, paused, soldOut }) {
+  if (paused || soldOut || seconds == null || position === 1) return "";
+  return `Your turn comes ${seconds <= 1 ? roughly(seconds) : `in ${roughly(seconds)}`}.`;
 }
 
 /** Counts from the number shown to the next within a second, unless the visitor asked for less motion. */

@@ -1,70 +1,70 @@
-// Payments under way. Each keeps its key, over reloads too, until an answer decides it: whatever is lost on the way, it is
-// paid once, and the page finds out what became of it.
+// Payments. Whatever is lost on the way, seats are paid for once, and the page finds out what became of a payment.
 
 import * as api from "./api.js";
-import { randomKey, session } from "./session.js";
+import { kept } from "./session.js";
+import { pending } from "./writes.js";
 
-/** The undecided payments of a user for seats of a concert. */
+const ticketOf = ({ wish: { about, token }, key }, payment) => ({ ...about, token, key, ...payment });
+
+/** The payments of a user for seats of a concert. */
 export class Payments {
-  #name;
-
   constructor(concertId, user) {
+    this.concertId = concertId;
     this.user = user;
-    this.#name = `paying:${concertId}:${user}`;
   }
 
-  /** Those without an answer, oldest first: `{reservationId, key, token, date, startsAt}`. */
+  /** Those without an answer, also if this tab or another waits for it, oldest first. */
   undecided() {
-    return session.get(this.#name) ?? [];
+    return this.user ? pending(this.user, `pay:${this.concertId}:`) : [];
   }
 
   /** Pays for a reservation; the ticket. A payment that has no answer yet is sent again under its key. */
-  async pay({ reservationId, date }, { token, startsAt }, onRetry) {
-    let payment = this.undecided().find((known) => known.reservationId === reservationId);
-    if (!payment) {
-      payment = { reservationId, key: randomKey(), token, date, startsAt };
-      session.set(this.#name, [...this.undecided(), payment]);
-    }
-    try {
-      const ticket = await this.#send(payment, onRetry);
-      this.#forget(payment);
-      return ticket;
-    } catch (problem) {
-      // A refusal is decided and kept under its key: another attempt is another request.
-      if (problem instanceof api.Problem && !problem.isPassing) this.#forget(payment);
-      throw problem;
-    }
+  async pay(reservation, { token, startsAt }, onRetry) {
+    const { reservationId, date } = reservation;
+    const about = { reservationId, date, startsAt };
+    const answer = await api.createPayment(this.user, this.concertId, reservation, { token, about }, onRetry);
+    return ticketOf(answer, answer.body);
   }
 
   /** What became of a payment without an answer: the ticket, or null if nothing was paid. Fails while that is open. */
-  async settle(payment, onRetry) {
-    let ticket;
-    try {
-      ticket = await this.#send(payment, onRetry);
-    } catch (problem) {
-      if (!(problem instanceof api.Problem) || problem.isPassing) throw problem;
-      ticket = await this.paidOtherwise(payment);
-    }
-    this.#forget(payment);
-    return ticket;
+  async settle(payment) {
+    const answer = await api.settle(payment, { isQuiet: true });
+    return answer ? ticketOf(answer, answer.body) : this.paidOtherwise(payment.wish.about);
   }
 
-  async #send(payment, onRetry) {
-    const { body } = await api.persist(() => api.createPayment(payment.reservationId, payment), onRetry);
-    return { ...payment, ...body };
+  /** Notes the performances of the concert: payments name only their reservations, and those only their performances. */
+  know(performances) {
+    const known = this.#performances();
+    for (const { performanceId, startsAt } of performances) known[performanceId] = startsAt;
+    kept.set(`performances:${this.concertId}`, known);
+  }
+
+  #performances() {
+    return kept.get(`performances:${this.concertId}`) ?? {};
+  }
+
+  /**
+   * The ticket of the last payment for this concert at or after an instant, whichever tab paid; null if there is none, or none
+   * after the payment `seen`.
+   */
+  async paidSince(instant, seen) {
+    const known = this.#performances();
+    const { body: payments } = await api.listUserPayments(this.user);
+    for (const payment of payments) {
+      if (payment.paymentId === seen || Date.parse(payment.paidAt) < Date.parse(instant)) return null;
+      const { body: { performanceId, reservationId, date } } = await api.getReservation(payment.reservationId);
+      const startsAt = known[performanceId];
+      if (startsAt) return { reservationId, date, startsAt, ...payment, key: null };
+    }
+    return null;
   }
 
   /** The ticket of a reservation that another tab paid for, under a key of its own; null if it is not paid. */
-  async paidOtherwise(payment) {
-    const { body: reservation } = await api.getReservation(payment.reservationId);
+  async paidOtherwise(about) {
+    const { body: reservation } = await api.getReservation(about.reservationId);
     if (reservation.status !== "PAID") return null;
-    const isSame = ({ reservationId }) => reservationId === payment.reservationId;
+    const isSame = ({ reservationId }) => reservationId === about.reservationId;
     const paid = await api.find(api.listUserPayments(this.user), isSame);
-    return paid && { ...payment, ...paid, key: null };
-  }
-
-  #forget({ reservationId }) {
-    const left = this.undecided().filter((known) => known.reservationId !== reservationId);
-    session.set(this.#name, left.length ? left : null);
+    return paid && { ...about, ...paid, key: null };
   }
 }

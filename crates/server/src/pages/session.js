@@ -1,22 +1,59 @@
-// What this tab remembers, and nothing longer: who the visitor is, places in line, keys of payments under way.
+// What this browser remembers, in this tab or in all of them; the server's clock; random keys.
 
-export const session = {
+const PREFIX = "onsale:";
+
+/** Values by name. What the browser refuses to store is remembered until the page is closed. */
+class Store extends EventTarget {
+  #open;
+  #memory = new Map();
+
+  /** `open` gives the storage; it fails if the visitor has switched storage off. */
+  constructor(open) {
+    super();
+    this.#open = open;
+  }
+
   get(name) {
     try {
-      return JSON.parse(sessionStorage.getItem(`onsale:${name}`));
+      const text = this.#open().getItem(PREFIX + name);
+      if (text !== null) return JSON.parse(text);
     } catch {
-      return null;
+      // Switched off, or not ours.
     }
-  },
+    return this.#memory.get(name) ?? null;
+  }
+
   set(name, value) {
+    this.#memory.delete(name);
     try {
-      if (value == null) sessionStorage.removeItem(`onsale:${name}`);
-      else sessionStorage.setItem(`onsale:${name}`, JSON.stringify(value));
+      if (value == null) this.#open().removeItem(PREFIX + name);
+      else this.#open().setItem(PREFIX + name, JSON.stringify(value));
     } catch {
-      // Storage is switched off: the page then forgets at its next load.
+      if (value != null) this.#memory.set(name, value);
     }
-  },
-};
+  }
+
+  /** The names that begin with `prefix`. */
+  names(prefix) {
+    let stored = [];
+    try {
+      stored = Object.keys(this.#open()).filter((name) => name.startsWith(PREFIX + prefix)).map((name) => name.slice(PREFIX.length));
+    } catch {
+      // Switched off.
+    }
+    return [...new Set([...stored, ...[...this.#memory.keys()].filter((name) => name.startsWith(prefix))])];
+  }
+}
+
+/** Of this tab, until it is closed: who the visitor is, places in line, tickets. */
+export const session = new Store(() => sessionStorage);
+
+/** Of all tabs, and kept: writes without an answer. Dispatches `change` when another tab changed something. */
+export const kept = new Store(() => localStorage);
+
+addEventListener("storage", ({ key }) => {
+  if (key === null || key.startsWith(PREFIX)) kept.dispatchEvent(new Event("change"));
+});
 
 /** The server's clock: deadlines are its own, whatever the visitor's clock says. */
 export const clock = {

@@ -10,7 +10,7 @@ export function ticketView(concert, ticket, { onAgain }) {
   const { paymentId, reservationId, amount, seats, paidAt, date, startsAt, key, token } = ticket;
   const said = h("p", { class: "hint", role: "status", "aria-live": "polite" });
   const repeatPayment = (event) => busily(event.currentTarget, async () => {
-    const { status, body, isReplayed } = await api.createPayment(reservationId, { token, key });
+    const { status, body, isReplayed } = await api.repeatPayment(reservationId, { token, key });
     const isSame = body.paymentId === paymentId;
     fill(said, isReplayed && isSame
       ? `Answered ${status} with the first answer again (Idempotency-Replayed). Nothing was paid twice.`

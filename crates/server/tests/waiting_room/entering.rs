@@ -150,6 +150,15 @@ async fn a_crowd_stands_in_one_line() {
     audit(&sale).await;
 }
 
+/// Waits until the list of concerts says of its only one whether it is sold out.
+async fn is_listed_as_sold_out(sale: &Sale, sold_out: bool) {
+    until("the list says so", async || {
+        let list = sale.caller.get("/concerts").expect(200).await;
+        (list[0]["soldOut"] == json!(sold_out)).then_some(())
+    })
+    .await;
+}
+
 #[tokio::test]
 async fn sold_out_once_nothing_can_come_back() {
     let sale = start(&[]).await;
@@ -166,6 +175,8 @@ async fn sold_out_once_nothing_can_come_back() {
     sale.pay(&buyer, &second).expect(201).await;
     sale.until(&waiting, |place| place["soldOut"] == true).await;
     assert_eq!(sale.enter(&concert, "late").await["soldOut"], true);
+    is_listed_as_sold_out(&sale, true).await;
     sale.performance(&concert, &json!(1)).await;
     sale.until(&waiting, |place| place["soldOut"] == false).await;
+    is_listed_as_sold_out(&sale, false).await;
 }

@@ -11,7 +11,7 @@ const TAG: &str = "Concerts";
 pub(super) fn concert() -> Value {
     json!({
         "concertId": sample::CONCERT, "title": "Night of the Locks", "venue": "Hall of Rows",
-        "firstDate": "2026-12-19", "lastDate": "2026-12-20"
+        "firstDate": "2026-12-19", "lastDate": "2026-12-20", "soldOut": false
     })
 }
 

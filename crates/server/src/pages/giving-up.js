@@ -1,0 +1,28 @@
+// Giving a turn up, after one more question.
+
+import { busily } from "./account.js";
+import * as api from "./api.js";
+import { fill, h } from "./dom.js";
+
+/** A button that asks once more before the turn of `place` is given up. */
+export function givingUp(place, { onLeft }) {
+  const area = h("div", { class: "giving-up" });
+  const leave = (event) => busily(event.currentTarget, async () => {
+    await api.leaveQueue(place.token, { user: place.userId, tokenId: place.tokenId });
+    onLeft();
+  });
+  const ask = () => {
+    fill(area, h("div", { role: "group", "aria-label": "Give your turn up", class: "card", on: { keydown: (event) => event.key === "Escape" && offer(true) } },
+      h("p", {}, h("strong", {}, "Give your turn up?"), " Seats that you hold are free again at once, and the next in line is called."),
+      h("div", { class: "row" },
+        h("button", { type: "button", class: "danger", on: { click: leave } }, "Give it up"),
+        h("button", { type: "button", on: { click: () => offer(true) } }, "Keep it"))));
+    area.querySelector("button:last-child").focus();
+  };
+  const offer = (isBack) => {
+    fill(area, h("button", { type: "button", class: "link", on: { click: ask } }, "Give your turn up"));
+    if (isBack) area.querySelector("button").focus();
+  };
+  offer(false);
+  return area;
+}

@@ -1,0 +1,28 @@
+// What the tabs of this browser tell one another.
+
+const NAME = "onsale";
+
+/** Dispatches what other tabs told: the event is the kind, `detail` what was told. Nothing comes back to the tab that told it. */
+export const tabs = new EventTarget();
+
+const hear = ({ kind, detail }) => tabs.dispatchEvent(new CustomEvent(kind, { detail }));
+
+const channel = typeof BroadcastChannel === "function" ? new BroadcastChannel(NAME) : null;
+channel?.addEventListener("message", ({ data }) => hear(data));
+
+/** Tells all other tabs. */
+export function tell(kind, detail) {
+  if (channel) return channel.postMessage({ kind, detail });
+  try {
+    // Browsers before 2022: a change of the storage is seen by the other tabs.
+    localStorage.setItem(`${NAME}:told`, JSON.stringify({ kind, detail, at: Math.random() }));
+  } catch {
+    // No storage either: each tab then learns from the server alone.
+  }
+}
+
+if (!channel) {
+  addEventListener("storage", ({ key, newValue }) => {
+    if (key === `${NAME}:told` && newValue) hear(JSON.parse(newValue));
+  });
+}

@@ -1,4 +1,4 @@
-//! A caching proxy in front, which keeps whatever it is not told to forget: nobody is given what is another's.
+//! A caching proxy in front, which keeps each answer that does not forbid it: no user gets the answer of another user.
 
 use onsale_testing::{Caller, Nginx, Reply, Sale, without};
 use serde_json::json;
@@ -7,7 +7,7 @@ use crate::support::room::room;
 use crate::support::{start, text};
 use crate::{JWT, bearer};
 
-/// A proxy that keeps every answer for ten minutes, unless the answer forbids it: whoever asks, and whatever it is.
+/// A proxy that keeps every answer for ten minutes, for all clients, unless the answer forbids it.
 async fn caching_proxy(sale: &Sale) -> Nginx {
     let http = "  proxy_cache_path cache keys_zone=all:1m;";
     let server = format!(
@@ -54,7 +54,7 @@ async fn one_users_answer_is_never_anothers() {
     assert_eq!(caller.get("/point/ada").bearer(&bearer("ada")).expect(200).await["balance"], 1_000);
 }
 
-/// The path is the same for everyone who waits: only a header says who asks.
+/// The path is the same for all who wait: only a header names the client.
 #[tokio::test]
 async fn a_place_in_line_is_the_askers_own() {
     if without("nginx") {
@@ -76,7 +76,7 @@ async fn a_place_in_line_is_the_askers_own() {
         caller.get(&dates).token(&ada).expect(200).await;
         caller.get(&dates).refused(401, "queue-token-missing").await;
     }
-    // And what everybody is given the proxy may give again.
+    // The proxy may serve again what is the same for all clients.
     caller.get("/concerts").expect(200).await;
     let again = crate::support::until("the proxy answers by itself", async || {
         let reply = caller.get("/concerts").send().await;

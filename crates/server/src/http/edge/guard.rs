@@ -1,6 +1,6 @@
 //! What a browser may be led to do. With `ONSALE_AUTH=open` a caller proves nothing, so a page of another site in the
-//! browser of this machine's user could act as any user: by writing across sites, or under a name of its own that it has
-//! lead here (DNS rebinding).
+//! browser of this machine's user could act as any user: by writing across sites, or under a name of its own that its DNS
+//! server makes this machine's address (DNS rebinding).
 
 use axum::http::header::ORIGIN;
 use axum::http::{HeaderName, HeaderValue, Request};

@@ -10,7 +10,7 @@ pub(super) const NO_STORE: &str = "no-store";
 /// A browser believes the media type.
 pub(super) const NOSNIFF: &str = "nosniff";
 
-/// Marks an answer. Lists that everybody is given, seats and dates, and pages have said for themselves how they are kept.
+/// Marks an answer. Lists that are the same for all clients, seats and dates, and pages have set `Cache-Control` before.
 pub(super) fn mark(headers: &mut HeaderMap) {
     headers.entry(CACHE_CONTROL).or_insert(HeaderValue::from_static(NO_STORE));
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static(NOSNIFF));

@@ -3,6 +3,7 @@
 pub mod files;
 pub mod kafka;
 pub mod postgres;
+mod private;
 pub mod redis;
 pub mod sqlite;
 mod stored;

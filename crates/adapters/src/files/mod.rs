@@ -4,7 +4,7 @@
 //! by somebody who died before, and is cut off before anything else is appended.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
-use std::fs::{File, OpenOptions, TryLockError};
+use std::fs::{File, TryLockError};
 use std::io::{self, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -12,6 +12,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
 use onsale_app::relay::{Delivery, Outbox, Platform, Posted, Turn};
+
+use crate::private;
 
 /// A folder of files.
 pub struct FilePlatform {
@@ -31,8 +33,8 @@ impl FilePlatform {
     fn lock(&self, source: &str) -> Result<File, String> {
         let folder = self.folder.join(".locks");
         let path = folder.join(source);
-        let opened = std::fs::create_dir_all(folder)
-            .and_then(|()| OpenOptions::new().create(true).truncate(false).write(true).open(&path))
+        let opened = private::make_folder(&folder)
+            .and_then(|()| private::open(&path))
             .map_err(|error| format!("{}: {error}", path.display()))?;
         match opened.try_lock() {
             Ok(()) => Ok(opened),
@@ -45,13 +47,13 @@ impl FilePlatform {
         let path = self.folder.join(file);
         let mut made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
         if !made.contains(day) {
-            std::fs::create_dir_all(self.folder.join(day))?;
+            private::make_folder(&self.folder.join(day))?;
             File::open(&self.folder)?.sync_all()?;
             made.insert(day.to_owned());
         }
         drop(made);
         let is_new = !path.exists();
-        let mut out = OpenOptions::new().create(true).write(true).truncate(false).open(&path)?;
+        let mut out = private::open(&path)?;
         out.set_len(from)?;
         out.seek(SeekFrom::Start(from))?;
         out.write_all(text.as_bytes())?;

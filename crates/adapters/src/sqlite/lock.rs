@@ -1,9 +1,10 @@
 //! One server on one file: a lock that the system drops when the process ends, however it ends.
 
-use std::fs::{File, OpenOptions, TryLockError};
+use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
 
 use super::OpenError;
+use crate::private;
 
 /// Held for as long as this process may write the file.
 #[derive(Debug)]
@@ -15,12 +16,7 @@ impl Lock {
     /// Takes the lock, on a file of its own beside the database: SQLite's own locks lie on the database file.
     pub(super) fn take(database: &Path) -> Result<Self, OpenError> {
         let path = lock_path(database);
-        let file = OpenOptions::new()
-            .create(true)
-            .truncate(false)
-            .write(true)
-            .open(&path)
-            .map_err(|source| OpenError::Lock { path: path.clone(), source })?;
+        let file = private::open(&path).map_err(|source| OpenError::Lock { path: path.clone(), source })?;
         match file.try_lock() {
             Ok(()) => Ok(Self { _file: file }),
             Err(TryLockError::WouldBlock) => Err(OpenError::InUse),

@@ -36,6 +36,7 @@ use rusqlite::{Connection, ErrorCode, params};
 pub use audit::SqliteAudit;
 pub use outbox::SqliteOutbox;
 
+use crate::private;
 use checkpoint::Checkpointer;
 use connection::{Role, open, unavailable};
 use lock::Lock;
@@ -174,7 +175,24 @@ pub fn migrate(path: &Path) -> Result<usize, OpenError> {
     migrate_locked(path)
 }
 
+/// What SQLite keeps beside a database; new ones take over its mode.
+const BESIDE: [&str; 3] = ["-wal", "-shm", "-journal"];
+
+/// Makes the file if it is not there, and closes it to other users.
+fn make_private(path: &Path) {
+    if private::make(path).is_err() {
+        // SQLite says better why.
+        return;
+    }
+    for suffix in BESIDE {
+        let mut name = path.as_os_str().to_owned();
+        name.push(suffix);
+        private::close_to_others(Path::new(&name));
+    }
+}
+
 fn migrate_locked(path: &Path) -> Result<usize, OpenError> {
+    make_private(path);
     let mut db = Connection::open(path)?;
     // Looked at before anything is written: a foreign file stays as it is.
     schema::pending(&db)?;

@@ -15,14 +15,14 @@ use prometheus_client::registry::Registry;
 
 use super::signals::Signals;
 use super::{Failed, Outcome, block_on, demo, greeting, print};
-use crate::auth::{AdminKey, Bearers};
+use crate::auth::{AdminKey, Bearers, JwksUrl};
 use crate::http::{
-    App, AppState, ConnectionLimits, HttpMetrics, Limiter, Reached, Server, ServerLimits, Shelves, Stopping, Streams,
-    bind, connections_that_fit, into_service, listen,
+    App, AppState, ClientLimits, ConnectionLimits, HttpMetrics, Limiter, Reached, Server, ServerLimits, Shelves,
+    Stopping, Streams, bind, connections_that_fit, into_service, listen,
 };
 use crate::pages::Pages;
 use crate::sale::Sale;
-use crate::settings::{Auth, JwtKey, Secret, Settings};
+use crate::settings::{AddressHeader, Auth, Secret, Settings};
 use crate::telemetry::Traces;
 use crate::token::TokenCodec;
 
@@ -44,19 +44,42 @@ fn warn_of_oddities(settings: &Settings) {
         tracing::warn!(name, "this looks like a setting and is none");
     }
     let jwt = match &settings.auth {
-        Auth::Jwt(JwtKey::Secret(secret)) => Some(secret),
-        _ => None,
+        Auth::Jwt(jwt) => &jwt.secrets[..],
+        Auth::Open => &[],
     };
-    for (name, secret) in [("the JWT secret", jwt), ("the token secret", settings.token_secret.as_ref())] {
-        if secret.is_some_and(Secret::is_weak) {
+    let secrets = jwt.iter().map(|secret| ("a JWT secret", secret));
+    for (name, secret) in secrets.chain(settings.token_secret.as_ref().map(|secret| ("the token secret", secret))) {
+        if secret.is_weak() {
             tracing::warn!("{name} is shorter than 32 bytes and may be guessed");
         }
     }
+    if let Auth::Jwt(jwt) = &settings.auth
+        && jwt.jwks.as_ref().is_some_and(JwksUrl::is_exposed)
+    {
+        tracing::warn!(
+            "ONSALE_JWKS_URL is http and leaves this machine: its keys can be replaced on their way; use https"
+        );
+    }
+    let is_default = matches!(settings.client_address_header, AddressHeader::XForwardedFor(_));
+    if !is_default && settings.trusted_proxies.is_empty() {
+        tracing::warn!("ONSALE_CLIENT_ADDRESS_HEADER is not read, as ONSALE_TRUSTED_PROXIES names no proxy");
+    }
+}
+
+/// What checks bearers, with the keys of a URL if they can be fetched now. If not, they are fetched later.
+async fn bearers(settings: &Settings, registry: &mut Registry, stopping: &Stopping) -> Result<Bearers, Failed> {
+    let bearers = Bearers::new(&settings.auth).map_err(Failed::Error)?;
+    bearers.register(registry);
+    if let Some(keys) = bearers.key_set() {
+        keys.fetch().await;
+        let (keys, stopping) = (keys.clone(), stopping.clone());
+        tokio::spawn(keys.run(async move { stopping.closing().await }));
+    }
+    Ok(bearers)
 }
 
 async fn serve(settings: Settings, is_demo: bool, traces: Traces) -> Outcome {
     let mut registry = Registry::with_prefix("onsale");
-    let bearers = Bearers::new(&settings.auth).ok_or_else(|| Failed::Usage("the JWT key cannot be used".to_owned()))?;
     let cannot_listen = |error| Failed::Error(format!("{} cannot be listened on: {error}", settings.listen));
     // The address is taken before the database is made: a start that fails on a port in use leaves no file behind.
     let socket = bind(settings.listen).map_err(cannot_listen)?;
@@ -70,6 +93,7 @@ async fn serve(settings: Settings, is_demo: bool, traces: Traces) -> Outcome {
     let metrics = HttpMetrics::register(&mut registry);
     let reached = Arc::new(Reached::default());
     reached.register(&mut registry);
+    let bearers = bearers(&settings, &mut registry, &stopping).await?;
     sale.start_background(&settings, &mut registry);
     let app = App::new(AppState {
         desk: sale.desk.clone(),
@@ -80,7 +104,7 @@ async fn serve(settings: Settings, is_demo: bool, traces: Traces) -> Outcome {
         seat_maps: sale.seat_maps.clone(),
         catalogue: sale.catalogue.clone(),
         timetable: sale.timetable.clone(),
-        user_entries: Limiter::new(settings.user_entry_limit, Vec::new()),
+        user_entries: Limiter::new(settings.limits.entries_by_user),
         shelves: Shelves::default(),
         tokens: TokenCodec::new(&token_secret(&sale, &settings).await?),
         bearers,
@@ -106,12 +130,7 @@ async fn serve(settings: Settings, is_demo: bool, traces: Traces) -> Outcome {
         print(&greeting::text(&sale, &settings, address, fresh.map(Secret::expose)).await?)?;
     }
 
-    let limits = ServerLimits {
-        connections: connection_limits(&settings),
-        idle: settings.idle,
-        limiter: Limiter::new(settings.rate_limit, settings.trusted_proxies.clone()),
-        entries: Limiter::new(settings.entry_limit, settings.trusted_proxies.clone()),
-    };
+    let limits = server_limits(&settings);
     let server = Server { router: into_service(app.clone()), app, limits, reached };
     let serving = tokio::spawn(server.run(listener));
     signals.next().await;
@@ -126,6 +145,11 @@ async fn serve(settings: Settings, is_demo: bool, traces: Traces) -> Outcome {
     Ok(ExitCode::SUCCESS)
 }
 
+/// Bounds on connections and clients.
+fn server_limits(settings: &Settings) -> ServerLimits {
+    ServerLimits { connections: connection_limits(settings), idle: settings.idle, clients: ClientLimits::new(settings) }
+}
+
 fn connection_limits(settings: &Settings) -> ConnectionLimits {
     let connections_max = connections_that_fit(settings.connections_max);
     let per_address_max = match settings.connections_per_address {
@@ -133,7 +157,7 @@ fn connection_limits(settings: &Settings) -> ConnectionLimits {
         None => connections_max.div_ceil(4),
     };
     let mut exempt = settings.trusted_proxies.clone();
-    if !settings.rate_limit.loopback {
+    if !settings.limits.by_address.loopback {
         exempt.extend([IpNet::from(IpAddr::from(Ipv6Addr::LOCALHOST)), LOOPBACK_V4.into()]);
     }
     ConnectionLimits { connections_max, per_address_max, exempt }

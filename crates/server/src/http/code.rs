@@ -39,7 +39,7 @@ codes! {
     UnsupportedMediaType = UNSUPPORTED_MEDIA_TYPE, "unsupported-media-type", "The body must be application/json";
     InvalidRequest = UNPROCESSABLE_ENTITY, "invalid-request", "A field is missing, unknown, of the wrong type or out of range";
     IdempotencyKeyReused = UNPROCESSABLE_ENTITY, "idempotency-key-reused", "This idempotency key came with another request";
-    TooManyRequests = TOO_MANY_REQUESTS, "too-many-requests", "This address calls too often";
+    TooManyRequests = TOO_MANY_REQUESTS, "too-many-requests", "This client calls too often";
     Overloaded = SERVICE_UNAVAILABLE, "overloaded", "Too much is waiting; nothing was done";
     Unavailable = SERVICE_UNAVAILABLE, "unavailable", "A part is away; the outcome may be unknown";
     Internal = INTERNAL_SERVER_ERROR, "internal", "Something went wrong here";

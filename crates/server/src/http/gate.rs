@@ -11,24 +11,38 @@ use onsale_domain::waiting_room::Token;
 use super::App;
 use super::input::PathArgs;
 use super::problem::{Code, Problem};
+use crate::auth::Refused;
 
 const QUEUE_TOKEN: HeaderName = HeaderName::from_static("queue-token");
 
 /// What a user id looks like, for messages.
 pub(crate) const A_USER_ID: &str = "1 to 64 of A-Z a-z 0-9 _ -";
 
-fn bearer(headers: &HeaderMap) -> Option<&str> {
-    let (scheme, token) = headers.get(AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
-    scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
+/// The bearer of a request; `Ok(None)` if it has none.
+///
+/// # Errors
+/// If the header holds something else, or comes twice: then it is unclear which one counts.
+pub(crate) fn bearer(headers: &HeaderMap) -> Result<Option<&str>, Refused> {
+    let mut lines = headers.get_all(AUTHORIZATION).iter();
+    let Some(line) = lines.next() else { return Ok(None) };
+    if lines.next().is_some() {
+        return Err(Refused::SeveralHeaders);
+    }
+    let text = line.to_str().map_err(|_| Refused::Malformed)?;
+    let (scheme, token) = text.split_once(' ').unwrap_or((text, ""));
+    if !scheme.eq_ignore_ascii_case("bearer") {
+        return Err(Refused::OtherScheme);
+    }
+    let token = token.trim();
+    Ok((!token.is_empty()).then_some(token))
 }
 
 /// Somebody who may act for one user, or for anyone where nobody is asked.
 pub(crate) struct Caller(Option<UserId>);
 
 impl Caller {
-    fn of(headers: &HeaderMap, app: &App) -> Result<Self, Problem> {
-        let user = app.bearers.user_of(bearer(headers));
-        user.map(Self).map_err(|_| Problem::new(Code::AuthenticationRequired))
+    async fn of(headers: &HeaderMap, app: &App) -> Result<Self, Problem> {
+        Ok(Self(app.bearers.user_of(bearer(headers)).await?))
     }
 
     /// Somebody of whom nothing is asked.
@@ -57,7 +71,7 @@ impl FromRequestParts<App> for Caller {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Problem> {
-        Self::of(&parts.headers, app)
+        Self::of(&parts.headers, app).await
     }
 }
 
@@ -68,7 +82,7 @@ impl FromRequestParts<App> for PathUser {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Problem> {
-        let caller = Caller::of(&parts.headers, app)?;
+        let caller = Caller::of(&parts.headers, app).await?;
         let path = PathArgs::from_request_parts(parts, app).await?;
         let name = if path.get("id").is_some() { "id" } else { "userId" };
         let user = path.parse(name, A_USER_ID, UserId::parse)?;
@@ -102,7 +116,7 @@ impl FromRequestParts<App> for QueueToken {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Problem> {
-        let caller = Caller::of(&parts.headers, app)?;
+        let caller = Caller::of(&parts.headers, app).await?;
         Self::check(token_text(&parts.headers), &caller, app).await
     }
 }
@@ -222,7 +236,11 @@ impl FromRequestParts<App> for Admin {
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Problem> {
         let key = app.admin_key.as_ref().ok_or_else(|| Problem::new(Code::NotFound))?;
-        let opens = bearer(&parts.headers).is_some_and(|offered| key.opens_for(offered));
-        if opens { Ok(Self) } else { Err(Problem::new(Code::AdminKeyInvalid)) }
+        let offered = bearer(&parts.headers).unwrap_or_default();
+        match offered {
+            Some(offered) if key.opens_for(offered) => Ok(Self),
+            Some(_) => Err(Problem::new(Code::AdminKeyInvalid).challenge("The admin key is wrong")),
+            None => Err(Problem::new(Code::AdminKeyInvalid)),
+        }
     }
 }

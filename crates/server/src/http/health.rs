@@ -59,6 +59,9 @@ pub(crate) async fn get_readiness(State(app): State<App>) -> Response {
             if let Some(kafka) = &app.kafka {
                 parts.push(Part { part: "kafka", status: status(is_well(kafka.is_well().boxed()).await) });
             }
+            if let Some(keys) = app.bearers.key_set() {
+                parts.push(Part { part: "jwks", status: status(keys.is_well()) });
+            }
             json(StatusCode::OK, &Readiness { status: "ready", parts })
         }
         Ok(Ok(())) => not_ready("the database takes no writes"),

@@ -10,6 +10,7 @@ use axum::handler::Handler;
 use axum::response::{IntoResponse, Response};
 use futures_util::FutureExt;
 use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
@@ -18,6 +19,7 @@ use prometheus_client::registry::{Registry, Unit};
 use onsale_app::trace::{self, Span};
 
 use super::App;
+use super::edge::Limit;
 use super::problem::{Code, Problem};
 
 /// Bounds in seconds, as OpenTelemetry's conventions advise for HTTP, and finer ones below.
@@ -50,9 +52,16 @@ struct Labels {
     http_response_status_code: u16,
 }
 
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Reason {
+    reason: &'static str,
+}
+
 /// What is measured of all requests.
 #[derive(Clone)]
 pub(crate) struct HttpMetrics {
+    /// Requests that a limit refused.
+    limited: Family<Reason, Counter>,
     durations: Family<Labels, Histogram, fn() -> Histogram>,
     connections: Gauge,
 }
@@ -69,13 +78,15 @@ impl Drop for OpenConnection {
 impl HttpMetrics {
     pub(crate) fn register(registry: &mut Registry) -> Self {
         let durations = Family::new_with_constructor((|| Histogram::new(BUCKETS)) as fn() -> Histogram);
-        let metrics = Self { durations, connections: Gauge::default() };
+        let metrics = Self { limited: Family::default(), durations, connections: Gauge::default() };
         registry.register_with_unit(
             "http_server_request_duration",
             "Duration of HTTP requests",
             Unit::Seconds,
             metrics.durations.clone(),
         );
+        let help = "Requests refused with 429, by the limit that was reached";
+        registry.register("http_server_requests_limited", help, metrics.limited.clone());
         registry.register("http_server_open_connections", "Open connections", metrics.connections.clone());
         metrics
     }
@@ -83,6 +94,10 @@ impl HttpMetrics {
     pub(crate) fn open_connection(&self) -> OpenConnection {
         self.connections.inc();
         OpenConnection(self.connections.clone())
+    }
+
+    pub(crate) fn count_limited(&self, limit: Limit) {
+        self.limited.get_or_create(&Reason { reason: limit.as_str() }).inc();
     }
 
     pub(crate) fn observe(&self, route: Route, status: u16, took: Duration) {

@@ -15,7 +15,6 @@ mod gate;
 mod health;
 mod input;
 mod lecture;
-mod limit;
 mod measure;
 mod openapi;
 mod payment;
@@ -58,11 +57,11 @@ use problem::{Code, Problem};
 
 pub(crate) use answer::encode;
 pub(crate) use edge::{
-    ConnectionLimits, Reached, Server, ServerLimits, Stopping, Streams, bind, connections_that_fit, listen, mark_answer,
+    ClientLimits, ConnectionLimits, Limiter, Reached, Server, ServerLimits, Stopping, Streams, bind,
+    connections_that_fit, listen, mark_answer,
 };
 pub(crate) use exposition::show_metrics;
 pub(crate) use input::PathArgs;
-pub(crate) use limit::Limiter;
 pub(crate) use measure::HttpMetrics;
 pub(crate) use openapi::document;
 pub(crate) use router::{into_service, not_found};
@@ -137,10 +136,8 @@ impl App {
             Ok(Answer::Kept { answer, replayed }) => answer::kept_response(&answer, replayed),
             Ok(Answer::KeyReused) => Problem::new(Code::IdempotencyKeyReused).into_response(),
             Ok(Answer::KeysUsedUp { retry_after_seconds }) => {
-                let problem = Problem::new(Code::TooManyRequests).retry_after(retry_after_seconds);
-                problem
-                    .detail("the user has used as many idempotency keys as one user may within 24 hours")
-                    .into_response()
+                self.metrics.count_limited(edge::Limit::UserKeys);
+                Problem::from(edge::Limit::UserKeys.refuses()(retry_after_seconds)).into_response()
             }
             Ok(Answer::Forgotten) => Problem::new(Code::Internal).into_response(),
             Err(failure) => Problem::from(failure).into_response(),

@@ -168,8 +168,21 @@ fn problems(codes: &[Code]) -> Value {
         "description": names.join(", "),
         "content": {PROBLEM_JSON: {"schema": {"$ref": "#/components/schemas/Problem"}, "examples": examples}}
     });
+    let mut headers = Map::new();
     if codes.iter().any(|code| example(*code).retry_after_seconds.is_some()) {
-        shown["headers"] = json!({"Retry-After": {"schema": {"type": "integer", "minimum": 1}, "description": "Seconds to wait before the next try"}});
+        let schema = json!({"type": "integer", "minimum": 1});
+        headers.insert(
+            "Retry-After".to_owned(),
+            json!({"schema": schema, "description": "Seconds to wait before the next try"}),
+        );
+    }
+    if codes.iter().any(|code| code.status() == axum::http::StatusCode::UNAUTHORIZED) {
+        let description = "How to authenticate. If a bearer came: `error` and `error_description` as in RFC 6750";
+        headers
+            .insert("WWW-Authenticate".to_owned(), json!({"schema": {"type": "string"}, "description": description}));
+    }
+    if !headers.is_empty() {
+        shown["headers"] = headers.into();
     }
     shown
 }

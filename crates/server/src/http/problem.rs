@@ -12,7 +12,9 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 pub(crate) use super::code::Code;
+use super::edge::TooOften;
 use super::input::Errors;
+use crate::auth::Refused;
 
 /// The media type of problems.
 pub(crate) const PROBLEM_JSON: &str = "application/problem+json";
@@ -36,6 +38,8 @@ pub(crate) struct Problem {
     seats: Vec<i64>,
     position: Option<u64>,
     pub(crate) retry_after_seconds: Option<u32>,
+    /// With a 401: what is wrong with the bearer that came.
+    bearer_error: Option<&'static str>,
 }
 
 /// The body of every answer that is not a success.
@@ -76,7 +80,16 @@ impl Problem {
         };
         let detail = Cow::Borrowed(code.title());
         let status = code.status();
-        Self { code, status, detail, errors: Vec::new(), seats: Vec::new(), position: None, retry_after_seconds }
+        Self {
+            code,
+            status,
+            detail,
+            errors: Vec::new(),
+            seats: Vec::new(),
+            position: None,
+            retry_after_seconds,
+            bearer_error: None,
+        }
     }
 
     pub(crate) fn detail(mut self, detail: impl Into<Cow<'static, str>>) -> Self {
@@ -93,6 +106,12 @@ impl Problem {
     pub(crate) fn retry_after(mut self, seconds: u32) -> Self {
         self.retry_after_seconds = Some(seconds.max(1));
         self
+    }
+
+    /// Says in detail and challenge what is wrong with the bearer that came: visible ASCII without quotes.
+    pub(crate) fn challenge(mut self, error: &'static str) -> Self {
+        self.bearer_error = Some(error);
+        self.detail(error)
     }
 
     pub(crate) fn position(mut self, position: u64) -> Self {
@@ -132,6 +151,37 @@ impl Problem {
 
     pub(crate) fn to_json(&self) -> Vec<u8> {
         serde_json::to_vec(&self.body()).unwrap_or_default()
+    }
+}
+
+impl Problem {
+    /// RFC 6750, section 3: without an error if no bearer came.
+    fn challenge_header(&self) -> HeaderValue {
+        let plain = match self.code {
+            Code::QueueTokenMissing | Code::QueueTokenInvalid => "Queue-Token",
+            _ => "Bearer",
+        };
+        let explained = self
+            .bearer_error
+            .and_then(|error| format!("Bearer error=\"invalid_token\", error_description=\"{error}\"").try_into().ok());
+        explained.unwrap_or(HeaderValue::from_static(plain))
+    }
+}
+
+impl From<Refused> for Problem {
+    fn from(refused: Refused) -> Self {
+        let detail = refused.detail();
+        match refused {
+            Refused::KeysUnavailable => Self::new(Code::Unavailable).detail(detail),
+            refused if refused.had_credentials() => Self::new(Code::AuthenticationRequired).challenge(detail),
+            _ => Self::new(Code::AuthenticationRequired).detail(detail),
+        }
+    }
+}
+
+impl From<TooOften> for Problem {
+    fn from(TooOften { limit, seconds }: TooOften) -> Self {
+        Self::new(Code::TooManyRequests).detail(limit.detail()).retry_after(seconds)
     }
 }
 
@@ -198,11 +248,7 @@ impl IntoResponse for Problem {
         }
         // RFC 9110, section 15.5.2: a 401 says how to authenticate.
         if self.status() == StatusCode::UNAUTHORIZED {
-            let challenge = match self.code {
-                Code::QueueTokenMissing | Code::QueueTokenInvalid => "Queue-Token",
-                _ => "Bearer",
-            };
-            headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static(challenge));
+            headers.insert(WWW_AUTHENTICATE, self.challenge_header());
         }
         // RFC 9110, section 15.5.16: a 415 says in which codings a body may come.
         if self.status() == StatusCode::UNSUPPORTED_MEDIA_TYPE {

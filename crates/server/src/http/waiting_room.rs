@@ -11,6 +11,7 @@ use onsale_domain::waiting_room::{Command, Token};
 use schemars::JsonSchema;
 use serde::Serialize;
 
+use super::edge::Limit;
 use super::gate::{A_USER_ID, Caller, QueueToken};
 use super::input::fields::parsed;
 use super::input::{Payload, Query};
@@ -132,8 +133,8 @@ pub(crate) async fn enter_queue(State(app): State<App>, caller: Caller, payload:
     let concert = fields.required("concertId", parsed("a UUID", ConcertId::parse));
     let (user, concert) = fields.done(|| Some((user?, concert?)))?;
     let user = caller.acting_for(user)?;
-    let again = caller.verified().map_or(Ok(()), |user| app.user_entries.check_user(user));
-    again.map_err(|seconds| Problem::new(Code::TooManyRequests).retry_after(seconds))?;
+    let again = caller.verified().map_or(Ok(()), |user| app.user_entries.check(user));
+    again.map_err(Limit::UserEntries.refuses()).inspect_err(|too_often| app.metrics.count_limited(too_often.limit))?;
 
     // Entering is idempotent by itself: the place is the answer, whatever key came along.
     let entered = tokio::time::timeout(PATIENCE, app.door.enter(concert, user)).await;

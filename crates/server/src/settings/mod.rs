@@ -1,5 +1,7 @@
 //! Settings: one table, three sources, one precedence — flag, environment, `onsale.toml`, default.
 
+mod auth;
+mod clients;
 mod parse;
 #[cfg(test)]
 mod properties;
@@ -21,6 +23,8 @@ use onsale_domain::waiting_room;
 use crate::telemetry::OtlpEndpoint;
 use crate::webhook::{PlatformUrl, SigningKey};
 
+pub(crate) use auth::{Auth, JwtSettings};
+pub(crate) use clients::{AddressHeader, Limits, RateLimit};
 pub(crate) use source::{Sources, unknown_variables};
 pub(crate) use table::TABLE;
 pub(crate) use web::{CorsOrigins, PublicUrl, WebSettings};
@@ -65,35 +69,6 @@ pub(crate) enum DatabaseUrl {
     Sqlite(PathBuf),
     /// A Postgres, shared by any number of instances.
     Postgres(PostgresUrl),
-}
-
-/// Who may act for whom.
-#[derive(Clone, Debug)]
-pub(crate) enum Auth {
-    /// Anyone may act as any user.
-    Open,
-    /// The bearer acts for the user it names.
-    Jwt(JwtKey),
-}
-
-/// What a bearer's signature is checked with. The kind of key pins the algorithm.
-#[derive(Clone, Debug)]
-pub(crate) enum JwtKey {
-    /// HS256.
-    Secret(Secret),
-    /// RS256 or ES256, in PEM.
-    Public(String),
-}
-
-/// How often one client address may call.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct RateLimit {
-    /// Requests in a span, after a burst of twice as many; 0 for no limit.
-    pub(crate) requests: u32,
-    /// How long a span is.
-    pub(crate) span_seconds: u32,
-    /// Whether loopback addresses are limited too.
-    pub(crate) loopback: bool,
 }
 
 /// How the log is written.
@@ -158,13 +133,11 @@ pub(crate) struct Settings {
     pub(crate) calendar: Calendar,
     pub(crate) queue_strict: bool,
     pub(crate) trusted_proxies: Vec<IpNet>,
+    /// Which of their headers names the client.
+    pub(crate) client_address_header: AddressHeader,
     pub(crate) hold_seconds: u32,
     pub(crate) room: waiting_room::Settings,
-    pub(crate) rate_limit: RateLimit,
-    /// How often one client address may enter a waiting room.
-    pub(crate) entry_limit: RateLimit,
-    /// How often one user with a bearer may enter a waiting room.
-    pub(crate) user_entry_limit: RateLimit,
+    pub(crate) limits: Limits,
     /// How many answers under idempotency keys one user may keep at a time; 0 for no limit.
     pub(crate) keys_per_user: u32,
     /// After how many days events are forgotten that were sent.
@@ -211,11 +184,12 @@ impl Settings {
             metrics_listen: sources.optional("metrics-listen", parse::address)?,
             token_secret: sources.optional("token-secret", parse::secret)?,
             admin_key: sources.optional("admin-key", parse::admin_key)?,
-            auth: parse::auth(sources, listen)?,
+            auth: auth::auth(sources, listen)?,
             web: WebSettings::read(sources)?,
             calendar: sources.parse("timezone", parse::timezone)?,
             queue_strict: sources.parse("queue-strict", parse::switch)?,
-            trusted_proxies: sources.optional("trusted-proxies", parse::networks)?.unwrap_or_default(),
+            trusted_proxies: sources.optional("trusted-proxies", clients::networks)?.unwrap_or_default(),
+            client_address_header: sources.parse("client-address-header", AddressHeader::parse)?,
             hold_seconds: sources.parse("hold-seconds", parse::between(1, 86_400))?,
             room: waiting_room::Settings {
                 max_active: sources.parse("queue-max-active", parse::between(1, waiting_room::Settings::RATE_MAX))?,
@@ -227,21 +201,7 @@ impl Settings {
                     .parse("queue-claim-seconds", parse::between(1, waiting_room::Settings::CLAIM_SECONDS_MAX))?,
                 paused: false,
             },
-            rate_limit: RateLimit {
-                requests: sources.parse("rate-limit-per-second", parse::between(0, 1_000_000))?,
-                span_seconds: 1,
-                loopback: sources.parse("rate-limit-loopback", parse::switch)?,
-            },
-            entry_limit: RateLimit {
-                requests: sources.parse("entries-per-minute", parse::between(0, 1_000_000))?,
-                span_seconds: 60,
-                loopback: sources.parse("rate-limit-loopback", parse::switch)?,
-            },
-            user_entry_limit: RateLimit {
-                requests: sources.parse("entries-per-user-per-minute", parse::between(0, 1_000_000))?,
-                span_seconds: 60,
-                loopback: true,
-            },
+            limits: Limits::read(sources)?,
             keys_per_user: sources.parse("idempotency-keys-per-user", parse::between(0, 10_000_000))?,
             events_kept_days: sources.optional("events-kept-days", parse::between(1, 36_500))?,
             caches: sources.parse("caches", parse::switch)?,

@@ -1,14 +1,16 @@
 //! From text to values. What is wrong is said so that it reads after the setting's name.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use ipnet::IpNet;
 use onsale_adapters::postgres::PostgresUrl;
 use onsale_app::calendar::Calendar;
 
-use super::{Auth, BadSetting, DatabaseUrl, JwtKey, LogFormat, Secret, Sources};
+use super::{DatabaseUrl, LogFormat, Secret};
+
+/// The shortest admin key, in characters. It opens everything, and an attacker may try many.
+const ADMIN_KEY_MIN: usize = 8;
 
 pub(super) fn address(text: &str) -> Result<SocketAddr, String> {
     let text = text.replace("localhost:", "127.0.0.1:");
@@ -32,6 +34,9 @@ pub(super) fn secret(text: &str) -> Result<Secret, String> {
 pub(super) fn admin_key(text: &str) -> Result<Secret, String> {
     if !text.bytes().all(|byte| byte.is_ascii_graphic()) {
         return Err("holds a character that no header can carry: visible ASCII only".to_owned());
+    }
+    if text.len() < ADMIN_KEY_MIN {
+        return Err(format!("has fewer than {ADMIN_KEY_MIN} characters and can be guessed; 16 random ones are safe"));
     }
     Ok(Secret::new(text))
 }
@@ -83,14 +88,6 @@ pub(super) fn share(text: &str) -> Result<f64, String> {
     }
 }
 
-pub(super) fn networks(text: &str) -> Result<Vec<IpNet>, String> {
-    let network = |part: &str| {
-        let address = || part.parse::<IpAddr>().map(IpNet::from);
-        part.parse().or_else(|_| address()).map_err(|_| format!("holds what is no address or network: {part}"))
-    };
-    text.split(',').map(str::trim).filter(|part| !part.is_empty()).map(network).collect()
-}
-
 pub(super) fn log_level(text: &str) -> Result<tracing::Level, String> {
     text.parse().map_err(|_| format!("is none of error, warn, info, debug, trace: {text}"))
 }
@@ -102,41 +99,4 @@ pub(super) fn log_format(text: &str) -> Result<LogFormat, String> {
         "json" => Ok(LogFormat::Json),
         _ => Err(format!("is none of auto, text, json: {text}")),
     }
-}
-
-/// Who may act for whom, with the key that this takes.
-pub(super) fn auth(sources: &Sources, listen: SocketAddr) -> Result<Auth, BadSetting> {
-    let name = sources.name_of("auth");
-    let bad = |problem: &str| BadSetting { name: name.clone(), problem: problem.to_owned() };
-    let mode = sources.parse("auth", |text| Ok(text.to_owned()))?;
-    match mode.as_str() {
-        "open" if !listen.ip().is_loopback() => Err(bad(&format!(
-            "is open, so anyone may act as any user, and {listen} is no loopback address: use ONSALE_AUTH=jwt, or \
-             ONSALE_AUTH=open-anywhere if that is what you want"
-        ))),
-        "open" | "open-anywhere" => Ok(Auth::Open),
-        "jwt" => {
-            let secret = sources.optional("jwt-secret", secret)?;
-            let public = sources.optional("jwt-public-key", public_key)?;
-            match (secret, public) {
-                (Some(secret), None) => Ok(Auth::Jwt(JwtKey::Secret(secret))),
-                (None, Some(public)) => Ok(Auth::Jwt(JwtKey::Public(public))),
-                (None, None) => Err(bad("is jwt, which needs ONSALE_JWT_SECRET or ONSALE_JWT_PUBLIC_KEY")),
-                (Some(_), Some(_)) => {
-                    Err(bad("is jwt, which takes ONSALE_JWT_SECRET or ONSALE_JWT_PUBLIC_KEY, not both"))
-                }
-            }
-        }
-        _ => Err(bad(&format!("is none of open, jwt, open-anywhere: {mode}"))),
-    }
-}
-
-/// A PEM, in place or in a file.
-fn public_key(text: &str) -> Result<String, String> {
-    let pem = if text.trim_start().starts_with("-----BEGIN") {
-        text.to_owned()
-    } else {
-        std::fs::read_to_string(text).map_err(|error| format!("names a file that cannot be read: {error}"))?
-    };
-    crate::auth::public_key(&pem).map(|_| pem).ok_or_else(|| "is no RSA or P-256 public key in PEM".to_owned())
 }

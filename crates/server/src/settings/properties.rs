@@ -5,8 +5,8 @@ use std::net::SocketAddr;
 use ipnet::IpNet;
 use proptest::prelude::*;
 
-use super::parse;
 use super::{Settings, Sources, TABLE};
+use super::{clients, parse};
 
 /// What may stand behind a setting: nearly sound, or anything. No path, as some settings name a file to be read.
 fn value() -> impl Strategy<Value = String> {
@@ -74,6 +74,6 @@ proptest! {
         prop_assert_eq!(parse::address(&address.to_string()).ok().map(|read| (read.ip(), read.port())), Some((address.ip(), address.port())));
         let networks: Vec<IpNet> = networks.into_iter().filter_map(|(address, bits)| IpNet::new(address, bits).ok()).collect();
         let written: Vec<String> = networks.iter().map(IpNet::to_string).collect();
-        prop_assert_eq!(parse::networks(&written.join(" , ")), Ok(networks));
+        prop_assert_eq!(clients::networks(&written.join(" , ")), Ok(networks));
     }
 }

@@ -75,9 +75,27 @@ pub(crate) const TABLE: &[Setting] = &[
         "Who may act for whom. open: anyone for anyone, on loopback addresses only; jwt: the bearer for its `sub`; \
          open-anywhere: as open, on any address",
     ),
-    setting("jwt-secret", "SECRET", None, "With auth=jwt: the key of HS256 signatures; 32 bytes or more are safe"),
-    setting("jwt-public-key", "PEM|FILE", None, "With auth=jwt: the public key of RS256 or ES256 signatures"),
-    setting("admin-key", "SECRET", None, "The bearer of the admin calls; without it they answer 404"),
+    setting(
+        "jwt-secret",
+        "SECRET,..",
+        None,
+        "With auth=jwt: the secrets of HS256 signatures, with commas between them; 32 bytes or more are safe",
+    ),
+    setting(
+        "jwt-public-key",
+        "PEM|FILE,..",
+        None,
+        "With auth=jwt: the public keys of RS256 (RSA, 2,048 to 4,096 bits) or ES256 (P-256) signatures",
+    ),
+    setting("jwks-url", "URL", None, "With auth=jwt: a JWK Set with more public keys, fetched again when they change"),
+    setting("jwt-issuer", "TEXT", None, "With auth=jwt: the only issuer (iss) whose bearers are trusted"),
+    setting("jwt-audience", "TEXT", None, "With auth=jwt: what a bearer's audience (aud) must name"),
+    setting(
+        "admin-key",
+        "SECRET",
+        None,
+        "The bearer of the admin calls, 8 characters or more; without it they answer 404",
+    ),
     setting("token-secret", "SECRET", None, "Signs queue tokens; made once and kept in the database if not named"),
     setting(
         "public-url",
@@ -110,18 +128,37 @@ pub(crate) const TABLE: &[Setting] = &[
         "Whether seats, dates and lists are kept in memory; else each look asks",
     ),
     setting("queue-strict", "true|false", Some("false"), "Charging and reading points need an active queue token too"),
-    setting("trusted-proxies", "ADDR,..", None, "Proxies whose Forwarded and X-Forwarded-For are believed"),
+    setting(
+        "trusted-proxies",
+        "ADDR,..",
+        None,
+        "Addresses and networks of proxies that are believed when they name the client",
+    ),
+    setting(
+        "client-address-header",
+        "NAME",
+        Some("X-Forwarded-For"),
+        "The one header in which they name it: X-Forwarded-For, Forwarded, or another with a single address",
+    ),
     setting(
         "rate-limit-per-second",
         "N",
-        Some("200"),
+        Some("2000"),
         "Requests a second of one client address, after a burst of twice as many; 0: no limit",
+    ),
+    setting(
+        "rate-limit-per-user-per-second",
+        "N",
+        None,
+        "With ONSALE_AUTH=jwt: requests a second of one user, in place of the limit by address; 200 or that limit, if it \
+         is lower, if not named; 0: no limit",
     ),
     setting(
         "entries-per-minute",
         "N",
-        Some("1200"),
-        "How often one client address may ask for a place in line within a minute, after a burst of twice as many; 0: no limit",
+        Some("3000"),
+        "How often one client address may ask for a place in line within a minute, after a burst of twice as many; 0: no \
+         limit",
     ),
     setting(
         "entries-per-user-per-minute",

@@ -5,9 +5,14 @@
 mod accounts;
 mod admin;
 mod bearers;
+mod jwks;
 mod keys;
+mod other_keys;
+mod reasons;
+mod rotation;
 #[path = "../support/mod.rs"]
 mod support;
+mod unusable;
 
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use onsale_testing::now_millis;

@@ -2,7 +2,9 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on says so and ends")]
 
+mod addresses;
 mod connections;
+mod crowd;
 mod metrics;
 mod refused_early;
 mod slow;
@@ -93,45 +95,6 @@ async fn loopback_is_not_limited_unless_it_is_asked_for() {
     for reply in at_once(forwarded).await {
         reply.expect(200);
     }
-}
-
-#[tokio::test]
-async fn a_proxy_that_is_trusted_is_believed() {
-    let sale = start(&[("ONSALE_RATE_LIMIT_PER_SECOND", "1"), ("ONSALE_TRUSTED_PROXIES", "127.0.0.1")]).await;
-    let from = |name: &str, value: &str| sale.caller.get("/point/ada").header(name, value);
-    let table = [
-        // Who calls too often; the same client by other words; another client.
-        (("x-forwarded-for", "198.51.100.1"), ("x-forwarded-for", "10.9.9.9, 198.51.100.1"), "198.51.100.2"),
-        (
-            ("forwarded", "for=198.51.100.3;proto=https"),
-            ("forwarded", "for=10.1.1.1, For=\"198.51.100.3:4711\""),
-            "198.51.100.4",
-        ),
-        (("x-forwarded-for", "2001:db8::1"), ("x-forwarded-for", "2001:db8::ffff"), "2001:db8:0:1::1"),
-    ];
-    for ((name, often), (same, words), another) in table {
-        // Slow machines pay back what was spent: both are asked at once, until both are refused.
-        let both = async || {
-            exhaust(|| from(name, often)).await;
-            (from(same, words).send().await.status == 429).then_some(())
-        };
-        until("the same client by other words is refused too", both).await;
-        from("x-forwarded-for", another).expect(200).await;
-        sale.caller.get("/point/ada").expect(200).await;
-    }
-}
-
-#[tokio::test]
-async fn nobody_else_is_believed() {
-    let sale = start(&[("ONSALE_RATE_LIMIT_PER_SECOND", "2"), ("ONSALE_RATE_LIMIT_LOOPBACK", "true")]).await;
-    let number = std::cell::Cell::new(0);
-    let passed = exhaust(|| {
-        number.set(number.get() + 1);
-        let claimed = format!("198.51.{}.{}", number.get() / 250, number.get() % 250);
-        sale.caller.get("/point/ada").header("x-forwarded-for", &claimed).header("forwarded", &format!("for={claimed}"))
-    });
-    let passed = passed.await;
-    assert!(passed < 500, "{passed} passed under as many names");
 }
 
 /// Everyday calls that go through, each in time.

@@ -24,7 +24,7 @@ async fn a_file_that_cannot_be_read_or_is_one_too_many_is_named() {
     let (_listener, address) = taken_port();
     let missing = launch().set("ONSALE_LISTEN", &address).set("ONSALE_ADMIN_KEY_FILE", "nowhere/key");
     assert_bad(&missing.run(&["serve"]).await, &["ONSALE_ADMIN_KEY_FILE", "nowhere/key"]);
-    let both = launch().set("ONSALE_LISTEN", &address).set("ONSALE_ADMIN_KEY", "one");
+    let both = launch().set("ONSALE_LISTEN", &address).set("ONSALE_ADMIN_KEY", "one-of-two-keys");
     write(&both, "key", "another");
     let path = both.folder().join("key");
     let run = both.set("ONSALE_ADMIN_KEY_FILE", path.display()).run(&["serve"]).await;

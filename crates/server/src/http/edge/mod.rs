@@ -3,12 +3,15 @@
 pub(crate) mod address;
 mod bare;
 mod bounds;
+mod client_address;
+mod clients;
 mod connection;
 mod cors;
 mod cut_off;
 mod drain;
 mod guard;
 mod host;
+mod limit;
 mod linger;
 mod listen;
 mod marks;
@@ -25,6 +28,8 @@ mod stopping;
 mod streams;
 
 pub(crate) use bounds::ConnectionLimits;
+pub(crate) use clients::{ClientLimits, Limit, TooOften};
+pub(crate) use limit::Limiter;
 pub(crate) use listen::{bind, listen};
 pub(crate) use marks::mark_answer;
 pub(crate) use open_files::connections_that_fit;

@@ -7,13 +7,14 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::Body;
 use axum::http::header::{CONNECTION, EXPECT};
-use axum::http::{HeaderValue, Method, Request, StatusCode};
+use axum::http::{HeaderValue, Request, StatusCode};
 use axum::response::{IntoResponse, Response};
 use hyper::body::Incoming;
 use hyper::service::Service;
 use hyper_util::service::TowerToHyperService;
 
 use super::bounds::Refused;
+use super::clients::{Asked, ClientLimits};
 use super::cors::Sharing;
 use super::drain::drained;
 use super::peer::Peer;
@@ -21,9 +22,9 @@ use super::pulse::Pulse;
 use super::request_id::{REQUEST_ID, RequestIds};
 use super::{guard, marks};
 use crate::http::measure::UNMATCHED;
-use crate::http::problem::{Code, Problem};
+use crate::http::problem::Problem;
 use crate::http::stream::EVENTS_PATH;
-use crate::http::{App, Limiter, coding};
+use crate::http::{App, coding};
 
 /// What a connection in a reserved place may ask.
 const RESERVED_PATHS: [&str; 3] = ["/healthz", "/readyz", "/metrics"];
@@ -32,9 +33,7 @@ const RESERVED_PATHS: [&str; 3] = ["/healthz", "/readyz", "/metrics"];
 pub(super) struct Outer {
     pub(super) app: App,
     router: TowerToHyperService<Router>,
-    limiter: Limiter,
-    /// For places in line, on top of that.
-    entries: Limiter,
+    clients: ClientLimits,
     ids: RequestIds,
 }
 
@@ -46,28 +45,36 @@ pub(super) struct Client<'a> {
     pub(super) refused: Option<Refused>,
 }
 
+/// A connection in a reserved place may only ask for a few paths.
+fn check_place(path: &str, client: &Client<'_>) -> Result<(), Problem> {
+    match client.refused {
+        Some(refused) if !RESERVED_PATHS.contains(&path) => Err(refused.problem()),
+        _ => Ok(()),
+    }
+}
+
 impl Outer {
-    pub(super) fn new(app: App, router: Router, limiter: Limiter, entries: Limiter) -> Self {
-        Self { app, router: TowerToHyperService::new(router), limiter, entries, ids: RequestIds::new() }
+    pub(super) fn new(app: App, router: Router, clients: ClientLimits) -> Self {
+        Self { app, router: TowerToHyperService::new(router), clients, ids: RequestIds::new() }
     }
 
-    /// Checks what must hold before a route is looked for.
+    /// Has the client pay for a request.
     ///
     /// # Errors
     /// The refusal.
-    fn check(&self, request: &Request<Body>, client: &Client<'_>) -> Result<(), Problem> {
-        if let Some(refused) = client.refused
-            && !RESERVED_PATHS.contains(&request.uri().path())
-        {
-            return Err(refused.problem());
-        }
-        let peer = client.peer;
-        let too_many = |seconds| Problem::new(Code::TooManyRequests).retry_after(seconds);
-        self.limiter.check(peer.ip(), request.headers()).map_err(too_many)?;
+    async fn pay(&self, asked: Asked<'_>, client: &Client<'_>) -> Result<(), Problem> {
+        let paid = self.clients.check(asked, client.peer.ip(), &self.app.bearers).await;
+        paid.inspect_err(|too_often| self.app.metrics.count_limited(too_often.limit))?;
+        Ok(())
+    }
+
+    /// Checks what else must hold before a route is looked for.
+    ///
+    /// # Errors
+    /// The refusal.
+    fn check(&self, request: &Request<Body>) -> Result<(), Problem> {
         guard::check(&self.app.web, request)?;
-        coding::check_unread(request)?;
-        let enters = request.method() == Method::POST && request.uri().path() == "/queue/tokens";
-        if enters { self.entries.check(peer.ip(), request.headers()).map_err(too_many) } else { Ok(()) }
+        coding::check_unread(request)
     }
 
     /// Answers a request, whatever it is.
@@ -86,7 +93,11 @@ impl Outer {
             request.extensions_mut().insert(Peer::new(pulse.clone()));
         }
         let sharing = Sharing::of(&self.app.web, &request);
-        let mut response = match self.check(&request, client).map(|()| sharing.preflight(&request)) {
+        let checked = match check_place(request.uri().path(), client) {
+            Ok(()) => self.pay(Asked::of(&request), client).await.and_then(|()| self.check(&request)),
+            refused => refused,
+        };
+        let mut response = match checked.map(|()| sharing.preflight(&request)) {
             Ok(None) => match self.router.call(request).await {
                 Ok(response) => response,
                 Err(never) => match never {},

@@ -8,10 +8,11 @@ use tokio::net::TcpListener;
 use tokio_util::task::TaskTracker;
 
 use super::bounds::{Bounds, ConnectionLimits};
+use super::clients::ClientLimits;
 use super::outer::Outer;
 use super::reached::Reached;
 use super::{connection, listen, socket_options};
-use crate::http::{App, Limiter};
+use crate::http::App;
 
 /// How long what is under way may take to finish once the server closes; after that it is cut off.
 const FINISH_TIMEOUT: Duration = Duration::from_secs(15);
@@ -21,9 +22,7 @@ pub(crate) struct ServerLimits {
     pub(crate) connections: ConnectionLimits,
     /// How long a connection is kept without a request.
     pub(crate) idle: Duration,
-    pub(crate) limiter: Limiter,
-    /// For places in line, on top of that.
-    pub(crate) entries: Limiter,
+    pub(crate) clients: ClientLimits,
 }
 
 /// Serves requests until stopped.
@@ -42,7 +41,7 @@ impl Server {
         let stopping = app.stopping.clone();
         let connections = TaskTracker::new();
         let bounds = Bounds::new(limits.connections, reached);
-        let outer = Arc::new(Outer::new(app, router, limits.limiter, limits.entries));
+        let outer = Arc::new(Outer::new(app, router, limits.clients));
         loop {
             let accepted = tokio::select! {
                 () = stopping.closing() => break,

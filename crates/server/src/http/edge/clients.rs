@@ -1,0 +1,169 @@
+//! Who pays for a request: the user if a valid bearer came with it, else the client's address.
+
+use std::net::IpAddr;
+
+use axum::http::{HeaderMap, Method, Request};
+use onsale_domain::ids::UserId;
+
+use super::client_address::{ClientAddress, ClientAddresses};
+use super::limit::Limiter;
+use crate::auth::{Bearers, Refused};
+use crate::http::gate::bearer;
+use crate::settings::{RateLimit, Settings};
+
+/// Which limit refused a request: the label of the counter, and what the answer says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Limit {
+    /// Requests of an address without a valid bearer.
+    AddressRate,
+    /// Entries to waiting rooms by an address without a valid bearer.
+    AddressEntries,
+    /// Bearers of an address that were not valid.
+    AddressBearers,
+    /// Requests of a user with a valid bearer.
+    UserRate,
+    /// Entries to waiting rooms by a user with a valid bearer.
+    UserEntries,
+    /// Idempotency keys of a user.
+    UserKeys,
+}
+
+impl Limit {
+    /// The label in the metrics.
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::AddressRate => "address-rate",
+            Self::AddressEntries => "address-entries",
+            Self::AddressBearers => "address-bearers",
+            Self::UserRate => "user-rate",
+            Self::UserEntries => "user-entries",
+            Self::UserKeys => "user-keys",
+        }
+    }
+
+    /// What the answer says.
+    pub(crate) fn detail(self) -> &'static str {
+        match self {
+            Self::AddressRate => "This address sends too many requests",
+            Self::AddressEntries => "This address asks for too many places in line",
+            Self::AddressBearers => "This address sends too many bearers that are not valid",
+            Self::UserRate => "This user sends too many requests",
+            Self::UserEntries => "This user asks for a place in line too often",
+            Self::UserKeys => "the user has used as many idempotency keys as one user may within 24 hours",
+        }
+    }
+}
+
+/// A request that came too often.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct TooOften {
+    pub(crate) limit: Limit,
+    /// When to come back; 1 or more.
+    pub(crate) seconds: u32,
+}
+
+impl Limit {
+    pub(crate) fn refuses(self) -> impl FnOnce(u32) -> TooOften {
+        move |seconds| TooOften { limit: self, seconds }
+    }
+}
+
+/// What of a request decides who pays for it.
+#[derive(Clone, Copy)]
+pub(crate) struct Asked<'a> {
+    method: &'a Method,
+    path: &'a str,
+    headers: &'a HeaderMap,
+}
+
+impl<'a> Asked<'a> {
+    pub(crate) fn of<B>(request: &'a Request<B>) -> Self {
+        Self { method: request.method(), path: request.uri().path(), headers: request.headers() }
+    }
+}
+
+/// What each client may ask for.
+pub(crate) struct ClientLimits {
+    addresses: ClientAddresses,
+    /// Requests by address.
+    requests: Limiter,
+    /// Entries to waiting rooms by address.
+    entries: Limiter,
+    /// Bearers by address that turned out not to be valid: checking a signature costs the server more than sending one
+    /// costs a client.
+    bad_bearers: Limiter,
+    /// Requests by user.
+    users: Limiter,
+}
+
+impl ClientLimits {
+    pub(crate) fn new(settings: &Settings) -> Self {
+        let addresses = ClientAddresses::new(settings.trusted_proxies.clone(), settings.client_address_header.clone());
+        let limits = &settings.limits;
+        let with_bearers = |limit: RateLimit| {
+            let requests = if settings.auth.asks_for_bearers() { limit.requests } else { 0 };
+            Limiter::new(RateLimit { requests, ..limit })
+        };
+        Self {
+            addresses,
+            requests: Limiter::new(limits.by_address),
+            entries: Limiter::new(limits.entries_by_address),
+            bad_bearers: with_bearers(limits.bad_bearers),
+            users: with_bearers(limits.by_user),
+        }
+    }
+
+    /// Pays for a request.
+    ///
+    /// # Errors
+    /// Which limit was reached, and when to come back.
+    pub(crate) async fn check(&self, asked: Asked<'_>, peer: IpAddr, bearers: &Bearers) -> Result<(), TooOften> {
+        if ![&self.requests, &self.entries, &self.users].iter().any(|limiter| limiter.is_on()) {
+            return Ok(());
+        }
+        let Asked { method, path, headers } = asked;
+        let client = self.addresses.find(peer, headers);
+        if client.is_local() && !self.requests.limits_loopback() {
+            return Ok(());
+        }
+        // The bearer of an admin call is no user's.
+        if !path.starts_with("/admin/")
+            && let Some(user) = self.user(client, headers, bearers).await?
+        {
+            return self.users.check(&user).map_err(Limit::UserRate.refuses());
+        }
+        let network = client.network();
+        self.requests.check_shared(&network).map_err(Limit::AddressRate.refuses())?;
+        let enters = method == Method::POST && path == "/queue/tokens";
+        if enters {
+            self.entries.check_shared(&network).map_err(Limit::AddressEntries.refuses())?;
+        }
+        Ok(())
+    }
+
+    /// The user of a valid bearer, if one came. A bearer that was valid a moment ago is known and costs nothing, so a
+    /// flood of bad bearers from an address shuts out only the users who are new there.
+    async fn user(
+        &self,
+        client: ClientAddress,
+        headers: &HeaderMap,
+        bearers: &Bearers,
+    ) -> Result<Option<UserId>, TooOften> {
+        let Bearers::Jwt(bearers) = bearers else { return Ok(None) };
+        let Ok(Some(token)) = bearer(headers) else { return Ok(None) };
+        if let Some(user) = bearers.known(token) {
+            return Ok(Some(user));
+        }
+        let network = client.network();
+        self.bad_bearers.look(&network).map_err(Limit::AddressBearers.refuses())?;
+        match bearers.check(token).await {
+            Ok(user) => Ok(Some(user)),
+            // It says nothing about the client that the server has no keys.
+            Err(Refused::KeysUnavailable) => Ok(None),
+            Err(_) => {
+                let _ = self.bad_bearers.check_shared(&network);
+                Ok(None)
+            }
+        }
+    }
+}

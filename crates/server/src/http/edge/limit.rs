@@ -1,0 +1,217 @@
+//! Rate limits: a bounded table of clients, each with what it may still ask for (GCRA).
+
+use std::hash::{BuildHasher, Hash, RandomState};
+use std::sync::{Mutex, PoisonError};
+use std::time::Instant;
+
+use crate::settings::RateLimit;
+
+/// Clients remembered at once: groups of neighbours, each with a lock of its own. 64 Ki clients in 2 MiB.
+const GROUPS: usize = 4_096;
+const GROUP: usize = 16;
+
+/// How far ahead of the next free instant a refused client is sent at most, in microseconds. After that the instants
+/// are handed out again from the first: a client that ignores `Retry-After` cannot push its neighbours away for longer.
+const PROMISES_MAX: u64 = 60_000_000;
+
+/// A client's bucket. Instants are microseconds since the limiter was made.
+#[derive(Clone, Copy, Default)]
+struct Entry {
+    client: u64,
+    /// Up to when its requests are paid for.
+    paid_until: u64,
+    /// Up to when refused requests were told to come back, each at an instant of its own.
+    promised_until: u64,
+}
+
+/// Whether a bucket belongs to one client, or to everybody behind an address.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Bucket {
+    Own,
+    Shared,
+}
+
+/// Limits requests by client address, or by user.
+pub(crate) struct Limiter {
+    limit: RateLimit,
+    began: Instant,
+    hasher: RandomState,
+    groups: Box<[Mutex<[Entry; GROUP]>]>,
+}
+
+impl Limiter {
+    pub(crate) fn new(limit: RateLimit) -> Self {
+        let groups = if limit.requests == 0 { 0 } else { GROUPS };
+        let groups = (0..groups).map(|_| Mutex::new([Entry::default(); GROUP])).collect();
+        Self { limit, began: Instant::now(), hasher: RandomState::new(), groups }
+    }
+
+    /// Whether there is a limit at all.
+    pub(crate) fn is_on(&self) -> bool {
+        self.limit.requests > 0
+    }
+
+    /// Whether loopback clients are limited too.
+    pub(crate) fn limits_loopback(&self) -> bool {
+        self.limit.loopback
+    }
+
+    /// Pays for one request of a client that has the bucket to itself.
+    ///
+    /// # Errors
+    /// In how many seconds (1 or more) the next request may pass.
+    pub(crate) fn check(&self, client: &impl Hash) -> Result<(), u32> {
+        self.pay(client, Bucket::Own)
+    }
+
+    /// Pays for one request from a bucket that many clients may share.
+    ///
+    /// # Errors
+    /// After how many seconds (1 or more) this client should come back. Each refusal is given the next free instant, so
+    /// clients that obey do not come back all at once.
+    pub(crate) fn check_shared(&self, client: &impl Hash) -> Result<(), u32> {
+        self.pay(client, Bucket::Shared)
+    }
+
+    /// Looks whether the next request could be paid for, and pays for none.
+    ///
+    /// # Errors
+    /// As [`Self::check_shared`].
+    pub(crate) fn look(&self, client: &impl Hash) -> Result<(), u32> {
+        if !self.is_on() {
+            return Ok(());
+        }
+        self.take(self.hasher.hash_one(client), self.now(), 0, Bucket::Shared)
+    }
+
+    fn pay(&self, client: &impl Hash, bucket: Bucket) -> Result<(), u32> {
+        if !self.is_on() {
+            return Ok(());
+        }
+        self.take(self.hasher.hash_one(client), self.now(), self.cost(), bucket)
+    }
+
+    fn now(&self) -> u64 {
+        u64::try_from(self.began.elapsed().as_micros()).unwrap_or(u64::MAX)
+    }
+
+    /// The length of a span, in microseconds.
+    fn span(&self) -> u64 {
+        1_000_000 * u64::from(self.limit.span_seconds)
+    }
+
+    /// What one request uses up of the client's time, in microseconds.
+    fn cost(&self) -> u64 {
+        self.span() / u64::from(self.limit.requests.max(1))
+    }
+
+    /// Pays if the client has not used up its span's worth and the burst.
+    fn take(&self, client: u64, now: u64, paid: u64, bucket: Bucket) -> Result<(), u32> {
+        let (cost, burst) = (self.cost(), 2 * self.span());
+        let group = usize::try_from(client % GROUPS as u64).unwrap_or(0);
+        let mut group = self.groups[group].lock().unwrap_or_else(PoisonError::into_inner);
+        let found = group.iter().position(|entry| entry.client == client);
+        // A new client replaces the one that has been quiet longest.
+        let quietest = || (0..GROUP).min_by_key(|index| group[*index].paid_until).unwrap_or(0);
+        let index = found.unwrap_or_else(quietest);
+        let entry = &mut group[index];
+        if found.is_none() {
+            if paid == 0 {
+                return Ok(());
+            }
+            *entry = Entry { client, paid_until: now, promised_until: 0 };
+        }
+        let next_paid_until = entry.paid_until.max(now) + cost;
+        if next_paid_until <= now + burst {
+            if paid > 0 {
+                entry.paid_until = next_paid_until;
+            }
+            return Ok(());
+        }
+        let free_at = next_paid_until - burst;
+        let come_at = match bucket {
+            Bucket::Own => free_at,
+            Bucket::Shared if entry.promised_until > free_at + PROMISES_MAX => free_at,
+            Bucket::Shared => entry.promised_until.max(free_at),
+        };
+        entry.promised_until = come_at + cost;
+        Err(u32::try_from((come_at - now).div_ceil(1_000_000)).unwrap_or(u32::MAX).max(1))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn limiter(per_second: u32) -> Limiter {
+        Limiter::new(RateLimit { requests: per_second, span_seconds: 1, loopback: false })
+    }
+
+    impl Limiter {
+        fn own(&self, client: u64, now: u64) -> Result<(), u32> {
+            self.take(client, now, self.cost(), Bucket::Own)
+        }
+
+        fn shared(&self, client: u64, now: u64) -> Result<(), u32> {
+            self.take(client, now, self.cost(), Bucket::Shared)
+        }
+    }
+
+    #[test]
+    fn a_client_may_burst_then_keeps_its_rate() {
+        let limiter = limiter(10);
+        for _ in 0..20 {
+            assert_eq!(limiter.own(7, 1_000_000), Ok(()));
+        }
+        assert_eq!(limiter.own(7, 1_000_000), Err(1));
+        assert_eq!(limiter.own(8, 1_000_000), Ok(()), "another client has its own");
+        assert_eq!(limiter.own(7, 1_100_000), Ok(()), "a tenth of a second pays for one");
+        assert_eq!(limiter.own(7, 1_100_000), Err(1));
+    }
+
+    #[test]
+    fn a_full_table_forgets_the_client_that_was_quiet_longest() {
+        let limiter = limiter(1);
+        let neighbours = |index: u64| index * GROUPS as u64;
+        assert_eq!((limiter.own(0, 0), limiter.own(0, 0), limiter.own(0, 0)), (Ok(()), Ok(()), Err(1)));
+        for index in 1..=GROUP as u64 {
+            assert_eq!(limiter.own(neighbours(index), 10), Ok(()));
+        }
+        assert_eq!(limiter.own(0, 20), Err(1), "one that hammers is not the quietest");
+    }
+
+    #[test]
+    fn clients_of_one_bucket_that_obey_are_refused_once() {
+        let limiter = limiter(100);
+        // A crowd that comes at once; each refused client comes back exactly when it was told to.
+        let mut coming: Vec<(u64, u32)> = vec![(0, 0); 1_000];
+        let mut refusals = Vec::new();
+        while let Some((index, _)) = coming.iter().enumerate().min_by_key(|(_, (at, _))| *at) {
+            let (at, refused) = coming.swap_remove(index);
+            match limiter.shared(7, at) {
+                Ok(()) => refusals.push(refused),
+                Err(seconds) => coming.push((at + u64::from(seconds) * 1_000_000, refused + 1)),
+            }
+        }
+        assert_eq!(refusals.iter().max(), Some(&1), "each of them is refused once at most");
+        assert_eq!(refusals.iter().sum::<u32>(), 800, "200 pass as a burst");
+    }
+
+    #[test]
+    fn clients_that_ignore_the_wait_do_not_push_it_away() {
+        let limiter = limiter(100);
+        let longest = (0..100_000).filter_map(|_| limiter.shared(7, 0).err()).max();
+        assert!(longest <= Some(61), "a minute ahead at most: {longest:?}");
+        assert_eq!(limiter.own(7, 0), Err(1), "a bucket of one client is free when it is free");
+    }
+
+    #[test]
+    fn looking_costs_nothing() {
+        let limiter = limiter(1);
+        for _ in 0..10 {
+            assert_eq!(limiter.take(7, 0, 0, Bucket::Shared), Ok(()));
+        }
+        assert_eq!((limiter.own(7, 0), limiter.own(7, 0)), (Ok(()), Ok(())));
+        assert_eq!(limiter.take(7, 0, 0, Bucket::Shared), Err(1));
+    }
+}

@@ -1,0 +1,65 @@
+//! Several keys at once, so that one can be replaced by another while bearers of both are about.
+
+use jsonwebtoken::{Algorithm, EncodingKey};
+use onsale_testing::Sale;
+
+use crate::keys::{EC_PRIVATE, EC_PUBLIC, RSA_PRIVATE, RSA_PUBLIC};
+use crate::other_keys::{SECOND_EC_PRIVATE, SECOND_EC_PUBLIC};
+use crate::support::{ONSALE, start};
+use crate::{SECRET, bearer, claims, signed};
+
+const SECOND_SECRET: &str = "a-second-secret-for-tests-of-32-bytes-and-more";
+
+fn by_secret(secret: &str) -> String {
+    signed(Algorithm::HS256, &EncodingKey::from_secret(secret.as_bytes()), &claims("ada"))
+}
+
+fn by_rsa() -> String {
+    signed(Algorithm::RS256, &EncodingKey::from_rsa_pem(RSA_PRIVATE.as_bytes()).unwrap(), &claims("ada"))
+}
+
+fn by_ec(private: &str) -> String {
+    signed(Algorithm::ES256, &EncodingKey::from_ec_pem(private.as_bytes()).unwrap(), &claims("ada"))
+}
+
+async fn are_believed(sale: &Sale, bearers: &[String]) {
+    for bearer in bearers {
+        sale.caller.get("/point/ada").bearer(bearer).expect(200).await;
+    }
+}
+
+#[tokio::test]
+async fn all_public_keys_of_a_file_count() {
+    let pems = format!("{RSA_PUBLIC}# the next key\n{EC_PUBLIC}\n{SECOND_EC_PUBLIC}");
+    let launch = Sale::launch(ONSALE).set("ONSALE_AUTH", "jwt").set("ONSALE_JWT_PUBLIC_KEY", "keys.pem");
+    std::fs::write(launch.folder().join("keys.pem"), &pems).unwrap();
+    for sale in [Sale::start(&launch).await, start(&[("ONSALE_AUTH", "jwt"), ("ONSALE_JWT_PUBLIC_KEY", &pems)]).await] {
+        are_believed(&sale, &[by_rsa(), by_ec(EC_PRIVATE), by_ec(SECOND_EC_PRIVATE)]).await;
+        sale.caller.get("/point/ada").bearer(&bearer("ada")).refused(401, "authentication-required").await;
+    }
+}
+
+#[tokio::test]
+async fn public_keys_may_be_in_several_files() {
+    let launch = Sale::launch(ONSALE).set("ONSALE_AUTH", "jwt").set("ONSALE_JWT_PUBLIC_KEY", "one.pem, two.pem");
+    std::fs::write(launch.folder().join("one.pem"), EC_PUBLIC).unwrap();
+    std::fs::write(launch.folder().join("two.pem"), RSA_PUBLIC).unwrap();
+    let sale = Sale::start(&launch).await;
+    are_believed(&sale, &[by_ec(EC_PRIVATE), by_rsa()]).await;
+}
+
+#[tokio::test]
+async fn all_secrets_count_and_so_do_secrets_beside_public_keys() {
+    let secrets = format!("{SECRET}, {SECOND_SECRET}");
+    let keys = [("ONSALE_AUTH", "jwt"), ("ONSALE_JWT_SECRET", secrets.as_str()), ("ONSALE_JWT_PUBLIC_KEY", RSA_PUBLIC)];
+    let sale = start(&keys).await;
+    are_believed(&sale, &[by_secret(SECRET), by_secret(SECOND_SECRET), by_rsa()]).await;
+    // The public key is known to all: it is no secret here either, and neither are the secrets in one piece.
+    for forged in [RSA_PUBLIC, secrets.as_str()] {
+        let call = sale.caller.get("/point/ada").bearer(&by_secret(forged));
+        call.refused(401, "authentication-required").await;
+    }
+    let launch = Sale::launch(ONSALE).set("ONSALE_AUTH", "jwt").set("ONSALE_JWT_SECRET_FILE", "secrets");
+    std::fs::write(launch.folder().join("secrets"), format!("{SECRET}\n{SECOND_SECRET}\n")).unwrap();
+    are_believed(&Sale::start(&launch).await, &[by_secret(SECRET), by_secret(SECOND_SECRET)]).await;
+}

@@ -150,7 +150,7 @@ impl Sale {
                 sale.room.drive(sale.at());
             }
         }
-        // Entries are answers too, but nobody was told to enter.
+        // Entries are requests too, but no interval led to them.
         let entered = usize::try_from(sale.scene.entering / 1_000 + 2).unwrap();
         sale.report.polls.drain(..entered.min(sale.report.polls.len()));
         sale.report

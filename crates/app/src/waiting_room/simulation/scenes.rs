@@ -75,7 +75,7 @@ fn pause_and_resume() {
 fn restart() {
     let events = vec![(40, Event::Restart(4))];
     let mut report = Sale::run(Scene { events, seats: 3_000, purchase: (2_000, 6_000), ..Scene::default() });
-    // Those who were refused meanwhile ask again at once.
+    // Clients that were refused meanwhile retry at once.
     check("restart", &mut report, 8_000);
 }
 
@@ -116,7 +116,7 @@ fn a_huge_room() {
 }
 
 #[test]
-fn a_room_that_admits_everybody() {
+fn a_room_that_admits_all_at_once() {
     let scene = Scene { people: 20_000, settings: settings(1_000_000, 1_000_000), seats: 20_000, ..Scene::default() };
     check("all", &mut Sale::run(Scene { seconds: 10, ..scene }), 2_000);
 }
@@ -133,8 +133,8 @@ fn settings_change_in_mid_sale() {
         Sale::run(Scene { events, seats: 6_000, purchase: (2_000, 6_000), seconds: 90, ..Scene::default() });
     check("settings", &mut report, 2_400);
 
-    // A room that waits long between calls, and opens wide with little patience: those who were told to ask seldom
-    // learn of it late, but none of them loses the turn.
+    // A room that waits long between calls, and opens wide with little patience. Clients with a long interval learn of
+    // their turns late, but keep them.
     let slow = Settings { claim_seconds: 2, ..settings(1, 1) };
     let events = vec![(20, set(Some(100), Some(100), None))];
     let report = Sale::run(Scene { events, settings: slow, people: 100, seats: 100, ..Scene::default() });

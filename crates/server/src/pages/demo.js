@@ -49,7 +49,7 @@ async function viewOf(kind, id, signal) {
   return found ? journeyView(found.concert, found.index, signal) : homeView(first, signal);
 }
 
-/** A concert and its place in the list, on whichever page it is; null if there is none. */
+/** A concert and its index in the whole list; null if the server has no such concert. */
 async function concertOf(id, first) {
   let before = 0;
   for (let page = first; page; page = page.more && (await page.more())) {

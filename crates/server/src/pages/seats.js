@@ -212,7 +212,7 @@ export class SeatMap {
     this.#buttons.get(number)?.setAttribute("tabindex", "0");
   }
 
-  /** Moves the focus to a seat, in whichever part it is. False if there is no such seat. */
+  /** Moves the focus to a seat and opens its part. Returns false if there is no such seat. */
   #goTo(number) {
     const place = this.#places.get(number);
     if (place == null) return false;

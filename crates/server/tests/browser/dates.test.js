@@ -70,7 +70,7 @@ test("a visitor in the venue's zone, or in one with the same time, gets no hint"
   }
 });
 
-test("the hour that comes twice in autumn is told apart", async (t) => {
+test("an hour that comes twice in autumn is shown with its two offsets", async (t) => {
   // On 7 November 2027 clocks in New York go from 02:00 back to 01:00.
   const instants = ["2027-11-07T05:30:00Z", "2027-11-07T06:30:00Z"];
   const { seen } = await datesSeen(t, { zone: "America/New_York", from: "America/Los_Angeles", instants });

@@ -67,7 +67,7 @@ test("the API description opens in such a browser", async (t) => {
   await page.locator("#groups").getByRole("link", { name: /POST/ }).first().click();
 });
 
-test("styles that such a browser lacks have others beside them", async (t) => {
+test("styles that such a browser lacks have a fallback", async (t) => {
   const sale = await start(t);
   const context = await visitor(t);
   for (const path of ["/", "/docs"]) {

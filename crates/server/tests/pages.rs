@@ -40,7 +40,7 @@ async fn files_of(sale: &Sale, page: &str) -> BTreeSet<String> {
         for quoted in text.split('"').skip(1).step_by(2) {
             let named = match quoted.strip_prefix("./") {
                 Some(name) => format!("{folder}/{name}"),
-                None if quoted.trim_start_matches('/').starts_with("assets/") => {
+                None if quoted.trim_start_matches('/').starts_with("assets/") && !quoted.ends_with('/') => {
                     format!("/{}", quoted.trim_start_matches('/'))
                 }
                 None => continue,

@@ -1,4 +1,4 @@
-// What a visitor is told while the server is out of reach: that it is, what is kept, and how old what is shown has become.
+// Shown while the server is out of reach: what is kept, and how old the state on the page is.
 
 import { fill, h, repeat } from "./dom.js";
 

@@ -25,8 +25,11 @@ const ANSWER_MAX = 5_000;
 /** Milliseconds between attempts while the connection is lost, at most. */
 const RETRY_MAX = 8_000;
 
-/** `EventSource.OPEN`, also in browsers without it. */
-const OPEN = 1;
+/** Milliseconds after which a stream that was refused is asked for again, and as much again by chance. */
+const REFUSED = 3_000;
+
+/** States of an `EventSource`, also in browsers without it. */
+const [OPEN, CLOSED] = [1, 2];
 
 /** Whether one tab can have a stream for all of them. Plain http to another machine has no locks: each tab polls there. */
 const canShare = Boolean(navigator.locks) && typeof EventSource === "function" && typeof BroadcastChannel === "function";
@@ -44,6 +47,7 @@ export class Feed extends EventTarget {
   #isLost = false;
   #stream = null;
   #streamAt = 0;
+  #refused = REFUSED * (1 + Math.random());
   #streamedElsewhereUntil = 0;
   /** Ends the wait for the lock, or the hold on it. */
   #lease = null;
@@ -166,7 +170,8 @@ export class Feed extends EventTarget {
     if (this.#end.signal.aborted) return;
     const now = Date.now();
     if (this.#isStreaming) tell("streaming", { tokenId: this.#last.tokenId });
-    const isSilent = this.#stream && now - this.#streamAt > SILENCE_MAX;
+    const patience = this.#stream?.readyState === CLOSED ? this.#refused : SILENCE_MAX;
+    const isSilent = this.#stream && now - this.#streamAt > patience;
     // Opened anew only if the server answers: a poll that fails sets `#isLost`.
     if (isSilent && !this.#isLost) this.#open();
     if (this.#pollingSince && now - this.#pollingSince > ANSWER_MAX) this.#lose();

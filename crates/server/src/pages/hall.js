@@ -6,7 +6,7 @@ import { deskCard } from "./desk.js";
 import { fill, h, plural, repeat, seatNames } from "./dom.js";
 import { SeatMap } from "./seats.js";
 import { clock } from "./session.js";
-import { tabs } from "./tabs.js";
+import { tabs as otherTabs } from "./tabs.js";
 import { day, minutes, time, yours, zoneWords } from "./time.js";
 import { undecided, writes } from "./writes.js";
 
@@ -217,7 +217,7 @@ export function hallView(concert, place, signal, { payments, onStep, onOver, onT
     const onDone = ({ detail }) => {
       if ((detail.user ?? detail.wish?.user) === account.user) guarded(lookAtHolds);
     };
-    tabs.addEventListener("done", onDone, { signal });
+    otherTabs.addEventListener("done", onDone, { signal });
     writes.addEventListener("settled", onDone, { signal });
     let beat = 0;
     const stopLooking = repeat(LOOK_EVERY, async () => {

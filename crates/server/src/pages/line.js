@@ -16,7 +16,7 @@ export function lineView(place, signal, { onLeave }) {
   const wait = h("p", { class: "lead", "aria-hidden": "true" });
   const spoken = h("p", { class: "hidden", role: "status", "aria-live": "polite" });
   const soldOut = h("p", { class: "message bad", hidden: true }, "Sold out. Nothing is left in this concert, and no hold can come back.");
-  const paused = h("p", { class: "message", hidden: true }, "The room is paused: nobody is called at present. Your place is kept.");
+  const paused = h("p", { class: "message", hidden: true }, "The room is paused. Your place is kept, and the line moves on when the pause ends.");
   const scale = h("p", { class: "hint" });
   const roll = counter(number, signal);
   const total = Math.max(place.position, 1);

@@ -101,6 +101,7 @@ test("the focus is never lost, from the first page to the ticket", async (t) => 
   await page.keyboard.press("Enter");
   await press("Hold seat 7", page.getByRole("heading", { name: "Held for you" }));
   await press("Give the seats back", page.getByRole("heading", { name: "Your choice" }));
+  await page.getByRole("button", { name: /^Seat 7,.*available/ }).waitFor();
   await seat.focus();
   await page.keyboard.press("Enter");
   await press("Hold seat 7", page.getByRole("heading", { name: "Held for you" }));

@@ -6,7 +6,8 @@ import { test } from "node:test";
 import { demo, visitor } from "./support/browser.js";
 import { start, until } from "./support/server.js";
 
-const ROOM = { maxActive: 1, admitPerSecond: 100, activeSeconds: 3600, claimSeconds: 3600 };
+/** A turn is lost after three seconds without a sign of life. */
+const ROOM = { maxActive: 1, admitPerSecond: 100, activeSeconds: 3600, claimSeconds: 3 };
 
 /** The streams that are open now, and all that were opened, over the tabs of a context. */
 function streams(context) {
@@ -29,25 +30,24 @@ const inLine = async (page) => {
   await page.getByRole("region", { name: "Waiting room" }).waitFor();
 };
 
-const atPosition = (page, position) => page.getByRole("region", { name: "Waiting room" }).getByText(`Position ${position}.`).waitFor({ state: "attached" });
-
 const hide = (page, isHidden) => page.evaluate((hidden) => {
   Object.defineProperty(document, "hidden", { configurable: true, get: () => hidden });
   Object.defineProperty(document, "visibilityState", { configurable: true, get: () => (hidden ? "hidden" : "visible") });
   document.dispatchEvent(new Event("visibilitychange"));
 }, isHidden);
 
-/** A room in which Bob has the turn; `context` counts its streams. */
+/** A room in which all wait until `open` is called, and the streams of a visitor's tabs. */
 async function room(t, options) {
   const sale = await start(t);
   const concert = await sale.concert({ queue: { ...ROOM, ...options?.queue } });
-  const bob = await sale.enter("bob", concert);
+  const configure = (settings) => sale.admin("PATCH", `/admin/concerts/${concert.concertId}/queue`, settings);
+  await configure({ paused: true });
   const context = await visitor(t, options);
-  return { sale, concert, bob, context, count: streams(context) };
+  return { sale, concert, context, count: streams(context), open: () => configure({ paused: false }) };
 }
 
 test("nine tabs of one user share a stream, and all are called at once", async (t) => {
-  const { sale, concert, bob, context, count } = await room(t);
+  const { sale, concert, context, count, open } = await room(t);
   const pages = [];
   for (let index = 0; index < 9; index++) {
     const page = await demo(t, context, sale, { user: "ada", concert });
@@ -55,13 +55,13 @@ test("nine tabs of one user share a stream, and all are called at once", async (
     pages.push(page);
   }
   assert.equal(count.most, 1, "one stream for all tabs");
-  await sale.call("DELETE", "/queue/token", { token: bob.token });
+  await open();
   await Promise.all(pages.map((page) => page.getByRole("heading", { name: "Choose your seats" }).waitFor()));
   assert.equal(count.most, 1);
 });
 
 test("nine tabs of nine users all move on", async (t) => {
-  const { sale, concert, bob, context, count } = await room(t, { queue: { maxActive: 1 } });
+  const { sale, concert, context, count, open } = await room(t, { queue: { maxActive: 9 } });
   const pages = [];
   for (let index = 1; index <= 9; index++) {
     const page = await demo(t, context, sale, { user: `user-${index}`, concert });
@@ -69,8 +69,7 @@ test("nine tabs of nine users all move on", async (t) => {
     pages.push(page);
   }
   assert.equal(count.most, 1);
-  await sale.admin("PATCH", `/admin/concerts/${concert.concertId}/queue`, { maxActive: 10 });
-  await sale.call("DELETE", "/queue/token", { token: bob.token });
+  await open();
   await Promise.all(pages.map((page) => page.getByRole("heading", { name: "Choose your seats" }).waitFor()));
 });
 
@@ -93,12 +92,12 @@ test("the stream goes to another tab when its tab is hidden or closed, and comes
 });
 
 test("a tab out of sight polls, so it keeps its turn and moves on", async (t) => {
-  const { sale, concert, bob, context, count } = await room(t, { queue: { claimSeconds: 3 } });
+  const { sale, concert, context, count, open } = await room(t);
   const page = await demo(t, context, sale, { user: "ada", concert });
   await inLine(page);
   await hide(page, true);
   await until("no stream", () => count.open.size === 0);
-  await sale.call("DELETE", "/queue/token", { token: bob.token }).catch(() => {});
+  await open();
   await page.getByRole("heading", { name: "Choose your seats" }).waitFor();
   const eve = await sale.enter("eve", concert);
   const later = Date.now() + 6_000;
@@ -108,17 +107,17 @@ test("a tab out of sight polls, so it keeps its turn and moves on", async (t) =>
 
 for (const without of [["navigator.locks"], ["BroadcastChannel"], ["navigator.locks", "BroadcastChannel", "EventSource", "SharedWorker", "Worker"]]) {
   test(`tabs move on by polls without ${without.join(", ")}`, async (t) => {
-    const { sale, concert, bob, context, count } = await room(t, { without });
+    const { sale, concert, context, count, open } = await room(t, { without });
     const pages = [await demo(t, context, sale, { user: "ada", concert }), await demo(t, context, sale, { user: "ada", concert })];
     for (const page of pages) await inLine(page);
-    await sale.call("DELETE", "/queue/token", { token: bob.token });
+    await open();
     await Promise.all(pages.map((page) => page.getByRole("heading", { name: "Choose your seats" }).waitFor()));
     assert.equal(count.opened, 0);
   });
 }
 
 test("a stream that is refused or cut off does not stop a tab, and is opened again", async (t) => {
-  const { sale, concert, bob, context } = await room(t);
+  const { sale, concert, context, open } = await room(t);
   let refusals = 0;
   await context.route("**/queue/token/events**", (route) => {
     if (refusals++ > 1) return route.continue();
@@ -127,6 +126,6 @@ test("a stream that is refused or cut off does not stop a tab, and is opened aga
   const page = await demo(t, context, sale, { user: "ada", concert });
   await inLine(page);
   await until("a stream after two that failed", () => refusals > 2);
-  await sale.call("DELETE", "/queue/token", { token: bob.token });
+  await open();
   await page.getByRole("heading", { name: "Choose your seats" }).waitFor();
 });

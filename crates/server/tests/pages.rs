@@ -38,12 +38,12 @@ async fn files_of(sale: &Sale, page: &str) -> BTreeSet<String> {
         let text = String::from_utf8(reply.body.to_vec()).unwrap();
         let folder = path.rsplit_once('/').unwrap().0;
         for quoted in text.split('"').skip(1).step_by(2) {
+            if !quoted.ends_with(".js") && !quoted.ends_with(".css") {
+                continue;
+            }
             let named = match quoted.strip_prefix("./") {
                 Some(name) => format!("{folder}/{name}"),
-                None if quoted.trim_start_matches('/').starts_with("assets/") && !quoted.ends_with('/') => {
-                    format!("/{}", quoted.trim_start_matches('/'))
-                }
-                None => continue,
+                None => format!("/{}", quoted.trim_start_matches('/')),
             };
             if found.insert(named.clone()) {
                 to_read.push(named);

@@ -237,3 +237,6 @@ fn reason(kind: &ErrorKind) -> Refused {
         _ => Refused::Malformed,
     }
 }
+
+#[cfg(test)]
+mod properties;

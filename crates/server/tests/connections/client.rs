@@ -38,10 +38,6 @@ impl Client {
         Self { stream: TcpStream::connect(to).await.unwrap(), rest: Vec::new() }
     }
 
-    pub(crate) fn of(stream: TcpStream) -> Self {
-        Self { stream, rest: Vec::new() }
-    }
-
     pub(crate) async fn send(&mut self, bytes: &[u8]) -> std::io::Result<()> {
         self.stream.write_all(bytes).await
     }

@@ -2,12 +2,11 @@
 
 use std::time::{Duration, Instant};
 
-use onsale_testing::PATIENCE;
+use onsale_testing::{PATIENCE, Sale};
 use serde_json::{Value, json};
 use tokio::io::AsyncReadExt;
-use tokio::net::TcpSocket;
 
-use crate::client::{Client, address};
+use crate::client::{Client, address, get};
 use crate::support::room::{configure, token};
 use crate::support::stream::Stream;
 use crate::support::{millis, start, text};
@@ -40,45 +39,83 @@ async fn an_event_stream_outlives_the_idle_limit() {
     assert!(of_active.next().await.is_none());
 }
 
-/// How fast the slow reader reads, in bytes a second, and for how long before it reads on at full speed.
-const SLOW: usize = 30_000;
-const SLOW_FOR: Duration = Duration::from_secs(45);
+/// A map of 100,000 seats that comes over a connection, and how long the whole answer is, in bytes.
+struct Download {
+    client: Client,
+    head: usize,
+    whole: usize,
+}
+
+impl Download {
+    async fn begin(sale: &Sale) -> Self {
+        let concert = sale.concert(&json!({})).await;
+        sale.performance(&concert, &json!(100_000)).await;
+        let token = sale.active(&concert, "ada").await;
+        let dates = sale.caller.get(&format!("/concerts/{concert}/dates")).token(&token).expect(200).await;
+        let path = format!("/concerts/{concert}/seats?date={}", text(&dates[0]["date"]));
+        // The buffers of the systems at both ends are as they are by default: they hide most of what the reader does.
+        let mut client = Client::connect(address(sale.instance.base())).await;
+        let asking = format!("GET {path} HTTP/1.1\r\nhost: 127.0.0.1\r\nqueue-token: {token}\r\n\r\n");
+        client.send(asking.as_bytes()).await.unwrap();
+        let mut bytes = vec![0; 4_096];
+        let length = client.stream.peek(&mut bytes).await.unwrap();
+        let start = String::from_utf8_lossy(&bytes[..length]).to_lowercase();
+        let (head, _) = start.split_once("\r\n\r\n").expect("a head");
+        let body: usize = head.lines().find_map(|line| line.strip_prefix("content-length: ")).unwrap().parse().unwrap();
+        Self { client, head: head.len() + 4, whole: head.len() + 4 + body }
+    }
+
+    /// Reads this many bytes a second for this long, and the rest at full speed.
+    async fn read(mut self, slow: usize, slow_for: Duration) {
+        let began = Instant::now();
+        let mut read = Vec::with_capacity(self.whole);
+        while read.len() < self.whole {
+            let mut some = [0; 3_000];
+            let reading = tokio::time::timeout(PATIENCE, self.client.stream.read(&mut some)).await;
+            let count = reading.expect("bytes in time").expect("no reset");
+            assert!(count > 0, "it ends after {} of {} bytes and {:?}", read.len(), self.whole, began.elapsed());
+            read.extend_from_slice(&some[..count]);
+            let due = Duration::from_secs_f64(read.len() as f64 / slow as f64);
+            if due < slow_for {
+                tokio::time::sleep_until((began + due).into()).await;
+            }
+        }
+        let map: Value = serde_json::from_slice(&read[self.head..]).unwrap();
+        assert_eq!(map["performances"][0]["seats"].as_array().unwrap().len(), 100_000);
+        assert!(began.elapsed() >= slow_for, "it was slow");
+    }
+}
 
 #[tokio::test]
 async fn a_slow_download_arrives_whole() {
     let sale = start(&[("ONSALE_IDLE_SECONDS", "1")]).await;
-    let concert = sale.concert(&json!({})).await;
-    sale.performance(&concert, &json!(100_000)).await;
-    let token = sale.active(&concert, "ada").await;
-    let dates = sale.caller.get(&format!("/concerts/{concert}/dates")).token(&token).expect(200).await;
-    let path = format!("/concerts/{concert}/seats?date={}", text(&dates[0]["date"]));
+    Download::begin(&sale).await.read(30_000, Duration::from_secs(45)).await;
+}
 
-    // The buffers of the systems at both ends are as they are by default: they hide most of what the reader does.
-    let stream = TcpSocket::new_v4().unwrap().connect(address(sale.instance.base())).await.unwrap();
-    let mut client = Client::of(stream);
-    let asking = format!("GET {path} HTTP/1.1\r\nhost: 127.0.0.1\r\nqueue-token: {token}\r\n\r\n");
-    client.send(asking.as_bytes()).await.unwrap();
-    let mut bytes = vec![0; 4_096];
-    let head_length = client.stream.peek(&mut bytes).await.unwrap();
-    let head = String::from_utf8_lossy(&bytes[..head_length]).to_lowercase();
-    let (head, _) = head.split_once("\r\n\r\n").expect("a head");
-    let length: usize = head.lines().find_map(|line| line.strip_prefix("content-length: ")).unwrap().parse().unwrap();
-    let whole = head.len() + 4 + length;
-
-    let began = Instant::now();
-    let mut read = Vec::with_capacity(whole);
-    while read.len() < whole {
-        let mut some = [0; 3_000];
-        let reading = tokio::time::timeout(PATIENCE, client.stream.read(&mut some)).await;
-        let count = reading.expect("bytes in time").expect("no reset");
-        assert!(count > 0, "it ends after {} of {whole} bytes and {:?}", read.len(), began.elapsed());
-        read.extend_from_slice(&some[..count]);
-        let due = Duration::from_secs_f64(read.len() as f64 / SLOW as f64);
-        if due < SLOW_FOR {
-            tokio::time::sleep_until((began + due).into()).await;
+#[tokio::test]
+async fn a_slow_download_does_not_lose_its_place_to_new_connections() {
+    let sale = start(&[("ONSALE_CONNECTIONS_MAX", "4")]).await;
+    let download = Download::begin(&sale).await;
+    let at = address(sale.instance.base());
+    let crowd = async {
+        loop {
+            let mut client = Client::connect(at).await;
+            assert_eq!(client.ask(&get("/healthz")).await.status, 200);
+            tokio::time::sleep(Duration::from_millis(50)).await;
         }
+    };
+    let silent = async {
+        let mut open = Vec::new();
+        while open.len() < 6 {
+            open.push(Client::connect(at).await);
+            tokio::time::sleep(Duration::from_millis(500)).await;
+        }
+        std::future::pending::<()>().await;
+        drop(open);
+    };
+    tokio::select! {
+        () = download.read(200_000, Duration::from_secs(6)) => {}
+        () = crowd => {}
+        () = silent => {}
     }
-    let map: Value = serde_json::from_slice(&read[head.len() + 4..]).unwrap();
-    assert_eq!(map["performances"][0]["seats"].as_array().unwrap().len(), 100_000);
-    assert!(began.elapsed() >= SLOW_FOR, "it was slow");
 }

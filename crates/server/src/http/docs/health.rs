@@ -42,7 +42,7 @@ pub(crate) fn get_health(op: Operation) -> Operation {
 
 pub(crate) fn get_readiness(op: Operation) -> Operation {
     let ready = json!({"status": "ready", "parts": [{"part": "database", "status": "ok"}]});
-    op.named(TAG, "getReadiness", "Whether all parts answer").says("503 while the database does not answer or the server stops: for a load balancer. Redis and Kafka may be `degraded`.").answers::<Readiness>(200, "They do", ready)
+    op.named(TAG, "getReadiness", "Whether all parts answer").says("503 if the database does not answer or the server is stopping: for a load balancer. For `ONSALE_DRAIN_SECONDS` after SIGTERM everything else is still served. Redis and Kafka may be `degraded`.").answers::<Readiness>(200, "They do", ready)
 }
 
 pub(crate) fn get_metrics(op: Operation) -> Operation {

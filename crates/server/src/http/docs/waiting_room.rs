@@ -49,7 +49,8 @@ pub(crate) fn follow_queue_place(op: Operation) -> Operation {
     op.named(TAG, "followQueuePlace", "Follow a place as server-sent events")
         .says(
             "Events `position`, `active` and `expired`, each with the place as data. The first event is the present \
-               state; it is sent again every 10 seconds, so a stream that is silent for longer is lost. The stream \
+               state; it is sent again every 10 seconds, so a stream that is silent for longer is lost. It lives \
+               as long as the token waits or is active and the client is there; the stream \
                ends after `expired`. An open stream is a sign of life. `retry` is random, so that clients of a server \
                that stops do not reconnect at once.",
         )

@@ -162,7 +162,7 @@ impl Bounds {
             let Some(taken) = open.places.get_mut(at) else { continue };
             let beats = taken.pulse.beats();
             let (seen, since) = taken.seen;
-            if Pulse::is_busy(beats) || taken.pulse.is_blocked() || beats != seen {
+            if taken.pulse.is_active() || beats != seen {
                 taken.seen = (beats, now);
             } else if now.duration_since(since) >= IDLE_MIN {
                 if let Some(taken) = open.free(at) {

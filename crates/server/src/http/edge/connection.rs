@@ -83,7 +83,7 @@ pub(super) async fn serve(accepted: Accepted, outer: Arc<Outer>, idle: Duration)
 /// Returns once another connection has taken this one's place, and no request is under way.
 async fn lost_place(pulse: &Pulse) {
     pulse.evicted().await;
-    if Pulse::is_busy(pulse.beats()) {
+    if pulse.is_active() {
         // A request came in the same instant: it still gets its answer.
         pulse.set_ending();
         pulse.quiet(Quiet { idle: LAST_CALL, head: LAST_CALL }).await;
@@ -96,7 +96,7 @@ async fn reserve_over(place: &Place) {
         return std::future::pending().await;
     }
     sleep(RESERVED_SILENCE_MAX).await;
-    if Pulse::is_busy(place.pulse.beats()) {
+    if place.pulse.is_active() {
         sleep(RESERVED_ANSWER_MAX).await;
     }
 }

@@ -149,6 +149,11 @@ impl Pulse {
         beats % 2 == 1
     }
 
+    /// Whether a request is under way, or bytes of its answer wait until the client takes them.
+    pub(super) fn is_active(&self) -> bool {
+        Self::is_busy(self.beats()) || self.is_blocked()
+    }
+
     /// Returns once the connection has been quiet for longer than allowed. Late by up to an eighth of `idle` and by
     /// 5 seconds at most, never early.
     pub(super) async fn quiet(&self, limits: Quiet) -> Silence {

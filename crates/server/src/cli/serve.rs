@@ -26,6 +26,9 @@ use crate::settings::{AddressHeader, Auth, Secret, Settings};
 use crate::telemetry::Traces;
 use crate::token::TokenCodec;
 
+/// Shorter admin keys, in characters, are worth a warning.
+const ADMIN_KEY_SAFE: usize = 16;
+
 /// Under which name the secret of queue tokens is kept in the database.
 const TOKEN_SECRET: &str = "queue-token";
 
@@ -52,6 +55,9 @@ fn warn_of_oddities(settings: &Settings) {
         if secret.is_weak() {
             tracing::warn!("{name} is shorter than 32 bytes and may be guessed");
         }
+    }
+    if settings.admin_key.as_ref().is_some_and(|key| key.expose().len() < ADMIN_KEY_SAFE) {
+        tracing::warn!("ONSALE_ADMIN_KEY is shorter than {ADMIN_KEY_SAFE} characters and may be guessed");
     }
     if let Auth::Jwt(jwt) = &settings.auth
         && jwt.jwks.as_ref().is_some_and(JwksUrl::is_exposed)

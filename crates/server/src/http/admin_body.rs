@@ -15,7 +15,7 @@ pub(crate) struct LectureBody {
     /// As `title`.
     #[schemars(length(min = 1, max = 200))]
     lecturer: Option<String>,
-    /// RFC 3339 in capital letters, with seconds and an offset; years 0001 to 9999.
+    /// RFC 3339, with seconds and an offset; years 0001 to 9999.
     starts_at: Instant,
     /// 30 unless said.
     #[schemars(range(min = 1, max = 1_000_000))]
@@ -66,7 +66,7 @@ pub(crate) struct QueuePatch {
 #[serde(rename_all = "camelCase")]
 #[expect(dead_code, reason = "documents the body; read field by field")]
 pub(crate) struct PerformanceBody {
-    /// RFC 3339 in capital letters, with seconds and an offset; years 0001 to 9999.
+    /// RFC 3339, with seconds and an offset; years 0001 to 9999.
     starts_at: Instant,
     /// Points; the price of seats for which none is named. 50,000 unless said.
     #[schemars(range(min = 0, max = 100_000_000))]

@@ -94,7 +94,7 @@ pub(crate) const TABLE: &[Setting] = &[
         "admin-key",
         "SECRET",
         None,
-        "The bearer of the admin calls, 8 characters or more; without it they answer 404",
+        "The bearer of the admin calls, 5 characters or more (16 random ones are safe); without it they answer 404",
     ),
     setting("token-secret", "SECRET", None, "Signs queue tokens; made once and kept in the database if not named"),
     setting(

@@ -6,11 +6,9 @@ use crate::fixture::Fixture;
 use crate::support::{audit, text};
 
 /// What ISO 8601, its extensions or a careless parser allow, and RFC 3339 with an offset does not.
-const NO_INSTANTS: [&str; 34] = [
+const NO_INSTANTS: [&str; 32] = [
     "2090-01-01",
     "2090-01-01T10:00:00",
-    "2090-01-01t10:00:00Z",
-    "2090-01-01T10:00:00z",
     "2090-01-01 10:00:00Z",
     "2090-01-01 10:00:00+09:00",
     "2090-01-01T10:00Z",
@@ -103,6 +101,7 @@ async fn an_instant_is_rfc_3339_with_an_offset() {
     fixture.is_as_before(&before).await;
     let table = [
         ("2090-01-01T10:00:00Z", "2090-01-01T10:00:00.000Z"),
+        ("2090-01-01t10:00:00z", "2090-01-01T10:00:00.000Z"),
         ("2090-01-01T10:00:00.123999+09:00", "2090-01-01T01:00:00.123Z"),
         ("2016-12-31T23:59:60Z", "2017-01-01T00:00:00.000Z"),
         ("0001-01-01T00:00:00Z", "0001-01-01T00:00:00.000Z"),

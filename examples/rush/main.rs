@@ -8,6 +8,8 @@
 //! cargo run --release --example rush -- --server 127.0.0.1:8080 --admin-key KEY    # a server that runs already
 //! ```
 
+mod plan;
+
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -27,6 +29,8 @@ use serde_json::{Value, json};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
+use plan::Plan;
+
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
@@ -44,35 +48,6 @@ const COMMANDS: [&str; 2] = ["serve", "audit"];
 
 /// How long all of it may take.
 const PATIENCE: Duration = Duration::from_secs(300);
-
-struct Plan {
-    people: u64,
-    seats: u32,
-    seconds: u64,
-    server: Option<SocketAddr>,
-    admin_key: Option<String>,
-    program: Option<PathBuf>,
-}
-
-impl Plan {
-    fn read(arguments: impl Iterator<Item = String>) -> Outcome<Self> {
-        let mut plan = Self { people: 20_000, seats: 500, seconds: 10, server: None, admin_key: None, program: None };
-        let mut arguments = arguments;
-        while let Some(name) = arguments.next() {
-            let value = arguments.next().ok_or_else(|| format!("{name} needs a value"))?;
-            match name.as_str() {
-                "--people" => plan.people = value.parse()?,
-                "--seats" => plan.seats = value.parse()?,
-                "--seconds" => plan.seconds = value.parse()?,
-                "--server" => plan.server = Some(value.trim_start_matches("http://").parse()?),
-                "--admin-key" => plan.admin_key = Some(value),
-                "--program" => plan.program = Some(value.into()),
-                _ => return Err(format!("{name} is unknown; see the head of examples/rush.rs").into()),
-            }
-        }
-        Ok(plan)
-    }
-}
 
 /// What everybody shares: where to go, and what has become of the others.
 struct Rush {

@@ -160,7 +160,7 @@ fn connection_limits(settings: &Settings) -> ConnectionLimits {
     let connections_max = connections_that_fit(settings.connections_max);
     let per_address_max = match settings.connections_per_address {
         Some(number) => number as usize,
-        None => connections_max.div_ceil(4),
+        None => connections_max.div_ceil(2),
     };
     let mut exempt = settings.trusted_proxies.clone();
     if !settings.limits.by_address.loopback {

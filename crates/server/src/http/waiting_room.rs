@@ -166,7 +166,10 @@ pub(crate) async fn leave_queue(
     payload.arrived()?;
     let key = payload.key(Some(&token.user));
     let answer = app.decide(Command::Leave(token.clone()).into(), key).await;
-    app.door.left(&token).await;
+    // Only a place that is given up is forgotten: else its user would get a second one.
+    if answer.status().is_success() {
+        app.door.left(&token).await;
+    }
     app.see_own_changes().await;
     Ok(answer)
 }

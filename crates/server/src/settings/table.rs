@@ -195,8 +195,8 @@ pub(crate) const TABLE: &[Setting] = &[
         "connections-per-address",
         "N",
         None,
-        "Connections at once of one client address, except loopback and trusted proxies; a quarter of connections-max \
-         if not set",
+        "Connections at once of one client address, except loopback and trusted proxies; half of connections-max if \
+         not set",
     ),
     setting(
         "otlp-endpoint",

@@ -8,6 +8,7 @@ use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream};
 
+use super::ANSWER_MAX;
 use super::support::raw::{self, RawReply};
 use super::support::stream::Stream;
 use super::support::{ONSALE, start, until};
@@ -118,27 +119,54 @@ async fn a_queue_token_has_a_bounded_number_of_streams() {
     until("a stream that ends makes room", async || (open().await.status == 200).then_some(())).await;
 }
 
+const SHARES: [(&str, &str); 3] = [
+    ("ONSALE_CONNECTIONS_PER_ADDRESS", "5"),
+    ("ONSALE_RATE_LIMIT_LOOPBACK", "true"),
+    ("ONSALE_RATE_LIMIT_PER_SECOND", "0"),
+];
+
 #[tokio::test]
 async fn an_address_has_a_share_of_the_connections() {
-    let settings = [
-        ("ONSALE_CONNECTIONS_PER_ADDRESS", "5"),
-        ("ONSALE_RATE_LIMIT_LOOPBACK", "true"),
-        ("ONSALE_RATE_LIMIT_PER_SECOND", "0"),
-    ];
-    let sale = start(&settings).await;
+    let sale = start(&SHARES).await;
     let base = sale.instance.base();
-    let mut silent = Vec::new();
-    for _ in 0..5 {
-        silent.push(connect_from(7, base).await);
+    let concert = sale.concert(&json!({"maxActive": 1})).await;
+    let mut streams = Vec::new();
+    for number in 0..5 {
+        let token = sale.enter(&concert, &format!("user-{number}")).await["token"].as_str().unwrap().to_owned();
+        let mut stream = connect_from(7, base).await;
+        let request = format!("GET /queue/token/events HTTP/1.1\r\nhost: 127.0.0.1\r\nqueue-token: {token}\r\n\r\n");
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut start = [0; 12];
+        stream.read_exact(&mut start).await.unwrap();
+        assert_eq!(&start, b"HTTP/1.1 200");
+        streams.push(stream);
     }
     let refused = get_from(7, base, "/concerts").await;
     assert_eq!((refused.status, refused.code().as_str()), (429, "too-many-requests"));
-    assert!(refused.header("retry-after").is_some());
+    let seconds: u32 = refused.header("retry-after").unwrap().parse().unwrap();
+    assert!((1..=5).contains(&seconds), "{seconds}");
     assert_eq!(get_from(7, base, "/healthz").await.status, 200);
     assert_eq!(get_from(8, base, "/concerts").await.status, 200, "another address is served");
-    silent.clear();
+    streams.clear();
     let served = async || (get_from(7, base, "/concerts").await.status == 200).then_some(());
     until("the address may connect again", served).await;
+}
+
+#[tokio::test]
+async fn an_address_that_connects_without_end_keeps_no_other_waiting() {
+    let sale = start(&SHARES).await;
+    let base = sale.instance.base();
+    let mut silent = Vec::new();
+    for _ in 0..300 {
+        silent.push(connect_from(7, base).await);
+    }
+    for path in ["/healthz", "/concerts"] {
+        let answered = tokio::time::timeout(ANSWER_MAX, get_from(8, base, path)).await;
+        assert_eq!(answered.expect("an answer in time").status, 200, "{path}");
+    }
+    // Its own silent connections make room for its next ones.
+    let served = async || (get_from(7, base, "/concerts").await.status == 200).then_some(());
+    until("the address itself is served", served).await;
 }
 
 #[tokio::test]

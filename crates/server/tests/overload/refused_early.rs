@@ -154,6 +154,13 @@ async fn a_client_that_waits_to_be_asked_for_its_body_is_refused_and_let_go() {
     let reply = raw::read(stream).await.expect("an answer");
     assert_eq!((reply.status, reply.header("connection")), (404, Some("close")));
 
+    // The same for a body that the call does not take, though it succeeds.
+    let mut stream = connect(sale.instance.base()).await;
+    let head = "GET /concerts HTTP/1.1\r\nhost: 127.0.0.1\r\nexpect: 100-continue\r\ncontent-length: 40\r\n\r\n";
+    stream.write_all(head.as_bytes()).await.unwrap();
+    let reply = raw::read(stream).await.expect("an answer");
+    assert_eq!((reply.status, reply.header("connection")), (200, Some("close")));
+
     // One that is asked for its body is served as ever.
     let mut stream = connect(sale.instance.base()).await;
     let body = r#"{"amount": 5}"#;

@@ -27,6 +27,9 @@ const HEAD_MAX: usize = 32 * 1024;
 /// that is under way to it by then gets its answer, with `Connection: close`.
 const LAST_CALL: Duration = Duration::from_secs(2);
 
+/// The same for a connection that lost its place to another. Short, as both have a file descriptor until then.
+const LAST_CALL_IF_EVICTED: Duration = Duration::from_millis(200);
+
 /// How long a connection in a reserved place may take for the head of its request.
 const RESERVED_SILENCE_MAX: Duration = Duration::from_secs(2);
 
@@ -74,20 +77,22 @@ pub(super) async fn serve(accepted: Accepted, outer: Arc<Outer>, idle: Duration)
             return;
         }
     }
-    // A connection that lost its place was idle, so it has nothing unread, and another connection has its place.
-    if !pulse.is_evicted() {
+    if place.refused().is_some() {
+        // Others wait for a reserved place.
+        drop(place);
+    }
+    // A connection that lost its place and stayed silent has nothing unread, and would only take up a file descriptor.
+    if !pulse.is_silent_since_eviction() {
         linger(&stream, stopping).await;
     }
 }
 
-/// Returns once another connection has taken this one's place, and no request is under way.
+/// Returns soon after another connection has taken this one's place. A request that was already on its way still gets
+/// its answer, with `Connection: close`.
 async fn lost_place(pulse: &Pulse) {
     pulse.evicted().await;
-    if pulse.is_active() {
-        // A request came in the same instant: it still gets its answer.
-        pulse.set_ending();
-        pulse.quiet(Quiet { idle: LAST_CALL, head: LAST_CALL }).await;
-    }
+    pulse.set_ending();
+    pulse.quiet(Quiet { idle: LAST_CALL_IF_EVICTED, head: LAST_CALL }).await;
 }
 
 /// Returns once a connection in a reserved place has had its time, so that others get the place; never for others.

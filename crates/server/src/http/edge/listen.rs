@@ -60,12 +60,13 @@ fn system_backlog() -> Option<u32> {
     std::fs::read_to_string("/proc/sys/net/core/somaxconn").ok()?.trim().parse().ok()
 }
 
-/// Accepts the next connection and waits until it has a place.
+/// Accepts the next connection; `None` if that failed, or if it was closed because there is no place for it.
 pub(super) async fn accept(listener: &TcpListener, bounds: &Arc<Bounds>) -> Option<Accepted> {
     match listener.accept().await {
         Ok((stream, peer)) => {
             let _ = stream.set_nodelay(true);
-            let place = bounds.place(peer.ip()).await;
+            // A connection without even a reserved place is closed here.
+            let place = bounds.place(peer.ip())?;
             Some(Accepted { stream, peer, place })
         }
         Err(error) => {
@@ -78,8 +79,8 @@ pub(super) async fn accept(listener: &TcpListener, bounds: &Arc<Bounds>) -> Opti
     }
 }
 
-/// Closes the listener. The system cuts off whoever it has let in and nobody has accepted: so it is first told to let
-/// nobody else in, then those that it let in are taken.
+/// Closes the listener. The system resets connections that it has established and the server has not accepted. So the
+/// system first stops taking new ones, then those that are established are accepted.
 pub(super) async fn close(listener: TcpListener, bounds: &Arc<Bounds>) -> Vec<Accepted> {
     let let_in_none = let_in_no_more(&listener);
     if let Err(error) = &let_in_none {
@@ -93,8 +94,8 @@ pub(super) async fn close(listener: TcpListener, bounds: &Arc<Bounds>) -> Vec<Ac
     waiting
 }
 
-/// From now on the listener takes no notice of whoever wants to connect: they try again a moment later, and find the
-/// door closed. Handshakes that have begun end as they would.
+/// From now on the system drops what would begin a new connection: the client tries again a moment later, and is
+/// refused. Handshakes that have begun end as they would.
 #[cfg(target_os = "linux")]
 fn let_in_no_more(listener: &TcpListener) -> std::io::Result<()> {
     use socket2::{SockFilter, SockRef};

@@ -21,6 +21,7 @@ mod peer;
 mod pulse;
 mod reached;
 mod request_id;
+mod ring;
 mod sending;
 mod serve;
 mod socket_options;

@@ -88,6 +88,7 @@ impl Outer {
         // A client that waits for "100 Continue" does not send a body that was refused before it was asked for, so the
         // server cannot tell where the next request begins.
         let expects = request.headers().contains_key(EXPECT);
+        let is_safe = request.method().is_safe();
         let path_for_log = tracing::enabled!(tracing::Level::DEBUG).then(|| request.uri().path().to_owned());
         if request.uri().path() == EVENTS_PATH {
             request.extensions_mut().insert(Peer::new(pulse.clone()));
@@ -115,7 +116,7 @@ impl Outer {
         headers.insert(REQUEST_ID, request_id);
         marks::mark(headers);
         sharing.mark(headers);
-        let is_incomplete = status == StatusCode::REQUEST_TIMEOUT || (expects && !status.is_success());
+        let is_incomplete = status == StatusCode::REQUEST_TIMEOUT || (expects && (is_safe || !status.is_success()));
         if is_incomplete || self.app.stopping.is_leaving() || pulse.is_ending() {
             headers.insert(CONNECTION, HeaderValue::from_static("close"));
         }

@@ -31,8 +31,8 @@ pub(super) struct Pulse {
     half_closed: AtomicBool,
     /// The connection is about to be closed: the next answer is its last.
     ending: AtomicBool,
-    /// The connection lost its place to another.
-    evicted: AtomicBool,
+    /// If the connection lost its place to another: its beats at that moment, plus 1; else 0.
+    evicted_at: AtomicU64,
     /// Wakes the connection's task when it loses its place.
     eviction: Notify,
 }
@@ -125,13 +125,19 @@ impl Pulse {
 
     /// Takes the connection's place away; its task then closes it. Called from another task.
     pub(super) fn evict(&self) {
-        self.evicted.store(true, Ordering::Relaxed);
+        self.evicted_at.store(self.beats() + 1, Ordering::Relaxed);
         // Wakes also a task that begins to wait only later.
         self.eviction.notify_one();
     }
 
+    #[cfg(test)]
     pub(super) fn is_evicted(&self) -> bool {
-        self.evicted.load(Ordering::Relaxed)
+        self.evicted_at.load(Ordering::Relaxed) != 0
+    }
+
+    /// Whether the connection lost its place and had no byte of a request since.
+    pub(super) fn is_silent_since_eviction(&self) -> bool {
+        self.evicted_at.load(Ordering::Relaxed) == self.beats() + 1 && !self.head_begun.load(Ordering::Relaxed)
     }
 
     /// Returns once the connection has lost its place.

@@ -2,9 +2,9 @@
 
 use std::net::SocketAddr;
 
+use onsale_app::store::StoreError;
 use onsale_domain::ids::ConcertId;
 
-use super::Failed;
 use super::health::reachable;
 use crate::sale::Sale;
 use crate::settings::{Auth, Settings};
@@ -24,7 +24,7 @@ pub(super) async fn text(
     settings: &Settings,
     address: SocketAddr,
     fresh_admin_key: Option<&str>,
-) -> Result<String, Failed> {
+) -> Result<String, StoreError> {
     let public_url = settings.web.public_url.as_ref();
     let base = public_url.map_or_else(|| format!("http://{}", reachable(address)), |url| url.as_str().to_owned());
     let mut text = format!("\nLook at {base}/ (the demonstration) and {base}/docs (the API).\n");
@@ -41,7 +41,7 @@ pub(super) async fn text(
 }
 
 /// The first concert that has a free seat in a performance that has not started.
-async fn on_sale(sale: &Sale) -> Result<Option<ConcertId>, Failed> {
+async fn on_sale(sale: &Sale) -> Result<Option<ConcertId>, StoreError> {
     let now = sale.store.reader().now();
     let (mut after, mut maps) = (None, 0);
     loop {
@@ -52,10 +52,13 @@ async fn on_sale(sale: &Sale) -> Result<Option<ConcertId>, Failed> {
                     return Ok(Some(programme.concert.id));
                 }
                 maps += 1;
+                if maps >= MAPS_MAX {
+                    return Ok(None);
+                }
             }
         }
         after = page.last().map(|programme| programme.concert.id);
-        if after.is_none() || maps >= MAPS_MAX {
+        if after.is_none() {
             return Ok(None);
         }
     }
@@ -79,7 +82,9 @@ Paste this to buy a seat, from token to paid seat (needs curl and jq); paste it 
   B={base} CONCERT={concert} BUYER=guest-$(date +%s)
   TOKEN=$(curl -sS $B/queue/tokens -H 'Content-Type: application/json' \
     -d "{{\"userId\":\"$BUYER\",\"concertId\":\"$CONCERT\"}}" | jq -r '.token // error(.detail)')
-  while [ "$(curl -sS $B/queue/token -H "Queue-Token: $TOKEN" | jq -r .status)" = WAITING ]; do sleep 0.2; done
+  for _ in $(seq 100); do
+    [ "$(curl -sS $B/queue/token -H "Queue-Token: $TOKEN" | jq -r .status)" = WAITING ] && sleep 0.2 || break
+  done
   curl -sS $B/concerts/$CONCERT/dates -H "Queue-Token: $TOKEN" | jq
   DATE=$(curl -sS $B/concerts/$CONCERT/dates -H "Queue-Token: $TOKEN" \
     | jq -r 'map(select(.remaining > 0))[0].date // error("every seat of this concert is taken")')

@@ -130,15 +130,17 @@ async fn serve(settings: Settings, is_demo: bool, traces: Traces) -> Outcome {
     // Before the first line: a supervisor may send SIGTERM as soon as it has read it.
     let mut signals = Signals::listen()?;
     print(&format!("onsale listening on {base}"))?;
-    if is_demo {
-        let fresh = admin_key.as_ref().filter(|_| settings.admin_key.is_none());
-        let address = listener.local_addr()?;
-        print(&greeting::text(&sale, &settings, address, fresh.map(Secret::expose)).await?)?;
-    }
-
+    let address = listener.local_addr()?;
     let limits = server_limits(&settings);
     let server = Server { router: into_service(app.clone()), app, limits, reached };
     let serving = tokio::spawn(server.run(listener));
+    if is_demo {
+        let fresh = admin_key.as_ref().filter(|_| settings.admin_key.is_none());
+        match greeting::text(&sale, &settings, address, fresh.map(Secret::expose)).await {
+            Ok(text) => drop(print(&text)?),
+            Err(error) => tracing::warn!(%error, "failed to read what is on sale; no commands to paste are printed"),
+        }
+    }
     signals.next().await;
     stopping.leave();
     drain(&mut signals, settings.drain).await;

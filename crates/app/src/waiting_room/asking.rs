@@ -33,8 +33,12 @@ pub(super) struct Plan {
     planned: f64,
     /// Interval as a share of the time until the place could be called: 0.5 to 1.
     part: f64,
-    /// Free turns: this many places are called as fast as the rate allows.
+    /// Free turns: this many places are called as fast as the rate allows. None while the room is paused.
     free: f64,
+    /// Polls a second by the places of free turns.
+    free_polls: f64,
+    /// Seconds by which the first calls are early, as one second's worth of them may come at once: 0 to 1.
+    early: f64,
     /// People in line.
     waiting: f64,
     /// Polls a second for the places far from the front.
@@ -51,27 +55,36 @@ impl Plan {
         let waiting = precise(waiting);
         let (front, far) = (target * FRONT_SHARE, target * (1.0 - FRONT_SHARE));
         let growth = 1.0 + FAR_SECONDS.max(waiting / far).ln();
+        // During a pause no turn is free, and no call pays for a poll.
+        let (free, pace) = match settings.paused {
+            true => (0.0, 0.0),
+            false => (f64::from(settings.max_active.saturating_sub(active)), pace),
+        };
         // Two polls until the earliest call, fewer if the target demands it. If even one is too many: as if places
         // were called at a slower pace than the rate.
         let polls_each = ((front / rate - 1.0) / growth).clamp(1.0, 2.0);
         let affordable = (front / (1.0 + growth)).max(pace);
         let planned = if rate * (1.0 + growth) <= front { rate } else { affordable.min(rate) };
         let used = (planned * (1.0 + polls_each * growth)).min(waiting).min(front);
+        let free_polls = rate.min(front);
+        let early = if free > free_polls { ((target - free_polls) / free_polls).clamp(0.0, 1.0) } else { 1.0 };
         Self {
             rate,
             planned,
             part: 1.0 / polls_each,
-            free: f64::from(settings.max_active.saturating_sub(active)),
+            free,
+            free_polls,
+            early,
             waiting,
             far_polls: (target - used).max(far),
-            patience: (f64::from(settings.claim_seconds) / 2.0).max(1.0),
+            patience: patience(settings.claim_seconds),
         }
     }
 
     /// Seconds until a position could be called if turns end at the planned pace.
     fn planned_call(&self, position: f64) -> f64 {
         let certain = position.min(self.free);
-        (certain / self.rate + (position - certain) / self.planned - 1.0).max(0.0)
+        (certain / self.free_polls + (position - certain) / self.planned - self.early).max(0.0)
     }
 
     fn interval_spread(&self, position: f64, spread: f64) -> f64 {
@@ -81,8 +94,8 @@ impl Plan {
         let near = (call * part + part).floor();
         let far = FAR_SECONDS.max(SPREAD_COST * self.waiting.max(position) / self.far_polls) * spread;
         // Silence must not end a turn, whatever the target. The rate allows no earlier call than this.
-        let earliest = (position / self.rate - 1.0).max(0.0).floor();
-        near.min(far).min(earliest + self.patience).round().max(1.0)
+        let bound = longest_by_silence(position, self.rate, self.patience);
+        near.min(far).min(bound).round().max(1.0)
     }
 
     /// The longest interval of a position, in seconds.
@@ -102,6 +115,26 @@ impl Plan {
         let spread = 1.0 - SPREAD + 2.0 * SPREAD * f64::from(spread) / 255.0;
         whole(self.interval_spread(precise(position), spread))
     }
+}
+
+/// The longest interval of any place, in seconds, while at most this many people wait.
+pub(super) fn longest_far(waiting: f64, polls_per_second: u32) -> f64 {
+    let least_polls = f64::from(polls_per_second) * (1.0 - FRONT_SHARE);
+    FAR_SECONDS.max(SPREAD_COST * waiting / least_polls) * (1.0 + SPREAD)
+}
+
+/// The longest interval of a position in a room of this rate, whatever else its plan says, in seconds.
+pub(super) fn longest_of(position: f64, rate: f64, claim_seconds: u32) -> f64 {
+    longest_by_silence(position, rate, patience(claim_seconds))
+}
+
+/// Half of the allowed silence, in seconds.
+fn patience(claim_seconds: u32) -> f64 {
+    (f64::from(claim_seconds) / 2.0).max(1.0)
+}
+
+fn longest_by_silence(position: f64, rate: f64, patience: f64) -> f64 {
+    (position / rate - 1.0).max(0.0).floor() + patience
 }
 
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "small positive numbers")]
@@ -131,6 +164,37 @@ mod tests {
                 let interval = |place: u64| precise(plan.poll_after_seconds(place, place.to_le_bytes()[0]));
                 let polls: f64 = (1..=waiting).map(|place| 1.0 / interval(place)).sum();
                 assert!(polls <= 2_000.0 * 1.2, "{waiting} in line, {rate} a second: {polls} polls a second");
+            }
+        }
+    }
+
+    #[test]
+    fn a_paused_room_with_free_turns_stays_under_its_target() {
+        for (max_active, rate) in [(200, 50), (50_000, 5_000), (1_000_000, 1_000_000)] {
+            for waiting in [1_000, 50_000, 1_000_000] {
+                let paused = Settings { max_active, paused: true, ..settings(rate, 3_600) };
+                let plan = Plan::new(&paused, 0, waiting, f64::from(max_active) / 11.0, 2_000);
+                let interval = |place: u64| precise(plan.poll_after_seconds(place, place.to_le_bytes()[0]));
+                let polls: f64 = (1..=waiting).map(|place| 1.0 / interval(place)).sum();
+                assert!(polls <= 2_000.0 * 1.2, "{max_active} turns, {waiting} in line: {polls} polls a second");
+            }
+        }
+    }
+
+    #[test]
+    fn free_turns_are_polled_within_the_target() {
+        for (max_active, rate) in [(200, 50), (50_000, 5_000), (1_000_000, 1_000_000)] {
+            for active in [0, max_active / 2] {
+                let settings = Settings { max_active, ..settings(rate, 3_600) };
+                let plan = Plan::new(&settings, active, 1_000_000, 0.0, 2_000);
+                // Each of these places polls once, after its call.
+                let mut polls = vec![0_u32; 4_000];
+                for place in 1..=u64::from(max_active - active) {
+                    let interval = plan.poll_after_seconds(place, place.to_le_bytes()[0]);
+                    polls[usize::try_from(interval).unwrap()] += 1;
+                }
+                let most = polls.iter().max().unwrap();
+                assert!(*most <= 2_400, "{max_active} turns, {active} taken: {most} polls in a second");
             }
         }
     }

@@ -33,6 +33,8 @@ impl Forecast {
         let (present, free) = (active - silent, slots - active);
         let scale = if silent > 0.0 { silent / pace.running().silent() } else { 0.0 };
         let group_seconds = lapse_seconds(settings.claim_seconds) / LAPSE_GROUPS as f64;
+        // After a cut of `maxActive` not every turn that ends is followed by another.
+        let followed = (slots / active.max(1.0)).min(1.0);
         let mut calls = [0.0; INSTANTS];
         let (mut seconds, mut before) = (FIRST_SECONDS, 0.0_f64);
         for expected in &mut calls {
@@ -40,11 +42,11 @@ impl Forecast {
             let again = (seconds - purchase * ended).max(0.0) / turn;
             // After a cut of `maxActive` more turns run than allowed: the first ends free no turn.
             let taken = if free > 0.0 { free * (1.0 + seconds / turn) } else { free };
-            let mut total = taken + present * (ended + again);
+            let mut total = taken + present * (ended + followed * again);
             for (group, many) in (0_u8..).zip(pace.running().silent) {
                 let after = seconds - (f64::from(group) + 0.5) * group_seconds;
                 if after >= 0.0 {
-                    total += many * scale * (1.0 + after / turn);
+                    total += many * scale * (1.0 + followed * after / turn);
                 }
             }
             before = total.max(before);
@@ -67,5 +69,41 @@ impl Forecast {
             seconds *= STEP;
         }
         by_rate.max(last + (position - before) * self.each)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use onsale_domain::time::Timestamp;
+    use onsale_domain::waiting_room::Settings;
+
+    use super::*;
+    use crate::waiting_room::pace::{Change, Running};
+
+    const AT: Timestamp = Timestamp::from_millis(1_800_000_000_000);
+
+    /// A pace of purchases of 4 s, with 200 turns that run.
+    fn measured() -> Pace {
+        let running = Running { present: 200.0, present_seconds: 400.0, ..Running::default() };
+        let mut pace = Pace::default();
+        pace.measure(Change { active: 200, ..Change::default() }, AT);
+        pace.measure(Change { active: 200, called: 5_000, ended: 5_000, absent: 0 }, AT.plus_seconds(100));
+        pace.count(running);
+        pace
+    }
+
+    #[test]
+    fn after_a_cut_of_the_turns_only_the_turns_that_are_left_are_taken_again() {
+        let pace = measured();
+        let mut room = Room::new(Settings { max_active: 20, admit_per_second: 100, ..Settings::default() }, AT);
+        room.active = 200;
+        let forecast = Forecast::new(&room, &pace, 1.0);
+        let turn = pace.turn_seconds(&room.settings);
+        for place in [200.0, 1_000.0, 10_000.0] {
+            // All 200 turns end, then 20 at a time.
+            let expected = turn * (1.0 + place / 20.0);
+            let seconds = forecast.seconds(place);
+            assert!((expected / 1.5..=expected * 1.5).contains(&seconds), "{place}: {seconds} s, {expected} s");
+        }
     }
 }

@@ -139,6 +139,7 @@ impl LiveRoom {
         }
         // As of the last change: turns did not end while no process ran.
         let running = steps::running(&live, room.settings.claim_seconds, at.min(room.updated_at));
+        let promises = Promises::started(&room, polls_per_second, at);
         let (forecaster, outlook) = Forecaster::new(&room, &line, running, polls_per_second, at);
         Self {
             concert,
@@ -146,7 +147,7 @@ impl LiveRoom {
             turns: RwLock::new(live),
             forecaster: Mutex::new(forecaster),
             glances: Glances::default(),
-            promises: Mutex::default(),
+            promises: Mutex::new(promises),
             estimates: Estimates::default(),
             estimate_metrics,
             stock: Stock::default(),
@@ -267,10 +268,16 @@ impl LiveRoom {
         room.admissible_of(room.waiting_up_to(self.issued()), at)
     }
 
-    /// Judges nobody by the time before now: whoever was silent while the process was down is not to blame.
+    /// Silence before now ends no turn: this process did not receive polls. Neither does silence within an interval
+    /// that was given before.
     pub(super) fn forgive_silence(&self, at: Timestamp) {
-        for turn in self.read_turns().values() {
-            turn.forgiven.fetch_max(at.as_millis(), Ordering::Relaxed);
+        let claim_seconds = self.snapshot.load().room.settings.claim_seconds;
+        let turns = self.read_turns();
+        let Some(last_called) = turns.keys().max() else { return };
+        let promises = self.promises.lock().unwrap_or_else(PoisonError::into_inner);
+        let (until, before_start) = (promises.latest(*last_called, at).max(at), promises.before_start());
+        for (place, turn) in turns.iter() {
+            turn.forgive_until(until.max(before_start.forgiven_until(*place, claim_seconds)));
         }
     }
 

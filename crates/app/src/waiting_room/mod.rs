@@ -83,7 +83,7 @@ impl Rooms {
         let before = self.rooms.load();
         let live = |record: RoomRecord| {
             let (concert, mut room) = (record.concert, self.live(record));
-            // What was seen beside the database is no less true, and neither is what was measured.
+            // Places handed out by Redis and measurements stay valid.
             if let Some(known) = before.get(&concert) {
                 room.beside = known.beside.clone();
                 room.keep_outlook(known, at);

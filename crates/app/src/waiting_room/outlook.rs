@@ -57,6 +57,8 @@ pub(super) struct Forecaster {
 pub(super) struct Move<'a> {
     pub(super) from: (&'a Room, &'a Line),
     pub(super) to: (&'a Room, &'a Line),
+    /// The last place that was handed out, which the room in the database may not know yet.
+    pub(super) issued: u64,
     /// Turns that lapsed unused.
     pub(super) absent: u64,
 }
@@ -74,20 +76,25 @@ impl Forecaster {
         let made =
             Self { pace: Pace::resumed(running, ended, at), made_at: at, called: 0, earlier: None, polls_per_second };
         let forecast = Forecast::new(room, &made.pace, 1.0);
-        let outlook = Outlook { stated: Stated::new(&forecast), plan: made.plan(room, line) };
+        let outlook = Outlook { stated: Stated::new(&forecast), plan: made.plan(room, line.waiting()) };
         (made, outlook)
     }
 
-    fn plan(&self, room: &Room, line: &Line) -> Plan {
+    fn plan(&self, room: &Room, waiting: u64) -> Plan {
         // Measured, with a reserve, or expected: turns may end sooner than they did.
         let expected = f64::from(room.settings.max_active) / self.pace.turn_seconds(&room.settings);
         let pace = expected.max(AHEAD_OF_PACE * self.pace.calls_per_second());
-        Plan::new(&room.settings, room.active, line.waiting(), pace, self.polls_per_second)
+        Plan::new(&room.settings, room.active, waiting, pace, self.polls_per_second)
     }
 
     /// Replaces the count of running turns.
     pub(super) fn count(&mut self, running: Running) {
         self.pace.count(running);
+    }
+
+    /// Whether the last outlook was made after the last change of the room.
+    pub(super) fn is_current(&self, room: &Room) -> bool {
+        self.made_at >= room.updated_at
     }
 
     /// Measures a move of the room.
@@ -104,26 +111,29 @@ impl Forecaster {
     /// While the room is paused the stated estimates stay as they were: the end of the pause is not known.
     pub(super) fn look(&mut self, known: &Outlook, moved: &Move<'_>, share: f64, at: Timestamp) -> Option<Outlook> {
         let ((before, line_before), (room, line)) = (moved.from, moved.to);
-        let (seconds, waited) = (seconds_between(self.made_at, at), line_before.waiting());
-        let is_due = seconds >= EVERY_SECONDS || self.called > 0 || waited == 0 || before.settings != room.settings;
-        if !is_due {
-            return None;
-        }
-        if line.waiting() == 0 && waited == 0 {
+        let waited = line_before.people_up_to(moved.issued.max(line_before.issued));
+        let waiting = line.people_up_to(moved.issued.max(line.issued));
+        let seconds = seconds_between(self.made_at, at);
+        let changed = before.settings != room.settings;
+        // In an empty room the next outlook is computed now and then: the next client is answered from it.
+        let moves = waiting > 0 && (self.called > 0 || waited == 0);
+        if waiting == 0 && waited == 0 {
             self.called = 0;
+        }
+        if !changed && !moves && seconds < EVERY_SECONDS {
             return None;
         }
-        let plan = self.plan(room, line);
+        let plan = self.plan(room, waiting);
         let forecast = Forecast::new(room, &self.pace, share);
-        if before.settings != room.settings {
+        if changed {
             self.earlier = Some((known.plan, at, 0.0));
         }
         let earlier = self.earlier.as_mut().map(|(plan, since, called)| {
             *called += precise(self.called);
             Earlier { plan: *plan, seconds: seconds_between(*since, at), called: *called }
         });
-        let (called, waiting) = (precise(self.called), precise(waited));
-        let mut elapsed = Elapsed { seconds, called, waiting, earlier };
+        let called = precise(self.called);
+        let mut elapsed = Elapsed { seconds, called, waiting: precise(waited), earlier };
         if room.settings.paused {
             elapsed.seconds = 0.0;
         }

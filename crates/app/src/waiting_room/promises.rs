@@ -8,8 +8,11 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use onsale_domain::time::Timestamp;
+use onsale_domain::waiting_room::Room;
 
 use super::Snapshot;
+use super::asking::{longest_far, longest_of};
+use super::pace::precise;
 
 /// Snapshots are kept at this interval, in milliseconds.
 const KEPT_EVERY_MILLIS: i64 = 1_000;
@@ -17,28 +20,74 @@ const KEPT_EVERY_MILLIS: i64 = 1_000;
 /// The distance between older snapshots grows to this part of their age.
 const QUARTERS: i64 = 4;
 
-/// Snapshots of the past, oldest first. Each holds from its time to that of the next.
+/// Intervals that were given before the start are taken as at most this long, in seconds. Absentees keep their turns
+/// until then.
+const BEFORE_START_SECONDS_MAX: f64 = 60.0;
+
+/// See the module.
 #[derive(Debug, Default)]
-pub(super) struct Promises(VecDeque<(Timestamp, Arc<Snapshot>)>);
+pub(super) struct Promises {
+    /// Snapshots of the past, oldest first. Each holds from its time to that of the next.
+    kept: VecDeque<(Timestamp, Arc<Snapshot>)>,
+    before_start: BeforeStart,
+}
+
+/// Intervals that were given before this process read the room. Its settings and line of that time are not known.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct BeforeStart {
+    at: Timestamp,
+    /// The last place that may have been handed out by then.
+    issued: u64,
+    /// The longest interval, in seconds.
+    seconds: f64,
+}
+
+impl BeforeStart {
+    /// Silence before this instant does not end the turn of a place: so its turn does not lapse before its next poll.
+    pub(super) fn forgiven_until(&self, place: u64, claim_seconds: u32) -> Timestamp {
+        if place > self.issued {
+            return Timestamp::from_millis(i64::MIN);
+        }
+        // A position is at most its place, and `admitPerSecond` at least 1.
+        let longest = self.seconds.min(longest_of(precise(place), 1.0, claim_seconds));
+        after(self.at, (longest - f64::from(claim_seconds)).max(0.0))
+    }
+}
 
 impl Promises {
+    /// For a room that was read from the database at this time.
+    pub(super) fn started(room: &Room, polls_per_second: u32, at: Timestamp) -> Self {
+        let waiting = room.waiting_up_to(room.issued.max(room.blocks.reserved_to));
+        let seconds = longest_far(precise(waiting), polls_per_second).min(BEFORE_START_SECONDS_MAX);
+        let issued = room.issued.max(room.blocks.reserved_to);
+        Self { kept: VecDeque::new(), before_start: BeforeStart { at, issued, seconds } }
+    }
+
+    /// What was given before this process read the room.
+    pub(super) fn before_start(&self) -> BeforeStart {
+        self.before_start
+    }
+
     /// Adds the snapshot that was in force until now. `is_last`: the settings change now.
     pub(super) fn keep(&mut self, snapshot: &Arc<Snapshot>, at: Timestamp, is_last: bool) {
-        let last = self.0.back().map(|(last, _)| *last);
+        let last = self.kept.back().map(|(last, _)| *last);
         if !is_last && last.is_some_and(|last| last.millis_until(at) < KEPT_EVERY_MILLIS) {
             return;
         }
-        self.0.push_back((last.map_or(at, |last| last.max(at)), snapshot.clone()));
-        while self.0.get(1).is_some_and(|(until, _)| self.0.front().is_some_and(|(_, kept)| longest(kept, *until) < at))
+        self.kept.push_back((last.map_or(at, |last| last.max(at)), snapshot.clone()));
+        while self
+            .kept
+            .get(1)
+            .is_some_and(|(until, _)| self.kept.front().is_some_and(|(_, kept)| longest(kept, *until) < at))
         {
-            self.0.pop_front();
+            self.kept.pop_front();
         }
         let mut index = 1;
-        while index + 1 < self.0.len() {
-            let (before, after) = (self.0[index - 1].0, self.0[index + 1].0);
+        while index + 1 < self.kept.len() {
+            let (before, after) = (self.kept[index - 1].0, self.kept[index + 1].0);
             let is_near = before.millis_until(after) * QUARTERS < after.millis_until(at);
-            if is_near && self.0[index].1.room.settings == self.0[index - 1].1.room.settings {
-                self.0.remove(index);
+            if is_near && self.kept[index].1.room.settings == self.kept[index - 1].1.room.settings {
+                self.kept.remove(index);
             } else {
                 index += 1;
             }
@@ -47,8 +96,8 @@ impl Promises {
 
     /// The latest instant at which the client of a place that is called now may poll if it polls as told.
     pub(super) fn latest(&self, place: u64, at: Timestamp) -> Timestamp {
-        let ends = self.0.iter().skip(1).map(|(until, _)| *until).chain([at]);
-        let asked = self.0.iter().zip(ends).map(|((_, kept), until)| {
+        let ends = self.kept.iter().skip(1).map(|(until, _)| *until).chain([at]);
+        let asked = self.kept.iter().zip(ends).map(|((_, kept), until)| {
             let position = kept.line.people_up_to(place);
             if position == 0 { until } else { after(until, kept.longest_interval(position)) }
         });

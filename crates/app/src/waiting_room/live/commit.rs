@@ -11,7 +11,7 @@ use crate::waiting_room::change::Change;
 use crate::waiting_room::outlook::Move;
 
 impl LiveRoom {
-    /// Takes in what a unit of work changed, turns before counters: nobody who was called may find no turn.
+    /// Takes in what a unit of work changed, turns before counters: a place that was called always finds its turn.
     pub(in crate::waiting_room) fn commit(&self, change: Change, at: Timestamp) {
         let absent = self.commit_turns(change.turns, change.ended, &change.reservations, at);
         let Some(room) = change.room else { return };
@@ -28,7 +28,8 @@ impl LiveRoom {
         if known.room.settings != room.settings {
             self.promises.lock().unwrap_or_else(PoisonError::into_inner).keep(&known, at, true);
         }
-        let moved = Move { from: (&known.room, &before), to: (&room, &line), absent };
+        let issued = self.beside.issued().min(room.blocks.reserved_to);
+        let moved = Move { from: (&known.room, &before), to: (&room, &line), issued, absent };
         forecaster.measure(&moved, at);
         let outlook = forecaster.look(&known.outlook, &moved, self.share(), at);
         let outlook = outlook.map_or_else(|| known.outlook.clone(), Arc::new);
@@ -39,14 +40,14 @@ impl LiveRoom {
 
     /// Updates estimates and poll intervals while no commit does.
     pub(in crate::waiting_room) fn look_ahead(&self, at: Timestamp) {
-        if self.snapshot.load().line.waiting() == 0 {
-            return;
-        }
         let mut forecaster = self.forecaster.lock().unwrap_or_else(PoisonError::into_inner);
         let known = self.snapshot.load_full();
+        if self.waiting() == 0 && forecaster.is_current(&known.room) {
+            return;
+        }
         let (room, line) = (&known.room, &known.line);
         self.promises.lock().unwrap_or_else(PoisonError::into_inner).keep(&known, at, false);
-        let moved = Move { from: (room, line), to: (room, line), absent: 0 };
+        let moved = Move { from: (room, line), to: (room, line), issued: self.issued(), absent: 0 };
         forecaster.measure(&moved, at);
         if let Some(outlook) = forecaster.look(&known.outlook, &moved, self.share(), at) {
             let next = Snapshot { room: room.clone(), line: line.clone(), outlook: Arc::new(outlook) };
@@ -59,12 +60,16 @@ impl LiveRoom {
         let read = self.snapshot.load_full();
         let mut forecaster = known.forecaster.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let before = known.snapshot.load_full();
-        let moved = Move { from: (&before.room, &before.line), to: (&read.room, &read.line), absent: 0 };
+        let (from, to) = ((&before.room, &before.line), (&read.room, &read.line));
+        let moved = Move { from, to, issued: self.issued(), absent: 0 };
         forecaster.measure(&moved, at);
-        let next = Snapshot { outlook: before.outlook.clone(), ..Snapshot::clone(&read) };
+        let outlook = forecaster.look(&before.outlook, &moved, self.share(), at);
+        let outlook = outlook.map_or_else(|| before.outlook.clone(), Arc::new);
+        let next = Snapshot { outlook, ..Snapshot::clone(&read) };
         self.snapshot.store(Arc::new(next));
         self.forecaster = Mutex::new(forecaster);
         let mut promises = known.promises.lock().unwrap_or_else(PoisonError::into_inner);
+        promises.keep(&before, at, before.room.settings != read.room.settings);
         self.promises = Mutex::new(std::mem::take(&mut promises));
     }
 
@@ -73,7 +78,7 @@ impl LiveRoom {
         self.pressure.lock().unwrap_or_else(PoisonError::into_inner).share()
     }
 
-    /// What the last one in line is told, and how right it was for those who were called.
+    /// Notes the estimate of the last place in line, and how right it was for places that were called.
     fn note_estimate(&self, at: Timestamp) {
         let snapshot = self.snapshot.load();
         self.estimates.settle(snapshot.room.served, at, &self.estimate_metrics);
@@ -98,16 +103,19 @@ impl LiveRoom {
         let mut live = self.write_turns();
         let new = turns.iter().filter(|(place, turn)| turn.is_some() && !live.contains_key(place));
         let last_called = new.map(|(place, _)| *place).max();
-        let asks_until = last_called.map(|place| {
+        let claim_seconds = self.snapshot.load().room.settings.claim_seconds;
+        let promised = last_called.map(|place| {
             let promises = self.promises.lock().unwrap_or_else(PoisonError::into_inner);
-            promises.latest(place, at)
+            (promises.latest(place, at), promises.before_start())
         });
         for (place, turn) in turns {
             match (turn, live.get_mut(&place)) {
                 (Some(turn), Some(known)) => known.update(turn),
                 (Some(turn), None) => {
                     let turn = LiveTurn::new(turn, false);
-                    asks_until.into_iter().for_each(|until| turn.forgive_until(until));
+                    if let Some((until, before_start)) = promised {
+                        turn.forgive_until(until.max(before_start.forgiven_until(place, claim_seconds)));
+                    }
                     live.insert(place, turn);
                 }
                 (None, _) => absent += u64::from(live.remove(&place).is_some_and(|turn| turn.was_unused())),

@@ -142,6 +142,28 @@ fn settings_change_in_mid_sale() {
 }
 
 #[test]
+fn a_room_opens_wide_and_its_instances_start_again() {
+    let patch = Patch { max_active: Some(100), admit_per_second: Some(100), ..Patch::default() };
+    for restart in [20, 21] {
+        let slow = Settings { claim_seconds: 2, ..settings(1, 1) };
+        let events = vec![(20, Event::Configure(patch)), (restart, Event::Restart(1))];
+        let report = Sale::run(Scene { events, settings: slow, people: 100, seats: 100, ..Scene::default() });
+        assert_eq!((report.lost, report.sold), (0, 100), "a client that polls as told lost its turn");
+    }
+}
+
+#[test]
+fn a_paused_crowd_before_the_opening_stays_within_its_target() {
+    let settings = Settings { paused: true, ..settings(10_000, 5_000) };
+    let open = Event::Configure(Patch { paused: Some(false), ..Patch::default() });
+    let scene = Scene { settings, people: 20_000, seats: 20_000, seconds: 60, ..Scene::default() };
+    let report = Sale::run(Scene { events: vec![(25, open)], ..scene });
+    let most = report.polls.iter().take(20).max();
+    assert!(most.is_some_and(|most| *most <= 2_400), "{most:?} polls in a second of the pause");
+    assert_eq!(report.lost, 0, "a client that polls as told lost its turn");
+}
+
+#[test]
 fn most_of_the_line_leaves() {
     let settings = Settings { claim_seconds: 2, ..settings(10, 1) };
     let events = vec![(20, Event::Leave(95))];

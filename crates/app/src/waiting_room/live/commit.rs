@@ -128,3 +128,69 @@ impl LiveRoom {
         absent
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use onsale_domain::ids::ConcertId;
+    use onsale_domain::waiting_room::{Room, Settings};
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::store::RoomRecord;
+    use crate::waiting_room::EstimateMetrics;
+
+    const AT: Timestamp = Timestamp::from_millis(1_800_000_000_000);
+
+    fn settings(admit_per_second: u32) -> Settings {
+        Settings { max_active: 1, admit_per_second, ..Settings::default() }
+    }
+
+    /// A room whose one turn is taken.
+    fn room(admit_per_second: u32, issued: u64) -> Room {
+        Room { active: 1, issued, ..Room::new(settings(admit_per_second), AT) }
+    }
+
+    fn live(room: Room) -> LiveRoom {
+        let concert = ConcertId::new(Uuid::nil());
+        let record = RoomRecord { concert, room, given_up: Vec::new(), turns: Vec::new(), holds: Vec::new() };
+        LiveRoom::new(record, 2_000, EstimateMetrics::default(), AT)
+    }
+
+    fn poll_after_seconds(live: &LiveRoom, position: u64) -> u64 {
+        live.snapshot().outlook.poll_after_seconds(position, 128)
+    }
+
+    #[test]
+    fn places_of_redis_are_answered_by_the_settings_in_force() {
+        let mut before = room(1, 0);
+        (before.blocks.epoch, before.blocks.reserved_to) = (1, 1_000);
+        let live = live(before.clone());
+        assert!(poll_after_seconds(&live, 100) >= 10, "100 s at the earliest");
+        let changed = Room { settings: settings(1_000), version: before.version + 1, ..before };
+        live.commit(Change { room: Some(changed), ..Change::default() }, AT.plus_millis(10));
+        live.beside.handed_out(1, 500);
+        assert_eq!(poll_after_seconds(&live, 100), 1, "could be called at once");
+    }
+
+    #[test]
+    fn places_of_redis_count_for_the_length_of_the_line() {
+        let mut room = room(1, 0);
+        (room.blocks.epoch, room.blocks.reserved_to) = (1, 1_000_000);
+        let live = live(room);
+        live.beside.handed_out(1, 1_000_000);
+        live.look_ahead(AT.plus_seconds(1));
+        let seconds = poll_after_seconds(&live, 1_000);
+        assert!(seconds > 300, "a million in line and 2,000 polls a second: {seconds} s");
+    }
+
+    #[test]
+    fn a_reload_keeps_what_was_promised_by_the_settings_before() {
+        let (known, mut read) = (live(room(1, 500)), live(room(1_000, 500)));
+        let at = AT.plus_seconds(5);
+        read.keep_outlook(&known, at);
+        assert_eq!(poll_after_seconds(&read, 100), 1, "could be called at once");
+        let promises = read.promises.lock().unwrap_or_else(PoisonError::into_inner);
+        let latest = promises.latest(100, at.plus_seconds(1));
+        assert!(at.plus_seconds(10) < latest, "{latest:?}");
+    }
+}

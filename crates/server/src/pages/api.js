@@ -7,6 +7,9 @@ import { settle as settleWrite, write } from "./writes.js";
 /** Tells of calls as they end: `detail` is `{operation, method, path, status, took}`. */
 export const calls = new EventTarget();
 
+/** Codes of refusals that are made before the server looks for the idempotency key, and that may pass. All of 401 are such too. */
+const BEFORE_KEY = ["not-your-account", "origin-not-allowed", "queue-token-waiting", "not-found", "method-not-allowed"];
+
 /** An answer that is not a success, or none at all. */
 export class Problem extends Error {
   constructor(status, body, retryAfter) {
@@ -22,6 +25,11 @@ export class Problem extends Error {
   /** The request may have been done. A server that is full, and one that did not get the whole request, did nothing. */
   get isOpen() {
     return this.status === 0 || (this.status >= 500 && this.code !== "overloaded");
+  }
+
+  /** The server decided about the key of the request. Without a code, the refusal is that of a proxy. */
+  get isDecision() {
+    return !this.isPassing && this.status !== 401 && typeof this.code === "string" && !BEFORE_KEY.includes(this.code);
   }
 
   get isTurnOver() {

@@ -2,9 +2,10 @@
 
 import { account, balanceText, busily, chargeButtons, notice } from "./account.js";
 import * as api from "./api.js";
-import { day, fill, h, minutes, points, repeat, seatNames, whole } from "./dom.js";
+import { fill, h, points, repeat, seatNames, whole } from "./dom.js";
 import { SEATS_MAX } from "./seats.js";
-import { clock, randomKey } from "./session.js";
+import { clock } from "./session.js";
+import { day, minutes } from "./time.js";
 
 export function deskCard(concert, token, signal, { payments, onHeld, onReleased, onTaken, onTicket, onUndecided, onOver, performance }) {
   const element = h("section", { class: "card desk", "aria-label": "Your seats" });

@@ -1,7 +1,5 @@
 // Elements, and how amounts read. Text is only ever set as text: nothing that a server sends becomes markup.
 
-export { day, evening, minutes, moment, roughly, time } from "./time.js";
-
 const SVG = "http://www.w3.org/2000/svg";
 
 /** An element. `on` holds listeners, `vars` CSS custom properties; false and null leave an attribute out. */

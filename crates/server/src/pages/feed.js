@@ -158,8 +158,14 @@ export class Feed extends EventTarget {
         this.#hear(place);
       });
     }
-    // It reconnects by itself, unless it was refused. Meanwhile a poll shows what is the matter.
-    stream.addEventListener("error", () => this.refresh());
+    // It reconnects by itself, unless it was refused. When it breaks, a poll shows at once what is the matter; reconnects that
+    // fail after that leave the polls to their schedule, which backs off and follows `Retry-After`.
+    let wasOpen = false;
+    stream.addEventListener("open", () => (wasOpen = true));
+    stream.addEventListener("error", () => {
+      if (wasOpen && this.#failures === 0) this.refresh();
+      wasOpen = false;
+    });
   }
 
   get #isStreaming() {

@@ -153,9 +153,10 @@ export function hallView(concert, place, signal, { payments, onStep, onOver, onT
     performance: () => date,
   });
 
-  /** Seats that were held before the page was loaded again, or in another tab. */
+  /** Seats that were held before the page was loaded again, or in another tab. Newest first: after a page of lapsed times none is held. */
   async function recover() {
-    for (let page = await api.listUserReservations(account.user); page; page = page.more && (await page.more())) {
+    const isRecent = ({ heldUntil }) => clock.secondsUntil(heldUntil) >= LEFT_MIN;
+    for (let page = await api.listUserReservations(account.user); page; page = page.body.some(isRecent) && page.more && (await page.more())) {
       for (const live of page.body) {
         if (live.status !== "HELD" || clock.secondsUntil(live.heldUntil) < LEFT_MIN) continue;
         const performance = await performanceOf(live);

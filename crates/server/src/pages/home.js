@@ -5,7 +5,7 @@ import * as api from "./api.js";
 import { fill, h, plural, points, repeat, seatNames, whole } from "./dom.js";
 import { GrowingList, moreButton } from "./growing.js";
 import { poster } from "./poster.js";
-import { day, evening, moment, yours, zoneWords } from "./time.js";
+import { datesOf, day, evening, moment, yours, zoneWords } from "./time.js";
 
 export function homeView(concerts, signal) {
   return [
@@ -48,11 +48,6 @@ function empty(what) {
   return h("p", { class: "card hint" }, `No ${what} yet. Start the server with --demo, or make some with the admin calls of the API.`);
 }
 
-function dates({ firstDate, lastDate }) {
-  if (!firstDate) return "no dates yet";
-  return firstDate === lastDate ? day(firstDate) : `${day(firstDate)} – ${day(lastDate)}`;
-}
-
 function concertCard(concert, index) {
   return h("li", {},
     h("a", { class: "concert", href: `#/concerts/${concert.concertId}` },
@@ -60,7 +55,7 @@ function concertCard(concert, index) {
       concert.soldOut && h("span", { class: "sold-out" }, "Sold out"),
       h("span", { class: "caption" },
         h("strong", {}, concert.title),
-        h("span", {}, `${concert.venue} · ${dates(concert)}`))));
+        h("span", {}, `${concert.venue} · ${datesOf(concert)}`))));
 }
 
 function lectureSection(signal) {

@@ -4,7 +4,7 @@ import { account, busily, notice, whoForm } from "./account.js";
 import * as api from "./api.js";
 import { Connection } from "./connection.js";
 import { crowdCard } from "./crowd.js";
-import { day, fill, h } from "./dom.js";
+import { fill, h } from "./dom.js";
 import { Feed } from "./feed.js";
 import { givingUp } from "./giving-up.js";
 import { hallView } from "./hall.js";
@@ -14,6 +14,7 @@ import { poster } from "./poster.js";
 import { clock, session } from "./session.js";
 import { tabs } from "./tabs.js";
 import { ticketView } from "./ticket.js";
+import { datesOf } from "./time.js";
 
 const ENDED = "Your place has ended. If you enter again, you start at the end of the line.";
 
@@ -22,12 +23,11 @@ const STEPS = ["In line", "Seats", "Payment", "Ticket"];
 export async function journeyView(concert, index, signal) {
   const journey = new Journey(concert, signal);
   await journey.resume();
-  const { title, venue, firstDate, lastDate } = concert;
-  const dates = firstDate ? (firstDate === lastDate ? day(firstDate) : `${day(firstDate)} – ${day(lastDate)}`) : "no dates yet";
+  const { title, venue } = concert;
   return [
     h("header", { class: "banner" },
       poster(concert, index, { wide: true }),
-      h("div", { class: "caption" }, h("h1", {}, title), h("p", {}, `${venue} · ${dates}`)),
+      h("div", { class: "caption" }, h("h1", {}, title), h("p", {}, `${venue} · ${datesOf(concert)}`)),
       concert.soldOut && h("span", { class: "sold-out" }, "Sold out")),
     journey.steps,
     journey.connection.element,
@@ -209,10 +209,11 @@ class Journey {
     const [payment] = this.payments.undecided();
     for (let attempt = 1; ; attempt++) {
       try {
-        const ticket = await this.payments.settle(payment);
+        const { ticket, isKnown } = await this.payments.settle(payment);
         if (signal.aborted) return;
         if (ticket) return this.#take(ticket);
-        notice("That payment was not made: no points were taken.");
+        notice(isKnown ? "That payment was not made: no points were taken."
+          : "Whether that payment was made is not known. Your account shows your tickets.");
         return this.resume();
       } catch (problem) {
         if (!(problem instanceof api.Problem)) throw problem;

@@ -2,7 +2,8 @@
 
 import { busily } from "./account.js";
 import * as api from "./api.js";
-import { fill, h, plural, roughly, whole } from "./dom.js";
+import { fill, h, plural, whole } from "./dom.js";
+import { roughly } from "./time.js";
 
 /** Dots that stand for the people in line, at most. */
 const DOTS_MAX = 120;

@@ -7,8 +7,8 @@ export class PartPicker {
   #size;
   #onPart;
   #select = h("select", { id: "part" });
-  #before = h("button", { type: "button", class: "small", "data-key": "before", on: { click: () => this.#onPart(this.#part - 1) } }, "Previous");
-  #after = h("button", { type: "button", class: "small", "data-key": "after", on: { click: () => this.#onPart(this.#part + 1) } }, "Next");
+  #before = h("button", { type: "button", class: "small", "data-key": "before", on: { click: () => this.#step(-1) } }, "Previous");
+  #after = h("button", { type: "button", class: "small", "data-key": "after", on: { click: () => this.#step(1) } }, "Next");
   #number = h("input", { id: "seat-number", type: "number", min: "1", step: "1", inputmode: "numeric", required: true });
   #said = h("p", { class: "hint", role: "status", "aria-live": "polite" });
   #part = 0;
@@ -56,6 +56,12 @@ export class PartPicker {
   }
 
   #first = null;
+
+  /** Opens the part before or after the one that is shown, if there is one. */
+  #step(by) {
+    const part = this.#part + by;
+    if (part >= 0 && part < this.#select.options.length) this.#onPart(part);
+  }
 
   /** Marks the part that is shown. */
   open(part) {

@@ -26,10 +26,14 @@ export class Payments {
     return ticketOf(answer, answer.body);
   }
 
-  /** What became of a payment without an answer: the ticket, or null if nothing was paid. Fails while that is open. */
+  /**
+   * What became of a payment without an answer: `{ticket, isKnown}`. The ticket is null if nothing is paid; without `isKnown`
+   * an attempt may still be under way. Fails while the server does not decide.
+   */
   async settle(payment) {
-    const answer = await api.settle(payment, { isQuiet: true });
-    return answer ? ticketOf(answer, answer.body) : this.paidOtherwise(payment.wish.about);
+    const { outcome, answer } = await api.settle(payment, { isQuiet: true });
+    const ticket = answer ? ticketOf(answer, answer.body) : await this.paidOtherwise(payment.wish.about);
+    return { ticket, isKnown: Boolean(ticket) || outcome !== "gone" };
   }
 
   /** Notes the performances of the concert: payments name only their reservations, and those only their performances. */

@@ -125,8 +125,9 @@ export class SeatMap {
     return this.#grades.findIndex((known) => known.key === key) % 4;
   }
 
-  /** Shows a part of the hall. */
-  #open(part) {
+  /** Shows a part of the hall: the nearest one if there is no such part. */
+  #open(wanted) {
+    const part = Math.max(0, Math.min(wanted, Math.ceil(this.#seats.length / PART) - 1));
     this.#part = part;
     const seats = this.#seats.slice(part * PART, (part + 1) * PART);
     this.#current = seats[0]?.seat ?? null;

@@ -15,7 +15,9 @@ export function tell(kind, detail) {
   if (channel) return channel.postMessage({ kind, detail });
   try {
     // Browsers before 2022: a change of the storage is seen by the other tabs.
+    // Removed at once: it may have a queue token, and the event carries the value.
     localStorage.setItem(`${NAME}:told`, JSON.stringify({ kind, detail, at: Math.random() }));
+    localStorage.removeItem(`${NAME}:told`);
   } catch {
     // No storage either: each tab then learns from the server alone.
   }

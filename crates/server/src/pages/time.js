@@ -40,6 +40,12 @@ const thisYear = () => YEAR.format(new Date());
 export const day = (date) =>
   (date.startsWith(thisYear()) ? DAY : DAY_OF_YEAR).format(new Date(`${date}T00:00:00Z`));
 
+/** The first and the last date of a concert: `Sat, 5 Dec – Sun, 6 Dec`. */
+export function datesOf({ firstDate, lastDate }) {
+  if (!firstDate) return "no dates yet";
+  return firstDate === lastDate ? day(firstDate) : `${day(firstDate)} – ${day(lastDate)}`;
+}
+
 /** `19:00 GMT+9` */
 export const time = (instant) => TIME.format(new Date(instant));
 

@@ -37,6 +37,12 @@ const isSame = (one, other) => JSON.stringify([one.method, one.path, one.body]) 
 
 const isTooOld = ({ at }) => Date.now() - at > KEY_LIVES;
 
+/** A write in storage; null if there is none. The call that stored it ended without a decision, or its page did: an attempt may have been done. */
+function found(name) {
+  const record = kept.get(name);
+  return record && { ...record, isUnknown: true };
+}
+
 const dispatch = (kind, detail) => writes.dispatchEvent(new CustomEvent(kind, { detail }));
 
 const changed = () => dispatch("change");
@@ -68,7 +74,7 @@ export function write(wish, send, onRetry = () => {}) {
   if (!wish.slot) return attempt({ key: randomKey(), wish }, send, onRetry);
   const name = nameOf(wish);
   return alone(name, async () => {
-    let record = kept.get(name);
+    let record = found(name);
     if (record && !isTooOld(record) && !isSame(record.wish, wish)) {
       const answer = await settled(name, record, send, { onRetry });
       if (answer && wish.isChoice) return answer;
@@ -87,7 +93,7 @@ async function settled(name, record, send, { onRetry = () => {}, isQuiet = false
     tellOf(null);
     return answer;
   } catch (problem) {
-    if (problem.isPassing !== false) throw problem;
+    if (problem.isPassing !== false || problem.undecided) throw problem;
     tellOf(problem);
     return null;
   }
@@ -107,14 +113,17 @@ export function undecided(user) {
 }
 
 /**
- * The answer of an undecided write, sent again under its key; null if it was refused, or settled by another tab meanwhile.
- * Throws if it stays undecided. With `isQuiet` there is no event `settled`.
+ * Sends an undecided write again under its key. Returns `{outcome, answer}`: `outcome` is "done" (with the answer),
+ * "refused", or "gone" if the write is no longer kept: dismissed, settled by another tab, or too old. An attempt of such a
+ * write may still be under way. Throws if the write stays undecided. With `isQuiet` there is no event `settled`.
  */
 export function settle({ name }, send, { isQuiet } = {}) {
   return alone(name, async () => {
-    const record = kept.get(name);
+    const record = found(name);
     if (record && isTooOld(record)) kept.set(name, null);
-    return record && !isTooOld(record) ? settled(name, record, send, { isQuiet }) : null;
+    if (!record || isTooOld(record)) return { outcome: "gone", answer: null };
+    const answer = await settled(name, record, send, { isQuiet });
+    return { outcome: answer ? "done" : "refused", answer };
   });
 }
 
@@ -137,9 +146,10 @@ async function decide(name, record, send, onRetry) {
     tell("done", { user, operation });
     return answer;
   } catch (problem) {
-    // A refusal is decided and kept under its key: another attempt is another request. So is one that reached nothing.
-    if (problem.isPassing === false || (problem.isPassing && !record.isUnknown)) kept.set(name, null);
-    else if (problem.isPassing) problem.undecided = record.wish.what;
+    // After an attempt that may have been done only a decision under its key says what became of it.
+    const isKnown = problem.isDecision || (!record.isUnknown && problem.isPassing !== undefined);
+    if (isKnown) kept.set(name, null);
+    else if (problem.isPassing !== undefined) problem.undecided = record.wish.what;
     throw problem;
   } finally {
     underWay.delete(name);

@@ -113,3 +113,69 @@ test("a browser without storage, locks and channels keeps the key while the page
   assert.equal(await balance(sale), 10_000);
   assert.equal(keys(line.seen).length, 1);
 });
+
+/** Refusals that come before the server looks for the key, and how many attempts of one call get them. */
+const UNDECIDED = [
+  { status: 503, code: "overloaded", attempts: 4 },
+  { status: 429, code: "too-many-requests", attempts: 4 },
+  { status: 408, code: "request-timeout", attempts: 4 },
+  { status: 401, code: "queue-token-missing", attempts: 1 },
+  { status: 403, code: "queue-token-waiting", attempts: 1 },
+  { status: 403, code: "origin-not-allowed", attempts: 1 },
+  { status: 404, attempts: 1 },
+  { status: 405, code: "method-not-allowed", attempts: 1 },
+];
+
+const refuse = (route, { status, code }) => route.fulfill({
+  status, contentType: "application/problem+json", headers: { "Retry-After": "1" }, body: JSON.stringify({ title: "Not now", status, code }),
+});
+
+test("a charge that was under way at a reload keeps its key over every refusal that decides nothing", async (t) => {
+  const sale = await start(t);
+  const context = await visitor(t);
+  const page = await demo(t, context, sale, { user: "ada" });
+  const seen = [];
+  let answer = (route) => route.fetch();
+  await context.route("**/charge", (route) => {
+    seen.push(route.request().headers()["idempotency-key"]);
+    return answer(route);
+  });
+  await charge(page).click();
+  await until("the charge", async () => (await balance(sale)) === 10_000);
+  await page.reload();
+  for (const refusal of UNDECIDED) {
+    await says(page, "charge").waitFor();
+    answer = (route) => refuse(route, refusal);
+    const all = seen.length + refusal.attempts;
+    await bar(page).getByRole("button", { name: "Try again" }).click();
+    await until(`the attempts that get ${refusal.status}`, () => seen.length === all);
+    await page.locator("#notices").getByText("is not known yet").last().waitFor();
+    await says(page, "charge").waitFor({ timeout: 5_000 });
+  }
+  answer = (route) => route.continue();
+  await charge(page).click();
+  await page.locator("#chip").getByText("10,000 points").waitFor();
+  await bar(page).waitFor({ state: "hidden" });
+  assert.equal(await balance(sale), 10_000);
+  assert.equal(keys(seen).length, 1);
+});
+
+test("a refusal that decides nothing keeps the key after a lost attempt of the same call", async (t) => {
+  const sale = await start(t);
+  const context = await visitor(t);
+  const page = await demo(t, context, sale, { user: "ada" });
+  const seen = [];
+  await context.route("**/charge", async (route) => {
+    seen.push(route.request().headers()["idempotency-key"]);
+    if (seen.length > 2) return route.continue();
+    if (seen.length === 2) return refuse(route, { status: 401, code: "authentication-required" });
+    await route.fetch();
+    return route.abort("connectionreset");
+  });
+  await charge(page).click();
+  await says(page, "charge").waitFor({ timeout: 10_000 });
+  await charge(page).click();
+  await page.locator("#chip").getByText("10,000 points").waitFor();
+  assert.equal(await balance(sale), 10_000);
+  assert.equal(keys(seen).length, 1);
+});

@@ -140,3 +140,23 @@ test("seats differ without their colours", async (t) => {
     await shoot(page, `states-${options.forcedColors ?? options.colorScheme ?? "light"}`);
   }
 });
+
+test("Previous on the first part and Next on the last change nothing", async (t) => {
+  const { page } = await hall(t, 450, WIDE);
+  const seats = page.locator(".grid .seat");
+  const shown = async () => [await seats.count(), await seats.first().textContent(), await page.getByLabel("Seats", { exact: true }).inputValue()];
+  // By force: Playwright does not click what is `aria-disabled`, a visitor can.
+  const ways = { mouse: (button) => button.click({ force: true }), Enter: (button) => button.press("Enter") };
+  for (const [way, press] of Object.entries(ways)) {
+    const at = async (name, expected) => {
+      await press(page.getByRole("button", { name, exact: true }));
+      assert.deepEqual(await shown(), expected, `${name} by ${way}`);
+    };
+    await at("Previous", [200, "1", "0"]);
+    await at("Next", [200, "201", "1"]);
+    await at("Next", [50, "401", "2"]);
+    await at("Next", [50, "401", "2"]);
+    await at("Previous", [200, "201", "1"]);
+    await at("Previous", [200, "1", "0"]);
+  }
+});

@@ -127,3 +127,16 @@ test("a tab that was asleep while another tab paid shows the ticket, also when i
   await ticketOf(page).getByText("7", { exact: true }).waitFor();
   await assertPaidOnce(sale);
 });
+
+test("a payment that is dismissed while it is settled is said to be not known", async (t) => {
+  const { sale, concert, context, page, pay } = await aboutToPay(t);
+  await broken(context, "there");
+  await pay.click();
+  await page.getByText(/no answer yet/i).first().waitFor();
+  await page.reload();
+  await page.getByRole("heading", { name: "Your payment has no answer yet" }).waitFor();
+  const other = await demo(t, context, sale, { user: "ada", concert });
+  await other.getByRole("button", { name: "Dismiss" }).click();
+  await page.locator("#notices").getByText(/payment was/).filter({ hasText: "is not known" }).waitFor();
+  assert.equal(await page.getByText("was not made").count(), 0);
+});

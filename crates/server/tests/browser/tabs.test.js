@@ -129,3 +129,33 @@ test("a stream that is refused or cut off does not stop a tab, and is opened aga
   await open();
   await page.getByRole("heading", { name: "Choose your seats" }).waitFor();
 });
+
+test("a tab whose server is down polls when its stream breaks, and then no sooner than Retry-After", async (t) => {
+  const { sale, concert, context, count } = await room(t);
+  const page = await demo(t, context, sale, { user: "ada", concert });
+  await inLine(page);
+  await until("a stream", () => count.open.size === 1);
+  let polls = 0;
+  await context.route("**/queue/token", (route) => {
+    polls++;
+    const body = JSON.stringify({ title: "A part is away", status: 503, code: "unavailable" });
+    return route.fulfill({ status: 503, contentType: "application/problem+json", headers: { "Retry-After": "60" }, body });
+  });
+  const before = count.opened;
+  await sale.stop("SIGKILL");
+  await page.getByText(/Connection lost/).waitFor();
+  await until("reconnects that fail", () => count.opened >= before + 4);
+  assert.equal(polls, 1);
+});
+
+test("what tabs tell each other without channels does not stay in the storage", async (t) => {
+  const { sale, concert, context } = await room(t, { without: ["BroadcastChannel"] });
+  const [page, other] = [await demo(t, context, sale, { user: "ada", concert }), await demo(t, context, sale, { user: "ada", concert })];
+  await other.evaluate(() => {
+    globalThis.heard = 0;
+    addEventListener("storage", ({ key, newValue }) => (globalThis.heard += key === "onsale:told" && newValue ? 1 : 0));
+  });
+  await inLine(page);
+  await other.waitForFunction(() => globalThis.heard > 0);
+  assert.equal(await page.evaluate(() => localStorage.getItem("onsale:told")), null);
+});

@@ -153,7 +153,10 @@ export function hallView(concert, place, signal, { payments, onStep, onOver, onT
     performance: () => date,
   });
 
-  /** Seats that were held before the page was loaded again, or in another tab. Newest first: after a page of lapsed times none is held. */
+  /**
+   * Seats that were held before the page was loaded again, or in another tab. The list is newest first: if the time of every
+   * hold on a page has passed, no later page has one that is live.
+   */
   async function recover() {
     const isRecent = ({ heldUntil }) => clock.secondsUntil(heldUntil) >= LEFT_MIN;
     for (let page = await api.listUserReservations(account.user); page; page = page.body.some(isRecent) && page.more && (await page.more())) {

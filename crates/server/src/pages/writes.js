@@ -37,7 +37,7 @@ const isSame = (one, other) => JSON.stringify([one.method, one.path, one.body]) 
 
 const isTooOld = ({ at }) => Date.now() - at > KEY_LIVES;
 
-/** A write in storage; null if there is none. The call that stored it ended without a decision, or its page did: an attempt may have been done. */
+/** A stored write; null if there is none. Its call or its page ended without a decision: an attempt may have been done. */
 function found(name) {
   const record = kept.get(name);
   return record && { ...record, isUnknown: true };

@@ -64,18 +64,28 @@ impl JwksUrl {
 #[derive(Clone)]
 pub(super) struct Fetched {
     pub(super) keys: Arc<[Key]>,
-    /// Counts the fetches that brought keys.
+    /// Another number if the keys have changed.
     pub(super) generation: u64,
     at: Instant,
 }
 
-/// Fetches, as requests see them.
-#[derive(Clone, Copy, Default)]
-struct Flight {
-    /// A fetch runs, or is about to.
-    under_way: bool,
-    /// Fetches that have ended.
+/// Fetches, as requests see them: they are numbered from 1, and one ends before the next begins.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Flight {
+    /// The last fetch that began.
+    begun: u64,
+    /// The last fetch that runs, or will.
+    promised: u64,
+    /// The last fetch that ended.
     ended: u64,
+}
+
+/// Fetches for unknown key ids within the minute.
+#[derive(Clone, Copy)]
+struct ForUnknown {
+    since: Instant,
+    /// There was a second one, for requests that came while another fetch ran.
+    is_repeated: bool,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -92,8 +102,8 @@ pub(crate) struct KeySet {
     flight: watch::Sender<Flight>,
     /// Wakes the task that fetches.
     wanted: Notify,
-    /// When an unknown key id last made the server fetch the set.
-    unknown_at: Mutex<Option<Instant>>,
+    /// When unknown key ids last made the server fetch the set.
+    for_unknown: Mutex<Option<ForUnknown>>,
     fetches: Family<Labels, Counter>,
 }
 
@@ -113,7 +123,7 @@ impl KeySet {
             fetched: RwLock::default(),
             flight: watch::Sender::default(),
             wanted: Notify::new(),
-            unknown_at: Mutex::default(),
+            for_unknown: Mutex::default(),
             fetches: Family::default(),
         })
     }
@@ -133,45 +143,70 @@ impl KeySet {
         self.current().is_some()
     }
 
-    /// A bearer has an unknown key id: has the set fetched, at most once a minute, and waits for that or for the fetch
-    /// that runs already. Returns whether there was a fetch to wait for.
-    pub(super) async fn refresh_for_unknown_id(&self) -> bool {
-        let mut flight = self.flight.subscribe();
-        let before = *flight.borrow_and_update();
-        if self.may_fetch_for_unknown_id() {
-            self.flight.send_modify(|flight| flight.under_way = true);
-            self.wanted.notify_one();
-        } else if !before.under_way {
-            return false;
-        }
-        let ended = flight.wait_for(|flight| flight.ended > before.ended);
-        tokio::time::timeout(FETCH_TIMEOUT + Duration::from_secs(1), ended).await.is_ok_and(|ended| ended.is_ok())
+    /// The fetches so far.
+    pub(super) fn flight(&self) -> Flight {
+        *self.flight.borrow()
     }
 
-    fn may_fetch_for_unknown_id(&self) -> bool {
-        let mut unknown_at = self.unknown_at.lock().unwrap_or_else(PoisonError::into_inner);
-        if unknown_at.is_some_and(|at| at.elapsed() < UNKNOWN_EVERY) {
+    /// A bearer has an unknown key id: waits for a fetch that may know it. `asked` is [`Self::flight`] of the time when the
+    /// bearer came. A fetch that ran then may have read the set before the key was in it: if it does not know the key, the
+    /// next call waits for another. Unknown key ids make the server fetch the set once a minute at most, or twice if a
+    /// fetch ran already.
+    ///
+    /// Returns whether there was a fetch to wait for.
+    pub(super) async fn newer(&self, asked: Flight) -> bool {
+        let mut flight = self.flight.subscribe();
+        let now = *flight.borrow_and_update();
+        let next = if now.ended > asked.begun {
             return false;
+        } else if now.promised > now.ended {
+            now.ended + 1
+        } else if self.may_fetch_for_unknown_id(now.ended > asked.ended) {
+            self.flight.send_modify(|flight| flight.promised = flight.promised.max(flight.begun + 1));
+            self.wanted.notify_one();
+            now.begun + 1
+        } else {
+            return false;
+        };
+        flight.wait_for(|flight| flight.ended >= next).await.is_ok()
+    }
+
+    /// `has_waited`: for a fetch that had begun before the bearer came.
+    fn may_fetch_for_unknown_id(&self, has_waited: bool) -> bool {
+        let mut last = self.for_unknown.lock().unwrap_or_else(PoisonError::into_inner);
+        match last.as_mut().filter(|last| last.since.elapsed() < UNKNOWN_EVERY) {
+            None => *last = Some(ForUnknown { since: Instant::now(), is_repeated: false }),
+            Some(last) if has_waited && !last.is_repeated => last.is_repeated = true,
+            Some(_) => return false,
         }
-        *unknown_at = Some(Instant::now());
         true
+    }
+
+    /// Keeps the keys of a fetch. The same keys as before have the same generation: bearers that they fit stay known.
+    fn keep(&self, keys: Vec<Key>) {
+        let mut fetched = self.fetched.write().unwrap_or_else(PoisonError::into_inner);
+        let generation = match fetched.as_ref() {
+            None => 1,
+            Some(before) if is_same_set(&before.keys, &keys) => before.generation,
+            Some(before) => before.generation + 1,
+        };
+        *fetched = Some(Fetched { keys: keys.into(), generation, at: Instant::now() });
     }
 
     /// Fetches the set and keeps it. If that fails, the keys that are here stay. Returns whether it went well.
     pub(crate) async fn fetch(&self) -> bool {
-        self.flight.send_modify(|flight| flight.under_way = true);
+        self.flight.send_modify(|flight| {
+            flight.begun += 1;
+            flight.promised = flight.promised.max(flight.begun);
+        });
         let outcome = self.get().await;
         let is_well = outcome.is_ok();
         match outcome {
-            Ok(keys) => {
-                let mut fetched = self.fetched.write().unwrap_or_else(PoisonError::into_inner);
-                let generation = fetched.as_ref().map_or(1, |fetched| fetched.generation + 1);
-                *fetched = Some(Fetched { keys: keys.into(), generation, at: Instant::now() });
-            }
+            Ok(keys) => self.keep(keys),
             Err(error) => tracing::warn!(error, "failed to fetch the JWK Set; the keys that were fetched before stay"),
         }
         self.fetches.get_or_create(&Labels { outcome: if is_well { "ok" } else { "failed" } }).inc();
-        self.flight.send_modify(|flight| *flight = Flight { under_way: false, ended: flight.ended + 1 });
+        self.flight.send_modify(|flight| flight.ended = flight.begun);
         is_well
     }
 
@@ -207,6 +242,11 @@ impl KeySet {
             retry = if is_well { RETRY_FIRST } else { (retry * 2).min(RETRY_LAST) };
         }
     }
+}
+
+/// Whether two sets hold the same keys, in any order.
+fn is_same_set(one: &[Key], other: &[Key]) -> bool {
+    one.len() == other.len() && one.iter().all(|key| other.contains(key)) && other.iter().all(|key| one.contains(key))
 }
 
 /// An error with what caused it.
@@ -245,4 +285,39 @@ fn read(bytes: &[u8]) -> Result<Vec<Key>, String> {
         return Err("the set has no key that can be used: RSA of 2,048 to 4,096 bits, or P-256".to_owned());
     }
     Ok(keys)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn keys(ids: &[&str]) -> Vec<Key> {
+        ids.iter().map(|id| Key { id: Some((*id).to_owned()), ..Key::of_secret("any key") }).collect()
+    }
+
+    #[test]
+    fn the_generation_changes_only_with_the_keys() {
+        let url = JwksUrl::parse("http://127.0.0.1/keys").unwrap();
+        let set = KeySet::new(&url).unwrap();
+        let generation = |keys| {
+            set.keep(keys);
+            set.current().unwrap().generation
+        };
+        assert_eq!(generation(keys(&["one", "two"])), 1);
+        assert_eq!(generation(keys(&["one", "two"])), 1, "the same keys");
+        assert_eq!(generation(keys(&["two", "one"])), 1, "in another order");
+        assert_eq!(generation(keys(&["one"])), 2, "one was taken away");
+        assert_eq!(generation(keys(&["one", "two"])), 3, "one was added");
+        let replaced = Key { id: Some("two".to_owned()), ..Key::of_secret("another key") };
+        assert_eq!(generation(vec![keys(&["one"]).remove(0), replaced]), 4, "another key under the same id");
+    }
+
+    #[test]
+    fn unknown_ids_have_the_set_fetched_once_a_minute_and_once_more_behind_another_fetch() {
+        let set = KeySet::new(&JwksUrl::parse("http://127.0.0.1/keys").unwrap()).unwrap();
+        assert!(set.may_fetch_for_unknown_id(false));
+        assert!(!set.may_fetch_for_unknown_id(false));
+        assert!(set.may_fetch_for_unknown_id(true));
+        assert!(!set.may_fetch_for_unknown_id(true));
+    }
 }

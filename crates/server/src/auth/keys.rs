@@ -2,7 +2,7 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use jsonwebtoken::{Algorithm, DecodingKey};
+use jsonwebtoken::{Algorithm, DecodingKey, DecodingKeyKind};
 use p256::elliptic_curve::sec1::ToEncodedPoint;
 use rsa::pkcs1::EncodeRsaPublicKey;
 use rsa::pkcs8::spki::SubjectPublicKeyInfoRef;
@@ -26,6 +26,16 @@ pub(crate) struct Key {
     /// Its id in a JWK Set. A key without one is tried for every bearer of its algorithm.
     pub(super) id: Option<String>,
     pub(super) decoding: DecodingKey,
+}
+
+impl PartialEq for Key {
+    fn eq(&self, other: &Self) -> bool {
+        let is_same = match (self.decoding.kind(), other.decoding.kind()) {
+            (DecodingKeyKind::SecretOrDer(own), DecodingKeyKind::SecretOrDer(other)) => own == other,
+            _ => false,
+        };
+        is_same && (self.algorithm, &self.id) == (other.algorithm, &other.id)
+    }
 }
 
 impl Key {
@@ -137,7 +147,9 @@ fn public_key(block: &pem::Pem) -> Result<Key, String> {
     match block.tag() {
         "PUBLIC KEY" => of_spki(block.contents()),
         "RSA PUBLIC KEY" => of_pkcs1(block.contents()),
-        tag if tag.ends_with("PRIVATE KEY") => Err("a private key, which belongs to whoever signs bearers".to_owned()),
+        tag if tag.ends_with("PRIVATE KEY") => {
+            Err("a private key, which only the issuer of the bearers may have".to_owned())
+        }
         "CERTIFICATE" => Err("a certificate; `openssl x509 -pubkey -noout` prints the public key in it".to_owned()),
         tag => Err(format!("a {:?} block", tag.chars().take(40).collect::<String>())),
     }

@@ -5,8 +5,9 @@ use std::sync::{Mutex, PoisonError};
 use onsale_domain::ids::UserId;
 use sha2::{Digest, Sha256};
 
-/// Bearers remembered at once; a new one replaces the one in its slot. About 1 MiB when full.
-const SLOTS: usize = 8_192;
+/// Bearers remembered at once: groups of four, each with a lock of its own. 65,536 bearers, about 6 MiB when full.
+const GROUPS: usize = 16_384;
+const GROUP: usize = 4;
 
 struct Entry {
     /// SHA-256 of the bearer: nothing that could be used if it leaked, and no two bearers share one.
@@ -19,7 +20,7 @@ struct Entry {
 }
 
 /// A bounded table of valid bearers.
-pub(super) struct Known(Box<[Mutex<Option<Entry>>]>);
+pub(super) struct Known(Box<[Mutex<[Option<Entry>; GROUP]>]>);
 
 /// What a bearer is looked up by.
 pub(super) struct Fingerprint([u8; 32]);
@@ -29,27 +30,35 @@ impl Fingerprint {
         Self(Sha256::digest(bearer).into())
     }
 
-    fn slot(&self) -> usize {
-        usize::from(u16::from_le_bytes([self.0[0], self.0[1]])) % SLOTS
+    fn group(&self) -> usize {
+        usize::from(u16::from_le_bytes([self.0[0], self.0[1]])) % GROUPS
     }
 }
 
 impl Known {
     pub(super) fn new() -> Self {
-        Self((0..SLOTS).map(|_| Mutex::new(None)).collect())
+        Self((0..GROUPS).map(|_| Mutex::new([const { None }; GROUP])).collect())
     }
 
     /// The user of a bearer that was valid with these keys and has not expired.
     pub(super) fn find(&self, bearer: &Fingerprint, generation: u64, now: u64) -> Option<UserId> {
-        let slot = self.0[bearer.slot()].lock().unwrap_or_else(PoisonError::into_inner);
-        let entry = slot.as_ref()?;
-        let is_valid = entry.digest == bearer.0 && entry.generation == generation && now <= entry.valid_until;
+        let group = self.0[bearer.group()].lock().unwrap_or_else(PoisonError::into_inner);
+        let entry = group.iter().flatten().find(|entry| entry.digest == bearer.0)?;
+        let is_valid = entry.generation == generation && now <= entry.valid_until;
         is_valid.then(|| entry.user.clone())
     }
 
+    /// A new bearer replaces itself, else one that was checked with older keys, else the one that expires first.
     pub(super) fn remember(&self, bearer: &Fingerprint, user: UserId, valid_until: u64, generation: u64) {
-        let entry = Entry { digest: bearer.0, user, valid_until, generation };
-        *self.0[bearer.slot()].lock().unwrap_or_else(PoisonError::into_inner) = Some(entry);
+        let mut group = self.0[bearer.group()].lock().unwrap_or_else(PoisonError::into_inner);
+        let worth = |entry: &Option<Entry>| match entry {
+            Some(entry) if entry.digest == bearer.0 => None,
+            Some(entry) => Some((1, entry.generation, entry.valid_until)),
+            None => Some((0, 0, 0)),
+        };
+        if let Some(entry) = group.iter_mut().min_by_key(|entry| worth(entry)) {
+            *entry = Some(Entry { digest: bearer.0, user, valid_until, generation });
+        }
     }
 }
 
@@ -67,5 +76,16 @@ mod tests {
         assert_eq!(known.find(&bearer, 1, 201), None, "expired");
         assert_eq!(known.find(&bearer, 2, 100), None, "other keys");
         assert_eq!(known.find(&Fingerprint::of("a.b.d"), 1, 100), None, "another bearer");
+    }
+
+    #[test]
+    fn the_bearers_of_twenty_thousand_users_are_known_at_once() {
+        let (known, ada) = (Known::new(), UserId::parse("ada").unwrap());
+        let bearers: Vec<_> = (0..20_000).map(|number| Fingerprint::of(&format!("a.{number}.c"))).collect();
+        for bearer in &bearers {
+            known.remember(bearer, ada.clone(), 200, 1);
+        }
+        let found = bearers.iter().filter(|bearer| known.find(bearer, 1, 100).is_some()).count();
+        assert!(found >= 19_800, "{found} of 20,000");
     }
 }

@@ -18,6 +18,10 @@ pub(crate) use keys::{Key, public_keys};
 pub(crate) use refused::Refused;
 pub(crate) use verify::Verifier;
 
+/// What the keys that are here say of the bearer of a request.
+#[derive(Clone, Debug)]
+pub(crate) struct Checked(pub(crate) Result<UserId, Refused>);
+
 /// Checks bearers.
 pub(crate) enum Bearers {
     /// No bearer is needed.
@@ -52,14 +56,20 @@ impl Bearers {
         }
     }
 
-    /// The user for whom a bearer may act; `Ok(None)` if it may act for every user.
+    /// The user for whom a bearer may act; `Ok(None)` if it may act for every user. `checked` is what was found before, if
+    /// it was looked for. Waits for keys, 6 s at most, if the bearer has an unknown key id.
     ///
     /// # Errors
     /// Why the bearer is not trusted; [`Refused::Missing`] if there is none.
-    pub(crate) async fn user_of(&self, offered: Result<Option<&str>, Refused>) -> Result<Option<UserId>, Refused> {
+    pub(crate) async fn user_of(
+        &self,
+        offered: Result<Option<&str>, Refused>,
+        checked: Option<Checked>,
+    ) -> Result<Option<UserId>, Refused> {
         let Self::Jwt(verifier) = self else { return Ok(None) };
         let token = offered?.ok_or(Refused::Missing)?;
-        let checked = verifier.check(token).await;
+        let checked = checked.map_or_else(|| verifier.check(token), |Checked(checked)| checked);
+        let checked = verifier.wait(token, checked).await;
         checked.map(Some).inspect_err(|refused| verifier.note(*refused))
     }
 }
@@ -75,5 +85,29 @@ impl AdminKey {
     pub(crate) fn opens_for(&self, bearer: &str) -> bool {
         let offered: [u8; 32] = Sha256::digest(bearer).into();
         offered.ct_eq(&self.0).into()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::settings::JwtSettings;
+
+    #[tokio::test]
+    async fn what_was_found_before_is_not_looked_for_again() {
+        let settings = JwtSettings {
+            secrets: vec![Secret::new("a secret for tests that is long enough")],
+            public_keys: Vec::new(),
+            jwks: None,
+            issuer: None,
+            audience: None,
+        };
+        let bearers = Bearers::new(&Auth::Jwt(Box::new(settings))).unwrap();
+        let ada = UserId::parse("ada").unwrap();
+        let bearer = Ok(Some("no JWT"));
+        assert_eq!(bearers.user_of(bearer, None).await, Err(Refused::Malformed));
+        assert_eq!(bearers.user_of(bearer, Some(Checked(Ok(ada.clone())))).await, Ok(Some(ada)));
+        let expired = Checked(Err(Refused::Expired));
+        assert_eq!(bearers.user_of(bearer, Some(expired)).await, Err(Refused::Expired));
     }
 }

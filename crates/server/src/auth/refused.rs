@@ -26,7 +26,7 @@ macro_rules! reasons {
                 match self { $(Self::$name => $label),+ }
             }
 
-            /// What the caller is told. It fits into a quoted string of `WWW-Authenticate` (RFC 6750, section 3): visible
+            /// What the answer says. It fits into a quoted string of `WWW-Authenticate` (RFC 6750, section 3): visible
             /// ASCII without quotes and backslashes.
             pub(crate) fn detail(self) -> &'static str {
                 match self { $(Self::$name => $detail),+ }

@@ -1,6 +1,7 @@
 //! JWTs (RFC 7519) signed with a trusted key.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -22,6 +23,9 @@ const LEEWAY_SECONDS: u64 = 30;
 
 /// Keys that one bearer is tried against: a bearer without a key id fits all keys of its algorithm.
 const TRIED_MAX: usize = 16;
+
+/// How long a bearer with an unknown key id waits for keys at most: less than a request may take.
+const WAIT_MAX: Duration = Duration::from_secs(6);
 
 /// Checks bearers against keys, issuer, audience and time.
 pub(crate) struct Verifier {
@@ -156,27 +160,40 @@ impl Verifier {
         self.known.find(&Fingerprint::of(token), self.generation(), get_current_timestamp())
     }
 
-    /// The user of a bearer. May wait for keys to be fetched, 6 s at most, if the bearer has an unknown key id.
+    /// The user of a bearer, by the keys that are here. Never waits.
     ///
     /// # Errors
-    /// Why it is not trusted.
-    pub(crate) async fn check(&self, token: &str) -> Result<UserId, Refused> {
+    /// Why it is not trusted; with [`Refused::UnknownKey`] it may be worth to [`Self::wait`].
+    pub(crate) fn check(&self, token: &str) -> Result<UserId, Refused> {
         let bearer = Fingerprint::of(token);
         let generation = self.generation();
         if let Some(user) = self.known.find(&bearer, generation, get_current_timestamp()) {
             return Ok(user);
         }
-        let head = Head::read(token)?;
         // With the generation from before: if the keys change meanwhile, the bearer is checked once more.
-        let trusted = match (self.try_keys(token, &head), &self.fetched) {
-            (Err(Refused::UnknownKey), Some(fetched)) if fetched.refresh_for_unknown_id().await => {
-                self.try_keys(token, &head)?
-            }
-            (tried, _) => tried?,
-        };
+        let trusted = self.try_keys(token, &Head::read(token)?)?;
         let valid_until = trusted.expires.saturating_add(LEEWAY_SECONDS);
         self.known.remember(&bearer, trusted.user.clone(), valid_until, generation);
         Ok(trusted.user)
+    }
+
+    /// What [`Self::check`] finds once the keys have been fetched, if it did not know the bearer's key id. Waits 6 s at
+    /// most, and only for a bearer with an unknown key id.
+    ///
+    /// # Errors
+    /// As [`Self::check`].
+    pub(super) async fn wait(&self, token: &str, mut checked: Result<UserId, Refused>) -> Result<UserId, Refused> {
+        let (Err(Refused::UnknownKey), Some(fetched)) = (&checked, &self.fetched) else { return checked };
+        let asked = fetched.flight();
+        // A fetch may have ended since the first look.
+        checked = self.check(token);
+        let waiting = async {
+            while matches!(checked, Err(Refused::UnknownKey)) && fetched.newer(asked).await {
+                checked = self.check(token);
+            }
+        };
+        let _ = tokio::time::timeout(WAIT_MAX, waiting).await;
+        checked
     }
 
     /// Which keys are trusted: another number if they have changed.

@@ -131,7 +131,7 @@ async fn serve(settings: Settings, is_demo: bool, traces: Traces) -> Outcome {
     let mut signals = Signals::listen()?;
     print(&format!("onsale listening on {base}"))?;
     let address = listener.local_addr()?;
-    let limits = server_limits(&settings);
+    let limits = server_limits(&settings, app.admin_key.is_some());
     let server = Server { router: into_service(app.clone()), app, limits, reached };
     let serving = tokio::spawn(server.run(listener));
     if is_demo {
@@ -154,8 +154,9 @@ async fn serve(settings: Settings, is_demo: bool, traces: Traces) -> Outcome {
 }
 
 /// Bounds on connections and clients.
-fn server_limits(settings: &Settings) -> ServerLimits {
-    ServerLimits { connections: connection_limits(settings), idle: settings.idle, clients: ClientLimits::new(settings) }
+fn server_limits(settings: &Settings, has_admin: bool) -> ServerLimits {
+    let clients = ClientLimits::new(settings, has_admin);
+    ServerLimits { connections: connection_limits(settings), idle: settings.idle, clients }
 }
 
 fn connection_limits(settings: &Settings) -> ConnectionLimits {

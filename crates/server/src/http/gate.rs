@@ -11,7 +11,7 @@ use onsale_domain::waiting_room::Token;
 use super::App;
 use super::input::PathArgs;
 use super::problem::{Code, Problem};
-use crate::auth::Refused;
+use crate::auth::{Checked, Refused};
 
 const QUEUE_TOKEN: HeaderName = HeaderName::from_static("queue-token");
 
@@ -37,15 +37,25 @@ pub(crate) fn bearer(headers: &HeaderMap) -> Result<Option<&str>, Refused> {
     Ok((!token.is_empty()).then_some(token))
 }
 
-/// Somebody who may act for one user, or for anyone where nobody is asked.
+/// A caller that may act for one user, or for every user if no bearer is asked for.
+#[derive(Clone)]
 pub(crate) struct Caller(Option<UserId>);
 
 impl Caller {
-    async fn of(headers: &HeaderMap, app: &App) -> Result<Self, Problem> {
-        Ok(Self(app.bearers.user_of(bearer(headers)).await?))
+    /// Checks the bearer once for each request: what the edge, or another extractor, has found is not looked for again.
+    async fn of(parts: &mut Parts, app: &App) -> Result<Self, Problem> {
+        if let Some(caller) = parts.extensions.get::<Self>() {
+            return Ok(caller.clone());
+        }
+        let checked = parts.extensions.remove::<Checked>();
+        let caller = Self(app.bearers.user_of(bearer(&parts.headers), checked).await?);
+        if caller.0.is_some() {
+            parts.extensions.insert(caller.clone());
+        }
+        Ok(caller)
     }
 
-    /// Somebody of whom nothing is asked.
+    /// A caller of whom no bearer is asked.
     pub(crate) fn anyone() -> Self {
         Self(None)
     }
@@ -71,7 +81,7 @@ impl FromRequestParts<App> for Caller {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Problem> {
-        Self::of(&parts.headers, app).await
+        Self::of(parts, app).await
     }
 }
 
@@ -82,7 +92,7 @@ impl FromRequestParts<App> for PathUser {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Problem> {
-        let caller = Caller::of(&parts.headers, app).await?;
+        let caller = Caller::of(parts, app).await?;
         let path = PathArgs::from_request_parts(parts, app).await?;
         let name = if path.get("id").is_some() { "id" } else { "userId" };
         let user = path.parse(name, A_USER_ID, UserId::parse)?;
@@ -116,7 +126,7 @@ impl FromRequestParts<App> for QueueToken {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Problem> {
-        let caller = Caller::of(&parts.headers, app).await?;
+        let caller = Caller::of(parts, app).await?;
         Self::check(token_text(&parts.headers), &caller, app).await
     }
 }

@@ -8,8 +8,8 @@ use crate::auth::{JwksUrl, Key, public_keys};
 /// Secrets in one setting: enough for a rotation. Each costs a hash for a bearer that is not valid.
 const SECRETS_MAX: usize = 8;
 
-/// The shortest of several secrets, in bytes. It guards against one secret with a comma in it that is cut up unawares.
-const SEVERAL_SECRETS_MIN: usize = 8;
+/// The shortest of several secrets, in bytes: parts of one secret with a comma in it must not count as secrets.
+const SEVERAL_SECRETS_MIN: usize = 32;
 
 /// Who may act for whom.
 #[derive(Clone, Debug)]
@@ -72,20 +72,20 @@ pub(super) fn auth(sources: &Sources, listen: SocketAddr) -> Result<Auth, BadSet
     }
 }
 
-/// Secrets with commas or line ends between them.
+/// One secret, or several with commas or line ends between them. They are several only if each has 32 bytes or more;
+/// otherwise the whole text is one secret.
 fn secrets(text: &str) -> Result<Vec<Secret>, String> {
-    const SEPARATORS: [char; 3] = [',', '\n', '\r'];
-    if !text.contains(SEPARATORS) {
+    let text = text.trim_matches(['\n', '\r']);
+    let lines = text.split(['\n', '\r']).filter(|line| !line.trim().is_empty());
+    let parts: Vec<&str> = lines.flat_map(|line| line.split(',')).map(str::trim).collect();
+    if parts.iter().all(|part| part.is_empty()) {
+        return Err("holds no secret".to_owned());
+    }
+    if parts.len() < 2 || parts.iter().any(|part| part.len() < SEVERAL_SECRETS_MIN) {
         return Ok(vec![Secret::new(text)]);
     }
-    let parts: Vec<&str> = text.split(SEPARATORS).map(str::trim).filter(|part| !part.is_empty()).collect();
-    if parts.is_empty() || parts.len() > SECRETS_MAX {
-        return Err(format!("holds {} secrets; 1 to {SECRETS_MAX} can be used", parts.len()));
-    }
-    if parts.iter().any(|part| part.len() < SEVERAL_SECRETS_MIN) {
-        return Err(format!(
-            "holds secrets with commas between them, and one has fewer than {SEVERAL_SECRETS_MIN} characters"
-        ));
+    if parts.len() > SECRETS_MAX {
+        return Err(format!("holds {} secrets; {SECRETS_MAX} at most", parts.len()));
     }
     Ok(parts.into_iter().map(Secret::new).collect())
 }
@@ -102,4 +102,34 @@ fn public_keys_or_files(text: &str) -> Result<Vec<Key>, String> {
         keys.extend(public_keys(&pem)?);
     }
     if keys.is_empty() { Err("holds no key".to_owned()) } else { Ok(keys) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::secrets;
+
+    fn read(text: &str) -> Vec<String> {
+        secrets(text).unwrap().iter().map(|secret| secret.expose().to_owned()).collect()
+    }
+
+    #[test]
+    fn a_text_is_several_secrets_only_if_each_is_long_enough() {
+        let (one, two) = ("a-first-secret-of-32-bytes-or-more", "a-second-secret-of-32-bytes-or-more");
+        for several in [format!("{one},{two}"), format!(" {one} , {two} "), format!("{one}\r\n{two}")] {
+            assert_eq!(read(&several), [one, two], "{several:?}");
+        }
+        for single in [
+            one.to_owned(),
+            "p4ssw0rd,and-a-long-rest-of-more-than-32-bytes".to_owned(),
+            format!("{one},"),
+            format!(",{one}"),
+            format!("{one},short"),
+            format!("{one}\nshort"),
+            format!("{one},,{two}"),
+        ] {
+            assert_eq!(read(&single), [single.as_str()]);
+        }
+        assert!(secrets(", ,").is_err(), "none");
+        assert!(secrets(&[one; 9].join(",")).is_err(), "too many");
+    }
 }

@@ -79,7 +79,7 @@ pub(crate) const TABLE: &[Setting] = &[
         "jwt-secret",
         "SECRET,..",
         None,
-        "With auth=jwt: the secrets of HS256 signatures, with commas between them; 32 bytes or more are safe",
+        "With auth=jwt: the secret of HS256 signatures, or several of 32 bytes or more with commas between them",
     ),
     setting(
         "jwt-public-key",

@@ -35,14 +35,13 @@ struct Issuer {
 }
 
 async fn publish(State(published): State<Arc<Mutex<Published>>>) -> Response {
-    let slow = {
+    let (slow, status, body) = {
         let mut published = published.lock().unwrap();
         published.asked += 1;
-        published.slow
+        (published.slow, published.status, published.body.clone())
     };
     tokio::time::sleep(slow).await;
-    let published = published.lock().unwrap();
-    (published.status, published.body.clone()).into_response()
+    (status, body).into_response()
 }
 
 impl Issuer {
@@ -150,6 +149,71 @@ async fn an_unknown_id_has_the_set_fetched_once_a_minute() {
         is_refused_for(&sale, &by_ec(&format!("made-up-{number}"), EC_PRIVATE), "(kid)").await;
     }
     assert_eq!(issuer.asked(), 2, "no more within the minute");
+}
+
+#[tokio::test]
+async fn a_request_that_joins_an_older_fetch_waits_for_a_newer_one() {
+    let issuer = Issuer::start(&[ec("one", EC_PUBLIC)]).await;
+    let sale = issuer.sale().await;
+    issuer.change(|published| published.slow = Duration::from_secs(1));
+    let (made_up, second) = (by_ec("made-up", EC_PRIVATE), by_ec("two", SECOND_EC_PRIVATE));
+    let first = is_refused_for(&sale, &made_up, "(kid)");
+    let then = async {
+        until("the set is being fetched", async || (issuer.asked() == 2).then_some(())).await;
+        // The fetch that runs has the set without this key: the issuer publishes it only now.
+        issuer.publishes(&[ec("one", EC_PUBLIC), ec("two", SECOND_EC_PUBLIC)]);
+        is_believed(&sale, &second).await;
+    };
+    tokio::join!(first, then);
+    assert_eq!(issuer.asked(), 3);
+    is_refused_for(&sale, &made_up, "(kid)").await;
+    assert_eq!(issuer.asked(), 3, "no more within the minute");
+}
+
+/// A server whose clients come through a proxy on this machine, so that they are limited.
+fn behind_a_proxy<'a>(issuer: &'a Issuer, limit: &'a str) -> [(&'a str, &'a str); 5] {
+    [
+        ("ONSALE_AUTH", "jwt"),
+        ("ONSALE_JWKS_URL", &issuer.url),
+        ("ONSALE_TRUSTED_PROXIES", "127.0.0.1"),
+        ("ONSALE_RATE_LIMIT_PER_SECOND", limit),
+        ("ONSALE_RATE_LIMIT_PER_USER_PER_SECOND", "1000"),
+    ]
+}
+
+const OFFICE: (&str, &str) = ("x-forwarded-for", "203.0.113.7");
+
+#[tokio::test]
+async fn a_public_route_never_waits_for_keys() {
+    let issuer = Issuer::start(&[ec("one", EC_PUBLIC)]).await;
+    let sale = start(&behind_a_proxy(&issuer, "1000")).await;
+    issuer.change(|published| published.slow = Duration::from_secs(4));
+    let unknown = by_ec("made-up", EC_PRIVATE);
+    let began = std::time::Instant::now();
+    for path in ["/concerts", "/lectures", "/openapi.json"] {
+        sale.caller.get(path).header(OFFICE.0, OFFICE.1).bearer(&unknown).expect(200).await;
+    }
+    assert!(began.elapsed() < Duration::from_secs(3), "{:?}", began.elapsed());
+    assert_eq!(issuer.asked(), 1, "no route needed the bearer");
+}
+
+#[tokio::test]
+async fn a_fetch_of_the_same_keys_shuts_no_known_user_out() {
+    let issuer = Issuer::start(&[ec("one", EC_PUBLIC)]).await;
+    let sale = start(&behind_a_proxy(&issuer, "5")).await;
+    let call = |bearer: &str| sale.caller.get("/point/ada").header(OFFICE.0, OFFICE.1).bearer(bearer);
+    let known = by_ec("one", EC_PRIVATE);
+    call(&known).expect(200).await;
+    call(&by_ec("made-up", EC_PRIVATE)).refused(401, "authentication-required").await;
+    assert_eq!(issuer.asked(), 2, "the set was fetched again");
+    let forged = by_ec("one", SECOND_EC_PRIVATE);
+    let shut = async || {
+        let replies = at_once((0..40).map(|_| call(&forged))).await;
+        let last = call(&known).send().await;
+        assert_eq!(last.status, 200, "{last:?}");
+        replies.iter().any(|reply| reply.status == 429).then_some(())
+    };
+    until("the address has used up its limit of bad bearers", shut).await;
 }
 
 #[tokio::test]

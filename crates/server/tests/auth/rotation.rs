@@ -63,3 +63,14 @@ async fn all_secrets_count_and_so_do_secrets_beside_public_keys() {
     std::fs::write(launch.folder().join("secrets"), format!("{SECRET}\n{SECOND_SECRET}\n")).unwrap();
     are_believed(&Sale::start(&launch).await, &[by_secret(SECRET), by_secret(SECOND_SECRET)]).await;
 }
+
+#[tokio::test]
+async fn a_part_of_a_secret_with_a_comma_signs_nothing() {
+    let secret = "p4ssw0rd,and-a-long-rest-of-the-same-secret";
+    let sale = start(&[("ONSALE_AUTH", "jwt"), ("ONSALE_JWT_SECRET", secret)]).await;
+    are_believed(&sale, &[by_secret(secret)]).await;
+    for part in secret.split(',') {
+        let call = sale.caller.get("/point/ada").bearer(&by_secret(part));
+        call.refused(401, "authentication-required").await;
+    }
+}

@@ -39,7 +39,6 @@ async fn a_key_that_cannot_be_used_is_named_among_others() {
 #[tokio::test]
 async fn secrets_and_addresses_that_cannot_be_used_are_named() {
     let one = "a-secret-of-thirty-two-characters";
-    assert!(refused("ONSALE_JWT_SECRET", &format!("{one},short")).await.contains("fewer than 8"));
     refused("ONSALE_JWT_SECRET", ", ,").await;
     refused("ONSALE_JWT_SECRET", &[one; 9].join(",")).await;
     for url in ["keys.json", "ftp://127.0.0.1/keys", "http://"] {

@@ -113,6 +113,9 @@ async fn a_preflight_says_what_may_be_sent() {
             "queue-token",
             "traceparent",
             "x-request-id",
+            "x-requested-with",
+            "tracestate",
+            "baggage",
         ] {
             assert!(headers.iter().any(|known| known == name), "{name} is not among {headers:?}");
         }

@@ -1,9 +1,10 @@
 //! Which address is limited: the socket's peer, or what trusted proxies say in the one header that is named.
 
-use onsale_testing::{Call, Sale};
+use onsale_testing::{ADMIN_KEY, Call, Sale};
+use serde_json::json;
 
 use crate::exhaust;
-use crate::support::{start, until};
+use crate::support::{at_once, start, until};
 
 /// Header lines: names and values.
 type Lines = &'static [(&'static str, &'static str)];
@@ -88,4 +89,29 @@ async fn no_other_peer_is_believed() {
     });
     let passed = passed.await;
     assert!(passed < 500, "{passed} passed under as many names");
+}
+
+#[tokio::test]
+async fn guesses_of_the_admin_key_are_limited_by_address() {
+    let sale = start(&[("ONSALE_RATE_LIMIT_PER_SECOND", "20"), ("ONSALE_TRUSTED_PROXIES", "127.0.0.1")]).await;
+    let path = format!("/admin/concerts/{}/queue", sale.concert(&json!({})).await);
+    let call = |from: &str, key: &str| sale.caller.get(&path).header(XFF, from).bearer(key);
+    let guesses = async || {
+        let replies = at_once((0..100).map(|number| call("198.51.100.1", &format!("guess-{number}")))).await;
+        assert!(replies.iter().all(|reply| [401, 429].contains(&reply.status.as_u16())));
+        // The right key is no exception: else the answer would tell it.
+        let reply = call("198.51.100.1", ADMIN_KEY).send().await;
+        let is_limited = reply.status == 429
+            && reply.refused(429, "too-many-requests")["detail"]
+                .as_str()
+                .unwrap()
+                .contains("bearers that are not valid");
+        is_limited.then_some(())
+    };
+    until("guesses are limited", guesses).await;
+    call("198.51.100.2", ADMIN_KEY).expect(200).await;
+    // This machine itself is not limited.
+    for number in 0..100 {
+        sale.caller.get(&path).bearer(&format!("guess-{number}")).refused(401, "admin-key-invalid").await;
+    }
 }

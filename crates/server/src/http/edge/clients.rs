@@ -3,11 +3,10 @@
 use std::net::IpAddr;
 
 use axum::http::{HeaderMap, Method, Request};
-use onsale_domain::ids::UserId;
 
 use super::client_address::{ClientAddress, ClientAddresses};
 use super::limit::Limiter;
-use crate::auth::{Bearers, Refused};
+use crate::auth::{AdminKey, Bearers, Checked, Refused};
 use crate::http::gate::bearer;
 use crate::settings::{RateLimit, Settings};
 
@@ -82,6 +81,13 @@ impl<'a> Asked<'a> {
     }
 }
 
+/// What bearers are checked with.
+#[derive(Clone, Copy)]
+pub(crate) struct Keys<'a> {
+    pub(crate) bearers: &'a Bearers,
+    pub(crate) admin: Option<&'a AdminKey>,
+}
+
 /// What each client may ask for.
 pub(crate) struct ClientLimits {
     addresses: ClientAddresses,
@@ -90,47 +96,53 @@ pub(crate) struct ClientLimits {
     /// Entries to waiting rooms by address.
     entries: Limiter,
     /// Bearers by address that turned out not to be valid: checking a signature costs the server more than sending one
-    /// costs a client.
+    /// costs a client. Wrong admin keys too, counted for themselves: bad bearers of an address do not shut out its
+    /// administrator.
     bad_bearers: Limiter,
     /// Requests by user.
     users: Limiter,
 }
 
 impl ClientLimits {
-    pub(crate) fn new(settings: &Settings) -> Self {
+    pub(crate) fn new(settings: &Settings, has_admin: bool) -> Self {
         let addresses = ClientAddresses::new(settings.trusted_proxies.clone(), settings.client_address_header.clone());
         let limits = &settings.limits;
-        let with_bearers = |limit: RateLimit| {
-            let requests = if settings.auth.asks_for_bearers() { limit.requests } else { 0 };
-            Limiter::new(RateLimit { requests, ..limit })
+        let limiter_if = |is_needed: bool, limit: RateLimit| {
+            Limiter::new(RateLimit { requests: if is_needed { limit.requests } else { 0 }, ..limit })
         };
+        let asks_for_bearers = settings.auth.asks_for_bearers();
         Self {
             addresses,
             requests: Limiter::new(limits.by_address),
             entries: Limiter::new(limits.entries_by_address),
-            bad_bearers: with_bearers(limits.bad_bearers),
-            users: with_bearers(limits.by_user),
+            bad_bearers: limiter_if(asks_for_bearers || has_admin, limits.bad_bearers),
+            users: limiter_if(asks_for_bearers, limits.by_user),
         }
     }
 
-    /// Pays for a request.
+    /// Pays for a request. Returns what its bearer was found to be, if it was looked for.
     ///
     /// # Errors
     /// Which limit was reached, and when to come back.
-    pub(crate) async fn check(&self, asked: Asked<'_>, peer: IpAddr, bearers: &Bearers) -> Result<(), TooOften> {
-        if ![&self.requests, &self.entries, &self.users].iter().any(|limiter| limiter.is_on()) {
-            return Ok(());
+    pub(crate) fn check(&self, asked: Asked<'_>, peer: IpAddr, keys: Keys<'_>) -> Result<Option<Checked>, TooOften> {
+        if ![&self.requests, &self.entries, &self.users, &self.bad_bearers].iter().any(|limiter| limiter.is_on()) {
+            return Ok(None);
         }
         let Asked { method, path, headers } = asked;
         let client = self.addresses.find(peer, headers);
         if client.is_local() && !self.requests.limits_loopback() {
-            return Ok(());
+            return Ok(None);
         }
         // The bearer of an admin call is no user's.
-        if !path.starts_with("/admin/")
-            && let Some(user) = self.user(client, headers, bearers).await?
-        {
-            return self.users.check(&user).map_err(Limit::UserRate.refuses());
+        let checked = if path.starts_with("/admin/") {
+            self.check_admin(client, headers, keys.admin)?;
+            None
+        } else {
+            self.check_bearer(client, headers, keys.bearers)?
+        };
+        if let Some(Checked(Ok(user))) = &checked {
+            self.users.check(user).map_err(Limit::UserRate.refuses())?;
+            return Ok(checked);
         }
         let network = client.network();
         self.requests.check_shared(&network).map_err(Limit::AddressRate.refuses())?;
@@ -138,32 +150,43 @@ impl ClientLimits {
         if enters {
             self.entries.check_shared(&network).map_err(Limit::AddressEntries.refuses())?;
         }
+        Ok(checked)
+    }
+
+    /// The address pays for a wrong admin key. Beyond the limit no key of the address is compared, so guesses gain nothing.
+    fn check_admin(&self, client: ClientAddress, headers: &HeaderMap, key: Option<&AdminKey>) -> Result<(), TooOften> {
+        let (Some(key), Ok(Some(offered))) = (key, bearer(headers)) else { return Ok(()) };
+        let guesses = (client.network(), "admin");
+        self.bad_bearers.look(&guesses).map_err(Limit::AddressBearers.refuses())?;
+        if !key.opens_for(offered) {
+            let _ = self.bad_bearers.check_shared(&guesses);
+        }
         Ok(())
     }
 
-    /// The user of a valid bearer, if one came. A bearer that was valid a moment ago is known and costs nothing, so a
-    /// flood of bad bearers from an address shuts out only the users who are new there.
-    async fn user(
+    /// What the keys that are here say of the request's bearer, if one came. A bearer that was valid a moment ago is known
+    /// and costs nothing, so a flood of bad bearers from an address shuts out only the users who are new there.
+    fn check_bearer(
         &self,
         client: ClientAddress,
         headers: &HeaderMap,
         bearers: &Bearers,
-    ) -> Result<Option<UserId>, TooOften> {
+    ) -> Result<Option<Checked>, TooOften> {
         let Bearers::Jwt(bearers) = bearers else { return Ok(None) };
         let Ok(Some(token)) = bearer(headers) else { return Ok(None) };
         if let Some(user) = bearers.known(token) {
-            return Ok(Some(user));
+            return Ok(Some(Checked(Ok(user))));
         }
         let network = client.network();
         self.bad_bearers.look(&network).map_err(Limit::AddressBearers.refuses())?;
-        match bearers.check(token).await {
-            Ok(user) => Ok(Some(user)),
-            // It says nothing about the client that the server has no keys.
-            Err(Refused::KeysUnavailable) => Ok(None),
+        let checked = bearers.check(token);
+        match checked {
+            // It says nothing about the client that the server has no keys, or not yet the newest.
+            Ok(_) | Err(Refused::KeysUnavailable | Refused::UnknownKey) => {}
             Err(_) => {
                 let _ = self.bad_bearers.check_shared(&network);
-                Ok(None)
             }
         }
+        Ok(Some(Checked(checked)))
     }
 }

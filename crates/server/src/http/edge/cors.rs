@@ -17,7 +17,7 @@ const METHODS: HeaderValue = HeaderValue::from_static("GET, HEAD, POST, PATCH, D
 /// Headers that a page may send.
 const SENT: HeaderValue = HeaderValue::from_static(
     "Authorization, Content-Type, Idempotency-Key, If-None-Match, Last-Event-ID, Queue-Token, X-Request-Id, \
-     Cache-Control, traceparent, tracestate",
+     X-Requested-With, Cache-Control, traceparent, tracestate, baggage",
 );
 
 /// Headers of an answer that a page may read.

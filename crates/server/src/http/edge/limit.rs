@@ -10,9 +10,14 @@ use crate::settings::RateLimit;
 const GROUPS: usize = 4_096;
 const GROUP: usize = 16;
 
-/// How far ahead of the next free instant a refused client is sent at most, in microseconds. After that the instants
-/// are handed out again from the first: a client that ignores `Retry-After` cannot push its neighbours away for longer.
-const PROMISES_MAX: u64 = 60_000_000;
+/// How far ahead of the next free instant a refused client is sent at most: so many spans, a minute or more. A crowd that
+/// obeys is served within that; 20,000 people with 3,000 entries a minute take five minutes.
+const PROMISED_SPANS: u64 = 10;
+const MINUTE: u64 = 60_000_000;
+
+/// For how long a bucket keeps to a minute after more was promised than that, in microseconds. Then some of its clients
+/// ignore `Retry-After`, and their neighbours must not be sent far away for it.
+const DISTRUSTED_FOR: u64 = 10 * MINUTE;
 
 /// A client's bucket. Instants are microseconds since the limiter was made.
 #[derive(Clone, Copy, Default)]
@@ -20,15 +25,30 @@ struct Entry {
     client: u64,
     /// Up to when its requests are paid for.
     paid_until: u64,
-    /// Up to when refused requests were told to come back, each at an instant of its own.
+    /// Up to when instants to come back at were given to refused requests, each its own.
     promised_until: u64,
+    /// Up to when promises reach a minute ahead at most.
+    distrusted_until: u64,
 }
 
-/// Whether a bucket belongs to one client, or to everybody behind an address.
+/// Whether a bucket belongs to one client, or to all clients behind an address.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Bucket {
     Own,
     Shared,
+}
+
+impl Entry {
+    /// The next instant from `free_at` on that no refused request was given. If they reach further ahead than `longest`,
+    /// in microseconds, they are given again from the first on.
+    fn promise(&mut self, now: u64, free_at: u64, longest: u64) -> u64 {
+        let reach = if now < self.distrusted_until { longest.min(MINUTE) } else { longest };
+        if self.promised_until <= free_at + reach {
+            return self.promised_until.max(free_at);
+        }
+        self.distrusted_until = now + DISTRUSTED_FOR;
+        free_at
+    }
 }
 
 /// Limits requests by client address, or by user.
@@ -119,7 +139,7 @@ impl Limiter {
             if paid == 0 {
                 return Ok(());
             }
-            *entry = Entry { client, paid_until: now, promised_until: 0 };
+            *entry = Entry { client, paid_until: now, ..Entry::default() };
         }
         let next_paid_until = entry.paid_until.max(now) + cost;
         if next_paid_until <= now + burst {
@@ -131,8 +151,7 @@ impl Limiter {
         let free_at = next_paid_until - burst;
         let come_at = match bucket {
             Bucket::Own => free_at,
-            Bucket::Shared if entry.promised_until > free_at + PROMISES_MAX => free_at,
-            Bucket::Shared => entry.promised_until.max(free_at),
+            Bucket::Shared => entry.promise(now, free_at, (PROMISED_SPANS * self.span()).max(MINUTE)),
         };
         entry.promised_until = come_at + cost;
         Err(u32::try_from((come_at - now).div_ceil(1_000_000)).unwrap_or(u32::MAX).max(1))
@@ -141,6 +160,9 @@ impl Limiter {
 
 #[cfg(test)]
 mod tests {
+    use std::cmp::Reverse;
+    use std::collections::BinaryHeap;
+
     use super::*;
 
     fn limiter(per_second: u32) -> Limiter {
@@ -180,21 +202,32 @@ mod tests {
         assert_eq!(limiter.own(0, 20), Err(1), "one that hammers is not the quietest");
     }
 
-    #[test]
-    fn clients_of_one_bucket_that_obey_are_refused_once() {
-        let limiter = limiter(100);
-        // A crowd that comes at once; each refused client comes back exactly when it was told to.
-        let mut coming: Vec<(u64, u32)> = vec![(0, 0); 1_000];
+    /// How often each client of a crowd is refused that comes at once, if each comes back exactly at its instant.
+    fn refusals(limiter: &Limiter, crowd: usize) -> Vec<u32> {
+        let mut coming: BinaryHeap<Reverse<(u64, u32)>> = (0..crowd).map(|_| Reverse((0, 0))).collect();
         let mut refusals = Vec::new();
-        while let Some((index, _)) = coming.iter().enumerate().min_by_key(|(_, (at, _))| *at) {
-            let (at, refused) = coming.swap_remove(index);
+        while let Some(Reverse((at, refused))) = coming.pop() {
             match limiter.shared(7, at) {
                 Ok(()) => refusals.push(refused),
-                Err(seconds) => coming.push((at + u64::from(seconds) * 1_000_000, refused + 1)),
+                Err(seconds) => coming.push(Reverse((at + u64::from(seconds) * 1_000_000, refused + 1))),
             }
         }
+        refusals
+    }
+
+    #[test]
+    fn clients_of_one_bucket_that_obey_are_refused_once() {
+        let refusals = refusals(&limiter(100), 1_000);
         assert_eq!(refusals.iter().max(), Some(&1), "each of them is refused once at most");
         assert_eq!(refusals.iter().sum::<u32>(), 800, "200 pass as a burst");
+    }
+
+    #[test]
+    fn twenty_thousand_clients_of_one_address_that_obey_are_refused_once() {
+        let a_minute = Limiter::new(RateLimit { requests: 3_000, span_seconds: 60, loopback: false });
+        let refusals = refusals(&a_minute, 20_000);
+        assert_eq!(refusals.iter().max(), Some(&1), "each of them is refused once at most");
+        assert_eq!(refusals.iter().sum::<u32>(), 14_000, "6,000 pass as a burst");
     }
 
     #[test]
@@ -203,6 +236,17 @@ mod tests {
         let longest = (0..100_000).filter_map(|_| limiter.shared(7, 0).err()).max();
         assert!(longest <= Some(61), "a minute ahead at most: {longest:?}");
         assert_eq!(limiter.own(7, 0), Err(1), "a bucket of one client is free when it is free");
+
+        // One client calls a hundred times a second, for ten minutes.
+        let a_minute = Limiter::new(RateLimit { requests: 300, span_seconds: 60, loopback: false });
+        let waits: Vec<(u64, u32)> = (0..60_000)
+            .filter_map(|call| a_minute.shared(7, call * 10_000).err().map(|seconds| (call / 100, seconds)))
+            .collect();
+        let longest = |from: u64, to: u64| {
+            waits.iter().filter(|(second, _)| (from..to).contains(second)).map(|(_, seconds)| *seconds).max()
+        };
+        assert!(longest(0, 600) <= Some(601), "ten minutes at most: {:?}", longest(0, 600));
+        assert!(longest(60, 600) <= Some(61), "a minute at most soon after: {:?}", longest(60, 600));
     }
 
     #[test]

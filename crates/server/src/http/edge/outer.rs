@@ -14,7 +14,7 @@ use hyper::service::Service;
 use hyper_util::service::TowerToHyperService;
 
 use super::bounds::Refused;
-use super::clients::{Asked, ClientLimits};
+use super::clients::{Asked, ClientLimits, Keys};
 use super::cors::Sharing;
 use super::drain::drained;
 use super::peer::Peer;
@@ -58,13 +58,16 @@ impl Outer {
         Self { app, router: TowerToHyperService::new(router), clients, ids: RequestIds::new() }
     }
 
-    /// Has the client pay for a request.
+    /// Has the client pay for a request, and leaves what its bearer was found to be in the request's extensions.
     ///
     /// # Errors
     /// The refusal.
-    async fn pay(&self, asked: Asked<'_>, client: &Client<'_>) -> Result<(), Problem> {
-        let paid = self.clients.check(asked, client.peer.ip(), &self.app.bearers).await;
-        paid.inspect_err(|too_often| self.app.metrics.count_limited(too_often.limit))?;
+    fn pay(&self, request: &mut Request<Body>, client: &Client<'_>) -> Result<(), Problem> {
+        let keys = Keys { bearers: &self.app.bearers, admin: self.app.admin_key.as_ref() };
+        let paid = self.clients.check(Asked::of(request), client.peer.ip(), keys);
+        if let Some(checked) = paid.inspect_err(|too_often| self.app.metrics.count_limited(too_often.limit))? {
+            request.extensions_mut().insert(checked);
+        }
         Ok(())
     }
 
@@ -95,7 +98,7 @@ impl Outer {
         }
         let sharing = Sharing::of(&self.app.web, &request);
         let checked = match check_place(request.uri().path(), client) {
-            Ok(()) => self.pay(Asked::of(&request), client).await.and_then(|()| self.check(&request)),
+            Ok(()) => self.pay(&mut request, client).and_then(|()| self.check(&request)),
             refused => refused,
         };
         let mut response = match checked.map(|()| sharing.preflight(&request)) {

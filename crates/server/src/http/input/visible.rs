@@ -1,11 +1,11 @@
 //! Text that people read: titles, venues, lecturers, grades. It must show, and show as what it is.
 //!
 //! Refused are characters that show nothing, that change the direction of the text around them, or that have no agreed
-//! meaning. Writing needs some of the invisible ones: joiners (emoji, Persian, Indic scripts), variation selectors and
-//! the tags of regional flags are taken behind a character that they may change, one at a time. Right-to-left text needs
-//! none of the refused characters: each letter has its direction.
+//! meaning. Writing needs some of the invisible ones: joiners (emoji, Persian, Indic scripts), variation selectors (emoji,
+//! CJK ideographs, Mongolian) and the tags of regional flags are taken behind a character that they may change, one at a
+//! time. Right-to-left text needs none of the refused characters: each letter has its direction.
 
-use unicode_properties::{GeneralCategory, GeneralCategoryGroup, UnicodeGeneralCategory};
+use unicode_properties::{GeneralCategory, GeneralCategoryGroup, UnicodeEmoji, UnicodeGeneralCategory};
 
 /// The most characters (Unicode code points) of a title or a name.
 pub(crate) const CHARACTERS_MAX: usize = 200;
@@ -13,6 +13,7 @@ pub(crate) const CHARACTERS_MAX: usize = 200;
 const ZERO_WIDTH_NON_JOINER: char = '\u{200c}';
 const ZERO_WIDTH_JOINER: char = '\u{200d}';
 const BLACK_FLAG: char = '\u{1f3f4}';
+const KEYCAP: char = '\u{20e3}';
 
 /// What a character is, as far as titles and names go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -74,6 +75,43 @@ impl Kind {
     }
 }
 
+/// Whether a character is an emoji. Digits, `#` and `*` become one only with a keycap.
+fn is_emoji(character: char) -> bool {
+    !character.is_ascii() && character.is_emoji_char()
+}
+
+/// Whether a character is of a script in which joiners choose the forms of letters: Arabic and its neighbours, Indic
+/// scripts, scripts of South-East Asia, Mongolian.
+fn is_of_joining_script(character: char) -> bool {
+    matches!(character,
+        '\u{600}'..='\u{109f}'
+        | '\u{1700}'..='\u{1cff}'
+        | '\u{a800}'..='\u{a95f}'
+        | '\u{a980}'..='\u{aaff}'
+        | '\u{abc0}'..='\u{abff}'
+        | '\u{fb50}'..='\u{fdff}'
+        | '\u{fe70}'..='\u{fefc}'
+        | '\u{10a00}'..='\u{11fff}'
+        | '\u{1e900}'..='\u{1e95f}')
+}
+
+/// Whether a joiner may be between two characters that show.
+fn may_join(base: char, joiner: char, next: char) -> bool {
+    let are_emoji = joiner == ZERO_WIDTH_JOINER && is_emoji(base) && is_emoji(next);
+    let shows = matches!(Kind::of(next), Kind::Visible | Kind::Mark);
+    shows && (are_emoji || is_of_joining_script(base) || is_of_joining_script(next))
+}
+
+/// Whether a variation selector may be behind a character that shows.
+fn may_select(base: char, selector: char, next: Option<char>) -> bool {
+    let is_ideograph = matches!(base, '\u{3400}'..='\u{4dbf}' | '\u{4e00}'..='\u{9fff}' | '\u{f900}'..='\u{faff}' | '\u{20000}'..='\u{3ffff}');
+    match selector {
+        '\u{180b}'..='\u{180f}' => matches!(base, '\u{1800}'..='\u{18af}'),
+        '\u{fe0e}' | '\u{fe0f}' => is_emoji(base) || is_ideograph || (base.is_emoji_char() && next == Some(KEYCAP)),
+        _ => is_ideograph,
+    }
+}
+
 /// Checks a title or a name. Nothing is trimmed or changed: it is kept as it came.
 ///
 /// # Errors
@@ -85,7 +123,9 @@ pub(super) fn check(text: &str) -> Result<(), &'static str> {
     let mut before = Kind::Blank;
     let mut base = ' ';
     let mut shows = false;
-    for character in text.chars() {
+    let mut rest = text.chars();
+    while let Some(character) = rest.next() {
+        let next = rest.clone().next();
         let kind = Kind::of(character);
         match kind {
             Kind::Control => return Err("must not contain control characters or line breaks"),
@@ -93,11 +133,13 @@ pub(super) fn check(text: &str) -> Result<(), &'static str> {
             Kind::Invisible => return Err("must not contain invisible characters"),
             Kind::Unassigned => return Err("must not contain unassigned or private characters"),
             Kind::Mark if before == Kind::Blank => return Err("must not contain a mark without a letter before it"),
-            Kind::Selector if !matches!(before, Kind::Visible | Kind::Mark) => {
+            Kind::Selector if before != Kind::Visible || !may_select(base, character, next) => {
                 return Err("must not contain invisible characters");
             }
-            // A joiner in Latin text, or behind another, hides something.
-            Kind::Joiner if !matches!(before, Kind::Visible | Kind::Mark | Kind::Selector) || base.is_ascii() => {
+            Kind::Joiner
+                if !matches!(before, Kind::Visible | Kind::Mark | Kind::Selector)
+                    || !next.is_some_and(|next| may_join(base, character, next)) =>
+            {
                 return Err("must not contain invisible characters");
             }
             Kind::Tag if before != Kind::Tag && (before, base) != (Kind::Visible, BLACK_FLAG) => {
@@ -128,6 +170,7 @@ mod tests {
             "Zoe\u{308}",
             "حفلة الليلة ٢٠٢٦",
             "می\u{200c}خواهم",
+            "PDF\u{200c}ها",
             "ליל המנעולים 7",
             "क\u{94d}\u{200d}ष",
             "कार्यक्रम",
@@ -136,6 +179,11 @@ mod tests {
             "❤\u{fe0f}\u{200d}🔥",
             "🏳\u{fe0f}\u{200d}🌈",
             "1\u{fe0f}\u{20e3}",
+            "1\u{20e3} #\u{fe0f}\u{20e3}",
+            "👩🏽\u{200d}🚀 👨\u{200d}👩\u{200d}👧 🏃\u{200d}➡\u{fe0f} 🏴\u{200d}☠\u{fe0f} 🐦\u{200d}⬛",
+            "👁\u{fe0f}\u{200d}🗨\u{fe0f} 👩\u{200d}❤\u{fe0f}\u{200d}💋\u{200d}👨 ©\u{fe0f} ☎\u{fe0e}",
+            "ᠮ\u{180b}ᠣ",
+            "ක\u{dca}\u{200d}රි",
             "🇰🇷",
             "🏴\u{e0067}\u{e0062}\u{e0073}\u{e0063}\u{e0074}\u{e007f}",
             "葛\u{e0100}城",
@@ -207,5 +255,41 @@ mod tests {
         }
         assert!(check(&"가".repeat(201)).is_err());
         assert!(check(&"a".repeat(201)).is_err());
+    }
+
+    #[test]
+    fn joiners_and_selectors_without_a_character_to_change_are_refused() {
+        let hidden = [
+            "잠금의 밤\u{200d}",
+            "잠금의\u{200d} 밤",
+            "잠\u{200c}금",
+            "잠\u{200d}금",
+            "é\u{200d}é",
+            "дом\u{200c}а",
+            "1\u{200d}2",
+            "夜\u{200d}夜",
+            "a\u{200d}\u{301}",
+            "می\u{200c}",
+            "می\u{200c} خواهم",
+            "क\u{94d}\u{200d}",
+            "क\u{94d}\u{200d}\u{200c}ष",
+            "👩\u{200d}",
+            "👩\u{200d}a",
+            "👩\u{200d} 🚀",
+            "👩\u{200c}🚀",
+            "👩\u{200d}\u{fe0f}🚀",
+            "a\u{fe0f}",
+            "1\u{fe0f}",
+            "가\u{fe0f}",
+            "가\u{e0100}",
+            "a\u{e0100}",
+            "क\u{fe00}",
+            "a\u{180b}",
+            "葛\u{180b}",
+            "😀\u{e0100}",
+        ];
+        for text in hidden {
+            assert_eq!(check(text), Err("must not contain invisible characters"), "{text:?}");
+        }
     }
 }

@@ -23,6 +23,10 @@ const APPLICATION_ID: i64 = 0x6f6e_7361;
 /// How each SQLite file begins.
 const MAGIC: &[u8] = b"SQLite format 3\0";
 
+/// Three bytes of the header that are the same in each SQLite file, and where they are.
+const PAYLOAD_FRACTIONS: [u8; 3] = [64, 32, 32];
+const PAYLOAD_FRACTIONS_AT: usize = 21;
+
 /// Where the header of a SQLite file holds the application id: four bytes, the highest first.
 const APPLICATION_ID_AT: usize = 68;
 
@@ -38,7 +42,8 @@ pub(super) fn refuse_foreign(path: &Path) -> Result<(), OpenError> {
     if read == 0 {
         return Ok(());
     }
-    if !header[..read].starts_with(MAGIC) {
+    let is_database = header.starts_with(MAGIC) && header[PAYLOAD_FRACTIONS_AT..].starts_with(&PAYLOAD_FRACTIONS);
+    if !is_database {
         return Err(OpenError::NotADatabase);
     }
     let mut application = [0; 4];

@@ -1,4 +1,4 @@
-//! What the rush is told on its command line.
+//! The rush's command line.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;

@@ -20,7 +20,7 @@ const BATCH: &str = "application/cloudevents-batch+json; charset=utf-8";
 /// How long a post may take.
 const POSTED_WITHIN: Duration = Duration::from_secs(30);
 
-/// The most of an answer that is told as the reason of a refusal, in characters.
+/// The longest part of an answer that is kept as the reason of a refusal, in characters.
 const REASON_MAX: usize = 200;
 
 /// The most of an answer that is read for that, in bytes: it comes from outside, and may have no end.

@@ -64,7 +64,7 @@ pub(crate) fn respond(request: &HeaderMap, written: &Written, kept: Kept, link: 
     response
 }
 
-/// A validator for comparison: whoever is in between may have weakened it (RFC 9110, section 13.1.2).
+/// A validator for comparison: a proxy on the way may have weakened it (RFC 9110, section 13.1.2).
 fn strong(tag: &str) -> &str {
     tag.strip_prefix("W/").unwrap_or(tag)
 }

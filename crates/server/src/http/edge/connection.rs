@@ -58,7 +58,7 @@ pub(super) async fn serve(accepted: Accepted, outer: Arc<Outer>, idle: Duration)
             .half_close(true)
             .serve_connection(TokioIo::new(stream), service);
         tokio::select! {
-            // What has come is read before the end is looked at.
+            // Bytes that have arrived are read before the connection is ended.
             biased;
             ended = pin!(connection) => ended,
             () = outlived(pulse, idle, stopping) => Ok(()),

@@ -18,6 +18,7 @@ mod marks;
 mod open_files;
 mod outer;
 mod peer;
+mod places;
 mod pulse;
 mod reached;
 mod request_id;

@@ -13,11 +13,11 @@ use hyper::body::Incoming;
 use hyper::service::Service;
 use hyper_util::service::TowerToHyperService;
 
-use super::bounds::Refused;
 use super::clients::{Asked, ClientLimits, Keys};
 use super::cors::Sharing;
 use super::drain::drained;
 use super::peer::Peer;
+use super::places::Refused;
 use super::pulse::Pulse;
 use super::request_id::{REQUEST_ID, RequestIds};
 use super::{guard, marks};

@@ -79,7 +79,7 @@ fn commands(base: &str, concert: ConcertId) -> String {
         r#"
 Paste this to buy a seat, from token to paid seat (needs curl and jq); paste it again to buy the next one:
 
-  B={base} CONCERT={concert} BUYER=guest-$(date +%s)
+  B={base} CONCERT={concert} BUYER=guest-$(date +%s)-$RANDOM
   TOKEN=$(curl -sS $B/queue/tokens -H 'Content-Type: application/json' \
     -d "{{\"userId\":\"$BUYER\",\"concertId\":\"$CONCERT\"}}" | jq -r '.token // error(.detail)')
   for _ in $(seq 100); do

@@ -48,7 +48,7 @@ const TABLE: [(&str, &str, &[&str]); 41] = [
     ("jwt-issuer", "https://issuer.example", &[]),
     ("jwt-audience", "onsale", &[]),
     ("jwks-url", "https://issuer.example/keys", &["issuer.example", "ftp://a/keys", "http://"]),
-    ("admin-key", "an-admin-key", &["x", "seven-7", "two words", "schlüssel"]),
+    ("admin-key", "an-admin-key", &["x", "four", "two words", "schlüssel"]),
     ("token-secret", "a-secret-of-thirty-two-characters", &[]),
     ("timezone", "Europe/Oslo", &["Mars/Olympus", "+09:00x"]),
     ("hold-seconds", "60", &["0", "-1", "1.5", "a while", "86401", "99999999999999999999"]),

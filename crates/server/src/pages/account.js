@@ -13,12 +13,14 @@ const STEPS = [10_000, 50_000, 100_000];
 class Account extends EventTarget {
   user = session.get("user");
   balance = null;
+  /** The instant of the last change that the balance includes. */
+  #updatedAt = null;
   /** Of the visitor's turn, if there is one: a strict server asks for it. */
   token = null;
 
   become(user) {
     session.set("user", user);
-    [this.user, this.balance, this.token] = [user, null, null];
+    [this.user, this.balance, this.token, this.#updatedAt] = [user, null, null, null];
     this.#tell();
     if (user) this.refresh();
   }
@@ -28,21 +30,23 @@ class Account extends EventTarget {
     if (!user) return;
     try {
       const { body } = await getPoints(user, { token: this.token });
-      if (this.user === user) this.learn(body.balance);
+      if (this.user === user) this.learn(body.balance, body.updatedAt);
     } catch (problem) {
       if (!(problem instanceof Problem)) throw problem;
     }
   }
 
-  learn(balance) {
-    this.balance = balance;
+  /** Answers may arrive in another order than the server gave them: an older one does not replace a newer one. */
+  learn(balance, updatedAt) {
+    if (this.#updatedAt && (updatedAt ?? "") < this.#updatedAt) return;
+    [this.balance, this.#updatedAt] = [balance, updatedAt];
     this.#tell();
   }
 
   async charge(amount) {
     const { user } = this;
     const { body, isReplayed } = await chargePoints(user, amount, { token: this.token });
-    if (this.user === user) this.learn(body.balance);
+    if (this.user === user) this.learn(body.balance, body.updatedAt);
     if (isReplayed) notice(`${points(amount)} were charged, once.`);
   }
 

@@ -97,7 +97,7 @@ export function deskCard(concert, token, signal, { payments, onHeld, onReleased,
         const ticket = await payments.pay(reservation, { token, startsAt: performance()?.startsAt ?? null }, retry);
         watch.abort();
         stopTicking();
-        account.learn(ticket.balance);
+        account.learn(ticket.balance, ticket.paidAt);
         onTicket(ticket);
       } catch (problem) {
         if (!(problem instanceof api.Problem)) throw problem;

@@ -55,6 +55,31 @@ test("another amount first settles the charge before it", async (t) => {
   assert.equal(keys(line.seen).length, 2);
 });
 
+test("a balance that was read before a charge and arrives after it is not shown", async (t) => {
+  const sale = await start(t);
+  const context = await visitor(t);
+  const page = await demo(t, context, sale, { user: "ada" });
+  const other = await demo(t, context, sale, { user: "ada" });
+  let release;
+  const held = new Promise((resolve) => (release = resolve));
+  const reads = [];
+  await page.route("**/point/ada", async (route) => {
+    const response = await route.fetch();
+    reads.push((await response.json()).balance);
+    await held;
+    await route.fulfill({ response });
+  });
+  await charge(other).click();
+  await until("the page reads what the other tab did", async () => reads.includes(10_000));
+  await charge(page, "50,000").click();
+  await page.locator("#chip").getByText("60,000 points").waitFor();
+  const late = page.waitForResponse("**/point/ada");
+  release();
+  await (await late).finished();
+  await page.evaluate(() => new Promise((resolve) => setTimeout(resolve)));
+  assert.match(await page.locator("#chip").innerText(), /60,000/);
+});
+
 test("a reload while the answer is awaited keeps the key, and another tab sees it", async (t) => {
   const sale = await start(t);
   const context = await visitor(t);

@@ -5,7 +5,7 @@
 
 mod support;
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use onsale_testing::{Call, Sale};
 use serde_json::{Value, json};
@@ -83,8 +83,8 @@ async fn who_takes_gzip_is_sent_the_same_in_gzip() {
 }
 
 #[tokio::test]
-async fn whoever_changes_something_sees_it_at_once() {
-    let (sale, ada, paths) = much().await;
+async fn an_application_is_shown_at_once() {
+    let (sale, ..) = much().await;
     let lecture = sale.lecture(2).await;
     let enrolled = async || {
         let list = sale.caller.get("/lectures").expect(200).await;
@@ -99,19 +99,25 @@ async fn whoever_changes_something_sees_it_at_once() {
     assert!(available.as_array().unwrap().iter().all(|shown| shown["lectureId"] != *lecture), "it is full");
     sale.caller.delete(&format!("/lectures/application/ada/{lecture}")).expect(204).await;
     assert_eq!(enrolled().await, 1);
-    let seats = &paths[3];
+}
+
+/// A map whose building took long, as on a busy machine, is built again only after twenty times as long. The contract lets
+/// what is cached lag by 3 seconds.
+#[tokio::test]
+async fn a_hold_is_shown_within_three_seconds() {
+    let (sale, ada, paths) = much().await;
+    let (dates, seats) = (&paths[2], &paths[3]);
     let shown = sale.caller.get(seats).token(&ada).expect(200).await;
     let performance = text(&shown["performances"][0]["performanceId"]);
     sale.hold(&ada, &performance, &[3]).await;
-    // A map whose building took long, as on a busy machine, is built again only after twenty times as long.
+    let since = Instant::now();
     let held = async || {
         let shown = sale.caller.get(seats).token(&ada).expect(200).await;
-        (shown["performances"][0]["seats"][2]["status"] == "HELD").then_some(())
+        let counted = sale.caller.get(dates).token(&ada).expect(200).await[0]["remaining"] == 49;
+        (counted && shown["performances"][0]["seats"][2]["status"] == "HELD").then_some(())
     };
     support::until("the hold is shown", held).await;
-    let counted =
-        async || (sale.caller.get(&paths[2]).token(&ada).expect(200).await[0]["remaining"] == 49).then_some(());
-    support::until("the hold is counted", counted).await;
+    assert!(since.elapsed() < Duration::from_secs(3), "shown after {:?}", since.elapsed());
 }
 
 #[tokio::test]

@@ -27,7 +27,7 @@ const MAGIC: &[u8] = b"SQLite format 3\0";
 const PAYLOAD_FRACTIONS: [u8; 3] = [64, 32, 32];
 const PAYLOAD_FRACTIONS_AT: usize = 21;
 
-/// Where the header of a SQLite file holds the application id: four bytes, the highest first.
+/// The offset of the application id in the header of a SQLite file: four bytes, the highest first.
 const APPLICATION_ID_AT: usize = 68;
 
 /// Refuses a file that is not onsale's before a lock file is made beside it. Only reads the header: what that does not

@@ -15,10 +15,11 @@ const PEOPLE: u32 = 300;
 const SEATS: u32 = 60;
 const ACTIVE_SECONDS: i64 = 600;
 
-/// Bounds in real time, also on a loaded machine. The simulation of the waiting room proves the stricter rule: twofold,
-/// and turns that are used within 2 s.
-const JUMP: f64 = 4.0;
-const USED_WITHIN_MILLIS: i64 = 10_000;
+/// The most by which an estimate may rise or fall.
+const JUMP: f64 = 2.0;
+
+/// The longest time from the admission until 95 % of the clients know, in milliseconds.
+const USED_WITHIN_MILLIS: i64 = 2_000;
 
 struct Rush {
     sale: Sale,

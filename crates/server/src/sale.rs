@@ -12,6 +12,7 @@ use onsale_adapters::sqlite::{self, SqliteAudit, SqliteOutbox, SqliteStore};
 use onsale_app::audit::source::AuditSource;
 use onsale_app::background::{self, Follower, Housekeeper, Sweeper};
 use onsale_app::catalogue::Catalogue;
+use onsale_app::conditions::Conditions;
 use onsale_app::desk::{self, Desk, Terms};
 use onsale_app::relay::{Bell, Outbox, Platform, PlatformSink, Relay};
 use onsale_app::seat_map::SeatMaps;
@@ -56,6 +57,8 @@ pub(crate) struct Sale {
     pub(crate) timetable: Arc<Timetable>,
     /// Where events are published, if anywhere.
     pub(crate) kafka: Option<Arc<KafkaSink>>,
+    /// Which parts are degraded, as background tasks found.
+    pub(crate) conditions: Arc<Conditions>,
     bell: Arc<Bell>,
     tasks: TaskTracker,
     stop: CancellationToken,
@@ -161,6 +164,8 @@ impl Sale {
     pub(crate) async fn open(settings: &Settings, registry: &mut Registry) -> Result<Self, SaleError> {
         // The database comes last of what can fail because of a setting: a failed start leaves no file behind.
         let kafka = kafka_sink(settings)?;
+        let conditions = Arc::new(Conditions::default());
+        conditions.register(registry);
         let store = open_store(settings).await?;
         let (reader, news) = (store.reader(), store.news());
         let catalogue =
@@ -193,7 +198,7 @@ impl Sale {
         let memory = settings.redis.as_ref().map(|url| Arc::new(RedisPlaces::new(url)) as Arc<dyn PlaceMemory>);
         let door = Arc::new(Door::new(desk.clone(), rooms.clone(), memory));
         let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
-        Ok(Self { store, desk, rooms, door, seat_maps, catalogue, timetable, kafka, bell, tasks, stop })
+        Ok(Self { store, desk, rooms, door, seat_maps, catalogue, timetable, kafka, conditions, bell, tasks, stop })
     }
 
     /// Starts what goes on beside the requests.

@@ -107,6 +107,7 @@ async fn serve(settings: Settings, is_demo: bool, traces: Traces) -> Outcome {
         rooms: sale.rooms.clone(),
         door: sale.door.clone(),
         kafka: sale.kafka.clone().map(|kafka| kafka as Arc<dyn Sink>),
+        conditions: sale.conditions.clone(),
         seat_maps: sale.seat_maps.clone(),
         catalogue: sale.catalogue.clone(),
         timetable: sale.timetable.clone(),

@@ -5,6 +5,7 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
+use onsale_app::conditions::PartState;
 use schemars::JsonSchema;
 use serde::Serialize;
 use std::time::Duration;
@@ -36,6 +37,15 @@ pub(crate) struct Readiness {
 pub(crate) struct Part {
     part: &'static str,
     status: &'static str,
+    /// Why it is degraded.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    reasons: Vec<String>,
+}
+
+impl Part {
+    fn new(part: &'static str, is_well: bool) -> Self {
+        Self { part, status: if is_well { "ok" } else { "degraded" }, reasons: Vec::new() }
+    }
 }
 
 pub(crate) async fn get_health() -> Response {
@@ -49,18 +59,25 @@ pub(crate) async fn get_readiness(State(app): State<App>) -> Response {
     }
     match tokio::time::timeout(PING_TIMEOUT, app.reader.ping()).await {
         Ok(Ok(())) if app.desk.is_well() => {
-            let mut parts = vec![Part { part: "database", status: "ok" }];
+            let mut parts = vec![Part::new("database", true)];
             // The sale goes on without these: nobody new enters a line on Redis, and events wait for Kafka.
             let is_well = async |well: BoxFuture<'_, bool>| tokio::time::timeout(PING_TIMEOUT, well).await == Ok(true);
-            let status = |is_well| if is_well { "ok" } else { "degraded" };
             if app.door.is_beside() {
-                parts.push(Part { part: "redis", status: status(is_well(app.door.is_well().boxed()).await) });
+                parts.push(Part::new("redis", is_well(app.door.is_well().boxed()).await));
             }
             if let Some(kafka) = &app.kafka {
-                parts.push(Part { part: "kafka", status: status(is_well(kafka.is_well().boxed()).await) });
+                parts.push(Part::new("kafka", is_well(kafka.is_well().boxed()).await));
             }
             if let Some(keys) = app.bearers.key_set() {
-                parts.push(Part { part: "jwks", status: status(keys.is_well()) });
+                parts.push(Part::new("jwks", keys.is_well()));
+            }
+            for PartState { part, reasons } in
+                app.conditions.parts().into_iter().filter(|state| !state.reasons.is_empty())
+            {
+                match parts.iter_mut().find(|known| known.part == part) {
+                    Some(known) => (known.status, known.reasons) = ("degraded", reasons),
+                    None => parts.push(Part { part, status: "degraded", reasons }),
+                }
             }
             json(StatusCode::OK, &Readiness { status: "ready", parts })
         }

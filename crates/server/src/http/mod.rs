@@ -37,6 +37,7 @@ use std::time::Duration;
 use axum::response::{IntoResponse, Response};
 use onsale_app::calendar::Calendar;
 use onsale_app::catalogue::Catalogue;
+use onsale_app::conditions::Conditions;
 use onsale_app::desk::{Answer, Desk, Request};
 use onsale_app::idempotency::Keyed;
 use onsale_app::relay::Sink;
@@ -79,6 +80,8 @@ pub(crate) struct AppState {
     pub(crate) door: Arc<Door>,
     /// Where events are published, if anywhere.
     pub(crate) kafka: Option<Arc<dyn Sink>>,
+    /// Which parts are degraded.
+    pub(crate) conditions: Arc<Conditions>,
     pub(crate) seat_maps: Arc<SeatMaps>,
     pub(crate) catalogue: Arc<Catalogue>,
     pub(crate) timetable: Arc<Timetable>,

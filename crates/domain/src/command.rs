@@ -1,4 +1,4 @@
-//! A request as the rules see it, and what may come of it.
+//! A command, the context that it is decided in, and its result.
 
 use crate::Refusal;
 use crate::concert::{self, Concert, Performance, Reservation};
@@ -10,18 +10,18 @@ use crate::time::Timestamp;
 use crate::waiting_room::{self, Token};
 use crate::wallet::{self, Account};
 
-/// What somebody wants.
+/// A request to change something.
 #[derive(Clone, Debug)]
 pub enum Command {
-    /// Of a wallet.
+    /// Changes a wallet.
     Wallet(wallet::Command),
-    /// Of a lecture.
+    /// Changes a lecture.
     Lecture(lecture::Command),
-    /// Of a concert.
+    /// Changes a concert, its performances or seats.
     Concert(concert::Command),
-    /// To pay.
+    /// Pays a hold.
     Payment(payment::Command),
-    /// Of a waiting room.
+    /// Changes a waiting room.
     WaitingRoom(waiting_room::Command),
 }
 
@@ -43,11 +43,11 @@ from_each_context! {
     WaitingRoom: waiting_room,
 }
 
-/// What decisions are told, as they look at nothing themselves.
+/// What a decision gets as arguments, because it reads no clock, random source or network.
 pub struct Context<'a> {
     /// The database's time, read after the rows were locked.
     pub at: Timestamp,
-    /// Where ids come from.
+    /// The source of new ids.
     pub ids: &'a mut dyn Ids,
     /// How long a hold lasts, in seconds.
     pub hold_seconds: u32,
@@ -61,77 +61,77 @@ impl Context<'_> {
     }
 }
 
-/// What was done.
+/// The result of a command that was not refused.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Done {
     /// The wallet after a charge or a use.
     Wallet {
-        /// Whose.
+        /// The owner of the wallet.
         user: UserId,
-        /// As it stands.
+        /// The wallet after the change.
         account: Account,
     },
-    /// A lecture was made.
+    /// A lecture was created.
     LectureOpened(Lecture),
-    /// A place was taken.
+    /// A user got a place in a lecture.
     Applied {
-        /// In which lecture.
+        /// The lecture.
         lecture: LectureId,
-        /// By whom.
+        /// The user who applied.
         user: UserId,
-        /// When.
+        /// The time of the application.
         applied_at: Timestamp,
-        /// Which seat.
+        /// The seat number, from 1.
         seat_number: u32,
     },
-    /// A place was given back.
+    /// An application was cancelled.
     Cancelled,
-    /// A concert was made.
+    /// A concert was created.
     ConcertOpened(Concert),
-    /// A performance was added.
+    /// A performance was created.
     PerformanceScheduled(Performance),
     /// Seats are held.
     Held {
-        /// As it stands.
+        /// The reservation after the change.
         reservation: Reservation,
-        /// When the performance starts.
+        /// The start of the performance.
         starts_at: Timestamp,
     },
-    /// The hold is no more, now or before.
+    /// The hold has ended, by this command or earlier.
     Released,
-    /// Holds that ran out were settled.
+    /// Holds past their end were settled.
     Expired {
-        /// How many.
+        /// The number of holds settled.
         settled: usize,
     },
     /// A hold was paid.
     Paid(Payment),
-    /// The user has a place.
+    /// The user has a place in line.
     Entered {
-        /// To be signed.
+        /// The token, not yet signed.
         token: Token,
-        /// Whether it was handed out just now.
+        /// Whether this command created the place.
         is_new: bool,
     },
-    /// The place is given up, now or before.
+    /// The place is given up, by this command or earlier.
     Left,
-    /// The room moved as far as it could.
+    /// The room advanced as far as its settings allow.
     Stepped,
-    /// How a room's places are handed out beside the database, now or by somebody else before.
+    /// The state from which Redis hands out a room's places, set by this command or by another instance earlier.
     RoomOpened {
-        /// The last place that is known to be handed out or passed over.
+        /// The last place that is known to be handed out or skipped.
         issued: u64,
         /// Epoch, blocks and gaps.
         blocks: waiting_room::Blocks,
-        /// Whether it was just this command that changed them.
+        /// Whether this command changed them.
         is_new: bool,
     },
-    /// The room admits like this from now on.
+    /// The settings with which the room admits from now on.
     RoomConfigured(waiting_room::Settings),
 }
 
 impl Command {
-    /// Names the rows that [`Command::decide`] will look at or change.
+    /// Adds the rows that [`Command::decide`] reads or changes to `keys`.
     pub fn needs(&self, keys: &mut Keys) {
         match self {
             Self::Wallet(command) => command.needs(keys),
@@ -142,10 +142,10 @@ impl Command {
         }
     }
 
-    /// Does it, or says why not. A refusal has changed nothing.
+    /// Applies the command to `rows`, or refuses it and changes nothing.
     ///
     /// # Errors
-    /// The first reason against it, in the contract's order.
+    /// The first refusal that applies, in the order of the contract.
     pub fn decide(&self, rows: &mut Rows, cx: &mut Context<'_>) -> Result<Done, Refusal> {
         match self {
             Self::Wallet(command) => command.decide(rows, cx),

@@ -1,4 +1,4 @@
-//! What happened, as told to others. Written in the same transaction as the change itself.
+//! Events for the data platform. Each is written in the transaction of the change that it describes.
 
 use std::sync::Arc;
 
@@ -11,17 +11,17 @@ use crate::wallet::EntryKind;
 /// One event. Events of one subject are ordered by `version`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Event {
-    /// Stable over every retry.
+    /// Id, the same in every retry.
     pub id: EventId,
-    /// When.
+    /// Time of the change.
     pub at: Timestamp,
     /// The subject's version after the change.
     pub version: u64,
-    /// What.
+    /// The change.
     pub happening: Happening,
 }
 
-/// Whose or what's history an event belongs to: events of one subject stay in order.
+/// The aggregate that an event belongs to. Events of one subject stay in order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Subject<'a> {
     /// A wallet.
@@ -32,75 +32,75 @@ pub enum Subject<'a> {
     Performance(PerformanceId),
 }
 
-/// Seats of a performance in one user's name.
+/// Seats of a performance that a reservation names.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Claim {
-    /// By which reservation.
+    /// The reservation.
     pub reservation: ReservationId,
-    /// Of which performance.
+    /// The performance.
     pub performance: PerformanceId,
-    /// In whose name.
+    /// The user of the reservation.
     pub user: UserId,
     /// Seat numbers.
     pub seats: Arc<[u32]>,
-    /// Points.
+    /// Sum of the prices, in points.
     pub amount: i64,
 }
 
-/// What happened.
+/// The change that an event describes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Happening {
-    /// A ledger entry was made.
+    /// A ledger entry was added.
     PointsMoved {
-        /// Whose wallet.
+        /// The owner of the wallet.
         user: UserId,
-        /// Which way.
+        /// Charge or use.
         kind: EntryKind,
-        /// Points.
+        /// Points moved, at least 0.
         amount: i64,
-        /// What the wallet held afterwards.
+        /// Balance after the entry, in points.
         balance_after: i64,
-        /// The payment that made the entry, if one did.
+        /// The payment that added the entry, if it was a payment.
         reference: Option<PaymentId>,
     },
-    /// A place in a lecture was taken or given back.
+    /// A user got a place in a lecture or cancelled it.
     LectureChanged {
-        /// Which lecture.
+        /// The lecture.
         lecture: LectureId,
-        /// Who.
+        /// The user.
         user: UserId,
-        /// Which of the two.
+        /// Applied or cancelled.
         kind: HistoryKind,
-        /// Which seat.
+        /// The seat number, from 1.
         seat_number: u32,
     },
     /// Seats are held.
     SeatsHeld {
-        /// Which, and for whom.
+        /// The reservation and its seats.
         claim: Claim,
-        /// Until when they can be paid.
+        /// End of the hold.
         held_until: Timestamp,
     },
     /// Seats are free again.
     SeatsReleased {
-        /// Which, and whose they were.
+        /// The reservation and its seats.
         claim: Claim,
-        /// Why.
+        /// Why the hold ended.
         ending: Ending,
     },
     /// Seats are sold.
     PaymentCompleted {
-        /// Which, and to whom.
+        /// The reservation and its seats.
         claim: Claim,
-        /// By which payment.
+        /// The payment.
         payment: PaymentId,
-        /// When.
+        /// Time of the payment.
         paid_at: Timestamp,
     },
 }
 
 impl Happening {
-    /// Whose history this belongs to.
+    /// The aggregate that this event belongs to.
     pub fn subject(&self) -> Subject<'_> {
         match self {
             Self::PointsMoved { user, .. } => Subject::User(user),

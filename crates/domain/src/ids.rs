@@ -1,4 +1,4 @@
-//! Names of things: the caller's own user ids, and our UUIDv7s.
+//! Ids: users are named by the client, all other things by UUIDv7.
 
 use std::fmt;
 use std::sync::Arc;
@@ -7,22 +7,22 @@ use uuid::Uuid;
 
 use crate::time::Timestamp;
 
-/// A user, named by the caller: 1 to 64 of `A-Z a-z 0-9 _ -`.
+/// A user id, chosen by the client: 1 to 64 of `A-Z a-z 0-9 _ -`.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct UserId(Arc<str>);
 
 impl UserId {
-    /// The longest id, in bytes.
+    /// Maximum length, in bytes.
     pub const LENGTH_MAX: usize = 64;
 
-    /// Reads a user id; `None` where it is empty, too long or holds another character.
+    /// Parses a user id. Returns `None` if it is empty, too long or has another character.
     pub fn parse(text: &str) -> Option<Self> {
         let sound = (1..=Self::LENGTH_MAX).contains(&text.len())
             && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-');
         sound.then(|| Self(text.into()))
     }
 
-    /// The id as the caller wrote it.
+    /// The id as the client wrote it.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -47,7 +47,7 @@ macro_rules! uuid_ids {
         pub struct $name(Uuid);
 
         impl $name {
-            /// Takes a UUID as this kind of id.
+            /// Wraps a UUID as this kind of id.
             pub const fn new(uuid: Uuid) -> Self {
                 Self(uuid)
             }
@@ -57,7 +57,7 @@ macro_rules! uuid_ids {
                 self.0
             }
 
-            /// Reads the hyphenated form (36 characters); `None` for anything else.
+            /// Parses the hyphenated form (36 characters). Returns `None` for anything else.
             pub fn parse(text: &str) -> Option<Self> {
                 (text.len() == 36).then(|| Uuid::try_parse(text).ok()).flatten().map(Self)
             }
@@ -78,32 +78,32 @@ macro_rules! uuid_ids {
 }
 
 uuid_ids! {
-    /// A lecture.
+    /// Id of a lecture.
     LectureId,
-    /// A concert, and the one waiting room in front of it.
+    /// Id of a concert and of its waiting room.
     ConcertId,
-    /// One showing of a concert.
+    /// Id of a performance.
     PerformanceId,
-    /// Seats held, and perhaps bought, together.
+    /// Id of a reservation.
     ReservationId,
-    /// A reservation paid.
+    /// Id of a payment.
     PaymentId,
-    /// A place in a waiting room, as its bearer shows it.
+    /// Id of a place in a waiting room, carried by its token.
     TokenId,
-    /// One event; also the row of history that the event tells of.
+    /// Id of an event, and of the history row that the event describes.
     EventId,
 }
 
-/// Where unguessable bits come from. Rules take it as an argument, so that a seed can replay them.
+/// A source of unguessable bits. It is an argument, so that a test can replay a seed.
 pub trait Entropy {
     /// 64 unpredictable bits.
     fn next_u64(&mut self) -> u64;
 }
 
-/// Makes UUIDv7s (RFC 9562) from the database's time.
+/// Creates UUIDv7s (RFC 9562) from the database's time.
 ///
-/// Ids of one mint rise strictly: the 12 bits after the version count within a millisecond, and the
-/// remaining 62 are random, so that no id can be guessed from its neighbour.
+/// Ids of one mint ascend strictly: the 12 bits after the version count within a millisecond, and the
+/// remaining 62 bits are random, so that an id cannot be guessed from its neighbour.
 pub struct Mint<E> {
     entropy: E,
     millis: u64,
@@ -113,15 +113,15 @@ pub struct Mint<E> {
 impl<E: Entropy> Mint<E> {
     const SEQUENCE_MAX: u16 = 0x0fff;
 
-    /// A mint that draws from `entropy`.
+    /// A mint that takes its random bits from `entropy`.
     pub fn new(entropy: E) -> Self {
         Self { entropy, millis: 0, sequence: 0 }
     }
 }
 
-/// What rules ask of a [`Mint`], whatever its source of entropy.
+/// Creates ids, whatever the source of entropy of the [`Mint`].
 pub trait Ids {
-    /// A new id, later than all before, with the time of `at` or, where the clock stepped back, the last one.
+    /// A new id, greater than all before, with the time of `at`, or of the last id if the clock went back.
     fn next(&mut self, at: Timestamp) -> Uuid;
 }
 

@@ -1,4 +1,4 @@
-//! Lectures: apply first-come, first-served; one place a person; exactly the capacity.
+//! Lectures: users apply first-come, first-served; one place a person; never more than the capacity.
 
 use std::sync::Arc;
 
@@ -8,109 +8,109 @@ use crate::rows::{Keys, Rows};
 use crate::time::Timestamp;
 use crate::{Context, Done, Refusal};
 
-/// The capacity of a lecture that names none.
+/// Capacity if a lecture is created without one.
 pub const CAPACITY_DEFAULT: u32 = 30;
 
-/// The largest capacity; the least is 1.
+/// Maximum capacity; the minimum is 1.
 pub const CAPACITY_MAX: u32 = 1_000_000;
 
-/// A lecture and how full it is.
+/// A lecture and its counters.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Lecture {
-    /// Its name.
+    /// Id of the lecture.
     pub id: LectureId,
     /// 1 to 200 characters.
     pub title: Arc<str>,
-    /// 1 to 200 characters, where known.
+    /// 1 to 200 characters, if known.
     pub lecturer: Option<Arc<str>>,
-    /// From this instant on nobody can apply.
+    /// Start. From this instant on applications are refused.
     pub starts_at: Timestamp,
-    /// Places, 1 to [`CAPACITY_MAX`].
+    /// Capacity, 1 to [`CAPACITY_MAX`].
     pub capacity: u32,
-    /// Places taken.
+    /// Number of places taken.
     pub enrolled: u32,
-    /// The highest seat number ever given; lower ones that are free again stand in [`FreedSeats`].
+    /// The highest seat number ever given. Lower numbers that are free again are in [`FreedSeats`].
     pub seats_opened: u32,
-    /// Counts the changes; each line of the history carries one.
+    /// Number of changes so far. Each history line carries the value after its change.
     pub version: u64,
-    /// When the last application or cancellation was made, or the lecture itself.
+    /// Time of the last application or cancellation, or of the creation.
     pub updated_at: Timestamp,
 }
 
 impl Lecture {
-    /// Places left.
+    /// Number of free places.
     pub fn remaining(&self) -> u32 {
         self.capacity.saturating_sub(self.enrolled)
     }
 }
 
-/// A person's place in a lecture.
+/// A user's place in a lecture.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Application {
-    /// The lowest number that was free, from 1.
+    /// Seat number: the lowest that was free, from 1.
     pub seat_number: u32,
-    /// When.
+    /// Time of the application.
     pub applied_at: Timestamp,
 }
 
-/// What a line of a lecture's history tells.
+/// Kind of a history line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum HistoryKind {
-    /// A place was taken.
+    /// The user got a place.
     Applied,
-    /// A place was given back.
+    /// The user gave the place back.
     Cancelled,
 }
 
-/// One line of a lecture's history. Never rewritten.
+/// One line of a lecture's history. Never changed or deleted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HistoryLine {
-    /// Also the id of the event that tells of it.
+    /// Id of the line and of its event.
     pub id: EventId,
-    /// Which lecture.
+    /// The lecture.
     pub lecture: LectureId,
-    /// Its order within the lecture, from 1.
+    /// Order within the lecture, from 1.
     pub version: u64,
-    /// Who.
+    /// The user.
     pub user: UserId,
-    /// What.
+    /// Applied or cancelled.
     pub kind: HistoryKind,
-    /// Which seat.
+    /// Seat number, from 1.
     pub seat_number: u32,
-    /// When.
+    /// Time of the change.
     pub created_at: Timestamp,
 }
 
-/// A new lecture, as an administrator describes it.
+/// A lecture to create.
 #[derive(Clone, Debug)]
 pub struct NewLecture {
     /// 1 to 200 characters.
     pub title: Arc<str>,
-    /// 1 to 200 characters, if any.
+    /// 1 to 200 characters, if given.
     pub lecturer: Option<Arc<str>>,
-    /// May lie in the past: then nobody can apply.
+    /// Start. May lie in the past: then applications are refused.
     pub starts_at: Timestamp,
-    /// 1 to [`CAPACITY_MAX`].
+    /// Capacity, 1 to [`CAPACITY_MAX`].
     pub capacity: u32,
 }
 
-/// What a caller may ask.
+/// Commands about lectures.
 #[derive(Clone, Debug)]
 pub enum Command {
-    /// Make a lecture.
+    /// Creates a lecture.
     Open(NewLecture),
-    /// Take a place.
+    /// Applies for a place.
     Apply {
-        /// Who.
+        /// The user.
         user: UserId,
-        /// Where.
+        /// The lecture.
         lecture: LectureId,
     },
-    /// Give the place back.
+    /// Cancels an application.
     Cancel {
-        /// Who.
+        /// The user.
         user: UserId,
-        /// Where.
+        /// The lecture.
         lecture: LectureId,
     },
 }
@@ -205,7 +205,7 @@ struct Line {
     at: Timestamp,
 }
 
-/// Writes one line of history with its event.
+/// Adds one history line and its event.
 fn record(rows: &mut Rows, cx: &mut Context<'_>, lecture: LectureId, user: &UserId, line: Line) {
     let Line { kind, seat_number, at } = line;
     let Some(row) = rows.lectures.change(&lecture) else { return };

@@ -1,7 +1,7 @@
-//! The rules of onsale: who got it, and why not.
+//! The rules of onsale: who gets what is scarce, and why a request is refused.
 //!
-//! A command says what it must see ([`Command::needs`]) and what it does to it ([`Command::decide`]). Both are
-//! pure: time, ids and settings come in as arguments, and nothing here knows of a database, a network or a clock.
+//! A command names the rows that it needs ([`Command::needs`]) and decides over them ([`Command::decide`]). Both are
+//! pure functions: time, ids and settings are arguments. This crate uses no database, network or clock.
 
 pub mod concert;
 pub mod event;

@@ -1,4 +1,4 @@
-//! Paying a hold from the points: the seats are sold and the token ends, in one decision.
+//! Payment of a hold with points: one decision sells the seats and ends the token.
 
 use std::sync::Arc;
 
@@ -10,33 +10,33 @@ use crate::time::Timestamp;
 use crate::waiting_room::{self, Token};
 use crate::{Context, Done, Refusal, wallet};
 
-/// A reservation paid. Kept for good.
+/// A payment of a reservation. Never deleted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Payment {
-    /// Also the id of the event that tells of it, and the reference of the ledger entry.
+    /// Id of the payment and of its event, and the reference of its ledger entry.
     pub id: PaymentId,
-    /// What was paid; one payment at most for a reservation.
+    /// The reservation. It has at most one payment.
     pub reservation: ReservationId,
-    /// For which performance.
+    /// The performance.
     pub performance: PerformanceId,
-    /// By whom.
+    /// The user who paid.
     pub user: UserId,
     /// Seat numbers.
     pub seats: Arc<[u32]>,
-    /// Points.
+    /// Amount, in points.
     pub amount: i64,
-    /// What the wallet held afterwards.
+    /// Balance after the payment, in points.
     pub balance_after: i64,
-    /// When.
+    /// Time of the payment.
     pub paid_at: Timestamp,
 }
 
-/// Pay a hold.
+/// Pays a hold.
 #[derive(Clone, Debug)]
 pub struct Command {
-    /// By whom.
+    /// The user's token.
     pub token: Token,
-    /// Which hold.
+    /// The reservation.
     pub reservation: ReservationId,
 }
 

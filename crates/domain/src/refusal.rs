@@ -1,6 +1,6 @@
-//! Why a command was refused. A refusal is a value: it changed nothing and failed nobody else.
+//! Reasons why a command is refused. A refusal changes nothing and does not affect other commands of its batch.
 
-/// Every reason there is, each with the code that callers see in kebab case.
+/// A reason. Each has the code that clients see, in kebab-case.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Refusal {
     /// One charge or use moves 1 to 10,000,000 points.
@@ -11,34 +11,34 @@ pub enum Refusal {
     InsufficientBalance,
     /// There is no such lecture.
     LectureNotFound,
-    /// The person already has a place.
+    /// The user already has a place.
     AlreadyApplied,
     /// The lecture has started.
     LectureClosed,
-    /// No place is left.
+    /// All places are taken.
     LectureFull,
-    /// The person has no place to give back.
+    /// The user has no application for this lecture.
     ApplicationNotFound,
     /// There is no such concert.
     ConcertNotFound,
     /// There is no such performance in the token's concert.
     PerformanceNotFound,
-    /// The date has several performances: one must be named.
+    /// The date has several performances, so the request must name one.
     PerformanceAmbiguous,
     /// The performance has started.
     PerformanceClosed,
     /// The performance has no such seats.
     SeatUnknown {
-        /// Those it does not have, as the caller numbered them; the first 20.
+        /// The seats that do not exist, as the client numbered them; the first 20.
         seats: Vec<i64>,
     },
     /// The user would hold and have bought more than four seats of the performance.
     SeatLimit,
-    /// Somebody has them.
+    /// Other users hold or bought the seats.
     SeatTaken {
-        /// Those taken.
+        /// The seats that are taken.
         seats: Vec<u32>,
-        /// Where they are only held: until the last of them could lapse.
+        /// Seconds until the last of them could be free, if all are only held.
         retry_after_seconds: Option<u32>,
     },
     /// The token's user has no such reservation in its concert.

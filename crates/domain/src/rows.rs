@@ -1,4 +1,4 @@
-//! What decisions see: the keys they need, the rows behind them, and what they add.
+//! The rows of a unit of work: the keys that commands need, the loaded rows, and the added rows.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -13,20 +13,20 @@ use crate::time::Timestamp;
 use crate::waiting_room::{GivenUp, Place, Room, Turn};
 use crate::wallet::{Account, Entry};
 
-/// The rows that a batch of commands must see. Sorted, as locks are taken in this order.
+/// The keys of the rows that a batch needs. Sorted, because locks are taken in this order.
 ///
-/// Parents (accounts, lectures, rooms, performances, in this order) are locked, and each covers its children.
+/// Parents (accounts, lectures, rooms, performances, in this order) are locked. A lock on a parent covers its children.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Keys {
     /// Wallets. An account also covers the ends of its user's tokens.
     pub accounts: BTreeSet<UserId>,
-    /// Lectures, each with how many of its lowest freed seat numbers may be taken.
+    /// Lectures, each with the number of freed seat numbers that the batch may take.
     pub lectures: BTreeMap<LectureId, usize>,
-    /// Whether a person has a place in a lecture.
+    /// Applications of a user for a lecture.
     pub applications: BTreeSet<(LectureId, UserId)>,
-    /// Waiting rooms, each with the places given up next after `served`.
+    /// Waiting rooms, each with the given-up places next after `served`.
     pub rooms: BTreeSet<ConcertId>,
-    /// People at the door: their current place, its turn and end, and their open reservations if there is a turn.
+    /// Users who enter: their current place, its turn and end, and their open reservations if there is a turn.
     pub entrants: BTreeSet<(ConcertId, UserId)>,
     /// Places by number.
     pub places: BTreeSet<(ConcertId, u64)>,
@@ -34,9 +34,9 @@ pub struct Keys {
     pub turns: BTreeSet<(ConcertId, u64)>,
     /// Places by number, with the open reservations of their users.
     pub turn_holders: BTreeSet<(ConcertId, u64)>,
-    /// People whose open reservations (held or paid) in a concert count.
+    /// Users whose open reservations (held or paid) in a concert count.
     pub holders: BTreeSet<(ConcertId, UserId)>,
-    /// People whose held reservations may end: with their performances and seats.
+    /// Users whose held reservations may end, with their performances and seats.
     pub holdings: BTreeSet<(ConcertId, UserId)>,
     /// Reservations, each with its performance and its seats.
     pub reservations: BTreeSet<ReservationId>,
@@ -46,7 +46,7 @@ pub struct Keys {
     pub seats: BTreeSet<(PerformanceId, u32)>,
 }
 
-/// The loaded rows of one unit of work, and what was added to them.
+/// The loaded rows of one unit of work, and the rows that its commands add.
 #[derive(Debug, Default)]
 pub struct Rows {
     /// By user.
@@ -55,19 +55,19 @@ pub struct Rows {
     pub lectures: Table<LectureId, Lecture>,
     /// By lecture and user.
     pub applications: Table<(LectureId, UserId), Application>,
-    /// Of the lectures loaded.
+    /// Freed seat numbers of the loaded lectures.
     pub freed_seats: FreedSeats,
     /// By concert.
     pub rooms: Table<ConcertId, Room>,
-    /// Of the rooms loaded.
+    /// Given-up places of the loaded rooms.
     pub given_up: HashMap<ConcertId, GivenUp>,
     /// By concert and place.
     pub places: Table<(ConcertId, u64), Place>,
-    /// The number of a user's current place. Not saved: follows from `places`.
+    /// The number of a user's current place. Not saved, because it follows from `places`.
     pub current_places: Table<(ConcertId, UserId), u64>,
     /// By concert and place.
     pub turns: Table<(ConcertId, u64), Turn>,
-    /// Turns that have ended and wait for their room to settle them.
+    /// Turns that have ended and that their room has yet to settle.
     pub ends: Table<(ConcertId, u64), Timestamp>,
     /// By id.
     pub performances: Table<PerformanceId, Performance>,
@@ -75,18 +75,18 @@ pub struct Rows {
     pub seats: Table<(PerformanceId, u32), Seat>,
     /// By id.
     pub reservations: Table<ReservationId, Reservation>,
-    /// The reservations of a user in a concert that were held or paid when they were loaded, and those made since.
-    /// Not saved: follows from `reservations`.
+    /// The reservations of a user in a concert that were held or paid when they were loaded, and those added since.
+    /// Not saved, because they follow from `reservations`.
     pub open_reservations: HashMap<(ConcertId, UserId), Vec<ReservationId>>,
-    /// Ledger entries added.
+    /// Ledger entries to add.
     pub ledger: Vec<Entry>,
-    /// Lines of lecture histories added.
+    /// Lecture history lines to add.
     pub lecture_history: Vec<HistoryLine>,
-    /// Concerts added.
+    /// Concerts to add.
     pub new_concerts: Vec<Concert>,
-    /// Payments added.
+    /// Payments to add.
     pub payments: Vec<Payment>,
-    /// Events added, in order.
+    /// Events to add, in order.
     pub events: Vec<Event>,
 }
 
@@ -94,7 +94,7 @@ impl Rows {
     /// The reservations of a user in a concert that are held or paid.
     ///
     /// # Panics
-    /// Where they were not loaded: no rule may decide on what it has not seen.
+    /// If they were not loaded: a rule must not decide over rows that it has not seen.
     pub(crate) fn open_reservations_of(&self, concert: ConcertId, user: &UserId) -> impl Iterator<Item = &Reservation> {
         let ids = self.open_reservations.get(&(concert, user.clone()));
         assert!(ids.is_some(), "the reservations of {user} in {concert} were not loaded");

@@ -1,13 +1,13 @@
-//! Rows in memory for the length of one unit of work.
+//! Rows in memory during one unit of work.
 
 use std::collections::HashMap;
 use std::fmt::Debug;
 use std::hash::Hash;
 
-/// The loaded rows of one kind, by key. Remembers which were changed, so that only those are saved.
+/// The loaded rows of one kind, by key. Tracks which rows changed, so that only those are saved.
 ///
-/// A row that was looked for and not found is loaded too: it is known to be absent. A row that was never
-/// looked for is not known at all, and asking for it is a defect in a command's `needs`.
+/// A row that the load did not find is loaded too: it is known to be absent. A row that was never
+/// requested is unknown, and reading it is a defect in a command's `needs`.
 #[derive(Debug)]
 pub struct Table<K, V> {
     rows: HashMap<K, Row<V>>,
@@ -17,7 +17,7 @@ pub struct Table<K, V> {
 struct Row<V> {
     value: Option<V>,
     changed: bool,
-    /// Whether the store has a row under this key.
+    /// Whether the store has a row with this key.
     stored: bool,
 }
 
@@ -28,21 +28,21 @@ impl<K, V> Default for Table<K, V> {
 }
 
 impl<K: Eq + Hash + Clone + Debug, V> Table<K, V> {
-    /// Takes in a row as the store has it; `None` where the store has none.
+    /// Adds a row as the store has it; `None` if the store has none.
     pub fn load(&mut self, key: K, value: Option<V>) {
         let stored = value.is_some();
         self.rows.insert(key, Row { value, changed: false, stored });
     }
 
-    /// Whether the row was looked for.
+    /// Whether the row was loaded.
     pub fn is_loaded(&self, key: &K) -> bool {
         self.rows.contains_key(key)
     }
 
-    /// The row, where there is one.
+    /// The row, if it exists.
     ///
     /// # Panics
-    /// Where the row was never loaded: no rule may decide on what it has not seen.
+    /// If the row was not loaded: a rule must not decide over rows that it has not seen.
     pub fn get(&self, key: &K) -> Option<&V> {
         match self.rows.get(key) {
             Some(row) => row.value.as_ref(),
@@ -50,7 +50,7 @@ impl<K: Eq + Hash + Clone + Debug, V> Table<K, V> {
         }
     }
 
-    /// The row to change it in place; marks it as changed.
+    /// The row, to change it in place. Marks it as changed.
     ///
     /// # Panics
     /// As [`Table::get`].
@@ -64,13 +64,13 @@ impl<K: Eq + Hash + Clone + Debug, V> Table<K, V> {
         }
     }
 
-    /// Puts a row in place, new or instead of the one before.
+    /// Inserts a row, or replaces it.
     pub fn put(&mut self, key: K, value: V) {
         let stored = self.rows.get(&key).is_some_and(|row| row.stored);
         self.rows.insert(key, Row { value: Some(value), changed: true, stored });
     }
 
-    /// Takes a row out of the store.
+    /// Deletes a row.
     pub fn remove(&mut self, key: &K) {
         if let Some(row) = self.rows.get_mut(key) {
             row.changed |= row.value.is_some();
@@ -78,12 +78,12 @@ impl<K: Eq + Hash + Clone + Debug, V> Table<K, V> {
         }
     }
 
-    /// What must be saved: `Some` to write, `None` to delete.
+    /// The changes to save: `Some` to write, `None` to delete.
     pub fn changed(&self) -> impl Iterator<Item = (&K, Option<&V>)> {
         self.rows.iter().filter(|(_, row)| row.changed).map(|(key, row)| (key, row.value.as_ref()))
     }
 
-    /// The keys under which the store has a row that is no longer right.
+    /// The keys of stored rows that changed or were deleted.
     pub fn outdated(&self) -> impl Iterator<Item = &K> {
         self.rows.iter().filter(|(_, row)| row.changed && row.stored).map(|(key, _)| key)
     }
@@ -94,12 +94,12 @@ impl<K: Eq + Hash + Clone + Debug, V> Table<K, V> {
         added.filter_map(|(key, row)| Some((key, row.value.as_ref()?)))
     }
 
-    /// The keys that were looked for.
+    /// The keys that were loaded.
     pub fn keys(&self) -> impl Iterator<Item = &K> {
         self.rows.keys()
     }
 
-    /// All rows that are there.
+    /// All existing rows.
     pub fn values(&self) -> impl Iterator<Item = (&K, &V)> {
         self.rows.iter().filter_map(|(key, row)| Some((key, row.value.as_ref()?)))
     }

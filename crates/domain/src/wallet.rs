@@ -6,66 +6,66 @@ use crate::rows::{Keys, Rows};
 use crate::time::Timestamp;
 use crate::{Context, Done, Refusal};
 
-/// The most that one charge or one use may move, in points; the least is 1.
+/// Maximum amount of one charge or use, in points; the minimum is 1.
 pub const AMOUNT_MAX: i64 = 10_000_000;
 
-/// The most that a wallet may hold, in points.
+/// Maximum balance of a wallet, in points.
 pub const BALANCE_MAX: i64 = 1_000_000_000;
 
-/// A user's wallet. One that was never used is the default.
+/// A user's wallet. The default is a wallet that was never used.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Account {
-    /// Points, 0 to [`BALANCE_MAX`].
+    /// Balance in points, 0 to [`BALANCE_MAX`].
     pub balance: i64,
-    /// How many ledger entries there are; the last one carries this number.
+    /// Number of ledger entries. The last entry carries this number.
     pub version: u64,
-    /// When the last entry was made.
+    /// Time of the last entry.
     pub updated_at: Option<Timestamp>,
 }
 
-/// Which way points moved.
+/// Direction of a ledger entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum EntryKind {
-    /// Into the wallet.
+    /// Adds points.
     Charge,
-    /// Out of the wallet.
+    /// Removes points.
     Use,
 }
 
-/// One line of a wallet's history. Never rewritten.
+/// One ledger entry. Never changed or deleted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Entry {
-    /// Also the id of the event that tells of it.
+    /// Id of the entry and of its event.
     pub id: EventId,
-    /// Whose wallet.
+    /// The owner of the wallet.
     pub user: UserId,
-    /// 1 for the wallet's first entry, then one more each.
+    /// 1 for the wallet's first entry, then one more for each.
     pub version: u64,
-    /// Which way.
+    /// Charge or use.
     pub kind: EntryKind,
     /// Points moved, never negative.
     pub amount: i64,
-    /// What the wallet held afterwards.
+    /// Balance after the entry, in points.
     pub balance_after: i64,
-    /// The payment that made this entry, if one did.
+    /// The payment that added this entry, if it was a payment.
     pub reference: Option<PaymentId>,
-    /// When.
+    /// Time of the entry.
     pub created_at: Timestamp,
 }
 
-/// What a caller may ask of a wallet.
+/// Commands about wallets.
 #[derive(Clone, Debug)]
 pub enum Command {
-    /// Put points in.
+    /// Adds points.
     Charge {
-        /// Whose wallet.
+        /// The owner of the wallet.
         user: UserId,
         /// Points, 1 to [`AMOUNT_MAX`].
         amount: i64,
     },
-    /// Take points out.
+    /// Removes points.
     Use {
-        /// Whose wallet.
+        /// The owner of the wallet.
         user: UserId,
         /// Points, 1 to [`AMOUNT_MAX`].
         amount: i64,
@@ -73,12 +73,12 @@ pub enum Command {
 }
 
 impl Command {
-    /// The wallet alone.
+    /// Adds the wallet's key.
     pub(crate) fn needs(&self, keys: &mut Keys) {
         keys.accounts.insert(self.user().clone());
     }
 
-    /// Whose wallet.
+    /// The owner of the wallet.
     pub fn user(&self) -> &UserId {
         match self {
             Self::Charge { user, .. } | Self::Use { user, .. } => user,
@@ -98,7 +98,7 @@ impl Command {
     }
 }
 
-/// The wallet as it stands, empty where it was never used.
+/// The wallet, or an empty one if it was never used.
 pub(crate) fn balance(rows: &Rows, user: &UserId) -> Account {
     rows.accounts.get(user).cloned().unwrap_or_default()
 }
@@ -112,7 +112,7 @@ fn credit(rows: &mut Rows, cx: &mut Context<'_>, user: &UserId, amount: i64) -> 
     Ok(())
 }
 
-/// Takes points out, for a use or for a payment. A payment may exceed [`AMOUNT_MAX`].
+/// Removes points, for a use or a payment. A payment may exceed [`AMOUNT_MAX`].
 pub(crate) fn debit(
     rows: &mut Rows,
     cx: &mut Context<'_>,
@@ -134,7 +134,7 @@ struct Movement {
     reference: Option<PaymentId>,
 }
 
-/// Writes one ledger entry with its event, and brings the wallet to it.
+/// Adds one ledger entry with its event, and updates the wallet.
 fn enter(rows: &mut Rows, cx: &mut Context<'_>, user: &UserId, movement: Movement) {
     let Movement { kind, amount, reference } = movement;
     let account = balance(rows, user);

@@ -16,108 +16,108 @@ pub use hold::{Ending, HoldRequest, SEATS_NAMED_MAX, SEATS_PER_USER_MAX, Target}
 pub(crate) use hold::{end_hold, last_change, live_holds, owned_reservation, tell};
 pub use seating::{GRADE_DEFAULT, PRICE_DEFAULT, PRICE_MAX, SEATS_DEFAULT, SEATS_MAX, Seating, Section, Unsound};
 
-/// A concert, as listed. Its dates are those of its performances.
+/// A concert, as lists show it. Its dates come from its performances.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Concert {
-    /// Its name, and its waiting room's.
+    /// Id of the concert and of its waiting room.
     pub id: ConcertId,
     /// 1 to 200 characters.
     pub title: Arc<str>,
     /// 1 to 200 characters.
     pub venue: Arc<str>,
-    /// When it was made.
+    /// Creation time.
     pub created_at: Timestamp,
 }
 
 /// One showing of a concert.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Performance {
-    /// Its name.
+    /// Id of the performance.
     pub id: PerformanceId,
-    /// Of which concert.
+    /// The concert that it belongs to.
     pub concert: ConcertId,
-    /// From this instant on no seat can be held.
+    /// Start. From this instant on no seat can be held.
     pub starts_at: Timestamp,
-    /// Its seats.
+    /// Sections with grades and prices.
     pub seating: Seating,
-    /// Seats paid for.
+    /// Number of paid seats.
     pub sold: u32,
-    /// Counts the changes; each event of the performance carries one.
+    /// Number of changes so far. Each event of the performance carries the value after its change.
     pub version: u64,
-    /// When the last change was made.
+    /// Time of the last change.
     pub updated_at: Timestamp,
 }
 
-/// A seat that is held or sold. A seat that never was, or is free again, has no row.
+/// A seat that is held or sold. A free seat has no row.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Seat {
-    /// By which reservation.
+    /// The reservation that holds or bought it.
     pub reservation: ReservationId,
-    /// Until when it is held; of no meaning once it is sold.
+    /// End of the hold. Without meaning once the seat is sold.
     pub held_until: Timestamp,
-    /// Paid for, and never free again.
+    /// Whether the seat is paid. A paid seat is never free again.
     pub sold: bool,
 }
 
 impl Seat {
-    /// Whether the hold on this seat has run out, so that anyone may take it.
+    /// Whether the hold has ended by `at`, so that any user may take the seat.
     pub fn is_lapsed(&self, at: Timestamp) -> bool {
         !self.sold && self.held_until <= at
     }
 }
 
-/// What became of a reservation.
+/// State of a reservation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Status {
-    /// Its seats wait for payment.
+    /// The seats wait for payment.
     Held,
-    /// Its seats are sold.
+    /// The seats are sold.
     Paid,
-    /// It ran out.
+    /// The hold ended without payment.
     Expired,
-    /// It was given back.
+    /// The user gave the seats back.
     Released,
 }
 
-/// Seats held together for one user. Kept for good.
+/// Seats held together for one user. Never deleted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reservation {
-    /// Also the id of the event that tells of the hold.
+    /// Id of the reservation and of its hold event.
     pub id: ReservationId,
-    /// Of which concert.
+    /// The concert.
     pub concert: ConcertId,
-    /// Of which performance.
+    /// The performance.
     pub performance: PerformanceId,
-    /// For whom.
+    /// The user who holds the seats.
     pub user: UserId,
-    /// The place in the waiting room whose token took the hold.
+    /// The waiting-room place whose token took the hold.
     pub place: u64,
-    /// Seat numbers, as asked for.
+    /// Seat numbers, in the order of the request.
     pub seats: Arc<[u32]>,
-    /// The sum of the seats' prices, in points.
+    /// Sum of the seats' prices, in points.
     pub amount: i64,
-    /// When it was taken.
+    /// Time of the hold.
     pub held_at: Timestamp,
-    /// From this instant on it can neither be paid nor keep its seats.
+    /// End of the hold. From this instant on it cannot be paid and its seats are free.
     pub held_until: Timestamp,
-    /// As stored: a hold that ran out stays `Held` until it is settled. See [`Reservation::status_at`].
+    /// The stored state: a hold past its end stays `Held` until it is settled. See [`Reservation::status_at`].
     pub status: Status,
-    /// The event that tells of its release or expiry.
+    /// Id of its release or expiry event, if it has one.
     pub end_event: Option<EventId>,
 }
 
 impl Reservation {
-    /// Whether it holds seats, or has bought them. A hold that ran out does until it is settled.
+    /// Whether it holds or bought seats. A hold past its end counts until it is settled.
     pub(crate) fn is_open(&self) -> bool {
         matches!(self.status, Status::Held | Status::Paid)
     }
 
-    /// Whether the seats are this user's to pay.
+    /// Whether the user can still pay it at `at`.
     pub fn is_live(&self, at: Timestamp) -> bool {
         self.status == Status::Held && at < self.held_until
     }
 
-    /// The status that callers see: a hold that ran out is expired, settled or not.
+    /// The state that clients see: a hold past its end is `Expired` even if it is not settled yet.
     pub fn status_at(&self, at: Timestamp) -> Status {
         match self.status {
             Status::Held if !self.is_live(at) => Status::Expired,
@@ -125,7 +125,7 @@ impl Reservation {
         }
     }
 
-    /// What events say of the reservation.
+    /// The data of the reservation's events.
     pub(crate) fn claim(&self) -> Claim {
         Claim {
             reservation: self.id,
@@ -137,39 +137,39 @@ impl Reservation {
     }
 }
 
-/// What a caller may ask.
+/// Commands about concerts.
 #[derive(Clone, Debug)]
 pub enum Command {
-    /// Make a concert with its waiting room.
+    /// Creates a concert with its waiting room.
     Open {
         /// 1 to 200 characters.
         title: Arc<str>,
         /// 1 to 200 characters.
         venue: Arc<str>,
-        /// How its waiting room admits.
+        /// Admission settings of its waiting room.
         room: waiting_room::Settings,
     },
-    /// Add a performance.
+    /// Adds a performance.
     Schedule {
-        /// To which concert.
+        /// The concert.
         concert: ConcertId,
-        /// May lie in the past: then no seat can be held.
+        /// Start. May lie in the past: then no seat can be held.
         starts_at: Timestamp,
-        /// Its seats.
+        /// Sections with grades and prices.
         seating: Seating,
     },
-    /// Hold seats: all or none.
+    /// Holds seats: all or none.
     Hold(HoldRequest),
-    /// Give held seats back.
+    /// Gives held seats back.
     Release {
-        /// Whose.
+        /// The user's token.
         token: Token,
-        /// Which hold.
+        /// The reservation.
         reservation: ReservationId,
     },
-    /// Settle holds of one performance that ran out.
+    /// Settles holds of one performance that are past their end.
     Expire {
-        /// Which; those that did not run out are left alone.
+        /// Reservations to settle. Those that have not ended stay as they are.
         reservations: Vec<ReservationId>,
     },
 }

@@ -2,19 +2,19 @@
 
 use std::sync::Arc;
 
-/// Seats of a performance that names none: 1 to 50.
+/// Number of seats if a performance does not list its sections: seats 1 to 50.
 pub const SEATS_DEFAULT: u32 = 50;
 
-/// The most seats of a performance, and the highest seat number.
+/// Maximum number of seats in a performance, and the highest seat number.
 pub const SEATS_MAX: u32 = 100_000;
 
-/// The highest price of a seat, in points; the least is 0.
+/// Maximum price of a seat, in points; the minimum is 0.
 pub const PRICE_MAX: i64 = 100_000_000;
 
-/// The price of a seat for which none is named.
+/// Price of a seat, in points, if the section has none.
 pub const PRICE_DEFAULT: i64 = 50_000;
 
-/// The grade of a seat for which none is named.
+/// Grade of a seat if the section has none.
 pub const GRADE_DEFAULT: &str = "R";
 
 /// Neighbouring seats of one grade and price.
@@ -31,36 +31,36 @@ pub struct Section {
 }
 
 impl Section {
-    /// How many seats.
+    /// Number of seats.
     pub fn seats(&self) -> u32 {
         self.to - self.from + 1
     }
 }
 
-/// Why sections do not make a seating.
+/// Reasons why sections are not a valid seating.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Unsound {
-    /// There are none.
+    /// The list of sections is empty.
     Empty,
-    /// The section at this index ends before it begins, or leaves 1 to [`SEATS_MAX`].
+    /// The section at this index ends before it begins, or leaves the range 1 to [`SEATS_MAX`].
     Range(usize),
-    /// The section at this index has a seat of an earlier one.
+    /// The section at this index shares a seat with an earlier section.
     Overlap(usize),
 }
 
-/// The seats of a performance: sections in rising order that share no seat.
+/// The seats of a performance: sections in ascending order that share no seat.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Seating {
     sections: Arc<[Section]>,
-    /// How many seats all sections before each one have together: a seat's index is found without going through them.
+    /// For each section, the number of seats in all sections before it, so that a seat's index is found by binary search.
     before: Arc<[u32]>,
 }
 
 impl Seating {
-    /// Orders sections into a seating.
+    /// Sorts and checks sections.
     ///
     /// # Errors
-    /// Where a section is out of bounds or shares a seat with another.
+    /// If a section is out of bounds or shares a seat with another.
     pub fn new(sections: Vec<Section>) -> Result<Self, Unsound> {
         if sections.is_empty() {
             return Err(Unsound::Empty);
@@ -89,22 +89,22 @@ impl Seating {
         Ok(Self { sections: sections.into(), before })
     }
 
-    /// The sections, in rising order.
+    /// The sections in ascending order.
     pub fn sections(&self) -> &[Section] {
         &self.sections
     }
 
-    /// How many seats.
+    /// Total number of seats.
     pub fn capacity(&self) -> u32 {
         self.sections.iter().map(Section::seats).sum()
     }
 
-    /// The section of a seat; `None` where there is no such seat.
+    /// The section of a seat, or `None` if there is no such seat.
     pub fn section_of(&self, seat: u32) -> Option<&Section> {
         self.sections.get(self.section_index(seat)?)
     }
 
-    /// Where a seat stands among all seats, from 0; `None` where there is no such seat.
+    /// Index of a seat among all seats, from 0, or `None` if there is no such seat.
     pub fn index_of(&self, seat: u32) -> Option<usize> {
         let index = self.section_index(seat)?;
         usize::try_from(self.before[index] + seat - self.sections[index].from).ok()
@@ -115,7 +115,7 @@ impl Seating {
         (seat <= self.sections[index].to).then_some(index)
     }
 
-    /// All seats in rising order, with their sections.
+    /// All seats in ascending order, with their sections.
     pub fn seats(&self) -> impl Iterator<Item = (u32, &Section)> {
         self.sections.iter().flat_map(|section| (section.from..=section.to).map(move |seat| (seat, section)))
     }

@@ -114,7 +114,7 @@ impl Call {
     /// Sends it; an error where there is no reply.
     ///
     /// # Errors
-    /// Where the connection fails.
+    /// If the connection fails.
     pub async fn try_send(self) -> Result<Reply, String> {
         let mut request = Request::builder().method(&self.method).uri(format!("{}{}", self.caller.base, self.path));
         for (name, value) in &self.headers {
@@ -140,7 +140,7 @@ impl Call {
     /// Sends it.
     ///
     /// # Panics
-    /// Where there is no reply.
+    /// If there is no reply.
     pub async fn send(self) -> Reply {
         let call = format!("{} {}", self.method, self.path);
         self.try_send().await.unwrap_or_else(|error| panic!("{call}: {error}"))
@@ -149,7 +149,7 @@ impl Call {
     /// Sends it and expects success with this status; the body as JSON, null where it is empty.
     ///
     /// # Panics
-    /// Where it comes out otherwise.
+    /// If it comes out otherwise.
     pub async fn expect(self, status: u16) -> Value {
         self.send().await.expect(status)
     }
@@ -157,7 +157,7 @@ impl Call {
     /// Sends it and expects a problem with this status and code.
     ///
     /// # Panics
-    /// Where it comes out otherwise.
+    /// If it comes out otherwise.
     pub async fn refused(self, status: u16, code: &str) -> Value {
         self.send().await.refused(status, code)
     }
@@ -185,7 +185,7 @@ impl Reply {
     /// The body, out of gzip where it came in that.
     ///
     /// # Panics
-    /// Where it is none.
+    /// If it is none.
     pub fn unpacked(&self) -> Bytes {
         if self.header("content-encoding") != Some("gzip") {
             return self.body.clone();
@@ -208,7 +208,7 @@ impl Reply {
     /// Expects success with this status; the body as JSON.
     ///
     /// # Panics
-    /// Where it came out otherwise.
+    /// If it came out otherwise.
     #[track_caller]
     pub fn expect(&self, status: u16) -> Value {
         assert_eq!(self.status.as_u16(), status, "{}: {}", self.call, String::from_utf8_lossy(&self.body));
@@ -218,7 +218,7 @@ impl Reply {
     /// Expects a problem with this status and code.
     ///
     /// # Panics
-    /// Where it came out otherwise.
+    /// If it came out otherwise.
     #[track_caller]
     pub fn refused(&self, status: u16, code: &str) -> Value {
         let body = self.expect(status);

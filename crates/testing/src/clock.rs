@@ -6,7 +6,7 @@ use std::path::PathBuf;
 /// The library that is made for programs with threads.
 ///
 /// # Panics
-/// Where it is missing.
+/// If it is missing.
 pub(crate) fn library() -> PathBuf {
     let folders = std::fs::read_dir("/usr/lib").into_iter().flatten().flatten().map(|entry| entry.path());
     let mut libraries = folders.map(|folder| folder.join("faketime/libfaketimeMT.so.1"));

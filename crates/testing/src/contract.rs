@@ -26,7 +26,7 @@ impl Contract {
     /// Fetches a server's document.
     ///
     /// # Panics
-    /// Where there is none.
+    /// If there is none.
     pub async fn of(caller: &Caller) -> Self {
         let document = caller.get("/openapi.json").send().await.expect(200);
         Self { document, validators: Mutex::default() }
@@ -35,7 +35,7 @@ impl Contract {
     /// Holds a reply against the document. What is no operation must be answered with 404 or 405.
     ///
     /// # Panics
-    /// Where the document describes no such reply.
+    /// If the document describes no such reply.
     pub fn check(&self, method: &Method, path: &str, reply: &Reply) {
         let path = path.split_once('?').map_or(path, |(path, _)| path);
         let status = reply.status.as_u16();

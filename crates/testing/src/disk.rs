@@ -17,7 +17,7 @@ impl Disk {
     /// Compiles the library into a server's folder.
     ///
     /// # Panics
-    /// Where there is no C compiler.
+    /// If there is no C compiler.
     pub(crate) fn within(folder: &Path) -> Self {
         Self { library: library(folder, "disk", SOURCE), full: folder.join("full") }
     }
@@ -30,7 +30,7 @@ impl Disk {
     /// There is room again.
     ///
     /// # Panics
-    /// Where it is not full.
+    /// If it is not full.
     pub(crate) fn free(&self) {
         std::fs::remove_file(&self.full).expect("a disk that is full");
     }

@@ -55,7 +55,7 @@ impl Faults {
     /// Compiles the library into the launch's folder and puts it under what is launched.
     ///
     /// # Panics
-    /// Where there is no C compiler.
+    /// If there is no C compiler.
     pub fn under(launch: Launch) -> (Self, Launch) {
         let folder = launch.folder();
         let library = library(folder, "faults", SOURCE);

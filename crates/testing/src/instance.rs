@@ -65,7 +65,7 @@ impl Launch {
     /// which time is measured. Needs libfaketime (a test asks `without("faketime")` first).
     ///
     /// # Panics
-    /// Where libfaketime is missing.
+    /// If libfaketime is missing.
     #[must_use]
     pub fn clock_ahead(self, seconds: i64) -> Self {
         self.preload(crate::clock::library())

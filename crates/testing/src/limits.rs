@@ -5,7 +5,7 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 /// Makes room for this many open files in this process and in what it starts.
 ///
 /// # Panics
-/// Where the system does not allow it.
+/// If the system does not allow it.
 pub fn allow_open_files(wanted: u64) {
     let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
     if current.is_some_and(|current| current < wanted) {

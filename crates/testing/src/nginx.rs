@@ -28,7 +28,7 @@ impl Nginx {
     /// Starts it with these directives in its one `server` block, and these in the `http` block around it.
     ///
     /// # Panics
-    /// Where nginx is missing, or refuses the directives.
+    /// If nginx is missing, or refuses the directives.
     pub async fn start(http: &str, server: &str) -> Self {
         let folder = tempfile::Builder::new().prefix("onsale-nginx-").tempdir().expect("a temporary folder");
         let port = Port::free();

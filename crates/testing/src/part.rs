@@ -9,7 +9,7 @@ const WITHOUT: &str = "ONSALE_TEST_WITHOUT";
 /// where the test runner keeps the output of tests to itself.
 ///
 /// # Panics
-/// Where a part is left out with `CI=true`: CI skips nothing.
+/// If a part is left out with `CI=true`: CI skips nothing.
 pub fn without(part: &str) -> bool {
     let named = std::env::var(WITHOUT).unwrap_or_default();
     if !named.split_whitespace().any(|missing| missing == part) {

@@ -6,7 +6,7 @@ use std::process::Command;
 /// Compiles one into a folder; where it lies.
 ///
 /// # Panics
-/// Where there is no C compiler.
+/// If there is no C compiler.
 pub(crate) fn library(folder: &Path, name: &str, code: &str) -> PathBuf {
     let (source, library) = (folder.join(name).with_extension("c"), folder.join(name).with_extension("so"));
     std::fs::write(&source, code).expect("the folder takes a file");

@@ -31,7 +31,7 @@ impl Sale {
     /// launch names a database that they can share ([`Launch::on`]).
     ///
     /// # Panics
-    /// Where one of them does not start.
+    /// If one of them does not start.
     pub async fn start_many(launch: &Launch, count: usize) -> Vec<Self> {
         let start = |launch: Launch| tokio::spawn(async move { Self::start(&launch).await });
         let starting: Vec<_> = (0..count).map(|_| start(launch.another())).collect();
@@ -111,7 +111,7 @@ impl Sale {
     /// Asks for a token's place until it is as wanted.
     ///
     /// # Panics
-    /// Where it never is.
+    /// If it never is.
     pub async fn until(&self, token: &str, wanted: impl Fn(&Value) -> bool) -> Value {
         let asking = async {
             loop {

@@ -8,7 +8,7 @@ pub use rustix::process::Signal;
 /// Sends a signal to a child.
 ///
 /// # Panics
-/// Where it has ended.
+/// If it has ended.
 pub fn signal(child: &Child, signal: Signal) {
     let id = child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw);
     kill_process(id.expect("a running process"), signal).expect("a signal can be sent");

@@ -20,7 +20,7 @@ impl Used {
     /// Makes it all, and returns with the server that goes on. The launch holds seats for 300 seconds from now on.
     ///
     /// # Panics
-    /// Where anything is refused.
+    /// If anything is refused.
     pub async fn make(launch: Launch) -> (Self, Launch, Sale) {
         let launch = launch.set("ONSALE_HOLD_SECONDS", 1);
         let sale = Sale::start(&launch).await;
@@ -51,7 +51,7 @@ impl Used {
     /// The id of an object, whichever it has.
     ///
     /// # Panics
-    /// Where there is none.
+    /// If there is none.
     pub fn id(&self, name: &str) -> &str {
         let object = self.objects.get(name).unwrap_or_else(|| panic!("no {name}"));
         let ids = [object, &object["paymentId"], &object["reservationId"]];

@@ -62,7 +62,7 @@ struct Course {
 /// Sends requests of a supply until the time is over, the count is reached or none is left.
 ///
 /// # Errors
-/// Where a connection fails. Statuses are the caller's to judge.
+/// If a connection fails. Statuses are the caller's to judge.
 pub fn closed(address: SocketAddr, supply: &Arc<Supply>, how: &Closed) -> Outcome<Run> {
     let course = Arc::new(Course { supply: supply.clone(), sent: AtomicUsize::new(0), how: *how });
     let shift = crew(address, how.connections, how.time + PATIENCE, |member| {

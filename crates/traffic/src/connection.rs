@@ -77,7 +77,7 @@ impl Connection {
     /// Connects.
     ///
     /// # Errors
-    /// Where nobody listens.
+    /// If no one listens.
     pub async fn open(address: SocketAddr) -> io::Result<Self> {
         let stream = TcpStream::connect(address).await?;
         stream.set_nodelay(true)?;
@@ -87,7 +87,7 @@ impl Connection {
     /// Sends a request and reads its reply.
     ///
     /// # Errors
-    /// Where the connection breaks, or the reply is none that the contract allows: without a length, or with
+    /// If the connection breaks, or the reply is none that the contract allows: without a length, or with
     /// something after it.
     pub async fn exchange(&mut self, request: &[u8]) -> io::Result<Reply<'_>> {
         self.stream.write_all(request).await?;

@@ -38,7 +38,7 @@ pub struct Shift<S> {
 /// Opens the connections, then lets every thread work; all begin together.
 ///
 /// # Errors
-/// Where a connection cannot be opened, where a thread's work fails, or where it takes longer than `patience`.
+/// If a connection cannot be opened, where a thread's work fails, or where it takes longer than `patience`.
 pub fn crew<S, F, Fut>(address: SocketAddr, connections: usize, patience: Duration, work: F) -> Outcome<Shift<S>>
 where
     S: Send,

@@ -38,7 +38,7 @@ struct Arrivals {
 /// Sends requests of a supply at a constant rate.
 ///
 /// # Errors
-/// Where a connection fails or the supply runs out. Statuses are the caller's to judge.
+/// If a connection fails or the supply runs out. Statuses are the caller's to judge.
 pub fn open(address: SocketAddr, supply: &Arc<Supply>, how: &Open) -> Outcome<Run> {
     let gap = Duration::from_secs_f64(THREADS as f64 / how.per_second.max(1.0));
     let shift = crew(address, how.connections.max(THREADS), how.time + PATIENCE, |member| {

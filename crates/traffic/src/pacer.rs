@@ -17,7 +17,7 @@ impl Pacer {
     /// Begins to tick.
     ///
     /// # Errors
-    /// Where the system gives no timer.
+    /// If the system gives no timer.
     pub fn every(interval: Duration) -> io::Result<Self> {
         let timer = timerfd_create(TimerfdClockId::Monotonic, TimerfdFlags::NONBLOCK | TimerfdFlags::CLOEXEC)?;
         let interval = interval.try_into().map_err(|_| io::Error::other("an interval too long for a timer"))?;
@@ -34,7 +34,7 @@ impl Pacer {
     /// Waits for the next tick; several that went by unseen count as one.
     ///
     /// # Errors
-    /// Where the timer cannot be read.
+    /// If the timer cannot be read.
     pub async fn tick(&self) -> io::Result<()> {
         loop {
             let mut ready = self.timer.readable().await?;

@@ -31,7 +31,7 @@ impl Program {
     /// surroundings are not passed on. Its log goes to the folder.
     ///
     /// # Errors
-    /// Where it does not start; the error holds its log.
+    /// If it does not start; the error holds its log.
     pub fn start(path: &Path, arguments: &[&str]) -> Outcome<Self> {
         Self::start_with(path, arguments, &[])
     }
@@ -39,7 +39,7 @@ impl Program {
     /// The same with variables of its own, which also [`Program::run`] sees.
     ///
     /// # Errors
-    /// Where it does not start; the error holds its log.
+    /// If it does not start; the error holds its log.
     pub fn start_with(path: &Path, arguments: &[&str], environment: &[(&str, &str)]) -> Outcome<Self> {
         let environment: Vec<_> = environment.iter().map(|(name, value)| ((*name).into(), (*value).into())).collect();
         let folder = tempfile::Builder::new().prefix("onsale-load-").tempdir()?;
@@ -85,7 +85,7 @@ impl Program {
     /// A number of kilobytes from its `/proc/…/status`, such as `VmRSS`.
     ///
     /// # Errors
-    /// Where the system does not say.
+    /// If the system does not say.
     pub fn kilobytes(&self, name: &str) -> Outcome<u64> {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.id()))?;
         let line = status.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
@@ -96,7 +96,7 @@ impl Program {
     /// Processor time that it spent so far, to a hundredth of a second.
     ///
     /// # Errors
-    /// Where the system does not say.
+    /// If the system does not say.
     pub fn process_time(&self) -> Outcome<Duration> {
         let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.id()))?;
         // The name in brackets may hold anything; user and system time are the 12th and 13th word after it.
@@ -108,7 +108,7 @@ impl Program {
     /// Asks it to stop, and waits for its end.
     ///
     /// # Errors
-    /// Where no signal can be sent.
+    /// If no signal can be sent.
     pub fn stop(&mut self) -> Outcome<ExitStatus> {
         let id = i32::try_from(self.id()).ok().and_then(Pid::from_raw).ok_or("no process id")?;
         kill_process(id, Signal::TERM)?;
@@ -118,7 +118,7 @@ impl Program {
     /// Runs the program with other arguments in the same folder, to its end.
     ///
     /// # Errors
-    /// Where it does not start.
+    /// If it does not start.
     pub fn run(&self, arguments: &[&str]) -> Outcome<Output> {
         Ok(self.command(arguments).output()?)
     }

@@ -45,7 +45,7 @@ impl Stage {
     /// Sends one request over a connection of its own; the body of a success.
     ///
     /// # Errors
-    /// Where no success comes back.
+    /// If no success comes back.
     pub fn call(&self, request: &Request) -> Outcome<Value> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         runtime.block_on(async {
@@ -76,7 +76,7 @@ impl Stage {
     /// Makes a concert whose room has these settings; its id.
     ///
     /// # Errors
-    /// Where the server refuses.
+    /// If the server refuses.
     pub fn concert(&self, queue: &Value) -> Outcome<String> {
         let body = json!({"title": "A concert", "venue": "A hall", "queue": queue});
         text(&self.make("/admin/concerts", &body)?, "concertId")
@@ -85,7 +85,7 @@ impl Stage {
     /// Adds a performance with this many seats at this price, so many days after the first could be.
     ///
     /// # Errors
-    /// Where the server refuses.
+    /// If the server refuses.
     pub fn performance(&self, concert: &str, seats: u32, price: i64, day: i64) -> Outcome<Performance> {
         let body = json!({"startsAt": iso(BEGINS + day * 86_400), "seats": seats, "price": price});
         let made = self.make(&format!("/admin/concerts/{concert}/performances"), &body)?;
@@ -95,7 +95,7 @@ impl Stage {
     /// Makes a lecture; its id.
     ///
     /// # Errors
-    /// Where the server refuses.
+    /// If the server refuses.
     pub fn lecture(&self, capacity: u32) -> Outcome<String> {
         let body = json!({"title": "A lecture", "startsAt": iso(BEGINS), "capacity": capacity});
         text(&self.make("/admin/lectures", &body)?, "lectureId")
@@ -104,7 +104,7 @@ impl Stage {
     /// How many are in line, and how many have a turn.
     ///
     /// # Errors
-    /// Where the server refuses.
+    /// If the server refuses.
     pub fn line(&self, concert: &str) -> Outcome<(u64, u64)> {
         let request = self.admin(Request::get(&format!("/admin/concerts/{concert}/queue")));
         let queue = self.call(&request)?;

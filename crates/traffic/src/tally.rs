@@ -56,7 +56,7 @@ impl Tally {
     /// Holds the replies against what may come back.
     ///
     /// # Errors
-    /// Where anything else came, or nothing.
+    /// If anything else came, or nothing.
     pub fn expect(&self, allowed: &[(u16, &str)]) -> Outcome<()> {
         let is_allowed = |status: u16, code: &str| allowed.contains(&(status, code));
         let odd: Vec<String> = self

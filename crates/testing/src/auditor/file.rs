@@ -57,7 +57,7 @@ impl Log {
     /// Writes the log to a file.
     ///
     /// # Errors
-    /// Where the file cannot be written.
+    /// If the file cannot be written.
     pub fn write(&self, path: &Path) -> Result<()> {
         let mut file = BufWriter::new(File::create(path)?);
         let Room { max_active, admit_per_second, active_seconds, claim_seconds, .. } = self.room;
@@ -100,7 +100,7 @@ impl Log {
     /// Reads a log from a file.
     ///
     /// # Errors
-    /// Where the file cannot be read, or a line is none that [`Log::write`] writes.
+    /// If the file cannot be read, or a line is none that [`Log::write`] writes.
     pub fn read(path: &Path) -> Result<Self> {
         let mut log: Option<Self> = None;
         for (number, line) in BufReader::new(File::open(path)?).lines().enumerate() {

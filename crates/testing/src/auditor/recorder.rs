@@ -90,7 +90,7 @@ impl Recorder {
     /// Sends a call and writes down what comes back. `shown` is the id of the token that it shows, or empty.
     ///
     /// # Errors
-    /// Where there is no answer; that is written down too.
+    /// If there is no answer; that is written down too.
     pub async fn send(&self, what: (u16, Asked), who: (&str, &str), call: Call) -> Result<Reply, String> {
         let sent = self.now();
         let reply = call.try_send().await;

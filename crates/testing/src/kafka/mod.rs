@@ -65,7 +65,7 @@ impl Kafka {
     /// A broker that does not run yet, at its address.
     ///
     /// # Panics
-    /// Where its folder cannot be made.
+    /// If its folder cannot be made.
     pub fn prepare() -> Self {
         use std::os::unix::process::CommandExt;
         let folder = tempfile::Builder::new().prefix("onsale-kafka-").tempdir().expect("a temporary folder");
@@ -110,7 +110,7 @@ impl Kafka {
     /// Fills the disk: no file of the broker grows any more, and it ends when it notices.
     ///
     /// # Panics
-    /// Where it was not started on a small disk.
+    /// If it was not started on a small disk.
     pub fn fill_disk(&self) {
         self.disk.as_ref().expect("a small disk").fill();
     }
@@ -118,7 +118,7 @@ impl Kafka {
     /// There is room again; a broker that ended has to be started.
     ///
     /// # Panics
-    /// Where the disk is not full.
+    /// If the disk is not full.
     pub fn free_disk(&self) {
         self.disk.as_ref().expect("a small disk").free();
     }
@@ -126,7 +126,7 @@ impl Kafka {
     /// Waits until it has ended by itself.
     ///
     /// # Panics
-    /// Where it goes on.
+    /// If it goes on.
     pub async fn has_ended(&self) {
         let is_over = || {
             let mut process = self.process.lock().unwrap();
@@ -161,7 +161,7 @@ impl Kafka {
     /// Kills it where it runs, and starts it with the data that it had. Returns when it listens.
     ///
     /// # Panics
-    /// Where it does not start.
+    /// If it does not start.
     pub async fn restart(&self) {
         self.kill().await;
         let mut broker = self.java(&["kafka.Kafka", "server.properties"]);

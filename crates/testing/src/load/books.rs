@@ -9,7 +9,7 @@ use super::deed::{Deed, Outcome, What};
 /// A wallet's history, oldest first, against the deeds that moved its points. Returns the payments that it names.
 ///
 /// # Panics
-/// Where something acknowledged is missing, or anything is there that nobody asked for, or is there twice.
+/// If something acknowledged is missing, or anything is there that nobody asked for, or is there twice.
 pub(super) fn compare_wallet(wallet: &str, rows: &[Value], deeds: &[&Deed]) -> BTreeMap<String, (i64, i64)> {
     let mut balance = 0;
     let mut moved: BTreeMap<(String, i64), Vec<i64>> = BTreeMap::new();
@@ -96,7 +96,7 @@ fn statuses(reservation: &str, token: Option<&str>, after: &[Deed]) -> BTreeSet<
 /// One person's reservations against their deeds.
 ///
 /// # Panics
-/// Where one that was acknowledged is missing or says something else, or nobody asked for one.
+/// If one that was acknowledged is missing or says something else, or nobody asked for one.
 pub(super) fn compare_reservations(deeds: &[Deed], rows: &[Value]) {
     let mut unclaimed: BTreeMap<&str, &Value> =
         rows.iter().map(|row| (row["reservationId"].as_str().unwrap(), row)).collect();
@@ -125,7 +125,7 @@ pub(super) fn compare_reservations(deeds: &[Deed], rows: &[Value]) {
 /// One person's payments against their deeds and the debits of their wallet.
 ///
 /// # Panics
-/// Where one that was acknowledged is missing, is not debited exactly once, or nobody asked for it.
+/// If one that was acknowledged is missing, is not debited exactly once, or nobody asked for it.
 pub(super) fn compare_payments(deeds: &[Deed], rows: &[Value], mut debits: BTreeMap<String, (i64, i64)>) {
     let mut unclaimed: BTreeMap<&str, &Value> =
         rows.iter().map(|row| (row["paymentId"].as_str().unwrap(), row)).collect();

@@ -19,7 +19,7 @@ impl Load {
     /// unasked. To be called when everything is settled and nobody acts.
     ///
     /// # Panics
-    /// Where it is not so.
+    /// If it is not so.
     pub async fn check(&self, sale: &Sale) {
         self.check_wallets(sale).await;
         self.check_lectures(sale).await;
@@ -31,7 +31,7 @@ impl Load {
     /// Asks for a few answers again under their keys: they come byte for byte.
     ///
     /// # Panics
-    /// Where another answer comes.
+    /// If another answer comes.
     pub async fn check_replays(&self, sale: &Sale) {
         for person in &self.people {
             let kept = person.deeds.iter().rev().filter_map(|deed| Some((deed, deed.kept()?)));

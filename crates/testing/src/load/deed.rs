@@ -98,7 +98,7 @@ impl Deed {
     /// Takes down what came.
     ///
     /// # Panics
-    /// Where a sound server could not have answered so.
+    /// If a sound server could not have answered so.
     pub(super) fn take_down(&mut self, reply: Result<Reply, String>) {
         self.outcome = match reply {
             Err(_) => Outcome::Unknown,

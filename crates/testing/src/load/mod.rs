@@ -98,7 +98,7 @@ impl Load {
     /// Asks again, under its key, for everything that got no answer.
     ///
     /// # Panics
-    /// Where the server does not answer.
+    /// If the server does not answer.
     pub async fn settle(&mut self, sale: &Sale) {
         for person in &mut self.people {
             let settling = async {
@@ -134,7 +134,7 @@ impl Running {
     /// Lets everybody finish the request that they are at.
     ///
     /// # Panics
-    /// Where one of them has seen what cannot be.
+    /// If one of them has seen what cannot be.
     pub async fn stop(mut self) -> Load {
         self.stop.store(true, Ordering::Relaxed);
         let mut people = Vec::new();

@@ -39,7 +39,7 @@ impl Server {
     /// `migrate` gets the URL of an empty database, and is done with it when it returns.
     ///
     /// # Panics
-    /// Where the databases cannot be made, or where `migrate` panics; the next one to ask tries again.
+    /// If the databases cannot be made, or where `migrate` panics; the next one to ask tries again.
     pub async fn database<M, F>(&self, template: &str, migrate: M) -> Database
     where
         M: FnOnce(String) -> F,
@@ -76,7 +76,7 @@ impl Server {
     /// An empty database of its own for one test.
     ///
     /// # Panics
-    /// Where it cannot be made.
+    /// If it cannot be made.
     pub async fn empty_database(&self) -> Database {
         let name = format!("empty_{}", CLONES.fetch_add(1, Ordering::Relaxed));
         execute(&self.sql("postgres").await, &format!(r#"CREATE DATABASE "{name}""#)).await;
@@ -122,7 +122,7 @@ impl Database {
     /// Connects to it.
     ///
     /// # Panics
-    /// Where it cannot be had.
+    /// If it cannot be had.
     pub async fn sql(&self) -> Client {
         super::sql(&self.url()).await
     }

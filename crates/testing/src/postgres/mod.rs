@@ -30,7 +30,7 @@ pub fn url(address: SocketAddr, database: &str) -> String {
 /// Connects to a database. The connection is driven by a task of this runtime, and ends with the client.
 ///
 /// # Panics
-/// Where it cannot be had.
+/// If it cannot be had.
 pub async fn sql(url: &str) -> driver::Client {
     let connecting = driver::connect(url, driver::NoTls);
     let connected = tokio::time::timeout(PATIENCE, connecting).await.expect("a connection in time");

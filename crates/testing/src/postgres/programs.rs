@@ -23,7 +23,7 @@ impl Programs {
     /// Those on `PATH`, or else the newest that are installed.
     ///
     /// # Panics
-    /// Where there are none.
+    /// If there are none.
     pub(super) fn find() -> Self {
         let path = std::env::var_os("PATH").unwrap_or_default();
         // Only `postgres` may be linked into `PATH`; its neighbours stand where the link leads.
@@ -54,7 +54,7 @@ impl Programs {
     /// Runs one of them to its end.
     ///
     /// # Panics
-    /// Where it fails.
+    /// If it fails.
     pub(super) async fn run(&self, name: &str, arguments: &[&str]) {
         let mut command = Command::from(self.command(name));
         let run = command.args(arguments).kill_on_drop(true).output();

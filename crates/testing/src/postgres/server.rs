@@ -51,7 +51,7 @@ impl Server {
     /// Connects to one of its databases.
     ///
     /// # Panics
-    /// Where it cannot be had.
+    /// If it cannot be had.
     pub async fn sql(&self, database: &str) -> Client {
         super::sql(&self.url(database)).await
     }
@@ -83,7 +83,7 @@ impl Server {
     /// standby that does not answer; kill that one first. Nothing where it does not run.
     ///
     /// # Panics
-    /// Where it does not end in time.
+    /// If it does not end in time.
     pub async fn stop(&self) {
         self.resume().await;
         if let Some(id) = self.postmaster_id() {
@@ -105,7 +105,7 @@ impl Server {
     /// Stops it where it runs, and starts it on the same port with the data it had. Returns when it can be used.
     ///
     /// # Panics
-    /// Where it does not start; with its log.
+    /// If it does not start; with its log.
     pub async fn restart(&self) {
         self.stop().await;
         let log = OpenOptions::new().create(true).append(true).open(self.home.log()).expect("a log");
@@ -143,7 +143,7 @@ impl Server {
     /// returns, and for those that are open a little later.
     ///
     /// # Panics
-    /// Where it does not know the parameter or the value.
+    /// If it does not know the parameter or the value.
     pub async fn set(&self, name: &str, value: &str) {
         let sql = self.sql("postgres").await;
         let before: String = sql.query_one("SELECT clock_timestamp()::text", &[]).await.expect("a clock").get(0);
@@ -206,7 +206,7 @@ impl Server {
     /// (`53100`); a log that needs a new segment takes the server down. Needs [`super::Setup::on_a_small_disk`].
     ///
     /// # Panics
-    /// Where the server was not set up for it.
+    /// If the server was not set up for it.
     pub fn fill_disk(&self) {
         self.small_disk().fill();
     }
@@ -214,7 +214,7 @@ impl Server {
     /// There is room again.
     ///
     /// # Panics
-    /// Where the disk is not full.
+    /// If the disk is not full.
     pub fn free_disk(&self) {
         self.small_disk().free();
     }

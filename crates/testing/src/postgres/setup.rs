@@ -54,7 +54,7 @@ impl Setup {
     /// Makes the server and starts it. Takes a second or two.
     ///
     /// # Panics
-    /// Where PostgreSQL is missing or does not start; with its log.
+    /// If PostgreSQL is missing or does not start; with its log.
     pub async fn start(self) -> Server {
         let mut home = Home::new(Programs::find());
         let data = home.data_argument();

@@ -11,7 +11,7 @@ impl Server {
     /// A standby under this name, made from a backup. Returns when it streams from this server; it answers reads.
     ///
     /// # Panics
-    /// Where it does not come up.
+    /// If it does not come up.
     pub async fn standby(&self, name: &str) -> Server {
         let home = Home::new(self.home.programs.clone());
         let at = self.address();
@@ -36,7 +36,7 @@ impl Server {
     /// until there is one.
     ///
     /// # Panics
-    /// Where none of them streams.
+    /// If none of them streams.
     pub async fn synchronous(&self, names: &str) {
         self.set(PRIMARYS_OWN, names).await;
         // It is the checkpointer that tells sessions whether to wait, once it has read the new settings. It reads them
@@ -61,7 +61,7 @@ impl Server {
     /// Makes this standby a primary. It takes writes when this returns.
     ///
     /// # Panics
-    /// Where it is none.
+    /// If it is none.
     pub async fn promote(&self) {
         let promoted = self.sql("postgres").await.query_one("SELECT pg_promote()", &[]).await;
         assert!(promoted.expect("a standby").get::<_, bool>(0), "it does not take over; its log: {}", self.log());

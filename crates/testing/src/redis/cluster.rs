@@ -19,7 +19,7 @@ impl Cluster {
     /// Starts them, and returns when all slots are served.
     ///
     /// # Panics
-    /// Where they do not come together.
+    /// If they do not come together.
     pub async fn start() -> Self {
         let (mut servers, mut buses) = (Vec::new(), Vec::new());
         for _ in SLOTS {

@@ -15,7 +15,7 @@ const TESTED: &str = "ONSALE_TEST_ROOM";
 /// The server that all tests of a process share which do it no harm: rooms have names that nobody else has.
 ///
 /// # Panics
-/// Where it does not start.
+/// If it does not start.
 pub async fn shared() -> &'static Redis {
     static SHARED: OnceCell<Redis> = OnceCell::const_new();
     SHARED.get_or_init(|| Redis::start(Keeps::Nothing)).await

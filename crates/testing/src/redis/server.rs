@@ -77,7 +77,7 @@ impl Redis {
     /// A connection of the test's own.
     ///
     /// # Panics
-    /// Where it cannot be had.
+    /// If it cannot be had.
     pub fn connection(&self) -> Connection {
         self.try_connection().expect("a connection")
     }
@@ -89,7 +89,7 @@ impl Redis {
     /// Runs a command, such as `["FLUSHALL"]`.
     ///
     /// # Panics
-    /// Where it fails.
+    /// If it fails.
     pub fn run<T: FromRedisValue>(&self, command: &[&str]) -> T {
         let mut call = redis::cmd(command[0]);
         call.arg(&command[1..]);
@@ -107,7 +107,7 @@ impl Redis {
     /// Kills it where it runs, and starts it on the same port with the data that it kept. Returns when it answers.
     ///
     /// # Panics
-    /// Where it does not start.
+    /// If it does not start.
     pub async fn restart(&self) {
         self.kill().await;
         let data = self.folder.join("data");

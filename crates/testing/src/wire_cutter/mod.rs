@@ -105,7 +105,7 @@ impl WireCutter {
     /// Waits until something is held back in either direction. It may be one piece of an answer.
     ///
     /// # Panics
-    /// Where nothing comes.
+    /// If nothing comes.
     pub async fn until_held(&self) {
         self.until(|rules| rules.held > 0).await.expect("something is held back in time");
     }
@@ -139,7 +139,7 @@ impl WireCutter {
     /// Waits until the number of open connections is as wanted; the number.
     ///
     /// # Panics
-    /// Where it never is.
+    /// If it never is.
     pub async fn until_connections(&self, wanted: impl Fn(usize) -> bool) -> usize {
         let open = self.until(|rules| wanted(rules.open)).await;
         open.unwrap_or_else(|| panic!("{} connections are open, which was not wanted", self.connections()))

@@ -12,7 +12,7 @@ use onsale_testing::traffic::{Histogram, Outcome};
 /// Describes the machine, and measures the disk under the temporary folder.
 ///
 /// # Errors
-/// Where the temporary folder lies in memory: an fsync there costs nothing, and would prove nothing.
+/// If the temporary folder lies in memory: an fsync there costs nothing, and would prove nothing.
 pub(crate) fn describe() -> Outcome<String> {
     let cores = std::thread::available_parallelism()?;
     let cpu = read_to_string("/proc/cpuinfo")?;

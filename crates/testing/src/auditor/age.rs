@@ -1,4 +1,4 @@
-//! Age: what is told is as of an instant that is not too long ago while the room's home answers, and never ahead.
+//! Age: a position is not older than the limit while the room's home answers, and never from the future.
 
 use super::{Log, Lost, Report, Rule};
 
@@ -13,7 +13,7 @@ pub(super) fn check(log: &Log, report: &mut Report) {
         if ahead > 0 {
             report.broken(Rule::Age, log, || format!("the answer is {ahead} ms ahead of its time"), &[*record]);
         }
-        // What was told of may have been asked for at any moment of the call: the request's is the kindest.
+        // The server may have read the position at any moment of the call. The request time is the most lenient choice.
         let age = log.earliest(record.sent) - as_of;
         let excused = windows.iter().any(|(from, until)| as_of <= *until && log.latest(record.answered) >= *from);
         if excused {

@@ -1,10 +1,10 @@
-//! The cap, by the turns that the log proves to run at one instant; and the rate.
+//! The cap, checked with the turns that the log proves to run at one instant; and the rate.
 //!
-//! The rate is looked at in the narrow form: within no second, wherever it begins, are more admitted than
-//! `admitPerSecond`. A bucket that fills while it is emptied would let nearly twice as many pass in one second; "at most
-//! `admitPerSecond` become so each second" does not, and "a burst of one second's worth" is just a second whose
-//! admissions come at once. Admissions are compared with each other alone, all by the room's clock, so nothing is
-//! uncertain but those that nobody was told of.
+//! The rate is checked in its strict form: no window of one second, wherever it begins, has more admissions than
+//! `admitPerSecond`. A token bucket that refills during a burst would admit nearly twice as many in one second. "At most
+//! `admitPerSecond` become so each second" forbids that, and "a burst of one second's worth" is a second whose
+//! admissions come at once. Admissions are compared only with each other, all by the room's clock, so the only
+//! uncertain admissions are those that no answer shows.
 
 use super::lives::{Life, Lives, Told};
 use super::{Log, Record, Report, Rule, Standing};
@@ -20,11 +20,11 @@ pub(super) fn check(log: &Log, lives: &Lives<'_>, report: &mut Report) {
 }
 
 fn cap(log: &Log, lives: &Lives<'_>, admitted: &[(&Life, Told)], report: &mut Report) {
-    // A turn begins within the millisecond that is told, so that it surely runs from the next on. It ends first where
-    // another begins at that moment.
+    // An answer gives the begin of a turn in whole milliseconds, so the turn surely runs from the next millisecond on. If
+    // one turn ends when another begins, the end counts first.
     let mut steps: Vec<(i64, bool, Record)> = Vec::new();
     for (life, told) in admitted {
-        // After its bearer's own end it runs no more, whatever instances tell that have not heard yet.
+        // After its own end a turn does not run, even if an instance that has not learned of the end still reports it.
         let active = |record: &&Record| record.standing == Some(Standing::Active) && record.sent < life.ended_after;
         let active = lives.records(life).filter(active);
         let Some(last) = active.max_by_key(|record| record.sent) else { continue };

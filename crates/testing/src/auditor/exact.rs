@@ -1,7 +1,7 @@
-//! Exactness: a position lies between the number of those who were surely ahead and still in line, and the number of
-//! those who may have been, the caller counted.
+//! Exactness: a position is at least the number of users who were surely ahead and in line, and at most the number of
+//! users who may have been, the caller included.
 //!
-//! Each answer is held against everybody, so of many answers a sample is taken.
+//! Each answer is compared with every token, so a log with many answers is sampled.
 
 use std::collections::BTreeSet;
 
@@ -9,26 +9,26 @@ use super::lives::{Life, Lives};
 use super::{Log, Lost, Record, Report, Rule};
 use crate::load::Dice;
 
-/// The most comparisons of an answer with a token.
+/// Maximum number of comparisons of an answer with a token.
 const COMPARED_MAX: usize = 200_000_000;
 
-/// One in line as others see them.
+/// A token in line, as other users see it.
 struct Other {
-    /// When the entry was sent, and answered.
+    /// When the request to enter was sent and answered.
     after: u64,
     before: u64,
     /// Surely in line up to this instant, once handed out.
     waits: i64,
-    /// And surely not from this one on.
+    /// Surely not in line from this instant on.
     gone: i64,
 }
 
-/// What a position is held against.
+/// The data that positions are compared with.
 struct Line<'a> {
     log: &'a Log,
     others: Vec<Other>,
-    /// For each admission, in order, the latest entry of anybody admitted by then: all who surely came before that one
-    /// have been called, or have left.
+    /// For each admission, in order, the latest entry among all users admitted by then: every user who surely entered before
+    /// that entry was admitted or has left.
     called: Vec<(i64, u64)>,
     untold: &'a [u64],
 }
@@ -56,7 +56,7 @@ pub(super) fn check(log: &Log, lives: &Lives<'_>, report: &mut Report) {
     }
 }
 
-/// At most so many, evenly by chance, and the same each time.
+/// At most this many, sampled evenly with a fixed seed.
 fn sample<T: Copy>(all: Vec<T>, most: usize) -> Vec<T> {
     if all.len() <= most {
         return all;
@@ -72,7 +72,7 @@ fn sample<T: Copy>(all: Vec<T>, most: usize) -> Vec<T> {
 impl<'a> Line<'a> {
     fn of(log: &'a Log, lives: &'a Lives<'_>) -> Self {
         let other = |life: &Life| {
-            // In the millisecond of its admission it may be either.
+            // In the millisecond of its admission it may be in line or not.
             let waits = life.admitted.map(|told| told.at - 1).max(life.waited.map(|told| told.at));
             Other { after: life.after(), before: life.before(), waits: waits.unwrap_or(i64::MIN), gone: life.gone }
         };
@@ -87,10 +87,10 @@ impl<'a> Line<'a> {
         Self { log, others: lives.all.iter().map(other).collect(), called, untold: &lives.untold }
     }
 
-    /// How many others were surely ahead and in line, and how many may have been, for one of them and an answer.
+    /// The number of users who were surely ahead of a token and in line, and of those who may have been, for one answer.
     fn bounds(&self, number: usize, record: &Record, as_of: i64) -> (u32, u32) {
         let own = &self.others[number];
-        // An answer may know a little more than as of the instant that it names, but nothing of what came after it.
+        // An answer may know a little more than the state at the instant that it names, but nothing that happened after it was sent.
         let known = self.log.latest(record.answered).min(as_of + i64::from(self.log.room.as_of_millis_max));
         let shows = i64::from(self.log.room.shows_millis_max);
         let called = self.called.partition_point(|(at, _)| *at + shows < as_of);

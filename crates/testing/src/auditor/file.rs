@@ -1,4 +1,4 @@
-//! A log in a file: one JSON object a line, the first about the room, each other one an answer.
+//! A log in a file: one JSON object a line. The first describes the room, each other one an answer.
 
 use std::fs::File;
 use std::io::{BufRead, BufReader, BufWriter, Error, ErrorKind, Result, Write};
@@ -31,13 +31,13 @@ pub(super) fn status(standing: Standing) -> &'static str {
     STANDINGS.iter().find(|(known, _)| *known == standing).map_or("?", |(_, word)| word)
 }
 
-/// A token's id as the contract writes it.
+/// A token id in the format of the contract.
 pub(super) fn uuid(token: u128) -> String {
     let digits = format!("{token:032x}");
     [&digits[..8], &digits[8..12], &digits[12..16], &digits[16..20], &digits[20..]].join("-")
 }
 
-/// A token's id from its words; 0 where they are none.
+/// The number of a token id; 0 if the text is not a token id.
 pub(super) fn token_of(text: &str) -> u128 {
     let mut token = 0_u128;
     let mut digits = 0;
@@ -100,7 +100,7 @@ impl Log {
     /// Reads a log from a file.
     ///
     /// # Errors
-    /// If the file cannot be read, or a line is none that [`Log::write`] writes.
+    /// If the file cannot be read, or if a line was not written by [`Log::write`].
     pub fn read(path: &Path) -> Result<Self> {
         let mut log: Option<Self> = None;
         for (number, line) in BufReader::new(File::open(path)?).lines().enumerate() {

@@ -1,14 +1,14 @@
-//! Growth: no position of a token grows.
+//! Growth: the position of a token never grows.
 //!
-//! Of one instance that holds by the instants that its answers name, and by the order in which it was asked. Two
-//! instances may know the room as of moments that lie a snapshot's age apart; beyond that it holds over all of them.
+//! For one instance this holds by the instants that its answers name and by the order of its requests. Two
+//! instances may answer from snapshots of different age; beyond that age the rule holds over all instances.
 
 use std::collections::HashMap;
 
 use super::lives::Lives;
 use super::{Log, Lost, Record, Report, Rule};
 
-/// An answer that lets wait: where, and as of when.
+/// An answer with a position, and the instant of the position.
 #[derive(Clone, Copy)]
 struct Place {
     position: u32,
@@ -18,7 +18,7 @@ struct Place {
 
 pub(super) fn check(log: &Log, lives: &Lives<'_>, report: &mut Report) {
     let windows = log.windows(Lost::Memory);
-    // How many losses were over by then; `None` within one: then places may come back ahead.
+    // The number of losses that were over by then. `None` during a loss: then places may come back ahead.
     let part = |as_of: i64| {
         let within = windows.iter().any(|(from, until)| (*from..=*until).contains(&as_of));
         (!within).then(|| windows.iter().filter(|(_, until)| *until < as_of).count())
@@ -44,7 +44,7 @@ fn grew(log: &Log, before: &Place, after: &Place, report: &mut Report) {
     report.broken(Rule::Growth, log, why, &[before.by, after.by]);
 }
 
-/// Leaves the places in the order of the instants that they name.
+/// Sorts the positions by the instants that they name.
 fn by_instance(log: &Log, places: &mut [Place], report: &mut Report) {
     let orders: [fn(&Place, &Place) -> bool; 2] =
         [|before, after| before.by.answered < after.by.sent, |before, after| before.as_of < after.as_of];

@@ -1,6 +1,6 @@
-//! Instants as the contract writes them: RFC 3339 in UTC with milliseconds.
+//! Instants in the format of the contract: RFC 3339 in UTC with milliseconds.
 
-/// An instant in words, from milliseconds since 1970.
+/// Formats an instant, from milliseconds since 1970.
 pub fn instant(millis: i64) -> String {
     let (seconds, rest) = (millis.div_euclid(1_000), millis.rem_euclid(1_000));
     let (days, second) = (seconds.div_euclid(86_400), seconds.rem_euclid(86_400));
@@ -18,7 +18,7 @@ pub fn instant(millis: i64) -> String {
     format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{rest:03}Z")
 }
 
-/// Milliseconds since 1970 of an instant in words; `None` where it is written in any other way.
+/// Parses an instant to milliseconds since 1970. Returns `None` for any other format.
 pub fn millis_of(text: &str) -> Option<i64> {
     let bytes = text.as_bytes();
     let shape = b"0000-00-00T00:00:00.000Z";

@@ -1,12 +1,12 @@
-//! What the log proves of each token: between which moments its place was handed out, until when it surely waited,
-//! when it was admitted, since when it is surely gone from the line.
+//! What the log proves of each token: when its place was handed out, until when it surely waited,
+//! when it was admitted, and from when it is surely not in line.
 
 use std::collections::HashMap;
 use std::ops::Range;
 
 use super::{Asked, Log, Record, Report, Rule, Standing};
 
-/// An instant of the room's clock, and the record that tells it.
+/// An instant of the room's clock, and the record that shows it.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Told {
     pub(super) at: i64,
@@ -16,33 +16,33 @@ pub(super) struct Told {
 /// One token.
 #[derive(Clone, Debug)]
 pub(super) struct Life {
-    /// The place was handed out after this was sent.
+    /// The place was handed out after this record was sent.
     pub(super) asked: Record,
-    /// And before this was answered.
+    /// The place was handed out before this record was answered.
     pub(super) shown: Record,
-    /// When it was admitted, as far as that is told.
+    /// When it was admitted, if an answer shows it.
     pub(super) admitted: Option<Told>,
-    /// The last instant as of which it waited.
+    /// The last instant at which it surely waited.
     pub(super) waited: Option<Told>,
-    /// From this instant on it is surely not in line any more.
+    /// From this instant on it is surely not in line.
     pub(super) gone: i64,
-    /// When it was first asked to leave or to pay, and may have done so.
+    /// When its bearer first asked to leave or to pay, if that may have succeeded.
     pub(super) ended_after: u64,
     records: Range<usize>,
 }
 
 impl Life {
-    /// When the request was sent by which the place was handed out.
+    /// When the request that created the place was sent.
     pub(super) fn after(&self) -> u64 {
         self.asked.sent
     }
 
-    /// When the place was surely handed out.
+    /// When the place surely existed.
     pub(super) fn before(&self) -> u64 {
         self.shown.answered
     }
 
-    /// It was surely not admitted earlier than this.
+    /// It was surely not admitted before this instant.
     pub(super) fn admitted_no_earlier(&self, log: &Log) -> Option<Told> {
         let shows = i64::from(log.room.shows_millis_max);
         self.admitted.or(self.waited.map(|told| Told { at: told.at - shows, ..told }))
@@ -55,7 +55,7 @@ pub(super) struct Lives<'a> {
     pub(super) all: Vec<Life>,
     /// Numbers of records, by token and then by the time at which they were sent.
     by_token: Vec<u32>,
-    /// When requests to enter were sent that may have left a place that nobody was told of.
+    /// When requests to enter were sent that may have created a place that no answer shows.
     pub(super) untold: Vec<u64>,
 }
 
@@ -93,18 +93,18 @@ impl<'a> Lives<'a> {
     }
 }
 
-/// The earliest instant of which an answer may tell: a position names it, all else is as of the call.
+/// The earliest instant that an answer may describe: a position names its instant, all other fields are as of the call.
 pub(super) fn told_of(log: &Log, record: &Record) -> i64 {
     let named = record.as_of.filter(|_| record.standing == Some(Standing::Waiting));
     named.unwrap_or_else(|| log.earliest(record.sent))
 }
 
-/// `None` where no answer shows the token: somebody made it up.
+/// Returns `None` if no answer shows the token: a client invented it.
 fn life(log: &Log, records: &[Record], range: Range<usize>, untold: &HashMap<u32, Record>) -> Option<Life> {
     let told = || records.iter().filter(|record| record.standing.is_some());
     let shown = *told().min_by_key(|record| record.answered)?;
     let first = || told().filter(|record| record.asked == Asked::Enter);
-    // Who is told of a new place got it by that request. Whoever is told of a known one got it by any before.
+    // An answer with a new place comes from the request that created it. An answer with a known place comes from any later request.
     let asked = first().find(|record| record.code == 201).copied().unwrap_or_else(|| {
         let known = first().min_by_key(|record| record.sent).copied().unwrap_or(Record { sent: 0, ..shown });
         untold.get(&known.user).filter(|earlier| earlier.sent < known.sent).copied().unwrap_or(known)
@@ -129,8 +129,8 @@ fn life(log: &Log, records: &[Record], range: Range<usize>, untold: &HashMap<u32
     })
 }
 
-/// When the token was admitted, by each answer that tells it: a turn lasts `activeSeconds`, and may only last longer
-/// once its user asked for seats.
+/// When the token was admitted, by each answer that shows it: a turn lasts `activeSeconds`, and can last longer only
+/// after its user asked for seats.
 fn admissions<'r>(log: &Log, records: &'r [Record]) -> impl Iterator<Item = (Told, i64)> + use<'r> {
     let lasts = i64::from(log.room.active_seconds) * 1_000;
     let holds = records.iter().filter(|record| record.asked == Asked::Hold).map(|record| record.sent);

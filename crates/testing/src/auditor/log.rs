@@ -1,47 +1,47 @@
-//! The log of a run: who asked what of which instance, when, and what was answered.
+//! The log of a run: each request, its instance, its times and its answer.
 
 use std::collections::HashMap;
 use std::num::NonZeroU32;
 
 use super::instant;
 
-/// How the room was set, and how far the clocks may differ.
+/// The room's settings, and the largest difference between the clocks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Room {
-    /// The most that may be active at once; where it was changed, the highest.
+    /// Maximum number of active turns; the highest value if it was changed.
     pub max_active: u32,
-    /// The most that may become active within one second; where it was changed, the highest.
+    /// Maximum number of admissions in one second; the highest value if it was changed.
     pub admit_per_second: u32,
-    /// How long a turn lasts.
+    /// Length of a turn.
     pub active_seconds: u32,
-    /// After how long a silence a turn that was never used ends.
+    /// Silence after which an unused turn ends.
     pub claim_seconds: u32,
-    /// How old a position may be.
+    /// Maximum age of a position.
     pub as_of_millis_max: u32,
-    /// How long it may take until an admission shows: its instant is that of the decision, which is then saved.
+    /// Maximum time until an admission is visible: its instant is that of the decision, which is saved afterwards.
     pub shows_millis_max: u32,
-    /// How far the clients' clock may be from the room's.
+    /// Largest difference between the clients' clock and the room's.
     pub clocks_differ_millis: u32,
 }
 
-/// What a client asked for.
+/// The kind of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Asked {
-    /// A place in line.
+    /// Enters.
     Enter,
-    /// How the place stands.
+    /// Polls.
     Poll,
-    /// To give the place up.
+    /// Leaves.
     Leave,
-    /// Something that needs a turn and changes nothing: dates, seats.
+    /// Calls that need a turn and change nothing: dates, seats.
     Use,
-    /// Seats, which may keep a turn running beyond its time.
+    /// Holds seats, which may keep a turn running beyond its time.
     Hold,
-    /// To pay, which ends the turn.
+    /// Pays, which ends the turn.
     Pay,
 }
 
-/// How a place stands by an answer.
+/// State of a place in an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Standing {
     /// In line.
@@ -52,32 +52,32 @@ pub enum Standing {
     Expired,
 }
 
-/// One answer. Times of the client are microseconds since the log began; instants of the room milliseconds since 1970.
+/// One answer. Client times are microseconds since the log began; instants of the room are milliseconds since 1970.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Record {
-    /// Which instance was asked.
+    /// The instance that was called.
     pub instance: u16,
-    /// What was asked.
+    /// The kind of the request.
     pub asked: Asked,
-    /// The status; 0 where no answer came at all.
+    /// Status code; 0 if there was no answer.
     pub code: u16,
-    /// Who asked, by number: see [`Log::user`].
+    /// Number of the user: see [`Log::user`].
     pub user: u32,
-    /// The token that the answer names or, where it names none, the one that was shown; 0 without any.
+    /// The token in the answer or, if it has none, in the request; 0 if there is none.
     pub token: u128,
     /// When the request was sent.
     pub sent: u64,
-    /// When the answer had come, or was no longer waited for.
+    /// When the answer arrived, or the client stopped waiting.
     pub answered: u64,
-    /// How the place stands.
+    /// State of the place.
     pub standing: Option<Standing>,
-    /// Where in line.
+    /// Position in line.
     pub position: Option<NonZeroU32>,
-    /// Of which instant the position is.
+    /// The instant of the position.
     pub as_of: Option<i64>,
     /// When the place was handed out.
     pub issued_at: Option<i64>,
-    /// Until when the turn lasts.
+    /// End of the turn.
     pub active_until: Option<i64>,
 }
 
@@ -87,47 +87,47 @@ impl Record {
         matches!(self.standing, Some(Standing::Waiting | Standing::Active))
     }
 
-    /// Whether a request did what it asked for.
+    /// Whether the request succeeded.
     pub(super) fn is_done(&self) -> bool {
         (200..300).contains(&self.code)
     }
 
-    /// Whether it may have done so: nobody knows, or the room said that it does not.
+    /// Whether it may have succeeded: the outcome is unknown, or the room said that it failed.
     pub(super) fn may_be_done(&self) -> bool {
         self.is_done() || self.code == 0 || self.code >= 500
     }
 }
 
-/// What was done to the room from outside.
+/// A fault that the test caused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Lost {
-    /// Nothing but time: the room's home did not answer. What is told may be older than it may otherwise be, and turns
-    /// may be lost to a silence that was none.
+    /// Time: the room's home did not answer. Positions may be older than allowed otherwise, and turns
+    /// may end because signs of life were lost.
     Time,
-    /// Memory: places may count as given up until their bearers were heard, and come back ahead of others then; who
+    /// Memory: places may count as given up until their bearers show them, and then come back ahead of others. A user who
     /// enters before that may get a second place.
     Memory,
 }
 
-/// A fault that was made, from the first moment at which it could show to the last, in microseconds since the log began.
+/// A fault, from the first to the last moment at which it can have an effect, in microseconds since the log began.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Fault {
-    /// What may be lost by it.
+    /// What the fault can lose.
     pub lost: Lost,
-    /// The beginning.
+    /// Begin.
     pub from: u64,
-    /// The end.
+    /// End.
     pub until: u64,
 }
 
 /// All answers of a run about one room, in any order.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Log {
-    /// How the room was set.
+    /// The room's settings.
     pub room: Room,
     /// When the log began, in milliseconds since 1970 by the clients' clock.
     pub began_at: i64,
-    /// What was done to the room.
+    /// The faults during the run.
     pub faults: Vec<Fault>,
     /// The answers.
     pub records: Vec<Record>,
@@ -142,7 +142,7 @@ impl Log {
         Self { room, began_at, faults, records, names: Vec::new(), numbers: HashMap::new() }
     }
 
-    /// The number of a user, who is new or known.
+    /// The number of a user. Adds the user if it is new.
     pub fn user(&mut self, name: &str) -> u32 {
         if let Some(number) = self.numbers.get(name) {
             return *number;
@@ -158,12 +158,12 @@ impl Log {
         self.names.get(user as usize).map_or("?", |name| name)
     }
 
-    /// The last instant of the room's clock at which it may have been this time for the clients.
+    /// The latest instant of the room's clock that this client time can be.
     pub(super) fn latest(&self, micros: u64) -> i64 {
         self.millis(micros.saturating_add(999)) + i64::from(self.room.clocks_differ_millis)
     }
 
-    /// The first such instant. Instants of the room are cut off to milliseconds, and so is this.
+    /// The earliest such instant. Instants of the room are truncated to milliseconds, and so is this.
     pub(super) fn earliest(&self, micros: u64) -> i64 {
         self.millis(micros) - i64::from(self.room.clocks_differ_millis)
     }
@@ -172,7 +172,7 @@ impl Log {
         self.began_at + i64::try_from(micros / 1_000).unwrap_or(i64::MAX / 2)
     }
 
-    /// The times of faults by which this may be lost, by the room's clock, in order. What memory loses, time loses too.
+    /// The times of faults that can lose this, by the room's clock, in order. A loss of memory is also a loss of time.
     pub(super) fn windows(&self, lost: Lost) -> Vec<(i64, i64)> {
         let counts = |fault: &&Fault| fault.lost == lost || lost == Lost::Time;
         let window = |fault: &Fault| (self.earliest(fault.from), self.latest(fault.until));
@@ -181,7 +181,7 @@ impl Log {
         windows
     }
 
-    /// A record in words.
+    /// Describes a record.
     pub fn tell(&self, record: &Record) -> String {
         let seconds = |micros: u64| micros as f64 / 1e6;
         let mut text = format!(

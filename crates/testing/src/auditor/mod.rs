@@ -1,13 +1,13 @@
-//! An auditor of waiting rooms that knows nothing of their code: from the answers that people got it proves that the
+//! An auditor of waiting rooms that shares no code with them. From the answers that clients got it proves that the
 //! room kept the contract, or names two answers that contradict each other.
 //!
-//! A record tells when a request was sent and when its answer had come, by the clients' own clock, and nothing of the
-//! moment in between at which the room decided. So a rule is held against what the log *proves*: that a place was
-//! handed out after its request was sent and before its answer had come, that one who is told to wait as of an instant
-//! had not been admitted by then, and so on. What the log leaves open is never held against the room.
+//! A record has the times at which a request was sent and its answer arrived, by the clients' own clock. It does not have
+//! the moment in between at which the room decided. So each rule is checked against what the log *proves*: a place was
+//! handed out after its request was sent and before its answer arrived, a client with a position as of an instant
+//! was not admitted by then, and so on. If the log leaves something open, the room gets the benefit of the doubt.
 //!
-//! Instants that the room writes (`asOf`, `issuedAt`, `activeUntil`) are of the room's clock, which all instances share;
-//! the log says how far the clients' clock may be from it.
+//! Instants from the room (`asOf`, `issuedAt`, `activeUntil`) are of the room's clock, which all instances share.
+//! The log states the largest difference between that clock and the clients'.
 
 mod age;
 mod cap;
@@ -30,8 +30,8 @@ pub use report::{Finding, Report, Rule};
 
 use lives::Lives;
 
-/// Holds a log against all rules. O(n log n) in its records; positions are counted after for a sample where there are
-/// many.
+/// Checks a log against all rules in O(n log n) of its records. If there are many positions, a sample of them is
+/// counted again.
 pub fn audit(log: &Log) -> Report {
     let mut report = Report::of(log);
     let lives = Lives::of(log, &mut report);

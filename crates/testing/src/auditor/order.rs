@@ -1,7 +1,7 @@
-//! Order: whose entry was answered before another's was sent is admitted no later than the other.
+//! Order: if one entry was answered before another was sent, it is admitted no later than the other.
 //!
-//! Where the first is not known to be admitted, it was not so as of the last answer that let it wait, and nobody who
-//! came later may have been admitted before that. One who left or lapsed was in line until then all the same.
+//! If the admission of the first is unknown, it was not admitted as of its last answer with a position, and no user who
+//! came later may have been admitted before that. A user who left or expired was in line until then.
 
 use super::lives::{Life, Lives, Told};
 use super::{Log, Lost, Report, Rule};
@@ -22,7 +22,7 @@ pub(super) fn check(log: &Log, lives: &Lives<'_>, report: &mut Report) {
         }
         let Some((ahead, told)) = last else { continue };
         report.checked(Rule::Order, 1);
-        // Who was not heard yet after a loss is not waited for.
+        // After a loss, admission does not wait for a user who has not shown the token again.
         let excused = windows.iter().any(|(from, until)| (*from..=*until).contains(&admitted.at));
         if told.at > admitted.at && !excused {
             let why = || {

@@ -1,4 +1,4 @@
-//! Writing a log while a run goes on.
+//! Writes a log during a run.
 
 use std::num::NonZeroU32;
 use std::sync::Mutex;
@@ -9,27 +9,27 @@ use super::{Asked, Fault, Log, Lost, Record, Room, millis_of};
 use crate::caller::Call;
 use crate::{Reply, now_millis, traffic};
 
-/// What of an answer the auditor looks at.
+/// The parts of an answer that the auditor reads.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Answer<'a> {
-    /// The status; 0 where no answer came.
+    /// Status code; 0 if there was no answer.
     pub code: u16,
-    /// Fields of the contract, as they are written.
+    /// Fields of the contract, as text.
     pub token_id: Option<&'a str>,
     /// `WAITING`, `ACTIVE` or `EXPIRED`.
     pub status: Option<&'a str>,
-    /// Where in line.
+    /// Position in line.
     pub position: Option<u64>,
-    /// Of which instant.
+    /// The instant of the position.
     pub as_of: Option<&'a str>,
     /// When the place was handed out.
     pub issued_at: Option<&'a str>,
-    /// Until when the turn lasts.
+    /// End of the turn.
     pub active_until: Option<&'a str>,
 }
 
 impl<'a> Answer<'a> {
-    /// From the load generator's reply.
+    /// Parses the reply of the load generator.
     pub fn of(reply: &traffic::Reply<'a>) -> Self {
         if reply.status >= 300 {
             return Self { code: reply.status, ..Self::default() };
@@ -45,7 +45,7 @@ impl<'a> Answer<'a> {
         }
     }
 
-    /// The record of it.
+    /// The record of this answer.
     pub fn record(
         &self,
         (instance, asked): (u16, Asked),
@@ -69,14 +69,14 @@ impl<'a> Answer<'a> {
     }
 }
 
-/// A log in the making, shared by all clients of a run.
+/// A log that all clients of a run write to.
 pub struct Recorder {
     began: Instant,
     log: Mutex<Log>,
 }
 
 impl Recorder {
-    /// Begins a log of a room.
+    /// Starts the log of a room.
     pub fn begin(room: Room) -> Self {
         let began = Instant::now();
         Self { began, log: Mutex::new(Log::new(room, now_millis())) }
@@ -87,10 +87,10 @@ impl Recorder {
         u64::try_from(self.began.elapsed().as_micros()).unwrap_or(u64::MAX)
     }
 
-    /// Sends a call and writes down what comes back. `shown` is the id of the token that it shows, or empty.
+    /// Sends a call and records the answer. `shown` is the id of the token that it carries, or empty.
     ///
     /// # Errors
-    /// If there is no answer; that is written down too.
+    /// If there is no answer. That is recorded too.
     pub async fn send(&self, what: (u16, Asked), who: (&str, &str), call: Call) -> Result<Reply, String> {
         let sent = self.now();
         let reply = call.try_send().await;
@@ -119,7 +119,7 @@ impl Recorder {
         reply
     }
 
-    /// Declares a fault from a moment of [`Recorder::now`] to another.
+    /// Declares a fault between two moments of [`Recorder::now`].
     pub fn fault(&self, lost: Lost, from: u64, until: u64) {
         self.log.lock().unwrap().faults.push(Fault { lost, from, until });
     }

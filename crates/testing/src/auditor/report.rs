@@ -1,4 +1,4 @@
-//! What an audit found.
+//! The result of an audit.
 
 use std::fmt;
 
@@ -7,26 +7,26 @@ use super::{Log, Record};
 /// A rule of the contract.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Rule {
-    /// One live token a user, one user a token; who enters again while the token lives gets it again.
+    /// One live token a user, one user a token. A user who enters again while the token lives gets it again.
     Unique,
-    /// What is told of one token fits together: it waits, then its turn runs, then it is over; no turn ends early.
+    /// The answers about one token fit together: it waits, then its turn runs, then it is over; no turn ends early.
     Turns,
-    /// Whose entry was answered before another's was sent is admitted no later.
+    /// If one entry was answered before another was sent, it is admitted no later.
     Order,
-    /// No more turns run at once than may.
+    /// The number of running turns never exceeds the cap.
     Cap,
-    /// No more are admitted within any one second than may be.
+    /// The number of admissions in any one second never exceeds the rate.
     Rate,
     /// No position grows.
     Growth,
-    /// A position is the number of those who are still in line up to and including the caller.
+    /// A position is the number of users who are still in line up to and including the caller.
     Exact,
-    /// What is told is not older than it may be.
+    /// No answer is older than allowed.
     Age,
 }
 
 impl Rule {
-    /// All of them.
+    /// All rules.
     pub const ALL: [Self; 8] =
         [Self::Unique, Self::Turns, Self::Order, Self::Cap, Self::Rate, Self::Growth, Self::Exact, Self::Age];
 
@@ -51,23 +51,23 @@ impl Rule {
 /// Answers that contradict each other.
 #[derive(Clone, Debug)]
 pub struct Finding {
-    /// The rule that does not hold.
+    /// The broken rule.
     pub rule: Rule,
-    /// Why not, and the answers that say so, in words.
+    /// A description with the answers.
     pub what: String,
     /// The answers.
     pub records: Vec<Record>,
 }
 
-/// How many contradictions of a rule are kept in words.
+/// Maximum number of contradictions of a rule that are described.
 const SHOWN: usize = 3;
 
-/// What was looked at for a rule.
+/// Numbers of checks of a rule.
 #[derive(Clone, Copy, Debug, Default)]
 struct Count {
-    /// Comparisons that the log allowed to be made.
+    /// Comparisons that the log made possible.
     checked: u64,
-    /// Those that ended in a contradiction.
+    /// Comparisons that failed.
     broken: u64,
 }
 
@@ -77,9 +77,9 @@ pub struct Report {
     /// The first contradictions of each rule.
     pub findings: Vec<Finding>,
     counts: [Count; Rule::ALL.len()],
-    /// What is in the log, in words.
+    /// A description of the log.
     about: String,
-    /// What was found out beside the rules, in words.
+    /// Facts found that are not part of a rule.
     notes: Vec<String>,
 }
 
@@ -109,12 +109,12 @@ impl Report {
         self.notes.push(note);
     }
 
-    /// Whether nothing contradicts anything.
+    /// Whether no rule is broken.
     pub fn is_sound(&self) -> bool {
         self.findings.is_empty()
     }
 
-    /// How many comparisons were made for a rule: a log that allows none proves nothing.
+    /// The number of comparisons for a rule. A log that allows none proves nothing.
     pub fn checks(&self, rule: Rule) -> u64 {
         self.counts[rule.index()].checked
     }

@@ -1,5 +1,5 @@
-//! Turns: what is told of one token fits together. It waits, then its turn runs, then it is over and stays so; a turn
-//! ends by its bearer, by time, or by silence; while it runs everything is let in, and before it nothing.
+//! Turns: the answers about one token fit together. It waits, then its turn runs, then it is over and stays over. A turn
+//! ends by its bearer, by time, or by silence. During the turn every call is allowed, before it none.
 
 use super::lives::{Life, Lives, told_of};
 use super::{Asked, Log, Lost, Record, Report, Rule, Standing};
@@ -19,7 +19,7 @@ pub(super) fn check(log: &Log, lives: &Lives<'_>, report: &mut Report) {
 struct Turns<'a> {
     log: &'a Log,
     lives: &'a Lives<'a>,
-    /// When tokens may count as given up until they are shown.
+    /// When tokens may count as given up until their bearers show them.
     forgetful: Vec<(i64, i64)>,
     /// When signs of life may get lost.
     late: Vec<(i64, i64)>,
@@ -41,7 +41,7 @@ impl<'a> Turns<'a> {
             }
         }
         let Some(over) = self.told(life, Standing::Expired).min_by_key(|record| record.answered) else { return };
-        // An instance that has not heard yet may be a snapshot's age behind.
+        // An instance that has not learned of the change yet may be behind by the age of a snapshot.
         let apart = i64::from(log.room.as_of_millis_max);
         let as_of = |record: &&Record| match record.standing {
             Some(Standing::Active) => log.earliest(record.sent) - apart,
@@ -57,7 +57,7 @@ impl<'a> Turns<'a> {
         }
     }
 
-    /// Whoever neither left nor paid, and whose time was not over, must have been silent for long enough.
+    /// If a user neither left nor paid, and the time was not over, the user must have been silent for long enough.
     fn ends_for_a_reason(&self, life: &Life, report: &mut Report) {
         let log = self.log;
         let Some(over) = self.told(life, Standing::Expired).min_by_key(|record| record.answered) else { return };
@@ -68,7 +68,7 @@ impl<'a> Turns<'a> {
             return;
         }
         let before = self.lives.records(life).filter(|record| record.answered < over.sent && record.is_done());
-        // One who waited was admitted after that at the earliest, and the silence began then.
+        // A user who waited was admitted after that at the earliest, and the silence began then.
         let sign = |record: &&Record| match record.standing {
             Some(Standing::Waiting) => told_of(log, record) - i64::from(log.room.shows_millis_max),
             _ => log.earliest(record.sent),
@@ -92,7 +92,7 @@ impl<'a> Turns<'a> {
         }
     }
 
-    /// Nothing is let in before the turn, and nothing is refused while it runs.
+    /// No call is allowed before the turn, and none is refused while it runs.
     fn lets_in(&self, life: &Life, report: &mut Report) {
         let log = self.log;
         for record in self.lives.records(life).filter(|record| matches!(record.asked, Asked::Use | Asked::Hold)) {

@@ -1,4 +1,4 @@
-//! Uniqueness: one user a token, one live token a user; entering again while it lives gives it again.
+//! Uniqueness: one user a token, one live token a user; a user who enters again while it lives gets it again.
 
 use std::collections::HashMap;
 
@@ -21,7 +21,7 @@ pub(super) fn check(log: &Log, lives: &Lives<'_>, report: &mut Report) {
     }
 }
 
-/// All answers about one token tell of the same user and of the same moment, and one of a new place.
+/// All answers about one token name the same user and the same moment, and one of them shows a new place.
 fn one_user(log: &Log, lives: &Lives<'_>, life: &Life, report: &mut Report) {
     let mut new: Option<&Record> = None;
     for record in lives.records(life).filter(|record| record.standing.is_some()) {
@@ -43,20 +43,20 @@ fn one_user(log: &Log, lives: &Lives<'_>, life: &Life, report: &mut Report) {
     }
 }
 
-/// The answers that tell of a token's life, of these standings. What instances that have not heard yet tell of a turn
-/// after its bearer's own end is left out.
+/// The answers that show these states of a token. An answer of an instance that has not learned of the end of a turn
+/// is left out.
 fn living<'a>(lives: &Lives<'a>, life: &Life, counts: fn(&Record) -> bool) -> Vec<&'a Record> {
     let ended = |record: &Record| record.standing == Some(Standing::Active) && record.sent > life.ended_after;
     lives.records(life).filter(|record| counts(record) && !ended(record)).collect()
 }
 
-/// While one token of a user surely lives, no answer tells of another that lives.
+/// While one token of a user surely lives, no answer shows another live token.
 fn one_token(log: &Log, lives: &Lives<'_>, (one, other): (&Life, &Life), windows: &[(i64, i64)], report: &mut Report) {
     let until_told = |life: &Life| {
         let (from, until) = (log.earliest(life.after()), log.latest(life.before()));
         windows.iter().any(|(lost, known)| until >= *lost && from <= *known)
     };
-    // Who enters before the token was seen after a loss may get a second place, but never a second turn.
+    // After a loss, a user who enters before the token was shown again may get a second place, but never a second turn.
     let counts: fn(&Record) -> bool = if until_told(one) || until_told(other) {
         |record| record.standing == Some(Standing::Active)
     } else {

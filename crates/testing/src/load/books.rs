@@ -1,4 +1,4 @@
-//! What the callers' books say must be so, compared with what is read.
+//! Compares the callers' records with what the server returns.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -6,10 +6,10 @@ use serde_json::Value;
 
 use super::deed::{Deed, Outcome, What};
 
-/// A wallet's history, oldest first, against the deeds that moved its points. Returns the payments that it names.
+/// A wallet's history, oldest first, compared with the deeds that moved its points. Returns the payments that it names.
 ///
 /// # Panics
-/// If something acknowledged is missing, or anything is there that nobody asked for, or is there twice.
+/// If an acknowledged deed is missing, or a row has no request, or a row is there twice.
 pub(super) fn compare_wallet(wallet: &str, rows: &[Value], deeds: &[&Deed]) -> BTreeMap<String, (i64, i64)> {
     let mut balance = 0;
     let mut moved: BTreeMap<(String, i64), Vec<i64>> = BTreeMap::new();
@@ -50,8 +50,8 @@ pub(super) fn compare_wallet(wallet: &str, rows: &[Value], deeds: &[&Deed]) -> B
     payments
 }
 
-/// One person's lines of a lecture's history, oldest first, against their deeds: each acknowledged one has its line,
-/// in the same order, and no line has none.
+/// One person's lines of a lecture's history, oldest first, compared with their deeds: each acknowledged deed has its line,
+/// in the same order, and every line has a deed.
 pub(super) fn explains(mut deeds: &[&Deed], mut lines: &[&Value]) -> bool {
     while let Some((deed, later)) = deeds.split_first() {
         deeds = later;
@@ -74,7 +74,7 @@ pub(super) fn explains(mut deeds: &[&Deed], mut lines: &[&Value]) -> bool {
     lines.is_empty()
 }
 
-/// What a reservation's status may be by its owner's deeds, from the hold on.
+/// The states that a reservation may have after its owner's deeds, from the hold on.
 fn statuses(reservation: &str, token: Option<&str>, after: &[Deed]) -> BTreeSet<&'static str> {
     let mut statuses = BTreeSet::from(["HELD"]);
     for deed in after {
@@ -93,10 +93,10 @@ fn statuses(reservation: &str, token: Option<&str>, after: &[Deed]) -> BTreeSet<
     statuses
 }
 
-/// One person's reservations against their deeds.
+/// One person's reservations compared with their deeds.
 ///
 /// # Panics
-/// If one that was acknowledged is missing or says something else, or nobody asked for one.
+/// If an acknowledged reservation is missing or differs, or a reservation has no request.
 pub(super) fn compare_reservations(deeds: &[Deed], rows: &[Value]) {
     let mut unclaimed: BTreeMap<&str, &Value> =
         rows.iter().map(|row| (row["reservationId"].as_str().unwrap(), row)).collect();
@@ -122,10 +122,10 @@ pub(super) fn compare_reservations(deeds: &[Deed], rows: &[Value]) {
     assert!(unclaimed.is_empty(), "nobody asked for {unclaimed:?}");
 }
 
-/// One person's payments against their deeds and the debits of their wallet.
+/// One person's payments compared with their deeds and the debits of their wallet.
 ///
 /// # Panics
-/// If one that was acknowledged is missing, is not debited exactly once, or nobody asked for it.
+/// If an acknowledged payment is missing, is not debited exactly once, or has no request.
 pub(super) fn compare_payments(deeds: &[Deed], rows: &[Value], mut debits: BTreeMap<String, (i64, i64)>) {
     let mut unclaimed: BTreeMap<&str, &Value> =
         rows.iter().map(|row| (row["paymentId"].as_str().unwrap(), row)).collect();

@@ -1,4 +1,4 @@
-//! Reading back what was acknowledged.
+//! Reads back what was acknowledged.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,15 +11,15 @@ use super::{HOT, Load};
 use crate::caller::{Call, Reply};
 use crate::sale::Sale;
 
-/// How many kept answers of each person are asked for again.
+/// Number of kept answers of each person to request again.
 const REPLAYED: usize = 3;
 
 impl Load {
-    /// Reads everything back: what was acknowledged is so, what was refused is not, nothing was done twice or
-    /// unasked. To be called when everything is settled and nobody acts.
+    /// Reads everything back: acknowledged requests took effect, refused ones did not, nothing took effect twice or
+    /// without a request. Call it when all is settled and no person acts.
     ///
     /// # Panics
-    /// If it is not so.
+    /// If that does not hold.
     pub async fn check(&self, sale: &Sale) {
         self.check_wallets(sale).await;
         self.check_lectures(sale).await;
@@ -28,10 +28,10 @@ impl Load {
         self.check_order(sale).await;
     }
 
-    /// Asks for a few answers again under their keys: they come byte for byte.
+    /// Repeats a few requests under their keys: the answers are the same byte for byte.
     ///
     /// # Panics
-    /// If another answer comes.
+    /// If an answer differs.
     pub async fn check_replays(&self, sale: &Sale) {
         for person in &self.people {
             let kept = person.deeds.iter().rev().filter_map(|deed| Some((deed, deed.kept()?)));
@@ -106,7 +106,7 @@ impl Load {
         assert_eq!(self.seat_map(sale).await, taken, "the seat map is what the reservations say");
     }
 
-    /// The seats that are not available, as anyone with a turn sees them.
+    /// The seats that are not available, as any user with a turn sees them.
     async fn seat_map(&self, sale: &Sale) -> BTreeMap<(String, u64), &'static str> {
         let concert = &self.stage.concert;
         let token = sale.active(concert, "an-onlooker").await;
@@ -129,7 +129,7 @@ impl Load {
         taken
     }
 
-    /// Where nobody leaves, everybody stands where they were told, and entering again changes nothing.
+    /// If no user leaves, every user has the position that the answers said, and entering again changes nothing.
     async fn check_line(&self, sale: &Sale) {
         let mut positions = BTreeSet::new();
         let entered = self.deeds().filter_map(|deed| entered(deed, &self.stage.line));
@@ -149,7 +149,7 @@ impl Load {
         assert_eq!((&room["waiting"], &room["issued"]), (&positions.len().into(), &positions.len().into()));
     }
 
-    /// Where some leave, the others keep their order: whoever had a place before another asked for one is before.
+    /// If some users leave, the others keep their order: a user who had a place before another entered is ahead.
     async fn check_order(&self, sale: &Sale) {
         let mut gone = BTreeSet::new();
         for deed in self.deeds() {
@@ -197,7 +197,7 @@ async fn check_places(sale: &Sale, person: &Person) {
     assert_eq!(shown, person.applied, "{} has the places that were acknowledged", person.name);
 }
 
-/// A wallet's history, oldest first; its end is the balance that is shown.
+/// A wallet's history, oldest first. Its last balance is the balance that the server shows.
 async fn history(sale: &Sale, wallet: &str) -> Vec<Value> {
     let mut rows = walk(sale, &format!("/point/{wallet}/histories?limit=200")).await;
     let shown = sale.caller.get(&format!("/point/{wallet}")).expect(200).await;

@@ -1,10 +1,10 @@
-//! What a caller did, and what came of it, as the caller wrote it down.
+//! What a caller requested and the outcome, as recorded by the caller.
 
 use serde_json::{Value, json};
 
 use crate::caller::{Call, Caller, Reply};
 
-/// What was asked.
+/// The request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum What {
     Charge { wallet: String, amount: i64 },
@@ -19,7 +19,7 @@ pub(super) enum What {
 }
 
 impl What {
-    /// Refusals that a sound server may give here. Any other, such as a reservation that is not found, tells that
+    /// Refusals that a correct server may give here. Any other, such as a reservation that is not found, shows that
     /// something acknowledged was lost.
     fn refusals(&self) -> &'static [&'static str] {
         match self {
@@ -32,12 +32,12 @@ impl What {
     }
 }
 
-/// What came of it.
+/// The outcome.
 #[derive(Clone, Debug)]
 pub(super) enum Outcome {
     /// No answer, or one that leaves the outcome open.
     Unknown,
-    /// As unknown, and without a key to ask again with.
+    /// Unknown, and without a key to retry with.
     Maybe,
     /// Acknowledged.
     Done(Reply),
@@ -49,9 +49,9 @@ pub(super) enum Outcome {
 #[derive(Clone, Debug)]
 pub(super) struct Deed {
     pub(super) what: What,
-    /// Who acts.
+    /// The person who acts.
     pub(super) user: String,
-    /// With which queue token.
+    /// The queue token.
     pub(super) token: Option<String>,
     pub(super) key: Option<String>,
     /// When it was first sent and when it was answered, by a clock that all callers share.
@@ -90,15 +90,15 @@ impl Deed {
         }
     }
 
-    /// Whether it may be sent again without fear: entering is idempotent by itself.
+    /// Whether a retry is safe: entering is idempotent by itself.
     pub(super) fn is_repeatable(&self) -> bool {
         self.key.is_some() || matches!(self.what, What::Enter { .. })
     }
 
-    /// Takes down what came.
+    /// Records the answer.
     ///
     /// # Panics
-    /// If a sound server could not have answered so.
+    /// If a correct server cannot give this answer.
     pub(super) fn take_down(&mut self, reply: Result<Reply, String>) {
         self.outcome = match reply {
             Err(_) => Outcome::Unknown,
@@ -116,7 +116,7 @@ impl Deed {
         };
     }
 
-    /// The body of the acknowledgement, where there is one.
+    /// The body of the acknowledgement, if there is one.
     pub(super) fn done(&self) -> Option<Value> {
         match &self.outcome {
             Outcome::Done(reply) => Some(reply.json()),

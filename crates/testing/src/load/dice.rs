@@ -1,18 +1,18 @@
-//! Chance that can be had again: numbers from a seed.
+//! Repeatable randomness: numbers from a seed.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-/// A stream of numbers (SplitMix64).
+/// A stream of random numbers (SplitMix64).
 #[derive(Clone, Debug)]
 pub struct Dice(u64);
 
 impl Dice {
-    /// Dice with this seed.
+    /// A stream with this seed.
     pub fn new(seed: u64) -> Self {
         Self(seed)
     }
 
-    /// A seed: the one that `ONSALE_TEST_SEED` names, else a new one. Printed, so that a failure tells it.
+    /// A seed: the value of `ONSALE_TEST_SEED` if set, else a new one. Printed, so that a failure can be repeated.
     #[allow(clippy::print_stdout, reason = "a failing test shows what it printed")]
     pub fn seed() -> u64 {
         let named = std::env::var("ONSALE_TEST_SEED").ok().and_then(|text| text.parse().ok());
@@ -38,7 +38,7 @@ impl Dice {
         &all[usize::try_from(self.below(all.len() as u64)).unwrap_or(0)]
     }
 
-    /// True this often in a hundred times.
+    /// True with this probability, in percent.
     pub fn percent(&mut self, chance: u64) -> bool {
         self.below(100) < chance
     }

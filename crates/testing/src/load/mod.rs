@@ -1,4 +1,4 @@
-//! A mixed load of callers who write down what was acknowledged to them, and check later that it is so.
+//! A mixed load of callers who record what was acknowledged to them, and check later that it holds.
 
 mod books;
 mod check;
@@ -21,21 +21,21 @@ use person::Person;
 
 pub use dice::Dice;
 
-/// The wallet that everybody uses.
+/// The wallet that all persons use.
 const HOT: &str = "everybody";
 
 /// Seats of each performance.
 const SEATS: u32 = 60;
 
-/// Where everything happens.
+/// The sale that the load runs against.
 pub(super) struct Stage {
-    /// With fewer places than people.
+    /// A lecture with fewer places than persons.
     lectures: Vec<String>,
-    /// A concert whose room lets nobody in, and that nobody leaves: each keeps the very position they were told.
+    /// A concert whose room admits no one, and that no person leaves: each keeps exactly the same position.
     line: String,
-    /// A concert whose room lets nobody in, and that some leave: the others keep their order.
+    /// A concert whose room admits no one, and that some leave: the others keep their order.
     exits: String,
-    /// A concert whose room lets everybody in.
+    /// A concert whose room admits everyone.
     concert: String,
     performances: Vec<String>,
     clock: AtomicU64,
@@ -47,13 +47,13 @@ impl Stage {
     }
 }
 
-/// The callers, and what they wrote down.
+/// The callers and their records.
 pub struct Load {
     stage: Arc<Stage>,
     people: Vec<Person>,
 }
 
-/// A load that runs.
+/// A running load.
 pub struct Running {
     stage: Arc<Stage>,
     stop: Arc<AtomicBool>,
@@ -61,7 +61,7 @@ pub struct Running {
 }
 
 impl Load {
-    /// Makes what they need. At most 64 people.
+    /// Creates what the persons need. At most 64 persons.
     pub async fn prepare(sale: &Sale, people: i64, seed: u64) -> Self {
         let still = json!({"maxActive": 1, "claimSeconds": 3_600, "activeSeconds": 86_400});
         let open = json!({"maxActive": 10_000, "admitPerSecond": 1_000_000, "claimSeconds": 3_600});
@@ -85,7 +85,7 @@ impl Load {
         Self { stage, people }
     }
 
-    /// Sets everybody to work.
+    /// Starts all persons.
     pub fn start(self, caller: &Caller) -> Running {
         let stop = Arc::new(AtomicBool::new(false));
         let mut tasks = JoinSet::new();
@@ -95,7 +95,7 @@ impl Load {
         Running { stage: self.stage, stop, tasks }
     }
 
-    /// Asks again, under its key, for everything that got no answer.
+    /// Repeats, under its key, every request that got no answer.
     ///
     /// # Panics
     /// If the server does not answer.
@@ -110,17 +110,17 @@ impl Load {
         }
     }
 
-    /// How many requests were acknowledged.
+    /// Number of acknowledged requests.
     pub fn acknowledged(&self) -> usize {
         self.count(|outcome| matches!(outcome, Outcome::Done(_)))
     }
 
-    /// How many requests have no known outcome yet, or never will have.
+    /// Number of requests whose outcome is not known yet, or never will be.
     pub fn unanswered(&self) -> usize {
         self.count(|outcome| matches!(outcome, Outcome::Unknown))
     }
 
-    /// The longest that anybody waited for an answer, a 503 included.
+    /// The longest wait for an answer, a 503 included.
     pub fn slowest(&self) -> Duration {
         self.people.iter().map(|person| person.slowest).max().unwrap_or_default()
     }
@@ -131,10 +131,10 @@ impl Load {
 }
 
 impl Running {
-    /// Lets everybody finish the request that they are at.
+    /// Lets all persons finish their current request.
     ///
     /// # Panics
-    /// If one of them has seen what cannot be.
+    /// If one of them has seen an impossible answer.
     pub async fn stop(mut self) -> Load {
         self.stop.store(true, Ordering::Relaxed);
         let mut people = Vec::new();

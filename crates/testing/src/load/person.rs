@@ -1,4 +1,4 @@
-//! One caller: does one thing after another, writes down what came of it, and asks again where nothing came.
+//! One caller: sends one request after another, records the outcome, and retries if there was no answer.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -10,21 +10,21 @@ use super::dice::Dice;
 use super::{HOT, SEATS, Stage};
 use crate::caller::Caller;
 
-/// Somebody with a wallet, perhaps a turn and a hold. Nobody else acts for them.
+/// A person with a wallet, perhaps a turn and a hold. No other caller acts for this person.
 pub(super) struct Person {
     pub(super) name: String,
-    /// Together with a count, makes amounts that nobody else uses on a shared wallet.
+    /// Together with a count, creates amounts that no other person uses on a shared wallet.
     number: i64,
     dice: Dice,
     pub(super) deeds: Vec<Deed>,
     token: Option<String>,
     held: Option<String>,
     pub(super) applied: BTreeSet<String>,
-    /// Tokens in the room that people leave.
+    /// Tokens in the room that persons leave.
     leaving: Vec<String>,
-    /// What is known must be read again: something may have been done.
+    /// The state must be read again: a request may have taken effect.
     stale: bool,
-    /// The longest wait for an answer, whatever it was.
+    /// The longest wait for any answer.
     pub(super) slowest: Duration,
 }
 
@@ -44,7 +44,7 @@ impl Person {
         }
     }
 
-    /// Acts until told to stop, whatever the server does meanwhile.
+    /// Acts until stopped, whatever the server does meanwhile.
     pub(super) async fn run(mut self, stage: Arc<Stage>, caller: Caller, stop: Arc<AtomicBool>) -> Self {
         while !stop.load(Ordering::Relaxed) {
             if !self.settle(&stage, &caller).await {
@@ -58,7 +58,7 @@ impl Person {
         self
     }
 
-    /// Clears up what is open: the last deed again, under its key, and what its lack of a key leaves unknown.
+    /// Resolves what is open: repeats the last request under its key, and reads what a request without a key left unknown.
     pub(super) async fn settle(&mut self, stage: &Stage, caller: &Caller) -> bool {
         if let Some(last) = self.deeds.last_mut().filter(|last| matches!(last.outcome, Outcome::Unknown)) {
             if last.is_repeatable() {
@@ -77,7 +77,7 @@ impl Person {
         !self.stale
     }
 
-    /// Reads what is so: the places and the hold that one has.
+    /// Reads the current state: the person's places and hold.
     async fn look(&mut self, caller: &Caller) -> Option<()> {
         let read = async |path: String| caller.get(&path).try_send().await.ok().filter(|reply| reply.status == 200);
         let places = read(format!("/lectures/application/{}", self.name)).await?.json();
@@ -89,7 +89,7 @@ impl Person {
         Some(())
     }
 
-    /// Sends the last deed and learns from its outcome.
+    /// Sends the last request and updates the state from its outcome.
     async fn send(&mut self, stage: &Stage, caller: &Caller) {
         let Some(deed) = self.deeds.last_mut() else { return };
         if deed.sent == 0 {
@@ -136,7 +136,7 @@ impl Person {
             50..60 => self.line(stage, count),
             _ => self.concert(stage),
         };
-        // Paying and leaving without a key leaves one in doubt about one's own turn.
+        // After paying or leaving without a key, the person does not know whether the turn still runs.
         let needs_key = matches!(what, What::Pay { .. } | What::Leave { .. });
         let with_key = needs_key || self.dice.percent(70);
         Deed {
@@ -166,7 +166,7 @@ impl Person {
         if self.applied.contains(&lecture) { What::Cancel { lecture } } else { What::Apply { lecture } }
     }
 
-    /// Sends a new user into a line that does not move, or takes one out again.
+    /// Sends a new user into a line that does not move, or removes one.
     fn line(&mut self, stage: &Stage, count: i64) -> What {
         let user = format!("{}-{count}", self.name);
         if self.dice.percent(50) {

@@ -1,4 +1,4 @@
-//! The wire between a program and its database, in a test's hands: cut, stalled, slowed, led elsewhere.
+//! A proxy between a program and its database that a test can cut, stall, slow down or redirect.
 
 mod wire;
 
@@ -13,19 +13,19 @@ use crate::instance::PATIENCE;
 use crate::port::Port;
 use wire::{Rules, TRIGGER_BYTES_MAX, Trigger, Wire};
 
-/// A proxy on a loopback port of its own that it keeps for good. Each method returns when it is in force: from then on
-/// no byte passes that should not, and no connection is open that should not be.
+/// A proxy that keeps its own loopback port. Each method returns when it is in force: from then on
+/// no byte passes and no connection is open that it forbids.
 ///
-/// It runs on the test's runtime: a test that blocks its only thread stalls the wire.
+/// It runs on the test's runtime: a test that blocks its only thread stalls the proxy.
 pub struct WireCutter {
     port: Port,
     wire: Wire,
-    /// Dropped and awaited, they close their sockets.
+    /// When these are dropped and awaited, they close their sockets.
     connections: Arc<Mutex<JoinSet<()>>>,
     door: tokio::sync::Mutex<Option<Door>>,
 }
 
-/// Where connections come in. The listener is shared, so that callers who are not accepted yet stay in its queue while
+/// The listener is shared: connections that are not accepted yet stay in its queue while
 /// the acceptor is replaced.
 struct Door {
     listener: Arc<TcpListener>,
@@ -33,7 +33,7 @@ struct Door {
 }
 
 impl WireCutter {
-    /// A whole wire to this address.
+    /// Starts a proxy that passes everything to this address.
     pub async fn start(upstream: SocketAddr) -> Self {
         let cutter = Self {
             port: Port::free(),
@@ -45,7 +45,7 @@ impl WireCutter {
         cutter
     }
 
-    /// Where to connect to instead of upstream.
+    /// Connects to another address instead of upstream.
     pub fn address(&self) -> SocketAddr {
         self.port.address()
     }
@@ -65,7 +65,7 @@ impl WireCutter {
         let mut door = self.door.lock().await;
         let listener = match door.take() {
             Some(Door { listener, acceptor }) => {
-                // Else it could hold one that it has just accepted.
+                // Otherwise it could hold a connection that it has just accepted.
                 end(acceptor).await;
                 listener
             }
@@ -75,18 +75,18 @@ impl WireCutter {
         *door = Some(self.open(listener));
     }
 
-    /// Keeps connections open and accepts new ones, but lets nothing pass in either direction, not even their end.
+    /// Keeps connections open and accepts new ones, but passes no byte in either direction, not even a close.
     pub async fn stall(&self) {
         self.wire.change(|rules| (rules.requests_held, rules.answers_held) = (true, true));
     }
 
-    /// Lets requests pass, and holds answers back.
+    /// Passes requests, and holds answers back.
     pub async fn stall_answers(&self) {
         self.wire.change(|rules| rules.answers_held = true);
     }
 
     /// Holds answers back from the moment at which a request with this text (at most 64 bytes, such as `COMMIT`) is
-    /// passed on: it is done, and nobody hears of it. Happens once.
+    /// passed on: the server does it, and the client does not learn of it. Happens once.
     pub async fn stall_answers_after(&self, text: &str) {
         self.trigger(text, Trigger::HoldAnswers);
     }
@@ -102,21 +102,21 @@ impl WireCutter {
         self.wire.change(|rules| rules.trigger = Some((text.as_bytes().to_owned(), trigger)));
     }
 
-    /// Waits until something is held back in either direction. It may be one piece of an answer.
+    /// Waits until something is held back in either direction. It may be a part of an answer.
     ///
     /// # Panics
-    /// If nothing comes.
+    /// If nothing arrives in time.
     pub async fn until_held(&self) {
         self.until(|rules| rules.held > 0).await.expect("something is held back in time");
     }
 
-    /// Whatever passes from now on is under way for this long, in each direction.
+    /// Delays every byte that passes from now on by this long, in each direction.
     pub async fn slow(&self, delay: Duration) {
         self.wire.change(|rules| rules.delay = delay);
     }
 
-    /// A whole wire again: connections that are open go on with what was held back, new ones are accepted. Where it
-    /// leads stays.
+    /// Passes everything again: open connections continue with what was held back, new ones are accepted. The target
+    /// address stays.
     pub async fn heal(&self) {
         self.wire.change(Rules::heal);
         let mut door = self.door.lock().await;
@@ -125,27 +125,27 @@ impl WireCutter {
         }
     }
 
-    /// Connections that are accepted from now on lead to this address. Those that are open stay.
+    /// Connections that are accepted from now on go to this address. Open connections stay.
     pub async fn retarget(&self, upstream: SocketAddr) {
         self.wire.change(|rules| rules.upstream = upstream);
     }
 
-    /// How many connections are open now. One counts when it was accepted, which can be a moment after the caller was
-    /// told, and until both of its directions have ended.
+    /// Number of open connections. A connection counts from its acceptance, which can be a moment after the client's
+    /// connect returned, until both of its directions have ended.
     pub fn connections(&self) -> usize {
         self.wire.rules().open
     }
 
-    /// Waits until the number of open connections is as wanted; the number.
+    /// Waits until the number of open connections meets the condition, and returns it.
     ///
     /// # Panics
-    /// If it never is.
+    /// If it does not in time.
     pub async fn until_connections(&self, wanted: impl Fn(usize) -> bool) -> usize {
         let open = self.until(|rules| wanted(rules.open)).await;
         open.unwrap_or_else(|| panic!("{} connections are open, which was not wanted", self.connections()))
     }
 
-    /// Waits until the rules are as wanted; how many connections are open then.
+    /// Waits until the rules meet the condition, and returns the number of connections open then.
     async fn until(&self, wanted: impl Fn(&Rules) -> bool) -> Option<usize> {
         let mut watched = self.wire.watch();
         let watching = async { watched.wait_for(wanted).await.map(|rules| rules.open) };
@@ -156,7 +156,7 @@ impl WireCutter {
         let (wire, connections, accepting) = (self.wire.clone(), self.connections.clone(), listener.clone());
         let acceptor = tokio::spawn(async move {
             loop {
-                // Out of files, it is better to try again than to fall silent.
+                // Without file descriptors, retrying is better than ending.
                 let Ok((client, _)) = accepting.accept().await else {
                     tokio::task::yield_now().await;
                     continue;
@@ -184,7 +184,7 @@ impl Drop for WireCutter {
     }
 }
 
-/// Ends a task, and waits until it has let go of what it held.
+/// Ends a task, and waits until it has released its sockets.
 async fn end(task: JoinHandle<()>) {
     task.abort();
     drop(task.await);

@@ -1,4 +1,4 @@
-//! One wire: the rules that every byte obeys, and the connections that obey them.
+//! One wire: the rules for every byte, and its connections.
 
 use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
@@ -12,20 +12,20 @@ use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-/// How long a text that is waited for may be.
+/// Maximum length of a text to wait for, in bytes.
 pub(super) const TRIGGER_BYTES_MAX: usize = 64;
 
-/// How much is read at once.
+/// Maximum bytes of one read.
 const PIECE_BYTES: usize = 64 * 1_024;
 
-/// What happens when a request with a text comes by.
+/// What happens when a request with a text passes.
 #[derive(Clone, Copy)]
 pub(super) enum Trigger {
     HoldAnswers,
     HoldRequests,
 }
 
-/// What holds for every connection of a wire.
+/// Rules for every connection of a wire.
 pub(super) struct Rules {
     pub(super) upstream: SocketAddr,
     pub(super) requests_held: bool,
@@ -34,27 +34,27 @@ pub(super) struct Rules {
     pub(super) trigger: Option<(Vec<u8>, Trigger)>,
     /// Connections that are open.
     pub(super) open: usize,
-    /// Pieces that would have passed if nothing were held.
+    /// Pieces that are held back.
     pub(super) held: usize,
 }
 
 impl Rules {
-    /// Everything passes at once.
+    /// Whether everything passes at once.
     pub(super) fn heal(&mut self) {
         (self.requests_held, self.answers_held) = (false, false);
         (self.delay, self.trigger) = (Duration::ZERO, None);
     }
 }
 
-/// Which way a byte goes.
+/// The direction of a byte.
 #[derive(Clone, Copy)]
 enum Way {
     Request,
     Answer,
 }
 
-/// Rules, and their lock. A byte is passed on under the lock, without waiting: who has changed a rule knows that
-/// nothing passes any more by the old one.
+/// The rules and their lock. A byte is passed on under the lock, without waiting: after a rule is changed,
+/// nothing passes by the old rule.
 #[derive(Clone)]
 pub(super) struct Wire(Arc<watch::Sender<Rules>>);
 
@@ -77,7 +77,7 @@ impl Wire {
         self.0.subscribe()
     }
 
-    /// Leads a caller upstream until both sides have ended, or one of them failed. Nobody there: the caller sees his
+    /// Forwards a connection until both sides have ended or one has failed. If upstream refuses, the client sees its
     /// connection closed.
     pub(super) async fn connection(self, client: TcpStream) {
         let _counted = Counted::new(&self, |rules| &mut rules.open);
@@ -89,12 +89,12 @@ impl Wire {
         let ((asked, answer), (answered, ask)) = (client.into_split(), server.into_split());
         let requests = Direction::new(&self, Way::Request, ask).pump(asked);
         let answers = Direction::new(&self, Way::Answer, answer).pump(answered);
-        // The first failure drops both, and with them all four ends.
+        // The first failure drops both directions, and with them all four ends.
         drop(tokio::try_join!(requests, answers));
     }
 }
 
-/// One more in a count, for as long as this is kept.
+/// Adds one to a count for as long as it lives.
 struct Counted<'a> {
     wire: &'a Wire,
     count: fn(&mut Rules) -> &mut usize,
@@ -117,18 +117,18 @@ impl Drop for Counted<'_> {
 struct Direction<'a> {
     wire: &'a Wire,
     way: Way,
-    /// Where to; none after its end was passed on.
+    /// The target; `None` after its end was passed on.
     to: Option<OwnedWriteHalf>,
-    /// The last bytes that passed: a text may lie across two pieces.
+    /// The last bytes that passed: a text may span two pieces.
     passed: Vec<u8>,
 }
 
-/// What became of a piece.
+/// What happened to a piece.
 enum Step {
     Passed(usize),
     Held,
     Later(Instant),
-    /// The receiver takes no more at the moment.
+    /// The receiver accepts no more at the moment.
     Full,
 }
 
@@ -137,7 +137,7 @@ impl<'a> Direction<'a> {
         Self { wire, way, to: Some(to), passed: Vec::new() }
     }
 
-    /// Passes on everything, and then its end.
+    /// Passes on everything, and then the end.
     async fn pump(mut self, mut from: OwnedReadHalf) -> io::Result<()> {
         let mut buffer = vec![0; PIECE_BYTES];
         loop {
@@ -149,11 +149,11 @@ impl<'a> Direction<'a> {
         }
     }
 
-    /// Passes on a piece that came just now, as soon as it may; the end where it is empty.
+    /// Passes on a piece that just arrived as soon as the rules allow; the end if it is empty.
     async fn pass(&mut self, piece: &[u8]) -> io::Result<()> {
         let (mut rest, came, mut held) = (piece, Instant::now(), None);
         loop {
-            // Before the step: no change after it is missed.
+            // Before the step, so that no change after it is missed.
             let mut rules = self.wire.watch();
             match self.step(rest, came)? {
                 Step::Passed(bytes) => {
@@ -164,7 +164,7 @@ impl<'a> Direction<'a> {
                 }
                 Step::Held => {
                     held.get_or_insert_with(|| Counted::new(self.wire, |rules| &mut rules.held));
-                    // Counting itself is a change; it costs one more look.
+                    // The count itself is a change; it costs one more check.
                     drop(rules.changed().await);
                     continue;
                 }
@@ -184,7 +184,7 @@ impl<'a> Direction<'a> {
         }
     }
 
-    /// Passes on what can be passed on now, under the lock.
+    /// Passes on what the rules allow now, under the lock.
     fn step(&mut self, rest: &[u8], came: Instant) -> io::Result<Step> {
         let mut step = Ok(Step::Full);
         self.wire.0.send_if_modified(|rules| {
@@ -210,7 +210,7 @@ impl<'a> Direction<'a> {
         } else if due > Instant::now() {
             return Ok(Step::Later(due));
         } else if rest.is_empty() {
-            // Dropped, it tells the receiver that nothing more comes.
+            // Dropping it signals the end to the receiver.
             self.to = None;
         }
         let Some(to) = &self.to else { return Ok(Step::Passed(0)) };
@@ -221,7 +221,7 @@ impl<'a> Direction<'a> {
         }
     }
 
-    /// Throws the switch where this piece completes the text that is waited for.
+    /// Applies the switch if this piece completes the text to wait for.
     fn trigger(&self, rules: &mut Rules, rest: &[u8]) -> bool {
         let (Way::Request, Some((text, trigger))) = (self.way, &rules.trigger) else { return false };
         let kept = self.passed.len().min(text.len() - 1);

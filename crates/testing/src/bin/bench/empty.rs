@@ -1,4 +1,4 @@
-//! The measure: an axum handler that does nothing, in a process of its own, with the allocator and the runtime of
+//! The reference: an axum handler that does nothing, in its own process, with the allocator and the runtime of
 //! the real program.
 
 use std::io::{Write, stdout};
@@ -7,7 +7,7 @@ use axum::Router;
 use axum::routing::get;
 use onsale_testing::traffic::Outcome;
 
-/// The argument that makes this program serve it.
+/// The argument that makes this program serve the empty handler.
 pub(crate) const ARGUMENT: &str = "empty-handler";
 
 /// Serves until killed.

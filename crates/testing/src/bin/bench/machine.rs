@@ -1,4 +1,4 @@
-//! The machine that all numbers belong to: processor, kernel, commit, and what its disk takes for an fsync.
+//! The machine of the measurement: processor, kernel, commit, and the duration of an fsync.
 
 use std::fmt::Write as _;
 use std::fs::{File, read_to_string};
@@ -9,10 +9,10 @@ use std::time::{Duration, Instant};
 
 use onsale_testing::traffic::{Histogram, Outcome};
 
-/// Describes the machine, and measures the disk under the temporary folder.
+/// Describes the machine, and measures the disk of the temporary folder.
 ///
 /// # Errors
-/// If the temporary folder lies in memory: an fsync there costs nothing, and would prove nothing.
+/// If the temporary folder is in memory: an fsync there costs nothing and would prove nothing.
 pub(crate) fn describe() -> Outcome<String> {
     let cores = std::thread::available_parallelism()?;
     let cpu = read_to_string("/proc/cpuinfo")?;
@@ -59,7 +59,7 @@ fn commit() -> String {
     }
 }
 
-/// The type and source of the file system that a folder lies on: that of the longest mount point above it.
+/// File system type and source of a folder: those of its longest mount point.
 fn file_system(folder: &Path) -> Outcome<(String, String)> {
     let mounts = read_to_string("/proc/self/mountinfo")?;
     let parse = |line: &str| {
@@ -69,7 +69,7 @@ fn file_system(folder: &Path) -> Outcome<(String, String)> {
         let (kind, source) = (system.next()?.to_owned(), system.next()?.to_owned());
         folder.starts_with(point).then_some((point.len(), kind, source))
     };
-    // Of several mounts at one point the last one shows.
+    // If one mount point has several mounts, the last one is visible.
     let longest = mounts.lines().filter_map(parse).max_by_key(|(length, _, _)| *length);
     longest.map(|(_, kind, source)| (kind, source)).ok_or_else(|| "the file system is not known".into())
 }

@@ -1,8 +1,8 @@
-//! The benchmark: the released program under load, beside an empty handler as the measure of the machine.
+//! The benchmark: the released program under load, compared with an empty handler on the same machine.
 //!
-//! `onsale-bench [postgres|room|reads|events] [quick] [profile] [row …]`, or `[…] list` for the rows; `audit FILE` holds the log
-//! of a waiting room's answers against the contract. Run by `./bench`, which builds first. Ends with 1 where an answer was
-//! wrong; a target that is missed is told in the table, as noise alone may miss one.
+//! `onsale-bench [postgres|room|reads|events] [quick] [profile] [row …]`, or `[…] list` for the rows; `audit FILE` checks the log
+//! of a waiting room's answers against the contract. Run by `./bench`, which builds first. Exits with 1 if an answer was
+//! wrong. A missed target is shown in the table only, because noise can cause it.
 
 mod empty;
 mod events;
@@ -30,10 +30,10 @@ use rows::{ROWS, Row};
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-/// Which rows, by the word that asks for them.
+/// Groups of rows, by the argument that selects them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Part {
-    /// None: the program alone.
+    /// No argument: the program alone.
     Alone,
     /// `postgres`.
     Postgres,
@@ -64,7 +64,7 @@ impl Part {
     }
 }
 
-/// What was asked for on the command line.
+/// The command line.
 struct Wish {
     part: Part,
     quick: bool,
@@ -92,7 +92,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// Audits a log of answers; `false` where some contradict each other.
+/// Audits a log of answers. Returns `false` if some contradict each other.
 fn audit(path: &Path) -> Outcome<bool> {
     let report = auditor::audit(&auditor::Log::read(path)?);
     write!(stdout(), "{report}")?;
@@ -121,7 +121,7 @@ fn wish(arguments: &[String]) -> Outcome<Wish> {
     }
 }
 
-/// Runs the rows and prints the table; `false` where an answer was wrong.
+/// Runs the rows and prints the table. Returns `false` if an answer was wrong.
 fn run(wish: &Wish) -> Outcome<bool> {
     let machine = machine::describe()?;
     writeln!(stdout(), "{machine}\n")?;

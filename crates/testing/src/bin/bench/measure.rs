@@ -1,5 +1,5 @@
-//! Measuring side by side: the empty handler, the work, the empty handler again, round after round, so that whatever
-//! else the machine does meets both.
+//! Side-by-side measurement: the empty handler, the work, the empty handler again, in rounds, so that other load on
+//! the machine affects both.
 
 use std::path::PathBuf;
 use std::rc::Rc;
@@ -14,25 +14,25 @@ use crate::profile::Recording;
 use crate::raw::RawLine;
 use crate::table::{Line, Table, Verdict, grouped};
 
-/// What may come back: statuses, with their codes where they are problems.
+/// Expected answers: statuses, with their codes for problems.
 pub(crate) type Expected = &'static [(u16, &'static str)];
 
-/// How long and how much.
+/// Durations and sizes.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Scale {
     pub(crate) rounds: usize,
-    /// One look at the empty handler.
+    /// Duration of one measurement of the empty handler.
     pub(crate) empty: Duration,
-    /// One look at the work.
+    /// Duration of one measurement of the work.
     pub(crate) slice: Duration,
-    /// At a constant rate.
+    /// Duration of one measurement at a constant rate.
     pub(crate) open: Duration,
-    /// People who are prepared where each may act once.
+    /// Number of persons to prepare if each may act once.
     pub(crate) crowd: usize,
 }
 
 impl Scale {
-    /// All that the targets ask for.
+    /// The full size, for the targets.
     pub(crate) const FULL: Self = Self {
         rounds: 3,
         empty: Duration::from_millis(1_000),
@@ -41,7 +41,7 @@ impl Scale {
         crowd: 120_000,
     };
 
-    /// A first impression: one round, and too small a crowd for the targets' conditions.
+    /// A quick run: one round, and a crowd that is too small for the targets.
     pub(crate) const QUICK: Self = Self {
         rounds: 1,
         empty: Duration::from_millis(500),
@@ -51,14 +51,14 @@ impl Scale {
     };
 }
 
-/// A server of its own for a row.
+/// A server for one row.
 pub(crate) struct Server {
     pub(crate) program: Program,
     pub(crate) stage: Stage,
 }
 
 impl Server {
-    /// Stops it; its file must then stand up to the audit.
+    /// Stops it, then audits its file.
     pub(crate) fn finish(&mut self) -> Outcome<()> {
         let status = self.program.stop()?;
         if !status.success() {
@@ -73,16 +73,16 @@ impl Server {
     }
 }
 
-/// What a kind of work came to at one number of connections.
+/// The result of a kind of work at one number of connections.
 #[derive(Clone, Debug)]
 pub(crate) struct Measured {
     pub(crate) connections: usize,
-    /// Answers a second: the median of the rounds, as are the next two.
+    /// Answers per second: the median of the rounds, as in the next two fields.
     pub(crate) rate: f64,
     pub(crate) empty: f64,
     pub(crate) share: f64,
     pub(crate) times: Histogram,
-    /// Processor time of the server for each answer.
+    /// Processor time of the server per answer.
     pub(crate) cpu: Duration,
 }
 
@@ -104,10 +104,10 @@ impl Measured {
     }
 }
 
-/// One look at a kind of work, at a number of connections.
+/// One measurement of a kind of work, at a number of connections.
 pub(crate) type Slice<'a> = Box<dyn FnMut(usize) -> Outcome<Run> + 'a>;
 
-/// The benchmark as it goes.
+/// The state of a benchmark run.
 pub(crate) struct Bench {
     pub(crate) scale: Scale,
     pub(crate) table: Table,
@@ -115,14 +115,14 @@ pub(crate) struct Bench {
     program: PathBuf,
     pub(crate) empty: Program,
     requests: Arc<Supply>,
-    /// Where recordings of the server go, if any are made.
+    /// Folder for profiles of the server, if they are recorded.
     profiles: Option<PathBuf>,
-    /// A Postgres, once a row has asked for it.
+    /// The Postgres, started for the first row that needs it.
     cluster: Option<Rc<Cluster>>,
 }
 
 impl Bench {
-    /// Starts the empty handler. The program is looked for beside this one, where it was built.
+    /// Starts the empty handler. The program is expected in the folder of this one.
     pub(crate) fn open(scale: Scale, profile: bool) -> Outcome<Self> {
         let own = std::env::current_exe()?;
         let program = own.with_file_name("onsale");
@@ -139,7 +139,7 @@ impl Bench {
         Ok(Self { scale, table, raw: Vec::new(), program, empty, requests, profiles, cluster: None })
     }
 
-    /// The Postgres of this run, started for the first row that asks.
+    /// The Postgres of this run, started for the first row that needs it.
     pub(crate) fn cluster(&mut self) -> Outcome<Rc<Cluster>> {
         if let Some(cluster) = &self.cluster {
             return Ok(cluster.clone());
@@ -149,12 +149,12 @@ impl Bench {
         Ok(cluster)
     }
 
-    /// Starts the real program in a folder of its own.
+    /// Starts the real program in its own folder.
     pub(crate) fn server(&self, flags: &[&str]) -> Outcome<Server> {
         self.server_with(flags, &[])
     }
 
-    /// The same with settings in its environment, such as a database.
+    /// Starts it with settings in its environment, such as a database.
     pub(crate) fn server_with(&self, flags: &[&str], environment: &[(&str, &str)]) -> Outcome<Server> {
         let arguments: Vec<&str> = ["serve", "--log", "warn"].iter().chain(flags).copied().collect();
         let program = Program::start_with(&self.program, &arguments, environment)?;
@@ -162,12 +162,12 @@ impl Bench {
         Ok(Server { program, stage })
     }
 
-    /// One look at the empty handler.
+    /// One measurement of the empty handler.
     pub(crate) fn look_at_empty(&self, connections: usize) -> Outcome<Run> {
         self.look_at(&self.empty, connections)
     }
 
-    /// One look at a handler of our own that stands beside the work.
+    /// One measurement of another reference handler.
     fn look_at(&self, handler: &Program, connections: usize) -> Outcome<Run> {
         let how = Closed { connections, time: self.scale.empty, count: usize::MAX, keep: None };
         let run = closed(handler.address(), &self.requests, &how)?;
@@ -175,7 +175,7 @@ impl Bench {
         Ok(run)
     }
 
-    /// A look at work that is one request: its answers must be as expected, and there must be enough of them.
+    /// A measurement of a single-request workload: every answer must be as expected, and there must be enough of them.
     pub(crate) fn slice<'a>(
         &self,
         server: &Server,
@@ -192,7 +192,7 @@ impl Bench {
         })
     }
 
-    /// Looks at each kind of work in turn, with the empty handler in between.
+    /// Measures each kind of work in turn, with the empty handler in between.
     pub(crate) fn compare(
         &self,
         server: &Server,
@@ -243,13 +243,13 @@ impl Bench {
     }
 
     pub(crate) fn record(&self, server: &Server, name: &str) -> Outcome<Option<Recording>> {
-        // With a database, part of the work is done elsewhere.
+        // With a database server, part of the work is done there.
         let process = Some(server.program.id()).filter(|_| self.cluster.is_none());
         let start = |folder: &PathBuf| Recording::start(folder, name, process, self.scale.slice);
         self.profiles.as_ref().map(start).transpose()
     }
 
-    /// The time that 99 of 100 take when half as many come as could be served, at a constant rate.
+    /// The p99 latency at a constant rate of half the throughput.
     pub(crate) fn at_half(
         &mut self,
         server: &Server,
@@ -278,7 +278,7 @@ impl Bench {
         Ok(())
     }
 
-    /// What is told beneath the table.
+    /// The notes below the table.
     pub(crate) fn notes(&self) -> String {
         let mut text = String::from(
             "share: of what the empty handler answers in the same seconds over as many connections; median of the \
@@ -292,7 +292,7 @@ impl Bench {
     }
 }
 
-/// The middle one.
+/// The median.
 pub(crate) fn median(mut numbers: Vec<f64>) -> f64 {
     numbers.sort_by(f64::total_cmp);
     match numbers.len() {

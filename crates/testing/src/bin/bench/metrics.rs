@@ -1,14 +1,14 @@
-//! What a program says of itself at `/metrics`.
+//! The metrics of a program, read from `/metrics`.
 
 use std::net::SocketAddr;
 
 use onsale_testing::traffic::{Connection, Outcome, Request};
 
-/// The text as of one moment.
+/// The text of one request.
 pub(crate) struct Metrics(String);
 
 impl Metrics {
-    /// Asks.
+    /// Requests the metrics.
     pub(crate) fn of(address: SocketAddr) -> Outcome<Self> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let text = runtime.block_on(async {
@@ -20,7 +20,7 @@ impl Metrics {
         Ok(Self(text))
     }
 
-    /// The number of this name, without `onsale_`.
+    /// The value of a metric, named without `onsale_`.
     pub(crate) fn number(&self, name: &str) -> Outcome<f64> {
         let value = |line: &str| Some(line.strip_prefix("onsale_")?.strip_prefix(name)?.strip_prefix(' ')?.to_owned());
         let found = self.0.lines().find_map(value);

@@ -1,5 +1,5 @@
-//! Where the server's time goes while a row is measured: `perf`, told to look at that process and that moment, or at
-//! all processes where the work is done by several.
+//! Profiles of the server during a row: `perf` records that process, or
+//! all processes if several do the work.
 
 use std::io::{Write, stderr};
 use std::path::{Path, PathBuf};
@@ -8,14 +8,14 @@ use std::time::Duration;
 
 use onsale_testing::traffic::Outcome;
 
-/// A recording under way.
+/// A running recording.
 pub(crate) struct Recording {
     perf: Child,
     file: PathBuf,
 }
 
 impl Recording {
-    /// Starts to record a process, or with none all of them, for a while.
+    /// Starts to record a process, or all processes if none is given, for a while.
     pub(crate) fn start(folder: &Path, name: &str, process: Option<u32>, time: Duration) -> Outcome<Self> {
         let file = folder.join(format!("{name}.perf"));
         let perf = Command::new("perf")
@@ -30,7 +30,7 @@ impl Recording {
         Ok(Self { perf, file })
     }
 
-    /// Waits for its end, and says how to look at it.
+    /// Waits for its end, and prints how to view it.
     pub(crate) fn finish(mut self) -> Outcome<()> {
         self.perf.wait()?;
         writeln!(stderr(), "    perf report --no-children -g caller -i {}", self.file.display())?;

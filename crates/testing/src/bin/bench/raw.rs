@@ -1,8 +1,8 @@
-//! The same rows, written straight into SQLite in batches: what a write costs without the program around it.
+//! The same rows, written directly to SQLite in batches: the cost of a write without the program.
 //!
-//! The rows are those that the program itself wrote a moment before, read back from its file, so they have its very
-//! columns and sizes. They go into a new file with the program's schema and pragmas, by one prepared statement a row,
-//! one transaction a batch. Nothing is read, decided, parsed or answered.
+//! The rows are those that the program wrote a moment before, read from its file, so they have the same
+//! columns and sizes. They go into a new file with the program's schema and pragmas, with one prepared statement per row and
+//! one transaction per batch. Nothing is read, decided, parsed or answered.
 
 mod kinds;
 
@@ -22,12 +22,12 @@ use kinds::{Stream, When};
 /// The program's schema.
 const SCHEMA: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../adapters/src/sqlite/migrations/0001_sale.sql");
 
-/// As in `crates/adapters/src/sqlite/connection.rs`.
+/// Same as in `crates/adapters/src/sqlite/connection.rs`.
 const PRAGMAS: &str = "PRAGMA cache_size = -8192; PRAGMA temp_store = memory; PRAGMA foreign_keys = on;
     PRAGMA journal_mode = wal; PRAGMA synchronous = full; PRAGMA wal_autocheckpoint = 0;
     PRAGMA journal_size_limit = 67108864;";
 
-/// The most rows of each kind that are written again.
+/// Maximum number of rows of each kind to write again.
 const ROWS_MAX: usize = 60_000;
 
 const ROUNDS: usize = 3;
@@ -35,11 +35,11 @@ const ROUNDS: usize = 3;
 /// One of the two sizes of a batch.
 const BATCHES: [usize; 2] = [64, 256];
 
-/// What a kind of write came to.
+/// The result for a kind of write.
 #[derive(Clone, Debug)]
 pub(crate) struct RawLine {
     work: String,
-    /// The program over as many connections as the batch has rows, and the raw batches; writes a second.
+    /// Writes per second: the program with as many connections as the batch has rows, and the raw batches.
     rates: [(f64, f64); 2],
 }
 
@@ -58,7 +58,7 @@ pub(crate) fn compare(kind: Kind, work: &str, file: &Path, measured: &[Measured]
     if count < BATCHES[1] {
         return Err(format!("{work}: too few rows to write again ({count})").into());
     }
-    // The first part only brings the log to its size: growing it would be measured too.
+    // The first part only grows the WAL to its size, so that growing is not measured.
     write(&db, streams, &rows, 0..count, BATCHES[1])?;
     let mut from = count;
     let mut raw = [Vec::new(), Vec::new()];
@@ -75,7 +75,7 @@ pub(crate) fn compare(kind: Kind, work: &str, file: &Path, measured: &[Measured]
     Ok(RawLine { work: work.to_owned(), rates: [at(0), at(1)] })
 }
 
-/// Brings the parents over, and reads what is to be written.
+/// Copies the parent rows, and reads the rows to write.
 fn take_over(db: &Connection, file: &Path, kind: Kind, streams: &[Stream]) -> Outcome<Rows> {
     db.execute("ATTACH ?1 AS program", [file.to_str().ok_or("an odd path")?])?;
     for parents in kind.parents() {
@@ -92,7 +92,7 @@ fn take_over(db: &Connection, file: &Path, kind: Kind, streams: &[Stream]) -> Ou
     Ok(all)
 }
 
-/// Writes some of the rows in batches; the checkpoint after it is not counted, as the program does it elsewhere.
+/// Writes some of the rows in batches. The checkpoint after it is not counted, because the program does it on another thread.
 fn write(
     db: &Connection,
     streams: &[Stream],

@@ -1,4 +1,4 @@
-//! What many look at, as it is kept in memory and as it would be asked of the database by each: on one Postgres, in one run.
+//! Reads that many clients share: from the cache in memory, and uncached from the database. On one Postgres, in one run.
 
 use std::io::{Write, stderr};
 use std::sync::Arc;
@@ -14,7 +14,7 @@ use crate::table::{Line, Verdict, grouped};
 
 const CONNECTIONS: usize = 64;
 
-/// What each is to reach, as a part of the empty handler.
+/// Target of each, as a fraction of the empty handler.
 const TARGET: f64 = 0.6;
 
 const PEOPLE: usize = 1_000;
@@ -22,13 +22,13 @@ const PEOPLE: usize = 1_000;
 /// All rows, in the order of the table.
 pub(crate) const ROWS: &[Row] = &[row("reads", "seats, dates, concerts, lectures: kept, and asked by each", both)];
 
-/// What is told beneath the table.
+/// The notes below the table.
 pub(crate) const NOTES: &str = "\
 beside it: what the empty handler answers in the same seconds over as many connections; medians of looks in turns. asked by
 each: the same program with ONSALE_CACHES=false. gain: kept beside asked by each. cpu, database: processor time of the
 program and of all processes of Postgres, for each answer.";
 
-/// One thing to look at.
+/// One kind of read.
 struct Look {
     name: &'static str,
     supply: Arc<Supply>,
@@ -50,7 +50,7 @@ fn both(bench: &mut Bench) -> Outcome<()> {
     Ok(())
 }
 
-/// What each look came to, with the time that the database spent on an answer.
+/// The result of each read, with the database's time per answer.
 type Looks = Vec<(&'static str, (Measured, Duration))>;
 
 fn measured(bench: &mut Bench, caches: &str) -> Outcome<Looks> {
@@ -74,7 +74,7 @@ fn measured(bench: &mut Bench, caches: &str) -> Outcome<Looks> {
     Ok(all)
 }
 
-/// A concert with three dates, twenty concerts and fifty lectures in all; people who look.
+/// A concert with three dates, twenty concerts and fifty lectures in all, and users to read them.
 fn prepare(server: &Server) -> Outcome<Vec<Look>> {
     let stage = &server.stage;
     let concert = stage.concert(&open_room())?;
@@ -90,7 +90,7 @@ fn prepare(server: &Server) -> Outcome<Vec<Look>> {
     }
     let tokens = tokens(server, &concert, 0..PEOPLE)?;
     everyone_is_active(server, &concert, PEOPLE)?;
-    // Some seats are held and some sold, as they are in a sale.
+    // Some seats are held and some sold, as in a real sale.
     for (number, token) in tokens.iter().take(10).enumerate() {
         let body = json!({"performanceId": performance.id, "seats": [4 * number + 1, 4 * number + 2]});
         stage.call(&Request::post("/reservations").token(token).json(body.to_string()))?;

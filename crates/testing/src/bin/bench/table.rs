@@ -1,17 +1,17 @@
-//! The table: a line for each thing that was measured, with its target and whether it was reached.
+//! The table: a line for each measurement, with its target and whether it was reached.
 
 use std::fmt;
 
 /// Whether a target was reached.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Verdict {
-    /// It was.
+    /// The target was reached.
     Reached,
-    /// It was not.
+    /// The target was missed.
     Missed,
-    /// There is none, or another line decides.
+    /// There is no target, or another line decides.
     Told,
-    /// An answer was wrong, and the numbers mean nothing.
+    /// An answer was wrong, so the numbers mean nothing.
     Failed,
 }
 
@@ -47,20 +47,20 @@ const COLUMNS: [&str; WIDTH] = [
     "log bytes",
 ];
 
-/// The same where it is not the empty handler that is the measure.
+/// A line compared with another reference than the empty handler.
 const BESIDE: [(usize, &str); 2] = [(3, "beside it"), (4, "ratio")];
 
 const WIDTH: usize = 13;
 
-/// The cells of a line, in the order of the columns.
+/// The cells of a line, in column order.
 type Cells = [String; WIDTH];
 
-/// A line. What does not apply is empty.
+/// A line. Fields that do not apply are empty.
 #[derive(Clone, Debug)]
 pub(crate) struct Line {
     pub(crate) work: String,
     pub(crate) connections: usize,
-    /// Answers a second, or another size.
+    /// Answers per second, or another size.
     pub(crate) rate: String,
     pub(crate) empty: String,
     pub(crate) share: String,
@@ -68,18 +68,18 @@ pub(crate) struct Line {
     pub(crate) verdict: Verdict,
     pub(crate) p50: String,
     pub(crate) p99: String,
-    /// Processor time of the server for each answer.
+    /// Processor time of the server per answer.
     pub(crate) cpu: String,
-    /// And of a database server behind it.
+    /// Processor time of the database server per answer.
     pub(crate) database: String,
-    /// How many commands are decided together, on average.
+    /// Average number of commands per batch.
     pub(crate) batch: String,
-    /// What the database server writes to its log for each answer.
+    /// WAL bytes of the database server per answer.
     pub(crate) log: String,
 }
 
 impl Line {
-    /// A line that says only what was measured.
+    /// A line with only a measurement.
     pub(crate) fn new(work: impl Into<String>, verdict: Verdict) -> Self {
         let none = String::new;
         Self {
@@ -110,12 +110,12 @@ impl Line {
 #[derive(Debug, Default)]
 pub(crate) struct Table {
     lines: Vec<Line>,
-    /// Whether each line says itself beside what it was measured.
+    /// Whether each line names its own reference.
     beside: bool,
 }
 
 impl Table {
-    /// A table of comparisons with something else than the empty handler.
+    /// A table of comparisons with other references than the empty handler.
     pub(crate) fn beside() -> Self {
         Self { lines: Vec::new(), beside: true }
     }
@@ -125,7 +125,7 @@ impl Table {
         self.lines.push(line);
     }
 
-    /// Adds that a row failed.
+    /// Adds a line for a failed row.
     pub(crate) fn failed(&mut self, row: &str, why: &str) {
         self.add(Line::new(format!("{row}: {why}"), Verdict::Failed));
     }
@@ -142,10 +142,10 @@ impl fmt::Display for Table {
         BESIDE.iter().filter(|_| self.beside).for_each(|(column, name)| head[*column] = name);
         let rows: Vec<Cells> =
             std::iter::once(head.map(str::to_owned)).chain(self.lines.iter().map(Line::cells)).collect();
-        // The last columns are only of some rows.
+        // Only some rows use the last columns.
         let is_shown = |column: &usize| *column < 10 || rows[1..].iter().any(|row| !row[*column].is_empty());
         let shown: Vec<usize> = (0..WIDTH).filter(is_shown).collect();
-        // A failure's reason may be long: it does not widen its column.
+        // The reason of a failure may be long; it does not widen its column.
         let width = |column: usize| {
             let cells = rows.iter().map(|row| row[column].chars().count()).filter(|width| *width <= 60);
             cells.max().unwrap_or(0)
@@ -154,7 +154,7 @@ impl fmt::Display for Table {
         for (number, row) in rows.iter().enumerate() {
             for column in shown.iter().copied() {
                 let (cell, pad, gap) = (&row[column], widths[column], if column == 0 { "" } else { "  " });
-                // Words to the left, numbers to the right.
+                // Text is aligned left, numbers right.
                 match column {
                     0 | 5 | 6 => write!(f, "{gap}{cell:<pad$}")?,
                     _ => write!(f, "{gap}{cell:>pad$}")?,
@@ -172,7 +172,7 @@ impl fmt::Display for Table {
     }
 }
 
-/// A number with a comma at each thousand.
+/// Formats a number with commas as thousands separators.
 pub(crate) fn grouped(number: f64) -> String {
     let digits = format!("{number:.0}");
     let mut text = String::new();

@@ -1,4 +1,4 @@
-//! Events: how fast they leave the outbox, how long they are on their way, and what that costs the sale. On one Postgres
+//! Events: how fast they leave the outbox, their latency, and their cost to the sale. On one Postgres
 //! and one Kafka, in one run.
 
 mod outbox;
@@ -18,7 +18,7 @@ use crate::rows::{Row, row};
 
 const CONNECTIONS: usize = 64;
 
-/// How long the relay may take to catch up.
+/// Maximum time for the relay to catch up.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// All rows, in the order of the table.
@@ -28,12 +28,12 @@ pub(crate) const ROWS: &[Row] = &[
     row("events-sale", "charges with the relay off and on, and at half of that also in the idle class", sale::sale),
 ];
 
-/// What is told beneath the table.
+/// The notes below the table.
 pub(crate) const NOTES: &str = "\
 All parts share the machine's cores: program, Postgres, Kafka, consumer, data platform, load generator. The way of an event
 begins at its own instant (the decision, before the commit) and ends when the data platform is posted it.";
 
-/// A Kafka, and what makes it run.
+/// A Kafka and its Tokio runtime.
 struct Broker {
     runtime: Runtime,
     kafka: Kafka,
@@ -47,12 +47,12 @@ impl Broker {
     }
 }
 
-/// Events that a relay has sent, as it says at an address.
+/// Number of events sent, read from a relay's metrics address.
 fn sent(relay: SocketAddr) -> Outcome<f64> {
     Metrics::of(relay)?.number("relay_events_sent_total")
 }
 
-/// Waits until a relay has sent so many; it may not listen yet.
+/// Waits until a relay has sent this many events. The relay may not listen yet.
 fn until_sent(relay: SocketAddr, many: f64) -> Outcome<()> {
     let began = Instant::now();
     loop {
@@ -67,7 +67,7 @@ fn until_sent(relay: SocketAddr, many: f64) -> Outcome<()> {
     }
 }
 
-/// Killed when it is dropped.
+/// A process that is killed when this is dropped.
 struct Beside(Child);
 
 impl Drop for Beside {

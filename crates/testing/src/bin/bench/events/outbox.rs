@@ -1,4 +1,4 @@
-//! How fast a full outbox goes out.
+//! Throughput of a full outbox.
 
 use std::time::Instant;
 
@@ -9,14 +9,14 @@ use crate::measure::{Bench, median};
 use crate::postgres::{Cluster, many_charges};
 use crate::table::{Line, Verdict, grouped};
 
-/// Events that wait before the relay begins.
+/// Events that wait before the relay starts.
 const WAITING: usize = 200_000;
 
-/// Events that were sent before, and how many of them are written at once.
+/// Events that were sent before, and how many of them are written in one statement.
 const BEHIND: usize = 10_000_000;
 const FILLED_AT_ONCE: usize = 1_000_000;
 
-/// A full outbox, with nothing behind it and with very many events that were sent.
+/// A full outbox, first in an empty table and then after many sent events.
 pub(super) fn relay(bench: &mut Bench) -> Outcome<()> {
     let is_quick = bench.scale.rounds == 1;
     let (waiting, behind) = if is_quick { (WAITING / 4, BEHIND / 10) } else { (WAITING, BEHIND) };
@@ -54,15 +54,15 @@ pub(super) fn relay(bench: &mut Bench) -> Outcome<()> {
     Ok(())
 }
 
-/// What lies behind a full outbox.
+/// The events before a full outbox.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Past {
     None,
-    /// Events of wallets that never were: the audit would say so.
+    /// Events of wallets that do not exist, so the audit would report them.
     MadeUp,
 }
 
-/// Events of the past: all of them were sent.
+/// Sent events of the past.
 fn fill(cluster: &Cluster, database: &str, many: usize) -> Outcome<()> {
     for first in (1..=many).step_by(FILLED_AT_ONCE) {
         let last = (first + FILLED_AT_ONCE - 1).min(many);
@@ -80,7 +80,7 @@ fn fill(cluster: &Cluster, database: &str, many: usize) -> Outcome<()> {
     cluster.settle(database)
 }
 
-/// So many charges with the relay off, then their events with it on. Returns both, a second.
+/// Runs this many charges with the relay off, then sends their events with the relay on. Returns both rates, per second.
 fn through(bench: &Bench, broker: &Broker, (url, past): (&str, Past), waiting: usize) -> Outcome<[f64; 2]> {
     let brokers = broker.kafka.brokers();
     let mut filling = bench.server_with(&[], &[("ONSALE_DATABASE_URL", url)])?;
@@ -90,7 +90,7 @@ fn through(bench: &Bench, broker: &Broker, (url, past): (&str, Past), waiting: u
     filling.program.stop()?;
     let settings = [("ONSALE_DATABASE_URL", url), ("ONSALE_KAFKA_BROKERS", brokers.as_str())];
     let mut server = bench.server_with(&[], &settings)?;
-    // Topics are made before the first is sent; that is not what is measured.
+    // The relay creates the topics before it sends; that time is not measured.
     until_sent(server.program.address(), 1.0)?;
     let (began, before) = (Instant::now(), sent(server.program.address())?);
     until_sent(server.program.address(), waiting as f64)?;

@@ -1,4 +1,4 @@
-//! What the relay costs the sale.
+//! The cost of the relay to the sale.
 
 use std::io::{Write, stderr};
 use std::net::{SocketAddr, TcpListener};
@@ -11,26 +11,26 @@ use crate::measure::{Bench, Server, median};
 use crate::postgres::many_charges;
 use crate::table::{Line, Verdict, grouped};
 
-/// Charges before anything is timed.
+/// Charges before the measurement.
 const FIRST: usize = 10_000;
 
-/// Looks in each round at the times at half load.
+/// Measurements at half load in each round.
 const LOOKS_AT_HALF: usize = 6;
 
-/// A sale with its own database, and how its events leave.
+/// A sale with its own database, and the way of its events.
 struct Setting {
     server: Server,
-    /// Where the relay is a process of its own.
+    /// The relay, if it is a separate process.
     alone: Option<Alone>,
 }
 
-/// A relay, and where it shows its metrics.
+/// A relay and its metrics address.
 struct Alone {
     process: Beside,
     metrics: SocketAddr,
 }
 
-/// With the relay off; with it in the server; with it in a process of its own.
+/// With the relay off, in the server, and in a separate process.
 fn settings(bench: &mut Bench, broker: &Broker) -> Outcome<[Setting; 3]> {
     let cluster = bench.cluster()?;
     let brokers = broker.kafka.brokers();
@@ -55,7 +55,7 @@ fn settings(bench: &mut Bench, broker: &Broker) -> Outcome<[Setting; 3]> {
     Ok(settings)
 }
 
-/// `onsale relay` beside a server.
+/// Starts `onsale relay` beside a server.
 fn relay_alone(server: &Server) -> Outcome<Alone> {
     let metrics = TcpListener::bind("127.0.0.1:0")?.local_addr()?;
     let mut relay = server.program.command(&["relay", "--metrics-listen", &metrics.to_string()]);
@@ -63,7 +63,7 @@ fn relay_alone(server: &Server) -> Outcome<Alone> {
     Ok(Alone { process: Beside(process), metrics })
 }
 
-/// Puts processes, with the threads that they start from now on, into the scheduler's idle class, or back among the others.
+/// Moves processes, with the threads that they start from now on, into the scheduler's idle class, or back to the normal one.
 fn set_idle_class(processes: &[u32], is_idle: bool) -> Outcome<()> {
     let class = if is_idle { "-i" } else { "-o" };
     for id in processes {
@@ -93,7 +93,7 @@ pub(super) fn sale(bench: &mut Bench) -> Outcome<()> {
         let without = look(&without.server)?.rate();
         let before = sent(relay)?;
         let run = look(&with.server)?;
-        // What is left when the load ends has to be little beside what came.
+        // The backlog at the end of the load must be small compared with the load.
         let came = run.tally.times.total() as f64;
         let left = came - (sent(relay)? - before);
         writeln!(stderr(), "off {}, on {}, left {left}", grouped(without), grouped(run.rate()))?;
@@ -118,8 +118,8 @@ pub(super) fn sale(bench: &mut Bench) -> Outcome<()> {
     settings.iter_mut().try_for_each(|setting| setting.server.finish())
 }
 
-/// The time that 99 of 100 take at half of what could be served without the relay. A disk that stalls for some 50 ms makes
-/// the 99th of whichever look it meets, so there are many short looks, each turn of them in the other direction.
+/// The p99 latency at half of the throughput that is possible without the relay. A disk that stalls for 50 ms decides the
+/// p99 of the measurement it falls into, so there are many short measurements, in alternating order.
 fn half(bench: &mut Bench, broker: &Broker, settings: &[Setting; 3], per_second: f64) -> Outcome<()> {
     let supply = many_charges();
     let how = Open { connections: CONNECTIONS, per_second, time: bench.scale.open / 2 };

@@ -1,4 +1,4 @@
-//! How long an event is on its way.
+//! Latency of an event from its commit to the data platform.
 
 use std::net::SocketAddr;
 use std::process::Stdio;
@@ -20,10 +20,10 @@ use crate::measure::Bench;
 use crate::postgres::many_charges;
 use crate::table::{Line, Verdict, grouped};
 
-/// Changes a second while the way of their events is timed.
+/// Changes per second while latencies are measured.
 const CHANGES_A_SECOND: f64 = 2_000.0;
 
-/// How long the events that a data platform was posted had been on their way.
+/// Latencies of the events that the data platform received.
 type Ways = Arc<Mutex<Histogram>>;
 
 async fn take(State(ways): State<Ways>, body: String) -> StatusCode {
@@ -63,7 +63,7 @@ pub(super) fn way(bench: &mut Bench) -> Outcome<()> {
     until_sent(server.program.address(), 1.0)?;
     let consumer = server.program.command(&["consume"]).stdout(Stdio::null()).stderr(Stdio::null()).spawn()?;
     let consumer = Beside(consumer);
-    // The group comes together, which takes seconds and is not what is measured.
+    // The consumer group needs seconds to form; that time is not measured.
     until_taken(&took, 1)?;
     ways.lock().unwrap_or_else(PoisonError::into_inner).clone_from(&Histogram::default());
     let how = Open { connections: CONNECTIONS, per_second: CHANGES_A_SECOND, time: bench.scale.open * 2 };

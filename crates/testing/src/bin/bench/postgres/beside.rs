@@ -1,4 +1,4 @@
-//! The program and pgbench in turns: whatever else the machine does meets both.
+//! The program and pgbench in turns, so that other load on the machine affects both.
 
 use std::io::{Write, stderr};
 use std::sync::Arc;
@@ -13,7 +13,7 @@ use crate::measure::{Bench, Expected, Measured, Server, median};
 use crate::profile::Recording;
 use crate::table::{Line, Verdict, grouped};
 
-/// A server of the program on a database of its own.
+/// A server of the program on its own database.
 pub(super) fn server(bench: &mut Bench, flags: &[&str], lanes: Option<usize>) -> Outcome<(Server, String)> {
     let cluster = bench.cluster()?;
     let database = cluster.database()?;
@@ -23,19 +23,19 @@ pub(super) fn server(bench: &mut Bench, flags: &[&str], lanes: Option<usize>) ->
     Ok((bench.server_with(flags, &environment)?, database))
 }
 
-/// A kind of call, measured beside a script.
+/// A kind of call, compared with a script.
 pub(super) struct Call<'a> {
     pub(super) work: &'a str,
-    /// How many times as fast it is to be, and the aim beyond that.
+    /// The target ratio to the script, and the aim beyond it.
     pub(super) target: f64,
     pub(super) aim: Option<f64>,
     pub(super) supply: Arc<Supply>,
     pub(super) expected: Expected,
-    /// The most requests of one look, where they do not come again.
+    /// Maximum requests of one measurement, if requests cannot be repeated.
     pub(super) count: usize,
 }
 
-/// What looks at one server came to, added up.
+/// Sums of the measurements of one server.
 #[derive(Debug, Default)]
 pub(super) struct Looks {
     pub(super) rates: Vec<f64>,
@@ -45,12 +45,12 @@ pub(super) struct Looks {
     database: Duration,
     generator: Duration,
     desk: Desk,
-    /// Bytes that Postgres wrote to its log.
+    /// WAL bytes that Postgres wrote.
     logged: u64,
 }
 
 impl Looks {
-    /// Adds a look.
+    /// Adds a measurement.
     pub(super) fn look(
         &mut self,
         (cluster, server): (&Cluster, &Server),
@@ -75,7 +75,7 @@ impl Looks {
         median(self.rates.clone())
     }
 
-    /// As the other rows have it, beside something that was measured in the same seconds.
+    /// A table line in the usual form, compared with what was measured in the same seconds.
     pub(super) fn measured(&self, connections: usize, beside: f64, ratio: f64) -> Measured {
         Measured {
             connections,
@@ -102,7 +102,7 @@ impl Looks {
         }
     }
 
-    /// Where the processors' time went, and the lanes'.
+    /// How the processors and lanes spent their time.
     pub(super) fn tell(&self) -> Outcome<()> {
         let of = |time: Duration| time.as_secs_f64() / self.elapsed.as_secs_f64().max(1e-9);
         writeln!(
@@ -117,12 +117,12 @@ impl Looks {
     }
 }
 
-/// Whole seconds of a look by pgbench, which knows no others.
+/// Whole seconds of a measurement by pgbench, which supports no fractions.
 pub(super) fn seconds(bench: &Bench) -> u64 {
     bench.scale.slice.as_secs().max(1)
 }
 
-/// Looks at a call and at a script in turns; the medians of both and of their ratio.
+/// Measures a call and a script in turns. Returns the medians of both and of their ratio.
 pub(super) fn in_turns(
     bench: &Bench,
     cluster: &Cluster,
@@ -150,7 +150,7 @@ pub(super) fn in_turns(
 }
 
 impl Call<'_> {
-    /// Measures it beside a script, then at half of its ceiling, and audits.
+    /// Compares with a script, then measures at half of the throughput, and audits.
     pub(super) fn measure(
         self,
         bench: &mut Bench,

@@ -1,4 +1,4 @@
-//! Calls that write to one hot row each: a lecture, a performance.
+//! Calls that each write to one hot row: a lecture, a performance.
 
 use std::sync::Arc;
 
@@ -11,10 +11,10 @@ use crate::measure::Bench;
 use crate::rows::crowd::{fill_wallets, hold, pay as payment, prepare, user};
 use crate::rows::sale::{FLAGS, PRICE, seats};
 
-/// How many apply at most, each once.
+/// Maximum number of applications, one per user.
 const APPLICANTS: usize = 360_000;
 
-/// How many hold a seat at most: preparing each takes several calls.
+/// Maximum number of holds. Each needs several calls to prepare.
 const HOLDERS: usize = 60_000;
 
 pub(super) fn application(bench: &mut Bench) -> Outcome<()> {
@@ -73,7 +73,7 @@ pub(super) fn pay(bench: &mut Bench) -> Outcome<()> {
     call.measure(bench, (server, database), rival)
 }
 
-/// How many requests a look may use so that a fifth is left for the open loop.
+/// Requests for one measurement, so that a fifth of the supply is left for the open loop.
 fn share_of(bench: &Bench, people: usize) -> usize {
     people * 4 / 5 / bench.scale.rounds
 }

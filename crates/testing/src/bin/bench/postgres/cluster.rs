@@ -1,4 +1,4 @@
-//! The Postgres of a run: durable, as it comes, and the same for the program and for pgbench.
+//! The Postgres of a run: durable, with default settings, and the same for the program and for pgbench.
 
 use std::cell::Cell;
 use std::path::{Path, PathBuf};
@@ -12,7 +12,7 @@ use tokio::runtime::Runtime;
 
 use super::pgbench;
 
-/// A running server and what it takes to use it.
+/// A running server and its clients.
 pub(crate) struct Cluster {
     runtime: Runtime,
     server: Server,
@@ -20,13 +20,13 @@ pub(crate) struct Cluster {
     pub(super) pgbench: PathBuf,
     pub(super) scripts: TempDir,
     databases: Cell<usize>,
-    /// Whether statements are counted, which costs a little.
+    /// Whether statements are counted, which has a small cost.
     pub(super) is_profiled: bool,
 }
 
 impl Cluster {
-    /// Starts a server. Its log may grow for the whole of a row before a checkpoint is due: one that begins in either's
-    /// slice would be a matter of luck.
+    /// Starts a server. Its WAL may grow for a whole row before a checkpoint: one that starts in a single
+    /// measurement would distort the comparison.
     pub(crate) fn start(program: &Path, is_profiled: bool) -> Outcome<Self> {
         let pgbench = pgbench::find()?;
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
@@ -50,17 +50,17 @@ impl Cluster {
         Ok(cluster)
     }
 
-    /// Makes the files of the log beforehand: a server that has run for a while uses old ones again, and on a new one every
-    /// 16 MiB all commits wait until the next is made, tens of milliseconds.
+    /// Creates WAL files in advance: a server that has run for a while recycles old ones, and at each new one (every
+    /// 16 MiB) all commits wait until it is created, tens of milliseconds.
     fn lay_log(&self) -> Outcome<()> {
         let files = "DO $$ BEGIN FOR file IN 1..128 LOOP
             PERFORM pg_logical_emit_message(false, 'bench', ''); PERFORM pg_switch_wal(); END LOOP; END $$";
         self.execute("postgres", files)?;
-        // What lies before a checkpoint is used again.
+        // WAL before a checkpoint is recycled.
         self.execute("postgres", "CHECKPOINT")
     }
 
-    /// What is to be known of it beside the numbers.
+    /// Facts about it for the notes.
     pub(crate) fn about(&self) -> Outcome<String> {
         let settings = "SELECT 'postgres: ' || current_setting('server_version') || ', ' ||
             string_agg(name || ' ' || current_setting(name), ', ' ORDER BY name) FROM pg_settings
@@ -69,7 +69,7 @@ impl Cluster {
         self.ask("postgres", settings)
     }
 
-    /// A new database with the program's schema.
+    /// Creates a database with the program's schema.
     pub(crate) fn database(&self) -> Outcome<String> {
         self.databases.set(self.databases.get() + 1);
         let name = format!("sale_{}", self.databases.get());
@@ -93,7 +93,7 @@ impl Cluster {
         self.server.address()
     }
 
-    /// Runs statements.
+    /// Executes statements.
     pub(crate) fn execute(&self, database: &str, sql: &str) -> Outcome<()> {
         self.runtime.block_on(async {
             let client = self.server.sql(database).await;
@@ -101,7 +101,7 @@ impl Cluster {
         })
     }
 
-    /// Asks for rows of one text column; lines.
+    /// Queries one text column; one line per row.
     pub(super) fn ask(&self, database: &str, sql: &str) -> Outcome<String> {
         let rows: Result<Vec<driver::Row>, _> =
             self.runtime.block_on(async { self.server.sql(database).await.query(sql, &[]).await });
@@ -109,9 +109,9 @@ impl Cluster {
         Ok(rows.iter().map(|row| row.get::<_, String>(0)).collect::<Vec<_>>().join("\n"))
     }
 
-    /// Brings everything that was prepared to the disk and its statistics up to date, so that no slice pays for it. Not
-    /// those of tables without rows: of one that was seen to be empty the planner believes that it stays so, and reads
-    /// all of it.
+    /// Flushes all prepared data to disk and updates statistics, so that no measurement pays for it. Skips
+    /// tables without rows: the planner keeps assuming that a table that was empty when analyzed stays empty, and
+    /// scans it.
     pub(crate) fn settle(&self, database: &str) -> Outcome<()> {
         let filled = "SELECT relname::text FROM pg_class WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace
             AND pg_relation_size(oid) > 0";
@@ -121,24 +121,24 @@ impl Cluster {
         self.execute(database, "CHECKPOINT")
     }
 
-    /// Processor time of all its processes so far, those that have ended included.
+    /// Processor time of all its processes so far, including those that have ended.
     pub(crate) fn process_time(&self) -> Duration {
         let ticks = |id: &u32| -> u64 {
             let stat = std::fs::read_to_string(format!("/proc/{id}/stat")).unwrap_or_default();
-            // The name in brackets may hold anything; own user and system time are the 12th and 13th word after it,
-            // those of children that were waited for the two behind.
+            // The name in brackets may contain anything. Own user and system time are the 12th and 13th word after it,
+            // those of waited-for children the next two.
             let words = stat.rsplit_once(')').map_or("", |(_, rest)| rest).split_whitespace();
             words.skip(11).take(4).filter_map(|word| word.parse::<u64>().ok()).sum()
         };
         Duration::from_millis(self.server.processes().iter().map(ticks).sum::<u64>() * 10)
     }
 
-    /// Bytes that were written to the log so far.
+    /// WAL bytes written so far.
     pub(super) fn logged(&self) -> Outcome<u64> {
         Ok(self.ask("postgres", "SELECT (pg_current_wal_insert_lsn() - '0/0')::text")?.parse()?)
     }
 
-    /// Forgets what statements have cost so far.
+    /// Resets the statement statistics.
     pub(super) fn forget_statements(&self) -> Outcome<()> {
         if !self.is_profiled {
             return Ok(());
@@ -146,7 +146,7 @@ impl Cluster {
         self.ask("postgres", "SELECT 'x' FROM pg_stat_statements_reset()").map(drop)
     }
 
-    /// The statements that cost most since then.
+    /// The most expensive statements since the reset.
     pub(crate) fn statements(&self, database: &str) -> Outcome<String> {
         if !self.is_profiled {
             return Ok(String::new());

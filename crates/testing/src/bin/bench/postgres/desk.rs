@@ -1,4 +1,4 @@
-//! What the program's own metrics say of its batches.
+//! Batch figures from the program's own metrics.
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -7,20 +7,20 @@ use onsale_testing::traffic::Outcome;
 
 use crate::metrics::Metrics;
 
-/// Sums since the program began, or between two looks.
+/// Sums since the program started, or between two reads.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Desk {
     batches: f64,
     commands: f64,
-    /// Seconds that batches took, and of those from the first write to the commit's end.
+    /// Seconds that batches took, and the part from the first write to the end of the commit.
     unit: f64,
     commit: f64,
-    /// Seconds that commands waited for their batch to begin.
+    /// Seconds that commands waited for their batch.
     wait: f64,
 }
 
 impl Desk {
-    /// As they are now.
+    /// Reads the current values.
     pub(super) fn of(address: SocketAddr) -> Outcome<Self> {
         let metrics = Metrics::of(address)?;
         let number = |name: &str| metrics.number(&format!("desk_{name}"));
@@ -33,7 +33,7 @@ impl Desk {
         })
     }
 
-    /// What came since an earlier look.
+    /// The difference to an earlier read.
     pub(super) fn since(&self, before: &Self) -> Self {
         Self {
             batches: self.batches - before.batches,
@@ -44,7 +44,7 @@ impl Desk {
         }
     }
 
-    /// Takes in what another look saw.
+    /// Adds another difference.
     pub(super) fn add(&mut self, other: &Self) {
         self.batches += other.batches;
         self.commands += other.commands;
@@ -53,7 +53,7 @@ impl Desk {
         self.wait += other.wait;
     }
 
-    /// Commands that are decided together, on average.
+    /// Average number of commands per batch.
     pub(super) fn batch(&self) -> f64 {
         self.commands / self.batches.max(1.0)
     }

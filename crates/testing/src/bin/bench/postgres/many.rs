@@ -1,4 +1,4 @@
-//! Several servers in turns: one instance and three of them, lanes and lanes.
+//! Several servers in turns: one instance and three instances, and different numbers of lanes.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,13 +13,13 @@ use crate::rows::contention::{SCENE, Scene, fill};
 use crate::rows::crowd::fill_wallets;
 use crate::table::{Line, Table, Verdict};
 
-/// What is left of one instance's rate where three share the machine.
+/// The expected share of one instance's throughput if three share the machine.
 const TOGETHER: f64 = 0.8;
 
-/// Numbers of lanes to choose from.
+/// Numbers of lanes to compare.
 const LANES: [usize; 3] = [1, 2, 4];
 
-/// Closed loops against all of these at once; what they answered together.
+/// Closed loops against all of these at once. Returns their combined answers.
 fn at_once(servers: &[Server], supply: &Arc<Supply>, time: Duration) -> Outcome<Run> {
     let how = Closed { connections: CONNECTIONS, time, count: usize::MAX, keep: None };
     let runs: Vec<Outcome<Run>> = std::thread::scope(|scope| {
@@ -33,7 +33,7 @@ fn at_once(servers: &[Server], supply: &Arc<Supply>, time: Duration) -> Outcome<
         let run = run?;
         run.tally.expect(&[(200, "")])?;
         whole.elapsed = whole.elapsed.max(run.elapsed);
-        // Each says what the whole process spent.
+        // Each reports the processor time of the whole process.
         whole.cpu = whole.cpu.max(run.cpu);
         whole.tally.merge(run.tally);
     }
@@ -49,7 +49,7 @@ pub(super) fn instances(bench: &mut Bench) -> Outcome<()> {
     fill_wallets(&servers[0], 0..WALLETS, 1)?;
     cluster.settle(&database)?;
     let (supply, time) = (many(), bench.scale.slice);
-    // Each of the three learns which wallets there are.
+    // Each of the three instances learns which wallets exist.
     at_once(&servers, &supply, time)?;
     let (mut one, mut three) = (Looks::default(), Looks::default());
     one.look((&cluster, &servers[0]), || at_once(&servers[..1], &supply, time))?;
@@ -66,7 +66,7 @@ pub(super) fn instances(bench: &mut Bench) -> Outcome<()> {
     let together = three.measured(3 * CONNECTIONS, one.rate(), ratio);
     bench.table.add(Line {
         target: format!("≥ {TOGETHER} of one"),
-        // The metrics and the processor time are those of one instance of the three.
+        // The metrics and the processor time are of one of the three instances.
         cpu: String::new(),
         ..three.line("    three instances on one database", &together, Verdict::of(ratio >= TOGETHER))
     });
@@ -74,7 +74,7 @@ pub(super) fn instances(bench: &mut Bench) -> Outcome<()> {
     servers.iter_mut().try_for_each(Server::finish)
 }
 
-/// A server with so many lanes, whose wallets have been used.
+/// A server with this many lanes, whose wallets have been used.
 fn with_lanes(bench: &mut Bench, cluster: &Cluster, lanes: usize) -> Outcome<Server> {
     let (server, database) = server(bench, &[], Some(lanes))?;
     fill_wallets(&server, 0..WALLETS, 1)?;
@@ -83,7 +83,7 @@ fn with_lanes(bench: &mut Bench, cluster: &Cluster, lanes: usize) -> Outcome<Ser
     Ok(server)
 }
 
-/// Work that is done on servers with different numbers of lanes in turns.
+/// Work for servers with different numbers of lanes, in turns.
 struct Race<'a> {
     cluster: &'a Cluster,
     servers: &'a [Server],
@@ -91,7 +91,7 @@ struct Race<'a> {
 }
 
 impl Race<'_> {
-    /// Does it on each server, round after round; a line for each, beside that of one lane.
+    /// Runs it on each server in rounds. Returns a line for each, compared with one lane.
     fn run(&self, table: &mut Table, work: &str, mut slice: impl FnMut(usize) -> Outcome<Run>) -> Outcome<()> {
         let mut looks = LANES.map(|_| Looks::default());
         for _ in 0..self.rounds {

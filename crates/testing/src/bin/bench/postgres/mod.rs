@@ -1,4 +1,4 @@
-//! The program on a real Postgres, beside pgbench on the same one.
+//! The program on a real Postgres, compared with pgbench on the same server.
 
 mod beside;
 mod calls;
@@ -32,7 +32,7 @@ pub(crate) const ROWS: &[Row] = &[
     row("pg-lanes", "1, 2 and 4 lanes: charges, the rush", many::lanes),
 ];
 
-/// What is told beneath the table.
+/// The notes below the table.
 pub(crate) const NOTES: &str = "\
 beside it: what pgbench -M prepared commits a second, in brackets with how many clients; medians of looks in turns.
 Times of closed loops are those of a saturated server. cpu, database: processor time of the program and of all

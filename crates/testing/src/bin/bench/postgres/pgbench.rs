@@ -1,4 +1,4 @@
-//! pgbench: what a server reaches that runs a transaction for each request.
+//! pgbench: the throughput of a server that runs one transaction per request.
 
 use std::cell::Cell;
 use std::io::{Write, stderr};
@@ -9,13 +9,13 @@ use onsale_testing::traffic::Outcome;
 
 use super::Cluster;
 
-/// Of these the best is taken.
+/// Numbers of clients to try; the best is used.
 const CLIENTS: [usize; 3] = [16, 32, 64];
 
-/// Where Debian and its kin put it: a folder for each version, not on `PATH`.
+/// Debian's folder for server programs: one per version, not on `PATH`.
 const INSTALLED: &str = "/usr/lib/postgresql";
 
-/// The one on `PATH`, or else the newest that is installed.
+/// The pgbench on `PATH`, or else the newest installed one.
 pub(super) fn find() -> Outcome<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let on_path = std::env::split_paths(&path).map(|folder| folder.join("pgbench"));
@@ -32,18 +32,18 @@ pub(super) fn find() -> Outcome<PathBuf> {
     found.find(|path| path.exists()).ok_or_else(|| "pgbench is missing (Debian: postgresql)".into())
 }
 
-/// A script on a database of its own.
+/// A script with its own database.
 pub(super) struct Rival<'a> {
     cluster: &'a Cluster,
     database: String,
     script: PathBuf,
     clients: usize,
-    /// No two runs use the same ids.
+    /// Keeps the ids of different runs apart.
     runs: Cell<usize>,
 }
 
 impl<'a> Rival<'a> {
-    /// Makes the database: the program's own schema, and the rows that must be there.
+    /// Creates the database with the program's schema and the required rows.
     pub(super) fn prepare(cluster: &'a Cluster, rows: &str, script: &str) -> Outcome<Self> {
         let database = cluster.database()?;
         cluster.execute(&database, rows)?;
@@ -53,7 +53,7 @@ impl<'a> Rival<'a> {
         Ok(Self { cluster, database, script: path, clients: 1, runs: Cell::new(0) })
     }
 
-    /// Takes the number of clients that does best.
+    /// Selects the number of clients with the highest throughput.
     pub(super) fn at_its_best(mut self, seconds: u64) -> Outcome<Self> {
         let mut best = (0.0, 0);
         for clients in CLIENTS {
@@ -72,7 +72,7 @@ impl<'a> Rival<'a> {
         self.clients
     }
 
-    /// Runs the script for some seconds; transactions a second.
+    /// Runs the script for some seconds. Returns transactions per second.
     pub(super) fn run(&self, seconds: u64) -> Outcome<f64> {
         let run = self.runs.get();
         self.runs.set(run + 1);

@@ -10,15 +10,15 @@ use super::scripts::{CHARGE_HOT, CHARGE_MANY, Script};
 use crate::measure::Bench;
 use crate::rows::crowd::{Dice, charge, fill_wallets, user};
 
-/// Wallets that are charged in no order.
+/// Number of wallets charged in random order.
 pub(super) const WALLETS: usize = 10_000;
 
-/// Charges of one user; so many that an open loop does not count them as few.
+/// Number of charges of one user, enough for an open loop.
 pub(super) fn hot() -> Arc<Supply> {
     Arc::new(Supply::in_turn(std::iter::repeat_n(charge(&user(7), 1), 100_000)))
 }
 
-/// Charges of all users in no order.
+/// Charges of all users in random order.
 pub(crate) fn many() -> Arc<Supply> {
     let mut dice = Dice(7);
     let charges = std::iter::repeat_with(move || -> Request { charge(&user(dice.below(WALLETS)), 1) });

@@ -1,4 +1,4 @@
-//! Rushes: few seats for many, many connections for few lanes, and one who comes alone.
+//! Rushes: few seats and many buyers, many connections and few lanes, and a single client.
 
 use std::io::{Write, stderr};
 use std::sync::Arc;
@@ -16,7 +16,7 @@ use crate::rows::contention::{SCENE, Scene, fill};
 use crate::rows::crowd::{Dice, charge, fill_wallets, user};
 use crate::table::{Line, Verdict, grouped};
 
-/// What a batch of one may cost beside a plain transaction that writes the same rows.
+/// Maximum cost of a batch of one compared with a plain transaction that writes the same rows.
 const COST: f64 = 1.2;
 
 const OF_EMPTY: f64 = 0.25;
@@ -43,7 +43,7 @@ pub(super) fn contention(bench: &mut Bench) -> Outcome<()> {
     server.finish()
 }
 
-/// Charges and looks at wallets in turn, over far more connections than lanes and readers can serve at once.
+/// Alternates charges and wallet reads over far more connections than lanes and readers can serve at once.
 pub(super) fn crowd(bench: &mut Bench) -> Outcome<()> {
     const PEOPLE: usize = 1_000;
     allow_open_files(8_192);
@@ -61,7 +61,7 @@ pub(super) fn crowd(bench: &mut Bench) -> Outcome<()> {
     let supply = Arc::new(Supply::in_turn(pairs.take(50_000).flatten()));
     let (mut looks, mut shed) = (Looks::default(), 0);
     for _ in 0..bench.scale.rounds {
-        // A hang ends the run with an error.
+        // If the server hangs, the run ends with an error.
         let how = Closed { connections: PEOPLE, time: bench.scale.slice, count: usize::MAX, keep: None };
         looks.look((&cluster, &server), || {
             let run = closed(server.program.address(), &supply, &how)?;
@@ -84,7 +84,7 @@ pub(super) fn crowd(bench: &mut Bench) -> Outcome<()> {
     server.finish()
 }
 
-/// One connection: every batch is of one, and nothing is gained by it.
+/// One connection: every batch has one command, so batching gains nothing.
 pub(super) fn alone(bench: &mut Bench) -> Outcome<()> {
     let cluster = bench.cluster()?;
     let (mut server, database) = server(bench, &[], None)?;

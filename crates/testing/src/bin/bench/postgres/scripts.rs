@@ -1,11 +1,11 @@
-//! What a careful server does that runs a transaction for each request: lock the parent, check, write, and keep a line
-//! of history. Nothing is told to anyone (no events), and no answer is kept: that is the program's alone.
+//! What a careful server does that runs one transaction per request: lock the parent, check, write, and add a history
+//! row. It writes no events and keeps no answers: only the program does that.
 //!
-//! Ids count up, which is the kindest that can happen to an index. Twelve digits are a user, and the end of a UUID.
+//! Ids ascend, which is the best case for an index. Twelve digits are a user id and the end of a UUID.
 
-/// Rows and a script.
+/// Setup statements and a script.
 pub(super) struct Script {
-    /// What must be there before.
+    /// Statements for the required rows.
     pub(super) rows: &'static str,
     pub(super) script: &'static str,
 }
@@ -19,7 +19,7 @@ pub(super) const CHARGE_MANY: Script = Script { rows: WALLETS, script: include_s
 /// The same on one row.
 pub(super) const CHARGE_HOT: Script = Script { rows: WALLETS, script: include_str!("scripts/charge_hot.sql") };
 
-/// All rows that a charge of the program leaves, its event included.
+/// All rows that a charge of the program writes, including its event.
 pub(super) const CHARGE_AND_TELL: Script =
     Script { rows: WALLETS, script: include_str!("scripts/charge_and_tell.sql") };
 

@@ -1,19 +1,19 @@
-//! Which rows each kind of write leaves, and how they are read back and written again.
+//! The rows of each kind of write, and the statements that read and write them.
 
 /// When a row of a stream is written.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum When {
     EachWrite,
-    /// Only the batch's last: rows that all of a batch change are saved once.
+    /// Only with the last write of a batch: rows that every command of a batch changes are saved once.
     EachBatch,
 }
 
-/// Rows of one table: the n-th belong to the n-th write.
+/// Rows of one table: the n-th belongs to the n-th write.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Stream {
     /// Reads them from the program's file, at most `?1`.
     pub(super) select: &'static str,
-    /// Writes one.
+    /// Writes one row.
     pub(super) write: &'static str,
     pub(super) when: When,
 }
@@ -158,7 +158,7 @@ const PAYMENT: &[Stream] = &[
 ];
 
 impl Kind {
-    /// What one write leaves.
+    /// The rows of one write.
     pub(super) fn streams(self) -> &'static [Stream] {
         match self {
             Self::ChargeHot => CHARGE_HOT,
@@ -172,7 +172,7 @@ impl Kind {
         }
     }
 
-    /// What is there before the writes.
+    /// Rows that exist before the writes.
     pub(super) fn parents(self) -> &'static [&'static str] {
         const CONCERTS: &str = "INSERT INTO concerts SELECT * FROM program.concerts;
             INSERT INTO rooms SELECT * FROM program.rooms;

@@ -1,5 +1,5 @@
-//! Admission of many at once: from the moment at which the room may let them in to the moment at which the last of them
-//! is told so.
+//! Admission of many users at once: from the moment at which the room may admit them to the moment at which the last of them
+//! learns of it.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -12,12 +12,12 @@ use crate::measure::{Bench, Server, median};
 use crate::rows::crowd::tokens;
 use crate::table::{Line, Verdict};
 
-/// How many are let in at once.
+/// Number of users admitted at once.
 const ADMITTED: usize = 10_000;
 
 const TARGET: Duration = Duration::from_millis(100);
 
-/// How long it may take at all.
+/// Maximum duration.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Polls for one token until it is active.
@@ -36,14 +36,14 @@ fn until_active(server: &Server, token: &str) -> Outcome<()> {
     Ok(polled.map_err(|_| "they were never admitted")??)
 }
 
-/// How long it took from the change of the settings, and from its answer.
+/// Duration from the change of the settings, and from its answer.
 fn once(server: &Server) -> Outcome<(Duration, Duration)> {
     let concert = server.stage.concert(&room(1, 1_000_000))?;
     tokens(server, &concert, 0..1)?;
     let line = tokens(server, &concert, 1..ADMITTED + 1)?;
     let began = Instant::now();
     let (whole, answered) = std::thread::scope(|scope| -> Outcome<_> {
-        // Places are handed out in the order in which they come, so that the last answer's is among the last.
+        // Places are handed out in order of arrival, so the last answer's place is among the last.
         let last = scope.spawn(|| line.last().map(|token| until_active(server, token)));
         configure(server, &concert, &json!({"maxActive": ADMITTED + 1}))?;
         let answered = Instant::now();
@@ -60,7 +60,7 @@ fn once(server: &Server) -> Outcome<(Duration, Duration)> {
     Ok((whole, answered))
 }
 
-/// The one asked first may not have been the very last.
+/// The first polled user may not be the very last in line.
 fn until_all_run(server: &Server, concert: &str) -> Outcome<()> {
     while server.stage.line(concert)?.0 > 0 {}
     Ok(())

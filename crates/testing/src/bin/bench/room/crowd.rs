@@ -1,5 +1,5 @@
-//! A crowd whose every answer is written down: each person does one thing after another, each when it is due, over
-//! connections to several instances. A reply's time counts from the instant at which its request was due.
+//! A crowd whose every answer is recorded: each person sends one request after another, each when it is due, over
+//! connections to several instances. Latency counts from the instant at which the request was due.
 
 use std::cell::{Cell, RefCell};
 use std::cmp::Reverse;
@@ -17,77 +17,77 @@ use tokio::task::JoinSet;
 
 use crate::rows::crowd::{enter, user};
 
-/// How often those who are due are let in.
+/// Interval at which due requests are released.
 const TICK: Duration = Duration::from_micros(200);
 
-/// Who somebody is, and what they are about to do.
+/// A person and the next request.
 #[derive(Clone, Debug)]
 pub(super) struct Person {
-    /// The number in the log, and in the name.
+    /// Number in the log and in the name.
     pub(super) number: u32,
     pub(super) token: Box<str>,
     token_id: u128,
     pub(super) asked: Asked,
-    /// In microseconds since the log began.
+    /// Microseconds since the log began.
     pub(super) due: u64,
-    /// What the last answer told: after how many seconds to ask again.
+    /// Seconds until the next poll, from the last answer.
     pub(super) told_seconds: u64,
 }
 
 impl Person {
-    /// Somebody who is going to enter.
+    /// A person who is going to enter.
     pub(super) fn new(number: u32, due: u64) -> Self {
         Self { number, token: "".into(), token_id: 0, asked: Asked::Enter, due, told_seconds: 0 }
     }
 }
 
-/// Given an answer: what is done next and when it is due, set in the person, who has what was due until now. `false`
-/// for nothing.
+/// Called with an answer: sets the person's next request and when it is due. Returns `false`
+/// if there is none.
 pub(super) type Next = Box<dyn Fn(&mut Person, &Record) -> bool + Send + Sync>;
 
-/// What the crowd does.
+/// The behaviour of a crowd.
 pub(super) struct Play {
     pub(super) addresses: Vec<SocketAddr>,
     pub(super) connections: usize,
     pub(super) concert: String,
     /// When the log began.
     pub(super) began: Instant,
-    /// Nothing is done that is due later, in microseconds since then.
+    /// Requests that are due later than this are not sent, in microseconds since the log began.
     pub(super) until: u64,
-    /// How long it may take from now.
+    /// Maximum duration from now.
     pub(super) patience: Duration,
     pub(super) next: Next,
-    /// How many entered, for whoever watches.
+    /// Number of persons who entered, for observers.
     pub(super) entered: AtomicUsize,
 }
 
-/// What came back.
+/// The result.
 #[derive(Default)]
 pub(super) struct Played {
     pub(super) records: Vec<Record>,
     pub(super) entries: Tally,
     pub(super) polls: Tally,
     pub(super) rest: Tally,
-    /// How long after they were due requests were sent.
+    /// Delays between due time and sending.
     pub(super) late: Histogram,
-    /// The people as they are at the end, by number.
+    /// The persons at the end, by number.
     pub(super) people: Vec<Person>,
 }
 
-/// One thread's part.
+/// The part of one thread.
 struct Stage {
     people: RefCell<Vec<Person>>,
     due: RefCell<BinaryHeap<Reverse<(u64, usize)>>>,
     ready: RefCell<VecDeque<usize>>,
-    /// One permit for each who is ready, and at the end one for each connection.
+    /// One permit for each ready person, and at the end one for each connection.
     waiting: Semaphore,
-    /// How many were called and are not answered.
+    /// Number of requests under way.
     under_way: Cell<usize>,
     played: RefCell<Played>,
 }
 
 impl Play {
-    /// Plays it; the people are dealt out to the threads.
+    /// Runs the crowd. The persons are divided among the threads.
     pub(super) fn run(self: &Arc<Self>, people: Vec<Person>) -> Outcome<Played> {
         let mut hands: Vec<Vec<Person>> = (0..THREADS).map(|_| Vec::new()).collect();
         people.into_iter().enumerate().for_each(|(number, person)| hands[number % THREADS].push(person));
@@ -146,7 +146,7 @@ impl Play {
         Ok(played)
     }
 
-    /// One connection, until nobody is left.
+    /// Runs one connection until no person is left.
     async fn work(self: Arc<Self>, instance: u16, mut connection: Connection, stage: Rc<Stage>) -> Outcome<()> {
         let mut request = Vec::new();
         loop {
@@ -196,12 +196,12 @@ impl Play {
 }
 
 impl Stage {
-    /// Whether anything is left to do.
+    /// Whether any request is left.
     fn is_open(&self) -> bool {
         self.under_way.get() > 0 || !self.due.borrow().is_empty()
     }
 
-    /// Calls whoever is due.
+    /// Releases the persons who are due.
     fn call(&self, now: u64) {
         let mut due = self.due.borrow_mut();
         let mut called = 0;

@@ -13,7 +13,7 @@ use crate::rows::{report_better, share_of, still_room};
 
 const NEW: Expected = &[(201, "")];
 
-/// How many take a place at most, each once.
+/// Maximum number of entries, one per user.
 const ENTRANTS: usize = 600_000;
 
 pub(super) fn enter(bench: &mut Bench) -> Outcome<()> {

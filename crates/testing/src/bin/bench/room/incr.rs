@@ -1,4 +1,4 @@
-//! The measure of an entry: an axum handler that awaits one `INCR`, in a process of its own, over one pipelined
+//! The reference for an entry: an axum handler that awaits one `INCR`, in its own process, over one pipelined
 //! connection, with the allocator and the runtime of the real program.
 
 use std::io::{Write, stdout};
@@ -10,7 +10,7 @@ use axum::routing::get;
 use onsale_testing::redis::driver::{Client, aio::MultiplexedConnection, cmd};
 use onsale_testing::traffic::Outcome;
 
-/// The argument that makes this program serve it, before the URL of the Redis.
+/// The argument that makes this program serve it, followed by the URL of the Redis.
 pub(crate) const ARGUMENT: &str = "incr-handler";
 
 async fn incr(State(mut redis): State<MultiplexedConnection>) -> Result<String, StatusCode> {

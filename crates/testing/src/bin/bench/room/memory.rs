@@ -1,4 +1,4 @@
-//! What one who waits costs: in Redis, and in the process.
+//! Memory per waiting user, in Redis and in the process.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -15,16 +15,16 @@ use crate::table::{Line, Verdict};
 
 const CROWD: usize = 100_000;
 
-/// In Redis.
+/// In Redis, bytes per user.
 const BYTES_MAX: f64 = 150.0;
 
-/// Event streams that are open at once.
+/// Number of event streams open at once.
 const LISTENERS: usize = 4_000;
 
-/// In the process, for each of them.
+/// In the process, bytes per stream.
 const KILOBYTES_MAX: f64 = 24.0;
 
-/// What the process may take for a crowd, in bytes a waiter: its allocator's slack, and nothing for each of them.
+/// Memory of the process for a crowd, in bytes per user: only the allocator's slack, nothing per user.
 const SLACK: f64 = 20.0;
 
 pub(super) fn a_waiter(bench: &mut Bench) -> Outcome<()> {

@@ -1,4 +1,4 @@
-//! The waiting room: its places at the database and on Redis, several instances, and an auditor for what they answer.
+//! The waiting room on the database and on Redis, with several instances and an auditor for their answers.
 
 mod admission;
 mod crowd;
@@ -30,7 +30,7 @@ pub(crate) const ROWS: &[Row] = &[
     row("room-scene", "100,000 people over three instances, Redis killed in the middle", scene::scene),
 ];
 
-/// What is told beneath the table.
+/// The notes below the table.
 pub(crate) const NOTES: &str = "\
 beside it: what the empty handler, or for entries the handler that awaits one INCR, answers in the same seconds over as
 many connections; medians of looks in turns. Times of closed loops are those of a saturated server. cpu: of one instance,

@@ -1,4 +1,4 @@
-//! The open loop: a long line, arrivals and polls at constant rates, over three instances; whatever is answered is
+//! The open loop: a long line, entries and polls at constant rates, over three instances. All answers are
 //! audited.
 
 use std::io::{Write, stdout};
@@ -15,7 +15,7 @@ use crate::measure::Bench;
 use crate::rows::crowd::user;
 use crate::table::{Line, Verdict, grouped};
 
-/// How many are in line before.
+/// Number of users in line beforehand.
 const WAITING: u64 = 50_000;
 
 const ARRIVALS_A_SECOND: u64 = 2_000;
@@ -28,7 +28,7 @@ const CONNECTIONS: usize = 192;
 
 const TARGET: Duration = Duration::from_millis(15);
 
-/// What of the target's load is tried, in hundredths, until it is served in time.
+/// Fractions of the target load to try, in hundredths, until it is served in time.
 const PARTS: [u64; 4] = [100, 50, 25, 10];
 
 pub(super) fn open_loop(bench: &mut Bench) -> Outcome<()> {
@@ -49,7 +49,7 @@ fn number(number: u64) -> u32 {
     u32::try_from(number).unwrap_or(u32::MAX)
 }
 
-/// A part of the load for so many seconds; whether it was served in time.
+/// Runs a fraction of the load for some seconds. Returns whether it was served in time.
 fn at(bench: &mut Bench, parts: &Parts, home: Home, (part, seconds): (u64, u64)) -> Outcome<bool> {
     let concert = parts.first().stage.concert(&room(MAX_ACTIVE, ADMITTED_A_SECOND))?;
     let (polls, arrivals) = (POLLS_A_SECOND * part / 100, ARRIVALS_A_SECOND * part / 100);
@@ -65,7 +65,7 @@ fn at(bench: &mut Bench, parts: &Parts, home: Home, (part, seconds): (u64, u64))
         began,
         until,
         patience: Duration::from_secs(120),
-        // Who is in line beforehand polls on; who arrives does no more than that.
+        // Users who are in line beforehand keep polling. New users only enter.
         next: Box::new(move |person, _| {
             person.due += polls_every;
             let polls = u64::from(person.number) < WAITING && polls_every > 0;
@@ -78,7 +78,7 @@ fn at(bench: &mut Bench, parts: &Parts, home: Home, (part, seconds): (u64, u64))
     let mut before = Arc::new(play(u64::MAX, 0)).run(before)?;
     before.entries.expect(&[(201, "")]).map_err(|error| format!("while preparing: {error}"))?;
 
-    // Everybody is polled for once in each round.
+    // Every user is polled for once per round.
     let round = WAITING * 1_000_000 / polls;
     let from = u64::try_from(began.elapsed().as_micros())? + 200_000;
     let mut people = std::mem::take(&mut before.people);
@@ -101,7 +101,7 @@ fn at(bench: &mut Bench, parts: &Parts, home: Home, (part, seconds): (u64, u64))
     Ok(in_time)
 }
 
-/// Lines for entries and polls; whether both were in time, and nothing else came back.
+/// Lines for entries and polls. Returns whether both were in time, without unexpected answers.
 fn told(bench: &mut Bench, home: Home, (part, played): (u64, &Played), cpu: Duration) -> Outcome<bool> {
     let millis = |tally: &Tally, permille| format!("{:.2}", tally.times.permille(permille).as_secs_f64() * 1e3);
     let errors = |tally: &Tally| tally.problems().iter().map(|(_, _, count)| count).sum::<u64>();

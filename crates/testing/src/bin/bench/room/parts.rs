@@ -1,4 +1,4 @@
-//! What a room stands on: a database of the run's Postgres, and a Redis of its own.
+//! The servers behind a room: a database of the run's Postgres, and its own Redis.
 
 use std::io::{Write, stderr, stdout};
 use std::net::SocketAddr;
@@ -16,11 +16,11 @@ use crate::measure::{Bench, Server};
 use crate::postgres::Cluster;
 use crate::rows::crowd::{enter, user};
 
-/// Turns that outlast every run.
+/// Length of turns, longer than every run.
 const ACTIVE_SECONDS: u32 = 86_400;
 const CLAIM_SECONDS: u32 = 3_600;
 
-/// Names the file in which a log of answers is kept.
+/// The variable that names the file for the log of answers.
 const KEPT: &str = "ONSALE_BENCH_LOG";
 
 /// Where a room's places are handed out.
@@ -41,7 +41,7 @@ impl Home {
     }
 }
 
-/// Servers of the program that are one sale.
+/// Instances that serve one sale.
 pub(super) struct Parts {
     pub(super) servers: Vec<Server>,
     pub(super) redis: Option<Redis>,
@@ -51,8 +51,8 @@ pub(super) struct Parts {
 }
 
 impl Parts {
-    /// Starts so many instances on a new database. What Redis is told it keeps in memory alone: the rooms do not ask
-    /// for more.
+    /// Starts this many instances on a new database. Redis keeps its data in memory only: the rooms need
+    /// no more.
     pub(super) fn start(bench: &mut Bench, home: Home, instances: usize) -> Outcome<Self> {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
         let redis = (home == Home::Redis).then(|| runtime.block_on(Redis::start(Keeps::Nothing)));
@@ -70,7 +70,7 @@ impl Parts {
         &self.servers[0]
     }
 
-    /// Where the instances listen.
+    /// The addresses of the instances.
     pub(super) fn addresses(&self) -> Vec<SocketAddr> {
         self.servers.iter().map(|server| server.program.address()).collect()
     }
@@ -80,7 +80,7 @@ impl Parts {
         self.servers.iter().map(|server| server.program.process_time()).sum()
     }
 
-    /// What Redis says of itself under a name, such as `used_memory`.
+    /// A value of Redis' INFO, such as `used_memory`.
     pub(super) fn redis_says(&self, section: &str, name: &str) -> Outcome<u64> {
         let redis = self.redis.as_ref().ok_or("there is no Redis here")?;
         let text: String = redis.run(&["INFO", section]);
@@ -88,13 +88,13 @@ impl Parts {
         Ok(line.ok_or_else(|| format!("Redis does not tell {name}"))?.trim().parse()?)
     }
 
-    /// Stops all, and says which statements cost most where they are counted; what they leave must stand up to the audit.
+    /// Stops all, and prints the most expensive statements if they are counted. Then audits the database.
     pub(super) fn finish(mut self) -> Outcome<()> {
         let statements = self.cluster.statements(&self.database)?;
         if !statements.is_empty() {
             writeln!(stderr(), "{statements}")?;
         }
-        // The first is the one that is audited, once no other works any more.
+        // The first is the one that is audited, after all others have stopped.
         for mut server in self.servers.drain(1..) {
             server.program.stop()?;
         }
@@ -102,7 +102,7 @@ impl Parts {
     }
 }
 
-/// Lets these users enter, in about this order, and keeps none of the answers.
+/// Lets these users enter, in about this order, and drops the answers.
 pub(super) fn crowd(server: &Server, concert: &str, users: std::ops::Range<usize>) -> Outcome<()> {
     let supply = Arc::new(Supply::once(users.map(|number| enter(concert, &user(number)))));
     let run = closed(server.program.address(), &supply, &Closed::all(256))?;
@@ -115,7 +115,7 @@ pub(super) fn configure(server: &Server, concert: &str, settings: &Value) -> Out
     server.stage.call(&server.stage.admin(Request::patch(&path)).json(settings.to_string()))
 }
 
-/// A room that admits so many.
+/// A room that admits this many.
 pub(super) fn room(max_active: u32, admit_per_second: u32) -> Value {
     let (active, claim) = (ACTIVE_SECONDS, CLAIM_SECONDS);
     json!({
@@ -123,7 +123,7 @@ pub(super) fn room(max_active: u32, admit_per_second: u32) -> Value {
     })
 }
 
-/// What the auditor holds such a room to.
+/// The limits that the auditor applies to such a room.
 pub(super) fn rules(max_active: u32, admit_per_second: u32) -> Room {
     Room {
         max_active,
@@ -131,14 +131,14 @@ pub(super) fn rules(max_active: u32, admit_per_second: u32) -> Room {
         active_seconds: ACTIVE_SECONDS,
         claim_seconds: CLAIM_SECONDS,
         as_of_millis_max: 250,
-        // Instances may differ by as much.
+        // Instances may differ by this much.
         shows_millis_max: 250,
-        // An instance knows the room's clock from messages that take their time.
+        // An instance knows the room's clock from messages that take time.
         clocks_differ_millis: 50,
     }
 }
 
-/// Audits what was answered. `ONSALE_BENCH_LOG` names a file that the log is written to.
+/// Audits the answers. `ONSALE_BENCH_LOG` names a file to write the log to.
 pub(super) fn audited(log: &Log) -> Outcome<()> {
     if let Some(path) = std::env::var_os(KEPT) {
         log.write(path.as_ref())?;

@@ -1,4 +1,4 @@
-//! Status polls: what they cost must not depend on how many are in line.
+//! Polls: their cost must not depend on the number of users in line.
 
 use std::sync::Arc;
 
@@ -13,13 +13,13 @@ use crate::table::{Line, Verdict, grouped};
 
 const OK: Expected = &[(200, "")];
 
-/// How many enter together.
+/// Number of users who enter together.
 const CHUNK: usize = 100_000;
 
-/// How many of them are polled for.
+/// Number of them to poll for.
 const POLLED: usize = 10_000;
 
-/// One is inside, so many wait; polls of some of them, from the front to the back, in turn.
+/// One user is admitted, the others wait. Polls some of them in turn, from the front to the back.
 fn line(server: &Server, people: usize) -> Outcome<Arc<Supply>> {
     let concert = server.stage.concert(&still_room())?;
     tokens(server, &concert, 0..1)?;
@@ -42,7 +42,7 @@ fn line(server: &Server, people: usize) -> Outcome<Arc<Supply>> {
 pub(super) fn poll(bench: &mut Bench) -> Outcome<()> {
     let is_quick = bench.scale.rounds == 1;
     for home in Home::BOTH {
-        // The table's largest is asked of Redis alone.
+        // The largest line of the table is measured on Redis only.
         let lines: &[usize] = match (is_quick, home) {
             (true, _) => &[10, 20_000],
             (false, Home::Redis) => &[10, 100_000, 1_000_000],

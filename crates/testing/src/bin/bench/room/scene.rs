@@ -1,5 +1,5 @@
-//! The scene: 100,000 people come to one room over three instances, Redis is killed and started again in the middle,
-//! and everybody is admitted in the order in which they came.
+//! The scene: 100,000 users enter one room over three instances, Redis is killed and restarted in the middle,
+//! and all are admitted in the order of their entries.
 
 use std::collections::HashSet;
 use std::io::{Write, stdout};
@@ -20,7 +20,7 @@ use crate::table::{Line, Verdict, grouped};
 const PEOPLE: usize = 100_000;
 const PEOPLE_QUICK: usize = 20_000;
 
-/// How many come a second.
+/// Entries per second.
 const ARRIVALS_A_SECOND: u64 = 2_000;
 
 const MAX_ACTIVE: u32 = 6_000;
@@ -28,16 +28,16 @@ const ADMITTED_A_SECOND: u32 = 1_200;
 
 const CONNECTIONS: usize = 192;
 
-/// How long Redis is away.
+/// How long Redis is down.
 const AWAY: Duration = Duration::from_secs(5);
 
-/// After so long from its return entries must work again.
+/// Entries must work again within this time of its return.
 const BACK_WITHIN: Duration = Duration::from_secs(5);
 
-/// How long all of it may take.
+/// Maximum duration of the scene.
 const PATIENCE: Duration = Duration::from_secs(300);
 
-/// Polls as told, tells the turn's end as soon as the turn is seen, and comes again where there was no time.
+/// Polls as the answers say, leaves as soon as the turn is seen, and retries after a 503.
 fn next(person: &mut Person, record: &Record) -> bool {
     let spread = u64::from(person.number % 97) * 5_000;
     match (record.asked, record.standing) {
@@ -49,16 +49,16 @@ fn next(person: &mut Person, record: &Record) -> bool {
         (_, Some(Standing::Expired)) => return false,
         (_, Some(Standing::Waiting)) => {
             person.asked = Asked::Poll;
-            // A little early, so that the told time is kept in spite of the way.
+            // A little early, to make up for the network delay.
             person.due = record.answered + person.told_seconds * 900_000;
         }
-        // What was asked is asked again.
+        // The same request again.
         _ => person.due = record.answered + 1_000_000 + spread,
     }
     true
 }
 
-/// What the crowd was answered, and when Redis was killed and back, in microseconds.
+/// The answers, and when Redis was killed and back, in microseconds.
 struct Scene {
     people: usize,
     played: Played,
@@ -68,7 +68,7 @@ struct Scene {
 }
 
 impl Scene {
-    /// Plays it: half of the people are there when Redis is killed.
+    /// Runs the scene: half of the users have entered when Redis is killed.
     fn play(parts: &Parts, log: &mut Log, people: usize) -> Outcome<Self> {
         let redis = parts.redis.as_ref().ok_or("there is no Redis")?;
         let concert = parts.first().stage.concert(&room(MAX_ACTIVE, ADMITTED_A_SECOND))?;
@@ -102,13 +102,13 @@ impl Scene {
         })
     }
 
-    /// How many people had a turn.
+    /// Number of users who had a turn.
     fn turns(&self) -> usize {
         let told = self.played.records.iter().filter(|record| record.active_until.is_some());
         told.map(|record| record.user).collect::<HashSet<_>>().len()
     }
 
-    /// How long after Redis was back somebody was let into the line again.
+    /// Time from the return of Redis to the next entry.
     fn again(&self) -> Duration {
         let entered = |record: &&Record| record.asked == Asked::Enter && record.code < 300;
         let after =
@@ -149,8 +149,8 @@ pub(super) fn scene(bench: &mut Bench) -> Outcome<()> {
     scene.tell()?;
     let (turns, again) = (scene.turns(), scene.again());
     log.records = std::mem::take(&mut scene.played.records);
-    // No fault is declared: turns are the database's, which never was away, and every place that was answered is known to
-    // the instance that answered it. Nothing may be old, nobody may be overtaken.
+    // No fault is declared: the database decides turns and was never away, and the instance that answered knows every place
+    // that it answered. No answer may be old, no user may be overtaken.
     let sound = audited(&log);
     let is_whole = turns == people && again <= BACK_WITHIN;
     bench.table.add(Line {

@@ -1,4 +1,4 @@
-//! The rush on few seats: nearly everyone is refused, and each seat is sold once.
+//! The rush on few seats: nearly all users are refused, and each seat is sold once.
 
 use std::sync::Arc;
 
@@ -14,10 +14,10 @@ const PERFORMANCES: usize = 20;
 const PRICE: u32 = 1_000;
 const TARGET: f64 = 0.3;
 
-/// What is played, in the table.
+/// The description in the table.
 pub(crate) const SCENE: &str = "5,000 buyers on 50 seats, 20 performances";
 
-/// One concert with its performances, and people enough that whoever has bought need not come again.
+/// One concert with its performances, and enough users that no buyer has to return.
 pub(crate) struct Scene {
     concert: String,
     performances: Vec<Performance>,
@@ -36,7 +36,7 @@ impl Scene {
         Ok(Self { concert, performances, tokens, dice: Dice(50) })
     }
 
-    /// All performances one after another: everyone tries one seat, and whoever got it pays.
+    /// All performances one after another: all users try one seat, and the one who gets it pays.
     pub(crate) fn play(&mut self, server: &Server, connections: usize) -> Outcome<Run> {
         let mut whole: Option<Run> = None;
         for performance in std::mem::take(&mut self.performances) {
@@ -51,7 +51,7 @@ impl Scene {
             let paid = closed(address, &Arc::new(Supply::once(payments)), &Closed::all(connections))?;
             paid.tally.expect(&[(201, "")])?;
             self.verify(server, &performance, winners.len())?;
-            // Whoever bought has no token any more; from the back, so that the numbers stay right.
+            // A buyer has no token any more. From the back, so that the indexes stay right.
             let gone: Vec<usize> = winners.iter().map(|(buyer, _)| *buyer).collect();
             gone.into_iter().rev().for_each(|buyer| drop(self.tokens.swap_remove(buyer)));
             for part in [tried, paid] {
@@ -67,9 +67,9 @@ impl Scene {
         whole.ok_or_else(|| "there was no performance to play".into())
     }
 
-    /// Exactly as many are sold as there are seats, as the server itself shows them.
+    /// As many seats are sold as there are, as the server itself shows them.
     fn verify(&self, server: &Server, performance: &Performance, won: usize) -> Outcome<()> {
-        // The last in the list never buys in this performance, so the token still runs.
+        // The last user never buys in this performance, so the token still works.
         let onlooker = self.tokens.last().ok_or("nobody is left to look")?;
         let path = format!("/concerts/{}/seats?date={}", self.concert, performance.date);
         let shown = server.stage.call(&Request::get(&path).token(onlooker))?;
@@ -82,7 +82,7 @@ impl Scene {
     }
 }
 
-/// Points for everyone who may buy.
+/// Points for all users who may buy.
 pub(crate) fn fill(server: &Server) -> Outcome<()> {
     fill_wallets(server, 0..BUYERS + SEATS * PERFORMANCES, 1_000_000)
 }

@@ -1,4 +1,4 @@
-//! People who are ready: with tokens, with points. Preparing them is not measured.
+//! Prepared users with tokens and points. The preparation is not measured.
 
 use std::fmt::Write as _;
 use std::sync::Arc;
@@ -8,10 +8,10 @@ use onsale_testing::traffic::{Closed, Outcome, Request, Supply, closed};
 
 use crate::measure::Server;
 
-/// Connections over which things are prepared.
+/// Connections for the preparation.
 const CONNECTIONS: usize = 256;
 
-/// How long a room may take to admit everyone.
+/// Maximum time for a room to admit everyone.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// The n-th user of a row.
@@ -19,28 +19,28 @@ pub(crate) fn user(number: usize) -> String {
     format!("user-{number:06}")
 }
 
-/// Asks for a place in line.
+/// A request to enter.
 pub(crate) fn enter(concert: &str, user: &str) -> Request {
     Request::post("/queue/tokens").json(format!(r#"{{"userId":"{user}","concertId":"{concert}"}}"#))
 }
 
-/// Puts points into a wallet.
+/// A request to charge points.
 pub(crate) fn charge(user: &str, amount: u32) -> Request {
     Request::patch(&format!("/point/{user}/charge")).json(format!(r#"{{"amount":{amount}}}"#))
 }
 
-/// Holds a seat.
+/// A request to hold a seat.
 pub(crate) fn hold(token: &str, performance: &str, seat: usize) -> Request {
     let body = format!(r#"{{"performanceId":"{performance}","seats":[{seat}]}}"#);
     Request::post("/reservations").token(token).json(body)
 }
 
-/// Pays a reservation.
+/// A request to pay a reservation.
 pub(crate) fn pay(token: &str, reservation: &str) -> Request {
     Request::post("/payments").token(token).json(format!(r#"{{"reservationId":"{reservation}"}}"#))
 }
 
-/// Sends each request once and returns what each success said under a name, in the order of the requests.
+/// Sends each request once. Returns the value of a field of each success, in the order of the requests.
 pub(crate) fn prepare(
     server: &Server,
     requests: impl IntoIterator<Item = Request>,
@@ -58,12 +58,12 @@ pub(crate) fn prepare(
     Ok(run.tally.kept.into_iter().map(|(_, text)| text.into_string()).collect())
 }
 
-/// Tokens of this many users, in the order in which they are numbered.
+/// Tokens of this many users, in the order of their numbers.
 pub(crate) fn tokens(server: &Server, concert: &str, users: std::ops::Range<usize>) -> Outcome<Vec<String>> {
     prepare(server, users.map(|number| enter(concert, &user(number))), 201, "token")
 }
 
-/// Waits until nobody is in line.
+/// Waits until the line is empty.
 pub(crate) fn everyone_is_active(server: &Server, concert: &str, active: usize) -> Outcome<()> {
     let began = Instant::now();
     loop {
@@ -78,12 +78,12 @@ pub(crate) fn everyone_is_active(server: &Server, concert: &str, active: usize) 
     }
 }
 
-/// Puts points into this many users' wallets.
+/// Charges the wallets of this many users.
 pub(crate) fn fill_wallets(server: &Server, users: std::ops::Range<usize>, amount: u32) -> Outcome<()> {
     prepare(server, users.map(|number| charge(&user(number), amount)), 200, "userId").map(drop)
 }
 
-/// Numbers that look random and are the same in every run (SplitMix64).
+/// Pseudorandom numbers that are the same in every run (SplitMix64).
 #[derive(Clone, Debug)]
 pub(crate) struct Dice(pub(crate) u64);
 
@@ -98,7 +98,7 @@ impl Dice {
     }
 }
 
-/// An idempotency key as a client would make one.
+/// An idempotency key like a client's.
 pub(crate) fn key(number: usize) -> String {
     let mut text = String::with_capacity(36);
     let _ = write!(text, "018f6b1c-7d2e-7a3b-9c4d-{number:012x}");

@@ -1,4 +1,4 @@
-//! Whether the load generator can be trusted: beside another one, on the same handler.
+//! Checks the load generator against another one, on the same handler.
 
 use std::io::{Write, stderr};
 use std::process::Command;
@@ -10,7 +10,7 @@ use crate::table::{Line, Verdict, grouped};
 
 const CONNECTIONS: usize = 64;
 
-/// How far ours may fall behind.
+/// The lowest acceptable ratio.
 const TARGET: f64 = 0.9;
 
 pub(crate) fn beside_wrk(bench: &mut Bench) -> Outcome<()> {
@@ -52,7 +52,7 @@ pub(crate) fn beside_wrk(bench: &mut Bench) -> Outcome<()> {
     Ok(())
 }
 
-/// What wrk measures; nothing where it is not installed.
+/// The throughput measured by wrk; `None` if it is not installed.
 fn wrk(bench: &Bench) -> Outcome<Option<f64>> {
     let seconds = format!("{}s", bench.scale.empty.as_secs().max(1));
     let url = format!("http://{}/", bench.empty.address());

@@ -1,4 +1,4 @@
-//! The whole way of one buyer: token, dates, seats, reserve, charge, pay.
+//! The whole journey of one buyer: token, dates, seats, hold, charge, payment.
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -15,25 +15,25 @@ use crate::measure::{Bench, Server};
 
 const TARGET: f64 = 0.03;
 
-/// Journeys of one look, at most.
+/// Maximum number of journeys per measurement.
 const COUNT: usize = 4_000;
 
-/// Seats of a performance, and performances of a concert.
+/// Seats per performance, and performances per concert.
 const SEATS: usize = 50;
 const DATES: usize = 2;
 
 const PRICE: u32 = 1_000;
 
-/// How long one whose turn has not begun yet waits before asking again.
+/// Pause between polls before the turn begins.
 const ASK_AGAIN: Duration = Duration::from_millis(5);
 
-/// A concert to go to.
+/// A concert with its performances.
 struct Venue {
     concert: String,
     performances: Vec<Performance>,
 }
 
-/// Where everyone goes: each a seat of their own.
+/// The concerts, with one seat for each journey.
 struct Plan {
     venues: Vec<Venue>,
     next: AtomicUsize,
@@ -54,7 +54,7 @@ impl Plan {
 
 pub(crate) fn whole(bench: &mut Bench) -> Outcome<()> {
     let mut server = bench.server(&[])?;
-    // One look may overshoot by as many as there are connections.
+    // One measurement may overshoot by the number of connections.
     let plan = Arc::new(Plan::prepare(&server, 2 * bench.scale.rounds * (COUNT + 256))?);
     let (address, time) = (server.program.address(), bench.scale.slice);
     let mut both = Vec::new();
@@ -86,7 +86,7 @@ pub(crate) fn whole(bench: &mut Bench) -> Outcome<()> {
     server.finish()
 }
 
-/// One journey after another.
+/// Runs one journey after another.
 async fn travel(
     mut connection: Connection,
     plan: Arc<Plan>,

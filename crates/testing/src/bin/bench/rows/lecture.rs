@@ -9,7 +9,7 @@ use super::{Writes, share_of};
 use crate::measure::Bench;
 use crate::raw::Kind;
 
-/// How many apply at most, each once.
+/// Maximum number of applications, one per user.
 const APPLICANTS: usize = 360_000;
 
 pub(crate) fn apply(bench: &mut Bench) -> Outcome<()> {

@@ -1,4 +1,4 @@
-//! Memory.
+//! Memory of the server.
 
 use std::time::Duration;
 
@@ -11,10 +11,10 @@ use crate::table::{Line, Verdict};
 
 const CROWD: usize = 100_000;
 
-/// How long the server is left alone before its memory is looked at once more.
+/// Idle time before the memory is measured again.
 const REST: Duration = Duration::from_secs(10);
 
-/// Megabytes in memory: all of it, and what is backed by no file.
+/// Megabytes in memory: all of it, and the part that is not backed by a file.
 fn megabytes(server: &Server) -> Outcome<(f64, f64)> {
     let megabytes =
         |name: &str| Ok::<_, Box<dyn std::error::Error + Send + Sync>>(server.program.kilobytes(name)? as f64 / 1024.0);

@@ -1,4 +1,4 @@
-//! The rows, each a function that starts a server, prepares it, measures, and holds its file to the audit.
+//! The rows. Each is a function that starts a server, prepares it, measures, and audits its file.
 
 pub(crate) mod contention;
 pub(crate) mod crowd;
@@ -20,7 +20,7 @@ use crate::measure::{Bench, Expected, Measured, Server};
 use crate::raw::{self, Kind};
 use crate::table::Verdict;
 
-/// Something to measure.
+/// A named measurement.
 pub(crate) struct Row {
     pub(crate) name: &'static str,
     pub(crate) about: &'static str,
@@ -49,37 +49,37 @@ pub(crate) const ROWS: &[Row] = &[
     row("memory", "idle, and with 100,000 in line", memory::lines),
 ];
 
-/// A room that admits whoever comes, and forgets nobody.
+/// A room that admits everyone, and ends no turn for silence.
 pub(crate) fn open_room() -> Value {
     json!({"maxActive": 1_000_000, "admitPerSecond": 1_000_000, "activeSeconds": 86_400, "claimSeconds": 3_600})
 }
 
-/// A room that admits one, and nobody else for a day.
+/// A room that admits one user a day.
 pub(crate) fn still_room() -> Value {
     json!({"maxActive": 1, "admitPerSecond": 1, "activeSeconds": 86_400, "claimSeconds": 3_600})
 }
 
-/// A write: measured at 64 and at 256 connections, of which the better counts.
+/// A write, measured at 64 and at 256 connections. The better result counts.
 pub(crate) struct Writes<'a> {
     pub(crate) work: &'a str,
     pub(crate) target: Option<f64>,
     pub(crate) supply: Arc<Supply>,
     pub(crate) expected: Expected,
-    /// The most requests of one look, where they do not come again.
+    /// Maximum requests of one measurement, if requests cannot be repeated.
     pub(crate) count: usize,
-    /// Whether it is also measured at half of its ceiling.
+    /// Whether it is also measured at half of its throughput.
     pub(crate) at_half: bool,
-    /// Which rows it writes, where that is compared.
+    /// The rows that it writes, if they are compared with raw batches.
     pub(crate) raw: Option<Kind>,
 }
 
-/// How many requests a look may use so that a supply of this many lasts for all, with a fifth left for the open loop.
+/// Requests for one measurement, so that a supply of this many lasts for all, with a fifth left for the open loop.
 pub(crate) fn share_of(bench: &Bench, people: usize) -> usize {
     people * 4 / 5 / (2 * bench.scale.rounds)
 }
 
 impl Writes<'_> {
-    /// Measures, then stops the server, audits, and compares with raw batches.
+    /// Measures, stops the server, audits, and compares with raw batches.
     pub(crate) fn measure(self, bench: &mut Bench, mut server: Server) -> Outcome<()> {
         let mut both = Vec::new();
         for connections in [64, 256] {
@@ -100,7 +100,7 @@ impl Writes<'_> {
     }
 }
 
-/// A line for each number of connections; the better one is judged, and returned.
+/// A line for each number of connections. Returns the better one, which is judged.
 pub(crate) fn report_better(bench: &mut Bench, work: &str, target: Option<f64>, both: &[Measured]) -> Measured {
     let better = if both[1].share > both[0].share { 1 } else { 0 };
     for (index, measured) in both.iter().enumerate() {

@@ -9,10 +9,10 @@ use super::{Writes, share_of};
 use crate::measure::Bench;
 use crate::raw::Kind;
 
-/// Wallets that are charged in no order.
+/// Number of wallets charged in random order.
 const WALLETS: usize = 10_000;
 
-/// How many charges are written beforehand where none may come again.
+/// Number of prepared charges if none may be repeated.
 const KEYED: usize = 360_000;
 
 fn amount_one(user: &str) -> Request {
@@ -45,7 +45,7 @@ pub(crate) fn charge_many_with_keys(bench: &mut Bench) -> Outcome<()> {
 }
 
 fn measure(bench: &mut Bench, work: &str, target: Option<f64>, supply: Supply, kind: Kind) -> Outcome<()> {
-    // One user uses more keys here than one user may.
+    // The user of this row uses more keys than the default limit allows.
     let server = bench.server(&["--idempotency-keys-per-user", "0"])?;
     let count = share_of(bench, KEYED);
     let at_half = kind == Kind::ChargeMany;

@@ -14,7 +14,7 @@ const CONNECTIONS: usize = 64;
 
 const OK: Expected = &[(200, "")];
 
-/// How many take a place at most, each once.
+/// Maximum number of entries, one per user.
 const ENTRANTS: usize = 360_000;
 
 pub(crate) fn enter(bench: &mut Bench) -> Outcome<()> {
@@ -32,7 +32,7 @@ pub(crate) fn enter(bench: &mut Bench) -> Outcome<()> {
     writes.measure(bench, server)
 }
 
-/// Polls of so many people in line, in turn.
+/// Polls of this many users in line, in turn.
 fn line(server: &Server, people: usize) -> Outcome<Arc<Supply>> {
     let concert = server.stage.concert(&still_room())?;
     let first = tokens(server, &concert, 0..1)?;

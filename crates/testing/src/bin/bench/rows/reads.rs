@@ -1,4 +1,4 @@
-//! What those who are admitted look at.
+//! Reads by admitted users.
 
 use std::sync::Arc;
 

@@ -9,15 +9,15 @@ use super::{Writes, open_room, share_of};
 use crate::measure::{Bench, Server};
 use crate::raw::Kind;
 
-/// As many as a performance may have.
+/// The maximum number of seats of a performance.
 const SEATS: u32 = 100_000;
 
 pub(crate) const PRICE: u32 = 1_000;
 
-/// Long enough for whatever comes between holding and paying.
+/// Long enough for everything between hold and payment.
 pub(crate) const FLAGS: &[&str] = &["--hold-seconds", "3600"];
 
-/// A seat for each: its holder's token, its performance, its number.
+/// For each seat: its holder's token, its performance, its number.
 pub(crate) type Seats = Vec<(String, String, usize)>;
 
 pub(crate) fn seats(server: &Server, people: usize) -> Outcome<Seats> {

@@ -1,4 +1,4 @@
-//! A real load balancer, run from a whole configuration file.
+//! A real load balancer, started with a complete configuration file.
 
 use std::path::Path;
 use std::process::Stdio;
@@ -11,10 +11,10 @@ use tokio::process::{Child, Command};
 use crate::instance::PATIENCE;
 use crate::port::Port;
 
-/// How often it is tried whether it listens.
+/// Interval of checks whether it listens.
 const TRY_EVERY: Duration = Duration::from_millis(10);
 
-/// HAProxy or nginx in a folder of its own. Killed when dropped: it runs as one process.
+/// HAProxy or nginx in its own folder. Killed when dropped: it runs as one process.
 pub struct Balancer {
     _process: Child,
     front: Port,
@@ -76,12 +76,12 @@ impl Balancer {
         Self { _process: process, front, folder }
     }
 
-    /// Such as `http://127.0.0.1:4711`.
+    /// The base URL, such as `http://127.0.0.1:4711`.
     pub fn base(&self) -> String {
         format!("http://{}", self.front.address())
     }
 
-    /// The end of what it wrote to its log so far.
+    /// The last part of its log so far.
     pub fn log(&self) -> String {
         let log = log_of(self.folder.path());
         let lines: Vec<&str> = log.lines().rev().take(20).collect();
@@ -93,7 +93,7 @@ fn log_of(folder: &Path) -> String {
     std::fs::read_to_string(folder.join("log")).unwrap_or_default()
 }
 
-/// Debian keeps servers in a folder that is not on every `PATH`.
+/// Debian installs servers in a folder that is not on every `PATH`.
 fn installed(name: &str) -> String {
     let path = format!("/usr/sbin/{name}");
     if Path::new(&path).exists() { path } else { name.to_owned() }

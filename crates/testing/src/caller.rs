@@ -1,4 +1,4 @@
-//! Callers: requests as anyone could send them, replies with what a test asks of them.
+//! Callers: any requests, and replies with accessors for tests.
 
 use std::io::Read;
 use std::sync::Arc;
@@ -30,40 +30,40 @@ impl Caller {
         Self { client, base: base.to_owned(), contract: None }
     }
 
-    /// Holds every reply against a contract.
+    /// Checks every reply against a contract.
     #[must_use]
     pub fn held_to(mut self, contract: Contract) -> Self {
         self.contract = Some(Arc::new(contract));
         self
     }
 
-    /// A GET.
+    /// A GET request.
     pub fn get(&self, path: &str) -> Call {
         self.call(Method::GET, path)
     }
 
-    /// A POST.
+    /// A POST request.
     pub fn post(&self, path: &str) -> Call {
         self.call(Method::POST, path)
     }
 
-    /// A PATCH.
+    /// A PATCH request.
     pub fn patch(&self, path: &str) -> Call {
         self.call(Method::PATCH, path)
     }
 
-    /// A DELETE.
+    /// A DELETE request.
     pub fn delete(&self, path: &str) -> Call {
         self.call(Method::DELETE, path)
     }
 
-    /// Any method.
+    /// A request with any method.
     pub fn call(&self, method: Method, path: &str) -> Call {
         Call { caller: self.clone(), method, path: path.to_owned(), headers: Vec::new(), body: Bytes::new() }
     }
 }
 
-/// A request in the making.
+/// A request that is not sent yet.
 pub struct Call {
     caller: Caller,
     method: Method,
@@ -80,38 +80,38 @@ impl Call {
         self
     }
 
-    /// With a queue token.
+    /// Adds a queue token.
     #[must_use]
     pub fn token(self, token: &str) -> Self {
         self.header("queue-token", token)
     }
 
-    /// With a bearer.
+    /// Adds a bearer.
     #[must_use]
     pub fn bearer(self, bearer: &str) -> Self {
         self.header("authorization", &format!("Bearer {bearer}"))
     }
 
-    /// With an idempotency key.
+    /// Adds an idempotency key.
     #[must_use]
     pub fn key(self, key: &str) -> Self {
         self.header("idempotency-key", key)
     }
 
-    /// With a JSON body.
+    /// Adds a JSON body.
     #[must_use]
     pub fn json(self, body: &Value) -> Self {
         self.header("content-type", "application/json").bytes(body.to_string())
     }
 
-    /// With any body.
+    /// Adds any body.
     #[must_use]
     pub fn bytes(mut self, body: impl Into<Bytes>) -> Self {
         self.body = body.into();
         self
     }
 
-    /// Sends it; an error where there is no reply.
+    /// Sends it. Returns an error if there is no reply.
     ///
     /// # Errors
     /// If the connection fails.
@@ -137,7 +137,7 @@ impl Call {
         Ok(reply)
     }
 
-    /// Sends it.
+    /// Sends it and returns the reply.
     ///
     /// # Panics
     /// If there is no reply.
@@ -146,10 +146,10 @@ impl Call {
         self.try_send().await.unwrap_or_else(|error| panic!("{call}: {error}"))
     }
 
-    /// Sends it and expects success with this status; the body as JSON, null where it is empty.
+    /// Sends it and expects success with this status. Returns the body as JSON, null if it is empty.
     ///
     /// # Panics
-    /// If it comes out otherwise.
+    /// If the reply differs.
     pub async fn expect(self, status: u16) -> Value {
         self.send().await.expect(status)
     }
@@ -157,13 +157,13 @@ impl Call {
     /// Sends it and expects a problem with this status and code.
     ///
     /// # Panics
-    /// If it comes out otherwise.
+    /// If the reply differs.
     pub async fn refused(self, status: u16, code: &str) -> Value {
         self.send().await.refused(status, code)
     }
 }
 
-/// A reply, whole.
+/// A complete reply.
 #[derive(Clone, Debug)]
 pub struct Reply {
     /// Method and path of the call, for messages.
@@ -177,15 +177,15 @@ pub struct Reply {
 }
 
 impl Reply {
-    /// The body as JSON; null where it is empty or none.
+    /// The body as JSON; null if it is empty or not JSON.
     pub fn json(&self) -> Value {
         serde_json::from_slice(&self.unpacked()).unwrap_or_default()
     }
 
-    /// The body, out of gzip where it came in that.
+    /// The body, decompressed if it is gzip.
     ///
     /// # Panics
-    /// If it is none.
+    /// If it is not valid gzip or UTF-8.
     pub fn unpacked(&self) -> Bytes {
         if self.header("content-encoding") != Some("gzip") {
             return self.body.clone();
@@ -195,20 +195,20 @@ impl Reply {
         unpacked.into()
     }
 
-    /// A header's value, where there is one.
+    /// The value of a header, if present.
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name)?.to_str().ok()
     }
 
-    /// The code of a problem; empty for anything else.
+    /// The code of a problem; empty for any other body.
     pub fn code(&self) -> String {
         self.json()["code"].as_str().unwrap_or_default().to_owned()
     }
 
-    /// Expects success with this status; the body as JSON.
+    /// Expects success with this status. Returns the body as JSON.
     ///
     /// # Panics
-    /// If it came out otherwise.
+    /// If the reply differs.
     #[track_caller]
     pub fn expect(&self, status: u16) -> Value {
         assert_eq!(self.status.as_u16(), status, "{}: {}", self.call, String::from_utf8_lossy(&self.body));
@@ -218,7 +218,7 @@ impl Reply {
     /// Expects a problem with this status and code.
     ///
     /// # Panics
-    /// If it came out otherwise.
+    /// If the reply differs.
     #[track_caller]
     pub fn refused(&self, status: u16, code: &str) -> Value {
         let body = self.expect(status);

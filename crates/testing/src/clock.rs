@@ -1,9 +1,9 @@
-//! A wall clock that is wrong, under a real program: libfaketime, preloaded. Not through its `faketime` command, whose
-//! process stands between the test and the program.
+//! A wrong wall clock for a real program: libfaketime, preloaded. Not through its `faketime` command, whose
+//! process is between the test and the program.
 
 use std::path::PathBuf;
 
-/// The library that is made for programs with threads.
+/// The variant of the library for programs with threads.
 ///
 /// # Panics
 /// If it is missing.

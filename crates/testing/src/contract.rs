@@ -1,5 +1,5 @@
-//! The contract as the server itself describes it: its OpenAPI document. Every reply must be one that is described
-//! there, with its status, its code and its shape.
+//! The contract as the server describes it in its OpenAPI document. The document must describe every reply,
+//! with its status, its code and its shape.
 
 use std::collections::HashMap;
 use std::sync::Mutex;
@@ -11,11 +11,11 @@ use serde_json::Value;
 
 use crate::caller::{Caller, Reply};
 
-/// A schema made ready to hold bodies against; there is none without the feature.
+/// A compiled schema to validate bodies; a placeholder without the feature.
 #[cfg(not(feature = "contract"))]
 enum Validator {}
 
-/// An OpenAPI document to hold replies against.
+/// An OpenAPI document to check replies against.
 pub struct Contract {
     document: Value,
     #[cfg_attr(not(feature = "contract"), expect(dead_code, reason = "there are none without the feature"))]
@@ -26,13 +26,13 @@ impl Contract {
     /// Fetches a server's document.
     ///
     /// # Panics
-    /// If there is none.
+    /// If the server has none.
     pub async fn of(caller: &Caller) -> Self {
         let document = caller.get("/openapi.json").send().await.expect(200);
         Self { document, validators: Mutex::default() }
     }
 
-    /// Holds a reply against the document. What is no operation must be answered with 404 or 405.
+    /// Checks a reply against the document. A call that is no operation must be answered with 404 or 405.
     ///
     /// # Panics
     /// If the document describes no such reply.
@@ -62,7 +62,7 @@ impl Contract {
         }
     }
 
-    /// What holds for every answer, described or not.
+    /// Rules for every answer, described or not.
     fn check_conventions(&self, reply: &Reply) {
         let status = reply.status.as_u16();
         assert_eq!(reply.header("x-content-type-options"), Some("nosniff"), "{}", reply.call);
@@ -105,7 +105,7 @@ impl Contract {
         assert!(wrong.is_empty(), "{}: not as described: {wrong:?}: {body}", reply.call);
     }
 
-    /// The operation of a path: one that is written out before one with parameters.
+    /// The operation of a path: a literal path wins over one with parameters.
     fn operation(&self, method: &Method, path: &str) -> Option<(&str, &Value)> {
         let paths = self.document["paths"].as_object()?;
         let matching = paths.iter().filter(|(template, _)| matches(template, path));

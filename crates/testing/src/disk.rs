@@ -1,4 +1,4 @@
-//! A disk under a server that is full when told to: a small library that is preloaded (`disk.c`).
+//! A disk that a test can fill: a small library that is preloaded into a server (`disk.c`).
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -7,7 +7,7 @@ use crate::preload::library;
 
 const SOURCE: &str = include_str!("disk.c");
 
-/// The library, and the file whose being there fills the disk.
+/// The library, and the file whose existence makes the disk full.
 pub(crate) struct Disk {
     library: PathBuf,
     full: PathBuf,
@@ -22,12 +22,12 @@ impl Disk {
         Self { library: library(folder, "disk", SOURCE), full: folder.join("full") }
     }
 
-    /// Fills it: from now on no file grows.
+    /// Fills the disk: from now on no file grows.
     pub(crate) fn fill(&self) {
         std::fs::write(&self.full, "").expect("the folder takes a file");
     }
 
-    /// There is room again.
+    /// Frees space on the disk.
     ///
     /// # Panics
     /// If it is not full.
@@ -35,7 +35,7 @@ impl Disk {
         std::fs::remove_file(&self.full).expect("a disk that is full");
     }
 
-    /// Puts it under a program.
+    /// Preloads the library into a program.
     pub(crate) fn under(&self, command: &mut Command) {
         command.env("LD_PRELOAD", &self.library).env("FULL_DISK", &self.full);
     }

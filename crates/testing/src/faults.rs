@@ -1,4 +1,4 @@
-//! A disk that fails when told to, under the real program: a small library that is preloaded (`faults.c`).
+//! A disk whose calls fail on demand, for the real program: a small library that is preloaded (`faults.c`).
 
 use std::fs::{File, OpenOptions};
 use std::os::unix::fs::FileExt;
@@ -9,7 +9,7 @@ use crate::preload::library;
 
 const SOURCE: &str = include_str!("faults.c");
 
-/// The numbers of the control file, as `faults.c` counts them.
+/// The numbers in the control file, in the order of `faults.c`.
 #[derive(Clone, Copy)]
 enum Number {
     WriteErrno,
@@ -26,7 +26,7 @@ enum Number {
 
 const NUMBERS: u64 = 10;
 
-/// What a failing call says.
+/// The error of a failing call.
 #[derive(Clone, Copy, Debug)]
 pub enum Fault {
     /// `EIO`: the device is broken.
@@ -44,7 +44,7 @@ impl Fault {
     }
 }
 
-/// The switches of the disk under one launch's programs. All is well until one is thrown.
+/// The fault switches of one launch's programs. All are off at first.
 pub struct Faults {
     library: PathBuf,
     control_path: PathBuf,
@@ -52,7 +52,7 @@ pub struct Faults {
 }
 
 impl Faults {
-    /// Compiles the library into the launch's folder and puts it under what is launched.
+    /// Compiles the library into the launch's folder and preloads it into what is launched.
     ///
     /// # Panics
     /// If there is no C compiler.
@@ -90,17 +90,17 @@ impl Faults {
         self.put(Number::SyncMillis, millis);
     }
 
-    /// No sync comes back before [`Faults::mend`].
+    /// No sync returns before [`Faults::mend`].
     pub fn stall_syncs(&self) {
         self.put(Number::SyncStalled, 1);
     }
 
-    /// The files can only be opened to be read.
+    /// Files can only be opened for reading.
     pub fn read_only(&self) {
         self.put(Number::ReadOnly, 1);
     }
 
-    /// The disk works again.
+    /// All faults off.
     pub fn mend(&self) {
         for number in [
             Number::WriteErrno,
@@ -114,22 +114,22 @@ impl Faults {
         }
     }
 
-    /// Writes that failed so far.
+    /// Number of failed writes so far.
     pub fn writes_failed(&self) -> i32 {
         self.get(Number::WritesFailed)
     }
 
-    /// Syncs that failed so far.
+    /// Number of failed syncs so far.
     pub fn syncs_failed(&self) -> i32 {
         self.get(Number::SyncsFailed)
     }
 
-    /// Syncs that were held up so far.
+    /// Number of delayed syncs so far.
     pub fn syncs_held(&self) -> i32 {
         self.get(Number::SyncsHeld)
     }
 
-    /// Syncs that went well so far.
+    /// Number of successful syncs so far.
     pub fn syncs_done(&self) -> i32 {
         self.get(Number::SyncsDone)
     }

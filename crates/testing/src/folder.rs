@@ -1,4 +1,4 @@
-//! The folder of a launch, and the database that goes with it.
+//! The folder of a launch, and its database.
 
 use std::path::Path;
 
@@ -7,15 +7,15 @@ use tokio::sync::OnceCell;
 
 use crate::postgres::{Database, shared};
 
-/// Names the kind of database on which the tests of the whole program run: `postgres`, or nothing for a file each.
+/// Selects the database for tests of the whole program: `postgres`, or nothing for one SQLite file each.
 const TESTED: &str = "ONSALE_TEST_DATABASE";
 
-/// Whether the tests run on a database that several processes may share.
+/// Whether the tests use a database that several processes can share.
 pub fn is_shared() -> bool {
     std::env::var(TESTED).as_deref() == Ok("postgres")
 }
 
-/// Temporary. Programs that run in it find the database in its `onsale.toml`, or make a file of their own.
+/// A temporary folder. Programs that run in it find the database in its `onsale.toml`, or create a file.
 pub(crate) struct Folder {
     folder: TempDir,
     database: OnceCell<Database>,
@@ -31,7 +31,7 @@ impl Folder {
         self.folder.path()
     }
 
-    /// Brings a database here where the tests are to run on one, and none is here yet.
+    /// Adds a database if the tests use a server, and the folder has none yet.
     pub(crate) async fn prepare(&self, program: &Path) {
         let settings = self.path().join("onsale.toml");
         if !is_shared() || (settings.exists() && !self.database.initialized()) {

@@ -1,4 +1,4 @@
-//! What onsale's tests share. No test shares a server, a folder or a port with another.
+//! Support for onsale's tests. Unless a helper says so, tests share no server, folder or port.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on says so and ends")]
 

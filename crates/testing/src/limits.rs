@@ -1,8 +1,8 @@
-//! What the system lets this process have.
+//! Limits of the operating system on this process.
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-/// Makes room for this many open files in this process and in what it starts.
+/// Raises the limit on open files of this process and its children to this many.
 ///
 /// # Panics
 /// If the system does not allow it.

@@ -1,4 +1,4 @@
-//! A network of a test's own, in which packets can be lost: a network namespace with nothing but a loopback interface.
+//! A separate network for a test, in which packets can be lost: a network namespace with only a loopback interface.
 //!
 //! Needs root, `unshare`, `ip` and `iptables` (a test asks `without("iptables")` first).
 
@@ -10,12 +10,12 @@ use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 /// The network that a test runs in.
 pub struct Network(());
 
-/// Runs a test in a network of its own: its thread, and each program that it starts.
+/// Runs a test in a separate network: its thread, and each program that it starts.
 ///
 /// # Panics
-/// If the test does, or if the network cannot be made.
+/// If the test panics, or if the network cannot be created.
 pub fn in_own_network(test: impl AsyncFnOnce(&Network) + Send + 'static) {
-    // A thread of its own: the runner of the tests may use this one for another test.
+    // A separate thread, because the test runner may reuse this one for another test.
     let ran = std::thread::spawn(|| {
         let network = Network::enter();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
@@ -48,7 +48,7 @@ impl Network {
         Self(())
     }
 
-    /// Loses each packet from and to this TCP port from now on, without a word to either side.
+    /// Drops each packet from and to this TCP port from now on, without notice to either side.
     ///
     /// # Panics
     /// If `iptables` fails.

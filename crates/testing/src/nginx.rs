@@ -12,10 +12,10 @@ use tokio::process::{Child, Command};
 use crate::instance::PATIENCE;
 use crate::port::Port;
 
-/// How often it is asked whether it listens.
+/// Interval of checks whether it listens.
 const LOOK: Duration = Duration::from_millis(10);
 
-/// An nginx in a folder of its own, on a free loopback port. Needs nginx (a test asks `without("nginx")` first). Killed when
+/// An nginx in its own folder, on a free loopback port. Needs nginx (a test asks `without("nginx")` first). Killed when
 /// it is dropped: it runs as one process.
 pub struct Nginx {
     _process: Child,
@@ -59,12 +59,12 @@ impl Nginx {
         Self { _process: process, address, folder, _port: port }
     }
 
-    /// Such as `http://127.0.0.1:4711`.
+    /// The base URL, such as `http://127.0.0.1:4711`.
     pub fn base(&self) -> String {
         format!("http://{}", self.address)
     }
 
-    /// What it wrote to its log so far.
+    /// Its log so far.
     pub fn log(&self) -> String {
         log_of(self.folder.path())
     }
@@ -74,7 +74,7 @@ fn log_of(folder: &Path) -> String {
     std::fs::read_to_string(folder.join("log")).unwrap_or_default()
 }
 
-/// Debian keeps it where not every `PATH` leads.
+/// Debian installs it in a folder that is not on every `PATH`.
 fn program() -> &'static str {
     ["/usr/sbin/nginx", "/usr/local/sbin/nginx"].into_iter().find(|path| Path::new(path).exists()).unwrap_or("nginx")
 }

@@ -1,25 +1,25 @@
-//! A port of one's own for as long as one wants it, also while nobody listens on it.
+//! A reserved port, also while no process listens on it.
 
 use std::net::SocketAddr;
 
 use tokio::net::{TcpListener, TcpSocket};
 
-/// A free loopback port, kept by a socket that is bound and never listens: callers are refused, nobody else gets the
-/// port, and whoever sets `SO_REUSEADDR` (Postgres does) can listen on it as often as it likes.
+/// A free loopback port, reserved by a socket that is bound and never listens: connections are refused, and no other process gets the
+/// port. A process that sets `SO_REUSEADDR` (Postgres does) can listen on it as often as it likes.
 pub struct Port {
     _kept: TcpSocket,
     address: SocketAddr,
 }
 
 impl Port {
-    /// A port that is free now.
+    /// Reserves a port that is free now.
     pub(crate) fn free() -> Self {
         let kept = bound(SocketAddr::from(([127, 0, 0, 1], 0)));
         let address = kept.local_addr().expect("a bound socket has an address");
         Self { _kept: kept, address }
     }
 
-    /// Where it is.
+    /// Its address.
     pub fn address(&self) -> SocketAddr {
         self.address
     }

@@ -1,9 +1,9 @@
-//! Small libraries in C that are preloaded under a program.
+//! Small libraries in C that are preloaded into a program.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// Compiles one into a folder; where it lies.
+/// Compiles one into a folder. Returns its path.
 ///
 /// # Panics
 /// If there is no C compiler.

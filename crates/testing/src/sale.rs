@@ -1,4 +1,4 @@
-//! What nearly every test of the whole program begins with: an administrator, concerts, people with tokens and points.
+//! The start of nearly every test of the whole program: an administrator, concerts, users with tokens and points.
 
 use std::time::Duration;
 
@@ -11,11 +11,11 @@ use crate::instance::{Instance, Launch, PATIENCE};
 /// The admin key of test servers.
 pub const ADMIN_KEY: &str = "an-admin-key-for-tests-only";
 
-/// A running server with an administrator at hand.
+/// A running server with admin calls.
 pub struct Sale {
     /// The server.
     pub instance: Instance,
-    /// Whoever calls.
+    /// A caller without credentials.
     pub caller: Caller,
 }
 
@@ -27,7 +27,7 @@ impl Sale {
         Self { instance, caller }
     }
 
-    /// Starts this many instances at once, each in a folder and on a port of its own. They are one sale where the
+    /// Starts this many instances at once, each in its own folder and on its own port. They serve one sale if the
     /// launch names a database that they can share ([`Launch::on`]).
     ///
     /// # Panics
@@ -42,42 +42,42 @@ impl Sale {
         sales
     }
 
-    /// A launch that [`Sale::start`] can use.
+    /// A launch for [`Sale::start`].
     #[must_use]
     pub fn launch(program: &str) -> Launch {
         Launch::new(program).set("ONSALE_ADMIN_KEY", ADMIN_KEY)
     }
 
-    /// A call as the administrator.
+    /// A call with the admin key.
     pub fn admin(&self, call: Call) -> Call {
         call.bearer(ADMIN_KEY)
     }
 
-    /// Makes a lecture that starts in a day; its id.
+    /// Creates a lecture that starts in a day. Returns its id.
     pub async fn lecture(&self, capacity: u32) -> String {
         self.lecture_at(capacity, 86_400).await
     }
 
-    /// Makes a lecture that starts in so many seconds; its id.
+    /// Creates a lecture that starts in this many seconds. Returns its id.
     pub async fn lecture_at(&self, capacity: u32, seconds_from_now: i64) -> String {
         let body = json!({"title": "A lecture", "startsAt": iso(seconds_from_now), "capacity": capacity});
         let made = self.admin(self.caller.post("/admin/lectures").json(&body)).expect(201).await;
         text(&made["lectureId"])
     }
 
-    /// Makes a concert whose room has these settings (`{}` for the server's own); its id.
+    /// Creates a concert whose room has these settings (`{}` for the server's defaults). Returns its id.
     pub async fn concert(&self, queue: &Value) -> String {
         let body = json!({"title": "A concert", "venue": "A hall", "queue": queue});
         let made = self.admin(self.caller.post("/admin/concerts").json(&body)).expect(201).await;
         text(&made["concertId"])
     }
 
-    /// Adds a performance in ten days with these seats (`null` for 50); its id.
+    /// Adds a performance in ten days with these seats (`null` for 50). Returns its id.
     pub async fn performance(&self, concert: &str, seats: &Value) -> String {
         self.performance_at(concert, seats, 10 * 86_400).await
     }
 
-    /// Adds a performance that starts in so many seconds; its id.
+    /// Adds a performance that starts in this many seconds. Returns its id.
     pub async fn performance_at(&self, concert: &str, seats: &Value, seconds_from_now: i64) -> String {
         let mut body = json!({"startsAt": iso(seconds_from_now)});
         if !seats.is_null() {
@@ -88,7 +88,7 @@ impl Sale {
         text(&made["performanceId"])
     }
 
-    /// A user's place in line, as answered.
+    /// The answer to a user who enters.
     pub async fn enter(&self, concert: &str, user: &str) -> Value {
         let body = json!({"userId": user, "concertId": concert});
         let reply = self.caller.post("/queue/tokens").json(&body).send().await;
@@ -103,15 +103,15 @@ impl Sale {
         token
     }
 
-    /// Asks for a token's place until it has this status.
+    /// Polls a token until it has this status.
     pub async fn until_status(&self, token: &str, status: &str) -> Value {
         self.until(token, |place| place["status"] == status).await
     }
 
-    /// Asks for a token's place until it is as wanted.
+    /// Polls a token until its state meets the condition.
     ///
     /// # Panics
-    /// If it never is.
+    /// If it does not in time.
     pub async fn until(&self, token: &str, wanted: impl Fn(&Value) -> bool) -> Value {
         let asking = async {
             loop {
@@ -125,12 +125,12 @@ impl Sale {
         tokio::time::timeout(PATIENCE, asking).await.expect("the place never came to be as wanted")
     }
 
-    /// Puts points into a wallet.
+    /// Charges a wallet.
     pub async fn charge(&self, user: &str, amount: i64) -> Value {
         self.caller.patch(&format!("/point/{user}/charge")).json(&json!({"amount": amount})).expect(200).await
     }
 
-    /// Holds seats; the reservation.
+    /// Holds seats. Returns the reservation.
     pub async fn hold(&self, token: &str, performance: &str, seats: &[u32]) -> Value {
         let body = json!({"performanceId": performance, "seats": seats});
         self.caller.post("/reservations").token(token).json(&body).expect(201).await

@@ -1,4 +1,4 @@
-//! A sale in which everything has happened once: what the audit and the event log are looked at with.
+//! A sale in which everything has happened once, for tests of the audit and the event log.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -8,19 +8,19 @@ use serde_json::{Value, json};
 use crate::instance::{Launch, PATIENCE};
 use crate::sale::Sale;
 
-/// Everything that happened, by name.
+/// All objects, by name.
 pub struct Used {
-    /// The objects as they were answered: `lecture`, `concert`, `line` and `performance` as ids; `paid`, `held`,
+    /// The objects as answered: `lecture`, `concert`, `line` and `performance` as ids; `paid`, `held`,
     /// `released`, `expired` and `other` as reservations; `payment` and `other-payment` as payments; `applied` and
     /// `token` as the first applicant's place and turn.
     pub objects: BTreeMap<&'static str, Value>,
 }
 
 impl Used {
-    /// Makes it all, and returns with the server that goes on. The launch holds seats for 300 seconds from now on.
+    /// Creates everything, and returns the running server too. The launch holds seats for 300 seconds from now on.
     ///
     /// # Panics
-    /// If anything is refused.
+    /// If a request is refused.
     pub async fn make(launch: Launch) -> (Self, Launch, Sale) {
         let launch = launch.set("ONSALE_HOLD_SECONDS", 1);
         let sale = Sale::start(&launch).await;
@@ -48,17 +48,17 @@ impl Used {
         self.objects.insert(name, object);
     }
 
-    /// The id of an object, whichever it has.
+    /// The id of an object.
     ///
     /// # Panics
-    /// If there is none.
+    /// If there is no such object.
     pub fn id(&self, name: &str) -> &str {
         let object = self.objects.get(name).unwrap_or_else(|| panic!("no {name}"));
         let ids = [object, &object["paymentId"], &object["reservationId"]];
         ids.iter().find_map(|id| id.as_str()).unwrap_or_else(|| panic!("{name} has no id: {object}"))
     }
 
-    /// The names of everything that has an id.
+    /// The names of all objects with an id.
     pub fn names(&self) -> impl Iterator<Item = &'static str> {
         self.objects.keys().copied().filter(|name| !["applied", "token"].contains(name))
     }
@@ -118,7 +118,7 @@ impl Used {
     }
 }
 
-/// Waits until the event log holds an event of this type.
+/// Waits until the event log has an event of this type.
 async fn until_told(launch: &Launch, kind: &str) {
     let looking = async {
         while !String::from_utf8_lossy(&launch.run(&["events"]).await.stdout).contains(kind) {

@@ -15,31 +15,31 @@ use super::server::Server;
 use super::setup::Setup;
 use crate::part::say;
 
-/// How many sessions the shared server has room for: tests in parallel, each with several programs.
+/// Maximum number of sessions of the shared server: tests in parallel, each with several programs.
 const SHARED_SESSIONS: u32 = 400;
 
-/// How long dropping a database may take before it is left to the end of the server.
+/// Maximum time to drop a database before it is left to the end of the server.
 const DROP_SECONDS_MAX: Duration = Duration::from_secs(10);
 
 static CLONES: AtomicU64 = AtomicU64::new(0);
 
-/// One server for all tests of this process that need no server of their own. Its commits are not synced; it ends with
-/// the process. Do nothing to it that another test would feel.
+/// One server for all tests of this process that need no separate server. Its commits are not synced; it ends with
+/// the process. A test must not do anything to it that affects another test.
 pub async fn shared() -> &'static Server {
     static SHARED: OnceCell<Server> = OnceCell::const_new();
     SHARED.get_or_init(|| Setup::unsynced().set("max_connections", SHARED_SESSIONS).start()).await
 }
 
-/// The templates that a server has. Locked while one is made or cloned: nothing may be connected to it then.
+/// The templates of a server. Locked while one is created or cloned, because no session may be connected to it then.
 #[derive(Default)]
 pub(super) struct Templates(Mutex<HashSet<String>>);
 
 impl Server {
-    /// A database of its own for one test, cloned from a template. Where the template is not there yet, it is made:
-    /// `migrate` gets the URL of an empty database, and is done with it when it returns.
+    /// A separate database for one test, cloned from a template. If the template does not exist yet, it is created:
+    /// `migrate` gets the URL of an empty database, and must have closed its connections when it returns.
     ///
     /// # Panics
-    /// If the databases cannot be made, or where `migrate` panics; the next one to ask tries again.
+    /// If a database cannot be created, or if `migrate` panics; the next call tries again.
     pub async fn database<M, F>(&self, template: &str, migrate: M) -> Database
     where
         M: FnOnce(String) -> F,
@@ -59,10 +59,10 @@ impl Server {
         Database { name, server: self.address(), log: self.home.log() }
     }
 
-    /// A database of its own for one test, with the schema as the program makes it.
+    /// A separate database for one test, with the schema as the program creates it.
     ///
     /// # Panics
-    /// As the above does.
+    /// Same as [`Server::database`].
     pub async fn migrated(&self, program: impl AsRef<Path>) -> Database {
         let migrate = async |url: String| {
             let mut command = Command::new(program.as_ref());
@@ -73,7 +73,7 @@ impl Server {
         self.database("onsale", migrate).await
     }
 
-    /// An empty database of its own for one test.
+    /// A separate, empty database for one test.
     ///
     /// # Panics
     /// If it cannot be made.
@@ -88,15 +88,15 @@ async fn execute(sql: &Client, statement: &str) {
     sql.batch_execute(statement).await.unwrap_or_else(|error| panic!("{statement}: {error:?}"));
 }
 
-/// How often the log of a server tells of a deadlock, in this database or, with an empty name, in any. An error is
-/// written there before the session that gave way hears of it.
+/// Number of deadlocks in the log of a server, for this database or, with an empty name, for any. The server writes the
+/// error to the log before the session that is aborted gets it.
 pub(super) fn deadlocks_in(log: &str, database: &str) -> u64 {
     let place = if database.is_empty() { "database=".to_owned() } else { format!("database={database} ") };
     let told = log.lines().filter(|line| line.contains(&place) && line.contains("ERROR:  deadlock detected"));
     told.count().try_into().unwrap_or(u64::MAX)
 }
 
-/// A database of one test. Dropped, with whoever is still connected to it, when this is.
+/// A database of one test. Dropping this drops the database, with all its sessions.
 pub struct Database {
     name: String,
     server: SocketAddr,
@@ -104,7 +104,7 @@ pub struct Database {
 }
 
 impl Database {
-    /// Its name in the server.
+    /// Its name.
     pub fn name(&self) -> &str {
         &self.name
     }
@@ -114,7 +114,7 @@ impl Database {
         self.url_at(self.server)
     }
 
-    /// Its URL behind another address: that of a wire cutter before the server, or of a standby.
+    /// Its URL with another address: that of a wire cutter in front of the server, or of a standby.
     pub fn url_at(&self, address: SocketAddr) -> String {
         super::url(address, &self.name)
     }
@@ -122,12 +122,12 @@ impl Database {
     /// Connects to it.
     ///
     /// # Panics
-    /// If it cannot be had.
+    /// If the connection fails.
     pub async fn sql(&self) -> Client {
         super::sql(&self.url()).await
     }
 
-    /// How many deadlocks there were in it, by the server's log.
+    /// Number of deadlocks in it, from the server's log.
     pub fn deadlocks(&self) -> u64 {
         deadlocks_in(&std::fs::read_to_string(&self.log).unwrap_or_default(), &self.name)
     }
@@ -136,7 +136,7 @@ impl Database {
 impl Drop for Database {
     fn drop(&mut self) {
         let (url, name) = (super::url(self.server, "postgres"), std::mem::take(&mut self.name));
-        // A runtime cannot be waited for from within another; a thread can.
+        // A runtime cannot block inside another; a thread can.
         let dropping = std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
             runtime.block_on(async { tokio::time::timeout(DROP_SECONDS_MAX, drop_database(&url, &name)).await })?;
@@ -148,7 +148,7 @@ impl Drop for Database {
     }
 }
 
-/// Drops a database. A server that is gone has none.
+/// Drops a database. Does nothing if the server is gone.
 async fn drop_database(url: &str, name: &str) {
     let Ok((sql, connection)) = tokio_postgres::connect(url, tokio_postgres::NoTls).await else { return };
     let driving = tokio::spawn(connection);

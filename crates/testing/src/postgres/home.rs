@@ -1,4 +1,4 @@
-//! Where one server lives: its folder and its port, and the watchdog that clears it all away.
+//! The folder and port of one server, and the watchdog that cleans up.
 
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
@@ -10,13 +10,13 @@ use crate::processes::Processes;
 
 pub(crate) const WATCHDOG: &str = include_str!("watchdog.sh");
 
-/// A folder and a port of its own. When it is dropped, or when this process ends in whatever way, every process that
+/// A folder and a port. When it is dropped, or when this process ends in any way, every process that
 /// works in the folder is killed and the folder removed.
 pub(super) struct Home {
     pub(super) programs: Programs,
     pub(super) folder: PathBuf,
     pub(super) port: Port,
-    /// Where the server is to see its disk fill up.
+    /// The disk switch, if the test may fill the disk.
     pub(super) disk: Option<Disk>,
     /// Reads from a pipe that only this process holds.
     watchdog: Child,
@@ -35,12 +35,12 @@ impl Home {
         Self { programs, folder, port: Port::free(), disk: None, watchdog }
     }
 
-    /// What Postgres calls its data directory.
+    /// Postgres' data directory.
     pub(super) fn data(&self) -> PathBuf {
         self.folder.join("data")
     }
 
-    /// What the server says, from its first start on.
+    /// The server's log, from its first start on.
     pub(super) fn log(&self) -> PathBuf {
         self.folder.join("log")
     }
@@ -49,7 +49,7 @@ impl Home {
         Processes::of(&self.data())
     }
 
-    /// A folder of the home as an argument.
+    /// A path in the folder, as an argument.
     pub(super) fn data_argument(&self) -> String {
         self.data().to_str().expect("a temporary folder has a plain name").to_owned()
     }
@@ -58,7 +58,7 @@ impl Home {
 impl Drop for Home {
     fn drop(&mut self) {
         drop(self.watchdog.stdin.take());
-        // Where it cannot be waited for it still does its work.
+        // If waiting for it fails, it still does its work.
         drop(self.watchdog.wait());
     }
 }

@@ -1,4 +1,4 @@
-//! Real PostgreSQL servers, each in a folder and on a port of its own. None outlives the test that started it.
+//! Real PostgreSQL servers, each in its own folder and on its own port. None outlives the test that started it.
 
 mod database;
 mod home;
@@ -18,24 +18,24 @@ pub(crate) use home::WATCHDOG;
 
 use crate::instance::PATIENCE;
 
-/// Who owns everything in these servers; needs no password.
+/// The owner of everything in these servers; needs no password.
 const USER: &str = "postgres";
 
-/// The URL of a database of the server that answers at this address: a server's own, or that of a wire cutter before
+/// The URL of a database of the server at this address: the server's own, or that of a wire cutter in front of
 /// it.
 pub fn url(address: SocketAddr, database: &str) -> String {
     format!("postgres://{USER}@{address}/{database}")
 }
 
-/// Connects to a database. The connection is driven by a task of this runtime, and ends with the client.
+/// Connects to a database. A task of this runtime drives the connection, and ends with the client.
 ///
 /// # Panics
-/// If it cannot be had.
+/// If the connection fails.
 pub async fn sql(url: &str) -> driver::Client {
     let connecting = driver::connect(url, driver::NoTls);
     let connected = tokio::time::timeout(PATIENCE, connecting).await.expect("a connection in time");
     let (client, connection) = connected.unwrap_or_else(|error| panic!("{url}: {error:?}"));
-    // How it ended is told by the client's calls.
+    // The client's calls return the error with which it ended.
     tokio::spawn(async move { drop(connection.await) });
     client
 }

@@ -1,4 +1,4 @@
-//! Where PostgreSQL's programs are, and as whom they run.
+//! Paths of PostgreSQL's programs, and the user that runs them.
 
 use std::os::unix::fs::chown;
 use std::path::{Path, PathBuf};
@@ -8,25 +8,25 @@ use tokio::process::Command;
 
 use crate::instance::PATIENCE;
 
-/// Where Debian and its kin put them: a folder for each version, none of them on `PATH`.
+/// Debian's folder: one per version, none on `PATH`.
 const INSTALLED: &str = "/usr/lib/postgresql";
 
 /// The programs of one version.
 #[derive(Clone)]
 pub(super) struct Programs {
     folder: PathBuf,
-    /// Postgres refuses to run as root: user and group of `postgres` then.
+    /// Postgres refuses to run as root: then this is the user and group `postgres`.
     owner: Option<(u32, u32)>,
 }
 
 impl Programs {
-    /// Those on `PATH`, or else the newest that are installed.
+    /// The programs on `PATH`, or else the newest installed ones.
     ///
     /// # Panics
-    /// If there are none.
+    /// If none are installed.
     pub(super) fn find() -> Self {
         let path = std::env::var_os("PATH").unwrap_or_default();
-        // Only `postgres` may be linked into `PATH`; its neighbours stand where the link leads.
+        // Only `postgres` may be linked into `PATH`; the other programs are in the folder of the link's target.
         let linked = std::env::split_paths(&path).filter_map(|folder| folder.join("postgres").canonicalize().ok());
         let mut found = linked.filter_map(|program| program.parent().map(Path::to_owned)).chain(installed());
         let folder = found.find(|folder| ["postgres", "initdb"].iter().all(|name| folder.join(name).exists()));
@@ -37,7 +37,7 @@ impl Programs {
         Self { folder, owner }
     }
 
-    /// One of them, as a user that Postgres accepts, in a process group of its own: Ctrl-C is not for it.
+    /// One of them, as a user that Postgres accepts, in its own process group, so that Ctrl-C does not reach it.
     pub(super) fn command(&self, name: &str) -> std::process::Command {
         use std::os::unix::process::CommandExt;
         let mut command = std::process::Command::new(self.folder.join(name));
@@ -63,7 +63,7 @@ impl Programs {
         assert!(run.status.success(), "{name} {arguments:?}: {}", String::from_utf8_lossy(&run.stderr));
     }
 
-    /// Gives a folder to the user that the programs run as.
+    /// Makes the user of the programs the owner of a folder.
     pub(super) fn give(&self, folder: &Path) {
         if let Some((user, group)) = self.owner {
             chown(folder, Some(user), Some(group)).expect("root gives away a folder");

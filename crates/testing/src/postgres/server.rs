@@ -1,4 +1,4 @@
-//! A server: its life, and what can be done to it.
+//! A server, its life cycle, and what a test can do to it.
 
 use std::fs::OpenOptions;
 use std::net::SocketAddr;
@@ -16,11 +16,11 @@ use crate::disk::Disk;
 use crate::instance::PATIENCE;
 use crate::processes::send;
 
-/// How often a file or a process is looked at that cannot tell by itself that it changed.
+/// Interval of checks of a file or process that sends no notification.
 const LOOK: Duration = Duration::from_millis(5);
 
-/// A PostgreSQL server in a folder of its own, on a loopback port of its own that it keeps from start to start. When
-/// it is dropped, or when the test's process ends in whatever way, all its processes are killed and its folder is
+/// A PostgreSQL server in its own folder, on a loopback port that it keeps over restarts. When
+/// it is dropped, or when the test's process ends in any way, all its processes are killed and its folder is
 /// removed.
 pub struct Server {
     pub(super) home: Home,
@@ -29,7 +29,7 @@ pub struct Server {
 }
 
 impl Server {
-    /// A durable server with settings as they come.
+    /// A durable server with default settings.
     pub async fn start() -> Self {
         Setup::durable().start().await
     }
@@ -38,12 +38,12 @@ impl Server {
         Self { home, templates: Templates::default(), postmaster: Mutex::new(None) }
     }
 
-    /// Where it listens.
+    /// Its address.
     pub fn address(&self) -> SocketAddr {
         self.home.port.address()
     }
 
-    /// The URL of one of its databases; `postgres` is always there.
+    /// The URL of one of its databases; `postgres` always exists.
     pub fn url(&self, database: &str) -> String {
         super::url(self.address(), database)
     }
@@ -51,36 +51,36 @@ impl Server {
     /// Connects to one of its databases.
     ///
     /// # Panics
-    /// If it cannot be had.
+    /// If the connection fails.
     pub async fn sql(&self, database: &str) -> Client {
         super::sql(&self.url(database)).await
     }
 
-    /// What it wrote to its log so far, over all starts.
+    /// Its log so far, over all starts.
     pub fn log(&self) -> String {
         std::fs::read_to_string(self.home.log()).unwrap_or_default()
     }
 
-    /// The ids of its processes now: the postmaster, its helpers, and one for each connection.
+    /// The ids of its processes now: the postmaster, its helpers, and one per connection.
     pub fn processes(&self) -> Vec<u32> {
         self.home.processes().ids()
     }
 
-    /// How many deadlocks there were, over all databases and starts: by the statistics, which may lag by some seconds
-    /// and forget what a crash or a dropped database took along, or by the log, whichever counts more.
+    /// Number of deadlocks, over all databases and starts: from the statistics, which may lag by some seconds
+    /// and lose counts in a crash or with a dropped database, or from the log, whichever is higher.
     pub async fn deadlocks(&self) -> u64 {
         let sum = "SELECT coalesce(sum(deadlocks), 0)::bigint FROM pg_stat_database";
         let row = self.sql("postgres").await.query_one(sum, &[]).await.expect("statistics");
         self.deadlocks_logged("").max(u64::try_from(row.get::<_, i64>(0)).expect("no negative count"))
     }
 
-    /// Those of one database, by the log, or those of all.
+    /// Number of deadlocks of one database, or of all, from the log.
     pub(super) fn deadlocks_logged(&self, database: &str) -> u64 {
         super::database::deadlocks_in(&self.log(), database)
     }
 
-    /// Stops it as a shutdown does: transactions are rolled back, what was committed is on the disk. Waits for a
-    /// standby that does not answer; kill that one first. Nothing where it does not run.
+    /// Shuts it down: transactions are rolled back, committed data is on the disk. Waits for a
+    /// standby that does not answer; kill that one first. Does nothing if it is not running.
     ///
     /// # Panics
     /// If it does not end in time.
@@ -92,9 +92,9 @@ impl Server {
         tokio::time::timeout(PATIENCE, self.ended()).await.expect("the server stops in time");
     }
 
-    /// Kills every process of it at once with SIGKILL, as a crash would. Nothing where it does not run.
+    /// Kills all its processes at once with SIGKILL, as a crash would. Does nothing if it is not running.
     pub async fn kill(&self) {
-        // Its postmaster first, so that it cannot start what the others died of.
+        // The postmaster first, so that it cannot restart the others.
         if let Some(id) = self.postmaster_id() {
             send(id, Signal::KILL);
         }
@@ -102,10 +102,10 @@ impl Server {
         self.ended().await;
     }
 
-    /// Stops it where it runs, and starts it on the same port with the data it had. Returns when it can be used.
+    /// Stops it if it is running, and starts it on the same port with its data. Returns when it accepts sessions.
     ///
     /// # Panics
-    /// If it does not start; with its log.
+    /// If it does not start. The message has its log.
     pub async fn restart(&self) {
         self.stop().await;
         let log = OpenOptions::new().create(true).append(true).open(self.home.log()).expect("a log");
@@ -128,19 +128,19 @@ impl Server {
         assert!(ready.is_ok(), "the server does not start in time; its log: {}", self.log());
     }
 
-    /// Freezes all its processes with SIGSTOP: connections stay, nothing is answered. New connections are accepted by
-    /// the kernel, and not answered either.
+    /// Stops all its processes with SIGSTOP: connections stay, and get no answer. The kernel accepts new
+    /// connections, which get no answer either.
     pub async fn pause(&self) {
         self.home.processes().freeze().await;
     }
 
-    /// Lets it go on.
+    /// Continues it.
     pub async fn resume(&self) {
         self.home.processes().thaw().await;
     }
 
-    /// Sets a parameter of the running server, of those that need no restart. In force for new sessions when this
-    /// returns, and for those that are open a little later.
+    /// Sets a parameter of the running server that needs no restart. In force for new sessions when this
+    /// returns, and for open ones a little later.
     ///
     /// # Panics
     /// If it does not know the parameter or the value.
@@ -150,7 +150,7 @@ impl Server {
         let set = format!("ALTER SYSTEM SET {name} = '{}'", value.replace('\'', "''"));
         sql.batch_execute(&set).await.unwrap_or_else(|error| panic!("{set}: {error:?}"));
         sql.batch_execute("SELECT pg_reload_conf()").await.expect("a reload");
-        // A session that begins after the postmaster has read the file has that reading's time.
+        // A session that starts after the postmaster has read the file has the time of that read.
         let read = format!("SELECT pg_conf_load_time() >= '{before}'::timestamptz");
         self.until(&read).await;
     }
@@ -183,7 +183,7 @@ impl Server {
         *self.postmaster.lock().unwrap() = None;
     }
 
-    /// Whether this postmaster says that sessions may begin: in the first and eighth lines of its file.
+    /// Whether the postmaster's file says that it accepts sessions: in its first and eighth lines.
     fn ready(&self, id: u32) -> bool {
         let text = std::fs::read_to_string(self.home.data().join("postmaster.pid")).unwrap_or_default();
         let mut lines = text.lines().map(str::trim);
@@ -193,7 +193,7 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        // The home's watchdog kills the others; a child has to be waited for by its parent.
+        // The home's watchdog kills the others; a child must be waited for by its parent.
         if let Ok(Some(mut postmaster)) = self.postmaster.lock().map(|mut postmaster| postmaster.take()) {
             send(postmaster.id(), Signal::KILL);
             drop(postmaster.wait());
@@ -203,7 +203,7 @@ impl Drop for Server {
 
 impl Server {
     /// Fills the disk: from now on no file of the server grows. A table that would grow is an error of the statement
-    /// (`53100`); a log that needs a new segment takes the server down. Needs [`super::Setup::on_a_small_disk`].
+    /// (`53100`); a WAL that needs a new segment stops the server. Needs [`super::Setup::on_a_small_disk`].
     ///
     /// # Panics
     /// If the server was not set up for it.
@@ -211,7 +211,7 @@ impl Server {
         self.small_disk().fill();
     }
 
-    /// There is room again.
+    /// Frees space on the disk.
     ///
     /// # Panics
     /// If the disk is not full.

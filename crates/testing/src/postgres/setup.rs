@@ -1,4 +1,4 @@
-//! How a server is to be made.
+//! Settings of a server to create.
 
 use std::fmt::{Display, Write};
 
@@ -7,18 +7,18 @@ use super::programs::Programs;
 use super::server::Server;
 use crate::disk::Disk;
 
-/// The settings of a server that is not there yet.
+/// The settings of a server that does not exist yet.
 pub struct Setup {
     parameters: Vec<(String, String)>,
     has_small_disk: bool,
 }
 
 impl Setup {
-    /// As in earnest: each commit is synced to the disk before it is answered.
+    /// As in production: each commit is synced to the disk before it is answered.
     #[must_use]
     pub fn durable() -> Self {
         let setup = Self { parameters: Vec::new(), has_small_disk: false };
-        // Locks and deadlocks stand in the log, with the name of the database. Shared memory is kept in the server's
+        // The log shows locks and deadlocks with the name of the database. Shared memory is in the server's
         // own folder, so that nothing is left of it after a crash. WAL is kept for a standby that was away.
         setup
             .set("fsync", "on")
@@ -30,14 +30,14 @@ impl Setup {
             .set("timezone", "UTC")
     }
 
-    /// Without syncs, for tests that measure nothing. What was committed survives the end of every process, also by
-    /// SIGKILL, but not that of the machine.
+    /// Without syncs, for tests that measure nothing. Committed data survives the end of every process, also by
+    /// SIGKILL, but not a crash of the machine.
     #[must_use]
     pub fn unsynced() -> Self {
         Self::durable().set("fsync", "off").set("full_page_writes", "off")
     }
 
-    /// Sets a parameter of the server, such as `max_connections`. A later one wins over an earlier one.
+    /// Sets a parameter of the server, such as `max_connections`. A later value wins.
     #[must_use]
     pub fn set(mut self, name: &str, value: impl Display) -> Self {
         self.parameters.push((name.to_owned(), value.to_string()));
@@ -51,10 +51,10 @@ impl Setup {
         self
     }
 
-    /// Makes the server and starts it. Takes a second or two.
+    /// Creates the server and starts it. Takes a second or two.
     ///
     /// # Panics
-    /// If PostgreSQL is missing or does not start; with its log.
+    /// If PostgreSQL is missing or does not start. The message has its log.
     pub async fn start(self) -> Server {
         let mut home = Home::new(Programs::find());
         let data = home.data_argument();
@@ -70,7 +70,7 @@ impl Setup {
     }
 }
 
-/// Adds parameters to a server that does not run, and where it is to be found.
+/// Adds parameters, with its address, to a server that is not running.
 pub(super) fn configure(home: &Home, parameters: &[(String, String)]) {
     let path = home.data().join("postgresql.conf");
     let mut text = std::fs::read_to_string(&path).expect("a configuration");

@@ -1,17 +1,17 @@
-//! A second server that follows the first and can take its place.
+//! A second server that replicates the first and can replace it.
 
 use super::home::Home;
 use super::server::Server;
 use super::setup::configure;
 
-/// What is the primary's alone, also where it was set while that ran.
+/// Files of the primary only, also if they were set while it ran.
 const PRIMARYS_OWN: &str = "synchronous_standby_names";
 
 impl Server {
-    /// A standby under this name, made from a backup. Returns when it streams from this server; it answers reads.
+    /// A standby with this name, from a base backup. Returns when it streams from this server; it answers reads.
     ///
     /// # Panics
-    /// If it does not come up.
+    /// If it does not start.
     pub async fn standby(&self, name: &str) -> Server {
         let home = Home::new(self.home.programs.clone());
         let at = self.address();
@@ -31,7 +31,7 @@ impl Server {
         standby
     }
 
-    /// Which standbys have to have a commit on their disks before it is answered: `standby_name`, `*`, `ANY 1 (a, b)`
+    /// The standbys that must have a commit on disk before it is answered: `standby_name`, `*`, `ANY 1 (a, b)`
     /// (`synchronous_standby_names`); empty for none. In force when this returns. Without such a standby, commits wait
     /// until there is one.
     ///
@@ -39,8 +39,8 @@ impl Server {
     /// If none of them streams.
     pub async fn synchronous(&self, names: &str) {
         self.set(PRIMARYS_OWN, names).await;
-        // It is the checkpointer that tells sessions whether to wait, once it has read the new settings. It reads them
-        // before it looks for work; the second checkpoint is for one that was just about to look.
+        // The checkpointer tells sessions whether to wait, after it has read the new settings. It reads them
+        // before it checks for work; the second checkpoint is for one that was about to check.
         let sql = self.sql("postgres").await;
         for _ in 0..2 {
             sql.batch_execute("CHECKPOINT").await.expect("a checkpoint");
@@ -51,17 +51,17 @@ impl Server {
         }
     }
 
-    /// Waits until this standby has everything that the primary had committed by now.
+    /// Waits until this standby has everything that the primary has committed by now.
     pub async fn follow(&self, primary: &Server) {
         let now = "SELECT pg_current_wal_flush_lsn()::text";
         let now: String = primary.sql("postgres").await.query_one(now, &[]).await.expect("a position").get(0);
         self.until(&format!("SELECT pg_last_wal_replay_lsn() >= '{now}'::pg_lsn")).await;
     }
 
-    /// Makes this standby a primary. It takes writes when this returns.
+    /// Promotes this standby to a primary. It accepts writes when this returns.
     ///
     /// # Panics
-    /// If it is none.
+    /// If it is not a standby.
     pub async fn promote(&self) {
         let promoted = self.sql("postgres").await.query_one("SELECT pg_promote()", &[]).await;
         assert!(promoted.expect("a standby").get::<_, bool>(0), "it does not take over; its log: {}", self.log());

@@ -16,4 +16,5 @@ pub mod store;
 pub mod timetable;
 pub mod trace;
 pub mod waiting_room;
+pub mod watch;
 pub mod written;

@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
+use std::time::Duration;
 
 use onsale_adapters::files::FilePlatform;
 use onsale_adapters::kafka::KafkaSink;
@@ -14,12 +15,13 @@ use onsale_app::background::{self, Follower, Housekeeper, Sweeper};
 use onsale_app::catalogue::Catalogue;
 use onsale_app::conditions::Conditions;
 use onsale_app::desk::{self, Desk, Terms};
-use onsale_app::relay::{Bell, Outbox, Platform, PlatformSink, Relay};
+use onsale_app::relay::{Bell, Outbox, Platform, PlatformSink, Relay, Sink};
 use onsale_app::seat_map::SeatMaps;
 use onsale_app::store::{Reader, Store, StoreError};
 use onsale_app::timetable::Timetable;
 use onsale_app::waiting_room::door::{Door, PlaceMemory};
 use onsale_app::waiting_room::{Driver, Rooms};
+use onsale_app::watch::{DatabaseWatch, watch_part};
 use onsale_domain::ids::EventId;
 use onsale_domain::time::Timestamp;
 use prometheus_client::metrics::gauge::Gauge;
@@ -30,6 +32,9 @@ use tokio_util::task::TaskTracker;
 use crate::http;
 use crate::settings::{DatabaseUrl, PlatformSettings, Settings};
 use crate::webhook::WebhookPlatform;
+
+/// How often a part is looked at that the sale can do without.
+const PART_EVERY: Duration = Duration::from_secs(1);
 
 /// Why a sale cannot be opened.
 #[derive(Debug, thiserror::Error)]
@@ -59,6 +64,8 @@ pub(crate) struct Sale {
     pub(crate) kafka: Option<Arc<KafkaSink>>,
     /// Which parts are degraded, as background tasks found.
     pub(crate) conditions: Arc<Conditions>,
+    /// Whether the database answers and takes writes.
+    pub(crate) database: Arc<DatabaseWatch>,
     bell: Arc<Bell>,
     tasks: TaskTracker,
     stop: CancellationToken,
@@ -197,8 +204,26 @@ impl Sale {
         let desk = Arc::new(Desk::open(writers, &terms)?);
         let memory = settings.redis.as_ref().map(|url| Arc::new(RedisPlaces::new(url)) as Arc<dyn PlaceMemory>);
         let door = Arc::new(Door::new(desk.clone(), rooms.clone(), memory));
+        let database = Arc::new(DatabaseWatch::new(reader, desk.clone(), conditions.clone()));
+        // In this order `/readyz` lists them.
+        settings.redis.iter().for_each(|_| conditions.watch("redis"));
+        kafka.iter().for_each(|_| conditions.watch("kafka"));
         let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
-        Ok(Self { store, desk, rooms, door, seat_maps, catalogue, timetable, kafka, conditions, bell, tasks, stop })
+        Ok(Self {
+            store,
+            desk,
+            rooms,
+            door,
+            seat_maps,
+            catalogue,
+            timetable,
+            kafka,
+            conditions,
+            database,
+            bell,
+            tasks,
+            stop,
+        })
     }
 
     /// Starts what goes on beside the requests.
@@ -230,10 +255,31 @@ impl Sale {
             repairer.metrics.register(registry);
             self.tasks.spawn(repairer.run(self.stop.clone()));
         }
+        self.watch_parts();
         self.tasks.spawn(driver.run(self.stop.clone()));
         self.tasks.spawn(sweeper.run(self.stop.clone()));
         self.tasks.spawn(housekeeper.run(self.stop.clone()));
         self.tasks.close();
+    }
+
+    /// Starts the tasks that look at each part. `/readyz` and the metrics show what they found last.
+    fn watch_parts(&self) {
+        self.tasks.spawn(self.database.clone().run(self.stop.clone()));
+        if self.door.is_beside() {
+            let door = self.door.clone();
+            let look = async move || {
+                (!door.is_well().await).then(|| "Redis does not answer: no new visitor can enter a line".to_owned())
+            };
+            let (conditions, stop) = (self.conditions.clone(), self.stop.clone());
+            self.tasks.spawn(watch_part(conditions, ("redis", "away"), PART_EVERY, stop, look));
+        }
+        if let Some(kafka) = self.kafka.clone() {
+            let look = async move || {
+                (!kafka.is_well().await).then(|| "no Kafka broker answers: events wait in the database".to_owned())
+            };
+            let (conditions, stop) = (self.conditions.clone(), self.stop.clone());
+            self.tasks.spawn(watch_part(conditions, ("kafka", "away"), PART_EVERY, stop, look));
+        }
     }
 
     /// Ends the background work, then the desk once everything that waits is answered, then the store.

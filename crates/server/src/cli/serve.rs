@@ -6,12 +6,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ipnet::{IpNet, Ipv4Net};
-use onsale_app::relay::Sink;
+use onsale_app::conditions::Conditions;
 use onsale_app::waiting_room::Rooms;
+use onsale_app::watch::watch_part;
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
 use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::registry::Registry;
+use tokio_util::sync::CancellationToken;
 
 use super::signals::Signals;
 use super::{Failed, Outcome, block_on, demo, greeting, print};
@@ -31,6 +33,12 @@ const ADMIN_KEY_SAFE: usize = 16;
 
 /// Under which name the secret of queue tokens is kept in the database.
 const TOKEN_SECRET: &str = "queue-token";
+
+/// How often it is checked whether there are keys from the JWK Set. The check reads memory only.
+const KEYS_EVERY: Duration = Duration::from_secs(1);
+
+/// Why bearers cannot be checked.
+const NO_KEYS: &str = "no key of ONSALE_JWKS_URL could be fetched: bearers that need one get 503";
 
 /// Every IPv4 loopback address.
 const LOOPBACK_V4: Ipv4Net = Ipv4Net::new_assert(Ipv4Addr::LOCALHOST, 8);
@@ -73,11 +81,21 @@ fn warn_of_oddities(settings: &Settings) {
 }
 
 /// What checks bearers, with the keys of a URL if they can be fetched now. If not, they are fetched later.
-async fn bearers(settings: &Settings, registry: &mut Registry, stopping: &Stopping) -> Result<Bearers, Failed> {
+async fn bearers(
+    settings: &Settings,
+    registry: &mut Registry,
+    conditions: &Arc<Conditions>,
+    stopping: &Stopping,
+) -> Result<Bearers, Failed> {
     let bearers = Bearers::new(&settings.auth).map_err(Failed::Error)?;
     bearers.register(registry);
     if let Some(keys) = bearers.key_set() {
         keys.fetch().await;
+        let looked = keys.clone();
+        let look = async move || (!looked.is_well()).then(|| NO_KEYS.to_owned());
+        conditions.set("jwks", "keys", look().await);
+        let stop = CancellationToken::new();
+        tokio::spawn(watch_part(conditions.clone(), ("jwks", "keys"), KEYS_EVERY, stop, look));
         let (keys, stopping) = (keys.clone(), stopping.clone());
         tokio::spawn(keys.run(async move { stopping.closing().await }));
     }
@@ -99,14 +117,14 @@ async fn serve(settings: Settings, is_demo: bool, traces: Traces) -> Outcome {
     let metrics = HttpMetrics::register(&mut registry);
     let reached = Arc::new(Reached::default());
     reached.register(&mut registry);
-    let bearers = bearers(&settings, &mut registry, &stopping).await?;
+    let bearers = bearers(&settings, &mut registry, &sale.conditions, &stopping).await?;
     sale.start_background(&settings, &mut registry);
     let app = App::new(AppState {
         desk: sale.desk.clone(),
         reader: sale.store.reader(),
         rooms: sale.rooms.clone(),
         door: sale.door.clone(),
-        kafka: sale.kafka.clone().map(|kafka| kafka as Arc<dyn Sink>),
+        database: sale.database.clone(),
         conditions: sale.conditions.clone(),
         seat_maps: sale.seat_maps.clone(),
         catalogue: sale.catalogue.clone(),

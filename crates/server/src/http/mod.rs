@@ -40,12 +40,12 @@ use onsale_app::catalogue::Catalogue;
 use onsale_app::conditions::Conditions;
 use onsale_app::desk::{Answer, Desk, Request};
 use onsale_app::idempotency::Keyed;
-use onsale_app::relay::Sink;
 use onsale_app::seat_map::SeatMaps;
 use onsale_app::store::{Reader, StoreError};
 use onsale_app::timetable::Timetable;
 use onsale_app::waiting_room::Rooms;
 use onsale_app::waiting_room::door::Door;
+use onsale_app::watch::DatabaseWatch;
 use onsale_domain::{Command, waiting_room as rules};
 use prometheus_client::registry::Registry;
 
@@ -78,8 +78,8 @@ pub(crate) struct AppState {
     pub(crate) reader: Arc<dyn Reader>,
     pub(crate) rooms: Arc<Rooms>,
     pub(crate) door: Arc<Door>,
-    /// Where events are published, if anywhere.
-    pub(crate) kafka: Option<Arc<dyn Sink>>,
+    /// Whether the database answers and takes writes.
+    pub(crate) database: Arc<DatabaseWatch>,
     /// Which parts are degraded.
     pub(crate) conditions: Arc<Conditions>,
     pub(crate) seat_maps: Arc<SeatMaps>,

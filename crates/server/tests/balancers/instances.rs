@@ -52,6 +52,11 @@ impl Instances {
         self.sales.iter().flatten().next().expect("an instance that runs")
     }
 
+    /// Those that run.
+    pub(crate) fn each(&self) -> impl Iterator<Item = &Sale> {
+        self.sales.iter().flatten()
+    }
+
     /// Stops an instance as a deployment does, and starts it again at its address.
     pub(crate) async fn restart(&mut self, number: usize) {
         let sale = self.sales[number].take().expect("an instance that runs");

@@ -7,8 +7,11 @@ mod instances;
 #[path = "../support/mod.rs"]
 mod support;
 
+use std::time::{Duration, Instant};
+
+use onsale_testing::redis::{Keeps, Redis};
 use onsale_testing::{Balancer, Caller, Load, without};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use instances::Instances;
 use support::raw;
@@ -69,12 +72,8 @@ const SETTINGS: [(&str, &str); 3] = [
     ("ONSALE_ENTRIES_PER_MINUTE", "0"),
 ];
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_rolling_restart_behind_haproxy_shows_no_error() {
-    if without("haproxy") {
-        return;
-    }
-    let Some(instances) = Instances::start(&SETTINGS).await else { return };
+/// HAProxy with the shipped file; and where it says whether any instance is ready.
+async fn haproxy(instances: &Instances) -> (Balancer, String) {
     let (front, health) = (Balancer::port(), Balancer::port());
     let replaced = [
         ("bind :8080", format!("bind {}", front.address())),
@@ -85,8 +84,53 @@ async fn a_rolling_restart_behind_haproxy_shows_no_error() {
         (" init-addr last,libc,none resolvers docker", String::new()),
     ];
     let replaced: Vec<(&str, &str)> = replaced.iter().map(|(from, to)| (*from, to.as_str())).collect();
-    let balancer = Balancer::haproxy(front, &shipped("haproxy.cfg", &instances, &replaced)).await;
+    let balancer = Balancer::haproxy(front, &shipped("haproxy.cfg", instances, &replaced)).await;
+    (balancer, format!("http://{}", health.address()))
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_rolling_restart_behind_haproxy_shows_no_error() {
+    if without("haproxy") {
+        return;
+    }
+    let Some(instances) = Instances::start(&SETTINGS).await else { return };
+    let (balancer, _) = haproxy(&instances).await;
     rolling_restart(instances, &balancer).await;
+}
+
+/// Longer than HAProxy takes to give an instance up: two failed checks, and the time of both.
+const CHECKED_FOR: Duration = Duration::from_secs(8);
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn neither_a_stalled_redis_nor_a_dead_broker_takes_an_instance_out() {
+    if without("haproxy") || without("redis") {
+        return;
+    }
+    let redis = Redis::start(Keeps::Nothing).await;
+    let (url, broker) = (redis.url(), Balancer::port());
+    let brokers = broker.address().to_string();
+    let own = [("ONSALE_REDIS_URL", url.as_str()), ("ONSALE_KAFKA_BROKERS", brokers.as_str())];
+    let Some(instances) = Instances::start(&[&SETTINGS[..], &own].concat()).await else { return };
+    let (balancer, health) = haproxy(&instances).await;
+    let (caller, health) = (Caller::new(&balancer.base()), Caller::new(&health));
+    let ready = async || (caller.get("/readyz").send().await.status == 200).then_some(());
+    until("the balancer passes requests on", ready).await;
+    redis.pause().await;
+    let began = Instant::now();
+    while began.elapsed() < CHECKED_FOR {
+        for sale in instances.each() {
+            sale.caller.get("/readyz").expect(200).await;
+        }
+        caller.get("/lectures").expect(200).await;
+        assert_eq!(health.get("/healthz").send().await.status, 200, "{}", balancer.log());
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    assert!(!balancer.log().contains("is DOWN"), "{}", balancer.log());
+    let ready = caller.get("/readyz").expect(200).await;
+    for part in ["redis", "kafka"] {
+        let degraded = |found: &Value| found["part"] == part && found["status"] == "degraded";
+        assert!(ready["parts"].as_array().unwrap().iter().any(degraded), "{part}: {ready}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -49,6 +49,8 @@ async fn is_told(sale: &Sale, round: usize) -> Duration {
     let charged = unavailable(charge(sale, "ada", 7, &format!("round-{round}"))).await;
     let read = unavailable(sale.caller.get("/point/ada")).await;
     sale.caller.get("/healthz").expect(200).await;
+    let unready = async || (in_time(sale.caller.get("/readyz")).await.status == 503).then_some(());
+    until("the instance says that it is not ready", unready).await;
     in_time(sale.caller.get("/readyz")).await.refused(503, "unavailable");
     charged.max(read)
 }

@@ -1,0 +1,116 @@
+//! Watches the parts of a sale in the background, so that `/readyz` and the metrics never wait for one of them.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use tokio_util::sync::CancellationToken;
+
+use crate::conditions::Conditions;
+use crate::desk::Desk;
+use crate::store::Reader;
+
+/// How often the database is asked for a sign of life.
+const DATABASE_EVERY: Duration = Duration::from_millis(500);
+
+/// A database whose last answer is older than this counts as silent.
+const SILENT_AFTER: Duration = Duration::from_secs(2);
+
+/// How long one look at a part may take. A look that takes longer counts as failed.
+const PART_WITHIN: Duration = Duration::from_secs(3);
+
+/// The part of the board that is about the database.
+const DATABASE: &str = "database";
+
+#[derive(Clone, Copy, Debug)]
+struct Look {
+    /// When the last look began that the database answered.
+    answered_at: Instant,
+    /// The last look came back with an error.
+    has_failed: bool,
+}
+
+/// Asks the database for a sign of life, and remembers what it last said.
+pub struct DatabaseWatch {
+    reader: Arc<dyn Reader>,
+    desk: Arc<Desk>,
+    conditions: Arc<Conditions>,
+    /// Written by the task, read by every readiness check; held for a copy only.
+    last: Mutex<Look>,
+}
+
+impl DatabaseWatch {
+    /// A watch over a database that has just answered.
+    pub fn new(reader: Arc<dyn Reader>, desk: Arc<Desk>, conditions: Arc<Conditions>) -> Self {
+        conditions.watch(DATABASE);
+        let last = Mutex::new(Look { answered_at: Instant::now(), has_failed: false });
+        Self { reader, desk, conditions, last }
+    }
+
+    /// Why the sale cannot go on now; `None` if the database answers and takes writes. Waits for nothing: at most 2 s
+    /// after the database fell silent it is a reason.
+    pub fn trouble(&self) -> Option<&'static str> {
+        let Look { answered_at, has_failed } = *self.last();
+        if has_failed || answered_at.elapsed() > SILENT_AFTER {
+            return Some("the database does not answer");
+        }
+        (!self.desk.is_well()).then_some("the database takes no writes")
+    }
+
+    /// Runs until stopped. Raises `database`/`away` and `database`/`writes`.
+    pub async fn run(self: Arc<Self>, stop: CancellationToken) {
+        loop {
+            self.look().await;
+            tokio::select! {
+                () = stop.cancelled() => return,
+                () = tokio::time::sleep(DATABASE_EVERY) => {}
+            }
+        }
+    }
+
+    async fn look(&self) {
+        let began = Instant::now();
+        let failure = match tokio::time::timeout(SILENT_AFTER, self.reader.ping()).await {
+            Ok(Ok(())) => None,
+            Ok(Err(error)) => Some(error.to_string()),
+            Err(_) => Some(format!("no answer within {} s", SILENT_AFTER.as_secs())),
+        };
+        {
+            let mut last = self.last();
+            last.has_failed = failure.is_some();
+            if failure.is_none() {
+                last.answered_at = began;
+            }
+        }
+        self.conditions.set(DATABASE, "away", failure);
+        let stuck = "the database fails what it is asked to write; check its disk and its log";
+        self.conditions.set(DATABASE, "writes", (!self.desk.is_well()).then(|| stuck.to_owned()));
+    }
+
+    fn last(&self) -> std::sync::MutexGuard<'_, Look> {
+        self.last.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Looks at a part that the sale can do without, again and again until stopped, and states on the board whether the
+/// condition holds. `look` returns why the part is degraded, or `None`; after 3 s it counts as unanswered.
+pub async fn watch_part(
+    conditions: Arc<Conditions>,
+    (part, condition): (&'static str, &'static str),
+    every: Duration,
+    stop: CancellationToken,
+    look: impl AsyncFn() -> Option<String>,
+) {
+    conditions.watch(part);
+    loop {
+        let unanswered = || Some(format!("no answer within {} s", PART_WITHIN.as_secs()));
+        let found = tokio::select! {
+            () = stop.cancelled() => return,
+            found = tokio::time::timeout(PART_WITHIN, look()) => found.unwrap_or_else(|_| unanswered()),
+        };
+        conditions.set(part, condition, found);
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = tokio::time::sleep(every) => {}
+        }
+    }
+}

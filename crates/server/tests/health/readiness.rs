@@ -1,0 +1,124 @@
+//! `/readyz` is answered from what was found last: no part that stands still delays it.
+
+use std::time::{Duration, Instant};
+
+use onsale_testing::kafka::Kafka;
+use onsale_testing::postgres::Setup;
+use onsale_testing::redis::{Keeps, Redis};
+use onsale_testing::{Reply, Sale, WireCutter, without};
+use serde_json::Value;
+
+use crate::support::{ONSALE, start, text, until};
+
+/// An answer takes milliseconds; what a busy machine adds is on top.
+const ANSWER_MAX: Duration = Duration::from_millis(500);
+
+/// A database that stands still is noticed within 2 s; what a busy machine adds is on top.
+const NOTICED_MAX: Duration = Duration::from_secs(3);
+
+/// The answer, which came at once.
+async fn readiness(sale: &Sale) -> Reply {
+    let began = Instant::now();
+    let reply = sale.caller.get("/readyz").send().await;
+    assert!(began.elapsed() < ANSWER_MAX, "an answer at once, not after {:?}", began.elapsed());
+    reply
+}
+
+/// How a part is, as answered at once with 200.
+async fn part(sale: &Sale, name: &str) -> Value {
+    let ready = readiness(sale).await.expect(200);
+    assert_eq!(ready["status"], "ready");
+    let parts = ready["parts"].as_array().unwrap().clone();
+    parts.into_iter().find(|part| part["part"] == name).unwrap_or_else(|| panic!("no {name}: {ready}"))
+}
+
+/// Asks until the part is degraded with a reason; every answer comes at once.
+async fn until_degraded(sale: &Sale, name: &str) -> String {
+    let degraded = async || {
+        let part = part(sale, name).await;
+        (part["status"] == "degraded").then(|| text(&part["reasons"][0]))
+    };
+    until(&format!("{name} is degraded"), degraded).await
+}
+
+async fn until_ok(sale: &Sale, name: &str) {
+    let ok = async || {
+        let part = part(sale, name).await;
+        (part["status"] == "ok").then(|| assert!(part.get("reasons").is_none(), "{part}"))
+    };
+    until(&format!("{name} is ok"), ok).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_redis_that_stands_still_delays_no_answer() {
+    if without("redis") {
+        return;
+    }
+    let redis = Redis::start(Keeps::Nothing).await;
+    let sale = start(&[("ONSALE_REDIS_URL", &redis.url())]).await;
+    until_ok(&sale, "redis").await;
+    redis.pause().await;
+    let reason = until_degraded(&sale, "redis").await;
+    assert!(reason.contains("Redis"), "{reason}");
+    let gauge = async || {
+        let shown = String::from_utf8(sale.caller.get("/metrics").send().await.body.to_vec()).unwrap();
+        let line =
+            shown.lines().find(|line| line.starts_with("onsale_part_degraded{part=\"redis\",condition=\"away\"}"));
+        line.is_some_and(|line| line.ends_with(" 1")).then_some(())
+    };
+    until("the gauge says so too, with nobody in line", gauge).await;
+    redis.resume().await;
+    until_ok(&sale, "redis").await;
+    redis.kill().await;
+    until_degraded(&sale, "redis").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_broker_that_is_away_or_silent_delays_no_answer() {
+    if without("kafka") {
+        return;
+    }
+    let kafka = Kafka::prepare();
+    let wire = WireCutter::start(kafka.address()).await;
+    let sale = start(&[("ONSALE_KAFKA_BROKERS", &kafka.brokers())]).await;
+    let reason = until_degraded(&sale, "kafka").await;
+    assert!(reason.contains("events wait"), "{reason}");
+    wire.stall().await;
+    let silent = start(&[("ONSALE_KAFKA_BROKERS", &wire.address().to_string())]).await;
+    until_degraded(&silent, "kafka").await;
+    kafka.restart().await;
+    until_ok(&sale, "kafka").await;
+    kafka.pause().await;
+    until_degraded(&sale, "kafka").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_database_that_stands_still_is_noticed_in_time_and_answers_come_at_once() {
+    if without("postgres") {
+        return;
+    }
+    let server = Setup::unsynced().start().await;
+    let database = server.migrated(ONSALE).await;
+    let sale = Sale::start(&Sale::launch(ONSALE).on(database.url())).await;
+    readiness(&sale).await.expect(200);
+    for kill in [false, true] {
+        if kill {
+            server.kill().await;
+        } else {
+            server.pause().await;
+        }
+        let began = Instant::now();
+        let away = async || (readiness(&sale).await.status == 503).then_some(());
+        until("the instance is not ready", away).await;
+        assert!(began.elapsed() < NOTICED_MAX, "noticed after {:?}", began.elapsed());
+        let problem = readiness(&sale).await.refused(503, "unavailable");
+        assert!(text(&problem["detail"]).contains("database"), "{problem}");
+        if kill {
+            server.restart().await;
+        } else {
+            server.resume().await;
+        }
+        let ready = async || (readiness(&sale).await.status == 200).then_some(());
+        until("the instance is ready again", ready).await;
+    }
+}

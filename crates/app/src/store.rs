@@ -18,6 +18,7 @@ use onsale_domain::waiting_room::{Room, Turn};
 use onsale_domain::wallet::{Account, Entry};
 use prometheus_client::registry::Registry;
 
+use crate::conditions::Conditions;
 use crate::event::StoredEvent;
 use crate::idempotency::{KeptAnswer, KeptCount, KeyId};
 use crate::news::News;
@@ -247,6 +248,12 @@ pub trait Store: Send + Sync {
     /// Shows what the store measures of itself, if anything.
     fn register(&self, registry: &mut Registry) {
         let _ = registry;
+    }
+
+    /// Where the store says from now on what is wrong with it. If another process makes a file of the store grow without
+    /// end, writes are refused before its disk has less than `disk_reserve_mib` MiB free; 0: never.
+    fn report_to(&self, conditions: &Arc<Conditions>, disk_reserve_mib: u32) {
+        let _ = (conditions, disk_reserve_mib);
     }
 
     /// A value that is made once and the same for all instances: the one that was there, else the one offered.

@@ -174,6 +174,7 @@ impl Sale {
         let conditions = Arc::new(Conditions::default());
         conditions.register(registry);
         let store = open_store(settings).await?;
+        store.report_to(&conditions, settings.disk_reserve_mib);
         let (reader, news) = (store.reader(), store.news());
         let catalogue =
             Catalogue::load(reader.clone(), settings.calendar.clone(), news.is_some(), settings.caches).await?;

@@ -59,6 +59,9 @@ const OWN: &str = "SELECT part, sent_to, fence FROM relay_parts WHERE relay = $1
 const RELEASE: &str = "WITH gone AS (DELETE FROM relays WHERE relay = $1)
     UPDATE relay_parts SET relay = NULL, leased_until = 0 WHERE relay = $1";
 
+const HAS_WORK: &str = "SELECT EXISTS (SELECT FROM events WHERE position > (SELECT min(sent_to) FROM relay_parts))
+    OR EXISTS (SELECT FROM events_put_back)";
+
 const PUT_BACK: &str = concat!(
     "SELECT ",
     COLUMNS_OF!(),
@@ -111,6 +114,7 @@ const OWN_STATEMENTS: &[&str] = &[
     TAKE,
     OWN,
     RELEASE,
+    HAS_WORK,
     PUT_BACK,
     MARK,
     DEAD,
@@ -185,6 +189,12 @@ impl Outbox for PostgresOutbox {
     async fn after(&self, position: u64, limit: usize) -> Result<Vec<StoredEvent>, StoreError> {
         let held = self.session().await?;
         Ok(event::log(held.session()?, Page { after: Some(position), limit }).await?)
+    }
+
+    async fn has_work(&self) -> Result<bool, StoreError> {
+        let held = self.session().await?;
+        let found = held.session()?.query(HAS_WORK, Vec::new()).await?;
+        Ok(get(found.first().ok_or(DbError::Broken("no answer"))?, 0)?)
     }
 
     async fn put_back(&self, most: usize) -> Result<Vec<StoredEvent>, StoreError> {

@@ -11,14 +11,18 @@ use std::time::Duration;
 
 use rusqlite::Connection;
 
-use super::connection::{Role, open};
+use super::connection::{LOG_PAGES_MAX, Role, open};
+use super::growth::Growth;
 use super::{Shared, Slot};
 
-/// How often the length of the log is looked at.
-const LOOK_EVERY: Duration = Duration::from_millis(50);
+/// How often the length of the log is checked while it is short.
+const LOOK_EVERY: Duration = Duration::from_millis(250);
 
-/// A log this long is moved: 16 MiB of 4 KiB pages.
-const LOG_PAGES_MAX: u64 = 4_096;
+/// How often a long log is moved, as far as it can be.
+const MOVE_EVERY: Duration = Duration::from_millis(50);
+
+/// How often that is tried while another process holds the log back.
+const RETRY_EVERY: Duration = Duration::from_millis(500);
 
 /// What may be left for the writer to move: 1 MiB.
 const REST_PAGES_MAX: i64 = 256;
@@ -38,7 +42,7 @@ impl Checkpointer {
         let stopped = stop.clone();
         let thread = std::thread::Builder::new()
             .name("checkpoint".to_owned())
-            .spawn(move || Worker { slot: shared.slot(), shared }.run(&stopped))?;
+            .spawn(move || Worker { slot: shared.slot(), growth: Growth::default(), shared }.run(&stopped))?;
         Ok(Self { stop, thread: Mutex::new(Some(thread)) })
     }
 
@@ -55,19 +59,18 @@ impl Checkpointer {
 struct Worker {
     slot: Slot,
     shared: Arc<Shared>,
+    growth: Growth,
 }
 
 impl Worker {
-    fn run(self, (stopped, wake): &(Mutex<bool>, Condvar)) {
+    fn run(mut self, (stopped, wake): &(Mutex<bool>, Condvar)) {
         let mut stop = stopped.lock().unwrap_or_else(PoisonError::into_inner);
         while !*stop {
             drop(stop);
-            if self.shared.log_pages.load(Ordering::Acquire) >= LOG_PAGES_MAX {
-                self.with_connection(|db| self.shorten(db));
-            }
+            let rest = self.look();
             stop = stopped.lock().unwrap_or_else(PoisonError::into_inner);
             if !*stop {
-                stop = wake.wait_timeout(stop, LOOK_EVERY).unwrap_or_else(PoisonError::into_inner).0;
+                stop = wake.wait_timeout(stop, rest).unwrap_or_else(PoisonError::into_inner).0;
             }
         }
         drop(stop);
@@ -75,28 +78,50 @@ impl Worker {
         *self.slot.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
 
+    /// Moves the log if it is long. Returns how long to rest.
+    fn look(&mut self) -> Duration {
+        if self.shared.log_pages.load(Ordering::Acquire) < LOG_PAGES_MAX {
+            return LOOK_EVERY;
+        }
+        let moved = self.with_connection(catch_up);
+        if let Some(moved) = moved {
+            if moved.rest() <= REST_PAGES_MAX {
+                // The writer counts again with its next commit. Without this an idle server would go on moving nothing.
+                self.shared.log_pages.store(0, Ordering::Release);
+                self.shared.finish_checkpoint.store(true, Ordering::Release);
+            }
+            // Otherwise another process reads from the log, or the commits are faster: it is tried again shortly.
+            self.growth.note(&self.shared, moved.moved, moved.rest() > REST_PAGES_MAX);
+        }
+        if self.growth.is_held_back() { RETRY_EVERY } else { MOVE_EVERY }
+    }
+
     /// Works on the connection, opened where there is none. Where that fails it is closed, and opened the next time.
-    fn with_connection(&self, work: impl FnOnce(&Connection) -> rusqlite::Result<()>) {
+    fn with_connection<T>(&self, work: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> Option<T> {
         let mut slot = self.slot.lock().unwrap_or_else(PoisonError::into_inner);
         let db = match &mut *slot {
             Some(db) => db,
-            None => match open(&self.shared.path, Role::Checkpointer) {
-                Ok(db) => slot.insert(db),
-                Err(_) => return,
-            },
+            None => slot.insert(open(&self.shared.path, Role::Checkpointer).ok()?),
         };
-        if let Err(error) = work(db) {
+        let done = work(db);
+        if let Err(error) = &done {
             tracing::warn!(%error, "the log could not be moved into the file");
             *slot = None;
         }
+        done.ok()
     }
+}
 
-    fn shorten(&self, db: &Connection) -> rusqlite::Result<()> {
-        // Else somebody reads from the log, or the commits are faster: it is tried again shortly.
-        if catch_up(db)? <= REST_PAGES_MAX {
-            self.shared.finish_checkpoint.store(true, Ordering::Release);
-        }
-        Ok(())
+/// How far the log was moved, in pages.
+#[derive(Clone, Copy)]
+struct Moved {
+    log: i64,
+    moved: i64,
+}
+
+impl Moved {
+    fn rest(self) -> i64 {
+        self.log - self.moved
     }
 }
 
@@ -105,16 +130,16 @@ fn empty(db: &Connection) -> rusqlite::Result<()> {
     db.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))
 }
 
-/// Moves what is in the log, again and again until little is left. Returns how many pages are.
-fn catch_up(db: &Connection) -> rusqlite::Result<i64> {
-    let mut rest = i64::MAX;
+/// Moves what is in the log, again and again until little is left.
+fn catch_up(db: &Connection) -> rusqlite::Result<Moved> {
+    let mut moved = Moved { log: i64::MAX, moved: 0 };
     for _ in 0..ROUNDS_MAX {
-        let (log, moved): (i64, i64) =
-            db.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |row| Ok((row.get(1)?, row.get(2)?)))?;
-        rest = log - moved;
-        if rest <= REST_PAGES_MAX {
+        moved = db.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |row| {
+            Ok(Moved { log: row.get(1)?, moved: row.get(2)? })
+        })?;
+        if moved.rest() <= REST_PAGES_MAX {
             break;
         }
     }
-    Ok(rest)
+    Ok(moved)
 }

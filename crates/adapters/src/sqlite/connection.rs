@@ -21,11 +21,17 @@ pub(super) enum Role {
     Reader,
     /// Moves what was committed from the log into the file.
     Checkpointer,
+    /// Writes beside the writer, perhaps in another process. It checkpoints by itself after a commit that leaves the log
+    /// long: the process that serves may not run, and does not count the commits of others.
+    Outbox,
 }
+
+/// A log of this many pages of 4 KiB is moved into the file: 16 MiB.
+pub(super) const LOG_PAGES_MAX: u64 = 4_096;
 
 pub(super) fn open(path: &Path, role: Role) -> Result<Connection, StoreError> {
     let flags = match role {
-        Role::Writer => OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE,
+        Role::Writer | Role::Outbox => OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE,
         Role::Checkpointer => OpenFlags::SQLITE_OPEN_READ_WRITE,
         Role::Reader => OpenFlags::SQLITE_OPEN_READ_ONLY,
     };
@@ -39,10 +45,11 @@ pub(super) fn open(path: &Path, role: Role) -> Result<Connection, StoreError> {
     .map_err(unavailable)?;
     if role != Role::Reader {
         // The log is used over and over rather than cut, as writing into a file that need not grow syncs faster.
-        db.execute_batch(
-            "PRAGMA journal_mode = wal; PRAGMA synchronous = full; PRAGMA wal_autocheckpoint = 0;
-             PRAGMA journal_size_limit = 67108864;",
-        )
+        let checkpoint_at = if role == Role::Outbox { LOG_PAGES_MAX } else { 0 };
+        db.execute_batch(&format!(
+            "PRAGMA journal_mode = wal; PRAGMA synchronous = full; PRAGMA wal_autocheckpoint = {checkpoint_at};
+             PRAGMA journal_size_limit = 67108864;"
+        ))
         .map_err(unavailable)?;
     }
     Ok(db)

@@ -9,6 +9,7 @@ mod checkpoint;
 mod concert;
 mod connection;
 mod event;
+mod growth;
 mod idempotency;
 mod lecture;
 mod lock;
@@ -24,13 +25,15 @@ mod writer;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use async_trait::async_trait;
+use onsale_app::conditions::Conditions;
 use onsale_app::news::News;
 use onsale_app::store::{Reader, Store, StoreError, Writer};
 use onsale_domain::ids::EventId;
 use onsale_domain::time::Timestamp;
+use prometheus_client::registry::Registry;
 use rusqlite::{Connection, ErrorCode, params};
 
 pub use audit::SqliteAudit;
@@ -107,8 +110,14 @@ struct Shared {
     beside: Mutex<Vec<Slot>>,
     /// The log has grown long, and what is left of it must be moved by the writer, which alone can stand still.
     finish_checkpoint: AtomicBool,
-    /// Pages in the log after the last commit.
+    /// Pages in the log after the last commit of the writer; 0 once they are moved.
     log_pages: AtomicU64,
+    /// Another process keeps the log from being moved, and the disk has little room left: nothing is written.
+    is_disk_scarce: AtomicBool,
+    /// How much is left free on the disk then, in bytes.
+    reserve_bytes: AtomicU64,
+    /// Where it is said what is wrong.
+    conditions: OnceLock<Arc<Conditions>>,
 }
 
 /// The place of a connection that one thread uses, and that may be closed under it between two uses.
@@ -121,6 +130,9 @@ impl Shared {
             beside: Mutex::default(),
             finish_checkpoint: AtomicBool::new(false),
             log_pages: AtomicU64::new(0),
+            is_disk_scarce: AtomicBool::new(false),
+            reserve_bytes: growth::default_reserve(),
+            conditions: OnceLock::new(),
         })
     }
 
@@ -253,6 +265,14 @@ impl Store for SqliteStore {
     /// One process writes this file.
     fn news(&self) -> Option<Arc<dyn News>> {
         None
+    }
+
+    fn register(&self, registry: &mut Registry) {
+        registry.register_collector(Box::new(growth::LogLength(self.shared.clone())));
+    }
+
+    fn report_to(&self, conditions: &Arc<Conditions>, disk_reserve_mib: u32) {
+        growth::report_to(&self.shared, conditions, disk_reserve_mib);
     }
 
     async fn secret(&self, name: &str, offered: &[u8]) -> Result<Vec<u8>, StoreError> {

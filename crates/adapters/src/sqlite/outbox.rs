@@ -50,7 +50,7 @@ impl SqliteOutbox {
             let mut db = db.lock().unwrap_or_else(PoisonError::into_inner);
             let mut own = match db.take() {
                 Some(own) => own,
-                None => open(&path, Role::Writer)?,
+                None => open(&path, Role::Outbox)?,
             };
             let done = work(&mut own).map_err(unavailable)?;
             *db = Some(own);
@@ -151,6 +151,16 @@ impl Outbox for SqliteOutbox {
 
     async fn after(&self, position: u64, limit: usize) -> Result<Vec<StoredEvent>, StoreError> {
         self.with(move |db| event::log(db, Page { after: Some(position), limit })).await
+    }
+
+    async fn has_work(&self) -> Result<bool, StoreError> {
+        self.with(move |db| {
+            let has_work = "SELECT EXISTS (SELECT 1 FROM events
+                    WHERE position > (SELECT min(sent_to) FROM relay_parts))
+                OR EXISTS (SELECT 1 FROM events_put_back)";
+            db.prepare_cached(has_work)?.query_row([], |row| row.get(0))
+        })
+        .await
     }
 
     async fn put_back(&self, limit: usize) -> Result<Vec<StoredEvent>, StoreError> {

@@ -57,6 +57,10 @@ impl SqliteWriter {
     }
 
     fn begin(&mut self, wanted: &Wanted) -> Result<Unit, StoreError> {
+        if self.shared.is_disk_scarce.load(Ordering::Acquire) {
+            let why = "another process keeps the log from being moved into the file, and the disk is nearly full";
+            return Err(StoreError::Unavailable(why.to_owned()));
+        }
         let finish = self.shared.finish_checkpoint.swap(false, Ordering::AcqRel);
         let db = self.connection()?;
         if finish {

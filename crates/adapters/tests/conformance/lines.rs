@@ -89,6 +89,10 @@ impl Outbox for SteppingOutbox {
         self.lines.around(self.outbox.after(position, limit)).await
     }
 
+    async fn has_work(&self) -> Result<bool, StoreError> {
+        self.lines.around(self.outbox.has_work()).await
+    }
+
     async fn put_back(&self, limit: usize) -> Result<Vec<StoredEvent>, StoreError> {
         self.lines.around(self.outbox.put_back(limit)).await
     }

@@ -20,6 +20,7 @@ mod kinds;
 mod lane;
 mod lines;
 mod locks;
+mod log;
 mod newcomers;
 mod news;
 mod pages;

@@ -27,11 +27,14 @@ pub use outbox::{Backlog, Lease, Marks, Outbox, PARTS, part_of};
 /// The most events that are on their way together.
 const BATCH_MAX: usize = 2_000;
 
-/// The most events that are forgotten within a second.
-const FORGOTTEN_MAX: usize = 5_000;
+/// The most events that are forgotten within a second: the database's write lock is held for milliseconds.
+const FORGOTTEN_MAX: usize = 2_000;
 
-/// How often a lease is renewed.
+/// How often a lease is renewed while there are events to send.
 const RENEWED_EVERY: Duration = Duration::from_secs(1);
+
+/// How often old events are searched for once there are none left to forget.
+const FORGET_EVERY: Duration = Duration::from_secs(60);
 
 /// How long a relay rests that has nothing to do: news of other processes come by looking.
 const REST_BUSY: Duration = Duration::from_millis(15);
@@ -118,6 +121,11 @@ impl RelayMetrics {
 struct Own {
     leases: HashMap<u32, Lease>,
     renewed_at: Option<Instant>,
+    /// The last round found nothing to send. Then leases are not renewed, as each renewal is a write: they lapse, and are
+    /// taken anew when there is something to send.
+    is_idle: bool,
+    /// Not before this are old events searched for again.
+    forget_at: Option<Instant>,
 }
 
 /// See the module.
@@ -178,7 +186,7 @@ impl Relay {
             if looked_at.is_none_or(|at: Instant| at.elapsed() > RENEWED_EVERY) {
                 looked_at = Some(Instant::now());
                 self.show_backlog().await;
-                self.forget_old(&own).await;
+                self.forget_old(&mut own).await;
             }
             tokio::select! {
                 () = stop.cancelled() => break,
@@ -198,12 +206,16 @@ impl Relay {
     }
 
     /// A small step each time: the sale writes to the same table.
-    async fn forget_old(&self, own: &Own) {
-        let Some(kept_millis) = self.kept_millis.filter(|_| own.leases.contains_key(&0)) else { return };
+    async fn forget_old(&self, own: &mut Own) {
+        let is_due = own.leases.contains_key(&0) && own.forget_at.is_none_or(|at| at <= Instant::now());
+        let Some(kept_millis) = self.kept_millis.filter(|_| is_due) else { return };
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis();
         let before = Timestamp::from_millis(i64::try_from(now).unwrap_or(i64::MAX) - kept_millis);
         match self.outbox.forget(before, FORGOTTEN_MAX).await {
-            Ok(gone) => drop(self.metrics.forgotten.inc_by(gone as u64)),
+            Ok(gone) => {
+                self.metrics.forgotten.inc_by(gone as u64);
+                own.forget_at = (gone < FORGOTTEN_MAX).then(|| Instant::now() + FORGET_EVERY);
+            }
             Err(error) => tracing::warn!(%error, "old events could not be forgotten"),
         }
     }
@@ -230,14 +242,21 @@ impl Relay {
     /// One batch: read, send, write down. Returns how many events were done with.
     async fn round(&self, own: &mut Own) -> Result<usize, StoreError> {
         if own.renewed_at.is_none_or(|at| at.elapsed() >= RENEWED_EVERY) {
+            if own.is_idle && !self.outbox.has_work().await? {
+                return Ok(0);
+            }
             self.renew(own).await?;
         }
         let leases = &mut own.leases;
-        let Some(from) = leases.values().map(|lease| lease.sent_to).min() else { return Ok(0) };
+        let Some(from) = leases.values().map(|lease| lease.sent_to).min() else {
+            own.is_idle = true;
+            return Ok(0);
+        };
         let mut marks = Marks::default();
         let found = self.outbox.after(from, BATCH_MAX).await?;
         let (is_whole, last) = (found.len() < BATCH_MAX, found.last().map_or(from, |event| event.position));
         let wanted = |event: &StoredEvent| leases.get(&part_of(event)).is_some_and(|own| own.sent_to < event.position);
+        own.is_idle = found.is_empty();
         let events: Vec<_> = found.into_iter().filter(wanted).collect();
         let mut failed = None;
         let mut stuck: HashMap<u32, u64> = HashMap::new();

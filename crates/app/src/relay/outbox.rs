@@ -56,6 +56,9 @@ pub trait Outbox: Send + Sync {
     /// Events after a position, in the order of their commits. None is ever written before one that was returned.
     async fn after(&self, position: u64, limit: usize) -> Result<Vec<StoredEvent>, StoreError>;
 
+    /// Whether any relay has something to send: events that no part has passed, or that were put back. Only reads.
+    async fn has_work(&self) -> Result<bool, StoreError>;
+
     /// Events that were put back, to be sent again.
     async fn put_back(&self, limit: usize) -> Result<Vec<StoredEvent>, StoreError>;
 

@@ -64,6 +64,13 @@ pub(crate) const TABLE: &[Setting] = &[
         None,
         "After how many days events are forgotten that were sent; without it: never",
     ),
+    setting(
+        "disk-reserve-mib",
+        "N",
+        Some("256"),
+        "With SQLite: if another process keeps the log from being shortened, writes are refused before the disk has less \
+         than this free, in MiB; 0: never",
+    ),
     setting("data-platform-url", "URL", None, "Where `consume` posts events; without it they are written to files"),
     setting("data-platform-secret", "SECRET", None, "Signs those posts as Standard Webhooks are: whsec_…, or any text"),
     setting("data-platform-dir", "DIR", Some("events"), "The folder of those files, by day"),

@@ -1,0 +1,131 @@
+//! Watches whether the log can be moved into the file, and what its growth does to the disk.
+//!
+//! SQLite keeps in the log whatever an open read transaction may still need. A reader in another process that never ends,
+//! such as a forgotten shell, makes the log grow with every commit until the disk is full.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use onsale_app::conditions::Conditions;
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
+use prometheus_client::metrics::gauge::ConstGauge;
+
+use super::Shared;
+
+/// A log that could not be moved any further for this long is held back by a reader.
+const HELD_BACK_AFTER: Duration = Duration::from_secs(5);
+
+/// The part and the condition under which it is reported.
+const PART: &str = "database";
+const CONDITION: &str = "log-growth";
+
+const MIB: u64 = 1_048_576;
+
+/// What is known of the log's growth.
+#[derive(Debug, Default)]
+pub(super) struct Growth {
+    /// How many pages were moved when the log was last moved further, and since when that is so.
+    stuck: Option<(i64, Instant)>,
+    is_held_back: bool,
+}
+
+impl Growth {
+    /// Takes in a try to move the log: how many of its pages are moved, and whether many are left.
+    pub(super) fn note(&mut self, shared: &Shared, moved: i64, is_long: bool) {
+        if !is_long {
+            self.stuck = None;
+            return self.let_go(shared);
+        }
+        match self.stuck {
+            Some((before, since)) if moved <= before => {
+                if since.elapsed() >= HELD_BACK_AFTER {
+                    self.hold_back(shared);
+                }
+            }
+            _ => {
+                self.stuck = Some((moved, Instant::now()));
+                self.let_go(shared);
+            }
+        }
+    }
+
+    /// Whether a reader holds the log back.
+    pub(super) fn is_held_back(&self) -> bool {
+        self.is_held_back
+    }
+
+    fn hold_back(&mut self, shared: &Shared) {
+        self.is_held_back = true;
+        let free = free_bytes(&shared.path);
+        let is_scarce = free.is_some_and(|free| free < shared.reserve_bytes.load(Ordering::Relaxed));
+        shared.is_disk_scarce.store(is_scarce, Ordering::Release);
+        let Some(conditions) = shared.conditions.get() else { return };
+        // In powers of two, so that the reason changes, and is logged, with every doubling alone.
+        let log = (log_bytes(&shared.path) / MIB).max(1);
+        let at_least = 1_u64 << log.ilog2();
+        let what = "another process has had a read transaction open for long, so the log cannot be moved into the file";
+        let next = "end that transaction (`fuser` with the name of the file lists the processes)";
+        let reason = match is_scarce {
+            false => format!("the log has more than {at_least} MiB and grows with every write: {what}; {next}"),
+            true => format!("writes are refused, as the log has nearly filled the disk: {what}; {next}"),
+        };
+        conditions.raise(PART, CONDITION, reason);
+    }
+
+    fn let_go(&mut self, shared: &Shared) {
+        if std::mem::take(&mut self.is_held_back) {
+            shared.is_disk_scarce.store(false, Ordering::Release);
+            clear(shared);
+        }
+    }
+}
+
+/// Shows the condition as one that does not hold.
+pub(super) fn clear(shared: &Shared) {
+    shared.conditions.get().into_iter().for_each(|conditions| conditions.clear(PART, CONDITION));
+}
+
+/// Where a store says what is wrong with it, and how much of the disk the log leaves free.
+pub(super) fn report_to(shared: &Shared, conditions: &Arc<Conditions>, reserve_mib: u32) {
+    let _ = shared.conditions.set(conditions.clone());
+    shared.reserve_bytes.store(u64::from(reserve_mib) * MIB, Ordering::Relaxed);
+    clear(shared);
+}
+
+fn log_path(database: &Path) -> PathBuf {
+    let mut name = database.as_os_str().to_owned();
+    name.push("-wal");
+    name.into()
+}
+
+/// The length of the log's file. It is used over and over, so most of it may be moved already.
+fn log_bytes(database: &Path) -> u64 {
+    std::fs::metadata(log_path(database)).map_or(0, |file| file.len())
+}
+
+/// What the disk of the database has free for this process; `None` if the system does not say.
+fn free_bytes(database: &Path) -> Option<u64> {
+    let disk = rustix::fs::statvfs(database).ok()?;
+    Some(disk.f_bavail.saturating_mul(disk.f_frsize))
+}
+
+/// How long the log is, read from the disk whenever metrics are shown.
+#[derive(Debug)]
+pub(super) struct LogLength(pub(super) Arc<Shared>);
+
+impl Collector for LogLength {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), std::fmt::Error> {
+        let gauge = ConstGauge::new(i64::try_from(log_bytes(&self.0.path)).unwrap_or(i64::MAX));
+        let help =
+            "Length of the file of SQLite's log: bytes that were written and may not be in the database file yet";
+        gauge.encode(encoder.encode_descriptor("sqlite_log_bytes", help, None, gauge.metric_type())?)
+    }
+}
+
+/// Bytes that stay free on the disk, unless a setting says otherwise.
+pub(super) fn default_reserve() -> AtomicU64 {
+    AtomicU64::new(256 * MIB)
+}

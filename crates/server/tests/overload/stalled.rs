@@ -2,40 +2,12 @@
 
 use std::time::{Duration, Instant};
 
-use onsale_testing::{Caller, Faults, Sale, allow_open_files};
+use onsale_testing::{Faults, Sale, allow_open_files};
 use serde_json::json;
-use tokio::io::AsyncWriteExt;
-use tokio::net::TcpStream;
 
-use super::support::raw::{connect, request};
+use super::support::flood::{REQUESTS_MAX, flood};
 use super::support::{ONSALE, until};
 use super::{ANSWER_MAX, assert_served};
-
-/// More requests than may wait, with those that are decided together.
-const REQUESTS_MAX: usize = 12_000;
-
-async fn shed(metrics: &Caller) -> u64 {
-    let text = String::from_utf8(metrics.get("/metrics").send().await.body.to_vec()).unwrap();
-    let count = text.lines().find_map(|line| line.strip_prefix("onsale_desk_shed_total "));
-    count.unwrap().parse().unwrap()
-}
-
-/// Sends charges that nobody waits for, until the first is refused. The connections stay open.
-async fn flood(sale: &Sale) -> Vec<TcpStream> {
-    let metrics = Caller::new(sale.instance.base());
-    let mut streams = Vec::new();
-    while shed(&metrics).await == 0 {
-        assert!(streams.len() < REQUESTS_MAX, "whatever comes is taken in");
-        for number in 0..250 {
-            let line = format!("PATCH /point/user-{}/charge", number % 50);
-            let mut stream = connect(sale.instance.base()).await;
-            let bytes = request(line.as_bytes(), &[b"content-type: application/json"], br#"{"amount":1}"#);
-            stream.write_all(&bytes).await.unwrap();
-            streams.push(stream);
-        }
-    }
-    streams
-}
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_waits_is_bounded_and_polls_go_on() {

@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on says so and ends")]
 
 pub(crate) mod evening;
+pub(crate) mod flood;
 pub(crate) mod raw;
 pub(crate) mod room;
 pub(crate) mod stream;

@@ -1,0 +1,72 @@
+//! Too much, too slow, or in the wrong order.
+
+use onsale_testing::postgres::shared;
+use onsale_testing::{Faults, Sale, allow_open_files, without};
+use serde_json::{Value, json};
+
+use crate::support::flood::{REQUESTS_MAX, flood};
+use crate::support::room::room;
+use crate::support::{ONSALE, at_once, until};
+use crate::watch::{Watch, address};
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn lanes_are_full() {
+    if without("prometheus") {
+        return;
+    }
+    allow_open_files(REQUESTS_MAX as u64 + 1_000);
+    let (faults, launch) = Faults::under(Sale::launch(ONSALE));
+    let sale = Sale::start(&launch).await;
+    let watch = Watch::over(&[address(&sale)]).await;
+    watch.is_quiet(&["Shedding"]).await;
+    faults.stall_syncs();
+    let waiting = flood(&sale).await;
+    watch.fires("Shedding").await;
+    faults.mend();
+    drop(waiting);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_disk_is_slow() {
+    if without("prometheus") {
+        return;
+    }
+    let (faults, launch) = Faults::under(Sale::launch(ONSALE));
+    let sale = Sale::start(&launch).await;
+    let watch = Watch::over(&[address(&sale)]).await;
+    let charge = |number| sale.caller.patch(&format!("/point/user-{number}/charge")).json(&json!({"amount": 7}));
+    at_once((0..10).map(charge)).await.iter().for_each(|reply| drop(reply.expect(200)));
+    watch.is_quiet(&["SlowAnswers"]).await;
+    faults.slow_syncs(1_200);
+    at_once((0..10).map(charge)).await.iter().for_each(|reply| drop(reply.expect(200)));
+    watch.fires("SlowAnswers").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_foreign_session_locks_rows_against_the_order() {
+    if without("prometheus") || without("postgres") {
+        return;
+    }
+    let database = shared().await.migrated(ONSALE).await;
+    let sale = Sale::start(&Sale::launch(ONSALE).on(database.url())).await;
+    let watch = Watch::over(&[address(&sale)]).await;
+    watch.is_quiet(&["Deadlocks"]).await;
+    let concert = sale.concert(&room(100)).await;
+    let performance = sale.performance(&concert, &Value::Null).await;
+    let token = sale.active(&concert, "ada").await;
+    sale.charge("ada", 100).await;
+    let (sql, other) = (database.sql().await, database.sql().await);
+    // It has more patience than the server: the instance gives way.
+    sql.batch_execute("SET deadlock_timeout = '10min'; BEGIN").await.unwrap();
+    let lock = "SELECT FROM performances WHERE performance_id = $1::text::uuid FOR UPDATE";
+    sql.execute(lock, &[&performance]).await.unwrap();
+    let body = json!({"performanceId": performance, "seats": [1]});
+    let held = tokio::spawn(sale.caller.post("/reservations").token(&token).json(&body).send());
+    let waits = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'";
+    let waits = async || (other.query_one(waits, &[]).await.unwrap().get::<_, i64>(0) > 0).then_some(());
+    until("the instance waits for the performance", waits).await;
+    sql.execute("SELECT FROM accounts WHERE user_id = 'ada' FOR UPDATE", &[]).await.unwrap();
+    sql.batch_execute("COMMIT").await.unwrap();
+    held.await.unwrap();
+    watch.fires("Deadlocks").await;
+}

@@ -1,0 +1,122 @@
+//! A part is away: Redis, the database, an instance. In most of these outages there is not one request.
+
+use onsale_testing::postgres::Setup;
+use onsale_testing::redis::{Keeps, Redis};
+use onsale_testing::{Balancer, Fault, Faults, Launch, Sale, Signal, is_shared, without};
+use serde_json::json;
+
+use crate::support::ONSALE;
+use crate::watch::{Watch, address};
+
+fn on_redis(url: &str) -> Launch {
+    Sale::launch(ONSALE).set("ONSALE_REDIS_URL", url)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn redis_stands_still_then_is_killed_with_no_one_in_line() {
+    if without("prometheus") || without("redis") {
+        return;
+    }
+    let redis = Redis::start(Keeps::Everything).await;
+    let sale = Sale::start(&on_redis(&redis.url())).await;
+    let watch = Watch::over(&[address(&sale)]).await;
+    watch.is_quiet(&["RedisAway", "PartDegraded", "InstanceDown", "DatabaseInTrouble"]).await;
+    redis.pause().await;
+    watch.fires("RedisAway").await;
+    let degraded = watch.fires("PartDegraded").await;
+    assert_eq!(degraded[0]["labels"]["part"], "redis", "{degraded:?}");
+    redis.resume().await;
+    watch.ends("RedisAway").await;
+    watch.ends("PartDegraded").await;
+    redis.kill().await;
+    watch.fires("RedisAway").await;
+    watch.is_quiet(&["InstanceDown", "DatabaseInTrouble"]).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_password_of_redis_is_wrong() {
+    if without("prometheus") || without("redis") {
+        return;
+    }
+    let redis = Redis::start(Keeps::Nothing).await;
+    redis.run::<()>(&["CONFIG", "SET", "requirepass", "the-right-one"]);
+    let sale = Sale::start(&on_redis(&format!("redis://:a-wrong-one@{}", redis.address()))).await;
+    let watch = Watch::over(&[address(&sale)]).await;
+    watch.fires("RedisAway").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn postgres_stands_still_then_is_killed_without_a_request() {
+    if without("prometheus") || without("postgres") {
+        return;
+    }
+    let server = Setup::unsynced().start().await;
+    let database = server.migrated(ONSALE).await;
+    let sale = Sale::start(&Sale::launch(ONSALE).on(database.url())).await;
+    let watch = Watch::over(&[address(&sale)]).await;
+    watch.is_quiet(&["DatabaseInTrouble", "PartDegraded"]).await;
+    server.pause().await;
+    watch.fires("DatabaseInTrouble").await;
+    server.resume().await;
+    watch.ends("DatabaseInTrouble").await;
+    server.kill().await;
+    watch.fires("DatabaseInTrouble").await;
+    watch.is_quiet(&["InstanceDown"]).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_disk_of_the_database_is_full() {
+    if without("prometheus") {
+        return;
+    }
+    let (faults, launch) = Faults::under(Sale::launch(ONSALE));
+    let sale = Sale::start(&launch).await;
+    let watch = Watch::over(&[address(&sale)]).await;
+    watch.is_quiet(&["DatabaseInTrouble"]).await;
+    faults.fail_writes(Fault::Full);
+    sale.caller.patch("/point/ada/charge").json(&json!({"amount": 7})).refused(503, "unavailable").await;
+    watch.fires("DatabaseInTrouble").await;
+    faults.mend();
+    watch.ends("DatabaseInTrouble").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_instance_is_killed_or_stands_still() {
+    if without("prometheus") {
+        return;
+    }
+    let port = Balancer::port();
+    let launch = Sale::launch(ONSALE).set("ONSALE_LISTEN", port.address());
+    let sale = Sale::start(&launch).await;
+    let watch = Watch::over(&[address(&sale)]).await;
+    watch.is_quiet(&["InstanceDown"]).await;
+    sale.instance.signal(Signal::STOP);
+    watch.fires("InstanceDown").await;
+    sale.instance.signal(Signal::CONT);
+    watch.ends("InstanceDown").await;
+    sale.instance.kill().await;
+    watch.fires("InstanceDown").await;
+}
+
+/// More rows than the log of a file holds while nothing keeps it from being shortened.
+const ROWS: u32 = 400_000;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_foreign_reader_makes_the_log_of_sqlite_grow() {
+    if without("prometheus") || is_shared() {
+        return;
+    }
+    let sale = Sale::start(&Sale::launch(ONSALE)).await;
+    let watch = Watch::over(&[address(&sale)]).await;
+    watch.is_quiet(&["LogGrowth"]).await;
+    let open = || rusqlite::Connection::open(sale.instance.folder().join("onsale.db")).unwrap();
+    let reader = open();
+    reader.execute_batch("BEGIN; SELECT count(*) FROM accounts").unwrap();
+    let rows = "INSERT INTO deliveries WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ?1)
+        SELECT randomblob(16), 9000000000000 FROM n";
+    open().execute(rows, [ROWS]).unwrap();
+    sale.charge("ada", 1_000).await;
+    watch.fires("LogGrowth").await;
+    drop(reader);
+    watch.ends("LogGrowth").await;
+}

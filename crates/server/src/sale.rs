@@ -135,14 +135,14 @@ pub(crate) fn outbox(settings: &Settings) -> Arc<dyn Outbox> {
 }
 
 /// The way to the data platform that the settings name.
-pub(crate) fn platform_sink(settings: &Settings) -> Result<Arc<PlatformSink>, SaleError> {
+pub(crate) fn platform_sink(settings: &Settings, conditions: &Arc<Conditions>) -> Result<Arc<PlatformSink>, SaleError> {
     let outbox = outbox(settings);
     let PlatformSettings { url, key, folder } = &settings.platform;
     let platform: Arc<dyn Platform> = match url {
         Some(url) => Arc::new(WebhookPlatform::new(url, key.clone()).map_err(SaleError::Client)?),
         None => Arc::new(FilePlatform::new(folder, outbox.clone())),
     };
-    Ok(Arc::new(PlatformSink::new(outbox, platform)))
+    Ok(Arc::new(PlatformSink::new(outbox, platform).shown_on(conditions.clone())))
 }
 
 /// The way to Kafka, where the settings name brokers.

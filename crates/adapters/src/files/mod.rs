@@ -7,7 +7,6 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::fs::{File, TryLockError};
 use std::io::{self, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
@@ -21,13 +20,12 @@ pub struct FilePlatform {
     outbox: Arc<dyn Outbox>,
     /// Days whose folders are known to be there.
     made: Mutex<HashSet<String>>,
-    is_well: AtomicBool,
 }
 
 impl FilePlatform {
     /// Makes the folder when it is needed.
     pub fn new(folder: &Path, outbox: Arc<dyn Outbox>) -> Self {
-        Self { folder: folder.to_owned(), outbox, made: Mutex::default(), is_well: AtomicBool::new(true) }
+        Self { folder: folder.to_owned(), outbox, made: Mutex::default() }
     }
 
     fn lock(&self, source: &str) -> Result<File, String> {
@@ -88,16 +86,11 @@ impl Platform for FilePlatform {
                 Ok(from) => self.append(&file, day, from, &text).map_err(|error| format!("{file}: {error}")),
                 Err(error) => Err(error.to_string()),
             };
-            self.is_well.store(appended.is_ok(), Ordering::Relaxed);
             match appended {
                 Ok(length) => files.push((file, length)),
                 Err(reason) => return Posted::Later(reason, None),
             }
         }
         Posted::Delivered(files)
-    }
-
-    fn is_well(&self) -> bool {
-        self.is_well.load(Ordering::Relaxed)
     }
 }

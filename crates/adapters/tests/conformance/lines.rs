@@ -141,8 +141,4 @@ impl Platform for SteppingPlatform {
     async fn post(&self, events: &[Delivery]) -> Posted {
         self.lines.around(self.platform.post(events)).await
     }
-
-    fn is_well(&self) -> bool {
-        self.platform.is_well()
-    }
 }

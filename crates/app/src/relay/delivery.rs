@@ -1,8 +1,9 @@
-//! To the data platform: each event's effect once, whatever is sent twice; one that is refused for ever is set aside and
-//! keeps nobody else waiting.
+//! To the data platform: each event's effect once, whatever is sent twice. An event that is refused for good is set aside,
+//! so that the events behind it go on.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -10,7 +11,8 @@ use onsale_domain::ids::EventId;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::registry::Registry;
 
-use super::{Outbox, Sent, Sink};
+use super::{Outage, Outbox, Sent, Sink};
+use crate::conditions::Conditions;
 use crate::event::StoredEvent;
 use crate::store::StoreError;
 use crate::trace::{Kind, Span, TraceContext};
@@ -22,8 +24,17 @@ const POSTED_MAX: usize = 500;
 const REST_AFTER_FAILURE: Duration = Duration::from_millis(200);
 const REST_MAX: Duration = Duration::from_secs(30);
 
-/// How long to rest while somebody else has the turn.
+/// The longest rest that a platform can ask for.
+const REST_ASKED_MAX: Duration = Duration::from_secs(300);
+
+/// How long to rest while another process has the turn.
 const REST_FOR_TURN: Duration = Duration::from_millis(200);
+
+/// The part of the board that is about the data platform.
+const PLATFORM: &str = "platform";
+
+/// After this many refusals with no event taken in between, the platform may be what is wrong: the operator is told.
+const REFUSED_IN_A_ROW: u64 = 10;
 
 /// An event on its way to the platform.
 #[derive(Clone, Debug)]
@@ -49,9 +60,11 @@ pub struct Delivery {
 pub enum Posted {
     /// The platform has all of it. Files that hold it are by now so long.
     Delivered(Vec<(String, u64)>),
-    /// It will never take it, for this reason: at least one of the events is to blame.
+    /// It will never take all of it, for this reason: at least one of the events is to blame.
     Refused(String),
-    /// Not now, for this reason; perhaps after this long.
+    /// It takes fewer events at a time, for this reason. One event that is too large by itself is refused for good.
+    TooLarge(String),
+    /// The platform is away or misconfigured, for this reason; perhaps it asks for a rest.
     Later(String, Option<Duration>),
 }
 
@@ -64,7 +77,7 @@ impl Turn {
         Self(None)
     }
 
-    /// Nobody else does as long as this is held.
+    /// No other process does while this is held.
     pub fn holding(lock: impl Send + 'static) -> Self {
         Self(Some(Box::new(lock)))
     }
@@ -73,8 +86,8 @@ impl Turn {
 /// A data platform.
 #[async_trait]
 pub trait Platform: Send + Sync {
-    /// Asks for a turn; an error says who has it. By default nobody needs one: a platform that knows ids can be posted
-    /// the same twice.
+    /// Asks for a turn; an error says which process has it. By default none is needed: a platform that knows ids can be
+    /// posted the same twice.
     async fn turn(&self, sources: &BTreeSet<Arc<str>>) -> Result<Turn, String> {
         let _ = sources;
         Ok(Turn::shared())
@@ -82,9 +95,6 @@ pub trait Platform: Send + Sync {
 
     /// Posts events, those of one source in order.
     async fn post(&self, events: &[Delivery]) -> Posted;
-
-    /// Whether it was reached last.
-    fn is_well(&self) -> bool;
 }
 
 /// What is counted.
@@ -102,12 +112,39 @@ impl DeliveryMetrics {
         let delivery = registry.sub_registry_with_prefix("delivery");
         delivery.register("events_delivered", "Events that the data platform has taken", self.delivered.clone());
         delivery.register("events_repeated", "Events that came again and were left out", self.repeated.clone());
-        delivery.register(
-            "events_refused",
-            "Events set aside, as the data platform refuses them",
-            self.refused.clone(),
-        );
+        let help = "Events set aside as dead letters, because the data platform refuses them";
+        delivery.register("events_refused", help, self.refused.clone());
         delivery.register("failures", "Posts that failed and are tried again", self.failures.clone());
+    }
+}
+
+/// Why a batch was not delivered yet.
+enum Trouble {
+    /// The platform is away or misconfigured; perhaps it asks for a rest.
+    Platform(String, Option<Duration>),
+    /// Another process has the turn.
+    Turn(String),
+    /// The database fails.
+    Store(StoreError),
+}
+
+impl From<StoreError> for Trouble {
+    fn from(error: StoreError) -> Self {
+        Self::Store(error)
+    }
+}
+
+impl Trouble {
+    /// How long to rest after so many failures in a row, 200 ms at least.
+    fn rest(&self, failures: u32) -> Duration {
+        match self {
+            Self::Platform(_, Some(asked)) => (*asked).clamp(REST_AFTER_FAILURE, REST_ASKED_MAX),
+            Self::Turn(_) => REST_FOR_TURN,
+            Self::Platform(_, None) | Self::Store(_) => {
+                let backoff = (REST_AFTER_FAILURE * 2_u32.pow(failures.min(10))).min(REST_MAX);
+                backoff.mul_f64(0.5 + rand::random::<f64>() / 2.0)
+            }
+        }
     }
 }
 
@@ -115,6 +152,13 @@ impl DeliveryMetrics {
 pub struct PlatformSink {
     outbox: Arc<dyn Outbox>,
     platform: Arc<dyn Platform>,
+    conditions: Arc<Conditions>,
+    /// How many events a post holds: fewer after one was too large, then more again.
+    posted_max: AtomicUsize,
+    /// Events refused since the last that was taken.
+    refused_in_a_row: AtomicU64,
+    outage: Outage,
+    refusals: Outage,
     /// What is shown.
     pub metrics: DeliveryMetrics,
 }
@@ -122,59 +166,113 @@ pub struct PlatformSink {
 impl PlatformSink {
     /// Remembers in the outbox's database what was delivered.
     pub fn new(outbox: Arc<dyn Outbox>, platform: Arc<dyn Platform>) -> Self {
-        Self { outbox, platform, metrics: DeliveryMetrics::default() }
+        Self {
+            outbox,
+            platform,
+            conditions: Arc::default(),
+            posted_max: AtomicUsize::new(POSTED_MAX),
+            refused_in_a_row: AtomicU64::new(0),
+            outage: Outage::of("events cannot be delivered to the data platform; retrying"),
+            refusals: Outage::of("the data platform refuses events; they become dead letters"),
+            metrics: DeliveryMetrics::default(),
+        }
+    }
+
+    /// Raises `platform`/`away` and `platform`/`refuses` on this board.
+    #[must_use]
+    pub fn shown_on(mut self, conditions: Arc<Conditions>) -> Self {
+        conditions.clear(PLATFORM, "away");
+        conditions.clear(PLATFORM, "refuses");
+        self.conditions = conditions;
+        self
     }
 
     /// Delivers events, those of one source in order, and returns when each is delivered or set aside. Tries without end.
     pub async fn deliver(&self, events: &[Delivery]) {
         for batch in events.chunks(POSTED_MAX) {
             let mut failures = 0_u32;
-            while let Err((reason, rest)) = self.try_deliver(batch).await {
+            while let Err(trouble) = self.try_deliver(batch).await {
                 self.metrics.failures.inc();
-                failures = (failures + 1).min(10);
-                let backoff = (REST_AFTER_FAILURE * 2_u32.pow(failures)).min(REST_MAX);
-                let rest =
-                    rest.map_or(backoff.mul_f64(0.5 + rand::random::<f64>() / 2.0), |rest| rest.min(REST_MAX * 10));
-                tracing::warn!(%reason, "events could not be delivered");
-                tokio::time::sleep(rest).await;
+                failures += 1;
+                match &trouble {
+                    Trouble::Platform(reason, _) => {
+                        self.conditions.raise(PLATFORM, "away", reason.clone());
+                        self.outage.failed(reason);
+                    }
+                    Trouble::Turn(reason) => self.outage.failed(reason),
+                    Trouble::Store(error) => self.outage.failed(&error.to_string()),
+                }
+                tokio::time::sleep(trouble.rest(failures)).await;
             }
+            self.outage.over();
         }
     }
 
-    async fn try_deliver(&self, batch: &[Delivery]) -> Result<(), (String, Option<Duration>)> {
-        let away = |error: StoreError| (error.to_string(), None);
-        // Held until it is written down what was delivered: whoever comes next sees all of it.
+    async fn try_deliver(&self, batch: &[Delivery]) -> Result<(), Trouble> {
+        // Held until it is written down what was delivered: the process that has it next sees all of it.
         let sources = batch.iter().map(|event| event.source.clone()).collect();
-        let _turn = self.platform.turn(&sources).await.map_err(|reason| (reason, Some(REST_FOR_TURN)))?;
+        let _turn = self.platform.turn(&sources).await.map_err(Trouble::Turn)?;
         let ids: Vec<EventId> = batch.iter().map(|event| event.id).collect();
-        let known: HashSet<EventId> = self.outbox.delivered(&ids).await.map_err(away)?.into_iter().collect();
+        let known: HashSet<EventId> = self.outbox.delivered(&ids).await?.into_iter().collect();
         let mut seen = known.clone();
         let mut fresh: Vec<Delivery> = batch.iter().filter(|event| seen.insert(event.id)).cloned().collect();
         let mut spans = Spans::begin(&mut fresh);
         self.metrics.repeated.inc_by((batch.len() - fresh.len()) as u64);
         // The part to post next is at the end. A refused part is halved, until the one to blame is found.
-        let mut parts = if fresh.is_empty() { Vec::new() } else { vec![&fresh[..]] };
+        let mut parts: Vec<&[Delivery]> = fresh.chunks(self.posted_max.load(Ordering::Relaxed)).rev().collect();
         while let Some(part) = parts.pop() {
             match self.platform.post(part).await {
                 Posted::Delivered(files) => {
                     let ids: Vec<EventId> = part.iter().map(|event| event.id).collect();
-                    self.outbox.note_delivered(&ids, &files).await.map_err(away)?;
+                    self.outbox.note_delivered(&ids, &files).await?;
                     spans.end(&ids, None);
-                    self.metrics.delivered.inc_by(part.len() as u64);
+                    self.was_taken(part.len());
                 }
-                Posted::Refused(reason) if part.len() == 1 => {
-                    tracing::warn!(id = %part[0].id, %reason, "the data platform refuses an event");
-                    let Delivery { id, topic, subject, .. } = &part[0];
-                    self.outbox.set_aside(topic, subject, *id, &reason).await.map_err(away)?;
-                    spans.end(&[*id], Some(&reason));
-                    self.metrics.refused.inc();
+                Posted::Refused(reason) | Posted::TooLarge(reason) if part.len() == 1 => {
+                    self.set_aside(&part[0], &reason).await?;
+                    spans.end(&[part[0].id], Some(&reason));
                 }
-                Posted::Refused(_) => {
+                posted @ (Posted::Refused(_) | Posted::TooLarge(_)) => {
                     let (first, second) = part.split_at(part.len() / 2);
+                    if matches!(posted, Posted::TooLarge(_)) {
+                        self.posted_max.store(second.len(), Ordering::Relaxed);
+                    }
                     parts.extend([second, first]);
                 }
-                Posted::Later(reason, rest) => return Err((reason, rest)),
+                Posted::Later(reason, rest) => return Err(Trouble::Platform(reason, rest)),
             }
+        }
+        Ok(())
+    }
+
+    fn was_taken(&self, events: usize) {
+        self.metrics.delivered.inc_by(events as u64);
+        self.conditions.clear(PLATFORM, "away");
+        if self.refused_in_a_row.swap(0, Ordering::Relaxed) > 0 {
+            self.conditions.clear(PLATFORM, "refuses");
+            self.refusals.over();
+        }
+        // Careful steps back to full posts: each failure costs a post.
+        let most = self.posted_max.load(Ordering::Relaxed);
+        if most < POSTED_MAX && events >= most {
+            self.posted_max.store((most + most / 4 + 1).min(POSTED_MAX), Ordering::Relaxed);
+        }
+    }
+
+    async fn set_aside(&self, event: &Delivery, reason: &str) -> Result<(), StoreError> {
+        let Delivery { id, topic, subject, .. } = event;
+        self.outbox.set_aside(topic, subject, *id, reason).await?;
+        self.metrics.refused.inc();
+        // It answers, so it is there.
+        self.conditions.clear(PLATFORM, "away");
+        self.refusals.failed(&format!("event {id} of {topic}: {reason}"));
+        let refused = self.refused_in_a_row.fetch_add(1, Ordering::Relaxed) + 1;
+        if refused >= REFUSED_IN_A_ROW {
+            let text = format!(
+                "the last {REFUSED_IN_A_ROW} or more events were refused and none was taken: {reason}; see `onsale events \
+                 --state dead`, mend the platform, then `onsale events retry`"
+            );
+            self.conditions.raise(PLATFORM, "refuses", text);
         }
         Ok(())
     }
@@ -218,6 +316,6 @@ impl Sink for PlatformSink {
     }
 
     async fn is_well(&self) -> bool {
-        self.platform.is_well()
+        !self.outage.is_on()
     }
 }

@@ -2,6 +2,7 @@
 //! only what was acknowledged. It may die at any line: whatever was not written down is sent again, with the same ids.
 
 mod delivery;
+mod outage;
 mod outbox;
 
 use std::collections::HashMap;
@@ -22,6 +23,7 @@ use crate::event::StoredEvent;
 use crate::store::{StoreError, Unit};
 
 pub use delivery::{Delivery, DeliveryMetrics, Platform, PlatformSink, Posted, Turn};
+pub use outage::Outage;
 pub use outbox::{Backlog, Lease, Marks, Outbox, PARTS, part_of};
 
 /// The most events that are on their way together.

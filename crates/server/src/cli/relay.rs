@@ -8,6 +8,7 @@ use axum::http::HeaderMap;
 use axum::middleware::map_response;
 use axum::routing::get;
 use onsale_adapters::kafka::KafkaConsumer;
+use onsale_app::conditions::Conditions;
 use onsale_app::relay::{Bell, Relay};
 use prometheus_client::registry::Registry;
 use tokio::net::TcpListener;
@@ -37,7 +38,9 @@ pub(super) fn relay(settings: &Settings) -> Outcome {
 /// Kafka to the data platform; without Kafka, the outbox itself.
 pub(super) fn consume(settings: &Settings) -> Outcome {
     work_alone(settings, |registry| {
-        let sink = sale::platform_sink(settings)?;
+        let conditions = Arc::new(Conditions::default());
+        conditions.register(registry);
+        let sink = sale::platform_sink(settings, &conditions)?;
         sink.metrics.register(registry);
         let Some(kafka) = &settings.kafka else {
             let relay = Relay::new(sale::outbox(settings), sink, Arc::new(Bell::default()));

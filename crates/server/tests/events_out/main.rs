@@ -2,7 +2,9 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on says so and ends")]
 
+mod answers;
 mod broken;
+mod causes;
 mod files;
 mod kafka;
 mod platform;

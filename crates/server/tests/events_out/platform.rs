@@ -1,6 +1,6 @@
 //! A data platform of the test's own, which answers as it is told.
 
-use std::collections::HashSet;
+use std::collections::{HashSet, VecDeque};
 use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
@@ -12,7 +12,7 @@ use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
-use futures_util::stream;
+use futures_util::stream::{self, StreamExt};
 use serde_json::Value;
 
 use crate::support::text;
@@ -26,12 +26,22 @@ pub(crate) struct Told {
     pub(crate) posts: Vec<(HeaderMap, String)>,
     /// Answers with this and how long to wait, and takes nothing.
     pub(crate) down: Option<(StatusCode, u32)>,
+    /// Where it says that what is asked for is, beside that.
+    pub(crate) location: Option<String>,
+    /// Answers the next posts with these, one each, and takes nothing.
+    pub(crate) answers: VecDeque<Response>,
+    /// Answers 413 to more events than this in a post.
+    pub(crate) at_most: Option<usize>,
+    /// Refuses what it refuses with this.
+    pub(crate) refuses_with: Option<StatusCode>,
     /// Answers only after so long.
     pub(crate) slow: Duration,
     /// Subjects of events that it refuses for ever.
     pub(crate) refused: HashSet<String>,
     /// Says why without end.
     pub(crate) is_wordy: bool,
+    /// Says half of why, with a line of control characters, and then nothing more.
+    pub(crate) stalls: bool,
 }
 
 /// A platform.
@@ -61,14 +71,28 @@ async fn take(State(told): State<Arc<Mutex<Told>>>, headers: HeaderMap, body: St
     let mut told = told.lock().unwrap();
     told.posts.push((headers, body.clone()));
     if let Some((status, seconds)) = told.down {
-        return (status, [("retry-after", seconds.to_string())]).into_response();
+        let location = told.location.clone().unwrap_or_default();
+        return (status, [("retry-after", seconds.to_string()), ("location", location)]).into_response();
+    }
+    if let Some(answer) = told.answers.pop_front() {
+        return answer;
     }
     let Value::Array(events) = serde_json::from_str(&body).unwrap() else { panic!("no array: {body}") };
+    if told.at_most.is_some_and(|most| events.len() > most) {
+        return (StatusCode::PAYLOAD_TOO_LARGE, "fewer, please").into_response();
+    }
     if events.iter().any(|event| told.refused.contains(&text(&event["subject"]))) {
         let why = "this subject is not known here, ";
         let words = stream::repeat_with(move || Ok::<_, Infallible>(why.repeat(100)));
-        let body = if told.is_wordy { Body::from_stream(words) } else { why.into() };
-        return (StatusCode::UNPROCESSABLE_ENTITY, body).into_response();
+        let half = || stream::once(async { Ok::<_, Infallible>("this subject\n\u{1b}[2J is no") });
+        let body = if told.stalls {
+            Body::from_stream(half().chain(stream::pending()))
+        } else if told.is_wordy {
+            Body::from_stream(words)
+        } else {
+            why.into()
+        };
+        return (told.refuses_with.unwrap_or(StatusCode::UNPROCESSABLE_ENTITY), body).into_response();
     }
     told.taken.extend(events);
     StatusCode::NO_CONTENT.into_response()

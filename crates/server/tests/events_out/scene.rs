@@ -3,12 +3,14 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::Stdio;
+use std::sync::{Arc, Mutex};
 
 use onsale_testing::{Launch, Sale};
 use serde_json::Value;
+use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::Child;
 
-use crate::support::text;
+use crate::support::{text, until};
 
 /// The text of a process's standard output.
 pub(crate) async fn run(launch: &Launch, arguments: &[&str]) -> String {
@@ -20,6 +22,60 @@ pub(crate) async fn run(launch: &Launch, arguments: &[&str]) -> String {
 /// Starts background work, which is killed when it is dropped.
 pub(crate) fn start(launch: &Launch, command: &str) -> Child {
     launch.command(&[command]).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
+}
+
+/// Background work whose log and metrics can be read. Killed when it is dropped.
+pub(crate) struct Work {
+    _child: Child,
+    log: Arc<Mutex<String>>,
+    metrics: String,
+}
+
+impl Work {
+    /// Starts it, with its metrics on a free port.
+    pub(crate) fn start(launch: &Launch, command: &str) -> Self {
+        let address = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let mut command = launch.command(&[command]);
+        command.env("ONSALE_METRICS_LISTEN", address.to_string()).stdout(Stdio::null()).stderr(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
+        let log = Arc::new(Mutex::new(String::new()));
+        let gathered = log.clone();
+        tokio::spawn(async move {
+            while let Ok(Some(line)) = lines.next_line().await {
+                let mut log = gathered.lock().unwrap();
+                log.push_str(&line);
+                log.push('\n');
+            }
+        });
+        Self { _child: child, log, metrics: format!("http://{address}") }
+    }
+
+    /// What it logged so far.
+    pub(crate) fn log(&self) -> String {
+        self.log.lock().unwrap().clone()
+    }
+
+    /// Waits until its log holds this.
+    pub(crate) async fn has_logged(&self, text: &str) {
+        let logged = async || self.log().contains(text).then_some(());
+        until(&format!("the log holds {text:?}"), logged).await;
+    }
+
+    /// Waits until a metric with these labels has a value that is wanted; the value.
+    pub(crate) async fn until_metric(&self, series: &str, wanted: impl Fn(f64) -> bool) -> f64 {
+        let caller = onsale_testing::Caller::new(&self.metrics);
+        let shown = async || {
+            let reply = caller.get("/metrics").try_send().await.ok()?;
+            value_of(&String::from_utf8_lossy(&reply.unpacked()), series).filter(|value| wanted(*value))
+        };
+        until(&format!("{series} is as wanted"), shown).await
+    }
+}
+
+/// The value of a series in an exposition.
+pub(crate) fn value_of(exposition: &str, series: &str) -> Option<f64> {
+    exposition.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' ')?.parse().ok())
 }
 
 /// Events of many users, some of them many.

@@ -1,7 +1,7 @@
 //! Posts to a data platform, as the contract says.
 
 use std::collections::HashSet;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use axum::http::StatusCode;
 use base64::Engine;
@@ -81,6 +81,30 @@ async fn a_refusal_without_end_is_kept_as_a_short_reason() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_refusal_whose_body_never_ends_holds_nothing_up() {
+    let platform = Platform::start().await;
+    let launch = Sale::launch(ONSALE).set("ONSALE_DATA_PLATFORM_URL", platform.url());
+    let sale = Sale::start(&launch).await;
+    {
+        let mut told = platform.told.lock().unwrap();
+        told.stalls = true;
+        told.refused = HashSet::from(["user-0".to_owned()]);
+    }
+    charge(&sale, 0, 1).await;
+    let _consumer = start(&launch, "consume");
+    let posted = async || (!platform.told.lock().unwrap().posts.is_empty()).then_some(());
+    until("it is posted", posted).await;
+    let began = Instant::now();
+    let dead = async || {
+        let dead = run(&launch, &["events", "--state", "dead"]).await;
+        (dead.lines().count() == 1).then_some(dead)
+    };
+    let dead = until("it is set aside", dead).await;
+    assert!(dead.contains("422 Unprocessable Entity: this subject [2J is no"), "{dead}");
+    assert!(began.elapsed() < Duration::from_secs(15), "{:?}", began.elapsed());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_slow_platform_slows_nothing_but_itself() {
     let platform = Platform::start().await;
     platform.told.lock().unwrap().slow = Duration::from_secs(1);
@@ -103,7 +127,11 @@ fn check_signatures(platform: &Platform) {
     let key = STANDARD.decode(SECRET.trim_start_matches("whsec_")).unwrap();
     for (headers, body) in &platform.told.lock().unwrap().posts {
         let header = |name: &str| headers[name].to_str().unwrap();
-        assert!(header("content-type").starts_with("application/cloudevents-batch+json"));
+        assert_eq!(
+            header("content-type"),
+            "application/cloudevents-batch+json",
+            "a strict receiver takes no parameter"
+        );
         let mut mac = Hmac::<Sha256>::new_from_slice(&key).unwrap();
         mac.update(format!("{}.{}.{body}", header("webhook-id"), header("webhook-timestamp")).as_bytes());
         let signature = format!("v1,{}", STANDARD.encode(mac.finalize().into_bytes()));

@@ -1,7 +1,9 @@
 //! A platform that is posted to: batches of CloudEvents, signed as Standard Webhooks are.
 
+mod answer;
+mod cause;
+
 use std::fmt;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use async_trait::async_trait;
@@ -10,21 +12,16 @@ use base64::engine::general_purpose::STANDARD;
 use hmac::{Hmac, Mac};
 use onsale_app::relay::{Delivery, Platform, Posted};
 use onsale_app::trace::TRACEPARENT;
-use reqwest::header::{CONTENT_TYPE, RETRY_AFTER};
-use reqwest::{Client, Response, StatusCode, Url};
+use reqwest::header::CONTENT_TYPE;
+use reqwest::{Client, Response, Url};
 use sha2::{Digest, Sha256};
 
-/// The media type of a batch.
-const BATCH: &str = "application/cloudevents-batch+json; charset=utf-8";
+/// The media type of a batch, exactly as the contract writes it: strict receivers refuse any parameter.
+const BATCH: &str = "application/cloudevents-batch+json";
 
-/// How long a post may take.
+/// How long a post may take, and how long the connection for it.
 const POSTED_WITHIN: Duration = Duration::from_secs(30);
-
-/// The longest part of an answer that is kept as the reason of a refusal, in characters.
-const REASON_MAX: usize = 200;
-
-/// The most of an answer that is read for that, in bytes: it comes from outside, and may have no end.
-const ANSWER_MAX: usize = 4 * 1024;
+const CONNECTED_WITHIN: Duration = Duration::from_secs(5);
 
 /// Where events are posted.
 #[derive(Clone, Debug)]
@@ -78,7 +75,6 @@ pub(crate) struct WebhookPlatform {
     url: Url,
     key: Option<SigningKey>,
     client: Client,
-    is_well: AtomicBool,
 }
 
 impl WebhookPlatform {
@@ -89,10 +85,10 @@ impl WebhookPlatform {
     pub(crate) fn new(url: &PlatformUrl, key: Option<SigningKey>) -> Result<Self, String> {
         // Another may have been chosen before: any is good.
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let client = Client::builder().timeout(POSTED_WITHIN).connect_timeout(Duration::from_secs(5));
+        let client = Client::builder().timeout(POSTED_WITHIN).connect_timeout(CONNECTED_WITHIN);
         let client = client.redirect(reqwest::redirect::Policy::none()).user_agent("onsale").build();
         let client = client.map_err(|error| error.to_string())?;
-        Ok(Self { url: url.0.clone(), key, client, is_well: AtomicBool::new(true) })
+        Ok(Self { url: url.0.clone(), key, client })
     }
 
     async fn send(&self, events: &[Delivery]) -> Result<Response, reqwest::Error> {
@@ -117,43 +113,12 @@ impl WebhookPlatform {
     }
 }
 
-/// The first [`ANSWER_MAX`] bytes of an answer, as text.
-async fn beginning(mut answer: Response) -> String {
-    let mut bytes = Vec::new();
-    while bytes.len() < ANSWER_MAX
-        && let Ok(Some(chunk)) = answer.chunk().await
-    {
-        bytes.extend_from_slice(&chunk[..chunk.len().min(ANSWER_MAX - bytes.len())]);
-    }
-    String::from_utf8_lossy(&bytes).into_owned()
-}
-
 #[async_trait]
 impl Platform for WebhookPlatform {
     async fn post(&self, events: &[Delivery]) -> Posted {
-        let answer = match self.send(events).await {
-            Ok(answer) => answer,
-            Err(error) => {
-                self.is_well.store(false, Ordering::Relaxed);
-                return Posted::Later(error.without_url().to_string(), None);
-            }
-        };
-        let status = answer.status();
-        let is_later = matches!(status, StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_MANY_REQUESTS);
-        self.is_well.store(!is_later && !status.is_server_error(), Ordering::Relaxed);
-        if status.is_success() {
-            return Posted::Delivered(Vec::new());
+        match self.send(events).await {
+            Ok(answer) => answer::judge(answer).await,
+            Err(error) => Posted::Later(cause::cause_of(&self.url, error), None),
         }
-        if status.is_client_error() && !is_later {
-            let text = beginning(answer).await;
-            let text: String = text.chars().filter(|character| !character.is_control()).take(REASON_MAX).collect();
-            return Posted::Refused(format!("{status}: {text}").trim_end_matches([':', ' ']).to_owned());
-        }
-        let seconds = answer.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok()?.parse().ok());
-        Posted::Later(status.to_string(), seconds.map(Duration::from_secs))
-    }
-
-    fn is_well(&self) -> bool {
-        self.is_well.load(Ordering::Relaxed)
     }
 }

@@ -109,6 +109,7 @@ fn crates_know_each_other_as_drawn() {
         ("onsale-adapters", &["onsale-app", "onsale-domain"]),
         ("onsale-server", &["onsale-adapters", "onsale-app", "onsale-domain"]),
         ("onsale-testing", &["onsale-traffic"]),
+        ("onsale-labs", &["onsale-testing"]),
         ("onsale-traffic", &[]),
     ];
     let dependencies = dependencies();

@@ -123,14 +123,7 @@ impl Cluster {
 
     /// Processor time of all its processes so far, including those that have ended.
     pub(crate) fn process_time(&self) -> Duration {
-        let ticks = |id: &u32| -> u64 {
-            let stat = std::fs::read_to_string(format!("/proc/{id}/stat")).unwrap_or_default();
-            // The name in brackets may contain anything. Own user and system time are the 12th and 13th word after it,
-            // those of waited-for children the next two.
-            let words = stat.rsplit_once(')').map_or("", |(_, rest)| rest).split_whitespace();
-            words.skip(11).take(4).filter_map(|word| word.parse::<u64>().ok()).sum()
-        };
-        Duration::from_millis(self.server.processes().iter().map(ticks).sum::<u64>() * 10)
+        self.server.process_time()
     }
 
     /// WAL bytes written so far.

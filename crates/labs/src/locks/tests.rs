@@ -1,0 +1,79 @@
+//! A small size of the laboratory, so that it keeps working: controls that must hold do, and those that must fail are seen
+//! to fail.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on says so and ends")]
+
+use super::bed::Bed;
+use super::controls::{CONTROLS, Claim};
+use super::faults::{FAULTS, Fault};
+use super::harness::{Load, Spread, run};
+use super::scene::Constraints;
+use super::tables::{self, Size};
+use super::truth;
+
+fn charges(connections: usize) -> Load {
+    Load {
+        wallets: 1,
+        spread: Spread::Even,
+        connections,
+        seconds: 0.2,
+        initial: 0,
+        amount: 1,
+        constraints: Constraints::Off,
+        rate: None,
+    }
+}
+
+#[test]
+fn each_claim_fails_in_one_experiment_or_none() {
+    for claim in CONTROLS.iter().map(|control| control.claim) {
+        let failing = FAULTS.iter().filter(|fault| fault.must_fail(claim)).count();
+        assert_eq!(failing, usize::from(claim != Claim::Holds), "{claim:?}");
+    }
+    assert!(FAULTS.iter().all(|fault| !fault.must_fail(Claim::Holds)));
+    assert!(Fault::None.must_fail(Claim::FailsAtOnce), "without a control the harness must see it");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_control_holds_or_is_seen_to_fail() {
+    let bed = Bed::start().await.unwrap();
+    for control in CONTROLS {
+        let figures = run(&bed, control, charges(8)).await.unwrap();
+        assert!(figures.won > 0, "{}: nothing was decided: {figures:?}", control.name);
+        let holds = control.claim != Claim::FailsAtOnce;
+        assert_eq!(figures.verdict.holds(), holds, "{}: {}", control.name, figures.verdict);
+        let last = Load { initial: 3, amount: -1, constraints: Constraints::On, ..charges(8) };
+        let figures = run(&bed, control, last).await.unwrap();
+        assert!(figures.verdict.holds() || !holds, "{}: {}", control.name, figures.verdict);
+        assert!(figures.won == 3 || !holds, "{}: {} winners of 3 places", control.name, figures.won);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_truth_table_knows_a_lost_update() {
+    let bed = Bed::start().await.unwrap();
+    let lost = &truth::ANOMALIES[0];
+    for (script, is_right) in [("none", false), ("FOR UPDATE", true), ("REPEATABLE READ", true)] {
+        let script = lost.scripts.iter().find(|known| known.name == script).unwrap();
+        let tally = truth::tally(&bed, lost, script).await.unwrap();
+        assert_eq!(tally.wrong == 0, is_right, "{}: {tally:?}", script.name);
+        assert_eq!(tally.interleavings, 20, "3 of 6 steps");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_table_is_printed() {
+    let mut bed = Bed::start().await.unwrap();
+    let parts = [
+        tables::contention(&bed, Size::TINY).await.unwrap(),
+        tables::connections(&bed, Size::TINY).await.unwrap(),
+        tables::last_places(&bed, Size::TINY).await.unwrap(),
+        tables::law(&mut bed, Size::TINY).await.unwrap(),
+    ];
+    for part in &parts {
+        assert_eq!(part.alarms, Vec::<String>::new());
+        assert!(CONTROLS.iter().filter(|control| part.text.contains(control.name)).count() > 10, "{}", part.text);
+    }
+    let charts = parts.iter().flat_map(|part| &part.charts);
+    assert!(charts.into_iter().all(|(_, chart)| chart.svg().contains("<polyline")));
+}

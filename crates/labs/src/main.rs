@@ -1,0 +1,29 @@
+//! Laboratories: experiments beside the product whose every number one command prints again.
+//!
+//! `onsale-labs locks [quick] [tables|truth|faults|law …] [--write FOLDER]`. Run by `./bench locks`, which builds first.
+//! Exits with 1 if a control that must hold was seen to fail, or one that must fail was not.
+
+mod chart;
+mod locks;
+mod markdown;
+
+use std::io::{Write, stderr};
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let ran = match &words[..] {
+        [locks::worker::ARGUMENT, rest @ ..] => locks::worker::run(rest),
+        ["locks", rest @ ..] => locks::run(rest),
+        _ => Err("usage: onsale-labs locks [quick] [tables] [truth] [faults] [law] [--write FOLDER]".into()),
+    };
+    match ran {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            let _ = writeln!(stderr(), "labs: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}

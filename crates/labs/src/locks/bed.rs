@@ -101,7 +101,8 @@ impl Bed {
 
     /// What the sessions of this process share.
     pub(crate) async fn shared(&self, control: &Control, wallets: u32, initial: i64) -> Outcome<Arc<Shared>> {
-        let lane = if control.needs == Needs::Lane { Some(Lane::start(&self.database_url()).await) } else { None };
+        let lane =
+            if control.needs == Needs::Lane { Some(Lane::start(&self.database_url(), None).await) } else { None };
         let sqlite = match control.needs {
             Needs::Sqlite => {
                 let path = self.folder.path().join(format!("{}.db", self.wal().await?));

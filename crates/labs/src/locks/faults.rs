@@ -45,7 +45,8 @@ impl Fault {
         match self {
             Self::None => true,
             // A file has one process.
-            Self::TwoProcesses | Self::Killed | Self::Stopped => control.needs != Needs::Sqlite,
+            Self::TwoProcesses | Self::Killed => control.needs != Needs::Sqlite,
+            Self::Stopped => control.has_gap,
             Self::Emptied => control.needs == Needs::Redis,
         }
     }

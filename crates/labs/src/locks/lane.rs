@@ -23,11 +23,11 @@ type Waiting = (Op, oneshot::Sender<Result<bool, Failure>>);
 pub(crate) struct Lane(mpsc::Sender<Waiting>);
 
 impl Lane {
-    /// Starts a lane on its own connection.
-    pub(crate) async fn start(url: &str) -> Self {
+    /// Starts a lane on its own connection. `between` is called once between a read and its write.
+    pub(crate) async fn start(url: &str, between: Option<fn()>) -> Self {
         let client = onsale_testing::postgres::sql(url).await;
         let (sender, receiver) = mpsc::channel(4 * BATCH_MAX);
-        tokio::spawn(run(client, receiver));
+        tokio::spawn(run(client, receiver, between));
         Self(sender)
     }
 
@@ -45,7 +45,7 @@ struct Statements {
     insert: Statement,
 }
 
-async fn run(client: Client, mut waiting: mpsc::Receiver<Waiting>) {
+async fn run(client: Client, mut waiting: mpsc::Receiver<Waiting>, mut between: Option<fn()>) {
     let (Ok(read), Ok(update), Ok(insert)) =
         (client.prepare(READ).await, client.prepare(UPDATE).await, client.prepare(INSERT).await)
     else {
@@ -55,7 +55,7 @@ async fn run(client: Client, mut waiting: mpsc::Receiver<Waiting>) {
     let mut batch = Vec::with_capacity(BATCH_MAX);
     while waiting.recv_many(&mut batch, BATCH_MAX).await > 0 {
         let ops: Vec<Op> = batch.iter().map(|(op, _)| *op).collect();
-        match commit(&client, &statements, &ops).await {
+        match commit(&client, &statements, &ops, between.take()).await {
             Ok(won) => {
                 for ((_, answer), won) in batch.drain(..).zip(won) {
                     let _ = answer.send(Ok(won));
@@ -68,12 +68,20 @@ async fn run(client: Client, mut waiting: mpsc::Receiver<Waiting>) {
 }
 
 /// Decides a batch in order of arrival. The lock covers the whole batch, so each decision sees the ones before it.
-async fn commit(client: &Client, statements: &Statements, ops: &[Op]) -> Result<Vec<bool>, Failure> {
+async fn commit(
+    client: &Client,
+    statements: &Statements,
+    ops: &[Op],
+    between: Option<fn()>,
+) -> Result<Vec<bool>, Failure> {
     let mut ids: Vec<i32> = ops.iter().map(|op| op.wallet).collect();
     ids.sort_unstable();
     ids.dedup();
     client.batch_execute("BEGIN").await?;
     let rows = client.query(&statements.read, &[&ids]).await?;
+    if let Some(between) = between {
+        between();
+    }
     let mut wallets: BTreeMap<i32, (i64, i64)> =
         rows.iter().map(|row| (row.get(0), (row.get(1), row.get(2)))).collect();
     let mut won = Vec::with_capacity(ops.len());

@@ -35,6 +35,7 @@ impl Size {
     pub(crate) const QUICK: Self =
         Self { seconds: 0.4, wallets: &[1, 64, 10_000], connections: &[8, 64], round_trips: &[0, 2_000] };
     /// For the test that keeps the laboratory working.
+    #[cfg(test)]
     pub(crate) const TINY: Self = Self { seconds: 0.15, wallets: &[1], connections: &[4], round_trips: &[0] };
 
     /// The connections of all tables but the one about connections.

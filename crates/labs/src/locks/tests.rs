@@ -3,6 +3,8 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on says so and ends")]
 
+use onsale_testing::without;
+
 use super::bed::Bed;
 use super::controls::{CONTROLS, Claim};
 use super::faults::{FAULTS, Fault};
@@ -36,6 +38,9 @@ fn each_claim_fails_in_one_experiment_or_none() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_control_holds_or_is_seen_to_fail() {
+    if without("postgres") || without("redis") {
+        return;
+    }
     let bed = Bed::start().await.unwrap();
     for control in CONTROLS {
         let figures = run(&bed, control, charges(8)).await.unwrap();
@@ -51,6 +56,9 @@ async fn a_control_holds_or_is_seen_to_fail() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_truth_table_knows_a_lost_update() {
+    if without("postgres") || without("redis") {
+        return;
+    }
     let bed = Bed::start().await.unwrap();
     let lost = &truth::ANOMALIES[0];
     for (script, is_right) in [("none", false), ("FOR UPDATE", true), ("REPEATABLE READ", true)] {
@@ -63,6 +71,9 @@ async fn the_truth_table_knows_a_lost_update() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_table_is_printed() {
+    if without("postgres") || without("redis") {
+        return;
+    }
     let mut bed = Bed::start().await.unwrap();
     let parts = [
         tables::contention(&bed, Size::TINY).await.unwrap(),

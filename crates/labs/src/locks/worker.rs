@@ -126,16 +126,15 @@ pub(crate) fn run(arguments: &[&str]) -> Outcome<bool> {
     let (sessions, amount): (u32, i64) = (sessions.parse()?, amount.parse()?);
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     runtime.block_on(async {
-        let lane = if control.needs == Needs::Lane { Some(Lane::start(database).await) } else { None };
+        let between: Option<fn()> = (*manner == "stops").then_some(stop_this_process);
+        let lane = if control.needs == Needs::Lane { Some(Lane::start(database, between).await) } else { None };
         let shared = Arc::new(Shared { mutexes: vec![tokio::sync::Mutex::new(())], lane, sqlite: None });
         let (stop, next) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicI64::new(FIRST_ID)));
         let mut clients = Vec::new();
         for number in 0..sessions {
             let redis = if control.needs == Needs::Redis { Some(connect(redis).await?) } else { None };
             let mut session = Session::open(database, redis, shared.clone(), u64::from(number) + 1_000).await;
-            if *manner == "stops" {
-                session.between = Some(stop_this_process);
-            }
+            session.between = between;
             clients.push(tokio::spawn(work(control, session, amount, stop.clone(), next.clone())));
         }
         // Until the other process closes the pipe.

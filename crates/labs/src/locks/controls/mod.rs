@@ -61,6 +61,8 @@ pub(crate) struct Control {
     pub(crate) words: &'static str,
     /// Its file, of which the lines of code are counted.
     source: &'static str,
+    /// Whether a client reads in one round trip and writes in a later one, so that it can be stopped in between.
+    pub(crate) has_gap: bool,
     /// Round trips to the database while a hot row is locked, or while a conflicting commit makes the attempt fail;
     /// `None` if the database does not decide.
     pub(crate) trips_locked: Option<u32>,
@@ -77,14 +79,24 @@ impl Control {
     }
 }
 
+macro_rules! gap {
+    (gap) => {
+        true
+    };
+    (one_statement) => {
+        false
+    };
+}
+
 macro_rules! controls {
-    ($($letter:literal $module:ident $name:literal trips $trips:expr, needs $needs:ident, $claim:ident;)+) => {
+    ($($letter:literal $module:ident $name:literal trips $trips:expr, $gap:ident, needs $needs:ident, $claim:ident;)+) => {
         /// All controls, in the order of the tables.
         pub(crate) const CONTROLS: &[Control] = &[$(Control {
             letter: $letter,
             name: $name,
             words: $module::WORDS,
             source: include_str!(concat!(stringify!($module), ".rs")),
+            has_gap: gap!($gap),
             trips_locked: $trips,
             needs: Needs::$needs,
             claim: Claim::$claim,
@@ -94,23 +106,23 @@ macro_rules! controls {
 }
 
 controls! {
-    'A' none "none" trips Some(1), needs Nothing, FailsAtOnce;
-    'B' optimistic "version, retry" trips Some(1), needs Nothing, Holds;
-    'C' for_update "FOR UPDATE" trips Some(2), needs Nothing, Holds;
-    'D' nowait "FOR UPDATE NOWAIT" trips Some(2), needs Nothing, Holds;
-    'E' no_key_update "FOR NO KEY UPDATE" trips Some(2), needs Nothing, Holds;
-    'F' conditional "conditional UPDATE" trips Some(0), needs Nothing, Holds;
-    'G' repeatable_read "REPEATABLE READ" trips Some(2), needs Nothing, Holds;
-    'H' serializable "SERIALIZABLE" trips Some(2), needs Nothing, Holds;
-    'I' advisory "advisory lock" trips Some(3), needs Nothing, Holds;
-    'J' claim "unique insert" trips Some(1), needs Nothing, Holds;
-    'L' function "stored function" trips Some(0), needs Nothing, Holds;
-    'M' redis_lock "Redis lock" trips None, needs Redis, FailsIfStopped;
-    'N' redis_fence "Redis lock + fence" trips None, needs Redis, Holds;
-    'O' redis_decides "Redis decides" trips None, needs Redis, FailsIfRedisIsEmptied;
-    'Q' mutex "mutex" trips Some(2), needs Nothing, FailsInTwoProcesses;
-    'R' sqlite "SQLite's writer" trips None, needs Sqlite, Holds;
-    'S' lane "batched lane" trips None, needs Lane, Holds;
+    'A' none "none" trips Some(1), gap, needs Nothing, FailsAtOnce;
+    'B' optimistic "version, retry" trips Some(1), gap, needs Nothing, Holds;
+    'C' for_update "FOR UPDATE" trips Some(2), gap, needs Nothing, Holds;
+    'D' nowait "FOR UPDATE NOWAIT" trips Some(2), gap, needs Nothing, Holds;
+    'E' no_key_update "FOR NO KEY UPDATE" trips Some(2), gap, needs Nothing, Holds;
+    'F' conditional "conditional UPDATE" trips Some(0), one_statement, needs Nothing, Holds;
+    'G' repeatable_read "REPEATABLE READ" trips Some(2), gap, needs Nothing, Holds;
+    'H' serializable "SERIALIZABLE" trips Some(2), gap, needs Nothing, Holds;
+    'I' advisory "advisory lock" trips Some(3), gap, needs Nothing, Holds;
+    'J' claim "unique insert" trips Some(1), gap, needs Nothing, Holds;
+    'L' function "stored function" trips Some(0), one_statement, needs Nothing, Holds;
+    'M' redis_lock "Redis lock" trips None, gap, needs Redis, FailsIfStopped;
+    'N' redis_fence "Redis lock + fence" trips None, gap, needs Redis, Holds;
+    'O' redis_decides "Redis decides" trips None, gap, needs Redis, FailsIfRedisIsEmptied;
+    'Q' mutex "mutex" trips Some(2), gap, needs Nothing, FailsInTwoProcesses;
+    'R' sqlite "SQLite's writer" trips None, one_statement, needs Sqlite, Holds;
+    'S' lane "batched lane" trips None, gap, needs Lane, Holds;
 }
 
 /// The control with this letter.

@@ -24,7 +24,8 @@ pub(super) async fn apply(session: &mut Session, op: &Op) -> Result<bool, Failur
     loop {
         acquire(session, &lock, op.id).await?;
         let won = attempt(session, op).await?;
-        Script::new(RELEASE).key(&lock).arg(op.id).invoke_async::<i64>(&mut redis).await?;
+        // If the release fails, the lock ends with its lifetime.
+        let _ = Script::new(RELEASE).key(&lock).arg(op.id).invoke_async::<i64>(&mut redis).await;
         match won {
             Some(won) => return Ok(won),
             None => session.back_off("fenced off", 0).await,

@@ -24,7 +24,8 @@ pub(super) async fn apply(session: &mut Session, op: &Op) -> Result<bool, Failur
     acquire(session, &key, op.id).await?;
     let applied = none::apply(session, op).await;
     let mut redis = session.redis.clone().ok_or(Failure::Closed)?;
-    Script::new(RELEASE).key(&key).arg(op.id).invoke_async::<i64>(&mut redis).await?;
+    // If the release fails, the lock ends with its lifetime. The change is made all the same.
+    let _ = Script::new(RELEASE).key(&key).arg(op.id).invoke_async::<i64>(&mut redis).await;
     applied
 }
 

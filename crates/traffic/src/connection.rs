@@ -66,7 +66,7 @@ fn find(text: &[u8], wanted: &[u8]) -> Option<usize> {
     memchr::memmem::find(text, wanted)
 }
 
-/// Where a reply's parts are.
+/// Positions of a reply's parts.
 struct Layout {
     status: u16,
     body: usize,

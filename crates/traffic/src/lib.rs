@@ -1,7 +1,7 @@
-//! Traffic for measuring: requests written beforehand, sent over kept connections by a few threads, and timed.
+//! Load generation: requests prepared in advance, sent over kept connections by a few threads, and timed.
 //!
 //! The benchmark and the rush share the machine with the server that they measure, so a request costs the caller as
-//! little as can be: no JSON is written or read on the way, and of a reply only status, length and code are looked at.
+//! little as possible: no JSON is written or read, and only status, length and code of a reply are parsed.
 
 mod closed;
 mod connection;

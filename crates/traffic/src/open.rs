@@ -20,7 +20,7 @@ const TICK: Duration = Duration::from_micros(200);
 /// How to send.
 #[derive(Clone, Copy, Debug)]
 pub struct Open {
-    /// How many connections carry the requests; where all are busy, whoever comes waits for one.
+    /// Number of connections. If all are busy, a due request waits for one.
     pub connections: usize,
     /// How many requests come a second.
     pub per_second: f64,
@@ -69,7 +69,7 @@ pub fn open(address: SocketAddr, supply: &Arc<Supply>, how: &Open) -> Outcome<Ru
     Ok(Run { elapsed: shift.elapsed, cpu: shift.cpu, tally })
 }
 
-/// Lets in whoever is due, until the last.
+/// Releases the requests that are due, until the last.
 async fn admit(arrivals: &Arrivals, first: Instant, last: Instant, gap: Duration) -> Outcome<()> {
     let pacer = Pacer::every(gap.max(TICK))?;
     let mut due = first;

@@ -82,7 +82,7 @@ impl Request {
     }
 }
 
-/// Requests that were written beforehand, handed out in order to whoever sends next.
+/// Prepared requests, handed out in order to the senders.
 #[derive(Debug, Default)]
 pub struct Supply {
     bytes: Vec<u8>,

@@ -82,7 +82,7 @@ impl Stage {
         text(&self.make("/admin/concerts", &body)?, "concertId")
     }
 
-    /// Adds a performance with this many seats at this price, so many days after the first could be.
+    /// Adds a performance with this many seats at this price, this many days after the earliest possible date.
     ///
     /// # Errors
     /// If the server refuses.

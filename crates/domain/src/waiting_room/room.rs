@@ -1,4 +1,4 @@
-//! A room's settings and counters, and the step that calls the next in line.
+//! Settings and counters of a room, and the step that admits the next in line.
 
 use std::collections::BTreeSet;
 
@@ -7,28 +7,28 @@ use crate::ids::{ConcertId, TokenId, UserId};
 use crate::rows::Rows;
 use crate::time::Timestamp;
 
-/// How a room admits. Each may change while the room runs: turns keep the time they were given, the rest holds at
+/// How a room admits. Each setting may change while the room runs: turns keep their end, all other settings apply at
 /// once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Settings {
-    /// How many may be active at once, 1 to 1,000,000.
+    /// Maximum number of active turns, 1 to 1,000,000.
     pub max_active: u32,
-    /// How many may become active within any one second, 1 to 1,000,000.
+    /// Maximum number of admissions within any one second, 1 to 1,000,000.
     pub admit_per_second: u32,
-    /// How long a turn lasts, 1 to 86,400 seconds.
+    /// Length of a turn, 1 to 86,400 seconds.
     pub active_seconds: u32,
-    /// How long one who was called may stay silent, 1 to 3,600 seconds.
+    /// Silence after which an unused turn ends, 1 to 3,600 seconds.
     pub claim_seconds: u32,
-    /// Admits nobody. Entering, polling and leaving go on.
+    /// Stops admission. Entering, polling and leaving go on.
     pub paused: bool,
 }
 
 impl Settings {
-    /// The largest `max_active` and `admit_per_second`.
+    /// Maximum of `max_active` and `admit_per_second`.
     pub const RATE_MAX: u32 = 1_000_000;
-    /// The longest turn, in seconds.
+    /// Maximum length of a turn, in seconds.
     pub const ACTIVE_SECONDS_MAX: u32 = 86_400;
-    /// The longest silence, in seconds.
+    /// Maximum silence, in seconds.
     pub const CLAIM_SECONDS_MAX: u32 = 3_600;
 }
 
@@ -38,7 +38,7 @@ impl Default for Settings {
     }
 }
 
-/// The settings to change; the others stay.
+/// A change of settings. Fields that are `None` stay.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Patch {
     /// See [`Settings::max_active`].
@@ -66,26 +66,26 @@ impl Patch {
     }
 }
 
-/// A waiting room: counters, not a list of people.
+/// A waiting room: counters instead of a list of people.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Room {
-    /// How it admits.
+    /// The settings.
     pub settings: Settings,
     /// The last place handed out.
     pub issued: u64,
-    /// The last place called.
+    /// The last place admitted.
     pub served: u64,
-    /// Places after `served` that were given up.
+    /// Number of places after `served` that were given up.
     pub given_up: u64,
-    /// How many turns there are, those not yet settled included.
+    /// Number of turns, including those that are over and not settled.
     pub active: u32,
     /// Admissions of the last second.
     pub window: Window,
-    /// How places are handed out beside the database, if they are.
+    /// State of places handed out by Redis.
     pub blocks: Blocks,
-    /// Counts the changes.
+    /// Number of changes so far.
     pub version: u64,
-    /// When the last change was made.
+    /// Time of the last change.
     pub updated_at: Timestamp,
 }
 
@@ -97,23 +97,23 @@ impl Room {
         Self { settings, issued: 0, served: 0, given_up: 0, active: 0, window, blocks, version: 0, updated_at: at }
     }
 
-    /// How many people wait.
+    /// Number of users in line.
     pub fn waiting(&self) -> u64 {
         self.waiting_up_to(self.issued)
     }
 
-    /// How many people wait if places up to this one were handed out.
+    /// Number of users in line if places up to this one were handed out.
     pub fn waiting_up_to(&self, issued: u64) -> u64 {
         let absent = self.given_up + self.blocks.doubtful(self.served, issued);
         issued.saturating_sub(self.served).saturating_sub(absent)
     }
 
-    /// How many may be called now, by cap, rate and line.
+    /// Number of users that may be admitted now, by cap, rate and line.
     pub fn admissible(&self, at: Timestamp) -> u32 {
         self.admissible_of(self.waiting(), at)
     }
 
-    /// How many may be called now if so many wait.
+    /// Number of users that may be admitted now if this many are in line.
     pub fn admissible_of(&self, waiting: u64, at: Timestamp) -> u32 {
         if self.settings.paused {
             return 0;
@@ -124,12 +124,12 @@ impl Room {
     }
 }
 
-/// A place in line, from the moment it was handed out. Its order is durable before its token is answered.
+/// A place in line. It is durable before its token is answered.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Place {
-    /// Whose.
+    /// The user.
     pub user: UserId,
-    /// The token that carries it.
+    /// The id of its token.
     pub token: TokenId,
     /// When it was handed out.
     pub issued_at: Timestamp,
@@ -137,62 +137,62 @@ pub struct Place {
     pub standing: PlaceStanding,
 }
 
-/// Whether a place still counts.
+/// State of a place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PlaceStanding {
-    /// It is the one place of its user.
+    /// It is the current place of its user.
     Current,
-    /// Its user left the line before being called.
+    /// Its user left the line before being admitted.
     GivenUp,
     /// Its turn ended, and its user has entered again.
     Replaced,
 }
 
-/// The turn of a place that was called; there until it is settled.
+/// The turn of an admitted place. It exists until it is settled.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Turn {
-    /// When it was called.
+    /// Time of admission.
     pub admitted_at: Timestamp,
     /// From this instant on no new hold is taken.
     pub active_until: Timestamp,
-    /// The last sign of life known to the store.
+    /// The last sign of life in the store.
     pub seen_at: Timestamp,
-    /// Whether it was used: from then on silence no longer ends it.
+    /// Whether it was used. A used turn does not end by silence.
     pub claimed: bool,
-    /// Whether its place has a row that says whose it is. A place that was handed out beside the database gets one when
-    /// its bearer first shows the token after the call.
+    /// Whether its place has a row with its user. A place handed out by Redis gets one when
+    /// its bearer first shows the token after the admission.
     pub named: bool,
 }
 
 impl Turn {
-    /// Signs of life reach the store together, a little late: silence is judged with this much patience.
+    /// Signs of life are stored in groups, a little late. Silence is judged with this tolerance, in milliseconds.
     pub const PATIENCE_MILLIS: i64 = 500;
 
-    /// Until when the turn lasts, given the end of its user's last live hold in the concert.
+    /// The end of the turn, given the end of its user's last live hold in the concert.
     pub fn lasts_until(&self, last_hold: Option<Timestamp>) -> Timestamp {
         last_hold.map_or(self.active_until, |held_until| held_until.max(self.active_until))
     }
 
-    /// When silence ends the turn, if nothing is heard; `None` where it was used.
+    /// When silence ends the turn, if no sign of life arrives; `None` if it was used.
     pub fn lapses_at(&self, claim_seconds: u32) -> Option<Timestamp> {
         (!self.claimed).then(|| self.seen_at.plus_seconds(claim_seconds).plus_millis(Self::PATIENCE_MILLIS))
     }
 }
 
-/// The places that were given up next after `served`, as far as they were loaded.
+/// The next given-up places after `served`, as far as they were loaded.
 #[derive(Clone, Debug)]
 pub struct GivenUp {
-    /// Ahead of `served`.
+    /// Given-up places after `served`.
     pub ahead: BTreeSet<u64>,
-    /// Up to this place none is missing from `ahead`.
+    /// Up to this place, `ahead` is complete.
     pub complete_to: u64,
 }
 
 impl GivenUp {
-    /// How many are loaded for one unit of work.
+    /// Maximum number of places loaded for one unit of work.
     pub const LOADED_MAX: usize = 2_000;
 
-    /// Takes in what the store has next after `served`: at most [`Self::LOADED_MAX`], in rising order.
+    /// Adds the next given-up places after `served`, as loaded: at most [`Self::LOADED_MAX`], in ascending order.
     pub fn loaded(next: Vec<u64>) -> Self {
         let complete_to = match next.last() {
             Some(last) if next.len() >= Self::LOADED_MAX => *last,
@@ -202,15 +202,15 @@ impl GivenUp {
     }
 }
 
-/// The most that one step admits; what is left is admitted by the next step, at once.
+/// Maximum number of admissions of one step. The next step follows at once and admits the rest.
 pub const ADMIT_AT_ONCE_MAX: u32 = 1_000;
 
-/// Calls as many of those who wait as cap and rate allow, in order. The one place where `served` moves.
+/// Admits as many users in line as cap and rate allow, in order. Only this function advances `served`.
 pub(super) fn admit(rows: &mut Rows, concert: ConcertId, at: Timestamp) {
     admit_up_to(rows, concert, None, at);
 }
 
-/// The same, for no more than this many.
+/// Admits at most this many.
 pub(super) fn admit_up_to(rows: &mut Rows, concert: ConcertId, limit: Option<u32>, at: Timestamp) {
     let Some(room) = rows.rooms.get(&concert) else { return };
     let wanted = room.admissible(at).min(limit.unwrap_or(u32::MAX)).min(ADMIT_AT_ONCE_MAX);
@@ -255,7 +255,7 @@ pub(super) fn admit_up_to(rows: &mut Rows, concert: ConcertId, limit: Option<u32
     });
 }
 
-/// The next number, from the database itself. Behind whatever was reserved for others, which is in doubt from now on.
+/// The next place, handed out by the database. It follows all places reserved for Redis, which are in doubt from now on.
 pub(super) fn hand_out(rows: &mut Rows, concert: ConcertId, at: Timestamp) -> u64 {
     change(rows, concert, at, |room| {
         let (issued, reserved_to) = (room.issued, room.blocks.reserved_to);
@@ -265,7 +265,7 @@ pub(super) fn hand_out(rows: &mut Rows, concert: ConcertId, at: Timestamp) -> u6
     rows.rooms.get(&concert).map_or(0, |room| room.issued)
 }
 
-/// Changes a room's counters, as one more version.
+/// Changes a room's counters, and increments its version.
 pub(super) fn change(rows: &mut Rows, concert: ConcertId, at: Timestamp, edit: impl FnOnce(&mut Room)) {
     if let Some(room) = rows.rooms.change(&concert) {
         edit(room);

@@ -1,4 +1,4 @@
-//! The step that keeps a room moving: settle what is over, then call the next in line.
+//! The step that keeps a room moving: settle turns that are over, then admit the next in line.
 
 use super::PlaceStanding;
 use super::room::{admit_up_to, change};
@@ -8,27 +8,27 @@ use crate::rows::{Keys, Rows};
 use crate::time::Timestamp;
 use crate::{Context, Done};
 
-/// One atomic step of a room; any instance may take it.
+/// One atomic step of a room. Any instance may take it.
 #[derive(Clone, Debug)]
 pub struct Step {
-    /// Whose room.
+    /// The room.
     pub concert: ConcertId,
-    /// Signs of life of places called and not yet used, each with its last.
+    /// Signs of life of admitted places that are not used yet: for each, the last.
     pub seen: Vec<(u64, Timestamp)>,
     /// Places whose turn was used for the first time.
     pub claimed: Vec<u64>,
     /// Places whose turn may be over: ended, silent, or out of time.
     pub due: Vec<u64>,
-    /// The last place that is known to have been handed out beside the database; 0 where nothing is known of that.
+    /// The last place known to be handed out by Redis; 0 if unknown.
     pub issued: u64,
-    /// Tokens that were shown after the call, of places that have no row yet.
+    /// Tokens that were shown after admission, of places that have no row yet.
     pub bearers: Vec<Token>,
-    /// The most that are to be called, where that is less than cap and rate allow.
+    /// Maximum number of admissions, if it is less than cap and rate allow.
     pub limit: Option<u32>,
 }
 
 impl Step {
-    /// A step that says nothing: who can be called is called.
+    /// A step without reports: admits as many as it can.
     pub fn of(concert: ConcertId) -> Self {
         Self {
             concert,
@@ -41,7 +41,7 @@ impl Step {
         }
     }
 
-    /// The most places that one step names in each list: few enough that nobody in the same batch waits long.
+    /// Maximum length of each list of a step, so that other commands in its batch do not wait long.
     pub const PLACES_MAX: usize = 200;
 
     pub(super) fn needs(&self, keys: &mut Keys) {
@@ -79,7 +79,7 @@ impl Step {
     }
 }
 
-/// Takes in that places up to this one were handed out beside the database: never beyond what was reserved for that.
+/// Notes that Redis handed out places up to this one, but never beyond the reserved block.
 fn raise(rows: &mut Rows, concert: ConcertId, issued: u64, at: Timestamp) {
     let Some(room) = rows.rooms.get(&concert) else { return };
     let issued = issued.min(room.blocks.reserved_to);
@@ -88,7 +88,7 @@ fn raise(rows: &mut Rows, concert: ConcertId, issued: u64, at: Timestamp) {
     }
 }
 
-/// Writes down whose a place is that was called. One user has one turn: of two, the one that runs already.
+/// Saves the user of an admitted place. One user has one turn: if there are two, the running one stays.
 fn name(rows: &mut Rows, bearer: &Token, at: Timestamp) {
     let (key, entrant) = ((bearer.concert, bearer.place), (bearer.concert, bearer.user.clone()));
     if rows.turns.get(&key).is_none_or(|turn| turn.named) {
@@ -111,7 +111,7 @@ fn name(rows: &mut Rows, bearer: &Token, at: Timestamp) {
     change(rows, bearer.concert, at, |_| {});
 }
 
-/// Notes a sign of life. Every change of a turn is a version of its room: other processes learn of it by that.
+/// Notes a sign of life. Every change of a turn increments the version of its room, by which other instances learn of it.
 fn note(rows: &mut Rows, key: (ConcertId, u64), seen_at: Timestamp, at: Timestamp) {
     if rows.turns.get(&key).is_some_and(|turn| turn.seen_at < seen_at) {
         rows.turns.change(&key).into_iter().for_each(|turn| turn.seen_at = seen_at);
@@ -126,7 +126,7 @@ fn claim(rows: &mut Rows, key: (ConcertId, u64), at: Timestamp) {
     }
 }
 
-/// Ends a turn that is over; leaves one that is not.
+/// Ends a turn that is over; keeps one that is not.
 fn settle(rows: &mut Rows, key: (ConcertId, u64), at: Timestamp) {
     let (concert, number) = key;
     let Some(turn) = running(rows, concert, number) else {
@@ -135,7 +135,7 @@ fn settle(rows: &mut Rows, key: (ConcertId, u64), at: Timestamp) {
     let claim_seconds = rows.rooms.get(&concert).map_or(0, |room| room.settings.claim_seconds);
     let is_silent = turn.lapses_at(claim_seconds).is_some_and(|silent| silent <= at);
     let Some(user) = rows.places.get(&key).map(|place| place.user.clone()) else {
-        // Nobody has shown the token since the call: there is nobody whose holds could keep it.
+        // The token was not shown since the admission, so there is no user whose holds could keep the turn.
         if is_silent || turn.active_until <= at {
             end_turn(rows, key, at);
         }
@@ -145,7 +145,7 @@ fn settle(rows: &mut Rows, key: (ConcertId, u64), at: Timestamp) {
         return end_turn(rows, key, at);
     }
     if is_silent {
-        // A hold taken with this turn shows that it was used, even if that news was lost.
+        // A hold taken with this turn shows that it was used, even if that report was lost.
         if rows.open_reservations_of(concert, &user).any(|reservation| reservation.place == number) {
             claim(rows, key, at);
         } else {
@@ -154,7 +154,7 @@ fn settle(rows: &mut Rows, key: (ConcertId, u64), at: Timestamp) {
     }
 }
 
-/// Takes the turn out of the room: one more may be called.
+/// Removes the turn from the room: one more user may be admitted.
 pub(super) fn end_turn(rows: &mut Rows, key: (ConcertId, u64), at: Timestamp) {
     let ended = rows.turns.get(&key).is_some();
     rows.turns.remove(&key);

@@ -1,4 +1,4 @@
-//! What a bearer of a token may do, decided from the rows: the last word, whatever a snapshot said.
+//! What the bearer of a token may do, decided from the rows. This is the final decision, whatever a snapshot said.
 
 use super::{Place, PlaceStanding, Turn};
 use crate::Refusal;
@@ -7,34 +7,34 @@ use crate::ids::{ConcertId, ReservationId, TokenId, UserId};
 use crate::rows::{Keys, Rows};
 use crate::time::Timestamp;
 
-/// A place in one room's line, as its bearer shows it. Who builds one has checked the signature.
+/// A place in one room's line, as its bearer shows it. The signature was checked before this value is built.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Token {
-    /// Its name.
+    /// Id of the token.
     pub id: TokenId,
-    /// Whose room.
+    /// The room.
     pub concert: ConcertId,
-    /// Whose place.
+    /// The user.
     pub user: UserId,
-    /// Where in line, from 1.
+    /// Place in line, from 1.
     pub place: u64,
-    /// When it was handed out.
+    /// When the place was handed out.
     pub issued_at: Timestamp,
 }
 
 impl Token {
-    /// Whether its place is its own, where the place has a row. It is not where a database lost what it had answered and
-    /// gave the place to somebody else.
+    /// Whether the place belongs to the token, if the place has a row. It does not if a database lost an answered place and
+    /// gave the number to another user.
     pub(super) fn stands(&self, rows: &Rows) -> bool {
         rows.places.get(&(self.concert, self.place)).is_none_or(|place| place.token == self.id)
     }
 
-    /// The place as the database keeps it.
+    /// The place as the database stores it.
     pub(super) fn as_place(&self, standing: PlaceStanding) -> Place {
         Place { user: self.user.clone(), token: self.id, issued_at: self.issued_at, standing }
     }
 
-    /// The user's account is locked: it covers the token's end. The turn and the user's holds tell the rest.
+    /// The user's account is locked: it covers the end of the token. The rows of the turn and of the user's holds are needed too.
     pub(crate) fn needs(&self, keys: &mut Keys) {
         keys.accounts.insert(self.user.clone());
         keys.turns.insert((self.concert, self.place));
@@ -47,7 +47,7 @@ pub(super) fn running(rows: &Rows, concert: ConcertId, place: u64) -> Option<&Tu
     rows.turns.get(&(concert, place)).filter(|_| rows.ends.get(&(concert, place)).is_none())
 }
 
-/// Until when the turn of a place lasts, the user's live holds counted; `None` where there is no turn.
+/// The end of the turn of a place, live holds included; `None` if there is no turn.
 pub(super) fn lasts_until(
     rows: &Rows,
     (concert, place): (ConcertId, u64),
@@ -65,15 +65,15 @@ pub(crate) fn may_hold(rows: &Rows, token: &Token, at: Timestamp) -> Result<(), 
     turn.filter(|_| token.stands(rows)).map(|_| ()).ok_or(Refusal::TokenExpired)
 }
 
-/// Whether a reservation may be paid or given back: a live hold of the token's user suffices, whatever the
-/// room's clock says; else the turn must run.
+/// Whether a reservation may be paid or given back: a live hold of the token's user is enough, whatever the
+/// time of the room; without one, the turn must run.
 pub(crate) fn may_settle(rows: &Rows, token: &Token, reservation: ReservationId, at: Timestamp) -> Result<(), Refusal> {
     let held = live_holds(rows, token.concert, &token.user, at).any(|hold| hold.id == reservation);
     let runs = || lasts_until(rows, (token.concert, token.place), &token.user, at).is_some_and(|until| at < until);
     if held || token.stands(rows) && runs() { Ok(()) } else { Err(Refusal::TokenExpired) }
 }
 
-/// Payment ends the token, unless its user still holds other seats of this concert.
+/// A payment ends the token, unless its user still holds other seats of this concert.
 pub(crate) fn end_after_payment(rows: &mut Rows, token: &Token, at: Timestamp) {
     if live_holds(rows, token.concert, &token.user, at).next().is_none() {
         end(rows, token, at);

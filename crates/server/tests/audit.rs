@@ -43,6 +43,8 @@ const PLACES: &str = "every place in line was handed out once";
 const USERS: &str = "every user has at most one place in a room";
 const COUNTERS: &str = "every room counts its turns and given-up places";
 const FAMILIES: &str = "every row belongs to one that is there";
+const MARKS: &str = "every mark of the outbox is one that a relay made on this log";
+const MISPLACED: &str = "no event was written where the log had passed";
 const SOURCES: &str = "every event tells of something that happened";
 
 #[rustfmt::skip]
@@ -118,6 +120,9 @@ const BREAKS: &[Break] = &[
 
     broken("INSERT INTO events (event_id, type, subject, version, at, data) SELECT x'000000000000000000000000000000ff', type, subject, version, at, data FROM events WHERE event_id = $payment", SOURCES, "00000000-0000-0000-0000-0000000000ff"),
     broken("INSERT INTO events (event_id, type, subject, version, at, data) SELECT x'000000000000000000000000000000ff', type, subject, version, at, data FROM events WHERE subject = 'ada' AND version = 1", SOURCES, "00000000-0000-0000-0000-0000000000ff"),
+    broken("UPDATE relay_parts SET sent_to = 1000000000 WHERE part = 3", MARKS, "part 3"),
+    broken("UPDATE relay_parts SET sent_to = (SELECT max(position) FROM events)", MARKS, "part 0"),
+    broken("UPDATE relay_parts SET sent_to = 2, checked_to = 2, checked_id = x'000000000000000000000000000000ff' WHERE part = 7", MARKS, "part 7"),
     broken("UPDATE events SET type = 'onsale.points.gone.v1' WHERE event_id = $payment", SOURCES, "$payment"),
 ];
 
@@ -236,6 +241,8 @@ async fn a_sound_database_passes() {
         USERS,
         COUNTERS,
         SOURCES,
+        MARKS,
+        MISPLACED,
     ] {
         let line = findings.iter().find(|line| line.contains(invariant)).unwrap_or_else(|| panic!("{invariant}"));
         assert!(line.starts_with("ok ") && !line.contains(" 0 checked"), "{line}");

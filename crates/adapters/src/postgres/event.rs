@@ -22,10 +22,11 @@ macro_rules! COLUMNS_OF {
 }
 pub(super) use COLUMNS_OF;
 
-/// The position is the transaction's id and the event's rank in it: no sequence, and no event is ever numbered below
-/// one that a reader has passed (see [`LOG`]).
+/// The position is the transaction's id, with what this database adds to it (see [`super::positions`]), and the event's
+/// rank in it: no sequence, and no event is ever numbered below one that a reader has passed (see [`LOG`]).
 const TELL: &str = "INSERT INTO events (topic, subject, version, event_id, position, type, at, data, trace)
-    SELECT topic, subject, version, event_id, (pg_current_xact_id()::text::bigint << 16) + rank, type, at, data, trace
+    SELECT topic, subject, version, event_id,
+        (pg_current_xact_id()::text::bigint + (SELECT added FROM event_positions) << 16) + rank, type, at, data, trace
     FROM unnest($1::text[], $2::text[], $3::bigint[], $4::uuid[], $5::text[], $6::bigint[], $7::text[], $8::bytea[])
         WITH ORDINALITY v (topic, subject, version, event_id, type, at, data, trace, rank)";
 
@@ -52,12 +53,13 @@ pub(super) fn save<'a>(pipeline: &mut Pipeline<'a, ()>, unit: &'a Unit) {
 const LOG: &str = concat!(
     "SELECT ",
     COLUMNS_OF!(),
-    " FROM events WHERE position > $1 AND position < (pg_snapshot_xmin(pg_current_snapshot())::text::bigint << 16)
+    " FROM events WHERE position > $1 AND position <
+        (pg_snapshot_xmin(pg_current_snapshot())::text::bigint + (SELECT added FROM event_positions) << 16)
     ORDER BY position LIMIT $2"
 );
 
 /// How far each part of the outbox was sent.
-const SENT: &str = "SELECT part, sent_to FROM relay_parts";
+const SENT: &str = "SELECT part, least(sent_to, checked_to) FROM relay_parts";
 
 /// What of it was put back since.
 const PUT_BACK: &str = "SELECT position FROM events_put_back WHERE position BETWEEN $1 AND $2";

@@ -12,12 +12,14 @@ mod connection;
 mod error;
 mod event;
 mod idempotency;
+mod identity;
 mod lecture;
 mod news;
 mod outbox;
 mod payment;
 #[cfg(test)]
 mod plans;
+mod positions;
 mod reader;
 mod schema;
 mod session;
@@ -129,6 +131,8 @@ impl PostgresStore {
     /// See [`OpenError`].
     pub async fn open(url: &PostgresUrl, readers: usize) -> Result<Self, OpenError> {
         migrate(url).await?;
+        let (client, _driver) = url.connect(Role::Tool).await?;
+        positions::settle(&client).await?;
         Self::connect(url, readers).await
     }
 
@@ -139,6 +143,9 @@ impl PostgresStore {
     pub async fn open_beside(url: &PostgresUrl) -> Result<Self, OpenError> {
         let (client, _driver) = url.connect(Role::Tool).await?;
         schema::check(&client).await?;
+        if let Err(error) = positions::settle(&client).await {
+            tracing::warn!(%error, "positions of events could not be compared with this server's transactions");
+        }
         Self::connect(url, 1).await
     }
 

@@ -17,6 +17,7 @@ use uuid::Uuid;
 use super::Shared;
 use super::connection::Role;
 use super::error::DbError;
+use super::identity;
 use super::session::{Pipeline, Session};
 use super::values::{Param, Sql, big, get, instant, number, optional_instant, params, uuid};
 use super::waiting_room::{read_room, read_turn};
@@ -80,12 +81,8 @@ const STOCK: &str = "SELECT concert_id, performance_id, starts_at, sold < capaci
 const SEATS: &str = "SELECT version, type, data FROM events
     WHERE topic = 'onsale.concerts' AND subject = $1 AND version > $2 ORDER BY version";
 
-/// Which server this is, and which of its histories.
-const HISTORY: &str = "SELECT concat_ws(' ', system_identifier, substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8))
-    FROM pg_control_system()";
-
 pub(super) const STATEMENTS: &[&str] =
-    &[BEGIN, COMMIT, AT, ROOMS, TURNS, GIVEN_UP, ENDED, HOLDS, ALL_HOLDS, STOCK, SEATS, HISTORY];
+    &[BEGIN, COMMIT, AT, ROOMS, TURNS, GIVEN_UP, ENDED, HOLDS, ALL_HOLDS, STOCK, SEATS];
 
 /// How long news may take, a new connection included. Callers wait for the question that is under way and for the next
 /// one, and both together must end within what a caller waits at most.
@@ -146,9 +143,8 @@ impl PostgresNews {
 
     async fn connected<'a>(&self, session: &'a mut Option<Session>) -> Sql<&'a Session> {
         if session.as_ref().is_none_or(Session::is_closed) {
-            let opened = self.shared.session(Role::Reader, &[STATEMENTS]).await?;
-            let found = opened.query(HISTORY, Vec::new()).await?;
-            self.note_history(get(found.first().ok_or(DbError::Broken("no history"))?, 0)?);
+            let opened = self.shared.session(Role::Reader, &[STATEMENTS, identity::HISTORIES]).await?;
+            self.note_history(&identity::of_history(&opened).await?);
             *session = Some(opened);
         }
         session.as_ref().ok_or(DbError::Broken("no connection"))

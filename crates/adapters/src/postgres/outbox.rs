@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 use onsale_app::event::StoredEvent;
-use onsale_app::relay::{Backlog, Lease, Marks, Outbox, PARTS};
+use onsale_app::relay::{Backlog, EventRef, Lease, Marks, Outbox, PARTS};
 use onsale_app::store::{Page, StoreError};
 use onsale_domain::ids::EventId;
 use onsale_domain::time::Timestamp;
@@ -13,6 +13,7 @@ use uuid::Uuid;
 use super::connection::{PostgresUrl, Role};
 use super::error::DbError;
 use super::event::{self, COLUMNS_OF};
+use super::positions;
 use super::session::Session;
 use super::silence::Silence;
 use super::values::{Sql, big, get, limit, number, params, small, uuid};
@@ -59,8 +60,12 @@ const OWN: &str = "SELECT part, sent_to, fence FROM relay_parts WHERE relay = $1
 const RELEASE: &str = "WITH gone AS (DELETE FROM relays WHERE relay = $1)
     UPDATE relay_parts SET relay = NULL, leased_until = 0 WHERE relay = $1";
 
-const HAS_WORK: &str = "SELECT EXISTS (SELECT FROM events WHERE position > (SELECT min(sent_to) FROM relay_parts))
-    OR EXISTS (SELECT FROM events_put_back)";
+/// Also marks that are to be corrected.
+const HAS_WORK: &str = "SELECT EXISTS (SELECT FROM events
+        WHERE position > (SELECT min(least(sent_to, checked_to)) FROM relay_parts))
+    OR EXISTS (SELECT FROM events_put_back)
+    OR EXISTS (SELECT FROM relay_parts WHERE checked_to IS DISTINCT FROM sent_to
+        OR sent_to > (SELECT coalesce(max(position), 0) FROM events))";
 
 const PUT_BACK: &str = concat!(
     "SELECT ",
@@ -70,27 +75,53 @@ const PUT_BACK: &str = concat!(
 );
 
 /// Not worth a wait for the disk: a mark that a crash takes back has its events sent again.
+///
+/// The mark is still the one from which was read, and the event that was read last still lies there: this is the log that
+/// was read, whatever server answers by now.
 const MARK: &str = "WITH unsynced AS (SELECT set_config('synchronous_commit', 'off', true))
-    UPDATE relay_parts SET sent_to = v.sent_to
-    FROM unsynced, unnest($2::integer[], $3::bigint[], $4::bigint[]) v (part, fence, sent_to)
-    WHERE relay_parts.part = v.part AND relay_parts.fence = v.fence AND relay = $1 AND relay_parts.sent_to < v.sent_to";
+    UPDATE relay_parts SET sent_to = v.sent_to, checked_to = v.sent_to, checked_id = v.event_id
+    FROM unsynced, unnest($2::integer[], $3::bigint[], $4::bigint[], $5::bigint[], $6::uuid[])
+            v (part, fence, sent_from, sent_to, event_id)
+        CROSS JOIN LATERAL (SELECT FROM events
+            WHERE events.position = v.sent_to AND events.event_id = v.event_id OFFSET 0) still_there
+    WHERE relay_parts.part = v.part AND relay_parts.fence = v.fence AND relay = $1
+        AND relay_parts.sent_to = v.sent_from
+    RETURNING 1";
+
+/// A mark that no relay made which compares, or whose event is not the one that lies there, goes back to the last that
+/// holds. One that was made before any relay compared is taken on trust, if it lies within the log.
+const CORRECT: &str = "UPDATE relay_parts SET sent_to = v.sent_to, checked_to = v.sent_to,
+        checked_id = CASE WHEN v.sent_to = v.checked_to THEN v.checked_id END
+    FROM (SELECT part, was, checked_to, checked_id, CASE
+                WHEN mark > last OR mark = checked_to AND checked_id IS NOT NULL AND EXISTS (
+                    SELECT FROM events WHERE events.position = mark AND events.event_id <> checked_id)
+                THEN 0 ELSE mark END AS sent_to
+            FROM (SELECT part, sent_to AS was, least(sent_to, checked_to) AS mark, checked_to, checked_id
+                    FROM relay_parts WHERE relay = $1) own,
+                (SELECT coalesce(max(position), 0) AS last FROM events) log) v
+    WHERE relay_parts.part = v.part AND (v.sent_to <> v.was OR v.checked_to IS DISTINCT FROM v.sent_to)
+    RETURNING v.part, v.was, v.sent_to";
 
 const DEAD: &str = "UPDATE events SET state = 'DEAD', reason = v.reason
-    FROM unnest($1::bigint[], $2::text[]) v (position, reason) WHERE events.position = v.position";
+    FROM unnest($1::bigint[], $2::uuid[], $3::text[]) v (position, event_id, reason)
+    WHERE events.position = v.position AND events.event_id = v.event_id";
 
-const SENT_AGAIN: &str = "DELETE FROM events_put_back WHERE position = ANY ($1::bigint[])";
+const SENT_AGAIN: &str = "DELETE FROM events_put_back USING unnest($1::bigint[], $2::uuid[]) v (position, event_id)
+        CROSS JOIN LATERAL (SELECT FROM events
+            WHERE events.position = v.position AND events.event_id = v.event_id OFFSET 0) still_there
+    WHERE events_put_back.position = v.position";
 
 /// The oldest are looked at in their order, so that what came since is never met; rows are taken by where they lie.
 const FORGET: &str = "WITH gone AS (DELETE FROM events WHERE ctid = ANY (ARRAY(
         SELECT lies FROM (SELECT ctid lies, at FROM events
-            WHERE position <= (SELECT min(sent_to) FROM relay_parts) AND position < (SELECT max(position) FROM events)
+            WHERE position < (SELECT min(least(sent_to, checked_to)) FROM relay_parts)
                 AND state <> 'DEAD' AND position NOT IN (SELECT position FROM events_put_back)
             ORDER BY position LIMIT $2) oldest WHERE at < $1)) RETURNING 1),
     noted AS (UPDATE events_forgotten SET before = $1 WHERE before < $1 AND EXISTS (SELECT FROM gone))
     SELECT count(*) FROM gone";
 
 const BACKLOG: &str = "SELECT count(*), coalesce(min(at), 0) FROM (SELECT at FROM events
-    WHERE position > (SELECT min(sent_to) FROM relay_parts) ORDER BY position LIMIT 10000) waiting";
+    WHERE position > (SELECT min(least(sent_to, checked_to)) FROM relay_parts) ORDER BY position LIMIT 10000) waiting";
 
 const DELIVERED: &str = "SELECT event_id FROM deliveries WHERE event_id = ANY ($1::uuid[])";
 
@@ -117,6 +148,8 @@ const OWN_STATEMENTS: &[&str] = &[
     HAS_WORK,
     PUT_BACK,
     MARK,
+    CORRECT,
+    positions::IS_AHEAD,
     DEAD,
     SENT_AGAIN,
     FORGET,
@@ -141,13 +174,49 @@ impl PostgresOutbox {
         Self { url: url.clone(), session: Mutex::default() }
     }
 
+    /// The connection, opened anew if it has to be.
     async fn session(&self) -> Sql<Held<'_>> {
         let mut session = self.session.lock().await;
         if session.as_ref().is_none_or(Session::is_closed) {
-            *session = Some(self.url.open(Role::Outbox, &Silence::default(), STATEMENTS).await?);
+            *session = None;
+            let opened = self.url.open(Role::Outbox, &Silence::default(), STATEMENTS).await?;
+            positions::settle_for(&opened, &self.url).await?;
+            *session = Some(opened);
         }
         Ok(Held(session))
     }
+
+    /// The connection over which leases were read. One that is opened anew may lead to another server, or to an older
+    /// state of the database, in which what is known of the marks is not so.
+    async fn same_session(&self) -> Sql<Held<'_>> {
+        let session = self.session.lock().await;
+        match session.as_ref().is_none_or(Session::is_closed) {
+            true => Err(DbError::Away("the connection was lost; the marks of the outbox are read again".to_owned())),
+            false => Ok(Held(session)),
+        }
+    }
+
+    /// Makes sure that the log and its marks are of one history, for the parts that a relay has.
+    async fn correct(&self, session: &Session, relay: Uuid) -> Sql<()> {
+        positions::settle_for(session, &self.url).await?;
+        for row in session.query(CORRECT, params![relay]).await? {
+            let (part, was, is): (u32, u64, u64) = (small(&row, 0)?, number(&row, 1)?, number(&row, 2)?);
+            if was != is {
+                tracing::error!(
+                    part,
+                    was,
+                    is,
+                    "a mark of the outbox is not of this log; sending again from the last that is"
+                );
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Events by position and id, each in a column of its own.
+fn refs<'a>(events: impl Iterator<Item = &'a EventRef>) -> (Vec<i64>, Vec<Uuid>) {
+    events.map(|event| (big(event.position), event.id.uuid())).unzip()
 }
 
 /// The connection, for one piece of work.
@@ -177,6 +246,7 @@ impl Outbox for PostgresOutbox {
         session.query(RENEW, params![relay, now, LEASED_MILLIS]).await?;
         session.query(GIVE_UP, params![relay, now]).await?;
         session.query(TAKE, params![relay, now, LEASED_MILLIS]).await?;
+        self.correct(session, relay).await?;
         let own = session.query(OWN, params![relay, now]).await?;
         Ok(own.iter().map(lease).collect::<Sql<_>>()?)
     }
@@ -187,7 +257,7 @@ impl Outbox for PostgresOutbox {
     }
 
     async fn after(&self, position: u64, limit: usize) -> Result<Vec<StoredEvent>, StoreError> {
-        let held = self.session().await?;
+        let held = self.same_session().await?;
         Ok(event::log(held.session()?, Page { after: Some(position), limit }).await?)
     }
 
@@ -203,27 +273,29 @@ impl Outbox for PostgresOutbox {
         Ok(found.iter().map(event::read).collect::<Sql<_>>()?)
     }
 
-    async fn mark(&self, relay: Uuid, marks: &Marks) -> Result<(), StoreError> {
+    async fn mark(&self, relay: Uuid, marks: &Marks) -> Result<bool, StoreError> {
         let held = self.session().await?;
         let session = held.session()?;
         if !marks.dead.is_empty() {
-            let (positions, reasons): (Vec<i64>, Vec<&str>) =
-                marks.dead.iter().map(|(position, reason)| (big(*position), reason.as_str())).unzip();
-            session.query(DEAD, params![positions.clone(), reasons]).await?;
-            session.query(SENT_AGAIN, params![positions]).await?;
+            let (positions, ids) = refs(marks.dead.iter().map(|(event, _)| event));
+            let reasons: Vec<&str> = marks.dead.iter().map(|(_, reason)| reason.as_str()).collect();
+            session.query(DEAD, params![positions.clone(), ids.clone(), reasons]).await?;
+            session.query(SENT_AGAIN, params![positions, ids]).await?;
         }
         if !marks.sent_again.is_empty() {
-            let positions: Vec<i64> = marks.sent_again.iter().copied().map(big).collect();
-            session.query(SENT_AGAIN, params![positions]).await?;
+            let (positions, ids) = refs(marks.sent_again.iter());
+            session.query(SENT_AGAIN, params![positions, ids]).await?;
         }
-        let (mut parts, mut fences, mut to) = (Vec::new(), Vec::new(), Vec::new());
-        for lease in marks.leases.iter().filter(|lease| lease.part < PARTS) {
-            parts.push(i32::try_from(lease.part).unwrap_or(0));
-            fences.push(big(lease.fence));
-            to.push(big(lease.sent_to));
+        let moved: Vec<_> = marks.parts.iter().filter(|mark| mark.lease.part < PARTS).collect();
+        if moved.is_empty() {
+            return Ok(true);
         }
-        session.query(MARK, params![relay, parts, fences, to]).await?;
-        Ok(())
+        let parts: Vec<i32> = moved.iter().map(|mark| i32::try_from(mark.lease.part).unwrap_or(0)).collect();
+        let fences: Vec<i64> = moved.iter().map(|mark| big(mark.lease.fence)).collect();
+        let from: Vec<i64> = moved.iter().map(|mark| big(mark.lease.sent_to)).collect();
+        let (to, ids) = refs(moved.iter().map(|mark| &mark.to));
+        let marked = session.query(MARK, params![relay, parts, fences, from, to, ids]).await?;
+        Ok(marked.len() == moved.len())
     }
 
     async fn forget(&self, before: Timestamp, most: usize) -> Result<usize, StoreError> {

@@ -12,7 +12,7 @@ use super::connection::Role;
 use super::error::DbError;
 use super::session::{Pipeline, Session};
 use super::values::{Sql, get, instant, params};
-use super::{Shared, concert, event, idempotency, lecture, payment, waiting_room, wallet};
+use super::{Shared, concert, event, idempotency, identity, lecture, payment, positions, waiting_room, wallet};
 
 const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE";
 const ROLLBACK: &str = "ROLLBACK";
@@ -20,16 +20,10 @@ const ROLLBACK: &str = "ROLLBACK";
 /// The database's time, which is to be read after the locks, and the transaction's id.
 const AT: &str = "SELECT (extract(epoch FROM clock_timestamp()) * 1000)::bigint, pg_current_xact_id()::text";
 
-/// Which server this is, which of its histories, and since which crash: a transaction's id means something only there.
-/// A crash forgets ids of which nothing had reached the disk, and they are given to others, whose commits would pass for
-/// ours. It also forgets the statistics, and from then on they say since when they count.
-const IDENTITY: &str = "SELECT concat_ws(' ', system_identifier, substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8),
-    (SELECT stats_reset FROM pg_stat_wal)) FROM pg_control_system()";
-
 const OUTCOME: &str = "SELECT pg_xact_status($1::text::xid8)";
 
 pub(super) const STATEMENTS: &[&[&str]] = &[
-    &[BEGIN, ROLLBACK, AT, IDENTITY, OUTCOME],
+    &[BEGIN, ROLLBACK, AT, OUTCOME, positions::IS_AHEAD, identity::TRANSACTIONS, identity::TRANSACTIONS_STARTED],
     idempotency::WRITES,
     wallet::WRITES,
     lecture::WRITES,
@@ -83,8 +77,9 @@ impl PostgresWriter {
         self.connected = None;
         self.known.clear();
         let session = self.shared.session(Role::Lane, STATEMENTS).await?;
-        let identity = session.query(IDENTITY, Vec::new()).await?;
-        let identity = get(identity.first().ok_or(DbError::Broken("no identity"))?, 0)?;
+        // Before any event is written: whatever server this is, positions go on behind the log.
+        positions::settle_for(&session, &self.shared.url).await?;
+        let identity = identity::of_transactions(&session).await?;
         self.connected = Some(Connected { session, identity });
         Ok(())
     }

@@ -6,8 +6,8 @@
 use std::path::{Path, PathBuf};
 
 use onsale_app::audit::source::{
-    AuditSource, EventRow, FamilyRow, LectureRow, PaymentRow, PerformanceRow, ReservationRow, RoomRow, Rows, SeatRow,
-    ToldRow, WalletRow,
+    AuditSource, EventRow, FamilyRow, LectureRow, MarkRow, MisplacedRow, PaymentRow, PerformanceRow, ReservationRow,
+    RoomRow, Rows, SeatRow, ToldRow, WalletRow,
 };
 use onsale_app::store::{Page, StoreError};
 use onsale_domain::ids::{ConcertId, EventId, PerformanceId, ReservationId, UserId};
@@ -18,7 +18,7 @@ use uuid::Uuid;
 
 use super::connection::{Role, open, unavailable};
 use super::values::{Sql, uuid};
-use super::{concert, lecture, payment, waiting_room, wallet};
+use super::{concert, lecture, outbox, payment, waiting_room, wallet};
 use crate::stored::{FAMILIES, count_orphans, missing_parents};
 
 /// Rows that are read and not yet checked.
@@ -187,6 +187,18 @@ impl AuditSource for SqliteAudit {
         self.stream((), |db, ()| {
             let before = db.query_row("SELECT before FROM events_forgotten", [], |row| row.get(0))?;
             Ok((vec![Timestamp::from_millis(before)], None))
+        })
+    }
+
+    fn marks(&self) -> Rows<MarkRow> {
+        self.stream((), |db, ()| Ok((outbox::marks(db)?, None)))
+    }
+
+    /// A position is given by the file itself, one above the last.
+    fn misplaced(&self) -> Rows<MisplacedRow> {
+        self.stream((), |db, ()| {
+            let events = db.query_row("SELECT count(*) FROM events", [], |row| row.get(0))?;
+            Ok((vec![MisplacedRow { events, misplaced: 0, examples: Vec::new() }], None))
         })
     }
 

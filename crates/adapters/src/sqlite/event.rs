@@ -54,7 +54,7 @@ pub(super) fn put_back(db: &Connection, limit: usize) -> Sql<Vec<StoredEvent>> {
 pub(super) fn told(db: &Connection, page: Page<u64>) -> Sql<Vec<StoredEvent>> {
     let mut events = log(db, page)?;
     let sent: HashMap<u32, u64> = db
-        .prepare_cached("SELECT part, sent_to FROM relay_parts")?
+        .prepare_cached("SELECT part, min(sent_to, coalesce(checked_to, sent_to)) FROM relay_parts")?
         .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?
         .collect::<Sql<_>>()?;
     let mut is_put_back = db.prepare_cached("SELECT 1 FROM events_put_back WHERE position = ?1")?;

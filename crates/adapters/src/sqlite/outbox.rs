@@ -1,12 +1,15 @@
 //! The relay's side of the outbox: leases, marks, deliveries.
 
+use std::io;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use async_trait::async_trait;
+use onsale_app::audit::source::MarkRow;
 use onsale_app::event::StoredEvent;
-use onsale_app::relay::{Backlog, Lease, Marks, Outbox};
+use onsale_app::relay::{Backlog, Lease, Marks, Outbox, PartMark};
 use onsale_app::store::{Page, StoreError};
 use onsale_domain::ids::EventId;
 use onsale_domain::time::Timestamp;
@@ -26,7 +29,27 @@ const REMEMBERED_MILLIS: i64 = 14 * 86_400_000;
 /// An outbox, over one connection of its own beside the sale's writer.
 pub struct SqliteOutbox {
     path: PathBuf,
-    db: Arc<Mutex<Option<Connection>>>,
+    db: Arc<Mutex<Option<Opened>>>,
+}
+
+/// A connection, and the file that it was opened on.
+struct Opened {
+    db: Connection,
+    file: (u64, u64),
+}
+
+/// Which file lies at a path: its device and number.
+fn file_at(path: &Path) -> io::Result<(u64, u64)> {
+    let file = path.metadata()?;
+    Ok((file.dev(), file.ino()))
+}
+
+impl Opened {
+    fn new(path: &Path) -> Result<Self, StoreError> {
+        let db = open(path, Role::Outbox)?;
+        let file = file_at(path).map_err(|error| StoreError::Unavailable(error.to_string()))?;
+        Ok(Self { db, file })
+    }
 }
 
 fn now() -> i64 {
@@ -45,15 +68,21 @@ impl SqliteOutbox {
         &self,
         work: impl FnOnce(&mut Connection) -> Sql<T> + Send + 'static,
     ) -> Result<T, StoreError> {
-        let (path, db) = (self.path.clone(), self.db.clone());
+        let (path, opened) = (self.path.clone(), self.db.clone());
         let done = tokio::task::spawn_blocking(move || {
-            let mut db = db.lock().unwrap_or_else(PoisonError::into_inner);
-            let mut own = match db.take() {
-                Some(own) => own,
-                None => open(&path, Role::Outbox)?,
+            let mut opened = opened.lock().unwrap_or_else(PoisonError::into_inner);
+            // A copy that was put in its place is opened in the next call: what is known is of the file that was.
+            let mut own = match opened.take() {
+                Some(own) if file_at(&path).is_ok_and(|file| file == own.file) => own,
+                Some(_) => {
+                    return Err(StoreError::Unavailable(
+                        "the file was replaced or removed; it is opened anew".to_owned(),
+                    ));
+                }
+                None => Opened::new(&path)?,
             };
-            let done = work(&mut own).map_err(unavailable)?;
-            *db = Some(own);
+            let done = work(&mut own.db).map_err(unavailable)?;
+            *opened = Some(own);
             Ok(done)
         });
         done.await.unwrap_or_else(|_| Err(StoreError::Unavailable("a read of the outbox ended".to_owned())))
@@ -78,6 +107,7 @@ fn take_leases(db: &mut Connection, relay: [u8; 16], now: i64) -> Sql<Vec<Lease>
         SELECT part FROM relay_parts WHERE leased_until < ?3 ORDER BY part
         LIMIT max(0, ?4 - (SELECT count(*) FROM relay_parts WHERE relay = ?1 AND leased_until >= ?3)))";
     transaction.execute(take, params![relay, until, now, share])?;
+    correct(&transaction, relay)?;
     let own = "SELECT part, sent_to, fence FROM relay_parts WHERE relay = ?1 AND leased_until >= ?2 ORDER BY part";
     let lease = |row: &rusqlite::Row<'_>| Ok(Lease { part: row.get(0)?, sent_to: row.get(1)?, fence: row.get(2)? });
     let own = transaction.prepare(own)?.query_map(params![relay, now], lease)?.collect();
@@ -85,30 +115,88 @@ fn take_leases(db: &mut Connection, relay: [u8; 16], now: i64) -> Sql<Vec<Lease>
     own
 }
 
-fn mark(db: &mut Connection, relay: [u8; 16], marks: &Marks) -> Sql<()> {
-    let transaction = db.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
-    for (position, reason) in &marks.dead {
-        let dead = "UPDATE events SET state = 'DEAD', reason = ?2 WHERE position = ?1";
-        transaction.execute(dead, params![big(*position), reason])?;
-        transaction.execute("DELETE FROM events_put_back WHERE position = ?1", [big(*position)])?;
+/// A mark that no relay made which compares, or whose event is not the one that lies there, goes back to the last that
+/// holds. One that was made before any relay compared is taken on trust, if it lies within the log.
+fn correct(db: &Connection, relay: [u8; 16]) -> Sql<()> {
+    let wrong = "SELECT part, was, checked_to, iif(
+                mark > last OR mark = checked_to AND EXISTS (
+                    SELECT 1 FROM events WHERE position = mark AND event_id <> checked_id), 0, mark) AS becomes
+        FROM (SELECT part, sent_to AS was, min(sent_to, coalesce(checked_to, sent_to)) AS mark, checked_to, checked_id,
+                (SELECT coalesce(max(position), 0) FROM events) AS last
+            FROM relay_parts WHERE relay = ?1)
+        WHERE becomes <> was OR checked_to IS NOT becomes";
+    let read = |row: &rusqlite::Row<'_>| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?));
+    let found =
+        db.prepare_cached(wrong)?.query_map([relay], read)?.collect::<Sql<Vec<(u32, i64, Option<i64>, i64)>>>()?;
+    for (part, was, checked_to, becomes) in found {
+        if was != becomes {
+            tracing::error!(
+                part,
+                was,
+                becomes,
+                "a mark of the outbox is not of this log; sending again from the last that is"
+            );
+        }
+        let keeps_id = checked_to == Some(becomes);
+        let fix = "UPDATE relay_parts SET sent_to = ?2, checked_to = ?2, checked_id = iif(?3, checked_id, NULL)
+            WHERE part = ?1";
+        db.execute(fix, params![part, becomes, keeps_id])?;
     }
-    for position in &marks.sent_again {
-        transaction.execute("DELETE FROM events_put_back WHERE position = ?1", [big(*position)])?;
-    }
-    for lease in &marks.leases {
-        let sent = "UPDATE relay_parts SET sent_to = ?4
-            WHERE part = ?1 AND fence = ?2 AND relay = ?3 AND sent_to < ?4";
-        transaction.execute(sent, params![lease.part, big(lease.fence), relay, big(lease.sent_to)])?;
-    }
-    transaction.commit()
+    Ok(())
 }
 
-/// The last event stays: positions go on from it.
+/// The marks of all parts, as the audit compares them.
+pub(super) fn marks(db: &Connection) -> Sql<Vec<MarkRow>> {
+    let read = |row: &rusqlite::Row<'_>| {
+        let (part, sent_to, checked_to) = (row.get(0)?, row.get(1)?, row.get(2)?);
+        Ok(MarkRow { part, sent_to, checked_to, is_other_event: row.get(3)?, last: row.get(4)? })
+    };
+    db.prepare(
+        "SELECT part, sent_to, checked_to, EXISTS (SELECT 1 FROM events
+                WHERE position = sent_to AND sent_to = checked_to AND event_id <> checked_id),
+            (SELECT coalesce(max(position), 0) FROM events)
+        FROM relay_parts ORDER BY part",
+    )?
+    .query_map([], read)?
+    .collect()
+}
+
+/// Returns `false` if a part did not move.
+fn mark(db: &mut Connection, relay: [u8; 16], marks: &Marks) -> Sql<bool> {
+    let transaction = db.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
+    let sent_again = "DELETE FROM events_put_back WHERE position = ?1
+        AND EXISTS (SELECT 1 FROM events WHERE position = ?1 AND event_id = ?2)";
+    for (event, reason) in &marks.dead {
+        let id = event.id.uuid();
+        let dead = "UPDATE events SET state = 'DEAD', reason = ?3 WHERE position = ?1 AND event_id = ?2";
+        transaction.execute(dead, params![big(event.position), id.as_bytes(), reason])?;
+        transaction.execute(sent_again, params![big(event.position), id.as_bytes()])?;
+    }
+    for event in &marks.sent_again {
+        transaction.execute(sent_again, params![big(event.position), event.id.uuid().as_bytes()])?;
+    }
+    let mut moved = 0;
+    for PartMark { lease, to } in &marks.parts {
+        // The mark is still the one from which was read, and the event that was read last still lies there: this is the
+        // file that was read, and no older copy of it.
+        let sent = "UPDATE relay_parts SET sent_to = ?5, checked_to = ?5, checked_id = ?6
+            WHERE part = ?1 AND fence = ?2 AND relay = ?3 AND sent_to = ?4
+                AND EXISTS (SELECT 1 FROM events WHERE position = ?5 AND event_id = ?6)";
+        let (from, id) = (big(lease.sent_to), to.id.uuid());
+        moved += transaction
+            .execute(sent, params![lease.part, big(lease.fence), relay, from, big(to.position), id.as_bytes()])?;
+    }
+    transaction.commit()?;
+    Ok(moved == marks.parts.len())
+}
+
+/// The event at the lowest mark stays, so that a mark is known to be of this log; and the last event of all: positions go
+/// on from it.
 fn forget(db: &mut Connection, before: i64, most: usize) -> Sql<usize> {
     let transaction = db.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
     let old = "DELETE FROM events WHERE position IN (
         SELECT position FROM (SELECT position, at FROM events
-            WHERE position <= (SELECT min(sent_to) FROM relay_parts) AND position < (SELECT max(position) FROM events)
+            WHERE position < (SELECT min(min(sent_to, coalesce(checked_to, sent_to))) FROM relay_parts)
                 AND state <> 'DEAD' AND position NOT IN (SELECT position FROM events_put_back)
             ORDER BY position LIMIT ?2) WHERE at < ?1)";
     let gone = transaction.execute(old, params![before, most])?;
@@ -156,8 +244,10 @@ impl Outbox for SqliteOutbox {
     async fn has_work(&self) -> Result<bool, StoreError> {
         self.with(move |db| {
             let has_work = "SELECT EXISTS (SELECT 1 FROM events
-                    WHERE position > (SELECT min(sent_to) FROM relay_parts))
-                OR EXISTS (SELECT 1 FROM events_put_back)";
+                    WHERE position > (SELECT min(min(sent_to, coalesce(checked_to, sent_to))) FROM relay_parts))
+                OR EXISTS (SELECT 1 FROM events_put_back)
+                OR EXISTS (SELECT 1 FROM relay_parts WHERE checked_to IS NOT sent_to
+                    OR sent_to > (SELECT coalesce(max(position), 0) FROM events))";
             db.prepare_cached(has_work)?.query_row([], |row| row.get(0))
         })
         .await
@@ -167,7 +257,7 @@ impl Outbox for SqliteOutbox {
         self.with(move |db| event::put_back(db, limit)).await
     }
 
-    async fn mark(&self, relay: Uuid, marks: &Marks) -> Result<(), StoreError> {
+    async fn mark(&self, relay: Uuid, marks: &Marks) -> Result<bool, StoreError> {
         let marks = marks.clone();
         self.with(move |db| mark(db, relay.into_bytes(), &marks)).await
     }
@@ -179,7 +269,7 @@ impl Outbox for SqliteOutbox {
     async fn backlog(&self) -> Result<Backlog, StoreError> {
         self.with(move |db| {
             let waiting = "SELECT count(*), coalesce(min(at), 0) FROM (SELECT at FROM events
-                WHERE position > (SELECT min(sent_to) FROM relay_parts) ORDER BY position LIMIT 10000)";
+                WHERE position > (SELECT min(min(sent_to, coalesce(checked_to, sent_to))) FROM relay_parts) ORDER BY position LIMIT 10000)";
             let (events, oldest): (u64, i64) = db.query_row(waiting, [], |row| Ok((row.get(0)?, row.get(1)?)))?;
             let oldest_millis = if events == 0 { 0 } else { u64::try_from(now() - oldest).unwrap_or(0) };
             Ok(Backlog { events, oldest_millis })

@@ -7,7 +7,7 @@ use onsale_adapters::sqlite::{SqliteAudit, SqliteOutbox};
 use onsale_app::audit::audit;
 use onsale_app::audit::source::AuditSource;
 use onsale_app::event::StoredEvent;
-use onsale_app::relay::{Marks, Outbox};
+use onsale_app::relay::{Marks, Outbox, PartMark};
 use onsale_app::store::{Page, Store};
 use uuid::Uuid;
 
@@ -55,10 +55,10 @@ async fn old_events_are_forgotten_once_they_were_sent(bed: Bed) {
     assert_eq!(outbox.forget(yesterday, 100).await.unwrap(), 0, "nothing was sent");
 
     let relay = Uuid::from_u128(7);
-    let mut leases = outbox.lease(relay).await.unwrap();
-    leases.iter_mut().for_each(|lease| lease.sent_to = all[24].position);
-    let dead = vec![(all[0].position, "too large".to_owned())];
-    outbox.mark(relay, &Marks { leases, dead, ..Marks::default() }).await.unwrap();
+    let leases = outbox.lease(relay).await.unwrap();
+    let parts = leases.into_iter().map(|lease| PartMark { lease, to: (&all[24]).into() }).collect();
+    let dead = vec![((&all[0]).into(), "too large".to_owned())];
+    assert!(outbox.mark(relay, &Marks { parts, dead, ..Marks::default() }).await.unwrap());
     assert_eq!(outbox.forget(now.plus_millis(-4 * DAY_MILLIS), 100).await.unwrap(), 0, "nothing is so old");
     assert_eq!(outbox.forget(yesterday, 7).await.unwrap(), 7, "a small step");
     assert_eq!(outbox.forget(yesterday, 100).await.unwrap(), 12, "all that is old, but the dead one");

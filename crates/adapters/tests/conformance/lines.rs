@@ -97,7 +97,7 @@ impl Outbox for SteppingOutbox {
         self.lines.around(self.outbox.put_back(limit)).await
     }
 
-    async fn mark(&self, relay: Uuid, marks: &Marks) -> Result<(), StoreError> {
+    async fn mark(&self, relay: Uuid, marks: &Marks) -> Result<bool, StoreError> {
         self.lines.around(self.outbox.mark(relay, marks)).await
     }
 

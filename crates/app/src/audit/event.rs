@@ -1,7 +1,8 @@
-//! Events: each tells of a row that is there. With every row's event found by its id, none is told twice.
+//! Events: each tells of a row that is there. With every row's event found by its id, none is told twice. None counts as
+//! sent that never was: after a restore, or a failover that lost commits, a mark may be of another history of the log.
 
 use super::Finding;
-use super::source::AuditSource;
+use super::source::{AuditSource, MarkRow};
 use crate::store::StoreError;
 
 pub(super) async fn check(source: &dyn AuditSource) -> Result<Vec<Finding>, StoreError> {
@@ -11,5 +12,31 @@ pub(super) async fn check(source: &dyn AuditSource) -> Result<Vec<Finding>, Stor
         let row = row?;
         finding.check(row.has_source, || format!("{} {} of {}", row.id, row.kind, row.subject));
     }
-    Ok(vec![finding])
+    Ok(vec![finding, marks(source).await?, misplaced(source).await?])
+}
+
+async fn marks(source: &dyn AuditSource) -> Result<Finding, StoreError> {
+    let mut finding = Finding::new("every mark of the outbox is one that a relay made on this log");
+    let mut marks = source.marks();
+    while let Some(row) = marks.recv().await {
+        let MarkRow { part, sent_to, checked_to, is_other_event, last } = row?;
+        let passed = checked_to.filter(|checked_to| *checked_to < sent_to);
+        let holds = sent_to <= last && passed.is_none() && !is_other_event;
+        finding.check(holds, || match passed {
+            _ if sent_to > last => format!("part {part}: sent to {sent_to}, and the log ends at {last}"),
+            Some(checked_to) => format!("part {part}: sent to {sent_to}, and a relay sent up to {checked_to}"),
+            None => format!("part {part}: another event than the one that was sent lies at {sent_to}"),
+        });
+    }
+    Ok(finding)
+}
+
+async fn misplaced(source: &dyn AuditSource) -> Result<Finding, StoreError> {
+    let mut finding = Finding::new("no event was written where the log had passed");
+    if let Some(row) = source.misplaced().recv().await {
+        let row = row?;
+        (finding.checked, finding.broken) = (row.events, row.misplaced);
+        finding.examples = row.examples.iter().map(|id| format!("{id} counts as sent, and never was")).collect();
+    }
+    Ok(finding)
 }

@@ -134,6 +134,32 @@ pub struct ToldRow {
     pub has_source: bool,
 }
 
+/// How far a part of the outbox was sent, with what the log has there.
+#[derive(Clone, Copy, Debug)]
+pub struct MarkRow {
+    /// Which part.
+    pub part: u32,
+    /// Its mark: events up to this position count as sent.
+    pub sent_to: u64,
+    /// The mark as the last relay made it that compared it with the log; `None` if none has yet.
+    pub checked_to: Option<u64>,
+    /// Whether another event than the one that this relay had sent lies at the mark.
+    pub is_other_event: bool,
+    /// The last position of the log.
+    pub last: u64,
+}
+
+/// Events that were written at positions that the log had passed: they count as sent, and never were.
+#[derive(Clone, Debug)]
+pub struct MisplacedRow {
+    /// How many events there are.
+    pub events: u64,
+    /// How many are misplaced.
+    pub misplaced: u64,
+    /// Some of those.
+    pub examples: Vec<EventId>,
+}
+
 /// The rows of one table, and those of them that belong to nothing.
 #[derive(Clone, Debug)]
 pub struct FamilyRow {
@@ -177,6 +203,12 @@ pub trait AuditSource: Send + Sync {
 
     /// One row: events that happened before this instant may have been forgotten.
     fn forgotten(&self) -> Rows<Timestamp>;
+
+    /// The marks of all parts of the outbox.
+    fn marks(&self) -> Rows<MarkRow>;
+
+    /// One row: events at positions that the log had passed when they were written.
+    fn misplaced(&self) -> Rows<MisplacedRow>;
 
     /// All events, in order.
     fn events(&self) -> Rows<ToldRow>;

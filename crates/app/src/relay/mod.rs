@@ -2,6 +2,7 @@
 //! only what was acknowledged. It may die at any line: whatever was not written down is sent again, with the same ids.
 
 mod delivery;
+mod order;
 mod outage;
 mod outbox;
 
@@ -24,7 +25,7 @@ use crate::store::{StoreError, Unit};
 
 pub use delivery::{Delivery, DeliveryMetrics, Platform, PlatformSink, Posted, Turn};
 pub use outage::Outage;
-pub use outbox::{Backlog, Lease, Marks, Outbox, PARTS, part_of};
+pub use outbox::{Backlog, EventRef, Lease, Marks, Outbox, PARTS, PartMark, part_of};
 
 /// The most events that are on their way together.
 const BATCH_MAX: usize = 2_000;
@@ -233,12 +234,12 @@ impl Relay {
         let mut marks = Marks::default();
         for (event, sent) in again.iter().zip(self.send(&again).await?) {
             match sent {
-                Sent::Acknowledged => marks.sent_again.push(event.position),
-                Sent::Never(reason) => marks.dead.push((event.position, reason)),
+                Sent::Acknowledged => marks.sent_again.push(event.into()),
+                Sent::Never(reason) => marks.dead.push((event.into(), reason)),
                 Sent::Later(_) => {}
             }
         }
-        if again.is_empty() { Ok(()) } else { self.outbox.mark(self.name, &marks).await }
+        if again.is_empty() { Ok(()) } else { self.outbox.mark(self.name, &marks).await.map(|_| ()) }
     }
 
     /// One batch: read, send, write down. Returns how many events were done with.
@@ -256,10 +257,11 @@ impl Relay {
         };
         let mut marks = Marks::default();
         let found = self.outbox.after(from, BATCH_MAX).await?;
-        let (is_whole, last) = (found.len() < BATCH_MAX, found.last().map_or(from, |event| event.position));
+        let (is_whole, read) = (found.len() < BATCH_MAX, found.iter().map(EventRef::from).collect::<Vec<_>>());
         let wanted = |event: &StoredEvent| leases.get(&part_of(event)).is_some_and(|own| own.sent_to < event.position);
         own.is_idle = found.is_empty();
-        let events: Vec<_> = found.into_iter().filter(wanted).collect();
+        let mut events: Vec<_> = found.into_iter().filter(wanted).collect();
+        order::by_version(&mut events);
         let mut failed = None;
         let mut stuck: HashMap<u32, u64> = HashMap::new();
         for (event, sent) in events.iter().zip(self.send(&events).await?) {
@@ -269,25 +271,31 @@ impl Relay {
                 }
                 Sent::Never(reason) => {
                     self.metrics.dead.inc();
-                    marks.dead.push((event.position, reason));
+                    marks.dead.push((event.into(), reason));
                 }
                 Sent::Later(reason) => {
-                    stuck.entry(part_of(event)).or_insert(event.position);
+                    let first = stuck.entry(part_of(event)).or_insert(event.position);
+                    *first = event.position.min(*first);
                     failed = Some(reason);
                     continue;
                 }
             }
         }
-        // A part got as far as its first event that is still to be sent.
-        let mut moved = !marks.dead.is_empty();
+        // A part got as far as the event before its first one that is still to be sent.
         for lease in leases.values_mut() {
-            let to = stuck.get(&lease.part).map_or(last, |position| position - 1);
-            moved |= lease.sent_to < to;
-            lease.sent_to = lease.sent_to.max(to);
+            let sent = stuck
+                .get(&lease.part)
+                .map_or(&read[..], |first| read.split_at(read.partition_point(|event| event.position < *first)).0);
+            if let Some(to) = sent.last().filter(|to| lease.sent_to < to.position) {
+                marks.parts.push(PartMark { lease: *lease, to: *to });
+                lease.sent_to = to.position;
+            }
         }
-        if moved {
-            marks.leases = leases.values().copied().collect();
-            self.outbox.mark(self.name, &marks).await?;
+        let is_moved = !marks.parts.is_empty() || !marks.dead.is_empty();
+        if is_moved && !self.outbox.mark(self.name, &marks).await? {
+            // Another relay has a part, or the log is not the one that was read: what is known of it is void.
+            tracing::warn!("marks of the outbox have changed meanwhile; reading them again");
+            *own = Own::default();
         }
         match failed {
             Some(reason) => Err(StoreError::Unavailable(reason)),

@@ -32,15 +32,40 @@ pub struct Lease {
     pub fence: u64,
 }
 
+/// An event of the log as a relay read it: its position, and its id. A position alone does not name an event: after a
+/// restore or a failover another event may lie there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct EventRef {
+    /// Its position in the log.
+    pub position: u64,
+    /// Its id.
+    pub id: EventId,
+}
+
+impl From<&StoredEvent> for EventRef {
+    fn from(event: &StoredEvent) -> Self {
+        Self { position: event.position, id: event.id }
+    }
+}
+
+/// How far one part got.
+#[derive(Clone, Copy, Debug)]
+pub struct PartMark {
+    /// The part, and the mark from which its events were read.
+    pub lease: Lease,
+    /// The last event of the log up to which the part's events are sent or set aside. It may be of another part.
+    pub to: EventRef,
+}
+
 /// What became of events.
 #[derive(Clone, Debug, Default)]
 pub struct Marks {
-    /// How far each part got.
-    pub leases: Vec<Lease>,
+    /// How far each part got that moved.
+    pub parts: Vec<PartMark>,
     /// Events that were put back and are sent by now.
-    pub sent_again: Vec<u64>,
-    /// Events that can never be sent, by position, each with the reason.
-    pub dead: Vec<(u64, String)>,
+    pub sent_again: Vec<EventRef>,
+    /// Events that can never be sent, each with the reason.
+    pub dead: Vec<(EventRef, String)>,
 }
 
 /// An outbox.
@@ -56,14 +81,21 @@ pub trait Outbox: Send + Sync {
     /// Events after a position, in the order of their commits. None is ever written before one that was returned.
     async fn after(&self, position: u64, limit: usize) -> Result<Vec<StoredEvent>, StoreError>;
 
-    /// Whether any relay has something to send: events that no part has passed, or that were put back. Only reads.
+    /// Whether any relay has something to send: events that no part has passed, or that were put back, or
+    /// marks to correct. Only reads.
     async fn has_work(&self) -> Result<bool, StoreError>;
 
     /// Events that were put back, to be sent again.
     async fn put_back(&self, limit: usize) -> Result<Vec<StoredEvent>, StoreError>;
 
-    /// Writes down what became of events. Parts that another relay has by now are left alone.
-    async fn mark(&self, relay: Uuid, marks: &Marks) -> Result<(), StoreError>;
+    /// Writes down what became of events.
+    ///
+    /// A part moves only if the relay still has it, its mark is still the one from which was read, and the log still
+    /// holds the same event at the new mark. So nothing that was read from one history of the database is counted in
+    /// another: after a restore, or a failover that lost the newest commits, other events lie at these positions.
+    ///
+    /// Returns `false` if a part did not move. The relay must then forget its marks and read them again.
+    async fn mark(&self, relay: Uuid, marks: &Marks) -> Result<bool, StoreError>;
 
     /// Forgets at most so many of the oldest events that happened before an instant. Only what was sent, and neither what
     /// is dead nor what was put back; the last event of all stays.

@@ -1,5 +1,6 @@
 //! Real PostgreSQL servers, each in its own folder and on its own port. None outlives the test that started it.
 
+mod backup;
 mod database;
 mod home;
 mod programs;
@@ -9,6 +10,7 @@ mod standby;
 
 use std::net::SocketAddr;
 
+pub use backup::{Script, folder};
 pub use database::{Database, shared};
 pub use server::Server;
 pub use setup::Setup;

@@ -39,8 +39,18 @@ impl Programs {
 
     /// One of them, as a user that Postgres accepts, in its own process group, so that Ctrl-C does not reach it.
     pub(super) fn command(&self, name: &str) -> std::process::Command {
+        self.command_at(&self.folder.join(name))
+    }
+
+    /// Where they are.
+    pub(super) fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// Any program, as that user.
+    pub(super) fn command_at(&self, program: &Path) -> std::process::Command {
         use std::os::unix::process::CommandExt;
-        let mut command = std::process::Command::new(self.folder.join(name));
+        let mut command = std::process::Command::new(program);
         command.stdin(Stdio::null()).current_dir("/").process_group(0).env("LC_ALL", "C");
         for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("PG")) {
             command.env_remove(name);

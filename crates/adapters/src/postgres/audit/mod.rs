@@ -12,6 +12,7 @@ mod cursor;
 mod event;
 mod family;
 mod lecture;
+mod outbox;
 mod payment;
 mod room;
 mod snapshot;
@@ -22,8 +23,8 @@ use std::sync::Arc;
 
 use futures_util::future::{Either, select};
 use onsale_app::audit::source::{
-    AuditSource, FamilyRow, LectureRow, PaymentRow, PerformanceRow, ReservationRow, RoomRow, Rows, SeatRow, ToldRow,
-    WalletRow,
+    AuditSource, FamilyRow, LectureRow, MarkRow, MisplacedRow, PaymentRow, PerformanceRow, ReservationRow, RoomRow,
+    Rows, SeatRow, ToldRow, WalletRow,
 };
 use onsale_app::store::StoreError;
 use onsale_domain::time::Timestamp;
@@ -119,6 +120,14 @@ impl AuditSource for PostgresAudit {
 
     fn forgotten(&self) -> Rows<Timestamp> {
         self.stream(event::forgotten)
+    }
+
+    fn marks(&self) -> Rows<MarkRow> {
+        self.stream(outbox::marks)
+    }
+
+    fn misplaced(&self) -> Rows<MisplacedRow> {
+        self.stream(outbox::misplaced)
     }
 
     fn events(&self) -> Rows<ToldRow> {

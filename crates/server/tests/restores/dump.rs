@@ -1,0 +1,75 @@
+//! Postgres by `pg_dump`, restored into a new cluster, whose transactions are counted anew.
+
+use onsale_testing::postgres::{Database, Server, Setup, folder};
+use onsale_testing::without;
+
+use crate::page::script;
+use crate::platform::Platform;
+use crate::scene::Evening;
+use crate::support::ONSALE;
+
+/// So many transactions, that a new cluster is behind for the whole test.
+const TRANSACTIONS: usize = 20_000;
+
+/// A server that has had many transactions before the sale, and a database on it.
+async fn old_server() -> (Server, Database) {
+    let server = Setup::unsynced().start().await;
+    let age =
+        format!("DO $$ BEGIN FOR n IN 1..{TRANSACTIONS} LOOP PERFORM pg_current_xact_id(); COMMIT; END LOOP; END $$");
+    server.sql("postgres").await.batch_execute(&age).await.unwrap();
+    let database = server.migrated(ONSALE).await;
+    (server, database)
+}
+
+/// A cluster of the same data from a dump.
+async fn restored(backups: &std::path::Path) -> (Server, Database) {
+    let server = Setup::unsynced().start().await;
+    let database = server.empty_database().await;
+    script("postgres-restore").set("NEW_DATABASE_URL", database.url()).set("BACKUPS", backups).run(backups).await;
+    (server, database)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_dump_is_restored_in_the_middle_of_a_sale() {
+    if without("postgres") {
+        return;
+    }
+    let (platform, backups) = (Platform::start().await, folder());
+    let (_old, database) = old_server().await;
+    let before = Evening::on(&database.url(), &platform).await;
+    let line = before.line().await;
+    before.charge(10).await;
+    let crowd = before.crowd("early").await;
+    before.until_sent(&platform, 100).await;
+    let dump = script("postgres-dump").set("ONSALE_DATABASE_URL", database.url()).set("BACKUPS", backups.path());
+    dump.run(backups.path()).await;
+    crowd.stop().await;
+    // Of what happens from here on, the dump knows nothing; and some of it is sent.
+    let lost = before.enter_for_a_moment(&line).await;
+    before.charge(100).await;
+    before.until_sent(&platform, 1).await;
+    drop(before.kill().await);
+
+    let (_new, database) = restored(backups.path()).await;
+    let after = Evening::on(&database.url(), &platform).await;
+    after.charge(1_000).await;
+    after.forgets(&lost).await;
+    after.keeps(&line).await;
+    let crowd = after.crowd("late").await;
+    after.until_sent(&platform, 50).await;
+    crowd.stop().await;
+    let repeated = after.all_arrived(&platform).await;
+    assert!(repeated < after.log().await.len() / 2, "what was sent before the dump is not sent again: {repeated}");
+    after.audit().await;
+    drop(after.kill().await);
+
+    // Once more, by a cluster that is younger still.
+    let dump = script("postgres-dump").set("ONSALE_DATABASE_URL", database.url()).set("BACKUPS", backups.path());
+    std::fs::remove_file(backups.path().join("onsale.dump")).unwrap();
+    dump.run(backups.path()).await;
+    let (_newest, database) = restored(backups.path()).await;
+    let last = Evening::on(&database.url(), &platform).await;
+    last.charge(10_000).await;
+    last.all_arrived(&platform).await;
+    last.audit().await;
+}

@@ -1,0 +1,87 @@
+//! Postgres by a base backup: started as it is, and recovered from the archive, which makes another timeline.
+
+use onsale_testing::postgres::{Script, Server, Setup, folder};
+use onsale_testing::without;
+
+use crate::page::commands;
+use crate::platform::Platform;
+use crate::scene::Evening;
+use crate::support::{ONSALE, until};
+
+/// Waits until everything that was written so far is in the archive.
+async fn archived(server: &Server) {
+    let sql = server.sql("postgres").await;
+    let now = "SELECT pg_walfile_name(pg_switch_wal())";
+    let now: String = sql.query_one(now, &[]).await.unwrap().get(0);
+    let kept = async || {
+        let last = "SELECT coalesce(last_archived_wal, '') >= $1 FROM pg_stat_archiver";
+        sql.query_one(last, &[&now]).await.unwrap().get::<_, bool>(0).then_some(())
+    };
+    until("the archive has it", kept).await;
+}
+
+/// A sale in its middle, of which a base backup was taken; then it goes on, is archived, goes on again, and is lost.
+async fn restores(recover: bool) {
+    let (platform, backups) = (Platform::start().await, folder());
+    let archive = backups.path().join("archive");
+    Script::of_server("mkdir \"$ARCHIVE\"").set("ARCHIVE", &archive).run(backups.path()).await;
+    let copy = format!("cp %p {}/%f", archive.display());
+    let old = Setup::unsynced().set("archive_mode", "on").set("archive_command", copy).start().await;
+    let database = old.migrated(ONSALE).await;
+    let before = Evening::on(&database.url(), &platform).await;
+    let line = before.line().await;
+    let crowd = before.crowd("early").await;
+    before.until_sent(&platform, 50).await;
+    let backup = Script::of_server(commands("postgres-base-backup")).set("SERVER_URL", old.url("postgres"));
+    backup.set("BACKUPS", backups.path()).run(backups.path()).await;
+    crowd.stop().await;
+    before.charge(10).await;
+    if recover {
+        archived(&old).await;
+    }
+    let lost = before.enter_for_a_moment(&line).await;
+    before.charge(100).await;
+    before.until_sent(&platform, 1).await;
+    let known = before.sale.caller.get("/point/user-0").expect(200).await["balance"].as_i64().unwrap();
+    drop(before.kill().await);
+    old.kill().await;
+
+    let new = Server::from_data(async |data| {
+        let text = match recover {
+            true => commands("postgres-point-in-time"),
+            false => "cp -a \"$BACKUPS/base\" \"$NEW_DATA\"",
+        };
+        let restore = Script::of_server(text).set("BACKUPS", backups.path()).set("NEW_DATA", data);
+        restore.set("ARCHIVE", &archive).run(backups.path()).await;
+    })
+    .await;
+    let url = database.url_at(new.address());
+    let after = Evening::on(&url, &platform).await;
+    let restored = after.sale.caller.get("/point/user-0").expect(200).await["balance"].as_i64().unwrap();
+    assert_eq!(known - restored, if recover { 100 } else { 110 }, "as far as was asked for");
+    after.charge(1_000).await;
+    after.forgets(&lost).await;
+    after.keeps(&line).await;
+    let crowd = after.crowd("late").await;
+    after.until_sent(&platform, 50).await;
+    crowd.stop().await;
+    after.all_arrived(&platform).await;
+    after.audit().await;
+    drop(after.kill().await);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_base_backup_is_started_as_it_is() {
+    if without("postgres") {
+        return;
+    }
+    restores(false).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_base_backup_is_recovered_from_the_archive() {
+    if without("postgres") {
+        return;
+    }
+    restores(true).await;
+}

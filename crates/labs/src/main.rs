@@ -1,6 +1,6 @@
 //! Laboratories: experiments beside the product whose every number one command prints again.
 //!
-//! `onsale-labs locks [quick] [tables|truth|faults|law …] [--write FOLDER]`. Run by `./bench locks`, which builds first.
+//! `onsale-labs locks [quick] [section …] [--doc FILE]`. Run by `./bench locks`, which builds first.
 //! Exits with 1 if a control that must hold was seen to fail, or one that must fail was not.
 
 mod chart;
@@ -16,7 +16,7 @@ fn main() -> ExitCode {
     let ran = match &words[..] {
         [locks::worker::ARGUMENT, rest @ ..] => locks::worker::run(rest),
         ["locks", rest @ ..] => locks::run(rest),
-        _ => Err("usage: onsale-labs locks [quick] [tables] [truth] [faults] [law] [--write FOLDER]".into()),
+        _ => Err("usage: onsale-labs locks [quick] [section …] [--doc FILE]".into()),
     };
     match ran {
         Ok(true) => ExitCode::SUCCESS,

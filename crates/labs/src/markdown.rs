@@ -53,6 +53,15 @@ impl fmt::Display for Table {
     }
 }
 
+/// A document with the text between the marks `<!-- begin NAME -->` and `<!-- end NAME -->` replaced; `None` if it has no
+/// such marks.
+pub(crate) fn filled(document: &str, name: &str, text: &str) -> Option<String> {
+    let (begin, end) = (format!("<!-- begin {name} -->\n"), format!("<!-- end {name} -->"));
+    let (before, rest) = document.split_once(&begin)?;
+    let (_, after) = rest.split_once(&end)?;
+    Some(format!("{before}{begin}\n{}\n\n{end}{after}", text.trim()))
+}
+
 /// A rate or a count: three significant digits, thousands separated.
 pub(crate) fn number(value: f64) -> String {
     if value < 10.0 {
@@ -73,8 +82,18 @@ pub(crate) fn number(value: f64) -> String {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test that cannot go on says so and ends")]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_section_is_filled_again_and_again() {
+        let document = "# A\n<!-- begin b -->\n<!-- end b -->\nrest\n";
+        let once = filled(document, "b", "one\n").unwrap();
+        assert_eq!(once, "# A\n<!-- begin b -->\n\none\n\n<!-- end b -->\nrest\n");
+        assert_eq!(filled(&once, "b", "one").unwrap(), once);
+        assert_eq!(filled(&once, "c", "one"), None);
+    }
 
     #[test]
     fn numbers_stand_right_and_words_left() {

@@ -19,7 +19,7 @@ use std::path::Path;
 
 use onsale_testing::traffic::Outcome;
 
-use crate::markdown::Table;
+use crate::markdown::{self, Table};
 use bed::Bed;
 use controls::{CONTROLS, Claim};
 use faults::FAULTS;
@@ -29,17 +29,17 @@ use tables::{Part, Size};
 /// The sections, by the words that select them, in the order of the document.
 const SECTIONS: [&str; 7] = ["controls", "truth", "faults", "contention", "connections", "places", "law"];
 
-/// Runs the laboratory: prints its tables, and writes the charts to a folder if one is named. Returns `false` if a control
-/// did not behave as claimed.
+/// Runs the laboratory: prints its tables. With `--doc FILE`, also fills them into that document, and writes the charts to
+/// the folder beside it that has the document's name. Returns `false` if a control did not behave as claimed.
 pub(crate) fn run(arguments: &[&str]) -> Outcome<bool> {
-    let (mut is_quick, mut folder, mut wanted) = (false, None, Vec::new());
+    let (mut is_quick, mut document, mut wanted) = (false, None, Vec::new());
     let mut rest = arguments.iter();
     while let Some(word) = rest.next() {
         match *word {
             "quick" => is_quick = true,
-            "--write" => folder = Some(*rest.next().ok_or("--write needs a folder")?),
+            "--doc" => document = Some(Path::new(*rest.next().ok_or("--doc needs a file")?)),
             section if SECTIONS.contains(&section) => wanted.push(section),
-            other => return Err(format!("{other} is none of quick, --write, {}", SECTIONS.join(", ")).into()),
+            other => return Err(format!("{other} is none of quick, --doc, {}", SECTIONS.join(", ")).into()),
         }
     }
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
@@ -50,11 +50,8 @@ pub(crate) fn run(arguments: &[&str]) -> Outcome<bool> {
             writeln!(stderr(), "--- {section}")?;
             let part = measure(&mut bed, section, is_quick).await?;
             writeln!(stdout(), "{}", part.text)?;
-            for (name, chart) in &part.charts {
-                if let Some(folder) = folder {
-                    std::fs::create_dir_all(folder)?;
-                    std::fs::write(Path::new(folder).join(name), chart.svg())?;
-                }
+            if let Some(document) = document {
+                keep(document, section, &part)?;
             }
             for alarm in &part.alarms {
                 writeln!(stderr(), "!!! {alarm}")?;
@@ -63,6 +60,18 @@ pub(crate) fn run(arguments: &[&str]) -> Outcome<bool> {
         }
         Ok(sound)
     })
+}
+
+/// Fills a section into a document, and writes its charts.
+fn keep(document: &Path, section: &str, part: &Part) -> Outcome<()> {
+    let text = std::fs::read_to_string(document)?;
+    std::fs::write(document, markdown::filled(&text, section, &part.text).ok_or("the document has no such section")?)?;
+    let folder = document.with_extension("");
+    for (name, chart) in &part.charts {
+        std::fs::create_dir_all(&folder)?;
+        std::fs::write(folder.join(name), chart.svg())?;
+    }
+    Ok(())
 }
 
 async fn measure(bed: &mut Bed, section: &str, is_quick: bool) -> Outcome<Part> {

@@ -26,6 +26,29 @@ fn charges(connections: usize) -> Load {
     }
 }
 
+/// A file of the repository.
+fn repository(path: &str) -> std::path::PathBuf {
+    std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").join(path)
+}
+
+#[test]
+fn the_document_names_tests_that_exist_and_controls_as_they_are() {
+    let document = std::fs::read_to_string(repository("docs/locks.md")).unwrap();
+    let named: Vec<(&str, &str)> = document
+        .split('`')
+        .filter(|word| word.starts_with("crates/"))
+        .filter_map(|word| word.split_once("::"))
+        .collect();
+    assert!(named.len() >= 15, "{named:?}");
+    for (file, test) in named {
+        let source = std::fs::read_to_string(repository(file)).unwrap_or_default();
+        assert!(source.contains(&format!("fn {test}(")), "{file} has no test {test}");
+    }
+    let (_, controls) = document.split_once("<!-- begin controls -->").unwrap();
+    let (controls, _) = controls.split_once("<!-- end controls -->").unwrap();
+    assert_eq!(controls.trim(), super::list().text.trim(), "run: ./bench locks controls --doc docs/locks.md");
+}
+
 #[test]
 fn each_claim_fails_in_one_experiment_or_none() {
     for claim in CONTROLS.iter().map(|control| control.claim) {

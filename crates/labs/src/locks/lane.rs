@@ -108,7 +108,8 @@ async fn commit(
         client.execute(&statements.insert, &[&owners, &versions, &numbers, &amounts, &afters]),
     )
     .await;
-    (updated?, inserted?);
+    updated?;
+    inserted?;
     client.batch_execute("COMMIT").await?;
     Ok(won)
 }

@@ -11,6 +11,7 @@ mod tables;
 #[cfg(test)]
 mod tests;
 mod truth;
+mod units;
 mod verdict;
 pub(crate) mod worker;
 
@@ -27,7 +28,7 @@ use scene::Constraints;
 use tables::{Part, Size};
 
 /// The sections, by the words that select them, in the order of the document.
-const SECTIONS: [&str; 7] = ["controls", "truth", "faults", "contention", "connections", "places", "law"];
+const SECTIONS: [&str; 8] = ["controls", "truth", "faults", "contention", "connections", "places", "units", "law"];
 
 /// Runs the laboratory: prints its tables. With `--doc FILE`, also fills them into that document, and writes the charts to
 /// the folder beside it that has the document's name. Returns `false` if a control did not behave as claimed.
@@ -83,6 +84,7 @@ async fn measure(bed: &mut Bed, section: &str, is_quick: bool) -> Outcome<Part> 
         "contention" => tables::contention(bed, size).await,
         "connections" => tables::connections(bed, size).await,
         "places" => tables::last_places(bed, size).await,
+        "units" => units::table(bed).await,
         _ => tables::law(bed, size).await,
     }
 }

@@ -30,7 +30,8 @@ pub(super) fn units(steps: &[Step]) -> VecDeque<Unit> {
         match step {
             Step::Run(sql) if sql.starts_with("BEGIN") => begin = format!("{sql}; "),
             Step::Run(sql) => {
-                units.push_back(Unit { sql: format!("{}{sql}", std::mem::take(&mut begin)), at_least: None })
+                let sql = format!("{}{sql}", std::mem::take(&mut begin));
+                units.push_back(Unit { sql, at_least: None });
             }
             Step::AtLeast(least) => {
                 if let Some(unit) = units.back_mut() {

@@ -31,8 +31,8 @@ pub(super) const LOG_PAGES_MAX: u64 = 4_096;
 
 pub(super) fn open(path: &Path, role: Role) -> Result<Connection, StoreError> {
     let flags = match role {
-        Role::Writer | Role::Outbox => OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE,
-        Role::Checkpointer => OpenFlags::SQLITE_OPEN_READ_WRITE,
+        // None of them makes a file: that is done once, under the lock. A file that is gone stays gone.
+        Role::Writer | Role::Outbox | Role::Checkpointer => OpenFlags::SQLITE_OPEN_READ_WRITE,
         Role::Reader => OpenFlags::SQLITE_OPEN_READ_ONLY,
     };
     let db = Connection::open_with_flags(path, flags | OpenFlags::SQLITE_OPEN_NO_MUTEX).map_err(unavailable)?;

@@ -1,6 +1,7 @@
 //! One server on one file: a lock that the system drops when the process ends, however it ends.
 
 use std::fs::{File, TryLockError};
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use super::OpenError;
@@ -13,10 +14,13 @@ pub(super) struct Lock {
 }
 
 impl Lock {
-    /// Takes the lock, on a file of its own beside the database: SQLite's own locks lie on the database file.
+    /// Takes the lock of a file by its one name (see [`super::place`]), on a file of its own beside the database: SQLite's own locks lie on the database file.
     pub(super) fn take(database: &Path) -> Result<Self, OpenError> {
         let path = lock_path(database);
-        let file = private::open(&path).map_err(|source| OpenError::Lock { path: path.clone(), source })?;
+        let file = private::open(&path).map_err(|source| match source.kind() {
+            ErrorKind::ReadOnlyFilesystem | ErrorKind::PermissionDenied => OpenError::ReadOnly,
+            _ => OpenError::Lock { path: path.clone(), source },
+        })?;
         match file.try_lock() {
             Ok(()) => Ok(Self { _file: file }),
             Err(TryLockError::WouldBlock) => Err(OpenError::InUse),

@@ -15,6 +15,7 @@ mod lecture;
 mod lock;
 mod outbox;
 mod payment;
+mod place;
 mod reader;
 mod schema;
 mod values;
@@ -34,7 +35,7 @@ use onsale_app::store::{Reader, Store, StoreError, Writer};
 use onsale_domain::ids::EventId;
 use onsale_domain::time::Timestamp;
 use prometheus_client::registry::Registry;
-use rusqlite::{Connection, ErrorCode, params};
+use rusqlite::{Connection, ErrorCode, OpenFlags, params};
 
 pub use audit::SqliteAudit;
 pub use outbox::SqliteOutbox;
@@ -61,8 +62,20 @@ pub enum OpenError {
         source: io::Error,
     },
     /// There is none.
-    #[error("there is no such file")]
+    #[error("there is no such file; name the sale's own with --database-url, or make a new one with `onsale migrate`")]
     Missing,
+    /// It is a folder.
+    #[error("this is a folder, and a sale is kept in a file")]
+    Folder,
+    /// It is a device, a pipe or a socket.
+    #[error("this is a device, a pipe or a socket, and a sale is kept in an ordinary file")]
+    Special,
+    /// It is a symbolic link to a file that is missing.
+    #[error("this is a symbolic link to a file that is not there; name that file itself to make it")]
+    Nowhere,
+    /// It has hard links. SQLite keeps its log beside one name, and finds it by no other.
+    #[error("this file has {0} names (hard links), and its log lies beside only one of them; remove the others")]
+    SeveralNames(u64),
     /// It is no SQLite file.
     #[error("this file is not a database")]
     NotADatabase,
@@ -167,6 +180,7 @@ impl SqliteStore {
     /// # Errors
     /// See [`OpenError`].
     pub fn open(path: &Path) -> Result<Self, OpenError> {
+        let path = &place::resolve(path)?;
         schema::refuse_foreign(path)?;
         let lock = Lock::take(path)?;
         migrate_locked(path)?;
@@ -182,6 +196,7 @@ impl SqliteStore {
 /// # Errors
 /// See [`OpenError`].
 pub fn migrate(path: &Path) -> Result<usize, OpenError> {
+    let path = &place::resolve(path)?;
     schema::refuse_foreign(path)?;
     let _lock = Lock::take(path)?;
     migrate_locked(path)
@@ -205,7 +220,8 @@ fn make_private(path: &Path) {
 
 fn migrate_locked(path: &Path) -> Result<usize, OpenError> {
     make_private(path);
-    let mut db = Connection::open(path)?;
+    // No `SQLITE_OPEN_URI`: a file may be named `file:x.db`.
+    let mut db = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
     // Looked at before anything is written: a foreign file stays as it is.
     schema::pending(&db)?;
     drop(db);
@@ -216,11 +232,20 @@ fn migrate_locked(path: &Path) -> Result<usize, OpenError> {
     Ok(steps)
 }
 
+/// Checks, without opening it, that a path can be that of a sale's file.
+///
+/// # Errors
+/// `OpenError::Folder`, `OpenError::Special`, `OpenError::Nowhere` or `OpenError::SeveralNames`.
+pub fn check_path(path: &Path) -> Result<(), OpenError> {
+    place::resolve(path).map(drop)
+}
+
 /// Readers on a file beside the server that may be working on it.
 ///
 /// # Errors
 /// Where there is no such file, or its schema is not this binary's.
 pub fn open_beside(path: &Path) -> Result<Arc<dyn Reader>, OpenError> {
+    let path = &place::resolve(path)?;
     if !path.exists() {
         return Err(OpenError::Missing);
     }

@@ -16,41 +16,32 @@ Start here:
   onsale audit               checks every invariant of the sale, while it runs
   onsale events --follow     shows every change as it is told to others
 
+Each command takes every setting as a flag, before or after the command's name (onsale serve --help lists them).
 Settings come from flags, then ONSALE_… in the environment, then onsale.toml, then defaults:
   --database-url URL  =  ONSALE_DATABASE_URL=URL  =  database_url = \"URL\"
 In the environment, ONSALE_…_FILE names a file that holds the value.";
 
+/// The whole command line. Each command takes every setting as a flag, before its name and after it.
 pub(super) fn command() -> Command {
-    Command::new("onsale")
+    with_settings(Command::new("onsale"), true)
         .version(env!("CARGO_PKG_VERSION"))
         .about(ABOUT)
         .after_help(LEARN)
         .subcommand_required(true)
         .arg_required_else_help(true)
-        .subcommand(with_settings(
-            Command::new("serve").about("Serve the API, the pages and the background work").arg(
-                Arg::new("demo")
-                    .long("demo")
-                    .action(ArgAction::SetTrue)
-                    .help("Fill an empty database with samples, and print a fresh admin key where none is set"),
-            ),
+        .subcommand(configured("serve", "Serve the API, the pages and the background work").arg(
+            switch("demo").help("Fill an empty database with samples, and print a fresh admin key if none is set"),
         ))
-        .subcommand(with_settings(Command::new("migrate").about("Make the database, or bring its schema up to date")))
-        .subcommand(with_settings(Command::new("seed").about("Fill an empty database with samples")))
-        .subcommand(with_settings(
-            Command::new("audit").about("Check every invariant on the live data; exit 1 where one is broken"),
+        .subcommand(configured("migrate", "Make the database, or bring its schema up to date"))
+        .subcommand(configured("seed", "Fill an empty database with samples"))
+        .subcommand(configured("audit", "Check every invariant on the live data; exit 1 if one is broken"))
+        .subcommand(events())
+        .subcommand(configured("relay", "Relay events from the database to Kafka, and nothing else"))
+        .subcommand(configured(
+            "consume",
+            "Deliver events to the data platform: from Kafka, or without it from the database",
         ))
-        .subcommand(with_settings(events()))
-        .subcommand(with_settings(
-            Command::new("relay").about("Relay events from the database to Kafka, and nothing else"),
-        ))
-        .subcommand(with_settings(
-            Command::new("consume")
-                .about("Deliver events to the data platform: from Kafka, or without it from the database"),
-        ))
-        .subcommand(with_settings(
-            Command::new("health").about("Ask the server that listens here whether it lives; exit 1 where it does not"),
-        ))
+        .subcommand(configured("health", "Ask the server that listens here whether it lives; exit 1 if it does not"))
         .subcommand(Command::new("openapi").about("Print the OpenAPI document"))
         .subcommand(
             Command::new("completions")
@@ -60,10 +51,11 @@ pub(super) fn command() -> Command {
 }
 
 fn events() -> Command {
-    Command::new("events")
-        .about("Show the event log: state, id, type, subject, age, reason")
-        .arg(Arg::new("follow").long("follow").short('f').action(ArgAction::SetTrue).help("Wait for new events"))
-        .arg(Arg::new("json").long("json").action(ArgAction::SetTrue).help("One CloudEvent in JSON a line"))
+    let instant = |name: &'static str| Arg::new(name).long(name).value_name("INSTANT");
+    configured("events", "Show the event log: state, id, type, subject, age, reason")
+        .arg(switch("follow").short('f').help("Show the last ten events, then new ones as they come"))
+        .arg(switch("from-start").requires("follow").help("With --follow: show the whole log first"))
+        .arg(switch("json").help("One CloudEvent in JSON a line"))
         .arg(
             Arg::new("state")
                 .long("state")
@@ -71,31 +63,38 @@ fn events() -> Command {
                 .value_parser(["pending", "sent", "dead"])
                 .help("Only events in this state"),
         )
-        .subcommand(with_settings(
-            Command::new("retry").about("Put dead letters back, to be sent again").arg(
+        .subcommand(
+            configured("retry", "Put dead letters back, to be sent again").arg(
                 Arg::new("id")
                     .long("id")
                     .value_name("ID")
                     .action(ArgAction::Append)
-                    .help("Only the event of this id; several may be named"),
+                    .help("Only the event of this id; may be given several times"),
             ),
-        ))
-        .subcommand(with_settings(
-            Command::new("replay").about("Send events again, with the same ids").arg(
-                Arg::new("since")
-                    .long("since")
-                    .value_name("INSTANT")
-                    .required(true)
-                    .help("From this instant on, in RFC 3339"),
-            ),
-        ))
+        )
+        .subcommand(
+            configured("replay", "Send events again, with the same ids")
+                .arg(instant("since").required(true).help("From this instant on, in RFC 3339")),
+        )
 }
 
-fn with_settings(command: Command) -> Command {
+/// A command that reads settings.
+fn configured(name: &'static str, about: &'static str) -> Command {
+    with_settings(Command::new(name).about(about), false)
+}
+
+fn switch(name: &'static str) -> Arg {
+    Arg::new(name).long(name).action(ArgAction::SetTrue)
+}
+
+/// Adds a flag for each setting. They are not `global` arguments of clap: it lets the last of two values win, and does not
+/// tell where a value stood. [`super::flags`] reads them at all levels and refuses a second one.
+fn with_settings(command: Command, hidden: bool) -> Command {
     let config = Arg::new("config")
         .long("config")
         .value_name("FILE")
         .value_parser(value_parser!(PathBuf))
+        .hide(hidden)
         .help("Read settings from this file instead of onsale.toml");
     TABLE.iter().fold(command.arg(config), |command, setting| {
         let default = setting.default.map(|default| format!(" [default: {default}]")).unwrap_or_default();
@@ -106,6 +105,7 @@ fn with_settings(command: Command) -> Command {
                 .value_name(setting.value)
                 .help(help)
                 .help_heading("Settings")
+                .hide(hidden)
                 .hide_default_value(true),
         )
     })

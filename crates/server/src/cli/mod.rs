@@ -4,6 +4,7 @@ mod arguments;
 mod audit;
 mod demo;
 mod events;
+mod flags;
 mod greeting;
 mod health;
 mod migrate;
@@ -11,6 +12,7 @@ mod relay;
 mod seed;
 mod serve;
 mod signals;
+mod start_line;
 
 use std::fmt::Display;
 use std::io::{self, Write};
@@ -18,7 +20,7 @@ use std::process::ExitCode;
 
 use clap::ArgMatches;
 
-use crate::settings::{Settings, Sources};
+use flags::Flags;
 
 /// Why a command failed.
 pub(crate) enum Failed {
@@ -37,20 +39,7 @@ impl<E: std::error::Error> From<E> for Failed {
 type Outcome = Result<ExitCode, Failed>;
 
 pub(crate) fn run() -> ExitCode {
-    let matches = arguments::command().get_matches();
-    let outcome = match matches.subcommand() {
-        Some(("serve", given)) => with_settings(given, |settings| serve::run(settings, given.get_flag("demo"))),
-        Some(("migrate", given)) => with_settings(given, |settings| migrate::run(&settings)),
-        Some(("seed", given)) => with_settings(given, |settings| seed::run(&settings)),
-        Some(("audit", given)) => with_settings(given, |settings| audit::run(&settings)),
-        Some(("events", given)) => with_settings(given, |settings| events::run(&settings, given)),
-        Some(("relay", given)) => with_settings(given, |settings| relay::relay(&settings)),
-        Some(("consume", given)) => with_settings(given, |settings| relay::consume(&settings)),
-        Some(("health", given)) => with_settings(given, |settings| health::run(&settings)),
-        Some(("openapi", _)) => print(&format!("{:#}", crate::http::document(None))),
-        Some(("completions", given)) => arguments::completions(given),
-        _ => Err(Failed::Usage("no command; see onsale --help".to_owned())),
-    };
+    let outcome = signals::outlive_size_limits().and_then(|()| run_command(&arguments::command().get_matches()));
     match outcome {
         Ok(code) => code,
         Err(Failed::Error(reason)) => complain(&reason, 1),
@@ -58,12 +47,29 @@ pub(crate) fn run() -> ExitCode {
     }
 }
 
-fn with_settings(given: &ArgMatches, run: impl FnOnce(Settings) -> Outcome) -> Outcome {
-    let flag = |name: &str| given.get_one::<String>(name).cloned();
-    let file = given.get_one::<std::path::PathBuf>("config");
-    let settings =
-        Sources::gather(flag, file.map(std::path::PathBuf::as_path)).and_then(|sources| Settings::read(&sources));
-    run(settings.map_err(|bad| Failed::Usage(bad.to_string()))?)
+fn run_command(matches: &ArgMatches) -> Outcome {
+    let Some((name, given)) = matches.subcommand() else {
+        return Err(Failed::Usage("no command; see onsale --help".to_owned()));
+    };
+    let flags = Flags::read(matches)?;
+    match name {
+        "openapi" | "completions" => flags.refuse(name)?,
+        _ => {}
+    }
+    let settings = || flags.settings(name);
+    match name {
+        "serve" => serve::run(settings()?, given.get_flag("demo")),
+        "migrate" => migrate::run(&settings()?),
+        "seed" => seed::run(&settings()?),
+        "audit" => audit::run(&settings()?),
+        "events" => events::run(&settings()?, given),
+        "relay" => relay::relay(&settings()?),
+        "consume" => relay::consume(&settings()?),
+        "health" => health::run(&settings()?),
+        "openapi" => print(&format!("{:#}", crate::http::document(None))),
+        "completions" => arguments::completions(given),
+        _ => Err(Failed::Usage(format!("{name} is no command; see onsale --help"))),
+    }
 }
 
 fn complain(reason: &dyn Display, code: u8) -> ExitCode {

@@ -15,7 +15,7 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use super::signals::Signals;
-use super::{Failed, Outcome, block_on};
+use super::{Failed, Outcome, block_on, start_line};
 use crate::http;
 use crate::sale::{self, SaleError};
 use crate::settings::Settings;
@@ -27,7 +27,7 @@ pub(super) fn relay(settings: &Settings) -> Outcome {
         let problem = "ONSALE_KAFKA_BROKERS names no broker; without Kafka `onsale consume` delivers from the database";
         return Err(Failed::Usage(problem.to_owned()));
     };
-    work_alone(settings, |registry| {
+    work_alone("relay", settings, |registry| {
         let relay =
             Relay::new(sale::outbox(settings), kafka, Arc::new(Bell::default())).keeping(settings.events_kept_days);
         relay.metrics.register(registry);
@@ -37,7 +37,7 @@ pub(super) fn relay(settings: &Settings) -> Outcome {
 
 /// Kafka to the data platform; without Kafka, the outbox itself.
 pub(super) fn consume(settings: &Settings) -> Outcome {
-    work_alone(settings, |registry| {
+    work_alone("consume", settings, |registry| {
         let conditions = Arc::new(Conditions::default());
         conditions.register(registry);
         let sink = sale::platform_sink(settings, &conditions)?;
@@ -57,8 +57,13 @@ pub(super) fn consume(settings: &Settings) -> Outcome {
 /// Work that goes on until it is told to stop.
 type Work = Box<dyn FnOnce(CancellationToken) -> std::pin::Pin<Box<dyn Future<Output = ()> + Send>>>;
 
-fn work_alone(settings: &Settings, start: impl FnOnce(&mut Registry) -> Result<Work, SaleError>) -> Outcome {
+fn work_alone(
+    command: &str,
+    settings: &Settings,
+    start: impl FnOnce(&mut Registry) -> Result<Work, SaleError>,
+) -> Outcome {
     crate::telemetry::start_log(settings);
+    start_line::log(command, settings);
     let traces = Traces::start(settings)?;
     block_on(async {
         // The schema has to be there, and this binary's.

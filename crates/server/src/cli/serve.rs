@@ -16,7 +16,7 @@ use prometheus_client::registry::Registry;
 use tokio_util::sync::CancellationToken;
 
 use super::signals::Signals;
-use super::{Failed, Outcome, block_on, demo, greeting, print};
+use super::{Failed, Outcome, block_on, demo, greeting, print, start_line};
 use crate::auth::{AdminKey, Bearers, JwksUrl};
 use crate::http::{
     App, AppState, ClientLimits, ConnectionLimits, HttpMetrics, Limiter, Reached, Server, ServerLimits, Shelves,
@@ -24,7 +24,7 @@ use crate::http::{
 };
 use crate::pages::Pages;
 use crate::sale::Sale;
-use crate::settings::{AddressHeader, Auth, Secret, Settings};
+use crate::settings::{Auth, Secret, Settings};
 use crate::telemetry::Traces;
 use crate::token::TokenCodec;
 
@@ -45,15 +45,13 @@ const LOOPBACK_V4: Ipv4Net = Ipv4Net::new_assert(Ipv4Addr::LOCALHOST, 8);
 
 pub(super) fn run(settings: Settings, is_demo: bool) -> Outcome {
     crate::telemetry::start_log(&settings);
+    start_line::log("serve", &settings);
     warn_of_oddities(&settings);
     let traces = Traces::start(&settings)?;
     block_on(serve(settings, is_demo, traces))
 }
 
 fn warn_of_oddities(settings: &Settings) {
-    for name in crate::settings::unknown_variables() {
-        tracing::warn!(name, "this looks like a setting and is none");
-    }
     let jwt = match &settings.auth {
         Auth::Jwt(jwt) => &jwt.secrets[..],
         Auth::Open => &[],
@@ -73,10 +71,6 @@ fn warn_of_oddities(settings: &Settings) {
         tracing::warn!(
             "ONSALE_JWKS_URL is http and leaves this machine: its keys can be replaced on their way; use https"
         );
-    }
-    let is_default = matches!(settings.client_address_header, AddressHeader::XForwardedFor(_));
-    if !is_default && settings.trusted_proxies.is_empty() {
-        tracing::warn!("ONSALE_CLIENT_ADDRESS_HEADER is not read, as ONSALE_TRUSTED_PROXIES names no proxy");
     }
 }
 

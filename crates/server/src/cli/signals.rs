@@ -1,5 +1,9 @@
-//! SIGTERM and SIGINT: both ask the program to stop.
+//! Signals: SIGTERM and SIGINT ask the program to stop; SIGXFSZ must not end it.
 
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use rustix::process::Signal as Number;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::Failed;
@@ -23,4 +27,14 @@ impl Signals {
             _ = self.interrupt.recv() => {}
         }
     }
+}
+
+/// Keeps SIGXFSZ from ending the process: the system sends it when a file would grow beyond `ulimit -f`. With a handler in
+/// place the write fails with EFBIG instead, and is dealt with like a full disk. (SIGPIPE is ignored by every Rust program.)
+///
+/// # Errors
+/// `Failed::Error` if the system takes no handler.
+pub(super) fn outlive_size_limits() -> Result<(), Failed> {
+    signal_hook::flag::register(Number::XFSZ.as_raw(), Arc::new(AtomicBool::new(false)))?;
+    Ok(())
 }

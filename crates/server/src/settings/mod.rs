@@ -5,7 +5,9 @@ mod clients;
 mod parse;
 #[cfg(test)]
 mod properties;
+mod shape;
 mod source;
+mod sqlite_url;
 mod table;
 mod web;
 
@@ -25,6 +27,7 @@ use crate::webhook::{PlatformUrl, SigningKey};
 
 pub(crate) use auth::{Auth, JwtSettings};
 pub(crate) use clients::{AddressHeader, Limits, RateLimit};
+pub(crate) use shape::Idle;
 pub(crate) use source::{Sources, unknown_variables};
 pub(crate) use table::TABLE;
 pub(crate) use web::{CorsOrigins, PublicUrl, WebSettings};
@@ -161,6 +164,8 @@ pub(crate) struct Settings {
     pub(crate) otlp_sample: f64,
     pub(crate) log_level: tracing::Level,
     pub(crate) log_format: LogFormat,
+    /// Settings that were set and have no effect in this process.
+    pub(crate) idle_settings: Vec<Idle>,
 }
 
 impl Settings {
@@ -217,6 +222,7 @@ impl Settings {
             otlp_sample: sources.parse("otlp-sample", parse::share)?,
             log_level: sources.parse("log", parse::log_level)?,
             log_format: sources.parse("log-format", parse::log_format)?,
+            idle_settings: Vec::new(),
         })
     }
 }

@@ -1,13 +1,12 @@
 //! From text to values. What is wrong is said so that it reads after the setting's name.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::time::Duration;
 
 use onsale_adapters::postgres::PostgresUrl;
 use onsale_app::calendar::Calendar;
 
-use super::{DatabaseUrl, LogFormat, Secret};
+use super::{DatabaseUrl, LogFormat, Secret, sqlite_url};
 
 /// The shortest admin key, in characters: a shorter one can be tried out by hand. A warning asks for more.
 const ADMIN_KEY_MIN: usize = 5;
@@ -18,9 +17,10 @@ pub(super) fn address(text: &str) -> Result<SocketAddr, String> {
 }
 
 pub(super) fn database(text: &str) -> Result<DatabaseUrl, String> {
+    if let Some(path) = sqlite_url::parse(text) {
+        return path.map(DatabaseUrl::Sqlite);
+    }
     match text.split_once("://") {
-        Some(("sqlite", "")) => Err("names no file: sqlite://FILE".to_owned()),
-        Some(("sqlite", path)) => Ok(DatabaseUrl::Sqlite(PathBuf::from(path))),
         Some(("postgres" | "postgresql", _)) => PostgresUrl::parse(text).map(DatabaseUrl::Postgres),
         Some((scheme, _)) => Err(format!("names a database that this build does not know: {scheme}")),
         None => Err("is no URL: sqlite://FILE or postgres://USER@HOST/DATABASE".to_owned()),

@@ -36,12 +36,16 @@ impl Sources {
         Ok(Self { values })
     }
 
-    /// A setting that has a default.
+    /// A setting that has a default. One that is empty is refused, except in the environment, where it counts as unset: a
+    /// script whose variable is empty must not work on the default database.
     pub(super) fn parse<T>(
         &self,
         name: &'static str,
         parse: impl Fn(&str) -> Result<T, String>,
     ) -> Result<T, BadSetting> {
+        if let Some((source, _)) = self.values.get(name).filter(|(_, value)| value.is_empty()) {
+            return Err(BadSetting { name: source.clone(), problem: "is empty; leave it out for the default".to_owned() });
+        }
         let default = TABLE.iter().find(|setting| setting.name == name).and_then(|setting| setting.default);
         match self.optional(name, &parse)? {
             Some(value) => Ok(value),
@@ -61,8 +65,13 @@ impl Sources {
         parse(value).map(Some).map_err(|problem| BadSetting { name: source.clone(), problem })
     }
 
+    /// The name under which a setting was set; `None` if it was not, or is empty.
+    pub(super) fn given(&self, name: &str) -> Option<&str> {
+        self.values.get(name).filter(|(_, value)| !value.is_empty()).map(|(source, _)| source.as_str())
+    }
+
     /// The name under which a setting was set, or would be.
-    pub(super) fn name_of(&self, name: &'static str) -> String {
+    pub(crate) fn name_of(&self, name: &'static str) -> String {
         let variable = || TABLE.iter().find(|setting| setting.name == name).map(Setting::variable);
         self.values.get(name).map(|(source, _)| source.clone()).or_else(variable).unwrap_or_default()
     }
@@ -81,7 +90,10 @@ fn environment(setting: &Setting) -> Result<Option<(String, String)>, BadSetting
                 name: file.clone(),
                 problem: format!("names {path}, which cannot be read: {error}"),
             })?;
-            Ok(Some((file, value.trim_end_matches(['\r', '\n']).to_owned())))
+            match value.trim_end_matches(['\r', '\n']) {
+                "" => Err(BadSetting { name: file, problem: format!("names {path}, which is empty") }),
+                value => Ok(Some((file, value.to_owned()))),
+            }
         }
         (None, None) => Ok(None),
     }

@@ -231,6 +231,16 @@ pub trait Reader: Send + Sync {
 
     /// Events in the order in which they were committed, after a position.
     async fn events(&self, page: Page<u64>) -> Result<Vec<StoredEvent>, StoreError>;
+
+    /// Dead letters in the order of the log, after a position. Reads no other event.
+    async fn dead_events(&self, page: Page<u64>) -> Result<Vec<StoredEvent>, StoreError>;
+
+    /// Events in the order of the log, after a position, without the many that every part of the outbox has passed: what
+    /// was put back, then everything after the part that is furthest behind. Each has its state; some may be sent or dead.
+    async fn unsent_events(&self, page: Page<u64>) -> Result<Vec<StoredEvent>, StoreError>;
+
+    /// The last events of the log, oldest first.
+    async fn last_events(&self, limit: usize) -> Result<Vec<StoredEvent>, StoreError>;
 }
 
 /// A database that holds a sale.

@@ -110,11 +110,15 @@ pub(crate) async fn migrate(settings: &Settings) -> Result<usize, SaleError> {
     }
 }
 
-/// Puts dead letters back, those named or all; tells how many.
-pub(crate) async fn retry_dead_events(settings: &Settings, ids: &[EventId]) -> Result<usize, SaleError> {
+/// Puts dead letters back, those named or all. `report` receives how many each transaction put back.
+pub(crate) async fn retry_dead_events(
+    settings: &Settings,
+    ids: &[EventId],
+    report: impl FnMut(usize),
+) -> Result<(), SaleError> {
     match &settings.database {
-        DatabaseUrl::Sqlite(path) => sqlite::retry_dead_events(path, ids).map_err(of_file(path)),
-        DatabaseUrl::Postgres(url) => postgres::retry_dead_events(url, ids).await.map_err(of_server(url)),
+        DatabaseUrl::Sqlite(path) => sqlite::retry_dead_events(path, ids, report).map_err(of_file(path)),
+        DatabaseUrl::Postgres(url) => postgres::retry_dead_events(url, ids, report).await.map_err(of_server(url)),
     }
 }
 

@@ -255,6 +255,75 @@ async fn a_follower_sees_events_as_they_come() {
 }
 
 #[tokio::test]
+async fn a_follower_begins_at_the_end() {
+    let launch = Sale::launch(ONSALE);
+    let sale = Sale::start(&launch).await;
+    for _ in 0..25 {
+        sale.charge("ada", 1).await;
+    }
+    let balance = |line: &str| serde_json::from_str::<Value>(line).unwrap()["data"]["balanceAfter"].as_i64().unwrap();
+    let mut from_end = Follower::start(&launch, &["events", "--follow", "--json"]);
+    for expected in 16..=25 {
+        assert_eq!(balance(&from_end.next().await), expected, "the last ten");
+    }
+    let mut from_start = Follower::start(&launch, &["events", "--follow", "--from-start", "--json"]);
+    for expected in 1..=25 {
+        assert_eq!(balance(&from_start.next().await), expected, "all of them");
+    }
+    sale.charge("ada", 1).await;
+    assert_eq!((balance(&from_end.next().await), balance(&from_start.next().await)), (26, 26), "and what comes");
+    let mut dead = Follower::start(&launch, &["events", "--follow", "--state", "pending", "--json"]);
+    assert_eq!(balance(&dead.next().await), 17, "the last ten, if they are in that state");
+    for follower in [from_end, from_start, dead] {
+        assert_eq!(follower.interrupt().await, Some(0));
+    }
+}
+
+#[tokio::test]
+async fn events_of_one_state_are_shown_alone() {
+    let launch = Sale::launch(ONSALE);
+    let sale = Sale::start(&launch).await;
+    for user in ["ada", "bob", "cyd"] {
+        sale.charge(user, 5).await;
+    }
+    bury(launch.folder(), "bob", "why");
+    let db = Connection::open(launch.folder().join("onsale.db")).unwrap();
+    db.busy_timeout(PATIENCE).unwrap();
+    let subjects = async |state: &str| {
+        let run = launch.run(&["events", "--json", "--state", state]).await;
+        let lines = String::from_utf8(run.stdout).unwrap();
+        lines.lines().map(|line| text(&serde_json::from_str::<Value>(line).unwrap()["subject"])).collect::<Vec<_>>()
+    };
+    assert_eq!(
+        (subjects("dead").await, subjects("pending").await),
+        (vec!["bob".into()], vec!["ada".into(), "cyd".into()])
+    );
+    assert!(subjects("sent").await.is_empty());
+    db.execute("UPDATE relay_parts SET sent_to = 3", []).unwrap();
+    db.execute("INSERT INTO events_put_back VALUES (1)", []).unwrap();
+    assert_eq!((subjects("dead").await, subjects("pending").await), (vec!["bob".into()], vec!["ada".into()]));
+    assert_eq!(subjects("sent").await, ["cyd"]);
+    sale.charge("dan", 5).await;
+    assert_eq!(subjects("pending").await, ["ada", "dan"], "what was put back, and what came since");
+}
+
+#[tokio::test]
+async fn an_event_that_is_no_dead_letter_is_not_put_back() {
+    let launch = Sale::launch(ONSALE);
+    let sale = Sale::start(&launch).await;
+    for user in ["ada", "bob"] {
+        sale.charge(user, 5).await;
+    }
+    bury(launch.folder(), "bob", "why");
+    let ids: Vec<String> = log(&launch).await.iter().map(|event| text(&event["id"])).collect();
+    let retry = launch.run(&["events", "retry", "--id", &ids[0], "--id", &ids[1]]).await;
+    let said = String::from_utf8_lossy(&retry.stderr).into_owned();
+    assert_eq!(retry.status.code(), Some(1), "{said}");
+    assert!(String::from_utf8_lossy(&retry.stdout).starts_with("1 ") && said.contains("1 of the 2"), "{said}");
+    assert!(lines(&launch).await.iter().all(|line| line[0] == "pending"));
+}
+
+#[tokio::test]
 async fn a_reader_that_goes_away_is_no_failure() {
     let launch = Sale::launch(ONSALE);
     let sale = Sale::start(&launch).await;

@@ -5,7 +5,7 @@ use std::process::{ExitStatus, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process, waitid};
+use rustix::process::{Pid, Resource, Rlimit, Signal, WaitId, WaitIdOptions, kill_process, prlimit, waitid};
 use tokio::io::{AsyncBufReadExt, AsyncRead, BufReader};
 use tokio::process::{Child, Command};
 
@@ -218,6 +218,15 @@ impl Instance {
     /// Sends a signal.
     pub fn signal(&self, signal: Signal) {
         kill_process(self.running().expect("a running process"), signal).expect("a signal can be sent");
+    }
+
+    /// Lets no file of it grow beyond this many bytes, as `ulimit -f` does; `None` lifts that.
+    ///
+    /// # Panics
+    /// If the system does not allow it.
+    pub fn limit_file_size(&self, bytes: Option<u64>) {
+        let limit = Rlimit { current: bytes, maximum: None };
+        prlimit(self.running(), Resource::Fsize, limit).expect("a limit can be set");
     }
 
     /// Its process, unless its end was waited for.

@@ -8,7 +8,7 @@ use onsale_app::store::{Page, Unit};
 use onsale_app::trace::TraceContext;
 use onsale_domain::ids::EventId;
 use onsale_domain::time::Timestamp;
-use tokio_postgres::Row;
+use tokio_postgres::{Client, Row};
 use uuid::Uuid;
 
 use super::session::{Pipeline, Session};
@@ -64,21 +64,46 @@ const SENT: &str = "SELECT part, least(sent_to, checked_to) FROM relay_parts";
 /// What of it was put back since.
 const PUT_BACK: &str = "SELECT position FROM events_put_back WHERE position BETWEEN $1 AND $2";
 
-const RETRY: &str = "WITH again AS (
-        UPDATE events SET state = 'PENDING', reason = NULL
-        WHERE state = 'DEAD' AND (cardinality($1::uuid[]) = 0 OR event_id = ANY ($1)) RETURNING position)
-    INSERT INTO events_put_back SELECT position FROM again ON CONFLICT DO NOTHING RETURNING 1";
+/// Dead letters, by an index of their own.
+const DEAD: &str =
+    concat!("SELECT ", COLUMNS_OF!(), " FROM events WHERE state = 'DEAD' AND position > $1 ORDER BY position LIMIT $2");
 
-/// Back to just before the first event of that time. Whoever relays a part now loses it: what it is about to mark is not
-/// so any more.
-const REPLAY: &str =
-    "UPDATE relay_parts SET sent_to = first.position - 1, fence = fence + 1, relay = NULL, leased_until = 0
-    FROM (SELECT min(position) AS position FROM events WHERE at >= $1) first
-    WHERE first.position IS NOT NULL AND sent_to >= first.position RETURNING 1";
+/// How far every part of the outbox was sent.
+const PASSED: &str = "SELECT coalesce(min(sent_to), 0) FROM relay_parts";
+
+const PUT_BACK_AFTER: &str = concat!(
+    "SELECT ",
+    COLUMNS_OF!(),
+    " FROM (SELECT position again FROM events_put_back WHERE position > $1 AND position <= $2 ORDER BY position LIMIT $3) back
+        CROSS JOIN LATERAL (SELECT * FROM events WHERE events.position = again OFFSET 0) event ORDER BY position"
+);
+
+const LAST: &str = concat!(
+    "SELECT * FROM (SELECT ",
+    COLUMNS_OF!(),
+    " FROM events WHERE position < (pg_snapshot_xmin(pg_current_snapshot())::text::bigint << 16)
+        ORDER BY position DESC LIMIT $1) last ORDER BY position"
+);
+
+const RETRY: &str = "WITH again AS (
+        UPDATE events SET state = 'PENDING', reason = NULL WHERE position IN (
+            SELECT position FROM events WHERE state = 'DEAD' AND (cardinality($1::uuid[]) = 0 OR event_id = ANY ($1))
+            ORDER BY position LIMIT $2 FOR UPDATE) RETURNING position),
+    noted AS (INSERT INTO events_put_back SELECT position FROM again ON CONFLICT DO NOTHING)
+    SELECT count(*) FROM again";
+
+/// By an index on time, whatever the planner believes: in the order of positions it would read what came before.
+const FIRST_SINCE: &str = "SELECT min(position) FROM (SELECT position FROM events WHERE at >= $1 OFFSET 0) since";
+
+/// Back to just before the first event of that time. A relay that has a part now loses it: what it is about to mark is no
+/// longer true.
+const REPLAY: &str = "UPDATE relay_parts SET sent_to = $1 - 1, fence = fence + 1, relay = NULL, leased_until = 0
+    WHERE sent_to >= $1";
 
 pub(super) const READS: &[&str] = &[LOG, SENT, PUT_BACK];
 
-pub(super) const TOOLS: &[&str] = &[RETRY, REPLAY];
+/// What only the command line reads.
+pub(super) const LOG_READS: &[&str] = &[DEAD, PASSED, PUT_BACK_AFTER, LAST];
 
 /// In order.
 pub(super) async fn log(session: &Session, page: Page<u64>) -> Sql<Vec<StoredEvent>> {
@@ -88,7 +113,36 @@ pub(super) async fn log(session: &Session, page: Page<u64>) -> Sql<Vec<StoredEve
 
 /// In order, each with what became of it.
 pub(super) async fn told(session: &Session, page: Page<u64>) -> Sql<Vec<StoredEvent>> {
-    let mut events = log(session, page).await?;
+    with_states(session, log(session, page).await?).await
+}
+
+/// Dead letters.
+pub(super) async fn dead(session: &Session, page: Page<u64>) -> Sql<Vec<StoredEvent>> {
+    let wanted = params![big(page.after.unwrap_or(0)), limit(page.limit)];
+    session.query(DEAD, wanted).await?.iter().map(read).collect()
+}
+
+/// What was put back, then everything after the part of the outbox that is furthest behind.
+pub(super) async fn unsent(session: &Session, page: Page<u64>) -> Sql<Vec<StoredEvent>> {
+    let found = session.query(PASSED, Vec::new()).await?;
+    let (passed, after) = (found.first().map_or(Ok(0), |row| number(row, 0))?, page.after.unwrap_or(0));
+    let put_back = session.query(PUT_BACK_AFTER, params![big(after), big(passed), limit(page.limit)]).await?;
+    let mut events = put_back.iter().map(read).collect::<Sql<Vec<_>>>()?;
+    let rest = page.limit.saturating_sub(events.len());
+    if rest > 0 {
+        events.extend(log(session, Page { after: Some(after.max(passed)), limit: rest }).await?);
+    }
+    with_states(session, events).await
+}
+
+/// The last of all, oldest first.
+pub(super) async fn last(session: &Session, most: usize) -> Sql<Vec<StoredEvent>> {
+    let found = session.query(LAST, params![limit(most)]).await?;
+    with_states(session, found.iter().map(read).collect::<Sql<_>>()?).await
+}
+
+/// Being sent is written down in the parts of the outbox, not in the events.
+async fn with_states(session: &Session, mut events: Vec<StoredEvent>) -> Sql<Vec<StoredEvent>> {
     let (Some(first), Some(last)) = (events.first(), events.last()) else { return Ok(events) };
     let put_back = session.query(PUT_BACK, params![big(first.position), big(last.position)]).await?;
     let put_back = put_back.iter().map(|row| number(row, 0)).collect::<Sql<HashSet<u64>>>()?;
@@ -103,15 +157,20 @@ pub(super) async fn told(session: &Session, page: Page<u64>) -> Sql<Vec<StoredEv
     Ok(events)
 }
 
-/// Dead letters become pending again: those named, or all. Returns how many.
-pub(super) async fn retry_dead(session: &Session, ids: &[EventId]) -> Sql<usize> {
+/// Dead letters become pending again: at most so many, of those named or of all. Returns how many.
+///
+/// Like [`replay`] it waits for as long as the server takes: a command that is given up here may be done there.
+pub(super) async fn retry_dead(client: &Client, ids: &[EventId], most: usize) -> Sql<usize> {
     let ids: Vec<Uuid> = ids.iter().map(|id| id.uuid()).collect();
-    Ok(session.query(RETRY, params![ids]).await?.len())
+    let put_back: i64 = client.query_one(RETRY, &[&ids, &limit(most)]).await?.get(0);
+    Ok(usize::try_from(put_back).unwrap_or(0))
 }
 
-/// Everything since an instant is sent again. Returns whether there was anything.
-pub(super) async fn replay(session: &Session, since: Timestamp) -> Sql<bool> {
-    Ok(!session.query(REPLAY, params![since.as_millis()]).await?.is_empty())
+/// Everything since an instant is sent again. Returns whether any of it had been sent.
+pub(super) async fn replay(client: &Client, since: Timestamp) -> Sql<bool> {
+    let first: Option<i64> = client.query_one(FIRST_SINCE, &[&since.as_millis()]).await?.get(0);
+    let Some(first) = first else { return Ok(false) };
+    Ok(client.execute(REPLAY, &[&first]).await? > 0)
 }
 
 pub(super) fn read(row: &Row) -> Sql<StoredEvent> {

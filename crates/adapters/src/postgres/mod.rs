@@ -41,6 +41,8 @@ use onsale_domain::ids::EventId;
 use onsale_domain::time::Timestamp;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::registry::Registry;
+use tokio::task::AbortHandle;
+use tokio_postgres::Client;
 
 pub use audit::PostgresAudit;
 pub use connection::PostgresUrl;
@@ -82,6 +84,9 @@ impl From<DbError> for OpenError {
         Self::Unreachable(error.to_string())
     }
 }
+
+/// Dead letters that one transaction puts back.
+const PUT_BACK_TOGETHER_MAX: usize = 500;
 
 /// What all connections of one store share.
 struct Shared {
@@ -177,24 +182,40 @@ pub async fn migrate(url: &PostgresUrl) -> Result<usize, OpenError> {
     schema::migrate(&mut client).await
 }
 
-/// Puts dead letters back, to be sent again, beside the servers that work on the database. Returns how many.
+/// Puts dead letters back, to be sent again, beside the servers that work on the database: those named, or all. `report`
+/// receives how many each short transaction put back.
 ///
 /// # Errors
-/// See [`OpenError`].
-pub async fn retry_dead_events(url: &PostgresUrl, ids: &[EventId]) -> Result<usize, OpenError> {
-    PostgresStore::open_beside(url).await?;
-    let session = url.open(Role::Tool, &Silence::default(), &[event::TOOLS]).await?;
-    Ok(event::retry_dead(&session, ids).await?)
+/// See [`OpenError`]. What was reported stays put back.
+pub async fn retry_dead_events(
+    url: &PostgresUrl,
+    ids: &[EventId],
+    mut report: impl FnMut(usize),
+) -> Result<(), OpenError> {
+    let (client, _driver) = checked(url).await?;
+    loop {
+        let put_back = event::retry_dead(&client, ids, PUT_BACK_TOGETHER_MAX).await?;
+        report(put_back);
+        if put_back < PUT_BACK_TOGETHER_MAX {
+            return Ok(());
+        }
+    }
 }
 
-/// Has all events since an instant sent again. Returns whether there were any that had been sent.
+/// Has all events since an instant sent again. Returns whether any of them had been sent.
 ///
 /// # Errors
 /// See [`OpenError`].
 pub async fn replay_events(url: &PostgresUrl, since: Timestamp) -> Result<bool, OpenError> {
-    PostgresStore::open_beside(url).await?;
-    let session = url.open(Role::Tool, &Silence::default(), &[event::TOOLS]).await?;
-    Ok(event::replay(&session, since).await?)
+    let (client, _driver) = checked(url).await?;
+    Ok(event::replay(&client, since).await?)
+}
+
+/// A connection for a tool to a database whose schema is this binary's.
+async fn checked(url: &PostgresUrl) -> Result<(Client, AbortHandle), OpenError> {
+    let (client, driver) = url.connect(Role::Tool).await?;
+    schema::check(&client).await?;
+    Ok((client, driver))
 }
 
 #[async_trait]

@@ -40,7 +40,7 @@ pub(super) struct PostgresReader {
 }
 
 pub(super) const STATEMENTS: &[&[&str]] =
-    &[&[PING], wallet::READS, lecture::READS, concert_reads::READS, payment::READS, event::READS];
+    &[&[PING], wallet::READS, lecture::READS, concert_reads::READS, payment::READS, event::READS, event::LOG_READS];
 
 impl PostgresReader {
     pub(super) fn new(shared: Arc<Shared>, connections: usize, news: Arc<PostgresNews>) -> Self {
@@ -170,5 +170,17 @@ impl Reader for PostgresReader {
 
     async fn events(&self, page: Page<u64>) -> Result<Vec<StoredEvent>, StoreError> {
         ask!(self, |session| event::told(&session, page))
+    }
+
+    async fn dead_events(&self, page: Page<u64>) -> Result<Vec<StoredEvent>, StoreError> {
+        ask!(self, |session| event::dead(&session, page))
+    }
+
+    async fn unsent_events(&self, page: Page<u64>) -> Result<Vec<StoredEvent>, StoreError> {
+        ask!(self, |session| event::unsent(&session, page))
+    }
+
+    async fn last_events(&self, limit: usize) -> Result<Vec<StoredEvent>, StoreError> {
+        ask!(self, |session| event::last(&session, limit))
     }
 }

@@ -8,9 +8,32 @@ use onsale_app::store::{Page, Unit};
 use onsale_app::trace::TraceContext;
 use onsale_domain::ids::EventId;
 use onsale_domain::time::Timestamp;
-use rusqlite::{Connection, Row, params};
+use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::values::{Sql, big, instant, uuid, word};
+
+macro_rules! columns {
+    () => {
+        "position, event_id, type, subject, version, at, data, state, reason, trace"
+    };
+}
+
+const DEAD: &str =
+    concat!("SELECT ", columns!(), " FROM events WHERE state = 'DEAD' AND position > ?1 ORDER BY position LIMIT ?2");
+
+const PUT_BACK_AFTER: &str = concat!(
+    "SELECT ",
+    columns!(),
+    " FROM events_put_back JOIN events USING (position) WHERE position > ?1 AND position <= ?2 ORDER BY position LIMIT ?3"
+);
+
+const LAST: &str =
+    concat!("SELECT * FROM (SELECT ", columns!(), " FROM events ORDER BY position DESC LIMIT ?1) ORDER BY position");
+
+const FIRST_SINCE: &str = "SELECT min(position) FROM events WHERE event_id >= ?1";
+
+/// The latest time that an id can hold: 48 bits.
+const MILLIS_MAX: u64 = (1 << 48) - 1;
 
 pub(super) fn save(db: &Connection, unit: &Unit) -> Sql<()> {
     for (event, trace) in unit.events() {
@@ -32,27 +55,55 @@ pub(super) fn save(db: &Connection, unit: &Unit) -> Sql<()> {
 
 /// In order.
 pub(super) fn log(db: &Connection, page: Page<u64>) -> Sql<Vec<StoredEvent>> {
-    db.prepare_cached(
-        "SELECT position, event_id, type, subject, version, at, data, state, reason, trace FROM events
-         WHERE position > ?1 ORDER BY position LIMIT ?2",
-    )?
-    .query_map(params![big(page.after.unwrap_or(0)), page.limit], read)?
-    .collect()
+    db.prepare_cached(concat!("SELECT ", columns!(), " FROM events WHERE position > ?1 ORDER BY position LIMIT ?2"))?
+        .query_map(params![big(page.after.unwrap_or(0)), page.limit], read)?
+        .collect()
 }
 
 /// What was put back, in order.
 pub(super) fn put_back(db: &Connection, limit: usize) -> Sql<Vec<StoredEvent>> {
-    db.prepare_cached(
-        "SELECT position, event_id, type, subject, version, at, data, state, reason, trace
-         FROM events_put_back JOIN events USING (position) ORDER BY position LIMIT ?1",
-    )?
+    db.prepare_cached(concat!(
+        "SELECT ",
+        columns!(),
+        " FROM events_put_back JOIN events USING (position) ORDER BY position LIMIT ?1"
+    ))?
     .query_map([limit], read)?
     .collect()
 }
 
 /// In order, each with what became of it.
 pub(super) fn told(db: &Connection, page: Page<u64>) -> Sql<Vec<StoredEvent>> {
-    let mut events = log(db, page)?;
+    with_states(db, log(db, page)?)
+}
+
+/// Dead letters, by an index of their own.
+pub(super) fn dead(db: &Connection, page: Page<u64>) -> Sql<Vec<StoredEvent>> {
+    db.prepare_cached(DEAD)?.query_map(params![big(page.after.unwrap_or(0)), page.limit], read)?.collect()
+}
+
+/// What was put back, then everything after the part of the outbox that is furthest behind.
+pub(super) fn unsent(db: &Connection, page: Page<u64>) -> Sql<Vec<StoredEvent>> {
+    let passed: u64 = db.query_row("SELECT coalesce(min(sent_to), 0) FROM relay_parts", [], |row| row.get(0))?;
+    let after = page.after.unwrap_or(0);
+    let mut events: Vec<StoredEvent> = db
+        .prepare_cached(PUT_BACK_AFTER)?
+        .query_map(params![big(after), big(passed), page.limit], read)?
+        .collect::<Sql<_>>()?;
+    let limit = page.limit.saturating_sub(events.len());
+    if limit > 0 {
+        events.extend(log(db, Page { after: Some(after.max(passed)), limit })?);
+    }
+    with_states(db, events)
+}
+
+/// The last of all, oldest first.
+pub(super) fn last(db: &Connection, limit: usize) -> Sql<Vec<StoredEvent>> {
+    let events = db.prepare_cached(LAST)?.query_map([limit], read)?.collect::<Sql<_>>()?;
+    with_states(db, events)
+}
+
+/// Being sent is written down in the parts of the outbox, not in the events.
+fn with_states(db: &Connection, mut events: Vec<StoredEvent>) -> Sql<Vec<StoredEvent>> {
     let sent: HashMap<u32, u64> = db
         .prepare_cached("SELECT part, min(sent_to, coalesce(checked_to, sent_to)) FROM relay_parts")?
         .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?
@@ -67,32 +118,44 @@ pub(super) fn told(db: &Connection, page: Page<u64>) -> Sql<Vec<StoredEvent>> {
     Ok(events)
 }
 
-/// Dead letters become pending again: those named, or all. Returns how many.
-pub(super) fn retry_dead(db: &mut Connection, ids: &[EventId]) -> Sql<usize> {
+/// Dead letters become pending again: at most so many, of those named or of all. Returns how many. The sale waits for a
+/// writing transaction, so each is short.
+pub(super) fn retry_dead(db: &mut Connection, ids: &[EventId], most: usize) -> Sql<usize> {
     let transaction = db.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
-    let dead: Vec<(u64, [u8; 16])> = transaction
-        .prepare("SELECT position, event_id FROM events WHERE state = 'DEAD'")?
-        .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?
-        .collect::<Sql<_>>()?;
-    let wanted = |id: &[u8; 16]| ids.is_empty() || ids.iter().any(|wanted| wanted.uuid().as_bytes() == id);
-    let mut put_back = 0;
-    for (position, _) in dead.into_iter().filter(|(_, id)| wanted(id)) {
+    let mut positions: Vec<u64> = Vec::new();
+    if ids.is_empty() {
+        let mut dead =
+            transaction.prepare("SELECT position FROM events WHERE state = 'DEAD' ORDER BY position LIMIT ?1")?;
+        positions = dead.query_map([most], |row| row.get(0))?.collect::<Sql<_>>()?;
+    } else {
+        let mut named = transaction.prepare("SELECT position FROM events WHERE event_id = ?1 AND state = 'DEAD'")?;
+        for id in ids {
+            positions.extend(named.query_row([id.uuid().as_bytes()], |row| row.get::<_, u64>(0)).optional()?);
+        }
+    }
+    for position in &positions {
         transaction.execute("UPDATE events SET state = 'PENDING', reason = NULL WHERE position = ?1", [position])?;
         transaction.execute("INSERT INTO events_put_back VALUES (?1) ON CONFLICT DO NOTHING", [position])?;
-        put_back += 1;
     }
     transaction.commit()?;
-    Ok(put_back)
+    Ok(positions.len())
 }
 
-/// Everything since an instant is sent again. Whoever relays a part now loses it: what it is about to mark is not so any
-/// more. Returns whether there was anything.
-pub(super) fn replay(db: &Connection, since: Timestamp) -> Sql<bool> {
-    let replayed =
-        "UPDATE relay_parts SET sent_to = first.position - 1, fence = fence + 1, relay = NULL, leased_until = 0
-        FROM (SELECT min(position) AS position FROM events WHERE at >= ?1) first
-        WHERE first.position IS NOT NULL AND sent_to >= first.position";
-    Ok(db.execute(replayed, [since.as_millis()])? > 0)
+/// The first event since an instant. Found by ids alone, in their index: an id holds a time that is not before its event's.
+/// Takes no lock.
+pub(super) fn first_since(db: &Connection, since: Timestamp) -> Sql<Option<u64>> {
+    let millis = u64::try_from(since.as_millis()).unwrap_or(0).min(MILLIS_MAX);
+    let mut least = [0; 16];
+    least[..6].copy_from_slice(&millis.to_be_bytes()[2..]);
+    db.query_row(FIRST_SINCE, [least], |row| row.get(0))
+}
+
+/// Everything from a position on is sent again. A relay that has a part now loses it: what it is about to mark is no longer
+/// true. Returns whether anything of it had been sent.
+pub(super) fn replay(db: &Connection, first: u64) -> Sql<bool> {
+    let replayed = "UPDATE relay_parts SET sent_to = ?1 - 1, fence = fence + 1, relay = NULL, leased_until = 0
+        WHERE sent_to >= ?1";
+    Ok(db.execute(replayed, [big(first)])? > 0)
 }
 
 fn read(row: &Row<'_>) -> Sql<StoredEvent> {
@@ -108,4 +171,89 @@ fn read(row: &Row<'_>) -> Sql<StoredEvent> {
         reason: row.get(8)?,
         trace: row.get::<_, Option<Vec<u8>>>(9)?.as_deref().and_then(TraceContext::from_bytes),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use onsale_domain::ids::EventId;
+    use uuid::Uuid;
+
+    use super::*;
+
+    const MANY: u64 = 200_000;
+
+    /// A log of this many events, one a second from 1970 on; the first half was sent, and two events are dead.
+    fn log_of(many: u64) -> (tempfile::TempDir, Connection) {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("sale.db");
+        super::super::migrate(&path).unwrap();
+        let db = Connection::open(&path).unwrap();
+        let fill = "INSERT INTO events (event_id, type, subject, version, at, data)
+            SELECT unhex(printf('%012x7000', value * 1000) || hex(randomblob(8))), 'onsale.points.charged.v1', 'ada', value,
+                value * 1000, '{}' FROM generate_series";
+        let series = "WITH RECURSIVE generate_series (value) AS
+            (SELECT 1 UNION ALL SELECT value + 1 FROM generate_series WHERE value < ?1)";
+        db.execute(&format!("{series} {fill}"), [many]).unwrap();
+        db.execute("UPDATE relay_parts SET sent_to = ?1", [many / 2]).unwrap();
+        db.execute("UPDATE events SET state = 'DEAD', reason = 'why' WHERE position IN (7, ?1 - 7)", [many]).unwrap();
+        db.execute("INSERT INTO events_put_back VALUES (9)", []).unwrap();
+        (folder, db)
+    }
+
+    fn plan(db: &Connection, sql: &str) -> String {
+        let mut explained = db.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).unwrap();
+        let lines = explained.query_map([], |row| row.get::<_, String>(3)).unwrap();
+        lines.map(Result::unwrap).collect::<Vec<_>>().join("; ")
+    }
+
+    #[test]
+    fn no_command_of_the_event_log_reads_all_of_it() {
+        let (_folder, db) = log_of(1_000);
+        for (sql, index) in [
+            (DEAD, "USING INDEX events_dead"),
+            (FIRST_SINCE, "USING COVERING INDEX"),
+            ("SELECT position FROM events WHERE state = 'DEAD' ORDER BY position LIMIT ?1", "INDEX events_dead"),
+            (
+                "SELECT position FROM events WHERE event_id = ?1 AND state = 'DEAD'",
+                "INDEX sqlite_autoindex_events_1 (event_id=?)",
+            ),
+            (PUT_BACK_AFTER, "INTEGER PRIMARY KEY (rowid>? AND rowid<?)"),
+        ] {
+            let plan = plan(&db, sql);
+            assert!(plan.contains(index), "{sql}: {plan}");
+        }
+        assert!(!plan(&db, LAST).contains("TEMP B-TREE FOR ORDER BY; SCAN events"), "{}", plan(&db, LAST));
+    }
+
+    #[test]
+    fn each_part_of_a_long_log_is_found() {
+        let (_folder, mut db) = log_of(MANY);
+        let page = |after, limit| Page { after, limit };
+        let positions = |events: Vec<StoredEvent>| events.iter().map(|event| event.position).collect::<Vec<_>>();
+        assert_eq!(positions(dead(&db, page(None, 10)).unwrap()), [7, MANY - 7]);
+        assert_eq!(positions(dead(&db, page(Some(7), 10)).unwrap()), [MANY - 7]);
+        let half = MANY / 2;
+        assert_eq!(positions(unsent(&db, page(None, 3)).unwrap()), [9, half + 1, half + 2]);
+        assert_eq!(positions(unsent(&db, page(Some(half + 2), 2)).unwrap()), [half + 3, half + 4]);
+        assert_eq!(positions(last(&db, 2).unwrap()), [MANY - 1, MANY]);
+        assert!(unsent(&db, page(None, 3)).unwrap().iter().all(|event| event.state == EventState::Pending));
+
+        let since = |seconds: u64| Timestamp::from_millis(i64::try_from(seconds * 1_000).unwrap());
+        for (seconds, first) in [(0, Some(1)), (77, Some(77)), (MANY, Some(MANY)), (MANY + 1, None)] {
+            assert_eq!(first_since(&db, since(seconds)).unwrap(), first, "{seconds}");
+        }
+        assert_eq!(first_since(&db, Timestamp::from_millis(i64::MIN)).unwrap(), Some(1));
+        assert_eq!(first_since(&db, Timestamp::from_millis(i64::MAX)).unwrap(), None);
+        assert!(!replay(&db, half + 1).unwrap(), "nothing of that was sent");
+        assert!(replay(&db, 11).unwrap());
+        assert_eq!(positions(unsent(&db, page(None, 2)).unwrap()), [9, 11]);
+
+        let unknown = EventId::new(Uuid::nil());
+        let alive = last(&db, 1).unwrap()[0].id;
+        let named = dead(&db, page(None, 1)).unwrap()[0].id;
+        assert_eq!(retry_dead(&mut db, &[unknown, alive], 10).unwrap(), 0);
+        assert_eq!(retry_dead(&mut db, &[named], 10).unwrap(), 1);
+        assert_eq!(retry_dead(&mut db, &[], 10).unwrap(), 1);
+        assert_eq!(positions(unsent(&db, page(None, 3)).unwrap()), [7, 9, 11]);
+    }
 }

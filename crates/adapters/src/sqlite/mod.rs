@@ -115,6 +115,9 @@ impl From<rusqlite::Error> for OpenError {
     }
 }
 
+/// Dead letters that one transaction puts back: the sale waits for it.
+const PUT_BACK_TOGETHER_MAX: usize = 500;
+
 /// What all connections of one store share.
 #[derive(Debug)]
 struct Shared {
@@ -257,24 +260,34 @@ pub fn open_beside(path: &Path) -> Result<Arc<dyn Reader>, OpenError> {
     Ok(Arc::new(pool))
 }
 
-/// Puts dead letters back, to be sent again, beside the server that may be working on the file. Returns how many.
+/// Puts dead letters back, to be sent again, beside the server that may be working on the file: those named, or all.
+/// `report` receives how many each short transaction put back.
 ///
 /// # Errors
-/// Where there is no such file, or it cannot be written.
-pub fn retry_dead_events(path: &Path, ids: &[EventId]) -> Result<usize, OpenError> {
+/// If there is no such file, or it cannot be written. What was reported stays put back.
+pub fn retry_dead_events(path: &Path, ids: &[EventId], mut report: impl FnMut(usize)) -> Result<(), OpenError> {
     open_beside(path)?;
     let mut db = open(path, Role::Writer).map_err(|error| OpenError::Other(error.to_string()))?;
-    Ok(event::retry_dead(&mut db, ids)?)
+    loop {
+        let put_back = event::retry_dead(&mut db, ids, PUT_BACK_TOGETHER_MAX)?;
+        report(put_back);
+        if !ids.is_empty() || put_back < PUT_BACK_TOGETHER_MAX {
+            return Ok(());
+        }
+    }
 }
 
-/// Has all events since an instant sent again. Returns whether there were any that had been sent.
+/// Has all events since an instant sent again. Returns whether any of them had been sent.
 ///
 /// # Errors
-/// Where there is no such file, or it cannot be written.
+/// If there is no such file, or it cannot be written.
 pub fn replay_events(path: &Path, since: Timestamp) -> Result<bool, OpenError> {
     open_beside(path)?;
+    // Found on a connection that only reads: a search through a long log holds no lock that the sale waits for.
+    let reader = open(path, Role::Reader).map_err(|error| OpenError::Other(error.to_string()))?;
+    let Some(first) = event::first_since(&reader, since)? else { return Ok(false) };
     let db = open(path, Role::Writer).map_err(|error| OpenError::Other(error.to_string()))?;
-    Ok(event::replay(&db, since)?)
+    Ok(event::replay(&db, first)?)
 }
 
 #[async_trait]

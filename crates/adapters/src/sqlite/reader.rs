@@ -202,4 +202,16 @@ impl Reader for ReaderPool {
     async fn events(&self, page: Page<u64>) -> Result<Vec<StoredEvent>, StoreError> {
         self.read(move |db| event::told(db, page)).await
     }
+
+    async fn dead_events(&self, page: Page<u64>) -> Result<Vec<StoredEvent>, StoreError> {
+        self.read(move |db| event::dead(db, page)).await
+    }
+
+    async fn unsent_events(&self, page: Page<u64>) -> Result<Vec<StoredEvent>, StoreError> {
+        self.read(move |db| event::unsent(db, page)).await
+    }
+
+    async fn last_events(&self, limit: usize) -> Result<Vec<StoredEvent>, StoreError> {
+        self.read(move |db| event::last(db, limit)).await
+    }
 }

@@ -9,13 +9,14 @@ use rusqlite::{Connection, TransactionBehavior};
 use super::OpenError;
 
 /// Each step brings a file from version n to n + 1. Steps that have landed never change.
-const STEPS: [&str; 6] = [
+const STEPS: [&str; 7] = [
     include_str!("migrations/0001_sale.sql"),
     include_str!("migrations/0002_room.sql"),
     include_str!("migrations/0003_relay.sql"),
     include_str!("migrations/0004_forgotten.sql"),
     include_str!("migrations/0005_traces.sql"),
     include_str!("migrations/0006_positions.sql"),
+    include_str!("migrations/0007_events_by_time.sql"),
 ];
 
 /// Marks a file as onsale's: "onsa" in ASCII.

@@ -1,82 +1,138 @@
 //! `onsale events`: the event log.
 
+use std::collections::BTreeSet;
 use std::process::ExitCode;
-use std::sync::Arc;
 use std::time::Duration;
 
 use clap::ArgMatches;
+use clap::parser::ValueSource;
 use onsale_app::calendar::parse_rfc3339;
 use onsale_app::event::{EventState, StoredEvent};
-use onsale_app::store::{Page, Reader};
+use onsale_app::store::{Page, Reader, StoreError};
 use onsale_domain::ids::EventId;
 use onsale_domain::time::Timestamp;
 use tokio::signal::ctrl_c;
 
-use super::{Failed, Outcome, block_on, print, print_to_reader};
+use super::{Failed, Outcome, block_on, print, write_to_reader};
 use crate::sale;
 use crate::settings::Settings;
 
-/// How often the log is looked at while it is followed.
+/// How often the log is read while it is followed.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
 
+/// Events of one read, and of one write to standard output.
 const PAGE: usize = 1_000;
 
+/// Events that `--follow` shows before new ones, as `tail -f` does.
+const SHOWN_BEFORE: usize = 10;
+
 pub(super) fn run(settings: &Settings, given: &ArgMatches) -> Outcome {
-    if let Some(given) = given.subcommand_matches("retry") {
-        let ids = given
-            .get_many::<String>("id")
-            .into_iter()
-            .flatten()
-            .map(|id| EventId::parse(id).ok_or_else(|| Failed::Usage(format!("--id {id} is no id of an event"))));
-        let ids = ids.collect::<Result<Vec<_>, _>>()?;
-        let put_back = block_on(async { sale::retry_dead_events(settings, &ids).await.map_err(Failed::from) })?;
-        return print(&format!("{put_back} dead letter(s) put back"));
+    if let Some((name, inner)) = given.subcommand() {
+        refuse_view(name, given)?;
+        return if name == "retry" { retry(settings, inner) } else { replay(settings, inner) };
     }
-    if let Some(given) = given.subcommand_matches("replay") {
-        let since = given.get_one::<String>("since").map(String::as_str).unwrap_or_default();
-        let since = parse_rfc3339(since)
-            .ok_or_else(|| Failed::Usage(format!("--since {since} is no instant: 2026-11-25T09:00:00Z")))?;
-        let found = block_on(async { sale::replay_events(settings, since).await.map_err(Failed::from) })?;
-        return print(if found { "sent events since then will be sent again" } else { "nothing since then was sent" });
-    }
-    let state = given.get_one::<String>("state").cloned();
-    let show = if given.get_flag("json") { as_json } else { as_line };
-    let (follow, show) = (given.get_flag("follow"), &show);
+    let view = View {
+        state: given.get_one::<String>("state").map(String::as_str).and_then(state_of),
+        show: if given.get_flag("json") { as_json } else { as_line },
+        follow: given.get_flag("follow"),
+        from_start: given.get_flag("from-start"),
+    };
     block_on(async {
         let reader = sale::open_beside(settings).await?;
         tokio::select! {
-            shown = show_events(reader, follow, state.as_deref(), show) => shown,
+            shown = show_events(&*reader, &view) => shown,
             _ = ctrl_c() => Ok(ExitCode::SUCCESS),
         }
     })
 }
 
-async fn show_events(
-    reader: Arc<dyn Reader>,
+/// How to show the log has no effect on what changes it, so it was meant otherwise.
+fn refuse_view(command: &str, given: &ArgMatches) -> Result<(), Failed> {
+    let is_given = |name: &&str| given.value_source(name) == Some(ValueSource::CommandLine);
+    match ["follow", "from-start", "json", "state"].into_iter().find(is_given) {
+        Some(name) => Err(Failed::Usage(format!("--{name} has no effect on `onsale events {command}`"))),
+        None => Ok(()),
+    }
+}
+
+fn retry(settings: &Settings, given: &ArgMatches) -> Outcome {
+    let ids = given.get_many::<String>("id").into_iter().flatten();
+    let ids = ids.map(|id| EventId::parse(id).ok_or_else(|| Failed::Usage(format!("--id {id} is no id of an event"))));
+    let ids = ids.collect::<Result<BTreeSet<_>, _>>()?.into_iter().collect::<Vec<_>>();
+    let mut put_back = 0;
+    let done = block_on(async {
+        sale::retry_dead_events(settings, &ids, |more| put_back += more).await.map_err(Failed::from)
+    });
+    let said = print(&format!("{put_back} dead letter(s) put back"));
+    done.and(said)?;
+    if put_back < ids.len() {
+        let missing = ids.len() - put_back;
+        return Err(Failed::Error(format!("{missing} of the {} events named are no dead letters", ids.len())));
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn replay(settings: &Settings, given: &ArgMatches) -> Outcome {
+    let since = given.get_one::<String>("since").map(String::as_str).unwrap_or_default();
+    let since = parse_rfc3339(since)
+        .ok_or_else(|| Failed::Usage(format!("--since {since} is no instant: 2026-11-25T09:00:00Z")))?;
+    let found = block_on(async { sale::replay_events(settings, since).await.map_err(Failed::from) })?;
+    print(if found { "sent events since then will be sent again" } else { "nothing since then was sent" })
+}
+
+/// What to show of the log, and how.
+struct View {
+    state: Option<EventState>,
+    show: fn(&StoredEvent, Timestamp) -> String,
     follow: bool,
-    state: Option<&str>,
-    show: &impl Fn(&StoredEvent, Timestamp) -> String,
-) -> Outcome {
+    from_start: bool,
+}
+
+impl View {
+    /// The next events of the log that may be shown. Only what is sent is found by reading everything.
+    async fn page(&self, reader: &dyn Reader, after: Option<u64>) -> Result<Vec<StoredEvent>, StoreError> {
+        let page = Page { after, limit: PAGE };
+        match self.state {
+            Some(EventState::Dead) if !self.follow => reader.dead_events(page).await,
+            Some(EventState::Pending) if !self.follow => reader.unsent_events(page).await,
+            _ => reader.events(page).await,
+        }
+    }
+
+    /// Writes events in one piece. Returns whether the reader of standard output is still there.
+    fn print(&self, events: &[StoredEvent], now: Timestamp) -> Result<bool, Failed> {
+        let is_wanted = |event: &&StoredEvent| self.state.is_none_or(|state| state == event.state);
+        let lines = events.iter().filter(is_wanted).map(|event| (self.show)(event, now) + "\n");
+        write_to_reader(lines.collect::<String>().as_bytes())
+    }
+}
+
+async fn show_events(reader: &dyn Reader, view: &View) -> Outcome {
     let mut after = None;
+    if view.follow && !view.from_start {
+        let last = reader.last_events(SHOWN_BEFORE).await?;
+        after = last.last().map(|event| event.position);
+        if !view.print(&last, reader.now())? {
+            return Ok(ExitCode::SUCCESS);
+        }
+    }
     loop {
-        let events = reader.events(Page { after, limit: PAGE }).await?;
-        let now = reader.now();
-        for event in &events {
-            after = Some(event.position);
-            if state.is_some_and(|state| state != word_of(event.state)) {
-                continue;
-            }
-            if !print_to_reader(&show(event, now))? {
-                return Ok(ExitCode::SUCCESS);
-            }
+        let events = view.page(reader, after).await?;
+        after = events.last().map(|event| event.position).or(after);
+        if !view.print(&events, reader.now())? {
+            return Ok(ExitCode::SUCCESS);
         }
         if events.len() < PAGE {
-            if !follow {
+            if !view.follow {
                 return Ok(ExitCode::SUCCESS);
             }
             tokio::time::sleep(LOOK_EVERY).await;
         }
     }
+}
+
+fn state_of(word: &str) -> Option<EventState> {
+    [EventState::Pending, EventState::Sent, EventState::Dead].into_iter().find(|state| word_of(*state) == word)
 }
 
 fn word_of(state: EventState) -> &'static str {

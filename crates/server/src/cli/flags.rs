@@ -57,7 +57,9 @@ impl Flags {
     /// `Failed::Usage`, which names one.
     pub(super) fn refuse(&self, command: &str) -> Result<(), Failed> {
         let name = self.config.as_ref().map(|_| "config").or_else(|| self.values.keys().next().copied());
-        name.map_or(Ok(()), |name| Err(Failed::Usage(format!("--{name} has no effect: `onsale {command}` reads no settings"))))
+        name.map_or(Ok(()), |name| {
+            Err(Failed::Usage(format!("--{name} has no effect: `onsale {command}` reads no settings")))
+        })
     }
 
     /// Reads all settings, the flags before other sources.

@@ -79,7 +79,7 @@ fn complain(reason: &dyn Display, code: u8) -> ExitCode {
 
 /// Prints lines on standard output. A pipe that its reader closed is not an error.
 fn print(text: &str) -> Outcome {
-    print_to_reader(text).map(|_| ExitCode::SUCCESS)
+    print_bytes(format!("{text}\n").as_bytes())
 }
 
 /// Prints text that ends with a line feed already.
@@ -87,11 +87,8 @@ fn print_bytes(text: &[u8]) -> Outcome {
     write_to_reader(text).map(|_| ExitCode::SUCCESS)
 }
 
-/// Prints lines like [`print`]. Returns whether the reader still has the pipe open.
-fn print_to_reader(text: &str) -> Result<bool, Failed> {
-    write_to_reader(format!("{text}\n").as_bytes())
-}
-
+/// Writes to standard output at once. Returns whether the reader still has the pipe open. A full disk, or a file that may
+/// not grow, is an error.
 fn write_to_reader(text: &[u8]) -> Result<bool, Failed> {
     match io::stdout().write_all(text).and_then(|()| io::stdout().flush()) {
         Ok(()) => Ok(true),

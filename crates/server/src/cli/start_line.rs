@@ -1,9 +1,13 @@
 //! What a process says first in its log: which program it is, what it works on, what is on, and which settings do nothing.
 
-use crate::settings::{Auth, DatabaseUrl, LogFormat, Settings, unknown_variables};
+use crate::settings::{Auth, DatabaseUrl, Settings, unknown_variables};
 
-/// Logs one line with the shape of this process, then a warning for each setting without effect. Shows no secret.
+/// Logs a warning for each misspelt variable, one line with the shape of this process, and a warning for each setting without
+/// effect. Shows no secret.
 pub(super) fn log(command: &str, settings: &Settings) {
+    for name in unknown_variables() {
+        tracing::warn!(name, "this looks like a setting and is none");
+    }
     let none = || "none".to_owned();
     let shown = |part: Option<String>| part.unwrap_or_else(none);
     let limits = &settings.limits;
@@ -28,16 +32,12 @@ pub(super) fn log(command: &str, settings: &Settings) {
         rate_limit_per_user_per_second = limits.by_user.requests,
         entries_per_minute = limits.entries_by_address.requests,
         connections_max = settings.connections_max,
-        timezone = settings.calendar.name(),
+        timezone = settings.calendar.zone_name(),
         traces = settings.otlp_endpoint.is_some(),
-        log_json = settings.log_format == LogFormat::Json,
         "onsale starts"
     );
     for idle in &settings.idle_settings {
         tracing::warn!(setting = idle.name, reason = idle.reason, "this setting has no effect in this process");
-    }
-    for name in unknown_variables() {
-        tracing::warn!(name, "this looks like a setting and is none");
     }
 }
 

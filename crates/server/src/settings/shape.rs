@@ -71,13 +71,19 @@ fn retention(settings: &Settings, command: &str) -> Option<&'static str> {
              `onsale consume` with this setting beside it",
         ),
         ("serve", Some(_)) => brokers(settings, command),
-        ("consume", Some(_)) => Some("with Kafka the relay deletes old events: set it for `onsale serve` or `onsale relay`"),
+        ("consume", Some(_)) => {
+            Some("with Kafka the relay deletes old events: set it for `onsale serve` or `onsale relay`")
+        }
         _ => None,
     }
 }
 
 fn posts(settings: &Settings, _: &str) -> Option<&'static str> {
-    settings.platform.url.is_none().then_some("ONSALE_DATA_PLATFORM_URL is not set, so nothing is posted that it could sign")
+    settings
+        .platform
+        .url
+        .is_none()
+        .then_some("ONSALE_DATA_PLATFORM_URL is not set, so nothing is posted that it could sign")
 }
 
 fn files(settings: &Settings, _: &str) -> Option<&'static str> {

@@ -44,7 +44,10 @@ impl Sources {
         parse: impl Fn(&str) -> Result<T, String>,
     ) -> Result<T, BadSetting> {
         if let Some((source, _)) = self.values.get(name).filter(|(_, value)| value.is_empty()) {
-            return Err(BadSetting { name: source.clone(), problem: "is empty; leave it out for the default".to_owned() });
+            return Err(BadSetting {
+                name: source.clone(),
+                problem: "is empty; leave it out for the default".to_owned(),
+            });
         }
         let default = TABLE.iter().find(|setting| setting.name == name).and_then(|setting| setting.default);
         match self.optional(name, &parse)? {

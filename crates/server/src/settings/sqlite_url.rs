@@ -8,7 +8,8 @@ use std::path::PathBuf;
 use percent_encoding::percent_decode_str;
 
 /// What is taken, for the end of each refusal.
-const TAKEN: &str = "take sqlite://FILE, relative to the working folder, or sqlite:///FOLDER/FILE; a special character is %XX";
+const TAKEN: &str =
+    "take sqlite://FILE, relative to the working folder, or sqlite:///FOLDER/FILE; a special character is %XX";
 
 /// Reads the file's name from a URL of SQLite; `None` if the text is no such URL.
 pub(super) fn parse(text: &str) -> Option<Result<PathBuf, String>> {

@@ -40,6 +40,13 @@ impl PlatformUrl {
     }
 }
 
+/// Where it points, without user, password and parameters.
+impl fmt::Display for PlatformUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}{}", self.0.origin().ascii_serialization(), self.0.path())
+    }
+}
+
 /// What posts are signed with.
 #[derive(Clone)]
 pub(crate) struct SigningKey(Vec<u8>);

@@ -32,6 +32,60 @@ async fn standard_output_is_for_the_address_and_standard_error_for_the_log() {
     assert!(serde_json::from_str::<Value>(&line).is_err() && line.contains("WARN"), "for people: {line}");
 }
 
+/// The lines of a log with this message.
+fn entries(log: &str, message: &str) -> Vec<Value> {
+    let entries = log.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+    entries.filter(|entry| entry["message"] == message).collect()
+}
+
+#[tokio::test]
+async fn a_start_tells_what_is_on_and_off() {
+    let launch = Sale::launch(ONSALE)
+        .set("ONSALE_REDIS_URL", "redis://someone:redis-password@127.0.0.1:1")
+        .set("ONSALE_KAFKA_BROKERS", "127.0.0.1:1")
+        .set("ONSALE_AUTH", "jwt")
+        .set("ONSALE_JWT_SECRET", "a-secret-of-thirty-two-characters")
+        .set("ONSALE_QUEUE_STRICT", "true");
+    let sale = Sale::start(&launch).await;
+    let log = sale.instance.log();
+    let [start] = &entries(&log, "onsale starts")[..] else { panic!("one line tells of the start: {log}") };
+    let told = json!({
+        "version": start["version"], "command": "serve", "redis": start["redis"], "kafka": "127.0.0.1:1", "relay": true,
+        "data_platform": "none", "auth": "jwt", "queue_strict": true, "caches": true, "admin": true,
+        "rate_limit_per_second": 2_000, "connections_max": 20_000, "events_kept_days": "none",
+    });
+    for (name, value) in told.as_object().unwrap() {
+        assert_eq!(start[name], *value, "{name}: {start}");
+    }
+    assert!(start["version"].as_str().unwrap().starts_with(char::is_numeric), "{start}");
+    assert!(start["redis"].as_str().unwrap().contains("127.0.0.1:1"), "{start}");
+    assert!(start["database"].as_str().unwrap().contains("://"), "{start}");
+    for secret in ["redis-password", "a-secret-of-thirty-two-characters", onsale_testing::ADMIN_KEY] {
+        assert!(!log.contains(secret), "{log}");
+    }
+    assert!(entries(&log, "this setting has no effect in this process").is_empty(), "{log}");
+}
+
+#[tokio::test]
+async fn a_setting_without_effect_is_told_once() {
+    let launch = Sale::launch(ONSALE)
+        .set("ONSALE_DATA_PLATFORM_URL", "http://someone:platform-password@127.0.0.1:1")
+        .set("ONSALE_EVENTS_KEPT_DAYS", 3)
+        .set("ONSALE_JWT_SECRET", "a-secret-of-thirty-two-characters")
+        .with("--kafka-partitions=3");
+    let sale = Sale::start(&launch).await;
+    let log = sale.instance.log();
+    let idle = entries(&log, "this setting has no effect in this process");
+    let names: Vec<&str> = idle.iter().map(|entry| entry["setting"].as_str().unwrap()).collect();
+    let expected = ["--kafka-partitions", "ONSALE_EVENTS_KEPT_DAYS", "ONSALE_DATA_PLATFORM_URL", "ONSALE_JWT_SECRET"];
+    assert_eq!(names, expected, "{log}");
+    assert!(
+        idle.iter().all(|entry| entry["level"] == "WARN" && !entry["reason"].as_str().unwrap().is_empty()),
+        "{log}"
+    );
+    assert!(!log.contains("platform-password") && !log.contains("a-secret-of-thirty-two"), "{log}");
+}
+
 /// A bearer of this user.
 fn bearer(user: &str, secret: &str) -> String {
     let claims = json!({"sub": user, "exp": now_millis() / 1000 + 3_600});

@@ -4,8 +4,10 @@
 
 mod commands;
 mod demo;
+mod files;
 mod log;
 mod modes;
+mod positions;
 mod secrets;
 #[path = "../support/mod.rs"]
 mod support;
@@ -40,7 +42,7 @@ fn assert_bad(run: &Output, named: &[&str]) {
 /// Every setting with a value that it takes, and values that it does not.
 const TABLE: [(&str, &str, &[&str]); 41] = [
     ("listen", "127.0.0.1:0", &["nonsense", "127.0.0.1", "127.0.0.1:99999", "example.com:80"]),
-    ("database-url", "sqlite://onsale.db", &["onsale.db", "sqlite://", "mysql://localhost/sale"]),
+    ("database-url", "sqlite://onsale.db", &["onsale.db", "sqlite://", "mysql://h/sale", "sqlite://x?mode=ro"]),
     ("redis-url", "redis://127.0.0.1:1", &["127.0.0.1:6379", "redis://", "http://127.0.0.1", "redis-cluster://a,"]),
     ("auth", "open", &["maybe", "OPEN", "jwt"]),
     ("jwt-secret", "a-secret-of-thirty-two-characters", &[]),

@@ -1,0 +1,1 @@
+-- Nothing to do: the ids of events hold their time, and have an index. Postgres gets one on the time itself.

@@ -65,7 +65,7 @@ const SENT: &str = "SELECT part, least(sent_to, checked_to) FROM relay_parts";
 const PUT_BACK: &str = "SELECT position FROM events_put_back WHERE position BETWEEN $1 AND $2";
 
 /// Dead letters, by an index of their own.
-const DEAD: &str =
+pub(super) const DEAD: &str =
     concat!("SELECT ", COLUMNS_OF!(), " FROM events WHERE state = 'DEAD' AND position > $1 ORDER BY position LIMIT $2");
 
 /// How far every part of the outbox was sent.
@@ -78,7 +78,7 @@ const PUT_BACK_AFTER: &str = concat!(
         CROSS JOIN LATERAL (SELECT * FROM events WHERE events.position = again OFFSET 0) event ORDER BY position"
 );
 
-const LAST: &str = concat!(
+pub(super) const LAST: &str = concat!(
     "SELECT * FROM (SELECT ",
     COLUMNS_OF!(),
     " FROM events WHERE position < (pg_snapshot_xmin(pg_current_snapshot())::text::bigint << 16)
@@ -92,12 +92,17 @@ const RETRY: &str = "WITH again AS (
     noted AS (INSERT INTO events_put_back SELECT position FROM again ON CONFLICT DO NOTHING)
     SELECT count(*) FROM again";
 
-/// By an index on time, whatever the planner believes: in the order of positions it would read what came before.
-const FIRST_SINCE: &str = "SELECT min(position) FROM (SELECT position FROM events WHERE at >= $1 OFFSET 0) since";
+/// In force before [`FIRST_SINCE`]: the index on time is used, whatever the planner believes.
+pub(super) const BY_INDEX: &str = "SET enable_seqscan = off";
+
+/// The fence keeps the planner from looking in the order of positions, through all events before it.
+pub(super) const FIRST_SINCE: &str =
+    "SELECT min(position) FROM (SELECT position FROM events WHERE at >= $1 OFFSET 0) since";
 
 /// Back to just before the first event of that time. A relay that has a part now loses it: what it is about to mark is no
 /// longer true.
-const REPLAY: &str = "UPDATE relay_parts SET sent_to = $1 - 1, fence = fence + 1, relay = NULL, leased_until = 0
+pub(super) const REPLAY: &str =
+    "UPDATE relay_parts SET sent_to = $1 - 1, fence = fence + 1, relay = NULL, leased_until = 0
     WHERE sent_to >= $1";
 
 pub(super) const READS: &[&str] = &[LOG, SENT, PUT_BACK];
@@ -168,6 +173,7 @@ pub(super) async fn retry_dead(client: &Client, ids: &[EventId], most: usize) ->
 
 /// Everything since an instant is sent again. Returns whether any of it had been sent.
 pub(super) async fn replay(client: &Client, since: Timestamp) -> Sql<bool> {
+    client.batch_execute(BY_INDEX).await?;
     let first: Option<i64> = client.query_one(FIRST_SINCE, &[&since.as_millis()]).await?.get(0);
     let Some(first) = first else { return Ok(false) };
     Ok(client.execute(REPLAY, &[&first]).await? > 0)

@@ -8,7 +8,7 @@ use serde_json::Value;
 use tokio_postgres::{Client, SimpleQueryMessage};
 
 use super::connection::{PostgresUrl, Role};
-use super::{migrate, news, outbox, reader, writer};
+use super::{event, migrate, news, outbox, reader, writer};
 
 /// Tables that grow with the sale, each with the conditions by which few of its rows are found.
 const BY_KEY: &[(&str, &[&str])] = &[
@@ -127,4 +127,54 @@ async fn rows_are_found_by_key_whatever_is_known_of_the_tables() {
         }
     }
     assert!(all.is_empty(), "{all:#?}");
+}
+
+/// 200,000 events, one a second from 1970 on; the first half was sent, and two are dead.
+const LOG: &str = "
+    INSERT INTO events SELECT 'onsale.points', 'ada', n, gen_random_uuid(), n::bigint << 16, 't', n * 1000::bigint, '{}'
+        FROM generate_series(1, 200000) n;
+    UPDATE events SET state = 'DEAD', reason = 'why' WHERE version IN (7, 199993);
+    UPDATE relay_parts SET sent_to = 100000::bigint << 16;";
+
+#[tokio::test]
+async fn a_long_event_log_is_searched_by_its_indexes() {
+    if without("postgres") {
+        return;
+    }
+    let database = shared().await.empty_database().await;
+    let url = PostgresUrl::parse(&database.url()).unwrap();
+    migrate(&url).await.unwrap();
+    let sql = database.sql().await;
+    sql.batch_execute(LOG).await.unwrap();
+    for state in ["never analyzed", "analyzed"] {
+        let (client, _driver) = url.connect(Role::Tool).await.unwrap();
+        client.batch_execute(event::BY_INDEX).await.unwrap();
+        for (statement, values, index) in [
+            (event::DEAD, &["0", "1000"][..], "events_dead"),
+            (event::FIRST_SINCE, &["199000000"], "events_by_time"),
+            (event::FIRST_SINCE, &["9999999999999"], "events_by_time"),
+            (event::LAST, &["10"], "events_in_order"),
+            (event::REPLAY, &["5"], "relay_parts"),
+        ] {
+            let numbered = (1..).zip(values);
+            let text =
+                numbered.fold(statement.to_owned(), |text, (number, value)| text.replace(&format!("${number}"), value));
+            let plan = client.query(&format!("EXPLAIN {text}"), &[]).await.unwrap();
+            let plan: String = plan.iter().map(|line| line.get::<_, String>(0) + "\n").collect();
+            assert!(plan.contains(index) && !plan.contains("Seq Scan on events "), "{state}: {text}\n{plan}");
+        }
+        sql.batch_execute("VACUUM ANALYZE events").await.unwrap();
+    }
+    let since = |seconds: i64| onsale_domain::time::Timestamp::from_millis(seconds * 1_000);
+    for (seconds, is_sent, sent_to) in
+        [(300_000, false, 100_000), (150_000, false, 100_000), (77, true, 77), (0, true, 1)]
+    {
+        assert_eq!(super::replay_events(&url, since(seconds)).await.unwrap(), is_sent, "{seconds}");
+        let found: i64 = sql.query_one("SELECT max(sent_to) FROM relay_parts", &[]).await.unwrap().get(0);
+        let expected = if is_sent { (sent_to << 16) - 1 } else { sent_to << 16 };
+        assert_eq!(found, expected, "{seconds}");
+    }
+    let mut put_back = Vec::new();
+    super::retry_dead_events(&url, &[], |many| put_back.push(many)).await.unwrap();
+    assert_eq!(put_back, [2]);
 }

@@ -267,7 +267,7 @@ pub fn open_beside(path: &Path) -> Result<Arc<dyn Reader>, OpenError> {
 /// If there is no such file, or it cannot be written. What was reported stays put back.
 pub fn retry_dead_events(path: &Path, ids: &[EventId], mut report: impl FnMut(usize)) -> Result<(), OpenError> {
     open_beside(path)?;
-    let mut db = open(path, Role::Writer).map_err(|error| OpenError::Other(error.to_string()))?;
+    let mut db = open(path, Role::Outbox).map_err(|error| OpenError::Other(error.to_string()))?;
     loop {
         let put_back = event::retry_dead(&mut db, ids, PUT_BACK_TOGETHER_MAX)?;
         report(put_back);
@@ -286,7 +286,7 @@ pub fn replay_events(path: &Path, since: Timestamp) -> Result<bool, OpenError> {
     // Found on a connection that only reads: a search through a long log holds no lock that the sale waits for.
     let reader = open(path, Role::Reader).map_err(|error| OpenError::Other(error.to_string()))?;
     let Some(first) = event::first_since(&reader, since)? else { return Ok(false) };
-    let db = open(path, Role::Writer).map_err(|error| OpenError::Other(error.to_string()))?;
+    let db = open(path, Role::Outbox).map_err(|error| OpenError::Other(error.to_string()))?;
     Ok(event::replay(&db, first)?)
 }
 

@@ -42,6 +42,11 @@ fn postgres(settings: &Settings, _: &str) -> Option<&'static str> {
         .then_some("it is for Postgres, and ONSALE_DATABASE_URL names a SQLite file")
 }
 
+fn sqlite(settings: &Settings, _: &str) -> Option<&'static str> {
+    matches!(settings.database, DatabaseUrl::Postgres(_))
+        .then_some("it is for SQLite, and ONSALE_DATABASE_URL names a Postgres")
+}
+
 fn jwt(settings: &Settings, _: &str) -> Option<&'static str> {
     matches!(settings.auth, Auth::Open).then_some("bearers are checked only with ONSALE_AUTH=jwt")
 }
@@ -100,6 +105,7 @@ const ACTS: &[Acts] = &[
     acts("database-url", &["serve", "migrate", "seed", "audit", "events", "relay", "consume"], nothing),
     acts("database-lanes", &["serve", "seed"], postgres),
     acts("database-readers", &["serve", "seed"], postgres),
+    acts("disk-reserve-mib", SERVE, sqlite),
     acts("redis-url", &["serve", "seed"], nothing),
     acts("kafka-brokers", LASTING, brokers),
     acts("kafka-partitions", &["serve", "relay"], topics),

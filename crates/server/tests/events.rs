@@ -299,7 +299,7 @@ async fn events_of_one_state_are_shown_alone() {
         (vec!["bob".into()], vec!["ada".into(), "cyd".into()])
     );
     assert!(subjects("sent").await.is_empty());
-    db.execute("UPDATE relay_parts SET sent_to = 3", []).unwrap();
+    db.execute("UPDATE relay_parts SET sent_to = 3, checked_to = 3", []).unwrap();
     db.execute("INSERT INTO events_put_back VALUES (1)", []).unwrap();
     assert_eq!((subjects("dead").await, subjects("pending").await), (vec!["bob".into()], vec!["ada".into()]));
     assert_eq!(subjects("sent").await, ["cyd"]);

@@ -69,7 +69,7 @@ pub(super) const DEAD: &str =
     concat!("SELECT ", COLUMNS_OF!(), " FROM events WHERE state = 'DEAD' AND position > $1 ORDER BY position LIMIT $2");
 
 /// How far every part of the outbox was sent.
-const PASSED: &str = "SELECT coalesce(min(sent_to), 0) FROM relay_parts";
+const PASSED: &str = "SELECT coalesce(min(least(sent_to, checked_to)), 0) FROM relay_parts";
 
 const PUT_BACK_AFTER: &str = concat!(
     "SELECT ",
@@ -81,7 +81,8 @@ const PUT_BACK_AFTER: &str = concat!(
 pub(super) const LAST: &str = concat!(
     "SELECT * FROM (SELECT ",
     COLUMNS_OF!(),
-    " FROM events WHERE position < (pg_snapshot_xmin(pg_current_snapshot())::text::bigint << 16)
+    " FROM events WHERE position <
+        (pg_snapshot_xmin(pg_current_snapshot())::text::bigint + (SELECT added FROM event_positions) << 16)
         ORDER BY position DESC LIMIT $1) last ORDER BY position"
 );
 

@@ -134,7 +134,7 @@ const LOG: &str = "
     INSERT INTO events SELECT 'onsale.points', 'ada', n, gen_random_uuid(), n::bigint << 16, 't', n * 1000::bigint, '{}'
         FROM generate_series(1, 200000) n;
     UPDATE events SET state = 'DEAD', reason = 'why' WHERE version IN (7, 199993);
-    UPDATE relay_parts SET sent_to = 100000::bigint << 16;";
+    UPDATE relay_parts SET sent_to = 100000::bigint << 16, checked_to = 100000::bigint << 16;";
 
 #[tokio::test]
 async fn a_long_event_log_is_searched_by_its_indexes() {

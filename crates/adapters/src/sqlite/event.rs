@@ -84,7 +84,11 @@ pub(super) fn dead(db: &Connection, page: Page<u64>) -> Sql<Vec<StoredEvent>> {
 
 /// What was put back, then everything after the part of the outbox that is furthest behind.
 pub(super) fn unsent(db: &Connection, page: Page<u64>) -> Sql<Vec<StoredEvent>> {
-    let passed: u64 = db.query_row("SELECT coalesce(min(sent_to), 0) FROM relay_parts", [], |row| row.get(0))?;
+    let passed: u64 = db.query_row(
+        "SELECT coalesce(min(min(sent_to, coalesce(checked_to, sent_to))), 0) FROM relay_parts",
+        [],
+        |row| row.get(0),
+    )?;
     let after = page.after.unwrap_or(0);
     let mut events: Vec<StoredEvent> = db
         .prepare_cached(PUT_BACK_AFTER)?
@@ -195,7 +199,7 @@ mod tests {
         let series = "WITH RECURSIVE generate_series (value) AS
             (SELECT 1 UNION ALL SELECT value + 1 FROM generate_series WHERE value < ?1)";
         db.execute(&format!("{series} {fill}"), [many]).unwrap();
-        db.execute("UPDATE relay_parts SET sent_to = ?1", [many / 2]).unwrap();
+        db.execute("UPDATE relay_parts SET sent_to = ?1, checked_to = ?1", [many / 2]).unwrap();
         db.execute("UPDATE events SET state = 'DEAD', reason = 'why' WHERE position IN (7, ?1 - 7)", [many]).unwrap();
         db.execute("INSERT INTO events_put_back VALUES (9)", []).unwrap();
         (folder, db)

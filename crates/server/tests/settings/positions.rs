@@ -44,7 +44,7 @@ fn bury(folder: &Path) {
     let db = open(folder);
     db.execute_batch(
         "UPDATE events SET state = 'DEAD', reason = 'why'; DELETE FROM events_put_back; DELETE FROM relays;
-         UPDATE relay_parts SET sent_to = 1, relay = NULL, leased_until = 0;",
+         UPDATE relay_parts SET sent_to = 1, checked_to = 1, relay = NULL, leased_until = 0;",
     )
     .unwrap();
 }

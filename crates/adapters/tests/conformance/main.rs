@@ -27,6 +27,7 @@ mod pages;
 mod people;
 mod picture;
 mod relay;
+mod restored;
 mod stage;
 mod traced;
 mod unfinished;

@@ -1,5 +1,7 @@
 //! Postgres by `pg_dump`, restored into a new cluster, whose transactions are counted anew.
 
+use std::path::Path;
+
 use onsale_testing::postgres::{Database, Server, Setup, folder};
 use onsale_testing::without;
 
@@ -21,12 +23,21 @@ async fn old_server() -> (Server, Database) {
     (server, database)
 }
 
-/// A cluster of the same data from a dump.
-async fn restored(backups: &std::path::Path) -> (Server, Database) {
+async fn dump(url: &str, backups: &Path) {
+    script("postgres-dump").set("ONSALE_DATABASE_URL", url).set("BACKUPS", backups).run(backups).await;
+}
+
+/// The dump in a new cluster. Returns its URL for a user who owns the database, and may not read the control file.
+async fn restored(backups: &Path) -> (Server, String) {
     let server = Setup::unsynced().start().await;
-    let database = server.empty_database().await;
-    script("postgres-restore").set("NEW_DATABASE_URL", database.url()).set("BACKUPS", backups).run(backups).await;
-    (server, database)
+    let sql = server.sql("postgres").await;
+    sql.batch_execute("CREATE ROLE seller LOGIN").await.unwrap();
+    sql.batch_execute("CREATE DATABASE sale OWNER seller").await.unwrap();
+    let sql = server.sql("sale").await;
+    sql.batch_execute("REVOKE EXECUTE ON FUNCTION pg_control_system() FROM PUBLIC").await.unwrap();
+    let url = format!("postgres://seller@{}/sale", server.address());
+    script("postgres-restore").set("NEW_DATABASE_URL", &url).set("BACKUPS", backups).run(backups).await;
+    (server, url)
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -41,8 +52,7 @@ async fn a_dump_is_restored_in_the_middle_of_a_sale() {
     before.charge(10).await;
     let crowd = before.crowd("early").await;
     before.until_sent(&platform, 100).await;
-    let dump = script("postgres-dump").set("ONSALE_DATABASE_URL", database.url()).set("BACKUPS", backups.path());
-    dump.run(backups.path()).await;
+    dump(&database.url(), backups.path()).await;
     crowd.stop().await;
     // Of what happens from here on, the dump knows nothing; and some of it is sent.
     let lost = before.enter_for_a_moment(&line).await;
@@ -50,8 +60,8 @@ async fn a_dump_is_restored_in_the_middle_of_a_sale() {
     before.until_sent(&platform, 1).await;
     drop(before.kill().await);
 
-    let (_new, database) = restored(backups.path()).await;
-    let after = Evening::on(&database.url(), &platform).await;
+    let (_new, url) = restored(backups.path()).await;
+    let after = Evening::on(&url, &platform).await;
     after.charge(1_000).await;
     after.forgets(&lost).await;
     after.keeps(&line).await;
@@ -64,11 +74,10 @@ async fn a_dump_is_restored_in_the_middle_of_a_sale() {
     drop(after.kill().await);
 
     // Once more, by a cluster that is younger still.
-    let dump = script("postgres-dump").set("ONSALE_DATABASE_URL", database.url()).set("BACKUPS", backups.path());
     std::fs::remove_file(backups.path().join("onsale.dump")).unwrap();
-    dump.run(backups.path()).await;
-    let (_newest, database) = restored(backups.path()).await;
-    let last = Evening::on(&database.url(), &platform).await;
+    dump(&url, backups.path()).await;
+    let (_newest, url) = restored(backups.path()).await;
+    let last = Evening::on(&url, &platform).await;
     last.charge(10_000).await;
     last.all_arrived(&platform).await;
     last.audit().await;

@@ -91,6 +91,12 @@ impl Evening {
         }
     }
 
+    /// Whether the database takes writes again.
+    pub(crate) async fn try_charge(&self) -> bool {
+        let charge = self.sale.caller.patch("/point/user-0/charge").json(&json!({"amount": 1}));
+        charge.key("again").send().await.status == 200
+    }
+
     pub(crate) async fn until_sent(&self, platform: &Platform, more: usize) {
         let before = platform.told.lock().unwrap().taken.len();
         let sent = async || (platform.told.lock().unwrap().taken.len() >= before + more).then_some(());

@@ -1,16 +1,9 @@
 //! Why a bearer is refused: for the caller, the log and the metrics.
 
-use std::sync::Mutex;
-use std::sync::PoisonError;
-use std::time::{Duration, Instant};
-
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::registry::Registry;
-
-/// How often one reason is logged at most.
-const LOG_EVERY: Duration = Duration::from_secs(10);
 
 macro_rules! reasons {
     ($($(#[$doc:meta])* $name:ident = $label:literal, $detail:literal;)+) => {
@@ -19,8 +12,6 @@ macro_rules! reasons {
         pub(crate) enum Refused { $($(#[$doc])* $name),+ }
 
         impl Refused {
-            const COUNT: usize = [$(Self::$name),+].len();
-
             /// The label in log and metrics.
             pub(crate) fn as_str(self) -> &'static str {
                 match self { $(Self::$name => $label),+ }
@@ -69,12 +60,10 @@ struct Labels {
     reason: &'static str,
 }
 
-/// Counts refusals, and logs them now and then.
+/// Counts and logs refusals.
 #[derive(Default)]
 pub(super) struct Refusals {
     counted: Family<Labels, Counter>,
-    /// By reason: when it was last logged, and how many came since.
-    logged: Mutex<[(Option<Instant>, u64); Refused::COUNT]>,
 }
 
 impl Refusals {
@@ -82,38 +71,9 @@ impl Refusals {
         registry.register("bearers_refused", "Bearers that were not trusted, by reason", self.counted.clone());
     }
 
-    /// Counts a refusal, and logs it unless the same reason was logged a moment ago. Never shows the bearer.
+    /// Counts a refusal and logs it; the log counts what repeats. Never shows the bearer.
     pub(super) fn note(&self, refused: Refused) {
         self.counted.get_or_create(&Labels { reason: refused.as_str() }).inc();
-        let Some(refusals) = self.due(refused) else { return };
-        tracing::info!(reason = refused.as_str(), refusals, "bearers refused: {}", refused.detail());
-    }
-
-    /// How many refusals a log line now would stand for; `None` if it is too early for a line.
-    fn due(&self, refused: Refused) -> Option<u64> {
-        let mut logged = self.logged.lock().unwrap_or_else(PoisonError::into_inner);
-        let (at, count) = logged.get_mut(refused as usize)?;
-        *count += 1;
-        if at.is_some_and(|at| at.elapsed() < LOG_EVERY) {
-            return None;
-        }
-        *at = Some(Instant::now());
-        Some(std::mem::take(count))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_reason_is_logged_once_in_a_while() {
-        let refusals = Refusals::default();
-        assert_eq!(refusals.due(Refused::Expired), Some(1));
-        assert_eq!((refusals.due(Refused::Expired), refusals.due(Refused::Expired)), (None, None));
-        assert_eq!(refusals.due(Refused::KeysUnavailable), Some(1), "each reason has its own line");
-        let before = Instant::now().checked_sub(LOG_EVERY);
-        refusals.logged.lock().unwrap()[Refused::Expired as usize].0 = before;
-        assert_eq!(refusals.due(Refused::Expired), Some(3), "with those that were not logged");
+        tracing::info!(reason = refused.as_str(), "bearer refused: {}", refused.detail());
     }
 }

@@ -62,7 +62,7 @@ fn work_alone(
     settings: &Settings,
     start: impl FnOnce(&mut Registry) -> Result<Work, SaleError>,
 ) -> Outcome {
-    crate::telemetry::start_log(settings);
+    let _log = crate::telemetry::start_log(settings)?;
     start_line::log(command, settings);
     let traces = Traces::start(settings)?;
     block_on(async {

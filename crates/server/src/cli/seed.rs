@@ -7,7 +7,7 @@ use crate::sale::Sale;
 use crate::settings::Settings;
 
 pub(super) fn run(settings: &Settings) -> Outcome {
-    crate::telemetry::start_log(settings);
+    let _log = crate::telemetry::start_log(settings)?;
     let seeded = block_on(async {
         let sale = Sale::open(settings, &mut Registry::default()).await?;
         let seeded = demo::seed(&sale, settings).await;

@@ -44,7 +44,7 @@ const NO_KEYS: &str = "no key of ONSALE_JWKS_URL could be fetched: bearers that 
 const LOOPBACK_V4: Ipv4Net = Ipv4Net::new_assert(Ipv4Addr::LOCALHOST, 8);
 
 pub(super) fn run(settings: Settings, is_demo: bool) -> Outcome {
-    crate::telemetry::start_log(&settings);
+    let _log = crate::telemetry::start_log(&settings)?;
     start_line::log("serve", &settings);
     warn_of_oddities(&settings);
     let traces = Traces::start(&settings)?;

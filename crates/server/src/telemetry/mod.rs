@@ -3,16 +3,19 @@
 
 #[cfg(feature = "otlp")]
 mod otlp;
+mod throttle;
 
 use std::io::{IsTerminal, stderr};
 
 use tracing_subscriber::Layer;
-use tracing_subscriber::filter::Targets;
+use tracing_subscriber::filter::{FilterExt, Targets};
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 
 use crate::cli::Failed;
 use crate::settings::{LogFormat, Settings};
+
+use throttle::{LogGuard, Throttle};
 
 /// Where traces are sent: the base of a collector's addresses, or the whole address.
 #[derive(Clone, Debug)]
@@ -78,8 +81,12 @@ impl Traces {
     }
 }
 
-/// Starts the log. Libraries may only warn.
-pub(crate) fn start_log(settings: &Settings) {
+/// Starts the log. Libraries may only warn. What repeats is counted, and the last counts are written when the returned
+/// value is dropped.
+///
+/// # Errors
+/// If the system gives no thread to write the counts.
+pub(crate) fn start_log(settings: &Settings) -> std::io::Result<LogGuard> {
     let level = settings.log_level;
     let others = level.min(tracing::Level::WARN);
     let filter = Targets::new()
@@ -96,6 +103,8 @@ pub(crate) fn start_log(settings: &Settings) {
     } else {
         layer.json().flatten_event(true).boxed()
     };
+    let (throttle, guard) = Throttle::start()?;
     // A second start, as in tests, keeps the first.
-    let _ = tracing_subscriber::registry().with(layer.with_filter(filter)).try_init();
+    let _ = tracing_subscriber::registry().with(layer.with_filter(filter.and(throttle))).try_init();
+    Ok(guard)
 }

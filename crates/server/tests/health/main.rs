@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on says so and ends")]
 
+mod logs;
 mod readiness;
 #[path = "../support/mod.rs"]
 mod support;

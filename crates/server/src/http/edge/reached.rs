@@ -1,16 +1,9 @@
-//! Bounds that were reached: counted, and logged at most once in a while for each.
-
-use std::sync::Mutex;
-use std::sync::PoisonError;
-use std::time::{Duration, Instant};
+//! Bounds that were reached: counted and logged. The log counts what repeats.
 
 use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::registry::Registry;
-
-/// At most one log line in this time for each bound.
-const LOG_EVERY: Duration = Duration::from_secs(10);
 
 /// What was reached.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EncodeLabelValue)]
@@ -26,8 +19,6 @@ pub(crate) enum Bound {
 }
 
 impl Bound {
-    const COUNT: usize = 4;
-
     fn advice(self) -> &'static str {
         match self {
             Self::Connections => "every connection place is taken; raise ONSALE_CONNECTIONS_MAX or add an instance",
@@ -60,8 +51,6 @@ struct Labels {
 #[derive(Debug, Default)]
 pub(crate) struct Reached {
     times: Family<Labels, Counter>,
-    /// For each bound, when the log last named it. A lock, because reaching a bound is rare.
-    logged: Mutex<[Option<Instant>; Bound::COUNT]>,
 }
 
 impl Reached {
@@ -72,19 +61,7 @@ impl Reached {
 
     pub(crate) fn note(&self, bound: Bound, outcome: Outcome) {
         self.times.get_or_create(&Labels { bound, outcome }).inc();
-        if self.is_log_due(bound, Instant::now()) {
-            tracing::warn!(?bound, ?outcome, "a bound was reached: {}", bound.advice());
-        }
-    }
-
-    fn is_log_due(&self, bound: Bound, now: Instant) -> bool {
-        let mut logged = self.logged.lock().unwrap_or_else(PoisonError::into_inner);
-        let last = &mut logged[bound as usize];
-        let is_due = last.is_none_or(|last| now.duration_since(last) >= LOG_EVERY);
-        if is_due {
-            *last = Some(now);
-        }
-        is_due
+        tracing::warn!(?bound, ?outcome, "a bound was reached: {}", bound.advice());
     }
 }
 
@@ -93,13 +70,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_bound_is_logged_once_in_a_while_and_counted_each_time() {
-        let (reached, now) = (Reached::default(), Instant::now());
-        assert!(reached.is_log_due(Bound::Connections, now));
-        assert!(!reached.is_log_due(Bound::Connections, now + LOG_EVERY / 2));
-        assert!(reached.is_log_due(Bound::OpenFiles, now + LOG_EVERY / 2), "another bound has its own line");
-        assert!(reached.is_log_due(Bound::Connections, now + LOG_EVERY));
-
+    fn each_bound_is_counted() {
+        let reached = Reached::default();
         let mut registry = Registry::default();
         reached.register(&mut registry);
         reached.note(Bound::OpenFiles, Outcome::Refused);

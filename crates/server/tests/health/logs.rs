@@ -1,0 +1,121 @@
+//! The log while parts are away: the first line of each kind at once, then a count every ten seconds.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use onsale_testing::kafka::Kafka;
+use onsale_testing::postgres::Setup;
+use onsale_testing::redis::{Keeps, Redis};
+use onsale_testing::{Caller, Sale, without};
+use serde_json::{Value, json};
+
+use crate::support::{ONSALE, until};
+
+/// How long the parts are away under load.
+const AWAY: Duration = Duration::from_secs(6);
+
+/// Two lines of one kind are this far apart at least, but for what a clock rounds.
+const APART_MILLIS: i64 = 9_900;
+
+/// Clients that call without a break.
+const CLIENTS: usize = 24;
+
+/// The lines of the log that are about trouble.
+fn troubles(sale: &Sale) -> Vec<Value> {
+    let log = sale.instance.log();
+    let lines = log.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+    lines.filter(|line| line["level"] == "WARN" || line["level"] == "ERROR").collect()
+}
+
+/// How many happenings a line stands for.
+fn stands_for(line: &Value) -> u64 {
+    line["repeated"].as_u64().unwrap_or(1)
+}
+
+/// How many failed requests the log accounts for.
+fn failed_requests(sale: &Sale) -> u64 {
+    let of_requests = |line: &Value| line["message"] == "a request failed";
+    troubles(sale).into_iter().filter(of_requests).map(|line| stands_for(&line)).sum()
+}
+
+/// Calls until stopped; counts answers with 5xx.
+async fn call(sale: &Sale, stop: Arc<AtomicBool>, number: usize, concert: String) -> u64 {
+    let caller = Caller::new(sale.instance.base());
+    let mut failed = 0;
+    while !stop.load(Ordering::Relaxed) {
+        let entry = json!({"userId": format!("user-{number}-{failed}"), "concertId": concert});
+        let calls = [
+            caller.patch(&format!("/point/user-{number}/charge")).json(&json!({"amount": 7})),
+            caller.get(&format!("/point/user-{number}")),
+            caller.post("/queue/tokens").json(&entry),
+        ];
+        for call in calls {
+            failed += u64::from(call.send().await.status.is_server_error());
+        }
+    }
+    failed
+}
+
+fn millis(line: &Value) -> i64 {
+    line["timestamp"].as_str().unwrap().parse::<jiff::Timestamp>().unwrap().as_millisecond()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_outage_under_load_is_a_line_at_once_and_then_counts() {
+    if ["postgres", "redis", "kafka"].into_iter().any(without) {
+        return;
+    }
+    let (server, redis, kafka) =
+        (Setup::unsynced().start().await, Redis::start(Keeps::Nothing).await, Kafka::start().await);
+    let database = server.migrated(ONSALE).await;
+    let launch = Sale::launch(ONSALE).on(database.url()).set("ONSALE_REDIS_URL", redis.url());
+    let sale = Arc::new(Sale::start(&launch.set("ONSALE_KAFKA_BROKERS", kafka.brokers())).await);
+    let concert = sale.concert(&json!({})).await;
+    sale.charge("ada", 1).await;
+    let before = troubles(&sale).len();
+
+    let stop = Arc::new(AtomicBool::new(false));
+    let (failed, mut clients) = (Arc::new(AtomicU64::new(0)), Vec::new());
+    for number in 0..CLIENTS {
+        let (sale, stop, concert, failed) = (sale.clone(), stop.clone(), concert.clone(), failed.clone());
+        clients.push(tokio::spawn(async move {
+            failed.fetch_add(call(&sale, stop, number, concert).await, Ordering::Relaxed);
+        }));
+    }
+    kafka.kill().await;
+    redis.kill().await;
+    server.kill().await;
+    let began = Instant::now();
+    until("the first line", async || (troubles(&sale).len() > before).then_some(())).await;
+    assert!(began.elapsed() < Duration::from_secs(2), "the first line at once, not after {:?}", began.elapsed());
+    tokio::time::sleep(AWAY).await;
+    server.restart().await;
+    stop.store(true, Ordering::Relaxed);
+    for client in clients {
+        client.await.unwrap();
+    }
+
+    // The count of the last seconds comes by itself.
+    let failed = failed.load(Ordering::Relaxed);
+    assert!(failed > 500, "only {failed} requests failed: no load");
+    let counted = async || (failed_requests(&sale) >= failed).then_some(());
+    until("every failed request is in the log", counted).await;
+    assert_eq!(failed_requests(&sale), failed, "each once");
+    assert!(began.elapsed() < Duration::from_secs(40), "within ten seconds");
+
+    let mut kinds: BTreeMap<String, Vec<Value>> = BTreeMap::new();
+    for line in troubles(&sale) {
+        let kind = ["message", "status", "part", "condition", "task"].map(|field| line[field].to_string());
+        kinds.entry(kind.join(" ")).or_default().push(line);
+    }
+    let lines: usize = kinds.values().map(Vec::len).sum();
+    println!("{failed} requests failed; {lines} lines of {} kinds", kinds.len());
+    assert!(lines < 100, "{kinds:#?}");
+    for (kind, lines) in kinds {
+        let times: Vec<i64> = lines.iter().map(millis).collect();
+        let are_apart = times.windows(2).all(|pair| pair[1] - pair[0] >= APART_MILLIS);
+        assert!(are_apart || kind.contains("degraded"), "{kind}: {lines:#?}");
+    }
+}

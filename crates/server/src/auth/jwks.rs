@@ -130,6 +130,10 @@ impl KeySet {
 
     pub(super) fn register(&self, registry: &mut Registry) {
         registry.register("jwks_fetches", "Fetches of the JWK Set, by outcome", self.fetches.clone());
+        // Shown with 0 before the first: else its increase is seen by no query.
+        for outcome in ["ok", "failed"] {
+            drop(self.fetches.get_or_create(&Labels { outcome }));
+        }
     }
 
     /// The keys that are trusted now. `None` if none could be fetched yet, or for 24 hours.

@@ -12,6 +12,8 @@ macro_rules! reasons {
         pub(crate) enum Refused { $($(#[$doc])* $name),+ }
 
         impl Refused {
+            const ALL: &[Self] = &[$(Self::$name),+];
+
             /// The label in log and metrics.
             pub(crate) fn as_str(self) -> &'static str {
                 match self { $(Self::$name => $label),+ }
@@ -69,6 +71,10 @@ pub(super) struct Refusals {
 impl Refusals {
     pub(super) fn register(&self, registry: &mut Registry) {
         registry.register("bearers_refused", "Bearers that were not trusted, by reason", self.counted.clone());
+        // Shown with 0 before the first: else its increase is seen by no query.
+        for refused in Refused::ALL {
+            drop(self.counted.get_or_create(&Labels { reason: refused.as_str() }));
+        }
     }
 
     /// Counts a refusal and logs it; the log counts what repeats. Never shows the bearer.

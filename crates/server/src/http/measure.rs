@@ -87,6 +87,10 @@ impl HttpMetrics {
         );
         let help = "Requests refused with 429, by the limit that was reached";
         registry.register("http_server_requests_limited", help, metrics.limited.clone());
+        // Shown with 0 before the first: else its increase is seen by no query.
+        for limit in Limit::ALL {
+            drop(metrics.limited.get_or_create(&Reason { reason: limit.as_str() }));
+        }
         registry.register("http_server_open_connections", "Open connections", metrics.connections.clone());
         metrics
     }

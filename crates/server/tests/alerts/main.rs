@@ -6,7 +6,9 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on says so and ends")]
 
 mod events;
+mod everything;
 mod load;
+mod metrics;
 mod parts;
 mod queries;
 mod selectors;

@@ -4,15 +4,13 @@ use std::collections::BTreeSet;
 use std::process::Command;
 use std::time::Duration;
 
-use onsale_testing::kafka::Kafka;
-use onsale_testing::postgres::shared;
-use onsale_testing::redis::{Keeps, Redis};
-use onsale_testing::{Prometheus, Sale, without};
-use serde_json::{Value, json};
+use onsale_testing::{Prometheus, without};
+use serde_json::Value;
 
+use crate::everything::Everything;
 use crate::selectors::{asked, shown};
-use crate::support::{ONSALE, text, until};
-use crate::watch::{Watch, address, beside, shipped};
+use crate::support::{text, until};
+use crate::watch::{Watch, shipped};
 
 /// What happened is shown by then: every target is scraped twice a second.
 const SCRAPED_WITHIN: Duration = Duration::from_secs(3);
@@ -70,22 +68,9 @@ async fn complaint(prometheus: &Prometheus, query: &Query) -> Option<String> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_query_matches_series_of_what_runs() {
-    if ["prometheus", "kafka", "postgres", "redis"].into_iter().any(without) {
-        return;
-    }
-    let (redis, kafka) = (Redis::start(Keeps::Nothing).await, Kafka::start().await);
-    let database = shared().await.migrated(ONSALE).await;
-    let launch = Sale::launch(ONSALE).on(database.url()).set("ONSALE_KAFKA_BROKERS", kafka.brokers());
-    let launch = launch.set("ONSALE_REDIS_URL", redis.url()).set("ONSALE_RELAY", false);
-    let sale = Sale::start(&launch).await;
-    let (_relay, relay) = beside(&launch, "relay").await;
-    let (_consumer, consumer) = beside(&launch, "consume").await;
-    // Some metrics are of a file alone.
-    let on_a_file = Sale::start(&Sale::launch(ONSALE)).await;
-    let watch = Watch::over(&[address(&sale), relay, consumer, address(&on_a_file)]).await;
-    sale.charge("ada", 100).await;
-    let concert = sale.concert(&json!({})).await;
-    sale.active(&concert, "ada").await;
+    let Some(everything) = Everything::start().await else { return };
+    let watch = Watch::over(&everything.targets()).await;
+    everything.is_used().await;
 
     let (mut complaints, mut queries) = (Vec::new(), of_dashboard());
     queries.extend(of_alerts(&watch.prometheus).await);

@@ -28,6 +28,16 @@ pub(crate) enum Limit {
 }
 
 impl Limit {
+    /// Each limit.
+    pub(crate) const ALL: [Self; 6] = [
+        Self::AddressRate,
+        Self::AddressEntries,
+        Self::AddressBearers,
+        Self::UserRate,
+        Self::UserEntries,
+        Self::UserKeys,
+    ];
+
     /// The label in the metrics.
     pub(crate) fn as_str(self) -> &'static str {
         match self {

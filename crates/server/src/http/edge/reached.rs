@@ -19,6 +19,8 @@ pub(crate) enum Bound {
 }
 
 impl Bound {
+    const ALL: [Self; 4] = [Self::Connections, Self::ConnectionsPerAddress, Self::StreamsPerToken, Self::OpenFiles];
+
     fn advice(self) -> &'static str {
         match self {
             Self::Connections => "every connection place is taken; raise ONSALE_CONNECTIONS_MAX or add an instance",
@@ -57,6 +59,10 @@ impl Reached {
     pub(crate) fn register(&self, registry: &mut Registry) {
         let help = "Connections and streams that met a bound, by bound and outcome";
         registry.register("http_server_bounds_reached", help, self.times.clone());
+        // Shown with 0 before the first: else its increase is seen by no query.
+        for bound in Bound::ALL {
+            drop(self.times.get_or_create(&Labels { bound, outcome: Outcome::Refused }));
+        }
     }
 
     pub(crate) fn note(&self, bound: Bound, outcome: Outcome) {

@@ -1,0 +1,58 @@
+//! Everything that shows metrics, at work: a server on Postgres, Redis and Kafka with its relay and its consumer, and a
+//! server on a file whose callers need bearers.
+
+use std::net::SocketAddr;
+
+use onsale_testing::kafka::Kafka;
+use onsale_testing::postgres::{Database, shared};
+use onsale_testing::redis::{Keeps, Redis};
+use onsale_testing::{Balancer, Sale, without};
+use serde_json::json;
+use tokio::process::Child;
+
+use crate::support::ONSALE;
+use crate::watch::{address, beside};
+
+pub(crate) struct Everything {
+    sale: Sale,
+    on_a_file: Sale,
+    relay: (Child, SocketAddr),
+    consumer: (Child, SocketAddr),
+    _redis: Redis,
+    _kafka: Kafka,
+    // Dropped last: no program uses it by then.
+    _database: Database,
+}
+
+impl Everything {
+    /// Starts all of it; `None` if this machine lacks a part.
+    pub(crate) async fn start() -> Option<Self> {
+        if ["prometheus", "kafka", "postgres", "redis"].into_iter().any(without) {
+            return None;
+        }
+        let (redis, kafka) = (Redis::start(Keeps::Nothing).await, Kafka::start().await);
+        let database = shared().await.migrated(ONSALE).await;
+        let launch = Sale::launch(ONSALE).on(database.url()).set("ONSALE_KAFKA_BROKERS", kafka.brokers());
+        let launch = launch.set("ONSALE_REDIS_URL", redis.url()).set("ONSALE_RELAY", false);
+        let sale = Sale::start(&launch).await;
+        let (relay, consumer) = (beside(&launch, "relay").await, beside(&launch, "consume").await);
+        // No one serves its keys.
+        let keys = Balancer::port();
+        let launch = Sale::launch(ONSALE).set("ONSALE_AUTH", "jwt");
+        let launch = launch.set("ONSALE_JWKS_URL", format_args!("http://{}/jwks", keys.address()));
+        let on_a_file = Sale::start(&launch).await;
+        Some(Self { sale, on_a_file, relay, consumer, _redis: redis, _kafka: kafka, _database: database })
+    }
+
+    /// Where metrics are shown.
+    pub(crate) fn targets(&self) -> [SocketAddr; 4] {
+        [address(&self.sale), self.relay.1, self.consumer.1, address(&self.on_a_file)]
+    }
+
+    /// A visitor charges points and gets a turn.
+    pub(crate) async fn is_used(&self) {
+        self.sale.charge("ada", 100).await;
+        let concert = self.sale.concert(&json!({})).await;
+        self.sale.active(&concert, "ada").await;
+    }
+}

@@ -260,7 +260,7 @@ impl Sale {
             repairer.metrics.register(registry);
             self.tasks.spawn(repairer.run(self.stop.clone()));
         }
-        self.watch_parts();
+        self.watch_parts(registry);
         self.tasks.spawn(driver.run(self.stop.clone()));
         self.tasks.spawn(sweeper.run(self.stop.clone()));
         self.tasks.spawn(housekeeper.run(self.stop.clone()));
@@ -268,15 +268,11 @@ impl Sale {
     }
 
     /// Starts the tasks that look at each part. `/readyz` and the metrics show what they found last.
-    fn watch_parts(&self) {
+    fn watch_parts(&self, registry: &mut Registry) {
         self.tasks.spawn(self.database.clone().run(self.stop.clone()));
-        if self.door.is_beside() {
-            let door = self.door.clone();
-            let look = async move || {
-                (!door.is_well().await).then(|| "Redis does not answer: no new visitor can enter a line".to_owned())
-            };
-            let (conditions, stop) = (self.conditions.clone(), self.stop.clone());
-            self.tasks.spawn(watch_part(conditions, ("redis", "away"), PART_EVERY, stop, look));
+        if let Some(watch) = self.door.watch(&self.conditions) {
+            watch.register(registry);
+            self.tasks.spawn(watch.run(self.stop.clone()));
         }
         if let Some(kafka) = self.kafka.clone() {
             let look = async move || {

@@ -18,6 +18,15 @@ pub(super) fn room_key(concert: ConcertId) -> String {
     format!("onsale:{{{concert}}}:room")
 }
 
+/// The keys of all buckets of a room.
+pub(super) fn buckets(concert: ConcertId) -> impl Iterator<Item = String> {
+    (0..BUCKETS).map(move |number| bucket_key(concert, number))
+}
+
+fn bucket_key(concert: ConcertId, number: u64) -> String {
+    format!("onsale:{{{concert}}}:{number:x}")
+}
+
 /// The key of the bucket that a user of a room belongs to. The same for every process and version.
 pub(super) fn bucket(concert: ConcertId, user: &UserId) -> String {
     // FNV-1a, 64 bits.
@@ -25,7 +34,7 @@ pub(super) fn bucket(concert: ConcertId, user: &UserId) -> String {
         .as_str()
         .bytes()
         .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3));
-    format!("onsale:{{{concert}}}:{:x}", hash % BUCKETS)
+    bucket_key(concert, hash % BUCKETS)
 }
 
 /// A place with its token: the number and the instant (8 bytes each, big-endian), and the token's id (16).
@@ -49,6 +58,9 @@ pub(super) fn held_from_bytes(bytes: &[u8]) -> Option<Held> {
     })
 }
 
+/// Scripts count in doubles: no place and no epoch is beyond this.
+const NUMBER_MAX: u64 = 1 << 53;
+
 /// A number, which Redis may say as a number or as text.
 pub(super) fn number(value: &Value) -> Result<u64, MemoryError> {
     let number = match value {
@@ -56,7 +68,7 @@ pub(super) fn number(value: &Value) -> Result<u64, MemoryError> {
         Value::BulkString(text) => std::str::from_utf8(text).ok().and_then(|text| text.parse().ok()),
         _ => None,
     };
-    number.ok_or_else(|| broken("a number"))
+    number.filter(|number| *number <= NUMBER_MAX).ok_or_else(|| broken("a number"))
 }
 
 /// A life of a server, from its forty hexadecimal digits.

@@ -1,14 +1,19 @@
-//! How Redis is reached: one server or a cluster; bounded in time, and again after every fault.
+//! How Redis is reached: one server, the primary that sentinels name, or a cluster; bounded in time, and again after
+//! every fault.
 
-use std::fmt;
 use std::time::Duration;
 
-use onsale_app::waiting_room::door::MemoryError;
-use redis::aio::{ConnectionManager, ConnectionManagerConfig};
+use redis::aio::MultiplexedConnection;
 use redis::cluster::{ClusterClient, ClusterClientBuilder};
 use redis::cluster_async::ClusterConnection;
-use redis::{Client, ErrorKind, IntoConnectionInfo, RedisError, ScriptInvocation, Value, cmd};
+use redis::cluster_routing::{MultipleNodeRoutingInfo, ResponsePolicy, RoutingInfo};
+use redis::sentinel::{SentinelClient, SentinelClientBuilder, SentinelServerType};
+use redis::{
+    AsyncConnectionConfig, Client, Cmd, ErrorKind, RedisError, ScriptInvocation, ServerErrorKind, TlsMode, Value,
+};
 use tokio::sync::Mutex;
+
+use super::url::{RedisUrl, Sentinels, Target};
 
 /// How long reaching a server may take.
 const CONNECTED_WITHIN: Duration = Duration::from_secs(1);
@@ -16,150 +21,215 @@ const CONNECTED_WITHIN: Duration = Duration::from_secs(1);
 /// How long an answer may take.
 const ANSWERED_WITHIN: Duration = Duration::from_secs(2);
 
-/// A `redis://` URL, or several hosts of a cluster.
-#[derive(Clone)]
-pub struct RedisUrl {
-    nodes: Vec<String>,
-    is_cluster: bool,
-}
-
-impl fmt::Debug for RedisUrl {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{self}")
-    }
-}
-
-/// Where it points, without user and password.
-impl fmt::Display for RedisUrl {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let bare = |node: &String| {
-            let (scheme, rest) = node.split_once("://").unwrap_or(("redis", node));
-            format!("{scheme}://{}", rest.rsplit_once('@').map_or(rest, |(_, host)| host))
-        };
-        write!(f, "{}", self.nodes.iter().map(bare).collect::<Vec<_>>().join(","))
-    }
-}
-
-impl RedisUrl {
-    /// Reads `redis://` or `rediss://` (TLS) with a host, for one server; `redis-cluster://` or `rediss-cluster://` with
-    /// one host or several, separated by commas, for a cluster.
-    ///
-    /// # Errors
-    /// What is wrong, to be read after the setting's name; never with the password.
-    pub fn parse(url: &str) -> Result<Self, String> {
-        let wrong = || "is no URL of a Redis: redis://HOST, rediss://HOST, redis-cluster://HOST,HOST".to_owned();
-        let (scheme, rest) = url.split_once("://").ok_or_else(wrong)?;
-        let (scheme, is_cluster) = match scheme {
-            "redis" | "rediss" => (scheme, false),
-            "redis-cluster" => ("redis", true),
-            "rediss-cluster" => ("rediss", true),
-            _ => return Err(wrong()),
-        };
-        let (login, hosts) = rest.rsplit_once('@').map_or(("", rest), |(login, hosts)| (login, hosts));
-        let login = if login.is_empty() { String::new() } else { format!("{login}@") };
-        let hosts: Vec<&str> = if is_cluster { hosts.split(',').collect() } else { vec![hosts] };
-        let nodes: Vec<String> = hosts.iter().map(|host| format!("{scheme}://{login}{host}")).collect();
-        let is_good = |node: &String| node.as_str().into_connection_info().is_ok();
-        if hosts.iter().any(|host| host.is_empty() || host.starts_with('/')) || !nodes.iter().all(is_good) {
-            return Err(wrong());
-        }
-        Ok(Self { nodes, is_cluster })
-    }
-}
-
 /// The way to a server or cluster, opened when it is needed.
 pub(super) enum Connection {
-    One { client: Result<Box<Client>, String>, manager: Mutex<Option<ConnectionManager>> },
-    Cluster { client: Result<Box<ClusterClient>, String>, connection: Mutex<Option<ClusterConnection>> },
+    One(One),
+    Cluster { client: Result<Box<ClusterClient>, RedisError>, connection: Mutex<Option<ClusterConnection>> },
+}
+
+/// The way to one server.
+pub(super) struct One {
+    source: Source,
+    /// Guards the connection while it is being made: callers that come meanwhile share it.
+    open: Mutex<Open>,
+}
+
+enum Source {
+    Server(Result<Box<Client>, RedisError>),
+    /// The client keeps its connections to the sentinels.
+    Sentinels(Mutex<Result<Box<SentinelClient>, RedisError>>),
+}
+
+/// What one server is asked.
+#[derive(Clone, Copy)]
+enum Question<'a> {
+    Script(&'a ScriptInvocation<'a>),
+    Command(&'a Cmd),
+}
+
+impl Question<'_> {
+    async fn ask(self, connection: &mut MultiplexedConnection) -> Result<Value, RedisError> {
+        match self {
+            Self::Script(call) => call.invoke_async(connection).await,
+            Self::Command(command) => command.query_async(connection).await,
+        }
+    }
+}
+
+/// The connection that all share, with its number: only a caller that used this very connection may close it.
+#[derive(Default)]
+struct Open {
+    number: u64,
+    connection: Option<MultiplexedConnection>,
 }
 
 impl Connection {
     pub(super) fn new(url: &RedisUrl) -> Self {
-        let said = |error: RedisError| error.to_string();
-        if url.is_cluster {
-            let client = ClusterClientBuilder::new(url.nodes.iter().map(String::as_str))
-                .connection_timeout(CONNECTED_WITHIN)
-                .response_timeout(ANSWERED_WITHIN)
-                .retries(2)
-                .max_retry_wait(200)
-                .build();
-            return Self::Cluster { client: client.map(Box::new).map_err(said), connection: Mutex::default() };
-        }
-        Self::One { client: Client::open(url.nodes[0].as_str()).map(Box::new).map_err(said), manager: Mutex::default() }
+        let source = match &url.target {
+            Target::Server(info) => Source::Server(Client::open(info.as_ref().clone()).map(Box::new)),
+            Target::Sentinels(all) => Source::Sentinels(Mutex::new(sentinels(all).map(Box::new))),
+            Target::Cluster(nodes) => {
+                let client = ClusterClientBuilder::new(nodes.clone())
+                    .connection_timeout(CONNECTED_WITHIN)
+                    .response_timeout(ANSWERED_WITHIN)
+                    .retries(2)
+                    .max_retry_wait(200)
+                    .build();
+                return Self::Cluster { client: client.map(Box::new), connection: Mutex::default() };
+            }
+        };
+        Self::One(One { source, open: Mutex::default() })
     }
 
-    /// Runs a script.
-    pub(super) async fn run(&self, call: &ScriptInvocation<'_>) -> Result<Value, MemoryError> {
+    /// Whether it is a cluster.
+    pub(super) fn is_cluster(&self) -> bool {
+        matches!(self, Self::Cluster { .. })
+    }
+
+    /// Runs a script. Every script may run twice: if the connection was closed the call is made once more.
+    pub(super) async fn run(&self, call: &ScriptInvocation<'_>) -> Result<Value, RedisError> {
         self.bounded(async {
             match self {
-                Self::One { .. } => call.invoke_async(&mut self.manager().await?).await,
+                Self::One(one) => one.ask(Question::Script(call)).await,
                 Self::Cluster { .. } => call.invoke_async(&mut self.cluster().await?).await,
             }
         })
         .await
     }
 
-    pub(super) async fn ping(&self) -> Result<(), MemoryError> {
-        let asked = async {
+    /// Runs a command: at the server, or at every primary of a cluster. One answer for each.
+    pub(super) async fn everywhere(&self, command: &Cmd) -> Result<Vec<Value>, RedisError> {
+        let answer = self.bounded(async {
             match self {
-                Self::One { .. } => cmd("PING").query_async::<Value>(&mut self.manager().await?).await,
-                Self::Cluster { .. } => cmd("PING").query_async::<Value>(&mut self.cluster().await?).await,
+                Self::One(one) => {
+                    one.ask(Question::Command(command)).await.map(|answer| Value::Map(vec![(Value::Nil, answer)]))
+                }
+                Self::Cluster { .. } => {
+                    let everywhere = (MultipleNodeRoutingInfo::AllMasters, Some(ResponsePolicy::Special));
+                    let mut connection = self.cluster().await?;
+                    connection.route_command(command.clone(), RoutingInfo::MultiNode(everywhere)).await
+                }
             }
-        };
-        self.bounded(asked).await.map(|_| ())
+        });
+        match answer.await? {
+            Value::Map(answers) => Ok(answers.into_iter().map(|(_, answer)| answer).collect()),
+            other => Ok(vec![other]),
+        }
     }
 
-    async fn bounded(&self, asked: impl Future<Output = Result<Value, RedisError>>) -> Result<Value, MemoryError> {
+    async fn bounded(&self, asked: impl Future<Output = Result<Value, RedisError>>) -> Result<Value, RedisError> {
         match tokio::time::timeout(CONNECTED_WITHIN + ANSWERED_WITHIN, asked).await {
             Ok(Ok(answer)) => Ok(answer),
             Ok(Err(error)) => {
-                // A cluster's connection looks for the nodes anew; a single one comes back by itself.
+                // A cluster's connection looks for the nodes anew.
                 if let Self::Cluster { connection, .. } = self
                     && error.is_unrecoverable_error()
                 {
                     *connection.lock().await = None;
                 }
-                Err(MemoryError::Away(error.to_string()))
+                Err(error)
             }
-            Err(_) => Err(MemoryError::Away("no answer in time".to_owned())),
+            Err(_) => Err(RedisError::from((ErrorKind::Io, "no answer in time"))),
         }
-    }
-
-    async fn manager(&self) -> Result<ConnectionManager, RedisError> {
-        let Self::One { client, manager } = self else { return Err(misused()) };
-        let mut manager = manager.lock().await;
-        if let Some(known) = &*manager {
-            return Ok(known.clone());
-        }
-        let config = ConnectionManagerConfig::new()
-            .set_connection_timeout(Some(CONNECTED_WITHIN))
-            .set_response_timeout(Some(ANSWERED_WITHIN))
-            .set_number_of_retries(1)
-            .set_min_delay(Duration::from_millis(50))
-            .set_max_delay(Duration::from_millis(500));
-        let client = client.as_ref().map_err(|error| bad_url(error))?;
-        let fresh = ConnectionManager::new_with_config(Client::clone(client), config).await?;
-        *manager = Some(fresh.clone());
-        Ok(fresh)
     }
 
     async fn cluster(&self) -> Result<ClusterConnection, RedisError> {
-        let Self::Cluster { client, connection } = self else { return Err(misused()) };
+        let Self::Cluster { client, connection } = self else {
+            return Err(RedisError::from((ErrorKind::Client, "a connection of the other kind")));
+        };
         let mut connection = connection.lock().await;
         if let Some(known) = &*connection {
             return Ok(known.clone());
         }
-        let client = client.as_ref().map_err(|error| bad_url(error))?;
-        let fresh = client.get_async_connection().await?;
+        let fresh = client.as_ref().map_err(Clone::clone)?.get_async_connection().await?;
         *connection = Some(fresh.clone());
         Ok(fresh)
     }
 }
 
-fn misused() -> RedisError {
-    RedisError::from((ErrorKind::Client, "a connection of the other kind"))
+impl One {
+    /// Asks over the shared connection. If that turns out to be closed, as Redis closes idle ones and as it does when it
+    /// is restarted, the question is asked once more over a new one.
+    async fn ask(&self, question: Question<'_>) -> Result<Value, RedisError> {
+        let (mut connection, number) = self.connection().await?;
+        let error = match question.ask(&mut connection).await {
+            Err(error) if must_be_replaced(&error) => error,
+            answer => return answer,
+        };
+        self.close(number).await;
+        if !error.is_connection_dropped() {
+            return Err(error);
+        }
+        let (mut connection, number) = self.connection().await?;
+        let answer = question.ask(&mut connection).await;
+        if answer.as_ref().is_err_and(must_be_replaced) {
+            self.close(number).await;
+        }
+        answer
+    }
+
+    async fn connection(&self) -> Result<(MultiplexedConnection, u64), RedisError> {
+        let mut open = self.open.lock().await;
+        if let Some(known) = &open.connection {
+            return Ok((known.clone(), open.number));
+        }
+        let config = AsyncConnectionConfig::new()
+            .set_connection_timeout(Some(CONNECTED_WITHIN))
+            .set_response_timeout(Some(ANSWERED_WITHIN));
+        let fresh = match &self.source {
+            Source::Server(client) => {
+                let client = client.as_ref().map_err(Clone::clone)?;
+                client.get_multiplexed_async_connection_with_config(&config).await?
+            }
+            Source::Sentinels(client) => {
+                let mut client = client.lock().await;
+                let client = client.as_mut().map_err(|error| error.clone())?;
+                client.get_async_connection_with_config(&config).await?
+            }
+        };
+        open.number += 1;
+        open.connection = Some(fresh.clone());
+        Ok((fresh, open.number))
+    }
+
+    /// Closes a connection, unless another caller has replaced it.
+    async fn close(&self, number: u64) {
+        let mut open = self.open.lock().await;
+        if open.number == number {
+            open.connection = None;
+        }
+    }
 }
 
-fn bad_url(error: &str) -> RedisError {
-    RedisError::from((ErrorKind::InvalidClientConfig, "the URL cannot be used", error.to_owned()))
+fn sentinels(all: &Sentinels) -> Result<SentinelClient, RedisError> {
+    let mut builder = SentinelClientBuilder::new(all.nodes.clone(), &all.service, SentinelServerType::Master)?;
+    let (server, sentinel) = (all.server.redis_settings(), all.sentinel.redis_settings());
+    builder = builder.set_client_to_redis_db(server.db());
+    if let Some(user) = server.username() {
+        builder = builder.set_client_to_redis_username(user);
+    }
+    if let Some(password) = server.password() {
+        builder = builder.set_client_to_redis_password(password);
+    }
+    if let Some(user) = sentinel.username() {
+        builder = builder.set_client_to_sentinel_username(user);
+    }
+    if let Some(password) = sentinel.password() {
+        builder = builder.set_client_to_sentinel_password(password);
+    }
+    if all.is_tls {
+        let mode = if all.is_insecure { TlsMode::Insecure } else { TlsMode::Secure };
+        builder = builder.set_client_to_redis_tls_mode(mode).set_client_to_sentinel_tls_mode(mode);
+    }
+    builder.build()
+}
+
+/// Whether a connection is of no use after this: it is closed, does not answer, or leads to a server that has become a
+/// replica, as after a failover behind the same name.
+fn must_be_replaced(error: &RedisError) -> bool {
+    let is_replica = matches!(
+        error.kind(),
+        ErrorKind::Server(ServerErrorKind::ReadOnly | ServerErrorKind::MasterDown) | ErrorKind::AuthenticationFailed
+    );
+    is_replica || error.is_io_error() || error.is_unrecoverable_error()
 }

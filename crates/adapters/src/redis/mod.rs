@@ -6,17 +6,25 @@
 
 mod codec;
 mod connection;
+mod examine;
+mod url;
+
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use async_trait::async_trait;
-use onsale_app::waiting_room::door::{Entrant, Given, Held, Mark, MemoryError, PlaceMemory, State};
+use onsale_app::waiting_room::door::{Entered, Entrant, Given, Held, Mark, MemoryError, PlaceMemory, State, Trouble};
 use onsale_domain::ids::{ConcertId, UserId};
 use onsale_domain::waiting_room::{Memory, Token};
-use redis::{Script, Value};
+use redis::{Script, ScriptInvocation, Value};
 
-pub use connection::RedisUrl;
+pub use url::RedisUrl;
 
-use codec::{bucket, held_from_bytes, held_to_bytes, memory, number, room_key};
+use codec::{bucket, buckets, held_from_bytes, held_to_bytes, memory, number, room_key};
 use connection::Connection;
+use examine::FULL_SHARE;
+
+/// The most keys of a room that one script deletes.
+const DELETED_AT_ONCE: usize = 1_024;
 
 /// The scripts, each prepared once.
 struct Scripts {
@@ -26,12 +34,16 @@ struct Scripts {
     extend: Script,
     forget: Script,
     restore: Script,
+    retire: Script,
+    probe: Script,
 }
 
 /// A memory of places in Redis.
 pub struct RedisPlaces {
     connection: Connection,
     scripts: Scripts,
+    /// Redis may evict places: entries look at its memory.
+    may_evict: AtomicBool,
 }
 
 impl RedisPlaces {
@@ -44,8 +56,32 @@ impl RedisPlaces {
             extend: Script::new(include_str!("scripts/extend.lua")),
             forget: Script::new(include_str!("scripts/forget.lua")),
             restore: Script::new(include_str!("scripts/restore.lua")),
+            retire: Script::new(include_str!("scripts/retire.lua")),
+            probe: Script::new(include_str!("scripts/probe.lua")),
         };
-        Self { connection: Connection::new(url), scripts }
+        Self { connection: Connection::new(url), scripts, may_evict: AtomicBool::new(false) }
+    }
+
+    fn guard_against_eviction(&self, may_evict: bool) {
+        self.may_evict.store(may_evict, Ordering::Relaxed);
+    }
+
+    async fn read_state(&self, concert: ConcertId, to_write: bool) -> Result<State, MemoryError> {
+        let mut call = self.scripts.state.prepare_invoke();
+        call.key(room_key(concert)).arg(u8::from(to_write));
+        let Value::Array(answer) = self.run(&call).await? else { return Err(broken("a state")) };
+        let [run, epoch, issued, end, after, to, last] = answer.as_slice() else { return Err(broken("a state")) };
+        Ok(State {
+            memory: memory(run)?,
+            epoch: number(epoch)?,
+            last_epoch: number(last)?,
+            mark: Mark { issued: number(issued)?, block_end: number(end)? },
+            missing: (number(after)?, number(to)?),
+        })
+    }
+
+    async fn run(&self, call: &ScriptInvocation<'_>) -> Result<Value, MemoryError> {
+        self.connection.run(call).await.map_err(|error| MemoryError::Away(error.to_string()))
     }
 }
 
@@ -63,43 +99,43 @@ fn done(answer: &Value) -> Result<(), MemoryError> {
 
 #[async_trait]
 impl PlaceMemory for RedisPlaces {
-    async fn ping(&self) -> Result<(), MemoryError> {
-        self.connection.ping().await
+    async fn examine(&self) -> Vec<(Trouble, String)> {
+        self.find_troubles().await
     }
 
     async fn state(&self, concert: ConcertId) -> Result<State, MemoryError> {
-        let mut call = self.scripts.state.prepare_invoke();
-        call.key(room_key(concert));
-        let Value::Array(answer) = self.connection.run(&call).await? else { return Err(broken("a state")) };
-        let [run, epoch, issued, end, after, to] = answer.as_slice() else { return Err(broken("a state")) };
-        Ok(State {
-            memory: memory(run)?,
-            epoch: number(epoch)?,
-            mark: Mark { issued: number(issued)?, block_end: number(end)? },
-            missing: (number(after)?, number(to)?),
-        })
+        self.read_state(concert, false).await
+    }
+
+    async fn prepare(&self, concert: ConcertId) -> Result<State, MemoryError> {
+        self.read_state(concert, true).await
     }
 
     async fn open(&self, concert: ConcertId, epoch: u64, memory: Memory, mark: Mark) -> Result<(), MemoryError> {
         let mut call = self.scripts.open.prepare_invoke();
         call.key(room_key(concert)).arg(epoch).arg(memory.to_string()).arg(mark.issued).arg(mark.block_end);
-        done(&self.connection.run(&call).await?)
+        done(&self.run(&call).await?)
     }
 
     async fn extend(&self, concert: ConcertId, epoch: u64, block_end: u64) -> Result<(), MemoryError> {
         let mut call = self.scripts.extend.prepare_invoke();
         call.key(room_key(concert)).arg(epoch).arg(block_end);
-        done(&self.connection.run(&call).await?)
+        done(&self.run(&call).await?)
     }
 
     async fn enter(
         &self,
         concert: ConcertId,
         epoch: u64,
+        known: u64,
         entrants: &[Entrant],
-    ) -> Result<(Vec<Given>, Mark), MemoryError> {
+    ) -> Result<Entered, MemoryError> {
         let mut call = self.scripts.enter.prepare_invoke();
-        call.key(room_key(concert)).arg(epoch);
+        call.key(room_key(concert)).arg(epoch).arg(known);
+        match self.may_evict.load(Ordering::Relaxed) {
+            true => call.arg(FULL_SHARE),
+            false => call.arg(""),
+        };
         for entrant in entrants {
             let held = Held { place: 0, token: entrant.token, issued_at: entrant.at };
             call.key(bucket(concert, &entrant.user)).arg(entrant.user.as_str()).arg(&held_to_bytes(&held)[8..]);
@@ -108,32 +144,42 @@ impl PlaceMemory for RedisPlaces {
                 None => call.arg(""),
             };
         }
-        let answer = match self.connection.run(&call).await? {
+        let answer = match self.run(&call).await? {
             Value::Array(answer) => answer,
             Value::Int(-1) => return Err(MemoryError::NotOpen),
             _ => return Err(broken("places")),
         };
-        let [issued, end, places @ ..] = answer.as_slice() else { return Err(broken("places")) };
+        let [issued, end, refused, places @ ..] = answer.as_slice() else { return Err(broken("places")) };
+        let refused = match refused {
+            Value::BulkString(reason) if reason.is_empty() => None,
+            Value::BulkString(reason) => Some(String::from_utf8_lossy(reason).into_owned()),
+            _ => return Err(broken("a reason")),
+        };
         let given = entrants.iter().zip(places).map(|(entrant, place)| match place {
             Value::Int(place) => {
                 let place = u64::try_from(*place).map_err(|_| broken("a place"))?;
                 Ok(Given::New(Held { place, token: entrant.token, issued_at: entrant.at }))
             }
+            Value::BulkString(had) if had.is_empty() && refused.is_some() => Ok(Given::Refused),
             Value::BulkString(had) if had.is_empty() => Ok(Given::Exhausted),
-            Value::BulkString(had) => held_from_bytes(had).map(Given::Before).ok_or_else(|| broken("a place")),
+            Value::BulkString(had) => match held_from_bytes(had).ok_or_else(|| broken("a place"))? {
+                // The call was made twice, as the answer to the first got lost on the way.
+                held if held.token == entrant.token => Ok(Given::New(held)),
+                held => Ok(Given::Before(held)),
+            },
             _ => Err(broken("a place")),
         });
         let given = given.collect::<Result<Vec<_>, _>>()?;
         if given.len() != entrants.len() {
             return Err(broken("places"));
         }
-        Ok((given, Mark { issued: number(issued)?, block_end: number(end)? }))
+        Ok(Entered { given, mark: Mark { issued: number(issued)?, block_end: number(end)? }, refused })
     }
 
     async fn forget(&self, concert: ConcertId, user: &UserId, place: u64) -> Result<(), MemoryError> {
         let mut call = self.scripts.forget.prepare_invoke();
         call.key(bucket(concert, user)).arg(user.as_str()).arg(place);
-        self.connection.run(&call).await.map(|_| ())
+        self.run(&call).await.map(|_| ())
     }
 
     async fn restore(&self, concert: ConcertId, tokens: &[(Token, Option<u64>)]) -> Result<Vec<Held>, MemoryError> {
@@ -146,12 +192,26 @@ impl PlaceMemory for RedisPlaces {
                 None => call.arg(""),
             };
         }
-        let Value::Array(answer) = self.connection.run(&call).await? else { return Err(broken("places")) };
+        let Value::Array(answer) = self.run(&call).await? else { return Err(broken("places")) };
         let held = answer.iter().map(|place| match place {
             Value::BulkString(had) => held_from_bytes(had).ok_or_else(|| broken("a place")),
             _ => Err(broken("a place")),
         });
         let held = held.collect::<Result<Vec<_>, _>>()?;
         if held.len() == tokens.len() { Ok(held) } else { Err(broken("places")) }
+    }
+    async fn retire(&self, concert: ConcertId, epoch: u64, issued: u64) -> Result<bool, MemoryError> {
+        let all: Vec<String> = buckets(concert).collect();
+        // The room last: if this is interrupted, the next time finds it.
+        let parts = all.chunks(DELETED_AT_ONCE).map(Some).chain([None]);
+        for part in parts {
+            let mut call = self.scripts.retire.prepare_invoke();
+            call.key(room_key(concert)).key(part.unwrap_or_default()).arg(epoch).arg(issued);
+            call.arg(u8::from(part.is_none()));
+            if done(&self.run(&call).await?).is_err() {
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
 }

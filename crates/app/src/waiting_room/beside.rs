@@ -21,6 +21,8 @@ pub(crate) struct Beside {
     issued: AtomicU64,
     /// Places up to this one may be missing in the memory's list of users; 0 where none is.
     missing_to: AtomicU64,
+    /// The last place that a token showed beyond all that the database had reserved; 0 if none did.
+    shown_beyond: AtomicU64,
     written_at: AtomicI64,
     kept: Mutex<Kept>,
 }
@@ -28,8 +30,10 @@ pub(crate) struct Beside {
 #[derive(Debug, Default)]
 struct Kept {
     epoch: u64,
-    /// How far places were handed out in the epochs before.
-    issued_before: u64,
+    /// The first mark that was seen in this epoch. What lies before it may have been passed over when it began.
+    base: u64,
+    /// Places after the first and up to the second are known to be handed out in the epoch before.
+    before: (u64, u64),
     missing_after: u64,
     /// Places whose tokens were shown since they went missing.
     shown: HashSet<u64>,
@@ -48,11 +52,31 @@ impl Beside {
         if self.issued() < issued {
             let mut kept = self.kept();
             if kept.epoch < epoch {
-                kept.epoch = epoch;
-                kept.issued_before = self.issued();
+                kept.before = (kept.base, self.issued());
+                (kept.epoch, kept.base) = (epoch, issued);
             }
             self.issued.fetch_max(issued, Ordering::AcqRel);
         }
+    }
+
+    /// The last place that is known to be handed out in this epoch; 0 if none is.
+    pub(crate) fn issued_in(&self, epoch: u64) -> u64 {
+        if self.kept().epoch == epoch { self.issued() } else { 0 }
+    }
+
+    /// The last epoch in which places are known to be handed out; 0 if none is.
+    pub(crate) fn epoch(&self) -> u64 {
+        self.kept().epoch
+    }
+
+    /// Notes a token whose place lies beyond all that the database has reserved: the database was set back.
+    pub(crate) fn show_beyond(&self, place: u64) {
+        self.shown_beyond.fetch_max(place, Ordering::AcqRel);
+    }
+
+    /// The last place that a token showed beyond all that the database had reserved; 0 if none did.
+    pub(crate) fn shown_beyond(&self) -> u64 {
+        self.shown_beyond.load(Ordering::Acquire)
     }
 
     /// Takes in which places may be missing in the memory.
@@ -98,10 +122,10 @@ impl Beside {
     /// handed out before.
     pub(crate) fn take_to_reinstate(&self, blocks: &Blocks) -> Vec<(u64, u64)> {
         let mut kept = self.kept();
-        let known = kept.issued_before;
+        let (after, known) = kept.before;
         let mut places = std::mem::take(&mut kept.to_reinstate);
-        let handed_out = blocks.gaps.iter().filter(|gap| gap.first <= known && kept.epoch == blocks.epoch);
-        places.extend(handed_out.map(|gap| (gap.first, gap.last.min(known))));
+        let handed_out = blocks.gaps.iter().map(|gap| (gap.first.max(after + 1), gap.last.min(known)));
+        places.extend(handed_out.filter(|(first, last)| first <= last && kept.epoch == blocks.epoch));
         places.sort_unstable();
         places.dedup();
         places

@@ -22,6 +22,10 @@ const STOCK_EVERY: Duration = Duration::from_secs(1);
 /// After so long without news the settled turns that were missed may be gone: everything is read again.
 const NEWS_MISSED: Duration = Duration::from_secs(30);
 
+/// How often, and how many times, a room is read again that is about to be opened behind a place.
+const BEYOND_LOOK_EVERY: Duration = Duration::from_millis(100);
+const BEYOND_LOOKS: u32 = 20;
+
 /// What a process knows of the others.
 pub(super) struct Following {
     news: Arc<dyn News>,
@@ -79,15 +83,39 @@ impl Rooms {
     /// # Errors
     /// Where the database cannot be read and the answer depends on it.
     pub async fn settle_doubt(&self, token: &Token, stake: Stake) -> Result<(), StoreError> {
-        let Some(following) = &self.following else { return Ok(()) };
-        // A room that is not known was made by another process a moment ago.
-        let Some(room) = self.get(token.concert) else { return self.refresh().await };
-        let came = Instant::now();
-        if let Some(rest) = room.doubt(token, stake, self.reader.now(), following.as_of()) {
-            tokio::time::sleep(rest).await;
-            self.ask(came).await?;
+        if let Some(following) = &self.following {
+            let came = Instant::now();
+            match self.get(token.concert) {
+                // A room that is not known was made by another process a moment ago.
+                None => self.refresh().await?,
+                Some(room) => {
+                    if let Some(rest) = room.doubt(token, stake, self.reader.now(), following.as_of()) {
+                        tokio::time::sleep(rest).await;
+                        self.ask(came).await?;
+                    }
+                }
+            }
         }
-        Ok(())
+        self.wait_for_place(token).await
+    }
+
+    /// A token is signed. If its place lies beyond all that the database has reserved, the database was set back, and
+    /// the room is about to be opened anew behind that place. Until then the token must not be called expired.
+    async fn wait_for_place(&self, token: &Token) -> Result<(), StoreError> {
+        if !self.is_beside.load(Ordering::Acquire) {
+            return Ok(());
+        }
+        let is_beyond = || self.get(token.concert).filter(|room| room.is_beyond(token.place));
+        let Some(room) = is_beyond() else { return Ok(()) };
+        room.beside.show_beyond(token.place);
+        for _ in 0..BEYOND_LOOKS {
+            tokio::time::sleep(BEYOND_LOOK_EVERY).await;
+            self.refresh().await?;
+            if is_beyond().is_none() {
+                return Ok(());
+            }
+        }
+        Err(StoreError::Unavailable("the database is older than a place in line".to_owned()))
     }
 
     /// Takes in everything that others did until now. Whoever comes while an answer is under way waits for the next

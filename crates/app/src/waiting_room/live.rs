@@ -205,6 +205,17 @@ impl LiveRoom {
         self.snapshot.load().line.position(token.place).is_some()
     }
 
+    /// Whether a place lies beyond all that was ever handed out or reserved, as far as this process knows.
+    pub(super) fn is_beyond(&self, place: u64) -> bool {
+        let room = &self.snapshot.load().room;
+        room.issued.max(room.blocks.reserved_to) < place
+    }
+
+    /// Whether the last performance has started, and no user waits or has a turn.
+    pub(super) fn is_over(&self, at: Timestamp) -> bool {
+        self.stock.has_started(at) && self.waiting() == 0 && self.read_turns().is_empty()
+    }
+
     /// Whether a place is in line, or its turn runs. No sign of life.
     pub(super) fn stands(&self, token: &Token, at: Timestamp) -> bool {
         self.is_waiting(token) || self.read_turns().get(&token.place).is_some_and(|turn| turn.runs(at))

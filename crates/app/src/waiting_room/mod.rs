@@ -22,6 +22,7 @@ mod turn;
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use arc_swap::ArcSwap;
 use async_trait::async_trait;
@@ -53,6 +54,10 @@ pub struct Rooms {
     polls_per_second: u32,
     /// Where other processes change the rooms too.
     following: Option<Following>,
+    /// How often all rooms were read.
+    reads: AtomicU64,
+    /// Whether a memory beside the database hands out places.
+    is_beside: AtomicBool,
     /// How good the estimates of waiting were.
     pub estimates: EstimateMetrics,
 }
@@ -70,7 +75,8 @@ impl Rooms {
         let (rooms, stir, moved) = (ArcSwap::default(), Notify::new(), tokio::sync::watch::Sender::new(0));
         let following = news.map(|news| Following::new(news, reader.now()));
         let estimates = EstimateMetrics::default();
-        let rooms = Self { reader, rooms, stir, moved, following, polls_per_second, estimates };
+        let (reads, is_beside) = (AtomicU64::new(0), AtomicBool::new(false));
+        let rooms = Self { reader, rooms, stir, moved, following, polls_per_second, estimates, reads, is_beside };
         rooms.reload().await?;
         Ok(rooms)
     }
@@ -96,8 +102,19 @@ impl Rooms {
         }
         rooms.values().for_each(|room| room.forgive_silence(at));
         self.rooms.store(Arc::new(rooms));
+        self.reads.fetch_add(1, Ordering::AcqRel);
         self.stir.notify_one();
         Ok(())
+    }
+
+    /// How often all rooms were read: more often each time that the database may have been set back.
+    pub(crate) fn reads(&self) -> u64 {
+        self.reads.load(Ordering::Acquire)
+    }
+
+    /// Places are handed out by a memory beside the database from now on.
+    pub(crate) fn are_beside(&self) {
+        self.is_beside.store(true, Ordering::Release);
     }
 
     /// The room of a concert.

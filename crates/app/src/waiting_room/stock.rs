@@ -39,6 +39,12 @@ impl Stock {
         self.gone_from.store(last.unwrap_or(i64::MIN), Ordering::Relaxed);
     }
 
+    /// Whether there are performances, and all of them have started.
+    pub(super) fn has_started(&self, at: Timestamp) -> bool {
+        let all = self.performances.lock().unwrap_or_else(PoisonError::into_inner);
+        !all.is_empty() && all.values().all(|(starts_at, _)| *starts_at <= at)
+    }
+
     pub(super) fn is_sold_out(&self, at: Timestamp) -> bool {
         self.gone_from.load(Ordering::Relaxed) <= at.as_millis()
     }

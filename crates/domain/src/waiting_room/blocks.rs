@@ -114,8 +114,16 @@ pub enum Request {
         epoch: u64,
         /// The memory as it is now.
         memory: Memory,
+        /// The last epoch that the memory has seen; beyond the database's own if the database was set back.
+        epoch_seen: u64,
         /// The last place that is known to have been handed out.
         known: u64,
+        /// The last place that was ever reserved, as far as the memory knows; beyond the database's own if the database
+        /// was set back.
+        reserved_to: u64,
+        /// Places up to `known` of which the memory itself does not know whether they were handed out: the first and the
+        /// last; none if the last is 0. What the database says of its own places counts more.
+        in_doubt: (u64, u64),
         /// How many places to reserve.
         places: u64,
     },
@@ -133,13 +141,15 @@ impl Request {
             Self::Reserve { epoch, places } if *epoch == epoch_now && room.issued <= room.blocks.reserved_to => {
                 change(rows, concert, cx.at, |room| room.blocks.reserved_to += places);
             }
-            Self::Reopen { epoch, memory, known, places } if *epoch == epoch_now => {
+            Self::Reopen { epoch, memory, epoch_seen, known, reserved_to, in_doubt, places } if *epoch == epoch_now => {
                 change(rows, concert, cx.at, |room| {
-                    let known = room.issued.max(*known.min(&room.blocks.reserved_to));
-                    let reserved_to = known.max(room.blocks.reserved_to);
+                    // A database that was set back does not know its last blocks and epochs. Their numbers are used up.
+                    let (issued, known) = (room.issued, room.issued.max(*known));
+                    room.blocks.doubt(in_doubt.0.max(issued + 1), in_doubt.1.min(known), cx.at);
+                    let reserved_to = known.max(room.blocks.reserved_to).max(*reserved_to);
                     room.blocks.doubt(known + 1, reserved_to, cx.at);
                     room.issued = reserved_to;
-                    room.blocks.epoch += 1;
+                    room.blocks.epoch = room.blocks.epoch.max(*epoch_seen) + 1;
                     room.blocks.memory = *memory;
                     room.blocks.reserved_to = reserved_to + places;
                 });

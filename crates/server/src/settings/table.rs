@@ -50,8 +50,8 @@ pub(crate) const TABLE: &[Setting] = &[
         "redis-url",
         "URL",
         None,
-        "Where places in line are handed out: redis://HOST, rediss://HOST, redis-cluster://HOST,HOST; at the database if \
-         not named",
+        "Where places in line are handed out: redis://HOST, rediss://HOST, redis-cluster://HOST,HOST, \
+         redis-sentinel://HOST,HOST/SERVICE; at the database if not named",
     ),
     setting("kafka-brokers", "HOST:PORT,..", None, "Where events are published; without it they stay in the event log"),
     setting("kafka-partitions", "N", Some("6"), "Partitions of a topic that is made"),

@@ -46,6 +46,20 @@ async fn the_password_of_redis_is_wrong() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn redis_may_evict_places() {
+    if without("prometheus") || without("redis") {
+        return;
+    }
+    let redis = Redis::start_with(Keeps::Nothing, &["--maxmemory-policy", "allkeys-lru"]).await;
+    let sale = Sale::start(&on_redis(&redis.url())).await;
+    let watch = Watch::over(&[address(&sale)]).await;
+    watch.fires("RedisUnsafe").await;
+    watch.is_quiet(&["RedisAway"]).await;
+    redis.run::<()>(&["CONFIG", "SET", "maxmemory-policy", "noeviction"]);
+    watch.ends("RedisUnsafe").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn postgres_stands_still_then_is_killed_without_a_request() {
     if without("prometheus") || without("postgres") {
         return;

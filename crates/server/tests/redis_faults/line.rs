@@ -22,7 +22,7 @@ pub(crate) struct Line {
     /// Whoever is inside, and those in line, in order.
     pub(crate) tokens: Vec<String>,
     launch: Launch,
-    _database: Database,
+    database: Database,
 }
 
 impl Line {
@@ -38,7 +38,7 @@ impl Line {
             sales.push(Sale::start(&launch.another().set("ONSALE_REDIS_URL", url)).await);
         }
         let concert = sales[0].concert(&room(1)).await;
-        let mut line = Self { sales, concert, tokens: Vec::new(), launch, _database: database };
+        let mut line = Self { sales, concert, tokens: Vec::new(), launch, database };
         line.tokens.push(line.sales[0].active(&line.concert, "inside").await);
         for number in 0..waiting {
             let place = line.at(number).enter(&line.concert, &user(number)).await;
@@ -55,6 +55,54 @@ impl Line {
     /// One more instance, with its rooms there.
     pub(crate) async fn start_another(&self, redis: &str) -> Sale {
         Sale::start(&self.launch.another().set("ONSALE_REDIS_URL", redis)).await
+    }
+
+    /// The room's row as the database has it now, to be set back to later.
+    pub(crate) async fn row(&self) -> String {
+        let sql = self.database.sql().await;
+        let row = sql.query_one("SELECT to_jsonb(rooms)::text FROM rooms", &[]).await.unwrap();
+        row.get(0)
+    }
+
+    /// How far places are reserved by a row, from its blocks: the epoch, then the last place.
+    pub(crate) fn reserved_to(row: &str) -> u64 {
+        let row: Value = serde_json::from_str(row).unwrap();
+        let blocks = text(&row["blocks"]);
+        u64::from_str_radix(&blocks[2 + 16..2 + 32], 16).unwrap()
+    }
+
+    /// Sets the database back to an earlier row, as a restore or an asynchronous failover does.
+    pub(crate) async fn set_back(&self, row: &str) {
+        let sql = self.database.sql().await;
+        let set = "UPDATE rooms SET (issued, served, given_up, active, admissions, version, updated_at, blocks)
+            = (SELECT issued, served, given_up, active, admissions, version, updated_at, blocks
+               FROM jsonb_populate_record(null::rooms, ($1::text)::jsonb))";
+        assert_eq!(sql.execute(set, &[&row]).await.unwrap(), 1);
+    }
+
+    /// Ends all instances, does something, and starts as many anew.
+    pub(crate) async fn restart_around(&mut self, redis: &str, doing: impl AsyncFnOnce(&Self)) {
+        let count = self.sales.len();
+        for sale in std::mem::take(&mut self.sales) {
+            sale.instance.terminate().await;
+        }
+        doing(self).await;
+        for _ in 0..count {
+            self.sales.push(self.start_another(redis).await);
+        }
+    }
+
+    /// So many enter at once; the tokens of those who got a place.
+    pub(crate) async fn crowd(&self, name: &str, count: usize) -> Vec<String> {
+        let enter = |number: usize| {
+            let body = json!({"userId": format!("{name}-{number}"), "concertId": self.concert});
+            self.at(number).caller.post("/queue/tokens").json(&body)
+        };
+        let replies = at_once((0..count).map(enter).collect::<Vec<_>>()).await;
+        for reply in replies.iter().filter(|reply| reply.status.is_success()) {
+            assert_eq!(reply.json()["status"], "WAITING", "a newcomer has a place in line");
+        }
+        tokens(&replies)
     }
 
     /// Tries to enter, at one instance.
@@ -85,6 +133,15 @@ impl Line {
         // Whoever was told 503 may have been let in all the same.
         assert!(reply.status.is_success(), "{:?}", reply.body);
         reply.json()
+    }
+
+    /// Enters as soon as another server has been promoted; the place.
+    pub(crate) async fn enter_after_failover(&self, user: &str) -> Value {
+        let entered = async || {
+            let reply = self.try_enter(0, user).await;
+            (reply.status != 503).then_some(reply)
+        };
+        until("one can enter after the failover", entered).await.json()
     }
 
     /// Everybody stands where they stood, whichever instance they ask: one may know a moment later than another.

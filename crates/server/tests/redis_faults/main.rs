@@ -6,9 +6,12 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on says so and ends")]
 
 mod away;
+mod back;
 mod cluster;
+mod conditions;
 mod line;
 mod lost;
+mod sentinel;
 #[path = "../support/mod.rs"]
 mod support;
 mod two;

@@ -1,12 +1,14 @@
 //! Real Redis servers, each in a folder and on a port of its own. None outlives the test that started it.
 
 mod cluster;
+mod sentinel;
 mod server;
 
 use tokio::sync::OnceCell;
 
 pub use cluster::Cluster;
 pub use redis as driver;
+pub use sentinel::Sentinel;
 pub use server::{Keeps, Redis};
 
 /// Names where tests of the whole program have their waiting rooms: `redis`, or nothing for the database.

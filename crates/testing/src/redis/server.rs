@@ -41,7 +41,8 @@ impl Redis {
         Self::start_with(keeps, &[]).await
     }
 
-    pub(super) async fn start_with(keeps: Keeps, arguments: &[&str]) -> Self {
+    /// A server alone, with further arguments of `redis-server`.
+    pub async fn start_with(keeps: Keeps, arguments: &[&str]) -> Self {
         use std::os::unix::process::CommandExt;
         let folder = tempfile::Builder::new().prefix("onsale-redis-").tempdir().expect("a temporary folder");
         let folder = folder.keep().canonicalize().expect("a folder that is there");
@@ -94,6 +95,38 @@ impl Redis {
         let mut call = redis::cmd(command[0]);
         call.arg(&command[1..]);
         call.query(&mut self.connection()).unwrap_or_else(|error| panic!("{command:?}: {error}"))
+    }
+
+    /// Makes it a replica of another server, and returns when it has all of that server's data.
+    ///
+    /// # Panics
+    /// If it does not catch up.
+    pub async fn follow(&self, primary: &Self) {
+        self.run::<()>(&["REPLICAOF", "127.0.0.1", &primary.address().port().to_string()]);
+        let offset =
+            |info: &str, name: &str| info.lines().find_map(|line| line.strip_prefix(name)?.trim().parse::<u64>().ok());
+        let caught_up = || {
+            let replication = self.run::<String>(&["INFO", "replication"]);
+            let there = primary.run::<String>(&["INFO", "replication"]);
+            replication.contains("master_link_status:up")
+                && offset(&there, "master_repl_offset:") <= offset(&replication, "slave_repl_offset:")
+        };
+        let following = async {
+            while !caught_up() {
+                tokio::time::sleep(LOOK).await;
+            }
+        };
+        tokio::time::timeout(PATIENCE, following).await.expect("the replica catches up");
+    }
+
+    /// Makes it a primary, with the data that it has.
+    pub fn promote(&self) {
+        self.run::<()>(&["REPLICAOF", "NO", "ONE"]);
+    }
+
+    /// The folder of its data.
+    pub fn data(&self) -> PathBuf {
+        self.folder.join("data")
     }
 
     /// Kills it with SIGKILL. Nothing where it does not run.

@@ -3,9 +3,10 @@
 --
 -- Keys:      1: the room.
 -- Arguments: 1: the epoch, 2: the life, 3: the last place handed out or passed over, 4: the block's end.
--- Answer:    1, or 0 where this is another life, or the room was opened in this epoch or a later one.
--- Cost:      O(1), and one INFO.
+-- Answer:    1, or 0 if this is another life, or the room was opened in this epoch or a later one.
+-- Cost:      O(1), and two INFO.
 local run = string.match(redis.call('INFO', 'server'), 'run_id:(%x+)')
+local line = string.match(redis.call('INFO', 'replication'), 'master_replid:(%x+)')
 local room = redis.call('HMGET', KEYS[1], 'epoch', 'run', 'issued', 'missing_after', 'missing_to')
 local epoch = tonumber(room[1] or '0')
 if run ~= ARGV[2] or tonumber(ARGV[1]) < epoch or (tonumber(ARGV[1]) == epoch and room[2] == run) then
@@ -15,6 +16,6 @@ local after = tonumber(room[3] or '0')
 if room[5] and tonumber(room[4]) < after then
   after = tonumber(room[4])
 end
-redis.call('HSET', KEYS[1], 'epoch', ARGV[1], 'run', run, 'issued', ARGV[3], 'end', ARGV[4],
+redis.call('HSET', KEYS[1], 'epoch', ARGV[1], 'run', run, 'line', line, 'issued', ARGV[3], 'end', ARGV[4],
   'missing_after', string.format('%.0f', after), 'missing_to', ARGV[3])
 return 1

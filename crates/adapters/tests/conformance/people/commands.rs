@@ -177,7 +177,11 @@ impl People {
         let request = match self.dice.below(4) {
             0 => Request::Reserve { epoch, places: 1 + self.dice.below(3) },
             1..3 => Request::Reinstate(vec![(known, known + self.dice.below(3)), (known + 4, known + 4)]),
-            _ => Request::Reopen { epoch, memory: Memory([7; 20]), known, places: 1 + self.dice.below(4) },
+            _ => {
+                let (memory, epoch_seen, places) = (Memory([7; 20]), self.dice.below(3), 1 + self.dice.below(4));
+                let (reserved_to, in_doubt) = (known + self.dice.below(3), (known, known + self.dice.below(2)));
+                Request::Reopen { epoch, memory, epoch_seen, known, reserved_to, in_doubt, places }
+            }
         };
         waiting_room::Command::HandOut { concert, request }.into()
     }

@@ -4,6 +4,7 @@ mod memory;
 mod opening;
 mod queue;
 mod repair;
+mod watch;
 
 use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
@@ -15,11 +16,13 @@ use onsale_domain::{Command as AnyCommand, Done, Refusal};
 use tokio::sync::mpsc;
 
 use super::Rooms;
+use crate::conditions::Conditions;
 use crate::desk::{Answer, Desk, Failure, Outcome, Request};
 use crate::store::StoreError;
 
-pub use memory::{Entrant, Given, Held, Mark, MemoryError, PlaceMemory, State};
+pub use memory::{Entered, Entrant, Given, Held, Mark, MemoryError, PlaceMemory, State, Trouble};
 pub use repair::Repairer;
+pub use watch::Watch;
 
 use opening::Opener;
 use queue::{RoomQueue, Waiting};
@@ -45,6 +48,9 @@ pub struct Door {
 impl Door {
     /// A door at the database, or at a memory beside it.
     pub fn new(desk: Arc<Desk>, rooms: Arc<Rooms>, memory: Option<Arc<dyn PlaceMemory>>) -> Self {
+        if memory.is_some() {
+            rooms.are_beside();
+        }
         Self { desk, rooms, memory, queues: RwLock::default() }
     }
 
@@ -104,23 +110,15 @@ impl Door {
         }
     }
 
-    /// Whether places are handed out beside the database.
-    pub fn is_beside(&self) -> bool {
-        self.memory.is_some()
-    }
-
-    /// Whether the memory beside the database answers, where there is one.
-    pub async fn is_well(&self) -> bool {
-        match &self.memory {
-            Some(memory) => memory.ping().await.is_ok(),
-            None => true,
-        }
-    }
-
     /// The work that keeps a memory in step with the database; `None` where there is none.
     pub fn repairer(&self) -> Option<Repairer> {
         let memory = self.memory.clone()?;
         Some(Repairer::new(memory, self.desk.clone(), self.rooms.clone()))
+    }
+
+    /// The task that checks the memory and writes what is wrong with it on the board; `None` if there is no memory.
+    pub fn watch(&self, conditions: &Arc<Conditions>) -> Option<Watch> {
+        Some(Watch::new(self.memory.clone()?, conditions.clone()))
     }
 
     async fn ask(&self, concert: ConcertId, user: UserId, replacing: Option<u64>) -> Result<(Token, bool), Failure> {

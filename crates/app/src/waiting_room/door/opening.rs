@@ -1,5 +1,5 @@
-//! Opens a room at a memory: reserves blocks in the database, and begins a new epoch where the memory is not the one
-//! that was known, or has forgotten.
+//! Opens a room at a memory: reserves blocks in the database, and begins a new epoch if the memory is not the one that
+//! was known, lost data, or if it and the database do not belong together any more because one of them went back.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -20,12 +20,16 @@ const BLOCK_MAX: u64 = 100_000;
 /// A block should last about so long.
 const BLOCK_LASTS: Duration = Duration::from_secs(4);
 
-/// How often a room is looked at that somebody else is opening, and how often in all.
+/// How often a room is read again while another instance opens it, and how often in all.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
 const LOOKS: u32 = 25;
 
 /// How often an opening is begun again.
 const TRIES: u32 = 5;
+
+/// If neither the database nor the memory knows how far places were handed out, a new block begins this far behind the
+/// last place that was shown: the largest block may have been in use.
+const MARGIN: u64 = BLOCK_MAX;
 
 /// Opens one room, again and again if need be.
 pub(super) struct Opener {
@@ -56,7 +60,12 @@ impl Opener {
         self.epoch
     }
 
-    /// Takes in how far the block is used.
+    /// The last place that this process knows to be handed out in the epoch.
+    pub(super) fn known(&self) -> u64 {
+        self.beside.issued_in(self.epoch)
+    }
+
+    /// Notes how far the block is used.
     pub(super) fn used(&self, mark: Mark) {
         self.beside.handed_out(self.epoch, mark.issued);
     }
@@ -98,20 +107,21 @@ impl Opener {
     /// Finds the epoch in which the memory has the room open, or opens it in a new one.
     pub(super) async fn open(&mut self) -> Result<(), Failure> {
         for _ in 0..TRIES {
+            // The memory before the database: its block must not end beyond what the database has reserved.
             let state = self.state().await?;
             let known = self.ask(Request::Reinstate(Vec::new())).await?;
-            if self.is_open(&state, &known.blocks) || self.opened_by_another(&state, known.blocks.epoch).await? {
+            if self.is_open(&state, &known).await? || self.opened_by_another(&state, known.blocks.epoch).await? {
                 return Ok(());
             }
-            if self.open_anew(known.blocks.epoch).await? {
+            if self.open_anew(&known).await? {
                 return Ok(());
             }
         }
-        tracing::warn!(concert = %self.concert, "a room could not be opened");
+        tracing::warn!(concert.id = %self.concert, "failed to open the room; retrying at the next entry");
         Err(Failure::Unavailable)
     }
 
-    /// Where the epoch is another than the one that was known, somebody else is opening the room in this moment.
+    /// If the epoch is not the one that was known, another instance is opening the room right now.
     async fn opened_by_another(&mut self, state: &State, epoch: u64) -> Result<bool, Failure> {
         if epoch == self.epoch || epoch == 0 {
             return Ok(false);
@@ -119,10 +129,11 @@ impl Opener {
         let mut state = *state;
         for _ in 0..LOOKS {
             let known = self.ask(Request::Reinstate(Vec::new())).await?;
-            if known.blocks.memory != state.memory {
+            // A memory that is ahead of the database: no other instance will bring the two together.
+            if known.blocks.memory != state.memory || known.blocks.epoch < state.last_epoch {
                 return Ok(false);
             }
-            if self.is_open(&state, &known.blocks) {
+            if self.is_open(&state, &known).await? {
                 return Ok(true);
             }
             tokio::time::sleep(LOOK_EVERY).await;
@@ -131,31 +142,55 @@ impl Opener {
         Ok(false)
     }
 
-    fn is_open(&mut self, state: &State, blocks: &Blocks) -> bool {
-        let is_open = blocks.epoch > 0 && state.epoch == blocks.epoch && state.memory == blocks.memory;
-        if is_open {
-            self.epoch = blocks.epoch;
+    /// Whether memory and database belong together: same epoch and same life, and neither knows of places that the other
+    /// one has forgotten.
+    async fn is_open(&mut self, state: &State, known: &Answer) -> Result<bool, Failure> {
+        let Answer { issued, blocks, .. } = known;
+        let is_same = blocks.epoch > 0 && state.epoch == blocks.epoch && state.memory == blocks.memory;
+        let reserved = state.mark.block_end.max(self.beside.shown_beyond());
+        if !is_same || blocks.reserved_to < reserved {
+            return Ok(false);
         }
-        is_open
+        let handed_out = self.beside.issued_in(blocks.epoch).max(*issued);
+        // Places may have been handed out, and written down, since the memory was read.
+        if state.mark.issued < handed_out && self.state().await?.mark.issued < handed_out {
+            return Ok(false);
+        }
+        self.epoch = blocks.epoch;
+        Ok(true)
     }
 
-    /// Begins a new epoch. Only whoever began it opens the memory in it, and only once: an epoch's numbers are handed
-    /// out from one beginning.
-    async fn open_anew(&mut self, epoch: u64) -> Result<bool, Failure> {
-        let State { memory, mark, .. } = self.state().await?;
+    /// Begins a new epoch. Only the instance that began it opens the memory in it, and only once: an epoch's numbers are
+    /// handed out from one beginning.
+    async fn open_anew(&mut self, before: &Answer) -> Result<bool, Failure> {
+        // A memory that takes no writes must not use up epochs and blocks of the database.
+        let prepared = self.memory.prepare(self.concert).await.map_err(|error| away(&error))?;
+        let State { memory, mark, last_epoch, missing, .. } = prepared;
+        let (epoch, at_database) = (before.blocks.epoch, before.blocks.reserved_to.max(before.issued));
         let known = self.beside.issued().max(mark.issued);
-        let reopen = Request::Reopen { epoch, memory, known, places: self.block };
+        let shown = known.max(self.beside.shown_beyond());
+        // Neither the database nor the memory knows these places: more of their block may have been handed out.
+        let is_forgotten = at_database < shown && mark.block_end < shown;
+        let reserved_to = if is_forgotten { shown + MARGIN } else { mark.block_end };
+        let epoch_seen = last_epoch.max(self.beside.epoch());
+        let (in_doubt, places) = ((missing.0 + 1, missing.1), self.block);
+        let reopen = Request::Reopen { epoch, memory, epoch_seen, known, reserved_to, in_doubt, places };
         let Answer { issued, blocks, is_new } = self.ask(reopen).await?;
         if !is_new {
             return Ok(false);
         }
-        let mark = Mark { issued, block_end: blocks.reserved_to };
-        match self.memory.open(self.concert, blocks.epoch, memory, mark).await {
+        let opened = Mark { issued, block_end: blocks.reserved_to };
+        match self.memory.open(self.concert, blocks.epoch, memory, opened).await {
             Ok(()) => {
-                tracing::info!(concert = %self.concert, epoch = blocks.epoch, issued, "a room was opened");
+                let ends = mark.block_end.max(shown);
+                if at_database < ends {
+                    tracing::warn!(concert.id = %self.concert, at_database, ends, "the database is older than the places \
+                        that were handed out; the room goes on behind them");
+                }
+                tracing::info!(concert.id = %self.concert, epoch = blocks.epoch, issued, "opened the room");
                 self.epoch = blocks.epoch;
                 self.reserved_at = Some(Instant::now());
-                self.used(mark);
+                self.used(opened);
                 Ok(true)
             }
             Err(MemoryError::NotOpen) => Ok(false),
@@ -177,6 +212,6 @@ impl Opener {
 }
 
 fn away(error: &MemoryError) -> Failure {
-    tracing::warn!(%error, "a room cannot be opened");
+    tracing::warn!(%error, "failed to open a room");
     Failure::Unavailable
 }

@@ -3,14 +3,12 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
 use std::time::{Duration, Instant};
 
 use onsale_domain::Command as AnyCommand;
 use onsale_domain::ids::ConcertId;
 use onsale_domain::waiting_room::{Command, Request, Token};
 use prometheus_client::metrics::counter::Counter;
-use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 use tokio_util::sync::CancellationToken;
 
@@ -25,23 +23,29 @@ const LOOK_EVERY: Duration = Duration::from_millis(100);
 /// The most tokens that are put back together.
 const RESTORED_AT_ONCE: usize = 1_000;
 
-/// How often in a row a room has to be found lost before it is opened: somebody else may be doing that.
+/// How often in a row a room has to be found lost before it is opened: another instance may be opening it.
 const LOST_LOOKS: u32 = 2;
+
+/// How often rooms that are over are deleted from the memory.
+const RETIRE_EVERY: Duration = Duration::from_secs(5);
+
+/// The most rooms that are deleted, and that are asked for, in a row: the repairer's other work must not wait for long.
+const RETIRED_AT_ONCE: usize = 20;
+const ASKED_AT_ONCE: usize = 500;
 
 /// What is shown of a memory.
 #[derive(Clone, Debug, Default)]
 pub struct RepairMetrics {
-    age: Gauge<f64, AtomicU64>,
     restored: Counter,
     reinstated: Counter,
     opened: Counter,
+    retired: Counter,
 }
 
 impl RepairMetrics {
     /// Shows them.
     pub fn register(&self, registry: &mut Registry) {
         let memory = registry.sub_registry_with_prefix("waiting_room_memory");
-        memory.register("age_seconds", "How old the last look at the memory of places is", self.age.clone());
         memory.register("restored", "Places put back after the memory lost them", self.restored.clone());
         memory.register(
             "reinstated",
@@ -49,6 +53,7 @@ impl RepairMetrics {
             self.reinstated.clone(),
         );
         memory.register("rooms_opened", "Rooms opened anew because the memory was lost", self.opened.clone());
+        memory.register("rooms_retired", "Rooms deleted from the memory because they are over", self.retired.clone());
     }
 }
 
@@ -59,15 +64,17 @@ pub struct Repairer {
     rooms: Arc<Rooms>,
     /// How often in a row each room was found lost.
     lost: HashMap<ConcertId, u32>,
-    looked_at: Instant,
+    /// The epoch in which each room that is over was deleted.
+    retired: HashMap<ConcertId, u64>,
+    retired_at: Instant,
     /// What is shown.
     pub metrics: RepairMetrics,
 }
 
 impl Repairer {
     pub(super) fn new(memory: Arc<dyn PlaceMemory>, desk: Arc<Desk>, rooms: Arc<Rooms>) -> Self {
-        let metrics = RepairMetrics::default();
-        Self { memory, desk, rooms, lost: HashMap::new(), looked_at: Instant::now(), metrics }
+        let (lost, retired, metrics) = (HashMap::new(), HashMap::new(), RepairMetrics::default());
+        Self { memory, desk, rooms, lost, retired, retired_at: Instant::now(), metrics }
     }
 
     /// Runs until stopped.
@@ -79,15 +86,40 @@ impl Repairer {
                 () = stop.cancelled() => return,
                 _ = interval.tick() => {}
             }
-            match self.look().await {
-                Ok(()) => self.looked_at = Instant::now(),
-                Err(_) => {
-                    self.rooms.rooms.load().values().for_each(|room| room.beside.write_soon());
-                    self.rooms.stir.notify_one();
+            if self.look().await.is_err() {
+                self.rooms.rooms.load().values().for_each(|room| room.beside.write_soon());
+                self.rooms.stir.notify_one();
+            } else if self.retired_at.elapsed() >= RETIRE_EVERY {
+                self.retired_at = Instant::now();
+                if let Err(error) = self.retire().await {
+                    tracing::debug!(%error, "failed to delete rooms that are over; retrying in 5 s");
                 }
             }
-            self.metrics.age.set(self.looked_at.elapsed().as_secs_f64());
         }
+    }
+
+    /// Deletes rooms that are over from the memory, once for each epoch: memory is for the sales to come.
+    async fn retire(&mut self) -> Result<(), MemoryError> {
+        let (rooms, at) = (self.rooms.rooms.load_full(), self.rooms.reader.now());
+        self.retired.retain(|concert, _| rooms.contains_key(concert));
+        let (mut deleted, mut asked) = (0, 0);
+        for (concert, room) in rooms.iter() {
+            if deleted == RETIRED_AT_ONCE || asked == ASKED_AT_ONCE {
+                break;
+            }
+            let (epoch, issued) = (room.snapshot().room.blocks.epoch, room.issued());
+            if epoch == 0 || self.retired.get(concert) == Some(&epoch) || !room.is_over(at) {
+                continue;
+            }
+            asked += 1;
+            if self.memory.retire(*concert, epoch, issued).await? {
+                tracing::info!(concert.id = %concert, "deleted the places of a room that is over");
+                self.metrics.retired.inc();
+                deleted += 1;
+            }
+            self.retired.insert(*concert, epoch);
+        }
+        Ok(())
     }
 
     /// Looks at every room in which somebody waits.
@@ -96,6 +128,10 @@ impl Repairer {
         for (concert, room) in rooms.iter() {
             let snapshot = room.snapshot();
             let blocks = &snapshot.room.blocks;
+            if room.is_beyond(room.beside.shown_beyond().max(room.beside.issued())) {
+                self.count_lost(*concert, room).await;
+                continue;
+            }
             if blocks.epoch == 0 {
                 continue;
             }
@@ -113,9 +149,9 @@ impl Repairer {
     }
 
     async fn look_at(&mut self, concert: ConcertId, room: &Arc<LiveRoom>, epoch: u64) -> Result<(), MemoryError> {
+        let known = room.beside.issued_in(epoch).max(room.snapshot().room.issued);
         let state = self.memory.state(concert).await?;
         if state.epoch >= epoch {
-            self.lost.remove(&concert);
             let before = room.beside.issued();
             room.beside.handed_out(state.epoch, state.mark.issued);
             let (after, to) = state.missing;
@@ -123,18 +159,30 @@ impl Repairer {
             if before < state.mark.issued {
                 self.rooms.stir.notify_one();
             }
-            return Ok(());
         }
+        let went_back = state.epoch == epoch && state.mark.issued < known;
+        let is_ahead = epoch < state.epoch || room.is_beyond(state.mark.block_end);
+        if state.epoch < epoch || went_back || is_ahead {
+            self.count_lost(concert, room).await;
+        } else {
+            self.lost.remove(&concert);
+        }
+        Ok(())
+    }
+
+    /// Memory and database do not agree on a room. If that lasts, the room is opened anew; the opener asks the database
+    /// first, so that a room that is only known late here stays as it is.
+    async fn count_lost(&mut self, concert: ConcertId, room: &Arc<LiveRoom>) {
         let looks = self.lost.entry(concert).or_default();
         *looks += 1;
         if *looks >= LOST_LOOKS {
             self.lost.remove(&concert);
+            let before = room.snapshot().room.blocks.epoch;
             let mut opener = Opener::new(concert, room, self.memory.clone(), self.desk.clone());
-            if opener.open().await.is_ok() {
+            if opener.open().await.is_ok() && before < opener.epoch() {
                 self.metrics.opened.inc();
             }
         }
-        Ok(())
     }
 
     async fn reinstate(&self, concert: ConcertId, places: Vec<(u64, u64)>) {

@@ -37,7 +37,8 @@ impl Beside {
     }
 
     fn reopen(&mut self, epoch: u64, memory: u8, known: u64) -> (u64, u64, u64, bool) {
-        self.ask(Request::Reopen { epoch, memory: Memory([memory; 20]), known, places: 10 })
+        let memory = Memory([memory; 20]);
+        self.ask(Request::Reopen { epoch, memory, epoch_seen: 0, known, reserved_to: 0, in_doubt: (0, 0), places: 10 })
     }
 
     fn token(&self, place: u64, user: &str) -> Token {
@@ -101,6 +102,19 @@ fn a_lost_memory_leaves_a_gap_that_counts_as_given_up() {
     assert_eq!((beside.gaps(), beside.room().waiting()), (vec![(7, 7), (9, 10)], 6));
     beside.ask(Request::Reinstate(vec![(7, 10)]));
     assert_eq!((beside.gaps(), beside.room().waiting()), (vec![], 9));
+}
+
+#[test]
+fn a_database_that_was_set_back_keeps_what_the_memory_handed_out() {
+    let mut beside = Beside::open(room(1, 50));
+    beside.step(3, &[], &[]);
+    // The memory is in epoch 4 and has handed out places up to 25 of a block that ends at 30.
+    let (epoch_seen, known, reserved_to, in_doubt) = (4, 25, 30, (2, 6));
+    let memory = Memory([1; 20]);
+    let reopen = Request::Reopen { epoch: 1, memory, epoch_seen, known, reserved_to, in_doubt, places: 10 };
+    assert_eq!(beside.ask(reopen), (5, 30, 40, true), "an epoch and a block behind all that was used");
+    assert_eq!(beside.gaps(), [(4, 6), (26, 30)], "2 and 3 are known to the database");
+    assert_eq!(beside.room().waiting(), 21, "2, 3, and 7 to 25 are in line");
 }
 
 #[test]

@@ -1,0 +1,230 @@
+//! What Redis must be set to and must permit, checked without a room: each fault with a reason that an operator can act
+//! on.
+
+use onsale_app::waiting_room::door::Trouble;
+use redis::{ErrorKind, FromRedisValue, RedisError, ServerErrorKind, Value, cmd};
+
+use super::RedisPlaces;
+
+/// Beyond this share of `maxmemory` an operator is warned, and no new place is handed out if keys may be evicted.
+pub(super) const FULL_SHARE: f64 = 0.9;
+
+/// Keys that are never there. In a cluster so many cover a few primaries.
+const PROBES: u32 = 12;
+
+/// What Redis says of its memory.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct MemoryInfo {
+    used: u64,
+    /// 0: no bound.
+    max: u64,
+    policy: String,
+}
+
+impl MemoryInfo {
+    fn read(info: &str) -> Self {
+        let value = |name: &str| info.lines().find_map(|line| line.trim().strip_prefix(name)?.strip_prefix(':'));
+        let number = |name| value(name).and_then(|value| value.parse().ok()).unwrap_or(0);
+        let policy = value("maxmemory_policy").unwrap_or_default().to_owned();
+        Self { used: number("used_memory"), max: number("maxmemory"), policy }
+    }
+
+    /// Keys without an expiry, as those of rooms are, are evicted by these policies alone.
+    fn evicts(&self) -> bool {
+        self.policy.starts_with("allkeys-")
+    }
+
+    #[expect(clippy::cast_precision_loss, reason = "a share, to be read by people")]
+    fn share(&self) -> f64 {
+        if self.max == 0 { 0.0 } else { self.used as f64 / self.max as f64 }
+    }
+
+    fn troubles(&self) -> Vec<(Trouble, String)> {
+        let mut troubles = Vec::new();
+        if self.evicts() {
+            let reason = format!(
+                "maxmemory-policy is {}: places can be evicted; set noeviction (above {:.0} % of maxmemory no new user \
+                 can enter)",
+                self.policy,
+                FULL_SHARE * 100.0
+            );
+            troubles.push((Trouble::Eviction, reason));
+        }
+        if self.share() > FULL_SHARE {
+            let percent = self.share() * 100.0;
+            let reason = format!("Redis uses {percent:.0} % of maxmemory; give it more, or no new user can enter soon");
+            let trouble = if self.evicts() { Trouble::Full } else { Trouble::NearlyFull };
+            troubles.push((trouble, reason));
+        }
+        troubles
+    }
+}
+
+impl RedisPlaces {
+    /// Everything that entries need: that Redis can be reached and logged in to, that the user may run each command,
+    /// that it takes writes, and how it treats its memory.
+    pub(super) async fn find_troubles(&self) -> Vec<(Trouble, String)> {
+        let mut found: Vec<(Trouble, String)> = Vec::new();
+        if self.connection.is_cluster() {
+            found.extend(self.slots_missing().await);
+        }
+        // The driver tries for seconds to reach a slot that has no server.
+        if found.is_empty() {
+            found = self.probe().await;
+        }
+        if !found.iter().any(|(trouble, _)| matches!(trouble, Trouble::Away | Trouble::Login | Trouble::Loading)) {
+            found.extend(self.memory_troubles().await);
+        }
+        // The first of a kind says enough.
+        let mut once: Vec<(Trouble, String)> = Vec::new();
+        for (trouble, reason) in found {
+            if !once.iter().any(|(known, _)| *known == trouble) {
+                once.push((trouble, reason));
+            }
+        }
+        once
+    }
+
+    /// Does what entries do, without a room.
+    async fn probe(&self) -> Vec<(Trouble, String)> {
+        let mut found = Vec::new();
+        for number in 0..if self.connection.is_cluster() { PROBES } else { 1 } {
+            let mut call = self.scripts.probe.prepare_invoke();
+            call.key(format!("onsale:{{probe-{number}}}:probe"));
+            match self.connection.run(&call).await {
+                Ok(faults) => found.extend(faults_of(&faults)),
+                Err(error) => {
+                    found.push(trouble_of(&error));
+                    break;
+                }
+            }
+        }
+        found
+    }
+
+    async fn memory_troubles(&self) -> Vec<(Trouble, String)> {
+        let answers = match self.connection.everywhere(cmd("INFO").arg("memory")).await {
+            Ok(answers) => answers,
+            Err(error) => return vec![trouble_of(&error)],
+        };
+        let read = |answer: Value| String::from_redis_value(answer).map(|info| MemoryInfo::read(&info)).ok();
+        let infos: Vec<MemoryInfo> = answers.into_iter().filter_map(read).collect();
+        self.guard_against_eviction(infos.iter().any(MemoryInfo::evicts));
+        infos.iter().flat_map(MemoryInfo::troubles).collect()
+    }
+
+    /// Rooms lie in all slots: some cannot be entered while a slot has no server. A user who may not ask is not told.
+    async fn slots_missing(&self) -> Option<(Trouble, String)> {
+        let answers = self.connection.everywhere(cmd("CLUSTER").arg("INFO")).await.ok()?;
+        let infos = answers.into_iter().filter_map(|answer| String::from_redis_value(answer).ok());
+        let served = infos.filter_map(|info| {
+            let served = info.lines().find_map(|line| line.trim().strip_prefix("cluster_slots_ok:")?.parse().ok());
+            served.filter(|served: &u32| *served < 16_384)
+        });
+        let served = served.min()?;
+        Some((
+            Trouble::Slots,
+            format!("the cluster serves {served} of 16384 slots; rooms in the others cannot be entered"),
+        ))
+    }
+}
+
+/// Faults that the script met, in pairs: the command and the server's words.
+fn faults_of(answer: &Value) -> Vec<(Trouble, String)> {
+    let Value::Array(words) = answer else { return vec![(Trouble::Away, "Redis answers a script oddly".to_owned())] };
+    let text = |value: &Value| match value {
+        Value::BulkString(text) => String::from_utf8_lossy(text).into_owned(),
+        Value::SimpleString(text) => text.clone(),
+        _ => String::new(),
+    };
+    words.chunks(2).map(|pair| explain(&text(&pair[0]), &pair.get(1).map(text).unwrap_or_default())).collect()
+}
+
+/// What an error means for entries.
+pub(super) fn trouble_of(error: &RedisError) -> (Trouble, String) {
+    match error.kind() {
+        ErrorKind::AuthenticationFailed => explain("AUTH", &format!("WRONGPASS {error}")),
+        ErrorKind::Server(ServerErrorKind::BusyLoading) => explain("", "LOADING"),
+        ErrorKind::Server(ServerErrorKind::ReadOnly) => explain("", &format!("READONLY {error}")),
+        ErrorKind::Server(ServerErrorKind::ClusterDown) => explain("", &format!("CLUSTERDOWN {error}")),
+        ErrorKind::Server(ServerErrorKind::NoPerm) => explain("EVALSHA or SCRIPT", &format!("NOPERM {error}")),
+        _ => explain("", &error.to_string()),
+    }
+}
+
+/// What a server's words mean for entries, and what to do. `command` is empty if it is not known.
+fn explain(command: &str, words: &str) -> (Trouble, String) {
+    let says = |parts: &[&str]| parts.iter().any(|part| words.contains(part));
+    let forbidden = [
+        "NOPERM",
+        "can't run this command",
+        "can't access",
+        "no permission",
+        "No permission",
+        "nknown Redis command",
+        "unknown command",
+    ];
+    if says(&["WRONGPASS", "NOAUTH", "invalid password", "AUTH failed", "uthentication"]) {
+        (Trouble::Login, format!("Redis refuses the user or the password: {words}"))
+    } else if says(&forbidden) {
+        let command = if command.is_empty() { "a command" } else { command };
+        let what = "grant the user ~onsale:* with +@hash +info +eval +evalsha +script|load +unlink +lpushx";
+        (Trouble::Rights, format!("Redis does not permit {command}; {what}: {words}"))
+    } else if says(&["LOADING"]) {
+        (Trouble::Loading, "Redis is still loading its data".to_owned())
+    } else if says(&["READONLY"]) {
+        (Trouble::ReadOnly, format!("Redis is a replica: name the primary, or sentinels: {words}"))
+    } else if says(&["OOM"]) {
+        (Trouble::Full, format!("Redis has no memory left; raise maxmemory: {words}"))
+    } else if says(&["MISCONF"]) {
+        (Trouble::Persistence, format!("Redis takes no writes because it cannot save to its disk: {words}"))
+    } else if says(&["NOREPLICAS"]) {
+        (Trouble::Replicas, format!("Redis takes no writes because it has too few replicas: {words}"))
+    } else if says(&["CLUSTERDOWN"]) {
+        (Trouble::Slots, format!("the cluster does not serve all slots: {words}"))
+    } else {
+        (Trouble::Away, format!("Redis does not answer: {words}"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_of_servers_are_understood() {
+        let known = [
+            ("WRONGPASS invalid username-password pair or user is disabled.", Trouble::Login),
+            ("NOAUTH Authentication required.", Trouble::Login),
+            ("ERR The user executing the script can't run this command or subcommand", Trouble::Rights),
+            ("NOPERM this user has no permissions to run the 'evalsha' command", Trouble::Rights),
+            ("ERR Unknown Redis command called from script", Trouble::Rights),
+            ("LOADING Redis is loading the dataset in memory", Trouble::Loading),
+            ("READONLY You can't write against a read only replica.", Trouble::ReadOnly),
+            ("OOM command not allowed when used memory > 'maxmemory'.", Trouble::Full),
+            ("MISCONF Redis is configured to save RDB snapshots", Trouble::Persistence),
+            ("NOREPLICAS Not enough good replicas to write.", Trouble::Replicas),
+            ("CLUSTERDOWN Hash slot not served", Trouble::Slots),
+            ("connection refused", Trouble::Away),
+        ];
+        for (words, trouble) in known {
+            assert_eq!(explain("HSET", words).0, trouble, "{words}");
+        }
+    }
+
+    #[test]
+    fn only_policies_that_evict_keys_without_an_expiry_are_in_the_way() {
+        let info = |policy: &str, used: u64| {
+            MemoryInfo::read(&format!(
+                "# Memory\r\nused_memory:{used}\r\nmaxmemory:1000\r\nmaxmemory_policy:{policy}\r\n"
+            ))
+        };
+        let troubles = |info: MemoryInfo| info.troubles().into_iter().map(|(trouble, _)| trouble).collect::<Vec<_>>();
+        assert_eq!(troubles(info("noeviction", 100)), []);
+        assert_eq!(troubles(info("volatile-lru", 100)), []);
+        assert_eq!(troubles(info("noeviction", 901)), [Trouble::NearlyFull]);
+        assert_eq!(troubles(info("allkeys-lru", 100)), [Trouble::Eviction]);
+        assert_eq!(troubles(info("allkeys-random", 901)), [Trouble::Eviction, Trouble::Full]);
+        assert_eq!(troubles(MemoryInfo::read("")), []);
+    }
+}

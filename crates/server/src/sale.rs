@@ -15,7 +15,7 @@ use onsale_app::background::{self, Follower, Housekeeper, Sweeper};
 use onsale_app::catalogue::Catalogue;
 use onsale_app::conditions::Conditions;
 use onsale_app::desk::{self, Desk, Terms};
-use onsale_app::relay::{Bell, Outbox, Platform, PlatformSink, Relay, Sink};
+use onsale_app::relay::{BacklogWatch, Bell, Outbox, Platform, PlatformSink, Relay};
 use onsale_app::seat_map::SeatMaps;
 use onsale_app::store::{Reader, Store, StoreError};
 use onsale_app::timetable::Timetable;
@@ -233,10 +233,8 @@ impl Sale {
 
     /// Starts what goes on beside the requests.
     pub(crate) fn start_background(&self, settings: &Settings, registry: &mut Registry) {
-        if let Some(kafka) = self.kafka.clone().filter(|_| settings.relay) {
-            let relay = Relay::new(outbox(settings), kafka, self.bell.clone()).keeping(settings.events_kept_days);
-            relay.metrics.register(registry);
-            self.tasks.spawn(relay.run(self.stop.clone()));
+        if let Some(kafka) = self.kafka.clone() {
+            self.start_events(kafka, settings, registry);
         }
         let tasks = background::Metrics::default();
         tasks.register(registry);
@@ -274,12 +272,19 @@ impl Sale {
             watch.register(registry);
             self.tasks.spawn(watch.run(self.stop.clone()));
         }
-        if let Some(kafka) = self.kafka.clone() {
-            let look = async move || {
-                (!kafka.is_well().await).then(|| "no Kafka broker answers: events wait in the database".to_owned())
-            };
-            let (conditions, stop) = (self.conditions.clone(), self.stop.clone());
-            self.tasks.spawn(watch_part(conditions, ("kafka", "away"), PART_EVERY, stop, look));
+    }
+
+    /// Starts the looks at Kafka and at the events that wait for it, and the relay if this instance relays.
+    fn start_events(&self, kafka: Arc<KafkaSink>, settings: &Settings, registry: &mut Registry) {
+        let backlog = BacklogWatch::new(outbox(settings));
+        backlog.register(registry);
+        self.tasks.spawn(backlog.run(self.stop.clone()));
+        let (conditions, stop) = (self.conditions.clone(), self.stop.clone());
+        self.tasks.spawn(kafka.clone().watch(conditions, settings.relay, stop));
+        if settings.relay {
+            let relay = Relay::new(outbox(settings), kafka, self.bell.clone()).keeping(settings.events_kept_days);
+            relay.metrics.register(registry);
+            self.tasks.spawn(relay.run(self.stop.clone()));
         }
     }
 

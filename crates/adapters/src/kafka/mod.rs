@@ -2,12 +2,22 @@
 //! delivered.
 
 mod consumer;
+mod lag;
+mod positions;
+mod security;
 mod sink;
+mod told;
+mod topics;
+mod watch;
 
-pub use consumer::{ConsumerMetrics, KafkaConsumer};
+pub use consumer::KafkaConsumer;
+pub use lag::ConsumerMetrics;
+pub use security::{Identity, Mechanism, Private, Sasl, Security, Tls};
 pub use sink::KafkaSink;
 
 use rdkafka::ClientConfig;
+use rdkafka::error::KafkaError;
+use rdkafka::producer::BaseProducer;
 
 /// How Kafka is reached, and how its topics are made.
 #[derive(Clone, Debug)]
@@ -20,17 +30,31 @@ pub struct KafkaSettings {
     pub replication: i32,
     /// The consumers that share the topics.
     pub group: String,
+    /// Encryption and authentication.
+    pub security: Security,
 }
 
 impl KafkaSettings {
+    /// Checks that a client can be made of these settings: certificates are read, and a key fits its certificate.
+    ///
+    /// # Errors
+    /// What the client says. It never shows the key or the password.
+    pub fn check(&self) -> Result<(), String> {
+        let made: Result<BaseProducer, KafkaError> = self.client().create();
+        made.map(drop).map_err(|error| error.to_string())
+    }
+
     fn client(&self) -> ClientConfig {
         let mut config = ClientConfig::new();
         config.set("bootstrap.servers", &self.brokers).set("client.id", "onsale");
         config.set("reconnect.backoff.ms", "50").set("reconnect.backoff.max.ms", "1000");
         config.set("socket.timeout.ms", "10000").set("socket.keepalive.enable", "true");
         config.set("topic.metadata.refresh.interval.ms", "10000");
-        // What it has to say is told by the calls; its own lines would be on standard error.
+        // Topics are made with the settings for them, never by the way with a broker's defaults.
+        config.set("allow.auto.create.topics", "false");
+        // What goes wrong is in the answers of calls and in the error callback; its own lines would be on standard error.
         config.set("log_level", "2");
+        self.security.apply(&mut config);
         config
     }
 }

@@ -1,26 +1,25 @@
 //! The way into Kafka.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{PoisonError, RwLock};
-use std::time::Duration;
+use std::sync::{Arc, PoisonError, RwLock};
 
 use async_trait::async_trait;
-use onsale_app::event::{StoredEvent, TOPICS};
+use onsale_app::conditions::Conditions;
+use onsale_app::event::StoredEvent;
 use onsale_app::relay::{Sent, Sink};
 use onsale_app::trace::{self, Kind};
-use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
-use rdkafka::client::DefaultClientContext;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{Header, OwnedHeaders};
 use rdkafka::producer::{FutureProducer, FutureRecord, Producer};
+use tokio_util::sync::CancellationToken;
 
 use super::KafkaSettings;
+use super::told::Told;
+use super::topics::{self, Found};
+use super::watch;
 
 /// The media type of an event in structured mode.
 const CLOUD_EVENT: &str = "application/cloudevents+json; charset=utf-8";
-
-/// How long one question to the brokers may take.
-const ASKED_WITHIN: Duration = Duration::from_secs(5);
 
 /// The largest batch of messages that goes out together, in bytes: well below what any broker takes by default.
 const BATCH_BYTES: &str = "200000";
@@ -28,8 +27,9 @@ const BATCH_BYTES: &str = "200000";
 /// Publishes events, each under its subject as the key, so that those of a subject stay in order.
 pub struct KafkaSink {
     settings: KafkaSettings,
-    producer: RwLock<FutureProducer>,
-    admin: AdminClient<DefaultClientContext>,
+    producer: RwLock<FutureProducer<Told>>,
+    /// Shared by all producers of this sink.
+    told: Told,
     has_topics: AtomicBool,
     /// The broker refused messages for the size of their batch: each goes out alone.
     one_by_one: AtomicBool,
@@ -62,46 +62,58 @@ impl KafkaSink {
     /// Does not wait for any broker.
     ///
     /// # Errors
-    /// Where the settings cannot be used.
+    /// If the settings cannot be used.
     pub fn new(settings: &KafkaSettings) -> Result<Self, String> {
-        let producer = RwLock::new(producer(settings, false)?);
-        let admin = settings.client().create().map_err(|error: KafkaError| error.to_string())?;
+        let told = Told::default();
+        let producer = RwLock::new(producer(settings, told.clone(), false)?);
         let (has_topics, one_by_one) = (AtomicBool::new(false), AtomicBool::new(false));
-        Ok(Self { settings: settings.clone(), producer, admin, has_topics, one_by_one })
+        Ok(Self { settings: settings.clone(), producer, told, has_topics, one_by_one })
     }
 
-    /// Makes the topics that are missing.
+    /// Looks at the brokers every 2 s until stopped, also while no event waits: raises `kafka`/`away` while none answers,
+    /// and `kafka`/`topics` while a topic is missing and cannot be made. Makes missing topics only if `makes_topics`.
+    pub async fn watch(self: Arc<Self>, conditions: Arc<Conditions>, makes_topics: bool, stop: CancellationToken) {
+        let looking = self.clone();
+        let look = move || watch::look(looking.producer().client(), &looking.told);
+        let judge = move |found| {
+            let sink = self.clone();
+            async move { if makes_topics { sink.make_missing(found).await.err() } else { None } }
+        };
+        watch::watch(conditions, stop, look, judge).await;
+    }
+
+    /// Makes the topics that are missing. Asks what is there first: topics that exist need no right to make them.
     async fn make_topics(&self) -> Result<(), String> {
         if self.has_topics.load(Ordering::Acquire) {
             return Ok(());
         }
-        let KafkaSettings { partitions, replication, .. } = self.settings;
-        let topic = |name| NewTopic::new(name, partitions, TopicReplication::Fixed(replication));
-        let topics: Vec<_> = TOPICS.iter().map(|name| topic(*name)).collect();
-        let options = AdminOptions::new().request_timeout(Some(ASKED_WITHIN)).operation_timeout(Some(ASKED_WITHIN));
-        let made = self.admin.create_topics(&topics, &options).await.map_err(|error| error.to_string())?;
-        for topic in made {
-            match topic {
-                Ok(_) | Err((_, RDKafkaErrorCode::TopicAlreadyExists)) => {}
-                Err((name, code)) => return Err(format!("{name} cannot be made: {code}")),
-            }
+        let (producer, told) = (self.producer(), self.told.clone());
+        let look = move || watch::look(producer.client(), &told);
+        let found = tokio::task::spawn_blocking(look).await.map_err(|error| error.to_string())??;
+        self.make_missing(found).await
+    }
+
+    async fn make_missing(&self, mut found: Vec<(&'static str, Found)>) -> Result<(), String> {
+        found.retain(|(_, found)| *found != Found::There);
+        if !found.is_empty() {
+            topics::make(&self.settings, &found).await?;
         }
         self.has_topics.store(true, Ordering::Release);
         Ok(())
     }
 
-    fn producer(&self) -> FutureProducer {
+    fn producer(&self) -> FutureProducer<Told> {
         self.producer.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Another producer takes over, with nothing under way.
     fn renew(&self) -> Result<(), String> {
-        let fresh = producer(&self.settings, self.one_by_one.load(Ordering::Acquire))?;
+        let fresh = producer(&self.settings, self.told.clone(), self.one_by_one.load(Ordering::Acquire))?;
         *self.producer.write().unwrap_or_else(PoisonError::into_inner) = fresh;
         Ok(())
     }
 
-    async fn publish(producer: &FutureProducer, event: &StoredEvent) -> Outcome {
+    async fn publish(producer: &FutureProducer<Told>, event: &StoredEvent) -> Outcome {
         let span = event.trace.map(|request| request.child(format!("send {}", event.topic()), Kind::Producer));
         let mut headers = OwnedHeaders::new().insert(Header { key: "content-type", value: Some(CLOUD_EVENT) });
         if let Some(span) = &span {
@@ -117,7 +129,7 @@ impl KafkaSink {
         outcome
     }
 
-    async fn send_one(producer: &FutureProducer, event: &StoredEvent, headers: OwnedHeaders) -> Outcome {
+    async fn send_one(producer: &FutureProducer<Told>, event: &StoredEvent, headers: OwnedHeaders) -> Outcome {
         let json = event.to_json();
         let record = FutureRecord::to(event.topic()).key(&event.subject).payload(&json).headers(headers);
         let sent = match producer.send_result(record) {
@@ -158,7 +170,7 @@ impl KafkaSink {
     }
 }
 
-fn producer(settings: &KafkaSettings, one_by_one: bool) -> Result<FutureProducer, String> {
+fn producer(settings: &KafkaSettings, told: Told, one_by_one: bool) -> Result<FutureProducer<Told>, String> {
     let mut config = settings.client();
     config.set("enable.idempotence", "true").set("acks", "all");
     // It is tried for as long as it takes: what follows in a partition is never ahead of what failed.
@@ -170,7 +182,7 @@ fn producer(settings: &KafkaSettings, one_by_one: bool) -> Result<FutureProducer
     if one_by_one {
         config.set("batch.num.messages", "1");
     }
-    config.create().map_err(|error| error.to_string())
+    config.create_with_context(told).map_err(|error| error.to_string())
 }
 
 /// Only what is wrong with the event itself is wrong for ever.
@@ -181,6 +193,9 @@ fn failed(error: &KafkaError) -> Outcome {
             RDKafkaErrorCode::InvalidMessageSize | RDKafkaErrorCode::InvalidRecord | RDKafkaErrorCode::InvalidMessage,
         ) => Outcome::Never(error.to_string()),
         Some(RDKafkaErrorCode::Fatal) => Outcome::Broken(error.to_string()),
+        Some(RDKafkaErrorCode::TopicAuthorizationFailed) => {
+            Outcome::Later(format!("{error}: grant this user Write and Describe on the topics of onsale"))
+        }
         _ => Outcome::Later(error.to_string()),
     }
 }
@@ -209,11 +224,5 @@ impl Sink for KafkaSink {
             return vec![Sent::Later(reason); events.len()];
         }
         outcomes.into_iter().map(|outcome| self.judge(outcome)).collect()
-    }
-
-    async fn is_well(&self) -> bool {
-        let client = self.producer();
-        let asked = tokio::task::spawn_blocking(move || client.client().fetch_metadata(None, Duration::from_secs(1)));
-        matches!(asked.await, Ok(Ok(_)))
     }
 }

@@ -314,8 +314,4 @@ impl Sink for PlatformSink {
         self.deliver(&deliveries).await;
         vec![Sent::Acknowledged; events.len()]
     }
-
-    async fn is_well(&self) -> bool {
-        !self.outage.is_on()
-    }
 }

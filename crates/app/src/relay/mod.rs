@@ -1,6 +1,7 @@
 //! The relay: reads the outbox in the order of its commits, sends each subject's events in their order, and writes down
 //! only what was acknowledged. It may die at any line: whatever was not written down is sent again, with the same ids.
 
+mod backlog;
 mod delivery;
 mod order;
 mod outage;
@@ -23,6 +24,7 @@ use crate::desk::Observer;
 use crate::event::StoredEvent;
 use crate::store::{StoreError, Unit};
 
+pub use backlog::BacklogWatch;
 pub use delivery::{Delivery, DeliveryMetrics, Platform, PlatformSink, Posted, Turn};
 pub use outage::Outage;
 pub use outbox::{Backlog, EventRef, Lease, Marks, Outbox, PARTS, PartMark, part_of};
@@ -70,9 +72,6 @@ pub enum Sent {
 pub trait Sink: Send + Sync {
     /// Sends events, those of a subject in this order. Answers for each; may wait for as long as the sink is away.
     async fn send(&self, events: &[StoredEvent]) -> Vec<Sent>;
-
-    /// Whether it answers.
-    async fn is_well(&self) -> bool;
 }
 
 /// Tells a relay of the same process that there is something to do.
@@ -101,8 +100,6 @@ pub struct RelayMetrics {
     failures: Counter,
     forgotten: Counter,
     parts: Gauge,
-    pending: Gauge,
-    oldest: Gauge<f64, std::sync::atomic::AtomicU64>,
 }
 
 impl RelayMetrics {
@@ -114,8 +111,6 @@ impl RelayMetrics {
         relay.register("failures", "Rounds that failed and are tried again", self.failures.clone());
         relay.register("events_forgotten", "Events that were sent, and old", self.forgotten.clone());
         relay.register("parts", "Parts of the outbox that this relay has", self.parts.clone());
-        relay.register("pending", "Events that wait, counted up to ten thousand", self.pending.clone());
-        relay.register("oldest_seconds", "How old the oldest event is that waits", self.oldest.clone());
     }
 }
 
@@ -139,6 +134,7 @@ pub struct Relay {
     name: Uuid,
     /// How long events are kept that were sent, in milliseconds; without it, for good.
     kept_millis: Option<i64>,
+    outage: Outage,
     /// What is shown.
     pub metrics: RelayMetrics,
 }
@@ -147,7 +143,8 @@ impl Relay {
     /// A relay with a name of its own.
     pub fn new(outbox: Arc<dyn Outbox>, sink: Arc<dyn Sink>, bell: Arc<Bell>) -> Self {
         let name = Uuid::from_u128(rand::random());
-        Self { outbox, sink, bell, name, kept_millis: None, metrics: RelayMetrics::default() }
+        let outage = Outage::of("events cannot be relayed; retrying");
+        Self { outbox, sink, bell, name, kept_millis: None, outage, metrics: RelayMetrics::default() }
     }
 
     /// Forgets events so many days after they happened, once they were sent.
@@ -168,6 +165,9 @@ impl Relay {
                 round = self.round(&mut own) => round,
             };
             let is_idle = matches!(round, Ok(0));
+            if round.is_ok() {
+                self.outage.over();
+            }
             let rest = match round {
                 Ok(0) => {
                     failures = 0;
@@ -182,13 +182,12 @@ impl Relay {
                     own = Own::default();
                     self.metrics.failures.inc();
                     failures = (failures + 1).min(8);
-                    tracing::warn!(%error, "events could not be relayed");
+                    self.outage.failed(&error.to_string());
                     (REST_AFTER_FAILURE * 2_u32.pow(failures)).min(REST_MAX).mul_f64(0.5 + rand::random::<f64>() / 2.0)
                 }
             };
             if looked_at.is_none_or(|at: Instant| at.elapsed() > RENEWED_EVERY) {
                 looked_at = Some(Instant::now());
-                self.show_backlog().await;
                 self.forget_old(&mut own).await;
             }
             tokio::select! {
@@ -199,13 +198,6 @@ impl Relay {
             }
         }
         let _ = tokio::time::timeout(RENEWED_EVERY, self.outbox.release(self.name)).await;
-    }
-
-    async fn show_backlog(&self) {
-        if let Ok(Backlog { events, oldest_millis }) = self.outbox.backlog().await {
-            self.metrics.pending.set(i64::try_from(events).unwrap_or(i64::MAX));
-            self.metrics.oldest.set(Duration::from_millis(oldest_millis).as_secs_f64());
-        }
     }
 
     /// A small step each time: the sale writes to the same table.

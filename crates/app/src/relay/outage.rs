@@ -52,9 +52,4 @@ impl Outage {
             tracing::info!(failures, seconds, "over: {what}");
         }
     }
-
-    /// Whether the last try failed.
-    pub fn is_on(&self) -> bool {
-        self.current.lock().unwrap_or_else(PoisonError::into_inner).is_some()
-    }
 }

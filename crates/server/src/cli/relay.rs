@@ -9,7 +9,7 @@ use axum::middleware::map_response;
 use axum::routing::get;
 use onsale_adapters::kafka::KafkaConsumer;
 use onsale_app::conditions::Conditions;
-use onsale_app::relay::{Bell, Relay};
+use onsale_app::relay::{BacklogWatch, Bell, Relay, Sink};
 use prometheus_client::registry::Registry;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -27,40 +27,58 @@ pub(super) fn relay(settings: &Settings) -> Outcome {
         let problem = "ONSALE_KAFKA_BROKERS names no broker; without Kafka `onsale consume` delivers from the database";
         return Err(Failed::Usage(problem.to_owned()));
     };
-    work_alone("relay", settings, |registry| {
-        let relay =
-            Relay::new(sale::outbox(settings), kafka, Arc::new(Bell::default())).keeping(settings.events_kept_days);
-        relay.metrics.register(registry);
-        Ok(Box::new(move |stop| Box::pin(relay.run(stop))))
+    work_alone("relay", settings, |registry, conditions| {
+        let relayed = relayed(settings, kafka.clone(), registry, &conditions);
+        Ok(Box::new(move |stop| {
+            Box::pin(async move {
+                tokio::join!(kafka.watch(conditions, true, stop.clone()), relayed(stop));
+            })
+        }))
     })
 }
 
 /// Kafka to the data platform; without Kafka, the outbox itself.
 pub(super) fn consume(settings: &Settings) -> Outcome {
-    work_alone("consume", settings, |registry| {
-        let conditions = Arc::new(Conditions::default());
-        conditions.register(registry);
+    work_alone("consume", settings, |registry, conditions| {
         let sink = sale::platform_sink(settings, &conditions)?;
         sink.metrics.register(registry);
         let Some(kafka) = &settings.kafka else {
-            let relay = Relay::new(sale::outbox(settings), sink, Arc::new(Bell::default()));
-            let relay = relay.keeping(settings.events_kept_days);
-            relay.metrics.register(registry);
-            return Ok(Box::new(move |stop| Box::pin(relay.run(stop))));
+            return Ok(Box::new(relayed(settings, sink, registry, &conditions)));
         };
-        let consumer = KafkaConsumer::new(kafka, sink).map_err(SaleError::Client)?;
+        let consumer = KafkaConsumer::new(kafka, sink, conditions).map_err(SaleError::Client)?;
         consumer.metrics.register(registry);
         Ok(Box::new(move |stop| Box::pin(consumer.run(stop))))
     })
 }
 
+/// The outbox into a sink, and the look at what waits in it.
+fn relayed(
+    settings: &Settings,
+    sink: Arc<dyn Sink>,
+    registry: &mut Registry,
+    conditions: &Arc<Conditions>,
+) -> impl FnOnce(CancellationToken) -> Going + use<> {
+    let backlog = BacklogWatch::new(sale::outbox(settings)).shown_on(conditions.clone());
+    backlog.register(registry);
+    let relay = Relay::new(sale::outbox(settings), sink, Arc::new(Bell::default())).keeping(settings.events_kept_days);
+    relay.metrics.register(registry);
+    move |stop| {
+        Box::pin(async move {
+            tokio::join!(backlog.run(stop.clone()), relay.run(stop));
+        })
+    }
+}
+
+/// Work under way, to its end.
+type Going = std::pin::Pin<Box<dyn Future<Output = ()> + Send>>;
+
 /// Work that goes on until it is told to stop.
-type Work = Box<dyn FnOnce(CancellationToken) -> std::pin::Pin<Box<dyn Future<Output = ()> + Send>>>;
+type Work = Box<dyn FnOnce(CancellationToken) -> Going>;
 
 fn work_alone(
     command: &str,
     settings: &Settings,
-    start: impl FnOnce(&mut Registry) -> Result<Work, SaleError>,
+    start: impl FnOnce(&mut Registry, Arc<Conditions>) -> Result<Work, SaleError>,
 ) -> Outcome {
     let _log = crate::telemetry::start_log(settings)?;
     start_line::log(command, settings);
@@ -69,7 +87,9 @@ fn work_alone(
         // The schema has to be there, and this binary's.
         sale::open_beside(settings).await?;
         let mut registry = Registry::with_prefix("onsale");
-        let work = start(&mut registry)?;
+        let conditions = Arc::new(Conditions::default());
+        conditions.register(&mut registry);
+        let work = start(&mut registry, conditions)?;
         let stop = CancellationToken::new();
         if let Some(address) = settings.metrics_listen {
             let listener = TcpListener::bind(address).await;

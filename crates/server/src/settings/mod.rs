@@ -2,6 +2,7 @@
 
 mod auth;
 mod clients;
+mod kafka;
 mod parse;
 #[cfg(test)]
 mod properties;
@@ -96,20 +97,6 @@ pub(crate) struct PlatformSettings {
     pub(crate) folder: PathBuf,
 }
 
-fn kafka(sources: &Sources) -> Result<Option<KafkaSettings>, BadSetting> {
-    let partitions = sources.parse("kafka-partitions", parse::between(1, 1_000))?;
-    let replication = sources.parse("kafka-replication", parse::between(1, 100))?;
-    let group = sources.parse("kafka-group", parse::name)?;
-    let brokers = sources.optional("kafka-brokers", parse::brokers)?;
-    let number = |number: u32| i32::try_from(number).unwrap_or(i32::MAX);
-    Ok(brokers.map(|brokers| KafkaSettings {
-        brokers,
-        partitions: number(partitions),
-        replication: number(replication),
-        group,
-    }))
-}
-
 /// Everything that can be set.
 #[derive(Clone, Debug)]
 pub(crate) struct Settings {
@@ -181,7 +168,7 @@ impl Settings {
             database_lanes: sources.parse("database-lanes", parse::between(1, 64))?,
             database_readers: sources.parse("database-readers", parse::between(1, 64))?,
             redis: sources.optional("redis-url", RedisUrl::parse)?,
-            kafka: kafka(sources)?,
+            kafka: kafka::kafka(sources)?,
             relay: sources.parse("relay", parse::switch)?,
             platform: PlatformSettings {
                 url: sources.optional("data-platform-url", PlatformUrl::parse)?,

@@ -57,6 +57,18 @@ pub(crate) const TABLE: &[Setting] = &[
     setting("kafka-partitions", "N", Some("6"), "Partitions of a topic that is made"),
     setting("kafka-replication", "N", Some("1"), "Replicas of each partition of a topic that is made"),
     setting("kafka-group", "NAME", Some("onsale-data-platform"), "The group of consumers that share the topics"),
+    setting(
+        "kafka-security",
+        "plaintext|ssl|sasl_plaintext|sasl_ssl",
+        Some("plaintext"),
+        "How brokers are reached: as they are, over TLS, with a password, with a password over TLS",
+    ),
+    setting("kafka-sasl-mechanism", "NAME", None, "With a password: PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512"),
+    setting("kafka-sasl-username", "NAME", None, "With a password: whose"),
+    setting("kafka-sasl-password", "SECRET", None, "With a password: the password"),
+    setting("kafka-ca", "PEM|FILE", None, "With TLS: certificates that are trusted; those of the system if not named"),
+    setting("kafka-certificate", "PEM|FILE", None, "With TLS: a client certificate, and its chain"),
+    setting("kafka-key", "PEM|FILE", None, "With TLS: the key of the client certificate, not encrypted"),
     setting("relay", "true|false", Some("true"), "Whether `serve` relays events to Kafka; else `onsale relay` does"),
     setting(
         "events-kept-days",

@@ -17,7 +17,7 @@ use crate::support::{text, until};
 
 const POINTS: &str = "onsale.points";
 
-fn admin(kafka: &Kafka) -> AdminClient<DefaultClientContext> {
+pub(crate) fn admin(kafka: &Kafka) -> AdminClient<DefaultClientContext> {
     ClientConfig::new().set("bootstrap.servers", kafka.brokers()).create().unwrap()
 }
 

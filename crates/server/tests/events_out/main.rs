@@ -1,14 +1,21 @@
 //! Events on their way out: each one's effect once, those of a subject in order, whatever is killed; and the sale goes on.
 
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on says so and ends")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::print_stdout,
+    reason = "a test that cannot go on says so and ends"
+)]
 
 mod answers;
 mod broken;
 mod causes;
 mod files;
 mod kafka;
+mod outages;
 mod platform;
 mod scene;
+mod secured;
 #[path = "../support/mod.rs"]
 mod support;
 mod webhook;

@@ -26,7 +26,7 @@ pub(crate) fn start(launch: &Launch, command: &str) -> Child {
 
 /// Background work whose log and metrics can be read. Killed when it is dropped.
 pub(crate) struct Work {
-    _child: Child,
+    pub(crate) child: Child,
     log: Arc<Mutex<String>>,
     metrics: String,
 }
@@ -48,7 +48,7 @@ impl Work {
                 log.push('\n');
             }
         });
-        Self { _child: child, log, metrics: format!("http://{address}") }
+        Self { child, log, metrics: format!("http://{address}") }
     }
 
     /// What it logged so far.
@@ -113,4 +113,13 @@ pub(crate) fn by_subject(events: &[Value]) -> BTreeMap<String, Vec<String>> {
         subjects.entry(text(&event["subject"])).or_default().push(text(&event["id"]));
     }
     subjects
+}
+
+impl Drop for Work {
+    /// A test that fails shows what the process logged.
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            println!("{}", self.log());
+        }
+    }
 }

@@ -1,5 +1,8 @@
 //! A real Apache Kafka broker, alone (KRaft), in a folder and on ports of its own. None outlives the test that started it.
 
+mod guard;
+mod rights;
+
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -11,6 +14,9 @@ use crate::instance::PATIENCE;
 use crate::port::Port;
 use crate::processes::Processes;
 
+pub use guard::{Guard, Keys, PASSWORD, USER};
+pub use rights::{Resource, Right};
+
 /// How often it is looked whether the broker listens.
 const LOOK: Duration = Duration::from_millis(20);
 
@@ -19,6 +25,8 @@ pub struct Kafka {
     folder: PathBuf,
     port: Port,
     controller: Port,
+    guarded: Port,
+    keys: Option<Keys>,
     libraries: PathBuf,
     process: Mutex<Option<Child>>,
     /// Where the broker is to see its disk fill up.
@@ -67,6 +75,17 @@ impl Kafka {
     /// # Panics
     /// If its folder cannot be made.
     pub fn prepare() -> Self {
+        Self::prepare_guarded(None)
+    }
+
+    /// Starts a broker with a second listener that is guarded ([`Kafka::guarded_brokers`]). With TLS this needs openssl.
+    pub async fn start_guarded(guard: Guard) -> Self {
+        let kafka = Self::prepare_guarded(Some(guard));
+        kafka.restart().await;
+        kafka
+    }
+
+    fn prepare_guarded(guard: Option<Guard>) -> Self {
         use std::os::unix::process::CommandExt;
         let folder = tempfile::Builder::new().prefix("onsale-kafka-").tempdir().expect("a temporary folder");
         let folder = folder.keep().canonicalize().expect("a folder that is there");
@@ -76,13 +95,24 @@ impl Kafka {
         watchdog.current_dir("/").stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
         let watchdog = watchdog.spawn().expect("a shell");
         let (port, controller, process) = (Port::free(), Port::free(), Mutex::new(None));
-        let kafka = Self { folder, port, controller, libraries: libraries(), process, disk: None, watchdog };
-        let (port, controller) = (kafka.port.address(), kafka.controller.address());
+        let (guarded, libraries) = (Port::free(), libraries());
+        let keys = guard.filter(|guard| guard.encrypts).map(|_| Keys::make(&folder));
+        let kafka = Self { folder, port, controller, guarded, keys, libraries, process, disk: None, watchdog };
+        let (port, controller, guarded) = (kafka.port.address(), kafka.controller.address(), kafka.guarded.address());
+        let (second, guards) = match guard {
+            Some(guard) => {
+                let keys = kafka.keys.clone();
+                (format!(",GUARDED://{guarded}"), guard.settings(keys.as_ref()))
+            }
+            None => {
+                let map = "listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT\n";
+                (String::new(), map.to_owned())
+            }
+        };
         let settings = format!(
             "process.roles=broker,controller\nnode.id=1\ncontroller.quorum.voters=1@{controller}\n\
-             listeners=PLAINTEXT://{port},CONTROLLER://{controller}\nadvertised.listeners=PLAINTEXT://{port}\n\
-             controller.listener.names=CONTROLLER\n\
-             listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT\n\
+             listeners=PLAINTEXT://{port},CONTROLLER://{controller}{second}\n\
+             advertised.listeners=PLAINTEXT://{port}{second}\ncontroller.listener.names=CONTROLLER\n{guards}\
              offsets.topic.replication.factor=1\noffsets.topic.num.partitions=4\n\
              transaction.state.log.replication.factor=1\ntransaction.state.log.min.isr=1\n\
              group.initial.rebalance.delay.ms=0\nauto.create.topics.enable=false\nlog.dirs={}\n",
@@ -90,7 +120,8 @@ impl Kafka {
         );
         std::fs::write(kafka.folder.join("data/server.properties"), settings).expect("settings can be written");
         let id = "MkU3OEVBNTcwNTJENDM2Qg";
-        let format = kafka.java(&["kafka.tools.StorageTool", "format", "-t", id, "-c", "server.properties"]).output();
+        let mut format = kafka.java(&["kafka.tools.StorageTool", "format", "-t", id, "-c", "server.properties"]);
+        let format = format.args(guard.map(Guard::format_arguments).unwrap_or_default()).output();
         let format = format.expect("java starts");
         assert!(format.status.success(), "{}", String::from_utf8_lossy(&format.stderr));
         kafka
@@ -148,6 +179,27 @@ impl Kafka {
     /// Its address as a setting.
     pub fn brokers(&self) -> String {
         self.address().to_string()
+    }
+
+    /// The address of its guarded listener as a setting.
+    pub fn guarded_brokers(&self) -> String {
+        self.guarded.address().to_string()
+    }
+
+    /// The keys of its guarded listener, if that encrypts.
+    ///
+    /// # Panics
+    /// If it does not.
+    pub fn keys(&self) -> &Keys {
+        self.keys.as_ref().expect("a listener that encrypts")
+    }
+
+    /// Grants a right to [`USER`].
+    ///
+    /// # Panics
+    /// If the broker refuses.
+    pub fn grant(&self, resource: Resource, name: &str, right: Right) {
+        rights::grant(self.address(), USER, resource, name, right);
     }
 
     /// Kills it with SIGKILL. Nothing where it does not run.

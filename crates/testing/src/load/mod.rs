@@ -22,7 +22,7 @@ use person::Person;
 pub use dice::Dice;
 
 /// The wallet that all persons use.
-const HOT: &str = "everyone";
+const HOT: &str = "everybody";
 
 /// Seats of each performance.
 const SEATS: u32 = 60;

@@ -16,7 +16,7 @@ pub(crate) const ROOM: Room = Room {
     clocks_differ_millis: 0,
 };
 
-/// The state of a place in an answer.
+/// How a place is told to stand.
 #[derive(Clone, Copy)]
 pub(crate) enum Told {
     /// At this position, as of then.

@@ -1,4 +1,4 @@
-//! Admission of the next in line: order, cap, rate, and given-up places.
+//! Calling the next in line: order, cap, rate, and the places that nobody waits at any more.
 
 use super::{check, room};
 use crate::support::Stage;

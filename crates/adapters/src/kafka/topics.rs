@@ -1,0 +1,87 @@
+//! The topics: found by asking what is there, and made only if they are missing.
+
+use std::time::Duration;
+
+use onsale_app::event::TOPICS;
+use rdkafka::ClientContext;
+use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
+use rdkafka::client::{Client, DefaultClientContext};
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+
+use super::KafkaSettings;
+
+/// How long making the topics may take.
+const MADE_WITHIN: Duration = Duration::from_secs(5);
+
+/// What a broker says of a topic.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Found {
+    There,
+    Missing,
+    /// This user may not see it; it may be there or not.
+    Hidden,
+}
+
+/// Asks the brokers for each topic, which makes none. Blocks for at most `within` a topic.
+pub(super) fn find<C: ClientContext>(
+    client: &Client<C>,
+    within: Duration,
+) -> Result<Vec<(&'static str, Found)>, KafkaError> {
+    let find_one = |name: &'static str| {
+        let metadata = client.fetch_metadata(Some(name), within)?;
+        let error = metadata.topics().iter().find(|topic| topic.name() == name).map(|topic| topic.error());
+        let found = match error.map(|error| error.map(RDKafkaErrorCode::from)) {
+            Some(Some(RDKafkaErrorCode::TopicAuthorizationFailed)) => Found::Hidden,
+            None | Some(Some(RDKafkaErrorCode::UnknownTopicOrPartition | RDKafkaErrorCode::UnknownTopic)) => {
+                Found::Missing
+            }
+            // A topic that has no leader now is there.
+            Some(_) => Found::There,
+        };
+        Ok((name, found))
+    };
+    TOPICS.iter().map(|name| find_one(name)).collect()
+}
+
+/// Makes these topics. A topic that another process made meanwhile is fine.
+pub(super) async fn make(settings: &KafkaSettings, wanted: &[(&'static str, Found)]) -> Result<(), String> {
+    let admin: AdminClient<DefaultClientContext> =
+        settings.client().create().map_err(|error: KafkaError| error.to_string())?;
+    let KafkaSettings { partitions, replication, .. } = settings;
+    let topic =
+        |(name, _): &(&'static str, Found)| NewTopic::new(*name, *partitions, TopicReplication::Fixed(*replication));
+    let topics: Vec<_> = wanted.iter().map(topic).collect();
+    let options = AdminOptions::new().request_timeout(Some(MADE_WITHIN)).operation_timeout(Some(MADE_WITHIN));
+    let made = admin.create_topics(&topics, &options).await;
+    // It waits for a thread of its own.
+    let _ = tokio::task::spawn_blocking(move || drop(admin)).await;
+    for (topic, (_, found)) in made.map_err(|error| error.to_string())?.into_iter().zip(wanted) {
+        match topic {
+            Ok(_) | Err((_, RDKafkaErrorCode::TopicAlreadyExists)) => {}
+            Err((name, code)) => return Err(refusal(settings, &name, code, *found)),
+        }
+    }
+    Ok(())
+}
+
+/// What the operator can do about a topic that cannot be made.
+fn refusal(settings: &KafkaSettings, name: &str, code: RDKafkaErrorCode, found: Found) -> String {
+    let KafkaSettings { partitions, replication, .. } = settings;
+    match (code, found) {
+        (RDKafkaErrorCode::TopicAuthorizationFailed | RDKafkaErrorCode::ClusterAuthorizationFailed, Found::Hidden) => {
+            format!(
+                "the topic {name} may be neither used nor made by this user: grant Write and Describe on it (Read and \
+                 Describe for `onsale consume`), or Create"
+            )
+        }
+        (RDKafkaErrorCode::TopicAuthorizationFailed | RDKafkaErrorCode::ClusterAuthorizationFailed, _) => format!(
+            "the topic {name} is missing and this user may not make it: make it with {partitions} partitions, or grant \
+             Create on it"
+        ),
+        (RDKafkaErrorCode::InvalidReplicationFactor, _) => format!(
+            "the topic {name} cannot be made with {replication} replicas: there are fewer brokers; set \
+             ONSALE_KAFKA_REPLICATION"
+        ),
+        _ => format!("the topic {name} is missing and cannot be made: {code}"),
+    }
+}

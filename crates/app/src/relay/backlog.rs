@@ -1,0 +1,174 @@
+//! How many events wait: looked up by a task of its own, as a round of the relay lasts as long as an outage.
+
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
+use prometheus_client::metrics::gauge::ConstGauge;
+use prometheus_client::registry::{Registry, Unit};
+use tokio_util::sync::CancellationToken;
+
+use super::{Backlog, Outage, Outbox};
+use crate::conditions::Conditions;
+
+/// How often the backlog is looked up.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+
+/// A look that takes longer than this is reported as failed; it goes on, and no second one is started beside it.
+const LOOK_WITHIN: Duration = Duration::from_secs(5);
+
+/// Events that are older than this and still wait are written to the log.
+const OLD: Duration = Duration::from_secs(10);
+
+/// The last answer of the database.
+struct Last {
+    backlog: Option<Backlog>,
+    /// When the backlog was read; before the first time, when the watch was made.
+    read_at: Instant,
+}
+
+/// See the module.
+pub struct BacklogWatch {
+    outbox: Arc<dyn Outbox>,
+    /// Written by the task, read by every scrape; held for a copy only.
+    last: Arc<Mutex<Last>>,
+    /// Where `database`/`away` is raised, if no other task does.
+    conditions: Option<Arc<Conditions>>,
+    unread: Outage,
+    waiting: Outage,
+}
+
+impl BacklogWatch {
+    /// A watch with an outbox of its own: one that the relay uses too would be busy for as long as an outage.
+    pub fn new(outbox: Arc<dyn Outbox>) -> Self {
+        Self {
+            outbox,
+            last: Arc::new(Mutex::new(Last { backlog: None, read_at: Instant::now() })),
+            conditions: None,
+            unread: Outage::of("the events that wait cannot be counted; retrying"),
+            waiting: Outage::of("events wait to be sent"),
+        }
+    }
+
+    /// Raises `database`/`away` on this board while the database does not answer.
+    #[must_use]
+    pub fn shown_on(mut self, conditions: Arc<Conditions>) -> Self {
+        conditions.clear("database", "away");
+        self.conditions = Some(conditions);
+        self
+    }
+
+    /// Shows `relay_pending`, `relay_oldest_seconds` and `relay_backlog_age_seconds`.
+    pub fn register(&self, registry: &mut Registry) {
+        registry.register_collector(Box::new(Shown(self.last.clone())));
+    }
+
+    /// Runs until stopped.
+    pub async fn run(self, stop: CancellationToken) {
+        loop {
+            tokio::select! {
+                () = stop.cancelled() => return,
+                () = self.look() => {}
+            }
+            tokio::select! {
+                () = stop.cancelled() => return,
+                () = tokio::time::sleep(LOOK_EVERY) => {}
+            }
+        }
+    }
+
+    async fn look(&self) {
+        let mut look = self.outbox.backlog();
+        let found = loop {
+            match tokio::time::timeout(LOOK_WITHIN, &mut look).await {
+                Ok(found) => break found,
+                Err(_) => self.failed(format!("no answer within {} s", LOOK_WITHIN.as_secs())),
+            }
+        };
+        match found {
+            Ok(backlog) => {
+                *self.last.lock().unwrap_or_else(PoisonError::into_inner) =
+                    Last { backlog: Some(backlog), read_at: Instant::now() };
+                self.unread.over();
+                if let Some(conditions) = &self.conditions {
+                    conditions.clear("database", "away");
+                }
+                let Backlog { events, oldest_millis } = backlog;
+                if events > 0 && Duration::from_millis(oldest_millis) > OLD {
+                    self.waiting.failed(&format!("{events} events wait, the oldest for {} s", oldest_millis / 1_000));
+                } else {
+                    self.waiting.over();
+                }
+            }
+            Err(error) => self.failed(error.to_string()),
+        }
+    }
+
+    fn failed(&self, reason: String) {
+        self.unread.failed(&reason);
+        if let Some(conditions) = &self.conditions {
+            conditions.raise("database", "away", reason);
+        }
+    }
+}
+
+/// The gauges, as of the moment in which they are read: what waits grows older by itself.
+struct Shown(Arc<Mutex<Last>>);
+
+impl fmt::Debug for Shown {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Shown")
+    }
+}
+
+impl Collector for Shown {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
+        let (backlog, age) = {
+            let last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            (last.backlog, last.read_at.elapsed())
+        };
+        if let Some(Backlog { events, oldest_millis }) = backlog {
+            let pending = ConstGauge::new(i64::try_from(events).unwrap_or(i64::MAX));
+            let help = "Events that waited when the database was last asked, counted up to ten thousand";
+            pending.encode(encoder.encode_descriptor("relay_pending", help, None, pending.metric_type())?)?;
+            let oldest = if events == 0 { Duration::ZERO } else { Duration::from_millis(oldest_millis) + age };
+            let oldest = ConstGauge::new(oldest.as_secs_f64());
+            let help = "How old the oldest event is that waits";
+            let kind = oldest.metric_type();
+            oldest.encode(encoder.encode_descriptor("relay_oldest", help, Some(&Unit::Seconds), kind)?)?;
+        }
+        let age = ConstGauge::new(age.as_secs_f64());
+        let help = "How long ago the database was last asked what waits: the two above are as old as this";
+        let kind = age.metric_type();
+        age.encode(encoder.encode_descriptor("relay_backlog_age", help, Some(&Unit::Seconds), kind)?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_waits_grows_older_while_the_database_is_away() {
+        let (last, mut registry) =
+            (Arc::new(Mutex::new(Last { backlog: None, read_at: Instant::now() })), Registry::default());
+        registry.register_collector(Box::new(Shown(last.clone())));
+        let value = |name: &str| {
+            let mut text = String::new();
+            prometheus_client::encoding::text::encode(&mut text, &registry).unwrap();
+            text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' ')?.parse::<f64>().ok())
+        };
+        assert_eq!((value("relay_pending"), value("relay_oldest_seconds")), (None, None), "not known yet");
+        assert!(value("relay_backlog_age_seconds").is_some());
+        let ago = Instant::now().checked_sub(Duration::from_secs(100)).unwrap();
+        for (events, oldest) in [(7, 105.0), (0, 0.0)] {
+            let backlog = Some(Backlog { events, oldest_millis: 5_000 });
+            *last.lock().unwrap() = Last { backlog, read_at: ago };
+            assert_eq!(value("relay_pending"), Some(f64::from(u32::try_from(events).unwrap())));
+            assert!((value("relay_oldest_seconds").unwrap() - oldest).abs() < 5.0);
+            assert!(value("relay_backlog_age_seconds").unwrap() >= 100.0);
+        }
+    }
+}

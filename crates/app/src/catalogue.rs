@@ -1,8 +1,7 @@
 //! The concerts and their performances, kept in memory: read by everyone, changed by an administrator now and then.
 
-use std::collections::{BTreeMap, HashMap};
-use std::sync::Arc;
-use std::time::Instant;
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arc_swap::ArcSwap;
 use async_trait::async_trait;
@@ -76,8 +75,23 @@ pub struct Catalogue {
     is_shared: bool,
     /// Whether a list is shown as it is known; else each look asks the database.
     is_kept: bool,
-    /// When the last reading of everything began; held by whoever reads.
-    read_at: tokio::sync::Mutex<Instant>,
+    /// What is to be looked up next.
+    sought: Mutex<Sought>,
+    /// Held by the caller who asks the database for all who wait.
+    asking: tokio::sync::Mutex<()>,
+}
+
+/// Ids that are not known here.
+#[derive(Debug, Default)]
+struct Sought {
+    concerts: HashSet<ConcertId>,
+    performances: HashSet<PerformanceId>,
+}
+
+impl Sought {
+    fn is_empty(&self) -> bool {
+        self.concerts.is_empty() && self.performances.is_empty()
+    }
 }
 
 impl Catalogue {
@@ -91,9 +105,9 @@ impl Catalogue {
         is_shared: bool,
         is_kept: bool,
     ) -> Result<Self, StoreError> {
-        let read_at = tokio::sync::Mutex::new(Instant::now());
         let (index, reads) = (ArcSwap::default(), Counter::default());
-        let catalogue = Self { reader, calendar, index, reads, is_shared, is_kept, read_at };
+        let (sought, asking) = (Mutex::default(), tokio::sync::Mutex::default());
+        let catalogue = Self { reader, calendar, index, reads, is_shared, is_kept, sought, asking };
         catalogue.recover().await?;
         Ok(catalogue)
     }
@@ -115,47 +129,88 @@ impl Catalogue {
         self.index.load().programmes.range((from, Unbounded)).take(limit).map(|(_, p)| p.clone()).collect()
     }
 
-    /// Reads everything again where one of these is not known.
+    /// Looks those up that are not known: another process may have added them. By key, and together for all who ask at
+    /// the same time: an id that nobody made costs no more than one that somebody did.
     ///
     /// # Errors
-    /// Where the database cannot be read.
+    /// If the database cannot be read.
     pub async fn know(&self, concerts: &[ConcertId], performances: &[PerformanceId]) -> Result<(), StoreError> {
         let index = self.index.load_full();
-        let known = concerts.iter().all(|id| index.programmes.contains_key(id))
-            && performances.iter().all(|id| index.showings.contains_key(id));
-        if known { Ok(()) } else { self.catch_up().await }
+        let concerts = concerts.iter().filter(|id| !index.programmes.contains_key(id)).copied().collect();
+        let performances = performances.iter().filter(|id| !index.showings.contains_key(id)).copied().collect();
+        self.look_up(Sought { concerts, performances }).await
     }
 
     /// Makes sure that all performances of a concert are known: which one a date names is decided by that. Asks the
-    /// database where another process may have added one; none is ever taken away.
+    /// database if another process may have added one; none is ever taken away.
     ///
     /// # Errors
-    /// Where the database cannot be read.
+    /// If the database cannot be read.
     pub async fn know_all_of(&self, concert: ConcertId) -> Result<(), StoreError> {
         if !self.is_shared {
             return Ok(());
         }
         let there = self.reader.performance_count(concert).await?;
         let known = self.programme(concert).map_or(0, |programme| programme.showings.len() as u64);
-        if known < there { self.catch_up().await } else { Ok(()) }
-    }
-
-    /// Reads everything again: another process may have added to it. Whoever comes meanwhile shares the next answer.
-    ///
-    /// # Errors
-    /// Where the database cannot be read.
-    pub async fn catch_up(&self) -> Result<(), StoreError> {
-        if !self.is_shared {
-            return Ok(());
-        }
-        let came = Instant::now();
-        let mut read_at = self.read_at.lock().await;
-        if *read_at < came {
-            let began = Instant::now();
-            self.recover().await?;
-            *read_at = began;
+        if known < there {
+            self.look_up(Sought { concerts: HashSet::from([concert]), performances: HashSet::new() }).await?;
         }
         Ok(())
+    }
+
+    /// Single flight: callers that come during a query share the next one.
+    async fn look_up(&self, sought: Sought) -> Result<(), StoreError> {
+        if !self.is_shared || sought.is_empty() {
+            return Ok(());
+        }
+        {
+            let mut waiting = self.sought();
+            waiting.concerts.extend(&sought.concerts);
+            waiting.performances.extend(&sought.performances);
+        }
+        let _one_asks = self.asking.lock().await;
+        // Empty if the caller before asked for ours too. Its answer was taken in before it let go of the lock; if it got
+        // none, it put ours back.
+        let waiting = std::mem::take(&mut *self.sought());
+        if waiting.is_empty() {
+            return Ok(());
+        }
+        self.reads.inc();
+        let (concerts, performances): (Vec<_>, Vec<_>) =
+            (waiting.concerts.iter().copied().collect(), waiting.performances.iter().copied().collect());
+        match self.reader.listed(&concerts, &performances).await {
+            Ok(listed) => {
+                self.add(&listed.concerts, &listed.performances);
+                Ok(())
+            }
+            Err(error) => {
+                let mut again = self.sought();
+                again.concerts.extend(waiting.concerts.difference(&sought.concerts));
+                again.performances.extend(waiting.performances.difference(&sought.performances));
+                Err(error)
+            }
+        }
+    }
+
+    fn sought(&self) -> MutexGuard<'_, Sought> {
+        self.sought.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes in what the database has. Nothing is ever taken away.
+    fn add(&self, concerts: &[Concert], performances: &[Performance]) {
+        let known = self.index.load();
+        let is_new = concerts.iter().any(|concert| !known.programmes.contains_key(&concert.id))
+            || performances.iter().any(|performance| !known.showings.contains_key(&performance.id));
+        if !is_new {
+            return;
+        }
+        self.index.rcu(|index| {
+            let mut index = Index::clone(index);
+            index.edition += 1;
+            concerts.iter().for_each(|concert| index.add_concert(concert.clone()));
+            performances.iter().for_each(|performance| index.add_performance(performance, &self.calendar));
+            index
+        });
     }
 
     /// Which edition is shown: another number after each change.

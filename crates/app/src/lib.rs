@@ -9,6 +9,7 @@ pub mod conditions;
 pub mod desk;
 pub mod event;
 pub mod idempotency;
+pub mod locks;
 pub mod news;
 pub mod relay;
 pub mod seat_map;

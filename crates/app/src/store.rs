@@ -21,6 +21,7 @@ use prometheus_client::registry::Registry;
 use crate::conditions::Conditions;
 use crate::event::StoredEvent;
 use crate::idempotency::{KeptAnswer, KeptCount, KeyId};
+use crate::locks::Held;
 use crate::news::News;
 use crate::trace::TraceContext;
 
@@ -36,6 +37,9 @@ pub enum StoreError {
     /// Nothing was done, because others were first or the connection was cut; the same work again may succeed.
     #[error("the database had others first: {0}")]
     Conflict(String),
+    /// Nothing was done, because another session held a row or a table for longer than a batch waits for it.
+    #[error("another session holds a lock: {0}")]
+    Locked(String),
     /// Nothing was done; the same work in other company may succeed.
     #[error("the database refused: {0}")]
     Rejected(String),
@@ -52,6 +56,8 @@ pub struct Wanted {
     pub counted: BTreeSet<UserId>,
     /// Up to how many they are counted.
     pub count_max: u32,
+    /// Wait for locks as long as one command may wait, instead of the moment that a batch of many may cost.
+    pub is_patient: bool,
 }
 
 /// One unit of work: what was loaded, and then what was decided.
@@ -95,6 +101,16 @@ pub trait Writer: Send {
 
     /// Ends a unit of which nothing shall remain.
     async fn abandon(&mut self);
+
+    /// Which rows and tables of those wanted other sessions hold now. Waits for none of them, and leaves nothing locked.
+    /// Called between units. A store with one writer has none.
+    ///
+    /// # Errors
+    /// [`StoreError::Locked`] if a lock kept it from finding out, else as [`Writer::load`].
+    async fn held(&mut self, wanted: &Wanted) -> Result<Held, StoreError> {
+        let _ = wanted;
+        Ok(Held::new())
+    }
 }
 
 /// A page of a list: at most `limit` rows that follow `after`.
@@ -146,6 +162,15 @@ pub struct SeatRows {
     pub version: u64,
     /// Held and sold seats.
     pub seats: Vec<(u32, Seat)>,
+}
+
+/// Concerts and performances, as they are listed.
+#[derive(Clone, Debug, Default)]
+pub struct Listed {
+    /// The concerts.
+    pub concerts: Vec<Concert>,
+    /// The performances.
+    pub performances: Vec<Performance>,
 }
 
 /// A waiting room as a process needs it to answer polls.
@@ -200,6 +225,19 @@ pub trait Reader: Send + Sync {
 
     /// All performances.
     async fn performances(&self) -> Result<Vec<Performance>, StoreError>;
+
+    /// Those concerts that are named, with all of their performances, and those performances that are named, with their
+    /// concerts.
+    async fn listed(&self, concerts: &[ConcertId], performances: &[PerformanceId]) -> Result<Listed, StoreError> {
+        let mut all = Listed { concerts: self.concerts().await?, performances: self.performances().await? };
+        let named = |performance: &Performance| {
+            concerts.contains(&performance.concert) || performances.contains(&performance.id)
+        };
+        all.performances.retain(named);
+        let of_named: BTreeSet<ConcertId> = all.performances.iter().map(|performance| performance.concert).collect();
+        all.concerts.retain(|concert| concerts.contains(&concert.id) || of_named.contains(&concert.id));
+        Ok(all)
+    }
 
     /// How many performances a concert has.
     async fn performance_count(&self, concert: ConcertId) -> Result<u64, StoreError>;

@@ -1,6 +1,6 @@
 //! Concerts, performances, seats and reservations, as they are shown.
 
-use onsale_app::store::{Page, SeatRows};
+use onsale_app::store::{Listed, Page, SeatRows};
 use onsale_domain::concert::{Concert, Performance, Reservation};
 use onsale_domain::ids::{ConcertId, PerformanceId, ReservationId, UserId};
 use onsale_domain::time::Timestamp;
@@ -16,6 +16,15 @@ const CONCERTS: &str = "SELECT concert_id, title, venue, created_at FROM concert
 
 const PERFORMANCES: &str =
     "SELECT performance_id, concert_id, starts_at, sections, sold, version, updated_at FROM performances";
+
+/// Each by key. Performances of concerts that are named, and those that are named themselves.
+const LISTED_PERFORMANCES: &str = "SELECT p.performance_id, concert_id, starts_at, sections, sold, version, updated_at
+    FROM (SELECT of.performance_id FROM unnest($1::uuid[]) wanted
+              CROSS JOIN LATERAL (SELECT performance_id FROM performances WHERE concert_id = wanted OFFSET 0) of
+          UNION SELECT unnest($2::uuid[])) named
+        CROSS JOIN LATERAL (SELECT * FROM performances own WHERE own.performance_id = named.performance_id OFFSET 0) p";
+
+const LISTED_CONCERTS: &str = "SELECT concert_id, title, venue, created_at FROM concerts WHERE concert_id = ANY ($1)";
 
 const PERFORMANCE_COUNT: &str = "SELECT count(*) FROM performances WHERE concert_id = $1";
 
@@ -33,19 +42,42 @@ const RESERVATIONS_OF: &str = "SELECT reservation_id, concert_id, performance_id
 const LAPSED: &str = "SELECT performance_id, reservation_id FROM reservations
     WHERE status = 'HELD' AND held_until <= $1 ORDER BY held_until LIMIT $2";
 
-pub(super) const READS: &[&str] =
-    &[CONCERTS, PERFORMANCES, PERFORMANCE_COUNT, SEATS, RESERVATION, RESERVATIONS_OF, LAPSED];
+pub(super) const READS: &[&str] = &[
+    CONCERTS,
+    PERFORMANCES,
+    LISTED_PERFORMANCES,
+    LISTED_CONCERTS,
+    PERFORMANCE_COUNT,
+    SEATS,
+    RESERVATION,
+    RESERVATIONS_OF,
+    LAPSED,
+];
+
+fn concert(row: &Row) -> Sql<Concert> {
+    Ok(Concert {
+        id: ConcertId::new(uuid(row, 0)?),
+        title: text(row, 1)?,
+        venue: text(row, 2)?,
+        created_at: instant(row, 3)?,
+    })
+}
 
 pub(super) async fn concerts(session: &Session) -> Sql<Vec<Concert>> {
-    let concert = |row: &Row| {
-        Ok(Concert {
-            id: ConcertId::new(uuid(row, 0)?),
-            title: text(row, 1)?,
-            venue: text(row, 2)?,
-            created_at: instant(row, 3)?,
-        })
-    };
     session.query(CONCERTS, Vec::new()).await?.iter().map(concert).collect()
+}
+
+pub(super) async fn listed(session: &Session, concerts: &[ConcertId], performances: &[PerformanceId]) -> Sql<Listed> {
+    let mut concerts: Vec<Uuid> = concerts.iter().map(|id| id.uuid()).collect();
+    let named: Vec<Uuid> = performances.iter().map(|id| id.uuid()).collect();
+    let found = session.query(LISTED_PERFORMANCES, params![concerts.clone(), named]).await?;
+    let performances = found.iter().map(read_performance).collect::<Sql<Vec<_>>>()?;
+    concerts.extend(performances.iter().map(|performance| performance.concert.uuid()));
+    if concerts.is_empty() {
+        return Ok(Listed::default());
+    }
+    let concerts = session.query(LISTED_CONCERTS, params![concerts]).await?;
+    Ok(Listed { concerts: concerts.iter().map(concert).collect::<Sql<_>>()?, performances })
 }
 
 pub(super) async fn performances(session: &Session) -> Sql<Vec<Performance>> {

@@ -15,6 +15,12 @@ pub(super) enum DbError {
     /// Found by another connection.
     #[error("the database fell silent")]
     Silent,
+    /// Another question on the same connection is slow.
+    #[error("the database is slow")]
+    Behind,
+    /// This question is slow, and as many like it are asked as may be.
+    #[error("the database is slow with this question; it is asked as often as it may be")]
+    Slow,
     #[error("the database cannot be reached: {0}")]
     Away(String),
     /// A wallet that was there once is there no longer: the database is another, or an older one.
@@ -37,7 +43,13 @@ impl DbError {
     pub(super) fn code(&self) -> Option<&SqlState> {
         match self {
             Self::Postgres(error) => error.code(),
-            Self::Broken(_) | Self::Late | Self::Silent | Self::Away(_) | Self::Vanished => None,
+            Self::Broken(_)
+            | Self::Late
+            | Self::Silent
+            | Self::Behind
+            | Self::Slow
+            | Self::Away(_)
+            | Self::Vanished => None,
         }
     }
 
@@ -63,14 +75,17 @@ impl DbError {
             return match self {
                 Self::Broken(_) => StoreError::Rejected(reason),
                 Self::Vanished => StoreError::Conflict(reason),
-                Self::Postgres(_) | Self::Late | Self::Silent | Self::Away(_) => StoreError::Unavailable(reason),
+                Self::Postgres(_) | Self::Late | Self::Silent | Self::Behind | Self::Slow | Self::Away(_) => {
+                    StoreError::Unavailable(reason)
+                }
             };
         };
         match code.code() {
             // Others were first: the same again may succeed.
             "40001" | "40P01" | "23505" => StoreError::Conflict(reason),
-            // The server lacks something, is going down, or somebody holds a lock for too long.
-            "55P03" | "57014" | "25006" => StoreError::Unavailable(reason),
+            "55P03" => StoreError::Locked(reason),
+            // The server lacks something or is going down.
+            "57014" | "25006" => StoreError::Unavailable(reason),
             other => match other.get(..2) {
                 Some("08" | "53" | "57" | "58" | "25" | "XX") => StoreError::Unavailable(reason),
                 _ => StoreError::Rejected(reason),

@@ -15,12 +15,6 @@ use super::values::{Sql, columns, get, instant, number, optional_instant, params
 /// How many old answers one unit of work drops at most.
 const FORGOTTEN_AT_ONCE: i64 = 500;
 
-/// A key that no transaction has used yet has no row to lock: its hash is locked instead, the lowest first. Two keys
-/// of one hash wait for each other, which is harmless. The primary key would stop what a lock has missed.
-const LOCK: &str = "SELECT pg_advisory_xact_lock(hash) FROM (
-        SELECT DISTINCT hashtextextended(owner || ':' || key, 0) hash
-        FROM unnest($1::text[], $2::text[]) wanted (owner, key) ORDER BY hash) hashes";
-
 const FIND: &str = "SELECT owner, key, fingerprint, answer, kept_at
     FROM unnest($1::text[], $2::text[]) wanted (owner, key) JOIN kept_answers USING (owner, key)";
 
@@ -44,16 +38,14 @@ const COUNT: &str = "SELECT owner, answers, CASE WHEN answers >= $2 THEN (SELECT
             (SELECT 1 FROM kept_answers WHERE kept_answers.owner = wanted.owner LIMIT $2) kept) answers
         FROM unnest($1::text[]) wanted (owner)) counted";
 
-pub(super) const WRITES: &[&str] = &[LOCK, FIND, COUNT, KEEP, REPLACE, FORGET];
+pub(super) const WRITES: &[&str] = &[FIND, COUNT, KEEP, REPLACE, FORGET];
 
-fn owner(id: &KeyId) -> &str {
+pub(super) fn owner(id: &KeyId) -> &str {
     id.owner.as_ref().map_or("", |user| user.as_str())
 }
 
-pub(super) fn lock<'a>(pipeline: &mut Pipeline<'a, Unit>, ids: &'a BTreeSet<KeyId>) {
-    pipeline.write(LOCK, columns!(ids.iter(), |id| owner(id), &*id.key));
-}
-
+/// Read after the locks on what the commands are about: of two requests under one key that are about the same rows, the
+/// second finds the answer to the first. Two that are about different rows meet at the primary key when they are saved.
 pub(super) fn load<'a>(pipeline: &mut Pipeline<'a, Unit>, ids: &'a BTreeSet<KeyId>) {
     let Some(wanted) = columns!(ids.iter(), |id| owner(id), &*id.key) else { return };
     pipeline.ask(FIND, wanted, |found, unit| {

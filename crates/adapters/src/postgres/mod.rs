@@ -11,11 +11,14 @@ mod concert_reads;
 mod connection;
 mod error;
 mod event;
+mod fitness;
+mod held;
 mod idempotency;
 mod identity;
 mod lecture;
 mod news;
 mod outbox;
+mod pace;
 mod payment;
 #[cfg(test)]
 mod plans;
@@ -26,6 +29,8 @@ mod session;
 #[cfg(test)]
 mod shards;
 mod silence;
+mod tls;
+mod url;
 mod values;
 mod waiting_room;
 mod wallet;
@@ -45,8 +50,8 @@ use tokio::task::AbortHandle;
 use tokio_postgres::Client;
 
 pub use audit::PostgresAudit;
-pub use connection::PostgresUrl;
 pub use outbox::PostgresOutbox;
+pub use url::PostgresUrl;
 
 use clock::Clock;
 use connection::Role;
@@ -73,6 +78,30 @@ pub enum OpenError {
         found: usize,
         /// This binary's.
         known: usize,
+    },
+    /// The server is older than what onsale uses of it.
+    #[error("this server is PostgreSQL {found}; onsale needs 15 or later")]
+    TooOld {
+        /// The server's version.
+        found: String,
+    },
+    /// Names and titles would be lost.
+    #[error(
+        "this database is encoded in {found}; onsale needs UTF8 \
+         (`createdb --template=template0 --encoding=UTF8 --locale=C DATABASE` makes one)"
+    )]
+    Encoding {
+        /// The database's encoding.
+        found: String,
+    },
+    /// There is no place for tables.
+    #[error("the search_path of this user names no schema that is there and that it may use")]
+    NoSchema,
+    /// The user lacks a right.
+    #[error("this user may not read and write the table {table}; grant it SELECT, INSERT, UPDATE and DELETE")]
+    Forbidden {
+        /// The first table of which this is so.
+        table: String,
     },
     /// Its schema is older than this binary's.
     #[error("the schema of this database is older than this onsale; run `onsale migrate` first")]
@@ -137,6 +166,7 @@ impl PostgresStore {
     pub async fn open(url: &PostgresUrl, readers: usize) -> Result<Self, OpenError> {
         migrate(url).await?;
         let (client, _driver) = url.connect(Role::Tool).await?;
+        fitness::check_rights(&client).await?;
         positions::settle(&client).await?;
         Self::connect(url, readers).await
     }
@@ -147,6 +177,7 @@ impl PostgresStore {
     /// See [`OpenError`].
     pub async fn open_beside(url: &PostgresUrl) -> Result<Self, OpenError> {
         let (client, _driver) = url.connect(Role::Tool).await?;
+        fitness::check(&client).await?;
         schema::check(&client).await?;
         if let Err(error) = positions::settle(&client).await {
             tracing::warn!(%error, "positions of events could not be compared with this server's transactions");
@@ -179,6 +210,7 @@ impl PostgresStore {
 /// See [`OpenError`].
 pub async fn migrate(url: &PostgresUrl) -> Result<usize, OpenError> {
     let (mut client, _driver) = url.connect(Role::Tool).await?;
+    fitness::check(&client).await?;
     schema::migrate(&mut client).await
 }
 

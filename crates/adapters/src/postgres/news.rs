@@ -243,7 +243,8 @@ impl News for PostgresNews {
             session.iter().for_each(Session::tell_of_silence);
             Err(DbError::Late)
         });
-        if asked.is_err() {
+        // What the server refuses (a lock that is not to be had) says nothing against the connection.
+        if asked.as_ref().is_err_and(|error| !error.is_refusal()) {
             *session = None;
         }
         Ok(asked?)
@@ -256,7 +257,7 @@ impl News for PostgresNews {
             Ok(session) => session.query(SEATS, wanted()).await,
             Err(error) => Err(error),
         };
-        if found.is_err() {
+        if found.as_ref().is_err_and(|error| !error.is_refusal()) {
             *session = None;
         }
         Ok(found?.iter().map(seats_news).collect::<Sql<_>>()?)

@@ -10,12 +10,13 @@ use tokio::sync::{Mutex, MutexGuard};
 use tokio_postgres::Row;
 use uuid::Uuid;
 
-use super::connection::{PostgresUrl, Role};
+use super::connection::Role;
 use super::error::DbError;
 use super::event::{self, COLUMNS_OF};
 use super::positions;
 use super::session::Session;
 use super::silence::Silence;
+use super::url::PostgresUrl;
 use super::values::{Sql, big, get, limit, number, params, small, uuid};
 
 /// How long a relay that is not heard of keeps its parts, in milliseconds.

@@ -7,7 +7,8 @@ use onsale_testing::without;
 use serde_json::Value;
 use tokio_postgres::{Client, SimpleQueryMessage};
 
-use super::connection::{PostgresUrl, Role};
+use super::connection::Role;
+use super::url::PostgresUrl;
 use super::{event, migrate, news, outbox, reader, writer};
 
 /// Tables that grow with the sale, each with the conditions by which few of its rows are found.

@@ -2,12 +2,13 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Instant;
 
 use arc_swap::ArcSwapOption;
 use async_trait::async_trait;
 use onsale_app::event::StoredEvent;
 use onsale_app::news::{News, RoomsKnown};
-use onsale_app::store::{AppliedLecture, LectureFilter, Page, Reader, RoomRecord, SeatRows, StoreError};
+use onsale_app::store::{AppliedLecture, LectureFilter, Listed, Page, Reader, RoomRecord, SeatRows, StoreError};
 use onsale_domain::concert::{Concert, Performance, Reservation};
 use onsale_domain::ids::{ConcertId, LectureId, PaymentId, PerformanceId, ReservationId, UserId};
 use onsale_domain::lecture::{HistoryLine, Lecture};
@@ -17,12 +18,17 @@ use onsale_domain::wallet::{Account, Entry};
 use tokio::sync::Mutex;
 
 use super::connection::Role;
+use super::error::DbError;
 use super::news::PostgresNews;
+use super::pace::{Kind, Pace, SLOW};
 use super::session::Session;
 use super::values::Sql;
 use super::{Shared, concert_reads, event, lecture, payment, wallet};
 
 const PING: &str = "SELECT 1";
+
+/// How often a question is sent elsewhere because the one before it on its connection is slow.
+const ATTEMPTS_MAX: u32 = 4;
 
 /// One connection, opened when it is needed.
 #[derive(Default)]
@@ -37,6 +43,9 @@ pub(super) struct PostgresReader {
     news: Arc<PostgresNews>,
     slots: Vec<Slot>,
     next: AtomicUsize,
+    /// For questions that are slow now. Closed when there are none.
+    slow: Slot,
+    pace: Pace,
 }
 
 pub(super) const STATEMENTS: &[&[&str]] =
@@ -45,12 +54,20 @@ pub(super) const STATEMENTS: &[&[&str]] =
 impl PostgresReader {
     pub(super) fn new(shared: Arc<Shared>, connections: usize, news: Arc<PostgresNews>) -> Self {
         let slots = (0..connections.max(1)).map(|_| Slot::default()).collect();
-        Self { shared, news, slots, next: AtomicUsize::new(0) }
+        let (next, slow, pace) = (AtomicUsize::new(0), Slot::default(), Pace::default());
+        Self { shared, news, slots, next, slow, pace }
     }
 
-    /// A connection that works, as far as is known.
+    /// A connection that works, as far as is known: of two, the one with less to do.
     async fn session(&self) -> Sql<Arc<Session>> {
-        let slot = &self.slots[self.next.fetch_add(1, Ordering::Relaxed) % self.slots.len()];
+        let next = self.next.fetch_add(1, Ordering::Relaxed);
+        let slot = |number: usize| &self.slots[number % self.slots.len()];
+        let busy = |slot: &Slot| slot.session.load().as_ref().map_or(0, |session| session.under_way());
+        let slot = if busy(slot(next)) <= busy(slot(next + 1)) { slot(next) } else { slot(next + 1) };
+        self.session_of(slot).await
+    }
+
+    async fn session_of(&self, slot: &Slot) -> Sql<Arc<Session>> {
         let alive = || slot.session.load_full().filter(|session| !session.is_closed());
         if let Some(session) = alive() {
             return Ok(session);
@@ -63,19 +80,69 @@ impl PostgresReader {
         slot.session.store(Some(session.clone()));
         Ok(session)
     }
+
+    /// Takes in how long a question took.
+    fn note(&self, kind: Kind, asked: Instant) {
+        self.pace.note(kind, asked.elapsed());
+        if self.slow.session.load().is_some() && self.pace.is_quiet() {
+            self.slow.session.store(None);
+        }
+    }
 }
 
-/// Asks over a connection; once more over another where that one turns out to be closed. Not where it did not answer:
-/// who asks has waited long enough, and the next to ask gets another.
-macro_rules! ask {
-    ($reader:ident, |$session:ident| $question:expr) => {{
-        let $session = $reader.session().await?;
-        match $question.await {
-            Err(error) if $session.is_closed() && !error.is_late() => {
-                let $session = $reader.session().await?;
-                Ok($question.await?)
+/// Asks over a connection. If the question turns out to be slow, those behind it are asked elsewhere.
+macro_rules! ask_over {
+    ($reader:ident, $kind:expr, $session:ident, $question:expr) => {{
+        let (turn, asked) = ($session.turn(), Instant::now());
+        let mut answer = std::pin::pin!($question);
+        let soon = tokio::select! {
+            biased;
+            answer = &mut answer => Some(answer),
+            () = turn.left() => Some(Err(DbError::Behind)),
+            () = tokio::time::sleep(SLOW) => None,
+        };
+        let answer = match soon {
+            Some(answer) => answer,
+            None if turn.is_first() => {
+                $reader.pace.note($kind, SLOW);
+                turn.stay_alone();
+                answer.await
             }
-            answer => Ok(answer?),
+            None => tokio::select! {
+                biased;
+                answer = &mut answer => answer,
+                () = turn.left() => Err(DbError::Behind),
+            },
+        };
+        drop(turn);
+        if !matches!(answer, Err(DbError::Behind)) {
+            $reader.note($kind, asked);
+        }
+        answer
+    }};
+}
+
+/// Asks a question; again over another connection if that one turns out to be closed, or busy with a slow question. Not
+/// if it did not answer in time: the caller has waited long enough, and the next one gets another connection.
+macro_rules! ask {
+    ($reader:ident, $kind:ident, |$session:ident| $question:expr) => {{
+        let mut attempt = 0;
+        loop {
+            attempt += 1;
+            if $reader.pace.is_slow(Kind::$kind) {
+                let _place = $reader.pace.slow_place().ok_or(DbError::Slow)?;
+                let $session = $reader.session_of(&$reader.slow).await?;
+                let asked = Instant::now();
+                let answer = $question.await;
+                $reader.note(Kind::$kind, asked);
+                break Ok(answer?);
+            }
+            let $session = $reader.session().await?;
+            match ask_over!($reader, Kind::$kind, $session, $question) {
+                Err(DbError::Behind) if attempt < ATTEMPTS_MAX => {}
+                Err(error) if attempt == 1 && $session.is_closed() && !error.is_late() && !error.is_refusal() => {}
+                answer => break Ok(answer?),
+            }
         }
     }};
 }
@@ -87,15 +154,15 @@ impl Reader for PostgresReader {
     }
 
     async fn ping(&self) -> Result<(), StoreError> {
-        ask!(self, |session| async { session.query(PING, Vec::new()).await.map(|_| ()) })
+        ask!(self, Ping, |session| async { session.query(PING, Vec::new()).await.map(|_| ()) })
     }
 
     async fn account(&self, user: &UserId) -> Result<Account, StoreError> {
-        ask!(self, |session| wallet::read(&session, user))
+        ask!(self, Account, |session| wallet::read(&session, user))
     }
 
     async fn ledger(&self, user: &UserId, page: Page<u64>) -> Result<Vec<Entry>, StoreError> {
-        ask!(self, |session| wallet::ledger(&session, user, page))
+        ask!(self, Ledger, |session| wallet::ledger(&session, user, page))
     }
 
     async fn lectures(
@@ -103,11 +170,11 @@ impl Reader for PostgresReader {
         filter: LectureFilter,
         page: Page<(Timestamp, LectureId)>,
     ) -> Result<Vec<Lecture>, StoreError> {
-        ask!(self, |session| lecture::list(&session, filter, page))
+        ask!(self, Lectures, |session| lecture::list(&session, filter, page))
     }
 
     async fn applications(&self, user: &UserId, lecture: Option<LectureId>) -> Result<Vec<AppliedLecture>, StoreError> {
-        ask!(self, |session| lecture::applications(&session, user, lecture))
+        ask!(self, Applications, |session| lecture::applications(&session, user, lecture))
     }
 
     async fn lecture_history(
@@ -115,39 +182,43 @@ impl Reader for PostgresReader {
         lecture: LectureId,
         page: Page<u64>,
     ) -> Result<Option<Vec<HistoryLine>>, StoreError> {
-        ask!(self, |session| lecture::history(&session, lecture, page))
+        ask!(self, LectureHistory, |session| lecture::history(&session, lecture, page))
     }
 
     async fn concerts(&self) -> Result<Vec<Concert>, StoreError> {
-        ask!(self, |session| concert_reads::concerts(&session))
+        ask!(self, Concerts, |session| concert_reads::concerts(&session))
     }
 
     async fn performances(&self) -> Result<Vec<Performance>, StoreError> {
-        ask!(self, |session| concert_reads::performances(&session))
+        ask!(self, Performances, |session| concert_reads::performances(&session))
+    }
+
+    async fn listed(&self, concerts: &[ConcertId], performances: &[PerformanceId]) -> Result<Listed, StoreError> {
+        ask!(self, Listed, |session| concert_reads::listed(&session, concerts, performances))
     }
 
     async fn performance_count(&self, concert: ConcertId) -> Result<u64, StoreError> {
-        ask!(self, |session| concert_reads::performance_count(&session, concert))
+        ask!(self, PerformanceCount, |session| concert_reads::performance_count(&session, concert))
     }
 
     async fn seats(&self, performance: PerformanceId) -> Result<SeatRows, StoreError> {
-        ask!(self, |session| concert_reads::seats(&session, performance))
+        ask!(self, Seats, |session| concert_reads::seats(&session, performance))
     }
 
     async fn reservation(&self, id: ReservationId) -> Result<Option<Reservation>, StoreError> {
-        ask!(self, |session| concert_reads::reservation(&session, id))
+        ask!(self, Reservation, |session| concert_reads::reservation(&session, id))
     }
 
     async fn reservations_of(&self, user: &UserId, page: Page<ReservationId>) -> Result<Vec<Reservation>, StoreError> {
-        ask!(self, |session| concert_reads::reservations_of(&session, user, page))
+        ask!(self, ReservationsOf, |session| concert_reads::reservations_of(&session, user, page))
     }
 
     async fn payment(&self, id: PaymentId) -> Result<Option<Payment>, StoreError> {
-        ask!(self, |session| payment::one(&session, id))
+        ask!(self, Payment, |session| payment::one(&session, id))
     }
 
     async fn payments_of(&self, user: &UserId, page: Page<PaymentId>) -> Result<Vec<Payment>, StoreError> {
-        ask!(self, |session| payment::of_user(&session, user, page))
+        ask!(self, PaymentsOf, |session| payment::of_user(&session, user, page))
     }
 
     async fn lapsed_holds(
@@ -155,7 +226,7 @@ impl Reader for PostgresReader {
         before: Timestamp,
         limit: usize,
     ) -> Result<Vec<(PerformanceId, ReservationId)>, StoreError> {
-        ask!(self, |session| concert_reads::lapsed_holds(&session, before, limit))
+        ask!(self, LapsedHolds, |session| concert_reads::lapsed_holds(&session, before, limit))
     }
 
     /// Rooms of which nothing is known are told whole.
@@ -169,7 +240,7 @@ impl Reader for PostgresReader {
     }
 
     async fn events(&self, page: Page<u64>) -> Result<Vec<StoredEvent>, StoreError> {
-        ask!(self, |session| event::told(&session, page))
+        ask!(self, Events, |session| event::told(&session, page))
     }
 
     async fn dead_events(&self, page: Page<u64>) -> Result<Vec<StoredEvent>, StoreError> {

@@ -3,12 +3,14 @@
 //! A pipeline sends all of its statements before it waits for the first answer: the server runs them one after
 //! another, and the wire is crossed once.
 
-use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
+use std::collections::{BTreeSet, HashMap};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use futures_util::future::{BoxFuture, FutureExt, join, join_all, try_join_all};
 use futures_util::{StreamExt, TryStreamExt};
+use tokio::sync::Notify;
 use tokio::task::AbortHandle;
 use tokio_postgres::{Client, Row, Statement};
 
@@ -32,6 +34,50 @@ pub(super) struct Session {
     planned_at: Mutex<Instant>,
     /// Whether this or another connection waited for the server in vain.
     vigil: Vigil,
+    queue: Queue,
+}
+
+/// The questions on a connection that waits for each in turn.
+#[derive(Default)]
+struct Queue {
+    /// Those under way, by their number, and the number of the next.
+    under_way: Mutex<(BTreeSet<u64>, u64)>,
+    /// The first of them is slow: those behind it are to be asked elsewhere.
+    is_left: AtomicBool,
+    left: Notify,
+}
+
+/// A question's place on a connection.
+pub(super) struct Turn<'a> {
+    session: &'a Session,
+    number: u64,
+}
+
+impl Drop for Turn<'_> {
+    fn drop(&mut self) {
+        self.session.queue().0.remove(&self.number);
+    }
+}
+
+impl Turn<'_> {
+    /// Whether the server is at this question, as far as can be known here.
+    pub(super) fn is_first(&self) -> bool {
+        self.session.queue().0.first() == Some(&self.number)
+    }
+
+    /// Sends the questions behind this one elsewhere. The connection is not used for new ones.
+    pub(super) fn stay_alone(&self) {
+        self.session.queue.is_left.store(true, Ordering::Release);
+        self.session.queue.left.notify_waiters();
+    }
+
+    /// Waits until the first question on this connection turns out to be slow.
+    pub(super) async fn left(&self) {
+        let left = self.session.queue.left.notified();
+        if !self.session.queue.is_left.load(Ordering::Acquire) {
+            left.await;
+        }
+    }
 }
 
 impl Session {
@@ -42,8 +88,14 @@ impl Session {
         vigil: Vigil,
         statements: &[&[&'static str]],
     ) -> Sql<Self> {
-        let mut session =
-            Self { client, driver, statements: HashMap::new(), planned_at: Mutex::new(Instant::now()), vigil };
+        let mut session = Self {
+            client,
+            driver,
+            statements: HashMap::new(),
+            planned_at: Mutex::new(Instant::now()),
+            vigil,
+            queue: Queue::default(),
+        };
         let client = &session.client;
         let all = statements.iter().flat_map(|some| some.iter().copied());
         let prepared = all.map(|sql| async move { Ok::<_, DbError>((sql, client.prepare(sql).await?)) });
@@ -54,7 +106,25 @@ impl Session {
 
     /// Whether it is of no use any more.
     pub(super) fn is_closed(&self) -> bool {
-        self.client.is_closed() || self.vigil.is_broken()
+        self.client.is_closed() || self.vigil.is_broken() || self.queue.is_left.load(Ordering::Acquire)
+    }
+
+    fn queue(&self) -> MutexGuard<'_, (BTreeSet<u64>, u64)> {
+        self.queue.under_way.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// How many questions are under way that took a turn.
+    pub(super) fn under_way(&self) -> usize {
+        self.queue().0.len()
+    }
+
+    /// Takes the next turn on this connection.
+    pub(super) fn turn(&self) -> Turn<'_> {
+        let mut queue = self.queue();
+        let number = queue.1;
+        queue.1 += 1;
+        queue.0.insert(number);
+        Turn { session: self, number }
     }
 
     fn statement(&self, sql: &'static str) -> Sql<&Statement> {
@@ -98,8 +168,14 @@ impl Session {
 
     async fn send(&self, sql: &'static str, params: Vec<Param<'_>>) -> Sql<Vec<Row>> {
         let params = params.iter().map(|param| &**param as &(dyn tokio_postgres::types::ToSql + Sync));
-        let rows = self.client.query_raw(self.statement(sql)?, params).await?;
-        Ok(rows.boxed().try_collect().await?)
+        let statement = self.statement(sql)?;
+        let answer = async { self.client.query_raw(statement, params).await?.boxed().try_collect().await };
+        let answer: Result<Vec<Row>, tokio_postgres::Error> = answer.await;
+        // A refusal is a sign of life too; a connection that was cut is none.
+        if answer.as_ref().err().is_none_or(|error| error.as_db_error().is_some()) {
+            self.vigil.hear();
+        }
+        Ok(answer?)
     }
 }
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
+use onsale_app::locks::Held;
 use onsale_app::store::{StoreError, Unit, Wanted, Writer};
 use onsale_domain::ids::UserId;
 
@@ -12,10 +13,15 @@ use super::connection::Role;
 use super::error::DbError;
 use super::session::{Pipeline, Session};
 use super::values::{Sql, get, instant, params};
-use super::{Shared, concert, event, idempotency, identity, lecture, payment, positions, waiting_room, wallet};
+use super::{
+    Shared, concert, event, held, idempotency, identity, lecture, payment, positions, waiting_room, wallet,
+};
 
 const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE";
 const ROLLBACK: &str = "ROLLBACK";
+
+/// For a unit that queues for locks which other instances take again and again.
+const PATIENTLY: &str = "SET LOCAL lock_timeout = 2000";
 
 /// The database's time, which is to be read after the locks, and the transaction's id.
 const AT: &str = "SELECT (extract(epoch FROM clock_timestamp()) * 1000)::bigint, pg_current_xact_id()::text";
@@ -23,7 +29,9 @@ const AT: &str = "SELECT (extract(epoch FROM clock_timestamp()) * 1000)::bigint,
 const OUTCOME: &str = "SELECT pg_xact_status($1::text::xid8)";
 
 pub(super) const STATEMENTS: &[&[&str]] = &[
-    &[BEGIN, ROLLBACK, AT, OUTCOME, positions::IS_AHEAD, identity::TRANSACTIONS, identity::TRANSACTIONS_STARTED],
+    &[BEGIN, ROLLBACK, PATIENTLY, AT, OUTCOME],
+    &[positions::IS_AHEAD, identity::TRANSACTIONS, identity::TRANSACTIONS_STARTED],
+    held::STATEMENTS,
     idempotency::WRITES,
     wallet::WRITES,
     lecture::WRITES,
@@ -211,7 +219,9 @@ async fn load(
     let unknown = keys.accounts.iter().filter(is_unknown).map(UserId::as_str).collect();
     let mut pipeline = Pipeline::new(session);
     pipeline.tell(BEGIN, Vec::new());
-    idempotency::lock(&mut pipeline, &wanted.answers);
+    if wanted.is_patient {
+        pipeline.tell(PATIENTLY, Vec::new());
+    }
     wallet::lock(&mut pipeline, keys, unknown, newcomers);
     lecture::lock(&mut pipeline, keys);
     waiting_room::lock(&mut pipeline, keys);
@@ -258,6 +268,18 @@ impl Writer for PostgresWriter {
 
     async fn save(&mut self, unit: &Unit) -> Result<(), StoreError> {
         self.commit(unit).await
+    }
+
+    async fn held(&mut self, wanted: &Wanted) -> Result<Held, StoreError> {
+        self.connect().await?;
+        let Some(connected) = &self.connected else {
+            return Err(StoreError::Unavailable("the connection is gone".to_owned()));
+        };
+        let found = held::find(&connected.session, wanted).await;
+        if let Err(error) = &found {
+            self.retreat(error).await;
+        }
+        Ok(found?)
     }
 
     async fn abandon(&mut self) {

@@ -23,7 +23,8 @@ impl Entropy for SystemEntropy {
 
 /// Runs a batch. On success all of it is durable; on an error see [`StoreError`] for what may remain.
 pub(super) async fn run(lane: &mut Lane, batch: &[&Waiting]) -> Result<Vec<Answer>, StoreError> {
-    let mut unit = lane.writer.load(&wanted(batch, &lane.quotas)).await?;
+    let wanted = Wanted { is_patient: lane.is_patient, ..wanted(batch, &lane.quotas) };
+    let mut unit = lane.writer.load(&wanted).await?;
     let Lane { ids, terms, quotas, .. } = lane;
     for (user, count) in &unit.kept_counts {
         quotas.counted(user, count, unit.at);
@@ -65,7 +66,8 @@ pub(super) async fn run(lane: &mut Lane, batch: &[&Waiting]) -> Result<Vec<Answe
     Ok(answers)
 }
 
-fn wanted(batch: &[&Waiting], quotas: &Quotas) -> Wanted {
+/// The rows that a batch needs, its keys, and the users whose answers are to be counted.
+pub(super) fn wanted(batch: &[&Waiting], quotas: &Quotas) -> Wanted {
     let mut wanted = Wanted { count_max: quotas.most(), ..Wanted::default() };
     for waiting in batch {
         let Work::Decide(request) = &waiting.work else { continue };

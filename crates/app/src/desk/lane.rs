@@ -9,12 +9,19 @@ use tokio_util::sync::CancellationToken;
 
 use super::batch::{self, SystemEntropy};
 use super::quota::Quotas;
+use super::siding::{Siding, Sorted};
 use super::{Answer, BATCH_MAX, Failure, Terms, UnderWay, Waiting, traced};
 use crate::store::{StoreError, Writer};
 use crate::trace::Span;
 
 /// How often a command that others were ahead of is tried alone.
 const ATTEMPTS_MAX: usize = 3;
+
+/// How often those commands of a batch are set aside that need what another session holds. Then each is tried alone.
+const SORTED_MAX: usize = 3;
+
+/// How many commands that are tried alone may each wait for a lock. Then the rest of their batch fails.
+const LOCKED_MAX: u32 = 5;
 
 pub(super) struct Lane {
     pub(super) writer: Box<dyn Writer>,
@@ -25,31 +32,89 @@ pub(super) struct Lane {
     /// What the observers know may be wrong: the outcome of a commit is unknown, or one of them failed.
     pub(super) in_doubt: bool,
     pub(super) under_way: UnderWay,
+    /// Commands that wait for a lock which another session holds.
+    siding: Siding,
+    /// Whether the batch under way queues for locks, instead of giving up after a moment.
+    pub(super) is_patient: bool,
 }
 
 impl Lane {
     pub(super) fn new(writer: Box<dyn Writer>, terms: Terms) -> Self {
         let (ids, quotas) = (Mint::new(SystemEntropy), Quotas::new(terms.kept_per_user_max));
-        Self { writer, terms, ids, quotas, in_doubt: false, under_way: UnderWay::default() }
+        let (under_way, siding) = (UnderWay::default(), Siding::default());
+        Self { writer, terms, ids, quotas, in_doubt: false, under_way, siding, is_patient: false }
     }
 
     /// Runs until the desk closes and everything that waited is answered.
     async fn run(mut self, mut receiver: mpsc::Receiver<Waiting>, closing: CancellationToken) {
         let mut batch = Vec::with_capacity(BATCH_MAX);
         loop {
+            let look_at = self.siding.look_at();
             tokio::select! {
                 biased;
                 () = closing.cancelled(), if !receiver.is_closed() => receiver.close(),
-                taken = receiver.recv_many(&mut batch, BATCH_MAX) => if taken == 0 { return },
+                taken = receiver.recv_many(&mut batch, BATCH_MAX) => if taken == 0 {
+                    let Some(at) = look_at else { return };
+                    tokio::time::sleep_until(at.into()).await;
+                },
+                () = sleep_until(look_at), if look_at.is_some() => {}
             }
-            // Whoever hung up before their command was decided has not asked for anything.
+            // A caller who hung up before the command was decided has not asked for anything.
             batch.retain(|waiting| !waiting.reply.is_closed());
+            if batch.is_empty() && !self.siding.is_due() {
+                continue;
+            }
+            self.under_way.set(Some(Instant::now()));
+            // Older commands first: they may be of the same wallet.
+            if self.siding.is_due() {
+                self.look_again().await;
+            }
+            self.set_aside(&mut batch);
             if !batch.is_empty() {
-                self.under_way.set(Some(Instant::now()));
                 self.serve(&mut batch).await;
-                self.under_way.set(None);
+            }
+            self.under_way.set(None);
+        }
+    }
+
+    /// Looks again for what other sessions hold, and serves the commands that waited for what is free now.
+    async fn look_again(&mut self) {
+        let Sorted { free, contended, late } = match self.writer.held(&self.siding.wanted()).await {
+            Ok(held) => self.siding.sort(held),
+            Err(StoreError::Locked(_)) => self.siding.sort_unknown(),
+            Err(error) => {
+                tracing::warn!(%error, "failed to find out what other sessions hold");
+                self.siding.give_up()
+            }
+        };
+        for waiting in late {
+            self.terms.metrics.locked_out.inc();
+            self.terms.metrics.failed.inc();
+            traced::reply(waiting, Err(Failure::Unavailable), None);
+        }
+        for (is_patient, mut waiting) in [(false, free), (true, contended)] {
+            self.is_patient = is_patient;
+            while !waiting.is_empty() {
+                let mut batch = waiting.drain(..waiting.len().min(BATCH_MAX)).collect();
+                self.serve(&mut batch).await;
             }
         }
+        self.is_patient = false;
+        self.count_parked();
+    }
+
+    fn count_parked(&mut self) {
+        let more = self.siding.change_of_length();
+        self.terms.metrics.parked.inc_by(more);
+    }
+
+    /// Sets those commands of a batch aside that need what another session is known to hold.
+    fn set_aside(&mut self, batch: &mut Vec<Waiting>) {
+        for waiting in self.siding.take_from(batch) {
+            self.terms.metrics.shed.inc();
+            traced::reply(waiting, Err(Failure::Overloaded), None);
+        }
+        self.count_parked();
     }
 
     /// Answers every command of a batch, and empties it.
@@ -61,33 +126,86 @@ impl Lane {
             metrics.wait.observe(began.duration_since(waiting.since).as_secs_f64());
         }
         let traced = traced::begin(batch);
-        let mut failed = None;
-        let together: Vec<&Waiting> = batch.iter().collect();
-        match self.run_batch(&together).await {
-            Ok(answers) => {
-                for (waiting, answer) in batch.drain(..).zip(answers) {
-                    traced::reply(waiting, Ok(answer), traced.as_ref());
-                }
-            }
-            // Nothing was done: one bad command must harm only itself.
-            Err(StoreError::Rejected(reason) | StoreError::Conflict(reason)) => {
-                tracing::warn!(reason, commands = batch.len(), "a batch was refused; running it one by one");
-                metrics.rerun.inc();
-                self.one_by_one(batch, traced.as_ref()).await;
-            }
-            Err(error) => {
-                let failure = Self::failed(&error);
-                failed = Some(failure.to_string());
-                for waiting in batch.drain(..) {
-                    metrics.failed.inc();
-                    traced::reply(waiting, Err(failure), traced.as_ref());
-                }
-            }
-        }
+        let failed = self.decide(batch, traced.as_ref()).await;
         if let Some(span) = traced {
             span.end(failed);
         }
         metrics.unit.observe(began.elapsed().as_secs_f64());
+    }
+
+    /// Decides a batch and answers it. Commands that need what another session holds wait aside. Returns why the others
+    /// failed, if they did.
+    async fn decide(&mut self, batch: &mut Vec<Waiting>, traced: Option<&Span>) -> Option<String> {
+        let mut decided = self.run_batch(&together(batch)).await;
+        let mut sorted = 0;
+        let mut is_second = false;
+        loop {
+            match &decided {
+                Err(StoreError::Locked(_)) if sorted < SORTED_MAX && !self.is_patient => sorted += 1,
+                // Another session was first, and has committed by now: all together once more.
+                Err(StoreError::Conflict(_)) if !is_second && batch.len() > 1 => is_second = true,
+                Ok(_) | Err(_) => break,
+            }
+            if let Err(StoreError::Locked(_)) = decided {
+                match self.find_held(batch).await {
+                    Ok(true) => {}
+                    // It is free again by now, or cannot be seen from here: once more, then one by one.
+                    Ok(false) => sorted = SORTED_MAX,
+                    Err(error) => {
+                        decided = Err(error);
+                        continue;
+                    }
+                }
+            }
+            if batch.is_empty() {
+                return None;
+            }
+            self.terms.metrics.rerun.inc();
+            decided = self.run_batch(&together(batch)).await;
+        }
+        let metrics = self.terms.metrics.clone();
+        match decided {
+            Ok(answers) => {
+                for (waiting, answer) in batch.drain(..).zip(answers) {
+                    traced::reply(waiting, Ok(answer), traced);
+                }
+                None
+            }
+            // Nothing was done: one bad command must harm only itself.
+            Err(StoreError::Locked(reason)) if !self.is_patient => {
+                tracing::warn!(reason, commands = batch.len(), "what is locked was not found; running one by one");
+                metrics.rerun.inc();
+                self.one_by_one(batch, traced).await;
+                None
+            }
+            Err(StoreError::Rejected(reason) | StoreError::Conflict(reason)) => {
+                tracing::warn!(reason, commands = batch.len(), "a batch was refused; running it one by one");
+                metrics.rerun.inc();
+                self.one_by_one(batch, traced).await;
+                None
+            }
+            Err(error) => {
+                let failure = Self::failed(&error);
+                for waiting in batch.drain(..) {
+                    metrics.failed.inc();
+                    traced::reply(waiting, Err(failure), traced);
+                }
+                Some(failure.to_string())
+            }
+        }
+    }
+
+    /// Finds out what other sessions hold of what a batch needs, and sets the commands aside that need it. Returns
+    /// whether there are any.
+    async fn find_held(&mut self, batch: &mut Vec<Waiting>) -> Result<bool, StoreError> {
+        let held = self.writer.held(&batch::wanted(&together(batch), &self.quotas)).await?;
+        if !held.is_empty() {
+            tracing::warn!(locks = held.len(), first = ?held.keys().next(), "another session holds locks; commands wait");
+        }
+        let before = batch.len();
+        self.siding.note(held);
+        self.set_aside(batch);
+        Ok(batch.len() < before)
     }
 
     /// A lane in doubt decides nothing until everything known has been read again.
@@ -106,11 +224,23 @@ impl Lane {
         answers
     }
 
-    /// Runs each command in a unit of work of its own. Where the database goes away meanwhile, the rest fails at once.
+    /// Runs each command in a unit of work of its own. Where the database goes away meanwhile, or several of them wait
+    /// for locks, the rest fails at once.
     async fn one_by_one(&mut self, batch: &mut Vec<Waiting>, traced: Option<&Span>) {
-        let mut is_away = false;
+        let (mut is_away, mut locked) = (false, 0);
         for waiting in batch.drain(..) {
-            let answer = if is_away { Err(Failure::Unavailable) } else { self.alone(&waiting, &mut is_away).await };
+            let answer = if is_away || locked >= LOCKED_MAX {
+                Err(Failure::Unavailable)
+            } else {
+                match self.alone(&waiting).await {
+                    Ok(answer) => Ok(answer),
+                    Err(error) => {
+                        is_away = matches!(error, StoreError::Unavailable(_) | StoreError::Unknown(_));
+                        locked += u32::from(matches!(error, StoreError::Locked(_)));
+                        Err(Self::failed(&error))
+                    }
+                }
+            };
             if answer.is_err() {
                 self.terms.metrics.failed.inc();
             }
@@ -119,7 +249,7 @@ impl Lane {
     }
 
     /// Others may be first a few times, not for ever. That says nothing of the commands behind it.
-    async fn alone(&mut self, waiting: &Waiting, is_away: &mut bool) -> Result<Answer, Failure> {
+    async fn alone(&mut self, waiting: &Waiting) -> Result<Answer, StoreError> {
         let mut answers = self.run_batch(&[waiting]).await;
         for _ in 1..ATTEMPTS_MAX {
             if !matches!(answers, Err(StoreError::Conflict(_))) {
@@ -127,21 +257,28 @@ impl Lane {
             }
             answers = self.run_batch(&[waiting]).await;
         }
-        match answers {
-            Ok(mut answers) => answers.pop().ok_or(Failure::Internal),
-            Err(error) => {
-                *is_away = matches!(error, StoreError::Unavailable(_) | StoreError::Unknown(_));
-                Err(Self::failed(&error))
-            }
-        }
+        answers?.pop().ok_or_else(|| StoreError::Rejected("a unit without an answer".to_owned()))
     }
 
     fn failed(error: &StoreError) -> Failure {
         tracing::error!(%error, "a unit of work failed");
         match error {
-            StoreError::Unavailable(_) | StoreError::Unknown(_) | StoreError::Conflict(_) => Failure::Unavailable,
+            StoreError::Unavailable(_) | StoreError::Unknown(_) | StoreError::Conflict(_) | StoreError::Locked(_) => {
+                Failure::Unavailable
+            }
             StoreError::Rejected(_) => Failure::Internal,
         }
+    }
+}
+
+fn together(batch: &[Waiting]) -> Vec<&Waiting> {
+    batch.iter().collect()
+}
+
+/// Sleeps until an instant, if there is one.
+async fn sleep_until(instant: Option<Instant>) {
+    if let Some(instant) = instant {
+        tokio::time::sleep_until(instant.into()).await;
     }
 }
 

@@ -26,6 +26,10 @@ pub struct Metrics {
     pub replayed: Counter,
     /// Requests refused because their user keeps as many answers as one user may.
     pub keys_used_up: Counter,
+    /// Commands that wait for a lock which another session holds.
+    pub parked: Gauge,
+    /// Commands that waited for a lock of another session as long as a command may, and failed.
+    pub locked_out: Counter,
     /// 1 from a unit of work that the database failed to the next that it wrote.
     pub troubled: Gauge,
 }
@@ -43,6 +47,8 @@ impl Default for Metrics {
             failed: Counter::default(),
             replayed: Counter::default(),
             keys_used_up: Counter::default(),
+            parked: Gauge::default(),
+            locked_out: Counter::default(),
             troubled: Gauge::default(),
         }
     }
@@ -62,6 +68,10 @@ impl Metrics {
         desk.register("answers_replayed", "Answers given again under their key", self.replayed.clone());
         let help = "Requests refused because their user keeps as many answers under keys as one user may";
         desk.register("keys_used_up", help, self.keys_used_up.clone());
+        let help = "Commands that wait for a lock which another session of the database holds";
+        desk.register("commands_parked", help, self.parked.clone());
+        let help = "Commands that failed because another session of the database held a lock for too long";
+        desk.register("commands_locked_out", help, self.locked_out.clone());
         desk.register("troubled", "1 while the database fails units of work", self.troubled.clone());
     }
 }

@@ -8,6 +8,7 @@ mod lane;
 mod metrics;
 mod quota;
 mod routing;
+mod siding;
 mod traced;
 
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -33,6 +33,9 @@ const COST_SHARE: u64 = 20;
 /// How old others' changes may be when a map is shown.
 const FOLLOWED_EVERY: Duration = Duration::from_millis(100);
 
+/// How often a map is read for one look. A process that sells alone reads it again if a change of its own was missed.
+const LOADS_MAX: u32 = 3;
+
 /// How long a map is shown while nobody can say what others did.
 const SHOWN_WITHOUT_NEWS: Duration = Duration::from_secs(3);
 
@@ -195,12 +198,17 @@ impl SeatMaps {
             return Ok(view);
         }
         let _one_reader = slot.loading.lock().await;
-        loop {
+        for _ in 0..LOADS_MAX {
             if let Some(view) = slot.build(self.reader.now()) {
                 return Ok(view);
             }
             self.read(&slot).await?;
+            // What others changed while it was read is missing between our own changes.
+            if let (Some(news), None) = (&self.news, slot.followed()) {
+                self.ask_others(&slot, news).await?;
+            }
         }
+        slot.build(self.reader.now()).ok_or_else(|| StoreError::Unavailable("a seat map changes too fast".to_owned()))
     }
 
     /// Asks what others did to this performance, unless that was asked a moment ago.
@@ -211,22 +219,28 @@ impl SeatMaps {
             return Ok(());
         }
         let _one_asks = slot.loading.lock().await;
-        let Some(version) = slot.version().filter(|_| !is_fresh(FOLLOWED_EVERY)) else { return Ok(()) };
-        let began = Instant::now();
-        self.reads.inc();
-        match news.seats(slot.showing.id, version).await {
-            Ok(changes) => {
-                let is_other = slot.histories.load(Ordering::Acquire) != news.histories();
-                if is_other || !slot.catch_up(changes) {
-                    slot.forget();
-                }
-                slot.set_followed(Some(began));
-                Ok(())
-            }
+        if is_fresh(FOLLOWED_EVERY) {
+            return Ok(());
+        }
+        match self.ask_others(slot, news).await {
             // A map shown may be a little old; nothing is decided by it.
             Err(_) if is_fresh(SHOWN_WITHOUT_NEWS) => Ok(()),
-            Err(error) => Err(error),
+            asked => asked,
         }
+    }
+
+    /// Takes in what others did since the version that is known. Called by one at a time, who holds `loading`.
+    async fn ask_others(&self, slot: &Slot, news: &Arc<dyn News>) -> Result<(), StoreError> {
+        let Some(version) = slot.version() else { return Ok(()) };
+        let began = Instant::now();
+        self.reads.inc();
+        let changes = news.seats(slot.showing.id, version).await?;
+        let is_other = slot.histories.load(Ordering::Acquire) != news.histories();
+        if is_other || !slot.catch_up(changes) {
+            slot.forget();
+        }
+        slot.set_followed(Some(began));
+        Ok(())
     }
 
     async fn read(&self, slot: &Slot) -> Result<(), StoreError> {
@@ -238,7 +252,12 @@ impl SeatMaps {
         let mut state = slot.state();
         let State::Loading(deltas) = std::mem::replace(&mut *state, State::Empty) else { return Ok(()) };
         let mut marks = Marks::new(&slot.showing, &rows?);
-        if deltas.iter().all(|delta| marks.apply(delta)) {
+        let is_whole = deltas.iter().all(|delta| marks.apply(delta));
+        if !is_whole && self.news.is_some() {
+            // Others sell too: their changes lie between ours, and are asked for. A large map is not read again for them.
+            slot.set_followed(None);
+        }
+        if is_whole || self.news.is_some() {
             *state = State::Ready(marks);
         }
         Ok(())

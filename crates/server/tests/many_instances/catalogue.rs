@@ -132,3 +132,45 @@ async fn what_is_not_there_is_not_there_at_any_instance() {
     let bob = text(&many.at(0).enter(&elsewhere, "bob").await["token"]);
     many.at(1).until_status(&bob, "ACTIVE").await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_invented_performance_is_looked_up_by_its_key() {
+    const LISTED: i64 = 400;
+    const INVENTED: u32 = 200;
+    let Some(many) = Many::start(2, &[]).await else { return };
+    let concert = many.at(0).concert(&room(10)).await;
+    let sql = many.sql().await;
+    // So many that reading them all shows in what the server counts.
+    let fill = "INSERT INTO performances SELECT gen_random_uuid(), $1::text::uuid, 4102444800000, $2, 50, 0, 0, 0
+        FROM generate_series(1, $3::bigint)";
+    let sections = r#"[{"from":1,"to":50,"grade":"R","price":50000}]"#;
+    sql.execute(fill, &[&concert, &sections, &LISTED]).await.unwrap();
+    let tokens = [many.at(0).active(&concert, "ada").await, many.at(1).active(&concert, "bob").await];
+    // All are known everywhere now.
+    for (number, token) in tokens.iter().enumerate() {
+        let dates = format!("/concerts/{concert}/dates");
+        let known = async || {
+            let shown = many.at(number).caller.get(&dates).token(token).expect(200).await;
+            shown.as_array().unwrap().len() == usize::try_from(LISTED).unwrap()
+        };
+        until_since(Instant::now(), "all performances are known", known).await;
+    }
+    let read = async || -> i64 {
+        let count = "SELECT seq_tup_read::bigint FROM pg_stat_user_tables WHERE relname = 'performances'";
+        sql.query_one(count, &[]).await.unwrap().get(0)
+    };
+    let before = read().await;
+    for number in 0..INVENTED {
+        let body = json!({"performanceId": format!("019ab3c0-7a10-7d5e-9f44-{number:012x}"), "seats": [1]});
+        let hold =
+            many.at(number as usize).caller.post("/reservations").token(&tokens[number as usize % 2]).json(&body);
+        hold.refused(404, "performance-not-found").await;
+    }
+    // The counts come a moment later, with what is read a few times a second anyway.
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    let rows = read().await - before;
+    println!("{rows} rows of {LISTED} performances were read in passing for {INVENTED} invented ones");
+    assert!(rows < i64::from(INVENTED) * LISTED / 2, "{rows} rows were read for {INVENTED} invented performances");
+    let [made, token] = [many.at(0).performance(&concert, &Value::Null).await, tokens[1].clone()];
+    many.at(1).hold(&token, &made, &[1]).await;
+}

@@ -1,11 +1,14 @@
 //! Idempotency keys are the sale's, not an instance's.
 
-use onsale_testing::{Call, Reply, Sale};
+use std::time::{Duration, Instant};
+
+use onsale_testing::postgres::Setup;
+use onsale_testing::{Call, Reply, Sale, without};
 use serde_json::{Value, json};
 
 use crate::many::Many;
-use crate::support::at_once;
 use crate::support::room::room;
+use crate::support::{ONSALE, at_once};
 
 fn charge(sale: &Sale, user: &str, amount: i64) -> Call {
     sale.caller.patch(&format!("/point/{user}/charge")).json(&json!({"amount": amount}))
@@ -122,4 +125,35 @@ async fn an_answer_is_given_again_elsewhere_after_its_instance_was_killed() {
         assert_eq!(sale.caller.get("/point/ada").expect(200).await["balance"], 50_005);
     }
     many.is_in_order().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn keys_of_many_lanes_fit_into_a_small_lock_table() {
+    const CALLS: usize = 1_200;
+    if without("postgres") {
+        return;
+    }
+    // About 800 locks fit: as many as 20 lanes would take for their keys, if they took one for each.
+    let setup = Setup::unsynced().set("max_locks_per_transaction", 10).set("max_connections", 70);
+    let server = setup.start().await;
+    let database = server.migrated(ONSALE).await;
+    let launch = Sale::launch(ONSALE).on(database.url()).set("ONSALE_DATABASE_LANES", "10");
+    let sales = Sale::start_many(&launch, 2).await;
+    let sql = database.sql().await;
+    // Every lane gathers what comes, and has to wait with it.
+    sql.batch_execute("BEGIN; LOCK TABLE accounts IN EXCLUSIVE MODE").await.unwrap();
+    let calls = (0..CALLS).map(|number| charge(&sales[number % 2], &format!("user-{number}"), 1).key("key"));
+    let sent = tokio::spawn(at_once(calls.collect::<Vec<_>>()));
+    let (mut most, since) = (0_i64, Instant::now());
+    while since.elapsed() < Duration::from_secs(1) {
+        let advisory = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'";
+        most = most.max(sql.query_one(advisory, &[]).await.unwrap().get(0));
+    }
+    sql.batch_execute("ROLLBACK").await.unwrap();
+    let replies = sent.await.unwrap();
+    let served = replies.iter().filter(|reply| reply.status == 200).count();
+    println!("{served} of {CALLS} were served; at most {most} advisory locks were held");
+    assert_eq!(served, CALLS);
+    assert!(most <= 20, "one lock for each lane at most, not one for each key: {most}");
+    assert!(!server.log().contains("out of shared memory"), "the lock table was full");
 }

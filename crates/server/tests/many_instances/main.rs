@@ -17,6 +17,7 @@ mod many;
 mod order;
 mod pgbouncer;
 mod points;
+mod preconditions;
 mod schema;
 mod seats;
 mod stream;

@@ -1,5 +1,7 @@
 //! The seat map of one instance shows what another sold.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use onsale_testing::{Reply, Sale};
@@ -158,4 +160,60 @@ async fn a_seat_is_sold_once_whoever_asks_where() {
     assert_eq!(taken.len(), many_taken, "a seat was given twice");
     assert!(many_taken > 0);
     many.is_in_order().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_map_of_a_big_hall_is_loaded_while_all_instances_sell() {
+    const SEATS: u32 = 100_000;
+    const TAKEN: i32 = 30_000;
+    let Some(many) = Many::start(3, &[]).await else { return };
+    let concert = many.at(0).concert(&room(1_000)).await;
+    let seats = json!([{"from": 1, "to": SEATS, "price": 10}]);
+    let performance = many.at(0).performance(&concert, &seats).await;
+    // Rows enough that reading them takes longer than it takes until something is sold.
+    let fill = "INSERT INTO seats SELECT $1::text::uuid, seat, gen_random_uuid(), 4102444800000, false
+        FROM generate_series(1, $2) seat";
+    many.sql().await.execute(fill, &[&performance, &TAKEN]).await.unwrap();
+    let many = Arc::new(many);
+    let onlookers = onlookers(&many, &concert).await;
+    let stop = Arc::new(AtomicBool::new(false));
+    let mut selling = Vec::new();
+    for number in 0..6_u32 {
+        let (sale, user) = (number as usize, format!("buyer-{number}"));
+        let token = many.at(sale).active(&concert, &user).await;
+        let (many, stop, performance) = (many.clone(), stop.clone(), performance.clone());
+        selling.push(tokio::spawn(async move {
+            let mut held = 0_u32;
+            while !stop.load(Ordering::Relaxed) {
+                let seat = SEATS - number * 1_000 - held % 1_000;
+                let reservation = many.at(sale).hold(&token, &performance, &[seat]).await;
+                many.at(sale).caller.delete(&path_of(&reservation)).token(&token).expect(204).await;
+                held += 1;
+            }
+            held
+        }));
+    }
+    // Each instance is looked at for the first time while all of them sell.
+    let mut looked_in = Vec::new();
+    for onlooker in &onlookers {
+        let since = Instant::now();
+        let shown = onlooker.look(None).await.expect(200);
+        looked_in.push(since.elapsed());
+        let all = shown["performances"][0]["seats"].as_array().unwrap();
+        assert_eq!(all.len(), SEATS as usize);
+        assert_eq!((&all[0]["status"], &all[50_000]["status"]), (&json!("HELD"), &json!("AVAILABLE")));
+    }
+    stop.store(true, Ordering::Relaxed);
+    let mut held = 0;
+    for seller in selling {
+        held += seller.await.unwrap();
+    }
+    println!("the map was loaded in {looked_in:?} while {held} seats were held and released");
+    assert!(looked_in.iter().all(|looked| *looked < Duration::from_secs(9)), "{looked_in:?}");
+    // And it goes on following.
+    let token = many.at(0).active(&concert, "last").await;
+    many.at(0).hold(&token, &performance, &[40_000]).await;
+    for onlooker in &onlookers {
+        onlooker.until(Instant::now(), 40_000, "HELD").await;
+    }
 }

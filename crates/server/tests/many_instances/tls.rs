@@ -13,6 +13,7 @@ use crate::support::{ONSALE, at_once, count};
 const EXTENSIONS: &str = "[req]\ndistinguished_name = name\n[name]\n\
     [ca]\nbasicConstraints = critical, CA:TRUE\nkeyUsage = critical, keyCertSign\nsubjectKeyIdentifier = hash\n\
     [here]\nbasicConstraints = critical, CA:FALSE\nsubjectAltName = IP:127.0.0.1\n\
+    [buyer]\nbasicConstraints = critical, CA:FALSE\nextendedKeyUsage = clientAuth\n\
     [elsewhere]\nbasicConstraints = critical, CA:FALSE\nsubjectAltName = DNS:elsewhere.example\n";
 
 /// Certificates, made by the openssl command in a folder of a server's.
@@ -35,7 +36,7 @@ impl Certificates {
                  -keyout {authority}.key -out {authority}.pem"
             ));
         }
-        for name in ["here", "elsewhere"] {
+        for name in ["here", "elsewhere", "buyer"] {
             made.openssl(&format!(
                 "req -new -newkey rsa:2048 -nodes -subj /CN={name} -config extensions -keyout {name}.key -out {name}.csr"
             ));
@@ -79,7 +80,24 @@ async fn run(server: &Server, query: &str, command: &str) -> (Option<i32>, Strin
 }
 
 fn roots(file: &Path) -> String {
-    format!("sslmode=require&sslrootcert={}", file.display())
+    roots_in("require", file)
+}
+
+fn roots_in(mode: &str, file: &Path) -> String {
+    format!("sslmode={mode}&sslrootcert={}", file.display())
+}
+
+/// A command on the database works with this in its URL.
+async fn works(server: &Server, query: &str) {
+    let (code, said) = run(server, query, "migrate").await;
+    assert_eq!(code, Some(0), "{query}: {said}");
+}
+
+/// It does not, because of a certificate.
+async fn fails(server: &Server, query: &str) {
+    let (code, said) = run(server, query, "migrate").await;
+    println!("{query}: {}", said.lines().last().unwrap_or_default());
+    assert!(code == Some(1) && said.contains("certificate"), "{query}: {code:?} {said}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -111,7 +129,14 @@ async fn the_server_is_known_by_its_certificate() {
     assert!(audit.status.success(), "{}", String::from_utf8_lossy(&audit.stdout));
 
     // Without a certificate named, those of the system count, and this one is not among them.
-    for query in [roots(&certificates.file("other-ca.pem")), "sslmode=require".to_owned()] {
+    let not_trusted = [
+        roots(&certificates.file("other-ca.pem")),
+        "sslmode=require".to_owned(),
+        "sslmode=verify-full&sslrootcert=system".to_owned(),
+        roots_in("verify-ca", &certificates.file("other-ca.pem")),
+        roots_in("verify-full", &certificates.file("other-ca.pem")),
+    ];
+    for query in not_trusted {
         let (code, said) = run(&server, &query, "serve").await;
         assert!(said.contains("certificate"), "{query}: {said}");
         println!("{query}: {code:?} {}", said.lines().last().unwrap_or_default());
@@ -135,5 +160,94 @@ async fn a_certificate_that_cannot_be_read_is_a_bad_setting() {
         assert_eq!(run.status.code(), Some(2), "{said}");
         let named = said.contains("ONSALE_DATABASE_URL names a certificate that cannot be used");
         assert!(named && said.contains(&file.display().to_string()), "{said}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn each_mode_checks_what_it_says() {
+    if without("postgres") || without("openssl") {
+        return;
+    }
+    let server = Setup::unsynced().start().await;
+    let certificates = Certificates::make(&server).await;
+    let ca = certificates.file("ca.pem");
+    // Without TLS there, it is used by nobody who only prefers it.
+    works(&server, "sslmode=prefer").await;
+    works(&server, "sslmode=disable").await;
+
+    certificates.show(&server, "here").await;
+    works(&server, &roots_in("verify-ca", &ca)).await;
+    works(&server, &roots_in("verify-full", &ca)).await;
+    works(&server, "sslmode=prefer").await;
+
+    certificates.show(&server, "elsewhere").await;
+    works(&server, &roots_in("verify-ca", &ca)).await;
+    fails(&server, &roots_in("verify-full", &ca)).await;
+    fails(&server, &roots_in("require", &ca)).await;
+    works(&server, "sslmode=prefer").await;
+
+    // A server that signed its own certificate is known by that one.
+    certificates.show(&server, "other-ca").await;
+    works(&server, &roots_in("verify-ca", &certificates.file("other-ca.pem"))).await;
+    fails(&server, &roots_in("verify-full", &certificates.file("other-ca.pem"))).await;
+    fails(&server, &roots_in("verify-ca", &ca)).await;
+}
+
+/// From now on the role `buyer` has to show a certificate of that name.
+async fn require_certificates(server: &Server, certificates: &Certificates) {
+    let sql = server.sql("postgres").await;
+    sql.batch_execute("CREATE ROLE buyer SUPERUSER LOGIN").await.unwrap();
+    let file: String = sql.query_one("SHOW hba_file", &[]).await.unwrap().get(0);
+    let rules = "local all all trust\nhostssl all buyer 127.0.0.1/32 trust clientcert=verify-full\n\
+        hostnossl all buyer 127.0.0.1/32 reject\nhost all all 127.0.0.1/32 trust\n";
+    std::fs::write(file, rules).unwrap();
+    server.set("ssl_ca_file", &certificates.file("ca.pem").display().to_string()).await;
+    certificates.show(server, "here").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_that_wants_a_certificate_gets_ours() {
+    if without("postgres") || without("openssl") {
+        return;
+    }
+    let server = Setup::unsynced().start().await;
+    let certificates = Certificates::make(&server).await;
+    require_certificates(&server, &certificates).await;
+    let url = server.url("postgres").replace("postgres@", "buyer@");
+    let roots = roots_in("verify-full", &certificates.file("ca.pem"));
+    let shows = |name: &str| {
+        let (certificate, key) = (certificates.file(&format!("{name}.pem")), certificates.file(&format!("{name}.key")));
+        format!("{url}?{roots}&sslcert={}&sslkey={}", certificate.display(), key.display())
+    };
+    for (url, works) in [(shows("buyer"), true), (shows("here"), false), (format!("{url}?{roots}"), false)] {
+        let run = Sale::launch(ONSALE).on(url.clone()).run(&["migrate"]).await;
+        let said = String::from_utf8_lossy(&run.stderr);
+        println!("{works}: {}", said.lines().last().unwrap_or_default());
+        assert_eq!(run.status.code(), Some(i32::from(!works)), "{url}: {said}");
+        assert!(works || said.contains("certificate") || said.contains("authentication failed"), "{url}: {said}");
+    }
+    let sale = Sale::start(&Sale::launch(ONSALE).on(shows("buyer"))).await;
+    sale.charge("ada", 7).await;
+    assert_eq!(sale.caller.get("/point/ada").expect(200).await["balance"], 7);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_url_cannot_mean_is_a_bad_setting() {
+    for (query, says) in [
+        ("sslmode=allow", "taken are disable, prefer, require, verify-ca, verify-full"),
+        ("sslmode=verify-ca", "without sslrootcert"),
+        ("sslcert=a.pem", "without sslkey"),
+        ("target_session_attrs=standby", "taken are any, read-write, primary"),
+        ("connect_timeout=60", "taken are 1 to 10 seconds"),
+        ("sslpassword=x", "taken are application_name, channel_binding,"),
+    ] {
+        for command in ["serve", "migrate", "audit", "events"] {
+            let launch = Sale::launch(ONSALE).on(format!("postgres://user:secret@127.0.0.1:1/sale?{query}"));
+            let run = launch.run(&[command]).await;
+            let said = String::from_utf8_lossy(&run.stderr);
+            assert_eq!(run.status.code(), Some(2), "{command} {query}: {said}");
+            assert!(said.contains("ONSALE_DATABASE_URL") && said.contains(says), "{command} {query}: {said}");
+            assert!(!said.contains("secret"), "{said}");
+        }
     }
 }

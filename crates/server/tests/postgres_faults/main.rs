@@ -8,6 +8,7 @@
 
 mod every_call;
 mod failover;
+mod foreign_locks;
 mod instances;
 mod log_full;
 mod outcomes;
@@ -17,6 +18,7 @@ mod rerun;
 mod scarce;
 mod scene;
 mod server_away;
+mod slow_reads;
 #[path = "../support/mod.rs"]
 mod support;
 mod unheard;

@@ -6,7 +6,7 @@ use tokio_postgres::{Client, IsolationLevel, Transaction};
 use super::super::connection::Role;
 use super::super::error::DbError;
 use super::super::values::Sql;
-use super::super::{OpenError, PostgresUrl, schema};
+use super::super::{OpenError, PostgresUrl, fitness, schema};
 
 /// A snapshot, there to be taken over for as long as this lives. The transaction that keeps it writes nothing and
 /// locks only the schema's version, so nobody waits for it; the server cannot clean up what it may still see.
@@ -41,6 +41,7 @@ impl Snapshot {
         let keeper = Link::new(url).await?;
         let begin = "BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY";
         keeper.client.batch_execute(begin).await.map_err(DbError::from)?;
+        fitness::check(&keeper.client).await?;
         schema::check(&keeper.client).await?;
         let export = keeper.client.query_one("SELECT pg_export_snapshot()", &[]).await.map_err(DbError::from)?;
         Ok(Self { url: url.clone(), id: export.get(0), _keeper: keeper })

@@ -1,0 +1,69 @@
+//! Whether a server and a database fit: found out before anything is made or read.
+
+use tokio_postgres::Client;
+
+use super::OpenError;
+use super::error::DbError;
+
+/// The oldest server that is taken, as `server_version_num` has it.
+const OLDEST: i32 = 150_000;
+
+const FACTS: &str = "SELECT current_setting('server_version_num')::integer, current_setting('server_version'),
+    current_setting('server_encoding'), current_schema() IS NOT NULL";
+
+/// Tables of a sale that this user may not work with. The privileges are asked for one by one: in one list, one of them
+/// would suffice.
+const FORBIDDEN: &str = "SELECT relname::text FROM pg_class
+    WHERE relnamespace = current_schema()::regnamespace AND relkind = 'r' AND relname = ANY ($1)
+        AND NOT (has_table_privilege(oid, 'SELECT') AND has_table_privilege(oid, 'INSERT')
+            AND has_table_privilege(oid, 'UPDATE') AND has_table_privilege(oid, 'DELETE'))
+    ORDER BY relname LIMIT 1";
+
+/// Whether onsale can work on this server and in this database at all.
+///
+/// # Errors
+/// [`OpenError::TooOld`], [`OpenError::Encoding`], [`OpenError::NoSchema`].
+pub(super) async fn check(client: &Client) -> Result<(), OpenError> {
+    let facts = client.query_one(FACTS, &[]).await.map_err(DbError::from)?;
+    judge(facts.get(0), facts.get(1), facts.get(2), facts.get(3))
+}
+
+fn judge(version: i32, name: &str, encoding: &str, has_schema: bool) -> Result<(), OpenError> {
+    if version < OLDEST {
+        return Err(OpenError::TooOld { found: name.to_owned() });
+    }
+    if encoding != "UTF8" {
+        return Err(OpenError::Encoding { found: encoding.to_owned() });
+    }
+    if !has_schema {
+        return Err(OpenError::NoSchema);
+    }
+    Ok(())
+}
+
+/// Whether the user may read and write every table of the sale.
+///
+/// # Errors
+/// [`OpenError::Forbidden`] with the first that it may not.
+pub(super) async fn check_rights(client: &Client) -> Result<(), OpenError> {
+    let tables: Vec<&str> = onsale_app::locks::Table::ALL.iter().map(|(_, name)| *name).collect();
+    match client.query_opt(FORBIDDEN, &[&tables]).await.map_err(DbError::from)? {
+        Some(row) => Err(OpenError::Forbidden { table: row.get(0) }),
+        None => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn servers_and_databases_that_do_not_fit_are_refused() {
+        assert!(judge(150_000, "15.0", "UTF8", true).is_ok() && judge(180_001, "18.1", "UTF8", true).is_ok());
+        let said = |judged: Result<(), OpenError>| judged.err().map(|error| error.to_string()).unwrap_or_default();
+        assert!(said(judge(140_009, "14.9", "UTF8", true)).contains("14.9"));
+        assert!(said(judge(150_000, "15.0", "LATIN1", true)).contains("LATIN1"));
+        assert!(said(judge(150_000, "15.0", "SQL_ASCII", true)).contains("SQL_ASCII"));
+        assert!(said(judge(150_000, "15.0", "UTF8", false)).contains("search_path"));
+    }
+}

@@ -1,0 +1,227 @@
+//! Which rows and tables other sessions hold: asked once a lane has waited for a lock in vain. Nothing here waits.
+//!
+//! A row that `SKIP LOCKED` leaves out is held. Its `xmax` names the transaction (or group of them) that holds it.
+
+use std::collections::HashSet;
+
+use onsale_app::idempotency::KeyId;
+use onsale_app::locks::{Held, Lock, Table};
+use onsale_app::store::Wanted;
+use onsale_domain::ids::{ConcertId, LectureId, PerformanceId, ReservationId, UserId};
+use tokio_postgres::Row;
+use uuid::Uuid;
+
+use super::session::{Pipeline, Session};
+use super::values::{Param, Sql, big, columns, get, int, number, params, small, user, uuid};
+
+const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE";
+const ROLLBACK: &str = "ROLLBACK";
+
+/// Tables of which a session has, or waits for, a lock that a sale's statements would wait for. Also one that still
+/// waits: it stands before us in the queue.
+const TABLES: &str = "SELECT relname::text, pid::bigint FROM pg_locks CROSS JOIN LATERAL
+        (SELECT relname FROM pg_class WHERE oid = pg_locks.relation AND relname = ANY ($1) OFFSET 0) named
+    WHERE locktype = 'relation' AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
+        AND mode IN ('ShareLock', 'ShareRowExclusiveLock', 'ExclusiveLock', 'AccessExclusiveLock')
+        AND pid <> pg_backend_pid()";
+
+/// Rows of one key column that are held.
+macro_rules! held_rows {
+    ($table:literal, $key:literal) => {
+        concat!(
+            "WITH free AS MATERIALIZED (SELECT ",
+            $key,
+            " AS own FROM ",
+            $table,
+            " WHERE ",
+            $key,
+            " = ANY ($1) ORDER BY ",
+            $key,
+            " FOR NO KEY UPDATE SKIP LOCKED)
+            SELECT ",
+            $key,
+            ", xmax::text::bigint FROM ",
+            $table,
+            " WHERE ",
+            $key,
+            " = ANY ($1) AND NOT EXISTS (SELECT FROM free WHERE own = ",
+            $key,
+            ")"
+        )
+    };
+}
+
+/// Rows of two key columns that are held.
+macro_rules! held_pairs {
+    ($table:literal, $first:literal, $first_type:literal, $second:literal, $second_type:literal) => {
+        concat!(
+            "WITH wanted AS MATERIALIZED (SELECT * FROM unnest($1::",
+            $first_type,
+            "[], $2::",
+            $second_type,
+            "[]) v (a, b)),
+            free AS MATERIALIZED (SELECT a, b FROM wanted CROSS JOIN LATERAL (SELECT FROM ",
+            $table,
+            " WHERE ",
+            $table,
+            ".",
+            $first,
+            " = a AND ",
+            $table,
+            ".",
+            $second,
+            " = b FOR NO KEY UPDATE SKIP LOCKED) unlocked)
+            SELECT a, b, held FROM wanted CROSS JOIN LATERAL (SELECT xmax::text::bigint held FROM ",
+            $table,
+            " WHERE ",
+            $table,
+            ".",
+            $first,
+            " = a AND ",
+            $table,
+            ".",
+            $second,
+            " = b OFFSET 0) there
+            WHERE NOT EXISTS (SELECT FROM free WHERE free.a = wanted.a AND free.b = wanted.b)"
+        )
+    };
+}
+
+const ACCOUNTS: &str = held_rows!("accounts", "user_id");
+const LECTURES: &str = held_rows!("lectures", "lecture_id");
+const ROOMS: &str = held_rows!("rooms", "concert_id");
+const RESERVATIONS: &str = held_rows!("reservations", "reservation_id");
+const ANSWERS: &str = held_pairs!("kept_answers", "owner", "text", "key", "text");
+const SEATS: &str = held_pairs!("seats", "performance_id", "uuid", "seat", "integer");
+const PLACES: &str = held_pairs!("places", "concert_id", "uuid", "place", "bigint");
+const TURNS: &str = held_pairs!("turns", "concert_id", "uuid", "place", "bigint");
+
+/// Performances that are held, each with what names it: itself, a reservation, or a user's holds in a concert.
+const PERFORMANCES: &str = "WITH wanted AS MATERIALIZED (
+        SELECT named performance_id, NULL::uuid reservation_id, NULL::uuid concert_id, NULL::text user_id
+            FROM unnest($1::uuid[]) named
+        UNION ALL SELECT performance_id, reservation_id, NULL, NULL FROM reservations WHERE reservation_id = ANY ($2)
+        UNION ALL SELECT performance_id, NULL, leaving.concert_id, leaving.user_id
+            FROM unnest($3::uuid[], $4::text[]) leaving (concert_id, user_id)
+            CROSS JOIN LATERAL (SELECT performance_id, status FROM reservations own
+                WHERE own.concert_id = leaving.concert_id AND own.user_id = leaving.user_id
+                    AND own.status IN ('HELD', 'PAID') OFFSET 0) open WHERE status = 'HELD'),
+    free AS MATERIALIZED (SELECT performance_id FROM performances
+        WHERE performance_id IN (SELECT performance_id FROM wanted) FOR NO KEY UPDATE SKIP LOCKED)
+    SELECT wanted.performance_id, reservation_id, concert_id, user_id, held
+    FROM wanted CROSS JOIN LATERAL (SELECT xmax::text::bigint held FROM performances
+        WHERE performances.performance_id = wanted.performance_id OFFSET 0) there
+    WHERE NOT EXISTS (SELECT FROM free WHERE free.performance_id = wanted.performance_id)";
+
+pub(super) const STATEMENTS: &[&str] =
+    &[TABLES, ACCOUNTS, LECTURES, ROOMS, RESERVATIONS, ANSWERS, SEATS, PLACES, TURNS, PERFORMANCES];
+
+/// Finds out what is held of what is wanted: tables first, as looking into one that is held would wait. Two round trips.
+pub(super) async fn find(session: &Session, wanted: &Wanted) -> Sql<Held> {
+    let names: Vec<&str> = Table::ALL.iter().map(|(_, name)| *name).collect();
+    let mut held = Held::new();
+    for row in session.query(TABLES, params![names]).await? {
+        if let Some(table) = Table::named(get(&row, 0)?) {
+            held.insert(Lock::Table(table), number(&row, 1)?);
+        }
+    }
+    let closed: HashSet<Table> =
+        held.keys().filter_map(|lock| if let Lock::Table(table) = lock { Some(*table) } else { None }).collect();
+    let mut pipeline = Pipeline::new(session);
+    pipeline.tell(BEGIN, Vec::new());
+    look_for_parents(&mut pipeline, wanted, &closed);
+    look_for_children(&mut pipeline, wanted, &closed);
+    pipeline.tell(ROLLBACK, Vec::new());
+    pipeline.run(&mut held).await?;
+    Ok(held)
+}
+
+fn look_for_parents<'a>(pipeline: &mut Pipeline<'a, Held>, wanted: &'a Wanted, closed: &HashSet<Table>) {
+    let keys = &wanted.keys;
+    if !keys.accounts.is_empty() && !closed.contains(&Table::Accounts) {
+        let users: Vec<&str> = keys.accounts.iter().map(UserId::as_str).collect();
+        ask(pipeline, ACCOUNTS, params![users], |row| Ok(Lock::Account(user(row, 0)?)));
+    }
+    if !keys.lectures.is_empty() && !closed.contains(&Table::Lectures) {
+        let ids: Vec<Uuid> = keys.lectures.keys().map(|id| id.uuid()).collect();
+        ask(pipeline, LECTURES, params![ids], |row| Ok(Lock::Lecture(LectureId::new(uuid(row, 0)?))));
+    }
+    if !keys.rooms.is_empty() && !closed.contains(&Table::Rooms) {
+        let ids: Vec<Uuid> = keys.rooms.iter().map(|id| id.uuid()).collect();
+        ask(pipeline, ROOMS, params![ids], |row| Ok(Lock::Room(ConcertId::new(uuid(row, 0)?))));
+    }
+    let names_any = !keys.performances.is_empty() || !keys.reservations.is_empty() || !keys.holdings.is_empty();
+    if names_any && !closed.contains(&Table::Performances) && !closed.contains(&Table::Reservations) {
+        let performances: Vec<Uuid> = keys.performances.iter().map(|id| id.uuid()).collect();
+        let reservations: Vec<Uuid> = keys.reservations.iter().map(|id| id.uuid()).collect();
+        let (concerts, users): (Vec<Uuid>, Vec<&str>) =
+            keys.holdings.iter().map(|(concert, user)| (concert.uuid(), user.as_str())).unzip();
+        pipeline.ask(PERFORMANCES, params![performances, reservations, concerts, users], |found, held| {
+            for row in found {
+                let holder = number(row, 4)?;
+                held.insert(Lock::Performance(PerformanceId::new(uuid(row, 0)?)), holder);
+                if let Some(reservation) = get::<Option<Uuid>>(row, 1)? {
+                    held.insert(Lock::Reservation(ReservationId::new(reservation)), holder);
+                }
+                if let Some(concert) = get::<Option<Uuid>>(row, 2)? {
+                    held.insert(Lock::Holding(ConcertId::new(concert), user(row, 3)?), holder);
+                }
+            }
+            Ok(())
+        });
+    }
+}
+
+fn look_for_children<'a>(pipeline: &mut Pipeline<'a, Held>, wanted: &'a Wanted, closed: &HashSet<Table>) {
+    let keys = &wanted.keys;
+    if !keys.reservations.is_empty() && !closed.contains(&Table::Reservations) {
+        let ids: Vec<Uuid> = keys.reservations.iter().map(|id| id.uuid()).collect();
+        ask(pipeline, RESERVATIONS, params![ids], |row| Ok(Lock::Reservation(ReservationId::new(uuid(row, 0)?))));
+    }
+    let answers = columns!(wanted.answers.iter(), |id| super::idempotency::owner(id), &*id.key);
+    ask_pairs(pipeline, ANSWERS, answers.filter(|_| !closed.contains(&Table::KeptAnswers)), |row| {
+        Ok(Lock::Answer(KeyId { owner: UserId::parse(get(row, 0)?), key: get::<&str>(row, 1)?.into() }))
+    });
+    let seats = columns!(keys.seats.iter(), |(performance, seat)| performance.uuid(), int(*seat));
+    ask_pairs(pipeline, SEATS, seats.filter(|_| !closed.contains(&Table::Seats)), |row| {
+        Ok(Lock::Seat(PerformanceId::new(uuid(row, 0)?), small(row, 1)?))
+    });
+    for (sql, table) in [(PLACES, Table::Places), (TURNS, Table::Turns)] {
+        let places = keys.places.union(&keys.turns);
+        let places = columns!(places, |(concert, place)| concert.uuid(), big(*place));
+        ask_pairs(pipeline, sql, places.filter(|_| !closed.contains(&table)), |row| {
+            Ok(Lock::Place(ConcertId::new(uuid(row, 0)?), number(row, 1)?))
+        });
+    }
+}
+
+/// Asks for rows of one key column; the holder stands after it.
+fn ask<'a>(
+    pipeline: &mut Pipeline<'a, Held>,
+    sql: &'static str,
+    wanted: Vec<Param<'a>>,
+    lock: impl Fn(&Row) -> Sql<Lock> + Send + 'a,
+) {
+    pipeline.ask(sql, wanted, move |found, held| {
+        for row in found {
+            held.insert(lock(row)?, number(row, 1)?);
+        }
+        Ok(())
+    });
+}
+
+/// Asks for rows of two key columns, if there are any; the holder stands after them.
+fn ask_pairs<'a>(
+    pipeline: &mut Pipeline<'a, Held>,
+    sql: &'static str,
+    wanted: Option<Vec<Param<'a>>>,
+    lock: impl Fn(&Row) -> Sql<Lock> + Send + 'a,
+) {
+    let Some(wanted) = wanted else { return };
+    pipeline.ask(sql, wanted, move |found, held| {
+        for row in found {
+            held.insert(lock(row)?, number(row, 2)?);
+        }
+        Ok(())
+    });
+}

@@ -1,0 +1,166 @@
+//! TLS to the server: by which certificates it is known, and by which it knows us.
+
+use std::sync::Arc;
+
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::client::{WebPkiServerVerifier, verify_server_name};
+use rustls::crypto::CryptoProvider;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
+use rustls::server::ParsedCertificate;
+use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme};
+use tokio_postgres_rustls::MakeRustlsConnect;
+
+/// What is asked of the server's certificate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Check {
+    /// Nothing: the wire is encrypted, whoever answers.
+    Nothing,
+    /// It is signed by an authority that is trusted.
+    Authority,
+    /// And it names the host.
+    AuthorityAndName,
+}
+
+/// Which authorities are trusted.
+#[derive(Clone, Debug)]
+pub(super) enum Roots {
+    /// Those of the system.
+    System,
+    /// Those in a PEM file.
+    File(String),
+}
+
+/// Makes what connects over TLS. `identity` names the files of our own certificate and its key.
+///
+/// # Errors
+/// What is wrong, to be read after the setting's name.
+pub(super) fn connector(
+    check: Check,
+    roots: &Roots,
+    identity: Option<(&str, &str)>,
+) -> Result<MakeRustlsConnect, String> {
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let verifier = Arc::new(Verifier::new(check, roots, &provider)?);
+    let config = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
+    let config = config.map_err(|error| format!("asks for TLS, which does not work here: {error}"))?;
+    let config = config.dangerous().with_custom_certificate_verifier(verifier);
+    let config = match identity {
+        None => config.with_no_client_auth(),
+        Some((certificate, key)) => {
+            let bad = |file: &str, problem: String| format!("names a file that cannot be used ({file}): {problem}");
+            let chain = certificates(certificate).map_err(|problem| bad(certificate, problem))?;
+            let read = PrivateKeyDer::from_pem_file(key).map_err(|error| match error {
+                rustls::pki_types::pem::Error::NoItemsFound => {
+                    bad(key, "it holds no private key (one with a passphrase is not taken)".to_owned())
+                }
+                other => bad(key, other.to_string()),
+            })?;
+            config.with_client_auth_cert(chain, read).map_err(|error| bad(key, error.to_string()))?
+        }
+    };
+    Ok(MakeRustlsConnect::new(config))
+}
+
+fn certificates(file: &str) -> Result<Vec<CertificateDer<'static>>, String> {
+    let read = CertificateDer::pem_file_iter(file).map_err(|error| error.to_string())?;
+    let read: Vec<_> = read.collect::<Result<_, _>>().map_err(|error| error.to_string())?;
+    if read.is_empty() { Err("it holds none".to_owned()) } else { Ok(read) }
+}
+
+/// Checks a server's certificate as far as it was asked to.
+#[derive(Debug)]
+struct Verifier {
+    check: Check,
+    /// Certificates that are trusted as they are. A server may show one of them itself, as one that signed its own does.
+    trusted: Vec<CertificateDer<'static>>,
+    /// `None` if nothing is checked.
+    chain: Option<Arc<WebPkiServerVerifier>>,
+    provider: Arc<CryptoProvider>,
+}
+
+impl Verifier {
+    fn new(check: Check, roots: &Roots, provider: &Arc<CryptoProvider>) -> Result<Self, String> {
+        let provider = provider.clone();
+        if check == Check::Nothing {
+            return Ok(Self { check, trusted: Vec::new(), chain: None, provider });
+        }
+        let (mut store, mut trusted) = (RootCertStore::empty(), Vec::new());
+        match roots {
+            Roots::File(path) => {
+                let bad = |problem: String| format!("names a certificate that cannot be used ({path}): {problem}");
+                trusted = certificates(path).map_err(bad)?;
+                for certificate in &trusted {
+                    store.add(certificate.clone()).map_err(|error| bad(error.to_string()))?;
+                }
+            }
+            Roots::System => {
+                let _ = store.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+                if store.is_empty() {
+                    let problem = "asks for TLS, and this system trusts no certificate: name one with sslrootcert";
+                    return Err(problem.to_owned());
+                }
+            }
+        }
+        let chain = WebPkiServerVerifier::builder_with_provider(Arc::new(store), provider.clone()).build();
+        let chain = chain.map_err(|error| format!("asks for TLS, which does not work here: {error}"))?;
+        Ok(Self { check, trusted, chain: Some(chain), provider })
+    }
+}
+
+impl ServerCertVerifier for Verifier {
+    fn verify_server_cert(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        server_name: &ServerName<'_>,
+        ocsp_response: &[u8],
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, Error> {
+        let Some(chain) = &self.chain else { return Ok(ServerCertVerified::assertion()) };
+        let verified = chain.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now);
+        let Err(Error::InvalidCertificate(error)) = verified else { return verified };
+        match &error {
+            // The name is looked at once the chain is found to be sound.
+            CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. }
+                if self.check == Check::Authority =>
+            {
+                Ok(ServerCertVerified::assertion())
+            }
+            // An authority's own certificate is none of a server for the library; its dates were looked at before.
+            CertificateError::UnknownIssuer | CertificateError::Other(_)
+                if self.trusted.iter().any(|trusted| trusted.as_ref() == end_entity.as_ref()) =>
+            {
+                if self.check == Check::AuthorityAndName {
+                    verify_server_name(&ParsedCertificate::try_from(end_entity)?, server_name)?;
+                }
+                Ok(ServerCertVerified::assertion())
+            }
+            _ => Err(Error::InvalidCertificate(error)),
+        }
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        let algorithms = &self.provider.signature_verification_algorithms;
+        rustls::crypto::verify_tls12_signature(message, cert, dss, algorithms)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        let algorithms = &self.provider.signature_verification_algorithms;
+        rustls::crypto::verify_tls13_signature(message, cert, dss, algorithms)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.provider.signature_verification_algorithms.supported_schemes()
+    }
+}

@@ -48,6 +48,9 @@ async fn a_foreign_session_locks_rows_against_the_order() {
         return;
     }
     let database = shared().await.migrated(ONSALE).await;
+    // The server finds deadlocks before a batch gives up waiting for a lock; usually it is the other way round.
+    let early = format!("ALTER DATABASE {} SET deadlock_timeout = '150ms'", database.name());
+    database.sql().await.batch_execute(&early).await.unwrap();
     let sale = Sale::start(&Sale::launch(ONSALE).on(database.url())).await;
     let watch = Watch::over(&[address(&sale)]).await;
     watch.is_quiet(&["Deadlocks"]).await;
@@ -56,7 +59,7 @@ async fn a_foreign_session_locks_rows_against_the_order() {
     let token = sale.active(&concert, "ada").await;
     sale.charge("ada", 100).await;
     let (sql, other) = (database.sql().await, database.sql().await);
-    // It has more patience than the server: the instance gives way.
+    // It is more patient than the server: the instance gives way.
     sql.batch_execute("SET deadlock_timeout = '10min'; BEGIN").await.unwrap();
     let lock = "SELECT FROM performances WHERE performance_id = $1::text::uuid FOR UPDATE";
     sql.execute(lock, &[&performance]).await.unwrap();
@@ -69,4 +72,21 @@ async fn a_foreign_session_locks_rows_against_the_order() {
     sql.batch_execute("COMMIT").await.unwrap();
     held.await.unwrap();
     watch.fires("Deadlocks").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_foreign_session_keeps_a_row_locked() {
+    if without("prometheus") || without("postgres") {
+        return;
+    }
+    let database = shared().await.migrated(ONSALE).await;
+    let sale = Sale::start(&Sale::launch(ONSALE).on(database.url())).await;
+    let watch = Watch::over(&[address(&sale)]).await;
+    sale.charge("ada", 100).await;
+    watch.is_quiet(&["LockedOut"]).await;
+    let sql = database.sql().await;
+    sql.batch_execute("BEGIN; SELECT FROM accounts WHERE user_id = 'ada' FOR UPDATE").await.unwrap();
+    let charge = sale.caller.patch("/point/ada/charge").json(&json!({"amount": 7}));
+    charge.refused(503, "unavailable").await;
+    watch.fires("LockedOut").await;
 }

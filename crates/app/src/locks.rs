@@ -35,12 +35,13 @@ pub enum Table {
 }
 
 impl Table {
-    /// All tables.
+    /// All tables, each by its names in the database.
     pub const ALL: &[(Self, &str)] = &[
         (Self::Accounts, "accounts"),
         (Self::Applications, "applications"),
         (Self::Concerts, "concerts"),
         (Self::Events, "events"),
+        (Self::Events, "event_positions"),
         (Self::FreedSeats, "freed_seats"),
         (Self::KeptAnswers, "kept_answers"),
         (Self::LectureHistory, "lecture_history"),

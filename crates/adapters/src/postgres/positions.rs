@@ -10,9 +10,10 @@
 
 use tokio_postgres::Client;
 
-use super::connection::{PostgresUrl, Role};
+use super::connection::Role;
 use super::error::DbError;
 use super::session::Session;
+use super::url::PostgresUrl;
 use super::values::{Sql, get};
 
 /// Whether the log holds a position that no transaction of this cluster can have written. It reads one row of an index.

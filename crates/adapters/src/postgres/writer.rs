@@ -13,9 +13,7 @@ use super::connection::Role;
 use super::error::DbError;
 use super::session::{Pipeline, Session};
 use super::values::{Sql, get, instant, params};
-use super::{
-    Shared, concert, event, held, idempotency, identity, lecture, payment, positions, waiting_room, wallet,
-};
+use super::{Shared, concert, event, held, idempotency, identity, lecture, payment, positions, waiting_room, wallet};
 
 const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE";
 const ROLLBACK: &str = "ROLLBACK";
@@ -29,8 +27,16 @@ const AT: &str = "SELECT (extract(epoch FROM clock_timestamp()) * 1000)::bigint,
 const OUTCOME: &str = "SELECT pg_xact_status($1::text::xid8)";
 
 pub(super) const STATEMENTS: &[&[&str]] = &[
-    &[BEGIN, ROLLBACK, PATIENTLY, AT, OUTCOME],
-    &[positions::IS_AHEAD, identity::TRANSACTIONS, identity::TRANSACTIONS_STARTED],
+    &[
+        BEGIN,
+        ROLLBACK,
+        PATIENTLY,
+        AT,
+        OUTCOME,
+        positions::IS_AHEAD,
+        identity::TRANSACTIONS,
+        identity::TRANSACTIONS_STARTED,
+    ],
     held::STATEMENTS,
     idempotency::WRITES,
     wallet::WRITES,

@@ -244,14 +244,14 @@ impl Reader for PostgresReader {
     }
 
     async fn dead_events(&self, page: Page<u64>) -> Result<Vec<StoredEvent>, StoreError> {
-        ask!(self, |session| event::dead(&session, page))
+        ask!(self, Events, |session| event::dead(&session, page))
     }
 
     async fn unsent_events(&self, page: Page<u64>) -> Result<Vec<StoredEvent>, StoreError> {
-        ask!(self, |session| event::unsent(&session, page))
+        ask!(self, Events, |session| event::unsent(&session, page))
     }
 
     async fn last_events(&self, limit: usize) -> Result<Vec<StoredEvent>, StoreError> {
-        ask!(self, |session| event::last(&session, limit))
+        ask!(self, Events, |session| event::last(&session, limit))
     }
 }

@@ -32,9 +32,32 @@ impl Balancer {
     /// # Panics
     /// If HAProxy is missing or refuses the configuration.
     pub async fn haproxy(front: Port, configuration: &str) -> Self {
+        Self::haproxy_behind("", front, configuration).await
+    }
+
+    /// The same with `TRUSTED_PROXIES` in its environment: addresses with spaces between.
+    ///
+    /// # Panics
+    /// If HAProxy is missing or refuses the configuration.
+    pub async fn haproxy_behind(trusted: &str, front: Port, configuration: &str) -> Self {
         Self::start(front, configuration, |folder| {
             let mut command = Command::new(installed("haproxy"));
-            command.args(["-db", "-f"]).arg(folder.join("configuration"));
+            command.args(["-db", "-f"]).arg(folder.join("configuration")).env("TRUSTED_PROXIES", trusted);
+            command
+        })
+        .await
+    }
+
+    /// Starts Caddy, which listens on `front` according to `configuration`. A test asks `without("caddy")` first.
+    ///
+    /// # Panics
+    /// If Caddy is missing or refuses the configuration.
+    pub async fn caddy(front: Port, configuration: &str) -> Self {
+        Self::start(front, configuration, |folder| {
+            let mut command = Command::new("caddy");
+            command.args(["run", "--adapter", "caddyfile", "--config"]).arg(folder.join("configuration"));
+            // What it keeps stays in its folder.
+            command.env("HOME", folder).env("XDG_DATA_HOME", folder).env("XDG_CONFIG_HOME", folder);
             command
         })
         .await

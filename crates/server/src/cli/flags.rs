@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::io::{self, Write};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::ArgMatches;
@@ -62,17 +63,27 @@ impl Flags {
         })
     }
 
+    /// Reads where the server listens, whatever the other settings are.
+    ///
+    /// # Errors
+    /// `Failed::Usage` if a source cannot be read, or if it names no address.
+    pub(super) fn listen(&self) -> Result<SocketAddr, Failed> {
+        Settings::listen(&self.sources()?).map_err(|bad| Failed::Usage(bad.to_string()))
+    }
+
+    fn sources(&self) -> Result<Sources, Failed> {
+        let flag = |name: &str| self.values.get(name).cloned();
+        Sources::gather(flag, self.config.as_deref()).map_err(|bad| Failed::Usage(bad.to_string()))
+    }
+
     /// Reads all settings, the flags before other sources.
     ///
     /// # Errors
     /// `Failed::Usage`, which names the first setting that cannot be used.
     pub(super) fn settings(&self, command: &str) -> Result<Settings, Failed> {
-        let flag = |name: &str| self.values.get(name).cloned();
-        let sources = Sources::gather(flag, self.config.as_deref()).map_err(|bad| Failed::Usage(bad.to_string()))?;
+        let sources = self.sources()?;
         let mut settings = Settings::read(&sources).map_err(|bad| Failed::Usage(bad.to_string()))?;
-        if command != "health" {
-            check_database(&settings, &sources.name_of("database-url"))?;
-        }
+        check_database(&settings, &sources.name_of("database-url"))?;
         settings.idle_settings = sources.idle(&settings, command);
         if !matches!(command, "serve" | "relay" | "consume") {
             for idle in &settings.idle_settings {

@@ -1,18 +1,19 @@
-//! `onsale health`: asks the server that these settings describe for a sign of life. For health checks where there is
-//! no other program to ask with.
+//! `onsale health`: asks the server that listens here for a sign of life. For health checks in images that have no other
+//! program to ask with.
+//!
+//! It reads `ONSALE_LISTEN` alone: a check must not fail because a flag of the server has no counterpart in its environment.
 
 use std::io::{Read, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream};
 use std::time::Duration;
 
 use super::{Failed, Outcome, print};
-use crate::settings::Settings;
 
 /// How long each step may take.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-pub(super) fn run(settings: &Settings) -> Outcome {
-    let address = reachable(settings.listen);
+pub(super) fn run(listen: SocketAddr) -> Outcome {
+    let address = reachable(listen);
     match ask(address) {
         Ok(answer) if answer.starts_with("HTTP/1.1 200 ") => print(&format!("alive at {address}")),
         Ok(answer) => Err(Failed::Error(format!("{address}: {}", answer.lines().next().unwrap_or("no answer")))),

@@ -65,7 +65,7 @@ fn run_command(matches: &ArgMatches) -> Outcome {
         "events" => events::run(&settings()?, given),
         "relay" => relay::relay(&settings()?),
         "consume" => relay::consume(&settings()?),
-        "health" => health::run(&settings()?),
+        "health" => health::run(flags.listen()?),
         "openapi" => print(&format!("{:#}", crate::http::document(None))),
         "completions" => arguments::completions(given),
         _ => Err(Failed::Usage(format!("{name} is no command; see onsale --help"))),

@@ -156,12 +156,20 @@ pub(crate) struct Settings {
 }
 
 impl Settings {
+    /// Where the server listens, whatever the other settings are.
+    ///
+    /// # Errors
+    /// `BadSetting` if it is no address.
+    pub(crate) fn listen(sources: &Sources) -> Result<SocketAddr, BadSetting> {
+        sources.parse("listen", parse::address)
+    }
+
     /// Reads all settings from their sources.
     ///
     /// # Errors
     /// Names the first that cannot be used.
     pub(crate) fn read(sources: &Sources) -> Result<Self, BadSetting> {
-        let listen = sources.parse("listen", parse::address)?;
+        let listen = Self::listen(sources)?;
         Ok(Self {
             listen,
             database: sources.parse("database-url", parse::database)?,

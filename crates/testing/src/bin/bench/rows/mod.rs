@@ -1,5 +1,6 @@
 //! The rows. Each is a function that starts a server, prepares it, measures, and audits its file.
 
+mod connections;
 pub(crate) mod contention;
 pub(crate) mod crowd;
 mod generator;
@@ -47,6 +48,7 @@ pub(crate) const ROWS: &[Row] = &[
     row("contention", "5,000 buyers on 50 seats, 20 performances one after another", contention::buyers),
     row("journey", "token, dates, seats, reserve, charge, pay", journey::whole),
     row("memory", "idle, and with 100,000 in line", memory::lines),
+    row("connections", "memory for each open connection, by what it does", connections::lines),
 ];
 
 /// A room that admits everyone, and ends no turn for silence.

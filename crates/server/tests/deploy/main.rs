@@ -1,0 +1,20 @@
+//! What `deploy`, `compose.yaml` and the `Dockerfile` ship is run as it is written, as far as that goes without a container
+//! daemon, a cluster or systemd as the first process.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on says so and ends")]
+
+mod backup;
+mod chain;
+mod compose;
+mod files;
+mod image;
+mod kubernetes;
+mod natively;
+mod secrets;
+#[path = "../support/mod.rs"]
+mod support;
+mod systemd;
+mod tls;
+#[allow(dead_code, reason = "the tests of clients use all of it")]
+#[path = "../clients/tools.rs"]
+mod tools;

@@ -120,7 +120,7 @@ async fn the_command_lines_of_the_docs_start_servers_that_a_published_port_reach
         let there = Launch::new(ONSALE).set("ONSALE_LISTEN", started.listens);
         let run = there.run(&health).await;
         assert!(run.status.success(), "{}", String::from_utf8_lossy(&run.stderr));
-        assert!(!started.log().contains("looks like a setting"), "{}", started.log());
+        started.assert_settings_act();
         started.stops().await;
     }
 }

@@ -238,7 +238,7 @@ async fn every_container_starts_as_written_and_answers_its_probes() {
         }
         let running = given.starts(&database.url()).await;
         probes_answer(&name, container, &given, &running.caller).await;
-        assert!(!running.log().contains("looks like a setting"), "{name}: {}", running.log());
+        running.assert_settings_act();
         if given.arguments[0] == "serve" {
             metric_of_the_autoscaler(&manifests, &running.caller).await;
         }

@@ -20,8 +20,8 @@ pub(crate) struct Given {
 fn secret(name: &str, database: &str) -> String {
     match name {
         "database_url" => database.to_owned(),
-        // Empty: no Redis.
-        "redis_url" => String::new(),
+        // No Redis is there: a server starts all the same.
+        "redis_url" => "redis://127.0.0.1:1".to_owned(),
         "admin_key" => ADMIN_KEY.to_owned(),
         "jwt_secret" | "platform_secret" => "a-secret-of-more-than-thirty-two-characters".to_owned(),
         other => panic!("no secret is called {other}"),
@@ -124,11 +124,20 @@ enum Log {
 }
 
 impl Started {
-    /// What a server wrote to its log so far.
+    /// What it wrote to its log so far.
     pub(crate) fn log(&self) -> String {
         match &self.log {
             Log::Of(instance) => instance.log(),
-            Log::Child(..) => String::new(),
+            Log::Child(_, launch, _) => std::fs::read_to_string(launch.folder().join("log")).unwrap(),
+        }
+    }
+
+    /// Every setting that it was given is one, and acts in this process.
+    #[track_caller]
+    pub(crate) fn assert_settings_act(&self) {
+        let log = self.log();
+        for complaint in ["looks like a setting", "has no effect"] {
+            assert!(!log.contains(complaint), "{log}");
         }
     }
 

@@ -137,7 +137,7 @@ async fn every_command_runs_as_written() {
         })
         .await;
         assert!(running.listens.ip().is_loopback(), "{name}");
-        assert!(!running.log().contains("looks like a setting"), "{name}: {}", running.log());
+        running.assert_settings_act();
         running.stops().await;
         assert_eq!(unit.one("RestartPreventExitStatus"), "2", "{name}: a bad setting does not mend itself");
     }

@@ -12,6 +12,7 @@ mod constraints;
 mod crowd;
 mod differential;
 mod excess;
+mod files;
 mod follower;
 mod forgetting;
 mod growth;

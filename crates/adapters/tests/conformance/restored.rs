@@ -23,7 +23,7 @@ const RELAY: Uuid = Uuid::from_u128(7);
 /// So far is the log ahead of this server's transactions.
 const AHEAD: &str = "UPDATE events SET position = position + (1000000::bigint << 16)";
 
-fn outbox(bed: &Bed) -> Arc<dyn Outbox> {
+pub(crate) fn outbox(bed: &Bed) -> Arc<dyn Outbox> {
     match bed {
         Bed::Sqlite { folder, .. } => Arc::new(SqliteOutbox::new(&folder.path().join("sale.db"))),
         Bed::Postgres(database) => Arc::new(PostgresOutbox::new(&PostgresUrl::parse(&database.url()).unwrap())),
@@ -31,7 +31,7 @@ fn outbox(bed: &Bed) -> Arc<dyn Outbox> {
 }
 
 /// Does to the data what a restore would.
-async fn sql(bed: &Bed, text: &str) {
+pub(crate) async fn sql(bed: &Bed, text: &str) {
     match bed {
         Bed::Sqlite { folder, .. } => {
             let db = rusqlite::Connection::open(folder.path().join("sale.db")).unwrap();
@@ -53,7 +53,7 @@ async fn broken(bed: &Bed) -> Vec<&'static str> {
     findings.iter().filter(|finding| finding.broken > 0).map(|finding| finding.invariant).collect()
 }
 
-async fn charges(store: &dyn Store, seed: u64, many: usize) {
+pub(crate) async fn charges(store: &dyn Store, seed: u64, many: usize) {
     let mut lane = Lane::new(store, seed).await;
     for number in 0..many {
         assert!(lane.run([charge(&user(&format!("user-{number}")), 1)]).await.unwrap().iter().all(Result::is_ok));

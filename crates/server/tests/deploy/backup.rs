@@ -86,7 +86,7 @@ async fn sqlite_is_copied_beside_a_sale() {
     let sale = start(&[]).await;
     let folder = sale.instance.folder();
     beside_a_sale(&sale, async || {
-        let run = backup(folder, &[("ONSALE_DATABASE_URL", "sqlite://onsale.db")], &["kept backups"]).await;
+        let run = backup(folder, &[("ONSALE_DATABASE_URL", "sqlite://%6Fnsale.db")], &["kept backups"]).await;
         let path = made(folder, &run);
         assert_eq!(left(&folder.join("kept backups")).len(), 1);
         (format!("sqlite://{}", path.display()), ())
@@ -197,7 +197,7 @@ async fn what_cannot_be_backed_up_is_named_and_leaves_nothing() {
     let launch = Launch::new(ONSALE);
     let folder = launch.folder();
     std::fs::write(folder.join("diary.txt"), "Dear diary").unwrap();
-    let table: [(&[(&str, &str)], &[&str], i32, &str); 9] = [
+    let table: [(&[(&str, &str)], &[&str], i32, &str); 10] = [
         (&[], &["backups"], 2, "ONSALE_DATABASE_URL"),
         (&[("ONSALE_DATABASE_URL", "sqlite://onsale.db")], &[], 2, "usage"),
         (&[("ONSALE_DATABASE_URL", "sqlite://onsale.db")], &["--base", "backups"], 2, "--base"),
@@ -210,6 +210,7 @@ async fn what_cannot_be_backed_up_is_named_and_leaves_nothing() {
             2,
             "BACKUP_KEEP_DAYS",
         ),
+        (&[("ONSALE_DATABASE_URL", "sqlite://onsale.db?mode=ro")], &["backups"], 2, "parameters"),
         (&[("ONSALE_DATABASE_URL", "sqlite://onsale.db")], &["backups"], 1, "no such file"),
         (&[("ONSALE_DATABASE_URL", "sqlite://diary.txt")], &["backups"], 1, "sqlite3 failed"),
     ];

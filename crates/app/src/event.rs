@@ -6,10 +6,10 @@ use onsale_domain::ids::EventId;
 use onsale_domain::lecture::HistoryKind;
 use onsale_domain::time::Timestamp;
 use onsale_domain::wallet::EntryKind;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use crate::calendar::rfc3339;
+use crate::calendar::{parse_rfc3339, rfc3339};
 use crate::relay::Delivery;
 use crate::trace::TraceContext;
 
@@ -67,7 +67,37 @@ struct CloudEvent<'a> {
     data: Option<&'a RawValue>,
 }
 
+/// What is read of a CloudEvent that was published.
+#[derive(Deserialize)]
+struct Published<'a> {
+    id: String,
+    #[serde(rename = "type")]
+    kind: String,
+    subject: String,
+    time: String,
+    #[serde(borrow)]
+    data: &'a RawValue,
+}
+
 impl StoredEvent {
+    /// The event that was published as this text, from outside of the log: its position and its version are 0. `None` if
+    /// the text is no such event.
+    pub fn from_json(json: &str) -> Option<Self> {
+        let Published { id, kind, subject, time, data } = serde_json::from_str(json).ok()?;
+        Some(Self {
+            position: 0,
+            id: EventId::parse(&id)?,
+            kind,
+            subject,
+            version: 0,
+            at: parse_rfc3339(&time)?,
+            data: data.get().to_owned(),
+            state: EventState::Dead,
+            reason: None,
+            trace: None,
+        })
+    }
+
     /// The event in CloudEvents' structured mode, on one line.
     pub fn to_json(&self) -> String {
         let event = CloudEvent {
@@ -209,6 +239,11 @@ mod tests {
         );
         for (data, told) in [(r#"{"b":1,"a":9007199254740993}"#, r#"{"b":1,"a":9007199254740993}"#), ("{", "null")] {
             assert_eq!(with_data(data), format!("{head}{told}}}"));
+        }
+        let published = with_data(r#"{"b":1,"a":9007199254740993}"#);
+        assert_eq!(StoredEvent::from_json(&published).map(|event| event.to_json()), Some(published), "read back");
+        for other in ["", "{}", "[]", &with_data("{").replace("subject", "object")] {
+            assert!(StoredEvent::from_json(other).is_none(), "{other}");
         }
     }
 }

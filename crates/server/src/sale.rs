@@ -3,7 +3,6 @@
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
-use std::time::Duration;
 
 use onsale_adapters::files::FilePlatform;
 use onsale_adapters::kafka::KafkaSink;
@@ -21,7 +20,7 @@ use onsale_app::store::{Reader, Store, StoreError};
 use onsale_app::timetable::Timetable;
 use onsale_app::waiting_room::door::{Door, PlaceMemory};
 use onsale_app::waiting_room::{Driver, Rooms};
-use onsale_app::watch::{DatabaseWatch, watch_part};
+use onsale_app::watch::DatabaseWatch;
 use onsale_domain::ids::EventId;
 use onsale_domain::time::Timestamp;
 use prometheus_client::metrics::gauge::Gauge;
@@ -32,9 +31,6 @@ use tokio_util::task::TaskTracker;
 use crate::http;
 use crate::settings::{DatabaseUrl, PlatformSettings, Settings};
 use crate::webhook::WebhookPlatform;
-
-/// How often a part is looked at that the sale can do without.
-const PART_EVERY: Duration = Duration::from_secs(1);
 
 /// Why a sale cannot be opened.
 #[derive(Debug, thiserror::Error)]

@@ -11,6 +11,7 @@ use onsale_domain::time::Timestamp;
 use tokio_postgres::{Client, Row};
 use uuid::Uuid;
 
+use super::dead_letters;
 use super::session::{Pipeline, Session};
 use super::values::{Sql, big, columns, get, instant, limit, number, params, small, uuid, word};
 
@@ -106,7 +107,7 @@ pub(super) const REPLAY: &str =
     "UPDATE relay_parts SET sent_to = $1 - 1, fence = fence + 1, relay = NULL, leased_until = 0
     WHERE sent_to >= $1";
 
-pub(super) const READS: &[&str] = &[LOG, SENT, PUT_BACK];
+pub(super) const READS: &[&str] = &[LOG, SENT, PUT_BACK, dead_letters::ALL, dead_letters::DEAD];
 
 /// What only the command line reads.
 pub(super) const LOG_READS: &[&str] = &[DEAD, PASSED, PUT_BACK_AFTER, LAST];
@@ -119,13 +120,17 @@ pub(super) async fn log(session: &Session, page: Page<u64>) -> Sql<Vec<StoredEve
 
 /// In order, each with what became of it.
 pub(super) async fn told(session: &Session, page: Page<u64>) -> Sql<Vec<StoredEvent>> {
-    with_states(session, log(session, page).await?).await
+    let copies = if page.after.is_none() { dead_letters::all(session, page.limit).await? } else { Vec::new() };
+    let events = with_states(session, log(session, page).await?).await?;
+    Ok(copies.into_iter().chain(events).collect())
 }
 
 /// Dead letters.
 pub(super) async fn dead(session: &Session, page: Page<u64>) -> Sql<Vec<StoredEvent>> {
+    let mut dead = if page.after.is_none() { dead_letters::dead(session, page.limit).await? } else { Vec::new() };
     let wanted = params![big(page.after.unwrap_or(0)), limit(page.limit)];
-    session.query(DEAD, wanted).await?.iter().map(read).collect()
+    dead.extend(session.query(DEAD, wanted).await?.iter().map(read).collect::<Sql<Vec<_>>>()?);
+    Ok(dead)
 }
 
 /// What was put back, then everything after the part of the outbox that is furthest behind.
@@ -169,7 +174,8 @@ async fn with_states(session: &Session, mut events: Vec<StoredEvent>) -> Sql<Vec
 pub(super) async fn retry_dead(client: &Client, ids: &[EventId], most: usize) -> Sql<usize> {
     let ids: Vec<Uuid> = ids.iter().map(|id| id.uuid()).collect();
     let put_back: i64 = client.query_one(RETRY, &[&ids, &limit(most)]).await?.get(0);
-    Ok(usize::try_from(put_back).unwrap_or(0))
+    let put_back = usize::try_from(put_back).unwrap_or(0);
+    Ok(put_back + dead_letters::retry(client, &ids, most.saturating_sub(put_back)).await?)
 }
 
 /// Everything since an instant is sent again. Returns whether any of it had been sent.

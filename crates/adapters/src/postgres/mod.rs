@@ -9,6 +9,7 @@ mod clock;
 mod concert;
 mod concert_reads;
 mod connection;
+mod dead_letters;
 mod error;
 mod event;
 mod fitness;

@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 use onsale_app::event::StoredEvent;
-use onsale_app::relay::{Backlog, EventRef, Lease, Marks, Outbox, PARTS};
+use onsale_app::relay::{Backlog, Delivery, EventRef, Lease, Marks, Outbox, PARTS};
 use onsale_app::store::{Page, StoreError};
 use onsale_domain::ids::EventId;
 use onsale_domain::time::Timestamp;
@@ -11,6 +11,7 @@ use tokio_postgres::Row;
 use uuid::Uuid;
 
 use super::connection::Role;
+use super::dead_letters;
 use super::error::DbError;
 use super::event::{self, COLUMNS_OF};
 use super::positions;
@@ -64,7 +65,7 @@ const RELEASE: &str = "WITH gone AS (DELETE FROM relays WHERE relay = $1)
 /// Also marks that are to be corrected.
 const HAS_WORK: &str = "SELECT EXISTS (SELECT FROM events
         WHERE position > (SELECT min(least(sent_to, checked_to)) FROM relay_parts))
-    OR EXISTS (SELECT FROM events_put_back)
+    OR EXISTS (SELECT FROM events_put_back) OR EXISTS (SELECT FROM dead_letters WHERE reason IS NULL)
     OR EXISTS (SELECT FROM relay_parts WHERE checked_to IS DISTINCT FROM sent_to
         OR sent_to > (SELECT coalesce(max(position), 0) FROM events))";
 
@@ -135,9 +136,6 @@ const NOTE_DELIVERED: &str = "WITH told AS (
 
 const LENGTH: &str = "SELECT length FROM delivery_files WHERE file = $1";
 
-const SET_ASIDE: &str = "UPDATE events SET state = 'DEAD', reason = $4
-    WHERE topic = $1 AND subject = $2 AND event_id = $3";
-
 const OWN_STATEMENTS: &[&str] = &[
     NOW,
     HEARD,
@@ -158,10 +156,9 @@ const OWN_STATEMENTS: &[&str] = &[
     DELIVERED,
     NOTE_DELIVERED,
     LENGTH,
-    SET_ASIDE,
 ];
 
-pub(super) const STATEMENTS: &[&[&str]] = &[OWN_STATEMENTS, event::READS];
+pub(super) const STATEMENTS: &[&[&str]] = &[OWN_STATEMENTS, event::READS, dead_letters::STATEMENTS];
 
 /// An outbox, over one connection of its own.
 pub struct PostgresOutbox {
@@ -271,7 +268,9 @@ impl Outbox for PostgresOutbox {
     async fn put_back(&self, most: usize) -> Result<Vec<StoredEvent>, StoreError> {
         let held = self.session().await?;
         let found = held.session()?.query(PUT_BACK, params![limit(most)]).await?;
-        Ok(found.iter().map(event::read).collect::<Sql<_>>()?)
+        let mut again = found.iter().map(event::read).collect::<Sql<Vec<_>>>()?;
+        again.extend(dead_letters::put_back(held.session()?, most).await?);
+        Ok(again)
     }
 
     async fn mark(&self, relay: Uuid, marks: &Marks) -> Result<bool, StoreError> {
@@ -282,8 +281,12 @@ impl Outbox for PostgresOutbox {
             let reasons: Vec<&str> = marks.dead.iter().map(|(_, reason)| reason.as_str()).collect();
             session.query(DEAD, params![positions.clone(), ids.clone(), reasons]).await?;
             session.query(SENT_AGAIN, params![positions, ids]).await?;
+            let dead: Vec<_> = marks.dead.iter().map(|(event, reason)| (event.id, reason.as_str())).collect();
+            dead_letters::died(session, &dead).await?;
         }
         if !marks.sent_again.is_empty() {
+            let again: Vec<EventId> = marks.sent_again.iter().map(|event| event.id).collect();
+            dead_letters::sent(session, &again).await?;
             let (positions, ids) = refs(marks.sent_again.iter());
             session.query(SENT_AGAIN, params![positions, ids]).await?;
         }
@@ -340,9 +343,8 @@ impl Outbox for PostgresOutbox {
         Ok(found.first().map(|row| number(row, 0)).transpose()?.unwrap_or(0))
     }
 
-    async fn set_aside(&self, topic: &str, subject: &str, id: EventId, reason: &str) -> Result<(), StoreError> {
+    async fn set_aside(&self, event: &Delivery, reason: &str) -> Result<(), StoreError> {
         let held = self.session().await?;
-        held.session()?.query(SET_ASIDE, params![topic, subject, id.uuid(), reason]).await?;
-        Ok(())
+        Ok(dead_letters::set_aside(held.session()?, event, reason).await?)
     }
 }

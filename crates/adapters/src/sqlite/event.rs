@@ -10,6 +10,7 @@ use onsale_domain::ids::EventId;
 use onsale_domain::time::Timestamp;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
+use super::dead_letters;
 use super::values::{Sql, big, instant, uuid, word};
 
 macro_rules! columns {
@@ -69,17 +70,22 @@ pub(super) fn put_back(db: &Connection, limit: usize) -> Sql<Vec<StoredEvent>> {
         " FROM events_put_back JOIN events USING (position) ORDER BY position LIMIT ?1"
     ))?
     .query_map([limit], read)?
+    .chain(dead_letters::put_back(db, limit)?.into_iter().map(Ok))
     .collect()
 }
 
 /// In order, each with what became of it.
 pub(super) fn told(db: &Connection, page: Page<u64>) -> Sql<Vec<StoredEvent>> {
-    with_states(db, log(db, page)?)
+    let copies = if page.after.is_none() { dead_letters::all(db, page.limit)? } else { Vec::new() };
+    Ok(copies.into_iter().chain(with_states(db, log(db, page)?)?).collect())
 }
 
 /// Dead letters, by an index of their own.
 pub(super) fn dead(db: &Connection, page: Page<u64>) -> Sql<Vec<StoredEvent>> {
-    db.prepare_cached(DEAD)?.query_map(params![big(page.after.unwrap_or(0)), page.limit], read)?.collect()
+    let copies = if page.after.is_none() { dead_letters::dead(db, page.limit)? } else { Vec::new() };
+    let mut dead = db.prepare_cached(DEAD)?;
+    let dead = dead.query_map(params![big(page.after.unwrap_or(0)), page.limit], read)?;
+    copies.into_iter().map(Ok).chain(dead).collect()
 }
 
 /// What was put back, then everything after the part of the outbox that is furthest behind.
@@ -142,8 +148,9 @@ pub(super) fn retry_dead(db: &mut Connection, ids: &[EventId], most: usize) -> S
         transaction.execute("UPDATE events SET state = 'PENDING', reason = NULL WHERE position = ?1", [position])?;
         transaction.execute("INSERT INTO events_put_back VALUES (?1) ON CONFLICT DO NOTHING", [position])?;
     }
+    let copies = dead_letters::retry(&transaction, ids, most - positions.len().min(most))?;
     transaction.commit()?;
-    Ok(positions.len())
+    Ok(positions.len() + copies)
 }
 
 /// The first event since an instant. Found by ids alone, in their index: an id holds a time that is not before its event's.
@@ -163,7 +170,7 @@ pub(super) fn replay(db: &Connection, first: u64) -> Sql<bool> {
     Ok(db.execute(replayed, [big(first)])? > 0)
 }
 
-fn read(row: &Row<'_>) -> Sql<StoredEvent> {
+pub(super) fn read(row: &Row<'_>) -> Sql<StoredEvent> {
     Ok(StoredEvent {
         position: row.get(0)?,
         id: EventId::new(uuid(row, 1)?),

@@ -8,6 +8,7 @@ mod audit;
 mod checkpoint;
 mod concert;
 mod connection;
+mod dead_letters;
 mod event;
 mod growth;
 mod idempotency;

@@ -9,7 +9,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use async_trait::async_trait;
 use onsale_app::audit::source::MarkRow;
 use onsale_app::event::StoredEvent;
-use onsale_app::relay::{Backlog, Lease, Marks, Outbox, PartMark};
+use onsale_app::relay::{Backlog, Delivery, Lease, Marks, Outbox, PartMark};
 use onsale_app::store::{Page, StoreError};
 use onsale_domain::ids::EventId;
 use onsale_domain::time::Timestamp;
@@ -17,8 +17,8 @@ use rusqlite::{Connection, OptionalExtension, params};
 use uuid::Uuid;
 
 use super::connection::{Role, open, unavailable};
-use super::event;
 use super::values::{Sql, big};
+use super::{dead_letters, event};
 
 /// How long a relay that is not heard of keeps its parts, in milliseconds.
 const LEASED_MILLIS: i64 = 4_000;
@@ -171,8 +171,10 @@ fn mark(db: &mut Connection, relay: [u8; 16], marks: &Marks) -> Sql<bool> {
         let dead = "UPDATE events SET state = 'DEAD', reason = ?3 WHERE position = ?1 AND event_id = ?2";
         transaction.execute(dead, params![big(event.position), id.as_bytes(), reason])?;
         transaction.execute(sent_again, params![big(event.position), id.as_bytes()])?;
+        dead_letters::died(&transaction, event.id, reason)?;
     }
     for event in &marks.sent_again {
+        dead_letters::sent(&transaction, event.id)?;
         transaction.execute(sent_again, params![big(event.position), event.id.uuid().as_bytes()])?;
     }
     let mut moved = 0;
@@ -245,7 +247,7 @@ impl Outbox for SqliteOutbox {
         self.with(move |db| {
             let has_work = "SELECT EXISTS (SELECT 1 FROM events
                     WHERE position > (SELECT min(min(sent_to, coalesce(checked_to, sent_to))) FROM relay_parts))
-                OR EXISTS (SELECT 1 FROM events_put_back)
+                OR EXISTS (SELECT 1 FROM events_put_back) OR EXISTS (SELECT 1 FROM dead_letters WHERE reason IS NULL)
                 OR EXISTS (SELECT 1 FROM relay_parts WHERE checked_to IS NOT sent_to
                     OR sent_to > (SELECT coalesce(max(position), 0) FROM events))";
             db.prepare_cached(has_work)?.query_row([], |row| row.get(0))
@@ -306,12 +308,8 @@ impl Outbox for SqliteOutbox {
         .await
     }
 
-    async fn set_aside(&self, _topic: &str, _subject: &str, id: EventId, reason: &str) -> Result<(), StoreError> {
-        let reason = reason.to_owned();
-        self.with(move |db| {
-            let dead = "UPDATE events SET state = 'DEAD', reason = ?2 WHERE event_id = ?1";
-            db.execute(dead, params![id.uuid().as_bytes(), reason]).map(|_| ())
-        })
-        .await
+    async fn set_aside(&self, event: &Delivery, reason: &str) -> Result<(), StoreError> {
+        let (event, reason) = (event.clone(), reason.to_owned());
+        self.with(move |db| dead_letters::set_aside(db, &event, &reason)).await
     }
 }

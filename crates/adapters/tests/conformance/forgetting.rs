@@ -6,9 +6,10 @@ use onsale_adapters::postgres::{PostgresAudit, PostgresOutbox, PostgresUrl};
 use onsale_adapters::sqlite::{SqliteAudit, SqliteOutbox};
 use onsale_app::audit::audit;
 use onsale_app::audit::source::AuditSource;
-use onsale_app::event::StoredEvent;
+use onsale_app::event::{EventState, StoredEvent};
 use onsale_app::relay::{Marks, Outbox, PartMark};
 use onsale_app::store::{Page, Store};
+use onsale_domain::ids::EventId;
 use uuid::Uuid;
 
 use crate::bed::{Bed, on_each_database};
@@ -83,4 +84,63 @@ async fn in_order(bed: &Bed) {
     }
 }
 
-on_each_database!(old_events_are_forgotten_once_they_were_sent);
+async fn retry(bed: &Bed, ids: &[EventId]) -> usize {
+    let mut put_back = 0;
+    match bed {
+        Bed::Sqlite { folder, .. } => {
+            let path = folder.path().join("sale.db");
+            onsale_adapters::sqlite::retry_dead_events(&path, ids, |more| put_back += more).unwrap();
+        }
+        Bed::Postgres(database) => {
+            let url = PostgresUrl::parse(&database.url()).expect("a URL");
+            onsale_adapters::postgres::retry_dead_events(&url, ids, |more| put_back += more).await.unwrap();
+        }
+    }
+    put_back
+}
+
+async fn a_dead_letter_outlives_its_event(bed: Bed) {
+    let store = bed.store().await;
+    let (now, mut lane) = (store.reader().now(), Lane::new(&*store, 1).await);
+    lane.at = Some(now.plus_millis(-3 * DAY_MILLIS));
+    let charges = (0..6).map(|number| charge(&user(&format!("user-{number}")), 1));
+    lane.run(charges).await.expect("a unit of work");
+    let all = events(&*store, 6).await;
+    let (outbox, _) = open(&bed).await;
+    let relay = Uuid::from_u128(7);
+    let parts = outbox.lease(relay).await.unwrap().into_iter().map(|lease| PartMark { lease, to: (&all[5]).into() });
+    assert!(outbox.mark(relay, &Marks { parts: parts.collect(), ..Marks::default() }).await.unwrap());
+    assert_eq!(outbox.forget(now, 100).await.unwrap(), 5, "all but the last");
+
+    // The platform refuses two of them only now.
+    let refused = [&all[1], &all[3]];
+    for event in refused {
+        outbox.set_aside(&event.to_delivery(), "422 Unprocessable Entity").await.unwrap();
+    }
+    let page = Page { after: None, limit: 100 };
+    let dead = store.reader().dead_events(page).await.unwrap();
+    let shown: Vec<_> = dead.iter().map(|event| (event.to_json(), event.state, event.reason.as_deref())).collect();
+    let wanted = refused.map(|event| (event.to_json(), EventState::Dead, Some("422 Unprocessable Entity")));
+    assert_eq!(shown, wanted, "whole, with the reason");
+    assert_eq!(store.reader().events(page).await.unwrap().len(), 3, "beside the log");
+    assert_eq!(store.reader().events(Page { after: Some(0), limit: 100 }).await.unwrap().len(), 1);
+
+    // Put back by id, then all: to be sent again as they were.
+    assert_eq!(retry(&bed, &[all[1].id]).await, 1);
+    assert_eq!(retry(&bed, &[all[1].id]).await, 0, "it is no dead letter now");
+    assert!(outbox.has_work().await.unwrap());
+    assert_eq!(retry(&bed, &[]).await, 1);
+    let again = outbox.put_back(100).await.unwrap();
+    assert_eq!(again.iter().map(StoredEvent::to_json).collect::<Vec<_>>(), refused.map(StoredEvent::to_json));
+    // One is refused again before it is written down that it was sent.
+    outbox.set_aside(&again[1].to_delivery(), "400 Bad Request").await.unwrap();
+    let sent_again = again.iter().map(Into::into).collect();
+    outbox.mark(relay, &Marks { sent_again, ..Marks::default() }).await.unwrap();
+    assert!(outbox.put_back(100).await.unwrap().is_empty());
+    let dead = store.reader().dead_events(page).await.unwrap();
+    assert_eq!(dead.len(), 1, "{dead:?}");
+    assert_eq!((dead[0].id, dead[0].reason.as_deref()), (all[3].id, Some("400 Bad Request")));
+    in_order(&bed).await;
+}
+
+on_each_database!(old_events_are_forgotten_once_they_were_sent, a_dead_letter_outlives_its_event);

@@ -121,8 +121,8 @@ impl Outbox for SteppingOutbox {
         self.lines.around(self.outbox.length_of(file)).await
     }
 
-    async fn set_aside(&self, topic: &str, subject: &str, id: EventId, reason: &str) -> Result<(), StoreError> {
-        self.lines.around(self.outbox.set_aside(topic, subject, id, reason)).await
+    async fn set_aside(&self, event: &Delivery, reason: &str) -> Result<(), StoreError> {
+        self.lines.around(self.outbox.set_aside(event, reason)).await
     }
 }
 

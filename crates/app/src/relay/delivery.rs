@@ -260,8 +260,8 @@ impl PlatformSink {
     }
 
     async fn set_aside(&self, event: &Delivery, reason: &str) -> Result<(), StoreError> {
-        let Delivery { id, topic, subject, .. } = event;
-        self.outbox.set_aside(topic, subject, *id, reason).await?;
+        let Delivery { id, topic, .. } = event;
+        self.outbox.set_aside(event, reason).await?;
         self.metrics.refused.inc();
         // It answers, so it is there.
         self.conditions.clear(PLATFORM, "away");

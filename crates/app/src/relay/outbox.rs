@@ -5,6 +5,7 @@ use onsale_domain::ids::EventId;
 use onsale_domain::time::Timestamp;
 use uuid::Uuid;
 
+use super::Delivery;
 use crate::event::StoredEvent;
 use crate::store::StoreError;
 
@@ -85,7 +86,7 @@ pub trait Outbox: Send + Sync {
     /// marks to correct. Only reads.
     async fn has_work(&self) -> Result<bool, StoreError>;
 
-    /// Events that were put back, to be sent again.
+    /// Events that were put back, to be sent again; copies of events that the log has forgotten have position 0.
     async fn put_back(&self, limit: usize) -> Result<Vec<StoredEvent>, StoreError>;
 
     /// Writes down what became of events.
@@ -113,8 +114,9 @@ pub trait Outbox: Send + Sync {
     /// How long a file was when its last events were written down; 0 for one that is not known.
     async fn length_of(&self, file: &str) -> Result<u64, StoreError>;
 
-    /// Sets an event aside that the data platform refuses, with the reason.
-    async fn set_aside(&self, topic: &str, subject: &str, id: EventId, reason: &str) -> Result<(), StoreError>;
+    /// Sets an event aside that the data platform refuses, with the reason. If the log has forgotten the event, a copy of
+    /// it is kept: a dead letter can be put back for as long as it is one.
+    async fn set_aside(&self, event: &Delivery, reason: &str) -> Result<(), StoreError>;
 }
 
 /// What waits in an outbox.

@@ -49,7 +49,7 @@ const COMMANDS: [&str; 2] = ["serve", "audit"];
 /// How long all of it may take.
 const PATIENCE: Duration = Duration::from_secs(300);
 
-/// What everybody shares: where to go, and what has become of the others.
+/// State that all visitors share: the addresses, and the counts.
 struct Rush {
     concert: String,
     performance: Performance,
@@ -214,7 +214,7 @@ async fn let_in_share(member: Member, rush: Arc<Rush>) -> Outcome<Seen> {
     Ok(seen.take())
 }
 
-/// Kept connections; whoever has something to say takes one.
+/// Kept connections. A visitor with a request takes one.
 struct Lines {
     idle: RefCell<Vec<Connection>>,
     free: Semaphore,

@@ -125,5 +125,5 @@ async fn until_told(launch: &Launch, kind: &str) {
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
     };
-    tokio::time::timeout(PATIENCE, looking).await.expect("the event is told");
+    tokio::time::timeout(PATIENCE, looking).await.expect("the event is in the log in time");
 }

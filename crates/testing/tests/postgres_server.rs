@@ -249,7 +249,7 @@ async fn a_standby_follows_and_takes_over_with_all_that_was_acknowledged() {
     let client = sql(&onsale_testing::postgres::url(cutter.address(), "postgres")).await;
     client.batch_execute("INSERT INTO kept VALUES (8)").await.unwrap();
     assert_eq!(kept(&standby).await, 1 + 2 + 4 + 8);
-    // A standby of the new primary, that was made while it waits for nobody.
+    // A standby of the new primary, made while it waits for no standby.
     let third = standby.standby("third").await;
     third.follow(&standby).await;
     assert_eq!(kept(&third).await, 15);

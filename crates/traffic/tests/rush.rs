@@ -35,7 +35,7 @@ fn it_sells_every_seat_and_says_what_it_does() {
         let (_, after) = rest.split_once(step).unwrap_or_else(|| panic!("{step:?} is missing or too late: {said}"));
         rest = after;
     }
-    assert!(String::from_utf8_lossy(&run.stderr).contains(" s  came "), "each second is told");
+    assert!(String::from_utf8_lossy(&run.stderr).contains(" s  came "), "each second has a line");
 }
 
 #[test]

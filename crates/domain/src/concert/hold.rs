@@ -1,4 +1,4 @@
-//! Holding seats, giving them back, and what happens when nobody pays in time.
+//! Holds: taking seats, giving them back, and the end of a hold that is not paid in time.
 
 use std::sync::Arc;
 
@@ -142,7 +142,7 @@ fn judge_free(rows: &Rows, performance: PerformanceId, seats: &[u32], at: Timest
     Err(Refusal::SeatTaken { seats: taken, retry_after_seconds })
 }
 
-/// Settles the lapsed holds on the seats that a new one takes, so that their release is told first.
+/// Settles the lapsed holds on the seats that a new one takes, so that the event of their release comes first.
 fn settle_lapsed(new: &Reservation, rows: &mut Rows, cx: &mut Context<'_>) {
     for number in new.seats.iter() {
         if let Some(seat) = rows.seats.get(&(new.performance, *number)) {

@@ -4,7 +4,7 @@ use onsale_domain::waiting_room::Settings;
 
 use crate::support::Stage;
 
-/// Plays a script before the concert `gala` with so many counters, `ann` and `bob` being admitted first.
+/// Plays a script before the concert `gala` with this many turns at once, `ann` and `bob` being admitted first.
 #[track_caller]
 fn check(max_active: u32, script: &str) {
     let mut stage = Stage::gala(Settings { max_active, ..Settings::default() });
@@ -148,7 +148,7 @@ fn paying_and_entering_again_goes_to_the_end() {
     );
 }
 
-/// The turn begins and is asked for within one batch; it was not there when the rows were loaded.
+/// The turn begins and is used within one batch; it did not exist when the rows were loaded.
 #[test]
 fn who_is_called_in_a_batch_may_enter_again_in_it() {
     let calling = ["gala sets max 3 => set\n& gala admits => turns ann bob cid, waiting -", "ann leaves => left"];

@@ -138,7 +138,7 @@ fn one_user_has_at_most_four_seats_of_a_performance() {
     );
 }
 
-/// Five at once are refused whoever has them: no seat needs to be looked at.
+/// Five at once are refused without reading any seat.
 #[test]
 fn five_seats_are_too_many_even_where_they_are_taken() {
     check(
@@ -227,7 +227,7 @@ fn ones_own_seats_are_taken_too() {
     );
 }
 
-/// Nobody has swept; the seat is free at the instant itself.
+/// No sweeper has run; the seat is free at the instant itself.
 #[test]
 fn a_lapsed_seat_can_be_taken_at_once() {
     check(

@@ -30,7 +30,7 @@ fn one_user(log: &Log, lives: &Lives<'_>, life: &Life, report: &mut Report) {
             report.broken(Rule::Unique, log, || "two users have one token".to_owned(), &[life.shown, *record]);
         }
         if record.issued_at != life.shown.issued_at {
-            let why = || "one token is told to be issued at two instants".to_owned();
+            let why = || "answers show two instants of issue for one token".to_owned();
             report.broken(Rule::Unique, log, why, &[life.shown, *record]);
         }
         if record.code != 201 {

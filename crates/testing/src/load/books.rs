@@ -46,7 +46,7 @@ pub(super) fn compare_wallet(wallet: &str, rows: &[Value], deeds: &[&Deed]) -> B
             Outcome::Unknown => panic!("{wallet}: not settled: {deed:?}"),
         }
     }
-    assert!(moved.is_empty(), "{wallet}: nobody asked for {moved:?}");
+    assert!(moved.is_empty(), "{wallet}: no request explains {moved:?}");
     payments
 }
 
@@ -119,7 +119,7 @@ pub(super) fn compare_reservations(deeds: &[Deed], rows: &[Value]) {
         let allowed = statuses(id, deed.token.as_deref(), &deeds[at + 1..]);
         assert!(allowed.contains(status.as_str()), "{allowed:?}, not {status}: {deed:?}");
     }
-    assert!(unclaimed.is_empty(), "nobody asked for {unclaimed:?}");
+    assert!(unclaimed.is_empty(), "no request explains {unclaimed:?}");
 }
 
 /// One person's payments compared with their deeds and the debits of their wallet.
@@ -140,5 +140,5 @@ pub(super) fn compare_payments(deeds: &[Deed], rows: &[Value], mut debits: BTree
         let row = unclaimed.remove(paid["paymentId"].as_str().unwrap());
         assert_eq!(row, Some(&paid), "a payment is as it was acknowledged: {deed:?}");
     }
-    assert!(unclaimed.is_empty(), "nobody asked for {unclaimed:?}");
+    assert!(unclaimed.is_empty(), "no request explains {unclaimed:?}");
 }

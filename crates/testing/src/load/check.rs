@@ -48,9 +48,9 @@ impl Load {
     }
 
     async fn check_wallets(&self, sale: &Sale) {
-        let everybody: Vec<&Deed> = self.deeds().collect();
-        let shared = compare_wallet(HOT, &history(sale, HOT).await, &everybody);
-        assert!(shared.is_empty(), "nobody paid from the shared wallet");
+        let everyone: Vec<&Deed> = self.deeds().collect();
+        let shared = compare_wallet(HOT, &history(sale, HOT).await, &everyone);
+        assert!(shared.is_empty(), "no payment is from the shared wallet");
         for person in &self.people {
             let own: Vec<&Deed> = person.deeds.iter().collect();
             let debits = compare_wallet(&person.name, &history(sale, &person.name).await, &own);
@@ -78,7 +78,7 @@ impl Load {
             }
             let people = self.people.iter().map(|person| person.name.as_str());
             let strangers = lines.iter().find(|line| !people.clone().any(|name| line["userId"] == *name));
-            assert_eq!(strangers, None, "nobody asked for this");
+            assert_eq!(strangers, None, "no request explains this");
         }
         for person in &self.people {
             check_places(sale, person).await;

@@ -22,7 +22,7 @@ use person::Person;
 pub use dice::Dice;
 
 /// The wallet that all persons use.
-const HOT: &str = "everybody";
+const HOT: &str = "everyone";
 
 /// Seats of each performance.
 const SEATS: u32 = 60;

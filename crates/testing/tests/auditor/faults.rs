@@ -27,7 +27,7 @@ fn while_the_home_is_away_answers_grow_old_and_nothing_else() {
 fn what_memory_lost_may_come_back_ahead() {
     for (window, sound) in [((3_000, 5_000), true), ((6_000, 7_000), false)] {
         let mut log = with_fault(Lost::Memory, window);
-        // Eve is told of one who came back.
+        // Eve's answer counts a user who came back.
         add(&mut log, POLL, ("eve", 5), (4_000, 4_010), Told::Waits(2, 3_990));
         add(&mut log, POLL, ("eve", 5), (2_500, 2_510), Told::Waits(1, 2_490));
         assert_eq!(!audit(&log).breaks(Rule::Growth), sound, "{}", audit(&log));

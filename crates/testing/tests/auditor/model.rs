@@ -26,7 +26,7 @@ struct Snapshot {
     in_line: Vec<bool>,
 }
 
-/// Somebody, and what they are about to do.
+/// A user and the next request.
 #[derive(Clone, Copy)]
 struct Person {
     place: Option<usize>,
@@ -71,7 +71,7 @@ const ROOM: Room = Room {
 };
 
 impl Model {
-    /// The answers of a run with so many people.
+    /// The answers of a run with this many users.
     pub(crate) fn run(people: usize, seed: u64) -> Log {
         let snapshot = Snapshot { as_of: BEGAN, in_line: Vec::new() };
         let mut model = Self {
@@ -114,7 +114,7 @@ impl Model {
         BEGAN + i64::try_from(self.now / 1_000).unwrap()
     }
 
-    /// Somebody sends a request within so many microseconds; it travels for a while.
+    /// Schedules a user's request within this many microseconds; it travels for a while.
     fn send(&mut self, number: usize, asked: Asked, within: u64) {
         let wait = self.dice.below(within) + 1;
         let travels = self.dice.below(30_000) + 1;

@@ -17,7 +17,7 @@ fn honest_rooms_pass() {
         let report = audit(&log);
         assert!(report.is_sound(), "run {run}:\n{report}");
         for rule in Rule::ALL {
-            assert!(report.checks(rule) > 50, "run {run}: {rule:?} is hardly looked at:\n{report}");
+            assert!(report.checks(rule) > 50, "run {run}: {rule:?} is hardly checked:\n{report}");
         }
     }
 }
@@ -29,7 +29,7 @@ const CHEATS: &[(&str, Rule, Cheat)] = &[
     ("a place is shared", Rule::Unique, shared_place),
     ("a token is swapped while it lives", Rule::Unique, swapped_token),
     ("two admissions are swapped", Rule::Order, swapped_admissions),
-    ("everybody is admitted at once", Rule::Rate, admitted_at_once),
+    ("everyone is admitted at once", Rule::Rate, admitted_at_once),
     ("turns last on", Rule::Cap, lasting_turns),
     ("a position is too high", Rule::Exact, too_high),
     ("a position grows", Rule::Growth, growing),
@@ -140,7 +140,7 @@ fn lasting_turns(log: &mut Log, _: &mut Dice) -> bool {
     let many = log.room.max_active as usize + 1;
     let Some((last, ..)) = all.get(many - 1).copied() else { return false };
     let until = u64::try_from(last - log.began_at - i64::from(log.room.active_seconds) * 1_000).unwrap() * 1_000;
-    // Each of them is told, a second after the last one's admission, that the turn still runs.
+    // Each of them gets the answer, a second after the last admission, that the turn still runs.
     for (_, token, ..) in &all[..many] {
         log.records.retain(|record| record.token != *token || !matches!(record.asked, Asked::Pay | Asked::Leave));
         let known = log.records.iter().find(|record| record.token == *token && record.active_until.is_some());

@@ -16,7 +16,7 @@ pub(crate) const ROOM: Room = Room {
     clocks_differ_millis: 0,
 };
 
-/// How a place is told to stand.
+/// The state of a place in an answer.
 #[derive(Clone, Copy)]
 pub(crate) enum Told {
     /// At this position, as of then.

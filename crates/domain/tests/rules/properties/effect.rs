@@ -15,7 +15,7 @@ pub(super) struct Effect<'a> {
 }
 
 impl Effect<'_> {
-    /// Panics where a command did not do what it must.
+    /// Panics if a command did not do what it must.
     pub(super) fn check(&self, command: &Command, done: &Done) {
         match (command, done) {
             (_, Done::Held { reservation, .. }) => {
@@ -113,6 +113,9 @@ impl Effect<'_> {
         let recent = recent.filter(|admission| admission.at.millis_until(self.at()) < 1_010).count();
         let is_full = room.active >= room.settings.max_active;
         let is_late = recent >= room.settings.admit_per_second as usize;
-        assert!(room.waiting() == 0 || is_full || is_late || room.settings.paused, "somebody waits in vain: {room:?}");
+        assert!(
+            room.waiting() == 0 || is_full || is_late || room.settings.paused,
+            "a user waits although the room can admit: {room:?}"
+        );
     }
 }

@@ -62,7 +62,7 @@ proptest! {
             match change {
                 Change::Advance { issued, served } => {
                     list.issued = list.issued.max(issued);
-                    // Nobody is called before being in line.
+                    // No user is admitted before being in line.
                     let served = served.min(list.issued);
                     list.served = list.served.max(served);
                     line.advance(issued, served);

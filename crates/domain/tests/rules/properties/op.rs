@@ -74,7 +74,7 @@ impl People {
         Self { tokens: Vec::new(), lectures, concerts }
     }
 
-    /// The command for an act; `None` where nobody has a token to do it with.
+    /// The command for an act; `None` if no user has a token for it.
     pub(super) fn command(&self, op: &Op, tables: &Tables) -> Option<Command> {
         Some(match op {
             Op::Charge(user, amount) => Command::Wallet(wallet::Command::Charge { user: name(*user), amount: *amount }),
@@ -172,7 +172,7 @@ fn target_for(token: &Token, target: usize, tables: &Tables) -> Target {
     }
 }
 
-/// Mostly one of the token's user, the last first; sometimes anybody's.
+/// Mostly one of the token's user, the last first; sometimes another user's.
 fn reservation_for(token: &Token, back: usize, tables: &Tables) -> ReservationId {
     let own = |id: &&ReservationId| back % 4 == 3 || tables.reservations[id].user == token.user;
     let known: Vec<&ReservationId> = tables.reservations.keys().rev().filter(own).collect();

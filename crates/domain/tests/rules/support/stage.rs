@@ -8,8 +8,8 @@
 //! ```
 //!
 //! A line may begin with the time in seconds since the start (else it is as before); `&` puts it into the unit of
-//! work of the line above; where people stand is told as of its end. People, lectures, concerts, performances and reservations go by names; `ann` shows the
-//! token she got last, `ann#1` her first. The outcome `…` is any. What can be said stands in [`super::words`].
+//! work of the line above; positions are shown as of its end. Users, lectures, concerts, performances and reservations
+//! have names; `ann` shows her last token, `ann#1` her first. The outcome `…` is any. What can be said stands in [`super::words`].
 
 use std::collections::BTreeMap;
 
@@ -32,7 +32,7 @@ pub(crate) struct Stage {
     pub(super) tokens: BTreeMap<String, Vec<Token>>,
     /// Signs of life and first uses that the next step of a room will hear of.
     pub(super) signs: Vec<(Token, Sign)>,
-    /// Events that a script has looked at.
+    /// Events that a script has read.
     pub(super) told: usize,
     /// The concert that lines mean which name none.
     pub(super) concert: Option<ConcertId>,

@@ -32,7 +32,7 @@ pub(crate) struct Tables {
     pub(crate) events: Vec<Event>,
 }
 
-/// Where the bearer of a token stands, in the contract's words.
+/// State of a token's place, in the words of the contract.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Standing {
     /// In line: 1 is the next.
@@ -98,7 +98,7 @@ impl Tables {
         line
     }
 
-    /// Where a token stands, as its bearer is told.
+    /// The state of a token's place, as its bearer sees it.
     pub(crate) fn standing(&self, token: &Token, at: Timestamp) -> Standing {
         let key = (token.concert, token.place);
         if let Some(position) = self.line(token.concert).position(token.place) {

@@ -76,7 +76,7 @@ impl Stage {
             "leaves" => waiting_room::Command::Leave(self.token(line.actor)),
             "steps" | "admits" => waiting_room::Command::Step(self.step(line)),
             "sets" => waiting_room::Command::Configure { concert: self.concert_of(line.actor), patch: patch(line) },
-            verb => unreachable!("nobody {verb}"),
+            verb => unreachable!("no script has the verb {verb}"),
         }
     }
 

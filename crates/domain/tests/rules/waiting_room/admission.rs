@@ -1,4 +1,4 @@
-//! Calling the next in line: order, cap, rate, and the places that nobody waits at any more.
+//! Admission of the next in line: order, cap, rate, and given-up places.
 
 use super::{check, room};
 use crate::support::Stage;

@@ -93,11 +93,11 @@ fn what_was_handed_out_is_called_in_order_and_never_beyond_the_block() {
 fn a_lost_memory_leaves_a_gap_that_counts_as_given_up() {
     let mut beside = Beside::open(room(1, 50));
     beside.step(3, &[], &[]);
-    assert_eq!(beside.reopen(0, 2, 5), (1, 3, 10, false), "somebody else was first");
+    assert_eq!(beside.reopen(0, 2, 5), (1, 3, 10, false), "another instance was first");
     assert_eq!(beside.reopen(1, 2, 5), (2, 10, 20, true));
     assert_eq!(beside.gaps(), [(6, 10)]);
     assert_eq!(beside.room().waiting(), 4, "two to five");
-    // Whoever shows a token is there, and what an instance has handed out too.
+    // A place counts if its token was shown, or if an instance has handed it out.
     beside.ask(Request::Reinstate(vec![(8, 8), (1, 6)]));
     assert_eq!((beside.gaps(), beside.room().waiting()), (vec![(7, 7), (9, 10)], 6));
     beside.ask(Request::Reinstate(vec![(7, 10)]));

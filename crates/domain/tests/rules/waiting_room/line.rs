@@ -57,7 +57,7 @@ fn copies_do_not_see_each_others_changes() {
     check(&moved, &[(3, Some(1)), (5, Some(3))], 3);
 }
 
-/// Who waits is whoever has a position.
+/// The users in line are those with a position.
 #[test]
 fn places_that_were_never_handed_out_are_not_in_line() {
     check(&Line::new(5, 2, vec![9]), &[(3, Some(1)), (5, Some(3)), (9, None)], 3);

@@ -14,7 +14,7 @@ use onsale_domain::waiting_room::Settings;
 
 use crate::support::Stage;
 
-/// So many at once, so many a second; a turn of 600 seconds, 60 to claim it.
+/// This many turns at once, this many admissions a second; a turn of 600 seconds, 60 to claim it.
 fn room(max_active: u32, admit_per_second: u32) -> Settings {
     Settings { max_active, admit_per_second, active_seconds: 600, claim_seconds: 60, paused: false }
 }

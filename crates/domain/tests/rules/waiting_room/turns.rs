@@ -249,7 +249,7 @@ fn a_turn_ends_once() {
     );
 }
 
-/// A database may lose what it had answered, and then give the place to somebody else.
+/// A database may lose an answered place, and then give the number to another user.
 #[test]
 fn a_lost_token_does_not_pass_for_the_place_that_another_has() {
     let mut stage = Stage::gala(room(1, 50));

@@ -52,7 +52,7 @@ impl Story<'_> {
                 let reservation = self.reservation(claim);
                 assert_eq!(reservation.status, Status::Paid, "a payment for what is not paid");
                 assert_eq!(event.id.uuid(), payment.uuid(), "a payment is its event's name");
-                assert_eq!(*paid_at, event.at, "a payment is told as made when it was made");
+                assert_eq!(*paid_at, event.at, "the event of a payment has the time of the payment");
                 assert!(*paid_at < reservation.held_until, "a hold was paid after it lapsed");
                 self.of(claim).for_each(|seat| seat.sold = true);
                 self.ended += 1;

@@ -47,7 +47,7 @@ fn once(server: &Server) -> Outcome<(Duration, Duration)> {
         let last = scope.spawn(|| line.last().map(|token| until_active(server, token)));
         configure(server, &concert, &json!({"maxActive": ADMITTED + 1}))?;
         let answered = Instant::now();
-        last.join().map_err(|_| "a thread panicked")?.ok_or("nobody is in line")??;
+        last.join().map_err(|_| "a thread panicked")?.ok_or("the line is empty")??;
         until_all_run(server, &concert)?;
         Ok((began.elapsed(), answered.elapsed()))
     })?;
@@ -55,7 +55,7 @@ fn once(server: &Server) -> Outcome<(Duration, Duration)> {
     let how = Closed { keep: Some("activeUntil"), ..Closed::all(64) };
     let polls = closed(server.program.address(), &supply, &how)?;
     if polls.tally.kept.len() != ADMITTED {
-        return Err(format!("{} of {ADMITTED} are told that they are active", polls.tally.kept.len()).into());
+        return Err(format!("{} of {ADMITTED} polls show an active turn", polls.tally.kept.len()).into());
     }
     Ok((whole, answered))
 }

@@ -23,7 +23,7 @@ const CLAIM_SECONDS: u32 = 3_600;
 /// The variable that names the file for the log of answers.
 const KEPT: &str = "ONSALE_BENCH_LOG";
 
-/// Where a room's places are handed out.
+/// The home of a room: the system that hands out its places.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Home {
     Database,

@@ -121,7 +121,7 @@ impl Scene {
         writeln!(
             stdout(),
             "{} people over three instances in {:.1} s: {} answers, {} people had a turn\n  Redis was killed at {:.1} s and \
-             back, with nothing of its memory, at {:.1} s; {:.2} s later somebody entered again",
+             back, with nothing of its memory, at {:.1} s; {:.2} s later a user entered again",
             grouped(*people as f64),
             took.as_secs_f64(),
             grouped(played.records.len() as f64),

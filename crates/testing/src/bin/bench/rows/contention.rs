@@ -70,7 +70,7 @@ impl Scene {
     /// As many seats are sold as there are, as the server itself shows them.
     fn verify(&self, server: &Server, performance: &Performance, won: usize) -> Outcome<()> {
         // The last user never buys in this performance, so the token still works.
-        let onlooker = self.tokens.last().ok_or("nobody is left to look")?;
+        let onlooker = self.tokens.last().ok_or("no user is left to look")?;
         let path = format!("/concerts/{}/seats?date={}", self.concert, performance.date);
         let shown = server.stage.call(&Request::get(&path).token(onlooker))?;
         let seats = shown["performances"][0]["seats"].as_array().ok_or("no seats are shown")?;

@@ -25,7 +25,7 @@ fn many() -> impl Iterator<Item = Request> {
 }
 
 pub(crate) fn charge_hot(bench: &mut Bench) -> Outcome<()> {
-    let supply = Supply::in_turn([amount_one("everybody")]);
+    let supply = Supply::in_turn([amount_one("everyone")]);
     measure(bench, "charge, one hot user", Some(0.25), supply, Kind::ChargeHot)
 }
 
@@ -35,7 +35,7 @@ pub(crate) fn charge_many(bench: &mut Bench) -> Outcome<()> {
 }
 
 pub(crate) fn charge_hot_with_keys(bench: &mut Bench) -> Outcome<()> {
-    let requests = (0..KEYED).map(|number| amount_one("everybody").key(&key(number)));
+    let requests = (0..KEYED).map(|number| amount_one("everyone").key(&key(number)));
     measure(bench, "charge, one hot user, with keys", None, Supply::once(requests), Kind::ChargeHotKeyed)
 }
 

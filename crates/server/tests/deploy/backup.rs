@@ -1,4 +1,4 @@
-//! `deploy/backup`: beside a running sale it makes backups that are restored, started on and audited.
+//! `deploy/backup`: while a sale runs it makes backups that are restored, started on and audited.
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -113,7 +113,7 @@ async fn postgres_is_dumped_beside_a_sale() {
     let sale = Sale::start(&launch).await;
     let folder = sale.instance.folder();
     beside_a_sale(&sale, async || {
-        // As in a cluster: the URL is in a file, and a user of the pod is nobody that the system knows.
+        // The URL is in a file, as Kubernetes mounts a secret.
         std::fs::write(folder.join("database_url"), format!("{}\n", database.url())).unwrap();
         let run = backup(folder, &[("ONSALE_DATABASE_URL_FILE", "database_url")], &["backups"]).await;
         let path = made(folder, &run);
@@ -192,12 +192,15 @@ async fn a_password_is_on_no_command_line() {
     }
 }
 
+/// Variables and arguments of a call that is refused, its exit code, and what the message names.
+type Refused<'a> = (&'a [(&'a str, &'a str)], &'a [&'a str], i32, &'a str);
+
 #[tokio::test]
 async fn what_cannot_be_backed_up_is_named_and_leaves_nothing() {
     let launch = Launch::new(ONSALE);
     let folder = launch.folder();
     std::fs::write(folder.join("diary.txt"), "Dear diary").unwrap();
-    let table: [(&[(&str, &str)], &[&str], i32, &str); 10] = [
+    let table: [Refused<'_>; 10] = [
         (&[], &["backups"], 2, "ONSALE_DATABASE_URL"),
         (&[("ONSALE_DATABASE_URL", "sqlite://onsale.db")], &[], 2, "usage"),
         (&[("ONSALE_DATABASE_URL", "sqlite://onsale.db")], &["--base", "backups"], 2, "--base"),

@@ -1,4 +1,4 @@
-//! `deploy/secrets`: each file can be read by its one reader alone, whoever makes it.
+//! `deploy/secrets`: each file can be read by its one reader alone, root or another user makes it.
 
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
 use std::path::Path;

@@ -96,7 +96,7 @@ async fn each_client_has_its_own_limit_over_two_proxies() {
     }
 }
 
-/// The other shape: nothing is in front of the balancer, so nobody is believed.
+/// The other shape: nothing is in front of the balancer, so no client is believed.
 #[tokio::test]
 async fn at_the_edge_a_balancer_believes_no_client() {
     for inner in [Kind::Haproxy, Kind::Nginx] {

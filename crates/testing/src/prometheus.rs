@@ -106,8 +106,9 @@ impl Prometheus {
     /// # Panics
     /// If it never is.
     pub async fn until_scraped(&self, targets: &[SocketAddr]) {
+        let all = targets.len().to_string();
         let asking = async {
-            while self.query("count(up)").await.first().is_none_or(|row| row["value"][1] != targets.len().to_string()) {
+            while self.query("count(up)").await.first().and_then(|row| row["value"][1].as_str()) != Some(all.as_str()) {
                 tokio::time::sleep(ASK_EVERY).await;
             }
         };

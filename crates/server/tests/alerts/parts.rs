@@ -5,7 +5,7 @@ use onsale_testing::redis::{Keeps, Redis};
 use onsale_testing::{Balancer, Fault, Faults, Launch, Sale, Signal, is_shared, without};
 use serde_json::json;
 
-use crate::support::ONSALE;
+use crate::support::{ONSALE, until};
 use crate::watch::{Watch, address};
 
 fn on_redis(url: &str) -> Launch {
@@ -133,4 +133,23 @@ async fn a_foreign_reader_makes_the_log_of_sqlite_grow() {
     watch.fires("LogGrowth").await;
     drop(reader);
     watch.ends("LogGrowth").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn parts_that_the_sale_can_do_without_are_away_from_the_start() {
+    if without("prometheus") {
+        return;
+    }
+    let (broker, keys) = (Balancer::port(), Balancer::port());
+    let launch = Sale::launch(ONSALE).set("ONSALE_KAFKA_BROKERS", broker.address()).set("ONSALE_AUTH", "jwt");
+    let sale = Sale::start(&launch.set("ONSALE_JWKS_URL", format_args!("http://{}/jwks", keys.address()))).await;
+    let watch = Watch::over(&[address(&sale)]).await;
+    for part in ["kafka", "jwks"] {
+        let named = async || {
+            let degraded = watch.fires("PartDegraded").await;
+            degraded.iter().any(|alert| alert["labels"]["part"] == part).then_some(())
+        };
+        until(part, named).await;
+    }
+    watch.is_quiet(&["InstanceDown", "DatabaseInTrouble"]).await;
 }

@@ -12,6 +12,7 @@ use prometheus_client::registry::Registry;
 use tokio_util::sync::CancellationToken;
 
 use crate::catalogue::Catalogue;
+use crate::clock::{ClockWatch, HoldsAhead};
 use crate::desk::{Desk, Failure};
 use crate::seat_map::SeatMaps;
 use crate::store::{Reader, StoreError};
@@ -77,6 +78,9 @@ impl Rest {
     }
 }
 
+/// After a jump ahead of the clock, work that cannot be undone rests for this long: a clock that is wrong may be set back.
+pub(crate) const CLOCK_TRUSTED_AFTER: Duration = Duration::from_secs(3);
+
 /// Settles holds that ran out, so that their seats show as free and their release is told.
 ///
 /// Nothing depends on it: a lapsed seat can be taken, and a lapsed hold cannot be paid, before it comes by.
@@ -84,6 +88,8 @@ impl Rest {
 pub struct Sweeper {
     /// Where lapsed holds are found.
     pub reader: Arc<dyn Reader>,
+    /// By which clock.
+    pub clock: Arc<ClockWatch>,
     /// Where they are settled.
     pub desk: Arc<Desk>,
     /// What is counted.
@@ -98,8 +104,9 @@ impl Sweeper {
     /// Runs until stopped.
     pub async fn run(self, stop: CancellationToken) {
         let mut rest = Rest::new(Self::EVERY);
+        let mut ahead = HoldsAhead::default();
         loop {
-            let swept = self.sweep().await;
+            let swept = self.sweep(&mut ahead).await;
             self.metrics.ran(swept.is_ok());
             let pause = match swept {
                 Ok(found) if found == Self::FOUND_MAX => Duration::ZERO,
@@ -116,10 +123,15 @@ impl Sweeper {
         }
     }
 
-    async fn sweep(&self) -> Result<usize, String> {
-        let lapsed = self.reader.lapsed_holds(self.reader.now(), Self::FOUND_MAX).await;
-        let lapsed = lapsed.map_err(|error| error.to_string())?;
+    async fn sweep(&self, ahead: &mut HoldsAhead) -> Result<usize, String> {
+        let now = self.clock.now();
+        if self.clock.jumped_ahead_within(CLOCK_TRUSTED_AFTER) {
+            return Ok(0);
+        }
+        let lapsed = self.reader.lapsed_holds(now, Self::FOUND_MAX).await;
+        let mut lapsed = lapsed.map_err(|error| error.to_string())?;
         let found = lapsed.len();
+        lapsed.extend(ahead.ended(&self.clock, &*self.reader).await.map_err(|error| error.to_string())?);
         let mut by_performance: BTreeMap<PerformanceId, Vec<ReservationId>> = BTreeMap::new();
         for (performance, reservation) in lapsed {
             by_performance.entry(performance).or_default().push(reservation);
@@ -188,6 +200,8 @@ impl Follower {
 pub struct Housekeeper {
     /// Where old keys are dropped.
     pub desk: Arc<Desk>,
+    /// By which clock they are old.
+    pub clock: Arc<ClockWatch>,
     /// Where idle maps are dropped.
     pub seat_maps: Arc<SeatMaps>,
     /// What is counted.
@@ -197,6 +211,8 @@ pub struct Housekeeper {
 impl Housekeeper {
     const EVERY: Duration = Duration::from_secs(1);
     const MAP_IDLE: Duration = Duration::from_secs(60);
+    /// After a jump ahead of the clock no key is dropped for this long: a request under one that is gone is done twice.
+    const KEYS_KEPT_AFTER_JUMP: Duration = Duration::from_secs(600);
 
     /// Runs until stopped.
     pub async fn run(self, stop: CancellationToken) {
@@ -211,6 +227,10 @@ impl Housekeeper {
             if maps_dropped.elapsed() >= Self::MAP_IDLE {
                 maps_dropped = Instant::now();
                 self.seat_maps.drop_idle();
+            }
+            let _ = self.clock.now();
+            if self.clock.jumped_ahead_within(Self::KEYS_KEPT_AFTER_JUMP) {
+                continue;
             }
             let forgotten: Result<(), Failure> = self.desk.forget_old_answers().await;
             self.metrics.ran(forgotten.is_ok());

@@ -5,6 +5,7 @@ pub mod audit;
 pub mod background;
 pub mod calendar;
 pub mod catalogue;
+pub mod clock;
 pub mod conditions;
 pub mod desk;
 pub mod event;

@@ -264,6 +264,14 @@ pub trait Reader: Send + Sync {
         limit: usize,
     ) -> Result<Vec<(PerformanceId, ReservationId)>, StoreError>;
 
+    /// Holds that are not settled and were taken after an instant, each with its length in milliseconds. There are some only
+    /// if a clock was ahead.
+    async fn holds_after(
+        &self,
+        after: Timestamp,
+        limit: usize,
+    ) -> Result<Vec<(PerformanceId, ReservationId, u64)>, StoreError>;
+
     /// All waiting rooms.
     async fn rooms(&self) -> Result<Vec<RoomRecord>, StoreError>;
 

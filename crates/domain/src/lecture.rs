@@ -162,7 +162,7 @@ fn apply(user: &UserId, id: LectureId, rows: &mut Rows, cx: &mut Context<'_>) ->
     if rows.applications.get(&(id, user.clone())).is_some() {
         return Err(Refusal::AlreadyApplied);
     }
-    if lecture.starts_at <= at {
+    if lecture.starts_at <= cx.at.not_before(lecture.updated_at) {
         return Err(Refusal::LectureClosed);
     }
     if lecture.remaining() == 0 {

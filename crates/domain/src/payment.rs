@@ -48,9 +48,10 @@ impl Command {
 
     pub(crate) fn decide(&self, rows: &mut Rows, cx: &mut Context<'_>) -> Result<Done, Refusal> {
         let Self { token, reservation: id } = self;
-        let mut cx = cx.not_before(concert::last_change(rows, *id));
-        let mut cx = cx.not_before(wallet::balance(rows, &token.user).updated_at);
-        let cx = &mut cx;
+        let (showing, wallet) = (concert::last_change(rows, *id), wallet::balance(rows, &token.user).updated_at);
+        let written_at = showing.into_iter().chain(wallet).fold(cx.at, Timestamp::max);
+        let mut cx = cx.not_before(showing);
+        let cx = &mut cx.not_before(wallet);
         waiting_room::may_settle(rows, token, *id, cx.at)?;
         let reservation = concert::owned_reservation(rows, token, *id)?.clone();
         match reservation.status_at(cx.at) {
@@ -58,7 +59,7 @@ impl Command {
             Status::Expired | Status::Released => return Err(Refusal::HoldExpired),
             Status::Held => {}
         }
-        let payment_id = PaymentId::new(cx.ids.next(cx.at));
+        let payment_id = PaymentId::new(cx.ids.next(written_at));
         wallet::debit(rows, cx, &token.user, reservation.amount, Some(payment_id))?;
 
         let account = wallet::balance(rows, &token.user);
@@ -70,7 +71,7 @@ impl Command {
             seats: reservation.seats.clone(),
             amount: reservation.amount,
             balance_after: account.balance,
-            paid_at: account.updated_at.unwrap_or(cx.at),
+            paid_at: cx.at,
         };
         sell(&payment, rows);
         waiting_room::end_after_payment(rows, token, cx.at);

@@ -15,6 +15,21 @@ impl Timestamp {
         self.0
     }
 
+    /// By so many milliseconds a clock may be set back without a word: a time service corrects such errors.
+    pub const SET_BACK_MILLIS: i64 = 2_000;
+
+    /// This instant, or that of the last change if it is a little later: a clock that is set back by a moment undoes
+    /// nothing. A last change that is later than [`Self::SET_BACK_MILLIS`] was dated by a wrong clock, and does not count.
+    #[must_use]
+    pub fn not_before(self, last_change: Self) -> Self {
+        if last_change.is_ahead_of(self) { self } else { self.max(last_change) }
+    }
+
+    /// Whether this is later than `now` by more than [`Self::SET_BACK_MILLIS`]: a clock was wrong, and was set back since.
+    pub fn is_ahead_of(self, now: Self) -> bool {
+        now.millis_until(self) > Self::SET_BACK_MILLIS
+    }
+
     /// The instant this many seconds later.
     #[must_use]
     pub fn plus_seconds(self, seconds: u32) -> Self {

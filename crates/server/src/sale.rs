@@ -12,6 +12,7 @@ use onsale_adapters::sqlite::{self, SqliteAudit, SqliteOutbox, SqliteStore};
 use onsale_app::audit::source::AuditSource;
 use onsale_app::background::{self, Follower, Housekeeper, Sweeper};
 use onsale_app::catalogue::Catalogue;
+use onsale_app::clock::ClockWatch;
 use onsale_app::conditions::Conditions;
 use onsale_app::desk::{self, Desk, Terms};
 use onsale_app::relay::{BacklogWatch, Bell, Outbox, Platform, PlatformSink, Relay};
@@ -242,9 +243,13 @@ impl Sale {
             "Share of its rate at which the room that stepped last calls people: below 1 while the database is slow";
         registry.register("waiting_room_admission_share", help, share.clone());
         let (rooms, metrics_of) = (self.rooms.clone(), metrics("waiting-rooms"));
-        let driver = Driver { rooms, desk: desk.clone(), metrics: metrics_of, share };
-        let sweeper = Sweeper { reader, desk: desk.clone(), metrics: metrics("lapsed-holds") };
-        let housekeeper = Housekeeper { desk, seat_maps: self.seat_maps.clone(), metrics: metrics("housekeeping") };
+        let clock = Arc::new(ClockWatch::new(reader.clone(), self.conditions.clone()));
+        clock.register(registry);
+        self.tasks.spawn(clock.clone().run(self.stop.clone()));
+        let driver = Driver { rooms, clock: clock.clone(), desk: desk.clone(), metrics: metrics_of, share };
+        let sweeper = Sweeper { reader, clock: clock.clone(), desk: desk.clone(), metrics: metrics("lapsed-holds") };
+        let seat_maps = self.seat_maps.clone();
+        let housekeeper = Housekeeper { desk, clock, seat_maps, metrics: metrics("housekeeping") };
         if self.store.news().is_some() {
             let (rooms, catalogue) = (self.rooms.clone(), self.catalogue.clone());
             let follower = Follower { rooms, catalogue, metrics: metrics("following") };

@@ -10,6 +10,7 @@ use tokio::io::{AsyncBufReadExt, AsyncRead, BufReader};
 use tokio::process::{Child, Command};
 
 use crate::caller::Caller;
+use crate::clock::WallClock;
 use crate::contract::Contract;
 use crate::folder::Folder;
 
@@ -71,6 +72,16 @@ impl Launch {
         self.preload(crate::clock::library())
             .set("FAKETIME", format_args!("{seconds:+}s"))
             .set("FAKETIME_DONT_FAKE_MONOTONIC", 1)
+    }
+
+    /// With a clock that a test sets. Needs libfaketime.
+    ///
+    /// # Panics
+    /// If libfaketime is missing.
+    #[must_use]
+    pub fn by_clock(self, clock: &WallClock) -> Self {
+        let launch = self.preload(crate::clock::library());
+        clock.variables().into_iter().fold(launch, |launch, (name, value)| launch.set(name, value))
     }
 
     /// Loads a library before the program's own.

@@ -30,6 +30,7 @@ mod wire_cutter;
 
 pub use balancer::Balancer;
 pub use caller::{Call, Caller, Reply};
+pub use clock::WallClock;
 pub use contract::Contract;
 pub use faults::{Fault, Faults};
 pub use folder::is_shared;

@@ -32,15 +32,16 @@ impl Clock {
     pub(super) fn observe(&self, at: Timestamp, asked: Instant) {
         let new = Reading::new(at, asked);
         let mut reading = self.reading.lock().unwrap_or_else(PoisonError::into_inner);
-        if new.uncertainty <= reading.uncertainty || reading.when.elapsed() > BEST_FOR {
+        // The server's clock was set: what was known before is worth nothing.
+        let is_set = new.at.is_ahead_of(reading.now()) || reading.now().is_ahead_of(new.now());
+        if is_set || new.uncertainty <= reading.uncertainty || reading.when.elapsed() > BEST_FOR {
             *reading = new;
         }
     }
 
     /// The database's time now.
     pub(super) fn now(&self) -> Timestamp {
-        let reading = *self.reading.lock().unwrap_or_else(PoisonError::into_inner);
-        reading.at.plus_millis(i64::try_from(reading.when.elapsed().as_millis()).unwrap_or(0))
+        self.reading.lock().unwrap_or_else(PoisonError::into_inner).now()
     }
 }
 
@@ -49,5 +50,10 @@ impl Reading {
     fn new(at: Timestamp, asked: Instant) -> Self {
         let uncertainty = asked.elapsed() / 2;
         Self { at, when: asked + uncertainty, uncertainty }
+    }
+
+    /// The database's time now, going by this reading.
+    fn now(&self) -> Timestamp {
+        self.at.plus_millis(i64::try_from(self.when.elapsed().as_millis()).unwrap_or(0))
     }
 }

@@ -42,6 +42,9 @@ const RESERVATIONS_OF: &str = "SELECT reservation_id, concert_id, performance_id
 const LAPSED: &str = "SELECT performance_id, reservation_id FROM reservations
     WHERE status = 'HELD' AND held_until <= $1 ORDER BY held_until LIMIT $2";
 
+const HELD_AFTER: &str = "SELECT performance_id, reservation_id, held_until - held_at FROM reservations
+    WHERE status = 'HELD' AND held_until > $1 AND held_at > $1 ORDER BY held_until LIMIT $2";
+
 pub(super) const READS: &[&str] = &[
     CONCERTS,
     PERFORMANCES,
@@ -52,6 +55,7 @@ pub(super) const READS: &[&str] = &[
     RESERVATION,
     RESERVATIONS_OF,
     LAPSED,
+    HELD_AFTER,
 ];
 
 fn concert(row: &Row) -> Sql<Concert> {
@@ -114,6 +118,17 @@ pub(super) async fn reservations_of(
     let before = page.after.map_or(Uuid::max(), ReservationId::uuid);
     let wanted = params![user.as_str(), before, limit(page.limit)];
     session.query(RESERVATIONS_OF, wanted).await?.iter().map(read).collect()
+}
+
+/// Holds that were taken after an instant, each with its length in milliseconds.
+pub(super) async fn holds_after(
+    session: &Session,
+    after: Timestamp,
+    most: usize,
+) -> Sql<Vec<(PerformanceId, ReservationId, u64)>> {
+    let found = session.query(HELD_AFTER, params![after.as_millis(), limit(most)]).await?;
+    let hold = |row: &Row| Ok((PerformanceId::new(uuid(row, 0)?), ReservationId::new(uuid(row, 1)?), number(row, 2)?));
+    found.iter().map(hold).collect()
 }
 
 /// Oldest first.

@@ -28,7 +28,8 @@ const REMEMBERED_MILLIS: i64 = 14 * 86_400_000;
 
 const NOW: &str = "SELECT (extract(epoch FROM clock_timestamp()) * 1000)::bigint";
 
-const HEARD: &str = "WITH gone AS (DELETE FROM relays WHERE heard_until < $2)
+/// A lease that ends later than one that begins now was dated by a clock that was ahead, and counts as over.
+const HEARD: &str = "WITH gone AS (DELETE FROM relays WHERE heard_until < $2 OR heard_until > $2 + $3 + $3)
     INSERT INTO relays (relay, heard_until) VALUES ($1, $2 + $3)
     ON CONFLICT (relay) DO UPDATE SET heard_until = EXCLUDED.heard_until";
 
@@ -51,7 +52,7 @@ const GIVE_UP: &str = concat!(
 
 const TAKE: &str = concat!(
     "UPDATE relay_parts SET relay = $1, fence = fence + 1, leased_until = $2 + $3 WHERE part IN (
-        SELECT part FROM relay_parts WHERE leased_until < $2 ORDER BY part
+        SELECT part FROM relay_parts WHERE leased_until < $2 OR leased_until > $2 + $3 + $3 ORDER BY part
         LIMIT greatest(0, ",
     share!(),
     " - (SELECT count(*) FROM relay_parts WHERE relay = $1 AND leased_until >= $2)) FOR UPDATE SKIP LOCKED)"

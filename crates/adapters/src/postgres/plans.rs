@@ -24,7 +24,7 @@ const BY_KEY: &[(&str, &[&str])] = &[
     ("turn_ends", &["concert_id =&place ="]),
     ("performances", &["performance_id =", "concert_id ="]),
     ("seats", &["performance_id ="]),
-    ("reservations", &["reservation_id =", "concert_id =&user_id =", "user_id =", "held_until <"]),
+    ("reservations", &["reservation_id =", "concert_id =&user_id =", "user_id =", "held_until <", "held_until >"]),
     ("payments", &["payment_id =", "user_id ="]),
     ("events", &["\"position\" =", "\"position\" >", "\"position\" <", "\"position\" IS NOT NULL", "subject =", "TID"]),
     ("deliveries", &["event_id =", "at <"]),

@@ -230,6 +230,14 @@ impl Reader for PostgresReader {
     }
 
     /// Rooms of which nothing is known are told whole.
+    async fn holds_after(
+        &self,
+        after: Timestamp,
+        limit: usize,
+    ) -> Result<Vec<(PerformanceId, ReservationId, u64)>, StoreError> {
+        ask!(self, |session| concert_reads::holds_after(&session, after, limit))
+    }
+
     async fn rooms(&self) -> Result<Vec<RoomRecord>, StoreError> {
         let mut news = self.news.rooms(&RoomsKnown::default()).await?;
         for room in &mut news.rooms {

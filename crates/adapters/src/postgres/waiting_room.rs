@@ -75,9 +75,10 @@ const CALL: &str = "INSERT INTO turns (concert_id, place, admitted_at, active_un
     SELECT * FROM unnest($1::uuid[], $2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[], $6::boolean[], $7::boolean[],
         $8::bigint[])";
 
-const NOTE: &str = "UPDATE turns SET seen_at = v.seen_at, claimed = v.claimed, named = v.named, version = v.version
-    FROM unnest($1::uuid[], $2::bigint[], $3::bigint[], $4::boolean[], $5::boolean[], $6::bigint[])
-        v (concert_id, place, seen_at, claimed, named, version)
+const NOTE: &str = "UPDATE turns SET admitted_at = v.admitted_at, active_until = v.active_until, seen_at = v.seen_at,
+        claimed = v.claimed, named = v.named, version = v.version
+    FROM unnest($1::uuid[], $2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[], $6::boolean[], $7::boolean[],
+        $8::bigint[]) v (concert_id, place, admitted_at, active_until, seen_at, claimed, named, version)
     WHERE turns.concert_id = v.concert_id AND turns.place = v.place";
 
 const SETTLE: &str = "UPDATE turns SET settled_at = $4, version = v.version
@@ -310,6 +311,8 @@ fn save_turns<'a>(pipeline: &mut Pipeline<'a, ()>, unit: &'a Unit) {
             changed,
             |((concert, place), turn)| concert.uuid(),
             big(*place),
+            turn.admitted_at.as_millis(),
+            turn.active_until.as_millis(),
             turn.seen_at.as_millis(),
             turn.claimed,
             turn.named,

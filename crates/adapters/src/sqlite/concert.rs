@@ -275,6 +275,22 @@ pub(super) fn reservations_of(db: &Connection, user: &UserId, page: Page<Reserva
     .collect()
 }
 
+/// Holds that were taken after an instant, each with its length in milliseconds.
+pub(super) fn holds_after(
+    db: &Connection,
+    after: Timestamp,
+    limit: usize,
+) -> Sql<Vec<(PerformanceId, ReservationId, u64)>> {
+    db.prepare_cached(
+        "SELECT performance_id, reservation_id, held_until - held_at FROM reservations
+         WHERE status = 'HELD' AND held_until > ?1 AND held_at > ?1 ORDER BY held_until LIMIT ?2",
+    )?
+    .query_map(params![after.as_millis(), limit], |row| {
+        Ok((PerformanceId::new(uuid(row, 0)?), ReservationId::new(uuid(row, 1)?), row.get(2)?))
+    })?
+    .collect()
+}
+
 /// Oldest first.
 pub(super) fn lapsed_holds(
     db: &Connection,

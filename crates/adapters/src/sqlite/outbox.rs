@@ -92,7 +92,8 @@ impl SqliteOutbox {
 fn take_leases(db: &mut Connection, relay: [u8; 16], now: i64) -> Sql<Vec<Lease>> {
     let until = now + LEASED_MILLIS;
     let transaction = db.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
-    transaction.execute("DELETE FROM relays WHERE heard_until < ?1", [now])?;
+    // A lease that ends later than one that begins now was dated by a clock that was ahead, and counts as over.
+    transaction.execute("DELETE FROM relays WHERE heard_until NOT BETWEEN ?1 AND ?2", [now, until + LEASED_MILLIS])?;
     let heard = "INSERT INTO relays (relay, heard_until) VALUES (?1, ?2) ON CONFLICT DO UPDATE SET heard_until = ?2";
     transaction.execute(heard, params![relay, until])?;
     let renew = "UPDATE relay_parts SET leased_until = ?2 WHERE relay = ?1 AND leased_until >= ?3";
@@ -104,7 +105,7 @@ fn take_leases(db: &mut Connection, relay: [u8; 16], now: i64) -> Sql<Vec<Lease>
         SELECT part FROM relay_parts WHERE relay = ?1 ORDER BY part LIMIT -1 OFFSET ?2)";
     transaction.execute(give_up, params![relay, share])?;
     let take = "UPDATE relay_parts SET relay = ?1, fence = fence + 1, leased_until = ?2 WHERE part IN (
-        SELECT part FROM relay_parts WHERE leased_until < ?3 ORDER BY part
+        SELECT part FROM relay_parts WHERE leased_until < ?3 OR leased_until > ?2 + ?2 - ?3 ORDER BY part
         LIMIT max(0, ?4 - (SELECT count(*) FROM relay_parts WHERE relay = ?1 AND leased_until >= ?3)))";
     transaction.execute(take, params![relay, until, now, share])?;
     correct(&transaction, relay)?;

@@ -195,6 +195,14 @@ impl Reader for ReaderPool {
         self.read(move |db| concert::lapsed_holds(db, before, limit)).await
     }
 
+    async fn holds_after(
+        &self,
+        after: Timestamp,
+        limit: usize,
+    ) -> Result<Vec<(PerformanceId, ReservationId, u64)>, StoreError> {
+        self.read(move |db| concert::holds_after(db, after, limit)).await
+    }
+
     async fn rooms(&self) -> Result<Vec<RoomRecord>, StoreError> {
         self.read(waiting_room::rooms).await
     }

@@ -118,7 +118,8 @@ pub(super) fn save(db: &Connection, rows: &Rows) -> Sql<()> {
         };
         db.prepare_cached(
             "INSERT INTO turns (concert_id, place, admitted_at, active_until, seen_at, claimed, named)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) ON CONFLICT DO UPDATE SET seen_at = ?5, claimed = ?6, named = ?7",
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) ON CONFLICT DO UPDATE SET
+               admitted_at = ?3, active_until = ?4, seen_at = ?5, claimed = ?6, named = ?7",
         )?
         .execute(params![
             concert.uuid().as_bytes(),

@@ -180,6 +180,11 @@ impl Rooms {
         let at = news.at.as_millis();
         let named = self.take_in(news);
         // Last: what is known is never older than this says.
+        let known = Timestamp::from_millis(following.as_of.load(Ordering::Acquire));
+        if known.is_ahead_of(Timestamp::from_millis(at)) {
+            // The database's clock was set back.
+            following.as_of.store(at, Ordering::Release);
+        }
         following.as_of.fetch_max(at, Ordering::AcqRel);
         Ok(named)
     }

@@ -137,7 +137,7 @@ impl Forecaster {
         if room.settings.paused {
             elapsed.seconds = 0.0;
         }
-        (self.made_at, self.called) = (self.made_at.max(at), 0);
+        (self.made_at, self.called) = (at.not_before(self.made_at), 0);
         let stated = match waited {
             0 => Stated::new(&forecast),
             _ => known.stated.follow(&forecast, elapsed, &plan),

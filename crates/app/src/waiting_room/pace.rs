@@ -102,7 +102,7 @@ impl Pace {
     /// Adds the changes until now.
     pub(super) fn measure(&mut self, change: Change, at: Timestamp) {
         let seconds = self.measured_at.map_or(0.0, |last| seconds_between(last, at));
-        self.measured_at = Some(self.measured_at.map_or(at, |last| last.max(at)));
+        self.measured_at = Some(self.measured_at.map_or(at, |last| at.not_before(last)));
         let kept = (-seconds / MEMORY_SECONDS).exp();
         let present = (f64::from(change.active) - self.running.silent()).max(0.0);
         self.purchases = self.purchases * kept + precise(change.ended.saturating_sub(change.absent));

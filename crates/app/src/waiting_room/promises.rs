@@ -74,7 +74,7 @@ impl Promises {
         if !is_last && last.is_some_and(|last| last.millis_until(at) < KEPT_EVERY_MILLIS) {
             return;
         }
-        self.kept.push_back((last.map_or(at, |last| last.max(at)), snapshot.clone()));
+        self.kept.push_back((last.map_or(at, |last| at.not_before(last)), snapshot.clone()));
         while self
             .kept
             .get(1)

@@ -47,6 +47,11 @@ impl LiveTurn {
 
     /// Takes in a newer row, and keeps what only this process knows.
     pub(super) fn update(&mut self, turn: Turn) {
+        if turn.seen_at < self.turn.seen_at {
+            // Set back with the clock: signs of life that the wrong clock dated do not count.
+            self.seen.store(turn.seen_at.as_millis(), Ordering::Relaxed);
+            self.forgiven.store(i64::MIN, Ordering::Relaxed);
+        }
         self.seen.fetch_max(turn.seen_at.as_millis(), Ordering::Relaxed);
         self.claimed.fetch_or(turn.claimed, Ordering::Relaxed);
         self.turn = turn;
@@ -72,6 +77,13 @@ impl LiveTurn {
         let stale = stored.plus_millis(i64::from(claim_seconds) * 250) <= seen;
         let lapses_soon = stored.plus_seconds(claim_seconds).plus_millis(-NOTED_BEFORE_LAPSE_MILLIS) <= at;
         stored < seen && (stale || lapses_soon)
+    }
+
+    /// Forgets signs of life that a clock dated which was ahead.
+    pub(super) fn follow_clock(&self, at: Timestamp) {
+        if self.seen().is_ahead_of(at) {
+            self.seen.store(at.as_millis(), Ordering::Relaxed);
+        }
     }
 
     /// Who showed the token.
@@ -108,6 +120,6 @@ impl LiveTurn {
     pub(super) fn is_due(&self, claim_seconds: u32, at: Timestamp) -> bool {
         let seen_at = self.seen().max(Timestamp::from_millis(self.forgiven.load(Ordering::Relaxed)));
         let known = Turn { seen_at, claimed: self.claimed.load(Ordering::Relaxed), ..self.turn.clone() };
-        !self.runs(at) || known.lapses_at(claim_seconds).is_some_and(|silent| silent <= at)
+        !self.runs(at) || self.turn.is_ahead_of(at) || known.lapses_at(claim_seconds).is_some_and(|silent| silent <= at)
     }
 }

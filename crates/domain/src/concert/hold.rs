@@ -88,7 +88,9 @@ fn judge(request: &HoldRequest, rows: &Rows, cx: &mut Context<'_>) -> Result<Res
         .get(&id)
         .filter(|performance| performance.concert == token.concert)
         .ok_or(Refusal::PerformanceNotFound)?;
-    let at = cx.at.max(performance.updated_at);
+    // What is judged goes by the clock as it is now; the history, and the ids that are its order, never go back.
+    let at = cx.at.not_before(performance.updated_at);
+    let written_at = cx.at.max(performance.updated_at);
     if performance.starts_at <= at {
         return Err(Refusal::PerformanceClosed);
     }
@@ -105,7 +107,7 @@ fn judge(request: &HoldRequest, rows: &Rows, cx: &mut Context<'_>) -> Result<Res
 
     let amount = seats.iter().filter_map(|seat| performance.seating.section_of(*seat)).map(|s| s.price).sum();
     Ok(Reservation {
-        id: ReservationId::new(cx.ids.next(at)),
+        id: ReservationId::new(cx.ids.next(written_at)),
         concert: token.concert,
         performance: id,
         user: token.user.clone(),
@@ -162,9 +164,10 @@ pub enum Ending {
 
 /// Ends a hold: its seats are free again, and an event tells of it.
 pub(crate) fn end_hold(id: ReservationId, ending: Ending, rows: &mut Rows, cx: &mut Context<'_>) {
+    let written_at = last_change(rows, id).map_or(cx.at, |last| last.max(cx.at));
     let Some(reservation) = rows.reservations.change(&id) else { return };
     assert!(reservation.status == Status::Held, "a reservation that has ended cannot end again");
-    let event = EventId::new(cx.ids.next(cx.at));
+    let event = EventId::new(cx.ids.next(written_at));
     reservation.status = match ending {
         Ending::Expired => Status::Expired,
         Ending::Released => Status::Released,
@@ -240,8 +243,9 @@ pub(crate) fn owned_reservation<'a>(
 pub(super) fn expire(ids: &[ReservationId], rows: &mut Rows, cx: &mut Context<'_>) -> Done {
     let mut settled = 0;
     for id in ids {
-        let lapsed = rows.reservations.get(id).is_some_and(|r| r.status == Status::Held && !r.is_live(cx.at));
-        if lapsed {
+        // One that was taken while the clock was ahead has been held for its length by the time it is named here.
+        let is_over = |r: &Reservation| !r.is_live(cx.at) || r.held_at.is_ahead_of(cx.at);
+        if rows.reservations.get(id).is_some_and(|r| r.status == Status::Held && is_over(r)) {
             end_hold(*id, Ending::Expired, rows, cx);
             settled += 1;
         }

@@ -37,7 +37,7 @@ impl Gap {
 
     /// Whether the line has to wait for those who may still show up.
     pub fn is_fresh(&self, at: Timestamp) -> bool {
-        self.made_at.millis_until(at) < Self::KEPT_MILLIS
+        self.made_at.millis_until(at) < Self::KEPT_MILLIS && !self.made_at.is_ahead_of(at)
     }
 
     /// How many of its places lie after one place, up to another.

@@ -168,6 +168,19 @@ impl Turn {
     /// Signs of life are stored in groups, a little late. Silence is judged with this tolerance, in milliseconds.
     pub const PATIENCE_MILLIS: i64 = 500;
 
+    /// Whether a clock that was ahead dated the call or the last sign of life.
+    pub fn is_ahead_of(&self, now: Timestamp) -> bool {
+        self.admitted_at.is_ahead_of(now) || self.seen_at.is_ahead_of(now)
+    }
+
+    /// The turn with its own length, begun no later than now.
+    pub(super) fn set_back_to(&self, now: Timestamp) -> Self {
+        let length = self.admitted_at.millis_until(self.active_until);
+        let admitted_at = self.admitted_at.min(now);
+        let active_until = admitted_at.plus_millis(length);
+        Self { admitted_at, active_until, seen_at: self.seen_at.min(now), ..self.clone() }
+    }
+
     /// The end of the turn, given the end of its user's last live hold in the concert.
     pub fn lasts_until(&self, last_hold: Option<Timestamp>) -> Timestamp {
         last_hold.map_or(self.active_until, |held_until| held_until.max(self.active_until))

@@ -129,6 +129,10 @@ fn claim(rows: &mut Rows, key: (ConcertId, u64), at: Timestamp) {
 /// Ends a turn that is over; keeps one that is not.
 fn settle(rows: &mut Rows, key: (ConcertId, u64), at: Timestamp) {
     let (concert, number) = key;
+    if rows.turns.get(&key).is_some_and(|turn| turn.is_ahead_of(at)) {
+        rows.turns.change(&key).into_iter().for_each(|turn| *turn = turn.set_back_to(at));
+        change(rows, concert, at, |_| {});
+    }
     let Some(turn) = running(rows, concert, number) else {
         return end_turn(rows, key, at);
     };

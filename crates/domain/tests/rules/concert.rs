@@ -353,6 +353,22 @@ fn a_clock_set_back_does_not_bring_a_lapsed_hold_back() {
     );
 }
 
+/// What a clock that was ahead wrote does not count once it is set back, except for the order of the history.
+#[test]
+fn a_clock_that_was_ahead_lengthens_no_hold() {
+    check(
+        "
+        bob charges 5000     => balance 5000
+        400 ann holds 1 as x => held 1000 until 700
+        0   bob holds 2 as y => held 1000 until 300
+        1   cid holds 1      => seat-taken 1, retry after 699
+        1   bob pays y       => paid 1000, balance 4000
+        2   cid holds 3 as z => held 1000 until 302
+        log tells            => bob charged 5000; x held; y held; bob used 1000; y paid; z held
+        ",
+    );
+}
+
 #[test]
 fn a_clock_set_back_does_not_open_a_performance_again() {
     check(

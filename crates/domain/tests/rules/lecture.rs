@@ -169,6 +169,18 @@ fn a_clock_set_back_does_not_turn_history_around() {
     );
 }
 
+/// A clock that was ahead for a moment closes no lecture.
+#[test]
+fn a_clock_that_was_ahead_closes_no_lecture() {
+    check(
+        "
+        50  ann applies rust => seat 1
+        150 ann cancels rust => cancelled
+        40  bob applies rust => seat 1
+        ",
+    );
+}
+
 /// The lecture had started by its own last change: an application now would be dated after the start.
 #[test]
 fn a_clock_set_back_does_not_open_a_lecture_again() {

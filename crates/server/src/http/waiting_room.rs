@@ -98,7 +98,7 @@ impl QueuePlace {
                 position: Some(position),
                 estimated_wait_seconds: Some(estimated_wait_seconds),
                 poll_after_seconds: Some(poll_after_seconds),
-                as_of: Instant(as_of.max(changed_at)),
+                as_of: Instant(as_of.not_before(changed_at)),
                 ..place(TokenStatus::Waiting)
             },
             Standing::Active { until, .. } => Self { active_until: Some(Instant(until)), ..place(TokenStatus::Active) },

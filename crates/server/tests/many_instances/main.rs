@@ -20,6 +20,7 @@ mod points;
 mod preconditions;
 mod schema;
 mod seats;
+mod set_clock;
 mod stream;
 #[path = "../support/mod.rs"]
 mod support;

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 
 use super::programs::Programs;
+use crate::clock::WallClock;
 use crate::disk::Disk;
 use crate::port::Port;
 use crate::processes::Processes;
@@ -18,6 +19,8 @@ pub(super) struct Home {
     pub(super) port: Port,
     /// The disk switch, if the test may fill the disk.
     pub(super) disk: Option<Disk>,
+    /// A clock of its own, if the test sets it.
+    pub(super) clock: Option<WallClock>,
     /// Reads from a pipe that only this process holds.
     watchdog: Child,
 }
@@ -32,7 +35,7 @@ impl Home {
         watchdog.current_dir("/").stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
         let watchdog = watchdog.spawn().expect("a shell");
         programs.give(&folder);
-        Self { programs, folder, port: Port::free(), disk: None, watchdog }
+        Self { programs, folder, port: Port::free(), disk: None, clock: None, watchdog }
     }
 
     /// Postgres' data directory.

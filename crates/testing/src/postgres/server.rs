@@ -56,6 +56,14 @@ impl Server {
         super::sql(&self.url(database)).await
     }
 
+    /// Sets the clock of a server that has its own (see [`Setup::with_own_clock`]) to this many seconds ahead.
+    ///
+    /// # Panics
+    /// If it has none.
+    pub fn set_clock_ahead(&self, seconds: i64) {
+        self.home.clock.as_ref().expect("a clock of its own").set_ahead(seconds);
+    }
+
     /// Its log so far, over all starts.
     pub fn log(&self) -> String {
         std::fs::read_to_string(self.home.log()).unwrap_or_default()
@@ -125,6 +133,9 @@ impl Server {
         command.arg("-D").arg(self.home.data());
         if let Some(disk) = &self.home.disk {
             disk.under(&mut command);
+        }
+        if let Some(clock) = &self.home.clock {
+            clock.under(&mut command);
         }
         command.stdout(log.try_clone().expect("a log")).stderr(log);
         let postmaster = command.spawn().expect("postgres starts");

@@ -5,19 +5,21 @@ use std::fmt::{Display, Write};
 use super::home::Home;
 use super::programs::Programs;
 use super::server::Server;
+use crate::clock::WallClock;
 use crate::disk::Disk;
 
 /// The settings of a server that does not exist yet.
 pub struct Setup {
     parameters: Vec<(String, String)>,
     has_small_disk: bool,
+    has_own_clock: bool,
 }
 
 impl Setup {
     /// As in production: each commit is synced to the disk before it is answered.
     #[must_use]
     pub fn durable() -> Self {
-        let setup = Self { parameters: Vec::new(), has_small_disk: false };
+        let setup = Self { parameters: Vec::new(), has_small_disk: false, has_own_clock: false };
         // The log shows locks and deadlocks with the name of the database. Shared memory is in the server's
         // own folder, so that nothing is left of it after a crash. WAL is kept for a standby that was away.
         setup
@@ -51,6 +53,13 @@ impl Setup {
         self
     }
 
+    /// With a clock that [`Server::set_clock_ahead`] sets. Needs libfaketime.
+    #[must_use]
+    pub fn with_own_clock(mut self) -> Self {
+        self.has_own_clock = true;
+        self
+    }
+
     /// Creates the server and starts it. Takes a second or two.
     ///
     /// # Panics
@@ -63,6 +72,9 @@ impl Setup {
         configure(&home, &self.parameters);
         if self.has_small_disk {
             home.disk = Some(Disk::within(&home.folder));
+        }
+        if self.has_own_clock {
+            home.clock = Some(WallClock::within(&home.folder));
         }
         let server = Server::of(home);
         server.restart().await;

@@ -38,6 +38,7 @@ impl LiveRoom {
     fn gather(&self, step: &mut Step, claim_seconds: u32, at: Timestamp) {
         let mut running = Running::default();
         for (place, live) in self.read_turns().iter() {
+            live.follow_clock(at);
             live.count(&mut running, claim_seconds, at);
             let claimed = live.claimed.load(Ordering::Relaxed);
             if claimed && !live.turn.claimed && step.claimed.len() < Step::PLACES_MAX {

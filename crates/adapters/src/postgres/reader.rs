@@ -229,15 +229,15 @@ impl Reader for PostgresReader {
         ask!(self, LapsedHolds, |session| concert_reads::lapsed_holds(&session, before, limit))
     }
 
-    /// Rooms of which nothing is known are told whole.
     async fn holds_after(
         &self,
         after: Timestamp,
         limit: usize,
     ) -> Result<Vec<(PerformanceId, ReservationId, u64)>, StoreError> {
-        ask!(self, |session| concert_reads::holds_after(&session, after, limit))
+        ask!(self, LapsedHolds, |session| concert_reads::holds_after(&session, after, limit))
     }
 
+    /// Rooms of which nothing is known are told whole.
     async fn rooms(&self) -> Result<Vec<RoomRecord>, StoreError> {
         let mut news = self.news.rooms(&RoomsKnown::default()).await?;
         for room in &mut news.rooms {

@@ -10,7 +10,7 @@ use crate::lecture::{Application, HistoryLine, Lecture};
 use crate::payment::Payment;
 use crate::table::Table;
 use crate::time::Timestamp;
-use crate::waiting_room::{GivenUp, Place, Room, Turn};
+use crate::waiting_room::{GivenUp, Place, Room, Token, Turn};
 use crate::wallet::{Account, Entry};
 
 /// The keys of the rows that a batch needs. Sorted, because locks are taken in this order.
@@ -82,6 +82,8 @@ pub struct Rows {
     pub ledger: Vec<Entry>,
     /// Lecture history lines to add.
     pub lecture_history: Vec<HistoryLine>,
+    /// Tokens to add that were shown for a place whose row names another token: the place was handed out twice.
+    pub disputes: Vec<Token>,
     /// Concerts to add.
     pub new_concerts: Vec<Concert>,
     /// Payments to add.

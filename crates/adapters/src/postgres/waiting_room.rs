@@ -91,6 +91,9 @@ const END: &str = "INSERT INTO turn_ends (concert_id, place, ended_at)
 const FORGET_END: &str = "DELETE FROM turn_ends USING unnest($1::uuid[], $2::bigint[]) v (concert_id, place)
     WHERE turn_ends.concert_id = v.concert_id AND turn_ends.place = v.place";
 
+const DISPUTE: &str = "INSERT INTO place_disputes (concert_id, place, token_id, user_id, issued_at)
+    SELECT * FROM unnest($1::uuid[], $2::bigint[], $3::uuid[], $4::text[], $5::bigint[]) ON CONFLICT DO NOTHING";
+
 /// Settled turns that every process has seen by now.
 const FORGET_TURNS: &str = "DELETE FROM turns WHERE (concert_id, place) IN (
     SELECT concert_id, place FROM turns WHERE settled_at < $1 LIMIT $2 FOR UPDATE SKIP LOCKED)";
@@ -116,6 +119,7 @@ pub(super) const WRITES: &[&str] = &[
     SETTLE,
     END,
     FORGET_END,
+    DISPUTE,
     FORGET_TURNS,
     FORGET_STRAY_ENDS,
 ];
@@ -332,6 +336,17 @@ fn save_ends<'a>(pipeline: &mut Pipeline<'a, ()>, rows: &'a Rows) {
     pipeline.write(FORGET_END, columns!(over, |(concert, place)| concert.uuid(), big(*place)));
     pipeline
         .write(END, columns!(rows.ends.added(), |((concert, place), at)| concert.uuid(), big(*place), at.as_millis()));
+    pipeline.write(
+        DISPUTE,
+        columns!(
+            rows.disputes.iter(),
+            |token| token.concert.uuid(),
+            big(token.place),
+            token.id.uuid(),
+            token.user.as_str(),
+            token.issued_at.as_millis(),
+        ),
+    );
 }
 
 pub(super) fn read_room(row: &Row) -> Sql<Room> {

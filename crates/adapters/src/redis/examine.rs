@@ -1,6 +1,9 @@
 //! What Redis must be set to and must permit, checked without a room: each fault with a reason that an operator can act
 //! on.
 
+use std::sync::PoisonError;
+use std::time::Duration;
+
 use onsale_app::waiting_room::door::Trouble;
 use redis::{ErrorKind, FromRedisValue, RedisError, ServerErrorKind, Value, cmd};
 
@@ -8,6 +11,9 @@ use super::RedisPlaces;
 
 /// Beyond this share of `maxmemory` an operator is warned, and no new place is handed out if keys may be evicted.
 pub(super) const FULL_SHARE: f64 = 0.9;
+
+/// New places count as refused for so long after an entry was refused.
+const REFUSED_LATELY: Duration = Duration::from_secs(5);
 
 /// Keys that are never there. In a cluster so many cover a few primaries.
 const PROBES: u32 = 12;
@@ -72,6 +78,7 @@ impl RedisPlaces {
         if found.is_empty() {
             found = self.probe().await;
         }
+        found.extend(self.refused_lately());
         if !found.iter().any(|(trouble, _)| matches!(trouble, Trouble::Away | Trouble::Login | Trouble::Loading)) {
             found.extend(self.memory_troubles().await);
         }
@@ -83,6 +90,13 @@ impl RedisPlaces {
             }
         }
         once
+    }
+
+    /// Why an entry was refused a moment ago.
+    fn refused_lately(&self) -> Option<(Trouble, String)> {
+        let refused = self.refused.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let (_, reason) = refused.filter(|(at, _)| at.elapsed() < REFUSED_LATELY)?;
+        Some(explain("HSET", &reason)).filter(|(trouble, _)| *trouble != Trouble::Away)
     }
 
     /// Does what entries do, without a room.

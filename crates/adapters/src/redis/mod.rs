@@ -10,6 +10,8 @@ mod examine;
 mod url;
 
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::time::Instant;
 
 use async_trait::async_trait;
 use onsale_app::waiting_room::door::{Entered, Entrant, Given, Held, Mark, MemoryError, PlaceMemory, State, Trouble};
@@ -44,6 +46,8 @@ pub struct RedisPlaces {
     scripts: Scripts,
     /// Redis may evict places: entries look at its memory.
     may_evict: AtomicBool,
+    /// When and why new places were refused last: memory that is nearly full refuses some calls and takes others.
+    refused: Mutex<Option<(Instant, String)>>,
 }
 
 impl RedisPlaces {
@@ -59,7 +63,7 @@ impl RedisPlaces {
             retire: Script::new(include_str!("scripts/retire.lua")),
             probe: Script::new(include_str!("scripts/probe.lua")),
         };
-        Self { connection: Connection::new(url), scripts, may_evict: AtomicBool::new(false) }
+        Self { connection: Connection::new(url), scripts, may_evict: AtomicBool::new(false), refused: Mutex::default() }
     }
 
     fn guard_against_eviction(&self, may_evict: bool) {
@@ -70,13 +74,16 @@ impl RedisPlaces {
         let mut call = self.scripts.state.prepare_invoke();
         call.key(room_key(concert)).arg(u8::from(to_write));
         let Value::Array(answer) = self.run(&call).await? else { return Err(broken("a state")) };
-        let [run, epoch, issued, end, after, to, last] = answer.as_slice() else { return Err(broken("a state")) };
+        let [run, epoch, issued, end, after, to, last, passed] = answer.as_slice() else {
+            return Err(broken("a state"));
+        };
         Ok(State {
             memory: memory(run)?,
             epoch: number(epoch)?,
             last_epoch: number(last)?,
             mark: Mark { issued: number(issued)?, block_end: number(end)? },
             missing: (number(after)?, number(to)?),
+            passed: (number(passed)?, number(to)?),
         })
     }
 
@@ -155,6 +162,9 @@ impl PlaceMemory for RedisPlaces {
             Value::BulkString(reason) => Some(String::from_utf8_lossy(reason).into_owned()),
             _ => return Err(broken("a reason")),
         };
+        if let Some(reason) = &refused {
+            *self.refused.lock().unwrap_or_else(PoisonError::into_inner) = Some((Instant::now(), reason.clone()));
+        }
         let given = entrants.iter().zip(places).map(|(entrant, place)| match place {
             Value::Int(place) => {
                 let place = u64::try_from(*place).map_err(|_| broken("a place"))?;

@@ -304,6 +304,8 @@ fn one_room(db: &Connection, concert: ConcertId) -> Sql<Option<RoomRow>> {
         given_up: count("SELECT count(*) FROM places WHERE concert_id = ?1 AND place > ?2 AND standing = 'GIVEN_UP'")?,
         turns: count("SELECT count(*) FROM turns WHERE concert_id = ?1 AND ?2 >= 0")?,
         turns_uncalled: count("SELECT count(*) FROM turns WHERE concert_id = ?1 AND place > ?2")?,
+        disputes: count("SELECT count(*) FROM place_disputes WHERE concert_id = ?1 AND ?2 >= 0")?,
+        disputed_place: count("SELECT coalesce(min(place), 0) FROM place_disputes WHERE concert_id = ?1 AND ?2 >= 0")?,
         users_twice: count(
             "SELECT count(*) FROM (SELECT user_id FROM places WHERE concert_id = ?1 AND ?2 >= 0
                 AND standing = 'CURRENT' GROUP BY user_id HAVING count(*) > 1)",

@@ -4,7 +4,7 @@ use onsale_app::store::RoomRecord;
 use onsale_domain::ids::{ConcertId, ReservationId, TokenId, UserId};
 use onsale_domain::rows::{Keys, Rows};
 use onsale_domain::time::Timestamp;
-use onsale_domain::waiting_room::{GivenUp, Place, Room, Settings, Turn};
+use onsale_domain::waiting_room::{GivenUp, Place, Room, Settings, Token, Turn};
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::concert::load_open;
@@ -141,6 +141,19 @@ pub(super) fn save(db: &Connection, rows: &Rows) -> Sql<()> {
                 .prepare_cached("INSERT INTO turn_ends (concert_id, place, ended_at) VALUES (?1, ?2, ?3)")?
                 .execute(params![concert.as_bytes(), place, at.as_millis()])?,
         };
+    }
+    for Token { id, concert, user, place, issued_at } in &rows.disputes {
+        db.prepare_cached(
+            "INSERT INTO place_disputes (concert_id, place, token_id, user_id, issued_at) VALUES (?1, ?2, ?3, ?4, ?5)
+             ON CONFLICT DO NOTHING",
+        )?
+        .execute(params![
+            concert.uuid().as_bytes(),
+            place,
+            id.uuid().as_bytes(),
+            user.as_str(),
+            issued_at.as_millis()
+        ])?;
     }
     Ok(())
 }

@@ -8,6 +8,7 @@ pub(super) async fn check(source: &dyn AuditSource) -> Result<Vec<Finding>, Stor
     let mut places = Finding::new("every place in line was handed out once, and none is missing");
     let mut blocks = Finding::new("no place was handed out beyond what was reserved for that");
     let mut users = Finding::new("every user has at most one place in a room");
+    let mut bearers = Finding::new("every place was shown by one bearer");
     let mut counters = Finding::new("every room counts its turns and given-up places right");
     let mut rooms = source.rooms();
     while let Some(row) = rooms.recv().await {
@@ -29,6 +30,10 @@ pub(super) async fn check(source: &dyn AuditSource) -> Result<Vec<Finding>, Stor
                 row.highest_place
             )
         });
+        bearers.check(row.disputes == 0, || {
+            let (tokens, place) = (row.disputes, row.disputed_place);
+            format!("{concert}: {tokens} tokens were shown for places of others, the first for place {place}")
+        });
         users.check(row.users_twice == 0, || format!("{concert}: {} users", row.users_twice));
         let right = u64::from(row.room.active) == row.turns
             && row.room.given_up == row.given_up
@@ -41,5 +46,5 @@ pub(super) async fn check(source: &dyn AuditSource) -> Result<Vec<Finding>, Stor
             )
         });
     }
-    Ok(vec![places, blocks, users, counters])
+    Ok(vec![places, blocks, users, bearers, counters])
 }

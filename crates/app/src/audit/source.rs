@@ -119,6 +119,10 @@ pub struct RoomRow {
     pub turns_uncalled: u64,
     /// Users with more than one current place.
     pub users_twice: u64,
+    /// Tokens that were shown for a place that is another token's.
+    pub disputes: u64,
+    /// The first of these places; 0 if there is none.
+    pub disputed_place: u64,
 }
 
 /// An event and whether the row is there that it tells of.

@@ -127,8 +127,15 @@ impl Beside {
         let handed_out = blocks.gaps.iter().map(|gap| (gap.first.max(after + 1), gap.last.min(known)));
         places.extend(handed_out.filter(|(first, last)| first <= last && kept.epoch == blocks.epoch));
         places.sort_unstable();
-        places.dedup();
-        places
+        // Neighbours together: each range may split a gap.
+        let mut ranges: Vec<(u64, u64)> = Vec::new();
+        for (first, last) in places {
+            match ranges.last_mut() {
+                Some(before) if first <= before.1 + 1 => before.1 = before.1.max(last),
+                _ => ranges.push((first, last)),
+            }
+        }
+        ranges
     }
 
     /// Whether it is time to write down how far places were handed out, if they were.

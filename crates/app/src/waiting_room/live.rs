@@ -186,10 +186,10 @@ impl LiveRoom {
             return Standing::Waiting { position, estimated_wait_seconds, poll_after_seconds, changed_at };
         }
         match self.read_turns().get(&token.place) {
-            Some(turn) if turn.runs(at) => {
+            Some(turn) if turn.runs(at) && !turn.is_rejected(token) => {
                 turn.seen.fetch_max(at.as_millis(), Ordering::Relaxed);
-                if !turn.turn.named {
-                    turn.is_borne_by(token);
+                if snapshot.room.blocks.epoch > 0 {
+                    turn.is_shown(token, how == Look::Use);
                 }
                 if how == Look::Use {
                     turn.claimed.store(true, Ordering::Relaxed);
@@ -218,7 +218,8 @@ impl LiveRoom {
 
     /// Whether a place is in line, or its turn runs. No sign of life.
     pub(super) fn stands(&self, token: &Token, at: Timestamp) -> bool {
-        self.is_waiting(token) || self.read_turns().get(&token.place).is_some_and(|turn| turn.runs(at))
+        let runs = |turn: &LiveTurn| turn.runs(at) && !turn.is_rejected(token);
+        self.is_waiting(token) || self.read_turns().get(&token.place).is_some_and(runs)
     }
 
     /// How many people wait, as far as this process knows.
@@ -317,6 +318,11 @@ impl LiveRoom {
     pub(super) fn end(&self, place: u64) -> bool {
         let mut live = self.write_turns();
         live.get_mut(&place).is_some_and(|turn| !std::mem::replace(&mut turn.ended, true))
+    }
+
+    /// Takes in that a place with a turn is another token's.
+    pub(super) fn reject(&self, token: &Token) {
+        self.read_turns().get(&token.place).into_iter().for_each(|turn| turn.reject(token.id));
     }
 
     fn read_turns(&self) -> RwLockReadGuard<'_, HashMap<u64, LiveTurn>> {

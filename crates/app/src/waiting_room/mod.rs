@@ -212,6 +212,11 @@ impl Observer for Rooms {
             let Some(performance) = performance else { continue };
             rooms.get(&performance.concert).into_iter().for_each(|room| room.stock.note(performance));
         }
+        for token in &unit.rows.disputes {
+            tracing::warn!(concert.id = %token.concert, place = token.place, user = %token.user,
+                "a second token was shown for a place; it is refused, and `onsale audit` reports it");
+            rooms.get(&token.concert).into_iter().for_each(|room| room.reject(token));
+        }
         if let Some(following) = &self.following {
             self.glimpse(&unit.rows);
             following.wanted.notify_one();

@@ -1,9 +1,9 @@
 //! One turn as this process knows it.
 
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
-use onsale_domain::ids::ReservationId;
+use onsale_domain::ids::{ReservationId, TokenId};
 use onsale_domain::time::Timestamp;
 use onsale_domain::waiting_room::{Token, Turn};
 
@@ -11,6 +11,17 @@ use super::pace::{Running, seconds_between};
 
 /// A sign of life is stored at least this long before silence would end the turn by what was stored before.
 const NOTED_BEFORE_LAPSE_MILLIS: i64 = 2_000;
+
+/// The most tokens of one place that are kept apart.
+const OTHERS_MAX: usize = 8;
+
+/// Tokens that were shown for one place, if it was handed out twice.
+#[derive(Debug, Default)]
+struct Others {
+    known: Vec<TokenId>,
+    to_check: Vec<Token>,
+    rejected: Vec<TokenId>,
+}
 
 /// What is known of a turn in this process alone, beside its row.
 #[derive(Debug)]
@@ -27,8 +38,16 @@ pub(super) struct LiveTurn {
     pub(super) claimed: AtomicBool,
     /// Holds taken with it that may still be paid.
     pub(super) holds: Vec<(ReservationId, Timestamp)>,
-    /// Who showed the token since the call, where the database does not know yet.
-    bearer: Mutex<Option<Token>>,
+    /// The first token that was shown for the place since the call.
+    bearer: OnceLock<Token>,
+    /// Whether the turn was used through this process.
+    used: AtomicBool,
+    /// Whether a token was found not to be the place's own: then `others` is looked at.
+    is_disputed: AtomicBool,
+    /// Guards what is rare: two tokens for one place.
+    others: Mutex<Others>,
+    /// Whether `others` has tokens to check: asked ten times a second of every turn.
+    is_to_check: AtomicBool,
 }
 
 impl LiveTurn {
@@ -41,7 +60,11 @@ impl LiveTurn {
             forgiven: AtomicI64::new(i64::MIN),
             claimed,
             holds: Vec::new(),
-            bearer: Mutex::default(),
+            bearer: OnceLock::new(),
+            used: AtomicBool::new(false),
+            is_disputed: AtomicBool::new(false),
+            others: Mutex::default(),
+            is_to_check: AtomicBool::new(false),
         }
     }
 
@@ -86,13 +109,50 @@ impl LiveTurn {
         }
     }
 
-    /// Who showed the token.
+    /// The first token that was shown since the call.
     pub(super) fn bearer(&self) -> Option<Token> {
-        self.bearer.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.bearer.get().cloned()
     }
 
-    pub(super) fn is_borne_by(&self, token: &Token) {
-        self.bearer.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert_with(|| token.clone());
+    /// A token of the place is shown. Costs a comparison, but for the first token, the first use, and a second token.
+    pub(super) fn is_shown(&self, token: &Token, is_used: bool) {
+        let first = self.bearer.get_or_init(|| token.clone());
+        if first.id != token.id {
+            let mut others = self.others();
+            if !others.known.contains(&token.id) && others.known.len() < OTHERS_MAX {
+                others.known.push(token.id);
+                others.to_check.extend([first.clone(), token.clone()]);
+                self.is_to_check.store(true, Ordering::Release);
+            }
+        }
+        if is_used && !self.used.load(Ordering::Relaxed) && !self.used.swap(true, Ordering::Relaxed) {
+            // Another process may have seen another token.
+            self.others().to_check.push(token.clone());
+            self.is_to_check.store(true, Ordering::Release);
+        }
+    }
+
+    /// Tokens of which the store should say whether the place is theirs.
+    pub(super) fn take_to_check(&self) -> Vec<Token> {
+        if !self.is_to_check.swap(false, Ordering::AcqRel) {
+            return Vec::new();
+        }
+        std::mem::take(&mut self.others().to_check)
+    }
+
+    /// The place is another token's.
+    pub(super) fn reject(&self, token: TokenId) {
+        self.others().rejected.push(token);
+        self.is_disputed.store(true, Ordering::Release);
+    }
+
+    /// Whether the place is known to be another token's.
+    pub(super) fn is_rejected(&self, token: &Token) -> bool {
+        self.is_disputed.load(Ordering::Acquire) && self.others().rejected.contains(&token.id)
+    }
+
+    fn others(&self) -> MutexGuard<'_, Others> {
+        self.others.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Silence before this instant does not end the turn: the client may have been given an interval until then.

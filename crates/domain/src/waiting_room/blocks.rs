@@ -60,7 +60,8 @@ pub struct Blocks {
 }
 
 impl Blocks {
-    /// The most gaps. Past that, whatever lies in them counts as handed out: an absentee costs the line one turn.
+    /// The most gaps. Past that the smallest are dropped: what lies in them counts as handed out, and an absentee costs
+    /// the line one turn.
     pub const GAPS_MAX: usize = 1_024;
 
     /// Places in doubt after one place, up to another.
@@ -88,7 +89,16 @@ impl Blocks {
         };
         self.gaps = self.gaps.iter().copied().flat_map(outside).collect();
         if self.gaps.len() > Self::GAPS_MAX {
-            self.gaps.clear();
+            let size = |gap: &Gap| gap.last - gap.first;
+            let mut sizes: Vec<u64> = self.gaps.iter().map(size).collect();
+            sizes.sort_unstable();
+            let mut surplus = sizes.len() - Self::GAPS_MAX;
+            let dropped_to = sizes[surplus - 1];
+            self.gaps.retain(|gap| {
+                let stays = surplus == 0 || dropped_to < size(gap);
+                surplus -= usize::from(!stays);
+                stays
+            });
         }
     }
 

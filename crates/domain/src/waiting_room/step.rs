@@ -91,6 +91,10 @@ fn raise(rows: &mut Rows, concert: ConcertId, issued: u64, at: Timestamp) {
 /// Saves the user of an admitted place. One user has one turn: if there are two, the running one stays.
 fn name(rows: &mut Rows, bearer: &Token, at: Timestamp) {
     let (key, entrant) = ((bearer.concert, bearer.place), (bearer.concert, bearer.user.clone()));
+    if rows.places.get(&key).is_some_and(|place| place.token != bearer.id) {
+        rows.disputes.push(bearer.clone());
+        return change(rows, bearer.concert, at, |_| {});
+    }
     if rows.turns.get(&key).is_none_or(|turn| turn.named) {
         return;
     }

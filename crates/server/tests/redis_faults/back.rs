@@ -11,12 +11,15 @@ const WAITING: usize = 12;
 /// So many places that a further block is reserved on the way.
 const CROWD: usize = 600;
 
+/// So many that some have places beyond the first block.
+const BEYOND: usize = 1_200;
+
 /// A line, the row of its room before a crowd came, and the crowd's tokens.
-async fn crowded(redis: &Redis) -> Option<(Line, String, Vec<String>)> {
+async fn crowded(redis: &Redis, count: usize) -> Option<(Line, String, Vec<String>)> {
     let line = Line::start(&[redis.url(), redis.url()], WAITING).await?;
     let before = line.row().await;
-    let crowd = line.crowd("crowd", CROWD).await;
-    assert_eq!(crowd.len(), CROWD, "everybody entered");
+    let crowd = line.crowd("crowd", count).await;
+    assert_eq!(crowd.len(), count, "everybody entered");
     let reserved = async || (Line::reserved_to(&before) < Line::reserved_to(&line.row().await)).then_some(());
     until("a further block is reserved", reserved).await;
     Some((line, before, crowd))
@@ -32,7 +35,10 @@ async fn goes_on(mut line: Line, crowd: &[String], before: &[u64]) {
     let all: Vec<String> = crowd.iter().chain(&newcomers).cloned().collect();
     let after = line.positions(&all).await;
     assert_eq!(after[..crowd.len()], *before, "the line keeps its order");
-    assert!(after[crowd.len()..].iter().all(|position| *position > (WAITING + CROWD) as u64), "newcomers are behind");
+    assert!(
+        after[crowd.len()..].iter().all(|position| *position > (WAITING + crowd.len()) as u64),
+        "newcomers are behind"
+    );
     line.stands().await;
     line.everybody_is_known(WAITING).await;
     line.tokens.truncate(4);
@@ -42,7 +48,7 @@ async fn goes_on(mut line: Line, crowd: &[String], before: &[u64]) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_database_that_lost_a_block_in_a_failover() {
     let redis = Redis::start(Keeps::Nothing).await;
-    let Some((line, row, crowd)) = crowded(&redis).await else { return };
+    let Some((line, row, crowd)) = crowded(&redis, CROWD).await else { return };
     let before = line.positions(&crowd).await;
     line.set_back(&row).await;
     goes_on(line, &crowd, &before).await;
@@ -51,7 +57,7 @@ async fn a_database_that_lost_a_block_in_a_failover() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_database_that_is_restored_while_redis_goes_on() {
     let redis = Redis::start(Keeps::Nothing).await;
-    let Some((mut line, row, crowd)) = crowded(&redis).await else { return };
+    let Some((mut line, row, crowd)) = crowded(&redis, CROWD).await else { return };
     let before = line.positions(&crowd).await;
     line.restart_around(&redis.url(), async |line: &Line| line.set_back(&row).await).await;
     goes_on(line, &crowd, &before).await;
@@ -60,7 +66,7 @@ async fn a_database_that_is_restored_while_redis_goes_on() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_database_that_is_restored_to_before_the_last_epoch() {
     let redis = Redis::start(Keeps::Everything).await;
-    let Some((line, row, crowd)) = crowded(&redis).await else { return };
+    let Some((line, row, crowd)) = crowded(&redis, CROWD).await else { return };
     redis.restart().await;
     line.enter_again("between").await;
     let before = line.positions(&crowd).await;
@@ -71,7 +77,7 @@ async fn a_database_that_is_restored_to_before_the_last_epoch() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_database_that_is_restored_and_redis_emptied() {
     let redis = Redis::start(Keeps::Nothing).await;
-    let Some((mut line, row, crowd)) = crowded(&redis).await else { return };
+    let Some((mut line, row, crowd)) = crowded(&redis, BEYOND).await else { return };
     let before = line.positions(&crowd).await;
     let lost = async |line: &Line| {
         line.set_back(&row).await;

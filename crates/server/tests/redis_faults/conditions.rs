@@ -119,6 +119,8 @@ async fn no_memory_left() {
     let concert = sale.concert(&room(1)).await;
     enter(&sale, &concert, 12_000).await;
     is_raised(&sale, "full", "no memory left").await;
+    let more: u64 = redis.run::<Vec<String>>(&["CONFIG", "GET", "maxmemory"])[1].parse().unwrap();
+    redis.run::<()>(&["CONFIG", "SET", "maxmemory", &(more + 900_000).to_string()]);
     nobody_has_two_places(&redis, &sale).await;
 }
 

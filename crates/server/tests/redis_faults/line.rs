@@ -183,6 +183,11 @@ impl Line {
         assert!(audit.status.success(), "{}", String::from_utf8_lossy(&audit.stdout));
     }
 
+    /// What the audit says.
+    pub(crate) async fn audit(&self) -> std::process::Output {
+        self.launch.run(&["audit"]).await
+    }
+
     /// Whoever entered last stands behind everybody else, once all instances have said how far they were.
     pub(crate) async fn joined_last(&mut self, place: &Value) {
         let (token, behind) = (text(&place["token"]), self.tokens.len());

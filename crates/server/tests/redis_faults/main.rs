@@ -14,4 +14,5 @@ mod lost;
 mod sentinel;
 #[path = "../support/mod.rs"]
 mod support;
+mod twice;
 mod two;

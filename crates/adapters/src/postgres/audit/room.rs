@@ -14,7 +14,8 @@ use super::snapshot::Connection;
 const ROOMS: &str = "SELECT rooms.concert_id, max_active, admit_per_second, active_seconds, claim_seconds, paused,
         issued, served, rooms.given_up, active, admissions, version, updated_at, blocks, coalesce(line.places, 0),
         coalesce(line.highest, 0), coalesce(line.given_up, 0), coalesce(inside.turns, 0),
-        coalesce(inside.uncalled, 0), coalesce(twice.users, 0)
+        coalesce(inside.uncalled, 0), coalesce(twice.users, 0),
+        coalesce(disputed.tokens, 0), coalesce(disputed.place, 0)
     FROM rooms LEFT JOIN (
         SELECT concert_id, count(*) places, max(place) highest,
             count(*) FILTER (WHERE standing = 'GIVEN_UP' AND place > served) given_up
@@ -27,6 +28,9 @@ const ROOMS: &str = "SELECT rooms.concert_id, max_active, admit_per_second, acti
             SELECT concert_id FROM places WHERE standing = 'CURRENT' GROUP BY concert_id, user_id HAVING count(*) > 1)
             more
         GROUP BY concert_id) twice USING (concert_id)
+    LEFT JOIN (
+        SELECT concert_id, count(*) tokens, min(place) place FROM place_disputes GROUP BY concert_id) disputed
+        USING (concert_id)
     ORDER BY rooms.concert_id";
 
 pub(super) async fn rooms(mut connection: Connection, out: Out<RoomRow>) -> Sql<()> {
@@ -48,5 +52,7 @@ fn read(row: &Row) -> Sql<RoomRow> {
         turns: number(row, 17)?,
         turns_uncalled: number(row, 18)?,
         users_twice: number(row, 19)?,
+        disputes: number(row, 20)?,
+        disputed_place: number(row, 21)?,
     })
 }

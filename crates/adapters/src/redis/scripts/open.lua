@@ -17,5 +17,5 @@ if room[5] and tonumber(room[4]) < after then
   after = tonumber(room[4])
 end
 redis.call('HSET', KEYS[1], 'epoch', ARGV[1], 'run', run, 'line', line, 'issued', ARGV[3], 'end', ARGV[4],
-  'missing_after', string.format('%.0f', after), 'missing_to', ARGV[3])
+  'missing_after', string.format('%.0f', after), 'missing_to', ARGV[3], 'passed_after', room[3] or '0')
 return 1

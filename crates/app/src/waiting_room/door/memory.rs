@@ -164,6 +164,8 @@ pub struct State {
     pub mark: Mark,
     /// Places after the first and up to the second may be missing among those that users are known to have.
     pub missing: (u64, u64),
+    /// Places after the first and up to the second were passed over when the room was opened: perhaps never handed out.
+    pub passed: (u64, u64),
 }
 
 /// A memory of places.

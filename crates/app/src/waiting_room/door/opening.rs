@@ -27,8 +27,8 @@ const LOOKS: u32 = 25;
 /// How often an opening is begun again.
 const TRIES: u32 = 5;
 
-/// If neither the database nor the memory knows how far places were handed out, a new block begins this far behind the
-/// last place that was shown: the largest block may have been in use.
+/// If it is not sure how far places were handed out, a new block begins this far behind the last place that is known: the
+/// largest block may have been in use. Numbers are plenty, and those passed over cost the line nothing.
 const MARGIN: u64 = BLOCK_MAX;
 
 /// Opens one room, again and again if need be.
@@ -165,15 +165,17 @@ impl Opener {
     async fn open_anew(&mut self, before: &Answer) -> Result<bool, Failure> {
         // A memory that takes no writes must not use up epochs and blocks of the database.
         let prepared = self.memory.prepare(self.concert).await.map_err(|error| away(&error))?;
-        let State { memory, mark, last_epoch, missing, .. } = prepared;
+        let State { memory, mark, last_epoch, passed, .. } = prepared;
         let (epoch, at_database) = (before.blocks.epoch, before.blocks.reserved_to.max(before.issued));
         let known = self.beside.issued().max(mark.issued);
         let shown = known.max(self.beside.shown_beyond());
-        // Neither the database nor the memory knows these places: more of their block may have been handed out.
-        let is_forgotten = at_database < shown && mark.block_end < shown;
-        let reserved_to = if is_forgotten { shown + MARGIN } else { mark.block_end };
+        let ends = shown.max(mark.block_end);
+        // If the database was set back, or the memory has forgotten all and nothing shows whether the database was, more
+        // places may have been handed out than are known.
+        let is_unsure = at_database < ends || (last_epoch == 0 && epoch > 0);
+        let reserved_to = if is_unsure { ends.max(at_database) + MARGIN } else { mark.block_end };
         let epoch_seen = last_epoch.max(self.beside.epoch());
-        let (in_doubt, places) = ((missing.0 + 1, missing.1), self.block);
+        let (in_doubt, places) = ((passed.0 + 1, passed.1), self.block);
         let reopen = Request::Reopen { epoch, memory, epoch_seen, known, reserved_to, in_doubt, places };
         let Answer { issued, blocks, is_new } = self.ask(reopen).await?;
         if !is_new {
@@ -182,7 +184,6 @@ impl Opener {
         let opened = Mark { issued, block_end: blocks.reserved_to };
         match self.memory.open(self.concert, blocks.epoch, memory, opened).await {
             Ok(()) => {
-                let ends = mark.block_end.max(shown);
                 if at_database < ends {
                     tracing::warn!(concert.id = %self.concert, at_database, ends, "the database is older than the places \
                         that were handed out; the room goes on behind them");

@@ -50,6 +50,9 @@ impl LiveRoom {
             if !live.turn.named && step.bearers.len() < Step::PLACES_MAX {
                 step.bearers.extend(live.bearer());
             }
+            if step.bearers.len() < Step::PLACES_MAX {
+                step.bearers.extend(live.take_to_check());
+            }
             if live.is_due(claim_seconds, at) && step.due.len() < Step::PLACES_MAX {
                 step.due.push(*place);
             }

@@ -51,6 +51,7 @@ pub(super) fn is_unchanged(rows: &Rows) -> bool {
     let added = rows.ledger.len()
         + rows.lecture_history.len()
         + rows.new_concerts.len()
+        + rows.disputes.len()
         + rows.payments.len()
         + rows.events.len();
     changed + added == 0

@@ -118,6 +118,19 @@ fn a_database_that_was_set_back_keeps_what_the_memory_handed_out() {
 }
 
 #[test]
+fn a_large_gap_stays_however_many_of_its_places_show_up() {
+    let mut beside = Beside::open(room(1, 50));
+    let (memory, in_doubt) = (Memory([2; 20]), (0, 0));
+    let reserved_to = 100_000;
+    beside.ask(Request::Reopen { epoch: 1, memory, epoch_seen: 1, known: 0, reserved_to, in_doubt, places: 10 });
+    // Every second one of the first 2,400: more pieces than are kept.
+    beside.ask(Request::Reinstate((1..=1_200).map(|number| (2 * number, 2 * number)).collect()));
+    assert_eq!(beside.gaps().len(), waiting_room::Blocks::GAPS_MAX);
+    assert_eq!(beside.gaps().last(), Some(&(2_401, 100_000)));
+    assert!(beside.room().waiting() < 1_500, "{} wait", beside.room().waiting());
+}
+
+#[test]
 fn the_line_waits_a_little_before_it_passes_a_gap() {
     let mut beside = Beside::open(room(50, 50));
     beside.step(3, &[], &[]);

@@ -7,6 +7,7 @@ use onsale_domain::rows::{Keys, Rows};
 use tokio_postgres::Row;
 use uuid::Uuid;
 
+use super::lies::{self, Lies, locks, updates};
 use super::session::Pipeline;
 use super::values::{
     Param, Sql, big, columns, get, instant, int, number, params, seating, seats, seats_to_text, small, user, uuid, word,
@@ -15,7 +16,8 @@ use crate::stored::{Word, seating_to_text};
 
 /// A reservation's performance, and a user, never change: reading them unlocked is safe. Which holds a leaving user
 /// has cannot change either, as the user's account is locked by now; those that lapse meanwhile are left alone.
-const LOCK: &str = "SELECT performance_id, concert_id, starts_at, sections, sold, version, updated_at FROM performances
+const LOCK: &str =
+    "SELECT performance_id, concert_id, starts_at, sections, sold, version, updated_at, ctid FROM performances
     WHERE performance_id IN (
         SELECT unnest($1::uuid[])
         UNION SELECT performance_id FROM reservations WHERE reservation_id = ANY ($2)
@@ -67,9 +69,21 @@ const SCHEDULE: &str = "INSERT INTO performances
     SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::bigint[], $4::text[], $5::integer[], $6::integer[], $7::bigint[],
         $8::bigint[])";
 
-const UPDATE: &str = "UPDATE performances SET sold = v.sold, version = v.version, updated_at = v.updated_at
-    FROM unnest($1::uuid[], $2::integer[], $3::bigint[], $4::bigint[]) v (performance_id, sold, version, updated_at)
-    WHERE performances.performance_id = v.performance_id";
+/// One performance that is named itself.
+const LOCK_ONE: [&str; 2] = locks!(
+    "performances",
+    "performance_id",
+    "performance_id, concert_id, starts_at, sections, sold, version, updated_at"
+);
+
+const UPDATE: [&str; 2] = updates!(
+    "performances",
+    "performance_id",
+    "sold = v.sold, version = v.version, updated_at = v.updated_at",
+    "$1::uuid[], $2::integer[], $3::bigint[], $4::bigint[]",
+    "$5",
+    "performance_id, sold, version, updated_at"
+);
 
 const RESERVE: &str = "INSERT INTO reservations
         (reservation_id, concert_id, performance_id, user_id, place, seats, amount, held_at, held_until, status,
@@ -96,20 +110,39 @@ const CHANGE: &str = "UPDATE seats SET reservation_id = v.reservation_id, held_u
         v (performance_id, seat, reservation_id, held_until, sold)
     WHERE seats.performance_id = v.performance_id AND seats.seat = v.seat";
 
-pub(super) const WRITES: &[&str] =
-    &[LOCK, OPEN_RESERVATIONS, WHOLE, OPEN, SCHEDULE, UPDATE, RESERVE, END, FREE, TAKE, CHANGE];
+pub(super) const WRITES: &[&str] = &[
+    LOCK,
+    LOCK_ONE[1],
+    OPEN_RESERVATIONS,
+    WHOLE,
+    OPEN,
+    SCHEDULE,
+    UPDATE[0],
+    UPDATE[1],
+    RESERVE,
+    END,
+    FREE,
+    TAKE,
+    CHANGE,
+];
 
-pub(super) fn lock<'a>(pipeline: &mut Pipeline<'a, Unit>, keys: &'a Keys) {
+pub(super) fn lock<'a>(pipeline: &mut Pipeline<'a, Unit>, keys: &'a Keys, lies: &'a mut Lies<PerformanceId>) {
     if keys.performances.is_empty() && keys.reservations.is_empty() && keys.holdings.is_empty() {
         return;
     }
     let performances: Vec<Uuid> = keys.performances.iter().map(|id| id.uuid()).collect();
     let (concerts, users) = pairs(keys.holdings.iter());
-    let wanted: Vec<Param<'a>> = params![performances, named(keys), concerts, users];
-    pipeline.ask(LOCK, wanted, |found, unit| {
+    let is_named = keys.reservations.is_empty() && keys.holdings.is_empty();
+    let near = lies.near(keys.performances.iter()).filter(|_| is_named);
+    let (sql, wanted): (_, Vec<Param<'a>>) = match near {
+        Some(tid) => (LOCK_ONE[1], params![performances, tid]),
+        None => (LOCK, params![performances, named(keys), concerts, users]),
+    };
+    pipeline.ask(sql, wanted, move |found, unit| {
         keys.performances.iter().for_each(|id| unit.rows.performances.load(*id, None));
         for row in found {
             let performance = read_performance(row)?;
+            lies.lock(performance.id, row, 7)?;
             unit.rows.performances.load(performance.id, Some(performance));
         }
         Ok(())
@@ -186,7 +219,7 @@ pub(super) fn save_new<'a>(pipeline: &mut Pipeline<'a, ()>, rows: &'a Rows) {
     );
 }
 
-pub(super) fn save<'a>(pipeline: &mut Pipeline<'a, ()>, rows: &'a Rows) {
+pub(super) fn save<'a>(pipeline: &mut Pipeline<'a, ()>, rows: &'a Rows, lies: &'a mut Lies<PerformanceId>) {
     pipeline.write(
         SCHEDULE,
         columns!(
@@ -202,16 +235,16 @@ pub(super) fn save<'a>(pipeline: &mut Pipeline<'a, ()>, rows: &'a Rows) {
         ),
     );
     let changed = rows.performances.outdated().filter_map(|id| Some((id, rows.performances.get(id)?)));
-    pipeline.write(
-        UPDATE,
-        columns!(
-            changed,
-            |(id, performance)| id.uuid(),
-            int(performance.sold),
-            big(performance.version),
-            performance.updated_at.as_millis(),
-        ),
+    let changed: Vec<_> = changed.collect();
+    let ids = changed.iter().map(|(id, _)| **id).collect();
+    let changed = columns!(
+        changed.into_iter(),
+        |(id, performance)| id.uuid(),
+        int(performance.sold),
+        big(performance.version),
+        performance.updated_at.as_millis(),
     );
+    lies::update(pipeline, UPDATE, changed, ids, lies);
     save_reservations(pipeline, rows);
     save_seats(pipeline, rows);
 }

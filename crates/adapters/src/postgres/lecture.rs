@@ -10,15 +10,18 @@ use onsale_domain::time::Timestamp;
 use tokio_postgres::Row;
 use uuid::Uuid;
 
+use super::lies::{self, Lies, locks, updates};
 use super::session::{Pipeline, Session};
 use super::values::{
     Sql, big, columns, instant, int, limit, number, optional_text, params, small, text, user, uuid, word,
 };
 use crate::stored::Word;
 
-const LOCK: &str =
-    "SELECT lecture_id, title, lecturer, starts_at, capacity, enrolled, seats_opened, version, updated_at
-    FROM lectures WHERE lecture_id = ANY ($1) ORDER BY lecture_id FOR NO KEY UPDATE";
+const LOCK: [&str; 2] = locks!(
+    "lectures",
+    "lecture_id",
+    "lecture_id, title, lecturer, starts_at, capacity, enrolled, seats_opened, version, updated_at"
+);
 
 const FREED: &str = "SELECT wanted.lecture_id, seat_number
     FROM unnest($1::uuid[], $2::bigint[]) wanted (lecture_id, many) CROSS JOIN LATERAL (
@@ -32,11 +35,14 @@ const OPEN: &str = "INSERT INTO lectures
     SELECT * FROM unnest($1::uuid[], $2::text[], $3::text[], $4::bigint[], $5::integer[], $6::integer[], $7::integer[],
         $8::bigint[], $9::bigint[])";
 
-const UPDATE: &str = "UPDATE lectures SET enrolled = v.enrolled, seats_opened = v.seats_opened, version = v.version,
-        updated_at = v.updated_at
-    FROM unnest($1::uuid[], $2::integer[], $3::integer[], $4::bigint[], $5::bigint[])
-        v (lecture_id, enrolled, seats_opened, version, updated_at)
-    WHERE lectures.lecture_id = v.lecture_id";
+const UPDATE: [&str; 2] = updates!(
+    "lectures",
+    "lecture_id",
+    "enrolled = v.enrolled, seats_opened = v.seats_opened, version = v.version, updated_at = v.updated_at",
+    "$1::uuid[], $2::integer[], $3::integer[], $4::bigint[], $5::bigint[]",
+    "$6",
+    "lecture_id, enrolled, seats_opened, version, updated_at"
+);
 
 const TAKE_FREED: &str = "DELETE FROM freed_seats USING unnest($1::uuid[], $2::integer[]) v (lecture_id, seat_number)
     WHERE freed_seats.lecture_id = v.lecture_id AND freed_seats.seat_number = v.seat_number";
@@ -54,17 +60,22 @@ const RECORD: &str = "INSERT INTO lecture_history
     SELECT * FROM unnest($1::uuid[], $2::bigint[], $3::uuid[], $4::text[], $5::text[], $6::integer[], $7::bigint[])";
 
 pub(super) const WRITES: &[&str] =
-    &[LOCK, FREED, APPLICATIONS, OPEN, UPDATE, TAKE_FREED, FREE, WITHDRAW, APPLY, RECORD];
+    &[LOCK[0], LOCK[1], FREED, APPLICATIONS, OPEN, UPDATE[0], UPDATE[1], TAKE_FREED, FREE, WITHDRAW, APPLY, RECORD];
 
-pub(super) fn lock<'a>(pipeline: &mut Pipeline<'a, Unit>, keys: &'a Keys) {
+pub(super) fn lock<'a>(pipeline: &mut Pipeline<'a, Unit>, keys: &'a Keys, lies: &'a mut Lies<LectureId>) {
     if keys.lectures.is_empty() {
         return;
     }
     let ids: Vec<Uuid> = keys.lectures.keys().map(|id| id.uuid()).collect();
-    pipeline.ask(LOCK, params![ids], |found, unit| {
+    let (sql, wanted) = match lies.near(keys.lectures.keys()) {
+        Some(tid) => (LOCK[1], params![ids, tid]),
+        None => (LOCK[0], params![ids]),
+    };
+    pipeline.ask(sql, wanted, move |found, unit| {
         keys.lectures.keys().for_each(|id| unit.rows.lectures.load(*id, None));
         for row in found {
             let lecture = read(row)?;
+            lies.lock(lecture.id, row, 9)?;
             unit.rows.lectures.load(lecture.id, Some(lecture));
         }
         Ok(())
@@ -97,7 +108,7 @@ pub(super) fn load<'a>(pipeline: &mut Pipeline<'a, Unit>, keys: &'a Keys) {
     }
 }
 
-pub(super) fn save<'a>(pipeline: &mut Pipeline<'a, ()>, rows: &'a Rows) {
+pub(super) fn save<'a>(pipeline: &mut Pipeline<'a, ()>, rows: &'a Rows, lies: &'a mut Lies<LectureId>) {
     pipeline.write(
         OPEN,
         columns!(
@@ -113,18 +124,17 @@ pub(super) fn save<'a>(pipeline: &mut Pipeline<'a, ()>, rows: &'a Rows) {
             lecture.updated_at.as_millis(),
         ),
     );
-    let changed = rows.lectures.outdated().filter_map(|id| Some((id, rows.lectures.get(id)?)));
-    pipeline.write(
-        UPDATE,
-        columns!(
-            changed,
-            |(id, lecture)| id.uuid(),
-            int(lecture.enrolled),
-            int(lecture.seats_opened),
-            big(lecture.version),
-            lecture.updated_at.as_millis(),
-        ),
+    let changed: Vec<_> = rows.lectures.outdated().filter_map(|id| Some((id, rows.lectures.get(id)?))).collect();
+    let ids = changed.iter().map(|(id, _)| **id).collect();
+    let changed = columns!(
+        changed.into_iter(),
+        |(id, lecture)| id.uuid(),
+        int(lecture.enrolled),
+        int(lecture.seats_opened),
+        big(lecture.version),
+        lecture.updated_at.as_millis(),
     );
+    lies::update(pipeline, UPDATE, changed, ids, lies);
     let freed = |wanted| rows.freed_seats.changed().filter(move |(_, _, free)| *free == wanted);
     pipeline.write(TAKE_FREED, columns!(freed(false), |(lecture, seat, _)| lecture.uuid(), int(*seat)));
     pipeline.write(FREE, columns!(freed(true), |(lecture, seat, _)| lecture.uuid(), int(*seat)));

@@ -17,6 +17,7 @@ mod held;
 mod idempotency;
 mod identity;
 mod lecture;
+mod lies;
 mod news;
 mod outbox;
 mod pace;

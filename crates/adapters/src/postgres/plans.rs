@@ -13,16 +13,16 @@ use super::{event, migrate, news, outbox, reader, writer};
 
 /// Tables that grow with the sale, each with the conditions by which few of its rows are found.
 const BY_KEY: &[(&str, &[&str])] = &[
-    ("accounts", &["user_id ="]),
+    ("accounts", &["user_id =", "TID"]),
     ("ledger", &["user_id ="]),
-    ("lectures", &["lecture_id =", "starts_at >="]),
+    ("lectures", &["lecture_id =", "starts_at >=", "TID"]),
     ("applications", &["lecture_id =&user_id =", "user_id ="]),
     ("freed_seats", &["lecture_id ="]),
     ("lecture_history", &["lecture_id ="]),
     ("places", &["concert_id =&place =", "concert_id =&user_id =", "concert_id =&place >", "given_up_version >"]),
     ("turns", &["concert_id =&place =", "concert_id =&version >", "settled_at <"]),
     ("turn_ends", &["concert_id =&place ="]),
-    ("performances", &["performance_id =", "concert_id ="]),
+    ("performances", &["performance_id =", "concert_id =", "TID"]),
     ("seats", &["performance_id ="]),
     ("reservations", &["reservation_id =", "concert_id =&user_id =", "user_id =", "held_until <", "held_until >"]),
     ("payments", &["payment_id =", "user_id ="]),

@@ -9,21 +9,30 @@ use onsale_domain::waiting_room::{GivenUp, Place, PlaceStanding, Room, Settings,
 use tokio_postgres::Row;
 use uuid::Uuid;
 
+use super::lies::{self, Lies, Tid, locks, updates};
 use super::session::Pipeline;
 use super::values::{
-    Sql, big, columns, get, instant, int, limit, number, optional_instant, params, small, user, uuid, word,
+    Param, Sql, big, columns, get, instant, int, limit, number, optional_instant, params, small, user, uuid, word,
 };
 use crate::stored::{Word, blocks_from_bytes, blocks_to_bytes, window_from_bytes, window_to_bytes};
 
-const LOCK: &str = "SELECT concert_id, max_active, admit_per_second, active_seconds, claim_seconds, paused, issued,
-        served, given_up, active, admissions, version, updated_at, blocks
-    FROM rooms WHERE concert_id = ANY ($1) ORDER BY concert_id FOR NO KEY UPDATE";
+const LOCK: [&str; 2] = locks!(
+    "rooms",
+    "concert_id",
+    "concert_id, max_active, admit_per_second, active_seconds, claim_seconds, paused, issued, served, given_up, active, \
+     admissions, version, updated_at, blocks"
+);
 
-/// The places given up next after `served`.
-const GIVEN_UP: &str = "SELECT rooms.concert_id, ahead.place FROM rooms CROSS JOIN LATERAL (
-        SELECT place FROM places WHERE concert_id = rooms.concert_id AND place > served AND standing = 'GIVEN_UP'
+/// The places given up next after `served`. A room is looked for where it may lie (`$3`), and else by its key.
+const GIVEN_UP: &str = "WITH near AS MATERIALIZED (SELECT concert_id, served, given_up FROM rooms
+        WHERE ctid = $3 AND concert_id = ANY ($1)),
+    room AS MATERIALIZED (SELECT * FROM near
+        UNION ALL SELECT concert_id, served, given_up FROM rooms
+        WHERE concert_id = ANY ($1) AND NOT EXISTS (SELECT FROM near))
+    SELECT room.concert_id, ahead.place FROM room CROSS JOIN LATERAL (
+        SELECT place FROM places WHERE concert_id = room.concert_id AND place > served AND standing = 'GIVEN_UP'
         ORDER BY place LIMIT $2) ahead
-    WHERE rooms.concert_id = ANY ($1) AND rooms.given_up > 0 ORDER BY rooms.concert_id, ahead.place";
+    WHERE room.given_up > 0 ORDER BY room.concert_id, ahead.place";
 
 /// `OFFSET 0` makes each a lookup by key: with a table that was never analyzed, a join was seen to read the places of
 /// everybody in line for every batch.
@@ -53,15 +62,18 @@ const MAKE: &str = "INSERT INTO rooms (concert_id, max_active, admit_per_second,
     SELECT * FROM unnest($1::uuid[], $2::integer[], $3::integer[], $4::integer[], $5::integer[], $6::boolean[],
         $7::bigint[], $8::bigint[], $9::bigint[], $10::integer[], $11::bytea[], $12::bigint[], $13::bigint[], $14::bytea[])";
 
-const UPDATE: &str = "UPDATE rooms SET max_active = v.max_active, admit_per_second = v.admit_per_second,
-        active_seconds = v.active_seconds, claim_seconds = v.claim_seconds, paused = v.paused, issued = v.issued,
-        served = v.served, given_up = v.given_up, active = v.active, admissions = v.admissions, version = v.version,
-        updated_at = v.updated_at, blocks = v.blocks
-    FROM unnest($1::uuid[], $2::integer[], $3::integer[], $4::integer[], $5::integer[], $6::boolean[],
-        $7::bigint[], $8::bigint[], $9::bigint[], $10::integer[], $11::bytea[], $12::bigint[], $13::bigint[], $14::bytea[])
-        v (concert_id, max_active, admit_per_second, active_seconds, claim_seconds, paused, issued, served, given_up,
-           active, admissions, version, updated_at, blocks)
-    WHERE rooms.concert_id = v.concert_id";
+const UPDATE: [&str; 2] = updates!(
+    "rooms",
+    "concert_id",
+    "max_active = v.max_active, admit_per_second = v.admit_per_second, active_seconds = v.active_seconds, \
+     claim_seconds = v.claim_seconds, paused = v.paused, issued = v.issued, served = v.served, given_up = v.given_up, \
+     active = v.active, admissions = v.admissions, version = v.version, updated_at = v.updated_at, blocks = v.blocks",
+    "$1::uuid[], $2::integer[], $3::integer[], $4::integer[], $5::integer[], $6::boolean[], $7::bigint[], $8::bigint[], \
+     $9::bigint[], $10::integer[], $11::bytea[], $12::bigint[], $13::bigint[], $14::bytea[]",
+    "$15",
+    "concert_id, max_active, admit_per_second, active_seconds, claim_seconds, paused, issued, served, given_up, active, \
+     admissions, version, updated_at, blocks"
+);
 
 const RESTAND: &str = "UPDATE places SET standing = v.standing, given_up_version = v.given_up_version
     FROM unnest($1::uuid[], $2::bigint[], $3::text[], $4::bigint[]) v (concert_id, place, standing, given_up_version)
@@ -105,13 +117,15 @@ const FORGET_STRAY_ENDS: &str = "DELETE FROM turn_ends WHERE (concert_id, place)
     LIMIT $2 FOR UPDATE SKIP LOCKED)";
 
 pub(super) const WRITES: &[&str] = &[
-    LOCK,
+    LOCK[0],
+    LOCK[1],
     GIVEN_UP,
     CURRENT,
     PLACES,
     TURNS,
     MAKE,
-    UPDATE,
+    UPDATE[0],
+    UPDATE[1],
     RESTAND,
     HAND_OUT,
     CALL,
@@ -130,14 +144,20 @@ const SETTLED_KEPT_MILLIS: i64 = 60_000;
 /// How many settled turns one unit of work drops at most.
 const DROPPED_AT_ONCE: i64 = 1_000;
 
-pub(super) fn lock<'a>(pipeline: &mut Pipeline<'a, Unit>, keys: &'a Keys) {
+pub(super) fn lock<'a>(pipeline: &mut Pipeline<'a, Unit>, keys: &'a Keys, lies: &'a mut Lies<ConcertId>) {
     if keys.rooms.is_empty() {
         return;
     }
-    pipeline.ask(LOCK, params![ids(keys)], |found, unit| {
+    let (sql, wanted) = match lies.near(keys.rooms.iter()) {
+        Some(tid) => (LOCK[1], params![ids(keys), tid]),
+        None => (LOCK[0], params![ids(keys)]),
+    };
+    pipeline.ask(sql, wanted, move |found, unit| {
         keys.rooms.iter().for_each(|id| unit.rows.rooms.load(*id, None));
         for row in found {
-            unit.rows.rooms.load(ConcertId::new(uuid(row, 0)?), Some(read_room(row)?));
+            let concert = ConcertId::new(uuid(row, 0)?);
+            lies.lock(concert, row, 14)?;
+            unit.rows.rooms.load(concert, Some(read_room(row)?));
         }
         Ok(())
     });
@@ -147,9 +167,10 @@ fn ids(keys: &Keys) -> Vec<Uuid> {
     keys.rooms.iter().map(|id| id.uuid()).collect()
 }
 
-pub(super) fn load<'a>(pipeline: &mut Pipeline<'a, Unit>, keys: &'a Keys) {
+/// `near`: where the only room that is wanted may lie.
+pub(super) fn load<'a>(pipeline: &mut Pipeline<'a, Unit>, keys: &'a Keys, near: Option<Tid>) {
     if !keys.rooms.is_empty() {
-        pipeline.ask(GIVEN_UP, params![ids(keys), limit(GivenUp::LOADED_MAX)], |found, unit| {
+        pipeline.ask(GIVEN_UP, params![ids(keys), limit(GivenUp::LOADED_MAX), near], |found, unit| {
             let mut given_up: HashMap<Uuid, Vec<u64>> = HashMap::new();
             for row in found {
                 given_up.entry(uuid(row, 0)?).or_default().push(number(row, 1)?);
@@ -219,31 +240,31 @@ fn load_turns<'a>(pipeline: &mut Pipeline<'a, Unit>, keys: &'a Keys) {
     });
 }
 
-pub(super) fn save<'a>(pipeline: &mut Pipeline<'a, ()>, unit: &'a Unit) {
+pub(super) fn save<'a>(pipeline: &mut Pipeline<'a, ()>, unit: &'a Unit, lies: &'a mut Lies<ConcertId>) {
     let rows = &unit.rows;
-    let changed = rows.rooms.outdated().filter_map(|id| Some((id, rows.rooms.get(id)?)));
-    for (sql, rooms) in [(MAKE, rows.rooms.added().collect::<Vec<_>>()), (UPDATE, changed.collect())] {
-        pipeline.write(
-            sql,
-            columns!(
-                rooms.into_iter(),
-                |(id, room)| id.uuid(),
-                int(room.settings.max_active),
-                int(room.settings.admit_per_second),
-                int(room.settings.active_seconds),
-                int(room.settings.claim_seconds),
-                room.settings.paused,
-                big(room.issued),
-                big(room.served),
-                big(room.given_up),
-                int(room.active),
-                window_to_bytes(&room.window),
-                big(room.version),
-                room.updated_at.as_millis(),
-                blocks_to_bytes(&room.blocks),
-            ),
-        );
-    }
+    let changed: Vec<_> = rows.rooms.outdated().filter_map(|id| Some((id, rows.rooms.get(id)?))).collect();
+    let ids = changed.iter().map(|(id, _)| **id).collect();
+    let columns = |rooms: Vec<(&'a ConcertId, &'a Room)>| -> Option<Vec<Param<'a>>> {
+        columns!(
+            rooms.into_iter(),
+            |(id, room)| id.uuid(),
+            int(room.settings.max_active),
+            int(room.settings.admit_per_second),
+            int(room.settings.active_seconds),
+            int(room.settings.claim_seconds),
+            room.settings.paused,
+            big(room.issued),
+            big(room.served),
+            big(room.given_up),
+            int(room.active),
+            window_to_bytes(&room.window),
+            big(room.version),
+            room.updated_at.as_millis(),
+            blocks_to_bytes(&room.blocks),
+        )
+    };
+    pipeline.write(MAKE, columns(rows.rooms.added().collect()));
+    lies::update(pipeline, UPDATE, columns(changed), ids, lies);
     save_places(pipeline, rows);
     save_turns(pipeline, unit);
     save_ends(pipeline, rows);

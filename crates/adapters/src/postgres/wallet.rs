@@ -7,6 +7,7 @@ use onsale_domain::wallet::{Account, Entry};
 use tokio_postgres::Row;
 
 use super::error::DbError;
+use super::lies::{self, Lies, locks, updates};
 use super::session::{Pipeline, Session};
 use super::values::{Sql, big, columns, get, limit, number, optional_instant, params, user, uuid, word};
 use crate::stored::Word;
@@ -15,19 +16,23 @@ use crate::stored::Word;
 const NAME: &str = "INSERT INTO accounts (user_id, balance, version)
     SELECT user_id, 0, 0 FROM unnest($1::text[]) user_id ON CONFLICT DO NOTHING RETURNING 1";
 
-const LOCK: &str = "SELECT user_id, balance, version, updated_at FROM accounts
-    WHERE user_id = ANY ($1) ORDER BY user_id FOR NO KEY UPDATE";
+const LOCK: [&str; 2] = locks!("accounts", "user_id", "user_id, balance, version, updated_at");
 
-const UPDATE: &str = "UPDATE accounts SET balance = v.balance, version = v.version, updated_at = v.updated_at
-    FROM unnest($1::text[], $2::bigint[], $3::bigint[], $4::bigint[]) v (user_id, balance, version, updated_at)
-    WHERE accounts.user_id = v.user_id";
+const UPDATE: [&str; 2] = updates!(
+    "accounts",
+    "user_id",
+    "balance = v.balance, version = v.version, updated_at = v.updated_at",
+    "$1::text[], $2::bigint[], $3::bigint[], $4::bigint[]",
+    "$5",
+    "user_id, balance, version, updated_at"
+);
 
 const ENTER: &str =
     "INSERT INTO ledger (user_id, version, entry_id, type, amount, balance_after, reference, created_at)
     SELECT * FROM unnest($1::text[], $2::bigint[], $3::uuid[], $4::text[], $5::bigint[], $6::bigint[], $7::uuid[],
         $8::bigint[])";
 
-pub(super) const WRITES: &[&str] = &[NAME, LOCK, UPDATE, ENTER];
+pub(super) const WRITES: &[&str] = &[NAME, LOCK[0], LOCK[1], UPDATE[0], UPDATE[1], ENTER];
 
 /// Whether wallets that nobody remembers to have seen are made before they are locked. Where newcomers are rare, most of
 /// that is in vain: then they are taken to be there, and a unit that finds one missing begins anew.
@@ -62,6 +67,7 @@ pub(super) fn lock<'a>(
     keys: &'a Keys,
     unknown: Vec<&'a str>,
     newcomers: &'a mut Newcomers,
+    lies: &'a mut Lies<UserId>,
 ) {
     if keys.accounts.is_empty() {
         return;
@@ -73,12 +79,18 @@ pub(super) fn lock<'a>(
         });
     }
     let users: Vec<&str> = keys.accounts.iter().map(UserId::as_str).collect();
-    pipeline.ask(LOCK, params![users], |found, unit| {
+    let (sql, wanted) = match lies.near(keys.accounts.iter()) {
+        Some(tid) => (LOCK[1], params![users, tid]),
+        None => (LOCK[0], params![users]),
+    };
+    pipeline.ask(sql, wanted, move |found, unit| {
         if found.len() != keys.accounts.len() {
             return Err(DbError::Vanished);
         }
         for row in found {
-            unit.rows.accounts.load(user(row, 0)?, account(row)?);
+            let user = user(row, 0)?;
+            lies.lock(user.clone(), row, 4)?;
+            unit.rows.accounts.load(user, account(row)?);
         }
         Ok(())
     });
@@ -90,18 +102,17 @@ fn account(row: &Row) -> Sql<Option<Account>> {
     Ok(Some(account).filter(|account| account.version > 0))
 }
 
-pub(super) fn save<'a>(pipeline: &mut Pipeline<'a, ()>, rows: &'a Rows) {
-    let changed = rows.accounts.changed().filter_map(|(user, account)| Some((user, account?)));
-    pipeline.write(
-        UPDATE,
-        columns!(
-            changed,
-            |(user, account)| user.as_str(),
-            account.balance,
-            big(account.version),
-            account.updated_at.map(|at| at.as_millis())
-        ),
+pub(super) fn save<'a>(pipeline: &mut Pipeline<'a, ()>, rows: &'a Rows, lies: &'a mut Lies<UserId>) {
+    let changed: Vec<_> = rows.accounts.changed().filter_map(|(user, account)| Some((user, account?))).collect();
+    let users = changed.iter().map(|(user, _)| (*user).clone()).collect();
+    let changed = columns!(
+        changed.into_iter(),
+        |(user, account)| user.as_str(),
+        account.balance,
+        big(account.version),
+        account.updated_at.map(|at| at.as_millis())
     );
+    lies::update(pipeline, UPDATE, changed, users, lies);
     pipeline.write(
         ENTER,
         columns!(

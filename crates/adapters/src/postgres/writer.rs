@@ -11,6 +11,7 @@ use onsale_domain::ids::UserId;
 
 use super::connection::Role;
 use super::error::DbError;
+use super::lies::AllLies;
 use super::session::{Pipeline, Session};
 use super::values::{Sql, get, instant, params};
 use super::{Shared, concert, event, held, idempotency, identity, lecture, payment, positions, waiting_room, wallet};
@@ -68,6 +69,7 @@ pub(super) struct PostgresWriter {
     /// Wallets that are known to have a row.
     known: HashSet<UserId>,
     newcomers: wallet::Newcomers,
+    lies: AllLies,
     /// The id of the transaction under way.
     transaction: String,
 }
@@ -79,6 +81,7 @@ impl PostgresWriter {
             connected: None,
             known: HashSet::new(),
             newcomers: wallet::Newcomers::default(),
+            lies: AllLies::default(),
             transaction: String::new(),
         }
     }
@@ -113,8 +116,9 @@ impl PostgresWriter {
         let mut unit = Unit::default();
         let mut transaction = String::new();
         let asked = Instant::now();
-        let wallets = (&self.known, &mut self.newcomers);
-        let loaded = load(&connected.session, wanted, wallets, (&mut unit, &mut transaction)).await;
+        self.lies.begin();
+        let known = (&self.known, &mut self.newcomers, &mut self.lies);
+        let loaded = load(&connected.session, wanted, known, (&mut unit, &mut transaction)).await;
         match loaded {
             Ok(()) => {
                 self.transaction = transaction;
@@ -133,7 +137,7 @@ impl PostgresWriter {
             return Err(StoreError::Unavailable("the connection is gone".to_owned()));
         };
         let mut writes = Pipeline::new(&connected.session);
-        save(&mut writes, unit);
+        save(&mut writes, unit, &mut self.lies);
         let changes_nothing = writes.is_empty() && !unit.prove_writable;
         if changes_nothing {
             writes.tell(ROLLBACK, Vec::new());
@@ -217,7 +221,7 @@ enum Outcome {
 async fn load(
     session: &Session,
     wanted: &Wanted,
-    (known, newcomers): (&HashSet<UserId>, &mut wallet::Newcomers),
+    (known, newcomers, lies): (&HashSet<UserId>, &mut wallet::Newcomers, &mut AllLies),
     (unit, transaction): (&mut Unit, &mut String),
 ) -> Sql<()> {
     let keys = &wanted.keys;
@@ -228,15 +232,16 @@ async fn load(
     if wanted.is_patient {
         pipeline.tell(PATIENTLY, Vec::new());
     }
-    wallet::lock(&mut pipeline, keys, unknown, newcomers);
-    lecture::lock(&mut pipeline, keys);
-    waiting_room::lock(&mut pipeline, keys);
-    concert::lock(&mut pipeline, keys);
+    let room = lies.rooms.near(keys.rooms.iter());
+    wallet::lock(&mut pipeline, keys, unknown, newcomers, &mut lies.accounts);
+    lecture::lock(&mut pipeline, keys, &mut lies.lectures);
+    waiting_room::lock(&mut pipeline, keys, &mut lies.rooms);
+    concert::lock(&mut pipeline, keys, &mut lies.performances);
 
     idempotency::load(&mut pipeline, &wanted.answers);
     idempotency::count(&mut pipeline, wanted);
     lecture::load(&mut pipeline, keys);
-    waiting_room::load(&mut pipeline, keys);
+    waiting_room::load(&mut pipeline, keys, room);
     concert::load(&mut pipeline, keys);
     pipeline.ask(AT, Vec::new(), |found, unit: &mut Unit| {
         let row = found.first().ok_or(DbError::Broken("no clock"))?;
@@ -247,13 +252,13 @@ async fn load(
     pipeline.run(unit).await
 }
 
-fn save<'a>(pipeline: &mut Pipeline<'a, ()>, unit: &'a Unit) {
+fn save<'a>(pipeline: &mut Pipeline<'a, ()>, unit: &'a Unit, lies: &'a mut AllLies) {
     let rows = &unit.rows;
-    wallet::save(pipeline, rows);
-    lecture::save(pipeline, rows);
+    wallet::save(pipeline, rows, &mut lies.accounts);
+    lecture::save(pipeline, rows, &mut lies.lectures);
     concert::save_new(pipeline, rows);
-    waiting_room::save(pipeline, unit);
-    concert::save(pipeline, rows);
+    waiting_room::save(pipeline, unit, &mut lies.rooms);
+    concert::save(pipeline, rows, &mut lies.performances);
     payment::save(pipeline, rows);
     event::save(pipeline, unit);
     idempotency::save(pipeline, unit);

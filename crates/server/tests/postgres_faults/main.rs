@@ -11,6 +11,7 @@ mod failover;
 mod foreign_locks;
 mod instances;
 mod log_full;
+mod long_snapshot;
 mod outcomes;
 mod polls;
 mod pressure;

@@ -312,6 +312,13 @@ pub trait Store: Send + Sync {
         let _ = (conditions, disk_reserve_mib);
     }
 
+    /// How long the oldest snapshot is open that another session keeps in this database, in seconds: a backup, an audit, a
+    /// transaction that was left open. While it is, no old version of a row is cleared away. `None` if the database has
+    /// no such sessions.
+    async fn oldest_snapshot(&self) -> Result<Option<u64>, StoreError> {
+        Ok(None)
+    }
+
     /// A value that is made once and the same for all instances: the one that was there, else the one offered.
     async fn secret(&self, name: &str, offered: &[u8]) -> Result<Vec<u8>, StoreError>;
 

@@ -33,6 +33,12 @@ use crate::http;
 use crate::settings::{DatabaseUrl, PlatformSettings, Settings};
 use crate::webhook::WebhookPlatform;
 
+/// How often the oldest snapshot of the database is looked for.
+const SNAPSHOT_EVERY: Duration = Duration::from_secs(5);
+
+/// From this age on a snapshot is said to be long, in seconds: a backup of a sale takes less.
+const SNAPSHOT_LONG: u64 = 300;
+
 /// Why a sale cannot be opened.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum SaleError {
@@ -272,6 +278,19 @@ impl Sale {
         if let Some(watch) = self.door.watch(&self.conditions) {
             watch.register(registry);
             self.tasks.spawn(watch.run(self.stop.clone()));
+        }
+        if self.store.news().is_some() {
+            let store = self.store.clone();
+            let look = async move || {
+                // A database that cannot be asked is another condition.
+                let seconds =
+                    store.oldest_snapshot().await.ok().flatten().filter(|seconds| *seconds >= SNAPSHOT_LONG)?;
+                Some(format!(
+                    "another session has kept a snapshot open for {seconds} s, and old rows pile up; end it, or back up a standby"
+                ))
+            };
+            let (conditions, stop) = (self.conditions.clone(), self.stop.clone());
+            self.tasks.spawn(watch_part(conditions, ("database", "long-snapshot"), SNAPSHOT_EVERY, stop, look));
         }
     }
 

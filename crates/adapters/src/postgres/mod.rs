@@ -47,7 +47,8 @@ use onsale_app::store::{Reader, Store, StoreError, Writer};
 use onsale_domain::ids::EventId;
 use onsale_domain::time::Timestamp;
 use prometheus_client::metrics::counter::Counter;
-use prometheus_client::registry::Registry;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::registry::{Registry, Unit};
 use tokio::task::AbortHandle;
 use tokio_postgres::Client;
 
@@ -136,6 +137,8 @@ struct Metrics {
     connections: Counter,
     /// Commits whose outcome had to be asked for.
     outcomes: Counter,
+    /// How long the oldest snapshot of another session is open, in seconds, at the last look.
+    oldest_snapshot: Gauge,
 }
 
 impl Shared {
@@ -267,11 +270,19 @@ impl Store for PostgresStore {
     }
 
     fn register(&self, registry: &mut Registry) {
-        let Metrics { deadlocks, connections, outcomes } = &self.shared.metrics;
+        let Metrics { deadlocks, connections, outcomes, oldest_snapshot } = &self.shared.metrics;
         let postgres = registry.sub_registry_with_prefix("postgres");
         postgres.register("deadlocks", "Deadlocks, of which there should be none", deadlocks.clone());
         postgres.register("connections_opened", "Connections opened", connections.clone());
         postgres.register("outcomes_asked", "Commits whose outcome had to be asked for", outcomes.clone());
+        let help = "How long the oldest snapshot is open that another session keeps in this database";
+        postgres.register_with_unit("oldest_snapshot", help, Unit::Seconds, oldest_snapshot.clone());
+    }
+
+    async fn oldest_snapshot(&self) -> Result<Option<u64>, StoreError> {
+        let seconds = self.reader.oldest_snapshot().await?;
+        self.shared.metrics.oldest_snapshot.set(i64::try_from(seconds).unwrap_or(i64::MAX));
+        Ok(Some(seconds))
     }
 
     async fn secret(&self, name: &str, offered: &[u8]) -> Result<Vec<u8>, StoreError> {

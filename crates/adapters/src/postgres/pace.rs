@@ -17,6 +17,7 @@ const SLOW_MAX: usize = 8;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
     Ping,
+    Snapshot,
     Account,
     Ledger,
     Lectures,

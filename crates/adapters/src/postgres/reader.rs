@@ -22,10 +22,16 @@ use super::error::DbError;
 use super::news::PostgresNews;
 use super::pace::{Kind, Pace, SLOW};
 use super::session::Session;
-use super::values::Sql;
+use super::values::{Sql, number};
 use super::{Shared, concert_reads, event, lecture, payment, wallet};
 
 const PING: &str = "SELECT 1";
+
+/// Since when the oldest snapshot in this database is open. Of other users' sessions only `pg_monitor` sees it.
+const SNAPSHOT: &str = "SELECT coalesce(max(extract(epoch FROM clock_timestamp() - since)), 0)::bigint FROM (
+        SELECT xact_start AS since FROM pg_stat_activity
+            WHERE backend_xmin IS NOT NULL AND pid <> pg_backend_pid() AND datname = current_database()
+        UNION ALL SELECT prepared FROM pg_prepared_xacts WHERE database = current_database()) open";
 
 /// How often a question is sent elsewhere because the one before it on its connection is slow.
 const ATTEMPTS_MAX: u32 = 4;
@@ -48,8 +54,17 @@ pub(super) struct PostgresReader {
     pace: Pace,
 }
 
-pub(super) const STATEMENTS: &[&[&str]] =
-    &[&[PING], wallet::READS, lecture::READS, concert_reads::READS, payment::READS, event::READS, event::LOG_READS];
+/// Everything that is asked, for the test of their plans.
+#[cfg(test)]
+pub(super) const STATEMENTS: &[&[&str]] = &[
+    &[PING, SNAPSHOT],
+    wallet::READS,
+    lecture::READS,
+    concert_reads::READS,
+    payment::READS,
+    event::READS,
+    event::LOG_READS,
+];
 
 impl PostgresReader {
     pub(super) fn new(shared: Arc<Shared>, connections: usize, news: Arc<PostgresNews>) -> Self {
@@ -76,7 +91,8 @@ impl PostgresReader {
         if let Some(session) = alive() {
             return Ok(session);
         }
-        let session = Arc::new(self.shared.session(Role::Reader, STATEMENTS).await?);
+        // Each statement is prepared when it is first asked: one about a table that is locked would keep all others waiting.
+        let session = Arc::new(self.shared.session(Role::Reader, &[]).await?);
         slot.session.store(Some(session.clone()));
         Ok(session)
     }
@@ -145,6 +161,15 @@ macro_rules! ask {
             }
         }
     }};
+}
+
+impl PostgresReader {
+    /// How long the oldest snapshot of another session is open, in seconds.
+    pub(super) async fn oldest_snapshot(&self) -> Result<u64, StoreError> {
+        let found = ask!(self, Snapshot, |session| session.query(SNAPSHOT, Vec::new()));
+        let found: Result<Vec<tokio_postgres::Row>, StoreError> = found;
+        Ok(number(found?.first().ok_or(DbError::Broken("no clock"))?, 0)?)
+    }
 }
 
 #[async_trait]

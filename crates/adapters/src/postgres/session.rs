@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 use futures_util::future::{BoxFuture, FutureExt, join, join_all, try_join_all};
@@ -29,7 +29,8 @@ const PLANNED_EVERY: Duration = Duration::from_secs(1);
 pub(super) struct Session {
     client: Client,
     driver: AbortHandle,
-    statements: HashMap<&'static str, Statement>,
+    /// Those that were prepared when it was opened, and those that were asked since.
+    statements: RwLock<HashMap<&'static str, Statement>>,
     /// When plans were last thrown away.
     planned_at: Mutex<Instant>,
     /// Whether this or another connection waited for the server in vain.
@@ -91,7 +92,7 @@ impl Session {
         let mut session = Self {
             client,
             driver,
-            statements: HashMap::new(),
+            statements: RwLock::default(),
             planned_at: Mutex::new(Instant::now()),
             vigil,
             queue: Queue::default(),
@@ -100,7 +101,8 @@ impl Session {
         let all = statements.iter().flat_map(|some| some.iter().copied());
         let prepared = all.map(|sql| async move { Ok::<_, DbError>((sql, client.prepare(sql).await?)) });
         let prepared = tokio::time::timeout(ANSWER_WITHIN, try_join_all(prepared.collect::<Vec<_>>()));
-        session.statements = prepared.await.map_err(|_| DbError::Late)??.into_iter().collect();
+        let prepared = prepared.await.map_err(|_| DbError::Late)??.into_iter().collect();
+        session.statements = RwLock::new(prepared);
         Ok(session)
     }
 
@@ -127,8 +129,18 @@ impl Session {
         Turn { session: self, number }
     }
 
-    fn statement(&self, sql: &'static str) -> Sql<&Statement> {
-        self.statements.get(sql).ok_or(DbError::Broken("no statement that was prepared"))
+    fn statement(&self, sql: &'static str) -> Sql<Statement> {
+        let statements = self.statements.read().unwrap_or_else(PoisonError::into_inner);
+        statements.get(sql).cloned().ok_or(DbError::Broken("no statement that was prepared"))
+    }
+
+    /// Prepares a statement that is asked for the first time. Never in a pipeline: what is sent behind it would overtake it.
+    async fn prepare(&self, sql: &'static str) -> Sql<()> {
+        if self.statement(sql).is_err() {
+            let prepared = self.client.prepare(sql).await?;
+            self.statements.write().unwrap_or_else(PoisonError::into_inner).insert(sql, prepared);
+        }
+        Ok(())
     }
 
     /// Says that the server has not answered in time.
@@ -141,7 +153,7 @@ impl Session {
     pub(super) async fn query(&self, sql: &'static str, params: Vec<Param<'_>>) -> Sql<Vec<Row>> {
         tokio::select! {
             biased;
-            (_, answer) = join(self.plan_anew(), self.send(sql, params)) => answer,
+            (_, answer) = join(self.plan_anew(), self.prepare_and_send(sql, params)) => answer,
             () = self.vigil.broken() => Err(DbError::Silent),
             () = tokio::time::sleep(ANSWER_WITHIN) => {
                 self.tell_of_silence();
@@ -166,10 +178,15 @@ impl Session {
         }
     }
 
+    async fn prepare_and_send(&self, sql: &'static str, params: Vec<Param<'_>>) -> Sql<Vec<Row>> {
+        self.prepare(sql).await?;
+        self.send(sql, params).await
+    }
+
     async fn send(&self, sql: &'static str, params: Vec<Param<'_>>) -> Sql<Vec<Row>> {
         let params = params.iter().map(|param| &**param as &(dyn tokio_postgres::types::ToSql + Sync));
         let statement = self.statement(sql)?;
-        let answer = async { self.client.query_raw(statement, params).await?.boxed().try_collect().await };
+        let answer = async { self.client.query_raw(&statement, params).await?.boxed().try_collect().await };
         let answer: Result<Vec<Row>, tokio_postgres::Error> = answer.await;
         // A refusal is a sign of life too; a connection that was cut is none.
         if answer.as_ref().err().is_none_or(|error| error.as_db_error().is_some()) {

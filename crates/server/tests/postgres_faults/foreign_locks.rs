@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use crate::scene::{Scene, charge, database, in_time, metric, recovered, unavailable};
 use crate::support::room::room;
-use crate::support::text;
+use crate::support::{text, until};
 
 /// How long a command waits for a lock before it fails, about.
 const WAIT: std::ops::Range<Duration> = Duration::from_millis(2_500)..Duration::from_secs(6);
@@ -163,7 +163,8 @@ async fn is_alone_with_it(stage: &Stage, what: &str, lock: &str, kinds: Kinds, c
     stage.sql.batch_execute("ROLLBACK").await.unwrap();
     let reply = waiting.await.unwrap();
     assert!(reply.status.is_success(), "{what}: {} {:?}", reply.status, reply.body);
-    assert_eq!(metric(stage.sale(), "onsale_desk_commands_parked").await, 0, "{what}: nothing waits any longer");
+    let parked = async || metric(stage.sale(), "onsale_desk_commands_parked").await;
+    until("nothing waits any longer", async || (parked().await == 0).then_some(())).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -220,7 +221,7 @@ async fn a_lock_that_waits_behind_a_long_read_is_felt_only_by_the_commands_that_
     let other = stage.scene.sql(address).await;
     let queued = "SELECT EXISTS (SELECT FROM pg_locks WHERE relation = 'lecture_history'::regclass
         AND database = (SELECT oid FROM pg_database WHERE datname = current_database()) AND NOT granted)";
-    crate::support::until("the lock is asked for", async || {
+    until("the lock is asked for", async || {
         other.query_one(queued, &[]).await.unwrap().get::<_, bool>(0).then_some(())
     })
     .await;

@@ -101,6 +101,16 @@ impl Cluster {
         })
     }
 
+    /// Opens a snapshot, which lives as long as the session that is returned.
+    pub(super) fn snapshot(&self, database: &str) -> Outcome<driver::Client> {
+        self.runtime.block_on(async {
+            let client = self.server.sql(database).await;
+            let begin = "BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY; SELECT count(*) FROM accounts";
+            client.batch_execute(begin).await.map_err(|error| format!("{begin}: {error:?}"))?;
+            Ok(client)
+        })
+    }
+
     /// Queries one text column; one line per row.
     pub(super) fn ask(&self, database: &str, sql: &str) -> Outcome<String> {
         let rows: Result<Vec<driver::Row>, _> =

@@ -9,6 +9,7 @@ mod pgbench;
 mod points;
 mod rush;
 mod scripts;
+mod snapshot;
 
 use crate::rows::{Row, row};
 
@@ -29,6 +30,7 @@ pub(crate) const ROWS: &[Row] = &[
     row("pg-instances", "one instance and three of them on the same cores", many::instances),
     row("pg-one", "charges over one connection, beside a transaction that writes the same rows", rush::alone),
     row("pg-crowd", "1,000 connections for 2 lanes and 2 readers", rush::crowd),
+    row("pg-snapshot", "charges of one user while a snapshot is open", snapshot::hot_row),
     row("pg-lanes", "1, 2 and 4 lanes: charges, the rush", many::lanes),
 ];
 

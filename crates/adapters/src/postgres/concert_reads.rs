@@ -45,6 +45,7 @@ const LAPSED: &str = "SELECT performance_id, reservation_id FROM reservations
 const HELD_AFTER: &str = "SELECT performance_id, reservation_id, held_until - held_at FROM reservations
     WHERE status = 'HELD' AND held_until > $1 AND held_at > $1 ORDER BY held_until LIMIT $2";
 
+#[cfg(test)]
 pub(super) const READS: &[&str] = &[
     CONCERTS,
     PERFORMANCES,

@@ -110,6 +110,7 @@ pub(super) const REPLAY: &str =
 pub(super) const READS: &[&str] = &[LOG, SENT, PUT_BACK, dead_letters::ALL, dead_letters::DEAD];
 
 /// What only the command line reads.
+#[cfg(test)]
 pub(super) const LOG_READS: &[&str] = &[DEAD, PASSED, PUT_BACK_AFTER, LAST];
 
 /// In order.

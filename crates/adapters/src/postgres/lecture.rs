@@ -195,6 +195,7 @@ const EXISTS: &str = "SELECT 1 FROM lectures WHERE lecture_id = $1";
 const HISTORY: &str = "SELECT lecture_id, version, line_id, user_id, type, seat_number, created_at
     FROM lecture_history WHERE lecture_id = $1 AND version > $2 ORDER BY version LIMIT $3";
 
+#[cfg(test)]
 pub(super) const READS: &[&str] = &[LIST, APPLIED, EXISTS, HISTORY];
 
 /// By start and id.

@@ -42,6 +42,7 @@ const OF_USER: &str =
     "SELECT payment_id, reservation_id, performance_id, user_id, seats, amount, balance_after, paid_at
     FROM payments WHERE user_id = $1 AND payment_id < $2 ORDER BY payment_id DESC LIMIT $3";
 
+#[cfg(test)]
 pub(super) const READS: &[&str] = &[ONE, OF_USER];
 
 pub(super) fn read(row: &Row) -> Sql<Payment> {

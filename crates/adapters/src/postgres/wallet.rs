@@ -134,6 +134,7 @@ const ACCOUNT: &str = "SELECT user_id, balance, version, updated_at FROM account
 const LEDGER: &str = "SELECT user_id, version, entry_id, type, amount, balance_after, reference, created_at FROM ledger
     WHERE user_id = $1 AND version < $2 ORDER BY version DESC LIMIT $3";
 
+#[cfg(test)]
 pub(super) const READS: &[&str] = &[ACCOUNT, LEDGER];
 
 pub(super) async fn read(session: &Session, user: &UserId) -> Sql<Account> {

@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
+use std::time::Duration;
 
 use onsale_adapters::files::FilePlatform;
 use onsale_adapters::kafka::KafkaSink;
@@ -21,7 +22,7 @@ use onsale_app::store::{Reader, Store, StoreError};
 use onsale_app::timetable::Timetable;
 use onsale_app::waiting_room::door::{Door, PlaceMemory};
 use onsale_app::waiting_room::{Driver, Rooms};
-use onsale_app::watch::DatabaseWatch;
+use onsale_app::watch::{DatabaseWatch, watch_part};
 use onsale_domain::ids::EventId;
 use onsale_domain::time::Timestamp;
 use prometheus_client::metrics::gauge::Gauge;

@@ -159,7 +159,9 @@ impl KafkaConsumer {
         let mut committed = std::collections::HashMap::new();
         if !unknown.is_empty() {
             let mut asked = TopicPartitionList::new();
-            unknown.iter().for_each(|(topic, partition)| drop(asked.add_partition(topic, *partition)));
+            for (topic, partition) in &unknown {
+                asked.add_partition(topic, *partition);
+            }
             let consumer = consumer.clone();
             let asking = tokio::task::spawn_blocking(move || consumer.committed_offsets(asked, ASKED_WITHIN));
             match asking.await {

@@ -145,7 +145,9 @@ fn look(consumer: &StreamConsumer<Positions>) -> Result<i64, KafkaError> {
         all.extend(partitions.map(|partition| (name.to_owned(), partition.id())));
     }
     let mut asked = TopicPartitionList::new();
-    all.iter().for_each(|(topic, partition)| drop(asked.add_partition(topic, *partition)));
+    for (topic, partition) in &all {
+        asked.add_partition(topic, *partition);
+    }
     let committed = consumer.committed_offsets(asked, ASKED_WITHIN)?.to_topic_map();
     let (lows, highs) = (ends(consumer, &all, Offset::Beginning)?, ends(consumer, &all, Offset::End)?);
     let own = consumer.assignment()?.to_topic_map();

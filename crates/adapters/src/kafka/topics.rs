@@ -49,7 +49,7 @@ pub(super) async fn make(settings: &KafkaSettings, wanted: &[(&'static str, Foun
         settings.client().create().map_err(|error: KafkaError| error.to_string())?;
     let KafkaSettings { partitions, replication, .. } = settings;
     let topic =
-        |(name, _): &(&'static str, Found)| NewTopic::new(*name, *partitions, TopicReplication::Fixed(*replication));
+        |(name, _): &(&'static str, Found)| NewTopic::new(name, *partitions, TopicReplication::Fixed(*replication));
     let topics: Vec<_> = wanted.iter().map(topic).collect();
     let options = AdminOptions::new().request_timeout(Some(MADE_WITHIN)).operation_timeout(Some(MADE_WITHIN));
     let made = admin.create_topics(&topics, &options).await;

@@ -52,7 +52,8 @@ async fn an_answer_about_the_platform_costs_no_event_and_is_shown() {
     }
     all_are_sent(&launch).await;
     assert_eq!(in_state(&launch, "dead").await, [""; 0]);
-    assert_eq!(by_subject(&platform.told.lock().unwrap().taken), by_subject(&log(&launch).await), "once, in order");
+    let wanted = by_subject(&log(&launch).await);
+    assert_eq!(by_subject(&platform.told.lock().unwrap().taken), wanted, "once, in order");
     consumer.until_metric(AWAY, |value| value == 0.0).await;
 }
 
@@ -107,7 +108,8 @@ async fn a_post_that_is_too_large_is_made_smaller() {
     let _consumer = Work::start(&launch, "consume");
     all_are_sent(&launch).await;
     assert_eq!(in_state(&launch, "dead").await, [""; 0]);
-    assert_eq!(by_subject(&platform.told.lock().unwrap().taken), by_subject(&log(&launch).await), "once, in order");
+    let wanted = by_subject(&log(&launch).await);
+    assert_eq!(by_subject(&platform.told.lock().unwrap().taken), wanted, "once, in order");
 
     platform.told.lock().unwrap().at_most = Some(0);
     charge(&sale, 1, 2).await;

@@ -24,10 +24,13 @@ fn with_password(launch: Launch, mechanism: &str, password: &str) -> Launch {
     launch.set("ONSALE_KAFKA_SASL_PASSWORD", password)
 }
 
-/// Waits until all that happened has come out: each event once, those of a subject in order.
-async fn all_came_out(launch: &Launch) {
-    let (folder, wanted) = (launch.folder().join("events"), by_subject(&log(launch).await));
-    let whole = async || (by_subject(&in_files(&folder)) == wanted).then_some(());
+/// Waits until this many events have come out: each once, those of a subject in order.
+async fn all_came_out(launch: &Launch, many: usize) {
+    let folder = launch.folder().join("events");
+    let whole = async || {
+        let log = log(launch).await;
+        (log.len() == many && by_subject(&in_files(&folder)) == by_subject(&log)).then_some(())
+    };
     until("each event stands there once, in order", whole).await;
 }
 
@@ -62,7 +65,7 @@ async fn over_tls_with_a_client_certificate() {
     let sale = Sale::start(&launch).await;
     let (_relay, _consumer) = (Work::start(&launch, "relay"), Work::start(&launch, "consume"));
     charge(&sale, 0, 30).await;
-    all_came_out(&launch).await;
+    all_came_out(&launch, 30).await;
     until("Kafka is well", async || (metric(&sale, AWAY).await? == 0.0).then_some(())).await;
 }
 
@@ -81,7 +84,7 @@ async fn with_each_way_to_show_a_password() {
         launch = launch.set("ONSALE_KAFKA_SASL_MECHANISM", mechanism);
         let (relay, consumer) = (Work::start(&launch, "relay"), Work::start(&launch, "consume"));
         charge(&sale, round, 20).await;
-        all_came_out(&launch).await;
+        all_came_out(&launch, 20 * (round + 1)).await;
         for work in [relay, consumer] {
             assert!(!work.log().contains(PASSWORD), "{}", work.log());
         }
@@ -137,7 +140,7 @@ async fn topics_that_exist_need_no_right_to_make_them() {
     let made = admin(&kafka).create_topics(&topics, &AdminOptions::new()).await.unwrap();
     assert!(made.iter().all(Result::is_ok), "{made:?}");
     charge(&sale, 0, 20).await;
-    all_came_out(&launch).await;
+    all_came_out(&launch, 20).await;
     let topics = r#"onsale_part_degraded{part="kafka",condition="topics"}"#;
     until("nothing is missing", async || (metric(&sale, topics).await? == 0.0).then_some(())).await;
 }

@@ -10,6 +10,7 @@ mod page;
 #[allow(dead_code, reason = "these tests use a part of it")]
 mod platform;
 mod point_in_time;
+mod redis;
 mod scene;
 mod sqlite;
 #[path = "../support/mod.rs"]

@@ -22,7 +22,13 @@ pub(crate) fn script(name: &str) -> Script {
 
 #[test]
 fn every_command_of_the_page_is_run() {
-    let tests = [include_str!("dump.rs"), include_str!("point_in_time.rs"), include_str!("sqlite.rs")].concat();
+    let tests = [
+        include_str!("dump.rs"),
+        include_str!("point_in_time.rs"),
+        include_str!("sqlite.rs"),
+        include_str!("redis.rs"),
+    ]
+    .concat();
     let blocks = PAGE.matches("```sh").count();
     let names: Vec<&str> = PAGE.split("<!-- run: ").skip(1).map(|rest| rest.split_once(" -->").unwrap().0).collect();
     assert_eq!(names.len(), blocks, "each block of commands has a name");

@@ -26,6 +26,7 @@ mod payment;
 mod plans;
 mod positions;
 mod reader;
+mod room_statements;
 mod schema;
 mod session;
 #[cfg(test)]

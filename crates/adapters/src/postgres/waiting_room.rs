@@ -9,30 +9,13 @@ use onsale_domain::waiting_room::{GivenUp, Place, PlaceStanding, Room, Settings,
 use tokio_postgres::Row;
 use uuid::Uuid;
 
-use super::lies::{self, Lies, Tid, locks, updates};
+use super::lies::{self, Lies, Tid};
+use super::room_statements::{GIVEN_UP, LOCK, MAKE, UPDATE};
 use super::session::Pipeline;
 use super::values::{
     Param, Sql, big, columns, get, instant, int, limit, number, optional_instant, params, small, user, uuid, word,
 };
 use crate::stored::{Word, blocks_from_bytes, blocks_to_bytes, window_from_bytes, window_to_bytes};
-
-const LOCK: [&str; 2] = locks!(
-    "rooms",
-    "concert_id",
-    "concert_id, max_active, admit_per_second, active_seconds, claim_seconds, paused, issued, served, given_up, active, \
-     admissions, version, updated_at, blocks"
-);
-
-/// The places given up next after `served`. A room is looked for where it may lie (`$3`), and else by its key.
-const GIVEN_UP: &str = "WITH near AS MATERIALIZED (SELECT concert_id, served, given_up FROM rooms
-        WHERE ctid = $3 AND concert_id = ANY ($1)),
-    room AS MATERIALIZED (SELECT * FROM near
-        UNION ALL SELECT concert_id, served, given_up FROM rooms
-        WHERE concert_id = ANY ($1) AND NOT EXISTS (SELECT FROM near))
-    SELECT room.concert_id, ahead.place FROM room CROSS JOIN LATERAL (
-        SELECT place FROM places WHERE concert_id = room.concert_id AND place > served AND standing = 'GIVEN_UP'
-        ORDER BY place LIMIT $2) ahead
-    WHERE room.given_up > 0 ORDER BY room.concert_id, ahead.place";
 
 /// `OFFSET 0` makes each a lookup by key: with a table that was never analyzed, a join was seen to read the places of
 /// everybody in line for every batch.
@@ -56,24 +39,6 @@ const TURNS: &str = "SELECT concert_id, place, admitted_at, active_until, seen_a
     LEFT JOIN LATERAL (SELECT user_id, token_id, issued_at, standing FROM places
         WHERE places.concert_id = turns.concert_id AND places.place = turns.place OFFSET 0) owner ON true
     WHERE settled_at IS NULL";
-
-const MAKE: &str = "INSERT INTO rooms (concert_id, max_active, admit_per_second, active_seconds, claim_seconds, paused,
-        issued, served, given_up, active, admissions, version, updated_at, blocks)
-    SELECT * FROM unnest($1::uuid[], $2::integer[], $3::integer[], $4::integer[], $5::integer[], $6::boolean[],
-        $7::bigint[], $8::bigint[], $9::bigint[], $10::integer[], $11::bytea[], $12::bigint[], $13::bigint[], $14::bytea[])";
-
-const UPDATE: [&str; 2] = updates!(
-    "rooms",
-    "concert_id",
-    "max_active = v.max_active, admit_per_second = v.admit_per_second, active_seconds = v.active_seconds, \
-     claim_seconds = v.claim_seconds, paused = v.paused, issued = v.issued, served = v.served, given_up = v.given_up, \
-     active = v.active, admissions = v.admissions, version = v.version, updated_at = v.updated_at, blocks = v.blocks",
-    "$1::uuid[], $2::integer[], $3::integer[], $4::integer[], $5::integer[], $6::boolean[], $7::bigint[], $8::bigint[], \
-     $9::bigint[], $10::integer[], $11::bytea[], $12::bigint[], $13::bigint[], $14::bytea[]",
-    "$15",
-    "concert_id, max_active, admit_per_second, active_seconds, claim_seconds, paused, issued, served, given_up, active, \
-     admissions, version, updated_at, blocks"
-);
 
 const RESTAND: &str = "UPDATE places SET standing = v.standing, given_up_version = v.given_up_version
     FROM unnest($1::uuid[], $2::bigint[], $3::text[], $4::bigint[]) v (concert_id, place, standing, given_up_version)

@@ -1,0 +1,39 @@
+//! Statements about the rows of waiting rooms themselves.
+
+use super::lies::{locks, updates};
+
+pub(super) const LOCK: [&str; 2] = locks!(
+    "rooms",
+    "concert_id",
+    "concert_id, max_active, admit_per_second, active_seconds, claim_seconds, paused, issued, served, given_up, active, \
+     admissions, version, updated_at, blocks"
+);
+
+/// The places given up next after `served`. A room is looked for where it may lie (`$3`), and else by its key.
+pub(super) const GIVEN_UP: &str = "WITH near AS MATERIALIZED (SELECT concert_id, served, given_up FROM rooms
+        WHERE ctid = $3 AND concert_id = ANY ($1)),
+    room AS MATERIALIZED (SELECT * FROM near
+        UNION ALL SELECT concert_id, served, given_up FROM rooms
+        WHERE concert_id = ANY ($1) AND NOT EXISTS (SELECT FROM near))
+    SELECT room.concert_id, ahead.place FROM room CROSS JOIN LATERAL (
+        SELECT place FROM places WHERE concert_id = room.concert_id AND place > served AND standing = 'GIVEN_UP'
+        ORDER BY place LIMIT $2) ahead
+    WHERE room.given_up > 0 ORDER BY room.concert_id, ahead.place";
+
+pub(super) const MAKE: &str = "INSERT INTO rooms (concert_id, max_active, admit_per_second, active_seconds, claim_seconds, paused,
+        issued, served, given_up, active, admissions, version, updated_at, blocks)
+    SELECT * FROM unnest($1::uuid[], $2::integer[], $3::integer[], $4::integer[], $5::integer[], $6::boolean[],
+        $7::bigint[], $8::bigint[], $9::bigint[], $10::integer[], $11::bytea[], $12::bigint[], $13::bigint[], $14::bytea[])";
+
+pub(super) const UPDATE: [&str; 2] = updates!(
+    "rooms",
+    "concert_id",
+    "max_active = v.max_active, admit_per_second = v.admit_per_second, active_seconds = v.active_seconds, \
+     claim_seconds = v.claim_seconds, paused = v.paused, issued = v.issued, served = v.served, given_up = v.given_up, \
+     active = v.active, admissions = v.admissions, version = v.version, updated_at = v.updated_at, blocks = v.blocks",
+    "$1::uuid[], $2::integer[], $3::integer[], $4::integer[], $5::integer[], $6::boolean[], $7::bigint[], $8::bigint[], \
+     $9::bigint[], $10::integer[], $11::bytea[], $12::bigint[], $13::bigint[], $14::bytea[]",
+    "$15",
+    "concert_id, max_active, admit_per_second, active_seconds, claim_seconds, paused, issued, served, given_up, active, \
+     admissions, version, updated_at, blocks"
+);

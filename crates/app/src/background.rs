@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 use crate::catalogue::Catalogue;
 use crate::clock::{ClockWatch, HoldsAhead};
 use crate::desk::{Desk, Failure};
+use crate::idempotency::KEY_LIFE_SECONDS;
 use crate::seat_map::SeatMaps;
 use crate::store::{Reader, StoreError};
 use crate::waiting_room::Rooms;
@@ -202,6 +203,8 @@ pub struct Housekeeper {
     pub desk: Arc<Desk>,
     /// By which clock they are old.
     pub clock: Arc<ClockWatch>,
+    /// Where it is seen whether there are any.
+    pub reader: Arc<dyn Reader>,
     /// Where idle maps are dropped.
     pub seat_maps: Arc<SeatMaps>,
     /// What is counted.
@@ -232,9 +235,19 @@ impl Housekeeper {
             if self.clock.jumped_ahead_within(Self::KEYS_KEPT_AFTER_JUMP) {
                 continue;
             }
-            let forgotten: Result<(), Failure> = self.desk.forget_old_answers().await;
+            let forgotten = self.forget_old_answers().await;
             self.metrics.ran(forgotten.is_ok());
             pause = rest.after(forgotten.is_ok());
+        }
+    }
+
+    /// A unit of work takes a lock, and on Postgres a transaction id: none runs if there is nothing to forget. It runs if the
+    /// database may be in trouble, as it shows whether that is over.
+    async fn forget_old_answers(&self) -> Result<(), Failure> {
+        let before = self.reader.now().plus_millis(-i64::from(KEY_LIFE_SECONDS) * 1_000);
+        match self.reader.has_old_answers(before).await {
+            Ok(false) if self.desk.is_well() => Ok(()),
+            _ => self.desk.forget_old_answers().await,
         }
     }
 }

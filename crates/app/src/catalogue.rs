@@ -47,6 +47,11 @@ impl Programme {
         &self.showings[from..until]
     }
 
+    /// Whether all performances have started, and there is one.
+    pub fn is_over(&self, at: Timestamp) -> bool {
+        self.showings.last().is_some_and(|last| last.starts_at <= at)
+    }
+
     /// Which performance a hold on this date is for.
     pub fn target_on(&self, date: Date) -> Target {
         match self.on(date) {

@@ -13,6 +13,7 @@ pub mod idempotency;
 pub mod locks;
 pub mod news;
 pub mod relay;
+pub mod retention;
 pub mod seat_map;
 pub mod store;
 pub mod timetable;

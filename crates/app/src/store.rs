@@ -23,6 +23,7 @@ use crate::event::StoredEvent;
 use crate::idempotency::{KeptAnswer, KeptCount, KeyId};
 use crate::locks::Held;
 use crate::news::News;
+use crate::retention::Retention;
 use crate::trace::TraceContext;
 
 /// Why a store did not do what it was asked.
@@ -272,8 +273,14 @@ pub trait Reader: Send + Sync {
         limit: usize,
     ) -> Result<Vec<(PerformanceId, ReservationId, u64)>, StoreError>;
 
-    /// All waiting rooms.
+    /// All waiting rooms that are not retired.
     async fn rooms(&self) -> Result<Vec<RoomRecord>, StoreError>;
+
+    /// One waiting room, retired or not, with its concert's performances; `None` if there is no such concert.
+    async fn room(&self, concert: ConcertId) -> Result<Option<(RoomRecord, Vec<Performance>)>, StoreError>;
+
+    /// Whether anything is there that a unit of work with [`Unit::forget_answers_before`] would drop. Cheap.
+    async fn has_old_answers(&self, before: Timestamp) -> Result<bool, StoreError>;
 
     /// Events in the order in which they were committed, after a position.
     async fn events(&self, page: Page<u64>) -> Result<Vec<StoredEvent>, StoreError>;
@@ -297,6 +304,9 @@ pub trait Store: Send + Sync {
 
     /// The way in for everyone who only reads.
     fn reader(&self) -> Arc<dyn Reader>;
+
+    /// The way to retire and drop what is over.
+    fn retention(&self) -> Arc<dyn Retention>;
 
     /// How to learn what other processes do to this database; `None` where there can be none.
     fn news(&self) -> Option<Arc<dyn News>>;

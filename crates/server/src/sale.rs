@@ -11,12 +11,13 @@ use onsale_adapters::postgres::{self, PostgresAudit, PostgresOutbox, PostgresSto
 use onsale_adapters::redis::RedisPlaces;
 use onsale_adapters::sqlite::{self, SqliteAudit, SqliteOutbox, SqliteStore};
 use onsale_app::audit::source::AuditSource;
-use onsale_app::background::{self, Follower, Housekeeper, Sweeper};
+use onsale_app::background::{self, Follower, Housekeeper, Sweeper, TaskMetrics};
 use onsale_app::catalogue::Catalogue;
 use onsale_app::clock::ClockWatch;
 use onsale_app::conditions::Conditions;
 use onsale_app::desk::{self, Desk, Terms};
 use onsale_app::relay::{BacklogWatch, Bell, Outbox, Platform, PlatformSink, Relay};
+use onsale_app::retention::{Keeper, RetentionMetrics};
 use onsale_app::seat_map::SeatMaps;
 use onsale_app::store::{Reader, Store, StoreError};
 use onsale_app::timetable::Timetable;
@@ -254,9 +255,16 @@ impl Sale {
         clock.register(registry);
         self.tasks.spawn(clock.clone().run(self.stop.clone()));
         let driver = Driver { rooms, clock: clock.clone(), desk: desk.clone(), metrics: metrics_of, share };
-        let sweeper = Sweeper { reader, clock: clock.clone(), desk: desk.clone(), metrics: metrics("lapsed-holds") };
-        let seat_maps = self.seat_maps.clone();
-        let housekeeper = Housekeeper { desk, clock, seat_maps, metrics: metrics("housekeeping") };
+        let sweeper = Sweeper {
+            reader: reader.clone(),
+            clock: clock.clone(),
+            desk: desk.clone(),
+            metrics: metrics("lapsed-holds"),
+        };
+        let keeper = self.keeper(settings, &clock, registry, metrics("retention"));
+        self.tasks.spawn(keeper.run(self.stop.clone()));
+        let (seat_maps, metrics_of) = (self.seat_maps.clone(), metrics("housekeeping"));
+        let housekeeper = Housekeeper { desk, reader, clock, seat_maps, metrics: metrics_of };
         if self.store.news().is_some() {
             let (rooms, catalogue) = (self.rooms.clone(), self.catalogue.clone());
             let follower = Follower { rooms, catalogue, metrics: metrics("following") };
@@ -307,6 +315,28 @@ impl Sale {
             relay.metrics.register(registry);
             self.tasks.spawn(relay.run(self.stop.clone()));
         }
+    }
+
+    /// What retires and drops what is over. A relay of this process forgets events by itself.
+    fn keeper(
+        &self,
+        settings: &Settings,
+        clock: &Arc<ClockWatch>,
+        registry: &mut Registry,
+        metrics: TaskMetrics,
+    ) -> Keeper {
+        let relays = self.kafka.is_some() && settings.relay;
+        let keeper = Keeper {
+            rooms: self.rooms.clone(),
+            clock: clock.clone(),
+            retention: self.store.retention(),
+            places_kept_days: settings.places_kept_days,
+            events_kept_days: settings.events_kept_days.filter(|_| !relays),
+            metrics,
+            dropped: RetentionMetrics::default(),
+        };
+        keeper.dropped.register(registry);
+        keeper
     }
 
     /// Ends the background work, then the desk once everything that waits is answered, then the store.

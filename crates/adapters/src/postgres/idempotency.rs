@@ -9,8 +9,9 @@ use onsale_domain::time::Timestamp;
 use tokio_postgres::Row;
 
 use super::error::DbError;
-use super::session::Pipeline;
+use super::session::{Pipeline, Session};
 use super::values::{Sql, columns, get, instant, number, optional_instant, params, user};
+use super::waiting_room::SETTLED_KEPT_MILLIS;
 
 /// How many old answers one unit of work drops at most.
 const FORGOTTEN_AT_ONCE: i64 = 500;
@@ -100,4 +101,17 @@ pub(super) fn save<'a>(pipeline: &mut Pipeline<'a, ()>, unit: &'a Unit) {
     if let Some(before) = unit.forget_answers_before {
         pipeline.tell(FORGET, params![Timestamp::as_millis(before), FORGOTTEN_AT_ONCE]);
     }
+}
+
+/// Whether there is anything that a unit of work drops beside others: answers, settled turns, ends of turns.
+const HAS_OLD: &str = "SELECT coalesce((SELECT min(kept_at) FROM kept_answers) < $1, false)
+    OR coalesce((SELECT min(settled_at) FROM turns WHERE settled_at > 0) < $2, false)
+    OR EXISTS (SELECT FROM turn_ends)";
+
+pub(super) const READS: &[&str] = &[HAS_OLD];
+
+pub(super) async fn has_old(session: &Session, before: Timestamp, now: Timestamp) -> Sql<bool> {
+    let settled_before = now.plus_millis(-SETTLED_KEPT_MILLIS);
+    let found = session.query(HAS_OLD, params![before.as_millis(), settled_before.as_millis()]).await?;
+    get(found.first().ok_or(DbError::Broken("no answer"))?, 0)
 }

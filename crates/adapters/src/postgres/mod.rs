@@ -26,6 +26,7 @@ mod payment;
 mod plans;
 mod positions;
 mod reader;
+mod retention;
 mod room_statements;
 mod schema;
 mod session;
@@ -44,6 +45,7 @@ use std::time::Instant;
 
 use async_trait::async_trait;
 use onsale_app::news::News;
+use onsale_app::retention::Retention;
 use onsale_app::store::{Reader, Store, StoreError, Writer};
 use onsale_domain::ids::EventId;
 use onsale_domain::time::Timestamp;
@@ -62,6 +64,7 @@ use connection::Role;
 use error::DbError;
 use news::PostgresNews;
 use reader::PostgresReader;
+use retention::PostgresRetention;
 use session::Session;
 use silence::Silence;
 use writer::PostgresWriter;
@@ -264,6 +267,10 @@ impl Store for PostgresStore {
 
     fn reader(&self) -> Arc<dyn Reader> {
         self.reader.clone()
+    }
+
+    fn retention(&self) -> Arc<dyn Retention> {
+        Arc::new(PostgresRetention::new(&self.shared.url))
     }
 
     fn news(&self) -> Option<Arc<dyn News>> {

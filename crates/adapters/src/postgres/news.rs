@@ -27,12 +27,15 @@ const COMMIT: &str = "COMMIT";
 /// When the transaction began, which is before its snapshot was taken: whatever was acknowledged until then is in it.
 const AT: &str = "SELECT (extract(epoch FROM now()) * 1000)::bigint";
 
-/// Rooms whose version is not the one known. `since` is null for a room that is not known at all.
+/// Rooms whose version is not the one known; with `$3` also those that are not known and not retired, for which all rooms
+/// are searched. `since` is null for a room that is not known at all, or is to be told whole.
 macro_rules! changed {
     () => {
-        "(SELECT rooms.*, known.version since FROM rooms
-            LEFT JOIN unnest($1::uuid[], $2::bigint[]) known (concert_id, version) USING (concert_id)
-            WHERE known.version IS DISTINCT FROM rooms.version) changed"
+        "(SELECT rooms.*, nullif(known.version, -1) since
+            FROM unnest($1::uuid[], $2::bigint[]) known (concert_id, version) JOIN rooms USING (concert_id)
+            WHERE known.version <> rooms.version
+        UNION ALL SELECT rooms.*, NULL FROM rooms WHERE $3 AND version <> retired_version
+            AND NOT EXISTS (SELECT FROM unnest($1::uuid[]) known (id) WHERE known.id = rooms.concert_id)) changed"
     };
 }
 
@@ -76,7 +79,9 @@ const HOLDS: &str = "SELECT wanted.concert_id, r.place, r.reservation_id, r.held
 
 const ALL_HOLDS: &str = "SELECT concert_id, place, reservation_id, held_until FROM reservations WHERE status = 'HELD'";
 
-const STOCK: &str = "SELECT concert_id, performance_id, starts_at, sold < capacity FROM performances";
+/// Of performances that can still change; a hold lives for a day at most, and can be paid after the start.
+const STOCK: &str = "SELECT concert_id, performance_id, starts_at, sold < capacity FROM performances
+    WHERE starts_at > (extract(epoch FROM now()) * 1000)::bigint - 172800000";
 
 const SEATS: &str = "SELECT version, type, data FROM events
     WHERE topic = 'onsale.concerts' AND subject = $1 AND version > $2 ORDER BY version";
@@ -106,9 +111,10 @@ impl PostgresNews {
         let session = self.connected(session).await?;
         let mut news = RoomsNews::default();
         let asked = Instant::now();
+        let whole = known.whole.iter().map(|id| (id.uuid(), -1));
         let (ids, versions): (Vec<Uuid>, Vec<i64>) =
-            known.versions.iter().map(|(id, version)| (id.uuid(), big(*version))).unzip();
-        let versions = || -> Vec<Param<'_>> { params![ids.clone(), versions.clone()] };
+            known.versions.iter().map(|(id, version)| (id.uuid(), big(*version))).chain(whole).unzip();
+        let versions = || -> Vec<Param<'_>> { params![ids.clone(), versions.clone(), !known.only_known] };
         let mut pipeline = Pipeline::new(session);
         pipeline.tell(BEGIN, Vec::new());
         pipeline.ask(ROOMS, versions(), take_rooms);
@@ -118,7 +124,7 @@ impl PostgresNews {
             news.ended = found.iter().map(place).collect::<Sql<_>>()?;
             Ok(())
         });
-        if known.versions.is_empty() {
+        if known.versions.is_empty() && !known.only_known {
             pipeline.ask(ALL_HOLDS, Vec::new(), take_holds);
         } else if !known.holds_of.is_empty() {
             let (concerts, places): (Vec<Uuid>, Vec<i64>) =

@@ -9,7 +9,7 @@ use tokio_postgres::{Client, SimpleQueryMessage};
 
 use super::connection::Role;
 use super::url::PostgresUrl;
-use super::{event, migrate, news, outbox, reader, writer};
+use super::{event, migrate, news, outbox, reader, retention, writer};
 
 /// Tables that grow with the sale, each with the conditions by which few of its rows are found.
 const BY_KEY: &[(&str, &[&str])] = &[
@@ -20,16 +20,26 @@ const BY_KEY: &[(&str, &[&str])] = &[
     ("freed_seats", &["lecture_id ="]),
     ("lecture_history", &["lecture_id ="]),
     ("places", &["concert_id =&place =", "concert_id =&user_id =", "concert_id =&place >", "given_up_version >"]),
-    ("turns", &["concert_id =&place =", "concert_id =&version >", "settled_at <"]),
+    (
+        "turns",
+        &[
+            "concert_id =&place =",
+            "concert_id =&place <",
+            "concert_id =",
+            "concert_id =&version >",
+            "settled_at <",
+            "settled_at >",
+        ],
+    ),
     ("turn_ends", &["concert_id =&place ="]),
-    ("performances", &["performance_id =", "concert_id =", "TID"]),
+    ("performances", &["performance_id =", "concert_id =", "starts_at >", "TID"]),
     ("seats", &["performance_id ="]),
     ("reservations", &["reservation_id =", "concert_id =&user_id =", "user_id =", "held_until <", "held_until >"]),
     ("payments", &["payment_id =", "user_id ="]),
     ("events", &["\"position\" =", "\"position\" >", "\"position\" <", "\"position\" IS NOT NULL", "subject =", "TID"]),
     ("deliveries", &["event_id =", "at <"]),
     // Counted by owner alone, now and then and up to a bound.
-    ("kept_answers", &["owner =&key =", "kept_at <", "owner ="]),
+    ("kept_answers", &["owner =&key =", "kept_at <", "kept_at IS NOT NULL", "owner ="]),
 ];
 
 /// What goes through a whole table, and why it may.
@@ -42,7 +52,8 @@ const WHOLE: &[(&str, &str)] = &[
     ("SELECT concert_id, place, reservation_id, held_until FROM reservations WHERE status = 'HELD'", "reservations"),
     // When a process starts, and whenever it no longer knows what others did.
     ("SELECT performance_id, concert_id, starts_at, sections", "performances"),
-    ("SELECT concert_id, performance_id, starts_at, sold < capacity FROM performances", "performances"),
+    // A few seconds' worth, once a second.
+    ("SELECT coalesce((SELECT min(kept_at) FROM kept_answers)", "turn_ends"),
 ];
 
 /// A look into a table, and by what condition.
@@ -121,6 +132,7 @@ async fn rows_are_found_by_key_whatever_is_known_of_the_tables() {
             (Role::Reader, reader::STATEMENTS.concat()),
             (Role::Reader, news::STATEMENTS.to_vec()),
             (Role::Outbox, outbox::STATEMENTS.concat()),
+            (Role::Outbox, retention::STATEMENTS.to_vec()),
         ] {
             let (client, _driver) = url.connect(role).await.unwrap();
             let found = looks_at_too_much(&client, &statements).await;

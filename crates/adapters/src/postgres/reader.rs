@@ -23,7 +23,7 @@ use super::news::PostgresNews;
 use super::pace::{Kind, Pace, SLOW};
 use super::session::Session;
 use super::values::{Sql, number};
-use super::{Shared, concert_reads, event, lecture, payment, wallet};
+use super::{Shared, concert_reads, event, idempotency, lecture, payment, wallet};
 
 const PING: &str = "SELECT 1";
 
@@ -64,6 +64,7 @@ pub(super) const STATEMENTS: &[&[&str]] = &[
     payment::READS,
     event::READS,
     event::LOG_READS,
+    idempotency::READS,
 ];
 
 impl PostgresReader {
@@ -270,6 +271,18 @@ impl Reader for PostgresReader {
             room.record.holds = of_room.map(|(_, place, hold, until)| (*place, *hold, *until)).collect();
         }
         Ok(news.rooms.into_iter().map(|room| room.record).collect())
+    }
+
+    async fn room(&self, concert: ConcertId) -> Result<Option<(RoomRecord, Vec<Performance>)>, StoreError> {
+        let known = RoomsKnown { whole: vec![concert], only_known: true, ..RoomsKnown::default() };
+        let Some(told) = self.news.rooms(&known).await?.rooms.pop() else { return Ok(None) };
+        let performances: Result<_, StoreError> =
+            ask!(self, |session| concert_reads::performances_of(&session, concert));
+        Ok(Some((told.record, performances?)))
+    }
+
+    async fn has_old_answers(&self, before: Timestamp) -> Result<bool, StoreError> {
+        ask!(self, |session| idempotency::has_old(&session, before, self.now()))
     }
 
     async fn events(&self, page: Page<u64>) -> Result<Vec<StoredEvent>, StoreError> {

@@ -104,7 +104,7 @@ pub(super) const WRITES: &[&str] = &[
 ];
 
 /// How long a settled turn is kept for other processes to learn of it.
-const SETTLED_KEPT_MILLIS: i64 = 60_000;
+pub(super) const SETTLED_KEPT_MILLIS: i64 = 60_000;
 
 /// How many settled turns one unit of work drops at most.
 const DROPPED_AT_ONCE: i64 = 1_000;

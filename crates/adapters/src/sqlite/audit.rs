@@ -296,10 +296,16 @@ fn one_payment(db: &Connection, id: Uuid) -> Sql<Option<PaymentRow>> {
 fn one_room(db: &Connection, concert: ConcertId) -> Sql<Option<RoomRow>> {
     let Some(room) = waiting_room::room(db, concert)? else { return Ok(None) };
     let id = concert.uuid().into_bytes();
-    let count = |sql: &str| db.prepare_cached(sql)?.query_row(params![id, room.served], |row| row.get::<_, u64>(0));
+    let count_past =
+        |sql: &str, past: u64| db.prepare_cached(sql)?.query_row(params![id, past], |row| row.get::<_, u64>(0));
+    let count = |sql: &str| count_past(sql, room.served);
+    let dropped_to = count("SELECT places_dropped_to FROM rooms WHERE concert_id = ?1 AND ?2 >= 0")?;
+    let past = |sql: &str| count_past(sql, dropped_to);
     Ok(Some(RoomRow {
         concert,
-        places: count("SELECT count(DISTINCT place) FROM places WHERE concert_id = ?1 AND ?2 >= 0")?,
+        dropped_to,
+        places_undropped: past("SELECT count(*) FROM places WHERE concert_id = ?1 AND place <= ?2")?,
+        places: past("SELECT count(DISTINCT place) FROM places WHERE concert_id = ?1 AND place > ?2")?,
         highest_place: count("SELECT coalesce(max(place), 0) FROM places WHERE concert_id = ?1 AND ?2 >= 0")?,
         given_up: count("SELECT count(*) FROM places WHERE concert_id = ?1 AND place > ?2 AND standing = 'GIVEN_UP'")?,
         turns: count("SELECT count(*) FROM turns WHERE concert_id = ?1 AND ?2 >= 0")?,

@@ -241,6 +241,12 @@ pub(super) fn performances(db: &Connection) -> Sql<Vec<Performance>> {
     db.prepare_cached(&format!("SELECT {PERFORMANCE} FROM performances"))?.query_map([], read_performance)?.collect()
 }
 
+pub(super) fn performances_of(db: &Connection, concert: ConcertId) -> Sql<Vec<Performance>> {
+    db.prepare_cached(&format!("SELECT {PERFORMANCE} FROM performances WHERE concert_id = ?1"))?
+        .query_map([concert.uuid().as_bytes()], read_performance)?
+        .collect()
+}
+
 pub(super) fn performance_count(db: &Connection, concert: ConcertId) -> Sql<u64> {
     db.prepare_cached("SELECT count(*) FROM performances WHERE concert_id = ?1")?
         .query_row([concert.uuid().as_bytes()], |row| row.get(0))

@@ -76,3 +76,9 @@ fn forget(db: &Connection, before: Timestamp) -> Sql<()> {
         .execute(params![before.as_millis(), FORGOTTEN_AT_ONCE])?;
     Ok(())
 }
+
+/// Whether there is an answer to forget.
+pub(super) fn has_old(db: &Connection, before: Timestamp) -> Sql<bool> {
+    let oldest = "SELECT coalesce((SELECT kept_at FROM kept_answers ORDER BY position LIMIT 1) < ?1, 0)";
+    db.prepare_cached(oldest)?.query_row([before.as_millis()], |row| row.get(0))
+}

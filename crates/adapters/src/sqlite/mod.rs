@@ -18,6 +18,7 @@ mod outbox;
 mod payment;
 mod place;
 mod reader;
+mod retention;
 mod schema;
 mod values;
 mod waiting_room;
@@ -32,6 +33,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use async_trait::async_trait;
 use onsale_app::conditions::Conditions;
 use onsale_app::news::News;
+use onsale_app::retention::Retention;
 use onsale_app::store::{Reader, Store, StoreError, Writer};
 use onsale_domain::ids::EventId;
 use onsale_domain::time::Timestamp;
@@ -46,6 +48,7 @@ use checkpoint::Checkpointer;
 use connection::{Role, open, unavailable};
 use lock::Lock;
 use reader::ReaderPool;
+use retention::SqliteRetention;
 use writer::SqliteWriter;
 
 /// Why a file cannot be used.
@@ -299,6 +302,10 @@ impl Store for SqliteStore {
 
     fn reader(&self) -> Arc<dyn Reader> {
         self.reader.clone()
+    }
+
+    fn retention(&self) -> Arc<dyn Retention> {
+        Arc::new(SqliteRetention::new(&self.shared.path))
     }
 
     /// One process writes this file.

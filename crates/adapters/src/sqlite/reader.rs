@@ -18,7 +18,7 @@ use tokio::sync::oneshot;
 
 use super::connection::{Role, open, unavailable};
 use super::values::Sql;
-use super::{Shared, Slot, concert, event, lecture, payment, waiting_room, wallet, writer};
+use super::{Shared, Slot, concert, event, idempotency, lecture, payment, waiting_room, wallet, writer};
 
 /// Threads that read: as many as there is disk and cache to share among.
 const READERS: usize = 2;
@@ -205,6 +205,18 @@ impl Reader for ReaderPool {
 
     async fn rooms(&self) -> Result<Vec<RoomRecord>, StoreError> {
         self.read(waiting_room::rooms).await
+    }
+
+    async fn room(&self, id: ConcertId) -> Result<Option<(RoomRecord, Vec<Performance>)>, StoreError> {
+        self.read(move |db| match waiting_room::room(db, id)? {
+            Some(room) => Ok(Some((waiting_room::record(db, id, room)?, concert::performances_of(db, id)?))),
+            None => Ok(None),
+        })
+        .await
+    }
+
+    async fn has_old_answers(&self, before: Timestamp) -> Result<bool, StoreError> {
+        self.read(move |db| idempotency::has_old(db, before)).await
     }
 
     async fn events(&self, page: Page<u64>) -> Result<Vec<StoredEvent>, StoreError> {

@@ -9,7 +9,7 @@ use rusqlite::{Connection, TransactionBehavior};
 use super::OpenError;
 
 /// Each step brings a file from version n to n + 1. Steps that have landed never change.
-const STEPS: [&str; 9] = [
+const STEPS: [&str; 10] = [
     include_str!("migrations/0001_sale.sql"),
     include_str!("migrations/0002_room.sql"),
     include_str!("migrations/0003_relay.sql"),
@@ -19,6 +19,7 @@ const STEPS: [&str; 9] = [
     include_str!("migrations/0007_events_by_time.sql"),
     include_str!("migrations/0008_dead_letters.sql"),
     include_str!("migrations/0009_disputes.sql"),
+    include_str!("migrations/0010_retired.sql"),
 ];
 
 /// Marks a file as onsale's: "onsa" in ASCII.

@@ -256,15 +256,17 @@ fn given_up_after(db: &Connection, concert: ConcertId, served: u64, limit: usize
     .collect()
 }
 
+/// Those that are not retired.
 pub(super) fn rooms(db: &Connection) -> Sql<Vec<RoomRecord>> {
-    let mut all = db.prepare_cached(&format!("SELECT {ROOM} FROM rooms"))?;
+    let mut all = db.prepare_cached(&format!("SELECT {ROOM} FROM rooms WHERE version <> retired_version"))?;
     let all = all.query_map([], |row| Ok((ConcertId::new(uuid(row, 0)?), read_room(row)?)))?;
-    all.map(|found| {
-        let (concert, room) = found?;
-        let given_up = given_up_after(db, concert, room.served, usize::MAX >> 1)?;
-        Ok(RoomRecord { concert, room, given_up, turns: turns(db, concert)?, holds: holds(db, concert)? })
-    })
-    .collect()
+    all.map(|found| found.and_then(|(concert, room)| record(db, concert, room))).collect()
+}
+
+/// A room with all that a process needs of it.
+pub(super) fn record(db: &Connection, concert: ConcertId, room: Room) -> Sql<RoomRecord> {
+    let given_up = given_up_after(db, concert, room.served, usize::MAX >> 1)?;
+    Ok(RoomRecord { concert, room, given_up, turns: turns(db, concert)?, holds: holds(db, concert)? })
 }
 
 fn turns(db: &Connection, concert: ConcertId) -> Sql<Vec<(u64, Turn, bool)>> {

@@ -45,6 +45,7 @@ impl Follower {
                 .flat_map(|(concert, known)| (1..=known.room.issued + 1_000).map(|place| (*concert, place)))
                 .collect(),
             with_stock: true,
+            ..RoomsKnown::default()
         };
         let news = news.rooms(&known).await.expect("news");
         let told = news.rooms.len();

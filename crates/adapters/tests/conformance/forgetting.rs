@@ -19,7 +19,7 @@ use crate::waiting::until;
 
 const DAY_MILLIS: i64 = 86_400_000;
 
-async fn open(bed: &Bed) -> (Arc<dyn Outbox>, Box<dyn AuditSource>) {
+pub(crate) async fn open(bed: &Bed) -> (Arc<dyn Outbox>, Box<dyn AuditSource>) {
     match bed {
         Bed::Sqlite { folder, .. } => {
             let path = folder.path().join("sale.db");
@@ -77,7 +77,7 @@ async fn old_events_are_forgotten_once_they_were_sent(bed: Bed) {
     in_order(&bed).await;
 }
 
-async fn in_order(bed: &Bed) {
+pub(crate) async fn in_order(bed: &Bed) {
     let (_, source) = open(bed).await;
     for finding in audit(&*source).await.unwrap() {
         assert_eq!(finding.broken, 0, "{finding:?}");

@@ -29,6 +29,7 @@ mod people;
 mod picture;
 mod relay;
 mod restored;
+mod retention;
 mod stage;
 mod traced;
 mod unfinished;

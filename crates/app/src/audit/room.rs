@@ -16,9 +16,15 @@ pub(super) async fn check(source: &dyn AuditSource) -> Result<Vec<Finding>, Stor
         let (concert, issued) = (row.concert, row.room.issued);
         // Those that were handed out beside the database are in it once their turn has come, or they were given up.
         let beside = row.room.blocks.epoch > 0;
-        let all = row.places == issued && row.highest_place == issued;
-        places.check(if beside { row.places <= row.highest_place } else { all }, || {
-            format!("{concert}: {issued} issued, {} known, the highest {}", row.places, row.highest_place)
+        let highest = row.highest_place.max(row.dropped_to);
+        let all = row.places + row.dropped_to == issued && highest == issued;
+        let some = row.places + row.dropped_to <= highest;
+        let dropped = row.dropped_to <= row.room.served && row.places_undropped == 0;
+        places.check(dropped && if beside { some } else { all }, || {
+            format!(
+                "{concert}: {issued} issued, dropped up to {} but {}, {} known after that, the highest {}",
+                row.dropped_to, row.places_undropped, row.places, row.highest_place
+            )
         });
         let reserved_to = row.room.blocks.reserved_to;
         let gaps = &row.room.blocks.gaps;

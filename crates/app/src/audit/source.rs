@@ -107,7 +107,11 @@ pub struct RoomRow {
     pub concert: ConcertId,
     /// The room.
     pub room: Room,
-    /// Places handed out.
+    /// Places up to this one are dropped: they were over, and old.
+    pub dropped_to: u64,
+    /// Places up to that one that are there all the same.
+    pub places_undropped: u64,
+    /// Places after it.
     pub places: u64,
     /// The highest of them.
     pub highest_place: u64,

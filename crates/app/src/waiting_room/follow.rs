@@ -67,15 +67,15 @@ impl Rooms {
         self.following.as_ref().map_or_else(|| self.reader.now(), Following::as_of)
     }
 
-    /// The room of a concert, also if another process has just made it.
+    /// The room of a concert, also if it is retired, or if another process has just made it.
     ///
     /// # Errors
     /// Where it is not known here, and the database cannot be asked for it.
     pub async fn find(&self, concert: ConcertId) -> Result<Option<Arc<LiveRoom>>, StoreError> {
-        if self.get(concert).is_none() {
-            self.refresh().await?;
+        match self.get(concert) {
+            Some(room) => Ok(Some(room)),
+            None => self.wake(concert).await,
         }
-        Ok(self.get(concert))
     }
 
     /// Asks what others did where that may matter to how this token stands.
@@ -199,6 +199,9 @@ impl Rooms {
                 .flat_map(|(concert, room)| room.wants_holds(at).into_iter().map(|place| (*concert, place)))
                 .collect(),
             with_stock,
+            whole: Vec::new(),
+            // Rooms that others made or woke are found by key when they are asked for; all others are found each second.
+            only_known: !with_stock,
         }
     }
 

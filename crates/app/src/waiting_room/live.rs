@@ -22,6 +22,7 @@ use super::outlook::{Forecaster, Outlook};
 use super::pace::Running;
 use super::pressure::Pressure;
 use super::promises::Promises;
+use super::retire::Kept;
 use super::stock::Stock;
 use super::turn::LiveTurn;
 use crate::store::RoomRecord;
@@ -117,6 +118,8 @@ pub struct LiveRoom {
     pub(super) beside: Arc<Beside>,
     /// Whether a step is on its way.
     pub(super) stepping: AtomicBool,
+    /// Until when it stays in memory though it may be over.
+    pub(super) kept: Kept,
 }
 
 impl LiveRoom {
@@ -154,6 +157,7 @@ impl LiveRoom {
             pressure: Mutex::default(),
             beside: Arc::default(),
             stepping: AtomicBool::new(false),
+            kept: Kept::default(),
         }
     }
 
@@ -198,6 +202,11 @@ impl LiveRoom {
             }
             _ => Standing::Expired,
         }
+    }
+
+    /// Whether there is any turn that is not settled.
+    pub(super) fn has_turns(&self) -> bool {
+        !self.read_turns().is_empty()
     }
 
     /// Whether a place is in line.

@@ -14,6 +14,7 @@ mod outlook;
 mod pace;
 mod pressure;
 mod promises;
+mod retire;
 #[cfg(test)]
 mod simulation;
 mod stated;
@@ -37,15 +38,18 @@ use crate::news::News;
 use crate::store::{Reader, RoomRecord, StoreError, Unit};
 use change::Change;
 use follow::Following;
+use retire::Besides;
 
 pub use driver::Driver;
 pub use estimate::EstimateMetrics;
 pub use live::{LiveRoom, Look, Snapshot, Stake, Standing};
+pub use retire::OVER_AFTER_MILLIS;
 
-/// All rooms, by concert.
+/// All rooms, by concert, but those that are retired.
 pub struct Rooms {
     reader: Arc<dyn Reader>,
     rooms: ArcSwap<HashMap<ConcertId, Arc<LiveRoom>>>,
+    besides: Besides,
     /// A room may have to move on now, sooner than its driver looks by itself.
     stir: Notify,
     /// Changes whenever a line moved, for those who follow one.
@@ -76,7 +80,9 @@ impl Rooms {
         let following = news.map(|news| Following::new(news, reader.now()));
         let estimates = EstimateMetrics::default();
         let (reads, is_beside) = (AtomicU64::new(0), AtomicBool::new(false));
-        let rooms = Self { reader, rooms, stir, moved, following, polls_per_second, estimates, reads, is_beside };
+        let besides = Besides::default();
+        let rooms =
+            Self { reader, rooms, besides, stir, moved, following, polls_per_second, estimates, reads, is_beside };
         rooms.reload().await?;
         Ok(rooms)
     }
@@ -140,6 +146,11 @@ impl Rooms {
         self.moved.subscribe()
     }
 
+    /// How many rooms are in memory.
+    pub fn count(&self) -> usize {
+        self.rooms.load().len()
+    }
+
     /// People waiting, and turns running, over all rooms.
     pub fn totals(&self) -> (u64, u64) {
         self.rooms.load().values().fold((0, 0), |(waiting, active), room| {
@@ -148,19 +159,34 @@ impl Rooms {
         })
     }
 
+    /// Adds a room that a unit of work made or changed and that is not in memory: it is new, or was retired, and then it
+    /// has no turns but those of the unit.
     fn add(&self, concert: ConcertId, unit: &Unit) {
-        let Some(room) = unit.rows.rooms.get(&concert).cloned() else { return };
-        self.insert(RoomRecord { concert, room, given_up: Vec::new(), turns: Vec::new(), holds: Vec::new() });
+        let rows = &unit.rows;
+        let Some(room) = rows.rooms.get(&concert).cloned() else { return };
+        let given_up = rows.given_up.get(&concert).into_iter().flat_map(|given_up| &given_up.ahead);
+        let given_up = given_up.copied().filter(|place| room.served < *place).collect();
+        let turns = rows.turns.values().filter(|((of, _), _)| *of == concert);
+        let turns = turns.map(|((_, place), turn)| (*place, turn.clone(), false)).collect();
+        self.insert(RoomRecord { concert, room, given_up, turns, holds: Vec::new() });
     }
 
     fn live(&self, record: RoomRecord) -> LiveRoom {
-        LiveRoom::new(record, self.polls_per_second, self.estimates.clone(), self.reader.now())
+        let beside = self.besides.of(record.concert);
+        let mut room = LiveRoom::new(record, self.polls_per_second, self.estimates.clone(), self.reader.now());
+        room.beside = beside;
+        room.keep_for_its_memory(self.reader.now());
+        room
     }
 
     /// Adds a room, unless it is known.
     fn insert(&self, record: RoomRecord) {
         let concert = record.concert;
-        let room = Arc::new(self.live(record));
+        self.insert_live(concert, self.live(record));
+    }
+
+    fn insert_live(&self, concert: ConcertId, room: LiveRoom) {
+        let room = Arc::new(room);
         self.rooms.rcu(|rooms| {
             let mut rooms = HashMap::clone(rooms);
             rooms.entry(concert).or_insert_with(|| room.clone());
@@ -224,7 +250,11 @@ impl Observer for Rooms {
         }
         let mut moved = false;
         for (concert, change) in Self::changes(&unit.rows) {
-            let Some(room) = rooms.get(&concert) else { continue };
+            let Some(room) = rooms.get(&concert) else {
+                self.add(concert, unit);
+                self.stir.notify_one();
+                continue;
+            };
             let ended = !change.ended.is_empty();
             moved |= ended || !change.turns.is_empty() || !change.given_up.is_empty();
             room.commit(change, unit.at);

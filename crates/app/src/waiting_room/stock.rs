@@ -45,6 +45,12 @@ impl Stock {
         !all.is_empty() && all.values().all(|(starts_at, _)| *starts_at <= at)
     }
 
+    /// The start of the last performance that is known; `None` if there is none.
+    pub(super) fn last_start(&self) -> Option<Timestamp> {
+        let all = self.performances.lock().unwrap_or_else(PoisonError::into_inner);
+        all.values().map(|(starts_at, _)| *starts_at).max()
+    }
+
     pub(super) fn is_sold_out(&self, at: Timestamp) -> bool {
         self.gone_from.load(Ordering::Relaxed) <= at.as_millis()
     }

@@ -131,7 +131,11 @@ fn entered(rows: &Rows, concert: ConcertId, number: u64, is_new: bool) -> Done {
 fn leave(token: &Token, rows: &mut Rows, cx: &mut Context<'_>) -> Done {
     let key = (token.concert, token.place);
     let Some(room) = rows.rooms.get(&token.concert) else { return Done::Left };
-    let (waits, elsewhere) = (token.place > room.served, token.place <= room.blocks.reserved_to);
+    let waits = token.place > room.served;
+    // A place that was handed out beside the database has no row before its turn. One that was called and has neither row
+    // nor turn is over: what its user holds now belongs to a later place.
+    let has_turn = rows.turns.get(&key).is_some();
+    let elsewhere = token.place <= room.blocks.reserved_to && (waits || has_turn);
     let current = rows.places.get(&key).map_or(elsewhere, |place| place.standing == PlaceStanding::Current);
     if !current || !token.stands(rows) {
         return Done::Left;

@@ -223,7 +223,9 @@ impl std::fmt::Debug for RoomTotals {
 impl Collector for RoomTotals {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), std::fmt::Error> {
         let (waiting, active) = self.0.totals();
+        let rooms = self.0.count() as u64;
         for (name, help, value) in [
+            ("waiting_room_rooms", "Rooms in memory: those that are not retired", rooms),
             ("waiting_room_waiting", "People in line, over all rooms", waiting),
             ("waiting_room_active", "Turns that run, over all rooms", active),
         ] {

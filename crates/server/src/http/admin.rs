@@ -201,7 +201,7 @@ pub(crate) async fn get_queue_settings(
     query.done(|| Some(()))?;
     let concert = path.parse("concertId", "a UUID", ConcertId::parse)?;
     app.see_own_changes().await;
-    let room = app.rooms.get(concert).ok_or_else(|| Problem::new(Code::ConcertNotFound))?;
+    let room = app.rooms.find(concert).await?.ok_or_else(|| Problem::new(Code::ConcertNotFound))?;
     let settings = QueueSettings::of(&room.snapshot().room.settings);
     let (waiting, active, issued) = (room.waiting(), room.snapshot().room.active, room.issued());
     Ok(json(StatusCode::OK, &Queue { settings, waiting, active, issued }))
@@ -219,5 +219,7 @@ pub(crate) async fn update_queue_settings(
     let patch = Patch { paused, ..queue_settings(&mut fields) };
     fields.done(|| Some(()))?;
     let key = payload.key(None);
+    // A retired room comes back first: what changes it is then seen here.
+    app.rooms.find(concert).await?;
     Ok(app.decide(waiting_room::Command::Configure { concert, patch }.into(), key).await)
 }

@@ -127,8 +127,12 @@ pub(crate) async fn list_concerts(
     let ready = app.shelves.concerts.get(&*query.raw(), edition, now, || {
         let rows = app.catalogue.page(wanted.after, wanted.limit + 1);
         let cursor = |programme: &Arc<Programme>| programme.concert.id.to_string();
-        let is_sold_out = |id| app.rooms.get(id).is_some_and(|room| room.is_sold_out(now));
-        let show = |programme: &Arc<Programme>| ConcertShown::of(programme, is_sold_out(programme.concert.id));
+        // A room that is not in memory is retired, or was made a moment ago.
+        let is_sold_out = |programme: &Programme| match app.rooms.get(programme.concert.id) {
+            Some(room) => room.is_sold_out(now),
+            None => programme.is_over(now),
+        };
+        let show = |programme: &Arc<Programme>| ConcertShown::of(programme, is_sold_out(programme));
         let (body, link) = written_page(&query, wanted.limit, rows, cursor, show);
         // Sales do not make an edition: what is sold out is read again after a while.
         Ready { written: Written::new(|| body.into()), link, until: Some(now.plus_millis(SOLD_OUT_MILLIS)) }

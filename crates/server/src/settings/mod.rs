@@ -132,6 +132,8 @@ pub(crate) struct Settings {
     pub(crate) keys_per_user: u32,
     /// After how many days events are forgotten that were sent.
     pub(crate) events_kept_days: Option<u32>,
+    /// After how many days places in line are dropped whose turns are over.
+    pub(crate) places_kept_days: u32,
     /// With SQLite: writes are refused before less than this is free, if a reader makes the log grow, in MiB; 0: never.
     pub(crate) disk_reserve_mib: u32,
     /// Whether what many look at is kept in memory.
@@ -206,6 +208,7 @@ impl Settings {
             limits: Limits::read(sources)?,
             keys_per_user: sources.parse("idempotency-keys-per-user", parse::between(0, 10_000_000))?,
             events_kept_days: sources.optional("events-kept-days", parse::between(1, 36_500))?,
+            places_kept_days: sources.parse("places-kept-days", parse::between(1, 36_500))?,
             disk_reserve_mib: sources.parse("disk-reserve-mib", parse::between(0, 1_000_000_000))?,
             caches: sources.parse("caches", parse::switch)?,
             polls_per_second: sources.parse("queue-polls-per-second", parse::between(1, 10_000_000))?,

@@ -74,7 +74,13 @@ pub(crate) const TABLE: &[Setting] = &[
         "events-kept-days",
         "N",
         None,
-        "After how many days events are forgotten that were sent; without it: never",
+        "Delete sent events after this many days (all events, if none are relayed); without it: never",
+    ),
+    setting(
+        "places-kept-days",
+        "N",
+        Some("30"),
+        "Drop places in line this many days after they were handed out, once their turns are over",
     ),
     setting(
         "disk-reserve-mib",

@@ -7,3 +7,4 @@ mod support;
 
 mod idle;
 mod log;
+mod over;

@@ -15,9 +15,11 @@ const ROOMS: &str = "SELECT rooms.concert_id, max_active, admit_per_second, acti
         issued, served, rooms.given_up, active, admissions, version, updated_at, blocks, coalesce(line.places, 0),
         coalesce(line.highest, 0), coalesce(line.given_up, 0), coalesce(inside.turns, 0),
         coalesce(inside.uncalled, 0), coalesce(twice.users, 0),
-        coalesce(disputed.tokens, 0), coalesce(disputed.place, 0)
+        coalesce(disputed.tokens, 0), coalesce(disputed.place, 0), places_dropped_to,
+        coalesce(line.undropped, 0)
     FROM rooms LEFT JOIN (
-        SELECT concert_id, count(*) places, max(place) highest,
+        SELECT concert_id, count(*) FILTER (WHERE place > places_dropped_to) places, max(place) highest,
+            count(*) FILTER (WHERE place <= places_dropped_to) undropped,
             count(*) FILTER (WHERE standing = 'GIVEN_UP' AND place > served) given_up
         FROM places JOIN rooms USING (concert_id) GROUP BY concert_id) line USING (concert_id)
     LEFT JOIN (
@@ -54,5 +56,7 @@ fn read(row: &Row) -> Sql<RoomRow> {
         users_twice: number(row, 19)?,
         disputes: number(row, 20)?,
         disputed_place: number(row, 21)?,
+        dropped_to: number(row, 22)?,
+        places_undropped: number(row, 23)?,
     })
 }

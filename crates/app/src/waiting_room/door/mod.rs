@@ -59,6 +59,10 @@ impl Door {
     /// # Errors
     /// Where nobody can be let in now.
     pub async fn enter(&self, concert: ConcertId, user: UserId) -> Result<Outcome, Failure> {
+        let away = |_: StoreError| Failure::Unavailable;
+        if self.rooms.find(concert).await.map_err(away)?.is_none() {
+            return Ok(Err(Refusal::ConcertNotFound));
+        }
         if self.memory.is_none() {
             let command = Command::Enter { concert, user }.into();
             return match self.desk.submit(Request { command, key: None, turn_over: false }).await? {
@@ -67,10 +71,6 @@ impl Door {
                     Err(Failure::Internal)
                 }
             };
-        }
-        let away = |_: StoreError| Failure::Unavailable;
-        if self.rooms.find(concert).await.map_err(away)?.is_none() {
-            return Ok(Err(Refusal::ConcertNotFound));
         }
         let mut replacing = None;
         for _ in 0..TRIES {

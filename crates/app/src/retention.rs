@@ -1,0 +1,174 @@
+//! Retires and drops what is over: rooms that nothing can happen in, places of turns that ended long ago, old events.
+//!
+//! Everything goes in small steps with a rest after each, so that the sale beside it never waits for long.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use async_trait::async_trait;
+use onsale_domain::ids::ConcertId;
+use onsale_domain::time::Timestamp;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::registry::Registry;
+use tokio_util::sync::CancellationToken;
+
+use crate::background::TaskMetrics;
+use crate::clock::ClockWatch;
+use crate::store::StoreError;
+use crate::waiting_room::{OVER_AFTER_MILLIS, Rooms};
+
+/// How often it is checked which rooms are over.
+const RETIRE_EVERY: Duration = Duration::from_secs(10);
+
+/// How often old places and events are searched for once none are left.
+const DROP_EVERY: Duration = Duration::from_secs(60);
+
+/// The most rooms of one step.
+const ROOMS_AT_ONCE: usize = 200;
+
+/// The most rows of one step: a few milliseconds under the lock.
+const ROWS_AT_ONCE: usize = 500;
+
+/// After a step so many times as long as it took is rested.
+const RESTS_PER_STEP: u32 = 4;
+const REST_MIN: Duration = Duration::from_millis(20);
+
+/// After the clock jumped ahead nothing is dropped for this long.
+const KEPT_AFTER_JUMP: Duration = Duration::from_secs(3_600);
+
+const DAY_MILLIS: i64 = 86_400_000;
+
+/// How a database retires and drops what is over. Each call is one short transaction.
+#[async_trait]
+pub trait Retention: Send + Sync {
+    /// Marks those of the rooms as retired that are still at the version given, in which no turn runs and no hold lives,
+    /// and whose concerts have no performance that starts at an instant or later. Returns which of them are retired now.
+    async fn retire(&self, rooms: &[(ConcertId, u64)], started_before: Timestamp)
+    -> Result<Vec<ConcertId>, StoreError>;
+
+    /// Drops at most so many of the oldest places of a few rooms: places that were handed out before an instant and were
+    /// called, and whose turns are settled. Returns how many; 0 if no room has any left.
+    async fn drop_places(&self, before: Timestamp, most: usize) -> Result<usize, StoreError>;
+
+    /// Forgets at most so many of the oldest events that happened before an instant: those that were sent, or all if no
+    /// relay ever took a part of the outbox. Neither what is dead nor what was put back; the last event of all stays.
+    async fn forget_events(&self, before: Timestamp, most: usize) -> Result<usize, StoreError>;
+}
+
+/// What was retired and dropped.
+#[derive(Clone, Debug, Default)]
+pub struct RetentionMetrics {
+    rooms: Counter,
+    places: Counter,
+    events: Counter,
+}
+
+impl RetentionMetrics {
+    /// Shows the counters.
+    pub fn register(&self, registry: &mut Registry) {
+        let retention = registry.sub_registry_with_prefix("retention");
+        retention.register("rooms_retired", "Rooms of concerts that are over, taken out of memory", self.rooms.clone());
+        retention.register("places_dropped", "Places in line that were over, and old", self.places.clone());
+        retention.register("events_forgotten", "Events that were old, forgotten by this server", self.events.clone());
+    }
+}
+
+/// The background task.
+pub struct Keeper {
+    /// Which rooms are in memory.
+    pub rooms: Arc<Rooms>,
+    /// The database's clock.
+    pub clock: Arc<ClockWatch>,
+    /// Where it is retired and dropped.
+    pub retention: Arc<dyn Retention>,
+    /// How long places are kept after they were handed out.
+    pub places_kept_days: u32,
+    /// How long events are kept, if this process is to forget them.
+    pub events_kept_days: Option<u32>,
+    /// Runs and failures.
+    pub metrics: TaskMetrics,
+    /// What was dropped.
+    pub dropped: RetentionMetrics,
+}
+
+/// When each kind of work is due.
+#[derive(Default)]
+struct Due {
+    retire_at: Option<Instant>,
+    places_at: Option<Instant>,
+    events_at: Option<Instant>,
+}
+
+fn is_due(at: Option<Instant>) -> bool {
+    at.is_none_or(|at| at <= Instant::now())
+}
+
+/// Not before the interval is over, or at once if there is more.
+fn next(more: bool, every: Duration) -> Option<Instant> {
+    (!more).then(|| Instant::now() + every)
+}
+
+impl Keeper {
+    /// Runs until stopped.
+    pub async fn run(self, stop: CancellationToken) {
+        let mut due = Due::default();
+        loop {
+            let began = Instant::now();
+            let worked = self.step(&mut due).await;
+            let pause = match worked {
+                Ok(false) => RETIRE_EVERY,
+                Ok(true) => (began.elapsed() * RESTS_PER_STEP).max(REST_MIN),
+                Err(ref error) => {
+                    tracing::warn!(%error, "what is over could not be dropped; retrying in 10 s");
+                    RETIRE_EVERY
+                }
+            };
+            self.metrics.ran(worked.is_ok());
+            tokio::select! {
+                () = stop.cancelled() => return,
+                () = tokio::time::sleep(pause) => {}
+            }
+        }
+    }
+
+    /// One small step of each kind that is due. Returns whether there is more to do.
+    async fn step(&self, due: &mut Due) -> Result<bool, StoreError> {
+        let at = self.clock.now();
+        // What looks old may only look so.
+        if self.clock.jumped_ahead_within(KEPT_AFTER_JUMP) {
+            return Ok(false);
+        }
+        let mut more = false;
+        if is_due(due.retire_at) {
+            let full = self.retire(at).await?;
+            due.retire_at = next(full, RETIRE_EVERY);
+            more |= full;
+        }
+        if is_due(due.places_at) {
+            let before = at.plus_millis(-i64::from(self.places_kept_days) * DAY_MILLIS);
+            let gone = self.retention.drop_places(before, ROWS_AT_ONCE).await?;
+            self.dropped.places.inc_by(gone as u64);
+            due.places_at = next(gone > 0, DROP_EVERY);
+            more |= gone > 0;
+        }
+        if let Some(days) = self.events_kept_days.filter(|_| is_due(due.events_at)) {
+            let before = at.plus_millis(-i64::from(days) * DAY_MILLIS);
+            let gone = self.retention.forget_events(before, ROWS_AT_ONCE).await?;
+            self.dropped.events.inc_by(gone as u64);
+            due.events_at = next(gone == ROWS_AT_ONCE, DROP_EVERY);
+            more |= gone == ROWS_AT_ONCE;
+        }
+        Ok(more)
+    }
+
+    /// Returns whether there may be more.
+    async fn retire(&self, at: Timestamp) -> Result<bool, StoreError> {
+        let over = self.rooms.over(ROOMS_AT_ONCE, at);
+        if over.is_empty() {
+            return Ok(false);
+        }
+        let retired = self.retention.retire(&over, at.plus_millis(-OVER_AFTER_MILLIS)).await?;
+        self.dropped.rooms.inc_by(self.rooms.drop_retired(&retired, at) as u64);
+        Ok(over.len() == ROOMS_AT_ONCE)
+    }
+}

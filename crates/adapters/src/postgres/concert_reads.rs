@@ -26,9 +26,6 @@ const LISTED_PERFORMANCES: &str = "SELECT p.performance_id, concert_id, starts_a
 
 const LISTED_CONCERTS: &str = "SELECT concert_id, title, venue, created_at FROM concerts WHERE concert_id = ANY ($1)";
 
-const PERFORMANCES_OF: &str = "SELECT performance_id, concert_id, starts_at, sections, sold, version, updated_at
-    FROM performances WHERE concert_id = $1";
-
 const PERFORMANCE_COUNT: &str = "SELECT count(*) FROM performances WHERE concert_id = $1";
 
 /// The version and the seats as of one moment: one statement, one snapshot.
@@ -52,7 +49,6 @@ const HELD_AFTER: &str = "SELECT performance_id, reservation_id, held_until - he
 pub(super) const READS: &[&str] = &[
     CONCERTS,
     PERFORMANCES,
-    PERFORMANCES_OF,
     LISTED_PERFORMANCES,
     LISTED_CONCERTS,
     PERFORMANCE_COUNT,
@@ -91,10 +87,6 @@ pub(super) async fn listed(session: &Session, concerts: &[ConcertId], performanc
 
 pub(super) async fn performances(session: &Session) -> Sql<Vec<Performance>> {
     session.query(PERFORMANCES, Vec::new()).await?.iter().map(read_performance).collect()
-}
-
-pub(super) async fn performances_of(session: &Session, concert: ConcertId) -> Sql<Vec<Performance>> {
-    session.query(PERFORMANCES_OF, params![concert.uuid()]).await?.iter().map(read_performance).collect()
 }
 
 pub(super) async fn performance_count(session: &Session, concert: ConcertId) -> Sql<u64> {

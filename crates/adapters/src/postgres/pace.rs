@@ -33,6 +33,7 @@ pub(super) enum Kind {
     Payment,
     PaymentsOf,
     LapsedHolds,
+    OldAnswers,
     Events,
 }
 

@@ -276,13 +276,11 @@ impl Reader for PostgresReader {
     async fn room(&self, concert: ConcertId) -> Result<Option<(RoomRecord, Vec<Performance>)>, StoreError> {
         let known = RoomsKnown { whole: vec![concert], only_known: true, ..RoomsKnown::default() };
         let Some(told) = self.news.rooms(&known).await?.rooms.pop() else { return Ok(None) };
-        let performances: Result<_, StoreError> =
-            ask!(self, |session| concert_reads::performances_of(&session, concert));
-        Ok(Some((told.record, performances?)))
+        Ok(Some((told.record, self.listed(&[concert], &[]).await?.performances)))
     }
 
     async fn has_old_answers(&self, before: Timestamp) -> Result<bool, StoreError> {
-        ask!(self, |session| idempotency::has_old(&session, before, self.now()))
+        ask!(self, OldAnswers, |session| idempotency::has_old(&session, before, self.now()))
     }
 
     async fn events(&self, page: Page<u64>) -> Result<Vec<StoredEvent>, StoreError> {

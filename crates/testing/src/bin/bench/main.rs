@@ -1,6 +1,6 @@
 //! The benchmark: the released program under load, compared with an empty handler on the same machine.
 //!
-//! `onsale-bench [postgres|room|reads|events] [quick] [profile] [row …]`, or `[…] list` for the rows; `audit FILE` checks the log
+//! `onsale-bench [postgres|room|reads|events|year] [quick] [profile] [row …]`, or `[…] list` for the rows; `audit FILE` checks the log
 //! of a waiting room's answers against the contract. Run by `./bench`, which builds first. Exits with 1 if an answer was
 //! wrong. A missed target is shown in the table only, because noise can cause it.
 
@@ -16,6 +16,7 @@ mod reads;
 mod room;
 mod rows;
 mod table;
+mod year;
 
 use std::io::{Write, stderr, stdout};
 use std::path::Path;
@@ -43,14 +44,20 @@ enum Part {
     Reads,
     /// `events`.
     Events,
+    /// `year`.
+    Year,
 }
 
 impl Part {
     fn named(word: &str) -> Option<Self> {
-        [(Self::Postgres, "postgres"), (Self::Room, "room"), (Self::Reads, "reads"), (Self::Events, "events")]
-            .iter()
-            .find(|(_, name)| *name == word)
-            .map(|(part, _)| *part)
+        match word {
+            "postgres" => Some(Self::Postgres),
+            "room" => Some(Self::Room),
+            "reads" => Some(Self::Reads),
+            "events" => Some(Self::Events),
+            "year" => Some(Self::Year),
+            _ => None,
+        }
     }
 
     fn rows(self) -> &'static [Row] {
@@ -60,6 +67,7 @@ impl Part {
             Self::Room => room::ROWS,
             Self::Reads => reads::ROWS,
             Self::Events => events::ROWS,
+            Self::Year => year::ROWS,
         }
     }
 }
@@ -146,6 +154,7 @@ fn run(wish: &Wish) -> Outcome<bool> {
         Part::Room => room::NOTES.to_owned(),
         Part::Reads => reads::NOTES.to_owned(),
         Part::Events => events::NOTES.to_owned(),
+        Part::Year => year::NOTES.to_owned(),
     };
     writeln!(stdout(), "{notes}")?;
     Ok(bench.table.is_sound())

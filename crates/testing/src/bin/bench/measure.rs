@@ -139,6 +139,11 @@ impl Bench {
         Ok(Self { scale, table, raw: Vec::new(), program, empty, requests, profiles, cluster: None })
     }
 
+    /// The program that is measured.
+    pub(crate) fn program(&self) -> &std::path::Path {
+        &self.program
+    }
+
     /// The Postgres of this run, started for the first row that needs it.
     pub(crate) fn cluster(&mut self) -> Outcome<Rc<Cluster>> {
         if let Some(cluster) = &self.cluster {

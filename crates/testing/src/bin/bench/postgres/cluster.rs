@@ -112,7 +112,7 @@ impl Cluster {
     }
 
     /// Queries one text column; one line per row.
-    pub(super) fn ask(&self, database: &str, sql: &str) -> Outcome<String> {
+    pub(crate) fn ask(&self, database: &str, sql: &str) -> Outcome<String> {
         let rows: Result<Vec<driver::Row>, _> =
             self.runtime.block_on(async { self.server.sql(database).await.query(sql, &[]).await });
         let rows = rows.map_err(|error| format!("{sql}: {error:?}"))?;

@@ -1,0 +1,260 @@
+//! The statements that make a year of data. All of it agrees with itself: `onsale audit` finds nothing wrong.
+
+use crate::measure::Scale;
+
+/// Which database the statements are for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Dialect {
+    Sqlite,
+    Postgres,
+}
+
+/// How much there is.
+#[derive(Clone, Copy)]
+pub(crate) struct Size {
+    concerts: u64,
+    /// Reservations of each concert, all paid, each by a user of its own.
+    reservations: u64,
+    /// Applications for each of as many lectures.
+    applications: u64,
+}
+
+impl Size {
+    pub(crate) fn of(scale: Scale) -> Self {
+        let is_full = scale.rounds > 1;
+        let (reservations, applications) = if is_full { (200, 100) } else { (2, 1) };
+        Self { concerts: 10_000, reservations, applications }
+    }
+}
+
+/// Sixty days ago, and a year before that.
+const DAY_MILLIS: u64 = 86_400_000;
+
+/// The writer of expressions of one database.
+struct Sql {
+    dialect: Dialect,
+    size: Size,
+}
+
+impl Sql {
+    fn pick(&self, sqlite: &str, postgres: &str) -> String {
+        if self.dialect == Dialect::Sqlite { sqlite } else { postgres }.to_owned()
+    }
+
+    /// The text of an id: one of a kind for each number.
+    fn id_text(&self, kind: u32, number: &str) -> String {
+        let start = format!("01900000-0000-7000-a{kind:03}-");
+        self.pick(
+            &format!("printf('{start}%012x', {number})"),
+            &format!("('{start}' || lpad(to_hex({number}), 12, '0'))"),
+        )
+    }
+
+    fn id(&self, kind: u32, number: &str) -> String {
+        let text = self.id_text(kind, number);
+        self.pick(&format!("unhex(replace({text}, '-', ''))"), &format!("{text}::uuid"))
+    }
+
+    /// An instant as the contract writes it.
+    fn instant(&self, millis: &str) -> String {
+        self.pick(
+            &format!("strftime('%Y-%m-%dT%H:%M:%fZ', {millis} / 1000.0, 'unixepoch')"),
+            &format!(
+                "to_char(to_timestamp({millis} / 1000.0) AT TIME ZONE 'utc', 'YYYY-MM-DD\"T\"HH24:MI:SS.MS\"Z\"')"
+            ),
+        )
+    }
+
+    /// The numbers from 1, as `s (n)`.
+    fn numbers(&self, many: u64) -> String {
+        self.pick(
+            &format!("WITH RECURSIVE s (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM s WHERE n < {many})"),
+            &format!("WITH s (n) AS (SELECT generate_series(1, {many}::bigint))"),
+        )
+    }
+
+    fn now(&self) -> String {
+        self.pick("(unixepoch() * 1000)", "(extract(epoch FROM now()) * 1000)::bigint")
+    }
+
+    /// Reservations `r`: number, concert, seat, user and instant, spread over a year that ended sixty days ago.
+    fn reservations(&self) -> String {
+        let Size { concerts, reservations, .. } = self.size;
+        let all = concerts * reservations;
+        let (numbers, now) = (self.numbers(all), self.now());
+        format!(
+            "{numbers}, r AS (SELECT n, (n - 1) / {reservations} + 1 AS c, (n - 1) % {reservations} + 1 AS j,
+                'u' || n AS user_id, {now} - 425 * {DAY_MILLIS} + n * 365 * {DAY_MILLIS} / {all} AS at FROM s)"
+        )
+    }
+
+    /// Applications `a` of the lectures `l`.
+    fn applications(&self) -> String {
+        let Size { concerts, applications, .. } = self.size;
+        let (numbers, now) = (self.numbers(concerts * applications), self.now());
+        format!(
+            "{numbers}, a AS (SELECT n, (n - 1) / {applications} + 1 AS l, (n - 1) % {applications} + 1 AS j,
+                'u' || n AS user_id, {now} - 100 * {DAY_MILLIS} AS at FROM s)"
+        )
+    }
+
+    /// Events, from a source of rows.
+    fn events(
+        &self,
+        topic: &str,
+        kind: &str,
+        (id, subject, version, at): (&str, &str, &str, &str),
+        data: &str,
+    ) -> String {
+        let (topic_column, topic) = (self.pick("", "topic, position, "), format!("'{topic}', "));
+        let last = "(SELECT coalesce(max(position), 0) FROM events)";
+        let topic = self.pick("", &format!("{topic}{last} + row_number() OVER (ORDER BY n), "));
+        format!(
+            "INSERT INTO events ({topic_column}event_id, type, subject, version, at, data)
+                SELECT {topic}{id}, '{kind}', {subject}, {version}, {at}, {data}"
+        )
+    }
+}
+
+/// In their order.
+pub(crate) fn statements(dialect: Dialect, size: Size) -> Vec<String> {
+    let sql = Sql { dialect, size };
+    [concerts(&sql), sales(&sql), points(&sql), lectures(&sql), told(&sql)].concat()
+}
+
+fn concerts(sql: &Sql) -> Vec<String> {
+    let Size { concerts, reservations, .. } = sql.size;
+    let (numbers, now) = (sql.numbers(concerts), sql.now());
+    let (concert, performance) = (sql.id(1, "n"), sql.id(2, "n"));
+    let long_ago = format!("{now} - 60 * {DAY_MILLIS}");
+    let (no, nothing) = (sql.pick("0", "false"), sql.pick("x''", "''"));
+    let into = |table: &str, values: &str| format!("INSERT INTO {table} {numbers} SELECT {values} FROM s");
+    vec![
+        into("concerts (concert_id, title, venue, created_at)", &format!("{concert}, 'Concert ' || n, 'Hall', {long_ago}")),
+        into(
+            "rooms (concert_id, max_active, admit_per_second, active_seconds, claim_seconds, paused, issued, served,
+                given_up, active, admissions, version, updated_at)",
+            &format!("{concert}, 200, 50, 600, 60, {no}, {reservations}, {reservations}, 0, 0, {nothing}, 9, {long_ago}"),
+        ),
+        into(
+            "performances (performance_id, concert_id, starts_at, sections, capacity, sold, version, updated_at)",
+            &format!(
+                "{performance}, {concert}, {long_ago}, '[{{\"from\":1,\"to\":{reservations},\"grade\":\"R\",\"price\":50000}}]',
+                {reservations}, {reservations}, {}, {long_ago}",
+                2 * reservations + 1
+            ),
+        ),
+    ]
+}
+
+fn sales(sql: &Sql) -> Vec<String> {
+    let (rows, yes) = (sql.reservations(), sql.pick("1", "true"));
+    let (concert, performance) = (sql.id(1, "c"), sql.id(2, "c"));
+    let (token, reservation, payment) = (sql.id(3, "n"), sql.id(4, "n"), sql.id(5, "n"));
+    let seats = sql.pick("'[' || j || ']'", "ARRAY[j::integer]");
+    let into = |table: &str, values: &str| format!("INSERT INTO {table} {rows} SELECT {values} FROM r");
+    vec![
+        into(
+            "places (concert_id, place, user_id, token_id, issued_at, standing)",
+            &format!("{concert}, j, user_id, {token}, at, 'CURRENT'"),
+        ),
+        into(
+            "reservations (reservation_id, concert_id, performance_id, user_id, place, seats, amount, held_at, held_until,
+                status)",
+            &format!("{reservation}, {concert}, {performance}, user_id, j, {seats}, 50000, at, at + 300000, 'PAID'"),
+        ),
+        into(
+            "seats (performance_id, seat, reservation_id, held_until, sold)",
+            &format!("{performance}, j, {reservation}, at + 300000, {yes}"),
+        ),
+        into(
+            "payments (payment_id, reservation_id, performance_id, user_id, seats, amount, balance_after, paid_at)",
+            &format!("{payment}, {reservation}, {performance}, user_id, {seats}, 50000, 0, at + 1000"),
+        ),
+    ]
+}
+
+/// A charge and a payment of each user, and another charge of each second one.
+fn points(sql: &Sql) -> Vec<String> {
+    let (rows, payment) = (sql.reservations(), sql.id(5, "n"));
+    let into = |table: &str, values: &str| format!("INSERT INTO {table} {rows} SELECT {values} FROM r");
+    let ledger = "ledger (user_id, version, entry_id, type, amount, balance_after, reference, created_at)";
+    let (first, second, third) = (sql.id(6, "n"), sql.id(7, "n"), sql.id(8, "n"));
+    vec![
+        into("accounts (user_id, balance, version, updated_at)", "user_id, n % 2 * 1000, 2 + n % 2, at + 2000"),
+        into(ledger, &format!("user_id, 1, {first}, 'CHARGE', 50000, 50000, NULL, at")),
+        into(ledger, &format!("user_id, 2, {second}, 'USE', 50000, 0, {payment}, at + 1000")),
+        into(ledger, &format!("user_id, 3, {third}, 'CHARGE', 1000, 1000, NULL, at + 2000")) + " WHERE n % 2 = 1",
+    ]
+}
+
+fn lectures(sql: &Sql) -> Vec<String> {
+    let Size { concerts, applications, .. } = sql.size;
+    let (rows, numbers, now) = (sql.applications(), sql.numbers(concerts), sql.now());
+    let (lecture, own, line) = (sql.id(9, "l"), sql.id(9, "n"), sql.id(10, "n"));
+    let long_ago = format!("{now} - 60 * {DAY_MILLIS}");
+    vec![
+        format!(
+            "INSERT INTO lectures (lecture_id, title, lecturer, starts_at, capacity, enrolled, seats_opened, version,
+                updated_at) {numbers} SELECT {own}, 'Lecture ' || n, 'Ada', {long_ago}, 100, {applications},
+                {applications}, {applications}, {long_ago} FROM s"
+        ),
+        format!(
+            "INSERT INTO applications (lecture_id, user_id, seat_number, applied_at) {rows}
+            SELECT {lecture}, user_id, j, at FROM a"
+        ),
+        format!(
+            "INSERT INTO lecture_history (lecture_id, version, line_id, user_id, type, seat_number, created_at) {rows}
+            SELECT {lecture}, j, {line}, user_id, 'APPLIED', j, at FROM a"
+        ),
+    ]
+}
+
+fn told(sql: &Sql) -> Vec<String> {
+    let (sales, applications) = (sql.reservations(), sql.applications());
+    let of_points = |kind: &str, id: u32, (version, at): (&str, &str), data: &str| {
+        let id = sql.id(id, "n");
+        let data = format!("'{{\"userId\":\"' || user_id || '\",{data}}}'");
+        sql.events("onsale.points", kind, (&id, "user_id", version, at), &data)
+    };
+    let (payment, performance) = (sql.id_text(5, "n"), sql.id_text(2, "c"));
+    let reference = format!("\"amount\":50000,\"balanceAfter\":0,\"reference\":\"' || {payment} || '\"");
+    let charged = ("onsale.points.charged.v1", "onsale.points.used.v1");
+    let of_sale = |kind: &str, id: u32, (version, at): (&str, &str), more: &str| {
+        let (id, reservation) = (sql.id(id, "n"), sql.id_text(4, "n"));
+        let data = format!(
+            "'{{\"reservationId\":\"' || {reservation} || '\",\"performanceId\":\"' || {performance} || '\",\"userId\":\"'
+                || user_id || '\",\"seats\":[' || j || '],\"amount\":50000,' || {more} || '}}'"
+        );
+        sql.events("onsale.concerts", kind, (&id, &performance, version, at), &data)
+    };
+    let held = format!("'\"heldUntil\":\"' || {} || '\"'", sql.instant("(at + 300000)"));
+    let paid =
+        format!("'\"paymentId\":\"' || {payment} || '\",\"paidAt\":\"' || {} || '\"'", sql.instant("(at + 1000)"));
+    let lecture = sql.id_text(9, "l");
+    let applied = format!(
+        "'{{\"lectureId\":\"' || {lecture} || '\",\"userId\":\"' || user_id || '\",\"seatNumber\":' || j || '}}'"
+    );
+    let applied =
+        sql.events("onsale.lectures", "onsale.lecture.applied.v1", (&sql.id(10, "n"), &lecture, "j", "at"), &applied);
+    let from = |rows: &str, events: String, source: &str| {
+        let (into, select) = events.split_at(events.find("SELECT").unwrap_or(0));
+        format!("{into} {rows} {select} FROM {source}")
+    };
+    vec![
+        from(
+            &sales,
+            of_points(charged.0, 6, ("1", "at"), "\"amount\":50000,\"balanceAfter\":50000,\"reference\":null"),
+            "r",
+        ),
+        from(&sales, of_points(charged.1, 7, ("2", "at + 1000"), &reference), "r"),
+        from(
+            &sales,
+            of_points(charged.0, 8, ("3", "at + 2000"), "\"amount\":1000,\"balanceAfter\":1000,\"reference\":null"),
+            "r WHERE n % 2 = 1",
+        ),
+        from(&sales, of_sale("onsale.seats.held.v1", 4, ("2 * j", "at"), &held), "r"),
+        from(&sales, of_sale("onsale.payment.completed.v1", 5, ("2 * j + 1", "at + 1000"), &paid), "r"),
+        from(&applications, applied, "a"),
+    ]
+}

@@ -108,6 +108,7 @@ const HAS_OLD: &str = "SELECT coalesce((SELECT min(kept_at) FROM kept_answers) <
     OR coalesce((SELECT min(settled_at) FROM turns WHERE settled_at > 0) < $2, false)
     OR EXISTS (SELECT FROM turn_ends)";
 
+#[cfg(test)]
 pub(super) const READS: &[&str] = &[HAS_OLD];
 
 pub(super) async fn has_old(session: &Session, before: Timestamp, now: Timestamp) -> Sql<bool> {

@@ -29,7 +29,7 @@ async fn a_sale_in_order_is_found_in_order() {
     let findings = audit(&open(&database).await).await.unwrap();
     assert_eq!(broken(&findings), []);
     let checked: Vec<u64> = findings.iter().map(|finding| finding.checked).collect();
-    assert_eq!(checked, [3, 3, 1, 3, 2, 2, 2, 2, 3, 2, 3, 3, 1, 1, 1, 1, 1, 1, 21, 11, 8, 11]);
+    assert_eq!(checked, [3, 3, 1, 3, 2, 2, 2, 2, 3, 2, 3, 3, 1, 1, 1, 1, 1, 1, 1, 21, 11, 8, 11]);
 }
 
 /// What is done to the sale, and which invariants are then broken, by a part of their text.
@@ -72,6 +72,7 @@ const WRONGS: &[(&str, &[&str])] = &[
     ),
     ("DELETE FROM events WHERE event_id = id(40)", &["every payment has"]),
     ("DELETE FROM places WHERE place = 2", &["every place in line"]),
+    ("INSERT INTO place_disputes SELECT concert_id, 1, id(96), 'eve', 1 FROM rooms", &["shown by one bearer"]),
     ("UPDATE rooms SET given_up = 2", &["counts its turns"]),
     ("UPDATE turns SET settled_at = NULL", &["counts its turns"]),
     ("UPDATE turns SET place = 3 WHERE place = 2", &["counts its turns"]),

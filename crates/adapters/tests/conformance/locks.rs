@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use onsale_app::idempotency::KeyId;
+use onsale_app::store::StoreError;
 use onsale_domain::waiting_room::{self, Patch};
 use onsale_domain::{Command, lecture};
 use onsale_testing::postgres::Database;
@@ -19,7 +20,7 @@ async fn until_one_waits(database: &Database) {
         WHERE datname = current_database() AND wait_event_type = 'Lock')";
     let asked = Instant::now();
     while !sql.query_one(waits, &[]).await.unwrap().get::<_, bool>(0) {
-        assert!(asked.elapsed() < Duration::from_secs(10), "nobody waits");
+        assert!(asked.elapsed() < Duration::from_secs(10), "no session waits for a lock");
     }
 }
 
@@ -75,17 +76,30 @@ async fn whoever_waits_for_a_row_sees_what_was_done_to_it() {
     }
 }
 
+/// Keys are not locked: of two units of work under one key, the second to commit is refused whole. Run again, as the desk
+/// does, it finds the answer of the first.
 #[tokio::test]
-async fn whoever_waits_for_a_key_is_given_its_answer() {
+async fn a_key_that_was_used_meanwhile_is_a_conflict_and_then_a_replay() {
     if without("postgres") {
         return;
     }
     let bed = Bed::postgres().await;
     let stage = Stage::new(&*bed.store().await).await;
+    let (one, other) = (bed.store().await, bed.store().await);
+    let (mut leader, mut follower) = (Lane::new(&*one, 11).await, Lane::new(&*other, 12).await);
     let key = KeyId { owner: None, key: "once".into() };
-    // Wallets of their own: they meet at the key alone.
-    let keyed = |user| Request { command: charge(user, 5), key: Some(key.clone()) };
-    let (decided, waited) = one_after_the_other(&bed, keyed(&stage.ann), keyed(&stage.bob)).await;
-    let Answer::Replayed(kept) = &waited else { panic!("{waited:?}") };
+    // Wallets of their own: the two meet only at the key.
+    let keyed = |user| [Request { command: charge(user, 5), key: Some(key.clone()) }];
+    let (first, second) = (keyed(&stage.ann), keyed(&stage.bob));
+    let mut first_unit = leader.load(&first).await.unwrap();
+    let mut second_unit = follower.load(&second).await.unwrap();
+    let decided = leader.decide(&first, &mut first_unit).remove(0);
+    follower.decide(&second, &mut second_unit);
+
+    leader.writer.save(&first_unit).await.unwrap();
+    let refused = follower.writer.save(&second_unit).await;
+    assert!(matches!(refused, Err(StoreError::Conflict(_))), "{refused:?}");
+    let again = follower.answer(&second).await.unwrap().remove(0);
+    let Answer::Replayed(kept) = &again else { panic!("{again:?}") };
     assert_eq!(String::from_utf8_lossy(kept), format!("{:?}", decided.decided().unwrap()));
 }

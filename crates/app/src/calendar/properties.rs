@@ -15,10 +15,12 @@ fn cases(cases: u32) -> Config {
     Config { cases: asked.unwrap_or(cases), failure_persistence: None, ..Config::default() }
 }
 
-/// The form that RFC 3339 has, here with capitals and an offset: `D` stands for a digit.
+/// The form of RFC 3339 with an offset: `D` stands for a digit. `t` and `z` may be small (section 5.6).
 fn has_the_form(text: &str) -> bool {
     let is_like = |text: &str, form: &str| {
-        let fits = |(byte, form): (u8, u8)| if form == b'D' { byte.is_ascii_digit() } else { byte == form };
+        let fits = |(byte, form): (u8, u8)| {
+            if form == b'D' { byte.is_ascii_digit() } else { byte.eq_ignore_ascii_case(&form) }
+        };
         text.len() == form.len() && text.bytes().zip(form.bytes()).all(fits)
     };
     let Some((clock, rest)) = text.split_at_checked(19) else { return false };
@@ -26,7 +28,7 @@ fn has_the_form(text: &str) -> bool {
         rest.strip_prefix('.').map_or("", |rest| rest.trim_start_matches(|digit: char| digit.is_ascii_digit()));
     let offset = if rest.starts_with('.') { fraction } else { rest };
     let has_digits = !rest.starts_with('.') || rest.len() > offset.len() + 1;
-    let is_offset = offset == "Z" || is_like(offset, "+DD:DD") || is_like(offset, "-DD:DD");
+    let is_offset = is_like(offset, "Z") || is_like(offset, "+DD:DD") || is_like(offset, "-DD:DD");
     is_like(clock, "DDDD-DD-DDTDD:DD:DD") && has_digits && is_offset
 }
 

@@ -68,19 +68,10 @@ fn topics(settings: &Settings, command: &str) -> Option<&'static str> {
     kafka(settings, command).or_else(|| brokers(settings, command))
 }
 
-/// Old events are deleted by the process that sends them: the database keeps all of them until then.
+/// With Kafka, the relay deletes old events, not the consumer.
 fn retention(settings: &Settings, command: &str) -> Option<&'static str> {
-    match (command, &settings.kafka) {
-        ("serve", None) => Some(
-            "events are deleted by the process that sends them, and this one sends none: set ONSALE_KAFKA_BROKERS, or run \
-             `onsale consume` with this setting beside it",
-        ),
-        ("serve", Some(_)) => brokers(settings, command),
-        ("consume", Some(_)) => {
-            Some("with Kafka the relay deletes old events: set it for `onsale serve` or `onsale relay`")
-        }
-        _ => None,
-    }
+    (command == "consume" && settings.kafka.is_some())
+        .then_some("with Kafka the relay deletes old events: set it for `onsale serve` or `onsale relay`")
 }
 
 fn posts(settings: &Settings, _: &str) -> Option<&'static str> {
@@ -120,6 +111,7 @@ const ACTS: &[Acts] = &[
     acts("kafka-key", LASTING, kafka),
     acts("relay", SERVE, kafka),
     acts("events-kept-days", LASTING, retention),
+    acts("places-kept-days", SERVE, nothing),
     acts("data-platform-url", CONSUME, nothing),
     acts("data-platform-secret", CONSUME, posts),
     acts("data-platform-dir", CONSUME, files),
@@ -230,9 +222,9 @@ mod tests {
             ("consume", &[("data-platform-secret", "s")], &["--data-platform-secret"]),
             ("consume", &[platform, ("data-platform-secret", "s")], &[]),
             ("consume", &[platform, ("data-platform-dir", "d")], &["--data-platform-dir"]),
-            ("serve", &[kept], &["--events-kept-days"]),
+            ("serve", &[kept], &[]),
             ("serve", &[kept, brokers], &[]),
-            ("serve", &[kept, brokers, ("relay", "false")], &["--kafka-brokers", "--events-kept-days"]),
+            ("serve", &[kept, brokers, ("relay", "false")], &["--kafka-brokers"]),
             ("consume", &[kept], &[]),
             ("consume", &[kept, brokers], &["--events-kept-days"]),
             ("relay", &[kept, brokers], &[]),

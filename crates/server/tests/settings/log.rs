@@ -70,14 +70,14 @@ async fn a_start_tells_what_is_on_and_off() {
 async fn a_setting_without_effect_is_told_once() {
     let launch = Sale::launch(ONSALE)
         .set("ONSALE_DATA_PLATFORM_URL", "http://someone:platform-password@127.0.0.1:1")
-        .set("ONSALE_EVENTS_KEPT_DAYS", 3)
+        .set("ONSALE_KAFKA_GROUP", "a-group")
         .set("ONSALE_JWT_SECRET", "a-secret-of-thirty-two-characters")
         .with("--kafka-partitions=3");
     let sale = Sale::start(&launch).await;
     let log = sale.instance.log();
     let idle = entries(&log, "this setting has no effect in this process");
     let names: Vec<&str> = idle.iter().map(|entry| entry["setting"].as_str().unwrap()).collect();
-    let expected = ["--kafka-partitions", "ONSALE_EVENTS_KEPT_DAYS", "ONSALE_DATA_PLATFORM_URL", "ONSALE_JWT_SECRET"];
+    let expected = ["--kafka-partitions", "ONSALE_KAFKA_GROUP", "ONSALE_DATA_PLATFORM_URL", "ONSALE_JWT_SECRET"];
     assert_eq!(names, expected, "{log}");
     assert!(
         idle.iter().all(|entry| entry["level"] == "WARN" && !entry["reason"].as_str().unwrap().is_empty()),

@@ -50,9 +50,10 @@ pub trait Retention: Send + Sync {
     /// called, and whose turns are settled. Returns how many; 0 if no room has any left.
     async fn drop_places(&self, before: Timestamp, most: usize) -> Result<usize, StoreError>;
 
-    /// Forgets at most so many of the oldest events that happened before an instant: those that were sent, or all if no
-    /// relay ever took a part of the outbox. Neither what is dead nor what was put back; the last event of all stays.
-    async fn forget_events(&self, before: Timestamp, most: usize) -> Result<usize, StoreError>;
+    /// Deletes at most this many of the oldest events that happened before an instant, if they were sent. With
+    /// `even_unsent` also others, unless a relay ever took a part of the outbox: then they are still to be sent. Dead
+    /// letters, events that were put back, and the last event of all stay.
+    async fn forget_events(&self, before: Timestamp, even_unsent: bool, most: usize) -> Result<usize, StoreError>;
 }
 
 /// What was retired and dropped.
@@ -85,6 +86,8 @@ pub struct Keeper {
     pub places_kept_days: u32,
     /// How long events are kept, if this process is to forget them.
     pub events_kept_days: Option<u32>,
+    /// Whether no relay is expected: old events are deleted although none sent them.
+    pub forgets_unsent: bool,
     /// Runs and failures.
     pub metrics: TaskMetrics,
     /// What was dropped.
@@ -153,7 +156,7 @@ impl Keeper {
         }
         if let Some(days) = self.events_kept_days.filter(|_| is_due(due.events_at)) {
             let before = at.plus_millis(-i64::from(days) * DAY_MILLIS);
-            let gone = self.retention.forget_events(before, ROWS_AT_ONCE).await?;
+            let gone = self.retention.forget_events(before, self.forgets_unsent, ROWS_AT_ONCE).await?;
             self.dropped.events.inc_by(gone as u64);
             due.events_at = next(gone == ROWS_AT_ONCE, DROP_EVERY);
             more |= gone == ROWS_AT_ONCE;

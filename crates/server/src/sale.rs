@@ -332,6 +332,8 @@ impl Sale {
             retention: self.store.retention(),
             places_kept_days: settings.places_kept_days,
             events_kept_days: settings.events_kept_days.filter(|_| !relays),
+            // Brokers that are named are to get every event, from this process or from `onsale relay`.
+            forgets_unsent: settings.kafka.is_none(),
             metrics,
             dropped: RetentionMetrics::default(),
         };

@@ -24,7 +24,7 @@ use super::positions::{Partition, Positions};
 const LOOK_EVERY: Duration = Duration::from_secs(2);
 const ASKED_WITHIN: Duration = Duration::from_secs(2);
 
-/// A lag that does not shrink for so long is written to the log.
+/// If messages wait and none was delivered for this long, the log says so.
 const OLD: Duration = Duration::from_secs(10);
 
 /// What is counted.
@@ -86,7 +86,7 @@ impl Collector for Lag {
 /// Looks until stopped.
 pub(super) async fn watch(consumer: Arc<StreamConsumer<Positions>>, metrics: ConsumerMetrics, stop: CancellationToken) {
     let waiting = Outage::of("messages wait to be delivered to the data platform");
-    let (mut least, mut shrank_at) = (i64::MAX, Instant::now());
+    let (mut last_delivered, mut moved_at) = (0, Instant::now());
     loop {
         tokio::select! {
             () = stop.cancelled() => return,
@@ -98,15 +98,16 @@ pub(super) async fn watch(consumer: Arc<StreamConsumer<Positions>>, metrics: Con
             found = tokio::task::spawn_blocking(move || look(&asked)) => found,
         };
         match found {
-            Ok(Ok(lag)) => {
+            Ok(Ok((lag, delivered))) => {
                 *metrics.lag.0.lock().unwrap_or_else(PoisonError::into_inner) = (Some(lag), Instant::now());
-                if lag == 0 || lag < least {
-                    (least, shrank_at) = (if lag == 0 { i64::MAX } else { lag }, Instant::now());
+                // Under steady load the lag may never shrink; what was delivered still grows.
+                if lag == 0 || delivered != last_delivered {
+                    (last_delivered, moved_at) = (delivered, Instant::now());
                 }
-                if shrank_at.elapsed() > OLD {
+                if moved_at.elapsed() > OLD {
                     waiting.failed(&format!(
                         "{lag} messages wait, and none was delivered for {} s",
-                        shrank_at.elapsed().as_secs()
+                        moved_at.elapsed().as_secs()
                     ));
                 } else {
                     waiting.over();
@@ -137,7 +138,7 @@ fn ends(
 }
 
 /// The lag of the group. Counts what was removed unread from partitions of this member, and commits that.
-fn look(consumer: &StreamConsumer<Positions>) -> Result<i64, KafkaError> {
+fn look(consumer: &StreamConsumer<Positions>) -> Result<(i64, i64), KafkaError> {
     let mut all: Vec<Partition> = Vec::new();
     for name in TOPICS {
         let metadata = consumer.fetch_metadata(Some(name), ASKED_WITHIN)?;
@@ -151,7 +152,7 @@ fn look(consumer: &StreamConsumer<Positions>) -> Result<i64, KafkaError> {
     let committed = consumer.committed_offsets(asked, ASKED_WITHIN)?.to_topic_map();
     let (lows, highs) = (ends(consumer, &all, Offset::Beginning)?, ends(consumer, &all, Offset::End)?);
     let own = consumer.assignment()?.to_topic_map();
-    let (mut lag, mut overtaken) = (0, TopicPartitionList::new());
+    let (mut lag, mut delivered, mut overtaken) = (0, 0, TopicPartitionList::new());
     for partition in all {
         let (Some(low), Some(high)) = (lows.get(&partition), highs.get(&partition)) else { continue };
         let at = committed.get(&partition).copied().unwrap_or(Offset::Invalid);
@@ -160,6 +161,9 @@ fn look(consumer: &StreamConsumer<Positions>) -> Result<i64, KafkaError> {
             Offset::Offset(at) if at <= *high => high - at.max(*low),
             _ => high - low,
         };
+        if let Offset::Offset(at) = at {
+            delivered += at;
+        }
         if own.contains_key(&partition)
             && let Some(to) = consumer.context().seen(&partition, *low, *high, at)
         {
@@ -169,5 +173,5 @@ fn look(consumer: &StreamConsumer<Positions>) -> Result<i64, KafkaError> {
     if overtaken.count() > 0 {
         consumer.commit(&overtaken, CommitMode::Sync)?;
     }
-    Ok(lag)
+    Ok((lag, delivered))
 }

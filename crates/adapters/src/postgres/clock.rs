@@ -8,6 +8,9 @@ use onsale_domain::time::Timestamp;
 /// How long the best reading counts: clocks drift.
 const BEST_FOR: Duration = Duration::from_secs(10);
 
+/// A reading that may be off by more than this is dropped: it would look like a clock that jumped.
+const UNCERTAINTY_MAX: Duration = Duration::from_millis(500);
+
 /// This process's own steady clock, set by the database's.
 pub(super) struct Clock {
     reading: Mutex<Reading>,
@@ -31,6 +34,9 @@ impl Clock {
     /// Takes in another reading, where it is better than the one before, or that is old.
     pub(super) fn observe(&self, at: Timestamp, asked: Instant) {
         let new = Reading::new(at, asked);
+        if new.uncertainty > UNCERTAINTY_MAX {
+            return;
+        }
         let mut reading = self.reading.lock().unwrap_or_else(PoisonError::into_inner);
         // The server's clock was set: what was known before is worth nothing.
         let is_set = new.at.is_ahead_of(reading.now()) || reading.now().is_ahead_of(new.now());

@@ -20,7 +20,8 @@ const ROLLBACK: &str = "ROLLBACK";
 /// Tables of which a session has, or waits for, a lock that a sale's statements would wait for. Also one that still
 /// waits: it stands before us in the queue.
 const TABLES: &str = "SELECT relname::text, pid::bigint FROM pg_locks CROSS JOIN LATERAL
-        (SELECT relname FROM pg_class WHERE oid = pg_locks.relation AND relname = ANY ($1) OFFSET 0) named
+        (SELECT relname FROM pg_class WHERE oid = pg_locks.relation AND relname = ANY ($1)
+            AND relnamespace = current_schema()::regnamespace OFFSET 0) named
     WHERE locktype = 'relation' AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
         AND mode IN ('ShareLock', 'ShareRowExclusiveLock', 'ExclusiveLock', 'AccessExclusiveLock')
         AND pid <> pg_backend_pid()";

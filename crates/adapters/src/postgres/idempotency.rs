@@ -22,11 +22,16 @@ const FIND: &str = "SELECT owner, key, fingerprint, answer, kept_at
 const KEEP: &str = "INSERT INTO kept_answers (owner, key, fingerprint, answer, kept_at)
     SELECT * FROM unnest($1::text[], $2::text[], $3::bytea[], $4::bytea[], $5::bigint[])";
 
-/// A key whose life is over came again before its old answer was dropped.
-const REPLACE: &str = "UPDATE kept_answers SET fingerprint = v.fingerprint, answer = v.answer, kept_at = v.kept_at
-    FROM unnest($1::text[], $2::text[], $3::bytea[], $4::bytea[], $5::bigint[])
-        v (owner, key, fingerprint, answer, kept_at)
-    WHERE kept_answers.owner = v.owner AND kept_answers.key = v.key";
+/// A key whose life is over came again before its old answer was dropped. Fails if another unit was first: if it replaced
+/// the answer (which is then younger than an hour), or dropped it. The unit is then run again.
+const REPLACE: &str = "WITH replaced AS (
+        UPDATE kept_answers SET fingerprint = v.fingerprint, answer = v.answer, kept_at = v.kept_at
+        FROM unnest($1::text[], $2::text[], $3::bytea[], $4::bytea[], $5::bigint[])
+            v (owner, key, fingerprint, answer, kept_at)
+        WHERE kept_answers.owner = v.owner AND kept_answers.key = v.key
+            AND kept_answers.kept_at < v.kept_at - 3600000
+        RETURNING 1)
+    SELECT 1 / (count(*) = cardinality($1))::integer FROM replaced";
 
 const FORGET: &str = "DELETE FROM kept_answers WHERE (owner, key) IN (
     SELECT owner, key FROM kept_answers WHERE kept_at < $1 ORDER BY kept_at LIMIT $2 FOR UPDATE SKIP LOCKED)";

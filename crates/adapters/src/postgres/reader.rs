@@ -274,9 +274,14 @@ impl Reader for PostgresReader {
     }
 
     async fn room(&self, concert: ConcertId) -> Result<Option<(RoomRecord, Vec<Performance>)>, StoreError> {
+        // Invented ids end here: a lookup by key, beside others. The news have one connection, on which all rooms depend.
+        let listed = self.listed(&[concert], &[]).await?;
+        if listed.concerts.is_empty() {
+            return Ok(None);
+        }
         let known = RoomsKnown { whole: vec![concert], only_known: true, ..RoomsKnown::default() };
         let Some(told) = self.news.rooms(&known).await?.rooms.pop() else { return Ok(None) };
-        Ok(Some((told.record, self.listed(&[concert], &[]).await?.performances)))
+        Ok(Some((told.record, listed.performances)))
     }
 
     async fn has_old_answers(&self, before: Timestamp) -> Result<bool, StoreError> {

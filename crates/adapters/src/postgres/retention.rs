@@ -60,7 +60,7 @@ const DROP_PLACES: &str = "WITH room AS MATERIALIZED (SELECT concert_id, places_
     SELECT count(*) FROM gone";
 
 /// No relay ever took a part of the outbox while each has its first fence: then nobody waits for what was not sent.
-const FORGET: &str = "WITH sent AS MATERIALIZED (SELECT CASE WHEN max(fence) = 0 THEN 9223372036854775807
+const FORGET: &str = "WITH sent AS MATERIALIZED (SELECT CASE WHEN $3 AND max(fence) = 0 THEN 9223372036854775807
             ELSE min(least(sent_to, checked_to)) END up_to FROM relay_parts),
     gone AS (DELETE FROM events WHERE ctid = ANY (ARRAY(
         SELECT lies FROM (SELECT ctid lies, at FROM events
@@ -70,7 +70,10 @@ const FORGET: &str = "WITH sent AS MATERIALIZED (SELECT CASE WHEN max(fence) = 0
     noted AS (UPDATE events_forgotten SET before = $1 WHERE before < $1 AND EXISTS (SELECT FROM gone))
     SELECT count(*) FROM gone";
 
-pub(super) const STATEMENTS: &[&str] = &[BEGIN, COMMIT, RETIRE, RETIRED, WITH_OLD_PLACES, DROP_PLACES, FORGET];
+/// A process that stands still in the midst of a step loses its locks soon, as a lane does.
+const BOUND: &str = "SELECT set_config('idle_in_transaction_session_timeout', '2000', false)";
+
+pub(super) const STATEMENTS: &[&str] = &[BOUND, BEGIN, COMMIT, RETIRE, RETIRED, WITH_OLD_PLACES, DROP_PLACES, FORGET];
 
 /// See [`Retention`].
 pub(super) struct PostgresRetention {
@@ -83,7 +86,9 @@ impl PostgresRetention {
     }
 
     async fn session(&self) -> Sql<Session> {
-        self.url.open(Role::Outbox, &Silence::default(), &[STATEMENTS]).await
+        let session = self.url.open(Role::Outbox, &Silence::default(), &[STATEMENTS]).await?;
+        session.query(BOUND, Vec::new()).await?;
+        Ok(session)
     }
 }
 
@@ -124,8 +129,8 @@ impl Retention for PostgresRetention {
         Ok(drop_places(&self.session().await?, before, most).await?)
     }
 
-    async fn forget_events(&self, before: Timestamp, most: usize) -> Result<usize, StoreError> {
+    async fn forget_events(&self, before: Timestamp, even_unsent: bool, most: usize) -> Result<usize, StoreError> {
         let session = self.session().await?;
-        Ok(count(&session.query(FORGET, params![before.as_millis(), limit(most)]).await?)?)
+        Ok(count(&session.query(FORGET, params![before.as_millis(), limit(most), even_unsent]).await?)?)
     }
 }

@@ -30,29 +30,39 @@ const LOCK: i64 = 0x6f6e_7361_6c65;
 
 /// Brings the schema up to this binary: one process does it, the others wait. Returns how many steps that took.
 ///
+/// Each step is a transaction of its own, so that its locks end with it.
+///
 /// # Errors
-/// Where the tables belong to another program, or to a newer onsale.
+/// If the tables belong to another program, or to a newer onsale.
 pub(super) async fn migrate(client: &mut Client) -> Result<usize, OpenError> {
+    let mut steps = 0;
+    while step(client).await? {
+        steps += 1;
+    }
+    Ok(steps)
+}
+
+/// Takes the next step. Returns `false` if there is none.
+async fn step(client: &mut Client) -> Result<bool, OpenError> {
     let transaction = client.transaction().await.map_err(DbError::from)?;
     transaction.execute("SELECT pg_advisory_xact_lock($1)", &[&LOCK]).await.map_err(DbError::from)?;
     let version = version(transaction.client()).await?;
+    let Some(next) = STEPS.get(version) else { return Ok(false) };
     if version == 0 {
         let table = "CREATE TABLE onsale_schema (version integer NOT NULL PRIMARY KEY,
             migrated_at timestamptz NOT NULL DEFAULT clock_timestamp())";
         transaction.batch_execute(table).await.map_err(DbError::from)?;
     }
-    for (number, step) in STEPS.iter().enumerate().skip(version) {
-        transaction.batch_execute(step).await.map_err(of_step)?;
-        let number = i32::try_from(number + 1).unwrap_or(i32::MAX);
-        let note = "INSERT INTO onsale_schema (version) VALUES ($1)";
-        transaction.execute(note, &[&number]).await.map_err(DbError::from)?;
-    }
-    // Events of a version that knew nothing of restores may lie where the log had passed.
-    if (1..POSITIONS).contains(&version) {
+    transaction.batch_execute(next).await.map_err(of_step)?;
+    let number = i32::try_from(version + 1).unwrap_or(i32::MAX);
+    let note = "INSERT INTO onsale_schema (version) VALUES ($1)";
+    transaction.execute(note, &[&number]).await.map_err(DbError::from)?;
+    // Events of a version that did not know of restores may lie where the log had passed. A new log is empty.
+    if version + 1 == POSITIONS {
         positions::repair(transaction.client()).await?;
     }
     transaction.commit().await.map_err(DbError::from)?;
-    Ok(STEPS.len() - version)
+    Ok(true)
 }
 
 /// What a step could not do. A table of a name that it makes is not ours: ours were all made by steps before it.

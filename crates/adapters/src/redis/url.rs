@@ -109,7 +109,10 @@ impl<'a> Parts<'a> {
         let (rest, fragment) = rest.split_once('#').map_or((rest, None), |(rest, fragment)| (rest, Some(fragment)));
         let (rest, query) = rest.split_once('?').unwrap_or((rest, ""));
         let (hosts, path) = rest.split_once('/').unwrap_or((rest, ""));
-        let pair = |pair: &'a str| pair.split_once('=').ok_or_else(|| format!("`{pair}` has no value"));
+        let pair = |pair: &'a str| {
+            pair.split_once('=')
+                .ok_or_else(|| "a parameter after `?` has no value (write `&` in a password as %26)".to_owned())
+        };
         let query = query.split('&').filter(|pair| !pair.is_empty()).map(pair).collect::<Result<_, _>>()?;
         if fragment.is_some_and(|fragment| fragment != "insecure" || scheme != "rediss") {
             return Err("only #insecure is known after it, and only with TLS".to_owned());
@@ -127,7 +130,9 @@ impl<'a> Parts<'a> {
         let at = if login.is_empty() { "" } else { "@" };
         let fragment = self.fragment.map(|fragment| format!("#{fragment}")).unwrap_or_default();
         let url = format!("{}://{login}{at}{host}{rest}{fragment}", self.scheme);
-        url.as_str().into_connection_info().map_err(|_| format!("`{host}{rest}` is not understood"))
+        url.as_str().into_connection_info().map_err(|_| {
+            "a host is not understood: HOST or HOST:PORT, after USER:PASSWORD@ if there is a login".to_owned()
+        })
     }
 
     /// Refuses what has no meaning: a typing error must not be ignored.

@@ -123,12 +123,12 @@ const FORGET: &str = "DELETE FROM events WHERE position IN (
     SELECT position FROM (SELECT position, at FROM events
         WHERE position < (SELECT max(position) FROM events) AND state <> 'DEAD'
             AND (position < (SELECT min(min(sent_to, coalesce(checked_to, sent_to))) FROM relay_parts)
-                OR (SELECT max(fence) FROM relay_parts) = 0)
+                OR (?3 AND (SELECT max(fence) FROM relay_parts) = 0))
             AND position NOT IN (SELECT position FROM events_put_back)
         ORDER BY position LIMIT ?2) WHERE at < ?1)";
 
-fn forget_events(db: &Connection, before: Timestamp, most: usize) -> Sql<usize> {
-    let gone = db.execute(FORGET, params![before.as_millis(), most])?;
+fn forget_events(db: &Connection, before: Timestamp, even_unsent: bool, most: usize) -> Sql<usize> {
+    let gone = db.execute(FORGET, params![before.as_millis(), most, even_unsent])?;
     if gone > 0 {
         db.execute("UPDATE events_forgotten SET before = max(before, ?1)", [before.as_millis()])?;
     }
@@ -150,7 +150,7 @@ impl Retention for SqliteRetention {
         self.with(move |db| drop_places(db, before, most)).await
     }
 
-    async fn forget_events(&self, before: Timestamp, most: usize) -> Result<usize, StoreError> {
-        self.with(move |db| forget_events(db, before, most)).await
+    async fn forget_events(&self, before: Timestamp, even_unsent: bool, most: usize) -> Result<usize, StoreError> {
+        self.with(move |db| forget_events(db, before, even_unsent, most)).await
     }
 }

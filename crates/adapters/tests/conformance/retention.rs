@@ -122,16 +122,17 @@ async fn old_events_are_forgotten_without_a_relay_too(bed: Bed) {
     }
     let all = events(&*store, 15).await;
     let (retention, yesterday) = (store.retention(), now.plus_millis(-DAY_MILLIS));
-    assert_eq!(retention.forget_events(yesterday, 7).await.unwrap(), 7, "no relay waits for them");
+    assert_eq!(retention.forget_events(yesterday, false, 7).await.unwrap(), 0, "they are to be sent");
+    assert_eq!(retention.forget_events(yesterday, true, 7).await.unwrap(), 7, "no relay is expected");
 
     // From now on a relay does.
     let (outbox, _) = open(&bed).await;
     let relay = Uuid::from_u128(7);
     let leases = outbox.lease(relay).await.unwrap();
-    assert_eq!(retention.forget_events(yesterday, 100).await.unwrap(), 0, "they were not sent");
+    assert_eq!(retention.forget_events(yesterday, true, 100).await.unwrap(), 0, "they were not sent");
     let parts = leases.into_iter().map(|lease| PartMark { lease, to: (&all[14]).into() }).collect();
     assert!(outbox.mark(relay, &Marks { parts, ..Marks::default() }).await.unwrap());
-    assert_eq!(retention.forget_events(yesterday, 100).await.unwrap(), 3);
+    assert_eq!(retention.forget_events(yesterday, false, 100).await.unwrap(), 3);
     assert_eq!(events(&*store, 5).await.len(), 5);
     in_order(&bed).await;
 }

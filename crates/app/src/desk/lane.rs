@@ -11,7 +11,7 @@ use super::batch::{self, SystemEntropy};
 use super::quota::Quotas;
 use super::siding::{Siding, Sorted};
 use super::{Answer, BATCH_MAX, Failure, Terms, UnderWay, Waiting, traced};
-use crate::store::{StoreError, Writer};
+use crate::store::{StoreError, Wanted, Writer};
 use crate::trace::Span;
 
 /// How often a command that others were ahead of is tried alone.
@@ -79,7 +79,9 @@ impl Lane {
 
     /// Looks again for what other sessions hold, and serves the commands that waited for what is free now.
     async fn look_again(&mut self) {
-        let Sorted { free, contended, late } = match self.writer.held(&self.siding.wanted()).await {
+        let mut wanted = Wanted::default();
+        self.siding.add_wanted(&mut wanted);
+        let Sorted { free, contended, late } = match self.writer.held(&wanted).await {
             Ok(held) => self.siding.sort(held),
             Err(StoreError::Locked(_)) => self.siding.sort_unknown(),
             Err(error) => {
@@ -96,7 +98,13 @@ impl Lane {
             self.is_patient = is_patient;
             while !waiting.is_empty() {
                 let mut batch = waiting.drain(..waiting.len().min(BATCH_MAX)).collect();
-                self.serve(&mut batch).await;
+                // A batch before may have found a lock, and an earlier command of the same wallet may wait again.
+                if !is_patient {
+                    self.set_aside(&mut batch);
+                }
+                if !batch.is_empty() {
+                    self.serve(&mut batch).await;
+                }
             }
         }
         self.is_patient = false;
@@ -171,8 +179,13 @@ impl Lane {
                 }
                 None
             }
+            // Nothing was done, and the lock was not to be had: back to those that wait, until each has waited enough.
+            Err(StoreError::Locked(_)) if self.is_patient => {
+                self.siding.put_back(batch);
+                None
+            }
             // Nothing was done: one bad command must harm only itself.
-            Err(StoreError::Locked(reason)) if !self.is_patient => {
+            Err(StoreError::Locked(reason)) => {
                 tracing::warn!(reason, commands = batch.len(), "what is locked was not found; running one by one");
                 metrics.rerun.inc();
                 self.one_by_one(batch, traced).await;
@@ -198,7 +211,10 @@ impl Lane {
     /// Finds out what other sessions hold of what a batch needs, and sets the commands aside that need it. Returns
     /// whether there are any.
     async fn find_held(&mut self, batch: &mut Vec<Waiting>) -> Result<bool, StoreError> {
-        let held = self.writer.held(&batch::wanted(&together(batch), &self.quotas)).await?;
+        let mut wanted = batch::wanted(&together(batch), &self.quotas);
+        // Also what commands wait for already: what is noted takes the place of what was.
+        self.siding.add_wanted(&mut wanted);
+        let held = self.writer.held(&wanted).await?;
         if !held.is_empty() {
             tracing::warn!(locks = held.len(), first = ?held.keys().next(), "another session holds locks; commands wait");
         }

@@ -23,6 +23,9 @@ const LOOK_EVERY: Duration = Duration::from_millis(50);
 /// The most commands that wait. One more fails at once.
 const PARKED_MAX: usize = 1_024;
 
+/// After this many changes of the holder in a row a lock is one that sessions take for a moment each.
+const HANDOVERS_MIN: u32 = 3;
+
 /// The most locks that are remembered. Beyond it all are forgotten, and found again when they cost a batch its time.
 const HELD_MAX: usize = 4_096;
 
@@ -44,6 +47,8 @@ struct Parked {
     needs: Vec<Lock>,
     /// Whether anything that it needs is held is not known yet.
     is_suspect: bool,
+    /// At how many looks in a row all that it needs had another holder than at the look before.
+    handovers: u32,
 }
 
 /// What a look found out about the commands that waited.
@@ -77,12 +82,10 @@ impl Siding {
         self.look_at().is_some_and(|at| at <= Instant::now())
     }
 
-    /// What to look for: what was held before, and what commands need of which it is not known what they wait for.
-    pub(super) fn wanted(&self) -> Wanted {
-        let mut wanted = Wanted::default();
-        self.parked.iter().filter(|parked| parked.is_suspect).for_each(|parked| add(&parked.waiting, &mut wanted));
+    /// Adds what to look for: what was held before, and what commands need of which it is not known what they wait for.
+    pub(super) fn add_wanted(&self, wanted: &mut Wanted) {
+        self.parked.iter().filter(|parked| parked.is_suspect).for_each(|parked| add(&parked.waiting, wanted));
         self.held.keys().for_each(|lock| wanted.want(lock));
-        wanted
     }
 
     /// Remembers what is held now.
@@ -113,16 +116,38 @@ impl Siding {
                 continue;
             }
             if self.parked.len() >= PARKED_MAX {
-                refused.push(waiting);
+                // What need not wait is not refused for want of room.
+                if is_held {
+                    refused.push(waiting)
+                } else {
+                    batch.push(waiting)
+                }
                 continue;
             }
             if is_suspect && !is_held {
                 self.look_at = Some(Instant::now());
             }
             behind.extend(wallet);
-            self.parked.push_back(Parked { waiting, needs, is_suspect: is_suspect && !is_held });
+            self.parked.push_back(Parked { waiting, needs, is_suspect: is_suspect && !is_held, handovers: 0 });
         }
+        self.in_order();
         refused
+    }
+
+    /// Takes commands back whose locks were not to be had after all.
+    pub(super) fn put_back(&mut self, batch: &mut Vec<Waiting>) {
+        for waiting in batch.drain(..) {
+            let needs = needs(&waiting);
+            self.parked.push_back(Parked { waiting, needs, is_suspect: false, handovers: 0 });
+        }
+        self.in_order();
+    }
+
+    /// In the order in which they were handed in: those that come back are older than others.
+    fn in_order(&mut self) {
+        if !self.parked.iter().is_sorted_by_key(|parked| parked.waiting.since) {
+            self.parked.make_contiguous().sort_by_key(|parked| parked.waiting.since);
+        }
     }
 
     /// Takes in what is held now, and takes those commands out that need not wait any longer.
@@ -130,10 +155,14 @@ impl Siding {
         let before = std::mem::take(&mut self.held);
         self.note(held);
         let (mut sorted, mut behind) = (Sorted::default(), HashSet::new());
-        for Parked { waiting, needs, .. } in std::mem::take(&mut self.parked) {
+        for Parked { waiting, needs, handovers, .. } in std::mem::take(&mut self.parked) {
             let wallet = wallet_of(&waiting).cloned();
             let holders = || needs.iter().filter_map(|lock| Some((lock, self.held.get(lock)?)));
-            let changed = |(lock, holder): (&Lock, &u64)| before.get(lock).is_some_and(|before| before != holder);
+            // Who takes a whole table holds it for long: a queue for it would keep all others waiting.
+            let changed = |(lock, holder): (&Lock, &u64)| {
+                !matches!(lock, Lock::Table(_)) && before.get(lock).is_some_and(|before| before != holder)
+            };
+            let handovers = if holders().all(changed) { handovers + 1 } else { 0 };
             let is_behind = wallet.as_ref().is_some_and(|user| behind.contains(user));
             if waiting.reply.is_closed() {
                 continue;
@@ -141,11 +170,12 @@ impl Siding {
                 sorted.free.push(waiting);
             } else if waiting.since.elapsed() >= WAIT_MAX {
                 sorted.late.push(waiting);
-            } else if !is_behind && holders().all(changed) {
+            } else if !is_behind && handovers >= HANDOVERS_MIN {
+                behind.extend(wallet);
                 sorted.contended.push(waiting);
             } else {
                 behind.extend(wallet);
-                self.parked.push_back(Parked { waiting, needs, is_suspect: false });
+                self.parked.push_back(Parked { waiting, needs, is_suspect: false, handovers });
             }
         }
         sorted

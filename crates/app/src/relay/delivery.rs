@@ -204,6 +204,8 @@ impl PlatformSink {
                 }
                 tokio::time::sleep(trouble.rest(failures)).await;
             }
+            // Also if another process delivered the batch meanwhile: then nothing is retried here.
+            self.conditions.clear(PLATFORM, "away");
             self.outage.over();
         }
     }

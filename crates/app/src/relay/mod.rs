@@ -32,6 +32,9 @@ pub use outbox::{Backlog, EventRef, Lease, Marks, Outbox, PARTS, PartMark, part_
 /// The most events that are on their way together.
 const BATCH_MAX: usize = 2_000;
 
+/// How many events after a full read are looked at for the order within a subject: more than transactions run at once.
+const AHEAD_MAX: usize = 512;
+
 /// The most events that are forgotten within a second: the database's write lock is held for milliseconds.
 const FORGOTTEN_MAX: usize = 2_000;
 
@@ -248,7 +251,11 @@ impl Relay {
             return Ok(0);
         };
         let mut marks = Marks::default();
-        let found = self.outbox.after(from, BATCH_MAX).await?;
+        let mut found = self.outbox.after(from, BATCH_MAX).await?;
+        if let Some(last) = found.last().filter(|_| found.len() == BATCH_MAX) {
+            let ahead = self.outbox.after(last.position, AHEAD_MAX).await?;
+            found.truncate(order::in_order_up_to(&found, &ahead));
+        }
         let (is_whole, read) = (found.len() < BATCH_MAX, found.iter().map(EventRef::from).collect::<Vec<_>>());
         let wanted = |event: &StoredEvent| leases.get(&part_of(event)).is_some_and(|own| own.sent_to < event.position);
         own.is_idle = found.is_empty();

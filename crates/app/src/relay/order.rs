@@ -24,6 +24,18 @@ pub(super) fn by_version(events: &mut [StoredEvent]) {
     }
 }
 
+/// How many events of a full read come before one that an event after the read must precede. The read is cut there, so
+/// that both are sent in one batch. The whole read if there is no such event, or if nothing would be left.
+pub(super) fn in_order_up_to(read: &[StoredEvent], ahead: &[StoredEvent]) -> usize {
+    let mut least: HashMap<&str, u64> = HashMap::new();
+    for event in ahead {
+        let version = least.entry(&event.subject).or_insert(event.version);
+        *version = event.version.min(*version);
+    }
+    let is_overtaken = |event: &StoredEvent| least.get(&*event.subject).is_some_and(|least| *least < event.version);
+    read.iter().position(is_overtaken).filter(|cut| *cut > 0).unwrap_or(read.len())
+}
+
 #[cfg(test)]
 mod tests {
     use onsale_domain::ids::EventId;
@@ -45,6 +57,15 @@ mod tests {
             reason: None,
             trace: None,
         }
+    }
+
+    #[test]
+    fn a_read_ends_before_an_event_that_a_later_one_precedes() {
+        let read = [event(1, "a", 1), event(2, "b", 1), event(3, "a", 3)];
+        assert_eq!(in_order_up_to(&read, &[event(4, "a", 2), event(5, "b", 2)]), 2);
+        assert_eq!(in_order_up_to(&read, &[event(4, "a", 4), event(5, "c", 1)]), 3);
+        assert_eq!(in_order_up_to(&read, &[]), 3);
+        assert_eq!(in_order_up_to(&read[2..], &[event(4, "a", 2)]), 1, "a read is never empty");
     }
 
     #[test]

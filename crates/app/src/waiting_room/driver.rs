@@ -101,9 +101,13 @@ impl Driver {
 
     /// One step, and the share of its rate at which the room calls people after it.
     async fn take(&self, room: &LiveRoom, step: Step) -> (Result<Outcome, Failure>, f64) {
+        let bearers = step.bearers.clone();
         let command = Command::WaitingRoom(waiting_room::Command::Step(step));
         let began = Instant::now();
         let stepped = self.desk.submit_patiently(command).await;
+        if stepped.is_err() {
+            room.check_again(bearers);
+        }
         let share = {
             let mut pressure = room.pressure.lock().unwrap_or_else(PoisonError::into_inner);
             pressure.felt(began.elapsed());

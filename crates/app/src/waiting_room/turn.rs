@@ -140,6 +140,12 @@ impl LiveTurn {
         std::mem::take(&mut self.others().to_check)
     }
 
+    /// The step that should check these tokens did not happen, as far as is known: the next one checks them.
+    pub(super) fn check_again(&self, token: Token) {
+        self.others().to_check.push(token);
+        self.is_to_check.store(true, Ordering::Release);
+    }
+
     /// The place is another token's.
     pub(super) fn reject(&self, token: TokenId) {
         self.others().rejected.push(token);

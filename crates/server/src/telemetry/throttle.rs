@@ -26,8 +26,10 @@ const TARGET: &str = "onsale::repeated";
 /// The most kinds of one place in the code; beyond them all are one kind. A message may hold text that never repeats.
 const KINDS_MAX: usize = 16;
 
-/// Fields whose values make a kind. The others, such as an id or an error's text, differ from line to line.
-const KIND_FIELDS: [&str; 9] = ["message", "part", "condition", "task", "reason", "bound", "outcome", "status", "name"];
+/// Fields whose values make a kind: a rare error must not hide behind a frequent one of the same place. Other fields, such
+/// as an id, differ from line to line.
+const KIND_FIELDS: [&str; 10] =
+    ["message", "part", "condition", "task", "reason", "error", "bound", "outcome", "status", "name"];
 
 #[derive(Clone, PartialEq, Eq, Hash)]
 struct Kind {

@@ -43,7 +43,9 @@ impl PlatformUrl {
 /// Where it points, without user, password and parameters.
 impl fmt::Display for PlatformUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}{}", self.0.origin().ascii_serialization(), self.0.path())
+        // The path of a webhook may be its secret.
+        let path = if self.0.path() == "/" { "/" } else { "/…" };
+        write!(f, "{}{path}", self.0.origin().ascii_serialization())
     }
 }
 

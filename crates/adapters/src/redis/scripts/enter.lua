@@ -10,7 +10,7 @@
 -- Cost:      O(1) each; a bucket has some tens of users. Two INFO a call: the run id names this life of the server, the
 --            replication id changes when a server that was a replica becomes a primary, with whatever data it has.
 local run = string.match(redis.call('INFO', 'server'), 'run_id:(%x+)')
-local line = string.match(redis.call('INFO', 'replication'), 'master_replid:(%x+)')
+local line = string.match(redis.call('INFO', 'replication'), 'master_replid:(%x+)') or ''
 local room = redis.call('HMGET', KEYS[1], 'epoch', 'run', 'line', 'issued', 'end')
 if room[1] ~= ARGV[1] or room[2] ~= run or room[3] ~= line or tonumber(room[4]) < tonumber(ARGV[2]) then
   return -1

@@ -5,7 +5,7 @@
 -- Answer:    1, or 0 if the room is not open in this epoch.
 -- Cost:      O(1), and two INFO.
 local run = string.match(redis.call('INFO', 'server'), 'run_id:(%x+)')
-local line = string.match(redis.call('INFO', 'replication'), 'master_replid:(%x+)')
+local line = string.match(redis.call('INFO', 'replication'), 'master_replid:(%x+)') or ''
 local room = redis.call('HMGET', KEYS[1], 'epoch', 'run', 'line', 'end')
 if room[1] ~= ARGV[1] or room[2] ~= run or room[3] ~= line then
   return 0

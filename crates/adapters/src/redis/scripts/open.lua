@@ -6,7 +6,7 @@
 -- Answer:    1, or 0 if this is another life, or the room was opened in this epoch or a later one.
 -- Cost:      O(1), and two INFO.
 local run = string.match(redis.call('INFO', 'server'), 'run_id:(%x+)')
-local line = string.match(redis.call('INFO', 'replication'), 'master_replid:(%x+)')
+local line = string.match(redis.call('INFO', 'replication'), 'master_replid:(%x+)') or ''
 local room = redis.call('HMGET', KEYS[1], 'epoch', 'run', 'issued', 'missing_after', 'missing_to')
 local epoch = tonumber(room[1] or '0')
 if run ~= ARGV[2] or tonumber(ARGV[1]) < epoch or (tonumber(ARGV[1]) == epoch and room[2] == run) then

@@ -11,7 +11,7 @@ local replication = redis.call('INFO', 'replication')
 if string.match(replication, 'role:slave') then
   return redis.error_reply('READONLY this server is a replica')
 end
-local line = string.match(replication, 'master_replid:(%x+)')
+local line = string.match(replication, 'master_replid:(%x+)') or ''
 if ARGV[1] == '1' then
   redis.call('HSET', KEYS[1], 'prepared', '1')
 end

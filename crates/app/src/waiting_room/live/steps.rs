@@ -5,7 +5,7 @@ use std::sync::PoisonError;
 use std::sync::atomic::Ordering;
 
 use onsale_domain::time::Timestamp;
-use onsale_domain::waiting_room::Step;
+use onsale_domain::waiting_room::{Step, Token};
 
 use super::{LiveRoom, LiveTurn, Running};
 
@@ -32,6 +32,16 @@ impl LiveRoom {
         let idle = step.seen.is_empty() && step.claimed.is_empty() && step.due.is_empty();
         let has_news = step.issued > 0 || !step.bearers.is_empty();
         (!idle || has_news || admissible > 0).then_some(step)
+    }
+
+    /// Has tokens checked by the next step, as the one that should have done so failed.
+    pub(in crate::waiting_room) fn check_again(&self, bearers: Vec<Token>) {
+        let turns = self.read_turns();
+        for token in bearers {
+            if let Some(live) = turns.get(&token.place) {
+                live.check_again(token);
+            }
+        }
     }
 
     /// What is to be said of the turns.

@@ -203,7 +203,7 @@ pub struct Housekeeper {
     pub desk: Arc<Desk>,
     /// By which clock they are old.
     pub clock: Arc<ClockWatch>,
-    /// Where it is seen whether there are any.
+    /// The reader that finds whether there are any.
     pub reader: Arc<dyn Reader>,
     /// Where idle maps are dropped.
     pub seat_maps: Arc<SeatMaps>,

@@ -135,7 +135,7 @@ impl Catalogue {
     }
 
     /// Looks those up that are not known: another process may have added them. By key, and together for all who ask at
-    /// the same time: an id that nobody made costs no more than one that somebody did.
+    /// the same time: an invented id costs no more than a real one.
     ///
     /// # Errors
     /// If the database cannot be read.

@@ -1,6 +1,6 @@
 //! The database's clock, compared with this process's steady one: it moves by as much, unless it was set.
 //!
-//! What a clock says at the moment of use decides; nothing here changes that. But work that nobody waits for, and that
+//! What a clock says at the moment of use decides; nothing here changes that. But background work that
 //! cannot be undone, rests for a moment if the clock jumped ahead: it may be wrong, and be set back at once.
 
 use std::collections::HashMap;
@@ -23,7 +23,7 @@ const READ_EVERY: Duration = Duration::from_millis(100);
 /// How long a jump shows as a condition.
 const SHOWN_FOR: Duration = Duration::from_secs(300);
 
-/// Holds of the future that are looked at together.
+/// Maximum number of holds of the future that are read together.
 const AHEAD_MAX: usize = 10_000;
 
 /// Counts jumps by their direction.

@@ -16,9 +16,9 @@ pub struct RoomsKnown {
     pub versions: Vec<(ConcertId, u64)>,
     /// Places whose unsettled holds are asked for.
     pub holds_of: Vec<(ConcertId, u64)>,
-    /// Whether it is asked what is left of each performance that has not started long ago.
+    /// Whether the remaining seats of each performance that has not started long ago are queried.
     pub with_stock: bool,
-    /// Rooms that are told whole, also if they are retired.
+    /// Rooms that are returned whole, also if they are retired.
     pub whole: Vec<ConcertId>,
     /// Leaves out rooms that are neither known nor named: to find them, all rooms are searched.
     pub only_known: bool,

@@ -29,7 +29,7 @@ const ROOMS_AT_ONCE: usize = 200;
 /// The most rows of one step: a few milliseconds under the lock.
 const ROWS_AT_ONCE: usize = 500;
 
-/// After a step so many times as long as it took is rested.
+/// The rest after a step, as a multiple of its duration.
 const RESTS_PER_STEP: u32 = 4;
 const REST_MIN: Duration = Duration::from_millis(20);
 
@@ -46,7 +46,7 @@ pub trait Retention: Send + Sync {
     async fn retire(&self, rooms: &[(ConcertId, u64)], started_before: Timestamp)
     -> Result<Vec<ConcertId>, StoreError>;
 
-    /// Drops at most so many of the oldest places of a few rooms: places that were handed out before an instant and were
+    /// Drops at most this many of the oldest places of a few rooms: places that were handed out before an instant and were
     /// called, and whose turns are settled. Returns how many; 0 if no room has any left.
     async fn drop_places(&self, before: Timestamp, most: usize) -> Result<usize, StoreError>;
 
@@ -80,7 +80,7 @@ pub struct Keeper {
     pub rooms: Arc<Rooms>,
     /// The database's clock.
     pub clock: Arc<ClockWatch>,
-    /// Where it is retired and dropped.
+    /// The store that retires and drops.
     pub retention: Arc<dyn Retention>,
     /// How long places are kept after they were handed out.
     pub places_kept_days: u32,

@@ -316,7 +316,7 @@ pub trait Store: Send + Sync {
         let _ = registry;
     }
 
-    /// Where the store says from now on what is wrong with it. If another process makes a file of the store grow without
+    /// Sets the board on which the store states what is wrong with it. If another process makes a file of the store grow without
     /// end, writes are refused before its disk has less than `disk_reserve_mib` MiB free; 0: never.
     fn report_to(&self, conditions: &Arc<Conditions>, disk_reserve_mib: u32) {
         let _ = (conditions, disk_reserve_mib);

@@ -9,7 +9,7 @@ use crate::conditions::Conditions;
 use crate::desk::Desk;
 use crate::store::Reader;
 
-/// How often the database is asked for a sign of life.
+/// Interval of pings of the database.
 const DATABASE_EVERY: Duration = Duration::from_millis(500);
 
 /// A database whose last answer is older than this counts as silent.
@@ -82,7 +82,7 @@ impl DatabaseWatch {
             }
         }
         self.conditions.set(DATABASE, "away", failure);
-        let stuck = "the database fails what it is asked to write; check its disk and its log";
+        let stuck = "the database fails writes; check its disk and its log";
         self.conditions.set(DATABASE, "writes", (!self.desk.is_well()).then(|| stuck.to_owned()));
     }
 

@@ -15,7 +15,7 @@ impl Timestamp {
         self.0
     }
 
-    /// By so many milliseconds a clock may be set back without a word: a time service corrects such errors.
+    /// By this many milliseconds a clock may be set back without a report: a time service corrects such errors.
     pub const SET_BACK_MILLIS: i64 = 2_000;
 
     /// This instant, or that of the last change if it is a little later: a clock that is set back by a moment undoes

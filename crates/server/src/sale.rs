@@ -303,7 +303,7 @@ impl Sale {
         }
     }
 
-    /// Starts the looks at Kafka and at the events that wait for it, and the relay if this instance relays.
+    /// Starts the checks of Kafka and of the backlog, and the relay if this instance relays.
     fn start_events(&self, kafka: Arc<KafkaSink>, settings: &Settings, registry: &mut Registry) {
         let backlog = BacklogWatch::new(outbox(settings));
         backlog.register(registry);

@@ -96,7 +96,7 @@ impl FilePlatform {
 #[derive(Debug, Default)]
 struct Tail {
     ids: Vec<EventId>,
-    /// Where the last whole line ends, in bytes.
+    /// The end of the last whole line, in bytes.
     end: u64,
 }
 
@@ -134,7 +134,7 @@ impl Tail {
     }
 }
 
-/// Where the last whole line of a file ends.
+/// The end of the last whole line of a file, in bytes.
 fn last_line_end(file: &mut File, length: u64) -> io::Result<u64> {
     let from = length.saturating_sub(LINE_MAX);
     file.seek(SeekFrom::Start(from))?;

@@ -119,7 +119,7 @@ pub(super) async fn watch(consumer: Arc<StreamConsumer<Positions>>, metrics: Con
     }
 }
 
-/// Where the partitions begin or end, in one request a broker.
+/// The first or last offsets of the partitions, in one request per broker.
 fn ends(
     consumer: &StreamConsumer<Positions>,
     partitions: &[Partition],

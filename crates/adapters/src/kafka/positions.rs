@@ -51,7 +51,7 @@ struct State {
     idle_since: Option<Instant>,
 }
 
-/// Shared by the member, its client's rebalance callback and the task that looks at its lag.
+/// Shared by the member, its client's rebalance callback and the task that reads its lag.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Positions {
     state: Arc<Mutex<State>>,

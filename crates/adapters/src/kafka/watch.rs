@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 use super::told::Told;
 use super::topics::{self, Found};
 
-/// How often the brokers are looked at.
+/// Interval of checks of the brokers.
 const LOOK_EVERY: Duration = Duration::from_secs(2);
 
 /// How long one question of a look may take.

@@ -75,7 +75,7 @@ pub(super) async fn put_back(session: &Session, most: usize) -> Sql<Vec<StoredEv
     session.query(PUT_BACK, params![limit(most)]).await?.iter().map(read).collect()
 }
 
-/// Puts copies back: at most so many, of those named or of all. Returns how many.
+/// Puts copies back: at most this many, of the named ones or of all. Returns how many.
 pub(super) async fn retry(client: &Client, ids: &[Uuid], most: usize) -> Sql<usize> {
     let put_back = client.execute(RETRY, &[&ids, &limit(most)]).await?;
     Ok(usize::try_from(put_back).unwrap_or(0))

@@ -18,8 +18,8 @@ pub(super) enum DbError {
     /// Another question on the same connection is slow.
     #[error("the database is slow")]
     Behind,
-    /// This question is slow, and as many like it are asked as may be.
-    #[error("the database is slow with this question; it is asked as often as it may be")]
+    /// This query is slow, and the limit of slow queries is reached.
+    #[error("the database is slow with this query, and the limit of slow queries is reached")]
     Slow,
     #[error("the database cannot be reached: {0}")]
     Away(String),

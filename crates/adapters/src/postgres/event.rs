@@ -169,7 +169,7 @@ async fn with_states(session: &Session, mut events: Vec<StoredEvent>) -> Sql<Vec
     Ok(events)
 }
 
-/// Dead letters become pending again: at most so many, of those named or of all. Returns how many.
+/// Dead letters become pending again: at most this many, of the named ones or of all. Returns how many.
 ///
 /// Like [`replay`] it waits for as long as the server takes: a command that is given up here may be done there.
 pub(super) async fn retry_dead(client: &Client, ids: &[EventId], most: usize) -> Sql<usize> {

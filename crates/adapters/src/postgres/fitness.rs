@@ -11,7 +11,7 @@ const OLDEST: i32 = 150_000;
 const FACTS: &str = "SELECT current_setting('server_version_num')::integer, current_setting('server_version'),
     current_setting('server_encoding'), current_schema() IS NOT NULL";
 
-/// Tables of a sale that this user may not work with. The privileges are asked for one by one: in one list, one of them
+/// Tables of a sale that this user may not work with. The privileges are checked one by one: in one list, one of them
 /// would suffice.
 const FORBIDDEN: &str = "SELECT relname::text FROM pg_class
     WHERE relnamespace = current_schema()::regnamespace AND relkind = 'r' AND relname = ANY ($1)

@@ -1,4 +1,4 @@
-//! Which rows and tables other sessions hold: asked once a lane has waited for a lock in vain. Nothing here waits.
+//! Which rows and tables other sessions hold: queried after a lane's wait for a lock timed out. Nothing here waits.
 //!
 //! A row that `SKIP LOCKED` leaves out is held. Its `xmax` names the transaction (or group of them) that holds it.
 

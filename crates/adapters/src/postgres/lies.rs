@@ -45,7 +45,7 @@ impl ToSql for Tid {
     to_sql_checked!();
 }
 
-/// Where the rows of one table lie.
+/// The addresses of the rows of one table.
 #[derive(Debug)]
 pub(super) struct Lies<K> {
     /// Rows that the unit under way has locked.
@@ -61,7 +61,7 @@ impl<K> Default for Lies<K> {
 }
 
 impl<K: Eq + Hash + Clone> Lies<K> {
-    /// Where the one row that a unit needs was last.
+    /// The last known address of the one row that a unit needs.
     pub(super) fn near<'k>(&self, mut keys: impl Iterator<Item = &'k K>) -> Option<Tid>
     where
         K: 'k,
@@ -84,7 +84,7 @@ impl<K: Eq + Hash + Clone> Lies<K> {
     }
 }
 
-/// Where the rows of all parents lie.
+/// The addresses of the rows of all parents.
 #[derive(Debug, Default)]
 pub(super) struct AllLies {
     pub(super) accounts: Lies<UserId>,

@@ -1,4 +1,4 @@
-//! Which questions are slow now. They are asked over a connection of their own, so that no other question waits behind
+//! Which queries are slow now. They go over a separate connection, so that no other query waits behind
 //! them.
 
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -10,10 +10,10 @@ pub(super) const SLOW: Duration = Duration::from_millis(300);
 /// How long a kind of question is taken to be slow after one of it was, unless one is quick before that.
 const SLOW_FOR: Duration = Duration::from_secs(5);
 
-/// The most slow questions that are asked at a time. One more fails at once.
+/// Maximum number of slow queries at a time. One more fails at once.
 const SLOW_MAX: usize = 8;
 
-/// What is asked.
+/// Kinds of queries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
     Ping,
@@ -45,11 +45,11 @@ pub(super) struct Pace {
     began: Instant,
     /// Until when a kind is slow, in milliseconds since `began`.
     slow_until: [AtomicU64; KINDS],
-    /// How many slow questions are asked now.
+    /// Number of slow queries under way.
     slow: AtomicUsize,
 }
 
-/// A slow question that is asked now.
+/// A slow query under way.
 #[derive(Debug)]
 pub(super) struct SlowPlace<'a>(&'a Pace);
 
@@ -94,7 +94,7 @@ impl Pace {
         (self.slow.fetch_add(1, Ordering::AcqRel) < SLOW_MAX).then_some(place)
     }
 
-    /// Whether no slow question is asked, and no kind is slow.
+    /// Whether no slow query is under way, and no kind is slow.
     pub(super) fn is_quiet(&self) -> bool {
         self.slow.load(Ordering::Acquire) == 0
             && (0..KINDS).all(|kind| self.slow_until[kind].load(Ordering::Relaxed) <= self.now())

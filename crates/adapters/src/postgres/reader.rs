@@ -54,7 +54,7 @@ pub(super) struct PostgresReader {
     pace: Pace,
 }
 
-/// Everything that is asked, for the test of their plans.
+/// All queries, for the test of their plans.
 #[cfg(test)]
 pub(super) const STATEMENTS: &[&[&str]] = &[
     &[PING, SNAPSHOT],
@@ -107,7 +107,7 @@ impl PostgresReader {
     }
 }
 
-/// Asks over a connection. If the question turns out to be slow, those behind it are asked elsewhere.
+/// Queries over a connection. If the query turns out to be slow, those behind it are sent over another one.
 macro_rules! ask_over {
     ($reader:ident, $kind:expr, $session:ident, $question:expr) => {{
         let (turn, asked) = ($session.turn(), Instant::now());

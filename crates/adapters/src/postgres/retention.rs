@@ -59,7 +59,7 @@ const DROP_PLACES: &str = "WITH room AS MATERIALIZED (SELECT concert_id, places_
         WHERE concert_id = $1 AND places_dropped_to < up_to.place)
     SELECT count(*) FROM gone";
 
-/// No relay ever took a part of the outbox while each has its first fence: then nobody waits for what was not sent.
+/// No relay ever took a part of the outbox while each has its first fence: then no relay is to send these events.
 const FORGET: &str = "WITH sent AS MATERIALIZED (SELECT CASE WHEN $3 AND max(fence) = 0 THEN 9223372036854775807
             ELSE min(least(sent_to, checked_to)) END up_to FROM relay_parts),
     gone AS (DELETE FROM events WHERE ctid = ANY (ARRAY(

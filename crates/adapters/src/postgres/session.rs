@@ -134,7 +134,7 @@ impl Session {
         statements.get(sql).cloned().ok_or(DbError::Broken("no statement that was prepared"))
     }
 
-    /// Prepares a statement that is asked for the first time. Never in a pipeline: what is sent behind it would overtake it.
+    /// Prepares a statement at its first use. Never in a pipeline: what is sent behind it would overtake it.
     async fn prepare(&self, sql: &'static str) -> Sql<()> {
         if self.statement(sql).is_err() {
             let prepared = self.client.prepare(sql).await?;

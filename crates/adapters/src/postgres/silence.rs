@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
 
-/// A server that was heard of so lately is not silent.
+/// A server that answered within this time is not silent.
 const HEARD_WITHIN: Duration = Duration::from_secs(3);
 
 /// Counts how often the server fell silent.

@@ -11,10 +11,10 @@ use rustls::server::ParsedCertificate;
 use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
-/// What is asked of the server's certificate.
+/// What the server's certificate must prove.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Check {
-    /// Nothing: the wire is encrypted, whoever answers.
+    /// Nothing: the connection is encrypted, but the server is not identified.
     Nothing,
     /// It is signed by an authority that is trusted.
     Authority,
@@ -121,13 +121,13 @@ impl ServerCertVerifier for Verifier {
         let verified = chain.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now);
         let Err(Error::InvalidCertificate(error)) = verified else { return verified };
         match &error {
-            // The name is looked at once the chain is found to be sound.
+            // The name is checked after the chain was found to be valid.
             CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. }
                 if self.check == Check::Authority =>
             {
                 Ok(ServerCertVerified::assertion())
             }
-            // An authority's own certificate is none of a server for the library; its dates were looked at before.
+            // An authority's own certificate is none of a server for the library; its dates were checked before.
             CertificateError::UnknownIssuer | CertificateError::Other(_)
                 if self.trusted.iter().any(|trusted| trusted.as_ref() == end_entity.as_ref()) =>
             {

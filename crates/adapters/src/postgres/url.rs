@@ -36,7 +36,7 @@ impl fmt::Debug for PostgresUrl {
     }
 }
 
-/// Where it points, without user and password.
+/// Host, port and database, without user and password.
 impl fmt::Display for PostgresUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let host = |host: &Host| match host {
@@ -207,7 +207,7 @@ fn secure(config: &mut Config, parameters: &Parameters) -> Result<Option<MakeRus
         Some("prefer") if sslrootcert.is_none() => (SslMode::Prefer, Check::Nothing),
         Some("verify-ca") if is_system => {
             return Err(
-                "has sslrootcert=system with sslmode=verify-ca: anybody can have a certificate that the system \
+                "has sslrootcert=system with sslmode=verify-ca: anyone can have a certificate that the system \
                 trusts, so the name must be checked (sslmode=verify-full)"
                     .to_owned(),
             );

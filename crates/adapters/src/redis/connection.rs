@@ -40,7 +40,7 @@ enum Source {
     Sentinels(Mutex<Result<Box<SentinelClient>, RedisError>>),
 }
 
-/// What one server is asked.
+/// A request to one server.
 #[derive(Clone, Copy)]
 enum Question<'a> {
     Script(&'a ScriptInvocation<'a>),
@@ -149,7 +149,7 @@ impl Connection {
 
 impl One {
     /// Asks over the shared connection. If that turns out to be closed, as Redis closes idle ones and as it does when it
-    /// is restarted, the question is asked once more over a new one.
+    /// is restarted, the request is sent once more over a new one.
     async fn ask(&self, question: Question<'_>) -> Result<Value, RedisError> {
         let (mut connection, number) = self.connection().await?;
         let error = match question.ask(&mut connection).await {

@@ -15,7 +15,7 @@ pub(super) const FULL_SHARE: f64 = 0.9;
 /// New places count as refused for so long after an entry was refused.
 const REFUSED_LATELY: Duration = Duration::from_secs(5);
 
-/// Keys that are never there. In a cluster so many cover a few primaries.
+/// Keys that never exist. In a cluster they cover several primaries.
 const PROBES: u32 = 12;
 
 /// What Redis says of its memory.

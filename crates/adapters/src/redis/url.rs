@@ -47,7 +47,7 @@ impl fmt::Debug for RedisUrl {
     }
 }
 
-/// Where it points, without user and password.
+/// Hosts and path, without user and password.
 impl fmt::Display for RedisUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.shown)

@@ -52,7 +52,7 @@ pub(super) fn put_back(db: &Connection, limit: usize) -> Sql<Vec<StoredEvent>> {
     db.prepare_cached(copies!("reason IS NULL"))?.query_map([limit], read)?.collect()
 }
 
-/// Puts copies back: at most so many, of those named or of all. Returns how many.
+/// Puts copies back: at most this many, of the named ones or of all. Returns how many.
 pub(super) fn retry(db: &Connection, ids: &[EventId], most: usize) -> Sql<usize> {
     if ids.is_empty() {
         let all = "UPDATE dead_letters SET reason = NULL WHERE event_id IN (

@@ -129,7 +129,7 @@ fn with_states(db: &Connection, mut events: Vec<StoredEvent>) -> Sql<Vec<StoredE
     Ok(events)
 }
 
-/// Dead letters become pending again: at most so many, of those named or of all. Returns how many. The sale waits for a
+/// Dead letters become pending again: at most this many, of the named ones or of all. Returns how many. The sale waits for a
 /// writing transaction, so each is short.
 pub(super) fn retry_dead(db: &mut Connection, ids: &[EventId], most: usize) -> Sql<usize> {
     let transaction = db.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;

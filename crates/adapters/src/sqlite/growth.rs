@@ -88,7 +88,7 @@ pub(super) fn clear(shared: &Shared) {
     shared.conditions.get().into_iter().for_each(|conditions| conditions.clear(PART, CONDITION));
 }
 
-/// Where a store says what is wrong with it, and how much of the disk the log leaves free.
+/// The board on which a store states what is wrong with it, and how much of the disk the log leaves free.
 pub(super) fn report_to(shared: &Shared, conditions: &Arc<Conditions>, reserve_mib: u32) {
     let _ = shared.conditions.set(conditions.clone());
     shared.reserve_bytes.store(u64::from(reserve_mib) * MIB, Ordering::Relaxed);

@@ -136,7 +136,7 @@ struct Shared {
     is_disk_scarce: AtomicBool,
     /// How much is left free on the disk then, in bytes.
     reserve_bytes: AtomicU64,
-    /// Where it is said what is wrong.
+    /// The board on which the store states what is wrong.
     conditions: OnceLock<Arc<Conditions>>,
 }
 

@@ -1,4 +1,4 @@
-//! Where the file lies. The lock and SQLite's own log lie beside the file and bear its name, so a file has one name only.
+//! The path of the file. The lock and SQLite's own log lie beside the file and bear its name, so a file has one name only.
 
 use std::io::ErrorKind;
 use std::os::unix::fs::MetadataExt;

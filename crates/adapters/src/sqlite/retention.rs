@@ -118,7 +118,7 @@ fn drop_places_of_one(db: &Connection, before: Timestamp, most: usize) -> Sql<Op
     Ok(Some(gone))
 }
 
-/// No relay ever took a part of the outbox while each has its first fence: then nobody waits for what was not sent.
+/// No relay ever took a part of the outbox while each has its first fence: then no relay is to send these events.
 const FORGET: &str = "DELETE FROM events WHERE position IN (
     SELECT position FROM (SELECT position, at FROM events
         WHERE position < (SELECT max(position) FROM events) AND state <> 'DEAD'

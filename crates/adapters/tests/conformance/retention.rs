@@ -1,4 +1,4 @@
-//! What is over is retired and dropped: rooms, places, and events that nobody relays. The rest stays, and the audit holds.
+//! What is over is retired and dropped: rooms, places, and events that no relay sends. The rest stays, and the audit holds.
 
 use onsale_app::news::RoomsKnown;
 use onsale_app::relay::{Marks, PartMark};
@@ -66,7 +66,7 @@ async fn a_room_is_retired_once_nothing_can_happen_in_it_and_comes_back_with_any
 
     let again = enter(&mut lane, concert, &tokens[0].user).await;
     assert_eq!(again.place, 3, "a new place at the end");
-    assert!(is_read(&*store, concert).await, "whoever starts now knows the turn that runs");
+    assert!(is_read(&*store, concert).await, "a process that starts now knows the turn that runs");
     if let Some(news) = store.news() {
         let known = RoomsKnown { versions: vec![(concert, second)], only_known: true, ..RoomsKnown::default() };
         assert_eq!(news.rooms(&known).await.unwrap().rooms.len(), 1, "as do processes that knew it");

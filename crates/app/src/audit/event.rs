@@ -1,4 +1,4 @@
-//! Events: each tells of a row that is there. With every row's event found by its id, none is told twice. None counts as
+//! Events: each tells of a row that is there. With every row's event found by its id, no row has two events. No event counts as
 //! sent that never was: after a restore, or a failover that lost commits, a mark may be of another history of the log.
 
 use super::Finding;

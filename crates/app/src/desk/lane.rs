@@ -240,7 +240,7 @@ impl Lane {
         answers
     }
 
-    /// Runs each command in a unit of work of its own. Where the database goes away meanwhile, or several of them wait
+    /// Runs each command in a unit of work of its own. If the database goes away meanwhile, or several of them wait
     /// for locks, the rest fails at once.
     async fn one_by_one(&mut self, batch: &mut Vec<Waiting>, traced: Option<&Span>) {
         let (mut is_away, mut locked) = (false, 0);

@@ -1,6 +1,6 @@
 //! Commands that wait for a lock which another session holds. They wait here, so that no other command waits with them.
 //!
-//! A lane finds out what is locked when a batch has waited for a lock in vain, and again every few milliseconds while
+//! A lane finds out what is locked when a batch's wait for a lock timed out, and again every few milliseconds while
 //! commands wait. What it finds is kept: later commands that need the same row come here before they cost a batch its
 //! time.
 
@@ -181,7 +181,7 @@ impl Siding {
         sorted
     }
 
-    /// Where a lock kept a look from finding anything out, everything counts as held: commands that have waited long
+    /// If a lock kept the query itself waiting, everything counts as held: commands that have waited long
     /// enough are taken out.
     pub(super) fn sort_unknown(&mut self) -> Sorted {
         self.look_at = Some(Instant::now() + LOOK_EVERY);
@@ -192,7 +192,7 @@ impl Siding {
         Sorted { late: late.into_iter().map(|parked| parked.waiting).collect(), ..Sorted::default() }
     }
 
-    /// The database cannot be asked: nobody waits any longer.
+    /// The database does not answer: no command waits any longer.
     pub(super) fn give_up(&mut self) -> Sorted {
         self.held.clear();
         let late = std::mem::take(&mut self.parked).into_iter().map(|parked| parked.waiting).collect();

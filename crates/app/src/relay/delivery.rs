@@ -33,7 +33,7 @@ const REST_FOR_TURN: Duration = Duration::from_millis(200);
 /// The part of the board that is about the data platform.
 const PLATFORM: &str = "platform";
 
-/// After this many refusals with no event taken in between, the platform may be what is wrong: the operator is told.
+/// After this many refusals with no event taken in between, the platform may be what is wrong: a condition tells the operator.
 const REFUSED_IN_A_ROW: u64 = 10;
 
 /// An event on its way to the platform.
@@ -135,7 +135,7 @@ impl From<StoreError> for Trouble {
 }
 
 impl Trouble {
-    /// How long to rest after so many failures in a row, 200 ms at least.
+    /// The rest after this many failures in a row, 200 ms at least.
     fn rest(&self, failures: u32) -> Duration {
         match self {
             Self::Platform(_, Some(asked)) => (*asked).clamp(REST_AFTER_FAILURE, REST_ASKED_MAX),

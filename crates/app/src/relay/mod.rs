@@ -32,7 +32,7 @@ pub use outbox::{Backlog, EventRef, Lease, Marks, Outbox, PARTS, PartMark, part_
 /// The most events that are on their way together.
 const BATCH_MAX: usize = 2_000;
 
-/// How many events after a full read are looked at for the order within a subject: more than transactions run at once.
+/// Number of events after a full read that are checked for the order within a subject: more than transactions run at once.
 const AHEAD_MAX: usize = 512;
 
 /// The most events that are forgotten within a second: the database's write lock is held for milliseconds.

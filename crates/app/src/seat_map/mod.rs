@@ -254,7 +254,7 @@ impl SeatMaps {
         let mut marks = Marks::new(&slot.showing, &rows?);
         let is_whole = deltas.iter().all(|delta| marks.apply(delta));
         if !is_whole && self.news.is_some() {
-            // Others sell too: their changes lie between ours, and are asked for. A large map is not read again for them.
+            // Others sell too: their changes lie between ours, and are queried. A large map is not read again for them.
             slot.set_followed(None);
         }
         if is_whole || self.news.is_some() {

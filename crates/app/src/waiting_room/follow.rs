@@ -200,7 +200,7 @@ impl Rooms {
                 .collect(),
             with_stock,
             whole: Vec::new(),
-            // Rooms that others made or woke are found by key when they are asked for; all others are found each second.
+            // Rooms that others made or woke are found by key at their first use; all others are found each second.
             only_known: !with_stock,
         }
     }

@@ -1,7 +1,7 @@
-//! Rooms that are over leave memory, and come back when they are asked for.
+//! Rooms that are over leave memory, and come back at their next use.
 //!
-//! A retired room costs nothing: no loop looks at it, and no news are asked of it. Nothing can happen in it by itself, as
-//! nobody waits, no turn runs and no hold lives. Whatever concerns it later finds it by [`Rooms::find`], which reads it.
+//! A retired room costs nothing: no loop reads it, and no news query covers it. Nothing can happen in it by itself, as
+//! no user waits, no turn runs and no hold lives. A later request finds it by [`Rooms::find`], which reads it.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicI64, Ordering};

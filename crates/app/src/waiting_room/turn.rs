@@ -42,7 +42,7 @@ pub(super) struct LiveTurn {
     bearer: OnceLock<Token>,
     /// Whether the turn was used through this process.
     used: AtomicBool,
-    /// Whether a token was found not to be the place's own: then `others` is looked at.
+    /// Whether a token was found not to be the place's own: then `others` is checked.
     is_disputed: AtomicBool,
     /// Guards what is rare: two tokens for one place.
     others: Mutex<Others>,

@@ -46,7 +46,7 @@ pub(crate) async fn get_health() -> Response {
     json(StatusCode::OK, &Health { status: "alive" })
 }
 
-/// Answered from what background tasks found last: no part is asked, so a part that stands still delays nothing.
+/// Answered from what background tasks found last: no part is called, so a part that hangs delays nothing.
 pub(crate) async fn get_readiness(State(app): State<App>) -> Response {
     let not_ready = |why: &'static str| Problem::new(Code::Unavailable).detail(why).into_response();
     if app.stopping.is_leaving() {

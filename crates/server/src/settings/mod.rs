@@ -158,7 +158,7 @@ pub(crate) struct Settings {
 }
 
 impl Settings {
-    /// Where the server listens, whatever the other settings are.
+    /// The address that the server listens on, read without the other settings.
     ///
     /// # Errors
     /// `BadSetting` if it is no address.

@@ -20,7 +20,7 @@ use tracing_subscriber::layer::{Context, Filter};
 /// How often what repeats is written.
 const EVERY: Duration = Duration::from_secs(10);
 
-/// Where the lines come from that stand for others. They are never throttled themselves.
+/// The target of lines that stand for repeated ones. They are never throttled themselves.
 const TARGET: &str = "onsale::repeated";
 
 /// The most kinds of one place in the code; beyond them all are one kind. A message may hold text that never repeats.

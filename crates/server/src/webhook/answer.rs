@@ -75,7 +75,7 @@ fn rest_of(status: StatusCode, headers: &HeaderMap) -> Option<Duration> {
     Some(until.duration_since(SystemTime::now()).unwrap_or_default())
 }
 
-/// Where a redirect leads, without what may be a secret: user, password, query and fragment.
+/// The target of a redirect, without what may be a secret: user, password, query and fragment.
 fn redirect_of(from: &Url, location: &str) -> Option<String> {
     let mut target = from.join(location).ok()?;
     target.set_query(None);

@@ -40,7 +40,7 @@ impl PlatformUrl {
     }
 }
 
-/// Where it points, without user, password and parameters.
+/// Its origin, without user, password, path and parameters.
 impl fmt::Display for PlatformUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // The path of a webhook may be its secret.

@@ -83,7 +83,7 @@ impl Watch {
     }
 }
 
-/// Where a server shows its metrics.
+/// The address of a server's metrics.
 pub(crate) fn address(sale: &Sale) -> SocketAddr {
     sale.instance.base().strip_prefix("http://").unwrap().parse().unwrap()
 }

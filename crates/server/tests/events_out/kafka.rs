@@ -16,7 +16,7 @@ pub(crate) async fn launch(kafka: &Kafka) -> (Launch, onsale_testing::postgres::
     (launch, database)
 }
 
-/// The broker is looked at in the background.
+/// The broker is checked in the background.
 async fn until_kafka_is_degraded(sale: &Sale) {
     let degraded = async || {
         let ready = sale.caller.get("/readyz").expect(200).await;

@@ -88,7 +88,7 @@ impl RoomQueue {
                 Ok(Entered { given, mark, refused }) => {
                     self.opener.used(mark);
                     if self.is_beyond(mark).await {
-                        // Before anybody is answered: their places would be beyond the end of the line.
+                        // Before any entry is answered: their places would be beyond the end of the line.
                         self.opener.open().await?;
                         let _ = self.rooms.refresh().await;
                     }

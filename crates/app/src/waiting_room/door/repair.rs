@@ -29,7 +29,7 @@ const LOST_LOOKS: u32 = 2;
 /// How often rooms that are over are deleted from the memory.
 const RETIRE_EVERY: Duration = Duration::from_secs(5);
 
-/// The most rooms that are deleted, and that are asked for, in a row: the repairer's other work must not wait for long.
+/// Maximum number of rooms that are deleted, and that are queried, in a row: the repairer's other work must not wait for long.
 const RETIRED_AT_ONCE: usize = 20;
 const ASKED_AT_ONCE: usize = 500;
 

@@ -1,4 +1,4 @@
-//! Checks a memory of places all the time, also if there is no room: alerts must fire before anybody enters.
+//! Checks a memory of places all the time, also if there is no room: alerts must fire before the first visitor enters.
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;

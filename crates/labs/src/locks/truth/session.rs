@@ -11,7 +11,7 @@ use tokio::task::JoinHandle;
 use super::Step;
 use crate::locks::bed::Bed;
 
-/// How often the server is asked whether a session waits.
+/// Interval of checks whether a session waits.
 const ASK_EVERY: Duration = Duration::from_micros(200);
 
 /// Statements that are run together, and the condition after them. `BEGIN` belongs to the statement after it: where it

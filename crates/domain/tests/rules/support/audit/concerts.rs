@@ -54,7 +54,7 @@ impl Story<'_> {
                 assert_eq!(event.id.uuid(), payment.uuid(), "a payment is its event's name");
                 assert!(
                     *paid_at == event.at || self.is_dated_before(event, *paid_at),
-                    "a payment is told when it was made"
+                    "the event of a payment has the time of the payment"
                 );
                 assert!(*paid_at < reservation.held_until, "a hold was paid after it lapsed");
                 self.of(claim).for_each(|seat| seat.sold = true);
@@ -74,7 +74,10 @@ impl Story<'_> {
         assert_eq!(event.id.uuid(), claim.reservation.uuid(), "a hold is its event's name");
         let held_at = reservation.held_at;
         assert_eq!(held_until, reservation.held_until);
-        assert!(event.at == held_at || self.is_dated_before(event, held_at), "a hold is told when it was taken");
+        assert!(
+            event.at == held_at || self.is_dated_before(event, held_at),
+            "the event of a hold has the time of the hold"
+        );
         assert!(event.at < self.performance.starts_at, "a hold after the start");
         for number in claim.seats.iter() {
             let seat = Seat { reservation: claim.reservation, held_until, sold: false };

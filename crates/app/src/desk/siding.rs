@@ -111,16 +111,17 @@ impl Siding {
             let is_suspect = self.holds_performance
                 && needs.iter().any(|lock| matches!(lock, Lock::Reservation(_) | Lock::Holding(..)));
             let wallet = wallet_of(&waiting).cloned();
-            if !is_held && !is_suspect && wallet.as_ref().is_none_or(|user| !behind.contains(user)) {
+            let is_behind = wallet.as_ref().is_some_and(|user| behind.contains(user));
+            if !is_held && !is_suspect && !is_behind {
                 batch.push(waiting);
                 continue;
             }
             if self.parked.len() >= PARKED_MAX {
-                // What need not wait is not refused for want of room.
-                if is_held {
-                    refused.push(waiting)
+                // What perhaps need not wait is not refused for want of room.
+                if is_held || is_behind {
+                    refused.push(waiting);
                 } else {
-                    batch.push(waiting)
+                    batch.push(waiting);
                 }
                 continue;
             }

@@ -39,7 +39,7 @@ fn repeated(line: &serde_json::Value) -> u64 {
 fn the_first_of_a_kind_is_written_at_once_and_the_others_are_counted() {
     let lines = written(|throttle| {
         for number in 0..1_000 {
-            tracing::warn!(error = number, status = 503 + number % 2, "a request failed");
+            tracing::warn!(attempt = number, status = 503 + number % 2, "a request failed");
         }
         throttle.write_counts(Instant::now(), false);
         throttle.write_counts(Instant::now() + EVERY, false);
@@ -53,6 +53,17 @@ fn the_first_of_a_kind_is_written_at_once_and_the_others_are_counted() {
     assert!(failed[2]["last"].as_str().unwrap().contains("status="), "{lines:#?}");
     assert_eq!((failed[2]["level"].as_str(), failed[2]["seconds"].as_u64()), (Some("WARN"), Some(10)));
     assert_eq!(lines.len(), 5);
+}
+
+#[test]
+fn another_error_of_the_same_place_is_not_hidden() {
+    let lines = written(|_| {
+        for error in ["time-out", "time-out", "refused"] {
+            tracing::warn!(error, "a read failed");
+        }
+    });
+    let errors: Vec<&str> = lines.iter().filter_map(|line| line["error"].as_str()).collect();
+    assert!(errors.starts_with(&["time-out", "refused"]), "{lines:#?}");
 }
 
 #[test]

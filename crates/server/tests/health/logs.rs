@@ -107,7 +107,7 @@ async fn an_outage_under_load_is_a_line_at_once_and_then_counts() {
 
     let mut kinds: BTreeMap<String, Vec<Value>> = BTreeMap::new();
     for line in troubles(&sale) {
-        let kind = ["message", "status", "part", "condition", "task"].map(|field| line[field].to_string());
+        let kind = ["message", "status", "part", "condition", "task", "error"].map(|field| line[field].to_string());
         kinds.entry(kind.join(" ")).or_default().push(line);
     }
     let lines: usize = kinds.values().map(Vec::len).sum();

@@ -77,9 +77,21 @@ impl KafkaSink {
         let look = move || watch::look(looking.producer().client(), &looking.told);
         let judge = move |found| {
             let sink = self.clone();
-            async move { if makes_topics { sink.make_missing(found).await.err() } else { None } }
+            async move { if makes_topics { sink.judge_topics(found).await } else { None } }
         };
         watch::watch(conditions, stop, look, judge).await;
+    }
+
+    /// Makes missing topics, if this sink has not found all of them before. A topic that was there and is gone is made when
+    /// the next event is sent, and not at once: consumers must notice that it was gone, as their positions in it mean
+    /// nothing in the next one of its name.
+    async fn judge_topics(&self, found: Vec<(&'static str, Found)>) -> Option<String> {
+        if !self.has_topics.load(Ordering::Acquire) {
+            return self.make_missing(found).await.err();
+        }
+        let gone: Vec<&str> =
+            found.iter().filter(|(_, found)| *found == Found::Missing).map(|(topic, _)| *topic).collect();
+        (!gone.is_empty()).then(|| format!("{} was deleted: it is made when the next event is sent", gone.join(", ")))
     }
 
     /// Makes the topics that are missing. Asks what is there first: topics that exist need no right to make them.

@@ -255,6 +255,7 @@ pub async fn replay_events(url: &PostgresUrl, since: Timestamp) -> Result<bool, 
 /// A connection for a tool to a database whose schema is this binary's.
 async fn checked(url: &PostgresUrl) -> Result<(Client, AbortHandle), OpenError> {
     let (client, driver) = url.connect(Role::Tool).await?;
+    fitness::check(&client).await?;
     schema::check(&client).await?;
     Ok((client, driver))
 }

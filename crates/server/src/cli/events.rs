@@ -63,8 +63,10 @@ fn retry(settings: &Settings, given: &ArgMatches) -> Outcome {
     let done = block_on(async {
         sale::retry_dead_events(settings, &ids, |more| put_back += more).await.map_err(Failed::from)
     });
-    let said = print(&format!("{put_back} dead letter(s) put back"));
-    done.and(said)?;
+    if put_back > 0 || done.is_ok() {
+        print(&format!("{put_back} dead letter(s) put back"))?;
+    }
+    done?;
     if put_back < ids.len() {
         let missing = ids.len() - put_back;
         return Err(Failed::Error(format!("{missing} of the {} events named are no dead letters", ids.len())));

@@ -28,8 +28,8 @@ const KINDS_MAX: usize = 16;
 
 /// Fields whose values make a kind: a rare error must not hide behind a frequent one of the same place. Other fields, such
 /// as an id, differ from line to line.
-const KIND_FIELDS: [&str; 10] =
-    ["message", "part", "condition", "task", "reason", "error", "bound", "outcome", "status", "name"];
+const KIND_FIELDS: [&str; 11] =
+    ["message", "part", "condition", "task", "reason", "error", "bound", "outcome", "status", "name", "setting"];
 
 #[derive(Clone, PartialEq, Eq, Hash)]
 struct Kind {

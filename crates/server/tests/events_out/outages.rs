@@ -164,7 +164,7 @@ async fn messages_that_kafka_removed_unread_are_counted() {
     consumer.has_logged("Kafka removed messages before they were read").await;
 
     // Under a consumer that stands still, with none left to read: nothing comes that would show the hole. What the broker
-    // was just asked for is answered within 50 ms, and only what is asked for later is missing.
+    // was just requested is answered within 50 ms, and only later requests find it missing.
     signal(&consumer.child, Signal::STOP);
     tokio::time::sleep(Duration::from_millis(500)).await;
     charge(&sale, 2, 7).await;

@@ -26,7 +26,7 @@ pub(crate) struct Told {
     pub(crate) posts: Vec<(HeaderMap, String)>,
     /// Answers with this and how long to wait, and takes nothing.
     pub(crate) down: Option<(StatusCode, u32)>,
-    /// Where it says that what is asked for is, beside that.
+    /// The target that it names for a redirect, if it sends one.
     pub(crate) location: Option<String>,
     /// Answers the next posts with these, one each, and takes nothing.
     pub(crate) answers: VecDeque<Response>,

@@ -1,4 +1,4 @@
-//! What a server that nobody uses costs, and what grows: the log, rooms of concerts that are over, places, events.
+//! What an idle server costs, and what grows: the log, rooms of concerts that are over, places, events.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on says so and ends")]
 

@@ -1,4 +1,4 @@
-//! Concerts that are over cost an idle server nothing, and are there when they are asked for.
+//! Concerts that are over cost an idle server nothing, and come back at their next use.
 
 use onsale_testing::{Launch, Sale, is_shared};
 use rusqlite::Connection;

@@ -66,7 +66,7 @@ async fn a_redis_that_stands_still_delays_no_answer() {
             shown.lines().find(|line| line.starts_with("onsale_part_degraded{part=\"redis\",condition=\"away\"}"));
         line.is_some_and(|line| line.ends_with(" 1")).then_some(())
     };
-    until("the gauge says so too, with nobody in line", gauge).await;
+    until("the gauge says so too, with an empty line", gauge).await;
     redis.resume().await;
     until_ok(&sale, "redis").await;
     redis.kill().await;

@@ -1,6 +1,6 @@
 -- What is over costs nothing.
 
--- The version at which the room was retired: nobody waits, no turn runs and no hold lives in it, and its last performance
+-- The version at which the room was retired: no user waits, no turn runs and no hold lives in it, and its last performance
 -- started long ago. Processes do not keep such a room in memory. Any change is another version, which ends that. Not in
 -- an index: an update of a room would no longer stay on its page.
 ALTER TABLE rooms ADD COLUMN retired_version bigint NOT NULL DEFAULT -1;
@@ -8,5 +8,5 @@ ALTER TABLE rooms ADD COLUMN retired_version bigint NOT NULL DEFAULT -1;
 -- Places up to this one were called, were over and old, and are dropped.
 ALTER TABLE rooms ADD COLUMN places_dropped_to bigint NOT NULL DEFAULT 0;
 
--- What is left of performances is asked for each second: only of those that have not started.
+-- The remaining seats of performances are queried each second: only of those that have not started.
 CREATE INDEX performances_by_start ON performances (starts_at);

@@ -1,6 +1,6 @@
 -- What is over costs nothing.
 
--- The version at which the room was retired: nobody waits, no turn runs and no hold lives in it, and its last performance
+-- The version at which the room was retired: no user waits, no turn runs and no hold lives in it, and its last performance
 -- started long ago. Processes do not keep such a room in memory. Any change is another version, which ends that.
 ALTER TABLE rooms ADD COLUMN retired_version INTEGER NOT NULL DEFAULT -1;
 

@@ -19,7 +19,7 @@ COPY --from=build --chown=65532:65532 /var/lib/onsale /var/lib/onsale
 WORKDIR /var/lib/onsale
 USER 65532:65532
 # A port can be published only if the server listens beyond the container's loopback. So `docker run` without ONSALE_AUTH
-# ends with 2 and names the choices, as anyone could act for anyone: docs/deploy.md has the command lines.
+# ends with 2 and names the choices, as anyone could act for anyone: docs/guide/deploy.md has the command lines.
 ENV ONSALE_LISTEN=0.0.0.0:8080
 EXPOSE 8080
 STOPSIGNAL SIGTERM

@@ -2,7 +2,7 @@
 //!
 //! A lane's unit of work is one transaction and two round trips: everything is locked, read and timed in the first,
 //! and written and committed in the second. Row locks on parents, taken in one order, keep instances right; see
-//! `docs/postgres.md` for which command locks what, and why.
+//! `docs/design/postgres.md` for which command locks what, and why.
 
 mod audit;
 mod clock;

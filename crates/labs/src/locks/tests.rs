@@ -33,7 +33,7 @@ fn repository(path: &str) -> std::path::PathBuf {
 
 #[test]
 fn the_document_names_tests_that_exist_and_controls_as_they_are() {
-    let document = std::fs::read_to_string(repository("docs/locks.md")).unwrap();
+    let document = std::fs::read_to_string(repository("docs/measurements/locks.md")).unwrap();
     let named: Vec<(&str, &str)> = document
         .split('`')
         .filter(|word| word.starts_with("crates/"))
@@ -46,7 +46,11 @@ fn the_document_names_tests_that_exist_and_controls_as_they_are() {
     }
     let (_, controls) = document.split_once("<!-- begin controls -->").unwrap();
     let (controls, _) = controls.split_once("<!-- end controls -->").unwrap();
-    assert_eq!(controls.trim(), super::list().text.trim(), "run: ./bench locks controls --doc docs/locks.md");
+    assert_eq!(
+        controls.trim(),
+        super::list().text.trim(),
+        "run: ./bench locks controls --doc docs/measurements/locks.md"
+    );
 }
 
 #[test]

@@ -13,7 +13,7 @@ const WRITE: &str = "ONSALE_TEST_WRITE_DOCS";
 const HEAD: &str = "# Metrics
 
 Every metric that `serve`, `relay` and `consume` show, as a server on Postgres with Redis and Kafka, its relay, its consumer and a
-server on SQLite show them. [Operating](operating.md#what-to-watch) says which of them to watch, and
+server on SQLite show them. [Operating](operate.md#what-to-watch) says which of them to watch, and
 `deploy/alerts.yml` what to be called for. A test writes and checks this page
 (`ONSALE_TEST_WRITE_DOCS=1 cargo test --workspace --test alerts -- metrics`).
 
@@ -77,7 +77,7 @@ async fn every_metric_is_on_its_page() {
         format!("| `{name}` | {kind} | {} | {help} |\n", quoted(labels))
     });
     let wanted = HEAD.to_owned() + &rows.collect::<String>();
-    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../docs/metrics.md");
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../docs/guide/metrics.md");
     if std::env::var_os(WRITE).is_some() {
         std::fs::write(&path, &wanted).unwrap();
     }
@@ -89,6 +89,6 @@ async fn every_metric_is_on_its_page() {
     let (missing, gone) = (different(&wanted, &page), different(&page, &wanted));
     assert!(
         page == wanted,
-        "{WRITE}=1 writes docs/metrics.md anew. Missing: {missing:#?}; shown by nothing: {gone:#?}"
+        "{WRITE}=1 writes docs/guide/metrics.md anew. Missing: {missing:#?}; shown by nothing: {gone:#?}"
     );
 }

@@ -53,7 +53,7 @@ pub(crate) async fn variables() -> BTreeSet<String> {
     names
 }
 
-/// Kilobytes of memory that a connection takes, and megabytes that a server takes without any: docs/deploy.md.
+/// Kilobytes of memory that a connection takes, and megabytes that a server takes without any: docs/guide/deploy.md.
 const CONNECTION_KILOBYTES: u64 = 26;
 const SERVER_MEGABYTES: u64 = 64;
 

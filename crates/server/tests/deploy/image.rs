@@ -95,7 +95,7 @@ fn lines(page: &str) -> Vec<(Given, Vec<String>)> {
 #[tokio::test]
 async fn the_command_lines_of_the_docs_start_servers_that_a_published_port_reaches() {
     let variables = files::variables().await;
-    let lines = lines("docs/deploy.md");
+    let lines = lines("docs/guide/deploy.md");
     assert!(lines.len() >= 2, "a demonstration and a production server");
     let image = image();
     for (given, ports) in lines {

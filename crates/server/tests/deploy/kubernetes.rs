@@ -110,7 +110,7 @@ async fn every_variable_is_a_setting_and_every_secret_is_documented() {
         return;
     }
     let (manifests, variables) = (Manifests::read().await, files::variables().await);
-    let page = files::text("docs/kubernetes.md");
+    let page = files::text("docs/guide/kubernetes.md");
     for (name, pod) in manifests.pods() {
         let container = container(pod);
         for (variable, value) in manifests.given(container).variables {
@@ -118,7 +118,10 @@ async fn every_variable_is_a_setting_and_every_secret_is_documented() {
             assert!(variables.contains(&variable) || !is_ours, "{name}: {variable} is no setting");
             if variable.ends_with("_FILE") {
                 let file = value.strip_prefix(SECRETS).unwrap_or_else(|| panic!("{name}: {variable}={value}"));
-                assert!(page.contains(&format!("--from-file={file}=")), "docs/kubernetes.md does not make {file}");
+                assert!(
+                    page.contains(&format!("--from-file={file}=")),
+                    "docs/guide/kubernetes.md does not make {file}"
+                );
             }
         }
         // Secrets are read from a volume, by no other user than the pod's.

@@ -6,7 +6,7 @@ use onsale_testing::postgres::Script;
 
 use crate::support::ONSALE;
 
-const PAGE: &str = include_str!("../../../../docs/backup.md");
+const PAGE: &str = include_str!("../../../../docs/guide/backup.md");
 
 /// The commands under this name, as a reader sees them.
 pub(crate) fn commands(name: &str) -> &'static str {

@@ -1,4 +1,4 @@
-//! Memory for each open connection, by what the connection does: the numbers of the table in docs/deploy.md.
+//! Memory for each open connection, by what the connection does: the numbers of the table in docs/guide/deploy.md.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;

@@ -2,34 +2,14 @@
 //!
 //! A request passes three of our functions: its handler here, a lane of the desk, and the store.
 
-mod admin;
-mod admin_body;
-mod answer;
+mod cache;
 mod code;
-mod coding;
-mod concert;
-mod docs;
 mod edge;
-mod exposition;
-mod gate;
-mod health;
 mod input;
-mod lecture;
-mod measure;
 mod openapi;
-mod payment;
-mod problem;
-mod reservation;
+mod reply;
 mod router;
-mod seat_json;
-mod shapes;
-mod shared;
-mod shelf;
-mod stream;
-mod waiting_room;
-mod wallet;
-mod weights;
-mod wire;
+mod routes;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -53,21 +33,19 @@ use crate::auth::{AdminKey, Bearers};
 use crate::pages::Pages;
 use crate::settings::WebSettings;
 use crate::token::TokenCodec;
-use answer::Rendered;
-use problem::{Code, Problem};
+use reply::answer::{self, Rendered};
+use reply::problem::{Code, Problem};
 
-pub(crate) use answer::encode;
+pub(crate) use cache::{Kept, Shelves, respond};
 pub(crate) use edge::{
-    ClientLimits, ConnectionLimits, Limiter, Reached, Server, ServerLimits, Stopping, Streams, bind,
+    ClientLimits, ConnectionLimits, HttpMetrics, Limiter, Reached, Server, ServerLimits, Stopping, Streams, bind,
     connections_that_fit, listen, mark_answer,
 };
-pub(crate) use exposition::show_metrics;
 pub(crate) use input::PathArgs;
-pub(crate) use measure::HttpMetrics;
 pub(crate) use openapi::document;
+pub(crate) use reply::answer::encode;
+pub(crate) use reply::exposition::show_metrics;
 pub(crate) use router::{into_service, not_found};
-pub(crate) use shared::{Kept, respond};
-pub(crate) use shelf::Shelves;
 
 /// No request waits longer than this for any one thing.
 const PATIENCE: Duration = Duration::from_millis(9_500);

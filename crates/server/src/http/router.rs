@@ -4,10 +4,13 @@ use axum::Router;
 use axum::handler::Handler;
 use axum::routing::{MethodFilter, on};
 
-use super::docs::Operation;
-use super::measure::{Measured, Route, UNMATCHED};
-use super::problem::{Code, Problem};
-use super::{App, admin, concert, docs, health, lecture, payment, reservation, stream, waiting_room, wallet};
+use super::App;
+use super::edge::{Measured, Route, UNMATCHED};
+use super::openapi::{self as docs, Operation};
+use super::reply::problem::{Code, Problem};
+use super::routes::{
+    admin, concert, health, lecture, payment, reservation, waiting_room, waiting_room_events as stream, wallet,
+};
 use crate::pages;
 
 /// Routes together with what is said of them.

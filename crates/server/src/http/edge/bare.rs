@@ -13,8 +13,8 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use super::marks::{NO_STORE, NOSNIFF};
 use super::pulse::Pulse;
 use crate::http::HttpMetrics;
-use crate::http::measure::UNMATCHED;
-use crate::http::problem::{Code, PROBLEM_JSON, Problem};
+use crate::http::edge::UNMATCHED;
+use crate::http::reply::problem::{Code, PROBLEM_JSON, Problem};
 
 /// The end of every head.
 const END: &[u8] = b"\r\n\r\n";

@@ -7,7 +7,7 @@ use axum::http::{HeaderMap, Method, Request};
 use super::client_address::{ClientAddress, ClientAddresses};
 use super::limit::Limiter;
 use crate::auth::{AdminKey, Bearers, Checked, Refused};
-use crate::http::gate::bearer;
+use crate::http::input::callers::bearer;
 use crate::settings::{RateLimit, Settings};
 
 /// Which limit refused a request: the label of the counter, and what the answer says.

@@ -6,7 +6,7 @@ use axum::http::header::ORIGIN;
 use axum::http::{HeaderName, HeaderValue, Request};
 
 use super::host::{Authority, host_of};
-use crate::http::problem::{Code, Problem};
+use crate::http::reply::problem::{Code, Problem};
 use crate::settings::{CorsOrigins, WebSettings};
 
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");

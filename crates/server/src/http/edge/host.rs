@@ -5,7 +5,7 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 use axum::http::header::HOST;
 use axum::http::{Method, Request, Version};
 
-use crate::http::problem::{Code, Problem};
+use crate::http::reply::problem::{Code, Problem};
 
 /// The longest name that DNS knows, in bytes.
 const NAME_MAX: usize = 255;

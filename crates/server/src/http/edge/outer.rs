@@ -21,10 +21,11 @@ use super::places::Refused;
 use super::pulse::Pulse;
 use super::request_id::{REQUEST_ID, RequestIds};
 use super::{guard, marks};
-use crate::http::measure::UNMATCHED;
-use crate::http::problem::Problem;
-use crate::http::stream::EVENTS_PATH;
-use crate::http::{App, coding};
+use crate::http::App;
+use crate::http::edge::UNMATCHED;
+use crate::http::input::coding;
+use crate::http::reply::problem::Problem;
+use crate::http::routes::waiting_room_events::EVENTS_PATH;
 
 /// What a connection in a reserved place may ask.
 const RESERVED_PATHS: [&str; 3] = ["/healthz", "/readyz", "/metrics"];

@@ -9,7 +9,7 @@ use tokio::time::Instant;
 
 use super::pulse::Pulse;
 use super::ring::Ring;
-use crate::http::problem::{Code, Problem};
+use crate::http::reply::problem::{Code, Problem};
 
 /// A connection is closed for another only if it had no request for this long.
 pub(super) const IDLE_MIN: Duration = Duration::from_secs(1);

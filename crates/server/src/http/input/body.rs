@@ -15,8 +15,8 @@ use sha2::{Digest, Sha256};
 
 use super::{Fields, Query};
 use crate::http::App;
-use crate::http::coding;
-use crate::http::problem::{Code, Problem};
+use crate::http::input::coding;
+use crate::http::reply::problem::{Code, Problem};
 
 /// The largest body, in bytes.
 const BODY_MAX: usize = 64 * 1024;

@@ -1,6 +1,6 @@
 //! What is wrong with a request: a bounded list, however much is wrong.
 
-use crate::http::problem::FieldError;
+use crate::http::reply::problem::FieldError;
 
 /// The most errors that an answer lists. The answer says how many there are if there are more.
 pub(crate) const ERRORS_MAX: usize = 20;

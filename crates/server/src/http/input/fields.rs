@@ -8,7 +8,7 @@ use serde_json::value::RawValue;
 
 use super::errors::Errors;
 use super::{structure, visible};
-use crate::http::problem::{Code, Problem};
+use crate::http::reply::problem::{Code, Problem};
 
 /// What is wrong with a value.
 pub(crate) type Wrong = String;

@@ -1,6 +1,9 @@
-//! What callers send: read strictly, with every error named by its field.
+//! What clients send: bodies, paths and queries are read strictly, with every error named by its field, and callers are
+//! checked.
 
 mod body;
+pub(crate) mod callers;
+pub(crate) mod coding;
 mod errors;
 pub(crate) mod fields;
 mod path;
@@ -9,6 +12,7 @@ mod properties;
 mod query;
 mod structure;
 mod visible;
+pub(crate) mod weights;
 
 pub(crate) use body::Payload;
 pub(crate) use errors::Errors;

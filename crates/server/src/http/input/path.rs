@@ -4,7 +4,7 @@ use axum::extract::{FromRequestParts, RawPathParams};
 use axum::http::request::Parts;
 
 use crate::http::App;
-use crate::http::problem::{Code, Problem};
+use crate::http::reply::problem::{Code, Problem};
 
 /// The parameters of a path, by name.
 pub(crate) struct PathArgs(RawPathParams);

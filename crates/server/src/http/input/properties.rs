@@ -10,7 +10,7 @@ use serde_json::value::RawValue;
 
 use super::fields::{self, Fields};
 use super::{Query, body, structure, visible};
-use crate::http::problem::Problem;
+use crate::http::reply::problem::Problem;
 
 /// The longest answer to a bad request, in bytes.
 const ANSWER_MAX: usize = 8 * 1024;

@@ -12,7 +12,7 @@ use onsale_app::store::Page;
 
 use super::Errors;
 use crate::http::App;
-use crate::http::problem::Problem;
+use crate::http::reply::problem::Problem;
 use crate::settings::PublicUrl;
 
 /// How many rows a page has unless the caller says otherwise, and at most.

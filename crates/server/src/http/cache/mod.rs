@@ -1,0 +1,8 @@
+//! Answers that many clients share: written once, compressed once, sent with a validator.
+
+mod answers;
+mod respond;
+pub(crate) mod seat_json;
+
+pub(crate) use answers::{Ready, Shelves};
+pub(crate) use respond::{Kept, respond};

@@ -1,0 +1,256 @@
+//! Who may do what. Each extractor is a proof: a handler that takes one cannot forget the check.
+
+use axum::extract::FromRequestParts;
+use axum::http::header::AUTHORIZATION;
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, HeaderName};
+use onsale_app::waiting_room::{Look, Stake, Standing};
+use onsale_domain::ids::{ConcertId, UserId};
+use onsale_domain::waiting_room::Token;
+
+use crate::auth::{Checked, Refused};
+use crate::http::App;
+use crate::http::input::PathArgs;
+use crate::http::reply::problem::{Code, Problem};
+
+const QUEUE_TOKEN: HeaderName = HeaderName::from_static("queue-token");
+
+/// What a user id looks like, for messages.
+pub(crate) const A_USER_ID: &str = "1 to 64 of A-Z a-z 0-9 _ -";
+
+/// The bearer of a request; `Ok(None)` if it has none.
+///
+/// # Errors
+/// If the header holds something else, or comes twice: then it is unclear which one counts.
+pub(crate) fn bearer(headers: &HeaderMap) -> Result<Option<&str>, Refused> {
+    let mut lines = headers.get_all(AUTHORIZATION).iter();
+    let Some(line) = lines.next() else { return Ok(None) };
+    if lines.next().is_some() {
+        return Err(Refused::SeveralHeaders);
+    }
+    let text = line.to_str().map_err(|_| Refused::Malformed)?;
+    let (scheme, token) = text.split_once(' ').unwrap_or((text, ""));
+    if !scheme.eq_ignore_ascii_case("bearer") {
+        return Err(Refused::OtherScheme);
+    }
+    let token = token.trim();
+    Ok((!token.is_empty()).then_some(token))
+}
+
+/// A caller that may act for one user, or for every user if no bearer is asked for.
+#[derive(Clone)]
+pub(crate) struct Caller(Option<UserId>);
+
+impl Caller {
+    /// Checks the bearer once for each request: what the edge, or another extractor, has found is not looked for again.
+    async fn of(parts: &mut Parts, app: &App) -> Result<Self, Problem> {
+        if let Some(caller) = parts.extensions.get::<Self>() {
+            return Ok(caller.clone());
+        }
+        let checked = parts.extensions.remove::<Checked>();
+        let caller = Self(app.bearers.user_of(bearer(&parts.headers), checked).await?);
+        if caller.0.is_some() {
+            parts.extensions.insert(caller.clone());
+        }
+        Ok(caller)
+    }
+
+    /// A caller of whom no bearer is asked.
+    pub(crate) fn anyone() -> Self {
+        Self(None)
+    }
+
+    /// The user whom a bearer proves.
+    pub(crate) fn verified(&self) -> Option<&UserId> {
+        self.0.as_ref()
+    }
+
+    /// The user, where the caller may act for it.
+    ///
+    /// # Errors
+    /// Where the bearer names another user.
+    pub(crate) fn acting_for(&self, user: UserId) -> Result<UserId, Problem> {
+        match &self.0 {
+            Some(own) if *own != user => Err(Problem::new(Code::NotYourAccount)),
+            _ => Ok(user),
+        }
+    }
+}
+
+impl FromRequestParts<App> for Caller {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Problem> {
+        Self::of(parts, app).await
+    }
+}
+
+/// The user whom the path names, and for whom the caller may act.
+pub(crate) struct PathUser(pub(crate) UserId);
+
+impl FromRequestParts<App> for PathUser {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Problem> {
+        let caller = Caller::of(parts, app).await?;
+        let path = PathArgs::from_request_parts(parts, app).await?;
+        let name = if path.get("id").is_some() { "id" } else { "userId" };
+        let user = path.parse(name, A_USER_ID, UserId::parse)?;
+        caller.acting_for(user).map(Self)
+    }
+}
+
+/// A queue token of the user who calls, whatever its status.
+pub(crate) struct QueueToken {
+    pub(crate) token: Token,
+    pub(crate) text: String,
+}
+
+impl QueueToken {
+    /// Checks a token's text: signed here, for a room that is here, and the caller's.
+    pub(crate) async fn check(text: Option<&str>, caller: &Caller, app: &App) -> Result<Self, Problem> {
+        let text = text.ok_or_else(|| Problem::new(Code::QueueTokenMissing))?;
+        let invalid = || Problem::new(Code::QueueTokenInvalid);
+        let token = app.tokens.decode(text).ok_or_else(invalid)?;
+        caller.acting_for(token.user.clone())?;
+        app.rooms.find(token.concert).await?.ok_or_else(invalid)?;
+        Ok(Self { token, text: text.to_owned() })
+    }
+}
+
+pub(crate) fn token_text(headers: &HeaderMap) -> Option<&str> {
+    headers.get(QUEUE_TOKEN).map(|value| value.to_str().unwrap_or(""))
+}
+
+impl FromRequestParts<App> for QueueToken {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Problem> {
+        let caller = Caller::of(parts, app).await?;
+        Self::check(token_text(&parts.headers), &caller, app).await
+    }
+}
+
+/// A queue token that was called, for a command that the desk decides. Whether it has ended is the desk's to say:
+/// an answer kept under an idempotency key is given even then.
+pub(crate) struct Turn {
+    pub(crate) token: Token,
+    expired: bool,
+}
+
+impl Turn {
+    /// What a caller with an ended token did wrong beside that does not matter.
+    ///
+    /// # Errors
+    /// The problem itself, or that the token has ended.
+    pub(crate) fn first<T>(&self, read: Result<T, Problem>) -> Result<T, Problem> {
+        read.map_err(|problem| if self.expired { Problem::new(Code::QueueTokenExpired) } else { problem })
+    }
+}
+
+impl FromRequestParts<App> for Turn {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Problem> {
+        let QueueToken { token, .. } = QueueToken::from_request_parts(parts, app).await?;
+        let path = PathArgs::from_request_parts(parts, app).await?;
+        let another = |concert| ConcertId::parse(concert) != Some(token.concert);
+        if path.get("concertId").is_some_and(another) {
+            return Err(Problem::new(Code::QueueTokenInvalid));
+        }
+        let expired = !is_active(&token, Look::Use, app).await?;
+        Ok(Self { token, expired })
+    }
+}
+
+/// A queue token of the path's concert whose turn runs.
+pub(crate) struct ActiveTurn(pub(crate) Token);
+
+impl FromRequestParts<App> for ActiveTurn {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Problem> {
+        let turn = Turn::from_request_parts(parts, app).await?;
+        turn.first(if turn.expired { Err(Problem::new(Code::QueueTokenExpired)) } else { Ok(()) })?;
+        Ok(Self(turn.token))
+    }
+}
+
+/// Whether a turn runs; one that waits is refused with its position.
+async fn is_active(token: &Token, how: Look, app: &App) -> Result<bool, Problem> {
+    app.rooms.settle_doubt(token, Stake::Passage).await?;
+    let room = app.rooms.get(token.concert).ok_or_else(|| Problem::new(Code::QueueTokenInvalid))?;
+    match room.look(token, how, app.reader.now()) {
+        Standing::Active { .. } => Ok(true),
+        Standing::Expired => Ok(false),
+        Standing::Waiting { position, poll_after_seconds, .. } => {
+            let seconds = u32::try_from(poll_after_seconds).unwrap_or(u32::MAX);
+            Err(Problem::new(Code::QueueTokenWaiting).position(position).retry_after(seconds))
+        }
+    }
+}
+
+/// Where the queue is strict: the path's user has a token of any room that was called.
+pub(crate) struct StrictPathUser {
+    user: UserId,
+    expired: bool,
+}
+
+impl StrictPathUser {
+    /// The user, where the token has not ended.
+    ///
+    /// # Errors
+    /// Where it has.
+    pub(crate) fn now(self) -> Result<UserId, Problem> {
+        if self.expired { Err(Problem::new(Code::QueueTokenExpired)) } else { Ok(self.user) }
+    }
+
+    /// The user, and whether the token has ended: an answer kept under an idempotency key is given even then. What a
+    /// caller with an ended token did wrong beside that does not matter.
+    ///
+    /// # Errors
+    /// The problem itself, or that the token has ended.
+    pub(crate) fn first<T>(self, read: Result<T, Problem>) -> Result<(UserId, bool, T), Problem> {
+        match read {
+            Ok(read) => Ok((self.user, self.expired, read)),
+            Err(problem) => self.now().and(Err(problem)),
+        }
+    }
+}
+
+impl FromRequestParts<App> for StrictPathUser {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Problem> {
+        if !app.queue_strict {
+            let PathUser(user) = PathUser::from_request_parts(parts, app).await?;
+            return Ok(Self { user, expired: false });
+        }
+        let QueueToken { token, .. } = QueueToken::from_request_parts(parts, app).await?;
+        let active = is_active(&token, Look::Poll, app).await?;
+        let read = PathUser::from_request_parts(parts, app).await;
+        let PathUser(user) = if active { read? } else { read.map_err(|_| Problem::new(Code::QueueTokenExpired))? };
+        if user == token.user {
+            Ok(Self { user, expired: !active })
+        } else {
+            Err(Problem::new(Code::QueueTokenInvalid))
+        }
+    }
+}
+
+/// An administrator. Without an admin key there are none, and their calls are not there.
+pub(crate) struct Admin;
+
+impl FromRequestParts<App> for Admin {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Problem> {
+        let key = app.admin_key.as_ref().ok_or_else(|| Problem::new(Code::NotFound))?;
+        let offered = bearer(&parts.headers).unwrap_or_default();
+        match offered {
+            Some(offered) if key.opens_for(offered) => Ok(Self),
+            Some(_) => Err(Problem::new(Code::AdminKeyInvalid).challenge("The admin key is wrong")),
+            None => Err(Problem::new(Code::AdminKeyInvalid)),
+        }
+    }
+}

@@ -1,0 +1,200 @@
+//! The OpenAPI 3.1 document, made of the routes and of what is said of them.
+
+use std::collections::BTreeMap;
+
+use schemars::SchemaGenerator;
+use serde_json::{Map, Value, json};
+
+use super::operation::{Content, In, Operation, Parameter, Proof};
+use super::shapes::Shapes;
+use crate::http::reply::problem::{Code, PROBLEM_JSON, Problem, ProblemBody};
+use crate::http::router::routes;
+use crate::settings::PublicUrl;
+
+const DESCRIPTION: &str = "First-come, first-served booking: points, lectures, and concerts behind a waiting room.\n\n\
+    Instants are RFC 3339 in UTC with milliseconds, dates are days in the server's time zone, amounts are whole points. \
+    Every answer that is not a success is an RFC 9457 problem with a stable `code`. Every POST, PATCH and DELETE takes \
+    an `Idempotency-Key`. Lists come in pages: follow `Link: <…>; rel=\"next\"`.";
+
+/// Each tag with what it holds, in the order in which a client needs them.
+const TAGS: [(&str, &str); 8] = [
+    ("Points", "A user's wallet: balance, charges, uses, history."),
+    ("Lectures", "Lectures with a capacity, and who has a place in them."),
+    ("Waiting room", "The line in front of a concert: enter, poll or follow, leave."),
+    ("Concerts", "Concerts, their dates, and the seats of a date."),
+    ("Reservations", "Seats held for a short time."),
+    ("Payments", "Held seats paid from the points."),
+    ("Administration", "Making lectures and concerts, and steering waiting rooms. Needs the admin key."),
+    ("Operation", "Health, metrics and this document."),
+];
+
+/// The document, for clients that see the server at this URL, or where they found the document.
+pub(crate) fn document(public_url: Option<&PublicUrl>) -> Value {
+    let mut schemas = Shapes::new();
+    schemas.answers.subschema_for::<ProblemBody<'_>>();
+    let mut paths: BTreeMap<&str, Map<String, Value>> = BTreeMap::new();
+    for operation in routes().operations {
+        let shown = show(&operation, &mut schemas);
+        paths.entry(operation.route.path).or_default().insert(operation.route.method.to_lowercase(), shown);
+    }
+    let tags = TAGS.map(|(name, description)| json!({"name": name, "description": description}));
+    json!({
+        "openapi": "3.1.0",
+        "info": {
+            "title": "onsale",
+            "version": env!("CARGO_PKG_VERSION"),
+            "summary": "A first-come, first-served booking server",
+            "description": DESCRIPTION,
+            "contact": {"name": "The maintainers of onsale"},
+            "license": {"name": "MIT OR Apache-2.0", "identifier": "MIT OR Apache-2.0"}
+        },
+        "servers": [{
+            "url": public_url.map_or("/", PublicUrl::as_str),
+            "description": "The server that this document was read from"
+        }],
+        "tags": tags,
+        "paths": paths,
+        "components": {"schemas": schemas.definitions(), "securitySchemes": security_schemes()}
+    })
+}
+
+fn security_schemes() -> Value {
+    json!({
+        "bearer": {
+            "type": "http", "scheme": "bearer", "bearerFormat": "JWT",
+            "description": "Needed if the server runs with `ONSALE_AUTH=jwt`: the claim `sub` is the user."
+        },
+        "queueToken": {
+            "type": "apiKey", "in": "header", "name": "Queue-Token",
+            "description": "The `token` that `POST /queue/tokens` returned."
+        },
+        "queueTokenInQuery": {
+            "type": "apiKey", "in": "query", "name": "token",
+            "description": "The same token for a browser's `EventSource`, which cannot set a header. Never logged."
+        },
+        "adminKey": {
+            "type": "http", "scheme": "bearer",
+            "description": "The value of `ONSALE_ADMIN_KEY`. Without that setting the calls answer 404."
+        }
+    })
+}
+
+fn show(operation: &Operation, schemas: &mut Shapes) -> Value {
+    let mut shown = json!({
+        "operationId": operation.id,
+        "tags": [operation.tag],
+        "summary": operation.summary,
+        "description": operation.description,
+        "security": security(&operation.proofs),
+        "parameters": operation.parameters.iter().map(parameter).collect::<Vec<_>>(),
+        "responses": responses(operation, schemas),
+    });
+    if let Some(body) = &operation.body {
+        shown["requestBody"] = json!({"required": true, "content": content(body, &mut schemas.bodies)});
+    }
+    shown
+}
+
+fn parameter(parameter: &Parameter) -> Value {
+    let Parameter { place, name, required, schema, description } = parameter;
+    let required = *required || *place == In::Path;
+    json!({"in": place.as_str(), "name": name, "required": required, "schema": schema, "description": description})
+}
+
+fn content(content: &Content, schemas: &mut SchemaGenerator) -> Value {
+    let schema = (content.shape)(schemas);
+    json!({content.media_type: {"schema": schema, "example": content.example}})
+}
+
+/// The ways in which a call may be authorized. A bearer is needed only with `ONSALE_AUTH=jwt`, so each scheme stands
+/// alone and together with the bearer. An open call has an empty list: linters take a missing one for forgotten.
+fn security(proofs: &[Proof]) -> Value {
+    let has = |proof| proofs.contains(&proof);
+    if has(Proof::AdminKey) {
+        json!([{"adminKey": []}])
+    } else if has(Proof::OnlyIfStrict) {
+        json!([{}, {"bearer": []}, {"queueToken": []}, {"queueToken": [], "bearer": []}])
+    } else if has(Proof::QueueTokenInQuery) {
+        json!([{"queueToken": []}, {"queueToken": [], "bearer": []}, {"queueTokenInQuery": []}])
+    } else if has(Proof::QueueToken) {
+        json!([{"queueToken": []}, {"queueToken": [], "bearer": []}])
+    } else if has(Proof::Bearer) {
+        json!([{}, {"bearer": []}])
+    } else {
+        json!([])
+    }
+}
+
+fn responses(operation: &Operation, schemas: &mut Shapes) -> Map<String, Value> {
+    let mut responses = Map::new();
+    for success in &operation.successes {
+        let mut shown = json!({"description": success.description});
+        for body in &success.contents {
+            shown["content"][body.media_type] = content(body, &mut schemas.answers)[body.media_type].take();
+        }
+        if !operation.headers.is_empty() {
+            shown["headers"] = headers(&operation.headers);
+        }
+        responses.insert(success.status.to_string(), shown);
+    }
+    let mut by_status: BTreeMap<u16, Vec<Code>> = BTreeMap::new();
+    for code in &operation.codes {
+        by_status.entry(code.status().as_u16()).or_default().push(*code);
+    }
+    for (status, codes) in by_status {
+        responses.insert(status.to_string(), problems(&codes));
+    }
+    responses
+}
+
+fn headers(headers: &[(&'static str, &'static str)]) -> Value {
+    let shown = |(name, description): &(&'static str, &str)| {
+        ((*name).to_owned(), json!({"schema": {"type": "string"}, "description": description}))
+    };
+    Value::Object(headers.iter().map(shown).collect())
+}
+
+/// All problems of one status, each with an example.
+fn problems(codes: &[Code]) -> Value {
+    let names: Vec<String> = codes.iter().map(|code| format!("`{}`", code.as_str())).collect();
+    let examples: Map<String, Value> = codes
+        .iter()
+        .map(|code| {
+            let problem = serde_json::to_value(example(*code).body()).unwrap_or_default();
+            (code.as_str().to_owned(), json!({"summary": code.title(), "value": problem}))
+        })
+        .collect();
+    let mut shown = json!({
+        "description": names.join(", "),
+        "content": {PROBLEM_JSON: {"schema": {"$ref": "#/components/schemas/Problem"}, "examples": examples}}
+    });
+    let mut headers = Map::new();
+    if codes.iter().any(|code| example(*code).retry_after_seconds.is_some()) {
+        let schema = json!({"type": "integer", "minimum": 1});
+        headers.insert(
+            "Retry-After".to_owned(),
+            json!({"schema": schema, "description": "Seconds to wait before the next try"}),
+        );
+    }
+    if codes.iter().any(|code| code.status() == axum::http::StatusCode::UNAUTHORIZED) {
+        let description = "How to authenticate. If a bearer came: `error` and `error_description` as in RFC 6750";
+        headers
+            .insert("WWW-Authenticate".to_owned(), json!({"schema": {"type": "string"}, "description": description}));
+    }
+    if !headers.is_empty() {
+        shown["headers"] = headers.into();
+    }
+    shown
+}
+
+fn example(code: Code) -> Problem {
+    use onsale_domain::Refusal;
+    match code {
+        Code::InvalidRequest => Problem::invalid_field("amount", "must be a whole number"),
+        Code::AmountOutOfRange => Problem::from(&Refusal::AmountOutOfRange),
+        Code::SeatUnknown => Problem::from(&Refusal::SeatUnknown { seats: vec![51] }),
+        Code::SeatTaken => Problem::from(&Refusal::SeatTaken { seats: vec![7], retry_after_seconds: Some(240) }),
+        Code::QueueTokenWaiting => Problem::new(code).position(3).retry_after(1),
+        code => Problem::new(code),
+    }
+}

@@ -1,0 +1,259 @@
+//! Refusals and failures as callers see them: RFC 9457 problem details.
+
+use std::borrow::Cow;
+
+use axum::http::header::{ACCEPT_ENCODING, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
+use axum::http::{HeaderValue, StatusCode};
+use axum::response::{IntoResponse, Response};
+use onsale_app::desk::Failure;
+use onsale_app::store::StoreError;
+use onsale_domain::Refusal;
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use crate::auth::Refused;
+pub(crate) use crate::http::code::Code;
+use crate::http::edge::TooOften;
+use crate::http::input::Errors;
+
+/// The media type of problems.
+pub(crate) const PROBLEM_JSON: &str = "application/problem+json";
+
+/// What is wrong with one field.
+#[derive(Clone, Debug, Serialize, JsonSchema, PartialEq, Eq)]
+pub(crate) struct FieldError {
+    /// The field's dotted path, such as `queue.maxActive`; a parameter's or header's name.
+    pub(crate) field: String,
+    /// What is wrong with it.
+    pub(crate) message: String,
+}
+
+/// A problem on its way out.
+#[derive(Clone, Debug)]
+pub(crate) struct Problem {
+    pub(crate) code: Code,
+    status: StatusCode,
+    detail: Cow<'static, str>,
+    errors: Vec<FieldError>,
+    seats: Vec<i64>,
+    position: Option<u64>,
+    pub(crate) retry_after_seconds: Option<u32>,
+    /// With a 401: what is wrong with the bearer that came.
+    bearer_error: Option<&'static str>,
+}
+
+/// The body of every answer that is not a success.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Problem")]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct ProblemBody<'a> {
+    /// `urn:onsale:problem:` and the code.
+    r#type: String,
+    /// What the code means; never changes.
+    title: &'a str,
+    /// The HTTP status.
+    #[schemars(range(min = 400, max = 599))]
+    status: u16,
+    /// What happened here.
+    detail: &'a str,
+    /// Stable, in kebab case: what programs should look at.
+    code: &'a str,
+    /// With bad input: what is wrong, field by field; the first 20.
+    #[serde(skip_serializing_if = "<[FieldError]>::is_empty")]
+    #[schemars(length(max = 20))]
+    errors: &'a [FieldError],
+    /// With `seat-taken` and `seat-unknown`: which seats, as the request numbered them; at most 20.
+    #[serde(skip_serializing_if = "<[i64]>::is_empty")]
+    #[schemars(length(max = 20))]
+    seats: &'a [i64],
+    /// With `queue-token-waiting`: where in line.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "u64")]
+    position: Option<u64>,
+}
+
+impl Problem {
+    pub(crate) fn new(code: Code) -> Self {
+        let retry_after_seconds = match code {
+            Code::Overloaded | Code::Unavailable | Code::TooManyRequests => Some(1),
+            _ => None,
+        };
+        let detail = Cow::Borrowed(code.title());
+        let status = code.status();
+        Self {
+            code,
+            status,
+            detail,
+            errors: Vec::new(),
+            seats: Vec::new(),
+            position: None,
+            retry_after_seconds,
+            bearer_error: None,
+        }
+    }
+
+    pub(crate) fn detail(mut self, detail: impl Into<Cow<'static, str>>) -> Self {
+        self.detail = detail.into();
+        self
+    }
+
+    /// A status that says more than the usual one of the code.
+    pub(crate) fn with_status(mut self, status: StatusCode) -> Self {
+        self.status = status;
+        self
+    }
+
+    pub(crate) fn retry_after(mut self, seconds: u32) -> Self {
+        self.retry_after_seconds = Some(seconds.max(1));
+        self
+    }
+
+    /// Says in detail and challenge what is wrong with the bearer that came: visible ASCII without quotes.
+    pub(crate) fn challenge(mut self, error: &'static str) -> Self {
+        self.bearer_error = Some(error);
+        self.detail(error)
+    }
+
+    pub(crate) fn position(mut self, position: u64) -> Self {
+        self.position = Some(position);
+        self
+    }
+
+    /// Bad input, field by field.
+    pub(crate) fn invalid(errors: Errors) -> Self {
+        let detail = errors.summary().map_or(Cow::Borrowed(Code::InvalidRequest.title()), Cow::Owned);
+        Self { errors: errors.into_listed(), ..Self::new(Code::InvalidRequest).detail(detail) }
+    }
+
+    /// Bad input in one field.
+    pub(crate) fn invalid_field(field: &str, message: impl Into<String>) -> Self {
+        let mut errors = Errors::default();
+        errors.push(field, message);
+        Self::invalid(errors)
+    }
+
+    pub(crate) fn body(&self) -> ProblemBody<'_> {
+        ProblemBody {
+            r#type: format!("urn:onsale:problem:{}", self.code.as_str()),
+            title: self.code.title(),
+            status: self.status.as_u16(),
+            detail: &self.detail,
+            code: self.code.as_str(),
+            errors: &self.errors,
+            seats: &self.seats,
+            position: self.position,
+        }
+    }
+
+    pub(crate) fn status(&self) -> StatusCode {
+        self.status
+    }
+
+    pub(crate) fn to_json(&self) -> Vec<u8> {
+        serde_json::to_vec(&self.body()).unwrap_or_default()
+    }
+}
+
+impl Problem {
+    /// RFC 6750, section 3: without an error if no bearer came.
+    fn challenge_header(&self) -> HeaderValue {
+        let plain = match self.code {
+            Code::QueueTokenMissing | Code::QueueTokenInvalid => "Queue-Token",
+            _ => "Bearer",
+        };
+        let explained = self
+            .bearer_error
+            .and_then(|error| format!("Bearer error=\"invalid_token\", error_description=\"{error}\"").try_into().ok());
+        explained.unwrap_or(HeaderValue::from_static(plain))
+    }
+}
+
+impl From<Refused> for Problem {
+    fn from(refused: Refused) -> Self {
+        let detail = refused.detail();
+        match refused {
+            Refused::KeysUnavailable => Self::new(Code::Unavailable).detail(detail),
+            refused if refused.had_credentials() => Self::new(Code::AuthenticationRequired).challenge(detail),
+            _ => Self::new(Code::AuthenticationRequired).detail(detail),
+        }
+    }
+}
+
+impl From<TooOften> for Problem {
+    fn from(TooOften { limit, seconds }: TooOften) -> Self {
+        Self::new(Code::TooManyRequests).detail(limit.detail()).retry_after(seconds)
+    }
+}
+
+impl From<&Refusal> for Problem {
+    fn from(refusal: &Refusal) -> Self {
+        let code = match refusal {
+            Refusal::AmountOutOfRange => {
+                let error = FieldError { field: "amount".into(), message: "must be 1 to 10,000,000".into() };
+                return Self { errors: vec![error], ..Self::new(Code::AmountOutOfRange) };
+            }
+            Refusal::SeatUnknown { seats } => {
+                return Self { seats: seats.clone(), ..Self::new(Code::SeatUnknown) };
+            }
+            Refusal::SeatTaken { seats, retry_after_seconds } => {
+                let problem = Self::new(Code::SeatTaken);
+                let seats = seats.iter().copied().map(i64::from).collect();
+                return Self { seats, retry_after_seconds: *retry_after_seconds, ..problem };
+            }
+            Refusal::BalanceLimit => Code::BalanceLimit,
+            Refusal::InsufficientBalance => Code::InsufficientBalance,
+            Refusal::LectureNotFound => Code::LectureNotFound,
+            Refusal::AlreadyApplied => Code::AlreadyApplied,
+            Refusal::LectureClosed => Code::LectureClosed,
+            Refusal::LectureFull => Code::LectureFull,
+            Refusal::ApplicationNotFound => Code::ApplicationNotFound,
+            Refusal::ConcertNotFound => Code::ConcertNotFound,
+            Refusal::PerformanceNotFound => Code::PerformanceNotFound,
+            Refusal::PerformanceAmbiguous => Code::PerformanceAmbiguous,
+            Refusal::PerformanceClosed => Code::PerformanceClosed,
+            Refusal::SeatLimit => Code::SeatLimit,
+            Refusal::ReservationNotFound => Code::ReservationNotFound,
+            Refusal::AlreadyPaid => Code::AlreadyPaid,
+            Refusal::HoldExpired => Code::HoldExpired,
+            Refusal::TokenExpired => Code::QueueTokenExpired,
+        };
+        Self::new(code)
+    }
+}
+
+impl From<Failure> for Problem {
+    fn from(failure: Failure) -> Self {
+        match failure {
+            Failure::Overloaded => Self::new(Code::Overloaded),
+            Failure::Unavailable => Self::new(Code::Unavailable),
+            Failure::Internal => Self::new(Code::Internal),
+        }
+    }
+}
+
+impl From<StoreError> for Problem {
+    fn from(error: StoreError) -> Self {
+        tracing::error!(%error, "a read failed");
+        Self::new(Code::Unavailable)
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let mut response = (self.status(), self.to_json()).into_response();
+        let headers = response.headers_mut();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static(PROBLEM_JSON));
+        if let Some(seconds) = self.retry_after_seconds {
+            headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
+        }
+        // RFC 9110, section 15.5.2: a 401 says how to authenticate.
+        if self.status() == StatusCode::UNAUTHORIZED {
+            headers.insert(WWW_AUTHENTICATE, self.challenge_header());
+        }
+        // RFC 9110, section 15.5.16: a 415 says in which codings a body may come.
+        if self.status() == StatusCode::UNSUPPORTED_MEDIA_TYPE {
+            headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+        }
+        response
+    }
+}

@@ -1,0 +1,182 @@
+//! Entering a waiting room, asking where one stands, leaving.
+
+use axum::extract::State;
+use axum::http::header::CACHE_CONTROL;
+use axum::http::{HeaderValue, StatusCode};
+use axum::response::{IntoResponse, Response};
+use onsale_app::waiting_room::{Look, Stake, Standing};
+use onsale_domain::Done;
+use onsale_domain::ids::{ConcertId, TokenId, UserId};
+use onsale_domain::waiting_room::{Command, Token};
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use crate::http::edge::Limit;
+use crate::http::input::callers::{A_USER_ID, Caller, QueueToken};
+use crate::http::input::fields::parsed;
+use crate::http::input::{Payload, Query};
+use crate::http::reply::problem::{Code, Problem};
+use crate::http::reply::wire::{Id, Instant, json};
+use crate::http::{App, PATIENCE};
+
+/// A place in line and how it stands.
+#[derive(Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct QueuePlace {
+    /// To be sent as `Queue-Token`.
+    token: String,
+    token_id: Id<TokenId>,
+    user_id: Id<UserId>,
+    concert_id: Id<ConcertId>,
+    pub(crate) status: TokenStatus,
+    /// 1 is the next to be admitted; null unless waiting.
+    position: Option<u64>,
+    /// An estimate; null unless waiting.
+    estimated_wait_seconds: Option<u64>,
+    /// When to ask again; null unless waiting.
+    poll_after_seconds: Option<u64>,
+    issued_at: Instant,
+    /// Until when the turn lasts, live holds counted; null unless active.
+    active_until: Option<Instant>,
+    /// The instant of the snapshot that the position was read from.
+    as_of: Instant,
+    /// Nothing is left in this concert, and no hold can come back.
+    sold_out: bool,
+    /// Admission is paused: no time can be given, and `estimatedWaitSeconds` counts from when it goes on.
+    paused: bool,
+}
+
+/// The part of a place that changes while its bearer waits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct PlaceNews {
+    pub(crate) status: TokenStatus,
+    pub(crate) position: Option<u64>,
+    pub(crate) sold_out: bool,
+    pub(crate) paused: bool,
+}
+
+/// How a place stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "UPPERCASE")]
+pub(crate) enum TokenStatus {
+    /// In line.
+    Waiting,
+    /// Admitted, and the turn runs.
+    Active,
+    /// Ended, lapsed or given up.
+    Expired,
+}
+
+impl QueuePlace {
+    /// Where a token stands now, as of the last news from others where there are others.
+    ///
+    /// # Errors
+    /// Where the room is not here, or the database is needed and away.
+    pub(crate) async fn of(app: &App, token: &Token, text: String) -> Result<Self, Problem> {
+        app.rooms.settle_doubt(token, Stake::Place).await?;
+        let room = app.rooms.get(token.concert).ok_or_else(|| Problem::new(Code::QueueTokenInvalid))?;
+        let now = app.reader.now();
+        // Read before the position: that is as of this moment, or of a later change of the room.
+        let as_of = app.rooms.as_of();
+        let place = |status| Self {
+            token: text,
+            token_id: Id(token.id),
+            user_id: Id(token.user.clone()),
+            concert_id: Id(token.concert),
+            status,
+            position: None,
+            estimated_wait_seconds: None,
+            poll_after_seconds: None,
+            issued_at: Instant(token.issued_at),
+            active_until: None,
+            as_of: Instant(now),
+            sold_out: room.is_sold_out(now),
+            paused: room.snapshot().room.settings.paused,
+        };
+        Ok(match room.look(token, Look::Poll, now) {
+            Standing::Waiting { position, estimated_wait_seconds, poll_after_seconds, changed_at } => Self {
+                position: Some(position),
+                estimated_wait_seconds: Some(estimated_wait_seconds),
+                poll_after_seconds: Some(poll_after_seconds),
+                as_of: Instant(as_of.not_before(changed_at)),
+                ..place(TokenStatus::Waiting)
+            },
+            Standing::Active { until, .. } => Self { active_until: Some(Instant(until)), ..place(TokenStatus::Active) },
+            Standing::Expired => place(TokenStatus::Expired),
+        })
+    }
+
+    /// The part whose changes a stream sends.
+    pub(crate) fn news(&self) -> PlaceNews {
+        let Self { status, position, sold_out, paused, .. } = *self;
+        PlaceNews { status, position, sold_out, paused }
+    }
+
+    /// The id of an event that shows this place: the milliseconds of the instant that it was read.
+    pub(crate) fn event_id(&self) -> String {
+        self.as_of.0.as_millis().to_string()
+    }
+}
+
+/// Who enters where.
+#[derive(JsonSchema)]
+#[serde(rename_all = "camelCase")]
+#[expect(dead_code, reason = "documents the body; read field by field")]
+pub(crate) struct EnterBody {
+    user_id: Id<UserId>,
+    concert_id: Id<ConcertId>,
+}
+
+pub(crate) async fn enter_queue(State(app): State<App>, caller: Caller, payload: Payload) -> Result<Response, Problem> {
+    let mut fields = payload.fields()?;
+    let user = fields.required("userId", parsed(A_USER_ID, UserId::parse));
+    let concert = fields.required("concertId", parsed("a UUID", ConcertId::parse));
+    let (user, concert) = fields.done(|| Some((user?, concert?)))?;
+    let user = caller.acting_for(user)?;
+    let again = caller.verified().map_or(Ok(()), |user| app.user_entries.check(user));
+    again.map_err(Limit::UserEntries.refuses()).inspect_err(|too_often| app.metrics.count_limited(too_often.limit))?;
+
+    // Entering is idempotent by itself: the place is the answer, whatever key came along.
+    let entered = tokio::time::timeout(PATIENCE, app.door.enter(concert, user)).await;
+    match entered.map_err(|_| Problem::new(Code::Unavailable))?? {
+        Ok(Done::Entered { token, is_new }) => {
+            let status = if is_new { StatusCode::CREATED } else { StatusCode::OK };
+            let text = app.tokens.encode(&token);
+            Ok(fresh(json(status, &QueuePlace::of(&app, &token, text).await?)))
+        }
+        Err(refusal) => Err(Problem::from(&refusal)),
+        Ok(_) => Err(Problem::new(Code::Internal)),
+    }
+}
+
+pub(crate) async fn get_queue_place(
+    State(app): State<App>,
+    QueueToken { token, text }: QueueToken,
+    mut query: Query,
+) -> Result<Response, Problem> {
+    query.done(|| Some(()))?;
+    Ok(fresh(json(StatusCode::OK, &QueuePlace::of(&app, &token, text).await?)))
+}
+
+pub(crate) async fn leave_queue(
+    State(app): State<App>,
+    QueueToken { token, .. }: QueueToken,
+    payload: Payload,
+) -> Result<Response, Problem> {
+    payload.arrived()?;
+    let key = payload.key(Some(&token.user));
+    let answer = app.decide(Command::Leave(token.clone()).into(), key).await;
+    // Only a place that is given up is forgotten: else its user would get a second one.
+    if answer.status().is_success() {
+        app.door.left(&token).await;
+    }
+    app.see_own_changes().await;
+    Ok(answer)
+}
+
+/// A place is nobody else's, and old in a moment.
+fn fresh(response: Response) -> Response {
+    let mut response = response.into_response();
+    response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}

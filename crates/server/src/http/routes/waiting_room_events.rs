@@ -1,0 +1,218 @@
+//! A place in line as server-sent events.
+//!
+//! A stream starts with the present state, sends each change, and repeats the state every ten seconds, so that a client
+//! can notice a connection that died without an error. It ends after `expired`.
+
+use std::convert::Infallible;
+use std::time::Duration;
+
+use axum::extract::{Extension, FromRequestParts, State};
+use axum::http::header::CACHE_CONTROL;
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use axum::response::sse::{Event, Sse};
+use axum::response::{IntoResponse, Response};
+use futures_util::stream;
+use onsale_domain::waiting_room::Token;
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+use crate::http::App;
+use crate::http::edge::{OpenStream, Peer};
+use crate::http::input::Query;
+use crate::http::input::callers::{Caller, QueueToken, token_text};
+use crate::http::reply::problem::{Code, Problem};
+use crate::http::routes::waiting_room::{PlaceNews, QueuePlace, TokenStatus};
+
+/// Positions are sent no more often than this.
+const POSITION_EVERY: Duration = Duration::from_secs(1);
+
+/// An open stream is a sign of life, shown this often.
+const LOOK_EVERY: Duration = Duration::from_millis(500);
+
+/// The state is sent again after this long without a change, with fresh estimates.
+const REPEAT_EVERY: Duration = Duration::from_secs(10);
+
+/// A comment is sent if there was no event for this long. A client that is gone is noticed only by what it does not
+/// acknowledge: 20 seconds after that was sent, so within 25 seconds in all.
+const KEEP_ALIVE_EVERY: Duration = Duration::from_secs(5);
+
+/// The same once the client has shut its sending side. If it is gone, its system answers the first comment with a
+/// reset, and the second one fails.
+const PROBE_EVERY: Duration = Duration::from_millis(500);
+
+/// When a token with too many streams may try again, in seconds.
+const STREAMS_RETRY_SECONDS: u32 = 5;
+
+/// Where a place in line is followed.
+pub(crate) const EVENTS_PATH: &str = "/queue/token/events";
+
+/// Clients are asked to wait no longer than this before they reconnect, in milliseconds.
+const RETRY_MILLIS_MAX: u64 = 3_000;
+
+const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
+
+/// nginx passes each event on at once if an answer has this header with the value `no`.
+const ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
+
+/// A queue token from the header, or from `?token=`, as a browser's `EventSource` sets no header. A token in the
+/// query speaks for its user even where bearers are asked for, since such a client cannot send one either.
+pub(crate) struct StreamToken(QueueToken);
+
+impl FromRequestParts<App> for StreamToken {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Problem> {
+        let mut query = Query::from_request_parts(parts, app).await?;
+        let in_query = query.optional("token", "a queue token", |text| Some(text.to_owned()));
+        query.done(|| Some(()))?;
+        match (in_query, token_text(&parts.headers)) {
+            (Some(text), None) => QueueToken::check(Some(&text), &Caller::anyone(), app).await.map(Self),
+            _ => QueueToken::from_request_parts(parts, app).await.map(Self),
+        }
+    }
+}
+
+/// What one stream has sent, and what it sends next.
+struct Follower {
+    /// The token's share of open streams.
+    _open: OpenStream,
+    app: App,
+    token: Token,
+    text: String,
+    moved: watch::Receiver<u64>,
+    /// Sent first: it was read before the answer began, to choose the status.
+    first: Option<QueuePlace>,
+    sent: Option<PlaceNews>,
+    sent_at: Instant,
+    /// When a comment was sent last; at first, when the stream began.
+    commented_at: Instant,
+    peer: Option<Peer>,
+}
+
+/// Follows a queue place as server-sent events. Returns 204 to a reconnect if the token has ended: an `EventSource`
+/// that gets 204 stops, and would otherwise reconnect for ever.
+pub(crate) async fn follow_queue_place(
+    State(app): State<App>,
+    StreamToken(QueueToken { token, text }): StreamToken,
+    peer: Option<Extension<Peer>>,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    // Subscribed before the place is read: a change in between is not missed.
+    let moved = app.rooms.follow();
+    let place = QueuePlace::of(&app, &token, text.clone()).await?;
+    if place.status == TokenStatus::Expired && is_reconnect(&headers) {
+        return Ok(unbuffered(StatusCode::NO_CONTENT.into_response()));
+    }
+    let Some(open) = app.streams.open(token.id) else {
+        let detail = "this queue token has as many event streams as it may; close one, or poll";
+        return Err(Problem::new(Code::TooManyRequests).detail(detail).retry_after(STREAMS_RETRY_SECONDS));
+    };
+    let (first, now, peer) = (Some(place), Instant::now(), peer.map(|Extension(peer)| peer));
+    let follower =
+        Follower { _open: open, app, token, text, moved, first, sent: None, sent_at: now, commented_at: now, peer };
+    let events = stream::unfold(follower, |mut follower| async {
+        let event = follower.next().await?;
+        Some((Ok::<_, Infallible>(event), follower))
+    });
+    Ok(unbuffered(Sse::new(events).into_response()))
+}
+
+/// Whether this client has had an event of a stream before. The id is not read: each stream starts with the present
+/// state, so no event can be missed. A client without an id may send the header empty.
+fn is_reconnect(headers: &HeaderMap) -> bool {
+    headers.get(LAST_EVENT_ID).is_some_and(|id| !id.is_empty())
+}
+
+/// Forbids proxies to keep, to compress or to hold back what follows.
+fn unbuffered(mut response: Response) -> Response {
+    let headers = response.headers_mut();
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store, no-transform"));
+    headers.insert(ACCEL_BUFFERING, HeaderValue::from_static("no"));
+    response
+}
+
+impl Follower {
+    /// The next event; `None` after the end of the token, of its room, or of the server.
+    async fn next(&mut self) -> Option<Event> {
+        loop {
+            if self.sent.is_some_and(|sent| sent.status == TokenStatus::Expired) {
+                return None;
+            }
+            self.moved.borrow_and_update();
+            if let Some(place) = self.look().await.ok()?
+                && self.is_due(&place)
+            {
+                return self.event(&place);
+            }
+            if self.is_comment_due() {
+                self.commented_at = Instant::now();
+                return Some(Event::default().comment(""));
+            }
+            let stopping = self.app.stopping.clone();
+            tokio::select! {
+                () = stopping.closing() => return None,
+                _ = self.moved.changed() => {}
+                () = tokio::time::sleep(LOOK_EVERY) => {}
+            }
+        }
+    }
+
+    /// The place now; `None` if it cannot be read at the moment. The stream then stays open and is silent: if it ended,
+    /// every client would reconnect to a server that cannot answer it.
+    ///
+    /// # Errors
+    /// If the room no longer exists.
+    async fn look(&mut self) -> Result<Option<QueuePlace>, Problem> {
+        if let Some(place) = self.first.take() {
+            return Ok(Some(place));
+        }
+        match QueuePlace::of(&self.app, &self.token, self.text.clone()).await {
+            Ok(place) => Ok(Some(place)),
+            Err(problem) if problem.code == Code::QueueTokenInvalid => Err(problem),
+            Err(_) => Ok(None),
+        }
+    }
+
+    /// Whether the stream has been silent for too long.
+    fn is_comment_due(&self) -> bool {
+        let is_half_closed = self.peer.as_ref().is_some_and(Peer::is_half_closed);
+        let silence = self.sent_at.max(self.commented_at).elapsed();
+        silence >= if is_half_closed { PROBE_EVERY } else { KEEP_ALIVE_EVERY }
+    }
+
+    /// A new status or pause is sent at once, a new position if the last event is old enough, the same state when it is
+    /// time to repeat it.
+    fn is_due(&self, place: &QueuePlace) -> bool {
+        let Some(sent) = self.sent else { return true };
+        let news = place.news();
+        let age = self.sent_at.elapsed();
+        sent.status != news.status
+            || sent.paused != news.paused
+            || (sent != news && age >= POSITION_EVERY)
+            || age >= REPEAT_EVERY
+    }
+
+    fn event(&mut self, place: &QueuePlace) -> Option<Event> {
+        let is_first = self.sent.is_none();
+        self.sent = Some(place.news());
+        self.sent_at = Instant::now();
+        let name = match place.status {
+            TokenStatus::Waiting => "position",
+            TokenStatus::Active => "active",
+            TokenStatus::Expired => "expired",
+        };
+        // Browsers send the id of the last event when they reconnect, which tells a reconnect from a first request.
+        let event = Event::default().event(name).id(place.event_id()).data(serde_json::to_string(place).ok()?);
+        Some(if is_first { event.retry(self.retry()) } else { event })
+    }
+
+    /// How long the client waits before it reconnects: random, so that the clients of a server that stopped do not come
+    /// back at once, and at most half of the silence that costs a turn.
+    fn retry(&self) -> Duration {
+        let claim_seconds =
+            self.app.rooms.get(self.token.concert).map_or(1, |room| room.snapshot().room.settings.claim_seconds);
+        let longest = (u64::from(claim_seconds) * 500).clamp(1, RETRY_MILLIS_MAX);
+        Duration::from_millis(rand::random_range(longest / 3..=longest))
+    }
+}

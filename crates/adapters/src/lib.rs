@@ -7,3 +7,4 @@ mod private;
 pub mod redis;
 pub mod sqlite;
 mod stored;
+pub mod webhook;

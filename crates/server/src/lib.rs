@@ -10,7 +10,6 @@ mod sale;
 mod settings;
 mod telemetry;
 mod token;
-mod webhook;
 
 use std::process::ExitCode;
 

@@ -10,6 +10,7 @@ use onsale_adapters::kafka::KafkaSink;
 use onsale_adapters::postgres::{self, PostgresAudit, PostgresOutbox, PostgresStore};
 use onsale_adapters::redis::RedisPlaces;
 use onsale_adapters::sqlite::{self, SqliteAudit, SqliteOutbox, SqliteStore};
+use onsale_adapters::webhook::WebhookPlatform;
 use onsale_app::audit::source::AuditSource;
 use onsale_app::background::{self, Follower, Housekeeper, Sweeper, TaskMetrics};
 use onsale_app::catalogue::Catalogue;
@@ -33,7 +34,6 @@ use tokio_util::task::TaskTracker;
 
 use crate::http;
 use crate::settings::{DatabaseUrl, PlatformSettings, Settings};
-use crate::webhook::WebhookPlatform;
 
 /// How often the oldest snapshot of the database is looked for.
 const SNAPSHOT_EVERY: Duration = Duration::from_secs(5);

@@ -22,17 +22,15 @@ mod news;
 mod outbox;
 mod pace;
 mod payment;
-#[cfg(test)]
-mod plans;
 mod positions;
 mod reader;
 mod retention;
 mod room_statements;
 mod schema;
 mod session;
-#[cfg(test)]
-mod shards;
 mod silence;
+#[cfg(test)]
+mod tests;
 mod tls;
 mod url;
 mod values;

@@ -20,11 +20,11 @@ use ipnet::IpNet;
 use onsale_adapters::kafka::KafkaSettings;
 use onsale_adapters::postgres::PostgresUrl;
 use onsale_adapters::redis::RedisUrl;
+use onsale_adapters::webhook::{PlatformUrl, SigningKey};
 use onsale_app::calendar::Calendar;
 use onsale_domain::waiting_room;
 
 use crate::telemetry::OtlpEndpoint;
-use crate::webhook::{PlatformUrl, SigningKey};
 
 pub(crate) use auth::{Auth, JwtSettings};
 pub(crate) use clients::{AddressHeader, Limits, RateLimit};

@@ -25,14 +25,14 @@ const CONNECTED_WITHIN: Duration = Duration::from_secs(5);
 
 /// Where events are posted.
 #[derive(Clone, Debug)]
-pub(crate) struct PlatformUrl(Url);
+pub struct PlatformUrl(Url);
 
 impl PlatformUrl {
     /// Reads `http://` or `https://`.
     ///
     /// # Errors
     /// What is wrong, to be read after the setting's name.
-    pub(crate) fn parse(text: &str) -> Result<Self, String> {
+    pub fn parse(text: &str) -> Result<Self, String> {
         match Url::parse(text) {
             Ok(url) if matches!(url.scheme(), "http" | "https") && url.host().is_some() => Ok(Self(url)),
             _ => Err("is no URL to post to: https://HOST/PATH".to_owned()),
@@ -51,7 +51,7 @@ impl fmt::Display for PlatformUrl {
 
 /// What posts are signed with.
 #[derive(Clone)]
-pub(crate) struct SigningKey(Vec<u8>);
+pub struct SigningKey(Vec<u8>);
 
 impl fmt::Debug for SigningKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -64,7 +64,7 @@ impl SigningKey {
     ///
     /// # Errors
     /// What is wrong, to be read after the setting's name; never with the key.
-    pub(crate) fn parse(text: &str) -> Result<Self, String> {
+    pub fn parse(text: &str) -> Result<Self, String> {
         match text.strip_prefix("whsec_") {
             Some(encoded) => STANDARD.decode(encoded).map(Self).map_err(|_| "is not Base64 after whsec_".to_owned()),
             None => Ok(Self(text.as_bytes().to_vec())),
@@ -80,7 +80,7 @@ impl SigningKey {
 }
 
 /// A platform at a URL.
-pub(crate) struct WebhookPlatform {
+pub struct WebhookPlatform {
     url: Url,
     key: Option<SigningKey>,
     client: Client,
@@ -90,8 +90,8 @@ impl WebhookPlatform {
     /// Connects when it is first posted to.
     ///
     /// # Errors
-    /// Where no client can be made.
-    pub(crate) fn new(url: &PlatformUrl, key: Option<SigningKey>) -> Result<Self, String> {
+    /// If no HTTP client can be built.
+    pub fn new(url: &PlatformUrl, key: Option<SigningKey>) -> Result<Self, String> {
         // Another may have been chosen before: any is good.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let client = Client::builder().timeout(POSTED_WITHIN).connect_timeout(CONNECTED_WITHIN);

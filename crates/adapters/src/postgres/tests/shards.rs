@@ -1,6 +1,6 @@
 //! Which shard a statement of a sale goes to, where a distributed Postgres keeps the tables: held by a test alone.
 
-use super::writer;
+use crate::postgres::writer;
 
 /// Tables that lie together, by what heads their keys. A performance belongs to one concert for good.
 const SHARDS: &[(&str, &[&str])] = &[

@@ -7,9 +7,9 @@ use onsale_testing::without;
 use serde_json::Value;
 use tokio_postgres::{Client, SimpleQueryMessage};
 
-use super::connection::Role;
-use super::url::PostgresUrl;
-use super::{event, migrate, news, outbox, reader, retention, writer};
+use crate::postgres::connection::Role;
+use crate::postgres::url::PostgresUrl;
+use crate::postgres::{event, migrate, news, outbox, reader, replay_events, retention, retry_dead_events, writer};
 
 /// Tables that grow with the sale, each with the conditions by which few of its rows are found.
 const BY_KEY: &[(&str, &[&str])] = &[
@@ -182,12 +182,12 @@ async fn a_long_event_log_is_searched_by_its_indexes() {
     for (seconds, is_sent, sent_to) in
         [(300_000, false, 100_000), (150_000, false, 100_000), (77, true, 77), (0, true, 1)]
     {
-        assert_eq!(super::replay_events(&url, since(seconds)).await.unwrap(), is_sent, "{seconds}");
+        assert_eq!(replay_events(&url, since(seconds)).await.unwrap(), is_sent, "{seconds}");
         let found: i64 = sql.query_one("SELECT max(sent_to) FROM relay_parts", &[]).await.unwrap().get(0);
         let expected = if is_sent { (sent_to << 16) - 1 } else { sent_to << 16 };
         assert_eq!(found, expected, "{seconds}");
     }
     let mut put_back = Vec::new();
-    super::retry_dead_events(&url, &[], |many| put_back.push(many)).await.unwrap();
+    retry_dead_events(&url, &[], |many| put_back.push(many)).await.unwrap();
     assert_eq!(put_back, [2]);
 }

@@ -121,17 +121,18 @@ async fn what_is_pasted_buys_a_seat_each_time_and_after_a_restart() {
     assert!(launch.run(&["audit"]).await.status.success());
 }
 
-/// The commands of README's journey, for the server at this address.
+/// The commands of the quick start's journey, for the server at this address.
 fn journey(base: &str) -> String {
-    let readme = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../../README.md")).unwrap();
-    let section = readme.split("## Buy a seat").nth(1).unwrap();
+    let page = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/guide/quick-start.md");
+    let text = std::fs::read_to_string(page).unwrap();
+    let section = text.split("## Buy a seat").nth(1).unwrap();
     let block = section.split("```sh\n").nth(1).and_then(|rest| rest.split("```").next()).unwrap();
     assert!(block.contains("B=http://127.0.0.1:8080\n"), "{block}");
     block.replace("http://127.0.0.1:8080", base)
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_journey_of_the_readme_can_be_pasted_again() {
+async fn the_journey_of_the_quick_start_can_be_pasted_again() {
     if !has_tools() {
         return println!("skipped: bash, curl and jq are needed");
     }

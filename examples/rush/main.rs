@@ -22,7 +22,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use onsale_traffic::{
+use onsale_load_generator::{
     Connection, Histogram, Member, Outcome, Performance, Program, Request, Stage, THREADS, Tally, crew,
 };
 use serde_json::{Value, json};

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use onsale_traffic::Outcome;
+use onsale_load_generator::Outcome;
 
 /// A rush as it was asked for.
 pub(crate) struct Plan {

@@ -3,9 +3,7 @@
 //! `onsale-labs locks [quick] [section …] [--doc FILE]`. Run by `./bench locks`, which builds first.
 //! Exits with 1 if a control that must hold was seen to fail, or one that must fail was not.
 
-mod chart;
 mod locks;
-mod markdown;
 
 use std::io::{Write, stderr};
 use std::process::ExitCode;

@@ -7,7 +7,7 @@ mod support;
 
 use std::time::{Duration, Instant};
 
-use onsale_testing::{Caller, Dice, Faults, Launch, Load, PATIENCE, Sale, Signal};
+use onsale_testing::{Caller, Dice, Faults, Launch, PATIENCE, Sale, Signal, Workload};
 use serde_json::json;
 use support::raw::{connect, request};
 use support::{ONSALE, until};
@@ -46,7 +46,7 @@ async fn nothing_acknowledged_is_lost_when_the_server_is_killed() {
     let mut dice = Dice::new(seed);
     let launch = Sale::launch(ONSALE);
     let mut sale = Sale::start(&launch).await;
-    let mut load = Load::prepare(&sale, PEOPLE, seed).await;
+    let mut load = Workload::prepare(&sale, PEOPLE, seed).await;
     let mut unanswered = 0;
     for round in 0..rounds() {
         let running = load.start(&sale.caller);
@@ -73,7 +73,7 @@ async fn nothing_acknowledged_is_lost_when_the_server_is_told_to_stop() {
     let mut dice = Dice::new(seed);
     let launch = Sale::launch(ONSALE);
     let mut sale = Sale::start(&launch).await;
-    let mut load = Load::prepare(&sale, PEOPLE, seed).await;
+    let mut load = Workload::prepare(&sale, PEOPLE, seed).await;
     for _ in 0..2 {
         let running = load.start(&sale.caller);
         act(&sale, &mut dice).await;

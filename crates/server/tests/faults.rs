@@ -8,7 +8,7 @@ use std::path::Path;
 use std::process::{Output, Stdio};
 use std::time::{Duration, Instant};
 
-use onsale_testing::{Call, Caller, Dice, Fault, Faults, Launch, Load, PATIENCE, Sale};
+use onsale_testing::{Call, Caller, Dice, Fault, Faults, Launch, PATIENCE, Sale, Workload};
 use serde_json::json;
 use support::{ONSALE, until};
 use tokio::io::{AsyncBufReadExt, BufReader};
@@ -83,7 +83,7 @@ async fn assert_recovers(sale: &Sale) {
 /// Throws a fault under load and takes it away again; nothing is lost, nothing done twice, also after a crash.
 async fn survives(throw: impl Fn(&Faults), happened: impl Fn(&Faults) -> bool) {
     let (faults, launch, sale, token) = start_with_ada().await;
-    let running = Load::prepare(&sale, 8, Dice::seed()).await.start(&sale.caller);
+    let running = Workload::prepare(&sale, 8, Dice::seed()).await.start(&sale.caller);
     throw(&faults);
     until("the disk has failed", async || happened(&faults).then_some(())).await;
     assert_only_reads(&sale, &token).await;
@@ -169,7 +169,7 @@ async fn syncs_that_fail() {
 async fn a_crash_while_syncs_fail() {
     let (faults, launch) = Faults::under(launch());
     let sale = Sale::start(&launch).await;
-    let running = Load::prepare(&sale, 8, Dice::seed()).await.start(&sale.caller);
+    let running = Workload::prepare(&sale, 8, Dice::seed()).await.start(&sale.caller);
     let some = async || (faults.syncs_done() > 50).then_some(());
     until("something was done", some).await;
     faults.fail_syncs(Fault::Broken);
@@ -190,7 +190,7 @@ async fn a_crash_while_syncs_fail() {
 async fn syncs_that_are_slow() {
     let (faults, launch) = Faults::under(launch());
     let sale = Sale::start(&launch).await;
-    let load = Load::prepare(&sale, 8, Dice::seed()).await;
+    let load = Workload::prepare(&sale, 8, Dice::seed()).await;
     faults.slow_syncs(150);
     let done = faults.syncs_done();
     let running = load.start(&sale.caller);

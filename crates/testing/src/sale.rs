@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use onsale_traffic::iso;
 use serde_json::{Value, json};
 
 use crate::caller::{Call, Caller};
 use crate::instance::{Instance, Launch, PATIENCE};
+use crate::instant::iso;
 
 /// The admin key of test servers.
 pub const ADMIN_KEY: &str = "an-admin-key-for-tests-only";

@@ -4,11 +4,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use onsale_load_generator::Outcome;
 use onsale_testing::WireCutter;
 use onsale_testing::postgres::driver::Client;
 use onsale_testing::postgres::{self, Server, Setup};
 use onsale_testing::redis::{Keeps, Redis};
-use onsale_testing::traffic::Outcome;
 use redis::aio::ConnectionManager;
 use tempfile::TempDir;
 

@@ -4,7 +4,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use onsale_testing::traffic::Outcome;
+use onsale_load_generator::Outcome;
 
 use super::bed::Bed;
 use super::controls::{CONTROLS, Claim, Control, Needs, TTL_MILLIS};

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, Instant};
 
+use onsale_load_generator::{Histogram, Outcome};
 use onsale_testing::Dice;
-use onsale_testing::traffic::{Histogram, Outcome};
 
 use super::bed::Bed;
 use super::controls::Control;

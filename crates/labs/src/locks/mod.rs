@@ -18,12 +18,12 @@ pub(crate) mod worker;
 use std::io::{Write, stderr, stdout};
 use std::path::Path;
 
-use onsale_testing::traffic::Outcome;
+use onsale_load_generator::Outcome;
 
-use crate::markdown::{self, Table};
 use bed::Bed;
 use controls::{CONTROLS, Claim};
 use faults::FAULTS;
+use onsale_report::Table;
 use scene::Constraints;
 use tables::{Part, Size};
 
@@ -66,7 +66,10 @@ pub(crate) fn run(arguments: &[&str]) -> Outcome<bool> {
 /// Fills a section into a document, and writes its charts.
 fn keep(document: &Path, section: &str, part: &Part) -> Outcome<()> {
     let text = std::fs::read_to_string(document)?;
-    std::fs::write(document, markdown::filled(&text, section, &part.text).ok_or("the document has no such section")?)?;
+    std::fs::write(
+        document,
+        onsale_report::filled(&text, section, &part.text).ok_or("the document has no such section")?,
+    )?;
     let folder = document.with_extension("");
     for (name, chart) in &part.charts {
         std::fs::create_dir_all(&folder)?;

@@ -4,8 +4,8 @@
 //! A wallet with a balance of 30 and uses of 1 is also the last 30 places of a lecture, and one with a balance of 1 is
 //! a seat: the question is the same, who gets a unit of something scarce.
 
+use onsale_load_generator::Outcome;
 use onsale_testing::postgres::driver::Client;
-use onsale_testing::traffic::Outcome;
 
 /// A change of one wallet.
 #[derive(Clone, Copy, Debug)]

@@ -3,14 +3,13 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use onsale_testing::traffic::Outcome;
+use onsale_load_generator::Outcome;
 
 use super::bed::Bed;
 use super::controls::{CONTROLS, Control, Needs};
 use super::harness::{Figures, Load, Spread, per, run};
 use super::scene::Constraints;
-use crate::chart::{Chart, Series};
-use crate::markdown::{Table, number};
+use onsale_report::{Chart, Series, Table, number};
 
 /// How long and how wide the tables measure.
 #[derive(Clone, Copy, Debug)]
@@ -80,7 +79,7 @@ fn usual(size: Size, wallets: u32) -> Load {
     }
 }
 
-fn millis(figures: &Figures, permille: u64) -> String {
+fn millis(figures: &Figures, permille: u32) -> String {
     number(figures.times.permille(permille).as_secs_f64() * 1e3)
 }
 

@@ -3,13 +3,13 @@
 
 use std::time::{Duration, Instant};
 
+use onsale_load_generator::{Histogram, Outcome};
 use onsale_testing::postgres::driver::Client;
-use onsale_testing::traffic::{Histogram, Outcome};
 
 use super::bed::Bed;
 use super::harness::per;
 use super::tables::Part;
-use crate::markdown::{Table, number};
+use onsale_report::{Table, number};
 
 /// Seats of the hall.
 const SEATS: u32 = 2_000;

@@ -3,8 +3,8 @@
 use std::collections::{HashMap, HashSet};
 use std::fmt;
 
+use onsale_load_generator::Outcome;
 use onsale_testing::postgres::driver::Client;
-use onsale_testing::traffic::Outcome;
 
 use super::scene::Op;
 

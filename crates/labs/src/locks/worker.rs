@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::time::Duration;
 
-use onsale_testing::traffic::Outcome;
+use onsale_load_generator::Outcome;
 use onsale_testing::{Dice, PATIENCE, Signal, signal};
 use rustix::process::{getpid, kill_process};
 use tokio::io::AsyncReadExt;

@@ -10,7 +10,7 @@ mod support;
 use std::time::{Duration, Instant};
 
 use onsale_testing::redis::{Keeps, Redis};
-use onsale_testing::{Balancer, Caller, Load, without};
+use onsale_testing::{Balancer, Caller, Workload, without};
 use serde_json::{Value, json};
 
 use instances::Instances;
@@ -39,7 +39,7 @@ async fn rolling_restart(mut instances: Instances, balancer: &Balancer) {
     let ready = async || caller.get("/readyz").try_send().await.is_ok_and(|reply| reply.status == 200).then_some(());
     until("the balancer passes requests on", ready).await;
 
-    let load = Load::prepare(instances.first(), 24, 0xBA1A).await.start(&caller);
+    let load = Workload::prepare(instances.first(), 24, 0xBA1A).await.start(&caller);
     let innocent = tokio::spawn(early_refusals(balancer.base()));
     for number in 0..3 {
         instances.restart(number).await;

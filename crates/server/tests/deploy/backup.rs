@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::Output;
 
 use onsale_testing::postgres::{Server, Setup};
-use onsale_testing::{Launch, Load, PATIENCE, Sale, without};
+use onsale_testing::{Launch, PATIENCE, Sale, Workload, without};
 use tokio::process::Command;
 
 use crate::files;
@@ -57,7 +57,7 @@ fn left(folder: &Path) -> Vec<String> {
 
 /// A sale goes on while a backup of it is taken; then the backup is whole by its own audit, and takes further sales.
 async fn beside_a_sale<T>(sale: &Sale, take: impl AsyncFnOnce() -> (String, T)) {
-    let load = Load::prepare(sale, 8, 0xBAC).await.start(&sale.caller);
+    let load = Workload::prepare(sale, 8, 0xBAC).await.start(&sale.caller);
     let sold = async || {
         let shown = sale.caller.get("/metrics").send().await;
         let shown = String::from_utf8(shown.body.to_vec()).unwrap();

@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use onsale_testing::postgres::Server;
-use onsale_testing::{Dice, Load, Sale, without};
+use onsale_testing::{Dice, Sale, Workload, without};
 
 use crate::scene::{
     RECOVERY_MAX, Replication, Scene, answered_in_time, charge, in_time, metric, recovered, unavailable, until_decided,
@@ -25,7 +25,7 @@ async fn takes_over(lost: Lost) {
     let (primary, standby, _database, scene) = with_heir(Replication::Synchronous).await;
     let sale = scene.sale();
     charge(sale, "ada", 7, "before").expect(200).await;
-    let running = Load::prepare(sale, 16, Dice::seed()).await.start(&sale.caller);
+    let running = Workload::prepare(sale, 16, Dice::seed()).await.start(&sale.caller);
     until_decided(sale, 200).await;
     match lost {
         Lost::Killed => primary.kill().await,

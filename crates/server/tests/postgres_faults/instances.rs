@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use onsale_testing::postgres::{Database, shared};
-use onsale_testing::{Dice, Load, Signal, without};
+use onsale_testing::{Dice, Signal, Workload, without};
 
 use crate::scene::{RECOVERY_MAX, Scene, charge, database, in_time, recovered, until_decided};
 use crate::support::until;
@@ -59,7 +59,7 @@ async fn what_a_killed_one_acknowledged_is_known_to_the_other() {
         return;
     }
     let (_database, mut scene, address) = start().await;
-    let running = Load::prepare(scene.sale(), 16, Dice::seed()).await.start(&scene.sale().caller);
+    let running = Workload::prepare(scene.sale(), 16, Dice::seed()).await.start(&scene.sale().caller);
     until_decided(scene.sale(), 200).await;
     scene.sales.remove(0).instance.kill().await;
     let (reply, took) = recovered(|| charge(scene.sale(), "everybody-else", 1, "key")).await;
@@ -117,7 +117,7 @@ async fn one_that_stood_still_under_load_does_nothing_twice() {
     }
     let (_database, scene, address) = start().await;
     let (first, second) = (&scene.sales[0], &scene.sales[1]);
-    let mut load = Load::prepare(first, 16, Dice::seed()).await;
+    let mut load = Workload::prepare(first, 16, Dice::seed()).await;
     let mut longest = Duration::ZERO;
     for round in 0..rounds() {
         let running = load.start(&first.caller);

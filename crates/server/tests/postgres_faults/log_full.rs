@@ -3,7 +3,7 @@
 
 use onsale_testing::postgres::driver::Client;
 use onsale_testing::postgres::{Server, Setup};
-use onsale_testing::{Dice, Load, without};
+use onsale_testing::{Dice, Workload, without};
 
 use crate::scene::{alone_on, answered_in_time, charge, recovered, unavailable, until_decided};
 use crate::support::until;
@@ -24,7 +24,7 @@ async fn a_server_that_went_down_for_want_of_a_log_comes_back() {
     let (server, _database, scene) = alone_on(Setup::unsynced().on_a_small_disk()).await;
     let sale = scene.sale();
     charge(sale, "ada", 7, "before").expect(200).await;
-    let running = Load::prepare(sale, 16, Dice::seed()).await.start(&sale.caller);
+    let running = Workload::prepare(sale, 16, Dice::seed()).await.start(&sale.caller);
     until_decided(sale, 100).await;
     let sql = scene.sql(server.address()).await;
     server.fill_disk();

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use onsale_testing::postgres::Database;
-use onsale_testing::{Call, Dice, Load, Sale, without};
+use onsale_testing::{Call, Dice, Sale, Workload, without};
 use serde_json::json;
 
 use crate::scene::{Scene, answered_in_time, charge, database, in_time, metric, recovered, unavailable};
@@ -159,7 +159,7 @@ async fn connections_lost_at_commits_under_load() {
         return;
     }
     let (_database, scene, address) = start().await;
-    let load = Load::prepare(scene.sale(), 16, Dice::seed()).await;
+    let load = Workload::prepare(scene.sale(), 16, Dice::seed()).await;
     let running = load.start(&scene.sale().caller);
     let (mut longest, mut asked) = (Duration::ZERO, 0);
     for round in 0..losses() {

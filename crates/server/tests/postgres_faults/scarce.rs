@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use onsale_testing::postgres::driver::{Client, NoTls, connect};
 use onsale_testing::postgres::{Setup, url};
-use onsale_testing::{Dice, Load, Sale, without};
+use onsale_testing::{Dice, Sale, Workload, without};
 
 use crate::scene::{alone_on, answered_in_time, charge, recovered, unavailable, until_decided};
 use crate::support::{ONSALE, until};
@@ -70,7 +70,7 @@ async fn the_disk_is_full() {
     let (server, _database, scene) = alone_on(Setup::unsynced().on_a_small_disk()).await;
     let sale = scene.sale();
     charge(sale, "ada", 7, "before").expect(200).await;
-    let running = Load::prepare(sale, 16, Dice::seed()).await.start(&sale.caller);
+    let running = Workload::prepare(sale, 16, Dice::seed()).await.start(&sale.caller);
     until_decided(sale, 100).await;
     server.fill_disk();
     // Some page has room left; sooner or later a table would have to grow. One refusal may come of what others in the same

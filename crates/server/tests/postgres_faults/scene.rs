@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use onsale_testing::postgres::driver::Client;
 use onsale_testing::postgres::{Database, Server, Setup, shared, sql, url};
-use onsale_testing::{Call, Caller, Launch, Load, Reply, Sale, WireCutter};
+use onsale_testing::{Call, Caller, Launch, Reply, Sale, WireCutter, Workload};
 use serde_json::json;
 
 use crate::support::{ONSALE, until};
@@ -143,7 +143,7 @@ impl Scene {
     }
 
     /// What a load wrote down is so, and all is in order.
-    pub(crate) async fn agrees_with(&self, address: SocketAddr, load: &mut Load) {
+    pub(crate) async fn agrees_with(&self, address: SocketAddr, load: &mut Workload) {
         load.settle(self.sale()).await;
         load.check(self.sale()).await;
         load.check_replays(self.sale()).await;
@@ -152,7 +152,7 @@ impl Scene {
 }
 
 /// Nobody of a load waited too long for an answer.
-pub(crate) fn answered_in_time(load: &Load) {
+pub(crate) fn answered_in_time(load: &Workload) {
     assert!(load.slowest() < ANSWER_MAX, "somebody waited {:?} for an answer", load.slowest());
 }
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use onsale_testing::postgres::driver::Client;
 use onsale_testing::postgres::{Server, Setup};
-use onsale_testing::{Dice, Load, Sale, without};
+use onsale_testing::{Dice, Sale, Workload, without};
 
 use crate::scene::{Scene, alone_on, answered_in_time, charge, in_time, recovered, unavailable, until_decided};
 use crate::support::until;
@@ -58,7 +58,7 @@ async fn is_told(sale: &Sale, round: usize) -> Duration {
 async fn survives(away: &[Away]) {
     let (server, _database, scene) = alone_on(Setup::unsynced()).await;
     let sale = scene.sale();
-    let mut running = Load::prepare(sale, 16, Dice::seed()).await.start(&sale.caller);
+    let mut running = Workload::prepare(sale, 16, Dice::seed()).await.start(&sale.caller);
     let mut round = 0;
     for away in std::iter::repeat_n(away, rounds()).flatten() {
         until_decided(sale, DECIDED).await;

@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 
 use super::lives::{Life, Lives};
 use super::{Log, Lost, Record, Report, Rule};
-use crate::load::Dice;
+use crate::workload::Dice;
 
 /// Maximum number of comparisons of an answer with a token.
 const COMPARED_MAX: usize = 200_000_000;

@@ -7,7 +7,7 @@ use std::time::Instant;
 use super::file::{standing_of, token_of};
 use super::{Asked, Fault, Log, Lost, Record, Room, millis_of};
 use crate::caller::Call;
-use crate::{Reply, now_millis, traffic};
+use crate::{Reply, now_millis};
 
 /// The parts of an answer that the auditor reads.
 #[derive(Clone, Copy, Debug, Default)]
@@ -28,23 +28,7 @@ pub struct Answer<'a> {
     pub active_until: Option<&'a str>,
 }
 
-impl<'a> Answer<'a> {
-    /// Parses the reply of the load generator.
-    pub fn of(reply: &traffic::Reply<'a>) -> Self {
-        if reply.status >= 300 {
-            return Self { code: reply.status, ..Self::default() };
-        }
-        Self {
-            code: reply.status,
-            token_id: reply.text("tokenId"),
-            status: reply.text("status"),
-            position: reply.number("position"),
-            as_of: reply.text("asOf"),
-            issued_at: reply.text("issuedAt"),
-            active_until: reply.text("activeUntil"),
-        }
-    }
-
+impl Answer<'_> {
     /// The record of this answer.
     pub fn record(
         &self,

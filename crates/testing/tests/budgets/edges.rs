@@ -31,9 +31,11 @@ fn crates_depend_on_each_other_as_drawn() {
         ("onsale-app", &["onsale-domain"]),
         ("onsale-adapters", &["onsale-app", "onsale-domain"]),
         ("onsale-server", &["onsale-adapters", "onsale-app", "onsale-domain"]),
-        ("onsale-testing", &["onsale-traffic"]),
-        ("onsale-labs", &["onsale-testing"]),
-        ("onsale-traffic", &[]),
+        ("onsale-testing", &[]),
+        ("onsale-load-generator", &[]),
+        ("onsale-report", &[]),
+        ("onsale-bench", &["onsale-load-generator", "onsale-report", "onsale-testing"]),
+        ("onsale-labs", &["onsale-load-generator", "onsale-report", "onsale-testing"]),
     ];
     let dependencies = dependencies();
     assert_eq!(dependencies.len(), drawn.len(), "a crate of the workspace is missing in this list");

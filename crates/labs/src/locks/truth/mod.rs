@@ -6,8 +6,8 @@ mod session;
 
 use std::collections::BTreeMap;
 
+use onsale_load_generator::Outcome;
 use onsale_testing::postgres::driver::Client;
-use onsale_testing::traffic::Outcome;
 
 use super::bed::Bed;
 use session::{Ended, Session};

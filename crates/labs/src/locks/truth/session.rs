@@ -4,8 +4,8 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
+use onsale_load_generator::Outcome;
 use onsale_testing::postgres::driver::{self, Client, SimpleQueryMessage};
-use onsale_testing::traffic::Outcome;
 use tokio::task::JoinHandle;
 
 use super::Step;

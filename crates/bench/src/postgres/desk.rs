@@ -1,0 +1,74 @@
+//! Batch figures from the program's own metrics.
+
+use std::fmt;
+use std::net::SocketAddr;
+
+use onsale_load_generator::Outcome;
+
+use crate::metrics::Metrics;
+
+/// Sums since the program started, or between two reads.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Desk {
+    batches: f64,
+    commands: f64,
+    /// Seconds that batches took, and the part from the first write to the end of the commit.
+    unit: f64,
+    commit: f64,
+    /// Seconds that commands waited for their batch.
+    wait: f64,
+}
+
+impl Desk {
+    /// Reads the current values.
+    pub(super) fn of(address: SocketAddr) -> Outcome<Self> {
+        let metrics = Metrics::of(address)?;
+        let number = |name: &str| metrics.number(&format!("desk_{name}"));
+        Ok(Self {
+            batches: number("batch_size_count")?,
+            commands: number("batch_size_sum")?,
+            unit: number("unit_seconds_sum")?,
+            commit: number("commit_seconds_sum")?,
+            wait: number("wait_seconds_sum")?,
+        })
+    }
+
+    /// The difference to an earlier read.
+    pub(super) fn since(&self, before: &Self) -> Self {
+        Self {
+            batches: self.batches - before.batches,
+            commands: self.commands - before.commands,
+            unit: self.unit - before.unit,
+            commit: self.commit - before.commit,
+            wait: self.wait - before.wait,
+        }
+    }
+
+    /// Adds another difference.
+    pub(super) fn add(&mut self, other: &Self) {
+        self.batches += other.batches;
+        self.commands += other.commands;
+        self.unit += other.unit;
+        self.commit += other.commit;
+        self.wait += other.wait;
+    }
+
+    /// Average number of commands per batch.
+    pub(super) fn batch(&self) -> f64 {
+        self.commands / self.batches.max(1.0)
+    }
+}
+
+impl fmt::Display for Desk {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let millis = |seconds: f64, many: f64| seconds * 1000.0 / many.max(1.0);
+        write!(
+            f,
+            "a batch: {:.1} commands, {:.2} ms, of which save and commit {:.2} ms; a command waits {:.2} ms",
+            self.batch(),
+            millis(self.unit, self.batches),
+            millis(self.commit, self.batches),
+            millis(self.wait, self.commands)
+        )
+    }
+}

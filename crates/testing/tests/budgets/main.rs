@@ -4,5 +4,7 @@
 
 mod edges;
 mod language;
+mod links;
 mod sizes;
 mod sources;
+mod walks;

@@ -1,6 +1,6 @@
 //! The rush of README, small: one build makes all of it, and it says what it does.
 
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on says so and ends")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a failed step ends the test")]
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};

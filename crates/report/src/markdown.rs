@@ -82,7 +82,7 @@ pub fn number(value: f64) -> String {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used, reason = "a test that cannot go on says so and ends")]
+#[allow(clippy::unwrap_used, reason = "a failed step ends the test")]
 mod tests {
     use super::*;
 

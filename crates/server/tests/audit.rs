@@ -1,6 +1,6 @@
 //! `onsale audit`: whole on a sound database, also beside a server at work, and sees whatever is broken by hand.
 
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on says so and ends")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a failed step ends the test")]
 
 mod support;
 

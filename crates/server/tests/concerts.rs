@@ -1,6 +1,6 @@
 //! Concerts: how they are made, and what is shown of their dates and seats.
 
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on says so and ends")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a failed step ends the test")]
 
 mod support;
 

@@ -1,7 +1,7 @@
 //! The server is killed, or told to stop, in the midst of everything: what it acknowledged is so, and nothing is so
 //! twice.
 
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on says so and ends")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a failed step ends the test")]
 
 mod support;
 

@@ -1,6 +1,6 @@
 //! The disk fails, and files are not what they should be: callers are told in time, and what was acknowledged is so.
 
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on says so and ends")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a failed step ends the test")]
 
 mod support;
 

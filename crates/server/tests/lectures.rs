@@ -1,6 +1,6 @@
 //! Lectures: who gets a place, who does not and why, and what the lists say.
 
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on says so and ends")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a failed step ends the test")]
 
 mod support;
 

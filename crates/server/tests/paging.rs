@@ -1,6 +1,6 @@
 //! Lists in pages: no row twice, none left out, also while rows are added.
 
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on says so and ends")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a failed step ends the test")]
 
 mod support;
 

@@ -1,6 +1,6 @@
 //! Paying: what is answered, what is refused and in which order, what becomes of the token, and a crowd.
 
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on says so and ends")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a failed step ends the test")]
 
 mod support;
 

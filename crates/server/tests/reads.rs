@@ -1,7 +1,7 @@
 //! What many look at: written once for all of them, told with a validator, compressed for those who take that, and never
 //! asked of the database by each.
 
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on says so and ends")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a failed step ends the test")]
 
 mod support;
 

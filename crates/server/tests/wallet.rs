@@ -1,6 +1,6 @@
 //! Points: every answer, every refusal, every bound, and a storm on one wallet.
 
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on says so and ends")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a failed step ends the test")]
 
 mod support;
 

@@ -1,6 +1,6 @@
 //! Support for onsale's tests. Unless a helper says so, tests share no server, folder or port.
 
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on says so and ends")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a failed step ends the test")]
 
 pub mod auditor;
 mod balancer;

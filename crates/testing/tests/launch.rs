@@ -1,6 +1,6 @@
 //! How programs are launched: many of a kind, and with a clock that is wrong. Any program serves to show it.
 
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on says so and ends")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a failed step ends the test")]
 
 use onsale_testing::{Faults, Launch, now_millis, without};
 

@@ -1,6 +1,6 @@
 //! The servers that tests are given: what is said of them holds.
 
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on says so and ends")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a failed step ends the test")]
 
 use std::process::Stdio;
 use std::sync::Arc;

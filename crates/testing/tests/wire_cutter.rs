@@ -1,6 +1,6 @@
 //! The wire cutter, before a server that sends back what it gets.
 
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on says so and ends")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a failed step ends the test")]
 
 use std::io::ErrorKind;
 use std::net::SocketAddr;

@@ -243,7 +243,7 @@ fn secure(config: &mut Config, parameters: &Parameters) -> Result<Option<MakeRus
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used, reason = "a test that cannot go on says so and ends")]
+    #![allow(clippy::unwrap_used, reason = "a failed step ends the test")]
 
     use super::*;
 

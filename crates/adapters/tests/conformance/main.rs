@@ -3,7 +3,7 @@
 //! Rules are decided by the domain, in whatever company: what is tested here is that each store loads just the rows
 //! there are, saves just what was decided, refuses what can never be right, and shows all of it to whoever reads.
 
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on says so and ends")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a failed step ends the test")]
 
 mod answers;
 mod bed;

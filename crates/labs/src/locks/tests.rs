@@ -1,7 +1,7 @@
 //! A small size of the laboratory, so that it keeps working: controls that must hold do, and those that must fail are seen
 //! to fail.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on says so and ends")]
+#![allow(clippy::unwrap_used, reason = "a failed step ends the test")]
 
 use onsale_testing::without;
 

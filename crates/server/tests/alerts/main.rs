@@ -3,7 +3,7 @@
 //!
 //! An alert without an outage here fails `every_alert_is_seen_firing`.
 
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on says so and ends")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a failed step ends the test")]
 
 mod compose;
 mod delivery;

@@ -1,6 +1,6 @@
 //! Who may act for whom: bearers with `ONSALE_AUTH=jwt`, and the administrator's key.
 
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on says so and ends")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a failed step ends the test")]
 
 mod accounts;
 mod admin;

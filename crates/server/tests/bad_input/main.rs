@@ -1,7 +1,7 @@
 //! Bad input to every operation of the OpenAPI document: always a problem of the caller's, named, and never anything
 //! else: no 5xx, no change, and a server that serves on.
 
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on says so and ends")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a failed step ends the test")]
 
 mod bodies;
 mod bounds;

@@ -1,7 +1,7 @@
 //! Three instances behind the shipped configuration of HAProxy and of nginx: one by one they are restarted under load,
 //! and no client sees an error.
 
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on says so and ends")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a failed step ends the test")]
 
 mod instances;
 #[path = "../support/mod.rs"]

@@ -1,7 +1,7 @@
 //! Real tools read the OpenAPI document: linters find nothing, generated clients buy a seat, and a fuzzer finds no
 //! answer that is not described. `clients/install` installs the tools.
 
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on says so and ends")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a failed step ends the test")]
 
 #[path = "../support/mod.rs"]
 mod support;

@@ -1,6 +1,6 @@
 //! The life of a connection: what is being sent is not idle, what is in flight is answered, who is gone is noticed.
 
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on says so and ends")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a failed step ends the test")]
 
 mod client;
 mod drain;

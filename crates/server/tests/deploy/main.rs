@@ -1,7 +1,7 @@
 //! What `deploy`, `compose.yaml` and the `Dockerfile` ship is run as it is written, as far as that goes without a container
 //! daemon, a cluster or systemd as the first process.
 
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on says so and ends")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a failed step ends the test")]
 
 mod backup;
 mod chain;

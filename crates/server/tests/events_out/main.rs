@@ -1,11 +1,6 @@
 //! Events on their way out: each one's effect once, those of a subject in order, whatever is killed; and the sale goes on.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::panic,
-    clippy::print_stdout,
-    reason = "a test that cannot go on says so and ends"
-)]
+#![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout, reason = "a failed step ends the test")]
 
 mod answers;
 mod broken;

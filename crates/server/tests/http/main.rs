@@ -1,6 +1,6 @@
 //! What HTTP itself asks of every answer: hosts and origins, codings and media types, caches, bytes that do not parse.
 
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on says so and ends")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a failed step ends the test")]
 
 mod caching;
 mod coding;

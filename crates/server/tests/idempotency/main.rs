@@ -1,6 +1,6 @@
 //! Idempotency keys: the first answer again, byte for byte, and one effect, whatever happens in between.
 
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on says so and ends")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a failed step ends the test")]
 
 mod bounds;
 mod kept;

@@ -1,6 +1,6 @@
 //! The API's own description: sound, complete, the same wherever it is asked for, and shown without help from outside.
 
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on says so and ends")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a failed step ends the test")]
 
 mod form;
 mod pages;

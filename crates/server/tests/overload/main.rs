@@ -1,6 +1,6 @@
 //! Too much: clients that call too often, clients that stall, a database that stalls. The others go on.
 
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on says so and ends")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a failed step ends the test")]
 
 mod addresses;
 mod connections;

@@ -3,7 +3,7 @@
 //!
 //! Three instances of the real program on one Postgres, with their waiting rooms on real Redis servers.
 
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on says so and ends")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a failed step ends the test")]
 
 mod away;
 mod back;

@@ -1,7 +1,7 @@
 //! Restores in the middle of a sale, by the commands of `docs/guide/backup.md` as they are written there. After each, every
 //! event of the database arrives with its id and in order, the line keeps its order, and the audit finds nothing.
 
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on says so and ends")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a failed step ends the test")]
 
 mod dump;
 mod failover;

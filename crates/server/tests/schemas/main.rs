@@ -1,6 +1,6 @@
 //! The schemas of events: served as they stand in the repository, true of real events, and never narrower than what landed.
 
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on says so and ends")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a failed step ends the test")]
 
 #[path = "../support/mod.rs"]
 mod support;

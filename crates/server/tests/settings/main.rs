@@ -1,6 +1,6 @@
 //! Settings: where they come from, what is said of bad ones, and what is never said.
 
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on says so and ends")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a failed step ends the test")]
 
 mod commands;
 mod demo;

@@ -1,7 +1,7 @@
 //! What several test programs share: how to wait for something, how to read lists and instants, odd requests, streams.
 
 #![allow(dead_code, reason = "each test program uses a part of this")]
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on says so and ends")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a failed step ends the test")]
 
 pub(crate) mod evening;
 pub(crate) mod flood;

@@ -1,6 +1,6 @@
 //! A request can be followed through its batch, the outbox and Kafka to the data platform.
 
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on says so and ends")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a failed step ends the test")]
 
 mod collector;
 #[path = "../events_out/platform.rs"]

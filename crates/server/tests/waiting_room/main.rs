@@ -1,6 +1,6 @@
 //! The waiting room: places and positions, who is admitted when, how turns end, and what opens the calls behind it.
 
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on says so and ends")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a failed step ends the test")]
 
 mod admission;
 mod entering;

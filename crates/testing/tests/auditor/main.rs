@@ -1,6 +1,6 @@
 //! The auditor itself: honest logs pass, and each way of cheating is caught.
 
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on says so and ends")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a failed step ends the test")]
 
 mod cheats;
 mod faults;

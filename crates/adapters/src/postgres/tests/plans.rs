@@ -1,6 +1,6 @@
 //! How statements find their rows, whatever the server knows of the tables: held by a test alone.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on says so and ends")]
+#![allow(clippy::unwrap_used, reason = "a failed step ends the test")]
 
 use onsale_testing::postgres::shared;
 use onsale_testing::without;

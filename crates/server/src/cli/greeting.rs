@@ -65,7 +65,7 @@ async fn on_sale(sale: &Sale) -> Result<Option<ConcertId>, StoreError> {
 }
 
 const NEEDS_BEARER: &str = "
-With ONSALE_AUTH=jwt each call of a user needs a bearer, so there is nothing to paste here; see docs/guide/operate.md.
+With ONSALE_AUTH=jwt each call of a user needs a bearer, so there is nothing to paste here; see docs/guide/settings.md.
 ";
 
 const NOTHING_ON_SALE: &str = "

@@ -12,12 +12,12 @@ const WRITE: &str = "ONSALE_TEST_WRITE_DOCS";
 
 const HEAD: &str = "# Metrics
 
-Every metric that `serve`, `relay` and `consume` show, as a server on Postgres with Redis and Kafka, its relay, its consumer and a
-server on SQLite show them. [Operating](operate.md#what-to-watch) says which of them to watch, and
-`deploy/alerts.yml` what to be called for. A test writes and checks this page
+Every metric of `serve`, `relay` and `consume`, with their help texts. [Operate](operate.md#what-to-watch) lists those to watch, and
+`deploy/alerts.yml` has the alerts. A test writes and checks this page. It reads the metrics of a server on Postgres with
+Redis and Kafka, of its relay and consumer, and of a server on SQLite
 (`ONSALE_TEST_WRITE_DOCS=1 cargo test --workspace --test alerts -- metrics`).
 
-| metric | type | labels | says |
+| metric | type | labels | meaning |
 | --- | --- | --- | --- |
 ";
 

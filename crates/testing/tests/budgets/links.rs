@@ -1,6 +1,6 @@
 //! Links of documents lead to a file and a heading, and paths in the text lead to a file.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use regex::Regex;
@@ -80,6 +80,39 @@ fn each_link_leads_to_a_file_and_a_heading() {
     assert!(wrong.is_empty(), "{wrong:#?}");
 }
 
+/// The path of a link's file from the root of the repository. The link is in `document`.
+fn destination(document: &str, target: &str) -> String {
+    let path = target.split('#').next().unwrap_or_default();
+    let mut parts: Vec<&str> = document.split('/').collect();
+    parts.pop();
+    for part in path.split('/') {
+        match part {
+            ".." => drop(parts.pop()),
+            "." => {}
+            part => parts.push(part),
+        }
+    }
+    if path.is_empty() { document.to_owned() } else { parts.join("/") }
+}
+
+#[test]
+fn each_page_is_reachable_from_the_tour() {
+    let mut reached = BTreeSet::new();
+    let mut next = vec!["docs/README.md".to_owned()];
+    while let Some(page) = next.pop() {
+        if !page.ends_with(".md") || !reached.insert(page.clone()) {
+            continue;
+        }
+        let text = std::fs::read_to_string(root().join(&page)).unwrap();
+        let lines = outside_of_code(&text).into_iter();
+        next.extend(lines.flat_map(|(_, line)| targets(line)).map(|target| destination(&page, &target)));
+    }
+    let is_lost = |page: &String| page.starts_with("docs/") && page.ends_with(".md") && !reached.contains(page);
+    let lost: Vec<String> = all().into_iter().filter(is_lost).collect();
+    assert!(reached.len() > 20, "only {reached:?}");
+    assert!(lost.is_empty(), "no link leads from docs/README.md to these pages: {lost:#?}");
+}
+
 /// Comments, messages and documents name files of the documentation by their path from the root.
 #[test]
 fn each_document_that_is_named_exists() {
@@ -114,4 +147,6 @@ fn a_link_to_a_missing_file_or_heading_is_found() {
     assert_eq!(broken("README.md", "Cargo.toml"), None);
     assert!(broken("README.md", "absent.md").is_some());
     assert!(broken("docs/glossary.md", "../README.md#absent").is_some());
+    assert_eq!(destination("docs/guide/api.md", "../design/desk.md#why"), "docs/design/desk.md");
+    assert_eq!(destination("docs/guide/api.md", "#why"), "docs/guide/api.md");
 }

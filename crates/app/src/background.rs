@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use onsale_domain::concert;
 use onsale_domain::ids::{PerformanceId, ReservationId};
-use onsale_domain::{Command, concert};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::registry::Registry;
@@ -139,8 +139,7 @@ impl Sweeper {
         }
         for reservations in by_performance.values() {
             for some in reservations.chunks(Self::SETTLED_TOGETHER_MAX) {
-                let expire = concert::Command::Expire { reservations: some.to_vec() };
-                let settled = self.desk.submit_patiently(Command::Concert(expire)).await;
+                let settled = self.desk.submit_patiently(concert::Expire { reservations: some.to_vec() }).await;
                 settled.map_err(|error| error.to_string())?.map_err(|refusal| format!("{refusal:?}"))?;
             }
         }

@@ -6,7 +6,6 @@
 use std::collections::HashMap;
 
 use onsale_domain::ids::{ConcertId, LectureId, PerformanceId, ReservationId, UserId};
-use onsale_domain::{Command, concert, lecture, waiting_room};
 
 use crate::idempotency::KeyId;
 use crate::store::Wanted;
@@ -123,39 +122,6 @@ impl Wanted {
             Lock::Place(concert, place) => drop(keys.places.insert((*concert, *place))),
             // All tables are looked for each time.
             Lock::Table(_) => {}
-        }
-    }
-}
-
-/// The tables that a command reads or writes.
-pub(crate) fn tables_of(command: &Command) -> &'static [Table] {
-    use Table::{
-        Accounts, Applications, Concerts, Events, FreedSeats, LectureHistory, Lectures, Ledger, Payments, Performances,
-        Places, Reservations, Rooms, Seats, TurnEnds, Turns,
-    };
-    match command {
-        Command::Wallet(_) => &[Accounts, Ledger, Events],
-        Command::Lecture(lecture::Command::Open(_)) => &[Lectures],
-        Command::Lecture(lecture::Command::Apply { .. } | lecture::Command::Cancel { .. }) => {
-            &[Lectures, Applications, FreedSeats, LectureHistory, Events]
-        }
-        Command::Concert(concert::Command::Open { .. }) => &[Concerts, Rooms],
-        Command::Concert(concert::Command::Schedule { .. }) => &[Rooms, Places, Performances],
-        Command::Concert(concert::Command::Hold(_) | concert::Command::Release { .. }) => {
-            &[Accounts, Turns, TurnEnds, Places, Performances, Seats, Reservations, Events]
-        }
-        Command::Concert(concert::Command::Expire { .. }) => &[Performances, Seats, Reservations, Events],
-        Command::Payment(_) => {
-            &[Accounts, Ledger, Turns, TurnEnds, Places, Performances, Seats, Reservations, Payments, Events]
-        }
-        Command::WaitingRoom(waiting_room::Command::Leave(_)) => {
-            &[Accounts, Rooms, Places, Turns, TurnEnds, Performances, Seats, Reservations, Events]
-        }
-        Command::WaitingRoom(waiting_room::Command::Enter { .. } | waiting_room::Command::Step(_)) => {
-            &[Rooms, Places, Turns, TurnEnds, Reservations]
-        }
-        Command::WaitingRoom(waiting_room::Command::Configure { .. } | waiting_room::Command::HandOut { .. }) => {
-            &[Rooms, Places]
         }
     }
 }

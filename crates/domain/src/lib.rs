@@ -5,7 +5,6 @@
 
 pub mod concert;
 pub mod event;
-pub mod freed_seats;
 pub mod ids;
 pub mod lecture;
 pub mod payment;
@@ -18,5 +17,5 @@ pub mod wallet;
 mod command;
 mod refusal;
 
-pub use command::{Command, Context, Done};
+pub use command::{Command, Context};
 pub use refusal::Refusal;

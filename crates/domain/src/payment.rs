@@ -8,7 +8,7 @@ use crate::ids::{EventId, PaymentId, PerformanceId, ReservationId, UserId};
 use crate::rows::{Keys, Rows};
 use crate::time::Timestamp;
 use crate::waiting_room::{self, Token};
-use crate::{Context, Done, Refusal, wallet};
+use crate::{Command, Context, Refusal, wallet};
 
 /// A payment of a reservation. Never deleted.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,20 +33,22 @@ pub struct Payment {
 
 /// Pays a hold.
 #[derive(Clone, Debug)]
-pub struct Command {
+pub struct Pay {
     /// The user's token.
     pub token: Token,
     /// The reservation.
     pub reservation: ReservationId,
 }
 
-impl Command {
-    pub(crate) fn needs(&self, keys: &mut Keys) {
+impl Command for Pay {
+    type Output = Payment;
+
+    fn needs(&self, keys: &mut Keys) {
         self.token.needs(keys);
         keys.reservations.insert(self.reservation);
     }
 
-    pub(crate) fn decide(&self, rows: &mut Rows, cx: &mut Context<'_>) -> Result<Done, Refusal> {
+    fn decide(&self, rows: &mut Rows, cx: &mut Context<'_>) -> Result<Payment, Refusal> {
         let Self { token, reservation: id } = self;
         let (showing, wallet) = (concert::last_change(rows, *id), wallet::balance(rows, &token.user).updated_at);
         let written_at = showing.into_iter().chain(wallet).fold(cx.at, Timestamp::max);
@@ -75,7 +77,7 @@ impl Command {
         };
         sell(&payment, rows);
         waiting_room::end_after_payment(rows, token, cx.at);
-        Ok(Done::Paid(payment))
+        Ok(payment)
     }
 }
 
@@ -98,7 +100,7 @@ fn sell(payment: &Payment, rows: &mut Rows) {
         claim = Some(reservation.claim());
     }
     let Some(claim) = claim else { return };
-    concert::tell(rows, payment.performance, EventId::new(payment.id.uuid()), payment.paid_at, || {
+    concert::record(rows, payment.performance, EventId::new(payment.id.uuid()), payment.paid_at, || {
         Happening::PaymentCompleted { claim, payment: payment.id, paid_at: payment.paid_at }
     });
     rows.payments.push(payment.clone());

@@ -4,9 +4,8 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use crate::concert::{Concert, Performance, Reservation, Seat};
 use crate::event::Event;
-use crate::freed_seats::FreedSeats;
 use crate::ids::{ConcertId, LectureId, PerformanceId, ReservationId, UserId};
-use crate::lecture::{Application, HistoryLine, Lecture};
+use crate::lecture::{Application, FreedSeats, HistoryLine, Lecture};
 use crate::payment::Payment;
 use crate::table::Table;
 use crate::time::Timestamp;

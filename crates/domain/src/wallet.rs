@@ -4,7 +4,7 @@ use crate::event::{Event, Happening};
 use crate::ids::{EventId, PaymentId, UserId};
 use crate::rows::{Keys, Rows};
 use crate::time::Timestamp;
-use crate::{Context, Done, Refusal};
+use crate::{Command, Context, Refusal};
 
 /// Maximum amount of one charge or use, in points; the minimum is 1.
 pub const AMOUNT_MAX: i64 = 10_000_000;
@@ -53,49 +53,67 @@ pub struct Entry {
     pub created_at: Timestamp,
 }
 
-/// Commands about wallets.
+/// Adds points to a wallet.
 #[derive(Clone, Debug)]
-pub enum Command {
-    /// Adds points.
-    Charge {
-        /// The owner of the wallet.
-        user: UserId,
-        /// Points, 1 to [`AMOUNT_MAX`].
-        amount: i64,
-    },
-    /// Removes points.
-    Use {
-        /// The owner of the wallet.
-        user: UserId,
-        /// Points, 1 to [`AMOUNT_MAX`].
-        amount: i64,
-    },
+pub struct Charge {
+    /// The owner of the wallet.
+    pub user: UserId,
+    /// Points, 1 to [`AMOUNT_MAX`].
+    pub amount: i64,
 }
 
-impl Command {
-    /// Adds the wallet's key.
-    pub(crate) fn needs(&self, keys: &mut Keys) {
-        keys.accounts.insert(self.user().clone());
-    }
-
+/// Removes points from a wallet.
+#[derive(Clone, Debug)]
+pub struct Use {
     /// The owner of the wallet.
-    pub fn user(&self) -> &UserId {
-        match self {
-            Self::Charge { user, .. } | Self::Use { user, .. } => user,
-        }
+    pub user: UserId,
+    /// Points, 1 to [`AMOUNT_MAX`].
+    pub amount: i64,
+}
+
+/// The wallet after a charge or a use.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Changed {
+    /// The owner of the wallet.
+    pub user: UserId,
+    /// The wallet after the change.
+    pub account: Account,
+}
+
+impl Command for Charge {
+    type Output = Changed;
+
+    fn needs(&self, keys: &mut Keys) {
+        keys.accounts.insert(self.user.clone());
     }
 
-    pub(crate) fn decide(&self, rows: &mut Rows, cx: &mut Context<'_>) -> Result<Done, Refusal> {
-        let (Self::Charge { user, amount } | Self::Use { user, amount }) = self;
-        if !(1..=AMOUNT_MAX).contains(amount) {
-            return Err(Refusal::AmountOutOfRange);
-        }
-        match self {
-            Self::Charge { .. } => credit(rows, cx, user, *amount)?,
-            Self::Use { .. } => debit(rows, cx, user, *amount, None)?,
-        }
-        Ok(Done::Wallet { user: user.clone(), account: balance(rows, user) })
+    fn decide(&self, rows: &mut Rows, cx: &mut Context<'_>) -> Result<Changed, Refusal> {
+        check_amount(self.amount)?;
+        credit(rows, cx, &self.user, self.amount)?;
+        Ok(changed(rows, &self.user))
     }
+}
+
+impl Command for Use {
+    type Output = Changed;
+
+    fn needs(&self, keys: &mut Keys) {
+        keys.accounts.insert(self.user.clone());
+    }
+
+    fn decide(&self, rows: &mut Rows, cx: &mut Context<'_>) -> Result<Changed, Refusal> {
+        check_amount(self.amount)?;
+        debit(rows, cx, &self.user, self.amount, None)?;
+        Ok(changed(rows, &self.user))
+    }
+}
+
+fn check_amount(amount: i64) -> Result<(), Refusal> {
+    if (1..=AMOUNT_MAX).contains(&amount) { Ok(()) } else { Err(Refusal::AmountOutOfRange) }
+}
+
+fn changed(rows: &Rows, user: &UserId) -> Changed {
+    Changed { user: user.clone(), account: balance(rows, user) }
 }
 
 /// The wallet, or an empty one if it was never used.

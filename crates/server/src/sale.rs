@@ -32,7 +32,6 @@ use prometheus_client::registry::Registry;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::http;
 use crate::settings::{DatabaseUrl, PlatformSettings, Settings};
 
 /// How often the oldest snapshot of the database is looked for.
@@ -202,7 +201,6 @@ impl Sale {
         let bell = Arc::new(Bell::default());
         let terms = Terms {
             hold_seconds: settings.hold_seconds,
-            encode: http::encode(settings.calendar.clone()),
             kept_per_user_max: settings.keys_per_user,
             observers: vec![catalogue.clone(), timetable.clone(), rooms.clone(), seat_maps.clone(), bell.clone()],
             metrics,

@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 use super::batch::{self, SystemEntropy};
 use super::quota::Quotas;
 use super::siding::{Siding, Sorted};
-use super::{Answer, BATCH_MAX, Failure, Terms, UnderWay, Waiting, traced};
+use super::{BATCH_MAX, Failure, Terms, UnderWay, Waiting, traced};
 use crate::store::{StoreError, Wanted, Writer};
 use crate::trace::Span;
 
@@ -59,8 +59,8 @@ impl Lane {
                 },
                 () = sleep_until(look_at), if look_at.is_some() => {}
             }
-            // A caller who hung up before the command was decided has not asked for anything.
-            batch.retain(|waiting| !waiting.reply.is_closed());
+            // A caller that went away before the decision gets none: nothing is done for it.
+            batch.retain(|waiting| !waiting.job.get().is_abandoned());
             if batch.is_empty() && !self.siding.is_due() {
                 continue;
             }
@@ -144,7 +144,7 @@ impl Lane {
     /// Decides a batch and answers it. Commands that need what another session holds wait aside. Returns why the others
     /// failed, if they did.
     async fn decide(&mut self, batch: &mut Vec<Waiting>, traced: Option<&Span>) -> Option<String> {
-        let mut decided = self.run_batch(&together(batch)).await;
+        let mut decided = self.run_batch(batch).await;
         let mut sorted = 0;
         let mut is_second = false;
         loop {
@@ -152,7 +152,7 @@ impl Lane {
                 Err(StoreError::Locked(_)) if sorted < SORTED_MAX && !self.is_patient => sorted += 1,
                 // Another session was first, and has committed by now: all together once more.
                 Err(StoreError::Conflict(_)) if !is_second && batch.len() > 1 => is_second = true,
-                Ok(_) | Err(_) => break,
+                Ok(()) | Err(_) => break,
             }
             if let Err(StoreError::Locked(_)) = decided {
                 match self.find_held(batch).await {
@@ -169,13 +169,13 @@ impl Lane {
                 return None;
             }
             self.terms.metrics.rerun.inc();
-            decided = self.run_batch(&together(batch)).await;
+            decided = self.run_batch(batch).await;
         }
         let metrics = self.terms.metrics.clone();
         match decided {
-            Ok(answers) => {
-                for (waiting, answer) in batch.drain(..).zip(answers) {
-                    traced::reply(waiting, Ok(answer), traced);
+            Ok(()) => {
+                for waiting in batch.drain(..) {
+                    traced::reply(waiting, Ok(()), traced);
                 }
                 None
             }
@@ -211,7 +211,7 @@ impl Lane {
     /// Finds out what other sessions hold of what a batch needs, and sets the commands aside that need it. Returns
     /// whether there are any.
     async fn find_held(&mut self, batch: &mut Vec<Waiting>) -> Result<bool, StoreError> {
-        let mut wanted = batch::wanted(&together(batch), &self.quotas);
+        let mut wanted = batch::wanted(batch, &self.quotas);
         // Also what commands wait for already: what is noted takes the place of what was.
         self.siding.add_wanted(&mut wanted);
         let held = self.writer.held(&wanted).await?;
@@ -225,55 +225,53 @@ impl Lane {
     }
 
     /// A lane in doubt decides nothing until everything known has been read again.
-    async fn run_batch(&mut self, batch: &[&Waiting]) -> Result<Vec<Answer>, StoreError> {
+    async fn run_batch(&mut self, batch: &mut [Waiting]) -> Result<(), StoreError> {
         if self.in_doubt {
             for observer in &self.terms.observers {
                 observer.recover().await?;
             }
             self.in_doubt = false;
         }
-        let answers = batch::run(self, batch).await;
-        self.in_doubt |= matches!(answers, Err(StoreError::Unknown(_)));
-        if matches!(answers, Err(StoreError::Unknown(_) | StoreError::Unavailable(_))) {
+        let done = batch::run(self, batch).await;
+        self.in_doubt |= matches!(done, Err(StoreError::Unknown(_)));
+        if matches!(done, Err(StoreError::Unknown(_) | StoreError::Unavailable(_))) {
             self.terms.metrics.troubled.set(1);
         }
-        answers
+        done
     }
 
     /// Runs each command in a unit of work of its own. If the database goes away meanwhile, or several of them wait
     /// for locks, the rest fails at once.
     async fn one_by_one(&mut self, batch: &mut Vec<Waiting>, traced: Option<&Span>) {
         let (mut is_away, mut locked) = (false, 0);
-        for waiting in batch.drain(..) {
-            let answer = if is_away || locked >= LOCKED_MAX {
+        for mut waiting in batch.drain(..) {
+            let done = if is_away || locked >= LOCKED_MAX {
                 Err(Failure::Unavailable)
             } else {
-                match self.alone(&waiting).await {
-                    Ok(answer) => Ok(answer),
-                    Err(error) => {
-                        is_away = matches!(error, StoreError::Unavailable(_) | StoreError::Unknown(_));
-                        locked += u32::from(matches!(error, StoreError::Locked(_)));
-                        Err(Self::failed(&error))
-                    }
-                }
+                self.alone(&mut waiting).await.map_err(|error| {
+                    is_away = matches!(error, StoreError::Unavailable(_) | StoreError::Unknown(_));
+                    locked += u32::from(matches!(error, StoreError::Locked(_)));
+                    Self::failed(&error)
+                })
             };
-            if answer.is_err() {
+            if done.is_err() {
                 self.terms.metrics.failed.inc();
             }
-            traced::reply(waiting, answer, traced);
+            traced::reply(waiting, done, traced);
         }
     }
 
     /// Others may be first a few times, not for ever. That says nothing of the commands behind it.
-    async fn alone(&mut self, waiting: &Waiting) -> Result<Answer, StoreError> {
-        let mut answers = self.run_batch(&[waiting]).await;
+    async fn alone(&mut self, waiting: &mut Waiting) -> Result<(), StoreError> {
+        let batch = std::slice::from_mut(waiting);
+        let mut done = self.run_batch(batch).await;
         for _ in 1..ATTEMPTS_MAX {
-            if !matches!(answers, Err(StoreError::Conflict(_))) {
+            if !matches!(done, Err(StoreError::Conflict(_))) {
                 break;
             }
-            answers = self.run_batch(&[waiting]).await;
+            done = self.run_batch(batch).await;
         }
-        answers?.pop().ok_or_else(|| StoreError::Rejected("a unit without an answer".to_owned()))
+        done
     }
 
     fn failed(error: &StoreError) -> Failure {
@@ -285,10 +283,6 @@ impl Lane {
             StoreError::Rejected(_) => Failure::Internal,
         }
     }
-}
-
-fn together(batch: &[Waiting]) -> Vec<&Waiting> {
-    batch.iter().collect()
 }
 
 /// Sleeps until an instant, if there is one.

@@ -4,10 +4,11 @@
 //! and runs it as one unit of work (`batch.rs`).
 
 mod batch;
+mod command;
+mod job;
 mod lane;
 mod metrics;
 mod quota;
-mod routing;
 mod siding;
 mod traced;
 
@@ -17,8 +18,8 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
-use onsale_domain::{Command, Done, Refusal};
-use tokio::sync::{mpsc, oneshot};
+use onsale_domain::{Command, Refusal};
+use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use crate::idempotency::Keyed;
@@ -26,6 +27,8 @@ use crate::store::{StoreError, Unit, Writer};
 use crate::trace::{self, Kind, Span};
 
 pub(crate) use batch::SystemEntropy;
+pub use command::DeskCommand;
+use job::{ForgetAnswers, Job, Pending};
 pub use metrics::Metrics;
 
 /// The most commands that wait in one lane. A full lane refuses at once.
@@ -37,41 +40,39 @@ pub const BATCH_MAX: usize = 256;
 /// A unit of work that takes longer than this does not come back: a disk that hangs gives no error.
 const UNIT_MAX: Duration = Duration::from_secs(2);
 
-/// What came of a command.
-pub type Outcome = Result<Done, Refusal>;
+/// The decision about a command: its result, or why it is refused.
+pub type Outcome<C> = Result<<C as Command>::Output, Refusal>;
 
-/// A command and the idempotency key under which it came.
-#[derive(Debug)]
-pub struct Request {
-    /// What is asked.
-    pub command: Command,
-    /// Under which key, if any.
-    pub key: Option<Keyed>,
-    /// The caller's turn is over: nothing new is decided, and only an answer that the key keeps is given.
-    pub turn_over: bool,
+/// A command under an idempotency key.
+pub struct KeyedRequest<C> {
+    /// The command.
+    pub command: C,
+    /// The key, with the fingerprint of the request.
+    pub key: Keyed,
+    /// The caller's turn is over: the desk returns the answer that the key keeps, and refuses with
+    /// [`Refusal::TokenExpired`] if there is none.
+    pub is_turn_over: bool,
 }
 
-/// The desk's answer, given once it is durable.
+/// The answer to a command under an idempotency key.
 #[derive(Clone, Debug)]
-pub enum Answer {
-    /// Decided now; no key keeps it.
-    Decided(Outcome),
-    /// Kept under the request's key, as the outer layer wrote it.
+pub enum KeyedAnswer {
+    /// The key keeps this answer.
     Kept {
-        /// Status, headers and body.
+        /// The bytes that `encode` of [`Desk::submit_keyed`] wrote.
         answer: Arc<[u8]>,
-        /// Whether it was given before.
+        /// Whether an earlier request under the key was decided, and this one was not.
         replayed: bool,
     },
-    /// The key came before, with another request.
+    /// Refused because of the request itself (see [`Refusal::is_about_the_request`]): the key keeps nothing.
+    NotKept(Refusal),
+    /// The key came before, with another request. Nothing was decided.
     KeyReused,
-    /// Nothing was decided: the user keeps as many answers as one user may, and the request's key is a new one.
+    /// The key is new and its user keeps as many answers as one user may. Nothing was decided.
     KeysUsedUp {
-        /// Until the oldest of them lapses, in seconds.
+        /// Seconds until the oldest of these answers is dropped.
         retry_after_seconds: u32,
     },
-    /// A few answers that were too old are dropped.
-    Forgotten,
 }
 
 /// Why there is no answer.
@@ -101,16 +102,11 @@ pub trait Observer: Send + Sync {
     async fn recover(&self) -> Result<(), StoreError>;
 }
 
-/// How the outer layer writes an outcome that a key keeps.
-pub type Encode = Arc<dyn Fn(&Outcome) -> Vec<u8> + Send + Sync>;
-
 /// What the lanes share.
 #[derive(Clone)]
 pub struct Terms {
     /// How long a hold lasts, in seconds.
     pub hold_seconds: u32,
-    /// How kept answers are written.
-    pub encode: Encode,
     /// The most answers that one user keeps under idempotency keys at a time; 0 for no bound.
     pub kept_per_user_max: u32,
     /// Who is told of commits, in this order.
@@ -119,19 +115,11 @@ pub struct Terms {
     pub metrics: Arc<Metrics>,
 }
 
-enum Work {
-    /// Decide this, and answer.
-    Decide(Request),
-    /// Drop a few kept answers that are too old.
-    ForgetAnswers,
-}
-
 struct Waiting {
-    work: Work,
+    job: Job,
     since: Instant,
-    /// Its wait and its decision, where they are traced.
+    /// The span of its wait and its decision, if the request is traced.
     span: Option<Box<Span>>,
-    reply: oneshot::Sender<Result<Answer, Failure>>,
 }
 
 /// Since when a lane's unit of work is under way, while one is.
@@ -177,50 +165,69 @@ impl Desk {
         Ok(Self { lanes, under_way, threads: Mutex::new(threads), closing, metrics, next_lane: AtomicU64::new(0) })
     }
 
-    /// Hands a command in and waits for its durable answer.
+    /// Queues a command and waits until its outcome is durable.
     ///
     /// # Errors
-    /// At once where the lane is full; otherwise where the database fails.
-    pub async fn submit(&self, request: Request) -> Result<Answer, Failure> {
-        let lane = self.lane_of(&request.command);
+    /// [`Failure::Overloaded`] at once if the lane is full, else the failure of the database.
+    pub async fn submit<C: DeskCommand>(&self, command: C) -> Result<Outcome<C>, Failure> {
+        let lane = self.lane_of(&command);
+        let (pending, outcome) = Pending::plain(command);
+        self.queue(lane, C::into_job(pending))?;
+        outcome.await.unwrap_or(Err(Failure::Unavailable))
+    }
+
+    /// Queues a command under an idempotency key and waits until its answer is durable. `encode` writes the outcome as
+    /// the bytes that the key keeps. It runs in the lane, and only if the command is decided now.
+    ///
+    /// # Errors
+    /// As [`Desk::submit`].
+    pub async fn submit_keyed<C: DeskCommand>(
+        &self,
+        request: KeyedRequest<C>,
+        encode: impl Fn(&Outcome<C>) -> Arc<[u8]> + Send + 'static,
+    ) -> Result<KeyedAnswer, Failure> {
+        let KeyedRequest { command, key, is_turn_over } = request;
+        let lane = self.lane_of(&command);
+        // A closure that captures nothing takes no allocation here.
+        let (pending, answer) = Pending::keyed(command, key, is_turn_over, Box::new(encode));
+        self.queue(lane, C::into_job(pending))?;
+        answer.await.unwrap_or(Err(Failure::Unavailable))
+    }
+
+    /// Queues a command of a background task. Waits for room in the lane, because background work is never shed.
+    ///
+    /// # Errors
+    /// [`Failure::Unavailable`] or [`Failure::Internal`] if the database fails.
+    pub async fn submit_patiently<C: DeskCommand>(&self, command: C) -> Result<Outcome<C>, Failure> {
+        let lane = self.lane_of(&command);
+        let (pending, outcome) = Pending::plain(command);
+        let waiting = Waiting { job: C::into_job(pending), since: Instant::now(), span: None };
+        lane.send(waiting).await.map_err(|_| Failure::Unavailable)?;
+        outcome.await.unwrap_or(Err(Failure::Unavailable))
+    }
+
+    /// Drops a few kept answers that are too old, in one batch with other work.
+    ///
+    /// # Errors
+    /// As [`Desk::submit_patiently`].
+    pub async fn forget_old_answers(&self) -> Result<(), Failure> {
+        let (forget, done) = ForgetAnswers::new();
+        let waiting = Waiting { job: Job::ForgetAnswers(forget), since: Instant::now(), span: None };
+        self.lanes[0].send(waiting).await.map_err(|_| Failure::Unavailable)?;
+        done.await.unwrap_or(Err(Failure::Unavailable))
+    }
+
+    /// Puts a caller's job into a lane, or sheds it if the lane is full.
+    fn queue(&self, lane: &mpsc::Sender<Waiting>, job: Job) -> Result<(), Failure> {
         let span = trace::current().map(|request| Box::new(request.child("decide", Kind::Internal)));
-        let (waiting, answer) = waiting(Work::Decide(request), span);
+        let waiting = Waiting { job, since: Instant::now(), span };
         lane.try_send(waiting).map_err(|error| match error {
             mpsc::error::TrySendError::Full(_) => {
                 self.metrics.shed.inc();
                 Failure::Overloaded
             }
             mpsc::error::TrySendError::Closed(_) => Failure::Unavailable,
-        })?;
-        answer.await.unwrap_or(Err(Failure::Unavailable))
-    }
-
-    /// Hands in a command of our own: waits for room in the lane, as background work must not be shed for ever.
-    ///
-    /// # Errors
-    /// Where the database fails.
-    pub async fn submit_patiently(&self, command: Command) -> Result<Outcome, Failure> {
-        let lane = self.lane_of(&command);
-        let request = Request { command, key: None, turn_over: false };
-        let (waiting, answer) = waiting(Work::Decide(request), None);
-        lane.send(waiting).await.map_err(|_| Failure::Unavailable)?;
-        match answer.await.unwrap_or(Err(Failure::Unavailable))? {
-            Answer::Decided(outcome) => Ok(outcome),
-            Answer::Kept { .. } | Answer::KeyReused | Answer::KeysUsedUp { .. } | Answer::Forgotten => {
-                Err(Failure::Internal)
-            }
-        }
-    }
-
-    /// Drops a few kept answers that are too old, in the company of other work.
-    ///
-    /// # Errors
-    /// Where the database fails.
-    pub async fn forget_old_answers(&self) -> Result<(), Failure> {
-        let (waiting, answer) = waiting(Work::ForgetAnswers, None);
-        let lane = &self.lanes[0];
-        lane.send(waiting).await.map_err(|_| Failure::Unavailable)?;
-        answer.await.unwrap_or(Err(Failure::Unavailable)).map(|_| ())
+        })
     }
 
     /// Whether the database wrote what it was last asked to write, and is not stuck in writing.
@@ -237,18 +244,14 @@ impl Desk {
         }
     }
 
-    /// Commands that meet at one hot row wait in one lane, where they make one batch.
-    fn lane_of(&self, command: &Command) -> &mpsc::Sender<Waiting> {
+    /// The lane of a command: that of its hot row, else the next in turn.
+    fn lane_of(&self, command: &impl DeskCommand) -> &mpsc::Sender<Waiting> {
         let lanes = self.lanes.len() as u64;
-        let number = match routing::home_of(command) {
+        let number = match command.hot_row() {
             Some(hash) => hash % lanes,
+            // Relaxed: the number only spreads commands, and guards nothing.
             None => self.next_lane.fetch_add(1, Ordering::Relaxed) % lanes,
         };
         &self.lanes[usize::try_from(number).unwrap_or(0)]
     }
-}
-
-fn waiting(work: Work, span: Option<Box<Span>>) -> (Waiting, oneshot::Receiver<Result<Answer, Failure>>) {
-    let (reply, answer) = oneshot::channel();
-    (Waiting { work, since: Instant::now(), span, reply }, answer)
 }

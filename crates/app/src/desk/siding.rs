@@ -7,10 +7,9 @@
 use std::collections::{HashSet, VecDeque};
 use std::time::{Duration, Instant};
 
-use onsale_domain::Command;
 use onsale_domain::ids::UserId;
 
-use super::{Waiting, Work};
+use super::Waiting;
 use crate::locks::{self, Held, Lock, Table};
 use crate::store::Wanted;
 
@@ -165,7 +164,7 @@ impl Siding {
             };
             let handovers = if holders().all(changed) { handovers + 1 } else { 0 };
             let is_behind = wallet.as_ref().is_some_and(|user| behind.contains(user));
-            if waiting.reply.is_closed() {
+            if waiting.job.get().is_abandoned() {
                 continue;
             } else if !is_behind && holders().next().is_none() {
                 sorted.free.push(waiting);
@@ -201,32 +200,23 @@ impl Siding {
     }
 }
 
-/// Adds what a command needs.
+/// Adds the rows and the key that a job needs.
 fn add(waiting: &Waiting, wanted: &mut Wanted) {
-    let Work::Decide(request) = &waiting.work else { return };
-    request.command.needs(&mut wanted.keys);
-    wanted.answers.extend(request.key.as_ref().map(|key| key.id.clone()));
+    let job = waiting.job.get();
+    job.needs(&mut wanted.keys);
+    wanted.answers.extend(job.key().map(|key| key.id.clone()));
 }
 
+/// The locks that a job needs: those of its rows and of its tables.
 fn needs(waiting: &Waiting) -> Vec<Lock> {
     let mut wanted = Wanted::default();
     add(waiting, &mut wanted);
-    match &waiting.work {
-        Work::Decide(request) => {
-            let kept = request.key.as_ref().map(|_| Table::KeptAnswers);
-            locks::needed(&wanted, locks::tables_of(&request.command).iter().copied().chain(kept))
-        }
-        Work::ForgetAnswers => locks::needed(&wanted, [Table::KeptAnswers, Table::Turns, Table::TurnEnds]),
-    }
+    let job = waiting.job.get();
+    let kept = job.key().map(|_| Table::KeptAnswers);
+    locks::needed(&wanted, job.tables().iter().copied().chain(kept))
 }
 
-/// Whose wallet a command changes: charges and uses of one wallet are decided in the order in which they came.
+/// The owner of the wallet that a charge or a use changes: those of one wallet are decided in the order in which they came.
 fn wallet_of(waiting: &Waiting) -> Option<&UserId> {
-    match &waiting.work {
-        Work::Decide(request) => match &request.command {
-            Command::Wallet(command) => Some(command.user()),
-            Command::Lecture(_) | Command::Concert(_) | Command::Payment(_) | Command::WaitingRoom(_) => None,
-        },
-        Work::ForgetAnswers => None,
-    }
+    waiting.job.get().wallet()
 }

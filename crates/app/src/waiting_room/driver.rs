@@ -4,9 +4,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
-use onsale_domain::Command;
 use onsale_domain::ids::ConcertId;
-use onsale_domain::waiting_room::{self, ADMIT_AT_ONCE_MAX, Step};
+use onsale_domain::waiting_room::{ADMIT_AT_ONCE_MAX, Step};
 use prometheus_client::metrics::gauge::Gauge;
 use tokio_util::sync::CancellationToken;
 
@@ -100,11 +99,10 @@ impl Driver {
     }
 
     /// One step, and the share of its rate at which the room calls people after it.
-    async fn take(&self, room: &LiveRoom, step: Step) -> (Result<Outcome, Failure>, f64) {
+    async fn take(&self, room: &LiveRoom, step: Step) -> (Result<Outcome<Step>, Failure>, f64) {
         let bearers = step.bearers.clone();
-        let command = Command::WaitingRoom(waiting_room::Command::Step(step));
         let began = Instant::now();
-        let stepped = self.desk.submit_patiently(command).await;
+        let stepped = self.desk.submit_patiently(step).await;
         if stepped.is_err() {
             room.check_again(bearers);
         }

@@ -8,7 +8,7 @@ use crate::ids::{ConcertId, EventId, PerformanceId, ReservationId, UserId};
 use crate::rows::{Keys, Rows};
 use crate::time::Timestamp;
 use crate::waiting_room::{self, Token};
-use crate::{Context, Done, Refusal};
+use crate::{Command, Context, Refusal};
 
 /// The most seats of one performance that one user may hold and have bought together.
 pub const SEATS_PER_USER_MAX: usize = 4;
@@ -27,9 +27,9 @@ pub enum Target {
     SeveralOnDate,
 }
 
-/// What a caller asks to hold.
+/// Holds seats: all or none.
 #[derive(Clone, Debug)]
-pub struct HoldRequest {
+pub struct Hold {
     /// For whom, and by which turn.
     pub token: Token,
     /// Where.
@@ -38,16 +38,108 @@ pub struct HoldRequest {
     pub seats: Arc<[i64]>,
 }
 
-impl HoldRequest {
-    pub(super) fn needs(&self, keys: &mut Keys) {
+/// Gives held seats back.
+#[derive(Clone, Debug)]
+pub struct Release {
+    /// The user's token.
+    pub token: Token,
+    /// The reservation.
+    pub reservation: ReservationId,
+}
+
+/// Settles holds of one performance that are past their end. Returns how many it settled.
+#[derive(Clone, Debug)]
+pub struct Expire {
+    /// Reservations to settle. Those that have not ended stay as they are.
+    pub reservations: Vec<ReservationId>,
+}
+
+/// A hold that was taken.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Held {
+    /// The reservation.
+    pub reservation: Reservation,
+    /// The start of the performance.
+    pub starts_at: Timestamp,
+}
+
+impl Command for Hold {
+    type Output = Held;
+
+    fn needs(&self, keys: &mut Keys) {
         self.token.needs(keys);
         if let Target::Performance(performance) = self.target {
             keys.performances.insert(performance);
-            // More seats than one user may have are refused without a look at them.
+            // More seats than one user may have are refused before any seat is read.
             if self.seats.len() <= SEATS_PER_USER_MAX {
                 keys.seats.extend(seat_numbers(&self.seats).map(|seat| (performance, seat)));
             }
         }
+    }
+
+    fn decide(&self, rows: &mut Rows, cx: &mut Context<'_>) -> Result<Held, Refusal> {
+        let token = &self.token;
+        let reservation = judge(self, rows, cx)?;
+
+        settle_lapsed(&reservation, rows, cx);
+        for seat in reservation.seats.iter() {
+            let row = Seat { reservation: reservation.id, held_until: reservation.held_until, sold: false };
+            rows.seats.put((reservation.performance, *seat), row);
+        }
+        record(rows, reservation.performance, EventId::new(reservation.id.uuid()), reservation.held_at, || {
+            Happening::SeatsHeld { claim: reservation.claim(), held_until: reservation.held_until }
+        });
+        rows.open_reservations.entry((token.concert, token.user.clone())).or_default().push(reservation.id);
+        rows.reservations.put(reservation.id, reservation.clone());
+        let starts_at = rows.performances.get(&reservation.performance).map_or(cx.at, |p| p.starts_at);
+        Ok(Held { reservation, starts_at })
+    }
+}
+
+impl Command for Release {
+    type Output = ();
+
+    fn needs(&self, keys: &mut Keys) {
+        self.token.needs(keys);
+        keys.reservations.insert(self.reservation);
+    }
+
+    fn decide(&self, rows: &mut Rows, cx: &mut Context<'_>) -> Result<(), Refusal> {
+        let Self { token, reservation: id } = self;
+        let cx = &mut cx.not_before(last_change(rows, *id));
+        waiting_room::may_settle(rows, token, *id, cx.at)?;
+        let reservation = owned_reservation(rows, token, *id)?;
+        match reservation.status {
+            Status::Paid => return Err(Refusal::AlreadyPaid),
+            // Giving seats back twice, or after the end of the hold, changes nothing.
+            Status::Expired | Status::Released => return Ok(()),
+            Status::Held => {}
+        }
+        let ending = if reservation.is_live(cx.at) { Ending::Released } else { Ending::Expired };
+        end_hold(*id, ending, rows, cx);
+        waiting_room::end_if_over(rows, token, cx.at);
+        Ok(())
+    }
+}
+
+impl Command for Expire {
+    type Output = usize;
+
+    fn needs(&self, keys: &mut Keys) {
+        keys.reservations.extend(&self.reservations);
+    }
+
+    fn decide(&self, rows: &mut Rows, cx: &mut Context<'_>) -> Result<usize, Refusal> {
+        let mut settled = 0;
+        for id in &self.reservations {
+            // A hold that was taken while the clock was ahead has lasted its full length by the time it is named here.
+            let is_over = |r: &Reservation| !r.is_live(cx.at) || r.held_at.is_ahead_of(cx.at);
+            if rows.reservations.get(id).is_some_and(|r| r.status == Status::Held && is_over(r)) {
+                end_hold(*id, Ending::Expired, rows, cx);
+                settled += 1;
+            }
+        }
+        Ok(settled)
     }
 }
 
@@ -56,27 +148,9 @@ fn seat_numbers(seats: &[i64]) -> impl Iterator<Item = u32> {
     seats.iter().filter_map(|seat| u32::try_from(*seat).ok())
 }
 
-pub(super) fn hold(request: &HoldRequest, rows: &mut Rows, cx: &mut Context<'_>) -> Result<Done, Refusal> {
-    let token = &request.token;
-    let reservation = judge(request, rows, cx)?;
-
-    settle_lapsed(&reservation, rows, cx);
-    for seat in reservation.seats.iter() {
-        let row = Seat { reservation: reservation.id, held_until: reservation.held_until, sold: false };
-        rows.seats.put((reservation.performance, *seat), row);
-    }
-    tell(rows, reservation.performance, EventId::new(reservation.id.uuid()), reservation.held_at, || {
-        Happening::SeatsHeld { claim: reservation.claim(), held_until: reservation.held_until }
-    });
-    rows.open_reservations.entry((token.concert, token.user.clone())).or_default().push(reservation.id);
-    rows.reservations.put(reservation.id, reservation.clone());
-    let starts_at = rows.performances.get(&reservation.performance).map_or(cx.at, |p| p.starts_at);
-    Ok(Done::Held { reservation, starts_at })
-}
-
 /// All checks, in the contract's order. Changes nothing.
-fn judge(request: &HoldRequest, rows: &Rows, cx: &mut Context<'_>) -> Result<Reservation, Refusal> {
-    let HoldRequest { token, target, seats } = request;
+fn judge(request: &Hold, rows: &Rows, cx: &mut Context<'_>) -> Result<Reservation, Refusal> {
+    let Hold { token, target, seats } = request;
     waiting_room::may_hold(rows, token, cx.at)?;
     let id = match target {
         Target::Performance(id) => *id,
@@ -181,14 +255,14 @@ pub(crate) fn end_hold(id: ReservationId, ending: Ending, rows: &mut Rows, cx: &
             rows.seats.remove(&key);
         }
     }
-    tell(rows, reservation.performance, event, cx.at, || Happening::SeatsReleased {
+    record(rows, reservation.performance, event, cx.at, || Happening::SeatsReleased {
         claim: reservation.claim(),
         ending,
     });
 }
 
 /// Counts a change of the performance and writes the event that tells of it.
-pub(crate) fn tell(
+pub(crate) fn record(
     rows: &mut Rows,
     performance: PerformanceId,
     id: EventId,
@@ -200,26 +274,6 @@ pub(crate) fn tell(
     row.updated_at = row.updated_at.max(at);
     let (version, at) = (row.version, row.updated_at);
     rows.events.push(Event { id, at, version, happening: happening() });
-}
-
-pub(super) fn release(
-    token: &Token,
-    id: ReservationId,
-    rows: &mut Rows,
-    cx: &mut Context<'_>,
-) -> Result<Done, Refusal> {
-    let cx = &mut cx.not_before(last_change(rows, id));
-    waiting_room::may_settle(rows, token, id, cx.at)?;
-    let reservation = owned_reservation(rows, token, id)?;
-    match reservation.status {
-        Status::Paid => return Err(Refusal::AlreadyPaid),
-        Status::Expired | Status::Released => return Ok(Done::Released),
-        Status::Held => {}
-    }
-    let ending = if reservation.is_live(cx.at) { Ending::Released } else { Ending::Expired };
-    end_hold(id, ending, rows, cx);
-    waiting_room::end_if_over(rows, token, cx.at);
-    Ok(Done::Released)
 }
 
 /// When the performance of a reservation last changed.
@@ -238,19 +292,6 @@ pub(crate) fn owned_reservation<'a>(
         .get(&id)
         .filter(|reservation| reservation.user == token.user && reservation.concert == token.concert)
         .ok_or(Refusal::ReservationNotFound)
-}
-
-pub(super) fn expire(ids: &[ReservationId], rows: &mut Rows, cx: &mut Context<'_>) -> Done {
-    let mut settled = 0;
-    for id in ids {
-        // One that was taken while the clock was ahead has been held for its length by the time it is named here.
-        let is_over = |r: &Reservation| !r.is_live(cx.at) || r.held_at.is_ahead_of(cx.at);
-        if rows.reservations.get(id).is_some_and(|r| r.status == Status::Held && is_over(r)) {
-            end_hold(*id, Ending::Expired, rows, cx);
-            settled += 1;
-        }
-    }
-    Done::Expired { settled }
 }
 
 /// The holds of a user in a concert that can still be paid.

@@ -9,11 +9,11 @@ use crate::event::Claim;
 use crate::ids::{ConcertId, EventId, PerformanceId, ReservationId, UserId};
 use crate::rows::{Keys, Rows};
 use crate::time::Timestamp;
-use crate::waiting_room::{self, Room, Token};
-use crate::{Context, Done, Refusal};
+use crate::waiting_room::{self, Room};
+use crate::{Command, Context, Refusal};
 
-pub use hold::{Ending, HoldRequest, SEATS_NAMED_MAX, SEATS_PER_USER_MAX, Target};
-pub(crate) use hold::{end_hold, last_change, live_holds, owned_reservation, tell};
+pub use hold::{Ending, Expire, Held, Hold, Release, SEATS_NAMED_MAX, SEATS_PER_USER_MAX, Target};
+pub(crate) use hold::{end_hold, last_change, live_holds, owned_reservation, record};
 pub use seating::{GRADE_DEFAULT, PRICE_DEFAULT, PRICE_MAX, SEATS_DEFAULT, SEATS_MAX, Seating, Section, Unsound};
 
 /// A concert, as lists show it. Its dates come from its performances.
@@ -137,99 +137,62 @@ impl Reservation {
     }
 }
 
-/// Commands about concerts.
+/// Creates a concert with its waiting room.
 #[derive(Clone, Debug)]
-pub enum Command {
-    /// Creates a concert with its waiting room.
-    Open {
-        /// 1 to 200 characters.
-        title: Arc<str>,
-        /// 1 to 200 characters.
-        venue: Arc<str>,
-        /// Admission settings of its waiting room.
-        room: waiting_room::Settings,
-    },
-    /// Adds a performance.
-    Schedule {
-        /// The concert.
-        concert: ConcertId,
-        /// Start. May lie in the past: then no seat can be held.
-        starts_at: Timestamp,
-        /// Sections with grades and prices.
-        seating: Seating,
-    },
-    /// Holds seats: all or none.
-    Hold(HoldRequest),
-    /// Gives held seats back.
-    Release {
-        /// The user's token.
-        token: Token,
-        /// The reservation.
-        reservation: ReservationId,
-    },
-    /// Settles holds of one performance that are past their end.
-    Expire {
-        /// Reservations to settle. Those that have not ended stay as they are.
-        reservations: Vec<ReservationId>,
-    },
+pub struct Create {
+    /// 1 to 200 characters.
+    pub title: Arc<str>,
+    /// 1 to 200 characters.
+    pub venue: Arc<str>,
+    /// Admission settings of its waiting room.
+    pub room: waiting_room::Settings,
 }
 
-impl Command {
-    pub(crate) fn needs(&self, keys: &mut Keys) {
-        match self {
-            Self::Open { .. } => {}
-            Self::Schedule { concert, .. } => {
-                keys.rooms.insert(*concert);
-            }
-            Self::Hold(request) => request.needs(keys),
-            Self::Release { token, reservation } => {
-                token.needs(keys);
-                keys.reservations.insert(*reservation);
-            }
-            Self::Expire { reservations } => keys.reservations.extend(reservations),
-        }
-    }
+/// Adds a performance to a concert.
+#[derive(Clone, Debug)]
+pub struct Schedule {
+    /// The concert.
+    pub concert: ConcertId,
+    /// Start. May lie in the past: then no seat can be held.
+    pub starts_at: Timestamp,
+    /// Sections with grades and prices.
+    pub seating: Seating,
+}
 
-    pub(crate) fn decide(&self, rows: &mut Rows, cx: &mut Context<'_>) -> Result<Done, Refusal> {
-        match self {
-            Self::Open { title, venue, room } => Ok(open(title, venue, *room, (rows, cx))),
-            Self::Schedule { concert, starts_at, seating } => schedule(*concert, *starts_at, seating, (rows, cx)),
-            Self::Hold(request) => hold::hold(request, rows, cx),
-            Self::Release { token, reservation } => hold::release(token, *reservation, rows, cx),
-            Self::Expire { reservations } => Ok(hold::expire(reservations, rows, cx)),
-        }
+impl Command for Create {
+    type Output = Concert;
+
+    fn needs(&self, _: &mut Keys) {}
+
+    fn decide(&self, rows: &mut Rows, cx: &mut Context<'_>) -> Result<Concert, Refusal> {
+        let id = ConcertId::new(cx.ids.next(cx.at));
+        let concert = Concert { id, title: self.title.clone(), venue: self.venue.clone(), created_at: cx.at };
+        rows.rooms.put(id, Room::new(self.room, cx.at));
+        rows.new_concerts.push(concert.clone());
+        Ok(concert)
     }
 }
 
-fn open(
-    title: &Arc<str>,
-    venue: &Arc<str>,
-    settings: waiting_room::Settings,
-    (rows, cx): (&mut Rows, &mut Context<'_>),
-) -> Done {
-    let id = ConcertId::new(cx.ids.next(cx.at));
-    let concert = Concert { id, title: title.clone(), venue: venue.clone(), created_at: cx.at };
-    rows.rooms.put(id, Room::new(settings, cx.at));
-    rows.new_concerts.push(concert.clone());
-    Done::ConcertOpened(concert)
-}
+impl Command for Schedule {
+    type Output = Performance;
 
-fn schedule(
-    concert: ConcertId,
-    starts_at: Timestamp,
-    seating: &Seating,
-    (rows, cx): (&mut Rows, &mut Context<'_>),
-) -> Result<Done, Refusal> {
-    rows.rooms.get(&concert).ok_or(Refusal::ConcertNotFound)?;
-    let performance = Performance {
-        id: PerformanceId::new(cx.ids.next(cx.at)),
-        concert,
-        starts_at,
-        seating: seating.clone(),
-        sold: 0,
-        version: 0,
-        updated_at: cx.at,
-    };
-    rows.performances.put(performance.id, performance.clone());
-    Ok(Done::PerformanceScheduled(performance))
+    fn needs(&self, keys: &mut Keys) {
+        // Each concert has a room: its row shows that the concert exists.
+        keys.rooms.insert(self.concert);
+    }
+
+    fn decide(&self, rows: &mut Rows, cx: &mut Context<'_>) -> Result<Performance, Refusal> {
+        rows.rooms.get(&self.concert).ok_or(Refusal::ConcertNotFound)?;
+        let performance = Performance {
+            id: PerformanceId::new(cx.ids.next(cx.at)),
+            concert: self.concert,
+            starts_at: self.starts_at,
+            seating: self.seating.clone(),
+            sold: 0,
+            version: 0,
+            updated_at: cx.at,
+        };
+        rows.performances.put(performance.id, performance.clone());
+        Ok(performance)
+    }
 }

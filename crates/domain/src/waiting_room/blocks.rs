@@ -5,9 +5,9 @@ use std::fmt;
 
 use super::room::change;
 use crate::ids::ConcertId;
-use crate::rows::Rows;
+use crate::rows::{Keys, Rows};
 use crate::time::Timestamp;
-use crate::{Context, Done, Refusal};
+use crate::{Command, Context, Refusal};
 
 /// The name of one life of a memory: another after each restart, and of each copy.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -69,11 +69,6 @@ impl Blocks {
         self.gaps.iter().map(|gap| gap.places_in(after, to)).sum()
     }
 
-    /// The gap that a place lies in.
-    pub fn gap_of(&self, place: u64) -> Option<&Gap> {
-        self.gaps.iter().find(|gap| (gap.first..=gap.last).contains(&place))
-    }
-
     pub(super) fn doubt(&mut self, first: u64, last: u64, made_at: Timestamp) {
         if first <= last {
             self.gaps.push(Gap { first, last, made_at });
@@ -106,6 +101,26 @@ impl Blocks {
     pub(super) fn pass(&mut self, served: u64) {
         self.gaps.retain(|gap| served < gap.last);
     }
+}
+
+/// Accounts for places that Redis hands out instead of the database.
+#[derive(Clone, Debug)]
+pub struct HandOut {
+    /// The room.
+    pub concert: ConcertId,
+    /// The change.
+    pub request: Request,
+}
+
+/// The state from which Redis hands out a room's places, set by this command or by another instance earlier.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BlockState {
+    /// The last place that is known to be handed out or skipped.
+    pub issued: u64,
+    /// Epoch, blocks and gaps.
+    pub blocks: Blocks,
+    /// Whether this command changed them.
+    pub is_new: bool,
 }
 
 /// What may be asked of a room whose places are handed out beside the database.
@@ -142,16 +157,26 @@ pub enum Request {
     Reinstate(Vec<(u64, u64)>),
 }
 
-impl Request {
-    pub(super) fn decide(&self, concert: ConcertId, rows: &mut Rows, cx: &mut Context<'_>) -> Result<Done, Refusal> {
+impl Command for HandOut {
+    type Output = BlockState;
+
+    fn needs(&self, keys: &mut Keys) {
+        keys.rooms.insert(self.concert);
+    }
+
+    fn decide(&self, rows: &mut Rows, cx: &mut Context<'_>) -> Result<BlockState, Refusal> {
+        let Self { concert, request } = self;
+        let concert = *concert;
         let room = rows.rooms.get(&concert).ok_or(Refusal::ConcertNotFound)?;
         let (epoch_now, version) = (room.blocks.epoch, room.version);
-        match self {
+        match request {
             // Numbers of a block follow one another; after somebody else's the epoch has to be another.
-            Self::Reserve { epoch, places } if *epoch == epoch_now && room.issued <= room.blocks.reserved_to => {
+            Request::Reserve { epoch, places } if *epoch == epoch_now && room.issued <= room.blocks.reserved_to => {
                 change(rows, concert, cx.at, |room| room.blocks.reserved_to += places);
             }
-            Self::Reopen { epoch, memory, epoch_seen, known, reserved_to, in_doubt, places } if *epoch == epoch_now => {
+            Request::Reopen { epoch, memory, epoch_seen, known, reserved_to, in_doubt, places }
+                if *epoch == epoch_now =>
+            {
                 change(rows, concert, cx.at, |room| {
                     // A database that was set back does not know its last blocks and epochs. Their numbers are used up.
                     let (issued, known) = (room.issued, room.issued.max(*known));
@@ -164,8 +189,8 @@ impl Request {
                     room.blocks.reserved_to = reserved_to + places;
                 });
             }
-            Self::Reserve { .. } | Self::Reopen { .. } => {}
-            Self::Reinstate(ranges) => {
+            Request::Reserve { .. } | Request::Reopen { .. } => {}
+            Request::Reinstate(ranges) => {
                 let in_doubt = |(first, last): &(u64, u64)| room.blocks.doubtful(first.saturating_sub(1), *last) > 0;
                 if ranges.iter().any(in_doubt) {
                     change(rows, concert, cx.at, |room| {
@@ -175,6 +200,6 @@ impl Request {
             }
         }
         let room = rows.rooms.get(&concert).ok_or(Refusal::ConcertNotFound)?;
-        Ok(Done::RoomOpened { issued: room.issued, blocks: room.blocks.clone(), is_new: room.version != version })
+        Ok(BlockState { issued: room.issued, blocks: room.blocks.clone(), is_new: room.version != version })
     }
 }

@@ -9,9 +9,9 @@ mod window;
 
 use crate::ids::{ConcertId, TokenId, UserId};
 use crate::rows::{Keys, Rows};
-use crate::{Context, Done, Refusal, concert};
+use crate::{Command, Context, Refusal, concert};
 
-pub use blocks::{Blocks, Gap, Memory, Request};
+pub use blocks::{BlockState, Blocks, Gap, HandOut, Memory, Request};
 pub use line::Line;
 pub use room::{ADMIT_AT_ONCE_MAX, GivenUp, Patch, Place, PlaceStanding, Room, Settings, Turn};
 pub use step::Step;
@@ -19,72 +19,83 @@ pub use token::Token;
 pub(crate) use token::{end_after_payment, end_if_over, may_hold, may_settle};
 pub use window::Window;
 
-/// What may be asked of a room.
+/// Takes a place in line, or finds the one that the user already has.
 #[derive(Clone, Debug)]
-pub enum Command {
-    /// Take a place, or find the one that the user already has.
-    Enter {
-        /// Whose room.
-        concert: ConcertId,
-        /// Who.
-        user: UserId,
-    },
-    /// Give the place up, and with it the seats still held.
-    Leave(Token),
-    /// Settle what is over and call the next in line.
-    Step(Step),
-    /// Change how the room admits.
-    Configure {
-        /// Whose room.
-        concert: ConcertId,
-        /// What to change.
-        patch: Patch,
-    },
-    /// Account for places that are handed out beside the database.
-    HandOut {
-        /// Whose room.
-        concert: ConcertId,
-        /// What is asked.
-        request: Request,
-    },
+pub struct Enter {
+    /// The room.
+    pub concert: ConcertId,
+    /// The user.
+    pub user: UserId,
 }
 
-impl Command {
-    pub(crate) fn needs(&self, keys: &mut Keys) {
-        match self {
-            Self::Enter { concert, user } => {
-                keys.rooms.insert(*concert);
-                keys.entrants.insert((*concert, user.clone()));
-            }
-            Self::Leave(token) => {
-                token.needs(keys);
-                keys.rooms.insert(token.concert);
-                keys.places.insert((token.concert, token.place));
-                keys.holdings.insert((token.concert, token.user.clone()));
-            }
-            Self::Step(step) => step.needs(keys),
-            Self::Configure { concert, .. } | Self::HandOut { concert, .. } => {
-                keys.rooms.insert(*concert);
-            }
-        }
+/// The place that a user has after entering.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Entered {
+    /// The token, not yet signed.
+    pub token: Token,
+    /// Whether this command created the place.
+    pub is_new: bool,
+}
+
+/// Gives a place up, and with it the seats still held. Leaving twice, or after the end, changes nothing.
+#[derive(Clone, Debug)]
+pub struct Leave(pub Token);
+
+/// Changes how a room admits. Returns the settings after the change.
+#[derive(Clone, Debug)]
+pub struct Configure {
+    /// The room.
+    pub concert: ConcertId,
+    /// What to change.
+    pub patch: Patch,
+}
+
+impl Command for Enter {
+    type Output = Entered;
+
+    fn needs(&self, keys: &mut Keys) {
+        keys.rooms.insert(self.concert);
+        keys.entrants.insert((self.concert, self.user.clone()));
     }
 
-    pub(crate) fn decide(&self, rows: &mut Rows, cx: &mut Context<'_>) -> Result<Done, Refusal> {
-        match self {
-            Self::Enter { concert, user } => enter(*concert, user, rows, cx),
-            Self::Leave(token) => Ok(leave(token, rows, cx)),
-            Self::Step(step) => Ok(step.take(rows, cx)),
-            Self::Configure { concert, patch } => {
-                rows.rooms.get(concert).ok_or(Refusal::ConcertNotFound)?;
-                room::change(rows, *concert, cx.at, |room| room.settings = patch.apply(room.settings));
-                rows.rooms.get(concert).map(|room| Done::RoomConfigured(room.settings)).ok_or(Refusal::ConcertNotFound)
-            }
-            Self::HandOut { concert, request } => request.decide(*concert, rows, cx),
-        }
+    fn decide(&self, rows: &mut Rows, cx: &mut Context<'_>) -> Result<Entered, Refusal> {
+        enter(self.concert, &self.user, rows, cx)
     }
 }
 
-fn enter(concert: ConcertId, user: &UserId, rows: &mut Rows, cx: &mut Context<'_>) -> Result<Done, Refusal> {
+impl Command for Leave {
+    type Output = ();
+
+    fn needs(&self, keys: &mut Keys) {
+        let Self(token) = self;
+        token.needs(keys);
+        keys.rooms.insert(token.concert);
+        keys.places.insert((token.concert, token.place));
+        keys.holdings.insert((token.concert, token.user.clone()));
+    }
+
+    fn decide(&self, rows: &mut Rows, cx: &mut Context<'_>) -> Result<(), Refusal> {
+        leave(&self.0, rows, cx);
+        Ok(())
+    }
+}
+
+impl Command for Configure {
+    type Output = Settings;
+
+    fn needs(&self, keys: &mut Keys) {
+        keys.rooms.insert(self.concert);
+    }
+
+    fn decide(&self, rows: &mut Rows, cx: &mut Context<'_>) -> Result<Settings, Refusal> {
+        let room = rows.rooms.get(&self.concert).ok_or(Refusal::ConcertNotFound)?;
+        let settings = self.patch.apply(room.settings);
+        room::change(rows, self.concert, cx.at, |room| room.settings = settings);
+        Ok(settings)
+    }
+}
+
+fn enter(concert: ConcertId, user: &UserId, rows: &mut Rows, cx: &mut Context<'_>) -> Result<Entered, Refusal> {
     let room = rows.rooms.get(&concert).ok_or(Refusal::ConcertNotFound)?;
     let served = room.served;
     let entrant = (concert, user.clone());
@@ -119,18 +130,17 @@ fn enter(concert: ConcertId, user: &UserId, rows: &mut Rows, cx: &mut Context<'_
     Ok(entered(rows, concert, number, true))
 }
 
-fn entered(rows: &Rows, concert: ConcertId, number: u64, is_new: bool) -> Done {
+fn entered(rows: &Rows, concert: ConcertId, number: u64, is_new: bool) -> Entered {
     let Some(place) = rows.places.get(&(concert, number)) else {
         unreachable!("a current place is loaded with its number")
     };
     let token = Token { id: place.token, concert, user: place.user.clone(), place: number, issued_at: place.issued_at };
-    Done::Entered { token, is_new }
+    Entered { token, is_new }
 }
 
-/// Leaving twice, or after the end, changes nothing.
-fn leave(token: &Token, rows: &mut Rows, cx: &mut Context<'_>) -> Done {
+fn leave(token: &Token, rows: &mut Rows, cx: &mut Context<'_>) {
     let key = (token.concert, token.place);
-    let Some(room) = rows.rooms.get(&token.concert) else { return Done::Left };
+    let Some(room) = rows.rooms.get(&token.concert) else { return };
     let waits = token.place > room.served;
     // A place that was handed out beside the database has no row before its turn. One that was called and has neither row
     // nor turn is over: what its user holds now belongs to a later place.
@@ -138,7 +148,7 @@ fn leave(token: &Token, rows: &mut Rows, cx: &mut Context<'_>) -> Done {
     let elsewhere = token.place <= room.blocks.reserved_to && (waits || has_turn);
     let current = rows.places.get(&key).map_or(elsewhere, |place| place.standing == PlaceStanding::Current);
     if !current || !token.stands(rows) {
-        return Done::Left;
+        return;
     }
     if waits {
         let place = token.as_place(PlaceStanding::GivenUp);
@@ -152,7 +162,7 @@ fn leave(token: &Token, rows: &mut Rows, cx: &mut Context<'_>) -> Done {
             room.issued = room.issued.max(token.place);
             room.given_up += 1;
         });
-        return Done::Left;
+        return;
     }
     let held: Vec<_> = concert::live_holds(rows, token.concert, &token.user, cx.at).map(|hold| hold.id).collect();
     for hold in held {
@@ -162,5 +172,4 @@ fn leave(token: &Token, rows: &mut Rows, cx: &mut Context<'_>) -> Done {
         step::end_turn(rows, key, cx.at);
         room::admit(rows, token.concert, cx.at);
     }
-    Done::Left
 }

@@ -6,7 +6,7 @@ use super::token::{Token, lasts_until, running};
 use crate::ids::ConcertId;
 use crate::rows::{Keys, Rows};
 use crate::time::Timestamp;
-use crate::{Context, Done};
+use crate::{Command, Context, Refusal};
 
 /// One atomic step of a room. Any instance may take it.
 #[derive(Clone, Debug)]
@@ -43,8 +43,12 @@ impl Step {
 
     /// Maximum length of each list of a step, so that other commands in its batch do not wait long.
     pub const PLACES_MAX: usize = 200;
+}
 
-    pub(super) fn needs(&self, keys: &mut Keys) {
+impl Command for Step {
+    type Output = ();
+
+    fn needs(&self, keys: &mut Keys) {
         keys.rooms.insert(self.concert);
         let places = self.seen.iter().map(|(place, _)| place).chain(&self.claimed).chain(&self.due);
         keys.turns.extend(places.map(|place| (self.concert, *place)));
@@ -57,9 +61,9 @@ impl Step {
         }
     }
 
-    pub(super) fn take(&self, rows: &mut Rows, cx: &mut Context<'_>) -> Done {
+    fn decide(&self, rows: &mut Rows, cx: &mut Context<'_>) -> Result<(), Refusal> {
         if rows.rooms.get(&self.concert).is_none() {
-            return Done::Stepped;
+            return Ok(());
         }
         raise(rows, self.concert, self.issued, cx.at);
         for bearer in &self.bearers {
@@ -75,7 +79,7 @@ impl Step {
             settle(rows, (self.concert, *place), cx.at);
         }
         admit_up_to(rows, self.concert, self.limit, cx.at);
-        Done::Stepped
+        Ok(())
     }
 }
 

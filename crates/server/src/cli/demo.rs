@@ -1,11 +1,12 @@
 //! Samples to try onsale with.
 
+use onsale_app::desk::DeskCommand;
 use onsale_app::store::{LectureFilter, Page};
 use onsale_domain::concert::{self, GRADE_DEFAULT, PRICE_DEFAULT, SEATS_DEFAULT, Seating, Section};
 use onsale_domain::ids::{ConcertId, UserId};
-use onsale_domain::lecture::{self, CAPACITY_DEFAULT, NewLecture};
+use onsale_domain::lecture::{self, CAPACITY_DEFAULT};
 use onsale_domain::time::Timestamp;
-use onsale_domain::{Command, Done, wallet};
+use onsale_domain::wallet;
 
 use super::Failed;
 use crate::sale::Sale;
@@ -40,18 +41,18 @@ pub(super) async fn seed(sale: &Sale, settings: &Settings) -> Result<bool, Faile
     for (title, lecturer, days) in LECTURES {
         let starts_at = evening(settings, now, days)?;
         let lecturer = lecturer.map(Into::into);
-        let new = NewLecture { title: title.into(), lecturer, starts_at, capacity: CAPACITY_DEFAULT };
-        decide(sale, lecture::Command::Open(new)).await?;
+        let new = lecture::Create { title: title.into(), lecturer, starts_at, capacity: CAPACITY_DEFAULT };
+        decide(sale, new).await?;
     }
     for (title, venue, days) in CONCERTS {
-        let open = concert::Command::Open { title: title.into(), venue: venue.into(), room: settings.room };
-        let Done::ConcertOpened(concert) = decide(sale, open).await? else { continue };
+        let create = concert::Create { title: title.into(), venue: venue.into(), room: settings.room };
+        let concert = decide(sale, create).await?;
         for day in days {
             schedule(sale, concert.id, evening(settings, now, *day)?).await?;
         }
     }
     let user = UserId::parse(USER).ok_or_else(|| Failed::Error("the sample user has no sound id".to_owned()))?;
-    decide(sale, wallet::Command::Charge { user, amount: POINTS }).await?;
+    decide(sale, wallet::Charge { user, amount: POINTS }).await?;
     Ok(true)
 }
 
@@ -59,12 +60,12 @@ async fn schedule(sale: &Sale, concert: ConcertId, starts_at: Timestamp) -> Resu
     let best = Section { from: 1, to: 10, grade: "VIP".into(), price: 2 * PRICE_DEFAULT };
     let rest = Section { from: 11, to: SEATS_DEFAULT, grade: GRADE_DEFAULT.into(), price: PRICE_DEFAULT };
     let seating = Seating::new(vec![best, rest]).map_err(|unsound| Failed::Error(format!("{unsound:?}")))?;
-    decide(sale, concert::Command::Schedule { concert, starts_at, seating }).await?;
+    decide(sale, concert::Schedule { concert, starts_at, seating }).await?;
     Ok(())
 }
 
-async fn decide(sale: &Sale, command: impl Into<Command>) -> Result<Done, Failed> {
-    let outcome = sale.desk.submit_patiently(command.into()).await?;
+async fn decide<C: DeskCommand>(sale: &Sale, command: C) -> Result<C::Output, Failed> {
+    let outcome = sale.desk.submit_patiently(command).await?;
     outcome.map_err(|refusal| Failed::Error(format!("a sample was refused: {refusal:?}")))
 }
 

@@ -18,7 +18,7 @@ use axum::response::{IntoResponse, Response};
 use onsale_app::calendar::Calendar;
 use onsale_app::catalogue::Catalogue;
 use onsale_app::conditions::Conditions;
-use onsale_app::desk::{Answer, Desk, Request};
+use onsale_app::desk::{Desk, DeskCommand, KeyedAnswer, KeyedRequest};
 use onsale_app::idempotency::Keyed;
 use onsale_app::seat_map::SeatMaps;
 use onsale_app::store::{Reader, StoreError};
@@ -26,7 +26,7 @@ use onsale_app::timetable::Timetable;
 use onsale_app::waiting_room::Rooms;
 use onsale_app::waiting_room::door::Door;
 use onsale_app::watch::DatabaseWatch;
-use onsale_domain::{Command, waiting_room as rules};
+use onsale_domain::{Refusal, waiting_room as rules};
 use prometheus_client::registry::Registry;
 
 use crate::auth::{AdminKey, Bearers};
@@ -43,7 +43,6 @@ pub(crate) use edge::{
 };
 pub(crate) use input::PathArgs;
 pub(crate) use openapi::document;
-pub(crate) use reply::answer::encode;
 pub(crate) use reply::exposition::show_metrics;
 pub(crate) use router::{into_service, not_found};
 
@@ -102,26 +101,46 @@ impl App {
         Self(Arc::new(state))
     }
 
-    /// Hands a command to the desk and answers as it decided.
-    async fn decide(&self, command: Command, key: Option<Keyed>) -> Response {
-        self.submit(Request { command, key, turn_over: false }).await
+    /// Decides a command. If it is done, `show` writes the answer; if it is refused, the refusal's problem is the answer.
+    async fn decide<C: DeskCommand>(
+        &self,
+        command: C,
+        key: Option<Keyed>,
+        show: impl Fn(&C::Output) -> Rendered + Send + 'static,
+    ) -> Response {
+        self.decide_in_turn(command, key, false, show).await
     }
 
-    async fn submit(&self, request: Request) -> Response {
-        let submitted = self.desk.submit(request);
-        let Ok(answer) = tokio::time::timeout(PATIENCE, submitted).await else {
-            return Problem::new(Code::Unavailable).into_response();
+    /// As [`Self::decide`], for a caller whose turn may be over: then only an answer that the key keeps is given.
+    async fn decide_in_turn<C: DeskCommand>(
+        &self,
+        command: C,
+        key: Option<Keyed>,
+        is_turn_over: bool,
+        show: impl Fn(&C::Output) -> Rendered + Send + 'static,
+    ) -> Response {
+        let Some(key) = key else {
+            if is_turn_over {
+                return Problem::from(&Refusal::TokenExpired).into_response();
+            }
+            return match tokio::time::timeout(PATIENCE, self.desk.submit(command)).await {
+                Ok(Ok(outcome)) => Rendered::of(&outcome, show).into_response(),
+                Ok(Err(failure)) => Problem::from(failure).into_response(),
+                Err(_) => Problem::new(Code::Unavailable).into_response(),
+            };
         };
-        match answer {
-            Ok(Answer::Decided(outcome)) => Rendered::of(&outcome, &self.calendar).into_response(),
-            Ok(Answer::Kept { answer, replayed }) => answer::kept_response(&answer, replayed),
-            Ok(Answer::KeyReused) => Problem::new(Code::IdempotencyKeyReused).into_response(),
-            Ok(Answer::KeysUsedUp { retry_after_seconds }) => {
+        let request = KeyedRequest { command, key, is_turn_over };
+        let submitted = self.desk.submit_keyed(request, move |outcome| Rendered::of(outcome, &show).to_bytes());
+        match tokio::time::timeout(PATIENCE, submitted).await {
+            Ok(Ok(KeyedAnswer::Kept { answer, replayed })) => answer::kept_response(&answer, replayed),
+            Ok(Ok(KeyedAnswer::NotKept(refusal))) => Problem::from(&refusal).into_response(),
+            Ok(Ok(KeyedAnswer::KeyReused)) => Problem::new(Code::IdempotencyKeyReused).into_response(),
+            Ok(Ok(KeyedAnswer::KeysUsedUp { retry_after_seconds })) => {
                 self.metrics.count_limited(edge::Limit::UserKeys);
                 Problem::from(edge::Limit::UserKeys.refuses()(retry_after_seconds)).into_response()
             }
-            Ok(Answer::Forgotten) => Problem::new(Code::Internal).into_response(),
-            Err(failure) => Problem::from(failure).into_response(),
+            Ok(Err(failure)) => Problem::from(failure).into_response(),
+            Err(_) => Problem::new(Code::Unavailable).into_response(),
         }
     }
 

@@ -10,14 +10,14 @@ use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
+use onsale_domain::Refusal;
 use onsale_domain::ids::{ConcertId, UserId};
-use onsale_domain::waiting_room::{Command, Step, Token};
-use onsale_domain::{Command as AnyCommand, Done, Refusal};
+use onsale_domain::waiting_room::{self as rules, Enter, Step, Token};
 use tokio::sync::mpsc;
 
 use super::Rooms;
 use crate::conditions::Conditions;
-use crate::desk::{Answer, Desk, Failure, Outcome, Request};
+use crate::desk::{Desk, Failure, Outcome};
 use crate::store::StoreError;
 
 pub use memory::{Entered, Entrant, Given, Held, Mark, MemoryError, PlaceMemory, State, Trouble};
@@ -58,19 +58,13 @@ impl Door {
     ///
     /// # Errors
     /// Where nobody can be let in now.
-    pub async fn enter(&self, concert: ConcertId, user: UserId) -> Result<Outcome, Failure> {
+    pub async fn enter(&self, concert: ConcertId, user: UserId) -> Result<Outcome<Enter>, Failure> {
         let away = |_: StoreError| Failure::Unavailable;
         if self.rooms.find(concert).await.map_err(away)?.is_none() {
             return Ok(Err(Refusal::ConcertNotFound));
         }
         if self.memory.is_none() {
-            let command = Command::Enter { concert, user }.into();
-            return match self.desk.submit(Request { command, key: None, turn_over: false }).await? {
-                Answer::Decided(outcome) => Ok(outcome),
-                Answer::Kept { .. } | Answer::KeyReused | Answer::KeysUsedUp { .. } | Answer::Forgotten => {
-                    Err(Failure::Internal)
-                }
-            };
+            return self.desk.submit(Enter { concert, user }).await;
         }
         let mut replacing = None;
         for _ in 0..TRIES {
@@ -80,7 +74,7 @@ impl Door {
                 let _ = tokio::time::timeout(CALLED_WITHIN, self.call_at_once(&token)).await;
             }
             if is_new || self.rooms.stands(&token).await.map_err(away)? {
-                return Ok(Ok(Done::Entered { token, is_new }));
+                return Ok(Ok(rules::Entered { token, is_new }));
             }
             replacing = Some(token.place);
         }
@@ -96,7 +90,7 @@ impl Door {
         let Some(room) = self.rooms.get(token.concert) else { return Ok(()) };
         let Some(issued) = room.can_be_called(token.place, self.rooms.reader.now()) else { return Ok(()) };
         let step = Step { issued, ..Step::of(token.concert) };
-        let _ = self.desk.submit_patiently(AnyCommand::WaitingRoom(Command::Step(step))).await?;
+        let _ = self.desk.submit_patiently(step).await?;
         self.rooms.refresh().await.map_err(|_| Failure::Unavailable)
     }
 

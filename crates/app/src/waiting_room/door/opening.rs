@@ -5,8 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use onsale_domain::ids::ConcertId;
-use onsale_domain::waiting_room::{Blocks, Command, Request};
-use onsale_domain::{Command as AnyCommand, Done};
+use onsale_domain::waiting_room::{BlockState, HandOut, Request};
 
 use super::{Mark, MemoryError, PlaceMemory, State};
 use crate::desk::{Desk, Failure};
@@ -40,13 +39,6 @@ pub(super) struct Opener {
     epoch: u64,
     block: u64,
     reserved_at: Option<Instant>,
-}
-
-/// What the database says of a room's blocks.
-struct Answer {
-    issued: u64,
-    blocks: Blocks,
-    is_new: bool,
 }
 
 impl Opener {
@@ -144,8 +136,8 @@ impl Opener {
 
     /// Whether memory and database belong together: same epoch and same life, and neither knows of places that the other
     /// one has forgotten.
-    async fn is_open(&mut self, state: &State, known: &Answer) -> Result<bool, Failure> {
-        let Answer { issued, blocks, .. } = known;
+    async fn is_open(&mut self, state: &State, known: &BlockState) -> Result<bool, Failure> {
+        let BlockState { issued, blocks, .. } = known;
         let is_same = blocks.epoch > 0 && state.epoch == blocks.epoch && state.memory == blocks.memory;
         let reserved = state.mark.block_end.max(self.beside.shown_beyond());
         if !is_same || blocks.reserved_to < reserved {
@@ -162,7 +154,7 @@ impl Opener {
 
     /// Begins a new epoch. Only the instance that began it opens the memory in it, and only once: an epoch's numbers are
     /// handed out from one beginning.
-    async fn open_anew(&mut self, before: &Answer) -> Result<bool, Failure> {
+    async fn open_anew(&mut self, before: &BlockState) -> Result<bool, Failure> {
         // A memory that takes no writes must not use up epochs and blocks of the database.
         let prepared = self.memory.prepare(self.concert).await.map_err(|error| away(&error))?;
         let State { memory, mark, last_epoch, passed, .. } = prepared;
@@ -177,7 +169,7 @@ impl Opener {
         let epoch_seen = last_epoch.max(self.beside.epoch());
         let (in_doubt, places) = ((passed.0 + 1, passed.1), self.block);
         let reopen = Request::Reopen { epoch, memory, epoch_seen, known, reserved_to, in_doubt, places };
-        let Answer { issued, blocks, is_new } = self.ask(reopen).await?;
+        let BlockState { issued, blocks, is_new } = self.ask(reopen).await?;
         if !is_new {
             return Ok(false);
         }
@@ -203,12 +195,9 @@ impl Opener {
         self.memory.state(self.concert).await.map_err(|error| away(&error))
     }
 
-    async fn ask(&self, request: Request) -> Result<Answer, Failure> {
-        let command = Command::HandOut { concert: self.concert, request };
-        match self.desk.submit_patiently(AnyCommand::WaitingRoom(command)).await? {
-            Ok(Done::RoomOpened { issued, blocks, is_new }) => Ok(Answer { issued, blocks, is_new }),
-            _ => Err(Failure::Unavailable),
-        }
+    async fn ask(&self, request: Request) -> Result<BlockState, Failure> {
+        let outcome = self.desk.submit_patiently(HandOut { concert: self.concert, request }).await?;
+        outcome.map_err(|_| Failure::Unavailable)
     }
 }
 

@@ -5,9 +5,8 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use onsale_domain::Command as AnyCommand;
 use onsale_domain::ids::ConcertId;
-use onsale_domain::waiting_room::{Command, Request, Token};
+use onsale_domain::waiting_room::{HandOut, Leave, Request, Token};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::registry::Registry;
 use tokio_util::sync::CancellationToken;
@@ -187,8 +186,8 @@ impl Repairer {
 
     async fn reinstate(&self, concert: ConcertId, places: Vec<(u64, u64)>) {
         let many = places.len() as u64;
-        let command = Command::HandOut { concert, request: Request::Reinstate(places) };
-        if self.desk.submit_patiently(AnyCommand::WaitingRoom(command)).await.is_ok() {
+        let request = Request::Reinstate(places);
+        if self.desk.submit_patiently(HandOut { concert, request }).await.is_ok() {
             self.metrics.reinstated.inc_by(many);
         }
     }
@@ -233,7 +232,7 @@ impl Repairer {
             }
         };
         // Where the database is away the second place stays: it is found out again when its turn comes.
-        let _ = self.desk.submit_patiently(AnyCommand::WaitingRoom(Command::Leave(given_up))).await;
+        let _ = self.desk.submit_patiently(Leave(given_up)).await;
         Ok(())
     }
 }

@@ -5,8 +5,10 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use onsale_domain::ids::{ConcertId, Entropy, Mint, UserId};
 use onsale_domain::rows::Rows;
 use onsale_domain::time::Timestamp;
-use onsale_domain::waiting_room::{Command, GivenUp, Patch, Place, PlaceStanding, Room, Settings, Token, Turn};
-use onsale_domain::{Context, Done};
+use onsale_domain::waiting_room::{
+    Configure, Enter, GivenUp, Leave, Patch, Place, PlaceStanding, Room, Settings, Token, Turn,
+};
+use onsale_domain::{Command, Context};
 use uuid::Uuid;
 
 use super::dice;
@@ -74,21 +76,18 @@ impl SimulatedRoom {
         let user = UserId::parse(user).expect("a user id");
         let mut rows = self.rows();
         rows.current_places.load((CONCERT, user.clone()), None);
-        match self.decide(rows, Command::Enter { concert: CONCERT, user }, at) {
-            Done::Entered { token, .. } => token,
-            other => panic!("entering gave {other:?}"),
-        }
+        self.decide(rows, &Enter { concert: CONCERT, user }, at).token
     }
 
     pub(super) fn leave(&mut self, token: &Token, at: Timestamp) {
         let mut rows = self.rows();
         self.load_place(&mut rows, token.place);
         rows.open_reservations.insert((CONCERT, token.user.clone()), Vec::new());
-        self.decide(rows, Command::Leave(token.clone()), at);
+        self.decide(rows, &Leave(token.clone()), at);
     }
 
     pub(super) fn configure(&mut self, patch: Patch, at: Timestamp) {
-        self.decide(self.rows(), Command::Configure { concert: CONCERT, patch }, at);
+        self.decide(self.rows(), &Configure { concert: CONCERT, patch }, at);
     }
 
     /// A payment ends the turn; the room settles it with its next step.
@@ -119,7 +118,7 @@ impl SimulatedRoom {
                     let user = self.places[&place].user.clone();
                     rows.open_reservations.insert((CONCERT, user), Vec::new());
                 }
-                self.decide(rows, Command::Step(step), at);
+                self.decide(rows, &step, at);
                 if self.room.version == before {
                     break;
                 }
@@ -142,9 +141,8 @@ impl SimulatedRoom {
         rows.ends.load(key, self.ends.get(&place).map(|_| self.room.updated_at));
     }
 
-    fn decide(&mut self, mut rows: Rows, command: Command, at: Timestamp) -> Done {
+    fn decide<C: Command>(&mut self, mut rows: Rows, command: &C, at: Timestamp) -> C::Output {
         let mut context = Context { at, ids: &mut self.ids, hold_seconds: 300 };
-        let command = onsale_domain::Command::WaitingRoom(command);
         let done = command.decide(&mut rows, &mut context).expect("a room does not refuse this");
         for (_, room) in rows.rooms.changed() {
             self.room = room.cloned().expect("a room stays");

@@ -3,14 +3,11 @@
 use axum::http::header::{CONTENT_TYPE, RETRY_AFTER};
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
-use onsale_app::calendar::Calendar;
-use onsale_app::desk::{Encode, Outcome};
-use onsale_domain::Done;
+use onsale_domain::Refusal;
 use serde::Serialize;
 use std::sync::Arc;
 
 use crate::http::reply::problem::{Code, PROBLEM_JSON, Problem};
-use crate::http::routes::{admin, concert, lecture, payment, reservation, wallet};
 
 const IDEMPOTENCY_REPLAYED: &str = "idempotency-replayed";
 
@@ -23,50 +20,28 @@ pub(crate) struct Rendered {
 }
 
 impl Rendered {
-    fn json<T: Serialize>(status: StatusCode, body: &T) -> Self {
+    /// A body of JSON.
+    pub(crate) fn json<T: Serialize>(status: StatusCode, body: &T) -> Self {
         Self { status, retry_after_seconds: None, body: serde_json::to_vec(body).unwrap_or_default() }
     }
 
-    fn nothing() -> Self {
+    /// 204 without a body.
+    pub(crate) fn no_content() -> Self {
         Self { status: StatusCode::NO_CONTENT, retry_after_seconds: None, body: Vec::new() }
     }
 
-    /// How an outcome is answered. Two outcomes are answered elsewhere, as their answers depend on more than the
-    /// decision: a place in line, and the room's own steps.
-    pub(crate) fn of(outcome: &Outcome, calendar: &Calendar) -> Self {
-        let done = match outcome {
-            Ok(done) => done,
-            Err(refusal) => return Problem::from(refusal).into(),
-        };
-        match done {
-            Done::Wallet { user, account } => Self::json(StatusCode::OK, &wallet::Wallet::of(user, account)),
-            Done::LectureOpened(opened) => Self::json(StatusCode::CREATED, &lecture::LectureShown::of(opened)),
-            Done::Applied { lecture, user, applied_at, seat_number } => {
-                let applied = lecture::Applied::of(*lecture, user, *applied_at, *seat_number);
-                Self::json(StatusCode::CREATED, &applied)
-            }
-            Done::ConcertOpened(opened) => Self::json(StatusCode::CREATED, &concert::ConcertShown::new(opened)),
-            Done::PerformanceScheduled(performance) => {
-                Self::json(StatusCode::CREATED, &concert::PerformanceShown::new(performance, calendar))
-            }
-            Done::Held { reservation, starts_at } => {
-                let date = calendar.date_of(*starts_at);
-                let shown = reservation::ReservationShown::of(reservation, reservation.status, Some(date));
-                Self::json(StatusCode::CREATED, &shown)
-            }
-            Done::Paid(paid) => Self::json(StatusCode::CREATED, &payment::PaymentShown::of(paid)),
-            Done::RoomConfigured(settings) => Self::json(StatusCode::OK, &admin::QueueSettings::of(settings)),
-            Done::Cancelled | Done::Released | Done::Left => Self::nothing(),
-            Done::Entered { .. } | Done::Expired { .. } | Done::Stepped | Done::RoomOpened { .. } => {
-                Problem::new(Code::Internal).into()
-            }
+    /// How an outcome is answered: by `show` if the command was done, else by the problem of its refusal.
+    pub(crate) fn of<T>(outcome: &Result<T, Refusal>, show: impl Fn(&T) -> Self) -> Self {
+        match outcome {
+            Ok(done) => show(done),
+            Err(refusal) => Problem::from(refusal).into(),
         }
     }
 
     /// As kept: the status, the `Retry-After` (0 for none), then the body.
-    fn to_bytes(&self) -> Vec<u8> {
+    pub(crate) fn to_bytes(&self) -> Arc<[u8]> {
         let retry_after = self.retry_after_seconds.unwrap_or(0);
-        [&self.status.as_u16().to_be_bytes()[..], &retry_after.to_be_bytes(), &self.body].concat()
+        [&self.status.as_u16().to_be_bytes()[..], &retry_after.to_be_bytes(), &self.body].concat().into()
     }
 
     fn from_bytes(bytes: &[u8]) -> Option<Self> {
@@ -104,11 +79,6 @@ impl IntoResponse for Rendered {
         }
         response
     }
-}
-
-/// How the desk writes answers that a key keeps.
-pub(crate) fn encode(calendar: Calendar) -> Encode {
-    Arc::new(move |outcome| Rendered::of(outcome, &calendar).to_bytes())
 }
 
 /// A kept answer, byte for byte.

@@ -6,11 +6,12 @@ use axum::response::Response;
 use onsale_app::calendar::parse_rfc3339;
 use onsale_app::store::Page;
 use onsale_domain::concert::{
-    self, GRADE_DEFAULT, PRICE_DEFAULT, PRICE_MAX, SEATS_DEFAULT, SEATS_MAX, Seating, Section, Unsound,
+    self, Concert, GRADE_DEFAULT, PRICE_DEFAULT, PRICE_MAX, Performance, SEATS_DEFAULT, SEATS_MAX, Seating, Section,
+    Unsound,
 };
 use onsale_domain::ids::{ConcertId, LectureId, UserId};
-use onsale_domain::lecture::{self, CAPACITY_DEFAULT, CAPACITY_MAX, HistoryKind, HistoryLine, NewLecture};
-use onsale_domain::waiting_room::{self, Patch, Settings};
+use onsale_domain::lecture::{self, CAPACITY_DEFAULT, CAPACITY_MAX, HistoryKind, HistoryLine, Lecture};
+use onsale_domain::waiting_room::{Configure, Patch, Settings};
 use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::value::RawValue;
@@ -19,8 +20,11 @@ use crate::http::App;
 use crate::http::input::callers::Admin;
 use crate::http::input::fields::{Fields, Wrong, between, count, name, parsed, switch};
 use crate::http::input::{PathArgs, Payload, Query};
+use crate::http::reply::answer::Rendered;
 use crate::http::reply::problem::{Code, Problem};
 use crate::http::reply::wire::{Id, Instant, json, page};
+use crate::http::routes::concert::{ConcertShown, PerformanceShown};
+use crate::http::routes::lecture::LectureShown;
 
 const AN_INSTANT: &str = "an RFC 3339 instant, such as 2026-11-22T11:12:13Z";
 
@@ -103,10 +107,11 @@ pub(crate) async fn create_lecture(State(app): State<App>, _: Admin, payload: Pa
     let capacity = fields.optional("capacity", count(1, CAPACITY_MAX)).unwrap_or(CAPACITY_DEFAULT);
     let new = fields.done(|| {
         let lecturer = lecturer.flatten().map(Into::into);
-        Some(NewLecture { title: title?.into(), lecturer, starts_at: starts_at?, capacity })
+        Some(lecture::Create { title: title?.into(), lecturer, starts_at: starts_at?, capacity })
     })?;
     let key = payload.key(None);
-    Ok(app.decide(lecture::Command::Open(new).into(), key).await)
+    let show = |lecture: &Lecture| Rendered::json(StatusCode::CREATED, &LectureShown::of(lecture));
+    Ok(app.decide(new, key, show).await)
 }
 
 pub(crate) async fn list_lecture_history(
@@ -129,11 +134,11 @@ pub(crate) async fn create_concert(State(app): State<App>, _: Admin, payload: Pa
     let title = fields.required("title", name);
     let venue = fields.required("venue", name);
     let patch = fields.object("queue", queue_settings).unwrap_or_default();
-    let command = fields.done(|| {
-        Some(concert::Command::Open { title: title?.into(), venue: venue?.into(), room: patch.apply(app.room) })
-    })?;
+    let command = fields
+        .done(|| Some(concert::Create { title: title?.into(), venue: venue?.into(), room: patch.apply(app.room) }))?;
     let key = payload.key(None);
-    Ok(app.decide(command.into(), key).await)
+    let show = |concert: &Concert| Rendered::json(StatusCode::CREATED, &ConcertShown::new(concert));
+    Ok(app.decide(command, key, show).await)
 }
 
 fn queue_settings(fields: &mut Fields<'_>) -> Patch {
@@ -162,10 +167,13 @@ pub(crate) async fn create_performance(
         let seats = fields.optional("seats", seat_count).unwrap_or(SEATS_DEFAULT);
         Seating::new(vec![Section { from: 1, to: seats, grade: GRADE_DEFAULT.into(), price }]).ok()
     };
-    let command =
-        fields.done(|| Some(concert::Command::Schedule { concert, starts_at: starts_at?, seating: seating? }))?;
+    let command = fields.done(|| Some(concert::Schedule { concert, starts_at: starts_at?, seating: seating? }))?;
     let key = payload.key(None);
-    Ok(app.decide(command.into(), key).await)
+    let calendar = app.calendar.clone();
+    let show = move |performance: &Performance| {
+        Rendered::json(StatusCode::CREATED, &PerformanceShown::new(performance, &calendar))
+    };
+    Ok(app.decide(command, key, show).await)
 }
 
 fn seat_count(value: &RawValue) -> Result<u32, Wrong> {
@@ -221,5 +229,6 @@ pub(crate) async fn update_queue_settings(
     let key = payload.key(None);
     // A retired room comes back first: what changes it is then seen here.
     app.rooms.find(concert).await?;
-    Ok(app.decide(waiting_room::Command::Configure { concert, patch }.into(), key).await)
+    let show = |settings: &Settings| Rendered::json(StatusCode::OK, &QueueSettings::of(settings));
+    Ok(app.decide(Configure { concert, patch }, key, show).await)
 }

@@ -8,7 +8,7 @@ use onsale_app::calendar::parse_date;
 use onsale_app::store::{AppliedLecture, LectureFilter, Page};
 use onsale_app::written::Written;
 use onsale_domain::ids::{LectureId, UserId};
-use onsale_domain::lecture::{Command, Lecture};
+use onsale_domain::lecture::{self as rules, Apply, Cancel, Lecture};
 use onsale_domain::time::Timestamp;
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -19,6 +19,7 @@ use crate::http::cache::{Kept, respond};
 use crate::http::input::callers::{A_USER_ID, Caller, PathUser};
 use crate::http::input::fields::parsed;
 use crate::http::input::{PathArgs, Payload, Query};
+use crate::http::reply::answer::Rendered;
 use crate::http::reply::problem::Problem;
 use crate::http::reply::wire::{Id, Instant, json, page, written_page};
 
@@ -63,8 +64,10 @@ pub(crate) struct Applied {
 }
 
 impl Applied {
-    pub(crate) fn of(lecture: LectureId, user: &UserId, applied_at: Timestamp, seat_number: u32) -> Self {
-        Self { lecture_id: Id(lecture), user_id: Id(user.clone()), applied_at: Instant(applied_at), seat_number }
+    fn of(applied: &rules::Applied) -> Self {
+        let rules::Applied { lecture, user, applied_at, seat_number } = applied;
+        let (lecture_id, user_id) = (Id(*lecture), Id(user.clone()));
+        Self { lecture_id, user_id, applied_at: Instant(*applied_at), seat_number: *seat_number }
     }
 }
 
@@ -169,7 +172,8 @@ pub(crate) async fn apply_for_lecture(
     let (user, lecture) = fields.done(|| Some((user?, lecture?)))?;
     let user = caller.acting_for(user)?;
     let key = payload.key(Some(&user));
-    Ok(app.decide(Command::Apply { user, lecture }.into(), key).await)
+    let show = |applied: &rules::Applied| Rendered::json(StatusCode::CREATED, &Applied::of(applied));
+    Ok(app.decide(Apply { user, lecture }, key, show).await)
 }
 
 pub(crate) async fn list_lecture_applications(
@@ -194,5 +198,5 @@ pub(crate) async fn cancel_lecture_application(
     payload.arrived()?;
     let lecture = path.parse("lectureId", "a UUID", LectureId::parse)?;
     let key = payload.key(Some(&user));
-    Ok(app.decide(Command::Cancel { user, lecture }.into(), key).await)
+    Ok(app.decide(Cancel { user, lecture }, key, |()| Rendered::no_content()).await)
 }

@@ -5,7 +5,7 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use onsale_app::store::Page;
 use onsale_domain::ids::{PaymentId, ReservationId};
-use onsale_domain::payment::{Command, Payment};
+use onsale_domain::payment::{Pay, Payment};
 use schemars::JsonSchema;
 use serde::Serialize;
 
@@ -13,6 +13,7 @@ use crate::http::App;
 use crate::http::input::callers::{Caller, PathUser, Turn};
 use crate::http::input::fields::parsed;
 use crate::http::input::{PathArgs, Payload, Query};
+use crate::http::reply::answer::Rendered;
 use crate::http::reply::problem::{Code, Problem};
 use crate::http::reply::wire::{Id, Instant, json, page};
 
@@ -59,7 +60,8 @@ pub(crate) async fn create_payment(State(app): State<App>, turn: Turn, payload: 
     });
     let reservation = turn.first(read)?;
     let key = payload.key(Some(&turn.token.user));
-    Ok(app.decide(Command { token: turn.token, reservation }.into(), key).await)
+    let show = |payment: &Payment| Rendered::json(StatusCode::CREATED, &PaymentShown::of(payment));
+    Ok(app.decide(Pay { token: turn.token, reservation }, key, show).await)
 }
 
 pub(crate) async fn get_payment(

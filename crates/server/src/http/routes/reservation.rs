@@ -8,7 +8,7 @@ use axum::response::Response;
 use jiff::civil::Date;
 use onsale_app::calendar::parse_date;
 use onsale_app::store::Page;
-use onsale_domain::concert::{Command, HoldRequest, Reservation, Status, Target};
+use onsale_domain::concert::{Held, Hold, Release, Reservation, Status, Target};
 use onsale_domain::ids::{PerformanceId, ReservationId};
 use onsale_domain::waiting_room::Token;
 use schemars::JsonSchema;
@@ -18,6 +18,7 @@ use crate::http::App;
 use crate::http::input::callers::{Caller, PathUser, Turn};
 use crate::http::input::fields::{Fields, integer, parsed};
 use crate::http::input::{PathArgs, Payload, Query};
+use crate::http::reply::answer::Rendered;
 use crate::http::reply::problem::{Code, Problem};
 use crate::http::reply::wire::{Day, Id, Instant, json, page};
 
@@ -90,12 +91,17 @@ pub(crate) async fn create_reservation(
     turn: Turn,
     payload: Payload,
 ) -> Result<Response, Problem> {
-    let request = turn.first(read(&app, &turn.token, &payload).await)?;
+    let hold = turn.first(read(&app, &turn.token, &payload).await)?;
     let key = payload.key(Some(&turn.token.user));
-    Ok(app.decide(Command::Hold(request).into(), key).await)
+    let calendar = app.calendar.clone();
+    let show = move |Held { reservation, starts_at }: &Held| {
+        let date = calendar.date_of(*starts_at);
+        Rendered::json(StatusCode::CREATED, &ReservationShown::of(reservation, reservation.status, Some(date)))
+    };
+    Ok(app.decide(hold, key, show).await)
 }
 
-async fn read(app: &App, token: &Token, payload: &Payload) -> Result<HoldRequest, Problem> {
+async fn read(app: &App, token: &Token, payload: &Payload) -> Result<Hold, Problem> {
     let mut fields = payload.fields()?;
     if !fields.has("performanceId") && !fields.has("date") {
         fields.wrong("performanceId", "is required, or date".to_owned());
@@ -109,7 +115,7 @@ async fn read(app: &App, token: &Token, payload: &Payload) -> Result<HoldRequest
         None => app.read(app.catalogue.know_all_of(token.concert)).await?,
     }
     let target = target(app, token, performance, date)?;
-    Ok(HoldRequest { token: token.clone(), target, seats: seats.into() })
+    Ok(Hold { token: token.clone(), target, seats: seats.into() })
 }
 
 /// The seats, unless there are none or one is named twice.
@@ -168,7 +174,8 @@ pub(crate) async fn release_reservation(
     turn.first(payload.arrived())?;
     let reservation = turn.first(path.parse("reservationId", "a UUID", ReservationId::parse))?;
     let key = payload.key(Some(&turn.token.user));
-    Ok(app.decide(Command::Release { token: turn.token, reservation }.into(), key).await)
+    let release = Release { token: turn.token, reservation };
+    Ok(app.decide(release, key, |()| Rendered::no_content()).await)
 }
 
 pub(crate) async fn list_user_reservations(

@@ -5,9 +5,8 @@ use axum::http::header::CACHE_CONTROL;
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use onsale_app::waiting_room::{Look, Stake, Standing};
-use onsale_domain::Done;
 use onsale_domain::ids::{ConcertId, TokenId, UserId};
-use onsale_domain::waiting_room::{Command, Token};
+use onsale_domain::waiting_room::{Entered, Leave, Token};
 use schemars::JsonSchema;
 use serde::Serialize;
 
@@ -15,6 +14,7 @@ use crate::http::edge::Limit;
 use crate::http::input::callers::{A_USER_ID, Caller, QueueToken};
 use crate::http::input::fields::parsed;
 use crate::http::input::{Payload, Query};
+use crate::http::reply::answer::Rendered;
 use crate::http::reply::problem::{Code, Problem};
 use crate::http::reply::wire::{Id, Instant, json};
 use crate::http::{App, PATIENCE};
@@ -139,13 +139,12 @@ pub(crate) async fn enter_queue(State(app): State<App>, caller: Caller, payload:
     // Entering is idempotent by itself: the place is the answer, whatever key came along.
     let entered = tokio::time::timeout(PATIENCE, app.door.enter(concert, user)).await;
     match entered.map_err(|_| Problem::new(Code::Unavailable))?? {
-        Ok(Done::Entered { token, is_new }) => {
+        Ok(Entered { token, is_new }) => {
             let status = if is_new { StatusCode::CREATED } else { StatusCode::OK };
             let text = app.tokens.encode(&token);
             Ok(fresh(json(status, &QueuePlace::of(&app, &token, text).await?)))
         }
         Err(refusal) => Err(Problem::from(&refusal)),
-        Ok(_) => Err(Problem::new(Code::Internal)),
     }
 }
 
@@ -165,7 +164,7 @@ pub(crate) async fn leave_queue(
 ) -> Result<Response, Problem> {
     payload.arrived()?;
     let key = payload.key(Some(&token.user));
-    let answer = app.decide(Command::Leave(token.clone()).into(), key).await;
+    let answer = app.decide(Leave(token.clone()), key, |()| Rendered::no_content()).await;
     // Only a place that is given up is forgotten: else its user would get a second one.
     if answer.status().is_success() {
         app.door.left(&token).await;

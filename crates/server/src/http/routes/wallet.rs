@@ -3,9 +3,8 @@
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
-use onsale_app::desk::Request;
 use onsale_domain::ids::{EventId, PaymentId, UserId};
-use onsale_domain::wallet::{Account, Command, Entry, EntryKind};
+use onsale_domain::wallet::{Account, Changed, Charge, Entry, EntryKind, Use};
 use schemars::JsonSchema;
 use serde::Serialize;
 
@@ -13,6 +12,7 @@ use crate::http::App;
 use crate::http::input::callers::{PathUser, StrictPathUser};
 use crate::http::input::fields::saturated;
 use crate::http::input::{Payload, Query};
+use crate::http::reply::answer::Rendered;
 use crate::http::reply::problem::Problem;
 use crate::http::reply::wire::{Id, Instant, json, page};
 
@@ -86,6 +86,11 @@ fn amount(payload: &Payload) -> Result<i64, Problem> {
     fields.done(|| amount)
 }
 
+/// The answer to a charge or a use.
+fn changed(changed: &Changed) -> Rendered {
+    Rendered::json(StatusCode::OK, &Wallet::of(&changed.user, &changed.account))
+}
+
 pub(crate) async fn charge_points(
     State(app): State<App>,
     caller: StrictPathUser,
@@ -93,7 +98,7 @@ pub(crate) async fn charge_points(
 ) -> Result<Response, Problem> {
     let (user, turn_over, amount) = caller.first(amount(&payload))?;
     let key = payload.key(Some(&user));
-    Ok(app.submit(Request { command: Command::Charge { user, amount }.into(), key, turn_over }).await)
+    Ok(app.decide_in_turn(Charge { user, amount }, key, turn_over, changed).await)
 }
 
 pub(crate) async fn use_points(
@@ -103,7 +108,7 @@ pub(crate) async fn use_points(
 ) -> Result<Response, Problem> {
     let amount = amount(&payload)?;
     let key = payload.key(Some(&user));
-    Ok(app.decide(Command::Use { user, amount }.into(), key).await)
+    Ok(app.decide(Use { user, amount }, key, changed).await)
 }
 
 pub(crate) async fn get_points(

@@ -1,0 +1,177 @@
+//! What the desk knows of each command before it is decided: its lane, its tables and, for points, its wallet.
+//!
+//! A new command gets an `impl` here and a line in `job.rs`; without them it does not compile at [`super::Desk::submit`].
+
+use std::hash::{DefaultHasher, Hash, Hasher};
+
+use onsale_domain::concert::{self, Target};
+use onsale_domain::ids::UserId;
+use onsale_domain::{Command, lecture, payment, waiting_room, wallet};
+
+use super::job::IntoJob;
+use crate::locks::Table::{
+    self, Accounts, Applications, Concerts, Events, FreedSeats, LectureHistory, Lectures, Ledger, Payments,
+    Performances, Places, Reservations, Rooms, Seats, TurnEnds, Turns,
+};
+
+/// A command that the desk takes.
+pub trait DeskCommand: Command + IntoJob {
+    /// The tables that the command reads or writes. If another session locks one of them, the command waits.
+    const TABLES: &'static [Table];
+
+    /// A hash of the row that many commands of this kind lock. Commands with the same hash wait in the same lane and
+    /// make one batch. `None` if there is no such row: then the lanes take turns.
+    fn hot_row(&self) -> Option<u64>;
+
+    /// The owner of the wallet, for charges and uses. Those of one wallet are decided in the order in which they came.
+    fn wallet(&self) -> Option<&UserId> {
+        None
+    }
+}
+
+impl DeskCommand for wallet::Charge {
+    const TABLES: &'static [Table] = &[Accounts, Ledger, Events];
+
+    fn hot_row(&self) -> Option<u64> {
+        Some(hash(&self.user))
+    }
+
+    fn wallet(&self) -> Option<&UserId> {
+        Some(&self.user)
+    }
+}
+
+impl DeskCommand for wallet::Use {
+    const TABLES: &'static [Table] = &[Accounts, Ledger, Events];
+
+    fn hot_row(&self) -> Option<u64> {
+        Some(hash(&self.user))
+    }
+
+    fn wallet(&self) -> Option<&UserId> {
+        Some(&self.user)
+    }
+}
+
+impl DeskCommand for lecture::Create {
+    const TABLES: &'static [Table] = &[Lectures];
+
+    fn hot_row(&self) -> Option<u64> {
+        None
+    }
+}
+
+impl DeskCommand for lecture::Apply {
+    const TABLES: &'static [Table] = &[Lectures, Applications, FreedSeats, LectureHistory, Events];
+
+    fn hot_row(&self) -> Option<u64> {
+        Some(hash(self.lecture))
+    }
+}
+
+impl DeskCommand for lecture::Cancel {
+    const TABLES: &'static [Table] = &[Lectures, Applications, FreedSeats, LectureHistory, Events];
+
+    fn hot_row(&self) -> Option<u64> {
+        Some(hash(self.lecture))
+    }
+}
+
+impl DeskCommand for concert::Create {
+    const TABLES: &'static [Table] = &[Concerts, Rooms];
+
+    fn hot_row(&self) -> Option<u64> {
+        None
+    }
+}
+
+impl DeskCommand for concert::Schedule {
+    const TABLES: &'static [Table] = &[Rooms, Places, Performances];
+
+    fn hot_row(&self) -> Option<u64> {
+        Some(hash(self.concert))
+    }
+}
+
+impl DeskCommand for concert::Hold {
+    const TABLES: &'static [Table] = &[Accounts, Turns, TurnEnds, Places, Performances, Seats, Reservations, Events];
+
+    fn hot_row(&self) -> Option<u64> {
+        match self.target {
+            Target::Performance(performance) => Some(hash(performance)),
+            Target::NoneOnDate | Target::SeveralOnDate => None,
+        }
+    }
+}
+
+impl DeskCommand for concert::Release {
+    const TABLES: &'static [Table] = &[Accounts, Turns, TurnEnds, Places, Performances, Seats, Reservations, Events];
+
+    fn hot_row(&self) -> Option<u64> {
+        Some(hash(self.token.concert))
+    }
+}
+
+impl DeskCommand for concert::Expire {
+    const TABLES: &'static [Table] = &[Performances, Seats, Reservations, Events];
+
+    fn hot_row(&self) -> Option<u64> {
+        self.reservations.first().map(hash)
+    }
+}
+
+impl DeskCommand for payment::Pay {
+    const TABLES: &'static [Table] =
+        &[Accounts, Ledger, Turns, TurnEnds, Places, Performances, Seats, Reservations, Payments, Events];
+
+    fn hot_row(&self) -> Option<u64> {
+        Some(hash(self.token.concert))
+    }
+}
+
+impl DeskCommand for waiting_room::Enter {
+    const TABLES: &'static [Table] = &[Rooms, Places, Turns, TurnEnds, Reservations];
+
+    fn hot_row(&self) -> Option<u64> {
+        Some(hash(self.concert))
+    }
+}
+
+impl DeskCommand for waiting_room::Leave {
+    const TABLES: &'static [Table] =
+        &[Accounts, Rooms, Places, Turns, TurnEnds, Performances, Seats, Reservations, Events];
+
+    fn hot_row(&self) -> Option<u64> {
+        Some(hash(self.0.concert))
+    }
+}
+
+impl DeskCommand for waiting_room::Step {
+    const TABLES: &'static [Table] = &[Rooms, Places, Turns, TurnEnds, Reservations];
+
+    fn hot_row(&self) -> Option<u64> {
+        Some(hash(self.concert))
+    }
+}
+
+impl DeskCommand for waiting_room::Configure {
+    const TABLES: &'static [Table] = &[Rooms, Places];
+
+    fn hot_row(&self) -> Option<u64> {
+        Some(hash(self.concert))
+    }
+}
+
+impl DeskCommand for waiting_room::HandOut {
+    const TABLES: &'static [Table] = &[Rooms, Places];
+
+    fn hot_row(&self) -> Option<u64> {
+        Some(hash(self.concert))
+    }
+}
+
+fn hash(row: impl Hash) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    row.hash(&mut hasher);
+    hasher.finish()
+}

@@ -7,9 +7,10 @@ mod waiting;
 
 use std::sync::Arc;
 
+use crate::mixed::{AnyCommand, Done};
 use onsale_adapters::postgres::PostgresStore;
 use onsale_app::store::{Reader, Store};
-use onsale_domain::{Command, Done, Refusal};
+use onsale_domain::Refusal;
 use onsale_testing::Dice;
 use onsale_testing::postgres::Database;
 
@@ -74,7 +75,7 @@ impl Crowd {
     }
 
     /// The same without idempotency keys.
-    async fn run(&mut self, batches: Vec<Vec<Vec<Command>>>) -> Vec<Vec<Outcome>> {
+    async fn run(&mut self, batches: Vec<Vec<Vec<AnyCommand>>>) -> Vec<Vec<Outcome>> {
         let requests = batches
             .into_iter()
             .map(|batches| batches.into_iter().map(|batch| batch.into_iter().map(Request::from).collect()).collect());

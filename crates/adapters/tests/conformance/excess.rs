@@ -1,9 +1,10 @@
 //! More than there is: cursors beyond every list, and a line of which one unit of work loads only a part.
 
+use crate::mixed::AnyCommand;
 use onsale_app::store::{LectureFilter, Page, Reader};
-use onsale_domain::Command;
 use onsale_domain::ids::LectureId;
 use onsale_domain::time::Timestamp;
+use onsale_domain::waiting_room::Entered;
 use onsale_domain::waiting_room::{self, GivenUp, Patch, Settings, Step, Token};
 use uuid::Uuid;
 
@@ -62,10 +63,10 @@ async fn a_line_of_which_only_a_part_is_loaded_is_passed_in_order(bed: Bed) {
     let mut tokens: Vec<Token> = Vec::new();
     let people: Vec<_> = (0..gone).map(|number| user(&format!("user{number}"))).collect();
     for some in people.chunks(BATCH) {
-        let enter = |user: &_| waiting_room::Command::Enter { concert, user: Clone::clone(user) };
-        let outcomes = lane.run(some.iter().map(enter).map(Command::from)).await.unwrap();
+        let enter = |user: &_| waiting_room::Enter { concert, user: Clone::clone(user) };
+        let outcomes = lane.run(some.iter().map(enter).map(AnyCommand::from)).await.unwrap();
         tokens.extend(outcomes.into_iter().map(|outcome| match outcome {
-            Ok(onsale_domain::Done::Entered { token, .. }) => token,
+            Ok(crate::mixed::Done::Enter(Entered { token, .. })) => token,
             other => unreachable!("{other:?}"),
         }));
     }
@@ -73,15 +74,15 @@ async fn a_line_of_which_only_a_part_is_loaded_is_passed_in_order(bed: Bed) {
     // One in the midst stays.
     let stays = tokens.remove(gone - 20);
     for some in tokens.chunks(BATCH) {
-        let leave = |token: &Token| Command::from(waiting_room::Command::Leave(token.clone()));
+        let leave = |token: &Token| AnyCommand::from(waiting_room::Leave(token.clone()));
         lane.run(some.iter().map(leave)).await.unwrap();
     }
     assert_eq!(the_room().await.given_up.len(), gone - 1);
 
     let patch = Patch { paused: Some(false), ..Patch::default() };
-    lane.done(waiting_room::Command::Configure { concert, patch }).await;
+    lane.done(waiting_room::Configure { concert, patch }).await;
     for _ in 0..2 {
-        lane.done(waiting_room::Command::Step(Step::of(concert))).await;
+        lane.done(Step::of(concert)).await;
     }
     let room = the_room().await;
     let called: Vec<u64> = room.turns.iter().map(|(place, ..)| *place).collect();

@@ -1,6 +1,6 @@
 //! What a unit of work reads does not grow with what lies there, whatever the server knew of the tables when it began.
 
-use onsale_domain::Command;
+use crate::mixed::AnyCommand;
 use onsale_domain::lecture;
 use onsale_testing::without;
 
@@ -41,8 +41,8 @@ async fn a_unit_reads_as_much_as_it_needs_in_a_database_that_was_analyzed_while_
     let lecture = open_lecture(&mut lane, store.reader().now(), 1_000_000).await;
     let mut users = 0..;
     let mut newcomers = |many: usize| -> Vec<_> {
-        let apply = |number: usize| lecture::Command::Apply { user: user(&format!("user-{number}")), lecture };
-        users.by_ref().take(many).map(|number| Command::from(apply(number))).collect()
+        let apply = |number: usize| lecture::Apply { user: user(&format!("user-{number}")), lecture };
+        users.by_ref().take(many).map(|number| AnyCommand::from(apply(number))).collect()
     };
     // Its plans are made while nothing is there.
     lane.run(newcomers(1)).await.expect("a unit of work");

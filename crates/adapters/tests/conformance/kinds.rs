@@ -2,9 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use onsale_domain::{Done, Refusal};
+use onsale_domain::Refusal;
 
 use crate::lane::Outcome;
+use crate::mixed::Done;
 
 /// Names each variant of an enum. A new variant does not compile until it is named here.
 macro_rules! kinds {
@@ -18,8 +19,8 @@ macro_rules! kinds {
 }
 
 kinds! {
-    DONE, done, Done: Wallet, LectureOpened, Applied, Cancelled, ConcertOpened, PerformanceScheduled, Held, Released,
-    Expired, Paid, Entered, Left, Stepped, RoomOpened, RoomConfigured,
+    DONE, done, Done: Charge, Use, CreateLecture, Apply, Cancel, CreateConcert, Schedule, Hold, Release, Expire, Pay, Enter,
+    Leave, Step, HandOut, Configure,
 }
 
 kinds! {

@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 
+use crate::mixed::{AnyCommand, Done};
 use onsale_app::idempotency::{KeptAnswer, KeyId};
 use onsale_app::store::{Store, StoreError, Unit, Wanted, Writer};
 use onsale_domain::ids::{Entropy, Mint};
 use onsale_domain::time::Timestamp;
-use onsale_domain::{Command, Context, Done, Refusal};
+use onsale_domain::{Context, Refusal};
 use onsale_testing::Dice;
 
 pub(crate) type Outcome = Result<Done, Refusal>;
@@ -14,12 +15,12 @@ pub(crate) type Outcome = Result<Done, Refusal>;
 /// A command, perhaps under an idempotency key.
 #[derive(Clone, Debug)]
 pub(crate) struct Request {
-    pub(crate) command: Command,
+    pub(crate) command: AnyCommand,
     pub(crate) key: Option<KeyId>,
 }
 
-impl From<Command> for Request {
-    fn from(command: Command) -> Self {
+impl From<AnyCommand> for Request {
+    fn from(command: AnyCommand) -> Self {
         Self { command, key: None }
     }
 }
@@ -97,14 +98,17 @@ impl Lane {
     }
 
     /// One unit of work without idempotency keys.
-    pub(crate) async fn run(&mut self, batch: impl IntoIterator<Item = Command>) -> Result<Vec<Outcome>, StoreError> {
+    pub(crate) async fn run(
+        &mut self,
+        batch: impl IntoIterator<Item = AnyCommand>,
+    ) -> Result<Vec<Outcome>, StoreError> {
         let requests: Vec<Request> = batch.into_iter().map(Request::from).collect();
         let answers = self.answer(&requests).await?;
         Ok(answers.into_iter().filter_map(Answer::decided).collect())
     }
 
     /// One command that must succeed.
-    pub(crate) async fn done(&mut self, command: impl Into<Command>) -> Done {
+    pub(crate) async fn done(&mut self, command: impl Into<AnyCommand>) -> Done {
         let outcomes = self.run([command.into()]).await.expect("a unit of work");
         outcomes.into_iter().next().expect("an outcome").expect("no refusal")
     }

@@ -2,10 +2,11 @@
 
 use std::time::{Duration, Instant};
 
+use crate::mixed::AnyCommand;
 use onsale_app::idempotency::KeyId;
 use onsale_app::store::StoreError;
+use onsale_domain::lecture;
 use onsale_domain::waiting_room::{self, Patch};
-use onsale_domain::{Command, lecture};
 use onsale_testing::postgres::Database;
 use onsale_testing::without;
 
@@ -55,11 +56,11 @@ async fn whoever_waits_for_a_row_sees_what_was_done_to_it() {
     let mut stage = Stage::new(&*bed.store().await).await;
     let (lecture, concert) = (stage.lecture, stage.token.concert);
     let patch = Patch { max_active: Some(9), ..Patch::default() };
-    stage.lane.done(waiting_room::Command::Configure { concert, patch }).await;
+    stage.lane.done(waiting_room::Configure { concert, patch }).await;
     let eve = enter(&mut stage.lane, concert, &user("eve")).await;
 
-    let apply = Command::from(lecture::Command::Apply { user: stage.bob.clone(), lecture });
-    let enter = Command::from(waiting_room::Command::Enter { concert, user: user("fay") });
+    let apply = AnyCommand::from(lecture::Apply { user: stage.bob.clone(), lecture });
+    let enter = AnyCommand::from(waiting_room::Enter { concert, user: user("fay") });
     let pay = pay(&stage.token, &stage.held);
     let holds = [&stage.token, &eve].map(|token| hold(token, &stage.performance, &[4]));
     // Each pair meets at one kind of row: a wallet, a lecture, a room, a performance; the last at two of them.

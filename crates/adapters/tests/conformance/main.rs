@@ -22,6 +22,8 @@ mod lane;
 mod lines;
 mod locks;
 mod log;
+#[path = "../../../domain/tests/rules/support/mixed.rs"]
+mod mixed;
 mod newcomers;
 mod news;
 mod pages;

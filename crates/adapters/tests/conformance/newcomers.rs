@@ -1,6 +1,6 @@
 //! Wallets that nobody has seen: however rare they have become, who comes newly is served like everybody else.
 
-use onsale_domain::Command;
+use crate::mixed::AnyCommand;
 
 use crate::bed::{Bed, on_each_database};
 use crate::lane::Lane;
@@ -17,7 +17,7 @@ async fn who_comes_newly_among_many_regulars_is_served(bed: Bed) {
     }
     for round in 0..3 {
         let newcomers = 1_000 + round * 10;
-        let both: Vec<Command> = (0..5)
+        let both: Vec<AnyCommand> = (0..5)
             .flat_map(|step| [charge(&named(newcomers + step), 4), charge(&named(round * 5 + step), 4)])
             .collect();
         let outcomes = second.run(both).await.expect("a unit of work");

@@ -63,7 +63,7 @@ impl Beside {
 
     async fn step(&mut self, due: Vec<u64>) {
         let (seen, claimed) = (Vec::new(), Vec::new());
-        self.lane.done(waiting_room::Command::Step(Step { seen, claimed, due, ..Step::of(self.busy) })).await;
+        self.lane.done(Step { seen, claimed, due, ..Step::of(self.busy) }).await;
     }
 
     async fn enter(&mut self, name: &str) -> Token {
@@ -90,25 +90,25 @@ async fn a_room_tells_the_turns_and_places_that_changed() {
     let told = beside.told().await;
     assert_eq!((called(&told), told.record.given_up.len(), told.record.room.issued), (vec![], 0, 4), "two wait");
 
-    beside.lane.done(waiting_room::Command::Leave(third)).await;
+    beside.lane.done(waiting_room::Leave(third)).await;
     let told = beside.told().await;
     assert_eq!((called(&told), told.record.given_up), (vec![], vec![3]), "a place given up");
     beside.enter("eve").await;
     assert_eq!(beside.told().await.record.given_up, [0; 0], "told once");
 
     // Who leaves with a turn makes room: place 3 is passed over.
-    beside.lane.done(waiting_room::Command::Leave(second.clone())).await;
+    beside.lane.done(waiting_room::Leave(second.clone())).await;
     let told = beside.told().await;
     assert_eq!((told.settled.clone(), called(&told), told.record.room.served), (vec![2], vec![4], 4));
-    beside.lane.done(waiting_room::Command::Leave(second)).await;
+    beside.lane.done(waiting_room::Leave(second)).await;
     assert!(beside.ask().await.rooms.is_empty(), "to leave twice changes nothing");
 
     // Two changes of one room that were missed are told together; a turn that began and ended in between as ended.
-    beside.lane.done(waiting_room::Command::Leave(first)).await;
+    beside.lane.done(waiting_room::Leave(first)).await;
     let seen = vec![(4, beside.store.reader().now().plus_seconds(9))];
     let claimed = vec![5];
     let concert = beside.busy;
-    beside.lane.done(waiting_room::Command::Step(Step { seen: seen.clone(), claimed, ..Step::of(concert) })).await;
+    beside.lane.done(Step { seen: seen.clone(), claimed, ..Step::of(concert) }).await;
     let told = beside.told().await;
     assert_eq!((told.settled.clone(), called(&told)), (vec![1], vec![4, 5]));
     for (place, turn, ended) in told.record.turns {
@@ -172,7 +172,7 @@ async fn a_performance_tells_its_changes_one_by_one() {
     let first = held(beside.lane.done(hold(&token, &performance, &[7, 2])).await);
     let second = held(beside.lane.done(hold(&token, &performance, &[5])).await);
     held(beside.lane.done(hold(&token, &other, &[1])).await);
-    beside.lane.done(concert::Command::Release { token: token.clone(), reservation: second.id }).await;
+    beside.lane.done(concert::Release { token: token.clone(), reservation: second.id }).await;
     beside.lane.done(pay(&token, &first)).await;
     let changes = [
         (1, vec![7, 2], SeatsBecame::Held(first.held_until)),

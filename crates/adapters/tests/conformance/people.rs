@@ -2,13 +2,16 @@
 
 mod commands;
 
+use crate::mixed::{AnyCommand, Done};
 use onsale_app::idempotency::KeyId;
+use onsale_domain::concert::Held;
 use onsale_domain::concert::{self, Performance};
 use onsale_domain::ids::{ConcertId, LectureId, PaymentId, ReservationId, UserId};
 use onsale_domain::time::Timestamp;
+use onsale_domain::waiting_room::Entered;
 use onsale_domain::waiting_room::Token;
 use onsale_domain::wallet::AMOUNT_MAX;
-use onsale_domain::{Command, Done, Refusal, wallet};
+use onsale_domain::{Refusal, wallet};
 use onsale_testing::Dice;
 
 use crate::lane::{Answer, Request};
@@ -59,10 +62,10 @@ impl People {
 
     /// What there is before anything else: something of everything, and points for everyone.
     pub(crate) fn first(&mut self) -> Vec<Request> {
-        let charge = |user: &UserId, amount| Command::from(wallet::Command::Charge { user: user.clone(), amount });
+        let charge = |user: &UserId, amount| AnyCommand::from(wallet::Charge { user: user.clone(), amount });
         let rich = self.users.last().map(|user| vec![charge(user, AMOUNT_MAX); 100]).unwrap_or_default();
-        let points: Vec<Command> = self.users.iter().map(|user| charge(user, 3_000)).collect();
-        let mut commands: Vec<Command> = (0..3).map(|_| self.open_lecture()).collect();
+        let points: Vec<AnyCommand> = self.users.iter().map(|user| charge(user, 3_000)).collect();
+        let mut commands: Vec<AnyCommand> = (0..3).map(|_| self.open_lecture()).collect();
         commands.extend((0..2).map(|_| self.open_concert()));
         commands.extend(rich);
         commands.extend(points);
@@ -104,12 +107,14 @@ impl People {
                 }
             };
             match done {
-                Done::LectureOpened(lecture) => self.lectures.push(lecture.id),
-                Done::ConcertOpened(concert) => self.concerts.push(concert.id),
-                Done::PerformanceScheduled(performance) => self.performances.push(performance.clone()),
-                Done::Held { reservation, .. } => self.reservations.push((reservation.id, reservation.user.clone())),
-                Done::Paid(payment) => self.payments.push(payment.id),
-                Done::Entered { token, .. } => {
+                Done::CreateLecture(lecture) => self.lectures.push(lecture.id),
+                Done::CreateConcert(concert) => self.concerts.push(concert.id),
+                Done::Schedule(performance) => self.performances.push(performance.clone()),
+                Done::Hold(Held { reservation, .. }) => {
+                    self.reservations.push((reservation.id, reservation.user.clone()))
+                }
+                Done::Pay(payment) => self.payments.push(payment.id),
+                Done::Enter(Entered { token, .. }) => {
                     // A new place replaces the one before; some go on to show the old token.
                     let shows_old = self.dice.percent(15);
                     let is_older = |known: &Token| (known.concert, &known.user) == (token.concert, &token.user);
@@ -124,11 +129,11 @@ impl People {
     }
 
     /// Whose turn is not yet, or over, mostly enters again before anything else.
-    fn lose_heart(&mut self, command: &Command, refusal: &Refusal) {
+    fn lose_heart(&mut self, command: &AnyCommand, refusal: &Refusal) {
         let shown = match command {
-            Command::Concert(concert::Command::Hold(request)) => Some(&request.token),
-            Command::Concert(concert::Command::Release { token, .. }) => Some(token),
-            Command::Payment(payment) => Some(&payment.token),
+            AnyCommand::Hold(request) => Some(&request.token),
+            AnyCommand::Release(concert::Release { token, .. }) => Some(token),
+            AnyCommand::Pay(payment) => Some(&payment.token),
             _ => None,
         };
         if *refusal == Refusal::TokenExpired && self.dice.percent(60) {

@@ -5,7 +5,7 @@ use onsale_app::relay::{Marks, PartMark};
 use onsale_app::store::{Store, Unit};
 use onsale_domain::ids::ConcertId;
 use onsale_domain::time::Timestamp;
-use onsale_domain::waiting_room::{Command, Settings, Step, Token};
+use onsale_domain::waiting_room::{Leave, Settings, Step, Token};
 use uuid::Uuid;
 
 use crate::bed::{Bed, on_each_database};
@@ -31,7 +31,7 @@ async fn past_concert(lane: &mut Lane, now: Timestamp, people: &[&str]) -> (Conc
 
 /// The turns of these places are over, and the room settles them.
 async fn settle(lane: &mut Lane, concert: ConcertId, due: Vec<u64>) {
-    lane.done(Command::Step(Step { due, ..Step::of(concert) })).await;
+    lane.done(Step { due, ..Step::of(concert) }).await;
 }
 
 async fn version(store: &dyn Store, concert: ConcertId) -> u64 {
@@ -103,10 +103,10 @@ async fn old_places_are_dropped_once_their_turns_are_over(bed: Bed) {
     in_order(&bed).await;
 
     // A token of a dropped place gives nothing up, and its user gets a new place at the end.
-    lane.done(Command::Leave(tokens[0].clone())).await;
+    lane.done(Leave(tokens[0].clone())).await;
     let again = enter(&mut lane, concert, &tokens[0].user).await;
     assert_eq!(again.place, late.place + 1);
-    lane.done(Command::Leave(tokens[0].clone())).await;
+    lane.done(Leave(tokens[0].clone())).await;
     let record = store.reader().room(concert).await.unwrap().expect("a room").0;
     assert!(record.turns.iter().any(|(place, _, ended)| *place == again.place && !ended), "{record:?}");
     in_order(&bed).await;

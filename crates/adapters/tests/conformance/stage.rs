@@ -1,14 +1,17 @@
 //! A small sale, the same for every test: something of everything, in every state.
 
+use crate::mixed::{AnyCommand, Done};
 use onsale_app::store::{Store, Wanted};
-use onsale_domain::concert::{self, HoldRequest, Performance, Reservation, Seating, Section, Target};
+use onsale_domain::concert::Held;
+use onsale_domain::concert::{self, Hold, Performance, Reservation, Seating, Section, Target};
 use onsale_domain::ids::{ConcertId, LectureId, UserId};
-use onsale_domain::lecture::{self, NewLecture};
+use onsale_domain::lecture;
 use onsale_domain::payment::{self, Payment};
 use onsale_domain::rows::Keys;
 use onsale_domain::time::Timestamp;
+use onsale_domain::waiting_room::Entered;
 use onsale_domain::waiting_room::{self, Settings, Token};
-use onsale_domain::{Command, Done, wallet};
+use onsale_domain::wallet;
 
 use crate::lane::Lane;
 use crate::picture::{Looked, Picture};
@@ -19,8 +22,8 @@ pub(crate) fn user(name: &str) -> UserId {
 }
 
 /// Points into a wallet.
-pub(crate) fn charge(user: &UserId, amount: i64) -> Command {
-    wallet::Command::Charge { user: user.clone(), amount }.into()
+pub(crate) fn charge(user: &UserId, amount: i64) -> AnyCommand {
+    wallet::Charge { user: user.clone(), amount }.into()
 }
 
 /// A room that calls everyone at once.
@@ -35,17 +38,17 @@ pub(crate) const OPEN_DOORS: Settings = Settings {
 /// Makes a lecture that starts in an hour.
 pub(crate) async fn open_lecture(lane: &mut Lane, now: Timestamp, capacity: u32) -> LectureId {
     let starts_at = now.plus_seconds(3_600);
-    let new = NewLecture { title: "Rust".into(), lecturer: None, starts_at, capacity };
-    match lane.done(lecture::Command::Open(new)).await {
-        Done::LectureOpened(lecture) => lecture.id,
+    let new = lecture::Create { title: "Rust".into(), lecturer: None, starts_at, capacity };
+    match lane.done(new).await {
+        Done::CreateLecture(lecture) => lecture.id,
         other => unreachable!("{other:?}"),
     }
 }
 
 /// Makes a concert with its room.
 pub(crate) async fn open_concert(lane: &mut Lane, room: Settings) -> ConcertId {
-    match lane.done(concert::Command::Open { title: "Gala".into(), venue: "Hall".into(), room }).await {
-        Done::ConcertOpened(concert) => concert.id,
+    match lane.done(concert::Create { title: "Gala".into(), venue: "Hall".into(), room }).await {
+        Done::CreateConcert(concert) => concert.id,
         other => unreachable!("{other:?}"),
     }
 }
@@ -59,36 +62,36 @@ pub(crate) async fn schedule(
     price: i64,
 ) -> Performance {
     let seating = Seating::new(vec![Section { from: 1, to: seats, grade: "R".into(), price }]).expect("a seating");
-    match lane.done(concert::Command::Schedule { concert, starts_at: now.plus_seconds(3_600), seating }).await {
-        Done::PerformanceScheduled(performance) => performance,
+    match lane.done(concert::Schedule { concert, starts_at: now.plus_seconds(3_600), seating }).await {
+        Done::Schedule(performance) => performance,
         other => unreachable!("{other:?}"),
     }
 }
 
 /// Takes a place, or finds it.
 pub(crate) async fn enter(lane: &mut Lane, concert: ConcertId, user: &UserId) -> Token {
-    match lane.done(waiting_room::Command::Enter { concert, user: user.clone() }).await {
-        Done::Entered { token, .. } => token,
+    match lane.done(waiting_room::Enter { concert, user: user.clone() }).await {
+        Done::Enter(Entered { token, .. }) => token,
         other => unreachable!("{other:?}"),
     }
 }
 
 /// To hold seats.
-pub(crate) fn hold(token: &Token, performance: &Performance, seats: &[u32]) -> Command {
+pub(crate) fn hold(token: &Token, performance: &Performance, seats: &[u32]) -> AnyCommand {
     let target = Target::Performance(performance.id);
     let seats = seats.iter().copied().map(i64::from).collect();
-    concert::Command::Hold(HoldRequest { token: token.clone(), target, seats }).into()
+    Hold { token: token.clone(), target, seats }.into()
 }
 
 /// To pay a hold.
-pub(crate) fn pay(token: &Token, reservation: &Reservation) -> Command {
-    payment::Command { token: token.clone(), reservation: reservation.id }.into()
+pub(crate) fn pay(token: &Token, reservation: &Reservation) -> AnyCommand {
+    payment::Pay { token: token.clone(), reservation: reservation.id }.into()
 }
 
 /// The reservation of a hold.
 pub(crate) fn held(done: Done) -> Reservation {
     match done {
-        Done::Held { reservation, .. } => reservation,
+        Done::Hold(Held { reservation, .. }) => reservation,
         other => unreachable!("{other:?}"),
     }
 }
@@ -115,14 +118,14 @@ impl Stage {
         let (ann, bob) = (user("ann"), user("bob"));
         lane.run([charge(&ann, 10_000), charge(&bob, 10_000)]).await.expect("a unit of work");
         let lecture = open_lecture(&mut lane, now, 2).await;
-        lane.done(lecture::Command::Apply { user: ann.clone(), lecture }).await;
+        lane.done(lecture::Apply { user: ann.clone(), lecture }).await;
         let concert = open_concert(&mut lane, Settings { max_active: 1, ..OPEN_DOORS }).await;
         let performance = schedule(&mut lane, now, concert, 4, 100).await;
         let token = enter(&mut lane, concert, &ann).await;
         let waiting = enter(&mut lane, concert, &bob).await;
         let first = held(lane.done(hold(&token, &performance, &[1])).await);
         let held = held(lane.done(hold(&token, &performance, &[2, 3])).await);
-        let Done::Paid(paid) = lane.done(pay(&token, &first)).await else { unreachable!("a hold was paid") };
+        let Done::Pay(paid) = lane.done(pay(&token, &first)).await else { unreachable!("a hold was paid") };
         Self { lane, now, ann, bob, lecture, token, waiting, performance, paid, held }
     }
 

@@ -1,5 +1,6 @@
 //! Units of work: all of one or nothing, and afterwards the way is free for the next.
 
+use crate::mixed::{AnyCommand, Done};
 use onsale_app::store::{LectureFilter, Page, StoreError, Wanted};
 use onsale_domain::concert::{self, Reservation};
 use onsale_domain::ids::{LectureId, PerformanceId};
@@ -7,7 +8,6 @@ use onsale_domain::lecture::{self, Lecture};
 use onsale_domain::payment::Payment;
 use onsale_domain::waiting_room::{self, Settings};
 use onsale_domain::wallet::{self, Account, Entry};
-use onsale_domain::{Command, Done};
 use uuid::Uuid;
 
 use crate::bed::{Bed, on_each_database};
@@ -18,10 +18,10 @@ use crate::stage::{OPEN_DOORS, Stage, charge, enter, held, hold, open_concert, o
 
 /// One of everything that can be written.
 fn plenty(stage: &Stage) -> Vec<Request> {
-    let apply = lecture::Command::Apply { user: stage.bob.clone(), lecture: stage.lecture };
-    let enter = waiting_room::Command::Enter { concert: stage.token.concert, user: user("eve") };
-    let release = concert::Command::Release { token: stage.token.clone(), reservation: stage.held.id };
-    let all: [Command; 5] = [
+    let apply = lecture::Apply { user: stage.bob.clone(), lecture: stage.lecture };
+    let enter = waiting_room::Enter { concert: stage.token.concert, user: user("eve") };
+    let release = concert::Release { token: stage.token.clone(), reservation: stage.held.id };
+    let all: [AnyCommand; 5] = [
         charge(&user("eve"), 5),
         apply.into(),
         enter.into(),
@@ -71,7 +71,7 @@ async fn a_unit_of_refusals_writes_nothing_and_one_may_prove_that_it_could(bed: 
     let mut stage = Stage::new(&*store).await;
     let before = stage.picture(&*store).await;
     let again = pay(&stage.token, &stage.held);
-    let poor: Command = wallet::Command::Use { user: user("eve"), amount: 1 }.into();
+    let poor: AnyCommand = wallet::Use { user: user("eve"), amount: 1 }.into();
     let outcomes = stage.lane.run([poor, charge(&stage.ann, 0)]).await.unwrap();
     assert!(outcomes.iter().all(Result::is_err), "{outcomes:?}");
     let mut unit = stage.lane.writer.load(&Wanted::default()).await.unwrap();
@@ -136,7 +136,7 @@ async fn paging_neither_repeats_nor_skips(bed: Bed) {
         reservations.push(held(lane.done(hold(&token, performance, &[seat])).await));
     }
     for reservation in &reservations {
-        let Done::Paid(payment) = lane.done(pay(&token, reservation)).await else { unreachable!() };
+        let Done::Pay(payment) = lane.done(pay(&token, reservation)).await else { unreachable!() };
         payments.push(payment.id);
     }
     let mut reservations: Vec<_> = reservations.iter().map(|reservation| reservation.id).collect();
@@ -194,7 +194,7 @@ async fn what_is_not_there_is_not_shown(bed: Bed) {
     assert_eq!(reader.account(&user("ann")).await.unwrap(), Account::default());
     // A wallet that was named and not used is none.
     let mut lane = Lane::new(&*store, 1).await;
-    let poor: Command = wallet::Command::Use { user: user("ann"), amount: 1 }.into();
+    let poor: AnyCommand = wallet::Use { user: user("ann"), amount: 1 }.into();
     assert!(lane.run([poor]).await.unwrap()[0].is_err());
     assert_eq!(reader.account(&user("ann")).await.unwrap(), Account::default());
     assert_eq!(reader.events(Page { after: None, limit: 9 }).await.unwrap().len(), 0);

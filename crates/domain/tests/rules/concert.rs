@@ -1,9 +1,10 @@
 //! Holding seats: all or none, at most four, to a second's thousandth; releasing and lapsing.
 
-use onsale_domain::concert::Command::Schedule;
+use crate::support::mixed::AnyCommand;
+use onsale_domain::Refusal;
+use onsale_domain::concert::Schedule;
 use onsale_domain::ids::ConcertId;
 use onsale_domain::waiting_room::Settings;
-use onsale_domain::{Command, Refusal};
 
 use crate::support::{START, Stage};
 
@@ -36,7 +37,7 @@ fn a_performance_is_scheduled_in_a_concert_that_exists() {
     let seating = world.tables.performances.values().next().unwrap().seating.clone();
     let nowhere = ConcertId::new(uuid::Uuid::nil());
     let schedule = Schedule { concert: nowhere, starts_at: START, seating };
-    assert_eq!(world.one(Command::Concert(schedule)), Err(Refusal::ConcertNotFound));
+    assert_eq!(world.one(AnyCommand::from(schedule)), Err(Refusal::ConcertNotFound));
 }
 
 #[test]

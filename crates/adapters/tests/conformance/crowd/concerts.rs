@@ -2,9 +2,10 @@
 
 use std::collections::BTreeMap;
 
+use crate::mixed::{AnyCommand, Done};
+use onsale_domain::Refusal;
 use onsale_domain::concert::{Performance, Reservation};
 use onsale_domain::waiting_room::Token;
-use onsale_domain::{Command, Done, Refusal};
 use onsale_testing::without;
 
 use super::{Crowd, INSTANCES, dones, refused};
@@ -54,11 +55,11 @@ async fn a_seat_is_held_by_one_and_all_seats_are_held() {
         (1..=SEATS).map(move |seat| hold(token, performance, &[seat, seat % SEATS + 1])).step_by(3).collect::<Vec<_>>()
     };
     let singles = |(token, performance)| (1..=SEATS).map(move |seat| hold(token, performance, &[seat]));
-    let commands: Vec<Command> = hall.chances().flat_map(pairs).collect();
+    let commands: Vec<AnyCommand> = hall.chances().flat_map(pairs).collect();
     let batches = crowd.shuffled(&commands, 40);
     let mut outcomes = crowd.run(batches).await;
     // What no pair fitted into goes to whoever takes a single seat.
-    let commands: Vec<Command> = hall.chances().flat_map(singles).collect();
+    let commands: Vec<AnyCommand> = hall.chances().flat_map(singles).collect();
     let batches = crowd.shuffled(&commands, 80);
     outcomes.extend(crowd.run(batches).await);
 
@@ -100,9 +101,9 @@ async fn performances_are_taken_in_one_order() {
             commands.push((instance, hold(token, performance, &[seat])));
         }
     }
-    let own = |(instance, batches): (usize, Vec<Vec<(usize, Command)>>)| {
+    let own = |(instance, batches): (usize, Vec<Vec<(usize, AnyCommand)>>)| {
         let own = batches.into_iter().flatten().filter(|(of, _)| *of == instance).map(|(_, command)| command);
-        own.collect::<Vec<_>>().chunks(4).map(<[Command]>::to_vec).collect::<Vec<_>>()
+        own.collect::<Vec<_>>().chunks(4).map(<[AnyCommand]>::to_vec).collect::<Vec<_>>()
     };
     let batches = crowd.shuffled(&commands, commands.len()).into_iter().enumerate().map(own).collect();
     let outcomes = crowd.run(batches).await;
@@ -125,7 +126,7 @@ async fn a_hold_is_paid_once_in_whatever_order_wallets_and_performances_meet() {
     const PEOPLE: usize = 14;
     let mut crowd = Crowd::new().await;
     let hall = Hall::open(&mut crowd, 100, PEOPLE).await;
-    let points: Vec<Command> = (0..PEOPLE).map(|number| charge(&user(&format!("user-{number}")), 1_000)).collect();
+    let points: Vec<AnyCommand> = (0..PEOPLE).map(|number| charge(&user(&format!("user-{number}")), 1_000)).collect();
     crowd.lane().run(points).await.unwrap();
     let mut payments = Vec::new();
     for ((token, performance), seat) in hall.chances().zip(1..) {
@@ -136,7 +137,7 @@ async fn a_hold_is_paid_once_in_whatever_order_wallets_and_performances_meet() {
     let outcomes = crowd.run(batches).await;
     let mut paid: Vec<_> = dones(&outcomes)
         .map(|done| match done {
-            Done::Paid(payment) => payment.clone(),
+            Done::Pay(payment) => payment.clone(),
             other => unreachable!("{other:?}"),
         })
         .collect();

@@ -1,11 +1,13 @@
 //! Wallets, and requests that come under one key.
 
+use onsale_domain::wallet::Changed;
 use std::collections::BTreeMap;
 
+use crate::mixed::{AnyCommand, Done};
 use onsale_app::idempotency::KeyId;
+use onsale_domain::Refusal;
 use onsale_domain::ids::UserId;
 use onsale_domain::wallet::{self, EntryKind};
-use onsale_domain::{Command, Done, Refusal};
 use onsale_testing::without;
 
 use super::{Crowd, INSTANCES, dones, refused};
@@ -36,16 +38,18 @@ async fn every_point_counts_whoever_moves_it() {
     }
     let mut crowd = Crowd::new().await;
     let users = ["ann", "bob", "cid", "dan"].map(user);
-    let mut commands: Vec<Command> = users.iter().flat_map(|user| vec![charge(user, 3); 60]).collect();
+    let mut commands: Vec<AnyCommand> = users.iter().flat_map(|user| vec![charge(user, 3); 60]).collect();
     commands.extend(
-        users.iter().flat_map(|user| vec![Command::from(wallet::Command::Use { user: user.clone(), amount: 4 }); 60]),
+        users.iter().flat_map(|user| vec![AnyCommand::from(wallet::Use { user: user.clone(), amount: 4 }); 60]),
     );
     let batches = crowd.shuffled(&commands, 12);
     let outcomes = crowd.run(batches).await;
     let poor = refused(&outcomes, &Refusal::InsufficientBalance);
     let mut moved: BTreeMap<&UserId, Vec<u64>> = BTreeMap::new();
     for done in dones(&outcomes) {
-        let Done::Wallet { user, account } = done else { unreachable!("{done:?}") };
+        let (Done::Charge(Changed { user, account }) | Done::Use(Changed { user, account })) = done else {
+            unreachable!("{done:?}")
+        };
         moved.entry(user).or_default().push(account.version);
     }
     assert_eq!(moved.values().map(Vec::len).sum::<usize>() + poor, INSTANCES * commands.len());

@@ -1,12 +1,15 @@
 //! Places: of a lecture, and in a waiting room.
 
+use onsale_domain::lecture::Applied;
+use onsale_domain::waiting_room::Entered;
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::mixed::{AnyCommand, Done};
 use onsale_app::store::Page;
+use onsale_domain::Refusal;
 use onsale_domain::ids::UserId;
 use onsale_domain::lecture::{self, HistoryKind};
 use onsale_domain::waiting_room::{self, Settings, Token};
-use onsale_domain::{Command, Done, Refusal};
 use onsale_testing::without;
 
 use super::{Crowd, INSTANCES, dones, refused};
@@ -24,14 +27,14 @@ async fn of_six_hundred_applicants_thirty_have_a_place() {
     let mut crowd = Crowd::new().await;
     let now = crowd.reader().now();
     let lecture = open_lecture(crowd.lane(), now, 30).await;
-    let apply = |user: &UserId| Command::from(lecture::Command::Apply { user: user.clone(), lecture });
+    let apply = |user: &UserId| AnyCommand::from(lecture::Apply { user: user.clone(), lecture });
     // Everyone applies at every instance.
-    let commands: Vec<Command> = users(600).iter().map(apply).collect();
+    let commands: Vec<AnyCommand> = users(600).iter().map(apply).collect();
     let batches = crowd.shuffled(&commands, 20);
     let outcomes = crowd.run(batches).await;
     let places: BTreeMap<u32, UserId> = dones(&outcomes)
         .map(|done| match done {
-            Done::Applied { seat_number, user, .. } => (*seat_number, user.clone()),
+            Done::Apply(Applied { seat_number, user, .. }) => (*seat_number, user.clone()),
             other => unreachable!("{other:?}"),
         })
         .collect();
@@ -60,11 +63,11 @@ async fn places_given_back_are_given_again() {
     for _ in 0..6 {
         lectures.push(open_lecture(crowd.lane(), now, 5).await);
     }
-    let mut commands: Vec<Command> = Vec::new();
+    let mut commands: Vec<AnyCommand> = Vec::new();
     for user in users(12) {
         for lecture in lectures.iter().copied() {
-            commands.push(lecture::Command::Apply { user: user.clone(), lecture }.into());
-            commands.push(lecture::Command::Cancel { user: user.clone(), lecture }.into());
+            commands.push(lecture::Apply { user: user.clone(), lecture }.into());
+            commands.push(lecture::Cancel { user: user.clone(), lecture }.into());
         }
     }
     let commands = [&commands[..]; 3].concat();
@@ -102,14 +105,13 @@ async fn a_line_has_no_gap_and_everyone_stands_in_it_once() {
     let mut crowd = Crowd::new().await;
     let room = Settings { max_active: 10, admit_per_second: 1_000, ..OPEN_DOORS };
     let concerts = [open_concert(crowd.lane(), room).await, open_concert(crowd.lane(), room).await];
-    let enter = |user: &UserId| {
-        concerts.map(|concert| Command::from(waiting_room::Command::Enter { concert, user: user.clone() }))
-    };
-    let commands: Vec<Command> = users(150).iter().flat_map(enter).collect();
+    let enter =
+        |user: &UserId| concerts.map(|concert| AnyCommand::from(waiting_room::Enter { concert, user: user.clone() }));
+    let commands: Vec<AnyCommand> = users(150).iter().flat_map(enter).collect();
     let batches = crowd.shuffled(&commands, 15);
     let outcomes = crowd.run(batches).await;
     let entered = dones(&outcomes).map(|done| match done {
-        Done::Entered { token, is_new } => (token, *is_new),
+        Done::Enter(Entered { token, is_new }) => (token, *is_new),
         other => unreachable!("{other:?}"),
     });
     let entered: Vec<(&Token, bool)> = entered.collect();

@@ -2,13 +2,14 @@
 
 use std::sync::Arc;
 
-use onsale_domain::concert::{self, HoldRequest, Seating, Section, Target};
+use crate::mixed::AnyCommand;
+use onsale_domain::concert::{self, Hold, Seating, Section, Target};
 use onsale_domain::ids::{ConcertId, LectureId, PerformanceId, ReservationId};
-use onsale_domain::lecture::{self, NewLecture};
+use onsale_domain::lecture;
 use onsale_domain::time::Timestamp;
 use onsale_domain::waiting_room::{self, Memory, Patch, Request, Settings, Step, Token};
 use onsale_domain::wallet::AMOUNT_MAX;
-use onsale_domain::{Command, payment, wallet};
+use onsale_domain::{payment, wallet};
 use onsale_testing::Dice;
 use uuid::Uuid;
 
@@ -27,38 +28,38 @@ fn pick<T: Copy>(dice: &mut Dice, things: &[T], nothing: T) -> T {
 }
 
 impl People {
-    pub(super) fn command(&mut self) -> Command {
+    pub(super) fn command(&mut self) -> AnyCommand {
         let chance = self.dice.below(200);
         let amount = self.amount();
         let command = match chance {
             // The rich one charges until it is too much.
             0..14 if amount == AMOUNT_MAX => {
-                self.users.last().map(|rich| wallet::Command::Charge { user: rich.clone(), amount }.into())
+                self.users.last().map(|rich| wallet::Charge { user: rich.clone(), amount }.into())
             }
-            0..14 => Some(wallet::Command::Charge { user: self.user(), amount }.into()),
-            14..24 => Some(wallet::Command::Use { user: self.user(), amount }.into()),
-            24..46 => Some(lecture::Command::Apply { user: self.user(), lecture: self.lecture() }.into()),
-            46..58 => Some(lecture::Command::Cancel { user: self.user(), lecture: self.lecture() }.into()),
+            0..14 => Some(wallet::Charge { user: self.user(), amount }.into()),
+            14..24 => Some(wallet::Use { user: self.user(), amount }.into()),
+            24..46 => Some(lecture::Apply { user: self.user(), lecture: self.lecture() }.into()),
+            46..58 => Some(lecture::Cancel { user: self.user(), lecture: self.lecture() }.into()),
             58..59 => Some(self.open_lecture()),
             59..60 if self.concerts.len() < 3 => Some(self.open_concert()),
             60..63 => Some(self.schedule()),
             63..108 => self.hold(),
             108..114 => self.token().map(|token| {
                 let reservation = self.reservation(&token);
-                concert::Command::Release { token, reservation }.into()
+                concert::Release { token, reservation }.into()
             }),
             114..150 => self.token().map(|token| {
                 let reservation = self.reservation(&token);
-                payment::Command { token, reservation }.into()
+                payment::Pay { token, reservation }.into()
             }),
             150..155 => Some(self.expire()),
-            155..158 => self.token().map(|token| waiting_room::Command::Leave(token).into()),
+            155..158 => self.token().map(|token| waiting_room::Leave(token).into()),
             158..178 => Some(self.step()),
             178..181 => Some(self.configure()),
             181..183 => Some(self.hand_out()),
             _ => None,
         };
-        command.unwrap_or_else(|| waiting_room::Command::Enter { concert: self.concert(), user: self.user() }.into())
+        command.unwrap_or_else(|| waiting_room::Enter { concert: self.concert(), user: self.user() }.into())
     }
 
     fn amount(&mut self) -> i64 {
@@ -97,30 +98,30 @@ impl People {
         self.now.plus_millis(i64::try_from(self.dice.below(seconds * 1_000)).unwrap_or(0))
     }
 
-    pub(super) fn open_lecture(&mut self) -> Command {
+    pub(super) fn open_lecture(&mut self) -> AnyCommand {
         let lecturer = self.dice.percent(50).then(|| self.text());
         // Whole seconds, so that some start together.
         let starts_at = self.soon(120).as_millis() / 5_000 * 5_000;
         let starts_at = Timestamp::from_millis(starts_at);
         let capacity = 1 + u32::try_from(self.dice.below(4)).unwrap_or(0);
-        lecture::Command::Open(NewLecture { title: self.text(), lecturer, starts_at, capacity }).into()
+        lecture::Create { title: self.text(), lecturer, starts_at, capacity }.into()
     }
 
-    pub(super) fn open_concert(&mut self) -> Command {
+    pub(super) fn open_concert(&mut self) -> AnyCommand {
         let room = Settings { max_active: 3, admit_per_second: 3, active_seconds: 10, claim_seconds: 6, paused: false };
-        concert::Command::Open { title: self.text(), venue: self.text(), room }.into()
+        concert::Create { title: self.text(), venue: self.text(), room }.into()
     }
 
-    fn schedule(&mut self) -> Command {
+    fn schedule(&mut self) -> AnyCommand {
         let grade = self.text();
         let stalls = Section { from: 1, to: 6, grade, price: *self.dice.one_of(&[0, 100, 900]) };
         let circle = Section { from: 8, to: 9, grade: "S".into(), price: 40_000 };
         let sections = if self.dice.percent(50) { vec![circle, stalls] } else { vec![stalls] };
         let seating = Seating::new(sections).expect("sections that share no seat");
-        concert::Command::Schedule { concert: self.concert(), starts_at: self.soon(150), seating }.into()
+        concert::Schedule { concert: self.concert(), starts_at: self.soon(150), seating }.into()
     }
 
-    fn hold(&mut self) -> Option<Command> {
+    fn hold(&mut self) -> Option<AnyCommand> {
         let token = self.token()?;
         let is_own = !self.dice.percent(4);
         let own = self.performances.iter().filter(|performance| (performance.concert == token.concert) == is_own);
@@ -142,17 +143,17 @@ impl People {
                 seats.push(seat);
             }
         }
-        Some(concert::Command::Hold(HoldRequest { token, target, seats: seats.into() }).into())
+        Some(Hold { token, target, seats: seats.into() }.into())
     }
 
-    fn expire(&mut self) -> Command {
+    fn expire(&mut self) -> AnyCommand {
         let last = &self.reservations[self.reservations.len().saturating_sub(6)..];
         let reservations = last.iter().map(|(id, _)| *id).filter(|_| self.dice.percent(50)).collect();
-        concert::Command::Expire { reservations }.into()
+        concert::Expire { reservations }.into()
     }
 
     /// Places by guess: many are called, some have ended, a few never were.
-    fn step(&mut self) -> Command {
+    fn step(&mut self) -> AnyCommand {
         let concert = self.concert();
         let places: Vec<u64> =
             self.tokens.iter().filter(|token| token.concert == concert).map(|token| token.place).collect();
@@ -166,11 +167,11 @@ impl People {
         let (claimed, due, borne) = (some(10), some(70), some(50));
         let bearers = self.tokens.iter().filter(|token| token.concert == concert && borne.contains(&token.place));
         let (bearers, issued) = (bearers.cloned().collect(), places.last().map_or(0, |place| place + 1));
-        waiting_room::Command::Step(Step { seen, claimed, due, issued, bearers, ..Step::of(concert) }).into()
+        Step { seen, claimed, due, issued, bearers, ..Step::of(concert) }.into()
     }
 
     /// Places handed out beside the database, by guess: some of it is refused, as the epoch is another by now.
-    fn hand_out(&mut self) -> Command {
+    fn hand_out(&mut self) -> AnyCommand {
         let (concert, epoch) = (self.concert(), self.dice.below(3));
         let last = self.tokens.iter().filter(|token| token.concert == concert).map(|token| token.place).max();
         let known = last.unwrap_or(0) + self.dice.below(3);
@@ -183,10 +184,10 @@ impl People {
                 Request::Reopen { epoch, memory, epoch_seen, known, reserved_to, in_doubt, places }
             }
         };
-        waiting_room::Command::HandOut { concert, request }.into()
+        waiting_room::HandOut { concert, request }.into()
     }
 
-    fn configure(&mut self) -> Command {
+    fn configure(&mut self) -> AnyCommand {
         let dice = &mut self.dice;
         let mut maybe =
             |from: u32, more: u64| dice.percent(40).then(|| from + u32::try_from(dice.below(more)).unwrap_or(0));
@@ -197,6 +198,6 @@ impl People {
             claim_seconds: maybe(2, 7),
             paused: maybe(0, 5).map(|chance| chance == 0),
         };
-        waiting_room::Command::Configure { concert: self.concert(), patch }.into()
+        waiting_room::Configure { concert: self.concert(), patch }.into()
     }
 }

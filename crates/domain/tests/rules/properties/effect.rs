@@ -1,10 +1,13 @@
 //! What a command must have brought about, seen on all rows before and after it.
 
+use crate::support::mixed::{AnyCommand, Done};
+use onsale_domain::concert;
+use onsale_domain::concert::Held;
 use onsale_domain::concert::Status;
 use onsale_domain::ids::ConcertId;
 use onsale_domain::time::Timestamp;
-use onsale_domain::waiting_room::{self, PlaceStanding, Step, Token, Turn};
-use onsale_domain::{Command, Done, concert};
+use onsale_domain::waiting_room::Entered;
+use onsale_domain::waiting_room::{Leave, PlaceStanding, Step, Token, Turn};
 
 use crate::support::{Standing, Tables, World};
 
@@ -16,17 +19,17 @@ pub(super) struct Effect<'a> {
 
 impl Effect<'_> {
     /// Panics if a command did not do what it must.
-    pub(super) fn check(&self, command: &Command, done: &Done) {
+    pub(super) fn check(&self, command: &AnyCommand, done: &Done) {
         match (command, done) {
-            (_, Done::Held { reservation, .. }) => {
+            (_, Done::Hold(Held { reservation, .. })) => {
                 let lasts = reservation.held_at.plus_seconds(self.after.hold_seconds);
                 assert_eq!((reservation.held_at, reservation.held_until), (self.at(), lasts));
             }
-            (_, Done::Paid(payment)) => assert_eq!(payment.paid_at, self.at()),
-            (_, Done::Entered { token, is_new }) => self.check_entered(token, *is_new),
-            (Command::WaitingRoom(waiting_room::Command::Leave(token)), _) => self.check_left(token),
-            (Command::WaitingRoom(waiting_room::Command::Step(step)), _) => self.check_stepped(step),
-            (Command::Concert(concert::Command::Expire { reservations }), Done::Expired { settled }) => {
+            (_, Done::Pay(payment)) => assert_eq!(payment.paid_at, self.at()),
+            (_, Done::Enter(Entered { token, is_new })) => self.check_entered(token, *is_new),
+            (AnyCommand::Leave(Leave(token)), _) => self.check_left(token),
+            (AnyCommand::Step(step), _) => self.check_stepped(step),
+            (AnyCommand::Expire(concert::Expire { reservations }), Done::Expire(settled)) => {
                 let status = |tables: &Tables, id| tables.reservations.get(id).map(|row| row.status);
                 let mut asked = reservations.clone();
                 asked.sort_unstable();

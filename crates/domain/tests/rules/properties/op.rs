@@ -1,10 +1,11 @@
 //! What people may do next, in terms of what they know: the tokens and reservations that they were given.
 
-use onsale_domain::concert::{self, HoldRequest, Target};
+use crate::support::mixed::AnyCommand;
+use onsale_domain::concert::{self, Hold, Target};
 use onsale_domain::ids::{ConcertId, LectureId, PerformanceId, ReservationId, UserId};
 use onsale_domain::waiting_room::{self, Patch, Settings, Step, Token};
 use onsale_domain::wallet::AMOUNT_MAX;
-use onsale_domain::{Command, lecture, payment, wallet};
+use onsale_domain::{lecture, payment, wallet};
 use proptest::prelude::*;
 use proptest::sample::subsequence;
 
@@ -55,7 +56,7 @@ pub(super) fn opened() -> World {
     let gala = gala.performance("eve", 86_400, &[(1, 3, 500), (5, 8, 700)]).performance("matinee", 5, &[(1, 6, 100)]);
     let mut world = gala.concert("rock", ROOM).performance("gig", 86_400, &[(1, 4, 0)]).world;
     world.hold_seconds = 4;
-    let charge = |user: &str| Command::Wallet(wallet::Command::Charge { user: Stage::user(user), amount: 2_000 });
+    let charge = |user: &str| AnyCommand::from(wallet::Charge { user: Stage::user(user), amount: 2_000 });
     world.run(&USERS.map(charge));
     world
 }
@@ -75,51 +76,47 @@ impl People {
     }
 
     /// The command for an act; `None` if no user has a token for it.
-    pub(super) fn command(&self, op: &Op, tables: &Tables) -> Option<Command> {
+    pub(super) fn command(&self, op: &Op, tables: &Tables) -> Option<AnyCommand> {
         Some(match op {
-            Op::Charge(user, amount) => Command::Wallet(wallet::Command::Charge { user: name(*user), amount: *amount }),
-            Op::Use(user, amount) => Command::Wallet(wallet::Command::Use { user: name(*user), amount: *amount }),
-            Op::Apply(user, lecture) => Command::Lecture(lecture::Command::Apply {
-                user: name(*user),
-                lecture: *pick(&self.lectures, *lecture),
-            }),
-            Op::Cancel(user, lecture) => Command::Lecture(lecture::Command::Cancel {
-                user: name(*user),
-                lecture: *pick(&self.lectures, *lecture),
-            }),
+            Op::Charge(user, amount) => AnyCommand::from(wallet::Charge { user: name(*user), amount: *amount }),
+            Op::Use(user, amount) => AnyCommand::from(wallet::Use { user: name(*user), amount: *amount }),
+            Op::Apply(user, lecture) => {
+                AnyCommand::from(lecture::Apply { user: name(*user), lecture: *pick(&self.lectures, *lecture) })
+            }
+            Op::Cancel(user, lecture) => {
+                AnyCommand::from(lecture::Cancel { user: name(*user), lecture: *pick(&self.lectures, *lecture) })
+            }
             Op::Hold { token, target, seats } => {
                 let token = self.token(*token)?;
                 let target = target_for(&token, *target, tables);
-                let request = HoldRequest { token, target, seats: seats.clone().into() };
-                Command::Concert(concert::Command::Hold(request))
+                let request = Hold { token, target, seats: seats.clone().into() };
+                AnyCommand::from(request)
             }
             Op::Release { token, reservation } => {
                 let token = self.token(*token)?;
                 let reservation = reservation_for(&token, *reservation, tables);
-                Command::Concert(concert::Command::Release { token, reservation })
+                AnyCommand::from(concert::Release { token, reservation })
             }
             Op::Pay { token, reservation } => {
                 let token = self.token(*token)?;
                 let reservation = reservation_for(&token, *reservation, tables);
-                Command::Payment(payment::Command { token, reservation })
+                AnyCommand::from(payment::Pay { token, reservation })
             }
             Op::Expire(picks) => {
                 let all: Vec<ReservationId> = tables.reservations.keys().rev().copied().collect();
                 let reservations = picks.iter().filter_map(|pick| all.get(*pick).copied()).collect();
-                Command::Concert(concert::Command::Expire { reservations })
+                AnyCommand::from(concert::Expire { reservations })
             }
-            Op::Enter(..) | Op::Leave(_) | Op::Step { .. } | Op::Configure(..) => {
-                Command::WaitingRoom(self.room_command(op, tables)?)
-            }
+            Op::Enter(..) | Op::Leave(_) | Op::Step { .. } | Op::Configure(..) => self.room_command(op, tables)?,
         })
     }
 
-    fn room_command(&self, op: &Op, tables: &Tables) -> Option<waiting_room::Command> {
+    fn room_command(&self, op: &Op, tables: &Tables) -> Option<AnyCommand> {
         Some(match op {
             Op::Enter(user, room) => {
-                waiting_room::Command::Enter { concert: *pick(&self.concerts, *room), user: name(*user) }
+                waiting_room::Enter { concert: *pick(&self.concerts, *room), user: name(*user) }.into()
             }
-            Op::Leave(token) => waiting_room::Command::Leave(self.token(*token)?),
+            Op::Leave(token) => waiting_room::Leave(self.token(*token)?).into(),
             Op::Step { room, seen, claimed, due } => {
                 let concert = *pick(&self.concerts, *room);
                 let turns: Vec<u64> = Tables::in_room(&tables.turns, concert).map(|(place, _)| place).collect();
@@ -130,10 +127,10 @@ impl People {
                 let now = tables.rooms.get(&concert).map_or(crate::support::START, |room| room.updated_at);
                 let seen = chosen(*seen).map(|place| (place, now)).collect();
                 let (claimed, due) = (chosen(*claimed).collect(), chosen(*due).collect());
-                waiting_room::Command::Step(Step { seen, claimed, due, ..Step::of(concert) })
+                Step { seen, claimed, due, ..Step::of(concert) }.into()
             }
             Op::Configure(room, patch) => {
-                waiting_room::Command::Configure { concert: *pick(&self.concerts, *room), patch: *patch }
+                waiting_room::Configure { concert: *pick(&self.concerts, *room), patch: *patch }.into()
             }
             _ => return None,
         })

@@ -2,11 +2,12 @@
 //!
 //! It shares the values of the domain (what a row is) and none of its rules.
 
-use onsale_domain::concert::{HoldRequest, Performance, Reservation, Status, Target};
+use crate::support::mixed::AnyCommand;
+use onsale_domain::concert::{Hold, Performance, Reservation, Status, Target};
 use onsale_domain::ids::{ConcertId, LectureId, ReservationId, UserId};
 use onsale_domain::time::Timestamp;
 use onsale_domain::waiting_room::{self, Token};
-use onsale_domain::{Command, Refusal, concert, lecture, payment, wallet};
+use onsale_domain::{Refusal, concert, lecture, payment, wallet};
 
 use crate::support::{Standing, Tables};
 
@@ -18,26 +19,29 @@ pub(super) struct Oracle<'a> {
 
 impl Oracle<'_> {
     /// The first reason against a command, if there is one.
-    pub(super) fn judge(&self, command: &Command) -> Result<(), Refusal> {
+    pub(super) fn judge(&self, command: &AnyCommand) -> Result<(), Refusal> {
         match command {
-            Command::Wallet(command) => self.judge_wallet(command),
-            Command::Lecture(command) => self.judge_lecture(command),
-            Command::Concert(concert::Command::Hold(request)) => self.judge_hold(request),
-            Command::Concert(concert::Command::Release { token, reservation }) => {
-                match self.own(token, *reservation)?.status {
-                    Status::Paid => Err(Refusal::AlreadyPaid),
-                    Status::Held | Status::Expired | Status::Released => Ok(()),
-                }
-            }
-            Command::Concert(concert::Command::Schedule { concert, .. })
-            | Command::WaitingRoom(
-                waiting_room::Command::Enter { concert, .. }
-                | waiting_room::Command::Configure { concert, .. }
-                | waiting_room::Command::HandOut { concert, .. },
-            ) => self.judge_concert(*concert),
-            Command::Concert(concert::Command::Open { .. } | concert::Command::Expire { .. })
-            | Command::WaitingRoom(waiting_room::Command::Leave(_) | waiting_room::Command::Step(_)) => Ok(()),
-            Command::Payment(command) => self.judge_payment(command),
+            AnyCommand::Charge(wallet::Charge { user, amount }) => self.judge_charge(user, *amount),
+            AnyCommand::Use(wallet::Use { user, amount }) => self.judge_use(user, *amount),
+            AnyCommand::Apply(lecture::Apply { user, lecture }) => self.judge_application(user, lecture),
+            AnyCommand::Cancel(lecture::Cancel { user, lecture }) if self.has_applied(user, lecture) => Ok(()),
+            AnyCommand::Cancel(_) => Err(Refusal::ApplicationNotFound),
+            AnyCommand::Hold(hold) => self.judge_hold(hold),
+            AnyCommand::Release(concert::Release { token, reservation }) => match self.own(token, *reservation)?.status
+            {
+                Status::Paid => Err(Refusal::AlreadyPaid),
+                Status::Held | Status::Expired | Status::Released => Ok(()),
+            },
+            AnyCommand::Schedule(concert::Schedule { concert, .. })
+            | AnyCommand::Enter(waiting_room::Enter { concert, .. })
+            | AnyCommand::Configure(waiting_room::Configure { concert, .. })
+            | AnyCommand::HandOut(waiting_room::HandOut { concert, .. }) => self.judge_concert(*concert),
+            AnyCommand::CreateLecture(_)
+            | AnyCommand::CreateConcert(_)
+            | AnyCommand::Expire(_)
+            | AnyCommand::Leave(_)
+            | AnyCommand::Step(_) => Ok(()),
+            AnyCommand::Pay(pay) => self.judge_payment(pay),
         }
     }
 
@@ -46,33 +50,34 @@ impl Oracle<'_> {
         last.map_or(0, |entry| entry.balance_after)
     }
 
-    fn judge_wallet(&self, command: &wallet::Command) -> Result<(), Refusal> {
-        let (wallet::Command::Charge { amount, .. } | wallet::Command::Use { amount, .. }) = command;
-        let balance = self.balance(command.user());
-        match command {
-            _ if *amount < 1 || *amount > 10_000_000 => Err(Refusal::AmountOutOfRange),
-            wallet::Command::Charge { .. } if balance + amount > 1_000_000_000 => Err(Refusal::BalanceLimit),
-            wallet::Command::Use { .. } if balance < *amount => Err(Refusal::InsufficientBalance),
-            _ => Ok(()),
+    fn judge_charge(&self, user: &UserId, amount: i64) -> Result<(), Refusal> {
+        match amount {
+            1..=10_000_000 if self.balance(user) + amount > 1_000_000_000 => Err(Refusal::BalanceLimit),
+            1..=10_000_000 => Ok(()),
+            _ => Err(Refusal::AmountOutOfRange),
         }
     }
 
-    fn judge_lecture(&self, command: &lecture::Command) -> Result<(), Refusal> {
-        let has = |user: &UserId, lecture: &LectureId| self.tables.applications.contains_key(&(*lecture, user.clone()));
-        match command {
-            lecture::Command::Open(_) => Ok(()),
-            lecture::Command::Apply { user, lecture: id } => {
-                let lecture = self.tables.lectures.get(id).ok_or(Refusal::LectureNotFound)?;
-                let enrolled = self.tables.applications.keys().filter(|(other, _)| other == id).count();
-                match () {
-                    () if has(user, id) => Err(Refusal::AlreadyApplied),
-                    () if self.at >= lecture.starts_at => Err(Refusal::LectureClosed),
-                    () if enrolled >= lecture.capacity as usize => Err(Refusal::LectureFull),
-                    () => Ok(()),
-                }
-            }
-            lecture::Command::Cancel { user, lecture } if has(user, lecture) => Ok(()),
-            lecture::Command::Cancel { .. } => Err(Refusal::ApplicationNotFound),
+    fn judge_use(&self, user: &UserId, amount: i64) -> Result<(), Refusal> {
+        match amount {
+            1..=10_000_000 if self.balance(user) < amount => Err(Refusal::InsufficientBalance),
+            1..=10_000_000 => Ok(()),
+            _ => Err(Refusal::AmountOutOfRange),
+        }
+    }
+
+    fn has_applied(&self, user: &UserId, lecture: &LectureId) -> bool {
+        self.tables.applications.contains_key(&(*lecture, user.clone()))
+    }
+
+    fn judge_application(&self, user: &UserId, id: &LectureId) -> Result<(), Refusal> {
+        let lecture = self.tables.lectures.get(id).ok_or(Refusal::LectureNotFound)?;
+        let enrolled = self.tables.applications.keys().filter(|(other, _)| other == id).count();
+        match () {
+            () if self.has_applied(user, id) => Err(Refusal::AlreadyApplied),
+            () if self.at >= lecture.starts_at => Err(Refusal::LectureClosed),
+            () if enrolled >= lecture.capacity as usize => Err(Refusal::LectureFull),
+            () => Ok(()),
         }
     }
 
@@ -81,8 +86,8 @@ impl Oracle<'_> {
         if known { Ok(()) } else { Err(Refusal::ConcertNotFound) }
     }
 
-    fn judge_hold(&self, request: &HoldRequest) -> Result<(), Refusal> {
-        let HoldRequest { token, target, seats } = request;
+    fn judge_hold(&self, request: &Hold) -> Result<(), Refusal> {
+        let Hold { token, target, seats } = request;
         let key = (token.concert, token.place);
         let turn = self.tables.turns.get(&key).filter(|_| !self.tables.ends.contains_key(&key));
         if turn.is_none_or(|turn| self.at >= turn.active_until) {
@@ -148,7 +153,7 @@ impl Oracle<'_> {
         own.ok_or(Refusal::ReservationNotFound)
     }
 
-    fn judge_payment(&self, command: &payment::Command) -> Result<(), Refusal> {
+    fn judge_payment(&self, command: &payment::Pay) -> Result<(), Refusal> {
         let reservation = self.own(&command.token, command.reservation)?;
         match reservation.status {
             Status::Paid => Err(Refusal::AlreadyPaid),

@@ -1,6 +1,7 @@
 //! A whole sale at random: the same acts in batches and one by one, judged by an oracle and audited all along.
 
-use onsale_domain::{Command, Done};
+use crate::support::mixed::{AnyCommand, Done};
+use onsale_domain::waiting_room::Entered;
 use proptest::prelude::*;
 
 use super::cases;
@@ -24,11 +25,11 @@ fn play(script: &Script, check: impl Fn(&World)) {
     for (millis, ops) in script {
         together.pass(*millis);
         alone.pass(*millis);
-        let commands: Vec<Command> = ops.iter().filter_map(|op| people.command(op, &together.tables)).collect();
+        let commands: Vec<AnyCommand> = ops.iter().filter_map(|op| people.command(op, &together.tables)).collect();
         let answers = together.run(&commands);
         for (command, answer) in commands.iter().zip(&answers) {
             assert_eq!(&judged(&mut alone, command), answer, "the same answer in a batch as alone: {command:?}");
-            if let Ok(Done::Entered { token, .. }) = answer {
+            if let Ok(Done::Enter(Entered { token, .. })) = answer {
                 people.tokens.retain(|known| known != token);
                 people.tokens.push(token.clone());
             }
@@ -40,7 +41,7 @@ fn play(script: &Script, check: impl Fn(&World)) {
 }
 
 /// Runs a command alone, and holds the answer and what it did against the contract.
-fn judged(world: &mut World, command: &Command) -> Answer {
+fn judged(world: &mut World, command: &AnyCommand) -> Answer {
     let before = world.tables.clone();
     let expected = Oracle { tables: &before, at: world.now }.judge(command);
     let answer = world.one(command.clone());

@@ -1,7 +1,9 @@
 //! Wallets near their bounds, against a plain number.
 
-use onsale_domain::wallet::{AMOUNT_MAX, BALANCE_MAX, Command as Move};
-use onsale_domain::{Command, Done, Refusal};
+use crate::support::mixed::{AnyCommand, Done};
+use onsale_domain::Refusal;
+use onsale_domain::wallet::Changed;
+use onsale_domain::wallet::{AMOUNT_MAX, BALANCE_MAX, Charge, Use};
 use proptest::prelude::*;
 
 use super::cases;
@@ -33,7 +35,7 @@ fn judge(balance: i64, is_charge: bool, amount: i64) -> Result<i64, Refusal> {
 fn charged(tens_of_millions: usize) -> World {
     let mut world = World::new();
     let user = Stage::user("ann");
-    world.run(&vec![Command::Wallet(Move::Charge { user, amount: AMOUNT_MAX }); tens_of_millions]);
+    world.run(&vec![AnyCommand::from(Charge { user, amount: AMOUNT_MAX }); tens_of_millions]);
     world
 }
 
@@ -49,16 +51,16 @@ proptest! {
         let mut balance = i64::try_from(start).unwrap() * AMOUNT_MAX;
         for batch in batches {
             let user = || Stage::user("ann");
-            let command = |(is_charge, amount): &(bool, i64)| Command::Wallet(match is_charge {
-                true => Move::Charge { user: user(), amount: *amount },
-                false => Move::Use { user: user(), amount: *amount },
-            });
+            let command = |(is_charge, amount): &(bool, i64)| match is_charge {
+                true => AnyCommand::from(Charge { user: user(), amount: *amount }),
+                false => AnyCommand::from(Use { user: user(), amount: *amount }),
+            };
             let answers = world.run(&batch.iter().map(command).collect::<Vec<_>>());
             for ((is_charge, amount), answer) in batch.into_iter().zip(answers) {
                 let judged = judge(balance, is_charge, amount);
                 balance = judged.clone().unwrap_or(balance);
                 let answered = answer.map(|done| match done {
-                    Done::Wallet { account, .. } => account.balance,
+                    Done::Charge(Changed { account, .. }) | Done::Use(Changed { account, .. }) => account.balance,
                     other => unreachable!("{other:?}"),
                 });
                 prop_assert_eq!(answered, judged);

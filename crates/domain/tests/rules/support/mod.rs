@@ -5,6 +5,7 @@ mod audit;
 pub(crate) mod codes;
 mod entropy;
 mod load;
+pub(crate) mod mixed;
 mod save;
 mod stage;
 mod tables;
@@ -12,11 +13,12 @@ mod words;
 
 use std::collections::BTreeMap;
 
+use crate::support::mixed::{AnyCommand, Done};
 use onsale_domain::ids::{ConcertId, Mint};
 use onsale_domain::rows::Keys;
 use onsale_domain::time::Timestamp;
 use onsale_domain::waiting_room::{PlaceStanding, Room};
-use onsale_domain::{Command, Context, Done, Refusal};
+use onsale_domain::{Context, Refusal};
 
 pub(crate) use entropy::Seeded;
 pub(crate) use stage::Stage;
@@ -53,7 +55,7 @@ impl World {
     }
 
     /// One unit of work: locks, loads, decides in order, saves.
-    pub(crate) fn run(&mut self, batch: &[Command]) -> Vec<Answer> {
+    pub(crate) fn run(&mut self, batch: &[AnyCommand]) -> Vec<Answer> {
         let mut keys = Keys::default();
         batch.iter().for_each(|command| command.needs(&mut keys));
         let locks = save::Locks::of(&keys, &self.tables);
@@ -74,7 +76,7 @@ impl World {
     }
 
     /// A unit of work with one command.
-    pub(crate) fn one(&mut self, command: Command) -> Answer {
+    pub(crate) fn one(&mut self, command: AnyCommand) -> Answer {
         self.run(&[command]).remove(0)
     }
 

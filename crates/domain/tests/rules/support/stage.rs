@@ -11,14 +11,16 @@
 //! work of the line above; positions are shown as of its end. Users, lectures, concerts, performances and reservations
 //! have names; `ann` shows her last token, `ann#1` her first. The outcome `…` is any. What can be said stands in [`super::words`].
 
+use onsale_domain::concert::Held;
+use onsale_domain::waiting_room::Entered;
 use std::collections::BTreeMap;
 
+use crate::support::mixed::{AnyCommand, Done};
 use onsale_domain::concert::{self, Seating, Section};
 use onsale_domain::ids::{ConcertId, LectureId, PerformanceId, ReservationId, UserId};
-use onsale_domain::lecture::{self, NewLecture};
+use onsale_domain::lecture;
 use onsale_domain::time::Timestamp;
 use onsale_domain::waiting_room::{Settings, Token};
-use onsale_domain::{Command, Done};
 
 use super::{Answer, START, World};
 
@@ -79,8 +81,8 @@ impl Stage {
 
     pub(crate) fn lecture(mut self, name: &str, capacity: u32, starts_at: u32) -> Self {
         let (title, starts_at) = (name.into(), START.plus_seconds(starts_at));
-        let new = NewLecture { title, lecturer: None, starts_at, capacity };
-        let Ok(Done::LectureOpened(lecture)) = self.world.one(Command::Lecture(lecture::Command::Open(new))) else {
+        let new = lecture::Create { title, lecturer: None, starts_at, capacity };
+        let Ok(Done::CreateLecture(lecture)) = self.world.one(AnyCommand::from(new)) else {
             unreachable!("a lecture can always be opened")
         };
         self.lectures.insert(name.to_owned(), lecture.id);
@@ -89,8 +91,8 @@ impl Stage {
 
     /// Opens a concert, which the following lines mean where they name none.
     pub(crate) fn concert(mut self, name: &str, room: Settings) -> Self {
-        let open = concert::Command::Open { title: name.into(), venue: "hall".into(), room };
-        let Ok(Done::ConcertOpened(concert)) = self.world.one(Command::Concert(open)) else {
+        let open = concert::Create { title: name.into(), venue: "hall".into(), room };
+        let Ok(Done::CreateConcert(concert)) = self.world.one(AnyCommand::from(open)) else {
             unreachable!("a concert can always be opened")
         };
         self.concerts.insert(name.to_owned(), concert.id);
@@ -105,8 +107,8 @@ impl Stage {
         let seating = Seating::new(sections.iter().map(section).collect()).expect("a sound seating");
         let concert = self.concert.expect("a concert was opened");
         let starts_at = START.plus_seconds(starts_at);
-        let schedule = concert::Command::Schedule { concert, starts_at, seating };
-        let Ok(Done::PerformanceScheduled(performance)) = self.world.one(Command::Concert(schedule)) else {
+        let schedule = concert::Schedule { concert, starts_at, seating };
+        let Ok(Done::Schedule(performance)) = self.world.one(AnyCommand::from(schedule)) else {
             unreachable!("a concert takes performances")
         };
         self.performances.insert(name.to_owned(), performance.id);
@@ -136,7 +138,7 @@ impl Stage {
         {
             return vec![seen];
         }
-        let commands: Vec<Command> = batch.iter().map(|line| self.command(line)).collect();
+        let commands: Vec<AnyCommand> = batch.iter().map(|line| self.command(line)).collect();
         let answers = self.world.run(&commands);
         batch.iter().zip(&answers).for_each(|(line, answer)| self.remember(line, answer));
         batch.iter().zip(&answers).map(|(line, answer)| self.say(line, answer)).collect()
@@ -145,18 +147,18 @@ impl Stage {
     /// Notes tokens and reservations under their names.
     fn remember(&mut self, line: &Line<'_>, answer: &Answer) {
         match answer {
-            Ok(Done::Entered { token, is_new }) => {
+            Ok(Done::Enter(Entered { token, is_new })) => {
                 let tokens = self.tokens.entry(line.actor.to_owned()).or_default();
                 assert_eq!(tokens.contains(token), !is_new, "a new place has a new token, the same place the same");
                 tokens.retain(|other| other != token);
                 tokens.push(token.clone());
             }
-            Ok(Done::Held { reservation, .. }) => {
+            Ok(Done::Hold(Held { reservation, .. })) => {
                 if let Some(name) = line.option("as") {
                     self.reservations.insert(name.to_owned(), reservation.id);
                 }
             }
-            Ok(Done::Stepped) => {
+            Ok(Done::Step(())) => {
                 let concert = self.concerts.get(line.actor).copied();
                 self.signs.retain(|(token, _)| Some(token.concert) != concert);
             }

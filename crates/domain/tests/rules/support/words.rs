@@ -6,14 +6,20 @@
 //!
 //! Looks: `ann polls`, `ann calls` (her room hears of it in its next step), `ann is`, `gala shows`, `log tells`.
 
-use onsale_domain::concert::{self, Ending, HoldRequest, Target};
+use crate::support::mixed::{AnyCommand, Done};
+use onsale_domain::concert::Held;
+use onsale_domain::concert::{self, Ending, Hold, Target};
 use onsale_domain::event::Happening;
 use onsale_domain::ids::{ConcertId, LectureId, PerformanceId, ReservationId};
+use onsale_domain::lecture::Applied;
 use onsale_domain::lecture::HistoryKind;
 use onsale_domain::time::Timestamp;
+use onsale_domain::waiting_room::BlockState;
+use onsale_domain::waiting_room::Entered;
 use onsale_domain::waiting_room::{self, Patch, Step, Token};
+use onsale_domain::wallet::Changed;
 use onsale_domain::wallet::EntryKind;
-use onsale_domain::{Command, Done, Refusal, lecture, payment, wallet};
+use onsale_domain::{Refusal, lecture, payment, wallet};
 
 use super::codes::code;
 use super::stage::{Line, Sign};
@@ -24,38 +30,35 @@ const NOBODY: uuid::Uuid = uuid::Uuid::nil();
 
 impl Stage {
     /// The command that a line asks for.
-    pub(super) fn command(&self, line: &Line<'_>) -> Command {
+    pub(super) fn command(&self, line: &Line<'_>) -> AnyCommand {
         let token = || self.token(line.actor);
         match line.verb {
             "charges" => wallet_command(line),
             "uses" => wallet_command(line),
             "applies" | "cancels" => self.lecture_command(line),
-            "holds" => Command::Concert(concert::Command::Hold(self.hold_request(line))),
-            "releases" => Command::Concert(concert::Command::Release {
-                token: token(),
-                reservation: self.reservation(line.rest[0]),
-            }),
+            "holds" => AnyCommand::from(self.hold_request(line)),
+            "releases" => {
+                AnyCommand::from(concert::Release { token: token(), reservation: self.reservation(line.rest[0]) })
+            }
             "expires" => {
                 let reservations = line.rest.iter().map(|name| self.reservation(name)).collect();
-                Command::Concert(concert::Command::Expire { reservations })
+                AnyCommand::from(concert::Expire { reservations })
             }
-            "pays" => {
-                Command::Payment(payment::Command { token: token(), reservation: self.reservation(line.rest[0]) })
-            }
-            _ => Command::WaitingRoom(self.room_command(line)),
+            "pays" => AnyCommand::from(payment::Pay { token: token(), reservation: self.reservation(line.rest[0]) }),
+            _ => self.room_command(line),
         }
     }
 
-    fn lecture_command(&self, line: &Line<'_>) -> Command {
+    fn lecture_command(&self, line: &Line<'_>) -> AnyCommand {
         let user = Self::user(line.actor);
         let lecture = self.lectures.get(line.rest[0]).copied().unwrap_or(LectureId::new(NOBODY));
-        Command::Lecture(match line.verb {
-            "applies" => lecture::Command::Apply { user, lecture },
-            _ => lecture::Command::Cancel { user, lecture },
-        })
+        match line.verb {
+            "applies" => lecture::Apply { user, lecture }.into(),
+            _ => lecture::Cancel { user, lecture }.into(),
+        }
     }
 
-    fn hold_request(&self, line: &Line<'_>) -> HoldRequest {
+    fn hold_request(&self, line: &Line<'_>) -> Hold {
         let target = match line.option("in").unwrap_or("eve") {
             "several" => Target::SeveralOnDate,
             "none" => Target::NoneOnDate,
@@ -64,18 +67,18 @@ impl Stage {
                 Target::Performance(known.unwrap_or(PerformanceId::new(NOBODY)))
             }
         };
-        HoldRequest { token: self.token(line.actor), target, seats: line.numbers().into() }
+        Hold { token: self.token(line.actor), target, seats: line.numbers().into() }
     }
 
-    fn room_command(&self, line: &Line<'_>) -> waiting_room::Command {
+    fn room_command(&self, line: &Line<'_>) -> AnyCommand {
         match line.verb {
             "enters" => {
                 let concert = line.rest.first().map_or(self.concert.expect("a concert"), |name| self.concert_of(name));
-                waiting_room::Command::Enter { concert, user: Self::user(line.actor) }
+                waiting_room::Enter { concert, user: Self::user(line.actor) }.into()
             }
-            "leaves" => waiting_room::Command::Leave(self.token(line.actor)),
-            "steps" | "admits" => waiting_room::Command::Step(self.step(line)),
-            "sets" => waiting_room::Command::Configure { concert: self.concert_of(line.actor), patch: patch(line) },
+            "leaves" => waiting_room::Leave(self.token(line.actor)).into(),
+            "steps" | "admits" => self.step(line).into(),
+            "sets" => waiting_room::Configure { concert: self.concert_of(line.actor), patch: patch(line) }.into(),
             verb => unreachable!("no script has the verb {verb}"),
         }
     }
@@ -124,26 +127,28 @@ impl Stage {
     pub(super) fn say(&self, line: &Line<'_>, answer: &Answer) -> String {
         match answer {
             Err(refusal) => refused(refusal),
-            Ok(Done::Wallet { account, .. }) => format!("balance {}", account.balance),
-            Ok(Done::Applied { seat_number, .. }) => format!("seat {seat_number}"),
-            Ok(Done::Cancelled) => "cancelled".to_owned(),
-            Ok(Done::Held { reservation, .. }) => {
+            Ok(Done::Charge(Changed { account, .. }) | Done::Use(Changed { account, .. })) => {
+                format!("balance {}", account.balance)
+            }
+            Ok(Done::Apply(Applied { seat_number, .. })) => format!("seat {seat_number}"),
+            Ok(Done::Cancel(())) => "cancelled".to_owned(),
+            Ok(Done::Hold(Held { reservation, .. })) => {
                 format!("held {} until {}", reservation.amount, seconds(reservation.held_until))
             }
-            Ok(Done::Released) => "released".to_owned(),
-            Ok(Done::Expired { settled }) => format!("expired {settled}"),
-            Ok(Done::Paid(payment)) => format!("paid {}, balance {}", payment.amount, payment.balance_after),
-            Ok(Done::Entered { token, is_new }) => {
+            Ok(Done::Release(())) => "released".to_owned(),
+            Ok(Done::Expire(settled)) => format!("expired {settled}"),
+            Ok(Done::Pay(payment)) => format!("paid {}, balance {}", payment.amount, payment.balance_after),
+            Ok(Done::Enter(Entered { token, is_new })) => {
                 let which = if *is_new { "new" } else { "same" };
                 format!("{which} place {}, {}", token.place, self.standing_of(token))
             }
-            Ok(Done::Left) => "left".to_owned(),
-            Ok(Done::Stepped) => self.room_of(self.concert_of(line.actor)),
-            Ok(Done::RoomOpened { issued, blocks, .. }) => {
+            Ok(Done::Leave(())) => "left".to_owned(),
+            Ok(Done::Step(())) => self.room_of(self.concert_of(line.actor)),
+            Ok(Done::HandOut(BlockState { issued, blocks, .. })) => {
                 format!("epoch {}, {issued} of {}", blocks.epoch, blocks.reserved_to)
             }
-            Ok(Done::RoomConfigured(_)) => "set".to_owned(),
-            Ok(Done::LectureOpened(_) | Done::ConcertOpened(_) | Done::PerformanceScheduled(_)) => "made".to_owned(),
+            Ok(Done::Configure(_)) => "set".to_owned(),
+            Ok(Done::CreateLecture(_) | Done::CreateConcert(_) | Done::Schedule(_)) => "made".to_owned(),
         }
     }
 
@@ -200,12 +205,12 @@ impl Stage {
     }
 }
 
-fn wallet_command(line: &Line<'_>) -> Command {
+fn wallet_command(line: &Line<'_>) -> AnyCommand {
     let (user, amount) = (Stage::user(line.actor), line.amount());
-    Command::Wallet(match line.verb {
-        "charges" => wallet::Command::Charge { user, amount },
-        _ => wallet::Command::Use { user, amount },
-    })
+    match line.verb {
+        "charges" => wallet::Charge { user, amount }.into(),
+        _ => wallet::Use { user, amount }.into(),
+    }
 }
 
 fn patch(line: &Line<'_>) -> Patch {

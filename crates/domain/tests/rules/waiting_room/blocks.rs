@@ -1,8 +1,10 @@
 //! Places handed out beside the database: blocks and epochs, gaps, names that come later.
 
+use crate::support::mixed::{AnyCommand, Done};
 use onsale_domain::ids::{ConcertId, TokenId, UserId};
+use onsale_domain::waiting_room::BlockState;
+use onsale_domain::waiting_room::Entered;
 use onsale_domain::waiting_room::{self, Memory, Request, Room, Settings, Step, Token};
-use onsale_domain::{Command, Done};
 use uuid::Uuid;
 
 use super::room;
@@ -24,14 +26,14 @@ impl Beside {
         beside
     }
 
-    fn command(&mut self, command: waiting_room::Command) -> Done {
-        self.world.one(Command::WaitingRoom(command)).expect("a room")
+    fn command(&mut self, command: impl Into<AnyCommand>) -> Done {
+        self.world.one(command.into()).expect("a room")
     }
 
     /// Epoch, places known, places reserved, and whether the command changed that.
     fn ask(&mut self, request: Request) -> (u64, u64, u64, bool) {
-        match self.command(waiting_room::Command::HandOut { concert: self.concert, request }) {
-            Done::RoomOpened { issued, blocks, is_new } => (blocks.epoch, issued, blocks.reserved_to, is_new),
+        match self.command(waiting_room::HandOut { concert: self.concert, request }) {
+            Done::HandOut(BlockState { issued, blocks, is_new }) => (blocks.epoch, issued, blocks.reserved_to, is_new),
             other => unreachable!("{other:?}"),
         }
     }
@@ -51,7 +53,7 @@ impl Beside {
     fn step(&mut self, issued: u64, bearers: &[(u64, &str)], due: &[u64]) {
         let bearers = bearers.iter().map(|(place, user)| self.token(*place, user)).collect();
         let step = Step { issued, bearers, due: due.to_vec(), ..Step::of(self.concert) };
-        self.command(waiting_room::Command::Step(step));
+        self.command(step);
     }
 
     fn room(&self) -> &Room {
@@ -187,7 +189,7 @@ fn whoever_leaves_needs_no_row() {
     beside.step(3, &[], &[]);
     for place in [2, 2, 1] {
         let token = beside.token(place, &format!("user-{place}"));
-        assert_eq!(beside.command(waiting_room::Command::Leave(token)), Done::Left);
+        assert_eq!(beside.command(waiting_room::Leave(token)), Done::Leave(()));
     }
     assert_eq!((beside.inside(), beside.room().waiting()), (vec![3], 0));
 }
@@ -197,8 +199,8 @@ fn the_database_hands_out_behind_all_that_was_reserved() {
     let mut beside = Beside::open(room(1, 50));
     beside.step(2, &[], &[]);
     let user = UserId::parse("zoe").expect("a user id");
-    let entered = beside.command(waiting_room::Command::Enter { concert: beside.concert, user });
-    let Done::Entered { token, is_new: true } = entered else { unreachable!("{entered:?}") };
+    let entered = beside.command(waiting_room::Enter { concert: beside.concert, user });
+    let Done::Enter(Entered { token, is_new: true }) = entered else { unreachable!("{entered:?}") };
     assert_eq!((token.place, beside.gaps(), beside.room().waiting()), (11, vec![(3, 10)], 2));
     assert!(!beside.ask(Request::Reserve { epoch: 1, places: 5 }).3, "numbers would no longer follow one another");
 }

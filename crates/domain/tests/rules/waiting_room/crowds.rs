@@ -1,8 +1,9 @@
 //! Many at once: bursts at the rate, and bounds on what one step does.
 
+use crate::support::mixed::{AnyCommand, Done};
 use onsale_domain::ids::{ConcertId, UserId};
+use onsale_domain::waiting_room::Entered;
 use onsale_domain::waiting_room::{self, ADMIT_AT_ONCE_MAX, GivenUp, Patch, Settings, Step, Token};
-use onsale_domain::{Command, Done};
 
 use super::room;
 use crate::support::{Stage, Standing, World};
@@ -20,10 +21,10 @@ impl Crowd {
         let concert = stage.world.tables.concerts[0].id;
         let mut crowd = Self { world: stage.world, concert, tokens: Vec::new() };
         let user = |number: usize| UserId::parse(&format!("user-{number}")).expect("a user id");
-        let enter = |number| waiting_room::Command::Enter { concert, user: user(number) };
-        let batch: Vec<Command> = (0..people).map(|number| Command::WaitingRoom(enter(number))).collect();
+        let enter = |number| waiting_room::Enter { concert, user: user(number) };
+        let batch: Vec<AnyCommand> = (0..people).map(|number| AnyCommand::from(enter(number))).collect();
         for answer in crowd.world.run(&batch) {
-            let Ok(Done::Entered { token, is_new: true }) = answer else { unreachable!("{answer:?}") };
+            let Ok(Done::Enter(Entered { token, is_new: true })) = answer else { unreachable!("{answer:?}") };
             crowd.tokens.push(token);
         }
         crowd
@@ -32,22 +33,22 @@ impl Crowd {
     /// A step that settles nothing.
     fn step(&mut self) -> (u64, u64) {
         let (seen, claimed, due) = (Vec::new(), Vec::new(), Vec::new());
-        self.command(waiting_room::Command::Step(Step { seen, claimed, due, ..Step::of(self.concert) }));
+        self.command(Step { seen, claimed, due, ..Step::of(self.concert) });
         self.counters()
     }
 
-    fn command(&mut self, command: waiting_room::Command) {
-        self.world.one(Command::WaitingRoom(command)).expect("a room");
+    fn command(&mut self, command: impl Into<AnyCommand>) {
+        self.world.one(command.into()).expect("a room");
     }
 
     fn set(&mut self, patch: Patch) {
-        self.command(waiting_room::Command::Configure { concert: self.concert, patch });
+        self.command(waiting_room::Configure { concert: self.concert, patch });
     }
 
     fn leave(&mut self, places: std::ops::RangeInclusive<usize>) {
-        let leaving = places.map(|place| waiting_room::Command::Leave(self.tokens[place - 1].clone()));
-        let batch: Vec<Command> = leaving.map(Command::WaitingRoom).collect();
-        assert!(self.world.run(&batch).iter().all(|answer| answer == &Ok(Done::Left)));
+        let leaving = places.map(|place| waiting_room::Leave(self.tokens[place - 1].clone()));
+        let batch: Vec<AnyCommand> = leaving.map(AnyCommand::from).collect();
+        assert!(self.world.run(&batch).iter().all(|answer| answer == &Ok(Done::Leave(()))));
     }
 
     /// How far the line has been called, and how many turns there are.
@@ -118,11 +119,11 @@ fn a_place_given_up_beyond_what_is_loaded_is_skipped_too() {
     crowd.set(Patch { paused: Some(false), ..Patch::default() });
     let step = || Step::of(crowd.concert);
     let batch = [
-        waiting_room::Command::Leave(crowd.tokens[loaded].clone()),
-        waiting_room::Command::Leave(crowd.tokens[loaded + 1].clone()),
-        waiting_room::Command::Step(step()),
-        waiting_room::Command::Step(step()),
+        waiting_room::Leave(crowd.tokens[loaded].clone()).into(),
+        waiting_room::Leave(crowd.tokens[loaded + 1].clone()).into(),
+        step().into(),
+        step().into(),
     ];
-    crowd.world.run(&batch.map(Command::WaitingRoom));
+    crowd.world.run(&batch);
     assert_eq!(crowd.step(), (loaded as u64 + 3, 1), "the one who stayed is called");
 }

@@ -5,6 +5,7 @@
 mod edges;
 mod language;
 mod links;
+mod manifests;
 mod sizes;
 mod sources;
 mod walks;

@@ -7,6 +7,7 @@ mod pages;
 #[cfg(test)]
 mod properties;
 mod sale;
+mod secret;
 mod settings;
 mod telemetry;
 mod token;

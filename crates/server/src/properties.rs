@@ -1,10 +1,10 @@
-//! Properties of what reads text from outside: how they are tried. Each parser has its own beside it.
+//! How many cases the property tests try. Each parser of outside text has its tests in a file next to it.
 
 use proptest::test_runner::Config;
 
-/// So many cases (or as `PROPTEST_CASES` says, for a longer search). A failure prints its smallest case, which
-/// belongs into a test of its own; no file of seeds is kept.
+/// Tries this many cases, or `PROPTEST_CASES` for a longer search. A failure prints its smallest case, which then gets a test of
+/// its own; no file of seeds is kept.
 pub(crate) fn cases(cases: u32) -> Config {
-    let asked = std::env::var("PROPTEST_CASES").ok().and_then(|asked| asked.parse().ok());
-    Config { cases: asked.unwrap_or(cases), failure_persistence: None, max_shrink_iters: 4_000, ..Config::default() }
+    let wanted = std::env::var("PROPTEST_CASES").ok().and_then(|wanted| wanted.parse().ok());
+    Config { cases: wanted.unwrap_or(cases), failure_persistence: None, max_shrink_iters: 4_000, ..Config::default() }
 }

@@ -1,7 +1,10 @@
-//! Queue tokens as text: signed places.
+//! Queue tokens as text: a signed place in a waiting room.
 //!
-//! A token is a JWT (RFC 7519) of one fixed header. Anything that does not begin with just this header is refused
-//! before a signature is looked at, so no other algorithm can be talked into.
+//! A token is a JWT (RFC 7519) with one fixed header. Text that does not begin with exactly this header is refused before its
+//! signature is checked, so a client cannot choose another algorithm.
+//!
+//! By hand, because every poll decodes a token and every entry encodes one: decoding takes 1.1 µs here and 2.3 µs with
+//! `jsonwebtoken`, which parses the header as JSON and allocates the claims.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -15,16 +18,16 @@ use sha2::Sha256;
 /// `{"alg":"HS256","typ":"queue+jwt"}` in base64url.
 const HEADER: &str = "eyJhbGciOiJIUzI1NiIsInR5cCI6InF1ZXVlK2p3dCJ9";
 
-/// The longest token there is: more is not looked at.
+/// The longest token, in bytes. Longer text is refused before anything is decoded.
 const LENGTH_MAX: usize = 512;
 
-/// A SHA-256 in base64url, without padding.
+/// The length of an HMAC-SHA256 in base64url without padding, in bytes.
 const SIGNATURE_LENGTH: usize = 43;
 
-/// Signs tokens and checks them.
+/// Signs tokens and verifies them.
 #[derive(Clone)]
 pub(crate) struct TokenCodec {
-    /// Keyed once: hashing the key again for each token would double the work.
+    /// Keyed once and cloned for each token: keying hashes two further blocks, which would double the work.
     keyed: Hmac<Sha256>,
 }
 
@@ -38,13 +41,13 @@ struct Claims<'a> {
 }
 
 impl TokenCodec {
-    /// A codec of a secret of any length; short ones are refused where settings are read.
+    /// Creates a codec with a secret of any length. `serve` logs a warning if it is shorter than 32 bytes.
     pub(crate) fn new(secret: &[u8]) -> Self {
         let Ok(keyed) = Hmac::new_from_slice(secret) else { unreachable!("HMAC takes a key of any length") };
         Self { keyed }
     }
 
-    /// The text of a token: always the same for the same place.
+    /// Returns the text of a token: always the same text for the same place.
     pub(crate) fn encode(&self, token: &Token) -> String {
         let millis = token.issued_at.as_millis();
         let claims = format!(
@@ -66,7 +69,7 @@ impl TokenCodec {
         text
     }
 
-    /// The token behind a text; `None` where the text is no token that this codec signed.
+    /// Returns the token of a text; `None` if this codec did not sign the text.
     pub(crate) fn decode(&self, text: &str) -> Option<Token> {
         if text.len() > LENGTH_MAX {
             return None;
@@ -117,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn a_token_comes_back_as_it_was() {
+    fn decoding_reverses_encoding_and_encoding_is_stable() {
         let codec = TokenCodec::new(&[7; 32]);
         let text = codec.encode(&token());
         assert_eq!(codec.decode(&text), Some(token()));
@@ -125,22 +128,22 @@ mod tests {
     }
 
     #[test]
-    fn the_header_is_what_it_says() {
+    fn the_constant_is_the_header_in_base64url() {
         let header = URL_SAFE_NO_PAD.decode(HEADER).unwrap();
         assert_eq!(header, br#"{"alg":"HS256","typ":"queue+jwt"}"#);
     }
 
     #[test]
-    fn a_token_that_was_touched_is_none() {
+    fn a_changed_or_shortened_token_is_refused() {
         let codec = TokenCodec::new(&[7; 32]);
         let text = codec.encode(&token());
         assert_eq!(TokenCodec::new(&[8; 32]).decode(&text), None, "another secret");
         for at in 0..text.len() {
             let mut bytes = text.clone().into_bytes();
             bytes[at] = if bytes[at] == b'A' { b'B' } else { b'A' };
-            let touched = String::from_utf8(bytes).unwrap();
+            let changed = String::from_utf8(bytes).unwrap();
             // The last character carries bits that base64 does not use; any other change must show.
-            assert!(codec.decode(&touched).is_none_or(|same| same == token()), "changed at {at}");
+            assert!(codec.decode(&changed).is_none_or(|same| same == token()), "changed at {at}");
         }
         for cut in 0..text.len() {
             assert_eq!(codec.decode(&text[..cut]), None, "cut at {cut}");
@@ -148,7 +151,7 @@ mod tests {
     }
 
     #[test]
-    fn no_other_algorithm_is_looked_at() {
+    fn a_token_with_another_header_is_refused_even_if_signed() {
         let codec = TokenCodec::new(&[7; 32]);
         let text = codec.encode(&token());
         let claims = text.split('.').nth(1).unwrap();

@@ -1,5 +1,8 @@
-//! Keys from a URL: a JWK Set (RFC 7517), fetched at the start, every ten minutes, and when a bearer has an unknown key
-//! id. One task fetches; requests wait for it only if their own bearer needs a key that is not here.
+//! Keys from a URL: a JWK Set (RFC 7517), fetched at start, every ten minutes, and when a bearer has an unknown key id. One
+//! task fetches. A request waits for it only if its own bearer needs a key that is missing.
+//!
+//! By hand, because `jsonwebtoken` parses keys and does not fetch them, and because fetches for unknown key ids need one bound
+//! that all requests share: without it, a client that invents ids makes this server send a request for each of its own.
 
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::{Duration, Instant};
@@ -14,29 +17,29 @@ use tokio::sync::{Notify, watch};
 
 use super::keys::Key;
 
-/// How long one fetch may take, connecting included.
+/// The longest time of one fetch, connecting included.
 const FETCH_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// The largest set, in bytes.
+/// The largest set, in bytes. A larger one counts as a failed fetch.
 const BYTES_MAX: usize = 1024 * 1024;
 
-/// Keys in a set.
+/// The most keys in a set. A larger set counts as a failed fetch.
 const KEYS_MAX: usize = 100;
 
-/// How often the set is fetched if nothing asks for it.
+/// The time from one fetch to the next, if no unknown key id comes earlier.
 const REFRESH_EVERY: Duration = Duration::from_secs(600);
 
-/// How often unknown key ids may make the server fetch the set: a caller can make up as many ids as it likes.
+/// The shortest time between two fetches for unknown key ids: a client can invent any number of ids.
 const UNKNOWN_EVERY: Duration = Duration::from_secs(60);
 
-/// After a failed fetch: the first wait, doubled each time up to the last.
+/// The wait after a failed fetch: from the first, doubled each time, up to the last.
 const RETRY_FIRST: Duration = Duration::from_secs(1);
 const RETRY_LAST: Duration = Duration::from_secs(10);
 
-/// How long keys are trusted if the set cannot be fetched again.
+/// How long keys are trusted after the last successful fetch.
 const TRUSTED_FOR: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// Where a JWK Set is.
+/// The URL of a JWK Set.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct JwksUrl(Url);
 
@@ -48,11 +51,11 @@ impl JwksUrl {
     pub(crate) fn parse(text: &str) -> Result<Self, String> {
         match Url::parse(text) {
             Ok(url) if matches!(url.scheme(), "http" | "https") && url.host().is_some() => Ok(Self(url)),
-            _ => Err("is no URL of a JWK Set: https://HOST/PATH".to_owned()),
+            _ => Err("is not the URL of a JWK Set, such as https://HOST/PATH".to_owned()),
         }
     }
 
-    /// Whether the set may be changed on its way: it comes unencrypted, and from another machine.
+    /// Returns whether an attacker on the network could replace the keys: the URL is http and not on this machine.
     pub(crate) fn is_exposed(&self) -> bool {
         let host = self.0.host_str().unwrap_or_default().trim_matches(['[', ']']);
         let is_loopback = host == "localhost" || host.parse().is_ok_and(|host: std::net::IpAddr| host.is_loopback());
@@ -60,31 +63,31 @@ impl JwksUrl {
     }
 }
 
-/// The keys of one fetch.
+/// The keys of the last successful fetch.
 #[derive(Clone)]
 pub(super) struct Fetched {
     pub(super) keys: Arc<[Key]>,
-    /// Another number if the keys have changed.
+    /// Counts changes of the keys. [`super::known::Known`] forgets bearers of an earlier generation.
     pub(super) generation: u64,
     at: Instant,
 }
 
-/// Fetches, as requests see them: they are numbered from 1, and one ends before the next begins.
+/// The progress of fetches, numbered from 1. Each ends before the next begins.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Flight {
-    /// The last fetch that began.
+pub(super) struct Progress {
+    /// Number of the last fetch that began.
     begun: u64,
-    /// The last fetch that runs, or will.
-    promised: u64,
-    /// The last fetch that ended.
+    /// Number of the last fetch that runs or is requested.
+    requested: u64,
+    /// Number of the last fetch that ended.
     ended: u64,
 }
 
-/// Fetches for unknown key ids within the minute.
+/// The last fetches for unknown key ids.
 #[derive(Clone, Copy)]
 struct ForUnknown {
     since: Instant,
-    /// There was a second one, for requests that came while another fetch ran.
+    /// Whether a second fetch followed, for requests that came while another fetch ran.
     is_repeated: bool,
 }
 
@@ -93,27 +96,29 @@ struct Labels {
     outcome: &'static str,
 }
 
-/// A JWK Set that is kept fresh.
+/// A JWK Set with the task that refreshes it.
 pub(crate) struct KeySet {
     url: Url,
     client: Client,
-    /// The last set that could be fetched. Replaced as a whole: readers never wait for a fetch.
+    /// The last set that was fetched. Held only to clone or replace the `Arc`, never across a fetch, so readers do not wait
+    /// for the network.
     fetched: RwLock<Option<Fetched>>,
-    flight: watch::Sender<Flight>,
-    /// Wakes the task that fetches.
+    /// Requests subscribe to it to wait for the end of a fetch.
+    progress: watch::Sender<Progress>,
+    /// Wakes [`Self::run`] for a fetch before its time.
     wanted: Notify,
-    /// When unknown key ids last made the server fetch the set.
+    /// When unknown key ids last requested a fetch. Taken alone, never together with `fetched`.
     for_unknown: Mutex<Option<ForUnknown>>,
     fetches: Family<Labels, Counter>,
 }
 
 impl KeySet {
-    /// Fetches nothing yet.
+    /// Creates an empty set; [`Self::fetch`] fills it.
     ///
     /// # Errors
-    /// Why no HTTP client can be made.
+    /// The reason, if the HTTP client cannot be created.
     pub(super) fn new(url: &JwksUrl) -> Result<Self, String> {
-        // Another may have been chosen before: any is good.
+        // Fails if this process has a default provider already. Any provider is good enough.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let client = Client::builder().timeout(FETCH_TIMEOUT).redirect(reqwest::redirect::Policy::none());
         let client = client.user_agent("onsale").build().map_err(|error| error.to_string())?;
@@ -121,7 +126,7 @@ impl KeySet {
             url: url.0.clone(),
             client,
             fetched: RwLock::default(),
-            flight: watch::Sender::default(),
+            progress: watch::Sender::default(),
             wanted: Notify::new(),
             for_unknown: Mutex::default(),
             fetches: Family::default(),
@@ -129,53 +134,55 @@ impl KeySet {
     }
 
     pub(super) fn register(&self, registry: &mut Registry) {
-        registry.register("jwks_fetches", "Fetches of the JWK Set, by outcome", self.fetches.clone());
-        // Shown with 0 before the first: else its increase is seen by no query.
+        registry.register("jwks_fetches", "Fetches of the JWK Set, by outcome (ok or failed)", self.fetches.clone());
+        // Exported as 0 from the start: `increase()` does not count a series that begins at 1.
         for outcome in ["ok", "failed"] {
             drop(self.fetches.get_or_create(&Labels { outcome }));
         }
     }
 
-    /// The keys that are trusted now. `None` if none could be fetched yet, or for 24 hours.
+    /// Returns the keys that are trusted now; `None` if no fetch succeeded within 24 hours.
     pub(super) fn current(&self) -> Option<Fetched> {
         let fetched = self.fetched.read().unwrap_or_else(PoisonError::into_inner);
         fetched.as_ref().filter(|fetched| fetched.at.elapsed() < TRUSTED_FOR).cloned()
     }
 
-    /// Whether there are keys to check bearers with.
+    /// Returns whether there are keys to check bearers with.
     pub(crate) fn is_well(&self) -> bool {
         self.current().is_some()
     }
 
-    /// The fetches so far.
-    pub(super) fn flight(&self) -> Flight {
-        *self.flight.borrow()
+    /// Returns the progress of fetches now.
+    pub(super) fn progress(&self) -> Progress {
+        *self.progress.borrow()
     }
 
-    /// A bearer has an unknown key id: waits for a fetch that may know it. `asked` is [`Self::flight`] of the time when the
-    /// bearer came. A fetch that ran then may have read the set before the key was in it: if it does not know the key, the
-    /// next call waits for another. Unknown key ids make the server fetch the set once a minute at most, or twice if a
-    /// fetch ran already.
+    /// Waits for a fetch that may bring an unknown key id. `asked` is [`Self::progress`] at the time when the bearer came. A
+    /// fetch that ran at that time may have read the set before the key was added; if it does not bring the key, the next
+    /// call waits for another fetch. Unknown key ids request one fetch a minute at most, or two if a fetch ran already.
     ///
     /// Returns whether there was a fetch to wait for.
-    pub(super) async fn newer(&self, asked: Flight) -> bool {
-        let mut flight = self.flight.subscribe();
-        let now = *flight.borrow_and_update();
+    pub(super) async fn newer(&self, asked: Progress) -> bool {
+        let mut progress = self.progress.subscribe();
+        let now = *progress.borrow_and_update();
+        // A fetch that began after the bearer came has ended: its keys are the answer.
         let next = if now.ended > asked.begun {
             return false;
-        } else if now.promised > now.ended {
+        } else if now.requested > now.ended {
             now.ended + 1
         } else if self.may_fetch_for_unknown_id(now.ended > asked.ended) {
-            self.flight.send_modify(|flight| flight.promised = flight.promised.max(flight.begun + 1));
+            // Requested before the task is woken, so that requests which come from now on wait for the same fetch.
+            self.progress.send_modify(|progress| progress.requested = progress.requested.max(progress.begun + 1));
             self.wanted.notify_one();
             now.begun + 1
         } else {
             return false;
         };
-        flight.wait_for(|flight| flight.ended >= next).await.is_ok()
+        progress.wait_for(|progress| progress.ended >= next).await.is_ok()
     }
 
-    /// `has_waited`: for a fetch that had begun before the bearer came.
+    /// Returns whether an unknown key id may request a fetch now, and notes that it did. `has_waited`: the request already
+    /// waited for a fetch that began before its bearer came.
     fn may_fetch_for_unknown_id(&self, has_waited: bool) -> bool {
         let mut last = self.for_unknown.lock().unwrap_or_else(PoisonError::into_inner);
         match last.as_mut().filter(|last| last.since.elapsed() < UNKNOWN_EVERY) {
@@ -186,7 +193,7 @@ impl KeySet {
         true
     }
 
-    /// Keeps the keys of a fetch. The same keys as before have the same generation: bearers that they fit stay known.
+    /// Stores the keys of a fetch. Unchanged keys keep their generation, so that known bearers stay known.
     fn keep(&self, keys: Vec<Key>) {
         let mut fetched = self.fetched.write().unwrap_or_else(PoisonError::into_inner);
         let generation = match fetched.as_ref() {
@@ -197,20 +204,23 @@ impl KeySet {
         *fetched = Some(Fetched { keys: keys.into(), generation, at: Instant::now() });
     }
 
-    /// Fetches the set and keeps it. If that fails, the keys that are here stay. Returns whether it went well.
+    /// Fetches the set and stores it; if that fails, the earlier keys stay. Returns whether it succeeded.
     pub(crate) async fn fetch(&self) -> bool {
-        self.flight.send_modify(|flight| {
-            flight.begun += 1;
-            flight.promised = flight.promised.max(flight.begun);
+        self.progress.send_modify(|progress| {
+            progress.begun += 1;
+            progress.requested = progress.requested.max(progress.begun);
         });
         let outcome = self.get().await;
         let is_well = outcome.is_ok();
         match outcome {
             Ok(keys) => self.keep(keys),
-            Err(error) => tracing::warn!(error, "failed to fetch the JWK Set; the keys that were fetched before stay"),
+            Err(error) => {
+                tracing::warn!(error, "failed to fetch the JWK Set; keeping earlier keys and retrying within 10 s");
+            }
         }
         self.fetches.get_or_create(&Labels { outcome: if is_well { "ok" } else { "failed" } }).inc();
-        self.flight.send_modify(|flight| flight.ended = flight.begun);
+        // After the keys are stored: a request that this wakes must find them.
+        self.progress.send_modify(|progress| progress.ended = progress.begun);
         is_well
     }
 
@@ -218,7 +228,7 @@ impl KeySet {
         let of = |error: reqwest::Error| chain(&error.without_url());
         let mut response = self.client.get(self.url.clone()).send().await.map_err(of)?;
         if !response.status().is_success() {
-            return Err(format!("the server answered {}", response.status()));
+            return Err(format!("the server answered with {}", response.status()));
         }
         let mut bytes = Vec::new();
         while let Some(chunk) = response.chunk().await.map_err(of)? {
@@ -230,7 +240,7 @@ impl KeySet {
         read(&bytes)
     }
 
-    /// Fetches the set again and again until `stop`. The first fetch has been made by [`Self::fetch`].
+    /// Refreshes the set until `stop` completes. The caller has made the first fetch by [`Self::fetch`].
     pub(crate) async fn run(self: Arc<Self>, stop: impl Future<Output = ()>) {
         let mut stop = std::pin::pin!(stop);
         let mut is_well = self.is_well();
@@ -248,12 +258,12 @@ impl KeySet {
     }
 }
 
-/// Whether two sets hold the same keys, in any order.
+/// Returns whether two sets hold the same keys, in any order.
 fn is_same_set(one: &[Key], other: &[Key]) -> bool {
     one.len() == other.len() && one.iter().all(|key| other.contains(key)) && other.iter().all(|key| one.contains(key))
 }
 
-/// An error with what caused it.
+/// The text of an error and of its causes.
 fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
@@ -269,24 +279,24 @@ struct Set {
     keys: Vec<serde_json::Value>,
 }
 
-/// The keys of a set that can be used.
+/// Parses a set and skips the keys that cannot be used here.
 ///
 /// # Errors
-/// If it is no set, has too many keys, or none that can be used.
+/// The reason, if it is not a JWK Set, has more than 100 keys, or has no usable key.
 fn read(bytes: &[u8]) -> Result<Vec<Key>, String> {
-    let set: Set = serde_json::from_slice(bytes).map_err(|_| "the answer is no JWK Set: {\"keys\": [...]}")?;
+    let set: Set = serde_json::from_slice(bytes).map_err(|_| "the answer is not a JWK Set: {\"keys\": [...]}")?;
     if set.keys.len() > KEYS_MAX {
-        return Err(format!("the set has {} keys; {KEYS_MAX} at most", set.keys.len()));
+        return Err(format!("the set has {} keys, more than {KEYS_MAX}", set.keys.len()));
     }
     let mut keys = Vec::new();
     for (index, jwk) in set.keys.iter().enumerate() {
         match Key::of_jwk(jwk) {
             Ok(key) => keys.push(key),
-            Err(reason) => tracing::debug!(index, reason, "a key of the JWK Set is not used"),
+            Err(reason) => tracing::debug!(index, reason, "skipped a key of the JWK Set"),
         }
     }
     if keys.is_empty() {
-        return Err("the set has no key that can be used: RSA of 2,048 to 4,096 bits, or P-256".to_owned());
+        return Err("the set has no usable key: RSA of 2,048 to 4,096 bits, or P-256".to_owned());
     }
     Ok(keys)
 }
@@ -300,7 +310,7 @@ mod tests {
     }
 
     #[test]
-    fn the_generation_changes_only_with_the_keys() {
+    fn the_generation_changes_only_if_the_keys_change() {
         let url = JwksUrl::parse("http://127.0.0.1/keys").unwrap();
         let set = KeySet::new(&url).unwrap();
         let generation = |keys| {
@@ -317,7 +327,7 @@ mod tests {
     }
 
     #[test]
-    fn unknown_ids_have_the_set_fetched_once_a_minute_and_once_more_behind_another_fetch() {
+    fn unknown_key_ids_request_one_fetch_a_minute_and_one_more_after_waiting() {
         let set = KeySet::new(&JwksUrl::parse("http://127.0.0.1/keys").unwrap()).unwrap();
         assert!(set.may_fetch_for_unknown_id(false));
         assert!(!set.may_fetch_for_unknown_id(false));

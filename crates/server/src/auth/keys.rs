@@ -1,4 +1,4 @@
-//! Keys that bearers are checked with. The kind of a key pins its algorithm: no bearer chooses.
+//! Keys that bearers are checked with. The kind of a key fixes its algorithm; the `alg` of a bearer cannot choose another.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -10,20 +10,20 @@ use rsa::traits::PublicKeyParts;
 use rsa::{BigUint, RsaPublicKey};
 use serde::Deserialize;
 
-/// Public keys in one setting: enough for a rotation. Each may cost a signature check for a bearer.
+/// The most public keys in one setting: enough for a rotation. Each may cost a signature check per bearer.
 const PUBLIC_KEYS_MAX: usize = 8;
 
-/// The size of RSA keys, in bits. Smaller ones can be broken (NIST SP 800-131A); larger ones cannot be used here.
+/// The size of RSA keys, in bits. Smaller keys can be broken (NIST SP 800-131A); the library refuses larger ones.
 const RSA_BITS: std::ops::RangeInclusive<usize> = 2_048..=4_096;
 
-/// The longest key id, in bytes.
+/// The longest key id, in bytes. A key with a longer one is skipped.
 const KID_MAX: usize = 256;
 
 /// A key with the only algorithm that it may be used for.
 #[derive(Clone, Debug)]
 pub(crate) struct Key {
     pub(super) algorithm: Algorithm,
-    /// Its id in a JWK Set. A key without one is tried for every bearer of its algorithm.
+    /// Its id (`kid`) in a JWK Set. A key without an id is tried for every bearer of its algorithm.
     pub(super) id: Option<String>,
     pub(super) decoding: DecodingKey,
 }
@@ -39,15 +39,15 @@ impl PartialEq for Key {
 }
 
 impl Key {
-    /// HS256.
+    /// An HS256 key of a shared secret.
     pub(super) fn of_secret(secret: &str) -> Self {
         Self { algorithm: Algorithm::HS256, id: None, decoding: DecodingKey::from_secret(secret.as_bytes()) }
     }
 
-    /// RS256.
+    /// An RS256 key.
     ///
     /// # Errors
-    /// What kind of key it is, if it cannot be used.
+    /// A phrase that names the key, such as "an RSA key of 1024 bits", if it cannot be used.
     fn of_rsa(key: &RsaPublicKey) -> Result<Self, String> {
         let bits = key.n().bits();
         if !RSA_BITS.contains(&bits) {
@@ -57,17 +57,21 @@ impl Key {
         Ok(Self { algorithm: Algorithm::RS256, id: None, decoding: DecodingKey::from_rsa_der(der.as_bytes()) })
     }
 
-    /// ES256, from a point in SEC1.
+    /// An ES256 key of a P-256 point in SEC1 encoding.
+    ///
+    /// # Errors
+    /// A phrase that names the key, if it is not a point of the curve.
     fn of_p256(point: &[u8]) -> Result<Self, String> {
-        let key = p256::PublicKey::from_sec1_bytes(point).map_err(|_| "a P-256 key that is no point of the curve")?;
+        let key =
+            p256::PublicKey::from_sec1_bytes(point).map_err(|_| "a P-256 key that is not a point of the curve")?;
         let point = key.to_encoded_point(false);
         Ok(Self { algorithm: Algorithm::ES256, id: None, decoding: DecodingKey::from_ec_der(point.as_bytes()) })
     }
 
-    /// A key of a JWK Set (RFC 7517).
+    /// Reads a key of a JWK Set (RFC 7517).
     ///
     /// # Errors
-    /// Why it is of no use here.
+    /// The reason why it cannot be used here.
     pub(super) fn of_jwk(jwk: &serde_json::Value) -> Result<Self, String> {
         let jwk = Jwk::deserialize(jwk).map_err(|_| "a member of the wrong type")?;
         let is_for_signatures = jwk.usage.is_none_or(|usage| usage == "sig")
@@ -103,7 +107,7 @@ impl Key {
     }
 }
 
-/// The members of a JWK that matter here.
+/// The members of a JWK that are read here.
 #[derive(Deserialize)]
 struct Jwk<'a> {
     kty: &'a str,
@@ -120,29 +124,29 @@ struct Jwk<'a> {
     y: Option<&'a str>,
 }
 
-/// Reads public keys in PEM, all blocks of the text.
+/// Reads all PEM blocks of a text as public keys.
 ///
 /// # Errors
-/// What the first block is that cannot be used, to be read after the setting's name. Never shows the text.
+/// What the first unusable block is, to be read after the setting's name. Never shows the text, as it may be a private key.
 pub(crate) fn public_keys(text: &str) -> Result<Vec<Key>, String> {
-    let blocks = pem::parse_many(text).map_err(|_| "holds a PEM block that cannot be read".to_owned())?;
+    let blocks = pem::parse_many(text).map_err(|_| "has a PEM block that cannot be parsed".to_owned())?;
     if blocks.is_empty() || blocks.len() != text.matches("-----BEGIN ").count() {
-        return Err("holds no PEM, or a PEM block without its end".to_owned());
+        return Err("is not PEM, or has a PEM block without its end".to_owned());
     }
     if blocks.len() > PUBLIC_KEYS_MAX {
-        return Err(format!("holds {} keys; {PUBLIC_KEYS_MAX} at most", blocks.len()));
+        return Err(format!("has {} keys, more than {PUBLIC_KEYS_MAX}", blocks.len()));
     }
     let read = |(index, block): (usize, &pem::Pem)| {
         let place = if blocks.len() == 1 { String::new() } else { format!(" (PEM block {})", index + 1) };
-        public_key(block).map_err(|found| format!("holds {found}{place}; a public key is needed: RSA or P-256, in PEM"))
+        public_key(block).map_err(|found| format!("has {found}{place}; use a public key in PEM, RSA or P-256"))
     };
     blocks.iter().enumerate().map(read).collect()
 }
 
-/// Reads one block.
+/// Reads one PEM block.
 ///
 /// # Errors
-/// What it is, if it is no key that can be used.
+/// A phrase that names the block, if it is not a usable public key.
 fn public_key(block: &pem::Pem) -> Result<Key, String> {
     match block.tag() {
         "PUBLIC KEY" => of_spki(block.contents()),
@@ -155,20 +159,21 @@ fn public_key(block: &pem::Pem) -> Result<Key, String> {
     }
 }
 
-/// Checks the numbers of an RSA key of any size, so that the size can be named.
+/// Checks the numbers of an RSA key. The limit on its size comes later, in [`Key::of_rsa`], so that the error can name the
+/// size.
 fn rsa_key(n: BigUint, e: BigUint) -> Result<RsaPublicKey, String> {
     const SIZE_MAX: usize = 65_536;
     RsaPublicKey::new_with_max_size(n, e, SIZE_MAX).map_err(|error| format!("an RSA key that cannot be used ({error})"))
 }
 
-/// An RSAPublicKey (RFC 8017, appendix A.1.1).
+/// Reads an `RSAPublicKey` in DER (RFC 8017, appendix A.1.1).
 fn of_pkcs1(der: &[u8]) -> Result<Key, String> {
     let key = rsa::pkcs1::RsaPublicKey::try_from(der).map_err(|_| "an RSA key that cannot be read")?;
     let number = |number: rsa::pkcs1::UintRef<'_>| BigUint::from_bytes_be(number.as_bytes());
     Key::of_rsa(&rsa_key(number(key.modulus), number(key.public_exponent))?)
 }
 
-/// A SubjectPublicKeyInfo (RFC 5280).
+/// Reads a `SubjectPublicKeyInfo` in DER (RFC 5280).
 fn of_spki(der: &[u8]) -> Result<Key, String> {
     let info = SubjectPublicKeyInfoRef::try_from(der).map_err(|_| "a public key that cannot be read")?;
     let unreadable = || "a public key that cannot be read".to_owned();

@@ -1,5 +1,6 @@
-//! Who calls: bearers of JWTs, and administrators.
+//! Authentication: bearers (JWTs) of users, and the admin key.
 
+mod config;
 mod jwks;
 mod keys;
 mod known;
@@ -11,30 +12,31 @@ use prometheus_client::registry::Registry;
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
-use crate::settings::{Auth, Secret};
+use crate::secret::Secret;
 
+pub(crate) use config::{Auth, JwtSettings};
 pub(crate) use jwks::{JwksUrl, KeySet};
 pub(crate) use keys::{Key, public_keys};
 pub(crate) use refused::Refused;
 pub(crate) use verify::Verifier;
 
-/// What the keys that are here say of the bearer of a request.
+/// The result of [`Verifier::check`] for the bearer of a request, kept so that later layers need not check it again.
 #[derive(Clone, Debug)]
 pub(crate) struct Checked(pub(crate) Result<UserId, Refused>);
 
-/// Checks bearers.
+/// Checks bearers, if the settings require them.
 pub(crate) enum Bearers {
-    /// No bearer is needed.
+    /// No call needs a bearer.
     Open,
     /// Bearers are JWTs signed with a trusted key.
     Jwt(Box<Verifier>),
 }
 
 impl Bearers {
-    /// Prepares the keys. Those of a URL are fetched by [`KeySet::fetch`].
+    /// Prepares the keys of the settings. [`KeySet::fetch`] fetches those of a URL.
     ///
     /// # Errors
-    /// Why no HTTP client can be made.
+    /// The reason, if the HTTP client for the JWK Set cannot be created.
     pub(crate) fn new(auth: &Auth) -> Result<Self, String> {
         match auth {
             Auth::Open => Ok(Self::Open),
@@ -42,13 +44,14 @@ impl Bearers {
         }
     }
 
+    /// Registers the metrics of bearers.
     pub(crate) fn register(&self, registry: &mut Registry) {
         if let Self::Jwt(verifier) = self {
             verifier.register(registry);
         }
     }
 
-    /// The keys that come from a URL, if any do.
+    /// The JWK Set, if the settings name one.
     pub(crate) fn key_set(&self) -> Option<&std::sync::Arc<KeySet>> {
         match self {
             Self::Open => None,
@@ -56,11 +59,12 @@ impl Bearers {
         }
     }
 
-    /// The user for whom a bearer may act; `Ok(None)` if it may act for every user. `checked` is what was found before, if
-    /// it was looked for. Waits for keys, 6 s at most, if the bearer has an unknown key id.
+    /// Returns the user for whom a client may act; `Ok(None)` if it may act for every user. `checked` is the earlier result of
+    /// [`Verifier::check`], if there is one. If the bearer has an unknown key id, this waits for a fetch of the JWK Set, 6 s at
+    /// most.
     ///
     /// # Errors
-    /// Why the bearer is not trusted; [`Refused::Missing`] if there is none.
+    /// The reason why the bearer is not trusted; [`Refused::Missing`] if there is none.
     pub(crate) async fn user_of(
         &self,
         offered: Result<Option<&str>, Refused>,
@@ -74,14 +78,17 @@ impl Bearers {
     }
 }
 
-/// The key of the admin calls, kept as its hash: comparing hashes takes the same time for every wrong key.
+/// The key of the admin calls, as its SHA-256. Hashes have one length, so a comparison in constant time does not even reveal
+/// the length of the key.
 pub(crate) struct AdminKey([u8; 32]);
 
 impl AdminKey {
+    /// Hashes the key.
     pub(crate) fn new(key: &Secret) -> Self {
         Self(Sha256::digest(key.expose()).into())
     }
 
+    /// Returns whether a bearer is the key, in constant time.
     pub(crate) fn opens_for(&self, bearer: &str) -> bool {
         let offered: [u8; 32] = Sha256::digest(bearer).into();
         offered.ct_eq(&self.0).into()
@@ -91,10 +98,9 @@ impl AdminKey {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::settings::JwtSettings;
 
     #[tokio::test]
-    async fn what_was_found_before_is_not_looked_for_again() {
+    async fn a_bearer_that_was_checked_before_is_not_checked_again() {
         let settings = JwtSettings {
             secrets: vec![Secret::new("a secret for tests that is long enough")],
             public_keys: Vec::new(),

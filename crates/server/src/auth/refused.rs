@@ -1,4 +1,4 @@
-//! Why a bearer is refused: for the caller, the log and the metrics.
+//! Why a bearer is refused: the reason for the client, the log and the metrics.
 
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
@@ -7,19 +7,19 @@ use prometheus_client::registry::Registry;
 
 macro_rules! reasons {
     ($($(#[$doc:meta])* $name:ident = $label:literal, $detail:literal;)+) => {
-        /// Why a caller is not authenticated.
+        /// Why a client is not authenticated.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
         pub(crate) enum Refused { $($(#[$doc])* $name),+ }
 
         impl Refused {
             const ALL: &[Self] = &[$(Self::$name),+];
 
-            /// The label in log and metrics.
+            /// The value of the label `reason` in logs and metrics.
             pub(crate) fn as_str(self) -> &'static str {
                 match self { $(Self::$name => $label),+ }
             }
 
-            /// What the answer says. It fits into a quoted string of `WWW-Authenticate` (RFC 6750, section 3): visible
+            /// The detail of the answer. It fits into a quoted string of `WWW-Authenticate` (RFC 6750, section 3): visible
             /// ASCII without quotes and backslashes.
             pub(crate) fn detail(self) -> &'static str {
                 match self { $(Self::$name => $detail),+ }
@@ -37,7 +37,7 @@ reasons! {
     Algorithm = "algorithm", "No key of this server takes the bearer's algorithm (alg)";
     UnknownKey = "unknown-key", "No key of this server has the bearer's key id (kid)";
     Signature = "signature", "The bearer's signature fits no key of this server";
-    /// Without an end, or with one that is no number.
+    /// `exp` is missing or not a number.
     ExpiryMissing = "expiry-missing", "The bearer has no expiry: exp must be a number of seconds since 1970";
     Expired = "expired", "The bearer has expired (exp)";
     NotYetValid = "not-yet-valid", "The bearer is not valid yet, or its nbf is no number of seconds since 1970";
@@ -46,12 +46,12 @@ reasons! {
     SubjectMissing = "subject-missing", "The bearer names no user: sub is missing";
     SubjectNotText = "subject-not-text", "The bearer's sub is not a string";
     SubjectUnsound = "subject-unsound", "The bearer's sub is no user id: 1 to 64 of A-Z a-z 0-9 _ -";
-    /// No fault of the bearer: the server has not been able to fetch its keys.
+    /// Not a fault of the bearer: the server has no keys, as no fetch of the JWK Set succeeded.
     KeysUnavailable = "keys-unavailable", "The keys that bearers are checked with could not be fetched";
 }
 
 impl Refused {
-    /// Whether credentials came at all. If none came, the challenge has no error code (RFC 6750, section 3.1).
+    /// Returns whether the request had credentials. If it had none, the challenge has no error code (RFC 6750, section 3.1).
     pub(crate) fn had_credentials(self) -> bool {
         !matches!(self, Self::Missing | Self::OtherScheme)
     }
@@ -70,16 +70,20 @@ pub(super) struct Refusals {
 
 impl Refusals {
     pub(super) fn register(&self, registry: &mut Registry) {
-        registry.register("bearers_refused", "Bearers that were not trusted, by reason", self.counted.clone());
-        // Shown with 0 before the first: else its increase is seen by no query.
+        registry.register(
+            "bearers_refused",
+            "Requests refused because of their bearer, by reason",
+            self.counted.clone(),
+        );
+        // Exported as 0 from the start: `increase()` does not count a series that begins at 1.
         for refused in Refused::ALL {
             drop(self.counted.get_or_create(&Labels { reason: refused.as_str() }));
         }
     }
 
-    /// Counts a refusal and logs it; the log counts what repeats. Never shows the bearer.
+    /// Counts and logs a refusal, never with the bearer. The throttle of the log counts repeated lines.
     pub(super) fn note(&self, refused: Refused) {
         self.counted.get_or_create(&Labels { reason: refused.as_str() }).inc();
-        tracing::info!(reason = refused.as_str(), "bearer refused: {}", refused.detail());
+        tracing::info!(reason = refused.as_str(), "refused a bearer: {}", refused.detail());
     }
 }

@@ -1,4 +1,5 @@
-//! JWTs (RFC 7519) signed with a trusted key.
+//! Checks bearers: JWTs (RFC 7519) signed with a trusted key. `jsonwebtoken` verifies signatures and claims; this module
+//! chooses the keys to try and names the reason of a refusal.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,29 +13,31 @@ use prometheus_client::registry::Registry;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
+use super::config::JwtSettings;
 use super::jwks::KeySet;
 use super::keys::Key;
 use super::known::{Fingerprint, Known};
 use super::refused::{Refusals, Refused};
-use crate::settings::JwtSettings;
 
-/// How far another clock may be off, in seconds: for `exp` and `nbf`.
+/// The tolerated difference of clocks for `exp` and `nbf`, in seconds.
 const LEEWAY_SECONDS: u64 = 30;
 
-/// Keys that one bearer is tried against: a bearer without a key id fits all keys of its algorithm.
+/// The most keys that one bearer is tried against. A bearer without a key id may fit every key of its algorithm; beyond this
+/// number it is refused.
 const TRIED_MAX: usize = 16;
 
-/// How long a bearer with an unknown key id waits for keys at most: less than a request may take.
+/// The longest wait of a bearer with an unknown key id. A request must be answered within 10 s.
 const WAIT_MAX: Duration = Duration::from_secs(6);
 
 /// Checks bearers against keys, issuer, audience and time.
 pub(crate) struct Verifier {
     /// The keys of the settings. They have no id, so a bearer's `kid` does not rule them out.
     fixed: Vec<Key>,
-    /// Keys that come from a URL.
+    /// The JWK Set, if the settings name one.
     fetched: Option<Arc<KeySet>>,
-    /// What a bearer must claim, for each algorithm.
+    /// The required claims, for each algorithm: the library takes them together.
     rules: [Validation; 3],
+    /// Bearers that were verified before.
     known: Known,
     refusals: Refusals,
 }
@@ -42,11 +45,11 @@ pub(crate) struct Verifier {
 /// A bearer that is trusted.
 struct Trusted {
     user: UserId,
-    /// In seconds since 1970.
+    /// Seconds since 1970.
     expires: u64,
 }
 
-/// What the first part of a bearer says.
+/// The header of a JWT: its first part.
 struct Head {
     algorithm: Algorithm,
     key_id: Option<String>,
@@ -60,7 +63,7 @@ impl Head {
         };
         let bytes = URL_SAFE_NO_PAD.decode(head).map_err(|_| Refused::Malformed)?;
         let head: Map<String, Value> = serde_json::from_slice(&bytes).map_err(|_| Refused::Malformed)?;
-        // RFC 7515, section 4.1.11: extensions that are not understood and must be. None is understood here.
+        // RFC 7515, section 4.1.11: a recipient must refuse critical extensions that it does not know. This one knows none.
         if head.contains_key("crit") {
             return Err(Refused::Critical);
         }
@@ -84,7 +87,7 @@ impl Head {
     }
 }
 
-/// The claims that are read here. The others (`exp`, `nbf`, `iss`, `aud`) are checked by the library.
+/// The claims that this module reads. The library checks `exp`, `nbf`, `iss` and `aud`.
 #[derive(Deserialize)]
 struct Claims {
     sub: Option<Value>,
@@ -98,7 +101,7 @@ impl Claims {
             Some(Value::String(text)) => UserId::parse(&text).ok_or(Refused::SubjectUnsound)?,
             Some(_) => return Err(Refused::SubjectNotText),
         };
-        // A fraction of a second less is on the safe side.
+        // `exp` may have a fraction. Rounded down, the cache forgets the bearer before it expires, never after.
         let expires = self.exp.and_then(|exp| exp.as_u64().or_else(|| exp.as_f64().map(whole_seconds)));
         Ok(Trusted { user, expires: expires.unwrap_or(0) })
     }
@@ -110,6 +113,10 @@ fn whole_seconds(seconds: f64) -> u64 {
 }
 
 impl Verifier {
+    /// Prepares keys and required claims.
+    ///
+    /// # Errors
+    /// The reason, if the HTTP client for the JWK Set cannot be created.
     pub(super) fn new(settings: &JwtSettings) -> Result<Self, String> {
         let secrets = settings.secrets.iter().map(|secret| Key::of_secret(secret.expose()));
         let mut rules = Validation {
@@ -150,42 +157,43 @@ impl Verifier {
         self.fetched.as_ref()
     }
 
-    /// Counts a bearer that was refused, and logs it now and then.
+    /// Counts and logs a refused bearer.
     pub(super) fn note(&self, refused: Refused) {
         self.refusals.note(refused);
     }
 
-    /// The user of a bearer that was found valid a moment ago. Costs a hash.
+    /// Returns the user of a bearer that is in the cache. Costs one hash.
     pub(crate) fn known(&self, token: &str) -> Option<UserId> {
         self.known.find(&Fingerprint::of(token), self.generation(), get_current_timestamp())
     }
 
-    /// The user of a bearer, by the keys that are here. Never waits.
+    /// Returns the user of a bearer, verified with the keys in memory. Never waits.
     ///
     /// # Errors
-    /// Why it is not trusted; with [`Refused::UnknownKey`] it may be worth to [`Self::wait`].
+    /// The reason why it is not trusted. After [`Refused::UnknownKey`], [`Self::wait`] may succeed.
     pub(crate) fn check(&self, token: &str) -> Result<UserId, Refused> {
         let bearer = Fingerprint::of(token);
         let generation = self.generation();
         if let Some(user) = self.known.find(&bearer, generation, get_current_timestamp()) {
             return Ok(user);
         }
-        // With the generation from before: if the keys change meanwhile, the bearer is checked once more.
+        // Stored with the generation from before the check. If the keys change in between, the entry is stale at once and the
+        // bearer is checked again; the other way around, a bearer of a removed key would stay valid.
         let trusted = self.try_keys(token, &Head::read(token)?)?;
         let valid_until = trusted.expires.saturating_add(LEEWAY_SECONDS);
         self.known.remember(&bearer, trusted.user.clone(), valid_until, generation);
         Ok(trusted.user)
     }
 
-    /// What [`Self::check`] finds once the keys have been fetched, if it did not know the bearer's key id. Waits 6 s at
-    /// most, and only for a bearer with an unknown key id.
+    /// Repeats [`Self::check`] after a fetch of the JWK Set, if `checked` is [`Refused::UnknownKey`]; returns any other
+    /// `checked` at once. Waits 6 s at most.
     ///
     /// # Errors
     /// As [`Self::check`].
     pub(super) async fn wait(&self, token: &str, mut checked: Result<UserId, Refused>) -> Result<UserId, Refused> {
         let (Err(Refused::UnknownKey), Some(fetched)) = (&checked, &self.fetched) else { return checked };
-        let asked = fetched.flight();
-        // A fetch may have ended since the first look.
+        // Before the second check: a fetch that ends between the two lines is then found by one of them.
+        let asked = fetched.progress();
         checked = self.check(token);
         let waiting = async {
             while matches!(checked, Err(Refused::UnknownKey)) && fetched.newer(asked).await {
@@ -196,7 +204,7 @@ impl Verifier {
         checked
     }
 
-    /// Which keys are trusted: another number if they have changed.
+    /// The generation of the trusted keys; it changes when they do.
     fn generation(&self) -> u64 {
         match &self.fetched {
             None => 0,
@@ -204,6 +212,7 @@ impl Verifier {
         }
     }
 
+    /// Tries the keys that may have signed the bearer. The first that verifies its signature decides.
     fn try_keys(&self, token: &str, head: &Head) -> Result<Trusted, Refused> {
         let fetched = self.fetched.as_ref().map(|fetched| fetched.current());
         let from_url = fetched.iter().flatten().flat_map(|fetched| fetched.keys.iter());
@@ -225,6 +234,7 @@ impl Verifier {
         }
     }
 
+    /// Verifies signature and claims with one key.
     fn decode(&self, token: &str, key: &Key) -> Result<Trusted, Refused> {
         let rules = self.rules.iter().find(|rules| rules.algorithms.contains(&key.algorithm));
         let rules = rules.ok_or(Refused::Algorithm)?;
@@ -235,7 +245,8 @@ impl Verifier {
     }
 }
 
-/// What the library found wrong. It looks at the claims only once the signature is right.
+/// Translates the library's error. The library checks claims only after the signature, so these reasons reveal nothing to a
+/// forger.
 fn reason(kind: &ErrorKind) -> Refused {
     match kind {
         ErrorKind::InvalidSignature => Refused::Signature,

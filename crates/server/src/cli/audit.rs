@@ -1,4 +1,4 @@
-//! `onsale audit`: every invariant, on the live data.
+//! `onsale audit`: checks every invariant on the live data.
 
 use std::process::ExitCode;
 
@@ -20,7 +20,7 @@ pub(super) fn run(settings: &Settings) -> Outcome {
     }
 }
 
-/// One line for each invariant, and one for each example where it is broken.
+/// The line of an invariant. If it is broken, a further line for each example.
 fn line(finding: &Finding) -> String {
     let Finding { invariant, checked, broken, examples } = finding;
     if *broken == 0 {

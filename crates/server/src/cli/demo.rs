@@ -1,4 +1,4 @@
-//! Samples to try onsale with.
+//! Sample data for `serve --demo` and `seed`.
 
 use onsale_app::desk::DeskCommand;
 use onsale_app::store::{LectureFilter, Page};
@@ -12,23 +12,27 @@ use super::Failed;
 use crate::sale::Sale;
 use crate::settings::Settings;
 
-/// The sample user, and what is in its wallet.
+/// The sample user, and the points in its wallet.
 const USER: &str = "42";
 const POINTS: i64 = 500_000;
 
+/// Title, lecturer, and the days until it starts.
 const LECTURES: [(&str, Option<&str>, i64); 3] = [
     ("Queues that hold", Some("The queueing group"), 3),
     ("What a database promises", None, 10),
     ("Counting without locking", None, 24),
 ];
 
-/// Each with its venue and the days from now on which it plays.
+/// Title, venue, and the days until each performance.
 const CONCERTS: [(&str, &str, &[i64]); 2] =
     [("Night of the Locks", "Hall of Rows", &[7, 8, 14]), ("The Last Seat", "Dome by the River", &[21])];
 
 const DAY_MILLIS: i64 = 24 * 60 * 60 * 1000;
 
-/// Fills an empty database; `false` where it is not empty.
+/// Fills an empty database. Returns `false` and changes nothing if it has a lecture or a concert.
+///
+/// # Errors
+/// `Failed::Error` if the database or a rule refuses a sample.
 pub(super) async fn seed(sale: &Sale, settings: &Settings) -> Result<bool, Failed> {
     let reader = sale.store.reader();
     let from = Timestamp::from_millis(i64::MIN);
@@ -51,7 +55,7 @@ pub(super) async fn seed(sale: &Sale, settings: &Settings) -> Result<bool, Faile
             schedule(sale, concert.id, evening(settings, now, *day)?).await?;
         }
     }
-    let user = UserId::parse(USER).ok_or_else(|| Failed::Error("the sample user has no sound id".to_owned()))?;
+    let user = UserId::parse(USER).ok_or_else(|| Failed::Error("the sample user has an invalid id".to_owned()))?;
     decide(sale, wallet::Charge { user, amount: POINTS }).await?;
     Ok(true)
 }
@@ -59,19 +63,21 @@ pub(super) async fn seed(sale: &Sale, settings: &Settings) -> Result<bool, Faile
 async fn schedule(sale: &Sale, concert: ConcertId, starts_at: Timestamp) -> Result<(), Failed> {
     let best = Section { from: 1, to: 10, grade: "VIP".into(), price: 2 * PRICE_DEFAULT };
     let rest = Section { from: 11, to: SEATS_DEFAULT, grade: GRADE_DEFAULT.into(), price: PRICE_DEFAULT };
-    let seating = Seating::new(vec![best, rest]).map_err(|unsound| Failed::Error(format!("{unsound:?}")))?;
+    let seating = Seating::new(vec![best, rest])
+        .map_err(|unsound| Failed::Error(format!("the sample seating is invalid: {unsound:?}")))?;
     decide(sale, concert::Schedule { concert, starts_at, seating }).await?;
     Ok(())
 }
 
 async fn decide<C: DeskCommand>(sale: &Sale, command: C) -> Result<C::Output, Failed> {
     let outcome = sale.desk.submit_patiently(command).await?;
-    outcome.map_err(|refusal| Failed::Error(format!("a sample was refused: {refusal:?}")))
+    outcome.map_err(|refusal| Failed::Error(format!("the server refused a sample: {refusal:?}")))
 }
 
-/// Seven in the evening, some days from now.
+/// 19:00 in the sale's time zone, this many days from now.
 fn evening(settings: &Settings, now: Timestamp, days: i64) -> Result<Timestamp, Failed> {
     let date = settings.calendar.date_of(now.plus_millis(days * DAY_MILLIS));
-    let span = settings.calendar.span_of(date).ok_or_else(|| Failed::Error("the calendar has ended".to_owned()))?;
+    let span =
+        settings.calendar.span_of(date).ok_or_else(|| Failed::Error("the calendar has no such date".to_owned()))?;
     Ok(span.0.plus_millis(19 * 60 * 60 * 1000))
 }

@@ -1,4 +1,4 @@
-//! Flags for settings, wherever they stand: before a command, after it, or after its subcommand.
+//! Flags for settings at all levels: before a command, after it, and after its subcommand.
 
 use std::collections::BTreeMap;
 use std::io::{self, Write};
@@ -10,9 +10,9 @@ use clap::parser::ValueSource;
 use onsale_adapters::sqlite;
 
 use super::Failed;
-use crate::settings::{DatabaseUrl, Settings, Sources, TABLE};
+use crate::settings::{self, DatabaseUrl, Settings, Sources};
 
-/// What was given as flags, each once.
+/// The flags for settings that the command line has, each once.
 #[derive(Debug, Default)]
 pub(super) struct Flags {
     config: Option<PathBuf>,
@@ -20,30 +20,30 @@ pub(super) struct Flags {
 }
 
 impl Flags {
-    /// Gathers the flags of a command and of all commands above it.
+    /// Collects the flags of a command and of its subcommands.
     ///
     /// # Errors
-    /// `Failed::Usage` if one is given twice: of two databases, one would be the wrong one.
+    /// `Failed::Usage` if a flag occurs twice: with two databases, the command might work on the wrong one.
     pub(super) fn read(matches: &ArgMatches) -> Result<Self, Failed> {
         let mut flags = Self::default();
         let mut level = Some(matches);
         while let Some(given) = level {
-            flags.take_in(given)?;
+            flags.add(given)?;
             level = given.subcommand().map(|(_, given)| given);
         }
         Ok(flags)
     }
 
-    fn take_in(&mut self, given: &ArgMatches) -> Result<(), Failed> {
-        // A command without settings has no such argument.
+    fn add(&mut self, given: &ArgMatches) -> Result<(), Failed> {
+        // `openapi` and `completions` have no such argument, and clap returns an error for it.
         let is_given = |name| {
             given.try_contains_id(name).unwrap_or(false) && given.value_source(name) == Some(ValueSource::CommandLine)
         };
-        let twice = |name| Err(Failed::Usage(format!("--{name} is given twice: one is enough")));
+        let twice = |name| Err(Failed::Usage(format!("--{name} occurs twice; remove one")));
         if is_given("config") && self.config.replace(given.get_one("config").cloned().unwrap_or_default()).is_some() {
             return twice("config");
         }
-        for setting in TABLE.iter().filter(|setting| is_given(setting.name)) {
+        for setting in settings::all().filter(|setting| is_given(setting.name)) {
             let value = given.get_one::<String>(setting.name).cloned().unwrap_or_default();
             if self.values.insert(setting.name, value).is_some() {
                 return twice(setting.name);
@@ -52,21 +52,21 @@ impl Flags {
         Ok(())
     }
 
-    /// Refuses flags if there are any: this command reads no settings.
+    /// Refuses flags for settings, as this command reads none.
     ///
     /// # Errors
-    /// `Failed::Usage`, which names one.
+    /// `Failed::Usage`, which names the first flag.
     pub(super) fn refuse(&self, command: &str) -> Result<(), Failed> {
         let name = self.config.as_ref().map(|_| "config").or_else(|| self.values.keys().next().copied());
         name.map_or(Ok(()), |name| {
-            Err(Failed::Usage(format!("--{name} has no effect: `onsale {command}` reads no settings")))
+            Err(Failed::Usage(format!("--{name} has no effect: onsale {command} reads no settings")))
         })
     }
 
-    /// Reads where the server listens, whatever the other settings are.
+    /// Reads the address that the server listens on, and no other setting.
     ///
     /// # Errors
-    /// `Failed::Usage` if a source cannot be read, or if it names no address.
+    /// `Failed::Usage` if a source cannot be read, or if the value is not an address.
     pub(super) fn listen(&self) -> Result<SocketAddr, Failed> {
         Settings::listen(&self.sources()?).map_err(|bad| Failed::Usage(bad.to_string()))
     }
@@ -76,7 +76,8 @@ impl Flags {
         Sources::gather(flag, self.config.as_deref()).map_err(|bad| Failed::Usage(bad.to_string()))
     }
 
-    /// Reads all settings, the flags before other sources.
+    /// Reads all settings; flags override other sources. Commands that end by themselves report settings without effect on
+    /// standard error here; the others report them in their log.
     ///
     /// # Errors
     /// `Failed::Usage`, which names the first setting that cannot be used.
@@ -84,17 +85,18 @@ impl Flags {
         let sources = self.sources()?;
         let mut settings = Settings::read(&sources).map_err(|bad| Failed::Usage(bad.to_string()))?;
         check_database(&settings, &sources.name_of("database-url"))?;
-        settings.idle_settings = sources.idle(&settings, command);
+        settings.unused = sources.unused(&settings, command);
         if !matches!(command, "serve" | "relay" | "consume") {
-            for idle in &settings.idle_settings {
-                let _ = writeln!(io::stderr(), "onsale: {} has no effect: {}", idle.name, idle.reason);
+            for unused in &settings.unused {
+                // A closed standard error is no reason not to do the work.
+                let _ = writeln!(io::stderr(), "onsale: {} has no effect: {}", unused.name, unused.reason);
             }
         }
         Ok(settings)
     }
 }
 
-/// Refuses a path that can never be that of a sale, before anything is opened or a port is bound.
+/// Refuses a path that cannot be a database file, before anything is opened and before a port is bound.
 fn check_database(settings: &Settings, name: &str) -> Result<(), Failed> {
     let DatabaseUrl::Sqlite(path) = &settings.database else { return Ok(()) };
     let unusable = |error| Failed::Usage(format!("{name} names {}, which cannot be used: {error}", path.display()));

@@ -1,4 +1,4 @@
-//! What `onsale serve --demo` prints: the addresses to open, and commands that buy a seat.
+//! The text that `onsale serve --demo` prints: the addresses to open, and commands that buy a seat.
 
 use std::net::SocketAddr;
 
@@ -6,16 +6,17 @@ use onsale_app::store::StoreError;
 use onsale_domain::ids::ConcertId;
 
 use super::health::reachable;
+use crate::auth::Auth;
 use crate::sale::Sale;
-use crate::settings::{Auth, Settings};
+use crate::settings::Settings;
 
-/// Concerts that one read of the catalogue returns.
+/// Concerts per read of the catalogue.
 const PAGE: usize = 100;
 
-/// Seat maps to read in search of a free seat. A database with more sold-out performances gets no commands.
+/// The most seat maps that are read to find a free seat. A database with more sold-out performances gets no commands.
 const MAPS_MAX: usize = 1_000;
 
-/// The greeting, as of this start: the commands name a concert that has free seats now.
+/// Returns the text. Its commands name a concert that has free seats now.
 ///
 /// # Errors
 /// `StoreError::Unavailable` if the database does not answer.
@@ -27,7 +28,7 @@ pub(super) async fn text(
 ) -> Result<String, StoreError> {
     let public_url = settings.web.public_url.as_ref();
     let base = public_url.map_or_else(|| format!("http://{}", reachable(address)), |url| url.as_str().to_owned());
-    let mut text = format!("\nLook at {base}/ (the demonstration) and {base}/docs (the API).\n");
+    let mut text = format!("\nOpen {base}/ (demonstration) and {base}/docs (API).\n");
     if let Some(key) = fresh_admin_key {
         text.push_str(&format!("The admin key of this run: {key}\n"));
     }
@@ -65,19 +66,19 @@ async fn on_sale(sale: &Sale) -> Result<Option<ConcertId>, StoreError> {
 }
 
 const NEEDS_BEARER: &str = "
-With ONSALE_AUTH=jwt each call of a user needs a bearer, so there is nothing to paste here; see docs/guide/settings.md.
+With ONSALE_AUTH=jwt each call for a user needs a bearer, so there are no commands to paste; see docs/guide/settings.md.
 ";
 
 const NOTHING_ON_SALE: &str = "
-No performance in this database has a free seat and starts in the future, so there is nothing to paste here.
-To start over, name a new file: onsale serve --demo --database-url sqlite://another.db
+No performance in this database has a free seat and starts in the future, so there are no commands to paste.
+To start over with a new file: onsale serve --demo --database-url sqlite://another.db
 ";
 
-/// Commands that work each time they are pasted: a new buyer, the first free seat, points enough for it.
+/// Commands that work each time they are pasted: they use a new buyer, the first free seat, and enough points.
 fn commands(base: &str, concert: ConcertId) -> String {
     format!(
         r#"
-Paste this to buy a seat, from token to paid seat (needs curl and jq); paste it again to buy the next one:
+Paste this to buy a seat (needs curl and jq); paste it again to buy the next one:
 
   B={base} CONCERT={concert} BUYER=guest-$(date +%s)-$RANDOM
   TOKEN=$(curl -sS $B/queue/tokens -H 'Content-Type: application/json' \

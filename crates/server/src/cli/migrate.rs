@@ -1,4 +1,4 @@
-//! `onsale migrate`: the schema, and nothing else.
+//! `onsale migrate`: creates the database or updates its schema, and does nothing else.
 
 use super::{Failed, Outcome, block_on, print};
 use crate::sale;

@@ -1,4 +1,4 @@
-//! The command line. Exit codes: 0 done, 1 failed, 2 a setting or argument that cannot be used.
+//! The command line. Exit codes: 0 success, 1 failure, 2 a setting or argument that cannot be used.
 
 mod arguments;
 mod audit;
@@ -20,13 +20,15 @@ use std::process::ExitCode;
 
 use clap::ArgMatches;
 
+use crate::settings::Settings;
+use crate::telemetry::{Traces, TracesError};
 use flags::Flags;
 
-/// Why a command failed.
-pub(crate) enum Failed {
-    /// It did not work out.
+/// Why a command failed, as text for standard error.
+enum Failed {
+    /// The work failed: exit code 1.
     Error(String),
-    /// It was asked for in a way that cannot be.
+    /// A setting or argument cannot be used, and nothing was started: exit code 2.
     Usage(String),
 }
 
@@ -38,6 +40,7 @@ impl<E: std::error::Error> From<E> for Failed {
 
 type Outcome = Result<ExitCode, Failed>;
 
+/// Runs the command that the arguments name.
 pub(crate) fn run() -> ExitCode {
     let outcome = signals::outlive_size_limits().and_then(|()| run_command(&arguments::command().get_matches()));
     match outcome {
@@ -49,7 +52,7 @@ pub(crate) fn run() -> ExitCode {
 
 fn run_command(matches: &ArgMatches) -> Outcome {
     let Some((name, given)) = matches.subcommand() else {
-        return Err(Failed::Usage("no command; see onsale --help".to_owned()));
+        return Err(Failed::Usage("there is no command; see onsale --help".to_owned()));
     };
     let flags = Flags::read(matches)?;
     match name {
@@ -68,27 +71,43 @@ fn run_command(matches: &ArgMatches) -> Outcome {
         "health" => health::run(flags.listen()?),
         "openapi" => print(&format!("{:#}", crate::http::document(None))),
         "completions" => arguments::completions(given),
-        _ => Err(Failed::Usage(format!("{name} is no command; see onsale --help"))),
+        _ => Err(Failed::Usage(format!("{name} is not a command; see onsale --help"))),
     }
 }
 
 fn complain(reason: &dyn Display, code: u8) -> ExitCode {
+    // If standard error is closed, the exit code is all that can be reported.
     let _ = writeln!(io::stderr(), "onsale: {reason}");
     ExitCode::from(code)
 }
 
-/// Prints lines on standard output. A pipe that its reader closed is not an error.
+/// Starts traces.
+///
+/// # Errors
+/// `Failed::Usage` if the settings name a collector and this program was built without traces.
+fn start_traces(settings: &Settings) -> Result<Traces, Failed> {
+    Traces::start(settings).map_err(|error| match error {
+        #[cfg(not(feature = "otlp"))]
+        TracesError::NotBuilt => Failed::Usage(error.to_string()),
+        #[cfg(feature = "otlp")]
+        TracesError::Client(_) => Failed::Error(error.to_string()),
+    })
+}
+
+/// Prints lines on standard output. A closed pipe is not an error.
 fn print(text: &str) -> Outcome {
     print_bytes(format!("{text}\n").as_bytes())
 }
 
-/// Prints text that ends with a line feed already.
+/// Prints text that already ends with a line feed. A closed pipe is not an error.
 fn print_bytes(text: &[u8]) -> Outcome {
     write_to_reader(text).map(|_| ExitCode::SUCCESS)
 }
 
-/// Writes to standard output at once. Returns whether the reader still has the pipe open. A full disk, or a file that may
-/// not grow, is an error.
+/// Writes to standard output and flushes it. Returns whether the reader still has the pipe open.
+///
+/// # Errors
+/// `Failed::Error` on any other error, such as a full disk.
 fn write_to_reader(text: &[u8]) -> Result<bool, Failed> {
     match io::stdout().write_all(text).and_then(|()| io::stdout().flush()) {
         Ok(()) => Ok(true),
@@ -97,7 +116,7 @@ fn write_to_reader(text: &[u8]) -> Result<bool, Failed> {
     }
 }
 
-/// Runs a command's work to its end.
+/// Runs the work of a command to its end on a new runtime.
 fn block_on<T>(work: impl Future<Output = Result<T, Failed>>) -> Result<T, Failed> {
     tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(work)
 }

@@ -1,4 +1,4 @@
-//! `onsale seed`: samples into an empty database.
+//! `onsale seed`: fills an empty database with sample data.
 
 use prometheus_client::registry::Registry;
 
@@ -14,5 +14,5 @@ pub(super) fn run(settings: &Settings) -> Outcome {
         sale.close().await;
         seeded
     })?;
-    print(if seeded { "samples are in" } else { "the database is not empty; nothing was added" })
+    print(if seeded { "added the sample data" } else { "the database is not empty; nothing was added" })
 }

@@ -1,4 +1,4 @@
-//! `onsale serve`: the API, the pages and the background work.
+//! `onsale serve`: starts the API, the pages and the background tasks, and stops them in order.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::process::ExitCode;
@@ -7,74 +7,84 @@ use std::time::Duration;
 
 use ipnet::{IpNet, Ipv4Net};
 use onsale_app::conditions::Conditions;
-use onsale_app::waiting_room::Rooms;
 use onsale_app::watch::watch_part;
-use prometheus_client::collector::Collector;
-use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
-use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::registry::Registry;
 use tokio_util::sync::CancellationToken;
 
 use super::signals::Signals;
-use super::{Failed, Outcome, block_on, demo, greeting, print, start_line};
-use crate::auth::{AdminKey, Bearers, JwksUrl};
+use super::{Failed, Outcome, block_on, demo, greeting, print, start_line, start_traces};
+use crate::auth::{AdminKey, Auth, Bearers, JwksUrl};
 use crate::http::{
     App, AppState, ClientLimits, ConnectionLimits, HttpMetrics, Limiter, Reached, Server, ServerLimits, Shelves,
     Stopping, Streams, bind, connections_that_fit, into_service, listen,
 };
 use crate::pages::Pages;
-use crate::sale::Sale;
-use crate::settings::{Auth, Secret, Settings};
+use crate::sale::{RoomTotals, Sale};
+use crate::secret::Secret;
+use crate::settings::Settings;
 use crate::telemetry::Traces;
 use crate::token::TokenCodec;
 
-/// Shorter admin keys, in characters, are worth a warning.
+/// The shortest admin key that logs no warning, in characters.
 const ADMIN_KEY_SAFE: usize = 16;
 
-/// Under which name the secret of queue tokens is kept in the database.
+/// The name of the queue tokens' secret in the database.
 const TOKEN_SECRET: &str = "queue-token";
 
-/// How often it is checked whether there are keys from the JWK Set. The check reads memory only.
+/// The time between two checks whether there are keys from the JWK Set. A check reads memory only.
 const KEYS_EVERY: Duration = Duration::from_secs(1);
 
-/// Why bearers cannot be checked.
-const NO_KEYS: &str = "no key of ONSALE_JWKS_URL could be fetched: bearers that need one get 503";
+/// The reason of the condition `jwks` in `/readyz`.
+const NO_KEYS: &str = "no fetch of ONSALE_JWKS_URL succeeded within 24 h; bearers that need its keys get 503";
 
 /// Every IPv4 loopback address.
 const LOOPBACK_V4: Ipv4Net = Ipv4Net::new_assert(Ipv4Addr::LOCALHOST, 8);
 
 pub(super) fn run(settings: Settings, is_demo: bool) -> Outcome {
     let _log = crate::telemetry::start_log(&settings)?;
-    start_line::log("serve", &settings);
-    warn_of_oddities(&settings);
-    let traces = Traces::start(&settings)?;
-    block_on(serve(settings, is_demo, traces))
+    let admin_key = admin_key(&settings, is_demo);
+    start_line::log("serve", &settings, admin_key.is_some());
+    warn_of_weak_settings(&settings);
+    let traces = start_traces(&settings)?;
+    block_on(serve(settings, is_demo, admin_key, traces))
 }
 
-fn warn_of_oddities(settings: &Settings) {
+/// Logs a warning for each setting that an attacker could make use of.
+fn warn_of_weak_settings(settings: &Settings) {
     let jwt = match &settings.auth {
         Auth::Jwt(jwt) => &jwt.secrets[..],
         Auth::Open => &[],
     };
-    let secrets = jwt.iter().map(|secret| ("a JWT secret", secret));
-    for (name, secret) in secrets.chain(settings.token_secret.as_ref().map(|secret| ("the token secret", secret))) {
+    let secrets = jwt.iter().map(|secret| ("ONSALE_JWT_SECRET", secret));
+    let token_secret = settings.token_secret.as_ref().map(|secret| ("ONSALE_TOKEN_SECRET", secret));
+    for (setting, secret) in secrets.chain(token_secret) {
         if secret.is_weak() {
-            tracing::warn!("{name} is shorter than 32 bytes and may be guessed");
+            tracing::warn!(setting, "secret is shorter than 32 bytes, so it can be guessed; use 32 random bytes");
         }
     }
     if settings.admin_key.as_ref().is_some_and(|key| key.expose().len() < ADMIN_KEY_SAFE) {
-        tracing::warn!("ONSALE_ADMIN_KEY is shorter than {ADMIN_KEY_SAFE} characters and may be guessed");
+        let setting = "ONSALE_ADMIN_KEY";
+        tracing::warn!(
+            setting,
+            "key is shorter than {ADMIN_KEY_SAFE} characters, so it can be guessed; use {ADMIN_KEY_SAFE} random characters"
+        );
     }
     if let Auth::Jwt(jwt) = &settings.auth
         && jwt.jwks.as_ref().is_some_and(JwksUrl::is_exposed)
     {
+        let setting = "ONSALE_JWKS_URL";
         tracing::warn!(
-            "ONSALE_JWKS_URL is http and leaves this machine: its keys can be replaced on their way; use https"
+            setting,
+            "URL is http to another machine, so an attacker on the network can replace the keys; use https"
         );
     }
 }
 
-/// What checks bearers, with the keys of a URL if they can be fetched now. If not, they are fetched later.
+/// Prepares the check of bearers, fetches the JWK Set once, and starts the task that refreshes it. A failed first fetch is not
+/// an error: the server starts and retries.
+///
+/// # Errors
+/// `Failed::Error` if the HTTP client cannot be created.
 async fn bearers(
     settings: &Settings,
     registry: &mut Registry,
@@ -85,27 +95,30 @@ async fn bearers(
     bearers.register(registry);
     if let Some(keys) = bearers.key_set() {
         keys.fetch().await;
-        let looked = keys.clone();
-        let look = async move || (!looked.is_well()).then(|| NO_KEYS.to_owned());
-        conditions.set("jwks", "keys", look().await);
+        let watched = keys.clone();
+        let problem = async move || (!watched.is_well()).then(|| NO_KEYS.to_owned());
+        conditions.set("jwks", "keys", problem().await);
+        // Never cancelled: it ends with the process, so that `/readyz` is right while the server drains.
         let stop = CancellationToken::new();
-        tokio::spawn(watch_part(conditions.clone(), ("jwks", "keys"), KEYS_EVERY, stop, look));
+        tokio::spawn(watch_part(conditions.clone(), ("jwks", "keys"), KEYS_EVERY, stop, problem));
         let (keys, stopping) = (keys.clone(), stopping.clone());
         tokio::spawn(keys.run(async move { stopping.closing().await }));
     }
     Ok(bearers)
 }
 
-async fn serve(settings: Settings, is_demo: bool, traces: Traces) -> Outcome {
+/// Starts everything in an order in which a failed start leaves nothing behind, serves until a signal, and stops.
+async fn serve(settings: Settings, is_demo: bool, admin_key: Option<Secret>, traces: Traces) -> Outcome {
     let mut registry = Registry::with_prefix("onsale");
-    let cannot_listen = |error| Failed::Error(format!("{} cannot be listened on: {error}", settings.listen));
-    // The address is taken before the database is made: a start that fails on a port in use leaves no file behind.
+    let cannot_listen =
+        |error| Failed::Error(format!("failed to listen on {} (ONSALE_LISTEN): {error}", settings.listen));
+    // Bound before the database is created: a start that fails because the port is in use leaves no file behind. Accepting
+    // starts later, when everything is ready.
     let socket = bind(settings.listen).map_err(cannot_listen)?;
     let sale = Sale::open(&settings, &mut registry).await?;
     if is_demo {
         demo::seed(&sale, &settings).await?;
     }
-    let admin_key = admin_key(&settings, is_demo);
     let stopping = Stopping::default();
     registry.register_collector(Box::new(RoomTotals(sale.rooms.clone())));
     let metrics = HttpMetrics::register(&mut registry);
@@ -140,7 +153,7 @@ async fn serve(settings: Settings, is_demo: bool, traces: Traces) -> Outcome {
     });
     let listener = listen(socket).map_err(cannot_listen)?;
     let base = format!("http://{}", listener.local_addr()?);
-    // Before the first line: a supervisor may send SIGTERM as soon as it has read it.
+    // Before the first line is printed: a supervisor may send SIGTERM as soon as it has read that line.
     let mut signals = Signals::listen()?;
     print(&format!("onsale listening on {base}"))?;
     let address = listener.local_addr()?;
@@ -151,13 +164,17 @@ async fn serve(settings: Settings, is_demo: bool, traces: Traces) -> Outcome {
         let fresh = admin_key.as_ref().filter(|_| settings.admin_key.is_none());
         match greeting::text(&sale, &settings, address, fresh.map(Secret::expose)).await {
             Ok(text) => drop(print(&text)?),
-            Err(error) => tracing::warn!(%error, "failed to read what is on sale; no commands to paste are printed"),
+            Err(error) => {
+                tracing::warn!(%error, "failed to read the concerts on sale; the demonstration prints no commands to paste")
+            }
         }
     }
     signals.next().await;
+    // The order matters: `/readyz` says 503 first, so that load balancers stop; then new connections end and requests finish;
+    // then the background tasks and the desk, which those requests need; then the last traces, which all of them write.
     stopping.leave();
     drain(&mut signals, settings.drain).await;
-    tracing::info!("stopping: what is under way is finished");
+    tracing::info!("stopping; finishing the requests that are under way");
     stopping.close();
     serving.await?;
     sale.close().await;
@@ -166,7 +183,7 @@ async fn serve(settings: Settings, is_demo: bool, traces: Traces) -> Outcome {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Bounds on connections and clients.
+/// The bounds on connections and clients.
 fn server_limits(settings: &Settings, has_admin: bool) -> ServerLimits {
     let clients = ClientLimits::new(settings, has_admin);
     ServerLimits { connections: connection_limits(settings), idle: settings.idle, clients }
@@ -185,54 +202,31 @@ fn connection_limits(settings: &Settings) -> ConnectionLimits {
     ConnectionLimits { connections_max, per_address_max, exempt }
 }
 
-/// Waits until load balancers have learned that this instance is not ready, or until the next signal.
+/// Serves on for this time, so that load balancers notice that this instance is not ready. The next signal ends it early.
 async fn drain(signals: &mut Signals, within: Duration) {
     if within.is_zero() {
         return;
     }
-    tracing::info!(seconds = within.as_secs(), "draining: not ready, still serving; a second signal ends this");
+    tracing::info!(
+        seconds = within.as_secs(),
+        "draining: /readyz answers 503 and requests are still served; a second signal ends this"
+    );
     tokio::select! {
         () = tokio::time::sleep(within) => {}
-        () = signals.next() => tracing::info!("draining ended by a second signal"),
+        () = signals.next() => tracing::info!("a second signal ended draining"),
     }
 }
 
-/// The key that is set; a fresh one for a demonstration; else none, and no admin calls.
+/// Returns the key of the settings, or a fresh one for a demonstration. `None`: admin calls answer 404.
 fn admin_key(settings: &Settings, is_demo: bool) -> Option<Secret> {
     let fresh = || is_demo.then(|| Secret::new(format!("{:032x}", rand::random::<u128>())));
     settings.admin_key.clone().or_else(fresh)
 }
 
-/// The secret that is set, else the one that was made once and is kept in the database.
+/// Returns the secret of the settings, or else the one in the database, which the first start creates.
 async fn token_secret(sale: &Sale, settings: &Settings) -> Result<Vec<u8>, Failed> {
     match &settings.token_secret {
         Some(secret) => Ok(secret.expose().as_bytes().to_vec()),
         None => Ok(sale.store.secret(TOKEN_SECRET, &rand::random::<[u8; 32]>()).await?),
-    }
-}
-
-/// How many people wait and buy, over all rooms: read when asked for.
-struct RoomTotals(Arc<Rooms>);
-
-impl std::fmt::Debug for RoomTotals {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("RoomTotals")
-    }
-}
-
-impl Collector for RoomTotals {
-    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), std::fmt::Error> {
-        let (waiting, active) = self.0.totals();
-        let rooms = self.0.count() as u64;
-        for (name, help, value) in [
-            ("waiting_room_rooms", "Rooms in memory: those that are not retired", rooms),
-            ("waiting_room_waiting", "People in line, over all rooms", waiting),
-            ("waiting_room_active", "Turns that run, over all rooms", active),
-        ] {
-            let gauge = ConstGauge::new(i64::try_from(value).unwrap_or(i64::MAX));
-            let metric = encoder.encode_descriptor(name, help, None, gauge.metric_type())?;
-            gauge.encode(metric)?;
-        }
-        Ok(())
     }
 }

@@ -1,4 +1,4 @@
-//! Signals: SIGTERM and SIGINT ask the program to stop; SIGXFSZ must not end it.
+//! Signals: SIGTERM and SIGINT stop the program; SIGXFSZ must not kill it.
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -8,19 +8,22 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::Failed;
 
-/// Signals that ask the program to stop. None that arrives after [`Signals::listen`] is missed.
+/// The signals that stop the program. None is lost that arrives after [`Signals::listen`].
 pub(super) struct Signals {
     terminate: Signal,
     interrupt: Signal,
 }
 
 impl Signals {
-    /// From now on these signals do not end the process by themselves.
+    /// Starts to catch the signals: from now on they do not kill the process.
+    ///
+    /// # Errors
+    /// `Failed::Error` if the system refuses a handler.
     pub(super) fn listen() -> Result<Self, Failed> {
         Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
     }
 
-    /// Returns at the next signal.
+    /// Waits for the next signal.
     pub(super) async fn next(&mut self) {
         tokio::select! {
             _ = self.terminate.recv() => {}
@@ -29,11 +32,11 @@ impl Signals {
     }
 }
 
-/// Keeps SIGXFSZ from ending the process: the system sends it when a file would grow beyond `ulimit -f`. With a handler in
-/// place the write fails with EFBIG instead, and is dealt with like a full disk. (SIGPIPE is ignored by every Rust program.)
+/// Keeps SIGXFSZ from killing the process. The system sends it when a file would grow beyond `ulimit -f`. With a handler in
+/// place the write fails with EFBIG instead, which is handled like a full disk. (Every Rust program ignores SIGPIPE.)
 ///
 /// # Errors
-/// `Failed::Error` if the system takes no handler.
+/// `Failed::Error` if the system refuses a handler.
 pub(super) fn outlive_size_limits() -> Result<(), Failed> {
     signal_hook::flag::register(Number::XFSZ.as_raw(), Arc::new(AtomicBool::new(false)))?;
     Ok(())

@@ -1,12 +1,13 @@
-//! What a process says first in its log: which program it is, what it works on, what is on, and which settings do nothing.
+//! The first lines of a process's log: version, databases and brokers, what is switched on, and settings without effect.
 
-use crate::settings::{Auth, DatabaseUrl, Settings, unknown_variables};
+use crate::auth::Auth;
+use crate::settings::{DatabaseUrl, Settings, unknown_variables};
 
-/// Logs a warning for each misspelt variable, one line with the shape of this process, and a warning for each setting without
-/// effect. Shows no secret.
-pub(super) fn log(command: &str, settings: &Settings) {
+/// Logs a warning for each unknown `ONSALE_` variable, one line about this process, and a warning for each setting without
+/// effect. `has_admin`: whether this process answers admin calls. Shows no secret.
+pub(super) fn log(command: &str, settings: &Settings, has_admin: bool) {
     for name in unknown_variables() {
-        tracing::warn!(name, "this looks like a setting and is none");
+        tracing::warn!(name, "this variable looks like a setting and is not one; see onsale serve --help");
     }
     let none = || "none".to_owned();
     let shown = |part: Option<String>| part.unwrap_or_else(none);
@@ -24,7 +25,7 @@ pub(super) fn log(command: &str, settings: &Settings) {
             Auth::Open => "open",
             Auth::Jwt(_) => "jwt",
         },
-        admin = settings.admin_key.is_some(),
+        admin = has_admin,
         queue_strict = settings.queue_strict,
         caches = settings.caches,
         hold_seconds = settings.hold_seconds,
@@ -36,8 +37,8 @@ pub(super) fn log(command: &str, settings: &Settings) {
         traces = settings.otlp_endpoint.is_some(),
         "onsale starts"
     );
-    for idle in &settings.idle_settings {
-        tracing::warn!(setting = idle.name, reason = idle.reason, "this setting has no effect in this process");
+    for unused in &settings.unused {
+        tracing::warn!(setting = unused.name, reason = unused.reason, "this setting has no effect in this process");
     }
 }
 
@@ -49,7 +50,7 @@ fn database(settings: &Settings) -> String {
     }
 }
 
-/// Whether this process sends events out of the database.
+/// Returns whether this process publishes events from the database.
 fn relays(command: &str, settings: &Settings) -> bool {
     match command {
         "serve" => settings.kafka.is_some() && settings.relay,
@@ -58,7 +59,7 @@ fn relays(command: &str, settings: &Settings) -> bool {
     }
 }
 
-/// Where this process delivers events, if anywhere.
+/// Returns where this process delivers events, or `none`.
 fn platform(command: &str, settings: &Settings) -> String {
     match (command, &settings.platform.url) {
         ("consume", Some(url)) => url.to_string(),

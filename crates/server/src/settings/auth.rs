@@ -1,56 +1,29 @@
-//! Who may act for whom, and what bearers are checked with.
+//! Reads `auth` and the keys that it needs.
 
 use std::net::SocketAddr;
 
-use super::{BadSetting, Secret, Sources};
-use crate::auth::{JwksUrl, Key, public_keys};
+use super::{BadSetting, Sources};
+use crate::auth::{Auth, JwksUrl, JwtSettings, Key, public_keys};
+use crate::secret::Secret;
 
-/// Secrets in one setting: enough for a rotation. Each costs a hash for a bearer that is not valid.
+/// The most secrets in one setting: enough for a rotation. A bearer that none of them signed costs a hash for each.
 const SECRETS_MAX: usize = 8;
 
-/// The shortest of several secrets, in bytes: parts of one secret with a comma in it must not count as secrets.
+/// The shortest of several secrets, in bytes. Shorter parts mean that the commas belong to a single secret.
 const SEVERAL_SECRETS_MIN: usize = 32;
 
-/// Who may act for whom.
-#[derive(Clone, Debug)]
-pub(crate) enum Auth {
-    /// Anyone may act as any user.
-    Open,
-    /// The bearer acts for the user that it names.
-    Jwt(Box<JwtSettings>),
-}
-
-impl Auth {
-    /// Whether callers show who they are by a bearer.
-    pub(crate) fn asks_for_bearers(&self) -> bool {
-        matches!(self, Self::Jwt(_))
-    }
-}
-
-/// What bearers are checked with. A bearer is good if any of the keys fits it.
-#[derive(Clone, Debug)]
-pub(crate) struct JwtSettings {
-    /// Of HS256 signatures.
-    pub(crate) secrets: Vec<Secret>,
-    /// Of RS256 and ES256 signatures.
-    pub(crate) public_keys: Vec<Key>,
-    /// Where more of those are fetched.
-    pub(crate) jwks: Option<JwksUrl>,
-    /// The only `iss` that is trusted, if it matters.
-    pub(crate) issuer: Option<String>,
-    /// What `aud` must name, if it matters.
-    pub(crate) audience: Option<String>,
-}
-
-/// Who may act for whom, with the keys that this takes.
+/// Reads who may act as which user, with the keys for it.
+///
+/// # Errors
+/// The setting that cannot be used: `auth` if it needs keys and has none, or if it is `open` beyond loopback addresses.
 pub(super) fn auth(sources: &Sources, listen: SocketAddr) -> Result<Auth, BadSetting> {
     let bad = |problem: String| Err(BadSetting { name: sources.name_of("auth"), problem });
     let jwks = sources.optional("jwks-url", JwksUrl::parse)?;
     let mode = sources.parse("auth", |text| Ok(text.to_owned()))?;
     match mode.as_str() {
         "open" if !listen.ip().is_loopback() => bad(format!(
-            "is open, so anyone may act as any user, and {listen} is no loopback address: use ONSALE_AUTH=jwt, or \
-             ONSALE_AUTH=open-anywhere if that is what you want"
+            "is open, so any client may act as any user, and {listen} is not a loopback address: set ONSALE_AUTH=jwt, or \
+             ONSALE_AUTH=open-anywhere if you want that"
         )),
         "open" | "open-anywhere" => Ok(Auth::Open),
         "jwt" => {
@@ -62,17 +35,16 @@ pub(super) fn auth(sources: &Sources, listen: SocketAddr) -> Result<Auth, BadSet
                 audience: sources.optional("jwt-audience", |text| Ok(text.to_owned()))?,
             };
             if settings.secrets.is_empty() && settings.public_keys.is_empty() && settings.jwks.is_none() {
-                return bad(
-                    "is jwt, which needs ONSALE_JWT_SECRET, ONSALE_JWT_PUBLIC_KEY or ONSALE_JWKS_URL".to_owned()
-                );
+                return bad("is jwt and has no keys: set ONSALE_JWT_SECRET, ONSALE_JWT_PUBLIC_KEY or ONSALE_JWKS_URL"
+                    .to_owned());
             }
             Ok(Auth::Jwt(Box::new(settings)))
         }
-        _ => bad(format!("is none of open, jwt, open-anywhere: {mode}")),
+        _ => bad(format!("is not open, jwt or open-anywhere: {mode}")),
     }
 }
 
-/// One secret, or several with commas or line ends between them. They are several only if each has 32 bytes or more;
+/// Reads one secret, or several separated by commas or line ends. They are several only if each has 32 bytes or more;
 /// otherwise the whole text is one secret.
 fn secrets(text: &str) -> Result<Vec<Secret>, String> {
     let text = text.trim_matches(['\n', '\r']);
@@ -85,12 +57,12 @@ fn secrets(text: &str) -> Result<Vec<Secret>, String> {
         return Ok(vec![Secret::new(text)]);
     }
     if parts.len() > SECRETS_MAX {
-        return Err(format!("holds {} secrets; {SECRETS_MAX} at most", parts.len()));
+        return Err(format!("holds {} secrets, more than {SECRETS_MAX}", parts.len()));
     }
     Ok(parts.into_iter().map(Secret::new).collect())
 }
 
-/// Keys in PEM, in place or in files whose names have commas between them.
+/// Reads keys in PEM: the text itself, or files whose names are separated by commas.
 fn public_keys_or_files(text: &str) -> Result<Vec<Key>, String> {
     if text.contains("-----BEGIN") {
         return public_keys(text);
@@ -98,7 +70,7 @@ fn public_keys_or_files(text: &str) -> Result<Vec<Key>, String> {
     let mut keys = Vec::new();
     for path in text.split(',').map(str::trim).filter(|path| !path.is_empty()) {
         let pem = std::fs::read_to_string(path)
-            .map_err(|error| format!("holds no PEM, and names a file that cannot be read: {error}"))?;
+            .map_err(|error| format!("is not PEM and names a file that cannot be read: {error}"))?;
         keys.extend(public_keys(&pem)?);
     }
     if keys.is_empty() { Err("holds no key".to_owned()) } else { Ok(keys) }

@@ -1,4 +1,4 @@
-//! Clients: how their addresses are found behind proxies, and how often they may call.
+//! Clients behind proxies, and the rates at which clients may call.
 
 use std::net::IpAddr;
 
@@ -7,28 +7,28 @@ use ipnet::{IpNet, Ipv4Net};
 
 use super::{BadSetting, Sources, parse};
 
-/// The most requests a second of one user, unless a setting says otherwise. An address has more, as many people may be
-/// behind it.
+/// The default rate of one user, in requests per second. The default of an address is higher, because many visitors may
+/// share it.
 const USER_RATE_MAX: u32 = 200;
 
 /// The header in which trusted proxies name the client.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum AddressHeader {
-    /// A list of addresses, to which each proxy adds the one that it was called from.
+    /// `X-Forwarded-For`: a list of addresses. Each proxy appends the address of its own peer.
     XForwardedFor(HeaderName),
-    /// The same by RFC 7239.
+    /// `Forwarded` (RFC 7239): a list of elements with `for=`.
     Forwarded(HeaderName),
-    /// Any other header: a single address.
+    /// Any other header, such as `X-Real-IP`: one address.
     Single(HeaderName),
 }
 
 impl AddressHeader {
-    /// Reads a header's name; its case does not matter.
+    /// Reads a header's name, in upper or lower case.
     ///
     /// # Errors
     /// What is wrong, to be read after the setting's name.
     pub(crate) fn parse(text: &str) -> Result<Self, String> {
-        let name: HeaderName = text.trim().parse().map_err(|_| format!("is no name of a header: {text}"))?;
+        let name: HeaderName = text.trim().parse().map_err(|_| format!("is not the name of a header: {text}"))?;
         Ok(match name.as_str() {
             "x-forwarded-for" => Self::XForwardedFor(name),
             "forwarded" => Self::Forwarded(name),
@@ -36,6 +36,7 @@ impl AddressHeader {
         })
     }
 
+    /// The name of the header.
     pub(crate) fn name(&self) -> &HeaderName {
         match self {
             Self::XForwardedFor(name) | Self::Forwarded(name) | Self::Single(name) => name,
@@ -43,29 +44,29 @@ impl AddressHeader {
     }
 }
 
-/// How often one client may call.
+/// The rate of one client.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct RateLimit {
-    /// Requests in a span, after a burst of twice as many; 0 for no limit.
+    /// Requests per span, after a burst of twice as many. More get 429. 0: no limit.
     pub(crate) requests: u32,
-    /// How long a span is.
+    /// Length of a span: 1 or 60 s.
     pub(crate) span_seconds: u32,
-    /// Whether loopback addresses are limited too.
+    /// Whether the limit holds for loopback addresses too.
     pub(crate) loopback: bool,
 }
 
-/// How often clients may call.
+/// The rates of clients, by kind of request.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Limits {
-    /// Requests of an address without a valid bearer.
+    /// Requests without a valid bearer, by address.
     pub(crate) by_address: RateLimit,
-    /// Entries to waiting rooms by an address without a valid bearer.
+    /// Entries into waiting rooms without a valid bearer, by address.
     pub(crate) entries_by_address: RateLimit,
-    /// Bearers of an address that are not valid.
+    /// Requests with an invalid bearer, by address.
     pub(crate) bad_bearers: RateLimit,
-    /// Requests of a user with a valid bearer.
+    /// Requests with a valid bearer, by user.
     pub(crate) by_user: RateLimit,
-    /// Entries to waiting rooms by a user with a valid bearer.
+    /// Entries into waiting rooms with a valid bearer, by user.
     pub(crate) entries_by_user: RateLimit,
 }
 
@@ -87,17 +88,18 @@ impl Limits {
     }
 }
 
-/// Addresses and networks with commas between them.
+/// Reads addresses and networks, separated by commas.
 pub(super) fn networks(text: &str) -> Result<Vec<IpNet>, String> {
     let network = |part: &str| {
         let address = || part.parse::<IpAddr>().map(IpNet::from);
         let network = part.parse().or_else(|_| address());
-        network.map(canonical).map_err(|_| format!("holds what is no address or network: {part}"))
+        network.map(canonical).map_err(|_| format!("has an element that is not an address or a network: {part}"))
     };
     text.split(',').map(str::trim).filter(|part| !part.is_empty()).map(network).collect()
 }
 
-/// An IPv4 network that is written as IPv6 (`::ffff:10.0.0.0/104`) is an IPv4 network: clients' addresses are, too.
+/// Turns an IPv4 network in IPv6 notation (`::ffff:10.0.0.0/104`) into an IPv4 network, as clients' addresses are compared in
+/// that form.
 fn canonical(network: IpNet) -> IpNet {
     let IpNet::V6(written) = network else { return network };
     let mapped = written.addr().to_ipv4_mapped().zip(written.prefix_len().checked_sub(96));

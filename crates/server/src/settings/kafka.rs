@@ -1,14 +1,17 @@
-//! How Kafka is reached.
+//! Reads the settings of Kafka.
 
 use onsale_adapters::kafka::{Identity, KafkaSettings, Mechanism, Private, Sasl, Security, Tls};
 
 use super::{BadSetting, Sources, parse};
 
-/// Settings that mean something only with a password, and only with TLS.
+/// Settings that need SASL, and settings that need TLS.
 const SASL: [&str; 3] = ["kafka-sasl-mechanism", "kafka-sasl-username", "kafka-sasl-password"];
 const TLS: [&str; 3] = ["kafka-ca", "kafka-certificate", "kafka-key"];
 
-/// Kafka, if brokers are named.
+/// Reads the settings of Kafka; `None` if no brokers are named.
+///
+/// # Errors
+/// The setting that cannot be used, such as a certificate that does not fit its key.
 pub(super) fn kafka(sources: &Sources) -> Result<Option<KafkaSettings>, BadSetting> {
     let partitions = sources.parse("kafka-partitions", parse::between(1, 1_000))?;
     let replication = sources.parse("kafka-replication", parse::between(1, 100))?;
@@ -19,7 +22,7 @@ pub(super) fn kafka(sources: &Sources) -> Result<Option<KafkaSettings>, BadSetti
     let (partitions, replication) = (number(partitions), number(replication));
     let Some(brokers) = brokers else { return Ok(None) };
     let settings = KafkaSettings { brokers, partitions, replication, group, security };
-    // A certificate that cannot be read, or a key of another, is found here and not at the first connection.
+    // Checked at start rather than at the first connection: the client library parses certificates and compares keys.
     settings.check().map_err(|problem| {
         let names_key = problem.contains("key");
         let name = if problem.contains("ssl.ca") { "kafka-ca" } else { "kafka-certificate" };
@@ -30,21 +33,21 @@ pub(super) fn kafka(sources: &Sources) -> Result<Option<KafkaSettings>, BadSetti
     Ok(Some(settings))
 }
 
-/// Whether encryption and a password are wanted.
+/// Returns whether the protocol has TLS, and whether it has SASL.
 fn protocol(text: &str) -> Result<(bool, bool), String> {
     match text.to_ascii_lowercase().as_str() {
         "plaintext" => Ok((false, false)),
         "ssl" => Ok((true, false)),
         "sasl_plaintext" => Ok((false, true)),
         "sasl_ssl" => Ok((true, true)),
-        _ => Err(format!("is none of plaintext, ssl, sasl_plaintext, sasl_ssl: {text}")),
+        _ => Err(format!("is not plaintext, ssl, sasl_plaintext or sasl_ssl: {text}")),
     }
 }
 
 fn mechanism(text: &str) -> Result<Mechanism, String> {
     let all = [Mechanism::Plain, Mechanism::ScramSha256, Mechanism::ScramSha512];
     let found = all.into_iter().find(|mechanism| mechanism.name().eq_ignore_ascii_case(text));
-    found.ok_or_else(|| format!("is none of PLAIN, SCRAM-SHA-256, SCRAM-SHA-512: {text}"))
+    found.ok_or_else(|| format!("is not PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512: {text}"))
 }
 
 fn security(sources: &Sources) -> Result<Security, BadSetting> {
@@ -68,7 +71,7 @@ fn security(sources: &Sources) -> Result<Security, BadSetting> {
         (false, ..) => None,
         (true, Some(mechanism), Some(username), Some(password)) => Some(Sasl { mechanism, username, password }),
         (true, None, ..) => {
-            return Err(bad("kafka-sasl-mechanism", "is missing: PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512"));
+            return Err(bad("kafka-sasl-mechanism", "is missing: set PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512"));
         }
         (true, _, None, _) => return Err(bad("kafka-sasl-username", "is missing")),
         (true, _, _, None) => return Err(bad("kafka-sasl-password", "is missing")),
@@ -82,24 +85,24 @@ fn security(sources: &Sources) -> Result<Security, BadSetting> {
     Ok(Security { tls: is_encrypted.then_some(Tls { ca, identity }), sasl })
 }
 
-/// PEM in place, or from a file.
+/// Returns the text if it is PEM, else the content of the file that it names.
 fn pem(text: &str) -> Result<String, String> {
     if text.contains("-----BEGIN") {
         return Ok(text.to_owned());
     }
     std::fs::read_to_string(text.trim())
-        .map_err(|error| format!("holds no PEM, and names a file that cannot be read: {error}"))
+        .map_err(|error| format!("is not PEM and names a file that cannot be read: {error}"))
 }
 
 fn certificates(text: &str) -> Result<String, String> {
     let pem = pem(text)?;
-    if pem.contains("-----BEGIN CERTIFICATE-----") { Ok(pem) } else { Err("holds no certificate in PEM".to_owned()) }
+    if pem.contains("-----BEGIN CERTIFICATE-----") { Ok(pem) } else { Err("has no certificate in PEM".to_owned()) }
 }
 
 fn key(text: &str) -> Result<Private, String> {
     let pem = pem(text)?;
     if pem.contains("ENCRYPTED") {
-        return Err("holds an encrypted key: `openssl pkey` writes it without a password".to_owned());
+        return Err("has an encrypted key; write it without a password: openssl pkey -in FILE".to_owned());
     }
-    if pem.contains("PRIVATE KEY-----") { Ok(Private::new(pem)) } else { Err("holds no private key in PEM".to_owned()) }
+    if pem.contains("PRIVATE KEY-----") { Ok(Private::new(pem)) } else { Err("has no private key in PEM".to_owned()) }
 }

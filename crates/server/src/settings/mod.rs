@@ -1,15 +1,16 @@
-//! Settings: one table, three sources, one precedence — flag, environment, `onsale.toml`, default.
+//! Settings: one table of all of them ([`table`]), read from flags, then the environment, then `onsale.toml`, then defaults.
 
 mod auth;
 mod clients;
+mod effect;
 mod kafka;
 mod parse;
 #[cfg(test)]
 mod properties;
-mod shape;
 mod source;
 mod sqlite_url;
 mod table;
+mod traces;
 mod web;
 
 use std::net::SocketAddr;
@@ -24,144 +25,123 @@ use onsale_adapters::webhook::{PlatformUrl, SigningKey};
 use onsale_app::calendar::Calendar;
 use onsale_domain::waiting_room;
 
-use crate::telemetry::OtlpEndpoint;
+use crate::auth::Auth;
+use crate::secret::Secret;
 
-pub(crate) use auth::{Auth, JwtSettings};
 pub(crate) use clients::{AddressHeader, Limits, RateLimit};
-pub(crate) use shape::Idle;
+pub(crate) use effect::{Unused, is_used_by};
 pub(crate) use source::{Sources, unknown_variables};
-pub(crate) use table::TABLE;
+pub(crate) use table::{GROUPS, Setting, all};
+pub(crate) use traces::OtlpEndpoint;
 pub(crate) use web::{CorsOrigins, PublicUrl, WebSettings};
 
-/// A setting that cannot be used. The message names it as the user wrote it, and never shows a secret.
+/// A setting that cannot be used. The message is `NAME PROBLEM`, never with a secret.
 #[derive(Debug, thiserror::Error)]
 #[error("{name} {problem}")]
 pub(crate) struct BadSetting {
+    /// The name as the operator wrote it: `--hold-seconds`, `ONSALE_HOLD_SECONDS` or `hold_seconds in onsale.toml`.
     pub(crate) name: String,
+    /// What is wrong, and which values can be used.
     pub(crate) problem: String,
 }
 
-/// A value that is never shown.
-#[derive(Clone, PartialEq, Eq)]
-pub(crate) struct Secret(String);
-
-impl Secret {
-    pub(crate) fn new(value: impl Into<String>) -> Self {
-        Self(value.into())
-    }
-
-    pub(crate) fn expose(&self) -> &str {
-        &self.0
-    }
-
-    /// Whether it is shorter than the hash that it keys (RFC 7518, section 3.2), and so may be guessed.
-    pub(crate) fn is_weak(&self) -> bool {
-        self.0.len() < 32
-    }
-}
-
-impl std::fmt::Debug for Secret {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("(secret)")
-    }
-}
-
-/// Where the sale is kept.
+/// The database of the sale.
 #[derive(Clone, Debug)]
 pub(crate) enum DatabaseUrl {
-    /// A SQLite file, which one process has to itself.
+    /// A SQLite file. One server process at a time works on it.
     Sqlite(PathBuf),
-    /// A Postgres, shared by any number of instances.
+    /// A Postgres database, shared by any number of instances.
     Postgres(PostgresUrl),
 }
 
-/// How the log is written.
+/// The format of the log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum LogFormat {
-    /// For people on a terminal, for machines elsewhere.
+    /// Text on a terminal, JSON elsewhere.
     Auto,
-    /// For people.
+    /// One line of plain text for each event.
     Text,
-    /// For machines.
+    /// One JSON object for each event.
     Json,
 }
 
-/// Where delivered events go.
+/// Where `onsale consume` delivers events.
 #[derive(Clone, Debug)]
 pub(crate) struct PlatformSettings {
-    /// Where they are posted.
+    /// The URL that they are posted to; `None` writes files instead.
     pub(crate) url: Option<PlatformUrl>,
-    /// What posts are signed with.
+    /// The key that signs posts; `None` leaves them unsigned.
     pub(crate) key: Option<SigningKey>,
-    /// Where they are written if they are not posted.
+    /// The folder of the files.
     pub(crate) folder: PathBuf,
 }
 
-/// Everything that can be set.
+/// The values of all settings. [`table`] says what each of them does, in which unit and range.
 #[derive(Clone, Debug)]
 pub(crate) struct Settings {
     pub(crate) listen: SocketAddr,
     pub(crate) database: DatabaseUrl,
-    /// With Postgres: connections that run units of work.
+    /// With Postgres: number of connections that write.
     pub(crate) database_lanes: u32,
-    /// With Postgres: connections that answer reads.
+    /// With Postgres: number of connections that read.
     pub(crate) database_readers: u32,
-    /// Where places in line are handed out, if not at the database.
+    /// The Redis that hands out places; `None`: the database does.
     pub(crate) redis: Option<RedisUrl>,
-    /// Where events are published, if anywhere.
+    /// The brokers that receive events; `None`: events stay in the database.
     pub(crate) kafka: Option<KafkaSettings>,
-    /// Whether `serve` relays events by itself.
+    /// With Kafka: whether `serve` publishes events.
     pub(crate) relay: bool,
     pub(crate) platform: PlatformSettings,
-    /// Where background work alone shows its metrics.
+    /// Where `relay` and `consume` serve their metrics.
     pub(crate) metrics_listen: Option<SocketAddr>,
     pub(crate) token_secret: Option<Secret>,
     pub(crate) admin_key: Option<Secret>,
     pub(crate) auth: Auth,
-    /// Where clients see this server, and which sites may call it.
+    /// The public URL, and the origins that may call this server from a browser.
     pub(crate) web: WebSettings,
     pub(crate) calendar: Calendar,
     pub(crate) queue_strict: bool,
     pub(crate) trusted_proxies: Vec<IpNet>,
-    /// Which of their headers names the client.
+    /// The header in which trusted proxies name the client.
     pub(crate) client_address_header: AddressHeader,
     pub(crate) hold_seconds: u32,
+    /// The settings of new waiting rooms.
     pub(crate) room: waiting_room::Settings,
     pub(crate) limits: Limits,
-    /// How many answers under idempotency keys one user may keep at a time; 0 for no limit.
+    /// Idempotency keys of one user within 24 hours; 0: no limit.
     pub(crate) keys_per_user: u32,
-    /// After how many days events are forgotten that were sent.
+    /// Days until sent events are deleted; `None`: never.
     pub(crate) events_kept_days: Option<u32>,
-    /// After how many days places in line are dropped whose turns are over.
+    /// Days from the entry until a place in a waiting room is deleted, if its turn is over.
     pub(crate) places_kept_days: u32,
-    /// With SQLite: writes are refused before less than this is free, if a reader makes the log grow, in MiB; 0: never.
+    /// With SQLite: free MiB below which writes are refused while another process keeps the log from being truncated.
     pub(crate) disk_reserve_mib: u32,
-    /// Whether what many look at is kept in memory.
+    /// Whether seats, dates and lists are kept in memory.
     pub(crate) caches: bool,
-    /// How many polls a second a crowd that waits should make, if it asks as it is told.
+    /// Polls per second that all waiting visitors of a room should send together.
     pub(crate) polls_per_second: u32,
-    /// How long a connection is kept without a request.
+    /// Time without a request after which a connection is closed.
     pub(crate) idle: Duration,
-    /// How long the server goes on serving after SIGTERM while it is not ready.
+    /// Time after SIGTERM in which the server still serves while `/readyz` answers 503.
     pub(crate) drain: Duration,
     pub(crate) connections_max: usize,
     pub(crate) connections_per_address: Option<u32>,
-    /// Where traces are sent, if anywhere.
+    /// Where traces are sent; `None`: there are none.
     pub(crate) otlp_endpoint: Option<OtlpEndpoint>,
-    /// Which share of requests is traced.
-    #[cfg_attr(not(feature = "otlp"), allow(dead_code, reason = "only checked"))]
+    /// Fraction of requests to trace, 0 to 1.
+    #[cfg_attr(not(feature = "otlp"), allow(dead_code, reason = "a program without traces only checks it"))]
     pub(crate) otlp_sample: f64,
     pub(crate) log_level: tracing::Level,
     pub(crate) log_format: LogFormat,
-    /// Settings that were set and have no effect in this process.
-    pub(crate) idle_settings: Vec<Idle>,
+    /// Settings that a source sets and that have no effect in this process.
+    pub(crate) unused: Vec<Unused>,
 }
 
 impl Settings {
-    /// The address that the server listens on, read without the other settings.
+    /// Reads the address that the server listens on, without the other settings.
     ///
     /// # Errors
-    /// `BadSetting` if it is no address.
+    /// `BadSetting` if it is not an address.
     pub(crate) fn listen(sources: &Sources) -> Result<SocketAddr, BadSetting> {
         sources.parse("listen", parse::address)
     }
@@ -169,7 +149,7 @@ impl Settings {
     /// Reads all settings from their sources.
     ///
     /// # Errors
-    /// Names the first that cannot be used.
+    /// `BadSetting` for the first setting that cannot be used.
     pub(crate) fn read(sources: &Sources) -> Result<Self, BadSetting> {
         let listen = Self::listen(sources)?;
         Ok(Self {
@@ -217,10 +197,10 @@ impl Settings {
             connections_max: sources.parse("connections-max", parse::between(1, 1_000_000))? as usize,
             connections_per_address: sources.optional("connections-per-address", parse::between(1, 1_000_000))?,
             otlp_endpoint: sources.optional("otlp-endpoint", OtlpEndpoint::parse)?,
-            otlp_sample: sources.parse("otlp-sample", parse::share)?,
+            otlp_sample: sources.parse("otlp-sample", parse::fraction)?,
             log_level: sources.parse("log", parse::log_level)?,
             log_format: sources.parse("log-format", parse::log_format)?,
-            idle_settings: Vec::new(),
+            unused: Vec::new(),
         })
     }
 }

@@ -1,4 +1,4 @@
-//! From text to values. What is wrong is said so that it reads after the setting's name.
+//! From text to values. Each error text reads after the setting's name: `--listen` + `is not ADDR:PORT: x`.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -6,14 +6,15 @@ use std::time::Duration;
 use onsale_adapters::postgres::PostgresUrl;
 use onsale_app::calendar::Calendar;
 
-use super::{DatabaseUrl, LogFormat, Secret, sqlite_url};
+use super::{DatabaseUrl, LogFormat, sqlite_url};
+use crate::secret::Secret;
 
-/// The shortest admin key, in characters: a shorter one can be tried out by hand. A warning asks for more.
+/// The shortest admin key, in characters. An attacker finds a shorter one by trying. Keys below 16 log a warning.
 const ADMIN_KEY_MIN: usize = 5;
 
 pub(super) fn address(text: &str) -> Result<SocketAddr, String> {
     let text = text.replace("localhost:", "127.0.0.1:");
-    text.parse().map_err(|_| format!("is no ADDR:PORT: {text}"))
+    text.parse().map_err(|_| format!("is not ADDR:PORT, such as 127.0.0.1:8080: {text}"))
 }
 
 pub(super) fn database(text: &str) -> Result<DatabaseUrl, String> {
@@ -22,8 +23,10 @@ pub(super) fn database(text: &str) -> Result<DatabaseUrl, String> {
     }
     match text.split_once("://") {
         Some(("postgres" | "postgresql", _)) => PostgresUrl::parse(text).map(DatabaseUrl::Postgres),
-        Some((scheme, _)) => Err(format!("names a database that this build does not know: {scheme}")),
-        None => Err("is no URL: sqlite://FILE or postgres://USER@HOST/DATABASE".to_owned()),
+        Some((scheme, _)) => {
+            Err(format!("names an unknown database, {scheme}: use sqlite://FILE or postgres://USER@HOST/DATABASE"))
+        }
+        None => Err("is not a URL: use sqlite://FILE or postgres://USER@HOST/DATABASE".to_owned()),
     }
 }
 
@@ -33,63 +36,71 @@ pub(super) fn secret(text: &str) -> Result<Secret, String> {
 
 pub(super) fn admin_key(text: &str) -> Result<Secret, String> {
     if !text.bytes().all(|byte| byte.is_ascii_graphic()) {
-        return Err("holds a character that no header can carry: visible ASCII only".to_owned());
+        return Err("has a character other than visible ASCII, which the Authorization header cannot carry".to_owned());
     }
     if text.len() < ADMIN_KEY_MIN {
-        return Err(format!("has fewer than {ADMIN_KEY_MIN} characters and can be guessed; 16 random ones are safe"));
+        return Err(format!(
+            "is shorter than {ADMIN_KEY_MIN} characters, so it can be guessed; use 16 random characters"
+        ));
     }
     Ok(Secret::new(text))
 }
 
-/// Hosts with ports, as Kafka's clients take them.
+/// Reads a list of brokers, each with its port.
 pub(super) fn brokers(text: &str) -> Result<String, String> {
     let brokers: Vec<&str> = text.split(',').map(str::trim).collect();
     let is_good = |broker: &&str| {
         let port = broker.rsplit_once(':').filter(|(host, _)| !host.is_empty() && !host.contains([' ', '/']));
         port.is_some_and(|(_, port)| port.parse::<u16>().is_ok_and(|port| port > 0))
     };
-    if brokers.iter().all(is_good) { Ok(brokers.join(",")) } else { Err("is no HOST:PORT,HOST:PORT".to_owned()) }
+    if brokers.iter().all(is_good) {
+        Ok(brokers.join(","))
+    } else {
+        Err("is not a list such as HOST:PORT,HOST:PORT".to_owned())
+    }
 }
 
-/// A name that others are given too.
+/// Reads the name of a consumer group: 1 to 200 visible ASCII characters.
 pub(super) fn name(text: &str) -> Result<String, String> {
     let is_good = (1..=200).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic());
-    if is_good { Ok(text.to_owned()) } else { Err("is no name of visible characters".to_owned()) }
+    if is_good { Ok(text.to_owned()) } else { Err("is not a name of 1 to 200 visible ASCII characters".to_owned()) }
 }
 
 pub(super) fn timezone(text: &str) -> Result<Calendar, String> {
-    Calendar::new(text).ok_or_else(|| format!("is no IANA time zone: {text}"))
+    Calendar::new(text).ok_or_else(|| format!("is not an IANA time zone, such as Europe/Oslo: {text}"))
 }
 
 pub(super) fn switch(text: &str) -> Result<bool, String> {
     match text {
         "true" => Ok(true),
         "false" => Ok(false),
-        _ => Err(format!("is neither true nor false: {text}")),
+        _ => Err(format!("is not true or false: {text}")),
     }
 }
 
+/// Reads a whole number from `least` to `most`, both included.
 pub(super) fn between(least: u32, most: u32) -> impl Fn(&str) -> Result<u32, String> {
     move |text| {
         let number = text.parse().ok().filter(|number| (least..=most).contains(number));
-        number.ok_or_else(|| format!("is no whole number from {least} to {most}: {text}"))
+        number.ok_or_else(|| format!("is not a whole number from {least} to {most}: {text}"))
     }
 }
 
-/// A time in whole seconds.
+/// Reads a time in whole seconds, from `least` to `most`, both included.
 pub(super) fn seconds_between(least: u32, most: u32) -> impl Fn(&str) -> Result<Duration, String> {
     move |text| between(least, most)(text).map(|seconds| Duration::from_secs(seconds.into()))
 }
 
-pub(super) fn share(text: &str) -> Result<f64, String> {
+/// Reads a number from 0 to 1.
+pub(super) fn fraction(text: &str) -> Result<f64, String> {
     match text.parse() {
-        Ok(share) if (0.0..=1.0).contains(&share) => Ok(share),
-        _ => Err(format!("must be a number from 0 to 1, not {text:?}")),
+        Ok(fraction) if (0.0..=1.0).contains(&fraction) => Ok(fraction),
+        _ => Err(format!("is not a number from 0 to 1: {text}")),
     }
 }
 
 pub(super) fn log_level(text: &str) -> Result<tracing::Level, String> {
-    text.parse().map_err(|_| format!("is none of error, warn, info, debug, trace: {text}"))
+    text.parse().map_err(|_| format!("is not error, warn, info, debug or trace: {text}"))
 }
 
 pub(super) fn log_format(text: &str) -> Result<LogFormat, String> {
@@ -97,6 +108,6 @@ pub(super) fn log_format(text: &str) -> Result<LogFormat, String> {
         "auto" => Ok(LogFormat::Auto),
         "text" => Ok(LogFormat::Text),
         "json" => Ok(LogFormat::Json),
-        _ => Err(format!("is none of auto, text, json: {text}")),
+        _ => Err(format!("is not auto, text or json: {text}")),
     }
 }

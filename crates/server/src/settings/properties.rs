@@ -1,14 +1,13 @@
-//! Any text is a setting's value or is refused under its name, and no secret is ever shown.
+//! Property tests: any text is a setting's value or is refused under its name, and no output shows a secret.
 
 use std::net::SocketAddr;
 
 use ipnet::IpNet;
 use proptest::prelude::*;
 
-use super::{Settings, Sources, TABLE};
-use super::{clients, parse};
+use super::{Settings, Sources, clients, parse, table};
 
-/// What may stand behind a setting: nearly sound, or anything. No path, as some settings name a file to be read.
+/// A value for a setting: nearly valid, or any text. Without `/`, because some settings read the file that they name.
 fn value() -> impl Strategy<Value = String> {
     let near = prop_oneof![
         Just("true".to_owned()),
@@ -33,8 +32,8 @@ proptest! {
     #![proptest_config(crate::properties::cases(60))]
 
     #[test]
-    fn any_value_is_taken_or_refused_under_its_name(value in value()) {
-        for setting in TABLE {
+    fn any_value_is_read_or_refused_under_its_name(value in value()) {
+        for setting in table::all() {
             if let Err(bad) = read(&[(setting.name, &value)]) {
                 prop_assert!(bad.name == format!("--{}", setting.name) || setting.name == "listen", "{bad}");
                 prop_assert!(!bad.problem.is_empty());
@@ -43,8 +42,8 @@ proptest! {
     }
 
     #[test]
-    fn a_secret_is_never_shown(secret in "[!-~&&[^/]]{12,60}") {
-        let url = format!("postgres://someone:{secret}@host:port/sale");
+    fn neither_settings_nor_errors_show_a_secret(secret in "[!-~&&[^/]]{12,60}") {
+        let url = format!("postgres://user:{secret}@host:port/sale");
         let redis = format!("redis://:{secret}@host:port");
         let settings = [
             ("jwt-secret", secret.as_str()), ("jwt-public-key", &secret), ("admin-key", &secret), ("token-secret", &secret),
@@ -60,7 +59,7 @@ proptest! {
     }
 
     #[test]
-    fn numbers_are_taken_within_their_bounds(number in any::<u32>(), least in 0..100_u32, more in 0..1_000_000_u32) {
+    fn numbers_are_read_exactly_within_their_range(number in any::<u32>(), least in 0..100_u32, more in 0..1_000_000_u32) {
         let most = least + more;
         let read = parse::between(least, most)(&number.to_string());
         prop_assert_eq!(read.ok(), Some(number).filter(|number| (least..=most).contains(number)));

@@ -1,23 +1,26 @@
-//! `sqlite://FILE`: the name of a file, and nothing else.
+//! Reads `sqlite://FILE`: the name of a file, and nothing else.
 //!
-//! SQLite's own URIs can ask for much more (`file:`, `:memory:`, `?mode=ro`). None of it fits a sale, and a file of that
-//! name would be a database that no one looks for. So all of it is refused.
+//! SQLite's own URIs have more (`file:`, `:memory:`, `?mode=ro`). None of it fits a sale. Read as plain names they would
+//! create a file that the operator did not mean, so all of it is refused.
 
 use std::path::PathBuf;
 
 use percent_encoding::percent_decode_str;
 
-/// What is taken, for the end of each refusal.
-const TAKEN: &str =
-    "take sqlite://FILE, relative to the working folder, or sqlite:///FOLDER/FILE; a special character is %XX";
+/// The end of each error: which URLs can be used.
+const USABLE: &str =
+    "use sqlite://FILE, relative to the working folder, or sqlite:///FOLDER/FILE; write a special character as %XX";
 
-/// Reads the file's name from a URL of SQLite; `None` if the text is no such URL.
+/// Reads the file's name from a SQLite URL; `None` if the text is not a SQLite URL.
+///
+/// # Errors
+/// What is wrong, and which URLs can be used, to be read after the setting's name.
 pub(super) fn parse(text: &str) -> Option<Result<PathBuf, String>> {
     let (scheme, rest) = text.split_once(':')?;
     let rest = match scheme.to_ascii_lowercase().as_str() {
         "sqlite" => rest,
         // SQLite's own scheme.
-        "file" => return Some(Err(format!("is a URI of SQLite's own; {TAKEN}"))),
+        "file" => return Some(Err(format!("is a URI in SQLite's own scheme; {USABLE}"))),
         _ => return None,
     };
     let name = rest.strip_prefix("//").unwrap_or(rest);
@@ -25,7 +28,7 @@ pub(super) fn parse(text: &str) -> Option<Result<PathBuf, String>> {
         Ok(path) => return Some(Ok(path)),
         Err(problem) => problem,
     };
-    Some(Err(format!("{problem}; {TAKEN}")))
+    Some(Err(format!("{problem}; {USABLE}")))
 }
 
 fn file(name: &str) -> Result<PathBuf, String> {
@@ -33,24 +36,24 @@ fn file(name: &str) -> Result<PathBuf, String> {
         return Err("names no file".to_owned());
     }
     if name.to_ascii_lowercase().contains(":memory:") {
-        return Err("keeps the sale in memory, where the end of the process would lose it".to_owned());
+        return Err("is a database in memory, which is lost when the process ends".to_owned());
     }
     if let Some((_, parameters)) = name.split_once('?') {
-        return Err(format!("has parameters (?{parameters}), and none is known"));
+        return Err(format!("has parameters (?{parameters}), which are not supported"));
     }
     if name.contains('#') {
         return Err("has a fragment (#)".to_owned());
     }
     if name.to_ascii_lowercase().starts_with("file:") {
-        return Err("holds a URI of SQLite's own (file:)".to_owned());
+        return Err("has a URI in SQLite's own scheme (file:)".to_owned());
     }
     let bytes = name.trim_start_matches('/').as_bytes();
     if name.contains('\\') || (bytes.get(1) == Some(&b':') && bytes[0].is_ascii_alphabetic()) {
-        return Err("names a file of Windows, on which this program does not run".to_owned());
+        return Err("names a Windows path, and this program does not run on Windows".to_owned());
     }
     let name = decoded(name)?;
     if name.chars().any(char::is_control) {
-        return Err("holds a control character".to_owned());
+        return Err("has a control character".to_owned());
     }
     if name.trim() != name {
         return Err("begins or ends with white space".to_owned());
@@ -61,14 +64,14 @@ fn file(name: &str) -> Result<PathBuf, String> {
     Ok(PathBuf::from(name))
 }
 
-/// Takes `%XX` as the byte it stands for.
+/// Decodes `%XX`.
 fn decoded(name: &str) -> Result<String, String> {
     let is_sound = name.split('%').skip(1).all(|rest| {
         let digits = rest.as_bytes().get(..2);
         digits.is_some_and(|digits| digits.iter().all(u8::is_ascii_hexdigit))
     });
     if !is_sound {
-        return Err("has a % without two hexadecimal digits after it (%25 is a % itself)".to_owned());
+        return Err("has a % without two hexadecimal digits after it (write %25 for a % itself)".to_owned());
     }
     let name = percent_decode_str(name).decode_utf8();
     name.map(std::borrow::Cow::into_owned).map_err(|_| "is not UTF-8 once %XX is decoded".to_owned())
@@ -79,7 +82,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_of_files_are_read() {
+    fn a_url_is_read_as_the_name_of_a_file() {
         let table = [
             ("sqlite://onsale.db", "onsale.db"),
             ("sqlite:onsale.db", "onsale.db"),
@@ -102,7 +105,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_name_of_a_file_is_refused() {
+    fn anything_but_the_name_of_a_file_is_refused_with_the_reason() {
         let table = [
             ("sqlite://", "names no file"),
             ("sqlite:", "names no file"),
@@ -138,7 +141,7 @@ mod tests {
         ];
         for (url, problem) in table {
             let refused = parse(url).unwrap_or_else(|| panic!("{url} is a URL of SQLite")).unwrap_err();
-            assert!(refused.contains(problem) && refused.contains("take sqlite://FILE"), "{url}: {refused}");
+            assert!(refused.contains(problem) && refused.contains("use sqlite://FILE"), "{url}: {refused}");
         }
         for other in ["onsale.db", "postgres://u@h/d", "mysql://h/d", ""] {
             assert_eq!(parse(other), None, "{other}");

@@ -1,4 +1,4 @@
-//! Where clients see this server, and which sites may call it from a browser.
+//! Reads the public URL, and the origins that may call this server from a browser.
 
 use std::sync::Arc;
 
@@ -6,10 +6,10 @@ use reqwest::Url;
 
 use super::{BadSetting, Sources};
 
-/// The URL under which clients reach this server, if it is not the one that it listens on.
+/// The URL under which clients reach this server through a proxy.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct PublicUrl {
-    /// Without a slash at its end, such as `https://shop.example/tickets`.
+    /// Without a trailing slash, such as `https://shop.example/tickets`.
     text: Arc<str>,
     origin: String,
     host: String,
@@ -21,13 +21,13 @@ impl PublicUrl {
     /// # Errors
     /// What is wrong, to be read after the setting's name.
     pub(crate) fn parse(text: &str) -> Result<Self, String> {
-        let bad = |why: &str| format!("{why}: it must be like https://shop.example or https://shop.example/tickets");
+        let bad = |why: &str| format!("{why}; use a URL such as https://shop.example or https://shop.example/tickets");
         if text.contains(|character: char| character.is_whitespace() || character.is_control() || character == '\\') {
-            return Err(bad("holds a space, a control character or a backslash"));
+            return Err(bad("has a space, a control character or a backslash"));
         }
-        let url = web_url(text).ok_or_else(|| bad("is no absolute http or https URL"))?;
+        let url = web_url(text).ok_or_else(|| bad("is not an absolute http or https URL"))?;
         if !url.username().is_empty() || url.password().is_some() {
-            return Err(bad("names a user or a password"));
+            return Err(bad("has a user name or a password"));
         }
         if text.contains(['?', '#']) {
             return Err(bad("has a query or a fragment"));
@@ -41,57 +41,61 @@ impl PublicUrl {
         Ok(Self { text: format!("{origin}{path}").into(), origin, host })
     }
 
-    /// The URL without a slash at its end: what a path of this server is appended to.
+    /// The URL without a trailing slash. A path of this server is appended to it.
     pub(crate) fn as_str(&self) -> &str {
         &self.text
     }
 
-    /// The same, shared.
+    /// As [`Self::as_str`], without a copy.
     pub(crate) fn shared(&self) -> Arc<str> {
         self.text.clone()
     }
 
-    /// Scheme, host and port as a browser writes them in `Origin`.
+    /// Scheme, host and port, as browsers write them in `Origin`.
     pub(crate) fn origin(&self) -> &str {
         &self.origin
     }
 
-    /// The host in lower case, an IPv6 address in brackets.
+    /// The host in lower case; an IPv6 address in brackets.
     pub(crate) fn host(&self) -> &str {
         &self.host
     }
 }
 
-/// Sites whose pages may call this server from a browser.
+/// The origins whose pages may call this server from a browser.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) enum CorsOrigins {
-    /// None but the server's own.
+    /// Only the server's own origin.
     #[default]
     Own,
-    /// These, as a browser writes them in `Origin`.
+    /// These in addition, as browsers write them in `Origin`.
     These(Vec<String>),
-    /// Every site.
+    /// Every origin.
     Any,
 }
 
 impl CorsOrigins {
-    /// Reads origins with commas between, or `*` alone.
+    /// Reads origins separated by commas, or `*` alone.
     ///
     /// # Errors
     /// What is wrong, to be read after the setting's name.
     pub(crate) fn parse(text: &str) -> Result<Self, String> {
         let parts: Vec<&str> = text.split(',').map(str::trim).filter(|part| !part.is_empty()).collect();
         match parts[..] {
-            [] => Err("names no origin: https://shop.example,https://www.shop.example".to_owned()),
+            [] => Err("has no origin; write them as https://shop.example,https://www.shop.example".to_owned()),
             ["*"] => Ok(Self::Any),
             _ => parts.into_iter().map(origin).collect::<Result<_, _>>().map(Self::These),
         }
     }
 }
 
-/// One origin, written as a browser writes it: in lower case, without the port that its scheme implies.
+/// Reads one origin. Returns it as browsers write it: in lower case, without the default port of its scheme.
 fn origin(text: &str) -> Result<String, String> {
-    let bad = || format!("holds what is no origin (http or https, host, port if need be, no path): {text}");
+    let bad = || {
+        format!(
+            "has an element that is not an origin (http:// or https://, a host, optionally a port, no path): {text}"
+        )
+    };
     let (_, authority) = text.split_once("://").ok_or_else(bad)?;
     let is_plain =
         authority.bytes().all(|byte| byte.is_ascii_graphic()) && !authority.contains(['/', '\\', '?', '#', '@', '*']);
@@ -99,7 +103,7 @@ fn origin(text: &str) -> Result<String, String> {
     Ok(url.origin().ascii_serialization())
 }
 
-/// An absolute URL of the web; nothing that a lenient reader would mend.
+/// Parses an absolute `http` or `https` URL. Refuses forms that the `url` crate would silently repair, such as `https:host`.
 fn web_url(text: &str) -> Option<Url> {
     let (scheme, rest) = text.split_once("://")?;
     let is_web = scheme.eq_ignore_ascii_case("http") || scheme.eq_ignore_ascii_case("https");
@@ -108,29 +112,29 @@ fn web_url(text: &str) -> Option<Url> {
     (url.host().is_some() && url.port() != Some(0)).then_some(url)
 }
 
-/// Everything of this kind that can be set.
+/// Settings for clients in browsers.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct WebSettings {
-    /// Where clients see this server.
+    /// The URL under which clients reach this server; `None`: the address that it listens on.
     pub(crate) public_url: Option<PublicUrl>,
-    /// Sites whose pages may call it.
+    /// The origins that may call it.
     pub(crate) cors: CorsOrigins,
-    /// Whether a request must name this machine or an address, and a write must not come from another site: with
-    /// `ONSALE_AUTH=open`, where a browser's user can do anything without a proof of who they are.
+    /// Whether `Host` must be a loopback name or an address, and a write must not come from another site. True with
+    /// `ONSALE_AUTH=open`: no bearer proves who the user is, so a foreign page could act through a visitor's browser.
     pub(crate) is_guarded: bool,
 }
 
 impl WebSettings {
-    /// Reads them.
+    /// Reads `public-url` and `cors-origins`.
     ///
     /// # Errors
-    /// The first setting that cannot be used.
+    /// `BadSetting` for the first setting that cannot be used.
     pub(super) fn read(sources: &Sources) -> Result<Self, BadSetting> {
         let public_url = sources.optional("public-url", PublicUrl::parse)?;
         let cors = sources.optional("cors-origins", CorsOrigins::parse)?.unwrap_or_default();
         let auth = sources.parse("auth", |mode| Ok(mode.to_owned()))?;
         if cors == CorsOrigins::Any && auth != "jwt" {
-            let problem = "is *, so that every site could act as any user: name the sites, or use ONSALE_AUTH=jwt";
+            let problem = "is *, so every site could act as any user: list the origins, or set ONSALE_AUTH=jwt";
             return Err(BadSetting { name: sources.name_of("cors-origins"), problem: problem.to_owned() });
         }
         Ok(Self { public_url, cors, is_guarded: auth == "open" })
@@ -142,7 +146,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_public_url_is_absolute_and_of_the_web() {
+    fn a_public_url_is_an_absolute_http_url() {
         let table = [
             ("https://shop.example", "https://shop.example", "https://shop.example", "shop.example"),
             ("https://shop.example/", "https://shop.example", "https://shop.example", "shop.example"),
@@ -179,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn origins_are_written_as_a_browser_writes_them() {
+    fn origins_are_stored_as_browsers_write_them() {
         let these = |origins: &[&str]| CorsOrigins::These(origins.iter().map(|origin| (*origin).to_owned()).collect());
         let table = [
             ("https://shop.example", these(&["https://shop.example"])),

@@ -1,4 +1,5 @@
-//! Traces to a collector, by OTLP over HTTP. The exporter and its batches are OpenTelemetry's own.
+//! Sends traces to a collector by OTLP over HTTP. Batching and export are OpenTelemetry's own; [`onsale_app::trace`] makes the
+//! spans.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,24 +12,30 @@ use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::trace::{BatchSpanProcessor, SpanData, SpanEvents, SpanLinks, SpanProcessor};
 use uuid::Uuid;
 
-/// How long the last of them may take.
+/// The longest time for sending the remaining spans at the end.
 const FINISHED_WITHIN: Duration = Duration::from_secs(3);
 
-/// Sends spans in batches, on a thread of its own. What does not fit into its queue is dropped.
+/// Sends spans in batches, on a thread of its own. Spans that do not fit into its queue (2,048) are dropped.
 pub(super) struct Sender(Arc<BatchSpanProcessor>);
 
-struct Sampled {
+/// Records a fraction of requests.
+struct SamplingRecorder {
     processor: Arc<BatchSpanProcessor>,
-    share: f64,
+    /// The fraction of requests to trace, 0 to 1, if the client sends no sampling decision.
+    fraction: f64,
     scope: InstrumentationScope,
 }
 
 impl Sender {
-    pub(super) fn start(endpoint: &str, share: f64) -> Result<Self, String> {
-        // Another may have been chosen before: any is good.
+    /// Starts the thread that sends, and installs itself as the recorder of this process.
+    ///
+    /// # Errors
+    /// The reason, if the HTTP client cannot be created.
+    pub(super) fn start(endpoint: &str, fraction: f64) -> Result<Self, String> {
+        // Fails if this process has a default provider already. Any provider is good enough.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let exporter = SpanExporter::builder().with_http().with_endpoint(endpoint).build();
-        let exporter = exporter.map_err(|error| format!("ONSALE_OTLP_ENDPOINT cannot be used: {error}"))?;
+        let exporter = exporter.map_err(|error| error.to_string())?;
         let mut processor = BatchSpanProcessor::builder(exporter).build();
         let instance = Uuid::from_u128(rand::random()).to_string();
         let about = [
@@ -38,20 +45,21 @@ impl Sender {
         processor.set_resource(&Resource::builder().with_service_name("onsale").with_attributes(about).build());
         let processor = Arc::new(processor);
         let scope = InstrumentationScope::builder("onsale").build();
-        trace::install(Box::new(Sampled { processor: processor.clone(), share, scope }));
+        trace::install(Box::new(SamplingRecorder { processor: processor.clone(), fraction, scope }));
         Ok(Self(processor))
     }
 
+    /// Sends the remaining spans. Blocks for 3 s at most; what is left then is lost.
     pub(super) fn finish(self) {
         if let Err(error) = self.0.shutdown_with_timeout(FINISHED_WITHIN) {
-            tracing::warn!(%error, "the last traces could not be sent");
+            tracing::warn!(%error, "failed to send the last traces; they are lost");
         }
     }
 }
 
-impl Recorder for Sampled {
+impl Recorder for SamplingRecorder {
     fn samples(&self) -> bool {
-        rand::random_bool(self.share)
+        rand::random_bool(self.fraction)
     }
 
     fn record(&self, span: Span) {
@@ -70,6 +78,7 @@ impl Recorder for Sampled {
             },
             name: span.name,
             start_time: span.began,
+            // The wall clock may have been set back meanwhile; collectors refuse a span that ends before it begins.
             end_time: end_time.max(span.began),
             attributes: span.attributes.into_iter().map(attribute).collect(),
             dropped_attributes_count: 0,

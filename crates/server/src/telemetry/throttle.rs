@@ -1,8 +1,12 @@
-//! Keeps the log readable while a part is away: the first line of a kind is written at once, and what repeats is counted
-//! and written as one line every ten seconds.
+//! Keeps the log readable during an outage: the first line of a kind is written at once, and repetitions are counted and
+//! written as one line every ten seconds.
 //!
-//! A kind is the place in the code, the message, and a few fields with few values. Warnings and errors are throttled, and
-//! notes that give a `reason`, such as refused bearers: clients can cause as many of these as they like.
+//! Lines are of one kind if they come from the same place in the code with the same message and the same values of a few
+//! fields ([`KIND_FIELDS`]). Throttled are warnings, errors, and notes with a `reason`, such as refused bearers, because a
+//! client can cause any number of these. Other lines all pass.
+//!
+//! By hand, because `tracing-throttle` (0.4) distinguishes lines by every field except those on a list: a field that the list
+//! forgets, such as a new id, lets every line through. Here only listed fields count.
 
 use std::collections::HashMap;
 use std::fmt::{self, Write};
@@ -17,47 +21,51 @@ use tracing::subscriber::Interest;
 use tracing::{Event, Level, Metadata};
 use tracing_subscriber::layer::{Context, Filter};
 
-/// How often what repeats is written.
+/// The time from one count of a kind to the next.
 const EVERY: Duration = Duration::from_secs(10);
 
-/// The target of lines that stand for repeated ones. They are never throttled themselves.
+/// The target of lines that report repetitions. These lines are not throttled themselves.
 const TARGET: &str = "onsale::repeated";
 
-/// The most kinds of one place in the code; beyond them all are one kind. A message may hold text that never repeats.
+/// The most kinds from one place in the code. Beyond that they share one kind: a message may contain text that never repeats,
+/// and the table must not grow with it.
 const KINDS_MAX: usize = 16;
 
-/// Fields whose values make a kind: a rare error must not hide behind a frequent one of the same place. Other fields, such
-/// as an id, differ from line to line.
+/// Fields whose values distinguish kinds. A rare error must not hide behind a frequent one from the same place. Other fields,
+/// such as ids, differ from line to line and do not.
 const KIND_FIELDS: [&str; 11] =
     ["message", "part", "condition", "task", "reason", "error", "bound", "outcome", "status", "name", "setting"];
 
+/// The key under which lines are counted together.
 #[derive(Clone, PartialEq, Eq, Hash)]
 struct Kind {
     place: Identifier,
-    /// Of the message and the fields of a kind; 0 for all kinds beyond [`KINDS_MAX`].
+    /// Hash of the message and the [`KIND_FIELDS`]; 0 for all kinds beyond [`KINDS_MAX`].
     fields: u64,
 }
 
-/// What repeated since the last line of a kind.
+/// Repetitions of a kind since its last line.
 struct Repeats {
+    /// When the last line of the kind was written.
     since: Instant,
     level: Level,
     count: u64,
-    /// The message and the fields of the first that was not written.
+    /// The message and the fields of the first line that was not written.
     example: Option<Fields>,
 }
 
-/// See the module. Cheap to clone.
+/// A filter for log lines, as the module describes. Clones share their counts.
 #[derive(Clone)]
 pub(super) struct Throttle {
     every: Duration,
-    /// Kinds that were written or counted lately. Held for map operations only: formatting and writing happen outside.
+    /// Kinds with a line within the last [`EVERY`]. Guards the counts, and is held for map operations only: formatting a value
+    /// or writing a line may log in turn, and would wait for this lock forever.
     kinds: Arc<Mutex<HashMap<Kind, Repeats>>>,
-    /// Wakes the thread that writes the counts when there is something to wait for.
-    opened: Arc<Condvar>,
+    /// Goes with `kinds`: wakes the thread that writes the counts when the map is no longer empty.
+    not_empty: Arc<Condvar>,
 }
 
-/// Writes what is left to count when it is dropped, at the end of the program.
+/// Writes the remaining counts when it is dropped, at the end of the program.
 #[must_use]
 pub(crate) struct LogGuard(Throttle);
 
@@ -69,13 +77,13 @@ impl Drop for LogGuard {
 
 impl Throttle {
     fn new(every: Duration) -> Self {
-        Self { every, kinds: Arc::default(), opened: Arc::default() }
+        Self { every, kinds: Arc::default(), not_empty: Arc::default() }
     }
 
-    /// Starts the thread that writes the counts. It sleeps while nothing repeats.
+    /// Starts the thread that writes the counts. It sleeps while no line is throttled.
     ///
     /// # Errors
-    /// If the system gives no thread.
+    /// `io::Error` if the system refuses the thread.
     pub(super) fn start() -> std::io::Result<(Self, LogGuard)> {
         let throttle = Self::new(EVERY);
         let counting = throttle.clone();
@@ -87,7 +95,7 @@ impl Throttle {
         loop {
             let mut kinds = self.kinds();
             while kinds.is_empty() {
-                kinds = self.opened.wait(kinds).unwrap_or_else(PoisonError::into_inner);
+                kinds = self.not_empty.wait(kinds).unwrap_or_else(PoisonError::into_inner);
             }
             let first = kinds.values().map(|repeats| repeats.since).min();
             drop(kinds);
@@ -101,7 +109,7 @@ impl Throttle {
         self.kinds.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whether an event is written now. If not, it is counted.
+    /// Returns whether a line is written now. If not, counts it.
     fn admits(&self, event: &Event<'_>) -> bool {
         let mut hashed = KindHash(DefaultHasher::new());
         event.record(&mut hashed);
@@ -115,13 +123,14 @@ impl Throttle {
         let Some(repeats) = kinds.get_mut(&kind) else {
             let (since, level) = (Instant::now(), *metadata.level());
             kinds.insert(kind, Repeats { since, level, count: 0, example: None });
-            self.opened.notify_one();
+            self.not_empty.notify_one();
             return true;
         };
         repeats.count += 1;
         if repeats.example.is_none() {
             drop(kinds);
-            // Unlocked: a value that is shown may log something itself.
+            // Without the lock: formatting a value may log something itself. Another thread may store its example meanwhile;
+            // any example is good.
             let mut example = Fields::default();
             event.record(&mut example);
             if let Some(repeats) = self.kinds().get_mut(&kind) {
@@ -131,7 +140,8 @@ impl Throttle {
         false
     }
 
-    /// Writes a line for each kind that repeated, if its time has come or if `all` are wanted. Forgets kinds that did not.
+    /// Writes a line for each kind that repeated and whose time has come, or for each that repeated if `all`. Forgets kinds
+    /// that did not repeat: their next line is written at once.
     fn write_counts(&self, now: Instant, all: bool) {
         let mut due = Vec::new();
         self.kinds().retain(|_, repeats| {
@@ -168,8 +178,8 @@ impl<S> Filter<S> for Throttle {
         true
     }
 
-    /// `sometimes` for what is throttled: with `always`, tracing-subscriber (0.3.23, debug builds) asserts that no filter
-    /// refuses an event.
+    /// Returns `sometimes` for lines that may be throttled. With `always`, tracing-subscriber 0.3.23 asserts in debug builds
+    /// that no filter refuses an event.
     fn callsite_enabled(&self, metadata: &'static Metadata<'static>) -> Interest {
         if is_throttled(metadata) { Interest::sometimes() } else { Interest::always() }
     }
@@ -183,7 +193,7 @@ impl<S> Filter<S> for Throttle {
     }
 }
 
-/// Hashes what makes a kind, without writing it anywhere.
+/// Hashes the message and the [`KIND_FIELDS`] of a line without allocating their text.
 struct KindHash(DefaultHasher);
 
 impl Write for KindHash {
@@ -202,7 +212,7 @@ impl Visit for KindHash {
     }
 }
 
-/// An event's message, and its other fields as text.
+/// The message of a line, and its other fields as text.
 #[derive(Default)]
 struct Fields {
     message: String,
@@ -216,7 +226,7 @@ impl Visit for Fields {
             name if self.others.is_empty() => write!(self.others, "{name}={value:?}"),
             name => write!(self.others, " {name}={value:?}"),
         };
-        // A String takes all text.
+        // Writing to a `String` cannot fail.
         let _ = written;
     }
 }

@@ -1,4 +1,4 @@
-//! Any text is a token of ours or none, and each token is read as it was signed.
+//! Property tests: a signed token decodes to itself, and any other text is refused.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -29,7 +29,7 @@ proptest! {
     #![proptest_config(crate::properties::cases(300))]
 
     #[test]
-    fn a_token_is_read_as_it_was_signed(token in token(), secret in prop::collection::vec(any::<u8>(), 32..80)) {
+    fn decoding_reverses_encoding_for_every_token(token in token(), secret in prop::collection::vec(any::<u8>(), 32..80)) {
         let codec = TokenCodec::new(&secret);
         let text = codec.encode(&token);
         prop_assert!(text.len() <= LENGTH_MAX && text.bytes().all(|byte| byte.is_ascii_graphic()));
@@ -37,25 +37,25 @@ proptest! {
     }
 
     #[test]
-    fn any_other_text_is_none(text in prop_oneof![any::<String>(), "[A-Za-z0-9._-]{0,600}", "([A-Za-z0-9_-]{0,90}[.]){2}[A-Za-z0-9_-]{43}"]) {
+    fn text_that_was_not_signed_is_refused(text in prop_oneof![any::<String>(), "[A-Za-z0-9._-]{0,600}", "([A-Za-z0-9_-]{0,90}[.]){2}[A-Za-z0-9_-]{43}"]) {
         let codec = TokenCodec::new(&[7; 32]);
         prop_assert_eq!(codec.decode(&text), None);
         prop_assert_eq!(codec.decode(&format!("{HEADER}.{text}")), None);
     }
 
     #[test]
-    fn a_token_that_was_touched_is_none(token in token(), at in any::<prop::sample::Index>(), put in any::<char>(), insert in any::<bool>()) {
+    fn a_token_with_a_changed_or_added_character_is_refused(token in token(), at in any::<prop::sample::Index>(), put in any::<char>(), insert in any::<bool>()) {
         let codec = TokenCodec::new(&[7; 32]);
         let text = codec.encode(&token);
         let at = at.index(text.len());
         let rest = if insert { &text[at..] } else { &text[at + 1..] };
-        let touched = format!("{}{put}{rest}", &text[..at]);
-        prop_assume!(touched != text);
-        prop_assert!(codec.decode(&touched).is_none());
+        let changed = format!("{}{put}{rest}", &text[..at]);
+        prop_assume!(changed != text);
+        prop_assert!(codec.decode(&changed).is_none());
     }
 
     #[test]
-    fn signed_claims_of_any_form_are_read_or_none(claims in prop_oneof![
+    fn signed_text_that_is_not_the_claims_of_a_token_is_refused(claims in prop_oneof![
         any::<String>(), r#"[{}\[\]":,a-z0-9.eE+-]{0,200}"#,
         r#"\{"jti":"[0-9a-f-]{36}","sub":".{0,70}","room":"[0-9a-f-]{36}","place":-?[0-9]{1,25},"iat":-?[0-9]{1,20}([.][0-9]{1,5})?(e[0-9]{1,3})?\}"#,
     ]) {

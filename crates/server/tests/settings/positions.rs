@@ -166,7 +166,7 @@ async fn a_flag_that_is_given_twice_is_refused() {
         }
     }
     let twice = ["--config=a.toml", "audit", "--config=b.toml"];
-    assert_bad(&launch.run(&twice).await, &["--config is given twice"]);
+    assert_bad(&launch.run(&twice).await, &["--config occurs twice"]);
     assert_eq!(files(&launch), before, "nothing is made");
 }
 

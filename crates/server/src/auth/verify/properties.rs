@@ -1,11 +1,12 @@
-//! Any text is a bearer that is trusted or a reason why not.
+//! Property tests: any text is either a trusted bearer or refused with a reason.
 
 use jsonwebtoken::{Algorithm, EncodingKey, Header, encode, get_current_timestamp};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::{Refused, Verifier};
-use crate::settings::{JwtSettings, Secret};
+use crate::auth::JwtSettings;
+use crate::secret::Secret;
 
 const SECRET: &str = "a secret for tests that is long enough";
 
@@ -30,12 +31,12 @@ proptest! {
     #![proptest_config(crate::properties::cases(100))]
 
     #[test]
-    fn any_text_is_no_bearer(text in prop_oneof![any::<String>(), "[A-Za-z0-9_-]{0,80}[.][A-Za-z0-9_-]{0,80}[.][A-Za-z0-9_-]{0,50}", "eyJhbGciOiJIUzI1NiJ9[.][A-Za-z0-9_-]{0,80}[.][A-Za-z0-9_-]{43}"]) {
+    fn text_that_no_key_signed_is_refused(text in prop_oneof![any::<String>(), "[A-Za-z0-9_-]{0,80}[.][A-Za-z0-9_-]{0,80}[.][A-Za-z0-9_-]{0,50}", "eyJhbGciOiJIUzI1NiJ9[.][A-Za-z0-9_-]{0,80}[.][A-Za-z0-9_-]{43}"]) {
         prop_assert!(check(&text).is_err());
     }
 
     #[test]
-    fn a_sound_bearer_names_its_user_alone(sub in prop_oneof!["[A-Za-z0-9_-]{1,64}", any::<String>()], left in 1..1_000_000_u64, flip in any::<prop::sample::Index>()) {
+    fn a_signed_bearer_acts_for_its_user_and_a_changed_one_is_refused(sub in prop_oneof!["[A-Za-z0-9_-]{1,64}", any::<String>()], left in 1..1_000_000_u64, flip in any::<prop::sample::Index>()) {
         let is_user = (1..=64).contains(&sub.len()) && sub.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-".contains(&byte));
         let claims = json!({"sub": sub, "exp": get_current_timestamp() + left});
         let token = signed(&claims, SECRET);
@@ -50,7 +51,7 @@ proptest! {
     }
 
     #[test]
-    fn claims_of_any_form_are_trusted_or_refused(claims in prop_oneof![
+    fn a_bearer_with_any_claims_is_refused_or_acts_for_its_sub(claims in prop_oneof![
         (any::<Option<i64>>(), any::<Option<f32>>()).prop_map(|(sub, exp)| json!({"sub": sub, "exp": exp})),
         any::<(String, String)>().prop_map(|(sub, exp)| json!({"sub": sub, "exp": exp})),
         any::<i64>().prop_map(|exp| json!({"sub": ["a"], "exp": exp, "nbf": exp})),

@@ -20,7 +20,7 @@ impl io::Write for Written {
     }
 }
 
-/// What `log` writes through a throttle, as JSON. Counts are written by hand.
+/// Runs `log` under a throttle and returns the lines that were written, as JSON. The test writes the counts itself.
 fn written(log: impl FnOnce(&Throttle)) -> Vec<serde_json::Value> {
     let (throttle, written) = (Throttle::new(EVERY), Written::default());
     let into = written.clone();
@@ -36,14 +36,14 @@ fn repeated(line: &serde_json::Value) -> u64 {
 }
 
 #[test]
-fn the_first_of_a_kind_is_written_at_once_and_the_others_are_counted() {
+fn the_first_line_of_a_kind_is_written_at_once_and_repetitions_are_counted() {
     let lines = written(|throttle| {
         for number in 0..1_000 {
             tracing::warn!(attempt = number, status = 503 + number % 2, "a request failed");
         }
         throttle.write_counts(Instant::now(), false);
         throttle.write_counts(Instant::now() + EVERY, false);
-        // It went on less often, and then not at all.
+        // One more repetition after the count, then none.
         tracing::warn!("another line");
         throttle.write_counts(Instant::now() + EVERY * 3, false);
         throttle.write_counts(Instant::now() + EVERY * 5, false);
@@ -56,7 +56,7 @@ fn the_first_of_a_kind_is_written_at_once_and_the_others_are_counted() {
 }
 
 #[test]
-fn another_error_of_the_same_place_is_not_hidden() {
+fn a_rare_error_does_not_hide_behind_a_frequent_one_of_the_same_place() {
     let lines = written(|_| {
         for error in ["time-out", "time-out", "refused"] {
             tracing::warn!(error, "a read failed");
@@ -67,7 +67,7 @@ fn another_error_of_the_same_place_is_not_hidden() {
 }
 
 #[test]
-fn a_kind_that_was_quiet_is_written_at_once_again() {
+fn a_line_after_a_quiet_time_is_written_at_once() {
     let lines = written(|throttle| {
         for _ in 0..2 {
             let note = || tracing::error!("a unit of work failed");
@@ -79,7 +79,7 @@ fn a_kind_that_was_quiet_is_written_at_once_again() {
 }
 
 #[test]
-fn counts_are_written_at_the_end() {
+fn dropping_the_guard_writes_the_remaining_counts() {
     let lines = written(|throttle| {
         for _ in 0..3 {
             tracing::info!(reason = "expired", "bearers refused");
@@ -91,7 +91,7 @@ fn counts_are_written_at_the_end() {
 }
 
 #[test]
-fn messages_that_never_repeat_are_bounded_too() {
+fn messages_that_never_repeat_are_throttled_too() {
     let lines = written(|throttle| {
         for number in 0..1_000 {
             tracing::warn!("number {number} failed");
@@ -103,7 +103,7 @@ fn messages_that_never_repeat_are_bounded_too() {
 }
 
 #[test]
-fn notes_without_a_reason_all_pass() {
+fn notes_without_a_reason_are_not_throttled() {
     let lines = written(|_| {
         for number in 0..100 {
             tracing::info!(number, "a room was opened");

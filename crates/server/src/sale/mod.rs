@@ -1,0 +1,154 @@
+//! A running sale: all its parts but HTTP. The only module that picks adapters and connects the parts.
+
+mod background;
+mod databases;
+mod sinks;
+mod totals;
+
+use std::sync::Arc;
+
+use onsale_adapters::kafka::KafkaSink;
+use onsale_adapters::redis::RedisPlaces;
+use onsale_adapters::{postgres, sqlite};
+use onsale_app::catalogue::Catalogue;
+use onsale_app::conditions::Conditions;
+use onsale_app::desk::{self, Desk, Terms};
+use onsale_app::relay::Bell;
+use onsale_app::seat_map::SeatMaps;
+use onsale_app::store::{Store, StoreError};
+use onsale_app::timetable::Timetable;
+use onsale_app::waiting_room::Rooms;
+use onsale_app::waiting_room::door::{Door, PlaceMemory};
+use onsale_app::watch::DatabaseWatch;
+use prometheus_client::registry::Registry;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::settings::Settings;
+
+pub(crate) use databases::{audit_source, migrate, open_reader, outbox, replay_events, retry_dead_events};
+pub(crate) use sinks::{kafka_sink, platform_sink};
+pub(crate) use totals::RoomTotals;
+
+use databases::{lanes, open_store};
+
+/// Why a sale cannot be opened.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum SaleError {
+    /// The SQLite file cannot be opened.
+    #[error("{path}: {source}")]
+    File { path: String, source: sqlite::OpenError },
+    /// Postgres cannot be opened. The URL has no password.
+    #[error("{url}: {source}")]
+    Server { url: String, source: postgres::OpenError },
+    /// The database failed after it was opened.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The client of Kafka or of the data platform cannot be created.
+    #[error("failed to create a client: {0}")]
+    Client(String),
+    /// The system refused a thread.
+    #[error("failed to start a thread: {0}")]
+    Thread(#[from] std::io::Error),
+}
+
+/// All parts of a sale but HTTP.
+pub(crate) struct Sale {
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) desk: Arc<Desk>,
+    pub(crate) rooms: Arc<Rooms>,
+    pub(crate) door: Arc<Door>,
+    pub(crate) seat_maps: Arc<SeatMaps>,
+    pub(crate) catalogue: Arc<Catalogue>,
+    pub(crate) timetable: Arc<Timetable>,
+    /// The brokers that receive events; `None`: events stay in the database.
+    kafka: Option<Arc<KafkaSink>>,
+    /// Which parts are degraded, as the background tasks last found.
+    pub(crate) conditions: Arc<Conditions>,
+    /// Whether the database answers and accepts writes.
+    pub(crate) database: Arc<DatabaseWatch>,
+    /// Wakes the relay after a commit with events.
+    bell: Arc<Bell>,
+    /// The background tasks; `close` waits for them.
+    tasks: TaskTracker,
+    /// Cancelled by `close`.
+    stop: CancellationToken,
+}
+
+impl Sale {
+    /// Opens the database, reads the catalogue and the waiting rooms into memory, and opens the desk.
+    ///
+    /// # Errors
+    /// The first part that cannot be opened. A failed start creates no database file, unless the new file cannot be read.
+    pub(crate) async fn open(settings: &Settings, registry: &mut Registry) -> Result<Self, SaleError> {
+        // Kafka first: it fails because of a setting, and then no database file was created.
+        let kafka = kafka_sink(settings)?;
+        let conditions = Arc::new(Conditions::default());
+        conditions.register(registry);
+        let store = open_store(settings).await?;
+        store.report_to(&conditions, settings.disk_reserve_mib);
+        let (reader, news) = (store.reader(), store.news());
+        let catalogue =
+            Catalogue::load(reader.clone(), settings.calendar.clone(), news.is_some(), settings.caches).await?;
+        let catalogue = Arc::new(catalogue);
+        let rooms = Arc::new(Rooms::load(reader.clone(), news.clone(), settings.polls_per_second).await?);
+        let seat_maps = Arc::new(SeatMaps::new(reader.clone(), news.clone(), settings.caches));
+        let timetable = Arc::new(Timetable::new(reader.clone(), news, settings.caches));
+        let metrics = Arc::new(desk::Metrics::default());
+        metrics.register(registry);
+        store.register(registry);
+        rooms.estimates.register(registry);
+        let help = "Database reads of seat maps; requests answered from memory do not count";
+        registry.register("seat_map_reads", help, seat_maps.reads.clone());
+        let help = "Database reads of concerts and dates; requests answered from memory do not count";
+        registry.register("catalogue_reads", help, catalogue.reads.clone());
+        let help = "Database reads of the list of lectures; requests answered from memory do not count";
+        registry.register("lecture_list_reads", help, timetable.reads.clone());
+        let bell = Arc::new(Bell::default());
+        let terms = Terms {
+            hold_seconds: settings.hold_seconds,
+            kept_per_user_max: settings.keys_per_user,
+            observers: vec![catalogue.clone(), timetable.clone(), rooms.clone(), seat_maps.clone(), bell.clone()],
+            metrics,
+        };
+        let mut writers = Vec::new();
+        for _ in 0..lanes(settings) {
+            writers.push(store.writer().await?);
+        }
+        let desk = Arc::new(Desk::open(writers, &terms)?);
+        let memory = settings.redis.as_ref().map(|url| Arc::new(RedisPlaces::new(url)) as Arc<dyn PlaceMemory>);
+        let door = Arc::new(Door::new(desk.clone(), rooms.clone(), memory));
+        let database = Arc::new(DatabaseWatch::new(reader, desk.clone(), conditions.clone()));
+        // `/readyz` lists the parts in this order.
+        settings.redis.iter().for_each(|_| conditions.watch("redis"));
+        kafka.iter().for_each(|_| conditions.watch("kafka"));
+        let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
+        Ok(Self {
+            store,
+            desk,
+            rooms,
+            door,
+            seat_maps,
+            catalogue,
+            timetable,
+            kafka,
+            conditions,
+            database,
+            bell,
+            tasks,
+            stop,
+        })
+    }
+
+    /// Stops the background tasks, then the desk after it answered what waits, then the store.
+    pub(crate) async fn close(self) {
+        self.stop.cancel();
+        self.tasks.close();
+        self.tasks.wait().await;
+        let desk = self.desk.clone();
+        // The order matters: tasks submit commands to the desk, and the desk writes to the store. Joining the lanes' threads
+        // blocks for up to the time of a commit, so it runs on a thread for blocking work; if that panics, the store still closes.
+        let _ = tokio::task::spawn_blocking(move || desk.close()).await;
+        self.store.close().await;
+    }
+}

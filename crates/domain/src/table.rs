@@ -83,6 +83,11 @@ impl<K: Eq + Hash + Clone + Debug, V> Table<K, V> {
         self.rows.iter().filter(|(_, row)| row.changed).map(|(key, row)| (key, row.value.as_ref()))
     }
 
+    /// Whether the store had the row when it was loaded.
+    pub fn is_stored(&self, key: &K) -> bool {
+        self.rows.get(key).is_some_and(|row| row.stored)
+    }
+
     /// The keys of stored rows that changed or were deleted.
     pub fn outdated(&self) -> impl Iterator<Item = &K> {
         self.rows.iter().filter(|(_, row)| row.changed && row.stored).map(|(key, _)| key)

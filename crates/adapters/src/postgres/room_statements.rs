@@ -37,3 +37,18 @@ pub(super) const UPDATE: [&str; 2] = updates!(
     "concert_id, max_active, admit_per_second, active_seconds, claim_seconds, paused, issued, served, given_up, active, \
      admissions, version, updated_at, blocks"
 );
+
+/// Places that Redis handed out. A hold and a step may write the row of one place at the same time, for the same token:
+/// the second leaves the row as it is, and only a step makes it current. A row of another token is a conflict.
+pub(super) const NAME: &str = "WITH wanted AS MATERIALIZED (
+        SELECT v.*, known.token_id IS NOT NULL AS is_known
+        FROM unnest($1::uuid[], $2::bigint[], $3::text[], $4::uuid[], $5::bigint[], $6::text[], $7::bigint[])
+            v (concert_id, place, user_id, token_id, issued_at, standing, given_up_version)
+        LEFT JOIN LATERAL (SELECT token_id FROM places WHERE places.concert_id = v.concert_id
+            AND places.place = v.place AND places.token_id = v.token_id OFFSET 0) known ON true),
+    made_current AS (
+        UPDATE places SET standing = wanted.standing FROM wanted
+        WHERE places.concert_id = wanted.concert_id AND places.place = wanted.place
+            AND is_known AND wanted.standing = 'CURRENT')
+    INSERT INTO places (concert_id, place, user_id, token_id, issued_at, standing, given_up_version)
+    SELECT concert_id, place, user_id, token_id, issued_at, standing, given_up_version FROM wanted WHERE NOT is_known";

@@ -10,7 +10,7 @@ use tokio_postgres::Row;
 use uuid::Uuid;
 
 use super::lies::{self, Lies, Tid};
-use super::room_statements::{GIVEN_UP, LOCK, MAKE, UPDATE};
+use super::room_statements::{GIVEN_UP, LOCK, MAKE, NAME, UPDATE};
 use super::session::Pipeline;
 use super::values::{
     Param, Sql, big, columns, get, instant, int, limit, number, optional_instant, params, small, user, uuid, word,
@@ -93,6 +93,7 @@ pub(super) const WRITES: &[&str] = &[
     UPDATE[1],
     RESTAND,
     HAND_OUT,
+    NAME,
     CALL,
     NOTE,
     SETTLE,
@@ -250,32 +251,40 @@ fn save_places<'a>(pipeline: &mut Pipeline<'a, ()>, rows: &'a Rows) {
     let given_up_version =
         |concert: &ConcertId, place: &Place| (place.standing == PlaceStanding::GivenUp).then(|| version(rows, concert));
     let changed = rows.places.outdated().filter_map(|key| Some((key, rows.places.get(key)?)));
-    pipeline.write(
-        RESTAND,
-        columns!(
-            changed,
-            |((concert, number), place)| concert.uuid(),
-            big(*number),
-            place.standing.word(),
-            given_up_version(concert, place)
-        ),
-    );
+    let (current, over): (Vec<_>, Vec<_>) = changed.partition(|(_, place)| place.standing == PlaceStanding::Current);
+    // One statement checks the unique index row by row, so a user's next place has to follow in another one.
+    for places in [over, current] {
+        pipeline.write(
+            RESTAND,
+            columns!(
+                places.into_iter(),
+                |((concert, number), place)| concert.uuid(),
+                big(*number),
+                place.standing.word(),
+                given_up_version(concert, place)
+            ),
+        );
+    }
     let mut fresh: Vec<_> = rows.places.added().collect();
     // Within one unit a place may already be given up, and its user's next one current.
     fresh.sort_by_key(|((_, number), _)| *number);
-    pipeline.write(
-        HAND_OUT,
-        columns!(
-            fresh.into_iter(),
-            |((concert, number), place)| concert.uuid(),
-            big(*number),
-            place.user.as_str(),
-            place.token.uuid(),
-            place.issued_at.as_millis(),
-            place.standing.word(),
-            given_up_version(concert, place),
-        ),
-    );
+    // A place that has a turn before it has a row was handed out by Redis.
+    let (named, handed_out): (Vec<_>, Vec<_>) = fresh.into_iter().partition(|(key, _)| rows.turns.is_stored(key));
+    for (sql, places) in [(HAND_OUT, handed_out), (NAME, named)] {
+        pipeline.write(
+            sql,
+            columns!(
+                places.into_iter(),
+                |((concert, number), place)| concert.uuid(),
+                big(*number),
+                place.user.as_str(),
+                place.token.uuid(),
+                place.issued_at.as_millis(),
+                place.standing.word(),
+                given_up_version(concert, place),
+            ),
+        );
+    }
 }
 
 fn save_turns<'a>(pipeline: &mut Pipeline<'a, ()>, unit: &'a Unit) {

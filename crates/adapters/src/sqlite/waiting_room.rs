@@ -4,7 +4,7 @@ use onsale_app::store::RoomRecord;
 use onsale_domain::ids::{ConcertId, ReservationId, TokenId, UserId};
 use onsale_domain::rows::{Keys, Rows};
 use onsale_domain::time::Timestamp;
-use onsale_domain::waiting_room::{GivenUp, Place, Room, Settings, Token, Turn};
+use onsale_domain::waiting_room::{GivenUp, Place, PlaceStanding, Room, Settings, Token, Turn};
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::concert::load_open;
@@ -160,8 +160,9 @@ pub(super) fn save(db: &Connection, rows: &Rows) -> Sql<()> {
 
 /// A user has one current place: those that are no longer current first, then the new ones.
 fn save_places(db: &Connection, rows: &Rows) -> Sql<()> {
-    for key in rows.places.outdated() {
-        let Some(place) = rows.places.get(key) else { continue };
+    let mut changed: Vec<_> = rows.places.outdated().filter_map(|key| Some((key, rows.places.get(key)?))).collect();
+    changed.sort_by_key(|(_, place)| place.standing == PlaceStanding::Current);
+    for (key, place) in changed {
         db.prepare_cached("UPDATE places SET standing = ?3 WHERE concert_id = ?1 AND place = ?2")?.execute(params![
             key.0.uuid().as_bytes(),
             key.1,

@@ -6,6 +6,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a failed step ends the test")]
 
 mod answers;
+mod bearers;
 mod bed;
 mod bounds;
 mod constraints;

@@ -80,6 +80,7 @@ impl Command for Hold {
     fn decide(&self, rows: &mut Rows, cx: &mut Context<'_>) -> Result<Held, Refusal> {
         let token = &self.token;
         let reservation = judge(self, rows, cx)?;
+        waiting_room::bind_place(rows, token);
 
         settle_lapsed(&reservation, rows, cx);
         for seat in reservation.seats.iter() {

@@ -16,7 +16,7 @@ pub use line::Line;
 pub use room::{ADMIT_AT_ONCE_MAX, GivenUp, Patch, Place, PlaceStanding, Room, Settings, Turn};
 pub use step::Step;
 pub use token::Token;
-pub(crate) use token::{end_after_payment, end_if_over, may_hold, may_settle};
+pub(crate) use token::{bind_place, end_after_payment, end_if_over, may_hold, may_settle};
 pub use window::Window;
 
 /// Takes a place in line, or finds the one that the user already has.
@@ -144,9 +144,12 @@ fn leave(token: &Token, rows: &mut Rows, cx: &mut Context<'_>) {
     let waits = token.place > room.served;
     // A place that was handed out beside the database has no row before its turn. One that was called and has neither row
     // nor turn is over: what its user holds now belongs to a later place.
-    let has_turn = rows.turns.get(&key).is_some();
-    let elsewhere = token.place <= room.blocks.reserved_to && (waits || has_turn);
-    let current = rows.places.get(&key).map_or(elsewhere, |place| place.standing == PlaceStanding::Current);
+    let turn = rows.turns.get(&key);
+    let elsewhere = token.place <= room.blocks.reserved_to && (waits || turn.is_some());
+    // A row that a hold wrote becomes current with the step that names the turn.
+    let is_bound = turn.is_some_and(|turn| !turn.named);
+    let is_current = |place: &Place| is_bound || place.standing == PlaceStanding::Current;
+    let current = rows.places.get(&key).map_or(elsewhere, is_current);
     if !current || !token.stands(rows) {
         return;
     }

@@ -144,7 +144,8 @@ pub enum PlaceStanding {
     Current,
     /// Its user left the line before being admitted.
     GivenUp,
-    /// Its turn ended, and its user has entered again.
+    /// It is not the current place of its user: its turn ended and the user has entered again, or a hold bound the place
+    /// to its token and the next step has yet to make it current.
     Replaced,
 }
 

@@ -92,7 +92,8 @@ fn raise(rows: &mut Rows, concert: ConcertId, issued: u64, at: Timestamp) {
     }
 }
 
-/// Saves the user of an admitted place. One user has one turn: if there are two, the running one stays.
+/// Saves the user of an admitted place: the one who has used it, else the one whose token comes first. One user has one
+/// turn: if there are two, the running one stays.
 fn name(rows: &mut Rows, bearer: &Token, at: Timestamp) {
     let (key, entrant) = ((bearer.concert, bearer.place), (bearer.concert, bearer.user.clone()));
     if rows.places.get(&key).is_some_and(|place| place.token != bearer.id) {
@@ -111,7 +112,7 @@ fn name(rows: &mut Rows, bearer: &Token, at: Timestamp) {
         rows.places.change(&other).into_iter().for_each(|place| place.standing = PlaceStanding::Replaced);
         end_turn(rows, other, at);
     }
-    if rows.places.get(&key).is_none() {
+    if rows.places.get(&key).is_none_or(|place| place.standing == PlaceStanding::Replaced) {
         rows.places.put(key, bearer.as_place(PlaceStanding::Current));
         rows.current_places.put(entrant, bearer.place);
     }

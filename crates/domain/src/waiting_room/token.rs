@@ -65,6 +65,17 @@ pub(crate) fn may_hold(rows: &Rows, token: &Token, at: Timestamp) -> Result<(), 
     turn.filter(|_| token.stands(rows)).map(|_| ()).ok_or(Refusal::TokenExpired)
 }
 
+/// Binds a place that Redis handed out to the token that uses it, if the place has no row yet. A second token that was
+/// issued for the same place can then no longer get it, whichever instance names the place first: the row's key decides
+/// between transactions that run at the same time. The room is not locked here, so the next step makes the place current.
+pub(crate) fn bind_place(rows: &mut Rows, token: &Token) {
+    let key = (token.concert, token.place);
+    let is_named = rows.turns.get(&key).is_none_or(|turn| turn.named);
+    if !is_named && rows.places.get(&key).is_none() {
+        rows.places.put(key, token.as_place(PlaceStanding::Replaced));
+    }
+}
+
 /// Whether a reservation may be paid or given back: a live hold of the token's user is enough, whatever the
 /// time of the room; without one, the turn must run.
 pub(crate) fn may_settle(rows: &Rows, token: &Token, reservation: ReservationId, at: Timestamp) -> Result<(), Refusal> {

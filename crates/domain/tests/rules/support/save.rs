@@ -71,6 +71,7 @@ pub(super) fn save(tables: &mut Tables, rows: Rows, locks: &Locks) {
     tables.concerts.extend(rows.new_concerts);
     tables.payments.extend(rows.payments);
     tables.events.extend(rows.events);
+    tables.disputes.extend(rows.disputes);
 }
 
 fn save_lectures(tables: &mut Tables, rows: &Rows, locks: &Locks) {
@@ -96,11 +97,15 @@ fn save_waiting_rooms(tables: &mut Tables, rows: &Rows, locks: &Locks) {
         assert!(after.version > before.version, "a room changed without a new version");
         assert!(after.issued >= before.issued && after.served >= before.served, "a line went backwards");
     });
-    write(&mut tables.places, &rows.places, |(concert, number), before, after| {
-        assert!(locks.rooms.contains(concert), "a place changed without its room's lock");
+    let turns = &tables.turns;
+    write(&mut tables.places, &rows.places, |key, before, after| {
+        let (concert, number) = key;
         let after = after.expect("a place is never deleted");
+        let is_unnamed = turns.get(key).is_some_and(|turn| !turn.named);
+        let is_bound = before.is_none() && is_unnamed && locks.accounts.contains(&after.user);
+        assert!(is_bound || locks.rooms.contains(concert), "a place changed without its room's lock");
         let Some(before) = before else { return };
-        assert_eq!(before.standing, PlaceStanding::Current, "place {number} counted no more");
+        assert!(is_unnamed || before.standing == PlaceStanding::Current, "place {number} counted no more");
         let same = (&before.user, before.token, before.issued_at) == (&after.user, after.token, after.issued_at);
         assert!(same, "place {number} was handed out twice");
     });

@@ -30,6 +30,8 @@ pub(crate) struct Tables {
     pub(crate) reservations: BTreeMap<ReservationId, Reservation>,
     pub(crate) payments: Vec<Payment>,
     pub(crate) events: Vec<Event>,
+    /// Tokens that were shown for a place of another token.
+    pub(crate) disputes: Vec<Token>,
 }
 
 /// State of a token's place, in the words of the contract.

@@ -1,4 +1,4 @@
-//! Places handed out beside the database: blocks and epochs, gaps, names that come later.
+//! Places that Redis hands out: blocks and epochs, gaps, turns that are named later.
 
 use crate::support::mixed::{AnyCommand, Done};
 use onsale_domain::ids::{ConcertId, TokenId, UserId};
@@ -7,26 +7,26 @@ use onsale_domain::waiting_room::Entered;
 use onsale_domain::waiting_room::{self, Memory, Request, Room, Settings, Step, Token};
 use uuid::Uuid;
 
-use super::room;
+use super::room as settings;
 use crate::support::{Stage, World};
 
-/// A room whose places are handed out beside the database.
-struct Beside {
-    world: World,
-    concert: ConcertId,
+/// A room whose places Redis hands out.
+pub(super) struct RedisRoom {
+    pub(super) world: World,
+    pub(super) concert: ConcertId,
 }
 
-impl Beside {
+impl RedisRoom {
     /// Opened for the first memory, with a block of ten.
-    fn open(settings: Settings) -> Self {
+    pub(super) fn open(settings: Settings) -> Self {
         let stage = Stage::gala(settings);
         let concert = stage.world.tables.concerts[0].id;
-        let mut beside = Self { world: stage.world, concert };
-        assert_eq!(beside.reopen(0, 1, 0), (1, 0, 10, true));
-        beside
+        let mut room = Self { world: stage.world, concert };
+        assert_eq!(room.reopen(0, 1, 0), (1, 0, 10, true));
+        room
     }
 
-    fn command(&mut self, command: impl Into<AnyCommand>) -> Done {
+    pub(super) fn command(&mut self, command: impl Into<AnyCommand>) -> Done {
         self.world.one(command.into()).expect("a room")
     }
 
@@ -43,164 +43,163 @@ impl Beside {
         self.ask(Request::Reopen { epoch, memory, epoch_seen: 0, known, reserved_to: 0, in_doubt: (0, 0), places: 10 })
     }
 
-    fn token(&self, place: u64, user: &str) -> Token {
+    pub(super) fn token(&self, place: u64, user: &str) -> Token {
         let id = TokenId::new(Uuid::from_u128(u128::from(place)));
         let user = UserId::parse(user).expect("a user id");
         Token { id, concert: self.concert, user, place, issued_at: self.world.now }
     }
 
     /// Places known to be handed out, tokens that were shown, and turns to look at.
-    fn step(&mut self, issued: u64, bearers: &[(u64, &str)], due: &[u64]) {
+    pub(super) fn step(&mut self, issued: u64, bearers: &[(u64, &str)], due: &[u64]) {
         let bearers = bearers.iter().map(|(place, user)| self.token(*place, user)).collect();
         let step = Step { issued, bearers, due: due.to_vec(), ..Step::of(self.concert) };
         self.command(step);
     }
 
-    fn room(&self) -> &Room {
+    fn row(&self) -> &Room {
         &self.world.tables.rooms[&self.concert]
     }
 
     /// Places with a turn.
-    fn inside(&self) -> Vec<u64> {
+    pub(super) fn inside(&self) -> Vec<u64> {
         self.world.tables.turns.keys().map(|(_, place)| *place).collect()
     }
 
     /// Ranges in doubt.
     fn gaps(&self) -> Vec<(u64, u64)> {
-        self.room().blocks.gaps.iter().map(|gap| (gap.first, gap.last)).collect()
+        self.row().blocks.gaps.iter().map(|gap| (gap.first, gap.last)).collect()
     }
 }
 
 #[test]
 fn a_block_follows_a_block_within_an_epoch_alone() {
-    let mut beside = Beside::open(room(1, 50));
-    assert_eq!(beside.ask(Request::Reserve { epoch: 1, places: 5 }), (1, 0, 15, true));
-    assert_eq!(beside.ask(Request::Reserve { epoch: 0, places: 5 }), (1, 0, 15, false), "an epoch that is over");
-    assert_eq!(beside.ask(Request::Reserve { epoch: 2, places: 5 }), (1, 0, 15, false), "one that never was");
+    let mut room = RedisRoom::open(settings(1, 50));
+    assert_eq!(room.ask(Request::Reserve { epoch: 1, places: 5 }), (1, 0, 15, true));
+    assert_eq!(room.ask(Request::Reserve { epoch: 0, places: 5 }), (1, 0, 15, false), "an epoch that is over");
+    assert_eq!(room.ask(Request::Reserve { epoch: 2, places: 5 }), (1, 0, 15, false), "one that never was");
 }
 
 #[test]
 fn what_was_handed_out_is_called_in_order_and_never_beyond_the_block() {
-    let mut beside = Beside::open(room(3, 50));
-    beside.step(2, &[], &[]);
-    assert_eq!((beside.inside(), beside.room().issued), (vec![1, 2], 2));
-    beside.step(1, &[], &[]);
-    assert_eq!(beside.room().issued, 2, "never backwards");
-    beside.step(99, &[], &[]);
-    assert_eq!((beside.inside(), beside.room().issued), (vec![1, 2, 3], 10), "no more than was reserved");
-    assert_eq!(beside.room().waiting(), 7);
+    let mut room = RedisRoom::open(settings(3, 50));
+    room.step(2, &[], &[]);
+    assert_eq!((room.inside(), room.row().issued), (vec![1, 2], 2));
+    room.step(1, &[], &[]);
+    assert_eq!(room.row().issued, 2, "never backwards");
+    room.step(99, &[], &[]);
+    assert_eq!((room.inside(), room.row().issued), (vec![1, 2, 3], 10), "no more than was reserved");
+    assert_eq!(room.row().waiting(), 7);
 }
 
 #[test]
 fn a_lost_memory_leaves_a_gap_that_counts_as_given_up() {
-    let mut beside = Beside::open(room(1, 50));
-    beside.step(3, &[], &[]);
-    assert_eq!(beside.reopen(0, 2, 5), (1, 3, 10, false), "another instance was first");
-    assert_eq!(beside.reopen(1, 2, 5), (2, 10, 20, true));
-    assert_eq!(beside.gaps(), [(6, 10)]);
-    assert_eq!(beside.room().waiting(), 4, "two to five");
+    let mut room = RedisRoom::open(settings(1, 50));
+    room.step(3, &[], &[]);
+    assert_eq!(room.reopen(0, 2, 5), (1, 3, 10, false), "another instance was first");
+    assert_eq!(room.reopen(1, 2, 5), (2, 10, 20, true));
+    assert_eq!(room.gaps(), [(6, 10)]);
+    assert_eq!(room.row().waiting(), 4, "two to five");
     // A place counts if its token was shown, or if an instance has handed it out.
-    beside.ask(Request::Reinstate(vec![(8, 8), (1, 6)]));
-    assert_eq!((beside.gaps(), beside.room().waiting()), (vec![(7, 7), (9, 10)], 6));
-    beside.ask(Request::Reinstate(vec![(7, 10)]));
-    assert_eq!((beside.gaps(), beside.room().waiting()), (vec![], 9));
+    room.ask(Request::Reinstate(vec![(8, 8), (1, 6)]));
+    assert_eq!((room.gaps(), room.row().waiting()), (vec![(7, 7), (9, 10)], 6));
+    room.ask(Request::Reinstate(vec![(7, 10)]));
+    assert_eq!((room.gaps(), room.row().waiting()), (vec![], 9));
 }
 
 #[test]
 fn a_database_that_was_set_back_keeps_what_the_memory_handed_out() {
-    let mut beside = Beside::open(room(1, 50));
-    beside.step(3, &[], &[]);
+    let mut room = RedisRoom::open(settings(1, 50));
+    room.step(3, &[], &[]);
     // The memory is in epoch 4 and has handed out places up to 25 of a block that ends at 30.
     let (epoch_seen, known, reserved_to, in_doubt) = (4, 25, 30, (2, 6));
     let memory = Memory([1; 20]);
     let reopen = Request::Reopen { epoch: 1, memory, epoch_seen, known, reserved_to, in_doubt, places: 10 };
-    assert_eq!(beside.ask(reopen), (5, 30, 40, true), "an epoch and a block behind all that was used");
-    assert_eq!(beside.gaps(), [(4, 6), (26, 30)], "2 and 3 are known to the database");
-    assert_eq!(beside.room().waiting(), 21, "2, 3, and 7 to 25 are in line");
+    assert_eq!(room.ask(reopen), (5, 30, 40, true), "an epoch and a block behind all that was used");
+    assert_eq!(room.gaps(), [(4, 6), (26, 30)], "2 and 3 are known to the database");
+    assert_eq!(room.row().waiting(), 21, "2, 3, and 7 to 25 are in line");
 }
 
 #[test]
 fn a_large_gap_stays_however_many_of_its_places_show_up() {
-    let mut beside = Beside::open(room(1, 50));
+    let mut room = RedisRoom::open(settings(1, 50));
     let (memory, in_doubt) = (Memory([2; 20]), (0, 0));
     let reserved_to = 100_000;
-    beside.ask(Request::Reopen { epoch: 1, memory, epoch_seen: 1, known: 0, reserved_to, in_doubt, places: 10 });
+    room.ask(Request::Reopen { epoch: 1, memory, epoch_seen: 1, known: 0, reserved_to, in_doubt, places: 10 });
     // Every second one of the first 2,400: more pieces than are kept.
-    beside.ask(Request::Reinstate((1..=1_200).map(|number| (2 * number, 2 * number)).collect()));
-    assert_eq!(beside.gaps().len(), waiting_room::Blocks::GAPS_MAX);
-    assert_eq!(beside.gaps().last(), Some(&(2_401, 100_000)));
-    assert!(beside.room().waiting() < 1_500, "{} wait", beside.room().waiting());
+    room.ask(Request::Reinstate((1..=1_200).map(|number| (2 * number, 2 * number)).collect()));
+    assert_eq!(room.gaps().len(), waiting_room::Blocks::GAPS_MAX);
+    assert_eq!(room.gaps().last(), Some(&(2_401, 100_000)));
+    assert!(room.row().waiting() < 1_500, "{} wait", room.row().waiting());
 }
 
 #[test]
 fn the_line_waits_a_little_before_it_passes_a_gap() {
-    let mut beside = Beside::open(room(50, 50));
-    beside.step(3, &[], &[]);
-    beside.reopen(1, 2, 3);
-    beside.step(12, &[], &[]);
-    assert_eq!(beside.inside(), [1, 2, 3], "four to ten may still show up");
-    beside.ask(Request::Reinstate(vec![(5, 5)]));
-    beside.world.now = beside.world.now.plus_millis(2_999);
-    beside.step(12, &[], &[]);
-    assert_eq!(beside.inside(), [1, 2, 3]);
-    beside.world.now = beside.world.now.plus_millis(1);
-    beside.step(12, &[], &[]);
-    assert_eq!(beside.inside(), [1, 2, 3, 5, 11, 12]);
-    assert_eq!((beside.gaps(), beside.room().waiting()), (vec![], 0));
+    let mut room = RedisRoom::open(settings(50, 50));
+    room.step(3, &[], &[]);
+    room.reopen(1, 2, 3);
+    room.step(12, &[], &[]);
+    assert_eq!(room.inside(), [1, 2, 3], "four to ten may still show up");
+    room.ask(Request::Reinstate(vec![(5, 5)]));
+    room.world.now = room.world.now.plus_millis(2_999);
+    room.step(12, &[], &[]);
+    assert_eq!(room.inside(), [1, 2, 3]);
+    room.world.now = room.world.now.plus_millis(1);
+    room.step(12, &[], &[]);
+    assert_eq!(room.inside(), [1, 2, 3, 5, 11, 12]);
+    assert_eq!((room.gaps(), room.row().waiting()), (vec![], 0));
 }
 
 #[test]
 fn a_turn_is_named_by_whoever_shows_its_token() {
-    let mut beside = Beside::open(room(2, 50));
-    beside.step(2, &[], &[]);
-    assert!(beside.world.tables.places.is_empty());
-    beside.step(2, &[(1, "ada"), (2, "bob")], &[]);
-    beside.step(2, &[(1, "ada")], &[]);
-    let named: Vec<_> =
-        beside.world.tables.places.iter().map(|((_, place), row)| (*place, row.user.as_str())).collect();
+    let mut room = RedisRoom::open(settings(2, 50));
+    room.step(2, &[], &[]);
+    assert!(room.world.tables.places.is_empty());
+    room.step(2, &[(1, "ada"), (2, "bob")], &[]);
+    room.step(2, &[(1, "ada")], &[]);
+    let named: Vec<_> = room.world.tables.places.iter().map(|((_, place), row)| (*place, row.user.as_str())).collect();
     assert_eq!(named, [(1, "ada"), (2, "bob")]);
-    assert!(beside.world.tables.turns.values().all(|turn| turn.named));
+    assert!(room.world.tables.turns.values().all(|turn| turn.named));
 }
 
 #[test]
 fn of_two_turns_of_one_user_the_one_that_runs_already_stays() {
-    let mut beside = Beside::open(room(2, 50));
-    beside.step(2, &[(1, "ada")], &[]);
-    beside.step(2, &[(1, "ada")], &[]);
-    beside.step(2, &[(2, "ada")], &[]);
-    assert_eq!((beside.inside(), beside.room().active), (vec![1], 1));
+    let mut room = RedisRoom::open(settings(2, 50));
+    room.step(2, &[(1, "ada")], &[]);
+    room.step(2, &[(1, "ada")], &[]);
+    room.step(2, &[(2, "ada")], &[]);
+    assert_eq!((room.inside(), room.row().active), (vec![1], 1));
 }
 
 #[test]
 fn a_turn_that_nobody_shows_lapses() {
-    let mut beside = Beside::open(room(1, 50));
-    beside.step(2, &[], &[]);
-    beside.world.now = beside.world.now.plus_millis(60_499);
-    beside.step(2, &[], &[1]);
-    assert_eq!(beside.inside(), [1]);
-    beside.world.now = beside.world.now.plus_millis(1);
-    beside.step(2, &[], &[1]);
-    assert_eq!(beside.inside(), [2]);
+    let mut room = RedisRoom::open(settings(1, 50));
+    room.step(2, &[], &[]);
+    room.world.now = room.world.now.plus_millis(60_499);
+    room.step(2, &[], &[1]);
+    assert_eq!(room.inside(), [1]);
+    room.world.now = room.world.now.plus_millis(1);
+    room.step(2, &[], &[1]);
+    assert_eq!(room.inside(), [2]);
 }
 
 #[test]
 fn whoever_leaves_needs_no_row() {
-    let mut beside = Beside::open(room(1, 50));
-    beside.step(3, &[], &[]);
+    let mut room = RedisRoom::open(settings(1, 50));
+    room.step(3, &[], &[]);
     for place in [2, 2, 1] {
-        let token = beside.token(place, &format!("user-{place}"));
-        assert_eq!(beside.command(waiting_room::Leave(token)), Done::Leave(()));
+        let token = room.token(place, &format!("user-{place}"));
+        assert_eq!(room.command(waiting_room::Leave(token)), Done::Leave(()));
     }
-    assert_eq!((beside.inside(), beside.room().waiting()), (vec![3], 0));
+    assert_eq!((room.inside(), room.row().waiting()), (vec![3], 0));
 }
 
 #[test]
 fn the_database_hands_out_behind_all_that_was_reserved() {
-    let mut beside = Beside::open(room(1, 50));
-    beside.step(2, &[], &[]);
+    let mut room = RedisRoom::open(settings(1, 50));
+    room.step(2, &[], &[]);
     let user = UserId::parse("zoe").expect("a user id");
-    let entered = beside.command(waiting_room::Enter { concert: beside.concert, user });
+    let entered = room.command(waiting_room::Enter { concert: room.concert, user });
     let Done::Enter(Entered { token, is_new: true }) = entered else { unreachable!("{entered:?}") };
-    assert_eq!((token.place, beside.gaps(), beside.room().waiting()), (11, vec![(3, 10)], 2));
-    assert!(!beside.ask(Request::Reserve { epoch: 1, places: 5 }).3, "numbers would no longer follow one another");
+    assert_eq!((token.place, room.gaps(), room.row().waiting()), (11, vec![(3, 10)], 2));
+    assert!(!room.ask(Request::Reserve { epoch: 1, places: 5 }).3, "numbers would no longer follow one another");
 }

@@ -1,6 +1,7 @@
 //! The waiting room: places in order of arrival, admission by cap and rate, turns and their ends.
 
 mod admission;
+mod bearers;
 mod blocks;
 mod configuring;
 mod crowds;

@@ -58,7 +58,7 @@ impl ClockWatch {
 
     /// Shows the counter `clock_jumps{direction}`, 0 until the clock jumps.
     pub fn register(&self, registry: &mut Registry) {
-        let help = "Jumps of the database's clock by more than 2 s, forward or back";
+        let help = "Jumps of the database's clock by more than 2 s, by direction (forward or back)";
         registry.register("clock_jumps", help, self.jumps.clone());
         for direction in ["forward", "back"] {
             drop(self.jumps.get_or_create(&[("direction", direction)]));

@@ -55,7 +55,7 @@ pub struct Conditions {
 impl Conditions {
     /// Shows the gauge `part_degraded{part,condition}`: 1 while a condition is raised, then 0.
     pub fn register(&self, registry: &mut Registry) {
-        let help = "1 while a part is degraded by this condition";
+        let help = "1 while this condition degrades the part";
         registry.register("part_degraded", help, self.degraded.clone());
     }
 

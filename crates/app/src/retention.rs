@@ -68,9 +68,17 @@ impl RetentionMetrics {
     /// Shows the counters.
     pub fn register(&self, registry: &mut Registry) {
         let retention = registry.sub_registry_with_prefix("retention");
-        retention.register("rooms_retired", "Rooms of concerts that are over, taken out of memory", self.rooms.clone());
-        retention.register("places_dropped", "Places in line that were over, and old", self.places.clone());
-        retention.register("events_forgotten", "Events that were old, forgotten by this server", self.events.clone());
+        retention.register("rooms_retired", "Waiting rooms of past concerts removed from memory", self.rooms.clone());
+        retention.register(
+            "places_dropped",
+            "Places in waiting rooms deleted after ONSALE_PLACES_KEPT_DAYS",
+            self.places.clone(),
+        );
+        retention.register(
+            "events_forgotten",
+            "Events deleted by this server, which has no relay, after ONSALE_EVENTS_KEPT_DAYS",
+            self.events.clone(),
+        );
     }
 }
 

@@ -41,12 +41,13 @@ impl ConsumerMetrics {
     /// Shows them.
     pub fn register(&self, registry: &mut Registry) {
         let consumer = registry.sub_registry_with_prefix("consumer");
-        consumer.register("messages_received", "Messages received", self.received.clone());
-        let help = "Messages that are no events, and were left out";
+        consumer.register("messages_received", "Messages received from Kafka", self.received.clone());
+        let help = "Messages that are not events and were skipped";
         consumer.register("messages_unreadable", help, self.unreadable.clone());
-        let help = "Messages that Kafka removed before this group read them, as far as that can be known";
+        let help = "Messages that Kafka removed before this consumer group read them, as far as offsets show";
         consumer.register("messages_lost", help, self.lost.clone());
-        let help = "How often a partition began anew: its topic was deleted and made again, or it lost its end";
+        let help =
+            "Partitions that restarted: their topic was deleted and created again, or they lost their last messages";
         consumer.register("partition_restarts", help, self.restarts.clone());
         registry.register_collector(Box::new(self.lag.clone()));
     }
@@ -73,11 +74,12 @@ impl Collector for Lag {
         let (lag, read_at) = *self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(lag) = lag {
             let lag = ConstGauge::new(lag);
-            let help = "Messages in all partitions of the topics that the group has not committed as delivered";
+            let help =
+                "Messages that the consumer group has not committed as delivered, over all partitions of its topics";
             lag.encode(encoder.encode_descriptor("consumer_lag", help, None, lag.metric_type())?)?;
         }
         let age = ConstGauge::new(read_at.elapsed().as_secs_f64());
-        let help = "How long ago the brokers last said how far behind the group is";
+        let help = "Seconds since the brokers last reported the lag of the consumer group";
         let kind = age.metric_type();
         age.encode(encoder.encode_descriptor("consumer_lag_age", help, Some(&Unit::Seconds), kind)?)
     }

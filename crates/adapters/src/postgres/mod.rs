@@ -279,10 +279,18 @@ impl Store for PostgresStore {
     fn register(&self, registry: &mut Registry) {
         let Metrics { deadlocks, connections, outcomes, oldest_snapshot } = &self.shared.metrics;
         let postgres = registry.sub_registry_with_prefix("postgres");
-        postgres.register("deadlocks", "Deadlocks, of which there should be none", deadlocks.clone());
-        postgres.register("connections_opened", "Connections opened", connections.clone());
-        postgres.register("outcomes_asked", "Commits whose outcome had to be asked for", outcomes.clone());
-        let help = "How long the oldest snapshot is open that another session keeps in this database";
+        postgres.register(
+            "deadlocks",
+            "Deadlocks that Postgres reported to this process; more than 0 is a defect of onsale",
+            deadlocks.clone(),
+        );
+        postgres.register("connections_opened", "Connections to Postgres opened", connections.clone());
+        postgres.register(
+            "outcomes_asked",
+            "Commits whose answer was lost, so that their outcome was queried",
+            outcomes.clone(),
+        );
+        let help = "Age of the oldest snapshot that another session keeps open in this database";
         postgres.register_with_unit("oldest_snapshot", help, Unit::Seconds, oldest_snapshot.clone());
     }
 

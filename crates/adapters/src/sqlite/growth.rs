@@ -120,7 +120,7 @@ impl Collector for LogLength {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), std::fmt::Error> {
         let gauge = ConstGauge::new(i64::try_from(log_bytes(&self.0.path)).unwrap_or(i64::MAX));
         let help =
-            "Length of the file of SQLite's log: bytes that were written and may not be in the database file yet";
+            "Size of SQLite's write-ahead log in bytes; it grows while another process keeps SQLite from truncating it";
         gauge.encode(encoder.encode_descriptor("sqlite_log_bytes", help, None, gauge.metric_type())?)
     }
 }

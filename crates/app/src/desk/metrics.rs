@@ -58,20 +58,39 @@ impl Metrics {
     /// Shows the metrics in a registry, under their names.
     pub fn register(&self, registry: &mut Registry) {
         let desk = registry.sub_registry_with_prefix("desk");
-        desk.register("batch_size", "Commands decided together", self.batch_size.clone());
-        desk.register_with_unit("wait", "From handing in to the batch", Unit::Seconds, self.wait.clone());
-        desk.register_with_unit("unit", "From load to commit", Unit::Seconds, self.unit.clone());
-        desk.register_with_unit("commit", "Save and commit", Unit::Seconds, self.commit.clone());
-        desk.register("shed", "Commands refused because the lane was full", self.shed.clone());
-        desk.register("batches_rerun", "Batches that failed and ran again one by one", self.rerun.clone());
-        desk.register("commands_failed", "Commands that the database failed", self.failed.clone());
-        desk.register("answers_replayed", "Answers given again under their key", self.replayed.clone());
-        let help = "Requests refused because their user keeps as many answers under keys as one user may";
+        desk.register("batch_size", "Commands per batch", self.batch_size.clone());
+        desk.register_with_unit(
+            "wait",
+            "Time from the submission of a command to the start of its batch",
+            Unit::Seconds,
+            self.wait.clone(),
+        );
+        desk.register_with_unit(
+            "unit",
+            "Time of a unit of work, from loading rows to the end of the commit",
+            Unit::Seconds,
+            self.unit.clone(),
+        );
+        desk.register_with_unit(
+            "commit",
+            "Time to write the rows of a unit of work and commit them",
+            Unit::Seconds,
+            self.commit.clone(),
+        );
+        desk.register(
+            "shed",
+            "Commands refused with 503 overloaded because the queue of their lane was full",
+            self.shed.clone(),
+        );
+        desk.register("batches_rerun", "Batches that failed and ran again command by command", self.rerun.clone());
+        desk.register("commands_failed", "Commands that failed because of the database", self.failed.clone());
+        desk.register("answers_replayed", "Answers replayed for a repeated idempotency key", self.replayed.clone());
+        let help = "Requests refused with 429 because their user used up the idempotency keys of 24 hours";
         desk.register("keys_used_up", help, self.keys_used_up.clone());
-        let help = "Commands that wait for a lock which another session of the database holds";
+        let help = "Commands that wait for a lock that another database session holds";
         desk.register("commands_parked", help, self.parked.clone());
-        let help = "Commands that failed because another session of the database held a lock for too long";
+        let help = "Commands that failed because another database session held a lock too long";
         desk.register("commands_locked_out", help, self.locked_out.clone());
-        desk.register("troubled", "1 while the database fails units of work", self.troubled.clone());
+        desk.register("troubled", "1 while units of work fail because of the database", self.troubled.clone());
     }
 }

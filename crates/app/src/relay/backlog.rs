@@ -131,16 +131,17 @@ impl Collector for Shown {
         };
         if let Some(Backlog { events, oldest_millis }) = backlog {
             let pending = ConstGauge::new(i64::try_from(events).unwrap_or(i64::MAX));
-            let help = "Events that waited when the database was last asked, counted up to ten thousand";
+            let help = "Events that wait to be published, counted up to 10,000";
             pending.encode(encoder.encode_descriptor("relay_pending", help, None, pending.metric_type())?)?;
             let oldest = if events == 0 { Duration::ZERO } else { Duration::from_millis(oldest_millis) + age };
             let oldest = ConstGauge::new(oldest.as_secs_f64());
-            let help = "How old the oldest event is that waits";
+            let help = "Age of the oldest event that waits to be published";
             let kind = oldest.metric_type();
             oldest.encode(encoder.encode_descriptor("relay_oldest", help, Some(&Unit::Seconds), kind)?)?;
         }
         let age = ConstGauge::new(age.as_secs_f64());
-        let help = "How long ago the database was last asked what waits: the two above are as old as this";
+        let help =
+            "Seconds since the database last reported the backlog; pending and oldest_seconds are as old as this";
         let kind = age.metric_type();
         age.encode(encoder.encode_descriptor("relay_backlog_age", help, Some(&Unit::Seconds), kind)?)
     }

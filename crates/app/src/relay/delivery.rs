@@ -110,11 +110,11 @@ impl DeliveryMetrics {
     /// Shows them.
     pub fn register(&self, registry: &mut Registry) {
         let delivery = registry.sub_registry_with_prefix("delivery");
-        delivery.register("events_delivered", "Events that the data platform has taken", self.delivered.clone());
-        delivery.register("events_repeated", "Events that came again and were left out", self.repeated.clone());
-        let help = "Events set aside as dead letters, because the data platform refuses them";
+        delivery.register("events_delivered", "Events that the data platform accepted", self.delivered.clone());
+        delivery.register("events_repeated", "Events that arrived again and were skipped", self.repeated.clone());
+        let help = "Events that became dead letters because the data platform refused them";
         delivery.register("events_refused", help, self.refused.clone());
-        delivery.register("failures", "Posts that failed and are tried again", self.failures.clone());
+        delivery.register("failures", "Posts to the data platform that failed and are retried", self.failures.clone());
     }
 }
 

@@ -109,11 +109,19 @@ impl RelayMetrics {
     /// Shows them.
     pub fn register(&self, registry: &mut Registry) {
         let relay = registry.sub_registry_with_prefix("relay");
-        relay.register("events_sent", "Events sent and acknowledged", self.sent.clone());
-        relay.register("events_dead", "Events set aside, as they can never be sent", self.dead.clone());
-        relay.register("failures", "Rounds that failed and are tried again", self.failures.clone());
-        relay.register("events_forgotten", "Events that were sent, and old", self.forgotten.clone());
-        relay.register("parts", "Parts of the outbox that this relay has", self.parts.clone());
+        relay.register("events_sent", "Events published and acknowledged", self.sent.clone());
+        relay.register(
+            "events_dead",
+            "Events that became dead letters because they cannot be published",
+            self.dead.clone(),
+        );
+        relay.register("failures", "Rounds of the relay that failed and are retried", self.failures.clone());
+        relay.register(
+            "events_forgotten",
+            "Sent events deleted by the relay after ONSALE_EVENTS_KEPT_DAYS",
+            self.forgotten.clone(),
+        );
+        relay.register("parts", "Parts of the outbox that this relay publishes", self.parts.clone());
     }
 }
 

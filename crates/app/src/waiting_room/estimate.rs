@@ -39,9 +39,9 @@ impl Default for EstimateMetrics {
 impl EstimateMetrics {
     /// Shows them.
     pub fn register(&self, registry: &mut Registry) {
-        let help = "How long the last in line waited, as a part of what it was told; noted every five seconds";
+        let help = "Actual wait divided by the estimate that the last visitor in line got; sampled every 5 s";
         registry.register("waiting_room_wait_ratio", help, self.parts.clone());
-        let help = "By how many seconds that was off, either way";
+        let help = "Difference between the actual and the estimated wait of the same visitors, in either direction";
         registry.register("waiting_room_estimate_error_seconds", help, self.seconds.clone());
     }
 }

@@ -38,7 +38,7 @@ async fn a_url_that_names_no_file_is_refused_and_makes_none() {
             let launch = on(url);
             std::fs::create_dir(launch.folder().join("a-folder")).unwrap();
             let before = files(&launch);
-            assert_bad(&launch.run(&[command]).await, &["ONSALE_DATABASE_URL", "take sqlite://FILE"]);
+            assert_bad(&launch.run(&[command]).await, &["ONSALE_DATABASE_URL", "use sqlite://FILE"]);
             assert_eq!(files(&launch), before, "{url}, {command}");
         }
     }

@@ -28,7 +28,7 @@ async fn a_file_that_cannot_be_read_or_is_one_too_many_is_named() {
     write(&both, "key", "another");
     let path = both.folder().join("key");
     let run = both.set("ONSALE_ADMIN_KEY_FILE", path.display()).run(&["serve"]).await;
-    assert_bad(&run, &["ONSALE_ADMIN_KEY_FILE", "beside ONSALE_ADMIN_KEY"]);
+    assert_bad(&run, &["ONSALE_ADMIN_KEY_FILE", "and ONSALE_ADMIN_KEY are both set"]);
     assert!(!said(&run).contains("another"), "a secret is not shown");
     let bad = launch().set("ONSALE_LISTEN", &address);
     write(&bad, "key", "two words");

@@ -45,14 +45,22 @@ impl RepairMetrics {
     /// Shows them.
     pub fn register(&self, registry: &mut Registry) {
         let memory = registry.sub_registry_with_prefix("waiting_room_memory");
-        memory.register("restored", "Places put back after the memory lost them", self.restored.clone());
+        memory.register("restored", "Places restored in Redis after it lost them", self.restored.clone());
         memory.register(
             "reinstated",
-            "Places that were in doubt, and whose bearers showed up",
+            "Places that Redis had lost and that came back when their token was used",
             self.reinstated.clone(),
         );
-        memory.register("rooms_opened", "Rooms opened anew because the memory was lost", self.opened.clone());
-        memory.register("rooms_retired", "Rooms deleted from the memory because they are over", self.retired.clone());
+        memory.register(
+            "rooms_opened",
+            "Waiting rooms that began a new epoch because Redis lost its data",
+            self.opened.clone(),
+        );
+        memory.register(
+            "rooms_retired",
+            "Waiting rooms deleted from Redis because their concert is over",
+            self.retired.clone(),
+        );
     }
 }
 

@@ -40,7 +40,7 @@ impl Watch {
     /// Shows how long no user could have got a new place.
     pub fn register(&self, registry: &mut Registry) {
         let memory = registry.sub_registry_with_prefix("waiting_room_memory");
-        let help = "Seconds since the memory of places last answered and could hand out places";
+        let help = "Seconds since Redis last answered and could hand out places";
         memory.register("age_seconds", help, self.age.clone());
     }
 

@@ -91,7 +91,7 @@ impl HttpMetrics {
         for limit in Limit::ALL {
             drop(metrics.limited.get_or_create(&Reason { reason: limit.as_str() }));
         }
-        registry.register("http_server_open_connections", "Open connections", metrics.connections.clone());
+        registry.register("http_server_open_connections", "Open HTTP connections", metrics.connections.clone());
         metrics
     }
 

@@ -57,7 +57,7 @@ pub(crate) struct Reached {
 
 impl Reached {
     pub(crate) fn register(&self, registry: &mut Registry) {
-        let help = "Connections and streams that met a bound, by bound and outcome";
+        let help = "Connections and event streams that reached a limit, by limit and outcome";
         registry.register("http_server_bounds_reached", help, self.times.clone());
         // Shown with 0 before the first: else its increase is seen by no query.
         for bound in Bound::ALL {

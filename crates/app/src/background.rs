@@ -11,11 +11,12 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::registry::Registry;
 use tokio_util::sync::CancellationToken;
 
+use crate::backoff::Backoff;
 use crate::catalogue::Catalogue;
 use crate::clock::{ClockWatch, HoldsAhead};
 use crate::desk::{Desk, Failure};
 use crate::idempotency::KEY_LIFE_SECONDS;
-use crate::seat_map::SeatMaps;
+use crate::seat_map::IdleCache;
 use crate::store::{Reader, StoreError};
 use crate::waiting_room::Rooms;
 
@@ -59,10 +60,12 @@ impl TaskMetrics {
     }
 }
 
-/// How long to rest: a moment after success, longer and longer after failures.
+/// How long a task rests after a run.
 #[derive(Debug)]
 struct Rest {
+    /// The rest after a run that succeeded.
     usual: Duration,
+    /// Failed runs in a row.
     failures: u32,
 }
 
@@ -73,9 +76,13 @@ impl Rest {
         Self { usual, failures: 0 }
     }
 
-    fn after(&mut self, well: bool) -> Duration {
-        self.failures = if well { 0 } else { (self.failures + 1).min(8) };
-        (self.usual * 2_u32.pow(self.failures)).min(Self::LONGEST.max(self.usual))
+    /// The usual rest after a success. After failures it doubles, up to 10 s.
+    fn after(&mut self, is_well: bool) -> Duration {
+        self.failures = if is_well { 0 } else { self.failures.saturating_add(1) };
+        match self.failures {
+            0 => self.usual,
+            failures => Backoff { first: self.usual * 2, max: Self::LONGEST.max(self.usual) }.rest(failures),
+        }
     }
 }
 
@@ -205,7 +212,7 @@ pub struct Housekeeper {
     /// The reader that finds whether there are any.
     pub reader: Arc<dyn Reader>,
     /// Where idle maps are dropped.
-    pub seat_maps: Arc<SeatMaps>,
+    pub seat_maps: Arc<dyn IdleCache>,
     /// What is counted.
     pub metrics: TaskMetrics,
 }

@@ -1,7 +1,8 @@
 //! The concerts and their performances, kept in memory: read by everyone, changed by an administrator now and then.
 
+use parking_lot::{Mutex, MutexGuard};
 use std::collections::{BTreeMap, HashMap, HashSet};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use async_trait::async_trait;
@@ -198,7 +199,7 @@ impl Catalogue {
     }
 
     fn sought(&self) -> MutexGuard<'_, Sought> {
-        self.sought.lock().unwrap_or_else(PoisonError::into_inner)
+        self.sought.lock()
     }
 
     /// Takes in what the database has. Nothing is ever taken away.

@@ -3,8 +3,9 @@
 //! What a clock says at the moment of use decides; nothing here changes that. But background work that
 //! cannot be undone, rests for a moment if the clock jumped ahead: it may be wrong, and be set back at once.
 
+use parking_lot::Mutex;
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use onsale_domain::ids::{PerformanceId, ReservationId};
@@ -67,7 +68,7 @@ impl ClockWatch {
 
     /// The database's time now. Takes note of a jump.
     pub fn now(&self) -> Timestamp {
-        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut seen = self.seen.lock();
         let before = Instant::now();
         let (at, when) = (self.reader.now(), Instant::now());
         let millis = |time: Duration| i64::try_from(time.as_millis()).unwrap_or(i64::MAX);
@@ -100,12 +101,12 @@ impl ClockWatch {
 
     /// Whether the clock jumped ahead so short a time ago.
     pub fn jumped_ahead_within(&self, time: Duration) -> bool {
-        let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        let seen = self.seen.lock();
         seen.ahead.is_some_and(|ahead| ahead.elapsed() < time)
     }
 
     fn set_back(&self) -> u64 {
-        self.seen.lock().unwrap_or_else(PoisonError::into_inner).set_back
+        self.seen.lock().set_back
     }
 
     /// Reads the clock again and again until stopped, and ends the condition after five minutes without a jump.
@@ -116,7 +117,7 @@ impl ClockWatch {
                 () = tokio::time::sleep(READ_EVERY) => {}
             }
             let _ = self.now();
-            let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut seen = self.seen.lock();
             if seen.jumped.is_some_and(|jumped| jumped.elapsed() >= SHOWN_FOR) {
                 seen.jumped = None;
                 self.conditions.clear("clock", "jump");

@@ -3,8 +3,8 @@
 //! Background tasks check a part or a precondition and write the result here. `/readyz`, the metrics and the log only read
 //! it, so that none of them waits for a part.
 
+use parking_lot::{Mutex, MutexGuard};
 use std::collections::BTreeMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use prometheus_client::encoding::EncodeLabelSet;
@@ -113,7 +113,7 @@ impl Conditions {
     }
 
     fn board(&self) -> MutexGuard<'_, Board> {
-        self.board.lock().unwrap_or_else(PoisonError::into_inner)
+        self.board.lock()
     }
 }
 

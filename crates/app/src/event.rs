@@ -10,7 +10,6 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use crate::calendar::{parse_rfc3339, rfc3339};
-use crate::relay::Delivery;
 use crate::trace::TraceContext;
 
 /// The `source` of every event: this system. Ids are unique within it.
@@ -111,20 +110,6 @@ impl StoredEvent {
             data: serde_json::from_str(&self.data).ok(),
         };
         serde_json::to_string(&event).unwrap_or_default()
-    }
-
-    /// The event on its way to the data platform.
-    pub fn to_delivery(&self) -> Delivery {
-        let day = rfc3339(self.at).get(..10).unwrap_or_default().to_owned();
-        Delivery {
-            source: "outbox".into(),
-            id: self.id,
-            topic: self.topic().to_owned(),
-            subject: self.subject.clone(),
-            day,
-            json: self.to_json(),
-            trace: self.trace,
-        }
     }
 
     /// The topic of its type.

@@ -3,6 +3,7 @@
 
 pub mod audit;
 pub mod background;
+pub mod backoff;
 pub mod calendar;
 pub mod catalogue;
 pub mod clock;
@@ -10,8 +11,6 @@ pub mod conditions;
 pub mod desk;
 pub mod event;
 pub mod idempotency;
-pub mod locks;
-pub mod news;
 pub mod relay;
 pub mod retention;
 pub mod seat_map;
@@ -20,4 +19,3 @@ pub mod timetable;
 pub mod trace;
 pub mod waiting_room;
 pub mod watch;
-pub mod written;

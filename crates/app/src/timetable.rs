@@ -4,10 +4,11 @@
 //! they changed is asked for now and then, once for all who look. A lecture carries a version, so the newer of two
 //! pictures is known whichever comes first.
 
+use parking_lot::{RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::collections::BTreeMap;
 use std::ops::Bound::{Excluded, Included, Unbounded};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
@@ -19,7 +20,7 @@ use tokio::sync::Mutex;
 use uuid::Uuid;
 
 use crate::desk::Observer;
-use crate::news::News;
+use crate::store::news::News;
 use crate::store::{LectureFilter, Page, Reader, StoreError, Unit};
 
 /// How old others' changes may be in a list.
@@ -157,11 +158,11 @@ impl Timetable {
     }
 
     fn known(&self) -> RwLockReadGuard<'_, Known> {
-        self.known.read().unwrap_or_else(PoisonError::into_inner)
+        self.known.read()
     }
 
     fn known_mut(&self) -> RwLockWriteGuard<'_, Known> {
-        self.known.write().unwrap_or_else(PoisonError::into_inner)
+        self.known.write()
     }
 
     async fn catch_up(&self, today: Timestamp) -> Result<(), StoreError> {

@@ -1,6 +1,7 @@
 //! Watches the parts of a sale in the background, so that `/readyz` and the metrics never wait for one of them.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use parking_lot::Mutex;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio_util::sync::CancellationToken;
@@ -86,8 +87,8 @@ impl DatabaseWatch {
         self.conditions.set(DATABASE, "writes", (!self.desk.is_well()).then(|| stuck.to_owned()));
     }
 
-    fn last(&self) -> std::sync::MutexGuard<'_, Look> {
-        self.last.lock().unwrap_or_else(PoisonError::into_inner)
+    fn last(&self) -> parking_lot::MutexGuard<'_, Look> {
+        self.last.lock()
     }
 }
 

@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
-use onsale_app::relay::{Delivery, Outbox, Platform, Posted, Turn};
+use onsale_app::relay::{Delivery, DeliveryRight, Outbox, Platform, Posted};
 use onsale_domain::ids::EventId;
 use serde::Deserialize;
 
@@ -147,9 +147,9 @@ fn last_line_end(file: &mut File, length: u64) -> io::Result<u64> {
 impl Platform for FilePlatform {
     /// Whoever stood still for too long, and woke to find that another process took over, waits here: what it is about
     /// to append and cut off is no longer its to write.
-    async fn turn(&self, sources: &BTreeSet<Arc<str>>) -> Result<Turn, String> {
+    async fn turn(&self, sources: &BTreeSet<Arc<str>>) -> Result<DeliveryRight, String> {
         let locked: Result<Vec<File>, String> = sources.iter().map(|source| self.lock(source)).collect();
-        Ok(Turn::holding(locked?))
+        Ok(DeliveryRight::holding(locked?))
     }
 
     async fn post(&self, events: &[Delivery]) -> Posted {

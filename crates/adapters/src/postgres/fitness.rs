@@ -46,7 +46,7 @@ fn judge(version: i32, name: &str, encoding: &str, has_schema: bool) -> Result<(
 /// # Errors
 /// [`OpenError::Forbidden`] with the first that it may not.
 pub(super) async fn check_rights(client: &Client) -> Result<(), OpenError> {
-    let tables: Vec<&str> = onsale_app::locks::Table::ALL.iter().map(|(_, name)| *name).collect();
+    let tables: Vec<&str> = onsale_app::store::locks::Table::ALL.iter().map(|(_, name)| *name).collect();
     match client.query_opt(FORBIDDEN, &[&tables]).await.map_err(DbError::from)? {
         Some(row) => Err(OpenError::Forbidden { table: row.get(0) }),
         None => Ok(()),

@@ -5,8 +5,8 @@
 use std::collections::HashSet;
 
 use onsale_app::idempotency::KeyId;
-use onsale_app::locks::{Held, Lock, Table};
 use onsale_app::store::Wanted;
+use onsale_app::store::locks::{HeldLocks, Lock, Table};
 use onsale_domain::ids::{ConcertId, LectureId, PerformanceId, ReservationId, UserId};
 use tokio_postgres::Row;
 use uuid::Uuid;
@@ -118,9 +118,9 @@ pub(super) const STATEMENTS: &[&str] =
     &[TABLES, ACCOUNTS, LECTURES, ROOMS, RESERVATIONS, ANSWERS, SEATS, PLACES, TURNS, PERFORMANCES];
 
 /// Finds out what is held of what is wanted: tables first, as looking into one that is held would wait. Two round trips.
-pub(super) async fn find(session: &Session, wanted: &Wanted) -> Sql<Held> {
+pub(super) async fn find(session: &Session, wanted: &Wanted) -> Sql<HeldLocks> {
     let names: Vec<&str> = Table::ALL.iter().map(|(_, name)| *name).collect();
-    let mut held = Held::new();
+    let mut held = HeldLocks::new();
     for row in session.query(TABLES, params![names]).await? {
         if let Some(table) = Table::named(get(&row, 0)?) {
             held.insert(Lock::Table(table), number(&row, 1)?);
@@ -137,7 +137,7 @@ pub(super) async fn find(session: &Session, wanted: &Wanted) -> Sql<Held> {
     Ok(held)
 }
 
-fn look_for_parents<'a>(pipeline: &mut Pipeline<'a, Held>, wanted: &'a Wanted, closed: &HashSet<Table>) {
+fn look_for_parents<'a>(pipeline: &mut Pipeline<'a, HeldLocks>, wanted: &'a Wanted, closed: &HashSet<Table>) {
     let keys = &wanted.keys;
     if !keys.accounts.is_empty() && !closed.contains(&Table::Accounts) {
         let users: Vec<&str> = keys.accounts.iter().map(UserId::as_str).collect();
@@ -173,7 +173,7 @@ fn look_for_parents<'a>(pipeline: &mut Pipeline<'a, Held>, wanted: &'a Wanted, c
     }
 }
 
-fn look_for_children<'a>(pipeline: &mut Pipeline<'a, Held>, wanted: &'a Wanted, closed: &HashSet<Table>) {
+fn look_for_children<'a>(pipeline: &mut Pipeline<'a, HeldLocks>, wanted: &'a Wanted, closed: &HashSet<Table>) {
     let keys = &wanted.keys;
     if !keys.reservations.is_empty() && !closed.contains(&Table::Reservations) {
         let ids: Vec<Uuid> = keys.reservations.iter().map(|id| id.uuid()).collect();
@@ -198,7 +198,7 @@ fn look_for_children<'a>(pipeline: &mut Pipeline<'a, Held>, wanted: &'a Wanted, 
 
 /// Asks for rows of one key column; the holder stands after it.
 fn ask<'a>(
-    pipeline: &mut Pipeline<'a, Held>,
+    pipeline: &mut Pipeline<'a, HeldLocks>,
     sql: &'static str,
     wanted: Vec<Param<'a>>,
     lock: impl Fn(&Row) -> Sql<Lock> + Send + 'a,
@@ -213,7 +213,7 @@ fn ask<'a>(
 
 /// Asks for rows of two key columns, if there are any; the holder stands after them.
 fn ask_pairs<'a>(
-    pipeline: &mut Pipeline<'a, Held>,
+    pipeline: &mut Pipeline<'a, HeldLocks>,
     sql: &'static str,
     wanted: Option<Vec<Param<'a>>>,
     lock: impl Fn(&Row) -> Sql<Lock> + Send + 'a,

@@ -42,8 +42,8 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use async_trait::async_trait;
-use onsale_app::news::News;
-use onsale_app::retention::Retention;
+use onsale_app::store::Retention;
+use onsale_app::store::news::News;
 use onsale_app::store::{Reader, Store, StoreError, Writer};
 use onsale_domain::ids::EventId;
 use onsale_domain::time::Timestamp;

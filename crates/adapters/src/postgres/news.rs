@@ -6,7 +6,7 @@ use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
-use onsale_app::news::{News, PerformanceStock, RoomNews, RoomsKnown, RoomsNews, SeatsBecame, SeatsNews};
+use onsale_app::store::news::{News, PerformanceStock, RoomNews, RoomsKnown, RoomsNews, SeatsBecame, SeatsNews};
 use onsale_app::store::{RoomRecord, StoreError};
 use onsale_domain::ids::{ConcertId, PerformanceId, ReservationId};
 use serde_json::Value;

@@ -7,7 +7,7 @@ use std::time::Instant;
 use arc_swap::ArcSwapOption;
 use async_trait::async_trait;
 use onsale_app::event::StoredEvent;
-use onsale_app::news::{News, RoomsKnown};
+use onsale_app::store::news::{News, RoomsKnown};
 use onsale_app::store::{AppliedLecture, LectureFilter, Listed, Page, Reader, RoomRecord, SeatRows, StoreError};
 use onsale_domain::concert::{Concert, Performance, Reservation};
 use onsale_domain::ids::{ConcertId, LectureId, PaymentId, PerformanceId, ReservationId, UserId};

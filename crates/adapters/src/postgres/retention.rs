@@ -1,7 +1,7 @@
 //! Retiring and dropping what is over, on a connection that is opened for each step.
 
 use async_trait::async_trait;
-use onsale_app::retention::Retention;
+use onsale_app::store::Retention;
 use onsale_app::store::StoreError;
 use onsale_domain::ids::ConcertId;
 use onsale_domain::time::Timestamp;

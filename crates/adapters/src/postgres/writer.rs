@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
-use onsale_app::locks::Held;
+use onsale_app::store::locks::HeldLocks;
 use onsale_app::store::{StoreError, Unit, Wanted, Writer};
 use onsale_domain::ids::UserId;
 
@@ -281,7 +281,7 @@ impl Writer for PostgresWriter {
         self.commit(unit).await
     }
 
-    async fn held(&mut self, wanted: &Wanted) -> Result<Held, StoreError> {
+    async fn held(&mut self, wanted: &Wanted) -> Result<HeldLocks, StoreError> {
         self.connect().await?;
         let Some(connected) = &self.connected else {
             return Err(StoreError::Unavailable("the connection is gone".to_owned()));

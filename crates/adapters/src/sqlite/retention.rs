@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
 use async_trait::async_trait;
-use onsale_app::retention::Retention;
+use onsale_app::store::Retention;
 use onsale_app::store::StoreError;
 use onsale_domain::ids::ConcertId;
 use onsale_domain::time::Timestamp;

@@ -23,7 +23,7 @@ impl Folder {
     async fn new(bed: Bed) -> Self {
         let store = bed.store().await;
         charges(&*store, 1, 6).await;
-        let events = events(&*store, 6).await.iter().map(|event| event.to_delivery()).collect();
+        let events = events(&*store, 6).await.iter().map(Delivery::from).collect();
         let outbox = outbox(&bed);
         Self { bed, outbox, folder: tempfile::tempdir().unwrap(), events }
     }

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use onsale_app::news::{RoomsKnown, SeatsBecame};
+use onsale_app::store::news::{RoomsKnown, SeatsBecame};
 use onsale_app::store::{RoomRecord, Store};
 use onsale_domain::ids::{ConcertId, PerformanceId};
 use onsale_domain::time::Timestamp;

@@ -7,7 +7,7 @@ use onsale_adapters::sqlite::{SqliteAudit, SqliteOutbox};
 use onsale_app::audit::audit;
 use onsale_app::audit::source::AuditSource;
 use onsale_app::event::{EventState, StoredEvent};
-use onsale_app::relay::{Marks, Outbox, PartMark};
+use onsale_app::relay::{Delivery, Marks, Outbox, PartMark};
 use onsale_app::store::{Page, Store};
 use onsale_domain::ids::EventId;
 use uuid::Uuid;
@@ -115,7 +115,7 @@ async fn a_dead_letter_outlives_its_event(bed: Bed) {
     // The platform refuses two of them only now.
     let refused = [&all[1], &all[3]];
     for event in refused {
-        outbox.set_aside(&event.to_delivery(), "422 Unprocessable Entity").await.unwrap();
+        outbox.set_aside(&Delivery::from(event), "422 Unprocessable Entity").await.unwrap();
     }
     let page = Page { after: None, limit: 100 };
     let dead = store.reader().dead_events(page).await.unwrap();
@@ -133,7 +133,7 @@ async fn a_dead_letter_outlives_its_event(bed: Bed) {
     let again = outbox.put_back(100).await.unwrap();
     assert_eq!(again.iter().map(StoredEvent::to_json).collect::<Vec<_>>(), refused.map(StoredEvent::to_json));
     // One is refused again before it is written down that it was sent.
-    outbox.set_aside(&again[1].to_delivery(), "400 Bad Request").await.unwrap();
+    outbox.set_aside(&Delivery::from(&again[1]), "400 Bad Request").await.unwrap();
     let sent_again = again.iter().map(Into::into).collect();
     outbox.mark(relay, &Marks { sent_again, ..Marks::default() }).await.unwrap();
     assert!(outbox.put_back(100).await.unwrap().is_empty());

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use async_trait::async_trait;
 use onsale_app::event::StoredEvent;
-use onsale_app::relay::{Backlog, Delivery, Lease, Marks, Outbox, Platform, Posted, Turn};
+use onsale_app::relay::{Backlog, Delivery, DeliveryRight, Lease, Marks, Outbox, Platform, Posted};
 use onsale_app::store::StoreError;
 use onsale_domain::ids::EventId;
 use onsale_domain::time::Timestamp;
@@ -134,7 +134,7 @@ pub(crate) struct SteppingPlatform {
 
 #[async_trait]
 impl Platform for SteppingPlatform {
-    async fn turn(&self, sources: &BTreeSet<Arc<str>>) -> Result<Turn, String> {
+    async fn turn(&self, sources: &BTreeSet<Arc<str>>) -> Result<DeliveryRight, String> {
         self.lines.around(self.platform.turn(sources)).await
     }
 

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use onsale_app::news::{News, RoomNews, RoomsKnown, RoomsNews, SeatsBecame};
 use onsale_app::store::Store;
+use onsale_app::store::news::{News, RoomNews, RoomsKnown, RoomsNews, SeatsBecame};
 use onsale_domain::concert;
 use onsale_domain::ids::ConcertId;
 use onsale_domain::waiting_room::{self, Settings, Step, Token};

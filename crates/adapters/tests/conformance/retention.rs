@@ -1,7 +1,7 @@
 //! What is over is retired and dropped: rooms, places, and events that no relay sends. The rest stays, and the audit holds.
 
-use onsale_app::news::RoomsKnown;
 use onsale_app::relay::{Marks, PartMark};
+use onsale_app::store::news::RoomsKnown;
 use onsale_app::store::{Store, Unit};
 use onsale_domain::ids::ConcertId;
 use onsale_domain::time::Timestamp;

@@ -20,7 +20,7 @@ async fn events_know_what_led_to_them(bed: Bed) {
     let traces: Vec<_> = told.iter().map(|event| (event.subject.as_str(), event.trace)).collect();
     let wanted = [("ann", None), ("bob", Some(context(7))), ("cyd", None), ("dan", Some(context(9)))];
     assert_eq!(traces, wanted);
-    assert_eq!(told[1].to_delivery().trace, Some(context(7)));
+    assert_eq!(onsale_app::relay::Delivery::from(&told[1]).trace, Some(context(7)));
     let json = told[1].to_json();
     assert!(!json.contains("traceparent"), "what is told is told the same, traced or not: {json}");
 }

@@ -9,7 +9,7 @@ use onsale_domain::ids::UserId;
 use onsale_domain::{Command, lecture, payment, waiting_room, wallet};
 
 use super::job::IntoJob;
-use crate::locks::Table::{
+use crate::store::locks::Table::{
     self, Accounts, Applications, Concerts, Events, FreedSeats, LectureHistory, Lectures, Ledger, Payments,
     Performances, Places, Reservations, Rooms, Seats, TurnEnds, Turns,
 };

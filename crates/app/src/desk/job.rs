@@ -12,7 +12,7 @@ use super::batch::Decider;
 use super::command::DeskCommand;
 use super::{Failure, KeyedAnswer, Outcome};
 use crate::idempotency::Keyed;
-use crate::locks::Table;
+use crate::store::locks::Table;
 
 /// Writes an outcome as the bytes that an idempotency key keeps.
 pub(super) type Encode<C> = Box<dyn Fn(&Outcome<C>) -> Arc<[u8]> + Send>;

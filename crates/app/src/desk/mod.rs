@@ -12,8 +12,9 @@ mod quota;
 mod siding;
 mod traced;
 
+use parking_lot::Mutex;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -128,11 +129,11 @@ struct UnderWay(Arc<Mutex<Option<Instant>>>);
 
 impl UnderWay {
     fn set(&self, since: Option<Instant>) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = since;
+        *self.0.lock() = since;
     }
 
     fn is_stuck(&self) -> bool {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).is_some_and(|since| since.elapsed() > UNIT_MAX)
+        self.0.lock().is_some_and(|since| since.elapsed() > UNIT_MAX)
     }
 }
 
@@ -238,7 +239,7 @@ impl Desk {
     /// Takes no more work, finishes what waits, and returns when every lane has ended.
     pub fn close(&self) {
         self.closing.cancel();
-        let threads = std::mem::take(&mut *self.threads.lock().unwrap_or_else(PoisonError::into_inner));
+        let threads = std::mem::take(&mut *self.threads.lock());
         for thread in threads {
             let _ = thread.join();
         }

@@ -10,8 +10,8 @@ use std::time::{Duration, Instant};
 use onsale_domain::ids::UserId;
 
 use super::Waiting;
-use crate::locks::{self, Held, Lock, Table};
 use crate::store::Wanted;
+use crate::store::locks::{HeldLocks, Lock, Table};
 
 /// How long a command waits for a lock, from when it was handed in. Then it fails.
 pub(super) const WAIT_MAX: Duration = Duration::from_secs(3);
@@ -33,7 +33,7 @@ const HELD_MAX: usize = 4_096;
 pub(super) struct Siding {
     parked: VecDeque<Parked>,
     /// What other sessions held at the last look.
-    held: Held,
+    held: HeldLocks,
     /// Whether a row of a performance is held: which reservations that is about, only the database knows.
     holds_performance: bool,
     look_at: Option<Instant>,
@@ -88,8 +88,8 @@ impl Siding {
     }
 
     /// Remembers what is held now.
-    pub(super) fn note(&mut self, held: Held) {
-        self.held = if held.len() > HELD_MAX { Held::new() } else { held };
+    pub(super) fn note(&mut self, held: HeldLocks) {
+        self.held = if held.len() > HELD_MAX { HeldLocks::new() } else { held };
         self.holds_performance = self.held.keys().any(|lock| matches!(lock, Lock::Performance(_)));
         self.look_at = Some(Instant::now() + LOOK_EVERY);
     }
@@ -151,7 +151,7 @@ impl Siding {
     }
 
     /// Takes in what is held now, and takes those commands out that need not wait any longer.
-    pub(super) fn sort(&mut self, held: Held) -> Sorted {
+    pub(super) fn sort(&mut self, held: HeldLocks) -> Sorted {
         let before = std::mem::take(&mut self.held);
         self.note(held);
         let (mut sorted, mut behind) = (Sorted::default(), HashSet::new());
@@ -213,7 +213,7 @@ fn needs(waiting: &Waiting) -> Vec<Lock> {
     add(waiting, &mut wanted);
     let job = waiting.job.get();
     let kept = job.key().map(|_| Table::KeptAnswers);
-    locks::needed(&wanted, job.tables().iter().copied().chain(kept))
+    wanted.locks(job.tables().iter().copied().chain(kept))
 }
 
 /// The owner of the wallet that a charge or a use changes: those of one wallet are decided in the order in which they came.

@@ -1,7 +1,8 @@
 //! How many events wait: looked up by a task of its own, as a round of the relay lasts as long as an outage.
 
+use parking_lot::Mutex;
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use prometheus_client::collector::Collector;
@@ -89,8 +90,7 @@ impl BacklogWatch {
         };
         match found {
             Ok(backlog) => {
-                *self.last.lock().unwrap_or_else(PoisonError::into_inner) =
-                    Last { backlog: Some(backlog), read_at: Instant::now() };
+                *self.last.lock() = Last { backlog: Some(backlog), read_at: Instant::now() };
                 self.unread.over();
                 if let Some(conditions) = &self.conditions {
                     conditions.clear("database", "away");
@@ -126,7 +126,7 @@ impl fmt::Debug for Shown {
 impl Collector for Shown {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
         let (backlog, age) = {
-            let last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            let last = self.0.lock();
             (last.backlog, last.read_at.elapsed())
         };
         if let Some(Backlog { events, oldest_millis }) = backlog {
@@ -166,7 +166,7 @@ mod tests {
         let ago = Instant::now().checked_sub(Duration::from_secs(100)).unwrap();
         for (events, oldest) in [(7, 105.0), (0, 0.0)] {
             let backlog = Some(Backlog { events, oldest_millis: 5_000 });
-            *last.lock().unwrap() = Last { backlog, read_at: ago };
+            *last.lock() = Last { backlog, read_at: ago };
             assert_eq!(value("relay_pending"), Some(f64::from(u32::try_from(events).unwrap())));
             assert!((value("relay_oldest_seconds").unwrap() - oldest).abs() < 5.0);
             assert!(value("relay_backlog_age_seconds").unwrap() >= 100.0);

@@ -12,6 +12,8 @@ use prometheus_client::metrics::counter::Counter;
 use prometheus_client::registry::Registry;
 
 use super::{Outage, Outbox, Sent, Sink};
+use crate::backoff::Backoff;
+use crate::calendar::rfc3339;
 use crate::conditions::Conditions;
 use crate::event::StoredEvent;
 use crate::store::StoreError;
@@ -20,9 +22,11 @@ use crate::trace::{Kind, Span, TraceContext};
 /// The most events in one post.
 const POSTED_MAX: usize = 500;
 
-/// Rests after failures: longer and longer, and spread.
-const REST_AFTER_FAILURE: Duration = Duration::from_millis(200);
-const REST_MAX: Duration = Duration::from_secs(30);
+/// The rests after posts that failed.
+const BACKOFF: Backoff = Backoff { first: Duration::from_millis(400), max: Duration::from_secs(30) };
+
+/// The shortest rest that a platform can ask for.
+const REST_ASKED_MIN: Duration = Duration::from_millis(200);
 
 /// The longest rest that a platform can ask for.
 const REST_ASKED_MAX: Duration = Duration::from_secs(300);
@@ -55,6 +59,21 @@ pub struct Delivery {
     pub trace: Option<TraceContext>,
 }
 
+impl From<&StoredEvent> for Delivery {
+    fn from(event: &StoredEvent) -> Self {
+        Self {
+            source: "outbox".into(),
+            id: event.id,
+            topic: event.topic().to_owned(),
+            subject: event.subject.clone(),
+            // `YYYY-MM-DD` are the first ten characters of an RFC 3339 instant.
+            day: rfc3339(event.at).chars().take(10).collect(),
+            json: event.to_json(),
+            trace: event.trace,
+        }
+    }
+}
+
 /// What became of a post.
 #[derive(Clone, Debug)]
 pub enum Posted {
@@ -69,9 +88,9 @@ pub enum Posted {
 }
 
 /// The right to deliver what comes from some sources, until it is dropped.
-pub struct Turn(#[allow(dead_code, reason = "held, not looked at")] Option<Box<dyn Send>>);
+pub struct DeliveryRight(#[allow(dead_code, reason = "it counts until it is dropped")] Option<Box<dyn Send>>);
 
-impl Turn {
+impl DeliveryRight {
     /// Others may deliver at the same time.
     pub fn shared() -> Self {
         Self(None)
@@ -88,9 +107,9 @@ impl Turn {
 pub trait Platform: Send + Sync {
     /// Asks for a turn; an error says which process has it. By default none is needed: a platform that knows ids can be
     /// posted the same twice.
-    async fn turn(&self, sources: &BTreeSet<Arc<str>>) -> Result<Turn, String> {
+    async fn turn(&self, sources: &BTreeSet<Arc<str>>) -> Result<DeliveryRight, String> {
         let _ = sources;
-        Ok(Turn::shared())
+        Ok(DeliveryRight::shared())
     }
 
     /// Posts events, those of one source in order.
@@ -138,12 +157,9 @@ impl Trouble {
     /// The rest after this many failures in a row, 200 ms at least.
     fn rest(&self, failures: u32) -> Duration {
         match self {
-            Self::Platform(_, Some(asked)) => (*asked).clamp(REST_AFTER_FAILURE, REST_ASKED_MAX),
+            Self::Platform(_, Some(asked)) => (*asked).clamp(REST_ASKED_MIN, REST_ASKED_MAX),
             Self::Turn(_) => REST_FOR_TURN,
-            Self::Platform(_, None) | Self::Store(_) => {
-                let backoff = (REST_AFTER_FAILURE * 2_u32.pow(failures.min(10))).min(REST_MAX);
-                backoff.mul_f64(0.5 + rand::random::<f64>() / 2.0)
-            }
+            Self::Platform(_, None) | Self::Store(_) => BACKOFF.jittered(failures),
         }
     }
 }
@@ -312,7 +328,7 @@ impl Drop for Spans {
 #[async_trait]
 impl Sink for PlatformSink {
     async fn send(&self, events: &[StoredEvent]) -> Vec<Sent> {
-        let deliveries: Vec<Delivery> = events.iter().map(StoredEvent::to_delivery).collect();
+        let deliveries: Vec<Delivery> = events.iter().map(Delivery::from).collect();
         self.deliver(&deliveries).await;
         vec![Sent::Acknowledged; events.len()]
     }

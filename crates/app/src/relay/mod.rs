@@ -20,12 +20,13 @@ use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
+use crate::backoff::Backoff;
 use crate::desk::Observer;
 use crate::event::StoredEvent;
 use crate::store::{StoreError, Unit};
 
 pub use backlog::BacklogWatch;
-pub use delivery::{Delivery, DeliveryMetrics, Platform, PlatformSink, Posted, Turn};
+pub use delivery::{Delivery, DeliveryMetrics, DeliveryRight, Platform, PlatformSink, Posted};
 pub use outage::Outage;
 pub use outbox::{Backlog, EventRef, Lease, Marks, Outbox, PARTS, PartMark, part_of};
 
@@ -55,9 +56,8 @@ const RESTS_PER_ROUND: u32 = 2;
 /// For so long after the last event a relay looks often.
 const BUSY_FOR: Duration = Duration::from_secs(10);
 
-/// Rests after failures: longer and longer, and spread.
-const REST_AFTER_FAILURE: Duration = Duration::from_millis(100);
-const REST_MAX: Duration = Duration::from_secs(5);
+/// The rests after rounds that failed.
+const BACKOFF: Backoff = Backoff { first: Duration::from_millis(200), max: Duration::from_secs(5) };
 
 /// What became of one event.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -192,9 +192,9 @@ impl Relay {
                 Err(error) => {
                     own = Own::default();
                     self.metrics.failures.inc();
-                    failures = (failures + 1).min(8);
+                    failures = failures.saturating_add(1);
                     self.outage.failed(&error.to_string());
-                    (REST_AFTER_FAILURE * 2_u32.pow(failures)).min(REST_MAX).mul_f64(0.5 + rand::random::<f64>() / 2.0)
+                    BACKOFF.jittered(failures)
                 }
             };
             if looked_at.is_none_or(|at: Instant| at.elapsed() > RENEWED_EVERY) {

@@ -1,6 +1,6 @@
 //! What the log says of an outage: its cause at once, then a count every ten seconds, then its end.
 
-use std::sync::{Mutex, PoisonError};
+use parking_lot::Mutex;
 use std::time::{Duration, Instant};
 
 /// How often an outage that goes on is logged.
@@ -30,7 +30,7 @@ impl Outage {
     /// One try failed, for this reason. Logs the first failure of an outage, then at most one line every 10 s.
     pub fn failed(&self, reason: &str) {
         let (now, what) = (Instant::now(), self.what);
-        let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut current = self.current.lock();
         let Some(outage) = current.as_mut() else {
             tracing::warn!(reason, "{what}");
             *current = Some(Current { began: now, failures: 1, logged_at: now });
@@ -46,7 +46,7 @@ impl Outage {
 
     /// A try succeeded. Logs the end of an outage, if there was one.
     pub fn over(&self) {
-        let ended = self.current.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let ended = self.current.lock().take();
         if let Some(Current { began, failures, .. }) = ended {
             let (seconds, what) = (began.elapsed().as_secs(), self.what);
             tracing::info!(failures, seconds, "over: {what}");

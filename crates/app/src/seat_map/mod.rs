@@ -1,15 +1,15 @@
-//! Which seats are free, for everyone who looks. Decides nothing.
+//! Seat maps: which seats of a performance are free, as clients see them. Nothing is decided from a map.
 //!
-//! A process keeps one map for each performance that somebody looks at. It is read once from the database, then
-//! follows the process's own commits; a look costs no I/O, and rebuilding a map costs what has changed. Where other
-//! processes sell too, their changes are asked for now and then, once for all who look.
+//! A process keeps one map for each performance that clients look at. It reads the map once from the database and then
+//! follows its own commits. A poll costs no I/O, and a rebuild costs in proportion to what has changed. If other
+//! instances sell from the same database, the process asks for their changes at most every 100 ms, once for all clients.
 
-mod marks;
+mod seats;
 mod view;
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwapOption;
@@ -17,33 +17,36 @@ use async_trait::async_trait;
 use onsale_domain::event::Subject;
 use onsale_domain::ids::PerformanceId;
 use onsale_domain::time::Timestamp;
+use parking_lot::{Mutex, RwLock};
 use prometheus_client::metrics::counter::Counter;
 
 use crate::catalogue::Showing;
 use crate::desk::Observer;
-use crate::news::{News, SeatsBecame, SeatsNews};
+use crate::store::news::{News, SeatsBecame, SeatsNews};
 use crate::store::{Reader, StoreError, Unit};
-use marks::{Known, Marks};
+use seats::{Known, Seats};
 
-pub use view::{Chunk, Mark, SeatView, Which};
+pub use view::{Chunk, SeatStatus, SeatView, ViewCache, Which};
 
-/// Rebuilding takes at most this part of the time: a map that cost 1 ms is not rebuilt within 20 ms.
+/// A rebuild takes at most this part of the time: a map that took 1 ms to build is not rebuilt within 20 ms.
 const COST_SHARE: u64 = 20;
 
-/// How old others' changes may be when a map is shown.
+/// Maximum age of the other instances' changes when a map is shown.
 const FOLLOWED_EVERY: Duration = Duration::from_millis(100);
 
-/// How often a map is read for one look. A process that sells alone reads it again if a change of its own was missed.
+/// Maximum number of reads of a map for one request. A process that sells alone reads the map again if it missed a commit of
+/// its own.
 const LOADS_MAX: u32 = 3;
 
-/// How long a map is shown while nobody can say what others did.
+/// How long a map is shown while the database cannot return the other instances' changes. Then requests fail.
 const SHOWN_WITHOUT_NEWS: Duration = Duration::from_secs(3);
 
-/// What one unit of work changed in one performance.
+/// The changes of one unit of work in one performance.
 #[derive(Debug)]
 struct Delta {
-    /// The performance's version before and after.
+    /// The performance's version before the unit of work.
     before: u64,
+    /// The performance's version after it.
     after: u64,
     seats: Vec<(u32, Known)>,
 }
@@ -61,135 +64,150 @@ impl From<SeatsNews> for Delta {
 }
 
 enum State {
-    /// Nothing is known.
+    /// The map is not read yet, or a commit was missed.
     Empty,
-    /// Being read; what is committed meanwhile waits here.
+    /// A task reads the map. Commits of this process wait here, because the read may or may not contain them.
     Loading(Vec<Delta>),
-    /// Known.
-    Ready(Marks),
+    /// The map follows the commits of this process.
+    Ready(Seats),
 }
 
 /// The map of one performance.
-struct Slot {
+///
+/// Lock order: `loading`, then `state`. `state` is never held over an await.
+struct Slot<C> {
     showing: Arc<Showing>,
-    view: ArcSwapOption<SeatView>,
-    /// Raised by every change: a view with an older stamp is stale.
+    /// The view that was built last.
+    view: ArcSwapOption<SeatView<C>>,
+    /// Incremented after each change of `state`: a view with another stamp is out of date.
     stamp: AtomicU64,
+    /// Guards the seats. Held for the length of one commit or one build.
     state: Mutex<State>,
-    /// Held by whoever reads from the database, so that one does for all.
+    /// Held by the task that queries the database for this map. The other tasks wait, and then use its answer.
     loading: tokio::sync::Mutex<()>,
-    /// In which of the database's histories it was read.
+    /// The value of [`News::histories`] when the map was read. Written and read only under `loading`.
     histories: AtomicU64,
-    /// When others' changes were last asked for; `None` where a change is known to be missing.
+    /// When the process last asked for the other instances' changes. `None` if a change is known to be missing. Held for
+    /// a copy only.
     followed_at: Mutex<Option<Instant>>,
-    looked_at: AtomicBool,
+    /// Whether a request used the map since the last [`SeatMaps::drop_idle`]. Relaxed: it orders nothing.
+    is_used: AtomicBool,
 }
 
-impl Slot {
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// The last view, where it is still right, or too young to be built anew.
-    fn current(&self, at: Timestamp) -> Option<Arc<SeatView>> {
+impl<C: ViewCache> Slot<C> {
+    /// The last view, if it is still right, or if it is too young to be built again.
+    fn current(&self, at: Timestamp) -> Option<Arc<SeatView<C>>> {
         let view = self.view.load_full()?;
-        let right = view.stamp == self.stamp.load(Ordering::Acquire) && at < view.valid_until;
-        let young = || view.built.elapsed().as_nanos() < u128::from(view.cost_nanos() * COST_SHARE);
-        (right || young()).then_some(view)
+        // Acquire pairs with the release in `commit`: a client that got its answer sees its own change.
+        let is_right = view.stamp == self.stamp.load(Ordering::Acquire) && at < view.valid_until;
+        let is_young = || view.built.elapsed().as_nanos() < u128::from(view.cost_nanos() * COST_SHARE);
+        (is_right || is_young()).then_some(view)
     }
 
-    /// Builds a view from what is known; `None` where nothing is.
-    fn build(&self, at: Timestamp) -> Option<Arc<SeatView>> {
+    /// Builds a view. Returns `None` if the map is not read yet.
+    fn build(&self, at: Timestamp) -> Option<Arc<SeatView<C>>> {
         let began = Instant::now();
-        let mut state = self.state();
-        let State::Ready(marks) = &mut *state else { return None };
+        let mut state = self.state.lock();
+        let State::Ready(seats) = &mut *state else { return None };
+        // Read under the lock: the stamp belongs to exactly these seats.
         let stamp = self.stamp.load(Ordering::Acquire);
-        let view = Arc::new(marks.view(stamp, at));
+        let view = Arc::new(seats.view(stamp, at));
         view.add_cost(began.elapsed());
+        // Stored under the lock: else an older view could replace a newer one.
         self.view.store(Some(view.clone()));
         Some(view)
     }
 
     fn commit(&self, delta: Delta, is_alone: bool) {
-        let mut state = self.state();
+        let mut state = self.state.lock();
         match &mut *state {
             State::Empty => {}
             State::Loading(deltas) => deltas.push(delta),
-            State::Ready(marks) => {
-                // Somebody else's change is missing in between.
-                if !marks.apply(&delta) {
+            State::Ready(seats) => {
+                // A change of another instance lies between the map and this commit.
+                if !seats.apply(&delta) {
                     self.set_followed(None);
+                    // No other instance sells, so this process missed a commit of its own: read the map again.
                     if is_alone {
                         *state = State::Empty;
                     }
                 }
             }
         }
+        // After the change and still under the lock. Release pairs with the acquire in `current`.
         self.stamp.fetch_add(1, Ordering::AcqRel);
     }
 
-    /// Takes in what others did; `false` where something is missing in between.
+    /// Applies the other instances' changes. Returns `false` if a change between them is missing.
     fn catch_up(&self, news: Vec<SeatsNews>) -> bool {
-        let mut state = self.state();
-        let State::Ready(marks) = &mut *state else { return false };
+        let mut state = self.state.lock();
+        let State::Ready(seats) = &mut *state else { return false };
         if news.is_empty() {
             return true;
         }
-        let whole = news.into_iter().all(|change| marks.apply(&change.into()));
+        let is_whole = news.into_iter().all(|change| seats.apply(&change.into()));
         self.stamp.fetch_add(1, Ordering::AcqRel);
-        whole
+        is_whole
     }
 
     fn set_followed(&self, at: Option<Instant>) {
-        *self.followed_at.lock().unwrap_or_else(PoisonError::into_inner) = at;
+        *self.followed_at.lock() = at;
     }
 
-    /// How long ago others' changes were asked for.
+    /// How long ago the process asked for the other instances' changes.
     fn followed(&self) -> Option<Duration> {
-        self.followed_at.lock().unwrap_or_else(PoisonError::into_inner).map(|at| at.elapsed())
+        self.followed_at.lock().map(|at| at.elapsed())
     }
 
     fn version(&self) -> Option<u64> {
-        match &*self.state() {
-            State::Ready(marks) => Some(marks.version()),
+        match &*self.state.lock() {
+            State::Ready(seats) => Some(seats.version()),
             State::Empty | State::Loading(_) => None,
         }
     }
 
     fn forget(&self) {
-        *self.state() = State::Empty;
+        *self.state.lock() = State::Empty;
         self.stamp.fetch_add(1, Ordering::AcqRel);
         self.view.store(None);
     }
 }
 
-/// The maps of this process.
-pub struct SeatMaps {
+/// The seat maps of this process. `C` is what the front end keeps with each view.
+pub struct SeatMaps<C> {
     reader: Arc<dyn Reader>,
-    /// Where other processes sell too.
+    /// The other instances' changes; `None` if no other instance sells.
     news: Option<Arc<dyn News>>,
-    slots: RwLock<HashMap<PerformanceId, Arc<Slot>>>,
-    /// Whether maps are kept at all; else each look asks the database.
+    /// Read by each request, written when a map is first used or dropped. Never held over an await.
+    slots: RwLock<HashMap<PerformanceId, Arc<Slot<C>>>>,
+    /// Whether maps are kept; if not, each request reads the database.
     is_kept: bool,
-    /// How often the database was asked for a map, or for what others changed in it.
+    /// Number of queries for a map or for its changes.
     pub reads: Counter,
 }
 
-impl SeatMaps {
-    /// No map yet: each is read when it is first looked at.
+/// A cache that can drop what no request used lately.
+pub trait IdleCache: Send + Sync {
+    /// Drops what no request used since the last call. It is read again when a request needs it.
+    fn drop_idle(&self);
+}
+
+impl<C: ViewCache> SeatMaps<C> {
+    /// Starts without maps: each is read when a request first needs it.
     pub fn new(reader: Arc<dyn Reader>, news: Option<Arc<dyn News>>, is_kept: bool) -> Self {
         Self { reader, news, slots: RwLock::default(), is_kept, reads: Counter::default() }
     }
 
-    /// The seats of a performance as of now, or of a moment ago where the map is large.
+    /// The seats of a performance as of now. A large map may be older by up to 20 times its build time.
     ///
     /// # Errors
-    /// Where the map is not known and the database cannot be read.
-    pub async fn view(&self, showing: &Arc<Showing>) -> Result<Arc<SeatView>, StoreError> {
+    /// [`StoreError`] if the map is not known and the database cannot be read, or if the other instances' changes have
+    /// been unknown for 3 s.
+    pub async fn view(&self, showing: &Arc<Showing>) -> Result<Arc<SeatView<C>>, StoreError> {
         if !self.is_kept {
             self.reads.inc();
             let rows = self.reader.seats(showing.id).await?;
-            return Ok(Arc::new(Marks::new(showing, &rows).view(0, self.reader.now())));
+            return Ok(Arc::new(Seats::new(showing, &rows).view(0, self.reader.now())));
         }
         let slot = self.slot(showing);
         self.follow(&slot).await?;
@@ -197,13 +215,14 @@ impl SeatMaps {
         if let Some(view) = slot.current(at).or_else(|| slot.build(at)) {
             return Ok(view);
         }
+        // Single flight: the first request reads the map, and those that waited for the lock find it built.
         let _one_reader = slot.loading.lock().await;
         for _ in 0..LOADS_MAX {
             if let Some(view) = slot.build(self.reader.now()) {
                 return Ok(view);
             }
             self.read(&slot).await?;
-            // What others changed while it was read is missing between our own changes.
+            // Changes of other instances during the read lie between the commits of this process: ask for them.
             if let (Some(news), None) = (&self.news, slot.followed()) {
                 self.ask_others(&slot, news).await?;
             }
@@ -211,62 +230,67 @@ impl SeatMaps {
         slot.build(self.reader.now()).ok_or_else(|| StoreError::Unavailable("a seat map changes too fast".to_owned()))
     }
 
-    /// Asks what others did to this performance, unless that was asked a moment ago.
-    async fn follow(&self, slot: &Slot) -> Result<(), StoreError> {
+    /// Asks for the other instances' changes of this performance, unless a request did so less than 100 ms ago.
+    async fn follow(&self, slot: &Slot<C>) -> Result<(), StoreError> {
         let Some(news) = &self.news else { return Ok(()) };
         let is_fresh = |within| slot.followed().is_some_and(|age| age < within);
         if is_fresh(FOLLOWED_EVERY) {
             return Ok(());
         }
         let _one_asks = slot.loading.lock().await;
+        // Checked again under the lock: the task that held it may have asked.
         if is_fresh(FOLLOWED_EVERY) {
             return Ok(());
         }
         match self.ask_others(slot, news).await {
-            // A map shown may be a little old; nothing is decided by it.
+            // A map may be a little old, because nothing is decided from it.
             Err(_) if is_fresh(SHOWN_WITHOUT_NEWS) => Ok(()),
             asked => asked,
         }
     }
 
-    /// Takes in what others did since the version that is known. Called by one at a time, who holds `loading`.
-    async fn ask_others(&self, slot: &Slot, news: &Arc<dyn News>) -> Result<(), StoreError> {
+    /// Applies the other instances' changes after the known version. The caller holds `loading`.
+    async fn ask_others(&self, slot: &Slot<C>, news: &Arc<dyn News>) -> Result<(), StoreError> {
         let Some(version) = slot.version() else { return Ok(()) };
+        // Taken before the query: what commits during the query may be missing from its answer.
         let began = Instant::now();
         self.reads.inc();
         let changes = news.seats(slot.showing.id, version).await?;
-        let is_other = slot.histories.load(Ordering::Acquire) != news.histories();
-        if is_other || !slot.catch_up(changes) {
+        // After a failover the versions of the map may belong to lost commits.
+        let is_other_history = slot.histories.load(Ordering::Acquire) != news.histories();
+        if is_other_history || !slot.catch_up(changes) {
             slot.forget();
         }
         slot.set_followed(Some(began));
         Ok(())
     }
 
-    async fn read(&self, slot: &Slot) -> Result<(), StoreError> {
-        *slot.state() = State::Loading(Vec::new());
+    /// Reads the map from the database. The caller holds `loading`.
+    async fn read(&self, slot: &Slot<C>) -> Result<(), StoreError> {
+        // Before the query: commits of this process from here on wait in `Loading`.
+        *slot.state.lock() = State::Loading(Vec::new());
         slot.set_followed(Some(Instant::now()));
         slot.histories.store(self.news.as_ref().map_or(0, |news| news.histories()), Ordering::Release);
         self.reads.inc();
         let rows = self.reader.seats(slot.showing.id).await;
-        let mut state = slot.state();
+        let mut state = slot.state.lock();
         let State::Loading(deltas) = std::mem::replace(&mut *state, State::Empty) else { return Ok(()) };
-        let mut marks = Marks::new(&slot.showing, &rows?);
-        let is_whole = deltas.iter().all(|delta| marks.apply(delta));
+        let mut seats = Seats::new(&slot.showing, &rows?);
+        let is_whole = deltas.iter().all(|delta| seats.apply(delta));
         if !is_whole && self.news.is_some() {
-            // Others sell too: their changes lie between ours, and are queried. A large map is not read again for them.
+            // Changes of other instances lie between those of this process. A query for them is cheaper than a second
+            // read of a large map.
             slot.set_followed(None);
         }
         if is_whole || self.news.is_some() {
-            *state = State::Ready(marks);
+            *state = State::Ready(seats);
         }
         Ok(())
     }
 
-    fn slot(&self, showing: &Arc<Showing>) -> Arc<Slot> {
-        let known = self.slots.read().unwrap_or_else(PoisonError::into_inner).get(&showing.id).cloned();
+    fn slot(&self, showing: &Arc<Showing>) -> Arc<Slot<C>> {
+        let known = self.slots.read().get(&showing.id).cloned();
         let slot = known.unwrap_or_else(|| {
-            let mut slots = self.slots.write().unwrap_or_else(PoisonError::into_inner);
             let slot = Slot {
                 showing: showing.clone(),
                 view: ArcSwapOption::empty(),
@@ -275,23 +299,24 @@ impl SeatMaps {
                 loading: tokio::sync::Mutex::default(),
                 histories: AtomicU64::new(0),
                 followed_at: Mutex::new(None),
-                looked_at: AtomicBool::new(true),
+                is_used: AtomicBool::new(true),
             };
-            slots.entry(showing.id).or_insert_with(|| Arc::new(slot)).clone()
+            // Another request may have inserted the slot between the two locks: then its slot counts.
+            self.slots.write().entry(showing.id).or_insert_with(|| Arc::new(slot)).clone()
         });
-        slot.looked_at.store(true, Ordering::Relaxed);
+        slot.is_used.store(true, Ordering::Relaxed);
         slot
     }
+}
 
-    /// Drops the maps that nobody looked at since the last call; they are read again when needed.
-    pub(crate) fn drop_idle(&self) {
-        let mut slots = self.slots.write().unwrap_or_else(PoisonError::into_inner);
-        slots.retain(|_, slot| slot.looked_at.swap(false, Ordering::Relaxed));
+impl<C: ViewCache> IdleCache for SeatMaps<C> {
+    fn drop_idle(&self) {
+        self.slots.write().retain(|_, slot| slot.is_used.swap(false, Ordering::Relaxed));
     }
 }
 
 #[async_trait]
-impl Observer for SeatMaps {
+impl<C: ViewCache> Observer for SeatMaps<C> {
     fn committed(&self, unit: &Unit) {
         let rows = &unit.rows;
         let mut seats: HashMap<PerformanceId, Vec<(u32, Known)>> = HashMap::new();
@@ -301,18 +326,21 @@ impl Observer for SeatMaps {
         if seats.is_empty() {
             return;
         }
-        let slots = self.slots.read().unwrap_or_else(PoisonError::into_inner);
+        let slots = self.slots.read();
         for (id, seats) in seats {
             let (Some(slot), Some(performance)) = (slots.get(&id), rows.performances.get(&id)) else { continue };
-            let told = rows.events.iter().filter(|event| event.happening.subject() == Subject::Performance(id));
-            let changes = told.count() as u64;
+            // Each event of a performance is one change of its version.
+            let events = rows.events.iter().filter(|event| event.happening.subject() == Subject::Performance(id));
+            let changes = events.count() as u64;
             let delta = Delta { before: performance.version - changes, after: performance.version, seats };
             slot.commit(delta, self.news.is_none());
         }
     }
 
     async fn recover(&self) -> Result<(), StoreError> {
-        self.slots.read().unwrap_or_else(PoisonError::into_inner).values().for_each(|slot| slot.forget());
+        for slot in self.slots.read().values() {
+            slot.forget();
+        }
         Ok(())
     }
 }

@@ -1,4 +1,4 @@
-//! A seat map as shown: never changed, shared by everyone who looks, serialized once.
+//! A seat map as clients see it: immutable, and shared by all requests that show it.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -7,25 +7,23 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use onsale_domain::time::Timestamp;
 
-use crate::written::Written;
-
-/// What is shown of a seat.
+/// The status of a seat as clients see it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Mark {
-    /// Anyone may take it.
+pub enum SeatStatus {
+    /// Any user may take it.
     Available,
-    /// Somebody may still pay for it.
+    /// A user holds it and may still pay for it.
     Held,
-    /// It is gone.
+    /// It is paid.
     Sold,
 }
 
-/// Which seats a caller wants to see.
+/// Which seats a client wants to see.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Which {
-    /// All of them.
+    /// Every seat of the performance.
     All,
-    /// Those that anyone may take.
+    /// Only seats that any user may take.
     Available,
 }
 
@@ -38,64 +36,69 @@ impl Which {
     }
 }
 
-/// Some neighbouring seats, with their serialized form once somebody has asked for it.
+/// What a front end keeps with a view, such as its serialized form. A new view starts with an empty value.
+pub trait ViewCache: Default + Send + Sync + 'static {
+    /// How long it took to make what is kept, in nanoseconds. It counts as part of the view's cost.
+    fn cost_nanos(&self) -> u64;
+}
+
+/// Up to 128 neighbouring seats, with their serialized form once a caller has asked for it. Views share the chunks that
+/// did not change between them.
 #[derive(Debug)]
 pub struct Chunk {
     numbers: Arc<[u32]>,
-    pub(super) marks: Box<[Mark]>,
+    pub(super) statuses: Box<[SeatStatus]>,
     texts: [OnceLock<Bytes>; 2],
 }
 
 impl Chunk {
-    pub(super) fn new(numbers: Arc<[u32]>, marks: &[Mark]) -> Self {
-        Self { numbers, marks: marks.into(), texts: Default::default() }
+    pub(super) fn new(numbers: Arc<[u32]>, statuses: &[SeatStatus]) -> Self {
+        Self { numbers, statuses: statuses.into(), texts: Default::default() }
     }
 
-    /// Seat numbers with what is shown of each.
-    pub fn seats(&self, which: Which) -> impl Iterator<Item = (u32, Mark)> {
-        let all = self.numbers.iter().copied().zip(self.marks.iter().copied());
-        all.filter(move |(_, mark)| which == Which::All || *mark == Mark::Available)
+    /// Seat numbers, each with its status.
+    pub fn seats(&self, which: Which) -> impl Iterator<Item = (u32, SeatStatus)> {
+        let all = self.numbers.iter().copied().zip(self.statuses.iter().copied());
+        all.filter(move |(_, status)| which == Which::All || *status == SeatStatus::Available)
     }
 
-    /// The serialized form, written by the first who asks.
+    /// The serialized form, written by the first caller.
     pub fn text(&self, which: Which, write: impl FnOnce(&Self) -> Bytes) -> &Bytes {
         self.texts[which.index()].get_or_init(|| write(self))
     }
 }
 
-/// The seats of a performance as of a moment.
+/// The seats of a performance as of one moment.
 #[derive(Debug)]
-pub struct SeatView {
+pub struct SeatView<C> {
+    /// The stamp of the slot when this view was built. Another stamp now means that seats have changed since.
     pub(super) stamp: u64,
-    /// No other view has it.
+    /// A number that no other view of this process has.
     pub serial: u64,
     pub(super) built: Instant,
-    /// From this instant on a hold shown here has run out.
+    /// The end of the first hold shown here. From this instant on the view is wrong.
     pub(super) valid_until: Timestamp,
+    /// How long the build took. Relaxed everywhere: a sum that orders nothing.
     cost_nanos: AtomicU64,
-    /// How many seats anyone may take.
+    /// Number of seats that any user may take.
     pub remaining: u32,
-    /// All seats.
+    /// All seats, in ascending order.
     pub chunks: Vec<Arc<Chunk>>,
-    texts: [OnceLock<Written>; 2],
+    /// What the front end keeps with this view.
+    pub cache: C,
 }
 
-impl SeatView {
+impl<C: ViewCache> SeatView<C> {
     pub(super) fn new(stamp: u64, valid_until: Timestamp, remaining: u32, chunks: Vec<Arc<Chunk>>) -> Self {
         static SERIAL: AtomicU64 = AtomicU64::new(0);
         let serial = SERIAL.fetch_add(1, Ordering::Relaxed);
-        let (built, cost_nanos) = (Instant::now(), AtomicU64::new(0));
-        Self { stamp, serial, built, valid_until, cost_nanos, remaining, chunks, texts: Default::default() }
+        let (built, cost_nanos, cache) = (Instant::now(), AtomicU64::new(0), C::default());
+        Self { stamp, serial, built, valid_until, cost_nanos, remaining, chunks, cache }
     }
 
-    /// The serialized form of the whole, written by the first who asks; what that costs counts as the view's cost.
-    pub fn text(&self, which: Which, write: impl FnOnce(&Self) -> Bytes) -> &Written {
-        self.texts[which.index()].get_or_init(|| Written::new(|| write(self)))
-    }
-
+    /// How long it took to build and to serialize this view, in nanoseconds.
     pub(super) fn cost_nanos(&self) -> u64 {
-        let texts = self.texts.iter().filter_map(OnceLock::get).map(Written::cost_nanos);
-        self.cost_nanos.load(Ordering::Relaxed) + texts.sum::<u64>()
+        self.cost_nanos.load(Ordering::Relaxed) + self.cache.cost_nanos()
     }
 
     pub(super) fn add_cost(&self, spent: Duration) {

@@ -13,8 +13,8 @@ use tokio::sync::{Mutex, Notify};
 
 use super::change::{Change, Glimpse};
 use super::{LiveRoom, Rooms, Stake};
-use crate::news::{News, RoomNews, RoomsKnown, RoomsNews};
 use crate::store::StoreError;
+use crate::store::news::{News, RoomNews, RoomsKnown, RoomsNews};
 
 /// How often it is asked what is left of each performance.
 const STOCK_EVERY: Duration = Duration::from_secs(1);

@@ -34,7 +34,7 @@ use onsale_domain::waiting_room::{PlaceStanding, Token};
 use tokio::sync::Notify;
 
 use crate::desk::Observer;
-use crate::news::News;
+use crate::store::news::News;
 use crate::store::{Reader, RoomRecord, StoreError, Unit};
 use change::Change;
 use follow::Following;

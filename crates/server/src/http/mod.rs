@@ -20,7 +20,6 @@ use onsale_app::catalogue::Catalogue;
 use onsale_app::conditions::Conditions;
 use onsale_app::desk::{Desk, DeskCommand, KeyedAnswer, KeyedRequest};
 use onsale_app::idempotency::Keyed;
-use onsale_app::seat_map::SeatMaps;
 use onsale_app::store::{Reader, StoreError};
 use onsale_app::timetable::Timetable;
 use onsale_app::waiting_room::Rooms;
@@ -36,7 +35,7 @@ use crate::token::TokenCodec;
 use reply::answer::{self, Rendered};
 use reply::problem::{Code, Problem};
 
-pub(crate) use cache::{Kept, Shelves, respond};
+pub(crate) use cache::{Kept, SeatTexts, Shelves, Written, respond};
 pub(crate) use edge::{
     ClientLimits, ConnectionLimits, HttpMetrics, Limiter, Reached, Server, ServerLimits, Stopping, Streams, bind,
     connections_that_fit, listen, mark_answer,
@@ -48,6 +47,9 @@ pub(crate) use router::{into_service, not_found};
 
 /// No request waits longer than this for any one thing.
 const PATIENCE: Duration = Duration::from_millis(9_500);
+
+/// The seat maps, each view with its JSON.
+pub(crate) type SeatMaps = onsale_app::seat_map::SeatMaps<SeatTexts>;
 
 /// What every handler may use.
 pub(crate) struct AppState {

@@ -3,11 +3,11 @@
 use std::hash::{DefaultHasher, Hasher};
 use std::sync::LazyLock;
 
+use crate::http::Written;
 use axum::http::header::{CONTENT_SECURITY_POLICY, CONTENT_TYPE};
 use axum::http::{HeaderMap, HeaderValue};
 use axum::response::Response;
 use bytes::Bytes;
-use onsale_app::written::Written;
 
 use crate::http::{Kept, respond};
 

@@ -14,7 +14,6 @@ use onsale_app::catalogue::Catalogue;
 use onsale_app::conditions::Conditions;
 use onsale_app::desk::{self, Desk, Terms};
 use onsale_app::relay::Bell;
-use onsale_app::seat_map::SeatMaps;
 use onsale_app::store::{Store, StoreError};
 use onsale_app::timetable::Timetable;
 use onsale_app::waiting_room::Rooms;
@@ -24,6 +23,7 @@ use prometheus_client::registry::Registry;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::http::SeatMaps;
 use crate::settings::Settings;
 
 pub(crate) use databases::{audit_source, migrate, open_reader, outbox, replay_events, retry_dead_events};

@@ -5,10 +5,10 @@ use std::collections::HashMap;
 use std::hash::Hash;
 use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 
+use crate::http::Written;
 use axum::http::HeaderValue;
 use jiff::civil::Date;
 use onsale_app::seat_map::Which;
-use onsale_app::written::Written;
 use onsale_domain::ids::{ConcertId, PerformanceId};
 use onsale_domain::time::Timestamp;
 

@@ -3,6 +3,9 @@
 mod answers;
 mod respond;
 pub(crate) mod seat_json;
+mod written;
 
 pub(crate) use answers::{Ready, Shelves};
 pub(crate) use respond::{Kept, respond};
+pub(crate) use seat_json::SeatTexts;
+pub(crate) use written::Written;

@@ -1,21 +1,48 @@
 //! Seat maps as JSON: written once for each part that changed, and then shared by everyone who looks.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use bytes::{BufMut, Bytes, BytesMut};
 use jiff::civil::Date;
 use onsale_app::calendar::rfc3339;
 use onsale_app::catalogue::Showing;
-use onsale_app::seat_map::{Chunk, Mark, SeatView, Which};
-use onsale_app::written::Written;
+use onsale_app::seat_map::{Chunk, SeatStatus, ViewCache, Which};
+
+use super::Written;
+
+type SeatView = onsale_app::seat_map::SeatView<SeatTexts>;
+
+/// The JSON of one seat map, kept with its view.
+#[derive(Debug, Default)]
+pub(crate) struct SeatTexts {
+    all: OnceLock<Written>,
+    available: OnceLock<Written>,
+}
+
+impl SeatTexts {
+    fn get(&self, which: Which) -> &OnceLock<Written> {
+        match which {
+            Which::All => &self.all,
+            Which::Available => &self.available,
+        }
+    }
+}
+
+impl ViewCache for SeatTexts {
+    fn cost_nanos(&self) -> u64 {
+        [&self.all, &self.available].into_iter().filter_map(OnceLock::get).map(Written::cost_nanos).sum()
+    }
+}
 
 /// The seats of the one performance of a date, as nearly always: the whole text is shared.
 pub(crate) fn seats_of<'a>(date: Date, showing: &Showing, view: &'a SeatView, which: Which) -> &'a Written {
-    view.text(which, |view| {
+    let write = || {
         let mut text = open(date);
         write_performance(&mut text, showing, view, which);
         close(text)
-    })
+    };
+    // The first caller writes the text; callers that come meanwhile wait for it.
+    view.cache.get(which).get_or_init(|| Written::new(write))
 }
 
 /// The seats of all performances of a date.
@@ -61,12 +88,12 @@ fn write_performance(text: &mut BytesMut, showing: &Showing, view: &SeatView, wh
 
 fn write_seats(showing: &Showing, chunk: &Chunk, which: Which) -> Bytes {
     let mut text = String::new();
-    for (number, mark) in chunk.seats(which) {
+    for (number, status) in chunk.seats(which) {
         let Some(section) = showing.seating.section_of(number) else { continue };
-        let status = match mark {
-            Mark::Available => "AVAILABLE",
-            Mark::Held => "HELD",
-            Mark::Sold => "SOLD",
+        let status = match status {
+            SeatStatus::Available => "AVAILABLE",
+            SeatStatus::Held => "HELD",
+            SeatStatus::Sold => "SOLD",
         };
         if !text.is_empty() {
             text.push(',');

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::http::Written;
 use axum::extract::{FromRequestParts, State};
 use axum::http::HeaderMap;
 use axum::http::request::Parts;
@@ -10,7 +11,6 @@ use jiff::civil::Date;
 use onsale_app::calendar::{Calendar, parse_date};
 use onsale_app::catalogue::{Programme, Showing};
 use onsale_app::seat_map::Which;
-use onsale_app::written::Written;
 use onsale_domain::concert::{Concert, Performance};
 use onsale_domain::ids::{ConcertId, PerformanceId};
 use schemars::JsonSchema;

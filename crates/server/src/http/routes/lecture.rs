@@ -1,12 +1,12 @@
 //! Lectures.
 
+use crate::http::Written;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use jiff::civil::Date;
 use onsale_app::calendar::parse_date;
 use onsale_app::store::{AppliedLecture, LectureFilter, Page};
-use onsale_app::written::Written;
 use onsale_domain::ids::{LectureId, UserId};
 use onsale_domain::lecture::{self as rules, Apply, Cancel, Lecture};
 use onsale_domain::time::Timestamp;

@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use onsale_domain::ids::{ConcertId, PerformanceId, ReservationId};
 use onsale_domain::time::Timestamp;
 
-use crate::store::{RoomRecord, StoreError};
+use super::{RoomRecord, StoreError};
 
 /// What a process knows of the waiting rooms, and what else it wants to know.
 #[derive(Clone, Debug, Default)]

@@ -1,4 +1,4 @@
-//! A text that is written once and given to many: as it is, and compressed for those who take that.
+//! A text that is written once and sent to many clients: as it is, or in gzip if the client takes that.
 
 use std::hash::{DefaultHasher, Hasher};
 use std::io::Write;
@@ -13,18 +13,19 @@ use flate2::write::GzEncoder;
 /// Shorter texts gain nothing: they travel in one packet either way.
 const PACKED_FROM: usize = 1_024;
 
-/// See the module.
+/// A text, its digest, and its gzip form once a client asked for it.
 #[derive(Debug)]
-pub struct Written {
+pub(crate) struct Written {
     text: Bytes,
     digest: u64,
     packed: OnceLock<Option<Bytes>>,
+    /// Relaxed everywhere: a sum that orders nothing.
     cost_nanos: AtomicU64,
 }
 
 impl Written {
-    /// Writes it.
-    pub fn new(write: impl FnOnce() -> Bytes) -> Self {
+    /// Runs `write`, and measures how long it takes.
+    pub(crate) fn new(write: impl FnOnce() -> Bytes) -> Self {
         let began = Instant::now();
         let text = write();
         let mut hasher = DefaultHasher::new();
@@ -34,18 +35,19 @@ impl Written {
         written
     }
 
-    /// The text.
-    pub fn text(&self) -> &Bytes {
+    /// The text, not compressed.
+    pub(crate) fn text(&self) -> &Bytes {
         &self.text
     }
 
     /// A number that differs for texts that differ.
-    pub fn digest(&self) -> u64 {
+    pub(crate) fn digest(&self) -> u64 {
         self.digest
     }
 
-    /// The text in gzip, compressed by the first who asks; `None` where that makes it no shorter.
-    pub fn packed(&self) -> Option<&Bytes> {
+    /// The text in gzip, compressed by the first caller. `None` if the text is shorter than 1 KiB, or if gzip does not make
+    /// it shorter.
+    pub(crate) fn packed(&self) -> Option<&Bytes> {
         let pack = || {
             let began = Instant::now();
             let packed = gzip(&self.text);
@@ -56,7 +58,7 @@ impl Written {
     }
 
     /// How long it took to write and to compress, in nanoseconds.
-    pub fn cost_nanos(&self) -> u64 {
+    pub(crate) fn cost_nanos(&self) -> u64 {
         self.cost_nanos.load(Ordering::Relaxed)
     }
 

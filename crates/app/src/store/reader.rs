@@ -1,118 +1,19 @@
-//! The seam to the database: load what decisions need, save what they decided, and read.
-//!
-//! One implementation per database. No rule stands behind this seam: a store knows rows, not reasons.
+//! How everything but a lane reads the database: lists, single rows, and what a process loads when it starts.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use onsale_domain::concert::{Concert, Performance, Reservation, Seat};
-use onsale_domain::event::Event;
 use onsale_domain::ids::{ConcertId, LectureId, PaymentId, PerformanceId, ReservationId, UserId};
 use onsale_domain::lecture::{HistoryLine, Lecture};
 use onsale_domain::payment::Payment;
-use onsale_domain::rows::{Keys, Rows};
-use onsale_domain::table::Table;
 use onsale_domain::time::Timestamp;
 use onsale_domain::waiting_room::{Room, Turn};
 use onsale_domain::wallet::{Account, Entry};
-use prometheus_client::registry::Registry;
 
-use crate::conditions::Conditions;
+use super::StoreError;
 use crate::event::StoredEvent;
-use crate::idempotency::{KeptAnswer, KeptCount, KeyId};
-use crate::locks::Held;
-use crate::news::News;
-use crate::retention::Retention;
-use crate::trace::TraceContext;
-
-/// Why a store did not do what it was asked.
-#[derive(Clone, Debug, thiserror::Error)]
-pub enum StoreError {
-    /// Nothing was done, and nothing can be done now: the disk is full, the database is away.
-    #[error("the database is unavailable: {0}")]
-    Unavailable(String),
-    /// The commit was sent, and nobody knows whether it counted.
-    #[error("the outcome of a commit is unknown: {0}")]
-    Unknown(String),
-    /// Nothing was done, because others were first or the connection was cut; the same work again may succeed.
-    #[error("the database had others first: {0}")]
-    Conflict(String),
-    /// Nothing was done, because another session held a row or a table for longer than a batch waits for it.
-    #[error("another session holds a lock: {0}")]
-    Locked(String),
-    /// Nothing was done; the same work in other company may succeed.
-    #[error("the database refused: {0}")]
-    Rejected(String),
-}
-
-/// What a batch asks a store to load.
-#[derive(Clone, Debug, Default)]
-pub struct Wanted {
-    /// The rows that the commands need.
-    pub keys: Keys,
-    /// The idempotency keys under which they came.
-    pub answers: BTreeSet<KeyId>,
-    /// Users whose kept answers are counted.
-    pub counted: BTreeSet<UserId>,
-    /// Up to how many they are counted.
-    pub count_max: u32,
-    /// Wait for locks as long as one command may wait, instead of the moment that a batch of many may cost.
-    pub is_patient: bool,
-}
-
-/// One unit of work: what was loaded, and then what was decided.
-#[derive(Debug, Default)]
-pub struct Unit {
-    /// The database's time, read after the rows were locked.
-    pub at: Timestamp,
-    /// The rows.
-    pub rows: Rows,
-    /// Answers kept under idempotency keys.
-    pub answers: Table<KeyId, KeptAnswer>,
-    /// How many answers each counted user keeps. Read without a lock: others may add to them at the same time.
-    pub kept_counts: BTreeMap<UserId, KeptCount>,
-    /// Which events come from a request that is traced: their indices in `rows.events`, rising, each with its context.
-    pub traces: Vec<(usize, TraceContext)>,
-    /// Drop a few answers that were kept before this instant.
-    pub forget_answers_before: Option<Timestamp>,
-    /// Write something even if nothing was decided: a write failed before, and this shows whether the next will.
-    pub prove_writable: bool,
-}
-
-impl Unit {
-    /// The events, each with its trace.
-    pub fn events(&self) -> impl Iterator<Item = (&Event, Option<TraceContext>)> {
-        let mut traces = self.traces.iter().peekable();
-        self.rows.events.iter().enumerate().map(move |(index, event)| {
-            let trace = traces.next_if(|(traced, _)| *traced == index);
-            (event, trace.map(|(_, context)| *context))
-        })
-    }
-}
-
-/// One lane's way into the database. Used by one batch at a time.
-#[async_trait]
-pub trait Writer: Send {
-    /// Begins a unit of work: locks the parents in their one order, then loads everything else, then reads the clock.
-    async fn load(&mut self, wanted: &Wanted) -> Result<Unit, StoreError>;
-
-    /// Writes what was changed and added, and commits durably. Ends the unit, whatever comes of it.
-    async fn save(&mut self, unit: &Unit) -> Result<(), StoreError>;
-
-    /// Ends a unit of which nothing shall remain.
-    async fn abandon(&mut self);
-
-    /// Which rows and tables of those wanted other sessions hold now. Waits for none of them, and leaves nothing locked.
-    /// Called between units. A store with one writer has none.
-    ///
-    /// # Errors
-    /// [`StoreError::Locked`] if a lock kept it from finding out, else as [`Writer::load`].
-    async fn held(&mut self, wanted: &Wanted) -> Result<Held, StoreError> {
-        let _ = wanted;
-        Ok(Held::new())
-    }
-}
 
 /// A page of a list: at most `limit` rows that follow `after`.
 #[derive(Clone, Copy, Debug)]
@@ -294,44 +195,4 @@ pub trait Reader: Send + Sync {
 
     /// The last events of the log, oldest first.
     async fn last_events(&self, limit: usize) -> Result<Vec<StoredEvent>, StoreError>;
-}
-
-/// A database that holds a sale.
-#[async_trait]
-pub trait Store: Send + Sync {
-    /// A way in for one lane.
-    async fn writer(&self) -> Result<Box<dyn Writer>, StoreError>;
-
-    /// The way in for everyone who only reads.
-    fn reader(&self) -> Arc<dyn Reader>;
-
-    /// The way to retire and drop what is over.
-    fn retention(&self) -> Arc<dyn Retention>;
-
-    /// How to learn what other processes do to this database; `None` where there can be none.
-    fn news(&self) -> Option<Arc<dyn News>>;
-
-    /// Shows what the store measures of itself, if anything.
-    fn register(&self, registry: &mut Registry) {
-        let _ = registry;
-    }
-
-    /// Sets the board on which the store states what is wrong with it. If another process makes a file of the store grow without
-    /// end, writes are refused before its disk has less than `disk_reserve_mib` MiB free; 0: never.
-    fn report_to(&self, conditions: &Arc<Conditions>, disk_reserve_mib: u32) {
-        let _ = (conditions, disk_reserve_mib);
-    }
-
-    /// How long the oldest snapshot is open that another session keeps in this database, in seconds: a backup, an audit, a
-    /// transaction that was left open. While it is, no old version of a row is cleared away. `None` if the database has
-    /// no such sessions.
-    async fn oldest_snapshot(&self) -> Result<Option<u64>, StoreError> {
-        Ok(None)
-    }
-
-    /// A value that is made once and the same for all instances: the one that was there, else the one offered.
-    async fn secret(&self, name: &str, offered: &[u8]) -> Result<Vec<u8>, StoreError>;
-
-    /// Leaves the database tidy. Nothing is written after this.
-    async fn close(&self);
 }

@@ -6,14 +6,14 @@ use onsale_domain::concert::{Seat, Seating};
 use onsale_domain::time::Timestamp;
 
 use super::Delta;
-use super::view::{Chunk, Mark, SeatView};
+use super::view::{Chunk, SeatStatus, SeatView, ViewCache};
 use crate::catalogue::Showing;
 use crate::store::SeatRows;
 
-/// Seats that are shown, and rebuilt, together.
+/// Number of seats that are rebuilt and serialized together.
 const CHUNK: usize = 128;
 
-/// What is known of one seat.
+/// The state of one seat.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Known {
     Free,
@@ -30,18 +30,18 @@ impl Known {
         }
     }
 
-    /// What is shown: a hold that ran out is free, settled or not.
-    fn mark(self, at: Timestamp) -> Mark {
+    /// The status that clients see: a seat whose hold ran out is available, even if the hold is not settled yet.
+    fn status(self, at: Timestamp) -> SeatStatus {
         match self {
-            Self::Held(until) if at < until => Mark::Held,
-            Self::Free | Self::Held(_) => Mark::Available,
-            Self::Sold => Mark::Sold,
+            Self::Held(until) if at < until => SeatStatus::Held,
+            Self::Free | Self::Held(_) => SeatStatus::Available,
+            Self::Sold => SeatStatus::Sold,
         }
     }
 }
 
-/// All seats of a performance as of one version.
-pub(super) struct Marks {
+/// All seats of a performance as of one of its versions.
+pub(super) struct Seats {
     version: u64,
     seating: Seating,
     numbers: Arc<[u32]>,
@@ -49,21 +49,23 @@ pub(super) struct Marks {
     chunks: Vec<Arc<Chunk>>,
 }
 
-impl Marks {
+impl Seats {
     pub(super) fn new(showing: &Showing, rows: &SeatRows) -> Self {
         let numbers: Arc<[u32]> = showing.seating.seats().map(|(number, _)| number).collect();
-        let mut marks = Self {
+        let mut seats = Self {
             version: rows.version,
             seating: showing.seating.clone(),
             seats: vec![Known::Free; numbers.len()],
             chunks: Vec::new(),
             numbers,
         };
-        rows.seats.iter().for_each(|(number, seat)| marks.set(*number, Known::of(Some(seat))));
-        marks
+        for (number, seat) in &rows.seats {
+            seats.set(*number, Known::of(Some(seat)));
+        }
+        seats
     }
 
-    /// As of which version of the performance.
+    /// The version of the performance that this is as of.
     pub(super) fn version(&self) -> u64 {
         self.version
     }
@@ -74,36 +76,39 @@ impl Marks {
         }
     }
 
-    /// Takes in a commit; `false` where one before it is missing.
+    /// Applies a commit. Returns `false`, and changes nothing, if a commit before it is missing.
     pub(super) fn apply(&mut self, delta: &Delta) -> bool {
+        // Loaded rows may already contain a commit that was noted during the load.
         if delta.after <= self.version {
             return true;
         }
         if delta.before != self.version {
             return false;
         }
-        delta.seats.iter().for_each(|(number, became)| self.set(*number, *became));
+        for (number, became) in &delta.seats {
+            self.set(*number, *became);
+        }
         self.version = delta.after;
         true
     }
 
-    /// Shows the seats as of an instant. Parts that look as they did are shared with the view before.
-    pub(super) fn view(&mut self, stamp: u64, at: Timestamp) -> SeatView {
+    /// The seats as of an instant. Chunks that did not change are shared with the view before.
+    pub(super) fn view<C: ViewCache>(&mut self, stamp: u64, at: Timestamp) -> SeatView<C> {
         let mut valid_until = Timestamp::from_millis(i64::MAX);
         let mut remaining = 0;
         let mut shown = Vec::with_capacity(CHUNK);
         for (index, known) in self.seats.chunks(CHUNK).enumerate() {
             shown.clear();
             for seat in known {
-                let mark = seat.mark(at);
+                let status = seat.status(at);
                 match seat {
-                    Known::Held(until) if mark == Mark::Held => valid_until = valid_until.min(*until),
-                    _ => remaining += u32::from(mark == Mark::Available),
+                    Known::Held(until) if status == SeatStatus::Held => valid_until = valid_until.min(*until),
+                    _ => remaining += u32::from(status == SeatStatus::Available),
                 }
-                shown.push(mark);
+                shown.push(status);
             }
             match self.chunks.get(index) {
-                Some(chunk) if chunk.marks[..] == shown[..] => {}
+                Some(chunk) if chunk.statuses[..] == shown[..] => {}
                 Some(_) => self.chunks[index] = Arc::new(Chunk::new(self.numbers_of(index), &shown)),
                 None => self.chunks.push(Arc::new(Chunk::new(self.numbers_of(index), &shown))),
             }

@@ -8,7 +8,6 @@ use std::collections::HashMap;
 use onsale_domain::ids::{ConcertId, LectureId, PerformanceId, ReservationId, UserId};
 
 use crate::idempotency::KeyId;
-use crate::store::Wanted;
 
 /// A table of the sale that a command may read or write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -88,40 +87,4 @@ pub enum Lock {
 }
 
 /// What other sessions hold, each with the number of its holder: another number means that the lock changed hands.
-pub type Held = HashMap<Lock, u64>;
-
-/// What a command needs that another session may hold.
-pub fn needed(wanted: &Wanted, tables: impl IntoIterator<Item = Table>) -> Vec<Lock> {
-    let keys = &wanted.keys;
-    let mut locks: Vec<Lock> = tables.into_iter().map(Lock::Table).collect();
-    locks.extend(wanted.answers.iter().cloned().map(Lock::Answer));
-    locks.extend(keys.accounts.iter().cloned().map(Lock::Account));
-    locks.extend(keys.lectures.keys().copied().map(Lock::Lecture));
-    locks.extend(keys.rooms.iter().copied().map(Lock::Room));
-    locks.extend(keys.performances.iter().copied().map(Lock::Performance));
-    locks.extend(keys.reservations.iter().copied().map(Lock::Reservation));
-    locks.extend(keys.holdings.iter().map(|(concert, user)| Lock::Holding(*concert, user.clone())));
-    locks.extend(keys.seats.iter().map(|(performance, seat)| Lock::Seat(*performance, *seat)));
-    locks.extend(keys.places.iter().chain(&keys.turns).map(|(concert, place)| Lock::Place(*concert, *place)));
-    locks
-}
-
-impl Wanted {
-    /// Adds what a lock is about, so that a store looks for it again.
-    pub(crate) fn want(&mut self, lock: &Lock) {
-        let keys = &mut self.keys;
-        match lock {
-            Lock::Answer(id) => drop(self.answers.insert(id.clone())),
-            Lock::Account(user) => drop(keys.accounts.insert(user.clone())),
-            Lock::Lecture(lecture) => drop(keys.lectures.entry(*lecture).or_default()),
-            Lock::Room(concert) => drop(keys.rooms.insert(*concert)),
-            Lock::Performance(performance) => drop(keys.performances.insert(*performance)),
-            Lock::Reservation(reservation) => drop(keys.reservations.insert(*reservation)),
-            Lock::Holding(concert, user) => drop(keys.holdings.insert((*concert, user.clone()))),
-            Lock::Seat(performance, seat) => drop(keys.seats.insert((*performance, *seat))),
-            Lock::Place(concert, place) => drop(keys.places.insert((*concert, *place))),
-            // All tables are looked for each time.
-            Lock::Table(_) => {}
-        }
-    }
-}
+pub type HeldLocks = HashMap<Lock, u64>;

@@ -23,7 +23,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use onsale_load_generator::{
-    Connection, Histogram, Member, Outcome, Performance, Program, Request, Stage, THREADS, Tally, crew,
+    Admin, Connection, Histogram, Outcome, Performance, Program, Request, THREADS, Tally, ThreadShare, run_threads,
 };
 use serde_json::{Value, json};
 use tokio::sync::Semaphore;
@@ -90,7 +90,7 @@ fn main() -> ExitCode {
 fn run(plan: &Plan) -> Outcome<ExitCode> {
     let mut own = None;
     let (address, stage) = match (plan.server, &plan.admin_key) {
-        (Some(address), Some(key)) => (address, Stage::with_key(address, key)),
+        (Some(address), Some(key)) => (address, Admin::with_key(address, key)),
         (Some(_), None) => return Err("--server needs --admin-key: the rush makes a concert of its own".into()),
         (None, _) => {
             say("starting a server of its own in a temporary folder")?;
@@ -100,7 +100,7 @@ fn run(plan: &Plan) -> Outcome<ExitCode> {
                 program.address(),
                 program.folder().display()
             ))?;
-            (program.address(), Stage::of(program.address()))
+            (program.address(), Admin::of(program.address()))
         }
     };
     say(&format!("making a concert with {} seats", plan.seats))?;
@@ -180,9 +180,9 @@ fn watched<T: Send>(rush: &Rush, work: impl FnOnce() -> T + Send) -> T {
 
 /// Everyone, on two threads; what they saw and how long it took.
 fn let_in(address: SocketAddr, rush: &Arc<Rush>) -> Outcome<(Seen, Duration)> {
-    let shift = crew(address, CONNECTIONS, PATIENCE, |member| let_in_share(member, rush.clone()))?;
+    let runs = run_threads(address, CONNECTIONS, PATIENCE, |share| let_in_share(share, rush.clone()))?;
     let mut all = Seen::default();
-    for seen in shift.results {
+    for seen in runs.results {
         all.calls.merge(seen.calls);
         all.waited.merge(&seen.waited);
         all.bought.merge(&seen.bought);
@@ -190,20 +190,20 @@ fn let_in(address: SocketAddr, rush: &Arc<Rush>) -> Outcome<(Seen, Duration)> {
             *all.errors.entry(error).or_default() += count;
         }
     }
-    Ok((all, shift.elapsed))
+    Ok((all, runs.elapsed))
 }
 
 /// One thread's share of the crowd.
-async fn let_in_share(member: Member, rush: Arc<Rush>) -> Outcome<Seen> {
-    let lines = Rc::new(Lines::new(member.connections));
+async fn let_in_share(share: ThreadShare, rush: Arc<Rush>) -> Outcome<Seen> {
+    let lines = Rc::new(Lines::new(share.connections));
     let seen = Rc::new(RefCell::new(Seen::default()));
     let mut crowd = JoinSet::new();
-    for number in (0..rush.people).filter(|number| number % THREADS as u64 == member.number as u64) {
+    for number in (0..rush.people).filter(|number| number % THREADS as u64 == share.number as u64) {
         let mut person =
             Person { number, dice: Dice::new(number), rush: rush.clone(), lines: lines.clone(), seen: seen.clone() };
         let arrives = rush.arrive_within * u32::try_from(person.dice.below(10_000))? / 10_000;
         crowd.spawn_local(async move {
-            tokio::time::sleep_until((member.began + arrives).into()).await;
+            tokio::time::sleep_until((share.began + arrives).into()).await;
             person.come().await;
         });
     }

@@ -1,95 +1,51 @@
-//! The benchmark: the released program under load, compared with an empty handler on the same machine.
+//! The benchmark: the released program under load, next to references on the same machine.
 //!
-//! `onsale-bench [postgres|room|reads|events|year] [quick] [profile] [row …]`, or `[…] list` for the rows; `audit FILE` checks the log
-//! of a waiting room's answers against the contract. Run by `./bench`, which builds first. Exits with 1 if an answer was
-//! wrong. A missed target is shown in the table only, because noise can cause it.
+//! Run by `./bench`, which builds first; `./bench --help` lists the words. Modules in the order in which they build on each
+//! other: [`results`] and [`machine`]; [`measure`]; the rows of each suite; [`suite`]; [`print`].
 
-mod empty;
+mod cli;
 mod events;
 mod machine;
 mod measure;
-mod metrics;
 mod postgres;
-mod profile;
-mod raw;
+mod print;
 mod reads;
+mod results;
 mod room;
-mod rows;
-mod table;
+mod row;
+mod scale;
+mod server;
+mod sqlite_batches;
+mod suite;
+mod users;
 mod year;
 
 use std::io::{Write, stderr, stdout};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use onsale_load_generator::Outcome;
 use onsale_testing::auditor;
 
-use measure::{Bench, Scale};
-use rows::{ROWS, Row};
+use cli::{Measure, Plan};
+use machine::{Machine, references};
+use print::Page;
+use results::Results;
+use row::Row;
+use suite::Suite;
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-/// Groups of rows, by the argument that selects them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Part {
-    /// No argument: the program alone.
-    Alone,
-    /// `postgres`.
-    Postgres,
-    /// `room`.
-    Room,
-    /// `reads`.
-    Reads,
-    /// `events`.
-    Events,
-    /// `year`.
-    Year,
-}
-
-impl Part {
-    fn named(word: &str) -> Option<Self> {
-        match word {
-            "postgres" => Some(Self::Postgres),
-            "room" => Some(Self::Room),
-            "reads" => Some(Self::Reads),
-            "events" => Some(Self::Events),
-            "year" => Some(Self::Year),
-            _ => None,
-        }
-    }
-
-    fn rows(self) -> &'static [Row] {
-        match self {
-            Self::Alone => ROWS,
-            Self::Postgres => postgres::ROWS,
-            Self::Room => room::ROWS,
-            Self::Reads => reads::ROWS,
-            Self::Events => events::ROWS,
-            Self::Year => year::ROWS,
-        }
-    }
-}
-
-/// The command line.
-struct Wish {
-    part: Part,
-    quick: bool,
-    profile: bool,
-    rows: Vec<&'static Row>,
-}
-
 fn main() -> ExitCode {
-    let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let ran = match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
-        [empty::ARGUMENT] => empty::serve().map(|()| true),
-        [room::incr::ARGUMENT, url] => room::incr::serve(url).map(|()| true),
-        ["audit", path] => audit(Path::new(path)),
-        ["list"] => list(ROWS).map(|()| true),
-        [part, "list"] if let Some(part) = Part::named(part) => list(part.rows()).map(|()| true),
-        _ => wish(&arguments).and_then(|wish| run(&wish)),
-    };
+    let ran = cli::read().and_then(|plan| match plan {
+        Plan::Measure(plan) => measure(&plan),
+        Plan::List(suite) => list(suite.rows()).map(|()| true),
+        Plan::Page(document) => Page::at(&document).fill().map(|()| true),
+        Plan::Audit(log) => audit(&log),
+        Plan::ServeEmpty => references::serve_empty().map(|()| true),
+        Plan::ServeIncr(url) => references::serve_incr(&url).map(|()| true),
+    });
     match ran {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
@@ -100,7 +56,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// Audits a log of answers. Returns `false` if some contradict each other.
+/// Audits a log of answers. Returns `false` if answers contradict each other.
 fn audit(path: &Path) -> Outcome<bool> {
     let report = auditor::audit(&auditor::Log::read(path)?);
     write!(stdout(), "{report}")?;
@@ -108,54 +64,62 @@ fn audit(path: &Path) -> Outcome<bool> {
 }
 
 fn list(rows: &[Row]) -> Outcome<()> {
-    for Row { name, about, .. } in rows {
-        writeln!(stdout(), "{name:<18} {about}")?;
+    for Row { name, about, target, .. } in rows {
+        let target = if target.exists() { format!("; target {target}") } else { String::new() };
+        writeln!(stdout(), "{name:<18} {about}{target}")?;
     }
     Ok(())
 }
 
-fn wish(arguments: &[String]) -> Outcome<Wish> {
-    let is_word = |word: &&String| Part::named(word).is_some() || matches!(word.as_str(), "quick" | "profile");
-    let (words, filters): (Vec<_>, Vec<_>) = arguments.iter().partition(is_word);
-    let said = |wanted: &str| words.iter().any(|word| *word == wanted);
-    let part = words.iter().find_map(|word| Part::named(word)).unwrap_or(Part::Alone);
-    let all = part.rows();
-    let wanted = |row: &&Row| filters.is_empty() || filters.iter().any(|filter| row.name.contains(filter.as_str()));
-    let rows: Vec<&'static Row> = all.iter().filter(wanted).collect();
-    let unknown = filters.iter().find(|filter| !all.iter().any(|row| row.name.contains(filter.as_str())));
-    match unknown {
-        Some(unknown) => Err(format!("no row is called {unknown}; see: ./bench list").into()),
-        None => Ok(Wish { part, quick: said("quick"), profile: said("profile"), rows }),
+/// The output of a run: printed at once, and kept for the file of raw output.
+#[derive(Default)]
+struct Output(String);
+
+impl Output {
+    fn print(&mut self, text: &str) -> Outcome<()> {
+        writeln!(stdout(), "{text}")?;
+        self.0.push_str(text);
+        self.0.push('\n');
+        Ok(())
     }
 }
 
-/// Runs the rows and prints the table. Returns `false` if an answer was wrong.
-fn run(wish: &Wish) -> Outcome<bool> {
-    let machine = machine::describe()?;
-    writeln!(stdout(), "{machine}\n")?;
-    let scale = if wish.quick { Scale::QUICK } else { Scale::FULL };
-    let mut bench = Bench::open(scale, wish.profile)?;
-    if wish.part != Part::Alone {
-        bench.table = table::Table::beside();
-        let about = bench.cluster()?.about()?;
-        writeln!(stdout(), "{about}\n")?;
+/// Measures rows, and prints the table. Returns `false` if an answer was wrong.
+fn measure(plan: &Measure) -> Outcome<bool> {
+    let mut output = Output::default();
+    output.print(&format!("{}\n", machine::describe(plan.scale)?))?;
+    let machine = Machine::open(plan.scale, program(plan)?, plan.is_profiled)?;
+    if plan.suite != Suite::Server {
+        output.print(&format!("{}\n", machine.postgres()?.about()?))?;
     }
-    for row in &wish.rows {
+    let mut results = Results::default();
+    for row in &plan.rows {
         writeln!(stderr(), "--- {}: {}", row.name, row.about)?;
-        if let Err(error) = (row.run)(&mut bench) {
+        if let Err(error) = row.run(&machine, &mut results) {
             writeln!(stderr(), "!!! {} FAILED: {error}", row.name)?;
-            bench.table.failed(row.name, &error.to_string());
+            results.fail(row.name, &error.to_string());
+        }
+        for remark in results.take_remarks() {
+            output.print(&remark)?;
         }
     }
-    writeln!(stdout(), "{}", bench.table)?;
-    let notes = match wish.part {
-        Part::Alone => bench.notes(),
-        Part::Postgres => postgres::NOTES.to_owned(),
-        Part::Room => room::NOTES.to_owned(),
-        Part::Reads => reads::NOTES.to_owned(),
-        Part::Events => events::NOTES.to_owned(),
-        Part::Year => year::NOTES.to_owned(),
-    };
-    writeln!(stdout(), "{notes}")?;
-    Ok(bench.table.is_sound())
+    output.print(&print::table(&results, plan.suite.heads()))?;
+    output.print(plan.suite.notes())?;
+    if !results.batches().is_empty() {
+        output.print(&format!("\n{}", print::batches(results.batches())))?;
+    }
+    if let Some(document) = plan.document.as_deref().filter(|_| results.is_sound()) {
+        let page = Page::at(document);
+        page.keep(plan.suite.name(), &output.0)?;
+        page.fill()?;
+    }
+    Ok(results.is_sound())
+}
+
+/// The program to measure: that of the command line, or the one next to this program.
+fn program(plan: &Measure) -> Outcome<PathBuf> {
+    match &plan.program {
+        Some(program) => Ok(program.canonicalize().map_err(|error| format!("{}: {error}", program.display()))?),
+        None => Ok(std::env::current_exe()?.with_file_name("onsale")),
+    }
 }

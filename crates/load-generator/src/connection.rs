@@ -1,4 +1,4 @@
-//! A kept connection: one request at a time, each with a whole reply.
+//! A kept connection: one request at a time, each answered by one complete reply.
 
 use std::io;
 use std::net::SocketAddr;
@@ -6,10 +6,10 @@ use std::net::SocketAddr;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-/// What a connection can hold of a reply at first; it grows with the replies.
+/// Initial size of the buffer for replies, in bytes. It grows with the replies.
 const BUFFER: usize = 8 * 1024;
 
-/// The largest reply that is read.
+/// The largest reply that is read, in bytes. A larger one is an error.
 const REPLY_MAX: usize = 64 * 1024 * 1024;
 
 /// A connection to the server.
@@ -19,24 +19,24 @@ pub struct Connection {
     buffer: Vec<u8>,
 }
 
-/// A reply: what of it a load generator needs.
+/// The parts of a reply that a load generator needs.
 #[derive(Clone, Copy, Debug)]
 pub struct Reply<'a> {
-    /// Its status.
+    /// Its status code.
     pub status: u16,
-    /// Its body.
+    /// Its body, without decoding.
     pub body: &'a [u8],
 }
 
 impl<'a> Reply<'a> {
-    /// The first string of this name in a JSON body, as it is written there.
+    /// The first string field of this name in a JSON body. Escapes are not decoded.
     pub fn text(&self, name: &str) -> Option<&'a str> {
         let value = after_name(self.body, name)?.strip_prefix(b"\"")?;
         let end = value.iter().position(|byte| *byte == b'"')?;
         std::str::from_utf8(&value[..end]).ok()
     }
 
-    /// The first whole number of this name in a JSON body.
+    /// The first field of this name in a JSON body, if it is a whole number.
     pub fn number(&self, name: &str) -> Option<u64> {
         let value = after_name(self.body, name)?;
         let end = value.iter().position(|byte| !byte.is_ascii_digit()).unwrap_or(value.len());
@@ -49,7 +49,7 @@ impl<'a> Reply<'a> {
     }
 }
 
-/// What comes after `"name":`, for JSON written without spaces.
+/// The bytes after `"name":`. The JSON must be written without spaces.
 fn after_name<'a>(body: &'a [u8], name: &str) -> Option<&'a [u8]> {
     let mut from = 0;
     loop {
@@ -74,10 +74,10 @@ struct Layout {
 }
 
 impl Connection {
-    /// Connects.
+    /// Connects to a server.
     ///
     /// # Errors
-    /// If no one listens.
+    /// If no server listens at the address.
     pub async fn open(address: SocketAddr) -> io::Result<Self> {
         let stream = TcpStream::connect(address).await?;
         stream.set_nodelay(true)?;
@@ -87,14 +87,13 @@ impl Connection {
     /// Sends a request and reads its reply.
     ///
     /// # Errors
-    /// If the connection breaks, or the reply is none that the contract allows: without a length, or with
-    /// something after it.
+    /// If the connection breaks, or the reply breaks the contract: it has no length, or bytes follow it.
     pub async fn exchange(&mut self, request: &[u8]) -> io::Result<Reply<'_>> {
         self.stream.write_all(request).await?;
         self.buffer.clear();
         let layout = loop {
             if self.stream.read_buf(&mut self.buffer).await? == 0 {
-                return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the server hung up"));
+                return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the server closed the connection"));
             }
             match layout(&self.buffer)? {
                 Some(layout) if layout.end == self.buffer.len() => break layout,
@@ -108,7 +107,7 @@ impl Connection {
     }
 }
 
-/// Reads a reply's head; `None` where it has not come whole.
+/// Parses the head of a reply. Returns `None` if it is not complete.
 fn layout(bytes: &[u8]) -> io::Result<Option<Layout>> {
     let Some(head_end) = find(bytes, b"\r\n\r\n") else { return Ok(None) };
     let head = &bytes[..head_end];
@@ -125,7 +124,7 @@ fn layout(bytes: &[u8]) -> io::Result<Option<Layout>> {
 
 fn content_length(head: &[u8]) -> Option<usize> {
     const NAME: &[u8] = b"content-length:";
-    // Searched from the end: servers write it among the last.
+    // Searched from the end, because servers write it among the last.
     let mut lines = head.rsplit(|byte| *byte == b'\n');
     lines.find_map(|line| {
         let (name, value) = line.split_at_checked(NAME.len())?;
@@ -155,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn a_reply_is_whole_once_its_length_has_come() {
+    fn a_reply_is_complete_when_its_length_has_arrived() {
         let text = b"HTTP/1.1 409 Conflict\r\nContent-Length: 2\r\ndate: x\r\n\r\n{}";
         let found = layout(text).unwrap().unwrap();
         assert_eq!((found.status, &text[found.body..], found.end), (409, &b"{}"[..], text.len()));

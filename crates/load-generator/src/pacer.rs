@@ -1,4 +1,4 @@
-//! A clock that ticks finely: the runtime's own timers round up to a millisecond, which would show in latencies.
+//! A timer with a resolution of microseconds. Timers of the runtime round up to a millisecond, which would show in latencies.
 
 use std::io;
 use std::os::fd::OwnedFd;
@@ -14,10 +14,10 @@ pub struct Pacer {
 }
 
 impl Pacer {
-    /// Begins to tick.
+    /// Starts a timer.
     ///
     /// # Errors
-    /// If the system gives no timer.
+    /// If the system has no timer left.
     pub fn every(interval: Duration) -> io::Result<Self> {
         let timer = timerfd_create(TimerfdClockId::Monotonic, TimerfdFlags::NONBLOCK | TimerfdFlags::CLOEXEC)?;
         let interval = interval.try_into().map_err(|_| io::Error::other("an interval too long for a timer"))?;
@@ -31,7 +31,7 @@ impl Pacer {
         Ok(Self { timer })
     }
 
-    /// Waits for the next tick; several that went by unseen count as one.
+    /// Waits for the next tick. Several ticks since the last call count as one.
     ///
     /// # Errors
     /// If the timer cannot be read.

@@ -1,5 +1,4 @@
-//! The real program in a folder of its own, as a benchmark runs it: nothing of what it does is checked here, and
-//! nothing reads along while it works.
+//! A server program in a temporary folder, started so that nothing disturbs a measurement: its output goes to a file.
 
 use std::fs::File;
 use std::io::{BufRead, BufReader};
@@ -13,10 +12,10 @@ use tempfile::TempDir;
 
 use super::Outcome;
 
-/// The admin key of servers that are started here.
+/// The admin key of all servers that are started here.
 pub(super) const ADMIN_KEY: &str = "an-admin-key-for-benchmarks-only";
 
-/// A program that listens. Killed when it is dropped.
+/// A server program. It is killed when this is dropped.
 #[derive(Debug)]
 pub struct Program {
     path: PathBuf,
@@ -27,19 +26,19 @@ pub struct Program {
 }
 
 impl Program {
-    /// Starts a program in a new, empty folder; its first line must end with the URL it listens on. Settings of the
-    /// surroundings are not passed on. Its log goes to the folder.
+    /// Starts a program in a new, empty folder. Its first line of output must end with the URL at which it listens.
+    /// Variables of this process whose names begin with `ONSALE_` are not passed on. Its log is written to the folder.
     ///
     /// # Errors
-    /// If it does not start; the error holds its log.
+    /// If it does not start. The error contains its log.
     pub fn start(path: &Path, arguments: &[&str]) -> Outcome<Self> {
         Self::start_with(path, arguments, &[])
     }
 
-    /// The same with variables of its own, which also [`Program::run`] sees.
+    /// [`Program::start`] with variables, which [`Program::run`] sets too.
     ///
     /// # Errors
-    /// If it does not start; the error holds its log.
+    /// If it does not start. The error contains its log.
     pub fn start_with(path: &Path, arguments: &[&str], environment: &[(&str, &str)]) -> Outcome<Self> {
         let environment: Vec<_> = environment.iter().map(|(name, value)| ((*name).into(), (*value).into())).collect();
         let folder = tempfile::Builder::new().prefix("onsale-load-").tempdir()?;
@@ -67,55 +66,55 @@ impl Program {
         }
     }
 
-    /// Its address.
+    /// The address at which it listens.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// The folder in which it runs.
+    /// Its working folder.
     pub fn folder(&self) -> &Path {
         self.folder.path()
     }
 
-    /// Its process id.
+    /// The id of its process.
     pub fn id(&self) -> u32 {
         self.child.id()
     }
 
-    /// A number of kilobytes from its `/proc/…/status`, such as `VmRSS`.
+    /// A value of its `/proc/…/status` in units of 1,024 bytes, such as `VmRSS`.
     ///
     /// # Errors
-    /// If the system does not say.
+    /// If the system does not know it, as after the end of the process.
     pub fn kilobytes(&self, name: &str) -> Outcome<u64> {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.id()))?;
         let line = status.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
         let number = line.and_then(|line| line.split_whitespace().next()?.parse().ok());
-        number.ok_or_else(|| format!("the system does not tell {name}").into())
+        number.ok_or_else(|| format!("/proc/{}/status has no {name}", self.id()).into())
     }
 
-    /// Processor time that it spent so far, to a hundredth of a second.
+    /// Processor time that it used so far, in steps of 10 ms.
     ///
     /// # Errors
-    /// If the system does not say.
+    /// If the system does not know it, as after the end of the process.
     pub fn process_time(&self) -> Outcome<Duration> {
         let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.id()))?;
-        // The name in brackets may hold anything; user and system time are the 12th and 13th word after it.
+        // The name in brackets may contain spaces. User and system time are the 12th and 13th word after it.
         let words = stat.rsplit_once(')').map_or("", |(_, rest)| rest).split_whitespace();
         let ticks: u64 = words.skip(11).take(2).filter_map(|word| word.parse::<u64>().ok()).sum();
         Ok(Duration::from_millis(ticks * 10))
     }
 
-    /// Asks it to stop, and waits for its end.
+    /// Sends `SIGTERM`, and waits for its end.
     ///
     /// # Errors
-    /// If no signal can be sent.
+    /// If the signal cannot be sent.
     pub fn stop(&mut self) -> Outcome<ExitStatus> {
         let id = i32::try_from(self.id()).ok().and_then(Pid::from_raw).ok_or("no process id")?;
         kill_process(id, Signal::TERM)?;
         Ok(self.child.wait()?)
     }
 
-    /// Runs the program with other arguments in the same folder, to its end.
+    /// Runs the program with other arguments in the same folder, and waits for its end.
     ///
     /// # Errors
     /// If it does not start.
@@ -123,7 +122,7 @@ impl Program {
         Ok(self.command(arguments).output()?)
     }
 
-    /// The program with other arguments in the same folder, with the same settings.
+    /// The program with other arguments, in the same folder and with the same variables.
     pub fn command(&self, arguments: &[&str]) -> Command {
         let mut command = command(&self.path, self.folder(), &self.environment);
         command.args(arguments);

@@ -1,8 +1,8 @@
-//! Requests as they go over the wire, and supplies of them.
+//! Requests as bytes, prepared before they are sent.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// A request in the making.
+/// A request that is being built.
 #[derive(Clone, Debug)]
 pub struct Request {
     head: String,
@@ -10,22 +10,22 @@ pub struct Request {
 }
 
 impl Request {
-    /// Any method and path.
+    /// A request with any method and path.
     pub fn new(method: &str, path: &str) -> Self {
         Self { head: format!("{method} {path} HTTP/1.1\r\nhost: localhost\r\n"), body: None }
     }
 
-    /// A GET.
+    /// A GET request.
     pub fn get(path: &str) -> Self {
         Self::new("GET", path)
     }
 
-    /// A POST.
+    /// A POST request.
     pub fn post(path: &str) -> Self {
         Self::new("POST", path)
     }
 
-    /// A PATCH.
+    /// A PATCH request.
     pub fn patch(path: &str) -> Self {
         Self::new("PATCH", path)
     }
@@ -39,32 +39,32 @@ impl Request {
         self
     }
 
-    /// With a queue token.
+    /// Adds a queue token.
     #[must_use]
     pub fn token(self, token: &str) -> Self {
         self.header("queue-token", token)
     }
 
-    /// With an idempotency key.
+    /// Adds an idempotency key.
     #[must_use]
     pub fn key(self, key: &str) -> Self {
         self.header("idempotency-key", key)
     }
 
-    /// With a bearer.
+    /// Adds a bearer token.
     #[must_use]
     pub fn bearer(self, bearer: &str) -> Self {
         self.header("authorization", &format!("Bearer {bearer}"))
     }
 
-    /// With a JSON body.
+    /// Adds a JSON body.
     #[must_use]
     pub fn json(mut self, body: impl Into<String>) -> Self {
         self.body = Some(body.into());
         self.header("content-type", "application/json")
     }
 
-    /// The request's bytes, after those that are there.
+    /// Appends the bytes of the request.
     pub fn write(&self, into: &mut Vec<u8>) {
         into.extend_from_slice(self.head.as_bytes());
         if let Some(body) = &self.body {
@@ -74,7 +74,7 @@ impl Request {
         }
     }
 
-    /// The request's bytes.
+    /// The bytes of the request.
     pub fn to_bytes(&self) -> Vec<u8> {
         let mut bytes = Vec::new();
         self.write(&mut bytes);
@@ -82,17 +82,20 @@ impl Request {
     }
 }
 
-/// Prepared requests, handed out in order to the senders.
+/// Prepared requests. All senders take the next one in order.
 #[derive(Debug, Default)]
 pub struct Supply {
     bytes: Vec<u8>,
+    /// Where each request ends in the bytes.
     ends: Vec<usize>,
+    /// Number of requests taken. Relaxed: requests do not change while they are sent, so it guards no other data.
     next: AtomicUsize,
+    /// Whether the first request follows the last.
     in_turn: bool,
 }
 
 impl Supply {
-    /// Each request is sent once.
+    /// A supply of which each request is sent once.
     pub fn once(requests: impl IntoIterator<Item = Request>) -> Self {
         let mut supply = Self::default();
         for request in requests {
@@ -102,18 +105,18 @@ impl Supply {
         supply
     }
 
-    /// After the last request comes the first again.
+    /// A supply whose first request follows the last again.
     pub fn in_turn(requests: impl IntoIterator<Item = Request>) -> Self {
         Self { in_turn: true, ..Self::once(requests) }
     }
 
-    /// How many requests are left; all there are, where they come again.
+    /// Number of requests left. All of them if they are sent again and again.
     pub fn left(&self) -> usize {
         let taken = if self.in_turn { 0 } else { self.next.load(Ordering::Relaxed) };
         self.ends.len().saturating_sub(taken)
     }
 
-    /// The next request and its number.
+    /// Takes the next request. Returns its number and its bytes, or `None` if none is left.
     pub fn take(&self) -> Option<(usize, &[u8])> {
         let taken = self.next.fetch_add(1, Ordering::Relaxed);
         let number = if self.in_turn { taken % self.ends.len().max(1) } else { taken };

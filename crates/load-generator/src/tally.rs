@@ -1,22 +1,22 @@
-//! What came back: statuses, codes, times.
+//! Counts of replies by status and code, and their latencies.
 
 use std::time::Duration;
 
 use super::{Histogram, Outcome, Reply};
 
-/// Counts of replies, with the times they took.
+/// Counts of replies, and their latencies.
 #[derive(Clone, Debug, Default)]
 pub struct Tally {
-    /// By status and, for problems, code. Few differ, so a list serves.
+    /// By status and, for problems, code. There are few different ones, so a list is fast enough.
     counts: Vec<(u16, Box<str>, u64)>,
-    /// How long the replies took.
+    /// The latencies of all replies.
     pub times: Histogram,
-    /// What was to be kept of each success, with the request's number.
+    /// The kept field of each success, with the number of its request.
     pub kept: Vec<(usize, Box<str>)>,
 }
 
 impl Tally {
-    /// Counts a reply.
+    /// Counts a reply with its latency.
     pub fn add(&mut self, reply: Reply<'_>, took: Duration) {
         let code = if reply.status >= 400 { reply.text("code").unwrap_or("no code") } else { "" };
         self.count(reply.status, code, 1);
@@ -30,7 +30,7 @@ impl Tally {
         }
     }
 
-    /// Takes in another's counts.
+    /// Adds the counts of another tally.
     pub fn merge(&mut self, other: Self) {
         for (status, code, count) in &other.counts {
             self.count(*status, code, *count);
@@ -39,13 +39,13 @@ impl Tally {
         self.kept.extend(other.kept);
     }
 
-    /// How many replies had this status and code (empty for a success).
+    /// Number of replies with this status and code (empty for a success).
     pub fn of(&self, status: u16, code: &str) -> u64 {
         let same = |(known, text, _): &&(u16, Box<str>, u64)| *known == status && **text == *code;
         self.counts.iter().find(same).map_or(0, |(_, _, count)| *count)
     }
 
-    /// Refusals and failures: code, status, count; the most frequent first.
+    /// Replies with a status of 400 or more: code, status, count. The most frequent come first.
     pub fn problems(&self) -> Vec<(&str, u16, u64)> {
         let problems = self.counts.iter().filter(|(status, _, _)| *status >= 400);
         let mut problems: Vec<_> = problems.map(|(status, code, count)| (&**code, *status, *count)).collect();
@@ -53,10 +53,10 @@ impl Tally {
         problems
     }
 
-    /// Holds the replies against what may come back.
+    /// Checks that every reply has one of these statuses and codes.
     ///
     /// # Errors
-    /// If anything else came, or nothing.
+    /// If a reply has another one, or there is no reply.
     pub fn expect(&self, allowed: &[(u16, &str)]) -> Outcome<()> {
         let is_allowed = |status: u16, code: &str| allowed.contains(&(status, code));
         let odd: Vec<String> = self
@@ -66,7 +66,7 @@ impl Tally {
             .map(|(status, code, count)| format!("{count} x {status} {code}"))
             .collect();
         match (odd.is_empty(), self.times.total()) {
-            (true, 0) => Err("no reply came at all".into()),
+            (true, 0) => Err("there was no reply".into()),
             (true, _) => Ok(()),
             (false, all) => Err(format!("unexpected replies: {} of {all}", odd.join(", ")).into()),
         }

@@ -1,7 +1,12 @@
 //! What programs that measure write: tables in Markdown, charts in SVG, and sections of documents that a command fills in.
 
-mod chart;
+mod bars;
+mod document;
+mod lines;
 mod markdown;
+mod svg;
 
-pub use chart::{Chart, Series};
-pub use markdown::{Table, filled, number};
+pub use bars::{BarChart, BarGroup};
+pub use document::{fill, filled};
+pub use lines::{LineChart, Series};
+pub use markdown::{Table, number};

@@ -53,15 +53,6 @@ impl fmt::Display for Table {
     }
 }
 
-/// A document with the text between the marks `<!-- begin NAME -->` and `<!-- end NAME -->` replaced; `None` if it has no
-/// such marks.
-pub fn filled(document: &str, name: &str, text: &str) -> Option<String> {
-    let (begin, end) = (format!("<!-- begin {name} -->\n"), format!("<!-- end {name} -->"));
-    let (before, rest) = document.split_once(&begin)?;
-    let (_, after) = rest.split_once(&end)?;
-    Some(format!("{before}{begin}\n{}\n\n{end}{after}", text.trim()))
-}
-
 /// A rate or a count: three significant digits, thousands separated.
 pub fn number(value: f64) -> String {
     if value < 10.0 {
@@ -82,21 +73,11 @@ pub fn number(value: f64) -> String {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used, reason = "a failed step ends the test")]
 mod tests {
     use super::*;
 
     #[test]
-    fn a_section_is_filled_again_and_again() {
-        let document = "# A\n<!-- begin b -->\n<!-- end b -->\nrest\n";
-        let once = filled(document, "b", "one\n").unwrap();
-        assert_eq!(once, "# A\n<!-- begin b -->\n\none\n\n<!-- end b -->\nrest\n");
-        assert_eq!(filled(&once, "b", "one").unwrap(), once);
-        assert_eq!(filled(&once, "c", "one"), None);
-    }
-
-    #[test]
-    fn numbers_stand_right_and_words_left() {
+    fn numbers_are_aligned_right_and_words_left() {
         let mut table = Table::new(["control", "rate", "verdict"]);
         table.row(["none", "12,345", "wrong"]);
         table.row(["lock", "9", "holds"]);

@@ -2,71 +2,92 @@
 
 use std::time::Instant;
 
-use onsale_load_generator::{Closed, Outcome, closed};
+use onsale_load_generator::{ClosedLoop, Outcome, closed_loop};
+use onsale_report::number;
 
-use super::{Broker, CONNECTIONS, PATIENCE, sent, until_sent};
-use crate::measure::{Bench, median};
-use crate::postgres::{Cluster, many_charges};
-use crate::table::{Line, Verdict, grouped};
+use super::broker::{Broker, PATIENCE, sent, wait_until_sent};
+use crate::machine::{Machine, Postgres};
+use crate::measure::{OK, median};
+use crate::postgres::points::many as many_charges;
+use crate::results::{Figure, Line, Target};
+use crate::row::Work;
+
+const CONNECTIONS: usize = 64;
 
 /// Events that wait before the relay starts.
 const WAITING: usize = 200_000;
 
-/// Events that were sent before, and how many of them are written in one statement.
-const BEHIND: usize = 10_000_000;
-const FILLED_AT_ONCE: usize = 1_000_000;
+/// Events that were sent before.
+const SENT_BEFORE: usize = 10_000_000;
 
-/// A full outbox, first in an empty table and then after many sent events.
-pub(super) fn relay(bench: &mut Bench) -> Outcome<()> {
-    let is_quick = bench.scale.rounds == 1;
-    let (waiting, behind) = if is_quick { (WAITING / 4, BEHIND / 10) } else { (WAITING, BEHIND) };
-    let broker = Broker::start()?;
-    let cluster = bench.cluster()?;
-    let long = cluster.database()?;
-    fill(&cluster, &long, behind)?;
-    let (mut short_of, mut long_of) = (<[Vec<f64>; 2]>::default(), <[Vec<f64>; 2]>::default());
-    for _ in 0..bench.scale.rounds {
-        let short = cluster.database()?;
-        for (database, rates, past) in [(&short, &mut short_of, Past::None), (&long, &mut long_of, Past::MadeUp)] {
-            let [written, sent] = through(bench, &broker, (&cluster.url(database), past), waiting)?;
-            rates[0].push(written);
-            rates[1].push(sent);
-        }
-    }
-    let ([short_written, short_sent], [long_written, long_sent]) = (short_of.map(median), long_of.map(median));
-    let line =
-        Line::new(format!("outbox of {} to Kafka", grouped(waiting as f64)), Verdict::of(short_sent >= 20_000.0));
-    bench.table.add(Line { rate: grouped(short_sent), target: "≥ 20,000".to_owned(), ..line });
-    let work = format!("the same, {} sent before", grouped(behind as f64));
-    for (work, long, short) in [
-        (work.as_str(), long_sent, short_sent),
-        ("charges that filled it, beside the first", long_written, short_written),
-    ] {
-        let ratio = long / short;
-        bench.table.add(Line {
-            rate: grouped(long),
-            empty: grouped(short),
-            share: format!("{ratio:.3}"),
-            target: "≥ 0.8".to_owned(),
-            ..Line::new(work, Verdict::of(ratio >= 0.8))
-        });
-    }
-    Ok(())
+/// Events of the past that one statement writes.
+const PER_STATEMENT: usize = 1_000_000;
+
+/// Rates with many sent events, divided by those with none.
+const FLAT: Target = Target::at_least(0.8);
+
+/// Rates per second of one round.
+#[derive(Clone, Copy)]
+struct Rates {
+    /// Of the charges that filled the outbox.
+    charges: f64,
+    /// Of the events that the relay sent.
+    sent: f64,
 }
 
 /// The events before a full outbox.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Past {
     None,
-    /// Events of wallets that do not exist, so the audit would report them.
-    MadeUp,
+    /// Events of wallets that do not exist, which the audit would report.
+    Invented,
 }
 
-/// Sent events of the past.
-fn fill(cluster: &Cluster, database: &str, many: usize) -> Outcome<()> {
-    for first in (1..=many).step_by(FILLED_AT_ONCE) {
-        let last = (first + FILLED_AT_ONCE - 1).min(many);
-        cluster.execute(
+/// A full outbox, first in an empty table and then after many sent events.
+pub(super) fn relay(machine: &Machine, target: Target) -> Outcome<Work<'_>> {
+    let waiting = machine.scale.pick(WAITING, WAITING / 4, 200);
+    let before = machine.scale.pick(SENT_BEFORE, SENT_BEFORE / 10, 1_000);
+    let broker = Broker::start()?;
+    let postgres = machine.postgres()?;
+    let long = postgres.database()?;
+    invent_past(postgres, &long, before)?;
+    Ok(Box::new(move |results| {
+        let (mut short_rates, mut long_rates) = (Vec::new(), Vec::new());
+        for _ in 0..machine.scale.rounds {
+            let short = postgres.database()?;
+            short_rates.push(fill_and_send(machine, &broker, (&postgres.url(&short), Past::None), waiting)?);
+            long_rates.push(fill_and_send(machine, &broker, (&postgres.url(&long), Past::Invented), waiting)?);
+        }
+        let of = |all: &[Rates], rate: fn(&Rates) -> f64| median(all.iter().map(rate).collect());
+        let sent_short = of(&short_rates, |rates| rates.sent);
+        let line = Line {
+            result: Figure::PerSecond(sent_short),
+            ..Line::new(format!("outbox of {} to Kafka", number(waiting as f64)))
+        };
+        results.add(line.judged(target, sent_short));
+        let work = format!("the same, {} sent before", number(before as f64));
+        let (charges_short, charges_long) = (of(&short_rates, |all| all.charges), of(&long_rates, |all| all.charges));
+        for (work, long, short) in [
+            (work.as_str(), of(&long_rates, |rates| rates.sent), sent_short),
+            ("charges that filled it, beside the first", charges_long, charges_short),
+        ] {
+            let line = Line {
+                result: Figure::PerSecond(long),
+                reference: Figure::PerSecond(short),
+                ratio: Some(long / short),
+                ..Line::new(work)
+            };
+            results.add(line.judged(FLAT, long / short));
+        }
+        Ok(())
+    }))
+}
+
+/// Writes events of the past, all of them sent.
+fn invent_past(postgres: &Postgres, database: &str, count: usize) -> Outcome<()> {
+    for first in (1..=count).step_by(PER_STATEMENT) {
+        let last = (first + PER_STATEMENT - 1).min(count);
+        postgres.execute(
             database,
             &format!(
                 "INSERT INTO events (topic, subject, version, event_id, position, type, at, data)
@@ -76,29 +97,29 @@ fn fill(cluster: &Cluster, database: &str, many: usize) -> Outcome<()> {
             ),
         )?;
     }
-    cluster.execute(database, &format!("UPDATE relay_parts SET sent_to = {many}"))?;
-    cluster.settle(database)
+    postgres.execute(database, &format!("UPDATE relay_parts SET sent_to = {count}"))?;
+    postgres.settle(database)
 }
 
-/// Runs this many charges with the relay off, then sends their events with the relay on. Returns both rates, per second.
-fn through(bench: &Bench, broker: &Broker, (url, past): (&str, Past), waiting: usize) -> Outcome<[f64; 2]> {
+/// Runs this many charges with the relay off, then sends their events with the relay on.
+fn fill_and_send(machine: &Machine, broker: &Broker, (url, past): (&str, Past), waiting: usize) -> Outcome<Rates> {
     let brokers = broker.kafka.brokers();
-    let mut filling = bench.server_with(&[], &[("ONSALE_DATABASE_URL", url)])?;
-    let how = Closed { connections: CONNECTIONS, time: PATIENCE, count: waiting, keep: None };
-    let run = closed(filling.program.address(), &many_charges(), &how)?;
-    run.tally.expect(&[(200, "")])?;
+    let mut filling = machine.server(&[], &[("ONSALE_DATABASE_URL", url)])?;
+    let how = ClosedLoop { connections: CONNECTIONS, time: PATIENCE, count: waiting, keep: None };
+    let run = closed_loop(filling.program.address(), &many_charges(), &how)?;
+    run.tally.expect(OK)?;
     filling.program.stop()?;
     let settings = [("ONSALE_DATABASE_URL", url), ("ONSALE_KAFKA_BROKERS", brokers.as_str())];
-    let mut server = bench.server_with(&[], &settings)?;
-    // The relay creates the topics before it sends; that time is not measured.
-    until_sent(server.program.address(), 1.0)?;
+    let mut server = machine.server(&[], &settings)?;
+    // The relay creates the topics before it sends. That time is not measured.
+    wait_until_sent(server.program.address(), 1.0)?;
     let (began, before) = (Instant::now(), sent(server.program.address())?);
-    until_sent(server.program.address(), waiting as f64)?;
-    let rate = (waiting as f64 - before) / began.elapsed().as_secs_f64();
+    wait_until_sent(server.program.address(), waiting as f64)?;
+    let sent = (waiting as f64 - before) / began.elapsed().as_secs_f64();
     match past {
         Past::None => server.finish()?,
-        Past::MadeUp if server.program.stop()?.success() => {}
-        Past::MadeUp => return Err("the server did not end well".into()),
+        Past::Invented if server.program.stop()?.success() => {}
+        Past::Invented => return Err("the server ended with an error".into()),
     }
-    Ok([run.rate(), rate])
+    Ok(Rates { charges: run.rate(), sent })
 }

@@ -4,63 +4,74 @@ use std::io::{Write, stderr};
 use std::net::{SocketAddr, TcpListener};
 use std::process::{Command, Stdio};
 
-use onsale_load_generator::{Closed, Open, Outcome, Run, closed, open};
+use onsale_load_generator::{ClosedLoop, OpenLoop, Outcome, Run, closed_loop, open_loop};
+use onsale_report::number;
 
-use super::{Beside, Broker, CONNECTIONS, PATIENCE, sent, until_sent};
-use crate::measure::{Bench, Server, median};
-use crate::postgres::many_charges;
-use crate::table::{Line, Verdict, grouped};
+use super::broker::{Broker, Killed, PATIENCE, sent, wait_until_sent};
+use crate::machine::{Machine, Server};
+use crate::measure::{OK, median, slice_of};
+use crate::postgres::points::many as many_charges;
+use crate::results::{Figure, Line, Results, Target};
+use crate::row::Work;
+
+const CONNECTIONS: usize = 64;
 
 /// Charges before the measurement.
 const FIRST: usize = 10_000;
 
 /// Measurements at half load in each round.
-const LOOKS_AT_HALF: usize = 6;
+const HALF_PER_ROUND: usize = 6;
 
-/// A sale with its own database, and the way of its events.
+/// The p99 latency with the relay, divided by that without.
+const P99: Target = Target::at_most(1.1);
+
+/// A server with its own database, and the process that relays its events.
 struct Setting {
     server: Server,
     /// The relay, if it is a separate process.
-    alone: Option<Alone>,
+    relay: Option<Relay>,
 }
 
-/// A relay and its metrics address.
-struct Alone {
-    process: Beside,
+/// A relay process and its metrics address.
+struct Relay {
+    process: Killed,
     metrics: SocketAddr,
 }
 
-/// With the relay off, in the server, and in a separate process.
-fn settings(bench: &mut Bench, broker: &Broker) -> Outcome<[Setting; 3]> {
-    let cluster = bench.cluster()?;
+impl Relay {
+    /// Starts `onsale relay` for the database of a server.
+    fn start(server: &Server) -> Outcome<Self> {
+        let metrics = TcpListener::bind("127.0.0.1:0")?.local_addr()?;
+        let mut relay = server.program.command(&["relay", "--metrics-listen", &metrics.to_string()]);
+        let process = relay.stdout(Stdio::null()).stderr(Stdio::null()).spawn()?;
+        Ok(Self { process: Killed(process), metrics })
+    }
+}
+
+/// A server with the relay off, one with the relay on, and one with a separate relay. All have sent their first events.
+fn start_all(machine: &Machine, broker: &Broker) -> Outcome<[Setting; 3]> {
+    let postgres = machine.postgres()?;
     let brokers = broker.kafka.brokers();
-    let setting = |relay: &str, is_alone: bool| -> Outcome<Setting> {
-        let url = cluster.url(&cluster.database()?);
+    let start = |relay: &str, is_separate: bool| -> Outcome<Setting> {
+        let url = postgres.url(&postgres.database()?);
         let settings = [
             ("ONSALE_DATABASE_URL", url.as_str()),
             ("ONSALE_KAFKA_BROKERS", brokers.as_str()),
             ("ONSALE_RELAY", relay),
         ];
-        let server = bench.server_with(&[], &settings)?;
-        let alone = is_alone.then(|| relay_alone(&server)).transpose()?;
-        Ok(Setting { server, alone })
+        let server = machine.server(&[], &settings)?;
+        let relay = is_separate.then(|| Relay::start(&server)).transpose()?;
+        Ok(Setting { server, relay })
     };
-    let settings = [setting("false", false)?, setting("true", false)?, setting("false", true)?];
-    let how = Closed { connections: CONNECTIONS, time: PATIENCE, count: FIRST, keep: None };
+    let settings = [start("false", false)?, start("true", false)?, start("false", true)?];
+    let first = machine.scale.at_most(FIRST);
+    let how = ClosedLoop { connections: CONNECTIONS, time: PATIENCE, count: first, keep: None };
     for setting in &settings {
-        closed(setting.server.program.address(), &many_charges(), &how)?.tally.expect(&[(200, "")])?;
+        closed_loop(setting.server.program.address(), &many_charges(), &how)?.tally.expect(OK)?;
     }
-    until_sent(settings[1].server.program.address(), FIRST as f64)?;
-    settings[2].alone.iter().try_for_each(|relay| until_sent(relay.metrics, FIRST as f64))?;
+    wait_until_sent(settings[1].server.program.address(), first as f64)?;
+    settings[2].relay.iter().try_for_each(|relay| wait_until_sent(relay.metrics, first as f64))?;
     Ok(settings)
-}
-
-/// Starts `onsale relay` beside a server.
-fn relay_alone(server: &Server) -> Outcome<Alone> {
-    let metrics = TcpListener::bind("127.0.0.1:0")?.local_addr()?;
-    let mut relay = server.program.command(&["relay", "--metrics-listen", &metrics.to_string()]);
-    let process = relay.stdout(Stdio::null()).stderr(Stdio::null()).spawn()?;
-    Ok(Alone { process: Beside(process), metrics })
 }
 
 /// Moves processes, with the threads that they start from now on, into the scheduler's idle class, or back to the normal one.
@@ -75,75 +86,92 @@ fn set_idle_class(processes: &[u32], is_idle: bool) -> Outcome<()> {
     Ok(())
 }
 
-pub(super) fn sale(bench: &mut Bench) -> Outcome<()> {
+pub(super) fn cost(machine: &Machine, target: Target) -> Outcome<Work<'_>> {
     let broker = Broker::start()?;
-    let mut settings = settings(bench, &broker)?;
-    let [without, with, _] = &settings;
+    let mut settings = start_all(machine, &broker)?;
+    Ok(Box::new(move |results| {
+        let off = at_saturation(machine, results, &settings, target)?;
+        at_half(machine, results, &broker, &settings, off / 2.0)?;
+        settings.iter_mut().try_for_each(|setting| setting.server.finish())
+    }))
+}
+
+/// Charges with the relay off and on, in turns. Returns the rate with the relay off.
+fn at_saturation(
+    machine: &Machine,
+    results: &mut Results,
+    [without, with, _]: &[Setting; 3],
+    target: Target,
+) -> Outcome<f64> {
     let relay = with.server.program.address();
-    let (supply, slice) = (many_charges(), bench.scale.slice);
+    let (supply, how) = (many_charges(), slice_of(machine, CONNECTIONS));
+    let measure = |server: &Server| -> Outcome<Run> {
+        let run = closed_loop(server.program.address(), &supply, &how)?;
+        run.tally.expect(OK)?;
+        Ok(run)
+    };
     let (mut off, mut on, mut ratios) = (Vec::new(), Vec::new(), Vec::new());
-    let mut kept_up = true;
-    for _ in 0..bench.scale.rounds {
-        let how = Closed { connections: CONNECTIONS, time: slice, count: usize::MAX, keep: None };
-        let look = |server: &Server| -> Outcome<Run> {
-            let run = closed(server.program.address(), &supply, &how)?;
-            run.tally.expect(&[(200, "")])?;
-            Ok(run)
-        };
-        let without = look(&without.server)?.rate();
+    let mut keeps_up = true;
+    for _ in 0..machine.scale.rounds {
+        let without = measure(&without.server)?.rate();
         let before = sent(relay)?;
-        let run = look(&with.server)?;
-        // The backlog at the end of the load must be small compared with the load.
-        let came = run.tally.times.total() as f64;
-        let left = came - (sent(relay)? - before);
-        writeln!(stderr(), "off {}, on {}, left {left}", grouped(without), grouped(run.rate()))?;
-        kept_up &= left < came / 10.0;
-        until_sent(relay, before + came)?;
+        let run = measure(&with.server)?;
+        // The events that are not sent at the end of the load must be few compared with the load.
+        let charges = run.tally.times.total() as f64;
+        let left = charges - (sent(relay)? - before);
+        writeln!(stderr(), "off {}, on {}, left {left}", number(without), number(run.rate()))?;
+        keeps_up &= left < charges / 10.0;
+        wait_until_sent(relay, before + charges)?;
         off.push(without);
         on.push(run.rate());
         ratios.push(run.rate() / without);
     }
     let (off, on, ratio) = (median(off), median(on), median(ratios));
-    let line = Line::new("charges with the relay on, beside off", Verdict::of(ratio >= 0.6 && kept_up));
-    let kept = if kept_up { "the relay keeps up" } else { "the relay falls behind" };
-    bench.table.add(Line {
+    let line = Line {
         connections: CONNECTIONS,
-        rate: grouped(on),
-        empty: grouped(off),
-        share: format!("{ratio:.3}"),
-        target: format!("≥ 0.6; {kept}"),
-        ..line
-    });
-    half(bench, &broker, &settings, off / 2.0)?;
-    settings.iter_mut().try_for_each(|setting| setting.server.finish())
+        result: Figure::PerSecond(on),
+        reference: Figure::PerSecond(off),
+        ratio: Some(ratio),
+        ..Line::new("charges with the relay on, beside off")
+    };
+    let kept = if keeps_up { "the relay keeps up" } else { "the relay falls behind" };
+    let line = line.judged_if(target, target.is_reached_by(ratio) && keeps_up);
+    results.add(Line { target: format!("{}; {kept}", line.target), ..line });
+    Ok(off)
 }
 
 /// The p99 latency at half of the throughput that is possible without the relay. A disk that stalls for 50 ms decides the
 /// p99 of the measurement it falls into, so there are many short measurements, in alternating order.
-fn half(bench: &mut Bench, broker: &Broker, settings: &[Setting; 3], per_second: f64) -> Outcome<()> {
+fn at_half(
+    machine: &Machine,
+    results: &mut Results,
+    broker: &Broker,
+    settings: &[Setting; 3],
+    per_second: f64,
+) -> Outcome<()> {
     let supply = many_charges();
-    let how = Open { connections: CONNECTIONS, per_second, time: bench.scale.open / 2 };
+    let how = OpenLoop { connections: CONNECTIONS, per_second, time: machine.scale.open / 2 };
     let mut times: [Vec<f64>; 3] = Default::default();
-    let mut came = FIRST as f64;
-    for turn in 0..bench.scale.rounds * LOOKS_AT_HALF {
+    let mut charges = machine.scale.at_most(FIRST) as f64;
+    for round in 0..machine.scale.rounds * HALF_PER_ROUND {
         let mut order = [0, 1, 2];
-        if turn % 2 == 1 {
+        if round % 2 == 1 {
             order.reverse();
         }
         for which in order {
-            let Setting { server, alone } = &settings[which];
-            let in_background = match alone {
+            let Setting { server, relay } = &settings[which];
+            let in_background = match relay {
                 Some(relay) => [broker.kafka.processes(), vec![relay.process.0.id()]].concat(),
                 None => Vec::new(),
             };
             set_idle_class(&in_background, true)?;
-            let run = open(server.program.address(), &supply, &how)?;
-            run.tally.expect(&[(200, "")])?;
-            times[which].push(run.tally.times.permille(990).as_secs_f64() * 1_000.0);
+            let run = open_loop(server.program.address(), &supply, &how)?;
+            run.tally.expect(OK)?;
+            times[which].push(run.tally.times.millis(990));
             set_idle_class(&in_background, false)?;
-            if let Some(relay) = alone {
-                came += run.tally.times.total() as f64;
-                until_sent(relay.metrics, came)?;
+            if let Some(relay) = relay {
+                charges += run.tally.times.total() as f64;
+                wait_until_sent(relay.metrics, charges)?;
             }
         }
     }
@@ -152,16 +180,15 @@ fn half(bench: &mut Bench, broker: &Broker, settings: &[Setting; 3], per_second:
         ("p99 at half of that, open loop, beside off", on),
         ("the same, relay alone and broker in the idle class", idle),
     ] {
-        let line = Line::new(work, Verdict::of(on <= off * 1.1));
-        bench.table.add(Line {
+        let line = Line {
             connections: CONNECTIONS,
-            rate: grouped(per_second),
-            empty: format!("{off:.2} ms"),
-            share: format!("{:.3}", on / off),
-            target: "≤ 1.1".to_owned(),
-            p99: format!("{on:.2}"),
-            ..line
-        });
+            result: Figure::PerSecond(per_second),
+            reference: Figure::Words(format!("{off:.2} ms")),
+            ratio: Some(on / off),
+            p99_millis: Some(on),
+            ..Line::new(work)
+        };
+        results.add(line.judged(P99, on / off));
     }
     Ok(())
 }

@@ -7,54 +7,36 @@ use std::process::{Command, Stdio};
 
 use onsale_load_generator::Outcome;
 
-use super::Cluster;
+use super::scripts::Script;
+use crate::machine::{Postgres, pgbench};
 
-/// Numbers of clients to try; the best is used.
+/// Numbers of clients to try. The one with the highest rate is used.
 const CLIENTS: [usize; 3] = [16, 32, 64];
 
-/// Debian's folder for server programs: one per version, not on `PATH`.
-const INSTALLED: &str = "/usr/lib/postgresql";
-
-/// The pgbench on `PATH`, or else the newest installed one.
-pub(super) fn find() -> Outcome<PathBuf> {
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    let on_path = std::env::split_paths(&path).map(|folder| folder.join("pgbench"));
-    let mut installed: Vec<(u32, PathBuf)> = std::fs::read_dir(INSTALLED)
-        .into_iter()
-        .flatten()
-        .filter_map(|entry| {
-            let entry = entry.ok()?;
-            Some((entry.file_name().to_str()?.parse().ok()?, entry.path().join("bin/pgbench")))
-        })
-        .collect();
-    installed.sort();
-    let mut found = on_path.chain(installed.into_iter().rev().map(|(_, path)| path));
-    found.find(|path| path.exists()).ok_or_else(|| "pgbench is missing (Debian: postgresql)".into())
-}
-
 /// A script with its own database.
-pub(super) struct Rival<'a> {
-    cluster: &'a Cluster,
+pub(super) struct Pgbench<'a> {
+    postgres: &'a Postgres,
+    program: PathBuf,
     database: String,
     script: PathBuf,
     clients: usize,
-    /// Keeps the ids of different runs apart.
+    /// Number of runs. It keeps the ids of different runs apart.
     runs: Cell<usize>,
 }
 
-impl<'a> Rival<'a> {
-    /// Creates the database with the program's schema and the required rows.
-    pub(super) fn prepare(cluster: &'a Cluster, rows: &str, script: &str) -> Outcome<Self> {
-        let database = cluster.database()?;
-        cluster.execute(&database, rows)?;
-        cluster.settle(&database)?;
-        let path = cluster.scripts.path().join(format!("{database}.sql"));
-        std::fs::write(&path, script)?;
-        Ok(Self { cluster, database, script: path, clients: 1, runs: Cell::new(0) })
+impl<'a> Pgbench<'a> {
+    /// Creates the database with the program's schema and the rows of the script.
+    pub(super) fn prepare(postgres: &'a Postgres, script: &Script) -> Outcome<Self> {
+        let (program, database) = (pgbench()?, postgres.database()?);
+        postgres.execute(&database, script.rows)?;
+        postgres.settle(&database)?;
+        let path = postgres.scripts.path().join(format!("{database}.sql"));
+        std::fs::write(&path, script.script)?;
+        Ok(Self { postgres, program, database, script: path, clients: 1, runs: Cell::new(0) })
     }
 
-    /// Selects the number of clients with the highest throughput.
-    pub(super) fn at_its_best(mut self, seconds: u64) -> Outcome<Self> {
+    /// Selects the number of clients with the highest rate.
+    pub(super) fn with_best_clients(mut self, seconds: u64) -> Outcome<Self> {
         let mut best = (0.0, 0);
         for clients in CLIENTS {
             self.clients = clients;
@@ -68,16 +50,19 @@ impl<'a> Rival<'a> {
         Ok(self)
     }
 
+    /// The number of clients.
     pub(super) fn clients(&self) -> usize {
         self.clients
     }
 
     /// Runs the script for some seconds. Returns transactions per second.
+    ///
+    /// # Errors
+    /// If pgbench fails, or a transaction did.
     pub(super) fn run(&self, seconds: u64) -> Outcome<f64> {
-        let run = self.runs.get();
-        self.runs.set(run + 1);
-        let address = self.cluster.address();
-        let output = Command::new(&self.cluster.pgbench)
+        let run = self.runs.replace(self.runs.get() + 1);
+        let address = self.postgres.address();
+        let output = Command::new(&self.program)
             .args(["--no-vacuum", "--protocol=prepared", "--jobs=2", "--username=postgres"])
             .arg(format!("--host={}", address.ip()))
             .arg(format!("--port={}", address.port()))
@@ -89,12 +74,12 @@ impl<'a> Rival<'a> {
             .args([Path::new("--file"), &self.script, Path::new(&self.database)])
             .stdin(Stdio::null())
             .output()?;
-        let (said, problems) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-        let failed = !said.contains("number of failed transactions: 0 ");
-        let rate = said.lines().find_map(|line| line.strip_prefix("tps = ")?.split(' ').next()?.parse().ok());
+        let (text, problems) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+        let has_failed = !text.contains("number of failed transactions: 0 ");
+        let rate = text.lines().find_map(|line| line.strip_prefix("tps = ")?.split(' ').next()?.parse().ok());
         match rate {
-            Some(rate) if output.status.success() && !failed => Ok(rate),
-            _ => Err(format!("pgbench: {said}\n{problems}").into()),
+            Some(rate) if output.status.success() && !has_failed => Ok(rate),
+            _ => Err(format!("pgbench failed: {text}\n{problems}").into()),
         }
     }
 }

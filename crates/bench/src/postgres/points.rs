@@ -4,16 +4,19 @@ use std::sync::Arc;
 
 use onsale_load_generator::{Outcome, Request, Supply};
 
-use super::beside::{Call, server};
-use super::pgbench::Rival;
+use super::in_turns::{Call, OnPostgres};
+use super::pgbench::Pgbench;
 use super::scripts::{CHARGE_HOT, CHARGE_MANY, Script};
-use crate::measure::Bench;
-use crate::rows::crowd::{Dice, charge, fill_wallets, user};
+use crate::machine::{Machine, Server};
+use crate::measure::OK;
+use crate::results::Target;
+use crate::row::Work;
+use crate::users::{Dice, charge, user};
 
 /// Number of wallets charged in random order.
 pub(super) const WALLETS: usize = 10_000;
 
-/// Number of charges of one user, enough for an open loop.
+/// Charges of one user.
 pub(super) fn hot() -> Arc<Supply> {
     Arc::new(Supply::in_turn(std::iter::repeat_n(charge(&user(7), 1), 100_000)))
 }
@@ -25,26 +28,28 @@ pub(crate) fn many() -> Arc<Supply> {
     Arc::new(Supply::in_turn(charges.take(100_000)))
 }
 
-pub(super) fn charge_many(bench: &mut Bench) -> Outcome<()> {
-    measure(bench, "charge, 10,000 users", (2.5, 4.0), many(), &CHARGE_MANY)
+/// Charges every wallet once: the wallets of pgbench have been used before, too.
+pub(super) fn use_wallets(machine: &Machine, server: &Server) -> Outcome<()> {
+    crate::users::fill_wallets(server, 0..machine.scale.at_most(WALLETS), 1)
 }
 
-pub(super) fn charge_hot(bench: &mut Bench) -> Outcome<()> {
-    measure(bench, "charge, one hot user", (10.0, 20.0), hot(), &CHARGE_HOT)
+pub(super) fn charge_many(machine: &Machine, target: Target) -> Outcome<Work<'_>> {
+    prepare(machine, ("charge, 10,000 users", target), many(), &CHARGE_MANY)
 }
 
-fn measure(
-    bench: &mut Bench,
-    work: &str,
-    (target, aim): (f64, f64),
+pub(super) fn charge_hot(machine: &Machine, target: Target) -> Outcome<Work<'_>> {
+    prepare(machine, ("charge, one hot user", target), hot(), &CHARGE_HOT)
+}
+
+fn prepare<'m>(
+    machine: &'m Machine,
+    (work, target): (&'static str, Target),
     supply: Arc<Supply>,
     script: &Script,
-) -> Outcome<()> {
-    let cluster = bench.cluster()?;
-    let (server, database) = server(bench, &[], None)?;
-    // As with pgbench, every wallet has been used before.
-    fill_wallets(&server, 0..WALLETS, 1)?;
-    let rival = Rival::prepare(&cluster, script.rows, script.script)?;
-    let call = Call { work, target, aim: Some(aim), supply, expected: &[(200, "")], count: usize::MAX };
-    call.measure(bench, (server, database), rival)
+) -> Outcome<Work<'m>> {
+    let on = OnPostgres::start(machine, &[], &[])?;
+    use_wallets(machine, &on.server)?;
+    let pgbench = Pgbench::prepare(on.postgres, script)?;
+    let call = Call { work, target, supply, expected: OK, count: usize::MAX };
+    Ok(Box::new(move |results| call.measure(machine, on, pgbench, results)))
 }

@@ -20,10 +20,10 @@ pub(super) const CHARGE_MANY: Script = Script { rows: WALLETS, script: include_s
 pub(super) const CHARGE_HOT: Script = Script { rows: WALLETS, script: include_str!("scripts/charge_hot.sql") };
 
 /// All rows that a charge of the program writes, including its event.
-pub(super) const CHARGE_AND_TELL: Script =
-    Script { rows: WALLETS, script: include_str!("scripts/charge_and_tell.sql") };
+pub(super) const CHARGE_WITH_EVENT: Script =
+    Script { rows: WALLETS, script: include_str!("scripts/charge_with_event.sql") };
 
-/// One lecture, and users who come once.
+/// One lecture, and users who each apply once.
 pub(super) const APPLICATION: Script = Script {
     rows: "INSERT INTO lectures (lecture_id, title, starts_at, capacity, enrolled, seats_opened, version, updated_at)
         VALUES ('00000000-0000-7000-8000-000000000001', 'A lecture', 4102444800000, 1000000, 0, 0, 0, 1)",

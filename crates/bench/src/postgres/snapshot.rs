@@ -3,63 +3,59 @@
 use std::io::{Write, stderr};
 use std::time::{Duration, Instant};
 
-use onsale_load_generator::{Closed, Outcome, closed};
+use onsale_load_generator::{Outcome, closed_loop};
+use onsale_report::number;
 
-use super::CONNECTIONS;
-use super::beside::{Looks, server};
+use super::in_turns::{CONNECTIONS, OnPostgres, Sums};
 use super::points::hot;
-use crate::measure::Bench;
-use crate::rows::crowd::fill_wallets;
-use crate::table::{Line, Verdict, grouped};
+use crate::machine::Machine;
+use crate::measure::{OK, slice_of};
+use crate::results::{Figure, Line, Target};
+use crate::row::Work;
+use crate::users::fill_wallets;
 
-/// How long the snapshot is open, in seconds, unless `ONSALE_BENCH_SNAPSHOT_SECONDS` says otherwise.
-const OPEN_SECONDS: u64 = 20;
+/// The variable that says for how many seconds the snapshot is open.
+const SECONDS: &str = "ONSALE_BENCH_SNAPSHOT_SECONDS";
 
-/// What the rate at the end is to be of the rate before.
-const OF_BEFORE: f64 = 0.7;
+/// For how many seconds the snapshot is open without the variable.
+const SECONDS_DEFAULT: u64 = 20;
 
-/// Charges one user without a snapshot, then with one, slice by slice; the last slice counts.
-pub(super) fn hot_row(bench: &mut Bench) -> Outcome<()> {
-    let cluster = bench.cluster()?;
-    let (mut server, database) = server(bench, &[], None)?;
-    fill_wallets(&server, 0..8, 1)?;
-    cluster.settle(&database)?;
+/// Charges one user without a snapshot, then with one, slice by slice. The last slice counts.
+pub(super) fn hot_row(machine: &Machine, target: Target) -> Outcome<Work<'_>> {
+    let mut on = OnPostgres::start(machine, &[], &[])?;
+    fill_wallets(&on.server, 0..8, 1)?;
+    on.postgres.settle(&on.database)?;
+    let seconds = std::env::var(SECONDS).ok().map(|text| text.parse()).transpose()?;
+    let seconds = seconds.unwrap_or(machine.scale.pick(SECONDS_DEFAULT, SECONDS_DEFAULT, 1));
     let supply = hot();
-    let slice = |looks: &mut Looks| {
-        let how = Closed { connections: CONNECTIONS, time: bench.scale.slice, count: usize::MAX, keep: None };
-        looks.look((&cluster, &server), || {
-            let run = closed(server.program.address(), &supply, &how)?;
-            run.tally.expect(&[(200, "")])?;
-            Ok(run)
-        })
-    };
-    let mut before = Looks::default();
-    for _ in 0..3 {
-        slice(&mut before)?;
-    }
-    let snapshot = cluster.snapshot(&database)?;
-    let seconds = std::env::var("ONSALE_BENCH_SNAPSHOT_SECONDS").ok().map(|text| text.parse()).transpose()?;
-    let (opened, open) = (Instant::now(), Duration::from_secs(seconds.unwrap_or(OPEN_SECONDS)));
-    let mut last = Looks::default();
-    while opened.elapsed() < open {
-        last = Looks::default();
-        slice(&mut last)?;
-        writeln!(
-            stderr(),
-            "    snapshot of {:.0} s: {} a second",
-            opened.elapsed().as_secs_f64(),
-            grouped(last.rate())
-        )?;
-    }
-    drop(snapshot);
-    last.tell()?;
-    let share = last.rate() / before.rate().max(1.0);
-    let measured = last.measured(CONNECTIONS, before.rate(), share);
-    let work = format!("charge, one hot user, a snapshot open for {} s", open.as_secs());
-    bench.table.add(Line {
-        empty: format!("{} before", grouped(before.rate())),
-        target: format!("≥ {OF_BEFORE} of before"),
-        ..last.line(&work, &measured, Verdict::of(share >= OF_BEFORE))
-    });
-    server.finish()
+    Ok(Box::new(move |results| {
+        let slice = |sums: &mut Sums| {
+            sums.measure((on.postgres, &on.server), || {
+                let run = closed_loop(on.server.program.address(), &supply, &slice_of(machine, CONNECTIONS))?;
+                run.tally.expect(OK)?;
+                Ok(run)
+            })
+        };
+        let mut before = Sums::default();
+        for _ in 0..3 {
+            slice(&mut before)?;
+        }
+        let snapshot = on.postgres.snapshot(&on.database)?;
+        let opened = Instant::now();
+        let mut last = Sums::default();
+        while opened.elapsed() < Duration::from_secs(seconds) {
+            last = Sums::default();
+            slice(&mut last)?;
+            let (open, rate) = (opened.elapsed().as_secs_f64(), number(last.rate()));
+            writeln!(stderr(), "    snapshot open for {open:.0} s: {rate} per second")?;
+        }
+        drop(snapshot);
+        last.print()?;
+        let ratio = last.rate() / before.rate().max(1.0);
+        let work = format!("charge, one hot user, a snapshot open for {seconds} s");
+        let line = last.line(work, &last.measured(CONNECTIONS, before.rate(), ratio));
+        let reference = Figure::Words(format!("{} before", number(before.rate())));
+        results.add(Line { reference, ..line }.judged(target, ratio));
+        on.server.finish()
+    }))
 }

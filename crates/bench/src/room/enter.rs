@@ -1,43 +1,42 @@
-//! Entering the line.
+//! Entries into the line.
 
 use std::sync::Arc;
 
 use onsale_load_generator::{Outcome, Program, Supply};
 use onsale_testing::redis::Redis;
 
-use super::incr;
-use super::parts::{Home, Parts};
-use crate::measure::{Bench, Expected};
-use crate::rows::crowd::{enter as place, user};
-use crate::rows::{report_better, share_of, still_room};
-
-const NEW: Expected = &[(201, "")];
+use super::deployment::{Deployment, Issuer};
+use crate::machine::{Machine, references};
+use crate::measure::{CREATED, add_better, compare_with, requests, requests_per_slice};
+use crate::results::Target;
+use crate::row::Work;
+use crate::users::{self, still_room, user};
 
 /// Maximum number of entries, one per user.
 const ENTRANTS: usize = 600_000;
 
-pub(super) fn enter(bench: &mut Bench) -> Outcome<()> {
-    for home in Home::BOTH {
-        let parts = Parts::start(bench, home, 1)?;
-        let server = parts.first();
-        let concert = server.stage.concert(&still_room())?;
-        let supply = Arc::new(Supply::once((0..ENTRANTS).map(|number| place(&concert, &user(number)))));
-        let count = share_of(bench, ENTRANTS);
-        let own = std::env::current_exe()?;
-        let url = parts.redis.as_ref().map(Redis::url);
-        let handler = url.map(|url| Program::start(&own, &[incr::ARGUMENT, &url])).transpose()?;
+pub(super) fn enter(machine: &Machine, target: Target, issuer: Issuer) -> Outcome<Work<'_>> {
+    let deployment = Deployment::start(machine, issuer, 1)?;
+    let concert = deployment.first().admin.concert(&still_room())?;
+    let entrants = machine.scale.at_most(ENTRANTS);
+    let supply = Arc::new(Supply::once((0..entrants).map(|number| users::enter(&concert, &user(number)))));
+    // An entry on Redis is a share of a script call, so the reference is one call of the same Redis.
+    let own = std::env::current_exe()?;
+    let url = deployment.redis.as_ref().map(Redis::url);
+    let incr = url.map(|url| Program::start(&own, &[references::INCR, &url])).transpose()?;
+    Ok(Box::new(move |results| {
+        let (server, count) = (deployment.first(), requests_per_slice(machine, entrants));
+        let reference = incr.as_ref().unwrap_or(machine.empty());
         let mut both = Vec::new();
         for connections in [64, 256] {
-            let mut slices = [bench.slice(server, &supply, count, NEW)];
-            let handler = handler.as_ref().unwrap_or(&bench.empty);
-            both.extend(bench.compare_beside(handler, (server, "room-enter"), connections, &mut slices)?);
+            let mut slices = [requests(machine, server, &supply, count, CREATED)];
+            both.extend(compare_with(machine, reference, (server, "room-enter"), connections, &mut slices)?);
         }
-        let (work, target) = match home {
-            Home::Redis => ("enter, room on Redis, beside INCR", Some(0.7)),
-            Home::Database => ("enter, room on Postgres, beside the empty handler", None),
+        let work = match issuer {
+            Issuer::Redis => "enter, room on Redis, beside INCR",
+            Issuer::Database => "enter, room on Postgres, beside the empty handler",
         };
-        report_better(bench, work, target, &both);
-        parts.finish()?;
-    }
-    Ok(())
+        add_better(results, work, target, &both);
+        deployment.finish()
+    }))
 }

@@ -1,37 +1,78 @@
-//! The waiting room on the database and on Redis, with several instances and an auditor for their answers.
+//! The suite of the waiting room: places handed out by Redis and by the database, over several instances. An auditor checks
+//! the answers.
 
 mod admission;
-mod crowd;
+mod deployment;
 mod enter;
-pub(crate) mod incr;
 mod memory;
 mod open;
-mod parts;
 mod poll;
-mod scene;
+mod redis_killed;
+mod visitors;
 
-use crate::rows::{Row, row};
-
-/// Connections of the closed loops.
-const CONNECTIONS: usize = 64;
+use crate::results::Target;
+use crate::row::{Row, row};
+use deployment::Issuer;
 
 /// All rows, in the order of the table.
 pub(crate) const ROWS: &[Row] = &[
-    row("room-poll", "status poll with 10, 100,000 and 1,000,000 in line", poll::poll),
-    row("room-enter", "places in line, beside a handler that awaits one INCR on the same Redis", enter::enter),
-    row("room-admission", "10,000 admitted at once", admission::at_once),
-    row("room-memory", "a waiter in Redis and in the process", memory::a_waiter),
-    row("room-listeners", "4,000 event streams at once: what each takes", memory::a_listener),
+    row("room-poll-redis", "status poll with 10, 100,000 and 1,000,000 in line; Redis", POLL, |machine, target| {
+        poll::poll(machine, target, Issuer::Redis)
+    }),
+    row("room-poll-postgres", "status poll with 10 and 100,000 in line; Postgres", POLL, |machine, target| {
+        poll::poll(machine, target, Issuer::Database)
+    }),
     row(
-        "room-open",
-        "50,000 in line, 2,000 arriving and 10,000 polling a second, over three instances",
-        open::open_loop,
+        "room-enter-redis",
+        "entries on Redis, and a handler that awaits one INCR on the same Redis",
+        Target::at_least(0.7),
+        |machine, target| enter::enter(machine, target, Issuer::Redis),
     ),
-    row("room-scene", "100,000 people over three instances, Redis killed in the middle", scene::scene),
+    row("room-enter-postgres", "entries on Postgres, and the empty handler", Target::NONE, |machine, target| {
+        enter::enter(machine, target, Issuer::Database)
+    }),
+    row(
+        "room-admission-redis",
+        "10,000 admitted at once; Redis",
+        Target::at_most(100.0).unit("ms"),
+        |machine, target| admission::at_once(machine, target, Issuer::Redis),
+    ),
+    row("room-admission-postgres", "10,000 admitted at once; Postgres", Target::NONE, |machine, target| {
+        admission::at_once(machine, target, Issuer::Database)
+    }),
+    row(
+        "room-memory",
+        "memory of a waiting user, in Redis and in the process",
+        Target::at_most(150.0).unit("bytes"),
+        memory::waiting_user,
+    ),
+    row("room-listeners", "memory of each of 4,000 event streams", Target::at_most(24.0).unit("KB"), memory::listener),
+    row(
+        "room-open-redis",
+        "50,000 in line, 2,000 entries and 10,000 polls per second; Redis",
+        OPEN,
+        |machine, target| open::open(machine, target, Issuer::Redis),
+    ),
+    row(
+        "room-open-postgres",
+        "50,000 in line, 2,000 entries and 10,000 polls per second; Postgres",
+        Target::NONE,
+        |machine, target| open::open(machine, target, Issuer::Database),
+    ),
+    row(
+        "room-scene",
+        "100,000 users over three instances, Redis killed in the middle",
+        Target::words("all, in order"),
+        redis_killed::scene,
+    ),
 ];
+
+const POLL: Target = Target::at_least(0.7);
+
+const OPEN: Target = Target::p99_millis(15.0).unit("ms, 0 errors");
 
 /// The notes below the table.
 pub(crate) const NOTES: &str = "\
-beside it: what the empty handler, or for entries the handler that awaits one INCR, answers in the same seconds over as
-many connections; medians of looks in turns. Times of closed loops are those of a saturated server. cpu: of one instance,
-for each answer. All parts, the load generator too, share the machine's cores.";
+reference: what the empty handler, or for entries on Redis the handler that awaits one INCR, answers in the same seconds over
+as many connections; medians of measurements in turns. Latencies of closed loops are those of a saturated server. cpu: of one
+instance, per answer. All processes, also the load generator, share the cores of the machine.";

@@ -1,7 +1,5 @@
-//! The open loop: a long line, entries and polls at constant rates, over three instances. All answers are
-//! audited.
+//! The open loop: a long line, entries and polls at constant rates, over three instances. All answers are audited.
 
-use std::io::{Write, stdout};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -9,127 +7,159 @@ use onsale_load_generator::{Outcome, Tally};
 use onsale_testing::auditor::{Asked, Log, Standing};
 use onsale_testing::now_millis;
 
-use super::crowd::{Person, Play, Played};
-use super::parts::{Home, Parts, audited, room, rules};
-use crate::measure::Bench;
-use crate::rows::crowd::user;
-use crate::table::{Line, Verdict, grouped};
-
-/// Number of users in line beforehand.
-const WAITING: u64 = 50_000;
-
-const ARRIVALS_A_SECOND: u64 = 2_000;
-const POLLS_A_SECOND: u64 = 10_000;
+use super::deployment::{Deployment, Issuer, audit, limits, room};
+use super::visitors::{Answers, Behaviour, Visitor};
+use crate::machine::Machine;
+use crate::results::{Figure, Line, Results, Target};
+use crate::row::Work;
+use crate::scale::Scale;
+use crate::users::user;
 
 const MAX_ACTIVE: u32 = 1_000_000;
-const ADMITTED_A_SECOND: u32 = 200;
+const ADMITTED_PER_SECOND: u32 = 200;
 
 const CONNECTIONS: usize = 192;
 
-const TARGET: Duration = Duration::from_millis(15);
+/// The wanted p99 latency, which decides whether a smaller load is tried.
+const IN_TIME: Duration = Duration::from_millis(15);
 
-/// Fractions of the target load to try, in hundredths, until it is served in time.
-const PARTS: [u64; 4] = [100, 50, 25, 10];
+/// Percentages of the load to try, until one is served in time.
+const PERCENTAGES: [u64; 4] = [100, 50, 25, 10];
 
-pub(super) fn open_loop(bench: &mut Bench) -> Outcome<()> {
-    let seconds = if bench.scale.rounds == 1 { 4 } else { 15 };
-    for home in Home::BOTH {
-        let parts = Parts::start(bench, home, 3)?;
-        for part in PARTS {
-            if at(bench, &parts, home, (part, seconds))? || home == Home::Database {
+/// The load of a run.
+#[derive(Clone, Copy)]
+struct Load {
+    /// Number of users in line beforehand.
+    waiting: u64,
+    entries_per_second: u64,
+    polls_per_second: u64,
+    seconds: u64,
+}
+
+impl Load {
+    fn of(scale: Scale, percentage: u64) -> Self {
+        let full = Self { waiting: 50_000, entries_per_second: 2_000, polls_per_second: 10_000, seconds: 15 };
+        let tiny = Self { waiting: 20, entries_per_second: 100, polls_per_second: 100, seconds: 1 };
+        let load = scale.pick(full, Self { seconds: 4, ..full }, tiny);
+        let part = |rate: u64| (rate * percentage / 100).max(1);
+        Self {
+            entries_per_second: part(load.entries_per_second),
+            polls_per_second: part(load.polls_per_second),
+            ..load
+        }
+    }
+
+    fn entries(self) -> u64 {
+        self.entries_per_second * self.seconds
+    }
+
+    /// Microseconds between two polls of the same user.
+    fn poll_interval(self) -> u64 {
+        self.waiting * 1_000_000 / self.polls_per_second
+    }
+}
+
+pub(super) fn open(machine: &Machine, target: Target, issuer: Issuer) -> Outcome<Work<'_>> {
+    let deployment = Deployment::start(machine, issuer, 3)?;
+    Ok(Box::new(move |results| {
+        for percentage in PERCENTAGES {
+            let load = Load::of(machine.scale, percentage);
+            let is_in_time = run(results, &deployment, (issuer, target), load)?;
+            if is_in_time || issuer == Issuer::Database {
                 break;
             }
         }
-        parts.finish()?;
-    }
-    Ok(())
+        deployment.finish()
+    }))
 }
 
-fn number(number: u64) -> u32 {
-    u32::try_from(number).unwrap_or(u32::MAX)
+fn visitor(number: u64, due: u64) -> Visitor {
+    Visitor::new(u32::try_from(number).unwrap_or(u32::MAX), due)
 }
 
-/// Runs a fraction of the load for some seconds. Returns whether it was served in time.
-fn at(bench: &mut Bench, parts: &Parts, home: Home, (part, seconds): (u64, u64)) -> Outcome<bool> {
-    let concert = parts.first().stage.concert(&room(MAX_ACTIVE, ADMITTED_A_SECOND))?;
-    let (polls, arrivals) = (POLLS_A_SECOND * part / 100, ARRIVALS_A_SECOND * part / 100);
-    let mut log = Log::new(rules(MAX_ACTIVE, ADMITTED_A_SECOND), now_millis());
+/// Runs a load. Returns whether it was served in time.
+fn run(
+    results: &mut Results,
+    deployment: &Deployment<'_>,
+    (issuer, target): (Issuer, Target),
+    load: Load,
+) -> Outcome<bool> {
+    let concert = deployment.first().admin.concert(&room(MAX_ACTIVE, ADMITTED_PER_SECOND))?;
+    let mut log = Log::new(limits(MAX_ACTIVE, ADMITTED_PER_SECOND), now_millis());
     let began = Instant::now();
-    for number in 0..WAITING + arrivals * seconds {
+    for number in 0..load.waiting + load.entries() {
         log.user(&user(usize::try_from(number)?));
     }
-    let play = |until: u64, polls_every: u64| Play {
-        addresses: parts.addresses(),
+    let behaviour = |until: u64, poll_interval: Option<u64>| Behaviour {
+        addresses: deployment.addresses(),
         connections: CONNECTIONS,
         concert: concert.clone(),
         began,
         until,
         patience: Duration::from_secs(120),
         // Users who are in line beforehand keep polling. New users only enter.
-        next: Box::new(move |person, _| {
-            person.due += polls_every;
-            let polls = u64::from(person.number) < WAITING && polls_every > 0;
-            person.asked = Asked::Poll;
-            polls
+        next: Box::new(move |visitor, _| {
+            visitor.asks = Asked::Poll;
+            visitor.due += poll_interval.unwrap_or(0);
+            poll_interval.is_some() && u64::from(visitor.number) < load.waiting
         }),
         entered: 0.into(),
     };
-    let before = (0..WAITING).map(|one| Person::new(number(one), one * 50)).collect();
-    let mut before = Arc::new(play(u64::MAX, 0)).run(before)?;
-    before.entries.expect(&[(201, "")]).map_err(|error| format!("while preparing: {error}"))?;
+    let before = (0..load.waiting).map(|number| visitor(number, number * 50)).collect();
+    let mut before = Arc::new(behaviour(u64::MAX, None)).run(before)?;
+    before.entries.expect(&[(201, "")]).map_err(|error| format!("during preparation: {error}"))?;
 
-    // Every user is polled for once per round.
-    let round = WAITING * 1_000_000 / polls;
+    let interval = load.poll_interval();
     let from = u64::try_from(began.elapsed().as_micros())? + 200_000;
-    let mut people = std::mem::take(&mut before.people);
-    for person in &mut people {
-        (person.asked, person.due) = (Asked::Poll, from + u64::from(person.number) * round / WAITING);
+    let mut visitors = std::mem::take(&mut before.visitors);
+    for visitor in &mut visitors {
+        (visitor.asks, visitor.due) = (Asked::Poll, from + u64::from(visitor.number) * interval / load.waiting);
     }
-    people.extend(
-        (0..arrivals * seconds).map(|one| Person::new(number(WAITING + one), from + one * 1_000_000 / arrivals)),
-    );
-    let cpu = parts.process_time()?;
-    let played = Arc::new(play(from + seconds * 1_000_000, round)).run(people)?;
-    let cpu = parts.process_time()?.saturating_sub(cpu);
-    let in_time = told(bench, home, (part, &played), cpu)?;
-    let admitted =
-        |played: &Played| played.records.iter().filter(|record| record.standing == Some(Standing::Active)).count();
-    writeln!(stdout(), "{part} % of the load, room on {}: {} answers of a turn", home.name(), admitted(&played))?;
+    let entry = |number| visitor(load.waiting + number, from + number * 1_000_000 / load.entries_per_second);
+    visitors.extend((0..load.entries()).map(entry));
+    let cpu = deployment.process_time()?;
+    let answers = Arc::new(behaviour(from + load.seconds * 1_000_000, Some(interval))).run(visitors)?;
+    let cpu = deployment.process_time()?.saturating_sub(cpu);
+    let is_in_time = add_lines(results, (issuer, target), load, &answers, cpu);
     log.records = before.records;
-    log.records.extend(played.records);
-    audited(&log)?;
-    Ok(in_time)
+    log.records.extend(answers.records);
+    let turns = log.records.iter().filter(|record| record.standing == Some(Standing::Active)).count();
+    results.remark(format!("open loop, room on {}: {turns} answers show a turn", issuer.name()));
+    audit(&log, results)?;
+    Ok(is_in_time)
 }
 
-/// Lines for entries and polls. Returns whether both were in time, without unexpected answers.
-fn told(bench: &mut Bench, home: Home, (part, played): (u64, &Played), cpu: Duration) -> Outcome<bool> {
-    let millis = |tally: &Tally, permille| format!("{:.2}", tally.times.permille(permille).as_secs_f64() * 1e3);
+/// Adds lines for entries and polls. Returns whether both were in time, without an error.
+fn add_lines(
+    results: &mut Results,
+    (issuer, target): (Issuer, Target),
+    load: Load,
+    answers: &Answers,
+    cpu: Duration,
+) -> bool {
     let errors = |tally: &Tally| tally.problems().iter().map(|(_, _, count)| count).sum::<u64>();
-    let mut all = true;
+    let mut all_in_time = true;
     for (what, tally, rate) in
-        [("entries", &played.entries, ARRIVALS_A_SECOND), ("polls", &played.polls, POLLS_A_SECOND)]
+        [("entries", &answers.entries, load.entries_per_second), ("polls", &answers.polls, load.polls_per_second)]
     {
-        let in_time = errors(tally) == 0 && tally.times.permille(990) <= TARGET;
-        all &= in_time;
-        bench.table.add(Line {
+        let is_in_time = errors(tally) == 0 && tally.times.permille(990) <= IN_TIME;
+        all_in_time &= is_in_time;
+        let line = Line {
             connections: CONNECTIONS,
-            rate: grouped((rate * part / 100) as f64),
-            empty: format!("{} errors", errors(tally)),
-            target: format!("p99 ≤ {} ms, 0 errors", TARGET.as_millis()),
-            p50: millis(tally, 500),
-            p99: millis(tally, 990),
-            ..Line::new(
-                format!("open loop, room on {}, 50,000 in line: {what}", home.name()),
-                if home == Home::Redis { Verdict::of(in_time) } else { Verdict::Told },
-            )
-        });
+            result: Figure::PerSecond(rate as f64),
+            reference: Figure::Words(format!("{} errors", errors(tally))),
+            p50_millis: Some(tally.times.millis(500)),
+            p99_millis: Some(tally.times.millis(990)),
+            ..Line::new(format!("open loop, room on {}, 50,000 in line: {what}", issuer.name()))
+        };
+        results.add(line.judged_if(target, is_in_time));
     }
-    let answers = (played.entries.times.total() + played.polls.times.total()) as f64;
-    bench.table.add(Line {
-        p50: format!("{:.2}", played.late.permille(500).as_secs_f64() * 1e3),
-        p99: format!("{:.2}", played.late.permille(990).as_secs_f64() * 1e3),
-        cpu: format!("{:.1}", cpu.as_secs_f64() * 1e6 / answers.max(1.0)),
-        ..Line::new("    so late were requests sent; cpu of all three instances", Verdict::Told)
+    let count = (answers.entries.times.total() + answers.polls.times.total()) as f64;
+    results.add(Line {
+        p50_millis: Some(answers.late.millis(500)),
+        p99_millis: Some(answers.late.millis(990)),
+        cpu_micros: Some(cpu.as_secs_f64() * 1e6 / count.max(1.0)),
+        ..Line::new("    delay of sending; cpu of all three instances")
     });
-    Ok(all)
+    all_in_time
 }

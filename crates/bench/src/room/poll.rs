@@ -2,16 +2,17 @@
 
 use std::sync::Arc;
 
-use onsale_load_generator::{Outcome, Request, Supply};
+use onsale_load_generator::{Outcome, Supply};
+use onsale_report::number;
 
-use super::CONNECTIONS;
-use super::parts::{Home, Parts, crowd};
-use crate::measure::{Bench, Expected, Server};
-use crate::rows::crowd::tokens;
-use crate::rows::still_room;
-use crate::table::{Line, Verdict, grouped};
+use super::deployment::{Deployment, Issuer};
+use crate::machine::{Machine, Server};
+use crate::measure::{OK, compare, requests};
+use crate::results::{Line, Target};
+use crate::row::Work;
+use crate::users::{self, enter_all, expect_line, still_room, tokens};
 
-const OK: Expected = &[(200, "")];
+const CONNECTIONS: usize = 64;
 
 /// Number of users who enter together.
 const CHUNK: usize = 100_000;
@@ -19,54 +20,52 @@ const CHUNK: usize = 100_000;
 /// Number of them to poll for.
 const POLLED: usize = 10_000;
 
-/// One user is admitted, the others wait. Polls some of them in turn, from the front to the back.
-fn line(server: &Server, people: usize) -> Outcome<Arc<Supply>> {
-    let concert = server.stage.concert(&still_room())?;
+/// The rate with a long line, divided by that with the shortest.
+const FLAT: Target = Target::within(0.9, 1.1).unit("of the first");
+
+/// One user is admitted, the others wait. Polls for some of them in turn, from the front to the back.
+fn line(server: &Server, waiting: usize) -> Outcome<Arc<Supply>> {
+    let concert = server.admin.concert(&still_room())?;
     tokens(server, &concert, 0..1)?;
     let mut polled = Vec::new();
-    for from in (1..=people).step_by(CHUNK) {
-        let until = (from + CHUNK).min(people + 1);
+    for from in (1..=waiting).step_by(CHUNK) {
+        let until = (from + CHUNK).min(waiting + 1);
         let kept = (from + POLLED).min(until);
         polled.extend(tokens(server, &concert, from..kept)?);
         if kept < until {
-            crowd(server, &concert, kept..until)?;
+            enter_all(server, &concert, kept..until)?;
         }
     }
-    let (waiting, active) = server.stage.line(&concert)?;
-    if (waiting, active) != (people as u64, 1) {
-        return Err(format!("{waiting} wait and {active} are active, not {people} and 1").into());
-    }
-    Ok(Arc::new(Supply::in_turn(polled.iter().map(|token| Request::get("/queue/token").token(token)))))
+    expect_line(server, &concert, waiting, 1)?;
+    Ok(Arc::new(Supply::in_turn(polled.iter().map(|token| users::poll(token)))))
 }
 
-pub(super) fn poll(bench: &mut Bench) -> Outcome<()> {
-    let is_quick = bench.scale.rounds == 1;
-    for home in Home::BOTH {
-        // The largest line of the table is measured on Redis only.
-        let lines: &[usize] = match (is_quick, home) {
-            (true, _) => &[10, 20_000],
-            (false, Home::Redis) => &[10, 100_000, 1_000_000],
-            (false, Home::Database) => &[10, 100_000],
-        };
-        let parts = Parts::start(bench, home, 1)?;
-        let server = parts.first();
-        let supplies = lines.iter().map(|people| line(server, *people)).collect::<Outcome<Vec<_>>>()?;
-        let mut slices: Vec<_> = supplies.iter().map(|supply| bench.slice(server, supply, usize::MAX, OK)).collect();
-        let measured = bench.compare(server, "room-poll", CONNECTIONS, &mut slices)?;
-        drop(slices);
-        for (people, one) in lines.iter().zip(&measured) {
-            let work = format!("poll, room on {}, {} in line", home.name(), grouped(*people as f64));
-            bench.table.add(one.line(&work, Some(0.7), Verdict::of(one.share >= 0.7)));
-            let flat = one.rate / measured[0].rate;
-            if *people != lines[0] {
-                bench.table.add(Line {
-                    share: format!("{flat:.3}"),
-                    target: "0.9 to 1.1 of the first".to_owned(),
-                    ..Line::new("    beside the first", Verdict::of((0.9..=1.1).contains(&flat)))
-                });
+pub(super) fn poll(machine: &Machine, target: Target, issuer: Issuer) -> Outcome<Work<'_>> {
+    let full: &[usize] = match issuer {
+        Issuer::Redis => &[10, 100_000, 1_000_000],
+        Issuer::Database => &[10, 100_000],
+    };
+    let lines = machine.scale.pick(full, &[10, 20_000], &[10, 100]);
+    let deployment = Deployment::start(machine, issuer, 1)?;
+    let supplies = lines.iter().map(|waiting| line(deployment.first(), *waiting)).collect::<Outcome<Vec<_>>>()?;
+    Ok(Box::new(move |results| {
+        let server = deployment.first();
+        let slice = |supply: &Arc<Supply>| requests(machine, server, supply, usize::MAX, OK);
+        let mut slices: Vec<_> = supplies.iter().map(slice).collect();
+        let all = compare(machine, server, "room-poll", CONNECTIONS, &mut slices)?;
+        for (index, (waiting, measured)) in lines.iter().zip(&all).enumerate() {
+            let work = format!("poll, room on {}, {} in line", issuer.name(), grouped(*waiting));
+            results.add(measured.line(work).judged(target, measured.ratio));
+            if index > 0 {
+                let flat = measured.rate / all[0].rate;
+                results.add(Line { ratio: Some(flat), ..Line::new("    beside the first") }.judged(FLAT, flat));
             }
         }
-        parts.finish()?;
-    }
-    Ok(())
+        deployment.finish()
+    }))
+}
+
+/// A whole number with separated thousands.
+fn grouped(count: usize) -> String {
+    if count < 100 { count.to_string() } else { number(count as f64) }
 }

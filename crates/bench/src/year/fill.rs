@@ -1,19 +1,19 @@
-//! The statements that make a year of data. All of it agrees with itself: `onsale audit` finds nothing wrong.
+//! The statements that create a year of data. The data is consistent: `onsale audit` finds no contradiction.
 
-use crate::measure::Scale;
+use crate::scale::Scale;
 
-/// Which database the statements are for.
+/// The database that the statements are for.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Dialect {
     Sqlite,
     Postgres,
 }
 
-/// How much there is.
+/// How much data is created.
 #[derive(Clone, Copy)]
 pub(crate) struct Size {
     concerts: u64,
-    /// Reservations of each concert, all paid, each by a user of its own.
+    /// Reservations of each concert, all paid, each by a different user.
     reservations: u64,
     /// Applications for each of as many lectures.
     applications: u64,
@@ -21,16 +21,15 @@ pub(crate) struct Size {
 
 impl Size {
     pub(crate) fn of(scale: Scale) -> Self {
-        let is_full = scale.rounds > 1;
-        let (reservations, applications) = if is_full { (200, 100) } else { (2, 1) };
-        Self { concerts: 10_000, reservations, applications }
+        let of = |concerts, reservations, applications| Self { concerts, reservations, applications };
+        scale.pick(of(10_000, 200, 100), of(10_000, 2, 1), of(10, 2, 1))
     }
 }
 
-/// Sixty days ago, and a year before that.
+/// A day, in milliseconds.
 const DAY_MILLIS: u64 = 86_400_000;
 
-/// The writer of expressions of one database.
+/// Writes expressions in the dialect of one database.
 struct Sql {
     dialect: Dialect,
     size: Size,
@@ -41,7 +40,7 @@ impl Sql {
         if self.dialect == Dialect::Sqlite { sqlite } else { postgres }.to_owned()
     }
 
-    /// The text of an id: one of a kind for each number.
+    /// The text of an id. Each kind has a different id for each number.
     fn id_text(&self, kind: u32, number: &str) -> String {
         let start = format!("01900000-0000-7000-a{kind:03}-");
         self.pick(
@@ -116,10 +115,10 @@ impl Sql {
     }
 }
 
-/// In their order.
+/// All statements, in the order in which they are to be executed.
 pub(crate) fn statements(dialect: Dialect, size: Size) -> Vec<String> {
     let sql = Sql { dialect, size };
-    [concerts(&sql), sales(&sql), points(&sql), lectures(&sql), told(&sql)].concat()
+    [concerts(&sql), sales(&sql), points(&sql), lectures(&sql), events(&sql)].concat()
 }
 
 fn concerts(sql: &Sql) -> Vec<String> {
@@ -210,7 +209,7 @@ fn lectures(sql: &Sql) -> Vec<String> {
     ]
 }
 
-fn told(sql: &Sql) -> Vec<String> {
+fn events(sql: &Sql) -> Vec<String> {
     let (sales, applications) = (sql.reservations(), sql.applications());
     let of_points = |kind: &str, id: u32, (version, at): (&str, &str), data: &str| {
         let id = sql.id(id, "n");

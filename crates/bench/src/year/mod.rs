@@ -1,31 +1,31 @@
-//! A year of data: what it costs an idle server, and how long each command takes on it.
+//! The suite of a year of data: what it costs an idle server, and how long each command takes on it.
 //!
 //! Full size: 10,000 past concerts, 2 million reservations, 5 million ledger entries, 10 million events. `quick`: as many
 //! concerts, a hundredth of the rest.
 
 mod fill;
 
-use std::io::{Write, stdout};
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use onsale_load_generator::{Outcome, Program, Request, Stage};
+use onsale_load_generator::{Admin, Outcome, Program, Request};
 
-use crate::measure::Bench;
-use crate::metrics::Metrics;
-use crate::rows::{Row, row};
+use crate::machine::{Machine, Metrics};
+use crate::results::{Results, Target};
+use crate::row::{Row, Work, row};
 use fill::{Dialect, Size};
 
 /// All rows, in the order of the table.
 pub(crate) const ROWS: &[Row] = &[
-    row("year-sqlite", "a year in a file: start, idle costs, commands", sqlite),
-    row("year-postgres", "a year on Postgres: start, idle costs, commands", postgres),
+    row("year-sqlite", "a year in a file: start, idle costs, commands", Target::NONE, sqlite),
+    row("year-postgres", "a year on Postgres: start, idle costs, commands", Target::NONE, postgres),
 ];
 
 /// The notes below the table.
-pub(crate) const NOTES: &str = "start: until the first line. idle: processor time of the server, of all processes of
-Postgres, and what was written, within a minute in which nobody calls. Commands: time until their end, and the most memory.";
+pub(crate) const NOTES: &str = "\
+start: until the first line of output. idle: processor time of the server, of all processes of Postgres, and what was written,
+within a minute without requests. Commands: time until their end, and the most memory.";
 
 /// How long an idle server is measured.
 const IDLE: Duration = Duration::from_secs(60);
@@ -34,95 +34,123 @@ const IDLE: Duration = Duration::from_secs(60);
 const SETTLED_WITHIN: Duration = Duration::from_secs(1_200);
 
 /// How often the memory of a command is read.
-const READ_EVERY: Duration = Duration::from_millis(10);
+const READ_MEMORY_EVERY: Duration = Duration::from_millis(10);
 
-fn say(what: &str, value: &str) -> Outcome<()> {
-    Ok(writeln!(stdout(), "{what:<44} {value}")?)
+/// How often the progress of retiring is read.
+const READ_PROGRESS_EVERY: Duration = Duration::from_secs(5);
+
+/// Adds a line of the report: what was measured, and the value.
+fn report(results: &mut Results, what: &str, value: &str) {
+    results.remark(format!("{what:<44} {value}"));
 }
 
 fn seconds(time: Duration) -> String {
     format!("{:.2} s", time.as_secs_f64())
 }
 
-fn sqlite(bench: &mut Bench) -> Outcome<()> {
+fn megabytes(program: &Program) -> Outcome<String> {
+    Ok(format!("{:.1} MB", program.kilobytes("VmRSS")? as f64 / 1_024.0))
+}
+
+/// A database with a year of data.
+struct Filled<'a> {
+    name: &'static str,
+    url: String,
+    /// Processor time of the database server so far.
+    process_time: Box<dyn Fn() -> Duration + 'a>,
+    /// What the database has written so far, in words.
+    written: Box<dyn Fn() -> Outcome<String> + 'a>,
+}
+
+fn sqlite(machine: &Machine, _: Target) -> Outcome<Work<'_>> {
     let folder = tempfile::Builder::new().prefix("onsale-year-").tempdir()?;
     let file = folder.path().join("onsale.db");
     let url = format!("sqlite://{}", file.display());
-    run(bench.program(), &["migrate"], &url)?;
+    run(machine.program(), &["migrate"], &url)?;
     let began = Instant::now();
     let db = rusqlite::Connection::open(&file)?;
     db.execute_batch("PRAGMA journal_mode = wal; PRAGMA synchronous = off; PRAGMA wal_autocheckpoint = 100000;")?;
-    for statement in fill::statements(Dialect::Sqlite, Size::of(bench.scale)) {
+    for statement in fill::statements(Dialect::Sqlite, Size::of(machine.scale)) {
         db.execute_batch(&statement).map_err(|error| format!("{statement}: {error}"))?;
     }
     db.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)")?;
     drop(db);
-    say("sqlite: filled in", &seconds(began.elapsed()))?;
-    let log = file.with_file_name("onsale.db-wal");
-    let written = || Ok(format!("{} bytes of log", std::fs::metadata(&log).map_or(0, |log| log.len())));
-    measure(bench, "sqlite", &url, &|| Ok(Duration::ZERO), &written)
+    let took = began.elapsed();
+    let log = folder.path().join("onsale.db-wal");
+    Ok(Box::new(move |results| {
+        report(results, "sqlite: filled in", &seconds(took));
+        let written = || Ok(format!("{} bytes of log", std::fs::metadata(&log).map_or(0, |log| log.len())));
+        let process_time = Box::new(|| Duration::ZERO);
+        let filled = Filled { name: "sqlite", url, process_time, written: Box::new(written) };
+        measure(machine, &filled, results)?;
+        Ok(folder.close()?)
+    }))
 }
 
-fn postgres(bench: &mut Bench) -> Outcome<()> {
-    let cluster = bench.cluster()?;
-    let name = cluster.database()?;
+fn postgres(machine: &Machine, _: Target) -> Outcome<Work<'_>> {
+    let postgres = machine.postgres()?;
+    let database = postgres.database()?;
     let began = Instant::now();
-    for statement in fill::statements(Dialect::Postgres, Size::of(bench.scale)) {
-        cluster.execute(&name, &statement)?;
+    for statement in fill::statements(Dialect::Postgres, Size::of(machine.scale)) {
+        postgres.execute(&database, &statement)?;
     }
-    cluster.settle(&name)?;
-    say("postgres: filled in", &seconds(began.elapsed()))?;
-    let written = || {
-        let counted = "SELECT format('%s transactions, log at %s', (SELECT xact_commit FROM pg_stat_database
-            WHERE datname = current_database()), pg_current_wal_insert_lsn() - '0/0')";
-        cluster.ask(&name, counted)
-    };
-    measure(bench, "postgres", &cluster.url(&name), &|| Ok(cluster.process_time()), &written)
+    postgres.settle(&database)?;
+    let took = began.elapsed();
+    Ok(Box::new(move |results| {
+        report(results, "postgres: filled in", &seconds(took));
+        let written = || {
+            let counted = "SELECT format('%s transactions, log at %s', (SELECT xact_commit FROM pg_stat_database
+                WHERE datname = current_database()), pg_current_wal_insert_lsn() - '0/0')";
+            postgres.query(&database, counted)
+        };
+        let process_time = Box::new(|| postgres.process_time());
+        let url = postgres.url(&database);
+        let filled = Filled { name: "postgres", url, process_time, written: Box::new(written) };
+        measure(machine, &filled, results)
+    }))
 }
 
-/// The server first, then each command.
-fn measure(
-    bench: &Bench,
-    name: &str,
-    url: &str,
-    database_time: &dyn Fn() -> Outcome<Duration>,
-    written: &dyn Fn() -> Outcome<String>,
-) -> Outcome<()> {
-    let environment = [("ONSALE_DATABASE_URL", url)];
-    for start in ["first start", "start after what is over was retired"] {
+/// Measures the server first, then each command.
+fn measure(machine: &Machine, filled: &Filled<'_>, results: &mut Results) -> Outcome<()> {
+    let Filled { name, url, process_time, written } = filled;
+    for start in ["first start", "start after past rooms were retired"] {
         let began = Instant::now();
-        let mut program = Program::start_with(bench.program(), &["serve", "--log", "warn"], &environment)?;
-        say(&format!("{name}: {start}"), &seconds(began.elapsed()))?;
-        say("    memory", &format!("{:.1} MB", program.kilobytes("VmRSS")? as f64 / 1024.0))?;
-        calls(&program)?;
-        settle(&program)?;
-        let (own, theirs, before) = (program.process_time()?, database_time()?, written()?);
-        std::thread::sleep(IDLE);
-        let (own, theirs) = (program.process_time()? - own, database_time()? - theirs);
-        say("    idle for a minute: server, database", &format!("{}, {}", seconds(own), seconds(theirs)))?;
-        say("    written before, after", &format!("{before}; {}", written()?))?;
-        say("    memory", &format!("{:.1} MB", program.kilobytes("VmRSS")? as f64 / 1024.0))?;
+        let environment = [("ONSALE_DATABASE_URL", url.as_str())];
+        let mut program = Program::start_with(machine.program(), &["serve", "--log", "warn"], &environment)?;
+        report(results, &format!("{name}: {start}"), &seconds(began.elapsed()));
+        report(results, "    memory", &megabytes(&program)?);
+        calls(&program, results)?;
+        wait_until_retired(&program, results)?;
+        let (own, database, before) = (program.process_time()?, process_time(), written()?);
+        std::thread::sleep(machine.scale.pick(IDLE, IDLE, Duration::from_millis(100)));
+        let (own, database) = (program.process_time()? - own, process_time() - database);
+        let idle = format!("{}, {}", seconds(own), seconds(database));
+        report(results, "    idle for a minute: server, database", &idle);
+        report(results, "    written before, after", &format!("{before}; {}", written()?));
+        report(results, "    memory", &megabytes(&program)?);
         program.stop()?;
     }
     for command in [&["migrate"][..], &["events", "--state", "dead"], &["events", "--limit", "1"], &["audit"]] {
-        let (time, megabytes) = run(bench.program(), command, url)?;
-        say(&format!("{name}: onsale {}", command.join(" ")), &format!("{}, {megabytes:.0} MB", seconds(time)))?;
+        let (time, megabytes) = run(machine.program(), command, url)?;
+        let value = format!("{}, {megabytes:.0} MB", seconds(time));
+        report(results, &format!("{name}: onsale {}", command.join(" ")), &value);
     }
     Ok(())
 }
 
-fn calls(program: &Program) -> Outcome<()> {
-    let stage = Stage::of(program.address());
+fn calls(program: &Program, results: &mut Results) -> Outcome<()> {
+    let admin = Admin::of(program.address());
     for path in ["/readyz", "/concerts?limit=200", "/concerts?limit=200", "/lectures", "/metrics"] {
         let began = Instant::now();
-        stage.call(&Request::get(path))?;
-        say(&format!("    GET {path}"), &format!("{:.1} ms", began.elapsed().as_secs_f64() * 1_000.0))?;
+        admin.call(&Request::get(path))?;
+        let millis = began.elapsed().as_secs_f64() * 1e3;
+        report(results, &format!("    GET {path}"), &format!("{millis:.1} ms"));
     }
     Ok(())
 }
 
-/// Waits until what is over is retired and dropped.
-fn settle(program: &Program) -> Outcome<()> {
+/// Waits until the rooms and places of the past are retired and dropped.
+fn wait_until_retired(program: &Program, results: &mut Results) -> Outcome<()> {
     let (began, mut before) = (Instant::now(), -1.0);
     while began.elapsed() < SETTLED_WITHIN {
         let metrics = Metrics::of(program.address())?;
@@ -131,12 +159,13 @@ fn settle(program: &Program) -> Outcome<()> {
             break;
         }
         before = dropped;
-        std::thread::sleep(Duration::from_secs(5));
+        std::thread::sleep(READ_PROGRESS_EVERY);
     }
-    say("    retired and dropped within", &seconds(began.elapsed()))
+    report(results, "    retired and dropped within", &seconds(began.elapsed()));
+    Ok(())
 }
 
-/// Runs a command to its end: how long it took, and the most megabytes that it had in memory.
+/// Runs a command until it ends. Returns how long it took, and the most memory that it used, in megabytes.
 fn run(program: &Path, arguments: &[&str], url: &str) -> Outcome<(Duration, f64)> {
     let began = Instant::now();
     let mut command = Command::new(program);
@@ -150,7 +179,7 @@ fn run(program: &Path, arguments: &[&str], url: &str) -> Outcome<(Duration, f64)
         let status = std::fs::read_to_string(format!("/proc/{}/status", child.id())).unwrap_or_default();
         let most = status.lines().find_map(|line| line.strip_prefix("VmHWM:")?.split_whitespace().next()?.parse().ok());
         peak = peak.max(most.unwrap_or(0.0) / 1024.0);
-        std::thread::sleep(READ_EVERY);
+        std::thread::sleep(READ_MEMORY_EVERY);
     };
     match status.success() {
         true => Ok((began.elapsed(), peak)),

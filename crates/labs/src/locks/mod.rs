@@ -31,7 +31,7 @@ use tables::{Part, Size};
 const SECTIONS: [&str; 8] = ["controls", "truth", "faults", "contention", "connections", "places", "units", "law"];
 
 /// Runs the laboratory: prints its tables. With `--doc FILE`, also fills them into that document, and writes the charts to
-/// the folder beside it that has the document's name. Returns `false` if a control did not behave as claimed.
+/// the folder next to it that has the document's name. Returns `false` if a control did not behave as claimed.
 pub(crate) fn run(arguments: &[&str]) -> Outcome<bool> {
     let (mut is_quick, mut document, mut wanted) = (false, None, Vec::new());
     let mut rest = arguments.iter();
@@ -65,11 +65,7 @@ pub(crate) fn run(arguments: &[&str]) -> Outcome<bool> {
 
 /// Fills a section into a document, and writes its charts.
 fn keep(document: &Path, section: &str, part: &Part) -> Outcome<()> {
-    let text = std::fs::read_to_string(document)?;
-    std::fs::write(
-        document,
-        onsale_report::filled(&text, section, &part.text).ok_or("the document has no such section")?,
-    )?;
+    onsale_report::fill(document, section, &part.text)?;
     let folder = document.with_extension("");
     for (name, chart) in &part.charts {
         std::fs::create_dir_all(&folder)?;

@@ -9,7 +9,7 @@ use super::bed::Bed;
 use super::controls::{CONTROLS, Control, Needs};
 use super::harness::{Figures, Load, Spread, per, run};
 use super::scene::Constraints;
-use onsale_report::{Chart, Series, Table, number};
+use onsale_report::{LineChart, Series, Table, number};
 
 /// How long and how wide the tables measure.
 #[derive(Clone, Copy, Debug)]
@@ -47,7 +47,7 @@ impl Size {
 #[derive(Default)]
 pub(crate) struct Part {
     pub(crate) text: String,
-    pub(crate) charts: Vec<(&'static str, Chart)>,
+    pub(crate) charts: Vec<(&'static str, LineChart)>,
     /// What is wrong with the measurement itself.
     pub(crate) alarms: Vec<String>,
 }
@@ -128,7 +128,7 @@ pub(crate) async fn contention(bed: &Bed, size: Size) -> Outcome<Part> {
     series.retain(|line| shown.iter().any(|letter| line.name.starts_with(*letter)));
     part.charts.push((
         "contention.svg",
-        Chart {
+        LineChart {
             title: "Charges per second by number of rows that they meet on".to_owned(),
             x: "rows".to_owned(),
             y: "charges per second".to_owned(),
@@ -253,7 +253,7 @@ pub(crate) async fn law(bed: &mut Bed, size: Size) -> Outcome<Part> {
     let tick = |micros: &u64| ((*micros as f64 / 1e3).max(0.1), format!("{} ms", *micros as f64 / 1e3));
     part.charts.push((
         "latency.svg",
-        Chart {
+        LineChart {
             title: "One hot row: charges per second by round-trip time".to_owned(),
             x: "round-trip time between server and database".to_owned(),
             y: "charges per second".to_owned(),

@@ -1,0 +1,71 @@
+//! The suites: groups of rows that share one table.
+
+use crate::print::Heads;
+use crate::row::Row;
+use crate::{events, postgres, reads, room, server, year};
+
+/// A group of rows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Suite {
+    /// The program alone, on SQLite.
+    Server,
+    /// The program on Postgres.
+    Postgres,
+    /// The waiting room on Redis and on Postgres.
+    Room,
+    /// Reads that are cached in memory.
+    Reads,
+    /// Events on Postgres and Kafka.
+    Events,
+    /// A year of data on SQLite and on Postgres.
+    Year,
+}
+
+impl Suite {
+    /// The suite of a word of the command line.
+    pub(crate) fn named(word: &str) -> Option<Self> {
+        let all = [Self::Postgres, Self::Room, Self::Reads, Self::Events, Self::Year];
+        all.into_iter().find(|suite| suite.name() == word)
+    }
+
+    /// Its name, which is also that of its file of raw output.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Server => "server",
+            Self::Postgres => "postgres",
+            Self::Room => "room",
+            Self::Reads => "reads",
+            Self::Events => "events",
+            Self::Year => "year",
+        }
+    }
+
+    /// Its rows, in the order of the table.
+    pub(crate) fn rows(self) -> &'static [Row] {
+        match self {
+            Self::Server => server::ROWS,
+            Self::Postgres => postgres::ROWS,
+            Self::Room => room::ROWS,
+            Self::Reads => reads::ROWS,
+            Self::Events => events::ROWS,
+            Self::Year => year::ROWS,
+        }
+    }
+
+    /// The notes below the table.
+    pub(crate) fn notes(self) -> &'static str {
+        match self {
+            Self::Server => server::NOTES,
+            Self::Postgres => postgres::NOTES,
+            Self::Room => room::NOTES,
+            Self::Reads => reads::NOTES,
+            Self::Events => events::NOTES,
+            Self::Year => year::NOTES,
+        }
+    }
+
+    /// The name of the column of references.
+    pub(crate) fn heads(self) -> Heads {
+        if self == Self::Server { Heads::Empty } else { Heads::Mixed }
+    }
+}

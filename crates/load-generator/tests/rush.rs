@@ -1,11 +1,11 @@
-//! The rush of README, small: one build makes all of it, and it says what it does.
+//! The rush of README with few buyers: one build makes all of it, and it prints each step.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a failed step ends the test")]
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-/// The example as `cargo test` built it beside this test.
+/// The example, as `cargo test` built it next to this test.
 fn rush() -> PathBuf {
     let here = std::env::current_exe().unwrap();
     let path = here.parent().unwrap().parent().unwrap().join("examples/rush");
@@ -25,17 +25,18 @@ fn the_rush_sells_every_seat_and_prints_each_step() {
     for step in [
         "starting a server",
         "it listens on http://",
-        "making a concert with 5 seats",
-        "60 people come within 1 seconds",
+        "creating a concert with 5 seats",
+        "60 buyers arrive within 1 s",
         "seats sold               5 of 5",
         "stopping the server",
-        "holding its file to the audit",
+        "auditing its database",
         "invariants hold",
     ] {
-        let (_, after) = rest.split_once(step).unwrap_or_else(|| panic!("{step:?} is missing or too late: {said}"));
+        let (_, after) =
+            rest.split_once(step).unwrap_or_else(|| panic!("{step:?} is missing or printed too late: {said}"));
         rest = after;
     }
-    assert!(String::from_utf8_lossy(&run.stderr).contains(" s  came "), "each second has a line");
+    assert!(String::from_utf8_lossy(&run.stderr).contains(" s  arrived "), "each second has a line");
 }
 
 #[test]

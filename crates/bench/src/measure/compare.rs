@@ -19,7 +19,7 @@ pub(crate) const OK: Expected = &[(200, "")];
 pub(crate) const CREATED: Expected = &[(201, "")];
 
 /// One measurement of a kind of work, at a number of connections.
-pub(crate) type Slice<'a> = Box<dyn FnMut(usize) -> Outcome<Run> + 'a>;
+pub(super) type Slice<'a> = Box<dyn FnMut(usize) -> Outcome<Run> + 'a>;
 
 /// The result of a kind of work at one number of connections.
 #[derive(Clone, Debug)]

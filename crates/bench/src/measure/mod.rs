@@ -5,8 +5,8 @@ mod half;
 mod writes;
 
 pub(crate) use compare::{
-    CREATED, Expected, Measured, OK, Slice, compare, compare_with, median, median_ratio, micros, neighbours,
-    per_answer, reference_run, requests, slice_of,
+    CREATED, Expected, Measured, OK, compare, compare_with, median, median_ratio, micros, neighbours, per_answer,
+    reference_run, requests, slice_of,
 };
 pub(crate) use half::{Half, at_half};
 pub(crate) use writes::{Writes, add_better, requests_per_slice};

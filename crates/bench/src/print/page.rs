@@ -18,7 +18,7 @@ const SUITES: [(&str, &str, &str); 5] = [
     ("postgres", "./bench postgres", "pgbench"),
     ("room", "./bench room", "INCR handler"),
     ("reads", "./bench reads", "empty handler"),
-    ("events", "./bench events", ""),
+    ("events", "./bench events", "without"),
 ];
 
 /// A line of the page.
@@ -178,14 +178,11 @@ fn missed(verdict: &str) -> &'static str {
     if verdict == "BELOW" { " (missed)" } else { "" }
 }
 
-/// The rate of a reference with its name. A reference without a ratio says itself what it is.
+/// The rate of a reference with its name. Empty without a ratio: that column then holds something else.
 fn reference_of(suite: &str, reference: &str, ratio: &str) -> String {
     let name = SUITES.iter().find(|(name, ..)| *name == suite).map_or("", |(_, _, reference)| reference);
-    match reference.split_once(" (") {
-        _ if ratio.is_empty() || name.is_empty() => reference.to_owned(),
-        Some((rate, _)) => format!("{rate} {name}"),
-        None => format!("{reference} {name}"),
-    }
+    let rate = reference.split_once(" (").map_or(reference, |(rate, _)| rate);
+    if ratio.is_empty() { String::new() } else { format!("{rate} {name}").trim_end().to_owned() }
 }
 
 /// The number at the start of a cell, or after `≥`.

@@ -15,7 +15,7 @@ use super::signals::Signals;
 use super::{Failed, Outcome, block_on, demo, greeting, print, start_line, start_traces};
 use crate::auth::{AdminKey, Auth, Bearers, JwksUrl};
 use crate::http::{
-    App, AppState, ClientLimits, ConnectionLimits, HttpMetrics, Limiter, Reached, Server, ServerLimits, Shelves,
+    AnswerCaches, App, AppState, ClientLimits, ConnectionLimits, HttpMetrics, Limiter, Reached, Server, ServerLimits,
     Stopping, Streams, bind, connections_that_fit, into_service, listen,
 };
 use crate::pages::Pages;
@@ -137,7 +137,7 @@ async fn serve(settings: Settings, is_demo: bool, admin_key: Option<Secret>, tra
         catalogue: sale.catalogue.clone(),
         timetable: sale.timetable.clone(),
         user_entries: Limiter::new(settings.limits.entries_by_user),
-        shelves: Shelves::default(),
+        answers: AnswerCaches::default(),
         tokens: TokenCodec::new(&token_secret(&sale, &settings).await?),
         bearers,
         admin_key: admin_key.as_ref().map(AdminKey::new),

@@ -3,18 +3,18 @@
 //! A request passes three of our functions: its handler here, a lane of the desk, and the store.
 
 mod cache;
-mod code;
+pub(crate) mod code;
 mod edge;
 mod input;
-mod openapi;
+pub(crate) mod openapi;
 mod reply;
 mod router;
 mod routes;
+mod values;
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::response::{IntoResponse, Response};
 use onsale_app::calendar::Calendar;
 use onsale_app::catalogue::Catalogue;
 use onsale_app::conditions::Conditions;
@@ -32,10 +32,10 @@ use crate::auth::{AdminKey, Bearers};
 use crate::pages::Pages;
 use crate::settings::WebSettings;
 use crate::token::TokenCodec;
-use reply::answer::{self, Rendered};
 use reply::problem::{Code, Problem};
+use reply::{Decided, Success};
 
-pub(crate) use cache::{Kept, SeatTexts, Shelves, Written, respond};
+pub(crate) use cache::{AnswerCaches, Kept, SeatTexts, Written, respond};
 pub(crate) use edge::{
     ClientLimits, ConnectionLimits, HttpMetrics, Limiter, Reached, Server, ServerLimits, Stopping, Streams, bind,
     connections_that_fit, listen, mark_answer,
@@ -67,7 +67,7 @@ pub(crate) struct AppState {
     /// How often one verified user may enter a waiting room.
     pub(crate) user_entries: Limiter,
     /// Answers that many are given.
-    pub(crate) shelves: Shelves,
+    pub(crate) answers: AnswerCaches,
     pub(crate) tokens: TokenCodec,
     pub(crate) bearers: Bearers,
     pub(crate) admin_key: Option<AdminKey>,
@@ -103,52 +103,55 @@ impl App {
         Self(Arc::new(state))
     }
 
-    /// Decides a command. If it is done, `show` writes the answer; if it is refused, the refusal's problem is the answer.
-    async fn decide<C: DeskCommand>(
+    /// Decides a command. `show` makes the successful answer of what was decided.
+    ///
+    /// # Errors
+    /// The refusal; `idempotency-key-reused`; `too-many-requests` if the user keeps as many keys as one may;
+    /// `overloaded`; `unavailable` if the database does not answer within 9.5 s; `internal`.
+    async fn decide<C: DeskCommand, R: Success>(
         &self,
         command: C,
         key: Option<Keyed>,
-        show: impl Fn(&C::Output) -> Rendered + Send + 'static,
-    ) -> Response {
+        show: impl Fn(&C::Output) -> R + Send + 'static,
+    ) -> Result<Decided<R>, Problem> {
         self.decide_in_turn(command, key, false, show).await
     }
 
-    /// As [`Self::decide`], for a caller whose turn may be over: then only an answer that the key keeps is given.
-    async fn decide_in_turn<C: DeskCommand>(
+    /// As [`App::decide`], for a caller whose turn may be over. If it is, only an answer that the key keeps is given.
+    ///
+    /// # Errors
+    /// As [`App::decide`], and `queue-token-expired` if the turn is over.
+    async fn decide_in_turn<C: DeskCommand, R: Success>(
         &self,
         command: C,
         key: Option<Keyed>,
         is_turn_over: bool,
-        show: impl Fn(&C::Output) -> Rendered + Send + 'static,
-    ) -> Response {
+        show: impl Fn(&C::Output) -> R + Send + 'static,
+    ) -> Result<Decided<R>, Problem> {
+        let late = |_| Problem::new(Code::Unavailable);
         let Some(key) = key else {
             if is_turn_over {
-                return Problem::from(&Refusal::TokenExpired).into_response();
+                return Err(Problem::from(&Refusal::TokenExpired));
             }
-            return match tokio::time::timeout(PATIENCE, self.desk.submit(command)).await {
-                Ok(Ok(outcome)) => Rendered::of(&outcome, show).into_response(),
-                Ok(Err(failure)) => Problem::from(failure).into_response(),
-                Err(_) => Problem::new(Code::Unavailable).into_response(),
-            };
+            let outcome = tokio::time::timeout(PATIENCE, self.desk.submit(command)).await.map_err(late)??;
+            return outcome.map(|done| Decided::now(show(&done))).map_err(|refusal| Problem::from(&refusal));
         };
         let request = KeyedRequest { command, key, is_turn_over };
-        let submitted = self.desk.submit_keyed(request, move |outcome| Rendered::of(outcome, &show).to_bytes());
-        match tokio::time::timeout(PATIENCE, submitted).await {
-            Ok(Ok(KeyedAnswer::Kept { answer, replayed })) => answer::kept_response(&answer, replayed),
-            Ok(Ok(KeyedAnswer::NotKept(refusal))) => Problem::from(&refusal).into_response(),
-            Ok(Ok(KeyedAnswer::KeyReused)) => Problem::new(Code::IdempotencyKeyReused).into_response(),
-            Ok(Ok(KeyedAnswer::KeysUsedUp { retry_after_seconds })) => {
+        let submitted = self.desk.submit_keyed(request, move |outcome| reply::encode(outcome, &show));
+        match tokio::time::timeout(PATIENCE, submitted).await.map_err(late)?? {
+            KeyedAnswer::Kept { answer, replayed } => Decided::kept(&answer, replayed),
+            KeyedAnswer::NotKept(refusal) => Err(Problem::from(&refusal)),
+            KeyedAnswer::KeyReused => Err(Problem::new(Code::IdempotencyKeyReused)),
+            KeyedAnswer::KeysUsedUp { retry_after_seconds } => {
                 self.metrics.count_limited(edge::Limit::UserKeys);
-                Problem::from(edge::Limit::UserKeys.refuses()(retry_after_seconds)).into_response()
+                Err(Problem::from(edge::Limit::UserKeys.refuses()(retry_after_seconds)))
             }
-            Ok(Err(failure)) => Problem::from(failure).into_response(),
-            Err(_) => Problem::new(Code::Unavailable).into_response(),
         }
     }
 
-    /// Lets the rooms of this process catch up with what it has just changed: the caller may look at once.
+    /// Lets the rooms of this process catch up with what it has just changed, because the client may read it at once.
     async fn see_own_changes(&self) {
-        // Where the database is away by now, the rooms catch up once it is back.
+        // If the database does not answer, the rooms catch up when it does.
         let _ = tokio::time::timeout(PATIENCE, self.rooms.refresh()).await;
     }
 

@@ -9,8 +9,10 @@ use axum::extract::State;
 use axum::http::HeaderMap;
 use axum::response::{IntoResponse, Response};
 use onsale_app::calendar::Calendar;
+use onsale_macros::operation;
 
-use crate::http::{App, Kept, PathArgs, document, not_found};
+use crate::http::openapi::{OpenapiDocument, Operation, Output, document};
+use crate::http::{App, Kept, PathArgs, not_found};
 use assets::File;
 
 pub(crate) use schemas::{get_event_schema, list_event_schemas};
@@ -62,10 +64,29 @@ pub(crate) async fn get_versioned_asset(State(_): State<App>, headers: HeaderMap
     }
 }
 
-/// The OpenAPI document.
-pub(crate) async fn get_openapi(State(app): State<App>, headers: HeaderMap) -> Response {
+/// The OpenAPI document, or 304 if the client has it.
+pub(crate) struct OpenapiAnswer(Response);
+
+impl IntoResponse for OpenapiAnswer {
+    fn into_response(self) -> Response {
+        self.0
+    }
+}
+
+impl Output for OpenapiAnswer {
+    fn describe(operation: &mut Operation) {
+        operation.answers::<OpenapiDocument>(200);
+        operation.answers_nothing(304, "Unchanged, if `If-None-Match` names the last `ETag`");
+    }
+}
+
+/// Get this document
+///
+/// `onsale openapi` prints the same.
+#[operation(tag = Operation, returns = "OpenAPI 3.1")]
+pub(crate) async fn get_openapi(State(app): State<App>, headers: HeaderMap) -> OpenapiAnswer {
     static DOCUMENT: OnceLock<File> = OnceLock::new();
     let public_url = app.web.public_url.as_ref();
     let file = DOCUMENT.get_or_init(|| File::new("application/json", document(public_url).to_string()));
-    file.answer(&headers, Kept::Checked)
+    OpenapiAnswer(file.answer(&headers, Kept::Checked))
 }

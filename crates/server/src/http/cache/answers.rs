@@ -5,27 +5,28 @@ use std::collections::HashMap;
 use std::hash::Hash;
 use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 
-use crate::http::Written;
 use axum::http::HeaderValue;
 use jiff::civil::Date;
 use onsale_app::seat_map::Which;
 use onsale_domain::ids::{ConcertId, PerformanceId};
 use onsale_domain::time::Timestamp;
 
-/// How many answers a shelf holds. One more, and it is emptied: what is asked for again is soon back.
+use super::Written;
+
+/// How many answers a cache holds. One more, and it is emptied: what is asked for again is soon back.
 const HELD_MAX: usize = 256;
 
-/// All shelves.
+/// All caches of answers.
 #[derive(Default)]
-pub(crate) struct Shelves {
+pub(crate) struct AnswerCaches {
     /// Lists of lectures by their query, each as of an edition and a day.
-    pub(crate) lectures: Shelf<String, (u64, Timestamp)>,
+    pub(crate) lectures: AnswerCache<String, (u64, Timestamp)>,
     /// Lists of concerts by their query, each as of an edition.
-    pub(crate) concerts: Shelf<String, u64>,
+    pub(crate) concerts: AnswerCache<String, u64>,
     /// Dates by concert, each with what was left.
-    pub(crate) dates: Shelf<ConcertId, Vec<(PerformanceId, u32)>>,
+    pub(crate) dates: AnswerCache<ConcertId, Vec<(PerformanceId, u32)>>,
     /// Seats of dates with several performances, each as of views of their seats.
-    pub(crate) seats: Shelf<(ConcertId, Date, Which), Vec<u64>>,
+    pub(crate) seats: AnswerCache<(ConcertId, Date, Which), Vec<u64>>,
 }
 
 /// An answer.
@@ -39,7 +40,7 @@ pub(crate) struct Ready {
 }
 
 /// Answers by what was asked, each as of a state of what it shows.
-pub(crate) struct Shelf<K, S> {
+pub(crate) struct AnswerCache<K, S> {
     held: RwLock<HashMap<K, Arc<Held<S>>>>,
 }
 
@@ -55,13 +56,13 @@ impl<S: PartialEq> Held<S> {
     }
 }
 
-impl<K, S> Default for Shelf<K, S> {
+impl<K, S> Default for AnswerCache<K, S> {
     fn default() -> Self {
         Self { held: RwLock::default() }
     }
 }
 
-impl<K: Eq + Hash, S: PartialEq> Shelf<K, S> {
+impl<K: Eq + Hash, S: PartialEq> AnswerCache<K, S> {
     /// The answer as of a state: the one that was written before, or another.
     pub(crate) fn get<Q>(&self, key: &Q, state: S, now: Timestamp, write: impl FnOnce() -> Ready) -> Arc<Ready>
     where
@@ -107,9 +108,9 @@ mod tests {
 
     #[test]
     fn an_answer_is_written_once_for_each_state() {
-        let shelf: Shelf<String, u64> = Shelf::default();
+        let cache: AnswerCache<String, u64> = AnswerCache::default();
         let ask = |state, now, text: &str, until| {
-            let ready = shelf.get("key", state, Timestamp::from_millis(now), || ready(text, until));
+            let ready = cache.get("key", state, Timestamp::from_millis(now), || ready(text, until));
             String::from_utf8_lossy(ready.written.text()).into_owned()
         };
         assert_eq!(ask(1, 0, "first", Some(10)), "first");
@@ -120,11 +121,11 @@ mod tests {
     }
 
     #[test]
-    fn a_shelf_stays_small() {
-        let shelf: Shelf<String, u64> = Shelf::default();
+    fn a_cache_stays_small() {
+        let cache: AnswerCache<String, u64> = AnswerCache::default();
         for number in 0..10 * HELD_MAX {
-            shelf.get(number.to_string().as_str(), 1, Timestamp::default(), || ready("", None));
+            cache.get(number.to_string().as_str(), 1, Timestamp::default(), || ready("", None));
         }
-        assert!(shelf.held.read().unwrap_or_else(PoisonError::into_inner).len() <= HELD_MAX);
+        assert!(cache.held.read().unwrap_or_else(PoisonError::into_inner).len() <= HELD_MAX);
     }
 }

@@ -5,7 +5,7 @@ mod respond;
 pub(crate) mod seat_json;
 mod written;
 
-pub(crate) use answers::{Ready, Shelves};
+pub(crate) use answers::{AnswerCaches, Ready};
 pub(crate) use respond::{Kept, respond};
 pub(crate) use seat_json::SeatTexts;
 pub(crate) use written::Written;

@@ -1,13 +1,13 @@
 //! Answers that many callers are given: with a validator, so that who has one is told just that, and compressed for those
 //! who take that, once for all of them.
 
-use crate::http::Written;
 use axum::http::header::{
     ACCEPT_ENCODING, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE, ETAG, IF_NONE_MATCH, LINK, VARY,
 };
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::Response;
 
+use super::Written;
 use crate::http::input::weights::weighted;
 
 /// Who may keep an answer, and for how long.

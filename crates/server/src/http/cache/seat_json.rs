@@ -1,14 +1,20 @@
-//! Seat maps as JSON: written once for each part that changed, and then shared by everyone who looks.
+//! Seat maps as JSON. Each part of a hall is written once for each change of it, and all answers share the text.
+//!
+//! A whole answer is put together from these texts, so serde writes only seats and the members before them: a change
+//! of one seat costs the JSON of its part, not of the hall.
 
 use std::sync::{Arc, OnceLock};
 
-use bytes::{BufMut, Bytes, BytesMut};
+use bytes::Bytes;
 use jiff::civil::Date;
-use onsale_app::calendar::rfc3339;
 use onsale_app::catalogue::Showing;
 use onsale_app::seat_map::{Chunk, SeatStatus, ViewCache, Which};
+use serde::Serialize;
 
 use super::Written;
+use crate::http::reply::{append_json, to_json};
+use crate::http::routes::concert::{SeatShown, SeatsOfDate, SeatsOfPerformance, ShownStatus};
+use crate::http::values::{Day, Id, Instant};
 
 type SeatView = onsale_app::seat_map::SeatView<SeatTexts>;
 
@@ -34,12 +40,13 @@ impl ViewCache for SeatTexts {
     }
 }
 
-/// The seats of the one performance of a date, as nearly always: the whole text is shared.
+/// The seats of a date with one performance, as nearly all dates have: all answers share the whole text.
 pub(crate) fn seats_of<'a>(date: Date, showing: &Showing, view: &'a SeatView, which: Which) -> &'a Written {
     let write = || {
-        let mut text = open(date);
+        let mut text = open_date(date);
         write_performance(&mut text, showing, view, which);
-        close(text)
+        close(&mut text);
+        text.into()
     };
     // The first caller writes the text; callers that come meanwhile wait for it.
     view.cache.get(which).get_or_init(|| Written::new(write))
@@ -47,30 +54,42 @@ pub(crate) fn seats_of<'a>(date: Date, showing: &Showing, view: &'a SeatView, wh
 
 /// The seats of all performances of a date.
 pub(crate) fn seats_of_date(date: Date, views: &[(&Arc<Showing>, Arc<SeatView>)], which: Which) -> Bytes {
-    let mut text = open(date);
+    let mut text = open_date(date);
     for (index, (showing, view)) in views.iter().enumerate() {
         if index > 0 {
-            text.put_u8(b',');
+            text.push(b',');
         }
         write_performance(&mut text, showing, view, which);
     }
-    close(text)
+    close(&mut text);
+    text.into()
 }
 
-fn open(date: Date) -> BytesMut {
-    BytesMut::from(format!(r#"{{"date":"{date}","performances":["#).as_bytes())
+fn open_date(date: Date) -> Vec<u8> {
+    open(&SeatsOfDate { date: Day(date), performances: Vec::new() })
 }
 
-fn close(mut text: BytesMut) -> Bytes {
-    text.put_slice(b"]}");
-    text.freeze()
+/// The JSON of a struct whose last member is an empty list, up to the place of the first element.
+fn open<T: Serialize>(with_empty_list: &T) -> Vec<u8> {
+    let mut text = to_json(with_empty_list);
+    text.truncate(text.len().saturating_sub(CLOSING.len()));
+    text
 }
 
-fn write_performance(text: &mut BytesMut, showing: &Showing, view: &SeatView, which: Which) {
-    let Showing { id, starts_at, .. } = showing;
-    let (starts_at, remaining) = (rfc3339(*starts_at), view.remaining);
-    let head = format!(r#"{{"performanceId":"{id}","startsAt":"{starts_at}","remaining":{remaining},"seats":["#);
-    text.put_slice(head.as_bytes());
+/// The end of the last list and of the object that [`open`] began.
+fn close(text: &mut Vec<u8>) {
+    text.extend_from_slice(CLOSING);
+}
+
+const CLOSING: &[u8] = b"]}";
+
+fn write_performance(text: &mut Vec<u8>, showing: &Showing, view: &SeatView, which: Which) {
+    text.extend(open(&SeatsOfPerformance {
+        performance_id: Id(showing.id),
+        starts_at: Instant(showing.starts_at),
+        remaining: view.remaining,
+        seats: Vec::new(),
+    }));
     let mut first = true;
     for chunk in &view.chunks {
         let seats = chunk.text(which, |chunk| write_seats(showing, chunk, which));
@@ -78,30 +97,27 @@ fn write_performance(text: &mut BytesMut, showing: &Showing, view: &SeatView, wh
             continue;
         }
         if !first {
-            text.put_u8(b',');
+            text.push(b',');
         }
         first = false;
-        text.put_slice(seats);
+        text.extend_from_slice(seats);
     }
-    text.put_slice(b"]}");
+    close(text);
 }
 
 fn write_seats(showing: &Showing, chunk: &Chunk, which: Which) -> Bytes {
-    let mut text = String::new();
-    for (number, status) in chunk.seats(which) {
-        let Some(section) = showing.seating.section_of(number) else { continue };
+    let mut text = Vec::new();
+    for (seat, status) in chunk.seats(which) {
+        let Some(section) = showing.seating.section_of(seat) else { continue };
         let status = match status {
-            SeatStatus::Available => "AVAILABLE",
-            SeatStatus::Held => "HELD",
-            SeatStatus::Sold => "SOLD",
+            SeatStatus::Available => ShownStatus::Available,
+            SeatStatus::Held => ShownStatus::Held,
+            SeatStatus::Sold => ShownStatus::Sold,
         };
         if !text.is_empty() {
-            text.push(',');
+            text.push(b',');
         }
-        // A grade is any text, and may hold what JSON escapes.
-        let grade = serde_json::to_string(&*section.grade).unwrap_or_default();
-        let price = section.price;
-        text.push_str(&format!(r#"{{"seat":{number},"grade":{grade},"price":{price},"status":"{status}"}}"#));
+        append_json(&mut text, &SeatShown { seat, grade: &section.grade, price: section.price, status });
     }
     text.into()
 }

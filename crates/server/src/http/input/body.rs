@@ -1,34 +1,71 @@
 //! The body of a request, with the idempotency key under which it came.
 
 use std::convert::Infallible;
+use std::marker::PhantomData;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::body::{Body, Bytes, HttpBody};
+use axum::body::{Body as HttpBody, Bytes, HttpBody as _};
 use axum::extract::{FromRequest, Request};
 use axum::http::header::CONTENT_TYPE;
 use axum::http::{HeaderMap, request::Parts};
 use http_body_util::BodyExt;
 use onsale_app::idempotency::{Fingerprint, KeyId, Keyed};
 use onsale_domain::ids::UserId;
+use schemars::JsonSchema;
 use sha2::{Digest, Sha256};
 
-use super::{Fields, Query};
+use super::{Fields, RawQuery};
 use crate::http::App;
 use crate::http::input::coding;
+use crate::http::openapi::{Input, Operation, Sample};
 use crate::http::reply::problem::{Code, Problem};
+use crate::http::values::Scalar;
+
+pub(crate) use onsale_macros::Body;
 
 /// The largest body, in bytes.
 const BODY_MAX: usize = 64 * 1024;
 
-/// How long a body may take to arrive: less than a request may wait in all, so that its sender is told what was missing.
+/// How long a body may take to arrive: less than a request may wait in all, so that the client gets `request-timeout`.
 const BODY_TIMEOUT: Duration = Duration::from_secs(9);
 
 const IDEMPOTENCY_KEY: &str = "idempotency-key";
 
-/// A request that may change something, read whole. What is wrong with it is for the handler to ask, as there may be
-/// something to say that comes before.
-pub(crate) struct Payload(Result<Received, Problem>);
+/// A JSON object that a client sends. The struct that is read is the one that the OpenAPI document shows; derive it with
+/// `#[derive(Body)]`.
+pub(crate) trait Body: Sized {
+    /// Takes each member and notes what is wrong. Returns `None` if a required one is missing or wrong.
+    fn read(fields: &mut Fields<'_>) -> Option<Self>;
+}
+
+/// A member of a JSON object: a scalar, or an object that derives [`Body`].
+pub(crate) trait Member: Sized {
+    /// Takes the member of this name. Returns `None` if it is absent; one that is wrong is noted and gives `None` too.
+    fn take(fields: &mut Fields<'_>, name: &str) -> Option<Self>;
+
+    /// As [`Member::take`], and notes a member that is absent.
+    fn require(fields: &mut Fields<'_>, name: &str) -> Option<Self> {
+        if !fields.has(name) {
+            fields.wrong(name, "is required".to_owned());
+        }
+        Self::take(fields, name)
+    }
+}
+
+impl<T: Scalar> Member for T {
+    fn take(fields: &mut Fields<'_>, name: &str) -> Option<Self> {
+        fields.optional(name, T::read)
+    }
+}
+
+/// A request that may change something: its body `B`, read whole, and its idempotency key. `()` stands for no body.
+///
+/// An error in it is returned when the handler reads it, because a refusal for another reason may come first.
+pub(crate) struct Payload<B = ()> {
+    received: Result<Received, Problem>,
+    body: PhantomData<fn() -> B>,
+}
 
 struct Received {
     bytes: Bytes,
@@ -38,58 +75,76 @@ struct Received {
     key: Option<(Arc<str>, Fingerprint)>,
 }
 
-impl FromRequest<App> for Payload {
+impl<B> FromRequest<App> for Payload<B> {
     type Rejection = Infallible;
 
     async fn from_request(request: Request, _: &App) -> Result<Self, Infallible> {
         let (parts, body) = request.into_parts();
-        Ok(Self(receive(&parts, body).await))
+        Ok(Self { received: receive(&parts, body).await, body: PhantomData })
     }
 }
 
-async fn receive(parts: &Parts, body: Body) -> Result<Received, Problem> {
+impl<B: Body + JsonSchema + Sample> Input for Payload<B> {
+    fn describe(operation: &mut Operation) {
+        operation.body::<B>();
+    }
+}
+
+impl Input for Payload<()> {
+    fn describe(_: &mut Operation) {}
+}
+
+async fn receive(parts: &Parts, body: HttpBody) -> Result<Received, Problem> {
     let bytes = read(body).await?;
     let key = idempotency_key(&parts.headers)?;
     // No request that changes something takes a parameter in its query.
-    Query::read(&parts.uri)?.done(|| Some(()))?;
+    RawQuery::read(&parts.uri)?.finish(Some(()))?;
     let key = key.map(|key| (key, fingerprint(parts, &bytes)));
     let (is_json, is_plain) = (is_json(&parts.headers), coding::is_identity(&parts.headers));
     Ok(Received { bytes, is_json, is_plain, key })
 }
 
-impl Payload {
-    /// The body as a JSON object.
+impl<B: Body> Payload<B> {
+    /// The body.
     ///
     /// # Errors
-    /// A request that did not arrive whole, another media type, no JSON, no object.
-    pub(crate) fn fields(&self) -> Result<Fields<'_>, Problem> {
-        let received = self.0.as_ref().map_err(Problem::clone)?;
+    /// The first of: the request did not arrive whole; `unsupported-media-type`; `malformed-request` if the body is no
+    /// JSON; `invalid-request` with all errors in its members.
+    pub(crate) fn read(&self) -> Result<B, Problem> {
+        let received = self.received.as_ref().map_err(Problem::clone)?;
         if !received.is_plain {
             return Err(coding::refused());
         }
         if !received.is_json {
             return Err(Problem::new(Code::UnsupportedMediaType));
         }
-        Fields::read(&received.bytes)
+        let mut fields = Fields::read(&received.bytes)?;
+        let body = B::read(&mut fields);
+        fields.finish(body)
     }
+}
 
-    /// Checks that the request arrived whole. Its body says nothing.
+impl Payload<()> {
+    /// Checks that the request arrived whole. A body is not read.
     ///
     /// # Errors
-    /// A request that did not arrive whole, or a body in a coding.
+    /// The request did not arrive whole, or `unsupported-media-type` if it has a body in a coding.
     pub(crate) fn arrived(&self) -> Result<(), Problem> {
-        let received = self.0.as_ref().map_err(Problem::clone)?;
+        let received = self.received.as_ref().map_err(Problem::clone)?;
         if received.is_plain || received.bytes.is_empty() { Ok(()) } else { Err(coding::refused()) }
     }
+}
 
-    /// The key, as the acting user's; an administrator's where there is no user.
+impl<B> Payload<B> {
+    /// The idempotency key, if there is one. It belongs to the acting user, or to the administrator if `owner` is
+    /// `None`.
     pub(crate) fn key(&self, owner: Option<&UserId>) -> Option<Keyed> {
-        let (key, fingerprint) = self.0.as_ref().ok()?.key.as_ref()?;
+        let (key, fingerprint) = self.received.as_ref().ok()?.key.as_ref()?;
         Some(Keyed { id: KeyId { owner: owner.cloned(), key: key.clone() }, fingerprint: *fingerprint })
     }
 }
 
-async fn read(body: Body) -> Result<Bytes, Problem> {
+async fn read(body: HttpBody) -> Result<Bytes, Problem> {
     if body.is_end_stream() {
         return Ok(Bytes::new());
     }
@@ -97,8 +152,8 @@ async fn read(body: Body) -> Result<Bytes, Problem> {
     reading.await.unwrap_or_else(|_| Err(Problem::new(Code::RequestTimeout)))
 }
 
-/// The whole body. What is left of one that is too large is discarded by the edge.
-async fn collect(mut body: Body) -> Result<Bytes, Problem> {
+/// The whole body. The edge discards the rest of one that is too large.
+async fn collect(mut body: HttpBody) -> Result<Bytes, Problem> {
     let too_large = || Problem::new(Code::BodyTooLarge);
     if body.size_hint().lower() > BODY_MAX as u64 {
         return Err(too_large());

@@ -11,12 +11,11 @@ use onsale_domain::waiting_room::Token;
 use crate::auth::{Checked, Refused};
 use crate::http::App;
 use crate::http::input::PathArgs;
+use crate::http::openapi::{Input, Operation, Proof};
 use crate::http::reply::problem::{Code, Problem};
+use crate::http::values::Id;
 
 const QUEUE_TOKEN: HeaderName = HeaderName::from_static("queue-token");
-
-/// What a user id looks like, for messages.
-pub(crate) const A_USER_ID: &str = "1 to 64 of A-Z a-z 0-9 _ -";
 
 /// The bearer of a request; `Ok(None)` if it has none.
 ///
@@ -85,6 +84,13 @@ impl FromRequestParts<App> for Caller {
     }
 }
 
+impl Input for Caller {
+    fn describe(operation: &mut Operation) {
+        operation.proof(Proof::Bearer);
+        operation.codes(&[Code::AuthenticationRequired, Code::NotYourAccount]);
+    }
+}
+
 /// The user whom the path names, and for whom the caller may act.
 pub(crate) struct PathUser(pub(crate) UserId);
 
@@ -95,8 +101,16 @@ impl FromRequestParts<App> for PathUser {
         let caller = Caller::of(parts, app).await?;
         let path = PathArgs::from_request_parts(parts, app).await?;
         let name = if path.get("id").is_some() { "id" } else { "userId" };
-        let user = path.parse(name, A_USER_ID, UserId::parse)?;
+        let Id(user) = path.parse(name)?;
         caller.acting_for(user).map(Self)
+    }
+}
+
+impl Input for PathUser {
+    fn describe(operation: &mut Operation) {
+        let name = if operation.route.path.contains("{id}") { "id" } else { "userId" };
+        operation.path::<Id<UserId>>(name, "The user");
+        Caller::describe(operation);
     }
 }
 
@@ -131,6 +145,14 @@ impl FromRequestParts<App> for QueueToken {
     }
 }
 
+impl Input for QueueToken {
+    fn describe(operation: &mut Operation) {
+        Caller::describe(operation);
+        operation.proof(Proof::QueueToken);
+        operation.codes(&[Code::QueueTokenMissing, Code::QueueTokenInvalid]);
+    }
+}
+
 /// A queue token that was called, for a command that the desk decides. Whether it has ended is the desk's to say:
 /// an answer kept under an idempotency key is given even then.
 pub(crate) struct Turn {
@@ -160,6 +182,16 @@ impl FromRequestParts<App> for Turn {
         }
         let expired = !is_active(&token, Look::Use, app).await?;
         Ok(Self { token, expired })
+    }
+}
+
+impl Input for Turn {
+    fn describe(operation: &mut Operation) {
+        QueueToken::describe(operation);
+        operation.codes(&[Code::QueueTokenWaiting, Code::QueueTokenExpired]);
+        operation.says(
+            "● Needs a queue token of this concert whose status is ACTIVE. The token is checked before anything else.",
+        );
     }
 }
 
@@ -238,6 +270,18 @@ impl FromRequestParts<App> for StrictPathUser {
     }
 }
 
+impl Input for StrictPathUser {
+    fn describe(operation: &mut Operation) {
+        PathUser::describe(operation);
+        QueueToken::describe(operation);
+        operation.proof(Proof::OnlyIfStrict);
+        operation.codes(&[Code::QueueTokenWaiting, Code::QueueTokenExpired]);
+        operation.says(
+            "With `ONSALE_QUEUE_STRICT=true` the call also needs an ACTIVE queue token of this user, of any room.",
+        );
+    }
+}
+
 /// An administrator. Without an admin key there are none, and their calls are not there.
 pub(crate) struct Admin;
 
@@ -252,5 +296,13 @@ impl FromRequestParts<App> for Admin {
             Some(_) => Err(Problem::new(Code::AdminKeyInvalid).challenge("The admin key is wrong")),
             None => Err(Problem::new(Code::AdminKeyInvalid)),
         }
+    }
+}
+
+impl Input for Admin {
+    fn describe(operation: &mut Operation) {
+        operation.proof(Proof::AdminKey);
+        operation.codes(&[Code::AdminKeyInvalid, Code::NotFound]);
+        operation.says("Without `ONSALE_ADMIN_KEY` this answers 404.");
     }
 }

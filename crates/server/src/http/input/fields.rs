@@ -46,7 +46,7 @@ impl<'a> Fields<'a> {
         Ok(fields)
     }
 
-    /// Takes a member that must be there. Nothing comes of one that is wrong; [`Fields::done`] says so.
+    /// Takes a member that must be there. One that is missing or wrong is noted and gives `None`.
     pub(crate) fn required<T>(&mut self, name: &str, read: impl FnOnce(&'a RawValue) -> Result<T, Wrong>) -> Option<T> {
         if !self.has(name) {
             self.wrong(name, "is required".to_owned());
@@ -72,7 +72,7 @@ impl<'a> Fields<'a> {
         let path = self.path_of(name);
         let mut inner = self.optional(name, |value| Fields::open(value, path))?;
         let value = read(&mut inner);
-        self.errors.append(inner.finish());
+        self.errors.append(inner.errors());
         Some(value)
     }
 
@@ -85,7 +85,7 @@ impl<'a> Fields<'a> {
             match Fields::open(value, format!("{path}.{index}")) {
                 Ok(mut inner) => {
                     found.push(read(&mut inner));
-                    self.errors.append(inner.finish());
+                    self.errors.append(inner.errors());
                 }
                 Err(wrong) => self.errors.push(&format!("{path}.{index}"), wrong),
             }
@@ -121,19 +121,19 @@ impl<'a> Fields<'a> {
         self.errors.push(&self.path_of(name), message);
     }
 
-    /// Every member is taken, and what is left is unknown. Builds what the members are for.
+    /// Ends the reading: a member that was not taken is unknown.
     ///
     /// # Errors
-    /// All that was wrong.
-    pub(crate) fn done<T>(mut self, build: impl FnOnce() -> Option<T>) -> Result<T, Problem> {
-        let errors = self.finish();
-        match build() {
-            Some(built) if errors.is_empty() => Ok(built),
+    /// `invalid-request` with all errors that were noted.
+    pub(crate) fn finish<T>(mut self, read: Option<T>) -> Result<T, Problem> {
+        let errors = self.errors();
+        match read {
+            Some(read) if errors.is_empty() => Ok(read),
             _ => Err(Problem::invalid(errors)),
         }
     }
 
-    fn finish(&mut self) -> Errors {
+    fn errors(&mut self) -> Errors {
         for (name, _) in std::mem::take(&mut self.members) {
             self.wrong(&name, "is unknown".to_owned());
         }
@@ -229,12 +229,4 @@ pub(crate) fn count(least: u32, most: u32) -> impl Fn(&RawValue) -> Result<u32, 
         let number = between(i64::from(least)..=i64::from(most))(value)?;
         u32::try_from(number).map_err(|error| error.to_string())
     }
-}
-
-/// Text that parses into something.
-pub(crate) fn parsed<T>(
-    what: &'static str,
-    parse: impl Fn(&str) -> Option<T>,
-) -> impl Fn(&RawValue) -> Result<T, Wrong> {
-    move |value| parse(&text(value)?).ok_or_else(|| format!("must be {what}"))
 }

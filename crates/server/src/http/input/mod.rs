@@ -6,6 +6,7 @@ pub(crate) mod callers;
 pub(crate) mod coding;
 mod errors;
 pub(crate) mod fields;
+mod parameters;
 mod path;
 #[cfg(test)]
 mod properties;
@@ -14,8 +15,9 @@ mod structure;
 mod visible;
 pub(crate) mod weights;
 
-pub(crate) use body::Payload;
+pub(crate) use body::{Body, Member, Payload};
 pub(crate) use errors::Errors;
-use fields::Fields;
-pub(crate) use path::PathArgs;
-pub(crate) use query::Query;
+pub(crate) use fields::Fields;
+pub(crate) use parameters::{Paged, Parameters, Query};
+pub(crate) use path::{Path, PathArgs};
+pub(crate) use query::RawQuery;

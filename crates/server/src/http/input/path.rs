@@ -1,10 +1,14 @@
 //! Parameters in the path.
 
+use std::marker::PhantomData;
+
 use axum::extract::{FromRequestParts, RawPathParams};
 use axum::http::request::Parts;
 
 use crate::http::App;
+use crate::http::openapi::{Input, Operation};
 use crate::http::reply::problem::{Code, Problem};
+use crate::http::values::{Id, PathId, Text};
 
 /// The parameters of a path, by name.
 pub(crate) struct PathArgs(RawPathParams);
@@ -19,22 +23,44 @@ impl FromRequestParts<App> for PathArgs {
 }
 
 impl PathArgs {
-    /// The parameter as written, where the path has it.
+    /// The parameter as written, or `None` if the route has no parameter of this name.
     pub(crate) fn get(&self, name: &str) -> Option<&str> {
         self.0.iter().find(|(known, _)| *known == name).map(|(_, value)| value)
     }
 
-    /// The parameter as what it stands for.
-    ///
     /// # Errors
-    /// Where it cannot be one.
-    pub(crate) fn parse<T>(
-        &self,
-        name: &'static str,
-        what: &str,
-        parse: impl FnOnce(&str) -> Option<T>,
-    ) -> Result<T, Problem> {
-        let value = self.get(name).and_then(parse);
-        value.ok_or_else(|| Problem::invalid_field(name, format!("must be {what}")))
+    /// `invalid-request` if the parameter is something else than `T`.
+    pub(crate) fn parse<T: Text>(&self, name: &'static str) -> Result<T, Problem> {
+        let value = self.get(name).and_then(T::parse);
+        value.ok_or_else(|| Problem::invalid_field(name, format!("must be {}", T::WHAT)))
+    }
+}
+
+/// An id in the path. It is read when the handler says so, because a refusal for another reason may come first.
+pub(crate) struct Path<T> {
+    parameters: PathArgs,
+    id: PhantomData<fn() -> T>,
+}
+
+impl<T: PathId> Path<T> {
+    /// # Errors
+    /// `invalid-request` if the path names something else than such an id.
+    pub(crate) fn id(&self) -> Result<T, Problem> {
+        self.parameters.parse::<Id<T>>(T::NAME).map(|Id(id)| id)
+    }
+}
+
+impl<T: PathId> FromRequestParts<App> for Path<T> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Problem> {
+        let parameters = PathArgs::from_request_parts(parts, app).await?;
+        Ok(Self { parameters, id: PhantomData })
+    }
+}
+
+impl<T: PathId> Input for Path<T> {
+    fn describe(operation: &mut Operation) {
+        operation.path::<Id<T>>(T::NAME, T::DESCRIPTION);
     }
 }

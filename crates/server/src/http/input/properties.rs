@@ -9,8 +9,9 @@ use proptest::prelude::*;
 use serde_json::value::RawValue;
 
 use super::fields::{self, Fields};
-use super::{Query, body, structure, visible};
+use super::{RawQuery, body, structure, visible};
 use crate::http::reply::problem::Problem;
+use crate::http::values::{Day, Switch};
 
 /// The longest answer to a bad request, in bytes.
 const ANSWER_MAX: usize = 8 * 1024;
@@ -19,9 +20,9 @@ fn is_short(problem: &Problem) -> bool {
     problem.to_json().len() <= ANSWER_MAX
 }
 
-fn query(text: &str) -> Option<Result<Query, Problem>> {
+fn query(text: &str) -> Option<Result<RawQuery, Problem>> {
     let uri: Uri = format!("/list?{text}").parse().ok()?;
-    Some(Query::read(&uri))
+    Some(RawQuery::read(&uri))
 }
 
 /// A JSON text as it may be written, with what it holds.
@@ -101,7 +102,7 @@ fn take(bytes: &[u8]) -> Result<(), Problem> {
     } else {
         fields.items("seats", fields::saturated);
     }
-    fields.done(|| Some(()))
+    fields.finish(Some(()))
 }
 
 fn raw(text: &str) -> &RawValue {
@@ -115,11 +116,11 @@ proptest! {
     fn any_query_is_read_or_refused_in_few_words(text in prop_oneof!["[a-c0-9=&%+;]{0,80}", "[!-~]{0,200}", "(a?&){0,400}"]) {
         let Some(read) = query(&text) else { return Ok(()) };
         let taken = read.and_then(|mut query| {
-            query.page(|cursor| cursor.parse::<u64>().ok());
-            query.optional("a", "a number", |text| text.parse::<u8>().ok());
-            query.required("b", "true or false", |text| text.parse::<bool>().ok());
+            query.rows(|cursor| cursor.parse::<u64>().ok());
+            query.optional::<Day>("a");
+            query.required::<Switch>("b");
             let _ = (query.raw().len(), query.next_link("7"));
-            query.done(|| Some(()))
+            query.finish(Some(()))
         });
         if let Err(problem) = taken {
             prop_assert!(is_short(&problem));
@@ -134,9 +135,9 @@ proptest! {
         let written: Vec<String> = pairs.iter().map(|(name, value)| format!("{}={}", encode(name), encode(value))).collect();
         let Some(Ok(mut query)) = query(&written.join("&")) else { return Err(TestCaseError::fail("a sound query")) };
         for (name, value) in &pairs {
-            prop_assert_eq!(query.required(name, "text", |text| Some(text.to_owned())), Some(value.clone()));
+            prop_assert_eq!(query.required(name), Some(value.clone()));
         }
-        prop_assert!(query.done(|| Some(())).is_ok());
+        prop_assert!(query.finish(Some(())).is_ok());
     }
 
     #[test]
@@ -147,19 +148,19 @@ proptest! {
         let link = query.next_link(&cursor);
         let target = link.trim_start_matches('<').split('>').next().unwrap_or("");
         let target: Uri = target.parse().map_err(|error| TestCaseError::fail(format!("{link}: {error}")))?;
-        let Ok(mut next) = Query::read(&target) else { return Err(TestCaseError::fail(link)) };
-        let page = next.page(|text| Some(text.to_owned()));
-        prop_assert_eq!((page.after, page.limit), (Some(cursor), limit));
-        prop_assert!(next.done(|| Some(())).is_ok());
+        let Ok(mut next) = RawQuery::read(&target) else { return Err(TestCaseError::fail(link)) };
+        let page = next.rows(|text| Some(text.to_owned()));
+        prop_assert_eq!((page.after, page.limit), (Some(cursor), limit + 1), "one row more than the page has");
+        prop_assert!(next.finish(Some(())).is_ok());
     }
 
     #[test]
     fn any_cursor_is_read_or_refused(text in prop_oneof!["[A-Za-z0-9_-]{0,140}", "[A-Za-z0-9%=]{0,40}"]) {
         let Some(Ok(mut query)) = query(&format!("cursor={text}")) else { return Ok(()) };
-        let page = query.page(|cursor| Some(cursor.len()));
+        let page = query.rows(|cursor| Some(cursor.len()));
         prop_assert!(page.after.is_none_or(|length| length <= 96));
         let sound = text.len() <= 128 && URL_SAFE_NO_PAD.decode(&text).is_ok_and(|bytes| String::from_utf8(bytes).is_ok());
-        prop_assert_eq!(query.done(|| Some(())).is_ok(), sound);
+        prop_assert_eq!(query.finish(Some(())).is_ok(), sound);
     }
 
     #[test]
@@ -237,7 +238,7 @@ fn a_query_is_read_no_further_than_its_bound() {
     for (given, taken) in [(5, 5), (32, 32), (33, 33), (66, 33), (9_000, 33), (18_000, 33)] {
         let names: Vec<String> = (0..given).map(|number| format!("p{number}")).collect();
         let mut pulled = 0;
-        let read = Query::collect(names.iter().map(String::as_str).inspect(|_| pulled += 1), &Uri::default());
+        let read = RawQuery::collect(names.iter().map(String::as_str).inspect(|_| pulled += 1), &Uri::default());
         assert_eq!((read.is_ok(), pulled), (given <= 32, taken), "of {given} parameters");
     }
 }

@@ -1,4 +1,4 @@
-//! Parameters in the query: each at most once, none unknown.
+//! A query taken apart: each parameter at most once, none unknown.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -13,6 +13,7 @@ use onsale_app::store::Page;
 use super::Errors;
 use crate::http::App;
 use crate::http::reply::problem::Problem;
+use crate::http::values::Text;
 use crate::settings::PublicUrl;
 
 /// How many rows a page has unless the caller says otherwise, and at most.
@@ -26,15 +27,17 @@ const PARAMETERS_MAX: usize = 32;
 const CURSOR_MAX: usize = 128;
 
 /// The parameters of a query that are not taken yet, and what was wrong with those that are.
-pub(crate) struct Query {
+pub(crate) struct RawQuery {
     pairs: Vec<(String, String)>,
     errors: Errors,
     uri: Uri,
     /// What a path is appended to in links, if clients see this server elsewhere.
     base: Option<Arc<str>>,
+    /// The most rows of a page.
+    limit: usize,
 }
 
-impl FromRequestParts<App> for Query {
+impl FromRequestParts<App> for RawQuery {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Problem> {
@@ -43,7 +46,7 @@ impl FromRequestParts<App> for Query {
     }
 }
 
-impl Query {
+impl RawQuery {
     /// Takes a query apart. Stops at the first parameter beyond [`PARAMETERS_MAX`].
     ///
     /// # Errors
@@ -52,9 +55,10 @@ impl Query {
         Self::collect(given(uri), uri)
     }
 
-    /// As [`Query::read`], of parameters that are found already.
+    /// As [`RawQuery::read`], of parameters that are found already.
     pub(super) fn collect<'a>(given: impl Iterator<Item = &'a str>, uri: &Uri) -> Result<Self, Problem> {
-        let mut query = Self { pairs: Vec::new(), errors: Errors::default(), uri: uri.clone(), base: None };
+        let (pairs, errors) = (Vec::new(), Errors::default());
+        let mut query = Self { pairs, errors, uri: uri.clone(), base: None, limit: LIMIT_DEFAULT };
         for (index, pair) in given.enumerate() {
             if index == PARAMETERS_MAX {
                 let message = format!("must have at most {PARAMETERS_MAX} parameters");
@@ -73,8 +77,20 @@ impl Query {
         Ok(query)
     }
 
-    /// Takes a parameter that may be absent.
-    pub(crate) fn optional<T>(&mut self, name: &str, what: &str, parse: impl FnOnce(&str) -> Option<T>) -> Option<T> {
+    /// Takes a parameter that may be absent. One that is wrong is noted and gives `None`.
+    pub(crate) fn optional<T: Text>(&mut self, name: &str) -> Option<T> {
+        self.take(name, T::WHAT, T::parse)
+    }
+
+    /// Takes a parameter that must be there. One that is missing or wrong is noted and gives `None`.
+    pub(crate) fn required<T: Text>(&mut self, name: &str) -> Option<T> {
+        if !self.pairs.iter().any(|(known, _)| known == name) {
+            self.errors.push(name, "is required");
+        }
+        self.optional(name)
+    }
+
+    fn take<T>(&mut self, name: &str, what: &str, parse: impl FnOnce(&str) -> Option<T>) -> Option<T> {
         let index = self.pairs.iter().position(|(known, _)| known == name)?;
         let (_, value) = self.pairs.swap_remove(index);
         let parsed = parse(&value);
@@ -84,35 +100,33 @@ impl Query {
         parsed
     }
 
-    /// Takes a parameter that must be there.
-    pub(crate) fn required<T>(&mut self, name: &str, what: &str, parse: impl FnOnce(&str) -> Option<T>) -> Option<T> {
-        if !self.pairs.iter().any(|(known, _)| known == name) {
-            self.errors.push(name, "is required");
-        }
-        self.optional(name, what, parse)
-    }
-
-    /// Takes `limit` and `cursor`.
-    pub(crate) fn page<C>(&mut self, parse: impl FnOnce(&str) -> Option<C>) -> Page<C> {
-        let limit = self.optional("limit", "1 to 200", limit).unwrap_or(LIMIT_DEFAULT);
-        let after = self.optional("cursor", "the cursor of a Link", |text| {
+    /// Takes `limit` and `cursor`. Returns the rows to read: one more than the page has, which shows whether the list
+    /// goes on.
+    pub(super) fn rows<C>(&mut self, parse: impl FnOnce(&str) -> Option<C>) -> Page<C> {
+        self.limit = self.take("limit", "1 to 200", limit).unwrap_or(LIMIT_DEFAULT);
+        let after = self.take("cursor", "the cursor of a Link", |text| {
             let bytes = URL_SAFE_NO_PAD.decode(Some(text).filter(|text| text.len() <= CURSOR_MAX)?).ok()?;
             parse(std::str::from_utf8(&bytes).ok()?)
         });
-        Page { after, limit }
+        Page { after, limit: self.limit + 1 }
     }
 
-    /// Every parameter is taken, and what is left is unknown. Builds what the parameters are for.
+    /// The most rows of the page: `limit`, or 50 if the client did not set it.
+    pub(crate) fn limit(&self) -> usize {
+        self.limit
+    }
+
+    /// Ends the reading: a parameter that was not taken is unknown.
     ///
     /// # Errors
-    /// All that was wrong.
-    pub(crate) fn done<T>(&mut self, build: impl FnOnce() -> Option<T>) -> Result<T, Problem> {
+    /// `invalid-request` with all errors that were noted.
+    pub(super) fn finish<T>(&mut self, read: Option<T>) -> Result<T, Problem> {
         for (name, _) in std::mem::take(&mut self.pairs) {
             self.errors.push(&name, "is unknown");
         }
         let errors = std::mem::take(&mut self.errors);
-        match build() {
-            Some(built) if errors.is_empty() => Ok(built),
+        match read {
+            Some(read) if errors.is_empty() => Ok(read),
             _ => Err(Problem::invalid(errors)),
         }
     }

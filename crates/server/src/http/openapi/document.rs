@@ -1,12 +1,14 @@
-//! The OpenAPI 3.1 document, made of the routes and of what is said of them.
+//! The OpenAPI 3.1 document, made of the routes and the descriptions of their handlers.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
-use schemars::SchemaGenerator;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde_json::{Map, Value, json};
 
-use super::operation::{Content, In, Operation, Parameter, Proof};
-use super::shapes::Shapes;
+use super::operation::{Content, In, Operation, Parameter, Proof, Tag};
+use super::sample::Sample;
+use super::schemas::Schemas;
 use crate::http::reply::problem::{Code, PROBLEM_JSON, Problem, ProblemBody};
 use crate::http::router::routes;
 use crate::settings::PublicUrl;
@@ -16,29 +18,53 @@ const DESCRIPTION: &str = "First-come, first-served booking: points, lectures, a
     Every answer that is not a success is an RFC 9457 problem with a stable `code`. Every POST, PATCH and DELETE takes \
     an `Idempotency-Key`. Lists come in pages: follow `Link: <…>; rel=\"next\"`.";
 
-/// Each tag with what it holds, in the order in which a client needs them.
-const TAGS: [(&str, &str); 8] = [
-    ("Points", "A user's wallet: balance, charges, uses, history."),
-    ("Lectures", "Lectures with a capacity, and who has a place in them."),
-    ("Waiting room", "The line in front of a concert: enter, poll or follow, leave."),
-    ("Concerts", "Concerts, their dates, and the seats of a date."),
-    ("Reservations", "Seats held for a short time."),
-    ("Payments", "Held seats paid from the points."),
-    ("Administration", "Making lectures and concerts, and steering waiting rooms. Needs the admin key."),
-    ("Operation", "Health, metrics and this document."),
-];
+/// An OpenAPI 3.1 document.
+pub(crate) struct OpenapiDocument(Value);
+
+impl std::fmt::Display for OpenapiDocument {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl JsonSchema for OpenapiDocument {
+    fn schema_name() -> Cow<'static, str> {
+        "OpenapiDocument".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "type": "object",
+            "description": "An OpenAPI 3.1 document.",
+            "required": ["openapi", "info", "paths"],
+            "properties": {
+                "openapi": {"type": "string"},
+                "info": {"type": "object"},
+                "paths": {"type": "object"},
+                "components": {"type": "object"}
+            }
+        })
+    }
+}
+
+impl Sample for OpenapiDocument {
+    fn sample() -> Value {
+        json!({"openapi": "3.1.0", "info": {"title": "onsale", "version": "1.0.0"}, "paths": {}})
+    }
+}
 
 /// The document, for clients that see the server at this URL, or where they found the document.
-pub(crate) fn document(public_url: Option<&PublicUrl>) -> Value {
-    let mut schemas = Shapes::new();
+pub(crate) fn document(public_url: Option<&PublicUrl>) -> OpenapiDocument {
+    let mut schemas = Schemas::new();
     schemas.answers.subschema_for::<ProblemBody<'_>>();
     let mut paths: BTreeMap<&str, Map<String, Value>> = BTreeMap::new();
     for operation in routes().operations {
         let shown = show(&operation, &mut schemas);
         paths.entry(operation.route.path).or_default().insert(operation.route.method.to_lowercase(), shown);
     }
-    let tags = TAGS.map(|(name, description)| json!({"name": name, "description": description}));
-    json!({
+    let tag = |(name, description): &(&str, &str)| json!({"name": name, "description": description});
+    let tags: Vec<Value> = Tag::ALL.iter().map(tag).collect();
+    OpenapiDocument(json!({
         "openapi": "3.1.0",
         "info": {
             "title": "onsale",
@@ -55,7 +81,7 @@ pub(crate) fn document(public_url: Option<&PublicUrl>) -> Value {
         "tags": tags,
         "paths": paths,
         "components": {"schemas": schemas.definitions(), "securitySchemes": security_schemes()}
-    })
+    }))
 }
 
 fn security_schemes() -> Value {
@@ -79,10 +105,10 @@ fn security_schemes() -> Value {
     })
 }
 
-fn show(operation: &Operation, schemas: &mut Shapes) -> Value {
+fn show(operation: &Operation, schemas: &mut Schemas) -> Value {
     let mut shown = json!({
         "operationId": operation.id,
-        "tags": [operation.tag],
+        "tags": [operation.tag.name()],
         "summary": operation.summary,
         "description": operation.description,
         "security": security(&operation.proofs),
@@ -102,7 +128,7 @@ fn parameter(parameter: &Parameter) -> Value {
 }
 
 fn content(content: &Content, schemas: &mut SchemaGenerator) -> Value {
-    let schema = (content.shape)(schemas);
+    let schema = (content.schema)(schemas);
     json!({content.media_type: {"schema": schema, "example": content.example}})
 }
 
@@ -125,7 +151,7 @@ fn security(proofs: &[Proof]) -> Value {
     }
 }
 
-fn responses(operation: &Operation, schemas: &mut Shapes) -> Map<String, Value> {
+fn responses(operation: &Operation, schemas: &mut Schemas) -> Map<String, Value> {
     let mut responses = Map::new();
     for success in &operation.successes {
         let mut shown = json!({"description": success.description});

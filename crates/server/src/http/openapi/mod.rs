@@ -1,16 +1,16 @@
-//! The OpenAPI document.
+//! The OpenAPI document, made of the handlers themselves.
+//!
+//! - The doc comment, the tag and the codes of a handler come from `#[operation]`, see [`About`].
+//! - Each argument adds what it takes and what it refuses, see [`Input`].
+//! - The return type adds statuses and bodies, see [`Output`].
 
-pub(crate) mod admin;
-pub(crate) mod concert;
 mod document;
-pub(crate) mod health;
-pub(crate) mod lecture;
+mod endpoint;
 mod operation;
-pub(crate) mod payment;
-pub(crate) mod reservation;
-mod shapes;
-pub(crate) mod waiting_room;
-pub(crate) mod wallet;
+pub(crate) mod sample;
+mod schemas;
 
-pub(crate) use document::document;
-pub(crate) use operation::Operation;
+pub(crate) use document::{OpenapiDocument, document};
+pub(crate) use endpoint::{Endpoint, Input, Output};
+pub(crate) use operation::{About, Content, Operation, Proof, Tag};
+pub(crate) use sample::Sample;

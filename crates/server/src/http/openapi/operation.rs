@@ -1,17 +1,60 @@
-//! What is said of each operation, beside its handler: the OpenAPI document is made of this and of the shapes that
-//! handlers answer with.
+//! The description of one call. Arguments and return types of handlers add to it.
 
 use std::collections::BTreeSet;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde_json::{Value, json};
 
+use super::sample::Sample;
 use crate::http::code::Code;
 use crate::http::edge::Route;
 
-type Shape = fn(&mut SchemaGenerator) -> Schema;
+/// What `#[operation]` reads at a handler.
+pub(crate) struct About {
+    pub(crate) id: &'static str,
+    pub(crate) tag: Tag,
+    /// The first paragraph of the doc comment.
+    pub(crate) summary: &'static str,
+    /// The other paragraphs, in Markdown.
+    pub(crate) description: &'static str,
+    /// Describes the successful answer.
+    pub(crate) returns: &'static str,
+    /// The codes that the handler adds to those of its arguments.
+    pub(crate) codes: &'static [Code],
+    /// Replaces the sample of the successful answer.
+    pub(crate) example: Option<fn() -> Value>,
+}
 
-/// Where a parameter stands.
+macro_rules! tags {
+    ($($tag:ident = $name:literal, $description:literal;)+) => {
+        /// A group of calls.
+        #[derive(Clone, Copy, Debug)]
+        pub(crate) enum Tag { $($tag),+ }
+
+        impl Tag {
+            pub(crate) fn name(self) -> &'static str {
+                match self { $(Self::$tag => $name),+ }
+            }
+
+            /// Each name with its description, in the order in which a client needs them.
+            pub(crate) const ALL: &[(&str, &str)] = &[$(($name, $description)),+];
+        }
+    };
+}
+
+tags! {
+    Points = "Points", "A user's wallet: balance, charges, uses, history.";
+    Lectures = "Lectures", "Lectures with a capacity, and who has a place in them.";
+    WaitingRoom = "Waiting room", "The line in front of a concert: enter, poll or follow, leave.";
+    Concerts = "Concerts", "Concerts, their dates, and the seats of a date.";
+    Reservations = "Reservations", "Seats held for a short time.";
+    Payments = "Payments", "Held seats paid from the points.";
+    Administration = "Administration",
+        "Making lectures and concerts, and steering waiting rooms. Needs the admin key.";
+    Operation = "Operation", "Health, metrics and this document.";
+}
+
+/// The part of the request that holds a parameter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum In {
     Path,
@@ -41,15 +84,21 @@ pub(crate) struct Parameter {
 /// A body, of a request or of an answer.
 pub(crate) struct Content {
     pub(crate) media_type: &'static str,
-    pub(crate) shape: Shape,
+    pub(crate) schema: fn(&mut SchemaGenerator) -> Schema,
     pub(crate) example: Value,
+}
+
+impl Content {
+    pub(crate) fn new<T: JsonSchema>(media_type: &'static str, example: Value) -> Self {
+        Self { media_type, schema: SchemaGenerator::subschema_for::<T>, example }
+    }
 }
 
 /// A successful answer.
 pub(crate) struct Success {
     pub(crate) status: u16,
     pub(crate) description: &'static str,
-    /// In each media type that it may have; empty if there is no body.
+    /// The body in each media type that it may have; empty if there is no body.
     pub(crate) contents: Vec<Content>,
 }
 
@@ -58,18 +107,18 @@ pub(crate) struct Success {
 pub(crate) enum Proof {
     Bearer,
     QueueToken,
-    /// The queue token is asked for only where the queue is strict.
+    /// The queue token is needed only if the queue is strict.
     OnlyIfStrict,
     /// The queue token may also come as `?token=`.
     QueueTokenInQuery,
     AdminKey,
 }
 
-/// Everything said of an operation.
+/// All that the document says of a call.
 pub(crate) struct Operation {
     pub(crate) route: Route,
     pub(crate) id: &'static str,
-    pub(crate) tag: &'static str,
+    pub(crate) tag: Tag,
     pub(crate) summary: &'static str,
     pub(crate) description: String,
     pub(crate) parameters: Vec<Parameter>,
@@ -79,25 +128,31 @@ pub(crate) struct Operation {
     pub(crate) proofs: Vec<Proof>,
     /// Headers of each success, with their meaning.
     pub(crate) headers: Vec<(&'static str, &'static str)>,
+    /// Describes the successful answer.
+    pub(crate) returns: &'static str,
+    /// Replaces the sample of the successful answer.
+    example: Option<fn() -> Value>,
 }
 
 impl Operation {
-    /// What is true of every operation with this method.
-    pub(crate) fn new(route: Route) -> Self {
-        let operation = Self {
+    /// What is true of every call with this method.
+    pub(crate) fn new(route: Route, about: &About) -> Self {
+        let mut operation = Self {
             route,
-            id: "",
-            tag: "",
-            summary: "",
-            description: String::new(),
+            id: about.id,
+            tag: about.tag,
+            summary: about.summary,
+            description: about.description.to_owned(),
             parameters: Vec::new(),
             body: None,
             successes: Vec::new(),
-            codes: BTreeSet::new(),
+            codes: about.codes.iter().copied().collect(),
             proofs: Vec::new(),
             headers: Vec::new(),
+            returns: about.returns,
+            example: about.example,
         };
-        let operation = operation.codes(&[
+        operation.codes(&[
             Code::MalformedRequest,
             Code::OriginNotAllowed,
             Code::UnsupportedMediaType,
@@ -106,200 +161,81 @@ impl Operation {
             Code::Unavailable,
             Code::Internal,
         ]);
-        if route.method == "GET" { operation } else { operation.changes_something() }
+        if route.method != "GET" {
+            operation.changes_something();
+        }
+        operation
     }
 
-    fn changes_something(mut self) -> Self {
+    fn changes_something(&mut self) {
         self.headers.push(("Idempotency-Replayed", "`true` if this is the kept answer to an earlier request"));
         let key = json!({"type": "string", "minLength": 1, "maxLength": 255});
-        let description = "Same key and same request: the first answer again. Lives 24 hours. A user may use 20,000 keys \
-                           at a time unless the server is set otherwise; a further one is 429.";
-        let name = "Idempotency-Key";
-        self.parameter(Parameter { place: In::Header, name, required: false, schema: key, description }).codes(&[
-            Code::IdempotencyKeyReused,
-            Code::RequestTimeout,
-            Code::BodyTooLarge,
-            Code::Overloaded,
-        ])
+        self.header(
+            "Idempotency-Key",
+            key,
+            "Same key and same request: the first answer again. Lives 24 hours. A user may use 20,000 keys at a time \
+             unless the server is set otherwise; a further one is 429.",
+        );
+        self.codes(&[Code::IdempotencyKeyReused, Code::RequestTimeout, Code::BodyTooLarge, Code::Overloaded]);
     }
 
-    /// Names the operation.
-    pub(crate) fn named(mut self, tag: &'static str, id: &'static str, summary: &'static str) -> Self {
-        (self.tag, self.id, self.summary) = (tag, id, summary);
-        self
-    }
-
-    /// Says more, in Markdown.
-    pub(crate) fn says(mut self, description: &str) -> Self {
+    /// Adds a paragraph in Markdown to the description.
+    pub(crate) fn says(&mut self, paragraph: &str) {
         if !self.description.is_empty() {
             self.description.push_str("\n\n");
         }
-        self.description.push_str(description);
-        self
+        self.description.push_str(paragraph);
     }
 
-    pub(crate) fn codes(mut self, codes: &[Code]) -> Self {
+    pub(crate) fn codes(&mut self, codes: &[Code]) {
         self.codes.extend(codes);
-        self
     }
 
-    fn parameter(mut self, parameter: Parameter) -> Self {
-        self.parameters.push(parameter);
-        self
+    pub(crate) fn proof(&mut self, proof: Proof) {
+        self.proofs.push(proof);
     }
 
-    /// A user in the path, for whom the caller must be allowed to act.
-    pub(crate) fn path_user(self, name: &'static str) -> Self {
-        let (schema, description) = (user_id(), "The user");
-        self.parameter(Parameter { place: In::Path, name, required: true, schema, description }).bearer()
+    fn parameter<T: JsonSchema>(&mut self, place: In, name: &'static str, required: bool, description: &'static str) {
+        let schema = T::json_schema(&mut SchemaGenerator::default()).into();
+        self.parameters.push(Parameter { place, name, required, schema, description });
     }
 
-    /// One of our ids in the path.
-    pub(crate) fn path_id(self, name: &'static str, description: &'static str) -> Self {
-        self.parameter(Parameter { place: In::Path, name, required: true, schema: uuid(), description })
+    pub(crate) fn path<T: JsonSchema>(&mut self, name: &'static str, description: &'static str) {
+        self.parameter::<T>(In::Path, name, true, description);
     }
 
-    pub(crate) fn query(self, name: &'static str, schema: Value, description: &'static str) -> Self {
-        self.parameter(Parameter { place: In::Query, name, required: false, schema, description })
+    pub(crate) fn query<T: JsonSchema>(&mut self, name: &'static str, required: bool, description: &'static str) {
+        self.parameter::<T>(In::Query, name, required, description);
     }
 
-    /// A header that may be absent.
-    pub(crate) fn header(self, name: &'static str, schema: Value, description: &'static str) -> Self {
-        self.parameter(Parameter { place: In::Header, name, required: false, schema, description })
+    /// Adds an optional parameter of the query that no type stands for.
+    pub(crate) fn optional_query(&mut self, name: &'static str, schema: Value, description: &'static str) {
+        self.parameters.push(Parameter { place: In::Query, name, required: false, schema, description });
     }
 
-    pub(crate) fn required_query(self, name: &'static str, schema: Value, description: &'static str) -> Self {
-        self.parameter(Parameter { place: In::Query, name, required: true, schema, description })
-    }
-
-    /// A list in pages.
-    pub(crate) fn paged(mut self) -> Self {
-        self.headers.push(("Link", "`<…>; rel=\"next\"` names the next page; absent on the last one"));
-        self.query(
-            "limit",
-            json!({"type": "integer", "minimum": 1, "maximum": 200, "default": 50}),
-            "Rows of a page at most",
-        )
-        .query("cursor", json!({"type": "string"}), "Where the page begins; taken from the `Link` of the page before")
-        .says("A further page is announced by `Link: <…>; rel=\"next\"`.")
-    }
-
-    /// Has a validator: a client that names it gets 304 while nothing has changed.
-    pub(crate) fn conditional(mut self) -> Self {
-        self.headers.push(("ETag", "The validator of this answer, for `If-None-Match`"));
-        let (name, schema) = ("If-None-Match", json!({"type": "string"}));
-        let description = "The last `ETag`: 304 without a body if nothing has changed since";
-        self.parameter(Parameter { place: In::Header, name, required: false, schema, description })
-            .answers_nothing(304, "Unchanged since the answer whose `ETag` the request names")
-    }
-
-    /// Needs a bearer where `ONSALE_AUTH=jwt`.
-    pub(crate) fn bearer(mut self) -> Self {
-        self.proofs.push(Proof::Bearer);
-        self.codes(&[Code::AuthenticationRequired, Code::NotYourAccount])
-    }
-
-    /// Needs a queue token, whatever its status.
-    pub(crate) fn queue_token(self) -> Self {
-        let mut operation = self.bearer().codes(&[Code::QueueTokenMissing, Code::QueueTokenInvalid]);
-        operation.proofs.push(Proof::QueueToken);
-        operation
-    }
-
-    /// Needs a queue token that may also come as `?token=`.
-    pub(crate) fn queue_token_or_query(self) -> Self {
-        let mut operation = self.queue_token();
-        operation.proofs.push(Proof::QueueTokenInQuery);
-        operation
-    }
-
-    /// Needs a queue token whose status is ACTIVE.
-    pub(crate) fn turn(self) -> Self {
-        self.queue_token().codes(&[Code::QueueTokenWaiting, Code::QueueTokenExpired]).says(
-            "● Needs a queue token of this concert whose status is ACTIVE. The token is checked before anything else.",
-        )
-    }
-
-    /// May need an active queue token.
-    pub(crate) fn strict(self) -> Self {
-        let mut operation = self.queue_token();
-        operation.proofs.push(Proof::OnlyIfStrict);
-        operation.codes(&[Code::QueueTokenWaiting, Code::QueueTokenExpired]).says(
-            "With `ONSALE_QUEUE_STRICT=true` the call also needs an ACTIVE queue token of this user, of any room.",
-        )
-    }
-
-    pub(crate) fn admin(mut self) -> Self {
-        self.proofs.push(Proof::AdminKey);
-        self.codes(&[Code::AdminKeyInvalid, Code::NotFound]).says("Without `ONSALE_ADMIN_KEY` this answers 404.")
+    /// Adds an optional header of the request.
+    pub(crate) fn header(&mut self, name: &'static str, schema: Value, description: &'static str) {
+        self.parameters.push(Parameter { place: In::Header, name, required: false, schema, description });
     }
 
     /// Takes a JSON body.
-    pub(crate) fn body<T: JsonSchema>(mut self, example: Value) -> Self {
-        let shape: Shape = |generator| generator.subschema_for::<T>();
-        self.body = Some(Content { media_type: "application/json", shape, example });
-        self.codes(&[Code::UnsupportedMediaType])
+    pub(crate) fn body<T: JsonSchema + Sample>(&mut self) {
+        self.body = Some(Content::new::<T>("application/json", T::sample()));
     }
 
-    /// Answers with JSON.
-    pub(crate) fn answers<T: JsonSchema>(self, status: u16, description: &'static str, example: Value) -> Self {
-        self.answers_as::<T>("application/json", status, description, example)
+    /// Answers with JSON, described as the handler says.
+    pub(crate) fn answers<T: JsonSchema + Sample>(&mut self, status: u16) {
+        let example = self.example.map_or_else(T::sample, |example| example());
+        self.answers_as(status, self.returns, vec![Content::new::<T>("application/json", example)]);
     }
 
-    /// Answers with another media type.
-    pub(crate) fn answers_as<T: JsonSchema>(
-        mut self,
-        media_type: &'static str,
-        status: u16,
-        description: &'static str,
-        example: Value,
-    ) -> Self {
-        let shape: Shape = |generator| generator.subschema_for::<T>();
-        let contents = vec![Content { media_type, shape, example }];
+    /// Answers with a body in one of several media types.
+    pub(crate) fn answers_as(&mut self, status: u16, description: &'static str, contents: Vec<Content>) {
         self.successes.push(Success { status, description, contents });
-        self
     }
 
-    /// Answers likewise with one more media type, if that is asked for.
-    pub(crate) fn answers_also_as<T: JsonSchema>(mut self, media_type: &'static str, example: Value) -> Self {
-        let shape: Shape = |generator| generator.subschema_for::<T>();
-        if let Some(success) = self.successes.last_mut() {
-            success.contents.push(Content { media_type, shape, example });
-        }
-        self
+    /// Answers without a body.
+    pub(crate) fn answers_nothing(&mut self, status: u16, description: &'static str) {
+        self.answers_as(status, description, Vec::new());
     }
-
-    /// Answers with nothing.
-    pub(crate) fn answers_nothing(mut self, status: u16, description: &'static str) -> Self {
-        self.successes.push(Success { status, description, contents: Vec::new() });
-        self
-    }
-}
-
-pub(crate) fn uuid() -> Value {
-    json!({"type": "string", "format": "uuid"})
-}
-
-pub(crate) fn user_id() -> Value {
-    json!({"type": "string", "pattern": "^[A-Za-z0-9_-]{1,64}$"})
-}
-
-pub(crate) fn date() -> Value {
-    json!({"type": "string", "format": "date"})
-}
-
-pub(crate) fn switch() -> Value {
-    json!({"type": "boolean", "default": false})
-}
-
-/// Ids in examples.
-pub(crate) mod sample {
-    pub(crate) const CONCERT: &str = "019ab3c0-7a10-7d5e-9f44-2f6d0c1b8a01";
-    pub(crate) const PERFORMANCE: &str = "019ab3c0-7a11-7c0a-8e21-51d3a7be9f02";
-    pub(crate) const RESERVATION: &str = "019ab3c0-9b02-7e6f-a1c3-7d0e5f2a4b03";
-    pub(crate) const PAYMENT: &str = "019ab3c0-a4c7-7b1d-b2d4-0c9e8f7a6b04";
-    pub(crate) const TOKEN: &str = "019ab3c0-8d33-7f2b-93e5-6a5b4c3d2e05";
-    pub(crate) const LECTURE: &str = "019ab3c0-6c55-7a3c-84f6-1b2c3d4e5f06";
-    pub(crate) const ENTRY: &str = "019ab3c0-b0d8-7c4d-95a7-2c3d4e5f6a07";
-    pub(crate) const JWT: &str = "eyJhbGciOiJIUzI1NiIsInR5cCI6InF1ZXVlK2p3dCJ9.eyJwbGFjZSI6M30.c2lnbmF0dXJl";
 }

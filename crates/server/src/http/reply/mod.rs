@@ -1,6 +1,9 @@
-//! What the server answers with: problem details, JSON shapes, the outcome of a command, metrics as text.
+//! What the server answers: problem details, successful answers, answers to commands, metrics as text.
 
-pub(crate) mod answer;
+mod decision;
 pub(crate) mod exposition;
 pub(crate) mod problem;
-pub(crate) mod wire;
+mod success;
+
+pub(crate) use decision::{Decided, Success, encode};
+pub(crate) use success::{Cached, Created, Listed, NoContent, OkJson, append_json, to_json};

@@ -1,31 +1,32 @@
-//! Concerts, their dates and their seats: what is shown, nothing that is decided.
+//! Concerts, their dates and their seats.
 
 use std::sync::Arc;
 
-use crate::http::Written;
 use axum::extract::{FromRequestParts, State};
 use axum::http::HeaderMap;
 use axum::http::request::Parts;
-use axum::response::Response;
-use jiff::civil::Date;
-use onsale_app::calendar::{Calendar, parse_date};
+use onsale_app::calendar::Calendar;
 use onsale_app::catalogue::{Programme, Showing};
 use onsale_app::seat_map::Which;
 use onsale_domain::concert::{Concert, Performance};
 use onsale_domain::ids::{ConcertId, PerformanceId};
+use onsale_macros::operation;
 use schemars::JsonSchema;
 use serde::Serialize;
+use serde_json::{Value, json};
 
 use crate::http::App;
-use crate::http::cache::Ready;
-use crate::http::cache::seat_json;
-use crate::http::cache::{Kept, respond};
-use crate::http::input::Query;
-use crate::http::input::callers::ActiveTurn;
+use crate::http::cache::{Kept, Ready, Written, seat_json};
+use crate::http::input::callers::{ActiveTurn, Turn};
+use crate::http::input::{Paged, Parameters, Query};
+use crate::http::openapi::sample::{self, Sample};
+use crate::http::openapi::{Input, Operation};
 use crate::http::reply::problem::{Code, Problem};
-use crate::http::reply::wire::{Day, Id, Instant, written_page};
+use crate::http::reply::{Cached, Listed, to_json};
+use crate::http::values::{Day, Id, Instant, PathId, Switch};
 
-/// How long a list of concerts may say that a concert is not sold out, in milliseconds.
+/// A cached list of concerts is read again after this many milliseconds, because a sale changes `soldOut` without
+/// changing the edition of the catalogue.
 const SOLD_OUT_MILLIS: i64 = 500;
 
 /// A concert, as listed.
@@ -66,6 +67,15 @@ impl ConcertShown {
     }
 }
 
+impl Sample for ConcertShown {
+    fn sample() -> Value {
+        json!({
+            "concertId": sample::CONCERT, "title": "Night of the Locks", "venue": "Hall of Rows",
+            "firstDate": "2026-12-19", "lastDate": "2026-12-20", "soldOut": false
+        })
+    }
+}
+
 /// A performance, as listed among a concert's dates.
 #[derive(Serialize, JsonSchema)]
 #[schemars(rename = "Performance")]
@@ -102,10 +112,19 @@ impl PerformanceShown {
     }
 }
 
-/// A caller who may look at the seats of the path's concert.
-pub(crate) struct Onlooker(Arc<Programme>);
+impl Sample for PerformanceShown {
+    fn sample() -> Value {
+        json!({
+            "performanceId": sample::PERFORMANCE, "date": "2026-12-19", "startsAt": "2026-12-19T10:00:00.000Z",
+            "capacity": 50, "remaining": 50
+        })
+    }
+}
 
-impl FromRequestParts<App> for Onlooker {
+/// The concert of the path, for a caller whose turn in it runs.
+pub(crate) struct AdmittedConcert(Arc<Programme>);
+
+impl FromRequestParts<App> for AdmittedConcert {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Problem> {
@@ -115,124 +134,157 @@ impl FromRequestParts<App> for Onlooker {
     }
 }
 
+impl Input for AdmittedConcert {
+    fn describe(operation: &mut Operation) {
+        operation.path::<Id<ConcertId>>(ConcertId::NAME, ConcertId::DESCRIPTION);
+        Turn::describe(operation);
+        operation.codes(&[Code::ConcertNotFound]);
+    }
+}
+
+/// List concerts
+#[operation(tag = Concerts, returns = "The concerts")]
 pub(crate) async fn list_concerts(
     State(app): State<App>,
     headers: HeaderMap,
-    mut query: Query,
-) -> Result<Response, Problem> {
-    let wanted = query.page(ConcertId::parse);
-    query.done(|| Some(()))?;
+    mut query: Query<Paged<ConcertId>>,
+) -> Result<Cached<Vec<ConcertShown>>, Problem> {
+    let Paged { rows, .. } = query.read()?;
     let edition = app.read(app.catalogue.edition()).await?;
     let now = app.reader.now();
-    let ready = app.shelves.concerts.get(&*query.raw(), edition, now, || {
-        let rows = app.catalogue.page(wanted.after, wanted.limit + 1);
-        let cursor = |programme: &Arc<Programme>| programme.concert.id.to_string();
+    let ready = app.answers.concerts.get(&*query.raw(), edition, now, || {
+        let programmes = app.catalogue.page(rows.after, rows.limit);
         // A room that is not in memory is retired, or was made a moment ago.
         let is_sold_out = |programme: &Programme| match app.rooms.get(programme.concert.id) {
             Some(room) => room.is_sold_out(now),
             None => programme.is_over(now),
         };
+        let cursor = |programme: &Arc<Programme>| programme.concert.id.to_string();
         let show = |programme: &Arc<Programme>| ConcertShown::of(programme, is_sold_out(programme));
-        let (body, link) = written_page(&query, wanted.limit, rows, cursor, show);
-        // Sales do not make an edition: what is sold out is read again after a while.
-        Ready { written: Written::new(|| body.into()), link, until: Some(now.plus_millis(SOLD_OUT_MILLIS)) }
+        let until = Some(now.plus_millis(SOLD_OUT_MILLIS));
+        Ready { until, ..Listed::page(&query, programmes, cursor, show).into_ready() }
     });
-    Ok(respond(&headers, &ready.written, Kept::Publicly, ready.link.as_ref()))
+    Ok(Cached::ready(&headers, &ready, Kept::Publicly))
 }
 
+/// List the dates of a concert that have not started
+#[operation(tag = Concerts, returns = "The dates")]
 pub(crate) async fn list_concert_dates(
     State(app): State<App>,
-    Onlooker(programme): Onlooker,
+    AdmittedConcert(programme): AdmittedConcert,
     headers: HeaderMap,
     mut query: Query,
-) -> Result<Response, Problem> {
-    query.done(|| Some(()))?;
+) -> Result<Cached<Vec<PerformanceShown>>, Problem> {
+    query.read()?;
     let now = app.reader.now();
     let to_come: Vec<_> = programme.showings.iter().filter(|showing| now < showing.starts_at).collect();
-    let look = async {
+    let views = async {
         let mut left = Vec::with_capacity(to_come.len());
         for showing in &to_come {
             left.push((showing.id, app.seat_maps.view(showing).await?.remaining));
         }
         Ok(left)
     };
-    let left = app.read(look).await?;
-    let ready = app.shelves.dates.get(&programme.concert.id, left.clone(), now, || {
+    let left = app.read(views).await?;
+    let ready = app.answers.dates.get(&programme.concert.id, left.clone(), now, || {
         let dates =
             to_come.iter().zip(&left).map(|(showing, (_, remaining))| PerformanceShown::of(showing, *remaining));
-        let body = || serde_json::to_vec(&dates.collect::<Vec<_>>()).unwrap_or_default().into();
-        Ready { written: Written::new(body), link: None, until: None }
+        let written = Written::new(|| to_json(&dates.collect::<Vec<_>>()).into());
+        Ready { written, link: None, until: None }
     });
-    Ok(respond(&headers, &ready.written, Kept::Privately, None))
+    Ok(Cached::ready(&headers, &ready, Kept::Privately))
 }
 
+/// Which seats to list.
+#[derive(Parameters)]
+pub(crate) struct SeatsQuery {
+    /// The date
+    date: Day,
+    /// Only seats that anyone may take
+    available: Option<Switch>,
+}
+
+/// The seats of a date.
+#[derive(Serialize, JsonSchema)]
+pub(crate) struct SeatsOfDate<'a> {
+    pub(crate) date: Day,
+    // The last member: `seat_json` writes its elements behind the other members.
+    pub(crate) performances: Vec<SeatsOfPerformance<'a>>,
+}
+
+/// The seats of a performance.
+#[derive(Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct SeatsOfPerformance<'a> {
+    pub(crate) performance_id: Id<PerformanceId>,
+    pub(crate) starts_at: Instant,
+    pub(crate) remaining: u32,
+    // The last member: `seat_json` writes its elements behind the other members.
+    pub(crate) seats: Vec<SeatShown<'a>>,
+}
+
+/// A seat.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Seat")]
+pub(crate) struct SeatShown<'a> {
+    pub(crate) seat: u32,
+    pub(crate) grade: &'a str,
+    /// Points.
+    pub(crate) price: i64,
+    pub(crate) status: ShownStatus,
+}
+
+/// What is shown of a seat.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "SeatStatus")]
+#[serde(rename_all = "UPPERCASE")]
+pub(crate) enum ShownStatus {
+    Available,
+    Held,
+    Sold,
+}
+
+impl Sample for SeatsOfDate<'_> {
+    fn sample() -> Value {
+        json!({
+            "date": "2026-12-19",
+            "performances": [{
+                "performanceId": sample::PERFORMANCE, "startsAt": "2026-12-19T10:00:00.000Z", "remaining": 49,
+                "seats": [
+                    {"seat": 1, "grade": "R", "price": 50000, "status": "AVAILABLE"},
+                    {"seat": 2, "grade": "R", "price": 50000, "status": "HELD"}
+                ]
+            }]
+        })
+    }
+}
+
+/// List the seats of a date
+#[operation(tag = Concerts, returns = "The seats")]
 pub(crate) async fn list_concert_seats(
     State(app): State<App>,
-    Onlooker(programme): Onlooker,
+    AdmittedConcert(programme): AdmittedConcert,
     headers: HeaderMap,
-    mut query: Query,
-) -> Result<Response, Problem> {
-    let date = query.required("date", "YYYY-MM-DD", parse_date);
-    let only_free = query.optional("available", "true or false", |text| text.parse().ok()).unwrap_or(false);
-    let date: Date = query.done(|| date)?;
-    let which = if only_free { Which::Available } else { Which::All };
-    let look = async {
+    mut query: Query<SeatsQuery>,
+) -> Result<Cached<SeatsOfDate<'static>>, Problem> {
+    let SeatsQuery { date: Day(date), available } = query.read()?;
+    let which = if available.is_some_and(|Switch(on)| on) { Which::Available } else { Which::All };
+    let views = async {
         let mut views = Vec::new();
         for showing in programme.on(date) {
             views.push((showing, app.seat_maps.view(showing).await?));
         }
         Ok(views)
     };
-    let views = app.read(look).await?;
+    let views = app.read(views).await?;
     if let [(showing, view)] = &views[..] {
-        return Ok(respond(&headers, seat_json::seats_of(date, showing, view, which), Kept::Privately, None));
+        return Ok(Cached::of(&headers, seat_json::seats_of(date, showing, view, which), Kept::Privately, None));
     }
     let key = (programme.concert.id, date, which);
     let serials = views.iter().map(|(_, view)| view.serial).collect();
-    let ready = app.shelves.seats.get(&key, serials, app.reader.now(), || {
+    let ready = app.answers.seats.get(&key, serials, app.reader.now(), || {
         let written = Written::new(|| seat_json::seats_of_date(date, &views, which));
         Ready { written, link: None, until: None }
     });
-    Ok(respond(&headers, &ready.written, Kept::Privately, None))
-}
-
-/// The seats of a date.
-#[derive(JsonSchema)]
-#[expect(dead_code, reason = "documents what seat_json writes")]
-pub(crate) struct SeatsOfDate {
-    date: Day,
-    performances: Vec<SeatsOfPerformance>,
-}
-
-/// The seats of a performance.
-#[derive(JsonSchema)]
-#[serde(rename_all = "camelCase")]
-#[expect(dead_code, reason = "documents what seat_json writes")]
-pub(crate) struct SeatsOfPerformance {
-    performance_id: Id<PerformanceId>,
-    starts_at: Instant,
-    remaining: u32,
-    seats: Vec<SeatShown>,
-}
-
-/// A seat.
-#[derive(JsonSchema)]
-#[schemars(rename = "Seat")]
-#[expect(dead_code, reason = "documents what seat_json writes")]
-pub(crate) struct SeatShown {
-    seat: u32,
-    grade: String,
-    /// Points.
-    price: i64,
-    status: SeatStatus,
-}
-
-/// What is shown of a seat.
-#[derive(JsonSchema)]
-#[serde(rename_all = "UPPERCASE")]
-#[expect(dead_code, reason = "documents what seat_json writes")]
-pub(crate) enum SeatStatus {
-    Available,
-    Held,
-    Sold,
+    Ok(Cached::ready(&headers, &ready, Kept::Privately))
 }

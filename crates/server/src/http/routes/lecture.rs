@@ -1,27 +1,25 @@
-//! Lectures.
+//! Lectures: places are given first come, first served.
 
-use crate::http::Written;
 use axum::extract::State;
-use axum::http::{HeaderMap, StatusCode};
-use axum::response::Response;
+use axum::http::HeaderMap;
 use jiff::civil::Date;
-use onsale_app::calendar::parse_date;
-use onsale_app::store::{AppliedLecture, LectureFilter, Page};
+use onsale_app::store::{AppliedLecture, LectureFilter};
 use onsale_domain::ids::{LectureId, UserId};
 use onsale_domain::lecture::{self as rules, Apply, Cancel, Lecture};
 use onsale_domain::time::Timestamp;
+use onsale_macros::operation;
 use schemars::JsonSchema;
 use serde::Serialize;
+use serde_json::{Value, json};
 
 use crate::http::App;
-use crate::http::cache::Ready;
-use crate::http::cache::{Kept, respond};
-use crate::http::input::callers::{A_USER_ID, Caller, PathUser};
-use crate::http::input::fields::parsed;
-use crate::http::input::{PathArgs, Payload, Query};
-use crate::http::reply::answer::Rendered;
+use crate::http::cache::{Kept, Ready};
+use crate::http::input::callers::{Caller, PathUser};
+use crate::http::input::{Body, Paged, Parameters, Path, Payload, Query};
+use crate::http::openapi::sample::{self, Sample};
 use crate::http::reply::problem::Problem;
-use crate::http::reply::wire::{Id, Instant, json, page, written_page};
+use crate::http::reply::{Cached, Created, Decided, Listed, NoContent, OkJson};
+use crate::http::values::{Day, Id, Instant, Switch};
 
 /// A lecture, as listed.
 #[derive(Serialize, JsonSchema)]
@@ -51,6 +49,15 @@ impl LectureShown {
     }
 }
 
+impl Sample for LectureShown {
+    fn sample() -> Value {
+        json!({
+            "lectureId": sample::LECTURE, "title": "Building queues that hold", "lecturer": null,
+            "startsAt": "2026-12-05T10:00:00.000Z", "capacity": 30, "enrolled": 12, "remaining": 18
+        })
+    }
+}
+
 /// A place in a lecture.
 #[derive(Serialize, JsonSchema)]
 #[schemars(rename = "LecturePlace")]
@@ -71,18 +78,26 @@ impl Applied {
     }
 }
 
-/// What a person applied for.
+impl Sample for Applied {
+    fn sample() -> Value {
+        json!({
+            "lectureId": sample::LECTURE, "userId": "42", "appliedAt": "2026-11-22T11:12:13.456Z", "seatNumber": 13
+        })
+    }
+}
+
+/// The applications of a user.
 #[derive(Serialize, JsonSchema)]
 #[schemars(rename = "LectureApplications")]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Applications {
     user_id: Id<UserId>,
-    /// Whether there is any below.
+    /// Whether `applications` holds any.
     applied: bool,
     applications: Vec<Application>,
 }
 
-/// One lecture that a person applied for.
+/// One lecture for which a user applied.
 #[derive(Serialize, JsonSchema)]
 #[schemars(rename = "LectureApplication")]
 #[serde(rename_all = "camelCase")]
@@ -104,45 +119,55 @@ impl Application {
     }
 }
 
-/// Who applies for what.
-#[derive(JsonSchema)]
-#[serde(rename_all = "camelCase")]
-#[expect(dead_code, reason = "documents the body; read field by field")]
-pub(crate) struct ApplyBody {
-    user_id: Id<UserId>,
-    lecture_id: Id<LectureId>,
+impl Sample for Applications {
+    fn sample() -> Value {
+        json!({
+            "userId": "42", "applied": true,
+            "applications": [{
+                "lectureId": sample::LECTURE, "title": "Building queues that hold",
+                "startsAt": "2026-12-05T10:00:00.000Z", "appliedAt": "2026-11-22T11:12:13.456Z"
+            }]
+        })
+    }
 }
 
+/// Which lectures to list.
+#[derive(Parameters)]
+pub(crate) struct LecturesQuery {
+    /// Only lectures of this date
+    date: Option<Day>,
+    /// Only lectures that can be applied for
+    available: Option<Switch>,
+}
+
+/// List lectures by start
+///
+/// Without `date`: from today on. `available`: not full and not started.
+#[operation(tag = Lectures, returns = "The lectures")]
 pub(crate) async fn list_lectures(
     State(app): State<App>,
     headers: HeaderMap,
-    mut query: Query,
-) -> Result<Response, Problem> {
-    let date = query.optional("date", "YYYY-MM-DD", parse_date);
-    let with_places = query.optional("available", "true or false", |text| text.parse().ok()).unwrap_or(false);
-    let wanted = query.page(|cursor| {
-        let (start, id) = cursor.split_once(' ')?;
-        Some((Timestamp::from_millis(start.parse().ok()?), LectureId::parse(id)?))
-    });
-    query.done(|| Some(()))?;
+    mut query: Query<Paged<(Timestamp, LectureId), LecturesQuery>>,
+) -> Result<Cached<Vec<LectureShown>>, Problem> {
+    let Paged { filter: LecturesQuery { date, available }, rows } = query.read()?;
+    let date = date.map(|Day(date)| date);
+    let with_places = available.is_some_and(|Switch(on)| on);
     let now = app.reader.now();
     let today = start_of(&app, app.calendar.date_of(now))?.0;
     let filter = filter(&app, now, date, with_places)?;
-    let rows = Page { limit: wanted.limit + 1, ..wanted };
-    // Days that are over are seldom asked for.
+    // Clients seldom ask for past days, so their lists are not cached.
     if filter.from < today || !app.timetable.is_kept {
-        let rows = app.read(app.reader.lectures(filter, rows)).await?;
-        return Ok(page(&query, wanted.limit, rows, cursor_of, LectureShown::of));
+        let lectures = app.read(app.reader.lectures(filter, rows)).await?;
+        return Ok(Cached::uncached(Listed::page(&query, lectures, cursor_of, LectureShown::of)));
     }
     let edition = app.read(app.timetable.edition(today)).await?;
-    let ready = app.shelves.lectures.get(&*query.raw(), (edition, today), now, || {
-        let rows = app.timetable.page(filter, rows);
-        // By the time the first one starts, it is no longer available.
-        let until = rows.first().filter(|_| with_places).map(|first| first.starts_at);
-        let (body, link) = written_page(&query, wanted.limit, rows, cursor_of, LectureShown::of);
-        Ready { written: Written::new(|| body.into()), link, until }
+    let ready = app.answers.lectures.get(&*query.raw(), (edition, today), now, || {
+        let lectures = app.timetable.page(filter, rows);
+        // When the first one starts, it is no longer available.
+        let until = lectures.first().filter(|_| with_places).map(|first| first.starts_at);
+        Ready { until, ..Listed::page(&query, lectures, cursor_of, LectureShown::of).into_ready() }
     });
-    Ok(respond(&headers, &ready.written, Kept::Publicly, ready.link.as_ref()))
+    Ok(Cached::ready(&headers, &ready, Kept::Publicly))
 }
 
 fn cursor_of(lecture: &Lecture) -> String {
@@ -150,6 +175,9 @@ fn cursor_of(lecture: &Lecture) -> String {
 }
 
 /// The first instant of a date, and the first one after it.
+///
+/// # Errors
+/// `invalid-request` if the date is out of range.
 fn start_of(app: &App, date: Date) -> Result<(Timestamp, Timestamp), Problem> {
     app.calendar.span_of(date).ok_or_else(|| Problem::invalid_field("date", "is too far away"))
 }
@@ -161,42 +189,74 @@ fn filter(app: &App, now: Timestamp, date: Option<Date>, with_places: bool) -> R
     Ok(LectureFilter { until: date.map(|_| end), with_places, ..LectureFilter::starting(from) })
 }
 
+/// The user and the lecture that the user applies for.
+#[derive(Body, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct ApplyBody {
+    user_id: Id<UserId>,
+    lecture_id: Id<LectureId>,
+}
+
+impl Sample for ApplyBody {
+    fn sample() -> Value {
+        json!({"userId": "42", "lectureId": sample::LECTURE})
+    }
+}
+
+/// Apply for a lecture, first come, first served
+///
+/// Judged in this order: unknown lecture, applied already, started, full.
+#[operation(
+    tag = Lectures,
+    returns = "The place",
+    codes(LectureNotFound, AlreadyApplied, LectureClosed, LectureFull)
+)]
 pub(crate) async fn apply_for_lecture(
     State(app): State<App>,
     caller: Caller,
-    payload: Payload,
-) -> Result<Response, Problem> {
-    let mut fields = payload.fields()?;
-    let user = fields.required("userId", parsed(A_USER_ID, UserId::parse));
-    let lecture = fields.required("lectureId", parsed("a UUID", LectureId::parse));
-    let (user, lecture) = fields.done(|| Some((user?, lecture?)))?;
+    payload: Payload<ApplyBody>,
+) -> Result<Decided<Created<Applied>>, Problem> {
+    let ApplyBody { user_id: Id(user), lecture_id: Id(lecture) } = payload.read()?;
     let user = caller.acting_for(user)?;
     let key = payload.key(Some(&user));
-    let show = |applied: &rules::Applied| Rendered::json(StatusCode::CREATED, &Applied::of(applied));
-    Ok(app.decide(Apply { user, lecture }, key, show).await)
+    app.decide(Apply { user, lecture }, key, |applied| Created(Applied::of(applied))).await
 }
 
+/// Which applications to list.
+#[derive(Parameters)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct ApplicationsQuery {
+    /// About this lecture alone
+    lecture_id: Option<Id<LectureId>>,
+}
+
+/// List the applications of a user
+///
+/// Places given back are not listed. `applied` says whether any is listed.
+#[operation(tag = Lectures, returns = "The applications")]
 pub(crate) async fn list_lecture_applications(
     State(app): State<App>,
     PathUser(user): PathUser,
-    mut query: Query,
-) -> Result<Response, Problem> {
-    let lecture = query.optional("lectureId", "a UUID", LectureId::parse);
-    query.done(|| Some(()))?;
+    mut query: Query<ApplicationsQuery>,
+) -> Result<OkJson<Applications>, Problem> {
+    let lecture = query.read()?.lecture_id.map(|Id(id)| id);
     let applied = app.read(app.reader.applications(&user, lecture)).await?;
     let applications: Vec<_> = applied.iter().map(Application::of).collect();
-    let body = Applications { user_id: Id(user), applied: !applications.is_empty(), applications };
-    Ok(json(StatusCode::OK, &body))
+    Ok(OkJson(Applications { user_id: Id(user), applied: !applications.is_empty(), applications }))
 }
 
+/// Give a place back
+///
+/// The place is free again. Application and cancellation stay in the lecture's history.
+#[operation(tag = Lectures, returns = "The place is free again", codes(ApplicationNotFound))]
 pub(crate) async fn cancel_lecture_application(
     State(app): State<App>,
     PathUser(user): PathUser,
-    path: PathArgs,
+    path: Path<LectureId>,
     payload: Payload,
-) -> Result<Response, Problem> {
+) -> Result<Decided<NoContent>, Problem> {
     payload.arrived()?;
-    let lecture = path.parse("lectureId", "a UUID", LectureId::parse)?;
+    let lecture = path.id()?;
     let key = payload.key(Some(&user));
-    Ok(app.decide(Cancel { user, lecture }, key, |()| Rendered::no_content()).await)
+    app.decide(Cancel { user, lecture }, key, |()| NoContent).await
 }

@@ -1,7 +1,8 @@
-//! The calls of the API, one file for each resource.
+//! The calls of the API, one file for each resource. Each handler states its whole contract: the doc comment is the
+//! summary and the description, the arguments are parameters, body and credentials, the return type is status and body,
+//! and `#[operation]` lists the codes of its own.
 
 pub(crate) mod admin;
-pub(crate) mod admin_body;
 pub(crate) mod concert;
 pub(crate) mod health;
 pub(crate) mod lecture;

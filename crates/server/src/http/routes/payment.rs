@@ -1,21 +1,20 @@
-//! Paying holds.
+//! Payments: held seats are paid from the user's points.
 
 use axum::extract::State;
-use axum::http::StatusCode;
-use axum::response::Response;
-use onsale_app::store::Page;
 use onsale_domain::ids::{PaymentId, ReservationId};
 use onsale_domain::payment::{Pay, Payment};
+use onsale_macros::operation;
 use schemars::JsonSchema;
 use serde::Serialize;
+use serde_json::{Value, json};
 
 use crate::http::App;
 use crate::http::input::callers::{Caller, PathUser, Turn};
-use crate::http::input::fields::parsed;
-use crate::http::input::{PathArgs, Payload, Query};
-use crate::http::reply::answer::Rendered;
+use crate::http::input::{Body, Paged, Path, Payload, Query};
+use crate::http::openapi::sample::{self, Sample};
 use crate::http::reply::problem::{Code, Problem};
-use crate::http::reply::wire::{Id, Instant, json, page};
+use crate::http::reply::{Created, Decided, Listed, OkJson};
+use crate::http::values::{Id, Instant};
 
 /// A reservation paid.
 #[derive(Serialize, JsonSchema)]
@@ -45,47 +44,74 @@ impl PaymentShown {
     }
 }
 
-/// What to pay.
-#[derive(JsonSchema)]
+impl Sample for PaymentShown {
+    fn sample() -> Value {
+        json!({
+            "paymentId": sample::PAYMENT, "reservationId": sample::RESERVATION, "amount": 100_000, "balance": 50_000,
+            "seats": [7, 8], "paidAt": "2026-11-22T11:14:13.456Z"
+        })
+    }
+}
+
+/// The reservation to pay.
+#[derive(Body, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-#[expect(dead_code, reason = "documents the body; read field by field")]
 pub(crate) struct PayBody {
     reservation_id: Id<ReservationId>,
 }
 
-pub(crate) async fn create_payment(State(app): State<App>, turn: Turn, payload: Payload) -> Result<Response, Problem> {
-    let read = payload.fields().and_then(|mut fields| {
-        let reservation = fields.required("reservationId", parsed("a UUID", ReservationId::parse));
-        fields.done(|| reservation)
-    });
-    let reservation = turn.first(read)?;
-    let key = payload.key(Some(&turn.token.user));
-    let show = |payment: &Payment| Rendered::json(StatusCode::CREATED, &PaymentShown::of(payment));
-    Ok(app.decide(Pay { token: turn.token, reservation }, key, show).await)
+impl Sample for PayBody {
+    fn sample() -> Value {
+        json!({"reservationId": sample::RESERVATION})
+    }
 }
 
+/// Pay a hold from the points
+///
+/// The seats are sold and the token ends, unless its user still holds other seats of this concert. Judged in this
+/// order: unknown reservation (also another user's), paid already, lapsed or released, too few points (the seats stay
+/// held).
+#[operation(
+    tag = Payments,
+    returns = "The seats are sold",
+    codes(ReservationNotFound, AlreadyPaid, HoldExpired, InsufficientBalance)
+)]
+pub(crate) async fn create_payment(
+    State(app): State<App>,
+    turn: Turn,
+    payload: Payload<PayBody>,
+) -> Result<Decided<Created<PaymentShown>>, Problem> {
+    let PayBody { reservation_id: Id(reservation) } = turn.first(payload.read())?;
+    let key = payload.key(Some(&turn.token.user));
+    let pay = Pay { token: turn.token, reservation };
+    app.decide(pay, key, |payment| Created(PaymentShown::of(payment))).await
+}
+
+/// Get a payment
+///
+/// Without `ONSALE_AUTH=jwt` the id, which cannot be guessed, is the key to it.
+#[operation(tag = Payments, returns = "The payment", codes(PaymentNotFound))]
 pub(crate) async fn get_payment(
     State(app): State<App>,
     caller: Caller,
-    path: PathArgs,
+    path: Path<PaymentId>,
     mut query: Query,
-) -> Result<Response, Problem> {
-    query.done(|| Some(()))?;
-    let id = path.parse("paymentId", "a UUID", PaymentId::parse)?;
-    let found = app.read(app.reader.payment(id)).await?;
+) -> Result<OkJson<PaymentShown>, Problem> {
+    query.read()?;
+    let found = app.read(app.reader.payment(path.id()?)).await?;
     let payment = found.ok_or_else(|| Problem::new(Code::PaymentNotFound))?;
     caller.acting_for(payment.user.clone())?;
-    Ok(json(StatusCode::OK, &PaymentShown::of(&payment)))
+    Ok(OkJson(PaymentShown::of(&payment)))
 }
 
+/// List a user's payments, newest first
+#[operation(tag = Payments, returns = "The payments")]
 pub(crate) async fn list_user_payments(
     State(app): State<App>,
     PathUser(user): PathUser,
-    mut query: Query,
-) -> Result<Response, Problem> {
-    let wanted = query.page(PaymentId::parse);
-    query.done(|| Some(()))?;
-    let more = Page { limit: wanted.limit + 1, ..wanted };
-    let rows = app.read(app.reader.payments_of(&user, more)).await?;
-    Ok(page(&query, wanted.limit, rows, |payment| payment.id.to_string(), PaymentShown::of))
+    mut query: Query<Paged<PaymentId>>,
+) -> Result<Listed<PaymentShown>, Problem> {
+    let Paged { rows, .. } = query.read()?;
+    let payments = app.read(app.reader.payments_of(&user, rows)).await?;
+    Ok(Listed::page(&query, payments, |payment| payment.id.to_string(), PaymentShown::of))
 }

@@ -1,26 +1,25 @@
-//! Holding seats.
+//! Reservations: seats held for a short time.
 
 use std::collections::HashSet;
 
 use axum::extract::State;
-use axum::http::StatusCode;
-use axum::response::Response;
 use jiff::civil::Date;
-use onsale_app::calendar::parse_date;
-use onsale_app::store::Page;
 use onsale_domain::concert::{Held, Hold, Release, Reservation, Status, Target};
 use onsale_domain::ids::{PerformanceId, ReservationId};
 use onsale_domain::waiting_room::Token;
+use onsale_macros::operation;
 use schemars::JsonSchema;
 use serde::Serialize;
+use serde_json::{Value, json};
 
 use crate::http::App;
 use crate::http::input::callers::{Caller, PathUser, Turn};
-use crate::http::input::fields::{Fields, integer, parsed};
-use crate::http::input::{PathArgs, Payload, Query};
-use crate::http::reply::answer::Rendered;
+use crate::http::input::fields::integer;
+use crate::http::input::{Body, Fields, Member, Paged, Path, Payload, Query};
+use crate::http::openapi::sample::{self, Sample};
 use crate::http::reply::problem::{Code, Problem};
-use crate::http::reply::wire::{Day, Id, Instant, json, page};
+use crate::http::reply::{Created, Decided, Listed, NoContent, OkJson};
+use crate::http::values::{Day, Id, Instant};
 
 /// Seats held together.
 #[derive(Serialize, JsonSchema)]
@@ -65,57 +64,46 @@ impl ReservationShown {
         }
     }
 
-    /// As of now: a hold that ran out shows as expired, settled or not. Its performance must be known by now.
+    /// As of now: a hold past its end is expired, whether or not that is settled in the database. The catalogue must have
+    /// the performance.
     fn now(reservation: &Reservation, app: &App) -> Self {
         let date = app.catalogue.showing(reservation.performance).map(|showing| showing.date);
         Self::of(reservation, reservation.status_at(app.reader.now()), date)
     }
 }
 
-/// Which seats of which performance.
+impl Sample for ReservationShown {
+    fn sample() -> Value {
+        json!({
+            "reservationId": sample::RESERVATION, "performanceId": sample::PERFORMANCE, "date": "2026-12-19",
+            "seats": [7, 8], "amount": 100_000, "status": "HELD", "heldUntil": "2026-11-22T11:17:13.456Z"
+        })
+    }
+}
+
+/// A performance and the seats to hold in it.
 #[derive(JsonSchema)]
 #[serde(rename_all = "camelCase")]
-#[expect(dead_code, reason = "documents the body; read field by field")]
 pub(crate) struct HoldBody {
     /// Or `date`.
     performance_id: Option<Id<PerformanceId>>,
-    /// Where that date has just one performance.
+    /// If that date has just one performance.
     date: Option<Day>,
     /// Seat numbers, none twice. A user may have 4 seats of a performance; more are refused with `seat-limit`.
-    #[schemars(length(min = 1, max = 1_000), inner(range(min = 1, max = 100_000)))]
-    seats: Vec<u32>,
+    #[schemars(with = "Vec<u32>", length(min = 1, max = 1_000), inner(range(min = 1, max = 100_000)))]
+    seats: Vec<i64>,
 }
 
-pub(crate) async fn create_reservation(
-    State(app): State<App>,
-    turn: Turn,
-    payload: Payload,
-) -> Result<Response, Problem> {
-    let hold = turn.first(read(&app, &turn.token, &payload).await)?;
-    let key = payload.key(Some(&turn.token.user));
-    let calendar = app.calendar.clone();
-    let show = move |Held { reservation, starts_at }: &Held| {
-        let date = calendar.date_of(*starts_at);
-        Rendered::json(StatusCode::CREATED, &ReservationShown::of(reservation, reservation.status, Some(date)))
-    };
-    Ok(app.decide(hold, key, show).await)
-}
-
-async fn read(app: &App, token: &Token, payload: &Payload) -> Result<Hold, Problem> {
-    let mut fields = payload.fields()?;
-    if !fields.has("performanceId") && !fields.has("date") {
-        fields.wrong("performanceId", "is required, or date".to_owned());
+impl Body for HoldBody {
+    fn read(fields: &mut Fields<'_>) -> Option<Self> {
+        if !fields.has("performanceId") && !fields.has("date") {
+            fields.wrong("performanceId", "is required, or date".to_owned());
+        }
+        let performance_id = Member::take(fields, "performanceId");
+        let date = Member::take(fields, "date");
+        let seats = fields.items("seats", integer).and_then(|seats| none_twice(fields, seats));
+        Some(Self { performance_id, date, seats: seats? })
     }
-    let performance = fields.optional("performanceId", parsed("a UUID", PerformanceId::parse));
-    let date = fields.optional("date", parsed("YYYY-MM-DD", parse_date));
-    let seats = fields.items("seats", integer).and_then(|seats| none_twice(&mut fields, seats));
-    let seats = fields.done(|| seats)?;
-    match performance {
-        Some(_) => app.read(app.catalogue.know(&[], performance.as_slice())).await?,
-        None => app.read(app.catalogue.know_all_of(token.concert)).await?,
-    }
-    let target = target(app, token, performance, date)?;
-    Ok(Hold { token: token.clone(), target, seats: seats.into() })
 }
 
 /// The seats, unless there are none or one is named twice.
@@ -134,6 +122,53 @@ fn none_twice(fields: &mut Fields<'_>, seats: Vec<i64>) -> Option<Vec<i64>> {
     }
 }
 
+impl Sample for HoldBody {
+    fn sample() -> Value {
+        json!({"performanceId": sample::PERFORMANCE, "seats": [7, 8]})
+    }
+}
+
+/// Hold seats, all or none
+///
+/// For five minutes, or as the server is set. `date` names the performance if that date has just one. Judged in this
+/// order: a seat named twice, or `date` and `performanceId` that disagree; unknown performance; started; unknown seat;
+/// more than 4 seats of one user; taken. `seat-taken` names the seats. If they are only held, `Retry-After` says when
+/// they may lapse.
+#[operation(
+    tag = Reservations,
+    returns = "The seats are held",
+    codes(PerformanceNotFound, PerformanceAmbiguous, PerformanceClosed, SeatUnknown, SeatLimit, SeatTaken)
+)]
+pub(crate) async fn create_reservation(
+    State(app): State<App>,
+    turn: Turn,
+    payload: Payload<HoldBody>,
+) -> Result<Decided<Created<ReservationShown>>, Problem> {
+    let read = match payload.read() {
+        Ok(body) => find(&app, &turn.token, body).await,
+        Err(problem) => Err(problem),
+    };
+    let hold = turn.first(read)?;
+    let key = payload.key(Some(&turn.token.user));
+    let calendar = app.calendar.clone();
+    let show = move |Held { reservation, starts_at }: &Held| {
+        let date = calendar.date_of(*starts_at);
+        Created(ReservationShown::of(reservation, reservation.status, Some(date)))
+    };
+    app.decide(hold, key, show).await
+}
+
+/// Finds the performance that the body names.
+async fn find(app: &App, token: &Token, body: HoldBody) -> Result<Hold, Problem> {
+    let performance = body.performance_id.map(|Id(id)| id);
+    match performance {
+        Some(_) => app.read(app.catalogue.know(&[], performance.as_slice())).await?,
+        None => app.read(app.catalogue.know_all_of(token.concert)).await?,
+    }
+    let target = target(app, token, performance, body.date.map(|Day(date)| date))?;
+    Ok(Hold { token: token.clone(), target, seats: body.seats.into() })
+}
+
 fn target(app: &App, token: &Token, performance: Option<PerformanceId>, date: Option<Date>) -> Result<Target, Problem> {
     let programme = app.catalogue.programme(token.concert);
     match (performance, date) {
@@ -150,45 +185,52 @@ fn target(app: &App, token: &Token, performance: Option<PerformanceId>, date: Op
     }
 }
 
+/// Get a reservation
+///
+/// `status` is as of now: a hold that has lapsed is `EXPIRED`. Without `ONSALE_AUTH=jwt` the id, which cannot be
+/// guessed, is the key to it.
+#[operation(tag = Reservations, returns = "The reservation", codes(ReservationNotFound))]
 pub(crate) async fn get_reservation(
     State(app): State<App>,
     caller: Caller,
-    path: PathArgs,
+    path: Path<ReservationId>,
     mut query: Query,
-) -> Result<Response, Problem> {
-    query.done(|| Some(()))?;
-    let id = path.parse("reservationId", "a UUID", ReservationId::parse)?;
-    let found = app.read(app.reader.reservation(id)).await?;
+) -> Result<OkJson<ReservationShown>, Problem> {
+    query.read()?;
+    let found = app.read(app.reader.reservation(path.id()?)).await?;
     let reservation = found.ok_or_else(|| Problem::new(Code::ReservationNotFound))?;
     caller.acting_for(reservation.user.clone())?;
     app.read(app.catalogue.know(&[], &[reservation.performance])).await?;
-    Ok(json(StatusCode::OK, &ReservationShown::now(&reservation, &app)))
+    Ok(OkJson(ReservationShown::now(&reservation, &app)))
 }
 
+/// Give held seats back
+///
+/// If the hold had ended already, nothing changes and the answer is the same.
+#[operation(tag = Reservations, returns = "The seats are not held any more", codes(ReservationNotFound, AlreadyPaid))]
 pub(crate) async fn release_reservation(
     State(app): State<App>,
     turn: Turn,
-    path: PathArgs,
+    path: Path<ReservationId>,
     payload: Payload,
-) -> Result<Response, Problem> {
+) -> Result<Decided<NoContent>, Problem> {
     turn.first(payload.arrived())?;
-    let reservation = turn.first(path.parse("reservationId", "a UUID", ReservationId::parse))?;
+    let reservation = turn.first(path.id())?;
     let key = payload.key(Some(&turn.token.user));
-    let release = Release { token: turn.token, reservation };
-    Ok(app.decide(release, key, |()| Rendered::no_content()).await)
+    app.decide(Release { token: turn.token, reservation }, key, |()| NoContent).await
 }
 
+/// List a user's reservations, newest first
+#[operation(tag = Reservations, returns = "The reservations")]
 pub(crate) async fn list_user_reservations(
     State(app): State<App>,
     PathUser(user): PathUser,
-    mut query: Query,
-) -> Result<Response, Problem> {
-    let wanted = query.page(ReservationId::parse);
-    query.done(|| Some(()))?;
-    let more = Page { limit: wanted.limit + 1, ..wanted };
-    let rows = app.read(app.reader.reservations_of(&user, more)).await?;
-    let performances: Vec<_> = rows.iter().map(|reservation| reservation.performance).collect();
+    mut query: Query<Paged<ReservationId>>,
+) -> Result<Listed<ReservationShown>, Problem> {
+    let Paged { rows, .. } = query.read()?;
+    let reservations = app.read(app.reader.reservations_of(&user, rows)).await?;
+    let performances: Vec<_> = reservations.iter().map(|reservation| reservation.performance).collect();
     app.read(app.catalogue.know(&[], &performances)).await?;
     let show = |reservation: &Reservation| ReservationShown::now(reservation, &app);
-    Ok(page(&query, wanted.limit, rows, |reservation| reservation.id.to_string(), show))
+    Ok(Listed::page(&query, reservations, |reservation| reservation.id.to_string(), show))
 }

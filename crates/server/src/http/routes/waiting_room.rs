@@ -1,22 +1,23 @@
-//! Entering a waiting room, asking where one stands, leaving.
+//! Waiting rooms: entering, polling, leaving.
 
 use axum::extract::State;
-use axum::http::header::CACHE_CONTROL;
-use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use onsale_app::waiting_room::{Look, Stake, Standing};
 use onsale_domain::ids::{ConcertId, TokenId, UserId};
-use onsale_domain::waiting_room::{Entered, Leave, Token};
+use onsale_domain::waiting_room::{self as rules, Leave, Token};
+use onsale_macros::operation;
 use schemars::JsonSchema;
 use serde::Serialize;
+use serde_json::{Value, json};
 
 use crate::http::edge::Limit;
-use crate::http::input::callers::{A_USER_ID, Caller, QueueToken};
-use crate::http::input::fields::parsed;
-use crate::http::input::{Payload, Query};
-use crate::http::reply::answer::Rendered;
+use crate::http::input::callers::{Caller, QueueToken};
+use crate::http::input::{Body, Payload, Query};
+use crate::http::openapi::sample::{self, Sample};
+use crate::http::openapi::{Content, Operation, Output};
 use crate::http::reply::problem::{Code, Problem};
-use crate::http::reply::wire::{Id, Instant, json};
+use crate::http::reply::{Created, Decided, NoContent, OkJson};
+use crate::http::values::{Id, Instant};
 use crate::http::{App, PATIENCE};
 
 /// A place in line and how it stands.
@@ -44,6 +45,17 @@ pub(crate) struct QueuePlace {
     sold_out: bool,
     /// Admission is paused: no time can be given, and `estimatedWaitSeconds` counts from when it goes on.
     paused: bool,
+}
+
+impl Sample for QueuePlace {
+    fn sample() -> Value {
+        json!({
+            "token": sample::JWT, "tokenId": sample::TOKEN, "userId": "42", "concertId": sample::CONCERT,
+            "status": "WAITING", "position": 3, "estimatedWaitSeconds": 4, "pollAfterSeconds": 1,
+            "issuedAt": "2026-11-22T11:12:13.456Z", "activeUntil": null, "asOf": "2026-11-22T11:12:13.460Z",
+            "soldOut": false, "paused": false
+        })
+    }
 }
 
 /// The part of a place that changes while its bearer waits.
@@ -118,64 +130,99 @@ impl QueuePlace {
     }
 }
 
-/// Who enters where.
-#[derive(JsonSchema)]
+/// The user who enters and the concert.
+#[derive(Body, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-#[expect(dead_code, reason = "documents the body; read field by field")]
 pub(crate) struct EnterBody {
     user_id: Id<UserId>,
     concert_id: Id<ConcertId>,
 }
 
-pub(crate) async fn enter_queue(State(app): State<App>, caller: Caller, payload: Payload) -> Result<Response, Problem> {
-    let mut fields = payload.fields()?;
-    let user = fields.required("userId", parsed(A_USER_ID, UserId::parse));
-    let concert = fields.required("concertId", parsed("a UUID", ConcertId::parse));
-    let (user, concert) = fields.done(|| Some((user?, concert?)))?;
+impl Sample for EnterBody {
+    fn sample() -> Value {
+        json!({"userId": "42", "concertId": sample::CONCERT})
+    }
+}
+
+/// 201 with a new place, or 200 with the place that the user has already.
+pub(crate) enum Entered {
+    New(QueuePlace),
+    Known(QueuePlace),
+}
+
+impl IntoResponse for Entered {
+    fn into_response(self) -> Response {
+        match self {
+            Self::New(place) => Created(place).into_response(),
+            Self::Known(place) => OkJson(place).into_response(),
+        }
+    }
+}
+
+impl Output for Entered {
+    fn describe(operation: &mut Operation) {
+        operation.answers::<QueuePlace>(201);
+        let known = Content::new::<QueuePlace>("application/json", QueuePlace::sample());
+        operation.answers_as(200, "The place that this user has already", vec![known]);
+    }
+}
+
+/// Take a place in a concert's waiting room
+///
+/// One user has one place in a room: entering again returns the same token. Idempotent by itself; an `Idempotency-Key`
+/// is accepted and ignored. A user who enters again after the token has ended gets a new place at the end.
+#[operation(tag = WaitingRoom, returns = "A new place", codes(ConcertNotFound))]
+pub(crate) async fn enter_queue(
+    State(app): State<App>,
+    caller: Caller,
+    payload: Payload<EnterBody>,
+) -> Result<Entered, Problem> {
+    let EnterBody { user_id: Id(user), concert_id: Id(concert) } = payload.read()?;
     let user = caller.acting_for(user)?;
     let again = caller.verified().map_or(Ok(()), |user| app.user_entries.check(user));
     again.map_err(Limit::UserEntries.refuses()).inspect_err(|too_often| app.metrics.count_limited(too_often.limit))?;
 
-    // Entering is idempotent by itself: the place is the answer, whatever key came along.
+    // Entering is idempotent by itself: the place is the answer, with or without a key.
     let entered = tokio::time::timeout(PATIENCE, app.door.enter(concert, user)).await;
     match entered.map_err(|_| Problem::new(Code::Unavailable))?? {
-        Ok(Entered { token, is_new }) => {
-            let status = if is_new { StatusCode::CREATED } else { StatusCode::OK };
+        Ok(rules::Entered { token, is_new }) => {
             let text = app.tokens.encode(&token);
-            Ok(fresh(json(status, &QueuePlace::of(&app, &token, text).await?)))
+            let place = QueuePlace::of(&app, &token, text).await?;
+            Ok(if is_new { Entered::New(place) } else { Entered::Known(place) })
         }
         Err(refusal) => Err(Problem::from(&refusal)),
     }
 }
 
+/// Get the place of a token
+///
+/// A token that has ended says so with 200. Until a turn is used, polling is a sign of life.
+#[operation(tag = WaitingRoom, returns = "The place")]
 pub(crate) async fn get_queue_place(
     State(app): State<App>,
     QueueToken { token, text }: QueueToken,
     mut query: Query,
-) -> Result<Response, Problem> {
-    query.done(|| Some(()))?;
-    Ok(fresh(json(StatusCode::OK, &QueuePlace::of(&app, &token, text).await?)))
+) -> Result<OkJson<QueuePlace>, Problem> {
+    query.read()?;
+    Ok(OkJson(QueuePlace::of(&app, &token, text).await?))
 }
 
+/// Give a place up
+///
+/// And with it the seats still held.
+#[operation(tag = WaitingRoom, returns = "The place is given up")]
 pub(crate) async fn leave_queue(
     State(app): State<App>,
     QueueToken { token, .. }: QueueToken,
     payload: Payload,
-) -> Result<Response, Problem> {
+) -> Result<Decided<NoContent>, Problem> {
     payload.arrived()?;
     let key = payload.key(Some(&token.user));
-    let answer = app.decide(Leave(token.clone()), key, |()| Rendered::no_content()).await;
-    // Only a place that is given up is forgotten: else its user would get a second one.
-    if answer.status().is_success() {
+    let answer = app.decide(Leave(token.clone()), key, |()| NoContent).await;
+    // Only a place that is given up is forgotten: otherwise its user would get a second one.
+    if answer.as_ref().is_ok_and(Decided::is_success) {
         app.door.left(&token).await;
     }
     app.see_own_changes().await;
-    Ok(answer)
-}
-
-/// A place is nobody else's, and old in a moment.
-fn fresh(response: Response) -> Response {
-    let mut response = response.into_response();
-    response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    response
+    answer
 }

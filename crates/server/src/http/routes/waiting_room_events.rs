@@ -9,18 +9,21 @@ use std::time::Duration;
 use axum::extract::{Extension, FromRequestParts, State};
 use axum::http::header::CACHE_CONTROL;
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use axum::http::{HeaderName, HeaderValue, StatusCode};
 use axum::response::sse::{Event, Sse};
 use axum::response::{IntoResponse, Response};
 use futures_util::stream;
 use onsale_domain::waiting_room::Token;
+use onsale_macros::operation;
+use serde_json::json;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
 use crate::http::App;
 use crate::http::edge::{OpenStream, Peer};
-use crate::http::input::Query;
 use crate::http::input::callers::{Caller, QueueToken, token_text};
+use crate::http::input::{Parameters, Query};
+use crate::http::openapi::{Content, Input, Operation, Output, Proof, Sample};
 use crate::http::reply::problem::{Code, Problem};
 use crate::http::routes::waiting_room::{PlaceNews, QueuePlace, TokenStatus};
 
@@ -55,6 +58,13 @@ const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
 /// nginx passes each event on at once if an answer has this header with the value `no`.
 const ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
 
+/// The query of a client that cannot set a header.
+#[derive(Parameters)]
+struct TokenQuery {
+    /// The queue token, for clients that cannot set a header; never logged
+    token: Option<String>,
+}
+
 /// A queue token from the header, or from `?token=`, as a browser's `EventSource` sets no header. A token in the
 /// query speaks for its user even where bearers are asked for, since such a client cannot send one either.
 pub(crate) struct StreamToken(QueueToken);
@@ -63,13 +73,70 @@ impl FromRequestParts<App> for StreamToken {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Problem> {
-        let mut query = Query::from_request_parts(parts, app).await?;
-        let in_query = query.optional("token", "a queue token", |text| Some(text.to_owned()));
-        query.done(|| Some(()))?;
+        let mut query = Query::<TokenQuery>::from_request_parts(parts, app).await?;
+        let in_query = query.read()?.token;
         match (in_query, token_text(&parts.headers)) {
             (Some(text), None) => QueueToken::check(Some(&text), &Caller::anyone(), app).await.map(Self),
             _ => QueueToken::from_request_parts(parts, app).await.map(Self),
         }
+    }
+}
+
+impl Input for StreamToken {
+    fn describe(operation: &mut Operation) {
+        TokenQuery::describe(operation);
+        QueueToken::describe(operation);
+        operation.proof(Proof::QueueTokenInQuery);
+    }
+}
+
+/// Whether this client has had an event of a stream before. The id is not read: each stream starts with the present
+/// state, so no event can be missed. A client without an id may send the header empty.
+pub(crate) struct IsReconnect(bool);
+
+impl FromRequestParts<App> for IsReconnect {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _: &App) -> Result<Self, Infallible> {
+        Ok(Self(parts.headers.get(LAST_EVENT_ID).is_some_and(|id| !id.is_empty())))
+    }
+}
+
+impl Input for IsReconnect {
+    fn describe(operation: &mut Operation) {
+        let description = "Sent by browsers when they reconnect. The value is not read; if it is there and the token \
+                           has ended, the answer is 204";
+        operation.header("Last-Event-ID", json!({"type": "string"}), description);
+    }
+}
+
+/// 200 with server-sent events, or 204 to a reconnect whose token has ended.
+pub(crate) struct Events(Response);
+
+impl Events {
+    /// Forbids proxies to keep, to compress or to hold back the events.
+    fn unbuffered(mut response: Response) -> Self {
+        let headers = response.headers_mut();
+        headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store, no-transform"));
+        headers.insert(ACCEL_BUFFERING, HeaderValue::from_static("no"));
+        Self(response)
+    }
+}
+
+impl IntoResponse for Events {
+    fn into_response(self) -> Response {
+        self.0
+    }
+}
+
+impl Output for Events {
+    fn describe(operation: &mut Operation) {
+        let place = QueuePlace::sample();
+        let events = format!("event: position\nid: 1795346473460\nretry: 2000\ndata: {place}\n\n");
+        let content = Content::new::<String>("text/event-stream", json!(events));
+        operation.answers_as(200, operation.returns, vec![content]);
+        let ended = "The token has ended, and this is a reconnect: an `EventSource` stops";
+        operation.answers_nothing(204, ended);
     }
 }
 
@@ -90,19 +157,25 @@ struct Follower {
     peer: Option<Peer>,
 }
 
-/// Follows a queue place as server-sent events. Returns 204 to a reconnect if the token has ended: an `EventSource`
-/// that gets 204 stops, and would otherwise reconnect for ever.
+/// Follow a place as server-sent events
+///
+/// Events `position`, `active` and `expired`, each with the place as data. The first event is the present state; it is
+/// sent again every 10 seconds, so a stream that is silent for longer is lost. The stream lives as long as the token
+/// waits or is active and the client is connected; it ends after `expired`. An open stream is a sign of life. `retry`
+/// is random, so that clients of a server that stops do not reconnect at once.
+#[operation(tag = WaitingRoom, returns = "Events until the token ends")]
 pub(crate) async fn follow_queue_place(
     State(app): State<App>,
     StreamToken(QueueToken { token, text }): StreamToken,
     peer: Option<Extension<Peer>>,
-    headers: HeaderMap,
-) -> Result<Response, Problem> {
+    IsReconnect(is_reconnect): IsReconnect,
+) -> Result<Events, Problem> {
     // Subscribed before the place is read: a change in between is not missed.
     let moved = app.rooms.follow();
     let place = QueuePlace::of(&app, &token, text.clone()).await?;
-    if place.status == TokenStatus::Expired && is_reconnect(&headers) {
-        return Ok(unbuffered(StatusCode::NO_CONTENT.into_response()));
+    if place.status == TokenStatus::Expired && is_reconnect {
+        // An `EventSource` that gets 204 stops. It would reconnect for ever otherwise.
+        return Ok(Events::unbuffered(StatusCode::NO_CONTENT.into_response()));
     }
     let Some(open) = app.streams.open(token.id) else {
         let detail = "this queue token has as many event streams as it may; close one, or poll";
@@ -115,21 +188,7 @@ pub(crate) async fn follow_queue_place(
         let event = follower.next().await?;
         Some((Ok::<_, Infallible>(event), follower))
     });
-    Ok(unbuffered(Sse::new(events).into_response()))
-}
-
-/// Whether this client has had an event of a stream before. The id is not read: each stream starts with the present
-/// state, so no event can be missed. A client without an id may send the header empty.
-fn is_reconnect(headers: &HeaderMap) -> bool {
-    headers.get(LAST_EVENT_ID).is_some_and(|id| !id.is_empty())
-}
-
-/// Forbids proxies to keep, to compress or to hold back what follows.
-fn unbuffered(mut response: Response) -> Response {
-    let headers = response.headers_mut();
-    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store, no-transform"));
-    headers.insert(ACCEL_BUFFERING, HeaderValue::from_static("no"));
-    response
+    Ok(Events::unbuffered(Sse::new(events).into_response()))
 }
 
 impl Follower {

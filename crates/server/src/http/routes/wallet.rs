@@ -1,20 +1,20 @@
 //! Points.
 
 use axum::extract::State;
-use axum::http::StatusCode;
-use axum::response::Response;
 use onsale_domain::ids::{EventId, PaymentId, UserId};
-use onsale_domain::wallet::{Account, Changed, Charge, Entry, EntryKind, Use};
+use onsale_domain::wallet::{AMOUNT_MAX, Account, Changed, Charge, Entry, EntryKind, Use};
+use onsale_macros::operation;
 use schemars::JsonSchema;
 use serde::Serialize;
+use serde_json::{Value, json};
 
 use crate::http::App;
 use crate::http::input::callers::{PathUser, StrictPathUser};
-use crate::http::input::fields::saturated;
-use crate::http::input::{Payload, Query};
-use crate::http::reply::answer::Rendered;
+use crate::http::input::{Body, Paged, Payload, Query};
+use crate::http::openapi::sample::{self, Sample};
 use crate::http::reply::problem::Problem;
-use crate::http::reply::wire::{Id, Instant, json, page};
+use crate::http::reply::{Decided, Listed, OkJson};
+use crate::http::values::{Id, Instant, RuledPoints};
 
 /// A wallet.
 #[derive(Serialize, JsonSchema)]
@@ -23,7 +23,7 @@ pub(crate) struct Wallet {
     user_id: Id<UserId>,
     /// Points.
     balance: i64,
-    /// When it last changed; null where it never did.
+    /// When it last changed; null if it never did.
     updated_at: Option<Instant>,
 }
 
@@ -31,6 +31,12 @@ impl Wallet {
     pub(crate) fn of(user: &UserId, account: &Account) -> Self {
         let Account { balance, updated_at, .. } = account;
         Self { user_id: Id(user.clone()), balance: *balance, updated_at: updated_at.map(Instant) }
+    }
+}
+
+impl Sample for Wallet {
+    fn sample() -> Value {
+        json!({"userId": "42", "balance": 700, "updatedAt": "2026-11-22T11:12:13.456Z"})
     }
 }
 
@@ -71,67 +77,86 @@ impl LedgerEntry {
     }
 }
 
-/// How many points.
-#[derive(JsonSchema)]
-#[schemars(rename = "AmountBody")]
-pub(crate) struct Amount {
-    #[schemars(range(min = 1, max = 10_000_000))]
-    #[expect(dead_code, reason = "documents the body; read field by field")]
-    amount: i64,
+impl Sample for LedgerEntry {
+    fn sample() -> Value {
+        json!({
+            "id": sample::ENTRY, "type": "USE", "amount": 300, "balanceAfter": 700, "reference": sample::PAYMENT,
+            "createdAt": "2026-11-22T11:12:13.456Z"
+        })
+    }
 }
 
-fn amount(payload: &Payload) -> Result<i64, Problem> {
-    let mut fields = payload.fields()?;
-    let amount = fields.required("amount", saturated);
-    fields.done(|| amount)
+/// A number of points.
+#[derive(Body, JsonSchema)]
+pub(crate) struct AmountBody {
+    amount: RuledPoints<1, AMOUNT_MAX>,
+}
+
+impl Sample for AmountBody {
+    fn sample() -> Value {
+        json!({"amount": 300})
+    }
 }
 
 /// The answer to a charge or a use.
-fn changed(changed: &Changed) -> Rendered {
-    Rendered::json(StatusCode::OK, &Wallet::of(&changed.user, &changed.account))
+fn changed(changed: &Changed) -> OkJson<Wallet> {
+    OkJson(Wallet::of(&changed.user, &changed.account))
 }
 
+/// Put points into a wallet
+///
+/// 1 to 10,000,000 points at once; a wallet holds at most 1,000,000,000.
+#[operation(tag = Points, returns = "The wallet afterwards", codes(AmountOutOfRange, BalanceLimit))]
 pub(crate) async fn charge_points(
     State(app): State<App>,
     caller: StrictPathUser,
-    payload: Payload,
-) -> Result<Response, Problem> {
-    let (user, turn_over, amount) = caller.first(amount(&payload))?;
+    payload: Payload<AmountBody>,
+) -> Result<Decided<OkJson<Wallet>>, Problem> {
+    let (user, is_turn_over, AmountBody { amount: RuledPoints(amount) }) = caller.first(payload.read())?;
     let key = payload.key(Some(&user));
-    Ok(app.decide_in_turn(Charge { user, amount }, key, turn_over, changed).await)
+    app.decide_in_turn(Charge { user, amount }, key, is_turn_over, changed).await
 }
 
+/// Take points out of a wallet
+///
+/// 1 to 10,000,000 points at once; never below zero.
+#[operation(tag = Points, returns = "The wallet afterwards", codes(AmountOutOfRange, InsufficientBalance))]
 pub(crate) async fn use_points(
     State(app): State<App>,
     PathUser(user): PathUser,
-    payload: Payload,
-) -> Result<Response, Problem> {
-    let amount = amount(&payload)?;
+    payload: Payload<AmountBody>,
+) -> Result<Decided<OkJson<Wallet>>, Problem> {
+    let AmountBody { amount: RuledPoints(amount) } = payload.read()?;
     let key = payload.key(Some(&user));
-    Ok(app.decide(Use { user, amount }, key, changed).await)
+    app.decide(Use { user, amount }, key, changed).await
 }
 
+/// Get the balance of a wallet
+///
+/// A user without any change so far has 0 points and `updatedAt: null`.
+#[operation(tag = Points, returns = "The wallet")]
 pub(crate) async fn get_points(
     State(app): State<App>,
     caller: StrictPathUser,
     mut query: Query,
-) -> Result<Response, Problem> {
+) -> Result<OkJson<Wallet>, Problem> {
     let user = caller.now()?;
-    query.done(|| Some(()))?;
+    query.read()?;
     let account = app.read(app.reader.account(&user)).await?;
-    Ok(json(StatusCode::OK, &Wallet::of(&user, &account)))
+    Ok(OkJson(Wallet::of(&user, &account)))
 }
 
+/// List the changes of a wallet, newest first
+///
+/// `reference` is the payment that made the row, else null. `balanceAfter` forms an unbroken chain.
+#[operation(tag = Points, returns = "The history")]
 pub(crate) async fn list_point_histories(
     State(app): State<App>,
     caller: StrictPathUser,
-    mut query: Query,
-) -> Result<Response, Problem> {
+    mut query: Query<Paged<u64>>,
+) -> Result<Listed<LedgerEntry>, Problem> {
     let user = caller.now()?;
-    let wanted = query.page(|cursor| cursor.parse().ok());
-    query.done(|| Some(()))?;
-    let limit = wanted.limit;
-    let more = onsale_app::store::Page { limit: limit + 1, ..wanted };
-    let rows = app.read(app.reader.ledger(&user, more)).await?;
-    Ok(page(&query, limit, rows, |entry| entry.version.to_string(), LedgerEntry::of))
+    let Paged { rows, .. } = query.read()?;
+    let entries = app.read(app.reader.ledger(&user, rows)).await?;
+    Ok(Listed::page(&query, entries, |entry| entry.version.to_string(), LedgerEntry::of))
 }

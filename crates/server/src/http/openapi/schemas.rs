@@ -6,12 +6,12 @@ use schemars::{Schema, SchemaGenerator};
 use serde_json::{Map, Value, json};
 
 /// Two generators, as null differs: an answer writes null for a member without a value, a request leaves it out.
-pub(crate) struct Shapes {
+pub(crate) struct Schemas {
     pub(crate) bodies: SchemaGenerator,
     pub(crate) answers: SchemaGenerator,
 }
 
-impl Shapes {
+impl Schemas {
     pub(crate) fn new() -> Self {
         let settings = SchemaSettings::draft2020_12().with(|settings| {
             settings.definitions_path = "/components/schemas".into();

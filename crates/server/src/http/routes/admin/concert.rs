@@ -1,0 +1,169 @@
+//! Concerts and performances, as an administrator makes them.
+
+use axum::extract::State;
+use onsale_domain::concert::{
+    Create, GRADE_DEFAULT, PRICE_DEFAULT, PRICE_MAX, Performance, SEATS_DEFAULT, SEATS_MAX, Schedule, Seating, Section,
+    Unsound,
+};
+use onsale_domain::ids::ConcertId;
+use onsale_macros::operation;
+use schemars::JsonSchema;
+use serde_json::{Value, json};
+
+use super::waiting_room::QueueBody;
+use crate::http::App;
+use crate::http::input::callers::Admin;
+use crate::http::input::{Body, Fields, Member, Path, Payload};
+use crate::http::openapi::Sample;
+use crate::http::reply::problem::Problem;
+use crate::http::reply::{Created, Decided};
+use crate::http::routes::concert::{ConcertShown, PerformanceShown};
+use crate::http::values::{Count, Instant, Name, Points, Scalar};
+
+/// A new concert.
+#[derive(Body, JsonSchema)]
+pub(crate) struct ConcertBody {
+    /// Every character shows: no control characters, direction marks or invisible characters.
+    title: Name,
+    /// As `title`.
+    venue: Name,
+    queue: Option<QueueBody>,
+}
+
+impl Sample for ConcertBody {
+    fn sample() -> Value {
+        json!({"title": "Night of the Locks", "venue": "Hall of Rows", "queue": {"maxActive": 200}})
+    }
+}
+
+/// Make a concert with its waiting room
+#[operation(tag = Administration, returns = "The concert", example = new_concert())]
+pub(crate) async fn create_concert(
+    State(app): State<App>,
+    _: Admin,
+    payload: Payload<ConcertBody>,
+) -> Result<Decided<Created<ConcertShown>>, Problem> {
+    let ConcertBody { title: Name(title), venue: Name(venue), queue } = payload.read()?;
+    let room = queue.unwrap_or_default().into_patch().apply(app.room);
+    let key = payload.key(None);
+    let create = Create { title: title.into(), venue: venue.into(), room };
+    app.decide(create, key, |concert| Created(ConcertShown::new(concert))).await
+}
+
+fn new_concert() -> Value {
+    let mut concert = ConcertShown::sample();
+    (concert["firstDate"], concert["lastDate"]) = (Value::Null, Value::Null);
+    concert
+}
+
+/// A new performance.
+#[derive(Body, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct PerformanceBody {
+    /// RFC 3339, with seconds and an offset; years 0001 to 9999.
+    starts_at: Instant,
+    /// Points; the price of seats for which none is named. 50,000 unless said.
+    price: Option<Points<0, PRICE_MAX>>,
+    seats: Option<SeatsBody>,
+}
+
+/// A count of seats, or sections.
+#[derive(JsonSchema)]
+#[serde(untagged)]
+pub(crate) enum SeatsBody {
+    /// Seats 1 to this one; 50 unless said.
+    Count(Count<1, SEATS_MAX>),
+    /// Sections that share no seat.
+    Sections(#[schemars(length(min = 1, max = 1_000))] Vec<SectionBody>),
+}
+
+/// Neighbouring seats of one grade and price.
+#[derive(Body, JsonSchema)]
+pub(crate) struct SectionBody {
+    from: Count<1, SEATS_MAX>,
+    to: Count<1, SEATS_MAX>,
+    /// "R" unless said. Every character shows.
+    grade: Option<Name>,
+    /// Points; the performance's price unless said.
+    price: Option<Points<0, PRICE_MAX>>,
+}
+
+impl Member for SeatsBody {
+    fn take(fields: &mut Fields<'_>, name: &str) -> Option<Self> {
+        if !fields.is_list(name) {
+            let either = |_| format!("must be 1 to {SEATS_MAX}, or a list of sections");
+            return fields.optional(name, |value| Count::read(value).map_err(either)).map(Self::Count);
+        }
+        // A section that is wrong is noted and comes as `None`.
+        let sections = fields.objects(name, SectionBody::read)?.into_iter().collect::<Option<Vec<_>>>()?;
+        match seating(&sections, PRICE_DEFAULT) {
+            Ok(_) => Some(Self::Sections(sections)),
+            Err(unsound) => {
+                let (path, message) = explain(unsound);
+                fields.wrong(&path, message.to_owned());
+                None
+            }
+        }
+    }
+}
+
+/// The seats of sections, with this price for those that name none.
+fn seating(sections: &[SectionBody], price: i64) -> Result<Seating, Unsound> {
+    let section = |section: &SectionBody| Section {
+        from: section.from.0,
+        to: section.to.0,
+        grade: section.grade.as_ref().map_or(GRADE_DEFAULT, |Name(grade)| grade).into(),
+        price: section.price.map_or(price, |Points(price)| price),
+    };
+    Seating::new(sections.iter().map(section).collect())
+}
+
+/// The path of the field that is wrong, and what is wrong with it.
+fn explain(unsound: Unsound) -> (String, &'static str) {
+    match unsound {
+        Unsound::Empty => ("seats".to_owned(), "must name a section"),
+        Unsound::Range(index) => (format!("seats.{index}.to"), "must not be before from"),
+        Unsound::Overlap(index) => (format!("seats.{index}.from"), "is a seat of another section"),
+    }
+}
+
+impl PerformanceBody {
+    fn seating(&self) -> Result<Seating, Unsound> {
+        let price = self.price.map_or(PRICE_DEFAULT, |Points(price)| price);
+        let to = match &self.seats {
+            Some(SeatsBody::Sections(sections)) => return seating(sections, price),
+            Some(SeatsBody::Count(Count(seats))) => *seats,
+            None => SEATS_DEFAULT,
+        };
+        Seating::new(vec![Section { from: 1, to, grade: GRADE_DEFAULT.into(), price }])
+    }
+}
+
+impl Sample for PerformanceBody {
+    fn sample() -> Value {
+        let seats = json!([{"from": 1, "to": 20, "grade": "VIP", "price": 120_000}, {"from": 21, "to": 50}]);
+        json!({"startsAt": "2026-12-19T19:00:00+09:00", "price": 50_000, "seats": seats})
+    }
+}
+
+/// Add a performance to a concert
+///
+/// `seats` is how many, from seat 1, or a list of sections that share no seat.
+#[operation(tag = Administration, returns = "The performance", codes(ConcertNotFound))]
+pub(crate) async fn create_performance(
+    State(app): State<App>,
+    _: Admin,
+    path: Path<ConcertId>,
+    payload: Payload<PerformanceBody>,
+) -> Result<Decided<Created<PerformanceShown>>, Problem> {
+    let concert = path.id()?;
+    let body = payload.read()?;
+    let seating = body.seating().map_err(|unsound| {
+        let (path, message) = explain(unsound);
+        Problem::invalid_field(&path, message)
+    })?;
+    let key = payload.key(None);
+    let calendar = app.calendar.clone();
+    let show = move |performance: &Performance| Created(PerformanceShown::new(performance, &calendar));
+    app.decide(Schedule { concert, starts_at: body.starts_at.0, seating }, key, show).await
+}

@@ -1,0 +1,5 @@
+//! What an administrator does: makes lectures, concerts and performances, and steers waiting rooms.
+
+pub(crate) mod concert;
+pub(crate) mod lecture;
+pub(crate) mod waiting_room;

@@ -1,0 +1,142 @@
+//! Waiting rooms, as an administrator reads and steers them.
+
+use axum::extract::State;
+use onsale_domain::ids::ConcertId;
+use onsale_domain::waiting_room::{Configure, Patch, Settings};
+use onsale_macros::operation;
+use schemars::JsonSchema;
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use crate::http::App;
+use crate::http::input::callers::Admin;
+use crate::http::input::{Body, Path, Payload, Query};
+use crate::http::openapi::Sample;
+use crate::http::reply::problem::{Code, Problem};
+use crate::http::reply::{Decided, OkJson};
+use crate::http::values::Count;
+
+/// How a waiting room admits; what is not named is as the server is set.
+#[derive(Body, Default, JsonSchema)]
+#[schemars(rename = "QueueSettingsBody")]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct QueueBody {
+    max_active: Option<Count<1, { Settings::RATE_MAX }>>,
+    admit_per_second: Option<Count<1, { Settings::RATE_MAX }>>,
+    active_seconds: Option<Count<1, { Settings::ACTIVE_SECONDS_MAX }>>,
+    claim_seconds: Option<Count<1, { Settings::CLAIM_SECONDS_MAX }>>,
+}
+
+impl QueueBody {
+    pub(crate) fn into_patch(self) -> Patch {
+        Patch {
+            max_active: self.max_active.map(|Count(active)| active),
+            admit_per_second: self.admit_per_second.map(|Count(rate)| rate),
+            active_seconds: self.active_seconds.map(|Count(seconds)| seconds),
+            claim_seconds: self.claim_seconds.map(|Count(seconds)| seconds),
+            paused: None,
+        }
+    }
+}
+
+/// How a waiting room admits.
+#[derive(Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct QueueSettings {
+    /// How many may be active at once.
+    max_active: u32,
+    /// How many may become active within any one second.
+    admit_per_second: u32,
+    /// How long a turn lasts.
+    active_seconds: u32,
+    /// How long an admitted visitor may stay silent before losing the turn.
+    claim_seconds: u32,
+    /// Admission is stopped; entering, polling and leaving go on.
+    paused: bool,
+}
+
+impl QueueSettings {
+    pub(crate) fn of(settings: &Settings) -> Self {
+        let Settings { max_active, admit_per_second, active_seconds, claim_seconds, paused } = *settings;
+        Self { max_active, admit_per_second, active_seconds, claim_seconds, paused }
+    }
+}
+
+impl Sample for QueueSettings {
+    fn sample() -> Value {
+        json!({"maxActive": 200, "admitPerSecond": 50, "activeSeconds": 600, "claimSeconds": 60, "paused": false})
+    }
+}
+
+/// A waiting room as its administrator sees it.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "WaitingRoom")]
+pub(crate) struct Queue {
+    #[serde(flatten)]
+    settings: QueueSettings,
+    /// Visitors in line.
+    waiting: u64,
+    /// Turns that run, or ran until a moment ago.
+    active: u32,
+    /// Places handed out so far.
+    issued: u64,
+}
+
+impl Sample for Queue {
+    fn sample() -> Value {
+        let mut queue = QueueSettings::sample();
+        (queue["waiting"], queue["active"], queue["issued"]) = (json!(120), json!(200), json!(1520));
+        queue
+    }
+}
+
+/// Get the settings of a waiting room and how full it is
+#[operation(tag = Administration, returns = "The waiting room", codes(ConcertNotFound))]
+pub(crate) async fn get_queue_settings(
+    State(app): State<App>,
+    _: Admin,
+    path: Path<ConcertId>,
+    mut query: Query,
+) -> Result<OkJson<Queue>, Problem> {
+    query.read()?;
+    let concert = path.id()?;
+    app.see_own_changes().await;
+    let room = app.rooms.find(concert).await?.ok_or_else(|| Problem::new(Code::ConcertNotFound))?;
+    let settings = QueueSettings::of(&room.snapshot().room.settings);
+    let (waiting, active, issued) = (room.waiting(), room.snapshot().room.active, room.issued());
+    Ok(OkJson(Queue { settings, waiting, active, issued }))
+}
+
+/// What to change about a waiting room.
+#[derive(Body, JsonSchema)]
+#[schemars(rename = "QueueSettingsPatch")]
+pub(crate) struct QueuePatch {
+    #[serde(flatten)]
+    settings: QueueBody,
+    paused: Option<bool>,
+}
+
+impl Sample for QueuePatch {
+    fn sample() -> Value {
+        json!({"admitPerSecond": 100, "paused": false})
+    }
+}
+
+/// Change how a waiting room admits
+///
+/// What is not named stays. `paused` stops admission only. Turns that run keep the time they were given.
+#[operation(tag = Administration, returns = "The settings from now on", codes(ConcertNotFound))]
+pub(crate) async fn update_queue_settings(
+    State(app): State<App>,
+    _: Admin,
+    path: Path<ConcertId>,
+    payload: Payload<QueuePatch>,
+) -> Result<Decided<OkJson<QueueSettings>>, Problem> {
+    let concert = path.id()?;
+    let QueuePatch { settings, paused } = payload.read()?;
+    let patch = Patch { paused, ..settings.into_patch() };
+    let key = payload.key(None);
+    // A retired room is loaded first, so that this instance sees what changes it.
+    app.rooms.find(concert).await?;
+    app.decide(Configure { concert, patch }, key, |settings| OkJson(QueueSettings::of(settings))).await
+}

@@ -216,7 +216,7 @@ async fn assert_all_found(cases: &[Break]) {
 }
 
 #[tokio::test]
-async fn a_sound_database_passes() {
+async fn the_audit_of_a_consistent_database_passes() {
     let (_, launch) = used_file().await;
     let audit = launch.run(&["audit"]).await;
     let said = String::from_utf8_lossy(&audit.stdout).into_owned();
@@ -252,17 +252,17 @@ async fn a_sound_database_passes() {
 }
 
 #[tokio::test]
-async fn whatever_is_broken_is_found() {
+async fn the_audit_finds_each_kind_of_broken_row() {
     assert_all_found(BREAKS).await;
 }
 
 #[tokio::test]
-async fn the_finer_things_are_found() {
+async fn the_audit_finds_subtle_inconsistencies() {
     assert_all_found(FINE_BREAKS).await;
 }
 
 #[tokio::test]
-async fn an_empty_database_passes_and_none_does_not() {
+async fn an_empty_database_passes_and_a_missing_one_fails() {
     let launch = Sale::launch(ONSALE);
     let none = launch.run(&["audit"]).await;
     assert_eq!(none.status.code(), Some(1), "there is nothing to look at");
@@ -313,6 +313,6 @@ async fn the_log_stays_short_while_a_busy_server_is_audited() {
         caller.await.unwrap();
     }
     println!("{audits} audits in {:?}, {charged:?} charges, the log at most {longest} bytes", began.elapsed());
-    assert!(longest > 0, "the log was looked at");
+    assert!(longest > 0, "the log has a length");
     assert!(launch.run(&["audit"]).await.status.success());
 }

@@ -43,7 +43,7 @@ async fn a_concert_is_listed_with_its_first_and_last_date() {
 }
 
 #[tokio::test]
-async fn a_room_is_set_as_told_or_as_the_server() {
+async fn a_new_room_has_the_settings_of_its_request_or_of_the_server() {
     let settings = [
         ("ONSALE_QUEUE_MAX_ACTIVE", "11"),
         ("ONSALE_QUEUE_ADMIT_PER_SECOND", "12"),
@@ -72,7 +72,7 @@ async fn a_room_is_set_as_told_or_as_the_server() {
 }
 
 #[tokio::test]
-async fn bounds_themselves_are_within_bounds() {
+async fn settings_at_their_bounds_are_accepted() {
     let sale = start(&[]).await;
     let longest = "é".repeat(200);
     let least = json!({"maxActive": 1, "admitPerSecond": 1, "activeSeconds": 1, "claimSeconds": 1});
@@ -95,7 +95,7 @@ async fn bounds_themselves_are_within_bounds() {
 }
 
 #[tokio::test]
-async fn what_is_not_there_cannot_be_changed() {
+async fn changes_to_an_unknown_concert_answer_404() {
     let sale = start(&[]).await;
     let unknown = "019ab3c0-7a10-7d5e-9f44-2f6d0c1b8a01";
     schedule(&sale, unknown, &json!({"startsAt": iso(86_400)})).refused(404, "concert-not-found").await;
@@ -105,7 +105,7 @@ async fn what_is_not_there_cannot_be_changed() {
 }
 
 #[tokio::test]
-async fn seats_are_shown_with_grade_and_price() {
+async fn the_list_of_seats_has_grade_and_price() {
     let sale = start(&[]).await;
     let concert = sale.concert(&room(10)).await;
     let sections = json!([{"from": 4, "to": 5, "grade": "VIP \"front\"", "price": 120_000}, {"from": 1, "to": 2}]);
@@ -143,7 +143,7 @@ async fn seats_are_shown_with_grade_and_price() {
 }
 
 #[tokio::test]
-async fn dates_are_those_that_have_not_started() {
+async fn the_list_of_dates_omits_performances_that_have_started() {
     let evening = Evening::start(&[]).await;
     let Evening { sale, concert, .. } = &evening;
     sale.performance_at(concert, &Value::Null, -86_400).await;

@@ -25,7 +25,7 @@ async fn audit(launch: &Launch) {
     assert!(audit.status.success(), "{}", String::from_utf8_lossy(&audit.stdout));
 }
 
-/// Lets the callers act until this many requests more are acknowledged, then a moment that nobody can foresee.
+/// Lets the callers act until this many requests more are acknowledged, then a random moment.
 async fn act(sale: &Sale, dice: &mut Dice) {
     let metrics = Caller::new(sale.instance.base());
     until("enough was decided", async || (decided(&metrics).await > 300).then_some(())).await;
@@ -68,7 +68,7 @@ async fn nothing_acknowledged_is_lost_when_the_server_is_killed() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn nothing_acknowledged_is_lost_when_the_server_is_told_to_stop() {
+async fn nothing_acknowledged_is_lost_when_the_server_stops() {
     let seed = Dice::seed();
     let mut dice = Dice::new(seed);
     let launch = Sale::launch(ONSALE);
@@ -89,7 +89,7 @@ async fn nothing_acknowledged_is_lost_when_the_server_is_told_to_stop() {
 }
 
 #[tokio::test]
-async fn a_server_told_to_stop_leaves_nothing_in_the_log() {
+async fn a_stopped_server_leaves_an_empty_sqlite_log() {
     let launch = Sale::launch(ONSALE);
     let sale = Sale::start(&launch).await;
     for round in 0..20 {
@@ -114,7 +114,7 @@ async fn charge(base: &str, user: &str) -> String {
 }
 
 #[tokio::test]
-async fn what_is_under_way_is_finished_before_the_end() {
+async fn requests_under_way_are_finished_before_the_exit() {
     let (faults, launch) = Faults::under(Sale::launch(ONSALE));
     let sale = Sale::start(&launch).await;
     faults.stall_syncs();
@@ -162,7 +162,7 @@ struct Tally {
     cut_off: Vec<String>,
 }
 
-/// Callers with a connection for each request, and a server that is told to stop among them.
+/// Callers with a connection for each request, and a server that gets SIGTERM meanwhile.
 async fn stop_among_callers() -> Tally {
     let sale = Sale::start(&Sale::launch(ONSALE)).await;
     let base = sale.instance.base().to_owned();
@@ -190,7 +190,7 @@ async fn stop_among_callers() -> Tally {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn whoever_has_a_connection_gets_an_answer_while_the_server_stops() {
+async fn every_connected_client_gets_an_answer_while_the_server_stops() {
     let mut cut_off = Vec::new();
     for _ in 0..8 {
         cut_off.extend(stop_among_callers().await.cut_off);
@@ -222,7 +222,7 @@ async fn call_until_gone(base: &str, user: &str, began: Instant) -> Tally {
 }
 
 #[tokio::test]
-async fn the_line_moves_on_where_it_stood() {
+async fn the_waiting_room_continues_at_the_same_position_after_a_crash() {
     let launch = Sale::launch(ONSALE);
     let sale = Sale::start(&launch).await;
     let room = json!({"maxActive": 1, "admitPerSecond": 1_000_000, "claimSeconds": 3_600});

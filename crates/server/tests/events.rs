@@ -90,7 +90,7 @@ fn assert_told(log: &[Value], used: &Used, ada: &[Value]) {
 }
 
 #[tokio::test]
-async fn every_type_is_told_as_cloud_events() {
+async fn every_change_is_a_cloud_event_of_its_type() {
     let (used, launch, sale) = Used::make(Sale::launch(ONSALE)).await;
     let log = log(&launch).await;
     let ada = sale.caller.get("/point/ada/histories").expect(200).await;
@@ -109,7 +109,7 @@ async fn every_type_is_told_as_cloud_events() {
         types.insert(text(&event["type"]));
     }
     assert_eq!(types.len(), 7, "{types:?}");
-    assert_eq!(log.len(), 5 + 5 + 5 + 2 + 2 + 1, "nothing else is told: {types:?}");
+    assert_eq!(log.len(), 5 + 5 + 5 + 2 + 2 + 1, "there are no other events: {types:?}");
 }
 
 #[tokio::test]
@@ -120,7 +120,7 @@ async fn ids_are_stable_and_the_order_holds_per_subject() {
     let sale = Sale::start(&launch).await;
     sale.charge("ada", 5).await;
     let after = log(&launch).await;
-    assert_eq!(after[..before.len()], before[..], "what was told is told again, the same");
+    assert_eq!(after[..before.len()], before[..], "the earlier events stay the same");
 
     let of = |subject: &str| after.iter().filter(|event| event["subject"] == subject).collect::<Vec<_>>();
     let rows = walk("/point/ada/histories?limit=2", |path| sale.caller.get(path)).await;
@@ -153,7 +153,7 @@ async fn ids_are_stable_and_the_order_holds_per_subject() {
 }
 
 #[tokio::test]
-async fn lines_for_people() {
+async fn a_line_per_event_shows_state_id_type_subject_age_and_reason() {
     let (used, launch, _sale) = Used::make(Sale::launch(ONSALE)).await;
     let (log, lines) = (log(&launch).await, lines(&launch).await);
     assert_eq!(log.len(), lines.len());
@@ -177,7 +177,7 @@ fn bury(folder: &Path, subject: &str, reason: &str) {
 }
 
 #[tokio::test]
-async fn dead_letters_are_put_back_beside_a_running_server() {
+async fn dead_letters_are_put_back_while_a_server_runs() {
     let launch = Sale::launch(ONSALE);
     let sale = Sale::start(&launch).await;
     for user in ["ada", "bob", "cyd"] {
@@ -229,7 +229,7 @@ impl Follower {
 }
 
 #[tokio::test]
-async fn a_follower_sees_events_as_they_come() {
+async fn follow_prints_new_events() {
     let launch = Sale::launch(ONSALE);
     let sale = Sale::start(&launch).await;
     sale.charge("ada", 5).await;
@@ -245,7 +245,7 @@ async fn a_follower_sees_events_as_they_come() {
         assert_eq!(event["data"]["balanceAfter"], 5 * round, "each once, in order");
     }
     assert_eq!(people.interrupt().await, Some(0));
-    // The server may go and come; whoever follows sees what comes after.
+    // A follower sees new events after a restart of the server too.
     assert!(sale.instance.terminate().await.success());
     let sale = Sale::start(&launch).await;
     sale.charge("ada", 5).await;
@@ -255,7 +255,7 @@ async fn a_follower_sees_events_as_they_come() {
 }
 
 #[tokio::test]
-async fn a_follower_begins_at_the_end() {
+async fn follow_begins_with_the_last_ten_events() {
     let launch = Sale::launch(ONSALE);
     let sale = Sale::start(&launch).await;
     for _ in 0..25 {
@@ -280,7 +280,7 @@ async fn a_follower_begins_at_the_end() {
 }
 
 #[tokio::test]
-async fn events_of_one_state_are_shown_alone() {
+async fn state_prints_only_events_in_that_state() {
     let launch = Sale::launch(ONSALE);
     let sale = Sale::start(&launch).await;
     for user in ["ada", "bob", "cyd"] {
@@ -308,7 +308,7 @@ async fn events_of_one_state_are_shown_alone() {
 }
 
 #[tokio::test]
-async fn an_event_that_is_no_dead_letter_is_not_put_back() {
+async fn retry_fails_for_an_event_that_is_not_a_dead_letter() {
     let launch = Sale::launch(ONSALE);
     let sale = Sale::start(&launch).await;
     for user in ["ada", "bob"] {
@@ -324,7 +324,7 @@ async fn an_event_that_is_no_dead_letter_is_not_put_back() {
 }
 
 #[tokio::test]
-async fn a_reader_that_goes_away_is_no_failure() {
+async fn a_closed_pipe_is_not_a_failure() {
     let launch = Sale::launch(ONSALE);
     let sale = Sale::start(&launch).await;
     for _ in 0..3 {
@@ -339,7 +339,7 @@ async fn a_reader_that_goes_away_is_no_failure() {
 }
 
 #[tokio::test]
-async fn a_follower_whose_reader_goes_away_ends() {
+async fn follow_ends_when_its_reader_closes_the_pipe() {
     let launch = Sale::launch(ONSALE);
     let sale = Sale::start(&launch).await;
     sale.charge("ada", 5).await;
@@ -349,7 +349,7 @@ async fn a_follower_whose_reader_goes_away_ends() {
     drop(lines);
     sale.charge("ada", 5).await;
     let ended = tokio::time::timeout(PATIENCE / 4, child.wait()).await;
-    let ended = ended.expect("`onsale events --follow | head -1` ends once there is nobody to tell");
+    let ended = ended.expect("`onsale events --follow | head -1` ends when its reader closed the pipe");
     assert_eq!(ended.unwrap().code(), Some(0));
 }
 
@@ -385,7 +385,7 @@ async fn every_row_of_every_ledger_has_exactly_one_event() {
 }
 
 #[tokio::test]
-async fn there_is_nothing_to_show_of_no_database() {
+async fn events_fails_without_a_database() {
     let launch = Sale::launch(ONSALE);
     for arguments in [&["events"][..], &["events", "--json"], &["events", "--follow"], &["events", "retry"]] {
         let run = launch.run(arguments).await;

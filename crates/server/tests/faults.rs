@@ -1,4 +1,4 @@
-//! The disk fails, and files are not what they should be: callers are told in time, and what was acknowledged is so.
+//! Failing disks and wrong files: clients get an error in time, and nothing that was acknowledged is lost.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a failed step ends the test")]
 
@@ -34,7 +34,7 @@ fn charge(sale: &Sale, key: &str) -> Call {
     sale.caller.patch("/point/ada/charge").json(&json!({"amount": 7})).key(key)
 }
 
-/// A server with somebody who has a turn and 7 points, on a disk that can fail.
+/// A server on a disk that can fail, with a user who has an active turn and 7 points.
 async fn start_with_ada() -> (Faults, Launch, Sale, String) {
     let (faults, launch) = Faults::under(launch());
     let sale = Sale::start(&launch).await;
@@ -44,7 +44,7 @@ async fn start_with_ada() -> (Faults, Launch, Sale, String) {
     (faults, launch, sale, token)
 }
 
-/// What everybody sees while the database takes no writes.
+/// What every client sees while the database accepts no writes.
 async fn assert_only_reads(sale: &Sale, token: &str) {
     let began = Instant::now();
     charge(sale, "in-trouble").refused(503, "unavailable").await;
@@ -104,12 +104,12 @@ async fn survives(throw: impl Fn(&Faults), happened: impl Fn(&Faults) -> bool) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_full_disk() {
+async fn a_full_disk_refuses_writes_and_loses_nothing() {
     survives(|faults| faults.fail_writes(Fault::Full), |faults| faults.writes_failed() > 0).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_limit_on_the_size_of_files_is_a_full_disk() {
+async fn a_limit_on_file_sizes_acts_like_a_full_disk() {
     let launch = launch();
     let sale = Sale::start(&launch).await;
     let concert = sale.concert(&json!({})).await;
@@ -135,7 +135,7 @@ async fn a_limit_on_the_size_of_files_is_a_full_disk() {
 }
 
 #[tokio::test]
-async fn a_command_that_may_not_write_its_output_says_so() {
+async fn a_command_whose_output_cannot_be_written_fails() {
     let launch = launch();
     assert!(launch.run(&["migrate"]).await.status.success());
     for command in ["openapi", "events --json", "completions bash"] {
@@ -151,22 +151,22 @@ async fn a_command_that_may_not_write_its_output_says_so() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_disk_that_fills_up_in_the_midst_of_a_write() {
+async fn a_disk_that_fills_up_during_a_write_loses_nothing() {
     survives(|faults| faults.tear_writes(Fault::Full), |faults| faults.writes_failed() > 0).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn writes_that_fail() {
+async fn failing_writes_are_refused_and_lose_nothing() {
     survives(|faults| faults.fail_writes(Fault::Broken), |faults| faults.writes_failed() > 0).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn syncs_that_fail() {
+async fn failing_syncs_are_refused_and_lose_nothing() {
     survives(|faults| faults.fail_syncs(Fault::Broken), |faults| faults.syncs_failed() > 0).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_crash_while_syncs_fail() {
+async fn a_crash_during_failing_syncs_loses_nothing_acknowledged() {
     let (faults, launch) = Faults::under(launch());
     let sale = Sale::start(&launch).await;
     let running = Workload::prepare(&sale, 8, Dice::seed()).await.start(&sale.caller);
@@ -187,7 +187,7 @@ async fn a_crash_while_syncs_fail() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn syncs_that_are_slow() {
+async fn slow_syncs_lose_no_command() {
     let (faults, launch) = Faults::under(launch());
     let sale = Sale::start(&launch).await;
     let load = Workload::prepare(&sale, 8, Dice::seed()).await;
@@ -205,7 +205,7 @@ async fn syncs_that_are_slow() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_sync_that_does_not_come_back() {
+async fn a_sync_that_does_not_return_refuses_writes_and_serves_reads() {
     let (faults, launch, sale, token) = start_with_ada().await;
     faults.stall_syncs();
     assert_only_reads(&sale, &token).await;
@@ -218,7 +218,7 @@ async fn a_sync_that_does_not_come_back() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn readiness_while_a_sync_does_not_come_back() {
+async fn readyz_answers_503_while_a_sync_does_not_return() {
     let (faults, _launch, sale, _) = start_with_ada().await;
     faults.stall_syncs();
     let waiting = tokio::spawn(charge(&sale, "in-trouble").send());
@@ -240,7 +240,7 @@ fn assert_fails(run: &Output, file: &str, why: &str) {
 }
 
 #[tokio::test]
-async fn a_disk_that_takes_nothing_at_the_start() {
+async fn a_start_on_a_failing_disk_names_the_file_and_the_cause() {
     type Throw = fn(&Faults);
     let table: [(&str, Throw, &str); 4] = [
         ("full", |faults| faults.fail_writes(Fault::Full), "disk is full"),
@@ -261,7 +261,7 @@ async fn a_disk_that_takes_nothing_at_the_start() {
 }
 
 #[tokio::test]
-async fn a_file_that_can_only_be_read() {
+async fn a_read_only_database_file_fails_the_start() {
     let (faults, launch) = Faults::under(launch());
     let sale = Sale::start(&launch).await;
     sale.charge("ada", 7).await;
@@ -281,7 +281,7 @@ fn database(path: &Path, sql: &str) {
 }
 
 #[tokio::test]
-async fn files_that_are_something_else() {
+async fn a_file_that_is_not_a_database_of_onsale_fails_the_start() {
     type Make = fn(&Path);
     let header = |path: &Path| std::fs::write(path, [&b"SQLite format 3\0"[..], &[0xa5; 5_000]].concat()).unwrap();
     let table: [(&str, Make, &str); 4] = [
@@ -307,7 +307,7 @@ async fn files_that_are_something_else() {
 }
 
 #[tokio::test]
-async fn a_schema_newer_than_the_program() {
+async fn a_newer_schema_than_the_program_fails_the_start() {
     let launch = launch();
     let sale = Sale::start(&launch).await;
     sale.charge("ada", 7).await;
@@ -325,7 +325,7 @@ async fn a_schema_newer_than_the_program() {
 }
 
 #[tokio::test]
-async fn folders_that_are_not_there() {
+async fn a_missing_folder_fails_the_start() {
     let launch = launch().set("ONSALE_DATABASE_URL", "sqlite://no/such/folder/sale.db");
     for command in ["serve", "migrate", "seed", "audit", "events"] {
         assert_fails(&launch.run(&[command]).await, "no/such/folder/sale.db", "no such");
@@ -333,7 +333,7 @@ async fn folders_that_are_not_there() {
 }
 
 #[tokio::test]
-async fn a_second_server_on_the_same_file() {
+async fn a_second_server_on_the_same_file_is_refused() {
     let launch = launch();
     let sale = Sale::start(&launch).await;
     sale.charge("ada", 7).await;
@@ -347,7 +347,7 @@ async fn a_second_server_on_the_same_file() {
 }
 
 #[tokio::test]
-async fn servers_that_start_at_once_on_one_file() {
+async fn of_servers_that_start_together_on_one_file_exactly_one_serves() {
     for _ in 0..5 {
         let launch = launch();
         let spawn = |_| {

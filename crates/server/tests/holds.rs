@@ -15,14 +15,14 @@ const UNKNOWN: &str = "019ab3c0-7a10-7d5e-9f44-2f6d0c1b8a01";
 const BRIEF: [(&str, &str); 1] = [("ONSALE_HOLD_SECONDS", "1")];
 
 #[tokio::test]
-async fn a_hold_given_back_frees_its_seats() {
+async fn a_released_hold_frees_its_seats() {
     let evening = Evening::start(&[]).await;
     let held = evening.hold(&evening.ada, &json!([1, 2])).expect(201).await;
     evening.release(&evening.ada, &held).expect(204).await;
     assert_eq!(evening.show(&held).await["status"], "RELEASED");
     let taken = evening.hold(&evening.bob, &json!([1])).expect(201).await;
     evening.release(&evening.ada, &held).expect(204).await;
-    assert_eq!(evening.show(&taken).await["status"], "HELD", "a second release frees nobody else's seat");
+    assert_eq!(evening.show(&taken).await["status"], "HELD", "a second release does not free the seat of another user");
     evening.until_seats("HELD", &[1]).await;
     evening.sale.pay(&evening.ada, &held).refused(410, "hold-expired").await;
     assert_eq!(place(&evening.sale, &evening.ada).await["status"], "ACTIVE", "the turn goes on");
@@ -30,7 +30,7 @@ async fn a_hold_given_back_frees_its_seats() {
 }
 
 #[tokio::test]
-async fn only_ones_own_hold_can_be_given_back() {
+async fn a_user_can_release_only_their_own_hold() {
     let evening = Evening::start(&[]).await;
     let held = evening.hold(&evening.ada, &json!([1, 2])).expect(201).await;
     evening.release(&evening.bob, &held).refused(404, "reservation-not-found").await;
@@ -46,7 +46,7 @@ async fn only_ones_own_hold_can_be_given_back() {
 }
 
 #[tokio::test]
-async fn what_is_paid_is_not_given_back() {
+async fn a_paid_reservation_cannot_be_released() {
     let evening = Evening::start(&[]).await;
     let Evening { sale, ada, .. } = &evening;
     sale.charge("ada", 1_000_000).await;
@@ -61,7 +61,7 @@ async fn what_is_paid_is_not_given_back() {
 }
 
 #[tokio::test]
-async fn a_lapsed_hold_is_over() {
+async fn a_lapsed_hold_cannot_be_paid() {
     let evening = Evening::start(&BRIEF).await;
     let Evening { sale, ada, bob, .. } = &evening;
     sale.charge("ada", 1_000_000).await;
@@ -80,7 +80,7 @@ async fn a_lapsed_hold_is_over() {
 }
 
 #[tokio::test]
-async fn a_lapsed_hold_is_over_for_who_has_no_points_too() {
+async fn a_lapsed_hold_is_gone_also_for_a_user_without_points() {
     let evening = Evening::start(&BRIEF).await;
     let held = evening.hold(&evening.ada, &json!([1])).expect(201).await;
     evening.until_status(&held, "EXPIRED").await;
@@ -88,10 +88,10 @@ async fn a_lapsed_hold_is_over_for_who_has_no_points_too() {
 }
 
 #[tokio::test]
-async fn a_held_seat_is_had_the_moment_it_lapses() {
+async fn a_held_seat_can_be_taken_at_the_moment_of_its_lapse() {
     let evening = Evening::start(&[("ONSALE_HOLD_SECONDS", "2")]).await;
     let mut last = millis(&evening.hold(&evening.ada, &json!([9])).expect(201).await["heldUntil"]);
-    // Whoever tries again and again gets the seat next, and no try before the lapse takes it.
+    // A user who retries gets the seat next, and no attempt before the lapse succeeds.
     for token in [&evening.bob, &evening.ada] {
         let held = until("the seat is free", async || {
             let reply = evening.hold(token, &json!([9])).send().await;
@@ -112,7 +112,7 @@ async fn a_held_seat_is_had_the_moment_it_lapses() {
 }
 
 #[tokio::test]
-async fn the_history_of_holds_is_kept() {
+async fn holds_stay_in_the_history() {
     let evening = Evening::start(&[("ONSALE_HOLD_SECONDS", "3")]).await;
     let Evening { sale, ada, .. } = &evening;
     sale.charge("ada", 1_000_000).await;

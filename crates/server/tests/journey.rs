@@ -6,7 +6,7 @@ use serde_json::json;
 const ONSALE: &str = env!("CARGO_BIN_EXE_onsale");
 
 #[tokio::test]
-async fn from_token_to_paid_seat() {
+async fn a_visitor_gets_from_a_token_to_a_paid_seat() {
     let sale = Sale::start(&Sale::launch(ONSALE)).await;
     let concert = sale.concert(&json!({})).await;
     let performance = sale.performance(&concert, &json!(null)).await;

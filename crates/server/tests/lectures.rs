@@ -18,7 +18,7 @@ fn cancel(sale: &Sale, user: &str, lecture: &str) -> Call {
     sale.caller.delete(&format!("/lectures/application/{user}/{lecture}"))
 }
 
-/// Makes a lecture as it is told.
+/// Creates a lecture with this body.
 async fn open(sale: &Sale, body: &Value) -> Value {
     sale.admin(sale.caller.post("/admin/lectures").json(body)).expect(201).await
 }
@@ -48,7 +48,7 @@ async fn history(sale: &Sale, lecture: &str) -> Vec<Value> {
 }
 
 #[tokio::test]
-async fn a_lecture_is_made_as_told() {
+async fn a_lecture_is_created_as_requested() {
     let sale = start(&[]).await;
     let starts_at = onsale_testing::iso(86_400);
     let told = json!({"title": "Rows and locks", "lecturer": "Ada", "startsAt": starts_at, "capacity": 7});
@@ -60,7 +60,7 @@ async fn a_lecture_is_made_as_told() {
 }
 
 #[tokio::test]
-async fn thirty_places_unless_said() {
+async fn a_lecture_has_thirty_places_by_default() {
     let sale = start(&[]).await;
     let made = open(&sale, &json!({"title": "Untold", "startsAt": "2090-01-01T10:00:00+09:00"})).await;
     assert_eq!((&made["capacity"], &made["lecturer"]), (&json!(30), &Value::Null));
@@ -72,7 +72,7 @@ async fn thirty_places_unless_said() {
 }
 
 #[tokio::test]
-async fn a_place_is_given_once() {
+async fn a_user_gets_one_place_per_lecture() {
     let sale = start(&[]).await;
     let lecture = sale.lecture(2).await;
     let applied = apply(&sale, "ada", &lecture).expect(201).await;
@@ -90,7 +90,7 @@ async fn a_place_is_given_once() {
 }
 
 #[tokio::test]
-async fn refusals_are_judged_in_order() {
+async fn refusals_have_the_documented_order() {
     let sale = start(&[]).await;
     let lecture = sale.lecture_at(1, 7).await;
     apply(&sale, "ada", &lecture).expect(201).await;
@@ -109,7 +109,7 @@ async fn refusals_are_judged_in_order() {
 }
 
 #[tokio::test]
-async fn a_place_given_back_is_free_again() {
+async fn a_cancelled_place_is_free_again() {
     let sale = start(&[]).await;
     let lecture = sale.lecture(5).await;
     for (seat, user) in (1..).zip(["a", "b", "c", "d", "e"]) {
@@ -147,7 +147,7 @@ async fn a_place_given_back_is_free_again() {
 }
 
 #[tokio::test]
-async fn a_user_sees_what_they_applied_for() {
+async fn a_user_lists_their_own_applications() {
     let sale = start(&[]).await;
     let (one, two) = (sale.lecture(3).await, sale.lecture_at(3, 3 * 86_400).await);
     let of = |user: &str, query: &str| sale.caller.get(&format!("/lectures/application/{user}{query}")).expect(200);
@@ -178,7 +178,7 @@ async fn a_user_sees_what_they_applied_for() {
 }
 
 #[tokio::test]
-async fn six_hundred_apply_for_thirty_places() {
+async fn of_six_hundred_users_exactly_thirty_get_a_place() {
     let sale = start(&[]).await;
     let lecture = sale.lecture(30).await;
     let calls: Vec<Call> = (0..600).map(|n| apply(&sale, &format!("user-{n}"), &lecture)).collect();
@@ -202,7 +202,7 @@ fn seats_are_each_given_once(replies: &[Reply], capacity: u64) {
 }
 
 #[tokio::test]
-async fn one_person_who_hammers_gets_one_place() {
+async fn a_user_who_applies_repeatedly_gets_one_place() {
     let sale = start(&[]).await;
     let lecture = sale.lecture(30).await;
     let replies = at_once((0..100).map(|_| apply(&sale, "ada", &lecture))).await;
@@ -222,7 +222,7 @@ async fn one_person_who_hammers_gets_one_place() {
 }
 
 #[tokio::test]
-async fn lists_are_by_start_and_by_date_in_seoul() {
+async fn lists_are_ordered_by_start_and_filtered_by_date_in_seoul() {
     let sale = start(&[]).await;
     // Titles say the date in Seoul, nine hours ahead.
     for (title, starts_at) in [
@@ -246,7 +246,7 @@ async fn lists_are_by_start_and_by_date_in_seoul() {
 }
 
 #[tokio::test]
-async fn dates_are_read_in_the_zone_that_is_set() {
+async fn dates_are_read_in_the_zone_of_the_setting() {
     let sale = start(&[("ONSALE_TIMEZONE", "America/New_York")]).await;
     // New York is four hours behind in May, five in January.
     open(&sale, &json!({"title": "summer", "startsAt": "2090-05-02T03:59:59Z"})).await;
@@ -257,7 +257,7 @@ async fn dates_are_read_in_the_zone_that_is_set() {
 }
 
 #[tokio::test]
-async fn from_today_on_unless_a_date_is_named() {
+async fn the_list_begins_today_by_default() {
     // A zone in which it is about noon now, so that an hour ago is today.
     let hour = now_millis() / 3_600_000 % 24;
     let zone = format!("Etc/GMT{:+}", hour - 12);
@@ -283,7 +283,7 @@ async fn from_today_on_unless_a_date_is_named() {
 }
 
 #[tokio::test]
-async fn the_history_is_the_administrators() {
+async fn the_history_needs_the_admin_key() {
     let sale = start(&[]).await;
     let lecture = sale.lecture(3).await;
     let path = format!("/admin/lectures/{lecture}/history");

@@ -1,5 +1,5 @@
 // Other people, played by this browser, so that a lone visitor sees a line move. They enter the same waiting room by the
-// same calls; whoever is called looks around, a few hold a seat for a moment, and all leave. They buy nothing.
+// same calls; admitted visitors wait a moment, a few hold a seat briefly, and all leave. They buy nothing.
 
 import * as api from "./api.js";
 import { fill, h, plural, repeat, whole } from "./dom.js";
@@ -13,7 +13,7 @@ const HANDS = 3;
 const LOOK_EVERY = 500;
 const HOLDERS_MAX = 5;
 
-/** How long somebody looks around, in milliseconds. */
+/** How long an admitted visitor stays, in milliseconds. */
 const stay = () => 2_000 + Math.random() * 5_000;
 
 /** Crowds outlive the view that brought them: people do not vanish when one looks away. */

@@ -9,7 +9,7 @@ import { Form } from "./try.js";
 
 const METHODS = ["get", "post", "put", "patch", "delete"];
 
-/** Where the description lists no tags of its own, they come as a caller would need them; others follow. */
+/** The order of tags if the document lists none: the order in which a client needs them. Further tags follow. */
 const TAGS = ["Points", "Lectures", "Waiting room", "Concerts", "Reservations", "Payments", "Administration", "Operation"];
 
 const content = document.getElementById("content");

@@ -72,7 +72,7 @@ export function repeat(pause, task) {
   const turn = async () => {
     const began = performance.now();
     if (!document.hidden) await task();
-    // What is slow, such as a large hall over a slow network, is asked for less often.
+    // Slow requests, such as a large hall over a slow network, are repeated less often.
     if (!stopped) timer = setTimeout(turn, Math.max(pause, 2 * (performance.now() - began)));
   };
   turn();

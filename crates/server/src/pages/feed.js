@@ -25,7 +25,7 @@ const ANSWER_MAX = 5_000;
 /** Milliseconds between attempts while the connection is lost, at most. */
 const RETRY_MAX = 8_000;
 
-/** Milliseconds after which a stream that was refused is asked for again, and as much again by chance. */
+/** Milliseconds after which a refused stream is requested again, plus a random time of up to as much. */
 const REFUSED = 3_000;
 
 /** States of an `EventSource`, also in browsers without it. */

@@ -20,7 +20,7 @@ export function homeView(concerts, signal) {
   ];
 }
 
-/** The concerts of the first page, and further ones as they are asked for. */
+/** The concerts of the first page, and further ones when the visitor requests them. */
 function concertSection(first) {
   const list = h("ul", { class: "posters" });
   const more = h("div");

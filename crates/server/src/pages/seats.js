@@ -14,7 +14,7 @@ const PART = 200;
 const SMALL_HALL = 100;
 const COLUMNS_MAX = 20;
 
-/** The narrowest button, in CSS pixels, in which a number of so many digits fits. Never below 24: fingers. */
+/** The narrowest button for a number with this many digits, in CSS pixels. Never below 24, so that a finger can hit it. */
 const WIDTHS = [24, 24, 24, 27, 34, 41, 48];
 const GAP = 5;
 

@@ -4,10 +4,10 @@
 import { kept, randomKey } from "./session.js";
 import { tell } from "./tabs.js";
 
-/** Attempts of one call before the visitor is asked. */
+/** Attempts of one call before the page asks the visitor whether to go on. */
 const ATTEMPTS = 4;
 
-/** Seconds: if the server asks for a longer wait than this, the visitor is asked at once. */
+/** Seconds. If the server requires a longer wait, the page asks the visitor at once. */
 const RETRY_AFTER_MAX = 15;
 
 /** Milliseconds. The server keeps keys for 24 hours; sent again after that, a write would be done a second time. */

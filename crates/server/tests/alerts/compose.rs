@@ -23,7 +23,7 @@ fn mounts(compose: &str) -> Vec<(String, String)> {
 }
 
 #[test]
-fn what_is_mounted_and_what_a_command_reads_is_there() {
+fn every_mounted_or_read_file_of_compose_exists() {
     let compose = compose();
     let mounts = mounts(&compose);
     assert!(mounts.len() >= 4, "{mounts:?}");
@@ -44,7 +44,7 @@ fn what_is_mounted_and_what_a_command_reads_is_there() {
 }
 
 #[test]
-fn who_is_scraped_and_who_is_balanced_is_a_service_that_listens_there() {
+fn every_scrape_target_and_backend_is_a_service_on_that_port() {
     let compose = compose();
     let services = compose.split("\nservices:\n").nth(1).expect("services");
     let of = |file: &str| {

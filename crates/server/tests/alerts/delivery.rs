@@ -13,7 +13,7 @@ use crate::support::{ONSALE, until};
 use crate::watch::{Watch, address, beside};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_data_platform_refuses_an_event() {
+async fn an_event_that_the_platform_refuses_fires_its_alert() {
     if without("prometheus") {
         return;
     }
@@ -31,7 +31,7 @@ async fn the_data_platform_refuses_an_event() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_database_stands_still_while_events_wait() {
+async fn a_stalled_database_with_pending_events_fires_its_alerts() {
     if without("prometheus") || without("postgres") {
         return;
     }
@@ -49,7 +49,7 @@ async fn the_database_stands_still_while_events_wait() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn kafka_removes_messages_unread_and_is_killed() {
+async fn unread_messages_that_kafka_removes_and_its_death_fire_alerts() {
     if ["prometheus", "kafka", "postgres"].into_iter().any(without) {
         return;
     }

@@ -8,7 +8,7 @@ use crate::support::ONSALE;
 use crate::watch::{Watch, address, beside};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_broker_is_killed() {
+async fn a_killed_broker_fires_its_alerts() {
     if without("prometheus") || without("kafka") || without("postgres") {
         return;
     }

@@ -10,7 +10,7 @@ use crate::support::{ONSALE, at_once, until};
 use crate::watch::{Watch, address};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn lanes_are_full() {
+async fn full_lanes_fire_their_alert() {
     if without("prometheus") {
         return;
     }
@@ -27,7 +27,7 @@ async fn lanes_are_full() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_disk_is_slow() {
+async fn a_slow_disk_fires_its_alert() {
     if without("prometheus") {
         return;
     }
@@ -43,7 +43,7 @@ async fn the_disk_is_slow() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_foreign_session_locks_rows_against_the_order() {
+async fn a_foreign_session_that_causes_deadlocks_fires_its_alert() {
     if without("prometheus") || without("postgres") {
         return;
     }
@@ -75,7 +75,7 @@ async fn a_foreign_session_locks_rows_against_the_order() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_foreign_session_keeps_a_row_locked() {
+async fn a_foreign_session_that_keeps_a_row_locked_fires_its_alerts() {
     if without("prometheus") || without("postgres") {
         return;
     }

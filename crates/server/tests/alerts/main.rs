@@ -1,7 +1,7 @@
 //! The shipped alerts and dashboard, tried on a real Prometheus that scrapes real servers: each alert fires in the outage
 //! that it is for, and each query finds what it asks for.
 //!
-//! An alert without an outage here fails `every_alert_is_seen_firing`.
+//! An alert without an outage here fails `every_alert_of_the_rules_has_fired_in_a_test`.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a failed step ends the test")]
 
@@ -30,7 +30,7 @@ fn tests() -> String {
 }
 
 #[tokio::test]
-async fn every_alert_is_seen_firing() {
+async fn every_alert_of_the_rules_has_fired_in_a_test() {
     if without("prometheus") {
         return;
     }

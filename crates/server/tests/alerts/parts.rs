@@ -13,7 +13,7 @@ fn on_redis(url: &str) -> Launch {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn redis_stands_still_then_is_killed_with_no_one_in_line() {
+async fn a_stalled_and_then_killed_redis_fires_its_alerts_without_visitors() {
     if without("prometheus") || without("redis") {
         return;
     }
@@ -34,7 +34,7 @@ async fn redis_stands_still_then_is_killed_with_no_one_in_line() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_password_of_redis_is_wrong() {
+async fn a_wrong_redis_password_fires_its_alert() {
     if without("prometheus") || without("redis") {
         return;
     }
@@ -46,7 +46,7 @@ async fn the_password_of_redis_is_wrong() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn redis_may_evict_places() {
+async fn a_redis_that_may_evict_places_fires_its_alert() {
     if without("prometheus") || without("redis") {
         return;
     }
@@ -60,7 +60,7 @@ async fn redis_may_evict_places() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn postgres_stands_still_then_is_killed_without_a_request() {
+async fn a_stalled_and_then_killed_postgres_fires_its_alerts_without_requests() {
     if without("prometheus") || without("postgres") {
         return;
     }
@@ -79,7 +79,7 @@ async fn postgres_stands_still_then_is_killed_without_a_request() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_disk_of_the_database_is_full() {
+async fn a_full_database_disk_fires_its_alert() {
     if without("prometheus") {
         return;
     }
@@ -95,7 +95,7 @@ async fn the_disk_of_the_database_is_full() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_instance_is_killed_or_stands_still() {
+async fn a_killed_or_stalled_instance_fires_its_alerts() {
     if without("prometheus") {
         return;
     }
@@ -116,7 +116,7 @@ async fn an_instance_is_killed_or_stands_still() {
 const ROWS: u32 = 400_000;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_foreign_reader_makes_the_log_of_sqlite_grow() {
+async fn a_foreign_reader_that_makes_the_sqlite_log_grow_fires_its_alert() {
     if without("prometheus") || is_shared() {
         return;
     }
@@ -136,7 +136,7 @@ async fn a_foreign_reader_makes_the_log_of_sqlite_grow() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn parts_that_the_sale_can_do_without_are_away_from_the_start() {
+async fn parts_that_are_down_at_start_fire_their_alerts() {
     if without("prometheus") {
         return;
     }

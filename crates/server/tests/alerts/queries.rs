@@ -67,7 +67,7 @@ async fn complaint(prometheus: &Prometheus, query: &Query) -> Option<String> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn every_query_matches_series_of_what_runs() {
+async fn every_query_of_alerts_and_dashboards_matches_exported_series() {
     let Some(everything) = Everything::start().await else { return };
     let watch = Watch::over(&everything.targets()).await;
     everything.is_used().await;
@@ -90,7 +90,7 @@ async fn every_query_matches_series_of_what_runs() {
 }
 
 #[test]
-fn the_rules_and_the_configuration_are_accepted() {
+fn promtool_accepts_the_rules_and_the_configuration() {
     if without("prometheus") {
         return;
     }

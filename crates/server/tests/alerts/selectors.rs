@@ -78,7 +78,7 @@ pub(crate) fn shown(text: &str) -> Vec<String> {
 }
 
 #[test]
-fn expressions_are_taken_apart() {
+fn selectors_are_parsed_from_expressions() {
     let taken =
         asked(r#"histogram_quantile(0.99, sum by (le, route) (rate(x_bucket{a=~"}|b"}[1m]))) > 1e3 or on() up == 0"#);
     assert_eq!(taken.selectors, [r#"x_bucket{a=~"}|b"}"#, "up"]);

@@ -1,4 +1,4 @@
-//! One's own account, and nobody else's.
+//! A bearer acts for its own user, and for no other user.
 
 use onsale_testing::{Call, Sale};
 use serde_json::{Value, json};
@@ -84,7 +84,7 @@ impl Accounts {
 }
 
 #[tokio::test]
-async fn nobody_acts_without_a_bearer() {
+async fn calls_for_a_user_need_a_bearer() {
     let accounts = Accounts::start().await;
     let before = accounts.state().await;
     for call in accounts.calls() {
@@ -97,7 +97,7 @@ async fn nobody_acts_without_a_bearer() {
 }
 
 #[tokio::test]
-async fn nobody_acts_for_another() {
+async fn a_bearer_cannot_act_for_another_user() {
     let accounts = Accounts::start().await;
     let before = accounts.state().await;
     for call in accounts.calls() {
@@ -114,7 +114,7 @@ async fn bearer_and_token_name_the_same_user() {
     let accounts = Accounts::start().await;
     let Accounts { sale, concert, held, .. } = &accounts;
     let eve = enter(sale, concert, "eve").await;
-    // Ada's hold, with Eve's token: whoever's bearer it is, it is refused.
+    // Ada's hold with Eve's token is refused with any bearer.
     let pay = || sale.pay(&eve, held);
     pay().bearer(&bearer("ada")).refused(403, "not-your-account").await;
     pay().bearer(&bearer("eve")).refused(404, "reservation-not-found").await;
@@ -122,7 +122,7 @@ async fn bearer_and_token_name_the_same_user() {
 }
 
 #[tokio::test]
-async fn ones_own_account_is_open() {
+async fn a_bearer_acts_for_its_own_user() {
     let accounts = Accounts::start().await;
     let Accounts { sale, token, held, .. } = &accounts;
     let own = |call: Call| call.bearer(&bearer("ada"));
@@ -136,7 +136,7 @@ async fn ones_own_account_is_open() {
 }
 
 #[tokio::test]
-async fn what_names_nobody_needs_no_bearer() {
+async fn calls_that_name_no_user_need_no_bearer() {
     let accounts = Accounts::start().await;
     for path in ["/lectures", "/concerts", "/healthz", "/readyz", "/metrics", "/openapi.json", "/docs"] {
         accounts.sale.caller.get(path).expect(200).await;
@@ -144,7 +144,7 @@ async fn what_names_nobody_needs_no_bearer() {
 }
 
 #[tokio::test]
-async fn keys_do_not_open_accounts() {
+async fn an_idempotency_key_does_not_replace_a_bearer() {
     let accounts = Accounts::start().await;
     let sale = &accounts.sale;
     let charge = || sale.caller.patch("/point/ada/charge").json(&json!({"amount": 5})).key("one");
@@ -158,20 +158,20 @@ async fn keys_do_not_open_accounts() {
 }
 
 #[tokio::test]
-async fn without_jwt_a_reservations_id_is_the_key_to_it() {
+async fn without_jwt_the_id_of_a_reservation_gives_access_to_it() {
     let sale = start(&[]).await;
     let concert = sale.concert(&room(10)).await;
     let performance = sale.performance(&concert, &Value::Null).await;
     let token = sale.active(&concert, "ada").await;
     let held = sale.hold(&token, &performance, &[1]).await;
     let path = format!("/reservations/{}", text(&held["reservationId"]));
-    // Bearers are nobody's business then.
+    // Without jwt, the server ignores bearers.
     assert_eq!(sale.caller.get(&path).bearer("anything").expect(200).await, held);
     sale.caller.get("/point/ada").bearer(&bearer("eve")).expect(200).await;
 }
 
 #[tokio::test]
-async fn one_user_may_ask_for_a_place_only_so_often() {
+async fn entries_of_one_user_are_limited_per_minute() {
     let settings = [&BY_SECRET[..], &[("ONSALE_ENTRIES_PER_USER_PER_MINUTE", "2")]].concat();
     let sale = start(&settings).await;
     let concert = sale.concert(&room(10)).await;

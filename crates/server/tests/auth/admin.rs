@@ -37,7 +37,7 @@ async fn lists(sale: &Sale) -> Value {
 }
 
 #[tokio::test]
-async fn no_other_key_opens() {
+async fn admin_calls_refuse_every_other_key() {
     let sale = start(&[]).await;
     let (concert, lecture) = (sale.concert(&room(10)).await, sale.lecture(5).await);
     let before = lists(&sale).await;
@@ -65,7 +65,7 @@ async fn no_other_key_opens() {
 }
 
 #[tokio::test]
-async fn without_a_key_there_are_no_such_calls() {
+async fn without_an_admin_key_admin_calls_answer_404() {
     let instance = Launch::new(ONSALE).start().await;
     let sale = Sale { caller: instance.caller().await, instance };
     let unknown = "019ab3c0-7a10-7d5e-9f44-2f6d0c1b8a01";
@@ -81,7 +81,7 @@ async fn without_a_key_there_are_no_such_calls() {
 }
 
 #[tokio::test]
-async fn a_users_bearer_is_no_admin_key() {
+async fn a_bearer_of_a_user_is_refused_by_admin_calls() {
     let sale = start(&BY_SECRET).await;
     let (concert, lecture) = (sale.concert(&room(10)).await, sale.lecture(5).await);
     for call in calls(&sale, &concert, &lecture).await {
@@ -94,7 +94,7 @@ async fn a_users_bearer_is_no_admin_key() {
 }
 
 #[tokio::test]
-async fn a_demonstration_has_a_fresh_key() {
+async fn each_demonstration_prints_a_fresh_admin_key() {
     let instance = Launch::new(ONSALE).with("--demo").start().await;
     let caller = instance.caller().await;
     caller.post("/admin/lectures").bearer("guess").refused(401, "admin-key-invalid").await;

@@ -29,7 +29,7 @@ fn unsigned(head: &Value, signature: &str) -> String {
     format!("{}.{}.{signature}", part(head), part(&claims("ada")))
 }
 
-/// Bearers that nobody may believe, whatever the server's key.
+/// Bearers that no key may verify.
 async fn forgeries_are_not_believed(sale: &Sale) {
     for algorithm in ["none", "None", "NONE", "HS256", "RS256", "ES256", "HS512", ""] {
         for signature in ["", "AAAA", &"A".repeat(86)] {
@@ -49,7 +49,7 @@ async fn forgeries_are_not_believed(sale: &Sale) {
 }
 
 #[tokio::test]
-async fn by_a_secret() {
+async fn a_bearer_signed_with_the_secret_is_trusted() {
     let sale = start(&BY_SECRET).await;
     is_believed(&sale, &bearer("ada")).await;
     let (good, other) = (EncodingKey::from_secret(SECRET.as_bytes()), EncodingKey::from_secret(OTHER.as_bytes()));
@@ -68,7 +68,7 @@ async fn by_a_secret() {
 }
 
 #[tokio::test]
-async fn by_an_rsa_key() {
+async fn a_bearer_signed_with_an_rsa_key_is_trusted() {
     let sale = start(&[("ONSALE_AUTH", "jwt"), ("ONSALE_JWT_PUBLIC_KEY", RSA_PUBLIC)]).await;
     let rsa = EncodingKey::from_rsa_pem(RSA_PRIVATE.as_bytes()).unwrap();
     is_believed(&sale, &signed(Algorithm::RS256, &rsa, &claims("ada"))).await;
@@ -79,7 +79,7 @@ async fn by_an_rsa_key() {
 }
 
 #[tokio::test]
-async fn by_an_elliptic_curve_key() {
+async fn a_bearer_signed_with_a_p256_key_is_trusted() {
     // The key may be named by its file.
     let launch = Sale::launch(ONSALE).set("ONSALE_AUTH", "jwt").set("ONSALE_JWT_PUBLIC_KEY", "key.pem");
     std::fs::write(launch.folder().join("key.pem"), EC_PUBLIC).unwrap();
@@ -101,7 +101,7 @@ async fn public_keys_are_no_secrets(sale: &Sale, public: &str) {
 }
 
 #[tokio::test]
-async fn a_bearer_has_its_time() {
+async fn a_bearer_is_valid_between_nbf_and_exp() {
     let sale = start(&BY_SECRET).await;
     let key = EncodingKey::from_secret(SECRET.as_bytes());
     let with = |claims: Value| signed(Algorithm::HS256, &key, &claims);
@@ -120,11 +120,11 @@ async fn a_bearer_has_its_time() {
 }
 
 #[tokio::test]
-async fn a_bearer_names_a_user() {
+async fn a_bearer_without_a_valid_user_id_is_refused() {
     let sale = start(&BY_SECRET).await;
     let key = EncodingKey::from_secret(SECRET.as_bytes());
     let end = now_millis() / 1000 + 3_600;
-    is_not_believed(&sale, "of nobody", &signed(Algorithm::HS256, &key, &json!({"exp": end}))).await;
+    is_not_believed(&sale, "without a user", &signed(Algorithm::HS256, &key, &json!({"exp": end}))).await;
     for user in [json!(null), json!(42), json!(["ada"]), json!("")] {
         let bearer = signed(Algorithm::HS256, &key, &json!({"sub": user, "exp": end}));
         is_not_believed(&sale, &format!("of {user}"), &bearer).await;
@@ -132,7 +132,7 @@ async fn a_bearer_names_a_user() {
 }
 
 #[tokio::test]
-async fn the_scheme_is_written_as_one_likes() {
+async fn the_scheme_of_the_header_is_read_in_any_case() {
     let sale = start(&BY_SECRET).await;
     for scheme in ["Bearer", "bearer", "BEARER"] {
         let header = format!("{scheme} {}", bearer("ada"));

@@ -130,7 +130,7 @@ async fn the_keys_of_a_set_are_trusted_by_their_ids() {
 }
 
 #[tokio::test]
-async fn an_unknown_id_has_the_set_fetched_once_a_minute() {
+async fn unknown_key_ids_request_at_most_one_fetch_a_minute() {
     let issuer = Issuer::start(&[ec("one", EC_PUBLIC)]).await;
     let sale = issuer.sale().await;
     is_believed(&sale, &by_ec("one", EC_PRIVATE)).await;
@@ -152,7 +152,7 @@ async fn an_unknown_id_has_the_set_fetched_once_a_minute() {
 }
 
 #[tokio::test]
-async fn a_request_that_joins_an_older_fetch_waits_for_a_newer_one() {
+async fn a_request_waits_for_a_fetch_that_began_after_it_came() {
     let issuer = Issuer::start(&[ec("one", EC_PUBLIC)]).await;
     let sale = issuer.sale().await;
     issuer.change(|published| published.slow = Duration::from_secs(1));
@@ -198,7 +198,7 @@ async fn a_public_route_never_waits_for_keys() {
 }
 
 #[tokio::test]
-async fn a_fetch_of_the_same_keys_shuts_no_known_user_out() {
+async fn a_fetch_of_unchanged_keys_keeps_known_bearers_valid() {
     let issuer = Issuer::start(&[ec("one", EC_PUBLIC)]).await;
     let sale = start(&behind_a_proxy(&issuer, "5")).await;
     let call = |bearer: &str| sale.caller.get("/point/ada").header(OFFICE.0, OFFICE.1).bearer(bearer);
@@ -217,7 +217,7 @@ async fn a_fetch_of_the_same_keys_shuts_no_known_user_out() {
 }
 
 #[tokio::test]
-async fn keys_stay_if_the_set_cannot_be_fetched() {
+async fn keys_stay_trusted_if_a_fetch_fails() {
     let issuer = Issuer::start(&[ec("one", EC_PUBLIC)]).await;
     let good = by_ec("one", EC_PRIVATE);
     let many: Vec<Value> = (0..101).map(|number| ec(&number.to_string(), EC_PUBLIC)).collect();
@@ -244,7 +244,7 @@ async fn keys_stay_if_the_set_cannot_be_fetched() {
 }
 
 #[tokio::test]
-async fn a_server_without_keys_says_so_and_gets_them_later() {
+async fn a_server_that_starts_without_keys_reports_it_and_fetches_them_later() {
     let issuer = Issuer::start(&[]).await;
     issuer.change(|published| published.status = StatusCode::SERVICE_UNAVAILABLE);
     let settings = [("ONSALE_AUTH", "jwt"), ("ONSALE_JWKS_URL", issuer.url.as_str()), ("ONSALE_JWT_SECRET", SECRET)];

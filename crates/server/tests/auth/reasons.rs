@@ -56,7 +56,7 @@ async fn refused_for(call: Call, word: &str) {
 }
 
 #[tokio::test]
-async fn the_answer_says_why_a_bearer_is_refused() {
+async fn the_answer_names_the_reason_of_a_refused_bearer() {
     let sale = start_strict().await;
     let now = now_millis() / 1000;
     let other = EncodingKey::from_secret(b"another-secret-of-32-bytes-and-more-for-tests");
@@ -106,7 +106,7 @@ async fn the_answer_says_why_a_bearer_is_refused() {
 }
 
 #[tokio::test]
-async fn without_credentials_there_is_no_error_code() {
+async fn a_challenge_without_credentials_has_no_error_code() {
     let sale = start(&BY_SECRET).await;
     let without = |path: &str| sale.caller.get(path);
     let admin = "/admin/concerts/019ab3c0-7a10-7d5e-9f44-2f6d0c1b8a01/queue";
@@ -128,7 +128,7 @@ async fn without_credentials_there_is_no_error_code() {
 }
 
 #[tokio::test]
-async fn issuer_and_audience_do_not_matter_unless_they_are_set() {
+async fn issuer_and_audience_are_checked_only_if_they_are_set() {
     let sale = start(&BY_SECRET).await;
     let mut claims = claims("ada");
     for (issuer, audience) in [(json!("any"), json!("any")), (json!(7), json!({})), (json!(null), json!(["a", "b"]))] {
@@ -155,7 +155,7 @@ async fn refused_bearers_are_counted_and_logged_but_not_shown() {
 }
 
 #[tokio::test]
-async fn the_kept_outcome_of_a_bearer_ends_with_it() {
+async fn a_cached_bearer_expires_with_its_exp() {
     let sale = start(&BY_SECRET).await;
     // 30 seconds of leeway, less two.
     let exp = now_millis() / 1000 - 28;

@@ -29,7 +29,7 @@ async fn are_believed(sale: &Sale, bearers: &[String]) {
 }
 
 #[tokio::test]
-async fn all_public_keys_of_a_file_count() {
+async fn every_public_key_of_a_file_is_trusted() {
     let pems = format!("{RSA_PUBLIC}# the next key\n{EC_PUBLIC}\n{SECOND_EC_PUBLIC}");
     let launch = Sale::launch(ONSALE).set("ONSALE_AUTH", "jwt").set("ONSALE_JWT_PUBLIC_KEY", "keys.pem");
     std::fs::write(launch.folder().join("keys.pem"), &pems).unwrap();
@@ -49,7 +49,7 @@ async fn public_keys_may_be_in_several_files() {
 }
 
 #[tokio::test]
-async fn all_secrets_count_and_so_do_secrets_beside_public_keys() {
+async fn every_secret_is_trusted_also_together_with_public_keys() {
     let secrets = format!("{SECRET}, {SECOND_SECRET}");
     let keys = [("ONSALE_AUTH", "jwt"), ("ONSALE_JWT_SECRET", secrets.as_str()), ("ONSALE_JWT_PUBLIC_KEY", RSA_PUBLIC)];
     let sale = start(&keys).await;
@@ -65,7 +65,7 @@ async fn all_secrets_count_and_so_do_secrets_beside_public_keys() {
 }
 
 #[tokio::test]
-async fn a_part_of_a_secret_with_a_comma_signs_nothing() {
+async fn a_part_of_a_secret_with_a_comma_is_not_a_secret() {
     let secret = "p4ssw0rd,and-a-long-rest-of-the-same-secret";
     let sale = start(&[("ONSALE_AUTH", "jwt"), ("ONSALE_JWT_SECRET", secret)]).await;
     are_believed(&sale, &[by_secret(secret)]).await;

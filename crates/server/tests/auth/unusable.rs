@@ -16,7 +16,7 @@ async fn refused(name: &str, value: &str) -> String {
 }
 
 #[tokio::test]
-async fn a_key_that_cannot_be_used_is_named_at_the_start() {
+async fn an_unusable_key_ends_the_start_with_its_kind() {
     for (key, called) in UNUSABLE {
         let said = refused("ONSALE_JWT_PUBLIC_KEY", key).await;
         assert!(said.contains(called), "{called}: {said}");
@@ -26,7 +26,7 @@ async fn a_key_that_cannot_be_used_is_named_at_the_start() {
 }
 
 #[tokio::test]
-async fn a_key_that_cannot_be_used_is_named_among_others() {
+async fn an_unusable_key_among_others_is_named_by_its_position() {
     for (key, called) in UNUSABLE {
         let said = refused("ONSALE_JWT_PUBLIC_KEY", &format!("{RSA_PUBLIC}{EC_PUBLIC}{key}")).await;
         assert!(said.contains(called) || said.contains("PEM"), "{called}: {said}");
@@ -37,7 +37,7 @@ async fn a_key_that_cannot_be_used_is_named_among_others() {
 }
 
 #[tokio::test]
-async fn secrets_and_addresses_that_cannot_be_used_are_named() {
+async fn unusable_secrets_and_urls_end_the_start() {
     let one = "a-secret-of-thirty-two-characters";
     refused("ONSALE_JWT_SECRET", ", ,").await;
     refused("ONSALE_JWT_SECRET", &[one; 9].join(",")).await;

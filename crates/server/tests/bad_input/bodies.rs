@@ -10,7 +10,7 @@ fn bodies(fixture: &Fixture) -> Vec<&Operation> {
 }
 
 #[tokio::test]
-async fn what_does_not_parse_is_malformed() {
+async fn a_body_that_is_not_json_is_malformed_request() {
     let fixture = Fixture::start().await;
     let before = fixture.state().await;
     let deep = "[".repeat(60_000);
@@ -48,7 +48,7 @@ async fn what_does_not_parse_is_malformed() {
 }
 
 #[tokio::test]
-async fn what_is_no_object_is_invalid() {
+async fn a_body_that_is_not_an_object_is_invalid_request() {
     let fixture = Fixture::start().await;
     let before = fixture.state().await;
     for operation in bodies(&fixture) {
@@ -61,7 +61,7 @@ async fn what_is_no_object_is_invalid() {
 }
 
 #[tokio::test]
-async fn nothing_but_json_is_taken() {
+async fn a_media_type_other_than_json_is_refused() {
     let fixture = Fixture::start().await;
     let before = fixture.state().await;
     let types = [
@@ -96,7 +96,7 @@ async fn nothing_but_json_is_taken() {
 }
 
 #[tokio::test]
-async fn odd_values_are_the_callers_fault() {
+async fn unusual_values_get_a_4xx_and_never_a_5xx() {
     let fixture = Fixture::start().await;
     let before = fixture.state().await;
     let nested = format!("{}1{}", "[".repeat(30_000), "]".repeat(30_000));

@@ -112,7 +112,7 @@ async fn an_array_has_at_most_1000_elements() {
 }
 
 #[tokio::test]
-async fn at_most_20_errors_are_listed_and_the_others_counted() {
+async fn at_most_20_errors_are_listed_and_further_ones_are_counted() {
     let fixture = Fixture::start().await;
     let before = fixture.state().await;
     for operation in with_bodies(&fixture) {
@@ -135,7 +135,7 @@ async fn at_most_20_errors_are_listed_and_the_others_counted() {
 }
 
 #[tokio::test]
-async fn an_answer_repeats_little_of_a_request() {
+async fn a_problem_quotes_only_the_beginning_of_a_long_value() {
     let fixture = Fixture::start().await;
     let before = fixture.state().await;
     let long = ["n".repeat(20_000), "가".repeat(10_000), "\\u0001".repeat(5_000), "9".repeat(60_000)];
@@ -167,7 +167,7 @@ async fn an_answer_repeats_little_of_a_request() {
 }
 
 #[tokio::test]
-async fn parameters_of_lists_have_one_form() {
+async fn limit_and_cursor_are_refused_in_any_other_form() {
     let fixture = Fixture::start().await;
     let cursor = |text: &str| text.bytes().map(|byte| format!("%{byte:02x}")).collect::<String>();
     let long = ["A".repeat(129), "MDAw".repeat(2_000), cursor(&"MDAw".repeat(40))];

@@ -174,7 +174,7 @@ fn schema_of<'a>(fixture: &'a Fixture, operation: &'a Operation) -> &'a Value {
 }
 
 #[tokio::test]
-async fn a_wrong_member_is_named() {
+async fn a_problem_names_the_wrong_member() {
     let fixture = Fixture::start().await;
     let before = fixture.state().await;
     let mut tried = 0;
@@ -209,7 +209,7 @@ fn names(found: &Value, field: &str) -> bool {
 }
 
 #[tokio::test]
-async fn only_what_is_wrong_is_refused() {
+async fn a_body_with_only_valid_members_is_accepted() {
     let fixture = Fixture::start().await;
     for operation in fixture.operations.iter().filter(|operation| operation.takes_a_body()) {
         let body = fixture.body(operation);

@@ -24,7 +24,7 @@ impl Operation {
         all.iter().filter(|parameter| parameter["in"] == place).map(|parameter| text(&parameter["name"])).collect()
     }
 
-    /// Whether it is for operators: then its query is nobody's business.
+    /// Whether it is a path for operators, which ignores query parameters.
     pub(crate) fn is_operators(&self) -> bool {
         ["/healthz", "/readyz", "/metrics", "/openapi.json"].contains(&self.template.as_str())
     }

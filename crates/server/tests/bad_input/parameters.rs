@@ -31,7 +31,7 @@ fn bad_values(name: &str) -> Vec<&'static str> {
 }
 
 #[tokio::test]
-async fn a_bad_id_in_the_path_is_named() {
+async fn a_problem_names_an_invalid_id_in_the_path() {
     let fixture = Fixture::start().await;
     let before = fixture.state().await;
     let mut tried = 0;
@@ -45,7 +45,7 @@ async fn a_bad_id_in_the_path_is_named() {
                     call = call.json(&fixture.body(operation));
                 }
                 if needs_a_turn {
-                    // The token is looked at before anything else that the call names.
+                    // The server checks the token before anything else that the call names.
                     call.refused(401, "queue-token-invalid").await;
                     continue;
                 }
@@ -60,7 +60,7 @@ async fn a_bad_id_in_the_path_is_named() {
 }
 
 #[tokio::test]
-async fn what_decodes_to_no_text_is_nobodys_id() {
+async fn an_id_that_does_not_decode_to_text_is_invalid() {
     let fixture = Fixture::start().await;
     let before = fixture.state().await;
     for operation in &fixture.operations {
@@ -91,7 +91,7 @@ async fn is_named(fixture: &Fixture, operation: &Operation, query: &str, name: &
 }
 
 #[tokio::test]
-async fn an_unknown_parameter_is_named() {
+async fn a_problem_names_an_unknown_parameter() {
     let fixture = Fixture::start().await;
     let before = fixture.state().await;
     for operation in fixture.operations.iter().filter(|operation| !operation.is_operators()) {
@@ -111,7 +111,7 @@ async fn an_unknown_parameter_is_named() {
 }
 
 #[tokio::test]
-async fn a_bad_parameter_is_named() {
+async fn a_problem_names_an_invalid_parameter() {
     let fixture = Fixture::start().await;
     let before = fixture.state().await;
     let limits = ["0", "201", "-1", "1.5", "", "x", "1e2", "0x10", "99999999999999999999", "%20", "5%20", "null"];
@@ -148,7 +148,7 @@ async fn a_bad_parameter_is_named() {
 }
 
 #[tokio::test]
-async fn a_date_must_be_named_where_seats_are_shown() {
+async fn the_list_of_seats_requires_a_date() {
     let fixture = Fixture::start().await;
     let operation = fixture.operations.iter().find(|operation| operation.id == "listConcertSeats").unwrap();
     let problem = fixture.call(operation, &with_query(operation, "date=")).refused(422, "invalid-request").await;
@@ -158,7 +158,7 @@ async fn a_date_must_be_named_where_seats_are_shown() {
 }
 
 #[tokio::test]
-async fn the_edges_of_time_break_nothing() {
+async fn dates_at_the_ends_of_the_calendar_are_answered() {
     let fixture = Fixture::start().await;
     let sale = &fixture.sale;
     for date in ["0000-01-01", "0001-01-01", "1582-10-10", "1970-01-01", "9999-12-30", "9999-12-31", "-001-01-01"] {

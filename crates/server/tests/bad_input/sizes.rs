@@ -14,7 +14,7 @@ fn padded(body: &str, length: usize) -> String {
 }
 
 #[tokio::test]
-async fn too_large_a_body_is_refused() {
+async fn a_body_over_64_kib_is_refused() {
     let fixture = Fixture::start().await;
     let before = fixture.state().await;
     for operation in fixture.operations.iter().filter(|operation| operation.method != Method::GET) {
@@ -28,7 +28,7 @@ async fn too_large_a_body_is_refused() {
 }
 
 #[tokio::test]
-async fn the_largest_body_is_taken() {
+async fn a_body_of_exactly_64_kib_is_read() {
     let fixture = Fixture::start().await;
     let call = fixture.sale.caller.patch("/point/eve/charge").header("content-type", "application/json");
     let wallet = call.bytes(padded("{\"amount\":7}", BODY_MAX)).expect(200).await;
@@ -48,7 +48,7 @@ fn chunked(body: &str, size: usize) -> Vec<u8> {
 }
 
 #[tokio::test]
-async fn chunks_count_as_a_whole() {
+async fn the_limit_on_bodies_holds_for_the_sum_of_chunks() {
     let fixture = Fixture::start().await;
     let before = fixture.state().await;
     let headers: [&[u8]; 2] = [b"content-type: application/json", b"transfer-encoding: chunked"];

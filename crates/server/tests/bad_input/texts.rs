@@ -82,7 +82,7 @@ const SEEN: [&str; 8] = [
 ];
 
 #[tokio::test]
-async fn an_instant_is_rfc_3339_with_an_offset() {
+async fn an_instant_must_be_rfc_3339_with_an_offset() {
     let fixture = Fixture::start().await;
     let before = fixture.state().await;
     let performances = fixture.operations.iter().find(|operation| operation.id == "createPerformance").unwrap();
@@ -116,7 +116,7 @@ async fn an_instant_is_rfc_3339_with_an_offset() {
 }
 
 #[tokio::test]
-async fn a_date_is_ten_characters() {
+async fn a_date_must_have_the_form_yyyy_mm_dd() {
     let fixture = Fixture::start().await;
     let seats = fixture.operations.iter().find(|operation| operation.id == "listConcertSeats").unwrap();
     let holds = fixture.operations.iter().find(|operation| operation.id == "createReservation").unwrap();
@@ -158,7 +158,7 @@ fn named(text: &str) -> [(&'static str, Value, &'static str); 5] {
 }
 
 #[tokio::test]
-async fn a_title_or_a_name_shows_as_what_it_is() {
+async fn a_title_or_name_with_invisible_characters_is_refused() {
     let fixture = Fixture::start().await;
     let before = fixture.state().await;
     let call = |id: &str, body: &Value| {

@@ -12,7 +12,7 @@ use crate::support::raw::{RawReply, connect, exchange, exchange_and_close, reque
 const METHODS: [&str; 8] = ["GET", "POST", "PATCH", "DELETE", "PUT", "OPTIONS", "TRACE", "PROPFIND"];
 
 #[tokio::test]
-async fn what_a_path_does_not_take_is_said() {
+async fn a_405_names_the_allowed_methods() {
     let fixture = Fixture::start().await;
     let before = fixture.state().await;
     let mut taken: BTreeMap<String, Vec<&str>> = BTreeMap::new();
@@ -38,7 +38,7 @@ async fn what_a_path_does_not_take_is_said() {
 }
 
 #[tokio::test]
-async fn a_head_is_a_get_without_a_body() {
+async fn a_head_request_gets_the_headers_of_a_get() {
     let fixture = Fixture::start().await;
     // Replies to HEAD are not in the document.
     let caller = Caller::new(fixture.sale.instance.base());
@@ -73,7 +73,7 @@ fn is_refusal(what: &str, reply: Option<RawReply>) {
 }
 
 #[tokio::test]
-async fn there_is_nothing_at_other_paths() {
+async fn unknown_paths_answer_404() {
     let fixture = Fixture::start().await;
     let before = fixture.state().await;
     let paths = [
@@ -137,7 +137,7 @@ async fn there_is_nothing_at_other_paths() {
 }
 
 #[tokio::test]
-async fn odd_targets_are_answered() {
+async fn unusual_request_targets_are_answered() {
     let fixture = Fixture::start().await;
     let before = fixture.state().await;
     let base = fixture.sale.instance.base();
@@ -172,7 +172,7 @@ async fn odd_targets_are_answered() {
 }
 
 #[tokio::test]
-async fn odd_headers_are_answered() {
+async fn unusual_headers_are_answered() {
     let fixture = Fixture::start().await;
     let before = fixture.state().await;
     let base = fixture.sale.instance.base();
@@ -208,7 +208,7 @@ async fn odd_headers_are_answered() {
 }
 
 #[tokio::test]
-async fn what_is_hardly_http_harms_nobody() {
+async fn bytes_that_are_hardly_http_do_not_disturb_other_clients() {
     let fixture = Fixture::start().await;
     let before = fixture.state().await;
     let base = fixture.sale.instance.base();
@@ -242,7 +242,7 @@ async fn what_is_hardly_http_harms_nobody() {
 }
 
 #[tokio::test]
-async fn who_hangs_up_halfway_has_asked_for_nothing() {
+async fn a_request_whose_client_hangs_up_halfway_changes_nothing() {
     let fixture = Fixture::start().await;
     let before = fixture.state().await;
     let whole = request(b"PATCH /point/ada/charge", &[b"content-type: application/json"], b"{\"amount\":100}");

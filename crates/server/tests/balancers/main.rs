@@ -102,7 +102,7 @@ async fn a_rolling_restart_behind_haproxy_shows_no_error() {
 const CHECKED_FOR: Duration = Duration::from_secs(8);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn neither_a_stalled_redis_nor_a_dead_broker_takes_an_instance_out() {
+async fn a_stalled_redis_or_a_dead_broker_does_not_make_an_instance_unready() {
     if without("haproxy") || without("redis") {
         return;
     }
@@ -147,7 +147,7 @@ async fn a_rolling_restart_behind_nginx_shows_no_error() {
 }
 
 #[tokio::test]
-async fn metrics_stay_inside() {
+async fn the_balancer_does_not_expose_metrics() {
     if without("nginx") {
         return;
     }

@@ -35,7 +35,7 @@ async fn problems(tools: &Tools, document: &str) -> (Value, usize) {
 }
 
 #[tokio::test]
-async fn linters_find_no_error_and_no_warning() {
+async fn linters_accept_the_openapi_document() {
     if missing("node") {
         return;
     }
@@ -115,7 +115,7 @@ async fn a_generated_python_client_buys_a_seat() {
 /// Random requests, valid and not, with an admin key and an active token: no answer may be one that is not described,
 /// and no body that is not as described may pass.
 #[tokio::test]
-async fn every_answer_to_a_fuzzer_is_described() {
+async fn every_answer_to_a_fuzzer_matches_the_openapi_document() {
     if missing("python") {
         return;
     }

@@ -1,4 +1,4 @@
-//! Where the tools are, and how they run: each test in a folder of its own, which nothing outlives.
+//! Finds the tools and runs them, each test in a folder of its own that is removed at its end.
 
 use std::path::{Path, PathBuf};
 use std::process::{Output, Stdio};

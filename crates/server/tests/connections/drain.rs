@@ -58,7 +58,7 @@ async fn new_connections_are_served_while_draining_and_a_second_signal_ends_it()
 }
 
 #[tokio::test]
-async fn draining_ends_by_itself() {
+async fn draining_ends_after_its_time() {
     let sale = start(&[("ONSALE_DRAIN_SECONDS", "2")]).await;
     let began = Instant::now();
     sale.instance.signal(Signal::TERM);

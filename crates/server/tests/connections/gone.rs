@@ -17,7 +17,7 @@ const NOTICED_MAX: Duration = Duration::from_secs(34);
 const GIVEN_UP_MAX: Duration = Duration::from_secs(29);
 
 #[test]
-fn an_event_stream_whose_packets_are_lost_does_not_keep_the_turn() {
+fn an_event_stream_with_lost_packets_does_not_keep_the_turn() {
     if without("iptables") {
         return;
     }

@@ -22,7 +22,7 @@ async fn half_closed(sale: &Sale, requests: &[u8]) -> Vec<(u16, String)> {
 }
 
 #[tokio::test]
-async fn every_charge_is_answered() {
+async fn every_charge_of_a_half_closed_connection_is_answered() {
     let sale = start(&[]).await;
     let charges = join_all((0..200).map(|number| {
         let charge = send("PATCH", &format!("/point/user-{}/charge", number % 10), "", r#"{"amount": 5}"#);
@@ -39,7 +39,7 @@ async fn every_charge_is_answered() {
 }
 
 #[tokio::test]
-async fn every_method_is_answered_and_requests_in_a_row_too() {
+async fn every_method_and_pipelined_requests_are_answered_after_a_half_close() {
     let sale = start(&[]).await;
     let lecture = sale.lecture(30).await;
     let apply = send("POST", "/lectures/apply", "", &json!({"userId": "ada", "lectureId": lecture}).to_string());
@@ -80,7 +80,7 @@ async fn every_method_is_answered_and_requests_in_a_row_too() {
 }
 
 #[tokio::test]
-async fn an_event_stream_goes_on_until_its_client_is_gone() {
+async fn an_event_stream_stays_open_after_a_half_close_until_its_client_is_gone() {
     let sale = start(&[]).await;
     let settings = json!({"maxActive": 1, "admitPerSecond": 1_000, "activeSeconds": 600, "claimSeconds": 1});
     let concert = sale.concert(&settings).await;

@@ -9,7 +9,7 @@ use crate::client::{Client, address, get};
 use crate::support::start;
 
 #[tokio::test]
-async fn an_idle_connection_is_kept_for_its_time_and_then_closed() {
+async fn an_idle_connection_is_closed_after_idle_seconds() {
     let sale = start(&[("ONSALE_IDLE_SECONDS", "3")]).await;
     let mut client = Client::connect(address(sale.instance.base())).await;
     for _ in 0..3 {
@@ -24,7 +24,7 @@ async fn an_idle_connection_is_kept_for_its_time_and_then_closed() {
 }
 
 #[tokio::test]
-async fn a_connection_is_kept_longer_than_proxies_keep_theirs() {
+async fn the_default_of_idle_seconds_is_longer_than_that_of_proxies() {
     let run = onsale_testing::Launch::new(crate::support::ONSALE).run(&["serve", "--help"]).await;
     let help = String::from_utf8(run.stdout).unwrap();
     assert!(help.contains("[ONSALE_IDLE_SECONDS] [default: 75]"), "{help}");

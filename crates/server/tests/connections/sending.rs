@@ -87,7 +87,7 @@ impl Download {
 }
 
 #[tokio::test]
-async fn a_slow_download_arrives_whole() {
+async fn a_slow_download_arrives_completely() {
     let sale = start(&[("ONSALE_IDLE_SECONDS", "1")]).await;
     Download::begin(&sale).await.read(30_000, Duration::from_secs(45)).await;
 }

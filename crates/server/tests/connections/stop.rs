@@ -47,7 +47,7 @@ async fn requests_in_flight_at_sigterm_are_answered() {
 }
 
 #[tokio::test]
-async fn callers_that_go_on_calling_lose_no_answer() {
+async fn clients_that_keep_sending_during_a_stop_lose_no_answer() {
     let sale = start(&[]).await;
     let wire = WireCutter::start(address(sale.instance.base())).await;
     wire.slow(Duration::from_millis(5)).await;
@@ -79,7 +79,7 @@ async fn callers_that_go_on_calling_lose_no_answer() {
 }
 
 #[tokio::test]
-async fn idle_connections_do_not_hold_the_exit_up() {
+async fn idle_connections_do_not_delay_the_exit() {
     let sale = start(&[]).await;
     let mut clients = Vec::new();
     for number in 0..50 {
@@ -105,7 +105,7 @@ async fn idle_connections_do_not_hold_the_exit_up() {
 }
 
 #[tokio::test]
-async fn a_signal_right_after_the_first_line_is_a_clean_stop() {
+async fn a_signal_right_after_the_first_line_stops_cleanly() {
     for signal in [Signal::TERM, Signal::INT] {
         let instance = onsale_testing::Launch::new(crate::support::ONSALE).start().await;
         instance.signal(signal);

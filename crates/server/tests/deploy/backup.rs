@@ -79,7 +79,7 @@ async fn beside_a_sale<T>(sale: &Sale, take: impl AsyncFnOnce() -> (String, T)) 
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn sqlite_is_copied_beside_a_sale() {
+async fn sqlite_is_backed_up_during_a_sale() {
     if without("sqlite3") {
         return;
     }
@@ -102,7 +102,7 @@ async fn postgres(program: &str, arguments: &[&str]) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn postgres_is_dumped_beside_a_sale() {
+async fn postgres_is_dumped_during_a_sale() {
     if without("postgres") || onsale_testing::absent(programs().is_some(), "Postgres' programs in /usr/lib/postgresql")
     {
         return;
@@ -164,7 +164,7 @@ fn noting(folder: &Path) {
 }
 
 #[tokio::test]
-async fn a_password_is_on_no_command_line() {
+async fn backups_pass_no_password_on_a_command_line() {
     let launch = Launch::new(ONSALE);
     let folder = launch.folder();
     noting(folder);
@@ -196,7 +196,7 @@ async fn a_password_is_on_no_command_line() {
 type Refused<'a> = (&'a [(&'a str, &'a str)], &'a [&'a str], i32, &'a str);
 
 #[tokio::test]
-async fn what_cannot_be_backed_up_is_named_and_leaves_nothing() {
+async fn a_failed_backup_names_the_cause_and_leaves_no_file() {
     let launch = Launch::new(ONSALE);
     let folder = launch.folder();
     std::fs::write(folder.join("diary.txt"), "Dear diary").unwrap();
@@ -238,7 +238,7 @@ async fn what_cannot_be_backed_up_is_named_and_leaves_nothing() {
 }
 
 #[tokio::test]
-async fn old_backups_go_once_a_new_one_is_whole() {
+async fn old_backups_are_deleted_after_a_new_one_is_complete() {
     if without("sqlite3") {
         return;
     }

@@ -15,7 +15,7 @@ async fn services() -> serde_json::Map<String, Value> {
 }
 
 #[tokio::test]
-async fn its_settings_and_secrets_are_there() {
+async fn every_variable_and_secret_of_compose_exists() {
     if missing("python") {
         return;
     }
@@ -40,7 +40,7 @@ async fn its_settings_and_secrets_are_there() {
 }
 
 #[tokio::test]
-async fn connections_fit_into_memory_and_behind_the_balancer() {
+async fn connection_limits_fit_the_memory_and_the_balancer() {
     if missing("python") {
         return;
     }
@@ -61,7 +61,7 @@ async fn connections_fit_into_memory_and_behind_the_balancer() {
 
 /// One list of proxies, with commas: the instances and HAProxy both read it, each in its own form.
 #[tokio::test]
-async fn proxies_in_front_are_named_once() {
+async fn the_addresses_of_proxies_are_written_in_one_place() {
     if missing("python") || without("haproxy") {
         return;
     }

@@ -47,7 +47,7 @@ fn image() -> Image {
 }
 
 #[tokio::test]
-async fn a_container_without_settings_ends_and_names_the_way_out() {
+async fn a_container_without_settings_exits_and_names_onsale_auth() {
     let image = image();
     let launch = image.variables.iter().fold(Launch::new(ONSALE), |launch, (name, value)| launch.set(name, value));
     let arguments: Vec<&str> = image.arguments.iter().map(String::as_str).collect();
@@ -93,7 +93,7 @@ fn lines(page: &str) -> Vec<(Given, Vec<String>)> {
 }
 
 #[tokio::test]
-async fn the_command_lines_of_the_docs_start_servers_that_a_published_port_reaches() {
+async fn the_docker_commands_of_the_docs_start_reachable_servers() {
     let variables = files::variables().await;
     let lines = lines("docs/guide/deploy.md");
     assert!(lines.len() >= 2, "a demonstration and a production server");

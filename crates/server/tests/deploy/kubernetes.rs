@@ -221,7 +221,7 @@ async fn probes_answer(name: &str, container: &Value, given: &Given, caller: &Ca
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn every_container_starts_as_written_and_answers_its_probes() {
+async fn every_container_command_starts_and_answers_its_probes() {
     if missing("python") || without("postgres") {
         return;
     }
@@ -272,7 +272,7 @@ async fn metric_of_the_autoscaler(manifests: &Manifests, caller: &Caller) {
 
 /// The script of the backup is the one that is tested here.
 #[tokio::test]
-async fn the_backup_of_the_cluster_is_the_tested_one() {
+async fn the_backup_job_of_the_cluster_runs_the_tested_script() {
     if missing("python") {
         return;
     }

@@ -67,7 +67,7 @@ fn is_root() -> bool {
 }
 
 #[test]
-fn each_secret_can_be_read_by_its_reader_alone() {
+fn each_secret_is_readable_only_by_its_service() {
     if without("acl") || without("openssl") || onsale_testing::absent(is_root(), "root, to run as other users") {
         return;
     }
@@ -102,7 +102,7 @@ fn each_secret_can_be_read_by_its_reader_alone() {
 }
 
 #[test]
-fn a_user_who_cannot_hand_files_over_is_refused() {
+fn the_secrets_script_refuses_a_user_who_cannot_change_owners() {
     if without("acl") || onsale_testing::absent(is_root(), "root, to run as other users") {
         return;
     }

@@ -101,7 +101,7 @@ fn systemd_accepts_every_unit_without_a_warning() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn every_command_runs_as_written() {
+async fn every_command_of_the_units_runs() {
     if without("postgres") {
         return;
     }
@@ -148,7 +148,7 @@ async fn every_command_runs_as_written() {
 }
 
 #[test]
-fn the_units_of_servers_differ_in_the_port_alone() {
+fn the_units_of_two_servers_differ_only_in_the_port() {
     let lines = |name: &str| {
         let Unit(lines) = Unit::read(name);
         let same = |(key, _): &(String, String)| !["Description", "ExecStart"].contains(&key.as_str());

@@ -63,7 +63,7 @@ async fn each_has_its_own_limit(edge: &Edge, concert: &str) {
 }
 
 #[tokio::test]
-async fn each_client_has_its_own_limit_over_a_proxy_that_ends_tls() {
+async fn each_client_has_its_own_limit_behind_a_tls_proxy() {
     for kind in [Kind::Haproxy, Kind::Nginx, Kind::Caddy] {
         if missing(kind) {
             continue;
@@ -76,7 +76,7 @@ async fn each_client_has_its_own_limit_over_a_proxy_that_ends_tls() {
 }
 
 #[tokio::test]
-async fn each_client_has_its_own_limit_over_two_proxies() {
+async fn each_client_has_its_own_limit_behind_two_proxies() {
     for kind in [Kind::Haproxy, Kind::Nginx, Kind::Caddy] {
         for inner in [Kind::Haproxy, Kind::Nginx] {
             // HAProxy's checks have no `Host`, and nginx would pass them on without one, as HTTP/1.1.
@@ -98,7 +98,7 @@ async fn each_client_has_its_own_limit_over_two_proxies() {
 
 /// The other shape: nothing is in front of the balancer, so no client is believed.
 #[tokio::test]
-async fn at_the_edge_a_balancer_believes_no_client() {
+async fn the_balancer_at_the_edge_ignores_forwarded_addresses_of_clients() {
     for inner in [Kind::Haproxy, Kind::Nginx] {
         if missing(inner) || missing(Kind::Nginx) {
             continue;
@@ -119,7 +119,7 @@ async fn at_the_edge_a_balancer_believes_no_client() {
 }
 
 #[tokio::test]
-async fn events_pass_at_once_over_http_2_and_two_proxies() {
+async fn events_pass_without_delay_over_http_2_and_two_proxies() {
     for kind in [Kind::Haproxy, Kind::Nginx, Kind::Caddy] {
         if missing(kind) || missing(Kind::Haproxy) {
             continue;
@@ -149,7 +149,7 @@ async fn events_pass_at_once_over_http_2_and_two_proxies() {
 
 /// A proxy that keeps a connection on which it owes the server a body loses the next request on it, of any client.
 #[tokio::test]
-async fn a_refusal_before_the_body_harms_no_other_request_over_http_2() {
+async fn a_refusal_before_the_body_does_not_disturb_other_requests_over_http_2() {
     for kind in [Kind::Haproxy, Kind::Nginx, Kind::Caddy] {
         if missing(kind) {
             continue;
@@ -173,7 +173,7 @@ async fn a_refusal_before_the_body_harms_no_other_request_over_http_2() {
 }
 
 #[tokio::test]
-async fn plain_http_is_redirected_and_metrics_stay_inside() {
+async fn plain_http_is_redirected_and_metrics_are_not_exposed() {
     for kind in [Kind::Haproxy, Kind::Nginx, Kind::Caddy] {
         if missing(kind) {
             continue;
@@ -202,7 +202,7 @@ async fn plain_http_is_redirected_and_metrics_stay_inside() {
 
 /// The files with TLS are the plain ones with TLS: what is said of requests and instances is the same in both.
 #[test]
-fn the_files_with_tls_treat_requests_as_the_plain_ones_do() {
+fn the_tls_configuration_treats_requests_as_the_plain_one_does() {
     let from = |file: &str, mark: &str| {
         let text = files::text(file);
         let at = text.find(mark).unwrap_or_else(|| panic!("{file} holds {mark:?}"));

@@ -36,7 +36,7 @@ async fn all_are_sent(launch: &Launch) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_answer_about_the_platform_costs_no_event_and_is_shown() {
+async fn an_answer_about_the_platform_loses_no_event_and_is_reported() {
     let (platform, launch, sale) = evening().await;
     platform.told.lock().unwrap().down = Some((StatusCode::UNAUTHORIZED, 0));
     charge(&sale, 0, 40).await;
@@ -58,7 +58,7 @@ async fn an_answer_about_the_platform_costs_no_event_and_is_shown() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn only_the_event_that_is_refused_is_a_dead_letter() {
+async fn only_the_refused_event_of_a_batch_becomes_a_dead_letter() {
     let (platform, launch, sale) = evening().await;
     let consumer = Work::start(&launch, "consume");
     platform.told.lock().unwrap().refused = HashSet::from(["bad".to_owned()]);
@@ -78,7 +78,7 @@ async fn only_the_event_that_is_refused_is_a_dead_letter() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_platform_that_refuses_everything_is_shown() {
+async fn a_platform_that_refuses_everything_is_reported() {
     let (platform, launch, sale) = evening().await;
     {
         let mut told = platform.told.lock().unwrap();
@@ -101,7 +101,7 @@ async fn a_platform_that_refuses_everything_is_shown() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_post_that_is_too_large_is_made_smaller() {
+async fn a_post_that_is_too_large_is_split() {
     let (platform, launch, sale) = evening().await;
     platform.told.lock().unwrap().at_most = Some(7);
     charge(&sale, 0, 60).await;
@@ -119,7 +119,7 @@ async fn a_post_that_is_too_large_is_made_smaller() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_success_counts_whatever_its_body() {
+async fn a_2xx_counts_as_delivered_with_any_body() {
     let (platform, launch, sale) = evening().await;
     // The status and a part of the body are on the wire when the connection breaks.
     let beginning = stream::once(async { Ok("{") });

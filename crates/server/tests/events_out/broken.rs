@@ -29,7 +29,7 @@ async fn limit(kafka: &Kafka, bytes: usize) {
     assert!(done.iter().all(Result::is_ok), "{done:?}");
 }
 
-/// A sale whose events go through a broker into files, with whoever consumes them.
+/// A sale whose events go through a broker into files, with the process that consumes them.
 struct Evening {
     launch: Launch,
     sale: Sale,
@@ -61,7 +61,7 @@ async fn all_came_out(launch: &Launch, many: usize) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_event_that_is_too_large_is_set_aside_and_the_others_go_on() {
+async fn an_event_that_is_too_large_becomes_a_dead_letter_and_others_are_sent() {
     if without("postgres") || without("kafka") {
         return;
     }
@@ -106,7 +106,7 @@ async fn an_event_that_is_too_large_is_set_aside_and_the_others_go_on() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_topic_that_is_deleted_is_made_again() {
+async fn a_deleted_topic_is_created_again() {
     if without("postgres") || without("kafka") {
         return;
     }
@@ -121,7 +121,7 @@ async fn a_topic_that_is_deleted_is_made_again() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_broker_whose_disk_is_full_gets_the_rest_once_there_is_room() {
+async fn a_broker_with_a_full_disk_gets_the_events_after_there_is_room() {
     if without("postgres") || without("kafka") {
         return;
     }

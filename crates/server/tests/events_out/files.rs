@@ -6,7 +6,7 @@ use crate::scene::{by_subject, charge, in_files, log, run, start};
 use crate::support::{ONSALE, until};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn each_event_once_and_in_order_whoever_is_killed() {
+async fn files_hold_each_event_once_and_in_order_after_kills() {
     let launch = Sale::launch(ONSALE);
     let sale = Sale::start(&launch).await;
     let folder = launch.folder().join("events");

@@ -27,7 +27,7 @@ async fn until_kafka_is_degraded(sale: &Sale) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_sale_goes_on_and_each_event_comes_out_once() {
+async fn a_sale_continues_during_outages_and_each_event_is_delivered_once() {
     if without("postgres") || without("kafka") {
         return;
     }
@@ -48,7 +48,7 @@ async fn a_sale_goes_on_and_each_event_comes_out_once() {
     let began = async || (in_files(&folder).len() >= 12).then_some(());
     until("what happened came out", began).await;
 
-    // The broker is gone: nobody notices but the relay.
+    // The broker is gone. Only the relay notices.
     kafka.kill().await;
     charge(&sale, 1, 50).await;
     until_kafka_is_degraded(&sale).await;
@@ -69,7 +69,7 @@ async fn a_sale_goes_on_and_each_event_comes_out_once() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_broker_that_comes_late_gets_everything() {
+async fn a_broker_that_starts_late_gets_all_events() {
     if without("postgres") || without("kafka") {
         return;
     }

@@ -23,7 +23,7 @@ const LAG: &str = "onsale_consumer_lag";
 const LOST: &str = "onsale_consumer_messages_lost_total";
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_broker_that_is_away_is_seen_in_gauges_and_log() {
+async fn an_unreachable_broker_shows_in_gauges_and_log() {
     if without("postgres") || without("kafka") {
         return;
     }
@@ -52,7 +52,7 @@ async fn a_broker_that_is_away_is_seen_in_gauges_and_log() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_platform_that_is_away_is_seen_without_kafka() {
+async fn an_unreachable_platform_shows_in_gauges_and_log_without_kafka() {
     let platform = Platform::start().await;
     platform.told.lock().unwrap().down = Some((StatusCode::BAD_GATEWAY, 0));
     let launch = Sale::launch(ONSALE).set("ONSALE_DATA_PLATFORM_URL", platform.url());
@@ -68,7 +68,7 @@ async fn a_platform_that_is_away_is_seen_without_kafka() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_database_that_is_away_is_seen_by_the_age_of_the_gauges() {
+async fn an_unreachable_database_shows_in_the_age_of_the_gauges() {
     if without("postgres") || without("kafka") {
         return;
     }
@@ -93,7 +93,7 @@ async fn a_database_that_is_away_is_seen_by_the_age_of_the_gauges() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_lag_is_seen_while_the_platform_and_then_the_broker_is_away() {
+async fn the_lag_grows_while_the_platform_and_then_the_broker_is_unreachable() {
     if without("postgres") || without("kafka") {
         return;
     }

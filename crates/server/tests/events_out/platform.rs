@@ -1,4 +1,4 @@
-//! A data platform of the test's own, which answers as it is told.
+//! A data platform of the test, which gives the answers that the test sets.
 
 use std::collections::{HashSet, VecDeque};
 use std::convert::Infallible;

@@ -50,7 +50,7 @@ async fn metric(sale: &Sale, series: &str) -> Option<f64> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn over_tls_with_a_client_certificate() {
+async fn events_arrive_over_tls_with_a_client_certificate() {
     if ["postgres", "kafka", "openssl"].into_iter().any(without) {
         return;
     }
@@ -70,7 +70,7 @@ async fn over_tls_with_a_client_certificate() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn with_each_way_to_show_a_password() {
+async fn events_arrive_with_each_sasl_mechanism() {
     if ["postgres", "kafka", "openssl"].into_iter().any(without) {
         return;
     }
@@ -92,7 +92,7 @@ async fn with_each_way_to_show_a_password() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_refused_password_and_a_certificate_that_is_not_trusted_are_shown_before_an_event_waits() {
+async fn a_refused_password_or_certificate_is_reported_before_any_event() {
     if ["postgres", "kafka", "openssl"].into_iter().any(without) {
         return;
     }
@@ -117,7 +117,7 @@ async fn a_refused_password_and_a_certificate_that_is_not_trusted_are_shown_befo
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn topics_that_exist_need_no_right_to_make_them() {
+async fn existing_topics_need_no_permission_to_create_them() {
     if ["postgres", "kafka"].into_iter().any(without) {
         return;
     }

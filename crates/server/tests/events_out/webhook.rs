@@ -61,7 +61,7 @@ async fn batches_are_signed_retried_and_split() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_refusal_without_end_is_kept_as_a_short_reason() {
+async fn an_endless_refusal_is_stored_as_a_short_reason() {
     let platform = Platform::start().await;
     let launch = Sale::launch(ONSALE).set("ONSALE_DATA_PLATFORM_URL", platform.url());
     let sale = Sale::start(&launch).await;
@@ -81,7 +81,7 @@ async fn a_refusal_without_end_is_kept_as_a_short_reason() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_refusal_whose_body_never_ends_holds_nothing_up() {
+async fn a_refusal_with_an_endless_body_delays_nothing() {
     let platform = Platform::start().await;
     let launch = Sale::launch(ONSALE).set("ONSALE_DATA_PLATFORM_URL", platform.url());
     let sale = Sale::start(&launch).await;
@@ -105,7 +105,7 @@ async fn a_refusal_whose_body_never_ends_holds_nothing_up() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_slow_platform_slows_nothing_but_itself() {
+async fn a_slow_platform_does_not_slow_the_sale() {
     let platform = Platform::start().await;
     platform.told.lock().unwrap().slow = Duration::from_secs(1);
     let launch = Sale::launch(ONSALE).set("ONSALE_DATA_PLATFORM_URL", platform.url());
@@ -116,7 +116,7 @@ async fn a_slow_platform_slows_nothing_but_itself() {
     until("the first is posted", posted).await;
     charge(&sale, 1, 150).await;
     // The last of them was answered just now, and no post is taken within a second.
-    assert!(platform.told.lock().unwrap().taken.len() < 151, "the sale waits for nobody");
+    assert!(platform.told.lock().unwrap().taken.len() < 151, "the sale does not wait for the platform");
     let wanted = by_subject(&log(&launch).await);
     let whole = async || (by_subject(&platform.told.lock().unwrap().taken) == wanted).then_some(());
     until("all are taken once, in order", whole).await;

@@ -68,7 +68,7 @@ async fn a_token_of_the_past(launch: &Launch) -> (String, String) {
 }
 
 #[tokio::test]
-async fn rooms_of_past_concerts_leave_memory_and_come_back_when_they_are_asked_for() {
+async fn rooms_of_past_concerts_leave_memory_and_return_on_request() {
     if is_shared() {
         return;
     }
@@ -109,7 +109,7 @@ async fn rooms_of_past_concerts_leave_memory_and_come_back_when_they_are_asked_f
 }
 
 #[tokio::test]
-async fn events_are_forgotten_without_kafka_too() {
+async fn old_events_are_deleted_without_kafka_too() {
     if is_shared() {
         return;
     }

@@ -63,7 +63,7 @@ fn millis(line: &Value) -> i64 {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_outage_under_load_is_a_line_at_once_and_then_counts() {
+async fn an_outage_under_load_logs_one_line_and_then_counts() {
     if ["postgres", "redis", "kafka"].into_iter().any(without) {
         return;
     }

@@ -50,7 +50,7 @@ async fn until_ok(sale: &Sale, name: &str) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_redis_that_stands_still_delays_no_answer() {
+async fn a_stalled_redis_does_not_delay_readyz() {
     if without("redis") {
         return;
     }
@@ -74,7 +74,7 @@ async fn a_redis_that_stands_still_delays_no_answer() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_broker_that_is_away_or_silent_delays_no_answer() {
+async fn an_unreachable_or_silent_broker_does_not_delay_readyz() {
     if without("kafka") {
         return;
     }
@@ -93,7 +93,7 @@ async fn a_broker_that_is_away_or_silent_delays_no_answer() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_database_that_stands_still_is_noticed_in_time_and_answers_come_at_once() {
+async fn a_stalled_database_is_reported_in_time_without_delaying_readyz() {
     if without("postgres") {
         return;
     }

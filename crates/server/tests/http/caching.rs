@@ -85,7 +85,7 @@ async fn problems(fixture: &Fixture, operation: &Operation) {
 
 /// Every operation in the document, and so every one that is added to it.
 #[tokio::test]
-async fn every_operation_says_how_its_answers_are_kept() {
+async fn every_operation_states_how_its_answers_may_be_cached() {
     let fixture = Fixture::start().await;
     for operation in &fixture.operations {
         problems(&fixture, operation).await;
@@ -109,7 +109,7 @@ async fn every_operation_says_how_its_answers_are_kept() {
 }
 
 #[tokio::test]
-async fn answers_of_no_operation_say_so_too() {
+async fn answers_outside_of_operations_have_cache_headers_too() {
     let fixture = Fixture::start().await;
     let caller = Caller::new(fixture.sale.instance.base());
     for (method, path, status) in [

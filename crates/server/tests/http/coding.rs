@@ -8,7 +8,7 @@ use crate::support::raw::{exchange, request};
 const CODED: [&str; 8] = ["gzip", "GZIP", "br", "deflate", "x-gzip", "zstd", "identity, gzip", "none"];
 
 #[tokio::test]
-async fn a_body_in_a_coding_is_refused_by_every_route_that_reads_one() {
+async fn every_route_with_a_body_refuses_a_content_encoding() {
     let fixture = Fixture::start().await;
     let before = fixture.state().await;
     let mut tried = 0;
@@ -37,7 +37,7 @@ async fn a_body_in_a_coding_is_refused_by_every_route_that_reads_one() {
 }
 
 #[tokio::test]
-async fn identity_is_no_coding() {
+async fn content_encoding_identity_is_accepted() {
     let fixture = Fixture::start().await;
     let base = fixture.sale.instance.base();
     for coding in ["identity", "Identity", "identity, identity", "", ","] {

@@ -35,7 +35,7 @@ fn is_not_shared(reply: &Reply) {
 }
 
 #[tokio::test]
-async fn every_answer_to_a_named_site_may_be_read() {
+async fn every_answer_to_an_allowed_origin_has_cors_headers() {
     let sale = start(&[NAMED, ("ONSALE_ADMIN_KEY", "an-admin-key-for-tests-only")]).await;
     let caller = Caller::new(sale.instance.base());
     for origin in [SHOP, OTHER] {
@@ -70,7 +70,7 @@ async fn every_answer_to_a_named_site_may_be_read() {
 }
 
 #[tokio::test]
-async fn refusals_before_the_routes_may_be_read_too() {
+async fn early_refusals_have_cors_headers_too() {
     let limits = [("ONSALE_RATE_LIMIT_PER_SECOND", "1"), ("ONSALE_RATE_LIMIT_LOOPBACK", "true")];
     let sale = start(&[NAMED, limits[0], limits[1]]).await;
     let caller = Caller::new(sale.instance.base());
@@ -85,7 +85,7 @@ async fn refusals_before_the_routes_may_be_read_too() {
 }
 
 #[tokio::test]
-async fn a_preflight_says_what_may_be_sent() {
+async fn a_preflight_lists_allowed_methods_and_headers() {
     let sale = start(&[NAMED]).await;
     let caller = Caller::new(sale.instance.base());
     for (path, method) in [
@@ -129,7 +129,7 @@ async fn a_preflight_says_what_may_be_sent() {
 }
 
 #[tokio::test]
-async fn other_sites_may_not_read() {
+async fn other_origins_get_no_cors_headers() {
     let sale = start(&[NAMED]).await;
     let caller = Caller::new(sale.instance.base());
     for origin in [
@@ -154,7 +154,7 @@ async fn other_sites_may_not_read() {
 }
 
 #[tokio::test]
-async fn without_the_setting_there_is_nothing_of_it() {
+async fn without_the_setting_no_answer_has_cors_headers() {
     let sale = start(&[]).await;
     let caller = Caller::new(sale.instance.base());
     for method in [Method::GET, Method::OPTIONS] {
@@ -167,7 +167,7 @@ async fn without_the_setting_there_is_nothing_of_it() {
 }
 
 #[tokio::test]
-async fn with_bearers_every_site_may_be_allowed() {
+async fn with_jwt_the_setting_may_allow_every_origin() {
     let sale = start(&[JWT[0], JWT[1], ("ONSALE_CORS_ORIGINS", "*")]).await;
     let caller = Caller::new(sale.instance.base());
     let own = caller.get("/point/ada").bearer(&bearer("ada")).header("origin", "https://any.example").send().await;
@@ -179,7 +179,7 @@ async fn with_bearers_every_site_may_be_allowed() {
 }
 
 #[tokio::test]
-async fn bad_origins_are_named_at_the_start() {
+async fn invalid_origins_end_the_start() {
     for (auth, origins) in [
         ("open", "*"),
         ("open-anywhere", "*"),

@@ -29,7 +29,7 @@ fn is_problem(reply: &RawReply, status: u16, code: &str, what: &str) {
 }
 
 #[tokio::test]
-async fn exactly_one_sound_host_is_needed() {
+async fn a_request_needs_exactly_one_valid_host() {
     for settings in [&[][..], &JWT] {
         let sale = start(settings).await;
         let base = sale.instance.base();
@@ -72,7 +72,7 @@ async fn exactly_one_sound_host_is_needed() {
 }
 
 #[tokio::test]
-async fn the_host_of_a_whole_url_comes_before_the_header() {
+async fn the_host_of_an_absolute_target_overrides_the_header() {
     let sale = start(&[]).await;
     let base = sale.instance.base();
     let absolute = |url: &str| format!("GET {url} HTTP/1.1");
@@ -131,7 +131,7 @@ const CROSS: [&str; 12] = [
 ];
 
 #[tokio::test]
-async fn in_open_mode_foreign_names_are_refused() {
+async fn in_open_mode_foreign_hosts_are_refused() {
     let sale = start(&[]).await;
     let base = sale.instance.base();
     for host in LOCAL {
@@ -170,7 +170,7 @@ async fn in_open_mode_foreign_names_are_refused() {
 }
 
 #[tokio::test]
-async fn in_open_mode_writes_of_other_sites_are_refused() {
+async fn in_open_mode_writes_from_other_origins_are_refused() {
     let sale = start(&[]).await;
     let base = sale.instance.base();
     let write = "PATCH /point/ada/charge HTTP/1.1";
@@ -223,7 +223,7 @@ async fn in_open_mode_writes_of_other_sites_are_refused() {
 }
 
 #[tokio::test]
-async fn named_sites_and_the_public_url_are_allowed() {
+async fn allowed_origins_and_the_public_url_are_accepted() {
     let settings =
         [("ONSALE_PUBLIC_URL", "https://shop.example/tickets"), ("ONSALE_CORS_ORIGINS", "https://www.partner.example")];
     let sale = start(&settings).await;
@@ -253,7 +253,7 @@ async fn named_sites_and_the_public_url_are_allowed() {
 }
 
 #[tokio::test]
-async fn with_bearers_or_on_any_address_names_and_sites_are_free() {
+async fn with_jwt_or_open_anywhere_every_host_and_origin_is_accepted() {
     let open_anywhere = [("ONSALE_AUTH", "open-anywhere")];
     for (settings, status) in [(&open_anywhere[..], 200), (&JWT, 401)] {
         let sale = start(settings).await;
@@ -268,7 +268,7 @@ async fn with_bearers_or_on_any_address_names_and_sites_are_free() {
 }
 
 #[tokio::test]
-async fn the_document_says_so() {
+async fn every_operation_documents_foreign_origins_and_malformed_requests() {
     let printed = onsale_testing::Launch::new(ONSALE).run(&["openapi"]).await;
     let document: Value = serde_json::from_slice(&printed.stdout).unwrap();
     for path in document["paths"].as_object().unwrap().values() {

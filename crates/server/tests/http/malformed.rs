@@ -21,7 +21,7 @@ fn is_explained(reply: Option<RawReply>, statuses: &[u16], what: &str) {
 }
 
 #[tokio::test]
-async fn bytes_that_do_not_parse_are_explained() {
+async fn bytes_that_are_not_http_get_a_problem() {
     let sale = start(&[]).await;
     let base = sale.instance.base();
     let charge =
@@ -66,7 +66,7 @@ async fn bytes_that_do_not_parse_are_explained() {
 }
 
 #[tokio::test]
-async fn a_head_that_is_too_large_is_explained() {
+async fn a_request_head_that_is_too_large_gets_a_problem() {
     let sale = start(&[]).await;
     let base = sale.instance.base();
     let long = "x".repeat(150_000);
@@ -86,7 +86,7 @@ async fn a_head_that_is_too_large_is_explained() {
 
 /// hyper answers neither a head that broke off nor HTTP/2.
 #[tokio::test]
-async fn a_head_that_broke_off_is_explained() {
+async fn an_incomplete_request_head_gets_a_problem() {
     let sale = start(&[]).await;
     let base = sale.instance.base();
     let whole = "GET /lectures HTTP/1.1\r\nhost: localhost\r\n\r\n";
@@ -104,7 +104,7 @@ async fn a_head_that_broke_off_is_explained() {
 
 /// Garbage behind a sound request: both are answered, in order.
 #[tokio::test]
-async fn what_came_before_is_answered_first() {
+async fn requests_before_a_malformed_one_are_answered_first() {
     let sale = start(&[]).await;
     let sound = "GET /healthz HTTP/1.1\r\nhost: localhost\r\n\r\n";
     for count in [1, 2, 200] {
@@ -120,7 +120,7 @@ async fn what_came_before_is_answered_first() {
 }
 
 #[tokio::test]
-async fn a_broken_chunk_is_explained() {
+async fn a_malformed_chunk_gets_a_problem() {
     let sale = start(&[]).await;
     let base = sale.instance.base();
     let headers: [&[u8]; 2] = [b"content-type: application/json", b"transfer-encoding: chunked"];
@@ -135,7 +135,7 @@ async fn a_broken_chunk_is_explained() {
 }
 
 #[tokio::test]
-async fn a_path_that_is_no_text_is_explained() {
+async fn a_path_that_is_not_utf_8_gets_a_problem() {
     let fixture = Fixture::start().await;
     let values = ["%ff", "%C3", "%ED%A0%80", "a%80", "%c0%af"];
     for operation in &fixture.operations {

@@ -52,7 +52,7 @@ fn is_open_metrics(reply: &Reply) {
 }
 
 #[tokio::test]
-async fn the_format_follows_accept() {
+async fn the_format_of_metrics_follows_the_accept_header() {
     let sale = start(&[]).await;
     let get = || sale.caller.get("/metrics");
     is_prometheus_text(&get().send().await);

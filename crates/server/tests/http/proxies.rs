@@ -23,7 +23,7 @@ fn came_from_the_server(reply: &Reply) {
 }
 
 #[tokio::test]
-async fn one_users_answer_is_never_anothers() {
+async fn a_shared_cache_never_gives_one_users_answer_to_another() {
     if without("nginx") {
         return;
     }
@@ -56,7 +56,7 @@ async fn one_users_answer_is_never_anothers() {
 
 /// The path is the same for all who wait: only a header names the client.
 #[tokio::test]
-async fn a_place_in_line_is_the_askers_own() {
+async fn a_shared_cache_never_stores_a_place_in_line() {
     if without("nginx") {
         return;
     }
@@ -87,7 +87,7 @@ async fn a_place_in_line_is_the_askers_own() {
 
 /// Problems, health and metrics are of the moment.
 #[tokio::test]
-async fn what_is_of_the_moment_is_not_kept() {
+async fn a_shared_cache_does_not_store_health_metrics_or_errors() {
     if without("nginx") {
         return;
     }

@@ -63,7 +63,7 @@ async fn walk(caller: &Caller, prefix: &str) -> BTreeSet<String> {
 }
 
 #[tokio::test]
-async fn pages_work_wherever_they_are() {
+async fn pages_work_under_any_path() {
     if without("nginx") {
         return;
     }
@@ -84,7 +84,7 @@ async fn pages_work_wherever_they_are() {
 
 /// Scripts ask for paths of this server only by way of `at`, which knows where that is.
 #[tokio::test]
-async fn scripts_ask_where_they_are() {
+async fn scripts_call_the_path_that_they_were_loaded_from() {
     let sale = start(&[]).await;
     let caller = Caller::new(sale.instance.base());
     for path in walk(&caller, "").await.iter().filter(|path| path.ends_with(".js")) {
@@ -103,7 +103,7 @@ async fn scripts_ask_where_they_are() {
 }
 
 #[tokio::test]
-async fn links_lead_through_the_public_url() {
+async fn links_begin_with_the_public_url() {
     let sale = public(&format!("{SHOP}/")).await;
     for _ in 0..3 {
         sale.lecture(5).await;
@@ -133,7 +133,7 @@ async fn links_lead_through_the_public_url() {
 
 /// A list is followed to its end through the proxy, by its links alone.
 #[tokio::test]
-async fn lists_are_followed_through_the_proxy() {
+async fn next_links_of_lists_work_through_the_proxy() {
     if without("nginx") {
         return;
     }
@@ -161,7 +161,7 @@ async fn lists_are_followed_through_the_proxy() {
 }
 
 #[tokio::test]
-async fn the_greeting_names_it() {
+async fn the_greeting_names_the_public_url() {
     let launch = Launch::new(ONSALE).set("ONSALE_PUBLIC_URL", SHOP).with("--demo");
     let server = launch.start().await;
     let lines = [format!("{SHOP}/docs"), format!("B={SHOP} ")];
@@ -170,7 +170,7 @@ async fn the_greeting_names_it() {
 }
 
 #[tokio::test]
-async fn bad_urls_are_named_at_the_start() {
+async fn invalid_public_urls_end_the_start() {
     for url in [
         "shop.example",
         "/tickets",
@@ -195,7 +195,7 @@ async fn bad_urls_are_named_at_the_start() {
 }
 
 #[tokio::test]
-async fn without_the_setting_links_are_paths() {
+async fn without_the_setting_links_are_relative() {
     let sale = start(&[]).await;
     for _ in 0..2 {
         sale.lecture(5).await;

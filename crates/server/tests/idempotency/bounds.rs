@@ -1,4 +1,4 @@
-//! What one user may keep: short answers, and so many of them.
+//! Bounds on the answers that are stored for one user: their number and their length.
 
 use onsale_testing::{Call, Sale};
 use serde_json::json;
@@ -12,7 +12,7 @@ fn charge(sale: &Sale, user: &str) -> Call {
 }
 
 #[tokio::test]
-async fn a_user_may_use_so_many_keys_and_no_more() {
+async fn a_user_may_use_as_many_keys_as_the_setting_allows() {
     let sale = start(&[("ONSALE_IDEMPOTENCY_KEYS_PER_USER", "40")]).await;
     let mut firsts = Vec::new();
     for number in 0..40 {
@@ -43,7 +43,7 @@ async fn a_user_may_use_so_many_keys_and_no_more() {
 }
 
 #[tokio::test]
-async fn a_crowd_of_keys_at_once_keeps_near_the_bound() {
+async fn concurrent_keys_exceed_the_bound_by_little() {
     let sale = start(&[("ONSALE_IDEMPOTENCY_KEYS_PER_USER", "40")]).await;
     let mut done = 0;
     for round in 0..10 {
@@ -58,7 +58,7 @@ async fn a_crowd_of_keys_at_once_keeps_near_the_bound() {
 }
 
 #[tokio::test]
-async fn keys_of_invalid_requests_are_not_used_up() {
+async fn keys_of_invalid_requests_do_not_count() {
     let sale = start(&[("ONSALE_IDEMPOTENCY_KEYS_PER_USER", "8")]).await;
     for number in 0..40 {
         let call = sale.caller.patch("/point/ada/charge").json(&json!({"amount": 0}));
@@ -71,7 +71,7 @@ async fn keys_of_invalid_requests_are_not_used_up() {
 }
 
 #[tokio::test]
-async fn a_kept_answer_is_short() {
+async fn a_stored_answer_is_short() {
     let evening = Evening::start(&[]).await;
     let Evening { sale, ada, .. } = &evening;
     let seats: Vec<u32> = (51..1_051).collect();

@@ -17,7 +17,7 @@ async fn balance(sale: &Sale, user: &str) -> i64 {
 }
 
 #[tokio::test]
-async fn refusals_are_answers_too() {
+async fn a_refusal_is_replayed_under_its_key() {
     let sale = start(&[]).await;
     let spend = || sale.caller.patch("/point/ada/use").json(&json!({"amount": 10}));
     let refused = first(spend(), "spend", 409).await;
@@ -45,7 +45,7 @@ async fn refusals_are_answers_too() {
 }
 
 #[tokio::test]
-async fn refusals_at_the_seats_are_answers_too() {
+async fn refusals_of_payments_and_reservations_are_replayed() {
     let evening = Evening::start(&[]).await;
     let Evening { sale, ada, .. } = &evening;
     let held = evening.hold(ada, &json!([1])).expect(201).await;
@@ -61,7 +61,7 @@ async fn refusals_at_the_seats_are_answers_too() {
 }
 
 #[tokio::test]
-async fn retry_after_is_as_first_given() {
+async fn a_replay_has_the_first_retry_after() {
     let evening = Evening::start(&[("ONSALE_HOLD_SECONDS", "20")]).await;
     evening.hold(&evening.ada, &json!([1])).expect(201).await;
     let hold = || evening.hold(&evening.bob, &json!([1]));
@@ -73,7 +73,7 @@ async fn retry_after_is_as_first_given() {
 }
 
 #[tokio::test]
-async fn what_was_no_request_is_not_kept() {
+async fn an_invalid_request_is_not_stored_under_its_key() {
     let evening = Evening::start(&[]).await;
     let Evening { sale, ada, performance, .. } = &evening;
     let body = json!({"performanceId": performance, "seats": [1]});
@@ -91,7 +91,7 @@ async fn what_was_no_request_is_not_kept() {
 }
 
 #[tokio::test]
-async fn who_was_turned_away_is_not_remembered() {
+async fn a_401_or_403_is_not_stored_under_its_key() {
     let evening = Evening::start(&[]).await;
     let Evening { sale, concert, performance, ada, .. } = &evening;
     let body = json!({"performanceId": performance, "seats": [1]});
@@ -121,7 +121,7 @@ async fn who_was_turned_away_is_not_remembered() {
 }
 
 #[tokio::test]
-async fn a_replay_needs_no_turn_but_must_not_wait() {
+async fn a_replay_needs_no_active_turn_and_a_waiting_token_gets_none() {
     let evening = Evening::start(&[]).await;
     let Evening { sale, concert, ada, .. } = &evening;
     sale.charge("ada", 100_000).await;
@@ -153,7 +153,7 @@ async fn fifty_at_once(call: impl Fn() -> Call, status: u16) -> Value {
 }
 
 #[tokio::test]
-async fn one_key_sent_fifty_times_at_once() {
+async fn fifty_concurrent_requests_with_one_key_act_once() {
     let evening = Evening::start(&[]).await;
     let Evening { sale, ada, .. } = &evening;
     fifty_at_once(|| charge(sale, "ada", 60_000), 200).await;

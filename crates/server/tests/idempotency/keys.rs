@@ -19,7 +19,7 @@ async fn balance(sale: &Sale, user: &str) -> i64 {
 const FIVE: &str = r#"{"amount":5}"#;
 
 #[tokio::test]
-async fn any_visible_characters_make_a_key() {
+async fn a_key_may_have_any_visible_characters() {
     let sale = start(&[]).await;
     let (longest, uuid) = ("k".repeat(255), "019ab3c0-7a10-7d5e-9f44-2f6d0c1b8a01");
     let keys = ["1", "~", "!\"#$%&'()*+,-./:;<=>?@[\\]^_`{|}~", "Key", "key", uuid, &longest];
@@ -31,7 +31,7 @@ async fn any_visible_characters_make_a_key() {
 }
 
 #[tokio::test]
-async fn anything_else_is_no_key() {
+async fn any_other_text_is_refused_as_a_key() {
     let sale = start(&[]).await;
     let too_long = format!("idempotency-key: {}", "k".repeat(256));
     let headers: [&[&[u8]]; 7] = [
@@ -62,7 +62,7 @@ async fn keys_belong_to_their_user() {
     is_replay(&charge(&sale, "bob", r#"{"amount":7}"#).key("one").send().await, &bob);
     assert_eq!((balance(&sale, "ada").await, balance(&sale, "bob").await), (5, 7));
 
-    // Whoever the body names acts, too.
+    // The user in the body counts as the acting user too.
     let lecture = sale.lecture(5).await;
     let apply = |user: &str| {
         let body = json!({"userId": user, "lectureId": lecture});
@@ -73,7 +73,7 @@ async fn keys_belong_to_their_user() {
 }
 
 #[tokio::test]
-async fn the_same_request_is_the_same_bytes() {
+async fn a_key_is_bound_to_the_bytes_of_its_request() {
     let sale = start(&[]).await;
     let charged = first(charge(&sale, "ada", FIVE), "one", 200).await;
     let others = [
@@ -93,7 +93,7 @@ async fn the_same_request_is_the_same_bytes() {
 }
 
 #[tokio::test]
-async fn without_a_key_each_request_counts() {
+async fn without_a_key_each_request_acts() {
     let sale = start(&[]).await;
     for n in 1..=3 {
         assert_eq!(charge(&sale, "ada", FIVE).expect(200).await["balance"], 5 * n);

@@ -94,7 +94,7 @@ async fn effects(evening: &Evening) -> Value {
 }
 
 #[tokio::test]
-async fn every_change_happens_once() {
+async fn every_repeated_change_acts_once() {
     let evening = Evening::start(&[]).await;
     let changes = changes(&evening).await;
     let mut firsts = Vec::new();
@@ -119,7 +119,7 @@ async fn every_change_happens_once() {
 }
 
 #[tokio::test]
-async fn the_document_knows_no_other_change() {
+async fn every_change_of_the_openapi_document_is_tested() {
     let evening = Evening::start(&[]).await;
     let document = evening.sale.caller.get("/openapi.json").expect(200).await;
     let paths = document["paths"].as_object().unwrap().values();
@@ -130,7 +130,7 @@ async fn the_document_knows_no_other_change() {
 }
 
 #[tokio::test]
-async fn answers_outlive_a_restart_and_a_crash() {
+async fn stored_answers_survive_a_restart_and_a_crash() {
     let launch = Sale::launch(ONSALE);
     let mut sale = Sale::start(&launch).await;
     let concert = sale.concert(&room(10)).await;
@@ -168,7 +168,7 @@ async fn answers_outlive_a_restart_and_a_crash() {
 }
 
 #[tokio::test]
-async fn entering_takes_no_notice_of_keys() {
+async fn an_entry_ignores_its_key() {
     let sale = start(&[]).await;
     let concert = sale.concert(&room(10)).await;
     let enter = |user: &str| {

@@ -13,7 +13,7 @@ use hyper_util::rt::TokioExecutor;
 use serde_json::Value;
 
 use crate::contract::Contract;
-use crate::instance::PATIENCE;
+use crate::patience::PATIENCE;
 
 /// Sends requests to one server over kept connections. Cheap to clone.
 #[derive(Clone)]

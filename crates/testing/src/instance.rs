@@ -3,7 +3,6 @@
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
 
 use rustix::process::{Pid, Resource, Rlimit, Signal, WaitId, WaitIdOptions, kill_process, prlimit, waitid};
 use tokio::io::{AsyncBufReadExt, AsyncRead, BufReader};
@@ -13,9 +12,7 @@ use crate::caller::Caller;
 use crate::clock::WallClock;
 use crate::contract::Contract;
 use crate::folder::Folder;
-
-/// How long anything may take before a test gives up on it. Never waited for in full where things go well.
-pub const PATIENCE: Duration = Duration::from_secs(60);
+use crate::patience::PATIENCE;
 
 /// Where an instance listens.
 const LISTEN: &str = "ONSALE_LISTEN";

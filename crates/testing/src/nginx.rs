@@ -9,7 +9,7 @@ use tempfile::TempDir;
 use tokio::net::TcpStream;
 use tokio::process::{Child, Command};
 
-use crate::instance::PATIENCE;
+use crate::patience::PATIENCE;
 use crate::port::Port;
 
 /// Interval of checks whether it listens.

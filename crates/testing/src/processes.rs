@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::instance::PATIENCE;
+use crate::patience::PATIENCE;
 
 /// All processes with a working folder.
 pub(crate) struct Processes {

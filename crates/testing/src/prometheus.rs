@@ -10,7 +10,7 @@ use tempfile::TempDir;
 use tokio::process::{Child, Command};
 
 use crate::caller::Caller;
-use crate::instance::PATIENCE;
+use crate::patience::PATIENCE;
 use crate::port::Port;
 
 /// How often it is asked again for something that is to come.

@@ -5,8 +5,9 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use crate::caller::{Call, Caller};
-use crate::instance::{Instance, Launch, PATIENCE};
+use crate::instance::{Instance, Launch};
 use crate::instant::iso;
+use crate::patience::PATIENCE;
 
 /// The admin key of test servers.
 pub const ADMIN_KEY: &str = "an-admin-key-for-tests-only";

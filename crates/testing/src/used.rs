@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::instance::{Launch, PATIENCE};
+use crate::instance::Launch;
+use crate::patience::PATIENCE;
 use crate::sale::Sale;
 
 /// All objects, by name.

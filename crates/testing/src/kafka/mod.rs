@@ -10,9 +10,10 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use crate::disk::Disk;
-use crate::instance::PATIENCE;
+use crate::patience::PATIENCE;
 use crate::port::Port;
 use crate::processes::Processes;
+use crate::watchdog::Watchdog;
 
 pub use guard::{Guard, Keys, PASSWORD, USER};
 pub use rights::{Resource, Right};
@@ -31,8 +32,7 @@ pub struct Kafka {
     process: Mutex<Option<Child>>,
     /// Where the broker is to see its disk fill up.
     disk: Option<Disk>,
-    /// Reads from a pipe that only this process holds.
-    watchdog: Child,
+    watchdog: Watchdog,
 }
 
 /// The broker's libraries, brought once by Maven into the folder of build artefacts.
@@ -86,14 +86,10 @@ impl Kafka {
     }
 
     fn prepare_guarded(guard: Option<Guard>) -> Self {
-        use std::os::unix::process::CommandExt;
         let folder = tempfile::Builder::new().prefix("onsale-kafka-").tempdir().expect("a temporary folder");
         let folder = folder.keep().canonicalize().expect("a folder that is there");
         std::fs::create_dir(folder.join("data")).expect("a folder for data");
-        let mut watchdog = Command::new("sh");
-        watchdog.args(["-c", crate::postgres::WATCHDOG, "watchdog"]).arg(&folder).process_group(0);
-        watchdog.current_dir("/").stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
-        let watchdog = watchdog.spawn().expect("a shell");
+        let watchdog = Watchdog::over(&folder);
         let (port, controller, process) = (Port::free(), Port::free(), Mutex::new(None));
         let (guarded, libraries) = (Port::free(), libraries());
         let keys = guard.filter(|guard| guard.encrypts).map(|_| Keys::make(&folder));
@@ -249,9 +245,8 @@ impl Kafka {
 
 impl Drop for Kafka {
     fn drop(&mut self) {
-        drop(self.watchdog.stdin.take());
-        // Where it cannot be waited for it still does its work.
-        drop(self.watchdog.wait());
+        // First, as it kills the process that the next line waits for.
+        self.watchdog.clean_up();
         if let Some(mut process) = self.process.lock().unwrap_or_else(PoisonError::into_inner).take() {
             drop(process.wait());
         }

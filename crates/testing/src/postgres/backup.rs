@@ -9,7 +9,7 @@ use super::home::Home;
 use super::programs::Programs;
 use super::server::Server;
 use super::setup::configure;
-use crate::instance::PATIENCE;
+use crate::patience::PATIENCE;
 
 /// A shell script with PostgreSQL's programs on its `PATH`, in front of what is there.
 pub struct Script {

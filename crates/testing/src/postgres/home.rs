@@ -1,15 +1,13 @@
 //! The folder and port of one server, and the watchdog that cleans up.
 
 use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
 
 use super::programs::Programs;
 use crate::clock::WallClock;
 use crate::disk::Disk;
 use crate::port::Port;
 use crate::processes::Processes;
-
-pub(crate) const WATCHDOG: &str = include_str!("watchdog.sh");
+use crate::watchdog::Watchdog;
 
 /// A folder and a port. When it is dropped, or when this process ends in any way, every process that
 /// works in the folder is killed and the folder removed.
@@ -21,21 +19,16 @@ pub(super) struct Home {
     pub(super) disk: Option<Disk>,
     /// A clock of its own, if the test sets it.
     pub(super) clock: Option<WallClock>,
-    /// Reads from a pipe that only this process holds.
-    watchdog: Child,
+    _watchdog: Watchdog,
 }
 
 impl Home {
     pub(super) fn new(programs: Programs) -> Self {
-        use std::os::unix::process::CommandExt;
         let folder = tempfile::Builder::new().prefix("onsale-postgres-").tempdir().expect("a temporary folder");
         let folder = folder.keep().canonicalize().expect("a folder that is there");
-        let mut watchdog = Command::new("sh");
-        watchdog.args(["-c", WATCHDOG, "watchdog"]).arg(&folder).process_group(0);
-        watchdog.current_dir("/").stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
-        let watchdog = watchdog.spawn().expect("a shell");
+        let watchdog = Watchdog::over(&folder);
         programs.give(&folder);
-        Self { programs, folder, port: Port::free(), disk: None, clock: None, watchdog }
+        Self { programs, folder, port: Port::free(), disk: None, clock: None, _watchdog: watchdog }
     }
 
     /// Postgres' data directory.
@@ -55,13 +48,5 @@ impl Home {
     /// A path in the folder, as an argument.
     pub(super) fn data_argument(&self) -> String {
         self.data().to_str().expect("a temporary folder has a plain name").to_owned()
-    }
-}
-
-impl Drop for Home {
-    fn drop(&mut self) {
-        drop(self.watchdog.stdin.take());
-        // If waiting for it fails, it still does its work.
-        drop(self.watchdog.wait());
     }
 }

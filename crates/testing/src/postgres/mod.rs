@@ -16,9 +16,7 @@ pub use server::Server;
 pub use setup::Setup;
 pub use tokio_postgres as driver;
 
-pub(crate) use home::WATCHDOG;
-
-use crate::instance::PATIENCE;
+use crate::patience::PATIENCE;
 
 /// The owner of everything in these servers; needs no password.
 const USER: &str = "postgres";

@@ -6,7 +6,7 @@ use std::process::Stdio;
 
 use tokio::process::Command;
 
-use crate::instance::PATIENCE;
+use crate::patience::PATIENCE;
 
 /// Debian's folder: one per version, none on `PATH`.
 const INSTALLED: &str = "/usr/lib/postgresql";

@@ -13,7 +13,7 @@ use super::driver::Client;
 use super::home::Home;
 use super::setup::Setup;
 use crate::disk::Disk;
-use crate::instance::PATIENCE;
+use crate::patience::PATIENCE;
 use crate::processes::send;
 
 /// Interval of checks of a file or process that sends no notification.

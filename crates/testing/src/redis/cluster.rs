@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{Keeps, Redis};
-use crate::instance::PATIENCE;
+use crate::patience::PATIENCE;
 use crate::port::Port;
 
 /// The first and the last slot of each server.

@@ -8,8 +8,9 @@ use std::time::Duration;
 use redis::{Client, Value};
 
 use super::Redis;
-use crate::instance::PATIENCE;
+use crate::patience::PATIENCE;
 use crate::port::Port;
+use crate::watchdog::Watchdog;
 
 /// The name of the service.
 const SERVICE: &str = "sale";
@@ -19,7 +20,7 @@ const SERVICE: &str = "sale";
 pub struct Sentinel {
     port: Port,
     process: Child,
-    watchdog: Child,
+    watchdog: Watchdog,
 }
 
 impl Sentinel {
@@ -28,15 +29,11 @@ impl Sentinel {
     /// # Panics
     /// If it does not start, or does not know the replicas within the patience of tests.
     pub async fn start(primary: &Redis, replicas: usize, password: Option<&str>) -> Self {
-        use std::os::unix::process::CommandExt;
         let folder = tempfile::Builder::new().prefix("onsale-sentinel-").tempdir().expect("a temporary folder");
         let folder: PathBuf = folder.keep().canonicalize().expect("a folder that is there");
         let data = folder.join("data");
         std::fs::create_dir(&data).expect("a folder for data");
-        let mut watchdog = Command::new("sh");
-        watchdog.args(["-c", crate::postgres::WATCHDOG, "watchdog"]).arg(&folder).process_group(0);
-        watchdog.current_dir("/").stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
-        let watchdog = watchdog.spawn().expect("a shell");
+        let watchdog = Watchdog::over(&folder);
         let port = Port::free();
         let mut settings = format!(
             "port {}\nbind 127.0.0.1\ndir {}\nsentinel monitor {SERVICE} 127.0.0.1 {} 1\n\
@@ -87,9 +84,8 @@ impl Sentinel {
 
 impl Drop for Sentinel {
     fn drop(&mut self) {
-        drop(self.watchdog.stdin.take());
-        // If it cannot be waited for it still does its work.
-        drop(self.watchdog.wait());
+        // First, as it kills the process that the next line waits for.
+        self.watchdog.clean_up();
         drop(self.process.wait());
     }
 }

@@ -8,9 +8,10 @@ use std::time::Duration;
 
 use redis::{Client, Connection, FromRedisValue};
 
-use crate::instance::PATIENCE;
+use crate::patience::PATIENCE;
 use crate::port::Port;
 use crate::processes::Processes;
+use crate::watchdog::Watchdog;
 
 /// How often it is asked whether it is there.
 const LOOK: Duration = Duration::from_millis(5);
@@ -31,8 +32,7 @@ pub struct Redis {
     port: Port,
     arguments: Vec<String>,
     process: Mutex<Option<Child>>,
-    /// Reads from a pipe that only this process holds.
-    watchdog: Child,
+    watchdog: Watchdog,
 }
 
 impl Redis {
@@ -43,14 +43,10 @@ impl Redis {
 
     /// A server alone, with further arguments of `redis-server`.
     pub async fn start_with(keeps: Keeps, arguments: &[&str]) -> Self {
-        use std::os::unix::process::CommandExt;
         let folder = tempfile::Builder::new().prefix("onsale-redis-").tempdir().expect("a temporary folder");
         let folder = folder.keep().canonicalize().expect("a folder that is there");
         std::fs::create_dir(folder.join("data")).expect("a folder for data");
-        let mut watchdog = Command::new("sh");
-        watchdog.args(["-c", crate::postgres::WATCHDOG, "watchdog"]).arg(&folder).process_group(0);
-        watchdog.current_dir("/").stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
-        let watchdog = watchdog.spawn().expect("a shell");
+        let watchdog = Watchdog::over(&folder);
         let append = if keeps == Keeps::Everything { "yes" } else { "no" };
         let own = ["--save", "", "--appendonly", append, "--appendfsync", "always", "--bind", "127.0.0.1"];
         let arguments = own.iter().chain(arguments).map(|argument| (*argument).to_owned()).collect();
@@ -177,9 +173,8 @@ impl Redis {
 
 impl Drop for Redis {
     fn drop(&mut self) {
-        drop(self.watchdog.stdin.take());
-        // Where it cannot be waited for it still does its work.
-        drop(self.watchdog.wait());
+        // First, as it kills the process that the next line waits for.
+        self.watchdog.clean_up();
         if let Some(mut process) = self.process.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take() {
             drop(process.wait());
         }

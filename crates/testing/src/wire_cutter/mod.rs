@@ -9,7 +9,7 @@ use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::task::{JoinHandle, JoinSet};
 
-use crate::instance::PATIENCE;
+use crate::patience::PATIENCE;
 use crate::port::Port;
 use wire::{Rules, TRIGGER_BYTES_MAX, Trigger, Wire};
 

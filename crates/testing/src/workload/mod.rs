@@ -14,7 +14,7 @@ use serde_json::json;
 use tokio::task::JoinSet;
 
 use crate::caller::Caller;
-use crate::instance::PATIENCE;
+use crate::patience::PATIENCE;
 use crate::sale::Sale;
 use deed::Outcome;
 use person::Person;

@@ -1,4 +1,4 @@
-//! Work that nobody waits for: each task survives errors, backs off, and shows in the metrics.
+//! Background tasks. Each survives errors, backs off after failures, and has counters in the metrics.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -23,7 +23,7 @@ use crate::waiting_room::Rooms;
 /// A counter for each task.
 type ByTask = Family<[(&'static str, &'static str); 1], Counter>;
 
-/// What all tasks count, each under its name.
+/// Counters of all tasks, each with the label `task`.
 #[derive(Clone, Debug, Default)]
 pub struct Metrics {
     runs: ByTask,
@@ -31,20 +31,20 @@ pub struct Metrics {
 }
 
 impl Metrics {
-    /// Shows the counters of all tasks in a registry.
+    /// Registers `background_runs` and `background_failures`.
     pub fn register(&self, registry: &mut Registry) {
         registry.register("background_runs", "Runs of a background task", self.runs.clone());
         registry.register("background_failures", "Failed runs of a background task", self.failures.clone());
     }
 
-    /// The counters of one task, which show from now on.
+    /// The counters of one task. The metrics contain them from now on.
     pub fn of(&self, task: &'static str) -> TaskMetrics {
         let counter = |family: &ByTask| family.get_or_create(&[("task", task)]).clone();
         TaskMetrics { runs: counter(&self.runs), failures: counter(&self.failures) }
     }
 }
 
-/// How often a task has run, and how often it failed.
+/// How many times a task has run, and how many of these runs failed.
 #[derive(Clone, Debug)]
 pub struct TaskMetrics {
     runs: Counter,
@@ -52,6 +52,7 @@ pub struct TaskMetrics {
 }
 
 impl TaskMetrics {
+    /// Counts one run.
     pub(crate) fn ran(&self, well: bool) {
         self.runs.inc();
         if !well {
@@ -86,21 +87,21 @@ impl Rest {
     }
 }
 
-/// After a jump ahead of the clock, work that cannot be undone rests for this long: a clock that is wrong may be set back.
+/// After the clock jumped ahead, work that cannot be undone rests for this long, because a wrong clock may be set back.
 pub(crate) const CLOCK_TRUSTED_AFTER: Duration = Duration::from_secs(3);
 
-/// Settles holds that ran out, so that their seats show as free and their release is told.
+/// Settles holds that ran out, so that seat maps show their seats as free and their release events are written.
 ///
-/// Nothing depends on it: a lapsed seat can be taken, and a lapsed hold cannot be paid, before it comes by.
+/// No decision depends on it. Even before it runs, any user can take a lapsed seat, and a lapsed hold cannot be paid.
 #[derive(Clone)]
 pub struct Sweeper {
-    /// Where lapsed holds are found.
+    /// Finds lapsed holds.
     pub reader: Arc<dyn Reader>,
-    /// By which clock.
+    /// The database's clock, which decides what has lapsed.
     pub clock: Arc<ClockWatch>,
-    /// Where they are settled.
+    /// Settles them.
     pub desk: Arc<Desk>,
-    /// What is counted.
+    /// Counts the runs and failures of the task.
     pub metrics: TaskMetrics,
 }
 
@@ -120,7 +121,7 @@ impl Sweeper {
                 Ok(found) if found == Self::FOUND_MAX => Duration::ZERO,
                 Ok(_) => rest.after(true),
                 Err(reason) => {
-                    tracing::warn!(reason, "lapsed holds could not be settled");
+                    tracing::warn!(reason, "failed to settle lapsed holds; retrying");
                     rest.after(false)
                 }
             };
@@ -133,6 +134,7 @@ impl Sweeper {
 
     async fn sweep(&self, ahead: &mut HoldsAhead) -> Result<usize, String> {
         let now = self.clock.now();
+        // A hold that only seems to have lapsed would be lost for good.
         if self.clock.jumped_ahead_within(CLOCK_TRUSTED_AFTER) {
             return Ok(0);
         }
@@ -140,6 +142,7 @@ impl Sweeper {
         let mut lapsed = lapsed.map_err(|error| error.to_string())?;
         let found = lapsed.len();
         lapsed.extend(ahead.ended(&self.clock, &*self.reader).await.map_err(|error| error.to_string())?);
+        // One command per performance: the desk routes and locks by performance.
         let mut by_performance: BTreeMap<PerformanceId, Vec<ReservationId>> = BTreeMap::new();
         for (performance, reservation) in lapsed {
             by_performance.entry(performance).or_default().push(reservation);
@@ -154,22 +157,22 @@ impl Sweeper {
     }
 }
 
-/// Keeps a process up to date where others change the same database.
+/// Keeps this process up to date if other instances change the same database.
 #[derive(Clone)]
 pub struct Follower {
-    /// Which rooms.
+    /// The rooms to refresh.
     pub rooms: Arc<Rooms>,
-    /// Which concerts and performances.
+    /// The concerts and performances to refresh.
     pub catalogue: Arc<Catalogue>,
-    /// What is counted.
+    /// Counts the runs and failures of the task.
     pub metrics: TaskMetrics,
 }
 
 impl Follower {
-    /// Positions are at most 250 ms old, the question and a late start included.
+    /// With this interval, positions are at most 250 ms old, including the query and a late start.
     const EVERY: Duration = Duration::from_millis(100);
-    /// Commits of this process are followed at once, but so much lies between two questions, and a rest as long as the
-    /// last one took: a database that is slow is not asked without a break.
+    /// The shortest time between two queries after commits of this process. If the last query took longer, the rest is as
+    /// long as that query, so that a slow database is not queried without a break.
     const REST: Duration = Duration::from_millis(20);
 
     /// Runs until stopped.
@@ -187,11 +190,11 @@ impl Follower {
             began = Instant::now();
             let followed = self.follow().await;
             self.metrics.ran(followed.is_ok());
-            // What a question took is part of how old its answer will be when the next one comes.
+            // The answer ages by the length of its query, so the rest is shorter by as much.
             took = began.elapsed().min(Self::EVERY - Self::REST);
             pause = rest.after(followed.is_ok()).min(Self::EVERY * 5) - took;
             if let Err(error) = followed {
-                tracing::warn!(%error, "what others did is not known");
+                tracing::warn!(%error, "failed to fetch the changes of other instances; retrying in at most 500 ms");
             }
         }
     }
@@ -202,25 +205,26 @@ impl Follower {
     }
 }
 
-/// Drops what is too old to be asked for: idempotency keys, seat maps that nobody looks at.
+/// Drops idempotency keys that have lapsed, and seat maps that no client has requested for a minute.
 #[derive(Clone)]
 pub struct Housekeeper {
-    /// Where old keys are dropped.
+    /// Drops old keys.
     pub desk: Arc<Desk>,
-    /// By which clock they are old.
+    /// The database's clock, which decides which keys are old.
     pub clock: Arc<ClockWatch>,
-    /// The reader that finds whether there are any.
+    /// Checks whether there are old keys.
     pub reader: Arc<dyn Reader>,
-    /// Where idle maps are dropped.
+    /// The cache of seat maps.
     pub seat_maps: Arc<dyn IdleCache>,
-    /// What is counted.
+    /// Counts the runs and failures of the task.
     pub metrics: TaskMetrics,
 }
 
 impl Housekeeper {
     const EVERY: Duration = Duration::from_secs(1);
     const MAP_IDLE: Duration = Duration::from_secs(60);
-    /// After a jump ahead of the clock no key is dropped for this long: a request under one that is gone is done twice.
+    /// After the clock jumped ahead, no key is dropped for this long. A request whose key was dropped too early would be
+    /// done twice.
     const KEYS_KEPT_AFTER_JUMP: Duration = Duration::from_secs(600);
 
     /// Runs until stopped.
@@ -237,6 +241,7 @@ impl Housekeeper {
                 maps_dropped = Instant::now();
                 self.seat_maps.drop_idle();
             }
+            // Reading the clock notices a jump.
             let _ = self.clock.now();
             if self.clock.jumped_ahead_within(Self::KEYS_KEPT_AFTER_JUMP) {
                 continue;
@@ -247,8 +252,8 @@ impl Housekeeper {
         }
     }
 
-    /// A unit of work takes a lock, and on Postgres a transaction id: none runs if there is nothing to forget. It runs if the
-    /// database may be in trouble, as it shows whether that is over.
+    /// Runs a unit of work only if there are old answers, because it takes a lock and, on Postgres, a transaction id. It also
+    /// runs while writes fail, because it shows whether they work again.
     async fn forget_old_answers(&self) -> Result<(), Failure> {
         let before = self.reader.now().plus_millis(-i64::from(KEY_LIFE_SECONDS) * 1_000);
         match self.reader.has_old_answers(before).await {

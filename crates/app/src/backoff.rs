@@ -7,14 +7,14 @@ use std::time::Duration;
 pub struct Backoff {
     /// The rest after the first failure.
     pub first: Duration,
-    /// The longest rest.
+    /// No rest is longer than this.
     pub max: Duration,
 }
 
 impl Backoff {
     /// The rest after this many failures in a row; `first` if there are none.
     pub fn rest(&self, failures: u32) -> Duration {
-        // 2^16 times `first` is beyond every `max`, and does not overflow.
+        // The exponent is bounded, so that the power does not overflow.
         let doubled = 2_u32.pow(failures.saturating_sub(1).min(16));
         self.first.saturating_mul(doubled).min(self.max)
     }

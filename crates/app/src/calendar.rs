@@ -1,4 +1,4 @@
-//! Instants and dates as people write them.
+//! Instants and dates in the formats of the contract.
 
 use std::str::FromStr;
 
@@ -18,11 +18,13 @@ pub fn rfc3339(at: Timestamp) -> String {
 const EARLIEST_MILLIS: i64 = -62_135_596_800_000;
 
 /// Reads an RFC 3339 instant with an offset, to the millisecond: `2026-11-22T20:12:13.456+09:00`. Returns `None` for
-/// anything else that ISO 8601 or its extensions allow, and for instants before the year 1 or after
-/// 9999-12-30T22:00:00Z, of which some time zone has no date of four digits.
+/// anything else that ISO 8601 or its extensions allow. Returns `None` before the year 1 and after 9999-12-30T22:00:00Z,
+/// because in some time zone such an instant has no date with a four-digit year.
 ///
-/// A leap second (RFC 3339, appendix D) is taken at the end of a month in UTC, and is the first second of the next one,
-/// as POSIX counts.
+/// Why not jiff's own parser: it accepts more of ISO 8601 than RFC 3339 allows, and the contract refuses that.
+///
+/// A leap second (RFC 3339, appendix D) is accepted at the end of a month in UTC. It counts as the first second of the next
+/// month, as in POSIX.
 pub fn parse_rfc3339(text: &str) -> Option<Timestamp> {
     let (date, time) = text.split_once(['T', 't'])?;
     let (clock, rest) = (time.get(..8)?, time.get(8..)?);
@@ -81,7 +83,7 @@ pub struct Calendar {
 }
 
 impl Calendar {
-    /// A calendar of an IANA zone, such as `Asia/Seoul`; `None` where there is no such zone.
+    /// The calendar of an IANA zone, such as `Asia/Seoul`; `None` if there is no such zone.
     pub fn new(zone: &str) -> Option<Self> {
         TimeZone::get(zone).ok().map(|zone| Self { zone })
     }
@@ -96,7 +98,7 @@ impl Calendar {
         self.zone.to_datetime(instant(at)).date()
     }
 
-    /// The first instant of a date and the first one after it; `None` at the end of time.
+    /// The first instant of a date and the first instant of the next date; `None` if they are beyond the year 9999.
     pub fn span_of(&self, date: Date) -> Option<(Timestamp, Timestamp)> {
         let start = |date: Date| {
             let zoned = date.to_zoned(self.zone.clone()).ok()?;
@@ -113,14 +115,14 @@ pub fn parse_date(text: &str) -> Option<Date> {
     Date::new(year, number(month, 2)?, number(day, 2)?).ok()
 }
 
-/// As many parts as wanted, and no more.
+/// Splits a text into exactly `N` parts.
 fn fields<const N: usize>(text: &str, separator: char) -> Option<[&str; N]> {
     let mut parts = text.split(separator);
     let found = std::array::from_fn(|_| parts.next().unwrap_or(""));
     parts.next().is_none().then_some(found)
 }
 
-/// A number of just so many ASCII digits.
+/// A number of exactly this many ASCII digits.
 fn number<T: FromStr>(text: &str, digits: usize) -> Option<T> {
     let is_sound = text.len() == digits && text.bytes().all(|byte| byte.is_ascii_digit());
     text.parse().ok().filter(|_| is_sound)

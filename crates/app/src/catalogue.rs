@@ -1,4 +1,4 @@
-//! The concerts and their performances, kept in memory: read by everyone, changed by an administrator now and then.
+//! The catalogue: all concerts and their performances in memory. Every client reads it, and administrators change it rarely.
 
 use parking_lot::{Mutex, MutexGuard};
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -16,27 +16,27 @@ use crate::calendar::Calendar;
 use crate::desk::Observer;
 use crate::store::{Reader, StoreError, Unit};
 
-/// What never changes about a performance.
+/// The properties of a performance that never change.
 #[derive(Debug)]
 pub struct Showing {
-    /// Which performance.
+    /// Id of the performance.
     pub id: PerformanceId,
-    /// Of which concert.
+    /// The concert of the performance.
     pub concert: ConcertId,
-    /// When it starts.
+    /// Start of the performance.
     pub starts_at: Timestamp,
-    /// The date on which it starts.
+    /// The date of the start, in the time zone of the calendar.
     pub date: Date,
-    /// Its seats.
+    /// Sections with grades and prices.
     pub seating: Seating,
 }
 
-/// A concert with its performances, by start.
+/// A concert with its performances.
 #[derive(Clone, Debug)]
 pub struct Programme {
-    /// The concert.
+    /// Title, venue and id of the concert.
     pub concert: Concert,
-    /// Its performances.
+    /// The performances, by start.
     pub showings: Vec<Arc<Showing>>,
 }
 
@@ -48,12 +48,12 @@ impl Programme {
         &self.showings[from..until]
     }
 
-    /// Whether all performances have started, and there is one.
+    /// Whether there is a performance and all of them have started.
     pub fn is_over(&self, at: Timestamp) -> bool {
         self.showings.last().is_some_and(|last| last.starts_at <= at)
     }
 
-    /// Which performance a hold on this date is for.
+    /// The performance that a hold on this date is for.
     pub fn target_on(&self, date: Date) -> Target {
         match self.on(date) {
             [] => Target::NoneOnDate,
@@ -70,24 +70,27 @@ struct Index {
     showings: HashMap<PerformanceId, Arc<Showing>>,
 }
 
-/// All concerts.
+/// All concerts of the database.
+///
+/// Lock order: `asking`, then `sought`.
 pub struct Catalogue {
     reader: Arc<dyn Reader>,
     calendar: Calendar,
+    /// Readers load it without a lock. Writers replace it by a changed copy.
     index: ArcSwap<Index>,
-    /// How often it was asked of the database.
+    /// Number of queries.
     pub reads: Counter,
-    /// Whether other processes may add to it.
+    /// Whether other instances may add concerts.
     is_shared: bool,
-    /// Whether a list is shown as it is known; else each look asks the database.
+    /// Whether lists are served from memory; if not, each request reads the database.
     is_kept: bool,
-    /// What is to be looked up next.
+    /// The ids that the next query looks up. Held for set operations only.
     sought: Mutex<Sought>,
-    /// Held by the caller who asks the database for all who wait.
+    /// Held by the caller that queries the database. The others wait, and find their ids looked up.
     asking: tokio::sync::Mutex<()>,
 }
 
-/// Ids that are not known here.
+/// Ids that this process does not know yet.
 #[derive(Debug, Default)]
 struct Sought {
     concerts: HashSet<ConcertId>,
@@ -104,7 +107,7 @@ impl Catalogue {
     /// Reads all concerts and performances.
     ///
     /// # Errors
-    /// Where the database cannot be read.
+    /// [`StoreError`] if the database cannot be read.
     pub async fn load(
         reader: Arc<dyn Reader>,
         calendar: Calendar,
@@ -118,25 +121,25 @@ impl Catalogue {
         Ok(catalogue)
     }
 
-    /// A concert.
+    /// A concert with its performances, if it is known.
     pub fn programme(&self, concert: ConcertId) -> Option<Arc<Programme>> {
         self.index.load().programmes.get(&concert).cloned()
     }
 
-    /// A performance.
+    /// A performance, if it is known.
     pub fn showing(&self, performance: PerformanceId) -> Option<Arc<Showing>> {
         self.index.load().showings.get(&performance).cloned()
     }
 
-    /// Concerts by id, after one.
+    /// The concerts that follow one, by id.
     pub fn page(&self, after: Option<ConcertId>, limit: usize) -> Vec<Arc<Programme>> {
         use std::ops::Bound::{Excluded, Unbounded};
         let from = after.map_or(Unbounded, Excluded);
         self.index.load().programmes.range((from, Unbounded)).take(limit).map(|(_, p)| p.clone()).collect()
     }
 
-    /// Looks those up that are not known: another process may have added them. By key, and together for all who ask at
-    /// the same time: an invented id costs no more than a real one.
+    /// Looks up the ids that are not known, because another instance may have added them. One query by key serves all callers
+    /// that wait, so that requests with invented ids cost little.
     ///
     /// # Errors
     /// If the database cannot be read.
@@ -147,8 +150,8 @@ impl Catalogue {
         self.look_up(Sought { concerts, performances }).await
     }
 
-    /// Makes sure that all performances of a concert are known: which one a date names is decided by that. Asks the
-    /// database if another process may have added one; none is ever taken away.
+    /// Makes sure that all performances of a concert are known, because they decide which performance a date names. Queries
+    /// the database if other instances may have added one. Performances are never removed.
     ///
     /// # Errors
     /// If the database cannot be read.
@@ -175,8 +178,8 @@ impl Catalogue {
             waiting.performances.extend(&sought.performances);
         }
         let _one_asks = self.asking.lock().await;
-        // Empty if the caller before asked for ours too. Its answer was taken in before it let go of the lock; if it got
-        // none, it put ours back.
+        // Empty if the caller before looked up these ids, too: it added its answer before it released the lock. If its query
+        // failed, it put the ids back.
         let waiting = std::mem::take(&mut *self.sought());
         if waiting.is_empty() {
             return Ok(());
@@ -190,6 +193,7 @@ impl Catalogue {
                 Ok(())
             }
             Err(error) => {
+                // The ids of the callers that wait go back; this caller returns its error.
                 let mut again = self.sought();
                 again.concerts.extend(waiting.concerts.difference(&sought.concerts));
                 again.performances.extend(waiting.performances.difference(&sought.performances));
@@ -202,7 +206,7 @@ impl Catalogue {
         self.sought.lock()
     }
 
-    /// Takes in what the database has. Nothing is ever taken away.
+    /// Adds concerts and performances that are not known yet. Nothing is ever removed.
     fn add(&self, concerts: &[Concert], performances: &[Performance]) {
         let known = self.index.load();
         let is_new = concerts.iter().any(|concert| !known.programmes.contains_key(&concert.id))
@@ -210,6 +214,7 @@ impl Catalogue {
         if !is_new {
             return;
         }
+        // `rcu` runs the closure again if another writer was first, so no addition is lost.
         self.index.rcu(|index| {
             let mut index = Index::clone(index);
             index.edition += 1;
@@ -219,10 +224,10 @@ impl Catalogue {
         });
     }
 
-    /// Which edition is shown: another number after each change.
+    /// The edition of the catalogue: a number that changes with each addition.
     ///
     /// # Errors
-    /// Where nothing is to be kept, and the database cannot be read.
+    /// [`StoreError`] if nothing is kept in memory and the database cannot be read.
     pub async fn edition(&self) -> Result<u64, StoreError> {
         if !self.is_kept {
             self.recover().await?;
@@ -287,7 +292,7 @@ impl Observer for Catalogue {
         self.reads.inc();
         let concerts = self.reader.concerts().await?;
         let performances = self.reader.performances().await?;
-        // Nothing is ever taken away; what was added meanwhile stays.
+        // Additions that commits made during the query stay, because nothing is ever removed.
         self.index.rcu(|index| {
             let mut index = Index::clone(index);
             index.edition += 1;

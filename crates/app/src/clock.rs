@@ -1,7 +1,7 @@
-//! The database's clock, compared with this process's steady one: it moves by as much, unless it was set.
+//! Compares the database's clock with the monotonic clock of this process. Both advance equally, unless a clock was set.
 //!
-//! What a clock says at the moment of use decides; nothing here changes that. But background work that
-//! cannot be undone, rests for a moment if the clock jumped ahead: it may be wrong, and be set back at once.
+//! Decisions always use the database's clock as it is at that moment. But background work that cannot be undone rests for a
+//! moment after the clock jumped ahead, because a wrong clock may be set back soon.
 
 use parking_lot::Mutex;
 use std::collections::HashMap;
@@ -18,21 +18,23 @@ use tokio_util::sync::CancellationToken;
 use crate::conditions::Conditions;
 use crate::store::{Reader, StoreError};
 
-/// How often the clock is read if nothing else reads it.
+/// How often the task reads the clock.
 const READ_EVERY: Duration = Duration::from_millis(100);
 
-/// How long a jump shows as a condition.
+/// How long the condition `clock`/`jump` stays raised after a jump.
 const SHOWN_FOR: Duration = Duration::from_secs(300);
 
-/// Maximum number of holds of the future that are read together.
+/// Maximum number of holds with a future start that one query returns.
 const AHEAD_MAX: usize = 10_000;
 
 /// Counts jumps by their direction.
 type ByDirection = Family<[(&'static str, &'static str); 1], Counter>;
 
-/// What was read last.
+/// The last reading of both clocks, and the jumps so far.
 struct Seen {
+    /// The database's time.
     at: Timestamp,
+    /// The monotonic time of the same moment.
     when: Instant,
     /// When the last jump ahead was seen.
     ahead: Option<Instant>,
@@ -42,9 +44,10 @@ struct Seen {
     set_back: u64,
 }
 
-/// See the module.
+/// Reads the database's clock and notices when it jumps.
 pub struct ClockWatch {
     reader: Arc<dyn Reader>,
+    /// Guards both readings, so that two readers do not mix them up. Held while the clocks are read, which costs no I/O.
     seen: Mutex<Seen>,
     conditions: Arc<Conditions>,
     jumps: ByDirection,
@@ -66,14 +69,14 @@ impl ClockWatch {
         }
     }
 
-    /// The database's time now. Takes note of a jump.
+    /// The database's time now. Notices and reports a jump since the last call.
     pub fn now(&self) -> Timestamp {
         let mut seen = self.seen.lock();
         let before = Instant::now();
         let (at, when) = (self.reader.now(), Instant::now());
         let millis = |time: Duration| i64::try_from(time.as_millis()).unwrap_or(i64::MAX);
         let moved = seen.at.plus_millis(millis(when - seen.when)).millis_until(at);
-        // The thread may have stood still between the two clocks.
+        // The thread may have been suspended between the two readings: that is no jump.
         let is_jump = moved.abs() > Timestamp::SET_BACK_MILLIS.saturating_add(millis(when - before));
         (seen.at, seen.when) = (at, when);
         if is_jump {
@@ -99,7 +102,7 @@ impl ClockWatch {
         self.conditions.raise("clock", "jump", reason);
     }
 
-    /// Whether the clock jumped ahead so short a time ago.
+    /// Whether the clock jumped ahead less than `time` ago.
     pub fn jumped_ahead_within(&self, time: Duration) -> bool {
         let seen = self.seen.lock();
         seen.ahead.is_some_and(|ahead| ahead.elapsed() < time)
@@ -109,7 +112,7 @@ impl ClockWatch {
         self.seen.lock().set_back
     }
 
-    /// Reads the clock again and again until stopped, and ends the condition after five minutes without a jump.
+    /// Reads the clock every 100 ms until stopped, and clears the condition after five minutes without a jump.
     pub async fn run(self: Arc<Self>, stop: CancellationToken) {
         loop {
             tokio::select! {
@@ -126,18 +129,18 @@ impl ClockWatch {
     }
 }
 
-/// Holds that were taken while the clock was ahead. Each lasts for its own length from when it is noticed, by this
-/// process's steady clock: by the database's it would last until that is where it was.
+/// Holds that were taken while the clock was ahead. Each ends when its length has passed since this process noticed it, on
+/// the monotonic clock. By the database's clock it would last until that clock reaches the wrong time again.
 #[derive(Default)]
 pub(crate) struct HoldsAhead {
     noticed: HashMap<ReservationId, Instant>,
-    /// How often the clock had been set back when there were none.
+    /// How many times the clock had been set back when the last query found no such holds.
     none_after: Option<u64>,
 }
 
 impl HoldsAhead {
-    /// Those that have lasted for their length. Asks the database only when a process starts, and after the clock was set
-    /// back.
+    /// The holds whose length has passed. Queries the database only after the process started, and after the clock was set
+    /// back, until no such holds are left.
     pub(crate) async fn ended(
         &mut self,
         clock: &ClockWatch,

@@ -44,7 +44,7 @@ struct Board {
     raised: BTreeMap<Labels, Raised>,
 }
 
-/// See the module.
+/// The board of conditions.
 #[derive(Debug, Default)]
 pub struct Conditions {
     /// Guards the whole board; held for map operations only, never over I/O.

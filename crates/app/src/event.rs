@@ -1,4 +1,4 @@
-//! Events as others read them: CloudEvents 1.0, by the names and fields of the contract.
+//! Events as consumers read them: CloudEvents 1.0, with the names and fields of the contract.
 
 use onsale_domain::concert::Ending;
 use onsale_domain::event::{Claim, Event, Happening, Subject};
@@ -15,39 +15,39 @@ use crate::trace::TraceContext;
 /// The `source` of every event: this system. Ids are unique within it.
 pub const SOURCE: &str = "/onsale";
 
-/// What became of an event on its way to others.
+/// The state of an event in the outbox.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum EventState {
     /// Written, not yet sent.
     Pending,
-    /// Sent and acknowledged.
+    /// Sent, and acknowledged by the receiver.
     Sent,
-    /// It can never be sent; set aside with a reason.
+    /// A dead letter: it cannot be sent, and has a reason.
     Dead,
 }
 
-/// An event as it lies in the outbox.
+/// An event as the outbox stores it.
 #[derive(Clone, Debug)]
 pub struct StoredEvent {
-    /// Its order in the log, rising.
+    /// Position in the log, ascending in commit order.
     pub position: u64,
-    /// Stable over every retry.
+    /// Id of the event, the same in every retry.
     pub id: EventId,
-    /// The CloudEvents type.
+    /// The CloudEvents type, such as `onsale.seats.held.v1`.
     pub kind: String,
-    /// Whose history it belongs to.
+    /// Id of the user, lecture or performance that it is about.
     pub subject: String,
-    /// Its order within the subject.
+    /// The subject's version after the change. Events of one subject are in this order.
     pub version: u64,
-    /// When.
+    /// When the change was decided.
     pub at: Timestamp,
-    /// The data, as JSON.
+    /// The data of the event, as JSON.
     pub data: String,
-    /// What became of it.
+    /// Whether it is sent.
     pub state: EventState,
-    /// Why it is dead.
+    /// Why it is a dead letter; `None` if it is none.
     pub reason: Option<String>,
-    /// The request that it comes from, where that is traced.
+    /// The trace context of the request that caused it, if it is traced.
     pub trace: Option<TraceContext>,
 }
 
@@ -62,11 +62,11 @@ struct CloudEvent<'a> {
     subject: &'a str,
     time: String,
     datacontenttype: &'static str,
-    /// As it lies in the outbox, seen to be JSON; no value is made of it.
+    /// The text from the outbox, checked to be JSON and not parsed into values.
     data: Option<&'a RawValue>,
 }
 
-/// What is read of a CloudEvent that was published.
+/// The fields that are read back from a published CloudEvent.
 #[derive(Deserialize)]
 struct Published<'a> {
     id: String,
@@ -79,8 +79,8 @@ struct Published<'a> {
 }
 
 impl StoredEvent {
-    /// The event that was published as this text, from outside of the log: its position and its version are 0. `None` if
-    /// the text is no such event.
+    /// Reads an event back from its published text. Its position and version are 0, because the text does not contain them.
+    /// Returns `None` if the text is no event of this program.
     pub fn from_json(json: &str) -> Option<Self> {
         let Published { id, kind, subject, time, data } = serde_json::from_str(json).ok()?;
         Some(Self {
@@ -107,12 +107,14 @@ impl StoredEvent {
             subject: &self.subject,
             time: rfc3339(self.at),
             datacontenttype: "application/json",
+            // Data that is no JSON becomes `null`, so that the event as a whole stays readable.
             data: serde_json::from_str(&self.data).ok(),
         };
-        serde_json::to_string(&event).unwrap_or_default()
+        // Only maps with other keys than text, and failing writers, cannot be written as JSON.
+        serde_json::to_string(&event).unwrap_or_else(|error| unreachable!("an event is JSON: {error}"))
     }
 
-    /// The topic of its type.
+    /// The topic that events of this type are sent to.
     pub fn topic(&self) -> &'static str {
         match self.kind.split('.').nth(1) {
             Some("points") => "onsale.points",
@@ -156,8 +158,8 @@ pub fn subject_of(event: &Event) -> String {
     }
 }
 
-/// The data of an event, as JSON. Written by hand, as it is made for every change of a sale: ids, numbers and
-/// instants are all there is, and none of them needs escaping.
+/// The data of an event, as JSON. Formatted by hand, because it is built for every change of a sale. It contains only ids,
+/// numbers and instants, and none of them needs escaping.
 pub fn data_of(happening: &Happening) -> String {
     match happening {
         Happening::PointsMoved { user, amount, balance_after, reference, .. } => {
@@ -222,8 +224,8 @@ mod tests {
             r#""type":"onsale.points.charged.v1","subject":"a\"da","time":"2023-11-14T22:13:20.123Z","#,
             r#""datacontenttype":"application/json","data":"#,
         );
-        for (data, told) in [(r#"{"b":1,"a":9007199254740993}"#, r#"{"b":1,"a":9007199254740993}"#), ("{", "null")] {
-            assert_eq!(with_data(data), format!("{head}{told}}}"));
+        for (data, written) in [(r#"{"b":1,"a":9007199254740993}"#, r#"{"b":1,"a":9007199254740993}"#), ("{", "null")] {
+            assert_eq!(with_data(data), format!("{head}{written}}}"));
         }
         let published = with_data(r#"{"b":1,"a":9007199254740993}"#);
         assert_eq!(StoredEvent::from_json(&published).map(|event| event.to_json()), Some(published), "read back");

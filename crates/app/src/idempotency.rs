@@ -1,63 +1,63 @@
-//! Answers kept under idempotency keys, in the transaction of what they answer.
+//! Answers that idempotency keys keep. An answer is saved in the transaction of the command that it answers.
 
 use std::sync::Arc;
 
 use onsale_domain::ids::UserId;
 use onsale_domain::time::Timestamp;
 
-/// How long a key lives.
+/// How long a key keeps its answer, in seconds. Then the same key is a new request.
 pub const KEY_LIFE_SECONDS: u32 = 24 * 60 * 60;
 
-/// A caller's idempotency key. Keys belong to the acting user; an administrator's to nobody.
+/// An idempotency key. Each acting user has keys of their own; administrators share one set of keys.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct KeyId {
-    /// Who acts; `None` for an administrator.
+    /// The acting user; `None` for an administrator.
     pub owner: Option<UserId>,
     /// 1 to 255 visible characters.
     pub key: Arc<str>,
 }
 
-/// A SHA-256 of what makes a request the same: method, path, query and body.
+/// SHA-256 of the method, path, query and body. Requests with the same fingerprint count as the same request.
 pub type Fingerprint = [u8; 32];
 
-/// A key with the request that came under it.
+/// A key and the fingerprint of its request.
 #[derive(Clone, Debug)]
 pub struct Keyed {
-    /// The key.
+    /// The key and its owner.
     pub id: KeyId,
-    /// The request.
+    /// The fingerprint of the request that uses the key now.
     pub fingerprint: Fingerprint,
 }
 
-/// The first answer given under a key.
+/// The answer that a key keeps.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KeptAnswer {
-    /// To which request.
+    /// The fingerprint of the request that was answered.
     pub fingerprint: Fingerprint,
-    /// As the outer layer wrote it: status, headers and body.
+    /// Status, headers and body, as the server wrote them.
     pub answer: Arc<[u8]>,
-    /// When.
+    /// When the request was decided.
     pub kept_at: Timestamp,
 }
 
 impl KeptAnswer {
-    /// Whether the key still counts.
+    /// Whether the key still keeps this answer.
     pub fn lives(&self, at: Timestamp) -> bool {
         at < self.kept_at.plus_seconds(KEY_LIFE_SECONDS)
     }
 }
 
-/// How many answers are kept for one user, those included whose life is over and that are not dropped yet.
+/// How many answers the keys of one user keep. Includes answers that have lapsed and are not dropped yet.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KeptCount {
-    /// Counted up to a bound.
+    /// Number of answers, counted up to the limit.
     pub answers: u32,
-    /// When the oldest was kept, if there are as many as the bound.
+    /// When the oldest of them was kept, if there are as many as the limit.
     pub oldest: Option<Timestamp>,
 }
 
 impl KeptCount {
-    /// When an answer that was kept at an instant lapses.
+    /// When an answer lapses that was kept at `kept_at`.
     pub fn lapses_at(kept_at: Timestamp) -> Timestamp {
         kept_at.plus_seconds(KEY_LIFE_SECONDS)
     }

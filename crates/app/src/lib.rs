@@ -1,5 +1,7 @@
-//! What onsale does with its rules. Knows no SQL, no HTTP and no driver: those stand behind [`store`] and in front
-//! of [`desk`].
+//! Everything between the rules and the outside: the desk that decides commands in batches, waiting rooms, caches of what
+//! clients read, the relay of events, background tasks and the audit.
+//!
+//! This crate has no SQL, no HTTP and no driver. Databases are behind [`store`]; HTTP handlers call [`desk`].
 
 pub mod audit;
 pub mod background;

@@ -1,6 +1,6 @@
-//! Retires and drops what is over: rooms that nothing can happen in, places of turns that ended long ago, old events.
+//! Retires rooms in which nothing can happen any more, and drops old places and old events.
 //!
-//! Everything goes in small steps with a rest after each, so that the sale beside it never waits for long.
+//! All of it happens in small steps with a rest after each, so that the sale never waits long for a lock.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -15,28 +15,28 @@ use crate::clock::ClockWatch;
 use crate::store::{Retention, StoreError};
 use crate::waiting_room::{OVER_AFTER_MILLIS, Rooms};
 
-/// How often it is checked which rooms are over.
+/// How often the task looks for rooms that are over.
 const RETIRE_EVERY: Duration = Duration::from_secs(10);
 
-/// How often old places and events are searched for once none are left.
+/// How often the task searches for old places and events when the last search found none.
 const DROP_EVERY: Duration = Duration::from_secs(60);
 
-/// The most rooms of one step.
+/// Maximum number of rooms of one step.
 const ROOMS_AT_ONCE: usize = 200;
 
-/// The most rows of one step: a few milliseconds under the lock.
+/// Maximum number of rows of one step: it holds its locks for a few milliseconds.
 const ROWS_AT_ONCE: usize = 500;
 
 /// The rest after a step, as a multiple of its duration.
 const RESTS_PER_STEP: u32 = 4;
 const REST_MIN: Duration = Duration::from_millis(20);
 
-/// After the clock jumped ahead nothing is dropped for this long.
+/// After the clock jumped ahead, nothing is dropped for this long, because the clock may be wrong.
 const KEPT_AFTER_JUMP: Duration = Duration::from_secs(3_600);
 
 const DAY_MILLIS: i64 = 86_400_000;
 
-/// What was retired and dropped.
+/// Counters of what was retired and dropped.
 #[derive(Clone, Debug, Default)]
 pub struct RetentionMetrics {
     rooms: Counter,
@@ -45,7 +45,7 @@ pub struct RetentionMetrics {
 }
 
 impl RetentionMetrics {
-    /// Shows the counters.
+    /// Registers the counters with the prefix `retention_`.
     pub fn register(&self, registry: &mut Registry) {
         let retention = registry.sub_registry_with_prefix("retention");
         retention.register("rooms_retired", "Waiting rooms of past concerts removed from memory", self.rooms.clone());
@@ -62,27 +62,27 @@ impl RetentionMetrics {
     }
 }
 
-/// The background task.
+/// The background task that retires and drops.
 pub struct Keeper {
-    /// Which rooms are in memory.
+    /// The rooms that are in memory.
     pub rooms: Arc<Rooms>,
-    /// The database's clock.
+    /// The database's clock, which decides what is old.
     pub clock: Arc<ClockWatch>,
     /// The store that retires and drops.
     pub retention: Arc<dyn Retention>,
-    /// How long places are kept after they were handed out.
+    /// How many days a place is kept after it was handed out.
     pub places_kept_days: u32,
-    /// How long events are kept, if this process is to forget them.
+    /// How many days an event is kept, if this process deletes old events.
     pub events_kept_days: Option<u32>,
-    /// Whether no relay is expected: old events are deleted although none sent them.
+    /// Whether no relay is expected: then old events are deleted although they were not sent.
     pub forgets_unsent: bool,
-    /// Runs and failures.
+    /// Counts the runs and failures of the task.
     pub metrics: TaskMetrics,
-    /// What was dropped.
+    /// Counts what was retired and dropped.
     pub dropped: RetentionMetrics,
 }
 
-/// When each kind of work is due.
+/// When each kind of work is due next; `None` for at once.
 #[derive(Default)]
 struct Due {
     retire_at: Option<Instant>,
@@ -94,7 +94,7 @@ fn is_due(at: Option<Instant>) -> bool {
     at.is_none_or(|at| at <= Instant::now())
 }
 
-/// Not before the interval is over, or at once if there is more.
+/// The time of the next step: at once if there is more to do, else after the interval.
 fn next(more: bool, every: Duration) -> Option<Instant> {
     (!more).then(|| Instant::now() + every)
 }
@@ -110,7 +110,7 @@ impl Keeper {
                 Ok(false) => RETIRE_EVERY,
                 Ok(true) => (began.elapsed() * RESTS_PER_STEP).max(REST_MIN),
                 Err(ref error) => {
-                    tracing::warn!(%error, "what is over could not be dropped; retrying in 10 s");
+                    tracing::warn!(%error, "failed to retire or drop what is over; retrying in 10 s");
                     RETIRE_EVERY
                 }
             };
@@ -125,7 +125,7 @@ impl Keeper {
     /// One small step of each kind that is due. Returns whether there is more to do.
     async fn step(&self, due: &mut Due) -> Result<bool, StoreError> {
         let at = self.clock.now();
-        // What looks old may only look so.
+        // After a jump ahead, rows may seem older than they are. What is dropped cannot be restored.
         if self.clock.jumped_ahead_within(KEPT_AFTER_JUMP) {
             return Ok(false);
         }

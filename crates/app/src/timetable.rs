@@ -1,8 +1,9 @@
-//! Lectures from today on, kept in memory: everybody looks at the list, and each application changes it. Decides nothing.
+//! The timetable: all lectures from today on in memory. Every client reads the list, and each application changes it.
+//! Nothing is decided from it.
 //!
-//! Read once from the database, it follows the process's own commits. Where other processes share the database, what
-//! they changed is asked for now and then, once for all who look. A lecture carries a version, so the newer of two
-//! pictures is known whichever comes first.
+//! The process reads the list once from the database and then follows its own commits. If other instances share the
+//! database, the process queries their changes at most every 100 ms, once for all clients. Each lecture carries a version,
+//! so the newer of two states counts, whichever arrives first.
 
 use parking_lot::{RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::collections::BTreeMap;
@@ -23,16 +24,16 @@ use crate::desk::Observer;
 use crate::store::news::News;
 use crate::store::{LectureFilter, Page, Reader, StoreError, Unit};
 
-/// How old others' changes may be in a list.
+/// The shortest time between two queries for the other instances' changes.
 const FOLLOWED_EVERY: Duration = Duration::from_millis(100);
-/// Asking takes at most this part of the time, and others' changes are at most this old.
+/// The time between two queries is the length of the last one times this, but at most [`FOLLOWED_AT_LEAST`].
 const COST_SHARE: u32 = 20;
 const FOLLOWED_AT_LEAST: Duration = Duration::from_secs(2);
 
-/// How long a list is shown while nobody can say what others did.
+/// How long a list is served while the database does not answer. Then requests fail.
 const SHOWN_WITHOUT_NEWS: Duration = Duration::from_secs(3);
 
-/// A change shows the instant at which it was decided, and is there once it is committed: at the latest so much later.
+/// A change carries the instant of its decision and is visible after its commit. The commit comes at most this much later.
 const COMMITTED_WITHIN_MILLIS: i64 = 60_000;
 
 const DAY_MILLIS: i64 = 86_400_000;
@@ -50,8 +51,8 @@ impl Lectures {
         Self { from, by_start: BTreeMap::new() }
     }
 
-    /// Tells whether that is news.
-    fn take_in(&mut self, lecture: &Lecture) -> bool {
+    /// Adds a lecture. Returns whether it is new or newer than the known version.
+    fn add(&mut self, lecture: &Lecture) -> bool {
         let is_news = |known: &Lecture| known.version < lecture.version;
         let key = (lecture.starts_at, lecture.id);
         let is_news = self.from <= lecture.starts_at && self.by_start.get(&key).is_none_or(is_news);
@@ -69,18 +70,19 @@ impl Lectures {
     }
 }
 
-/// What is shown, and what is being read to be shown next: both follow the commits.
+/// The list that is served, and the list that a query is reading now. Commits change both.
 struct Known {
     shown: Lectures,
+    /// Gathers the commits during the query. `None` if no query runs.
     coming: Option<Lectures>,
 }
 
-/// When it was asked what others did.
+/// The last query of the database.
 #[derive(Default)]
 struct Asked {
-    /// `None` where the list has to be read whole.
+    /// When it began; `None` if the list must be read as a whole.
     at: Option<Instant>,
-    /// The database's time of that.
+    /// The database's time when it began.
     since: Timestamp,
     took: Duration,
     histories: u64,
@@ -93,28 +95,33 @@ impl Asked {
     }
 }
 
-/// See the module.
+/// The lectures from today on.
+///
+/// Lock order: `asked`, then `known`.
 pub struct Timetable {
     reader: Arc<dyn Reader>,
-    /// Where other processes change lectures too.
+    /// The other instances' changes; `None` if no other instance shares the database.
     news: Option<Arc<dyn News>>,
+    /// Requests read it, commits and queries write it. Never held over an await.
     known: RwLock<Known>,
+    /// Incremented after each change of `known`. The increment releases, and the load in `edition` acquires: a list that is
+    /// cached under an edition is never older than that edition.
     edition: AtomicU64,
-    /// How often all that was known was put in doubt.
+    /// Number of calls of `recover`: all that was known before must be read again.
     forgotten: AtomicU64,
-    /// Held by whoever asks the database, so that one does for all.
+    /// Held by the request that queries the database. The others wait, and use its answer.
     asked: Mutex<Asked>,
-    /// Until when nobody needs to ask, in nanoseconds since `born`.
+    /// No query is needed before this, in nanoseconds since `born`. Lets most requests pass without the lock `asked`.
     fresh_until: AtomicU64,
     born: Instant,
-    /// Whether it is kept; else each look asks the database.
+    /// Whether the list is kept; if not, each request reads the database.
     pub is_kept: bool,
-    /// How often the database was asked.
+    /// Number of queries.
     pub reads: Counter,
 }
 
 impl Timetable {
-    /// Nothing is known yet: it is read when somebody looks.
+    /// Starts empty: the first request reads the list.
     pub fn new(reader: Arc<dyn Reader>, news: Option<Arc<dyn News>>, is_kept: bool) -> Self {
         Self {
             reader,
@@ -130,11 +137,10 @@ impl Timetable {
         }
     }
 
-    /// Makes sure that lectures from this instant on are known, others' changes of a moment ago included. Tells which
-    /// edition of the list that is: another number after each change.
+    /// Refreshes the list if it is too old. Returns the edition of the list, a number that changes with each change.
     ///
     /// # Errors
-    /// Where nothing is known and the database cannot be read.
+    /// [`StoreError`] if the database cannot be read and the list is unknown or older than 3 s.
     pub async fn edition(&self, today: Timestamp) -> Result<u64, StoreError> {
         if nanos(self.born.elapsed()) >= self.fresh_until.load(Ordering::Acquire) {
             self.catch_up(today).await?;
@@ -142,7 +148,7 @@ impl Timetable {
         Ok(self.edition.load(Ordering::Acquire))
     }
 
-    /// Lectures by start and id; the filter begins no earlier than the day of which the edition was asked.
+    /// Lectures by start and id. The filter must not begin before the day that [`Self::edition`] was called with.
     pub fn page(&self, filter: LectureFilter, page: Page<(Timestamp, LectureId)>) -> Vec<Lecture> {
         let first = |at| (at, LectureId::new(Uuid::nil()));
         let from = page.after.filter(|(at, _)| filter.from <= *at).map_or(Included(first(filter.from)), Excluded);
@@ -167,32 +173,35 @@ impl Timetable {
 
     async fn catch_up(&self, today: Timestamp) -> Result<(), StoreError> {
         let mut asked = self.asked.lock().await;
+        // Checked again under the lock: another request may have refreshed the list meanwhile.
         let (forgotten, histories) = (self.forgotten.load(Ordering::Acquire), self.histories());
         let is_known = asked.at.is_some() && asked.forgotten == forgotten && asked.histories == histories;
         if is_known && asked.is_fresh(self.fresh_for(asked.took)) {
             return Ok(());
         }
+        // Taken before the query: what commits during the query may be missing from its answer.
         let (began, since) = (Instant::now(), self.reader.now());
         self.reads.inc();
-        let told = if is_known { self.ask(today, asked.since).await } else { self.read(today).await };
-        match told {
+        let asked_now = if is_known { self.ask(today, asked.since).await } else { self.read(today).await };
+        match asked_now {
             Ok(()) => {
                 let took = began.elapsed();
                 *asked = Asked { at: Some(began), since, took, histories, forgotten };
                 let fresh_until = (began - self.born).saturating_add(self.fresh_for(took));
                 self.fresh_until.store(nanos(fresh_until), Ordering::Release);
+                // `recover` ran during the query and set 0, which the store above may have overwritten.
                 if self.forgotten.load(Ordering::Acquire) != forgotten {
                     self.fresh_until.store(0, Ordering::Release);
                 }
                 Ok(())
             }
-            // A list may be a little old; nothing is decided by it.
+            // A list may be a little old, because nothing is decided from it.
             Err(_) if is_known && asked.is_fresh(SHOWN_WITHOUT_NEWS) => Ok(()),
             Err(error) => Err(error),
         }
     }
 
-    /// For how long nobody needs to ask again.
+    /// How long the answer of a query of this length is used before the next query.
     fn fresh_for(&self, took: Duration) -> Duration {
         match self.news {
             Some(_) => (took * COST_SHARE).clamp(FOLLOWED_EVERY, FOLLOWED_AT_LEAST),
@@ -205,16 +214,17 @@ impl Timetable {
     }
 
     async fn read(&self, today: Timestamp) -> Result<(), StoreError> {
-        // What is committed from here on is taken in.
+        // Before the query: commits of this process from here on are added to `coming`.
         self.known_mut().coming = Some(Lectures::from(today));
         let read = self.reader.lectures(LectureFilter::starting(today), ALL).await?;
         let mut known = self.known_mut();
         let mut coming = known.coming.take().unwrap_or_else(|| Lectures::from(today));
-        read.iter().for_each(|lecture| {
-            coming.take_in(lecture);
-        });
+        for lecture in &read {
+            coming.add(lecture);
+        }
         known.shown = coming;
         drop(known);
+        // After the list: a request that reads the new edition then finds the new list.
         self.edition.fetch_add(1, Ordering::AcqRel);
         Ok(())
     }
@@ -222,20 +232,20 @@ impl Timetable {
     async fn ask(&self, today: Timestamp, since: Timestamp) -> Result<(), StoreError> {
         let changed_since = Some(since.plus_millis(-COMMITTED_WITHIN_MILLIS));
         let filter = LectureFilter { changed_since, ..LectureFilter::starting(today) };
-        let told = self.reader.lectures(filter, ALL).await?;
-        // A caller who came before midnight may still look at yesterday.
+        let changed = self.reader.lectures(filter, ALL).await?;
+        // A request that came before midnight may still read yesterday's lectures.
         self.known_mut().shown.forget_before(today.plus_millis(-DAY_MILLIS));
-        self.take_in(told.iter());
+        self.add(changed.iter());
         Ok(())
     }
 
-    fn take_in<'a>(&self, lectures: impl Iterator<Item = &'a Lecture>) {
+    fn add<'a>(&self, lectures: impl Iterator<Item = &'a Lecture>) {
         let mut known = self.known_mut();
         let mut is_news = false;
         for lecture in lectures {
-            is_news |= known.shown.take_in(lecture);
+            is_news |= known.shown.add(lecture);
             if let Some(coming) = &mut known.coming {
-                coming.take_in(lecture);
+                coming.add(lecture);
             }
         }
         drop(known);
@@ -254,11 +264,12 @@ impl Observer for Timetable {
     fn committed(&self, unit: &Unit) {
         let mut changed = unit.rows.lectures.changed().filter_map(|(_, lecture)| lecture).peekable();
         if changed.peek().is_some() {
-            self.take_in(changed);
+            self.add(changed);
         }
     }
 
     async fn recover(&self) -> Result<(), StoreError> {
+        // In this order: a request that sees 0 must also see the new count and read the whole list.
         self.forgotten.fetch_add(1, Ordering::AcqRel);
         self.fresh_until.store(0, Ordering::Release);
         Ok(())

@@ -1,7 +1,10 @@
-//! Traces: what a request led to, from its batch through the outbox to the data platform (W3C Trace Context).
+//! Traces: a request with its batch, its events in the outbox, and their delivery to the data platform (W3C Trace Context).
 //!
-//! Only requests that are sampled have a context at all, so the others cost a look at one flag. Spans go to whoever
-//! [`install`]ed itself, as the log does; without that nothing is traced.
+//! Only sampled requests have a context. For the others a trace costs one read of a task-local value. Spans go to the
+//! [`Recorder`] that was [`install`]ed; without one, nothing is traced.
+//!
+//! Why not the OpenTelemetry SDK: it keeps a span for each request, sampled or not, and these few types are enough for the
+//! spans that onsale sends.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -14,61 +17,61 @@ pub const TRACEPARENT: &str = "traceparent";
 /// A span of a trace that is sampled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TraceContext {
-    /// The trace.
+    /// Id of the trace.
     pub trace: [u8; 16],
-    /// The span.
+    /// Id of the span within its trace.
     pub span: [u8; 8],
 }
 
-/// Who a span speaks for.
+/// The kind of a span, as OpenTelemetry defines it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
-    /// Answers a request.
+    /// Handles a request of a client.
     Server,
-    /// Goes on inside.
+    /// Work inside this process.
     Internal,
-    /// Hands an event to a broker.
+    /// Sends an event to a broker.
     Producer,
-    /// Hands an event on from there.
+    /// Receives an event from a broker and processes it.
     Consumer,
 }
 
-/// What an attribute says.
+/// The value of an attribute.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Value {
-    /// A number.
+    /// An integer.
     Number(i64),
-    /// A text.
+    /// Any text.
     Text(String),
 }
 
-/// A piece of work in a trace, from its beginning on.
+/// A piece of work in a trace, which has begun and not yet ended.
 #[derive(Clone, Debug)]
 pub struct Span {
-    /// Itself.
+    /// Ids of the trace and of this span.
     pub context: TraceContext,
-    /// The span that it is a part of.
+    /// Id of the parent span; `None` for the first span of a trace.
     pub parent: Option<[u8; 8]>,
-    /// What is done.
+    /// The name, such as `GET /lectures`.
     pub name: Cow<'static, str>,
-    /// For whom.
+    /// The kind of work.
     pub kind: Kind,
-    /// Since when.
+    /// When the work began.
     pub began: SystemTime,
-    /// More about it.
+    /// Attributes, by name.
     pub attributes: Vec<(&'static str, Value)>,
-    /// Spans of other traces that it has to do with.
+    /// Spans of other traces that this work also belongs to.
     pub links: Vec<TraceContext>,
-    /// Why it came to nothing.
+    /// Why the work failed; `None` if it did not.
     pub failed: Option<String>,
 }
 
-/// Where spans go.
+/// Receives finished spans.
 pub trait Recorder: Send + Sync {
-    /// Whether to trace a request of which nobody said whether to.
+    /// Whether to trace a request whose client sent no sampling decision.
     fn samples(&self) -> bool;
 
-    /// Takes a span that ends now. Never waits.
+    /// Takes a span that has just ended. Must not block.
     fn record(&self, span: Span);
 }
 
@@ -78,12 +81,12 @@ tokio::task_local! {
     static CURRENT: Option<TraceContext>;
 }
 
-/// From now on spans go there. Only the first counts.
+/// Sends all spans to this recorder from now on. Only the first call of a process has an effect.
 pub fn install(recorder: Box<dyn Recorder>) {
     let _ = RECORDER.set(recorder);
 }
 
-/// Begins what a caller asked for, if it is sampled: by the caller's word, else by chance.
+/// Begins the span of a request if it is sampled: by the client's decision, or by the recorder's if the client sent none.
 pub fn begin<'a>(name: impl FnOnce() -> String, traceparent: impl FnOnce() -> Option<&'a str>) -> Option<Span> {
     let recorder = RECORDER.get()?;
     match traceparent().and_then(parse) {
@@ -93,12 +96,12 @@ pub fn begin<'a>(name: impl FnOnce() -> String, traceparent: impl FnOnce() -> Op
     }
 }
 
-/// The work as a part of this context: [`current`] within it.
+/// Runs work with this context as its [`current`] one.
 pub async fn within<T>(context: Option<TraceContext>, work: impl Future<Output = T>) -> T {
     CURRENT.scope(context, work).await
 }
 
-/// The context of the work that goes on here, where it is sampled.
+/// The context of the current task's work, if it is sampled.
 pub fn current() -> Option<TraceContext> {
     CURRENT.try_with(|context| *context).ok().flatten()
 }
@@ -113,7 +116,7 @@ fn parse(text: &str) -> Option<(TraceContext, bool)> {
     is_sound.then_some((TraceContext { trace, span }, flags[0] & 1 == 1))
 }
 
-/// Lowercase hexadecimal, of just this length.
+/// Reads exactly `N` bytes of lowercase hexadecimal.
 fn hex<const N: usize>(text: &str) -> Option<[u8; N]> {
     let digit = |byte: u8| match byte {
         b'0'..=b'9' => Some(byte - b'0'),
@@ -132,7 +135,7 @@ fn hex<const N: usize>(text: &str) -> Option<[u8; N]> {
 }
 
 impl TraceContext {
-    /// Reads a `traceparent`; `None` for one that is none or is not sampled.
+    /// Reads a `traceparent`. Returns `None` if it is invalid or not sampled.
     pub fn parse(traceparent: &str) -> Option<Self> {
         parse(traceparent).and_then(|(context, is_sampled)| is_sampled.then_some(context))
     }
@@ -143,19 +146,19 @@ impl TraceContext {
         Some(Self { trace: trace.try_into().ok()?, span: span.try_into().ok()? })
     }
 
-    /// The trace and then the span.
+    /// The 16 bytes of the trace and then the 8 bytes of the span.
     pub fn to_bytes(self) -> Vec<u8> {
         [&self.trace[..], &self.span[..]].concat()
     }
 
-    /// Begins a part of this.
+    /// Begins a child span.
     pub fn child(self, name: impl Into<Cow<'static, str>>, kind: Kind) -> Span {
         let context = Self { trace: self.trace, span: rand::random() };
         Span { parent: Some(self.span), ..Span::of(context, name, kind) }
     }
 }
 
-/// As a `traceparent`.
+/// Writes the context as a sampled `traceparent`.
 impl fmt::Display for TraceContext {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (trace, span) = (u128::from_be_bytes(self.trace), u64::from_be_bytes(self.span));
@@ -164,7 +167,7 @@ impl fmt::Display for TraceContext {
 }
 
 impl Span {
-    /// Begins a trace of its own.
+    /// Begins the first span of a new trace.
     pub fn root(name: impl Into<Cow<'static, str>>, kind: Kind) -> Self {
         Self::of(TraceContext { trace: rand::random(), span: rand::random() }, name, kind)
     }
@@ -174,21 +177,21 @@ impl Span {
         Self { context, parent, name: name.into(), kind, began: SystemTime::now(), attributes, links, failed }
     }
 
-    /// Says more about it.
+    /// Adds an attribute.
     #[must_use]
     pub fn with(mut self, name: &'static str, value: impl Into<Value>) -> Self {
         self.attributes.push((name, value.into()));
         self
     }
 
-    /// Has to do with these, too.
+    /// Adds links to spans of other traces.
     #[must_use]
     pub fn linked(mut self, to: impl IntoIterator<Item = TraceContext>) -> Self {
         self.links.extend(to);
         self
     }
 
-    /// Ends now; with a reason where it came to nothing.
+    /// Ends the span and sends it to the recorder, with the reason if the work failed.
     pub fn end(mut self, failed: Option<String>) {
         self.failed = failed;
         if let Some(recorder) = RECORDER.get() {
@@ -226,7 +229,7 @@ mod tests {
     use super::{TraceContext, parse};
 
     #[test]
-    fn a_traceparent_is_read_as_the_standard_says() {
+    fn a_traceparent_is_read_as_the_standard_defines() {
         let (trace, span) = ("0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331");
         let table = [
             (format!("00-{trace}-{span}-01"), Some(true)),
@@ -258,7 +261,7 @@ mod tests {
     }
 
     #[test]
-    fn nobody_listens_and_nothing_is_begun() {
+    fn without_a_recorder_no_span_begins() {
         let text = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
         assert!(super::begin(|| "test".to_owned(), || Some(text)).is_none());
     }

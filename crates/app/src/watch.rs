@@ -1,4 +1,4 @@
-//! Watches the parts of a sale in the background, so that `/readyz` and the metrics never wait for one of them.
+//! Checks the database and the other parts of a sale in the background, so that `/readyz` and the metrics never wait for them.
 
 use parking_lot::Mutex;
 use std::sync::Arc;
@@ -13,24 +13,24 @@ use crate::store::Reader;
 /// Interval of pings of the database.
 const DATABASE_EVERY: Duration = Duration::from_millis(500);
 
-/// A database whose last answer is older than this counts as silent.
+/// If the last answer of the database is older than this, the database counts as away.
 const SILENT_AFTER: Duration = Duration::from_secs(2);
 
-/// How long one look at a part may take. A look that takes longer counts as failed.
+/// Maximum length of a check of a part. A check that takes longer counts as failed.
 const PART_WITHIN: Duration = Duration::from_secs(3);
 
-/// The part of the board that is about the database.
+/// The name of the database on the board of conditions.
 const DATABASE: &str = "database";
 
 #[derive(Clone, Copy, Debug)]
 struct Look {
-    /// When the last look began that the database answered.
+    /// When the last check began that the database answered.
     answered_at: Instant,
-    /// The last look came back with an error.
+    /// The last check returned an error.
     has_failed: bool,
 }
 
-/// Asks the database for a sign of life, and remembers what it last said.
+/// Pings the database every 500 ms, and keeps the last result.
 pub struct DatabaseWatch {
     reader: Arc<dyn Reader>,
     desk: Arc<Desk>,
@@ -75,6 +75,7 @@ impl DatabaseWatch {
             Ok(Err(error)) => Some(error.to_string()),
             Err(_) => Some(format!("no answer within {} s", SILENT_AFTER.as_secs())),
         };
+        // A block of its own: the lock must not be held while the board is locked below.
         {
             let mut last = self.last();
             last.has_failed = failure.is_some();
@@ -92,8 +93,8 @@ impl DatabaseWatch {
     }
 }
 
-/// Looks at a part that the sale can do without, again and again until stopped, and states on the board whether the
-/// condition holds. `look` returns why the part is degraded, or `None`; after 3 s it counts as unanswered.
+/// Checks a part that the sale can do without until stopped, and raises or clears a condition on the board. `look` returns
+/// why the part is degraded, or `None` if it is well. If it takes longer than 3 s, the part counts as degraded.
 pub async fn watch_part(
     conditions: Arc<Conditions>,
     (part, condition): (&'static str, &'static str),

@@ -34,7 +34,7 @@ pub struct Context<'a> {
 }
 
 impl Context<'_> {
-    /// The same, no earlier than the last change of a row (see [`Timestamp::not_before`]).
+    /// This context with a time no earlier than the last change of a row (see [`Timestamp::not_before`]).
     pub(crate) fn not_before(&mut self, last_change: Option<Timestamp>) -> Context<'_> {
         let at = last_change.map_or(self.at, |last| self.at.not_before(last));
         Context { at, ids: self.ids, hold_seconds: self.hold_seconds }

@@ -13,35 +13,35 @@ use crate::wallet::EntryKind;
 pub struct Event {
     /// Id, the same in every retry.
     pub id: EventId,
-    /// Time of the change.
+    /// When the change was decided.
     pub at: Timestamp,
     /// The subject's version after the change.
     pub version: u64,
-    /// The change.
+    /// What changed.
     pub happening: Happening,
 }
 
 /// The aggregate that an event belongs to. Events of one subject stay in order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Subject<'a> {
-    /// A wallet.
+    /// The wallet of this user.
     User(&'a UserId),
-    /// A lecture.
+    /// The applications for this lecture.
     Lecture(LectureId),
-    /// A performance.
+    /// The seats of this performance.
     Performance(PerformanceId),
 }
 
 /// Seats of a performance that a reservation names.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Claim {
-    /// The reservation.
+    /// Id of the reservation.
     pub reservation: ReservationId,
-    /// The performance.
+    /// The performance of the seats.
     pub performance: PerformanceId,
     /// The user of the reservation.
     pub user: UserId,
-    /// Seat numbers.
+    /// Seat numbers, in the order of the request.
     pub seats: Arc<[u32]>,
     /// Sum of the prices, in points.
     pub amount: i64,
@@ -54,7 +54,7 @@ pub enum Happening {
     PointsMoved {
         /// The owner of the wallet.
         user: UserId,
-        /// Charge or use.
+        /// Whether points were charged or used.
         kind: EntryKind,
         /// Points moved, at least 0.
         amount: i64,
@@ -65,16 +65,16 @@ pub enum Happening {
     },
     /// A user got a place in a lecture or cancelled it.
     LectureChanged {
-        /// The lecture.
+        /// The lecture of the place.
         lecture: LectureId,
-        /// The user.
+        /// The user who applied.
         user: UserId,
-        /// Applied or cancelled.
+        /// Whether the user applied or cancelled.
         kind: HistoryKind,
         /// The seat number, from 1.
         seat_number: u32,
     },
-    /// Seats are held.
+    /// A user holds seats and may pay for them.
     SeatsHeld {
         /// The reservation and its seats.
         claim: Claim,
@@ -88,11 +88,11 @@ pub enum Happening {
         /// Why the hold ended.
         ending: Ending,
     },
-    /// Seats are sold.
+    /// A user paid for held seats.
     PaymentCompleted {
         /// The reservation and its seats.
         claim: Claim,
-        /// The payment.
+        /// Id of the payment.
         payment: PaymentId,
         /// Time of the payment.
         paid_at: Timestamp,

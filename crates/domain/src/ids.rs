@@ -52,7 +52,7 @@ macro_rules! uuid_ids {
                 Self(uuid)
             }
 
-            /// The UUID itself.
+            /// The id as a plain UUID.
             pub const fn uuid(self) -> Uuid {
                 self.0
             }

@@ -17,11 +17,11 @@ pub struct Payment {
     pub id: PaymentId,
     /// The reservation. It has at most one payment.
     pub reservation: ReservationId,
-    /// The performance.
+    /// The performance of the seats.
     pub performance: PerformanceId,
     /// The user who paid.
     pub user: UserId,
-    /// Seat numbers.
+    /// Seat numbers, in the order of the reservation.
     pub seats: Arc<[u32]>,
     /// Amount, in points.
     pub amount: i64,
@@ -31,12 +31,12 @@ pub struct Payment {
     pub paid_at: Timestamp,
 }
 
-/// Pays a hold.
+/// Pays a hold with points: its seats are sold, and the token ends.
 #[derive(Clone, Debug)]
 pub struct Pay {
-    /// The user's token.
+    /// The token of the user's turn.
     pub token: Token,
-    /// The reservation.
+    /// The reservation to pay.
     pub reservation: ReservationId,
 }
 
@@ -54,6 +54,7 @@ impl Command for Pay {
         let written_at = showing.into_iter().chain(wallet).fold(cx.at, Timestamp::max);
         let mut cx = cx.not_before(showing);
         let cx = &mut cx.not_before(wallet);
+        // The order of these checks is the contract's: an ended token is refused before anything about the reservation.
         waiting_room::may_settle(rows, token, *id, cx.at)?;
         let reservation = concert::owned_reservation(rows, token, *id)?.clone();
         match reservation.status_at(cx.at) {
@@ -61,6 +62,7 @@ impl Command for Pay {
             Status::Expired | Status::Released => return Err(Refusal::HoldExpired),
             Status::Held => {}
         }
+        // The debit is the last check. Nothing after it may refuse.
         let payment_id = PaymentId::new(cx.ids.next(written_at));
         wallet::debit(rows, cx, &token.user, reservation.amount, Some(payment_id))?;
 

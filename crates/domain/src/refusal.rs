@@ -52,8 +52,8 @@ pub enum Refusal {
 }
 
 impl Refusal {
-    /// Whether the same request would be judged alike whatever the state of the sale: such a refusal is no
-    /// decision, and an idempotency key does not keep it.
+    /// Whether the refusal depends on the request alone, and not on the state of the sale. An idempotency key does not keep
+    /// such a refusal.
     pub fn is_about_the_request(&self) -> bool {
         matches!(self, Self::AmountOutOfRange | Self::TokenExpired)
     }

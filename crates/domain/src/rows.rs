@@ -27,7 +27,7 @@ pub struct Keys {
     pub rooms: BTreeSet<ConcertId>,
     /// Users who enter: their current place, its turn and end, and their open reservations if there is a turn.
     pub entrants: BTreeSet<(ConcertId, UserId)>,
-    /// Places by number.
+    /// Places by their number in line.
     pub places: BTreeSet<(ConcertId, u64)>,
     /// Turns by place, each with its end and its place, read together.
     pub turns: BTreeSet<(ConcertId, u64)>,
@@ -39,7 +39,7 @@ pub struct Keys {
     pub holdings: BTreeSet<(ConcertId, UserId)>,
     /// Reservations, each with its performance and its seats.
     pub reservations: BTreeSet<ReservationId>,
-    /// Performances.
+    /// Performances, locked with all of their seats.
     pub performances: BTreeSet<PerformanceId>,
     /// Seats, each with the reservation that holds it (not sold) and all seats of that reservation.
     pub seats: BTreeSet<(PerformanceId, u32)>,
@@ -48,31 +48,31 @@ pub struct Keys {
 /// The loaded rows of one unit of work, and the rows that its commands add.
 #[derive(Debug, Default)]
 pub struct Rows {
-    /// By user.
+    /// Wallets by owner.
     pub accounts: Table<UserId, Account>,
-    /// By id.
+    /// Lectures by id.
     pub lectures: Table<LectureId, Lecture>,
-    /// By lecture and user.
+    /// Applications by lecture and user.
     pub applications: Table<(LectureId, UserId), Application>,
     /// Freed seat numbers of the loaded lectures.
     pub freed_seats: FreedSeats,
-    /// By concert.
+    /// Waiting rooms by concert.
     pub rooms: Table<ConcertId, Room>,
     /// Given-up places of the loaded rooms.
     pub given_up: HashMap<ConcertId, GivenUp>,
-    /// By concert and place.
+    /// Places by concert and number in line.
     pub places: Table<(ConcertId, u64), Place>,
     /// The number of a user's current place. Not saved, because it follows from `places`.
     pub current_places: Table<(ConcertId, UserId), u64>,
-    /// By concert and place.
+    /// Turns by concert and place.
     pub turns: Table<(ConcertId, u64), Turn>,
     /// Turns that have ended and that their room has yet to settle.
     pub ends: Table<(ConcertId, u64), Timestamp>,
-    /// By id.
+    /// Performances by id.
     pub performances: Table<PerformanceId, Performance>,
-    /// By performance and number.
+    /// Held and sold seats by performance and number.
     pub seats: Table<(PerformanceId, u32), Seat>,
-    /// By id.
+    /// Reservations by id.
     pub reservations: Table<ReservationId, Reservation>,
     /// The reservations of a user in a concert that were held or paid when they were loaded, and those added since.
     /// Not saved, because they follow from `reservations`.
@@ -83,9 +83,9 @@ pub struct Rows {
     pub lecture_history: Vec<HistoryLine>,
     /// Tokens to add that were shown for a place whose row names another token: the place was handed out twice.
     pub disputes: Vec<Token>,
-    /// Concerts to add.
+    /// New concerts to add.
     pub new_concerts: Vec<Concert>,
-    /// Payments to add.
+    /// New payments to add.
     pub payments: Vec<Payment>,
     /// Events to add, in order.
     pub events: Vec<Event>,

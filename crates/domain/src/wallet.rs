@@ -41,7 +41,7 @@ pub struct Entry {
     pub user: UserId,
     /// 1 for the wallet's first entry, then one more for each.
     pub version: u64,
-    /// Charge or use.
+    /// Whether it adds or removes points.
     pub kind: EntryKind,
     /// Points moved, never negative.
     pub amount: i64,

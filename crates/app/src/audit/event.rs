@@ -1,5 +1,5 @@
-//! Events: each tells of a row that is there. With every row's event found by its id, no row has two events. No event counts as
-//! sent that never was: after a restore, or a failover that lost commits, a mark may be of another history of the log.
+//! Events: each belongs to a row that exists. The other checks find each row's event by its id, so no row has two events.
+//! No unsent event counts as sent: after a restore or a failover that lost commits, a mark may belong to another history.
 
 use super::Finding;
 use super::source::{AuditSource, MarkRow};

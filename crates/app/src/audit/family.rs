@@ -1,4 +1,4 @@
-//! Rows that belong to others: a place to its room, a seat to its performance.
+//! Rows that belong to a parent row: a place to its room, a seat to its performance.
 
 use super::Finding;
 use super::source::AuditSource;

@@ -11,16 +11,17 @@ use super::Finding;
 use super::source::{AuditSource, EventRow, LectureRow};
 use crate::store::StoreError;
 
-/// One lecture, as far as it was read.
+/// One lecture, as far as its rows were read.
 struct Roll {
     lecture: Lecture,
     seats: BTreeMap<UserId, u32>,
     freed: BTreeSet<u32>,
-    /// Who should have which seat, by the history.
-    told: BTreeMap<UserId, u32>,
+    /// The seat of each user, as the history implies it.
+    implied: BTreeMap<UserId, u32>,
     lines: u64,
+    /// Whether any user cancelled.
     cancelled: bool,
-    /// Every line follows from those before it.
+    /// Every line so far follows from those before it.
     history_holds: bool,
 }
 
@@ -30,7 +31,7 @@ impl Roll {
             lecture,
             seats: BTreeMap::new(),
             freed: BTreeSet::new(),
-            told: BTreeMap::new(),
+            implied: BTreeMap::new(),
             lines: 0,
             cancelled: false,
             history_holds: true,
@@ -40,10 +41,10 @@ impl Roll {
     fn add(&mut self, line: &HistoryLine) {
         self.lines += 1;
         let follows = match line.kind {
-            HistoryKind::Applied => self.told.insert(line.user.clone(), line.seat_number).is_none(),
+            HistoryKind::Applied => self.implied.insert(line.user.clone(), line.seat_number).is_none(),
             HistoryKind::Cancelled => {
                 self.cancelled = true;
-                self.told.remove(&line.user) == Some(line.seat_number)
+                self.implied.remove(&line.user) == Some(line.seat_number)
             }
         };
         self.history_holds &= follows && line.version == self.lines;
@@ -54,7 +55,7 @@ impl Roll {
         numbers.len() == self.seats.len() && numbers.iter().all(|number| (1..=self.lecture.capacity).contains(number))
     }
 
-    /// Taken and freed numbers together are 1 to the highest ever given; none is freed where nobody cancelled.
+    /// Taken and freed numbers together are 1 to the highest ever given. None is freed if no user cancelled.
     fn has_no_holes(&self) -> bool {
         let taken: BTreeSet<u32> = self.seats.values().copied().collect();
         let opened: BTreeSet<u32> = (1..=self.lecture.seats_opened).collect();
@@ -82,7 +83,7 @@ impl Findings {
         });
         self.seats.check(roll.seats_once(), || format!("{id}: a seat number is given twice or beyond the capacity"));
         self.holes.check(roll.has_no_holes(), || format!("{id}: the seat numbers given and freed leave a hole"));
-        let explained = roll.history_holds && roll.told == roll.seats && roll.lecture.version == roll.lines;
+        let explained = roll.history_holds && roll.implied == roll.seats && roll.lecture.version == roll.lines;
         self.history.check(explained, || format!("{id}: the history does not lead to who has a place"));
     }
 }
@@ -105,8 +106,8 @@ pub(super) async fn check(source: &dyn AuditSource, forgotten: Timestamp) -> Res
             (LectureRow::History(line, event), Some(roll)) => {
                 roll.add(&line);
                 let is_forgotten = event.is_none() && line.created_at < forgotten;
-                let told = is_forgotten || is_told(&line, event.as_ref());
-                findings.events.check(told, || format!("{}, line {}", line.lecture, line.version));
+                let has_event = is_forgotten || has_event(&line, event.as_ref());
+                findings.events.check(has_event, || format!("{}, line {}", line.lecture, line.version));
             }
             (_, None) => {}
         }
@@ -116,7 +117,7 @@ pub(super) async fn check(source: &dyn AuditSource, forgotten: Timestamp) -> Res
     Ok(vec![capacity, seats, holes, history, events])
 }
 
-fn is_told(line: &HistoryLine, event: Option<&EventRow>) -> bool {
+fn has_event(line: &HistoryLine, event: Option<&EventRow>) -> bool {
     let kind = match line.kind {
         HistoryKind::Applied => "onsale.lecture.applied.v1",
         HistoryKind::Cancelled => "onsale.lecture.cancelled.v1",
@@ -124,7 +125,7 @@ fn is_told(line: &HistoryLine, event: Option<&EventRow>) -> bool {
     let lecture = line.lecture.to_string();
     let data = json!({"lectureId": lecture, "userId": line.user.as_str(), "seatNumber": line.seat_number});
     event.is_some_and(|event| {
-        let same = serde_json::from_str::<Value>(&event.data).is_ok_and(|told| told == data);
+        let same = serde_json::from_str::<Value>(&event.data).is_ok_and(|found| found == data);
         event.kind == kind && event.subject == lecture && event.version == line.version && same
     })
 }

@@ -1,5 +1,5 @@
-//! The audit: an independent reading of the data. It shares rows with the rules, and none of their code: what the
-//! rules would have had to do is worked out again, from what is written.
+//! The audit: an independent check of the data. It shares the row types with the rules and none of their code: it derives
+//! from the stored rows what the rules must have done.
 
 mod event;
 mod family;
@@ -15,22 +15,22 @@ use onsale_domain::time::Timestamp;
 use crate::store::StoreError;
 use source::AuditSource;
 
-/// Ids that one line shows at most.
+/// Maximum number of examples of one finding.
 const EXAMPLES_MAX: usize = 10;
 
-/// How long an audit may take, in seconds, while old events are being forgotten.
+/// How long an audit may take, in seconds. A task may delete events that become old during this time.
 const AUDITED_WITHIN: u32 = 3_600;
 
-/// What came of checking one invariant.
+/// The result of checking one invariant.
 #[derive(Clone, Debug)]
 pub struct Finding {
     /// The invariant, as it should hold.
     pub invariant: &'static str,
-    /// How often it was checked.
+    /// Number of checks.
     pub checked: u64,
-    /// How often it did not hold.
+    /// Number of checks in which it did not hold.
     pub broken: u64,
-    /// Some of those: whose, and what is wrong.
+    /// Up to ten of those, each with an id and what is wrong.
     pub examples: Vec<String>,
 }
 
@@ -39,7 +39,7 @@ impl Finding {
         Self { invariant, checked: 0, broken: 0, examples: Vec::new() }
     }
 
-    /// Counts one check; says what is wrong where it is.
+    /// Counts one check. Calls `wrong` for an example if the invariant does not hold.
     fn check(&mut self, holds: bool, wrong: impl FnOnce() -> String) {
         self.checked += 1;
         if !holds {
@@ -51,14 +51,15 @@ impl Finding {
     }
 }
 
-/// Checks every invariant. The sale may go on meanwhile: each wallet, lecture, seat and payment is read in one piece.
+/// Checks every invariant. The sale may go on meanwhile, because each wallet, lecture, seat and payment is read as of one
+/// moment.
 ///
 /// # Errors
-/// Where the database cannot be read.
+/// [`StoreError`] if the database cannot be read.
 pub async fn audit(source: &dyn AuditSource) -> Result<Vec<Finding>, StoreError> {
     let mut findings = Vec::new();
     let forgotten = source.forgotten().recv().await.transpose()?.unwrap_or_default();
-    // It goes on meanwhile.
+    // The task that deletes old events runs during the audit.
     let forgotten = if forgotten == Timestamp::default() { forgotten } else { forgotten.plus_seconds(AUDITED_WITHIN) };
     findings.extend(wallet::check(source, forgotten).await?);
     findings.extend(lecture::check(source, forgotten).await?);

@@ -5,7 +5,7 @@ use onsale_domain::time::Timestamp;
 use onsale_domain::wallet::EntryKind;
 
 use super::Finding;
-use super::seat::tells;
+use super::seat::matches;
 use super::source::{AuditSource, PaymentRow};
 use crate::calendar::rfc3339;
 use crate::store::StoreError;
@@ -47,7 +47,7 @@ fn what_is_wrong(row: &PaymentRow, forgotten: Timestamp) -> Option<&'static str>
         Some("its ledger entry says something else")
     } else if event.is_none() && payment.paid_at < forgotten {
         None
-    } else if !tells(event.as_ref(), "onsale.payment.completed.v1", reservation, &told) {
+    } else if !matches(event.as_ref(), "onsale.payment.completed.v1", reservation, &told) {
         Some("its event is missing or tells something else")
     } else {
         None

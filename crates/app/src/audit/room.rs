@@ -14,7 +14,7 @@ pub(super) async fn check(source: &dyn AuditSource) -> Result<Vec<Finding>, Stor
     while let Some(row) = rooms.recv().await {
         let row = row?;
         let (concert, issued) = (row.concert, row.room.issued);
-        // Those that were handed out beside the database are in it once their turn has come, or they were given up.
+        // A place that Redis handed out gets a row when it is admitted or given up.
         let beside = row.room.blocks.epoch > 0;
         let highest = row.highest_place.max(row.dropped_to);
         let all = row.places + row.dropped_to == issued && highest == issued;

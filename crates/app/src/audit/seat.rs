@@ -70,13 +70,13 @@ fn what_is_wrong(row: &ReservationRow, forgotten: Timestamp) -> Option<&'static 
     } else if *payments != u64::from(reservation.status == Status::Paid) {
         Some("it is paid without a payment, or has one without being paid")
     } else if !no_event(held_event)
-        && !tells(held_event.as_ref(), "onsale.seats.held.v1", reservation, &[("heldUntil", held_until)])
+        && !matches(held_event.as_ref(), "onsale.seats.held.v1", reservation, &[("heldUntil", held_until)])
     {
         Some("the event of its hold is missing or tells something else")
     } else if !no_event(end_event)
         && (end.is_some() != end_event.is_some()
             || end.is_some_and(|end| {
-                !tells(end_event.as_ref(), "onsale.seats.released.v1", reservation, &[("reason", end.to_owned())])
+                !matches(end_event.as_ref(), "onsale.seats.released.v1", reservation, &[("reason", end.to_owned())])
             }))
     {
         Some("the event of its end is missing or tells something else")
@@ -85,8 +85,8 @@ fn what_is_wrong(row: &ReservationRow, forgotten: Timestamp) -> Option<&'static 
     }
 }
 
-/// Whether an event tells of a reservation's seats, and in these further fields what they should say.
-pub(super) fn tells(
+/// Whether an event has a reservation's seats, and these further fields with these values.
+pub(super) fn matches(
     event: Option<&EventRow>,
     kind: &str,
     reservation: &Reservation,

@@ -1,4 +1,4 @@
-//! What the audit reads: streams of rows, each group of which is read in one piece.
+//! What the audit reads: streams of rows. Each group of rows is read as of one moment.
 
 use onsale_domain::concert::{Performance, Reservation, Seat};
 use onsale_domain::ids::{ConcertId, EventId, PerformanceId, UserId};
@@ -12,15 +12,15 @@ use uuid::Uuid;
 
 use crate::store::StoreError;
 
-/// Rows as they are read.
+/// A stream of rows, or the error that ended it.
 pub type Rows<T> = Receiver<Result<T, StoreError>>;
 
-/// An event, as far as the audit compares it.
+/// The fields of an event that the audit compares.
 #[derive(Clone, Debug)]
 pub struct EventRow {
-    /// Its type.
+    /// The CloudEvents type.
     pub kind: String,
-    /// Its subject.
+    /// Id of the user, lecture or performance that it is about.
     pub subject: String,
     /// Its order within the subject.
     pub version: u64,
@@ -31,18 +31,18 @@ pub struct EventRow {
 /// A wallet, then its ledger in order. Entries of a user without a wallet stand alone.
 #[derive(Clone, Debug)]
 pub enum WalletRow {
-    /// The wallet.
+    /// The wallet of a user.
     Account(UserId, Account),
-    /// An entry, with the event of the same id, and whether the payment is there that it names.
+    /// A ledger entry, the event of the same id, and whether the payment that it names exists.
     Entry(Entry, Option<EventRow>, bool),
 }
 
-/// A lecture, then who has a place in it by seat number, then its freed seats, then its history in order.
+/// A lecture, then its applications by seat number, then its freed seats, then its history in order.
 #[derive(Clone, Debug)]
 pub enum LectureRow {
-    /// The lecture.
+    /// The lecture with its counters.
     Lecture(Lecture),
-    /// Who has which seat.
+    /// A user and the seat number of the user's place.
     Application(UserId, u32),
     /// A seat number that is free again.
     Freed(u32),
@@ -53,9 +53,9 @@ pub enum LectureRow {
 /// A reservation with everything that should agree with it.
 #[derive(Clone, Debug)]
 pub struct ReservationRow {
-    /// The reservation.
+    /// The reservation as stored.
     pub reservation: Reservation,
-    /// The seats that say they are this reservation's.
+    /// The seats whose rows name this reservation, by number.
     pub seats: Vec<(u32, Seat)>,
     /// How many payments name it.
     pub payments: u64,
@@ -68,20 +68,20 @@ pub struct ReservationRow {
 /// A seat that is held or sold, with its owner.
 #[derive(Clone, Debug)]
 pub struct SeatRow {
-    /// Of which performance.
+    /// The performance of the seat.
     pub performance: PerformanceId,
-    /// Its number.
+    /// The seat number.
     pub number: u32,
-    /// The row.
+    /// The row of the seat.
     pub seat: Seat,
-    /// The reservation that it names.
+    /// The reservation that the row names, if it exists.
     pub owner: Option<Reservation>,
 }
 
-/// A performance with what its seats say.
+/// A performance and the count of its sold seats.
 #[derive(Clone, Debug)]
 pub struct PerformanceRow {
-    /// The performance.
+    /// The performance with its own counters.
     pub performance: Performance,
     /// How many of its seats are sold.
     pub sold_seats: u64,
@@ -90,7 +90,7 @@ pub struct PerformanceRow {
 /// A payment with everything that should agree with it.
 #[derive(Clone, Debug)]
 pub struct PaymentRow {
-    /// The payment.
+    /// The payment as stored.
     pub payment: Payment,
     /// The reservation that it names.
     pub reservation: Option<Reservation>,
@@ -100,122 +100,122 @@ pub struct PaymentRow {
     pub event: Option<EventRow>,
 }
 
-/// A waiting room with what its places and turns say.
+/// A waiting room and the counts of its places and turns.
 #[derive(Clone, Debug)]
 pub struct RoomRow {
-    /// Whose.
+    /// The concert of the room.
     pub concert: ConcertId,
-    /// The room.
+    /// The room with its own counters.
     pub room: Room,
-    /// Places up to this one are dropped: they were over, and old.
+    /// Places up to this one were dropped, because they were over and old.
     pub dropped_to: u64,
-    /// Places up to that one that are there all the same.
+    /// Number of places up to `dropped_to` that still exist.
     pub places_undropped: u64,
-    /// Places after it.
+    /// Number of places after `dropped_to`.
     pub places: u64,
-    /// The highest of them.
+    /// The highest place; 0 if there is none.
     pub highest_place: u64,
-    /// Places after `served` that were given up.
+    /// Number of places after `served` that were given up.
     pub given_up: u64,
-    /// Turns.
+    /// Number of turns.
     pub turns: u64,
-    /// Turns of places that were not called.
+    /// Number of turns of places that were not admitted.
     pub turns_uncalled: u64,
-    /// Users with more than one current place.
+    /// Number of users with more than one current place.
     pub users_twice: u64,
-    /// Tokens that were shown for a place that is another token's.
+    /// Number of tokens that were shown for a place of another token.
     pub disputes: u64,
     /// The first of these places; 0 if there is none.
     pub disputed_place: u64,
 }
 
-/// An event and whether the row is there that it tells of.
+/// An event, and whether the row that it describes exists.
 #[derive(Clone, Debug)]
 pub struct ToldRow {
-    /// Its id.
+    /// Id of the event.
     pub id: EventId,
-    /// Its type.
+    /// The CloudEvents type.
     pub kind: String,
-    /// Its subject.
+    /// Id of the user, lecture or performance that it is about.
     pub subject: String,
-    /// Whether a row of this id and subject is there.
+    /// Whether a row with this id and subject exists.
     pub has_source: bool,
 }
 
-/// How far a part of the outbox was sent, with what the log has there.
+/// The mark of a part of the outbox, and the log at that position.
 #[derive(Clone, Copy, Debug)]
 pub struct MarkRow {
-    /// Which part.
+    /// Number of the part.
     pub part: u32,
-    /// Its mark: events up to this position count as sent.
+    /// The mark: events up to this position count as sent.
     pub sent_to: u64,
-    /// The mark as the last relay made it that compared it with the log; `None` if none has yet.
+    /// The mark as written by the last relay that compared it with the log; `None` if no relay has done so.
     pub checked_to: Option<u64>,
-    /// Whether another event than the one that this relay had sent lies at the mark.
+    /// Whether the log has another event at the mark than the one that this relay sent.
     pub is_other_event: bool,
-    /// The last position of the log.
+    /// The position of the last event of the log.
     pub last: u64,
 }
 
-/// Events that were written at positions that the log had passed: they count as sent, and never were.
+/// Events that were written at positions that relays had already passed: they count as sent, and never were.
 #[derive(Clone, Debug)]
 pub struct MisplacedRow {
-    /// How many events there are.
+    /// Number of events in the log.
     pub events: u64,
-    /// How many are misplaced.
+    /// Number of misplaced events.
     pub misplaced: u64,
-    /// Some of those.
+    /// Ids of a few misplaced events.
     pub examples: Vec<EventId>,
 }
 
-/// The rows of one table, and those of them that belong to nothing.
+/// The rows of one table, and those without a parent row.
 #[derive(Clone, Debug)]
 pub struct FamilyRow {
-    /// What the rows are.
+    /// What the rows are, such as `seats`.
     pub children: &'static str,
-    /// What each belongs to.
+    /// What each row belongs to, such as `performance`.
     pub parents: &'static str,
-    /// How many rows there are.
+    /// Number of rows.
     pub rows: u64,
-    /// To which parents some of them belong that are not there: a few ids.
+    /// Ids of a few missing parents.
     pub missing: Vec<Uuid>,
-    /// How many rows belong to such.
+    /// Number of rows whose parent is missing.
     pub orphans: u64,
 }
 
-/// Everything the audit reads.
+/// Streams of everything that the audit reads.
 pub trait AuditSource: Send + Sync {
     /// All wallets and ledgers, by user.
     fn wallets(&self) -> Rows<WalletRow>;
 
-    /// All lectures.
+    /// All lectures, each with its applications and history.
     fn lectures(&self) -> Rows<LectureRow>;
 
-    /// All performances.
+    /// All performances, with their counts of sold seats.
     fn performances(&self) -> Rows<PerformanceRow>;
 
     /// All seats that are held or sold.
     fn seats(&self) -> Rows<SeatRow>;
 
-    /// All reservations.
+    /// All reservations, with their seats, payments and events.
     fn reservations(&self) -> Rows<ReservationRow>;
 
-    /// All payments.
+    /// All payments, with their reservations, entries and events.
     fn payments(&self) -> Rows<PaymentRow>;
 
-    /// All waiting rooms.
+    /// All waiting rooms, with their counts.
     fn rooms(&self) -> Rows<RoomRow>;
 
-    /// All tables whose rows belong to rows of another.
+    /// All tables whose rows belong to rows of another table.
     fn families(&self) -> Rows<FamilyRow>;
 
-    /// One row: events that happened before this instant may have been forgotten.
+    /// One row: events from before this instant may have been deleted.
     fn forgotten(&self) -> Rows<Timestamp>;
 
     /// The marks of all parts of the outbox.
     fn marks(&self) -> Rows<MarkRow>;
 
-    /// One row: events at positions that the log had passed when they were written.
+    /// One row: the events at positions that relays had passed when they were written.
     fn misplaced(&self) -> Rows<MisplacedRow>;
 
     /// All events, in order.

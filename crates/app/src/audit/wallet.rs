@@ -1,4 +1,4 @@
-//! Wallets equal their histories, and every chain is unbroken.
+//! Wallets: each balance is the sum of its ledger, and each ledger is an unbroken chain.
 
 use onsale_domain::ids::UserId;
 use onsale_domain::time::Timestamp;
@@ -9,7 +9,7 @@ use super::Finding;
 use super::source::{AuditSource, EventRow, WalletRow};
 use crate::store::StoreError;
 
-/// One user's ledger, as far as it was read.
+/// One user's ledger, as far as its entries were read.
 struct Chain {
     user: UserId,
     account: Option<Account>,
@@ -57,12 +57,14 @@ pub(super) async fn check(source: &dyn AuditSource, forgotten: Timestamp) -> Res
                 if chain.as_ref().is_none_or(|chain| chain.user != entry.user) {
                     close(chain.replace(Chain::new(entry.user.clone(), None)));
                 }
-                chain.iter_mut().for_each(|chain| chain.add(&entry));
+                if let Some(chain) = &mut chain {
+                    chain.add(&entry);
+                }
                 if let Some(payment) = entry.reference {
                     references.check(is_paid, || format!("{}, entry {}: {payment}", entry.user, entry.version));
                 }
                 let is_forgotten = event.is_none() && entry.created_at < forgotten;
-                events.check(is_forgotten || is_told(&entry, event.as_ref()), || {
+                events.check(is_forgotten || has_event(&entry, event.as_ref()), || {
                     format!("{}, entry {}", entry.user, entry.version)
                 });
             }
@@ -72,7 +74,7 @@ pub(super) async fn check(source: &dyn AuditSource, forgotten: Timestamp) -> Res
     Ok(vec![balances, chains, references, events])
 }
 
-fn is_told(entry: &Entry, event: Option<&EventRow>) -> bool {
+fn has_event(entry: &Entry, event: Option<&EventRow>) -> bool {
     let kind = match entry.kind {
         EntryKind::Charge => "onsale.points.charged.v1",
         EntryKind::Use => "onsale.points.used.v1",
@@ -83,7 +85,7 @@ fn is_told(entry: &Entry, event: Option<&EventRow>) -> bool {
         "reference": reference
     });
     event.is_some_and(|event| {
-        let same = serde_json::from_str::<Value>(&event.data).is_ok_and(|told| told == data);
+        let same = serde_json::from_str::<Value>(&event.data).is_ok_and(|found| found == data);
         event.kind == kind && event.subject == entry.user.as_str() && event.version == entry.version && same
     })
 }

@@ -1,4 +1,4 @@
-//! One batch as one unit of work: load, decide in order, save.
+//! Runs one batch as one unit of work: load the rows, decide in order, save.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -12,7 +12,7 @@ use super::{KeyedAnswer, Outcome, Terms, Waiting};
 use crate::idempotency::{KEY_LIFE_SECONDS, KeptAnswer, Keyed};
 use crate::store::{StoreError, Unit, Wanted};
 
-/// Bits from the operating system's generator, expanded per thread.
+/// Random bits from the thread's generator, which is seeded by the operating system.
 pub(crate) struct SystemEntropy;
 
 impl Entropy for SystemEntropy {
@@ -27,6 +27,7 @@ pub(super) async fn run(lane: &mut Lane, batch: &mut [Waiting]) -> Result<(), St
     let wanted = Wanted { is_patient: lane.is_patient, ..wanted(batch, &lane.quotas) };
     let mut unit = lane.writer.load(&wanted).await?;
     let Lane { ids, terms, quotas, .. } = lane;
+    // Before the decisions: they check these counts.
     for (user, count) in &unit.kept_counts {
         quotas.counted(user, count, unit.at);
     }
@@ -44,6 +45,7 @@ pub(super) async fn run(lane: &mut Lane, batch: &mut [Waiting]) -> Result<(), St
     let began = std::time::Instant::now();
     lane.writer.save(&unit).await?;
     lane.terms.metrics.commit.observe(began.elapsed().as_secs_f64());
+    // The commit just proved that the database takes writes.
     if unit.prove_writable {
         lane.terms.metrics.troubled.set(0);
     }
@@ -90,7 +92,7 @@ impl Decider<'_> {
         }
     }
 
-    /// Decides a command.
+    /// Decides a command over the rows of the unit.
     pub(super) fn decide<C: Command>(&mut self, command: &C) -> Outcome<C> {
         let mut context = Context { at: self.unit.at, ids: &mut *self.ids, hold_seconds: self.terms.hold_seconds };
         command.decide(&mut self.unit.rows, &mut context)

@@ -1,4 +1,4 @@
-//! A lane: one thread, one writer, one batch after another.
+//! A lane: one thread with one writer that runs one batch after the other.
 
 use std::thread::JoinHandle;
 use std::time::Instant;
@@ -14,27 +14,30 @@ use super::{BATCH_MAX, Failure, Terms, UnderWay, Waiting, traced};
 use crate::store::{StoreError, Wanted, Writer};
 use crate::trace::Span;
 
-/// How often a command that others were ahead of is tried alone.
+/// Maximum number of attempts to run a command alone while other transactions are first.
 const ATTEMPTS_MAX: usize = 3;
 
-/// How often those commands of a batch are set aside that need what another session holds. Then each is tried alone.
+/// How many times a batch sets the commands aside that need a held lock. Then each command runs alone.
 const SORTED_MAX: usize = 3;
 
-/// How many commands that are tried alone may each wait for a lock. Then the rest of their batch fails.
+/// Maximum number of commands of a batch that run alone and each wait for a lock. Then the rest of the batch fails.
 const LOCKED_MAX: u32 = 5;
 
+/// One lane. Only its own thread uses it, so nothing here needs a lock except `under_way`.
 pub(super) struct Lane {
     pub(super) writer: Box<dyn Writer>,
     pub(super) terms: Terms,
     pub(super) ids: Mint<SystemEntropy>,
-    /// How many answers users may still keep through this lane.
+    /// How many answers each user may still keep.
     pub(super) quotas: Quotas,
-    /// What the observers know may be wrong: the outcome of a commit is unknown, or one of them failed.
+    /// The observers may be wrong: the outcome of a commit is unknown, or an observer panicked. They must read everything
+    /// again before the next decision.
     pub(super) in_doubt: bool,
+    /// Shared with the desk, which checks whether this lane is stuck.
     pub(super) under_way: UnderWay,
-    /// Commands that wait for a lock which another session holds.
+    /// Commands that wait for a lock of another session.
     siding: Siding,
-    /// Whether the batch under way queues for locks, instead of giving up after a moment.
+    /// Whether the current batch queues for its locks for as long as one command may wait. Else it gives up soon.
     pub(super) is_patient: bool,
 }
 
@@ -45,19 +48,21 @@ impl Lane {
         Self { writer, terms, ids, quotas, in_doubt: false, under_way, siding, is_patient: false }
     }
 
-    /// Runs until the desk closes and everything that waited is answered.
+    /// Runs until the desk closes and every waiting command has its answer.
     async fn run(mut self, mut receiver: mpsc::Receiver<Waiting>, closing: CancellationToken) {
         let mut batch = Vec::with_capacity(BATCH_MAX);
         loop {
-            let look_at = self.siding.look_at();
+            let next_check = self.siding.next_check();
             tokio::select! {
+                // In this order: a lane that closes must not take commands that arrive after the close.
                 biased;
                 () = closing.cancelled(), if !receiver.is_closed() => receiver.close(),
                 taken = receiver.recv_many(&mut batch, BATCH_MAX) => if taken == 0 {
-                    let Some(at) = look_at else { return };
+                    // The queue is closed and empty. Commands in the siding still wait for their locks.
+                    let Some(at) = next_check else { return };
                     tokio::time::sleep_until(at.into()).await;
                 },
-                () = sleep_until(look_at), if look_at.is_some() => {}
+                () = sleep_until(next_check), if next_check.is_some() => {}
             }
             // A caller that went away before the decision gets none: nothing is done for it.
             batch.retain(|waiting| !waiting.job.get().is_abandoned());
@@ -65,9 +70,9 @@ impl Lane {
                 continue;
             }
             self.under_way.set(Some(Instant::now()));
-            // Older commands first: they may be of the same wallet.
+            // Older commands first: a newer one may charge or use the same wallet.
             if self.siding.is_due() {
-                self.look_again().await;
+                self.retry_parked().await;
             }
             self.set_aside(&mut batch);
             if !batch.is_empty() {
@@ -77,15 +82,15 @@ impl Lane {
         }
     }
 
-    /// Looks again for what other sessions hold, and serves the commands that waited for what is free now.
-    async fn look_again(&mut self) {
+    /// Finds out which locks other sessions still hold, and serves the parked commands whose locks are free now.
+    async fn retry_parked(&mut self) {
         let mut wanted = Wanted::default();
         self.siding.add_wanted(&mut wanted);
         let Sorted { free, contended, late } = match self.writer.held(&wanted).await {
             Ok(held) => self.siding.sort(held),
             Err(StoreError::Locked(_)) => self.siding.sort_unknown(),
             Err(error) => {
-                tracing::warn!(%error, "failed to find out what other sessions hold");
+                tracing::warn!(%error, "failed to find the locks of other sessions; failing the commands that wait for them");
                 self.siding.give_up()
             }
         };
@@ -98,7 +103,7 @@ impl Lane {
             self.is_patient = is_patient;
             while !waiting.is_empty() {
                 let mut batch = waiting.drain(..waiting.len().min(BATCH_MAX)).collect();
-                // A batch before may have found a lock, and an earlier command of the same wallet may wait again.
+                // The batch before may have found a new lock, or parked an earlier command of the same wallet again.
                 if !is_patient {
                     self.set_aside(&mut batch);
                 }
@@ -111,12 +116,13 @@ impl Lane {
         self.count_parked();
     }
 
+    /// Adds the change since the last call to the gauge, which all lanes share.
     fn count_parked(&mut self) {
         let more = self.siding.change_of_length();
         self.terms.metrics.parked.inc_by(more);
     }
 
-    /// Sets those commands of a batch aside that need what another session is known to hold.
+    /// Parks the commands of a batch that need a lock which another session is known to hold.
     fn set_aside(&mut self, batch: &mut Vec<Waiting>) {
         for waiting in self.siding.take_from(batch) {
             self.terms.metrics.shed.inc();
@@ -125,7 +131,7 @@ impl Lane {
         self.count_parked();
     }
 
-    /// Answers every command of a batch, and empties it.
+    /// Decides and answers every command of a batch, and empties it.
     async fn serve(&mut self, batch: &mut Vec<Waiting>) {
         let began = Instant::now();
         let metrics = self.terms.metrics.clone();
@@ -141,8 +147,8 @@ impl Lane {
         metrics.unit.observe(began.elapsed().as_secs_f64());
     }
 
-    /// Decides a batch and answers it. Commands that need what another session holds wait aside. Returns why the others
-    /// failed, if they did.
+    /// Decides a batch and answers it. Commands that need a held lock are parked and get their answer later. Returns why
+    /// the batch failed, if it did.
     async fn decide(&mut self, batch: &mut Vec<Waiting>, traced: Option<&Span>) -> Option<String> {
         let mut decided = self.run_batch(batch).await;
         let mut sorted = 0;
@@ -150,14 +156,14 @@ impl Lane {
         loop {
             match &decided {
                 Err(StoreError::Locked(_)) if sorted < SORTED_MAX && !self.is_patient => sorted += 1,
-                // Another session was first, and has committed by now: all together once more.
+                // Another transaction was first and has committed by now: run all commands together once more.
                 Err(StoreError::Conflict(_)) if !is_second && batch.len() > 1 => is_second = true,
                 Ok(()) | Err(_) => break,
             }
             if let Err(StoreError::Locked(_)) = decided {
                 match self.find_held(batch).await {
                     Ok(true) => {}
-                    // It is free again by now, or cannot be seen from here: once more, then one by one.
+                    // The lock is free again, or this session cannot see it: run once more, then one by one.
                     Ok(false) => sorted = SORTED_MAX,
                     Err(error) => {
                         decided = Err(error);
@@ -179,20 +185,20 @@ impl Lane {
                 }
                 None
             }
-            // Nothing was done, and the lock was not to be had: back to those that wait, until each has waited enough.
+            // Nothing was done, because a lock stayed held: park the commands again until each has waited long enough.
             Err(StoreError::Locked(_)) if self.is_patient => {
                 self.siding.put_back(batch);
                 None
             }
-            // Nothing was done: one bad command must harm only itself.
+            // Nothing was done. Each command runs alone, so that one bad command fails only itself.
             Err(StoreError::Locked(reason)) => {
-                tracing::warn!(reason, commands = batch.len(), "what is locked was not found; running one by one");
+                tracing::warn!(reason, commands = batch.len(), "found no holder of a lock; running the batch one by one");
                 metrics.rerun.inc();
                 self.one_by_one(batch, traced).await;
                 None
             }
             Err(StoreError::Rejected(reason) | StoreError::Conflict(reason)) => {
-                tracing::warn!(reason, commands = batch.len(), "a batch was refused; running it one by one");
+                tracing::warn!(reason, commands = batch.len(), "the database refused a batch; running it one by one");
                 metrics.rerun.inc();
                 self.one_by_one(batch, traced).await;
                 None
@@ -208,15 +214,16 @@ impl Lane {
         }
     }
 
-    /// Finds out what other sessions hold of what a batch needs, and sets the commands aside that need it. Returns
-    /// whether there are any.
+    /// Finds out which of a batch's locks other sessions hold, and parks the commands that need them. Returns whether it
+    /// parked any.
     async fn find_held(&mut self, batch: &mut Vec<Waiting>) -> Result<bool, StoreError> {
         let mut wanted = batch::wanted(batch, &self.quotas);
-        // Also what commands wait for already: what is noted takes the place of what was.
+        // Also the locks that parked commands wait for, because `note` replaces everything that was known before.
         self.siding.add_wanted(&mut wanted);
         let held = self.writer.held(&wanted).await?;
         if !held.is_empty() {
-            tracing::warn!(locks = held.len(), first = ?held.keys().next(), "another session holds locks; commands wait");
+            let example = held.keys().next();
+            tracing::warn!(locks = held.len(), ?example, "another session holds locks; the commands that need them wait");
         }
         let before = batch.len();
         self.siding.note(held);
@@ -224,7 +231,7 @@ impl Lane {
         Ok(batch.len() < before)
     }
 
-    /// A lane in doubt decides nothing until everything known has been read again.
+    /// Runs a batch. If the lane is in doubt, all observers read everything again first.
     async fn run_batch(&mut self, batch: &mut [Waiting]) -> Result<(), StoreError> {
         if self.in_doubt {
             for observer in &self.terms.observers {
@@ -240,8 +247,8 @@ impl Lane {
         done
     }
 
-    /// Runs each command in a unit of work of its own. If the database goes away meanwhile, or several of them wait
-    /// for locks, the rest fails at once.
+    /// Runs each command in a unit of work of its own. If the database stops answering, or five of them waited for locks,
+    /// the rest fails at once.
     async fn one_by_one(&mut self, batch: &mut Vec<Waiting>, traced: Option<&Span>) {
         let (mut is_away, mut locked) = (false, 0);
         for mut waiting in batch.drain(..) {
@@ -261,7 +268,7 @@ impl Lane {
         }
     }
 
-    /// Others may be first a few times, not for ever. That says nothing of the commands behind it.
+    /// Runs one command alone, and again up to three times in all if other transactions are first.
     async fn alone(&mut self, waiting: &mut Waiting) -> Result<(), StoreError> {
         let batch = std::slice::from_mut(waiting);
         let mut done = self.run_batch(batch).await;
@@ -275,7 +282,7 @@ impl Lane {
     }
 
     fn failed(error: &StoreError) -> Failure {
-        tracing::error!(%error, "a unit of work failed");
+        tracing::error!(%error, "unit of work failed");
         match error {
             StoreError::Unavailable(_) | StoreError::Unknown(_) | StoreError::Conflict(_) | StoreError::Locked(_) => {
                 Failure::Unavailable
@@ -292,7 +299,7 @@ async fn sleep_until(instant: Option<Instant>) {
     }
 }
 
-/// Starts a lane's thread. A runtime of its own lets a store await or block there, as it likes.
+/// Starts the thread of a lane. The thread has a runtime of its own, so that a store may await or block in it.
 pub(super) fn spawn(
     number: usize,
     lane: Lane,

@@ -1,4 +1,4 @@
-//! What the desk measures.
+//! The metrics of the desk.
 
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::gauge::Gauge;
@@ -8,21 +8,21 @@ use prometheus_client::registry::{Registry, Unit};
 /// Counts and times of all lanes.
 #[derive(Debug)]
 pub struct Metrics {
-    /// Commands decided together.
+    /// Number of commands in a batch.
     pub batch_size: Histogram,
-    /// From handing in to the start of the batch, in seconds.
+    /// From the queue to the start of the batch, in seconds.
     pub wait: Histogram,
     /// From the first load to the commit, in seconds.
     pub unit: Histogram,
-    /// The save with its commit alone, in seconds.
+    /// Save and commit, in seconds.
     pub commit: Histogram,
     /// Commands refused because the lane was full.
     pub shed: Counter,
-    /// Batches that failed and were run again one by one.
+    /// Batches that failed and ran again, together or one by one.
     pub rerun: Counter,
-    /// Commands that got no answer because the database failed.
+    /// Commands that failed because the database failed.
     pub failed: Counter,
-    /// Idempotency keys that were answered again.
+    /// Answers returned again from an idempotency key.
     pub replayed: Counter,
     /// Requests refused because their user keeps as many answers as one user may.
     pub keys_used_up: Counter,
@@ -30,7 +30,7 @@ pub struct Metrics {
     pub parked: Gauge,
     /// Commands that waited for a lock of another session as long as a command may, and failed.
     pub locked_out: Counter,
-    /// 1 from a unit of work that the database failed to the next that it wrote.
+    /// 1 after a failed unit of work, 0 after the next one that was written.
     pub troubled: Gauge,
 }
 
@@ -55,7 +55,7 @@ impl Default for Metrics {
 }
 
 impl Metrics {
-    /// Shows the metrics in a registry, under their names.
+    /// Registers all metrics with the prefix `desk_`.
     pub fn register(&self, registry: &mut Registry) {
         let desk = registry.sub_registry_with_prefix("desk");
         desk.register("batch_size", "Commands per batch", self.batch_size.clone());

@@ -1,7 +1,7 @@
-//! The desk: where commands wait together, are decided together, and are answered once they are durable.
+//! The desk: commands wait in a lane, are decided together in one transaction, and are answered once it is durable.
 //!
-//! [`Desk::submit`] puts a command on a lane; the lane takes whatever waits, up to a bound and without a timer,
-//! and runs it as one unit of work (`batch.rs`).
+//! [`Desk::submit`] puts a command into a lane. The lane takes up to 256 waiting commands, without a timer, and runs them as
+//! one unit of work (`batch.rs`).
 
 mod batch;
 mod command;
@@ -32,13 +32,14 @@ pub use command::DeskCommand;
 use job::{ForgetAnswers, Job, Pending};
 pub use metrics::Metrics;
 
-/// The most commands that wait in one lane. A full lane refuses at once.
+/// Maximum number of commands that wait in one lane. A full lane refuses the next one with [`Failure::Overloaded`].
 pub const WAITING_MAX: usize = 8_192;
 
-/// The most commands that are decided together.
+/// Maximum number of commands in one batch. The others wait for the next batch.
 pub const BATCH_MAX: usize = 256;
 
-/// A unit of work that takes longer than this does not come back: a disk that hangs gives no error.
+/// A unit of work that takes longer than this counts as stuck, because a disk that hangs returns no error. [`Desk::is_well`]
+/// then returns `false`.
 const UNIT_MAX: Duration = Duration::from_secs(2);
 
 /// The decision about a command: its result, or why it is refused.
@@ -46,7 +47,7 @@ pub type Outcome<C> = Result<<C as Command>::Output, Refusal>;
 
 /// A command under an idempotency key.
 pub struct KeyedRequest<C> {
-    /// The command.
+    /// The command to decide if the key is new.
     pub command: C,
     /// The key, with the fingerprint of the request.
     pub key: Keyed,
@@ -76,54 +77,59 @@ pub enum KeyedAnswer {
     },
 }
 
-/// Why there is no answer.
+/// Why a command was not decided.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Failure {
     /// The lane is full, and nothing was done.
     #[error("too much is waiting; nothing was done")]
     Overloaded,
-    /// The database is away or the desk is closing; what was asked may or may not have been done.
+    /// The database does not answer or the desk is closing. The command may or may not have been done.
     #[error("a part is away; the outcome may be unknown")]
     Unavailable,
-    /// A defect; nothing was done.
+    /// A defect in this program or a refusal of the database. Nothing was done.
     #[error("internal error")]
     Internal,
 }
 
-/// Sees every unit of work right after it was committed and before its callers are answered.
+/// Follows the commits of this process. Each observer sees a unit of work after its commit and before its callers get their
+/// answers, so that a client that got its answer sees its own change.
 #[async_trait]
 pub trait Observer: Send + Sync {
-    /// The unit is durable.
+    /// Notes the changes of a durable unit. Several lanes may call it at the same time.
     fn committed(&self, unit: &Unit);
 
-    /// A unit may or may not be durable: reads again whatever was known. Nothing is decided meanwhile.
+    /// Reads everything again, because a unit may or may not be durable. The lane decides nothing before this succeeds.
     ///
     /// # Errors
-    /// Where the database cannot be read; it is then asked for again.
+    /// [`StoreError`] if the database cannot be read. The lane then calls this again with its next batch.
     async fn recover(&self) -> Result<(), StoreError>;
 }
 
-/// What the lanes share.
+/// Settings and services that all lanes share.
 #[derive(Clone)]
 pub struct Terms {
     /// How long a hold lasts, in seconds.
     pub hold_seconds: u32,
     /// The most answers that one user keeps under idempotency keys at a time; 0 for no bound.
     pub kept_per_user_max: u32,
-    /// Who is told of commits, in this order.
+    /// The observers of commits, called in this order.
     pub observers: Vec<Arc<dyn Observer>>,
-    /// What is measured.
+    /// The counters and histograms of all lanes.
     pub metrics: Arc<Metrics>,
 }
 
+/// A job in the queue of a lane.
 struct Waiting {
     job: Job,
+    /// When it was queued.
     since: Instant,
     /// The span of its wait and its decision, if the request is traced.
     span: Option<Box<Span>>,
 }
 
-/// Since when a lane's unit of work is under way, while one is.
+/// When the current unit of work of a lane began; `None` between two of them.
+///
+/// The lane writes it, readiness checks read it. The lock is held for a copy only.
 #[derive(Clone, Debug, Default)]
 struct UnderWay(Arc<Mutex<Option<Instant>>>);
 
@@ -137,21 +143,23 @@ impl UnderWay {
     }
 }
 
-/// The way to the lanes. Cheap to share.
+/// The queues of all lanes.
 pub struct Desk {
     lanes: Vec<mpsc::Sender<Waiting>>,
     under_way: Vec<UnderWay>,
+    /// The lanes' threads, taken by the first call of [`Desk::close`].
     threads: Mutex<Vec<JoinHandle<()>>>,
     closing: CancellationToken,
     metrics: Arc<Metrics>,
+    /// Counts commands without a hot row.
     next_lane: AtomicU64,
 }
 
 impl Desk {
-    /// Opens a desk with one lane for each writer. Each lane is a thread of its own, as a store may block it.
+    /// Opens a desk with one lane for each writer. Each lane has a thread of its own, because a store may block it.
     ///
     /// # Errors
-    /// Where the system gives no thread.
+    /// If the operating system starts no further thread.
     pub fn open(writers: Vec<Box<dyn Writer>>, terms: &Terms) -> std::io::Result<Self> {
         let closing = CancellationToken::new();
         let (mut lanes, mut under_way, mut threads) = (Vec::new(), Vec::new(), Vec::new());
@@ -231,14 +239,15 @@ impl Desk {
         })
     }
 
-    /// Whether the database wrote what it was last asked to write, and is not stuck in writing.
+    /// Whether the last write succeeded and no lane is stuck in a unit of work.
     pub fn is_well(&self) -> bool {
         self.metrics.troubled.get() == 0 && !self.under_way.iter().any(UnderWay::is_stuck)
     }
 
-    /// Takes no more work, finishes what waits, and returns when every lane has ended.
+    /// Refuses new commands, decides those that wait, and returns when every lane has ended. Blocks the thread.
     pub fn close(&self) {
         self.closing.cancel();
+        // Taken out of the lock: joining under it would block a second caller of `close` on the lock and not on the lanes.
         let threads = std::mem::take(&mut *self.threads.lock());
         for thread in threads {
             let _ = thread.join();

@@ -1,11 +1,11 @@
-//! How many answers one user may keep under idempotency keys: without a bound, a user who sends each request under a
-//! fresh key fills the disk for a day.
+//! Limits how many answers one user keeps under idempotency keys. Without a limit, a user who sends each request under a
+//! new key would fill the disk for a day.
 //!
-//! Counting a user's answers at each request would cost every sale. So a lane lets a user add a share of what is left,
-//! and only then has the answers counted, in the load of the next batch: the closer to the bound, the more often. Other
-//! lanes and instances do the same, each with the count of all. A lane that does not know a user lets the first share
-//! through uncounted. So one lane keeps exactly to the bound, and of a user who sends to several lanes each one adds at
-//! most an eighth of the bound beyond it.
+//! A count for each request would slow every sale down. So a lane lets a user add an eighth of what is left, and then
+//! counts the answers in the load of the next batch. The closer the user is to the limit, the more often the lane counts.
+//! Other lanes and instances do the same, each with the count over all of them. A lane that does not know a user lets the
+//! first eighth through without a count. One lane therefore keeps exactly to the limit. If a user sends to several lanes,
+//! each further lane adds at most an eighth of the limit beyond it.
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
@@ -15,28 +15,29 @@ use onsale_domain::time::Timestamp;
 
 use crate::idempotency::KeptCount;
 
-/// A lane lets a user add one part in this many of what is left before it counts again.
+/// Before a lane counts again, it lets a user add what is left divided by this.
 const SHARE: u32 = 8;
 
-/// How long a lane believes that a user is at the bound, unless an answer lapses sooner.
+/// How long a lane refuses a user at the limit before it counts again, unless an answer lapses sooner.
 const FULL_FOR: Duration = Duration::from_secs(60);
 
-/// The most users that a lane remembers. One more, and all are forgotten: each is then let through uncounted once more.
+/// Maximum number of users that a lane remembers. Beyond it the lane forgets all of them, and each gets a first share
+/// without a count again.
 const USERS_MAX: usize = 100_000;
 
-/// What a lane knows of one user.
+/// The state of one user in a lane.
 #[derive(Debug)]
 enum Quota {
-    /// So many more answers are kept before they are counted.
+    /// Number of answers that the user may still add before the next count.
     Left(u32),
-    /// No more answers are kept until the oldest lapses; counted again from an instant on.
+    /// The user is at the limit. The oldest answer lapses at `frees_at`; the lane counts again from `count_from` on.
     Full { frees_at: Timestamp, count_from: Instant },
 }
 
-/// What a lane knows of the users who keep answers.
+/// The users who keep answers, as one lane knows them.
 #[derive(Debug)]
 pub(super) struct Quotas {
-    /// The most answers that one user keeps; 0 for no bound.
+    /// Maximum number of answers of one user; 0 for no limit.
     most: u32,
     users: HashMap<UserId, Quota>,
 }
@@ -46,12 +47,12 @@ impl Quotas {
         Self { most, users: HashMap::new() }
     }
 
-    /// The most answers that one user keeps.
+    /// Maximum number of answers of one user; 0 for no limit.
     pub(super) fn most(&self) -> u32 {
         self.most
     }
 
-    /// Whether the user's answers are to be counted before one more is kept.
+    /// Whether the next load must count the user's answers.
     pub(super) fn must_count(&self, user: &UserId) -> bool {
         match self.users.get(user) {
             Some(Quota::Left(left)) => *left == 0,
@@ -60,7 +61,7 @@ impl Quotas {
         }
     }
 
-    /// Takes a count in.
+    /// Notes a count.
     pub(super) fn counted(&mut self, user: &UserId, count: &KeptCount, at: Timestamp) {
         let frees_at = count.oldest.map(KeptCount::lapses_at).filter(|frees_at| at < *frees_at);
         let quota = match frees_at {
@@ -69,16 +70,16 @@ impl Quotas {
                 let count_from = Instant::now() + FULL_FOR.min(Duration::from_millis(left));
                 Quota::Full { frees_at, count_from }
             }
-            // An answer whose life is over is dropped soon, and keeps no other out.
+            // Below the limit, or the oldest answer has lapsed and is about to be dropped.
             _ => Quota::Left(self.share_of(self.most.saturating_sub(count.answers))),
         };
         self.users.insert(user.clone(), quota);
     }
 
-    /// Whether one more answer may be kept.
+    /// Whether the user may keep one more answer.
     ///
     /// # Errors
-    /// After how many seconds, if the user is at the bound.
+    /// If the user is at the limit: seconds until the oldest answer lapses.
     pub(super) fn check(&self, user: &UserId, at: Timestamp) -> Result<(), u32> {
         match self.users.get(user) {
             Some(Quota::Full { frees_at, .. }) => Err(at.seconds_until(*frees_at)),
@@ -86,7 +87,7 @@ impl Quotas {
         }
     }
 
-    /// One more answer is kept.
+    /// Notes that the user keeps one more answer.
     pub(super) fn add(&mut self, user: &UserId) {
         if self.most == 0 {
             return;
@@ -118,12 +119,12 @@ mod tests {
         UserId::parse(name).unwrap_or_else(|| unreachable!("a user id: {name}"))
     }
 
-    /// How many answers a user has kept by the end, and how often they were counted, over so many lanes in turn.
-    fn kept(most: u32, lanes: usize, asked: u32) -> (u32, u32) {
+    /// Sends requests of one user to several lanes in turn. Returns how many answers were kept, and how many counts that took.
+    fn kept(most: u32, lanes: usize, requests: u32) -> (u32, u32) {
         let ada = user("ada");
         let mut lanes: Vec<Quotas> = (0..lanes).map(|_| Quotas::new(most)).collect();
         let (mut answers, mut counts) = (0, 0);
-        for number in 0..asked {
+        for number in 0..requests {
             let index = number as usize % lanes.len();
             let lane = &mut lanes[index];
             if lane.must_count(&ada) {
@@ -177,7 +178,7 @@ mod tests {
     }
 
     #[test]
-    fn no_bound_is_no_bound_and_remembers_nobody() {
+    fn without_a_limit_no_user_is_counted_or_remembered() {
         let mut quotas = Quotas::new(0);
         for _ in 0..100 {
             assert!(!quotas.must_count(&user("ada")) && quotas.check(&user("ada"), AT).is_ok());
@@ -187,7 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn who_is_full_learns_when_that_ends() {
+    fn a_user_at_the_limit_gets_the_seconds_until_an_answer_lapses() {
         let mut quotas = Quotas::new(10);
         let full = KeptCount { answers: 10, oldest: Some(AT.plus_seconds(5)) };
         quotas.counted(&user("ada"), &full, AT.plus_seconds(100));
@@ -200,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn memory_is_bounded() {
+    fn the_number_of_remembered_users_is_bounded() {
         let mut quotas = Quotas::new(10);
         for number in 0..=2 * USERS_MAX {
             quotas.add(&user(&number.to_string()));

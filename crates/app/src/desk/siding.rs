@@ -1,8 +1,9 @@
-//! Commands that wait for a lock which another session holds. They wait here, so that no other command waits with them.
+//! The siding of a lane: commands that wait for a lock of another session, so that no other command waits with them.
 //!
-//! A lane finds out what is locked when a batch's wait for a lock timed out, and again every few milliseconds while
-//! commands wait. What it finds is kept: later commands that need the same row come here before they cost a batch its
-//! time.
+//! A lane finds out which locks are held when a batch's wait for a lock timed out, and again every 50 ms while commands are
+//! parked. It keeps the answer: a later command that needs the same row is parked before it costs a batch that time again.
+//!
+//! The siding belongs to one lane and is used by its thread only, so it needs no lock.
 
 use std::collections::{HashSet, VecDeque};
 use std::time::{Duration, Instant};
@@ -13,51 +14,52 @@ use super::Waiting;
 use crate::store::Wanted;
 use crate::store::locks::{HeldLocks, Lock, Table};
 
-/// How long a command waits for a lock, from when it was handed in. Then it fails.
+/// How long a command waits for a lock, from when it was queued. Then it fails with `Unavailable`.
 pub(super) const WAIT_MAX: Duration = Duration::from_secs(3);
 
-/// How often what is locked is looked for again while commands wait.
-const LOOK_EVERY: Duration = Duration::from_millis(50);
+/// How often the lane checks the locks of other sessions while commands are parked.
+const CHECK_EVERY: Duration = Duration::from_millis(50);
 
-/// The most commands that wait. One more fails at once.
+/// Maximum number of parked commands. One more fails at once with `Overloaded`.
 const PARKED_MAX: usize = 1_024;
 
-/// After this many changes of the holder in a row a lock is one that sessions take for a moment each.
+/// A lock whose holder changed in this many checks in a row is contended: many sessions take it for a moment each.
 const HANDOVERS_MIN: u32 = 3;
 
-/// The most locks that are remembered. Beyond it all are forgotten, and found again when they cost a batch its time.
+/// Maximum number of remembered locks. Beyond it all are forgotten, and found again when a batch times out on them.
 const HELD_MAX: usize = 4_096;
 
-/// The commands of one lane that wait for locks, in the order in which they came.
+/// The parked commands of one lane, in the order in which they were queued.
 #[derive(Default)]
 pub(super) struct Siding {
     parked: VecDeque<Parked>,
-    /// What other sessions held at the last look.
+    /// The locks that other sessions held at the last check.
     held: HeldLocks,
-    /// Whether a row of a performance is held: which reservations that is about, only the database knows.
+    /// Whether the row of a performance is held. Only the database knows which reservations belong to it.
     holds_performance: bool,
-    look_at: Option<Instant>,
-    /// How many commands waited when that was last told.
-    told: i64,
+    /// When to check the locks again.
+    next_check: Option<Instant>,
+    /// Number of parked commands at the last call of [`Siding::change_of_length`].
+    counted: i64,
 }
 
 struct Parked {
     waiting: Waiting,
     needs: Vec<Lock>,
-    /// Whether anything that it needs is held is not known yet.
+    /// It may need a held lock. The next check finds out.
     is_suspect: bool,
-    /// At how many looks in a row all that it needs had another holder than at the look before.
+    /// Number of checks in a row in which every lock that it waits for had changed its holder.
     handovers: u32,
 }
 
-/// What a look found out about the commands that waited.
+/// The parked commands after a check.
 #[derive(Default)]
 pub(super) struct Sorted {
-    /// What they need is free.
+    /// Their locks are free.
     pub(super) free: Vec<Waiting>,
-    /// What they need is locked again and again by different sessions, each for a moment: they have to queue for it.
+    /// Different sessions take their locks again and again, each for a moment: they must queue for them.
     pub(super) contended: Vec<Waiting>,
-    /// They have waited as long as a command may.
+    /// They have waited for [`WAIT_MAX`].
     pub(super) late: Vec<Waiting>,
 }
 
@@ -66,47 +68,48 @@ impl Siding {
         self.parked.is_empty()
     }
 
-    /// By how many more commands wait than when this was last asked.
+    /// By how much the number of parked commands has grown since the last call.
     pub(super) fn change_of_length(&mut self) -> i64 {
         let now = i64::try_from(self.parked.len()).unwrap_or(i64::MAX);
-        now - std::mem::replace(&mut self.told, now)
+        now - std::mem::replace(&mut self.counted, now)
     }
 
-    /// When to look again, while commands wait.
-    pub(super) fn look_at(&self) -> Option<Instant> {
-        self.look_at.filter(|_| !self.is_empty())
+    /// When to check the locks again; `None` if no command is parked.
+    pub(super) fn next_check(&self) -> Option<Instant> {
+        self.next_check.filter(|_| !self.is_empty())
     }
 
     pub(super) fn is_due(&self) -> bool {
-        self.look_at().is_some_and(|at| at <= Instant::now())
+        self.next_check().is_some_and(|at| at <= Instant::now())
     }
 
-    /// Adds what to look for: what was held before, and what commands need of which it is not known what they wait for.
+    /// Adds what the next check must look for: the locks held before, and the rows of suspect commands.
     pub(super) fn add_wanted(&self, wanted: &mut Wanted) {
         self.parked.iter().filter(|parked| parked.is_suspect).for_each(|parked| add(&parked.waiting, wanted));
         self.held.keys().for_each(|lock| wanted.want(lock));
     }
 
-    /// Remembers what is held now.
+    /// Replaces the known locks.
     pub(super) fn note(&mut self, held: HeldLocks) {
         self.held = if held.len() > HELD_MAX { HeldLocks::new() } else { held };
         self.holds_performance = self.held.keys().any(|lock| matches!(lock, Lock::Performance(_)));
-        self.look_at = Some(Instant::now() + LOOK_EVERY);
+        self.next_check = Some(Instant::now() + CHECK_EVERY);
     }
 
-    /// Moves those commands of a batch here that need what is held, or that may not go before one that waits. Returns
-    /// those for which there is no room.
+    /// Parks the commands of a batch that need a held lock, or that must not overtake a parked command of the same wallet.
+    /// Returns those for which there is no room.
     pub(super) fn take_from(&mut self, batch: &mut Vec<Waiting>) -> Vec<Waiting> {
         if self.held.is_empty() && self.parked.is_empty() {
             return Vec::new();
         }
         let mut refused = Vec::new();
+        // Charges and uses of these wallets must wait, too, to keep their order.
         let mut behind: HashSet<UserId> =
             self.parked.iter().filter_map(|parked| wallet_of(&parked.waiting)).cloned().collect();
         for waiting in std::mem::take(batch) {
             let needs = needs(&waiting);
             let is_held = needs.iter().any(|lock| self.held.contains_key(lock));
-            // Whether a reservation's performance is the one that is held is found out at once, for all who came.
+            // The held performance may be that of this reservation. A check at once finds out, for all of the batch.
             let is_suspect = self.holds_performance
                 && needs.iter().any(|lock| matches!(lock, Lock::Reservation(_) | Lock::Holding(..)));
             let wallet = wallet_of(&waiting).cloned();
@@ -116,7 +119,7 @@ impl Siding {
                 continue;
             }
             if self.parked.len() >= PARKED_MAX {
-                // What perhaps need not wait is not refused for want of room.
+                // A command that perhaps need not wait is not refused for lack of room.
                 if is_held || is_behind {
                     refused.push(waiting);
                 } else {
@@ -125,7 +128,7 @@ impl Siding {
                 continue;
             }
             if is_suspect && !is_held {
-                self.look_at = Some(Instant::now());
+                self.next_check = Some(Instant::now());
             }
             behind.extend(wallet);
             self.parked.push_back(Parked { waiting, needs, is_suspect: is_suspect && !is_held, handovers: 0 });
@@ -134,7 +137,7 @@ impl Siding {
         refused
     }
 
-    /// Takes commands back whose locks were not to be had after all.
+    /// Parks commands again that did not get their locks.
     pub(super) fn put_back(&mut self, batch: &mut Vec<Waiting>) {
         for waiting in batch.drain(..) {
             let needs = needs(&waiting);
@@ -143,14 +146,14 @@ impl Siding {
         self.in_order();
     }
 
-    /// In the order in which they were handed in: those that come back are older than others.
+    /// Restores the order of the queue: commands that come back are older than those that were parked meanwhile.
     fn in_order(&mut self) {
         if !self.parked.iter().is_sorted_by_key(|parked| parked.waiting.since) {
             self.parked.make_contiguous().sort_by_key(|parked| parked.waiting.since);
         }
     }
 
-    /// Takes in what is held now, and takes those commands out that need not wait any longer.
+    /// Replaces the known locks, and takes out the commands that do not have to wait any longer.
     pub(super) fn sort(&mut self, held: HeldLocks) -> Sorted {
         let before = std::mem::take(&mut self.held);
         self.note(held);
@@ -158,12 +161,13 @@ impl Siding {
         for Parked { waiting, needs, handovers, .. } in std::mem::take(&mut self.parked) {
             let wallet = wallet_of(&waiting).cloned();
             let holders = || needs.iter().filter_map(|lock| Some((lock, self.held.get(lock)?)));
-            // Who takes a whole table holds it for long: a queue for it would keep all others waiting.
+            // A session that locks a whole table holds it for long: a batch that queues for it would block the lane.
             let changed = |(lock, holder): (&Lock, &u64)| {
                 !matches!(lock, Lock::Table(_)) && before.get(lock).is_some_and(|before| before != holder)
             };
             let handovers = if holders().all(changed) { handovers + 1 } else { 0 };
             let is_behind = wallet.as_ref().is_some_and(|user| behind.contains(user));
+            // An abandoned command is dropped, and later commands of its wallet may go.
             if waiting.job.get().is_abandoned() {
                 continue;
             } else if !is_behind && holders().next().is_none() {
@@ -181,10 +185,10 @@ impl Siding {
         sorted
     }
 
-    /// If a lock kept the query itself waiting, everything counts as held: commands that have waited long
-    /// enough are taken out.
+    /// For a check that a lock kept waiting: every lock counts as still held. Takes out the commands that have waited for
+    /// [`WAIT_MAX`].
     pub(super) fn sort_unknown(&mut self) -> Sorted {
-        self.look_at = Some(Instant::now() + LOOK_EVERY);
+        self.next_check = Some(Instant::now() + CHECK_EVERY);
         let (late, parked) = std::mem::take(&mut self.parked)
             .into_iter()
             .partition::<Vec<_>, _>(|parked| parked.waiting.since.elapsed() >= WAIT_MAX);
@@ -192,7 +196,7 @@ impl Siding {
         Sorted { late: late.into_iter().map(|parked| parked.waiting).collect(), ..Sorted::default() }
     }
 
-    /// The database does not answer: no command waits any longer.
+    /// For a check that failed: takes out all parked commands, because the database does not answer.
     pub(super) fn give_up(&mut self) -> Sorted {
         self.held.clear();
         let late = std::mem::take(&mut self.parked).into_iter().map(|parked| parked.waiting).collect();

@@ -1,4 +1,4 @@
-//! How many events wait: looked up by a task of its own, as a round of the relay lasts as long as an outage.
+//! Counts the events that wait. A task of its own counts them, because a round of the relay lasts as long as an outage.
 
 use parking_lot::Mutex;
 use std::fmt;
@@ -14,23 +14,23 @@ use tokio_util::sync::CancellationToken;
 use super::{Backlog, Outage, Outbox};
 use crate::conditions::Conditions;
 
-/// How often the backlog is looked up.
+/// How often the task queries the backlog.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
-/// A look that takes longer than this is reported as failed; it goes on, and no second one is started beside it.
+/// A query that takes longer than this is reported as failed. It goes on, and no second query is started meanwhile.
 const LOOK_WITHIN: Duration = Duration::from_secs(5);
 
-/// Events that are older than this and still wait are written to the log.
+/// If the oldest waiting event is older than this, the task logs it.
 const OLD: Duration = Duration::from_secs(10);
 
 /// The last answer of the database.
 struct Last {
     backlog: Option<Backlog>,
-    /// When the backlog was read; before the first time, when the watch was made.
+    /// When the backlog was read; before the first answer, when the watch was created.
     read_at: Instant,
 }
 
-/// See the module.
+/// The task that counts the events that wait.
 pub struct BacklogWatch {
     outbox: Arc<dyn Outbox>,
     /// Written by the task, read by every scrape; held for a copy only.
@@ -42,7 +42,7 @@ pub struct BacklogWatch {
 }
 
 impl BacklogWatch {
-    /// A watch with an outbox of its own: one that the relay uses too would be busy for as long as an outage.
+    /// A watch with an outbox connection of its own: that of the relay is busy for as long as an outage.
     pub fn new(outbox: Arc<dyn Outbox>) -> Self {
         Self {
             outbox,
@@ -114,7 +114,7 @@ impl BacklogWatch {
     }
 }
 
-/// The gauges, as of the moment in which they are read: what waits grows older by itself.
+/// The gauges. Their values are computed at each scrape, because the age of a waiting event grows by itself.
 struct Shown(Arc<Mutex<Last>>);
 
 impl fmt::Debug for Shown {
@@ -152,7 +152,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_waits_grows_older_while_the_database_is_away() {
+    fn the_age_of_waiting_events_grows_while_the_database_does_not_answer() {
         let (last, mut registry) =
             (Arc::new(Mutex::new(Last { backlog: None, read_at: Instant::now() })), Registry::default());
         registry.register_collector(Box::new(Shown(last.clone())));

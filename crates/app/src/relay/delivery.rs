@@ -1,5 +1,5 @@
-//! To the data platform: each event's effect once, whatever is sent twice. An event that is refused for good is set aside,
-//! so that the events behind it go on.
+//! Delivery to the data platform. Each event takes effect once, even if it is sent twice. An event that the platform refuses
+//! for good becomes a dead letter, so that the events behind it go on.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
@@ -19,7 +19,7 @@ use crate::event::StoredEvent;
 use crate::store::StoreError;
 use crate::trace::{Kind, Span, TraceContext};
 
-/// The most events in one post.
+/// Maximum number of events in one post.
 const POSTED_MAX: usize = 500;
 
 /// The rests after posts that failed.
@@ -28,34 +28,34 @@ const BACKOFF: Backoff = Backoff { first: Duration::from_millis(400), max: Durat
 /// The shortest rest that a platform can ask for.
 const REST_ASKED_MIN: Duration = Duration::from_millis(200);
 
-/// The longest rest that a platform can ask for.
+/// The longest rest that a platform can ask for; a longer one is shortened to this.
 const REST_ASKED_MAX: Duration = Duration::from_secs(300);
 
-/// How long to rest while another process has the turn.
-const REST_FOR_TURN: Duration = Duration::from_millis(200);
+/// The rest while another process has the right to deliver.
+const REST_FOR_RIGHT: Duration = Duration::from_millis(200);
 
-/// The part of the board that is about the data platform.
+/// The name of the data platform on the board of conditions.
 const PLATFORM: &str = "platform";
 
-/// After this many refusals with no event taken in between, the platform may be what is wrong: a condition tells the operator.
+/// After this many refusals in a row the platform itself may be broken: the condition `platform`/`refuses` is raised.
 const REFUSED_IN_A_ROW: u64 = 10;
 
 /// An event on its way to the platform.
 #[derive(Clone, Debug)]
 pub struct Delivery {
-    /// Where it comes from: a partition of a topic, or the outbox itself.
+    /// The source: a partition of a topic, or `outbox`.
     pub source: Arc<str>,
-    /// Its id: stable over every repeat.
+    /// Id of the event, the same in every repeat.
     pub id: EventId,
-    /// Its topic.
+    /// The topic of its type.
     pub topic: String,
-    /// Its subject.
+    /// Id of the user, lecture or performance that it is about.
     pub subject: String,
     /// The day on which it happened, `YYYY-MM-DD` in UTC.
     pub day: String,
     /// The CloudEvent, as JSON on one line.
     pub json: String,
-    /// What led to it, where that is traced; for a platform, its own post.
+    /// The trace context of the request that caused it, if it is traced; during a post, the context of the post.
     pub trace: Option<TraceContext>,
 }
 
@@ -74,49 +74,52 @@ impl From<&StoredEvent> for Delivery {
     }
 }
 
-/// What became of a post.
+/// The answer of a platform to a post.
 #[derive(Clone, Debug)]
 pub enum Posted {
-    /// The platform has all of it. Files that hold it are by now so long.
+    /// The platform has all events. Contains the new length in bytes of each file that holds them.
     Delivered(Vec<(String, u64)>),
-    /// It will never take all of it, for this reason: at least one of the events is to blame.
+    /// The platform will never take all of these events, for this reason: at least one of them is bad.
     Refused(String),
-    /// It takes fewer events at a time, for this reason. One event that is too large by itself is refused for good.
+    /// The post is too large, for this reason. A post with fewer events may succeed; one event alone is refused for good.
     TooLarge(String),
-    /// The platform is away or misconfigured, for this reason; perhaps it asks for a rest.
+    /// The platform does not answer or is misconfigured, for this reason. It may ask for a rest.
     Later(String, Option<Duration>),
 }
 
-/// The right to deliver what comes from some sources, until it is dropped.
+/// The right to deliver the events of some sources. It ends when this value is dropped.
 pub struct DeliveryRight(#[allow(dead_code, reason = "it counts until it is dropped")] Option<Box<dyn Send>>);
 
 impl DeliveryRight {
-    /// Others may deliver at the same time.
+    /// A right that several processes have at the same time.
     pub fn shared() -> Self {
         Self(None)
     }
 
-    /// No other process does while this is held.
+    /// A right that one process has while it holds `lock`.
     pub fn holding(lock: impl Send + 'static) -> Self {
         Self(Some(Box::new(lock)))
     }
 }
 
-/// A data platform.
+/// A data platform that receives events.
 #[async_trait]
 pub trait Platform: Send + Sync {
-    /// Asks for a turn; an error says which process has it. By default none is needed: a platform that knows ids can be
-    /// posted the same twice.
+    /// Asks for the right to deliver. By default all processes have it, because a platform that knows event ids may get the
+    /// same event twice.
+    ///
+    /// # Errors
+    /// If another process has the right: which one.
     async fn turn(&self, sources: &BTreeSet<Arc<str>>) -> Result<DeliveryRight, String> {
         let _ = sources;
         Ok(DeliveryRight::shared())
     }
 
-    /// Posts events, those of one source in order.
+    /// Posts events. Those of one source are in order.
     async fn post(&self, events: &[Delivery]) -> Posted;
 }
 
-/// What is counted.
+/// Counters of the deliveries.
 #[derive(Clone, Debug, Default)]
 pub struct DeliveryMetrics {
     delivered: Counter,
@@ -126,7 +129,7 @@ pub struct DeliveryMetrics {
 }
 
 impl DeliveryMetrics {
-    /// Shows them.
+    /// Registers the counters with the prefix `delivery_`.
     pub fn register(&self, registry: &mut Registry) {
         let delivery = registry.sub_registry_with_prefix("delivery");
         delivery.register("events_delivered", "Events that the data platform accepted", self.delivered.clone());
@@ -139,11 +142,11 @@ impl DeliveryMetrics {
 
 /// Why a batch was not delivered yet.
 enum Trouble {
-    /// The platform is away or misconfigured; perhaps it asks for a rest.
+    /// The platform does not answer or is misconfigured. It may ask for a rest.
     Platform(String, Option<Duration>),
-    /// Another process has the turn.
+    /// Another process has the right to deliver.
     Turn(String),
-    /// The database fails.
+    /// The database of the outbox fails.
     Store(StoreError),
 }
 
@@ -154,33 +157,34 @@ impl From<StoreError> for Trouble {
 }
 
 impl Trouble {
-    /// The rest after this many failures in a row, 200 ms at least.
+    /// The rest after this many failures in a row.
     fn rest(&self, failures: u32) -> Duration {
         match self {
             Self::Platform(_, Some(asked)) => (*asked).clamp(REST_ASKED_MIN, REST_ASKED_MAX),
-            Self::Turn(_) => REST_FOR_TURN,
+            Self::Turn(_) => REST_FOR_RIGHT,
             Self::Platform(_, None) | Self::Store(_) => BACKOFF.jittered(failures),
         }
     }
 }
 
-/// The way to a platform.
+/// A sink that delivers to a data platform.
 pub struct PlatformSink {
     outbox: Arc<dyn Outbox>,
     platform: Arc<dyn Platform>,
     conditions: Arc<Conditions>,
-    /// How many events a post holds: fewer after one was too large, then more again.
+    /// Number of events in a post: halved after a post was too large, then raised again. Relaxed: it only sets
+    /// the size of the next post.
     posted_max: AtomicUsize,
-    /// Events refused since the last that was taken.
+    /// Events refused since the platform last took one. Relaxed: it only counts.
     refused_in_a_row: AtomicU64,
     outage: Outage,
     refusals: Outage,
-    /// What is shown.
+    /// The counters of this sink.
     pub metrics: DeliveryMetrics,
 }
 
 impl PlatformSink {
-    /// Remembers in the outbox's database what was delivered.
+    /// A sink that records in the outbox's database what was delivered.
     pub fn new(outbox: Arc<dyn Outbox>, platform: Arc<dyn Platform>) -> Self {
         Self {
             outbox,
@@ -203,7 +207,7 @@ impl PlatformSink {
         self
     }
 
-    /// Delivers events, those of one source in order, and returns when each is delivered or set aside. Tries without end.
+    /// Delivers events, those of one source in order. Returns when each is delivered or set aside. Retries for ever.
     pub async fn deliver(&self, events: &[Delivery]) {
         for batch in events.chunks(POSTED_MAX) {
             let mut failures = 0_u32;
@@ -227,7 +231,7 @@ impl PlatformSink {
     }
 
     async fn try_deliver(&self, batch: &[Delivery]) -> Result<(), Trouble> {
-        // Held until it is written down what was delivered: the process that has it next sees all of it.
+        // Held until the deliveries are saved, so that the next process with the right sees all of them.
         let sources = batch.iter().map(|event| event.source.clone()).collect();
         let _turn = self.platform.turn(&sources).await.map_err(Trouble::Turn)?;
         let ids: Vec<EventId> = batch.iter().map(|event| event.id).collect();
@@ -270,7 +274,7 @@ impl PlatformSink {
             self.conditions.clear(PLATFORM, "refuses");
             self.refusals.over();
         }
-        // Careful steps back to full posts: each failure costs a post.
+        // Small steps back to full posts, because each post that is too large fails as a whole.
         let most = self.posted_max.load(Ordering::Relaxed);
         if most < POSTED_MAX && events >= most {
             self.posted_max.store((most + most / 4 + 1).min(POSTED_MAX), Ordering::Relaxed);
@@ -281,7 +285,7 @@ impl PlatformSink {
         let Delivery { id, topic, .. } = event;
         self.outbox.set_aside(event, reason).await?;
         self.metrics.refused.inc();
-        // It answers, so it is there.
+        // The platform answered, so it is not away.
         self.conditions.clear(PLATFORM, "away");
         self.refusals.failed(&format!("event {id} of {topic}: {reason}"));
         let refused = self.refused_in_a_row.fetch_add(1, Ordering::Relaxed) + 1;
@@ -296,11 +300,11 @@ impl PlatformSink {
     }
 }
 
-/// The way of events to the platform, of those that are traced.
+/// The spans of traced events on their way to the platform.
 struct Spans(HashMap<EventId, Span>);
 
 impl Spans {
-    /// From now on each of the events is known by its own span.
+    /// Begins a span for each traced event. The event carries the context of its span from now on.
     fn begin(events: &mut [Delivery]) -> Self {
         let begin = |event: &mut Delivery| {
             let span = event.trace?.child(format!("process {}", event.topic), Kind::Consumer);
@@ -317,14 +321,14 @@ impl Spans {
     }
 }
 
-/// What did not come through is tried again.
+/// Ends the spans of events that were not delivered: they are retried with new spans.
 impl Drop for Spans {
     fn drop(&mut self) {
         self.0.drain().for_each(|(_, span)| span.end(Some("tried again later".to_owned())));
     }
 }
 
-/// Without Kafka in between: the relay delivers by itself.
+/// For a relay without Kafka: it delivers to the platform itself.
 #[async_trait]
 impl Sink for PlatformSink {
     async fn send(&self, events: &[StoredEvent]) -> Vec<Sent> {

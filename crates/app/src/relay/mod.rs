@@ -1,5 +1,5 @@
-//! The relay: reads the outbox in the order of its commits, sends each subject's events in their order, and writes down
-//! only what was acknowledged. It may die at any line: whatever was not written down is sent again, with the same ids.
+//! The relay: reads the outbox in commit order, sends the events of each subject in order, and marks as sent only what was
+//! acknowledged. The process may stop at any line: what was not marked is sent again, with the same ids.
 
 mod backlog;
 mod delivery;
@@ -30,54 +30,55 @@ pub use delivery::{Delivery, DeliveryMetrics, DeliveryRight, Platform, PlatformS
 pub use outage::Outage;
 pub use outbox::{Backlog, EventRef, Lease, Marks, Outbox, PARTS, PartMark, part_of};
 
-/// The most events that are on their way together.
+/// Maximum number of events of one round.
 const BATCH_MAX: usize = 2_000;
 
 /// Number of events after a full read that are checked for the order within a subject: more than transactions run at once.
 const AHEAD_MAX: usize = 512;
 
-/// The most events that are forgotten within a second: the database's write lock is held for milliseconds.
+/// Maximum number of events that are deleted within one second, so that the write lock is held for milliseconds only.
 const FORGOTTEN_MAX: usize = 2_000;
 
 /// How often a lease is renewed while there are events to send.
 const RENEWED_EVERY: Duration = Duration::from_secs(1);
 
-/// How often old events are searched for once there are none left to forget.
+/// How often the relay searches for old events when the last search found few.
 const FORGET_EVERY: Duration = Duration::from_secs(60);
 
-/// How long a relay rests that has nothing to do: news of other processes come by looking.
+/// The rest of a relay that has nothing to send. Events of other processes are found only by polling.
 const REST_BUSY: Duration = Duration::from_millis(15);
 const REST_IDLE: Duration = Duration::from_millis(100);
 
-/// While events come, this many times as long as a round took is rested before the next, unless as many wait as one round
-/// takes: few rounds with many events each cost the sale less.
+/// While events come, the rest is the length of the last round times this. Few rounds with many events each cost the sale
+/// less. There is no rest if a full round of events waits.
 const RESTS_PER_ROUND: u32 = 2;
 
-/// For so long after the last event a relay looks often.
+/// How long after the last event a relay polls often.
 const BUSY_FOR: Duration = Duration::from_secs(10);
 
 /// The rests after rounds that failed.
 const BACKOFF: Backoff = Backoff { first: Duration::from_millis(200), max: Duration::from_secs(5) };
 
-/// What became of one event.
+/// The result of sending one event.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Sent {
-    /// It was acknowledged.
+    /// The sink acknowledged it.
     Acknowledged,
     /// It can never be sent, for this reason.
     Never(String),
-    /// It may be sent later; so must those of its subject that follow.
+    /// It may be sent later, for this reason. The later events of its subject must wait for it.
     Later(String),
 }
 
-/// Where events go.
+/// The receiver of events.
 #[async_trait]
 pub trait Sink: Send + Sync {
-    /// Sends events, those of a subject in this order. Answers for each; may wait for as long as the sink is away.
+    /// Sends events, those of one subject in this order. Returns one result for each event. May wait for as long as the
+    /// receiver does not answer.
     async fn send(&self, events: &[StoredEvent]) -> Vec<Sent>;
 }
 
-/// Tells a relay of the same process that there is something to do.
+/// Wakes the relay of this process after a commit with events.
 #[derive(Default)]
 pub struct Bell(Notify);
 
@@ -95,7 +96,7 @@ impl Observer for Bell {
     }
 }
 
-/// What a relay counts.
+/// Counters of a relay.
 #[derive(Clone, Debug, Default)]
 pub struct RelayMetrics {
     sent: Counter,
@@ -106,7 +107,7 @@ pub struct RelayMetrics {
 }
 
 impl RelayMetrics {
-    /// Shows them.
+    /// Registers the counters with the prefix `relay_`.
     pub fn register(&self, registry: &mut Registry) {
         let relay = registry.sub_registry_with_prefix("relay");
         relay.register("events_sent", "Events published and acknowledged", self.sent.clone());
@@ -125,28 +126,29 @@ impl RelayMetrics {
     }
 }
 
-/// What a relay has, as of its last sign of life.
+/// The parts that a relay has leased, as of its last renewal.
 #[derive(Default)]
 struct Own {
     leases: HashMap<u32, Lease>,
     renewed_at: Option<Instant>,
-    /// The last round found nothing to send. Then leases are not renewed, as each renewal is a write: they lapse, and are
-    /// taken anew when there is something to send.
+    /// The last round found nothing to send. Then the leases are not renewed, because each renewal is a write. They lapse,
+    /// and the relay takes them again when there is something to send.
     is_idle: bool,
-    /// Not before this are old events searched for again.
+    /// When to search for old events again; `None` for at once.
     forget_at: Option<Instant>,
 }
 
-/// See the module.
+/// Sends the outbox to a sink. Several relays share the parts of one outbox by leases.
 pub struct Relay {
     outbox: Arc<dyn Outbox>,
     sink: Arc<dyn Sink>,
     bell: Arc<Bell>,
+    /// The name under which this relay holds its leases; a new one for each process.
     name: Uuid,
-    /// How long events are kept that were sent, in milliseconds; without it, for good.
+    /// How long sent events are kept, in milliseconds; `None` for ever.
     kept_millis: Option<i64>,
     outage: Outage,
-    /// What is shown.
+    /// The counters of this relay.
     pub metrics: RelayMetrics,
 }
 
@@ -158,14 +160,14 @@ impl Relay {
         Self { outbox, sink, bell, name, kept_millis: None, outage, metrics: RelayMetrics::default() }
     }
 
-    /// Forgets events so many days after they happened, once they were sent.
+    /// Deletes sent events this many days after they happened; `None` keeps them for ever.
     #[must_use]
     pub fn keeping(mut self, days: Option<u32>) -> Self {
         self.kept_millis = days.map(|days| i64::from(days) * 86_400_000);
         self
     }
 
-    /// Runs until stopped; then lets go of its parts.
+    /// Runs until stopped; then releases its parts.
     pub async fn run(self, stop: CancellationToken) {
         let (mut failures, mut busy_at, mut looked_at) = (0_u32, Instant::now(), None);
         let mut own = Own::default();
@@ -190,6 +192,7 @@ impl Relay {
                     if done < BATCH_MAX { rest } else { Duration::ZERO }
                 }
                 Err(error) => {
+                    // What was read may be out of date: read the leases again.
                     own = Own::default();
                     self.metrics.failures.inc();
                     failures = failures.saturating_add(1);
@@ -204,15 +207,18 @@ impl Relay {
             tokio::select! {
                 () = stop.cancelled() => break,
                 () = tokio::time::sleep(rest), if !rest.is_zero() => {}
+                // Only an idle relay wakes early: a busy one would run many rounds with few events each.
                 () = self.bell.0.notified(), if is_idle => {}
                 () = std::future::ready(()), if rest.is_zero() => {}
             }
         }
+        // If this fails, the leases lapse after a few seconds.
         let _ = tokio::time::timeout(RENEWED_EVERY, self.outbox.release(self.name)).await;
     }
 
-    /// A small step each time: the sale writes to the same table.
+    /// Deletes a few old events. Steps are small because the sale writes to the same table.
     async fn forget_old(&self, own: &mut Own) {
+        // The relay that has part 0 deletes for all of them.
         let is_due = own.leases.contains_key(&0) && own.forget_at.is_none_or(|at| at <= Instant::now());
         let Some(kept_millis) = self.kept_millis.filter(|_| is_due) else { return };
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis();
@@ -222,11 +228,11 @@ impl Relay {
                 self.metrics.forgotten.inc_by(gone as u64);
                 own.forget_at = (gone < FORGOTTEN_MAX).then(|| Instant::now() + FORGET_EVERY);
             }
-            Err(error) => tracing::warn!(%error, "old events could not be forgotten"),
+            Err(error) => tracing::warn!(%error, "failed to delete old events; retrying in 1 s"),
         }
     }
 
-    /// Renews what this relay has, and sends what was put back.
+    /// Renews the leases, and sends the events that were put back.
     async fn renew(&self, own: &mut Own) -> Result<(), StoreError> {
         let leases = self.outbox.lease(self.name).await?;
         own.renewed_at = Some(Instant::now());
@@ -245,7 +251,7 @@ impl Relay {
         if again.is_empty() { Ok(()) } else { self.outbox.mark(self.name, &marks).await.map(|_| ()) }
     }
 
-    /// One batch: read, send, write down. Returns how many events were done with.
+    /// One round: read events, send them, mark them. Returns how many events it handled.
     async fn round(&self, own: &mut Own) -> Result<usize, StoreError> {
         if own.renewed_at.is_none_or(|at| at.elapsed() >= RENEWED_EVERY) {
             if own.is_idle && !self.outbox.has_work().await? {
@@ -259,8 +265,10 @@ impl Relay {
             return Ok(0);
         };
         let mut marks = Marks::default();
+        // From the part that is furthest behind; what other parts have sent already is filtered out below.
         let mut found = self.outbox.after(from, BATCH_MAX).await?;
         if let Some(last) = found.last().filter(|_| found.len() == BATCH_MAX) {
+            // An event after this read may have to precede one in it (see `order`).
             let ahead = self.outbox.after(last.position, AHEAD_MAX).await?;
             found.truncate(order::in_order_up_to(&found, &ahead));
         }
@@ -280,6 +288,7 @@ impl Relay {
                     self.metrics.dead.inc();
                     marks.dead.push((event.into(), reason));
                 }
+                // The part stops before its first event that is not sent.
                 Sent::Later(reason) => {
                     let first = stuck.entry(part_of(event)).or_insert(event.position);
                     *first = event.position.min(*first);
@@ -288,7 +297,7 @@ impl Relay {
                 }
             }
         }
-        // A part got as far as the event before its first one that is still to be sent.
+        // Each part advances to the last event before its first unsent one.
         for lease in leases.values_mut() {
             let sent = stuck
                 .get(&lease.part)
@@ -300,8 +309,8 @@ impl Relay {
         }
         let is_moved = !marks.parts.is_empty() || !marks.dead.is_empty();
         if is_moved && !self.outbox.mark(self.name, &marks).await? {
-            // Another relay has a part, or the log is not the one that was read: what is known of it is void.
-            tracing::warn!("marks of the outbox have changed meanwhile; reading them again");
+            // Another relay took a part, or the log is another one after a restore: forget the leases and read them again.
+            tracing::warn!("marks of the outbox changed during a round; reading them again");
             *own = Own::default();
         }
         match failed {
@@ -311,22 +320,23 @@ impl Relay {
         }
     }
 
-    /// Sends, and stays heard of meanwhile.
+    /// Sends events, and renews the leases meanwhile.
     async fn send(&self, events: &[StoredEvent]) -> Result<Vec<Sent>, StoreError> {
         if events.is_empty() {
             return Ok(Vec::new());
         }
-        // Both go on at the same time: the sink may need the same way to the database.
-        let stay_heard_of = async {
+        // Both run in one task: the sink may need the same connection to the database as the renewal.
+        let renew = async {
             loop {
                 tokio::time::sleep(RENEWED_EVERY).await;
-                // Where the database is away others cannot take over either; what is marked later is fenced.
+                // If the database does not answer, no other relay can take over either. If one does, its fence rejects the marks
+                // of this relay.
                 let _ = self.outbox.lease(self.name).await;
             }
         };
         tokio::select! {
             sent = self.sink.send(events) => Ok(sent),
-            () = stay_heard_of => Ok(Vec::new()),
+            () = renew => Ok(Vec::new()),
         }
     }
 }

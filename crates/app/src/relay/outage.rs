@@ -1,4 +1,4 @@
-//! What the log says of an outage: its cause at once, then a count every ten seconds, then its end.
+//! Logs an outage: its cause at once, then a count of failures every 10 s, then its end.
 
 use parking_lot::Mutex;
 use std::time::{Duration, Instant};
@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 /// How often an outage that goes on is logged.
 const LOG_EVERY: Duration = Duration::from_secs(10);
 
-/// The outage of one thing that is tried again and again.
+/// The outage of something that is retried.
 #[derive(Debug)]
 pub struct Outage {
     what: &'static str,
@@ -27,7 +27,7 @@ impl Outage {
         Self { what, current: Mutex::default() }
     }
 
-    /// One try failed, for this reason. Logs the first failure of an outage, then at most one line every 10 s.
+    /// Notes that one attempt failed, for this reason. Logs the first failure of an outage, then at most one line every 10 s.
     pub fn failed(&self, reason: &str) {
         let (now, what) = (Instant::now(), self.what);
         let mut current = self.current.lock();
@@ -44,7 +44,7 @@ impl Outage {
         }
     }
 
-    /// A try succeeded. Logs the end of an outage, if there was one.
+    /// Notes that an attempt succeeded. Logs the end of an outage, if there was one.
     pub fn over(&self) {
         let ended = self.current.lock().take();
         if let Some(Current { began, failures, .. }) = ended {

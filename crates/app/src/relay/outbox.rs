@@ -1,4 +1,4 @@
-//! The seam to the outbox: who relays which part of it, how far that got, and what was set aside.
+//! The seam to the outbox: which relay has which part, how far each part is sent, and the dead letters.
 
 use async_trait::async_trait;
 use onsale_domain::ids::EventId;
@@ -9,10 +9,10 @@ use super::Delivery;
 use crate::event::StoredEvent;
 use crate::store::StoreError;
 
-/// The outbox is shared among relays by its subjects, in so many parts. All events of one subject are in one part.
+/// Number of parts that relays share. All events of one subject are in one part.
 pub const PARTS: u32 = 8;
 
-/// The part that an event belongs to: the same for every process and version.
+/// The part that an event belongs to. It is the same in every process and every version of onsale.
 pub fn part_of(event: &StoredEvent) -> u32 {
     // FNV-1a, 64 bits.
     let hash = event
@@ -22,24 +22,24 @@ pub fn part_of(event: &StoredEvent) -> u32 {
     u32::try_from((hash >> 32) % u64::from(PARTS)).unwrap_or(0)
 }
 
-/// A part that a relay has to itself until it lets go, or is not heard of for a few seconds.
+/// A part that one relay has until it releases it, or until it has not renewed it for a few seconds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Lease {
-    /// Which part.
+    /// Number of the part, below [`PARTS`].
     pub part: u32,
-    /// All of its events up to this position were sent, or set aside.
+    /// All events of the part up to this position are sent or set aside.
     pub sent_to: u64,
-    /// Another whenever the part goes to another relay. What a former one marks is refused by it.
+    /// A number that changes whenever the part goes to another relay. The outbox refuses marks with an older number.
     pub fence: u64,
 }
 
-/// An event of the log as a relay read it: its position, and its id. A position alone does not name an event: after a
+/// An event of the log as a relay read it. A position alone does not name an event: after a
 /// restore or a failover another event may lie there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct EventRef {
-    /// Its position in the log.
+    /// Position of the event in the log.
     pub position: u64,
-    /// Its id.
+    /// Id of the event.
     pub id: EventId,
 }
 
@@ -49,34 +49,34 @@ impl From<&StoredEvent> for EventRef {
     }
 }
 
-/// How far one part got.
+/// How far one part is sent now.
 #[derive(Clone, Copy, Debug)]
 pub struct PartMark {
     /// The part, and the mark from which its events were read.
     pub lease: Lease,
-    /// The last event of the log up to which the part's events are sent or set aside. It may be of another part.
+    /// The last event of the log up to which all events of the part are sent or set aside. It may belong to another part.
     pub to: EventRef,
 }
 
-/// What became of events.
+/// The results of a round.
 #[derive(Clone, Debug, Default)]
 pub struct Marks {
-    /// How far each part got that moved.
+    /// The parts that advanced.
     pub parts: Vec<PartMark>,
-    /// Events that were put back and are sent by now.
+    /// Events that were put back and are sent now.
     pub sent_again: Vec<EventRef>,
     /// Events that can never be sent, each with the reason.
     pub dead: Vec<(EventRef, String)>,
 }
 
-/// An outbox.
+/// The outbox of a database, as relays use it.
 #[async_trait]
 pub trait Outbox: Send + Sync {
-    /// Renews what a relay has, and takes or gives up parts so that all relays that are heard of have about as many.
-    /// Each call is a sign of life, good for a few seconds.
+    /// Renews the parts of a relay, and takes or gives up parts so that all live relays have about as many. A relay counts
+    /// as live for a few seconds after each call.
     async fn lease(&self, relay: Uuid) -> Result<Vec<Lease>, StoreError>;
 
-    /// Lets go of everything, so that others need not wait.
+    /// Releases all parts of a relay, so that other relays need not wait for its leases to lapse.
     async fn release(&self, relay: Uuid) -> Result<(), StoreError>;
 
     /// Events after a position, in the order of their commits. None is ever written before one that was returned.
@@ -86,44 +86,44 @@ pub trait Outbox: Send + Sync {
     /// marks to correct. Only reads.
     async fn has_work(&self) -> Result<bool, StoreError>;
 
-    /// Events that were put back, to be sent again; copies of events that the log has forgotten have position 0.
+    /// Events that an operator put back, to be sent again. A copy of an event that the log has deleted has position 0.
     async fn put_back(&self, limit: usize) -> Result<Vec<StoredEvent>, StoreError>;
 
-    /// Writes down what became of events.
+    /// Saves the results of a round.
     ///
-    /// A part moves only if the relay still has it, its mark is still the one from which was read, and the log still
-    /// holds the same event at the new mark. So nothing that was read from one history of the database is counted in
-    /// another: after a restore, or a failover that lost the newest commits, other events lie at these positions.
+    /// A part advances only if the relay still has it, if its mark is still the one that the relay read from, and if the log
+    /// still has the same event at the new mark. After a restore, or a failover that lost the newest commits, other events
+    /// are at these positions: they must not count as sent.
     ///
-    /// Returns `false` if a part did not move. The relay must then forget its marks and read them again.
+    /// Returns `false` if a part did not advance. The relay must then forget its marks and read them again.
     async fn mark(&self, relay: Uuid, marks: &Marks) -> Result<bool, StoreError>;
 
-    /// Forgets at most so many of the oldest events that happened before an instant. Only what was sent, and neither what
-    /// is dead nor what was put back; the last event of all stays.
+    /// Deletes at most `most` of the oldest events from before an instant. Deletes only sent events; dead letters, events that
+    /// were put back and the last event of the log stay. Returns how many it deleted.
     async fn forget(&self, before: Timestamp, most: usize) -> Result<usize, StoreError>;
 
-    /// How many events wait, and since when the oldest does, in milliseconds: as far as is cheap to say.
+    /// How many events wait, and the age of the oldest. Counts only as far as that is cheap.
     async fn backlog(&self) -> Result<Backlog, StoreError>;
 
-    /// Of these events, those that were delivered before.
+    /// The ids among these that were delivered before.
     async fn delivered(&self, ids: &[EventId]) -> Result<Vec<EventId>, StoreError>;
 
-    /// Writes down that events were delivered, and how long files are by now that hold them: both or neither.
+    /// Saves in one transaction that events were delivered, and the new lengths in bytes of the files that hold them.
     async fn note_delivered(&self, ids: &[EventId], files: &[(String, u64)]) -> Result<(), StoreError>;
 
-    /// How long a file was when its last events were written down; 0 for one that is not known.
+    /// The length of a file in bytes as saved last; 0 if the file is not known.
     async fn length_of(&self, file: &str) -> Result<u64, StoreError>;
 
-    /// Sets an event aside that the data platform refuses, with the reason. If the log has forgotten the event, a copy of
-    /// it is kept: a dead letter can be put back for as long as it is one.
+    /// Makes an event that the data platform refuses a dead letter, with the reason. If the log has deleted the event, the
+    /// outbox keeps a copy, so that an operator can put every dead letter back.
     async fn set_aside(&self, event: &Delivery, reason: &str) -> Result<(), StoreError>;
 }
 
-/// What waits in an outbox.
+/// The events that wait in an outbox.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Backlog {
-    /// How many events, counted up to ten thousand.
+    /// Number of events, counted up to 10,000.
     pub events: u64,
-    /// How old the oldest is.
+    /// Age of the oldest event, in milliseconds.
     pub oldest_millis: u64,
 }

@@ -1,6 +1,6 @@
 //! Seat maps: which seats of a performance are free, as clients see them. Nothing is decided from a map.
 //!
-//! A process keeps one map for each performance that clients look at. It reads the map once from the database and then
+//! A process keeps one map for each performance that clients request. It reads the map once from the database and then
 //! follows its own commits. A poll costs no I/O, and a rebuild costs in proportion to what has changed. If other
 //! instances sell from the same database, the process asks for their changes at most every 100 ms, once for all clients.
 

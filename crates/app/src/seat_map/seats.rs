@@ -1,4 +1,4 @@
-//! The state of every seat of one performance, and the views made from it.
+//! The state of every seat of one performance, and the views that are built from it.
 
 use std::sync::Arc;
 

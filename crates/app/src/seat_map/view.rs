@@ -14,7 +14,7 @@ pub enum SeatStatus {
     Available,
     /// A user holds it and may still pay for it.
     Held,
-    /// It is paid.
+    /// It is paid, and never free again.
     Sold,
 }
 

@@ -1,7 +1,7 @@
-//! What another session of the database may hold, and which command needs it.
+//! The locks of rows and tables that another session of the database may hold.
 //!
 //! An administrator's open transaction, a migration or a backup can lock a row or a table for minutes. A lane that knows
-//! what is locked sets only those commands aside that need it (`desk/siding.rs`).
+//! the held locks parks only the commands that need them (`desk/siding.rs`).
 
 use std::collections::HashMap;
 
@@ -61,7 +61,7 @@ impl Table {
     }
 }
 
-/// Something that one session can hold and another waits for.
+/// A lock that one session can hold while another waits for it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Lock {
     /// The row of an answer that is kept under an idempotency key.
@@ -82,9 +82,9 @@ pub enum Lock {
     Seat(PerformanceId, u32),
     /// The row of a place in line, or that of its turn.
     Place(ConcertId, u64),
-    /// A whole table.
+    /// All rows of a table.
     Table(Table),
 }
 
-/// What other sessions hold, each with the number of its holder: another number means that the lock changed hands.
+/// The locks that other sessions hold, each with the number of its holder. Another number later means another holder.
 pub type HeldLocks = HashMap<Lock, u64>;

@@ -1,6 +1,6 @@
 //! The seam to the database: load what decisions need, save what they decided, and read.
 //!
-//! One implementation per database. No rule stands behind this seam: a store knows rows, not reasons.
+//! Each database has one implementation. A store knows rows and no rules.
 
 mod error;
 pub mod locks;
@@ -22,42 +22,41 @@ pub use reader::{AppliedLecture, LectureFilter, Listed, Page, Reader, RoomRecord
 pub use retention::Retention;
 pub use writer::{Unit, Wanted, Writer};
 
-/// A database that holds a sale.
+/// A database with the data of a sale.
 #[async_trait]
 pub trait Store: Send + Sync {
-    /// A way in for one lane.
+    /// Opens the connection of one lane.
     async fn writer(&self) -> Result<Box<dyn Writer>, StoreError>;
 
-    /// The way in for everyone who only reads.
+    /// The connections for everything that only reads.
     fn reader(&self) -> Arc<dyn Reader>;
 
-    /// The way to retire and drop what is over.
+    /// Retires and drops what is over.
     fn retention(&self) -> Arc<dyn Retention>;
 
-    /// How to learn what other processes do to this database; `None` where there can be none.
+    /// The changes of other instances; `None` if this database has one process.
     fn news(&self) -> Option<Arc<dyn News>>;
 
-    /// Shows what the store measures of itself, if anything.
+    /// Registers the store's own metrics, if it has any.
     fn register(&self, registry: &mut Registry) {
         let _ = registry;
     }
 
-    /// Sets the board on which the store states what is wrong with it. If another process makes a file of the store grow without
-    /// end, writes are refused before its disk has less than `disk_reserve_mib` MiB free; 0: never.
+    /// Sets the board on which the store raises its conditions. If another process keeps a file of the store growing, the
+    /// store refuses writes before the disk has less than `disk_reserve_mib` MiB free. With 0 it never does.
     fn report_to(&self, conditions: &Arc<Conditions>, disk_reserve_mib: u32) {
         let _ = (conditions, disk_reserve_mib);
     }
 
-    /// How long the oldest snapshot is open that another session keeps in this database, in seconds: a backup, an audit, a
-    /// transaction that was left open. While it is, no old version of a row is cleared away. `None` if the database has
-    /// no such sessions.
+    /// The age in seconds of the oldest snapshot that another session keeps open: a backup, an audit, or a forgotten
+    /// transaction. As long as it is open, the database keeps every old version of a row. `None` if there is none.
     async fn oldest_snapshot(&self) -> Result<Option<u64>, StoreError> {
         Ok(None)
     }
 
-    /// A value that is made once and the same for all instances: the one that was there, else the one offered.
+    /// A value that all instances share. Stores `offered` if there is no value with this name yet. Returns the stored one.
     async fn secret(&self, name: &str, offered: &[u8]) -> Result<Vec<u8>, StoreError>;
 
-    /// Leaves the database tidy. Nothing is written after this.
+    /// Closes all connections and tidies up. Nothing is written after this.
     async fn close(&self);
 }

@@ -1,7 +1,7 @@
-//! What other processes did to a database that several share.
+//! The changes of other instances that share a database.
 //!
-//! A process that has its database to itself knows everything from its own commits. One of several asks, a few times a
-//! second and together for all of its callers, what has changed since it last looked.
+//! A process that has its database to itself knows everything from its own commits. With several instances, each queries a
+//! few times a second, once for all of its clients, what the others changed since its last query.
 
 use async_trait::async_trait;
 use onsale_domain::ids::{ConcertId, PerformanceId, ReservationId};
@@ -9,14 +9,14 @@ use onsale_domain::time::Timestamp;
 
 use super::{RoomRecord, StoreError};
 
-/// What a process knows of the waiting rooms, and what else it wants to know.
+/// What a process knows of the waiting rooms, and what else it queries.
 #[derive(Clone, Debug, Default)]
 pub struct RoomsKnown {
-    /// The rooms, each as of one of its versions. Where none is known, all unsettled holds are told too.
+    /// The known rooms, each with its version. If it is empty, the answer contains all unsettled holds, too.
     pub versions: Vec<(ConcertId, u64)>,
-    /// Places whose unsettled holds are asked for.
+    /// Places whose unsettled holds the answer contains.
     pub holds_of: Vec<(ConcertId, u64)>,
-    /// Whether the remaining seats of each performance that has not started long ago are queried.
+    /// Whether the answer says which performances have unsold seats. Performances that started long ago are left out.
     pub with_stock: bool,
     /// Rooms that are returned whole, also if they are retired.
     pub whole: Vec<ConcertId>,
@@ -24,51 +24,51 @@ pub struct RoomsKnown {
     pub only_known: bool,
 }
 
-/// What has changed in one room.
+/// The changes of one room.
 #[derive(Clone, Debug)]
 pub struct RoomNews {
-    /// The room as it is now, with the turns that began or changed and the places that were given up since.
+    /// The room as it is now, with the turns that began or changed since the known version, and the places given up since.
     pub record: RoomRecord,
-    /// Places whose turn was settled.
+    /// Places whose turn was settled since.
     pub settled: Vec<u64>,
 }
 
-/// What is left of a performance.
+/// Whether a performance has unsold seats.
 #[derive(Clone, Copy, Debug)]
 pub struct PerformanceStock {
-    /// Of which concert.
+    /// The concert of the performance.
     pub concert: ConcertId,
-    /// Which.
+    /// Id of the performance.
     pub performance: PerformanceId,
-    /// When it starts.
+    /// Start of the performance.
     pub starts_at: Timestamp,
     /// Whether a seat is unsold.
     pub is_unsold: bool,
 }
 
-/// All rooms as of one moment, as far as they differ from what was known.
+/// The rooms that differ from what a process knows, all as of one moment.
 #[derive(Clone, Debug, Default)]
 pub struct RoomsNews {
-    /// The database's time.
+    /// The database's time of the query.
     pub at: Timestamp,
     /// Rooms that changed or are new.
     pub rooms: Vec<RoomNews>,
-    /// All turns that have ended and wait to be settled.
+    /// All turns that have ended and are not settled yet.
     pub ended: Vec<(ConcertId, u64)>,
-    /// The unsettled holds that were asked for, each with the place that took it.
+    /// The unsettled holds that the query named, each with the place that took it and its end.
     pub holds: Vec<(ConcertId, u64, ReservationId, Timestamp)>,
-    /// What is left, if that was asked for.
+    /// The stock of each performance, if the query wanted it.
     pub stock: Vec<PerformanceStock>,
 }
 
-/// How seats stand after a change.
+/// The state of seats after a change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SeatsBecame {
-    /// Held until then.
+    /// Held until this instant.
     Held(Timestamp),
-    /// Free.
+    /// Free for any user.
     Free,
-    /// Sold.
+    /// Sold for good.
     Sold,
 }
 
@@ -77,22 +77,22 @@ pub enum SeatsBecame {
 pub struct SeatsNews {
     /// The performance's version after it.
     pub version: u64,
-    /// Which seats.
+    /// The seat numbers.
     pub seats: Vec<u32>,
-    /// What they became.
+    /// Their state after the change.
     pub became: SeatsBecame,
 }
 
-/// The way to what others did.
+/// Queries the changes of other instances.
 #[async_trait]
 pub trait News: Send + Sync {
-    /// What has changed in the waiting rooms. A room that is not among the known ones is told whole.
+    /// The changes of the waiting rooms. A room that is not among the known ones is returned whole.
     async fn rooms(&self, known: &RoomsKnown) -> Result<RoomsNews, StoreError>;
 
     /// The changes of a performance after one of its versions, in order.
     async fn seats(&self, performance: PerformanceId, after: u64) -> Result<Vec<SeatsNews>, StoreError>;
 
-    /// How often another history was found than the one before: a standby took over that may not have heard
-    /// everything. What was known until then may never have been, and versions are given again to other changes.
+    /// How many times the database's history changed: a standby took over that may lack the newest commits. What a process
+    /// knew before may be lost, and the same version numbers now belong to other changes.
     fn histories(&self) -> u64;
 }

@@ -18,49 +18,49 @@ use crate::event::StoredEvent;
 /// A page of a list: at most `limit` rows that follow `after`.
 #[derive(Clone, Copy, Debug)]
 pub struct Page<C> {
-    /// The last row of the page before; `None` for the first page.
+    /// The last row of the previous page; `None` for the first page.
     pub after: Option<C>,
-    /// The most rows.
+    /// Maximum number of rows.
     pub limit: usize,
 }
 
-/// Which lectures to list, by the instant they start.
+/// Which lectures to list.
 #[derive(Clone, Copy, Debug)]
 pub struct LectureFilter {
-    /// From this instant on.
+    /// Only lectures that start at this instant or later.
     pub from: Timestamp,
-    /// Before this instant; without it, for all time.
+    /// Only lectures that start before this instant; `None` for no end.
     pub until: Option<Timestamp>,
-    /// Only those with a place left.
+    /// Only lectures with a free place.
     pub with_places: bool,
-    /// Only those that were made or changed at this instant or later.
+    /// Only lectures that were created or changed at this instant or later.
     pub changed_since: Option<Timestamp>,
 }
 
 impl LectureFilter {
-    /// All that start at an instant or later.
+    /// All lectures that start at an instant or later.
     pub fn starting(from: Timestamp) -> Self {
         Self { from, until: None, with_places: false, changed_since: None }
     }
 }
 
-/// A lecture that a person applied for.
+/// A lecture that a user applied for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AppliedLecture {
-    /// Which.
+    /// Id of the lecture.
     pub lecture: LectureId,
-    /// Its title.
+    /// Title of the lecture.
     pub title: Arc<str>,
-    /// When it starts.
+    /// Start of the lecture.
     pub starts_at: Timestamp,
-    /// When the place was taken.
+    /// When the user got the place.
     pub applied_at: Timestamp,
 }
 
 /// The seats of a performance that have a row, as of one of its versions.
 #[derive(Clone, Debug, Default)]
 pub struct SeatRows {
-    /// The performance's version.
+    /// The version of the performance that the rows are as of.
     pub version: u64,
     /// Held and sold seats.
     pub seats: Vec<(u32, Seat)>,
@@ -69,37 +69,37 @@ pub struct SeatRows {
 /// Concerts and performances, as they are listed.
 #[derive(Clone, Debug, Default)]
 pub struct Listed {
-    /// The concerts.
+    /// The concerts that were found.
     pub concerts: Vec<Concert>,
-    /// The performances.
+    /// The performances that were found.
     pub performances: Vec<Performance>,
 }
 
-/// A waiting room as a process needs it to answer polls.
+/// A waiting room with everything that a process needs to answer polls.
 #[derive(Clone, Debug)]
 pub struct RoomRecord {
-    /// Whose room.
+    /// The concert of the room.
     pub concert: ConcertId,
-    /// Settings and counters.
+    /// The room's settings and counters.
     pub room: Room,
     /// Places after `served` that were given up.
     pub given_up: Vec<u64>,
-    /// Turns not yet settled, each with whether it has ended.
+    /// Turns that are not settled: the place, its turn, and whether the turn has ended.
     pub turns: Vec<(u64, Turn, bool)>,
-    /// Holds not yet settled: the place that took it, its name and its end.
+    /// Holds that are not settled: the place that took the hold, its reservation and its end.
     pub holds: Vec<(u64, ReservationId, Timestamp)>,
 }
 
-/// Readers beside the writer. Each call sees everything that was answered before it began.
+/// Reads next to the writers. Each call sees everything that was answered before the call.
 #[async_trait]
 pub trait Reader: Send + Sync {
-    /// The database's time.
+    /// The database's time now. Costs no query.
     fn now(&self) -> Timestamp;
 
-    /// Asks the database for a sign of life.
+    /// Sends a query that checks whether the database answers.
     async fn ping(&self) -> Result<(), StoreError>;
 
-    /// A wallet; the default where it was never used.
+    /// A wallet; the default if it was never used.
     async fn account(&self, user: &UserId) -> Result<Account, StoreError>;
 
     /// A wallet's history, newest first, by version.
@@ -112,24 +112,23 @@ pub trait Reader: Send + Sync {
         page: Page<(Timestamp, LectureId)>,
     ) -> Result<Vec<Lecture>, StoreError>;
 
-    /// What a person applied for, by start; one lecture alone where it is named.
+    /// The lectures that a user applied for, by start. Only `lecture`, if it is given.
     async fn applications(&self, user: &UserId, lecture: Option<LectureId>) -> Result<Vec<AppliedLecture>, StoreError>;
 
-    /// A lecture's history, oldest first, by version; `None` where there is no such lecture.
+    /// A lecture's history, oldest first, by version; `None` if there is no such lecture.
     async fn lecture_history(
         &self,
         lecture: LectureId,
         page: Page<u64>,
     ) -> Result<Option<Vec<HistoryLine>>, StoreError>;
 
-    /// All concerts.
+    /// All concerts, in no order.
     async fn concerts(&self) -> Result<Vec<Concert>, StoreError>;
 
-    /// All performances.
+    /// All performances, in no order.
     async fn performances(&self) -> Result<Vec<Performance>, StoreError>;
 
-    /// Those concerts that are named, with all of their performances, and those performances that are named, with their
-    /// concerts.
+    /// The named concerts with all of their performances, and the named performances with their concerts.
     async fn listed(&self, concerts: &[ConcertId], performances: &[PerformanceId]) -> Result<Listed, StoreError> {
         let mut all = Listed { concerts: self.concerts().await?, performances: self.performances().await? };
         let named = |performance: &Performance| {
@@ -147,19 +146,19 @@ pub trait Reader: Send + Sync {
     /// The seats of a performance that are held or sold.
     async fn seats(&self, performance: PerformanceId) -> Result<SeatRows, StoreError>;
 
-    /// A reservation, with the instant its performance starts.
+    /// A reservation; `None` if there is no such reservation.
     async fn reservation(&self, id: ReservationId) -> Result<Option<Reservation>, StoreError>;
 
     /// A user's reservations, newest first.
     async fn reservations_of(&self, user: &UserId, page: Page<ReservationId>) -> Result<Vec<Reservation>, StoreError>;
 
-    /// A payment.
+    /// A payment; `None` if there is no such payment.
     async fn payment(&self, id: PaymentId) -> Result<Option<Payment>, StoreError>;
 
     /// A user's payments, newest first.
     async fn payments_of(&self, user: &UserId, page: Page<PaymentId>) -> Result<Vec<Payment>, StoreError>;
 
-    /// Holds that ran out before an instant and are not yet settled, oldest first.
+    /// Holds that ran out before an instant and are not settled yet, oldest first.
     async fn lapsed_holds(
         &self,
         before: Timestamp,
@@ -167,7 +166,7 @@ pub trait Reader: Send + Sync {
     ) -> Result<Vec<(PerformanceId, ReservationId)>, StoreError>;
 
     /// Holds that are not settled and were taken after an instant, each with its length in milliseconds. There are some only
-    /// if a clock was ahead.
+    /// if a clock was ahead when they were taken.
     async fn holds_after(
         &self,
         after: Timestamp,
@@ -180,7 +179,7 @@ pub trait Reader: Send + Sync {
     /// One waiting room, retired or not, with its concert's performances; `None` if there is no such concert.
     async fn room(&self, concert: ConcertId) -> Result<Option<(RoomRecord, Vec<Performance>)>, StoreError>;
 
-    /// Whether anything is there that a unit of work with [`Unit::forget_answers_before`] would drop. Cheap.
+    /// Whether a unit of work with [`super::Unit::forget_answers_before`] would drop anything. Cheap.
     async fn has_old_answers(&self, before: Timestamp) -> Result<bool, StoreError>;
 
     /// Events in the order in which they were committed, after a position.
@@ -189,8 +188,9 @@ pub trait Reader: Send + Sync {
     /// Dead letters in the order of the log, after a position. Reads no other event.
     async fn dead_events(&self, page: Page<u64>) -> Result<Vec<StoredEvent>, StoreError>;
 
-    /// Events in the order of the log, after a position, without the many that every part of the outbox has passed: what
-    /// was put back, then everything after the part that is furthest behind. Each has its state; some may be sent or dead.
+    /// Events in the order of the log, after a position, without those that all parts of the outbox have passed: first events
+    /// that were put back, then everything after the part that is furthest behind. Each has its state, because some of them
+    /// may be sent or dead.
     async fn unsent_events(&self, page: Page<u64>) -> Result<Vec<StoredEvent>, StoreError>;
 
     /// The last events of the log, oldest first.

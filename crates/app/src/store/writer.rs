@@ -14,18 +14,19 @@ use super::locks::{self, HeldLocks, Lock};
 use crate::idempotency::{KeptAnswer, KeptCount, KeyId};
 use crate::trace::TraceContext;
 
-/// What a batch asks a store to load.
+/// What a store loads for a batch.
 #[derive(Clone, Debug, Default)]
 pub struct Wanted {
     /// The rows that the commands need.
     pub keys: Keys,
-    /// The idempotency keys under which they came.
+    /// The idempotency keys of the requests.
     pub answers: BTreeSet<KeyId>,
-    /// Users whose kept answers are counted.
+    /// Users whose kept answers the store counts.
     pub counted: BTreeSet<UserId>,
-    /// Up to how many they are counted.
+    /// The store counts up to this many answers of a user.
     pub count_max: u32,
-    /// Wait for locks as long as one command may wait, instead of the moment that a batch of many may cost.
+    /// Whether to wait for locks as long as one command may wait. Else the store gives up after a moment, so that one lock
+    /// does not delay a whole batch.
     pub is_patient: bool,
 }
 
@@ -70,22 +71,22 @@ impl Wanted {
 pub struct Unit {
     /// The database's time, read after the rows were locked.
     pub at: Timestamp,
-    /// The rows.
+    /// The loaded rows and their changes.
     pub rows: Rows,
     /// Answers kept under idempotency keys.
     pub answers: Table<KeyId, KeptAnswer>,
-    /// How many answers each counted user keeps. Read without a lock: others may add to them at the same time.
+    /// How many answers each counted user keeps. Read without a lock: other lanes may add answers at the same time.
     pub kept_counts: BTreeMap<UserId, KeptCount>,
-    /// Which events come from a request that is traced: their indices in `rows.events`, rising, each with its context.
+    /// Events of traced requests: ascending indices of `rows.events`, each with its trace context.
     pub traces: Vec<(usize, TraceContext)>,
-    /// Drop a few answers that were kept before this instant.
+    /// If set, the store drops a few answers that were kept before this instant.
     pub forget_answers_before: Option<Timestamp>,
-    /// Write something even if nothing was decided: a write failed before, and this shows whether the next will.
+    /// Whether to write something even if nothing was decided. After a failed write this shows whether writes work again.
     pub prove_writable: bool,
 }
 
 impl Unit {
-    /// The events, each with its trace.
+    /// The events to add, each with its trace context if its request is traced.
     pub fn events(&self) -> impl Iterator<Item = (&Event, Option<TraceContext>)> {
         let mut traces = self.traces.iter().peekable();
         self.rows.events.iter().enumerate().map(move |(index, event)| {
@@ -95,23 +96,24 @@ impl Unit {
     }
 }
 
-/// One lane's way into the database. Used by one batch at a time.
+/// The connection of one lane. One batch at a time uses it.
 #[async_trait]
 pub trait Writer: Send {
-    /// Begins a unit of work: locks the parents in their one order, then loads everything else, then reads the clock.
+    /// Begins a unit of work: locks the parents in the order of [`Keys`], then loads everything else, then reads the clock.
+    /// All units lock in the same order, so that two of them never wait for each other.
     async fn load(&mut self, wanted: &Wanted) -> Result<Unit, StoreError>;
 
-    /// Writes what was changed and added, and commits durably. Ends the unit, whatever comes of it.
+    /// Writes what was changed and added, and commits durably. Ends the unit, also if it fails.
     async fn save(&mut self, unit: &Unit) -> Result<(), StoreError>;
 
-    /// Ends a unit of which nothing shall remain.
+    /// Rolls a unit back.
     async fn abandon(&mut self);
 
-    /// Which rows and tables of those wanted other sessions hold now. Waits for none of them, and leaves nothing locked.
-    /// Called between units. A store with one writer has none.
+    /// The locks among those wanted that other sessions hold now. Waits for none of them, and leaves nothing locked. Called
+    /// between units. Empty for a store with one writer.
     ///
     /// # Errors
-    /// [`StoreError::Locked`] if a lock kept it from finding out, else as [`Writer::load`].
+    /// [`StoreError::Locked`] if a lock blocked the query itself, else as [`Writer::load`].
     async fn held(&mut self, wanted: &Wanted) -> Result<HeldLocks, StoreError> {
         let _ = wanted;
         Ok(HeldLocks::new())

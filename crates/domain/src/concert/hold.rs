@@ -10,40 +10,41 @@ use crate::time::Timestamp;
 use crate::waiting_room::{self, Token};
 use crate::{Command, Context, Refusal};
 
-/// The most seats of one performance that one user may hold and have bought together.
+/// Maximum number of seats of one performance that one user holds and has bought together. More are refused with
+/// [`Refusal::SeatLimit`].
 pub const SEATS_PER_USER_MAX: usize = 4;
 
-/// The most seats that one refusal names: it may be kept, and a request may ask for many more.
+/// Maximum number of seats that one refusal names. A request may name many more, and its answer may be kept.
 pub const SEATS_NAMED_MAX: usize = 20;
 
-/// Which performance a hold is for, as far as the caller's words decide it.
+/// The performance that a hold is for, as the request names it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Target {
-    /// This one, which may or may not exist.
+    /// The performance with this id, which may not exist.
     Performance(PerformanceId),
-    /// The date named has no performance.
+    /// The request names a date without a performance.
     NoneOnDate,
-    /// The date named has several.
+    /// The request names a date with several performances.
     SeveralOnDate,
 }
 
 /// Holds seats: all or none.
 #[derive(Clone, Debug)]
 pub struct Hold {
-    /// For whom, and by which turn.
+    /// The token of the user's turn.
     pub token: Token,
-    /// Where.
+    /// The performance, or why the request does not name one.
     pub target: Target,
-    /// Which seats, as the caller numbers them, none twice. No performance has a seat below 1.
+    /// Seat numbers as the client wrote them, none twice. A number below 1 is no seat of any performance.
     pub seats: Arc<[i64]>,
 }
 
 /// Gives held seats back.
 #[derive(Clone, Debug)]
 pub struct Release {
-    /// The user's token.
+    /// The token of the user's turn.
     pub token: Token,
-    /// The reservation.
+    /// The reservation whose hold ends.
     pub reservation: ReservationId,
 }
 
@@ -57,7 +58,7 @@ pub struct Expire {
 /// A hold that was taken.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Held {
-    /// The reservation.
+    /// The new reservation, with status `Held`.
     pub reservation: Reservation,
     /// The start of the performance.
     pub starts_at: Timestamp,
@@ -144,12 +145,12 @@ impl Command for Expire {
     }
 }
 
-/// The numbers that may be those of seats.
+/// The numbers that are in the range of seat numbers.
 fn seat_numbers(seats: &[i64]) -> impl Iterator<Item = u32> {
     seats.iter().filter_map(|seat| u32::try_from(*seat).ok())
 }
 
-/// All checks, in the contract's order. Changes nothing.
+/// All checks, in the order of the contract. Changes nothing.
 fn judge(request: &Hold, rows: &Rows, cx: &mut Context<'_>) -> Result<Reservation, Refusal> {
     let Hold { token, target, seats } = request;
     waiting_room::may_hold(rows, token, cx.at)?;
@@ -163,7 +164,7 @@ fn judge(request: &Hold, rows: &Rows, cx: &mut Context<'_>) -> Result<Reservatio
         .get(&id)
         .filter(|performance| performance.concert == token.concert)
         .ok_or(Refusal::PerformanceNotFound)?;
-    // What is judged goes by the clock as it is now; the history, and the ids that are its order, never go back.
+    // The decision uses the clock as it is now. The history, and the ids that order it, never go back in time.
     let at = cx.at.not_before(performance.updated_at);
     let written_at = cx.at.max(performance.updated_at);
     if performance.starts_at <= at {
@@ -219,7 +220,7 @@ fn judge_free(rows: &Rows, performance: PerformanceId, seats: &[u32], at: Timest
     Err(Refusal::SeatTaken { seats: taken, retry_after_seconds })
 }
 
-/// Settles the lapsed holds on the seats that a new one takes, so that the event of their release comes first.
+/// Settles the lapsed holds on the seats that a new hold takes. Their release events must come before the new hold's event.
 fn settle_lapsed(new: &Reservation, rows: &mut Rows, cx: &mut Context<'_>) {
     for number in new.seats.iter() {
         if let Some(seat) = rows.seats.get(&(new.performance, *number)) {
@@ -231,13 +232,13 @@ fn settle_lapsed(new: &Reservation, rows: &mut Rows, cx: &mut Context<'_>) {
 /// Why a hold ended without payment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ending {
-    /// It ran out.
+    /// The hold ran out without payment.
     Expired,
-    /// Its user gave it back.
+    /// The user gave the seats back.
     Released,
 }
 
-/// Ends a hold: its seats are free again, and an event tells of it.
+/// Ends a hold: its seats are free again, and an event records it.
 pub(crate) fn end_hold(id: ReservationId, ending: Ending, rows: &mut Rows, cx: &mut Context<'_>) {
     let written_at = last_change(rows, id).map_or(cx.at, |last| last.max(cx.at));
     let Some(reservation) = rows.reservations.change(&id) else { return };
@@ -251,6 +252,7 @@ pub(crate) fn end_hold(id: ReservationId, ending: Ending, rows: &mut Rows, cx: &
 
     let reservation = reservation.clone();
     for seat in reservation.seats.iter() {
+        // A later hold may have taken a seat of a lapsed hold: then the seat stays with the later one.
         let key = (reservation.performance, *seat);
         if rows.seats.get(&key).is_some_and(|seat| seat.reservation == id) {
             rows.seats.remove(&key);
@@ -262,7 +264,7 @@ pub(crate) fn end_hold(id: ReservationId, ending: Ending, rows: &mut Rows, cx: &
     });
 }
 
-/// Counts a change of the performance and writes the event that tells of it.
+/// Counts a change of the performance and adds its event.
 pub(crate) fn record(
     rows: &mut Rows,
     performance: PerformanceId,
@@ -283,7 +285,10 @@ pub(crate) fn last_change(rows: &Rows, id: ReservationId) -> Option<Timestamp> {
     rows.performances.get(&performance).map(|performance| performance.updated_at)
 }
 
-/// The reservation, where it is the token's: its user's and its concert's.
+/// The reservation, if it belongs to the token's user and concert.
+///
+/// # Errors
+/// [`Refusal::ReservationNotFound`] if it does not.
 pub(crate) fn owned_reservation<'a>(
     rows: &'a Rows,
     token: &Token,

@@ -25,7 +25,7 @@ pub struct Concert {
     pub title: Arc<str>,
     /// 1 to 200 characters.
     pub venue: Arc<str>,
-    /// Creation time.
+    /// Time of the creation.
     pub created_at: Timestamp,
 }
 
@@ -84,9 +84,9 @@ pub enum Status {
 pub struct Reservation {
     /// Id of the reservation and of its hold event.
     pub id: ReservationId,
-    /// The concert.
+    /// The concert of the performance.
     pub concert: ConcertId,
-    /// The performance.
+    /// The performance of the seats.
     pub performance: PerformanceId,
     /// The user who holds the seats.
     pub user: UserId,
@@ -151,7 +151,7 @@ pub struct Create {
 /// Adds a performance to a concert.
 #[derive(Clone, Debug)]
 pub struct Schedule {
-    /// The concert.
+    /// The concert that gets the performance.
     pub concert: ConcertId,
     /// Start. May lie in the past: then no seat can be held.
     pub starts_at: Timestamp,

@@ -31,7 +31,7 @@ pub struct Section {
 }
 
 impl Section {
-    /// Number of seats.
+    /// Number of seats from `from` to `to`.
     pub fn seats(&self) -> u32 {
         self.to - self.from + 1
     }

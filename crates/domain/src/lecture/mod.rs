@@ -71,13 +71,13 @@ pub enum HistoryKind {
 pub struct HistoryLine {
     /// Id of the line and of its event.
     pub id: EventId,
-    /// The lecture.
+    /// The lecture whose history this is.
     pub lecture: LectureId,
     /// Order within the lecture, from 1.
     pub version: u64,
-    /// The user.
+    /// The user who applied or cancelled.
     pub user: UserId,
-    /// Applied or cancelled.
+    /// Whether the user applied or cancelled.
     pub kind: HistoryKind,
     /// Seat number, from 1.
     pub seat_number: u32,
@@ -85,7 +85,7 @@ pub struct HistoryLine {
     pub created_at: Timestamp,
 }
 
-/// Creates a lecture.
+/// Creates a lecture with no applications.
 #[derive(Clone, Debug)]
 pub struct Create {
     /// 1 to 200 characters.
@@ -98,28 +98,28 @@ pub struct Create {
     pub capacity: u32,
 }
 
-/// Applies for a place.
+/// Applies for a place. The user gets the lowest free seat number.
 #[derive(Clone, Debug)]
 pub struct Apply {
-    /// The user.
+    /// The user who applies.
     pub user: UserId,
-    /// The lecture.
+    /// The lecture to apply for.
     pub lecture: LectureId,
 }
 
-/// Cancels an application.
+/// Cancels an application. Its seat number is free again.
 #[derive(Clone, Debug)]
 pub struct Cancel {
-    /// The user.
+    /// The user whose application it is.
     pub user: UserId,
-    /// The lecture.
+    /// The lecture of the application.
     pub lecture: LectureId,
 }
 
 /// A place that a user got.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Applied {
-    /// The lecture.
+    /// The lecture of the place.
     pub lecture: LectureId,
     /// The user who applied.
     pub user: UserId,

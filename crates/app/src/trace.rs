@@ -3,8 +3,8 @@
 //! Only sampled requests have a context. For the others a trace costs one read of a task-local value. Spans go to the
 //! [`Recorder`] that was [`install`]ed; without one, nothing is traced.
 //!
-//! Why not the OpenTelemetry SDK: it keeps a span for each request, sampled or not, and these few types are enough for the
-//! spans that onsale sends.
+//! These types are not those of OpenTelemetry, because its crates are many dependencies that only a build with the feature
+//! `otlp` has. That build hands the spans to OpenTelemetry, which batches and exports them.
 
 use std::borrow::Cow;
 use std::fmt;

@@ -192,7 +192,11 @@ impl Lane {
             }
             // Nothing was done. Each command runs alone, so that one bad command fails only itself.
             Err(StoreError::Locked(reason)) => {
-                tracing::warn!(reason, commands = batch.len(), "found no holder of a lock; running the batch one by one");
+                tracing::warn!(
+                    reason,
+                    commands = batch.len(),
+                    "found no holder of a lock; running the batch one by one"
+                );
                 metrics.rerun.inc();
                 self.one_by_one(batch, traced).await;
                 None
@@ -223,7 +227,11 @@ impl Lane {
         let held = self.writer.held(&wanted).await?;
         if !held.is_empty() {
             let example = held.keys().next();
-            tracing::warn!(locks = held.len(), ?example, "another session holds locks; the commands that need them wait");
+            tracing::warn!(
+                locks = held.len(),
+                ?example,
+                "another session holds locks; the commands that need them wait"
+            );
         }
         let before = batch.len();
         self.siding.note(held);

@@ -1,5 +1,5 @@
-//! Files for this user alone: what is sold, to whom and for how much is no other user's business, and the database holds
-//! the secret that signs queue tokens. Files are made with mode 0600 and folders with 0700, whatever the umask is.
+//! Files that only the user of this process may read: they contain who bought what, and the database contains the secret that
+//! signs queue tokens. Files get mode 0600 and folders 0700, whatever the umask is.
 
 use std::fs::{DirBuilder, File, OpenOptions, Permissions};
 use std::io;

@@ -1,4 +1,6 @@
-//! How values of the rules are written in a database: the words and texts that every store shares.
+//! Encodings of domain values in a database, shared by SQLite and Postgres: words, JSON texts and byte strings.
+//!
+//! Readers return `None` for a value that no writer of ours produces. The stores turn that into an error that names the value.
 
 use std::borrow::Cow;
 
@@ -8,11 +10,11 @@ use onsale_domain::lecture::HistoryKind;
 use onsale_domain::time::Timestamp;
 use onsale_domain::waiting_room::{Blocks, Gap, Memory, PlaceStanding, Window};
 use onsale_domain::wallet::EntryKind;
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 
 /// A value that is stored as one of a few words.
 pub(crate) trait Word: Copy + PartialEq + 'static {
-    /// Every word there is.
+    /// All words with their values.
     const WORDS: &'static [(&'static str, Self)];
 
     /// The word for this value.
@@ -20,7 +22,7 @@ pub(crate) trait Word: Copy + PartialEq + 'static {
         Self::WORDS.iter().find(|(_, value)| *value == self).map_or("", |(word, _)| word)
     }
 
-    /// The value of a word; `None` where it is none.
+    /// The value of a word; `None` if the word is not known.
     fn of_word(word: &str) -> Option<Self> {
         Self::WORDS.iter().find(|(known, _)| *known == word).map(|(_, value)| *value)
     }
@@ -49,38 +51,54 @@ impl Word for EventState {
         &[("PENDING", Self::Pending), ("SENT", Self::Sent), ("DEAD", Self::Dead)];
 }
 
-/// Tables whose rows belong to rows of another, and the column that says to which.
-pub(crate) const FAMILIES: &[(&str, &str, &str)] = &[
-    ("applications", "lectures", "lecture_id"),
-    ("freed_seats", "lectures", "lecture_id"),
-    ("lecture_history", "lectures", "lecture_id"),
-    ("rooms", "concerts", "concert_id"),
-    ("performances", "concerts", "concert_id"),
-    ("places", "rooms", "concert_id"),
-    ("turns", "rooms", "concert_id"),
-    ("reservations", "performances", "performance_id"),
-    ("seats", "performances", "performance_id"),
-    ("payments", "performances", "performance_id"),
+/// Rows of `children` belong to the row of `parents` with the same value in the column `key`.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Family {
+    pub(crate) children: &'static str,
+    pub(crate) parents: &'static str,
+    pub(crate) key: &'static str,
+}
+
+const fn family(children: &'static str, parents: &'static str, key: &'static str) -> Family {
+    Family { children, parents, key }
+}
+
+/// Every table whose rows belong to rows of another table.
+pub(crate) const FAMILIES: &[Family] = &[
+    family("applications", "lectures", "lecture_id"),
+    family("freed_seats", "lectures", "lecture_id"),
+    family("lecture_history", "lectures", "lecture_id"),
+    family("rooms", "concerts", "concert_id"),
+    family("performances", "concerts", "concert_id"),
+    family("places", "rooms", "concert_id"),
+    family("turns", "rooms", "concert_id"),
+    family("reservations", "performances", "performance_id"),
+    family("seats", "performances", "performance_id"),
+    family("payments", "performances", "performance_id"),
 ];
 
-/// Counts the rows of a family, and those that belong to nothing.
-pub(crate) fn count_orphans((children, parents, key): (&str, &str, &str)) -> String {
-    format!(
-        "SELECT count(*), count(*) FILTER (WHERE parent.{key} IS NULL)
-         FROM {children} child LEFT JOIN {parents} parent ON parent.{key} = child.{key}"
-    )
+impl Family {
+    /// A statement that counts all children, and those without a parent.
+    pub(crate) fn count_orphans(self) -> String {
+        let Self { children, parents, key } = self;
+        format!(
+            "SELECT count(*), count(*) FILTER (WHERE parent.{key} IS NULL)
+             FROM {children} child LEFT JOIN {parents} parent ON parent.{key} = child.{key}"
+        )
+    }
+
+    /// A statement that lists up to 10 missing parents.
+    pub(crate) fn missing_parents(self) -> String {
+        let Self { children, parents, key } = self;
+        format!(
+            "SELECT DISTINCT child.{key} FROM {children} child LEFT JOIN {parents} parent ON parent.{key} = child.{key}
+             WHERE parent.{key} IS NULL ORDER BY child.{key} LIMIT 10"
+        )
+    }
 }
 
-/// Names a few parents that are missing.
-pub(crate) fn missing_parents((children, parents, key): (&str, &str, &str)) -> String {
-    format!(
-        "SELECT DISTINCT child.{key} FROM {children} child LEFT JOIN {parents} parent ON parent.{key} = child.{key}
-         WHERE parent.{key} IS NULL ORDER BY child.{key} LIMIT 10"
-    )
-}
-
-/// A section as it is stored.
-#[derive(Serialize, Deserialize)]
+/// The stored form of a section.
+#[derive(Deserialize)]
 struct StoredSection<'a> {
     from: u32,
     to: u32,
@@ -88,38 +106,49 @@ struct StoredSection<'a> {
     price: i64,
 }
 
-/// A seating as JSON.
+/// Encodes a seating as JSON. Written by hand because serializing to a `String` has an error that cannot happen.
 pub(crate) fn seating_to_text(seating: &Seating) -> String {
-    let stored = |section: &'_ Section| {
+    let stored = |section: &Section| {
         let Section { from, to, ref grade, price } = *section;
-        StoredSection { from, to, grade: Cow::Owned(grade.to_string()), price }
+        // A JSON string with the characters escaped that need it.
+        let grade = serde_json::Value::from(&**grade);
+        format!(r#"{{"from":{from},"to":{to},"grade":{grade},"price":{price}}}"#)
     };
-    serde_json::to_string(&seating.sections().iter().map(stored).collect::<Vec<_>>()).unwrap_or_default()
+    format!("[{}]", seating.sections().iter().map(stored).collect::<Vec<_>>().join(","))
 }
 
-/// A seating from its JSON; `None` where it cannot be one.
+/// Decodes a seating; `None` if the text is not the JSON of one, or its sections make no seating.
 pub(crate) fn seating_from_text(text: &str) -> Option<Seating> {
     let stored: Vec<StoredSection<'_>> = serde_json::from_str(text).ok()?;
     let section = |StoredSection { from, to, grade, price }| Section { from, to, grade: grade.as_ref().into(), price };
     Seating::new(stored.into_iter().map(section).collect()).ok()
 }
 
-/// Admissions of the last second: 12 bytes each, an instant (8, big-endian) and a count (4).
+/// Bytes of one admission in a stored window.
+const ADMISSION_BYTES: usize = 12;
+
+/// Encodes the admissions of the last second: 12 bytes each, an instant (8, big-endian) and a count (4).
 pub(crate) fn window_to_bytes(window: &Window) -> Vec<u8> {
     window.parts().flat_map(|(at, many)| [&at.as_millis().to_be_bytes()[..], &many.to_be_bytes()].concat()).collect()
 }
 
-/// The same, read back.
-pub(crate) fn window_from_bytes(bytes: &[u8]) -> Window {
-    Window::from_parts(bytes.chunks_exact(12).filter_map(|part| {
-        let (at, many) = part.split_at(8);
+/// Decodes a window; `None` if the length is not a multiple of 12.
+pub(crate) fn window_from_bytes(bytes: &[u8]) -> Option<Window> {
+    if !bytes.len().is_multiple_of(ADMISSION_BYTES) {
+        return None;
+    }
+    let admission = |part: &[u8]| {
+        let (at, many) = part.split_at_checked(8)?;
         let at = i64::from_be_bytes(at.try_into().ok()?);
         Some((Timestamp::from_millis(at), u32::from_be_bytes(many.try_into().ok()?)))
-    }))
+    };
+    let admissions: Option<Vec<_>> = bytes.chunks_exact(ADMISSION_BYTES).map(admission).collect();
+    Some(Window::from_parts(admissions?.into_iter()))
 }
 
-/// How places are handed out beside the database; nothing where they are not. Numbers of 8 bytes, big-endian: epoch,
-/// last place reserved, the memory (20 bytes), then each range in doubt by its first and last place and its instant.
+/// Encodes how Redis hands out places; empty if the database hands them out. Numbers of 8 bytes, big-endian: epoch, last
+/// place reserved; then the run id of the server (20 bytes); then each range in doubt by its first and last place and its
+/// instant.
 pub(crate) fn blocks_to_bytes(blocks: &Blocks) -> Vec<u8> {
     if blocks.epoch == 0 && *blocks == Blocks::default() {
         return Vec::new();
@@ -131,12 +160,60 @@ pub(crate) fn blocks_to_bytes(blocks: &Blocks) -> Vec<u8> {
     bytes
 }
 
-/// The same, read back.
-pub(crate) fn blocks_from_bytes(bytes: &[u8]) -> Blocks {
-    let number = |at: usize| bytes.get(at..at + 8).and_then(|part| part.try_into().ok()).map_or(0, u64::from_be_bytes);
-    let instant = |at: usize| bytes.get(at..at + 8).and_then(|part| part.try_into().ok()).map_or(0, i64::from_be_bytes);
-    let memory = bytes.get(16..36).and_then(|part| part.try_into().ok()).map(Memory).unwrap_or_default();
-    let gap =
-        |at: usize| Gap { first: number(at), last: number(at + 8), made_at: Timestamp::from_millis(instant(at + 16)) };
-    Blocks { epoch: number(0), reserved_to: number(8), memory, gaps: (36..bytes.len()).step_by(24).map(gap).collect() }
+/// Decodes what [`blocks_to_bytes`] wrote; `None` if the length does not fit.
+pub(crate) fn blocks_from_bytes(bytes: &[u8]) -> Option<Blocks> {
+    if bytes.is_empty() {
+        return Some(Blocks::default());
+    }
+    let (epoch, rest) = bytes.split_first_chunk()?;
+    let (reserved_to, rest) = rest.split_first_chunk()?;
+    let (memory, mut rest) = rest.split_first_chunk()?;
+    let mut gaps = Vec::new();
+    while !rest.is_empty() {
+        let (first, after_first) = rest.split_first_chunk()?;
+        let (last, after_last) = after_first.split_first_chunk()?;
+        let (made_at, after_gap) = after_last.split_first_chunk()?;
+        gaps.push(Gap {
+            first: u64::from_be_bytes(*first),
+            last: u64::from_be_bytes(*last),
+            made_at: Timestamp::from_millis(i64::from_be_bytes(*made_at)),
+        });
+        rest = after_gap;
+    }
+    let (epoch, reserved_to) = (u64::from_be_bytes(*epoch), u64::from_be_bytes(*reserved_to));
+    Some(Blocks { epoch, reserved_to, memory: Memory(*memory), gaps })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_are_read_as_they_were_written() {
+        let sections = [(1, 10, "R \"front\"\n", 120_000), (11, 50, "S", 90_000)];
+        let sections = sections.map(|(from, to, grade, price)| Section { from, to, grade: grade.into(), price });
+        let seating = Seating::new(sections.into()).unwrap();
+        assert_eq!(seating_from_text(&seating_to_text(&seating)), Some(seating));
+        let gap = Gap { first: 4, last: 9, made_at: Timestamp::from_millis(-5) };
+        for blocks in [
+            Blocks::default(),
+            Blocks { epoch: 3, reserved_to: 1 << 40, memory: Memory([7; 20]), gaps: Vec::new() },
+            Blocks { epoch: 3, reserved_to: 9, memory: Memory([7; 20]), gaps: vec![gap, gap] },
+        ] {
+            assert_eq!(blocks_from_bytes(&blocks_to_bytes(&blocks)), Some(blocks));
+        }
+        let admissions = [(Timestamp::from_millis(1_000), 3), (Timestamp::from_millis(1_500), 4)];
+        let window = Window::from_parts(admissions.into_iter());
+        assert_eq!(window_from_bytes(&window_to_bytes(&window)), Some(window));
+    }
+
+    #[test]
+    fn damaged_values_are_not_read_as_empty_ones() {
+        let blocks = Blocks { epoch: 3, reserved_to: 9, memory: Memory([7; 20]), gaps: Vec::new() };
+        let bytes = blocks_to_bytes(&blocks);
+        assert_eq!(blocks_from_bytes(&bytes[1..]), None, "cut");
+        assert_eq!(blocks_from_bytes(&[&bytes[..], &[0; 23]].concat()), None, "half a range");
+        assert!(window_from_bytes(&[0; 13]).is_none() && window_from_bytes(&[0; 11]).is_none());
+        assert_eq!(seating_from_text("[]x"), None);
+    }
 }

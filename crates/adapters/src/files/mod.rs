@@ -1,40 +1,43 @@
-//! Newline-delimited JSON in a folder by day: `2026-11-25/onsale.concerts-3.ndjson`. Each event stands there once.
+//! Newline-delimited JSON in a folder per day: `2026-11-25/onsale.concerts-3.ndjson`. Each event is in the files once.
 //!
-//! A file's length is written down together with the ids of what it holds. Whole lines behind that length were appended
-//! by a process that ended before it wrote that down, or the database was restored to an older state: they count as
-//! delivered. A line that is not whole is cut off before anything else is appended. A file that is shorter was restored or
-//! removed, and goes on at its end.
+//! The database records the length of each file together with the ids of its events. Complete lines after that length
+//! were appended by a process that crashed before it recorded them, or the database was restored to an older state: they
+//! count as delivered. An incomplete last line is cut off before the next append. A file that is shorter than recorded
+//! was restored or removed: appending continues at its end.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::fs::{File, TryLockError};
 use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use onsale_app::relay::{Delivery, DeliveryRight, Outbox, Platform, Posted};
 use onsale_domain::ids::EventId;
+use parking_lot::Mutex;
 use serde::Deserialize;
 
 use crate::private;
 
-/// No line is longer, in bytes.
+/// Maximum length of a line in bytes. Lines of events are far shorter.
 const LINE_MAX: u64 = 1 << 20;
 
-/// A folder of files.
+/// A data platform that is a folder of files.
 pub struct FilePlatform {
     folder: PathBuf,
     outbox: Arc<dyn Outbox>,
-    /// Days whose folders are known to be there.
+    /// Days whose folders exist on the disk. Held while a folder is made, so that it is made and synced once; one entry per
+    /// day is kept.
     made: Mutex<HashSet<String>>,
 }
 
 impl FilePlatform {
-    /// Makes the folder when it is needed.
+    /// Makes the folder with the first delivery. `outbox` keeps the recorded lengths.
     pub fn new(folder: &Path, outbox: Arc<dyn Outbox>) -> Self {
         Self { folder: folder.to_owned(), outbox, made: Mutex::default() }
     }
 
+    /// Takes the lock of a source's files. The system drops it when the file is closed or the process ends.
     fn lock(&self, source: &str) -> Result<File, String> {
         let folder = self.folder.join(".locks");
         let path = folder.join(source);
@@ -48,36 +51,47 @@ impl FilePlatform {
         }
     }
 
+    /// Cuts a file to `from` bytes and appends a text. Returns the new length; the text is then on the disk.
     fn append(&self, file: &str, day: &str, from: u64, text: &str) -> io::Result<u64> {
         let path = self.folder.join(file);
-        let mut made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut made = self.made.lock();
         if !made.contains(day) {
             private::make_folder(&self.folder.join(day))?;
+            // A new folder survives a crash only after its parent is synced.
             File::open(&self.folder)?.sync_all()?;
             made.insert(day.to_owned());
         }
         drop(made);
         let is_new = !path.exists();
         let mut out = private::open(&path)?;
+        // Cut first: bytes after `from` are an incomplete line.
         out.set_len(from)?;
         out.seek(SeekFrom::Start(from))?;
         out.write_all(text.as_bytes())?;
         out.sync_all()?;
+        // A new file survives a crash only after its folder is synced.
         if is_new {
             File::open(self.folder.join(day))?.sync_all()?;
         }
         Ok(from + text.len() as u64)
     }
 
-    /// Appends those events that the file does not hold yet. Returns how long it is then, in bytes.
+    /// Appends the events that the file does not contain yet. Returns its length after that, in bytes.
     async fn append_new(&self, file: &str, day: &str, events: &[&Delivery]) -> Result<u64, String> {
-        let noted = self.outbox.length_of(file).await.map_err(|error| error.to_string())?;
+        let recorded = self.outbox.length_of(file).await.map_err(|error| error.to_string())?;
         let in_file = |error: io::Error| format!("{file}: {error}");
-        let tail = Tail::read(&self.folder.join(file), noted).map_err(in_file)?;
-        if tail.end != noted {
-            let (is, found) = (tail.end, tail.ids.len());
-            tracing::warn!(file, noted, is, found, "a file is not as long as was written down; going on at its end");
+        let tail = Tail::read(&self.folder.join(file), recorded).map_err(in_file)?;
+        if tail.end != recorded {
+            let (length, events) = (tail.end, tail.ids.len());
+            tracing::warn!(
+                file,
+                recorded,
+                length,
+                events,
+                "file length differs from the recorded one; appending at its end"
+            );
         }
+        // Recorded before anything is appended: otherwise a crash in between would deliver these events twice.
         if !tail.ids.is_empty() {
             let files = [(file.to_owned(), tail.end)];
             self.outbox.note_delivered(&tail.ids, &files).await.map_err(|error| error.to_string())?;
@@ -92,34 +106,36 @@ impl FilePlatform {
     }
 }
 
-/// What a file holds beyond the length that is written down.
+/// The part of a file after its recorded length.
 #[derive(Debug, Default)]
 struct Tail {
+    /// The events of its complete lines.
     ids: Vec<EventId>,
-    /// The end of the last whole line, in bytes.
+    /// The end of the last complete line, in bytes from the beginning of the file.
     end: u64,
 }
 
-/// The only member of an event that is read here.
+/// The only member of an event that is needed here.
 #[derive(Deserialize)]
 struct Named<'a> {
     id: &'a str,
 }
 
 impl Tail {
-    /// Reads whole lines from the length that is written down. They are on the disk when this returns.
-    fn read(path: &Path, noted: u64) -> io::Result<Self> {
+    /// Reads the complete lines after the recorded length. They are on the disk when this returns.
+    fn read(path: &Path, recorded: u64) -> io::Result<Self> {
         let mut file = match File::open(path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Self::default()),
             opened => opened?,
         };
         let length = file.metadata()?.len();
-        if length <= noted {
-            let end = if length < noted { last_line_end(&mut file, length)? } else { noted };
+        if length <= recorded {
+            let end = if length < recorded { last_line_end(&mut file, length)? } else { recorded };
             return Ok(Self { ids: Vec::new(), end });
         }
-        file.seek(SeekFrom::Start(noted))?;
-        let (mut tail, mut lines, mut line) = (Self { ids: Vec::new(), end: noted }, BufReader::new(file), Vec::new());
+        file.seek(SeekFrom::Start(recorded))?;
+        let mut tail = Self { ids: Vec::new(), end: recorded };
+        let (mut lines, mut line) = (BufReader::new(file), Vec::new());
         while lines.read_until(b'\n', &mut line)? > 0 && line.ends_with(b"\n") {
             let named = serde_json::from_slice::<Named<'_>>(&line).ok();
             let Some(id) = named.and_then(|named| EventId::parse(named.id)) else { break };
@@ -127,6 +143,7 @@ impl Tail {
             tail.end += line.len() as u64;
             line.clear();
         }
+        // The process that appended these lines may have crashed before its sync.
         if !tail.ids.is_empty() {
             lines.get_ref().sync_all()?;
         }
@@ -134,7 +151,7 @@ impl Tail {
     }
 }
 
-/// The end of the last whole line of a file, in bytes.
+/// The end of the last complete line of a file, in bytes.
 fn last_line_end(file: &mut File, length: u64) -> io::Result<u64> {
     let from = length.saturating_sub(LINE_MAX);
     file.seek(SeekFrom::Start(from))?;
@@ -145,8 +162,8 @@ fn last_line_end(file: &mut File, length: u64) -> io::Result<u64> {
 
 #[async_trait]
 impl Platform for FilePlatform {
-    /// Whoever stood still for too long, and woke to find that another process took over, waits here: what it is about
-    /// to append and cut off is no longer its to write.
+    /// Locks the files of these sources. A process that was stopped for so long that another one took over its parts fails
+    /// here, before it could cut off or append to files that are no longer its own.
     async fn turn(&self, sources: &BTreeSet<Arc<str>>) -> Result<DeliveryRight, String> {
         let locked: Result<Vec<File>, String> = sources.iter().map(|source| self.lock(source)).collect();
         Ok(DeliveryRight::holding(locked?))
@@ -160,6 +177,7 @@ impl Platform for FilePlatform {
         let mut files = Vec::new();
         for ((day, source), events) in by_file {
             let file = format!("{day}/{source}.ndjson");
+            // One file after another: what was appended before an error is found by the next try and not appended again.
             match self.append_new(&file, day, &events).await {
                 Ok(length) => files.push((file, length)),
                 Err(reason) => return Posted::Later(reason, None),

@@ -1,6 +1,6 @@
-//! The way out of Kafka: at least once, in order, committed only after delivery.
+//! Consumes events from Kafka and delivers them: at least once, in order, committed only after delivery.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,68 +19,70 @@ use tokio_util::sync::CancellationToken;
 
 use super::KafkaSettings;
 use super::lag::{self, ConsumerMetrics};
+use super::last_error::LastError;
 use super::positions::{Partition, Positions, Span};
-use super::told::Told;
 use super::watch;
 
-/// The most messages that are delivered together.
+/// Maximum number of messages in one delivery.
 const BATCH_MAX: usize = 2_000;
 
-/// How long more messages are waited for, in all.
+/// After its first message, a batch waits this long for more.
 const GATHERED_WITHIN: Duration = Duration::from_millis(5);
 
-/// How long the question may take what was committed before.
-const ASKED_WITHIN: Duration = Duration::from_secs(2);
+/// Time limit for reading committed offsets. Beyond it, gaps before this batch go unnoticed.
+const COMMITTED_WITHIN: Duration = Duration::from_secs(2);
 
-/// The part of the board that is about Kafka.
+/// The part on the board of conditions.
 const KAFKA: &str = "kafka";
 
-/// How long a member rests before it joins the group anew.
+/// Pause before a member joins the group again.
 const REST_BEFORE_JOINING: Duration = Duration::from_millis(500);
 
-/// One member of the group.
+/// One member of the consumer group.
 pub struct KafkaConsumer {
     settings: KafkaSettings,
     sink: Arc<PlatformSink>,
     conditions: Arc<Conditions>,
     positions: Positions,
     outage: Outage,
-    /// What is shown.
+    /// Counters and the lag of this member, to be registered by the caller.
     pub metrics: ConsumerMetrics,
 }
 
-/// What a member has received, by partition.
+/// The offsets of a batch, by partition.
 type Received = BTreeMap<Partition, Span>;
 
 impl KafkaConsumer {
-    /// Does not wait for any broker. Raises `kafka`/`away` and `kafka`/`access` on the board.
+    /// Checks the settings, and does not wait for any broker. The member raises `kafka`/`away` and `kafka`/`access` on the
+    /// board.
     ///
     /// # Errors
-    /// If the settings cannot be used.
+    /// The client's message if it rejects the settings.
     pub fn new(settings: &KafkaSettings, sink: Arc<PlatformSink>, conditions: Arc<Conditions>) -> Result<Self, String> {
         let metrics = ConsumerMetrics::default();
         let positions = Positions::new(metrics.clone());
         drop(client(settings, positions.clone())?);
         conditions.clear(KAFKA, "access");
-        let outage = Outage::of("nothing can be consumed; retrying");
+        let outage = Outage::of("failed to consume events; retrying");
         Ok(Self { settings: settings.clone(), sink, conditions, positions, outage, metrics })
     }
 
-    /// Runs until stopped. After a topic was deleted it joins the group anew: positions in the topic that was are wrong in
-    /// the one that is made instead.
+    /// Runs until stopped. Joins the group again after a topic was deleted: the offsets of the deleted topic are wrong in a
+    /// new one of the same name.
     pub async fn run(self, stop: CancellationToken) {
         tokio::spawn(watch_brokers(self.settings.clone(), self.conditions.clone(), stop.clone()));
         while !stop.is_cancelled() {
             match client(&self.settings, self.positions.clone()) {
                 Ok(consumer) => self.consume(Arc::new(consumer), &stop).await,
-                Err(error) => tracing::error!(%error, "no consumer could be made"),
+                Err(error) => tracing::error!(%error, "failed to make a Kafka consumer; retrying in 500 ms"),
             }
             let _ = stop.run_until_cancelled(tokio::time::sleep(REST_BEFORE_JOINING)).await;
         }
     }
 
-    /// Consumes until stopped, or until a topic is found to be gone.
+    /// Consumes until stopped, or until a topic turns out to be deleted.
     async fn consume(&self, consumer: Arc<Member>, stop: &CancellationToken) {
+        // The task that measures the lag uses this client: it must end with it, not with the process.
         let over = stop.child_token();
         let _over = over.clone().drop_guard();
         tokio::spawn(lag::watch(consumer.clone(), self.metrics.clone(), over));
@@ -97,10 +99,10 @@ impl KafkaConsumer {
                     self.conditions.clear(KAFKA, "access");
                 }
                 Err(error) if has_received && is_gone(&error) => {
-                    tracing::warn!(%error, "a topic is gone; joining the group again");
+                    tracing::warn!(%error, "a topic was deleted; joining the group again");
                     return;
                 }
-                // The client goes on by itself.
+                // The client retries by itself.
                 Err(error) => {
                     self.outage.failed(&error.to_string());
                     if let Some(reason) = self.forbidden(&error) {
@@ -111,7 +113,7 @@ impl KafkaConsumer {
         }
     }
 
-    /// What this user needs that it may not do.
+    /// The right that this user lacks, if the error is about rights.
     fn forbidden(&self, error: &KafkaError) -> Option<String> {
         let needed = match error.rdkafka_error_code()? {
             RDKafkaErrorCode::GroupAuthorizationFailed => {
@@ -123,7 +125,7 @@ impl KafkaConsumer {
         Some(format!("{error}: {needed}"))
     }
 
-    /// One batch: received, delivered, committed.
+    /// Receives, delivers and commits one batch.
     async fn round(&self, consumer: &Arc<Member>) -> Result<(), KafkaError> {
         let (mut deliveries, mut received) = (Vec::new(), Received::new());
         self.positions.set_idle(true);
@@ -131,42 +133,48 @@ impl KafkaConsumer {
         self.positions.set_idle(false);
         self.take(&first?, &mut deliveries, &mut received);
         let until = tokio::time::Instant::now() + GATHERED_WITHIN;
-        let mut trouble = Ok(());
-        while deliveries.len() < BATCH_MAX && trouble.is_ok() {
+        // An error ends the batch. It is returned after the messages before it were delivered and committed.
+        let mut failed = Ok(());
+        while deliveries.len() < BATCH_MAX && failed.is_ok() {
             match tokio::time::timeout_at(until, consumer.recv()).await {
                 Ok(Ok(message)) => self.take(&message, &mut deliveries, &mut received),
-                Ok(Err(error)) => trouble = Err(error),
+                Ok(Err(error)) => failed = Err(error),
                 Err(_) => break,
             }
         }
-        self.note_positions(consumer, &received).await;
+        // Before anything of this batch is committed: the check compares it with the committed offsets.
+        self.check_positions(consumer, &received).await;
+        // Returns only after every event is delivered or set aside. A crash before the commit delivers the batch again.
         self.sink.deliver(&deliveries).await;
         let mut offsets = TopicPartitionList::new();
         for ((topic, partition), span) in &received {
             let _ = offsets.add_partition_offset(topic, *partition, Offset::Offset(span.last + 1));
         }
-        // A partition that went to another member is delivered by it again, and has no second effect. Neither has what is
-        // not committed when this member dies.
+        // Asynchronous: if this commit is lost, because this member dies or its partition moved to another one, that member
+        // delivers the batch again, and the platform drops duplicates by event id.
         if let Err(error) = consumer.commit(&offsets, CommitMode::Async) {
-            tracing::debug!(%error, "what was delivered could not be committed");
+            tracing::debug!(%error, "failed to commit delivered messages; they may be delivered again");
         }
-        trouble
+        failed
     }
 
-    /// Compares what came with what was expected. Before anything of it is committed, as that is compared with, too.
-    async fn note_positions(&self, consumer: &Arc<Member>, received: &Received) {
+    /// Compares the offsets of a batch with those that were expected, and counts lost messages.
+    async fn check_positions(&self, consumer: &Arc<Member>, received: &Received) {
         let unknown = self.positions.unknown(received.keys());
-        let mut committed = std::collections::HashMap::new();
+        let mut committed = HashMap::new();
         if !unknown.is_empty() {
-            let mut asked = TopicPartitionList::new();
+            let mut wanted = TopicPartitionList::new();
             for (topic, partition) in &unknown {
-                asked.add_partition(topic, *partition);
+                wanted.add_partition(topic, *partition);
             }
             let consumer = consumer.clone();
-            let asking = tokio::task::spawn_blocking(move || consumer.committed_offsets(asked, ASKED_WITHIN));
-            match asking.await {
+            let reading = tokio::task::spawn_blocking(move || consumer.committed_offsets(wanted, COMMITTED_WITHIN));
+            match reading.await {
                 Ok(Ok(found)) => committed = found.to_topic_map(),
-                Ok(Err(error)) => tracing::debug!(%error, "it is not known what was committed before"),
+                Ok(Err(error)) => {
+                    tracing::debug!(%error, "failed to read committed offsets; lost messages before this batch are not counted")
+                }
+                // The task was cancelled because the runtime shuts down.
                 Err(_) => {}
             }
         }
@@ -175,6 +183,7 @@ impl KafkaConsumer {
         }
     }
 
+    /// Adds a message to the batch. A message that is not an event is counted and skipped.
     fn take(&self, message: &BorrowedMessage<'_>, deliveries: &mut Vec<Delivery>, received: &mut Received) {
         self.metrics.received.inc();
         let (partition, offset) = ((message.topic().to_owned(), message.partition()), message.offset());
@@ -184,20 +193,24 @@ impl KafkaConsumer {
             Some(delivery) => deliveries.push(Delivery { trace: trace_of(message), ..delivery }),
             None => {
                 self.metrics.unreadable.inc();
-                tracing::warn!(topic = message.topic(), offset = message.offset(), "a message is no event");
+                tracing::warn!(
+                    topic = message.topic(),
+                    offset = message.offset(),
+                    "skipped a message that is not an event"
+                );
             }
         }
     }
 }
 
-/// The client of a member.
+/// The Kafka client of a member.
 type Member = StreamConsumer<Positions>;
 
 fn client(settings: &KafkaSettings, positions: Positions) -> Result<Member, String> {
     let mut config = settings.client();
     config.set("group.id", &settings.group).set("enable.auto.commit", "false").set("auto.offset.reset", "earliest");
     config.set("session.timeout.ms", "10000").set("heartbeat.interval.ms", "2000");
-    // A platform may be away for long; meanwhile this member lives.
+    // One day: a delivery lasts as long as an outage of the platform, and the member must keep its partitions meanwhile.
     config.set("max.poll.interval.ms", "86400000");
     config.set("fetch.wait.max.ms", "50").set("topic.metadata.propagation.max.ms", "1000");
     let consumer: Member = config.create_with_context(positions).map_err(|error| error.to_string())?;
@@ -205,17 +218,17 @@ fn client(settings: &KafkaSettings, positions: Positions) -> Result<Member, Stri
     Ok(consumer)
 }
 
-/// Looks at the brokers with a client of its own: a consumer's does not say why it cannot reach them.
+/// Checks the brokers with a separate client: a consumer does not report why it cannot reach them.
 async fn watch_brokers(settings: KafkaSettings, conditions: Arc<Conditions>, stop: CancellationToken) {
-    let told = Told::default();
-    let made: Result<FutureProducer<Told>, KafkaError> = settings.client().create_with_context(told.clone());
+    let last_error = LastError::default();
+    let made: Result<FutureProducer<LastError>, KafkaError> = settings.client().create_with_context(last_error.clone());
     match made {
         Ok(client) => {
-            let look = move || watch::look(client.client(), &told);
-            // Topics that are missing are the relay's to make.
-            watch::watch(conditions, stop, look, |_| std::future::ready(None)).await;
+            let check = move || watch::check(client.client(), &last_error);
+            // The relay makes missing topics, so they are no fault of this member.
+            watch::watch(conditions, stop, check, |_| std::future::ready(None)).await;
         }
-        Err(error) => tracing::error!(%error, "no client could be made to look at the brokers"),
+        Err(error) => tracing::error!(%error, "failed to make a Kafka client; the brokers are not checked"),
     }
 }
 
@@ -230,7 +243,7 @@ fn is_gone(error: &KafkaError) -> bool {
     )
 }
 
-/// An event as it was published.
+/// Reads an event as it was published; `None` if the payload is not an event.
 fn delivery(source: Arc<str>, topic: &str, payload: &[u8]) -> Option<Delivery> {
     let json = std::str::from_utf8(payload).ok()?;
     let event: Value = serde_json::from_str(json).ok()?;
@@ -246,7 +259,7 @@ fn delivery(source: Arc<str>, topic: &str, payload: &[u8]) -> Option<Delivery> {
     })
 }
 
-/// The span in which it was sent, where that is traced.
+/// The span that sent the message; `None` if it was not traced.
 fn trace_of(message: &BorrowedMessage<'_>) -> Option<TraceContext> {
     let mut headers = message.headers()?.iter();
     let context = headers.find(|header| header.key == trace::TRACEPARENT)?.value?;

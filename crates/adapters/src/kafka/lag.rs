@@ -1,13 +1,15 @@
-//! How far the group is behind the ends of its topics: looked up by a task of its own, as a delivery lasts as long as an
-//! outage of the platform.
+//! The lag of the consumer group: messages in its topics that it has not committed.
+//!
+//! A separate task measures it, because one delivery can last as long as an outage of the platform.
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use onsale_app::event::TOPICS;
 use onsale_app::relay::Outage;
+use parking_lot::Mutex;
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
 use prometheus_client::metrics::counter::Counter;
@@ -20,14 +22,16 @@ use tokio_util::sync::CancellationToken;
 
 use super::positions::{Partition, Positions};
 
-/// How often the lag is looked up, and how long one question about it may take.
-const LOOK_EVERY: Duration = Duration::from_secs(2);
-const ASKED_WITHIN: Duration = Duration::from_secs(2);
+/// Interval of measurements.
+const MEASURE_EVERY: Duration = Duration::from_secs(2);
 
-/// If messages wait and none was delivered for this long, the log says so.
-const OLD: Duration = Duration::from_secs(10);
+/// Time limit of each request to the brokers. Beyond it the measurement fails, and the next one comes 2 s later.
+const ANSWERED_WITHIN: Duration = Duration::from_secs(2);
 
-/// What is counted.
+/// If messages wait and none is delivered for this long, the log reports it.
+const STALLED_AFTER: Duration = Duration::from_secs(10);
+
+/// Metrics of a consumer.
 #[derive(Clone, Debug, Default)]
 pub struct ConsumerMetrics {
     pub(super) received: Counter,
@@ -38,7 +42,7 @@ pub struct ConsumerMetrics {
 }
 
 impl ConsumerMetrics {
-    /// Shows them.
+    /// Registers the metrics under the prefix `consumer`.
     pub fn register(&self, registry: &mut Registry) {
         let consumer = registry.sub_registry_with_prefix("consumer");
         consumer.register("messages_received", "Messages received from Kafka", self.received.clone());
@@ -53,85 +57,100 @@ impl ConsumerMetrics {
     }
 }
 
-/// The lag as it was seen last, and when. Clones share it.
-#[derive(Clone)]
-struct Lag(Arc<Mutex<(Option<i64>, Instant)>>);
+/// The last measured lag. Clones share it.
+#[derive(Clone, Debug)]
+struct Lag {
+    /// Written by the measuring task, read when metrics are scraped. Held for one copy only.
+    last: Arc<Mutex<Measured>>,
+}
+
+/// A measurement of the lag.
+#[derive(Clone, Copy, Debug)]
+struct Measured {
+    /// Messages; `None` before the first measurement.
+    messages: Option<i64>,
+    /// When it was measured. Before the first measurement: when this process started.
+    at: Instant,
+}
 
 impl Default for Lag {
     fn default() -> Self {
-        Self(Arc::new(Mutex::new((None, Instant::now()))))
-    }
-}
-
-impl fmt::Debug for Lag {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Lag")
+        Self { last: Arc::new(Mutex::new(Measured { messages: None, at: Instant::now() })) }
     }
 }
 
 impl Collector for Lag {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
-        let (lag, read_at) = *self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(lag) = lag {
+        let Measured { messages, at } = *self.last.lock();
+        if let Some(lag) = messages {
             let lag = ConstGauge::new(lag);
             let help =
                 "Messages that the consumer group has not committed as delivered, over all partitions of its topics";
             lag.encode(encoder.encode_descriptor("consumer_lag", help, None, lag.metric_type())?)?;
         }
-        let age = ConstGauge::new(read_at.elapsed().as_secs_f64());
+        let age = ConstGauge::new(at.elapsed().as_secs_f64());
         let help = "Seconds since the brokers last reported the lag of the consumer group";
         let kind = age.metric_type();
         age.encode(encoder.encode_descriptor("consumer_lag_age", help, Some(&Unit::Seconds), kind)?)
     }
 }
 
-/// Looks until stopped.
+/// Measures the lag every 2 s until stopped.
 pub(super) async fn watch(consumer: Arc<StreamConsumer<Positions>>, metrics: ConsumerMetrics, stop: CancellationToken) {
-    let waiting = Outage::of("messages wait to be delivered to the data platform");
+    let stalled = Outage::of("messages wait to be delivered to the data platform");
     let (mut last_delivered, mut moved_at) = (0, Instant::now());
     loop {
         tokio::select! {
             () = stop.cancelled() => return,
-            () = tokio::time::sleep(LOOK_EVERY) => {}
+            () = tokio::time::sleep(MEASURE_EVERY) => {}
         }
-        let asked = consumer.clone();
-        let found = tokio::select! {
+        let client = consumer.clone();
+        let measured = tokio::select! {
             () = stop.cancelled() => return,
-            found = tokio::task::spawn_blocking(move || look(&asked)) => found,
+            measured = tokio::task::spawn_blocking(move || measure(&client)) => measured,
         };
-        match found {
-            Ok(Ok((lag, delivered))) => {
-                *metrics.lag.0.lock().unwrap_or_else(PoisonError::into_inner) = (Some(lag), Instant::now());
-                // Under steady load the lag may never shrink; what was delivered still grows.
+        match measured {
+            Ok(Ok(Offsets { lag, delivered })) => {
+                *metrics.lag.last.lock() = Measured { messages: Some(lag), at: Instant::now() };
+                // Under steady load the lag may never shrink, so progress is judged by the committed offsets.
                 if lag == 0 || delivered != last_delivered {
                     (last_delivered, moved_at) = (delivered, Instant::now());
                 }
-                if moved_at.elapsed() > OLD {
-                    waiting.failed(&format!(
-                        "{lag} messages wait, and none was delivered for {} s",
+                if moved_at.elapsed() > STALLED_AFTER {
+                    stalled.failed(&format!(
+                        "{lag} messages wait and none was delivered for {} s",
                         moved_at.elapsed().as_secs()
                     ));
                 } else {
-                    waiting.over();
+                    stalled.over();
                 }
             }
-            Ok(Err(error)) => tracing::debug!(%error, "the lag is not known"),
+            Ok(Err(error)) => tracing::debug!(%error, "failed to measure the consumer lag; retrying in 2 s"),
+            // The task was cancelled because the runtime shuts down.
             Err(_) => return,
         }
     }
 }
 
-/// The first or last offsets of the partitions, in one request per broker.
+/// Sums over all partitions of the topics.
+struct Offsets {
+    /// Messages that the group has not committed.
+    lag: i64,
+    /// Sum of the committed offsets. Grows with every delivery.
+    delivered: i64,
+}
+
+/// The first (`Offset::Beginning`) or next (`Offset::End`) offsets of the partitions, in one request per broker.
 fn ends(
     consumer: &StreamConsumer<Positions>,
     partitions: &[Partition],
     which: Offset,
 ) -> Result<BTreeMap<Partition, i64>, KafkaError> {
-    let mut asked = TopicPartitionList::new();
+    let mut wanted = TopicPartitionList::new();
     for (topic, partition) in partitions {
-        asked.add_partition_offset(topic, *partition, which)?;
+        wanted.add_partition_offset(topic, *partition, which)?;
     }
-    let found = consumer.offsets_for_times(asked, ASKED_WITHIN)?;
+    let found = consumer.offsets_for_times(wanted, ANSWERED_WITHIN)?;
     let of = |element: rdkafka::topic_partition_list::TopicPartitionListElem<'_>| match element.offset() {
         Offset::Offset(at) => Some(((element.topic().to_owned(), element.partition()), at)),
         _ => None,
@@ -139,19 +158,21 @@ fn ends(
     Ok(found.elements().into_iter().filter_map(of).collect())
 }
 
-/// The lag of the group. Counts what was removed unread from partitions of this member, and commits that.
-fn look(consumer: &StreamConsumer<Positions>) -> Result<(i64, i64), KafkaError> {
+/// Measures the lag of the group. Also finds messages of this member's partitions that retention removed before they were
+/// read, counts them as lost, and commits the offset behind them. Blocks.
+fn measure(consumer: &StreamConsumer<Positions>) -> Result<Offsets, KafkaError> {
     let mut all: Vec<Partition> = Vec::new();
     for name in TOPICS {
-        let metadata = consumer.fetch_metadata(Some(name), ASKED_WITHIN)?;
+        let metadata = consumer.fetch_metadata(Some(name), ANSWERED_WITHIN)?;
         let partitions = metadata.topics().iter().flat_map(|topic| topic.partitions());
         all.extend(partitions.map(|partition| (name.to_owned(), partition.id())));
     }
-    let mut asked = TopicPartitionList::new();
+    let mut wanted = TopicPartitionList::new();
     for (topic, partition) in &all {
-        asked.add_partition(topic, *partition);
+        wanted.add_partition(topic, *partition);
     }
-    let committed = consumer.committed_offsets(asked, ASKED_WITHIN)?.to_topic_map();
+    // Committed offsets before the ends: in the other order a commit in between could lie beyond the end that was read.
+    let committed = consumer.committed_offsets(wanted, ANSWERED_WITHIN)?.to_topic_map();
     let (lows, highs) = (ends(consumer, &all, Offset::Beginning)?, ends(consumer, &all, Offset::End)?);
     let own = consumer.assignment()?.to_topic_map();
     let (mut lag, mut delivered, mut overtaken) = (0, 0, TopicPartitionList::new());
@@ -159,7 +180,7 @@ fn look(consumer: &StreamConsumer<Positions>) -> Result<(i64, i64), KafkaError> 
         let (Some(low), Some(high)) = (lows.get(&partition), highs.get(&partition)) else { continue };
         let at = committed.get(&partition).copied().unwrap_or(Offset::Invalid);
         lag += match at {
-            // An offset beyond the end is of another life of the topic.
+            // An offset beyond the end belongs to a deleted topic of the same name: everything in the new one is unread.
             Offset::Offset(at) if at <= *high => high - at.max(*low),
             _ => high - low,
         };
@@ -167,7 +188,7 @@ fn look(consumer: &StreamConsumer<Positions>) -> Result<(i64, i64), KafkaError> 
             delivered += at;
         }
         if own.contains_key(&partition)
-            && let Some(to) = consumer.context().seen(&partition, *low, *high, at)
+            && let Some(to) = consumer.context().observe(&partition, *low, *high, at)
         {
             overtaken.add_partition_offset(&partition.0, partition.1, Offset::Offset(to))?;
         }
@@ -175,5 +196,5 @@ fn look(consumer: &StreamConsumer<Positions>) -> Result<(i64, i64), KafkaError> 
     if overtaken.count() > 0 {
         consumer.commit(&overtaken, CommitMode::Sync)?;
     }
-    Ok((lag, delivered))
+    Ok(Offsets { lag, delivered })
 }

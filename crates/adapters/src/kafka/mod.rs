@@ -3,10 +3,10 @@
 
 mod consumer;
 mod lag;
+mod last_error;
 mod positions;
 mod security;
 mod sink;
-mod told;
 mod topics;
 mod watch;
 
@@ -26,11 +26,11 @@ pub struct KafkaSettings {
     pub brokers: String,
     /// Partitions of a topic that is made.
     pub partitions: i32,
-    /// Replicas of each.
+    /// Replicas of each partition of a topic that is made.
     pub replication: i32,
-    /// The consumers that share the topics.
+    /// Id of the consumer group. Its members share the partitions.
     pub group: String,
-    /// Encryption and authentication.
+    /// How connections are encrypted and how both sides prove who they are.
     pub security: Security,
 }
 
@@ -38,7 +38,7 @@ impl KafkaSettings {
     /// Checks that a client can be made of these settings: certificates are read, and a key fits its certificate.
     ///
     /// # Errors
-    /// What the client says. It never shows the key or the password.
+    /// The client's own message. It never contains the key or the password.
     pub fn check(&self) -> Result<(), String> {
         let made: Result<BaseProducer, KafkaError> = self.client().create();
         made.map(drop).map_err(|error| error.to_string())
@@ -50,9 +50,10 @@ impl KafkaSettings {
         config.set("reconnect.backoff.ms", "50").set("reconnect.backoff.max.ms", "1000");
         config.set("socket.timeout.ms", "10000").set("socket.keepalive.enable", "true");
         config.set("topic.metadata.refresh.interval.ms", "10000");
-        // Topics are made with the settings for them, never by the way with a broker's defaults.
+        // Topics are made with our partitions and replicas, never by a broker with its defaults.
         config.set("allow.auto.create.topics", "false");
-        // What goes wrong is in the answers of calls and in the error callback; its own lines would be on standard error.
+        // Only critical lines: errors reach us by return values and by the error callback, and the client writes its lines
+        // to standard error past our log.
         config.set("log_level", "2");
         self.security.apply(&mut config);
         config

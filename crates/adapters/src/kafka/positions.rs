@@ -1,30 +1,31 @@
-//! How far a member got in each of its partitions, and what Kafka removed before it was read.
+//! The next expected offset of each partition, by which lost messages are detected.
 //!
-//! A partition has no holes: its producers are idempotent and without transactions. So a first message behind the
-//! committed offset, or a hole between two messages, is what retention or an operator removed. An offset that goes back is
-//! a topic that was deleted and made again, or a partition that lost its end.
+//! The offsets of a partition have no gaps: its producers are idempotent and use no transactions. So a gap, between two
+//! messages or after the committed offset, is what retention or an operator removed. An offset that goes back means that
+//! the topic was deleted and made again, or that the partition lost its end.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use parking_lot::Mutex;
 use rdkafka::consumer::{BaseConsumer, ConsumerContext, Rebalance};
 use rdkafka::{ClientContext, Offset};
 
 use super::lag::ConsumerMetrics;
 
-/// A topic and a partition of it.
+/// A topic and the number of a partition of it.
 pub(super) type Partition = (String, i32);
 
-/// A member that received nothing for so long has nothing left of what its client fetched before.
+/// After waiting this long for a message, a member has received everything that its client had prefetched.
 const IDLE_AFTER: Duration = Duration::from_secs(1);
 
-/// Offsets of one partition in one batch.
+/// The offsets of one partition in one batch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Span {
     pub(super) first: i64,
     pub(super) last: i64,
-    /// Messages missing in between.
+    /// Offsets between the two that no message had.
     pub(super) missing: i64,
 }
 
@@ -41,19 +42,21 @@ impl Span {
 
 #[derive(Debug, Default)]
 struct State {
-    /// The offset that is expected next, in partitions of which something was received since they were assigned.
+    /// The next expected offset of each partition that delivered a message since it was assigned.
     next: BTreeMap<Partition, i64>,
-    /// The same from before: a topic that was deleted takes its committed offsets with it.
+    /// The same, kept over rebalances: deleting a topic deletes its committed offsets, and this is then all that is known.
     before: BTreeMap<Partition, i64>,
-    /// Ends that were seen last.
+    /// The highest end of each partition that was observed since its last message.
     ends: BTreeMap<Partition, i64>,
-    /// Since when the member waits for a message.
+    /// When the member began to wait for a message; `None` while it works on a batch.
     idle_since: Option<Instant>,
 }
 
-/// Shared by the member, its client's rebalance callback and the task that reads its lag.
+/// Shared by the member, the rebalance callback of its client, and the task that measures the lag.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Positions {
+    /// Guards all offsets together: a rebalance must not fall between reading and writing the expected offset of a
+    /// partition. Never held while logging or over I/O.
     state: Arc<Mutex<State>>,
     metrics: ConsumerMetrics,
 }
@@ -63,35 +66,34 @@ impl Positions {
         Self { state: Arc::default(), metrics }
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Of these partitions, those whose expected offset is not known.
+    /// Of these partitions, those whose next expected offset is not known.
     pub(super) fn unknown<'a>(&self, partitions: impl IntoIterator<Item = &'a Partition>) -> Vec<Partition> {
-        let state = self.state();
+        let state = self.state.lock();
         partitions.into_iter().filter(|partition| !state.next.contains_key(*partition)).cloned().collect()
     }
 
-    /// The member waits, or goes on.
+    /// Notes that the member begins or ends waiting for a message.
     pub(super) fn set_idle(&self, is_idle: bool) {
-        self.state().idle_since = is_idle.then(Instant::now);
+        self.state.lock().idle_since = is_idle.then(Instant::now);
     }
 
-    /// Takes the offsets of a batch. `committed` says what was committed before it in partitions that are unknown.
+    /// Compares the offsets of a batch with those that were expected, and counts what is missing. `committed` is the
+    /// committed offset before the batch, for partitions whose expected offset is not known.
     pub(super) fn received(&self, partition: &Partition, span: Span, committed: Option<Offset>) {
-        let mut state = self.state();
+        let mut state = self.state.lock();
         let known = state.next.get(partition).copied();
         let before = state.before.get(partition).copied();
         let expected = known.or(match committed {
             Some(Offset::Offset(at)) => Some(at),
-            // With a committed offset missing, what was received before tells a new topic from a new group.
+            // Nothing is committed: either the group is new, or the topic is. If this member has received higher
+            // offsets before, the topic is new.
             Some(_) => Some(before.filter(|before| span.first < *before).unwrap_or(0)),
             None => None,
         });
         state.next.insert(partition.clone(), span.last + 1);
         state.before.insert(partition.clone(), span.last + 1);
         let end = state.ends.remove(partition);
+        // Counting and logging below need no lock.
         drop(state);
         match expected {
             Some(expected) if span.first < expected => self.went_back(partition, expected, end),
@@ -101,11 +103,13 @@ impl Positions {
         self.lost(partition, span.missing);
     }
 
-    /// Takes what a look found: where a partition begins and ends, and what is committed. Returns the offset to commit, if
-    /// a member that waits for messages was overtaken by the beginning of a partition: none of these will ever come.
-    pub(super) fn seen(&self, partition: &Partition, low: i64, high: i64, committed: Offset) -> Option<i64> {
-        let mut state = self.state();
-        // The end of a former life of the topic counts until something is received.
+    /// Notes a measurement: the first and the next offset of a partition, and its committed offset. If the member waits and
+    /// the partition begins behind the expected offset, the messages in between were removed and will never come:
+    /// counts them as lost, and returns the offset to commit.
+    pub(super) fn observe(&self, partition: &Partition, low: i64, high: i64, committed: Offset) -> Option<i64> {
+        let mut state = self.state.lock();
+        // The end only grows until a message comes: for a topic that was made again, the end of the deleted one says how
+        // much was lost.
         let end = state.ends.entry(partition.clone()).or_insert(high);
         *end = high.max(*end);
         let is_idle = state.idle_since.is_some_and(|since| since.elapsed() > IDLE_AFTER);
@@ -120,8 +124,10 @@ impl Positions {
         Some(low)
     }
 
-    fn lost(&self, (topic, partition): &Partition, messages: i64) {
+    /// Counts and logs lost messages, if there are any.
+    fn lost(&self, partition: &Partition, messages: i64) {
         let Ok(messages @ 1..) = u64::try_from(messages) else { return };
+        let (topic, partition) = partition;
         self.metrics.lost.inc_by(messages);
         tracing::error!(
             topic,
@@ -131,6 +137,7 @@ impl Positions {
         );
     }
 
+    /// Counts and logs a partition whose offsets began again below the expected one.
     fn went_back(&self, partition: &Partition, expected: i64, end: Option<i64>) {
         let unread = end.map_or(0, |end| (end - expected).max(0));
         self.metrics.restarts.inc();
@@ -140,27 +147,26 @@ impl Positions {
             topic,
             partition,
             unread,
-            "a partition begins anew: its topic was deleted and made again, or it lost its end. Messages that were not read \
-             are gone; `onsale events replay --since INSTANT` sends events again"
+            "a partition begins anew: its topic was deleted and made again, or it lost its end. Unread messages are lost; `onsale events replay --since INSTANT` sends events again"
         );
     }
 }
 
 impl ClientContext for Positions {
     fn log(&self, _: rdkafka::config::RDKafkaLogLevel, facility: &str, line: &str) {
-        tracing::debug!(facility, line, "Kafka's client logs");
+        tracing::debug!(facility, line, "Kafka client logs");
     }
 
     fn error(&self, error: rdkafka::error::KafkaError, reason: &str) {
-        tracing::debug!(%error, reason, "Kafka's client reports an error");
+        tracing::debug!(%error, reason, "Kafka client reports an error");
     }
 }
 
 impl ConsumerContext for Positions {
-    /// Other members may go on in partitions that are given up.
+    /// Forgets expected offsets when partitions are revoked: another member may move on in them before they come back.
     fn pre_rebalance(&self, _: &BaseConsumer<Self>, rebalance: &Rebalance<'_>) {
         if !matches!(rebalance, Rebalance::Assign(_)) {
-            self.state().next.clear();
+            self.state.lock().next.clear();
         }
     }
 }
@@ -181,21 +187,21 @@ mod tests {
     }
 
     #[test]
-    fn messages_that_follow_each_other_are_whole() {
+    fn consecutive_offsets_lose_nothing() {
         let whole = counted(|positions, own| {
             positions.received(own, span(7, 9), Some(Offset::Offset(7)));
             positions.received(own, span(10, 10), None);
-            assert_eq!(positions.seen(own, 0, 11, Offset::Offset(11)), None);
+            assert_eq!(positions.observe(own, 0, 11, Offset::Offset(11)), None);
             assert!(positions.unknown([own]).is_empty());
         });
         assert_eq!(whole, (0, 0));
         assert_eq!(counted(|positions, own| positions.received(own, span(0, 3), Some(Offset::Invalid))), (0, 0));
-        // The broker did not say what was committed: nothing is claimed.
+        // The committed offset is unknown, so a gap cannot be proven.
         assert_eq!(counted(|positions, own| positions.received(own, span(5, 5), None)), (0, 0));
     }
 
     #[test]
-    fn what_is_missing_is_counted_once() {
+    fn a_gap_is_counted_once() {
         let after_a_pause = |positions: &Positions, own: &Partition| {
             positions.received(own, span(40, 40), Some(Offset::Offset(10)));
             positions.received(own, span(41, 50), None);
@@ -207,29 +213,35 @@ mod tests {
             "a new group"
         );
         let mut within = Span::at(3);
-        [4, 8, 9].into_iter().for_each(|offset| within.extend(offset));
+        for offset in [4, 8, 9] {
+            within.extend(offset);
+        }
         assert_eq!(counted(|positions, own| positions.received(own, within, Some(Offset::Offset(3)))), (3, 0));
     }
 
     #[test]
-    fn a_member_that_waits_is_overtaken() {
+    fn a_waiting_member_counts_removed_messages_as_lost() {
         let overtaken = counted(|positions, own| {
             positions.received(own, span(0, 9), Some(Offset::Invalid));
-            assert_eq!(positions.seen(own, 50, 50, Offset::Offset(10)), None, "it may still have fetched some of them");
-            positions.state().idle_since = Instant::now().checked_sub(2 * IDLE_AFTER);
-            assert_eq!(positions.seen(own, 50, 50, Offset::Offset(10)), Some(50));
-            assert_eq!(positions.seen(own, 50, 50, Offset::Offset(10)), None);
+            assert_eq!(
+                positions.observe(own, 50, 50, Offset::Offset(10)),
+                None,
+                "it may still have fetched some of them"
+            );
+            positions.state.lock().idle_since = Instant::now().checked_sub(2 * IDLE_AFTER);
+            assert_eq!(positions.observe(own, 50, 50, Offset::Offset(10)), Some(50));
+            assert_eq!(positions.observe(own, 50, 50, Offset::Offset(10)), None);
             positions.received(own, span(50, 50), None);
         });
         assert_eq!(overtaken, (40, 0));
     }
 
     #[test]
-    fn a_topic_that_is_made_again_begins_anew() {
+    fn a_topic_made_again_counts_as_a_restart() {
         let with_its_offsets = |positions: &Positions, own: &Partition| {
             positions.received(own, span(0, 99), Some(Offset::Invalid));
-            positions.seen(own, 0, 120, Offset::Offset(100));
-            positions.state().next.clear();
+            positions.observe(own, 0, 120, Offset::Offset(100));
+            positions.state.lock().next.clear();
             positions.received(own, span(0, 4), Some(Offset::Invalid));
         };
         assert_eq!(counted(with_its_offsets), (20, 1));

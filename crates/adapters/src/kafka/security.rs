@@ -1,15 +1,15 @@
-//! Encryption of connections to Kafka, and how both sides show who they are.
+//! Encryption of connections to Kafka, and authentication of both sides.
 
 use std::fmt;
 
 use rdkafka::ClientConfig;
 
-/// A text that is never shown.
+/// A secret. `Debug` prints `(secret)` instead of the text.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Private(String);
 
 impl Private {
-    /// Keeps it.
+    /// Wraps a secret text.
     pub fn new(text: impl Into<String>) -> Self {
         Self(text.into())
     }
@@ -24,54 +24,54 @@ impl fmt::Debug for Private {
 /// How connections are protected. The default is neither encryption nor authentication.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Security {
-    /// Encryption, if any.
+    /// TLS; `None` sends everything in clear text.
     pub tls: Option<Tls>,
-    /// Authentication by a name and a password, if any.
+    /// Authentication by name and password (SASL); `None` for none.
     pub sasl: Option<Sasl>,
 }
 
 /// TLS. The broker's name is always checked against its certificate.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Tls {
-    /// Certificates that are trusted, in PEM; those of the system if none.
+    /// Trusted certificates in PEM; `None` trusts those of the system.
     pub ca: Option<String>,
-    /// What this client shows to the brokers, if they ask.
+    /// The certificate that this client presents if a broker requests one.
     pub identity: Option<Identity>,
 }
 
-/// A client certificate.
+/// A client certificate with its private key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Identity {
-    /// The certificate, then those between it and the authority, in PEM.
+    /// The certificate and its intermediate certificates, in PEM, the client's own first.
     pub certificate: String,
-    /// Its key in PEM, not encrypted.
+    /// The private key in PEM, without a passphrase.
     pub key: Private,
 }
 
 /// A name and a password.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Sasl {
-    /// How the password is shown.
+    /// How the password is proven to the broker.
     pub mechanism: Mechanism,
-    /// The name.
+    /// The user name at the broker.
     pub username: String,
-    /// The password.
+    /// The password of that user.
     pub password: Private,
 }
 
-/// How a password is shown to a broker.
+/// How a client proves its password to a broker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mechanism {
-    /// As it is: only sensible with TLS.
+    /// Sent in clear text: use it with TLS only.
     Plain,
-    /// By a challenge (RFC 5802), with SHA-256.
+    /// Challenge and response (SCRAM, RFC 5802) with SHA-256.
     ScramSha256,
-    /// By a challenge, with SHA-512.
+    /// Challenge and response (SCRAM, RFC 5802) with SHA-512.
     ScramSha512,
 }
 
 impl Mechanism {
-    /// The name that the protocol has for it.
+    /// The name of the mechanism in the SASL protocol, such as `SCRAM-SHA-256`.
     pub fn name(self) -> &'static str {
         match self {
             Self::Plain => "PLAIN",
@@ -93,7 +93,7 @@ impl Security {
         if let Some(Tls { ca, identity }) = &self.tls {
             match ca {
                 Some(pem) => config.set("ssl.ca.pem", pem),
-                // OpenSSL is a part of this program and knows no folder of the system by itself.
+                // OpenSSL is linked into this program and does not know the certificate folders of this system.
                 None => config.set("ssl.ca.location", "probe"),
             };
             if let Some(Identity { certificate, key }) = identity {

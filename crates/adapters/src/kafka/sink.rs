@@ -1,53 +1,61 @@
-//! The way into Kafka.
+//! Publishes events to Kafka with an idempotent producer.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, PoisonError, RwLock};
 
 use async_trait::async_trait;
 use onsale_app::conditions::Conditions;
 use onsale_app::event::StoredEvent;
 use onsale_app::relay::{Sent, Sink};
 use onsale_app::trace::{self, Kind};
+use parking_lot::RwLock;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{Header, OwnedHeaders};
 use rdkafka::producer::{FutureProducer, FutureRecord, Producer};
 use tokio_util::sync::CancellationToken;
 
 use super::KafkaSettings;
-use super::told::Told;
+use super::last_error::LastError;
 use super::topics::{self, Found};
 use super::watch;
 
 /// The media type of an event in structured mode.
 const CLOUD_EVENT: &str = "application/cloudevents+json; charset=utf-8";
 
-/// The largest batch of messages that goes out together, in bytes: well below what any broker takes by default.
+/// The largest batch of messages in one request, in bytes: well below the default limit of brokers (1 MB).
 const BATCH_BYTES: &str = "200000";
 
-/// Publishes events, each under its subject as the key, so that those of a subject stay in order.
+/// Publishes events. The key is the event's subject, so events of one subject stay in order.
 pub struct KafkaSink {
     settings: KafkaSettings,
-    producer: RwLock<FutureProducer<Told>>,
-    /// Shared by all producers of this sink.
-    told: Told,
+    /// Replaced after a fatal error of the client. Locked only to clone the handle or to replace it, never while sending.
+    producer: RwLock<FutureProducer<LastError>>,
+    /// Shared by all producers of this sink, one after another.
+    last_error: LastError,
+    /// All topics were found or made. Set with `Release`, read with `Acquire`: a task that reads `true` runs after the
+    /// brokers confirmed the topics.
     has_topics: AtomicBool,
-    /// The broker refused messages for the size of their batch: each goes out alone.
+    /// The broker refused batches for their size, so producers send one message per request from now on. Stored with
+    /// `Release` before a producer is replaced, read with `Acquire` when the next one is configured.
     one_by_one: AtomicBool,
 }
 
-/// What became of a message.
+/// The result of sending one message. Failures carry the reason.
 enum Outcome {
+    /// All in-sync replicas have it.
     Acknowledged,
-    /// It, or the batch in which it went out.
+    /// The broker refused the message, or the batch that contained it, for its size.
     TooLarge(String),
+    /// The message itself is invalid: a retry fails the same way.
     Never(String),
-    /// The producer is of no use any more.
+    /// The producer had a fatal error and must be replaced.
     Broken(String),
+    /// A retry may succeed.
     Later(String),
 }
 
 impl Outcome {
-    /// Why it was not acknowledged.
+    /// Why the message was not acknowledged; `None` if it was.
     fn reason(&self) -> Option<String> {
         match self {
             Self::Acknowledged => None,
@@ -59,32 +67,32 @@ impl Outcome {
 }
 
 impl KafkaSink {
-    /// Does not wait for any broker.
+    /// Makes a producer. Connects in the background and does not wait for any broker.
     ///
     /// # Errors
-    /// If the settings cannot be used.
+    /// The client's message if it rejects the settings.
     pub fn new(settings: &KafkaSettings) -> Result<Self, String> {
-        let told = Told::default();
-        let producer = RwLock::new(producer(settings, told.clone(), false)?);
+        let last_error = LastError::default();
+        let producer = RwLock::new(producer(settings, last_error.clone(), false)?);
         let (has_topics, one_by_one) = (AtomicBool::new(false), AtomicBool::new(false));
-        Ok(Self { settings: settings.clone(), producer, told, has_topics, one_by_one })
+        Ok(Self { settings: settings.clone(), producer, last_error, has_topics, one_by_one })
     }
 
-    /// Looks at the brokers every 2 s until stopped, also while no event waits: raises `kafka`/`away` while none answers,
-    /// and `kafka`/`topics` while a topic is missing and cannot be made. Makes missing topics only if `makes_topics`.
+    /// Checks the brokers every 2 s until stopped. Raises `kafka`/`away` while none answers, and `kafka`/`topics` while a
+    /// topic is missing and cannot be made. Makes missing topics only if `makes_topics`.
     pub async fn watch(self: Arc<Self>, conditions: Arc<Conditions>, makes_topics: bool, stop: CancellationToken) {
-        let looking = self.clone();
-        let look = move || watch::look(looking.producer().client(), &looking.told);
+        let checked = self.clone();
+        let check = move || watch::check(checked.producer().client(), &checked.last_error);
         let judge = move |found| {
             let sink = self.clone();
             async move { if makes_topics { sink.judge_topics(found).await } else { None } }
         };
-        watch::watch(conditions, stop, look, judge).await;
+        watch::watch(conditions, stop, check, judge).await;
     }
 
-    /// Makes missing topics, if this sink has not found all of them before. A topic that was there and is gone is made when
-    /// the next event is sent, and not at once: consumers must notice that it was gone, as their positions in it mean
-    /// nothing in the next one of its name.
+    /// Makes missing topics, unless this sink has found all of them before. A topic that was deleted since is made when the
+    /// next event is sent, not at once: consumers must notice the deletion first, because their offsets mean nothing in
+    /// a new topic of the same name.
     async fn judge_topics(&self, found: Vec<(&'static str, Found)>) -> Option<String> {
         if !self.has_topics.load(Ordering::Acquire) {
             return self.make_missing(found).await.err();
@@ -94,14 +102,14 @@ impl KafkaSink {
         (!gone.is_empty()).then(|| format!("{} was deleted: it is made when the next event is sent", gone.join(", ")))
     }
 
-    /// Makes the topics that are missing. Asks what is there first: topics that exist need no right to make them.
+    /// Makes the topics that are missing. Looks them up first: for topics that exist, no right to make them is needed.
     async fn make_topics(&self) -> Result<(), String> {
         if self.has_topics.load(Ordering::Acquire) {
             return Ok(());
         }
-        let (producer, told) = (self.producer(), self.told.clone());
-        let look = move || watch::look(producer.client(), &told);
-        let found = tokio::task::spawn_blocking(look).await.map_err(|error| error.to_string())??;
+        let (producer, last_error) = (self.producer(), self.last_error.clone());
+        let check = move || watch::check(producer.client(), &last_error);
+        let found = tokio::task::spawn_blocking(check).await.map_err(|error| error.to_string())??;
         self.make_missing(found).await
     }
 
@@ -114,18 +122,19 @@ impl KafkaSink {
         Ok(())
     }
 
-    fn producer(&self) -> FutureProducer<Told> {
-        self.producer.read().unwrap_or_else(PoisonError::into_inner).clone()
+    fn producer(&self) -> FutureProducer<LastError> {
+        self.producer.read().clone()
     }
 
-    /// Another producer takes over, with nothing under way.
+    /// Replaces the producer. Messages in flight of the old one fail or are acknowledged by it.
     fn renew(&self) -> Result<(), String> {
-        let fresh = producer(&self.settings, self.told.clone(), self.one_by_one.load(Ordering::Acquire))?;
-        *self.producer.write().unwrap_or_else(PoisonError::into_inner) = fresh;
+        // Built before the lock is taken: readers never wait for a client to be configured.
+        let fresh = producer(&self.settings, self.last_error.clone(), self.one_by_one.load(Ordering::Acquire))?;
+        *self.producer.write() = fresh;
         Ok(())
     }
 
-    async fn publish(producer: &FutureProducer<Told>, event: &StoredEvent) -> Outcome {
+    async fn publish(producer: &FutureProducer<LastError>, event: &StoredEvent) -> Outcome {
         let span = event.trace.map(|request| request.child(format!("send {}", event.topic()), Kind::Producer));
         let mut headers = OwnedHeaders::new().insert(Header { key: "content-type", value: Some(CLOUD_EVENT) });
         if let Some(span) = &span {
@@ -141,7 +150,7 @@ impl KafkaSink {
         outcome
     }
 
-    async fn send_one(producer: &FutureProducer<Told>, event: &StoredEvent, headers: OwnedHeaders) -> Outcome {
+    async fn send_one(producer: &FutureProducer<LastError>, event: &StoredEvent, headers: OwnedHeaders) -> Outcome {
         let json = event.to_json();
         let record = FutureRecord::to(event.topic()).key(&event.subject).payload(&json).headers(headers);
         let sent = match producer.send_result(record) {
@@ -155,9 +164,10 @@ impl KafkaSink {
         }
     }
 
-    /// A broker judges batches by their size. From now on each message goes out alone, in order.
+    /// Sends the refused messages again, one per request and in order. A broker checks the size of a whole batch, so a
+    /// message that was refused may fit alone. From now on every message is sent alone.
     async fn publish_alone(&self, events: &[StoredEvent], outcomes: &mut [Outcome]) -> Result<(), String> {
-        tracing::warn!("the broker refuses batches for their size; messages are sent one by one");
+        tracing::warn!("the broker refuses batches for their size; sending messages one by one from now on");
         self.one_by_one.store(true, Ordering::Release);
         self.renew()?;
         let producer = self.producer();
@@ -174,7 +184,7 @@ impl KafkaSink {
             Outcome::Acknowledged => Sent::Acknowledged,
             Outcome::TooLarge(reason) | Outcome::Never(reason) => Sent::Never(reason),
             Outcome::Broken(reason) | Outcome::Later(reason) => {
-                // The topic may be gone.
+                // The topic may have been deleted: the next send looks it up again before it publishes.
                 self.has_topics.store(false, Ordering::Release);
                 Sent::Later(reason)
             }
@@ -182,22 +192,26 @@ impl KafkaSink {
     }
 }
 
-fn producer(settings: &KafkaSettings, told: Told, one_by_one: bool) -> Result<FutureProducer<Told>, String> {
+fn producer(
+    settings: &KafkaSettings,
+    last_error: LastError,
+    one_by_one: bool,
+) -> Result<FutureProducer<LastError>, String> {
     let mut config = settings.client();
     config.set("enable.idempotence", "true").set("acks", "all");
-    // It is tried for as long as it takes: what follows in a partition is never ahead of what failed.
+    // Retry without a time limit: a message that gave up would let later messages of its partition overtake it.
     config.set("message.timeout.ms", "0").set("linger.ms", "2").set("queue.buffering.max.messages", "100000");
-    // An event that is too large is the broker's to refuse.
+    // Above the limit of any broker: the broker decides which event is too large, not this client.
     config.set("message.max.bytes", "10000000").set("batch.size", BATCH_BYTES);
-    // A topic that was deleted is soon found to be missing.
+    // Sends to a deleted topic fail after 3 s instead of 30 s.
     config.set("topic.metadata.propagation.max.ms", "3000");
     if one_by_one {
         config.set("batch.num.messages", "1");
     }
-    config.create_with_context(told).map_err(|error| error.to_string())
+    config.create_with_context(last_error).map_err(|error| error.to_string())
 }
 
-/// Only what is wrong with the event itself is wrong for ever.
+/// Classifies an error. Only errors about the message itself are final.
 fn failed(error: &KafkaError) -> Outcome {
     match error.rdkafka_error_code() {
         Some(RDKafkaErrorCode::MessageSizeTooLarge) => Outcome::TooLarge(error.to_string()),
@@ -219,7 +233,7 @@ impl Sink for KafkaSink {
             return vec![Sent::Later(reason); events.len()];
         }
         let producer = self.producer();
-        // All are handed over in order before the first is waited for.
+        // `join_all` polls in order, so every message is queued in order before the first acknowledgement is awaited.
         let publishing = events.iter().map(|event| Self::publish(&producer, event));
         let mut outcomes = futures_util::future::join_all(publishing).await;
         let is_any = |outcomes: &[Outcome], of: fn(&Outcome) -> bool| outcomes.iter().any(of);

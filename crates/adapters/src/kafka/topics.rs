@@ -1,4 +1,4 @@
-//! The topics: found by asking what is there, and made only if they are missing.
+//! Looks topics up at the brokers, and makes those that are missing.
 
 use std::time::Duration;
 
@@ -13,16 +13,18 @@ use super::KafkaSettings;
 /// How long making the topics may take.
 const MADE_WITHIN: Duration = Duration::from_secs(5);
 
-/// What a broker says of a topic.
+/// A broker's answer about one topic.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Found {
+    /// The topic exists.
     There,
+    /// The topic does not exist.
     Missing,
-    /// This user may not see it; it may be there or not.
+    /// This user lacks the right to see it: it may exist or not.
     Hidden,
 }
 
-/// Asks the brokers for each topic, which makes none. Blocks for at most `within` a topic.
+/// Fetches the metadata of each topic, which makes none of them. Blocks for at most `within` per topic.
 pub(super) fn find<C: ClientContext>(
     client: &Client<C>,
     within: Duration,
@@ -35,7 +37,7 @@ pub(super) fn find<C: ClientContext>(
             None | Some(Some(RDKafkaErrorCode::UnknownTopicOrPartition | RDKafkaErrorCode::UnknownTopic)) => {
                 Found::Missing
             }
-            // A topic that has no leader now is there.
+            // Any other error, such as a missing leader, is about a topic that exists.
             Some(_) => Found::There,
         };
         Ok((name, found))
@@ -43,7 +45,10 @@ pub(super) fn find<C: ClientContext>(
     TOPICS.iter().map(|name| find_one(name)).collect()
 }
 
-/// Makes these topics. A topic that another process made meanwhile is fine.
+/// Makes these topics. Succeeds too if another process makes one of them at the same time.
+///
+/// # Errors
+/// What an operator can do about the first topic that could not be made.
 pub(super) async fn make(settings: &KafkaSettings, wanted: &[(&'static str, Found)]) -> Result<(), String> {
     let admin: AdminClient<DefaultClientContext> =
         settings.client().create().map_err(|error: KafkaError| error.to_string())?;
@@ -53,7 +58,7 @@ pub(super) async fn make(settings: &KafkaSettings, wanted: &[(&'static str, Foun
     let topics: Vec<_> = wanted.iter().map(topic).collect();
     let options = AdminOptions::new().request_timeout(Some(MADE_WITHIN)).operation_timeout(Some(MADE_WITHIN));
     let made = admin.create_topics(&topics, &options).await;
-    // It waits for a thread of its own.
+    // Dropping the admin client joins its thread: that would block this task's worker.
     let _ = tokio::task::spawn_blocking(move || drop(admin)).await;
     for (topic, (_, found)) in made.map_err(|error| error.to_string())?.into_iter().zip(wanted) {
         match topic {
@@ -64,7 +69,7 @@ pub(super) async fn make(settings: &KafkaSettings, wanted: &[(&'static str, Foun
     Ok(())
 }
 
-/// What the operator can do about a topic that cannot be made.
+/// Tells the operator why a topic cannot be made and what to do.
 fn refusal(settings: &KafkaSettings, name: &str, code: RDKafkaErrorCode, found: Found) -> String {
     let KafkaSettings { partitions, replication, .. } = settings;
     match (code, found) {

@@ -1,4 +1,4 @@
-//! A look at the brokers in the background, also while no event waits.
+//! Checks the brokers every 2 s in the background, also while no event waits to be sent.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,30 +9,33 @@ use rdkafka::client::Client;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use tokio_util::sync::CancellationToken;
 
-use super::told::Told;
+use super::last_error::LastError;
 use super::topics::{self, Found};
 
 /// Interval of checks of the brokers.
 const LOOK_EVERY: Duration = Duration::from_secs(2);
 
-/// How long one question of a look may take.
-const ASKED_WITHIN: Duration = Duration::from_secs(1);
+/// Time limit of one metadata request. Beyond it the brokers count as unreachable.
+const METADATA_WITHIN: Duration = Duration::from_secs(1);
 
-/// The part of the board that is about Kafka.
+/// The part on the board of conditions.
 const KAFKA: &str = "kafka";
 
-/// One look: what is said of each topic, or why no broker answers. Blocks.
-pub(super) fn look<C: ClientContext>(client: &Client<C>, told: &Told) -> Result<Vec<(&'static str, Found)>, String> {
-    match topics::find(client, ASKED_WITHIN) {
+/// Checks the brokers once. Returns the state of each topic, or why no broker answers. Blocks for at most 1 s per topic.
+pub(super) fn check<C: ClientContext>(
+    client: &Client<C>,
+    last_error: &LastError,
+) -> Result<Vec<(&'static str, Found)>, String> {
+    match topics::find(client, METADATA_WITHIN) {
         Ok(found) => {
-            told.clear();
+            last_error.clear();
             Ok(found)
         }
-        Err(error) => Err(told.cause().unwrap_or_else(|| away(&error))),
+        Err(error) => Err(last_error.get().unwrap_or_else(|| unreachable(&error))),
     }
 }
 
-fn away(error: &KafkaError) -> String {
+fn unreachable(error: &KafkaError) -> String {
     match error.rdkafka_error_code() {
         Some(RDKafkaErrorCode::OperationTimedOut | RDKafkaErrorCode::BrokerTransportFailure) => {
             "no broker answers within 1 s".to_owned()
@@ -41,20 +44,20 @@ fn away(error: &KafkaError) -> String {
     }
 }
 
-/// Looks again and again until stopped. Raises `kafka`/`away` while no broker answers, and `kafka`/`topics` while `judge`
-/// finds a reason in what is said of the topics.
+/// Checks every 2 s until stopped. Raises `kafka`/`away` while no broker answers, and `kafka`/`topics` while `judge` returns
+/// a reason for the state of the topics.
 pub(super) async fn watch<J: Future<Output = Option<String>> + Send>(
     conditions: Arc<Conditions>,
     stop: CancellationToken,
-    look: impl Fn() -> Result<Vec<(&'static str, Found)>, String> + Clone + Send + 'static,
+    check: impl Fn() -> Result<Vec<(&'static str, Found)>, String> + Clone + Send + 'static,
     judge: impl Fn(Vec<(&'static str, Found)>) -> J + Send,
 ) {
     conditions.watch(KAFKA);
     loop {
-        // One look at a time: it ends by itself within seconds.
+        // A blocking call cannot be cancelled: after `stop` it goes on in its thread and ends within seconds.
         let found = tokio::select! {
             () = stop.cancelled() => return,
-            found = tokio::task::spawn_blocking(look.clone()) => found,
+            found = tokio::task::spawn_blocking(check.clone()) => found,
         };
         match found {
             Ok(Ok(found)) => {
@@ -62,7 +65,7 @@ pub(super) async fn watch<J: Future<Output = Option<String>> + Send>(
                 conditions.set(KAFKA, "topics", judge(found).await);
             }
             Ok(Err(reason)) => conditions.raise(KAFKA, "away", reason),
-            // The runtime ends.
+            // The task was cancelled because the runtime shuts down.
             Err(_) => return,
         }
         tokio::select! {

@@ -9,6 +9,7 @@ use onsale_domain::waiting_room::{GivenUp, Place, PlaceStanding, Room, Settings,
 use tokio_postgres::Row;
 use uuid::Uuid;
 
+use super::error::DbError;
 use super::lies::{self, Lies, Tid};
 use super::room_statements::{GIVEN_UP, LOCK, MAKE, NAME, UPDATE};
 use super::session::Pipeline;
@@ -357,10 +358,10 @@ pub(super) fn read_room(row: &Row) -> Sql<Room> {
         served: number(row, 7)?,
         given_up: number(row, 8)?,
         active: small(row, 9)?,
-        window: window_from_bytes(get(row, 10)?),
+        window: window_from_bytes(get(row, 10)?).ok_or(DbError::Broken("a window of admissions of a wrong length"))?,
         version: number(row, 11)?,
         updated_at: instant(row, 12)?,
-        blocks: blocks_from_bytes(get(row, 13)?),
+        blocks: blocks_from_bytes(get(row, 13)?).ok_or(DbError::Broken("blocks of places of a wrong length"))?,
     })
 }
 

@@ -1,4 +1,4 @@
-//! How rooms and places are written in Redis.
+//! Keys and values of rooms and places in Redis.
 
 use onsale_app::waiting_room::door::{Held, MemoryError};
 use onsale_domain::ids::{ConcertId, TokenId, UserId};
@@ -9,11 +9,11 @@ use uuid::Uuid;
 
 use super::broken;
 
-/// A room's users are spread over so many buckets: with a million of them, some sixty are in each, and Redis keeps them
-/// in one packed list instead of a table with pointers.
+/// Number of hashes ("buckets") that the users of a room are spread over. With a million users each has about sixty, few
+/// enough for Redis to keep a hash in its compact encoding.
 const BUCKETS: u64 = 16_384;
 
-/// The key of a room. What stands in braces decides the slot: all keys of a room share it.
+/// The key of a room. The part in braces decides the cluster slot, so all keys of a room are in one slot.
 pub(super) fn room_key(concert: ConcertId) -> String {
     format!("onsale:{{{concert}}}:room")
 }
@@ -27,7 +27,7 @@ fn bucket_key(concert: ConcertId, number: u64) -> String {
     format!("onsale:{{{concert}}}:{number:x}")
 }
 
-/// The key of the bucket that a user of a room belongs to. The same for every process and version.
+/// The key of a user's bucket. Must never change: every process and every version has to find the same one.
 pub(super) fn bucket(concert: ConcertId, user: &UserId) -> String {
     // FNV-1a, 64 bits.
     let hash = user
@@ -37,7 +37,7 @@ pub(super) fn bucket(concert: ConcertId, user: &UserId) -> String {
     bucket_key(concert, hash % BUCKETS)
 }
 
-/// A place with its token: the number and the instant (8 bytes each, big-endian), and the token's id (16).
+/// Encodes a place with its token: the place and the time of issue (8 bytes each, big-endian), then the token's id (16).
 pub(super) fn held_to_bytes(held: &Held) -> [u8; 32] {
     let mut bytes = [0; 32];
     bytes[..8].copy_from_slice(&held.place.to_be_bytes());
@@ -46,7 +46,7 @@ pub(super) fn held_to_bytes(held: &Held) -> [u8; 32] {
     bytes
 }
 
-/// The same, read back.
+/// Decodes what [`held_to_bytes`] wrote; `None` if the length is wrong.
 pub(super) fn held_from_bytes(bytes: &[u8]) -> Option<Held> {
     let bytes: &[u8; 32] = bytes.try_into().ok()?;
     let (place, rest) = bytes.split_at(8);
@@ -58,10 +58,13 @@ pub(super) fn held_from_bytes(bytes: &[u8]) -> Option<Held> {
     })
 }
 
-/// Scripts count in doubles: no place and no epoch is beyond this.
+/// Lua numbers are doubles: up to here every integer is exact. A larger place or epoch is an error.
 const NUMBER_MAX: u64 = 1 << 53;
 
-/// A number, which Redis may say as a number or as text.
+/// Decodes a number, which Redis returns as an integer or as text.
+///
+/// # Errors
+/// `MemoryError::Away` if it is neither, negative, or above 2^53.
 pub(super) fn number(value: &Value) -> Result<u64, MemoryError> {
     let number = match value {
         Value::Int(number) => u64::try_from(*number).ok(),
@@ -71,7 +74,10 @@ pub(super) fn number(value: &Value) -> Result<u64, MemoryError> {
     number.filter(|number| *number <= NUMBER_MAX).ok_or_else(|| broken("a number"))
 }
 
-/// A life of a server, from its forty hexadecimal digits.
+/// Decodes a server's run id from its forty hexadecimal digits.
+///
+/// # Errors
+/// `MemoryError::Away` if it is anything else.
 pub(super) fn memory(value: &Value) -> Result<Memory, MemoryError> {
     let parse = |text: &[u8]| {
         let text = std::str::from_utf8(text).ok().filter(|text| text.len() == 40)?;

@@ -1,5 +1,5 @@
-//! How Redis is reached: one server, the primary that sentinels name, or a cluster; bounded in time, and again after
-//! every fault.
+//! Connections to Redis: to one server, to the primary that sentinels name, or to a cluster. Every call has a time limit, and
+//! connections are replaced after every fault.
 
 use std::time::Duration;
 
@@ -15,40 +15,45 @@ use tokio::sync::Mutex;
 
 use super::url::{RedisUrl, Sentinels, Target};
 
-/// How long reaching a server may take.
+/// Time limit for opening a connection. Beyond it the call fails.
 const CONNECTED_WITHIN: Duration = Duration::from_secs(1);
 
-/// How long an answer may take.
+/// Time limit for an answer. Beyond it the call fails; the server may still run it.
 const ANSWERED_WITHIN: Duration = Duration::from_secs(2);
 
-/// The way to a server or cluster, opened when it is needed.
+/// A shared connection to a server or cluster, opened when it is needed.
 pub(super) enum Connection {
     One(One),
-    Cluster { client: Result<Box<ClusterClient>, RedisError>, connection: Mutex<Option<ClusterConnection>> },
+    Cluster {
+        client: Result<Box<ClusterClient>, RedisError>,
+        /// Held while the connection is opened, so that concurrent callers open one and share it.
+        connection: Mutex<Option<ClusterConnection>>,
+    },
 }
 
-/// The way to one server.
+/// A shared connection to one server.
 pub(super) struct One {
     source: Source,
-    /// Guards the connection while it is being made: callers that come meanwhile share it.
+    /// Held while the connection is opened, so that concurrent callers open one and share it. Not held during requests.
+    /// Taken before the lock of [`Source::Sentinels`].
     open: Mutex<Open>,
 }
 
 enum Source {
     Server(Result<Box<Client>, RedisError>),
-    /// The client keeps its connections to the sentinels.
+    /// The client owns its connections to the sentinels and needs exclusive access to use them.
     Sentinels(Mutex<Result<Box<SentinelClient>, RedisError>>),
 }
 
-/// A request to one server.
+/// A call to one server. It can be sent twice.
 #[derive(Clone, Copy)]
-enum Question<'a> {
+enum Call<'a> {
     Script(&'a ScriptInvocation<'a>),
     Command(&'a Cmd),
 }
 
-impl Question<'_> {
-    async fn ask(self, connection: &mut MultiplexedConnection) -> Result<Value, RedisError> {
+impl Call<'_> {
+    async fn send(self, connection: &mut MultiplexedConnection) -> Result<Value, RedisError> {
         match self {
             Self::Script(call) => call.invoke_async(connection).await,
             Self::Command(command) => command.query_async(connection).await,
@@ -56,9 +61,10 @@ impl Question<'_> {
     }
 }
 
-/// The connection that all share, with its number: only a caller that used this very connection may close it.
+/// The shared connection with its number, by which a caller closes only the connection that failed it, not its replacement.
 #[derive(Default)]
 struct Open {
+    /// Counts the connections that were opened.
     number: u64,
     connection: Option<MultiplexedConnection>,
 }
@@ -81,28 +87,35 @@ impl Connection {
         Self::One(One { source, open: Mutex::default() })
     }
 
-    /// Whether it is a cluster.
+    /// Whether this connects to a cluster.
     pub(super) fn is_cluster(&self) -> bool {
         matches!(self, Self::Cluster { .. })
     }
 
-    /// Runs a script. Every script may run twice: if the connection was closed the call is made once more.
+    /// Runs a script. Sends it once more if the connection turns out to be closed, so every script must be safe to run
+    /// twice.
+    ///
+    /// # Errors
+    /// The server's or driver's error; an I/O error after 3 s without an answer.
     pub(super) async fn run(&self, call: &ScriptInvocation<'_>) -> Result<Value, RedisError> {
         self.bounded(async {
             match self {
-                Self::One(one) => one.ask(Question::Script(call)).await,
+                Self::One(one) => one.call(Call::Script(call)).await,
                 Self::Cluster { .. } => call.invoke_async(&mut self.cluster().await?).await,
             }
         })
         .await
     }
 
-    /// Runs a command: at the server, or at every primary of a cluster. One answer for each.
+    /// Runs a command at the server, or at every primary of a cluster. Returns one answer per server.
+    ///
+    /// # Errors
+    /// As [`Self::run`].
     pub(super) async fn everywhere(&self, command: &Cmd) -> Result<Vec<Value>, RedisError> {
         let answer = self.bounded(async {
             match self {
                 Self::One(one) => {
-                    one.ask(Question::Command(command)).await.map(|answer| Value::Map(vec![(Value::Nil, answer)]))
+                    one.call(Call::Command(command)).await.map(|answer| Value::Map(vec![(Value::Nil, answer)]))
                 }
                 Self::Cluster { .. } => {
                     let everywhere = (MultipleNodeRoutingInfo::AllMasters, Some(ResponsePolicy::Special));
@@ -117,11 +130,12 @@ impl Connection {
         }
     }
 
-    async fn bounded(&self, asked: impl Future<Output = Result<Value, RedisError>>) -> Result<Value, RedisError> {
-        match tokio::time::timeout(CONNECTED_WITHIN + ANSWERED_WITHIN, asked).await {
+    /// Runs a call with the time limit of all calls.
+    async fn bounded(&self, call: impl Future<Output = Result<Value, RedisError>>) -> Result<Value, RedisError> {
+        match tokio::time::timeout(CONNECTED_WITHIN + ANSWERED_WITHIN, call).await {
             Ok(Ok(answer)) => Ok(answer),
             Ok(Err(error)) => {
-                // A cluster's connection looks for the nodes anew.
+                // The next call makes a new connection, which looks the nodes of the cluster up again.
                 if let Self::Cluster { connection, .. } = self
                     && error.is_unrecoverable_error()
                 {
@@ -129,7 +143,7 @@ impl Connection {
                 }
                 Err(error)
             }
-            Err(_) => Err(RedisError::from((ErrorKind::Io, "no answer in time"))),
+            Err(_) => Err(RedisError::from((ErrorKind::Io, "no answer within 3 s"))),
         }
     }
 
@@ -148,26 +162,28 @@ impl Connection {
 }
 
 impl One {
-    /// Asks over the shared connection. If that turns out to be closed, as Redis closes idle ones and as it does when it
-    /// is restarted, the request is sent once more over a new one.
-    async fn ask(&self, question: Question<'_>) -> Result<Value, RedisError> {
+    /// Sends a call over the shared connection. If that turns out to be closed, because Redis closed it as idle or was
+    /// restarted, opens another connection and sends the call once more.
+    async fn call(&self, call: Call<'_>) -> Result<Value, RedisError> {
         let (mut connection, number) = self.connection().await?;
-        let error = match question.ask(&mut connection).await {
+        let error = match call.send(&mut connection).await {
             Err(error) if must_be_replaced(&error) => error,
             answer => return answer,
         };
         self.close(number).await;
+        // After a time-out or a refusal the caller has waited long enough. Only a closed connection is cheap to retry.
         if !error.is_connection_dropped() {
             return Err(error);
         }
         let (mut connection, number) = self.connection().await?;
-        let answer = question.ask(&mut connection).await;
+        let answer = call.send(&mut connection).await;
         if answer.as_ref().is_err_and(must_be_replaced) {
             self.close(number).await;
         }
         answer
     }
 
+    /// The shared connection with its number; opens one if there is none.
     async fn connection(&self) -> Result<(MultiplexedConnection, u64), RedisError> {
         let mut open = self.open.lock().await;
         if let Some(known) = &open.connection {
@@ -192,7 +208,7 @@ impl One {
         Ok((fresh, open.number))
     }
 
-    /// Closes a connection, unless another caller has replaced it.
+    /// Closes the connection with this number, unless another caller has replaced it.
     async fn close(&self, number: u64) {
         let mut open = self.open.lock().await;
         if open.number == number {
@@ -224,8 +240,8 @@ fn sentinels(all: &Sentinels) -> Result<SentinelClient, RedisError> {
     builder.build()
 }
 
-/// Whether a connection is of no use after this: it is closed, does not answer, or leads to a server that has become a
-/// replica, as after a failover behind the same name.
+/// Whether the connection must be replaced after this error: it is closed, does not answer, or leads to a server that has
+/// become a replica, as after a failover behind the same name.
 fn must_be_replaced(error: &RedisError) -> bool {
     let is_replica = matches!(
         error.kind(),

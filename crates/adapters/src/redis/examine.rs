@@ -1,7 +1,5 @@
-//! What Redis must be set to and must permit, checked without a room: each fault with a reason that an operator can act
-//! on.
+//! Checks the settings, rights and health of Redis without a room. Each fault has a reason that an operator can act on.
 
-use std::sync::PoisonError;
 use std::time::Duration;
 
 use onsale_app::waiting_room::door::Trouble;
@@ -9,20 +7,21 @@ use redis::{ErrorKind, FromRedisValue, RedisError, ServerErrorKind, Value, cmd};
 
 use super::RedisPlaces;
 
-/// Beyond this share of `maxmemory` an operator is warned, and no new place is handed out if keys may be evicted.
+/// Fraction of `maxmemory` (0 to 1). Above it an operator is warned, and no new place is handed out if keys may be evicted.
 pub(super) const FULL_SHARE: f64 = 0.9;
 
-/// New places count as refused for so long after an entry was refused.
-const REFUSED_LATELY: Duration = Duration::from_secs(5);
+/// How long after a refused entry the condition stays raised.
+const REFUSAL_LASTS: Duration = Duration::from_secs(5);
 
-/// Keys that never exist. In a cluster they cover several primaries.
+/// Number of probed keys in a cluster: enough to cover several primaries. The keys never exist.
 const PROBES: u32 = 12;
 
-/// What Redis says of its memory.
+/// The section `memory` of INFO, as far as it is needed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 struct MemoryInfo {
+    /// Bytes in use.
     used: u64,
-    /// 0: no bound.
+    /// `maxmemory` in bytes; 0 means no limit.
     max: u64,
     policy: String,
 }
@@ -35,12 +34,13 @@ impl MemoryInfo {
         Self { used: number("used_memory"), max: number("maxmemory"), policy }
     }
 
-    /// Keys without an expiry, as those of rooms are, are evicted by these policies alone.
+    /// Whether the policy may evict keys of rooms. They have no expiry, so only `allkeys-*` policies do.
     fn evicts(&self) -> bool {
         self.policy.starts_with("allkeys-")
     }
 
-    #[expect(clippy::cast_precision_loss, reason = "a share, to be read by people")]
+    /// Fraction of `maxmemory` in use; 0 without a limit.
+    #[expect(clippy::cast_precision_loss, reason = "a fraction with a few significant digits")]
     fn share(&self) -> f64 {
         if self.max == 0 { 0.0 } else { self.used as f64 / self.max as f64 }
     }
@@ -67,14 +67,14 @@ impl MemoryInfo {
 }
 
 impl RedisPlaces {
-    /// Everything that entries need: that Redis can be reached and logged in to, that the user may run each command,
-    /// that it takes writes, and how it treats its memory.
+    /// Checks everything that entries need: that Redis can be reached, that the login works, that the user may run each
+    /// command, that the server takes writes, and that its memory suffices. Each kind of trouble is returned once.
     pub(super) async fn find_troubles(&self) -> Vec<(Trouble, String)> {
         let mut found: Vec<(Trouble, String)> = Vec::new();
         if self.connection.is_cluster() {
             found.extend(self.slots_missing().await);
         }
-        // The driver tries for seconds to reach a slot that has no server.
+        // Not with slots missing: the driver would retry for seconds to reach a slot that has no server.
         if found.is_empty() {
             found = self.probe().await;
         }
@@ -82,7 +82,7 @@ impl RedisPlaces {
         if !found.iter().any(|(trouble, _)| matches!(trouble, Trouble::Away | Trouble::Login | Trouble::Loading)) {
             found.extend(self.memory_troubles().await);
         }
-        // The first of a kind says enough.
+        // Several servers may have the same trouble: the first reason of each kind is enough.
         let mut once: Vec<(Trouble, String)> = Vec::new();
         for (trouble, reason) in found {
             if !once.iter().any(|(known, _)| *known == trouble) {
@@ -92,14 +92,14 @@ impl RedisPlaces {
         once
     }
 
-    /// Why an entry was refused a moment ago.
+    /// Why an entry was refused in the last 5 s, if one was.
     fn refused_lately(&self) -> Option<(Trouble, String)> {
-        let refused = self.refused.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let (_, reason) = refused.filter(|(at, _)| at.elapsed() < REFUSED_LATELY)?;
+        let refused = self.refused.lock().clone();
+        let (_, reason) = refused.filter(|(at, _)| at.elapsed() < REFUSAL_LASTS)?;
         Some(explain("HSET", &reason)).filter(|(trouble, _)| *trouble != Trouble::Away)
     }
 
-    /// Does what entries do, without a room.
+    /// Runs the commands of an entry on keys that do not exist.
     async fn probe(&self) -> Vec<(Trouble, String)> {
         let mut found = Vec::new();
         for number in 0..if self.connection.is_cluster() { PROBES } else { 1 } {
@@ -116,6 +116,7 @@ impl RedisPlaces {
         found
     }
 
+    /// Checks the memory of every primary, and notes for entries whether keys may be evicted.
     async fn memory_troubles(&self) -> Vec<(Trouble, String)> {
         let answers = match self.connection.everywhere(cmd("INFO").arg("memory")).await {
             Ok(answers) => answers,
@@ -127,7 +128,8 @@ impl RedisPlaces {
         infos.iter().flat_map(MemoryInfo::troubles).collect()
     }
 
-    /// Rooms lie in all slots: some cannot be entered while a slot has no server. A user who may not ask is not told.
+    /// Checks that every slot of a cluster has a server: rooms lie in all slots. Returns nothing if the user lacks the right
+    /// to run `CLUSTER INFO`, which entries do not need.
     async fn slots_missing(&self) -> Option<(Trouble, String)> {
         let answers = self.connection.everywhere(cmd("CLUSTER").arg("INFO")).await.ok()?;
         let infos = answers.into_iter().filter_map(|answer| String::from_redis_value(answer).ok());
@@ -143,9 +145,11 @@ impl RedisPlaces {
     }
 }
 
-/// Faults that the script met, in pairs: the command and the server's words.
+/// Decodes the answer of the probe script: pairs of the command that failed and the server's message.
 fn faults_of(answer: &Value) -> Vec<(Trouble, String)> {
-    let Value::Array(words) = answer else { return vec![(Trouble::Away, "Redis answers a script oddly".to_owned())] };
+    let Value::Array(words) = answer else {
+        return vec![(Trouble::Away, "Redis returned an unexpected answer to a script".to_owned())];
+    };
     let text = |value: &Value| match value {
         Value::BulkString(text) => String::from_utf8_lossy(text).into_owned(),
         Value::SimpleString(text) => text.clone(),
@@ -154,7 +158,7 @@ fn faults_of(answer: &Value) -> Vec<(Trouble, String)> {
     words.chunks(2).map(|pair| explain(&text(&pair[0]), &pair.get(1).map(text).unwrap_or_default())).collect()
 }
 
-/// What an error means for entries.
+/// Classifies a driver error by its meaning for entries.
 pub(super) fn trouble_of(error: &RedisError) -> (Trouble, String) {
     match error.kind() {
         ErrorKind::AuthenticationFailed => explain("AUTH", &format!("WRONGPASS {error}")),
@@ -166,7 +170,7 @@ pub(super) fn trouble_of(error: &RedisError) -> (Trouble, String) {
     }
 }
 
-/// What a server's words mean for entries, and what to do. `command` is empty if it is not known.
+/// Classifies a server's message by its meaning for entries, and adds what to do. `command` is empty if it is not known.
 fn explain(command: &str, words: &str) -> (Trouble, String) {
     let says = |parts: &[&str]| parts.iter().any(|part| words.contains(part));
     let forbidden = [
@@ -206,7 +210,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn words_of_servers_are_understood() {
+    fn server_messages_are_classified() {
         let known = [
             ("WRONGPASS invalid username-password pair or user is disabled.", Trouble::Login),
             ("NOAUTH Authentication required.", Trouble::Login),
@@ -227,7 +231,7 @@ mod tests {
     }
 
     #[test]
-    fn only_policies_that_evict_keys_without_an_expiry_are_in_the_way() {
+    fn only_policies_that_evict_keys_without_an_expiry_are_reported() {
         let info = |policy: &str, used: u64| {
             MemoryInfo::read(&format!(
                 "# Memory\r\nused_memory:{used}\r\nmaxmemory:1000\r\nmaxmemory_policy:{policy}\r\n"

@@ -1,8 +1,8 @@
 //! Places in line from Redis: one small hash for a room, and its users in buckets, all in one slot of a cluster.
 //!
-//! Every decision is one script (`scripts/`), which also looks whether this is the life of the server that the room was
-//! opened for. So a restart, an emptied memory or a copy that took over is found in the very step that would have
-//! handed out a place, whatever the connection believes.
+//! Every decision is one script (`scripts/`). Each script also checks that the server is still in the run (run id and
+//! replication id) that the room was opened for. So a restart, lost data or a replica that took over is noticed in
+//! the same atomic step that would have handed out a place.
 
 mod codec;
 mod connection;
@@ -10,13 +10,13 @@ mod examine;
 mod url;
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
 use async_trait::async_trait;
 use onsale_app::waiting_room::door::{Entered, Entrant, Given, Held, Mark, MemoryError, PlaceMemory, State, Trouble};
 use onsale_domain::ids::{ConcertId, UserId};
 use onsale_domain::waiting_room::{Memory, Token};
+use parking_lot::Mutex;
 use redis::{Script, ScriptInvocation, Value};
 
 pub use url::RedisUrl;
@@ -28,7 +28,7 @@ use examine::FULL_SHARE;
 /// The most keys of a room that one script deletes.
 const DELETED_AT_ONCE: usize = 1_024;
 
-/// The scripts, each prepared once.
+/// The scripts. Each is hashed once, so that calls send the hash (EVALSHA).
 struct Scripts {
     enter: Script,
     state: Script,
@@ -40,18 +40,20 @@ struct Scripts {
     probe: Script,
 }
 
-/// A memory of places in Redis.
+/// Hands out places in line from Redis.
 pub struct RedisPlaces {
     connection: Connection,
     scripts: Scripts,
-    /// Redis may evict places: entries look at its memory.
+    /// The eviction policy may drop places, so entries also check the used memory. `Relaxed` everywhere: it is a setting
+    /// that guards no other data, and an entry that misses a change of it is covered by the next check.
     may_evict: AtomicBool,
-    /// When and why new places were refused last: memory that is nearly full refuses some calls and takes others.
+    /// When and why an entry was last refused. Memory that is nearly full refuses some calls and takes others, so the
+    /// periodic check alone could miss it. Held for one assignment or copy.
     refused: Mutex<Option<(Instant, String)>>,
 }
 
 impl RedisPlaces {
-    /// Connects when it is first asked, and again after every fault.
+    /// Connects at the first call, and again after every fault.
     pub fn new(url: &RedisUrl) -> Self {
         let scripts = Scripts {
             enter: Script::new(include_str!("scripts/enter.lua")),
@@ -92,12 +94,13 @@ impl RedisPlaces {
     }
 }
 
+/// The error for an answer that does not have the form that the scripts document.
 fn broken(what: &str) -> MemoryError {
-    MemoryError::Away(format!("an answer that makes no sense: {what}"))
+    MemoryError::Away(format!("Redis returned an unexpected answer for {what}"))
 }
 
-/// Whether a room was open for what was asked.
-fn done(answer: &Value) -> Result<(), MemoryError> {
+/// Returns `NotOpen` unless the script returned 1.
+fn expect_open(answer: &Value) -> Result<(), MemoryError> {
     match answer {
         Value::Int(1) => Ok(()),
         _ => Err(MemoryError::NotOpen),
@@ -121,13 +124,13 @@ impl PlaceMemory for RedisPlaces {
     async fn open(&self, concert: ConcertId, epoch: u64, memory: Memory, mark: Mark) -> Result<(), MemoryError> {
         let mut call = self.scripts.open.prepare_invoke();
         call.key(room_key(concert)).arg(epoch).arg(memory.to_string()).arg(mark.issued).arg(mark.block_end);
-        done(&self.run(&call).await?)
+        expect_open(&self.run(&call).await?)
     }
 
     async fn extend(&self, concert: ConcertId, epoch: u64, block_end: u64) -> Result<(), MemoryError> {
         let mut call = self.scripts.extend.prepare_invoke();
         call.key(room_key(concert)).arg(epoch).arg(block_end);
-        done(&self.run(&call).await?)
+        expect_open(&self.run(&call).await?)
     }
 
     async fn enter(
@@ -163,7 +166,7 @@ impl PlaceMemory for RedisPlaces {
             _ => return Err(broken("a reason")),
         };
         if let Some(reason) = &refused {
-            *self.refused.lock().unwrap_or_else(PoisonError::into_inner) = Some((Instant::now(), reason.clone()));
+            *self.refused.lock() = Some((Instant::now(), reason.clone()));
         }
         let given = entrants.iter().zip(places).map(|(entrant, place)| match place {
             Value::Int(place) => {
@@ -173,13 +176,14 @@ impl PlaceMemory for RedisPlaces {
             Value::BulkString(had) if had.is_empty() && refused.is_some() => Ok(Given::Refused),
             Value::BulkString(had) if had.is_empty() => Ok(Given::Exhausted),
             Value::BulkString(had) => match held_from_bytes(had).ok_or_else(|| broken("a place"))? {
-                // The call was made twice, as the answer to the first got lost on the way.
+                // Our own token id: this call ran twice because the answer to the first run was lost.
                 held if held.token == entrant.token => Ok(Given::New(held)),
                 held => Ok(Given::Before(held)),
             },
             _ => Err(broken("a place")),
         });
         let given = given.collect::<Result<Vec<_>, _>>()?;
+        // `zip` ends with the shorter side, so a short answer would silently drop entrants.
         if given.len() != entrants.len() {
             return Err(broken("places"));
         }
@@ -210,15 +214,17 @@ impl PlaceMemory for RedisPlaces {
         let held = held.collect::<Result<Vec<_>, _>>()?;
         if held.len() == tokens.len() { Ok(held) } else { Err(broken("places")) }
     }
+
     async fn retire(&self, concert: ConcertId, epoch: u64, issued: u64) -> Result<bool, MemoryError> {
         let all: Vec<String> = buckets(concert).collect();
-        // The room last: if this is interrupted, the next time finds it.
+        // The key of the room last: if this is interrupted, the next call still finds the room and deletes the rest.
+        // In parts: one script blocks the server until it ends.
         let parts = all.chunks(DELETED_AT_ONCE).map(Some).chain([None]);
         for part in parts {
             let mut call = self.scripts.retire.prepare_invoke();
             call.key(room_key(concert)).key(part.unwrap_or_default()).arg(epoch).arg(issued);
             call.arg(u8::from(part.is_none()));
-            if done(&self.run(&call).await?).is_err() {
+            if expect_open(&self.run(&call).await?).is_err() {
                 return Ok(false);
             }
         }

@@ -1,26 +1,26 @@
-//! Where Redis is: one server, a cluster, or a primary that sentinels name.
+//! The URL of Redis: one server, a cluster, or a primary that sentinels name.
 
 use std::fmt;
 
 use redis::{ConnectionAddr, ConnectionInfo, IntoConnectionInfo};
 
-/// What is taken, for an operator who wrote something else.
-const TAKEN: &str = "redis://[user:password@]host[:port][/db], redis-cluster://[user:password@]host[:port],host[:port] or \
+/// The accepted forms, for the error message.
+const FORMS: &str = "redis://[user:password@]host[:port][/db], redis-cluster://[user:password@]host[:port],host[:port] or \
     redis-sentinel://[user:password@]host[:port],host[:port]/service[/db]\
     [?sentinel-user=…&sentinel-password=…]; with TLS rediss, rediss-cluster, rediss-sentinel";
 
-/// The port of a sentinel whose URL has none.
+/// The port of a sentinel if the URL names none.
 const SENTINEL_PORT: u16 = 26_379;
 
-/// A URL of Redis, checked.
+/// A valid URL of Redis.
 #[derive(Clone)]
 pub struct RedisUrl {
-    /// As it may be shown: without user and password.
+    /// The URL for logs, without user and password.
     shown: String,
     pub(super) target: Target,
 }
 
-/// What a URL names.
+/// The servers that a URL names.
 #[derive(Clone)]
 pub(super) enum Target {
     Server(Box<ConnectionInfo>),
@@ -54,9 +54,9 @@ impl fmt::Display for RedisUrl {
     }
 }
 
-/// The parts of a URL, as they are written.
+/// The parts of a URL, still encoded.
 struct Parts<'a> {
-    /// `redis` or `rediss`.
+    /// `redis`, or `rediss` for TLS.
     scheme: &'static str,
     login: &'a str,
     hosts: Vec<&'a str>,
@@ -69,9 +69,9 @@ impl RedisUrl {
     /// Reads a URL of one server, a cluster, or sentinels. User and password may be percent-encoded.
     ///
     /// # Errors
-    /// What is wrong and what is taken, to be read after the setting's name. Never with the password.
+    /// What is wrong and which forms are accepted, to be appended to the name of the setting. Never contains the password.
     pub fn parse(url: &str) -> Result<Self, String> {
-        Self::read(url).map_err(|wrong| format!("is no URL of a Redis: {wrong}; taken are {TAKEN}"))
+        Self::read(url).map_err(|wrong| format!("is not a URL of Redis: {wrong}; accepted forms are {FORMS}"))
     }
 
     fn read(url: &str) -> Result<Self, String> {
@@ -83,7 +83,7 @@ impl RedisUrl {
             "rediss-cluster" => ("rediss", "cluster"),
             "redis-sentinel" => ("redis", "sentinel"),
             "rediss-sentinel" => ("rediss", "sentinel"),
-            _ => return Err("its scheme is another".to_owned()),
+            _ => return Err("its scheme is not known".to_owned()),
         };
         let parts = Parts::read(bare, rest)?;
         let target = match kind {
@@ -99,7 +99,7 @@ impl RedisUrl {
 
 impl<'a> Parts<'a> {
     fn read(scheme: &'static str, rest: &'a str) -> Result<Self, String> {
-        // A password with one of these characters would be read as a host or a query by the one and not by the other.
+        // URL parsers disagree on these characters inside a password: one reads a host or a query where another does not.
         let (login, rest) = rest.rsplit_once('@').unwrap_or(("", rest));
         if login.contains(['/', '?', '#', '@']) {
             return Err(
@@ -115,7 +115,7 @@ impl<'a> Parts<'a> {
         };
         let query = query.split('&').filter(|pair| !pair.is_empty()).map(pair).collect::<Result<_, _>>()?;
         if fragment.is_some_and(|fragment| fragment != "insecure" || scheme != "rediss") {
-            return Err("only #insecure is known after it, and only with TLS".to_owned());
+            return Err("after `#` only `insecure` is known, and only with TLS".to_owned());
         }
         let hosts: Vec<&str> = hosts.split(',').collect();
         if hosts.iter().any(|host| host.is_empty()) {
@@ -125,7 +125,7 @@ impl<'a> Parts<'a> {
         Ok(Self { scheme, login, hosts, path, query, fragment })
     }
 
-    /// How the driver reaches a host of these, with a login.
+    /// The driver's settings for one of the hosts, with a login.
     fn info(&self, login: &str, host: &str, rest: &str) -> Result<ConnectionInfo, String> {
         let at = if login.is_empty() { "" } else { "@" };
         let fragment = self.fragment.map(|fragment| format!("#{fragment}")).unwrap_or_default();
@@ -135,7 +135,10 @@ impl<'a> Parts<'a> {
         })
     }
 
-    /// Refuses what has no meaning: a typing error must not be ignored.
+    /// Refuses parameters with other names: a typing error must not be ignored.
+    ///
+    /// # Errors
+    /// Names the first parameter that is not known.
     fn knows_only(&self, names: &[&str]) -> Result<(), String> {
         match self.query.iter().find(|(name, _)| !names.contains(name)) {
             Some((name, _)) => Err(format!("`{name}` is not known after `?`")),
@@ -177,14 +180,14 @@ impl<'a> Parts<'a> {
         };
         let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b".-_".contains(&byte);
         if !service.bytes().all(is_plain) {
-            return Err(format!("`{service}` is no name of a service"));
+            return Err(format!("`{service}` is not a name of a service"));
         }
         let named = |name: &str| self.query.iter().find(|(known, _)| *known == name).map_or("", |(_, value)| *value);
         let (user, password) = (named("sentinel-user"), named("sentinel-password"));
         let login = if user.is_empty() && password.is_empty() { String::new() } else { format!("{user}:{password}") };
         let mut nodes = Vec::new();
         for host in &self.hosts {
-            // The driver's own default is that of a server.
+            // The driver's default port is that of a server, not of a sentinel.
             let has_port = host.rsplit_once(':').is_some_and(|(_, port)| !port.ends_with(']'));
             let host = if has_port { (*host).to_owned() } else { format!("{host}:{SENTINEL_PORT}") };
             nodes.push(self.info("", &host, "")?.addr().clone());
@@ -210,7 +213,7 @@ mod tests {
     }
 
     #[test]
-    fn a_password_is_decoded_and_never_shown() {
+    fn passwords_are_decoded_and_never_shown() {
         let urls = [
             "redis://ada:p%40ss%2F%3A%23@host:7000/2",
             "rediss://:p%40ss%2F%3A%23@host",
@@ -245,7 +248,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_understood_is_refused_with_what_is_taken() {
+    fn invalid_urls_are_refused_with_the_accepted_forms() {
         let wrong = [
             "host:6379",
             "http://host",

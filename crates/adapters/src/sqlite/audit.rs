@@ -19,7 +19,7 @@ use uuid::Uuid;
 use super::connection::{Role, open, unavailable};
 use super::values::{Sql, uuid};
 use super::{concert, lecture, outbox, payment, waiting_room, wallet};
-use crate::stored::{FAMILIES, count_orphans, missing_parents};
+use crate::stored::{FAMILIES, Family};
 
 /// Rows that are read and not yet checked.
 const AHEAD_MAX: usize = 1_024;
@@ -175,10 +175,10 @@ impl AuditSource for SqliteAudit {
     fn families(&self) -> Rows<FamilyRow> {
         self.stream(0, |db, number: &usize| {
             let Some(family) = FAMILIES.get(*number) else { return Ok((Vec::new(), None)) };
-            let (rows, orphans) = db.query_row(&count_orphans(*family), [], |row| Ok((row.get(0)?, row.get(1)?)))?;
-            let mut missing = db.prepare(&missing_parents(*family))?;
+            let (rows, orphans) = db.query_row(&family.count_orphans(), [], |row| Ok((row.get(0)?, row.get(1)?)))?;
+            let mut missing = db.prepare(&family.missing_parents())?;
             let missing = missing.query_map([], |row| uuid(row, 0))?.collect::<Sql<_>>()?;
-            let (children, parents, _) = *family;
+            let Family { children, parents, .. } = *family;
             Ok((vec![FamilyRow { children, parents, rows, missing, orphans }], Some(number + 1)))
         })
     }

@@ -63,7 +63,8 @@ pub(super) fn seating(row: &Row<'_>, column: usize) -> Sql<Seating> {
     seating_from_text(row.get_ref(column)?.as_str()?).ok_or_else(|| broken(column, "sections that make no seating"))
 }
 
-fn broken(column: usize, what: &'static str) -> rusqlite::Error {
+/// The error for a stored value that cannot be read. `what` completes "the database holds".
+pub(super) fn broken(column: usize, what: &'static str) -> rusqlite::Error {
     rusqlite::Error::FromSqlConversionFailure(column, Type::Text, FromSqlError::other(Broken(what)).into())
 }
 

@@ -8,7 +8,7 @@ use onsale_domain::waiting_room::{GivenUp, Place, PlaceStanding, Room, Settings,
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::concert::load_open;
-use super::values::{Sql, instant, user, uuid, word};
+use super::values::{Sql, broken, instant, user, uuid, word};
 use crate::stored::{Word, blocks_from_bytes, blocks_to_bytes, window_from_bytes, window_to_bytes};
 
 pub(super) fn load(db: &Connection, keys: &Keys, rows: &mut Rows) -> Sql<()> {
@@ -235,10 +235,12 @@ fn read_room(row: &Row<'_>) -> Sql<Room> {
         served: row.get(7)?,
         given_up: row.get(8)?,
         active: row.get(9)?,
-        window: window_from_bytes(row.get_ref(10)?.as_blob()?),
+        window: window_from_bytes(row.get_ref(10)?.as_blob()?)
+            .ok_or_else(|| broken(10, "a window of admissions of a wrong length"))?,
         version: row.get(11)?,
         updated_at: instant(row, 12)?,
-        blocks: blocks_from_bytes(row.get_ref(13)?.as_blob()?),
+        blocks: blocks_from_bytes(row.get_ref(13)?.as_blob()?)
+            .ok_or_else(|| broken(13, "blocks of places of a wrong length"))?,
     })
 }
 

@@ -1,4 +1,4 @@
-//! What an answer of the data platform means for the events that were posted.
+//! Classifies the platform's answer to a post.
 
 use std::time::{Duration, SystemTime};
 
@@ -6,29 +6,29 @@ use onsale_app::relay::Posted;
 use reqwest::header::{HeaderMap, LOCATION, RETRY_AFTER};
 use reqwest::{Response, StatusCode, Url};
 
-/// The longest part of an answer that is kept as the reason of a refusal, in characters.
+/// Maximum length of the text of an answer that is kept as a reason, in characters. The rest is dropped.
 const REASON_MAX: usize = 200;
 
-/// The most of an answer's body that is read for that, in bytes: it comes from outside, and may have no end.
+/// Maximum length of an answer's body that is read, in bytes. A body comes from outside and may be endless.
 const BODY_MAX: usize = 4 * 1024;
 
-/// How long that may take. After this, the reason is what has arrived.
+/// Time limit for reading the body. Beyond it the reason is what has arrived.
 const BODY_WITHIN: Duration = Duration::from_secs(2);
 
-/// What a status means for a post.
+/// The meaning of a status for a post.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Verdict {
     /// The platform has the events.
     Delivered,
-    /// The post is too large: fewer events may pass.
+    /// The post is too large. A post with fewer events may be accepted.
     TooLarge,
-    /// At least one of the events is refused.
+    /// The platform refuses at least one of the events. The same post fails again.
     Refused,
-    /// The platform is away or misconfigured: the same post may pass later.
+    /// The platform is unavailable or misconfigured. The same post may be accepted later.
     Later,
 }
 
-/// The table of the contract. The statuses named here speak of the platform or of how it is called, not of an event.
+/// Classifies a status. The named client errors are about the platform or the way it is called, not about an event.
 fn verdict(status: StatusCode) -> Verdict {
     match status.as_u16() {
         200..=299 => Verdict::Delivered,
@@ -39,7 +39,7 @@ fn verdict(status: StatusCode) -> Verdict {
     }
 }
 
-/// Judges an answer. Reads its body only to find a reason, and no more of it than that takes.
+/// Classifies an answer. Reads the body only for a reason, and at most 4 KiB of it.
 pub(super) async fn judge(answer: Response) -> Posted {
     let (status, verdict) = (answer.status(), verdict(answer.status()));
     if verdict == Verdict::Delivered {
@@ -62,7 +62,7 @@ pub(super) async fn judge(answer: Response) -> Posted {
     }
 }
 
-/// How long a platform that is busy asks to be left alone: seconds or an HTTP date.
+/// How long a busy platform wants no posts, from `Retry-After`: seconds or an HTTP date.
 fn rest_of(status: StatusCode, headers: &HeaderMap) -> Option<Duration> {
     if !matches!(status, StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE) {
         return None;
@@ -75,7 +75,7 @@ fn rest_of(status: StatusCode, headers: &HeaderMap) -> Option<Duration> {
     Some(until.duration_since(SystemTime::now()).unwrap_or_default())
 }
 
-/// The target of a redirect, without what may be a secret: user, password, query and fragment.
+/// The target of a redirect without the parts that may be secret: user, password, query and fragment.
 fn redirect_of(from: &Url, location: &str) -> Option<String> {
     let mut target = from.join(location).ok()?;
     target.set_query(None);
@@ -85,7 +85,7 @@ fn redirect_of(from: &Url, location: &str) -> Option<String> {
     Some(visible(target.as_str()))
 }
 
-/// The first bytes of a body, as one line of visible text.
+/// The beginning of a body, as one line of visible text.
 async fn beginning(mut answer: Response) -> String {
     let mut bytes = Vec::new();
     let reading = async {
@@ -95,12 +95,12 @@ async fn beginning(mut answer: Response) -> String {
             bytes.extend_from_slice(&chunk[..chunk.len().min(BODY_MAX - bytes.len())]);
         }
     };
-    // A body that is slow or broken has its end here; the status is enough.
+    // A slow or broken body ends here: the status alone decides.
     let _ = tokio::time::timeout(BODY_WITHIN, reading).await;
     visible(&String::from_utf8_lossy(&bytes))
 }
 
-/// Without control characters and runs of white space, and not longer than a reason.
+/// Replaces control characters and runs of white space by single spaces, and cuts to the length of a reason.
 fn visible(text: &str) -> String {
     let spaced: String = text.chars().map(|character| if character.is_control() { ' ' } else { character }).collect();
     let words: Vec<&str> = spaced.split_whitespace().collect();
@@ -112,12 +112,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_status_has_one_meaning() {
+    fn each_status_is_classified() {
         for code in 100..=999 {
             let wanted = match code {
                 200..=299 => Verdict::Delivered,
                 413 => Verdict::TooLarge,
-                // What a client error means unless it is about the platform.
+                // Client errors that are about an event.
                 400 | 402 | 406 | 409 | 411 | 412 | 414 | 416..=420 | 422..=428 | 430..=450 | 452..=499 => {
                     Verdict::Refused
                 }
@@ -128,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn a_rest_is_read_in_both_forms_of_busy_answers_only() {
+    fn retry_after_is_read_as_seconds_or_date_from_429_and_503_only() {
         let rest = |status: u16, text: &str| {
             let mut headers = HeaderMap::new();
             headers.insert(RETRY_AFTER, text.parse().unwrap());
@@ -149,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn a_redirect_is_named_without_its_secrets() {
+    fn a_redirect_is_reported_without_secrets() {
         let from = Url::parse("https://shop.example/events").unwrap();
         for (location, target) in [
             ("/login?returnTo=%2Fevents", "https://shop.example/login"),

@@ -1,4 +1,4 @@
-//! Why a post got no answer: the causes below the client's error, as one line for the log.
+//! Describes why a post got no answer: the chain of causes of the client's error, as one line for the log.
 
 use std::error::Error;
 use std::io;
@@ -7,13 +7,14 @@ use reqwest::Url;
 
 use super::{CONNECTED_WITHIN, POSTED_WITHIN};
 
-/// The host and port that were posted to, and what went wrong there: a time-out, the name, the connection, TLS.
+/// Host and port of the platform, then the cause: a time-out, name resolution, the connection, or TLS.
 pub(super) fn cause_of(url: &Url, error: reqwest::Error) -> String {
     let host = url.host_str().unwrap_or_default();
     let port = url.port_or_known_default().unwrap_or_default();
     format!("{host}:{port}: {}", what(&error.without_url()))
 }
 
+/// The cause as text: the time limit that passed, or the chain of errors without repetitions.
 fn what(error: &reqwest::Error) -> String {
     if error.is_timeout() && error.is_connect() {
         return format!("no connection within {} s", CONNECTED_WITHIN.as_secs());
@@ -22,11 +23,11 @@ fn what(error: &reqwest::Error) -> String {
         return format!("no answer within {} s", POSTED_WITHIN.as_secs());
     }
     let mut causes: Vec<String> = Vec::new();
-    // The outermost text only says that a request was sent.
+    // Without the outermost text: it only says that a request was sent.
     let mut next: Option<&dyn Error> = error.source().or(Some(error));
     while let Some(cause) = next {
         let text = if is_tls(cause) { format!("TLS: {cause}") } else { cause.to_string() };
-        // Many errors repeat in their text what is below them.
+        // Many errors repeat the text of their source.
         match causes.last_mut() {
             Some(above) if text.contains(above.as_str()) => *above = text,
             Some(above) if above.contains(&cause.to_string()) => {}
@@ -37,7 +38,7 @@ fn what(error: &reqwest::Error) -> String {
     causes.join(": ")
 }
 
-/// An I/O error hides what it was made of from [`Error::source`].
+/// Whether an error is one of TLS. An I/O error hides the error that it wraps from [`Error::source`].
 fn is_tls(cause: &(dyn Error + 'static)) -> bool {
     let within = cause.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
     cause.is::<rustls::Error>() || within.is_some_and(|within| is_tls(within))

@@ -1,4 +1,4 @@
-//! A platform that is posted to: batches of CloudEvents, signed as Standard Webhooks are.
+//! Posts batches of CloudEvents to a data platform over HTTP, signed as Standard Webhooks.
 
 mod answer;
 mod cause;
@@ -16,14 +16,14 @@ use reqwest::header::CONTENT_TYPE;
 use reqwest::{Client, Response, Url};
 use sha2::{Digest, Sha256};
 
-/// The media type of a batch, exactly as the contract writes it: strict receivers refuse any parameter.
+/// The media type of a batch. Without parameters, because strict receivers refuse them.
 const BATCH: &str = "application/cloudevents-batch+json";
 
-/// How long a post may take, and how long the connection for it.
+/// Time limit of a post, and of opening a connection for it. Beyond it the post counts as failed and is retried.
 const POSTED_WITHIN: Duration = Duration::from_secs(30);
 const CONNECTED_WITHIN: Duration = Duration::from_secs(5);
 
-/// Where events are posted.
+/// The URL that events are posted to.
 #[derive(Clone, Debug)]
 pub struct PlatformUrl(Url);
 
@@ -31,25 +31,25 @@ impl PlatformUrl {
     /// Reads `http://` or `https://`.
     ///
     /// # Errors
-    /// What is wrong, to be read after the setting's name.
+    /// What is wrong, to be appended to the name of the setting.
     pub fn parse(text: &str) -> Result<Self, String> {
         match Url::parse(text) {
             Ok(url) if matches!(url.scheme(), "http" | "https") && url.host().is_some() => Ok(Self(url)),
-            _ => Err("is no URL to post to: https://HOST/PATH".to_owned()),
+            _ => Err("is not a URL to post to: https://HOST/PATH".to_owned()),
         }
     }
 }
 
-/// Its origin, without user, password, path and parameters.
+/// The origin for logs, without user, password, path and parameters.
 impl fmt::Display for PlatformUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // The path of a webhook may be its secret.
+        // Some platforms put a secret into the path.
         let path = if self.0.path() == "/" { "/" } else { "/…" };
         write!(f, "{}{path}", self.0.origin().ascii_serialization())
     }
 }
 
-/// What posts are signed with.
+/// The key that posts are signed with (HMAC-SHA256).
 #[derive(Clone)]
 pub struct SigningKey(Vec<u8>);
 
@@ -63,7 +63,7 @@ impl SigningKey {
     /// Reads `whsec_` and the key in Base64, or any other text as the key itself.
     ///
     /// # Errors
-    /// What is wrong, to be read after the setting's name; never with the key.
+    /// What is wrong, to be appended to the name of the setting. Never contains the key.
     pub fn parse(text: &str) -> Result<Self, String> {
         match text.strip_prefix("whsec_") {
             Some(encoded) => STANDARD.decode(encoded).map(Self).map_err(|_| "is not Base64 after whsec_".to_owned()),
@@ -71,7 +71,7 @@ impl SigningKey {
         }
     }
 
-    /// `v1,` and the HMAC-SHA256 of id, instant and body, in Base64.
+    /// The signature: `v1,` and the HMAC-SHA256 of id, time (seconds) and body, in Base64.
     fn sign(&self, id: &str, at: u64, body: &str) -> String {
         let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(&self.0) else { return String::new() };
         mac.update(format!("{id}.{at}.{body}").as_bytes());
@@ -79,7 +79,7 @@ impl SigningKey {
     }
 }
 
-/// A platform at a URL.
+/// A data platform at a URL.
 pub struct WebhookPlatform {
     url: Url,
     key: Option<SigningKey>,
@@ -87,12 +87,12 @@ pub struct WebhookPlatform {
 }
 
 impl WebhookPlatform {
-    /// Connects when it is first posted to.
+    /// Connects at the first post.
     ///
     /// # Errors
-    /// If no HTTP client can be built.
+    /// Why no HTTP client can be made.
     pub fn new(url: &PlatformUrl, key: Option<SigningKey>) -> Result<Self, String> {
-        // Another may have been chosen before: any is good.
+        // Fails if the process has a default provider already, and any provider will do.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let client = Client::builder().timeout(POSTED_WITHIN).connect_timeout(CONNECTED_WITHIN);
         let client = client.redirect(reqwest::redirect::Policy::none()).user_agent("onsale").build();
@@ -103,15 +103,17 @@ impl WebhookPlatform {
     async fn send(&self, events: &[Delivery]) -> Result<Response, reqwest::Error> {
         let events_json: Vec<&str> = events.iter().map(|event| event.json.as_str()).collect();
         let body = format!("[{}]", events_json.join(","));
-        // The same batch has the same name whenever it is sent.
+        // The id depends on the events alone: a receiver recognizes a batch that is sent again.
         let mut name = Sha256::new();
-        events.iter().for_each(|event| name.update(event.id.uuid().as_bytes()));
+        for event in events {
+            name.update(event.id.uuid().as_bytes());
+        }
         let id: String = name.finalize().iter().take(16).map(|byte| format!("{byte:02x}")).collect();
         let id = format!("msg_{id}");
         let at = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
         let mut post = self.client.post(self.url.clone()).header(CONTENT_TYPE, BATCH);
         post = post.header("webhook-id", &id).header("webhook-timestamp", at);
-        // A post has one parent: the first of its events that is traced.
+        // A request has one parent span: that of the first traced event.
         if let Some(trace) = events.iter().find_map(|event| event.trace) {
             post = post.header(TRACEPARENT, trace.to_string());
         }

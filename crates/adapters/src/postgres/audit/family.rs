@@ -1,23 +1,24 @@
-//! Rows that belong to others. No foreign key watches over those that a sale writes.
+//! Rows that belong to rows of another table. Tables that a sale writes have no foreign keys, because checking one would lock
+//! the parent row.
 
 use onsale_app::audit::source::FamilyRow;
 
 use super::super::values::{Sql, number, uuid};
 use super::Out;
 use super::snapshot::Connection;
-use crate::stored::{FAMILIES, count_orphans, missing_parents};
+use crate::stored::{FAMILIES, Family};
 
 pub(super) async fn families(mut connection: Connection, out: Out<FamilyRow>) -> Sql<()> {
     let transaction = connection.begin().await?;
     for family in FAMILIES {
-        let counted = transaction.query_one(&count_orphans(*family), &[]).await?;
+        let counted = transaction.query_one(&family.count_orphans(), &[]).await?;
         let (rows, orphans) = (number(&counted, 0)?, number(&counted, 1)?);
         let mut missing = Vec::new();
         if orphans > 0 {
-            let found = transaction.query(&missing_parents(*family), &[]).await?;
+            let found = transaction.query(&family.missing_parents(), &[]).await?;
             missing = found.iter().map(|row| uuid(row, 0)).collect::<Sql<_>>()?;
         }
-        let (children, parents, _) = *family;
+        let Family { children, parents, .. } = *family;
         out.row(FamilyRow { children, parents, rows, missing, orphans }).await;
     }
     Ok(())

@@ -1,9 +1,9 @@
--- Opens a room in an epoch that the database has opened for this very life of the server. The users stay: each place is
--- theirs whatever the epoch. What was handed out and is not known here may be missing among them.
+-- Opens a room in an epoch that the database has opened for this run of the server. The users stay: a place belongs to its
+-- user in every epoch. Places that were handed out in epochs that this data does not know may be missing among them.
 --
 -- Keys:      1: the room.
--- Arguments: 1: the epoch, 2: the life, 3: the last place handed out or passed over, 4: the block's end.
--- Answer:    1, or 0 if this is another life, or the room was opened in this epoch or a later one.
+-- Arguments: 1: the epoch, 2: the run id, 3: the last place handed out or skipped, 4: the block's end.
+-- Answer:    1, or 0 if the server has another run id, or the room was already opened in this epoch or a later one.
 -- Cost:      O(1), and two INFO.
 local run = string.match(redis.call('INFO', 'server'), 'run_id:(%x+)')
 local line = string.match(redis.call('INFO', 'replication'), 'master_replid:(%x+)') or ''

@@ -1,7 +1,7 @@
--- Whether everything works that entries need. Leaves nothing behind.
+-- Tries every command that entries need. Leaves nothing behind.
 --
--- Keys:      1: a key that is never there.
--- Answer:    for each fault: what failed, and the server's own words, in turn.
+-- Keys:      1: a key that never exists.
+-- Answer:    for each fault two elements: the command that failed, and the server's message.
 -- Cost:      O(1), and two INFO.
 local faults = {}
 local function try(...)
@@ -34,8 +34,8 @@ local function may(command)
   local allowed, answer = pcall(redis.acl_check_cmd, command, KEYS[1], 'epoch', '0')
   return allowed and answer
 end
--- A push to a list that is not there is refused like every write that needs memory, and writes nothing: no replica and
--- no file hears of it. Before Redis 7, or without the right to it, the real command is used.
+-- LPUSHX on a list that does not exist is refused like every write that needs memory, and writes nothing: neither to
+-- replicas nor to the append-only file. Before Redis 7, or without the right to LPUSHX, HSET is tried instead.
 if redis.acl_check_cmd and may('LPUSHX') and may('HSET') then
   try('LPUSHX', KEYS[1], '0')
 elseif try('HSET', KEYS[1], 'epoch', '0') then

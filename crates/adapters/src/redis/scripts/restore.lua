@@ -1,9 +1,9 @@
--- Puts users back whose tokens were shown.
+-- Adds users again whose tokens were shown, because the data lost them.
 --
 -- Keys:      for each user, their bucket.
--- Arguments: for each user: the user, their place with its token (32 bytes, as they are kept), and the place that this
---            may replace, or nothing.
--- Answer:    for each user, the 32 bytes that are kept by now.
+-- Arguments: for each user: the user, the place with its token (32 bytes, as they are stored), and the place that this one
+--            may replace, or empty.
+-- Answer:    for each user, the 32 bytes that are stored now.
 -- Cost:      O(1) each.
 local answer = {}
 for number = 1, #KEYS do

@@ -1,10 +1,10 @@
--- How a room stands.
+-- Returns the state of a room.
 --
 -- Keys:      1: the room.
--- Arguments: 1: `1` if the room is about to be opened: fails if writes are refused.
--- Answer:    {this life of the server, epoch (0 if the room was opened for another life of the data), issued, block end,
---            places after this one and up to this one may be missing among the users, the epoch of whatever life, places
---            after this one and up to the second of those missing were perhaps never handed out}.
+-- Arguments: 1: `1` if the room is about to be opened: then fails if the server refuses writes.
+-- Answer:    {1: the run id of the server, 2: the epoch (0 if the room was opened for another run), 3: the last place handed
+--            out, 4: the block's end, 5 and 6: places after 5 and up to 6 may be missing among the users, 7: the epoch of
+--            any run, 8: places after 8 and up to 6 were perhaps never handed out}.
 -- Cost:      O(1), and two INFO.
 local run = string.match(redis.call('INFO', 'server'), 'run_id:(%x+)')
 local replication = redis.call('INFO', 'replication')

@@ -7,15 +7,16 @@ use onsale_domain::rows::{Keys, Rows};
 use tokio_postgres::Row;
 use uuid::Uuid;
 
-use super::lies::{self, Lies, locks, updates};
+use super::row_address::{self, RowAddresses, locks, updates};
 use super::session::Pipeline;
 use super::values::{
     Param, Sql, big, columns, get, instant, int, number, params, seating, seats, seats_to_text, small, user, uuid, word,
 };
 use crate::stored::{Word, seating_to_text};
 
-/// A reservation's performance, and a user, never change: reading them unlocked is safe. Which holds a leaving user
-/// has cannot change either, as the user's account is locked by now; those that lapse meanwhile are left alone.
+/// Locks performances: the given ones, those of reservations, and those of a leaving user's holds. Reading a reservation's
+/// performance without a lock is safe, because it never changes. The holds of a leaving user cannot change either, because
+/// the user's wallet is locked by now; holds that expire meanwhile are left to the next unit.
 const LOCK: &str =
     "SELECT performance_id, concert_id, starts_at, sections, sold, version, updated_at, ctid FROM performances
     WHERE performance_id IN (
@@ -27,8 +28,8 @@ const LOCK: &str =
                     AND own.status IN ('HELD', 'PAID') OFFSET 0) open WHERE status = 'HELD')
     ORDER BY performance_id FOR NO KEY UPDATE";
 
-/// Of users who are named, and of those who have the places that are named. `OFFSET 0` makes each a lookup by key: of a
-/// table that was never analyzed, a join was seen to read all open reservations for every batch.
+/// Open reservations of the given users and of the users of the given places. `OFFSET 0` forces lookups by key: on a table that
+/// was never analyzed, the planner chose a join that read all open reservations for every batch.
 const OPEN_RESERVATIONS: &str = "SELECT r.reservation_id, r.concert_id, r.performance_id, r.user_id, r.place, r.seats,
         r.amount, r.held_at, r.held_until, r.status, r.end_event_id
     FROM (SELECT * FROM unnest($1::uuid[], $2::text[])
@@ -39,8 +40,8 @@ const OPEN_RESERVATIONS: &str = "SELECT r.reservation_id, r.concert_id, r.perfor
     CROSS JOIN LATERAL (SELECT * FROM reservations open WHERE open.concert_id = wanted.concert_id
         AND open.user_id = wanted.user_id AND open.status IN ('HELD', 'PAID') OFFSET 0) r";
 
-/// Reservations with their seats: those named, those that hold a seat that is named, and those of users who leave. And
-/// the seats that are named. A row is a reservation, or a seat with whoever has it.
+/// Reservations (the given ones, those that hold a given seat, and those of leaving users), then seats (the given ones and all of
+/// these reservations). A row is either a reservation or a seat with its owner.
 const WHOLE: &str = "WITH whole AS MATERIALIZED (
         SELECT reservation_id, concert_id, performance_id, user_id, place, seats, amount, held_at, held_until, status,
             end_event_id
@@ -69,7 +70,7 @@ const SCHEDULE: &str = "INSERT INTO performances
     SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::bigint[], $4::text[], $5::integer[], $6::integer[], $7::bigint[],
         $8::bigint[])";
 
-/// One performance that is named itself.
+/// Locks performances that are given by their own id.
 const LOCK_ONE: [&str; 2] = locks!(
     "performances",
     "performance_id",
@@ -126,23 +127,29 @@ pub(super) const WRITES: &[&str] = &[
     CHANGE,
 ];
 
-pub(super) fn lock<'a>(pipeline: &mut Pipeline<'a, Unit>, keys: &'a Keys, lies: &'a mut Lies<PerformanceId>) {
+pub(super) fn lock<'a>(
+    pipeline: &mut Pipeline<'a, Unit>,
+    keys: &'a Keys,
+    addresses: &'a mut RowAddresses<PerformanceId>,
+) {
     if keys.performances.is_empty() && keys.reservations.is_empty() && keys.holdings.is_empty() {
         return;
     }
     let performances: Vec<Uuid> = keys.performances.iter().map(|id| id.uuid()).collect();
     let (concerts, users) = pairs(keys.holdings.iter());
     let is_named = keys.reservations.is_empty() && keys.holdings.is_empty();
-    let near = lies.near(keys.performances.iter()).filter(|_| is_named);
+    let near = addresses.hint(keys.performances.iter()).filter(|_| is_named);
     let (sql, wanted): (_, Vec<Param<'a>>) = match near {
         Some(tid) => (LOCK_ONE[1], params![performances, tid]),
         None => (LOCK, params![performances, named(keys), concerts, users]),
     };
-    pipeline.ask(sql, wanted, move |found, unit| {
-        keys.performances.iter().for_each(|id| unit.rows.performances.load(*id, None));
+    pipeline.query(sql, wanted, move |found, unit| {
+        for id in &keys.performances {
+            unit.rows.performances.load(*id, None);
+        }
         for row in found {
             let performance = read_performance(row)?;
-            lies.lock(performance.id, row, 7)?;
+            addresses.note_locked(performance.id, row, 7)?;
             unit.rows.performances.load(performance.id, Some(performance));
         }
         Ok(())
@@ -165,8 +172,10 @@ pub(super) fn load<'a>(pipeline: &mut Pipeline<'a, Unit>, keys: &'a Keys) {
     let (performances, numbers): (Vec<Uuid>, Vec<i32>) =
         keys.seats.iter().map(|(performance, seat)| (performance.uuid(), int(*seat))).unzip();
     let (concerts, users) = pairs(keys.holdings.iter());
-    pipeline.ask(WHOLE, params![named(keys), performances, numbers, concerts, users], |found, unit| {
-        keys.reservations.iter().for_each(|id| unit.rows.reservations.load(*id, None));
+    pipeline.query(WHOLE, params![named(keys), performances, numbers, concerts, users], |found, unit| {
+        for id in &keys.reservations {
+            unit.rows.reservations.load(*id, None);
+        }
         for row in found {
             if get::<Option<Uuid>>(row, 0)?.is_some() {
                 let reservation = read(row)?;
@@ -180,7 +189,7 @@ pub(super) fn load<'a>(pipeline: &mut Pipeline<'a, Unit>, keys: &'a Keys) {
     });
 }
 
-/// The held and paid reservations of everyone whose reservations count.
+/// Loads the held and paid reservations of all users that the commands name, directly or by a place.
 fn load_open<'a>(pipeline: &mut Pipeline<'a, Unit>, keys: &'a Keys) {
     let named = || keys.holders.iter().chain(&keys.holdings).chain(&keys.entrants);
     if named().next().is_none() && keys.turn_holders.is_empty() {
@@ -189,7 +198,7 @@ fn load_open<'a>(pipeline: &mut Pipeline<'a, Unit>, keys: &'a Keys) {
     let (concerts, users) = pairs(named());
     let (rooms, places): (Vec<Uuid>, Vec<i64>) =
         keys.turn_holders.iter().map(|(concert, place)| (concert.uuid(), big(*place))).unzip();
-    pipeline.ask(OPEN_RESERVATIONS, params![concerts, users, rooms, places], move |found, unit| {
+    pipeline.query(OPEN_RESERVATIONS, params![concerts, users, rooms, places], move |found, unit| {
         let rows = &mut unit.rows;
         let holders = keys.turn_holders.iter().filter_map(|key| Some((key.0, rows.places.get(key)?.user.clone())));
         for key in named().cloned().chain(holders) {
@@ -205,7 +214,7 @@ fn load_open<'a>(pipeline: &mut Pipeline<'a, Unit>, keys: &'a Keys) {
     });
 }
 
-/// Concerts come before their rooms, and those before everything else.
+/// Inserts concerts. Sent before the statements about rooms, which refer to them.
 pub(super) fn save_new<'a>(pipeline: &mut Pipeline<'a, ()>, rows: &'a Rows) {
     pipeline.write(
         OPEN,
@@ -219,7 +228,11 @@ pub(super) fn save_new<'a>(pipeline: &mut Pipeline<'a, ()>, rows: &'a Rows) {
     );
 }
 
-pub(super) fn save<'a>(pipeline: &mut Pipeline<'a, ()>, rows: &'a Rows, lies: &'a mut Lies<PerformanceId>) {
+pub(super) fn save<'a>(
+    pipeline: &mut Pipeline<'a, ()>,
+    rows: &'a Rows,
+    addresses: &'a mut RowAddresses<PerformanceId>,
+) {
     pipeline.write(
         SCHEDULE,
         columns!(
@@ -244,7 +257,7 @@ pub(super) fn save<'a>(pipeline: &mut Pipeline<'a, ()>, rows: &'a Rows, lies: &'
         big(performance.version),
         performance.updated_at.as_millis(),
     );
-    lies::update(pipeline, UPDATE, changed, ids, lies);
+    row_address::update(pipeline, UPDATE, changed, ids, addresses);
     save_reservations(pipeline, rows);
     save_seats(pipeline, rows);
 }
@@ -280,6 +293,7 @@ fn save_reservations<'a>(pipeline: &mut Pipeline<'a, ()>, rows: &'a Rows) {
 }
 
 fn save_seats<'a>(pipeline: &mut Pipeline<'a, ()>, rows: &'a Rows) {
+    // Freed seats first: a seat that lapsed and was taken again in this unit is deleted and then inserted.
     let freed = rows.seats.outdated().filter(|key| rows.seats.get(key).is_none());
     pipeline.write(FREE, columns!(freed, |(performance, seat)| performance.uuid(), int(*seat)));
     let changed = rows.seats.outdated().filter_map(|key| Some((key, rows.seats.get(key)?)));
@@ -314,7 +328,7 @@ pub(super) fn read(row: &Row) -> Sql<Reservation> {
     read_from(row, 0)
 }
 
-/// A reservation from its eleven columns, the first of which is at `from`.
+/// A reservation from eleven columns, the first of which is `from`.
 pub(super) fn read_from(row: &Row, from: usize) -> Sql<Reservation> {
     Ok(Reservation {
         id: ReservationId::new(uuid(row, from)?),
@@ -331,7 +345,7 @@ pub(super) fn read_from(row: &Row, from: usize) -> Sql<Reservation> {
     })
 }
 
-/// A seat from its three columns, the first of which is at `from`.
+/// A seat from three columns, the first of which is `from`.
 pub(super) fn read_seat(row: &Row, from: usize) -> Sql<Seat> {
     Ok(Seat {
         reservation: ReservationId::new(uuid(row, from)?),

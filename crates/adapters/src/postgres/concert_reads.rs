@@ -1,4 +1,4 @@
-//! Concerts, performances, seats and reservations, as they are shown.
+//! Reads of concerts, performances, seats and reservations for callers.
 
 use onsale_app::store::{Listed, Page, SeatRows};
 use onsale_domain::concert::{Concert, Performance, Reservation};
@@ -17,7 +17,7 @@ const CONCERTS: &str = "SELECT concert_id, title, venue, created_at FROM concert
 const PERFORMANCES: &str =
     "SELECT performance_id, concert_id, starts_at, sections, sold, version, updated_at FROM performances";
 
-/// Each by key. Performances of concerts that are named, and those that are named themselves.
+/// Performances of the given concerts, and the given performances, each by key.
 const LISTED_PERFORMANCES: &str = "SELECT p.performance_id, concert_id, starts_at, sections, sold, version, updated_at
     FROM (SELECT of.performance_id FROM unnest($1::uuid[]) wanted
               CROSS JOIN LATERAL (SELECT performance_id FROM performances WHERE concert_id = wanted OFFSET 0) of
@@ -28,7 +28,7 @@ const LISTED_CONCERTS: &str = "SELECT concert_id, title, venue, created_at FROM 
 
 const PERFORMANCE_COUNT: &str = "SELECT count(*) FROM performances WHERE concert_id = $1";
 
-/// The version and the seats as of one moment: one statement, one snapshot.
+/// The version and the seats, in one statement and so of one snapshot.
 const SEATS: &str = "SELECT version, seat, reservation_id, s.held_until, s.sold
     FROM performances LEFT JOIN seats s USING (performance_id) WHERE performance_id = $1";
 
@@ -110,7 +110,7 @@ pub(super) async fn reservation(session: &Session, id: ReservationId) -> Sql<Opt
     session.query(RESERVATION, params![id.uuid()]).await?.first().map(read).transpose()
 }
 
-/// Newest first.
+/// A page of a user's reservations, newest first.
 pub(super) async fn reservations_of(
     session: &Session,
     user: &UserId,
@@ -132,7 +132,7 @@ pub(super) async fn holds_after(
     found.iter().map(hold).collect()
 }
 
-/// Oldest first.
+/// Holds that have expired, the longest expired first.
 pub(super) async fn lapsed_holds(
     session: &Session,
     before: Timestamp,

@@ -1,4 +1,4 @@
-//! How the server is reached, and with which settings a connection works.
+//! Opens connections, with the settings of each role.
 
 use tokio::task::AbortHandle;
 use tokio_postgres::config::TargetSessionAttrs;
@@ -6,14 +6,14 @@ use tokio_postgres::error::SqlState;
 use tokio_postgres::{Client, Config, NoTls};
 
 use super::error::DbError;
+use super::liveness::Liveness;
 use super::session::Session;
-use super::silence::Silence;
 use super::url::PostgresUrl;
 use super::values::Sql;
 
-/// A setting that no server has, in force wherever ours are. A pooler that is told to ignore settings drops it too, and
-/// would hand statements that one process prepared to another.
-const MARK: &str = "-c onsale.direct=on";
+/// A setting that no server has by itself. If it is missing on a connection, a pooler in between dropped our settings; it would
+/// also mix up the prepared statements of several processes.
+const DIRECT: &str = "-c onsale.direct=on";
 
 const POOLED: &str = "this looks like PgBouncer, behind which onsale does not work; its few connections go straight to \
     the server";
@@ -21,21 +21,22 @@ const POOLED: &str = "this looks like PgBouncer, behind which onsale does not wo
 /// What a connection is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Role {
-    /// Runs units of work. Waits for a lock for a moment only, as many commands wait with it (`held.rs`); a process that stands still in the midst of a unit
-    /// loses its locks soon. Every statement goes by key, so plans that read whole tables are out of the question. No
-    /// statement timeout: one that struck while a commit waits for its standby would call it done.
+    /// Runs units of work. `lock_timeout` is 300 ms, because many commands wait with the one that waits for a lock
+    /// (`held.rs`). A process that is stopped inside a unit loses its locks after 2 s. Every statement goes by key, so plans
+    /// that read whole tables are disabled. No statement timeout: cancelling a commit that waits for its standby would
+    /// acknowledge it.
     Lane,
-    /// Answers reads. The server ends what takes longer than a caller waits for it (`session.rs`), so that a slow
-    /// statement does not look like a silent server.
+    /// Answers reads. `statement_timeout` is shorter than the time limit of a query (`session.rs`), so that a slow statement
+    /// is not mistaken for a server that stopped answering.
     Reader,
-    /// Reads the outbox and writes down what became of it: a few of very many rows, by key.
+    /// Reads the outbox and records progress: a few of very many rows, by key.
     Outbox,
-    /// Does what an administrator asks.
+    /// Runs an administrator's command.
     Tool,
-    /// Reads everything for the audit, for minutes, and waits in between for whoever checks it. Memory is little and
-    /// one process works, so that the sale keeps the rest. A join is never a lookup for each row, whatever the planner
-    /// believes of tables that were filled a moment ago. The cache is the sale's: a table that does not lie in the
-    /// order asked for is read through and sorted on disk, where going by its index would fetch a page for each row.
+    /// Reads everything for the audit: for minutes, with pauses while rows are checked. Uses little memory and one process, so
+    /// that the sale keeps the rest. Nested loops are disabled: without statistics, the planner would look up each row of
+    /// a join. A small `effective_cache_size` makes the planner sort a table on disk instead of reading it in the order of an
+    /// index, which would fetch one page per row from the cache that the sale needs.
     Audit,
 }
 
@@ -67,19 +68,24 @@ impl Role {
 
 impl PostgresUrl {
     /// Connects, and prepares statements.
-    pub(super) async fn open(&self, role: Role, silence: &Silence, statements: &[&[&'static str]]) -> Sql<Session> {
-        let vigil = silence.listen();
+    pub(super) async fn open(&self, role: Role, liveness: &Liveness, statements: &[&[&'static str]]) -> Sql<Session> {
+        // Before connecting: an outage that is reported meanwhile makes the new connection stale.
+        let subscription = liveness.subscribe();
         let (client, driver) = self.connect(role).await?;
-        Session::new(client, driver, vigil, statements).await
+        Session::new(client, driver, subscription, statements).await
     }
 
-    /// Connects. The connection is driven by a task of the runtime that asks; ending that task cuts it.
+    /// Connects. A task of the caller's runtime drives the connection; aborting that task closes it.
+    ///
+    /// # Errors
+    /// `Late` beyond the URL's time limit; `Away` with the reason if the server refuses.
     pub(super) async fn connect(&self, role: Role) -> Sql<(Client, AbortHandle)> {
         let mut config = Config::clone(&self.config);
-        let options = format!("{} {} {MARK}", config.get_options().unwrap_or_default(), role.options());
+        let options = format!("{} {} {DIRECT}", config.get_options().unwrap_or_default(), role.options());
         config.options(options.trim());
         if role == Role::Audit {
-            // A standby holds no dead rows of the primary back (without `hot_standby_feedback`), and is as good to read.
+            // A standby is as good to read, and a long snapshot there does not keep dead rows on the primary (without
+            // `hot_standby_feedback`).
             config.target_session_attrs(TargetSessionAttrs::Any);
         }
         let connected = tokio::time::timeout(self.connect_within, async {
@@ -93,7 +99,7 @@ impl PostgresUrl {
                     (client, tokio::spawn(connection).abort_handle())
                 }
             };
-            // Every command begins with one of these; the others save the round trip.
+            // Every command of the program begins with one of these roles, so the other roles save the round trip.
             if matches!(role, Role::Tool | Role::Audit) {
                 prove_direct(&client).await?;
             }
@@ -103,7 +109,10 @@ impl PostgresUrl {
     }
 }
 
-/// Whether the settings of a connection reach the server that answers on it.
+/// Checks that the connection's settings have reached the server that answers.
+///
+/// # Errors
+/// `Away` if a pooler dropped them.
 async fn prove_direct(client: &Client) -> Sql<()> {
     match client.batch_execute("SHOW onsale.direct").await {
         Err(error) if error.code() == Some(&SqlState::UNDEFINED_OBJECT) => {
@@ -113,21 +122,22 @@ async fn prove_direct(client: &Client) -> Sql<()> {
     }
 }
 
+/// Turns an error of connecting into one with a hint for the operator.
 fn away(error: &tokio_postgres::Error) -> DbError {
-    let said = match (error.as_db_error(), std::error::Error::source(error)) {
+    let message = match (error.as_db_error(), std::error::Error::source(error)) {
         (Some(db), _) => format!("{} ({})", db.message(), db.code().code()),
         (None, Some(source)) => source.to_string(),
         (None, None) => error.to_string(),
     };
-    if said.contains("database does not allow writes") {
+    if message.contains("database does not allow writes") {
         let why = "it is a standby, or `default_transaction_read_only` is on; name the primary";
         return DbError::Away(format!("the server takes no writes: {why}"));
     }
-    if said.contains("no encryption") && said.contains("pg_hba") {
-        return DbError::Away(format!("{said}: add sslmode=require to the URL"));
+    if message.contains("no encryption") && message.contains("pg_hba") {
+        return DbError::Away(format!("{message}: add sslmode=require to the URL"));
     }
-    if said.contains("unsupported startup parameter") {
-        return DbError::Away(format!("{said}: {POOLED}"));
+    if message.contains("unsupported startup parameter") {
+        return DbError::Away(format!("{message}: {POOLED}"));
     }
-    DbError::Away(said)
+    DbError::Away(message)
 }

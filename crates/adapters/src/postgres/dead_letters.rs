@@ -1,4 +1,4 @@
-//! Copies of dead letters whose events the log has forgotten.
+//! Copies of dead letters whose events were deleted from the log.
 
 use onsale_app::event::StoredEvent;
 use onsale_app::relay::Delivery;
@@ -10,7 +10,7 @@ use super::event::read;
 use super::session::Session;
 use super::values::{Sql, limit, params};
 
-/// As the log is read: position and version are 0.
+/// The columns of an event of the log; position and version are 0.
 macro_rules! copies {
     ($condition:literal) => {
         concat!(
@@ -29,7 +29,7 @@ pub(super) const DEAD: &str = copies!("reason IS NOT NULL");
 
 const PUT_BACK: &str = copies!("reason IS NULL");
 
-/// In the log if it is there.
+/// Marks an event as dead if it is in the log.
 const SET_ASIDE: &str = "UPDATE events SET state = 'DEAD', reason = $4
     WHERE topic = $1 AND subject = $2 AND event_id = $3 RETURNING 1";
 
@@ -37,7 +37,7 @@ const KEEP: &str =
     "INSERT INTO dead_letters (event_id, type, subject, at, data, reason) VALUES ($1, $2, $3, $4, $5, $6)
     ON CONFLICT (event_id) DO UPDATE SET reason = EXCLUDED.reason";
 
-/// One that was refused again meanwhile stays.
+/// Deletes copies that were sent, except those that were refused again meanwhile.
 const SENT: &str = "DELETE FROM dead_letters WHERE event_id = ANY ($1::uuid[]) AND reason IS NULL";
 
 const DIED: &str = "UPDATE dead_letters SET reason = v.reason FROM unnest($1::uuid[], $2::text[]) v (event_id, reason)
@@ -49,7 +49,7 @@ const RETRY: &str = "UPDATE dead_letters SET reason = NULL WHERE event_id IN (
 
 pub(super) const STATEMENTS: &[&str] = &[PUT_BACK, SET_ASIDE, KEEP, SENT, DIED];
 
-/// Sets an event aside: in the log if it is there, else as a copy.
+/// Sets an event aside as a dead letter: in the log if it is there, else as a copy.
 pub(super) async fn set_aside(session: &Session, event: &Delivery, reason: &str) -> Sql<()> {
     let Delivery { topic, subject, id, json, .. } = event;
     let found = session.query(SET_ASIDE, params![topic, subject, id.uuid(), reason]).await?;
@@ -60,34 +60,34 @@ pub(super) async fn set_aside(session: &Session, event: &Delivery, reason: &str)
     Ok(())
 }
 
-/// All copies, the oldest first.
+/// Up to `most` copies, oldest first.
 pub(super) async fn all(session: &Session, most: usize) -> Sql<Vec<StoredEvent>> {
     session.query(ALL, params![limit(most)]).await?.iter().map(read).collect()
 }
 
-/// Copies that are dead letters.
+/// Up to `most` copies that are dead letters, oldest first.
 pub(super) async fn dead(session: &Session, most: usize) -> Sql<Vec<StoredEvent>> {
     session.query(DEAD, params![limit(most)]).await?.iter().map(read).collect()
 }
 
-/// Copies that were put back.
+/// Up to `most` copies that were put back, oldest first.
 pub(super) async fn put_back(session: &Session, most: usize) -> Sql<Vec<StoredEvent>> {
     session.query(PUT_BACK, params![limit(most)]).await?.iter().map(read).collect()
 }
 
-/// Puts copies back: at most this many, of the named ones or of all. Returns how many.
+/// Puts up to `most` copies back: the named ones, or all. Returns how many.
 pub(super) async fn retry(client: &Client, ids: &[Uuid], most: usize) -> Sql<usize> {
     let put_back = client.execute(RETRY, &[&ids, &limit(most)]).await?;
     Ok(usize::try_from(put_back).unwrap_or(0))
 }
 
-/// Copies were sent.
+/// Deletes the copies of events that were sent.
 pub(super) async fn sent(session: &Session, ids: &[EventId]) -> Sql<()> {
     let ids: Vec<Uuid> = ids.iter().map(|id| id.uuid()).collect();
     session.query(SENT, params![ids]).await.map(drop)
 }
 
-/// Copies can never be sent.
+/// Records why copies can never be sent.
 pub(super) async fn died(session: &Session, dead: &[(EventId, &str)]) -> Sql<()> {
     let (ids, reasons): (Vec<Uuid>, Vec<&str>) = dead.iter().map(|(id, reason)| (id.uuid(), *reason)).unzip();
     session.query(DIED, params![ids, reasons]).await.map(drop)

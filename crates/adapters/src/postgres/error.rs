@@ -1,4 +1,4 @@
-//! What the database's errors mean.
+//! Errors of the database, and their meaning for callers.
 
 use onsale_app::store::StoreError;
 use tokio_postgres::error::{Severity, SqlState};
@@ -8,14 +8,18 @@ use tokio_postgres::error::{Severity, SqlState};
 pub(super) enum DbError {
     #[error("{}", said(.0))]
     Postgres(#[from] tokio_postgres::Error),
+    /// A stored value or an answer that cannot be read.
     #[error("the database holds {0}")]
     Broken(&'static str),
+    /// A bug: a pipeline uses a statement that its session did not prepare.
+    #[error("a statement was not prepared")]
+    Unprepared,
     #[error("the database did not answer in time")]
     Late,
-    /// Found by another connection.
-    #[error("the database fell silent")]
+    /// Another connection found that the server stopped answering.
+    #[error("the database stopped answering")]
     Silent,
-    /// Another question on the same connection is slow.
+    /// Another query on the same connection is slow: this one moves to another connection.
     #[error("the database is slow")]
     Behind,
     /// This query is slow, and the limit of slow queries is reached.
@@ -23,12 +27,12 @@ pub(super) enum DbError {
     Slow,
     #[error("the database cannot be reached: {0}")]
     Away(String),
-    /// A wallet that was there once is there no longer: the database is another, or an older one.
+    /// A row is missing that this process has seen: the database is another one, or was restored to an older state.
     #[error("a row is missing that was there before")]
     Vanished,
 }
 
-/// The database's own words where there are any.
+/// The server's message with its SQLSTATE if it sent one, else the driver's message.
 fn said(error: &tokio_postgres::Error) -> String {
     match error.as_db_error() {
         Some(db) => format!("{} ({})", db.message(), db.code().code()),
@@ -44,6 +48,7 @@ impl DbError {
         match self {
             Self::Postgres(error) => error.code(),
             Self::Broken(_)
+            | Self::Unprepared
             | Self::Late
             | Self::Silent
             | Self::Behind
@@ -53,10 +58,12 @@ impl DbError {
         }
     }
 
-    /// Whether the server said no to a statement and goes on: the transaction is rolled back, and nobody need ask.
-    /// Anything else (a cut, a shutdown, silence) says nothing of what was sent before it.
+    /// Whether the server refused a statement and the connection is still good: the transaction is rolled back for certain.
+    /// After any other error (a broken connection, a shutdown, a time-out) the outcome of earlier statements is unknown.
     pub(super) fn is_refusal(&self) -> bool {
-        let Self::Postgres(error) = self else { return matches!(self, Self::Broken(_) | Self::Vanished) };
+        let Self::Postgres(error) = self else {
+            return matches!(self, Self::Broken(_) | Self::Unprepared | Self::Vanished);
+        };
         error.as_db_error().is_some_and(|db| db.parsed_severity() == Some(Severity::Error))
     }
 
@@ -68,12 +75,12 @@ impl DbError {
         self.code() == Some(&SqlState::T_R_DEADLOCK_DETECTED)
     }
 
-    /// An error of which it is known that nothing was done.
+    /// The error for callers, if it is certain that nothing was committed.
     pub(super) fn undone(self) -> StoreError {
         let reason = self.to_string();
         let Some(code) = self.code() else {
             return match self {
-                Self::Broken(_) => StoreError::Rejected(reason),
+                Self::Broken(_) | Self::Unprepared => StoreError::Rejected(reason),
                 Self::Vanished => StoreError::Conflict(reason),
                 Self::Postgres(_) | Self::Late | Self::Silent | Self::Behind | Self::Slow | Self::Away(_) => {
                     StoreError::Unavailable(reason)
@@ -81,10 +88,11 @@ impl DbError {
             };
         };
         match code.code() {
-            // Others were first: the same again may succeed.
+            // Another transaction was first (serialization failure, deadlock, unique violation): a retry may succeed.
             "40001" | "40P01" | "23505" => StoreError::Conflict(reason),
             "55P03" => StoreError::Locked(reason),
-            // The server lacks something or is going down.
+            // A cancelled statement (57014) and a server that takes no writes (25006); below, classes of missing resources
+            // and shutdowns.
             "57014" | "25006" => StoreError::Unavailable(reason),
             other => match other.get(..2) {
                 Some("08" | "53" | "57" | "58" | "25" | "XX") => StoreError::Unavailable(reason),

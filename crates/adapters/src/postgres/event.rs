@@ -1,4 +1,4 @@
-//! The outbox: one row for each event.
+//! The event log (outbox): one row per event.
 
 use std::collections::{HashMap, HashSet};
 
@@ -15,7 +15,7 @@ use super::dead_letters;
 use super::session::{Pipeline, Session};
 use super::values::{Sql, big, columns, get, instant, limit, number, params, small, uuid, word};
 
-/// What is read of an event, in the order in which it is read.
+/// The columns of an event, in the order of [`read`].
 macro_rules! COLUMNS_OF {
     () => {
         "position, event_id, type, subject, version, at, data, state, reason, trace"
@@ -23,19 +23,19 @@ macro_rules! COLUMNS_OF {
 }
 pub(super) use COLUMNS_OF;
 
-/// The position is the transaction's id, with what this database adds to it (see [`super::positions`]), and the event's
-/// rank in it: no sequence, and no event is ever numbered below one that a reader has passed (see [`LOG`]).
-const TELL: &str = "INSERT INTO events (topic, subject, version, event_id, position, type, at, data, trace)
+/// Inserts events. A position is made of the transaction's id (see [`super::positions`]) and the event's rank in the transaction.
+/// A sequence would not do: a transaction that commits late would get a number that readers have passed (see [`LOG`]).
+const INSERT: &str = "INSERT INTO events (topic, subject, version, event_id, position, type, at, data, trace)
     SELECT topic, subject, version, event_id,
         (pg_current_xact_id()::text::bigint + (SELECT added FROM event_positions) << 16) + rank, type, at, data, trace
     FROM unnest($1::text[], $2::text[], $3::bigint[], $4::uuid[], $5::text[], $6::bigint[], $7::text[], $8::bytea[])
         WITH ORDINALITY v (topic, subject, version, event_id, type, at, data, trace, rank)";
 
-pub(super) const WRITES: &[&str] = &[TELL];
+pub(super) const WRITES: &[&str] = &[INSERT];
 
 pub(super) fn save<'a>(pipeline: &mut Pipeline<'a, ()>, unit: &'a Unit) {
     pipeline.write(
-        TELL,
+        INSERT,
         columns!(
             unit.events(),
             |(event, trace)| topic_of(&event.happening),
@@ -50,7 +50,8 @@ pub(super) fn save<'a>(pipeline: &mut Pipeline<'a, ()>, unit: &'a Unit) {
     );
 }
 
-/// Only what was written before the oldest transaction that still runs: whatever commits later lies after it.
+/// Only events before the oldest running transaction: every transaction that commits later has higher positions, so a reader that
+/// continues after the last event misses none.
 const LOG: &str = concat!(
     "SELECT ",
     COLUMNS_OF!(),
@@ -59,17 +60,17 @@ const LOG: &str = concat!(
     ORDER BY position LIMIT $2"
 );
 
-/// How far each part of the outbox was sent.
+/// The position up to which each part of the outbox was sent.
 const SENT: &str = "SELECT part, least(sent_to, checked_to) FROM relay_parts";
 
-/// What of it was put back since.
+/// Events of a range that were put back to be sent again.
 const PUT_BACK: &str = "SELECT position FROM events_put_back WHERE position BETWEEN $1 AND $2";
 
-/// Dead letters, by an index of their own.
+/// Dead letters, by their partial index.
 pub(super) const DEAD: &str =
     concat!("SELECT ", COLUMNS_OF!(), " FROM events WHERE state = 'DEAD' AND position > $1 ORDER BY position LIMIT $2");
 
-/// How far every part of the outbox was sent.
+/// The position up to which all parts of the outbox were sent.
 const PASSED: &str = "SELECT coalesce(min(least(sent_to, checked_to)), 0) FROM relay_parts";
 
 const PUT_BACK_AFTER: &str = concat!(
@@ -94,39 +95,39 @@ const RETRY: &str = "WITH again AS (
     noted AS (INSERT INTO events_put_back SELECT position FROM again ON CONFLICT DO NOTHING)
     SELECT count(*) FROM again";
 
-/// In force before [`FIRST_SINCE`]: the index on time is used, whatever the planner believes.
+/// Set before [`FIRST_SINCE`], so that the planner uses the index on time even without statistics.
 pub(super) const BY_INDEX: &str = "SET enable_seqscan = off";
 
-/// The fence keeps the planner from looking in the order of positions, through all events before it.
+/// `OFFSET 0` keeps the planner from searching in the order of positions, which reads all earlier events.
 pub(super) const FIRST_SINCE: &str =
     "SELECT min(position) FROM (SELECT position FROM events WHERE at >= $1 OFFSET 0) since";
 
-/// Back to just before the first event of that time. A relay that has a part now loses it: what it is about to mark is no
-/// longer true.
+/// Moves the marks back to before that event, and takes the parts from their relays: the marks that they are about to write are
+/// wrong now.
 pub(super) const REPLAY: &str =
     "UPDATE relay_parts SET sent_to = $1 - 1, fence = fence + 1, relay = NULL, leased_until = 0
     WHERE sent_to >= $1";
 
 pub(super) const READS: &[&str] = &[LOG, SENT, PUT_BACK, dead_letters::ALL, dead_letters::DEAD];
 
-/// What only the command line reads.
+/// Statements of the command line.
 #[cfg(test)]
 pub(super) const LOG_READS: &[&str] = &[DEAD, PASSED, PUT_BACK_AFTER, LAST];
 
-/// In order.
+/// A page of the log in the order of positions.
 pub(super) async fn log(session: &Session, page: Page<u64>) -> Sql<Vec<StoredEvent>> {
     let wanted = params![big(page.after.unwrap_or(0)), limit(page.limit)];
     session.query(LOG, wanted).await?.iter().map(read).collect()
 }
 
-/// In order, each with what became of it.
-pub(super) async fn told(session: &Session, page: Page<u64>) -> Sql<Vec<StoredEvent>> {
+/// A page of the log with the state of each event. The first page begins with the copies of dead letters.
+pub(super) async fn list(session: &Session, page: Page<u64>) -> Sql<Vec<StoredEvent>> {
     let copies = if page.after.is_none() { dead_letters::all(session, page.limit).await? } else { Vec::new() };
     let events = with_states(session, log(session, page).await?).await?;
     Ok(copies.into_iter().chain(events).collect())
 }
 
-/// Dead letters.
+/// A page of dead letters.
 pub(super) async fn dead(session: &Session, page: Page<u64>) -> Sql<Vec<StoredEvent>> {
     let mut dead = if page.after.is_none() { dead_letters::dead(session, page.limit).await? } else { Vec::new() };
     let wanted = params![big(page.after.unwrap_or(0)), limit(page.limit)];
@@ -134,7 +135,7 @@ pub(super) async fn dead(session: &Session, page: Page<u64>) -> Sql<Vec<StoredEv
     Ok(dead)
 }
 
-/// What was put back, then everything after the part of the outbox that is furthest behind.
+/// Events that were put back, then all events after the position up to which every part was sent.
 pub(super) async fn unsent(session: &Session, page: Page<u64>) -> Sql<Vec<StoredEvent>> {
     let found = session.query(PASSED, Vec::new()).await?;
     let (passed, after) = (found.first().map_or(Ok(0), |row| number(row, 0))?, page.after.unwrap_or(0));
@@ -147,13 +148,13 @@ pub(super) async fn unsent(session: &Session, page: Page<u64>) -> Sql<Vec<Stored
     with_states(session, events).await
 }
 
-/// The last of all, oldest first.
+/// The last events, oldest first.
 pub(super) async fn last(session: &Session, most: usize) -> Sql<Vec<StoredEvent>> {
     let found = session.query(LAST, params![limit(most)]).await?;
     with_states(session, found.iter().map(read).collect::<Sql<_>>()?).await
 }
 
-/// Being sent is written down in the parts of the outbox, not in the events.
+/// Sets the state of sent events: it is recorded in the parts of the outbox, not in the events' rows.
 async fn with_states(session: &Session, mut events: Vec<StoredEvent>) -> Sql<Vec<StoredEvent>> {
     let (Some(first), Some(last)) = (events.first(), events.last()) else { return Ok(events) };
     let put_back = session.query(PUT_BACK, params![big(first.position), big(last.position)]).await?;
@@ -169,9 +170,9 @@ async fn with_states(session: &Session, mut events: Vec<StoredEvent>) -> Sql<Vec
     Ok(events)
 }
 
-/// Dead letters become pending again: at most this many, of the named ones or of all. Returns how many.
+/// Makes up to `most` dead letters pending again: the named ones, or all. Returns how many.
 ///
-/// Like [`replay`] it waits for as long as the server takes: a command that is given up here may be done there.
+/// Has no time limit, like [`replay`]: a command that is abandoned here could still be carried out by the server.
 pub(super) async fn retry_dead(client: &Client, ids: &[EventId], most: usize) -> Sql<usize> {
     let ids: Vec<Uuid> = ids.iter().map(|id| id.uuid()).collect();
     let put_back: i64 = client.query_one(RETRY, &[&ids, &limit(most)]).await?.get(0);
@@ -179,7 +180,7 @@ pub(super) async fn retry_dead(client: &Client, ids: &[EventId], most: usize) ->
     Ok(put_back + dead_letters::retry(client, &ids, most.saturating_sub(put_back)).await?)
 }
 
-/// Everything since an instant is sent again. Returns whether any of it had been sent.
+/// Has all events since an instant sent again. Returns whether any of them had been sent.
 pub(super) async fn replay(client: &Client, since: Timestamp) -> Sql<bool> {
     client.batch_execute(BY_INDEX).await?;
     let first: Option<i64> = client.query_one(FIRST_SINCE, &[&since.as_millis()]).await?.get(0);

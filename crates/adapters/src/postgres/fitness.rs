@@ -1,25 +1,24 @@
-//! Whether a server and a database fit: found out before anything is made or read.
+//! Checks that a server and a database are suitable, before anything is made or read.
 
 use tokio_postgres::Client;
 
 use super::OpenError;
 use super::error::DbError;
 
-/// The oldest server that is taken, as `server_version_num` has it.
+/// The oldest supported server, as `server_version_num`.
 const OLDEST: i32 = 150_000;
 
 const FACTS: &str = "SELECT current_setting('server_version_num')::integer, current_setting('server_version'),
     current_setting('server_encoding'), current_schema() IS NOT NULL";
 
-/// Tables of a sale that this user may not work with. The privileges are checked one by one: in one list, one of them
-/// would suffice.
+/// The first table of a sale that this user may not use. Privileges are checked one by one: in a list, any of them would suffice.
 const FORBIDDEN: &str = "SELECT relname::text FROM pg_class
     WHERE relnamespace = current_schema()::regnamespace AND relkind = 'r' AND relname = ANY ($1)
         AND NOT (has_table_privilege(oid, 'SELECT') AND has_table_privilege(oid, 'INSERT')
             AND has_table_privilege(oid, 'UPDATE') AND has_table_privilege(oid, 'DELETE'))
     ORDER BY relname LIMIT 1";
 
-/// Whether onsale can work on this server and in this database at all.
+/// Checks the version of the server, the encoding of the database, and that there is a schema.
 ///
 /// # Errors
 /// [`OpenError::TooOld`], [`OpenError::Encoding`], [`OpenError::NoSchema`].
@@ -41,10 +40,10 @@ fn judge(version: i32, name: &str, encoding: &str, has_schema: bool) -> Result<(
     Ok(())
 }
 
-/// Whether the user may read and write every table of the sale.
+/// Checks that the user may read and write every table of the sale.
 ///
 /// # Errors
-/// [`OpenError::Forbidden`] with the first that it may not.
+/// [`OpenError::Forbidden`] with the first table that the user may not use.
 pub(super) async fn check_rights(client: &Client) -> Result<(), OpenError> {
     let tables: Vec<&str> = onsale_app::store::locks::Table::ALL.iter().map(|(_, name)| *name).collect();
     match client.query_opt(FORBIDDEN, &[&tables]).await.map_err(DbError::from)? {
@@ -58,7 +57,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn servers_and_databases_that_do_not_fit_are_refused() {
+    fn unsuitable_servers_and_databases_are_refused() {
         assert!(judge(150_000, "15.0", "UTF8", true).is_ok() && judge(180_001, "18.1", "UTF8", true).is_ok());
         let said = |judged: Result<(), OpenError>| judged.err().map(|error| error.to_string()).unwrap_or_default();
         assert!(said(judge(140_009, "14.9", "UTF8", true)).contains("14.9"));

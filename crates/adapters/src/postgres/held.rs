@@ -1,6 +1,7 @@
-//! Which rows and tables other sessions hold: queried after a lane's wait for a lock timed out. Nothing here waits.
+//! Finds the rows and tables that other sessions have locked. Used after a lane's wait for a lock timed out. No statement here
+//! waits for a lock.
 //!
-//! A row that `SKIP LOCKED` leaves out is held. Its `xmax` names the transaction (or group of them) that holds it.
+//! A row that `SKIP LOCKED` leaves out is locked. Its `xmax` is the transaction (or group of transactions) that locked it.
 
 use std::collections::HashSet;
 
@@ -17,8 +18,8 @@ use super::values::{Param, Sql, big, columns, get, int, number, params, small, u
 const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE";
 const ROLLBACK: &str = "ROLLBACK";
 
-/// Tables of which a session has, or waits for, a lock that a sale's statements would wait for. Also one that still
-/// waits: it stands before us in the queue.
+/// Tables on which another session has a lock, or queues for one, that our statements would wait for. A queued lock counts too:
+/// it is before ours in the queue.
 const TABLES: &str = "SELECT relname::text, pid::bigint FROM pg_locks CROSS JOIN LATERAL
         (SELECT relname FROM pg_class WHERE oid = pg_locks.relation AND relname = ANY ($1)
             AND relnamespace = current_schema()::regnamespace OFFSET 0) named
@@ -26,7 +27,7 @@ const TABLES: &str = "SELECT relname::text, pid::bigint FROM pg_locks CROSS JOIN
         AND mode IN ('ShareLock', 'ShareRowExclusiveLock', 'ExclusiveLock', 'AccessExclusiveLock')
         AND pid <> pg_backend_pid()";
 
-/// Rows of one key column that are held.
+/// A statement that returns the locked rows of a table with one key column.
 macro_rules! held_rows {
     ($table:literal, $key:literal) => {
         concat!(
@@ -52,7 +53,7 @@ macro_rules! held_rows {
     };
 }
 
-/// Rows of two key columns that are held.
+/// A statement that returns the locked rows of a table with two key columns.
 macro_rules! held_pairs {
     ($table:literal, $first:literal, $first_type:literal, $second:literal, $second_type:literal) => {
         concat!(
@@ -97,7 +98,7 @@ const SEATS: &str = held_pairs!("seats", "performance_id", "uuid", "seat", "inte
 const PLACES: &str = held_pairs!("places", "concert_id", "uuid", "place", "bigint");
 const TURNS: &str = held_pairs!("turns", "concert_id", "uuid", "place", "bigint");
 
-/// Performances that are held, each with what names it: itself, a reservation, or a user's holds in a concert.
+/// Locked performances, each with the key that named it: its own id, a reservation, or a user's holds in a concert.
 const PERFORMANCES: &str = "WITH wanted AS MATERIALIZED (
         SELECT named performance_id, NULL::uuid reservation_id, NULL::uuid concert_id, NULL::text user_id
             FROM unnest($1::uuid[]) named
@@ -117,7 +118,8 @@ const PERFORMANCES: &str = "WITH wanted AS MATERIALIZED (
 pub(super) const STATEMENTS: &[&str] =
     &[TABLES, ACCOUNTS, LECTURES, ROOMS, RESERVATIONS, ANSWERS, SEATS, PLACES, TURNS, PERFORMANCES];
 
-/// Finds out what is held of what is wanted: tables first, as looking into one that is held would wait. Two round trips.
+/// Returns which of the wanted rows and tables are locked. Two round trips: tables first, because reading a locked table would
+/// wait.
 pub(super) async fn find(session: &Session, wanted: &Wanted) -> Sql<HeldLocks> {
     let names: Vec<&str> = Table::ALL.iter().map(|(_, name)| *name).collect();
     let mut held = HeldLocks::new();
@@ -128,28 +130,29 @@ pub(super) async fn find(session: &Session, wanted: &Wanted) -> Sql<HeldLocks> {
     }
     let closed: HashSet<Table> =
         held.keys().filter_map(|lock| if let Lock::Table(table) = lock { Some(*table) } else { None }).collect();
+    // The row locks that these statements take are released by the rollback, in the same round trip.
     let mut pipeline = Pipeline::new(session);
-    pipeline.tell(BEGIN, Vec::new());
-    look_for_parents(&mut pipeline, wanted, &closed);
-    look_for_children(&mut pipeline, wanted, &closed);
-    pipeline.tell(ROLLBACK, Vec::new());
+    pipeline.execute(BEGIN, Vec::new());
+    find_locked_parents(&mut pipeline, wanted, &closed);
+    find_locked_children(&mut pipeline, wanted, &closed);
+    pipeline.execute(ROLLBACK, Vec::new());
     pipeline.run(&mut held).await?;
     Ok(held)
 }
 
-fn look_for_parents<'a>(pipeline: &mut Pipeline<'a, HeldLocks>, wanted: &'a Wanted, closed: &HashSet<Table>) {
+fn find_locked_parents<'a>(pipeline: &mut Pipeline<'a, HeldLocks>, wanted: &'a Wanted, closed: &HashSet<Table>) {
     let keys = &wanted.keys;
     if !keys.accounts.is_empty() && !closed.contains(&Table::Accounts) {
         let users: Vec<&str> = keys.accounts.iter().map(UserId::as_str).collect();
-        ask(pipeline, ACCOUNTS, params![users], |row| Ok(Lock::Account(user(row, 0)?)));
+        find_locked(pipeline, ACCOUNTS, params![users], |row| Ok(Lock::Account(user(row, 0)?)));
     }
     if !keys.lectures.is_empty() && !closed.contains(&Table::Lectures) {
         let ids: Vec<Uuid> = keys.lectures.keys().map(|id| id.uuid()).collect();
-        ask(pipeline, LECTURES, params![ids], |row| Ok(Lock::Lecture(LectureId::new(uuid(row, 0)?))));
+        find_locked(pipeline, LECTURES, params![ids], |row| Ok(Lock::Lecture(LectureId::new(uuid(row, 0)?))));
     }
     if !keys.rooms.is_empty() && !closed.contains(&Table::Rooms) {
         let ids: Vec<Uuid> = keys.rooms.iter().map(|id| id.uuid()).collect();
-        ask(pipeline, ROOMS, params![ids], |row| Ok(Lock::Room(ConcertId::new(uuid(row, 0)?))));
+        find_locked(pipeline, ROOMS, params![ids], |row| Ok(Lock::Room(ConcertId::new(uuid(row, 0)?))));
     }
     let names_any = !keys.performances.is_empty() || !keys.reservations.is_empty() || !keys.holdings.is_empty();
     if names_any && !closed.contains(&Table::Performances) && !closed.contains(&Table::Reservations) {
@@ -157,7 +160,7 @@ fn look_for_parents<'a>(pipeline: &mut Pipeline<'a, HeldLocks>, wanted: &'a Want
         let reservations: Vec<Uuid> = keys.reservations.iter().map(|id| id.uuid()).collect();
         let (concerts, users): (Vec<Uuid>, Vec<&str>) =
             keys.holdings.iter().map(|(concert, user)| (concert.uuid(), user.as_str())).unzip();
-        pipeline.ask(PERFORMANCES, params![performances, reservations, concerts, users], |found, held| {
+        pipeline.query(PERFORMANCES, params![performances, reservations, concerts, users], |found, held| {
             for row in found {
                 let holder = number(row, 4)?;
                 held.insert(Lock::Performance(PerformanceId::new(uuid(row, 0)?)), holder);
@@ -173,37 +176,39 @@ fn look_for_parents<'a>(pipeline: &mut Pipeline<'a, HeldLocks>, wanted: &'a Want
     }
 }
 
-fn look_for_children<'a>(pipeline: &mut Pipeline<'a, HeldLocks>, wanted: &'a Wanted, closed: &HashSet<Table>) {
+fn find_locked_children<'a>(pipeline: &mut Pipeline<'a, HeldLocks>, wanted: &'a Wanted, closed: &HashSet<Table>) {
     let keys = &wanted.keys;
     if !keys.reservations.is_empty() && !closed.contains(&Table::Reservations) {
         let ids: Vec<Uuid> = keys.reservations.iter().map(|id| id.uuid()).collect();
-        ask(pipeline, RESERVATIONS, params![ids], |row| Ok(Lock::Reservation(ReservationId::new(uuid(row, 0)?))));
+        find_locked(pipeline, RESERVATIONS, params![ids], |row| {
+            Ok(Lock::Reservation(ReservationId::new(uuid(row, 0)?)))
+        });
     }
     let answers = columns!(wanted.answers.iter(), |id| super::idempotency::owner(id), &*id.key);
-    ask_pairs(pipeline, ANSWERS, answers.filter(|_| !closed.contains(&Table::KeptAnswers)), |row| {
+    find_locked_pairs(pipeline, ANSWERS, answers.filter(|_| !closed.contains(&Table::KeptAnswers)), |row| {
         Ok(Lock::Answer(KeyId { owner: UserId::parse(get(row, 0)?), key: get::<&str>(row, 1)?.into() }))
     });
     let seats = columns!(keys.seats.iter(), |(performance, seat)| performance.uuid(), int(*seat));
-    ask_pairs(pipeline, SEATS, seats.filter(|_| !closed.contains(&Table::Seats)), |row| {
+    find_locked_pairs(pipeline, SEATS, seats.filter(|_| !closed.contains(&Table::Seats)), |row| {
         Ok(Lock::Seat(PerformanceId::new(uuid(row, 0)?), small(row, 1)?))
     });
     for (sql, table) in [(PLACES, Table::Places), (TURNS, Table::Turns)] {
         let places = keys.places.union(&keys.turns);
         let places = columns!(places, |(concert, place)| concert.uuid(), big(*place));
-        ask_pairs(pipeline, sql, places.filter(|_| !closed.contains(&table)), |row| {
+        find_locked_pairs(pipeline, sql, places.filter(|_| !closed.contains(&table)), |row| {
             Ok(Lock::Place(ConcertId::new(uuid(row, 0)?), number(row, 1)?))
         });
     }
 }
 
-/// Asks for rows of one key column; the holder stands after it.
-fn ask<'a>(
+/// Adds a query for locked rows of one key column. The transaction that locked a row is in the column after the key.
+fn find_locked<'a>(
     pipeline: &mut Pipeline<'a, HeldLocks>,
     sql: &'static str,
     wanted: Vec<Param<'a>>,
     lock: impl Fn(&Row) -> Sql<Lock> + Send + 'a,
 ) {
-    pipeline.ask(sql, wanted, move |found, held| {
+    pipeline.query(sql, wanted, move |found, held| {
         for row in found {
             held.insert(lock(row)?, number(row, 1)?);
         }
@@ -211,15 +216,15 @@ fn ask<'a>(
     });
 }
 
-/// Asks for rows of two key columns, if there are any; the holder stands after them.
-fn ask_pairs<'a>(
+/// Adds a query for locked rows of two key columns, if any are wanted. The transaction that locked a row is in the third column.
+fn find_locked_pairs<'a>(
     pipeline: &mut Pipeline<'a, HeldLocks>,
     sql: &'static str,
     wanted: Option<Vec<Param<'a>>>,
     lock: impl Fn(&Row) -> Sql<Lock> + Send + 'a,
 ) {
     let Some(wanted) = wanted else { return };
-    pipeline.ask(sql, wanted, move |found, held| {
+    pipeline.query(sql, wanted, move |found, held| {
         for row in found {
             held.insert(lock(row)?, number(row, 2)?);
         }

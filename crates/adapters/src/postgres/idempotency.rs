@@ -1,4 +1,4 @@
-//! Answers kept under idempotency keys.
+//! Stored answers of idempotency keys.
 
 use std::collections::BTreeSet;
 
@@ -13,7 +13,7 @@ use super::session::{Pipeline, Session};
 use super::values::{Sql, columns, get, instant, number, optional_instant, params, user};
 use super::waiting_room::SETTLED_KEPT_MILLIS;
 
-/// How many old answers one unit of work drops at most.
+/// Maximum number of old answers that one unit of work deletes.
 const FORGOTTEN_AT_ONCE: i64 = 500;
 
 const FIND: &str = "SELECT owner, key, fingerprint, answer, kept_at
@@ -22,8 +22,8 @@ const FIND: &str = "SELECT owner, key, fingerprint, answer, kept_at
 const KEEP: &str = "INSERT INTO kept_answers (owner, key, fingerprint, answer, kept_at)
     SELECT * FROM unnest($1::text[], $2::text[], $3::bytea[], $4::bytea[], $5::bigint[])";
 
-/// A key whose life is over came again before its old answer was dropped. Fails if another unit was first: if it replaced
-/// the answer (which is then younger than an hour), or dropped it. The unit is then run again.
+/// Replaces the answer of a key that has expired and was not deleted yet. Fails with a division by zero if another unit was first:
+/// it replaced the answer (which is then younger than an hour), or deleted it. The unit is then run again.
 const REPLACE: &str = "WITH replaced AS (
         UPDATE kept_answers SET fingerprint = v.fingerprint, answer = v.answer, kept_at = v.kept_at
         FROM unnest($1::text[], $2::text[], $3::bytea[], $4::bytea[], $5::bigint[])
@@ -36,8 +36,8 @@ const REPLACE: &str = "WITH replaced AS (
 const FORGET: &str = "DELETE FROM kept_answers WHERE (owner, key) IN (
     SELECT owner, key FROM kept_answers WHERE kept_at < $1 ORDER BY kept_at LIMIT $2 FOR UPDATE SKIP LOCKED)";
 
-/// Up to a bound; the oldest is looked for only if there are as many. The offset keeps the search for it from going
-/// through all answers by age.
+/// Counts a user's answers up to a limit, and finds the oldest only if the limit is reached. `OFFSET 0` keeps the planner from
+/// searching all users' answers by age.
 const COUNT: &str = "SELECT owner, answers, CASE WHEN answers >= $2 THEN (SELECT min(kept_at) FROM
             (SELECT kept_at FROM kept_answers WHERE kept_answers.owner = counted.owner OFFSET 0) own) END
     FROM (SELECT owner, (SELECT count(*) FROM
@@ -50,12 +50,14 @@ pub(super) fn owner(id: &KeyId) -> &str {
     id.owner.as_ref().map_or("", |user| user.as_str())
 }
 
-/// Read after the locks on what the commands are about: of two requests under one key that are about the same rows, the
-/// second finds the answer to the first. Two that are about different rows meet at the primary key when they are saved.
+/// Loads the answers of keys. Sent after the row locks: of two requests with one key about the same rows, the second finds the
+/// answer of the first. Two requests about different rows collide at the primary key when they are saved.
 pub(super) fn load<'a>(pipeline: &mut Pipeline<'a, Unit>, ids: &'a BTreeSet<KeyId>) {
     let Some(wanted) = columns!(ids.iter(), |id| owner(id), &*id.key) else { return };
-    pipeline.ask(FIND, wanted, |found, unit| {
-        ids.iter().for_each(|id| unit.answers.load(id.clone(), None));
+    pipeline.query(FIND, wanted, move |found, unit| {
+        for id in ids {
+            unit.answers.load(id.clone(), None);
+        }
         for row in found {
             let (id, kept) = read(row)?;
             unit.answers.load(id, Some(kept));
@@ -64,13 +66,13 @@ pub(super) fn load<'a>(pipeline: &mut Pipeline<'a, Unit>, ids: &'a BTreeSet<KeyI
     });
 }
 
-/// Counts the answers of users, up to a bound.
+/// Counts the answers of users, up to a limit.
 pub(super) fn count<'a>(pipeline: &mut Pipeline<'a, Unit>, wanted: &'a Wanted) {
     if wanted.counted.is_empty() {
         return;
     }
     let users: Vec<&str> = wanted.counted.iter().map(UserId::as_str).collect();
-    pipeline.ask(COUNT, params![users, i64::from(wanted.count_max)], |found, unit| {
+    pipeline.query(COUNT, params![users, i64::from(wanted.count_max)], |found, unit| {
         for row in found {
             let answers = u32::try_from(number(row, 1)?).unwrap_or(u32::MAX);
             unit.kept_counts.insert(user(row, 0)?, KeptCount { answers, oldest: optional_instant(row, 2)? });
@@ -104,11 +106,11 @@ pub(super) fn save<'a>(pipeline: &mut Pipeline<'a, ()>, unit: &'a Unit) {
         );
     }
     if let Some(before) = unit.forget_answers_before {
-        pipeline.tell(FORGET, params![Timestamp::as_millis(before), FORGOTTEN_AT_ONCE]);
+        pipeline.execute(FORGET, params![Timestamp::as_millis(before), FORGOTTEN_AT_ONCE]);
     }
 }
 
-/// Whether there is anything that a unit of work drops beside others: answers, settled turns, ends of turns.
+/// Whether there is anything that a unit of work deletes in addition to its own work: old answers, settled turns, ends of turns.
 const HAS_OLD: &str = "SELECT coalesce((SELECT min(kept_at) FROM kept_answers) < $1, false)
     OR coalesce((SELECT min(settled_at) FROM turns WHERE settled_at > 0) < $2, false)
     OR EXISTS (SELECT FROM turn_ends)";

@@ -10,7 +10,7 @@ use onsale_domain::time::Timestamp;
 use tokio_postgres::Row;
 use uuid::Uuid;
 
-use super::lies::{self, Lies, locks, updates};
+use super::row_address::{self, RowAddresses, locks, updates};
 use super::session::{Pipeline, Session};
 use super::values::{
     Sql, big, columns, instant, int, limit, number, optional_text, params, small, text, user, uuid, word,
@@ -62,20 +62,22 @@ const RECORD: &str = "INSERT INTO lecture_history
 pub(super) const WRITES: &[&str] =
     &[LOCK[0], LOCK[1], FREED, APPLICATIONS, OPEN, UPDATE[0], UPDATE[1], TAKE_FREED, FREE, WITHDRAW, APPLY, RECORD];
 
-pub(super) fn lock<'a>(pipeline: &mut Pipeline<'a, Unit>, keys: &'a Keys, lies: &'a mut Lies<LectureId>) {
+pub(super) fn lock<'a>(pipeline: &mut Pipeline<'a, Unit>, keys: &'a Keys, addresses: &'a mut RowAddresses<LectureId>) {
     if keys.lectures.is_empty() {
         return;
     }
     let ids: Vec<Uuid> = keys.lectures.keys().map(|id| id.uuid()).collect();
-    let (sql, wanted) = match lies.near(keys.lectures.keys()) {
+    let (sql, wanted) = match addresses.hint(keys.lectures.keys()) {
         Some(tid) => (LOCK[1], params![ids, tid]),
         None => (LOCK[0], params![ids]),
     };
-    pipeline.ask(sql, wanted, move |found, unit| {
-        keys.lectures.keys().for_each(|id| unit.rows.lectures.load(*id, None));
+    pipeline.query(sql, wanted, move |found, unit| {
+        for id in keys.lectures.keys() {
+            unit.rows.lectures.load(*id, None);
+        }
         for row in found {
             let lecture = read(row)?;
-            lies.lock(lecture.id, row, 9)?;
+            addresses.note_locked(lecture.id, row, 9)?;
             unit.rows.lectures.load(lecture.id, Some(lecture));
         }
         Ok(())
@@ -85,7 +87,7 @@ pub(super) fn lock<'a>(pipeline: &mut Pipeline<'a, Unit>, keys: &'a Keys, lies: 
 pub(super) fn load<'a>(pipeline: &mut Pipeline<'a, Unit>, keys: &'a Keys) {
     let wanted = keys.lectures.iter().filter(|(_, many)| **many > 0);
     if let Some(wanted) = columns!(wanted, |(id, many)| id.uuid(), limit(**many)) {
-        pipeline.ask(FREED, wanted, |found, unit| {
+        pipeline.query(FREED, wanted, |found, unit| {
             let mut freed: HashMap<Uuid, Vec<u32>> = HashMap::new();
             for row in found {
                 freed.entry(uuid(row, 0)?).or_default().push(small(row, 1)?);
@@ -97,8 +99,10 @@ pub(super) fn load<'a>(pipeline: &mut Pipeline<'a, Unit>, keys: &'a Keys) {
         });
     }
     if let Some(wanted) = columns!(keys.applications.iter(), |(lecture, user)| lecture.uuid(), user.as_str()) {
-        pipeline.ask(APPLICATIONS, wanted, |found, unit| {
-            keys.applications.iter().for_each(|key| unit.rows.applications.load(key.clone(), None));
+        pipeline.query(APPLICATIONS, wanted, |found, unit| {
+            for key in &keys.applications {
+                unit.rows.applications.load(key.clone(), None);
+            }
             for row in found {
                 let application = Application { seat_number: small(row, 2)?, applied_at: instant(row, 3)? };
                 unit.rows.applications.load((LectureId::new(uuid(row, 0)?), user(row, 1)?), Some(application));
@@ -108,7 +112,7 @@ pub(super) fn load<'a>(pipeline: &mut Pipeline<'a, Unit>, keys: &'a Keys) {
     }
 }
 
-pub(super) fn save<'a>(pipeline: &mut Pipeline<'a, ()>, rows: &'a Rows, lies: &'a mut Lies<LectureId>) {
+pub(super) fn save<'a>(pipeline: &mut Pipeline<'a, ()>, rows: &'a Rows, addresses: &'a mut RowAddresses<LectureId>) {
     pipeline.write(
         OPEN,
         columns!(
@@ -134,11 +138,11 @@ pub(super) fn save<'a>(pipeline: &mut Pipeline<'a, ()>, rows: &'a Rows, lies: &'
         big(lecture.version),
         lecture.updated_at.as_millis(),
     );
-    lies::update(pipeline, UPDATE, changed, ids, lies);
+    row_address::update(pipeline, UPDATE, changed, ids, addresses);
     let freed = |wanted| rows.freed_seats.changed().filter(move |(_, _, free)| *free == wanted);
     pipeline.write(TAKE_FREED, columns!(freed(false), |(lecture, seat, _)| lecture.uuid(), int(*seat)));
     pipeline.write(FREE, columns!(freed(true), |(lecture, seat, _)| lecture.uuid(), int(*seat)));
-    // Seat numbers are unique: those given back first, then those taken.
+    // Seat numbers are unique per lecture: delete applications first, so that a freed number can be inserted again.
     pipeline.write(WITHDRAW, columns!(rows.applications.outdated(), |(lecture, user)| lecture.uuid(), user.as_str()));
     let placed = rows.applications.changed().filter_map(|(key, application)| Some((key, application?)));
     pipeline.write(

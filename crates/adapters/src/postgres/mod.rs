@@ -1,8 +1,8 @@
-//! A sale on one Postgres, shared by any number of instances.
+//! A sale on one Postgres database, shared by any number of instances.
 //!
-//! A lane's unit of work is one transaction and two round trips: everything is locked, read and timed in the first,
-//! and written and committed in the second. Row locks on parents, taken in one order, keep instances right; see
-//! `docs/design/postgres.md` for which command locks what, and why.
+//! A lane's unit of work is one transaction in two round trips. The first locks and reads all rows and reads the clock; the
+//! second writes and commits. Instances are kept apart by row locks on parents, which all take in one order. See
+//! `docs/design/postgres.md` for the locks of each command and their reasons.
 
 mod audit;
 mod clock;
@@ -17,18 +17,18 @@ mod held;
 mod idempotency;
 mod identity;
 mod lecture;
-mod lies;
+mod liveness;
 mod news;
 mod outbox;
-mod pace;
 mod payment;
 mod positions;
 mod reader;
 mod retention;
 mod room_statements;
+mod row_address;
 mod schema;
 mod session;
-mod silence;
+mod slow_queries;
 #[cfg(test)]
 mod tests;
 mod tls;
@@ -60,55 +60,55 @@ pub use url::PostgresUrl;
 use clock::Clock;
 use connection::Role;
 use error::DbError;
+use liveness::Liveness;
 use news::PostgresNews;
 use reader::PostgresReader;
 use retention::PostgresRetention;
 use session::Session;
-use silence::Silence;
 use writer::PostgresWriter;
 
 /// Why a database cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
-    /// It does not answer, or not to us.
+    /// The server does not answer, or refuses the connection.
     #[error("{0}")]
     Unreachable(String),
-    /// Its tables are those of something else.
+    /// The tables belong to another program.
     #[error("this database has tables of another program; name a database or schema of its own")]
     Foreign,
     /// A newer onsale has changed its schema.
     #[error("a newer onsale made this database (schema {found}, this one knows {known}); use that or a newer one")]
     NewerSchema {
-        /// The database's.
+        /// The schema version of the database.
         found: usize,
-        /// This binary's.
+        /// The schema version of this binary.
         known: usize,
     },
-    /// The server is older than what onsale uses of it.
+    /// The server's version is not supported.
     #[error("this server is PostgreSQL {found}; onsale needs 15 or later")]
     TooOld {
-        /// The server's version.
+        /// The version that the server reports.
         found: String,
     },
-    /// Names and titles would be lost.
+    /// The database's encoding cannot store all names and titles.
     #[error(
         "this database is encoded in {found}; onsale needs UTF8 \
          (`createdb --template=template0 --encoding=UTF8 --locale=C DATABASE` makes one)"
     )]
     Encoding {
-        /// The database's encoding.
+        /// The name of the database's encoding.
         found: String,
     },
-    /// There is no place for tables.
+    /// There is no schema to make tables in.
     #[error("the search_path of this user names no schema that is there and that it may use")]
     NoSchema,
     /// The user lacks a right.
     #[error("this user may not read and write the table {table}; grant it SELECT, INSERT, UPDATE and DELETE")]
     Forbidden {
-        /// The first table of which this is so.
+        /// The first table that the user may not use.
         table: String,
     },
-    /// Its schema is older than this binary's.
+    /// The schema is older than this binary's.
     #[error("the schema of this database is older than this onsale; run `onsale migrate` first")]
     OlderSchema,
 }
@@ -119,46 +119,47 @@ impl From<DbError> for OpenError {
     }
 }
 
-/// Dead letters that one transaction puts back.
+/// Maximum number of dead letters that one transaction puts back.
 const PUT_BACK_TOGETHER_MAX: usize = 500;
 
 /// What all connections of one store share.
 struct Shared {
     url: PostgresUrl,
     clock: Clock,
-    silence: Silence,
+    liveness: Liveness,
     metrics: Metrics,
 }
 
-/// What is counted of a process's dealings with the server.
+/// Metrics of this process's connections.
 #[derive(Default)]
 struct Metrics {
-    /// Deadlocks that the server resolved: by design there are none.
+    /// Deadlocks that the server resolved. Zero by design.
     deadlocks: Counter,
-    /// Connections opened, the first ones included.
+    /// Opened connections, including the first ones.
     connections: Counter,
-    /// Commits whose outcome had to be asked for.
+    /// Commits whose outcome had to be queried after the connection was lost.
     outcomes: Counter,
-    /// How long the oldest snapshot of another session is open, in seconds, at the last look.
+    /// Age of the oldest snapshot of another session at the last check, in seconds.
     oldest_snapshot: Gauge,
 }
 
 impl Shared {
-    /// Connects, and prepares statements.
+    /// Opens a connection with prepared statements, and counts it.
     async fn session(&self, role: Role, statements: &[&[&'static str]]) -> Result<Session, DbError> {
         self.metrics.connections.inc();
-        self.url.open(role, &self.silence, statements).await
+        self.url.open(role, &self.liveness, statements).await
     }
 
+    /// Counts and logs an error if it is a deadlock.
     fn count(&self, error: &DbError) {
         if error.is_deadlock() {
             self.metrics.deadlocks.inc();
-            tracing::error!(%error, "a deadlock, of which there should be none");
+            tracing::error!(%error, "the database resolved a deadlock, which the order of locks should prevent; please report it");
         }
     }
 }
 
-/// A sale on one Postgres.
+/// A store on one Postgres database.
 pub struct PostgresStore {
     shared: Arc<Shared>,
     reader: Arc<PostgresReader>,
@@ -166,7 +167,7 @@ pub struct PostgresStore {
 }
 
 impl PostgresStore {
-    /// Connects, and makes or migrates the schema as needed. `readers` connections answer reads.
+    /// Connects, and makes or migrates the schema if needed. `readers` is the number of connections for reads.
     ///
     /// # Errors
     /// See [`OpenError`].
@@ -178,7 +179,7 @@ impl PostgresStore {
         Self::connect(url, readers).await
     }
 
-    /// Connects to a database whose schema is this binary's.
+    /// Connects for a command that runs in addition to servers. Does not migrate: the schema must be this binary's.
     ///
     /// # Errors
     /// See [`OpenError`].
@@ -187,7 +188,7 @@ impl PostgresStore {
         fitness::check(&client).await?;
         schema::check(&client).await?;
         if let Err(error) = positions::settle(&client).await {
-            tracing::warn!(%error, "positions of events could not be compared with this server's transactions");
+            tracing::warn!(%error, "failed to compare event positions with this server's transactions; a running server does it again");
         }
         Self::connect(url, 1).await
     }
@@ -199,19 +200,19 @@ impl PostgresStore {
         let at: i64 = client.query_one(at, &[]).await.map_err(DbError::from)?.get(0);
         let clock = Clock::new(Timestamp::from_millis(at), asked);
         let shared =
-            Arc::new(Shared { url: url.clone(), clock, silence: Silence::default(), metrics: Metrics::default() });
+            Arc::new(Shared { url: url.clone(), clock, liveness: Liveness::default(), metrics: Metrics::default() });
         let news = Arc::new(PostgresNews::new(shared.clone()));
         let reader = Arc::new(PostgresReader::new(shared.clone(), readers, news.clone()));
         Ok(Self { shared, reader, news })
     }
 
-    /// How many deadlocks the server had to resolve for this process.
+    /// Number of deadlocks that the server resolved for this process.
     pub fn deadlocks(&self) -> u64 {
         self.shared.metrics.deadlocks.get()
     }
 }
 
-/// Makes the schema or brings it up to date. Returns how many steps that took.
+/// Makes or migrates the schema. Returns the number of steps.
 ///
 /// # Errors
 /// See [`OpenError`].
@@ -221,11 +222,11 @@ pub async fn migrate(url: &PostgresUrl) -> Result<usize, OpenError> {
     schema::migrate(&mut client).await
 }
 
-/// Puts dead letters back, to be sent again, beside the servers that work on the database: those named, or all. `report`
-/// receives how many each short transaction put back.
+/// Puts dead letters back to be sent again: the named ones, or all. Servers may be running. Works in short transactions, and
+/// calls `report` with the number of each.
 ///
 /// # Errors
-/// See [`OpenError`]. What was reported stays put back.
+/// See [`OpenError`]. Letters that were reported stay put back.
 pub async fn retry_dead_events(
     url: &PostgresUrl,
     ids: &[EventId],
@@ -250,7 +251,7 @@ pub async fn replay_events(url: &PostgresUrl, since: Timestamp) -> Result<bool, 
     Ok(event::replay(&client, since).await?)
 }
 
-/// A connection for a tool to a database whose schema is this binary's.
+/// Connects a tool to a database, and checks that its schema is this binary's.
 async fn checked(url: &PostgresUrl) -> Result<(Client, AbortHandle), OpenError> {
     let (client, driver) = url.connect(Role::Tool).await?;
     fitness::check(&client).await?;
@@ -302,12 +303,13 @@ impl Store for PostgresStore {
 
     async fn secret(&self, name: &str, offered: &[u8]) -> Result<Vec<u8>, StoreError> {
         let (client, _driver) = self.shared.url.connect(Role::Tool).await?;
+        // Insert, then read: of instances that start at once, the first one's value counts for all.
         let insert = "INSERT INTO secrets (name, value) VALUES ($1, $2) ON CONFLICT DO NOTHING";
         client.execute(insert, &[&name, &offered]).await.map_err(DbError::from)?;
         let select = "SELECT value FROM secrets WHERE name = $1";
         Ok(client.query_one(select, &[&name]).await.map_err(DbError::from)?.get(0))
     }
 
-    /// Nothing is left to do: each connection ends with its owner.
+    /// Does nothing: each connection is closed by its owner.
     async fn close(&self) {}
 }

@@ -1,8 +1,8 @@
-//! What other processes did: read in one snapshot and one round trip, by what has changed.
+//! Reads what other processes have changed, in one snapshot and one round trip. Finds changed rooms by their version.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
@@ -24,11 +24,11 @@ use super::waiting_room::{read_room, read_turn};
 
 const BEGIN: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
 const COMMIT: &str = "COMMIT";
-/// When the transaction began, which is before its snapshot was taken: whatever was acknowledged until then is in it.
+/// When the transaction began. Its snapshot is taken later, so it contains everything that was committed until this time.
 const AT: &str = "SELECT (extract(epoch FROM now()) * 1000)::bigint";
 
-/// Rooms whose version is not the one known; with `$3` also those that are not known and not retired, for which all rooms
-/// are searched. `since` is null for a room that is not known at all, or is to be told whole.
+/// Rooms whose version differs from the known one. With `$3` also rooms that are not known and not retired, which reads all
+/// rooms. `since` is null for a room that is not known, or that the caller wants whole.
 macro_rules! changed {
     () => {
         "(SELECT rooms.*, nullif(known.version, -1) since
@@ -45,8 +45,8 @@ const ROOMS: &str = concat!(
     changed!()
 );
 
-/// By version, room by room: one may have had very many turns, and a plan that looks at all of them takes as long as the
-/// news may be old.
+/// By version, room by room. A room may have had millions of turns, and a plan that reads all of them takes longer than changes
+/// may be delayed.
 const TURNS: &str = concat!(
     "SELECT news.concert_id, news.place, admitted_at, active_until, seen_at, claimed, named, ended_at,
         settled_at IS NOT NULL
@@ -67,8 +67,8 @@ const GIVEN_UP: &str = concat!(
 
 const ENDED: &str = "SELECT concert_id, place FROM turn_ends";
 
-/// Of places that are named. By key, as there may be very many: the first condition on the status names the index, the
-/// second the rows.
+/// Holds of the given places. By key, because there may be millions: the condition on two statuses matches the partial index, the
+/// one on `HELD` selects the rows.
 const HOLDS: &str = "SELECT wanted.concert_id, r.place, r.reservation_id, r.held_until
     FROM unnest($1::uuid[], $2::bigint[]) wanted (concert_id, place)
     CROSS JOIN LATERAL (SELECT user_id FROM places
@@ -79,7 +79,8 @@ const HOLDS: &str = "SELECT wanted.concert_id, r.place, r.reservation_id, r.held
 
 const ALL_HOLDS: &str = "SELECT concert_id, place, reservation_id, held_until FROM reservations WHERE status = 'HELD'";
 
-/// Of performances that can still change; a hold lives for a day at most, and can be paid after the start.
+/// Performances that can still change: until two days after the start, because a hold lasts up to a day and can be paid after the
+/// start.
 const STOCK: &str = "SELECT concert_id, performance_id, starts_at, sold < capacity FROM performances
     WHERE starts_at > (extract(epoch FROM now()) * 1000)::bigint - 172800000";
 
@@ -89,25 +90,28 @@ const SEATS: &str = "SELECT version, type, data FROM events
 pub(super) const STATEMENTS: &[&str] =
     &[BEGIN, COMMIT, AT, ROOMS, TURNS, GIVEN_UP, ENDED, HOLDS, ALL_HOLDS, STOCK, SEATS];
 
-/// How long news may take, a new connection included. Callers wait for the question that is under way and for the next
-/// one, and both together must end within what a caller waits at most.
+/// Time limit for reading changes, including a new connection. A caller may wait for the query that runs and for the next one, and
+/// both together must end before the caller's own time limit.
 const NEWS_WITHIN: Duration = Duration::from_secs(4);
 
-/// A connection of its own: what it reads must not wait behind other reads.
+/// Reads changes over a connection of its own, so that they never wait behind other reads.
 pub(super) struct PostgresNews {
     shared: Arc<Shared>,
+    /// Held during a query: one query at a time, in the order of the callers.
     session: Mutex<Option<Session>>,
-    /// That of the server which answered last.
-    history: std::sync::Mutex<Option<String>>,
+    /// The history of the server that was connected last. Held for one comparison, and taken after `session`.
+    history: parking_lot::Mutex<Option<String>>,
+    /// Counts changes of `history`. `AcqRel` pairs with the `Acquire` of [`News::histories`]: a caller that reads the new
+    /// count after a query distrusts what it read before from another history.
     histories: AtomicU64,
 }
 
 impl PostgresNews {
     pub(super) fn new(shared: Arc<Shared>) -> Self {
-        Self { shared, session: Mutex::new(None), history: std::sync::Mutex::default(), histories: AtomicU64::new(0) }
+        Self { shared, session: Mutex::new(None), history: parking_lot::Mutex::default(), histories: AtomicU64::new(0) }
     }
 
-    async fn ask(&self, session: &mut Option<Session>, known: &RoomsKnown) -> Sql<RoomsNews> {
+    async fn read_changes(&self, session: &mut Option<Session>, known: &RoomsKnown) -> Sql<RoomsNews> {
         let session = self.connected(session).await?;
         let mut news = RoomsNews::default();
         let asked = Instant::now();
@@ -116,32 +120,32 @@ impl PostgresNews {
             known.versions.iter().map(|(id, version)| (id.uuid(), big(*version))).chain(whole).unzip();
         let versions = || -> Vec<Param<'_>> { params![ids.clone(), versions.clone(), !known.only_known] };
         let mut pipeline = Pipeline::new(session);
-        pipeline.tell(BEGIN, Vec::new());
-        pipeline.ask(ROOMS, versions(), take_rooms);
-        pipeline.ask(TURNS, versions(), take_turns);
-        pipeline.ask(GIVEN_UP, versions(), take_given_up);
-        pipeline.ask(ENDED, Vec::new(), |found, news: &mut RoomsNews| {
+        pipeline.execute(BEGIN, Vec::new());
+        pipeline.query(ROOMS, versions(), take_rooms);
+        pipeline.query(TURNS, versions(), take_turns);
+        pipeline.query(GIVEN_UP, versions(), take_given_up);
+        pipeline.query(ENDED, Vec::new(), |found, news: &mut RoomsNews| {
             news.ended = found.iter().map(place).collect::<Sql<_>>()?;
             Ok(())
         });
         if known.versions.is_empty() && !known.only_known {
-            pipeline.ask(ALL_HOLDS, Vec::new(), take_holds);
+            pipeline.query(ALL_HOLDS, Vec::new(), take_holds);
         } else if !known.holds_of.is_empty() {
             let (concerts, places): (Vec<Uuid>, Vec<i64>) =
                 known.holds_of.iter().map(|(concert, place)| (concert.uuid(), big(*place))).unzip();
-            pipeline.ask(HOLDS, params![concerts, places], take_holds);
+            pipeline.query(HOLDS, params![concerts, places], take_holds);
         }
         if known.with_stock {
-            pipeline.ask(STOCK, Vec::new(), |found, news| {
+            pipeline.query(STOCK, Vec::new(), |found, news| {
                 news.stock = found.iter().map(stock).collect::<Sql<_>>()?;
                 Ok(())
             });
         }
-        pipeline.ask(AT, Vec::new(), |found, news| {
+        pipeline.query(AT, Vec::new(), |found, news| {
             news.at = instant(found.first().ok_or(DbError::Broken("no clock"))?, 0)?;
             Ok(())
         });
-        pipeline.tell(COMMIT, Vec::new());
+        pipeline.execute(COMMIT, Vec::new());
         pipeline.run(&mut news).await?;
         self.shared.clock.observe(news.at, asked);
         Ok(news)
@@ -150,6 +154,7 @@ impl PostgresNews {
     async fn connected<'a>(&self, session: &'a mut Option<Session>) -> Sql<&'a Session> {
         if session.as_ref().is_none_or(Session::is_closed) {
             let opened = self.shared.session(Role::Reader, &[STATEMENTS, identity::HISTORIES]).await?;
+            // Before the first answer of this connection is used: its server may be another one, or restored.
             self.note_history(&identity::of_history(&opened).await?);
             *session = Some(opened);
         }
@@ -157,7 +162,7 @@ impl PostgresNews {
     }
 
     fn note_history(&self, found: &str) {
-        let mut history = self.history.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut history = self.history.lock();
         if history.replace(found.to_owned()).is_some_and(|before| before != found) {
             self.histories.fetch_add(1, Ordering::AcqRel);
         }
@@ -217,12 +222,14 @@ fn take_given_up(found: &[Row], news: &mut RoomsNews) -> Sql<()> {
     let mut rooms = by_concert(news);
     for row in found {
         let (concert, place) = place(row)?;
-        rooms.get_mut(&concert).into_iter().for_each(|room| room.record.given_up.push(place));
+        if let Some(room) = rooms.get_mut(&concert) {
+            room.record.given_up.push(place);
+        }
     }
     Ok(())
 }
 
-/// A performance's events say how its seats changed.
+/// Reads a change of seats from an event of a performance.
 fn seats_news(row: &Row) -> Sql<SeatsNews> {
     let broken = || DbError::Broken("an event that cannot be read");
     let data: Value = serde_json::from_str(get(row, 2)?).map_err(|_| broken())?;
@@ -244,12 +251,14 @@ fn seats_news(row: &Row) -> Sql<SeatsNews> {
 impl News for PostgresNews {
     async fn rooms(&self, known: &RoomsKnown) -> Result<RoomsNews, StoreError> {
         let mut session = self.session.lock().await;
-        let asked = tokio::time::timeout(NEWS_WITHIN, self.ask(&mut session, known)).await;
+        let asked = tokio::time::timeout(NEWS_WITHIN, self.read_changes(&mut session, known)).await;
         let asked = asked.unwrap_or_else(|_| {
-            session.iter().for_each(Session::tell_of_silence);
+            if let Some(session) = session.as_ref() {
+                session.report_timeout();
+            }
             Err(DbError::Late)
         });
-        // What the server refuses (a lock that is not to be had) says nothing against the connection.
+        // After a refusal by the server, such as a lock timeout, the connection is still good.
         if asked.as_ref().is_err_and(|error| !error.is_refusal()) {
             *session = None;
         }

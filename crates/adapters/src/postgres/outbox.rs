@@ -1,4 +1,4 @@
-//! The relay's side of the outbox: leases, marks, deliveries.
+//! The outbox as the relay sees it: leases of its parts, marks of progress, and records of deliveries.
 
 use async_trait::async_trait;
 use onsale_app::event::StoredEvent;
@@ -14,26 +14,27 @@ use super::connection::Role;
 use super::dead_letters;
 use super::error::DbError;
 use super::event::{self, COLUMNS_OF};
+use super::liveness::Liveness;
 use super::positions;
 use super::session::Session;
-use super::silence::Silence;
 use super::url::PostgresUrl;
 use super::values::{Sql, big, get, limit, number, params, small, uuid};
 
-/// How long a relay that is not heard of keeps its parts, in milliseconds.
+/// How long a relay without a heartbeat keeps its parts, in milliseconds.
 const LEASED_MILLIS: i64 = 4_000;
 
-/// How long it is remembered that an event was delivered, in milliseconds.
+/// How long a delivery is remembered to recognize duplicates, in milliseconds.
 const REMEMBERED_MILLIS: i64 = 14 * 86_400_000;
 
 const NOW: &str = "SELECT (extract(epoch FROM clock_timestamp()) * 1000)::bigint";
 
-/// A lease that ends later than one that begins now was dated by a clock that was ahead, and counts as over.
-const HEARD: &str = "WITH gone AS (DELETE FROM relays WHERE heard_until < $2 OR heard_until > $2 + $3 + $3)
+/// Records a heartbeat, and deletes relays without one. A heartbeat that is valid for longer than a new one was written while the
+/// clock was ahead, and counts as expired.
+const HEARTBEAT: &str = "WITH gone AS (DELETE FROM relays WHERE heard_until < $2 OR heard_until > $2 + $3 + $3)
     INSERT INTO relays (relay, heard_until) VALUES ($1, $2 + $3)
     ON CONFLICT (relay) DO UPDATE SET heard_until = EXCLUDED.heard_until";
 
-/// What one relay should have at most, if all that are heard of have about as many.
+/// Maximum number of parts per relay, if all relays with a heartbeat get about as many.
 macro_rules! share {
     () => {
         "(SELECT ceil((SELECT count(*) FROM relay_parts)::float / greatest(count(*), 1))::bigint FROM relays
@@ -63,7 +64,7 @@ const OWN: &str = "SELECT part, sent_to, fence FROM relay_parts WHERE relay = $1
 const RELEASE: &str = "WITH gone AS (DELETE FROM relays WHERE relay = $1)
     UPDATE relay_parts SET relay = NULL, leased_until = 0 WHERE relay = $1";
 
-/// Also marks that are to be corrected.
+/// Whether a relay has anything to do: send events, or correct marks.
 const HAS_WORK: &str = "SELECT EXISTS (SELECT FROM events
         WHERE position > (SELECT min(least(sent_to, checked_to)) FROM relay_parts))
     OR EXISTS (SELECT FROM events_put_back) OR EXISTS (SELECT FROM dead_letters WHERE reason IS NULL)
@@ -77,10 +78,10 @@ const PUT_BACK: &str = concat!(
         CROSS JOIN LATERAL (SELECT * FROM events WHERE events.position = again OFFSET 0) event ORDER BY position"
 );
 
-/// Not worth a wait for the disk: a mark that a crash takes back has its events sent again.
+/// Moves marks. Commits without waiting for the disk: if a crash undoes it, events are sent again.
 ///
-/// The mark is still the one from which was read, and the event that was read last still lies there: this is the log that
-/// was read, whatever server answers by now.
+/// Moves a mark only if it still has the value from which the events were read, and the last event that was read is still at its
+/// position. Otherwise another server, or an older state of the database, answers now.
 const MARK: &str = "WITH unsynced AS (SELECT set_config('synchronous_commit', 'off', true))
     UPDATE relay_parts SET sent_to = v.sent_to, checked_to = v.sent_to, checked_id = v.event_id
     FROM unsynced, unnest($2::integer[], $3::bigint[], $4::bigint[], $5::bigint[], $6::uuid[])
@@ -91,8 +92,9 @@ const MARK: &str = "WITH unsynced AS (SELECT set_config('synchronous_commit', 'o
         AND relay_parts.sent_to = v.sent_from
     RETURNING 1";
 
-/// A mark that no relay made which compares, or whose event is not the one that lies there, goes back to the last that
-/// holds. One that was made before any relay compared is taken on trust, if it lies within the log.
+/// Corrects marks that do not fit the log. A mark goes back to the last checked position if an older version moved it, and to the
+/// beginning if it is beyond the log or its event is not the one at that position. A mark without a checked position is
+/// trusted if it is within the log.
 const CORRECT: &str = "UPDATE relay_parts SET sent_to = v.sent_to, checked_to = v.sent_to,
         checked_id = CASE WHEN v.sent_to = v.checked_to THEN v.checked_id END
     FROM (SELECT part, was, checked_to, checked_id, CASE
@@ -114,9 +116,10 @@ const SENT_AGAIN: &str = "DELETE FROM events_put_back USING unnest($1::bigint[],
             WHERE events.position = v.position AND events.event_id = v.event_id OFFSET 0) still_there
     WHERE events_put_back.position = v.position";
 
-/// The oldest are looked at in their order, so that what came since is never met; rows are taken by where they lie.
+/// Deletes old events. Reads the oldest in order of position, so that newer events are never read, and deletes rows by their
+/// address.
 const FORGET: &str = "WITH gone AS (DELETE FROM events WHERE ctid = ANY (ARRAY(
-        SELECT lies FROM (SELECT ctid lies, at FROM events
+        SELECT address FROM (SELECT ctid address, at FROM events
             WHERE position < (SELECT min(least(sent_to, checked_to)) FROM relay_parts)
                 AND state <> 'DEAD' AND position NOT IN (SELECT position FROM events_put_back)
             ORDER BY position LIMIT $2) oldest WHERE at < $1)) RETURNING 1),
@@ -139,7 +142,7 @@ const LENGTH: &str = "SELECT length FROM delivery_files WHERE file = $1";
 
 const OWN_STATEMENTS: &[&str] = &[
     NOW,
-    HEARD,
+    HEARTBEAT,
     RENEW,
     GIVE_UP,
     TAKE,
@@ -161,51 +164,56 @@ const OWN_STATEMENTS: &[&str] = &[
 
 pub(super) const STATEMENTS: &[&[&str]] = &[OWN_STATEMENTS, event::READS, dead_letters::STATEMENTS];
 
-/// An outbox, over one connection of its own.
+/// An outbox over a connection of its own.
 pub struct PostgresOutbox {
     url: PostgresUrl,
+    /// Held for one operation, so that the statements of two operations never mix on the connection.
     session: Mutex<Option<Session>>,
 }
 
 impl PostgresOutbox {
-    /// Connects when it is first asked, and again after every fault.
+    /// Connects at the first operation, and again after every fault.
     pub fn new(url: &PostgresUrl) -> Self {
         Self { url: url.clone(), session: Mutex::default() }
     }
 
-    /// The connection, opened anew if it has to be.
-    async fn session(&self) -> Sql<Held<'_>> {
+    /// Locks the connection; opens one if there is none, or if it must be replaced.
+    async fn session(&self) -> Sql<Locked<'_>> {
         let mut session = self.session.lock().await;
         if session.as_ref().is_none_or(Session::is_closed) {
             *session = None;
-            let opened = self.url.open(Role::Outbox, &Silence::default(), STATEMENTS).await?;
+            let opened = self.url.open(Role::Outbox, &Liveness::default(), STATEMENTS).await?;
+            // Before any mark is read on it: it may lead to a server that was restored from a dump.
             positions::settle_for(&opened, &self.url).await?;
             *session = Some(opened);
         }
-        Ok(Held(session))
+        Ok(Locked(session))
     }
 
-    /// The connection over which leases were read. One that is opened anew may lead to another server, or to an older
-    /// state of the database, in which what is known of the marks is not so.
-    async fn same_session(&self) -> Sql<Held<'_>> {
+    /// Locks the connection on which leases were read. A new connection may lead to another server, or to an older state of the
+    /// database, where the marks of these leases are wrong.
+    ///
+    /// # Errors
+    /// `Away` if that connection was closed: the relay then takes its leases again.
+    async fn same_session(&self) -> Sql<Locked<'_>> {
         let session = self.session.lock().await;
         match session.as_ref().is_none_or(Session::is_closed) {
-            true => Err(DbError::Away("the connection was lost; the marks of the outbox are read again".to_owned())),
-            false => Ok(Held(session)),
+            true => Err(DbError::Away("the connection was lost; reading the marks of the outbox again".to_owned())),
+            false => Ok(Locked(session)),
         }
     }
 
-    /// Makes sure that the log and its marks are of one history, for the parts that a relay has.
+    /// Corrects the marks of a relay's parts that do not fit the log, as after a restore.
     async fn correct(&self, session: &Session, relay: Uuid) -> Sql<()> {
         positions::settle_for(session, &self.url).await?;
         for row in session.query(CORRECT, params![relay]).await? {
-            let (part, was, is): (u32, u64, u64) = (small(&row, 0)?, number(&row, 1)?, number(&row, 2)?);
-            if was != is {
+            let (part, sent_to, corrected): (u32, u64, u64) = (small(&row, 0)?, number(&row, 1)?, number(&row, 2)?);
+            if sent_to != corrected {
                 tracing::error!(
                     part,
-                    was,
-                    is,
-                    "a mark of the outbox is not of this log; sending again from the last that is"
+                    sent_to,
+                    corrected,
+                    "a mark of the outbox does not fit the event log; sending events again from the corrected mark"
                 );
             }
         }
@@ -213,19 +221,20 @@ impl PostgresOutbox {
     }
 }
 
-/// Events by position and id, each in a column of its own.
+/// Positions and ids of events, as two columns.
 fn refs<'a>(events: impl Iterator<Item = &'a EventRef>) -> (Vec<i64>, Vec<Uuid>) {
     events.map(|event| (big(event.position), event.id.uuid())).unzip()
 }
 
-/// The connection, for one piece of work.
-struct Held<'a>(MutexGuard<'a, Option<Session>>);
+/// The locked connection, for one operation.
+struct Locked<'a>(MutexGuard<'a, Option<Session>>);
 
-impl Held<'_> {
+impl Locked<'_> {
     fn session(&self) -> Sql<&Session> {
         self.0.as_ref().ok_or(DbError::Broken("no connection"))
     }
 
+    /// The database's time in milliseconds. All relays date their leases by it.
     async fn now(&self) -> Sql<i64> {
         let found = self.session()?.query(NOW, Vec::new()).await?;
         get(found.first().ok_or(DbError::Broken("no clock"))?, 0)
@@ -239,12 +248,15 @@ fn lease(row: &Row) -> Sql<Lease> {
 #[async_trait]
 impl Outbox for PostgresOutbox {
     async fn lease(&self, relay: Uuid) -> Result<Vec<Lease>, StoreError> {
-        let held = self.session().await?;
-        let (session, now) = (held.session()?, held.now().await?);
-        session.query(HEARD, params![relay, now, LEASED_MILLIS]).await?;
+        let locked = self.session().await?;
+        let (session, now) = (locked.session()?, locked.now().await?);
+        // In this order: with the heartbeat this relay counts in the shares; it gives parts up before it takes any, so that two
+        // relays never wait for each other's parts.
+        session.query(HEARTBEAT, params![relay, now, LEASED_MILLIS]).await?;
         session.query(RENEW, params![relay, now, LEASED_MILLIS]).await?;
         session.query(GIVE_UP, params![relay, now]).await?;
         session.query(TAKE, params![relay, now, LEASED_MILLIS]).await?;
+        // After the parts are taken and before their marks are read: no events are read from a mark that does not fit.
         self.correct(session, relay).await?;
         let own = session.query(OWN, params![relay, now]).await?;
         Ok(own.iter().map(lease).collect::<Sql<_>>()?)
@@ -256,27 +268,29 @@ impl Outbox for PostgresOutbox {
     }
 
     async fn after(&self, position: u64, limit: usize) -> Result<Vec<StoredEvent>, StoreError> {
-        let held = self.same_session().await?;
-        Ok(event::log(held.session()?, Page { after: Some(position), limit }).await?)
+        let locked = self.same_session().await?;
+        Ok(event::log(locked.session()?, Page { after: Some(position), limit }).await?)
     }
 
     async fn has_work(&self) -> Result<bool, StoreError> {
-        let held = self.session().await?;
-        let found = held.session()?.query(HAS_WORK, Vec::new()).await?;
+        let locked = self.session().await?;
+        let found = locked.session()?.query(HAS_WORK, Vec::new()).await?;
         Ok(get(found.first().ok_or(DbError::Broken("no answer"))?, 0)?)
     }
 
     async fn put_back(&self, most: usize) -> Result<Vec<StoredEvent>, StoreError> {
-        let held = self.session().await?;
-        let found = held.session()?.query(PUT_BACK, params![limit(most)]).await?;
+        let locked = self.session().await?;
+        let found = locked.session()?.query(PUT_BACK, params![limit(most)]).await?;
         let mut again = found.iter().map(event::read).collect::<Sql<Vec<_>>>()?;
-        again.extend(dead_letters::put_back(held.session()?, most).await?);
+        again.extend(dead_letters::put_back(locked.session()?, most).await?);
         Ok(again)
     }
 
     async fn mark(&self, relay: Uuid, marks: &Marks) -> Result<bool, StoreError> {
-        let held = self.session().await?;
-        let session = held.session()?;
+        let locked = self.session().await?;
+        let session = locked.session()?;
+        // Dead letters before the marks: after a crash in between, their events are sent and refused again. In the other
+        // order they would count as sent.
         if !marks.dead.is_empty() {
             let (positions, ids) = refs(marks.dead.iter().map(|(event, _)| event));
             let reasons: Vec<&str> = marks.dead.iter().map(|(_, reason)| reason.as_str()).collect();
@@ -304,16 +318,16 @@ impl Outbox for PostgresOutbox {
     }
 
     async fn forget(&self, before: Timestamp, most: usize) -> Result<usize, StoreError> {
-        let held = self.session().await?;
-        let found = held.session()?.query(FORGET, params![before.as_millis(), limit(most)]).await?;
+        let locked = self.session().await?;
+        let found = locked.session()?.query(FORGET, params![before.as_millis(), limit(most)]).await?;
         let gone: i64 = get(found.first().ok_or(DbError::Broken("no count"))?, 0)?;
         Ok(usize::try_from(gone).unwrap_or(0))
     }
 
     async fn backlog(&self) -> Result<Backlog, StoreError> {
-        let held = self.session().await?;
-        let now = held.now().await?;
-        let found = held.session()?.query(BACKLOG, Vec::new()).await?;
+        let locked = self.session().await?;
+        let now = locked.now().await?;
+        let found = locked.session()?.query(BACKLOG, Vec::new()).await?;
         let row = found.first().ok_or(DbError::Broken("no count"))?;
         let (events, oldest): (u64, i64) = (number(row, 0)?, get(row, 1)?);
         let oldest_millis = if events == 0 { 0 } else { u64::try_from(now - oldest).unwrap_or(0) };
@@ -321,31 +335,31 @@ impl Outbox for PostgresOutbox {
     }
 
     async fn delivered(&self, ids: &[EventId]) -> Result<Vec<EventId>, StoreError> {
-        let held = self.session().await?;
+        let locked = self.session().await?;
         let ids: Vec<Uuid> = ids.iter().map(|id| id.uuid()).collect();
-        let found = held.session()?.query(DELIVERED, params![ids]).await?;
+        let found = locked.session()?.query(DELIVERED, params![ids]).await?;
         Ok(found.iter().map(|row| uuid(row, 0).map(EventId::new)).collect::<Sql<_>>()?)
     }
 
     async fn note_delivered(&self, ids: &[EventId], files: &[(String, u64)]) -> Result<(), StoreError> {
-        let held = self.session().await?;
-        let now = held.now().await?;
+        let locked = self.session().await?;
+        let now = locked.now().await?;
         let ids: Vec<Uuid> = ids.iter().map(|id| id.uuid()).collect();
         let (names, lengths): (Vec<&str>, Vec<i64>) =
             files.iter().map(|(file, length)| (file.as_str(), big(*length))).unzip();
         let noted = params![ids, now, now - REMEMBERED_MILLIS, names, lengths];
-        held.session()?.query(NOTE_DELIVERED, noted).await?;
+        locked.session()?.query(NOTE_DELIVERED, noted).await?;
         Ok(())
     }
 
     async fn length_of(&self, file: &str) -> Result<u64, StoreError> {
-        let held = self.session().await?;
-        let found = held.session()?.query(LENGTH, params![file]).await?;
+        let locked = self.session().await?;
+        let found = locked.session()?.query(LENGTH, params![file]).await?;
         Ok(found.first().map(|row| number(row, 0)).transpose()?.unwrap_or(0))
     }
 
     async fn set_aside(&self, event: &Delivery, reason: &str) -> Result<(), StoreError> {
-        let held = self.session().await?;
-        Ok(dead_letters::set_aside(held.session()?, event, reason).await?)
+        let locked = self.session().await?;
+        Ok(dead_letters::set_aside(locked.session()?, event, reason).await?)
     }
 }

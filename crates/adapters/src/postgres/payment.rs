@@ -62,7 +62,7 @@ pub(super) async fn one(session: &Session, id: PaymentId) -> Sql<Option<Payment>
     session.query(ONE, params![id.uuid()]).await?.first().map(read).transpose()
 }
 
-/// Newest first.
+/// A page of a user's payments, newest first.
 pub(super) async fn of_user(session: &Session, user: &UserId, page: Page<PaymentId>) -> Sql<Vec<Payment>> {
     let before = page.after.map_or(Uuid::max(), PaymentId::uuid);
     let wanted = params![user.as_str(), before, limit(page.limit)];

@@ -1,12 +1,12 @@
-//! Positions of events: none is ever given that the log has passed.
+//! Positions of events. A new position is always above every position in the log.
 //!
-//! A position is the id of the writing transaction plus a number that the database keeps (`event_positions`), times
-//! 65,536, plus the event's rank in the transaction. A cluster that a dump was restored into counts its transactions
-//! anew, and so does one that another was replicated into: its ids are lower than those in the log. Without the added
-//! number new events would lie behind the relay's marks, and would count as sent.
+//! A position is `(transaction id + added) * 65536 + rank`: the id of the writing transaction, plus a number that the
+//! database keeps (`event_positions`), and the event's rank in the transaction. A server that a dump was restored into, or
+//! that data was replicated into, has lower transaction ids than the log. Without the added number, new events would get
+//! positions below the relay's marks and count as sent.
 //!
-//! What is compared is the log itself with the ids that this cluster has given. This needs no identity of the cluster
-//! and no rights that an ordinary owner of the tables does not have.
+//! To find that out, the highest position of the log is compared with the transaction ids of this server. That needs no
+//! identity of the server, and no rights beyond those of the tables' owner.
 
 use tokio_postgres::Client;
 
@@ -16,17 +16,17 @@ use super::session::Session;
 use super::url::PostgresUrl;
 use super::values::{Sql, get};
 
-/// Whether the log holds a position that no transaction of this cluster can have written. It reads one row of an index.
+/// Whether the log has a position that no transaction of this server can have written. Reads one row of an index.
 pub(super) const IS_AHEAD: &str = "SELECT coalesce(max(position), 0) >> 16
         >= pg_snapshot_xmax(pg_current_snapshot())::text::bigint + (SELECT added FROM event_positions)
     FROM events";
 
-/// Each event with the transaction that its position names, and the one that wrote its row (`xmin`, of which 32 bits are
-/// kept). They are the same, unless the row was restored, or updated since.
+/// Each event with the transaction that its position names, and the transaction that wrote its row (`xmin`, which has 32 bits).
+/// They are the same unless the row was restored or updated since.
 macro_rules! placed {
     () => {
         "placed AS NOT MATERIALIZED (
-            SELECT events.ctid AS lies, event_id, position, state, (position >> 16) - added AS named,
+            SELECT events.ctid AS address, event_id, position, state, (position >> 16) - added AS named,
                 newest - ((newest - events.xmin::text::bigint) & 4294967295) AS wrote
             FROM events, (SELECT added, pg_snapshot_xmax(pg_current_snapshot())::text::bigint - 1 AS newest
                 FROM event_positions) now),
@@ -35,7 +35,7 @@ macro_rules! placed {
 }
 pub(super) use placed;
 
-/// Whether an event was written by this cluster after others were restored into it, and below these.
+/// Whether this server wrote an event after a restore, at a position below those of restored events.
 macro_rules! is_misplaced {
     () => {
         "state = 'PENDING' AND named = placed.wrote AND placed.wrote > restored.wrote
@@ -44,29 +44,31 @@ macro_rules! is_misplaced {
 }
 pub(super) use is_misplaced;
 
-/// Writers hold a weaker lock until they commit: each has written all of its events, or will place them anew.
+/// Conflicts with the lock that writers hold until they commit. After it is granted, each writer either has committed its events or
+/// computes their positions with the raised number.
 const LOCK: &str = "LOCK TABLE events IN SHARE ROW EXCLUSIVE MODE";
 
-/// Moves misplaced events behind the log, in their order.
+/// Moves misplaced events to the end of the log, in their order.
 const MOVE: &str = concat!(
     "WITH ",
     placed!(),
-    ", misplaced AS (SELECT lies, placed.position FROM placed, restored WHERE ",
+    ", misplaced AS (SELECT address, placed.position FROM placed, restored WHERE ",
     is_misplaced!(),
     " AND placed.position NOT IN (SELECT position FROM events_put_back))
     UPDATE events SET position = ((last >> 16) + 1 << 16) + rank
-    FROM (SELECT lies, row_number() OVER (ORDER BY position) AS rank FROM misplaced) moved,
+    FROM (SELECT address, row_number() OVER (ORDER BY position) AS rank FROM misplaced) moved,
         (SELECT max(position) AS last FROM events) log
-    WHERE events.ctid = moved.lies"
+    WHERE events.ctid = moved.address"
 );
 
-/// The oldest transaction that still runs may yet write events: its position, too, is to be behind the log.
+/// Raises the added number by the oldest running transaction: it may still write events, and their positions must be above the
+/// log too.
 const RAISE: &str = "UPDATE event_positions
     SET added = (last >> 16) + 1 - pg_snapshot_xmin(pg_current_snapshot())::text::bigint
     FROM (SELECT max(position) AS last FROM events) log
     WHERE last >> 16 >= pg_snapshot_xmax(pg_current_snapshot())::text::bigint + added";
 
-/// Lets positions go on behind the log, if the log is ahead of this cluster.
+/// Raises the added number if the log is ahead of this server's transactions.
 ///
 /// # Errors
 /// If the server does not answer, or the lock is not had within 30 s.
@@ -74,10 +76,10 @@ pub(super) async fn settle(client: &Client) -> Sql<()> {
     if client.query_one(IS_AHEAD, &[]).await?.get(0) { raise(client).await } else { Ok(()) }
 }
 
-/// The same for a session: it does not wait for locks itself.
+/// The same, checked on a session. Raises over a connection of its own, because sessions have short lock timeouts.
 ///
 /// # Errors
-/// As above.
+/// As [`settle`].
 pub(super) async fn settle_for(session: &Session, url: &PostgresUrl) -> Sql<()> {
     let found = session.query(IS_AHEAD, Vec::new()).await?;
     if get(found.first().ok_or(DbError::Broken("no log"))?, 0)? {
@@ -87,12 +89,12 @@ pub(super) async fn settle_for(session: &Session, url: &PostgresUrl) -> Sql<()> 
     Ok(())
 }
 
-/// Lets positions go on behind the log, in a transaction of its own.
+/// Raises the added number in a transaction of its own.
 async fn raise(client: &Client) -> Sql<()> {
     client.batch_execute("BEGIN").await?;
     let raised = async {
         client.batch_execute(LOCK).await?;
-        // Another connection may have been first.
+        // Checked again under the lock: another connection may have raised it while this one waited.
         if client.query_one(IS_AHEAD, &[]).await?.get(0) { repair(client).await } else { Ok(()) }
     };
     let raised = raised.await;
@@ -100,16 +102,22 @@ async fn raise(client: &Client) -> Sql<()> {
     raised
 }
 
-/// The same within a transaction. Also finds events that were written where the log had passed, by a program that did
-/// not compare, and moves them behind the log: they were never sent. Reads all events.
+/// Raises the added number within the caller's transaction. Also moves misplaced events to the end of the log: an older version of
+/// this program wrote them below the relay's marks, so they were never sent. Reads all events.
 pub(super) async fn repair(client: &Client) -> Sql<()> {
+    // The lock first: an event that is written between the move and the raise would be misplaced again.
     client.batch_execute(LOCK).await?;
     let moved = client.execute(MOVE, &[]).await?;
     if client.execute(RAISE, &[]).await? > 0 {
-        tracing::warn!("the event log is ahead of this server's transactions (a restore?); positions go on behind it");
+        tracing::warn!(
+            "the event log is ahead of this server's transactions, as after a restore; positions continue after the log"
+        );
     }
     if moved > 0 {
-        tracing::warn!(events = moved, "events had been written where the log had passed; they are sent now");
+        tracing::warn!(
+            events = moved,
+            "events had positions below the relay's marks and were never sent; they are sent now"
+        );
     }
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! Reads: a few connections, each of which carries many questions at once. Nobody waits for a connection to be free.
+//! Reads over a few connections. Each carries many queries at once, so no query waits for a free connection.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -20,41 +20,44 @@ use tokio::sync::Mutex;
 use super::connection::Role;
 use super::error::DbError;
 use super::news::PostgresNews;
-use super::pace::{Kind, Pace, SLOW};
 use super::session::Session;
+use super::slow_queries::{Kind, SLOW, SlowQueries};
 use super::values::{Sql, number};
 use super::{Shared, concert_reads, event, idempotency, lecture, payment, wallet};
 
 const PING: &str = "SELECT 1";
 
-/// Since when the oldest snapshot in this database is open. Of other users' sessions only `pg_monitor` sees it.
+/// Age of the oldest snapshot in this database, in seconds. Snapshots of other users' sessions are visible to `pg_monitor` only.
 const SNAPSHOT: &str = "SELECT coalesce(max(extract(epoch FROM clock_timestamp() - since)), 0)::bigint FROM (
         SELECT xact_start AS since FROM pg_stat_activity
             WHERE backend_xmin IS NOT NULL AND pid <> pg_backend_pid() AND datname = current_database()
         UNION ALL SELECT prepared FROM pg_prepared_xacts WHERE database = current_database()) open";
 
-/// How often a question is sent elsewhere because the one before it on its connection is slow.
+/// How often a query moves to another connection because the one before it is slow. After that it fails.
 const ATTEMPTS_MAX: u32 = 4;
 
-/// One connection, opened when it is needed.
+/// A connection that is opened when it is needed.
 #[derive(Default)]
 struct Slot {
+    /// Read by every query without a lock.
     session: ArcSwapOption<Session>,
+    /// Held while a connection is opened, so that concurrent queries open one and share it.
     connecting: Mutex<()>,
 }
 
-/// The connections that read.
+/// The connections for reads.
 pub(super) struct PostgresReader {
     shared: Arc<Shared>,
     news: Arc<PostgresNews>,
     slots: Vec<Slot>,
+    /// Counts queries to spread them over the connections. `Relaxed`: any two queries may get the same number.
     next: AtomicUsize,
-    /// For questions that are slow now. Closed when there are none.
+    /// The connection for kinds of queries that are slow now. Closed when no kind is slow.
     slow: Slot,
-    pace: Pace,
+    slow_queries: SlowQueries,
 }
 
-/// All queries, for the test of their plans.
+/// All statements, for the test of their plans.
 #[cfg(test)]
 pub(super) const STATEMENTS: &[&[&str]] = &[
     &[PING, SNAPSHOT],
@@ -70,68 +73,73 @@ pub(super) const STATEMENTS: &[&[&str]] = &[
 impl PostgresReader {
     pub(super) fn new(shared: Arc<Shared>, connections: usize, news: Arc<PostgresNews>) -> Self {
         let slots = (0..connections.max(1)).map(|_| Slot::default()).collect();
-        let (next, slow, pace) = (AtomicUsize::new(0), Slot::default(), Pace::default());
-        Self { shared, news, slots, next, slow, pace }
+        let (next, slow, slow_queries) = (AtomicUsize::new(0), Slot::default(), SlowQueries::default());
+        Self { shared, news, slots, next, slow, slow_queries }
     }
 
-    /// A connection that works, as far as is known: of two, the one with less to do.
+    /// An open connection: of two neighbours, the one with fewer queries.
     async fn session(&self) -> Sql<Arc<Session>> {
         let next = self.next.fetch_add(1, Ordering::Relaxed);
         let slot = |number: usize| &self.slots[number % self.slots.len()];
-        let busy = |slot: &Slot| slot.session.load().as_ref().map_or(0, |session| session.under_way());
+        let busy = |slot: &Slot| slot.session.load().as_ref().map_or(0, |session| session.queued());
         let slot = if busy(slot(next)) <= busy(slot(next + 1)) { slot(next) } else { slot(next + 1) };
         self.session_of(slot).await
     }
 
+    /// The open connection of a slot; opens one if there is none, or if it must be replaced.
     async fn session_of(&self, slot: &Slot) -> Sql<Arc<Session>> {
         let alive = || slot.session.load_full().filter(|session| !session.is_closed());
         if let Some(session) = alive() {
             return Ok(session);
         }
         let _one_connects = slot.connecting.lock().await;
+        // Checked again: another query may have connected while this one waited for the lock.
         if let Some(session) = alive() {
             return Ok(session);
         }
-        // Each statement is prepared when it is first asked: one about a table that is locked would keep all others waiting.
+        // No statement is prepared in advance: preparing one about a locked table would make all other queries wait.
         let session = Arc::new(self.shared.session(Role::Reader, &[]).await?);
         slot.session.store(Some(session.clone()));
         Ok(session)
     }
 
-    /// Takes in how long a question took.
+    /// Notes the duration of a query. Closes the connection for slow queries when none is slow any more.
     fn note(&self, kind: Kind, asked: Instant) {
-        self.pace.note(kind, asked.elapsed());
-        if self.slow.session.load().is_some() && self.pace.is_quiet() {
+        self.slow_queries.note(kind, asked.elapsed());
+        if self.slow.session.load().is_some() && self.slow_queries.is_quiet() {
             self.slow.session.store(None);
         }
     }
 }
 
-/// Queries over a connection. If the query turns out to be slow, those behind it are sent over another one.
-macro_rules! ask_over {
-    ($reader:ident, $kind:expr, $session:ident, $question:expr) => {{
-        let (turn, asked) = ($session.turn(), Instant::now());
-        let mut answer = std::pin::pin!($question);
+/// Runs a query over a connection. If it turns out to be slow and is the first on the connection, the connection is retired:
+/// queries behind it end with `Behind` and move to another connection.
+macro_rules! query_over {
+    ($reader:ident, $kind:expr, $session:ident, $query:expr) => {{
+        let (position, asked) = ($session.enqueue(), Instant::now());
+        let mut answer = std::pin::pin!($query);
         let soon = tokio::select! {
             biased;
             answer = &mut answer => Some(answer),
-            () = turn.left() => Some(Err(DbError::Behind)),
+            () = position.retired() => Some(Err(DbError::Behind)),
             () = tokio::time::sleep(SLOW) => None,
         };
         let answer = match soon {
             Some(answer) => answer,
-            None if turn.is_first() => {
-                $reader.pace.note($kind, SLOW);
-                turn.stay_alone();
+            // The server is running this query: it is the slow one, and keeps the connection to itself.
+            None if position.is_first() => {
+                $reader.slow_queries.note($kind, SLOW);
+                position.retire_connection();
                 answer.await
             }
+            // An earlier query is slow. This one waits for its answer, or until that one retires the connection.
             None => tokio::select! {
                 biased;
                 answer = &mut answer => answer,
-                () = turn.left() => Err(DbError::Behind),
+                () = position.retired() => Err(DbError::Behind),
             },
         };
-        drop(turn);
+        drop(position);
         if !matches!(answer, Err(DbError::Behind)) {
             $reader.note($kind, asked);
         }
@@ -139,23 +147,24 @@ macro_rules! ask_over {
     }};
 }
 
-/// Asks a question; again over another connection if that one turns out to be closed, or busy with a slow question. Not
-/// if it did not answer in time: the caller has waited long enough, and the next one gets another connection.
-macro_rules! ask {
-    ($reader:ident, $kind:ident, |$session:ident| $question:expr) => {{
+/// Runs a query. Runs it again over another connection if the first one turns out to be closed, or retired because of a slow
+/// query. Not after a time-out: the caller has waited long enough, and the next query gets another connection.
+macro_rules! query {
+    ($reader:ident, $kind:ident, |$session:ident| $query:expr) => {{
         let mut attempt = 0;
         loop {
             attempt += 1;
-            if $reader.pace.is_slow(Kind::$kind) {
-                let _place = $reader.pace.slow_place().ok_or(DbError::Slow)?;
+            if $reader.slow_queries.is_slow(Kind::$kind) {
+                // Held until the answer: it bounds how many slow queries wait at the server.
+                let _permit = $reader.slow_queries.permit().ok_or(DbError::Slow)?;
                 let $session = $reader.session_of(&$reader.slow).await?;
                 let asked = Instant::now();
-                let answer = $question.await;
+                let answer = $query.await;
                 $reader.note(Kind::$kind, asked);
                 break Ok(answer?);
             }
             let $session = $reader.session().await?;
-            match ask_over!($reader, Kind::$kind, $session, $question) {
+            match query_over!($reader, Kind::$kind, $session, $query) {
                 Err(DbError::Behind) if attempt < ATTEMPTS_MAX => {}
                 Err(error) if attempt == 1 && $session.is_closed() && !error.is_late() && !error.is_refusal() => {}
                 answer => break Ok(answer?),
@@ -165,9 +174,9 @@ macro_rules! ask {
 }
 
 impl PostgresReader {
-    /// How long the oldest snapshot of another session is open, in seconds.
+    /// Age of the oldest snapshot of another session, in seconds.
     pub(super) async fn oldest_snapshot(&self) -> Result<u64, StoreError> {
-        let found = ask!(self, Snapshot, |session| session.query(SNAPSHOT, Vec::new()));
+        let found = query!(self, Snapshot, |session| session.query(SNAPSHOT, Vec::new()));
         let found: Result<Vec<tokio_postgres::Row>, StoreError> = found;
         Ok(number(found?.first().ok_or(DbError::Broken("no clock"))?, 0)?)
     }
@@ -180,15 +189,15 @@ impl Reader for PostgresReader {
     }
 
     async fn ping(&self) -> Result<(), StoreError> {
-        ask!(self, Ping, |session| async { session.query(PING, Vec::new()).await.map(|_| ()) })
+        query!(self, Ping, |session| async { session.query(PING, Vec::new()).await.map(|_| ()) })
     }
 
     async fn account(&self, user: &UserId) -> Result<Account, StoreError> {
-        ask!(self, Account, |session| wallet::read(&session, user))
+        query!(self, Account, |session| wallet::read(&session, user))
     }
 
     async fn ledger(&self, user: &UserId, page: Page<u64>) -> Result<Vec<Entry>, StoreError> {
-        ask!(self, Ledger, |session| wallet::ledger(&session, user, page))
+        query!(self, Ledger, |session| wallet::ledger(&session, user, page))
     }
 
     async fn lectures(
@@ -196,11 +205,11 @@ impl Reader for PostgresReader {
         filter: LectureFilter,
         page: Page<(Timestamp, LectureId)>,
     ) -> Result<Vec<Lecture>, StoreError> {
-        ask!(self, Lectures, |session| lecture::list(&session, filter, page))
+        query!(self, Lectures, |session| lecture::list(&session, filter, page))
     }
 
     async fn applications(&self, user: &UserId, lecture: Option<LectureId>) -> Result<Vec<AppliedLecture>, StoreError> {
-        ask!(self, Applications, |session| lecture::applications(&session, user, lecture))
+        query!(self, Applications, |session| lecture::applications(&session, user, lecture))
     }
 
     async fn lecture_history(
@@ -208,43 +217,43 @@ impl Reader for PostgresReader {
         lecture: LectureId,
         page: Page<u64>,
     ) -> Result<Option<Vec<HistoryLine>>, StoreError> {
-        ask!(self, LectureHistory, |session| lecture::history(&session, lecture, page))
+        query!(self, LectureHistory, |session| lecture::history(&session, lecture, page))
     }
 
     async fn concerts(&self) -> Result<Vec<Concert>, StoreError> {
-        ask!(self, Concerts, |session| concert_reads::concerts(&session))
+        query!(self, Concerts, |session| concert_reads::concerts(&session))
     }
 
     async fn performances(&self) -> Result<Vec<Performance>, StoreError> {
-        ask!(self, Performances, |session| concert_reads::performances(&session))
+        query!(self, Performances, |session| concert_reads::performances(&session))
     }
 
     async fn listed(&self, concerts: &[ConcertId], performances: &[PerformanceId]) -> Result<Listed, StoreError> {
-        ask!(self, Listed, |session| concert_reads::listed(&session, concerts, performances))
+        query!(self, Listed, |session| concert_reads::listed(&session, concerts, performances))
     }
 
     async fn performance_count(&self, concert: ConcertId) -> Result<u64, StoreError> {
-        ask!(self, PerformanceCount, |session| concert_reads::performance_count(&session, concert))
+        query!(self, PerformanceCount, |session| concert_reads::performance_count(&session, concert))
     }
 
     async fn seats(&self, performance: PerformanceId) -> Result<SeatRows, StoreError> {
-        ask!(self, Seats, |session| concert_reads::seats(&session, performance))
+        query!(self, Seats, |session| concert_reads::seats(&session, performance))
     }
 
     async fn reservation(&self, id: ReservationId) -> Result<Option<Reservation>, StoreError> {
-        ask!(self, Reservation, |session| concert_reads::reservation(&session, id))
+        query!(self, Reservation, |session| concert_reads::reservation(&session, id))
     }
 
     async fn reservations_of(&self, user: &UserId, page: Page<ReservationId>) -> Result<Vec<Reservation>, StoreError> {
-        ask!(self, ReservationsOf, |session| concert_reads::reservations_of(&session, user, page))
+        query!(self, ReservationsOf, |session| concert_reads::reservations_of(&session, user, page))
     }
 
     async fn payment(&self, id: PaymentId) -> Result<Option<Payment>, StoreError> {
-        ask!(self, Payment, |session| payment::one(&session, id))
+        query!(self, Payment, |session| payment::one(&session, id))
     }
 
     async fn payments_of(&self, user: &UserId, page: Page<PaymentId>) -> Result<Vec<Payment>, StoreError> {
-        ask!(self, PaymentsOf, |session| payment::of_user(&session, user, page))
+        query!(self, PaymentsOf, |session| payment::of_user(&session, user, page))
     }
 
     async fn lapsed_holds(
@@ -252,7 +261,7 @@ impl Reader for PostgresReader {
         before: Timestamp,
         limit: usize,
     ) -> Result<Vec<(PerformanceId, ReservationId)>, StoreError> {
-        ask!(self, LapsedHolds, |session| concert_reads::lapsed_holds(&session, before, limit))
+        query!(self, LapsedHolds, |session| concert_reads::lapsed_holds(&session, before, limit))
     }
 
     async fn holds_after(
@@ -260,10 +269,10 @@ impl Reader for PostgresReader {
         after: Timestamp,
         limit: usize,
     ) -> Result<Vec<(PerformanceId, ReservationId, u64)>, StoreError> {
-        ask!(self, LapsedHolds, |session| concert_reads::holds_after(&session, after, limit))
+        query!(self, LapsedHolds, |session| concert_reads::holds_after(&session, after, limit))
     }
 
-    /// Rooms of which nothing is known are told whole.
+    /// Reads every room whole, because no version is given as known.
     async fn rooms(&self) -> Result<Vec<RoomRecord>, StoreError> {
         let mut news = self.news.rooms(&RoomsKnown::default()).await?;
         for room in &mut news.rooms {
@@ -274,33 +283,33 @@ impl Reader for PostgresReader {
     }
 
     async fn room(&self, concert: ConcertId) -> Result<Option<(RoomRecord, Vec<Performance>)>, StoreError> {
-        // Invented ids end here: a lookup by key, beside others. The news have one connection, on which all rooms depend.
+        // Requests with invented ids end here, with a lookup by key. Changes have one connection, which every room depends on.
         let listed = self.listed(&[concert], &[]).await?;
         if listed.concerts.is_empty() {
             return Ok(None);
         }
         let known = RoomsKnown { whole: vec![concert], only_known: true, ..RoomsKnown::default() };
-        let Some(told) = self.news.rooms(&known).await?.rooms.pop() else { return Ok(None) };
-        Ok(Some((told.record, listed.performances)))
+        let Some(room) = self.news.rooms(&known).await?.rooms.pop() else { return Ok(None) };
+        Ok(Some((room.record, listed.performances)))
     }
 
     async fn has_old_answers(&self, before: Timestamp) -> Result<bool, StoreError> {
-        ask!(self, OldAnswers, |session| idempotency::has_old(&session, before, self.now()))
+        query!(self, OldAnswers, |session| idempotency::has_old(&session, before, self.now()))
     }
 
     async fn events(&self, page: Page<u64>) -> Result<Vec<StoredEvent>, StoreError> {
-        ask!(self, Events, |session| event::told(&session, page))
+        query!(self, Events, |session| event::list(&session, page))
     }
 
     async fn dead_events(&self, page: Page<u64>) -> Result<Vec<StoredEvent>, StoreError> {
-        ask!(self, Events, |session| event::dead(&session, page))
+        query!(self, Events, |session| event::dead(&session, page))
     }
 
     async fn unsent_events(&self, page: Page<u64>) -> Result<Vec<StoredEvent>, StoreError> {
-        ask!(self, Events, |session| event::unsent(&session, page))
+        query!(self, Events, |session| event::unsent(&session, page))
     }
 
     async fn last_events(&self, limit: usize) -> Result<Vec<StoredEvent>, StoreError> {
-        ask!(self, Events, |session| event::last(&session, limit))
+        query!(self, Events, |session| event::last(&session, limit))
     }
 }

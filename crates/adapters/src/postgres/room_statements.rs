@@ -1,6 +1,6 @@
 //! Statements about the rows of waiting rooms themselves.
 
-use super::lies::{locks, updates};
+use super::row_address::{locks, updates};
 
 pub(super) const LOCK: [&str; 2] = locks!(
     "rooms",
@@ -9,7 +9,7 @@ pub(super) const LOCK: [&str; 2] = locks!(
      admissions, version, updated_at, blocks"
 );
 
-/// The places given up next after `served`. A room is looked for where it may lie (`$3`), and else by its key.
+/// The next places after `served` that were given up. A room is read at its remembered address (`$3`), or else by its key.
 pub(super) const GIVEN_UP: &str = "WITH near AS MATERIALIZED (SELECT concert_id, served, given_up FROM rooms
         WHERE ctid = $3 AND concert_id = ANY ($1)),
     room AS MATERIALIZED (SELECT * FROM near

@@ -1,4 +1,4 @@
-//! The schema, moved forward only.
+//! Migrations of the schema. They only move forward.
 
 use tokio_postgres::Client;
 use tokio_postgres::error::SqlState;
@@ -7,8 +7,8 @@ use super::OpenError;
 use super::error::DbError;
 use super::positions;
 
-/// Each step brings a database from version n to n + 1. Steps that have landed never change. A step only adds what the
-/// release before can live with, so that its instances go on beside the first of the new ones.
+/// Step n brings a database from version n to n + 1. A released step never changes. Each step is compatible with the release
+/// before it, so that old instances keep working while new ones start.
 const STEPS: [&str; 10] = [
     include_str!("migrations/0001_sale.sql"),
     include_str!("migrations/0002_room.sql"),
@@ -22,15 +22,16 @@ const STEPS: [&str; 10] = [
     include_str!("migrations/0010_retired.sql"),
 ];
 
-/// The first version whose positions are compared with the server's transactions.
+/// The version that introduced `event_positions`.
 const POSITIONS: usize = 6;
 
-/// The lock that instances take which start at once: "onsale" in ASCII.
+/// The advisory lock that serializes migrations of instances that start together: "onsale" in ASCII.
 const LOCK: i64 = 0x6f6e_7361_6c65;
 
-/// Brings the schema up to this binary: one process does it, the others wait. Returns how many steps that took.
+/// Migrates the schema to this binary's version. Of several processes one does it, and the others wait. Returns the number of
+/// steps.
 ///
-/// Each step is a transaction of its own, so that its locks end with it.
+/// Each step is a transaction of its own, so that its table locks end with it.
 ///
 /// # Errors
 /// If the tables belong to another program, or to a newer onsale.
@@ -42,10 +43,11 @@ pub(super) async fn migrate(client: &mut Client) -> Result<usize, OpenError> {
     Ok(steps)
 }
 
-/// Takes the next step. Returns `false` if there is none.
+/// Runs the next step. Returns `false` if there is none.
 async fn step(client: &mut Client) -> Result<bool, OpenError> {
     let transaction = client.transaction().await.map_err(DbError::from)?;
     transaction.execute("SELECT pg_advisory_xact_lock($1)", &[&LOCK]).await.map_err(DbError::from)?;
+    // The version is read under the lock: a process that waited sees the steps of the one before it.
     let version = version(transaction.client()).await?;
     let Some(next) = STEPS.get(version) else { return Ok(false) };
     if version == 0 {
@@ -57,7 +59,7 @@ async fn step(client: &mut Client) -> Result<bool, OpenError> {
     let number = i32::try_from(version + 1).unwrap_or(i32::MAX);
     let note = "INSERT INTO onsale_schema (version) VALUES ($1)";
     transaction.execute(note, &[&number]).await.map_err(DbError::from)?;
-    // Events of a version that did not know of restores may lie where the log had passed. A new log is empty.
+    // Versions before did not compare positions, so events may be misplaced after a restore. Does nothing on an empty log.
     if version + 1 == POSITIONS {
         positions::repair(transaction.client()).await?;
     }
@@ -65,7 +67,7 @@ async fn step(client: &mut Client) -> Result<bool, OpenError> {
     Ok(true)
 }
 
-/// What a step could not do. A table of a name that it makes is not ours: ours were all made by steps before it.
+/// The error of a step. A table that exists already belongs to another program: ours are made by earlier steps.
 fn of_step(error: tokio_postgres::Error) -> OpenError {
     match error.code() {
         Some(&SqlState::DUPLICATE_TABLE) => OpenError::Foreign,
@@ -73,10 +75,10 @@ fn of_step(error: tokio_postgres::Error) -> OpenError {
     }
 }
 
-/// Whether the schema is just this binary's.
+/// Checks that the schema is this binary's.
 ///
 /// # Errors
-/// Where it is not.
+/// [`OpenError::OlderSchema`], [`OpenError::NewerSchema`] or [`OpenError::Foreign`].
 pub(super) async fn check(client: &Client) -> Result<(), OpenError> {
     match version(client).await? {
         known if known == STEPS.len() => Ok(()),

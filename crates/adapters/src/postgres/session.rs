@@ -1,82 +1,95 @@
-//! One connection, and many statements sent over it at once.
+//! One connection with prepared statements, shared by many queries.
 //!
-//! A pipeline sends all of its statements before it waits for the first answer: the server runs them one after
-//! another, and the wire is crossed once.
+//! A pipeline sends all of its statements before it waits for the first answer. The server runs them in order, and
+//! together they cost one round trip.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 use futures_util::future::{BoxFuture, FutureExt, join, join_all, try_join_all};
 use futures_util::{StreamExt, TryStreamExt};
+use parking_lot::{Mutex, RwLock};
 use tokio::sync::Notify;
 use tokio::task::AbortHandle;
 use tokio_postgres::{Client, Row, Statement};
 
 use super::error::DbError;
-use super::silence::Vigil;
+use super::liveness::Subscription;
 use super::values::{Param, Sql};
 
-/// How long a pipeline may take. What takes longer is cut off, and its outcome asked for.
+/// Time limit of a query or pipeline. Beyond it the connection is closed; for a commit, its outcome is then queried.
 const ANSWER_WITHIN: Duration = Duration::from_secs(5);
 
-/// How old plans may get. They are made for the tables as they are: one that was made while a table was empty, and known
-/// to be, may go through all of it for as long as it is kept.
-const PLANNED_EVERY: Duration = Duration::from_secs(1);
+/// Maximum age of query plans. A plan fits the tables as they were: one that was made for an empty table may read all of it
+/// for as long as the plan is kept.
+const REPLAN_EVERY: Duration = Duration::from_secs(1);
 
-/// A connection with all of its statements prepared. Cut when it is dropped, also if the server does not answer.
+/// A connection with its prepared statements. Closed when it is dropped, even if the server does not answer.
 pub(super) struct Session {
     client: Client,
     driver: AbortHandle,
-    /// Those that were prepared when it was opened, and those that were asked since.
+    /// Prepared statements by their text: those of the opening, and those that were used since. Read for each query, written
+    /// once per statement; never held while waiting for the server.
     statements: RwLock<HashMap<&'static str, Statement>>,
-    /// When plans were last thrown away.
+    /// When plans were last discarded. Held for one comparison, so that one of many concurrent queries sends the command.
     planned_at: Mutex<Instant>,
-    /// Whether this or another connection waited for the server in vain.
-    vigil: Vigil,
+    /// Knows whether the server stopped answering this connection or another one.
+    liveness: Subscription,
     queue: Queue,
 }
 
-/// The questions on a connection that waits for each in turn.
+/// The queries on a connection. The server runs them one after another, so a slow one delays all behind it.
 #[derive(Default)]
 struct Queue {
-    /// Those under way, by their number, and the number of the next.
-    under_way: Mutex<(BTreeSet<u64>, u64)>,
-    /// The first of them is slow: those behind it are to be asked elsewhere.
-    is_left: AtomicBool,
-    left: Notify,
+    /// Held for set operations only.
+    running: Mutex<Running>,
+    /// The first query is slow: queries behind it use another connection. `Release` when set pairs with `Acquire` when
+    /// read, so that a query that reads `true` does not wait for `retired`, which was notified before.
+    is_retired: AtomicBool,
+    retired: Notify,
 }
 
-/// A question's place on a connection.
-pub(super) struct Turn<'a> {
+/// Numbers of queries.
+#[derive(Default)]
+struct Running {
+    /// Those without an answer, in the order in which they were sent.
+    numbers: BTreeSet<u64>,
+    /// The number of the next query.
+    next: u64,
+}
+
+/// A query's position on a connection. It leaves the queue when this is dropped.
+pub(super) struct QueuePosition<'a> {
     session: &'a Session,
     number: u64,
 }
 
-impl Drop for Turn<'_> {
+impl Drop for QueuePosition<'_> {
     fn drop(&mut self) {
-        self.session.queue().0.remove(&self.number);
+        self.session.queue.running.lock().numbers.remove(&self.number);
     }
 }
 
-impl Turn<'_> {
-    /// Whether the server is at this question, as far as can be known here.
+impl QueuePosition<'_> {
+    /// Whether no query before this one waits for its answer: the server is running this one.
     pub(super) fn is_first(&self) -> bool {
-        self.session.queue().0.first() == Some(&self.number)
+        self.session.queue.running.lock().numbers.first() == Some(&self.number)
     }
 
-    /// Sends the questions behind this one elsewhere. The connection is not used for new ones.
-    pub(super) fn stay_alone(&self) {
-        self.session.queue.is_left.store(true, Ordering::Release);
-        self.session.queue.left.notify_waiters();
+    /// Retires the connection: queries behind this one move to another connection, and no new ones come.
+    pub(super) fn retire_connection(&self) {
+        // The flag before the notification: a query that registers in between reads the flag and does not wait.
+        self.session.queue.is_retired.store(true, Ordering::Release);
+        self.session.queue.retired.notify_waiters();
     }
 
-    /// Waits until the first question on this connection turns out to be slow.
-    pub(super) async fn left(&self) {
-        let left = self.session.queue.left.notified();
-        if !self.session.queue.is_left.load(Ordering::Acquire) {
-            left.await;
+    /// Waits until the connection is retired.
+    pub(super) async fn retired(&self) {
+        // Registered before the flag is read: a notification in between is not missed.
+        let retired = self.session.queue.retired.notified();
+        if !self.session.queue.is_retired.load(Ordering::Acquire) {
+            retired.await;
         }
     }
 }
@@ -86,7 +99,7 @@ impl Session {
     pub(super) async fn new(
         client: Client,
         driver: AbortHandle,
-        vigil: Vigil,
+        liveness: Subscription,
         statements: &[&[&'static str]],
     ) -> Sql<Self> {
         let mut session = Self {
@@ -94,7 +107,7 @@ impl Session {
             driver,
             statements: RwLock::default(),
             planned_at: Mutex::new(Instant::now()),
-            vigil,
+            liveness,
             queue: Queue::default(),
         };
         let client = &session.client;
@@ -106,74 +119,73 @@ impl Session {
         Ok(session)
     }
 
-    /// Whether it is of no use any more.
+    /// Whether the connection must be replaced: it is closed, stale, or retired.
     pub(super) fn is_closed(&self) -> bool {
-        self.client.is_closed() || self.vigil.is_broken() || self.queue.is_left.load(Ordering::Acquire)
+        self.client.is_closed() || self.liveness.is_stale() || self.queue.is_retired.load(Ordering::Acquire)
     }
 
-    fn queue(&self) -> MutexGuard<'_, (BTreeSet<u64>, u64)> {
-        self.queue.under_way.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Number of queries that wait for their answer.
+    pub(super) fn queued(&self) -> usize {
+        self.queue.running.lock().numbers.len()
     }
 
-    /// How many questions are under way that took a turn.
-    pub(super) fn under_way(&self) -> usize {
-        self.queue().0.len()
-    }
-
-    /// Takes the next turn on this connection.
-    pub(super) fn turn(&self) -> Turn<'_> {
-        let mut queue = self.queue();
-        let number = queue.1;
-        queue.1 += 1;
-        queue.0.insert(number);
-        Turn { session: self, number }
+    /// Takes the next position in the queue of this connection.
+    pub(super) fn enqueue(&self) -> QueuePosition<'_> {
+        let mut running = self.queue.running.lock();
+        let number = running.next;
+        running.next += 1;
+        running.numbers.insert(number);
+        QueuePosition { session: self, number }
     }
 
     fn statement(&self, sql: &'static str) -> Sql<Statement> {
-        let statements = self.statements.read().unwrap_or_else(PoisonError::into_inner);
-        statements.get(sql).cloned().ok_or(DbError::Broken("no statement that was prepared"))
+        self.statements.read().get(sql).cloned().ok_or(DbError::Unprepared)
     }
 
-    /// Prepares a statement at its first use. Never in a pipeline: what is sent behind it would overtake it.
+    /// Prepares a statement at its first use. Never in a pipeline: preparing takes a round trip, and statements that come
+    /// after it in the pipeline would be sent first.
     async fn prepare(&self, sql: &'static str) -> Sql<()> {
         if self.statement(sql).is_err() {
             let prepared = self.client.prepare(sql).await?;
-            self.statements.write().unwrap_or_else(PoisonError::into_inner).insert(sql, prepared);
+            self.statements.write().insert(sql, prepared);
         }
         Ok(())
     }
 
-    /// Says that the server has not answered in time.
-    pub(super) fn tell_of_silence(&self) {
-        self.vigil.tell();
+    /// Reports to the other connections that the server has not answered in time.
+    pub(super) fn report_timeout(&self) {
+        self.liveness.report_timeout();
     }
 
-    /// Asks one question, beside others that may be under way on the same connection. Given up as soon as another
-    /// connection finds that the server has fallen silent.
+    /// Runs one statement, concurrently with other queries on the same connection.
+    ///
+    /// # Errors
+    /// `Late` after 5 s without an answer. `Silent` as soon as another connection reports that the server stopped answering.
     pub(super) async fn query(&self, sql: &'static str, params: Vec<Param<'_>>) -> Sql<Vec<Row>> {
         tokio::select! {
             biased;
-            (_, answer) = join(self.plan_anew(), self.prepare_and_send(sql, params)) => answer,
-            () = self.vigil.broken() => Err(DbError::Silent),
+            (_, answer) = join(self.discard_old_plans(), self.prepare_and_send(sql, params)) => answer,
+            () = self.liveness.stale() => Err(DbError::Silent),
             () = tokio::time::sleep(ANSWER_WITHIN) => {
-                self.tell_of_silence();
+                self.report_timeout();
                 Err(DbError::Late)
             }
         }
     }
 
-    /// Throws plans away that are old, with what is sent next: each statement is planned when it is used again.
-    async fn plan_anew(&self) {
+    /// Discards plans that are older than 1 s. Sent together with the next statement, so it costs no round trip; each
+    /// statement is planned again when it is next used.
+    async fn discard_old_plans(&self) {
         let is_due = {
-            let mut planned_at = self.planned_at.lock().unwrap_or_else(PoisonError::into_inner);
-            let is_due = planned_at.elapsed() >= PLANNED_EVERY;
+            let mut planned_at = self.planned_at.lock();
+            let is_due = planned_at.elapsed() >= REPLAN_EVERY;
             if is_due {
                 *planned_at = Instant::now();
             }
             is_due
         };
         if is_due {
-            // Within a transaction that has failed it is refused, and done a second later.
+            // Fails inside a transaction that has already failed; then the next second does it.
             let _ = self.client.batch_execute("DISCARD PLANS").await;
         }
     }
@@ -188,9 +200,9 @@ impl Session {
         let statement = self.statement(sql)?;
         let answer = async { self.client.query_raw(&statement, params).await?.boxed().try_collect().await };
         let answer: Result<Vec<Row>, tokio_postgres::Error> = answer.await;
-        // A refusal is a sign of life too; a connection that was cut is none.
+        // An error that the server sent is an answer too. A connection that broke is not.
         if answer.as_ref().err().is_none_or(|error| error.as_db_error().is_some()) {
-            self.vigil.hear();
+            self.liveness.note_answer();
         }
         Ok(answer?)
     }
@@ -202,13 +214,13 @@ impl Drop for Session {
     }
 }
 
-/// What becomes of an answer.
+/// Puts the rows of an answer into a `T`.
 type Take<'a, T> = Box<dyn FnOnce(&[Row], &mut T) -> Sql<()> + Send + 'a>;
 
-/// A statement on its way, and what becomes of its answer.
+/// A statement with the function that takes its answer.
 type Call<'a, T> = (BoxFuture<'a, Sql<Vec<Row>>>, Take<'a, T>);
 
-/// Statements to be sent together, each with how its answer is taken into a `T`.
+/// Statements to be sent together. Their answers are taken into a `T`.
 pub(super) struct Pipeline<'a, T> {
     session: &'a Session,
     calls: Vec<Call<'a, T>>,
@@ -223,8 +235,8 @@ impl<'a, T> Pipeline<'a, T> {
         self.calls.is_empty()
     }
 
-    /// Adds a question.
-    pub(super) fn ask(
+    /// Adds a statement, and the function that takes its rows.
+    pub(super) fn query(
         &mut self,
         sql: &'static str,
         params: Vec<Param<'a>>,
@@ -233,12 +245,12 @@ impl<'a, T> Pipeline<'a, T> {
         self.calls.push((self.session.send(sql, params).boxed(), Box::new(take)));
     }
 
-    /// Adds a statement whose answer says nothing.
-    pub(super) fn tell(&mut self, sql: &'static str, params: Vec<Param<'a>>) {
-        self.ask(sql, params, |_, _| Ok(()));
+    /// Adds a statement whose answer is not needed.
+    pub(super) fn execute(&mut self, sql: &'static str, params: Vec<Param<'a>>) {
+        self.query(sql, params, |_, _| Ok(()));
     }
 
-    /// Adds a commit. Sent as text, so that whoever watches the wire sees where a transaction ends.
+    /// Adds a commit. Sent as text and not as a prepared statement, so that tests on the wire can find it.
     pub(super) fn commit(&mut self) {
         let client = &self.session.client;
         let commit = async move { Ok(client.batch_execute("COMMIT").await.map(|()| Vec::new())?) };
@@ -248,17 +260,19 @@ impl<'a, T> Pipeline<'a, T> {
     /// Adds a statement that writes rows, if there are any.
     pub(super) fn write(&mut self, sql: &'static str, rows: Option<Vec<Param<'a>>>) {
         if let Some(rows) = rows {
-            self.tell(sql, rows);
+            self.execute(sql, rows);
         }
     }
 
-    /// Sends everything, waits for all answers, and takes them in, in order. The first error counts: those after it
-    /// only say that the transaction has failed.
+    /// Sends all statements, waits for all answers, and takes them in order. Returns the first error: those after it only
+    /// say that the transaction has failed.
     pub(super) async fn run(self, into: &mut T) -> Sql<()> {
+        // A statement is written to the connection when its future is first polled, and `join_all` polls in order: the
+        // server receives the statements in the order in which they were added.
         let (answers, takes): (Vec<_>, Vec<_>) = self.calls.into_iter().unzip();
-        let all = join(self.session.plan_anew(), join_all(answers));
+        let all = join(self.session.discard_old_plans(), join_all(answers));
         let (_, answers) = tokio::time::timeout(ANSWER_WITHIN, all).await.map_err(|_| {
-            self.session.tell_of_silence();
+            self.session.report_timeout();
             DbError::Late
         })?;
         let answers: Vec<Vec<Row>> = answers.into_iter().collect::<Sql<_>>()?;

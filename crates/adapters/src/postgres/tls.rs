@@ -1,4 +1,4 @@
-//! TLS to the server: by which certificates it is known, and by which it knows us.
+//! TLS to the server: how its certificate is checked, and the certificate that this client presents.
 
 use std::sync::Arc;
 
@@ -16,25 +16,25 @@ use tokio_postgres_rustls::MakeRustlsConnect;
 pub(super) enum Check {
     /// Nothing: the connection is encrypted, but the server is not identified.
     Nothing,
-    /// It is signed by an authority that is trusted.
+    /// A trusted authority signed it.
     Authority,
-    /// And it names the host.
+    /// A trusted authority signed it, and it names the host.
     AuthorityAndName,
 }
 
-/// Which authorities are trusted.
+/// The trusted authorities.
 #[derive(Clone, Debug)]
 pub(super) enum Roots {
-    /// Those of the system.
+    /// Those of the operating system.
     System,
-    /// Those in a PEM file.
+    /// Those in the PEM file with this path.
     File(String),
 }
 
-/// Makes what connects over TLS. `identity` names the files of our own certificate and its key.
+/// Makes the connector. `identity` names the PEM files of this client's certificate and its key.
 ///
 /// # Errors
-/// What is wrong, to be read after the setting's name.
+/// What is wrong, to be appended to the name of the setting.
 pub(super) fn connector(
     check: Check,
     roots: &Roots,
@@ -68,11 +68,11 @@ fn certificates(file: &str) -> Result<Vec<CertificateDer<'static>>, String> {
     if read.is_empty() { Err("it holds none".to_owned()) } else { Ok(read) }
 }
 
-/// Checks a server's certificate as far as it was asked to.
+/// Checks a server's certificate as far as [`Check`] demands.
 #[derive(Debug)]
 struct Verifier {
     check: Check,
-    /// Certificates that are trusted as they are. A server may show one of them itself, as one that signed its own does.
+    /// Certificates that are trusted themselves. A server with a self-signed certificate presents one of them.
     trusted: Vec<CertificateDer<'static>>,
     /// `None` if nothing is checked.
     chain: Option<Arc<WebPkiServerVerifier>>,
@@ -121,13 +121,13 @@ impl ServerCertVerifier for Verifier {
         let verified = chain.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now);
         let Err(Error::InvalidCertificate(error)) = verified else { return verified };
         match &error {
-            // The name is checked after the chain was found to be valid.
+            // The library checks the name last, so the chain is valid here.
             CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. }
                 if self.check == Check::Authority =>
             {
                 Ok(ServerCertVerified::assertion())
             }
-            // An authority's own certificate is none of a server for the library; its dates were checked before.
+            // The library refuses an authority's own certificate as that of a server. It has checked the dates before.
             CertificateError::UnknownIssuer | CertificateError::Other(_)
                 if self.trusted.iter().any(|trusted| trusted.as_ref() == end_entity.as_ref()) =>
             {

@@ -1,4 +1,4 @@
-//! A `postgres://` URL, understood as libpq understands it, or refused with what is taken instead.
+//! `postgres://` URLs. Parameters mean what they mean to libpq, or are refused with the accepted ones.
 
 use std::fmt;
 use std::sync::Arc;
@@ -10,23 +10,23 @@ use tokio_postgres_rustls::MakeRustlsConnect;
 
 use super::tls::{self, Check, Roots};
 
-/// How long reaching one host may take, unless the URL says otherwise.
+/// Time limit for connecting to one host, if the URL sets none.
 const CONNECT_WITHIN: Duration = Duration::from_secs(2);
 
-/// The longest that the URL may ask for, in seconds: no request waits longer than this for anything.
+/// Maximum of `connect_timeout` in the URL, in seconds. A higher value is refused.
 const CONNECT_SECONDS_MAX: u64 = 10;
 
-/// The parameters that a URL may have.
-const TAKEN: &str = "application_name, channel_binding, connect_timeout, dbname, gssencmode, host, hostaddr, \
+/// The accepted parameters, for the error message.
+const ACCEPTED: &str = "application_name, channel_binding, connect_timeout, dbname, gssencmode, host, hostaddr, \
     load_balance_hosts, options, password, port, sslcert, sslkey, sslmode, sslnegotiation, sslrootcert, \
     target_session_attrs, user";
 
-/// A `postgres://` URL that can be used.
+/// A valid `postgres://` URL.
 #[derive(Clone)]
 pub struct PostgresUrl {
     pub(super) config: Arc<Config>,
     pub(super) tls: Option<MakeRustlsConnect>,
-    /// How long reaching the server may take, over all of its hosts.
+    /// Time limit for connecting, over all hosts together.
     pub(super) connect_within: Duration,
 }
 
@@ -36,7 +36,7 @@ impl fmt::Debug for PostgresUrl {
     }
 }
 
-/// Host, port and database, without user and password.
+/// Host, port and database for logs, without user and password.
 impl fmt::Display for PostgresUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let host = |host: &Host| match host {
@@ -56,7 +56,7 @@ impl fmt::Display for PostgresUrl {
     }
 }
 
-/// The parameters that are understood here; the others are left to the driver, which reads them as libpq does.
+/// The parameters that this program handles. The driver handles the others, as libpq does.
 #[derive(Default)]
 struct Parameters {
     application_name: Option<String>,
@@ -69,13 +69,13 @@ struct Parameters {
 }
 
 impl PostgresUrl {
-    /// Reads a URL as libpq knows them.
+    /// Parses a URL of the form that libpq accepts.
     ///
     /// `sslmode` is `disable`, `prefer`, `require`, `verify-ca` or `verify-full`. `require` checks the server's
     /// certificate as `verify-full` does, against `sslrootcert` (a PEM file, or `system`) or the system's roots.
     ///
     /// # Errors
-    /// What is wrong, to be read after the setting's name; never with the password.
+    /// What is wrong, to be appended to the name of the setting. Never contains the password.
     pub fn parse(url: &str) -> Result<Self, String> {
         let (address, query) = url.split_once('?').unwrap_or((url, ""));
         for part in [address, query] {
@@ -106,7 +106,10 @@ impl PostgresUrl {
     }
 }
 
-/// Takes those parameters out that are understood here. Returns the others as they were written.
+/// Splits the query into the parameters that this program handles and the rest, as it was written.
+///
+/// # Errors
+/// Names the first parameter that is unknown, has no value or a wrong one, or occurs twice.
 fn sort(query: &str) -> Result<(Parameters, Vec<&str>), String> {
     let (mut known, mut left, mut seen) = (Parameters::default(), Vec::new(), Vec::new());
     for part in query.split('&').filter(|part| !part.is_empty()) {
@@ -123,7 +126,7 @@ fn sort(query: &str) -> Result<(Parameters, Vec<&str>), String> {
             "sslmode" => &mut known.sslmode,
             "sslrootcert" => &mut known.sslrootcert,
             "target_session_attrs" => &mut known.target_session_attrs,
-            // GSS is never used.
+            // GSS encryption is not supported: values that do not require it are accepted.
             "gssencmode" if matches!(value.as_str(), "disable" | "prefer") => continue,
             "gssencmode" => return Err(bad_value("gssencmode", &value, "disable, prefer")),
             "channel_binding" if !matches!(value.as_str(), "disable" | "prefer" | "require") => {
@@ -140,7 +143,7 @@ fn sort(query: &str) -> Result<(Parameters, Vec<&str>), String> {
                 seen.push(name);
                 continue;
             }
-            _ => return Err(format!("has a parameter that is not taken: {name} (taken are {TAKEN})")),
+            _ => return Err(format!("has a parameter that is not accepted: {name} (accepted are {ACCEPTED})")),
         };
         *place = Some(value);
         seen.push(name);
@@ -148,11 +151,11 @@ fn sort(query: &str) -> Result<(Parameters, Vec<&str>), String> {
     Ok((known, left))
 }
 
-fn bad_value(name: &str, value: &str, taken: &str) -> String {
-    format!("has {name}={value}, which is not taken (taken are {taken})")
+fn bad_value(name: &str, value: &str, accepted: &str) -> String {
+    format!("has {name}={value}, which is not accepted (accepted are {accepted})")
 }
 
-/// Undoes percent-encoding. A `+` is a plus, as libpq has it.
+/// Decodes percent-encoding. A `+` stays a plus, as with libpq.
 fn decode(text: &str) -> Result<String, String> {
     let bad = || "has a % that does not begin a percent-encoded character (%25 is the character itself)".to_owned();
     let mut bytes = Vec::with_capacity(text.len());
@@ -172,7 +175,7 @@ fn decode(text: &str) -> Result<String, String> {
     String::from_utf8(bytes).map_err(|_| "has a percent-encoded character that is no UTF-8".to_owned())
 }
 
-/// A sale writes: whatever the URL asks for, a connection is made only to a server that takes writes.
+/// Checks `target_session_attrs`. Connections are made to servers that take writes, whatever of the accepted values it is.
 fn writes(target_session_attrs: Option<&str>) -> Result<(), String> {
     match target_session_attrs {
         None | Some("any" | "read-write" | "primary") => Ok(()),
@@ -188,10 +191,10 @@ fn timeout(seconds: Option<&str>) -> Result<Duration, String> {
     }
 }
 
-/// Sets how the wire is encrypted, and makes what encrypts it.
+/// Sets the encryption of connections. Returns the TLS connector, if TLS is used.
 fn secure(config: &mut Config, parameters: &Parameters) -> Result<Option<MakeRustlsConnect>, String> {
     let Parameters { sslcert, sslkey, sslmode, sslrootcert, .. } = parameters;
-    // Over a socket of this machine nothing is encrypted, as with libpq.
+    // Unix sockets are never encrypted, as with libpq.
     let is_local =
         !config.get_hosts().is_empty() && config.get_hosts().iter().all(|host| matches!(host, Host::Unix(_)));
     let roots = match sslrootcert.as_deref() {
@@ -201,7 +204,7 @@ fn secure(config: &mut Config, parameters: &Parameters) -> Result<Option<MakeRus
     let is_system = sslrootcert.as_deref() == Some("system");
     let (mode, check) = match sslmode.as_deref() {
         Some("disable") => (SslMode::Disable, Check::Nothing),
-        // Without a certificate to check it by, TLS that the server may refuse at will protects nothing.
+        // Optional TLS without a certificate check protects against no attacker, so it is not tried.
         None if sslrootcert.is_none() && sslcert.is_none() => (SslMode::Disable, Check::Nothing),
         None => (SslMode::Require, Check::AuthorityAndName),
         Some("prefer") if sslrootcert.is_none() => (SslMode::Prefer, Check::Nothing),
@@ -248,7 +251,7 @@ mod tests {
     use super::*;
 
     fn refused(url: &str) -> String {
-        PostgresUrl::parse(url).err().unwrap_or_else(|| format!("{url} is taken"))
+        PostgresUrl::parse(url).err().unwrap_or_else(|| format!("{url} is accepted"))
     }
 
     #[test]
@@ -270,13 +273,16 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_taken_is_named_with_what_is() {
+    fn a_refused_parameter_is_named_with_the_accepted_values() {
         for (query, says) in [
-            ("sslmode=allow", "has sslmode=allow, which is not taken (taken are disable, prefer, require, verify-ca"),
+            (
+                "sslmode=allow",
+                "has sslmode=allow, which is not accepted (accepted are disable, prefer, require, verify-ca",
+            ),
             ("sslmode=", "has sslmode=, which"),
             ("sslmode=require&sslmode=disable", "has sslmode twice"),
-            ("sslcrl=x", "has a parameter that is not taken: sslcrl (taken are application_name,"),
-            ("SSLMODE=require", "not taken: SSLMODE"),
+            ("sslcrl=x", "has a parameter that is not accepted: sslcrl (accepted are application_name,"),
+            ("SSLMODE=require", "not accepted: SSLMODE"),
             ("sslmode=verify-ca", "without sslrootcert"),
             ("sslmode=verify-ca&sslrootcert=system", "sslmode=verify-full"),
             ("sslcert=a.pem", "without sslkey"),
@@ -284,9 +290,12 @@ mod tests {
             ("sslmode=disable&sslcert=a.pem&sslkey=a.key", "over TLS only"),
             ("sslmode=require&sslcert=none.pem&sslkey=none.key", "none.pem"),
             ("sslmode=verify-full&sslrootcert=none.pem", "names a certificate that cannot be used (none.pem)"),
-            ("target_session_attrs=standby", "has target_session_attrs=standby, which is not taken (taken are any,"),
+            (
+                "target_session_attrs=standby",
+                "has target_session_attrs=standby, which is not accepted (accepted are any,",
+            ),
             ("target_session_attrs=read-only", "a sale writes"),
-            ("connect_timeout=0", "has connect_timeout=0, which is not taken (taken are 1 to 10 seconds)"),
+            ("connect_timeout=0", "has connect_timeout=0, which is not accepted (accepted are 1 to 10 seconds)"),
             ("connect_timeout=ten", "1 to 10 seconds"),
             ("channel_binding=require", "add sslmode=require"),
             ("channel_binding=yes", "disable, prefer, require"),
@@ -303,7 +312,7 @@ mod tests {
     }
 
     #[test]
-    fn what_libpq_takes_is_taken() {
+    fn parameters_of_libpq_are_accepted() {
         for query in [
             "sslmode=disable",
             "sslmode=prefer",

@@ -1,4 +1,4 @@
-//! Values between rows and rules.
+//! Conversions between columns of rows and values of the domain.
 
 use std::sync::Arc;
 
@@ -14,16 +14,16 @@ use crate::stored::{Word, seating_from_text};
 
 pub(super) type Sql<T> = Result<T, DbError>;
 
-/// A parameter of a statement.
+/// A boxed parameter of a statement.
 pub(super) type Param<'a> = Box<dyn ToSql + Sync + Send + 'a>;
 
-/// The parameters of a statement, boxed.
+/// Boxes the parameters of a statement.
 macro_rules! params {
     ($($value:expr),* $(,)?) => { vec![$(Box::new($value) as $crate::postgres::values::Param<'_>),*] };
 }
 pub(super) use params;
 
-/// Rows to be written, column by column, as `unnest` wants them.
+/// Turns rows into columns, as `unnest` takes them; `None` without rows.
 macro_rules! columns {
     ($rows:expr, |$row:pat_param| $($value:expr),+ $(,)?) => {{
         let rows: Vec<_> = $rows.collect();
@@ -31,7 +31,7 @@ macro_rules! columns {
             None
         } else {
             Some($crate::postgres::values::params![$({
-                #[allow(unused_variables, reason = "each column looks at a part of the row")]
+                #[allow(unused_variables, reason = "each column uses a part of the row")]
                 let column: Vec<_> = rows.iter().map(|$row| $value).collect();
                 column
             }),+])
@@ -40,7 +40,7 @@ macro_rules! columns {
 }
 pub(super) use columns;
 
-/// A column of a row, as the database's own type.
+/// A column of a row.
 pub(super) fn get<'a, T: FromSql<'a>>(row: &'a Row, column: usize) -> Sql<T> {
     row.try_get(column).map_err(DbError::from)
 }
@@ -57,12 +57,12 @@ pub(super) fn uuid(row: &Row, column: usize) -> Sql<Uuid> {
     get(row, column)
 }
 
-/// A count or number that the rules know as unsigned.
+/// A `bigint` that is never negative.
 pub(super) fn number(row: &Row, column: usize) -> Sql<u64> {
     u64::try_from(get::<i64>(row, column)?).map_err(|_| DbError::Broken("a number below 0"))
 }
 
-/// A small count or number that the rules know as unsigned.
+/// An `integer` that is never negative.
 pub(super) fn small(row: &Row, column: usize) -> Sql<u32> {
     u32::try_from(get::<i32>(row, column)?).map_err(|_| DbError::Broken("a number below 0"))
 }
@@ -79,7 +79,7 @@ pub(super) fn optional_text(row: &Row, column: usize) -> Sql<Option<Arc<str>>> {
     Ok(get::<Option<&str>>(row, column)?.map(Into::into))
 }
 
-/// One of a few words.
+/// A column with one of the words of `T`.
 pub(super) fn word<T: Word>(row: &Row, column: usize) -> Sql<T> {
     T::of_word(get(row, column)?).ok_or(DbError::Broken("an unknown word"))
 }
@@ -89,7 +89,7 @@ pub(super) fn seats(row: &Row, column: usize) -> Sql<Arc<[u32]>> {
     seats.into_iter().map(|seat| u32::try_from(seat).map_err(|_| DbError::Broken("a seat below 0"))).collect()
 }
 
-/// Seat numbers as the text of an array: a list of lists has no type of its own.
+/// Seat numbers as the text of an array. Postgres has no arrays of arrays of different lengths, so a list of lists is sent as texts.
 pub(super) fn seats_to_text(seats: &[u32]) -> String {
     let seats: Vec<String> = seats.iter().map(u32::to_string).collect();
     format!("{{{}}}", seats.join(","))
@@ -99,12 +99,12 @@ pub(super) fn seating(row: &Row, column: usize) -> Sql<Seating> {
     seating_from_text(get(row, column)?).ok_or(DbError::Broken("sections that make no seating"))
 }
 
-/// A number as the database's `bigint`. The rules' numbers stay far below its end.
+/// A number as `bigint`. Numbers of the domain are far below its maximum.
 pub(super) fn big(number: u64) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
 }
 
-/// A number as the database's `integer`.
+/// A number as `integer`.
 pub(super) fn int(number: u32) -> i32 {
     i32::try_from(number).unwrap_or(i32::MAX)
 }

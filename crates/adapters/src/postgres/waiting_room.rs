@@ -10,16 +10,16 @@ use tokio_postgres::Row;
 use uuid::Uuid;
 
 use super::error::DbError;
-use super::lies::{self, Lies, Tid};
 use super::room_statements::{GIVEN_UP, LOCK, MAKE, NAME, UPDATE};
+use super::row_address::{self, RowAddresses, Tid};
 use super::session::Pipeline;
 use super::values::{
     Param, Sql, big, columns, get, instant, int, limit, number, optional_instant, params, small, user, uuid, word,
 };
 use crate::stored::{Word, blocks_from_bytes, blocks_to_bytes, window_from_bytes, window_to_bytes};
 
-/// `OFFSET 0` makes each a lookup by key: with a table that was never analyzed, a join was seen to read the places of
-/// everybody in line for every batch.
+/// `OFFSET 0` forces a lookup by key. On a table that was never analyzed, the planner chose a join that read all places in line for
+/// every batch.
 const CURRENT: &str = "SELECT place.* FROM unnest($1::uuid[], $2::text[]) wanted (concert_id, user_id)
     CROSS JOIN LATERAL (SELECT concert_id, place, user_id, token_id, issued_at, standing FROM places
         WHERE places.concert_id = wanted.concert_id AND places.user_id = wanted.user_id AND standing = 'CURRENT'
@@ -28,7 +28,7 @@ const CURRENT: &str = "SELECT place.* FROM unnest($1::uuid[], $2::text[]) wanted
 const PLACES: &str = "SELECT concert_id, place, user_id, token_id, issued_at, standing
     FROM unnest($1::uuid[], $2::bigint[]) wanted (concert_id, place) JOIN places USING (concert_id, place)";
 
-/// Of places that are named, and of the current places of users who are named; each with the place's row, if it has one.
+/// Turns of the given places and of the current places of the given users, each with the row of its place, if there is one.
 const TURNS: &str = "SELECT concert_id, place, admitted_at, active_until, seen_at, claimed, named, ended_at,
         owner.user_id, owner.token_id, owner.issued_at, owner.standing
     FROM (SELECT * FROM unnest($1::uuid[], $2::bigint[])
@@ -72,11 +72,11 @@ const FORGET_END: &str = "DELETE FROM turn_ends USING unnest($1::uuid[], $2::big
 const DISPUTE: &str = "INSERT INTO place_disputes (concert_id, place, token_id, user_id, issued_at)
     SELECT * FROM unnest($1::uuid[], $2::bigint[], $3::uuid[], $4::text[], $5::bigint[]) ON CONFLICT DO NOTHING";
 
-/// Settled turns that every process has seen by now.
+/// Deletes settled turns that every process has read by now.
 const FORGET_TURNS: &str = "DELETE FROM turns WHERE (concert_id, place) IN (
     SELECT concert_id, place FROM turns WHERE settled_at < $1 LIMIT $2 FOR UPDATE SKIP LOCKED)";
 
-/// Ends of turns that their rooms settled in the same moment.
+/// Deletes ends of turns whose rooms settled the turns at the same time.
 const FORGET_STRAY_ENDS: &str = "DELETE FROM turn_ends WHERE (concert_id, place) IN (
     SELECT concert_id, place FROM turn_ends stray WHERE ended_at < $1 AND NOT EXISTS (
         SELECT 1 FROM turns WHERE turns.concert_id = stray.concert_id AND turns.place = stray.place)
@@ -105,25 +105,28 @@ pub(super) const WRITES: &[&str] = &[
     FORGET_STRAY_ENDS,
 ];
 
-/// How long a settled turn is kept for other processes to learn of it.
+/// How long a settled turn is kept, so that other processes can read it, in milliseconds. A process that is stopped for longer
+/// reads the whole room again.
 pub(super) const SETTLED_KEPT_MILLIS: i64 = 60_000;
 
-/// How many settled turns one unit of work drops at most.
+/// Maximum number of settled turns that one unit of work deletes.
 const DROPPED_AT_ONCE: i64 = 1_000;
 
-pub(super) fn lock<'a>(pipeline: &mut Pipeline<'a, Unit>, keys: &'a Keys, lies: &'a mut Lies<ConcertId>) {
+pub(super) fn lock<'a>(pipeline: &mut Pipeline<'a, Unit>, keys: &'a Keys, addresses: &'a mut RowAddresses<ConcertId>) {
     if keys.rooms.is_empty() {
         return;
     }
-    let (sql, wanted) = match lies.near(keys.rooms.iter()) {
+    let (sql, wanted) = match addresses.hint(keys.rooms.iter()) {
         Some(tid) => (LOCK[1], params![ids(keys), tid]),
         None => (LOCK[0], params![ids(keys)]),
     };
-    pipeline.ask(sql, wanted, move |found, unit| {
-        keys.rooms.iter().for_each(|id| unit.rows.rooms.load(*id, None));
+    pipeline.query(sql, wanted, move |found, unit| {
+        for id in &keys.rooms {
+            unit.rows.rooms.load(*id, None);
+        }
         for row in found {
             let concert = ConcertId::new(uuid(row, 0)?);
-            lies.lock(concert, row, 14)?;
+            addresses.note_locked(concert, row, 14)?;
             unit.rows.rooms.load(concert, Some(read_room(row)?));
         }
         Ok(())
@@ -134,10 +137,10 @@ fn ids(keys: &Keys) -> Vec<Uuid> {
     keys.rooms.iter().map(|id| id.uuid()).collect()
 }
 
-/// `near`: where the only room that is wanted may lie.
+/// `near`: the remembered address of the only wanted room.
 pub(super) fn load<'a>(pipeline: &mut Pipeline<'a, Unit>, keys: &'a Keys, near: Option<Tid>) {
     if !keys.rooms.is_empty() {
-        pipeline.ask(GIVEN_UP, params![ids(keys), limit(GivenUp::LOADED_MAX), near], |found, unit| {
+        pipeline.query(GIVEN_UP, params![ids(keys), limit(GivenUp::LOADED_MAX), near], |found, unit| {
             let mut given_up: HashMap<Uuid, Vec<u64>> = HashMap::new();
             for row in found {
                 given_up.entry(uuid(row, 0)?).or_default().push(number(row, 1)?);
@@ -155,8 +158,10 @@ pub(super) fn load<'a>(pipeline: &mut Pipeline<'a, Unit>, keys: &'a Keys, near: 
 
 fn load_places<'a>(pipeline: &mut Pipeline<'a, Unit>, keys: &'a Keys) {
     if let Some(wanted) = columns!(keys.entrants.iter(), |(concert, user)| concert.uuid(), user.as_str()) {
-        pipeline.ask(CURRENT, wanted, |found, unit| {
-            keys.entrants.iter().for_each(|key| unit.rows.current_places.load(key.clone(), None));
+        pipeline.query(CURRENT, wanted, |found, unit| {
+            for key in &keys.entrants {
+                unit.rows.current_places.load(key.clone(), None);
+            }
             for row in found {
                 let (key, place) = (key_of(row)?, read_place(row, 2)?);
                 unit.rows.current_places.load((key.0, place.user.clone()), Some(key.1));
@@ -167,8 +172,10 @@ fn load_places<'a>(pipeline: &mut Pipeline<'a, Unit>, keys: &'a Keys) {
     }
     let named = || keys.places.union(&keys.turn_holders);
     if let Some(wanted) = columns!(named(), |(concert, place)| concert.uuid(), big(*place)) {
-        pipeline.ask(PLACES, wanted, move |found, unit| {
-            named().for_each(|key| unit.rows.places.load(*key, None));
+        pipeline.query(PLACES, wanted, move |found, unit| {
+            for key in named() {
+                unit.rows.places.load(*key, None);
+            }
             for row in found {
                 unit.rows.places.load(key_of(row)?, Some(read_place(row, 2)?));
             }
@@ -185,7 +192,7 @@ fn load_turns<'a>(pipeline: &mut Pipeline<'a, Unit>, keys: &'a Keys) {
         keys.turns.iter().map(|(concert, place)| (concert.uuid(), big(*place))).unzip();
     let (rooms, users): (Vec<Uuid>, Vec<&str>) =
         keys.entrants.iter().map(|(concert, user)| (concert.uuid(), user.as_str())).unzip();
-    pipeline.ask(TURNS, params![concerts, places, rooms, users], |found, unit| {
+    pipeline.query(TURNS, params![concerts, places, rooms, users], |found, unit| {
         let rows = &mut unit.rows;
         let current = keys.entrants.iter().filter_map(|key| Some((key.0, *rows.current_places.get(key)?)));
         for key in keys.turns.iter().copied().chain(current) {
@@ -207,7 +214,7 @@ fn load_turns<'a>(pipeline: &mut Pipeline<'a, Unit>, keys: &'a Keys) {
     });
 }
 
-pub(super) fn save<'a>(pipeline: &mut Pipeline<'a, ()>, unit: &'a Unit, lies: &'a mut Lies<ConcertId>) {
+pub(super) fn save<'a>(pipeline: &mut Pipeline<'a, ()>, unit: &'a Unit, addresses: &'a mut RowAddresses<ConcertId>) {
     let rows = &unit.rows;
     let changed: Vec<_> = rows.rooms.outdated().filter_map(|id| Some((id, rows.rooms.get(id)?))).collect();
     let ids = changed.iter().map(|(id, _)| **id).collect();
@@ -231,23 +238,23 @@ pub(super) fn save<'a>(pipeline: &mut Pipeline<'a, ()>, unit: &'a Unit, lies: &'
         )
     };
     pipeline.write(MAKE, columns(rows.rooms.added().collect()));
-    lies::update(pipeline, UPDATE, columns(changed), ids, lies);
+    row_address::update(pipeline, UPDATE, columns(changed), ids, addresses);
     save_places(pipeline, rows);
     save_turns(pipeline, unit);
     save_ends(pipeline, rows);
     if unit.forget_answers_before.is_some() {
         let before = unit.at.plus_millis(-SETTLED_KEPT_MILLIS).as_millis();
-        pipeline.tell(FORGET_TURNS, params![before, DROPPED_AT_ONCE]);
-        pipeline.tell(FORGET_STRAY_ENDS, params![before, DROPPED_AT_ONCE]);
+        pipeline.execute(FORGET_TURNS, params![before, DROPPED_AT_ONCE]);
+        pipeline.execute(FORGET_STRAY_ENDS, params![before, DROPPED_AT_ONCE]);
     }
 }
 
-/// The version that a change of this unit gives the room.
+/// The version that this unit gives a room.
 fn version(rows: &Rows, concert: &ConcertId) -> i64 {
     rows.rooms.get(concert).map_or(0, |room| big(room.version))
 }
 
-/// A user has one current place: those that are no longer current first, then the new ones.
+/// A partial unique index allows one current place per user: first the places that are no longer current, then the new ones.
 fn save_places<'a>(pipeline: &mut Pipeline<'a, ()>, rows: &'a Rows) {
     let given_up_version =
         |concert: &ConcertId, place: &Place| (place.standing == PlaceStanding::GivenUp).then(|| version(rows, concert));
@@ -267,7 +274,7 @@ fn save_places<'a>(pipeline: &mut Pipeline<'a, ()>, rows: &'a Rows) {
         );
     }
     let mut fresh: Vec<_> = rows.places.added().collect();
-    // Within one unit a place may already be given up, and its user's next one current.
+    // One unit may hand out two places of a user, of which the first is already given up: rows in ascending order.
     fresh.sort_by_key(|((_, number), _)| *number);
     // A place that has a turn before it has a row was handed out by Redis.
     let (named, handed_out): (Vec<_>, Vec<_>) = fresh.into_iter().partition(|(key, _)| rows.turns.is_stored(key));
@@ -323,7 +330,7 @@ fn save_turns<'a>(pipeline: &mut Pipeline<'a, ()>, unit: &'a Unit) {
     if let Some(mut settled) = columns!(settled, |(concert, place)| concert.uuid(), big(*place), version(rows, concert))
     {
         settled.push(Box::new(unit.at.as_millis()));
-        pipeline.tell(SETTLE, settled);
+        pipeline.execute(SETTLE, settled);
     }
 }
 
@@ -365,12 +372,12 @@ pub(super) fn read_room(row: &Row) -> Sql<Room> {
     })
 }
 
-/// Concert and place, the first of a row's columns.
+/// Concert and place, from the first two columns.
 fn key_of(row: &Row) -> Sql<(ConcertId, u64)> {
     Ok((ConcertId::new(uuid(row, 0)?), number(row, 1)?))
 }
 
-/// A place from one of its columns on.
+/// A place from four columns, the first of which is `from`.
 fn read_place(row: &Row, from: usize) -> Sql<Place> {
     Ok(Place {
         user: user(row, from)?,
@@ -380,7 +387,7 @@ fn read_place(row: &Row, from: usize) -> Sql<Place> {
     })
 }
 
-/// A turn from the third of its columns on.
+/// A turn from the columns 2 to 6.
 pub(super) fn read_turn(row: &Row) -> Sql<Turn> {
     Ok(Turn {
         admitted_at: instant(row, 2)?,

@@ -7,12 +7,12 @@ use onsale_domain::wallet::{Account, Entry};
 use tokio_postgres::Row;
 
 use super::error::DbError;
-use super::lies::{self, Lies, locks, updates};
+use super::row_address::{self, RowAddresses, locks, updates};
 use super::session::{Pipeline, Session};
 use super::values::{Sql, big, columns, get, limit, number, optional_instant, params, user, uuid, word};
 use crate::stored::Word;
 
-/// Users whose wallet was never seen get a row, so that there is something to lock.
+/// Creates rows for users without a wallet: a row that does not exist cannot be locked.
 const NAME: &str = "INSERT INTO accounts (user_id, balance, version)
     SELECT user_id, 0, 0 FROM unnest($1::text[]) user_id ON CONFLICT DO NOTHING RETURNING 1";
 
@@ -34,75 +34,76 @@ const ENTER: &str =
 
 pub(super) const WRITES: &[&str] = &[NAME, LOCK[0], LOCK[1], UPDATE[0], UPDATE[1], ENTER];
 
-/// Whether wallets that nobody remembers to have seen are made before they are locked. Where newcomers are rare, most of
-/// that is in vain: then they are taken to be there, and a unit that finds one missing begins anew.
+/// Decides whether rows of unknown wallets are inserted before they are locked. While most users have a wallet, nearly all of
+/// these inserts do nothing: then rows are assumed to exist, and a unit that finds one missing is loaded again.
 #[derive(Debug, Default)]
 pub(super) struct Newcomers {
-    /// Units that named wallets in a row, without one being new.
-    in_vain: u32,
+    /// Consecutive units with unknown wallets of which none was new.
+    without_new: u32,
 }
 
 impl Newcomers {
-    /// So many in a row, and newcomers are rare.
+    /// After this many consecutive units without a new wallet, newcomers count as rare.
     const RARE_AFTER: u32 = 64;
 
     pub(super) fn are_rare(&self) -> bool {
-        self.in_vain >= Self::RARE_AFTER
+        self.without_new >= Self::RARE_AFTER
     }
 
-    /// Of the wallets that a unit named, so many were new.
+    /// Notes how many of a unit's unknown wallets were new.
     pub(super) fn note(&mut self, new: usize) {
-        self.in_vain = if new == 0 { self.in_vain.saturating_add(1) } else { 0 };
+        self.without_new = if new == 0 { self.without_new.saturating_add(1) } else { 0 };
     }
 
-    /// One was missing.
-    pub(super) fn come(&mut self) {
-        self.in_vain = 0;
+    /// Notes that an assumed wallet was missing: rows are inserted again from now on.
+    pub(super) fn reset(&mut self) {
+        self.without_new = 0;
     }
 }
 
-/// Locks the wallets. Those in `unknown` are made first where they are missing; the others must be there.
+/// Locks the wallets. Those in `unknown` are inserted first if they are missing. The others must exist: otherwise the load fails
+/// with `Vanished`.
 pub(super) fn lock<'a>(
     pipeline: &mut Pipeline<'a, Unit>,
     keys: &'a Keys,
     unknown: Vec<&'a str>,
     newcomers: &'a mut Newcomers,
-    lies: &'a mut Lies<UserId>,
+    addresses: &'a mut RowAddresses<UserId>,
 ) {
     if keys.accounts.is_empty() {
         return;
     }
     if !unknown.is_empty() {
-        pipeline.ask(NAME, params![unknown], |new, _| {
+        pipeline.query(NAME, params![unknown], |new, _| {
             newcomers.note(new.len());
             Ok(())
         });
     }
     let users: Vec<&str> = keys.accounts.iter().map(UserId::as_str).collect();
-    let (sql, wanted) = match lies.near(keys.accounts.iter()) {
+    let (sql, wanted) = match addresses.hint(keys.accounts.iter()) {
         Some(tid) => (LOCK[1], params![users, tid]),
         None => (LOCK[0], params![users]),
     };
-    pipeline.ask(sql, wanted, move |found, unit| {
+    pipeline.query(sql, wanted, move |found, unit| {
         if found.len() != keys.accounts.len() {
             return Err(DbError::Vanished);
         }
         for row in found {
             let user = user(row, 0)?;
-            lies.lock(user.clone(), row, 4)?;
+            addresses.note_locked(user.clone(), row, 4)?;
             unit.rows.accounts.load(user, account(row)?);
         }
         Ok(())
     });
 }
 
-/// A wallet that was never used is none.
+/// Reads a wallet; `None` if its row was only inserted to be locked (version 0).
 fn account(row: &Row) -> Sql<Option<Account>> {
     let account = Account { balance: get(row, 1)?, version: number(row, 2)?, updated_at: optional_instant(row, 3)? };
     Ok(Some(account).filter(|account| account.version > 0))
 }
 
-pub(super) fn save<'a>(pipeline: &mut Pipeline<'a, ()>, rows: &'a Rows, lies: &'a mut Lies<UserId>) {
+pub(super) fn save<'a>(pipeline: &mut Pipeline<'a, ()>, rows: &'a Rows, addresses: &'a mut RowAddresses<UserId>) {
     let changed: Vec<_> = rows.accounts.changed().filter_map(|(user, account)| Some((user, account?))).collect();
     let users = changed.iter().map(|(user, _)| (*user).clone()).collect();
     let changed = columns!(
@@ -112,7 +113,7 @@ pub(super) fn save<'a>(pipeline: &mut Pipeline<'a, ()>, rows: &'a Rows, lies: &'
         big(account.version),
         account.updated_at.map(|at| at.as_millis())
     );
-    lies::update(pipeline, UPDATE, changed, users, lies);
+    row_address::update(pipeline, UPDATE, changed, users, addresses);
     pipeline.write(
         ENTER,
         columns!(
@@ -142,7 +143,7 @@ pub(super) async fn read(session: &Session, user: &UserId) -> Sql<Account> {
     Ok(found.first().map(account).transpose()?.flatten().unwrap_or_default())
 }
 
-/// Newest first.
+/// A page of a user's ledger, newest entry first.
 pub(super) async fn ledger(session: &Session, user: &UserId, page: Page<u64>) -> Sql<Vec<Entry>> {
     let before = page.after.map_or(i64::MAX, big);
     let found = session.query(LEDGER, params![user.as_str(), before, limit(page.limit)]).await?;

@@ -1,4 +1,4 @@
-//! One lane's connection: units of work, each in one transaction and two round trips.
+//! One lane's connection. Runs units of work, each in one transaction and two round trips.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use onsale_domain::ids::UserId;
 
 use super::connection::Role;
 use super::error::DbError;
-use super::lies::AllLies;
+use super::row_address::ParentAddresses;
 use super::session::{Pipeline, Session};
 use super::values::{Sql, get, instant, params};
 use super::{Shared, concert, event, held, idempotency, identity, lecture, payment, positions, waiting_room, wallet};
@@ -19,10 +19,10 @@ use super::{Shared, concert, event, held, idempotency, identity, lecture, paymen
 const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE";
 const ROLLBACK: &str = "ROLLBACK";
 
-/// For a unit that queues for locks which other instances take again and again.
+/// For a unit that has timed out on locks before: it queues for them longer, so that other instances cannot starve it.
 const PATIENTLY: &str = "SET LOCAL lock_timeout = 2000";
 
-/// The database's time, which is to be read after the locks, and the transaction's id.
+/// The database's time and the transaction's id. Sent after the locks: time that passes in the queue for a lock counts.
 const AT: &str = "SELECT (extract(epoch FROM clock_timestamp()) * 1000)::bigint, pg_current_xact_id()::text";
 
 const OUTCOME: &str = "SELECT pg_xact_status($1::text::xid8)";
@@ -48,17 +48,18 @@ pub(super) const STATEMENTS: &[&[&str]] = &[
     event::WRITES,
 ];
 
-/// How long the outcome of a commit is asked for.
-const ASK_FOR: Duration = Duration::from_secs(5);
+/// How long the outcome of a lost commit is queried. Beyond it the unit ends with `StoreError::Unknown`.
+const OUTCOME_WITHIN: Duration = Duration::from_secs(5);
 
-/// How often.
-const ASK_EVERY: Duration = Duration::from_millis(100);
+/// Pause between two queries of an outcome.
+const OUTCOME_EVERY: Duration = Duration::from_millis(100);
 
-/// How many wallets a lane remembers to have seen.
+/// Maximum number of wallets that a lane remembers. With one more, all are forgotten.
 const KNOWN_MAX: usize = 100_000;
 
 struct Connected {
     session: Session,
+    /// The server's start, by which transaction ids are comparable; see [`identity`].
     identity: String,
 }
 
@@ -66,11 +67,11 @@ struct Connected {
 pub(super) struct PostgresWriter {
     shared: Arc<Shared>,
     connected: Option<Connected>,
-    /// Wallets that are known to have a row.
+    /// Wallets that have a row for certain: seen on this connection since it was opened.
     known: HashSet<UserId>,
     newcomers: wallet::Newcomers,
-    lies: AllLies,
-    /// The id of the transaction under way.
+    addresses: ParentAddresses,
+    /// The id of the current transaction, by which its outcome can be queried.
     transaction: String,
 }
 
@@ -81,7 +82,7 @@ impl PostgresWriter {
             connected: None,
             known: HashSet::new(),
             newcomers: wallet::Newcomers::default(),
-            lies: AllLies::default(),
+            addresses: ParentAddresses::default(),
             transaction: String::new(),
         }
     }
@@ -90,19 +91,19 @@ impl PostgresWriter {
         if self.connected.as_ref().is_some_and(|connected| !connected.session.is_closed()) {
             return Ok(());
         }
-        // Whatever was known of the database may be of another one.
+        // The next connection may lead to another server, where none of this is true.
         self.connected = None;
         self.known.clear();
         let session = self.shared.session(Role::Lane, STATEMENTS).await?;
-        // Before any event is written: whatever server this is, positions go on behind the log.
+        // Before any event is written: on a restored server, positions must first be raised above those in the log.
         positions::settle_for(&session, &self.shared.url).await?;
         let identity = identity::of_transactions(&session).await?;
         self.connected = Some(Connected { session, identity });
         Ok(())
     }
 
-    /// Rolls back after a refusal; drops the connection after anything else.
-    async fn retreat(&mut self, error: &DbError) {
+    /// Rolls back after a refusal by the server. Drops the connection after any other error.
+    async fn recover(&mut self, error: &DbError) {
         self.shared.count(error);
         let Some(connected) = &self.connected else { return };
         if !error.is_refusal() || connected.session.query(ROLLBACK, Vec::new()).await.is_err() {
@@ -116,9 +117,10 @@ impl PostgresWriter {
         let mut unit = Unit::default();
         let mut transaction = String::new();
         let asked = Instant::now();
-        self.lies.begin();
-        let known = (&self.known, &mut self.newcomers, &mut self.lies);
-        let loaded = load(&connected.session, wanted, known, (&mut unit, &mut transaction)).await;
+        // Locked rows of the unit before may have moved since it ended.
+        self.addresses.begin();
+        let lane = Lane { known: &self.known, newcomers: &mut self.newcomers, addresses: &mut self.addresses };
+        let loaded = load(&connected.session, wanted, lane, &mut transaction, &mut unit).await;
         match loaded {
             Ok(()) => {
                 self.transaction = transaction;
@@ -126,7 +128,7 @@ impl PostgresWriter {
                 Ok(unit)
             }
             Err(error) => {
-                self.retreat(&error).await;
+                self.recover(&error).await;
                 Err(error)
             }
         }
@@ -137,10 +139,11 @@ impl PostgresWriter {
             return Err(StoreError::Unavailable("the connection is gone".to_owned()));
         };
         let mut writes = Pipeline::new(&connected.session);
-        save(&mut writes, unit, &mut self.lies);
+        save(&mut writes, unit, &mut self.addresses);
+        // Nothing to commit: a rollback releases the locks without a sync of the disk.
         let changes_nothing = writes.is_empty() && !unit.prove_writable;
         if changes_nothing {
-            writes.tell(ROLLBACK, Vec::new());
+            writes.execute(ROLLBACK, Vec::new());
         } else {
             writes.commit();
         }
@@ -152,15 +155,16 @@ impl PostgresWriter {
         };
         self.shared.count(&error);
         if error.is_refusal() || changes_nothing {
-            // The commit at the end of a transaction that failed has rolled it back.
+            // A COMMIT in a failed transaction rolls it back, so the outcome is certain.
             return Err(error.undone());
         }
+        // The connection broke after COMMIT was sent: only the server knows the outcome.
         let identity = connected.identity.clone();
         self.connected = None;
-        self.ask_for_outcome(&identity, &error).await
+        self.query_outcome(&identity, &error).await
     }
 
-    /// Whether a unit could not begin because the connection was closed in the midst of it.
+    /// Whether loading failed because the connection was closed.
     fn lost_connection(&self, loaded: &Sql<Unit>) -> bool {
         self.connected.is_none() && matches!(loaded, Err(error @ DbError::Postgres(_)) if !error.is_refusal())
     }
@@ -172,8 +176,11 @@ impl PostgresWriter {
         self.known.extend(unit.rows.accounts.keys().cloned());
     }
 
-    /// The connection was lost after the commit was sent: the server knows whether it counted.
-    async fn ask_for_outcome(&mut self, identity: &str, lost: &DbError) -> Result<(), StoreError> {
+    /// Queries the outcome of a commit whose connection was lost, until it is known or 5 s have passed.
+    ///
+    /// # Errors
+    /// `Conflict` if it was rolled back: the unit can run again. `Unknown` if the outcome cannot be known.
+    async fn query_outcome(&mut self, identity: &str, lost: &DbError) -> Result<(), StoreError> {
         self.shared.metrics.outcomes.inc();
         let began = Instant::now();
         loop {
@@ -181,10 +188,10 @@ impl PostgresWriter {
                 Ok(Outcome::Committed) => return Ok(()),
                 Ok(Outcome::Aborted) => return Err(StoreError::Conflict(lost.to_string())),
                 Ok(Outcome::Unknowable) => return Err(StoreError::Unknown(lost.to_string())),
-                Ok(Outcome::InProgress) | Err(_) if began.elapsed() >= ASK_FOR => {
+                Ok(Outcome::InProgress) | Err(_) if began.elapsed() >= OUTCOME_WITHIN => {
                     return Err(StoreError::Unknown(lost.to_string()));
                 }
-                Ok(Outcome::InProgress) | Err(_) => tokio::time::sleep(ASK_EVERY).await,
+                Ok(Outcome::InProgress) | Err(_) => tokio::time::sleep(OUTCOME_EVERY).await,
             }
         }
     }
@@ -192,12 +199,13 @@ impl PostgresWriter {
     async fn outcome(&mut self, identity: &str) -> Sql<Outcome> {
         self.connect().await?;
         let Some(connected) = &self.connected else { return Err(DbError::Away("not connected".to_owned())) };
+        // Another server, or this one after a restart: its transaction ids may name other transactions.
         if connected.identity != identity {
             return Ok(Outcome::Unknowable);
         }
         let found = connected.session.query(OUTCOME, params![self.transaction.as_str()]).await?;
-        let said: Option<&str> = found.first().map(|row| get(row, 0)).transpose()?.flatten();
-        Ok(match said {
+        let status: Option<&str> = found.first().map(|row| get(row, 0)).transpose()?.flatten();
+        Ok(match status {
             Some("committed") => Outcome::Committed,
             Some("aborted") => Outcome::Aborted,
             Some("in progress") => Outcome::InProgress,
@@ -206,44 +214,57 @@ impl PostgresWriter {
     }
 }
 
-/// What became of a transaction.
+/// The outcome of a transaction.
 enum Outcome {
     Committed,
     Aborted,
-    /// Its backend has not noticed yet.
+    /// The server process of the lost connection still runs it.
     InProgress,
-    /// Another server answers, or this one has forgotten.
+    /// Another server answers, or the transaction is so old that its status was removed.
     Unknowable,
 }
 
-/// Locks parents in the one order, then reads everything else, then the clock: one round trip. Each statement sees
-/// what was committed when it began, so what is read after a lock is as its last holder left it.
+/// What a lane remembers between units of work.
+struct Lane<'a> {
+    known: &'a HashSet<UserId>,
+    newcomers: &'a mut wallet::Newcomers,
+    addresses: &'a mut ParentAddresses,
+}
+
+/// Locks parents in one fixed order, then reads everything else, then the clock: one round trip. READ COMMITTED gives each
+/// statement its own snapshot, so rows that are read after a lock are as its last holder committed them.
 async fn load(
     session: &Session,
     wanted: &Wanted,
-    (known, newcomers, lies): (&HashSet<UserId>, &mut wallet::Newcomers, &mut AllLies),
-    (unit, transaction): (&mut Unit, &mut String),
+    lane: Lane<'_>,
+    transaction: &mut String,
+    unit: &mut Unit,
 ) -> Sql<()> {
+    let Lane { known, newcomers, addresses } = lane;
     let keys = &wanted.keys;
     let is_unknown = |user: &&UserId| !newcomers.are_rare() && !known.contains(*user);
     let unknown = keys.accounts.iter().filter(is_unknown).map(UserId::as_str).collect();
     let mut pipeline = Pipeline::new(session);
-    pipeline.tell(BEGIN, Vec::new());
+    pipeline.execute(BEGIN, Vec::new());
     if wanted.is_patient {
-        pipeline.tell(PATIENTLY, Vec::new());
+        pipeline.execute(PATIENTLY, Vec::new());
     }
-    let room = lies.rooms.near(keys.rooms.iter());
-    wallet::lock(&mut pipeline, keys, unknown, newcomers, &mut lies.accounts);
-    lecture::lock(&mut pipeline, keys, &mut lies.lectures);
-    waiting_room::lock(&mut pipeline, keys, &mut lies.rooms);
-    concert::lock(&mut pipeline, keys, &mut lies.performances);
+    let room = addresses.rooms.hint(keys.rooms.iter());
+    // The one order of locks: wallets, lectures, rooms, performances, each by ascending key. Every instance and version takes
+    // them in this order; two that did not would deadlock.
+    wallet::lock(&mut pipeline, keys, unknown, newcomers, &mut addresses.accounts);
+    lecture::lock(&mut pipeline, keys, &mut addresses.lectures);
+    waiting_room::lock(&mut pipeline, keys, &mut addresses.rooms);
+    concert::lock(&mut pipeline, keys, &mut addresses.performances);
 
+    // After the locks: a second request with the same key then finds the answer that the first one committed.
     idempotency::load(&mut pipeline, &wanted.answers);
     idempotency::count(&mut pipeline, wanted);
     lecture::load(&mut pipeline, keys);
     waiting_room::load(&mut pipeline, keys, room);
     concert::load(&mut pipeline, keys);
-    pipeline.ask(AT, Vec::new(), |found, unit: &mut Unit| {
+    // Last: deadlines are judged by a time at which all locks were held.
+    pipeline.query(AT, Vec::new(), |found, unit: &mut Unit| {
         let row = found.first().ok_or(DbError::Broken("no clock"))?;
         unit.at = instant(row, 0)?;
         *transaction = get(row, 1)?;
@@ -252,13 +273,14 @@ async fn load(
     pipeline.run(unit).await
 }
 
-fn save<'a>(pipeline: &mut Pipeline<'a, ()>, unit: &'a Unit, lies: &'a mut AllLies) {
+fn save<'a>(pipeline: &mut Pipeline<'a, ()>, unit: &'a Unit, addresses: &'a mut ParentAddresses) {
+    // Parents before children: a room refers to its concert, a place to its room.
     let rows = &unit.rows;
-    wallet::save(pipeline, rows, &mut lies.accounts);
-    lecture::save(pipeline, rows, &mut lies.lectures);
+    wallet::save(pipeline, rows, &mut addresses.accounts);
+    lecture::save(pipeline, rows, &mut addresses.lectures);
     concert::save_new(pipeline, rows);
-    waiting_room::save(pipeline, unit, &mut lies.rooms);
-    concert::save(pipeline, rows, &mut lies.performances);
+    waiting_room::save(pipeline, unit, &mut addresses.rooms);
+    concert::save(pipeline, rows, &mut addresses.performances);
     payment::save(pipeline, rows);
     event::save(pipeline, unit);
     idempotency::save(pipeline, unit);
@@ -268,10 +290,10 @@ fn save<'a>(pipeline: &mut Pipeline<'a, ()>, unit: &'a Unit, lies: &'a mut AllLi
 impl Writer for PostgresWriter {
     async fn load(&mut self, wanted: &Wanted) -> Result<Unit, StoreError> {
         let mut loaded = self.begin(wanted).await;
-        // A connection that had died unnoticed, or rows that are not there after all: nothing was done yet.
+        // The connection was closed while idle, or a remembered wallet has no row. Nothing was written yet: load again.
         if matches!(loaded, Err(DbError::Vanished)) || self.lost_connection(&loaded) {
             self.known.clear();
-            self.newcomers.come();
+            self.newcomers.reset();
             loaded = self.begin(wanted).await;
         }
         loaded.map_err(DbError::undone)
@@ -288,7 +310,7 @@ impl Writer for PostgresWriter {
         };
         let found = held::find(&connected.session, wanted).await;
         if let Err(error) = &found {
-            self.retreat(error).await;
+            self.recover(error).await;
         }
         Ok(found?)
     }

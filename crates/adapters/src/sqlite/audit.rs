@@ -1,7 +1,7 @@
-//! What the audit reads, beside a server that goes on writing.
+//! Streams of rows for the audit. A server may go on writing meanwhile.
 //!
-//! A read transaction keeps the log from beginning anew, so none here is long: rows come in groups, each read in a
-//! transaction of its own. A group is a few wallets, lectures or payments, whole.
+//! A long read transaction would make the log grow, so rows are read in groups, each in a short transaction of its own. Rows that
+//! must agree with each other, such as a wallet with its ledger, are read in one group.
 
 use std::path::{Path, PathBuf};
 
@@ -21,25 +21,25 @@ use super::values::{Sql, uuid};
 use super::{concert, lecture, outbox, payment, waiting_room, wallet};
 use crate::stored::{FAMILIES, Family};
 
-/// Rows that are read and not yet checked.
+/// Maximum number of rows that are read ahead. Beyond it reading waits for the check.
 const AHEAD_MAX: usize = 1_024;
 
-/// Keys of a group: wallets, performances, payments and so on.
+/// Number of keys in a group: wallets, seats, payments and so on.
 const GROUP: usize = 500;
 
-/// Reads for the audit.
+/// Reads rows for the audit.
 pub struct SqliteAudit {
     path: PathBuf,
 }
 
 impl SqliteAudit {
-    /// Reads from this file, which must have this binary's schema.
+    /// The file must have this binary's schema.
     pub fn new(path: &Path) -> Self {
         Self { path: path.to_owned() }
     }
 
-    /// Reads group after group on a thread of its own. A group begins after a cursor and ends with the next one;
-    /// the last ends with none.
+    /// Reads group after group in a thread of its own. `read` returns the rows after a cursor and the cursor of the next group, or
+    /// `None` after the last. The thread ends when the receiver is dropped.
     fn stream<T: Send + 'static, C: Send + 'static>(
         &self,
         first: C,
@@ -67,6 +67,7 @@ fn groups<T, C>(
     while let Some(cursor) = next.take() {
         let transaction = db.unchecked_transaction().map_err(unavailable)?;
         let (rows, after) = read(&transaction, &cursor).map_err(unavailable)?;
+        // Ended before the rows are sent: sending waits for the check, for as long as that takes.
         drop(transaction);
         for row in rows {
             if sender.blocking_send(Ok(row)).is_err() {
@@ -86,12 +87,12 @@ fn event(db: &Connection, id: Uuid) -> Sql<Option<EventRow>> {
         .optional()
 }
 
-/// The ids of a group in a table, after one.
+/// The next ids of a table.
 fn ids_after(db: &Connection, sql: &str, after: &[u8]) -> Sql<Vec<[u8; 16]>> {
     db.prepare_cached(sql)?.query_map(params![after, GROUP], |row| row.get(0))?.collect()
 }
 
-/// Where the next group begins, if this one was full.
+/// The cursor of the next group; `None` if this group was not full.
 fn cursor_after(ids: &[[u8; 16]]) -> Option<Vec<u8>> {
     ids.last().filter(|_| ids.len() == GROUP).map(|id| id.to_vec())
 }
@@ -194,7 +195,7 @@ impl AuditSource for SqliteAudit {
         self.stream((), |db, ()| Ok((outbox::marks(db)?, None)))
     }
 
-    /// A position is given by the file itself, one above the last.
+    /// Counts events. None is misplaced: SQLite gives each event the position after the last.
     fn misplaced(&self) -> Rows<MisplacedRow> {
         self.stream((), |db, ()| {
             let events = db.query_row("SELECT count(*) FROM events", [], |row| row.get(0))?;
@@ -207,13 +208,13 @@ impl AuditSource for SqliteAudit {
     }
 }
 
-/// Some wallets with their ledgers. Entries of users without a wallet, between or after these, come along.
+/// A group of wallets with their ledgers, and the entries of users without a wallet in between or after them.
 fn wallets(db: &Connection, after: &String) -> Sql<(Vec<WalletRow>, Option<String>)> {
     let users: Vec<String> = db
         .prepare_cached("SELECT user_id FROM accounts WHERE user_id > ?1 ORDER BY user_id LIMIT ?2")?
         .query_map(params![after, GROUP], |row| row.get(0))?
         .collect::<Sql<_>>()?;
-    // Past the last wallet there may still be entries: '~' follows every character of a user id.
+    // After the last wallet there may be entries of users without one: '~' sorts after every character of a user id.
     let last = users.last().filter(|_| users.len() == GROUP).cloned();
     let until = last.clone().unwrap_or_else(|| "~".to_owned());
     let mut rows = Vec::new();
@@ -320,7 +321,7 @@ fn one_room(db: &Connection, concert: ConcertId) -> Sql<Option<RoomRow>> {
     }))
 }
 
-/// Some events, each with whether the row it tells of is there.
+/// A group of events, each with whether the row that it is about exists.
 fn events(db: &Connection, after: &u64) -> Sql<(Vec<ToldRow>, Option<u64>)> {
     let mut statement = db.prepare_cached(
         "SELECT position, event_id, type, subject, version, data FROM events
@@ -331,9 +332,10 @@ fn events(db: &Connection, after: &u64) -> Sql<(Vec<ToldRow>, Option<u64>)> {
     let mut found = statement.query(params![after, GROUP])?;
     while let Some(row) = found.next()? {
         last = Some(row.get(0)?);
-        let (id, kind, subject): (Uuid, String, String) = (uuid(row, 1)?, row.get(2)?, row.get(3)?);
-        let has_source = has_source(db, id, &kind, (&subject, row.get(4)?, row.get_ref(5)?.as_str()?))?;
-        rows.push(ToldRow { id: EventId::new(id), kind, subject, has_source });
+        let id = uuid(row, 1)?;
+        let event = EventRow { kind: row.get(2)?, subject: row.get(3)?, version: row.get(4)?, data: row.get(5)? };
+        let has_source = has_source(db, &event, id)?;
+        rows.push(ToldRow { id: EventId::new(id), kind: event.kind, subject: event.subject, has_source });
     }
     let next = last.filter(|_| rows.len() == GROUP);
     Ok((rows, next))
@@ -343,25 +345,34 @@ fn exists(db: &Connection, sql: &str, values: &[&dyn ToSql]) -> Sql<bool> {
     db.prepare_cached(sql)?.exists(values)
 }
 
-fn has_source(db: &Connection, id: Uuid, kind: &str, (subject, version, data): (&str, u64, &str)) -> Sql<bool> {
+/// The reservation that an event's data names, if it does.
+fn named_reservation(data: &str) -> Option<[u8; 16]> {
+    let data: serde_json::Value = serde_json::from_str(data).ok()?;
+    Uuid::try_parse(data["reservationId"].as_str()?).ok().map(Uuid::into_bytes)
+}
+
+/// Whether the row that an event is about exists.
+fn has_source(db: &Connection, event: &EventRow, id: Uuid) -> Sql<bool> {
+    let EventRow { kind, subject, version, data } = event;
     let exists = |sql: &str, values: &[&dyn ToSql]| exists(db, sql, values);
     let id = id.into_bytes();
-    let lecture = Uuid::try_parse(subject).map(Uuid::into_bytes).unwrap_or_default();
-    match kind {
+    match kind.as_str() {
         "onsale.points.charged.v1" | "onsale.points.used.v1" => exists(
             "SELECT 1 FROM ledger WHERE user_id = ?1 AND version = ?2 AND entry_id = ?3",
-            &[&subject, &version, &id],
+            &[subject, version, &id],
         ),
-        "onsale.lecture.applied.v1" | "onsale.lecture.cancelled.v1" => exists(
-            "SELECT 1 FROM lecture_history WHERE lecture_id = ?1 AND version = ?2 AND line_id = ?3",
-            &[&lecture, &version, &id],
-        ),
+        "onsale.lecture.applied.v1" | "onsale.lecture.cancelled.v1" => {
+            let Ok(lecture) = Uuid::try_parse(subject).map(Uuid::into_bytes) else { return Ok(false) };
+            exists(
+                "SELECT 1 FROM lecture_history WHERE lecture_id = ?1 AND version = ?2 AND line_id = ?3",
+                &[&lecture, version, &id],
+            )
+        }
         "onsale.seats.held.v1" => exists("SELECT 1 FROM reservations WHERE reservation_id = ?1", &[&id]),
         "onsale.payment.completed.v1" => exists("SELECT 1 FROM payments WHERE payment_id = ?1", &[&id]),
         "onsale.seats.released.v1" => {
-            let named: serde_json::Value = serde_json::from_str(data).unwrap_or_default();
-            let named = named["reservationId"].as_str().and_then(|text| Uuid::try_parse(text).ok());
-            let reservation = named.map(Uuid::into_bytes).unwrap_or_default();
+            // An event whose data names no reservation belongs to none: a finding of the audit, not an error.
+            let Some(reservation) = named_reservation(data) else { return Ok(false) };
             exists("SELECT 1 FROM reservations WHERE reservation_id = ?1 AND end_event_id = ?2", &[&reservation, &id])
         }
         _ => Ok(false),

@@ -37,7 +37,7 @@ pub(super) fn load(db: &Connection, keys: &Keys, rows: &mut Rows) -> Sql<()> {
     Ok(())
 }
 
-/// The held and paid reservations of a user in a concert.
+/// Loads the held and paid reservations of a user in a concert.
 pub(super) fn load_open(db: &Connection, concert: ConcertId, user: &UserId, rows: &mut Rows) -> Sql<()> {
     let key = (concert, user.clone());
     if rows.open_reservations.contains_key(&key) {
@@ -56,7 +56,7 @@ pub(super) fn load_open(db: &Connection, concert: ConcertId, user: &UserId, rows
     Ok(())
 }
 
-/// A reservation with its performance and its seats.
+/// Loads a reservation with its performance and its seats.
 fn load_whole(db: &Connection, id: ReservationId, rows: &mut Rows) -> Sql<()> {
     if !rows.reservations.is_loaded(&id) {
         rows.reservations.load(id, reservation(db, id)?);
@@ -119,7 +119,7 @@ pub(super) fn save(db: &Connection, rows: &Rows) -> Sql<()> {
     Ok(())
 }
 
-/// Concerts come before their rooms, and those before everything else.
+/// Inserts concerts. Called before rooms are saved, which refer to them.
 pub(super) fn save_new(db: &Connection, rows: &Rows) -> Sql<()> {
     for Concert { id, title, venue, created_at } in &rows.new_concerts {
         db.prepare_cached("INSERT INTO concerts (concert_id, title, venue, created_at) VALUES (?1, ?2, ?3, ?4)")?
@@ -270,7 +270,7 @@ pub(super) fn reservation(db: &Connection, id: ReservationId) -> Sql<Option<Rese
         .optional()
 }
 
-/// Newest first.
+/// A page of a user's reservations, newest first.
 pub(super) fn reservations_of(db: &Connection, user: &UserId, page: Page<ReservationId>) -> Sql<Vec<Reservation>> {
     let before = page.after.map_or([0xff; 16], |id| id.uuid().into_bytes());
     db.prepare_cached(&format!(
@@ -281,7 +281,7 @@ pub(super) fn reservations_of(db: &Connection, user: &UserId, page: Page<Reserva
     .collect()
 }
 
-/// Holds that were taken after an instant, each with its length in milliseconds.
+/// Holds that began after an instant, each with its duration in milliseconds.
 pub(super) fn holds_after(
     db: &Connection,
     after: Timestamp,
@@ -297,7 +297,7 @@ pub(super) fn holds_after(
     .collect()
 }
 
-/// Oldest first.
+/// Holds that have expired, the longest expired first.
 pub(super) fn lapsed_holds(
     db: &Connection,
     before: Timestamp,

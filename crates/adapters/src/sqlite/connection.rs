@@ -1,4 +1,4 @@
-//! Connections to the file, and what its errors mean.
+//! Connections to the file, and the meaning of SQLite's errors.
 
 use std::path::Path;
 use std::time::Duration;
@@ -6,32 +6,37 @@ use std::time::Duration;
 use onsale_app::store::StoreError;
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 
-/// How long a connection waits for another process that writes (`onsale events retry`).
+/// How long a connection waits for the write lock of another process (`onsale events retry`). Beyond it the operation fails.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// How many statements a connection keeps prepared: more than there are.
+/// Prepared statements that a connection caches: more than there are.
 const STATEMENTS_KEPT: usize = 128;
 
 /// What a connection is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Role {
-    /// Writes. Each commit is synced; checkpoints are another connection's work.
+    /// Writes. Each commit is synced. Never checkpoints.
     Writer,
-    /// Only reads.
+    /// Reads, and cannot write.
     Reader,
-    /// Moves what was committed from the log into the file.
+    /// Checkpoints: moves committed pages from the log into the file.
     Checkpointer,
-    /// Writes beside the writer, perhaps in another process. It checkpoints by itself after a commit that leaves the log
-    /// long: the process that serves may not run, and does not count the commits of others.
+    /// Writes in addition to the writer, perhaps in another process. Checkpoints by itself when the log is long: a server may not
+    /// be running, and would not count these commits.
     Outbox,
 }
 
-/// A log of this many pages of 4 KiB is moved into the file: 16 MiB.
+/// Length of the log, in pages of 4 KiB, from which it is moved into the file: 16 MiB.
 pub(super) const LOG_PAGES_MAX: u64 = 4_096;
 
+/// Opens a connection for a role.
+///
+/// # Errors
+/// `StoreError::Unavailable` if the file is missing or cannot be opened.
 pub(super) fn open(path: &Path, role: Role) -> Result<Connection, StoreError> {
     let flags = match role {
-        // None of them makes a file: that is done once, under the lock. A file that is gone stays gone.
+        // Without `SQLITE_OPEN_CREATE`: the file is made once, under the lock. If it was deleted, opening fails instead of starting
+        // an empty sale.
         Role::Writer | Role::Outbox | Role::Checkpointer => OpenFlags::SQLITE_OPEN_READ_WRITE,
         Role::Reader => OpenFlags::SQLITE_OPEN_READ_ONLY,
     };
@@ -44,7 +49,7 @@ pub(super) fn open(path: &Path, role: Role) -> Result<Connection, StoreError> {
     ))
     .map_err(unavailable)?;
     if role != Role::Reader {
-        // The log is used over and over rather than cut, as writing into a file that need not grow syncs faster.
+        // The log is overwritten instead of truncated: syncing is faster if the file does not have to grow.
         let checkpoint_at = if role == Role::Outbox { LOG_PAGES_MAX } else { 0 };
         db.execute_batch(&format!(
             "PRAGMA journal_mode = wal; PRAGMA synchronous = full; PRAGMA wal_autocheckpoint = {checkpoint_at};
@@ -55,13 +60,13 @@ pub(super) fn open(path: &Path, role: Role) -> Result<Connection, StoreError> {
     Ok(db)
 }
 
-/// An error before anything was committed.
+/// An error before anything was written.
 #[expect(clippy::needless_pass_by_value, reason = "the shape that map_err wants")]
 pub(super) fn unavailable(error: rusqlite::Error) -> StoreError {
     StoreError::Unavailable(error.to_string())
 }
 
-/// An error in the midst of a unit of work: nothing of it was committed.
+/// An error inside a unit of work: nothing of it is committed.
 pub(super) fn in_unit(error: &rusqlite::Error) -> StoreError {
     match error.sqlite_error_code() {
         Some(code) if is_environment(code) => StoreError::Unavailable(error.to_string()),
@@ -69,7 +74,7 @@ pub(super) fn in_unit(error: &rusqlite::Error) -> StoreError {
     }
 }
 
-/// An error of the commit itself: where the file could not be written or synced, nobody knows what is on the disk.
+/// An error of the commit. `StoreError::Unknown` if a write or sync failed: the commit may or may not be on the disk.
 pub(super) fn in_commit(error: &rusqlite::Error) -> StoreError {
     match error.sqlite_error_code() {
         Some(ErrorCode::SystemIoFailure) => StoreError::Unknown(error.to_string()),
@@ -77,7 +82,7 @@ pub(super) fn in_commit(error: &rusqlite::Error) -> StoreError {
     }
 }
 
-/// Whether the fault lies with the machine and not with what was asked.
+/// Whether the error is one of the machine and not of the statement.
 fn is_environment(code: ErrorCode) -> bool {
     matches!(
         code,

@@ -1,4 +1,4 @@
-//! Copies of dead letters whose events the log has forgotten.
+//! Copies of dead letters whose events were deleted from the log.
 
 use onsale_app::event::StoredEvent;
 use onsale_app::relay::Delivery;
@@ -8,7 +8,7 @@ use rusqlite::{Connection, params};
 use super::event::read;
 use super::values::Sql;
 
-/// As the log is read: position and version are 0.
+/// The columns of an event of the log; position and version are 0.
 macro_rules! copies {
     ($condition:literal) => {
         concat!(
@@ -20,7 +20,7 @@ macro_rules! copies {
     };
 }
 
-/// Sets an event aside: in the log if it is there, else as a copy.
+/// Sets an event aside as a dead letter: in the log if it is there, else as a copy.
 pub(super) fn set_aside(db: &mut Connection, event: &Delivery, reason: &str) -> Sql<()> {
     let transaction = db.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
     let id = event.id.uuid();
@@ -37,22 +37,22 @@ pub(super) fn set_aside(db: &mut Connection, event: &Delivery, reason: &str) -> 
     transaction.commit()
 }
 
-/// All copies, the oldest first.
+/// Up to `limit` copies, oldest first.
 pub(super) fn all(db: &Connection, limit: usize) -> Sql<Vec<StoredEvent>> {
     db.prepare_cached(copies!("true"))?.query_map([limit], read)?.collect()
 }
 
-/// Copies that are dead letters.
+/// Up to `limit` copies that are dead letters, oldest first.
 pub(super) fn dead(db: &Connection, limit: usize) -> Sql<Vec<StoredEvent>> {
     db.prepare_cached(copies!("reason IS NOT NULL"))?.query_map([limit], read)?.collect()
 }
 
-/// Copies that were put back.
+/// Up to `limit` copies that were put back, oldest first.
 pub(super) fn put_back(db: &Connection, limit: usize) -> Sql<Vec<StoredEvent>> {
     db.prepare_cached(copies!("reason IS NULL"))?.query_map([limit], read)?.collect()
 }
 
-/// Puts copies back: at most this many, of the named ones or of all. Returns how many.
+/// Puts up to `most` copies back: the named ones, or all. Returns how many.
 pub(super) fn retry(db: &Connection, ids: &[EventId], most: usize) -> Sql<usize> {
     if ids.is_empty() {
         let all = "UPDATE dead_letters SET reason = NULL WHERE event_id IN (
@@ -63,13 +63,13 @@ pub(super) fn retry(db: &Connection, ids: &[EventId], most: usize) -> Sql<usize>
     ids.iter().map(|id| db.execute(one, [id.uuid().as_bytes()])).sum()
 }
 
-/// A copy was sent. If it was refused again meanwhile, it stays.
+/// Deletes the copy of an event that was sent, unless it was refused again meanwhile.
 pub(super) fn sent(db: &Connection, id: EventId) -> Sql<()> {
     let gone = "DELETE FROM dead_letters WHERE event_id = ?1 AND reason IS NULL";
     db.execute(gone, [id.uuid().as_bytes()]).map(|_| ())
 }
 
-/// A copy can never be sent.
+/// Records why a copy can never be sent.
 pub(super) fn died(db: &Connection, id: EventId, reason: &str) -> Sql<()> {
     let dead = "UPDATE dead_letters SET reason = ?2 WHERE event_id = ?1";
     db.execute(dead, params![id.uuid().as_bytes(), reason]).map(|_| ())

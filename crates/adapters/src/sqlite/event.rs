@@ -1,4 +1,4 @@
-//! The outbox: one row for each event, in the order of the commits.
+//! The event log (outbox): one row per event, in the order of commits.
 
 use std::collections::HashMap;
 
@@ -31,10 +31,10 @@ const PUT_BACK_AFTER: &str = concat!(
 const LAST: &str =
     concat!("SELECT * FROM (SELECT ", columns!(), " FROM events ORDER BY position DESC LIMIT ?1) ORDER BY position");
 
-/// The sign keeps SQLite from looking for the least position in the order of positions, through all events before it.
+/// The unary plus keeps SQLite from searching in the order of positions, which reads all earlier events.
 const FIRST_SINCE: &str = "SELECT min(+position) FROM events WHERE event_id >= ?1";
 
-/// The latest time that an id can hold: 48 bits.
+/// The latest time in an id (UUID version 7): 48 bits of milliseconds.
 const MILLIS_MAX: u64 = (1 << 48) - 1;
 
 pub(super) fn save(db: &Connection, unit: &Unit) -> Sql<()> {
@@ -55,14 +55,14 @@ pub(super) fn save(db: &Connection, unit: &Unit) -> Sql<()> {
     Ok(())
 }
 
-/// In order.
+/// A page of the log in the order of positions.
 pub(super) fn log(db: &Connection, page: Page<u64>) -> Sql<Vec<StoredEvent>> {
     db.prepare_cached(concat!("SELECT ", columns!(), " FROM events WHERE position > ?1 ORDER BY position LIMIT ?2"))?
         .query_map(params![big(page.after.unwrap_or(0)), page.limit], read)?
         .collect()
 }
 
-/// What was put back, in order.
+/// Events that were put back, in order, then copies of dead letters that were.
 pub(super) fn put_back(db: &Connection, limit: usize) -> Sql<Vec<StoredEvent>> {
     db.prepare_cached(concat!(
         "SELECT ",
@@ -74,13 +74,13 @@ pub(super) fn put_back(db: &Connection, limit: usize) -> Sql<Vec<StoredEvent>> {
     .collect()
 }
 
-/// In order, each with what became of it.
-pub(super) fn told(db: &Connection, page: Page<u64>) -> Sql<Vec<StoredEvent>> {
+/// A page of the log with the state of each event. The first page begins with the copies of dead letters.
+pub(super) fn list(db: &Connection, page: Page<u64>) -> Sql<Vec<StoredEvent>> {
     let copies = if page.after.is_none() { dead_letters::all(db, page.limit)? } else { Vec::new() };
     Ok(copies.into_iter().chain(with_states(db, log(db, page)?)?).collect())
 }
 
-/// Dead letters, by an index of their own.
+/// A page of dead letters, by their partial index.
 pub(super) fn dead(db: &Connection, page: Page<u64>) -> Sql<Vec<StoredEvent>> {
     let copies = if page.after.is_none() { dead_letters::dead(db, page.limit)? } else { Vec::new() };
     let mut dead = db.prepare_cached(DEAD)?;
@@ -88,7 +88,7 @@ pub(super) fn dead(db: &Connection, page: Page<u64>) -> Sql<Vec<StoredEvent>> {
     copies.into_iter().map(Ok).chain(dead).collect()
 }
 
-/// What was put back, then everything after the part of the outbox that is furthest behind.
+/// Events that were put back, then all events after the position up to which every part was sent.
 pub(super) fn unsent(db: &Connection, page: Page<u64>) -> Sql<Vec<StoredEvent>> {
     let passed: u64 = db.query_row(
         "SELECT coalesce(min(min(sent_to, coalesce(checked_to, sent_to))), 0) FROM relay_parts",
@@ -107,13 +107,13 @@ pub(super) fn unsent(db: &Connection, page: Page<u64>) -> Sql<Vec<StoredEvent>> 
     with_states(db, events)
 }
 
-/// The last of all, oldest first.
+/// The last events, oldest first.
 pub(super) fn last(db: &Connection, limit: usize) -> Sql<Vec<StoredEvent>> {
     let events = db.prepare_cached(LAST)?.query_map([limit], read)?.collect::<Sql<_>>()?;
     with_states(db, events)
 }
 
-/// Being sent is written down in the parts of the outbox, not in the events.
+/// Sets the state of sent events: it is recorded in the parts of the outbox, not in the events' rows.
 fn with_states(db: &Connection, mut events: Vec<StoredEvent>) -> Sql<Vec<StoredEvent>> {
     let sent: HashMap<u32, u64> = db
         .prepare_cached("SELECT part, min(sent_to, coalesce(checked_to, sent_to)) FROM relay_parts")?
@@ -129,8 +129,8 @@ fn with_states(db: &Connection, mut events: Vec<StoredEvent>) -> Sql<Vec<StoredE
     Ok(events)
 }
 
-/// Dead letters become pending again: at most this many, of the named ones or of all. Returns how many. The sale waits for a
-/// writing transaction, so each is short.
+/// Makes up to `most` dead letters pending again: the named ones, or all. Returns how many. The sale waits for this transaction, so
+/// `most` should be small.
 pub(super) fn retry_dead(db: &mut Connection, ids: &[EventId], most: usize) -> Sql<usize> {
     let transaction = db.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
     let mut positions: Vec<u64> = Vec::new();
@@ -153,8 +153,8 @@ pub(super) fn retry_dead(db: &mut Connection, ids: &[EventId], most: usize) -> S
     Ok(positions.len() + copies)
 }
 
-/// The first event since an instant. Found by ids alone, in their index: an id holds a time that is not before its event's.
-/// Takes no lock.
+/// The position of the first event since an instant. Searched by the index on ids: the time in an id is not before the time of its
+/// event. Takes no lock.
 pub(super) fn first_since(db: &Connection, since: Timestamp) -> Sql<Option<u64>> {
     let millis = u64::try_from(since.as_millis()).unwrap_or(0).min(MILLIS_MAX);
     let mut least = [0; 16];
@@ -162,8 +162,8 @@ pub(super) fn first_since(db: &Connection, since: Timestamp) -> Sql<Option<u64>>
     db.query_row(FIRST_SINCE, [least], |row| row.get(0))
 }
 
-/// Everything from a position on is sent again. A relay that has a part now loses it: what it is about to mark is no longer
-/// true. Returns whether anything of it had been sent.
+/// Has all events from a position on sent again. Takes the parts from their relays, because the marks that they are about to write
+/// are wrong now. Returns whether any of the events had been sent.
 pub(super) fn replay(db: &Connection, first: u64) -> Sql<bool> {
     let replayed = "UPDATE relay_parts SET sent_to = ?1 - 1, fence = fence + 1, relay = NULL, leased_until = 0
         WHERE sent_to >= ?1";

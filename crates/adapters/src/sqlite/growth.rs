@@ -1,7 +1,7 @@
-//! Watches whether the log can be moved into the file, and what its growth does to the disk.
+//! Watches whether the log can be moved into the file, and whether it fills the disk.
 //!
-//! SQLite keeps in the log whatever an open read transaction may still need. A reader in another process that never ends,
-//! such as a forgotten shell, makes the log grow with every commit until the disk is full.
+//! SQLite keeps in the log what an open read transaction may still need. A read transaction of another process that never ends,
+//! such as one of a forgotten shell, makes the log grow with every commit until the disk is full.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -15,25 +15,25 @@ use prometheus_client::metrics::gauge::ConstGauge;
 
 use super::Shared;
 
-/// A log that could not be moved any further for this long is held back by a reader.
+/// If no page could be moved for this long, a reader holds the log back.
 const HELD_BACK_AFTER: Duration = Duration::from_secs(5);
 
-/// The part and the condition under which it is reported.
+/// The part and the condition on the board.
 const PART: &str = "database";
 const CONDITION: &str = "log-growth";
 
 const MIB: u64 = 1_048_576;
 
-/// What is known of the log's growth.
+/// The state of the log's growth.
 #[derive(Debug, Default)]
 pub(super) struct Growth {
-    /// How many pages were moved when the log was last moved further, and since when that is so.
+    /// The number of moved pages when it last grew, and when that was.
     stuck: Option<(i64, Instant)>,
     is_held_back: bool,
 }
 
 impl Growth {
-    /// Takes in a try to move the log: how many of its pages are moved, and whether many are left.
+    /// Notes a checkpoint: how many pages of the log are moved, and whether many are left.
     pub(super) fn note(&mut self, shared: &Shared, moved: i64, is_long: bool) {
         if !is_long {
             self.stuck = None;
@@ -63,7 +63,7 @@ impl Growth {
         let is_scarce = free.is_some_and(|free| free < shared.reserve_bytes.load(Ordering::Relaxed));
         shared.is_disk_scarce.store(is_scarce, Ordering::Release);
         let Some(conditions) = shared.conditions.get() else { return };
-        // In powers of two, so that the reason changes, and is logged, with every doubling alone.
+        // Rounded to powers of two: a reason is logged when it changes, so with every doubling only.
         let log = (log_bytes(&shared.path) / MIB).max(1);
         let at_least = 1_u64 << log.ilog2();
         let what = "another process has had a read transaction open for long, so the log cannot be moved into the file";
@@ -83,12 +83,14 @@ impl Growth {
     }
 }
 
-/// Shows the condition as one that does not hold.
+/// Clears the condition on the board.
 pub(super) fn clear(shared: &Shared) {
-    shared.conditions.get().into_iter().for_each(|conditions| conditions.clear(PART, CONDITION));
+    if let Some(conditions) = shared.conditions.get() {
+        conditions.clear(PART, CONDITION);
+    }
 }
 
-/// The board on which a store states what is wrong with it, and how much of the disk the log leaves free.
+/// Sets the board of conditions, and how many MiB of the disk the log must leave free.
 pub(super) fn report_to(shared: &Shared, conditions: &Arc<Conditions>, reserve_mib: u32) {
     let _ = shared.conditions.set(conditions.clone());
     shared.reserve_bytes.store(u64::from(reserve_mib) * MIB, Ordering::Relaxed);
@@ -101,18 +103,18 @@ fn log_path(database: &Path) -> PathBuf {
     name.into()
 }
 
-/// The length of the log's file. It is used over and over, so most of it may be moved already.
+/// Length of the log's file in bytes. The file is overwritten and not truncated, so most of it may be moved already.
 fn log_bytes(database: &Path) -> u64 {
     std::fs::metadata(log_path(database)).map_or(0, |file| file.len())
 }
 
-/// What the disk of the database has free for this process; `None` if the system does not say.
+/// Free bytes for this process on the disk of the database; `None` if the system does not tell.
 fn free_bytes(database: &Path) -> Option<u64> {
     let disk = rustix::fs::statvfs(database).ok()?;
     Some(disk.f_bavail.saturating_mul(disk.f_frsize))
 }
 
-/// How long the log is, read from the disk whenever metrics are shown.
+/// The metric of the log's length, read from the disk at each scrape.
 #[derive(Debug)]
 pub(super) struct LogLength(pub(super) Arc<Shared>);
 
@@ -125,7 +127,7 @@ impl Collector for LogLength {
     }
 }
 
-/// Bytes that stay free on the disk, unless a setting says otherwise.
+/// The default of `reserve_bytes`.
 pub(super) fn default_reserve() -> AtomicU64 {
     AtomicU64::new(256 * MIB)
 }

@@ -1,4 +1,4 @@
-//! Answers kept under idempotency keys.
+//! Stored answers of idempotency keys.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,7 +11,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 
 use super::values::{Sql, instant};
 
-/// How many old answers one unit of work drops at most.
+/// Maximum number of old answers that one unit of work deletes.
 const FORGOTTEN_AT_ONCE: usize = 500;
 
 fn owner(id: &KeyId) -> &str {
@@ -35,8 +35,8 @@ pub(super) fn load(db: &Connection, ids: &BTreeSet<KeyId>, answers: &mut Table<K
     Ok(())
 }
 
-/// Counts the answers of users, up to a bound. Reads the index on owners and keys alone, and of the table one row at
-/// most: rows lie in the order in which they were kept.
+/// Counts the answers of users, up to a limit. Reads the index on owners and keys, and at most one row of the table: rows are in the
+/// order in which they were stored, so the first is the oldest.
 pub(super) fn count(db: &Connection, wanted: &Wanted, counts: &mut BTreeMap<UserId, KeptCount>) -> Sql<()> {
     for user in &wanted.counted {
         let answers: u32 = db
@@ -60,7 +60,7 @@ pub(super) fn count(db: &Connection, wanted: &Wanted, counts: &mut BTreeMap<User
 pub(super) fn save(db: &Connection, unit: &Unit) -> Sql<()> {
     for (id, kept) in unit.answers.changed() {
         let Some(KeptAnswer { fingerprint, answer, kept_at }) = kept else { continue };
-        // A key whose life is over may come again before its old answer is dropped.
+        // A key may be used again after it has expired and before its old answer is deleted.
         db.prepare_cached(
             "INSERT OR REPLACE INTO kept_answers (owner, key, fingerprint, answer, kept_at) VALUES (?1, ?2, ?3, ?4, ?5)",
         )?
@@ -69,7 +69,7 @@ pub(super) fn save(db: &Connection, unit: &Unit) -> Sql<()> {
     unit.forget_answers_before.map_or(Ok(()), |before| forget(db, before))
 }
 
-/// Rows lie in the order in which they were kept: the oldest are the first.
+/// Deletes old answers. Rows are in the order in which they were stored, so the first ones are the oldest.
 fn forget(db: &Connection, before: Timestamp) -> Sql<()> {
     let oldest = "SELECT position FROM kept_answers ORDER BY position LIMIT ?2";
     db.prepare_cached(&format!("DELETE FROM kept_answers WHERE position IN ({oldest}) AND kept_at < ?1"))?
@@ -77,7 +77,7 @@ fn forget(db: &Connection, before: Timestamp) -> Sql<()> {
     Ok(())
 }
 
-/// Whether there is an answer to forget.
+/// Whether there is an old answer to delete.
 pub(super) fn has_old(db: &Connection, before: Timestamp) -> Sql<bool> {
     let oldest = "SELECT coalesce((SELECT kept_at FROM kept_answers ORDER BY position LIMIT 1) < ?1, 0)";
     db.prepare_cached(oldest)?.query_row([before.as_millis()], |row| row.get(0))

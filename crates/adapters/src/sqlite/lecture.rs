@@ -51,7 +51,7 @@ pub(super) fn save(db: &Connection, rows: &Rows) -> Sql<()> {
         };
         db.prepare_cached(statement)?.execute(params![lecture.uuid().as_bytes(), seat])?;
     }
-    // Seat numbers are unique: those given back first, then those taken.
+    // Seat numbers are unique per lecture: delete applications first, so that a freed number can be inserted again.
     for (lecture, user) in rows.applications.outdated() {
         db.prepare_cached("DELETE FROM applications WHERE lecture_id = ?1 AND user_id = ?2")?
             .execute(params![lecture.uuid().as_bytes(), user.as_str()])?;
@@ -124,7 +124,7 @@ pub(super) fn lecture(db: &Connection, id: LectureId) -> Sql<Option<Lecture>> {
         .optional()
 }
 
-/// By start and id.
+/// A page of lectures in the order of start and id.
 pub(super) fn lectures(
     db: &Connection,
     filter: LectureFilter,
@@ -163,7 +163,7 @@ pub(super) fn applications(db: &Connection, user: &UserId, lecture: Option<Lectu
     .collect()
 }
 
-/// Oldest first.
+/// A page of a lecture's history, oldest line first.
 pub(super) fn history(db: &Connection, lecture: LectureId, page: Page<u64>) -> Sql<Vec<HistoryLine>> {
     db.prepare_cached(
         "SELECT lecture_id, version, line_id, user_id, type, seat_number, created_at FROM lecture_history

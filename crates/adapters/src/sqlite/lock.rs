@@ -1,4 +1,4 @@
-//! One server on one file: a lock that the system drops when the process ends, however it ends.
+//! The lock that allows one server per file. The system releases it when the process ends, however it ends.
 
 use std::fs::{File, TryLockError};
 use std::io::ErrorKind;
@@ -7,14 +7,19 @@ use std::path::{Path, PathBuf};
 use super::OpenError;
 use crate::private;
 
-/// Held for as long as this process may write the file.
+/// Held while this process may write the file.
 #[derive(Debug)]
 pub(super) struct Lock {
     _file: File,
 }
 
 impl Lock {
-    /// Takes the lock of a file by its one name (see [`super::place`]), on a file of its own beside the database: SQLite's own locks lie on the database file.
+    /// Takes the lock of a database by its canonical path (see [`super::place`]). Uses a separate lock file: closing any handle on
+    /// the database file would drop SQLite's own locks.
+    ///
+    /// # Errors
+    /// [`OpenError::InUse`] if another process holds it; [`OpenError::ReadOnly`] or [`OpenError::Lock`] if the lock file cannot be
+    /// used.
     pub(super) fn take(database: &Path) -> Result<Self, OpenError> {
         let path = lock_path(database);
         let file = private::open(&path).map_err(|source| match source.kind() {

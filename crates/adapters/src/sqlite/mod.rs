@@ -1,8 +1,8 @@
-//! A sale in one file: one writer, readers beside it, nothing to install.
+//! A sale in one SQLite file: one writer, concurrent readers, nothing to install.
 //!
-//! The writer commits with a sync each time and never checkpoints; a thread of its own moves the log into the file.
-//! After a failed write or sync every connection is closed and opened again: what the process believes is on the
-//! disk may not be.
+//! The writer syncs each commit and never checkpoints. A separate thread moves the write-ahead log into the database file.
+//! After a failed write or sync, every connection is closed and opened again, because SQLite's caches may contain what is
+//! not on the disk.
 
 mod audit;
 mod checkpoint;
@@ -28,7 +28,7 @@ mod writer;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, OnceLock};
 
 use async_trait::async_trait;
 use onsale_app::conditions::Conditions;
@@ -37,6 +37,7 @@ use onsale_app::store::news::News;
 use onsale_app::store::{Reader, Store, StoreError, Writer};
 use onsale_domain::ids::EventId;
 use onsale_domain::time::Timestamp;
+use parking_lot::Mutex;
 use prometheus_client::registry::Registry;
 use rusqlite::{Connection, ErrorCode, OpenFlags, params};
 
@@ -57,15 +58,15 @@ pub enum OpenError {
     /// Another server works on it.
     #[error("another onsale already works on this file; stop it first, or name another file")]
     InUse,
-    /// The lock beside it cannot be taken.
+    /// The lock file of the database cannot be opened or locked.
     #[error("the lock file {path} cannot be used: {source}")]
     Lock {
-        /// Which lock file.
+        /// The path of the lock file.
         path: PathBuf,
-        /// Why.
+        /// The system's error.
         source: io::Error,
     },
-    /// There is none.
+    /// The file does not exist.
     #[error("there is no such file; name the sale's own with --database-url, or make a new one with `onsale migrate`")]
     Missing,
     /// It is a folder.
@@ -77,24 +78,24 @@ pub enum OpenError {
     /// It is a symbolic link to a file that is missing.
     #[error("this is a symbolic link to a file that is not there; name that file itself to make it")]
     Nowhere,
-    /// It has hard links. SQLite keeps its log beside one name, and finds it by no other.
+    /// The file has hard links. SQLite names its log after one of the names, and would not find it by the others.
     #[error("this file has {0} names (hard links), and its log lies beside only one of them; remove the others")]
     SeveralNames(u64),
-    /// It is no SQLite file.
+    /// The file is not a SQLite database.
     #[error("this file is not a database")]
     NotADatabase,
-    /// It is a SQLite file of something else.
+    /// The file is a SQLite database of another program.
     #[error("this database belongs to another program")]
     ForeignFile,
     /// A newer onsale has changed its schema.
     #[error("a newer onsale made this database (schema {found}, this one knows {known}); use that or a newer one")]
     NewerSchema {
-        /// The file's.
+        /// The schema version of the file.
         found: usize,
-        /// This binary's.
+        /// The schema version of this binary.
         known: usize,
     },
-    /// Its schema is older than this binary's.
+    /// The schema is older than this binary's.
     #[error("the schema of this database is older than this onsale; run `onsale migrate` first")]
     OlderSchema,
     /// It cannot be written.
@@ -103,7 +104,7 @@ pub enum OpenError {
     /// The disk is full.
     #[error("the disk is full")]
     DiskFull,
-    /// Anything else.
+    /// Any other error, in SQLite's words.
     #[error("{0}")]
     Other(String),
 }
@@ -119,35 +120,38 @@ impl From<rusqlite::Error> for OpenError {
     }
 }
 
-/// Dead letters that one transaction puts back: the sale waits for it.
+/// Maximum number of dead letters that one transaction puts back. The sale waits for each transaction.
 const PUT_BACK_TOGETHER_MAX: usize = 500;
 
 /// What all connections of one store share.
 #[derive(Debug)]
 struct Shared {
     path: PathBuf,
-    /// The connections beside the writer's.
-    beside: Mutex<Vec<Slot>>,
-    /// The log has grown long, and what is left of it must be moved by the writer, which alone can stand still.
+    /// The connections other than the writer's. Locked to add one or to close all, and taken before the lock of any slot.
+    slots: Mutex<Vec<Slot>>,
+    /// Asks the writer to move the rest of the log before its next unit: only the writer can stop commits meanwhile. The
+    /// checkpointer stores with `Release`; the writer swaps with `AcqRel`, so that it sees the moved log.
     finish_checkpoint: AtomicBool,
-    /// Pages in the log after the last commit of the writer; 0 once they are moved.
+    /// Pages in the log after the writer's last commit; 0 after they were moved. The writer stores with `Release` after a
+    /// commit, the checkpointer loads with `Acquire` before it reads the log.
     log_pages: AtomicU64,
-    /// Another process keeps the log from being moved, and the disk has little room left: nothing is written.
+    /// Another process prevents the log from being moved, and the disk is nearly full: units of work are refused.
+    /// `Release` and `Acquire`, so that a unit after a refusal ends sees the log that was moved.
     is_disk_scarce: AtomicBool,
-    /// How much is left free on the disk then, in bytes.
+    /// Free bytes on the disk below which units are refused. `Relaxed`: a setting that is written once at the start.
     reserve_bytes: AtomicU64,
-    /// The board on which the store states what is wrong.
+    /// The board of conditions; empty in tools.
     conditions: OnceLock<Arc<Conditions>>,
 }
 
-/// The place of a connection that one thread uses, and that may be closed under it between two uses.
+/// A connection that one thread uses. The thread holds the lock during each use; [`Shared::close_all`] may empty it in between.
 type Slot = Arc<Mutex<Option<Connection>>>;
 
 impl Shared {
     fn new(path: &Path) -> Arc<Self> {
         Arc::new(Self {
             path: path.to_owned(),
-            beside: Mutex::default(),
+            slots: Mutex::default(),
             finish_checkpoint: AtomicBool::new(false),
             log_pages: AtomicU64::new(0),
             is_disk_scarce: AtomicBool::new(false),
@@ -156,24 +160,29 @@ impl Shared {
         })
     }
 
-    /// A place for one more connection beside the writer's.
+    /// Adds a slot for a connection.
     fn slot(&self) -> Slot {
         let slot = Slot::default();
-        self.beside.lock().unwrap_or_else(PoisonError::into_inner).push(slot.clone());
+        self.slots.lock().push(slot.clone());
         slot
     }
 
-    /// Closes every connection, all before any is opened again. SQLite then reads the log anew: a commit whose sync
-    /// failed may be in it, and what is read from now on must be what a crash would leave.
+    /// Closes every connection before any is opened again. SQLite keeps its index of the log while any connection is open.
+    /// When all are closed it reads the log again from the disk, so that a commit whose sync failed counts only if it is
+    /// really there.
     fn close_all(&self, writer: &mut Option<Connection>) {
-        let slots = self.beside.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut held: Vec<_> = slots.iter().map(|slot| slot.lock().unwrap_or_else(PoisonError::into_inner)).collect();
+        let slots = self.slots.lock();
+        // All locks first: a thread that opened its connection again while others are still open would keep the old index of
+        // the log alive.
+        let mut connections: Vec<_> = slots.iter().map(|slot| slot.lock()).collect();
         *writer = None;
-        held.iter_mut().for_each(|db| **db = None);
+        for connection in &mut connections {
+            **connection = None;
+        }
     }
 }
 
-/// A sale in one file.
+/// A store in one SQLite file.
 pub struct SqliteStore {
     shared: Arc<Shared>,
     reader: Arc<ReaderPool>,
@@ -182,7 +191,7 @@ pub struct SqliteStore {
 }
 
 impl SqliteStore {
-    /// Opens a file to serve from it, and makes or migrates it as needed.
+    /// Opens a file to serve from it. Makes or migrates it if needed. Holds the lock of the file until this is dropped.
     ///
     /// # Errors
     /// See [`OpenError`].
@@ -198,7 +207,7 @@ impl SqliteStore {
     }
 }
 
-/// Makes the file or brings its schema up to date. Tells how many steps that took.
+/// Makes or migrates a file. Returns the number of steps.
 ///
 /// # Errors
 /// See [`OpenError`].
@@ -209,16 +218,16 @@ pub fn migrate(path: &Path) -> Result<usize, OpenError> {
     migrate_locked(path)
 }
 
-/// What SQLite keeps beside a database; new ones take over its mode.
-const BESIDE: [&str; 3] = ["-wal", "-shm", "-journal"];
+/// Suffixes of SQLite's own files. SQLite gives new ones the mode of the database file.
+const SUFFIXES: [&str; 3] = ["-wal", "-shm", "-journal"];
 
-/// Makes the file if it is not there, and closes it to other users.
+/// Makes the file if it does not exist, and removes other users' permissions.
 fn make_private(path: &Path) {
     if private::make(path).is_err() {
-        // SQLite says better why.
+        // SQLite fails next, with a better message.
         return;
     }
-    for suffix in BESIDE {
+    for suffix in SUFFIXES {
         let mut name = path.as_os_str().to_owned();
         name.push(suffix);
         private::close_to_others(Path::new(&name));
@@ -227,14 +236,14 @@ fn make_private(path: &Path) {
 
 fn migrate_locked(path: &Path) -> Result<usize, OpenError> {
     make_private(path);
-    // No `SQLITE_OPEN_URI`: a file may be named `file:x.db`.
+    // Without `SQLITE_OPEN_URI`: a file may be named `file:x.db`.
     let mut db = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
-    // Looked at before anything is written: a foreign file stays as it is.
+    // Checked before the first write: a file of another program stays unchanged.
     schema::pending(&db)?;
     drop(db);
     db = open(path, Role::Writer).map_err(|error| OpenError::Other(error.to_string()))?;
     let steps = schema::migrate(&mut db)?;
-    // A commit that changes nothing shows that the file can be written.
+    // A write that is rolled back: fails if the file cannot be written.
     db.execute_batch("BEGIN IMMEDIATE; PRAGMA user_version = 1; ROLLBACK;")?;
     Ok(steps)
 }
@@ -247,10 +256,11 @@ pub fn check_path(path: &Path) -> Result<(), OpenError> {
     place::resolve(path).map(drop)
 }
 
-/// Readers on a file beside the server that may be working on it.
+/// Opens readers on a file. A server may be running on it.
 ///
 /// # Errors
-/// Where there is no such file, or its schema is not this binary's.
+/// [`OpenError::Missing`] if the file does not exist; [`OpenError::OlderSchema`] or [`OpenError::NewerSchema`] if its schema is
+/// not this binary's.
 pub fn open_beside(path: &Path) -> Result<Arc<dyn Reader>, OpenError> {
     let path = &place::resolve(path)?;
     if !path.exists() {
@@ -264,11 +274,11 @@ pub fn open_beside(path: &Path) -> Result<Arc<dyn Reader>, OpenError> {
     Ok(Arc::new(pool))
 }
 
-/// Puts dead letters back, to be sent again, beside the server that may be working on the file: those named, or all.
-/// `report` receives how many each short transaction put back.
+/// Puts dead letters back to be sent again: the named ones, or all. A server may be running on the file. Works in short
+/// transactions, and calls `report` with the number of each.
 ///
 /// # Errors
-/// If there is no such file, or it cannot be written. What was reported stays put back.
+/// If the file does not exist or cannot be written. Letters that were reported stay put back.
 pub fn retry_dead_events(path: &Path, ids: &[EventId], mut report: impl FnMut(usize)) -> Result<(), OpenError> {
     open_beside(path)?;
     let mut db = open(path, Role::Outbox).map_err(|error| OpenError::Other(error.to_string()))?;
@@ -284,10 +294,10 @@ pub fn retry_dead_events(path: &Path, ids: &[EventId], mut report: impl FnMut(us
 /// Has all events since an instant sent again. Returns whether any of them had been sent.
 ///
 /// # Errors
-/// If there is no such file, or it cannot be written.
+/// If the file does not exist or cannot be written.
 pub fn replay_events(path: &Path, since: Timestamp) -> Result<bool, OpenError> {
     open_beside(path)?;
-    // Found on a connection that only reads: a search through a long log holds no lock that the sale waits for.
+    // On a read-only connection: a long search then holds no lock that the sale waits for.
     let reader = open(path, Role::Reader).map_err(|error| OpenError::Other(error.to_string()))?;
     let Some(first) = event::first_since(&reader, since)? else { return Ok(false) };
     let db = open(path, Role::Outbox).map_err(|error| OpenError::Other(error.to_string()))?;
@@ -308,7 +318,7 @@ impl Store for SqliteStore {
         Arc::new(SqliteRetention::new(&self.shared.path))
     }
 
-    /// One process writes this file.
+    /// `None`: one process writes the file, so there are no changes of other instances.
     fn news(&self) -> Option<Arc<dyn News>> {
         None
     }
@@ -329,8 +339,8 @@ impl Store for SqliteStore {
     }
 
     async fn close(&self) {
-        // The writer is closed by now. The readers close last: they leave the emptied log where it is, without which
-        // a file that can only be read could not be opened.
+        // The writer is closed by now, and readers close after the checkpointer. The last connection to close is then read-only
+        // and leaves the emptied log in place: without a log, a read-only copy of the file could not be opened.
         self.checkpointer.stop();
         self.reader.stop();
     }

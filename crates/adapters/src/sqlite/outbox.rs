@@ -1,9 +1,9 @@
-//! The relay's side of the outbox: leases, marks, deliveries.
+//! The outbox as the relay sees it: leases of its parts, marks of progress, and records of deliveries.
 
 use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use async_trait::async_trait;
@@ -13,6 +13,7 @@ use onsale_app::relay::{Backlog, Delivery, Lease, Marks, Outbox, PartMark};
 use onsale_app::store::{Page, StoreError};
 use onsale_domain::ids::EventId;
 use onsale_domain::time::Timestamp;
+use parking_lot::Mutex;
 use rusqlite::{Connection, OptionalExtension, params};
 use uuid::Uuid;
 
@@ -20,25 +21,25 @@ use super::connection::{Role, open, unavailable};
 use super::values::{Sql, big};
 use super::{dead_letters, event};
 
-/// How long a relay that is not heard of keeps its parts, in milliseconds.
+/// How long a relay without a heartbeat keeps its parts, in milliseconds.
 const LEASED_MILLIS: i64 = 4_000;
 
-/// How long it is remembered that an event was delivered, in milliseconds.
+/// How long a delivery is remembered to recognize duplicates, in milliseconds.
 const REMEMBERED_MILLIS: i64 = 14 * 86_400_000;
 
-/// An outbox, over one connection of its own beside the sale's writer.
+/// An outbox over a connection of its own, in addition to the sale's writer.
 pub struct SqliteOutbox {
     path: PathBuf,
     db: Arc<Mutex<Option<Opened>>>,
 }
 
-/// A connection, and the file that it was opened on.
+/// A connection with the identity of its file.
 struct Opened {
     db: Connection,
     file: (u64, u64),
 }
 
-/// Which file lies at a path: its device and number.
+/// The identity of the file at a path: device and inode.
 fn file_at(path: &Path) -> io::Result<(u64, u64)> {
     let file = path.metadata()?;
     Ok((file.dev(), file.ino()))
@@ -58,20 +59,21 @@ fn now() -> i64 {
 }
 
 impl SqliteOutbox {
-    /// Opens the file when it is first asked, and again after every fault.
+    /// Opens the file at the first operation, and again after every fault.
     pub fn new(path: &Path) -> Self {
         Self { path: path.to_owned(), db: Arc::default() }
     }
 
-    /// Works on a thread that may be blocked.
+    /// Runs an operation on a thread that may block. The lock is held during the operation, so operations run one after another.
     async fn with<T: Send + 'static>(
         &self,
         work: impl FnOnce(&mut Connection) -> Sql<T> + Send + 'static,
     ) -> Result<T, StoreError> {
         let (path, opened) = (self.path.clone(), self.db.clone());
         let done = tokio::task::spawn_blocking(move || {
-            let mut opened = opened.lock().unwrap_or_else(PoisonError::into_inner);
-            // A copy that was put in its place is opened in the next call: what is known is of the file that was.
+            let mut opened = opened.lock();
+            // The file was replaced, for example by a restored copy. This operation fails, because what its caller knows is about
+            // the old file; the next one opens the new file.
             let mut own = match opened.take() {
                 Some(own) if file_at(&path).is_ok_and(|file| file == own.file) => own,
                 Some(_) => {
@@ -92,7 +94,7 @@ impl SqliteOutbox {
 fn take_leases(db: &mut Connection, relay: [u8; 16], now: i64) -> Sql<Vec<Lease>> {
     let until = now + LEASED_MILLIS;
     let transaction = db.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
-    // A lease that ends later than one that begins now was dated by a clock that was ahead, and counts as over.
+    // A lease that is valid for longer than a new one was written while the clock was ahead, and counts as expired.
     transaction.execute("DELETE FROM relays WHERE heard_until NOT BETWEEN ?1 AND ?2", [now, until + LEASED_MILLIS])?;
     let heard = "INSERT INTO relays (relay, heard_until) VALUES (?1, ?2) ON CONFLICT DO UPDATE SET heard_until = ?2";
     transaction.execute(heard, params![relay, until])?;
@@ -116,8 +118,9 @@ fn take_leases(db: &mut Connection, relay: [u8; 16], now: i64) -> Sql<Vec<Lease>
     own
 }
 
-/// A mark that no relay made which compares, or whose event is not the one that lies there, goes back to the last that
-/// holds. One that was made before any relay compared is taken on trust, if it lies within the log.
+/// Corrects marks that do not fit the log. A mark goes back to the last checked position if an older version moved it, and to the
+/// beginning if it is beyond the log or its event is not the one at that position. A mark without a checked position is
+/// trusted if it is within the log.
 fn correct(db: &Connection, relay: [u8; 16]) -> Sql<()> {
     let wrong = "SELECT part, was, checked_to, iif(
                 mark > last OR mark = checked_to AND EXISTS (
@@ -133,9 +136,9 @@ fn correct(db: &Connection, relay: [u8; 16]) -> Sql<()> {
         if was != becomes {
             tracing::error!(
                 part,
-                was,
-                becomes,
-                "a mark of the outbox is not of this log; sending again from the last that is"
+                sent_to = was,
+                corrected = becomes,
+                "a mark of the outbox does not fit the event log; sending events again from the corrected mark"
             );
         }
         let keeps_id = checked_to == Some(becomes);
@@ -146,7 +149,7 @@ fn correct(db: &Connection, relay: [u8; 16]) -> Sql<()> {
     Ok(())
 }
 
-/// The marks of all parts, as the audit compares them.
+/// The marks of all parts, for the audit.
 pub(super) fn marks(db: &Connection) -> Sql<Vec<MarkRow>> {
     let read = |row: &rusqlite::Row<'_>| {
         let (part, sent_to, checked_to) = (row.get(0)?, row.get(1)?, row.get(2)?);
@@ -162,7 +165,8 @@ pub(super) fn marks(db: &Connection) -> Sql<Vec<MarkRow>> {
     .collect()
 }
 
-/// Returns `false` if a part did not move.
+/// Moves marks, and records dead letters and events that were sent again, in one transaction. Returns `false` if a mark did not
+/// move, because its part was taken by another relay or its event is not in this log.
 fn mark(db: &mut Connection, relay: [u8; 16], marks: &Marks) -> Sql<bool> {
     let transaction = db.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
     let sent_again = "DELETE FROM events_put_back WHERE position = ?1
@@ -180,8 +184,8 @@ fn mark(db: &mut Connection, relay: [u8; 16], marks: &Marks) -> Sql<bool> {
     }
     let mut moved = 0;
     for PartMark { lease, to } in &marks.parts {
-        // The mark is still the one from which was read, and the event that was read last still lies there: this is the
-        // file that was read, and no older copy of it.
+        // Only if the mark still has the value from which events were read, and the last event is still at its position:
+        // otherwise the file was replaced by an older copy.
         let sent = "UPDATE relay_parts SET sent_to = ?5, checked_to = ?5, checked_id = ?6
             WHERE part = ?1 AND fence = ?2 AND relay = ?3 AND sent_to = ?4
                 AND EXISTS (SELECT 1 FROM events WHERE position = ?5 AND event_id = ?6)";
@@ -193,8 +197,8 @@ fn mark(db: &mut Connection, relay: [u8; 16], marks: &Marks) -> Sql<bool> {
     Ok(moved == marks.parts.len())
 }
 
-/// The event at the lowest mark stays, so that a mark is known to be of this log; and the last event of all: positions go
-/// on from it.
+/// Deletes old events that were sent. Keeps the event at the lowest mark, by which marks are compared with the log, and the last
+/// event, after which positions continue.
 fn forget(db: &mut Connection, before: i64, most: usize) -> Sql<usize> {
     let transaction = db.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
     let old = "DELETE FROM events WHERE position IN (
@@ -284,9 +288,9 @@ impl Outbox for SqliteOutbox {
         let ids = ids.to_vec();
         self.with(move |db| {
             let mut known = Vec::new();
-            let mut look = db.prepare_cached("SELECT 1 FROM deliveries WHERE event_id = ?1")?;
+            let mut known_delivery = db.prepare_cached("SELECT 1 FROM deliveries WHERE event_id = ?1")?;
             for id in ids {
-                if look.exists([id.uuid().as_bytes()])? {
+                if known_delivery.exists([id.uuid().as_bytes()])? {
                     known.push(id);
                 }
             }

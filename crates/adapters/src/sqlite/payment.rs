@@ -50,7 +50,7 @@ pub(super) fn payment(db: &Connection, id: PaymentId) -> Sql<Option<Payment>> {
         .optional()
 }
 
-/// Newest first.
+/// A page of a user's payments, newest first.
 pub(super) fn payments_of(db: &Connection, user: &UserId, page: Page<PaymentId>) -> Sql<Vec<Payment>> {
     let before = page.after.map_or([0xff; 16], |id| id.uuid().into_bytes());
     db.prepare_cached(&format!(

@@ -1,4 +1,5 @@
-//! The path of the file. The lock and SQLite's own log lie beside the file and bear its name, so a file has one name only.
+//! The canonical path of the file. The lock file and SQLite's log are named after the database file, so every process must use the
+//! same name for it.
 
 use std::io::ErrorKind;
 use std::os::unix::fs::MetadataExt;
@@ -6,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use super::OpenError;
 
-/// The one name of a file: symbolic links are followed. The file need not be there yet.
+/// The canonical path of a file, with symbolic links resolved. The file need not exist yet.
 ///
 /// # Errors
 /// `OpenError::Folder`, `OpenError::Special`, `OpenError::Nowhere` or `OpenError::SeveralNames`.
@@ -17,12 +18,12 @@ pub(super) fn resolve(path: &Path) -> Result<PathBuf, OpenError> {
         Ok(found) if found.nlink() > 1 => Err(OpenError::SeveralNames(found.nlink())),
         Ok(_) => path.canonicalize().map_err(|error| OpenError::Other(error.to_string())),
         Err(error) if error.kind() == ErrorKind::NotFound && path.is_symlink() => Err(OpenError::Nowhere),
-        // What can be neither seen nor made is reported when it is opened.
+        // Any other error is reported when the file is opened.
         Err(_) => Ok(in_its_folder(path)),
     }
 }
 
-/// The name that a new file will have, if its folder is there.
+/// The canonical path of a new file, if its folder exists.
 fn in_its_folder(path: &Path) -> PathBuf {
     let folder = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
     match (folder.canonicalize(), path.file_name()) {
@@ -38,7 +39,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_way_to_a_file_leads_to_its_one_name() {
+    fn every_path_of_a_file_resolves_to_one_name() {
         let folder = tempfile::tempdir().unwrap();
         let root = folder.path().canonicalize().unwrap();
         let path = root.join("sale.db");
@@ -54,7 +55,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_single_file_is_refused() {
+    fn folders_devices_and_hard_links_are_refused() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("sale.db");
         std::fs::write(&path, "").unwrap();

@@ -1,7 +1,7 @@
-//! Readers beside the writer: a few threads, each with a connection of its own.
+//! Reads in a few threads, each with a connection of its own. They run concurrently with the writer.
 
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
 use async_trait::async_trait;
@@ -13,6 +13,7 @@ use onsale_domain::lecture::{HistoryLine, Lecture};
 use onsale_domain::payment::Payment;
 use onsale_domain::time::Timestamp;
 use onsale_domain::wallet::{Account, Entry};
+use parking_lot::Mutex;
 use rusqlite::Connection;
 use tokio::sync::oneshot;
 
@@ -20,21 +21,24 @@ use super::connection::{Role, open, unavailable};
 use super::values::Sql;
 use super::{Shared, Slot, concert, event, idempotency, lecture, payment, waiting_room, wallet, writer};
 
-/// Threads that read: as many as there is disk and cache to share among.
+/// Number of threads. More would share the same disk and cache.
 const READERS: usize = 2;
 
-/// Reads that wait. More are refused at once.
+/// Maximum number of waiting reads. Beyond it a read fails at once.
 const WAITING_MAX: usize = 4_096;
 
 type Job = Box<dyn FnOnce(Result<&Connection, StoreError>) + Send>;
 
 /// The threads that read.
 pub(super) struct ReaderPool {
+    /// `None` after [`ReaderPool::stop`]. Held to send one job, which never blocks.
     jobs: Mutex<Option<SyncSender<Job>>>,
+    /// Taken by [`ReaderPool::stop`], which joins them.
     threads: Mutex<Vec<JoinHandle<()>>>,
 }
 
 impl ReaderPool {
+    /// Starts the threads.
     pub(super) fn start(shared: &Arc<Shared>) -> std::io::Result<Self> {
         let (jobs, waiting) = sync_channel(WAITING_MAX);
         let waiting = Arc::new(Mutex::new(waiting));
@@ -48,14 +52,20 @@ impl ReaderPool {
         Ok(Self { jobs: Mutex::new(Some(jobs)), threads: Mutex::new(threads) })
     }
 
-    /// Ends the threads after what waits.
+    /// Refuses new reads, and ends the threads after the waiting ones.
     pub(super) fn stop(&self) {
-        drop(self.jobs.lock().unwrap_or_else(PoisonError::into_inner).take());
-        let threads = std::mem::take(&mut *self.threads.lock().unwrap_or_else(PoisonError::into_inner));
-        threads.into_iter().for_each(|thread| drop(thread.join()));
+        // Dropping the only sender ends the loop of each thread, once the channel is empty.
+        drop(self.jobs.lock().take());
+        for thread in std::mem::take(&mut *self.threads.lock()) {
+            // An error means that the thread has panicked; its reads have failed already.
+            drop(thread.join());
+        }
     }
 
-    /// Reads in one transaction: all statements see the same state.
+    /// Runs a query in one transaction, so that all of its statements see the same state.
+    ///
+    /// # Errors
+    /// `Unavailable` if 4,096 reads wait, after [`ReaderPool::stop`], or if the file cannot be read.
     async fn read<T: Send + 'static>(
         &self,
         query: impl FnOnce(&Connection) -> Sql<T> + Send + 'static,
@@ -68,7 +78,7 @@ impl ReaderPool {
             });
             let _ = reply.send(found);
         });
-        let sent = match &*self.jobs.lock().unwrap_or_else(PoisonError::into_inner) {
+        let sent = match &*self.jobs.lock() {
             Some(jobs) => jobs.try_send(job),
             None => Err(TrySendError::Disconnected(job)),
         };
@@ -90,8 +100,10 @@ struct Worker {
 impl Worker {
     fn run(self, waiting: &Mutex<Receiver<Job>>) {
         loop {
-            let job = waiting.lock().unwrap_or_else(PoisonError::into_inner).recv();
-            let mut slot = self.slot.lock().unwrap_or_else(PoisonError::into_inner);
+            // One thread waits for a job while it holds this lock, and the others wait for the lock.
+            let job = waiting.lock().recv();
+            // Locked for this job only, so that the writer can close the connection between two jobs.
+            let mut slot = self.slot.lock();
             match job {
                 Ok(job) => job(self.connection(&mut slot)),
                 Err(_) => return *slot = None,
@@ -99,7 +111,7 @@ impl Worker {
         }
     }
 
-    /// The connection; opened anew where the store no longer trusted the one there was.
+    /// The connection; opened again if the writer has closed it after a failed commit.
     fn connection<'a>(&self, slot: &'a mut Option<Connection>) -> Result<&'a Connection, StoreError> {
         match slot {
             Some(db) => Ok(db),
@@ -220,7 +232,7 @@ impl Reader for ReaderPool {
     }
 
     async fn events(&self, page: Page<u64>) -> Result<Vec<StoredEvent>, StoreError> {
-        self.read(move |db| event::told(db, page)).await
+        self.read(move |db| event::list(db, page)).await
     }
 
     async fn dead_events(&self, page: Page<u64>) -> Result<Vec<StoredEvent>, StoreError> {

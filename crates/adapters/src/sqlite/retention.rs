@@ -1,4 +1,4 @@
-//! Retiring and dropping what is over, on a connection that is opened for each step.
+//! Retires rooms and deletes old places and events, in steps. Each step opens a connection of its own.
 
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
@@ -13,10 +13,10 @@ use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, 
 use super::connection::{Role, open, unavailable};
 use super::values::{Sql, big};
 
-/// Rooms whose places one step drops: most rooms of a year have few.
+/// Maximum number of rooms whose places one step deletes. Most rooms of a year have few places.
 const ROOMS_AT_ONCE: usize = 16;
 
-/// See [`Retention`].
+/// [`Retention`] on SQLite.
 pub(super) struct SqliteRetention {
     path: PathBuf,
 }
@@ -26,7 +26,7 @@ impl SqliteRetention {
         Self { path: path.to_owned() }
     }
 
-    /// Works in one transaction, on a thread that may be blocked.
+    /// Runs a step in one transaction, on a thread that may block.
     async fn with<T: Send + 'static>(
         &self,
         work: impl FnOnce(&Transaction<'_>) -> Sql<T> + Send + 'static,
@@ -54,7 +54,7 @@ fn retire(db: &Connection, rooms: &[(ConcertId, u64)], started_before: Timestamp
              AND NOT EXISTS (SELECT 1 FROM performances WHERE performances.concert_id = ?1 AND starts_at >= ?3)",
     )?;
     let mut is_retired = db.prepare("SELECT 1 FROM rooms WHERE concert_id = ?1 AND retired_version = version")?;
-    // Holds that live are few, and what was sold is not among them.
+    // Open holds are few: they have a partial index without sold reservations.
     let mut held =
         db.prepare("SELECT DISTINCT concert_id FROM reservations WHERE status = 'HELD' AND held_until > 0")?;
     let held: HashSet<[u8; 16]> = held.query_map([], |row| row.get(0))?.collect::<Sql<_>>()?;
@@ -72,7 +72,7 @@ fn retire(db: &Connection, rooms: &[(ConcertId, u64)], started_before: Timestamp
     Ok(retired)
 }
 
-/// A room whose first place that is not dropped is old, and was called.
+/// A room whose first remaining place is old and was admitted.
 const WITH_OLD_PLACES: &str = "SELECT concert_id, served, places_dropped_to,
         (SELECT min(place) FROM turns WHERE turns.concert_id = rooms.concert_id) AS first_turn
     FROM rooms WHERE served > places_dropped_to AND (SELECT issued_at < ?1 AND place < coalesce(first_turn, place + 1)
@@ -96,7 +96,7 @@ fn drop_places(db: &Connection, before: Timestamp, most: usize) -> Sql<usize> {
     Ok(gone)
 }
 
-/// `None` if no room has any left.
+/// Deletes old places of the next room. Returns how many, or `None` if no room has old places.
 fn drop_places_of_one(db: &Connection, before: Timestamp, most: usize) -> Sql<Option<usize>> {
     let line = |row: &rusqlite::Row<'_>| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?));
     let found: Option<Line> = db.prepare_cached(WITH_OLD_PLACES)?.query_row([before.as_millis()], line).optional()?;
@@ -109,7 +109,7 @@ fn drop_places_of_one(db: &Connection, before: Timestamp, most: usize) -> Sql<Op
         .query_map(params![concert, dropped_to, called, most], |row| Ok((row.get(0)?, row.get(1)?)))?
         .collect::<Sql<_>>()?;
     let old = next.iter().take_while(|(_, issued_at)| *issued_at < before.as_millis()).count();
-    // If all that were called are old, also the numbers after the last of them that have no row.
+    // If all admitted places are old, also passes the numbers after the last of them that have no row.
     let to =
         if old == next.len() && old < most { called } else { next[..old].last().map_or(dropped_to, |last| last.0) };
     let gone = "DELETE FROM places WHERE concert_id = ?1 AND place > ?2 AND place <= ?3";
@@ -118,7 +118,8 @@ fn drop_places_of_one(db: &Connection, before: Timestamp, most: usize) -> Sql<Op
     Ok(Some(gone))
 }
 
-/// No relay ever took a part of the outbox while each has its first fence: then no relay is to send these events.
+/// Deletes old events. Unsent ones only if no relay ever took a part of the outbox (every fence is 0): then no relay is meant to send
+/// them.
 const FORGET: &str = "DELETE FROM events WHERE position IN (
     SELECT position FROM (SELECT position, at FROM events
         WHERE position < (SELECT max(position) FROM events) AND state <> 'DEAD'

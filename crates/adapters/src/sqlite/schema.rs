@@ -1,4 +1,4 @@
-//! The schema, moved forward only.
+//! Migrations of the schema. They only move forward.
 
 use std::fs::File;
 use std::io::Read;
@@ -8,7 +8,7 @@ use rusqlite::{Connection, TransactionBehavior};
 
 use super::OpenError;
 
-/// Each step brings a file from version n to n + 1. Steps that have landed never change.
+/// Step n brings a file from version n to n + 1. A released step never changes.
 const STEPS: [&str; 10] = [
     include_str!("migrations/0001_sale.sql"),
     include_str!("migrations/0002_room.sql"),
@@ -25,18 +25,17 @@ const STEPS: [&str; 10] = [
 /// Marks a file as onsale's: "onsa" in ASCII.
 const APPLICATION_ID: i64 = 0x6f6e_7361;
 
-/// How each SQLite file begins.
+/// The first bytes of every SQLite file.
 const MAGIC: &[u8] = b"SQLite format 3\0";
 
-/// Three bytes of the header that are the same in each SQLite file, and where they are.
+/// Three bytes of the header that are the same in every SQLite file, and their offset.
 const PAYLOAD_FRACTIONS: [u8; 3] = [64, 32, 32];
 const PAYLOAD_FRACTIONS_AT: usize = 21;
 
 /// The offset of the application id in the header of a SQLite file: four bytes, the highest first.
 const APPLICATION_ID_AT: usize = 68;
 
-/// Refuses a file that is not onsale's before a lock file is made beside it. Only reads the header: what that does not
-/// show, [`pending`] finds.
+/// Refuses a file of another program before a lock file is made for it. Reads the header only; [`pending`] checks the rest.
 ///
 /// # Errors
 /// [`OpenError::NotADatabase`] or [`OpenError::ForeignFile`].
@@ -59,13 +58,14 @@ pub(super) fn refuse_foreign(path: &Path) -> Result<(), OpenError> {
     }
 }
 
-/// Brings the schema up to this binary.
+/// Migrates the schema to this binary's version. Returns the number of steps.
 ///
 /// # Errors
-/// Where the file belongs to another program, or to a newer onsale.
+/// [`OpenError::ForeignFile`] or [`OpenError::NewerSchema`].
 pub(super) fn migrate(db: &mut Connection) -> Result<usize, OpenError> {
     let steps = pending(db)?;
     for (number, step) in STEPS.iter().enumerate().skip(STEPS.len() - steps) {
+        // The step and its version in one transaction: a crash leaves a file with neither or both.
         let transaction = db.transaction_with_behavior(TransactionBehavior::Immediate)?;
         transaction.execute_batch(step)?;
         transaction.execute_batch(&format!(
@@ -77,7 +77,10 @@ pub(super) fn migrate(db: &mut Connection) -> Result<usize, OpenError> {
     Ok(steps)
 }
 
-/// How many steps are missing.
+/// Number of missing steps.
+///
+/// # Errors
+/// [`OpenError::ForeignFile`] or [`OpenError::NewerSchema`].
 pub(super) fn pending(db: &Connection) -> Result<usize, OpenError> {
     let pragma = |name: &str| db.query_row(&format!("PRAGMA {name}"), [], |row| row.get::<_, i64>(0));
     let (application, version) = (pragma("application_id")?, pragma("user_version")?);

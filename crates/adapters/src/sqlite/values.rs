@@ -1,4 +1,4 @@
-//! Values between rows and rules.
+//! Conversions between columns of rows and values of the domain.
 
 use std::sync::Arc;
 
@@ -13,7 +13,8 @@ use crate::stored::{Word, seating_from_text};
 
 pub(super) type Sql<T> = rusqlite::Result<T>;
 
-/// A number as the database's `integer`. A cursor is the caller's to make up: one that is too large lies behind all.
+/// A number as SQLite's `INTEGER`. Callers may send any number as a page cursor: one that is too large becomes the maximum, after
+/// which there are no rows.
 pub(super) fn big(number: u64) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
 }
@@ -43,7 +44,7 @@ pub(super) fn optional_text(row: &Row<'_>, column: usize) -> Sql<Option<Arc<str>
     Ok(row.get_ref(column)?.as_str_or_null()?.map(Into::into))
 }
 
-/// One of a few words.
+/// A column with one of the words of `T`.
 pub(super) fn word<T: Word>(row: &Row<'_>, column: usize) -> Sql<T> {
     T::of_word(row.get_ref(column)?.as_str()?).ok_or_else(|| broken(column, "an unknown word"))
 }

@@ -40,7 +40,7 @@ pub(super) fn load(db: &Connection, keys: &Keys, rows: &mut Rows) -> Sql<()> {
     Ok(())
 }
 
-/// A person's current place and, where it has a turn, what decides whether that turn runs.
+/// Loads a user's current place. If the place has a turn, also loads what decides whether the turn is still running.
 fn load_entrant(db: &Connection, concert: ConcertId, user: &UserId, rows: &mut Rows) -> Sql<()> {
     let number: Option<u64> = db
         .prepare_cached("SELECT place FROM places WHERE concert_id = ?1 AND user_id = ?2 AND standing = 'CURRENT'")?
@@ -158,7 +158,7 @@ pub(super) fn save(db: &Connection, rows: &Rows) -> Sql<()> {
     Ok(())
 }
 
-/// A user has one current place: those that are no longer current first, then the new ones.
+/// A partial unique index allows one current place per user: first the places that are no longer current, then the new ones.
 fn save_places(db: &Connection, rows: &Rows) -> Sql<()> {
     let mut changed: Vec<_> = rows.places.outdated().filter_map(|key| Some((key, rows.places.get(key)?))).collect();
     changed.sort_by_key(|(_, place)| place.standing == PlaceStanding::Current);
@@ -170,7 +170,7 @@ fn save_places(db: &Connection, rows: &Rows) -> Sql<()> {
         ])?;
     }
     let mut fresh: Vec<_> = rows.places.added().collect();
-    // Within one unit a place may already be given up, and its user's next one current.
+    // One unit may hand out two places of a user, of which the first is already given up: rows in ascending order.
     fresh.sort_by_key(|((_, number), _)| *number);
     for ((concert, number), place) in fresh {
         db.prepare_cached(
@@ -259,14 +259,14 @@ fn given_up_after(db: &Connection, concert: ConcertId, served: u64, limit: usize
     .collect()
 }
 
-/// Those that are not retired.
+/// All rooms that are not retired.
 pub(super) fn rooms(db: &Connection) -> Sql<Vec<RoomRecord>> {
     let mut all = db.prepare_cached(&format!("SELECT {ROOM} FROM rooms WHERE version <> retired_version"))?;
     let all = all.query_map([], |row| Ok((ConcertId::new(uuid(row, 0)?), read_room(row)?)))?;
     all.map(|found| found.and_then(|(concert, room)| record(db, concert, room))).collect()
 }
 
-/// A room with all that a process needs of it.
+/// A room with its open turns, given-up places and holds.
 pub(super) fn record(db: &Connection, concert: ConcertId, room: Room) -> Sql<RoomRecord> {
     let given_up = given_up_after(db, concert, room.served, usize::MAX >> 1)?;
     Ok(RoomRecord { concert, room, given_up, turns: turns(db, concert)?, holds: holds(db, concert)? })
@@ -285,7 +285,7 @@ fn turns(db: &Connection, concert: ConcertId) -> Sql<Vec<(u64, Turn, bool)>> {
 
 fn holds(db: &Connection, concert: ConcertId) -> Sql<Vec<(u64, ReservationId, Timestamp)>> {
     db.prepare_cached(
-        // The first condition on the status names the index, the second the rows.
+        // The condition on two statuses matches the partial index; the one on `HELD` selects the rows.
         "SELECT place, reservation_id, held_until FROM reservations
          WHERE concert_id = ?1 AND status IN ('HELD', 'PAID') AND status = 'HELD'",
     )?

@@ -52,7 +52,7 @@ pub(super) fn account(db: &Connection, user: &UserId) -> Sql<Option<Account>> {
         .optional()
 }
 
-/// Newest first.
+/// A page of a user's ledger, newest entry first.
 pub(super) fn ledger(db: &Connection, user: &UserId, page: Page<u64>) -> Sql<Vec<Entry>> {
     db.prepare_cached(
         "SELECT user_id, version, entry_id, type, amount, balance_after, reference, created_at FROM ledger

@@ -1,4 +1,4 @@
-//! The one connection that writes.
+//! The only connection that writes units of work.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -14,16 +14,16 @@ use super::connection::{Role, in_commit, in_unit, open, unavailable};
 use super::values::Sql;
 use super::{Shared, concert, event, idempotency, lecture, payment, waiting_room, wallet};
 
-/// The database's clock is this machine's: there is one process on one machine.
+/// The database's clock. It is this machine's clock, because there is one process on one machine.
 pub(super) fn now() -> Timestamp {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     Timestamp::from_millis(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
 }
 
-/// Writes units of work, each in one transaction that is synced when it commits.
+/// Writes units of work, each in one transaction. The commit returns after it is synced to the disk.
 pub(super) struct SqliteWriter {
     shared: Arc<Shared>,
-    /// Absent after a fault, until the file could be opened again.
+    /// `None` after a failed commit, until the file can be opened again.
     db: Option<Connection>,
 }
 
@@ -33,15 +33,20 @@ impl SqliteWriter {
         Ok(Self { shared, db })
     }
 
-    /// The connection, opened anew after a fault.
+    /// The connection; opened again after a failed commit.
+    ///
+    /// # Errors
+    /// `Unavailable` if the file cannot be opened, or if a reader in another process prevents its recovery.
     fn connection(&mut self) -> Result<&Connection, StoreError> {
         if self.db.is_none() {
             let db = connect(&self.shared)?;
-            // What the log holds goes into the file and is synced there, before anything builds on it.
+            // Recovery: the log is moved into the file and synced, before a new unit builds on commits whose sync may have failed.
             let busy: bool =
                 db.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0)).map_err(unavailable)?;
             if busy {
-                return Err(StoreError::Unavailable("the file is being read and cannot be recovered yet".to_owned()));
+                return Err(StoreError::Unavailable(
+                    "another process reads the file, so it cannot be recovered yet".to_owned(),
+                ));
             }
             self.db = Some(db);
         }
@@ -51,7 +56,7 @@ impl SqliteWriter {
         }
     }
 
-    /// Closes every connection: none is trusted after a fault of the file.
+    /// Closes every connection: after a failed write or sync their caches cannot be trusted.
     fn distrust(&mut self) {
         self.shared.close_all(&mut self.db);
     }
@@ -61,12 +66,15 @@ impl SqliteWriter {
             let why = "another process keeps the log from being moved into the file, and the disk is nearly full";
             return Err(StoreError::Unavailable(why.to_owned()));
         }
+        // Swapped, so that one request of the checkpointer is served once.
         let finish = self.shared.finish_checkpoint.swap(false, Ordering::AcqRel);
         let db = self.connection()?;
         if finish {
-            // The log is nearly moved; what is left takes a moment, and then the log begins anew.
+            // Between two units no commit is running: at most 1 MiB is left, and then SQLite starts the log from its beginning.
             db.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(())).map_err(unavailable)?;
         }
+        // IMMEDIATE takes the write lock now. A deferred transaction would take it at the first write, and could then fail
+        // because another process wrote after our reads.
         db.prepare_cached("BEGIN IMMEDIATE").and_then(|mut begin| begin.execute([])).map_err(unavailable)?;
         load(db, wanted).map_err(|error| {
             roll_back(db);
@@ -81,6 +89,7 @@ impl SqliteWriter {
             committed.map(|_| ()).map_err(|error| in_commit(&error))
         });
         let Err(error) = failed else { return Ok(()) };
+        // Before the connections are closed: a transaction that is still open would keep the lock.
         roll_back(db);
         if matches!(error, StoreError::Unknown(_)) {
             self.distrust();
@@ -115,11 +124,13 @@ fn load(db: &Connection, wanted: &Wanted) -> Sql<Unit> {
     lecture::load(db, keys, rows)?;
     waiting_room::load(db, keys, rows)?;
     concert::load(db, keys, rows)?;
+    // Last, under the write lock: deadlines are judged by a time at which no other unit can run.
     unit.at = now();
     Ok(unit)
 }
 
 fn save(db: &Connection, unit: &Unit) -> Sql<()> {
+    // Parents before children: foreign keys are on.
     let rows = &unit.rows;
     wallet::save(db, rows)?;
     lecture::save(db, rows)?;

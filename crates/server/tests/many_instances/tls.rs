@@ -234,12 +234,12 @@ async fn a_server_that_wants_a_certificate_gets_ours() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_a_url_cannot_mean_is_a_bad_setting() {
     for (query, says) in [
-        ("sslmode=allow", "taken are disable, prefer, require, verify-ca, verify-full"),
+        ("sslmode=allow", "accepted are disable, prefer, require, verify-ca, verify-full"),
         ("sslmode=verify-ca", "without sslrootcert"),
         ("sslcert=a.pem", "without sslkey"),
-        ("target_session_attrs=standby", "taken are any, read-write, primary"),
-        ("connect_timeout=60", "taken are 1 to 10 seconds"),
-        ("sslpassword=x", "taken are application_name, channel_binding,"),
+        ("target_session_attrs=standby", "accepted are any, read-write, primary"),
+        ("connect_timeout=60", "accepted are 1 to 10 seconds"),
+        ("sslpassword=x", "accepted are application_name, channel_binding,"),
     ] {
         for command in ["serve", "migrate", "audit", "events"] {
             let launch = Sale::launch(ONSALE).on(format!("postgres://user:secret@127.0.0.1:1/sale?{query}"));

@@ -36,7 +36,7 @@ const SEATS_BY_OWNER: &str = "SELECT performance_id, seat, reservation_id, held_
 
 const PAID: &str = "SELECT reservation_id FROM payments ORDER BY reservation_id";
 
-/// An event of another kind would not be a hold's, even with its id.
+/// An event of another kind does not belong to a hold, even with its id.
 const HELD_EVENTS: &str = "SELECT event_id, type, subject, version, data FROM events
     WHERE topic = 'onsale.concerts' AND type = 'onsale.seats.held.v1' ORDER BY event_id, subject, version";
 
@@ -73,7 +73,7 @@ fn read_seat(row: &Row) -> Sql<SeatRow> {
     })
 }
 
-/// A reservation that was joined, if there is one.
+/// The joined reservation, if there is one.
 pub(super) fn owner(row: &Row, from: usize) -> Sql<Option<Reservation>> {
     get::<Option<Uuid>>(row, from)?.map(|_| concert::read_from(row, from)).transpose()
 }
@@ -89,7 +89,7 @@ pub(super) async fn reservations(mut connection: Connection, out: Out<Reservatio
         let id = reservation.id.uuid();
         let mut seats = BTreeMap::new();
         while let Some((performance, number, seat)) = owned.of(&id).await? {
-            // A seat that it never asked for is found among the seats.
+            // Seats beyond the reservation's own are found by the check of seats.
             if performance == reservation.performance && reservation.seats.contains(&number) {
                 seats.insert(number, seat);
             }
@@ -110,7 +110,7 @@ pub(super) async fn reservations(mut connection: Connection, out: Out<Reservatio
     Ok(())
 }
 
-/// A seat, by the reservation that it names.
+/// A seat, keyed by its reservation.
 fn read_owned(row: &Row) -> Sql<(Uuid, (PerformanceId, u32, Seat))> {
     Ok((uuid(row, 2)?, (PerformanceId::new(uuid(row, 0)?), small(row, 1)?, concert::read_seat(row, 2)?)))
 }

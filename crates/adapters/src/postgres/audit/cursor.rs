@@ -1,10 +1,10 @@
-//! The answer to one statement, a page at a time.
+//! The rows of one statement, fetched in pages.
 
 use tokio_postgres::{Portal, Row, Transaction};
 
 use super::super::values::Sql;
 
-/// Rows of a page. Several cursors of a stream hold one each.
+/// Rows of a page. A stream with several cursors keeps one page for each.
 const PAGE: i32 = 1_000;
 
 /// Rows of a statement in its order, each read into a `T`.
@@ -17,11 +17,12 @@ pub(super) struct Cursor<'a, T> {
     page: std::vec::IntoIter<Row>,
     /// The server has no more pages.
     over: bool,
-    /// The row that was looked at and not taken.
+    /// A row that was read and not yet returned.
     ahead: Option<T>,
 }
 
 impl<'a, T> Cursor<'a, T> {
+    /// Starts a statement without parameters. `read` decodes its rows.
     pub(super) async fn open(
         transaction: &'a Transaction<'a>,
         sql: &'static str,
@@ -43,7 +44,7 @@ impl<'a, T> Cursor<'a, T> {
         self.page.next().map(|row| (self.read)(&row)).transpose()
     }
 
-    /// The next row, if it is one that is wanted now; otherwise it stays the next.
+    /// The next row if `wanted` accepts it. Otherwise the row stays the next one.
     pub(super) async fn next_if(&mut self, wanted: impl FnOnce(&T) -> bool) -> Sql<Option<T>> {
         match self.next().await? {
             Some(row) if wanted(&row) => Ok(Some(row)),
@@ -56,8 +57,8 @@ impl<'a, T> Cursor<'a, T> {
 }
 
 impl<K: Ord, V> Cursor<'_, (K, V)> {
-    /// The next row of a key, until there is none. Keys are asked for in the statement's order; rows of keys between
-    /// those are passed over.
+    /// The next row with this key; `None` after the last. Callers ask for keys in ascending order, and rows of keys in between
+    /// are skipped.
     pub(super) async fn of(&mut self, key: &K) -> Sql<Option<V>> {
         while self.next_if(|(of, _)| of < key).await?.is_some() {}
         Ok(self.next_if(|(of, _)| of == key).await?.map(|(_, row)| row))

@@ -1,7 +1,7 @@
-//! Events, as what the rows say that they should tell, and each with the row that it tells of.
+//! Events: each row's expected event, and each event's row.
 //!
-//! An event has the id of its row. Where it also has the row's subject and version, which are its key, it is found by
-//! these. An event on another topic than its kind's is none: nobody who should hear of it would.
+//! An event has the id of its row. An event that also has the row's key (subject and version) is found by that key. An event on
+//! the wrong topic counts as missing: the consumers of its kind would not receive it.
 
 use onsale_app::audit::source::{EventRow, ToldRow};
 use onsale_domain::ids::EventId;
@@ -49,7 +49,7 @@ fn read_event(row: &Row, from: usize) -> Sql<EventRow> {
     })
 }
 
-/// In no order, so that nothing need be sorted. The key of a ledger entry is its event's: none is told of twice.
+/// In no order, so that no sort is needed. A ledger entry has the key of its event, so no entry has two events.
 const OF_POINTS: &str = "SELECT e.event_id, e.type, e.subject, l.user_id IS NOT NULL
         AND e.type IN ('onsale.points.charged.v1', 'onsale.points.used.v1')
     FROM events e LEFT JOIN ledger l
@@ -96,7 +96,7 @@ fn read_row(row: &Row) -> Sql<ToldRow> {
     Ok(ToldRow { id: EventId::new(uuid(row, 0)?), kind: get(row, 1)?, subject: get(row, 2)?, has_source: get(row, 3)? })
 }
 
-/// A second event of the same id tells again of what was told already: no row is there for it.
+/// A second event with the same id repeats an event: no row of its own belongs to it.
 async fn of_concerts<'a>(transaction: &'a Transaction<'a>, out: &Out<ToldRow>) -> Sql<()> {
     let id = |row: &Row| Ok((uuid(row, 0)?, ()));
     let event = |row: &Row| Ok((uuid(row, 0)?, get(row, 1)?, get(row, 2)?, get(row, 3)?));

@@ -1,11 +1,11 @@
-//! What the audit reads, beside instances that go on selling.
+//! Streams of rows for the audit. Instances may go on selling meanwhile.
 //!
-//! Everything is read from one snapshot, that of the moment when the audit was opened: a transaction keeps it for as
-//! long as the audit lives, and each stream takes it over into a transaction of its own. No row is locked.
+//! All streams read one snapshot, taken when the audit was opened. A transaction keeps it open for the whole audit, and each
+//! stream imports it into a transaction of its own. No row is locked.
 //!
-//! Nothing is looked up row by row. Each statement gives one table (or a join) in the order of a key, which the server
-//! sorts on disk where no index helps; what belongs together is merged here as the rows come by. So neither side
-//! holds more than a few pages of rows, however many there are.
+//! No stream looks up single rows. Each statement returns one table (or a join) in the order of a key, sorted on the server's
+//! disk if no index helps. Rows that belong together are merged here. So neither side keeps more than a few pages of rows
+//! in memory, however large the tables are.
 
 mod concert;
 mod cursor;
@@ -34,16 +34,16 @@ use super::values::Sql;
 use super::{OpenError, PostgresUrl};
 use snapshot::{Connection, Snapshot};
 
-/// Rows that are read and not yet checked.
+/// Maximum number of rows that are read ahead. Beyond it reading waits for the check.
 const AHEAD_MAX: usize = 1_024;
 
-/// Reads for the audit. Keeps one connection, and another for each stream that is being read.
+/// Reads rows for the audit. Uses one connection for the snapshot, and another for each open stream.
 pub struct PostgresAudit {
     snapshot: Arc<Snapshot>,
 }
 
 impl PostgresAudit {
-    /// Reads a database as it is now, which must have this binary's schema.
+    /// Takes the snapshot of a database, which must have this binary's schema.
     ///
     /// # Errors
     /// See [`OpenError`].
@@ -51,8 +51,7 @@ impl PostgresAudit {
         Ok(Self { snapshot: Arc::new(Snapshot::take(url).await?) })
     }
 
-    /// Reads on a task and a connection of its own. Both end where nobody listens any more, also in the midst of a
-    /// long sort.
+    /// Reads in a task and over a connection of its own. Both end when the receiver is dropped, even during a long sort.
     fn stream<T, F>(&self, read: impl FnOnce(Connection, Out<T>) -> F + Send + 'static) -> Rows<T>
     where
         T: Send + 'static,
@@ -75,11 +74,11 @@ impl PostgresAudit {
     }
 }
 
-/// Where a stream's rows go.
+/// The sending end of a stream.
 struct Out<T>(Sender<Result<T, StoreError>>);
 
 impl<T> Out<T> {
-    /// Waits while too many rows are unchecked. Where nobody listens any more, the whole stream is about to end.
+    /// Sends a row. Waits while 1,024 rows are unchecked. If the receiver is gone, the row is dropped: the task is about to end.
     async fn row(&self, row: T) {
         let _ = self.0.send(Ok(row)).await;
     }

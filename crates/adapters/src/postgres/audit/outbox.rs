@@ -1,4 +1,4 @@
-//! The outbox: how far it was sent, and what lies where that cannot be so.
+//! The outbox: its marks, and events at impossible positions.
 
 use onsale_app::audit::source::{MarkRow, MisplacedRow};
 use onsale_domain::ids::EventId;
@@ -33,7 +33,7 @@ pub(super) async fn marks(mut connection: Connection, out: Out<MarkRow>) -> Sql<
     Ok(())
 }
 
-/// Goes through all events twice, and sorts none.
+/// Reads all events twice, without a sort.
 pub(super) async fn misplaced(mut connection: Connection, out: Out<MisplacedRow>) -> Sql<()> {
     let transaction = connection.begin().await?;
     let row = transaction.query_one(MISPLACED, &[]).await?;

@@ -1,4 +1,4 @@
-//! Payments, each with what should agree with it.
+//! Payments, each with the rows that must agree with it.
 
 use onsale_app::audit::source::PaymentRow;
 use onsale_domain::concert::Reservation;
@@ -22,7 +22,7 @@ const ENTRIES: &str =
     "SELECT user_id, version, entry_id, type, amount, balance_after, reference, created_at FROM ledger
     WHERE reference IS NOT NULL ORDER BY reference, user_id, version";
 
-/// An event of another kind would not be a payment's, even with its id.
+/// An event of another kind does not belong to a payment, even with its id.
 const EVENTS: &str = "SELECT event_id, type, subject, version, data FROM events
     WHERE topic = 'onsale.concerts' AND type = 'onsale.payment.completed.v1' ORDER BY event_id, subject, version";
 

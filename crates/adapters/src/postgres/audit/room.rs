@@ -1,4 +1,4 @@
-//! Waiting rooms, with what their places and turns say.
+//! Waiting rooms, with counts of their places and turns.
 
 use onsale_app::audit::source::RoomRow;
 use onsale_domain::ids::ConcertId;
@@ -10,7 +10,7 @@ use super::Out;
 use super::cursor::Cursor;
 use super::snapshot::Connection;
 
-/// Each table is counted once, for all rooms. A turn that is settled is over: its row is there for other processes.
+/// Counts each table once for all rooms. Settled turns are over: their rows are kept for other processes only.
 const ROOMS: &str = "SELECT rooms.concert_id, max_active, admit_per_second, active_seconds, claim_seconds, paused,
         issued, served, rooms.given_up, active, admissions, version, updated_at, blocks, coalesce(line.places, 0),
         coalesce(line.highest, 0), coalesce(line.given_up, 0), coalesce(inside.turns, 0),

@@ -1,4 +1,4 @@
-//! One moment of the database, shared by several connections.
+//! One snapshot of the database, shared by several connections.
 
 use tokio::task::AbortHandle;
 use tokio_postgres::{Client, IsolationLevel, Transaction};
@@ -8,15 +8,16 @@ use super::super::error::DbError;
 use super::super::values::Sql;
 use super::super::{OpenError, PostgresUrl, fitness, schema};
 
-/// A snapshot, there to be taken over for as long as this lives. The transaction that keeps it writes nothing and
-/// locks only the schema's version, so nobody waits for it; the server cannot clean up what it may still see.
+/// An exported snapshot. It can be imported for as long as this lives. The transaction that keeps it open writes nothing and
+/// locks only the table of the schema's version, so no other transaction waits for it. The server cannot remove row
+/// versions that the snapshot may still see.
 pub(super) struct Snapshot {
     url: PostgresUrl,
     id: String,
     _keeper: Link,
 }
 
-/// A connection, cut when it is dropped: a server in the midst of a sort would not hear a farewell.
+/// A connection that is closed at once when it is dropped: a server that sorts would not read a polite goodbye.
 struct Link {
     client: Client,
     driver: AbortHandle,
@@ -36,7 +37,7 @@ impl Link {
 }
 
 impl Snapshot {
-    /// Takes the moment's. The schema is checked in it.
+    /// Takes a snapshot of now. Checks the schema in it.
     pub(super) async fn take(url: &PostgresUrl) -> Result<Self, OpenError> {
         let keeper = Link::new(url).await?;
         let begin = "BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY";

@@ -14,7 +14,7 @@ use super::snapshot::Connection;
 
 const ACCOUNTS: &str = "SELECT user_id, balance, version, updated_at FROM accounts ORDER BY user_id";
 
-/// Each with whether the payment is there that it names.
+/// Ledger entries, each with whether the payment that it names exists.
 const LEDGER: &str = "SELECT l.user_id, version, entry_id, type, l.amount, l.balance_after, reference, created_at,
         p.payment_id IS NOT NULL
     FROM ledger l LEFT JOIN payments p ON p.payment_id = l.reference ORDER BY l.user_id, version";
@@ -22,7 +22,7 @@ const LEDGER: &str = "SELECT l.user_id, version, entry_id, type, l.amount, l.bal
 const EVENTS: &str = "SELECT type, subject, version, data, event_id FROM events WHERE topic = 'onsale.points'
     ORDER BY subject, version";
 
-/// Entries of users without a wallet stand where it would be.
+/// Entries of users without a wallet come at the position where the wallet would be.
 pub(super) async fn wallets(mut connection: Connection, out: Out<WalletRow>) -> Sql<()> {
     let transaction = connection.begin().await?;
     let mut accounts = Cursor::open(&transaction, ACCOUNTS, read_account).await?;
@@ -41,7 +41,7 @@ pub(super) async fn wallets(mut connection: Connection, out: Out<WalletRow>) -> 
     Ok(())
 }
 
-/// As it stands there, also where it was named and never used.
+/// Reads a wallet as it is stored, even if its row was only inserted to be locked (version 0).
 fn read_account(row: &Row) -> Sql<(UserId, Account)> {
     let account = Account { balance: get(row, 1)?, version: number(row, 2)?, updated_at: optional_instant(row, 3)? };
     Ok((user(row, 0)?, account))

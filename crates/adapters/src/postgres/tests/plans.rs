@@ -1,4 +1,4 @@
-//! How statements find their rows, whatever the server knows of the tables: held by a test alone.
+//! Checks the plans of all statements: rows of large tables are found by an index, with and without statistics.
 
 #![allow(clippy::unwrap_used, reason = "a failed step ends the test")]
 
@@ -11,7 +11,7 @@ use crate::postgres::connection::Role;
 use crate::postgres::url::PostgresUrl;
 use crate::postgres::{event, migrate, news, outbox, reader, replay_events, retention, retry_dead_events, writer};
 
-/// Tables that grow with the sale, each with the conditions by which few of its rows are found.
+/// Tables that grow with the sale, each with the index conditions that select few of its rows.
 const BY_KEY: &[(&str, &[&str])] = &[
     ("accounts", &["user_id =", "TID"]),
     ("ledger", &["user_id ="]),
@@ -38,44 +38,47 @@ const BY_KEY: &[(&str, &[&str])] = &[
     ("payments", &["payment_id =", "user_id ="]),
     ("events", &["\"position\" =", "\"position\" >", "\"position\" <", "\"position\" IS NOT NULL", "subject =", "TID"]),
     ("deliveries", &["event_id =", "at <"]),
-    // Counted by owner alone, now and then and up to a bound.
+    // The condition on the owner alone is for counting, up to a limit.
     ("kept_answers", &["owner =&key =", "kept_at <", "kept_at IS NOT NULL", "owner ="]),
 ];
 
-/// What goes through a whole table, and why it may.
+/// Statements that may read a whole table, with the reason.
 const WHOLE: &[(&str, &str)] = &[
-    // A few that are left over, ever so often.
+    // Runs rarely, over a few leftover rows.
     ("DELETE FROM turn_ends WHERE (concert_id, place) IN", "turn_ends"),
-    // The ends of turns that are not settled yet: a few seconds' worth.
+    // Ends of turns that are not settled yet: those of a few seconds.
     ("SELECT concert_id, place FROM turn_ends", "turn_ends"),
-    // As many as are held; and what was sold is not in the index.
+    // Reads the partial index of holds, which contains no sold seats.
     ("SELECT concert_id, place, reservation_id, held_until FROM reservations WHERE status = 'HELD'", "reservations"),
-    // When a process starts, and whenever it no longer knows what others did.
+    // Runs when a process starts, and when it has lost track of the changes of other processes.
     ("SELECT performance_id, concert_id, starts_at, sections", "performances"),
-    // A few seconds' worth, once a second.
+    // Once a second, over the ends of a few seconds.
     ("SELECT coalesce((SELECT min(kept_at) FROM kept_answers)", "turn_ends"),
 ];
 
-/// A look into a table, and by what condition.
+/// A scan of a table in a plan, with its index condition.
 #[derive(Clone, Debug)]
-struct Look {
+struct Scan {
     table: String,
     condition: String,
 }
 
-fn looks(plan: &Value, into: &mut Vec<Look>) {
+/// Collects the scans of a plan.
+fn scans(plan: &Value, into: &mut Vec<Scan>) {
     let text = |name: &str| plan[name].as_str().unwrap_or_default().to_owned();
     let parts = || plan["Plans"].as_array().into_iter().flatten();
     if plan.get("Relation Name").is_some() && plan["Node Type"] != "ModifyTable" {
-        // A bitmap's condition is that of the index below it.
+        // The condition of a bitmap scan is in the node below it.
         let below = parts().map(|part| part["Index Cond"].as_str().unwrap_or_default()).collect::<String>();
         let tid = if plan["Node Type"] == "Tid Scan" { "TID" } else { "" };
-        into.push(Look { table: text("Relation Name"), condition: text("Index Cond") + &below + tid });
+        into.push(Scan { table: text("Relation Name"), condition: text("Index Cond") + &below + tid });
     }
-    parts().for_each(|plan| looks(plan, into));
+    for part in parts() {
+        scans(part, into);
+    }
 }
 
-impl Look {
+impl Scan {
     fn is_by_key(&self, sql: &str) -> bool {
         let Some((_, keys)) = BY_KEY.iter().find(|(table, _)| *table == self.table) else { return true };
         keys.iter().any(|key| key.split('&').all(|part| self.condition.contains(part)))
@@ -83,8 +86,8 @@ impl Look {
     }
 }
 
-/// Every look that is not by key, with its statement.
-async fn looks_at_too_much(client: &Client, statements: &[&str]) -> Vec<String> {
+/// All scans without a permitted condition, each with its statement.
+async fn scans_without_key(client: &Client, statements: &[&str]) -> Vec<String> {
     client.batch_execute("SET plan_cache_mode = force_generic_plan").await.unwrap();
     let mut found = Vec::new();
     let is_planned = |sql: &&&str| !["BEGIN", "ROLLBACK", "COMMIT"].iter().any(|word| sql.starts_with(word));
@@ -101,17 +104,17 @@ async fn looks_at_too_much(client: &Client, statements: &[&str]) -> Vec<String> 
         });
         let plan: Value = serde_json::from_str(plan.unwrap()).unwrap();
         let mut all = Vec::new();
-        looks(&plan[0]["Plan"], &mut all);
-        found.extend(all.iter().filter(|look| !look.is_by_key(sql)).map(|look| format!("{look:?} in {sql}")));
+        scans(&plan[0]["Plan"], &mut all);
+        found.extend(all.iter().filter(|scan| !scan.is_by_key(sql)).map(|scan| format!("{scan:?} in {sql}")));
     }
     found
 }
 
-/// Every table of a sale with rows, none of which anybody counted.
+/// Fills every table of a sale. The server has no statistics about these rows.
 const FILL: &str = include_str!("plans.sql");
 
 #[tokio::test]
-async fn rows_are_found_by_key_whatever_is_known_of_the_tables() {
+async fn rows_are_found_by_key_with_and_without_statistics() {
     if without("postgres") {
         return;
     }
@@ -135,14 +138,14 @@ async fn rows_are_found_by_key_whatever_is_known_of_the_tables() {
             (Role::Outbox, retention::STATEMENTS.to_vec()),
         ] {
             let (client, _driver) = url.connect(role).await.unwrap();
-            let found = looks_at_too_much(&client, &statements).await;
-            all.extend(found.into_iter().map(|look| format!("{state}, as {role:?}: {look}")));
+            let found = scans_without_key(&client, &statements).await;
+            all.extend(found.into_iter().map(|scan| format!("{state}, as {role:?}: {scan}")));
         }
     }
     assert!(all.is_empty(), "{all:#?}");
 }
 
-/// 200,000 events, one a second from 1970 on; the first half was sent, and two are dead.
+/// 200,000 events, one per second since 1970. The first half was sent, and two are dead letters.
 const LOG: &str = "
     INSERT INTO events SELECT 'onsale.points', 'ada', n, gen_random_uuid(), n::bigint << 16, 't', n * 1000::bigint, '{}'
         FROM generate_series(1, 200000) n;
@@ -150,7 +153,7 @@ const LOG: &str = "
     UPDATE relay_parts SET sent_to = 100000::bigint << 16, checked_to = 100000::bigint << 16;";
 
 #[tokio::test]
-async fn a_long_event_log_is_searched_by_its_indexes() {
+async fn commands_search_a_long_event_log_by_its_indexes() {
     if without("postgres") {
         return;
     }

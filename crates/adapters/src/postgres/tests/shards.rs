@@ -1,8 +1,8 @@
-//! Which shard a statement of a sale goes to, where a distributed Postgres keeps the tables: held by a test alone.
+//! Checks that each statement of a sale stays within one shard, if a distributed Postgres splits the tables by the keys below.
 
 use crate::postgres::writer;
 
-/// Tables that lie together, by what heads their keys. A performance belongs to one concert for good.
+/// Tables that are split by the same key. A performance never changes its concert.
 const SHARDS: &[(&str, &[&str])] = &[
     ("user", &["accounts", "ledger"]),
     ("lecture", &["lectures", "applications", "freed_seats", "lecture_history"]),
@@ -25,7 +25,7 @@ const SHARDS: &[(&str, &[&str])] = &[
     ("owner", &["kept_answers"]),
 ];
 
-/// The shards of the tables that a statement names.
+/// The keys by which the tables of a statement are split.
 fn shards_of(sql: &str) -> Vec<&'static str> {
     let words: Vec<&str> = sql.split(|c: char| !c.is_ascii_alphanumeric() && c != '_').collect();
     let follows = |word: &str| matches!(word, "FROM" | "JOIN" | "INTO" | "UPDATE" | "USING");
@@ -39,11 +39,11 @@ fn shards_of(sql: &str) -> Vec<&'static str> {
 
 #[test]
 fn no_statement_of_a_sale_joins_across_shards() {
-    // The first are the transaction's own, and about no table.
+    // Without the first group: BEGIN, COMMIT and the like name no table.
     for sql in writer::STATEMENTS[1..].concat() {
         let shards = shards_of(sql);
         assert!(shards.len() <= 1, "{shards:?}: {sql}");
-        assert!(!shards.is_empty() || sql.contains("pg_locks"), "which table is this about? {sql}");
+        assert!(!shards.is_empty() || sql.contains("pg_locks"), "no known table in {sql}");
     }
     let across = "UPDATE accounts SET balance = 0 FROM seats JOIN payments USING (performance_id)";
     assert_eq!(shards_of(across), ["concert", "user"], "the test sees a join across shards");

@@ -1,12 +1,12 @@
-//! Where rows lie in their tables, so that a hot row is found without a look at its older versions.
+//! Physical addresses (`ctid`) of rows, so that a hot row is found without reading its older versions.
 //!
-//! Each change of a row leaves a version behind, which the server clears away at once unless another transaction may
-//! still see it. While a backup or an audit keeps a snapshot open, thousands of versions of a hot row pile up, and every
-//! lookup by key goes through all of them. A lookup by the place of the newest version (`ctid`) does not.
+//! Each update leaves an old version of the row behind. The server removes it at once unless another transaction may still
+//! see it. While a backup or an audit keeps a snapshot open, thousands of versions of a hot row pile up, and every
+//! lookup by key reads all of them. A lookup by the address of the newest version does not.
 //!
-//! A locked row does not move, so what locked it knows the place for the update. After that, a lane remembers the place
-//! of rows that it changed alone in their table: those are hot. A place is a hint for the lock: the key is compared too,
-//! and a row that has moved meanwhile is looked up by its key.
+//! A locked row does not move, so the statement that locked it returns the address for the update. After the update, a
+//! lane remembers the address of a row that it changed alone in its table: such a row is hot. A remembered address
+//! is only a hint: the statement that locks also compares the key, and falls back to a lookup by key if the row has moved.
 
 use std::collections::HashMap;
 use std::error::Error;
@@ -20,10 +20,10 @@ use tokio_postgres::types::{FromSql, IsNull, ToSql, Type, accepts, to_sql_checke
 use super::session::Pipeline;
 use super::values::{Param, Sql, get};
 
-/// The most rows of a table of which a lane remembers the place. One more, and all are forgotten.
+/// Maximum number of remembered addresses per table and lane. With one more, all of the table are forgotten.
 const HOT_MAX: usize = 256;
 
-/// A place in a table: page and line, as the server writes them.
+/// An address in a table: page and line, in the server's binary form.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Tid([u8; 6]);
 
@@ -45,24 +45,24 @@ impl ToSql for Tid {
     to_sql_checked!();
 }
 
-/// The addresses of the rows of one table.
+/// Addresses of rows of one table.
 #[derive(Debug)]
-pub(super) struct Lies<K> {
-    /// Rows that the unit under way has locked.
+pub(super) struct RowAddresses<K> {
+    /// Rows that the current unit of work has locked: these addresses are exact until it ends.
     locked: HashMap<K, Tid>,
-    /// Rows that this lane changed alone in their table.
+    /// Rows that this lane changed alone in their table: hints.
     hot: HashMap<K, Tid>,
 }
 
-impl<K> Default for Lies<K> {
+impl<K> Default for RowAddresses<K> {
     fn default() -> Self {
         Self { locked: HashMap::new(), hot: HashMap::new() }
     }
 }
 
-impl<K: Eq + Hash + Clone> Lies<K> {
-    /// The last known address of the one row that a unit needs.
-    pub(super) fn near<'k>(&self, mut keys: impl Iterator<Item = &'k K>) -> Option<Tid>
+impl<K: Eq + Hash + Clone> RowAddresses<K> {
+    /// The remembered address of the row that a unit needs; `None` if it needs several, or none is remembered.
+    pub(super) fn hint<'k>(&self, mut keys: impl Iterator<Item = &'k K>) -> Option<Tid>
     where
         K: 'k,
     {
@@ -70,8 +70,8 @@ impl<K: Eq + Hash + Clone> Lies<K> {
         if keys.next().is_some() { None } else { self.hot.get(only).copied() }
     }
 
-    /// A row was locked; its place stands in this column.
-    pub(super) fn lock(&mut self, key: K, row: &Row, column: usize) -> Sql<()> {
+    /// Notes the address of a row that was just locked, from this column.
+    pub(super) fn note_locked(&mut self, key: K, row: &Row, column: usize) -> Sql<()> {
         self.locked.insert(key, get(row, column)?);
         Ok(())
     }
@@ -84,17 +84,17 @@ impl<K: Eq + Hash + Clone> Lies<K> {
     }
 }
 
-/// The addresses of the rows of all parents.
+/// Addresses of rows of all tables that units of work lock.
 #[derive(Debug, Default)]
-pub(super) struct AllLies {
-    pub(super) accounts: Lies<UserId>,
-    pub(super) lectures: Lies<LectureId>,
-    pub(super) rooms: Lies<ConcertId>,
-    pub(super) performances: Lies<PerformanceId>,
+pub(super) struct ParentAddresses {
+    pub(super) accounts: RowAddresses<UserId>,
+    pub(super) lectures: RowAddresses<LectureId>,
+    pub(super) rooms: RowAddresses<ConcertId>,
+    pub(super) performances: RowAddresses<PerformanceId>,
 }
 
-impl AllLies {
-    /// A unit begins: nothing is locked yet.
+impl ParentAddresses {
+    /// Forgets the locked rows of the unit before: they may have moved since.
     pub(super) fn begin(&mut self) {
         self.accounts.locked.clear();
         self.lectures.locked.clear();
@@ -103,8 +103,8 @@ impl AllLies {
     }
 }
 
-/// Statements that lock rows by key, in order, and one row at a place where it may lie (`$2`), or else by key. The place
-/// is the last column.
+/// Two statements: one locks rows by key, in the order of the keys. The other locks one row at an address (`$2`), or by its key
+/// if it is not there any more. The address is the last column.
 macro_rules! locks {
     ($table:literal, $key:literal, $columns:literal) => {
         [
@@ -122,14 +122,14 @@ macro_rules! locks {
             concat!(
                 "WITH near AS MATERIALIZED (SELECT ",
                 $columns,
-                ", ctid AS lies FROM ",
+                ", ctid AS address FROM ",
                 $table,
                 " WHERE ctid = $2 AND ",
                 $key,
                 " = ANY ($1) FOR NO KEY UPDATE),
                 far AS MATERIALIZED (SELECT ",
                 $columns,
-                ", ctid AS lies FROM ",
+                ", ctid AS address FROM ",
                 $table,
                 " WHERE ",
                 $key,
@@ -141,10 +141,10 @@ macro_rules! locks {
 }
 pub(super) use locks;
 
-/// Statements that change locked rows: by key, and where they lie (the last array). The second fails if it does not find
-/// each of them, and returns where the row lies now if it is one.
+/// Two statements that update locked rows: by key, and by address (the last array). The second fails with a division by zero
+/// unless it finds every row, and returns the new address if it updated one.
 macro_rules! updates {
-    ($table:literal, $key:literal, $set:literal, $arrays:literal, $lies:literal, $columns:literal) => {
+    ($table:literal, $key:literal, $set:literal, $arrays:literal, $addresses:literal, $columns:literal) => {
         [
             concat!(
                 "UPDATE ",
@@ -170,12 +170,12 @@ macro_rules! updates {
                 " FROM unnest(",
                 $arrays,
                 ", ",
-                $lies,
+                $addresses,
                 "::tid[]) v (",
                 $columns,
-                ", lies) WHERE ",
+                ", address) WHERE ",
                 $table,
-                ".ctid = v.lies AND ",
+                ".ctid = v.address AND ",
                 $table,
                 ".",
                 $key,
@@ -183,33 +183,33 @@ macro_rules! updates {
                 $key,
                 " RETURNING ",
                 $table,
-                ".ctid AS lies)
-                SELECT 1 / (count(*) = cardinality($1))::integer, min(lies) FROM changed"
+                ".ctid AS address)
+                SELECT 1 / (count(*) = cardinality($1))::integer, min(address) FROM changed"
             ),
         ]
     };
 }
 pub(super) use updates;
 
-/// Changes rows, with statements of [`updates`]: where they lie if all of them were locked by this unit.
+/// Updates rows with the statements of [`updates`]: by address if this unit has locked all of them, else by key.
 pub(super) fn update<'a, K: Eq + Hash + Clone + Send>(
     pipeline: &mut Pipeline<'a, ()>,
-    [by_key, lying]: [&'static str; 2],
+    [by_key, by_address]: [&'static str; 2],
     rows: Option<Vec<Param<'a>>>,
     mut keys: Vec<K>,
-    lies: &'a mut Lies<K>,
+    addresses: &'a mut RowAddresses<K>,
 ) {
     let Some(mut rows) = rows else { return };
-    let Some(tids) = keys.iter().map(|key| lies.locked.get(key).copied()).collect::<Option<Vec<Tid>>>() else {
-        return pipeline.tell(by_key, rows);
+    let Some(tids) = keys.iter().map(|key| addresses.locked.get(key).copied()).collect::<Option<Vec<Tid>>>() else {
+        return pipeline.execute(by_key, rows);
     };
     rows.push(Box::new(tids));
     let only = if keys.len() == 1 { keys.pop() } else { None };
-    pipeline.ask(lying, rows, move |found, ()| {
+    pipeline.query(by_address, rows, move |found, ()| {
         if let (Some(key), Some(row)) = (only, found.first())
             && let Some(tid) = get::<Option<Tid>>(row, 1)?
         {
-            lies.remember(key, tid);
+            addresses.remember(key, tid);
         }
         Ok(())
     });

@@ -1,4 +1,4 @@
-//! The audit's reading of a real Postgres: a sale in order, and the same sale with one thing wrong.
+//! The audit on a real Postgres: a correct sale, and the same sale with one error each.
 
 use onsale_adapters::postgres::{PostgresAudit, PostgresUrl, migrate};
 use onsale_app::audit::{Finding, audit};
@@ -24,7 +24,7 @@ fn broken(findings: &[Finding]) -> Vec<(&str, u64, &[String])> {
 }
 
 #[tokio::test]
-async fn a_sale_in_order_is_found_in_order() {
+async fn the_audit_finds_nothing_in_a_correct_sale() {
     let database = sale().await;
     let findings = audit(&open(&database).await).await.unwrap();
     assert_eq!(broken(&findings), []);
@@ -32,7 +32,7 @@ async fn a_sale_in_order_is_found_in_order() {
     assert_eq!(checked, [3, 3, 1, 3, 2, 2, 2, 2, 3, 2, 3, 3, 1, 1, 1, 1, 1, 1, 1, 21, 11, 8, 11]);
 }
 
-/// What is done to the sale, and which invariants are then broken, by a part of their text.
+/// Statements that damage the sale, each with parts of the texts of the invariants that it breaks.
 const WRONGS: &[(&str, &[&str])] = &[
     ("UPDATE accounts SET balance = 601 WHERE user_id = 'anna'", &["every balance"]),
     ("DELETE FROM accounts WHERE user_id = 'zoe'", &["every balance", "unbroken chain"]),
@@ -91,7 +91,7 @@ const WRONGS: &[(&str, &[&str])] = &[
         "UPDATE relay_parts SET (sent_to, checked_to, checked_id) = (SELECT position, position, id(99) FROM events LIMIT 1)",
         &["every mark of the outbox"],
     ),
-    // The same event once more, under another version.
+    // The same event again, with another version.
     (
         "INSERT INTO events SELECT topic, subject, 9, event_id, 9, type, at, data FROM events WHERE event_id = id(30)",
         &["every event tells"],
@@ -99,10 +99,10 @@ const WRONGS: &[(&str, &[&str])] = &[
 ];
 
 #[tokio::test]
-async fn one_wrong_thing_is_found() {
+async fn the_audit_finds_each_error() {
     for (wrong, invariants) in WRONGS {
         let database = sale().await;
-        // Without the triggers that would refuse it.
+        // Triggers would refuse these statements, so they are disabled.
         let done = format!("SET session_replication_role = replica; {wrong}");
         database.sql().await.batch_execute(&done).await.unwrap();
         let findings = audit(&open(&database).await).await.unwrap();
@@ -115,7 +115,7 @@ async fn one_wrong_thing_is_found() {
 }
 
 #[tokio::test]
-async fn what_is_done_after_it_was_opened_is_not_seen_and_not_kept_waiting() {
+async fn writes_after_the_audit_began_are_not_seen_and_do_not_wait() {
     let database = sale().await;
     let source = open(&database).await;
     let wrong = "SET lock_timeout = 1000; UPDATE accounts SET balance = 601 WHERE user_id = 'anna';

@@ -1,4 +1,4 @@
-//! Answers kept under idempotency keys.
+//! Stored answers of idempotency keys.
 
 use std::sync::Arc;
 
@@ -18,7 +18,7 @@ fn kept(answer: &[u8], at: Timestamp) -> KeptAnswer {
     KeptAnswer { fingerprint: [9; 32], answer: answer.into(), kept_at: at }
 }
 
-/// What is kept under these keys now, by another lane than the one that kept it.
+/// The stored answers of these keys, read by another lane than the one that stored them.
 async fn found(store: &dyn Store, ids: &[KeyId]) -> Vec<Option<KeptAnswer>> {
     let mut writer = store.writer().await.expect("a writer");
     let wanted = Wanted { answers: ids.iter().cloned().collect(), ..Wanted::default() };
@@ -28,7 +28,7 @@ async fn found(store: &dyn Store, ids: &[KeyId]) -> Vec<Option<KeptAnswer>> {
     found
 }
 
-/// Keeps answers in one unit.
+/// Stores answers in one unit.
 async fn keep(lane: &mut Lane, answers: &[(KeyId, KeptAnswer)]) {
     let wanted = Wanted { answers: answers.iter().map(|(id, _)| id.clone()).collect(), ..Wanted::default() };
     let mut unit = lane.writer.load(&wanted).await.expect("a unit of work");
@@ -36,7 +36,7 @@ async fn keep(lane: &mut Lane, answers: &[(KeyId, KeptAnswer)]) {
     lane.writer.save(&unit).await.expect("answers are kept");
 }
 
-async fn an_answer_is_found_again_by_its_owner_alone(bed: Bed) {
+async fn an_answer_belongs_to_its_owner(bed: Bed) {
     let store = bed.store().await;
     let mut lane = Lane::new(&*store, 1).await;
     let at = store.reader().now();
@@ -46,7 +46,7 @@ async fn an_answer_is_found_again_by_its_owner_alone(bed: Bed) {
         key(Some("ann"), "once"),
         key(Some("bob"), "once"),
         key(Some("ann"), "Once"),
-        // Written one after the other, these two would be the same.
+        // Owner and key joined without a separator would be equal for these two.
         key(Some("ann"), ":b"),
         key(Some("ann"), "b:"),
         key(Some("a"), &long),
@@ -63,7 +63,7 @@ async fn an_answer_is_found_again_by_its_owner_alone(bed: Bed) {
     assert!(found(&*store, &strangers).await.iter().all(Option::is_none));
 }
 
-async fn a_request_is_decided_once_and_again_after_the_life_of_its_key(bed: Bed) {
+async fn a_request_is_decided_once_until_its_key_expires(bed: Bed) {
     let store = bed.store().await;
     let mut lane = Lane::new(&*store, 1).await;
     let request = Request { command: charge(&user("ann"), 5), key: Some(key(Some("ann"), "once")) };
@@ -73,7 +73,7 @@ async fn a_request_is_decided_once_and_again_after_the_life_of_its_key(bed: Bed)
         [(0, 5), (1, 5), (KEY_LIFE_SECONDS - 1, 5), (KEY_LIFE_SECONDS, 10), (KEY_LIFE_SECONDS + 9, 10)]
     {
         lane.at = Some(start.plus_seconds(seconds));
-        // Twice in a batch, too.
+        // Also if it comes twice in one batch.
         for answer in lane.answer(&[request.clone(), request.clone()]).await.unwrap() {
             if let (Answer::Replayed(answer), true) = (&answer, balance == 5) {
                 assert_eq!(first.get_or_insert_with(|| answer.clone()), answer, "the first answer, each time");
@@ -83,11 +83,11 @@ async fn a_request_is_decided_once_and_again_after_the_life_of_its_key(bed: Bed)
     }
 }
 
-async fn answers_are_counted_by_their_owner_up_to_a_bound(bed: Bed) {
+async fn answers_of_an_owner_are_counted_up_to_a_limit(bed: Bed) {
     let store = bed.store().await;
     let mut lane = Lane::new(&*store, 1).await;
     let start = store.reader().now();
-    // Kept in another order than that of their keys; the administrator's are counted for no user.
+    // Stored in another order than that of their keys. The administrator's answers count for no user.
     for number in [3_u32, 1, 2, 0] {
         let at = start.plus_seconds(10 - number);
         let ids = [
@@ -108,16 +108,16 @@ async fn answers_are_counted_by_their_owner_up_to_a_bound(bed: Bed) {
     ];
     for (name, count_max, answers, oldest) in table {
         let mut other = store.writer().await.expect("a writer");
-        let counted = [user(name), user("nobody")].into();
+        let counted = [user(name), user("absent")].into();
         let wanted = Wanted { counted, count_max, ..Wanted::default() };
         let unit = other.load(&wanted).await.expect("a unit of work");
         other.abandon().await;
         assert_eq!(unit.kept_counts.get(&user(name)), Some(&KeptCount { answers, oldest }), "{name} up to {count_max}");
-        assert_eq!(unit.kept_counts.get(&user("nobody")), Some(&KeptCount { answers: 0, oldest: None }));
+        assert_eq!(unit.kept_counts.get(&user("absent")), Some(&KeptCount { answers: 0, oldest: None }));
     }
 }
 
-async fn only_old_answers_are_forgotten(bed: Bed) {
+async fn only_old_answers_are_deleted(bed: Bed) {
     let store = bed.store().await;
     let mut lane = Lane::new(&*store, 1).await;
     let start = store.reader().now();
@@ -128,7 +128,7 @@ async fn only_old_answers_are_forgotten(bed: Bed) {
         keep(&mut lane, some).await;
     }
     let mut left = Vec::new();
-    // A few at a time: it takes some units until all are gone that were kept before.
+    // A unit deletes a limited number, so deleting all takes several units.
     for _ in 0..4 {
         let mut unit = lane.writer.load(&Wanted::default()).await.unwrap();
         unit.at = at(1_300);
@@ -144,8 +144,8 @@ async fn only_old_answers_are_forgotten(bed: Bed) {
 }
 
 on_each_database!(
-    an_answer_is_found_again_by_its_owner_alone,
-    a_request_is_decided_once_and_again_after_the_life_of_its_key,
-    answers_are_counted_by_their_owner_up_to_a_bound,
-    only_old_answers_are_forgotten,
+    an_answer_belongs_to_its_owner,
+    a_request_is_decided_once_until_its_key_expires,
+    answers_of_an_owner_are_counted_up_to_a_limit,
+    only_old_answers_are_deleted,
 );

@@ -1,4 +1,4 @@
-//! A database of its own for each test, and stores on it.
+//! A separate database for each test, and stores on it.
 
 use std::sync::Arc;
 
@@ -8,14 +8,14 @@ use onsale_app::store::Store;
 use onsale_testing::postgres::{Database, shared};
 use tempfile::TempDir;
 
-/// How many connections read in a store of a test: more than one, so that reads meet each other.
+/// Connections for reads: more than one, so that reads run concurrently.
 const READERS: usize = 2;
 
 /// The database of one test.
 pub(crate) enum Bed {
-    /// A file, which one store has to itself. The folder goes with the bed.
+    /// A file, used by one store. The folder is deleted with this value.
     Sqlite { store: Arc<SqliteStore>, folder: TempDir },
-    /// A database of the shared server, on which any number of stores work.
+    /// A database of the shared server, used by any number of stores.
     Postgres(Database),
 }
 
@@ -33,7 +33,7 @@ impl Bed {
         Self::Postgres(shared().await.database("conformance", migrated).await)
     }
 
-    /// A store: on Postgres another one with each call, as another instance has it.
+    /// A store. On Postgres each call opens another one, as another instance would.
     pub(crate) async fn store(&self) -> Arc<dyn Store> {
         match self {
             Self::Sqlite { store, .. } => store.clone(),
@@ -42,7 +42,7 @@ impl Bed {
     }
 }
 
-/// The store of one more instance.
+/// Opens the store of one more instance.
 pub(crate) async fn instance(database: &Database) -> PostgresStore {
     let url = PostgresUrl::parse(&database.url()).expect("a URL");
     PostgresStore::open(&url, READERS).await.expect("a database that was migrated")

@@ -1,4 +1,4 @@
-//! Where a span of time begins and where it ends.
+//! The first and last instants of time ranges.
 
 use onsale_app::store::{LectureFilter, Page, Store, Wanted};
 use onsale_domain::ids::LectureId;
@@ -8,7 +8,7 @@ use crate::bed::{Bed, on_each_database};
 use crate::lane::Lane;
 use crate::stage::{Stage, open_lecture, pay};
 
-/// A span holds its first instant and not its last.
+/// A range includes its first instant and excludes its last.
 async fn lectures_are_listed_from_an_instant_until_before_another(bed: Bed) {
     let store = bed.store().await;
     let mut lane = Lane::new(&*store, 1).await;
@@ -30,7 +30,7 @@ async fn lectures_are_listed_from_an_instant_until_before_another(bed: Bed) {
     }
 }
 
-/// A hold has run out from its last instant on, which is when its seats are free for others.
+/// A hold has expired at its last instant, and its seats are free from then on.
 async fn a_hold_has_lapsed_when_it_ends(bed: Bed) {
     let store = bed.store().await;
     let stage = Stage::new(&*store).await;
@@ -40,7 +40,7 @@ async fn a_hold_has_lapsed_when_it_ends(bed: Bed) {
     }
 }
 
-/// Saves a unit that only tidies up, so much later.
+/// Saves a unit that only deletes old rows, this many seconds later.
 async fn tidy_up(stage: &mut Stage, seconds: u32) {
     let mut unit = stage.lane.writer.load(&Wanted::default()).await.unwrap();
     unit.at = unit.at.plus_seconds(seconds);
@@ -48,14 +48,14 @@ async fn tidy_up(stage: &mut Stage, seconds: u32) {
     stage.lane.writer.save(&unit).await.unwrap();
 }
 
-/// The turns of the one room, each with whether it has ended.
+/// The turns of the only room, each with whether it has ended.
 async fn turns(store: &dyn Store) -> Vec<(u64, bool)> {
     let rooms = store.reader().rooms().await.unwrap();
     rooms[0].turns.iter().map(|(place, _, ended)| (*place, *ended)).collect()
 }
 
-/// However late it is settled, a turn that has ended does not run again.
-async fn tidying_up_leaves_ended_turns_ended(bed: Bed) {
+/// An ended turn stays ended, however late it is settled.
+async fn deleting_old_rows_keeps_ended_turns_ended(bed: Bed) {
     let store = bed.store().await;
     let mut stage = Stage::new(&*store).await;
     let last = pay(&stage.token, &stage.held);
@@ -65,9 +65,10 @@ async fn tidying_up_leaves_ended_turns_ended(bed: Bed) {
     assert_eq!(turns(&*store).await, [(1, true)]);
 }
 
-/// A payment may note the end of a turn that its room settles in the same moment: nobody will settle that again.
+/// A payment may record the end of a turn while the room settles it. That record is deleted later, because no step settles the turn
+/// again.
 #[tokio::test]
-async fn an_end_without_a_turn_is_forgotten_on_postgres() {
+async fn an_end_without_a_turn_is_deleted_on_postgres() {
     if without("postgres") {
         return;
     }
@@ -86,5 +87,5 @@ async fn an_end_without_a_turn_is_forgotten_on_postgres() {
 on_each_database!(
     lectures_are_listed_from_an_instant_until_before_another,
     a_hold_has_lapsed_when_it_ends,
-    tidying_up_leaves_ended_turns_ended,
+    deleting_old_rows_keeps_ended_turns_ended,
 );

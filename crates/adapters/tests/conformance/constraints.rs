@@ -1,4 +1,4 @@
-//! Writes that no rule would decide: the database itself refuses them, whole, and goes on.
+//! Writes that no rule allows: the database refuses the whole unit, and the next unit succeeds.
 
 use onsale_app::store::{StoreError, Unit};
 use onsale_domain::concert::{Concert, Reservation, Seat, Status};
@@ -14,10 +14,10 @@ use uuid::Uuid;
 use crate::bed::{Bed, on_each_database};
 use crate::stage::{Stage, charge, user};
 
-/// An id that nothing has.
+/// An id that no row has.
 const OTHER: Uuid = Uuid::from_u128(0x0190_0000_0000_7000_8000_0000_0000_0001);
 
-/// What is wrong, and how the loaded rows are brought to it.
+/// Names of wrong writes, each with a function that makes it from loaded rows.
 type Wrong = (&'static str, fn(&Stage, &mut Unit));
 
 const WALLETS: &[Wrong] = &[
@@ -77,7 +77,7 @@ const ROOMS: &[Wrong] = &[
     ("more called than have come", |stage, unit| room(stage, unit, |room| room.served = 3)),
     ("more turns than were called", |stage, unit| room(stage, unit, |room| room.active = 2)),
     ("more given up than wait", |stage, unit| room(stage, unit, |room| room.given_up = 2)),
-    ("a room for nobody", |stage, unit| room(stage, unit, |room| room.settings.max_active = 0)),
+    ("a room with no active places", |stage, unit| room(stage, unit, |room| room.settings.max_active = 0)),
 ];
 
 const CONCERTS: &[Wrong] = &[
@@ -142,12 +142,12 @@ fn room(stage: &Stage, unit: &mut Unit, edit: fn(&mut Room)) {
 fn place(stage: &Stage, unit: &mut Unit, number: u64, user: &UserId) {
     let standing = PlaceStanding::Current;
     let place = Place { user: user.clone(), token: TokenId::new(OTHER), issued_at: unit.at, standing };
-    // As if it had never been looked for, where it is there.
+    // As if no place had been found, although there is one.
     unit.rows.places = Table::default();
     unit.rows.places.put((stage.token.concert, number), place);
 }
 
-async fn a_wrong_write_is_refused_whole(bed: Bed) {
+async fn a_wrong_write_rolls_the_whole_unit_back(bed: Bed) {
     let store = bed.store().await;
     let mut stage = Stage::new(&*store).await;
     let mut points = 0;
@@ -155,7 +155,7 @@ async fn a_wrong_write_is_refused_whole(bed: Bed) {
         let before = stage.picture(&*store).await;
         let wanted = stage.everything();
         let mut unit = stage.lane.writer.load(&wanted).await.unwrap_or_else(|error| panic!("{what}: {error}"));
-        // A part that alone would be right goes down with it.
+        // A valid change in the same unit is rolled back too.
         let right = Account { balance: 7, version: 9, updated_at: Some(unit.at) };
         unit.rows.accounts.put(stage.bob.clone(), right);
         wrong(&stage, &mut unit);
@@ -170,4 +170,4 @@ async fn a_wrong_write_is_refused_whole(bed: Bed) {
     }
 }
 
-on_each_database!(a_wrong_write_is_refused_whole);
+on_each_database!(a_wrong_write_rolls_the_whole_unit_back);

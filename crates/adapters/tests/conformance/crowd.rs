@@ -1,4 +1,4 @@
-//! Four instances that want the same rows at once. Each has a store and a lane of its own; nobody waits for a deadlock.
+//! Four instances that change the same rows concurrently. Each has a store and a lane of its own. No deadlock happens.
 
 mod concerts;
 mod points;
@@ -19,7 +19,7 @@ use crate::lane::{Answer, Lane, Outcome, Request};
 
 const INSTANCES: usize = 4;
 
-/// The instances, and the dice that say what they do.
+/// The instances, and the random numbers that choose their commands.
 struct Crowd {
     database: Database,
     stores: Vec<PostgresStore>,
@@ -34,9 +34,9 @@ impl Crowd {
         let (mut stores, mut lanes) = (Vec::new(), Vec::new());
         for number in 0..INSTANCES {
             let store = instance(&database).await;
-            // Ids of different lanes must differ: each has dice of its own.
+            // Each lane has a random source of its own, because ids of different lanes must differ.
             let mut lane = Lane::new(&store, seed.wrapping_add(number as u64)).await;
-            // Connected before it begins, so that none is done while the others still connect.
+            // Connected in advance, so that no instance finishes while another still connects.
             lane.run([]).await.expect("a unit of work");
             lanes.push(lane);
             stores.push(store);
@@ -48,12 +48,12 @@ impl Crowd {
         self.stores[0].reader()
     }
 
-    /// The lane by which a test sets its stage.
+    /// The lane that prepares a test's data.
     fn lane(&mut self) -> &mut Lane {
         &mut self.lanes[0]
     }
 
-    /// Every instance works through batches of its own, all of them at the same time. Answers come by instance.
+    /// Runs the batches of all instances at the same time. Returns the answers by instance.
     async fn answer(&mut self, batches: Vec<Vec<Vec<Request>>>) -> Vec<Vec<Answer>> {
         assert_eq!(batches.len(), INSTANCES);
         let works = self.lanes.drain(..).zip(batches).map(|(mut lane, batches)| {
@@ -83,7 +83,7 @@ impl Crowd {
         answers.into_iter().map(|answers| answers.into_iter().filter_map(Answer::decided).collect()).collect()
     }
 
-    /// All of these for each instance, in batches, in an order of its own.
+    /// All of these for each instance, shuffled, in batches.
     fn shuffled<T: Clone>(&mut self, all: &[T], batch: usize) -> Vec<Vec<Vec<T>>> {
         let mut shuffled = Vec::new();
         for _ in 0..INSTANCES {
@@ -97,19 +97,19 @@ impl Crowd {
         shuffled
     }
 
-    /// Nobody had to give way to end a deadlock: neither by the server's log nor by what the instances heard.
+    /// No deadlock happened: neither by the server's count nor by the errors of the instances.
     fn assert_no_deadlock(&self) {
         let heard: Vec<u64> = self.stores.iter().map(PostgresStore::deadlocks).collect();
         assert_eq!((self.database.deadlocks(), heard), (0, vec![0; INSTANCES]));
     }
 }
 
-/// What was done, of all instances.
+/// The results of all instances.
 fn dones(outcomes: &[Vec<Outcome>]) -> impl Iterator<Item = &Done> {
     outcomes.iter().flatten().filter_map(|outcome| outcome.as_ref().ok())
 }
 
-/// How often something was refused for this reason.
+/// Number of refusals for this reason.
 fn refused(outcomes: &[Vec<Outcome>], reason: &Refusal) -> usize {
     outcomes.iter().flatten().filter(|outcome| outcome.as_ref().err() == Some(reason)).count()
 }

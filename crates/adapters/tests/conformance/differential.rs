@@ -1,5 +1,5 @@
-//! The same sequence of batches on both databases, at the same times and with the same ids: the same outcomes, and in
-//! the end the same rows, whatever is asked for.
+//! Runs the same random batches on both databases, with the same times and ids: the outcomes and the rows of every query are the
+//! same.
 
 use std::sync::Arc;
 
@@ -15,16 +15,16 @@ use crate::picture::{Looked, Picture, events};
 
 const BATCHES: usize = 1_000;
 
-/// How often everything is compared.
+/// Number of batches between two comparisons.
 const LOOK_EVERY: usize = 50;
 
-/// How often the process beside asks for news: some turns begin and end in between, most do not.
+/// Number of batches between two queries for changes: some turns begin and end in between, most do not.
 const FOLLOW_EVERY: usize = 5;
 
-/// How often old answers are dropped.
+/// Number of batches between two deletions of old answers.
 const FORGET_EVERY: usize = 50;
 
-/// Short, so that holds run out as often as they are paid.
+/// Short, so that holds expire about as often as they are paid.
 const HOLD_SECONDS: u32 = 6;
 
 #[tokio::test]
@@ -72,7 +72,7 @@ async fn the_same_commands_leave_the_same_rows_on_both_databases() {
     assert!(replayed > 0 && told > 0);
 }
 
-/// The SQLite store shows its events at once; the other must show the same, but for where they lie in the log.
+/// The SQLite store shows its events at once. The other store must show the same ones, at other positions of the log.
 async fn compare(stores: &[Arc<dyn Store>; 2], looked: &Looked, when: &str) {
     let readers = [stores[0].reader(), stores[1].reader()];
     let picture = Picture::of(&*readers[0], looked).await;

@@ -1,4 +1,4 @@
-//! More than there is: cursors beyond every list, and a line of which one unit of work loads only a part.
+//! Page cursors beyond the end of every list, and a waiting line of which one unit of work loads only a part.
 
 use crate::mixed::AnyCommand;
 use onsale_app::store::{LectureFilter, Page, Reader};
@@ -12,11 +12,11 @@ use crate::bed::{Bed, on_each_database};
 use crate::picture::{events, rooms};
 use crate::stage::{OPEN_DOORS, Stage, enter, open_concert, user};
 
-/// How many commands a lane takes at once.
+/// Maximum number of commands in a batch of a lane.
 const BATCH: usize = 256;
 
-/// A cursor is the caller's to make up: whatever it says, it names a place in the list.
-async fn a_cursor_that_nobody_gave_out_is_a_place_in_the_list(bed: Bed) {
+/// Callers may send any cursor. Each is a position in the list, even if no page ended there.
+async fn an_invented_cursor_is_a_position_in_the_list(bed: Bed) {
     let store = bed.store().await;
     let stage = Stage::new(&*store).await;
     let reader = store.reader();
@@ -48,9 +48,9 @@ async fn lectures_after(reader: &dyn Reader, millis: i64, id: Uuid) -> Vec<Lectu
     found.iter().map(|lecture| lecture.id).collect()
 }
 
-/// More places were given up in a row than one unit of work loads: it takes some steps, and nobody is called who left
-/// and nobody passed over who waits.
-async fn a_line_of_which_only_a_part_is_loaded_is_passed_in_order(bed: Bed) {
+/// More consecutive places were given up than one unit of work loads. Admission then takes several steps: it admits no user who
+/// left, and skips none who waits.
+async fn a_partly_loaded_line_is_admitted_in_order(bed: Bed) {
     let store = bed.store().await;
     let mut stage = Stage::new(&*store).await;
     let lane = &mut stage.lane;
@@ -71,7 +71,7 @@ async fn a_line_of_which_only_a_part_is_loaded_is_passed_in_order(bed: Bed) {
         }));
     }
     let last = enter(lane, concert, &user("last")).await;
-    // One in the midst stays.
+    // One user in the middle stays.
     let stays = tokens.remove(gone - 20);
     for some in tokens.chunks(BATCH) {
         let leave = |token: &Token| AnyCommand::from(waiting_room::Leave(token.clone()));
@@ -90,7 +90,4 @@ async fn a_line_of_which_only_a_part_is_loaded_is_passed_in_order(bed: Bed) {
     assert_eq!((room.room.served, room.room.given_up, room.given_up.len()), (last.place, 0, 0));
 }
 
-on_each_database!(
-    a_cursor_that_nobody_gave_out_is_a_place_in_the_list,
-    a_line_of_which_only_a_part_is_loaded_is_passed_in_order,
-);
+on_each_database!(an_invented_cursor_is_a_position_in_the_list, a_partly_loaded_line_is_admitted_in_order,);

@@ -1,4 +1,4 @@
-//! Files of delivered events that are longer, or shorter, than the database knows: it was restored, or they were.
+//! Files of delivered events that are longer or shorter than recorded, because the database or the files were restored.
 
 use std::io::Write;
 use std::path::PathBuf;
@@ -11,7 +11,7 @@ use crate::bed::{Bed, on_each_database};
 use crate::forgetting::events;
 use crate::restored::{charges, outbox, sql};
 
-/// A folder of files, and events to be delivered into it.
+/// A folder of files, and events to deliver into it.
 struct Folder {
     bed: Bed,
     outbox: Arc<dyn Outbox>,
@@ -38,7 +38,7 @@ impl Folder {
         self.folder.path().join(&event.day).join(format!("{}.ndjson", event.source))
     }
 
-    /// The file holds these events, each once, and nothing else.
+    /// Asserts that the file contains exactly these events, each once.
     fn holds(&self, events: &[Delivery]) {
         let wanted: Vec<&str> = events.iter().map(|event| event.json.as_str()).collect();
         let text = std::fs::read_to_string(self.file()).unwrap();
@@ -47,11 +47,11 @@ impl Folder {
     }
 }
 
-async fn what_the_database_forgot_stays_in_the_files(bed: Bed) {
+async fn events_that_a_restored_database_lacks_stay_in_the_files(bed: Bed) {
     let it = Folder::new(bed).await;
     it.deliver(&it.events[..1]).await;
     it.deliver(&it.events[1..4]).await;
-    // Restored to before anything was delivered. Of what comes again some was delivered, and the rest never comes again.
+    // The database is restored to before the delivery. Some delivered events are sent again, others never.
     sql(&it.bed, "DELETE FROM deliveries; DELETE FROM delivery_files").await;
     it.deliver(&it.events[2..5]).await;
     it.holds(&it.events[..5]);
@@ -59,7 +59,7 @@ async fn what_the_database_forgot_stays_in_the_files(bed: Bed) {
     it.holds(&it.events);
 }
 
-async fn a_line_that_is_not_whole_is_cut_off(bed: Bed) {
+async fn an_incomplete_line_is_cut_off(bed: Bed) {
     let it = Folder::new(bed).await;
     it.deliver(&it.events[..2]).await;
     let torn: [&[u8]; 3] = [&it.events[2].json.as_bytes()[..40], &[0; 100], b"no event\n{}\n"];
@@ -74,7 +74,7 @@ async fn a_line_that_is_not_whole_is_cut_off(bed: Bed) {
     it.holds(&it.events);
 }
 
-async fn files_that_are_gone_or_older_go_on_at_their_end(bed: Bed) {
+async fn removed_or_older_files_are_appended_at_their_end(bed: Bed) {
     let it = Folder::new(bed).await;
     it.deliver(&it.events[..2]).await;
     let older = std::fs::read(it.file()).unwrap();
@@ -88,7 +88,7 @@ async fn files_that_are_gone_or_older_go_on_at_their_end(bed: Bed) {
 }
 
 on_each_database!(
-    what_the_database_forgot_stays_in_the_files,
-    a_line_that_is_not_whole_is_cut_off,
-    files_that_are_gone_or_older_go_on_at_their_end,
+    events_that_a_restored_database_lacks_stay_in_the_files,
+    an_incomplete_line_is_cut_off,
+    removed_or_older_files_are_appended_at_their_end,
 );

@@ -1,4 +1,4 @@
-//! Another process, which knows the waiting rooms and the seats from the news alone.
+//! A process that knows rooms and seats only from the changes that it reads.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,17 +10,17 @@ use onsale_domain::waiting_room::{Room, Turn};
 
 use crate::picture::rooms;
 
-/// A room, as far as it was told.
+/// A room as this process knows it.
 struct Known {
     room: Room,
     given_up: BTreeSet<u64>,
     turns: BTreeMap<u64, Turn>,
 }
 
-/// Held seats with the end of the hold; sold ones without.
+/// Held seats with the end of the hold, sold ones without.
 type Seats = BTreeMap<u32, Option<Timestamp>>;
 
-/// What the process knows.
+/// Everything that the process knows.
 #[derive(Default)]
 pub(crate) struct Follower {
     rooms: BTreeMap<ConcertId, Known>,
@@ -28,7 +28,7 @@ pub(crate) struct Follower {
 }
 
 impl Follower {
-    /// Takes in the news, and holds what is known by now against what there is. Tells how many rooms were told.
+    /// Applies changes, and compares the result with what is stored. Returns how many rooms have changed.
     pub(crate) async fn follow(&mut self, store: &dyn Store) -> usize {
         let told = self.follow_rooms(store).await;
         self.follow_seats(store).await;
@@ -51,7 +51,7 @@ impl Follower {
         let told = news.rooms.len();
         for room in news.rooms {
             let before = self.rooms.get(&room.record.concert).map(|known| known.room.version);
-            assert_ne!(before, Some(room.record.room.version), "only what has changed is told");
+            assert_ne!(before, Some(room.record.room.version), "only changed rooms are read");
             self.take_in(room.record, &room.settled);
         }
         let ended: BTreeSet<_> = news.ended.into_iter().collect();

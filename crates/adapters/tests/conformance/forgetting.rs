@@ -1,4 +1,4 @@
-//! Old events are forgotten once they were sent; what is dead or put back stays, and the audit knows.
+//! Old events are deleted after they were sent. Dead letters and events that were put back stay, and the audit agrees.
 
 use std::sync::Arc;
 
@@ -33,7 +33,7 @@ pub(crate) async fn open(bed: &Bed) -> (Arc<dyn Outbox>, Box<dyn AuditSource>) {
     }
 }
 
-/// All events, once so many can be seen.
+/// All events, as soon as this many are visible.
 pub(crate) async fn events(store: &dyn Store, many: usize) -> Vec<StoredEvent> {
     until("events that were committed are seen", || async {
         let events = store.reader().events(Page { after: None, limit: 100 }).await.expect("events");
@@ -42,7 +42,7 @@ pub(crate) async fn events(store: &dyn Store, many: usize) -> Vec<StoredEvent> {
     .await
 }
 
-async fn old_events_are_forgotten_once_they_were_sent(bed: Bed) {
+async fn sent_events_are_deleted_after_their_time(bed: Bed) {
     let store = bed.store().await;
     let (now, mut lane) = (store.reader().now(), Lane::new(&*store, 1).await);
     for (days, many) in [(3, 10), (2, 10), (0, 5)] {
@@ -68,7 +68,7 @@ async fn old_events_are_forgotten_once_they_were_sent(bed: Bed) {
     let wanted: Vec<u64> = all[..1].iter().chain(&all[20..]).map(|event| event.position).collect();
     assert_eq!(left, wanted);
     in_order(&bed).await;
-    // Whatever is old: the last stays, and what comes next stands behind it.
+    // The last event stays however old it is, and the next event comes after it.
     assert_eq!(outbox.forget(now.plus_millis(DAY_MILLIS), 100).await.unwrap(), 4);
     lane.at = None;
     lane.run([charge(&user("user-1"), 1)]).await.expect("a unit of work");
@@ -112,7 +112,7 @@ async fn a_dead_letter_outlives_its_event(bed: Bed) {
     assert!(outbox.mark(relay, &Marks { parts: parts.collect(), ..Marks::default() }).await.unwrap());
     assert_eq!(outbox.forget(now, 100).await.unwrap(), 5, "all but the last");
 
-    // The platform refuses two of them only now.
+    // The platform refuses two of them after their events were deleted.
     let refused = [&all[1], &all[3]];
     for event in refused {
         outbox.set_aside(&Delivery::from(event), "422 Unprocessable Entity").await.unwrap();
@@ -125,14 +125,14 @@ async fn a_dead_letter_outlives_its_event(bed: Bed) {
     assert_eq!(store.reader().events(page).await.unwrap().len(), 3, "beside the log");
     assert_eq!(store.reader().events(Page { after: Some(0), limit: 100 }).await.unwrap().len(), 1);
 
-    // Put back by id, then all: to be sent again as they were.
+    // Put back one by id, then all. They are sent again unchanged.
     assert_eq!(retry(&bed, &[all[1].id]).await, 1);
     assert_eq!(retry(&bed, &[all[1].id]).await, 0, "it is no dead letter now");
     assert!(outbox.has_work().await.unwrap());
     assert_eq!(retry(&bed, &[]).await, 1);
     let again = outbox.put_back(100).await.unwrap();
     assert_eq!(again.iter().map(StoredEvent::to_json).collect::<Vec<_>>(), refused.map(StoredEvent::to_json));
-    // One is refused again before it is written down that it was sent.
+    // One is refused again before the relay records that it was sent.
     outbox.set_aside(&Delivery::from(&again[1]), "400 Bad Request").await.unwrap();
     let sent_again = again.iter().map(Into::into).collect();
     outbox.mark(relay, &Marks { sent_again, ..Marks::default() }).await.unwrap();
@@ -143,4 +143,4 @@ async fn a_dead_letter_outlives_its_event(bed: Bed) {
     in_order(&bed).await;
 }
 
-on_each_database!(old_events_are_forgotten_once_they_were_sent, a_dead_letter_outlives_its_event);
+on_each_database!(sent_events_are_deleted_after_their_time, a_dead_letter_outlives_its_event);

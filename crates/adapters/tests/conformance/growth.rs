@@ -1,4 +1,4 @@
-//! What a unit of work reads does not grow with what lies there, whatever the server knew of the tables when it began.
+//! A unit of work reads a constant number of rows, however many are stored, and whatever statistics the server had at first.
 
 use crate::mixed::AnyCommand;
 use onsale_domain::lecture;
@@ -8,20 +8,20 @@ use crate::bed::Bed;
 use crate::lane::Lane;
 use crate::stage::{open_lecture, user};
 
-/// How many lie there.
+/// Number of stored applications.
 const MANY: usize = 4_000;
 
-/// What one application may read, in rows and entries of indexes: a few, by key.
+/// Maximum number of rows and index entries that one application may read.
 const READ_MAX: i64 = 50;
 
-/// Applications, and rows and entries of their indexes that were read, as the server counts them: a moment later.
+/// Number of applications, and of rows and index entries read, from the server's statistics, which lag a little.
 struct Counted {
     rows: i64,
     read: i64,
 }
 
 #[tokio::test]
-async fn a_unit_reads_as_much_as_it_needs_in_a_database_that_was_analyzed_while_it_was_empty() {
+async fn a_unit_reads_few_rows_in_a_database_analyzed_while_empty() {
     if without("postgres") {
         return;
     }
@@ -44,7 +44,7 @@ async fn a_unit_reads_as_much_as_it_needs_in_a_database_that_was_analyzed_while_
         let apply = |number: usize| lecture::Apply { user: user(&format!("user-{number}")), lecture };
         users.by_ref().take(many).map(|number| AnyCommand::from(apply(number))).collect()
     };
-    // Its plans are made while nothing is there.
+    // The plans are made while the tables are empty.
     lane.run(newcomers(1)).await.expect("a unit of work");
     for _ in 0..MANY / 100 {
         lane.run(newcomers(100)).await.expect("a unit of work");
@@ -55,7 +55,7 @@ async fn a_unit_reads_as_much_as_it_needs_in_a_database_that_was_analyzed_while_
         lane.run(newcomers(1)).await.expect("a unit of work");
         let now = counted().await;
         let (rows, read) = (now.rows - seen.rows, now.read - seen.read);
-        // The server counts what it was told together, so of some of these steps it says nothing.
+        // The server reports counts in batches, so some of these steps show no count.
         if usize::try_from(seen.rows).is_ok_and(|rows| rows >= MANY) && rows > 0 {
             if read <= rows * READ_MAX {
                 return;

@@ -1,9 +1,9 @@
-//! What is kept for good, and written by nobody a second time: the tables themselves see to it, whoever asks.
+//! Rows that are never changed again: triggers and constraints refuse it for every writer.
 
 use crate::bed::{Bed, on_each_database};
 use crate::stage::Stage;
 
-/// No code of ours says any of this: it is what a hand, or a defect of tomorrow, might.
+/// Statements that no code of ours sends: an operator or a future defect might.
 const REWRITES: &[&str] = &[
     "UPDATE ledger SET amount = amount + 1",
     "UPDATE ledger SET balance_after = 0",
@@ -20,7 +20,7 @@ const REWRITES: &[&str] = &[
     "UPDATE lectures SET enrolled = capacity + 1",
 ];
 
-/// Why the database refused a statement; `None` where it did not.
+/// Why the database refused a statement; `None` if it did not.
 async fn refusal(bed: &Bed, statement: &str) -> Option<String> {
     match bed {
         Bed::Sqlite { folder, .. } => {
@@ -34,7 +34,7 @@ async fn refusal(bed: &Bed, statement: &str) -> Option<String> {
     }
 }
 
-async fn what_is_kept_is_never_rewritten(bed: Bed) {
+async fn final_rows_cannot_be_changed(bed: Bed) {
     let store = bed.store().await;
     let stage = Stage::new(&*store).await;
     let before = stage.picture(&*store).await;
@@ -46,4 +46,4 @@ async fn what_is_kept_is_never_rewritten(bed: Bed) {
     stage.picture(&*store).await.assert_same(&before, "after what was refused");
 }
 
-on_each_database!(what_is_kept_is_never_rewritten);
+on_each_database!(final_rows_cannot_be_changed);

@@ -1,4 +1,4 @@
-//! The kinds of outcomes there are, counted: a sequence that never met one has not tested it.
+//! Counts the kinds of outcomes, to prove that a random sequence has tested each of them.
 
 use std::collections::BTreeMap;
 
@@ -7,7 +7,7 @@ use onsale_domain::Refusal;
 use crate::lane::Outcome;
 use crate::mixed::Done;
 
-/// Names each variant of an enum. A new variant does not compile until it is named here.
+/// Lists the variants of an enum. A new variant fails to compile until it is listed.
 macro_rules! kinds {
     ($all:ident, $name:ident, $of:ident: $($variant:ident),+ $(,)?) => {
         const $all: &[&str] = &[$(stringify!($variant)),+];
@@ -29,7 +29,7 @@ kinds! {
     PerformanceClosed, SeatUnknown, SeatLimit, SeatTaken, ReservationNotFound, AlreadyPaid, HoldExpired, TokenExpired,
 }
 
-/// How often each kind of outcome was met.
+/// How often each kind of outcome has occurred.
 #[derive(Default)]
 pub(crate) struct Kinds(BTreeMap<&'static str, usize>);
 
@@ -44,12 +44,12 @@ impl Kinds {
         }
     }
 
-    /// Those never met.
+    /// Kinds that have not occurred.
     pub(crate) fn missing(&self) -> Vec<&'static str> {
         DONE.iter().chain(REFUSALS).copied().filter(|kind| !self.0.contains_key(kind)).collect()
     }
 
-    /// The one met least often, and all of them.
+    /// The rarest kind, and the total.
     pub(crate) fn told(&self) -> String {
         let mut kinds: Vec<_> = self.0.iter().collect();
         kinds.sort_by_key(|(_, times)| **times);

@@ -1,4 +1,4 @@
-//! One lane without the machinery around it: a batch is loaded, decided in order and saved.
+//! One lane without queues and threads: a batch is loaded, decided in order, and saved.
 
 use std::sync::Arc;
 
@@ -12,7 +12,7 @@ use onsale_testing::Dice;
 
 pub(crate) type Outcome = Result<Done, Refusal>;
 
-/// A command, perhaps under an idempotency key.
+/// A command, with an idempotency key or without.
 #[derive(Clone, Debug)]
 pub(crate) struct Request {
     pub(crate) command: AnyCommand,
@@ -25,15 +25,15 @@ impl From<AnyCommand> for Request {
     }
 }
 
-/// What came of a request.
+/// The result of a request.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Answer {
     Decided(Outcome),
-    /// Its key had been used: the answer from then.
+    /// The stored answer, because the key was used before.
     Replayed(Arc<[u8]>),
 }
 
-/// Bits from a seed: two stores that are told the same make the same ids.
+/// Random numbers from a seed: two stores that run the same commands make the same ids.
 pub(crate) struct Seeded(Dice);
 
 impl Entropy for Seeded {
@@ -47,7 +47,7 @@ pub(crate) struct Lane {
     pub(crate) writer: Box<dyn Writer>,
     pub(crate) ids: Mint<Seeded>,
     pub(crate) hold_seconds: u32,
-    /// Instead of the database's time, where a test has a time of its own.
+    /// Replaces the database's time, if a test sets one.
     pub(crate) at: Option<Timestamp>,
 }
 
@@ -66,12 +66,13 @@ impl Lane {
         }
         let mut unit = self.writer.load(&wanted).await?;
         unit.at = self.at.unwrap_or(unit.at);
-        // Somebody's open reservations are a set. Who ends them all gives them ids in the order in which they came.
+        // Open reservations of a user have no order, and ending all of them makes ids in the order of loading: sort them, so that
+        // both stores make the same ids.
         unit.rows.open_reservations.values_mut().for_each(|ids| ids.sort_unstable());
         Ok(unit)
     }
 
-    /// Decides requests on what was loaded for them.
+    /// Decides requests over the loaded rows.
     pub(crate) fn decide(&mut self, requests: &[Request], unit: &mut Unit) -> Vec<Answer> {
         requests.iter().map(|request| self.decide_one(request, unit)).collect()
     }
@@ -123,7 +124,7 @@ impl Answer {
     }
 }
 
-/// What is kept of an outcome under its key.
+/// The stored form of an outcome.
 pub(crate) fn kept_answer(outcome: &Outcome, at: Timestamp) -> KeptAnswer {
     KeptAnswer { fingerprint: [7; 32], answer: format!("{outcome:?}").into_bytes().into(), kept_at: at }
 }

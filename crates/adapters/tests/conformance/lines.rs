@@ -1,4 +1,4 @@
-//! The lines of a relay at which it may be stopped: before and after each of its calls that can have an effect.
+//! Stop points of a relay: before and after each of its calls that can have an effect.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -15,21 +15,21 @@ use uuid::Uuid;
 
 use crate::waiting::until;
 
-/// Counts the lines that were passed, and stops whoever comes to one of them.
-pub(crate) struct Lines {
+/// Counts the stop points that a relay has passed, and stops it at one of them.
+pub(crate) struct StopPoints {
     stops_at: usize,
     passed: AtomicUsize,
     reached: Semaphore,
     go_on: Semaphore,
 }
 
-impl Lines {
-    /// Stops nobody.
+impl StopPoints {
+    /// Stops the relay nowhere.
     pub(crate) fn all() -> Arc<Self> {
         Self::until(usize::MAX)
     }
 
-    /// Stops whoever comes to this line, counted from 1.
+    /// Stops the relay at this point, counted from 1.
     pub(crate) fn until(line: usize) -> Arc<Self> {
         let (reached, go_on) = (Semaphore::new(0), Semaphore::new(0));
         Arc::new(Self { stops_at: line, passed: AtomicUsize::new(0), reached, go_on })
@@ -39,18 +39,18 @@ impl Lines {
         self.passed.load(Ordering::Acquire)
     }
 
-    /// Waits until somebody stands at the line.
+    /// Waits until the relay is stopped.
     pub(crate) async fn reached(&self) {
         self.reached.acquire().await.expect("a semaphore that is never closed").forget();
     }
 
-    /// Lets them go on.
+    /// Lets the relay go on.
     pub(crate) fn go_on(&self) {
         self.go_on.add_permits(1);
     }
 
-    /// Waits until so many lines more were passed.
-    pub(crate) async fn passed_further(&self, lines: usize) {
+    /// Waits until the relay has passed this many more points.
+    pub(crate) async fn passed_more(&self, lines: usize) {
         until("it goes on", || async { (self.passed() >= self.stops_at + lines).then_some(()) }).await;
     }
 
@@ -69,10 +69,10 @@ impl Lines {
     }
 }
 
-/// A real outbox.
+/// An outbox with stop points around its calls.
 pub(crate) struct SteppingOutbox {
     pub(crate) outbox: Arc<dyn Outbox>,
-    pub(crate) lines: Arc<Lines>,
+    pub(crate) points: Arc<StopPoints>,
 }
 
 #[async_trait]
@@ -126,10 +126,10 @@ impl Outbox for SteppingOutbox {
     }
 }
 
-/// A real data platform.
+/// A data platform with stop points around its calls.
 pub(crate) struct SteppingPlatform {
     pub(crate) platform: Arc<dyn Platform>,
-    pub(crate) lines: Arc<Lines>,
+    pub(crate) points: Arc<StopPoints>,
 }
 
 #[async_trait]

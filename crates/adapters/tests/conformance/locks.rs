@@ -1,4 +1,4 @@
-//! A lane that waits for a row sees it as the one before left it, and the time after that.
+//! A lane that waited for a row reads it as the other lane committed it, and a time after that.
 
 use std::time::{Duration, Instant};
 
@@ -14,7 +14,7 @@ use crate::bed::Bed;
 use crate::lane::{Answer, Lane, Request};
 use crate::stage::{Stage, charge, enter, hold, pay, user};
 
-/// Returns once a session of this database waits for a lock; panics where none does.
+/// Returns when a session of this database waits for a lock. Panics if none does.
 async fn until_one_waits(database: &Database) {
     let sql = database.sql().await;
     let waits = "SELECT EXISTS (SELECT FROM pg_stat_activity
@@ -25,7 +25,7 @@ async fn until_one_waits(database: &Database) {
     }
 }
 
-/// Decides the first while the second is kept waiting by it, and returns what came of the second.
+/// Runs the first request while the second waits for its lock. Returns the answers.
 async fn one_after_the_other(bed: &Bed, first: Request, second: Request) -> (Answer, Answer) {
     let Bed::Postgres(database) = bed else { unreachable!("a database of the server") };
     let (one, other) = (bed.store().await, bed.store().await);
@@ -48,7 +48,7 @@ async fn one_after_the_other(bed: &Bed, first: Request, second: Request) -> (Ans
 }
 
 #[tokio::test]
-async fn whoever_waits_for_a_row_sees_what_was_done_to_it() {
+async fn a_waiting_lane_reads_what_the_other_lane_committed() {
     if without("postgres") {
         return;
     }
@@ -63,7 +63,7 @@ async fn whoever_waits_for_a_row_sees_what_was_done_to_it() {
     let enter = AnyCommand::from(waiting_room::Enter { concert, user: user("fay") });
     let pay = pay(&stage.token, &stage.held);
     let holds = [&stage.token, &eve].map(|token| hold(token, &stage.performance, &[4]));
-    // Each pair meets at one kind of row: a wallet, a lecture, a room, a performance; the last at two of them.
+    // Each pair collides at one kind of row: wallet, lecture, room, performance. The last pair collides at two.
     let pairs = [
         ([charge(&stage.ann, 1), charge(&stage.ann, 2)], "version: 4"),
         ([apply.clone(), apply], "AlreadyApplied"),
@@ -77,10 +77,10 @@ async fn whoever_waits_for_a_row_sees_what_was_done_to_it() {
     }
 }
 
-/// Keys are not locked: of two units of work under one key, the second to commit is refused whole. Run again, as the desk
-/// does, it finds the answer of the first.
+/// Keys are not locked: of two units with one key, the second to commit fails with a conflict. When it runs again, as in the desk,
+/// it finds the answer of the first.
 #[tokio::test]
-async fn a_key_that_was_used_meanwhile_is_a_conflict_and_then_a_replay() {
+async fn a_concurrently_used_key_is_a_conflict_and_then_a_replay() {
     if without("postgres") {
         return;
     }
@@ -89,7 +89,7 @@ async fn a_key_that_was_used_meanwhile_is_a_conflict_and_then_a_replay() {
     let (one, other) = (bed.store().await, bed.store().await);
     let (mut leader, mut follower) = (Lane::new(&*one, 11).await, Lane::new(&*other, 12).await);
     let key = KeyId { owner: None, key: "once".into() };
-    // Wallets of their own: the two meet only at the key.
+    // Two wallets: the requests collide only at the key.
     let keyed = |user| [Request { command: charge(user, 5), key: Some(key.clone()) }];
     let (first, second) = (keyed(&stage.ann), keyed(&stage.bob));
     let mut first_unit = leader.load(&first).await.unwrap();

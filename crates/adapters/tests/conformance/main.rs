@@ -1,7 +1,7 @@
-//! One suite for the seam to the database, held against every database that onsale runs on.
+//! One suite for the store interface, run against every database that onsale supports.
 //!
-//! Rules are decided by the domain, in whatever company: what is tested here is that each store loads just the rows
-//! there are, saves just what was decided, refuses what can never be right, and shows all of it to whoever reads.
+//! The domain decides by the rules. These tests check that each store loads exactly the stored rows, saves exactly what was
+//! decided, refuses writes that can never be right, and returns all of it to readers.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a failed step ends the test")]
 

@@ -1,4 +1,4 @@
-//! Wallets that nobody has seen: however rare they have become, who comes newly is served like everybody else.
+//! Wallets of new users: they are served like all others, however rare new users have become.
 
 use crate::mixed::AnyCommand;
 
@@ -6,12 +6,12 @@ use crate::bed::{Bed, on_each_database};
 use crate::lane::Lane;
 use crate::stage::{charge, user};
 
-async fn who_comes_newly_among_many_regulars_is_served(bed: Bed) {
+async fn a_new_user_among_many_known_ones_is_served(bed: Bed) {
     let (one, other) = (bed.store().await, bed.store().await);
     let (mut first, mut second) = (Lane::new(&*one, 1).await, Lane::new(&*other, 2).await);
     let named = |number: usize| user(&format!("user-{number}"));
     first.run((0..100).map(|number| charge(&named(number), 1))).await.expect("a unit of work");
-    // To the second lane each is unknown, and none is new.
+    // The second lane knows none of them, and none is new to the database.
     for number in 0..100 {
         second.done(charge(&named(number), 2)).await;
     }
@@ -29,4 +29,4 @@ async fn who_comes_newly_among_many_regulars_is_served(bed: Bed) {
     }
 }
 
-on_each_database!(who_comes_newly_among_many_regulars_is_served);
+on_each_database!(a_new_user_among_many_known_ones_is_served);

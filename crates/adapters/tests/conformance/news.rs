@@ -1,4 +1,4 @@
-//! What one process learns of another: just what has changed since it last looked.
+//! What one process reads of the changes of another: exactly what has changed since its last query.
 
 use std::sync::Arc;
 
@@ -14,12 +14,12 @@ use crate::lane::Lane;
 use crate::stage::{OPEN_DOORS, charge, enter, held, hold, open_concert, pay, schedule, user};
 
 #[tokio::test]
-async fn a_file_is_worked_on_by_one_process_which_needs_no_news() {
+async fn a_file_has_one_process_and_no_changes_of_others() {
     assert!(Bed::sqlite().store().await.news().is_none());
 }
 
-/// Two rooms that another process works on; of each, this one knows the version it was told last.
-struct Beside {
+/// Two rooms that another process changes, and the version of each that this process has read last.
+struct Follower {
     lane: Lane,
     store: Arc<dyn Store>,
     news: Arc<dyn News>,
@@ -28,7 +28,7 @@ struct Beside {
     _bed: Bed,
 }
 
-impl Beside {
+impl Follower {
     async fn new(room: Settings) -> Self {
         let bed = Bed::postgres().await;
         let (store, other) = (bed.store().await, bed.store().await);
@@ -36,29 +36,29 @@ impl Beside {
         let busy = open_concert(&mut lane, room).await;
         open_concert(&mut lane, room).await;
         let news = store.news().unwrap();
-        let mut beside = Self { lane, store, news, known: RoomsKnown::default(), busy, _bed: bed };
-        assert_eq!(beside.ask().await.rooms.len(), 2, "a room that is not known is told");
-        beside
+        let mut follower = Self { lane, store, news, known: RoomsKnown::default(), busy, _bed: bed };
+        assert_eq!(follower.ask().await.rooms.len(), 2, "a room without a known version is read");
+        follower
     }
 
     async fn ask(&mut self) -> RoomsNews {
         let news = self.news.rooms(&self.known).await.unwrap();
-        for told in &news.rooms {
+        for changed in &news.rooms {
             let known = &mut self.known.versions;
-            known.retain(|(concert, _)| *concert != told.record.concert);
-            known.push((told.record.concert, told.record.room.version));
+            known.retain(|(concert, _)| *concert != changed.record.concert);
+            known.push((changed.record.concert, changed.record.room.version));
         }
         news
     }
 
-    /// The one room that has changed.
-    async fn told(&mut self) -> RoomNews {
+    /// The only room that has changed.
+    async fn changed_room(&mut self) -> RoomNews {
         let mut news = self.ask().await;
         assert_eq!(news.rooms.len(), 1, "one room has changed");
-        let told = news.rooms.remove(0);
-        assert_eq!(told.record.concert, self.busy);
-        assert!(told.record.holds.is_empty(), "holds are told for all rooms together");
-        told
+        let changed = news.rooms.remove(0);
+        assert_eq!(changed.record.concert, self.busy);
+        assert!(changed.record.holds.is_empty(), "holds are read for all rooms together");
+        changed
     }
 
     async fn step(&mut self, due: Vec<u64>) {
@@ -71,109 +71,113 @@ impl Beside {
     }
 }
 
-fn called(told: &RoomNews) -> Vec<u64> {
-    let mut places: Vec<u64> = told.record.turns.iter().map(|(place, ..)| *place).collect();
+fn called(changed: &RoomNews) -> Vec<u64> {
+    let mut places: Vec<u64> = changed.record.turns.iter().map(|(place, ..)| *place).collect();
     places.sort_unstable();
     places
 }
 
 #[tokio::test]
-async fn a_room_tells_the_turns_and_places_that_changed() {
+async fn changed_turns_and_places_of_a_room_are_read() {
     if without("postgres") {
         return;
     }
-    let mut beside = Beside::new(Settings { max_active: 2, ..OPEN_DOORS }).await;
-    assert!(beside.ask().await.rooms.is_empty(), "nothing has changed");
-    let (first, second) = (beside.enter("ann").await, beside.enter("bob").await);
-    assert_eq!(called(&beside.told().await), [1, 2], "turns that began");
-    let (third, _fourth) = (beside.enter("cid").await, beside.enter("dan").await);
-    let told = beside.told().await;
-    assert_eq!((called(&told), told.record.given_up.len(), told.record.room.issued), (vec![], 0, 4), "two wait");
+    let mut follower = Follower::new(Settings { max_active: 2, ..OPEN_DOORS }).await;
+    assert!(follower.ask().await.rooms.is_empty(), "nothing has changed");
+    let (first, second) = (follower.enter("ann").await, follower.enter("bob").await);
+    assert_eq!(called(&follower.changed_room().await), [1, 2], "turns that began");
+    let (third, _fourth) = (follower.enter("cid").await, follower.enter("dan").await);
+    let changed = follower.changed_room().await;
+    assert_eq!(
+        (called(&changed), changed.record.given_up.len(), changed.record.room.issued),
+        (vec![], 0, 4),
+        "two wait"
+    );
 
-    beside.lane.done(waiting_room::Leave(third)).await;
-    let told = beside.told().await;
-    assert_eq!((called(&told), told.record.given_up), (vec![], vec![3]), "a place given up");
-    beside.enter("eve").await;
-    assert_eq!(beside.told().await.record.given_up, [0; 0], "told once");
+    follower.lane.done(waiting_room::Leave(third)).await;
+    let changed = follower.changed_room().await;
+    assert_eq!((called(&changed), changed.record.given_up), (vec![], vec![3]), "a place given up");
+    follower.enter("eve").await;
+    assert_eq!(follower.changed_room().await.record.given_up, [0; 0], "changed once");
 
-    // Who leaves with a turn makes room: place 3 is passed over.
-    beside.lane.done(waiting_room::Leave(second.clone())).await;
-    let told = beside.told().await;
-    assert_eq!((told.settled.clone(), called(&told), told.record.room.served), (vec![2], vec![4], 4));
-    beside.lane.done(waiting_room::Leave(second)).await;
-    assert!(beside.ask().await.rooms.is_empty(), "to leave twice changes nothing");
+    // A user who leaves during a turn makes room; place 3 was given up and is skipped.
+    follower.lane.done(waiting_room::Leave(second.clone())).await;
+    let changed = follower.changed_room().await;
+    assert_eq!((changed.settled.clone(), called(&changed), changed.record.room.served), (vec![2], vec![4], 4));
+    follower.lane.done(waiting_room::Leave(second)).await;
+    assert!(follower.ask().await.rooms.is_empty(), "to leave twice changes nothing");
 
-    // Two changes of one room that were missed are told together; a turn that began and ended in between as ended.
-    beside.lane.done(waiting_room::Leave(first)).await;
-    let seen = vec![(4, beside.store.reader().now().plus_seconds(9))];
+    // Two missed changes of one room are read together. A turn that began and ended in between is read as ended.
+    follower.lane.done(waiting_room::Leave(first)).await;
+    let seen = vec![(4, follower.store.reader().now().plus_seconds(9))];
     let claimed = vec![5];
-    let concert = beside.busy;
-    beside.lane.done(Step { seen: seen.clone(), claimed, ..Step::of(concert) }).await;
-    let told = beside.told().await;
-    assert_eq!((told.settled.clone(), called(&told)), (vec![1], vec![4, 5]));
-    for (place, turn, ended) in told.record.turns {
+    let concert = follower.busy;
+    follower.lane.done(Step { seen: seen.clone(), claimed, ..Step::of(concert) }).await;
+    let changed = follower.changed_room().await;
+    assert_eq!((changed.settled.clone(), called(&changed)), (vec![1], vec![4, 5]));
+    for (place, turn, ended) in changed.record.turns {
         assert_eq!((turn.claimed, turn.seen_at == seen[0].1, ended), (place == 5, place == 4, false));
     }
-    // Who knows nothing is told the room as it is: without what is over.
-    let whole = beside.news.rooms(&RoomsKnown::default()).await.unwrap();
-    let busy = whole.rooms.iter().find(|told| told.record.concert == concert).unwrap();
+    // A process without a known version reads the whole room, without ended turns.
+    let whole = follower.news.rooms(&RoomsKnown::default()).await.unwrap();
+    let busy = whole.rooms.iter().find(|changed| changed.record.concert == concert).unwrap();
     assert_eq!((called(busy), busy.settled.len(), busy.record.given_up.len()), (vec![4, 5], 0, 0));
 }
 
 #[tokio::test]
-async fn ends_holds_and_stock_are_told_as_they_are() {
+async fn ends_holds_and_stock_are_read_as_they_are_stored() {
     if without("postgres") {
         return;
     }
-    let mut beside = Beside::new(OPEN_DOORS).await;
-    let now = beside.store.reader().now();
-    let performance = schedule(&mut beside.lane, now, beside.busy, 1, 10).await;
-    let token = beside.enter("ann").await;
-    beside.lane.done(charge(&token.user, 10)).await;
-    let reservation = held(beside.lane.done(hold(&token, &performance, &[1])).await);
-    beside.known.with_stock = true;
-    let news = beside.ask().await;
+    let mut follower = Follower::new(OPEN_DOORS).await;
+    let now = follower.store.reader().now();
+    let performance = schedule(&mut follower.lane, now, follower.busy, 1, 10).await;
+    let token = follower.enter("ann").await;
+    follower.lane.done(charge(&token.user, 10)).await;
+    let reservation = held(follower.lane.done(hold(&token, &performance, &[1])).await);
+    follower.known.with_stock = true;
+    let news = follower.ask().await;
     assert_eq!((news.stock.len(), news.stock[0].performance, news.stock[0].is_unsold), (1, performance.id, true));
-    assert!(news.ended.is_empty() && news.holds.is_empty(), "the holds of a room that is known are told if asked for");
-    let holds = [(beside.busy, 1, reservation.id, reservation.held_until)];
-    beside.known.holds_of = vec![(beside.busy, 1)];
-    assert_eq!(beside.ask().await.holds, holds);
+    assert!(news.ended.is_empty() && news.holds.is_empty(), "holds of a known room are read on request");
+    let holds = [(follower.busy, 1, reservation.id, reservation.held_until)];
+    follower.known.holds_of = vec![(follower.busy, 1)];
+    assert_eq!(follower.ask().await.holds, holds);
     assert_eq!(
-        beside.news.rooms(&RoomsKnown::default()).await.unwrap().holds,
+        follower.news.rooms(&RoomsKnown::default()).await.unwrap().holds,
         holds,
         "and all of them where nothing is known"
     );
 
-    // A payment ends the turn, by the wallet's lock alone: the room does not change until its next step.
-    beside.lane.done(pay(&token, &reservation)).await;
-    let news = beside.ask().await;
-    assert_eq!((news.rooms.len(), &news.ended[..], news.holds.len()), (0, &[(beside.busy, 1)][..], 0));
+    // A payment ends the turn under the wallet's lock alone: the room's row changes with its next step.
+    follower.lane.done(pay(&token, &reservation)).await;
+    let news = follower.ask().await;
+    assert_eq!((news.rooms.len(), &news.ended[..], news.holds.len()), (0, &[(follower.busy, 1)][..], 0));
     assert!(!news.stock[0].is_unsold, "the last seat is sold");
-    beside.known.with_stock = false;
-    let rooms = beside.store.reader().rooms().await.unwrap();
-    let room = rooms.iter().find(|room| room.concert == beside.busy).unwrap();
+    follower.known.with_stock = false;
+    let rooms = follower.store.reader().rooms().await.unwrap();
+    let room = rooms.iter().find(|room| room.concert == follower.busy).unwrap();
     assert!(room.turns.iter().all(|(_, _, ended)| *ended));
-    beside.step(vec![1]).await;
-    let news = beside.ask().await;
+    follower.step(vec![1]).await;
+    let news = follower.ask().await;
     assert_eq!((news.rooms[0].settled.clone(), news.ended.len(), news.stock.len()), (vec![1], 0, 0));
 }
 
 #[tokio::test]
-async fn a_performance_tells_its_changes_one_by_one() {
+async fn changes_of_a_performance_are_read_one_by_one() {
     if without("postgres") {
         return;
     }
-    let mut beside = Beside::new(OPEN_DOORS).await;
-    let now = beside.store.reader().now();
-    let performance = schedule(&mut beside.lane, now, beside.busy, 9, 10).await;
-    let other = schedule(&mut beside.lane, now, beside.busy, 9, 10).await;
-    let token = beside.enter("ann").await;
-    beside.lane.done(charge(&token.user, 1_000)).await;
-    let first = held(beside.lane.done(hold(&token, &performance, &[7, 2])).await);
-    let second = held(beside.lane.done(hold(&token, &performance, &[5])).await);
-    held(beside.lane.done(hold(&token, &other, &[1])).await);
-    beside.lane.done(concert::Release { token: token.clone(), reservation: second.id }).await;
-    beside.lane.done(pay(&token, &first)).await;
+    let mut follower = Follower::new(OPEN_DOORS).await;
+    let now = follower.store.reader().now();
+    let performance = schedule(&mut follower.lane, now, follower.busy, 9, 10).await;
+    let other = schedule(&mut follower.lane, now, follower.busy, 9, 10).await;
+    let token = follower.enter("ann").await;
+    follower.lane.done(charge(&token.user, 1_000)).await;
+    let first = held(follower.lane.done(hold(&token, &performance, &[7, 2])).await);
+    let second = held(follower.lane.done(hold(&token, &performance, &[5])).await);
+    held(follower.lane.done(hold(&token, &other, &[1])).await);
+    follower.lane.done(concert::Release { token: token.clone(), reservation: second.id }).await;
+    follower.lane.done(pay(&token, &first)).await;
     let changes = [
         (1, vec![7, 2], SeatsBecame::Held(first.held_until)),
         (2, vec![5], SeatsBecame::Held(second.held_until)),
@@ -181,9 +185,9 @@ async fn a_performance_tells_its_changes_one_by_one() {
         (4, vec![7, 2], SeatsBecame::Sold),
     ];
     for known in 0..=4 {
-        let news = beside.news.seats(performance.id, known).await.unwrap();
-        let told = news.into_iter().map(|news| (news.version, news.seats, news.became));
-        assert!(told.eq(changes.iter().skip(usize::try_from(known).unwrap()).cloned()), "after version {known}");
+        let news = follower.news.seats(performance.id, known).await.unwrap();
+        let changed = news.into_iter().map(|news| (news.version, news.seats, news.became));
+        assert!(changed.eq(changes.iter().skip(usize::try_from(known).unwrap()).cloned()), "after version {known}");
     }
-    assert_eq!(beside.news.seats(other.id, 0).await.unwrap().len(), 1);
+    assert_eq!(follower.news.seats(other.id, 0).await.unwrap().len(), 1);
 }

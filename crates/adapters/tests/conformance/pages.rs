@@ -4,7 +4,7 @@ use std::fmt::Debug;
 
 use onsale_app::store::{Page, StoreError};
 
-/// All rows of a list in pages of this size, each asked for by the last row of the one before.
+/// All rows of a list, read in pages of this size. Each page starts after the last row of the page before.
 pub(crate) async fn all<T, C, A>(limit: usize, cursor: impl Fn(&T) -> C, ask: A) -> Vec<T>
 where
     T: Debug,

@@ -1,4 +1,4 @@
-//! A few people who want the same few things, all the time: whatever they were given, they use.
+//! Random commands of a few users who compete for a few things and use whatever they get.
 
 mod commands;
 
@@ -16,17 +16,17 @@ use onsale_testing::Dice;
 
 use crate::lane::{Answer, Request};
 
-/// The last one starts as rich as a wallet can be.
+/// Users. The last one starts with the maximum balance.
 const USERS: &[&str] =
     &["ann", "B_o-b", "cid", "0000000000000000000000000000000000000000000000000000000000000dan", "eve"];
 
-/// When every sequence begins.
+/// The start time of every sequence.
 const START: Timestamp = Timestamp::from_millis(1_800_000_000_000);
 
-/// Tokens and reservations that nobody has used for long are forgotten, so that those that are left are used.
+/// Number of remembered tokens and reservations. Older ones are dropped, so that the remaining ones are used more often.
 const REMEMBERED: usize = 8;
 
-/// What people do next, and what they know of the sale.
+/// Generates the users' next commands from what they know of the sale.
 #[derive(Clone)]
 pub(crate) struct People {
     dice: Dice,
@@ -55,12 +55,12 @@ impl People {
         }
     }
 
-    /// Others who know the same, and have the same tokens.
+    /// Another generator with the same knowledge and tokens.
     pub(crate) fn others(&self, seed: u64) -> Self {
         Self { dice: Dice::new(seed), ..self.clone() }
     }
 
-    /// What there is before anything else: something of everything, and points for everyone.
+    /// The first requests: one thing of each kind, and points for all users.
     pub(crate) fn first(&mut self) -> Vec<Request> {
         let charge = |user: &UserId, amount| AnyCommand::from(wallet::Charge { user: user.clone(), amount });
         let rich = self.users.last().map(|user| vec![charge(user, AMOUNT_MAX); 100]).unwrap_or_default();
@@ -72,7 +72,7 @@ impl People {
         commands.into_iter().map(Request::from).collect()
     }
 
-    /// Some time goes by, seldom backwards, and a few of them act at once.
+    /// Advances the time (rarely backwards), and returns a batch of requests.
     pub(crate) fn next(&mut self) -> Vec<Request> {
         let millis = match self.dice.below(100) {
             0..40 => 0,
@@ -87,7 +87,7 @@ impl People {
 
     fn request(&mut self) -> Request {
         let command = self.command();
-        // So few keys that most are used again; what came under them is another command by then, and is not done.
+        // Few keys, so that most are used again, with another command that must not run.
         let key = self.dice.percent(8).then(|| {
             let owner = self.dice.percent(70).then(|| self.user());
             KeyId { owner, key: format!("key \"{}\"", self.dice.below(6)).into() }
@@ -95,7 +95,7 @@ impl People {
         Request { command, key }
     }
 
-    /// Learns what there is now.
+    /// Learns from an outcome.
     pub(crate) fn learn(&mut self, requests: &[Request], answers: &[Answer]) {
         for (request, answer) in requests.iter().zip(answers) {
             let Answer::Decided(outcome) = answer else { continue };
@@ -115,7 +115,7 @@ impl People {
                 }
                 Done::Pay(payment) => self.payments.push(payment.id),
                 Done::Enter(Entered { token, .. }) => {
-                    // A new place replaces the one before; some go on to show the old token.
+                    // A new place replaces the old one. Some users keep showing the old token.
                     let shows_old = self.dice.percent(15);
                     let is_older = |known: &Token| (known.concert, &known.user) == (token.concert, &token.user);
                     self.tokens.retain(|known| known != token && (shows_old || !is_older(known)));
@@ -128,7 +128,7 @@ impl People {
         }
     }
 
-    /// Whose turn is not yet, or over, mostly enters again before anything else.
+    /// A user whose turn has not begun or is over mostly enters again next.
     fn lose_heart(&mut self, command: &AnyCommand, refusal: &Refusal) {
         let shown = match command {
             AnyCommand::Hold(request) => Some(&request.token),

@@ -1,4 +1,4 @@
-//! Everything that a store shows, as lines to be compared.
+//! Everything that a store returns to readers, as text lines for comparison.
 
 use std::fmt::Debug;
 use std::time::{Duration, Instant};
@@ -16,10 +16,10 @@ use uuid::Uuid;
 use crate::pages::all;
 use crate::people::People;
 
-/// How long events may take to show that were committed while another transaction of the server was under way.
+/// Time limit for committed events to become visible while another transaction of the server runs.
 const EVENTS_WITHIN: Duration = Duration::from_secs(20);
 
-/// Whom and what to look for, and how many rows to ask for at once.
+/// The users and things to query, and the page size.
 #[derive(Clone, Debug)]
 pub(crate) struct Looked {
     pub(crate) users: Vec<UserId>,
@@ -41,7 +41,7 @@ impl Looked {
     }
 }
 
-/// What a store showed.
+/// The lines of one store.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Picture(Vec<String>);
 
@@ -128,7 +128,7 @@ impl Picture {
         self.line("no reservation", &no_reservation.expect("an answer"));
     }
 
-    /// Those that ended in the same moment come in any order.
+    /// Entries with the same time have no defined order.
     async fn lapsed(&mut self, reader: &dyn Reader, now: Timestamp) {
         let mut lapsed: Vec<(PerformanceId, ReservationId)> = reader.lapsed_holds(now, 1_000).await.expect("holds");
         lapsed.sort_unstable();
@@ -142,7 +142,7 @@ impl Picture {
         self.line("first lapsed", &ends);
     }
 
-    /// Panics where they differ, with the lines that do.
+    /// Panics with the differing lines if there are any.
     pub(crate) fn assert_same(&self, other: &Self, what: &str) {
         let different = self.0.iter().zip(&other.0).find(|(one, another)| one != another);
         assert!(
@@ -155,7 +155,7 @@ impl Picture {
     }
 }
 
-/// All waiting rooms, in an order that is the same everywhere.
+/// All waiting rooms, sorted.
 pub(crate) async fn rooms(reader: &dyn Reader) -> Vec<RoomRecord> {
     let mut rooms = reader.rooms().await.expect("rooms");
     rooms.sort_by_key(|room| room.concert);
@@ -167,7 +167,7 @@ pub(crate) async fn rooms(reader: &dyn Reader) -> Vec<RoomRecord> {
     rooms
 }
 
-/// So many events, in order. On a shared server they show once everything that began before them has ended.
+/// This many events, in order. On a shared server they become visible when older transactions have ended.
 pub(crate) async fn events(reader: &dyn Reader, many: usize, limit: usize) -> Vec<StoredEvent> {
     let asked = Instant::now();
     loop {

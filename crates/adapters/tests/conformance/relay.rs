@@ -1,5 +1,5 @@
-//! Relays that are killed, or stand still for too long, at every line: before and after each call of theirs that has an
-//! effect. In each case every event comes out, those of a subject in order, and has its effect once.
+//! Relays that are killed or stopped for too long at every stop point: before and after each of their calls that has an
+//! effect. In each case every event is delivered, events of one subject in order, and takes effect once.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -18,23 +18,23 @@ use tokio_util::sync::CancellationToken;
 
 use crate::bed::Bed;
 use crate::lane::Lane;
-use crate::lines::{Lines, SteppingOutbox, SteppingPlatform};
+use crate::lines::{SteppingOutbox, SteppingPlatform, StopPoints};
 use crate::stage::{charge, user};
 use crate::waiting::until;
 
-/// Events, in more than two posts.
+/// Number of events: enough for more than two posts.
 const EVENTS: usize = 1_200;
 
-/// Whose they are: in several of the outbox's parts.
+/// Number of subjects: enough to use several parts of the outbox.
 const SUBJECTS: usize = 7;
 
-/// How many cases go on at once: each has some connections.
+/// Cases that run at the same time. Each uses a few connections.
 const AT_ONCE: usize = 16;
 
-/// By then a part has changed hands, and what it held is sent, unless whoever stands still has its turn at the files.
+/// After this time another relay has taken the parts and sent their events, unless the stopped relay holds the lock of the files.
 const TAKEN_OVER: Duration = Duration::from_secs(8);
 
-/// A database full of events, and a folder that they go to.
+/// A database with events, and a folder that they are delivered to.
 struct Full {
     bed: Bed,
     folder: tempfile::TempDir,
@@ -61,8 +61,8 @@ impl Full {
         }
     }
 
-    /// A relay into the folder, which stops at one of its lines.
-    fn relay(&self, lines: &Arc<Lines>, stop: &CancellationToken) -> JoinHandle<()> {
+    /// Starts a relay into the folder. It stops at one of its stop points.
+    fn relay(&self, lines: &Arc<StopPoints>, stop: &CancellationToken) -> JoinHandle<()> {
         let outbox: Arc<dyn Outbox> = Arc::new(SteppingOutbox { outbox: self.outbox(), lines: lines.clone() });
         let files: Arc<dyn Platform> = Arc::new(FilePlatform::new(self.folder.path(), outbox.clone()));
         let platform = Arc::new(SteppingPlatform { platform: files, lines: lines.clone() });
@@ -70,20 +70,20 @@ impl Full {
         tokio::spawn(Relay::new(outbox, sink, Arc::new(Bell::default())).run(stop.clone()))
     }
 
-    /// Waits until nothing is left to send.
-    async fn drained(&self) {
+    /// Waits until no event is left to send.
+    async fn until_all_is_sent(&self) {
         let outbox = self.outbox();
         let is_empty = || async { (outbox.backlog().await.expect("a backlog").events == 0).then_some(()) };
         until("everything is sent", is_empty).await;
     }
 
-    /// Each event of the log stands in the files once, those of a subject in their order.
-    fn came_out_once(&self, case: &str) {
+    /// Each event of the log is in the files once, and those of one subject are in order.
+    fn assert_delivered_once(&self, case: &str) {
         assert_eq!(by_subject(in_files(self.folder.path())), self.log, "{case}");
     }
 }
 
-/// All events by subject. On a server that others use too they are seen once older transactions are over.
+/// All events by subject. On a shared server they become visible when older transactions have ended.
 async fn log(store: &dyn Store) -> BTreeMap<String, Vec<EventId>> {
     until("events that were committed are seen", || async {
         let page = Page { after: None, limit: 2 * EVENTS };
@@ -95,26 +95,26 @@ async fn log(store: &dyn Store) -> BTreeMap<String, Vec<EventId>> {
 
 impl Full {
     async fn killed_at(&self, line: usize) {
-        let (lines, stop) = (Lines::until(line), CancellationToken::new());
+        let (lines, stop) = (StopPoints::until(line), CancellationToken::new());
         let first = self.relay(&lines, &stop);
         lines.reached().await;
         first.abort();
-        let second = self.relay(&Lines::all(), &stop);
-        self.drained().await;
+        let second = self.relay(&StopPoints::all(), &stop);
+        self.until_all_is_sent().await;
         stop.cancel();
         second.await.expect("a relay");
     }
 
-    async fn stands_still_at(&self, line: usize) {
-        let (lines, stop) = (Lines::until(line), CancellationToken::new());
+    async fn stopped_at(&self, line: usize) {
+        let (lines, stop) = (StopPoints::until(line), CancellationToken::new());
         let first = self.relay(&lines, &stop);
         lines.reached().await;
-        let second = self.relay(&Lines::all(), &stop);
-        let _ = tokio::time::timeout(TAKEN_OVER, self.drained()).await;
-        // Whatever it was about to do, it does now, and finds that its parts are another's.
+        let second = self.relay(&StopPoints::all(), &stop);
+        let _ = tokio::time::timeout(TAKEN_OVER, self.until_all_is_sent()).await;
+        // It makes its next call now, and finds that another relay has its parts.
         lines.go_on();
-        lines.passed_further(6).await;
-        self.drained().await;
+        lines.passed_more(6).await;
+        self.until_all_is_sent().await;
         stop.cancel();
         first.await.expect("a relay");
         second.await.expect("a relay");
@@ -143,15 +143,15 @@ fn in_files(folder: &Path) -> Vec<(String, EventId)> {
     events
 }
 
-/// How many lines a relay passes until everything is sent.
-async fn lines_of(full: &Full) -> usize {
-    let (lines, stop) = (Lines::all(), CancellationToken::new());
+/// Number of stop points that a relay passes until everything is sent.
+async fn count_points(full: &Full) -> usize {
+    let (lines, stop) = (StopPoints::all(), CancellationToken::new());
     let relay = full.relay(&lines, &stop);
-    full.drained().await;
+    full.until_all_is_sent().await;
     let passed = lines.passed();
     stop.cancel();
     relay.await.expect("a relay");
-    full.came_out_once("a relay that nothing happens to");
+    full.assert_delivered_once("a relay that nothing happens to");
     passed
 }
 
@@ -162,10 +162,10 @@ enum Fate {
     StandsStill,
 }
 
-async fn at_every_line(fate: Fate, bed: impl AsyncFn() -> Bed) {
-    let many = lines_of(&Full::new(bed().await).await).await;
+async fn at_every_stop_point(fate: Fate, bed: impl AsyncFn() -> Bed) {
+    let many = count_points(&Full::new(bed().await).await).await;
     assert!(many >= 30, "only {many} lines");
-    // A part changes hands after some seconds: many cases wait for that together.
+    // Another relay takes the parts after some seconds, so many cases wait at the same time.
     let mut cases = tokio::task::JoinSet::new();
     for line in 1..=many {
         if cases.len() == AT_ONCE {
@@ -175,9 +175,9 @@ async fn at_every_line(fate: Fate, bed: impl AsyncFn() -> Bed) {
         cases.spawn(async move {
             match fate {
                 Fate::Killed => full.killed_at(line).await,
-                Fate::StandsStill => full.stands_still_at(line).await,
+                Fate::StandsStill => full.stopped_at(line).await,
             }
-            full.came_out_once(&format!("{fate:?} at line {line} of {many}"));
+            full.assert_delivered_once(&format!("{fate:?} at line {line} of {many}"));
         });
     }
     while let Some(case) = cases.join_next().await {
@@ -185,12 +185,12 @@ async fn at_every_line(fate: Fate, bed: impl AsyncFn() -> Bed) {
     }
 }
 
-macro_rules! at_every_line {
+macro_rules! at_every_stop_point {
     ($($test:ident: $fate:expr),+ $(,)?) => {
         mod sqlite {
             $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
             async fn $test() {
-                Box::pin(super::at_every_line($fate, async || super::Bed::sqlite())).await;
+                Box::pin(super::at_every_stop_point($fate, async || super::Bed::sqlite())).await;
             })+
         }
 
@@ -198,11 +198,11 @@ macro_rules! at_every_line {
             $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
             async fn $test() {
                 if !onsale_testing::without("postgres") {
-                    Box::pin(super::at_every_line($fate, super::Bed::postgres)).await;
+                    Box::pin(super::at_every_stop_point($fate, super::Bed::postgres)).await;
                 }
             })+
         }
     };
 }
 
-at_every_line!(killed_at_every_line: super::Fate::Killed, stands_still_at_every_line: super::Fate::StandsStill);
+at_every_stop_point!(killed_at_every_line: super::Fate::Killed, stands_still_at_every_line: super::Fate::StandsStill);

@@ -1,4 +1,4 @@
-//! The database is another, or an older one, than what was known of it: no event counts as sent that never was.
+//! The database is replaced by another or an older one: no event counts as sent that was not sent.
 
 use std::sync::Arc;
 
@@ -20,7 +20,7 @@ use crate::stage::{charge, user};
 
 const RELAY: Uuid = Uuid::from_u128(7);
 
-/// So far is the log ahead of this server's transactions.
+/// How far the log is ahead of this server's transactions, in transactions.
 const AHEAD: &str = "UPDATE events SET position = position + (1000000::bigint << 16)";
 
 pub(crate) fn outbox(bed: &Bed) -> Arc<dyn Outbox> {
@@ -30,7 +30,7 @@ pub(crate) fn outbox(bed: &Bed) -> Arc<dyn Outbox> {
     }
 }
 
-/// Does to the data what a restore would.
+/// Changes the data as a restore would.
 pub(crate) async fn sql(bed: &Bed, text: &str) {
     match bed {
         Bed::Sqlite { folder, .. } => {
@@ -41,7 +41,7 @@ pub(crate) async fn sql(bed: &Bed, text: &str) {
     }
 }
 
-/// The invariants that do not hold.
+/// The invariants that the audit finds broken.
 async fn broken(bed: &Bed) -> Vec<&'static str> {
     let source: Box<dyn AuditSource> = match bed {
         Bed::Sqlite { folder, .. } => Box::new(SqliteAudit::new(&folder.path().join("sale.db"))),
@@ -69,13 +69,13 @@ fn sent_to(leases: &[Lease]) -> Vec<u64> {
     leases.iter().map(|lease| lease.sent_to).collect()
 }
 
-async fn what_was_read_of_another_history_moves_no_mark(bed: Bed) {
+async fn events_read_from_another_history_move_no_mark(bed: Bed) {
     let store = bed.store().await;
     charges(&*store, 1, 4).await;
     let all = events(&*store, 4).await;
     let outbox = outbox(&bed);
     let leases = outbox.lease(RELAY).await.unwrap();
-    // Another event lies where the last one that was read lay.
+    // Another event is at the position of the last event that was read.
     let id = match &bed {
         Bed::Sqlite { .. } => "x'000000000000000000000000000000ff'",
         Bed::Postgres(_) => "'00000000-0000-0000-0000-0000000000ff'",
@@ -90,7 +90,7 @@ async fn what_was_read_of_another_history_moves_no_mark(bed: Bed) {
     assert_eq!(outbox.put_back(9).await.unwrap().len(), 1, "it is not the one that was put back and sent");
     assert!(events(&*store, 4).await.iter().all(|event| event.reason.is_none()), "nor the one that is dead");
     assert_eq!(sent_to(&outbox.lease(RELAY).await.unwrap()), [0; 8]);
-    // The mark went back to where the backup had it.
+    // The backup has an older mark.
     assert!(outbox.mark(RELAY, &marks(&leases, &all[1])).await.unwrap());
     let leases = outbox.lease(RELAY).await.unwrap();
     sql(&bed, "UPDATE relay_parts SET sent_to = 0, checked_to = 0, checked_id = NULL").await;
@@ -98,7 +98,7 @@ async fn what_was_read_of_another_history_moves_no_mark(bed: Bed) {
     assert_eq!(sent_to(&outbox.lease(RELAY).await.unwrap()), [0; 8]);
 }
 
-async fn a_mark_that_no_relay_made_goes_back(bed: Bed) {
+async fn a_mark_that_no_relay_checked_is_corrected(bed: Bed) {
     let store = bed.store().await;
     charges(&*store, 1, 4).await;
     let all = events(&*store, 4).await;
@@ -114,7 +114,7 @@ async fn a_mark_that_no_relay_made_goes_back(bed: Bed) {
         assert_eq!(sent_to(&outbox.lease(RELAY).await.unwrap()), [all[1].position; 8], "{wrong}");
         assert_eq!(broken(&bed).await, [""; 0], "{wrong}");
     }
-    // Of a version that compared nothing: within the log it is taken on trust, and beyond it cannot be so.
+    // A mark of an older version, which checked nothing: trusted within the log, corrected beyond it.
     sql(&bed, &format!("UPDATE relay_parts SET sent_to = {}, checked_to = NULL", all[2].position)).await;
     assert_eq!(broken(&bed).await, [""; 0]);
     assert_eq!(sent_to(&outbox.lease(RELAY).await.unwrap()), [all[2].position; 8]);
@@ -124,7 +124,7 @@ async fn a_mark_that_no_relay_made_goes_back(bed: Bed) {
     assert_eq!(broken(&bed).await, [""; 0]);
 }
 
-on_each_database!(what_was_read_of_another_history_moves_no_mark, a_mark_that_no_relay_made_goes_back);
+on_each_database!(events_read_from_another_history_move_no_mark, a_mark_that_no_relay_checked_is_corrected);
 
 async fn database() -> Option<(Bed, Arc<dyn Store>)> {
     if without("postgres") {
@@ -140,7 +140,7 @@ fn positions(events: &[StoredEvent]) -> Vec<u64> {
 }
 
 #[tokio::test]
-async fn events_lie_behind_a_log_that_is_ahead_of_the_server() {
+async fn new_events_get_positions_above_a_log_that_is_ahead() {
     let Some((bed, store)) = database().await else { return };
     charges(&*store, 1, 4).await;
     events(&*store, 4).await;
@@ -155,7 +155,7 @@ async fn events_lie_behind_a_log_that_is_ahead_of_the_server() {
 }
 
 #[tokio::test]
-async fn any_part_of_the_program_lets_positions_go_on() {
+async fn every_part_of_the_program_raises_positions() {
     let Some((bed, store)) = database().await else { return };
     let Bed::Postgres(database) = &bed else { return };
     let url = PostgresUrl::parse(&database.url()).unwrap();
@@ -176,7 +176,7 @@ async fn any_part_of_the_program_lets_positions_go_on() {
     }
 }
 
-/// Writes as a version does that compares nothing: by a lane that has been connected since before.
+/// Writes an event as an older version would, which does not compare positions: over a lane that was connected before.
 async fn write_behind(database: &Database, lane: &mut Lane, user_name: &str) {
     let added = "UPDATE event_positions SET added = 0";
     database.sql().await.batch_execute(added).await.unwrap();
@@ -184,7 +184,7 @@ async fn write_behind(database: &Database, lane: &mut Lane, user_name: &str) {
 }
 
 #[tokio::test]
-async fn events_behind_the_log_are_found_and_moved_in_their_order() {
+async fn misplaced_events_are_moved_to_the_end_in_their_order() {
     let Some((bed, store)) = database().await else { return };
     let Bed::Postgres(database) = &bed else { return };
     let mut lane = Lane::new(&*store, 3).await;

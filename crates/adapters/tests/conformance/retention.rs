@@ -1,4 +1,4 @@
-//! What is over is retired and dropped: rooms, places, and events that no relay sends. The rest stays, and the audit holds.
+//! Old rooms, places and events are retired and deleted. The rest stays, and the audit finds nothing.
 
 use onsale_app::relay::{Marks, PartMark};
 use onsale_app::store::news::RoomsKnown;
@@ -15,7 +15,7 @@ use crate::stage::{OPEN_DOORS, charge, enter, open_concert, schedule, user};
 
 const DAY_MILLIS: i64 = 86_400_000;
 
-/// A concert whose performance was forty days ago, with these people called then.
+/// A concert whose performance was 40 days ago, and whose room admitted these users then.
 async fn past_concert(lane: &mut Lane, now: Timestamp, people: &[&str]) -> (ConcertId, Vec<Token>) {
     let then = now.plus_millis(-40 * DAY_MILLIS);
     lane.at = Some(then);
@@ -29,7 +29,7 @@ async fn past_concert(lane: &mut Lane, now: Timestamp, people: &[&str]) -> (Conc
     (concert, tokens)
 }
 
-/// The turns of these places are over, and the room settles them.
+/// Settles the turns of these places, which are over.
 async fn settle(lane: &mut Lane, concert: ConcertId, due: Vec<u64>) {
     lane.done(Step { due, ..Step::of(concert) }).await;
 }
@@ -38,7 +38,7 @@ async fn version(store: &dyn Store, concert: ConcertId) -> u64 {
     store.reader().room(concert).await.unwrap().expect("a room").0.room.version
 }
 
-/// Whether a process that starts now reads the room.
+/// Whether a process that starts now loads the room.
 async fn is_read(store: &dyn Store, concert: ConcertId) -> bool {
     store.reader().rooms().await.unwrap().iter().any(|record| record.concert == concert)
 }
@@ -48,7 +48,7 @@ async fn retired(store: &dyn Store, concert: ConcertId, version: u64) -> bool {
     store.retention().retire(&[(concert, version)], yesterday).await.unwrap() == [concert]
 }
 
-async fn a_room_is_retired_once_nothing_can_happen_in_it_and_comes_back_with_any_change(bed: Bed) {
+async fn an_idle_room_is_retired_and_returns_with_any_change(bed: Bed) {
     let store = bed.store().await;
     let (now, mut lane) = (store.reader().now(), Lane::new(&*store, 1).await);
     let (concert, tokens) = past_concert(&mut lane, now, &["ann", "bob"]).await;
@@ -71,14 +71,14 @@ async fn a_room_is_retired_once_nothing_can_happen_in_it_and_comes_back_with_any
         let known = RoomsKnown { versions: vec![(concert, second)], only_known: true, ..RoomsKnown::default() };
         assert_eq!(news.rooms(&known).await.unwrap().rooms.len(), 1, "as do processes that knew it");
     }
-    // A concert that is not over keeps its room, however quiet it is.
+    // A concert with a coming performance keeps its room, however idle it is.
     let future = open_concert(&mut lane, OPEN_DOORS).await;
     schedule(&mut lane, now, future, 10, 100).await;
     assert!(!retired(&*store, future, version(&*store, future).await).await);
     in_order(&bed).await;
 }
 
-async fn old_places_are_dropped_once_their_turns_are_over(bed: Bed) {
+async fn old_places_are_deleted_after_their_turns(bed: Bed) {
     let store = bed.store().await;
     let (now, mut lane) = (store.reader().now(), Lane::new(&*store, 1).await);
     let people: Vec<String> = (0..7).map(|number| format!("user-{number}")).collect();
@@ -92,7 +92,7 @@ async fn old_places_are_dropped_once_their_turns_are_over(bed: Bed) {
     assert_eq!(drop.drop_places(month, 100).await.unwrap(), 0);
     in_order(&bed).await;
     settle(&mut lane, concert, vec![6, 7]).await;
-    // One came later, and its turn runs.
+    // One user entered later, and the turn is still running.
     let late = enter(&mut lane, concert, &user("late")).await;
     assert_eq!(drop.drop_places(month, 100).await.unwrap(), 2);
     assert_eq!(
@@ -102,7 +102,7 @@ async fn old_places_are_dropped_once_their_turns_are_over(bed: Bed) {
     );
     in_order(&bed).await;
 
-    // A token of a dropped place gives nothing up, and its user gets a new place at the end.
+    // A token of a deleted place gives up nothing, and its user gets a new place at the end.
     lane.done(Leave(tokens[0].clone())).await;
     let again = enter(&mut lane, concert, &tokens[0].user).await;
     assert_eq!(again.place, late.place + 1);
@@ -112,7 +112,7 @@ async fn old_places_are_dropped_once_their_turns_are_over(bed: Bed) {
     in_order(&bed).await;
 }
 
-async fn old_events_are_forgotten_without_a_relay_too(bed: Bed) {
+async fn old_events_are_deleted_without_a_relay_too(bed: Bed) {
     let store = bed.store().await;
     let (now, mut lane) = (store.reader().now(), Lane::new(&*store, 1).await);
     for (days, many) in [(3, 10), (0, 5)] {
@@ -125,7 +125,7 @@ async fn old_events_are_forgotten_without_a_relay_too(bed: Bed) {
     assert_eq!(retention.forget_events(yesterday, false, 7).await.unwrap(), 0, "they are to be sent");
     assert_eq!(retention.forget_events(yesterday, true, 7).await.unwrap(), 7, "no relay is expected");
 
-    // From now on a relay does.
+    // From now on a relay sends them.
     let (outbox, _) = open(&bed).await;
     let relay = Uuid::from_u128(7);
     let leases = outbox.lease(relay).await.unwrap();
@@ -137,7 +137,7 @@ async fn old_events_are_forgotten_without_a_relay_too(bed: Bed) {
     in_order(&bed).await;
 }
 
-async fn it_is_known_whether_old_answers_are_there(bed: Bed) {
+async fn a_store_tells_whether_old_answers_exist(bed: Bed) {
     let store = bed.store().await;
     let (now, mut lane) = (store.reader().now(), Lane::new(&*store, 1).await);
     assert!(!store.reader().has_old_answers(now).await.unwrap());
@@ -153,8 +153,8 @@ async fn it_is_known_whether_old_answers_are_there(bed: Bed) {
 }
 
 on_each_database!(
-    a_room_is_retired_once_nothing_can_happen_in_it_and_comes_back_with_any_change,
-    old_places_are_dropped_once_their_turns_are_over,
-    old_events_are_forgotten_without_a_relay_too,
-    it_is_known_whether_old_answers_are_there,
+    an_idle_room_is_retired_and_returns_with_any_change,
+    old_places_are_deleted_after_their_turns,
+    old_events_are_deleted_without_a_relay_too,
+    a_store_tells_whether_old_answers_exist,
 );

@@ -1,4 +1,4 @@
-//! A small sale, the same for every test: something of everything, in every state.
+//! A small sale, the same for every test, with things of every kind and state.
 
 use crate::mixed::{AnyCommand, Done};
 use onsale_app::store::{Store, Wanted};
@@ -16,17 +16,17 @@ use onsale_domain::wallet;
 use crate::lane::Lane;
 use crate::picture::{Looked, Picture};
 
-/// A name.
+/// A user by name.
 pub(crate) fn user(name: &str) -> UserId {
     UserId::parse(name).expect("a user id")
 }
 
-/// Points into a wallet.
+/// A charge of a wallet.
 pub(crate) fn charge(user: &UserId, amount: i64) -> AnyCommand {
     wallet::Charge { user: user.clone(), amount }.into()
 }
 
-/// A room that calls everyone at once.
+/// Settings of a room that admits all users at once.
 pub(crate) const OPEN_DOORS: Settings = Settings {
     max_active: 100_000,
     admit_per_second: 100_000,
@@ -35,7 +35,7 @@ pub(crate) const OPEN_DOORS: Settings = Settings {
     paused: false,
 };
 
-/// Makes a lecture that starts in an hour.
+/// Opens a lecture that starts in an hour.
 pub(crate) async fn open_lecture(lane: &mut Lane, now: Timestamp, capacity: u32) -> LectureId {
     let starts_at = now.plus_seconds(3_600);
     let new = lecture::Create { title: "Rust".into(), lecturer: None, starts_at, capacity };
@@ -53,7 +53,7 @@ pub(crate) async fn open_concert(lane: &mut Lane, room: Settings) -> ConcertId {
     }
 }
 
-/// Adds a performance that starts in an hour, all seats at one price.
+/// Schedules a performance that starts in an hour, with all seats at one price.
 pub(crate) async fn schedule(
     lane: &mut Lane,
     now: Timestamp,
@@ -68,7 +68,7 @@ pub(crate) async fn schedule(
     }
 }
 
-/// Takes a place, or finds it.
+/// Enters a room, or finds the place that the user has.
 pub(crate) async fn enter(lane: &mut Lane, concert: ConcertId, user: &UserId) -> Token {
     match lane.done(waiting_room::Enter { concert, user: user.clone() }).await {
         Done::Enter(Entered { token, .. }) => token,
@@ -76,19 +76,19 @@ pub(crate) async fn enter(lane: &mut Lane, concert: ConcertId, user: &UserId) ->
     }
 }
 
-/// To hold seats.
+/// A command that holds seats.
 pub(crate) fn hold(token: &Token, performance: &Performance, seats: &[u32]) -> AnyCommand {
     let target = Target::Performance(performance.id);
     let seats = seats.iter().copied().map(i64::from).collect();
     Hold { token: token.clone(), target, seats }.into()
 }
 
-/// To pay a hold.
+/// A command that pays a hold.
 pub(crate) fn pay(token: &Token, reservation: &Reservation) -> AnyCommand {
     payment::Pay { token: token.clone(), reservation: reservation.id }.into()
 }
 
-/// The reservation of a hold.
+/// The reservation from the result of a hold.
 pub(crate) fn held(done: Done) -> Reservation {
     match done {
         Done::Hold(Held { reservation, .. }) => reservation,
@@ -129,7 +129,7 @@ impl Stage {
         Self { lane, now, ann, bob, lecture, token, waiting, performance, paid, held }
     }
 
-    /// Every row of it.
+    /// The keys of every row.
     pub(crate) fn everything(&self) -> Wanted {
         let concert = self.token.concert;
         let both = [&self.ann, &self.bob];
@@ -147,7 +147,7 @@ impl Stage {
         Wanted { keys, ..Wanted::default() }
     }
 
-    /// Everything that can be seen of it.
+    /// Everything that readers can query.
     pub(crate) async fn picture(&self, store: &dyn Store) -> Picture {
         let looked = Looked {
             users: vec![self.ann.clone(), self.bob.clone(), user("eve")],

@@ -1,4 +1,4 @@
-//! An event keeps the context of the request that it comes from, and no other event gets it.
+//! An event stores the trace context of its request, and no other event gets it.
 
 use onsale_app::trace::TraceContext;
 
@@ -7,7 +7,7 @@ use crate::forgetting::events;
 use crate::lane::{Lane, Request};
 use crate::stage::{charge, user};
 
-async fn events_know_what_led_to_them(bed: Bed) {
+async fn events_store_the_trace_of_their_request(bed: Bed) {
     let store = bed.store().await;
     let mut lane = Lane::new(&*store, 1).await;
     let context = |trace: u8| TraceContext { trace: [trace; 16], span: [trace + 1; 8] };
@@ -22,7 +22,7 @@ async fn events_know_what_led_to_them(bed: Bed) {
     assert_eq!(traces, wanted);
     assert_eq!(onsale_app::relay::Delivery::from(&told[1]).trace, Some(context(7)));
     let json = told[1].to_json();
-    assert!(!json.contains("traceparent"), "what is told is told the same, traced or not: {json}");
+    assert!(!json.contains("traceparent"), "the published event is the same with and without a trace: {json}");
 }
 
-on_each_database!(events_know_what_led_to_them);
+on_each_database!(events_store_the_trace_of_their_request);

@@ -1,4 +1,4 @@
-//! What others see of a unit of work that is under way, and of one that was given up.
+//! What other transactions see of a running and of an abandoned unit of work.
 
 use onsale_app::store::Page;
 use onsale_domain::ids::EventId;
@@ -9,7 +9,7 @@ use crate::lane::{Lane, Request};
 use crate::picture::events;
 use crate::stage::{Stage, charge, user};
 
-/// The locks of a unit that was given up are free at once, not only when the server loses patience with its session.
+/// An abandoned unit releases its locks at once, not only when the server's timeout ends its session.
 #[tokio::test]
 async fn an_abandoned_unit_leaves_no_transaction_behind() {
     if without("postgres") {
@@ -31,10 +31,10 @@ async fn an_abandoned_unit_leaves_no_transaction_behind() {
     assert_eq!(open().await, 0);
 }
 
-/// Transactions end in another order than they began. Whoever reads the log to its end, and goes on from there, misses
-/// nothing for that.
+/// Transactions may commit in another order than they began. A reader that reads the log to its end and continues from there misses
+/// no event.
 #[tokio::test]
-async fn whoever_reads_the_log_misses_none_that_commits_late() {
+async fn a_reader_of_the_log_misses_no_late_commit() {
     if without("postgres") {
         return;
     }

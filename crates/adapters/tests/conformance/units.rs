@@ -1,4 +1,4 @@
-//! Units of work: all of one or nothing, and afterwards the way is free for the next.
+//! Units of work: each is committed as a whole or not at all, and the next one can follow.
 
 use crate::mixed::{AnyCommand, Done};
 use onsale_app::store::{LectureFilter, Page, StoreError, Wanted};
@@ -16,7 +16,7 @@ use crate::pages::all;
 use crate::picture::events;
 use crate::stage::{OPEN_DOORS, Stage, charge, enter, held, hold, open_concert, open_lecture, pay, schedule, user};
 
-/// One of everything that can be written.
+/// A request of every kind that writes.
 fn plenty(stage: &Stage) -> Vec<Request> {
     let apply = lecture::Apply { user: stage.bob.clone(), lecture: stage.lecture };
     let enter = waiting_room::Enter { concert: stage.token.concert, user: user("eve") };
@@ -42,7 +42,7 @@ async fn an_abandoned_unit_leaves_nothing(bed: Bed) {
     stage.lane.writer.abandon().await;
     stage.picture(&*store).await.assert_same(&before, "after a unit that was abandoned");
 
-    // Neither this writer nor another is kept waiting by what the unit had locked.
+    // The locks of the unit are released: neither this writer nor another waits.
     let wanted = stage.everything();
     let mut other = store.writer().await.unwrap();
     other.load(&wanted).await.unwrap();
@@ -66,7 +66,7 @@ async fn a_unit_of_a_lane_that_is_gone_leaves_nothing(bed: Bed) {
     stage.picture(&*store).await.assert_same(&before, "after a lane that is gone");
 }
 
-async fn a_unit_of_refusals_writes_nothing_and_one_may_prove_that_it_could(bed: Bed) {
+async fn a_unit_of_refusals_writes_nothing_even_to_prove_writability(bed: Bed) {
     let store = bed.store().await;
     let mut stage = Stage::new(&*store).await;
     let before = stage.picture(&*store).await;
@@ -81,8 +81,8 @@ async fn a_unit_of_refusals_writes_nothing_and_one_may_prove_that_it_could(bed: 
     stage.lane.done(again).await;
 }
 
-/// A lane that works on a row keeps others from it until it is done, and what they then see is what it left.
-async fn what_is_loaded_is_what_the_last_one_saved(bed: Bed) {
+/// A lane that works on a row makes other lanes wait for it, and they then read what it committed.
+async fn a_unit_loads_what_the_last_unit_saved(bed: Bed) {
     let (one, other) = (bed.store().await, bed.store().await);
     let (mut first, mut second) = (Lane::new(&*one, 1).await, Lane::new(&*other, 2).await);
     for round in 1..=20_i64 {
@@ -97,8 +97,8 @@ async fn what_is_loaded_is_what_the_last_one_saved(bed: Bed) {
     }
 }
 
-/// Names are compared byte by byte: an upper-case user is another one, and lists that are paged by them are in order.
-async fn users_are_told_apart_by_every_byte(bed: Bed) {
+/// User names are compared by bytes: upper case makes another user, and pages are in that order.
+async fn user_names_differ_by_every_byte(bed: Bed) {
     let store = bed.store().await;
     let mut lane = Lane::new(&*store, 1).await;
     let names = ["ann", "Ann", "ANN", "an_n", "an-n", "a", "_", "-", "0"];
@@ -112,14 +112,14 @@ async fn users_are_told_apart_by_every_byte(bed: Bed) {
     }
 }
 
-/// A page is what follows the one before, whatever its size.
+/// Pages of any size follow each other without gaps.
 async fn paging_neither_repeats_nor_skips(bed: Bed) {
     let store = bed.store().await;
     let reader = store.reader();
     let mut lane = Lane::new(&*store, 1).await;
     let ann = user("ann");
     lane.run((1..=23).map(|amount| charge(&ann, amount))).await.unwrap();
-    // All of them start together: the id alone tells which comes first.
+    // All of them start at the same time, so their ids give the order.
     let now = reader.now();
     let mut lectures = Vec::new();
     for _ in 0..7 {
@@ -163,7 +163,7 @@ async fn paging_neither_repeats_nor_skips(bed: Bed) {
     assert_eq!(reader.ledger(&ann, Page { after: None, limit: 0 }).await.unwrap(), [], "a page of nothing");
 }
 
-/// However many want to make it at once, all get the one that was made.
+/// Of many processes that make a secret at once, all get the same one.
 async fn a_secret_is_made_once(bed: Bed) {
     let (one, other) = (bed.store().await, bed.store().await);
     let mut asking = Vec::new();
@@ -181,8 +181,8 @@ async fn a_secret_is_made_once(bed: Bed) {
     assert_eq!(one.secret("another", b"of its own").await.unwrap(), b"of its own");
 }
 
-/// What is not there is told as such, or as an error; never as something that is empty.
-async fn what_is_not_there_is_not_shown(bed: Bed) {
+/// A missing thing is returned as missing or as an error, never as an empty one.
+async fn missing_things_are_not_returned(bed: Bed) {
     let store = bed.store().await;
     let reader = store.reader();
     reader.ping().await.unwrap();
@@ -192,7 +192,7 @@ async fn what_is_not_there_is_not_shown(bed: Bed) {
     let page = Page { after: None, limit: 9 };
     assert_eq!(reader.lecture_history(LectureId::new(nothing), page).await.unwrap(), None);
     assert_eq!(reader.account(&user("ann")).await.unwrap(), Account::default());
-    // A wallet that was named and not used is none.
+    // A wallet that was loaded and never used does not exist.
     let mut lane = Lane::new(&*store, 1).await;
     let poor: AnyCommand = wallet::Use { user: user("ann"), amount: 1 }.into();
     assert!(lane.run([poor]).await.unwrap()[0].is_err());
@@ -203,10 +203,10 @@ async fn what_is_not_there_is_not_shown(bed: Bed) {
 on_each_database!(
     an_abandoned_unit_leaves_nothing,
     a_unit_of_a_lane_that_is_gone_leaves_nothing,
-    a_unit_of_refusals_writes_nothing_and_one_may_prove_that_it_could,
-    what_is_loaded_is_what_the_last_one_saved,
-    users_are_told_apart_by_every_byte,
+    a_unit_of_refusals_writes_nothing_even_to_prove_writability,
+    a_unit_loads_what_the_last_unit_saved,
+    user_names_differ_by_every_byte,
     paging_neither_repeats_nor_skips,
     a_secret_is_made_once,
-    what_is_not_there_is_not_shown,
+    missing_things_are_not_returned,
 );

@@ -1,10 +1,10 @@
-//! Waiting for what comes in its own time.
+//! Waits for conditions that become true later.
 
 use std::time::Duration;
 
 use onsale_testing::PATIENCE;
 
-/// Asks again and again until there is an answer.
+/// Polls until there is a value.
 pub(crate) async fn until<T, F: Future<Output = Option<T>>>(what: &str, mut ask: impl FnMut() -> F) -> T {
     let asking = async {
         loop {

@@ -60,7 +60,7 @@ async fn names_are_decoded() {
 }
 
 #[tokio::test]
-async fn what_is_no_single_file_is_refused() {
+async fn folders_devices_and_hard_links_are_refused() {
     for command in COMMANDS {
         let launch = on("sqlite://sale.db");
         std::fs::create_dir(launch.folder().join("sale.db")).unwrap();

@@ -1,4 +1,4 @@
-//! Seats: held by one, and paid once.
+//! Concurrent holds and payments of the same seats.
 
 use std::collections::BTreeMap;
 
@@ -11,7 +11,7 @@ use onsale_testing::without;
 use super::{Crowd, INSTANCES, dones, refused};
 use crate::stage::{OPEN_DOORS, charge, enter, held, hold, open_concert, pay, schedule, user};
 
-/// Two concerts of two performances each, and people who have a turn in both.
+/// Two concerts of two performances each, and users with a turn in both.
 struct Hall {
     performances: Vec<Performance>,
     tokens: Vec<Token>,
@@ -43,14 +43,14 @@ impl Hall {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_seat_is_held_by_one_and_all_seats_are_held() {
+async fn each_seat_is_held_once_and_all_seats_are_held() {
     if without("postgres") {
         return;
     }
     const SEATS: u32 = 16;
     let mut crowd = Crowd::new().await;
     let hall = Hall::open(&mut crowd, SEATS, 20).await;
-    // Pairs that overlap: a hold takes both or none.
+    // Overlapping pairs: a hold takes both seats or none.
     let pairs = |(token, performance)| {
         (1..=SEATS).map(move |seat| hold(token, performance, &[seat, seat % SEATS + 1])).step_by(3).collect::<Vec<_>>()
     };
@@ -58,7 +58,7 @@ async fn a_seat_is_held_by_one_and_all_seats_are_held() {
     let commands: Vec<AnyCommand> = hall.chances().flat_map(pairs).collect();
     let batches = crowd.shuffled(&commands, 40);
     let mut outcomes = crowd.run(batches).await;
-    // What no pair fitted into goes to whoever takes a single seat.
+    // Seats that no pair could take are taken by holds of a single seat.
     let commands: Vec<AnyCommand> = hall.chances().flat_map(singles).collect();
     let batches = crowd.shuffled(&commands, 80);
     outcomes.extend(crowd.run(batches).await);
@@ -73,7 +73,7 @@ async fn a_seat_is_held_by_one_and_all_seats_are_held() {
             assert_eq!(before, None, "seat {seat} has one owner");
         }
     }
-    assert!(owned.values().all(|seats| *seats <= 4), "nobody has more than four: {owned:?}");
+    assert!(owned.values().all(|seats| *seats <= 4), "no user has more than four: {owned:?}");
     for performance in &hall.performances {
         let there = crowd.reader().seats(performance.id).await.unwrap();
         assert_eq!(there.seats.len(), SEATS as usize, "no seat is left");
@@ -86,9 +86,9 @@ async fn a_seat_is_held_by_one_and_all_seats_are_held() {
     crowd.assert_no_deadlock();
 }
 
-/// People who come to one instance alone: their wallets keep nobody else waiting, only the performances do.
+/// Each user comes to one instance only: instances collide at performances, and not at wallets.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn performances_are_taken_in_one_order() {
+async fn performances_are_locked_in_one_order() {
     if without("postgres") {
         return;
     }
@@ -119,7 +119,7 @@ async fn performances_are_taken_in_one_order() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_hold_is_paid_once_in_whatever_order_wallets_and_performances_meet() {
+async fn a_hold_is_paid_once_in_any_order_of_requests() {
     if without("postgres") {
         return;
     }
@@ -144,7 +144,7 @@ async fn a_hold_is_paid_once_in_whatever_order_wallets_and_performances_meet() {
     paid.sort_by_key(|payment| payment.reservation);
     paid.dedup_by_key(|payment| payment.reservation);
     assert_eq!((paid.len(), dones(&outcomes).count()), (payments.len(), payments.len()), "each hold is paid once");
-    // With a concert's last hold the turn ends.
+    // The payment of a concert's last hold ends the turn.
     let again = refused(&outcomes, &Refusal::AlreadyPaid) + refused(&outcomes, &Refusal::TokenExpired);
     assert_eq!(again, payments.len() * (INSTANCES - 1));
 

@@ -1,4 +1,4 @@
-//! Wallets, and requests that come under one key.
+//! Concurrent changes of wallets, and requests with the same key.
 
 use onsale_domain::wallet::Changed;
 use std::collections::BTreeMap;
@@ -15,7 +15,7 @@ use crate::lane::{Answer, Request};
 use crate::pages::all;
 use crate::stage::{charge, user};
 
-/// Holds a wallet's history against its balance, and returns how many entries there are.
+/// Checks a wallet's ledger against its balance. Returns the number of entries.
 async fn assert_chain(crowd: &Crowd, user: &UserId) -> usize {
     let reader = crowd.reader();
     let ledger = all(50, |entry: &wallet::Entry| entry.version, async |page| reader.ledger(user, page).await).await;
@@ -32,7 +32,7 @@ async fn assert_chain(crowd: &Crowd, user: &UserId) -> usize {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn every_point_counts_whoever_moves_it() {
+async fn concurrent_changes_of_a_wallet_all_count() {
     if without("postgres") {
         return;
     }
@@ -63,12 +63,12 @@ async fn every_point_counts_whoever_moves_it() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_key_is_decided_once_wherever_it_comes() {
+async fn a_key_is_decided_once_at_any_instance() {
     if without("postgres") {
         return;
     }
     let mut crowd = Crowd::new().await;
-    // Keys of one user, and of nobody; those of one batch are locked in one order, whatever the order they come in.
+    // Keys of one user, and keys without an owner. Keys of a batch are locked in one order, whatever the order of the requests.
     let requests = (0..60_u64).map(|number| {
         let owner = number.is_multiple_of(2).then(|| user("ann"));
         let key = KeyId { owner, key: format!("key {}", number / 2).into() };

@@ -1,4 +1,4 @@
-//! A whole sale at random on four instances at once, audited in the end.
+//! A random sale on four instances at once, audited at the end.
 
 use onsale_adapters::postgres::{PostgresAudit, PostgresUrl};
 use onsale_app::audit::audit;
@@ -11,13 +11,13 @@ use crate::kinds::Kinds;
 use crate::lane::{Answer, Lane};
 use crate::people::People;
 
-/// How many batches each instance decides.
+/// Number of batches of each instance.
 const BATCHES: usize = 250;
 
-/// Batches that one instance decides alone: then there is something to want.
+/// Number of batches that one instance runs alone first, to fill the sale.
 const ALONE: usize = 60;
 
-/// A few people act at one instance. Whatever they are told, they go on with.
+/// Runs the commands of a few users at one instance. Each result is the basis of later commands.
 async fn act(lane: &mut Lane, people: &mut People, kinds: &mut Kinds, batches: usize) {
     for _ in 0..batches {
         let batch = people.next();
@@ -37,11 +37,11 @@ async fn a_sale_on_four_instances_is_in_order() {
     people.now = crowd.reader().now();
     let first = people.first();
     let lane = crowd.lane();
-    // So short that the clock of the test, which is the database's, sees holds run out.
+    // So short that holds expire during the test, which uses the database's clock.
     lane.hold_seconds = 1;
     let answers = lane.answer(&first).await.unwrap();
     people.learn(&first, &answers);
-    // Nobody waits for long: it is the rows behind the room that are fought for.
+    // A large room: the test is about contention on seats and wallets, not about waiting.
     for concert in people.concerts.clone() {
         let patch = Patch { max_active: Some(20), admit_per_second: Some(100), ..Patch::default() };
         lane.done(waiting_room::Configure { concert, patch }).await;
@@ -72,7 +72,7 @@ async fn a_sale_on_four_instances_is_in_order() {
         assert_eq!(finding.broken, 0, "{}: {:?}", finding.invariant, finding.examples);
     }
     assert!(findings.iter().map(|finding| finding.checked).sum::<u64>() > 1_000);
-    // Whoever comes later is told all of it.
+    // A process that starts now reads all of it.
     assert!(Follower::default().follow(&crowd.stores[INSTANCES - 1]).await > 0);
     crowd.assert_no_deadlock();
 }

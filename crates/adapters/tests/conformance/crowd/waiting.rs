@@ -1,4 +1,4 @@
-//! Places: of a lecture, and in a waiting room.
+//! Concurrent places in lectures and in waiting rooms.
 
 use onsale_domain::lecture::Applied;
 use onsale_domain::waiting_room::Entered;
@@ -28,7 +28,7 @@ async fn of_six_hundred_applicants_thirty_have_a_place() {
     let now = crowd.reader().now();
     let lecture = open_lecture(crowd.lane(), now, 30).await;
     let apply = |user: &UserId| AnyCommand::from(lecture::Apply { user: user.clone(), lecture });
-    // Everyone applies at every instance.
+    // Every user applies at every instance.
     let commands: Vec<AnyCommand> = users(600).iter().map(apply).collect();
     let batches = crowd.shuffled(&commands, 20);
     let outcomes = crowd.run(batches).await;
@@ -42,7 +42,7 @@ async fn of_six_hundred_applicants_thirty_have_a_place() {
     assert!(places.keys().copied().eq(1..=30), "seat numbers without a gap: {places:?}");
     assert_eq!(places.values().collect::<BTreeSet<_>>().len(), 30, "one place a person");
     let already = refused(&outcomes, &Refusal::AlreadyApplied);
-    assert_eq!(already, 30 * (INSTANCES - 1), "who has a place is told so elsewhere");
+    assert_eq!(already, 30 * (INSTANCES - 1), "the other instances return the existing place");
     assert_eq!(already + refused(&outcomes, &Refusal::LectureFull) + 30, INSTANCES * 600);
 
     let page = Page { after: None, limit: 100 };
@@ -53,7 +53,7 @@ async fn of_six_hundred_applicants_thirty_have_a_place() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn places_given_back_are_given_again() {
+async fn cancelled_places_are_given_to_other_users() {
     if without("postgres") {
         return;
     }
@@ -98,7 +98,7 @@ async fn places_given_back_are_given_again() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_line_has_no_gap_and_everyone_stands_in_it_once() {
+async fn a_line_has_no_gap_and_each_user_once() {
     if without("postgres") {
         return;
     }
@@ -122,7 +122,10 @@ async fn a_line_has_no_gap_and_everyone_stands_in_it_once() {
             here().filter(|(_, is_new)| *is_new).map(|(token, _)| (token.place, *token)).collect();
         assert!(new.keys().copied().eq(1..=150), "places without a gap");
         assert_eq!(here().filter(|(_, is_new)| *is_new).count(), 150, "each handed out once");
-        assert!(here().all(|(token, _)| new[&token.place] == *token), "everyone is told the one place they have");
+        assert!(
+            here().all(|(token, _)| new[&token.place] == *token),
+            "each user gets the same place at every instance"
+        );
         assert!(new.values().is_sorted_by_key(|token| token.issued_at), "in order of arrival");
         let rooms = crowd.reader().rooms().await.unwrap();
         let room = rooms.iter().find(|room| room.concert == concert).unwrap();

@@ -1,4 +1,4 @@
-//! One command, made of what is known, and sometimes of what is not there.
+//! Makes random commands about known things, and sometimes about missing ones.
 
 use std::sync::Arc;
 
@@ -15,13 +15,13 @@ use uuid::Uuid;
 
 use super::People;
 
-/// Texts as people write them.
+/// Titles with characters of several scripts.
 const TEXTS: &[&str] = &["Rust", "O'Neill \"live\"", "봄의 노래 🎻", "a\\b {c} %d $1 --", " ", "line\nfeed\ttab"];
 
-/// Nobody has this id.
+/// An id that does not exist.
 const NOBODY: Uuid = Uuid::from_u128(0x0190_0000_0000_7000_8000_0000_0000_0000);
 
-/// The last few things, mostly; seldom one that does not exist.
+/// Picks mostly one of the last few things, rarely one that does not exist.
 fn pick<T: Copy>(dice: &mut Dice, things: &[T], nothing: T) -> T {
     let few = &things[things.len().saturating_sub(3)..];
     if few.is_empty() || dice.percent(5) { nothing } else { *dice.one_of(few) }
@@ -32,7 +32,7 @@ impl People {
         let chance = self.dice.below(200);
         let amount = self.amount();
         let command = match chance {
-            // The rich one charges until it is too much.
+            // The user with the maximum balance charges until the limit refuses it.
             0..14 if amount == AMOUNT_MAX => {
                 self.users.last().map(|rich| wallet::Charge { user: rich.clone(), amount }.into())
             }
@@ -86,7 +86,7 @@ impl People {
         (!self.tokens.is_empty()).then(|| self.dice.one_of(&self.tokens).clone())
     }
 
-    /// Mostly one of the token's user.
+    /// Mostly a reservation of the token's user.
     fn reservation(&mut self, token: &Token) -> ReservationId {
         let of_anyone = self.dice.percent(20);
         let known = self.reservations.iter().filter(|(_, user)| of_anyone || *user == token.user);
@@ -100,7 +100,7 @@ impl People {
 
     pub(super) fn open_lecture(&mut self) -> AnyCommand {
         let lecturer = self.dice.percent(50).then(|| self.text());
-        // Whole seconds, so that some start together.
+        // Whole seconds, so that some start at the same time.
         let starts_at = self.soon(120).as_millis() / 5_000 * 5_000;
         let starts_at = Timestamp::from_millis(starts_at);
         let capacity = 1 + u32::try_from(self.dice.below(4)).unwrap_or(0);
@@ -152,7 +152,7 @@ impl People {
         concert::Expire { reservations }.into()
     }
 
-    /// Places by guess: many are called, some have ended, a few never were.
+    /// Guessed places: many are admitted, some have ended, a few were never handed out.
     fn step(&mut self) -> AnyCommand {
         let concert = self.concert();
         let places: Vec<u64> =
@@ -170,7 +170,7 @@ impl People {
         Step { seen, claimed, due, issued, bearers, ..Step::of(concert) }.into()
     }
 
-    /// Places handed out beside the database, by guess: some of it is refused, as the epoch is another by now.
+    /// Guessed places as Redis would hand them out. Some are refused, because the epoch has changed.
     fn hand_out(&mut self) -> AnyCommand {
         let (concert, epoch) = (self.concert(), self.dice.below(3));
         let last = self.tokens.iter().filter(|token| token.concert == concert).map(|token| token.place).max();

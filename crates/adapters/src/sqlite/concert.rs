@@ -237,6 +237,12 @@ pub(super) fn concerts(db: &Connection) -> Sql<Vec<Concert>> {
         .collect()
 }
 
+pub(super) fn performance(db: &Connection, id: PerformanceId) -> Sql<Option<Performance>> {
+    db.prepare_cached(&format!("SELECT {PERFORMANCE} FROM performances WHERE performance_id = ?1"))?
+        .query_row([id.uuid().as_bytes()], read_performance)
+        .optional()
+}
+
 pub(super) fn performances(db: &Connection) -> Sql<Vec<Performance>> {
     db.prepare_cached(&format!("SELECT {PERFORMANCE} FROM performances"))?.query_map([], read_performance)?.collect()
 }

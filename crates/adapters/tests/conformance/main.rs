@@ -20,7 +20,6 @@ mod growth;
 mod kept;
 mod kinds;
 mod lane;
-mod lines;
 mod locks;
 mod log;
 #[path = "../../../domain/tests/rules/support/mixed.rs"]
@@ -34,6 +33,7 @@ mod relay;
 mod restored;
 mod retention;
 mod stage;
+mod stop_points;
 mod traced;
 mod unfinished;
 mod units;

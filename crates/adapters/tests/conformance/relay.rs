@@ -18,8 +18,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::bed::Bed;
 use crate::lane::Lane;
-use crate::lines::{SteppingOutbox, SteppingPlatform, StopPoints};
 use crate::stage::{charge, user};
+use crate::stop_points::{SteppingOutbox, SteppingPlatform, StopPoints};
 use crate::waiting::until;
 
 /// Number of events: enough for more than two posts.
@@ -62,10 +62,10 @@ impl Full {
     }
 
     /// Starts a relay into the folder. It stops at one of its stop points.
-    fn relay(&self, lines: &Arc<StopPoints>, stop: &CancellationToken) -> JoinHandle<()> {
-        let outbox: Arc<dyn Outbox> = Arc::new(SteppingOutbox { outbox: self.outbox(), lines: lines.clone() });
+    fn relay(&self, points: &Arc<StopPoints>, stop: &CancellationToken) -> JoinHandle<()> {
+        let outbox: Arc<dyn Outbox> = Arc::new(SteppingOutbox { outbox: self.outbox(), points: points.clone() });
         let files: Arc<dyn Platform> = Arc::new(FilePlatform::new(self.folder.path(), outbox.clone()));
-        let platform = Arc::new(SteppingPlatform { platform: files, lines: lines.clone() });
+        let platform = Arc::new(SteppingPlatform { platform: files, points: points.clone() });
         let sink = Arc::new(PlatformSink::new(outbox.clone(), platform));
         tokio::spawn(Relay::new(outbox, sink, Arc::new(Bell::default())).run(stop.clone()))
     }
@@ -94,10 +94,10 @@ async fn log(store: &dyn Store) -> BTreeMap<String, Vec<EventId>> {
 }
 
 impl Full {
-    async fn killed_at(&self, line: usize) {
-        let (lines, stop) = (StopPoints::until(line), CancellationToken::new());
-        let first = self.relay(&lines, &stop);
-        lines.reached().await;
+    async fn killed_at(&self, point: usize) {
+        let (points, stop) = (StopPoints::until(point), CancellationToken::new());
+        let first = self.relay(&points, &stop);
+        points.reached().await;
         first.abort();
         let second = self.relay(&StopPoints::all(), &stop);
         self.until_all_is_sent().await;
@@ -105,15 +105,15 @@ impl Full {
         second.await.expect("a relay");
     }
 
-    async fn stopped_at(&self, line: usize) {
-        let (lines, stop) = (StopPoints::until(line), CancellationToken::new());
-        let first = self.relay(&lines, &stop);
-        lines.reached().await;
+    async fn stopped_at(&self, point: usize) {
+        let (points, stop) = (StopPoints::until(point), CancellationToken::new());
+        let first = self.relay(&points, &stop);
+        points.reached().await;
         let second = self.relay(&StopPoints::all(), &stop);
         let _ = tokio::time::timeout(TAKEN_OVER, self.until_all_is_sent()).await;
         // It makes its next call now, and finds that another relay has its parts.
-        lines.go_on();
-        lines.passed_more(6).await;
+        points.go_on();
+        points.passed_more(6).await;
         self.until_all_is_sent().await;
         stop.cancel();
         first.await.expect("a relay");
@@ -145,10 +145,10 @@ fn in_files(folder: &Path) -> Vec<(String, EventId)> {
 
 /// Number of stop points that a relay passes until everything is sent.
 async fn count_points(full: &Full) -> usize {
-    let (lines, stop) = (StopPoints::all(), CancellationToken::new());
-    let relay = full.relay(&lines, &stop);
+    let (points, stop) = (StopPoints::all(), CancellationToken::new());
+    let relay = full.relay(&points, &stop);
     full.until_all_is_sent().await;
-    let passed = lines.passed();
+    let passed = points.passed();
     stop.cancel();
     relay.await.expect("a relay");
     full.assert_delivered_once("a relay that nothing happens to");
@@ -159,25 +159,25 @@ async fn count_points(full: &Full) -> usize {
 #[derive(Clone, Copy, Debug)]
 enum Fate {
     Killed,
-    StandsStill,
+    Stopped,
 }
 
 async fn at_every_stop_point(fate: Fate, bed: impl AsyncFn() -> Bed) {
     let many = count_points(&Full::new(bed().await).await).await;
-    assert!(many >= 30, "only {many} lines");
+    assert!(many >= 30, "only {many} stop points");
     // Another relay takes the parts after some seconds, so many cases wait at the same time.
     let mut cases = tokio::task::JoinSet::new();
-    for line in 1..=many {
+    for point in 1..=many {
         if cases.len() == AT_ONCE {
             cases.join_next().await.expect("a case").expect("a case");
         }
         let full = Full::new(bed().await).await;
         cases.spawn(async move {
             match fate {
-                Fate::Killed => full.killed_at(line).await,
-                Fate::StandsStill => full.stopped_at(line).await,
+                Fate::Killed => full.killed_at(point).await,
+                Fate::Stopped => full.stopped_at(point).await,
             }
-            full.assert_delivered_once(&format!("{fate:?} at line {line} of {many}"));
+            full.assert_delivered_once(&format!("{fate:?} at point {point} of {many}"));
         });
     }
     while let Some(case) = cases.join_next().await {
@@ -205,4 +205,4 @@ macro_rules! at_every_stop_point {
     };
 }
 
-at_every_stop_point!(killed_at_every_line: super::Fate::Killed, stands_still_at_every_line: super::Fate::StandsStill);
+at_every_stop_point!(killed_at_every_stop_point: super::Fate::Killed, stopped_at_every_stop_point: super::Fate::Stopped);

@@ -30,9 +30,9 @@ impl StopPoints {
     }
 
     /// Stops the relay at this point, counted from 1.
-    pub(crate) fn until(line: usize) -> Arc<Self> {
+    pub(crate) fn until(point: usize) -> Arc<Self> {
         let (reached, go_on) = (Semaphore::new(0), Semaphore::new(0));
-        Arc::new(Self { stops_at: line, passed: AtomicUsize::new(0), reached, go_on })
+        Arc::new(Self { stops_at: point, passed: AtomicUsize::new(0), reached, go_on })
     }
 
     pub(crate) fn passed(&self) -> usize {
@@ -50,11 +50,11 @@ impl StopPoints {
     }
 
     /// Waits until the relay has passed this many more points.
-    pub(crate) async fn passed_more(&self, lines: usize) {
-        until("it goes on", || async { (self.passed() >= self.stops_at + lines).then_some(()) }).await;
+    pub(crate) async fn passed_more(&self, points: usize) {
+        until("it goes on", || async { (self.passed() >= self.stops_at + points).then_some(()) }).await;
     }
 
-    async fn line(&self) {
+    async fn point(&self) {
         if self.passed.fetch_add(1, Ordering::AcqRel) + 1 == self.stops_at {
             self.reached.add_permits(1);
             self.go_on.acquire().await.expect("a semaphore that is never closed").forget();
@@ -62,9 +62,9 @@ impl StopPoints {
     }
 
     async fn around<T>(&self, call: impl Future<Output = T>) -> T {
-        self.line().await;
+        self.point().await;
         let answer = call.await;
-        self.line().await;
+        self.point().await;
         answer
     }
 }
@@ -78,51 +78,51 @@ pub(crate) struct SteppingOutbox {
 #[async_trait]
 impl Outbox for SteppingOutbox {
     async fn lease(&self, relay: Uuid) -> Result<Vec<Lease>, StoreError> {
-        self.lines.around(self.outbox.lease(relay)).await
+        self.points.around(self.outbox.lease(relay)).await
     }
 
     async fn release(&self, relay: Uuid) -> Result<(), StoreError> {
-        self.lines.around(self.outbox.release(relay)).await
+        self.points.around(self.outbox.release(relay)).await
     }
 
     async fn after(&self, position: u64, limit: usize) -> Result<Vec<StoredEvent>, StoreError> {
-        self.lines.around(self.outbox.after(position, limit)).await
+        self.points.around(self.outbox.after(position, limit)).await
     }
 
     async fn has_work(&self) -> Result<bool, StoreError> {
-        self.lines.around(self.outbox.has_work()).await
+        self.points.around(self.outbox.has_work()).await
     }
 
     async fn put_back(&self, limit: usize) -> Result<Vec<StoredEvent>, StoreError> {
-        self.lines.around(self.outbox.put_back(limit)).await
+        self.points.around(self.outbox.put_back(limit)).await
     }
 
     async fn mark(&self, relay: Uuid, marks: &Marks) -> Result<bool, StoreError> {
-        self.lines.around(self.outbox.mark(relay, marks)).await
+        self.points.around(self.outbox.mark(relay, marks)).await
     }
 
     async fn forget(&self, before: Timestamp, most: usize) -> Result<usize, StoreError> {
-        self.lines.around(self.outbox.forget(before, most)).await
+        self.points.around(self.outbox.forget(before, most)).await
     }
 
     async fn backlog(&self) -> Result<Backlog, StoreError> {
-        self.lines.around(self.outbox.backlog()).await
+        self.points.around(self.outbox.backlog()).await
     }
 
     async fn delivered(&self, ids: &[EventId]) -> Result<Vec<EventId>, StoreError> {
-        self.lines.around(self.outbox.delivered(ids)).await
+        self.points.around(self.outbox.delivered(ids)).await
     }
 
     async fn note_delivered(&self, ids: &[EventId], files: &[(String, u64)]) -> Result<(), StoreError> {
-        self.lines.around(self.outbox.note_delivered(ids, files)).await
+        self.points.around(self.outbox.note_delivered(ids, files)).await
     }
 
     async fn length_of(&self, file: &str) -> Result<u64, StoreError> {
-        self.lines.around(self.outbox.length_of(file)).await
+        self.points.around(self.outbox.length_of(file)).await
     }
 
     async fn set_aside(&self, event: &Delivery, reason: &str) -> Result<(), StoreError> {
-        self.lines.around(self.outbox.set_aside(event, reason)).await
+        self.points.around(self.outbox.set_aside(event, reason)).await
     }
 }
 
@@ -135,10 +135,10 @@ pub(crate) struct SteppingPlatform {
 #[async_trait]
 impl Platform for SteppingPlatform {
     async fn turn(&self, sources: &BTreeSet<Arc<str>>) -> Result<DeliveryRight, String> {
-        self.lines.around(self.platform.turn(sources)).await
+        self.points.around(self.platform.turn(sources)).await
     }
 
     async fn post(&self, events: &[Delivery]) -> Posted {
-        self.lines.around(self.platform.post(events)).await
+        self.points.around(self.platform.post(events)).await
     }
 }

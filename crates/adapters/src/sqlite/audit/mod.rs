@@ -1,7 +1,12 @@
 //! Streams of rows for the audit. A server may go on writing meanwhile.
 //!
 //! A long read transaction would make the log grow, so rows are read in groups, each in a short transaction of its own. Rows that
-//! must agree with each other, such as a wallet with its ledger, are read in one group.
+//! must agree with each other are read in one group. A ledger or a history may be longer than a group: its lines never change,
+//! so the rest is read in later groups, up to the line that was the last in the first one.
+
+mod event;
+mod lecture;
+mod wallet;
 
 use std::path::{Path, PathBuf};
 
@@ -9,8 +14,8 @@ use onsale_app::audit::source::{
     AuditSource, EventRow, FamilyRow, LectureRow, MarkRow, MisplacedRow, PaymentRow, PerformanceRow, ReservationRow,
     RoomRow, Rows, SeatRow, ToldRow, WalletRow,
 };
-use onsale_app::store::{Page, StoreError};
-use onsale_domain::ids::{ConcertId, EventId, PerformanceId, ReservationId, UserId};
+use onsale_app::store::StoreError;
+use onsale_domain::ids::{ConcertId, PerformanceId, ReservationId};
 use onsale_domain::time::Timestamp;
 use rusqlite::{Connection, OptionalExtension, Row, ToSql, params};
 use tokio::sync::mpsc::{Sender, channel};
@@ -18,7 +23,7 @@ use uuid::Uuid;
 
 use super::connection::{Role, open, unavailable};
 use super::values::{Sql, uuid};
-use super::{concert, lecture, outbox, payment, waiting_room, wallet};
+use super::{concert, outbox, payment, waiting_room};
 use crate::stored::{FAMILIES, Family};
 
 /// Maximum number of rows that are read ahead. Beyond it reading waits for the check.
@@ -26,6 +31,18 @@ const AHEAD_MAX: usize = 1_024;
 
 /// Number of keys in a group: wallets, seats, payments and so on.
 const GROUP: usize = 500;
+
+/// Maximum number of lines of ledgers or histories in a group.
+const LINES_MAX: usize = 2_000;
+
+/// The rest of a ledger or history that did not fit into a group.
+#[derive(Clone, Copy, Debug)]
+struct Rest {
+    /// The version of the last line that was read.
+    after: u64,
+    /// The version of the last line when the first group was read. Later lines belong to a later state of their owner.
+    last: u64,
+}
 
 /// Reads rows for the audit.
 pub struct SqliteAudit {
@@ -79,7 +96,8 @@ fn groups<T, C>(
     Ok(())
 }
 
-fn event(db: &Connection, id: Uuid) -> Sql<Option<EventRow>> {
+/// The event with this id.
+fn event_by_id(db: &Connection, id: Uuid) -> Sql<Option<EventRow>> {
     db.prepare_cached("SELECT type, subject, version, data FROM events WHERE event_id = ?1")?
         .query_row([id.as_bytes()], |row| {
             Ok(EventRow { kind: row.get(0)?, subject: row.get(1)?, version: row.get(2)?, data: row.get(3)? })
@@ -99,28 +117,20 @@ fn cursor_after(ids: &[[u8; 16]]) -> Option<Vec<u8>> {
 
 impl AuditSource for SqliteAudit {
     fn wallets(&self) -> Rows<WalletRow> {
-        self.stream(String::new(), wallets)
+        self.stream(wallet::Cursor::default(), wallet::wallets)
     }
 
     fn lectures(&self) -> Rows<LectureRow> {
-        self.stream(Vec::new(), |db, after| {
-            let sql = "SELECT lecture_id FROM lectures WHERE lecture_id > ?1 ORDER BY lecture_id LIMIT min(?2, 1)";
-            let ids = ids_after(db, sql, after)?;
-            let Some(id) = ids.first() else { return Ok((Vec::new(), None)) };
-            Ok((one_lecture(db, Uuid::from_bytes(*id))?, Some(id.to_vec())))
-        })
+        self.stream(lecture::Cursor::default(), lecture::lectures)
     }
 
     fn performances(&self) -> Rows<PerformanceRow> {
-        self.stream((), |db, ()| {
-            let mut rows = Vec::new();
-            for performance in concert::performances(db)? {
-                let sold_seats = db
-                    .prepare_cached("SELECT count(*) FROM seats WHERE performance_id = ?1 AND sold = 1")?
-                    .query_row([performance.id.uuid().as_bytes()], |row| row.get(0))?;
-                rows.push(PerformanceRow { performance, sold_seats });
-            }
-            Ok((rows, None))
+        self.stream(Vec::new(), |db, after| {
+            let sql = "SELECT performance_id FROM performances WHERE performance_id > ?1
+                       ORDER BY performance_id LIMIT ?2";
+            let ids = ids_after(db, sql, after)?;
+            let rows = ids.iter().filter_map(|id| one_performance(db, Uuid::from_bytes(*id)).transpose());
+            Ok((rows.collect::<Sql<_>>()?, cursor_after(&ids)))
         })
     }
 
@@ -204,65 +214,16 @@ impl AuditSource for SqliteAudit {
     }
 
     fn events(&self) -> Rows<ToldRow> {
-        self.stream(0, events)
+        self.stream(0, event::events)
     }
 }
 
-/// A group of wallets with their ledgers, and the entries of users without a wallet in between or after them.
-fn wallets(db: &Connection, after: &String) -> Sql<(Vec<WalletRow>, Option<String>)> {
-    let users: Vec<String> = db
-        .prepare_cached("SELECT user_id FROM accounts WHERE user_id > ?1 ORDER BY user_id LIMIT ?2")?
-        .query_map(params![after, GROUP], |row| row.get(0))?
-        .collect::<Sql<_>>()?;
-    // After the last wallet there may be entries of users without one: '~' sorts after every character of a user id.
-    let last = users.last().filter(|_| users.len() == GROUP).cloned();
-    let until = last.clone().unwrap_or_else(|| "~".to_owned());
-    let mut rows = Vec::new();
-    let mut wallets = users.into_iter().peekable();
-    let mut add_wallets_up_to = |user: Option<&UserId>, rows: &mut Vec<WalletRow>| -> Sql<()> {
-        while let Some(next) = wallets.next_if(|next| user.is_none_or(|user| next.as_str() <= user.as_str())) {
-            let Some(next) = UserId::parse(&next) else { continue };
-            let account = wallet::account(db, &next)?.unwrap_or_default();
-            rows.push(WalletRow::Account(next, account));
-        }
-        Ok(())
-    };
-    let mut statement = db.prepare_cached(
-        "SELECT user_id, version, entry_id, type, amount, balance_after, reference, created_at FROM ledger
-         WHERE user_id > ?1 AND user_id <= ?2 ORDER BY user_id, version",
-    )?;
-    for entry in statement.query_map(params![after, until], wallet::entry)? {
-        let entry = entry?;
-        add_wallets_up_to(Some(&entry.user), &mut rows)?;
-        let told = event(db, entry.id.uuid())?;
-        let is_paid = match entry.reference {
-            Some(payment) => exists(db, "SELECT 1 FROM payments WHERE payment_id = ?1", &[payment.uuid().as_bytes()])?,
-            None => false,
-        };
-        rows.push(WalletRow::Entry(entry, told, is_paid));
-    }
-    add_wallets_up_to(None, &mut rows)?;
-    Ok((rows, last))
-}
-
-fn one_lecture(db: &Connection, id: Uuid) -> Sql<Vec<LectureRow>> {
-    let id = onsale_domain::ids::LectureId::new(id);
-    let mut rows: Vec<LectureRow> = lecture::lecture(db, id)?.into_iter().map(LectureRow::Lecture).collect();
-    let mut taken =
-        db.prepare_cached("SELECT user_id, seat_number FROM applications WHERE lecture_id = ?1 ORDER BY seat_number")?;
-    for found in taken.query_map([id.uuid().as_bytes()], |row| Ok((super::values::user(row, 0)?, row.get(1)?)))? {
-        let (user, seat) = found?;
-        rows.push(LectureRow::Application(user, seat));
-    }
-    let mut freed = db.prepare_cached("SELECT seat_number FROM freed_seats WHERE lecture_id = ?1")?;
-    for seat in freed.query_map([id.uuid().as_bytes()], |row| row.get(0))? {
-        rows.push(LectureRow::Freed(seat?));
-    }
-    for line in lecture::history(db, id, Page { after: None, limit: usize::MAX >> 1 })? {
-        let told = event(db, line.id.uuid())?;
-        rows.push(LectureRow::History(line, told));
-    }
-    Ok(rows)
+fn one_performance(db: &Connection, id: Uuid) -> Sql<Option<PerformanceRow>> {
+    let Some(performance) = concert::performance(db, PerformanceId::new(id))? else { return Ok(None) };
+    let sold_seats = db
+        .prepare_cached("SELECT count(*) FROM seats WHERE performance_id = ?1 AND sold = 1")?
+        .query_row([id.as_bytes()], |row| row.get(0))?;
+    Ok(Some(PerformanceRow { performance, sold_seats }))
 }
 
 fn one_reservation(db: &Connection, id: Uuid) -> Sql<Option<ReservationRow>> {
@@ -276,8 +237,8 @@ fn one_reservation(db: &Connection, id: Uuid) -> Sql<Option<ReservationRow>> {
     let payments = db
         .prepare_cached("SELECT count(*) FROM payments WHERE reservation_id = ?1")?
         .query_row([id.uuid().as_bytes()], |row| row.get(0))?;
-    let held_event = event(db, id.uuid())?;
-    let end_event = reservation.end_event.map_or(Ok(None), |end| event(db, end.uuid()))?;
+    let held_event = event_by_id(db, id.uuid())?;
+    let end_event = reservation.end_event.map_or(Ok(None), |end| event_by_id(db, end.uuid()))?;
     Ok(Some(ReservationRow { reservation, seats, payments, held_event, end_event }))
 }
 
@@ -288,10 +249,10 @@ fn one_payment(db: &Connection, id: Uuid) -> Sql<Option<PaymentRow>> {
             "SELECT user_id, version, entry_id, type, amount, balance_after, reference, created_at FROM ledger
              WHERE reference = ?1 AND reference IS NOT NULL",
         )?
-        .query_map([id.as_bytes()], wallet::entry)?
+        .query_map([id.as_bytes()], super::wallet::entry)?
         .collect::<Sql<_>>()?;
     let reservation = concert::reservation(db, payment.reservation)?;
-    Ok(Some(PaymentRow { payment, reservation, entries, event: event(db, id)? }))
+    Ok(Some(PaymentRow { payment, reservation, entries, event: event_by_id(db, id)? }))
 }
 
 fn one_room(db: &Connection, concert: ConcertId) -> Sql<Option<RoomRow>> {
@@ -321,60 +282,6 @@ fn one_room(db: &Connection, concert: ConcertId) -> Sql<Option<RoomRow>> {
     }))
 }
 
-/// A group of events, each with whether the row that it is about exists.
-fn events(db: &Connection, after: &u64) -> Sql<(Vec<ToldRow>, Option<u64>)> {
-    let mut statement = db.prepare_cached(
-        "SELECT position, event_id, type, subject, version, data FROM events
-         WHERE position > ?1 ORDER BY position LIMIT ?2",
-    )?;
-    let mut last = None;
-    let mut rows = Vec::new();
-    let mut found = statement.query(params![after, GROUP])?;
-    while let Some(row) = found.next()? {
-        last = Some(row.get(0)?);
-        let id = uuid(row, 1)?;
-        let event = EventRow { kind: row.get(2)?, subject: row.get(3)?, version: row.get(4)?, data: row.get(5)? };
-        let has_source = has_source(db, &event, id)?;
-        rows.push(ToldRow { id: EventId::new(id), kind: event.kind, subject: event.subject, has_source });
-    }
-    let next = last.filter(|_| rows.len() == GROUP);
-    Ok((rows, next))
-}
-
 fn exists(db: &Connection, sql: &str, values: &[&dyn ToSql]) -> Sql<bool> {
     db.prepare_cached(sql)?.exists(values)
-}
-
-/// The reservation that an event's data names, if it does.
-fn named_reservation(data: &str) -> Option<[u8; 16]> {
-    let data: serde_json::Value = serde_json::from_str(data).ok()?;
-    Uuid::try_parse(data["reservationId"].as_str()?).ok().map(Uuid::into_bytes)
-}
-
-/// Whether the row that an event is about exists.
-fn has_source(db: &Connection, event: &EventRow, id: Uuid) -> Sql<bool> {
-    let EventRow { kind, subject, version, data } = event;
-    let exists = |sql: &str, values: &[&dyn ToSql]| exists(db, sql, values);
-    let id = id.into_bytes();
-    match kind.as_str() {
-        "onsale.points.charged.v1" | "onsale.points.used.v1" => exists(
-            "SELECT 1 FROM ledger WHERE user_id = ?1 AND version = ?2 AND entry_id = ?3",
-            &[subject, version, &id],
-        ),
-        "onsale.lecture.applied.v1" | "onsale.lecture.cancelled.v1" => {
-            let Ok(lecture) = Uuid::try_parse(subject).map(Uuid::into_bytes) else { return Ok(false) };
-            exists(
-                "SELECT 1 FROM lecture_history WHERE lecture_id = ?1 AND version = ?2 AND line_id = ?3",
-                &[&lecture, version, &id],
-            )
-        }
-        "onsale.seats.held.v1" => exists("SELECT 1 FROM reservations WHERE reservation_id = ?1", &[&id]),
-        "onsale.payment.completed.v1" => exists("SELECT 1 FROM payments WHERE payment_id = ?1", &[&id]),
-        "onsale.seats.released.v1" => {
-            // An event whose data names no reservation belongs to none: a finding of the audit, not an error.
-            let Some(reservation) = named_reservation(data) else { return Ok(false) };
-            exists("SELECT 1 FROM reservations WHERE reservation_id = ?1 AND end_event_id = ?2", &[&reservation, &id])
-        }
-        _ => Ok(false),
-    }
 }

@@ -22,7 +22,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::positions::{Partition, Positions};
 
-/// Interval of measurements.
+/// Interval between two measurements of the lag.
 const MEASURE_EVERY: Duration = Duration::from_secs(2);
 
 /// Time limit of each request to the brokers. Beyond it the measurement fails, and the next one comes 2 s later.

@@ -16,7 +16,7 @@ const MADE_WITHIN: Duration = Duration::from_secs(5);
 /// A broker's answer about one topic.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Found {
-    /// The topic exists.
+    /// The topic exists and can be used.
     There,
     /// The topic does not exist.
     Missing,

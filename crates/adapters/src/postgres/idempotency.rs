@@ -89,6 +89,7 @@ fn read(row: &Row) -> Sql<(KeyId, KeptAnswer)> {
 }
 
 pub(super) fn save<'a>(pipeline: &mut Pipeline<'a, ()>, unit: &'a Unit) {
+    // Sorted by key: two units that insert the same keys in different orders would deadlock at the primary key.
     let mut added: Vec<_> = unit.answers.added().collect();
     added.sort_by_key(|(id, _)| *id);
     let replaced = unit.answers.outdated().filter_map(|id| Some((id, unit.answers.get(id)?)));

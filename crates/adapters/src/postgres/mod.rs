@@ -198,6 +198,7 @@ impl PostgresStore {
         let asked = Instant::now();
         let at = "SELECT (extract(epoch FROM clock_timestamp()) * 1000)::bigint";
         let at: i64 = client.query_one(at, &[]).await.map_err(DbError::from)?.get(0);
+        // Set before the store exists: `now` never has to fall back to this machine's clock.
         let clock = Clock::new(Timestamp::from_millis(at), asked);
         let shared =
             Arc::new(Shared { url: url.clone(), clock, liveness: Liveness::default(), metrics: Metrics::default() });

@@ -120,6 +120,7 @@ impl PostgresNews {
             known.versions.iter().map(|(id, version)| (id.uuid(), big(*version))).chain(whole).unzip();
         let versions = || -> Vec<Param<'_>> { params![ids.clone(), versions.clone(), !known.only_known] };
         let mut pipeline = Pipeline::new(session);
+        // REPEATABLE READ gives all statements one snapshot: a turn is never read without the version of its room.
         pipeline.execute(BEGIN, Vec::new());
         pipeline.query(ROOMS, versions(), take_rooms);
         pipeline.query(TURNS, versions(), take_turns);
@@ -147,6 +148,7 @@ impl PostgresNews {
         });
         pipeline.execute(COMMIT, Vec::new());
         pipeline.run(&mut news).await?;
+        // A free reading of the server's clock, many times a second.
         self.shared.clock.observe(news.at, asked);
         Ok(news)
     }

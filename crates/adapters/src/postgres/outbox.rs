@@ -299,6 +299,7 @@ impl Outbox for PostgresOutbox {
             let dead: Vec<_> = marks.dead.iter().map(|(event, reason)| (event.id, reason.as_str())).collect();
             dead_letters::died(session, &dead).await?;
         }
+        // First the copy of a dead letter, then the note: after a crash in between the event is sent once more.
         if !marks.sent_again.is_empty() {
             let again: Vec<EventId> = marks.sent_again.iter().map(|event| event.id).collect();
             dead_letters::sent(session, &again).await?;
@@ -313,6 +314,8 @@ impl Outbox for PostgresOutbox {
         let fences: Vec<i64> = moved.iter().map(|mark| big(mark.lease.fence)).collect();
         let from: Vec<i64> = moved.iter().map(|mark| big(mark.lease.sent_to)).collect();
         let (to, ids) = refs(moved.iter().map(|mark| &mark.to));
+        // Fewer rows than marks: another relay has taken a part, or the log was replaced. The caller then takes its leases
+        // again.
         let marked = session.query(MARK, params![relay, parts, fences, from, to, ids]).await?;
         Ok(marked.len() == moved.len())
     }

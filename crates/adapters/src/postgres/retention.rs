@@ -109,6 +109,7 @@ async fn drop_places(session: &Session, before: Timestamp, most: usize) -> Sql<u
         let wanted = params![uuid(room, 0)?, before.as_millis(), limit(most - gone)];
         gone += count(&session.query(DROP_PLACES, wanted).await?)?;
     }
+    // One commit for all rooms: fewer syncs, and the locks of up to 16 idle rooms hurt no sale.
     session.query(COMMIT, Vec::new()).await?;
     Ok(gone)
 }

@@ -50,7 +50,7 @@ struct Queue {
     retired: Notify,
 }
 
-/// Numbers of queries.
+/// The queries that wait for their answers.
 #[derive(Default)]
 struct Running {
     /// Those without an answer, in the order in which they were sent.

@@ -22,7 +22,7 @@ pub(super) enum Check {
     AuthorityAndName,
 }
 
-/// The trusted authorities.
+/// The authorities whose certificates are trusted.
 #[derive(Clone, Debug)]
 pub(super) enum Roots {
     /// Those of the operating system.

@@ -237,11 +237,13 @@ pub(super) fn save<'a>(pipeline: &mut Pipeline<'a, ()>, unit: &'a Unit, addresse
             blocks_to_bytes(&room.blocks),
         )
     };
+    // The room's own row first: places and turns of this unit carry its new version, which other instances read by.
     pipeline.write(MAKE, columns(rows.rooms.added().collect()));
     row_address::update(pipeline, UPDATE, columns(changed), ids, addresses);
     save_places(pipeline, rows);
     save_turns(pipeline, unit);
     save_ends(pipeline, rows);
+    // In units that delete old answers anyway, so that no unit does nothing but deletions.
     if unit.forget_answers_before.is_some() {
         let before = unit.at.plus_millis(-SETTLED_KEPT_MILLIS).as_millis();
         pipeline.execute(FORGET_TURNS, params![before, DROPPED_AT_ONCE]);
@@ -326,6 +328,7 @@ fn save_turns<'a>(pipeline: &mut Pipeline<'a, ()>, unit: &'a Unit) {
             version(rows, concert),
         ),
     );
+    // Settled turns stay for a minute with a new version: other instances find them by it.
     let settled = rows.turns.outdated().filter(|key| rows.turns.get(key).is_none());
     if let Some(mut settled) = columns!(settled, |(concert, place)| concert.uuid(), big(*place), version(rows, concert))
     {

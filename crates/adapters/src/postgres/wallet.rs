@@ -85,6 +85,7 @@ pub(super) fn lock<'a>(
         None => (LOCK[0], params![users]),
     };
     pipeline.query(sql, wanted, move |found, unit| {
+        // A missing row is not locked, so another instance could insert it at the same time.
         if found.len() != keys.accounts.len() {
             return Err(DbError::Vanished);
         }

@@ -19,7 +19,7 @@ const PROBES: u32 = 12;
 /// The section `memory` of INFO, as far as it is needed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 struct MemoryInfo {
-    /// Bytes in use.
+    /// Used memory in bytes.
     used: u64,
     /// `maxmemory` in bytes; 0 means no limit.
     max: u64,

@@ -154,6 +154,7 @@ impl PlaceMemory for RedisPlaces {
                 None => call.arg(""),
             };
         }
+        // One script for all entrants: their order in the line is the order of this call, even with concurrent calls.
         let answer = match self.run(&call).await? {
             Value::Array(answer) => answer,
             Value::Int(-1) => return Err(MemoryError::NotOpen),

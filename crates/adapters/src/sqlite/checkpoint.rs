@@ -48,7 +48,7 @@ struct Stop {
 }
 
 impl Checkpointer {
-    /// Starts the thread.
+    /// Starts the thread of a store.
     pub(super) fn start(shared: Arc<Shared>) -> std::io::Result<Self> {
         let stop = Arc::new(Stop::default());
         let requested = stop.clone();

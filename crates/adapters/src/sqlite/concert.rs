@@ -90,6 +90,7 @@ fn load_seat(db: &Connection, performance: PerformanceId, number: u32, rows: &mu
 }
 
 pub(super) fn save(db: &Connection, rows: &Rows) -> Sql<()> {
+    // Performances, then reservations, then seats: each refers to the one before by a foreign key.
     for (id, performance) in rows.performances.changed() {
         let Some(performance) = performance else { continue };
         save_performance(db, *id, performance)?;
@@ -133,6 +134,7 @@ fn save_performance(db: &Connection, id: PerformanceId, performance: &Performanc
     let update = "UPDATE performances SET sold = ?2, version = ?3, updated_at = ?4 WHERE performance_id = ?1";
     let updated =
         db.prepare_cached(update)?.execute(params![id.uuid().as_bytes(), sold, version, updated_at.as_millis()])?;
+    // No row was updated, so the performance is new.
     if updated == 0 {
         db.prepare_cached(
             "INSERT INTO performances

@@ -144,6 +144,7 @@ pub(super) fn retry_dead(db: &mut Connection, ids: &[EventId], most: usize) -> S
             positions.extend(named.query_row([id.uuid().as_bytes()], |row| row.get::<_, u64>(0)).optional()?);
         }
     }
+    // State and note in one transaction: the relay sends an event again only if both are there.
     for position in &positions {
         transaction.execute("UPDATE events SET state = 'PENDING', reason = NULL WHERE position = ?1", [position])?;
         transaction.execute("INSERT INTO events_put_back VALUES (?1) ON CONFLICT DO NOTHING", [position])?;

@@ -63,7 +63,7 @@ pub enum OpenError {
     Lock {
         /// The path of the lock file.
         path: PathBuf,
-        /// The system's error.
+        /// The error of the operating system.
         source: io::Error,
     },
     /// The file does not exist.

@@ -102,14 +102,17 @@ fn take_leases(db: &mut Connection, relay: [u8; 16], now: i64) -> Sql<Vec<Lease>
     transaction.execute(renew, params![relay, until, now])?;
     let count = |sql: &str| transaction.query_row(sql, [], |row| row.get::<_, i64>(0));
     let relays = count("SELECT count(*) FROM relays")?.max(1);
+    // Rounded up, so that the shares of all relays cover all parts.
     let share = (count("SELECT count(*) FROM relay_parts")? + relays - 1) / relays;
     let give_up = "UPDATE relay_parts SET relay = NULL, leased_until = 0 WHERE part IN (
         SELECT part FROM relay_parts WHERE relay = ?1 ORDER BY part LIMIT -1 OFFSET ?2)";
+    // Surplus parts are given up before any are taken: two relays never wait for each other's parts.
     transaction.execute(give_up, params![relay, share])?;
     let take = "UPDATE relay_parts SET relay = ?1, fence = fence + 1, leased_until = ?2 WHERE part IN (
         SELECT part FROM relay_parts WHERE leased_until < ?3 OR leased_until > ?2 + ?2 - ?3 ORDER BY part
         LIMIT max(0, ?4 - (SELECT count(*) FROM relay_parts WHERE relay = ?1 AND leased_until >= ?3)))";
     transaction.execute(take, params![relay, until, now, share])?;
+    // Before the marks are read below: no events are read from a mark that does not fit the log.
     correct(&transaction, relay)?;
     let own = "SELECT part, sent_to, fence FROM relay_parts WHERE relay = ?1 AND leased_until >= ?2 ORDER BY part";
     let lease = |row: &rusqlite::Row<'_>| Ok(Lease { part: row.get(0)?, sent_to: row.get(1)?, fence: row.get(2)? });
@@ -141,6 +144,7 @@ fn correct(db: &Connection, relay: [u8; 16]) -> Sql<()> {
                 "a mark of the outbox does not fit the event log; sending events again from the corrected mark"
             );
         }
+        // The id of the checked event stays only if the mark goes back to just that event.
         let keeps_id = checked_to == Some(becomes);
         let fix = "UPDATE relay_parts SET sent_to = ?2, checked_to = ?2, checked_id = iif(?3, checked_id, NULL)
             WHERE part = ?1";
@@ -171,6 +175,7 @@ fn mark(db: &mut Connection, relay: [u8; 16], marks: &Marks) -> Sql<bool> {
     let transaction = db.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
     let sent_again = "DELETE FROM events_put_back WHERE position = ?1
         AND EXISTS (SELECT 1 FROM events WHERE position = ?1 AND event_id = ?2)";
+    // Dead letters and marks in one transaction: an event never counts as sent although it was refused.
     for (event, reason) in &marks.dead {
         let id = event.id.uuid();
         let dead = "UPDATE events SET state = 'DEAD', reason = ?3 WHERE position = ?1 AND event_id = ?2";

@@ -38,7 +38,7 @@ pub(super) struct ReaderPool {
 }
 
 impl ReaderPool {
-    /// Starts the threads.
+    /// Starts the reading threads of a store.
     pub(super) fn start(shared: &Arc<Shared>) -> std::io::Result<Self> {
         let (jobs, waiting) = sync_channel(WAITING_MAX);
         let waiting = Arc::new(Mutex::new(waiting));

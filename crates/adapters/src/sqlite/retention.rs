@@ -41,6 +41,8 @@ impl SqliteRetention {
 }
 
 fn in_transaction<T>(db: &mut Connection, work: impl FnOnce(&Transaction<'_>) -> Sql<T>) -> Sql<T> {
+    // IMMEDIATE: takes the write lock before the first read. A deferred transaction could read, lose the race for the lock to
+    // the sale's writer, and fail.
     let transaction = db.transaction_with_behavior(TransactionBehavior::Immediate)?;
     let done = work(&transaction)?;
     transaction.commit()?;
@@ -61,9 +63,11 @@ fn retire(db: &Connection, rooms: &[(ConcertId, u64)], started_before: Timestamp
     let mut retired = Vec::new();
     for (concert, version) in rooms {
         let id = concert.uuid().into_bytes();
+        // A room with an open hold can still change: its payment ends a turn.
         if held.contains(&id) {
             continue;
         }
+        // The version must be the one that the caller saw: a room that changed since is not idle.
         retire.execute(params![id, big(*version), started_before.as_millis()])?;
         if is_retired.exists([id])? {
             retired.push(*concert);
@@ -80,7 +84,16 @@ const WITH_OLD_PLACES: &str = "SELECT concert_id, served, places_dropped_to,
         ORDER BY place LIMIT 1)
     LIMIT 1";
 
-type Line = ([u8; 16], u64, u64, Option<u64>);
+/// A room with old places.
+struct OldRoom {
+    concert: [u8; 16],
+    /// The last admitted place.
+    served: u64,
+    /// The last deleted place.
+    dropped_to: u64,
+    /// The lowest place with a turn that is not settled.
+    first_turn: Option<u64>,
+}
 
 fn drop_places(db: &Connection, before: Timestamp, most: usize) -> Sql<usize> {
     let mut gone = 0;
@@ -98,9 +111,13 @@ fn drop_places(db: &Connection, before: Timestamp, most: usize) -> Sql<usize> {
 
 /// Deletes old places of the next room. Returns how many, or `None` if no room has old places.
 fn drop_places_of_one(db: &Connection, before: Timestamp, most: usize) -> Sql<Option<usize>> {
-    let line = |row: &rusqlite::Row<'_>| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?));
-    let found: Option<Line> = db.prepare_cached(WITH_OLD_PLACES)?.query_row([before.as_millis()], line).optional()?;
-    let Some((concert, served, dropped_to, first_turn)) = found else { return Ok(None) };
+    let read = |row: &rusqlite::Row<'_>| {
+        let (concert, served) = (row.get(0)?, row.get(1)?);
+        Ok(OldRoom { concert, served, dropped_to: row.get(2)?, first_turn: row.get(3)? })
+    };
+    let found = db.prepare_cached(WITH_OLD_PLACES)?.query_row([before.as_millis()], read).optional()?;
+    let Some(OldRoom { concert, served, dropped_to, first_turn }) = found else { return Ok(None) };
+    // A turn that is not settled still needs the row of its place, and rows are deleted without gaps: stop before it.
     let called = first_turn.map_or(served, |place| served.min(place.saturating_sub(1)));
     let next = "SELECT place, issued_at FROM places WHERE concert_id = ?1 AND place > ?2 AND place <= ?3
         ORDER BY place LIMIT ?4";

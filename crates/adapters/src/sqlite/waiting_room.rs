@@ -105,6 +105,7 @@ fn read_turn(row: &Row<'_>) -> Sql<(u64, Turn, Option<Timestamp>)> {
 }
 
 pub(super) fn save(db: &Connection, rows: &Rows) -> Sql<()> {
+    // The room before its places and turns, which refer to it by foreign keys.
     for (concert, room) in rows.rooms.changed() {
         let Some(room) = room else { continue };
         save_room(db, *concert, room)?;
@@ -112,6 +113,7 @@ pub(super) fn save(db: &Connection, rows: &Rows) -> Sql<()> {
     save_places(db, rows)?;
     for ((concert, place), turn) in rows.turns.changed() {
         let Some(Turn { admitted_at, active_until, seen_at, claimed, named }) = turn else {
+            // Deleted at once: no other process reads changes of this file.
             db.prepare_cached("DELETE FROM turns WHERE concert_id = ?1 AND place = ?2")?
                 .execute(params![concert.uuid().as_bytes(), place])?;
             continue;

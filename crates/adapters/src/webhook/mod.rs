@@ -95,6 +95,7 @@ impl WebhookPlatform {
         // Fails if the process has a default provider already, and any provider will do.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let client = Client::builder().timeout(POSTED_WITHIN).connect_timeout(CONNECTED_WITHIN);
+        // Redirects are not followed: a POST would become a GET, and the signature would reach another host.
         let client = client.redirect(reqwest::redirect::Policy::none()).user_agent("onsale").build();
         let client = client.map_err(|error| error.to_string())?;
         Ok(Self { url: url.0.clone(), key, client })

@@ -165,7 +165,7 @@ enum Fate {
 async fn at_every_stop_point(fate: Fate, bed: impl AsyncFn() -> Bed) {
     let many = count_points(&Full::new(bed().await).await).await;
     assert!(many >= 30, "only {many} stop points");
-    // Another relay takes the parts after some seconds, so many cases wait at the same time.
+    // Another relay takes the parts after some seconds, so that cases wait at the same time.
     let mut cases = tokio::task::JoinSet::new();
     for point in 1..=many {
         if cases.len() == AT_ONCE {

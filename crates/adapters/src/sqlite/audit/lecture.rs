@@ -10,7 +10,7 @@ use super::super::lecture::{history, lecture};
 use super::super::values::{Sql, user};
 use super::{LINES_MAX, Rest, event_by_id, ids_after};
 
-/// Where a group begins.
+/// The beginning of a group.
 #[derive(Debug, Default)]
 pub(super) struct Cursor {
     /// After the lecture with this id, or inside its history if there is a rest. Empty before the first lecture.

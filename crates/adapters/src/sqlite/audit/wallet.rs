@@ -9,7 +9,7 @@ use super::super::values::{Sql, big};
 use super::super::wallet::{account, entry};
 use super::{GROUP, LINES_MAX, Rest, event_by_id, exists};
 
-/// Where a group begins.
+/// The beginning of a group.
 #[derive(Debug, Default)]
 pub(super) struct Cursor {
     /// After this user, or inside the ledger of this user if there is a rest.

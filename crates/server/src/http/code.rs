@@ -4,7 +4,7 @@ use axum::http::StatusCode;
 
 macro_rules! codes {
     ($($(#[$doc:meta])* $name:ident = $status:ident, $text:literal, $title:literal;)+) => {
-        /// What went wrong.
+        /// The code of a problem. `router.rs` is the index of calls; this is the index of their refusals.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
         pub(crate) enum Code { $($(#[$doc])* $name),+ }
 
@@ -13,12 +13,12 @@ macro_rules! codes {
                 match self { $(Self::$name => StatusCode::$status),+ }
             }
 
-            /// As callers see it.
+            /// The value of `code` in a problem, in kebab case.
             pub(crate) fn as_str(self) -> &'static str {
                 match self { $(Self::$name => $text),+ }
             }
 
-            /// What it means, in a few words that never change.
+            /// The value of `title` in a problem. It never changes.
             pub(crate) fn title(self) -> &'static str {
                 match self { $(Self::$name => $title),+ }
             }

@@ -1,6 +1,10 @@
 //! HTTP: the only place that knows statuses, headers and paths.
 //!
-//! A request passes three of our functions: its handler here, a lane of the desk, and the store.
+//! - `router.rs` is the index of calls, `code.rs` the index of refusals.
+//! - `routes` has the handlers, one file for each resource; each states its whole contract.
+//! - `input` reads requests and checks callers, `reply` writes answers, `values.rs` has the types of both.
+//! - `edge` accepts connections and limits them, `cache` keeps answers that many clients share.
+//! - `openapi` collects the descriptions of the handlers.
 
 mod cache;
 pub(crate) mod code;
@@ -45,13 +49,13 @@ pub(crate) use openapi::document;
 pub(crate) use reply::exposition::show_metrics;
 pub(crate) use router::{into_service, not_found};
 
-/// No request waits longer than this for any one thing.
+/// The longest wait for one part, such as the database; beyond it the answer is `unavailable`.
 const PATIENCE: Duration = Duration::from_millis(9_500);
 
 /// The seat maps, each view with its JSON.
 pub(crate) type SeatMaps = onsale_app::seat_map::SeatMaps<SeatTexts>;
 
-/// What every handler may use.
+/// The state that each handler may use.
 pub(crate) struct AppState {
     pub(crate) desk: Arc<Desk>,
     pub(crate) reader: Arc<dyn Reader>,
@@ -64,9 +68,9 @@ pub(crate) struct AppState {
     pub(crate) seat_maps: Arc<SeatMaps>,
     pub(crate) catalogue: Arc<Catalogue>,
     pub(crate) timetable: Arc<Timetable>,
-    /// How often one verified user may enter a waiting room.
+    /// The rate at which one verified user may enter waiting rooms.
     pub(crate) user_entries: Limiter,
-    /// Answers that many are given.
+    /// Answers that many clients share.
     pub(crate) answers: AnswerCaches,
     pub(crate) tokens: TokenCodec,
     pub(crate) bearers: Bearers,
@@ -74,9 +78,9 @@ pub(crate) struct AppState {
     pub(crate) calendar: Calendar,
     pub(crate) pages: Pages,
     pub(crate) queue_strict: bool,
-    /// Where clients see this server, and which sites may call it.
+    /// The public URL of this server, and the sites that may call it.
     pub(crate) web: WebSettings,
-    /// How new rooms admit unless they say otherwise.
+    /// The settings of new waiting rooms.
     pub(crate) room: rules::Settings,
     pub(crate) metrics: HttpMetrics,
     pub(crate) registry: Registry,
@@ -155,7 +159,10 @@ impl App {
         let _ = tokio::time::timeout(PATIENCE, self.rooms.refresh()).await;
     }
 
-    /// Waits for a read, within bounds.
+    /// Waits for a read, at most 9.5 s.
+    ///
+    /// # Errors
+    /// `unavailable` if the database fails or does not answer in time.
     async fn read<T>(&self, read: impl Future<Output = Result<T, StoreError>>) -> Result<T, Problem> {
         match tokio::time::timeout(PATIENCE, read).await {
             Ok(found) => found.map_err(Problem::from),

@@ -1,4 +1,4 @@
-//! Answers kept while they are right: written once for each change of what they show, by the first who asks.
+//! A cache of whole answers. An answer is written once for each change of its data, by the first request after it.
 
 use std::borrow::Borrow;
 use std::collections::HashMap;
@@ -13,8 +13,8 @@ use onsale_domain::time::Timestamp;
 
 use super::Written;
 
-/// How many answers a cache holds. One more, and it is emptied: what is asked for again is soon back.
-const HELD_MAX: usize = 256;
+/// The most answers in one cache. The next one empties the cache, which the following requests fill again.
+const ANSWERS_MAX: usize = 256;
 
 /// All caches of answers.
 #[derive(Default)]
@@ -23,34 +23,35 @@ pub(crate) struct AnswerCaches {
     pub(crate) lectures: AnswerCache<String, (u64, Timestamp)>,
     /// Lists of concerts by their query, each as of an edition.
     pub(crate) concerts: AnswerCache<String, u64>,
-    /// Dates by concert, each with what was left.
+    /// Dates by concert, each as of the free seats of its performances.
     pub(crate) dates: AnswerCache<ConcertId, Vec<(PerformanceId, u32)>>,
     /// Seats of dates with several performances, each as of views of their seats.
     pub(crate) seats: AnswerCache<(ConcertId, Date, Which), Vec<u64>>,
 }
 
-/// An answer.
+/// An answer that is ready to be sent.
 #[derive(Debug)]
 pub(crate) struct Ready {
     pub(crate) written: Written,
-    /// The way to the next page.
+    /// The `Link` to the next page.
     pub(crate) link: Option<HeaderValue>,
-    /// From this instant on it is no longer right.
+    /// From this instant on the answer is stale, even if its data did not change.
     pub(crate) until: Option<Timestamp>,
 }
 
-/// Answers by what was asked, each as of a state of what it shows.
+/// Answers by key. Each belongs to a state `S` of its data, such as an edition, and is stale once the state differs.
 pub(crate) struct AnswerCache<K, S> {
-    held: RwLock<HashMap<K, Arc<Held<S>>>>,
+    /// Guards the map alone. It is not held while an answer is written: that waits in the entry's own lock.
+    entries: RwLock<HashMap<K, Arc<Entry<S>>>>,
 }
 
-struct Held<S> {
+struct Entry<S> {
     state: S,
     ready: OnceLock<Arc<Ready>>,
 }
 
-impl<S: PartialEq> Held<S> {
-    fn is_right(&self, state: &S, now: Timestamp) -> bool {
+impl<S: PartialEq> Entry<S> {
+    fn is_fresh(&self, state: &S, now: Timestamp) -> bool {
         let until = self.ready.get().and_then(|ready| ready.until);
         self.state == *state && until.is_none_or(|until| now < until)
     }
@@ -58,40 +59,40 @@ impl<S: PartialEq> Held<S> {
 
 impl<K, S> Default for AnswerCache<K, S> {
     fn default() -> Self {
-        Self { held: RwLock::default() }
+        Self { entries: RwLock::default() }
     }
 }
 
 impl<K: Eq + Hash, S: PartialEq> AnswerCache<K, S> {
-    /// The answer as of a state: the one that was written before, or another.
+    /// The answer as of a state: the cached one if its state is the same, else the one that `write` makes.
     pub(crate) fn get<Q>(&self, key: &Q, state: S, now: Timestamp, write: impl FnOnce() -> Ready) -> Arc<Ready>
     where
         K: Borrow<Q>,
         Q: ?Sized + Eq + Hash + ToOwned<Owned = K>,
     {
-        let known = self.held.read().unwrap_or_else(PoisonError::into_inner).get(key).cloned();
-        let held = match known.filter(|held| held.is_right(&state, now)) {
+        let known = self.entries.read().unwrap_or_else(PoisonError::into_inner).get(key).cloned();
+        let held = match known.filter(|held| held.is_fresh(&state, now)) {
             Some(held) => held,
             None => self.hold(key, state, now),
         };
-        // Whoever comes while it is written waits for that.
+        // Single flight: requests that arrive while the answer is written wait for it and share it.
         held.ready.get_or_init(|| Arc::new(write())).clone()
     }
 
-    /// Makes room for an answer, unless somebody else has just done so.
-    fn hold<Q>(&self, key: &Q, state: S, now: Timestamp) -> Arc<Held<S>>
+    /// Adds an entry without an answer, unless another request has just added one.
+    fn hold<Q>(&self, key: &Q, state: S, now: Timestamp) -> Arc<Entry<S>>
     where
         K: Borrow<Q>,
         Q: ?Sized + Eq + Hash + ToOwned<Owned = K>,
     {
-        let mut all = self.held.write().unwrap_or_else(PoisonError::into_inner);
-        if let Some(held) = all.get(key).filter(|held| held.is_right(&state, now)) {
+        let mut all = self.entries.write().unwrap_or_else(PoisonError::into_inner);
+        if let Some(held) = all.get(key).filter(|held| held.is_fresh(&state, now)) {
             return held.clone();
         }
-        if all.len() >= HELD_MAX {
+        if all.len() >= ANSWERS_MAX {
             all.clear();
         }
-        let held = Arc::new(Held { state, ready: OnceLock::new() });
+        let held = Arc::new(Entry { state, ready: OnceLock::new() });
         all.insert(key.to_owned(), held.clone());
         held
     }
@@ -123,9 +124,9 @@ mod tests {
     #[test]
     fn a_cache_stays_small() {
         let cache: AnswerCache<String, u64> = AnswerCache::default();
-        for number in 0..10 * HELD_MAX {
+        for number in 0..10 * ANSWERS_MAX {
             cache.get(number.to_string().as_str(), 1, Timestamp::default(), || ready("", None));
         }
-        assert!(cache.held.read().unwrap_or_else(PoisonError::into_inner).len() <= HELD_MAX);
+        assert!(cache.entries.read().unwrap_or_else(PoisonError::into_inner).len() <= ANSWERS_MAX);
     }
 }

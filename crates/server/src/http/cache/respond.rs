@@ -1,5 +1,5 @@
-//! Answers that many callers are given: with a validator, so that who has one is told just that, and compressed for those
-//! who take that, once for all of them.
+//! Answers that many clients share. Each has a validator: a client that sends it back gets 304. The gzip form is made
+//! once and sent to clients that accept it.
 
 use axum::http::header::{
     ACCEPT_ENCODING, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE, ETAG, IF_NONE_MATCH, LINK, VARY,
@@ -10,21 +10,21 @@ use axum::response::Response;
 use super::Written;
 use crate::http::input::weights::weighted;
 
-/// Who may keep an answer, and for how long.
+/// Which caches may store an answer, and for how long.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kept {
-    /// It was given to the bearer of a token: by nobody else, and not used again without asking.
+    /// The answer belongs to the holder of a token: only the client's own cache stores it, and revalidates each use.
     Privately,
-    /// The same for all clients: any cache may use it again for a second.
+    /// The same for all clients: any cache may reuse it for 1 s.
     Publicly,
-    /// A page: any cache may keep it, and asks whether it is still right before each use.
+    /// A page: any cache may store it, and revalidates each use.
     Checked,
-    /// The address names the content: any cache may keep it for a year.
+    /// The URL contains the version of the content: any cache may reuse it for a year.
     Forever,
 }
 
 impl Kept {
-    fn told(self) -> &'static str {
+    fn cache_control(self) -> &'static str {
         match self {
             Self::Privately => "private, no-cache",
             Self::Publicly => "public, max-age=1",
@@ -34,7 +34,7 @@ impl Kept {
     }
 }
 
-/// The answer, in the form that this request takes; 304 where the caller has it already.
+/// The answer in the form that this request accepts, or 304 if the request names its validator.
 pub(crate) fn respond(request: &HeaderMap, written: &Written, kept: Kept, link: Option<&HeaderValue>) -> Response {
     let packed = if takes_gzip(request) { written.packed() } else { None };
     let plain_tag = format!("\"{:016x}\"", written.digest());
@@ -53,7 +53,7 @@ pub(crate) fn respond(request: &HeaderMap, written: &Written, kept: Kept, link: 
     }
     let tag = if packed.is_some() { packed_tag } else { plain_tag };
     headers.insert(ETAG, HeaderValue::try_from(tag).unwrap_or(HeaderValue::from_static("\"\"")));
-    headers.insert(CACHE_CONTROL, HeaderValue::from_static(kept.told()));
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static(kept.cache_control()));
     headers.insert(VARY, HeaderValue::from_static("accept-encoding"));
     if let Some(link) = link {
         headers.insert(LINK, link.clone());
@@ -93,7 +93,7 @@ mod tests {
     }
 
     #[test]
-    fn gzip_is_given_to_whoever_takes_it() {
+    fn gzip_is_sent_to_clients_that_accept_it() {
         let table = [
             ("gzip", true),
             ("br, gzip;q=0.5", true),
@@ -122,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn who_has_an_answer_is_told_just_that() {
+    fn a_client_that_names_the_validator_gets_304() {
         let written = Written::new(|| "[]".repeat(1_000).into());
         let tag = format!("{:016x}", written.digest());
         let status = |asked: String| {

@@ -1,10 +1,10 @@
-//! How many connections there may be, in all and of one address, and what happens beyond.
+//! Limits on connections, in all and by address, and what happens beyond them.
 //!
 //! A connection takes a *place*. If all places are taken, the new connection gets the place of one that is idle; which
 //! one that is, is found with the second-chance algorithm (a hand goes round and takes the first connection that had no
 //! request since the last visit), so that a request costs nothing here. A client address that has all the places that it
 //! may have, gives up one of its own idle connections in the same way. If none is idle, the new connection gets a
-//! *reserved* place: it may ask how the server is and is refused everything else, so that a supervisor does not stop a
+//! *reserved* place: it may call the health checks and is refused everything else, so that a supervisor does not stop a
 //! server that is only busy. If those are taken too, a silent connection in one of them is closed; if none is silent, the
 //! new one is closed. Nothing here waits, so no client keeps the server from accepting others.
 
@@ -120,7 +120,7 @@ impl Bounds {
 type Met = Option<(Bound, Outcome)>;
 
 impl Place {
-    /// Why the connection may only ask how the server is; `None` if it may ask anything.
+    /// Why the connection may only call the health checks; `None` if it may call everything.
     pub(super) fn refused(&self) -> Option<Refused> {
         match self.kind {
             Kind::Ordinary(_) => None,

@@ -1,4 +1,4 @@
-//! Which address a request comes from: the socket's peer, or what trusted proxies say of it in one header.
+//! The address of the client: the peer of the socket, or the one that trusted proxies name in one header.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -142,7 +142,7 @@ impl<'a> Iterator for Elements<'a> {
     }
 }
 
-/// Where the quoted text that ends here began: the next quote on the left that no backslash escapes.
+/// The position of the opening quote of the text that ends here: the next quote on the left without a backslash.
 fn opening_quote(text: &[u8]) -> Option<usize> {
     let mut end = text.len();
     while let Some(quote) = text[..end].iter().rposition(|byte| *byte == b'"') {

@@ -1,4 +1,4 @@
-//! Who pays for a request: the user if a valid bearer came with it, else the client's address.
+//! Limits by client. A request counts for its user if it has a valid bearer, else for the address of the client.
 
 use std::net::IpAddr;
 
@@ -10,7 +10,7 @@ use crate::auth::{AdminKey, Bearers, Checked, Refused};
 use crate::http::input::callers::bearer;
 use crate::settings::{RateLimit, Settings};
 
-/// Which limit refused a request: the label of the counter, and what the answer says.
+/// A limit by client: the label of its counter, and the detail of its refusal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Limit {
     /// Requests of an address without a valid bearer.
@@ -50,7 +50,7 @@ impl Limit {
         }
     }
 
-    /// What the answer says.
+    /// The detail of the refusal.
     pub(crate) fn detail(self) -> &'static str {
         match self {
             Self::AddressRate => "This address sends too many requests",
@@ -63,11 +63,11 @@ impl Limit {
     }
 }
 
-/// A request that came too often.
+/// A request that a limit refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct TooOften {
     pub(crate) limit: Limit,
-    /// When to come back; 1 or more.
+    /// Seconds until the client may try again; 1 or more.
     pub(crate) seconds: u32,
 }
 
@@ -77,7 +77,7 @@ impl Limit {
     }
 }
 
-/// What of a request decides who pays for it.
+/// The part of a request that decides for whom it counts.
 #[derive(Clone, Copy)]
 pub(crate) struct Asked<'a> {
     method: &'a Method,
@@ -91,14 +91,14 @@ impl<'a> Asked<'a> {
     }
 }
 
-/// What bearers are checked with.
+/// Checks bearers and the admin key.
 #[derive(Clone, Copy)]
 pub(crate) struct Keys<'a> {
     pub(crate) bearers: &'a Bearers,
     pub(crate) admin: Option<&'a AdminKey>,
 }
 
-/// What each client may ask for.
+/// The rates of each client.
 pub(crate) struct ClientLimits {
     addresses: ClientAddresses,
     /// Requests by address.
@@ -130,10 +130,10 @@ impl ClientLimits {
         }
     }
 
-    /// Pays for a request. Returns what its bearer was found to be, if it was looked for.
+    /// Counts a request. Returns the result of the check of its bearer, if it was checked.
     ///
     /// # Errors
-    /// Which limit was reached, and when to come back.
+    /// `TooOften` with the limit that was reached and the seconds to wait.
     pub(crate) fn check(&self, asked: Asked<'_>, peer: IpAddr, keys: Keys<'_>) -> Result<Option<Checked>, TooOften> {
         if ![&self.requests, &self.entries, &self.users, &self.bad_bearers].iter().any(|limiter| limiter.is_on()) {
             return Ok(None);
@@ -143,7 +143,7 @@ impl ClientLimits {
         if client.is_local() && !self.requests.limits_loopback() {
             return Ok(None);
         }
-        // The bearer of an admin call is no user's.
+        // The bearer of an admin call is the admin key and names no user.
         let checked = if path.starts_with("/admin/") {
             self.check_admin(client, headers, keys.admin)?;
             None
@@ -163,7 +163,8 @@ impl ClientLimits {
         Ok(checked)
     }
 
-    /// The address pays for a wrong admin key. Beyond the limit no key of the address is compared, so guesses gain nothing.
+    /// Counts a wrong admin key for the address. Beyond the limit no key of the address is compared, so guessing is
+    /// useless.
     fn check_admin(&self, client: ClientAddress, headers: &HeaderMap, key: Option<&AdminKey>) -> Result<(), TooOften> {
         let (Some(key), Ok(Some(offered))) = (key, bearer(headers)) else { return Ok(()) };
         let guesses = (client.network(), "admin");
@@ -174,8 +175,8 @@ impl ClientLimits {
         Ok(())
     }
 
-    /// What the keys that are here say of the request's bearer, if one came. A bearer that was valid a moment ago is known
-    /// and costs nothing, so a flood of bad bearers from an address shuts out only the users who are new there.
+    /// Checks the bearer of a request with the keys that are loaded. A bearer that was valid a moment ago is cached and
+    /// costs nothing, so a flood of bad bearers from an address blocks only users that are new there.
     fn check_bearer(
         &self,
         client: ClientAddress,
@@ -191,7 +192,7 @@ impl ClientLimits {
         self.bad_bearers.look(&network).map_err(Limit::AddressBearers.refuses())?;
         let checked = bearers.check(token);
         match checked {
-            // It says nothing about the client that the server has no keys, or not yet the newest.
+            // The client is not to blame if the server has no keys, or not yet the newest.
             Ok(_) | Err(Refused::KeysUnavailable | Refused::UnknownKey) => {}
             Err(_) => {
                 let _ = self.bad_bearers.check_shared(&network);

@@ -95,7 +95,8 @@ async fn lost_place(pulse: &Pulse) {
     pulse.quiet(Quiet { idle: LAST_CALL_IF_EVICTED, head: LAST_CALL }).await;
 }
 
-/// Returns once a connection in a reserved place has had its time, so that others get the place; never for others.
+/// Returns when a connection in a reserved place has used its time, so that another one gets the place. Never returns
+/// for a connection in an ordinary place.
 async fn reserve_over(place: &Place) {
     if place.refused().is_none() {
         return std::future::pending().await;

@@ -27,7 +27,7 @@ const READ: HeaderValue =
 /// For how many seconds a browser may keep the answer to a preflight.
 const MAX_AGE_SECONDS: HeaderValue = HeaderValue::from_static("600");
 
-/// What is to be said of who may read an answer.
+/// The CORS headers of an answer.
 pub(super) struct Sharing {
     /// Whether the answer depends on `Origin`.
     varies: bool,
@@ -36,7 +36,7 @@ pub(super) struct Sharing {
 }
 
 impl Sharing {
-    /// With whom the answer to a request may be shared.
+    /// The site whose pages may read the answer to a request.
     pub(super) fn of<B>(web: &WebSettings, request: &Request<B>) -> Self {
         let allowed = |origin: &&HeaderValue| is_allowed(web, origin);
         match web.cors {

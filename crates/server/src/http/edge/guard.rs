@@ -1,6 +1,6 @@
-//! What a browser may be led to do. With `ONSALE_AUTH=open` a caller proves nothing, so a page of another site in the
-//! browser of this machine's user could act as any user: by writing across sites, or under a name of its own that its DNS
-//! server makes this machine's address (DNS rebinding).
+//! Checks against requests that a foreign page makes a browser send. With `ONSALE_AUTH=open` a caller needs no bearer, so
+//! such a page could act as any user: by writing across sites, or under a host name that its DNS server resolves to this
+//! machine (DNS rebinding).
 
 use axum::http::header::ORIGIN;
 use axum::http::{HeaderName, HeaderValue, Request};
@@ -11,7 +11,7 @@ use crate::settings::{CorsOrigins, WebSettings};
 
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
-/// Checks every request for its host, and guarded ones for where they come from.
+/// Checks the host of each request, and the origin of guarded ones.
 ///
 /// # Errors
 /// `malformed-request` without one sound host. If guarded: `origin-not-allowed` for a host that is neither an address nor

@@ -36,8 +36,8 @@ impl<'a> Authority<'a> {
         is_sound.then_some(Self { host, port })
     }
 
-    /// Whether the host is an address, or a name that always means this machine (RFC 6761, section 6.3): no foreign DNS
-    /// server has a say in where such a name leads.
+    /// Whether the host is an address, or a name that always means this machine (RFC 6761, section 6.3). No foreign DNS
+    /// server can resolve such a name to another machine.
     pub(super) fn is_local_or_address(&self) -> bool {
         let name = self.host.strip_suffix('.').unwrap_or(self.host);
         let ends_in_localhost = || {

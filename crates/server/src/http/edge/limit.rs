@@ -1,4 +1,4 @@
-//! Rate limits: a bounded table of clients, each with what it may still ask for (GCRA).
+//! Rate limits: a bounded table of clients, each with its remaining rate (GCRA).
 
 use std::hash::{BuildHasher, Hash, RandomState};
 use std::sync::{Mutex, PoisonError};
@@ -6,12 +6,12 @@ use std::time::Instant;
 
 use crate::settings::RateLimit;
 
-/// Clients remembered at once: groups of neighbours, each with a lock of its own. 64 Ki clients in 2 MiB.
+/// The size of the table: groups of slots, each with a lock of its own. 64 Ki clients in 2 MiB.
 const GROUPS: usize = 4_096;
 const GROUP: usize = 16;
 
-/// How far ahead of the next free instant a refused client is sent at most: so many spans, a minute or more. A crowd that
-/// obeys is served within that; 20,000 people with 3,000 entries a minute take five minutes.
+/// The longest `Retry-After`, in spans after the next free instant; at least a minute. A crowd whose clients wait as
+/// `Retry-After` says is served within that: 20,000 visitors with 3,000 entries a minute take five minutes.
 const PROMISED_SPANS: u64 = 10;
 const MINUTE: u64 = 60_000_000;
 
@@ -23,7 +23,7 @@ const DISTRUSTED_FOR: u64 = 10 * MINUTE;
 #[derive(Clone, Copy, Default)]
 struct Entry {
     client: u64,
-    /// Up to when its requests are paid for.
+    /// The instant up to which its requests are counted.
     paid_until: u64,
     /// Up to when instants to come back at were given to refused requests, each its own.
     promised_until: u64,
@@ -93,7 +93,7 @@ impl Limiter {
         self.pay(client, Bucket::Shared)
     }
 
-    /// Looks whether the next request could be paid for, and pays for none.
+    /// Checks whether the next request would be allowed, without counting it.
     ///
     /// # Errors
     /// As [`Self::check_shared`].

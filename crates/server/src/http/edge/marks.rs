@@ -1,22 +1,22 @@
-//! What every answer says, whichever part of the server made it: the one place where these headers have their default.
+//! Headers of each answer, whichever part of the server made it. Their defaults are set here and nowhere else.
 
 use axum::http::header::{CACHE_CONTROL, X_CONTENT_TYPE_OPTIONS};
 use axum::http::{HeaderMap, HeaderValue};
 use axum::response::Response;
 
-/// No cache keeps an answer that says nothing else.
+/// The default: no cache stores the answer.
 pub(super) const NO_STORE: &str = "no-store";
 
-/// A browser believes the media type.
+/// A browser does not guess another media type.
 pub(super) const NOSNIFF: &str = "nosniff";
 
-/// Marks an answer. Lists that are the same for all clients, seats and dates, and pages have set `Cache-Control` before.
+/// Sets the headers. An answer that sets its own `Cache-Control` keeps it: lists, seats, dates and pages.
 pub(super) fn mark(headers: &mut HeaderMap) {
     headers.entry(CACHE_CONTROL).or_insert(HeaderValue::from_static(NO_STORE));
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static(NOSNIFF));
 }
 
-/// The same for the answers of a small server beside the sale's.
+/// As [`mark`], for the small server of `onsale relay`.
 pub(crate) async fn mark_answer(mut response: Response) -> Response {
     mark(response.headers_mut());
     response

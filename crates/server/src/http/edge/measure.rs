@@ -1,4 +1,4 @@
-//! Around every handler: its time, its outcome, and a net for a panic.
+//! The layer around each handler: it measures the duration and the status, and answers 500 if the handler panics.
 
 use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
@@ -34,7 +34,7 @@ pub(crate) struct Route {
 }
 
 impl Route {
-    /// The request's span, where it is traced.
+    /// The span of the request, if it is traced.
     fn begin_span(self, request: &Request) -> Option<Span> {
         let traceparent = || request.headers().get(trace::TRACEPARENT)?.to_str().ok();
         let span = trace::begin(|| format!("{} {}", self.method, self.path), traceparent)?;
@@ -42,7 +42,7 @@ impl Route {
     }
 }
 
-/// Requests that no route takes.
+/// The route of requests that match no route.
 pub(crate) const UNMATCHED: Route = Route { method: "_OTHER", path: "" };
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -57,7 +57,7 @@ struct Reason {
     reason: &'static str,
 }
 
-/// What is measured of all requests.
+/// Metrics of HTTP.
 #[derive(Clone)]
 pub(crate) struct HttpMetrics {
     /// Requests that a limit refused.
@@ -87,7 +87,7 @@ impl HttpMetrics {
         );
         let help = "Requests refused with 429, by the limit that was reached";
         registry.register("http_server_requests_limited", help, metrics.limited.clone());
-        // Shown with 0 before the first: else its increase is seen by no query.
+        // Each limit is exported as 0 from the start: a query sees the first increase only after a sample before it.
         for limit in Limit::ALL {
             drop(metrics.limited.get_or_create(&Reason { reason: limit.as_str() }));
         }
@@ -115,15 +115,17 @@ impl HttpMetrics {
     }
 }
 
-/// How long a request may wait in all. Some wait for several things, one after another, each of them within bounds.
+/// The longest time for a whole request; beyond it the answer is `unavailable`. A handler may wait for several parts,
+/// one after another, each at most 9.5 s.
 const ANSWER_WITHIN: Duration = Duration::from_millis(9_700);
 
-/// A handler with what surrounds it.
+/// A handler and its metrics.
 #[derive(Clone)]
 pub(crate) struct Measured<H> {
     route: Route,
     handler: H,
-    /// The first status that was seen, with its times: nearly always the next one too, and then found at once.
+    /// The first status that this handler answered, and its histogram. Nearly all answers have the same status, so their
+    /// histogram is found without hashing its labels.
     usual: Arc<OnceLock<(u16, Histogram)>>,
 }
 
@@ -149,7 +151,7 @@ where
             let response = match tokio::time::timeout(ANSWER_WITHIN, within).await {
                 Ok(Ok(response)) => response,
                 Ok(Err(_)) => {
-                    tracing::error!(route = self.route.path, "a handler panicked");
+                    tracing::error!(route = self.route.path, "a handler panicked; the client gets 500");
                     Problem::new(Code::Internal).into_response()
                 }
                 Err(_) => Problem::new(Code::Unavailable).into_response(),

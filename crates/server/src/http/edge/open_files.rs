@@ -2,7 +2,7 @@
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-/// Open files beside connections: databases, Redis, Kafka, logs, connections that are closing.
+/// Open files in addition to connections: databases, Redis, Kafka, logs, connections that are closing.
 const BESIDE_CONNECTIONS: u64 = 512;
 
 /// Raises the limit as far as this process may, and returns how many connections fit under it, at most `wanted`.

@@ -1,4 +1,4 @@
-//! What surrounds every request, matched by a route or not: limits by client, its id, the log.
+//! The layer around each request, with or without a route: limits by client, the request id, the log.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -27,10 +27,10 @@ use crate::http::input::coding;
 use crate::http::reply::problem::Problem;
 use crate::http::routes::waiting_room_events::EVENTS_PATH;
 
-/// What a connection in a reserved place may ask.
+/// The paths that a connection in a reserved place may call.
 const RESERVED_PATHS: [&str; 3] = ["/healthz", "/readyz", "/metrics"];
 
-/// The service with what surrounds it.
+/// The service and the layer around it.
 pub(super) struct Outer {
     pub(super) app: App,
     router: TowerToHyperService<Router>,
@@ -46,7 +46,7 @@ pub(super) struct Client<'a> {
     pub(super) refused: Option<Refused>,
 }
 
-/// A connection in a reserved place may only ask for a few paths.
+/// Refuses a connection in a reserved place, except for a few paths.
 fn check_place(path: &str, client: &Client<'_>) -> Result<(), Problem> {
     match client.refused {
         Some(refused) if !RESERVED_PATHS.contains(&path) => Err(refused.problem()),
@@ -59,10 +59,10 @@ impl Outer {
         Self { app, router: TowerToHyperService::new(router), clients, ids: RequestIds::new() }
     }
 
-    /// Has the client pay for a request, and leaves what its bearer was found to be in the request's extensions.
+    /// Counts a request for its client, and stores the result of the check of its bearer in the request's extensions.
     ///
     /// # Errors
-    /// The refusal.
+    /// `too-many-requests` if a limit of the client is reached.
     fn pay(&self, request: &mut Request<Body>, client: &Client<'_>) -> Result<(), Problem> {
         let keys = Keys { bearers: &self.app.bearers, admin: self.app.admin_key.as_ref() };
         let paid = self.clients.check(Asked::of(request), client.peer.ip(), keys);
@@ -72,7 +72,7 @@ impl Outer {
         Ok(())
     }
 
-    /// Checks what else must hold before a route is looked for.
+    /// The other checks before the router.
     ///
     /// # Errors
     /// The refusal.
@@ -81,7 +81,7 @@ impl Outer {
         coding::check_unread(request)
     }
 
-    /// Answers a request, whatever it is.
+    /// Answers any request.
     pub(super) async fn answer(&self, request: Request<Incoming>, client: &Client<'_>) -> Response {
         let mut request = request.map(drained);
         let pulse = client.pulse;

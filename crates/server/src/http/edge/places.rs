@@ -17,11 +17,11 @@ pub(super) const IDLE_MIN: Duration = Duration::from_secs(1);
 /// The most connections that a hand visits for one newcomer: a bound on the time under the lock.
 const VISITS_MAX: usize = 64;
 
-/// Places for connections that may only ask how the server is, because the server is full.
+/// Reserved places, for connections that may only call the health checks because the server is full.
 pub(super) const RESERVED_MAX: usize = 64;
 
-/// The same for connections whose address is full. They have places of their own: one address cannot take those that
-/// everyone else needs.
+/// Reserved places for connections whose address is full. They are separate, so that one address cannot take those that
+/// all other clients need.
 pub(super) const RESERVED_OF_FULL_ADDRESSES_MAX: usize = 16;
 
 /// Seconds after which a client of a full address may connect again, at most; a random number up to this, so that the
@@ -48,7 +48,7 @@ struct Taken {
     seen: (u64, Instant),
 }
 
-/// Why a connection may only ask how the server is.
+/// Why a connection may only call the health checks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Refused {
     /// Each place is taken, and no connection is idle.
@@ -58,7 +58,7 @@ pub(super) enum Refused {
 }
 
 impl Refused {
-    /// The answer to everything but how the server is.
+    /// The answer to all other calls.
     pub(super) fn problem(self) -> Problem {
         let (code, detail) = match self {
             Self::Full => (Code::Overloaded, "the server has as many connections as it may; nothing was done"),

@@ -14,7 +14,7 @@ use super::reached::Reached;
 use super::{connection, listen, socket_options};
 use crate::http::App;
 
-/// How long what is under way may take to finish once the server closes; after that it is cut off.
+/// The longest time for requests that run when the server closes. Their connections are closed after it.
 const FINISH_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// Bounds on connections and clients.
@@ -56,7 +56,7 @@ impl Server {
         }
         connections.close();
         if tokio::time::timeout(FINISH_TIMEOUT, connections.wait()).await.is_err() {
-            tracing::warn!(connections = connections.len(), "connections did not finish in time");
+            tracing::warn!(connections = connections.len(), "connections did not finish in time and are closed");
         }
     }
 }

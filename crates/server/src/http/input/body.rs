@@ -1,4 +1,4 @@
-//! The body of a request, with the idempotency key under which it came.
+//! The body of a request and its idempotency key.
 
 use std::convert::Infallible;
 use std::marker::PhantomData;
@@ -24,7 +24,7 @@ use crate::http::values::Scalar;
 
 pub(crate) use onsale_macros::Body;
 
-/// The largest body, in bytes.
+/// The largest body, in bytes. A larger one is refused with `body-too-large`.
 const BODY_MAX: usize = 64 * 1024;
 
 /// How long a body may take to arrive: less than a request may wait in all, so that the client gets `request-timeout`.
@@ -70,7 +70,7 @@ pub(crate) struct Payload<B = ()> {
 struct Received {
     bytes: Bytes,
     is_json: bool,
-    /// Whether it comes in no other coding than `identity`.
+    /// Whether `Content-Encoding` is absent or `identity`.
     is_plain: bool,
     key: Option<(Arc<str>, Fingerprint)>,
 }
@@ -196,8 +196,8 @@ pub(super) fn idempotency_key(headers: &HeaderMap) -> Result<Option<Arc<str>>, P
     }
 }
 
-/// What makes two requests the same: method, path, query and body. Each part ends with its length, so that none can
-/// pass for the beginning of the next.
+/// A hash of method, path, query and body: two requests with the same fingerprint are the same request. Each part is
+/// followed by its length, so that no part can pass for the beginning of the next.
 fn fingerprint(parts: &Parts, body: &[u8]) -> Fingerprint {
     let mut hash = Sha256::new();
     for part in [parts.method.as_str(), parts.uri.path(), parts.uri.query().unwrap_or("")] {

@@ -1,4 +1,4 @@
-//! Who may do what. Each extractor is a proof: a handler that takes one cannot forget the check.
+//! Extractors that check the caller. A handler that takes one as an argument cannot forget the check.
 
 use axum::extract::FromRequestParts;
 use axum::http::header::AUTHORIZATION;
@@ -20,7 +20,8 @@ const QUEUE_TOKEN: HeaderName = HeaderName::from_static("queue-token");
 /// The bearer of a request; `Ok(None)` if it has none.
 ///
 /// # Errors
-/// If the header holds something else, or comes twice: then it is unclear which one counts.
+/// `SeveralHeaders` if `Authorization` comes twice, because it is unclear which one counts; `Malformed` if it is not
+/// visible ASCII; `OtherScheme` if it is not a bearer.
 pub(crate) fn bearer(headers: &HeaderMap) -> Result<Option<&str>, Refused> {
     let mut lines = headers.get_all(AUTHORIZATION).iter();
     let Some(line) = lines.next() else { return Ok(None) };
@@ -36,12 +37,12 @@ pub(crate) fn bearer(headers: &HeaderMap) -> Result<Option<&str>, Refused> {
     Ok((!token.is_empty()).then_some(token))
 }
 
-/// A caller that may act for one user, or for every user if no bearer is asked for.
+/// A caller that may act for one user, or for each user if the server needs no bearer (`ONSALE_AUTH=open`).
 #[derive(Clone)]
 pub(crate) struct Caller(Option<UserId>);
 
 impl Caller {
-    /// Checks the bearer once for each request: what the edge, or another extractor, has found is not looked for again.
+    /// Checks the bearer once for each request: a result of the edge or of another extractor is reused.
     async fn of(parts: &mut Parts, app: &App) -> Result<Self, Problem> {
         if let Some(caller) = parts.extensions.get::<Self>() {
             return Ok(caller.clone());
@@ -54,20 +55,20 @@ impl Caller {
         Ok(caller)
     }
 
-    /// A caller of whom no bearer is asked.
+    /// A caller that needs no bearer.
     pub(crate) fn anyone() -> Self {
         Self(None)
     }
 
-    /// The user whom a bearer proves.
+    /// The user that the bearer names; `None` without a bearer.
     pub(crate) fn verified(&self) -> Option<&UserId> {
         self.0.as_ref()
     }
 
-    /// The user, where the caller may act for it.
+    /// Returns the user if the caller may act for it.
     ///
     /// # Errors
-    /// Where the bearer names another user.
+    /// `not-your-account` if the bearer names another user.
     pub(crate) fn acting_for(&self, user: UserId) -> Result<UserId, Problem> {
         match &self.0 {
             Some(own) if *own != user => Err(Problem::new(Code::NotYourAccount)),
@@ -91,7 +92,7 @@ impl Input for Caller {
     }
 }
 
-/// The user whom the path names, and for whom the caller may act.
+/// The user in the path. The caller may act for it.
 pub(crate) struct PathUser(pub(crate) UserId);
 
 impl FromRequestParts<App> for PathUser {
@@ -114,7 +115,7 @@ impl Input for PathUser {
     }
 }
 
-/// A queue token of the user who calls, whatever its status.
+/// A queue token of the caller, of any status.
 pub(crate) struct QueueToken {
     pub(crate) token: Token,
     pub(crate) text: String,
@@ -153,18 +154,18 @@ impl Input for QueueToken {
     }
 }
 
-/// A queue token that was called, for a command that the desk decides. Whether it has ended is the desk's to say:
-/// an answer kept under an idempotency key is given even then.
+/// A queue token that was admitted, for a command that the desk decides. The desk refuses a token that has ended, because
+/// an answer that an idempotency key keeps is given even then.
 pub(crate) struct Turn {
     pub(crate) token: Token,
     expired: bool,
 }
 
 impl Turn {
-    /// What a caller with an ended token did wrong beside that does not matter.
+    /// Returns what was read.
     ///
     /// # Errors
-    /// The problem itself, or that the token has ended.
+    /// `queue-token-expired` if the token has ended and the request is wrong; else the problem of the request.
     pub(crate) fn first<T>(&self, read: Result<T, Problem>) -> Result<T, Problem> {
         read.map_err(|problem| if self.expired { Problem::new(Code::QueueTokenExpired) } else { problem })
     }
@@ -222,26 +223,27 @@ async fn is_active(token: &Token, how: Look, app: &App) -> Result<bool, Problem>
     }
 }
 
-/// Where the queue is strict: the path's user has a token of any room that was called.
+/// The user in the path. If `ONSALE_QUEUE_STRICT=true`, the caller also has a queue token of this user that was admitted,
+/// in any room.
 pub(crate) struct StrictPathUser {
     user: UserId,
     expired: bool,
 }
 
 impl StrictPathUser {
-    /// The user, where the token has not ended.
+    /// Returns the user if the token has not ended.
     ///
     /// # Errors
-    /// Where it has.
+    /// `queue-token-expired` if it has.
     pub(crate) fn now(self) -> Result<UserId, Problem> {
         if self.expired { Err(Problem::new(Code::QueueTokenExpired)) } else { Ok(self.user) }
     }
 
-    /// The user, and whether the token has ended: an answer kept under an idempotency key is given even then. What a
-    /// caller with an ended token did wrong beside that does not matter.
+    /// Returns the user, whether the token has ended, and what was read. An ended token may still get an answer that an
+    /// idempotency key keeps.
     ///
     /// # Errors
-    /// The problem itself, or that the token has ended.
+    /// `queue-token-expired` if the token has ended and the request is wrong; else the problem of the request.
     pub(crate) fn first<T>(self, read: Result<T, Problem>) -> Result<(UserId, bool, T), Problem> {
         match read {
             Ok(read) => Ok((self.user, self.expired, read)),
@@ -282,7 +284,7 @@ impl Input for StrictPathUser {
     }
 }
 
-/// An administrator. Without an admin key there are none, and their calls are not there.
+/// An administrator. Without `ONSALE_ADMIN_KEY` the calls that take one answer 404.
 pub(crate) struct Admin;
 
 impl FromRequestParts<App> for Admin {

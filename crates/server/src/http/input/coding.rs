@@ -1,4 +1,4 @@
-//! Content codings of requests: bodies come as they are.
+//! Content codings of requests: only `identity` is accepted.
 
 use axum::body::HttpBody;
 use axum::http::header::CONTENT_ENCODING;
@@ -20,7 +20,7 @@ pub(crate) fn refused() -> Problem {
     Problem::new(Code::UnsupportedMediaType).detail("the body must come without a Content-Encoding")
 }
 
-/// Checks a request whose route reads no body. Routes that read one check it themselves, after what comes first there.
+/// Checks a request whose route reads no body. Routes that read one check it themselves, after the caller.
 ///
 /// # Errors
 /// `unsupported-media-type` if there is a body in another coding.

@@ -1,5 +1,5 @@
-//! A JSON object, taken apart field by field: what is missing, unknown, twice, of the wrong type or out of range is
-//! named, all of it at once.
+//! A JSON object, read field by field. Fields that are missing, unknown, repeated, of the wrong type or out of range are
+//! all reported together.
 
 use std::ops::RangeInclusive;
 

@@ -90,7 +90,7 @@ impl<C: Cursor, P: Parameters> Parameters for Paged<C, P> {
         P::describe(operation);
         let limit = json!({"type": "integer", "minimum": 1, "maximum": 200, "default": 50});
         operation.optional_query("limit", limit, "Rows of a page at most");
-        let description = "Where the page begins; taken from the `Link` of the page before";
+        let description = "The page begins after this row; taken from the `Link` of the page before";
         operation.optional_query("cursor", json!({"type": "string"}), description);
         operation.headers.push(("Link", "`<…>; rel=\"next\"` names the next page; absent on the last one"));
         operation.says("A further page is announced by `Link: <…>; rel=\"next\"`.");

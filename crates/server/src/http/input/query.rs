@@ -16,11 +16,11 @@ use crate::http::reply::problem::Problem;
 use crate::http::values::Text;
 use crate::settings::PublicUrl;
 
-/// How many rows a page has unless the caller says otherwise, and at most.
+/// The rows of a page if the client sets no `limit`, and the largest `limit`.
 const LIMIT_DEFAULT: usize = 50;
 const LIMIT_MAX: usize = 200;
 
-/// The most parameters of a query, those named twice included.
+/// The most parameters of a query, repeated ones included. One more is refused with `invalid-request`.
 const PARAMETERS_MAX: usize = 32;
 
 /// The longest cursor, in bytes. Cursors of this server have at most 76.
@@ -131,7 +131,7 @@ impl RawQuery {
         }
     }
 
-    /// As it came, without parameters that have no name and no value.
+    /// The query as the client sent it, without parameters that have neither a name nor a value.
     pub(crate) fn raw(&self) -> Cow<'_, str> {
         let raw = self.uri.query().unwrap_or("");
         let is_plain = raw.is_empty() || !raw.split('&').any(str::is_empty);
@@ -151,19 +151,19 @@ impl RawQuery {
     }
 }
 
-/// The parameters of a query as they came, those with neither a name nor a value left out.
+/// The parameters of a query as the client sent them, without those that have neither a name nor a value.
 fn given(uri: &Uri) -> impl Iterator<Item = &str> {
     uri.query().unwrap_or("").split('&').filter(|pair| !pair.is_empty())
 }
 
-/// A limit in its shortest form: an answer that is kept by its query has few names.
+/// A limit in its shortest form, because the cache finds an answer by its query: `050` would be a second entry.
 fn limit(text: &str) -> Option<usize> {
     let is_short = text.len() <= 3 && text.bytes().all(|byte| byte.is_ascii_digit()) && !text.starts_with('0');
     let limit = Some(text).filter(|_| is_short)?.parse().ok()?;
     (1..=LIMIT_MAX).contains(&limit).then_some(limit)
 }
 
-/// Percent-decoding, with `+` for a space; `None` where it makes no UTF-8.
+/// Percent-decoding, with `+` for a space; `None` if the result is not UTF-8.
 fn decode(text: &str) -> Option<Cow<'_, str>> {
     if !text.contains(['%', '+']) {
         return Some(Cow::Borrowed(text));

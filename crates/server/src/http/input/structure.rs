@@ -27,7 +27,7 @@ struct Open {
     begun: usize,
     /// The next token begins a member or an element.
     expects_one: bool,
-    /// Where the name of the member under way stands, quotes included.
+    /// The position of the name of the current member, quotes included.
     name: Range<usize>,
 }
 

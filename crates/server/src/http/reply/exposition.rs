@@ -1,4 +1,4 @@
-//! Metrics as text, in the format that a scraper asks for: Prometheus' own (0.0.4), or OpenMetrics.
+//! Metrics as text, in the format that the scraper prefers: that of Prometheus (0.0.4), or OpenMetrics.
 
 use axum::http::header::{ACCEPT, CONTENT_TYPE, VARY};
 use axum::http::{HeaderMap, HeaderValue};
@@ -47,7 +47,7 @@ fn wants_open_metrics(request: &HeaderMap) -> bool {
             plain = f32::max(plain, element.weight);
         }
     }
-    // A wildcard asks for nothing that is named.
+    // A wildcard names no format.
     let any = weighted(request, ACCEPT).filter(|element| element.is("*/*") || element.is("text/*"));
     open > 0.0 && open >= plain && any.map(|element| element.weight).all(|weight| open >= weight)
 }

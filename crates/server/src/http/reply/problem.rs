@@ -1,4 +1,4 @@
-//! Refusals and failures as callers see them: RFC 9457 problem details.
+//! Refusals and failures as clients see them: RFC 9457 problem details.
 
 use std::borrow::Cow;
 
@@ -28,7 +28,7 @@ pub(crate) struct FieldError {
     pub(crate) message: String,
 }
 
-/// A problem on its way out.
+/// A problem that the server answers.
 #[derive(Clone, Debug)]
 pub(crate) struct Problem {
     pub(crate) code: Code,
@@ -38,7 +38,7 @@ pub(crate) struct Problem {
     seats: Vec<i64>,
     position: Option<u64>,
     pub(crate) retry_after_seconds: Option<u32>,
-    /// With a 401: what is wrong with the bearer that came.
+    /// With a 401: what is wrong with the bearer of the request.
     bearer_error: Option<&'static str>,
 }
 
@@ -54,9 +54,9 @@ pub(crate) struct ProblemBody<'a> {
     /// The HTTP status.
     #[schemars(range(min = 400, max = 599))]
     status: u16,
-    /// What happened here.
+    /// What happened in this request.
     detail: &'a str,
-    /// Stable, in kebab case: what programs should look at.
+    /// Stable, in kebab case: programs should read this member.
     code: &'a str,
     /// With bad input: what is wrong, field by field; the first 20.
     #[serde(skip_serializing_if = "<[FieldError]>::is_empty")]
@@ -66,7 +66,7 @@ pub(crate) struct ProblemBody<'a> {
     #[serde(skip_serializing_if = "<[i64]>::is_empty")]
     #[schemars(length(max = 20))]
     seats: &'a [i64],
-    /// With `queue-token-waiting`: where in line.
+    /// With `queue-token-waiting`: the position in line; 1 is the next to be admitted.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "u64")]
     position: Option<u64>,
@@ -97,7 +97,7 @@ impl Problem {
         self
     }
 
-    /// A status that says more than the usual one of the code.
+    /// Replaces the usual status of the code.
     pub(crate) fn with_status(mut self, status: StatusCode) -> Self {
         self.status = status;
         self
@@ -108,7 +108,7 @@ impl Problem {
         self
     }
 
-    /// Says in detail and challenge what is wrong with the bearer that came: visible ASCII without quotes.
+    /// Sets `detail` and the challenge to what is wrong with the bearer: visible ASCII without quotes.
     pub(crate) fn challenge(mut self, error: &'static str) -> Self {
         self.bearer_error = Some(error);
         self.detail(error)
@@ -233,7 +233,7 @@ impl From<Failure> for Problem {
 
 impl From<StoreError> for Problem {
     fn from(error: StoreError) -> Self {
-        tracing::error!(%error, "a read failed");
+        tracing::error!(%error, "failed to read from the database; the client gets 503");
         Self::new(Code::Unavailable)
     }
 }

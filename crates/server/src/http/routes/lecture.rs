@@ -182,7 +182,7 @@ fn start_of(app: &App, date: Date) -> Result<(Timestamp, Timestamp), Problem> {
     app.calendar.span_of(date).ok_or_else(|| Problem::invalid_field("date", "is too far away"))
 }
 
-/// Without a date: from today on. Available: not full and not started.
+/// The lectures of a date, or from today on. With `with_places`: only those that are not full and have not started.
 fn filter(app: &App, now: Timestamp, date: Option<Date>, with_places: bool) -> Result<LectureFilter, Problem> {
     let (from, end) = start_of(app, date.unwrap_or_else(|| app.calendar.date_of(now)))?;
     let from = if with_places { from.max(now.plus_millis(1)) } else { from };

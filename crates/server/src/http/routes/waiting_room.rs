@@ -24,7 +24,7 @@ use crate::http::{App, PATIENCE};
 #[derive(Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct QueuePlace {
-    /// To be sent as `Queue-Token`.
+    /// The value for the header `Queue-Token`.
     token: String,
     token_id: Id<TokenId>,
     user_id: Id<UserId>,
@@ -80,10 +80,10 @@ pub(crate) enum TokenStatus {
 }
 
 impl QueuePlace {
-    /// Where a token stands now, as of the last news from others where there are others.
+    /// The place of a token now.
     ///
     /// # Errors
-    /// Where the room is not here, or the database is needed and away.
+    /// `queue-token-invalid` if the room no longer exists; `unavailable` if the database is needed and does not answer.
     pub(crate) async fn of(app: &App, token: &Token, text: String) -> Result<Self, Problem> {
         app.rooms.settle_doubt(token, Stake::Place).await?;
         let room = app.rooms.get(token.concert).ok_or_else(|| Problem::new(Code::QueueTokenInvalid))?;

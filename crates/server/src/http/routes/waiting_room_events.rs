@@ -47,10 +47,10 @@ const PROBE_EVERY: Duration = Duration::from_millis(500);
 /// When a token with too many streams may try again, in seconds.
 const STREAMS_RETRY_SECONDS: u32 = 5;
 
-/// Where a place in line is followed.
+/// The path of the event stream.
 pub(crate) const EVENTS_PATH: &str = "/queue/token/events";
 
-/// Clients are asked to wait no longer than this before they reconnect, in milliseconds.
+/// The longest time before a client reconnects, in milliseconds. The first event carries it as `retry`.
 const RETRY_MILLIS_MAX: u64 = 3_000;
 
 const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
@@ -66,7 +66,7 @@ struct TokenQuery {
 }
 
 /// A queue token from the header, or from `?token=`, as a browser's `EventSource` sets no header. A token in the
-/// query speaks for its user even where bearers are asked for, since such a client cannot send one either.
+/// query stands for its user even with `ONSALE_AUTH=jwt`, because such a client cannot send a bearer either.
 pub(crate) struct StreamToken(QueueToken);
 
 impl FromRequestParts<App> for StreamToken {

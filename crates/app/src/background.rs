@@ -183,7 +183,7 @@ impl Follower {
             tokio::select! {
                 () = stop.cancelled() => return,
                 () = tokio::time::sleep(pause) => {}
-                () = self.rooms.news_wanted(), if pause <= Self::EVERY => {
+                () = self.rooms.refresh_requested(), if pause <= Self::EVERY => {
                     tokio::time::sleep(Self::REST.saturating_sub(began.elapsed()).max(took)).await;
                 }
             }
@@ -200,7 +200,7 @@ impl Follower {
     }
 
     async fn follow(&self) -> Result<(), StoreError> {
-        let named = self.rooms.ask(Instant::now()).await?;
+        let named = self.rooms.refresh_since(Instant::now()).await?;
         self.catalogue.know(&self.rooms.concerts(), &named).await
     }
 }

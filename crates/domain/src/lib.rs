@@ -6,6 +6,7 @@
 pub mod concert;
 pub mod event;
 pub mod ids;
+pub mod leaving;
 pub mod lecture;
 pub mod payment;
 pub mod rows;

@@ -102,4 +102,17 @@ impl Rows {
         let loaded = ids.into_iter().flatten().filter_map(|id| self.reservations.get(id));
         loaded.filter(|reservation| reservation.is_open())
     }
+
+    /// The holds of a user in a concert that can still be paid.
+    ///
+    /// # Panics
+    /// As [`Rows::open_reservations_of`].
+    pub(crate) fn live_holds(
+        &self,
+        concert: ConcertId,
+        user: &UserId,
+        at: Timestamp,
+    ) -> impl Iterator<Item = &Reservation> {
+        self.open_reservations_of(concert, user).filter(move |reservation| reservation.is_live(at))
+    }
 }

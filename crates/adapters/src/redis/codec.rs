@@ -1,6 +1,6 @@
 //! Keys and values of rooms and places in Redis.
 
-use onsale_app::waiting_room::door::{Held, MemoryError};
+use onsale_app::waiting_room::home::{Held, MemoryError};
 use onsale_domain::ids::{ConcertId, TokenId, UserId};
 use onsale_domain::time::Timestamp;
 use onsale_domain::waiting_room::Memory;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use onsale_app::waiting_room::door::Trouble;
+use onsale_app::waiting_room::home::Trouble;
 use redis::{ErrorKind, FromRedisValue, RedisError, ServerErrorKind, Value, cmd};
 
 use super::RedisPlaces;

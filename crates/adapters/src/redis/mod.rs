@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use async_trait::async_trait;
-use onsale_app::waiting_room::door::{Entered, Entrant, Given, Held, Mark, MemoryError, PlaceMemory, State, Trouble};
+use onsale_app::waiting_room::home::{Entered, Entrant, Given, Held, Mark, MemoryError, PlaceMemory, State, Trouble};
 use onsale_domain::ids::{ConcertId, UserId};
 use onsale_domain::waiting_room::{Memory, Token};
 use parking_lot::Mutex;

@@ -74,7 +74,7 @@ async fn a_partly_loaded_line_is_admitted_in_order(bed: Bed) {
     // One user in the middle stays.
     let stays = tokens.remove(gone - 20);
     for some in tokens.chunks(BATCH) {
-        let leave = |token: &Token| AnyCommand::from(waiting_room::Leave(token.clone()));
+        let leave = |token: &Token| AnyCommand::from(onsale_domain::leaving::Leave(token.clone()));
         lane.run(some.iter().map(leave)).await.unwrap();
     }
     assert_eq!(the_room().await.given_up.len(), gone - 1);

@@ -6,7 +6,7 @@ use onsale_app::store::Store;
 use onsale_app::store::news::{News, RoomNews, RoomsKnown, RoomsNews, SeatsBecame};
 use onsale_domain::concert;
 use onsale_domain::ids::ConcertId;
-use onsale_domain::waiting_room::{self, Settings, Step, Token};
+use onsale_domain::waiting_room::{Settings, Step, Token};
 use onsale_testing::without;
 
 use crate::bed::Bed;
@@ -94,21 +94,21 @@ async fn changed_turns_and_places_of_a_room_are_read() {
         "two wait"
     );
 
-    follower.lane.done(waiting_room::Leave(third)).await;
+    follower.lane.done(onsale_domain::leaving::Leave(third)).await;
     let changed = follower.changed_room().await;
     assert_eq!((called(&changed), changed.record.given_up), (vec![], vec![3]), "a place given up");
     follower.enter("eve").await;
     assert_eq!(follower.changed_room().await.record.given_up, [0; 0], "changed once");
 
     // A user who leaves during a turn makes room; place 3 was given up and is skipped.
-    follower.lane.done(waiting_room::Leave(second.clone())).await;
+    follower.lane.done(onsale_domain::leaving::Leave(second.clone())).await;
     let changed = follower.changed_room().await;
     assert_eq!((changed.settled.clone(), called(&changed), changed.record.room.served), (vec![2], vec![4], 4));
-    follower.lane.done(waiting_room::Leave(second)).await;
+    follower.lane.done(onsale_domain::leaving::Leave(second)).await;
     assert!(follower.ask().await.rooms.is_empty(), "to leave twice changes nothing");
 
     // Two missed changes of one room are read together. A turn that began and ended in between is read as ended.
-    follower.lane.done(waiting_room::Leave(first)).await;
+    follower.lane.done(onsale_domain::leaving::Leave(first)).await;
     let seen = vec![(4, follower.store.reader().now().plus_seconds(9))];
     let claimed = vec![5];
     let concert = follower.busy;

@@ -4,8 +4,9 @@ use onsale_app::relay::{Marks, PartMark};
 use onsale_app::store::news::RoomsKnown;
 use onsale_app::store::{Store, Unit};
 use onsale_domain::ids::ConcertId;
+use onsale_domain::leaving::Leave;
 use onsale_domain::time::Timestamp;
-use onsale_domain::waiting_room::{Leave, Settings, Step, Token};
+use onsale_domain::waiting_room::{Settings, Step, Token};
 use uuid::Uuid;
 
 use crate::bed::{Bed, on_each_database};

@@ -137,7 +137,7 @@ impl DeskCommand for waiting_room::Enter {
     }
 }
 
-impl DeskCommand for waiting_room::Leave {
+impl DeskCommand for onsale_domain::leaving::Leave {
     const TABLES: &'static [Table] =
         &[Accounts, Rooms, Places, Turns, TurnEnds, Performances, Seats, Reservations, Events];
 

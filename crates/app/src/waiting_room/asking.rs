@@ -1,8 +1,8 @@
-//! When a client polls again: soon if its place could be called soon, and all clients within the target of polls.
+//! When a client polls again: soon if its place could be admitted soon, and all clients within the target of polls.
 //!
-//! The rate allows position `p` to be called after `p / admitPerSecond - 1` seconds at the earliest: one second's worth
-//! of calls may come at once. The client polls after half of that time, and after 1 s at least. So it knows of its turn
-//! within 1 s of the call, however fast turns end, and between two polls a position at most halves. If no place is
+//! The rate allows position `p` to be admitted after `p / admitPerSecond - 1` seconds at the earliest: one second's worth
+//! of admissions may come at once. The client polls after half of that time, and after 1 s at least. So it knows of its turn
+//! within 1 s of the admission, however fast turns end, and between two polls a position at most halves. If no place is
 //! called, these polls add up to `rate * (3 + 2 ln K)` a second, where `K` is the interval of places far back.
 
 use onsale_domain::waiting_room::Settings;
@@ -156,7 +156,7 @@ mod tests {
     }
 
     #[test]
-    fn a_crowd_stays_under_its_target_whatever_its_size() {
+    fn a_crowd_of_any_size_stays_within_its_target() {
         for waiting in [10_000, 100_000, 1_000_000] {
             for rate in [1, 50, 100, 1_000, 100_000] {
                 // So much patience that silence does not shorten an interval.

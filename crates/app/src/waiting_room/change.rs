@@ -1,22 +1,31 @@
-//! What units of work did to a room, as its snapshot takes it in.
+//! What units of work did to a room, as its value in memory applies it.
 
 use onsale_domain::concert::Reservation;
 use onsale_domain::waiting_room::{Room, Turn};
 
-/// What a unit of work saw of one room that others change too.
+/// What a unit of work of this process saw in one room that other instances change too. Only facts that hold whatever
+/// else was committed: rows as of a lock, and turns that ended.
 #[derive(Debug, Default)]
-pub(super) struct Glimpse {
+pub(super) struct SeenRows {
+    /// Turns, by place.
     pub(super) turns: Vec<(u64, Turn)>,
+    /// Places whose turns have ended.
     pub(super) ended: Vec<u64>,
+    /// Reservations in any state.
     pub(super) reservations: Vec<Reservation>,
 }
 
-/// What a unit of work changed in one room.
+/// What units of work changed in one room.
 #[derive(Debug, Default)]
 pub(super) struct Change {
+    /// The room's row, if it changed.
     pub(super) room: Option<Room>,
+    /// Places in line that were given up.
     pub(super) given_up: Vec<u64>,
+    /// Turns, by place: new or changed, or `None` if the room has settled it.
     pub(super) turns: Vec<(u64, Option<Turn>)>,
+    /// Places whose turns have ended.
     pub(super) ended: Vec<u64>,
+    /// Reservations in any state.
     pub(super) reservations: Vec<Reservation>,
 }

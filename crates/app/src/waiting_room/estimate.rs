@@ -1,29 +1,29 @@
-//! How good the estimates of waiting were: now and then it is noted what the last one in line is told, and once that
-//! place is called, how long it took.
+//! How good the estimates of waiting were: the estimate of the last place in line is noted every five seconds, and compared
+//! with the actual wait when that place is admitted.
 
 use std::collections::VecDeque;
-use std::sync::{Mutex, PoisonError};
 
 use onsale_domain::time::Timestamp;
+use parking_lot::Mutex;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 
-/// How often it is noted.
+/// An estimate is noted this often.
 const NOTED_EVERY_MILLIS: i64 = 5_000;
 
-/// How many may be open in a room: those noted first are given up first.
+/// The most estimates of a room whose places are not admitted yet. Beyond that the oldest is dropped.
 const OPEN_MAX: usize = 1_024;
 
-/// A shorter wait is over before it was looked at twice.
+/// Shorter estimates are not noted: such a place is admitted before its client polls a second time.
 const SECONDS_MIN: u64 = 2;
 
-/// How long people waited, as a part of what they were told.
+/// Buckets of the actual wait divided by the estimate.
 const PARTS: [f64; 11] = [0.1, 0.25, 0.5, 0.8, 0.9, 1.0, 1.1, 1.25, 2.0, 4.0, 10.0];
 
-/// By how many seconds the estimate was off.
+/// Buckets of the difference between the two, in seconds.
 const SECONDS: [f64; 10] = [1.0, 2.0, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 900.0, 3_600.0];
 
-/// What is measured over all rooms.
+/// The histograms over all rooms.
 #[derive(Clone, Debug)]
 pub struct EstimateMetrics {
     parts: Histogram,
@@ -37,7 +37,7 @@ impl Default for EstimateMetrics {
 }
 
 impl EstimateMetrics {
-    /// Shows them.
+    /// Registers the histograms.
     pub fn register(&self, registry: &mut Registry) {
         let help = "Actual wait divided by the estimate that the last visitor in line got; sampled every 5 s";
         registry.register("waiting_room_wait_ratio", help, self.parts.clone());
@@ -46,23 +46,24 @@ impl EstimateMetrics {
     }
 }
 
-/// What somebody was told.
+/// An estimate that a client got.
 #[derive(Clone, Copy, Debug)]
-struct Told {
+struct Estimate {
     place: u64,
     at: Timestamp,
-    /// When it would be called, as it was told.
+    /// The estimated instant of the admission.
     called_at: Timestamp,
 }
 
-/// Those of one room that are still open, by place.
+/// The estimates of one room whose places are not admitted yet, in the order of places. The lock is held for a moment, and no
+/// other lock is taken meanwhile.
 #[derive(Debug, Default)]
-pub(super) struct Estimates(Mutex<VecDeque<Told>>);
+pub(super) struct Estimates(Mutex<VecDeque<Estimate>>);
 
 impl Estimates {
-    /// Places up to `served` were called.
+    /// Compares the estimates of places up to `served`, which are admitted, with their actual waits.
     pub(super) fn settle(&self, served: u64, at: Timestamp, metrics: &EstimateMetrics) {
-        let mut open = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut open = self.0.lock();
         while let Some(told) = open.front().copied().filter(|told| told.place <= served) {
             open.pop_front();
             let promised = told.at.millis_until(told.called_at);
@@ -72,23 +73,23 @@ impl Estimates {
         }
     }
 
-    /// Whether it is time to note another one, further back than the last.
+    /// Whether it is time to note the estimate of this place: it has to be further back than the last one.
     pub(super) fn is_due(&self, place: u64, at: Timestamp) -> bool {
-        let open = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let open = self.0.lock();
         open.back().is_none_or(|told| told.place < place && told.at.millis_until(at) >= NOTED_EVERY_MILLIS)
     }
 
-    /// Whoever has this place is told to wait so long.
+    /// Notes the estimate of a place, in seconds.
     pub(super) fn note(&self, place: u64, at: Timestamp, seconds: u64) {
         if seconds < SECONDS_MIN {
             return;
         }
-        let mut open = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut open = self.0.lock();
         if open.len() == OPEN_MAX {
             open.pop_front();
         }
         let called_at = at.plus_seconds(u32::try_from(seconds).unwrap_or(u32::MAX));
-        open.push_back(Told { place, at, called_at });
+        open.push_back(Estimate { place, at, called_at });
     }
 }
 
@@ -111,13 +112,13 @@ mod tests {
     }
 
     #[test]
-    fn what_was_told_is_held_against_what_came() {
+    fn an_estimate_is_compared_with_the_actual_wait() {
         let (metrics, estimates) = (EstimateMetrics::default(), Estimates::default());
         let at = |second: i64| Timestamp::from_millis(second * 1_000);
         assert!(estimates.is_due(10, at(0)));
         estimates.note(10, at(0), 20);
         assert!(!estimates.is_due(11, at(4)), "not so soon");
-        assert!(!estimates.is_due(10, at(9)), "nobody came since");
+        assert!(!estimates.is_due(10, at(9)), "no place further back");
         assert!(estimates.is_due(30, at(5)));
         estimates.note(30, at(5), 40);
         estimates.settle(9, at(19), &metrics);
@@ -133,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn who_is_called_at_once_says_nothing_of_estimates() {
+    fn a_place_that_is_admitted_at_once_is_not_measured() {
         let (metrics, estimates) = (EstimateMetrics::default(), Estimates::default());
         estimates.note(1, Timestamp::default(), 1);
         estimates.settle(1, Timestamp::from_millis(3), &metrics);

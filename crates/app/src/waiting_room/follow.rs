@@ -1,4 +1,4 @@
-//! Following a database that other processes change too: one question for all rooms, shared by all who want to know.
+//! Following a database that other instances change too: one query for all rooms, shared by all callers.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -8,69 +8,86 @@ use std::time::{Duration, Instant};
 use onsale_domain::ids::{ConcertId, PerformanceId};
 use onsale_domain::rows::Rows;
 use onsale_domain::time::Timestamp;
-use onsale_domain::waiting_room::Token;
 use tokio::sync::{Mutex, Notify};
 
-use super::change::{Change, Glimpse};
-use super::{LiveRoom, Rooms, Stake};
+use super::change::{Change, SeenRows};
+use super::{LiveRoom, Rooms};
 use crate::store::StoreError;
 use crate::store::news::{News, RoomNews, RoomsKnown, RoomsNews};
 
-/// How often it is asked what is left of each performance.
+/// A refresh asks this often what is left of each performance.
 const STOCK_EVERY: Duration = Duration::from_secs(1);
 
-/// After so long without news the settled turns that were missed may be gone: everything is read again.
+/// After this long without a refresh, settled turns that were missed may be deleted: everything is read again.
 const NEWS_MISSED: Duration = Duration::from_secs(30);
 
-/// How often, and how many times, a room is read again that is about to be opened behind a place.
-const BEYOND_LOOK_EVERY: Duration = Duration::from_millis(100);
-const BEYOND_LOOKS: u32 = 20;
-
-/// What a process knows of the others.
-pub(super) struct Following {
+/// What a process keeps to follow the other instances.
+pub(super) struct Follower {
     news: Arc<dyn News>,
-    asked: Mutex<Asked>,
-    /// The database's time of the last news, in milliseconds.
-    as_of: AtomicI64,
-    /// News are wanted now, sooner than they come by themselves.
-    pub(super) wanted: Notify,
+    /// One refresh at a time. It is held over the query: callers that wait for it share the result.
+    refreshes: Mutex<Refreshes>,
+    /// The database's time of the last refresh, in milliseconds.
+    refreshed_at: AtomicI64,
+    /// Signals the background task to refresh immediately.
+    refresh_request: Notify,
 }
 
 #[derive(Default)]
-struct Asked {
-    at: Option<Instant>,
-    /// When the last question began that had no answer.
+struct Refreshes {
+    /// When the last refresh that succeeded began.
+    succeeded_at: Option<Instant>,
+    /// When the last refresh that failed began.
     failed_at: Option<Instant>,
+    /// When the last refresh began that read what is left of each performance.
     stock_at: Option<Instant>,
-    /// Which of the database's histories is known.
+    /// The number of the database's history that is known: another one after a failover.
     histories: u64,
 }
 
-impl Following {
-    pub(super) fn new(news: Arc<dyn News>, as_of: Timestamp) -> Self {
-        let asked = Asked { at: Some(Instant::now()), ..Asked::default() };
-        let as_of = AtomicI64::new(as_of.as_millis());
-        Self { news, asked: Mutex::new(asked), as_of, wanted: Notify::new() }
+impl Follower {
+    pub(super) fn new(news: Arc<dyn News>, at: Timestamp) -> Self {
+        let refreshes = Refreshes { succeeded_at: Some(Instant::now()), ..Refreshes::default() };
+        Self {
+            news,
+            refreshes: Mutex::new(refreshes),
+            refreshed_at: AtomicI64::new(at.as_millis()),
+            refresh_request: Notify::new(),
+        }
     }
 
-    pub(super) fn as_of(&self) -> Timestamp {
-        Timestamp::from_millis(self.as_of.load(Ordering::Acquire))
+    fn refreshed_at(&self) -> Timestamp {
+        // Pairs with the release in `note_refresh`: the rooms are never older than this instant.
+        Timestamp::from_millis(self.refreshed_at.load(Ordering::Acquire))
+    }
+
+    /// Called after the rooms were updated. Swapped, a poll would return an instant that its position does not include.
+    fn note_refresh(&self, at: Timestamp) {
+        if self.refreshed_at().is_ahead_of(at) {
+            // The database's clock was set back.
+            self.refreshed_at.store(at.as_millis(), Ordering::Release);
+        }
+        self.refreshed_at.fetch_max(at.as_millis(), Ordering::AcqRel);
+    }
+
+    pub(super) fn request_refresh(&self) {
+        self.refresh_request.notify_one();
     }
 }
 
-/// Performances that the last news named.
+/// Performances that the last refresh named.
 pub(crate) type Named = Vec<PerformanceId>;
 
 impl Rooms {
-    /// The moment of which the answers of [`LiveRoom::look`] are: now, where no other process changes the rooms.
-    pub fn as_of(&self) -> Timestamp {
-        self.following.as_ref().map_or_else(|| self.reader.now(), Following::as_of)
+    /// The instant of the last refresh; `None` if no other process changes the rooms.
+    pub(super) fn refreshed_at(&self) -> Option<Timestamp> {
+        self.follower.as_ref().map(Follower::refreshed_at)
     }
 
-    /// The room of a concert, also if it is retired, or if another process has just made it.
+    /// The room of a concert, also if it is retired, or if another instance has just made it. `None` if there is no such
+    /// concert.
     ///
     /// # Errors
-    /// Where it is not known here, and the database cannot be asked for it.
+    /// `StoreError` if the room is not in memory and the database cannot be read.
     pub async fn find(&self, concert: ConcertId) -> Result<Option<Arc<LiveRoom>>, StoreError> {
         match self.get(concert) {
             Some(room) => Ok(Some(room)),
@@ -78,114 +95,76 @@ impl Rooms {
         }
     }
 
-    /// Asks what others did where that may matter to how this token stands.
+    /// Applies everything that other instances committed until now. Single flight: callers that arrive during a query share
+    /// the next one.
     ///
     /// # Errors
-    /// Where the database cannot be read and the answer depends on it.
-    pub async fn settle_doubt(&self, token: &Token, stake: Stake) -> Result<(), StoreError> {
-        if let Some(following) = &self.following {
-            let came = Instant::now();
-            match self.get(token.concert) {
-                // A room that is not known was made by another process a moment ago.
-                None => self.refresh().await?,
-                Some(room) => {
-                    if let Some(rest) = room.doubt(token, stake, self.reader.now(), following.as_of()) {
-                        tokio::time::sleep(rest).await;
-                        self.ask(came).await?;
-                    }
-                }
-            }
-        }
-        self.wait_for_place(token).await
-    }
-
-    /// A token is signed. If its place lies beyond all that the database has reserved, the database was set back, and
-    /// the room is about to be opened anew behind that place. Until then the token must not be called expired.
-    async fn wait_for_place(&self, token: &Token) -> Result<(), StoreError> {
-        if !self.is_beside.load(Ordering::Acquire) {
-            return Ok(());
-        }
-        let is_beyond = || self.get(token.concert).filter(|room| room.is_beyond(token.place));
-        let Some(room) = is_beyond() else { return Ok(()) };
-        room.beside.show_beyond(token.place);
-        for _ in 0..BEYOND_LOOKS {
-            tokio::time::sleep(BEYOND_LOOK_EVERY).await;
-            self.refresh().await?;
-            if is_beyond().is_none() {
-                return Ok(());
-            }
-        }
-        Err(StoreError::Unavailable("the database is older than a place in line".to_owned()))
-    }
-
-    /// Takes in everything that others did until now. Whoever comes while an answer is under way waits for the next
-    /// one, and all of them share it.
-    ///
-    /// # Errors
-    /// Where the database cannot be read.
+    /// `StoreError` if the database cannot be read.
     pub async fn refresh(&self) -> Result<(), StoreError> {
-        self.ask(Instant::now()).await.map(|_| ())
+        self.refresh_since(Instant::now()).await.map(|_| ())
     }
 
-    /// Waits until a unit of work of this process makes news worth asking for.
-    pub(crate) async fn news_wanted(&self) {
-        match &self.following {
-            Some(following) => following.wanted.notified().await,
+    /// Waits until a unit of work of this process requests a refresh.
+    pub(crate) async fn refresh_requested(&self) {
+        match &self.follower {
+            Some(follower) => follower.refresh_request.notified().await,
             None => std::future::pending().await,
         }
     }
 
-    /// The concerts that have a room here.
+    /// The concerts whose rooms are in memory.
     pub(crate) fn concerts(&self) -> Vec<ConcertId> {
         self.rooms.load().keys().copied().collect()
     }
 
-    /// Asks what others did, unless that was asked after somebody came.
-    pub(crate) async fn ask(&self, came: Instant) -> Result<Named, StoreError> {
-        let Some(following) = &self.following else { return Ok(Vec::new()) };
-        let mut asked = following.asked.lock().await;
-        if asked.at.is_some_and(|at| at > came) {
+    /// Refreshes, unless a refresh began after the caller arrived.
+    ///
+    /// # Errors
+    /// `StoreError` if the database cannot be read. Callers that arrived before a query that failed share its failure.
+    pub(crate) async fn refresh_since(&self, arrived: Instant) -> Result<Named, StoreError> {
+        let Some(follower) = &self.follower else { return Ok(Vec::new()) };
+        let mut refreshes = follower.refreshes.lock().await;
+        if refreshes.succeeded_at.is_some_and(|at| at > arrived) {
             return Ok(Vec::new());
         }
-        // Its silence is shared like an answer: else all who wait would ask one after another, each for seconds.
-        if asked.failed_at.is_some_and(|at| at > came) {
-            return Err(StoreError::Unavailable("what others did is not known".to_owned()));
+        // Without this, callers would run one query after another, each for seconds, while the database is away.
+        if refreshes.failed_at.is_some_and(|at| at > arrived) {
+            return Err(StoreError::Unavailable("failed to read the changes of other instances".to_owned()));
         }
         let began = Instant::now();
-        let told = self.ask_now(following, &mut asked, began).await;
-        if told.is_err() {
-            asked.failed_at = Some(began);
+        let named = self.refresh_now(follower, &mut refreshes, began).await;
+        if named.is_err() {
+            refreshes.failed_at = Some(began);
         }
-        told
+        named
     }
 
-    async fn ask_now(&self, following: &Following, asked: &mut Asked, began: Instant) -> Result<Named, StoreError> {
-        if asked.at.is_none_or(|at| at.elapsed() > NEWS_MISSED) {
+    async fn refresh_now(
+        &self,
+        follower: &Follower,
+        refreshes: &mut Refreshes,
+        began: Instant,
+    ) -> Result<Named, StoreError> {
+        if refreshes.succeeded_at.is_none_or(|at| at.elapsed() > NEWS_MISSED) {
             self.reload().await?;
         }
-        let known = self.known(asked.stock_at.is_none_or(|at| at.elapsed() >= STOCK_EVERY));
-        let news = following.news.rooms(&known).await?;
-        asked.at = Some(began);
+        let known = self.known(refreshes.stock_at.is_none_or(|at| at.elapsed() >= STOCK_EVERY));
+        let news = follower.news.rooms(&known).await?;
+        refreshes.succeeded_at = Some(began);
         if known.with_stock {
-            asked.stock_at = Some(began);
+            refreshes.stock_at = Some(began);
         }
-        // A standby took over that may not have heard everything, or the database was set back by other means.
-        let histories = following.news.histories();
-        if asked.histories != histories || self.is_behind(&news) {
-            tracing::warn!("the database may be older than what was known of it; reading everything again");
+        // A standby took over that may lack the last commits, or the database was set back by other means.
+        let histories = follower.news.histories();
+        if refreshes.histories != histories || self.is_behind(&news) {
+            tracing::warn!("the database may be older than the rooms in memory; reading all rooms again");
             self.reload().await?;
-            asked.histories = histories;
+            refreshes.histories = histories;
             return Ok(Vec::new());
         }
-        let at = news.at.as_millis();
-        let named = self.take_in(news);
-        // Last: what is known is never older than this says.
-        let known = Timestamp::from_millis(following.as_of.load(Ordering::Acquire));
-        if known.is_ahead_of(Timestamp::from_millis(at)) {
-            // The database's clock was set back.
-            following.as_of.store(at, Ordering::Release);
-        }
-        following.as_of.fetch_max(at, Ordering::AcqRel);
+        let at = news.at;
+        let named = self.apply(news);
+        follower.note_refresh(at);
         Ok(named)
     }
 
@@ -196,11 +175,11 @@ impl Rooms {
             versions: rooms.iter().map(|(concert, room)| (*concert, room.snapshot().room.version)).collect(),
             holds_of: rooms
                 .iter()
-                .flat_map(|(concert, room)| room.wants_holds(at).into_iter().map(|place| (*concert, place)))
+                .flat_map(|(concert, room)| room.places_ending_soon(at).into_iter().map(|place| (*concert, place)))
                 .collect(),
             with_stock,
             whole: Vec::new(),
-            // Rooms that others made or woke are found by key at their first use; all others are found each second.
+            // Rooms that other instances made or woke are found by key at their first use; all others are found each second.
             only_known: !with_stock,
         }
     }
@@ -208,30 +187,33 @@ impl Rooms {
     fn is_behind(&self, news: &RoomsNews) -> bool {
         let rooms = self.rooms.load();
         let known = |concert| rooms.get(&concert).map(|room| room.snapshot().room.version);
-        news.rooms.iter().any(|told| known(told.record.concert).is_some_and(|known| told.record.room.version < known))
+        news.rooms.iter().any(|news| known(news.record.concert).is_some_and(|known| news.record.room.version < known))
     }
 
-    fn take_in(&self, news: RoomsNews) -> Named {
+    fn apply(&self, news: RoomsNews) -> Named {
         let at = news.at;
         let mut moved = !news.rooms.is_empty();
-        for told in news.rooms {
-            self.take_in_room(told, at);
+        for room in news.rooms {
+            self.apply_to_room(room, at);
         }
         let rooms = self.rooms.load();
         for (concert, place) in news.ended {
             let is_new = rooms.get(&concert).is_some_and(|room| room.end(place));
             if is_new {
                 moved = true;
-                self.stir.notify_one();
+                self.driver_wake.notify_one();
             }
         }
         for (concert, place, hold, until) in news.holds {
-            rooms.get(&concert).into_iter().for_each(|room| room.add_hold(place, hold, until));
+            if let Some(room) = rooms.get(&concert) {
+                room.add_hold(place, hold, until);
+            }
         }
         let named = news.stock.iter().map(|stock| stock.performance).collect();
         for stock in news.stock {
-            let Some(room) = rooms.get(&stock.concert) else { continue };
-            room.stock.set(stock.performance, stock.starts_at, stock.is_unsold);
+            if let Some(room) = rooms.get(&stock.concert) {
+                room.availability.set(stock.performance, stock.starts_at, stock.is_unsold);
+            }
         }
         if moved {
             self.moved.send_modify(|count| *count += 1);
@@ -239,8 +221,8 @@ impl Rooms {
         named
     }
 
-    fn take_in_room(&self, told: RoomNews, at: Timestamp) {
-        let RoomNews { record, settled } = told;
+    fn apply_to_room(&self, news: RoomNews, at: Timestamp) {
+        let RoomNews { record, settled } = news;
         let Some(room) = self.get(record.concert) else {
             return self.insert(record);
         };
@@ -249,12 +231,12 @@ impl Rooms {
         let turns = began.chain(settled.into_iter().map(|place| (place, None))).collect();
         let (room_row, given_up) = (Some(record.room), record.given_up);
         room.commit(Change { room: room_row, given_up, turns, ended, reservations: Vec::new() }, at);
-        self.stir_if_needed(&room, false, at);
+        self.wake_driver_if_needed(&room, false, at);
     }
 
-    /// What a unit of work of this process saw of rooms that others change too.
-    pub(super) fn glimpse(&self, rows: &Rows) {
-        let mut seen: HashMap<ConcertId, Glimpse> = HashMap::new();
+    /// Applies what a unit of work of this process saw of rooms that other instances change too.
+    pub(super) fn apply_seen(&self, rows: &Rows) {
+        let mut seen: HashMap<ConcertId, SeenRows> = HashMap::new();
         for ((concert, place), turn) in rows.turns.values() {
             seen.entry(*concert).or_default().turns.push((*place, turn.clone()));
         }
@@ -265,8 +247,10 @@ impl Rooms {
             seen.entry(reservation.concert).or_default().reservations.push(reservation.clone());
         }
         let rooms = self.rooms.load();
-        for (concert, glimpse) in seen {
-            rooms.get(&concert).into_iter().for_each(|room| room.glimpse(&glimpse));
+        for (concert, seen) in seen {
+            if let Some(room) = rooms.get(&concert) {
+                room.apply_seen(&seen);
+            }
         }
     }
 }

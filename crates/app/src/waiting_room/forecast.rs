@@ -1,29 +1,29 @@
-//! When each position is expected to be called, from the present state of the room.
+//! When each position is expected to be admitted, from the present state of the room.
 //!
 //! Free turns are taken as fast as the rate allows. Turns with a sign of life end at the measured rate of purchases.
-//! Turns without one lapse after `claimSeconds`. Each end calls the next place, whose turn lasts the mean duration of
+//! Turns without one lapse after `claimSeconds`. Each end admits the next place, whose turn lasts the mean duration of
 //! all turns, absentees included.
 
 use onsale_domain::waiting_room::Room;
 
 use super::pace::{LAPSE_GROUPS, Pace, lapse_seconds};
 
-/// Instants for which the number of calls is computed, each 1.25 times as far as the one before.
+/// Instants for which the number of admissions is computed, each 1.25 times as far as the one before.
 const INSTANTS: usize = 84;
 const FIRST_SECONDS: f64 = 0.25;
 const STEP: f64 = 1.25;
 
-/// Expected number of calls by each instant if admission goes on. A pause is ignored, as its end is not known.
+/// Expected number of admissions by each instant if admission goes on. A pause is ignored, as its end is not known.
 #[derive(Debug)]
 pub(super) struct Forecast {
     rate: f64,
     calls: [f64; INSTANTS],
-    /// Seconds between two calls, in the long run.
+    /// Seconds between two admissions, in the long run.
     each: f64,
 }
 
 impl Forecast {
-    /// `share`: the fraction of the rate at which the room calls people while the database is slow.
+    /// `share` is the fraction of the rate that the room admits while the database is slow.
     pub(super) fn new(room: &Room, pace: &Pace, share: f64) -> Self {
         let settings = &room.settings;
         let rate = (f64::from(settings.admit_per_second) * share).max(0.01);
@@ -56,7 +56,7 @@ impl Forecast {
         Self { rate, calls, each: turn / slots }
     }
 
-    /// Expected seconds until a position is called.
+    /// Expected seconds until a position is admitted.
     pub(super) fn seconds(&self, position: f64) -> f64 {
         let by_rate = position / self.rate;
         let (mut seconds, mut last, mut before) = (FIRST_SECONDS, 0.0, 0.0);

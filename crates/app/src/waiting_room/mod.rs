@@ -1,24 +1,28 @@
-//! The waiting rooms of this process: answered from memory, moved on by their driver.
+//! The waiting rooms of this process: polls are answered from memory, and a driver admits users.
+//!
+//! [`Rooms`] holds one [`LiveRoom`] for each concert. [`Rooms::placement`] answers where a token stands, [`home`] hands out
+//! places, and [`Driver`] submits the steps that admit users.
 
 mod asking;
-mod beside;
+mod availability;
 mod change;
-pub mod door;
 mod driver;
 mod estimate;
 mod follow;
 mod forecast;
-mod glance;
+mod handed_out;
+pub mod home;
 mod live;
 mod outlook;
 mod pace;
 mod pressure;
 mod promises;
 mod retire;
+mod scan;
 #[cfg(test)]
 mod simulation;
+mod standing;
 mod stated;
-mod stock;
 mod turn;
 
 use std::collections::HashMap;
@@ -30,132 +34,145 @@ use async_trait::async_trait;
 use onsale_domain::ids::ConcertId;
 use onsale_domain::rows::Rows;
 use onsale_domain::time::Timestamp;
-use onsale_domain::waiting_room::{PlaceStanding, Token};
-use tokio::sync::Notify;
+use onsale_domain::waiting_room::PlaceStanding;
+use tokio::sync::{Mutex, Notify};
 
 use crate::desk::Observer;
 use crate::store::news::News;
 use crate::store::{Reader, RoomRecord, StoreError, Unit};
 use change::Change;
-use follow::Following;
-use retire::Besides;
+use follow::Follower;
+use retire::PlacesOfRooms;
 
 pub use driver::Driver;
 pub use estimate::EstimateMetrics;
-pub use live::{LiveRoom, Look, Snapshot, Stake, Standing};
+pub use live::{LiveRoom, Snapshot};
 pub use retire::OVER_AFTER_MILLIS;
+pub use standing::{Placement, Purpose, Standing};
 
-/// All rooms, by concert, but those that are retired.
+/// All rooms that are in memory, by concert. A retired room is not.
 pub struct Rooms {
     reader: Arc<dyn Reader>,
+    /// Replaced as a whole when a room is added or dropped, and when all rooms are read again. Polls load it without a lock.
     rooms: ArcSwap<HashMap<ConcertId, Arc<LiveRoom>>>,
-    besides: Besides,
-    /// A room may have to move on now, sooner than its driver looks by itself.
-    stir: Notify,
-    /// Changes whenever a line moved, for those who follow one.
+    handed_out: PlacesOfRooms,
+    /// Wakes the driver before its next regular visit.
+    driver_wake: Notify,
+    /// Changes whenever a line may have moved, for event streams.
     moved: tokio::sync::watch::Sender<u64>,
-    /// How often all who wait in a room are to ask together, a second.
+    /// The target of polls a second, for all clients in line of one room together.
     polls_per_second: u32,
-    /// Where other processes change the rooms too.
-    following: Option<Following>,
-    /// How often all rooms were read.
-    reads: AtomicU64,
-    /// Whether a memory beside the database hands out places.
-    is_beside: AtomicBool,
+    /// Reads what other instances change; `None` if no other process can change this database.
+    follower: Option<Follower>,
+    /// How often all rooms were read. Each [`LiveRoom`] carries the number of its reading.
+    readings: AtomicU64,
+    /// One reading of all rooms at a time: its number must be that of the rooms that it stores.
+    reading: Mutex<()>,
+    /// Whether Redis hands out places. Set once, before the first request.
+    are_places_from_redis: AtomicBool,
     /// How good the estimates of waiting were.
     pub estimates: EstimateMetrics,
 }
 
 impl Rooms {
-    /// Reads all rooms. Whoever was called and not heard of while no process ran gets a fresh chance.
+    /// Reads all rooms. No turn ends because of silence while no process ran.
     ///
     /// # Errors
-    /// Where the database cannot be read.
+    /// `StoreError` if the database cannot be read.
     pub async fn load(
         reader: Arc<dyn Reader>,
         news: Option<Arc<dyn News>>,
         polls_per_second: u32,
     ) -> Result<Self, StoreError> {
-        let (rooms, stir, moved) = (ArcSwap::default(), Notify::new(), tokio::sync::watch::Sender::new(0));
-        let following = news.map(|news| Following::new(news, reader.now()));
-        let estimates = EstimateMetrics::default();
-        let (reads, is_beside) = (AtomicU64::new(0), AtomicBool::new(false));
-        let besides = Besides::default();
-        let rooms =
-            Self { reader, rooms, besides, stir, moved, following, polls_per_second, estimates, reads, is_beside };
+        let follower = news.map(|news| Follower::new(news, reader.now()));
+        let rooms = Self {
+            reader,
+            rooms: ArcSwap::default(),
+            handed_out: PlacesOfRooms::default(),
+            driver_wake: Notify::new(),
+            moved: tokio::sync::watch::Sender::new(0),
+            polls_per_second,
+            follower,
+            readings: AtomicU64::new(0),
+            reading: Mutex::default(),
+            are_places_from_redis: AtomicBool::new(false),
+            estimates: EstimateMetrics::default(),
+        };
         rooms.reload().await?;
         Ok(rooms)
     }
 
-    /// Reads all rooms again.
+    /// Reads all rooms again, and replaces every [`LiveRoom`].
     async fn reload(&self) -> Result<(), StoreError> {
+        let _one_at_a_time = self.reading.lock().await;
         let records = self.reader.rooms().await?;
         let performances = self.reader.performances().await?;
         let at = self.reader.now();
         let before = self.rooms.load();
+        let reading = self.readings() + 1;
         let live = |record: RoomRecord| {
-            let (concert, mut room) = (record.concert, self.live(record));
+            let (concert, mut room) = (record.concert, self.live(record, reading));
             // Places handed out by Redis and measurements stay valid.
             if let Some(known) = before.get(&concert) {
-                room.beside = known.beside.clone();
-                room.keep_outlook(known, at);
+                room.handed_out = known.handed_out.clone();
+                room.continue_from(known, at);
             }
             (concert, Arc::new(room))
         };
         let rooms: HashMap<_, _> = records.into_iter().map(live).collect();
         for performance in &performances {
-            rooms.get(&performance.concert).into_iter().for_each(|room| room.stock.note(performance));
+            if let Some(room) = rooms.get(&performance.concert) {
+                room.availability.note(performance);
+            }
         }
         rooms.values().for_each(|room| room.forgive_silence(at));
         self.rooms.store(Arc::new(rooms));
-        self.reads.fetch_add(1, Ordering::AcqRel);
-        self.stir.notify_one();
+        // After the store, with release: a caller that sees the new number finds the new rooms.
+        self.readings.store(reading, Ordering::Release);
+        self.driver_wake.notify_one();
         Ok(())
     }
 
-    /// How often all rooms were read: more often each time that the database may have been set back.
-    pub(crate) fn reads(&self) -> u64 {
-        self.reads.load(Ordering::Acquire)
+    /// How often all rooms were read. More often each time that the database may have been set back.
+    pub(crate) fn readings(&self) -> u64 {
+        // Pairs with the release in `reload`.
+        self.readings.load(Ordering::Acquire)
     }
 
-    /// Places are handed out by a memory beside the database from now on.
-    pub(crate) fn are_beside(&self) {
-        self.is_beside.store(true, Ordering::Release);
+    /// Whether no later reading of all rooms has replaced this value.
+    pub(super) fn is_current(&self, room: &LiveRoom) -> bool {
+        room.reading == self.readings()
     }
 
-    /// The room of a concert.
+    /// The value that replaced a room in the last reading, or the room itself; `None` if it no longer exists.
+    pub(super) fn current(&self, room: &Arc<LiveRoom>) -> Option<Arc<LiveRoom>> {
+        if self.is_current(room) { Some(room.clone()) } else { self.get(room.concert()) }
+    }
+
+    /// Expects places from Redis from now on.
+    pub(crate) fn expect_places_from_redis(&self) {
+        self.are_places_from_redis.store(true, Ordering::Relaxed);
+    }
+
+    /// The room of a concert, if it is in memory. [`Rooms::find`] also finds others.
     pub fn get(&self, concert: ConcertId) -> Option<Arc<LiveRoom>> {
         self.rooms.load().get(&concert).cloned()
     }
 
-    /// Whether a place is still in line, or its turn runs. Others are asked before it is said to be over.
-    ///
-    /// # Errors
-    /// Where the database cannot be read and the answer depends on it.
-    pub async fn stands(&self, token: &Token) -> Result<bool, StoreError> {
-        let Some(room) = self.find(token.concert).await? else { return Ok(false) };
-        if room.is_waiting(token) {
-            return Ok(true);
-        }
-        self.refresh().await?;
-        Ok(room.stands(token, self.reader.now()))
-    }
-
-    /// Tells whenever a line may have moved.
+    /// Subscribes to moves of all lines.
     pub fn follow(&self) -> tokio::sync::watch::Receiver<u64> {
         self.moved.subscribe()
     }
 
-    /// How many rooms are in memory.
+    /// The number of rooms in memory.
     pub fn count(&self) -> usize {
         self.rooms.load().len()
     }
 
-    /// People waiting, and turns running, over all rooms.
+    /// The users in line and the turns, over all rooms.
     pub fn totals(&self) -> (u64, u64) {
         self.rooms.load().values().fold((0, 0), |(waiting, active), room| {
-            let snapshot = room.snapshot();
-            (waiting + room.waiting(), active + u64::from(snapshot.room.active))
+            (waiting + room.waiting(), active + u64::from(room.snapshot().room.active))
         })
     }
 
@@ -171,18 +188,18 @@ impl Rooms {
         self.insert(RoomRecord { concert, room, given_up, turns, holds: Vec::new() });
     }
 
-    fn live(&self, record: RoomRecord) -> LiveRoom {
-        let beside = self.besides.of(record.concert);
+    fn live(&self, record: RoomRecord, reading: u64) -> LiveRoom {
+        let handed_out = self.handed_out.of(record.concert);
         let mut room = LiveRoom::new(record, self.polls_per_second, self.estimates.clone(), self.reader.now());
-        room.beside = beside;
-        room.keep_for_its_memory(self.reader.now());
+        (room.handed_out, room.reading) = (handed_out, reading);
+        room.keep_for_redis(self.reader.now());
         room
     }
 
-    /// Adds a room, unless it is known.
+    /// Adds a room, unless it is in memory.
     fn insert(&self, record: RoomRecord) {
         let concert = record.concert;
-        self.insert_live(concert, self.live(record));
+        self.insert_live(concert, self.live(record, self.readings()));
     }
 
     fn insert_live(&self, concert: ConcertId, room: LiveRoom) {
@@ -220,9 +237,19 @@ impl Rooms {
         changes
     }
 
-    fn stir_if_needed(&self, room: &LiveRoom, ended: bool, at: Timestamp) {
-        if ended || room.snapshot().room.admissible(at) > 0 {
-            self.stir.notify_one();
+    /// The database's time.
+    pub(super) fn now(&self) -> Timestamp {
+        self.reader.now()
+    }
+
+    /// Makes the driver visit all rooms now.
+    pub(super) fn wake_driver(&self) {
+        self.driver_wake.notify_one();
+    }
+
+    fn wake_driver_if_needed(&self, room: &LiveRoom, has_ended: bool, at: Timestamp) {
+        if has_ended || room.snapshot().room.admissible(at) > 0 {
+            self.driver_wake.notify_one();
         }
     }
 }
@@ -235,30 +262,37 @@ impl Observer for Rooms {
         }
         let rooms = self.rooms.load();
         for (_, performance) in unit.rows.performances.changed() {
-            let Some(performance) = performance else { continue };
-            rooms.get(&performance.concert).into_iter().for_each(|room| room.stock.note(performance));
+            if let Some(performance) = performance
+                && let Some(room) = rooms.get(&performance.concert)
+            {
+                room.availability.note(performance);
+            }
         }
         for token in &unit.rows.disputes {
             tracing::warn!(concert.id = %token.concert, place = token.place, user = %token.user,
                 "a second token was shown for a place; it is refused, and `onsale audit` reports it");
-            rooms.get(&token.concert).into_iter().for_each(|room| room.reject(token));
+            if let Some(room) = rooms.get(&token.concert) {
+                room.reject(token);
+            }
         }
-        if let Some(following) = &self.following {
-            self.glimpse(&unit.rows);
-            following.wanted.notify_one();
+        if let Some(follower) = &self.follower {
+            // The order of commits is the database's: changes of rooms come with the next refresh, those of other instances
+            // and of this one alike.
+            self.apply_seen(&unit.rows);
+            follower.request_refresh();
             return;
         }
         let mut moved = false;
         for (concert, change) in Self::changes(&unit.rows) {
             let Some(room) = rooms.get(&concert) else {
                 self.add(concert, unit);
-                self.stir.notify_one();
+                self.driver_wake.notify_one();
                 continue;
             };
-            let ended = !change.ended.is_empty();
-            moved |= ended || !change.turns.is_empty() || !change.given_up.is_empty();
+            let has_ended = !change.ended.is_empty();
+            moved |= has_ended || !change.turns.is_empty() || !change.given_up.is_empty();
             room.commit(change, unit.at);
-            self.stir_if_needed(room, ended, unit.at);
+            self.wake_driver_if_needed(room, has_ended, unit.at);
         }
         if moved {
             self.moved.send_modify(|count| *count += 1);

@@ -8,7 +8,7 @@ use super::forecast::Forecast;
 use super::pace::{Change, Pace, Running, precise, seconds_between};
 use super::stated::{Earlier, Elapsed, Stated};
 
-/// Estimates are computed at this interval in seconds, and with each call.
+/// Estimates are computed at this interval in seconds, and with each admission.
 const EVERY_SECONDS: f64 = 0.25;
 
 /// Polls are planned for a pace this much above the measured one.
@@ -25,7 +25,7 @@ pub(super) struct Outlook {
 }
 
 impl Outlook {
-    /// Whole seconds until a position is called, at least 1.
+    /// Whole seconds until a position is admitted, at least 1.
     pub(super) fn estimated_wait_seconds(&self, position: u64) -> u64 {
         whole(self.stated.seconds(precise(position)).ceil().clamp(1.0, SECONDS_MAX))
     }
@@ -46,9 +46,9 @@ impl Outlook {
 pub(super) struct Forecaster {
     pace: Pace,
     made_at: Timestamp,
-    /// People called since the outlook was made.
+    /// Users admitted since the outlook was made.
     called: u64,
-    /// The plan before the last change of settings, when that was, and how many people were called since.
+    /// The plan before the last change of settings, the time of the change, and the users admitted since.
     earlier: Option<(Plan, Timestamp, f64)>,
     polls_per_second: u32,
 }
@@ -107,9 +107,15 @@ impl Forecaster {
         self.called += called;
     }
 
-    /// The outlook after a move, if a new one is due. `share` is the fraction of the rate at which the room calls.
+    /// The outlook after a move, if a new one is due. `share` is the fraction of the rate that the room admits.
     /// While the room is paused the stated estimates stay as they were: the end of the pause is not known.
-    pub(super) fn look(&mut self, known: &Outlook, moved: &Move<'_>, share: f64, at: Timestamp) -> Option<Outlook> {
+    pub(super) fn next_outlook(
+        &mut self,
+        known: &Outlook,
+        moved: &Move<'_>,
+        share: f64,
+        at: Timestamp,
+    ) -> Option<Outlook> {
         let ((before, line_before), (room, line)) = (moved.from, moved.to);
         let waited = line_before.people_up_to(moved.issued.max(line_before.issued));
         let waiting = line.people_up_to(moved.issued.max(line.issued));

@@ -6,7 +6,7 @@ use onsale_domain::waiting_room::Settings;
 /// A quick purchase: a client that pays without delay, in seconds.
 const QUICK_PURCHASE_SECONDS: f64 = 2.0;
 
-/// A usual purchase: a person who chooses seats and pays, in seconds.
+/// A usual purchase: a user who chooses seats and pays, in seconds.
 const USUAL_PURCHASE_SECONDS: f64 = 60.0;
 
 /// The assumption and this many measured purchases have equal weight.
@@ -55,7 +55,7 @@ impl Running {
     }
 }
 
-/// Seconds from a call to its lapse if no sign of life follows.
+/// Seconds from an admission to the end of the turn if no sign of life follows.
 pub(super) fn lapse_seconds(claim_seconds: u32) -> f64 {
     f64::from(claim_seconds) + 0.5
 }
@@ -79,7 +79,7 @@ pub(super) struct Pace {
 pub(super) struct Change {
     /// Turns that ran until now.
     pub(super) active: u32,
-    /// People called.
+    /// Users admitted.
     pub(super) called: u64,
     /// Turns that ended.
     pub(super) ended: u64,
@@ -122,7 +122,7 @@ impl Pace {
         &self.running
     }
 
-    /// People called a second, over the last seconds.
+    /// Admissions a second, over the last seconds.
     pub(super) fn calls_per_second(&self) -> f64 {
         self.calls_per_second
     }

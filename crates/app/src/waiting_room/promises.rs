@@ -1,7 +1,7 @@
-//! The instants until which clients were given time to poll: a turn does not lapse before.
+//! Until when clients may wait with their next poll. A turn does not lapse before that instant.
 //!
-//! A place may be called sooner than the settings allowed when its client got its interval: the organiser raised the
-//! rate, or many people ahead left. The interval follows from the line and the plan of that time, so a few snapshots of
+//! A place may be admitted sooner than the settings allowed when its client got its interval: the organiser raised the
+//! rate, or many users ahead left. The interval follows from the line and the plan of that time, so a few snapshots of
 //! the past are kept instead of one entry for each client.
 
 use std::collections::VecDeque;
@@ -34,7 +34,7 @@ pub(super) struct Promises {
 
 /// Intervals that were given before this process read the room. Its settings and line of that time are not known.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct BeforeStart {
+struct BeforeStart {
     at: Timestamp,
     /// The last place that may have been handed out by then.
     issued: u64,
@@ -44,13 +44,28 @@ pub(super) struct BeforeStart {
 
 impl BeforeStart {
     /// Silence before this instant does not end the turn of a place: so its turn does not lapse before its next poll.
-    pub(super) fn forgiven_until(&self, place: u64, claim_seconds: u32) -> Timestamp {
+    fn forgiven_until(&self, place: u64, claim_seconds: u32) -> Timestamp {
         if place > self.issued {
             return Timestamp::from_millis(i64::MIN);
         }
         // A position is at most its place, and `admitPerSecond` at least 1.
         let longest = self.seconds.min(longest_of(precise(place), 1.0, claim_seconds));
         after(self.at, (longest - f64::from(claim_seconds)).max(0.0))
+    }
+}
+
+/// Until when silence does not end turns that begin now.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Forgiveness {
+    /// The latest poll that any of their clients was told to make.
+    latest: Timestamp,
+    before_start: BeforeStart,
+    claim_seconds: u32,
+}
+
+impl Forgiveness {
+    pub(super) fn until(&self, place: u64) -> Timestamp {
+        self.latest.max(self.before_start.forgiven_until(place, self.claim_seconds))
     }
 }
 
@@ -63,9 +78,9 @@ impl Promises {
         Self { kept: VecDeque::new(), before_start: BeforeStart { at, issued, seconds } }
     }
 
-    /// What was given before this process read the room.
-    pub(super) fn before_start(&self) -> BeforeStart {
-        self.before_start
+    /// Until when silence does not end the turns of places up to this one, the last that is admitted now.
+    pub(super) fn forgiveness(&self, last_admitted: u64, claim_seconds: u32, at: Timestamp) -> Forgiveness {
+        Forgiveness { latest: self.latest(last_admitted, at), before_start: self.before_start, claim_seconds }
     }
 
     /// Adds the snapshot that was in force until now. `is_last`: the settings change now.
@@ -94,7 +109,7 @@ impl Promises {
         }
     }
 
-    /// The latest instant at which the client of a place that is called now may poll if it polls as told.
+    /// The latest instant at which the client of a place that is admitted now may poll if it follows `pollAfterSeconds`.
     pub(super) fn latest(&self, place: u64, at: Timestamp) -> Timestamp {
         let ends = self.kept.iter().skip(1).map(|(until, _)| *until).chain([at]);
         let asked = self.kept.iter().zip(ends).map(|((_, kept), until)| {

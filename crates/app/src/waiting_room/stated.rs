@@ -1,7 +1,7 @@
 //! Estimates as they are stated: they follow the forecast, but for no client faster than twofold between two polls.
 //!
 //! The stated estimate depends on the position alone, so a waiting client costs no memory. A table holds the seconds of
-//! some positions. When people are called, the entry of each client moves with it to its new position. From there it
+//! some positions. When users are admitted, the entry of each client moves with it to its new position. From there it
 //! approaches the forecast, by a bounded factor in the interval after which this position polls again.
 
 use super::asking::Plan;
@@ -13,7 +13,7 @@ const POSITIONS: usize = 4 * 26;
 /// Bound of a fall between two polls, beyond the time that passed. Below 2, as polls are late and seconds whole.
 const FALL: f64 = 1.6;
 
-/// Bounds of a rise between two polls: the least applies if the next poll is near the stated instant of the call.
+/// Bounds of a rise between two polls: the least applies if the next poll is near the stated instant of the admission.
 const RISE: f64 = 1.7;
 const RISE_LEAST: f64 = 1.15;
 
@@ -31,20 +31,20 @@ pub(super) struct Stated([f64; POSITIONS]);
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Elapsed {
     pub(super) seconds: f64,
-    /// People called.
+    /// Users admitted.
     pub(super) called: f64,
-    /// People who waited before. Positions behind them had no client, so any estimate may be stated there.
+    /// Users in line before. Positions behind them had no client, so any estimate may be stated there.
     pub(super) waiting: f64,
     pub(super) earlier: Option<Earlier>,
 }
 
-/// The plan before the last change of settings: clients may not have asked since.
+/// The plan before the last change of settings: clients may not have polled since.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Earlier {
     pub(super) plan: Plan,
     /// Since the change.
     pub(super) seconds: f64,
-    /// People called since the change.
+    /// Users admitted since the change.
     pub(super) called: f64,
 }
 

@@ -1,52 +1,59 @@
 //! One turn as this process knows it.
 
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
-use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
 use onsale_domain::ids::{ReservationId, TokenId};
 use onsale_domain::time::Timestamp;
 use onsale_domain::waiting_room::{Token, Turn};
+use parking_lot::Mutex;
 
 use super::pace::{Running, seconds_between};
 
 /// A sign of life is stored at least this long before silence would end the turn by what was stored before.
 const NOTED_BEFORE_LAPSE_MILLIS: i64 = 2_000;
 
-/// The most tokens of one place that are kept apart.
+/// The most tokens of one place that are noted besides the first. A token beyond that is refused when it holds.
 const OTHERS_MAX: usize = 8;
 
 /// Tokens that were shown for one place, if it was handed out twice.
 #[derive(Debug, Default)]
-struct Others {
+struct OtherTokens {
+    /// Tokens other than the first.
     known: Vec<TokenId>,
+    /// Tokens of which the next step finds out whether the place is theirs.
     to_check: Vec<Token>,
+    /// Tokens whose place belongs to another one.
     rejected: Vec<TokenId>,
 }
 
-/// What is known of a turn in this process alone, beside its row.
+/// A turn, with what only this process knows of it. Calls change its atomics under the shared lock of the turns; a commit
+/// changes the other fields under the exclusive lock. All atomics are relaxed unless a comment says otherwise: each stands
+/// alone, and a step that sees one a moment later reports it with the next step.
 #[derive(Debug)]
 pub(super) struct LiveTurn {
+    /// The row as it was last read.
     pub(super) turn: Turn,
-    /// It has ended, and waits for the room to settle it.
+    /// The turn has ended, and its room has not settled it yet.
     pub(super) ended: bool,
-    /// The last sign of life, in milliseconds; at least what the store knows.
-    pub(super) seen: AtomicI64,
-    /// Until when silence is not to blame, in milliseconds: nobody could hear. Known here alone, and never stored, as
-    /// another process may have heard well.
-    pub(super) forgiven: AtomicI64,
-    /// It was used, and the store may not know yet.
-    pub(super) claimed: AtomicBool,
-    /// Holds taken with it that may still be paid.
+    /// The last sign of life, in milliseconds; at least that of the row.
+    seen: AtomicI64,
+    /// Silence before this instant does not end the turn, in milliseconds: this process could not receive polls. Never
+    /// stored, because another process may have received them.
+    forgiven: AtomicI64,
+    /// Whether the turn was used. The row may not say so yet.
+    claimed: AtomicBool,
+    /// Holds taken with it that may still be paid, each with its end.
     pub(super) holds: Vec<(ReservationId, Timestamp)>,
-    /// The first token that was shown for the place since the call.
+    /// The first token that was shown for the place since the admission.
     bearer: OnceLock<Token>,
-    /// Whether the turn was used through this process.
+    /// Whether the turn was used through this process, so that its token is checked.
     used: AtomicBool,
-    /// Whether a token was found not to be the place's own: then `others` is checked.
+    /// Whether `others` has rejected tokens. Without one, a call does not take the lock.
     is_disputed: AtomicBool,
-    /// Guards what is rare: two tokens for one place.
-    others: Mutex<Others>,
-    /// Whether `others` has tokens to check: asked ten times a second of every turn.
+    /// Two tokens for one place, which is rare. No other lock is taken while it is held.
+    others: Mutex<OtherTokens>,
+    /// Whether `others` has tokens to check. Every scan reads it for every turn.
     is_to_check: AtomicBool,
 }
 
@@ -68,10 +75,10 @@ impl LiveTurn {
         }
     }
 
-    /// Takes in a newer row, and keeps what only this process knows.
+    /// Replaces the row, and keeps what only this process knows.
     pub(super) fn update(&mut self, turn: Turn) {
         if turn.seen_at < self.turn.seen_at {
-            // Set back with the clock: signs of life that the wrong clock dated do not count.
+            // The clock was set back: signs of life that the wrong clock dated do not count.
             self.seen.store(turn.seen_at.as_millis(), Ordering::Relaxed);
             self.forgiven.store(i64::MIN, Ordering::Relaxed);
         }
@@ -93,8 +100,8 @@ impl LiveTurn {
         Timestamp::from_millis(self.seen.load(Ordering::Relaxed))
     }
 
-    /// Whether the store should learn of the last sign of life: it is a good part of the allowed silence newer than
-    /// what is stored, or silence would soon end the turn by what is stored. Another process may be the one to judge.
+    /// Whether the last sign of life should be stored: it is newer than the row by a quarter of the allowed silence, or by the
+    /// row silence would soon end the turn. The step that ends it may be another instance's.
     pub(super) fn is_worth_noting(&self, claim_seconds: u32, at: Timestamp) -> bool {
         let (stored, seen) = (self.turn.seen_at, self.seen());
         let stale = stored.plus_millis(i64::from(claim_seconds) * 250) <= seen;
@@ -102,71 +109,83 @@ impl LiveTurn {
         stored < seen && (stale || lapses_soon)
     }
 
-    /// Forgets signs of life that a clock dated which was ahead.
+    /// Corrects a sign of life that was dated by a clock which was ahead.
     pub(super) fn follow_clock(&self, at: Timestamp) {
         if self.seen().is_ahead_of(at) {
             self.seen.store(at.as_millis(), Ordering::Relaxed);
         }
     }
 
-    /// The first token that was shown since the call.
+    /// The first token that was shown since the admission.
     pub(super) fn bearer(&self) -> Option<Token> {
         self.bearer.get().cloned()
     }
 
-    /// A token of the place is shown. Costs a comparison, but for the first token, the first use, and a second token.
-    pub(super) fn is_shown(&self, token: &Token, is_used: bool) {
+    pub(super) fn note_sign_of_life(&self, at: Timestamp) {
+        self.seen.fetch_max(at.as_millis(), Ordering::Relaxed);
+    }
+
+    pub(super) fn note_use(&self) {
+        self.claimed.store(true, Ordering::Relaxed);
+    }
+
+    pub(super) fn is_claimed(&self) -> bool {
+        self.claimed.load(Ordering::Relaxed)
+    }
+
+    /// Notes that a token was shown for the place. That is one comparison, except for the first token, the first use, and a
+    /// second token.
+    pub(super) fn note_token(&self, token: &Token, is_use: bool) {
         let first = self.bearer.get_or_init(|| token.clone());
         if first.id != token.id {
-            let mut others = self.others();
+            let mut others = self.others.lock();
             if !others.known.contains(&token.id) && others.known.len() < OTHERS_MAX {
                 others.known.push(token.id);
                 others.to_check.extend([first.clone(), token.clone()]);
+                // Release, here and below: pairs with the swap in `take_to_check`. The lock orders the lists themselves.
                 self.is_to_check.store(true, Ordering::Release);
             }
         }
-        if is_used && !self.used.load(Ordering::Relaxed) && !self.used.swap(true, Ordering::Relaxed) {
-            // Another process may have seen another token.
-            self.others().to_check.push(token.clone());
+        if is_use && !self.used.load(Ordering::Relaxed) && !self.used.swap(true, Ordering::Relaxed) {
+            // Another process may have been shown another token.
+            self.others.lock().to_check.push(token.clone());
             self.is_to_check.store(true, Ordering::Release);
         }
     }
 
-    /// Tokens of which the store should say whether the place is theirs.
+    /// Tokens of which the next step finds out whether the place is theirs.
     pub(super) fn take_to_check(&self) -> Vec<Token> {
+        // Before the list is taken: a token that is added in between sets the flag again. Swapped, it would be lost.
         if !self.is_to_check.swap(false, Ordering::AcqRel) {
             return Vec::new();
         }
-        std::mem::take(&mut self.others().to_check)
+        std::mem::take(&mut self.others.lock().to_check)
     }
 
-    /// The step that should check these tokens did not happen, as far as is known: the next one checks them.
+    /// Puts a token back, after the step that should have checked it failed.
     pub(super) fn check_again(&self, token: Token) {
-        self.others().to_check.push(token);
+        self.others.lock().to_check.push(token);
         self.is_to_check.store(true, Ordering::Release);
     }
 
-    /// The place is another token's.
+    /// Notes that the place belongs to another token.
     pub(super) fn reject(&self, token: TokenId) {
-        self.others().rejected.push(token);
+        self.others.lock().rejected.push(token);
+        // Pairs with the acquire in `is_rejected`.
         self.is_disputed.store(true, Ordering::Release);
     }
 
-    /// Whether the place is known to be another token's.
+    /// Whether the place is known to belong to another token.
     pub(super) fn is_rejected(&self, token: &Token) -> bool {
-        self.is_disputed.load(Ordering::Acquire) && self.others().rejected.contains(&token.id)
+        self.is_disputed.load(Ordering::Acquire) && self.others.lock().rejected.contains(&token.id)
     }
 
-    fn others(&self) -> MutexGuard<'_, Others> {
-        self.others.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Silence before this instant does not end the turn: the client may have been given an interval until then.
+    /// Silence before this instant does not end the turn: the client may have been given a poll interval until then.
     pub(super) fn forgive_until(&self, until: Timestamp) {
         self.forgiven.fetch_max(until.as_millis(), Ordering::Relaxed);
     }
 
-    /// Whether the turn was not used and had no sign of life since the call.
+    /// Whether the turn was not used and had no sign of life since the admission.
     pub(super) fn was_unused(&self) -> bool {
         !self.ended && !self.claimed.load(Ordering::Relaxed) && self.seen() <= self.turn.admitted_at
     }
@@ -182,7 +201,7 @@ impl LiveTurn {
         running.note(age, if self.was_unused() { silence } else { 0.0 }, claim_seconds);
     }
 
-    /// Whether the room should look at this turn now.
+    /// Whether the turn may be over, so that the next step should settle it.
     pub(super) fn is_due(&self, claim_seconds: u32, at: Timestamp) -> bool {
         let seen_at = self.seen().max(Timestamp::from_millis(self.forgiven.load(Ordering::Relaxed)));
         let known = Turn { seen_at, claimed: self.claimed.load(Ordering::Relaxed), ..self.turn.clone() };

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::{Reservation, Seat, Status};
 use crate::event::{Event, Happening};
-use crate::ids::{ConcertId, EventId, PerformanceId, ReservationId, UserId};
+use crate::ids::{EventId, PerformanceId, ReservationId};
 use crate::rows::{Keys, Rows};
 use crate::time::Timestamp;
 use crate::waiting_room::{self, Token};
@@ -298,14 +298,4 @@ pub(crate) fn owned_reservation<'a>(
         .get(&id)
         .filter(|reservation| reservation.user == token.user && reservation.concert == token.concert)
         .ok_or(Refusal::ReservationNotFound)
-}
-
-/// The holds of a user in a concert that can still be paid.
-pub(crate) fn live_holds<'a>(
-    rows: &'a Rows,
-    concert: ConcertId,
-    user: &UserId,
-    at: Timestamp,
-) -> impl Iterator<Item = &'a Reservation> {
-    rows.open_reservations_of(concert, user).filter(move |reservation| reservation.is_live(at))
 }

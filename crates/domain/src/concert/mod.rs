@@ -13,7 +13,7 @@ use crate::waiting_room::{self, Room};
 use crate::{Command, Context, Refusal};
 
 pub use hold::{Ending, Expire, Held, Hold, Release, SEATS_NAMED_MAX, SEATS_PER_USER_MAX, Target};
-pub(crate) use hold::{end_hold, last_change, live_holds, owned_reservation, record};
+pub(crate) use hold::{end_hold, last_change, owned_reservation, record};
 pub use seating::{GRADE_DEFAULT, PRICE_DEFAULT, PRICE_MAX, SEATS_DEFAULT, SEATS_MAX, Seating, Section, Unsound};
 
 /// A concert, as lists show it. Its dates come from its performances.

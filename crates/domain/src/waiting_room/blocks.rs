@@ -1,5 +1,5 @@
-//! Places that a memory beside the database hands out: from blocks that are reserved here, so that no number is ever
-//! given twice, whatever that memory forgets.
+//! Places that Redis hands out, from blocks that the database reserves: no number is handed out twice, even if Redis loses
+//! its data.
 
 use std::fmt;
 
@@ -9,7 +9,7 @@ use crate::rows::{Keys, Rows};
 use crate::time::Timestamp;
 use crate::{Command, Context, Refusal};
 
-/// The name of one life of a memory: another after each restart, and of each copy.
+/// The name of one life of the data in Redis: another one after each restart, and for each copy.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Memory(pub [u8; 20]);
 
@@ -19,52 +19,52 @@ impl fmt::Display for Memory {
     }
 }
 
-/// Places that may or may not have been handed out when a memory was lost. They count as given up until their bearers
-/// show their tokens.
+/// Places that may or may not have been handed out when Redis lost its data. They count as given up until their tokens are
+/// shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Gap {
-    /// The first of them.
+    /// The first place of the gap.
     pub first: u64,
-    /// The last.
+    /// The last place of the gap.
     pub last: u64,
-    /// When they came to be in doubt.
+    /// Since when the places are in doubt.
     pub made_at: Timestamp,
 }
 
 impl Gap {
-    /// The line does not pass a gap sooner: who is near the front is heard of within this time.
+    /// The line does not pass a gap sooner, in milliseconds: clients near the front poll within this time.
     pub const KEPT_MILLIS: i64 = 3_000;
 
-    /// Whether the line has to wait for those who may still show up.
+    /// Whether the line has to wait for tokens that may still be shown.
     pub fn is_fresh(&self, at: Timestamp) -> bool {
         self.made_at.millis_until(at) < Self::KEPT_MILLIS && !self.made_at.is_ahead_of(at)
     }
 
-    /// How many of its places lie after one place, up to another.
+    /// The number of its places after one place and up to another.
     pub fn places_in(&self, after: u64, to: u64) -> u64 {
         (self.last.min(to) + 1).saturating_sub(self.first.max(after + 1))
     }
 }
 
-/// How a room's places are handed out where the database does not do it itself.
+/// How far Redis hands out the places of a room.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Blocks {
-    /// Counts the openings; 0 where the database hands out places.
+    /// Counts the openings; 0 if the database hands out places.
     pub epoch: u64,
-    /// For which memory the epoch was opened.
+    /// The life of the data in Redis for which the epoch was opened.
     pub memory: Memory,
-    /// The last place that was ever reserved.
+    /// The last place that was ever reserved for Redis.
     pub reserved_to: u64,
     /// Places in doubt after `served`, in order and apart.
     pub gaps: Vec<Gap>,
 }
 
 impl Blocks {
-    /// The most gaps. Past that the smallest are dropped: what lies in them counts as handed out, and an absentee costs
-    /// the line one turn.
+    /// The most gaps. Beyond that the smallest are dropped: their places count as handed out, and each absentee among them
+    /// costs the line one turn.
     pub const GAPS_MAX: usize = 1_024;
 
-    /// Places in doubt after one place, up to another.
+    /// The number of places in doubt after one place and up to another.
     pub fn doubtful(&self, after: u64, to: u64) -> u64 {
         self.gaps.iter().map(|gap| gap.places_in(after, to)).sum()
     }
@@ -75,7 +75,7 @@ impl Blocks {
         }
     }
 
-    /// Takes places out of doubt.
+    /// Makes places count again.
     pub(super) fn clear(&mut self, first: u64, last: u64) {
         let outside = |gap: Gap| {
             let before = Gap { last: gap.last.min(first.saturating_sub(1)), ..gap };
@@ -97,7 +97,7 @@ impl Blocks {
         }
     }
 
-    /// Forgets what the line has passed.
+    /// Drops gaps that the line has passed.
     pub(super) fn pass(&mut self, served: u64) {
         self.gaps.retain(|gap| served < gap.last);
     }
@@ -123,37 +123,37 @@ pub struct BlockState {
     pub is_new: bool,
 }
 
-/// What may be asked of a room whose places are handed out beside the database.
+/// A change of the blocks of a room.
 #[derive(Clone, Debug)]
 pub enum Request {
-    /// Reserve a further block, in the epoch that the asker knows.
+    /// Reserves a further block, in the epoch that the instance knows.
     Reserve {
-        /// The asker's epoch. Where it is over, nothing is reserved.
+        /// The epoch that the instance knows. If it is over, nothing is reserved.
         epoch: u64,
-        /// How many places.
+        /// The number of places.
         places: u64,
     },
-    /// Begin a new epoch, as the memory is another or has lost what it knew.
+    /// Begins a new epoch, because Redis lost its data or was replaced.
     Reopen {
-        /// The epoch that the asker knows. Where it is over, somebody else was first.
+        /// The epoch that the instance knows. If it is over, another instance was first, and nothing changes.
         epoch: u64,
-        /// The memory as it is now.
+        /// The present life of the data in Redis.
         memory: Memory,
-        /// The last epoch that the memory has seen; beyond the database's own if the database was set back.
+        /// The last epoch that Redis has seen; beyond the database's own if the database was set back.
         epoch_seen: u64,
         /// The last place that is known to have been handed out.
         known: u64,
-        /// The last place that was ever reserved, as far as the memory knows; beyond the database's own if the database
+        /// The last place that was ever reserved, as far as Redis knows; beyond the database's own if the database
         /// was set back.
         reserved_to: u64,
-        /// Places up to `known` of which the memory itself does not know whether they were handed out: the first and the
-        /// last; none if the last is 0. What the database says of its own places counts more.
+        /// The first and the last place of a range up to `known` of which Redis does not know whether they were handed out;
+        /// none if the last is 0. Places that the database knows to be handed out are not in doubt.
         in_doubt: (u64, u64),
-        /// How many places to reserve.
+        /// The number of places to reserve.
         places: u64,
     },
-    /// Take places out of doubt: their bearers have shown their tokens, or the asker has handed them out. Ranges, each
-    /// by its first and last place.
+    /// Makes places in doubt count again: their tokens were shown, or the instance has handed them out. Ranges, each by its
+    /// first and last place.
     Reinstate(Vec<(u64, u64)>),
 }
 
@@ -170,7 +170,7 @@ impl Command for HandOut {
         let room = rows.rooms.get(&concert).ok_or(Refusal::ConcertNotFound)?;
         let (epoch_now, version) = (room.blocks.epoch, room.version);
         match request {
-            // Numbers of a block follow one another; after somebody else's the epoch has to be another.
+            // The numbers of an epoch follow one another. Once the database has handed out a place itself, the epoch is over.
             Request::Reserve { epoch, places } if *epoch == epoch_now && room.issued <= room.blocks.reserved_to => {
                 change(rows, concert, cx.at, |room| room.blocks.reserved_to += places);
             }

@@ -1,6 +1,7 @@
 //! The waiting room: places in order of arrival, admission by cap and rate, turns and their ends.
 
 mod blocks;
+mod end;
 mod line;
 mod room;
 mod step;
@@ -9,9 +10,10 @@ mod window;
 
 use crate::ids::{ConcertId, TokenId, UserId};
 use crate::rows::{Keys, Rows};
-use crate::{Command, Context, Refusal, concert};
+use crate::{Command, Context, Refusal};
 
 pub use blocks::{BlockState, Blocks, Gap, HandOut, Memory, Request};
+pub(crate) use end::{Stage, end_and_admit, give_up, stage};
 pub use line::Line;
 pub use room::{ADMIT_AT_ONCE_MAX, GivenUp, Patch, Place, PlaceStanding, Room, Settings, Turn};
 pub use step::Step;
@@ -37,10 +39,6 @@ pub struct Entered {
     pub is_new: bool,
 }
 
-/// Gives a place up, and with it the seats still held. Leaving twice, or after the end, changes nothing.
-#[derive(Clone, Debug)]
-pub struct Leave(pub Token);
-
 /// Changes how a room admits. Returns the settings after the change.
 #[derive(Clone, Debug)]
 pub struct Configure {
@@ -60,23 +58,6 @@ impl Command for Enter {
 
     fn decide(&self, rows: &mut Rows, cx: &mut Context<'_>) -> Result<Entered, Refusal> {
         enter(self.concert, &self.user, rows, cx)
-    }
-}
-
-impl Command for Leave {
-    type Output = ();
-
-    fn needs(&self, keys: &mut Keys) {
-        let Self(token) = self;
-        token.needs(keys);
-        keys.rooms.insert(token.concert);
-        keys.places.insert((token.concert, token.place));
-        keys.holdings.insert((token.concert, token.user.clone()));
-    }
-
-    fn decide(&self, rows: &mut Rows, cx: &mut Context<'_>) -> Result<(), Refusal> {
-        leave(&self.0, rows, cx);
-        Ok(())
     }
 }
 
@@ -101,7 +82,7 @@ fn enter(concert: ConcertId, user: &UserId, rows: &mut Rows, cx: &mut Context<'_
     let entrant = (concert, user.clone());
     if let Some(number) = rows.current_places.get(&entrant).copied() {
         let waits = number > served;
-        // Whoever waited when the rows were loaded, and was called since, has no hold that was not seen.
+        // A user who was in line when the rows were loaded, and was admitted since, has no hold that was not loaded.
         rows.open_reservations.entry(entrant.clone()).or_default();
         let runs = || token::lasts_until(rows, (concert, number), user, cx.at).is_some_and(|until| cx.at < until);
         if waits || runs() {
@@ -136,43 +117,4 @@ fn entered(rows: &Rows, concert: ConcertId, number: u64, is_new: bool) -> Entere
     };
     let token = Token { id: place.token, concert, user: place.user.clone(), place: number, issued_at: place.issued_at };
     Entered { token, is_new }
-}
-
-fn leave(token: &Token, rows: &mut Rows, cx: &mut Context<'_>) {
-    let key = (token.concert, token.place);
-    let Some(room) = rows.rooms.get(&token.concert) else { return };
-    let waits = token.place > room.served;
-    // A place that was handed out beside the database has no row before its turn. One that was called and has neither row
-    // nor turn is over: what its user holds now belongs to a later place.
-    let turn = rows.turns.get(&key);
-    let elsewhere = token.place <= room.blocks.reserved_to && (waits || turn.is_some());
-    // A row that a hold wrote becomes current with the step that names the turn.
-    let is_bound = turn.is_some_and(|turn| !turn.named);
-    let is_current = |place: &Place| is_bound || place.standing == PlaceStanding::Current;
-    let current = rows.places.get(&key).map_or(elsewhere, is_current);
-    if !current || !token.stands(rows) {
-        return;
-    }
-    if waits {
-        let place = token.as_place(PlaceStanding::GivenUp);
-        rows.places.put(key, place);
-        rows.current_places.remove(&(token.concert, token.user.clone()));
-        if let Some(given_up) = rows.given_up.get_mut(&token.concert) {
-            given_up.ahead.insert(token.place);
-        }
-        room::change(rows, token.concert, cx.at, |room| {
-            room.blocks.clear(token.place, token.place);
-            room.issued = room.issued.max(token.place);
-            room.given_up += 1;
-        });
-        return;
-    }
-    let held: Vec<_> = concert::live_holds(rows, token.concert, &token.user, cx.at).map(|hold| hold.id).collect();
-    for hold in held {
-        concert::end_hold(hold, concert::Ending::Released, rows, cx);
-    }
-    if token::running(rows, token.concert, token.place).is_some() {
-        step::end_turn(rows, key, cx.at);
-        room::admit(rows, token.concert, cx.at);
-    }
 }

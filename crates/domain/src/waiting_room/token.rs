@@ -2,7 +2,6 @@
 
 use super::{Place, PlaceStanding, Turn};
 use crate::Refusal;
-use crate::concert::live_holds;
 use crate::ids::{ConcertId, ReservationId, TokenId, UserId};
 use crate::rows::{Keys, Rows};
 use crate::time::Timestamp;
@@ -55,7 +54,7 @@ pub(super) fn lasts_until(
     at: Timestamp,
 ) -> Option<Timestamp> {
     let turn = running(rows, concert, place)?;
-    let last_hold = live_holds(rows, concert, user, at).map(|hold| hold.held_until).max();
+    let last_hold = rows.live_holds(concert, user, at).map(|hold| hold.held_until).max();
     Some(turn.lasts_until(last_hold))
 }
 
@@ -79,14 +78,14 @@ pub(crate) fn bind_place(rows: &mut Rows, token: &Token) {
 /// Whether a reservation may be paid or given back: a live hold of the token's user is enough, whatever the
 /// time of the room; without one, the turn must run.
 pub(crate) fn may_settle(rows: &Rows, token: &Token, reservation: ReservationId, at: Timestamp) -> Result<(), Refusal> {
-    let held = live_holds(rows, token.concert, &token.user, at).any(|hold| hold.id == reservation);
+    let held = rows.live_holds(token.concert, &token.user, at).any(|hold| hold.id == reservation);
     let runs = || lasts_until(rows, (token.concert, token.place), &token.user, at).is_some_and(|until| at < until);
     if held || token.stands(rows) && runs() { Ok(()) } else { Err(Refusal::TokenExpired) }
 }
 
 /// A payment ends the token, unless its user still holds other seats of this concert.
 pub(crate) fn end_after_payment(rows: &mut Rows, token: &Token, at: Timestamp) {
-    if live_holds(rows, token.concert, &token.user, at).next().is_none() {
+    if rows.live_holds(token.concert, &token.user, at).next().is_none() {
         end(rows, token, at);
     }
 }

@@ -130,7 +130,7 @@ async fn serve(settings: Settings, is_demo: bool, admin_key: Option<Secret>, tra
         desk: sale.desk.clone(),
         reader: sale.store.reader(),
         rooms: sale.rooms.clone(),
-        door: sale.door.clone(),
+        home: sale.home.clone(),
         database: sale.database.clone(),
         conditions: sale.conditions.clone(),
         seat_maps: sale.seat_maps.clone(),

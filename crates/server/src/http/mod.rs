@@ -27,7 +27,7 @@ use onsale_app::idempotency::Keyed;
 use onsale_app::store::{Reader, StoreError};
 use onsale_app::timetable::Timetable;
 use onsale_app::waiting_room::Rooms;
-use onsale_app::waiting_room::door::Door;
+use onsale_app::waiting_room::home::Home;
 use onsale_app::watch::DatabaseWatch;
 use onsale_domain::{Refusal, waiting_room as rules};
 use prometheus_client::registry::Registry;
@@ -60,7 +60,8 @@ pub(crate) struct AppState {
     pub(crate) desk: Arc<Desk>,
     pub(crate) reader: Arc<dyn Reader>,
     pub(crate) rooms: Arc<Rooms>,
-    pub(crate) door: Arc<Door>,
+    /// Hands out places in waiting rooms.
+    pub(crate) home: Arc<dyn Home>,
     /// Whether the database answers and takes writes.
     pub(crate) database: Arc<DatabaseWatch>,
     /// Which parts are degraded.

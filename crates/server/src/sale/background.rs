@@ -10,6 +10,7 @@ use onsale_app::clock::ClockWatch;
 use onsale_app::relay::{BacklogWatch, Relay};
 use onsale_app::retention::{Keeper, RetentionMetrics};
 use onsale_app::waiting_room::Driver;
+use onsale_app::waiting_room::home::{Repairer, Watch};
 use onsale_app::watch::watch_part;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
@@ -59,7 +60,8 @@ impl Sale {
             let follower = Follower { rooms, catalogue, metrics: metrics("following") };
             self.tasks.spawn(follower.run(self.stop.clone()));
         }
-        if let Some(repairer) = self.door.repairer() {
+        if let Some(memory) = self.memory.clone() {
+            let repairer = Repairer::new(memory, self.desk.clone(), self.rooms.clone());
             repairer.metrics.register(registry);
             self.tasks.spawn(repairer.run(self.stop.clone()));
         }
@@ -73,7 +75,8 @@ impl Sale {
     /// Starts the tasks that check each part. `/readyz` and the metrics show their last results.
     fn watch_parts(&self, registry: &mut Registry) {
         self.tasks.spawn(self.database.clone().run(self.stop.clone()));
-        if let Some(watch) = self.door.watch(&self.conditions) {
+        if let Some(memory) = self.memory.clone() {
+            let watch = Watch::new(memory, self.conditions.clone());
             watch.register(registry);
             self.tasks.spawn(watch.run(self.stop.clone()));
         }

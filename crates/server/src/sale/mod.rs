@@ -17,7 +17,7 @@ use onsale_app::relay::Bell;
 use onsale_app::store::{Store, StoreError};
 use onsale_app::timetable::Timetable;
 use onsale_app::waiting_room::Rooms;
-use onsale_app::waiting_room::door::{Door, PlaceMemory};
+use onsale_app::waiting_room::home::{DatabaseHome, Home, PlaceMemory, RedisHome};
 use onsale_app::watch::DatabaseWatch;
 use prometheus_client::registry::Registry;
 use tokio_util::sync::CancellationToken;
@@ -57,7 +57,9 @@ pub(crate) struct Sale {
     pub(crate) store: Arc<dyn Store>,
     pub(crate) desk: Arc<Desk>,
     pub(crate) rooms: Arc<Rooms>,
-    pub(crate) door: Arc<Door>,
+    pub(crate) home: Arc<dyn Home>,
+    /// The place memory, if Redis hands out places.
+    pub(crate) memory: Option<Arc<dyn PlaceMemory>>,
     pub(crate) seat_maps: Arc<SeatMaps>,
     pub(crate) catalogue: Arc<Catalogue>,
     pub(crate) timetable: Arc<Timetable>,
@@ -117,7 +119,10 @@ impl Sale {
         }
         let desk = Arc::new(Desk::open(writers, &terms)?);
         let memory = settings.redis.as_ref().map(|url| Arc::new(RedisPlaces::new(url)) as Arc<dyn PlaceMemory>);
-        let door = Arc::new(Door::new(desk.clone(), rooms.clone(), memory));
+        let home: Arc<dyn Home> = match &memory {
+            Some(memory) => Arc::new(RedisHome::new(memory.clone(), desk.clone(), rooms.clone())),
+            None => Arc::new(DatabaseHome::new(desk.clone())),
+        };
         let database = Arc::new(DatabaseWatch::new(reader, desk.clone(), conditions.clone()));
         // `/readyz` lists the parts in this order.
         settings.redis.iter().for_each(|_| conditions.watch("redis"));
@@ -127,7 +132,8 @@ impl Sale {
             store,
             desk,
             rooms,
-            door,
+            home,
+            memory,
             seat_maps,
             catalogue,
             timetable,

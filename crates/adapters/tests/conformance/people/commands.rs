@@ -53,7 +53,7 @@ impl People {
                 payment::Pay { token, reservation }.into()
             }),
             150..155 => Some(self.expire()),
-            155..158 => self.token().map(|token| waiting_room::Leave(token).into()),
+            155..158 => self.token().map(|token| onsale_domain::leaving::Leave(token).into()),
             158..178 => Some(self.step()),
             178..181 => Some(self.configure()),
             181..183 => Some(self.hand_out()),

@@ -1,4 +1,4 @@
-//! Whole sales in virtual time: the rules of the room, the code that answers polls, and clients that poll as told.
+//! Whole sales in virtual time: the rules of the room, the code that answers polls, and clients that follow `pollAfterSeconds`.
 //!
 //! Nothing here is random or measured: the same sale has the same end each time.
 

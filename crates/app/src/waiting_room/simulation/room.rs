@@ -3,10 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use onsale_domain::ids::{ConcertId, Entropy, Mint, UserId};
+use onsale_domain::leaving::Leave;
 use onsale_domain::rows::Rows;
 use onsale_domain::time::Timestamp;
 use onsale_domain::waiting_room::{
-    Configure, Enter, GivenUp, Leave, Patch, Place, PlaceStanding, Room, Settings, Token, Turn,
+    Configure, Enter, GivenUp, Patch, Place, PlaceStanding, Room, Settings, Token, Turn,
 };
 use onsale_domain::{Command, Context};
 use uuid::Uuid;
@@ -14,7 +15,14 @@ use uuid::Uuid;
 use super::dice;
 use crate::store::RoomRecord;
 use crate::waiting_room::change::Change;
-use crate::waiting_room::{EstimateMetrics, LiveRoom, Rooms};
+use crate::waiting_room::standing::Instants;
+use crate::waiting_room::{EstimateMetrics, LiveRoom, Purpose, Rooms, Standing};
+
+/// The standing of a token, as the one instance that knows the room reads it.
+pub(super) fn standing(room: &LiveRoom, token: &Token, purpose: Purpose, at: Timestamp) -> Standing {
+    let instants = Instants { now: at, as_of: at, may_be_outdated: false };
+    room.placement(token, purpose, instants).expect("no other instance").standing
+}
 
 const CONCERT: ConcertId = ConcertId::new(Uuid::nil());
 
@@ -100,7 +108,7 @@ impl SimulatedRoom {
 
     /// What the driver does: steps until nothing is due.
     pub(super) fn drive(&mut self, at: Timestamp) {
-        self.instances.iter().for_each(|live| live.look_ahead(at));
+        self.instances.iter().for_each(|live| live.update_outlook(at));
         for instance in 0..self.instances.len() {
             for _ in 0..50 {
                 let Some(step) = self.instances[instance].next_step(at) else { break };

@@ -1,4 +1,4 @@
-//! One sale: people enter, poll as told, buy or stay away, until the seats are gone or the time is over.
+//! One sale: users enter, poll when `pollAfterSeconds` says, buy or stay away, until the seats are gone or the time is over.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -7,10 +7,10 @@ use onsale_domain::time::Timestamp;
 use onsale_domain::waiting_room::{Patch, Settings, Token};
 
 use super::dice;
-use super::room::SimulatedRoom;
-use crate::waiting_room::{Look, Standing};
+use super::room::{SimulatedRoom, standing};
+use crate::waiting_room::{Purpose, Standing};
 
-/// The driver looks at every room this often, in milliseconds.
+/// The driver visits every room this often, in milliseconds.
 const DRIVEN_EVERY: i64 = 100;
 
 /// When every sale begins.
@@ -29,13 +29,13 @@ pub(super) enum Event {
 
 pub(super) struct Scene {
     pub(super) people: u64,
-    /// They enter evenly within so many milliseconds.
+    /// They enter evenly within this many milliseconds.
     pub(super) entering: u64,
     pub(super) settings: Settings,
     pub(super) seats: u64,
     /// Shortest and longest purchase, in milliseconds.
     pub(super) purchase: (u64, u64),
-    /// The share of people who do not come when called, in percent.
+    /// The share of users who do not use their turn, in percent.
     pub(super) absent: u64,
     pub(super) polls_per_second: u32,
     /// Seconds after which the scene ends.
@@ -76,7 +76,7 @@ pub(super) struct Report {
     /// When the last seat was sold, in milliseconds.
     pub(super) sold_out_at: Option<i64>,
     pub(super) sold: u64,
-    /// From each call to the first use, in milliseconds.
+    /// From each admission to the first use, in milliseconds.
     pub(super) unused: Vec<i64>,
     pub(super) jumps: Vec<Jump>,
     /// Pairs of answers that were compared.
@@ -86,12 +86,12 @@ pub(super) struct Report {
     pub(super) shrinkage: f64,
     /// Polls in each second, once all have entered.
     pub(super) polls: Vec<u32>,
-    /// Turns that lapsed although their client polled as told.
+    /// Turns that lapsed although their client followed `pollAfterSeconds`.
     pub(super) lost: u64,
 }
 
 impl Report {
-    /// The time within which so many percent of the turns were used, in milliseconds.
+    /// The time within which this percentage of the turns was used, in milliseconds.
     pub(super) fn used_within(&mut self, percent: usize) -> i64 {
         self.unused.sort_unstable();
         let index = (self.unused.len() * percent / 100).min(self.unused.len().saturating_sub(1));
@@ -144,8 +144,8 @@ impl Sale {
         while sale.now < sale.scene.seconds * 1_000 {
             sale.now += 10;
             sale.happen();
-            let stirred = sale.work();
-            if sale.now >= sale.down_until && (stirred || sale.now - driven >= DRIVEN_EVERY) {
+            let is_woken = sale.work();
+            if sale.now >= sale.down_until && (is_woken || sale.now - driven >= DRIVEN_EVERY) {
                 driven = sale.now;
                 sale.room.drive(sale.at());
             }
@@ -194,7 +194,7 @@ impl Sale {
 
     /// Does what is due. `true` if turns may have ended.
     fn work(&mut self) -> bool {
-        let mut stirred = false;
+        let mut is_woken = false;
         while let Some(Reverse((when, index, deed))) = self.deeds.peek().copied() {
             if when > self.now {
                 break;
@@ -214,12 +214,12 @@ impl Sale {
                 }
                 Deed::Poll => self.poll(index),
                 Deed::Pay => {
-                    stirred = true;
+                    is_woken = true;
                     self.pay(index);
                 }
             }
         }
-        stirred
+        is_woken
     }
 
     fn pay(&mut self, index: usize) {
@@ -244,7 +244,7 @@ impl Sale {
         let rolled = dice(u64::try_from(now).unwrap() ^ (u64::try_from(index).unwrap() << 32));
         let instances = u64::try_from(self.room.instances.len()).unwrap();
         let live = &self.room.instances[usize::try_from(rolled % instances).unwrap()];
-        match live.look(&token, Look::Poll, at) {
+        match standing(live, &token, Purpose::Poll, at) {
             Standing::Waiting { position, estimated_wait_seconds: told, poll_after_seconds, .. } => {
                 if let Some((told_at, before)) = client.told {
                     self.report.compare(position, now, (told_at.millis_until(at), before), told);
@@ -256,7 +256,7 @@ impl Sale {
                 self.deeds.push(Reverse((next, index, Deed::Poll)));
             }
             Standing::Active { .. } => {
-                live.look(&token, Look::Use, at);
+                standing(live, &token, Purpose::Use, at);
                 client.was_active = true;
                 self.report.unused.push(self.room.called_at[&token.place].millis_until(at));
                 let (least, most) = self.scene.purchase;

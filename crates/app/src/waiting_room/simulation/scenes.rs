@@ -2,9 +2,9 @@
 
 use onsale_domain::waiting_room::{Patch, Settings};
 
-use super::room::SimulatedRoom;
+use super::room::{SimulatedRoom, standing};
 use super::sale::{Event, Report, START, Sale, Scene};
-use crate::waiting_room::{Look, Standing};
+use crate::waiting_room::{Purpose, Standing};
 
 /// Asserts what holds in every scene. `polls`: upper bound of the polls in any second after the entries.
 fn check(name: &str, report: &mut Report, polls: u32) {
@@ -177,7 +177,7 @@ fn a_paused_room_states_what_it_stated_before() {
     let at = |millis| START.plus_millis(millis);
     let mut room = SimulatedRoom::new(settings(10, 10), 2_000, at(0));
     let last = (0..200).map(|number| room.enter(&format!("u{number}"), at(number))).last().expect("a token");
-    let told = |room: &SimulatedRoom, millis| match room.instances[0].look(&last, Look::Poll, at(millis)) {
+    let told = |room: &SimulatedRoom, millis| match standing(&room.instances[0], &last, Purpose::Poll, at(millis)) {
         Standing::Waiting { estimated_wait_seconds, .. } => estimated_wait_seconds,
         other => panic!("the last place is not in line: {other:?}"),
     };

@@ -5,9 +5,10 @@ use onsale_domain::concert;
 use onsale_domain::concert::Held;
 use onsale_domain::concert::Status;
 use onsale_domain::ids::ConcertId;
+use onsale_domain::leaving::Leave;
 use onsale_domain::time::Timestamp;
 use onsale_domain::waiting_room::Entered;
-use onsale_domain::waiting_room::{Leave, PlaceStanding, Step, Token, Turn};
+use onsale_domain::waiting_room::{PlaceStanding, Step, Token, Turn};
 
 use crate::support::{Standing, Tables, World};
 

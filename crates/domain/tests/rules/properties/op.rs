@@ -116,7 +116,7 @@ impl People {
             Op::Enter(user, room) => {
                 waiting_room::Enter { concert: *pick(&self.concerts, *room), user: name(*user) }.into()
             }
-            Op::Leave(token) => waiting_room::Leave(self.token(*token)?).into(),
+            Op::Leave(token) => onsale_domain::leaving::Leave(self.token(*token)?).into(),
             Op::Step { room, seen, claimed, due } => {
                 let concert = *pick(&self.concerts, *room);
                 let turns: Vec<u64> = Tables::in_room(&tables.turns, concert).map(|(place, _)| place).collect();

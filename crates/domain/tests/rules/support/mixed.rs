@@ -49,7 +49,7 @@ mixed! {
     Expire(concert::Expire),
     Pay(payment::Pay),
     Enter(waiting_room::Enter),
-    Leave(waiting_room::Leave),
+    Leave(onsale_domain::leaving::Leave),
     Step(waiting_room::Step),
     Configure(waiting_room::Configure),
     HandOut(waiting_room::HandOut),

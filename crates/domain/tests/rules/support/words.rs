@@ -76,7 +76,7 @@ impl Stage {
                 let concert = line.rest.first().map_or(self.concert.expect("a concert"), |name| self.concert_of(name));
                 waiting_room::Enter { concert, user: Self::user(line.actor) }.into()
             }
-            "leaves" => waiting_room::Leave(self.token(line.actor)).into(),
+            "leaves" => onsale_domain::leaving::Leave(self.token(line.actor)).into(),
             "steps" | "admits" => self.step(line).into(),
             "sets" => waiting_room::Configure { concert: self.concert_of(line.actor), patch: patch(line) }.into(),
             verb => unreachable!("no script has the verb {verb}"),

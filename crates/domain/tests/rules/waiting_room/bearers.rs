@@ -5,8 +5,9 @@ use std::sync::Arc;
 use onsale_domain::Refusal;
 use onsale_domain::concert::{Held, Hold, Target};
 use onsale_domain::ids::TokenId;
+use onsale_domain::leaving::Leave;
 use onsale_domain::payment::Pay;
-use onsale_domain::waiting_room::{Leave, PlaceStanding, Step, Token};
+use onsale_domain::waiting_room::{PlaceStanding, Step, Token};
 use onsale_domain::wallet::Charge;
 use uuid::Uuid;
 

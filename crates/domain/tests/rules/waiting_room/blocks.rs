@@ -188,7 +188,7 @@ fn whoever_leaves_needs_no_row() {
     room.step(3, &[], &[]);
     for place in [2, 2, 1] {
         let token = room.token(place, &format!("user-{place}"));
-        assert_eq!(room.command(waiting_room::Leave(token)), Done::Leave(()));
+        assert_eq!(room.command(onsale_domain::leaving::Leave(token)), Done::Leave(()));
     }
     assert_eq!((room.inside(), room.row().waiting()), (vec![3], 0));
 }

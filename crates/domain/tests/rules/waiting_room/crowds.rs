@@ -46,7 +46,7 @@ impl Crowd {
     }
 
     fn leave(&mut self, places: std::ops::RangeInclusive<usize>) {
-        let leaving = places.map(|place| waiting_room::Leave(self.tokens[place - 1].clone()));
+        let leaving = places.map(|place| onsale_domain::leaving::Leave(self.tokens[place - 1].clone()));
         let batch: Vec<AnyCommand> = leaving.map(AnyCommand::from).collect();
         assert!(self.world.run(&batch).iter().all(|answer| answer == &Ok(Done::Leave(()))));
     }
@@ -119,8 +119,8 @@ fn a_place_given_up_beyond_what_is_loaded_is_skipped_too() {
     crowd.set(Patch { paused: Some(false), ..Patch::default() });
     let step = || Step::of(crowd.concert);
     let batch = [
-        waiting_room::Leave(crowd.tokens[loaded].clone()).into(),
-        waiting_room::Leave(crowd.tokens[loaded + 1].clone()).into(),
+        onsale_domain::leaving::Leave(crowd.tokens[loaded].clone()).into(),
+        onsale_domain::leaving::Leave(crowd.tokens[loaded + 1].clone()).into(),
         step().into(),
         step().into(),
     ];

@@ -1,10 +1,12 @@
 //! Extractors that check the caller. A handler that takes one as an argument cannot forget the check.
 
+use std::sync::Arc;
+
 use axum::extract::FromRequestParts;
 use axum::http::header::AUTHORIZATION;
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName};
-use onsale_app::waiting_room::{Look, Stake, Standing};
+use onsale_app::waiting_room::{LiveRoom, Purpose, Standing};
 use onsale_domain::ids::{ConcertId, UserId};
 use onsale_domain::waiting_room::Token;
 
@@ -119,6 +121,8 @@ impl Input for PathUser {
 pub(crate) struct QueueToken {
     pub(crate) token: Token,
     pub(crate) text: String,
+    /// The room of the token.
+    pub(crate) room: Arc<LiveRoom>,
 }
 
 impl QueueToken {
@@ -128,8 +132,8 @@ impl QueueToken {
         let invalid = || Problem::new(Code::QueueTokenInvalid);
         let token = app.tokens.decode(text).ok_or_else(invalid)?;
         caller.acting_for(token.user.clone())?;
-        app.rooms.find(token.concert).await?.ok_or_else(invalid)?;
-        Ok(Self { token, text: text.to_owned() })
+        let room = app.rooms.find(token.concert).await?.ok_or_else(invalid)?;
+        Ok(Self { token, text: text.to_owned(), room })
     }
 }
 
@@ -175,13 +179,13 @@ impl FromRequestParts<App> for Turn {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Problem> {
-        let QueueToken { token, .. } = QueueToken::from_request_parts(parts, app).await?;
+        let QueueToken { token, room, .. } = QueueToken::from_request_parts(parts, app).await?;
         let path = PathArgs::from_request_parts(parts, app).await?;
         let another = |concert| ConcertId::parse(concert) != Some(token.concert);
         if path.get("concertId").is_some_and(another) {
             return Err(Problem::new(Code::QueueTokenInvalid));
         }
-        let expired = !is_active(&token, Look::Use, app).await?;
+        let expired = !is_active(&room, &token, Purpose::Use, app).await?;
         Ok(Self { token, expired })
     }
 }
@@ -210,10 +214,9 @@ impl FromRequestParts<App> for ActiveTurn {
 }
 
 /// Whether a turn runs; one that waits is refused with its position.
-async fn is_active(token: &Token, how: Look, app: &App) -> Result<bool, Problem> {
-    app.rooms.settle_doubt(token, Stake::Passage).await?;
-    let room = app.rooms.get(token.concert).ok_or_else(|| Problem::new(Code::QueueTokenInvalid))?;
-    match room.look(token, how, app.reader.now()) {
+async fn is_active(room: &Arc<LiveRoom>, token: &Token, purpose: Purpose, app: &App) -> Result<bool, Problem> {
+    let placement = app.rooms.placement(room, token, purpose).await?;
+    match placement.ok_or_else(|| Problem::new(Code::QueueTokenInvalid))?.standing {
         Standing::Active { .. } => Ok(true),
         Standing::Expired => Ok(false),
         Standing::Waiting { position, poll_after_seconds, .. } => {
@@ -260,8 +263,8 @@ impl FromRequestParts<App> for StrictPathUser {
             let PathUser(user) = PathUser::from_request_parts(parts, app).await?;
             return Ok(Self { user, expired: false });
         }
-        let QueueToken { token, .. } = QueueToken::from_request_parts(parts, app).await?;
-        let active = is_active(&token, Look::Poll, app).await?;
+        let QueueToken { token, room, .. } = QueueToken::from_request_parts(parts, app).await?;
+        let active = is_active(&room, &token, Purpose::Pass, app).await?;
         let read = PathUser::from_request_parts(parts, app).await;
         let PathUser(user) = if active { read? } else { read.map_err(|_| Problem::new(Code::QueueTokenExpired))? };
         if user == token.user {

@@ -1,10 +1,14 @@
 //! Waiting rooms: entering, polling, leaving.
 
+use std::sync::Arc;
+
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
-use onsale_app::waiting_room::{Look, Stake, Standing};
+use onsale_app::desk::Outcome;
+use onsale_app::waiting_room::{LiveRoom, Purpose, Standing};
 use onsale_domain::ids::{ConcertId, TokenId, UserId};
-use onsale_domain::waiting_room::{self as rules, Leave, Token};
+use onsale_domain::leaving::Leave;
+use onsale_domain::waiting_room::{self as rules, Token};
 use onsale_macros::operation;
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -84,12 +88,9 @@ impl QueuePlace {
     ///
     /// # Errors
     /// `queue-token-invalid` if the room no longer exists; `unavailable` if the database is needed and does not answer.
-    pub(crate) async fn of(app: &App, token: &Token, text: String) -> Result<Self, Problem> {
-        app.rooms.settle_doubt(token, Stake::Place).await?;
-        let room = app.rooms.get(token.concert).ok_or_else(|| Problem::new(Code::QueueTokenInvalid))?;
-        let now = app.reader.now();
-        // Read before the position: that is as of this moment, or of a later change of the room.
-        let as_of = app.rooms.as_of();
+    pub(crate) async fn of(app: &App, room: &Arc<LiveRoom>, token: &Token, text: String) -> Result<Self, Problem> {
+        let placement = app.rooms.placement(room, token, Purpose::Poll).await?;
+        let placement = placement.ok_or_else(|| Problem::new(Code::QueueTokenInvalid))?;
         let place = |status| Self {
             token: text,
             token_id: Id(token.id),
@@ -101,19 +102,18 @@ impl QueuePlace {
             poll_after_seconds: None,
             issued_at: Instant(token.issued_at),
             active_until: None,
-            as_of: Instant(now),
-            sold_out: room.is_sold_out(now),
-            paused: room.snapshot().room.settings.paused,
+            as_of: Instant(placement.as_of),
+            sold_out: placement.is_sold_out,
+            paused: placement.is_paused,
         };
-        Ok(match room.look(token, Look::Poll, now) {
-            Standing::Waiting { position, estimated_wait_seconds, poll_after_seconds, changed_at } => Self {
+        Ok(match placement.standing {
+            Standing::Waiting { position, estimated_wait_seconds, poll_after_seconds } => Self {
                 position: Some(position),
                 estimated_wait_seconds: Some(estimated_wait_seconds),
                 poll_after_seconds: Some(poll_after_seconds),
-                as_of: Instant(as_of.not_before(changed_at)),
                 ..place(TokenStatus::Waiting)
             },
-            Standing::Active { until, .. } => Self { active_until: Some(Instant(until)), ..place(TokenStatus::Active) },
+            Standing::Active { until } => Self { active_until: Some(Instant(until)), ..place(TokenStatus::Active) },
             Standing::Expired => place(TokenStatus::Expired),
         })
     }
@@ -183,15 +183,23 @@ pub(crate) async fn enter_queue(
     again.map_err(Limit::UserEntries.refuses()).inspect_err(|too_often| app.metrics.count_limited(too_often.limit))?;
 
     // Entering is idempotent by itself: the place is the answer, with or without a key.
-    let entered = tokio::time::timeout(PATIENCE, app.door.enter(concert, user)).await;
-    match entered.map_err(|_| Problem::new(Code::Unavailable))?? {
+    let entered = tokio::time::timeout(PATIENCE, enter(&app, concert, user)).await;
+    let (room, outcome) = entered.map_err(|_| Problem::new(Code::Unavailable))??;
+    match outcome {
         Ok(rules::Entered { token, is_new }) => {
             let text = app.tokens.encode(&token);
-            let place = QueuePlace::of(&app, &token, text).await?;
+            let place = QueuePlace::of(&app, &room, &token, text).await?;
             Ok(if is_new { Entered::New(place) } else { Entered::Known(place) })
         }
         Err(refusal) => Err(Problem::from(&refusal)),
     }
+}
+
+/// Finds the room and takes a place in it. The room is found once: the answer is read from the same value.
+async fn enter(app: &App, concert: ConcertId, user: UserId) -> Result<(Arc<LiveRoom>, Outcome<rules::Enter>), Problem> {
+    let room = app.rooms.find(concert).await?.ok_or_else(|| Problem::new(Code::ConcertNotFound))?;
+    let outcome = app.home.enter(&room, user).await?;
+    Ok((room, outcome))
 }
 
 /// Get the place of a token
@@ -200,11 +208,11 @@ pub(crate) async fn enter_queue(
 #[operation(tag = WaitingRoom, returns = "The place")]
 pub(crate) async fn get_queue_place(
     State(app): State<App>,
-    QueueToken { token, text }: QueueToken,
+    QueueToken { token, text, room }: QueueToken,
     mut query: Query,
 ) -> Result<OkJson<QueuePlace>, Problem> {
     query.read()?;
-    Ok(OkJson(QueuePlace::of(&app, &token, text).await?))
+    Ok(OkJson(QueuePlace::of(&app, &room, &token, text).await?))
 }
 
 /// Give a place up
@@ -221,7 +229,7 @@ pub(crate) async fn leave_queue(
     let answer = app.decide(Leave(token.clone()), key, |()| NoContent).await;
     // Only a place that is given up is forgotten: otherwise its user would get a second one.
     if answer.as_ref().is_ok_and(Decided::is_success) {
-        app.door.left(&token).await;
+        app.home.forget(&token).await;
     }
     app.see_own_changes().await;
     answer

@@ -4,6 +4,7 @@
 //! can notice a connection that died without an error. It ends after `expired`.
 
 use std::convert::Infallible;
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::{Extension, FromRequestParts, State};
@@ -13,6 +14,7 @@ use axum::http::{HeaderName, HeaderValue, StatusCode};
 use axum::response::sse::{Event, Sse};
 use axum::response::{IntoResponse, Response};
 use futures_util::stream;
+use onsale_app::waiting_room::LiveRoom;
 use onsale_domain::waiting_room::Token;
 use onsale_macros::operation;
 use serde_json::json;
@@ -145,6 +147,7 @@ struct Follower {
     /// The token's share of open streams.
     _open: OpenStream,
     app: App,
+    room: Arc<LiveRoom>,
     token: Token,
     text: String,
     moved: watch::Receiver<u64>,
@@ -166,13 +169,13 @@ struct Follower {
 #[operation(tag = WaitingRoom, returns = "Events until the token ends")]
 pub(crate) async fn follow_queue_place(
     State(app): State<App>,
-    StreamToken(QueueToken { token, text }): StreamToken,
+    StreamToken(QueueToken { token, text, room }): StreamToken,
     peer: Option<Extension<Peer>>,
     IsReconnect(is_reconnect): IsReconnect,
 ) -> Result<Events, Problem> {
     // Subscribed before the place is read: a change in between is not missed.
     let moved = app.rooms.follow();
-    let place = QueuePlace::of(&app, &token, text.clone()).await?;
+    let place = QueuePlace::of(&app, &room, &token, text.clone()).await?;
     if place.status == TokenStatus::Expired && is_reconnect {
         // An `EventSource` that gets 204 stops. It would reconnect for ever otherwise.
         return Ok(Events::unbuffered(StatusCode::NO_CONTENT.into_response()));
@@ -182,8 +185,19 @@ pub(crate) async fn follow_queue_place(
         return Err(Problem::new(Code::TooManyRequests).detail(detail).retry_after(STREAMS_RETRY_SECONDS));
     };
     let (first, now, peer) = (Some(place), Instant::now(), peer.map(|Extension(peer)| peer));
-    let follower =
-        Follower { _open: open, app, token, text, moved, first, sent: None, sent_at: now, commented_at: now, peer };
+    let follower = Follower {
+        _open: open,
+        app,
+        room,
+        token,
+        text,
+        moved,
+        first,
+        sent: None,
+        sent_at: now,
+        commented_at: now,
+        peer,
+    };
     let events = stream::unfold(follower, |mut follower| async {
         let event = follower.next().await?;
         Some((Ok::<_, Infallible>(event), follower))
@@ -226,7 +240,7 @@ impl Follower {
         if let Some(place) = self.first.take() {
             return Ok(Some(place));
         }
-        match QueuePlace::of(&self.app, &self.token, self.text.clone()).await {
+        match QueuePlace::of(&self.app, &self.room, &self.token, self.text.clone()).await {
             Ok(place) => Ok(Some(place)),
             Err(problem) if problem.code == Code::QueueTokenInvalid => Err(problem),
             Err(_) => Ok(None),
@@ -269,8 +283,7 @@ impl Follower {
     /// How long the client waits before it reconnects: random, so that the clients of a server that stopped do not come
     /// back at once, and at most half of the silence that costs a turn.
     fn retry(&self) -> Duration {
-        let claim_seconds =
-            self.app.rooms.get(self.token.concert).map_or(1, |room| room.snapshot().room.settings.claim_seconds);
+        let claim_seconds = self.room.snapshot().room.settings.claim_seconds;
         let longest = (u64::from(claim_seconds) * 500).clamp(1, RETRY_MILLIS_MAX);
         Duration::from_millis(rand::random_range(longest / 3..=longest))
     }

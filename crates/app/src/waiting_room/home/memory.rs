@@ -1,14 +1,14 @@
-//! The seam to a memory beside the database that hands out places in line.
+//! The port to the place memory: the data of rooms in Redis.
 //!
-//! It is fast, shared by all instances, and may forget or go back in time. Blocks that the database reserves and epochs
-//! that the database opens bound what it could do twice.
+//! It is shared by all instances, and may lose data or go back to older data. It hands no place out twice, because the
+//! database reserves its blocks and opens its epochs.
 
 use async_trait::async_trait;
 use onsale_domain::ids::{ConcertId, TokenId, UserId};
 use onsale_domain::time::Timestamp;
 use onsale_domain::waiting_room::{Memory, Token};
 
-/// Why a memory did not do what it was asked.
+/// Why a call to the memory failed.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum MemoryError {
     /// It cannot be reached or does not answer. The call may have taken effect.
@@ -20,7 +20,7 @@ pub enum MemoryError {
     NotOpen,
 }
 
-/// What can be wrong with a memory. Each is a condition on the board.
+/// What can be wrong with the memory. Each is a condition on the board.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Trouble {
     /// It cannot be reached, or does not answer in time.
@@ -48,7 +48,7 @@ pub enum Trouble {
 }
 
 impl Trouble {
-    /// All of them.
+    /// Every trouble.
     pub const ALL: [Self; 11] = [
         Self::Away,
         Self::Login,
@@ -81,30 +81,30 @@ impl Trouble {
     }
 
     /// Whether no user can get a new place because of it.
-    pub fn closes_the_door(self) -> bool {
+    pub fn stops_entries(self) -> bool {
         !matches!(self, Self::NearlyFull | Self::Eviction)
     }
 }
 
-/// A user who enters.
+/// A user that enters.
 #[derive(Clone, Debug)]
 pub struct Entrant {
-    /// Who.
+    /// The user.
     pub user: UserId,
-    /// The name of the token, if a place is handed out now.
+    /// The id of the token, if a place is handed out now.
     pub token: TokenId,
-    /// When, if it is.
+    /// When the place is handed out, if it is.
     pub at: Timestamp,
-    /// A place of theirs that is over: only if the memory still has it, another is handed out.
+    /// A place of the user that is over. Another one is handed out only if the memory still has this one.
     pub replacing: Option<u64>,
 }
 
 /// A user's place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Held {
-    /// Its number.
+    /// The place, from 1.
     pub place: u64,
-    /// The name of its token.
+    /// The id of its token.
     pub token: TokenId,
     /// When it was handed out.
     pub issued_at: Timestamp,
@@ -118,12 +118,12 @@ impl Held {
     }
 }
 
-/// What came of an entrant.
+/// The result for one entrant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Given {
     /// A place was handed out just now.
     New(Held),
-    /// The user had one.
+    /// The user had this place before.
     Before(Held),
     /// The block is used up.
     Exhausted,
@@ -131,10 +131,10 @@ pub enum Given {
     Refused,
 }
 
-/// What came of all entrants of a call.
+/// The results for all entrants of a call.
 #[derive(Clone, Debug)]
 pub struct Entered {
-    /// One for each entrant, in their order.
+    /// One result for each entrant, in their order.
     pub given: Vec<Given>,
     /// How far the block is used now.
     pub mark: Mark,
@@ -147,16 +147,16 @@ pub struct Entered {
 pub struct Mark {
     /// The last place handed out.
     pub issued: u64,
-    /// The last of the block.
+    /// The last place of the block.
     pub block_end: u64,
 }
 
-/// A room as a memory has it.
+/// A room as the memory has it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct State {
-    /// The memory itself.
+    /// The name of this life of the memory.
     pub memory: Memory,
-    /// The epoch for which this very life of the memory was opened; 0 if it was not.
+    /// The epoch for which this life of the memory was opened; 0 if it was not.
     pub epoch: u64,
     /// The last epoch for which any life of this data was opened.
     pub last_epoch: u64,
@@ -168,23 +168,23 @@ pub struct State {
     pub passed: (u64, u64),
 }
 
-/// A memory of places.
+/// The place memory of all rooms.
 #[async_trait]
 pub trait PlaceMemory: Send + Sync {
     /// Checks everything that entries need, without a room: each trouble once, with its reason for an operator. Takes
     /// at most a few seconds.
     async fn examine(&self) -> Vec<(Trouble, String)>;
 
-    /// How a room stands.
+    /// The state of a room. Reads only.
     async fn state(&self, concert: ConcertId) -> Result<State, MemoryError>;
 
-    /// The same, for a room that is about to be opened: fails if the memory takes no writes.
+    /// The state of a room that is about to be opened. Fails if the memory takes no writes.
     async fn prepare(&self, concert: ConcertId) -> Result<State, MemoryError>;
 
     /// Opens a room in an epoch that the database has opened for this very memory, and that was not opened before.
     async fn open(&self, concert: ConcertId, epoch: u64, memory: Memory, mark: Mark) -> Result<(), MemoryError>;
 
-    /// Adds to the block of an epoch.
+    /// Moves the end of the block of an epoch, and fails with [`MemoryError::NotOpen`] in another epoch.
     async fn extend(&self, concert: ConcertId, epoch: u64, block_end: u64) -> Result<(), MemoryError>;
 
     /// A place for each entrant, in this order, in one atomic step. The caller knows that places up to `known` were
@@ -197,11 +197,11 @@ pub trait PlaceMemory: Send + Sync {
         entrants: &[Entrant],
     ) -> Result<Entered, MemoryError>;
 
-    /// Takes a user out, if the memory has this place for them.
+    /// Removes a user, if the memory has this place for the user.
     async fn forget(&self, concert: ConcertId, user: &UserId, place: u64) -> Result<(), MemoryError>;
 
-    /// Puts users back whose tokens were shown, each with the place that the token may replace. Returns, for each, the
-    /// place that the memory has by now.
+    /// Puts users back whose tokens were shown, each with the place that the token may replace. Returns the place that the
+    /// memory has for each user afterwards.
     async fn restore(&self, concert: ConcertId, tokens: &[(Token, Option<u64>)]) -> Result<Vec<Held>, MemoryError>;
 
     /// Deletes everything of a room that is over, unless it was opened anew since this epoch or places were handed out

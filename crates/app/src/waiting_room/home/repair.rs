@@ -1,38 +1,39 @@
-//! Keeps a memory and the database in step: learns how far places were handed out elsewhere, opens rooms that were
-//! lost, puts back what tokens show, and takes out of doubt what need not be.
+//! Keeps Redis and the database in step: learns how far other instances handed out places, opens rooms that Redis lost,
+//! puts places back whose tokens were shown, and makes places in doubt count again.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use onsale_domain::ids::ConcertId;
-use onsale_domain::waiting_room::{HandOut, Leave, Request, Token};
+use onsale_domain::leaving::Leave;
+use onsale_domain::waiting_room::{HandOut, Request, Token};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::registry::Registry;
 use tokio_util::sync::CancellationToken;
 
 use super::opening::Opener;
-use super::{Held, MemoryError, PlaceMemory, Rooms};
+use super::{Held, MemoryError, PlaceMemory};
 use crate::desk::Desk;
-use crate::waiting_room::LiveRoom;
+use crate::waiting_room::{LiveRoom, Rooms};
 
-/// How often the memory is looked at.
-const LOOK_EVERY: Duration = Duration::from_millis(100);
+/// How often the rooms are compared with Redis.
+const COMPARE_EVERY: Duration = Duration::from_millis(100);
 
-/// The most tokens that are put back together.
+/// The most tokens in one call that puts places back.
 const RESTORED_AT_ONCE: usize = 1_000;
 
-/// How often in a row a room has to be found lost before it is opened: another instance may be opening it.
-const LOST_LOOKS: u32 = 2;
+/// A room is opened after it was found lost this often in a row: another instance may be opening it.
+const LOST_MAX: u32 = 2;
 
-/// How often rooms that are over are deleted from the memory.
+/// How often rooms that are over are deleted from Redis.
 const RETIRE_EVERY: Duration = Duration::from_secs(5);
 
-/// Maximum number of rooms that are deleted, and that are queried, in a row: the repairer's other work must not wait for long.
+/// The most rooms that are deleted, and that are queried, in a row: the other work must not wait for long.
 const RETIRED_AT_ONCE: usize = 20;
-const ASKED_AT_ONCE: usize = 500;
+const QUERIED_AT_ONCE: usize = 500;
 
-/// What is shown of a memory.
+/// Counts what was repaired.
 #[derive(Clone, Debug, Default)]
 pub struct RepairMetrics {
     restored: Counter,
@@ -42,7 +43,7 @@ pub struct RepairMetrics {
 }
 
 impl RepairMetrics {
-    /// Shows them.
+    /// Registers the counters.
     pub fn register(&self, registry: &mut Registry) {
         let memory = registry.sub_registry_with_prefix("waiting_room_memory");
         memory.register("restored", "Places restored in Redis after it lost them", self.restored.clone());
@@ -71,31 +72,32 @@ pub struct Repairer {
     rooms: Arc<Rooms>,
     /// How often in a row each room was found lost.
     lost: HashMap<ConcertId, u32>,
-    /// The epoch in which each room that is over was deleted.
-    retired: HashMap<ConcertId, u64>,
+    /// Rooms that are over and need no other attempt: the epoch and the last place of the attempt.
+    retired: HashMap<ConcertId, (u64, u64)>,
     retired_at: Instant,
-    /// What is shown.
+    /// Counts of repairs.
     pub metrics: RepairMetrics,
 }
 
 impl Repairer {
-    pub(super) fn new(memory: Arc<dyn PlaceMemory>, desk: Arc<Desk>, rooms: Arc<Rooms>) -> Self {
+    /// A task for this memory and these rooms.
+    pub fn new(memory: Arc<dyn PlaceMemory>, desk: Arc<Desk>, rooms: Arc<Rooms>) -> Self {
         let (lost, retired, metrics) = (HashMap::new(), HashMap::new(), RepairMetrics::default());
         Self { memory, desk, rooms, lost, retired, retired_at: Instant::now(), metrics }
     }
 
     /// Runs until stopped.
     pub async fn run(mut self, stop: CancellationToken) {
-        let mut interval = tokio::time::interval(LOOK_EVERY);
+        let mut interval = tokio::time::interval(COMPARE_EVERY);
         interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
             tokio::select! {
                 () = stop.cancelled() => return,
                 _ = interval.tick() => {}
             }
-            if self.look().await.is_err() {
-                self.rooms.rooms.load().values().for_each(|room| room.beside.write_soon());
-                self.rooms.stir.notify_one();
+            if self.compare_rooms().await.is_err() {
+                self.rooms.rooms.load().values().for_each(|room| room.handed_out.write_soon());
+                self.rooms.wake_driver();
             } else if self.retired_at.elapsed() >= RETIRE_EVERY {
                 self.retired_at = Instant::now();
                 if let Err(error) = self.retire().await {
@@ -105,66 +107,67 @@ impl Repairer {
         }
     }
 
-    /// Deletes rooms that are over from the memory, once for each epoch: memory is for the sales to come.
+    /// Deletes rooms that are over from Redis, to free its memory for the sales to come. Redis keeps a room if places were
+    /// handed out after those that this process knows: then another attempt follows when it knows of them.
     async fn retire(&mut self) -> Result<(), MemoryError> {
-        let (rooms, at) = (self.rooms.rooms.load_full(), self.rooms.reader.now());
+        let (rooms, at) = (self.rooms.rooms.load_full(), self.rooms.now());
         self.retired.retain(|concert, _| rooms.contains_key(concert));
-        let (mut deleted, mut asked) = (0, 0);
+        let (mut deleted, mut queried) = (0, 0);
         for (concert, room) in rooms.iter() {
-            if deleted == RETIRED_AT_ONCE || asked == ASKED_AT_ONCE {
+            if deleted == RETIRED_AT_ONCE || queried == QUERIED_AT_ONCE {
                 break;
             }
             let (epoch, issued) = (room.snapshot().room.blocks.epoch, room.issued());
-            if epoch == 0 || self.retired.get(concert) == Some(&epoch) || !room.is_over(at) {
+            if epoch == 0 || self.retired.get(concert) == Some(&(epoch, issued)) || !room.is_over(at) {
                 continue;
             }
-            asked += 1;
+            queried += 1;
             if self.memory.retire(*concert, epoch, issued).await? {
                 tracing::info!(concert.id = %concert, "deleted the places of a room that is over");
                 self.metrics.retired.inc();
                 deleted += 1;
             }
-            self.retired.insert(*concert, epoch);
+            self.retired.insert(*concert, (epoch, issued));
         }
         Ok(())
     }
 
-    /// Looks at every room in which somebody waits.
-    async fn look(&mut self) -> Result<(), MemoryError> {
+    /// Compares every room with users in line.
+    async fn compare_rooms(&mut self) -> Result<(), MemoryError> {
         let rooms = self.rooms.rooms.load_full();
         for (concert, room) in rooms.iter() {
             let snapshot = room.snapshot();
             let blocks = &snapshot.room.blocks;
-            if room.is_beyond(room.beside.shown_beyond().max(room.beside.issued())) {
+            if room.is_beyond(room.handed_out.shown_beyond().max(room.handed_out.issued())) {
                 self.count_lost(*concert, room).await;
                 continue;
             }
             if blocks.epoch == 0 {
                 continue;
             }
-            let reinstated = room.beside.take_to_reinstate(blocks);
+            let reinstated = room.handed_out.take_to_reinstate(blocks);
             if !reinstated.is_empty() {
                 self.reinstate(*concert, reinstated).await;
             }
-            let issued = snapshot.room.issued.max(room.beside.issued());
+            let issued = snapshot.room.issued.max(room.handed_out.issued());
             if snapshot.room.waiting_up_to(issued) > 0 {
-                self.look_at(*concert, room, blocks.epoch).await?;
+                self.compare_room(*concert, room, blocks.epoch).await?;
                 self.restore(*concert, room).await?;
             }
         }
         Ok(())
     }
 
-    async fn look_at(&mut self, concert: ConcertId, room: &Arc<LiveRoom>, epoch: u64) -> Result<(), MemoryError> {
-        let known = room.beside.issued_in(epoch).max(room.snapshot().room.issued);
+    async fn compare_room(&mut self, concert: ConcertId, room: &Arc<LiveRoom>, epoch: u64) -> Result<(), MemoryError> {
+        let known = room.handed_out.issued_in(epoch).max(room.snapshot().room.issued);
         let state = self.memory.state(concert).await?;
         if state.epoch >= epoch {
-            let before = room.beside.issued();
-            room.beside.handed_out(state.epoch, state.mark.issued);
+            let before = room.handed_out.issued();
+            room.handed_out.note(state.epoch, state.mark.issued);
             let (after, to) = state.missing;
-            room.beside.missing(after, to);
+            room.handed_out.missing(after, to);
             if before < state.mark.issued {
-                self.rooms.stir.notify_one();
+                self.rooms.wake_driver();
             }
         }
         let went_back = state.epoch == epoch && state.mark.issued < known;
@@ -177,15 +180,15 @@ impl Repairer {
         Ok(())
     }
 
-    /// Memory and database do not agree on a room. If that lasts, the room is opened anew; the opener asks the database
-    /// first, so that a room that is only known late here stays as it is.
+    /// Counts that Redis and the database do not agree on a room. If that lasts, the room is opened anew. The opener reads the
+    /// database first, so a room whose snapshot here is late stays as it is.
     async fn count_lost(&mut self, concert: ConcertId, room: &Arc<LiveRoom>) {
-        let looks = self.lost.entry(concert).or_default();
-        *looks += 1;
-        if *looks >= LOST_LOOKS {
+        let times = self.lost.entry(concert).or_default();
+        *times += 1;
+        if *times >= LOST_MAX {
             self.lost.remove(&concert);
             let before = room.snapshot().room.blocks.epoch;
-            let mut opener = Opener::new(concert, room, self.memory.clone(), self.desk.clone());
+            let mut opener = Opener::new(room, self.memory.clone(), self.desk.clone());
             if opener.open().await.is_ok() && before < opener.epoch() {
                 self.metrics.opened.inc();
             }
@@ -202,12 +205,12 @@ impl Repairer {
 
     async fn restore(&self, concert: ConcertId, room: &LiveRoom) -> Result<(), MemoryError> {
         loop {
-            let tokens = room.beside.take_to_restore(RESTORED_AT_ONCE);
+            let tokens = room.handed_out.take_to_restore(RESTORED_AT_ONCE);
             if tokens.is_empty() {
                 return Ok(());
             }
-            let asked: Vec<_> = tokens.iter().map(|token| (token.clone(), None)).collect();
-            match self.memory.restore(concert, &asked).await {
+            let wanted: Vec<_> = tokens.iter().map(|token| (token.clone(), None)).collect();
+            match self.memory.restore(concert, &wanted).await {
                 Ok(held) => {
                     self.metrics.restored.inc_by(held.len() as u64);
                     for (token, held) in tokens.into_iter().zip(held) {
@@ -217,16 +220,16 @@ impl Repairer {
                     }
                 }
                 Err(error) => {
-                    room.beside.restore_later(tokens);
+                    room.handed_out.restore_later(tokens);
                     return Err(error);
                 }
             }
         }
     }
 
-    /// One user has one place. Of two, the earlier one counts, if it still stands: its bearer has waited longer.
+    /// One user has one place. Of two, the earlier one counts if it still stands: the user has waited longer with it.
     async fn settle(&self, concert: ConcertId, room: &LiveRoom, token: Token, other: Held) -> Result<(), MemoryError> {
-        let at = self.rooms.reader.now();
+        let at = self.rooms.now();
         let other_token = other.into_token(concert, token.user.clone());
         let given_up = match (room.stands(&other_token, at), room.stands(&token, at)) {
             (true, false) => return Ok(()),
@@ -239,7 +242,7 @@ impl Repairer {
                 other_token
             }
         };
-        // Where the database is away the second place stays: it is found out again when its turn comes.
+        // If the database does not answer, the second place stays until its turn: the step that names it ends it.
         let _ = self.desk.submit_patiently(Leave(given_up)).await;
         Ok(())
     }

@@ -1,5 +1,5 @@
-//! Opens a room at a memory: reserves blocks in the database, and begins a new epoch if the memory is not the one that
-//! was known, lost data, or if it and the database do not belong together any more because one of them went back.
+//! Opens a room in Redis: reserves blocks in the database, and begins a new epoch if Redis lost data, was replaced, or no
+//! longer fits the database because one of the two went back to older data.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -10,42 +10,45 @@ use onsale_domain::waiting_room::{BlockState, HandOut, Request};
 use super::{Mark, MemoryError, PlaceMemory, State};
 use crate::desk::{Desk, Failure};
 use crate::waiting_room::LiveRoom;
-use crate::waiting_room::beside::Beside;
+use crate::waiting_room::handed_out::HandedOut;
 
-/// The smallest block, and the largest.
+/// The smallest and the largest block, in places.
 const BLOCK_MIN: u64 = 1_000;
 const BLOCK_MAX: u64 = 100_000;
 
-/// A block should last about so long.
+/// The size of a block is adapted so that it lasts about this long.
 const BLOCK_LASTS: Duration = Duration::from_secs(4);
 
-/// How often a room is read again while another instance opens it, and how often in all.
-const LOOK_EVERY: Duration = Duration::from_millis(20);
-const LOOKS: u32 = 25;
+/// While another instance opens a room, it is read again this often, and this many times: half a second in all.
+const READ_EVERY: Duration = Duration::from_millis(20);
+const READS: u32 = 25;
 
-/// How often an opening is begun again.
-const TRIES: u32 = 5;
+/// How often an opening starts again because another instance was first. Then the entries that wait for it fail.
+const ATTEMPTS_MAX: u32 = 5;
 
-/// If it is not sure how far places were handed out, a new block begins this far behind the last place that is known: the
-/// largest block may have been in use. Numbers are plenty, and those passed over cost the line nothing.
+/// If it is unknown how far places were handed out, a new block begins this far behind the last known place, because the
+/// largest block may have been in use. Places that are skipped cost the line nothing.
 const MARGIN: u64 = BLOCK_MAX;
 
-/// Opens one room, again and again if need be.
+/// Opens one room, as often as needed.
 pub(super) struct Opener {
     pub(super) concert: ConcertId,
-    beside: Arc<Beside>,
+    handed_out: Arc<HandedOut>,
     memory: Arc<dyn PlaceMemory>,
     desk: Arc<Desk>,
+    /// The epoch in which this process knows the room to be open.
     epoch: u64,
+    /// The size of the next block, in places.
     block: u64,
+    /// When the last block was reserved.
     reserved_at: Option<Instant>,
 }
 
 impl Opener {
-    pub(super) fn new(concert: ConcertId, room: &LiveRoom, memory: Arc<dyn PlaceMemory>, desk: Arc<Desk>) -> Self {
+    pub(super) fn new(room: &LiveRoom, memory: Arc<dyn PlaceMemory>, desk: Arc<Desk>) -> Self {
         let epoch = room.snapshot().room.blocks.epoch;
-        let beside = room.beside.clone();
-        Self { concert, beside, memory, desk, epoch, block: BLOCK_MIN, reserved_at: None }
+        let (concert, handed_out) = (room.concert(), room.handed_out.clone());
+        Self { concert, handed_out, memory, desk, epoch, block: BLOCK_MIN, reserved_at: None }
     }
 
     pub(super) fn epoch(&self) -> u64 {
@@ -54,17 +57,17 @@ impl Opener {
 
     /// The last place that this process knows to be handed out in the epoch.
     pub(super) fn known(&self) -> u64 {
-        self.beside.issued_in(self.epoch)
+        self.handed_out.issued_in(self.epoch)
     }
 
     /// Notes how far the block is used.
     pub(super) fn used(&self, mark: Mark) {
-        self.beside.handed_out(self.epoch, mark.issued);
+        self.handed_out.note(self.epoch, mark.issued);
     }
 
-    /// The memory is in trouble.
+    /// Redis is in trouble: the next step writes how far places were handed out.
     pub(super) fn write_soon(&self) {
-        self.beside.write_soon();
+        self.handed_out.write_soon();
     }
 
     /// Whether a further block should be reserved before this one ends.
@@ -86,7 +89,7 @@ impl Opener {
         }
     }
 
-    /// A block lasts a few seconds, whatever the crowd.
+    /// Adapts the size of blocks to the rate of entries.
     fn fit_block(&mut self) {
         let lasted = self.reserved_at.replace(Instant::now()).map(|at| at.elapsed());
         self.block = match lasted {
@@ -96,10 +99,14 @@ impl Opener {
         };
     }
 
-    /// Finds the epoch in which the memory has the room open, or opens it in a new one.
+    /// Finds the epoch in which the room is open in Redis, or opens it in a new one.
+    ///
+    /// # Errors
+    /// [`Failure::Unavailable`] if Redis or the database does not answer, or other instances are first again and again.
     pub(super) async fn open(&mut self) -> Result<(), Failure> {
-        for _ in 0..TRIES {
-            // The memory before the database: its block must not end beyond what the database has reserved.
+        for _ in 0..ATTEMPTS_MAX {
+            // Redis is read before the database. Swapped, a block that was reserved in between would seem to end beyond what
+            // the database has reserved.
             let state = self.state().await?;
             let known = self.ask(Request::Reinstate(Vec::new())).await?;
             if self.is_open(&state, &known).await? || self.opened_by_another(&state, known.blocks.epoch).await? {
@@ -113,38 +120,38 @@ impl Opener {
         Err(Failure::Unavailable)
     }
 
-    /// If the epoch is not the one that was known, another instance is opening the room right now.
+    /// If the epoch is not the one that was known, another instance is opening the room now: waits until it has.
     async fn opened_by_another(&mut self, state: &State, epoch: u64) -> Result<bool, Failure> {
         if epoch == self.epoch || epoch == 0 {
             return Ok(false);
         }
         let mut state = *state;
-        for _ in 0..LOOKS {
+        for _ in 0..READS {
             let known = self.ask(Request::Reinstate(Vec::new())).await?;
-            // A memory that is ahead of the database: no other instance will bring the two together.
+            // Redis is ahead of the database: no other instance will bring the two together.
             if known.blocks.memory != state.memory || known.blocks.epoch < state.last_epoch {
                 return Ok(false);
             }
             if self.is_open(&state, &known).await? {
                 return Ok(true);
             }
-            tokio::time::sleep(LOOK_EVERY).await;
+            tokio::time::sleep(READ_EVERY).await;
             state = self.state().await?;
         }
         Ok(false)
     }
 
-    /// Whether memory and database belong together: same epoch and same life, and neither knows of places that the other
-    /// one has forgotten.
+    /// Whether Redis and the database fit: same epoch, same life of the data, and neither knows of places that the other
+    /// one has lost.
     async fn is_open(&mut self, state: &State, known: &BlockState) -> Result<bool, Failure> {
         let BlockState { issued, blocks, .. } = known;
         let is_same = blocks.epoch > 0 && state.epoch == blocks.epoch && state.memory == blocks.memory;
-        let reserved = state.mark.block_end.max(self.beside.shown_beyond());
+        let reserved = state.mark.block_end.max(self.handed_out.shown_beyond());
         if !is_same || blocks.reserved_to < reserved {
             return Ok(false);
         }
-        let handed_out = self.beside.issued_in(blocks.epoch).max(*issued);
-        // Places may have been handed out, and written down, since the memory was read.
+        let handed_out = self.handed_out.issued_in(blocks.epoch).max(*issued);
+        // Places may have been handed out and written to the database since Redis was read.
         if state.mark.issued < handed_out && self.state().await?.mark.issued < handed_out {
             return Ok(false);
         }
@@ -152,21 +159,21 @@ impl Opener {
         Ok(true)
     }
 
-    /// Begins a new epoch. Only the instance that began it opens the memory in it, and only once: an epoch's numbers are
-    /// handed out from one beginning.
+    /// Begins a new epoch. Only the instance that began it opens the room in Redis, and only once, because the numbers of an
+    /// epoch are handed out from one beginning.
     async fn open_anew(&mut self, before: &BlockState) -> Result<bool, Failure> {
-        // A memory that takes no writes must not use up epochs and blocks of the database.
+        // First, so that a Redis that takes no writes does not use up epochs and blocks of the database.
         let prepared = self.memory.prepare(self.concert).await.map_err(|error| away(&error))?;
         let State { memory, mark, last_epoch, passed, .. } = prepared;
         let (epoch, at_database) = (before.blocks.epoch, before.blocks.reserved_to.max(before.issued));
-        let known = self.beside.issued().max(mark.issued);
-        let shown = known.max(self.beside.shown_beyond());
+        let known = self.handed_out.issued().max(mark.issued);
+        let shown = known.max(self.handed_out.shown_beyond());
         let ends = shown.max(mark.block_end);
-        // If the database was set back, or the memory has forgotten all and nothing shows whether the database was, more
-        // places may have been handed out than are known.
+        // More places may have been handed out than are known if the database was set back, or if Redis lost everything and
+        // nothing shows whether the database was set back too.
         let is_unsure = at_database < ends || (last_epoch == 0 && epoch > 0);
         let reserved_to = if is_unsure { ends.max(at_database) + MARGIN } else { mark.block_end };
-        let epoch_seen = last_epoch.max(self.beside.epoch());
+        let epoch_seen = last_epoch.max(self.handed_out.epoch());
         let (in_doubt, places) = ((passed.0 + 1, passed.1), self.block);
         let reopen = Request::Reopen { epoch, memory, epoch_seen, known, reserved_to, in_doubt, places };
         let BlockState { issued, blocks, is_new } = self.ask(reopen).await?;
@@ -202,6 +209,6 @@ impl Opener {
 }
 
 fn away(error: &MemoryError) -> Failure {
-    tracing::warn!(%error, "failed to open a room");
+    tracing::warn!(%error, "failed to open a room in Redis; its entries fail with 503");
     Failure::Unavailable
 }

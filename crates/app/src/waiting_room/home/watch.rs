@@ -1,4 +1,4 @@
-//! Checks a memory of places all the time, also if there is no room: alerts must fire before the first visitor enters.
+//! Checks Redis all the time, also if there is no room: alerts must fire before the first user enters.
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
@@ -11,13 +11,13 @@ use tokio_util::sync::CancellationToken;
 use super::{PlaceMemory, Trouble};
 use crate::conditions::Conditions;
 
-/// The name of the part on the board of conditions.
+/// The name of Redis on the board of conditions.
 const PART: &str = "redis";
 
-/// How often the memory is examined.
+/// How often Redis is examined.
 const EXAMINE_EVERY: Duration = Duration::from_secs(1);
 
-/// How often the age of the last good answer is shown, also while the memory owes an answer.
+/// How often the age of the last good answer is updated, also while an examination waits for its answer.
 const SHOW_EVERY: Duration = Duration::from_millis(250);
 
 /// An examination that takes longer than this counts as no answer.
@@ -27,17 +27,19 @@ const EXAMINED_WITHIN: Duration = Duration::from_secs(5);
 pub struct Watch {
     memory: Arc<dyn PlaceMemory>,
     conditions: Arc<Conditions>,
+    /// When Redis could last hand out places.
     well_at: Instant,
     age: Gauge<f64, AtomicU64>,
 }
 
 impl Watch {
-    pub(super) fn new(memory: Arc<dyn PlaceMemory>, conditions: Arc<Conditions>) -> Self {
+    /// A task that writes what is wrong with Redis on this board.
+    pub fn new(memory: Arc<dyn PlaceMemory>, conditions: Arc<Conditions>) -> Self {
         conditions.watch(PART);
         Self { memory, conditions, well_at: Instant::now(), age: Gauge::default() }
     }
 
-    /// Shows how long no user could have got a new place.
+    /// Registers the gauge of how long no user could get a new place.
     pub fn register(&self, registry: &mut Registry) {
         let memory = registry.sub_registry_with_prefix("waiting_room_memory");
         let help = "Seconds since Redis last answered and could hand out places";
@@ -80,13 +82,13 @@ impl Watch {
             let reason = found.iter().find(|(known, _)| *known == trouble).map(|(_, reason)| reason.clone());
             self.conditions.set(PART, trouble.condition(), reason);
         }
-        if !found.iter().any(|(trouble, _)| trouble.closes_the_door()) {
+        if !found.iter().any(|(trouble, _)| trouble.stops_entries()) {
             self.well_at = Instant::now();
         }
         self.show_age();
     }
 
-    /// The age is 0 while the memory is well: an examination a second ago says nothing of a fault.
+    /// The age is 0 while Redis is well: that the last examination was a second ago shows no fault.
     fn show_age(&self) {
         let age = self.well_at.elapsed().saturating_sub(EXAMINE_EVERY + SHOW_EVERY);
         self.age.set(age.as_secs_f64());

@@ -1,0 +1,40 @@
+//! The home of the rooms: the system that hands out places. It is the database, or Redis for large crowds.
+
+mod database;
+mod memory;
+mod opening;
+mod queue;
+mod redis;
+mod repair;
+mod watch;
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use onsale_domain::ids::UserId;
+use onsale_domain::waiting_room::{Enter, Token};
+
+use super::LiveRoom;
+use crate::desk::{Failure, Outcome};
+
+pub use database::DatabaseHome;
+pub use memory::{Entered, Entrant, Given, Held, Mark, MemoryError, PlaceMemory, State, Trouble};
+pub use redis::RedisHome;
+pub use repair::Repairer;
+pub use watch::Watch;
+
+/// Hands out places.
+#[async_trait]
+pub trait Home: Send + Sync {
+    /// Returns a place in line: a new one, or the one that the user has.
+    ///
+    /// # Errors
+    /// - [`Failure::Overloaded`] if too many users enter at once. No place was handed out.
+    /// - [`Failure::Unavailable`] if the database or Redis does not answer. Entering again returns the place if one was
+    ///   handed out.
+    async fn enter(&self, room: &Arc<LiveRoom>, user: UserId) -> Result<Outcome<Enter>, Failure>;
+
+    /// Forgets a place that was given up, so that its user gets a new one at the next entry. If that fails, the next entry
+    /// finds that the place is over.
+    async fn forget(&self, token: &Token);
+}

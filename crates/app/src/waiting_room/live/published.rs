@@ -1,0 +1,182 @@
+//! What every poll reads: counters, line and estimates, replaced as a whole.
+
+use std::sync::Arc;
+
+use arc_swap::{ArcSwap, Guard};
+use onsale_domain::time::Timestamp;
+use onsale_domain::waiting_room::{Line, Room};
+use parking_lot::Mutex;
+
+use crate::waiting_room::estimate::{EstimateMetrics, Estimates};
+use crate::waiting_room::outlook::{Forecaster, Move, Outlook};
+use crate::waiting_room::pace::Running;
+use crate::waiting_room::promises::{Forgiveness, Promises};
+
+/// Counters and line of a room, as of one commit.
+#[derive(Clone, Debug)]
+pub struct Snapshot {
+    /// Settings and counters.
+    pub room: Room,
+    /// The places in line.
+    pub line: Line,
+    /// Estimates and poll intervals.
+    outlook: Arc<Outlook>,
+}
+
+impl Snapshot {
+    /// The longest poll interval of a position, in seconds.
+    pub(in crate::waiting_room) fn longest_interval(&self, position: u64) -> f64 {
+        self.outlook.longest_interval(position)
+    }
+
+    pub(super) fn estimated_wait_seconds(&self, position: u64) -> u64 {
+        self.outlook.estimated_wait_seconds(position)
+    }
+
+    pub(super) fn poll_after_seconds(&self, position: u64, spread: u8) -> u64 {
+        self.outlook.poll_after_seconds(position, spread)
+    }
+}
+
+/// What a commit changed of the snapshot.
+pub(super) struct Committed {
+    pub(super) room: Room,
+    /// Places in line that were given up.
+    pub(super) given_up: Vec<u64>,
+    /// The number of turns that lapsed unused.
+    pub(super) absent: u64,
+    /// The last place that Redis is known to have handed out.
+    pub(super) redis_issued: u64,
+}
+
+/// See the module.
+pub(super) struct Published {
+    /// Polls load it without a lock.
+    snapshot: ArcSwap<Snapshot>,
+    /// Makes the outlook of the next snapshot. Its lock also guards the replacement of `snapshot`, because each snapshot
+    /// follows from the one before: two commits that replaced it at once would lose given-up places of one of them.
+    forecaster: Mutex<Forecaster>,
+    /// Snapshots of the past, from which follows until when a client may be silent.
+    promises: Mutex<Promises>,
+    estimates: Estimates,
+    estimate_metrics: EstimateMetrics,
+}
+
+impl Published {
+    pub(super) fn new(
+        room: Room,
+        line: Line,
+        running: Running,
+        polls_per_second: u32,
+        estimate_metrics: EstimateMetrics,
+        at: Timestamp,
+    ) -> Self {
+        let promises = Promises::started(&room, polls_per_second, at);
+        let (forecaster, outlook) = Forecaster::new(&room, &line, running, polls_per_second, at);
+        Self {
+            snapshot: ArcSwap::from_pointee(Snapshot { room, line, outlook: Arc::new(outlook) }),
+            forecaster: Mutex::new(forecaster),
+            promises: Mutex::new(promises),
+            estimates: Estimates::default(),
+            estimate_metrics,
+        }
+    }
+
+    /// The snapshot for one read, without a count of references.
+    pub(super) fn load(&self) -> Guard<Arc<Snapshot>> {
+        self.snapshot.load()
+    }
+
+    pub(super) fn snapshot(&self) -> Arc<Snapshot> {
+        self.snapshot.load_full()
+    }
+
+    /// Replaces the snapshot after a commit. `share` is the part of the rate that the room admits.
+    pub(super) fn replace(&self, committed: Committed, share: f64, at: Timestamp) {
+        let Committed { room, given_up, absent, redis_issued } = committed;
+        // Held until the new snapshot is stored: see the field.
+        let mut forecaster = self.forecaster.lock();
+        let known = self.snapshot.load_full();
+        // Commits may arrive out of order: the newer row stays, and the given-up places count all the same.
+        let room = if known.room.version < room.version { room } else { known.room.clone() };
+        let mut before = known.line.clone();
+        given_up.into_iter().for_each(|place| before.give_up(place));
+        let mut line = before.clone();
+        line.advance(room.issued, room.served);
+        line.account_for(&room.blocks);
+        if known.room.settings != room.settings {
+            self.promises.lock().keep(&known, at, true);
+        }
+        let issued = redis_issued.min(room.blocks.reserved_to);
+        let moved = Move { from: (&known.room, &before), to: (&room, &line), issued, absent };
+        forecaster.measure(&moved, at);
+        let outlook = forecaster.next_outlook(&known.outlook, &moved, share, at);
+        let outlook = outlook.map_or_else(|| known.outlook.clone(), Arc::new);
+        self.snapshot.store(Arc::new(Snapshot { room, line, outlook }));
+        drop(forecaster);
+        self.note_estimate(redis_issued, at);
+    }
+
+    /// Replaces estimates and poll intervals while no commit does.
+    pub(super) fn update_outlook(&self, waiting: u64, issued: u64, share: f64, at: Timestamp) {
+        let mut forecaster = self.forecaster.lock();
+        let known = self.snapshot.load_full();
+        if waiting == 0 && forecaster.is_current(&known.room) {
+            return;
+        }
+        let (room, line) = (&known.room, &known.line);
+        self.promises.lock().keep(&known, at, false);
+        let moved = Move { from: (room, line), to: (room, line), issued, absent: 0 };
+        forecaster.measure(&moved, at);
+        if let Some(outlook) = forecaster.next_outlook(&known.outlook, &moved, share, at) {
+            let next = Snapshot { room: room.clone(), line: line.clone(), outlook: Arc::new(outlook) };
+            self.snapshot.store(Arc::new(next));
+        }
+    }
+
+    /// Takes over measurements, estimates and promises of the same room from before it was read again.
+    pub(super) fn continue_from(&mut self, known: &Self, issued: u64, share: f64, at: Timestamp) {
+        let read = self.snapshot.load_full();
+        let mut forecaster = known.forecaster.lock().clone();
+        let before = known.snapshot.load_full();
+        let (from, to) = ((&before.room, &before.line), (&read.room, &read.line));
+        let moved = Move { from, to, issued, absent: 0 };
+        forecaster.measure(&moved, at);
+        let outlook = forecaster.next_outlook(&before.outlook, &moved, share, at);
+        let outlook = outlook.map_or_else(|| before.outlook.clone(), Arc::new);
+        self.snapshot.store(Arc::new(Snapshot { outlook, ..Snapshot::clone(&read) }));
+        self.forecaster = Mutex::new(forecaster);
+        let mut promises = known.promises.lock();
+        promises.keep(&before, at, before.room.settings != read.room.settings);
+        self.promises = Mutex::new(std::mem::take(&mut promises));
+    }
+
+    /// Replaces the count of running turns, on which the next outlook is based.
+    pub(super) fn count(&self, running: Running) {
+        self.forecaster.lock().count(running);
+    }
+
+    /// Until when silence does not end turns of places up to this one, the last that is admitted now: their clients may have
+    /// been given intervals until then.
+    pub(super) fn forgiveness(&self, last_admitted: u64, at: Timestamp) -> Forgiveness {
+        let claim_seconds = self.snapshot.load().room.settings.claim_seconds;
+        self.promises.lock().forgiveness(last_admitted, claim_seconds, at)
+    }
+
+    /// Notes the estimate of the last place in line, and measures the estimates of places that are admitted by now.
+    fn note_estimate(&self, redis_issued: u64, at: Timestamp) {
+        let snapshot = self.snapshot.load();
+        let room = &snapshot.room;
+        self.estimates.settle(room.served, at, &self.estimate_metrics);
+        let last = room.issued.max(redis_issued.min(room.blocks.reserved_to));
+        if let Some(position) = snapshot.line.position(last).filter(|_| self.estimates.is_due(last, at)) {
+            self.estimates.note(last, at, snapshot.estimated_wait_seconds(position));
+        }
+    }
+
+    /// The latest instant at which a client may poll that was answered before now.
+    #[cfg(test)]
+    pub(super) fn latest_promise(&self, place: u64, at: Timestamp) -> Timestamp {
+        self.promises.lock().latest(place, at)
+    }
+}

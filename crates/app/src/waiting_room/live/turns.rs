@@ -1,0 +1,235 @@
+//! The turns of a room: read by the calls of admitted users, written by commits.
+
+use std::collections::HashMap;
+
+use onsale_domain::concert::{Reservation, Status};
+use onsale_domain::ids::ReservationId;
+use onsale_domain::time::Timestamp;
+use onsale_domain::waiting_room::{Step, Token, Turn};
+use parking_lot::RwLock;
+
+use crate::waiting_room::change::SeenRows;
+use crate::waiting_room::pace::Running;
+use crate::waiting_room::promises::Forgiveness;
+use crate::waiting_room::scan::Scans;
+use crate::waiting_room::standing::{Instants, Purpose};
+use crate::waiting_room::turn::LiveTurn;
+
+/// A refresh reads the holds of a turn from this long before the end of the turn's own time: another instance may have
+/// taken a hold that keeps it running.
+const HOLDS_READ_BEFORE_MILLIS: i64 = 2_000;
+
+/// What a turn is for a token.
+pub(super) enum Shown {
+    /// It runs until then, live holds included.
+    Runs(Timestamp),
+    /// There is none, it is over, or it belongs to another token.
+    Over,
+    /// It seems to be over, but a hold that another instance took may keep it running.
+    Unsure,
+}
+
+/// See the module.
+pub(super) struct Turns {
+    /// Turns by place. Calls lock it for reading, as signs of life and first uses are atomics of each turn; commits lock it
+    /// for writing.
+    by_place: RwLock<HashMap<u64, LiveTurn>>,
+    /// Limits how often all turns are visited.
+    scans: Scans,
+}
+
+impl Turns {
+    /// The turns as they were read, each with whether it has ended, and the live holds, each by its place.
+    pub(super) fn new(turns: Vec<(u64, Turn, bool)>, holds: Vec<(u64, ReservationId, Timestamp)>) -> Self {
+        let live = |(place, turn, ended)| (place, LiveTurn::new(turn, ended));
+        let mut by_place: HashMap<u64, LiveTurn> = turns.into_iter().map(live).collect();
+        for (place, reservation, until) in holds {
+            if let Some(turn) = by_place.get_mut(&place) {
+                turn.holds.push((reservation, until));
+            }
+        }
+        Self { by_place: RwLock::new(by_place), scans: Scans::default() }
+    }
+
+    #[cfg(test)]
+    pub(super) fn in_virtual_time(self) -> Self {
+        Self { scans: Scans::without_rest(), ..self }
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.by_place.read().is_empty()
+    }
+
+    /// Shows a token to its turn. If the turn runs, that is a sign of life, and with [`Purpose::Use`] its first use.
+    pub(super) fn show(&self, token: &Token, purpose: Purpose, is_from_redis: bool, instants: Instants) -> Shown {
+        let Instants { now, as_of, may_be_outdated } = instants;
+        let turns = self.by_place.read();
+        let Some(turn) = turns.get(&token.place) else { return Shown::Over };
+        if turn.runs(now) && !turn.is_rejected(token) {
+            let is_use = purpose == Purpose::Use;
+            turn.note_sign_of_life(now);
+            if is_from_redis {
+                turn.note_token(token, is_use);
+            }
+            if is_use {
+                turn.note_use();
+            }
+            return Shown::Runs(turn.lasts_until(now));
+        }
+        // Every hold that keeps a turn running was taken before the end of its own time. A refresh after that has seen them.
+        let active_until = turn.turn.active_until;
+        let may_be_held = !turn.ended && active_until <= now && !turn.runs(now);
+        if may_be_outdated && may_be_held && as_of < active_until {
+            return Shown::Unsure;
+        }
+        Shown::Over
+    }
+
+    /// Whether the turn of a token runs. No sign of life.
+    pub(super) fn runs(&self, token: &Token, at: Timestamp) -> bool {
+        self.by_place.read().get(&token.place).is_some_and(|turn| turn.runs(at) && !turn.is_rejected(token))
+    }
+
+    /// Counts the turns that run.
+    pub(super) fn running(&self, claim_seconds: u32, at: Timestamp) -> Running {
+        let mut running = Running::default();
+        self.by_place.read().values().for_each(|turn| turn.count(&mut running, claim_seconds, at));
+        running
+    }
+
+    /// Places whose turns end soon or run on after their own time, as listed a moment ago.
+    pub(super) fn ending_soon(&self, at: Timestamp) -> Vec<u64> {
+        let soon = at.plus_millis(HOLDS_READ_BEFORE_MILLIS);
+        let ends_soon =
+            |(place, turn): (&u64, &LiveTurn)| (!turn.ended && turn.turn.active_until <= soon).then_some(*place);
+        self.scans.ending_soon(at, || self.by_place.read().iter().filter_map(ends_soon).collect())
+    }
+
+    /// Adds to a step what the database does not know of the turns yet. Returns a count of the turns that run; `None` if it
+    /// is too early for another scan.
+    pub(super) fn report(&self, step: &mut Step, claim_seconds: u32, at: Timestamp) -> Option<Running> {
+        self.scans.scan(|| {
+            let mut running = Running::default();
+            for (place, turn) in self.by_place.read().iter() {
+                turn.follow_clock(at);
+                turn.count(&mut running, claim_seconds, at);
+                let claimed = turn.is_claimed();
+                if claimed && !turn.turn.claimed && step.claimed.len() < Step::PLACES_MAX {
+                    step.claimed.push(*place);
+                }
+                if !claimed && turn.is_worth_noting(claim_seconds, at) && step.seen.len() < Step::PLACES_MAX {
+                    step.seen.push((*place, turn.seen()));
+                }
+                if !turn.turn.named && step.bearers.len() < Step::PLACES_MAX {
+                    step.bearers.extend(turn.bearer());
+                }
+                if step.bearers.len() < Step::PLACES_MAX {
+                    step.bearers.extend(turn.take_to_check());
+                }
+                if turn.is_due(claim_seconds, at) && step.due.len() < Step::PLACES_MAX {
+                    step.due.push(*place);
+                }
+            }
+            running
+        })
+    }
+
+    pub(super) fn check_again(&self, bearers: Vec<Token>) {
+        let turns = self.by_place.read();
+        for token in bearers {
+            if let Some(turn) = turns.get(&token.place) {
+                turn.check_again(token);
+            }
+        }
+    }
+
+    /// Applies a commit. Returns how many turns lapsed unused. `forgiveness` is called with the last place that is new, if
+    /// there is one.
+    pub(super) fn commit(
+        &self,
+        changed: Vec<(u64, Option<Turn>)>,
+        ended: &[u64],
+        reservations: &[Reservation],
+        forgiveness: impl FnOnce(u64) -> Forgiveness,
+    ) -> u64 {
+        if changed.is_empty() && ended.is_empty() && reservations.is_empty() {
+            return 0;
+        }
+        let mut absent = 0;
+        let mut turns = self.by_place.write();
+        let new = changed.iter().filter(|(place, turn)| turn.is_some() && !turns.contains_key(place));
+        let forgiveness = new.map(|(place, _)| *place).max().map(forgiveness);
+        for (place, turn) in changed {
+            match (turn, turns.get_mut(&place)) {
+                (Some(turn), Some(known)) => known.update(turn),
+                (Some(turn), None) => {
+                    let turn = LiveTurn::new(turn, false);
+                    if let Some(forgiveness) = &forgiveness {
+                        turn.forgive_until(forgiveness.until(place));
+                    }
+                    turns.insert(place, turn);
+                }
+                (None, _) => absent += u64::from(turns.remove(&place).is_some_and(|turn| turn.was_unused())),
+            }
+        }
+        mark_ended(&mut turns, ended);
+        note_holds(&mut turns, reservations);
+        absent
+    }
+
+    pub(super) fn apply_seen(&self, seen: &SeenRows) {
+        let mut turns = self.by_place.write();
+        for (place, turn) in &seen.turns {
+            if let Some(known) = turns.get_mut(place) {
+                known.update(turn.clone());
+            }
+        }
+        mark_ended(&mut turns, &seen.ended);
+        note_holds(&mut turns, &seen.reservations);
+    }
+
+    /// Silence before `at` ends no turn of now. `forgiveness` is called with the last admitted place.
+    pub(super) fn forgive_silence(&self, forgiveness: impl FnOnce(u64) -> Forgiveness, at: Timestamp) {
+        let turns = self.by_place.read();
+        let Some(last_admitted) = turns.keys().max() else { return };
+        let forgiveness = forgiveness(*last_admitted);
+        for (place, turn) in turns.iter() {
+            turn.forgive_until(forgiveness.until(*place).max(at));
+        }
+    }
+
+    pub(super) fn add_hold(&self, place: u64, hold: ReservationId, until: Timestamp) {
+        if let Some(turn) = self.by_place.write().get_mut(&place) {
+            turn.holds.retain(|(id, _)| *id != hold);
+            turn.holds.push((hold, until));
+        }
+    }
+
+    pub(super) fn end(&self, place: u64) -> bool {
+        self.by_place.write().get_mut(&place).is_some_and(|turn| !std::mem::replace(&mut turn.ended, true))
+    }
+
+    pub(super) fn reject(&self, token: &Token) {
+        if let Some(turn) = self.by_place.read().get(&token.place) {
+            turn.reject(token.id);
+        }
+    }
+}
+
+fn mark_ended(turns: &mut HashMap<u64, LiveTurn>, ended: &[u64]) {
+    for place in ended {
+        if let Some(turn) = turns.get_mut(place) {
+            turn.ended = true;
+        }
+    }
+}
+
+fn note_holds(turns: &mut HashMap<u64, LiveTurn>, reservations: &[Reservation]) {
+    for reservation in reservations {
+        let Some(turn) = turns.get_mut(&reservation.place) else { continue };
+        turn.holds.retain(|(id, _)| *id != reservation.id);
+        if reservation.status == Status::Held {
+            turn.holds.push((reservation.id, reservation.held_until));
+        }
+    }
+}

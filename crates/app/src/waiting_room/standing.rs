@@ -1,0 +1,157 @@
+//! The standing of a token: one call for polls, streams and calls that use a turn.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use onsale_domain::time::Timestamp;
+use onsale_domain::waiting_room::Token;
+
+use super::live::OutdatedAfter;
+use super::{LiveRoom, Rooms};
+use crate::store::StoreError;
+
+/// If a place lies beyond all that the database has reserved, the room is read again this often, and this many times.
+const BEYOND_READ_EVERY: Duration = Duration::from_millis(100);
+const BEYOND_READS: u32 = 20;
+
+/// Why the standing is read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Purpose {
+    /// To show it. The answer may be as old as the last refresh. A sign of life all the same.
+    Poll,
+    /// To let a call pass that does not use the turn. A user who was admitted must not be refused, whichever instance
+    /// admitted the place.
+    Pass,
+    /// To let a call pass that uses the turn: from then on silence no longer ends it.
+    Use,
+}
+
+/// The standing of a token in its room.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// In line.
+    Waiting {
+        /// 1 is the next to be admitted.
+        position: u64,
+        /// Estimated seconds until the admission, at least 1.
+        estimated_wait_seconds: u64,
+        /// Seconds until the next poll, at least 1.
+        poll_after_seconds: u64,
+    },
+    /// Admitted, and the turn runs.
+    Active {
+        /// The end of the turn, live holds included.
+        until: Timestamp,
+    },
+    /// The turn is over, or the place was given up.
+    Expired,
+}
+
+/// The standing of a token, with what its client gets to know of the room.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Placement {
+    /// The standing.
+    pub standing: Standing,
+    /// The instant of the snapshot that the standing was read from.
+    pub as_of: Timestamp,
+    /// Whether nothing is left in the concert and no hold can come back.
+    pub is_sold_out: bool,
+    /// Whether admission is paused.
+    pub is_paused: bool,
+}
+
+/// For which instants a standing is read.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Instants {
+    pub(super) now: Timestamp,
+    /// Everything that was committed until then is known: now if no other process changes the rooms.
+    pub(super) as_of: Timestamp,
+    /// Whether another instance may have changed the standing since then, so that a refresh may be due.
+    pub(super) may_be_outdated: bool,
+}
+
+impl Rooms {
+    /// The standing of a token in its room; `None` if the room no longer exists.
+    ///
+    /// A poll is answered from memory: one load of the snapshot, one computation of the position, no lock and no I/O. The
+    /// database is read first only if another instance may have changed a standing on which the call depends.
+    ///
+    /// # Errors
+    /// `StoreError` if the answer depends on the database and it cannot be read.
+    pub async fn placement(
+        &self,
+        room: &Arc<LiveRoom>,
+        token: &Token,
+        purpose: Purpose,
+    ) -> Result<Option<Placement>, StoreError> {
+        // A reload of all rooms replaces their values. Nothing updates the old ones.
+        let reloaded = if self.is_current(room) { None } else { Some(self.get(token.concert)) };
+        let room = match &reloaded {
+            None => room,
+            Some(Some(room)) => room,
+            Some(None) => return Ok(None),
+        };
+        match room.placement(token, purpose, self.instants(true)) {
+            Ok(Placement { standing: Standing::Expired, .. }) if room.is_beyond(token.place) => {
+                self.wait_for_place(token).await?;
+            }
+            Ok(placement) => return Ok(Some(placement)),
+            Err(OutdatedAfter(pause)) => {
+                let arrived = Instant::now();
+                // The pause gathers callers. A refresh that began since they arrived answers all of them.
+                tokio::time::sleep(pause).await;
+                self.refresh_since(arrived).await?;
+            }
+        }
+        // The refresh may have reloaded the room. By now the standing counts as known.
+        let room = self.get(token.concert);
+        Ok(room.and_then(|room| room.placement(token, purpose, self.instants(false)).ok()))
+    }
+
+    /// Read before the snapshot, so that the snapshot is as of this instant or of a later change of the room.
+    fn instants(&self, may_be_outdated: bool) -> Instants {
+        let now = self.reader.now();
+        match self.refreshed_at() {
+            Some(as_of) => Instants { now, as_of, may_be_outdated },
+            None => Instants { now, as_of: now, may_be_outdated: false },
+        }
+    }
+
+    /// A token is signed, so its place was handed out. If the place lies beyond all that the database has reserved, either
+    /// another instance reserved it since the last refresh, or the database was set back and the room is about to be opened
+    /// anew behind that place. Until then the token must not be called expired.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`] if the room was not opened anew within 2 s.
+    async fn wait_for_place(&self, token: &Token) -> Result<(), StoreError> {
+        self.refresh().await?;
+        // Relaxed: set once, before the first request.
+        if !self.are_places_from_redis.load(Ordering::Relaxed) {
+            return Ok(());
+        }
+        let is_beyond = || self.get(token.concert).filter(|room| room.is_beyond(token.place));
+        let Some(room) = is_beyond() else { return Ok(()) };
+        room.handed_out.show_beyond(token.place);
+        for _ in 0..BEYOND_READS {
+            tokio::time::sleep(BEYOND_READ_EVERY).await;
+            self.refresh().await?;
+            if is_beyond().is_none() {
+                return Ok(());
+            }
+        }
+        Err(StoreError::Unavailable("the database is older than a place in line".to_owned()))
+    }
+
+    /// Whether a place is in line, or its turn runs. The changes of other instances are read before the answer is no.
+    ///
+    /// # Errors
+    /// `StoreError` if the database cannot be read and the answer depends on it.
+    pub(super) async fn stands(&self, room: &Arc<LiveRoom>, token: &Token) -> Result<bool, StoreError> {
+        if room.is_waiting(token) {
+            return Ok(true);
+        }
+        self.refresh().await?;
+        Ok(self.get(token.concert).is_some_and(|room| room.stands(token, self.reader.now())))
+    }
+}

@@ -7,7 +7,7 @@ use onsale_domain::waiting_room::{Room, Turn};
 /// else was committed: rows as of a lock, and turns that ended.
 #[derive(Debug, Default)]
 pub(super) struct SeenRows {
-    /// Turns, by place.
+    /// Turns, each with its place.
     pub(super) turns: Vec<(u64, Turn)>,
     /// Places whose turns have ended.
     pub(super) ended: Vec<u64>,

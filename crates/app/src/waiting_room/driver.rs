@@ -31,7 +31,7 @@ pub struct Driver {
     pub rooms: Arc<Rooms>,
     /// The clock by which turns end.
     pub clock: Arc<ClockWatch>,
-    /// Decides the steps.
+    /// The desk that decides the steps.
     pub desk: Arc<Desk>,
     /// Counts runs and failures.
     pub metrics: TaskMetrics,

@@ -37,7 +37,7 @@ impl Default for EstimateMetrics {
 }
 
 impl EstimateMetrics {
-    /// Registers the histograms.
+    /// Registers both histograms with this registry.
     pub fn register(&self, registry: &mut Registry) {
         let help = "Actual wait divided by the estimate that the last visitor in line got; sampled every 5 s";
         registry.register("waiting_room_wait_ratio", help, self.parts.clone());

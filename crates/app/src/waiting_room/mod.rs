@@ -237,7 +237,7 @@ impl Rooms {
         changes
     }
 
-    /// The database's time.
+    /// The present time, by the clock of the database.
     pub(super) fn now(&self) -> Timestamp {
         self.reader.now()
     }

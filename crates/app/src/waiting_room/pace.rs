@@ -79,9 +79,9 @@ pub(super) struct Pace {
 pub(super) struct Change {
     /// Turns that ran until now.
     pub(super) active: u32,
-    /// Users admitted.
+    /// The number of users admitted since then.
     pub(super) called: u64,
-    /// Turns that ended.
+    /// The number of turns that ended since then.
     pub(super) ended: u64,
     /// Of those, the turns that lapsed unused.
     pub(super) absent: u64,

@@ -24,7 +24,7 @@ const QUARTERS: i64 = 4;
 /// until then.
 const BEFORE_START_SECONDS_MAX: f64 = 60.0;
 
-/// See the module.
+/// The poll intervals that clients of one room were given.
 #[derive(Debug, Default)]
 pub(super) struct Promises {
     /// Snapshots of the past, oldest first. Each holds from its time to that of the next.

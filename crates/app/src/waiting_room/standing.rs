@@ -51,7 +51,7 @@ pub enum Standing {
 /// The standing of a token, with what its client gets to know of the room.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Placement {
-    /// The standing.
+    /// In line, admitted or over.
     pub standing: Standing,
     /// The instant of the snapshot that the standing was read from.
     pub as_of: Timestamp,

@@ -31,7 +31,7 @@ pub(super) struct Stated([f64; POSITIONS]);
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Elapsed {
     pub(super) seconds: f64,
-    /// Users admitted.
+    /// The number of users admitted since then.
     pub(super) called: f64,
     /// Users in line before. Positions behind them had no client, so any estimate may be stated there.
     pub(super) waiting: f64,
@@ -42,7 +42,7 @@ pub(super) struct Elapsed {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Earlier {
     pub(super) plan: Plan,
-    /// Since the change.
+    /// Seconds since the change.
     pub(super) seconds: f64,
     /// Users admitted since the change.
     pub(super) called: f64,
@@ -68,7 +68,7 @@ impl Stated {
         Self(std::array::from_fn(|index| forecast.seconds(position(index))))
     }
 
-    /// The next table.
+    /// The table that follows this one when time has passed.
     pub(super) fn follow(&self, forecast: &Forecast, elapsed: Elapsed, plan: &Plan) -> Self {
         let is_new = |index: usize| index > 0 && position(index - 1) + elapsed.called > elapsed.waiting;
         let mut next = [0.0_f64; POSITIONS];

@@ -106,9 +106,9 @@ impl Blocks {
 /// Accounts for places that Redis hands out instead of the database.
 #[derive(Clone, Debug)]
 pub struct HandOut {
-    /// The room.
+    /// The concert of the room.
     pub concert: ConcertId,
-    /// The change.
+    /// What to change in its blocks.
     pub request: Request,
 }
 

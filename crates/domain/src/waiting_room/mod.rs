@@ -24,9 +24,9 @@ pub use window::Window;
 /// Takes a place in line, or finds the one that the user already has.
 #[derive(Clone, Debug)]
 pub struct Enter {
-    /// The room.
+    /// The concert of the room.
     pub concert: ConcertId,
-    /// The user.
+    /// The user who enters.
     pub user: UserId,
 }
 
@@ -42,9 +42,9 @@ pub struct Entered {
 /// Changes how a room admits. Returns the settings after the change.
 #[derive(Clone, Debug)]
 pub struct Configure {
-    /// The room.
+    /// The concert of the room.
     pub concert: ConcertId,
-    /// What to change.
+    /// The settings to change.
     pub patch: Patch,
 }
 

@@ -69,7 +69,7 @@ impl Patch {
 /// A waiting room: counters instead of a list of people.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Room {
-    /// The settings.
+    /// How the room admits.
     pub settings: Settings,
     /// The last place handed out.
     pub issued: u64,
@@ -127,7 +127,7 @@ impl Room {
 /// A place in line. It is durable before its token is answered.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Place {
-    /// The user.
+    /// The user who entered.
     pub user: UserId,
     /// The id of its token.
     pub token: TokenId,
@@ -152,7 +152,7 @@ pub enum PlaceStanding {
 /// The turn of an admitted place. It exists until it is settled.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Turn {
-    /// Time of admission.
+    /// When the place was admitted.
     pub admitted_at: Timestamp,
     /// From this instant on no new hold is taken.
     pub active_until: Timestamp,

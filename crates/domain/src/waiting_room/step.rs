@@ -11,7 +11,7 @@ use crate::{Command, Context, Refusal};
 /// One atomic step of a room. Any instance may take it.
 #[derive(Clone, Debug)]
 pub struct Step {
-    /// The room.
+    /// The concert of the room.
     pub concert: ConcertId,
     /// Signs of life of admitted places that are not used yet: for each, the last.
     pub seen: Vec<(u64, Timestamp)>,

@@ -11,9 +11,9 @@ use crate::time::Timestamp;
 pub struct Token {
     /// Id of the token.
     pub id: TokenId,
-    /// The room.
+    /// The concert of the room.
     pub concert: ConcertId,
-    /// The user.
+    /// The user who entered.
     pub user: UserId,
     /// Place in line, from 1.
     pub place: u64,

@@ -10,7 +10,7 @@ use super::Home;
 use crate::desk::{Desk, Failure, Outcome};
 use crate::waiting_room::LiveRoom;
 
-/// See the module.
+/// The home of rooms whose places are rows of the database from the start.
 pub struct DatabaseHome {
     desk: Arc<Desk>,
 }

@@ -48,7 +48,7 @@ pub enum Trouble {
 }
 
 impl Trouble {
-    /// Every trouble.
+    /// Every trouble, in the order of the board.
     pub const ALL: [Self; 11] = [
         Self::Away,
         Self::Login,
@@ -89,7 +89,7 @@ impl Trouble {
 /// A user that enters.
 #[derive(Clone, Debug)]
 pub struct Entrant {
-    /// The user.
+    /// The user who gets the place.
     pub user: UserId,
     /// The id of the token, if a place is handed out now.
     pub token: TokenId,
@@ -99,7 +99,7 @@ pub struct Entrant {
     pub replacing: Option<u64>,
 }
 
-/// A user's place.
+/// The place that a user has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Held {
     /// The place, from 1.

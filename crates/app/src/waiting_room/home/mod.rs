@@ -23,7 +23,7 @@ pub use redis::RedisHome;
 pub use repair::Repairer;
 pub use watch::Watch;
 
-/// Hands out places.
+/// The system that hands out the places of all rooms.
 #[async_trait]
 pub trait Home: Send + Sync {
     /// Returns a place in line: a new one, or the one that the user has.

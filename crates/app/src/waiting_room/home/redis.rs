@@ -26,7 +26,7 @@ const ADMITTED_WITHIN: Duration = Duration::from_millis(200);
 /// How often an entry asks Redis again because the place that it got is over. Other instances may replace it meanwhile.
 const ATTEMPTS_MAX: usize = 4;
 
-/// See the module.
+/// The home of rooms whose places Redis hands out.
 pub struct RedisHome {
     memory: Arc<dyn PlaceMemory>,
     desk: Arc<Desk>,

@@ -43,7 +43,7 @@ pub struct RepairMetrics {
 }
 
 impl RepairMetrics {
-    /// Registers the counters.
+    /// Registers all counters with this registry.
     pub fn register(&self, registry: &mut Registry) {
         let memory = registry.sub_registry_with_prefix("waiting_room_memory");
         memory.register("restored", "Places restored in Redis after it lost them", self.restored.clone());
@@ -65,7 +65,7 @@ impl RepairMetrics {
     }
 }
 
-/// See the module.
+/// The background task that repairs the rooms of one place memory.
 pub struct Repairer {
     memory: Arc<dyn PlaceMemory>,
     desk: Arc<Desk>,
@@ -75,7 +75,7 @@ pub struct Repairer {
     /// Rooms that are over and need no other attempt: the epoch and the last place of the attempt.
     retired: HashMap<ConcertId, (u64, u64)>,
     retired_at: Instant,
-    /// Counts of repairs.
+    /// Counts what was repaired, by kind.
     pub metrics: RepairMetrics,
 }
 

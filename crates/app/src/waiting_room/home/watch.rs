@@ -23,7 +23,7 @@ const SHOW_EVERY: Duration = Duration::from_millis(250);
 /// An examination that takes longer than this counts as no answer.
 const EXAMINED_WITHIN: Duration = Duration::from_secs(5);
 
-/// See the module.
+/// The background task that examines one place memory.
 pub struct Watch {
     memory: Arc<dyn PlaceMemory>,
     conditions: Arc<Conditions>,

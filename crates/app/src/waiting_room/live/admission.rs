@@ -8,7 +8,7 @@ use parking_lot::Mutex;
 
 use crate::waiting_room::pressure::Pressure;
 
-/// See the module.
+/// The state of the admission of one room.
 #[derive(Default)]
 pub(in crate::waiting_room) struct Admission {
     /// How much admission is reduced while the database is slow. Written by the driver; read for each outlook.

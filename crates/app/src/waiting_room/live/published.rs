@@ -15,7 +15,7 @@ use crate::waiting_room::promises::{Forgiveness, Promises};
 /// Counters and line of a room, as of one commit.
 #[derive(Clone, Debug)]
 pub struct Snapshot {
-    /// Settings and counters.
+    /// The settings and counters of the room.
     pub room: Room,
     /// The places in line.
     pub line: Line,
@@ -49,7 +49,7 @@ pub(super) struct Committed {
     pub(super) redis_issued: u64,
 }
 
-/// See the module.
+/// The snapshot of a room, with all that is needed to make the next one.
 pub(super) struct Published {
     /// Polls load it without a lock.
     snapshot: ArcSwap<Snapshot>,

@@ -29,7 +29,7 @@ pub(super) enum Shown {
     Unsure,
 }
 
-/// See the module.
+/// The turns of one room, with what only this process knows of them.
 pub(super) struct Turns {
     /// Turns by place. Calls lock it for reading, as signs of life and first uses are atomics of each turn; commits lock it
     /// for writing.

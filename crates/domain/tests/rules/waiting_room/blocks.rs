@@ -65,7 +65,7 @@ impl RedisRoom {
         self.world.tables.turns.keys().map(|(_, place)| *place).collect()
     }
 
-    /// Ranges in doubt.
+    /// The first and the last place of each gap.
     fn gaps(&self) -> Vec<(u64, u64)> {
         self.row().blocks.gaps.iter().map(|gap| (gap.first, gap.last)).collect()
     }

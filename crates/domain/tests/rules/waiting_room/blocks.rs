@@ -92,7 +92,7 @@ fn what_was_handed_out_is_called_in_order_and_never_beyond_the_block() {
 }
 
 #[test]
-fn a_lost_memory_leaves_a_gap_that_counts_as_given_up() {
+fn lost_data_leaves_a_gap_that_counts_as_given_up() {
     let mut room = RedisRoom::open(settings(1, 50));
     room.step(3, &[], &[]);
     assert_eq!(room.reopen(0, 2, 5), (1, 3, 10, false), "another instance was first");
@@ -107,7 +107,7 @@ fn a_lost_memory_leaves_a_gap_that_counts_as_given_up() {
 }
 
 #[test]
-fn a_database_that_was_set_back_keeps_what_the_memory_handed_out() {
+fn a_database_that_was_set_back_keeps_what_redis_handed_out() {
     let mut room = RedisRoom::open(settings(1, 50));
     room.step(3, &[], &[]);
     // The memory is in epoch 4 and has handed out places up to 25 of a block that ends at 30.
@@ -150,7 +150,7 @@ fn the_line_waits_a_little_before_it_passes_a_gap() {
 }
 
 #[test]
-fn a_turn_is_named_by_whoever_shows_its_token() {
+fn a_turn_is_named_by_the_first_token_that_is_shown() {
     let mut room = RedisRoom::open(settings(2, 50));
     room.step(2, &[], &[]);
     assert!(room.world.tables.places.is_empty());
@@ -171,7 +171,7 @@ fn of_two_turns_of_one_user_the_one_that_runs_already_stays() {
 }
 
 #[test]
-fn a_turn_that_nobody_shows_lapses() {
+fn a_turn_whose_token_is_not_shown_lapses() {
     let mut room = RedisRoom::open(settings(1, 50));
     room.step(2, &[], &[]);
     room.world.now = room.world.now.plus_millis(60_499);
@@ -183,7 +183,7 @@ fn a_turn_that_nobody_shows_lapses() {
 }
 
 #[test]
-fn whoever_leaves_needs_no_row() {
+fn a_place_without_a_row_can_be_given_up() {
     let mut room = RedisRoom::open(settings(1, 50));
     room.step(3, &[], &[]);
     for place in [2, 2, 1] {

@@ -19,9 +19,6 @@ use crate::scale::Scale;
 pub(crate) use writes::Write;
 use writes::{Stream, When};
 
-/// The program's schema.
-const SCHEMA: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../adapters/src/sqlite/migrations/0001_sale.sql");
-
 /// Same as in `crates/adapters/src/sqlite/connection.rs`.
 const PRAGMAS: &str = "PRAGMA cache_size = -8192; PRAGMA temp_store = memory; PRAGMA foreign_keys = on;
     PRAGMA journal_mode = wal; PRAGMA synchronous = full; PRAGMA wal_autocheckpoint = 0;
@@ -53,7 +50,6 @@ pub(crate) fn compare(
     let again = file.with_file_name("raw.db");
     let db = Connection::open(&again)?;
     db.execute_batch(PRAGMAS)?;
-    db.execute_batch(&std::fs::read_to_string(SCHEMA)?)?;
     let rows = take_over(&db, file, write)?;
     let count = rows.iter().map(Vec::len).min().unwrap_or(0) / (ROUNDS * BATCHES.len() + 1);
     if count < scale.pick(BATCHES[1], BATCHES[1], 1) {
@@ -76,9 +72,21 @@ pub(crate) fn compare(
     Ok(BatchLine { work: work.to_owned(), rates: [at(0), at(1)] })
 }
 
-/// Copies the rows that must exist before, and reads the rows to write.
+/// The statements that created the program's tables and indexes, in the order of their creation.
+fn schema(db: &Connection) -> Outcome<Vec<String>> {
+    // The program's own tables only: SQLite creates its internal ones itself.
+    let mut select = db.prepare(
+        "SELECT sql FROM program.sqlite_schema WHERE sql IS NOT NULL AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\' ORDER BY rowid",
+    )?;
+    Ok(select.query_map([], |row| row.get(0))?.collect::<Result<_, _>>()?)
+}
+
+/// Copies the schema and the rows that must exist before, and reads the rows to write.
 fn take_over(db: &Connection, file: &Path, write: Write) -> Outcome<Rows> {
     db.execute("ATTACH ?1 AS program", [file.to_str().ok_or("the path of the file is not UTF-8")?])?;
+    for statement in schema(db)? {
+        db.execute_batch(&statement)?;
+    }
     for parents in write.parents() {
         db.execute_batch(parents)?;
     }

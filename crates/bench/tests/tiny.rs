@@ -51,7 +51,7 @@ fn rows_on_postgres_run() {
     if without("postgres") {
         return;
     }
-    let output = run(&["postgres", "pg-payment", "pg-contention", "pg-instances", "pg-one", "pg-crowd", "pg-snapshot"]);
+    let output = run(&["postgres", "pg-payment", "pg-instances", "pg-snapshot"]);
     for line in ["payment: half of that, open loop", "three instances on one database", "a snapshot open for 1 s"] {
         assert!(output.contains(line), "{line}: {output}");
     }
@@ -62,8 +62,10 @@ fn rows_of_the_waiting_room_run_and_their_answers_are_audited() {
     if without("postgres") || without("redis") {
         return;
     }
-    let output = run(&["room"]);
-    for line in ["enter, room on Redis, beside INCR", "10,000 admitted at once", "200 users had a turn", "holds"] {
+    let output = run(&["room", "redis", "scene", "memory"]);
+    for line in
+        ["enter, room on Redis, beside INCR", "10,000 admitted at once", "200 users had a turn", "a waiter in Redis"]
+    {
         assert!(output.contains(line), "{line}: {output}");
     }
 }

@@ -62,7 +62,8 @@ impl Load {
 pub(super) fn open(machine: &Machine, target: Target, issuer: Issuer) -> Outcome<Work<'_>> {
     let deployment = Deployment::start(machine, issuer, 3)?;
     Ok(Box::new(move |results| {
-        for percentage in PERCENTAGES {
+        let percentages = machine.scale.pick(&PERCENTAGES[..], &PERCENTAGES, &PERCENTAGES[..1]);
+        for percentage in percentages.iter().copied() {
             let load = Load::of(machine.scale, percentage);
             let is_in_time = run(results, &deployment, (issuer, target), load)?;
             if is_in_time || issuer == Issuer::Database {

@@ -65,7 +65,7 @@ struct Scene {
 
 impl Scene {
     /// Runs the scene. Half of the users have entered when Redis is killed.
-    fn run(deployment: &Deployment<'_>, log: &mut Log, users: usize) -> Outcome<Self> {
+    fn run(deployment: &Deployment<'_>, log: &mut Log, users: usize, down: Duration) -> Outcome<Self> {
         let redis = deployment.redis.as_ref().ok_or("this deployment has no Redis")?;
         let concert = deployment.first().admin.concert(&room(MAX_ACTIVE, ADMITTED_PER_SECOND))?;
         *log = Log::new(log.room, now_millis());
@@ -93,7 +93,7 @@ impl Scene {
             }
             let killed = micros();
             deployment.runtime.block_on(redis.kill());
-            std::thread::sleep(DOWN);
+            std::thread::sleep(down);
             deployment.runtime.block_on(redis.restart());
             let restarted = micros();
             let answers = running.join().map_err(|_| "a thread of the visitors panicked")??;
@@ -141,10 +141,11 @@ impl Scene {
 
 pub(super) fn scene(machine: &Machine, target: Target) -> Outcome<Work<'_>> {
     let users = machine.scale.pick(100_000, 20_000, 200);
+    let down = machine.scale.pick(DOWN, DOWN, DOWN / 10);
     let deployment = Deployment::start(machine, Issuer::Redis, 3)?;
     Ok(Box::new(move |results| {
         let mut log = Log::new(limits(MAX_ACTIVE, ADMITTED_PER_SECOND), 0);
-        let mut scene = Scene::run(&deployment, &mut log, users)?;
+        let mut scene = Scene::run(&deployment, &mut log, users, down)?;
         results.remark(scene.report());
         let (turns, until_entry) = (scene.turns(), scene.until_entry());
         log.records = std::mem::take(&mut scene.answers.records);

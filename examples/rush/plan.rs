@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use clap::{Arg, Command, value_parser};
 use onsale_load_generator::Outcome;
 
-/// What the command line asks for.
+/// What to do, from the command line.
 pub(crate) struct Plan {
     pub(crate) buyers: u64,
     pub(crate) seats: u32,

@@ -9,7 +9,7 @@ use crate::row::Row;
 use crate::scale::Scale;
 use crate::suite::Suite;
 
-/// What the command line asks for.
+/// What to do, from the command line.
 pub(crate) enum Plan {
     /// Measures rows.
     Measure(Measure),
@@ -57,7 +57,7 @@ fn command() -> Command {
         .arg(Arg::new("tiny").long("tiny").action(ArgAction::SetTrue).hide(true))
 }
 
-/// Reads the command line of this process. Prints help and ends the process if that is asked for.
+/// Reads the command line of this process. With `--help`, prints the help and ends the process.
 ///
 /// # Errors
 /// If a word names no row.

@@ -27,7 +27,7 @@ pub struct BarGroup {
     pub label: String,
     /// The length of each bar, in the order of the series; at least 0.
     pub values: Vec<f64>,
-    /// Where a vertical mark is drawn, such as a target.
+    /// The value at which a vertical mark is drawn, such as a target.
     pub mark: Option<f64>,
 }
 

@@ -6,7 +6,7 @@ mod target;
 pub(crate) use line::{Figure, Line, Verdict};
 pub(crate) use target::Target;
 
-/// A kind of write, beside the same rows written in batches straight into SQLite.
+/// A kind of write, and the same rows written in batches straight into SQLite.
 #[derive(Clone, Debug)]
 pub(crate) struct BatchLine {
     pub(crate) work: String,

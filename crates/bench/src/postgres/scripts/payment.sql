@@ -16,7 +16,7 @@ INSERT INTO payments (payment_id, reservation_id, performance_id, user_id, seats
     VALUES (('00000000-0000-7000-9000-' || :user)::uuid, ('00000000-0000-7000-8000-' || :user)::uuid,
         '00000000-0000-7000-8000-000000000002', :user, ARRAY[:number::integer], :amount, :balance, :now);
 INSERT INTO turn_ends (concert_id, place, ended_at) VALUES ('00000000-0000-7000-8000-000000000001', :number, :now);
--- The row that everyone wants, as late as can be.
+-- The row that all transactions lock, as late as possible.
 UPDATE performances SET sold = sold + 1, version = version + 1, updated_at = :now
     WHERE performance_id = '00000000-0000-7000-8000-000000000002' AND sold < capacity;
 COMMIT;

@@ -1,4 +1,4 @@
-//! `onsale audit`: whole on a sound database, also beside a server at work, and sees whatever is broken by hand.
+//! `onsale audit` passes on a consistent database, also while a server runs, and finds every row that a test breaks.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a failed step ends the test")]
 
@@ -14,7 +14,7 @@ use rusqlite::Connection;
 use serde_json::json;
 use support::ONSALE;
 
-/// What is done to a sound database, which invariant it breaks, and what the audit must name. `$name` stands for the
+/// A change to a consistent database, the invariant that it breaks, and the text that the audit must print. `$name` is the
 /// id of an object of [`Used`].
 struct Break {
     sql: &'static str,
@@ -126,7 +126,7 @@ const BREAKS: &[Break] = &[
     broken("UPDATE events SET type = 'onsale.points.gone.v1' WHERE event_id = $payment", SOURCES, "$payment"),
 ];
 
-/// Finer things that do not hold either: the fields that one kind of event adds, and a debit that no payment made.
+/// Subtle inconsistencies: in the fields of a single kind of event, and a debit without a payment.
 #[rustfmt::skip]
 const FINE_BREAKS: &[Break] = &[
     broken("UPDATE events SET data = json_set(data, '$.paymentId', '$held') WHERE event_id = $payment", PAYMENTS, "$payment"),
@@ -137,7 +137,7 @@ const FINE_BREAKS: &[Break] = &[
             UPDATE seats SET sold = 0 WHERE reservation_id = $paid; UPDATE performances SET sold = sold - 2", "", "$payment"),
 ];
 
-/// A used database, whole in one file, and what is in it.
+/// A used database in a single file, and the ids of what it holds.
 async fn used_file() -> (Used, Launch) {
     let (used, launch, sale) = Used::make(Sale::launch(ONSALE)).await;
     assert!(sale.instance.terminate().await.success());
@@ -161,10 +161,10 @@ fn open_unprotected(path: &Path) -> Connection {
     db
 }
 
-/// Puts ids in the place of names: as blobs in SQL, as text inside of quotes and elsewhere.
+/// Replaces names by ids: as blobs in SQL, as text in quotes and elsewhere.
 fn fill(text: &str, used: &Used, as_sql: bool) -> String {
     let mut names: Vec<&str> = used.names().collect();
-    // The longest first: one name begins with another.
+    // The longest first, because some names begin with another name.
     names.sort_by_key(|name| std::cmp::Reverse(name.len()));
     names.into_iter().fold(text.to_owned(), |text, name| {
         let id = used.id(name);
@@ -176,7 +176,7 @@ fn fill(text: &str, used: &Used, as_sql: bool) -> String {
     })
 }
 
-/// The lines that say of an invariant that it is broken, with what they name.
+/// The lines of broken invariants, each with its examples.
 fn broken_part<'a>(output: &'a str, invariant: &str) -> Option<&'a str> {
     let from = output.find(&format!("BROKEN  {invariant}"))?;
     let rest = &output[from..];
@@ -184,7 +184,7 @@ fn broken_part<'a>(output: &'a str, invariant: &str) -> Option<&'a str> {
     Some(end.map_or(rest, |(at, _)| &rest[..at]))
 }
 
-/// Breaks a copy, audits it, and says what is wrong with the verdict.
+/// Breaks a copy, audits it, and returns what is wrong with the result.
 async fn what_is_missed(used: &Used, sound: &Path, case: &Break) -> Option<String> {
     let launch = Sale::launch(ONSALE);
     let path = launch.folder().join("onsale.db");
@@ -272,7 +272,7 @@ async fn an_empty_database_passes_and_a_missing_one_fails() {
     assert!(launch.run(&["audit"]).await.status.success());
 }
 
-/// How long the log beside the file is, in bytes.
+/// The length of SQLite's log, in bytes.
 fn log_bytes(launch: &Launch) -> u64 {
     std::fs::metadata(launch.folder().join("onsale.db-wal")).map_or(0, |log| log.len())
 }

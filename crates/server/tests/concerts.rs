@@ -1,4 +1,4 @@
-//! Concerts: how they are made, and what is shown of their dates and seats.
+//! Concerts: their creation, dates and seats.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a failed step ends the test")]
 
@@ -20,7 +20,7 @@ async fn dates(evening: &Evening) -> Value {
     evening.sale.caller.get(&path).token(&evening.ada).expect(200).await
 }
 
-/// The concerts, once they are as wanted: the list may lag a little.
+/// Waits until the list of concerts is as wanted, as it may lag by 3 s.
 async fn listed(sale: &Sale, wanted: impl Fn(&Value) -> bool) -> Value {
     until("the concerts as wanted", async || Some(sale.caller.get("/concerts").expect(200).await).filter(&wanted)).await
 }

@@ -1,4 +1,4 @@
-//! The server is killed, or told to stop, in the midst of everything: what it acknowledged is so, and nothing is so
+//! The server is killed or stopped under load: what it acknowledged is there after a restart, and nothing is there
 //! twice.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a failed step ends the test")]
@@ -101,7 +101,7 @@ async fn a_stopped_server_leaves_an_empty_sqlite_log() {
     assert_eq!(left, 0, "everything is in the file, so that the file alone can be copied");
 }
 
-/// A charge that shows in the body who it was; the whole reply, as long as the connection gives one.
+/// Sends a charge with a recognisable amount. Returns the whole reply, if the connection gives one.
 async fn charge(base: &str, user: &str) -> String {
     let mut stream = connect(base).await;
     let line = format!("PATCH /point/{user}/charge");
@@ -127,7 +127,7 @@ async fn requests_under_way_are_finished_before_the_exit() {
             tokio::spawn(async move { charge(&base, &user).await })
         })
         .collect();
-    // One sync is held up with the first of them; the others wait behind it, all taken in.
+    // The sync of the first is stalled; the others wait behind it in the same lane.
     let metrics = Caller::new(&base);
     let connections = async || {
         let text = String::from_utf8(metrics.get("/metrics").send().await.body.to_vec()).unwrap();
@@ -153,7 +153,7 @@ async fn requests_under_way_are_finished_before_the_exit() {
     audit(&launch).await;
 }
 
-/// What became of requests that each came over a connection of their own while the server stopped.
+/// The results of requests on connections of their own while the server stopped.
 #[derive(Debug, Default)]
 struct Tally {
     answered: usize,

@@ -23,7 +23,7 @@ async fn log(launch: &Launch) -> Vec<Value> {
     lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }
 
-/// The event log as people read it: each line in its columns.
+/// The lines of the event log, each split into its columns.
 async fn lines(launch: &Launch) -> Vec<Vec<String>> {
     let run = launch.run(&["events"]).await;
     assert!(run.status.success(), "{}", String::from_utf8_lossy(&run.stderr));
@@ -40,7 +40,7 @@ fn the_one<'a>(log: &'a [Value], kind: &str, member: &str, value: &Value) -> &'a
     event
 }
 
-/// A claim on seats as the events tell it, from a reservation as it was answered.
+/// The data of an event about seats, from the answer of the reservation.
 fn claim(reservation: &Value, user: &str, added: &Value) -> Value {
     let mut data = json!({"userId": user});
     for member in ["reservationId", "performanceId", "seats", "amount"] {
@@ -202,7 +202,7 @@ async fn dead_letters_are_put_back_while_a_server_runs() {
     assert!(launch.run(&["audit"]).await.status.success());
 }
 
-/// The event log as it grows.
+/// A running `onsale events --follow`.
 struct Follower {
     child: Child,
     lines: Lines<BufReader<ChildStdout>>,

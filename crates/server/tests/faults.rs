@@ -14,13 +14,13 @@ use support::{ONSALE, until};
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::Child;
 
-/// No request waits longer than 10 seconds, says the contract; what a busy machine adds is on top.
+/// The contract answers each request within 10 s; the rest is for a busy machine.
 const ANSWER_MAX: Duration = Duration::from_secs(10 + 3);
 
 /// A limit on the size of files, in bytes, that the log of a database soon exceeds.
 const SIZE_MAX: u64 = 65_536;
 
-/// A launch that finds a port of its own, however it is run.
+/// A launch that picks a free port for every command.
 fn launch() -> Launch {
     Sale::launch(ONSALE).set("ONSALE_LISTEN", "127.0.0.1:0")
 }
@@ -56,7 +56,7 @@ async fn assert_only_reads(sale: &Sale, token: &str) {
     sale.caller.get("/healthz").expect(200).await;
 }
 
-/// The server says itself that its database is not ready.
+/// Waits until `/readyz` reports the database as not ready.
 async fn assert_unready(sale: &Sale) {
     let unready = async || {
         let reply = sale.caller.get("/readyz").send().await;
@@ -66,7 +66,7 @@ async fn assert_unready(sale: &Sale) {
     assert!(unready["detail"].as_str().unwrap().contains("database"), "{unready}");
 }
 
-/// After the fault is gone the same call goes through, within seconds, once.
+/// After the fault is gone, the same call succeeds within seconds, once.
 async fn assert_recovers(sale: &Sale) {
     let began = Instant::now();
     let charged = async || {
@@ -80,7 +80,7 @@ async fn assert_recovers(sale: &Sale) {
     until("the server is ready again", ready).await;
 }
 
-/// Throws a fault under load and takes it away again; nothing is lost, nothing done twice, also after a crash.
+/// Injects a fault under load and removes it. Nothing is lost and nothing acts twice, also after a crash.
 async fn survives(throw: impl Fn(&Faults), happened: impl Fn(&Faults) -> bool) {
     let (faults, launch, sale, token) = start_with_ada().await;
     let running = Workload::prepare(&sale, 8, Dice::seed()).await.start(&sale.caller);
@@ -228,7 +228,7 @@ async fn readyz_answers_503_while_a_sync_does_not_return() {
     waiting.await.unwrap();
 }
 
-/// That a program ended with 1, and said why, on the file that it names.
+/// Checks that a program exited with 1 and named the file and the cause.
 #[track_caller]
 fn assert_fails(run: &Output, file: &str, why: &str) {
     let said = String::from_utf8_lossy(&run.stderr);
@@ -274,7 +274,7 @@ async fn a_read_only_database_file_fails_the_start() {
     assert_eq!(sale.caller.get("/point/ada").expect(200).await["balance"], 7);
 }
 
-/// Makes a database with this statement.
+/// Creates a database with this statement.
 fn database(path: &Path, sql: &str) {
     let db = rusqlite::Connection::open(path).unwrap();
     db.execute_batch(sql).unwrap();

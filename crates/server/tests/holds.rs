@@ -1,4 +1,4 @@
-//! How holds end: given back, or run out.
+//! The end of holds: released or lapsed.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a failed step ends the test")]
 
@@ -11,7 +11,7 @@ use support::{audit, millis, until};
 
 const UNKNOWN: &str = "019ab3c0-7a10-7d5e-9f44-2f6d0c1b8a01";
 
-/// Holds run out after a second.
+/// A server whose holds lapse after a second.
 const BRIEF: [(&str, &str); 1] = [("ONSALE_HOLD_SECONDS", "1")];
 
 #[tokio::test]
@@ -38,7 +38,7 @@ async fn a_user_can_release_only_their_own_hold() {
     evening.release(&evening.ada, &unknown).refused(404, "reservation-not-found").await;
     evening.sale.caller.get(&path_of(&unknown)).refused(404, "reservation-not-found").await;
 
-    // One's own, but of another concert.
+    // The user's own hold, but with the token of another concert.
     let elsewhere = evening.sale.concert(&room(10)).await;
     let token = evening.sale.active(&elsewhere, "ada").await;
     evening.release(&token, &held).refused(404, "reservation-not-found").await;

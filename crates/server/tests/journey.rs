@@ -1,4 +1,4 @@
-//! The main job: from an empty database to a paid seat.
+//! From an empty database to a paid seat.
 
 use onsale_testing::Sale;
 use serde_json::json;

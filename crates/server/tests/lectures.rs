@@ -1,4 +1,4 @@
-//! Lectures: who gets a place, who does not and why, and what the lists say.
+//! Lectures: places, refusals, lists and history.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a failed step ends the test")]
 
@@ -23,7 +23,7 @@ async fn open(sale: &Sale, body: &Value) -> Value {
     sale.admin(sale.caller.post("/admin/lectures").json(body)).expect(201).await
 }
 
-/// The titles of a list, once it holds as many as it should: a list may lag a little.
+/// Waits until a list has this many titles, as it may lag by 3 s, and returns them.
 async fn titles(sale: &Sale, query: &str, many: usize) -> Vec<Value> {
     let path = format!("/lectures{query}");
     until(&format!("{many} lectures at {path}"), async || {
@@ -33,7 +33,7 @@ async fn titles(sale: &Sale, query: &str, many: usize) -> Vec<Value> {
     .await
 }
 
-/// The only lecture there is, once it is as wanted.
+/// Waits until the only lecture is as wanted, and returns it.
 async fn listed(sale: &Sale, wanted: impl Fn(&Value) -> bool) -> Value {
     until("the lecture as wanted", async || {
         let lectures = sale.caller.get("/lectures").expect(200).await;
@@ -209,7 +209,7 @@ async fn a_user_who_applies_repeatedly_gets_one_place() {
     assert_eq!((count(&replies, 201, ""), count(&replies, 409, "already-applied")), (1, 99));
     assert_eq!(history(&sale, &lecture).await.len(), 1);
 
-    // Those who come and go at once leave a history that adds up.
+    // Concurrent applications and cancellations leave a consistent history.
     let users: Vec<String> = (0..40).map(|n| format!("user-{n}")).collect();
     let calls = users.iter().flat_map(|user| [apply(&sale, user, &lecture), cancel(&sale, user, &lecture)]);
     let replies = at_once(calls).await;

@@ -1,4 +1,4 @@
-//! What `compose.yaml` mounts is there, and who is scraped and balanced is one of its services.
+//! The files that `compose.yaml` mounts exist, and scrape targets and backends are its services.
 
 use std::path::{Path, PathBuf};
 

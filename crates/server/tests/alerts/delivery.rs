@@ -1,4 +1,4 @@
-//! Events that are refused, removed, or late behind Kafka; and a database that does not say what waits.
+//! Alerts for events that are refused, removed or late, and for a database that does not report the backlog.
 
 use axum::Router;
 use axum::http::StatusCode;

@@ -1,4 +1,4 @@
-//! Events wait, or cannot be delivered.
+//! Alerts for events that wait or cannot be delivered.
 
 use onsale_testing::kafka::Kafka;
 use onsale_testing::postgres::shared;

@@ -20,12 +20,12 @@ pub(crate) struct Everything {
     consumer: (Child, SocketAddr),
     _redis: Redis,
     _kafka: Kafka,
-    // Dropped last: no program uses it by then.
+    // Dropped last, after all programs that use it.
     _database: Database,
 }
 
 impl Everything {
-    /// Starts all of it; `None` if this machine lacks a part.
+    /// Starts everything; `None` if this machine lacks a part.
     pub(crate) async fn start() -> Option<Self> {
         if ["prometheus", "kafka", "postgres", "redis"].into_iter().any(without) {
             return None;
@@ -36,7 +36,7 @@ impl Everything {
         let launch = launch.set("ONSALE_REDIS_URL", redis.url()).set("ONSALE_RELAY", false);
         let sale = Sale::start(&launch).await;
         let (relay, consumer) = (beside(&launch, "relay").await, beside(&launch, "consume").await);
-        // No one serves its keys.
+        // No server answers at the URL of its keys.
         let keys = Balancer::port();
         let launch = Sale::launch(ONSALE).set("ONSALE_AUTH", "jwt");
         let launch = launch.set("ONSALE_JWKS_URL", format_args!("http://{}/jwks", keys.address()));
@@ -44,7 +44,7 @@ impl Everything {
         Some(Self { sale, on_a_file, relay, consumer, _redis: redis, _kafka: kafka, _database: database })
     }
 
-    /// Where metrics are shown.
+    /// The addresses that serve metrics.
     pub(crate) fn targets(&self) -> [SocketAddr; 4] {
         [address(&self.sale), self.relay.1, self.consumer.1, address(&self.on_a_file)]
     }

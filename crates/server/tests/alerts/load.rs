@@ -1,4 +1,4 @@
-//! Too much, too slow, or in the wrong order.
+//! Alerts for overload, slow disks and locks in the wrong order.
 
 use onsale_testing::postgres::shared;
 use onsale_testing::{Faults, Sale, allow_open_files, without};
@@ -59,7 +59,7 @@ async fn a_foreign_session_that_causes_deadlocks_fires_its_alert() {
     let token = sale.active(&concert, "ada").await;
     sale.charge("ada", 100).await;
     let (sql, other) = (database.sql().await, database.sql().await);
-    // It is more patient than the server: the instance gives way.
+    // It waits for locks longer than the server, so Postgres ends the server's transaction.
     sql.batch_execute("SET deadlock_timeout = '10min'; BEGIN").await.unwrap();
     let lock = "SELECT FROM performances WHERE performance_id = $1::text::uuid FOR UPDATE";
     sql.execute(lock, &[&performance]).await.unwrap();

@@ -1,5 +1,5 @@
 //! The shipped alerts and dashboard, tried on a real Prometheus that scrapes real servers: each alert fires in the outage
-//! that it is for, and each query finds what it asks for.
+//! that it is for, and each query finds series.
 //!
 //! An alert without an outage here fails `every_alert_of_the_rules_has_fired_in_a_test`.
 

@@ -1,4 +1,4 @@
-//! The page that lists every metric agrees with what runs.
+//! The page of metrics lists exactly the metrics that running programs export.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -7,7 +7,7 @@ use onsale_testing::Caller;
 
 use crate::everything::Everything;
 
-/// If this is set, the page is written anew.
+/// If this variable is set, the test writes the page.
 const WRITE: &str = "ONSALE_TEST_WRITE_DOCS";
 
 const HEAD: &str = "# Metrics
@@ -38,7 +38,7 @@ fn labels(text: &str) -> Vec<String> {
         .collect()
 }
 
-/// Takes in what one program shows, in Prometheus' text format.
+/// Adds the families of one exposition in Prometheus' text format.
 fn read(text: &str, families: &mut BTreeMap<String, Family>) {
     let mut current = String::new();
     for line in text.lines() {
@@ -65,7 +65,7 @@ async fn every_metric_is_on_its_page() {
     let mut families = BTreeMap::new();
     for target in everything.targets() {
         let caller = Caller::new(&format!("http://{target}"));
-        // Twice: a request is counted when it is answered.
+        // Twice, because a request is counted after its answer.
         caller.get("/metrics").send().await;
         let shown = caller.get("/metrics").send().await;
         read(std::str::from_utf8(&shown.body).unwrap(), &mut families);

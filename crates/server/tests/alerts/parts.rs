@@ -1,4 +1,4 @@
-//! A part is away: Redis, the database, an instance. In most of these outages there is not one request.
+//! Alerts for parts that fail: Redis, the database, an instance. Most of these outages happen without any request.
 
 use onsale_testing::postgres::Setup;
 use onsale_testing::redis::{Keeps, Redis};
@@ -112,7 +112,7 @@ async fn a_killed_or_stalled_instance_fires_its_alerts() {
     watch.fires("InstanceDown").await;
 }
 
-/// More rows than the log of a file holds while nothing keeps it from being shortened.
+/// More rows than SQLite's log holds while no reader keeps it from being truncated.
 const ROWS: u32 = 400_000;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -1,4 +1,4 @@
-//! Each query of the shipped dashboard and of the shipped alerts finds series of what runs, with the labels that it names.
+//! Each query of the shipped dashboard and alerts finds series of running programs, with the labels that it names.
 
 use std::collections::BTreeSet;
 use std::process::Command;
@@ -12,10 +12,10 @@ use crate::selectors::{asked, shown};
 use crate::support::{text, until};
 use crate::watch::{Watch, shipped};
 
-/// What happened is shown by then: every target is scraped twice a second.
+/// The time after which Prometheus has scraped everything: each target is scraped twice a second.
 const SCRAPED_WITHIN: Duration = Duration::from_secs(3);
 
-/// A query, and the labels that are shown of what it finds.
+/// A query, and the labels of its result that a panel shows.
 struct Query {
     from: String,
     expression: String,
@@ -45,7 +45,7 @@ async fn of_alerts(prometheus: &Prometheus) -> Vec<Query> {
     prometheus.rules().await.into_iter().map(of).collect()
 }
 
-/// What is wrong with a query, if anything is.
+/// Returns what is wrong with a query, if anything is.
 async fn complaint(prometheus: &Prometheus, query: &Query) -> Option<String> {
     let Query { from, expression, shown } = query;
     let asked = asked(expression);
@@ -74,7 +74,7 @@ async fn every_query_of_alerts_and_dashboards_matches_exported_series() {
 
     let (mut complaints, mut queries) = (Vec::new(), of_dashboard());
     queries.extend(of_alerts(&watch.prometheus).await);
-    // What was just made is scraped a moment later.
+    // A new series appears with the next scrape.
     for query in &queries {
         let matches = async || complaint(&watch.prometheus, query).await.is_none().then_some(());
         if tokio::time::timeout(SCRAPED_WITHIN, until("it matches", matches)).await.is_err() {

@@ -1,4 +1,4 @@
-//! What an expression of PromQL asks for: its selectors, and the labels that it groups by.
+//! Parses PromQL expressions: their selectors, and the labels that they group by.
 
 /// Words that are neither metrics nor functions.
 const OPERATORS: [&str; 7] = ["and", "or", "unless", "bool", "offset", "inf", "nan"];
@@ -6,7 +6,7 @@ const OPERATORS: [&str; 7] = ["and", "or", "unless", "bool", "offset", "inf", "n
 /// Words before a list of labels.
 const LISTS: [&str; 6] = ["by", "without", "on", "ignoring", "group_left", "group_right"];
 
-/// An expression, taken apart.
+/// The parts of an expression.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Asked {
     /// Such as `up{job="onsale"}`, without ranges.
@@ -19,7 +19,7 @@ fn is_word(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || byte == b'_' || byte == b':'
 }
 
-/// The text up to and with the closing mark, which quoted text may hold too.
+/// Returns the text up to and including the closing mark. Marks in quotes do not count.
 fn enclosed(text: &str, close: char) -> &str {
     let mut is_quoted = false;
     let end = text.char_indices().find(|(_, character)| {
@@ -30,12 +30,12 @@ fn enclosed(text: &str, close: char) -> &str {
     &text[..=end]
 }
 
-/// Whether what follows a word makes it a function, or an aggregation such as `sum by (le) (…)`.
+/// Returns whether a word is a function or an aggregation such as `sum by (le) (…)`, judged by what follows it.
 fn is_called(after: &str) -> bool {
     after.starts_with('(') || ["by", "without"].iter().any(|word| after.split([' ', '(']).next() == Some(*word))
 }
 
-/// Takes an expression apart.
+/// Parses an expression.
 pub(crate) fn asked(expression: &str) -> Asked {
     let mut asked = Asked::default();
     let mut rest = expression;

@@ -1,4 +1,4 @@
-//! A Prometheus with the shipped files, hurried: what takes minutes there takes a second here.
+//! A Prometheus with the shipped files, in which minutes are shortened to a second.
 
 use std::net::SocketAddr;
 use std::process::Stdio;
@@ -15,7 +15,7 @@ pub(crate) fn shipped(file: &str) -> String {
     std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path}: {error}"))
 }
 
-/// A line's text up to and with `key`, and another value.
+/// A line with another value after `key`.
 fn with_value(line: &str, key: &str, value: &str) -> Option<String> {
     let start = line.find(key)? + key.len();
     line[..start].trim_end().ends_with(key.trim()).then(|| format!("{} {value}", &line[..start]))
@@ -34,7 +34,7 @@ fn configuration(targets: &[SocketAddr]) -> String {
     text.lines().map(|line| changed(line).unwrap_or_else(|| line.to_owned()) + "\n").collect()
 }
 
-/// `alerts.yml`, where an alert fires after a second of trouble; and with other numbers, which must be there.
+/// `alerts.yml` in which alerts fire after a second, with further replacements, each of which must match.
 fn rules(shortened: &[(&str, &str)]) -> String {
     let mut text = shipped("alerts.yml");
     for (long, short) in shortened {
@@ -64,7 +64,7 @@ impl Watch {
         Self { prometheus }
     }
 
-    /// All is well: none of these alerts fires.
+    /// Waits until none of these alerts fires.
     pub(crate) async fn is_quiet(&self, alerts: &[&str]) {
         for alert in alerts {
             let firing = self.prometheus.firing(alert).await;
@@ -72,12 +72,12 @@ impl Watch {
         }
     }
 
-    /// Waits until an alert fires; what fires.
+    /// Waits until an alert fires, and returns it.
     pub(crate) async fn fires(&self, alert: &str) -> Vec<Value> {
         self.prometheus.until_firing(alert, true).await
     }
 
-    /// Waits until an alert fires no more.
+    /// Waits until an alert no longer fires.
     pub(crate) async fn ends(&self, alert: &str) {
         self.prometheus.until_firing(alert, false).await;
     }
@@ -88,7 +88,7 @@ pub(crate) fn address(sale: &Sale) -> SocketAddr {
     sale.instance.base().strip_prefix("http://").unwrap().parse().unwrap()
 }
 
-/// `relay` or `consume` beside a server, and where it shows its metrics. Killed when dropped.
+/// Starts `relay` or `consume` next to a server. Returns the process, killed when dropped, and the address of its metrics.
 pub(crate) async fn beside(launch: &Launch, command: &str) -> (Child, SocketAddr) {
     let port = Balancer::port();
     let address = port.address();

@@ -44,7 +44,7 @@ impl Accounts {
         Self { sale, concert, lecture, token, held, paid }
     }
 
-    /// Every call that names Ada or acts for her.
+    /// All calls that name Ada or act for her.
     fn calls(&self) -> Vec<Call> {
         let Self { sale, concert, lecture, token, held, paid } = self;
         let caller = &sale.caller;
@@ -103,7 +103,7 @@ async fn a_bearer_cannot_act_for_another_user() {
     for call in accounts.calls() {
         call.bearer(&bearer("eve")).refused(403, "not-your-account").await;
     }
-    // Names differ in every letter that differs.
+    // User ids are case-sensitive.
     accounts.sale.caller.get("/point/ada").bearer(&bearer("Ada")).refused(403, "not-your-account").await;
     assert_eq!(accounts.state().await, before);
     audit(&accounts.sale).await;
@@ -188,6 +188,6 @@ async fn entries_of_one_user_are_limited_per_minute() {
     let seconds: u64 = reply.header("retry-after").unwrap().parse().unwrap();
     assert!((1..=30).contains(&seconds), "one each thirty seconds: {seconds}");
     enter("bob").expect(201).await;
-    // The place itself is as it was.
+    // The place in line is unchanged.
     sale.caller.get("/point/ada").bearer(&bearer("ada")).expect(200).await;
 }

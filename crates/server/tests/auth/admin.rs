@@ -1,4 +1,4 @@
-//! The administrator's key.
+//! The admin key.
 
 use hyper::Method;
 use onsale_testing::{Call, Launch, Sale};
@@ -8,7 +8,7 @@ use crate::support::room::room;
 use crate::support::{ONSALE, audit, start, text};
 use crate::{BY_SECRET, bearer};
 
-/// Every admin call that the document knows, made with names of things that are there.
+/// Every admin call of the OpenAPI document, with ids of existing objects.
 async fn calls(sale: &Sale, concert: &str, lecture: &str) -> Vec<Call> {
     let document = sale.caller.get("/openapi.json").expect(200).await;
     let mut calls = Vec::new();
@@ -87,7 +87,7 @@ async fn a_bearer_of_a_user_is_refused_by_admin_calls() {
     for call in calls(&sale, &concert, &lecture).await {
         call.bearer(&bearer("ada")).refused(401, "admin-key-invalid").await;
     }
-    // Nor is the admin key a user's bearer.
+    // The admin key is not a bearer of a user either.
     sale.admin(sale.caller.get("/point/ada")).refused(401, "authentication-required").await;
     let list = sale.caller.get("/lectures").expect(200).await;
     assert_eq!(text(&list[0]["lectureId"]), lecture);
@@ -100,7 +100,7 @@ async fn each_demonstration_prints_a_fresh_admin_key() {
     caller.post("/admin/lectures").bearer("guess").refused(401, "admin-key-invalid").await;
     let concerts = caller.get("/concerts").expect(200).await;
     let path = format!("/admin/concerts/{}/queue", text(&concerts[0]["concertId"]));
-    // It stands somewhere among the words that were printed.
+    // It is one of the printed words.
     let opens = crate::support::until("the key is printed", async || {
         for word in instance.output().split_whitespace().filter(|word| word.len() >= 16) {
             let word = word.trim_matches(|c: char| !c.is_ascii_alphanumeric());

@@ -1,4 +1,4 @@
-//! Which bearers are believed.
+//! Which bearers are trusted.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -10,7 +10,7 @@ use crate::keys::{EC_PRIVATE, EC_PUBLIC, RSA_PRIVATE, RSA_PUBLIC};
 use crate::support::{ONSALE, start};
 use crate::{BY_SECRET, SECRET, bearer, claims, signed};
 
-/// Another secret, as long.
+/// Another secret of the same length.
 const OTHER: &str = "another-secret-of-32-bytes-and-more-for-tests";
 
 async fn is_believed(sale: &Sale, bearer: &str) {
@@ -23,7 +23,7 @@ async fn is_not_believed(sale: &Sale, what: &str, bearer: &str) {
     assert_eq!((reply.status.as_u16(), reply.code().as_str()), (401, "authentication-required"), "{what}");
 }
 
-/// A bearer with a head of our own making and no signature, or one of nonsense.
+/// A bearer with any header, and with an empty or invalid signature.
 fn unsigned(head: &Value, signature: &str) -> String {
     let part = |value: &Value| URL_SAFE_NO_PAD.encode(value.to_string());
     format!("{}.{}.{signature}", part(head), part(&claims("ada")))
@@ -92,7 +92,7 @@ async fn a_bearer_signed_with_a_p256_key_is_trusted() {
     forgeries_are_not_believed(&sale).await;
 }
 
-/// The public key, known to all, signs nothing: the algorithm is the server's to choose.
+/// A bearer signed with the public key as an HS256 secret is refused: the server chooses the algorithm, not the bearer.
 async fn public_keys_are_no_secrets(sale: &Sale, public: &str) {
     for secret in [public, public.trim_end(), &public.replace('\n', "")] {
         let key = EncodingKey::from_secret(secret.as_bytes());

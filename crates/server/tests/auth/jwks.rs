@@ -1,4 +1,4 @@
-//! Keys from a URL: fetched at the start, fetched again for a key id that is not known, kept if that fails.
+//! The JWK Set: fetched at start, fetched again for an unknown key id, kept if a fetch fails.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -19,12 +19,12 @@ use crate::other_keys::{SECOND_EC_PRIVATE, SECOND_EC_PUBLIC};
 use crate::support::{at_once, start, until};
 use crate::{SECRET, bearer, claims};
 
-/// What an issuer publishes, and how often it was asked.
+/// The JWK Set that an issuer publishes, and the number of requests for it.
 struct Published {
     asked: usize,
     status: StatusCode,
     body: String,
-    /// Answers only after so long.
+    /// The time before each answer.
     slow: Duration,
 }
 
@@ -160,7 +160,7 @@ async fn a_request_waits_for_a_fetch_that_began_after_it_came() {
     let first = is_refused_for(&sale, &made_up, "(kid)");
     let then = async {
         until("the set is being fetched", async || (issuer.asked() == 2).then_some(())).await;
-        // The fetch that runs has the set without this key: the issuer publishes it only now.
+        // The issuer publishes this key only now, so the running fetch does not bring it.
         issuer.publishes(&[ec("one", EC_PUBLIC), ec("two", SECOND_EC_PUBLIC)]);
         is_believed(&sale, &second).await;
     };
@@ -170,7 +170,7 @@ async fn a_request_waits_for_a_fetch_that_began_after_it_came() {
     assert_eq!(issuer.asked(), 3, "no more within the minute");
 }
 
-/// A server whose clients come through a proxy on this machine, so that they are limited.
+/// A server behind a proxy on this machine, so that its limits by address hold for clients.
 fn behind_a_proxy<'a>(issuer: &'a Issuer, limit: &'a str) -> [(&'a str, &'a str); 5] {
     [
         ("ONSALE_AUTH", "jwt"),

@@ -1,4 +1,4 @@
-//! Keys made for these tests alone: they open nothing anywhere.
+//! Keys for these tests only.
 
 pub(crate) const RSA_PRIVATE: &str = "-----BEGIN PRIVATE KEY-----
 MIIEvQIBADANBgkqhkiG9w0BAQEFAASCBKcwggSjAgEAAoIBAQDYNRk78RkRI1wc

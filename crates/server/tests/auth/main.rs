@@ -1,4 +1,4 @@
-//! Who may act for whom: bearers with `ONSALE_AUTH=jwt`, and the administrator's key.
+//! Who may act as which user: bearers with `ONSALE_AUTH=jwt`, and the admin key.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a failed step ends the test")]
 
@@ -21,7 +21,7 @@ use serde_json::{Value, json};
 /// The secret of HS256 bearers.
 const SECRET: &str = "a-secret-for-tests-only-of-32-bytes-and-more";
 
-/// How servers are set that trust bearers of this secret.
+/// The settings of servers that trust bearers of this secret.
 const BY_SECRET: [(&str, &str); 2] = [("ONSALE_AUTH", "jwt"), ("ONSALE_JWT_SECRET", SECRET)];
 
 /// A bearer with these claims.

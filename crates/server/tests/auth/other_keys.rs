@@ -1,4 +1,4 @@
-//! More keys made for these tests alone: a second one to rotate to, and some that cannot be used.
+//! More keys for these tests only: a second one for rotation, and some that cannot be used.
 
 pub(crate) const SECOND_EC_PRIVATE: &str = "-----BEGIN PRIVATE KEY-----
 MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQg+MZ4O1WwIUGYhmhn
@@ -13,7 +13,7 @@ NRDqtlm7LECCxv8tuRyePCGHAIXYnTZK9BJv2UR7w3ovNv1FfzgrGxRrrQ==
 -----END PUBLIC KEY-----
 ";
 
-/// Keys that cannot be used, and what the server calls them.
+/// Unusable keys, and the name of each in the server's error.
 pub(crate) const UNUSABLE: [(&str, &str); 10] = [
     (SECOND_EC_PRIVATE, "private key"),
     (

@@ -1,4 +1,4 @@
-//! Why a bearer is refused: in the answer (RFC 6750), in the log, in the metrics; and never the bearer itself.
+//! The reason of a refused bearer is in the answer (RFC 6750), in the log and in the metrics; the bearer itself never is.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -32,7 +32,7 @@ fn but(name: &str, value: Value) -> String {
     with(&claims)
 }
 
-/// A bearer with this head, rightly signed.
+/// A bearer with this header and a valid signature.
 fn headed(head: &Value, claims: &Value) -> String {
     let part = |value: &Value| URL_SAFE_NO_PAD.encode(value.to_string());
     let message = format!("{}.{}", part(head), part(claims));
@@ -45,7 +45,7 @@ async fn start_strict() -> Sale {
     start(&settings).await
 }
 
-/// Refused with this word in the detail, and the same detail in the challenge.
+/// Expects a refusal with this word in its detail, and the same detail in the challenge.
 async fn refused_for(call: Call, word: &str) {
     let reply = call.send().await;
     let problem = reply.refused(401, "authentication-required");
@@ -157,7 +157,7 @@ async fn refused_bearers_are_counted_and_logged_but_not_shown() {
 #[tokio::test]
 async fn a_cached_bearer_expires_with_its_exp() {
     let sale = start(&BY_SECRET).await;
-    // 30 seconds of leeway, less two.
+    // The leeway of 30 s, minus 2 s for the test itself.
     let exp = now_millis() / 1000 - 28;
     let short = signed(Algorithm::HS256, &key(), &json!({"sub": "ada", "exp": exp}));
     let call = || sale.caller.get("/point/ada").bearer(&short);

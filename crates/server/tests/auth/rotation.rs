@@ -1,4 +1,4 @@
-//! Several keys at once, so that one can be replaced by another while bearers of both are about.
+//! Several keys at once: a rotation, while clients hold bearers of the old and of the new key.
 
 use jsonwebtoken::{Algorithm, EncodingKey};
 use onsale_testing::Sale;
@@ -54,7 +54,7 @@ async fn every_secret_is_trusted_also_together_with_public_keys() {
     let keys = [("ONSALE_AUTH", "jwt"), ("ONSALE_JWT_SECRET", secrets.as_str()), ("ONSALE_JWT_PUBLIC_KEY", RSA_PUBLIC)];
     let sale = start(&keys).await;
     are_believed(&sale, &[by_secret(SECRET), by_secret(SECOND_SECRET), by_rsa()]).await;
-    // The public key is known to all: it is no secret here either, and neither are the secrets in one piece.
+    // Neither the public key nor the whole text of the setting is a secret.
     for forged in [RSA_PUBLIC, secrets.as_str()] {
         let call = sale.caller.get("/point/ada").bearer(&by_secret(forged));
         call.refused(401, "authentication-required").await;

@@ -1,4 +1,4 @@
-//! Keys that no bearer could be checked with: the server says so and does not start.
+//! Keys that cannot be used: the server names them and does not start.
 
 use onsale_testing::Launch;
 
@@ -6,7 +6,7 @@ use crate::keys::{EC_PUBLIC, RSA_PUBLIC};
 use crate::other_keys::UNUSABLE;
 use crate::support::ONSALE;
 
-/// Starts a server with this value, which must not start. Returns what it says.
+/// Starts a server with this value, which must fail. Returns its error.
 async fn refused(name: &str, value: &str) -> String {
     let run = Launch::new(ONSALE).set("ONSALE_AUTH", "jwt").set(name, value).run(&["serve"]).await;
     let said = String::from_utf8_lossy(&run.stderr).into_owned();

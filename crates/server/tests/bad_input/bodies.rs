@@ -1,4 +1,4 @@
-//! Bodies that are no JSON, no object, or say that they are something else.
+//! Bodies that are not JSON, not an object, or of another media type.
 
 use serde_json::Value;
 
@@ -108,7 +108,7 @@ async fn unusual_values_get_a_4xx_and_never_a_5xx() {
     for operation in bodies(&fixture) {
         let Value::Object(sound) = fixture.body(operation) else { unreachable!("bodies are objects") };
         for value in values {
-            // Whichever member it replaces: where the member would take it, another is unknown.
+            // If the replaced member accepts the value, the unknown member makes the body invalid.
             let mut text: Vec<String> = sound.keys().map(|name| format!("\"{name}\":{value}")).collect();
             text.push("\"unknown\":1".to_owned());
             let body = format!("{{{}}}", text.join(","));

@@ -1,4 +1,4 @@
-//! Bounds on what a request may hold: the answer says which bound, and stays short, however long the request is.
+//! Bounds on requests: the answer names the bound and stays short for any request.
 
 use onsale_testing::{Call, Reply};
 use serde_json::{Value, json};
@@ -25,7 +25,7 @@ fn with_json(call: Call, body: String) -> Call {
     call.header("content-type", "application/json").bytes(body)
 }
 
-/// What is wrong, each as its field and its message; the answer is short and lists at most 20.
+/// Returns the errors of an answer, each with field and message, and checks that it is short and lists at most 20.
 #[track_caller]
 fn errors(reply: &Reply) -> Vec<(String, String)> {
     let problem = reply.refused(422, "invalid-request");
@@ -62,7 +62,7 @@ async fn a_query_has_at_most_32_parameters() {
             is_refused_with(&call.send().await, "query", "32");
         }
     }
-    // Nothing between two separators is no parameter.
+    // Empty text between two separators does not count as a parameter.
     let path = format!("/lectures?limit=5{}&available=true", "&".repeat(8_000));
     fixture.sale.caller.get(&path).expect(200).await;
     fixture.is_as_before(&before).await;

@@ -4,21 +4,21 @@ use serde_json::{Value, json};
 
 use crate::fixture::{Fixture, Operation};
 
-/// A body that is wrong in one way, and the member that should be named.
+/// A body with one fault, and the member that the problem must name.
 struct Wrong {
     body: String,
     field: String,
     why: String,
 }
 
-/// A member of a body: where it stands, and what a sound body has there.
+/// A member of a body: its path, and its value in a valid body.
 struct Member {
     path: Vec<String>,
     value: Value,
 }
 
 impl Member {
-    /// As problems name it.
+    /// Its name in problems.
     fn field(&self) -> String {
         self.path.join(".")
     }
@@ -27,7 +27,7 @@ impl Member {
         format!("/{}", self.path.join("/"))
     }
 
-    /// The sound body with another value here.
+    /// The valid body with another value for this member.
     fn set(&self, body: &Value, value: Value) -> Wrong {
         let mut wrong = body.clone();
         let why = format!("is {value}");
@@ -35,7 +35,7 @@ impl Member {
         Wrong { body: wrong.to_string(), field: self.field(), why }
     }
 
-    /// The sound body without it.
+    /// The valid body without this member.
     fn without(&self, body: &Value) -> Wrong {
         let mut wrong = body.clone();
         let (name, parent) = self.path.split_last().unwrap();
@@ -61,7 +61,7 @@ fn members(value: &Value, path: &[String]) -> Vec<Member> {
     found
 }
 
-/// Values that cannot stand where this one stands.
+/// Values of other types than this one.
 fn other_types(member: &Member) -> Vec<Value> {
     let null = if member.path == ["lecturer"] { vec![] } else { vec![Value::Null] };
     let others = match &member.value {
@@ -223,7 +223,7 @@ async fn a_body_with_only_valid_members_is_accepted() {
     audit_and_text(&fixture).await;
 }
 
-/// What JSON lets one write in several ways means the same.
+/// Different spellings of the same JSON have the same effect.
 async fn audit_and_text(fixture: &Fixture) {
     let before = fixture.sale.caller.get("/point/eve").expect(200).await["balance"].as_i64().unwrap();
     for body in ["{\"amount\":5}", " \n\t{ \"amount\" : 5 }\r\n", r#"{"\u0061mount":5}"#] {

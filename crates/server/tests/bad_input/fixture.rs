@@ -1,4 +1,4 @@
-//! A sale in which every operation can be asked for soundly.
+//! A sale in which every operation can be called successfully.
 
 use hyper::Method;
 use onsale_testing::{Call, Sale};
@@ -7,18 +7,18 @@ use serde_json::{Value, json};
 use crate::support::room::{queue, room};
 use crate::support::{audit, start, text, until};
 
-/// An operation, as the document describes it, with what it takes to reach it.
+/// An operation of the OpenAPI document, with its method and path.
 pub(crate) struct Operation {
     pub(crate) id: String,
     pub(crate) method: Method,
-    /// With names in braces.
+    /// The path, with parameters in braces.
     pub(crate) template: String,
-    /// Everything said of it.
+    /// Its object in the document.
     pub(crate) described: Value,
 }
 
 impl Operation {
-    /// Names of parameters that stand here.
+    /// Names of its parameters in the path, query or header.
     pub(crate) fn parameters(&self, place: &str) -> Vec<String> {
         let all = self.described["parameters"].as_array().unwrap();
         all.iter().filter(|parameter| parameter["in"] == place).map(|parameter| text(&parameter["name"])).collect()
@@ -34,7 +34,7 @@ impl Operation {
     }
 }
 
-/// The sale, and the names of things in it.
+/// The sale, and the ids of its objects.
 pub(crate) struct Fixture {
     pub(crate) sale: Sale,
     pub(crate) operations: Vec<Operation>,
@@ -69,7 +69,7 @@ impl Fixture {
         Self { sale, operations, document, token, names }
     }
 
-    /// A call of an operation that is sound but for what is then done to it. The template may be changed before.
+    /// A valid call of an operation, which the test then breaks. The template may be changed before.
     pub(crate) fn call(&self, operation: &Operation, template: &str) -> Call {
         self.prove(operation, self.sale.caller.call(operation.method.clone(), &self.path(operation, template)))
     }
@@ -87,7 +87,7 @@ impl Fixture {
         }
     }
 
-    /// Shows whatever the operation asks for: the admin key, or the token.
+    /// Adds the credentials that the operation needs: the admin key, or the token.
     fn prove(&self, operation: &Operation, call: Call) -> Call {
         let security = operation.described["security"].to_string();
         if security.contains("adminKey") {
@@ -104,7 +104,7 @@ impl Fixture {
         [format!("queue-token: {}", self.token)]
     }
 
-    /// A sound body with every member that there is.
+    /// A valid body with every member.
     pub(crate) fn body(&self, operation: &Operation) -> Value {
         let names = &self.names;
         let starts_at = "2090-01-01T10:00:00Z";
@@ -132,7 +132,7 @@ impl Fixture {
         }
     }
 
-    /// Everything that a caller can see of the sale.
+    /// The whole state of the sale that clients can see.
     pub(crate) async fn state(&self) -> Value {
         let Self { sale, names, .. } = self;
         let (lecture, concert) = (text(&names["lectureId"]), text(&names["concertId"]));
@@ -151,7 +151,7 @@ impl Fixture {
         json!(state)
     }
 
-    /// The server serves on, and nothing has changed.
+    /// Checks that the server still serves, and that the state has not changed.
     pub(crate) async fn is_as_before(&self, before: &Value) {
         self.sale.caller.get("/healthz").expect(200).await;
         self.sale.caller.get("/readyz").expect(200).await;

@@ -1,5 +1,5 @@
-//! Bad input to every operation of the OpenAPI document: always a problem of the caller's, named, and never anything
-//! else: no 5xx, no change, and a server that serves on.
+//! Bad input to every operation of the OpenAPI document gets a 4xx problem that names the fault. There is never a 5xx,
+//! nothing changes, and the server keeps serving.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a failed step ends the test")]
 

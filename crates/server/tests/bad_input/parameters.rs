@@ -75,7 +75,7 @@ async fn an_id_that_does_not_decode_to_text_is_invalid() {
     fixture.is_as_before(&before).await;
 }
 
-/// A query added to what the operation needs anyway.
+/// Appends a query to the one that the operation needs.
 fn with_query(operation: &Operation, query: &str) -> String {
     format!("{}?{query}", operation.template)
 }

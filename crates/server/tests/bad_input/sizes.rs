@@ -1,4 +1,4 @@
-//! Bodies that are too large, said to be so or not.
+//! Bodies that are too large, with and without a `Content-Length`.
 
 use hyper::Method;
 
@@ -8,7 +8,7 @@ use crate::support::raw::{exchange, request};
 /// The largest body there may be.
 const BODY_MAX: usize = 64 * 1024;
 
-/// A body that would be sound, were it shorter.
+/// A body that is valid except for its length.
 fn padded(body: &str, length: usize) -> String {
     format!("{body}{}", " ".repeat(length - body.len()))
 }

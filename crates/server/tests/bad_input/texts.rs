@@ -1,4 +1,4 @@
-//! Instants, dates, titles and names: what is not written as the document says is refused, and the field is named.
+//! Instants, dates, titles and names in another form than documented are refused, and the problem names the field.
 
 use serde_json::{Value, json};
 
@@ -41,7 +41,7 @@ const NO_INSTANTS: [&str; 32] = [
     "2090-01-01T10:00:00\u{2212}09:00",
 ];
 
-/// Text that shows nothing, or not what it is.
+/// Text that is invisible or misleading on a screen.
 const UNSEEN: [&str; 24] = [
     "",
     " ",
@@ -69,7 +69,7 @@ const UNSEEN: [&str; 24] = [
     "\u{ffff}",
 ];
 
-/// Text of many writings, each as it must come back.
+/// Text in many scripts, which must come back unchanged.
 const SEEN: [&str; 8] = [
     "잠금의 밤",
     "Zoe\u{308} Łukasz",
@@ -144,7 +144,7 @@ async fn a_date_must_have_the_form_yyyy_mm_dd() {
     }
 }
 
-/// Bodies with a text in each place for a title or a name, each with that place.
+/// Bodies with the text as each title or name, each with the path of that member.
 fn named(text: &str) -> [(&'static str, Value, &'static str); 5] {
     let at = "2090-01-01T10:00:00Z";
     let section = json!({"from": 1, "to": 2, "grade": text});

@@ -1,4 +1,4 @@
-//! Requests that are odd as such: methods, paths, headers, and bytes that are hardly HTTP.
+//! Unusual methods, paths and headers, and bytes that are hardly HTTP.
 
 use std::collections::BTreeMap;
 
@@ -62,7 +62,7 @@ async fn a_head_request_gets_the_headers_of_a_get() {
     assert_eq!(caller.call(Method::HEAD, "/nowhere").send().await.status, 404);
 }
 
-/// A refusal, either as a problem or, where the bytes are hardly HTTP, at least as a status of the caller's fault.
+/// Expects a refusal as a problem, or at least a 4xx status if the bytes are hardly HTTP.
 fn is_refusal(what: &str, reply: Option<RawReply>) {
     let Some(reply) = reply else { return };
     assert!((400..500).contains(&reply.status), "{what}: {reply:?}");
@@ -123,7 +123,7 @@ async fn unknown_paths_answer_404() {
         "/%0d%0a",
     ];
     for path in paths {
-        // One may ask whether there is such an asset, and no more.
+        // A HEAD request asks whether the asset exists.
         let methods = if path.starts_with("/assets/") { &["GET"][..] } else { &["GET", "POST", "DELETE"] };
         for method in methods {
             let line = format!("{method} {path}");

@@ -1,4 +1,4 @@
-//! Three instances on one Postgres, each at an address of its own that it keeps over restarts.
+//! Three instances on one Postgres. Each keeps its address over restarts.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -8,7 +8,7 @@ use onsale_testing::{Balancer, Launch, Port, Sale, without};
 
 use crate::support::{ONSALE, until};
 
-/// How long an instance goes on serving after SIGTERM: longer than a balancer needs to notice.
+/// How long an instance serves after SIGTERM, in seconds: longer than a balancer needs to notice.
 const DRAIN_SECONDS: u64 = 4;
 
 /// An instance must end soon after its drain, or a restart would be killed by its supervisor.
@@ -18,7 +18,7 @@ pub(crate) struct Instances {
     sales: Vec<Option<Sale>>,
     launches: Vec<Launch>,
     ports: Vec<Port>,
-    // Dropped last: no instance uses it by then.
+    // Dropped last, after all instances that use it.
     _database: Database,
 }
 
@@ -47,12 +47,12 @@ impl Instances {
         self.ports.iter().map(Port::address)
     }
 
-    /// An instance that runs, asked without the balancer.
+    /// A running instance, called without the balancer.
     pub(crate) fn first(&self) -> &Sale {
         self.sales.iter().flatten().next().expect("an instance that runs")
     }
 
-    /// Those that run.
+    /// The running instances.
     pub(crate) fn each(&self) -> impl Iterator<Item = &Sale> {
         self.sales.iter().flatten()
     }
@@ -68,7 +68,7 @@ impl Instances {
         self.sales[number] = Some(sale);
     }
 
-    /// Every invariant holds on the live data.
+    /// Runs the audit on the live data.
     pub(crate) async fn audit(&self) {
         let audit = self.launches[0].run(&["audit"]).await;
         assert!(audit.status.success(), "{}", String::from_utf8_lossy(&audit.stdout));

@@ -1,4 +1,4 @@
-//! Three instances behind the shipped configuration of HAProxy and of nginx: one by one they are restarted under load,
+//! Three instances behind the shipped configuration of HAProxy and of nginx are restarted one by one under load,
 //! and no client sees an error.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a failed step ends the test")]
@@ -52,7 +52,7 @@ async fn rolling_restart(mut instances: Instances, balancer: &Balancer) {
     instances.audit().await;
 }
 
-/// Refusals before a body is read harm neither their sender nor anyone else behind the balancer.
+/// Refusals before a body is read do not break other requests of the balancer.
 async fn early_refusals(base: String) {
     let body = vec![b'x'; 60 * 1024];
     let caller = Caller::new(&base);
@@ -72,7 +72,7 @@ const SETTINGS: [(&str, &str); 3] = [
     ("ONSALE_ENTRIES_PER_MINUTE", "0"),
 ];
 
-/// HAProxy with the shipped file; and where it says whether any instance is ready.
+/// HAProxy with the shipped file, and the address that tells whether any instance is ready.
 async fn haproxy(instances: &Instances) -> (Balancer, String) {
     let (front, health) = (Balancer::port(), Balancer::port());
     let replaced = [
@@ -98,7 +98,7 @@ async fn a_rolling_restart_behind_haproxy_shows_no_error() {
     rolling_restart(instances, &balancer).await;
 }
 
-/// Longer than HAProxy takes to give an instance up: two failed checks, and the time of both.
+/// Longer than HAProxy takes to remove an instance: two failed checks, and the time of both.
 const CHECKED_FOR: Duration = Duration::from_secs(8);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -1,5 +1,5 @@
 //! Real tools read the OpenAPI document: linters find nothing, generated clients buy a seat, and a fuzzer finds no
-//! answer that is not described. `clients/install` installs the tools.
+//! undocumented answer. `clients/install` installs the tools.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a failed step ends the test")]
 
@@ -43,7 +43,7 @@ async fn linters_accept_the_openapi_document() {
     let clean = json!({"errors": 0, "warnings": 0, "ignored": 0});
     assert_eq!(problems(&tools, "openapi.json").await, (clean, 0));
 
-    // The rules do look: a document with known faults is refused by both.
+    // Both linters work: they refuse a document with known faults.
     let mut faulty: Value = sale.caller.get("/openapi.json").expect(200).await;
     faulty["paths"]["/healthz"]["get"].as_object_mut().unwrap().remove("security");
     faulty["paths"]["/healthz"]["get"].as_object_mut().unwrap().remove("description");
@@ -52,7 +52,7 @@ async fn linters_accept_the_openapi_document() {
     assert!(redocly["errors"] == 1 && spectral == 1, "{redocly} {spectral}");
 }
 
-/// A client that has to wait for its turn buys a seat; what it printed is what the server knows.
+/// A client waits for its turn and buys a seat. Its output agrees with the server's state.
 async fn buys_a_seat(sale: &Sale, tools: &Tools, journey: &mut tokio::process::Command) {
     let concert = sale.concert(&json!({"maxActive": 1})).await;
     sale.performance(&concert, &json!(null)).await;
@@ -131,7 +131,7 @@ async fn every_answer_to_a_fuzzer_matches_the_openapi_document() {
         ["--exclude-path", "/queue/token/events"],
         ["--exclude-operation-id", "leaveQueue"],
         ["--checks", "all"],
-        // Valid in form is not yet acceptable: most ids and seats do not exist. And `open` mode asks for no credentials.
+        // A valid form is not enough: most ids and seats do not exist. And `open` mode needs no credentials.
         ["--exclude-checks", "positive_data_acceptance,ignored_auth"],
         ["--phases", "examples,coverage,fuzzing"],
         ["--max-examples", "15"],

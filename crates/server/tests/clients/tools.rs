@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio::process::Command;
 
-/// How long one tool may take. Type checkers are slow beside other tests on a small machine.
+/// The longest time of one tool. Type checkers are slow while other tests run on a small machine.
 const PATIENCE: Duration = Duration::from_secs(240);
 
 /// What is pinned, and what `clients/install` made of it.
@@ -99,7 +99,7 @@ impl Tools {
         tokio::time::timeout(PATIENCE, command.output()).await.expect("an end in time").expect("the tool starts")
     }
 
-    /// The same; it must succeed.
+    /// Runs a command, which must succeed.
     pub(crate) async fn passes(&self, command: &mut Command) {
         let run = self.run(command).await;
         assert!(run.status.success(), "{command:?}\n{}", said(&run));

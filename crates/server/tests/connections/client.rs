@@ -1,4 +1,4 @@
-//! A client that keeps its connection, with every byte in the test's hands.
+//! A client that keeps its connection and lets the test choose every byte.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -29,7 +29,7 @@ pub(crate) fn send(method: &str, path: &str, headers: &str, body: &str) -> Vec<u
 /// A connection.
 pub(crate) struct Client {
     pub(crate) stream: TcpStream,
-    /// Bytes that belong to no reply yet.
+    /// Bytes after the last reply.
     rest: Vec<u8>,
 }
 

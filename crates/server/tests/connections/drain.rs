@@ -1,4 +1,4 @@
-//! Leaving a balancer: not ready, and still served.
+//! Draining: `/readyz` answers 503, and requests are still served.
 
 use std::time::{Duration, Instant};
 
@@ -44,7 +44,7 @@ async fn new_connections_are_served_while_draining_and_a_second_signal_ends_it()
     assert_eq!(Client::connect(at).await.ask(&get("/healthz")).await.status, 200, "it lives");
     let late = idle.ask(&get("/point/ada")).await;
     assert_eq!((late.status, late.header("connection")), (200, Some("close")));
-    // Streams go on: a client that reconnects now might come back to this instance.
+    // Streams stay open: a client that reconnected now might reach this instance again.
     configure(&sale, &concert, &json!({"paused": false})).await;
     let active = stream.next_named("active").await;
     assert_eq!(text(&active["token"]), waiting);

@@ -1,4 +1,4 @@
-//! Clients that vanish without a word: the packets of a phone in a tunnel.
+//! Clients that vanish without closing their connection, such as a phone in a tunnel.
 
 use std::time::{Duration, Instant};
 
@@ -10,10 +10,10 @@ use crate::support::room::token;
 use crate::support::{start, until};
 
 /// A stream with nothing to say sends a comment every 5 seconds, bytes that are not acknowledged for 20 seconds end a
-/// connection, and the turn is lost a second later. The rest is the machine's share.
+/// connection, and the turn is lost a second later. The rest is for a busy machine.
 const NOTICED_MAX: Duration = Duration::from_secs(34);
 
-/// The system asks a silent client every few seconds, and gives it up when it has not answered for 20.
+/// The kernel probes a silent client every few seconds, and closes the connection after 20 s without an answer.
 const GIVEN_UP_MAX: Duration = Duration::from_secs(29);
 
 #[test]

@@ -72,7 +72,7 @@ async fn every_method_and_pipelined_requests_are_answered_after_a_half_close() {
     let replies = half_closed(&sale, &in_a_row).await;
     assert_eq!(replies.iter().map(|(status, _)| *status).collect::<Vec<_>>(), [200; 4]);
     assert!(replies[3].1.contains("\"balance\":32"), "in their order: {replies:?}");
-    // A request that is not whole is not done.
+    // An incomplete request has no effect.
     let half = &charge[..charge.len() - 3];
     let replies = half_closed(&sale, half).await;
     assert!(replies.iter().all(|(status, _)| (400..500).contains(status)), "{replies:?}");
@@ -105,7 +105,7 @@ async fn an_event_stream_stays_open_after_a_half_close_until_its_client_is_gone(
     text_of("event: position").await;
     configure(&sale, &concert, &json!({"paused": false})).await;
     text_of("event: active").await;
-    // Several times the time after which a silent one loses the turn.
+    // Several times the time after which a silent visitor loses the turn.
     let since = millis(&place(&sale, &next).await["asOf"]);
     sale.until(&next, |place| {
         assert_eq!(place["status"], "WAITING", "who reads still has the turn: {place}");

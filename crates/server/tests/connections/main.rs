@@ -1,4 +1,4 @@
-//! The life of a connection: what is being sent is not idle, what is in flight is answered, who is gone is noticed.
+//! Connections: a connection that sends is not idle, requests in flight are answered, vanished clients are noticed.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a failed step ends the test")]
 

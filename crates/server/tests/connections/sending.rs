@@ -25,7 +25,7 @@ async fn an_event_stream_outlives_the_idle_limit() {
     of_active.next_named("active").await;
     assert_eq!(of_waiting.next_named("position").await["position"], 1);
 
-    // Nothing changes, and every limit on silence passes.
+    // Longer than every limit on silence, without any change.
     let since = millis(&sale.caller.get("/queue/token").token(&next).expect(200).await["asOf"]);
     sale.until(&next, |place| {
         assert_eq!(place["status"], "WAITING", "the stream keeps the turn: {place}");
@@ -39,7 +39,7 @@ async fn an_event_stream_outlives_the_idle_limit() {
     assert!(of_active.next().await.is_none());
 }
 
-/// A map of 100,000 seats that comes over a connection, and how long the whole answer is, in bytes.
+/// A seat map of 100,000 seats on a connection, and the length of the answer in bytes.
 struct Download {
     client: Client,
     head: usize,
@@ -53,7 +53,7 @@ impl Download {
         let token = sale.active(&concert, "ada").await;
         let dates = sale.caller.get(&format!("/concerts/{concert}/dates")).token(&token).expect(200).await;
         let path = format!("/concerts/{concert}/seats?date={}", text(&dates[0]["date"]));
-        // The buffers of the systems at both ends are as they are by default: they hide most of what the reader does.
+        // With default socket buffers at both ends, which hide most of the reader's slowness.
         let mut client = Client::connect(address(sale.instance.base())).await;
         let asking = format!("GET {path} HTTP/1.1\r\nhost: 127.0.0.1\r\nqueue-token: {token}\r\n\r\n");
         client.send(asking.as_bytes()).await.unwrap();

@@ -1,4 +1,4 @@
-//! SIGTERM: what is in flight is answered, idle connections do not hold the exit up.
+//! SIGTERM: requests in flight are answered, idle connections do not delay the exit.
 
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
@@ -10,7 +10,7 @@ use tokio::net::TcpStream;
 use crate::client::{Client, address, get, send};
 use crate::support::{start, until};
 
-/// Only idle connections: 2 seconds in which they are still served, 1 second to end them, and the machine's share.
+/// With idle connections only: 2 s in which they are still served, 1 s to end them, and time for a busy machine.
 const EXIT_MAX: Duration = Duration::from_secs(6);
 
 /// Waits until a server has begun to stop: it accepts no connection any more.

@@ -1,4 +1,4 @@
-//! `deploy/backup`: while a sale runs it makes backups that are restored, started on and audited.
+//! `deploy/backup` makes backups while a sale runs. Each is restored, served from and audited.
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -39,7 +39,7 @@ async fn backup(folder: &Path, variables: &[(&str, &str)], arguments: &[&str]) -
     tokio::time::timeout(PATIENCE, run).await.expect("an end in time").unwrap()
 }
 
-/// The one file that a run named; it is whole and its owner's alone.
+/// The single file that a run named. It is complete, and readable only by its owner.
 fn made(folder: &Path, run: &Output) -> PathBuf {
     assert!(run.status.success(), "{}", String::from_utf8_lossy(&run.stderr));
     let path = folder.join(String::from_utf8(run.stdout.clone()).unwrap().trim());
@@ -55,7 +55,7 @@ fn left(folder: &Path) -> Vec<String> {
     names
 }
 
-/// A sale goes on while a backup of it is taken; then the backup is whole by its own audit, and takes further sales.
+/// Backs up a sale while it runs. The audit of the backup passes, and a server sells from it.
 async fn beside_a_sale<T>(sale: &Sale, take: impl AsyncFnOnce() -> (String, T)) {
     let load = Workload::prepare(sale, 8, 0xBAC).await.start(&sale.caller);
     let sold = async || {
@@ -117,7 +117,7 @@ async fn postgres_is_dumped_during_a_sale() {
         std::fs::write(folder.join("database_url"), format!("{}\n", database.url())).unwrap();
         let run = backup(folder, &[("ONSALE_DATABASE_URL_FILE", "database_url")], &["backups"]).await;
         let path = made(folder, &run);
-        // Into a server that has never seen this sale.
+        // Into another server than that of the sale.
         let target = other.empty_database().await;
         postgres("pg_restore", &["--no-owner", "--exit-on-error", "--dbname", &target.url(), path.to_str().unwrap()])
             .await;
@@ -151,7 +151,7 @@ async fn a_base_backup_holds_the_whole_cluster() {
     postgres("pg_verifybackup", &[data.to_str().unwrap()]).await;
 }
 
-/// Programs in the place of Postgres' own, which note how they were called.
+/// Replacements of Postgres' programs that record their arguments.
 fn noting(folder: &Path) {
     for program in ["pg_dump", "pg_restore"] {
         let script = "#!/bin/sh\necho \"$0 $*\" >>called\necho \"$PGPASSWORD\" >>passwords\n\
@@ -192,7 +192,7 @@ async fn backups_pass_no_password_on_a_command_line() {
     }
 }
 
-/// Variables and arguments of a call that is refused, its exit code, and what the message names.
+/// Variables and arguments of a refused call, its exit code, and a text of its message.
 type Refused<'a> = (&'a [(&'a str, &'a str)], &'a [&'a str], i32, &'a str);
 
 #[tokio::test]
@@ -229,7 +229,7 @@ async fn a_failed_backup_names_the_cause_and_leaves_no_file() {
     }
     let run = backup(folder, &[("ONSALE_DATABASE_URL", "postgres://postgres@127.0.0.1:1/sale")], &["backups"]).await;
     assert_eq!(run.status.code(), Some(1));
-    // A database of something else.
+    // A database of another program.
     let empty = onsale_testing::postgres::shared().await.empty_database().await;
     let run = backup(folder, &[("ONSALE_DATABASE_URL", &empty.url())], &["backups"]).await;
     let said = String::from_utf8_lossy(&run.stderr);

@@ -1,4 +1,4 @@
-//! Proxies in front of one server, each from its shipped file, and clients with addresses of their own.
+//! Proxies in front of one server, with their shipped files, and clients with different addresses.
 
 use std::fmt::Write;
 use std::net::SocketAddr;
@@ -41,7 +41,7 @@ impl Certificate {
     }
 }
 
-/// A text of a shipped file, in which each of these must be there to be replaced.
+/// The text of a shipped file with replacements, each of which must match.
 pub(crate) fn replaced(file: &str, replaced: &[(&str, &str)]) -> String {
     replaced.iter().fold(files::text(file), |text, (from, to)| {
         assert!(text.contains(from), "{file} holds {from:?}");
@@ -57,7 +57,7 @@ fn to_one(mut text: String, behind: SocketAddr) -> String {
     text
 }
 
-/// HAProxy's shipped file for what is behind it, without the names that Docker resolves.
+/// HAProxy's shipped file with addresses instead of the names that Docker resolves.
 fn haproxy(file: &str, binds: &[(&str, &str)], behind: SocketAddr) -> String {
     let health = Balancer::port().address().to_string();
     let here = [("127.0.0.1:8404", health.as_str()), (" init-addr last,libc,none resolvers docker", "")];
@@ -65,7 +65,7 @@ fn haproxy(file: &str, binds: &[(&str, &str)], behind: SocketAddr) -> String {
     to_one(replaced(file, &here), behind)
 }
 
-/// HAProxy without TLS, which believes these proxies.
+/// HAProxy without TLS, which trusts these proxies.
 pub(crate) async fn plain_haproxy(trusted: &str, behind: SocketAddr) -> (Balancer, SocketAddr) {
     let front = Balancer::port();
     let address = front.address();
@@ -73,7 +73,7 @@ pub(crate) async fn plain_haproxy(trusted: &str, behind: SocketAddr) -> (Balance
     (Balancer::haproxy_behind(trusted, front, &text).await, address)
 }
 
-/// nginx without TLS, which believes these proxies.
+/// nginx without TLS, which trusts these proxies.
 pub(crate) async fn plain_nginx(trusted: &str, behind: SocketAddr) -> (Balancer, SocketAddr) {
     let front = Balancer::port();
     let address = front.address();
@@ -127,7 +127,7 @@ impl Edge {
                 Balancer::nginx(front, &to_one(replaced("deploy/nginx-tls.conf", &here), behind)).await
             }
             Kind::Caddy => {
-                // Its own certificates come from an authority on the net: here it is given one.
+                // By default it requests a certificate from an authority on the internet; here it gets one from the test.
                 let mut site = format!("{{\n\tadmin off\n\thttp_port {}\n\thttps_port {port}\n", plain.port());
                 write!(site, "}}\n{NAME} {{\n\tbind 127.0.0.1\n").unwrap();
                 write!(site, "\ttls {} {}", certificate.file("crt"), certificate.file("key")).unwrap();
@@ -161,7 +161,7 @@ impl Edge {
     }
 }
 
-/// A command, run to its end.
+/// Runs a command to its end.
 pub(crate) async fn ran(command: &mut Command) -> Output {
     tokio::time::timeout(PATIENCE, command.output()).await.expect("an end in time").expect("it starts")
 }

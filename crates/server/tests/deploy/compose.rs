@@ -74,7 +74,7 @@ async fn the_addresses_of_proxies_are_written_in_one_place() {
     let command: Vec<String> = serde_json::from_value(balancer["command"].clone()).unwrap();
     assert_eq!(command[..2], ["sh", "-c"]);
     let (file, here) = ("/usr/local/etc/haproxy/haproxy.cfg", files::path("deploy/haproxy.cfg"));
-    // The same, but HAProxy only checks what it reads.
+    // The same command, but HAProxy only checks its configuration.
     let script = command[2].replace("$$", "$").replace(file, &here.display().to_string()).replace("-W -db", "-c");
     assert!(script.contains("haproxy -c -f "), "{script}");
     for (list, is_valid) in [("", true), ("10.0.0.1", true), ("10.0.0.1,10.1.0.0/16,fd00::/8", true), ("shop", false)] {

@@ -22,7 +22,7 @@ pub(crate) fn text(name: &str) -> String {
     std::fs::read_to_string(path(name)).unwrap_or_else(|error| panic!("{name}: {error}"))
 }
 
-/// The names of the files in a folder of the repository that end so.
+/// The names of the files in a folder of the repository with this ending.
 pub(crate) fn names(folder: &str, end: &str) -> Vec<String> {
     let entries = std::fs::read_dir(path(folder)).unwrap();
     let names = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap());
@@ -68,7 +68,7 @@ fn bytes(amount: &str) -> u64 {
     digits.parse::<u64>().unwrap() * unit
 }
 
-/// So many connections fit into a limit of memory, with a fifth of it to spare.
+/// Checks that this many connections fit into a memory limit and leave a fifth of it free.
 #[track_caller]
 pub(crate) fn assert_fits(connections: &str, limit: &str) {
     let connections: u64 = connections.parse().unwrap();

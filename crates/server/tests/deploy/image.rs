@@ -1,4 +1,4 @@
-//! The image: what its `Dockerfile` and the command lines of the docs run, run natively.
+//! The commands of the `Dockerfile` and of the docs' `docker run` lines, run without a container.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -9,7 +9,7 @@ use crate::files;
 use crate::natively::Given;
 use crate::support::ONSALE;
 
-/// What a `Dockerfile` says for containers that are given nothing else.
+/// The defaults of a `Dockerfile` for its containers.
 struct Image {
     variables: BTreeMap<String, String>,
     arguments: Vec<String>,
@@ -54,12 +54,12 @@ async fn a_container_without_settings_exits_and_names_onsale_auth() {
     for more in [&[][..], &["--demo"]] {
         let run = launch.run(&[&arguments[..], more].concat()).await;
         let said = String::from_utf8_lossy(&run.stderr);
-        // It never listens where no published port reaches it.
+        // It does not listen on loopback, which no published port reaches.
         assert_eq!(run.status.code(), Some(2), "{said}");
         assert!(said.contains("ONSALE_AUTH=open-anywhere") && said.contains("ONSALE_AUTH=jwt"), "{said}");
         assert!(run.stdout.is_empty());
     }
-    // And nothing answers a check of health there.
+    // The health check of such a container fails.
     let health: Vec<&str> = image.health.iter().map(String::as_str).collect();
     let nowhere = Launch::new(ONSALE).set("ONSALE_LISTEN", "0.0.0.0:1").run(&health).await;
     assert_eq!(nowhere.status.code(), Some(1), "{}", String::from_utf8_lossy(&nowhere.stderr));
@@ -115,7 +115,7 @@ async fn the_docker_commands_of_the_docs_start_reachable_servers() {
         for path in ["/healthz", "/readyz", "/concerts"] {
             Caller::new(&format!("http://127.0.0.1:{}", started.listens.port())).get(path).expect(200).await;
         }
-        // The check of health asks what a published port reaches, also if flags made the other settings.
+        // The health check reaches the published port, also if other settings come from flags.
         let health: Vec<&str> = image.health.iter().map(String::as_str).collect();
         let there = Launch::new(ONSALE).set("ONSALE_LISTEN", started.listens);
         let run = there.run(&health).await;

@@ -53,7 +53,7 @@ impl Manifests {
         pods.collect()
     }
 
-    /// What a container is given: its arguments, and its variables as far as they are in this repository.
+    /// The arguments of a container, and its variables as far as they are in this repository.
     fn given(&self, container: &Value) -> Given {
         let mut given = Given::default();
         let arguments = container["args"].as_array().into_iter().flatten();
@@ -76,7 +76,7 @@ fn container(pod: &Value) -> &Value {
     &containers[0]
 }
 
-/// Whether labels have everything that a selector asks for.
+/// Returns whether labels match a selector.
 fn selects(selector: &Value, labels: &Value) -> bool {
     let wanted = selector.as_object().unwrap();
     !wanted.is_empty() && wanted.iter().all(|(name, value)| labels[name] == *value)
@@ -98,7 +98,7 @@ async fn the_schemas_of_kubernetes_accept_every_manifest() {
     assert!(run.status.success() && !said(&run).contains("WARN"), "{}", said(&run));
     let passed = said(&run).matches("passed").count();
     assert_eq!(passed, Manifests::read().await.0.len(), "{}", said(&run));
-    // The schemas do look: a misspelt member is refused.
+    // The schemas work: they refuse a misspelt member.
     let faulty = files::text(&files[3]).replace("readinessProbe", "readynessProbe");
     tools.write("faulty.yaml", faulty.as_bytes());
     assert!(!validate(&[launch.folder().join("tools/faulty.yaml").display().to_string()]).await.status.success());
@@ -251,7 +251,7 @@ async fn every_container_command_starts_and_answers_its_probes() {
     assert_eq!(started, ["consume", "migrate", "relay", "serve"]);
 }
 
-/// The autoscaler's metric is made by a rule from metrics that a server shows.
+/// Checks that a rule makes the autoscaler's metric from metrics that a server exports.
 async fn metric_of_the_autoscaler(manifests: &Manifests, caller: &Caller) {
     let scaled = &manifests.get("HorizontalPodAutoscaler", "onsale")["spec"]["metrics"][0]["pods"];
     let rules = &files::yaml(&["deploy/prometheus-adapter.yaml".to_owned()]).await[0]["rules"]["custom"];
@@ -270,7 +270,7 @@ async fn metric_of_the_autoscaler(manifests: &Manifests, caller: &Caller) {
     }
 }
 
-/// The script of the backup is the one that is tested here.
+/// Checks that the job runs the script that these tests run.
 #[tokio::test]
 async fn the_backup_job_of_the_cluster_runs_the_tested_script() {
     if missing("python") {

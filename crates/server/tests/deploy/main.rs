@@ -1,4 +1,4 @@
-//! What `deploy`, `compose.yaml` and the `Dockerfile` ship is run as it is written, as far as that goes without a container
+//! Runs the commands of `deploy`, `compose.yaml` and the `Dockerfile` as written, as far as possible without a container
 //! daemon, a cluster or systemd as the first process.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a failed step ends the test")]

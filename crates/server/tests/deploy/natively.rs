@@ -8,15 +8,15 @@ use tokio::process::Child;
 
 use crate::support::{ONSALE, until};
 
-/// What a shipped file gives the program.
+/// The arguments and variables that a shipped file gives the program.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Given {
-    /// With the subcommand.
+    /// The arguments, the subcommand included.
     pub(crate) arguments: Vec<String>,
     pub(crate) variables: BTreeMap<String, String>,
 }
 
-/// What a secret of this name holds in these tests.
+/// The value of a secret of this name in these tests.
 fn secret(name: &str, database: &str) -> String {
     match name {
         "database_url" => database.to_owned(),
@@ -68,7 +68,7 @@ impl Given {
         (launch, arguments)
     }
 
-    /// Runs it to its end; what it wrote to standard error.
+    /// Runs it to its end. Returns its standard error.
     pub(crate) async fn ends_well(&self, database: &str) {
         let (launch, arguments) = self.launch(0, database);
         let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
@@ -132,7 +132,7 @@ impl Started {
         }
     }
 
-    /// Every setting that it was given is one, and acts in this process.
+    /// Checks that every variable is a setting and has an effect in this process.
     #[track_caller]
     pub(crate) fn assert_settings_act(&self) {
         let log = self.log();
@@ -141,7 +141,7 @@ impl Started {
         }
     }
 
-    /// SIGTERM: it ends by itself, with 0.
+    /// Sends SIGTERM; it must exit with 0.
     pub(crate) async fn stops(self) {
         let status = match self.log {
             Log::Of(instance) => {

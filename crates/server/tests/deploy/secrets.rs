@@ -1,4 +1,4 @@
-//! `deploy/secrets`: each file can be read by its one reader alone, root or another user makes it.
+//! `deploy/secrets` creates files that only their service can read, run by root or by another user.
 
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
 use std::path::Path;
@@ -15,7 +15,7 @@ const OPERATOR: u32 = 54_321;
 /// Users of the images: onsale, Redis, Grafana.
 const READERS: [u32; 3] = [65_532, 999, 472];
 
-/// Who reads each file.
+/// The user that reads each file.
 const FILES: [(&str, Option<u32>); 8] = [
     ("database_password", None),
     ("database_url", Some(65_532)),
@@ -41,11 +41,11 @@ fn checkout(user: u32) -> Launch {
     launch
 }
 
-/// A command as this user, in no group of another one.
+/// A command as this user, without further groups.
 fn run_as(user: u32, folder: &Path, program: &str, arguments: &[&str]) -> Output {
     let mut command = Command::new("setpriv");
     let ids = [format!("--reuid={user}"), format!("--regid={user}"), "--clear-groups".to_owned()];
-    // The most permissive mask: the script does not rely on the caller's.
+    // The most permissive mask, because the script must not rely on the caller's.
     command.args(ids).args(["sh", "-c", "umask 000; exec \"$@\"", "sh", program]).args(arguments);
     command.current_dir(folder).output().unwrap()
 }
@@ -82,7 +82,7 @@ fn each_secret_is_readable_only_by_its_service() {
         let contents = |name: &str| std::fs::read(secrets.join(name)).unwrap();
         let first: Vec<Vec<u8>> = FILES.iter().map(|(name, _)| contents(name)).collect();
         for (name, reader) in FILES {
-            // Files of an earlier version were open to all.
+            // An earlier version left files readable for all users.
             std::fs::set_permissions(secrets.join(name), std::fs::Permissions::from_mode(0o444)).unwrap();
             assert!(can_read(1_234, folder, name), "the test sees an open file");
             let again = run_as(maker, folder, "deploy/secrets", &[]);

@@ -81,7 +81,7 @@ fn systemd_accepts_every_unit_without_a_warning() {
     let folder = launch.folder().display().to_string();
     let ours: Vec<&str> = said.lines().filter(|line| line.contains("onsale") || line.contains(&folder)).collect();
     assert!(run.status.success() && ours.is_empty(), "{said}");
-    // It does look: a misspelt setting is a warning.
+    // The check works: a misspelt setting is a warning.
     let faulty = launch.folder().join("onsale-faulty.service");
     let text = std::fs::read_to_string(&units[0]).unwrap();
     std::fs::write(&faulty, text.replace("NoNewPrivileges", "NoNewPriviledges")).unwrap();

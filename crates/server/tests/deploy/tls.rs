@@ -1,5 +1,5 @@
-//! TLS in front, with real proxies and certificates: each client is limited by its own address, whatever it claims, over
-//! one proxy and over two; events pass at once; plain HTTP is redirected.
+//! TLS with real proxies and certificates. Each client is limited by its own address, whatever headers it sends, behind
+//! one proxy and behind two. Events pass without delay. Plain HTTP is redirected.
 
 use std::net::SocketAddr;
 use std::process::Stdio;
@@ -38,7 +38,7 @@ fn missing(kind: Kind) -> bool {
     without("openssl") || without(part)
 }
 
-/// The status of an entry into the line by a client of this address, which claims to be another one.
+/// The status of an entry by a client of this address that claims another address in a header.
 async fn enters(edge: &Edge, concert: &str, from: &str, user: &str, claims: Option<&str>) -> String {
     let body = json!({"userId": user, "concertId": concert}).to_string();
     let claim = format!("X-Forwarded-For: {}", claims.unwrap_or_default());
@@ -49,7 +49,7 @@ async fn enters(edge: &Edge, concert: &str, from: &str, user: &str, claims: Opti
     edge.told(from, "/queue/tokens", "%{http_code}", &arguments).await
 }
 
-/// Clients of two addresses enter: each has the limit of its own, and no header gives it another one.
+/// Clients of two addresses enter. Each has its own limit, and no header gives it another one.
 async fn each_has_its_own_limit(edge: &Edge, concert: &str) {
     for (user, status) in [("ada", "201"), ("bob", "201"), ("eve", "429")] {
         assert_eq!(enters(edge, concert, "127.0.1.1", user, None).await, status, "{user}: {}", edge.log());
@@ -96,7 +96,7 @@ async fn each_client_has_its_own_limit_behind_two_proxies() {
     }
 }
 
-/// The other shape: nothing is in front of the balancer, so no client is believed.
+/// The other topology: no proxy is in front of the balancer, so headers of clients are ignored.
 #[tokio::test]
 async fn the_balancer_at_the_edge_ignores_forwarded_addresses_of_clients() {
     for inner in [Kind::Haproxy, Kind::Nginx] {
@@ -142,7 +142,7 @@ async fn events_pass_without_delay_over_http_2_and_two_proxies() {
         };
         tokio::time::timeout(PATIENCE, first).await.unwrap_or_else(|_| panic!("{kind:?}: no event"));
         assert!(seen[0].starts_with("HTTP/2 200"), "{kind:?}: {}", seen[0]);
-        // The stream is still open: the event did not come because the answer was at its end.
+        // The stream is still open, so the event was not held back until the end of the answer.
         assert!(curl.try_wait().unwrap().is_none(), "{kind:?}");
     }
 }
@@ -200,7 +200,7 @@ async fn plain_http_is_redirected_and_metrics_are_not_exposed() {
     }
 }
 
-/// The files with TLS are the plain ones with TLS: what is said of requests and instances is the same in both.
+/// Compares the parts of the files with and without TLS that are about requests and instances.
 #[test]
 fn the_tls_configuration_treats_requests_as_the_plain_one_does() {
     let from = |file: &str, mark: &str| {

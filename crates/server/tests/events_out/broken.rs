@@ -1,4 +1,4 @@
-//! What can go wrong with a broker, on a real one: in each case the sale goes on, and every event comes out once.
+//! Faults of a real broker: the sale continues, and every event is delivered once.
 
 use std::collections::BTreeSet;
 
@@ -21,7 +21,7 @@ pub(crate) fn admin(kafka: &Kafka) -> AdminClient<DefaultClientContext> {
     ClientConfig::new().set("bootstrap.servers", kafka.brokers()).create().unwrap()
 }
 
-/// Sets how large a batch of messages may be.
+/// Sets the largest batch of messages of a topic.
 async fn limit(kafka: &Kafka, bytes: usize) {
     let bytes = bytes.to_string();
     let set = AlterConfig::new(ResourceSpecifier::Topic(POINTS)).set("max.message.bytes", &bytes);

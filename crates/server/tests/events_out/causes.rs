@@ -10,7 +10,7 @@ use crate::platform::Platform;
 use crate::scene::{Work, charge};
 use crate::support::ONSALE;
 
-/// Answers nothing but TLS, with a certificate that no one vouches for. Killed when it is dropped.
+/// A TLS server with a certificate that no authority signed. Killed when it is dropped.
 struct Untrusted(Child);
 
 impl Untrusted {

@@ -1,4 +1,4 @@
-//! Without Kafka and without a platform: files by day, straight from the database.
+//! Without Kafka and without a platform: `onsale consume` writes files by day, straight from the database.
 
 use onsale_testing::Sale;
 
@@ -15,7 +15,7 @@ async fn files_hold_each_event_once_and_in_order_after_kills() {
         charge(&sale, round, 60).await;
         let began = async || (in_files(&folder).len() > round * 60).then_some(());
         until("some of it came out", began).await;
-        // In the midst of whatever it does.
+        // At a random moment of its work.
         consumer.kill().await.unwrap();
     }
     let _consumer = start(&launch, "consume");
@@ -26,7 +26,7 @@ async fn files_hold_each_event_once_and_in_order_after_kills() {
     until("nothing is pending", all_sent).await;
     assert_eq!(run(&launch, &["events", "--state", "sent"]).await.lines().count(), 240);
 
-    // Sent again, with the same ids: no second effect.
+    // Events that are sent again have the same ids and no second effect.
     let said = run(&launch, &["events", "replay", "--since", "2020-01-01T00:00:00Z"]).await;
     assert!(said.contains("sent again"), "{said}");
     until("nothing is pending", all_sent).await;

@@ -1,4 +1,4 @@
-//! Through a real Kafka: broker, relay and consumer are killed, and each event comes out once and in order.
+//! With a real Kafka: broker, relay and consumer are killed, and each event is delivered once and in order.
 
 use onsale_testing::kafka::Kafka;
 use onsale_testing::postgres::shared;

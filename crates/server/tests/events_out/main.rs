@@ -1,4 +1,4 @@
-//! Events on their way out: each one's effect once, those of a subject in order, whatever is killed; and the sale goes on.
+//! Delivery of events: each has its effect once, those of a subject in order, whichever process is killed.
 
 #![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout, reason = "a failed step ends the test")]
 

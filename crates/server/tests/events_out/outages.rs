@@ -1,4 +1,4 @@
-//! What metrics and logs say while something is away, and of what Kafka removed before it was read.
+//! Metrics and logs during outages, and after Kafka removed unread messages.
 
 use std::time::Duration;
 
@@ -163,7 +163,7 @@ async fn messages_that_kafka_removed_unread_are_counted() {
     consumer.until_metric(LOST, |value| value == 15.0).await;
     consumer.has_logged("Kafka removed messages before they were read").await;
 
-    // Under a consumer that stands still, with none left to read: nothing comes that would show the hole. What the broker
+    // Under a stalled consumer with no message left to read: no later message shows the gap. What the broker
     // was just requested is answered within 50 ms, and only later requests find it missing.
     signal(&consumer.child, Signal::STOP);
     tokio::time::sleep(Duration::from_millis(500)).await;
@@ -179,7 +179,7 @@ async fn messages_that_kafka_removed_unread_are_counted() {
     came_out(read + 3).await;
     consumer.until_metric(LOST, |value| value == lost).await;
 
-    // A topic that is deleted and made again.
+    // A topic that is deleted and created again.
     let deleted = admin(&kafka).delete_topics(&[POINTS], &AdminOptions::new()).await.unwrap();
     assert!(deleted.iter().all(Result::is_ok), "{deleted:?}");
     charge(&sale, 4, 5).await;

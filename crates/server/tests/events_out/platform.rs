@@ -17,34 +17,34 @@ use serde_json::Value;
 
 use crate::support::text;
 
-/// What it was posted, and how it answers.
+/// The posts that it got, and its next answers.
 #[derive(Default)]
 pub(crate) struct Told {
-    /// Every event of every post that was taken.
+    /// Every event of every accepted post.
     pub(crate) taken: Vec<Value>,
     /// Headers and body of every post.
     pub(crate) posts: Vec<(HeaderMap, String)>,
-    /// Answers with this and how long to wait, and takes nothing.
+    /// Answers every post with this status and `Retry-After`, and accepts no event.
     pub(crate) down: Option<(StatusCode, u32)>,
     /// The target that it names for a redirect, if it sends one.
     pub(crate) location: Option<String>,
-    /// Answers the next posts with these, one each, and takes nothing.
+    /// Answers the next posts with these, one each, and accepts no event.
     pub(crate) answers: VecDeque<Response>,
-    /// Answers 413 to more events than this in a post.
+    /// Answers 413 to a post with more events than this.
     pub(crate) at_most: Option<usize>,
-    /// Refuses what it refuses with this.
+    /// The status of its refusals.
     pub(crate) refuses_with: Option<StatusCode>,
-    /// Answers only after so long.
+    /// The time before each answer.
     pub(crate) slow: Duration,
-    /// Subjects of events that it refuses for ever.
+    /// Subjects of events that it always refuses.
     pub(crate) refused: HashSet<String>,
-    /// Says why without end.
+    /// Sends an endless body with a refusal.
     pub(crate) is_wordy: bool,
-    /// Says half of why, with a line of control characters, and then nothing more.
+    /// Sends half of a body with control characters, and then nothing more.
     pub(crate) stalls: bool,
 }
 
-/// A platform.
+/// A data platform on a loopback port.
 #[derive(Clone)]
 pub(crate) struct Platform {
     pub(crate) told: Arc<Mutex<Told>>,

@@ -1,4 +1,4 @@
-//! A sale that makes events, what its log says, and what came out.
+//! A sale that makes events, its log, and the delivered events.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -51,18 +51,18 @@ impl Work {
         Self { child, log, metrics: format!("http://{address}") }
     }
 
-    /// What it logged so far.
+    /// Its log so far.
     pub(crate) fn log(&self) -> String {
         self.log.lock().unwrap().clone()
     }
 
-    /// Waits until its log holds this.
+    /// Waits until its log contains this text.
     pub(crate) async fn has_logged(&self, text: &str) {
         let logged = async || self.log().contains(text).then_some(());
         until(&format!("the log holds {text:?}"), logged).await;
     }
 
-    /// Waits until a metric with these labels has a value that is wanted; the value.
+    /// Waits until a metric with these labels has a wanted value, and returns it.
     pub(crate) async fn until_metric(&self, series: &str, wanted: impl Fn(f64) -> bool) -> f64 {
         let caller = onsale_testing::Caller::new(&self.metrics);
         let shown = async || {
@@ -78,7 +78,7 @@ pub(crate) fn value_of(exposition: &str, series: &str) -> Option<f64> {
     exposition.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' ')?.parse().ok())
 }
 
-/// Events of many users, some of them many.
+/// Makes events of many users, several of some.
 pub(crate) async fn charge(sale: &Sale, round: usize, users: usize) {
     for number in 0..users {
         let user = format!("user-{}", number % 7);
@@ -92,7 +92,7 @@ pub(crate) async fn log(launch: &Launch) -> Vec<Value> {
     lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }
 
-/// Everything that stands in a folder of days.
+/// All lines of a folder of days.
 pub(crate) fn in_files(folder: &Path) -> Vec<Value> {
     let mut events = Vec::new();
     let Ok(days) = std::fs::read_dir(folder) else { return events };

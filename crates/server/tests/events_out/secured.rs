@@ -1,4 +1,4 @@
-//! Through a Kafka that encrypts, asks for passwords and grants rights, as managed ones do.
+//! With a Kafka that requires TLS, passwords and permissions, as managed services do.
 
 use onsale_testing::kafka::{Guard, Kafka, PASSWORD, Resource, Right, USER};
 use onsale_testing::postgres::{Database, shared};

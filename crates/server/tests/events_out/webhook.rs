@@ -41,7 +41,7 @@ async fn batches_are_signed_retried_and_split() {
     assert_eq!(by_subject(&platform.told.lock().unwrap().taken), by_subject(&wanted));
     check_signatures(&platform);
 
-    // The refused are dead letters, each with its reason, and can be put back one by one.
+    // Refused events are dead letters, each with its reason, and can be retried one by one.
     let dead = async || {
         let dead = run(&launch, &["events", "--state", "dead"]).await;
         (dead.lines().count() == refused.len()).then_some(dead)
@@ -115,14 +115,14 @@ async fn a_slow_platform_does_not_slow_the_sale() {
     charge(&sale, 0, 1).await;
     until("the first is posted", posted).await;
     charge(&sale, 1, 150).await;
-    // The last of them was answered just now, and no post is taken within a second.
+    // The last request was answered just now, and the platform answers no post within a second.
     assert!(platform.told.lock().unwrap().taken.len() < 151, "the sale does not wait for the platform");
     let wanted = by_subject(&log(&launch).await);
     let whole = async || (by_subject(&platform.told.lock().unwrap().taken) == wanted).then_some(());
     until("all are taken once, in order", whole).await;
 }
 
-/// Each post says what it is, and is signed over what it says.
+/// Checks the media type and the signature of each post.
 fn check_signatures(platform: &Platform) {
     let key = STANDARD.decode(SECRET.trim_start_matches("whsec_")).unwrap();
     for (headers, body) in &platform.told.lock().unwrap().posts {

@@ -1,4 +1,4 @@
-//! Nothing is written while nothing happens.
+//! An idle server and relay write nothing to the database.
 
 use std::path::Path;
 use std::process::Stdio;
@@ -22,7 +22,7 @@ fn number(db: &Connection, sql: &str) -> i64 {
     db.query_row(sql, [], |row| row.get(0)).unwrap()
 }
 
-/// Delivers the events of the sale in this folder, beside its server.
+/// Starts `consume` next to the server in this folder.
 fn consume(sale: &Sale, folder: &Path) -> tokio::process::Child {
     let mut consume = Sale::launch(ONSALE).command(&["consume"]);
     consume.current_dir(folder).stdout(Stdio::null()).stderr(Stdio::null());
@@ -52,7 +52,7 @@ async fn a_server_and_a_relay_write_nothing_while_nothing_happens() {
     tokio::time::sleep(WINDOW).await;
     assert_eq!(number(&db, "PRAGMA data_version"), before, "another process committed something");
 
-    // It is there when something happens.
+    // It works when an event comes.
     sale.charge("ada", 1_000).await;
     delivered(2).await;
     drop(relay);

@@ -1,4 +1,4 @@
-//! A foreign reader keeps SQLite's log from being moved into the file: the operator learns of it before the disk is full.
+//! A foreign reader keeps SQLite's log from being truncated. The server reports it before the disk is full.
 
 use onsale_testing::{Sale, is_shared};
 use rusqlite::Connection;
@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::idle::open;
 use crate::support::{ONSALE, until};
 
-/// More than the log is long while nothing holds it back: 16 MiB and what a moment adds.
+/// Longer than the log gets without a foreign reader: 16 MiB and some more.
 const ROWS: u32 = 400_000;
 
 /// A read transaction of a shell that was left open.

@@ -1,4 +1,4 @@
-//! What an idle server costs, and what grows: the log, rooms of concerts that are over, places, events.
+//! The cost of an idle server, and data that grows: the log, rooms of past concerts, places, events.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a failed step ends the test")]
 

@@ -1,4 +1,4 @@
-//! Concerts that are over cost an idle server nothing, and come back at their next use.
+//! Past concerts cost an idle server nothing, and return at their next use.
 
 use onsale_testing::{Launch, Sale, is_shared};
 use rusqlite::Connection;
@@ -6,10 +6,10 @@ use serde_json::{Value, json};
 
 use crate::support::{ONSALE, audit, until};
 
-/// Concerts that are over.
+/// Number of past concerts.
 const CONCERTS: i64 = 500;
 
-/// Their performances were two months ago; each room called two people, who paid nothing.
+/// Makes past concerts: performances of two months ago, and rooms that admitted two users, who bought nothing.
 const PAST: &str = "
     CREATE TEMP TABLE past AS WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ?1)
         SELECT randomblob(16) id, (unixepoch() - 5184000) * 1000 at FROM n;
@@ -91,14 +91,14 @@ async fn rooms_of_past_concerts_leave_memory_and_return_on_request() {
     let sold_out = listed.iter().filter(|shown| shown["soldOut"] == true).count();
     assert!(sold_out >= 199, "{sold_out} of 200 are over");
 
-    // A token of then has expired, wherever it is shown.
+    // A token of a past concert has expired, in every call.
     let place = sale.caller.get("/queue/token").token(&token).expect(200).await;
     assert_eq!((&place["status"], &place["soldOut"]), (&json!("EXPIRED"), &json!(true)));
     let dates = format!("/concerts/{concert}/dates");
     sale.caller.get(&dates).token(&token).refused(403, "queue-token-expired").await;
     sale.caller.delete("/queue/token").token(&token).expect(204).await;
 
-    // Its user gets a new place at the end, and sees what is added.
+    // Its user gets a new place at the end, and sees new performances.
     let queue = format!("/admin/concerts/{concert}/queue");
     assert_eq!(sale.admin(sale.caller.get(&queue)).expect(200).await["issued"], 1);
     sale.performance(&concert, &Value::Null).await;

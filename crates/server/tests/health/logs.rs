@@ -1,4 +1,4 @@
-//! The log while parts are away: the first line of each kind at once, then a count every ten seconds.
+//! The log during outages: the first line of each kind at once, then a count every ten seconds.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 
 use crate::support::{ONSALE, until};
 
-/// How long the parts are away under load.
+/// The length of the outage under load.
 const AWAY: Duration = Duration::from_secs(6);
 
 /// Two lines of one kind are this far apart at least, but for what a clock rounds.
@@ -29,12 +29,12 @@ fn troubles(sale: &Sale) -> Vec<Value> {
     lines.filter(|line| line["level"] == "WARN" || line["level"] == "ERROR").collect()
 }
 
-/// How many happenings a line stands for.
+/// The number of occurrences that a line reports.
 fn stands_for(line: &Value) -> u64 {
     line["repeated"].as_u64().unwrap_or(1)
 }
 
-/// How many failed requests the log accounts for.
+/// The number of failed requests that the log reports.
 fn failed_requests(sale: &Sale) -> u64 {
     let of_requests = |line: &Value| line["message"] == "a request failed";
     troubles(sale).into_iter().filter(of_requests).map(|line| stands_for(&line)).sum()
@@ -97,7 +97,7 @@ async fn an_outage_under_load_logs_one_line_and_then_counts() {
         client.await.unwrap();
     }
 
-    // The count of the last seconds comes by itself.
+    // The count of the last seconds is logged without a further request.
     let failed = failed.load(Ordering::Relaxed);
     assert!(failed > 500, "only {failed} requests failed: no load");
     let counted = async || (failed_requests(&sale) >= failed).then_some(());

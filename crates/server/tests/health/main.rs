@@ -1,4 +1,4 @@
-//! What an instance says of its own health while parts of it are away: at once, and right.
+//! `/readyz` and the log of an instance during outages.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a failed step ends the test")]
 

@@ -1,4 +1,4 @@
-//! `/readyz` is answered from what was found last: no part that stands still delays it.
+//! `/readyz` answers from the last results of the checks, so no stalled part delays it.
 
 use std::time::{Duration, Instant};
 
@@ -10,13 +10,13 @@ use serde_json::Value;
 
 use crate::support::{ONSALE, start, text, until};
 
-/// An answer takes milliseconds; what a busy machine adds is on top.
+/// The longest time of an answer: milliseconds, and the rest for a busy machine.
 const ANSWER_MAX: Duration = Duration::from_millis(500);
 
-/// A database that stands still is noticed within 2 s; what a busy machine adds is on top.
+/// The longest time until a stalled database is reported: 2 s, and the rest for a busy machine.
 const NOTICED_MAX: Duration = Duration::from_secs(3);
 
-/// The answer, which came at once.
+/// The answer, which must come in time.
 async fn readiness(sale: &Sale) -> Reply {
     let began = Instant::now();
     let reply = sale.caller.get("/readyz").send().await;
@@ -24,7 +24,7 @@ async fn readiness(sale: &Sale) -> Reply {
     reply
 }
 
-/// How a part is, as answered at once with 200.
+/// The state of a part, from an answer with 200 in time.
 async fn part(sale: &Sale, name: &str) -> Value {
     let ready = readiness(sale).await.expect(200);
     assert_eq!(ready["status"], "ready");
@@ -32,7 +32,7 @@ async fn part(sale: &Sale, name: &str) -> Value {
     parts.into_iter().find(|part| part["part"] == name).unwrap_or_else(|| panic!("no {name}: {ready}"))
 }
 
-/// Asks until the part is degraded with a reason; every answer comes at once.
+/// Polls until the part is degraded with a reason. Every answer must come in time.
 async fn until_degraded(sale: &Sale, name: &str) -> String {
     let degraded = async || {
         let part = part(sale, name).await;

@@ -1,4 +1,4 @@
-//! What every answer says of being kept, and that its media type is to be believed.
+//! Cache headers and `X-Content-Type-Options` of every answer.
 
 use std::collections::BTreeMap;
 
@@ -9,7 +9,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use crate::fixture::{Fixture, Operation};
 use crate::support::raw::{connect, request};
 
-/// Operations that say for themselves how a success is kept. All others, and every problem: not at all.
+/// Operations whose successes have their own cache headers. All others, and every problem, are `no-store`.
 const KEPT: [(&str, &str); 5] = [
     ("listConcerts", "public, max-age=1"),
     ("listLectures", "public, max-age=1"),
@@ -39,7 +39,7 @@ async fn head_of(base: &str, path: &str, proof: &str) -> String {
     String::from_utf8(bytes).unwrap().to_lowercase()
 }
 
-/// A sound call of an operation, and its success.
+/// A valid call of an operation, and its status.
 async fn success(fixture: &Fixture, operation: &Operation) {
     let kept = KEPT.iter().find(|(id, _)| *id == operation.id).map_or("no-store", |(_, kept)| kept);
     if operation.id == "followQueuePlace" {
@@ -93,7 +93,7 @@ async fn every_operation_states_how_its_answers_may_be_cached() {
     for operation in fixture.operations.iter().filter(|operation| operation.method == Method::GET) {
         success(&fixture, operation).await;
     }
-    // A write may end what the next one needs.
+    // A write may end what the next call needs.
     let writes = fixture.operations.iter().filter(|operation| operation.method != Method::GET);
     let mut tried = BTreeMap::new();
     for write in writes {

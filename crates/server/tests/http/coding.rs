@@ -1,4 +1,4 @@
-//! Codings: bodies of requests come in none, bodies of answers in the one that a client prefers.
+//! Content codings: request bodies have none, and answers have the one that the client prefers.
 
 use hyper::Method;
 
@@ -51,7 +51,7 @@ async fn content_encoding_identity_is_accepted() {
     call.expect(204).await;
 }
 
-/// A refusal for its coding is not kept under its key.
+/// A refusal because of the coding is not stored under its key.
 #[tokio::test]
 async fn the_key_of_a_refused_coding_may_be_used_again() {
     let fixture = Fixture::start().await;

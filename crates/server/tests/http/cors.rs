@@ -1,4 +1,4 @@
-//! Sites whose pages call the API from a browser.
+//! CORS: origins whose pages call the API from a browser.
 
 use hyper::Method;
 use onsale_testing::{Caller, Launch, Reply};

@@ -1,4 +1,4 @@
-//! The host that a request names, and the site that a write comes from.
+//! `Host` of requests and `Origin` of writes.
 
 use serde_json::{Value, json};
 
@@ -114,7 +114,7 @@ const FOREIGN: [&str; 9] = [
     "0x7f000001",
 ];
 
-/// Origins that are other sites than these hosts.
+/// Origins of other sites than these hosts.
 const CROSS: [&str; 12] = [
     "https://evil.example",
     "http://evil.example:8080",
@@ -152,7 +152,7 @@ async fn in_open_mode_foreign_hosts_are_refused() {
             "PATCH /point/ada/charge HTTP/1.1",
             "POST /admin/concerts HTTP/1.1",
         ] {
-            // A page under such a name is of the same origin, as far as its browser knows.
+            // For the browser, a page under such a name has the same origin.
             for origin in [vec![], vec![format!("origin: http://{host}")]] {
                 let host = format!("host: {host}");
                 let headers: Vec<&str> =
@@ -216,7 +216,7 @@ async fn in_open_mode_writes_from_other_origins_are_refused() {
     }
     let after = sale.caller.get("/point/ada").expect(200).await;
     assert_eq!(after["balance"], json!(before["balance"].as_i64().unwrap() + 2));
-    // A request of HTTP/1.0 without a host is of no origin.
+    // A request of HTTP/1.0 without a host has no own origin.
     let reply = send(base, "PATCH /point/ada/charge HTTP/1.0", &["origin: http://localhost"]).await;
     is_problem(&reply, 403, "origin-not-allowed", "HTTP/1.0");
     assert_eq!(send(base, "PATCH /point/ada/charge HTTP/1.0", &[]).await.status, 200);
@@ -261,7 +261,7 @@ async fn with_jwt_or_open_anywhere_every_host_and_origin_is_accepted() {
         for host in LOCAL.iter().chain(&FOREIGN) {
             let headers = [&format!("host: {host}"), "origin: https://evil.example", "sec-fetch-site: cross-site"];
             assert_eq!(send(base, "GET /lectures HTTP/1.1", &headers).await.status, 200, "{host}");
-            // A page has no bearer that a browser would send by itself.
+            // Browsers do not attach bearers by themselves, so a foreign page cannot act.
             assert_eq!(send(base, "PATCH /point/ada/charge HTTP/1.1", &headers).await.status, status, "{host}");
         }
     }

@@ -1,4 +1,4 @@
-//! What HTTP itself asks of every answer: hosts and origins, codings and media types, caches, bytes that do not parse.
+//! HTTP in general: hosts and origins, codings and media types, caches, malformed bytes.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a failed step ends the test")]
 
@@ -22,7 +22,7 @@ use serde_json::json;
 
 const SECRET: &str = "a-secret-for-tests-only-of-32-bytes-and-more";
 
-/// How servers are set that ask for bearers.
+/// The settings of servers that need bearers.
 const JWT: [(&str, &str); 2] = [("ONSALE_AUTH", "jwt"), ("ONSALE_JWT_SECRET", SECRET)];
 
 /// A user's bearer.

@@ -1,4 +1,4 @@
-//! Bytes that are no request: each is answered with a problem document.
+//! Bytes that are not a request get a problem document.
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
@@ -84,7 +84,7 @@ async fn a_request_head_that_is_too_large_gets_a_problem() {
     sale.caller.get("/healthz").expect(200).await;
 }
 
-/// hyper answers neither a head that broke off nor HTTP/2.
+/// hyper answers neither an incomplete head nor HTTP/2.
 #[tokio::test]
 async fn an_incomplete_request_head_gets_a_problem() {
     let sale = start(&[]).await;

@@ -1,4 +1,4 @@
-//! `/metrics` in the format that a scraper asks for.
+//! The format of `/metrics` follows `Accept`.
 
 use std::collections::BTreeMap;
 
@@ -12,7 +12,7 @@ fn types(text: &str) -> BTreeMap<String, String> {
     lines.map(|(family, kind)| (family.to_owned(), kind.to_owned())).collect()
 }
 
-/// Every sample belongs to a family that was described before, as the format 0.0.4 wants it.
+/// Checks that every sample follows the description of its family, as format 0.0.4 requires.
 fn is_prometheus_text(reply: &Reply) {
     assert_eq!(reply.header("content-type"), Some("text/plain; version=0.0.4; charset=utf-8"), "{}", reply.call);
     let text = std::str::from_utf8(&reply.body).unwrap();

@@ -1,4 +1,4 @@
-//! A caching proxy in front, which keeps each answer that does not forbid it: no user gets the answer of another user.
+//! Behind a proxy that caches every answer that allows it, no user gets the answer of another user.
 
 use onsale_testing::{Caller, Nginx, Reply, Sale, without};
 use serde_json::json;
@@ -85,7 +85,7 @@ async fn a_shared_cache_never_stores_a_place_in_line() {
     again.await.expect(200);
 }
 
-/// Problems, health and metrics are of the moment.
+/// Problems, health and metrics must not be cached.
 #[tokio::test]
 async fn a_shared_cache_does_not_store_health_metrics_or_errors() {
     if without("nginx") {

@@ -1,4 +1,4 @@
-//! Behind a proxy that puts the server below a path of another name.
+//! The server behind a proxy, below another path.
 
 use std::collections::BTreeSet;
 
@@ -29,7 +29,7 @@ fn imports(text: &str) -> Vec<String> {
     names.collect()
 }
 
-/// What a browser makes of a reference in what it found at a path.
+/// Resolves a reference in the document at a path, as a browser does.
 fn resolve(found_at: &str, reference: &str) -> Option<String> {
     let reference = reference.split('#').next().unwrap();
     if reference.is_empty() || reference.starts_with("data:") {
@@ -40,7 +40,7 @@ fn resolve(found_at: &str, reference: &str) -> Option<String> {
     Some(format!("{folder}{}", reference.strip_prefix("./").unwrap_or(reference)))
 }
 
-/// Loads a page and everything that it needs, as a browser would; the paths that were loaded.
+/// Loads a page with everything that it needs, as a browser does. Returns the loaded paths.
 async fn walk(caller: &Caller, prefix: &str) -> BTreeSet<String> {
     let mut seen = BTreeSet::new();
     let mut next = vec![format!("{prefix}/"), format!("{prefix}/docs")];
@@ -82,7 +82,7 @@ async fn pages_work_under_any_path() {
     assert_eq!(stripped, own);
 }
 
-/// Scripts ask for paths of this server only by way of `at`, which knows where that is.
+/// Scripts request paths only through `at`, which adds the path of the server.
 #[tokio::test]
 async fn scripts_call_the_path_that_they_were_loaded_from() {
     let sale = start(&[]).await;

@@ -24,7 +24,7 @@ async fn a_user_may_use_as_many_keys_as_the_setting_allows() {
         let seconds: u32 = reply.header("retry-after").unwrap().parse().unwrap();
         assert!((86_000..=86_400).contains(&seconds), "until the oldest answer lapses: {seconds}");
     }
-    // Nothing was done under the keys that were refused; everything else goes on.
+    // Requests with refused keys had no effect; other requests still work.
     let balance = sale.caller.get("/point/ada").expect(200).await["balance"].clone();
     assert_eq!(balance, 40);
     for (number, first) in firsts.iter().enumerate() {
@@ -52,7 +52,7 @@ async fn concurrent_keys_exceed_the_bound_by_little() {
         done += replies.iter().filter(|reply| reply.status == 200).count();
         assert!(replies.iter().all(|reply| reply.status == 200 || reply.code() == "too-many-requests"), "{replies:?}");
     }
-    // A batch that is under way is not counted before it is durable.
+    // A batch counts only after its commit.
     assert!((40..=40 + 2 * 30).contains(&done), "{done} were kept");
     assert_eq!(sale.caller.get("/point/ada").expect(200).await["balance"], done);
 }

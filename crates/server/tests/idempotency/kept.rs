@@ -1,4 +1,4 @@
-//! Which answers are kept, and which are not.
+//! Which answers are stored under a key, and which are not.
 
 use onsale_testing::{Call, Reply, Sale};
 use serde_json::{Value, json};
@@ -67,7 +67,7 @@ async fn a_replay_has_the_first_retry_after() {
     let hold = || evening.hold(&evening.bob, &json!([1]));
     let taken = first(hold(), "hold", 409).await;
     let seconds = |reply: &Reply| reply.header("retry-after").unwrap().parse::<u64>().unwrap();
-    // A moment later, who asks anew hears of less.
+    // A new request a moment later gets a shorter time.
     until("less is left", async || (seconds(&hold().send().await) < seconds(&taken)).then_some(())).await;
     is_replay(&hold().key("hold").send().await, &taken);
 }
@@ -140,7 +140,7 @@ async fn a_replay_needs_no_active_turn_and_a_waiting_token_gets_none() {
     is_replay(&sale.pay(ada, &held).key("pay").send().await, &paid);
 }
 
-/// Sends one call fifty times at once: all hear the same, and one of them for the first time.
+/// Sends one call fifty times concurrently. All get the same answer, and exactly one is not a replay.
 async fn fifty_at_once(call: impl Fn() -> Call, status: u16) -> Value {
     let replies = at_once((0..50).map(|_| call().key("fifty"))).await;
     let fresh: Vec<&Reply> = replies.iter().filter(|reply| reply.header("idempotency-replayed").is_none()).collect();
@@ -158,7 +158,7 @@ async fn fifty_concurrent_requests_with_one_key_act_once() {
     let Evening { sale, ada, .. } = &evening;
     fifty_at_once(|| charge(sale, "ada", 60_000), 200).await;
     assert_eq!(balance(sale, "ada").await, 60_000);
-    // Keys belong to their user: the same key is another one for each of these.
+    // Keys belong to their user, so these requests do not share theirs.
     let lecture = sale.lecture(60).await;
     let apply = json!({"userId": "bob", "lectureId": lecture});
     fifty_at_once(|| sale.caller.post("/lectures/apply").json(&apply), 201).await;

@@ -1,4 +1,4 @@
-//! Keys themselves: what one looks like, whose it is, and what makes two requests the same.
+//! The form of keys, their user, and when two requests are the same.
 
 use onsale_testing::{Call, Sale};
 use serde_json::json;
@@ -86,7 +86,7 @@ async fn a_key_is_bound_to_the_bytes_of_its_request() {
     }
     assert_eq!(balance(&sale, "ada").await, 5);
 
-    // Headers do not count.
+    // Headers are not part of the comparison.
     let call = sale.caller.patch("/point/ada/charge").header("content-type", "application/json; charset=utf-8");
     let call = call.header("user-agent", "another").header("x-request-id", "another").bytes(FIVE);
     is_replay(&call.key("one").send().await, &charged);

@@ -1,4 +1,4 @@
-//! Idempotency keys: the first answer again, byte for byte, and one effect, whatever happens in between.
+//! Idempotency keys: a repeated request gets the first answer byte for byte and has no second effect.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a failed step ends the test")]
 
@@ -11,7 +11,7 @@ mod support;
 
 use onsale_testing::{Call, Reply};
 
-/// Expects a reply to be the first one again.
+/// Expects a reply to be the replay of the first one.
 #[track_caller]
 fn is_replay(reply: &Reply, first: &Reply) {
     assert_eq!((reply.status, &reply.body), (first.status, &first.body), "{}", reply.call);

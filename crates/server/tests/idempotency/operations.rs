@@ -1,4 +1,4 @@
-//! Every operation that changes something.
+//! Idempotency of every operation that changes something.
 
 use onsale_testing::{Call, Sale};
 use serde_json::{Value, json};
@@ -8,7 +8,7 @@ use crate::support::evening::{Evening, path_of};
 use crate::support::room::{queue, room, token};
 use crate::support::{ONSALE, audit, start, text, until};
 
-/// A call with the status that it is answered with, and another call of the same user.
+/// A call, its status, and another call of the same user.
 struct Change {
     status: u16,
     call: Box<dyn Fn() -> Call>,
@@ -33,7 +33,7 @@ fn of_admin(sale: &Sale, status: u16, method: &str, path: &str, body: Value) -> 
     Change { status, call: Box::new(call), other: Box::new(other) }
 }
 
-/// One of each, in an order in which each can be done.
+/// One call of each operation, in an order in which each succeeds.
 async fn changes(evening: &Evening) -> Vec<Change> {
     let Evening { sale, concert, performance, ada, .. } = evening;
     let lecture = sale.lecture(5).await;
@@ -68,7 +68,7 @@ async fn changes(evening: &Evening) -> Vec<Change> {
     ]
 }
 
-/// What the changes have come to.
+/// The state after the changes.
 async fn effects(evening: &Evening) -> Value {
     let sale = &evening.sale;
     let rows = |list: Value| list.as_array().unwrap().len();
@@ -106,7 +106,7 @@ async fn every_repeated_change_acts_once() {
         is_replay(&(change.call)().key(&key).send().await, &first);
         firsts.push(first);
     }
-    // And again, now that everything else has happened, the token's end included.
+    // Repeated after all other calls, when the token has ended.
     for (index, (change, first)) in changes.iter().zip(&firsts).enumerate() {
         is_replay(&(change.call)().key(&format!("key-{index}")).send().await, first);
     }
@@ -125,7 +125,7 @@ async fn every_change_of_the_openapi_document_is_tested() {
     let paths = document["paths"].as_object().unwrap().values();
     let methods = paths.flat_map(|path| path.as_object().unwrap().keys());
     let changing = methods.filter(|method| *method != "get").count();
-    // Entering the waiting room is idempotent by itself.
+    // An entry is idempotent without a key.
     assert_eq!(changing, changes(&evening).await.len() + 1, "a new operation needs a line above");
 }
 

@@ -15,7 +15,7 @@ use onsale_domain::waiting_room::Token;
 use serde::Deserialize;
 use sha2::Sha256;
 
-/// `{"alg":"HS256","typ":"queue+jwt"}` in base64url.
+/// The header of every token: `{"alg":"HS256","typ":"queue+jwt"}` in base64url.
 const HEADER: &str = "eyJhbGciOiJIUzI1NiIsInR5cCI6InF1ZXVlK2p3dCJ9";
 
 /// The longest token, in bytes. Longer text is refused before anything is decoded.

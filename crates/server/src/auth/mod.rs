@@ -83,7 +83,7 @@ impl Bearers {
 pub(crate) struct AdminKey([u8; 32]);
 
 impl AdminKey {
-    /// Hashes the key.
+    /// Keeps the hash of a key.
     pub(crate) fn new(key: &Secret) -> Self {
         Self(Sha256::digest(key.expose()).into())
     }

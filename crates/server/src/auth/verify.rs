@@ -45,7 +45,7 @@ pub(crate) struct Verifier {
 /// A bearer that is trusted.
 struct Trusted {
     user: UserId,
-    /// Seconds since 1970.
+    /// The `exp` claim, in seconds since 1970, rounded down.
     expires: u64,
 }
 

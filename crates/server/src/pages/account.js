@@ -1,4 +1,4 @@
-// Who the visitor is, and their points: one small store, and the forms that change it.
+// The visitor's user id and points: a small store, and the forms that change it.
 
 import { Problem, chargePoints, getPoints } from "./api.js";
 import { fill, h, points, whole } from "./dom.js";
@@ -9,13 +9,13 @@ import { writes } from "./writes.js";
 const SAMPLE = "42";
 const STEPS = [10_000, 50_000, 100_000];
 
-/** `change` is dispatched whenever the user or the balance is another one. */
+/** Dispatches `change` when the user or the balance changes. */
 class Account extends EventTarget {
   user = session.get("user");
   balance = null;
   /** The instant of the last change that the balance includes. */
   #updatedAt = null;
-  /** Of the visitor's turn, if there is one: a strict server asks for it. */
+  /** The queue token of the visitor's turn, if there is one: a strict server requires it. */
   token = null;
 
   become(user) {
@@ -36,7 +36,7 @@ class Account extends EventTarget {
     }
   }
 
-  /** Answers may arrive in another order than the server gave them: an older one does not replace a newer one. */
+  /** Answers may arrive out of order. An older answer does not replace a newer one. */
   learn(balance, updatedAt) {
     if (this.#updatedAt && (updatedAt ?? "") < this.#updatedAt) return;
     [this.balance, this.#updatedAt] = [balance, updatedAt];
@@ -57,7 +57,7 @@ class Account extends EventTarget {
 
 export const account = new Account();
 
-/** What this visitor did in another tab shows here too. */
+/** Changes that this visitor made in another tab show here too. */
 const seeDone = ({ detail }) => {
   if (detail.user === account.user) account.refresh();
 };
@@ -66,7 +66,7 @@ writes.addEventListener("settled", ({ detail }) => seeDone({ detail: detail.wish
 
 const notices = document.getElementById("notices");
 
-/** Says something at the edge of the page for a while. */
+/** Shows a message at the edge of the page for a few seconds. */
 export function notice(words, kind = "calm") {
   const shown = h("p", { class: `notice ${kind}` }, words);
   notices.append(shown);
@@ -74,7 +74,7 @@ export function notice(words, kind = "calm") {
   setTimeout(() => shown.remove(), 5_000);
 }
 
-/** Runs what a button asks for, once at a time; tells of a problem. */
+/** Runs the task of a button, once at a time, and shows a problem. */
 export async function busily(button, task) {
   if (button.getAttribute("aria-busy") === "true") return;
   button.setAttribute("aria-busy", "true");
@@ -88,7 +88,7 @@ export async function busily(button, task) {
   }
 }
 
-/** A form that settles who the visitor is. */
+/** A form for the visitor's user id. */
 export function whoForm(onDone = () => {}) {
   const input = h("input", {
     id: "who", name: "user", value: account.user ?? SAMPLE, required: true, maxlength: 64, pattern: "[A-Za-z0-9_\\-]{1,64}",
@@ -105,7 +105,7 @@ export function whoForm(onDone = () => {}) {
     h("p", { class: "hint", id: "who-hint" }, `Any id of letters, digits, _ and - will do. User ${SAMPLE} already has points.`));
 }
 
-/** Buttons that put points in. */
+/** Buttons that charge points. */
 export function chargeButtons() {
   const button = (amount) => {
     const ask = (event) => busily(event.currentTarget, () => account.charge(amount));
@@ -114,7 +114,7 @@ export function chargeButtons() {
   return h("div", { class: "row", role: "group", "aria-label": "Charge points" }, STEPS.map(button));
 }
 
-/** A form for any amount; what the server refuses, it says itself. */
+/** A form for any amount. It shows the server's refusals. */
 export function chargeForm() {
   const input = h("input", { id: "amount", type: "number", step: "1", value: "25000", required: true, inputmode: "numeric" });
   const button = h("button", {}, "Charge");
@@ -126,7 +126,7 @@ export function chargeForm() {
     h("label", { for: "amount" }, "Another amount"), h("div", { class: "pair" }, input, button));
 }
 
-/** The balance as a number that keeps itself right. Listeners end with `signal`. */
+/** The balance as a number that updates itself. Its listeners end with `signal`. */
 export function balanceText(signal) {
   const text = h("output", { class: "balance" });
   const show = () => fill(text, account.balance == null ? "–" : whole(account.balance));
@@ -135,7 +135,7 @@ export function balanceText(signal) {
   return text;
 }
 
-/** On the first page: who one is and what one has. */
+/** The visitor's user id and balance on the first page. */
 export function accountCard(signal) {
   const card = h("section", { class: "card account", "aria-label": "Your account" });
   const show = () => {

@@ -4,20 +4,20 @@ import { points, seatNames } from "./dom.js";
 import { at } from "./place.js";
 import { settle as settleWrite, write } from "./writes.js";
 
-/** Tells of calls as they end: `detail` is `{operation, method, path, status, took}`. */
+/** Dispatches an event at the end of each call: `detail` is `{operation, method, path, status, took}`. */
 export const calls = new EventTarget();
 
 /** Codes of refusals that are made before the server looks for the idempotency key, and that may pass. All of 401 are such too. */
 const BEFORE_KEY = ["not-your-account", "origin-not-allowed", "queue-token-waiting", "not-found", "method-not-allowed"];
 
-/** An answer that is not a success, or none at all. */
+/** An answer that is not a success, or a call without an answer. */
 export class Problem extends Error {
   constructor(status, body, retryAfter) {
     super(body.detail ?? body.title ?? `The server answered ${status}`);
     Object.assign(this, { status, body, code: body.code, retryAfter });
   }
 
-  /** The outcome is open, or nothing was done: the same request may be sent again. */
+  /** Whether the same request may be sent again: the outcome is unknown, or nothing was done. */
   get isPassing() {
     return this.status === 0 || this.status === 408 || this.status === 429 || this.status >= 500;
   }
@@ -36,7 +36,7 @@ export class Problem extends Error {
     return this.code === "queue-token-expired" || this.code === "queue-token-invalid";
   }
 
-  /** What a visitor reads. */
+  /** The text for the visitor. */
   get words() {
     const sentences = [this.message.replace(/\.?$/, ".")];
     const { seats, errors = [] } = this.body;
@@ -55,7 +55,7 @@ export class Problem extends Error {
 /** Milliseconds without a byte after which a call has no answer: longer than the server lets any request wait. */
 const PATIENCE = 15_000;
 
-/** Aborts a call that stands still. Not `AbortSignal.timeout`: browsers before 2022 lack it, and it would cut off a long
+/** Aborts a stalled call. Not `AbortSignal.timeout`: browsers before 2022 lack it, and it would abort a long
  * answer that is still coming in over a slow network. */
 class Patience {
   #controller = new AbortController();
@@ -118,12 +118,12 @@ async function send(operation, method, path, options = {}) {
     calls.dispatchEvent(new CustomEvent("call", { detail: { operation, method, path, status: response.status, took } }));
   }
   const next = nextPage(path, response.headers.get("Link"));
-  // Not from this server, but from something in between: what became of the request is not known.
+  // The answer comes from a proxy, not from this server, so the outcome of the request is unknown.
   const isOurs = response.ok ? isJson(response) || !text : text && isJson(response);
   if (!isOurs && response.status !== 304) throw none("The answer did not come from the server");
   const answer = {
     status: response.status,
-    /** Of a list that goes on: asks for its next page. */
+    /** Requests the next page of a list, if there is one. */
     more: next ? () => send(operation, method, next, options) : null,
     tag: response.headers.get("ETag"),
     isReplayed: response.headers.get("Idempotency-Replayed") === "true",
@@ -188,7 +188,7 @@ export const enterQueue = (userId, concertId, options) =>
   send("enterQueue", "POST", "/queue/tokens", { ...options, body: { userId, concertId } });
 export const getQueuePlace = (token) => send("getQueuePlace", "GET", "/queue/token", { token, quiet: true });
 export const followQueuePlace = (token) => new EventSource(at(`/queue/token/events?token=${part(token)}`));
-/** Gives a place or a turn up. With `user`, it is remembered until an answer decides it. */
+/** Gives up a place or a turn. With `user`, the call is stored until an answer decides it. */
 export const leaveQueue = (token, { user, tokenId, ...options } = {}) =>
   write({
     ...options, user, slot: user && `leave:${tokenId}`, what: "request to leave", details: "", token,
@@ -215,7 +215,7 @@ export const createPayment = (user, concertId, { reservationId, seats }, { token
     user, slot: `pay:${concertId}:${reservationId}`, what: "payment", details: seatNames(seats), about, token,
     operation: "createPayment", method: "POST", path: "/payments", body: { reservationId },
   }, once, onRetry);
-/** Sends a payment that was decided again under its key: the first answer comes again. */
+/** Sends a decided payment again under its key, which returns the first answer. */
 export const repeatPayment = (reservationId, { token, key }) =>
   send("createPayment", "POST", "/payments", { token, key, body: { reservationId } });
 export const getReservation = (reservation) =>

@@ -1,4 +1,4 @@
-//! The files of the pages: compressed once, and sent with a validator.
+//! The asset files of the pages: compressed once, and sent with an ETag.
 
 use std::hash::{DefaultHasher, Hasher};
 use std::sync::LazyLock;
@@ -10,7 +10,7 @@ use bytes::Bytes;
 
 use crate::http::{Kept, Written, respond};
 
-/// A page may run and show only what this server sends.
+/// The Content-Security-Policy: a page loads scripts, styles and images only from this server.
 const POLICY: &str = "default-src 'self'; img-src 'self' data:; base-uri 'none'; frame-ancestors 'none'";
 
 const CSS: &str = "text/css; charset=utf-8";
@@ -18,7 +18,7 @@ const SCRIPT: &str = "text/javascript; charset=utf-8";
 
 macro_rules! files {
     ($($kind:ident $name:literal),+ $(,)?) => {
-        /// What the pages refer to: name, media type, text.
+        /// The asset files: name, media type, text.
         const FILES: &[(&str, &str, &str)] = &[$(($name, $kind, include_str!($name))),+];
     };
 }
@@ -68,19 +68,19 @@ files! {
     SCRIPT "writes.js",
 }
 
-/// A text of the pages. Its digest is its validator, and it is compressed by the first request that takes gzip.
+/// A page or an asset. Its digest is its ETag. The first request that accepts gzip compresses it.
 pub(crate) struct File {
     media_type: &'static str,
     written: Written,
 }
 
 impl File {
-    /// Media type and text of a file.
+    /// A file with this media type and text.
     pub(super) fn new(media_type: &'static str, text: impl Into<Bytes>) -> Self {
         Self { media_type, written: Written::new(|| text.into()) }
     }
 
-    /// The answer to a request with these headers: the text, or 304 if the client has it.
+    /// Answers a request with these headers: the text, or 304 if the client has it.
     pub(super) fn answer(&self, request: &HeaderMap, kept: Kept) -> Response {
         let mut response = respond(request, &self.written, kept, None);
         let headers = response.headers_mut();
@@ -95,7 +95,7 @@ impl File {
 /// All files of this build.
 struct Assets {
     files: Vec<(&'static str, File)>,
-    /// Names their content as a whole: another build with other files has another version.
+    /// Hash over all files: a build with different files has a different version.
     version: String,
 }
 

@@ -1,4 +1,4 @@
-// Shown while the server is out of reach: what is kept, and how old the state on the page is.
+// Shown while the server is unreachable: what stays valid, and how old the state on the page is.
 
 import { fill, h, repeat } from "./dom.js";
 
@@ -8,7 +8,7 @@ const age = (seconds) => (seconds < 90 ? `${seconds} ${seconds === 1 ? "second" 
 export class Connection {
   element = h("p", { class: "message bad lost", hidden: true });
   #said = h("span", { role: "status", "aria-live": "polite" });
-  // Not spoken: it changes each second.
+  // Hidden from screen readers, because it changes each second.
   #age = h("span", { "aria-hidden": "true" });
   #stop = () => {};
 

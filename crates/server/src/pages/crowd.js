@@ -1,4 +1,4 @@
-// Other people, played by this browser, so that a lone visitor sees a line move. They enter the same waiting room by the
+// Simulated visitors, so that a single visitor sees a line move. They enter the same waiting room by the
 // same calls; admitted visitors wait a moment, a few hold a seat briefly, and all leave. They buy nothing.
 
 import * as api from "./api.js";
@@ -16,16 +16,16 @@ const HOLDERS_MAX = 5;
 /** How long an admitted visitor stays, in milliseconds. */
 const stay = () => 2_000 + Math.random() * 5_000;
 
-/** Crowds outlive the view that brought them: people do not vanish when one looks away. */
+/** Crowds outlive the view that started them: they keep waiting when the visitor opens another view. */
 const crowds = new Map();
 
 class Crowd extends EventTarget {
   #hands = HANDS;
   #queue = [];
-  /** Those in line, in the order of their entry. */
+  /** The simulated visitors in line, in the order of their entry. */
   #line = [];
   #performances = null;
-  /** Tokens of those who may hold seats. */
+  /** Tokens of the simulated visitors who may hold seats. */
   #holders = new Set();
   #stop = null;
   coming = 0;
@@ -53,7 +53,7 @@ class Crowd extends EventTarget {
     this.#tell();
   }
 
-  /** Runs `task` when a hand is free. Who fails at the door waits and tries again; other failures are shrugged off. */
+  /** Runs `task` when a request slot is free. Failed entries are retried after a wait; other failures are ignored. */
   #do(task) {
     this.#queue.push(task);
     this.#work();
@@ -87,7 +87,7 @@ class Crowd extends EventTarget {
     this.#tell();
   }
 
-  /** Finds how far the room has called, asking few of those in line: they are called in order. */
+  /** Finds the last admitted visitor with few polls (exponential, then binary search), as admission is in order. */
   async #look() {
     const isCalled = async (index) => {
       const { body } = await api.getQueuePlace(this.#line[index]);

@@ -1,4 +1,4 @@
-// The demonstration: which view is shown, and what stands around it.
+// The demonstration: chooses the view, and shows the frame around it.
 
 import { account, notice } from "./account.js";
 import { Problem, calls, listConcerts } from "./api.js";

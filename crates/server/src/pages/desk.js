@@ -1,4 +1,4 @@
-// The counter beside the hall: what is chosen, what is held and until when, and paying for it exactly once.
+// The panel next to the hall: chosen seats, held seats with their deadline, and payment exactly once.
 
 import { account, balanceText, busily, chargeButtons, notice } from "./account.js";
 import * as api from "./api.js";
@@ -51,7 +51,7 @@ export function deskCard(concert, token, signal, { payments, onHeld, onReleased,
     }
   }
 
-  /** Seats are held from here on: pay, or give them back. */
+  /** Shows held seats: the visitor may pay or release them. */
   function hold(reservation) {
     stopTicking();
     onHeld(reservation);

@@ -30,7 +30,7 @@ function operationsOf(description) {
   return all;
 }
 
-/** What the operation may refuse with: `{status, code, title, example}`. */
+/** The refusals of an operation: `{status, code, title, example}`. */
 function problemsOf({ responses }) {
   return Object.entries(responses).flatMap(([status, { content: kinds }]) =>
     Object.entries(kinds?.["application/problem+json"]?.examples ?? {}).map(([code, { summary, value }]) => ({ status, code, title: summary, example: value })));
@@ -85,7 +85,7 @@ function sidebar(tags) {
     tags.map(({ tag, operations }) => h("section", {}, h("h2", {}, tag), h("ul", {}, operations.map(link)))));
 }
 
-/** Words that all have to occur, in whatever order. */
+/** Words that must all occur, in any order. */
 function onFilter(operations) {
   const texts = new Map(operations.map(({ operationId, method, path, summary, description, tag, problems }) =>
     [operationId, [operationId, method, path, summary, description, tag, ...problems.map(({ code }) => code)].join(" ").toLowerCase()]));
@@ -160,7 +160,7 @@ async function show() {
   document.title = `${description.info.title} API`;
   onFilter(operations);
   followReading();
-  // The place that the address names was not there when the browser looked for it.
+  // The element of the URL's fragment did not exist yet when the browser searched for it.
   if (location.hash) document.getElementById(decodeURIComponent(location.hash.slice(1)))?.scrollIntoView();
 }
 

@@ -37,7 +37,7 @@ export function fill(element, ...children) {
   if (hadFocus) keepFocus(element, focused);
 }
 
-/** Moves the focus away from what was taken off the page or can no longer have it, to what is in `element` now. */
+/** Moves the focus from a removed or disabled control to one in `element`. */
 export function keepFocus(element, focused) {
   const isSame = (other) => other === focused || (other.tagName === focused.tagName && nameOf(other) === nameOf(focused));
   const successor = element.contains(focused) ? focused : [...element.querySelectorAll(focused.tagName)].find(isSame);
@@ -49,7 +49,7 @@ export function keepFocus(element, focused) {
   }
 }
 
-/** By what a control is known again after it was made anew. */
+/** The identity of a control after it was created again. */
 const nameOf = (control) => control.id || control.dataset.key || control.getAttribute("aria-label") || control.textContent;
 
 const WHOLE = new Intl.NumberFormat("en");

@@ -1,4 +1,4 @@
-// News of one place in line, by whichever way is open: a stream of the server that all tabs share, another tab, or polls.
+// Updates of one place in line: from an event stream that all tabs share, from another tab, or from polls.
 //
 // A browser opens six connections to a server over HTTP/1.1, for all tabs together, so only one tab at a time has a stream: the
 // one that holds a lock of the browser. It tells the others of its token what it hears. A tab out of sight has no stream. A tab
@@ -10,13 +10,13 @@ import { tabs, tell } from "./tabs.js";
 const STREAM_LOCK = "onsale:stream";
 const TICK = 500;
 
-/** Milliseconds without an event after which a stream is taken for dead: the server repeats the state every 10 seconds. */
+/** Milliseconds without an event after which a stream counts as dead. The server repeats the state every 10 seconds. */
 const SILENCE_MAX = 15_000;
 
 /** Milliseconds for which one word of the tab with the stream counts. It is given with each tick. */
 const STREAMING = 3_500;
 
-/** Seconds between polls of a turn, for which the server does not say. */
+/** Seconds between polls of an active turn, for which the server sends no `pollAfterSeconds`. */
 const ACTIVE_POLL = 2;
 
 /** Milliseconds without an answer after which the connection counts as lost. */
@@ -82,7 +82,7 @@ export class Feed extends EventTarget {
     return this.#isLost;
   }
 
-  /** Asks the server now. */
+  /** Polls the server now. */
   refresh() {
     this.#pollAt = 0;
     if (!this.#end.signal.aborted) this.#poll();
@@ -98,7 +98,7 @@ export class Feed extends EventTarget {
     return tokenId === this.#last.tokenId;
   }
 
-  /** When to ask again, by a state. A spread, so that tabs that hear one another do not ask at once. */
+  /** The time of the next poll after a state. Randomised, so that the tabs do not poll at the same time. */
   #after({ pollAfterSeconds }) {
     return Date.now() + (pollAfterSeconds ?? ACTIVE_POLL) * 1000 + Math.random() * 300;
   }
@@ -158,7 +158,7 @@ export class Feed extends EventTarget {
         this.#hear(place);
       });
     }
-    // It reconnects by itself, unless it was refused. When it breaks, a poll shows at once what is the matter; reconnects that
+    // It reconnects by itself, unless it was refused. When it breaks, a poll finds the cause at once; reconnects that
     // fail after that leave the polls to their schedule, which backs off and follows `Retry-After`.
     let wasOpen = false;
     stream.addEventListener("open", () => (wasOpen = true));
@@ -211,7 +211,7 @@ export class Feed extends EventTarget {
     const seldom = Math.min(RETRY_MAX, Math.max(1, this.#last.pollAfterSeconds ?? ACTIVE_POLL) * 1000);
     const wait = Math.min(seldom, 500 * 2 ** this.#failures) * (0.75 + Math.random() / 2);
     this.#pollAt = Date.now() + Math.max(wait, problem.status === 0 ? 0 : (problem.retryAfter ?? 0) * 1000);
-    // A server that asks for patience is not lost.
+    // A server that answers with `Retry-After` is reachable.
     if (problem.status !== 429) this.#lose();
   }
 

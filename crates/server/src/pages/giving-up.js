@@ -1,10 +1,10 @@
-// Giving a turn up, after one more question.
+// Gives up a turn after a confirmation.
 
 import { busily } from "./account.js";
 import * as api from "./api.js";
 import { fill, h } from "./dom.js";
 
-/** A button that asks once more before the turn of `place` is given up. */
+/** A button that gives up the turn of `place` after a confirmation. */
 export function givingUp(place, { onLeft }) {
   const area = h("div", { class: "giving-up" });
   const leave = (event) => busily(event.currentTarget, async () => {

@@ -9,7 +9,7 @@ export class GrowingList {
   #size;
   #wanted;
 
-  /** `first` asks for the first page; entries that `keeps` refuses are passed over. `size` entries are added at a time. */
+  /** `first` requests the first page; entries that `keeps` refuses are skipped. `size` entries are added at a time. */
   constructor(first, { size, keeps = () => true }) {
     this.#first = first;
     this.#keeps = keeps;
@@ -17,7 +17,7 @@ export class GrowingList {
     this.#wanted = size;
   }
 
-  /** Asks for one step more from the next load on. */
+  /** Makes the next load show one step more. */
   grow() {
     this.#wanted += this.#size;
   }

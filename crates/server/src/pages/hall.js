@@ -1,4 +1,4 @@
-// Inside: the dates, the seats as they are this second, and the turn that runs.
+// The hall of an active turn: dates, current seats, and the time left.
 
 import { account, notice } from "./account.js";
 import * as api from "./api.js";
@@ -32,9 +32,9 @@ export function hallView(concert, place, signal, { payments, onStep, onOver, onT
   let hold = null;
   /** The performance of the hold. The server no longer lists it once it has begun, and the hold can still be paid. */
   let heldFor = null;
-  /** Everything that this visitor holds, in whichever tab. */
+  /** Everything that this visitor holds, in all tabs. */
   let own = [];
-  /** Counts changes of the hold: what was asked before the last one is out of date. */
+  /** Counts changes of the hold. Answers to requests before the last change are ignored. */
   let changes = 0;
   const tags = { dates: null, seats: null };
 
@@ -173,7 +173,7 @@ export function hallView(concert, place, signal, { payments, onStep, onOver, onT
     }
   }
 
-  /** What this visitor holds now, whichever tab did it. */
+  /** The seats that this visitor holds now, in all tabs. */
   async function lookAtHolds() {
     const before = changes;
     const { body } = await api.listUserReservations(account.user);
@@ -231,7 +231,7 @@ export function hallView(concert, place, signal, { payments, onStep, onOver, onT
         if (beat % 5 === 0) await lookAtHolds();
         if (beat % 10 === 0) await refreshTurn();
       } catch (problem) {
-        // A look that failed is made again in a second; only the end of the turn is news.
+        // A failed request is repeated in a second; only the end of the turn matters here.
         if (!(problem instanceof api.Problem)) throw problem;
         over(problem);
       }

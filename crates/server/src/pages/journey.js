@@ -1,4 +1,4 @@
-// One concert from the door to the ticket: outside, in line, inside, and what comes after.
+// One concert from entry to ticket: before the line, in line, in the hall, and after the payment.
 
 import { account, busily, notice, whoForm } from "./account.js";
 import * as api from "./api.js";
@@ -41,7 +41,7 @@ class Journey {
   connection = new Connection();
   #scene = new AbortController();
   #crowd;
-  /** News of the place, and what shows it: the line or the hall. */
+  /** The feed of the place, and the view that shows it: the line or the hall. */
   #feed = null;
   #shown = null;
 
@@ -199,7 +199,7 @@ class Journey {
     this.showOutside(words);
   }
 
-  /** A payment was sent and has no answer: finds out what became of it. */
+  /** Finds the outcome of a payment that was sent and has no answer. */
   async showSettling() {
     const signal = this.#open(2, "Payment");
     const said = h("p", { role: "status", "aria-live": "polite" }, "Asking the server what became of it…");
@@ -240,7 +240,7 @@ class Journey {
     this.stage.querySelector("h2")?.focus();
   }
 
-  /** A token lives on where its user still holds other seats; else the door. */
+  /** After a payment: back to the hall if the user still holds other seats, else to the entry. */
   async goOn() {
     this.#remember("ticket", null);
     await this.resume();

@@ -8,7 +8,7 @@ import { roughly } from "./time.js";
 /** Dots that stand for the people in line, at most. */
 const DOTS_MAX = 120;
 
-/** A screen reader hears of the position no more often than this. */
+/** Milliseconds between two announcements of the position to screen readers, at least. */
 const SPOKEN_EVERY = 5_000;
 
 /** The view of a place in line: its element, and `show`, which shows the next state. */

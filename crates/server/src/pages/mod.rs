@@ -1,4 +1,4 @@
-//! Pages for people: the demonstration, and the browsable description of the API. Everything comes from the binary.
+//! Pages for people: the demonstration, and the browsable description of the API. All files are part of the binary.
 
 mod assets;
 mod schemas;
@@ -19,14 +19,14 @@ pub(crate) use schemas::{get_event_schema, list_event_schemas};
 
 const HTML: &str = "text/html; charset=utf-8";
 
-/// The pages as this server sends them.
+/// The HTML pages of this server.
 pub(crate) struct Pages {
     demo: File,
     docs: File,
 }
 
 impl Pages {
-    /// The pages name the zone in which the server reads dates, and the version of their files.
+    /// Fills in the time zone of dates and the version of the asset files.
     pub(crate) fn new(calendar: &Calendar) -> Self {
         let written = |text: &str| {
             let text = text.replace("{{timezone}}", calendar.zone_name()).replace("{{version}}", assets::version());
@@ -36,7 +36,7 @@ impl Pages {
     }
 }
 
-/// The demonstration.
+/// The demonstration as a page: rooms, seats and a crowd to try.
 pub(crate) async fn get_demo(State(app): State<App>, headers: HeaderMap) -> Response {
     app.pages.demo.answer(&headers, Kept::Checked)
 }
@@ -46,7 +46,7 @@ pub(crate) async fn get_docs(State(app): State<App>, headers: HeaderMap) -> Resp
     app.pages.docs.answer(&headers, Kept::Checked)
 }
 
-/// A file of the pages under its plain name, which stays the same over releases.
+/// An asset under its plain name, which stays the same over releases. Browsers revalidate it.
 pub(crate) async fn get_asset(State(_): State<App>, headers: HeaderMap, path: PathArgs) -> Response {
     match path.get("name").and_then(assets::asset) {
         Some(file) => file.answer(&headers, Kept::Checked),
@@ -54,8 +54,8 @@ pub(crate) async fn get_asset(State(_): State<App>, headers: HeaderMap, path: Pa
     }
 }
 
-/// A file of the pages under the version of this build: it never changes, so that a browser does not ask again. Another
-/// version is that of another instance during a rolling restart: this build's file is sent, and not kept.
+/// An asset under the version of this build. It never changes, so browsers cache it and do not request it again. A different
+/// version comes from another instance during a rolling restart: then this build's file is sent without caching.
 pub(crate) async fn get_versioned_asset(State(_): State<App>, headers: HeaderMap, path: PathArgs) -> Response {
     let kept = if path.get("version") == Some(assets::version()) { Kept::Forever } else { Kept::Checked };
     match path.get("name").and_then(assets::asset) {

@@ -1,4 +1,4 @@
-// Payments. Whatever is lost on the way, seats are paid for once, and the page finds out what became of a payment.
+// Payments. Seats are paid for once, even if answers are lost, and the page finds the outcome of each payment.
 
 import * as api from "./api.js";
 import { kept } from "./session.js";

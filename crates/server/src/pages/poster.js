@@ -1,4 +1,4 @@
-// A poster for each concert, drawn from its id: a hall seen from above, some of its seats lit.
+// A poster for each concert, drawn from its id: a hall from above with some lit seats.
 
 import { svg } from "./dom.js";
 

@@ -55,7 +55,7 @@ export function boundsOf(schema = {}) {
     if (least != null && most != null) return `${whole(least)} to ${whole(most)}${unit}`;
     return least != null ? `at least ${whole(least)}${unit}` : `at most ${whole(most)}${unit}`;
   };
-  // That a count is not negative goes without saying.
+  // A minimum of 0 for a count is obvious, so it is left out.
   const isCount = minimum === 0 && maximum == null && format?.startsWith("int");
   return [
     (minimum != null || maximum != null) && !isCount && span(minimum, maximum),

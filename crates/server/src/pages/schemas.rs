@@ -1,4 +1,4 @@
-//! The schemas of all events, as they stand in the repository.
+//! The JSON Schemas of all events, from the folder `schemas` of this crate.
 
 use axum::extract::State;
 use axum::http::header::CONTENT_TYPE;
@@ -13,7 +13,7 @@ const SCHEMA: &str = "application/schema+json";
 
 macro_rules! schemas {
     ($($kind:literal),+ $(,)?) => {
-        /// By type.
+        /// Event type and JSON Schema of each event.
         const SCHEMAS: &[(&str, &str)] = &[$(($kind, include_str!(concat!("../../schemas/", $kind, ".json")))),+];
     };
 }
@@ -28,10 +28,10 @@ schemas! {
     "onsale.payment.completed.v1",
 }
 
-/// The member of a schema that names where it is.
+/// The beginning of the member with the URL of a schema.
 const ID: &str = "\"$id\": \"";
 
-/// All types, each with where its schema is.
+/// Lists the event types, each with the URL of its schema.
 pub(crate) async fn list_event_schemas(State(app): State<App>) -> Response {
     let base = base(&app);
     let schema = |kind: &str| json!({"type": kind, "schema": format!("{base}/events/schemas/{kind}")});
@@ -39,7 +39,7 @@ pub(crate) async fn list_event_schemas(State(app): State<App>) -> Response {
     ([(CONTENT_TYPE, "application/json")], listed.collect::<Value>().to_string()).into_response()
 }
 
-/// One schema.
+/// Returns the schema of one event type.
 pub(crate) async fn get_event_schema(State(app): State<App>, path: PathArgs) -> Response {
     let kind = path.get("type").unwrap_or_default().trim_end_matches(".json");
     match SCHEMAS.iter().find(|(known, _)| *known == kind) {
@@ -51,7 +51,7 @@ pub(crate) async fn get_event_schema(State(app): State<App>, path: PathArgs) -> 
     }
 }
 
-/// What a path is appended to, if clients see this server elsewhere.
+/// The prefix of paths in links: the public URL, or nothing.
 fn base(app: &App) -> &str {
     app.web.public_url.as_ref().map_or("", PublicUrl::as_str)
 }

@@ -4,7 +4,7 @@
 import { fill, h, points, svg, whole } from "./dom.js";
 import { PartPicker } from "./parts.js";
 
-/** More than this one user may not have of a performance. */
+/** The most seats of one user for a performance; the server refuses more. */
 export const SEATS_MAX = 4;
 
 /** Seats shown at a time. */
@@ -72,7 +72,7 @@ export class SeatMap {
     return lost;
   }
 
-  /** Takes what cannot be had out of the choice. */
+  /** Removes seats that are no longer free from the choice. */
   drop(numbers) {
     for (const number of numbers) this.#chosen.delete(number);
     this.#paint();

@@ -1,4 +1,4 @@
-// What this browser remembers, in this tab or in all of them; the server's clock; random keys.
+// Storage of this browser, per tab or shared; the server's clock; random keys.
 
 const PREFIX = "onsale:";
 

@@ -1,8 +1,8 @@
-// What the tabs of this browser tell one another.
+// Messages between the tabs of this browser.
 
 const NAME = "onsale";
 
-/** Dispatches what other tabs told: the event is the kind, `detail` what was told. Nothing comes back to the tab that told it. */
+/** Dispatches messages of other tabs: the event's type is the kind, `detail` the message. A tab does not get its own messages. */
 export const tabs = new EventTarget();
 
 const hear = ({ kind, detail }) => tabs.dispatchEvent(new CustomEvent(kind, { detail }));
@@ -10,7 +10,7 @@ const hear = ({ kind, detail }) => tabs.dispatchEvent(new CustomEvent(kind, { de
 const channel = typeof BroadcastChannel === "function" ? new BroadcastChannel(NAME) : null;
 channel?.addEventListener("message", ({ data }) => hear(data));
 
-/** Tells all other tabs. */
+/** Sends a message to all other tabs. */
 export function tell(kind, detail) {
   if (channel) return channel.postMessage({ kind, detail });
   try {

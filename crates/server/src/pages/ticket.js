@@ -1,4 +1,4 @@
-// What one leaves with, and the proof that paying again pays nothing.
+// The ticket, and a button which shows that a repeated payment charges nothing.
 
 import { busily } from "./account.js";
 import * as api from "./api.js";

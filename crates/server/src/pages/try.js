@@ -1,4 +1,4 @@
-// "Try it": a form for one operation, the same request as a curl command, and what the server answered.
+// "Try it": a form for one operation, the same request as a curl command, and the server's answer.
 
 import { curl } from "./curl.js";
 import { fill, h } from "./dom.js";
@@ -64,7 +64,7 @@ export class Form {
     this.#fillIn();
   }
 
-  /** Names that are worth keeping from answers: what some path or body asks for. */
+  /** Names of ids to keep from answers, because some path or body needs them. */
   static #names(description) {
     const asked = Object.values(description.paths).flatMap((methods) => Object.values(methods)).flatMap(({ parameters = [], requestBody }) => [
       ...parameters.filter((parameter) => parameter.in === "path").map(({ name }) => name),
@@ -159,7 +159,7 @@ export class Form {
     this.#showCommand();
   }
 
-  /** Another request is another key: the old one would be refused. A key that the reader wrote is theirs. */
+  /** Makes a new key for another request, as the server would refuse the old one. Keeps a key that the reader wrote. */
   #renewKey() {
     if (this.#key && !this.#isKeyOwn && this.#key.value) this.#key.value = randomKey();
   }

@@ -1,4 +1,4 @@
-// What stands above every view while the outcome of a write is not known: what it was, and trying again, which is safe.
+// A bar above every view while the outcome of a write is unknown: the write, and a button to retry it safely.
 
 import { account, busily, notice } from "./account.js";
 import * as api from "./api.js";

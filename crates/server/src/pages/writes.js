@@ -1,5 +1,5 @@
 // Writes that may be sent again. Each keeps its idempotency key, over reloads and in all tabs, until an answer decides it:
-// whatever is lost on the way, it is done once.
+// it acts once even if answers are lost.
 
 import { kept, randomKey } from "./session.js";
 import { tell } from "./tabs.js";

@@ -73,7 +73,7 @@ pub(crate) struct Sale {
     bell: Arc<Bell>,
     /// The background tasks; `close` waits for them.
     tasks: TaskTracker,
-    /// Cancelled by `close`.
+    /// Stops the background tasks; `close` cancels it.
     stop: CancellationToken,
 }
 

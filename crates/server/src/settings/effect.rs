@@ -18,7 +18,7 @@ type Lack = fn(&Settings, &str) -> Option<&'static str>;
 /// What uses one setting.
 struct Effect {
     name: &'static str,
-    /// The commands that use it; empty for all.
+    /// The commands that use it.
     commands: &'static [&'static str],
     /// What it needs in addition, such as another setting.
     lack: Lack,
@@ -28,7 +28,6 @@ const fn effect(name: &'static str, commands: &'static [&'static str], lack: Lac
     Effect { name, commands, lack }
 }
 
-const ALL: &[&str] = &[];
 const SERVE: &[&str] = &["serve"];
 const CONSUME: &[&str] = &["consume"];
 /// Commands that run until a signal stops them.
@@ -130,7 +129,7 @@ const EFFECTS: &[Effect] = &[
     effect("token-secret", SERVE, nothing),
     effect("public-url", SERVE, nothing),
     effect("cors-origins", SERVE, nothing),
-    effect("timezone", ALL, nothing),
+    effect("timezone", &["serve", "seed"], nothing),
     effect("hold-seconds", SERVE, nothing),
     effect("queue-max-active", &["serve", "seed"], nothing),
     effect("queue-admit-per-second", &["serve", "seed"], nothing),
@@ -182,7 +181,7 @@ impl Sources {
 
 impl Effect {
     fn is_used_by(&self, command: &str) -> bool {
-        self.commands.is_empty() || self.commands.contains(&command)
+        self.commands.contains(&command)
     }
 }
 

@@ -64,7 +64,7 @@ fn file(name: &str) -> Result<PathBuf, String> {
     Ok(PathBuf::from(name))
 }
 
-/// Decodes `%XX`.
+/// Decodes each `%XX` as a byte of UTF-8.
 fn decoded(name: &str) -> Result<String, String> {
     let is_sound = name.split('%').skip(1).all(|rest| {
         let digits = rest.as_bytes().get(..2);

@@ -103,8 +103,8 @@ const SERVER: &[Setting] = &[
         "drain-seconds",
         "SECONDS",
         Some("0"),
-        "After SIGTERM, keep serving for this time while /readyz answers 503, so that load balancers stop sending, 0 to \
-         3600. A second signal ends it early",
+        "After SIGTERM, keep serving for this time, 0 to 3600, while /readyz answers 503, so that load balancers stop \
+         sending. A second signal ends it early",
     ),
     setting(
         "metrics-listen",

@@ -70,7 +70,7 @@ pub(crate) enum CorsOrigins {
     Own,
     /// These in addition, as browsers write them in `Origin`.
     These(Vec<String>),
-    /// Every origin.
+    /// Every origin (`*`). Only with `ONSALE_AUTH=jwt`.
     Any,
 }
 

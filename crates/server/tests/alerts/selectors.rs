@@ -35,7 +35,7 @@ fn is_called(after: &str) -> bool {
     after.starts_with('(') || ["by", "without"].iter().any(|word| after.split([' ', '(']).next() == Some(*word))
 }
 
-/// Parses an expression.
+/// Returns the selectors and labels of an expression.
 pub(crate) fn asked(expression: &str) -> Asked {
     let mut asked = Asked::default();
     let mut rest = expression;

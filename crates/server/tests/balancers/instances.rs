@@ -52,7 +52,7 @@ impl Instances {
         self.sales.iter().flatten().next().expect("an instance that runs")
     }
 
-    /// The running instances.
+    /// The instances that run now, in the order of their numbers.
     pub(crate) fn each(&self) -> impl Iterator<Item = &Sale> {
         self.sales.iter().flatten()
     }

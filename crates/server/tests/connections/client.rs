@@ -26,7 +26,7 @@ pub(crate) fn send(method: &str, path: &str, headers: &str, body: &str) -> Vec<u
     format!("{head}content-length: {length}\r\n\r\n{body}").into_bytes()
 }
 
-/// A connection.
+/// A client on one connection that it keeps open.
 pub(crate) struct Client {
     pub(crate) stream: TcpStream,
     /// Bytes after the last reply.

@@ -33,6 +33,20 @@ async fn help_names_every_command_and_setting() {
 }
 
 #[tokio::test]
+async fn the_help_of_a_command_lists_the_settings_that_it_uses() {
+    let table = [
+        ("relay", "--kafka-brokers", "--hold-seconds"),
+        ("audit", "--database-url", "--listen"),
+        ("health", "--listen", "--database-url"),
+    ];
+    for (command, used, unused) in table {
+        let help = shown(&[command, "--help"]).await;
+        assert!(help.contains(used) && !help.contains(unused), "{command}: {help}");
+        assert!(help.contains("onsale serve --help"), "{command} says where all settings are listed: {help}");
+    }
+}
+
+#[tokio::test]
 async fn completions_for_the_shells() {
     for shell in ["bash", "zsh", "fish"] {
         let script = shown(&["completions", shell]).await;

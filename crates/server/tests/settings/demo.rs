@@ -43,6 +43,7 @@ async fn a_demonstration_fills_an_empty_database_alone() {
     lecture(&first).refused(401, "admin-key-invalid").await;
     assert_eq!(lecture(&second).expect(201).await["capacity"], 30);
     assert!(!sale.instance.log().contains(&second), "it is shown, and not logged");
+    assert!(sale.instance.log().contains("\"admin\":true"), "admin calls work: {}", sale.instance.log());
 
     let launch = Sale::launch(ONSALE);
     let sale = Sale::start(&launch).await;

@@ -1,6 +1,8 @@
-//! Requests that do not parse. hyper answers most of them by itself, with a bare status and before any of our code has run:
-//! such an answer is replaced with a problem document on its way into the socket. Some it does not answer at all: a head
-//! that broke off, and HTTP/2. Those are answered after its end.
+//! Requests that do not parse.
+//!
+//! hyper answers most of them by itself with a bare status, before any of our code has run. Such an answer is replaced
+//! with a problem document when it is written to the socket. hyper does not answer a head that broke off, nor HTTP/2:
+//! those are answered after it has ended.
 
 use std::io;
 use std::pin::Pin;
@@ -74,7 +76,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Explained<'_, S> {
                 return Pin::new(&mut self.stream).poll_write(cx, bytes);
             };
             if at > 0 {
-                // What was answered before goes out first.
+                // Earlier answers are written first.
                 return Pin::new(&mut self.stream).poll_write(cx, &bytes[..at]);
             }
             self.metrics.observe(UNMATCHED, bare.status.as_u16(), Duration::ZERO);
@@ -102,8 +104,8 @@ struct Bare {
     date: Option<String>,
 }
 
-/// The bare answer at the end of what is about to be written, and where it begins. Our own answers all have an
-/// `X-Request-Id`, so none passes for one; and nearly all end with their body, which the first look tells.
+/// The bare answer at the end of these bytes and its position. Our own answers have an `X-Request-Id`, so none is taken
+/// for a bare one. Nearly all of them end with a body, so the first check excludes them.
 fn bare_answer(bytes: &[u8]) -> Option<(usize, Bare)> {
     if !bytes.ends_with(END) {
         return None;

@@ -1,12 +1,16 @@
 //! Limits on connections, in all and by address, and what happens beyond them.
 //!
-//! A connection takes a *place*. If all places are taken, the new connection gets the place of one that is idle; which
-//! one that is, is found with the second-chance algorithm (a hand goes round and takes the first connection that had no
-//! request since the last visit), so that a request costs nothing here. A client address that has all the places that it
-//! may have, gives up one of its own idle connections in the same way. If none is idle, the new connection gets a
-//! *reserved* place: it may call the health checks and is refused everything else, so that a supervisor does not stop a
-//! server that is only busy. If those are taken too, a silent connection in one of them is closed; if none is silent, the
-//! new one is closed. Nothing here waits, so no client keeps the server from accepting others.
+//! A connection takes a *place*. Beyond a limit:
+//!
+//! 1. If all places are taken, the new connection gets the place of an idle one. The second-chance algorithm finds it: a
+//!    hand goes round and takes the first connection without a request since its last visit. So a request costs nothing.
+//! 2. If an address has all its places, one of its own idle connections is closed in the same way.
+//! 3. If none is idle, the new connection gets a *reserved* place. It may call the health checks and is refused
+//!    everything else, so that a supervisor does not stop a server that is only busy.
+//! 4. If the reserved places are taken too, a silent connection in one of them is closed. If none is silent, the new one
+//!    is closed.
+//!
+//! Nothing here waits, so no client can stop the server from accepting other clients.
 
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

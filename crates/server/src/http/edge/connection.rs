@@ -1,4 +1,4 @@
-//! The life of a connection: requests one after another, an end that loses no answer.
+//! One connection: its requests one after another, and an end that loses no answer.
 
 use std::convert::Infallible;
 use std::pin::pin;
@@ -23,8 +23,8 @@ use super::stopping::Stopping;
 /// The largest head of a request, in bytes.
 const HEAD_MAX: usize = 32 * 1024;
 
-/// How long an idle connection is still served after its time is over, or after the server began to close: a request
-/// that is under way to it by then gets its answer, with `Connection: close`.
+/// An idle connection is still served for this long after its time is over, or after the server began to close. A request
+/// that was sent before that gets its answer, with `Connection: close`.
 const LAST_CALL: Duration = Duration::from_secs(2);
 
 /// The same for a connection that lost its place to another. Short, as both have a file descriptor until then.
@@ -71,14 +71,14 @@ pub(super) async fn serve(accepted: Accepted, outer: Arc<Outer>, idle: Duration)
         let _ = stream.try_write(&answer);
     }
     if let Err(error) = ended {
-        tracing::debug!(%peer, %error, "a connection broke off");
+        tracing::debug!(%peer, %error, "connection failed");
         if pulse.is_blocked() {
-            // It takes nothing: no answer can be saved.
+            // The client reads nothing, so no answer can reach it.
             return;
         }
     }
     if place.refused().is_some() {
-        // Others wait for a reserved place.
+        // Free it before the slow end of the connection: new connections need reserved places.
         drop(place);
     }
     // A connection that lost its place and stayed silent has nothing unread, and would only take up a file descriptor.

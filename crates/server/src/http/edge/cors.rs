@@ -48,7 +48,7 @@ impl Sharing {
         }
     }
 
-    /// The answer to a browser that asks what a page of an allowed site may send; none to any other request.
+    /// The answer to a preflight of an allowed site; `None` for any other request.
     pub(super) fn preflight<B>(&self, request: &Request<B>) -> Option<Response> {
         let asks = request.method() == Method::OPTIONS
             && request.headers().contains_key(ORIGIN)
@@ -65,7 +65,7 @@ impl Sharing {
         Some(response)
     }
 
-    /// Says so on an answer, whatever it is.
+    /// Sets the headers of an answer.
     pub(super) fn mark(self, headers: &mut HeaderMap) {
         if self.varies {
             vary_by_origin(headers);
@@ -77,7 +77,7 @@ impl Sharing {
     }
 }
 
-/// Adds `origin` to what an answer says that it varies by.
+/// Adds `origin` to the `Vary` of an answer.
 fn vary_by_origin(headers: &mut HeaderMap) {
     let vary = match headers.get(VARY).and_then(|vary| vary.to_str().ok()) {
         Some(others) => HeaderValue::try_from(format!("{others}, origin")),

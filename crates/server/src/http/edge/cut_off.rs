@@ -1,4 +1,4 @@
-//! A client's stream: fails once the client has taken nothing of its answer for too long, or has vanished.
+//! The stream of a client. It fails if the client reads nothing of its answer for too long, or is gone.
 
 use std::io;
 use std::pin::Pin;
@@ -11,8 +11,8 @@ use tokio::time::{Instant, Sleep, sleep};
 
 use super::pulse::Pulse;
 
-/// How long a client may take nothing of its answer: after that its connection is cut off. The system keeps the same
-/// bound for bytes that it has sent and that are not acknowledged, and for a client whose receive window is closed.
+/// The longest time in which a client reads nothing of its answer. Beyond it the connection is closed. The system has the
+/// same limit for bytes that are not acknowledged, and for a client whose receive window is closed.
 pub(super) const STALL_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// A stream that fails once its client has taken nothing for [`STALL_TIMEOUT`].
@@ -28,7 +28,7 @@ impl<'a> CutOff<'a> {
         Self { stream, pulse, stalled: None }
     }
 
-    /// Passes on what a write came to, and fails if it has waited too long.
+    /// Returns the result of a write, or fails if it has waited too long.
     fn bound<T>(&mut self, written: Poll<io::Result<T>>, cx: &mut Context<'_>) -> Poll<io::Result<T>> {
         let is_blocked = self.pulse.is_blocked();
         if written.is_ready() {

@@ -15,8 +15,8 @@ const GROUP: usize = 16;
 const PROMISED_SPANS: u64 = 10;
 const MINUTE: u64 = 60_000_000;
 
-/// For how long a bucket keeps to a minute after more was promised than that, in microseconds. Then some of its clients
-/// ignore `Retry-After`, and their neighbours must not be sent far away for it.
+/// In microseconds. A bucket whose promises ran out of the longest `Retry-After` has clients that ignore it. For this time
+/// its `Retry-After` is at most a minute, so that the other clients of the bucket do not wait long because of them.
 const DISTRUSTED_FOR: u64 = 10 * MINUTE;
 
 /// A client's bucket. Instants are microseconds since the limiter was made.
@@ -24,10 +24,10 @@ const DISTRUSTED_FOR: u64 = 10 * MINUTE;
 struct Entry {
     client: u64,
     /// The instant up to which its requests are counted.
-    paid_until: u64,
-    /// Up to when instants to come back at were given to refused requests, each its own.
+    used_until: u64,
+    /// The last instant that was given to a refused request as `Retry-After`, each request its own.
     promised_until: u64,
-    /// Up to when promises reach a minute ahead at most.
+    /// Until this instant `Retry-After` is at most a minute.
     distrusted_until: u64,
 }
 
@@ -56,6 +56,7 @@ pub(crate) struct Limiter {
     limit: RateLimit,
     began: Instant,
     hasher: RandomState,
+    /// Each lock guards the clients of one group; held for a scan of 16 entries, never with another lock.
     groups: Box<[Mutex<[Entry; GROUP]>]>,
 }
 
@@ -76,21 +77,21 @@ impl Limiter {
         self.limit.loopback
     }
 
-    /// Pays for one request of a client that has the bucket to itself.
+    /// Counts one request of a client that has the bucket to itself.
     ///
     /// # Errors
-    /// In how many seconds (1 or more) the next request may pass.
+    /// The seconds (1 or more) until the next request is allowed.
     pub(crate) fn check(&self, client: &impl Hash) -> Result<(), u32> {
-        self.pay(client, Bucket::Own)
+        self.count(client, Bucket::Own)
     }
 
-    /// Pays for one request from a bucket that many clients may share.
+    /// Counts one request in a bucket that many clients may share.
     ///
     /// # Errors
-    /// After how many seconds (1 or more) this client should come back. Each refusal is given the next free instant, so
-    /// clients that obey do not come back all at once.
+    /// The seconds (1 or more) until this client may try again. Each refusal gets an instant of its own, so that clients
+    /// that respect `Retry-After` do not return at the same time.
     pub(crate) fn check_shared(&self, client: &impl Hash) -> Result<(), u32> {
-        self.pay(client, Bucket::Shared)
+        self.count(client, Bucket::Shared)
     }
 
     /// Checks whether the next request would be allowed, without counting it.
@@ -104,7 +105,7 @@ impl Limiter {
         self.take(self.hasher.hash_one(client), self.now(), 0, Bucket::Shared)
     }
 
-    fn pay(&self, client: &impl Hash, bucket: Bucket) -> Result<(), u32> {
+    fn count(&self, client: &impl Hash, bucket: Bucket) -> Result<(), u32> {
         if !self.is_on() {
             return Ok(());
         }
@@ -120,35 +121,35 @@ impl Limiter {
         1_000_000 * u64::from(self.limit.span_seconds)
     }
 
-    /// What one request uses up of the client's time, in microseconds.
+    /// The time between two requests at the full rate, in microseconds.
     fn cost(&self) -> u64 {
         self.span() / u64::from(self.limit.requests.max(1))
     }
 
-    /// Pays if the client has not used up its span's worth and the burst.
-    fn take(&self, client: u64, now: u64, paid: u64, bucket: Bucket) -> Result<(), u32> {
+    /// Counts the request if the client has not used up the rate of its span and the burst.
+    fn take(&self, client: u64, now: u64, added: u64, bucket: Bucket) -> Result<(), u32> {
         let (cost, burst) = (self.cost(), 2 * self.span());
         let group = usize::try_from(client % GROUPS as u64).unwrap_or(0);
         let mut group = self.groups[group].lock().unwrap_or_else(PoisonError::into_inner);
         let found = group.iter().position(|entry| entry.client == client);
         // A new client replaces the one that has been quiet longest.
-        let quietest = || (0..GROUP).min_by_key(|index| group[*index].paid_until).unwrap_or(0);
+        let quietest = || (0..GROUP).min_by_key(|index| group[*index].used_until).unwrap_or(0);
         let index = found.unwrap_or_else(quietest);
         let entry = &mut group[index];
         if found.is_none() {
-            if paid == 0 {
+            if added == 0 {
                 return Ok(());
             }
-            *entry = Entry { client, paid_until: now, ..Entry::default() };
+            *entry = Entry { client, used_until: now, ..Entry::default() };
         }
-        let next_paid_until = entry.paid_until.max(now) + cost;
-        if next_paid_until <= now + burst {
-            if paid > 0 {
-                entry.paid_until = next_paid_until;
+        let next_used_until = entry.used_until.max(now) + cost;
+        if next_used_until <= now + burst {
+            if added > 0 {
+                entry.used_until = next_used_until;
             }
             return Ok(());
         }
-        let free_at = next_paid_until - burst;
+        let free_at = next_used_until - burst;
         let come_at = match bucket {
             Bucket::Own => free_at,
             Bucket::Shared => entry.promise(now, free_at, (PROMISED_SPANS * self.span()).max(MINUTE)),
@@ -187,7 +188,7 @@ mod tests {
         }
         assert_eq!(limiter.own(7, 1_000_000), Err(1));
         assert_eq!(limiter.own(8, 1_000_000), Ok(()), "another client has its own");
-        assert_eq!(limiter.own(7, 1_100_000), Ok(()), "a tenth of a second pays for one");
+        assert_eq!(limiter.own(7, 1_100_000), Ok(()), "a tenth of a second allows one");
         assert_eq!(limiter.own(7, 1_100_000), Err(1));
     }
 

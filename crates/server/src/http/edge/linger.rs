@@ -1,4 +1,4 @@
-//! The end of a connection: what was answered arrives, whatever the client is still sending.
+//! The end of a connection: the answer arrives even if the client is still sending.
 //!
 //! Closing a socket that has unread bytes, or that gets some later, makes the system send a reset. A reset can overtake
 //! the answer: the client then sees an error instead (RFC 9112, section 9.6).

@@ -10,14 +10,14 @@ use tokio::time::{Instant, sleep, timeout_at};
 
 use super::bounds::{Bounds, Place};
 
-/// Connections that the system may hold until they are accepted. It drops what comes beyond, and a client tries again
-/// only after one, two, four seconds: then luck decides who is first.
+/// The most connections that the system queues until they are accepted. It drops further ones. Their clients try again
+/// after 1 s, 2 s, 4 s, so their order of arrival is lost.
 const BACKLOG: u32 = 16_384;
 
-/// A shorter queue than this is worth a warning.
+/// A shorter queue is logged as a warning.
 const BACKLOG_MIN: u32 = 4_096;
 
-/// How long handshakes that have begun may take to end once the door closes.
+/// The longest time for handshakes that have begun when the listener closes.
 const LAST_HANDSHAKES: Duration = Duration::from_millis(50);
 
 /// An accepted connection and its place among all connections.

@@ -63,7 +63,7 @@ impl Outer {
     ///
     /// # Errors
     /// `too-many-requests` if a limit of the client is reached.
-    fn pay(&self, request: &mut Request<Body>, client: &Client<'_>) -> Result<(), Problem> {
+    fn limit_client(&self, request: &mut Request<Body>, client: &Client<'_>) -> Result<(), Problem> {
         let keys = Keys { bearers: &self.app.bearers, admin: self.app.admin_key.as_ref() };
         let paid = self.clients.check(Asked::of(request), client.peer.ip(), keys);
         if let Some(checked) = paid.inspect_err(|too_often| self.app.metrics.count_limited(too_often.limit))? {
@@ -99,7 +99,7 @@ impl Outer {
         }
         let sharing = Sharing::of(&self.app.web, &request);
         let checked = match check_place(request.uri().path(), client) {
-            Ok(()) => self.pay(&mut request, client).and_then(|()| self.check(&request)),
+            Ok(()) => self.limit_client(&mut request, client).and_then(|()| self.check(&request)),
             refused => refused,
         };
         let mut response = match checked.map(|()| sharing.preflight(&request)) {

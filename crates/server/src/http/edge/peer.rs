@@ -1,4 +1,4 @@
-//! What a handler may know of its client's connection.
+//! The part of a connection's state that a handler can read.
 
 use std::sync::Arc;
 

@@ -14,7 +14,7 @@ use crate::http::reply::problem::{Code, Problem};
 /// A connection is closed for another only if it had no request for this long.
 pub(super) const IDLE_MIN: Duration = Duration::from_secs(1);
 
-/// The most connections that a hand visits for one newcomer: a bound on the time under the lock.
+/// The most connections that a hand visits for one new connection, which bounds the time under the lock.
 const VISITS_MAX: usize = 64;
 
 /// Reserved places, for connections that may only call the health checks because the server is full.

@@ -1,4 +1,4 @@
-//! What goes on in one connection, and when it has been quiet for too long.
+//! The state of one connection, and the check whether it has been quiet for too long.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -7,10 +7,11 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep};
 
-/// The longest time between two checks of a connection: one timer now and then, not one for each request.
+/// The longest time between two checks of a connection. One timer for each check is cheaper than one for each request.
 const CHECK_EVERY_MAX: Duration = Duration::from_secs(5);
 
-/// How long the head of a request may take to arrive, the first request of a connection included.
+/// The longest time for the head of a request, the first one of a connection included. Beyond it the connection is
+/// answered `request-timeout` and closed.
 pub(super) const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// The state of one connection. Its socket, its requests and its timer run in one task, so relaxed atomics suffice:
@@ -37,7 +38,7 @@ pub(super) struct Pulse {
     eviction: Notify,
 }
 
-/// How long a connection may be quiet.
+/// The longest times for which a connection may be quiet.
 #[derive(Clone, Copy)]
 pub(super) struct Quiet {
     /// Without a request under way, an answer being sent, or a head that has begun.

@@ -1,11 +1,11 @@
-//! Bounds that were reached: counted and logged. The log counts what repeats.
+//! Limits that were reached: counted and logged. The log counts repetitions.
 
 use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::registry::Registry;
 
-/// What was reached.
+/// A limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EncodeLabelValue)]
 pub(crate) enum Bound {
     /// `ONSALE_CONNECTIONS_MAX`.
@@ -25,7 +25,7 @@ impl Bound {
         match self {
             Self::Connections => "every connection place is taken; raise ONSALE_CONNECTIONS_MAX or add an instance",
             Self::ConnectionsPerAddress => {
-                "one client address has all the connections it may have; a proxy belongs into ONSALE_TRUSTED_PROXIES, \
+                "one client address has all the connections it may have; name a proxy in ONSALE_TRUSTED_PROXIES, \
                  or raise ONSALE_CONNECTIONS_PER_ADDRESS"
             }
             Self::StreamsPerToken => "one queue token has all the event streams it may have",
@@ -34,7 +34,7 @@ impl Bound {
     }
 }
 
-/// What followed.
+/// The consequence of a limit that was reached.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EncodeLabelValue)]
 pub(crate) enum Outcome {
     /// An idle connection was closed in favour of the new one.

@@ -5,10 +5,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use tokio_util::sync::CancellationToken;
 
-/// How far the server has come with stopping. Clones share the state.
+/// The progress of a stop. Clones share the state.
 #[derive(Clone, Default)]
 pub(crate) struct Stopping {
-    /// An atomic beside the token: every answer reads it, and a token locks a mutex.
+    /// Each answer reads this. An atomic in addition to `closing`, because a token locks a mutex. Relaxed: it orders no
+    /// other memory, and an answer may miss a stop that begins at the same moment.
     leaving: Arc<AtomicBool>,
     closing: CancellationToken,
 }

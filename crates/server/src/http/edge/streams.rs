@@ -1,4 +1,4 @@
-//! How many event streams one queue token may have open on this instance.
+//! The limit on open event streams of one queue token on this instance.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -7,13 +7,14 @@ use onsale_domain::ids::TokenId;
 
 use super::reached::{Bound, Outcome, Reached};
 
-/// Streams of one token at once: a browser opens at most six connections to a host, and some people use two devices.
+/// The most open streams of one token; one more is refused with `too-many-requests`. A browser opens at most six
+/// connections to a host, and some visitors use two devices.
 const PER_TOKEN_MAX: u8 = 16;
 
 /// All open streams, counted by token.
 #[derive(Debug, Default)]
 pub(crate) struct Streams {
-    /// A token without a stream has no entry.
+    /// Guards the counts; held for one map operation. A token without a stream has no entry.
     open: Mutex<HashMap<TokenId, u8>>,
     reached: Arc<Reached>,
 }

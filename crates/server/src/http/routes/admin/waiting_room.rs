@@ -111,9 +111,9 @@ pub(crate) async fn get_queue_settings(
 #[derive(Body, JsonSchema)]
 #[schemars(rename = "QueueSettingsPatch")]
 pub(crate) struct QueuePatch {
+    paused: Option<bool>,
     #[serde(flatten)]
     settings: QueueBody,
-    paused: Option<bool>,
 }
 
 impl Sample for QueuePatch {

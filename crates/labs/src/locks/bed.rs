@@ -20,7 +20,7 @@ use super::verdict::{self, Answers, Verdict};
 
 const DATABASE: &str = "postgres";
 
-/// See the module.
+/// The running servers, and connections to them.
 pub(crate) struct Bed {
     pub(crate) server: Server,
     redis: Redis,
@@ -33,7 +33,7 @@ pub(crate) struct Bed {
 }
 
 impl Bed {
-    /// Starts the servers.
+    /// Starts Postgres, Redis and the proxies.
     pub(crate) async fn start() -> Outcome<Self> {
         let setup = Setup::durable()
             .set("max_connections", 400)
@@ -53,6 +53,7 @@ impl Bed {
 
     /// Adds this round-trip time between clients and servers from now on.
     pub(crate) async fn delay(&mut self, round_trip: Duration) {
+        // Half in each direction, so that a round trip is delayed by the whole.
         self.delay = round_trip;
         self.database_wire.slow(round_trip / 2).await;
         self.redis_wire.slow(round_trip / 2).await;
@@ -94,7 +95,7 @@ impl Bed {
         Ok(())
     }
 
-    /// `FLUSHALL`.
+    /// Deletes all data of Redis (`FLUSHALL`).
     pub(crate) fn empty_redis(&self) {
         self.redis.run::<()>(&["FLUSHALL"]);
     }
@@ -152,7 +153,7 @@ impl Bed {
         Ok(())
     }
 
-    /// Audits the tables.
+    /// Audits the tables against the clients' answers.
     pub(crate) async fn audit(&self, initial: i64, answers: &Answers) -> Outcome<Verdict> {
         verdict::audit(&self.sql, initial, answers).await
     }

@@ -13,7 +13,7 @@ use super::scene::Constraints;
 use super::verdict::Verdict;
 use super::worker::{Manner, Worker};
 
-/// An experiment.
+/// The fault that an experiment injects.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Fault {
     /// None: two clients and more in one process.

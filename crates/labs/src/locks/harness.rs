@@ -23,7 +23,7 @@ pub(crate) enum Spread {
     Zipf,
 }
 
-/// A load.
+/// How many clients change which wallets, and for how long.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Load {
     pub(crate) wallets: u32,
@@ -58,18 +58,18 @@ pub(crate) struct Figures {
 }
 
 impl Figures {
-    /// Decisions per second.
+    /// Decisions per second, refusals included.
     pub(crate) fn rate(&self) -> f64 {
         per(self.won + self.refused, self.seconds)
     }
 
-    /// Winners per second.
+    /// Changes made per second, without refusals.
     pub(crate) fn won_rate(&self) -> f64 {
         per(self.won, self.seconds)
     }
 }
 
-/// Counts per unit.
+/// A count per unit, such as per second; 0 if the unit is 0.
 #[expect(clippy::cast_precision_loss, reason = "counts of a short run are exact in a float")]
 pub(crate) fn per(count: u64, unit: f64) -> f64 {
     if unit > 0.0 { count as f64 / unit } else { 0.0 }

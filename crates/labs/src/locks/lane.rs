@@ -75,6 +75,7 @@ async fn commit(
     between: Option<fn()>,
 ) -> Result<Vec<bool>, Failure> {
     let mut ids: Vec<i32> = ops.iter().map(|op| op.wallet).collect();
+    // One order for all batches: with two lanes, locks in different orders would deadlock.
     ids.sort_unstable();
     ids.dedup();
     client.batch_execute("BEGIN").await?;

@@ -79,7 +79,7 @@ pub(crate) struct Shared {
     pub(crate) sqlite: Option<std::sync::Mutex<rusqlite::Connection>>,
 }
 
-/// See the module.
+/// One client: its database connection, and what it has counted.
 pub(crate) struct Session {
     client: Client,
     statements: HashMap<&'static str, Statement>,
@@ -88,7 +88,7 @@ pub(crate) struct Session {
     pub(crate) dice: Dice,
     /// Attempts that were repeated.
     pub(crate) retries: u64,
-    /// Failures by class.
+    /// Failures by SQLSTATE, or by a word.
     pub(crate) failures: BTreeMap<String, u64>,
     /// Called once between a read and its write, for the experiment that stops a client there.
     pub(crate) between: Option<fn()>,
@@ -113,7 +113,7 @@ pub(crate) const WRITE: &str = "WITH changed AS (
     INSERT INTO ledger (wallet, version, op, amount, balance_after) SELECT id, $3, $4, $5, $2 FROM changed";
 
 impl Session {
-    /// Opens a session.
+    /// Connects a client. `seed` makes its random choices repeatable.
     pub(crate) async fn open(url: &str, redis: Option<ConnectionManager>, shared: Arc<Shared>, seed: u64) -> Self {
         let client = onsale_testing::postgres::sql(url).await;
         Self {

@@ -16,9 +16,9 @@ use onsale_report::{LineChart, Series, Table, number};
 pub(crate) struct Size {
     /// Seconds of each closed loop.
     pub(crate) seconds: f64,
-    /// Numbers of wallets.
+    /// Numbers of wallets, one column each.
     pub(crate) wallets: &'static [u32],
-    /// Numbers of connections.
+    /// Numbers of connections, one column each.
     pub(crate) connections: &'static [usize],
     /// Added round-trip times, in microseconds.
     pub(crate) round_trips: &'static [u64],

@@ -11,7 +11,7 @@ use super::scene::Op;
 /// What clients know at the end of a run.
 #[derive(Debug, Default)]
 pub(crate) struct Answers {
-    /// Acknowledged changes.
+    /// Changes that the control acknowledged as made.
     pub(crate) won: Vec<Op>,
     /// Changes without an answer: they may or may not have happened.
     pub(crate) unknown: Vec<Op>,

@@ -12,7 +12,7 @@ SELECT balance, version FROM wallets WHERE id = ?1;
 UPDATE wallets …;  INSERT INTO ledger …;
 COMMIT;    -- PRAGMA journal_mode = WAL, synchronous = FULL";
 
-/// The same tables.
+/// The tables of the scene, in SQLite.
 pub(crate) const SCHEMA: &str = "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;
     CREATE TABLE wallets (id INTEGER PRIMARY KEY, balance INTEGER NOT NULL CHECK (balance >= 0),
         version INTEGER NOT NULL DEFAULT 0) STRICT;
@@ -25,6 +25,7 @@ pub(super) async fn apply(session: &mut Session, op: &Op) -> Result<bool, Failur
         let connection = shared.sqlite.as_ref().ok_or(Failure::Closed)?;
         apply_blocking(&mut connection.lock().unwrap_or_else(PoisonError::into_inner), op)
     };
+    // The mutex is held during the sync to the disk: on another thread, so that clients' tasks go on.
     tokio::task::spawn_blocking(apply).await.map_err(|_| Failure::Closed)?
 }
 

@@ -55,7 +55,7 @@ pub(super) enum Ended {
 
 type Running = JoinHandle<Result<Vec<SimpleQueryMessage>, driver::Error>>;
 
-/// See the module.
+/// One of the two sessions of an interleaving.
 pub(super) struct Session {
     client: Arc<Client>,
     process: i32,

@@ -18,6 +18,7 @@ use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
 use super::KafkaSettings;
+use super::access::{Access, Right};
 use super::lag::{self, ConsumerMetrics};
 use super::last_error::LastError;
 use super::positions::{Partition, Positions, Span};
@@ -32,9 +33,6 @@ const GATHERED_WITHIN: Duration = Duration::from_millis(5);
 /// Time limit for reading committed offsets. Beyond it, gaps before this batch go unnoticed.
 const COMMITTED_WITHIN: Duration = Duration::from_secs(2);
 
-/// The part on the board of conditions.
-const KAFKA: &str = "kafka";
-
 /// Pause before a member joins the group again.
 const REST_BEFORE_JOINING: Duration = Duration::from_millis(500);
 
@@ -43,6 +41,7 @@ pub struct KafkaConsumer {
     settings: KafkaSettings,
     sink: Arc<PlatformSink>,
     conditions: Arc<Conditions>,
+    access: Access,
     positions: Positions,
     outage: Outage,
     /// Counters and the lag of this member, to be registered by the caller.
@@ -60,11 +59,11 @@ impl KafkaConsumer {
     /// The client's message if it rejects the settings.
     pub fn new(settings: &KafkaSettings, sink: Arc<PlatformSink>, conditions: Arc<Conditions>) -> Result<Self, String> {
         let metrics = ConsumerMetrics::default();
-        let positions = Positions::new(metrics.clone());
+        let access = Access::new(conditions.clone());
+        let positions = Positions::new(metrics.clone(), access.clone());
         drop(client(settings, positions.clone())?);
-        conditions.clear(KAFKA, "access");
         let outage = Outage::of("failed to consume events; retrying");
-        Ok(Self { settings: settings.clone(), sink, conditions, positions, outage, metrics })
+        Ok(Self { settings: settings.clone(), sink, conditions, access, positions, outage, metrics })
     }
 
     /// Runs until stopped. Joins the group again after a topic was deleted: the offsets of the deleted topic are wrong in a
@@ -96,7 +95,7 @@ impl KafkaConsumer {
                 Ok(()) => {
                     has_received = true;
                     self.outage.over();
-                    self.conditions.clear(KAFKA, "access");
+                    self.access.received();
                 }
                 Err(error) if has_received && is_gone(&error) => {
                     tracing::warn!(%error, "a topic was deleted; joining the group again");
@@ -105,31 +104,37 @@ impl KafkaConsumer {
                 // The client retries by itself.
                 Err(error) => {
                     self.outage.failed(&error.to_string());
-                    if let Some(reason) = self.forbidden(&error) {
-                        self.conditions.raise(KAFKA, "access", reason);
+                    if let Some((right, needed)) = self.missing_right(&error) {
+                        self.access.denied(right, format!("{error}: {needed}"));
                     }
                 }
             }
         }
     }
 
-    /// The right that this user lacks, if the error is about rights.
-    fn forbidden(&self, error: &KafkaError) -> Option<String> {
-        let needed = match error.rdkafka_error_code()? {
+    /// The right that this user lacks, and how to grant it, if the error is about rights.
+    fn missing_right(&self, error: &KafkaError) -> Option<(Right, String)> {
+        match error.rdkafka_error_code()? {
             RDKafkaErrorCode::GroupAuthorizationFailed => {
-                format!("grant this user Read on the group {}", self.settings.group)
+                Some((Right::Group, format!("grant this user Read on the group {}", self.settings.group)))
             }
-            RDKafkaErrorCode::TopicAuthorizationFailed => format!("grant this user Read on {}", TOPICS.join(", ")),
-            _ => return None,
-        };
-        Some(format!("{error}: {needed}"))
+            RDKafkaErrorCode::TopicAuthorizationFailed => {
+                Some((Right::Topics, format!("grant this user Read on {}", TOPICS.join(", "))))
+            }
+            _ => None,
+        }
     }
 
     /// Receives, delivers and commits one batch.
     async fn round(&self, consumer: &Arc<Member>) -> Result<(), KafkaError> {
         let (mut deliveries, mut received) = (Vec::new(), Received::new());
         self.positions.set_idle(true);
-        let first = consumer.recv().await;
+        let first = loop {
+            match consumer.recv().await {
+                Err(KafkaError::PartitionEOF(_)) => self.access.reached_end(),
+                received => break received,
+            }
+        };
         self.positions.set_idle(false);
         self.take(&first?, &mut deliveries, &mut received);
         let until = tokio::time::Instant::now() + GATHERED_WITHIN;
@@ -138,6 +143,7 @@ impl KafkaConsumer {
         while deliveries.len() < BATCH_MAX && failed.is_ok() {
             match tokio::time::timeout_at(until, consumer.recv()).await {
                 Ok(Ok(message)) => self.take(&message, &mut deliveries, &mut received),
+                Ok(Err(KafkaError::PartitionEOF(_))) => self.access.reached_end(),
                 Ok(Err(error)) => failed = Err(error),
                 Err(_) => break,
             }
@@ -212,6 +218,8 @@ fn client(settings: &KafkaSettings, positions: Positions) -> Result<Member, Stri
     config.set("session.timeout.ms", "10000").set("heartbeat.interval.ms", "2000");
     // One day: a delivery lasts as long as an outage of the platform, and the member must keep its partitions meanwhile.
     config.set("max.poll.interval.ms", "86400000");
+    // Reaching the end of a partition shows that it may be read, also if no message waits.
+    config.set("enable.partition.eof", "true");
     config.set("fetch.wait.max.ms", "50").set("topic.metadata.propagation.max.ms", "1000");
     let consumer: Member = config.create_with_context(positions).map_err(|error| error.to_string())?;
     consumer.subscribe(&TOPICS).map_err(|error| error.to_string())?;

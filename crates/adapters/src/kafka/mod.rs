@@ -1,6 +1,7 @@
 //! Events through Kafka: an idempotent producer that waits for all replicas, and a consumer that commits only what was
 //! delivered.
 
+mod access;
 mod consumer;
 mod lag;
 mod last_error;

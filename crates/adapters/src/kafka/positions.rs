@@ -12,6 +12,7 @@ use parking_lot::Mutex;
 use rdkafka::consumer::{BaseConsumer, ConsumerContext, Rebalance};
 use rdkafka::{ClientContext, Offset};
 
+use super::access::Access;
 use super::lag::ConsumerMetrics;
 
 /// A topic and the number of a partition of it.
@@ -53,17 +54,18 @@ struct State {
 }
 
 /// Shared by the member, the rebalance callback of its client, and the task that measures the lag.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub(super) struct Positions {
     /// Guards all offsets together: a rebalance must not fall between reading and writing the expected offset of a
     /// partition. Never held while logging or over I/O.
     state: Arc<Mutex<State>>,
     metrics: ConsumerMetrics,
+    access: Access,
 }
 
 impl Positions {
-    pub(super) fn new(metrics: ConsumerMetrics) -> Self {
-        Self { state: Arc::default(), metrics }
+    pub(super) fn new(metrics: ConsumerMetrics, access: Access) -> Self {
+        Self { state: Arc::default(), metrics, access }
     }
 
     /// Of these partitions, those whose next expected offset is not known.
@@ -169,6 +171,12 @@ impl ConsumerContext for Positions {
             self.state.lock().next.clear();
         }
     }
+
+    fn post_rebalance(&self, _: &BaseConsumer<Self>, rebalance: &Rebalance<'_>) {
+        if let Rebalance::Assign(partitions) = rebalance {
+            self.access.assigned(partitions.count());
+        }
+    }
 }
 
 #[cfg(test)]
@@ -178,7 +186,7 @@ mod tests {
     /// Metrics after some steps: messages lost, and restarts.
     fn counted(steps: impl FnOnce(&Positions, &Partition)) -> (u64, u64) {
         let metrics = ConsumerMetrics::default();
-        steps(&Positions::new(metrics.clone()), &("onsale.points".to_owned(), 3));
+        steps(&Positions::new(metrics.clone(), Access::new(Arc::default())), &("onsale.points".to_owned(), 3));
         (metrics.lost.get(), metrics.restarts.get())
     }
 

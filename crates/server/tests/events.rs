@@ -308,30 +308,6 @@ async fn state_prints_only_events_in_that_state() {
 }
 
 #[tokio::test]
-async fn last_reads_only_the_end_of_the_log() {
-    let launch = Sale::launch(ONSALE);
-    let sale = Sale::start(&launch).await;
-    for user in ["ada", "bob", "cyd"] {
-        sale.charge(user, 5).await;
-    }
-    bury(launch.folder(), "ada", "why");
-    let subjects = async |more: &[&str]| {
-        let run = launch.run(&[&["events", "--json", "--last", "2"], more].concat()).await;
-        assert!(run.status.success(), "{}", String::from_utf8_lossy(&run.stderr));
-        let lines = String::from_utf8(run.stdout).unwrap();
-        lines.lines().map(|line| text(&serde_json::from_str::<Value>(line).unwrap()["subject"])).collect::<Vec<_>>()
-    };
-    assert_eq!(subjects(&[]).await, ["bob", "cyd"]);
-    assert_eq!(subjects(&["--state", "pending"]).await, ["bob", "cyd"]);
-    assert!(subjects(&["--state", "dead"]).await.is_empty(), "the dead letter is further back");
-    for bad in ["0", "1001", "all"] {
-        assert_eq!(launch.run(&["events", "--last", bad]).await.status.code(), Some(2), "{bad}");
-    }
-    assert_eq!(launch.run(&["events", "--follow", "--from-start", "--last", "2"]).await.status.code(), Some(2));
-    assert_eq!(launch.run(&["events", "--last", "2", "retry"]).await.status.code(), Some(2));
-}
-
-#[tokio::test]
 async fn retry_fails_for_an_event_that_is_not_a_dead_letter() {
     let launch = Sale::launch(ONSALE);
     let sale = Sale::start(&launch).await;

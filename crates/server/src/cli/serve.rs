@@ -1,6 +1,6 @@
 //! `onsale serve`: starts the API, the pages and the background tasks, and stops them in order.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
@@ -162,12 +162,7 @@ async fn serve(settings: Settings, is_demo: bool, admin_key: Option<Secret>, tra
     let serving = tokio::spawn(server.run(listener));
     if is_demo {
         let fresh = admin_key.as_ref().filter(|_| settings.admin_key.is_none());
-        match greeting::text(&sale, &settings, address, fresh.map(Secret::expose)).await {
-            Ok(text) => drop(print(&text)?),
-            Err(error) => {
-                tracing::warn!(%error, "failed to read the concerts on sale; the demonstration prints no commands to paste")
-            }
-        }
+        print_greeting(&sale, &settings, address, fresh).await?;
     }
     signals.next().await;
     // The order matters: `/readyz` says 503 first, so that load balancers stop; then new connections end and requests finish;
@@ -181,6 +176,22 @@ async fn serve(settings: Settings, is_demo: bool, admin_key: Option<Secret>, tra
     traces.finish().await;
     tracing::info!("stopped");
     Ok(ExitCode::SUCCESS)
+}
+
+/// Prints what a visitor of the demonstration can open and paste. If the concerts cannot be read, the server still serves.
+async fn print_greeting(
+    sale: &Sale,
+    settings: &Settings,
+    address: SocketAddr,
+    fresh: Option<&Secret>,
+) -> Result<(), Failed> {
+    match greeting::text(sale, settings, address, fresh.map(Secret::expose)).await {
+        Ok(text) => print(&text).map(drop),
+        Err(error) => {
+            tracing::warn!(%error, "failed to read the concerts on sale; the demonstration prints no commands to paste");
+            Ok(())
+        }
+    }
 }
 
 /// The bounds on connections and clients.

@@ -1,6 +1,12 @@
 //! Every setting, once: its name, its value, its default and what it does. `--help` prints this table, and a test compares
 //! the ranges that it names with those that are read.
 
+mod access;
+mod events;
+
+use access::{AUTHENTICATION, LIMITS};
+use events::EVENTS;
+
 /// One setting. `database-url` is the flag `--database-url`, the environment variable `ONSALE_DATABASE_URL` and the key
 /// `database_url` in `onsale.toml`.
 #[derive(Debug)]
@@ -208,195 +214,6 @@ const ROOMS: &[Setting] = &[
     ),
 ];
 
-const AUTHENTICATION: &[Setting] = &[
-    setting(
-        "auth",
-        "open|jwt|open-anywhere",
-        Some("open"),
-        "Who may act as which user. open: any client as any user, on loopback addresses only. jwt: a bearer as the user \
-         in its sub claim. open-anywhere: as open, on every address",
-    ),
-    setting(
-        "jwt-secret",
-        "SECRET,..",
-        None,
-        "With auth=jwt: secret of HS256 signatures; shorter than 32 bytes logs a warning. For a rotation, up to 8 secrets \
-         of at least 32 bytes each, separated by commas",
-    ),
-    setting(
-        "jwt-public-key",
-        "PEM|FILE,..",
-        None,
-        "With auth=jwt: public keys of RS256 (RSA, 2048 to 4096 bits) or ES256 (P-256) signatures, up to 8",
-    ),
-    setting(
-        "jwks-url",
-        "URL",
-        None,
-        "With auth=jwt: JWK Set with public keys, fetched at start, every 10 minutes, and for an unknown key id at most \
-         once a minute",
-    ),
-    setting("jwt-issuer", "TEXT", None, "With auth=jwt: required issuer (iss claim). Without it, iss is not checked"),
-    setting(
-        "jwt-audience",
-        "TEXT",
-        None,
-        "With auth=jwt: required audience (aud claim). Without it, aud is not checked",
-    ),
-    setting(
-        "admin-key",
-        "SECRET",
-        None,
-        "Bearer of the admin calls, at least 5 visible ASCII characters; fewer than 16 log a warning. Without it, admin \
-         calls answer 404; serve --demo prints a fresh key",
-    ),
-];
-
-const LIMITS: &[Setting] = &[
-    setting(
-        "trusted-proxies",
-        "ADDR,..",
-        None,
-        "Addresses and networks of proxies whose client-address-header is believed, such as 10.0.0.0/8. Without it, the \
-         client is the peer of the connection",
-    ),
-    setting(
-        "client-address-header",
-        "NAME",
-        Some("X-Forwarded-For"),
-        "Header in which trusted proxies name the client: X-Forwarded-For, Forwarded, or another header with one address",
-    ),
-    setting(
-        "rate-limit-per-second",
-        "N",
-        Some("2000"),
-        "Requests per second of one client address, after a burst of twice as many, 0 to 1000000. More get 429. 0: no limit",
-    ),
-    setting(
-        "rate-limit-per-user-per-second",
-        "N",
-        None,
-        "With auth=jwt: requests per second of one user, which replaces the limit by address, 0 to 1000000. More get 429. \
-         0: no limit. Without it, 200 or rate-limit-per-second, if that is lower",
-    ),
-    setting(
-        "entries-per-minute",
-        "N",
-        Some("3000"),
-        "Entries into waiting rooms per minute of one client address, after a burst of twice as many, 0 to 1000000. More \
-         get 429. 0: no limit",
-    ),
-    setting(
-        "entries-per-user-per-minute",
-        "N",
-        Some("120"),
-        "With auth=jwt: entries into waiting rooms per minute of one user, after a burst of twice as many, 0 to 1000000. \
-         More get 429. 0: no limit",
-    ),
-    setting(
-        "rate-limit-loopback",
-        "true|false",
-        Some("false"),
-        "Apply the limits by address to loopback addresses too",
-    ),
-    setting(
-        "idempotency-keys-per-user",
-        "N",
-        Some("20000"),
-        "Idempotency keys of one user within 24 hours, 0 to 10000000. A request under a further key gets 429. 0: no limit",
-    ),
-    setting(
-        "connections-max",
-        "N",
-        Some("20000"),
-        "Open connections, 1 to 1000000. Beyond that, a new connection replaces an idle one; if none is idle, it gets 503",
-    ),
-    setting(
-        "connections-per-address",
-        "N",
-        None,
-        "Open connections of one client address, 1 to 1000000; loopback and trusted proxies have no such limit. Beyond \
-         that, a new connection replaces an idle one of its address or gets 429. Without it, half of connections-max",
-    ),
-];
-
-const EVENTS: &[Setting] = &[
-    setting(
-        "kafka-brokers",
-        "HOST:PORT,..",
-        None,
-        "Kafka brokers that receive the events. Without it, events stay in the database's event log",
-    ),
-    setting(
-        "kafka-partitions",
-        "N",
-        Some("6"),
-        "Partitions of topics that onsale creates, 1 to 1000. Existing topics stay as they are",
-    ),
-    setting(
-        "kafka-replication",
-        "N",
-        Some("1"),
-        "Replicas of each partition of topics that onsale creates, 1 to 100. Existing topics stay as they are",
-    ),
-    setting("kafka-group", "NAME", Some("onsale-data-platform"), "Consumer group of onsale consume"),
-    setting(
-        "kafka-security",
-        "plaintext|ssl|sasl_plaintext|sasl_ssl",
-        Some("plaintext"),
-        "Connection to the brokers: without TLS, with TLS (ssl), with a user name and password (sasl_plaintext), or with \
-         both (sasl_ssl)",
-    ),
-    setting("kafka-sasl-mechanism", "NAME", None, "With SASL: PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512"),
-    setting("kafka-sasl-username", "NAME", None, "With SASL: user name for the brokers"),
-    setting("kafka-sasl-password", "SECRET", None, "With SASL: password for the brokers"),
-    setting(
-        "kafka-ca",
-        "PEM|FILE",
-        None,
-        "With TLS: certificates of the authorities that sign the brokers' certificates. Without it, those of the system",
-    ),
-    setting(
-        "kafka-certificate",
-        "PEM|FILE",
-        None,
-        "With TLS: client certificate with its chain, if the brokers require one",
-    ),
-    setting("kafka-key", "PEM|FILE", None, "With TLS: private key of the client certificate, not encrypted"),
-    setting(
-        "relay",
-        "true|false",
-        Some("true"),
-        "With Kafka: publish events from this serve process. With false, run onsale relay beside it",
-    ),
-    setting(
-        "events-kept-days",
-        "DAYS",
-        None,
-        "Delete sent events after this time, 1 to 36500 (if no relay ever ran on this database, all events). Without it, \
-         keep them forever",
-    ),
-    setting(
-        "data-platform-url",
-        "URL",
-        None,
-        "URL that onsale consume posts events to. Without it, it writes them to files in data-platform-dir",
-    ),
-    setting(
-        "data-platform-secret",
-        "SECRET",
-        None,
-        "Key that signs posts to data-platform-url by Standard Webhooks: whsec_ and Base64, or any text. Without it, posts \
-         are not signed",
-    ),
-    setting(
-        "data-platform-dir",
-        "DIR",
-        Some("events"),
-        "Folder for the event files of onsale consume: a folder per day, JSON lines",
-    ),
-];
-
 const LOG: &[Setting] = &[
     setting("log", "LEVEL", Some("info"), "Least severe level that is logged: error, warn, info, debug or trace"),
     setting(
@@ -421,34 +238,4 @@ const LOG: &[Setting] = &[
 ];
 
 #[cfg(test)]
-mod tests {
-    use super::{Setting, all};
-    use crate::settings::{Settings, Sources};
-
-    /// The range that a help text names, such as `1 to 64`.
-    fn range(setting: &Setting) -> (u64, u64) {
-        let words: Vec<&str> = setting.help.split([' ', '.', ',', ';']).collect();
-        let named = words.windows(3).find_map(|words| match words {
-            [least, "to", most] => Some((least.parse().ok()?, most.parse().ok()?)),
-            _ => None,
-        });
-        named.unwrap_or_else(|| panic!("the help of {} names no range", setting.name))
-    }
-
-    #[test]
-    fn the_range_in_the_help_is_the_range_that_is_read() {
-        let mut seen = 0;
-        for setting in all().filter(|setting| matches!(setting.value, "N" | "SECONDS" | "DAYS" | "MIB")) {
-            let (least, most) = range(setting);
-            let is_read = |number: u64| {
-                let flag = |name: &str| (name == setting.name).then(|| number.to_string());
-                Sources::gather(flag, None).and_then(|sources| Settings::read(&sources)).is_ok()
-            };
-            assert!(is_read(least) && is_read(most), "{}: {least} and {most} are in its range", setting.name);
-            assert!(!is_read(most + 1), "{}: {} is beyond its range", setting.name, most + 1);
-            assert!(least == 0 || !is_read(least - 1), "{}: {} is below its range", setting.name, least - 1);
-            seen += 1;
-        }
-        assert!(seen >= 20, "only {seen} settings are numbers");
-    }
-}
+mod tests;

@@ -47,6 +47,28 @@ async fn the_help_of_a_command_lists_the_settings_that_it_uses() {
 }
 
 #[tokio::test]
+async fn last_reads_only_the_end_of_the_log() {
+    let launch = Sale::launch(ONSALE);
+    let sale = Sale::start(&launch).await;
+    for user in ["ada", "bob", "cyd"] {
+        sale.charge(user, 5).await;
+    }
+    let subjects = async |more: &[&str]| {
+        let run = launch.run(&[&["events", "--json", "--last", "2"], more].concat()).await;
+        assert!(run.status.success(), "{}", said(&run));
+        let lines = String::from_utf8(run.stdout).unwrap();
+        let event = |line: &str| serde_json::from_str::<Value>(line).unwrap();
+        lines.lines().map(|line| event(line)["subject"].clone()).collect::<Vec<_>>()
+    };
+    assert_eq!(subjects(&[]).await, ["bob", "cyd"]);
+    assert_eq!(subjects(&["--state", "pending"]).await, ["bob", "cyd"]);
+    for refused in [&["--last", "0"][..], &["--last", "1001"], &["--last", "2", "--follow", "--from-start"]] {
+        assert_bad(&launch.run(&[&["events"], refused].concat()).await, &["--last"]);
+    }
+    assert_bad(&launch.run(&["events", "--last", "2", "retry"]).await, &["--last", "retry"]);
+}
+
+#[tokio::test]
 async fn completions_for_the_shells() {
     for shell in ["bash", "zsh", "fish"] {
         let script = shown(&["completions", shell]).await;

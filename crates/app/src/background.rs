@@ -52,7 +52,7 @@ pub struct TaskMetrics {
 }
 
 impl TaskMetrics {
-    /// Counts one run.
+    /// Counts one run, and a failure if it was not well.
     pub(crate) fn ran(&self, well: bool) {
         self.runs.inc();
         if !well {
@@ -95,11 +95,11 @@ pub(crate) const CLOCK_TRUSTED_AFTER: Duration = Duration::from_secs(3);
 /// No decision depends on it. Even before it runs, any user can take a lapsed seat, and a lapsed hold cannot be paid.
 #[derive(Clone)]
 pub struct Sweeper {
-    /// Finds lapsed holds.
+    /// Finds the holds that have lapsed.
     pub reader: Arc<dyn Reader>,
     /// The database's clock, which decides what has lapsed.
     pub clock: Arc<ClockWatch>,
-    /// Settles them.
+    /// Decides the commands that settle them.
     pub desk: Arc<Desk>,
     /// Counts the runs and failures of the task.
     pub metrics: TaskMetrics,
@@ -208,7 +208,7 @@ impl Follower {
 /// Drops idempotency keys that have lapsed, and seat maps that no client has requested for a minute.
 #[derive(Clone)]
 pub struct Housekeeper {
-    /// Drops old keys.
+    /// Runs the units of work that drop old keys.
     pub desk: Arc<Desk>,
     /// The database's clock, which decides which keys are old.
     pub clock: Arc<ClockWatch>,

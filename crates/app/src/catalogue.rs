@@ -78,7 +78,7 @@ pub struct Catalogue {
     calendar: Calendar,
     /// Readers load it without a lock. Writers replace it by a changed copy.
     index: ArcSwap<Index>,
-    /// Number of queries.
+    /// Number of queries for concerts or performances.
     pub reads: Counter,
     /// Whether other instances may add concerts.
     is_shared: bool,
@@ -218,8 +218,7 @@ impl Catalogue {
         self.index.rcu(|index| {
             let mut index = Index::clone(index);
             index.edition += 1;
-            concerts.iter().for_each(|concert| index.add_concert(concert.clone()));
-            performances.iter().for_each(|performance| index.add_performance(performance, &self.calendar));
+            index.add(concerts, performances, &self.calendar);
             index
         });
     }
@@ -242,6 +241,21 @@ impl Catalogue {
 }
 
 impl Index {
+    /// Adds concerts, and then performances, each of which belongs to a known concert.
+    fn add<'a>(
+        &mut self,
+        concerts: &[Concert],
+        performances: impl IntoIterator<Item = &'a Performance>,
+        calendar: &Calendar,
+    ) {
+        for concert in concerts {
+            self.add_concert(concert.clone());
+        }
+        for performance in performances {
+            self.add_performance(performance, calendar);
+        }
+    }
+
     fn add_concert(&mut self, concert: Concert) {
         let programme = Programme { concert, showings: Vec::new() };
         self.programmes.entry(programme.concert.id).or_insert_with(|| Arc::new(programme));
@@ -282,8 +296,7 @@ impl Observer for Catalogue {
         self.index.rcu(|index| {
             let mut index = Index::clone(index);
             index.edition += 1;
-            unit.rows.new_concerts.iter().for_each(|concert| index.add_concert(concert.clone()));
-            fresh.iter().for_each(|performance| index.add_performance(performance, &self.calendar));
+            index.add(&unit.rows.new_concerts, fresh.iter().copied(), &self.calendar);
             index
         });
     }
@@ -296,8 +309,7 @@ impl Observer for Catalogue {
         self.index.rcu(|index| {
             let mut index = Index::clone(index);
             index.edition += 1;
-            concerts.iter().for_each(|concert| index.add_concert(concert.clone()));
-            performances.iter().for_each(|performance| index.add_performance(performance, &self.calendar));
+            index.add(&concerts, &performances, &self.calendar);
             index
         });
         Ok(())

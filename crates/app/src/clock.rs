@@ -32,7 +32,7 @@ type ByDirection = Family<[(&'static str, &'static str); 1], Counter>;
 
 /// The last reading of both clocks, and the jumps so far.
 struct Seen {
-    /// The database's time.
+    /// The database's time at the last reading.
     at: Timestamp,
     /// The monotonic time of the same moment.
     when: Instant,
@@ -72,6 +72,8 @@ impl ClockWatch {
     /// The database's time now. Notices and reports a jump since the last call.
     pub fn now(&self) -> Timestamp {
         let mut seen = self.seen.lock();
+        // Locked before the clocks are read: else two threads could store their readings in the wrong order, and the clock
+        // would seem to go back.
         let before = Instant::now();
         let (at, when) = (self.reader.now(), Instant::now());
         let millis = |time: Duration| i64::try_from(time.as_millis()).unwrap_or(i64::MAX);
@@ -153,6 +155,7 @@ impl HoldsAhead {
         }
         let found = reader.holds_after(now.plus_millis(Timestamp::SET_BACK_MILLIS), AHEAD_MAX).await?;
         self.none_after = found.is_empty().then_some(set_back);
+        // Rebuilt from the answer: holds that ended or were paid meanwhile drop out.
         let mut noticed = HashMap::with_capacity(found.len());
         let mut ended = Vec::new();
         for (performance, hold, length_millis) in found {

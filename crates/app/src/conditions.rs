@@ -69,6 +69,7 @@ impl Conditions {
         let (labels, reason, now) = (Labels { part, condition }, reason.into(), Instant::now());
         let mut board = self.board();
         add_part(&mut board, part);
+        // The first raise is always logged; a flapping reason is logged once every 10 s.
         let logged_at = match board.raised.get(&labels) {
             Some(before) if before.reason == reason || now.duration_since(before.logged_at) < LOG_EVERY => {
                 before.logged_at

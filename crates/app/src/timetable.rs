@@ -116,7 +116,7 @@ pub struct Timetable {
     born: Instant,
     /// Whether the list is kept; if not, each request reads the database.
     pub is_kept: bool,
-    /// Number of queries.
+    /// Number of queries for lectures.
     pub reads: Counter,
 }
 

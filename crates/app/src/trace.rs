@@ -39,9 +39,9 @@ pub enum Kind {
 /// The value of an attribute.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Value {
-    /// An integer.
+    /// An integer of 64 bits.
     Number(i64),
-    /// Any text.
+    /// A text of any length.
     Text(String),
 }
 
@@ -58,7 +58,7 @@ pub struct Span {
     pub kind: Kind,
     /// When the work began.
     pub began: SystemTime,
-    /// Attributes, by name.
+    /// Names and values of attributes.
     pub attributes: Vec<(&'static str, Value)>,
     /// Spans of other traces that this work also belongs to.
     pub links: Vec<TraceContext>,
@@ -66,7 +66,7 @@ pub struct Span {
     pub failed: Option<String>,
 }
 
-/// Receives finished spans.
+/// Receives every span of a sampled trace when it ends.
 pub trait Recorder: Send + Sync {
     /// Whether to trace a request whose client sent no sampling decision.
     fn samples(&self) -> bool;
@@ -177,7 +177,7 @@ impl Span {
         Self { context, parent, name: name.into(), kind, began: SystemTime::now(), attributes, links, failed }
     }
 
-    /// Adds an attribute.
+    /// Adds an attribute to the span.
     #[must_use]
     pub fn with(mut self, name: &'static str, value: impl Into<Value>) -> Self {
         self.attributes.push((name, value.into()));

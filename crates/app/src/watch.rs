@@ -23,7 +23,7 @@ const PART_WITHIN: Duration = Duration::from_secs(3);
 const DATABASE: &str = "database";
 
 #[derive(Clone, Copy, Debug)]
-struct Look {
+struct LastPing {
     /// When the last check began that the database answered.
     answered_at: Instant,
     /// The last check returned an error.
@@ -36,21 +36,21 @@ pub struct DatabaseWatch {
     desk: Arc<Desk>,
     conditions: Arc<Conditions>,
     /// Written by the task, read by every readiness check; held for a copy only.
-    last: Mutex<Look>,
+    last: Mutex<LastPing>,
 }
 
 impl DatabaseWatch {
     /// A watch over a database that has just answered.
     pub fn new(reader: Arc<dyn Reader>, desk: Arc<Desk>, conditions: Arc<Conditions>) -> Self {
         conditions.watch(DATABASE);
-        let last = Mutex::new(Look { answered_at: Instant::now(), has_failed: false });
+        let last = Mutex::new(LastPing { answered_at: Instant::now(), has_failed: false });
         Self { reader, desk, conditions, last }
     }
 
     /// Why the sale cannot go on now; `None` if the database answers and takes writes. Waits for nothing: at most 2 s
     /// after the database fell silent it is a reason.
     pub fn trouble(&self) -> Option<&'static str> {
-        let Look { answered_at, has_failed } = *self.last();
+        let LastPing { answered_at, has_failed } = *self.last();
         if has_failed || answered_at.elapsed() > SILENT_AFTER {
             return Some("the database does not answer");
         }
@@ -60,7 +60,7 @@ impl DatabaseWatch {
     /// Runs until stopped. Raises `database`/`away` and `database`/`writes`.
     pub async fn run(self: Arc<Self>, stop: CancellationToken) {
         loop {
-            self.look().await;
+            self.ping().await;
             tokio::select! {
                 () = stop.cancelled() => return,
                 () = tokio::time::sleep(DATABASE_EVERY) => {}
@@ -68,7 +68,7 @@ impl DatabaseWatch {
         }
     }
 
-    async fn look(&self) {
+    async fn ping(&self) {
         let began = Instant::now();
         let failure = match tokio::time::timeout(SILENT_AFTER, self.reader.ping()).await {
             Ok(Ok(())) => None,
@@ -88,31 +88,40 @@ impl DatabaseWatch {
         self.conditions.set(DATABASE, "writes", (!self.desk.is_well()).then(|| stuck.to_owned()));
     }
 
-    fn last(&self) -> parking_lot::MutexGuard<'_, Look> {
+    fn last(&self) -> parking_lot::MutexGuard<'_, LastPing> {
         self.last.lock()
     }
 }
 
-/// Checks a part that the sale can do without until stopped, and raises or clears a condition on the board. `look` returns
-/// why the part is degraded, or `None` if it is well. If it takes longer than 3 s, the part counts as degraded.
-pub async fn watch_part(
-    conditions: Arc<Conditions>,
-    (part, condition): (&'static str, &'static str),
-    every: Duration,
-    stop: CancellationToken,
-    look: impl AsyncFn() -> Option<String>,
-) {
-    conditions.watch(part);
-    loop {
-        let unanswered = || Some(format!("no answer within {} s", PART_WITHIN.as_secs()));
-        let found = tokio::select! {
-            () = stop.cancelled() => return,
-            found = tokio::time::timeout(PART_WITHIN, look()) => found.unwrap_or_else(|_| unanswered()),
-        };
-        conditions.set(part, condition, found);
-        tokio::select! {
-            () = stop.cancelled() => return,
-            () = tokio::time::sleep(every) => {}
+/// Checks one condition of a part that the sale can do without.
+pub struct PartWatch {
+    /// The board on which the condition is raised or cleared.
+    pub conditions: Arc<Conditions>,
+    /// The name of the part, such as `jwks`.
+    pub part: &'static str,
+    /// The name of the condition, such as `keys`.
+    pub condition: &'static str,
+    /// The rest between two checks.
+    pub every: Duration,
+}
+
+impl PartWatch {
+    /// Runs until stopped. `check` returns why the part is degraded, or `None` if it is well. If a check takes longer than
+    /// 3 s, the part counts as degraded.
+    pub async fn run(self, stop: CancellationToken, check: impl AsyncFn() -> Option<String>) {
+        let Self { conditions, part, condition, every } = self;
+        conditions.watch(part);
+        loop {
+            let unanswered = || Some(format!("no answer within {} s", PART_WITHIN.as_secs()));
+            let found = tokio::select! {
+                () = stop.cancelled() => return,
+                found = tokio::time::timeout(PART_WITHIN, check()) => found.unwrap_or_else(|_| unanswered()),
+            };
+            conditions.set(part, condition, found);
+            tokio::select! {
+                () = stop.cancelled() => return,
+                () = tokio::time::sleep(every) => {}
+            }
         }
     }
 }

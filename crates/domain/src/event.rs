@@ -17,7 +17,7 @@ pub struct Event {
     pub at: Timestamp,
     /// The subject's version after the change.
     pub version: u64,
-    /// What changed.
+    /// The change that the event describes.
     pub happening: Happening,
 }
 

@@ -128,6 +128,7 @@ pub trait Ids {
 impl<E: Entropy> Ids for Mint<E> {
     fn next(&mut self, at: Timestamp) -> Uuid {
         let now = u64::try_from(at.as_millis()).unwrap_or(0);
+        // If the clock stands still or goes back, the sequence goes on, and then borrows the next millisecond: ids ascend.
         if now > self.millis {
             self.millis = now;
             self.sequence = 0;

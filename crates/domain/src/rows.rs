@@ -48,9 +48,9 @@ pub struct Keys {
 /// The loaded rows of one unit of work, and the rows that its commands add.
 #[derive(Debug, Default)]
 pub struct Rows {
-    /// Wallets by owner.
+    /// Wallets by their owner.
     pub accounts: Table<UserId, Account>,
-    /// Lectures by id.
+    /// Lectures by their id.
     pub lectures: Table<LectureId, Lecture>,
     /// Applications by lecture and user.
     pub applications: Table<(LectureId, UserId), Application>,
@@ -68,11 +68,11 @@ pub struct Rows {
     pub turns: Table<(ConcertId, u64), Turn>,
     /// Turns that have ended and that their room has yet to settle.
     pub ends: Table<(ConcertId, u64), Timestamp>,
-    /// Performances by id.
+    /// Performances by their id.
     pub performances: Table<PerformanceId, Performance>,
     /// Held and sold seats by performance and number.
     pub seats: Table<(PerformanceId, u32), Seat>,
-    /// Reservations by id.
+    /// Reservations by their id.
     pub reservations: Table<ReservationId, Reservation>,
     /// The reservations of a user in a concert that were held or paid when they were loaded, and those added since.
     /// Not saved, because they follow from `reservations`.

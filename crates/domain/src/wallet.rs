@@ -156,6 +156,7 @@ struct Movement {
 fn enter(rows: &mut Rows, cx: &mut Context<'_>, user: &UserId, movement: Movement) {
     let Movement { kind, amount, reference } = movement;
     let account = balance(rows, user);
+    // The ledger never goes back in time, even if the clock does: entries and their ids are in order of version.
     let at = account.updated_at.map_or(cx.at, |last| last.max(cx.at));
     let balance_after = match kind {
         EntryKind::Charge => account.balance + amount,

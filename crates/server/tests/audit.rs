@@ -45,7 +45,7 @@ const COUNTERS: &str = "every room counts its turns and given-up places";
 const FAMILIES: &str = "every row belongs to one that is there";
 const MARKS: &str = "every mark of the outbox is one that a relay made on this log";
 const MISPLACED: &str = "no event was written where the log had passed";
-const SOURCES: &str = "every event tells of something that happened";
+const SOURCES: &str = "every event describes something that happened";
 
 #[rustfmt::skip]
 const BREAKS: &[Break] = &[

@@ -164,7 +164,7 @@ fn last_line_end(file: &mut File, length: u64) -> io::Result<u64> {
 impl Platform for FilePlatform {
     /// Locks the files of these sources. A process that was stopped for so long that another one took over its parts fails
     /// here, before it could cut off or append to files that are no longer its own.
-    async fn turn(&self, sources: &BTreeSet<Arc<str>>) -> Result<DeliveryRight, String> {
+    async fn acquire(&self, sources: &BTreeSet<Arc<str>>) -> Result<DeliveryRight, String> {
         // A set is sorted, so two processes lock the sources in the same order. `try_lock` does not wait anyway.
         let locked: Result<Vec<File>, String> = sources.iter().map(|source| self.lock(source)).collect();
         Ok(DeliveryRight::holding(locked?))

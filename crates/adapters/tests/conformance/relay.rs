@@ -9,7 +9,7 @@ use std::time::Duration;
 use onsale_adapters::files::FilePlatform;
 use onsale_adapters::postgres::{PostgresOutbox, PostgresUrl};
 use onsale_adapters::sqlite::SqliteOutbox;
-use onsale_app::relay::{Bell, Outbox, Platform, PlatformSink, Relay};
+use onsale_app::relay::{Outbox, Platform, PlatformSink, Relay, RelayWaker};
 use onsale_app::store::{Page, Store};
 use onsale_domain::ids::EventId;
 use serde_json::Value;
@@ -67,7 +67,7 @@ impl Full {
         let files: Arc<dyn Platform> = Arc::new(FilePlatform::new(self.folder.path(), outbox.clone()));
         let platform = Arc::new(SteppingPlatform { platform: files, points: points.clone() });
         let sink = Arc::new(PlatformSink::new(outbox.clone(), platform));
-        tokio::spawn(Relay::new(outbox, sink, Arc::new(Bell::default())).run(stop.clone()))
+        tokio::spawn(Relay::new(outbox, sink, Arc::new(RelayWaker::default())).run(stop.clone()))
     }
 
     /// Waits until no event is left to send.

@@ -134,8 +134,8 @@ pub(crate) struct SteppingPlatform {
 
 #[async_trait]
 impl Platform for SteppingPlatform {
-    async fn turn(&self, sources: &BTreeSet<Arc<str>>) -> Result<DeliveryRight, String> {
-        self.points.around(self.platform.turn(sources)).await
+    async fn acquire(&self, sources: &BTreeSet<Arc<str>>) -> Result<DeliveryRight, String> {
+        self.points.around(self.platform.acquire(sources)).await
     }
 
     async fn post(&self, events: &[Delivery]) -> Posted {

@@ -6,7 +6,7 @@ use super::source::{AuditSource, MarkRow};
 use crate::store::StoreError;
 
 pub(super) async fn check(source: &dyn AuditSource) -> Result<Vec<Finding>, StoreError> {
-    let mut finding = Finding::new("every event tells of something that happened");
+    let mut finding = Finding::new("every event describes something that happened");
     let mut events = source.events();
     while let Some(row) = events.recv().await {
         let row = row?;

@@ -112,6 +112,7 @@ pub(super) async fn check(source: &dyn AuditSource, forgotten: Timestamp) -> Res
             (_, None) => {}
         }
     }
+    // The last lecture: each of the others was closed when the next one began.
     findings.close(roll);
     let Findings { capacity, seats, holes, history, events } = findings;
     Ok(vec![capacity, seats, holes, history, events])

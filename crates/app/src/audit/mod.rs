@@ -26,7 +26,7 @@ const AUDITED_WITHIN: u32 = 3_600;
 pub struct Finding {
     /// The invariant, as it should hold.
     pub invariant: &'static str,
-    /// Number of checks.
+    /// Number of rows or groups of rows that were checked.
     pub checked: u64,
     /// Number of checks in which it did not hold.
     pub broken: u64,

@@ -44,11 +44,11 @@ fn what_is_wrong(row: &PaymentRow, forgotten: Timestamp) -> Option<&'static str>
     } else if !same {
         Some("it is not what its reservation asked for")
     } else if !entered {
-        Some("its ledger entry says something else")
+        Some("its ledger entry differs")
     } else if event.is_none() && payment.paid_at < forgotten {
         None
     } else if !matches(event.as_ref(), "onsale.payment.completed.v1", reservation, &told) {
-        Some("its event is missing or tells something else")
+        Some("its event is missing or differs")
     } else {
         None
     }

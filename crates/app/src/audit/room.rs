@@ -38,7 +38,7 @@ pub(super) async fn check(source: &dyn AuditSource) -> Result<Vec<Finding>, Stor
         });
         bearers.check(row.disputes == 0, || {
             let (tokens, place) = (row.disputes, row.disputed_place);
-            format!("{concert}: {tokens} tokens were shown for places of others, the first for place {place}")
+            format!("{concert}: {tokens} tokens were shown for places of other tokens, the first for place {place}")
         });
         users.check(row.users_twice == 0, || format!("{concert}: {} users", row.users_twice));
         let right = u64::from(row.room.active) == row.turns

@@ -29,7 +29,7 @@ pub(super) async fn check(source: &dyn AuditSource, forgotten: Timestamp) -> Res
             format!("seat {} of {}: not reservation {}'s", row.number, row.performance, row.seat.reservation)
         });
     }
-    let mut agreement = Finding::new("every reservation has the seats, payment and events that its status says");
+    let mut agreement = Finding::new("every reservation has the seats, payment and events that its status implies");
     let mut reservations = source.reservations();
     while let Some(row) = reservations.recv().await {
         let row = row?;
@@ -64,22 +64,23 @@ fn what_is_wrong(row: &ReservationRow, forgotten: Timestamp) -> Option<&'static 
     };
     let held_until = rfc3339(reservation.held_until);
     let may_be_forgotten = reservation.held_at < forgotten;
+    // The task that deletes old events may have deleted this one.
     let no_event = |event: &Option<EventRow>| may_be_forgotten && event.is_none();
     if !seats_agree {
-        Some("its seats are not as its status says")
+        Some("its seats do not match its status")
     } else if *payments != u64::from(reservation.status == Status::Paid) {
         Some("it is paid without a payment, or has one without being paid")
     } else if !no_event(held_event)
         && !matches(held_event.as_ref(), "onsale.seats.held.v1", reservation, &[("heldUntil", held_until)])
     {
-        Some("the event of its hold is missing or tells something else")
+        Some("the event of its hold is missing or differs")
     } else if !no_event(end_event)
         && (end.is_some() != end_event.is_some()
             || end.is_some_and(|end| {
                 !matches(end_event.as_ref(), "onsale.seats.released.v1", reservation, &[("reason", end.to_owned())])
             }))
     {
-        Some("the event of its end is missing or tells something else")
+        Some("the event of its end is missing or differs")
     } else {
         None
     }

@@ -18,7 +18,7 @@ pub type Rows<T> = Receiver<Result<T, StoreError>>;
 /// The fields of an event that the audit compares.
 #[derive(Clone, Debug)]
 pub struct EventRow {
-    /// The CloudEvents type.
+    /// The CloudEvents type, such as `onsale.seats.held.v1`.
     pub kind: String,
     /// Id of the user, lecture or performance that it is about.
     pub subject: String,
@@ -70,7 +70,7 @@ pub struct ReservationRow {
 pub struct SeatRow {
     /// The performance of the seat.
     pub performance: PerformanceId,
-    /// The seat number.
+    /// Seat number within the performance.
     pub number: u32,
     /// The row of the seat.
     pub seat: Seat,
@@ -117,7 +117,7 @@ pub struct RoomRow {
     pub highest_place: u64,
     /// Number of places after `served` that were given up.
     pub given_up: u64,
-    /// Number of turns.
+    /// Number of turns, ended ones included until they are settled.
     pub turns: u64,
     /// Number of turns of places that were not admitted.
     pub turns_uncalled: u64,
@@ -134,7 +134,7 @@ pub struct RoomRow {
 pub struct ToldRow {
     /// Id of the event.
     pub id: EventId,
-    /// The CloudEvents type.
+    /// The CloudEvents type, such as `onsale.seats.held.v1`.
     pub kind: String,
     /// Id of the user, lecture or performance that it is about.
     pub subject: String,

@@ -42,7 +42,7 @@ pub(super) async fn check(source: &dyn AuditSource, forgotten: Timestamp) -> Res
         let Some(Chain { user, account, entries, balance, unbroken }) = chain else { return };
         let (stored, version) = account.map_or((0, 0), |account| (account.balance, account.version));
         balances.check(stored == balance && stored >= 0, || {
-            format!("{user}: the balance is {stored}, the history says {balance}")
+            format!("{user}: the balance is {stored}, the sum of the history is {balance}")
         });
         chains.check(unbroken && version == entries, || {
             format!("{user}: {entries} entries, the wallet counts {version}, unbroken: {unbroken}")
@@ -54,6 +54,7 @@ pub(super) async fn check(source: &dyn AuditSource, forgotten: Timestamp) -> Res
         match row? {
             WalletRow::Account(user, account) => close(chain.replace(Chain::new(user, Some(account)))),
             WalletRow::Entry(entry, event, is_paid) => {
+                // Rows come by user: an entry of another user begins the next chain, also if that user has no wallet.
                 if chain.as_ref().is_none_or(|chain| chain.user != entry.user) {
                     close(chain.replace(Chain::new(entry.user.clone(), None)));
                 }

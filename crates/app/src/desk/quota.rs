@@ -61,7 +61,7 @@ impl Quotas {
         }
     }
 
-    /// Notes a count.
+    /// Notes the count of a user's answers from a load.
     pub(super) fn counted(&mut self, user: &UserId, count: &KeptCount, at: Timestamp) {
         let frees_at = count.oldest.map(KeptCount::lapses_at).filter(|frees_at| at < *frees_at);
         let quota = match frees_at {

@@ -85,8 +85,12 @@ impl Siding {
 
     /// Adds what the next check must look for: the locks held before, and the rows of suspect commands.
     pub(super) fn add_wanted(&self, wanted: &mut Wanted) {
-        self.parked.iter().filter(|parked| parked.is_suspect).for_each(|parked| add(&parked.waiting, wanted));
-        self.held.keys().for_each(|lock| wanted.want(lock));
+        for parked in self.parked.iter().filter(|parked| parked.is_suspect) {
+            add(&parked.waiting, wanted);
+        }
+        for lock in self.held.keys() {
+            wanted.want(lock);
+        }
     }
 
     /// Replaces the known locks.

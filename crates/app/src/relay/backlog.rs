@@ -15,10 +15,10 @@ use super::{Backlog, Outage, Outbox};
 use crate::conditions::Conditions;
 
 /// How often the task queries the backlog.
-const LOOK_EVERY: Duration = Duration::from_secs(1);
+const QUERY_EVERY: Duration = Duration::from_secs(1);
 
 /// A query that takes longer than this is reported as failed. It goes on, and no second query is started meanwhile.
-const LOOK_WITHIN: Duration = Duration::from_secs(5);
+const QUERY_WITHIN: Duration = Duration::from_secs(5);
 
 /// If the oldest waiting event is older than this, the task logs it.
 const OLD: Duration = Duration::from_secs(10);
@@ -71,21 +71,22 @@ impl BacklogWatch {
         loop {
             tokio::select! {
                 () = stop.cancelled() => return,
-                () = self.look() => {}
+                () = self.query() => {}
             }
             tokio::select! {
                 () = stop.cancelled() => return,
-                () = tokio::time::sleep(LOOK_EVERY) => {}
+                () = tokio::time::sleep(QUERY_EVERY) => {}
             }
         }
     }
 
-    async fn look(&self) {
-        let mut look = self.outbox.backlog();
+    async fn query(&self) {
+        let mut query = self.outbox.backlog();
         let found = loop {
-            match tokio::time::timeout(LOOK_WITHIN, &mut look).await {
+            match tokio::time::timeout(QUERY_WITHIN, &mut query).await {
                 Ok(found) => break found,
-                Err(_) => self.failed(format!("no answer within {} s", LOOK_WITHIN.as_secs())),
+                // The query goes on: a second one would burden a slow database even more.
+                Err(_) => self.failed(format!("no answer within {} s", QUERY_WITHIN.as_secs())),
             }
         };
         match found {
@@ -126,6 +127,7 @@ impl fmt::Debug for Shown {
 impl Collector for Shown {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
         let (backlog, age) = {
+            // Copied out, so that the task never waits for the encoding.
             let last = self.0.lock();
             (last.backlog, last.read_at.elapsed())
         };

@@ -110,7 +110,7 @@ pub trait Platform: Send + Sync {
     ///
     /// # Errors
     /// If another process has the right: which one.
-    async fn turn(&self, sources: &BTreeSet<Arc<str>>) -> Result<DeliveryRight, String> {
+    async fn acquire(&self, sources: &BTreeSet<Arc<str>>) -> Result<DeliveryRight, String> {
         let _ = sources;
         Ok(DeliveryRight::shared())
     }
@@ -145,7 +145,7 @@ enum Trouble {
     /// The platform does not answer or is misconfigured. It may ask for a rest.
     Platform(String, Option<Duration>),
     /// Another process has the right to deliver.
-    Turn(String),
+    NoRight(String),
     /// The database of the outbox fails.
     Store(StoreError),
 }
@@ -161,7 +161,7 @@ impl Trouble {
     fn rest(&self, failures: u32) -> Duration {
         match self {
             Self::Platform(_, Some(asked)) => (*asked).clamp(REST_ASKED_MIN, REST_ASKED_MAX),
-            Self::Turn(_) => REST_FOR_RIGHT,
+            Self::NoRight(_) => REST_FOR_RIGHT,
             Self::Platform(_, None) | Self::Store(_) => BACKOFF.jittered(failures),
         }
     }
@@ -219,7 +219,7 @@ impl PlatformSink {
                         self.conditions.raise(PLATFORM, "away", reason.clone());
                         self.outage.failed(reason);
                     }
-                    Trouble::Turn(reason) => self.outage.failed(reason),
+                    Trouble::NoRight(reason) => self.outage.failed(reason),
                     Trouble::Store(error) => self.outage.failed(&error.to_string()),
                 }
                 tokio::time::sleep(trouble.rest(failures)).await;
@@ -233,9 +233,10 @@ impl PlatformSink {
     async fn try_deliver(&self, batch: &[Delivery]) -> Result<(), Trouble> {
         // Held until the deliveries are saved, so that the next process with the right sees all of them.
         let sources = batch.iter().map(|event| event.source.clone()).collect();
-        let _turn = self.platform.turn(&sources).await.map_err(Trouble::Turn)?;
+        let _right = self.platform.acquire(&sources).await.map_err(Trouble::NoRight)?;
         let ids: Vec<EventId> = batch.iter().map(|event| event.id).collect();
         let known: HashSet<EventId> = self.outbox.delivered(&ids).await?.into_iter().collect();
+        // Leaves out what was delivered before, and what comes twice in this batch.
         let mut seen = known.clone();
         let mut fresh: Vec<Delivery> = batch.iter().filter(|event| seen.insert(event.id)).cloned().collect();
         let mut spans = Spans::begin(&mut fresh);
@@ -246,6 +247,7 @@ impl PlatformSink {
             match self.platform.post(part).await {
                 Posted::Delivered(files) => {
                     let ids: Vec<EventId> = part.iter().map(|event| event.id).collect();
+                    // Saved before the next part is posted: after a crash only one part is posted twice.
                     self.outbox.note_delivered(&ids, &files).await?;
                     spans.end(&ids, None);
                     self.was_taken(part.len());
@@ -324,7 +326,9 @@ impl Spans {
 /// Ends the spans of events that were not delivered: they are retried with new spans.
 impl Drop for Spans {
     fn drop(&mut self) {
-        self.0.drain().for_each(|(_, span)| span.end(Some("tried again later".to_owned())));
+        for (_, span) in self.0.drain() {
+            span.end(Some("retried later".to_owned()));
+        }
     }
 }
 

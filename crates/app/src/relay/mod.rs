@@ -80,10 +80,10 @@ pub trait Sink: Send + Sync {
 
 /// Wakes the relay of this process after a commit with events.
 #[derive(Default)]
-pub struct Bell(Notify);
+pub struct RelayWaker(Notify);
 
 #[async_trait]
-impl Observer for Bell {
+impl Observer for RelayWaker {
     fn committed(&self, unit: &Unit) {
         if !unit.rows.events.is_empty() {
             self.0.notify_one();
@@ -142,7 +142,7 @@ struct Own {
 pub struct Relay {
     outbox: Arc<dyn Outbox>,
     sink: Arc<dyn Sink>,
-    bell: Arc<Bell>,
+    waker: Arc<RelayWaker>,
     /// The name under which this relay holds its leases; a new one for each process.
     name: Uuid,
     /// How long sent events are kept, in milliseconds; `None` for ever.
@@ -154,10 +154,10 @@ pub struct Relay {
 
 impl Relay {
     /// A relay with a name of its own.
-    pub fn new(outbox: Arc<dyn Outbox>, sink: Arc<dyn Sink>, bell: Arc<Bell>) -> Self {
+    pub fn new(outbox: Arc<dyn Outbox>, sink: Arc<dyn Sink>, waker: Arc<RelayWaker>) -> Self {
         let name = Uuid::from_u128(rand::random());
         let outage = Outage::of("events cannot be relayed; retrying");
-        Self { outbox, sink, bell, name, kept_millis: None, outage, metrics: RelayMetrics::default() }
+        Self { outbox, sink, waker, name, kept_millis: None, outage, metrics: RelayMetrics::default() }
     }
 
     /// Deletes sent events this many days after they happened; `None` keeps them for ever.
@@ -169,7 +169,7 @@ impl Relay {
 
     /// Runs until stopped; then releases its parts.
     pub async fn run(self, stop: CancellationToken) {
-        let (mut failures, mut busy_at, mut looked_at) = (0_u32, Instant::now(), None);
+        let (mut failures, mut busy_at, mut cleaned_at) = (0_u32, Instant::now(), None);
         let mut own = Own::default();
         loop {
             let began = Instant::now();
@@ -200,15 +200,15 @@ impl Relay {
                     BACKOFF.jittered(failures)
                 }
             };
-            if looked_at.is_none_or(|at: Instant| at.elapsed() > RENEWED_EVERY) {
-                looked_at = Some(Instant::now());
+            if cleaned_at.is_none_or(|at: Instant| at.elapsed() > RENEWED_EVERY) {
+                cleaned_at = Some(Instant::now());
                 self.forget_old(&mut own).await;
             }
             tokio::select! {
                 () = stop.cancelled() => break,
                 () = tokio::time::sleep(rest), if !rest.is_zero() => {}
                 // Only an idle relay wakes early: a busy one would run many rounds with few events each.
-                () = self.bell.0.notified(), if is_idle => {}
+                () = self.waker.0.notified(), if is_idle => {}
                 () = std::future::ready(()), if rest.is_zero() => {}
             }
         }

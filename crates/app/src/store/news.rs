@@ -16,7 +16,7 @@ pub struct RoomsKnown {
     pub versions: Vec<(ConcertId, u64)>,
     /// Places whose unsettled holds the answer contains.
     pub holds_of: Vec<(ConcertId, u64)>,
-    /// Whether the answer says which performances have unsold seats. Performances that started long ago are left out.
+    /// Whether the answer contains which performances have unsold seats. Performances that started long ago are left out.
     pub with_stock: bool,
     /// Rooms that are returned whole, also if they are retired.
     pub whole: Vec<ConcertId>,
@@ -68,7 +68,7 @@ pub enum SeatsBecame {
     Held(Timestamp),
     /// Free for any user.
     Free,
-    /// Sold for good.
+    /// Sold, and never free again.
     Sold,
 }
 
@@ -77,7 +77,7 @@ pub enum SeatsBecame {
 pub struct SeatsNews {
     /// The performance's version after it.
     pub version: u64,
-    /// The seat numbers.
+    /// Numbers of the seats that changed.
     pub seats: Vec<u32>,
     /// Their state after the change.
     pub became: SeatsBecame,

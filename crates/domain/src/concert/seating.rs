@@ -65,6 +65,7 @@ impl Seating {
         if sections.is_empty() {
             return Err(Unsound::Empty);
         }
+        // Sorted by index, so that an error names the section as the request listed it.
         let mut order: Vec<usize> = (0..sections.len()).collect();
         order.sort_by_key(|i| sections[*i].from);
         let mut last = 0;

@@ -229,6 +229,7 @@ fn record(rows: &mut Rows, cx: &mut Context<'_>, lecture: LectureId, user: &User
     let Record { kind, seat_number, at } = what;
     let Some(row) = rows.lectures.change(&lecture) else { return };
     row.version += 1;
+    // The event has the id of the line, so that each can be found from the other.
     let (version, id) = (row.version, EventId::new(cx.ids.next(at)));
     let user = user.clone();
     rows.lecture_history.push(HistoryLine {

@@ -9,7 +9,7 @@ use axum::middleware::map_response;
 use axum::routing::get;
 use onsale_adapters::kafka::KafkaConsumer;
 use onsale_app::conditions::Conditions;
-use onsale_app::relay::{BacklogWatch, Bell, Relay, Sink};
+use onsale_app::relay::{BacklogWatch, Relay, RelayWaker, Sink};
 use prometheus_client::registry::Registry;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -59,7 +59,8 @@ fn relay_to(
 ) -> impl FnOnce(CancellationToken) -> Running + use<> {
     let backlog = BacklogWatch::new(sale::outbox(settings)).shown_on(conditions.clone());
     backlog.register(registry);
-    let relay = Relay::new(sale::outbox(settings), sink, Arc::new(Bell::default())).keeping(settings.events_kept_days);
+    let relay =
+        Relay::new(sale::outbox(settings), sink, Arc::new(RelayWaker::default())).keeping(settings.events_kept_days);
     relay.metrics.register(registry);
     move |stop| {
         Box::pin(async move {

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use ipnet::{IpNet, Ipv4Net};
 use onsale_app::conditions::Conditions;
-use onsale_app::watch::watch_part;
+use onsale_app::watch::PartWatch;
 use prometheus_client::registry::Registry;
 use tokio_util::sync::CancellationToken;
 
@@ -100,7 +100,8 @@ async fn bearers(
         conditions.set("jwks", "keys", problem().await);
         // Never cancelled: it ends with the process, so that `/readyz` is right while the server drains.
         let stop = CancellationToken::new();
-        tokio::spawn(watch_part(conditions.clone(), ("jwks", "keys"), KEYS_EVERY, stop, problem));
+        let watch = PartWatch { conditions: conditions.clone(), part: "jwks", condition: "keys", every: KEYS_EVERY };
+        tokio::spawn(watch.run(stop, problem));
         let (keys, stopping) = (keys.clone(), stopping.clone());
         tokio::spawn(keys.run(async move { stopping.closing().await }));
     }

@@ -11,7 +11,7 @@ use onsale_app::relay::{BacklogWatch, Relay};
 use onsale_app::retention::{Keeper, RetentionMetrics};
 use onsale_app::waiting_room::Driver;
 use onsale_app::waiting_room::home::{Repairer, Watch};
-use onsale_app::watch::watch_part;
+use onsale_app::watch::PartWatch;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 
@@ -90,8 +90,9 @@ impl Sale {
                     "another session has kept a snapshot open for {seconds} s, so Postgres cannot remove old rows; end it, or back up a standby"
                 ))
             };
-            let (conditions, stop) = (self.conditions.clone(), self.stop.clone());
-            self.tasks.spawn(watch_part(conditions, ("database", "long-snapshot"), SNAPSHOT_EVERY, stop, problem));
+            let conditions = self.conditions.clone();
+            let watch = PartWatch { conditions, part: "database", condition: "long-snapshot", every: SNAPSHOT_EVERY };
+            self.tasks.spawn(watch.run(self.stop.clone(), problem));
         }
     }
 
@@ -103,7 +104,7 @@ impl Sale {
         let (conditions, stop) = (self.conditions.clone(), self.stop.clone());
         self.tasks.spawn(kafka.clone().watch(conditions, settings.relay, stop));
         if settings.relay {
-            let relay = Relay::new(outbox(settings), kafka, self.bell.clone()).keeping(settings.events_kept_days);
+            let relay = Relay::new(outbox(settings), kafka, self.waker.clone()).keeping(settings.events_kept_days);
             relay.metrics.register(registry);
             self.tasks.spawn(relay.run(self.stop.clone()));
         }

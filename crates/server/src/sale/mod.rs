@@ -13,7 +13,7 @@ use onsale_adapters::{postgres, sqlite};
 use onsale_app::catalogue::Catalogue;
 use onsale_app::conditions::Conditions;
 use onsale_app::desk::{self, Desk, Terms};
-use onsale_app::relay::Bell;
+use onsale_app::relay::RelayWaker;
 use onsale_app::store::{Store, StoreError};
 use onsale_app::timetable::Timetable;
 use onsale_app::waiting_room::Rooms;
@@ -70,7 +70,7 @@ pub(crate) struct Sale {
     /// Whether the database answers and accepts writes.
     pub(crate) database: Arc<DatabaseWatch>,
     /// Wakes the relay after a commit with events.
-    bell: Arc<Bell>,
+    waker: Arc<RelayWaker>,
     /// The background tasks; `close` waits for them.
     tasks: TaskTracker,
     /// Stops the background tasks; `close` cancels it.
@@ -106,11 +106,11 @@ impl Sale {
         registry.register("catalogue_reads", help, catalogue.reads.clone());
         let help = "Database reads of the list of lectures; requests answered from memory do not count";
         registry.register("lecture_list_reads", help, timetable.reads.clone());
-        let bell = Arc::new(Bell::default());
+        let waker = Arc::new(RelayWaker::default());
         let terms = Terms {
             hold_seconds: settings.hold_seconds,
             kept_per_user_max: settings.keys_per_user,
-            observers: vec![catalogue.clone(), timetable.clone(), rooms.clone(), seat_maps.clone(), bell.clone()],
+            observers: vec![catalogue.clone(), timetable.clone(), rooms.clone(), seat_maps.clone(), waker.clone()],
             metrics,
         };
         let mut writers = Vec::new();
@@ -140,7 +140,7 @@ impl Sale {
             kafka,
             conditions,
             database,
-            bell,
+            waker,
             tasks,
             stop,
         })

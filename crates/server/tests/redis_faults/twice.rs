@@ -43,7 +43,7 @@ async fn two_bearers(redis: &Redis, concert: &str, at: [&Sale; 2]) {
 fn sees_it(audit: &std::process::Output) {
     let shown = String::from_utf8_lossy(&audit.stdout).into_owned();
     assert_eq!(audit.status.code(), Some(1), "{shown}");
-    assert!(shown.contains("1 tokens were shown for places of others, the first for place 1"), "{shown}");
+    assert!(shown.contains("1 tokens were shown for places of other tokens, the first for place 1"), "{shown}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

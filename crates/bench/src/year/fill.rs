@@ -1,5 +1,7 @@
 //! The statements that create a year of data. The data is consistent: `onsale audit` finds no contradiction.
 
+use std::time::{SystemTime, UNIX_EPOCH};
+
 use crate::scale::Scale;
 
 /// The database that the statements are for.
@@ -26,13 +28,15 @@ impl Size {
     }
 }
 
-/// A day, in milliseconds.
-const DAY_MILLIS: u64 = 86_400_000;
+/// A day, in milliseconds. A plain literal is a number of 32 bits on Postgres, which overflows when it is multiplied.
+const DAY_MILLIS: &str = "CAST(86400000 AS bigint)";
 
 /// Writes expressions in the dialect of one database.
 struct Sql {
     dialect: Dialect,
     size: Size,
+    /// When filling began, in milliseconds since 1970. All statements use it, so that rows and their events agree.
+    began: u128,
 }
 
 impl Sql {
@@ -73,7 +77,7 @@ impl Sql {
     }
 
     fn now(&self) -> String {
-        self.pick("(unixepoch() * 1000)", "(extract(epoch FROM now()) * 1000)::bigint")
+        format!("CAST({} AS bigint)", self.began)
     }
 
     /// Reservations `r`: number, concert, seat, user and instant, spread over a year that ended sixty days ago.
@@ -117,7 +121,8 @@ impl Sql {
 
 /// All statements, in the order in which they are to be executed.
 pub(crate) fn statements(dialect: Dialect, size: Size) -> Vec<String> {
-    let sql = Sql { dialect, size };
+    let began = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis();
+    let sql = Sql { dialect, size, began };
     [concerts(&sql), sales(&sql), points(&sql), lectures(&sql), events(&sql)].concat()
 }
 

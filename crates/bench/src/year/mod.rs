@@ -27,6 +27,9 @@ pub(crate) const NOTES: &str = "\
 start: until the first line of output. idle: processor time of the server, of all processes of Postgres, and what was written,
 within a minute without requests. Commands: time until their end, and the most memory.";
 
+/// The first server of a row, for comparison.
+const EMPTY: &str = "an empty sale, for comparison";
+
 /// How long an idle server is measured.
 const IDLE: Duration = Duration::from_secs(60);
 
@@ -37,7 +40,10 @@ const SETTLED_WITHIN: Duration = Duration::from_secs(1_200);
 const READ_MEMORY_EVERY: Duration = Duration::from_millis(10);
 
 /// How often the progress of retiring is read.
-const READ_PROGRESS_EVERY: Duration = Duration::from_secs(5);
+const READ_PROGRESS_EVERY: Duration = Duration::from_millis(250);
+
+/// After this long without a retired room or a dropped place, nothing is left to retire.
+const QUIET: Duration = Duration::from_secs(30);
 
 /// Adds a line of the report: what was measured, and the value.
 fn report(results: &mut Results, what: &str, value: &str) {
@@ -52,8 +58,8 @@ fn megabytes(program: &Program) -> Outcome<String> {
     Ok(format!("{:.1} MB", program.kilobytes("VmRSS")? as f64 / 1_024.0))
 }
 
-/// A database with a year of data.
-struct Filled<'a> {
+/// The database of a sale.
+struct Sale<'a> {
     name: &'static str,
     url: String,
     /// Processor time of the database server so far.
@@ -65,24 +71,23 @@ struct Filled<'a> {
 fn sqlite(machine: &Machine, _: Target) -> Outcome<Work<'_>> {
     let folder = tempfile::Builder::new().prefix("onsale-year-").tempdir()?;
     let file = folder.path().join("onsale.db");
-    let url = format!("sqlite://{}", file.display());
-    run(machine.program(), &["migrate"], &url)?;
-    let began = Instant::now();
-    let db = rusqlite::Connection::open(&file)?;
-    db.execute_batch("PRAGMA journal_mode = wal; PRAGMA synchronous = off; PRAGMA wal_autocheckpoint = 100000;")?;
-    for statement in fill::statements(Dialect::Sqlite, Size::of(machine.scale)) {
-        db.execute_batch(&statement).map_err(|error| format!("{statement}: {error}"))?;
-    }
-    db.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)")?;
-    drop(db);
-    let took = began.elapsed();
     let log = folder.path().join("onsale.db-wal");
     Ok(Box::new(move |results| {
-        report(results, "sqlite: filled in", &seconds(took));
         let written = || Ok(format!("{} bytes of log", std::fs::metadata(&log).map_or(0, |log| log.len())));
         let process_time = Box::new(|| Duration::ZERO);
-        let filled = Filled { name: "sqlite", url, process_time, written: Box::new(written) };
-        measure(machine, &filled, results)?;
+        let url = format!("sqlite://{}", file.display());
+        let sale = Sale { name: "sqlite", url, process_time, written: Box::new(written) };
+        serve(machine, EMPTY, &sale, results)?;
+        let began = Instant::now();
+        let db = rusqlite::Connection::open(&file)?;
+        db.execute_batch("PRAGMA journal_mode = wal; PRAGMA synchronous = off; PRAGMA wal_autocheckpoint = 100000;")?;
+        for statement in fill::statements(Dialect::Sqlite, Size::of(machine.scale)) {
+            db.execute_batch(&statement).map_err(|error| format!("{statement}: {error}"))?;
+        }
+        db.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)")?;
+        drop(db);
+        report(results, "sqlite: filled in", &seconds(began.elapsed()));
+        measure(machine, &sale, results)?;
         Ok(folder.close()?)
     }))
 }
@@ -90,14 +95,7 @@ fn sqlite(machine: &Machine, _: Target) -> Outcome<Work<'_>> {
 fn postgres(machine: &Machine, _: Target) -> Outcome<Work<'_>> {
     let postgres = machine.postgres()?;
     let database = postgres.database()?;
-    let began = Instant::now();
-    for statement in fill::statements(Dialect::Postgres, Size::of(machine.scale)) {
-        postgres.execute(&database, &statement)?;
-    }
-    postgres.settle(&database)?;
-    let took = began.elapsed();
     Ok(Box::new(move |results| {
-        report(results, "postgres: filled in", &seconds(took));
         let written = || {
             let counted = "SELECT format('%s transactions, log at %s', (SELECT xact_commit FROM pg_stat_database
                 WHERE datname = current_database()), pg_current_wal_insert_lsn() - '0/0')";
@@ -105,36 +103,49 @@ fn postgres(machine: &Machine, _: Target) -> Outcome<Work<'_>> {
         };
         let process_time = Box::new(|| postgres.process_time());
         let url = postgres.url(&database);
-        let filled = Filled { name: "postgres", url, process_time, written: Box::new(written) };
-        measure(machine, &filled, results)
+        let sale = Sale { name: "postgres", url, process_time, written: Box::new(written) };
+        serve(machine, EMPTY, &sale, results)?;
+        let began = Instant::now();
+        for statement in fill::statements(Dialect::Postgres, Size::of(machine.scale)) {
+            postgres.execute(&database, &statement)?;
+        }
+        postgres.settle(&database)?;
+        report(results, "postgres: filled in", &seconds(began.elapsed()));
+        measure(machine, &sale, results)
     }))
 }
 
 /// Measures the server first, then each command.
-fn measure(machine: &Machine, filled: &Filled<'_>, results: &mut Results) -> Outcome<()> {
-    let Filled { name, url, process_time, written } = filled;
+fn measure(machine: &Machine, sale: &Sale<'_>, results: &mut Results) -> Outcome<()> {
+    let Sale { name, url, .. } = sale;
     for start in ["first start", "start after past rooms were retired"] {
-        let began = Instant::now();
-        let environment = [("ONSALE_DATABASE_URL", url.as_str())];
-        let mut program = Program::start_with(machine.program(), &["serve", "--log", "warn"], &environment)?;
-        report(results, &format!("{name}: {start}"), &seconds(began.elapsed()));
-        report(results, "    memory", &megabytes(&program)?);
-        calls(&program, results)?;
-        wait_until_retired(&program, results)?;
-        let (own, database, before) = (program.process_time()?, process_time(), written()?);
-        std::thread::sleep(machine.scale.pick(IDLE, IDLE, Duration::from_millis(100)));
-        let (own, database) = (program.process_time()? - own, process_time() - database);
-        let idle = format!("{}, {}", seconds(own), seconds(database));
-        report(results, "    idle for a minute: server, database", &idle);
-        report(results, "    written before, after", &format!("{before}; {}", written()?));
-        report(results, "    memory", &megabytes(&program)?);
-        program.stop()?;
+        serve(machine, start, sale, results)?;
     }
-    for command in [&["migrate"][..], &["events", "--state", "dead"], &["events", "--limit", "1"], &["audit"]] {
+    for command in [&["migrate"][..], &["events", "--state", "dead"], &["events"], &["audit"]] {
         let (time, megabytes) = run(machine.program(), command, url)?;
         let value = format!("{}, {megabytes:.0} MB", seconds(time));
         report(results, &format!("{name}: onsale {}", command.join(" ")), &value);
     }
+    Ok(())
+}
+
+/// Starts a server, calls it, and measures what it costs while no client calls it.
+fn serve(machine: &Machine, start: &str, sale: &Sale<'_>, results: &mut Results) -> Outcome<()> {
+    let Sale { name, url, process_time, written } = sale;
+    let began = Instant::now();
+    let environment = [("ONSALE_DATABASE_URL", url.as_str())];
+    let mut program = Program::start_with(machine.program(), &["serve", "--log", "warn"], &environment)?;
+    report(results, &format!("{name}: {start}"), &seconds(began.elapsed()));
+    report(results, "    memory", &megabytes(&program)?);
+    calls(&program, results)?;
+    wait_until_retired(machine, &program, results)?;
+    let (own, database, before) = (program.process_time()?, process_time(), written()?);
+    std::thread::sleep(machine.scale.pick(IDLE, IDLE, Duration::from_millis(100)));
+    let (own, database) = (program.process_time()? - own, process_time() - database);
+    report(results, "    idle for a minute: server, database", &format!("{}, {}", seconds(own), seconds(database)));
+    report(results, "    written before, after", &format!("{before}; {}", written()?));
+    report(results, "    memory", &megabytes(&program)?);
+    program.stop()?;
     Ok(())
 }
 
@@ -149,19 +160,19 @@ fn calls(program: &Program, results: &mut Results) -> Outcome<()> {
     Ok(())
 }
 
-/// Waits until the rooms and places of the past are retired and dropped.
-fn wait_until_retired(program: &Program, results: &mut Results) -> Outcome<()> {
-    let (began, mut before) = (Instant::now(), -1.0);
-    while began.elapsed() < SETTLED_WITHIN {
+/// Waits until the rooms and places of the past are retired and dropped: until nothing changed for a while.
+fn wait_until_retired(machine: &Machine, program: &Program, results: &mut Results) -> Outcome<()> {
+    let quiet = machine.scale.pick(QUIET, QUIET, Duration::from_millis(500));
+    let (began, mut changed, mut before) = (Instant::now(), Instant::now(), None);
+    while began.elapsed() < SETTLED_WITHIN && changed.elapsed() < quiet {
         let metrics = Metrics::of(program.address())?;
-        let dropped = metrics.number("retention_places_dropped_total")?;
-        if metrics.number("waiting_room_rooms")? == 0.0 && dropped == before {
-            break;
+        let progress = (metrics.number("waiting_room_rooms")?, metrics.number("retention_places_dropped_total")?);
+        if before.replace(progress) != Some(progress) {
+            changed = Instant::now();
         }
-        before = dropped;
         std::thread::sleep(READ_PROGRESS_EVERY);
     }
-    report(results, "    retired and dropped within", &seconds(began.elapsed()));
+    report(results, "    retired and dropped within", &seconds(changed.duration_since(began)));
     Ok(())
 }
 

@@ -19,11 +19,11 @@ COPY --from=build --chown=65532:65532 /var/lib/onsale /var/lib/onsale
 WORKDIR /var/lib/onsale
 USER 65532:65532
 # A port can be published only if the server listens beyond the container's loopback. So `docker run` without ONSALE_AUTH
-# ends with 2 and names the choices, as anyone could act for anyone: docs/guide/deploy.md has the command lines.
+# ends with 2 and names the choices, because any client could act for any user: docs/guide/deploy.md has the command lines.
 ENV ONSALE_LISTEN=0.0.0.0:8080
 EXPOSE 8080
 STOPSIGNAL SIGTERM
-# Asks where ONSALE_LISTEN says. Set that variable to listen elsewhere, not the flag --listen, which this does not see.
+# Requests the address in ONSALE_LISTEN. To listen elsewhere, set that variable: this check does not see the flag --listen.
 HEALTHCHECK --interval=5s --timeout=3s --start-period=20s CMD ["/usr/local/bin/onsale", "health"]
 ENTRYPOINT ["/usr/local/bin/onsale"]
 CMD ["serve"]

@@ -33,7 +33,7 @@ impl List {
         walk(&format!("{}{query}", self.path), |page| self.get(sale, page)).await
     }
 
-    /// The whole list, once it has so many rows: it may lag a little.
+    /// The whole list, once it has this many rows. A list may lag a little.
     async fn whole(&self, sale: &Sale, many: usize) -> Vec<Value> {
         let what = format!("{many} rows of {}", self.path);
         let rows = until(&what, async || {
@@ -147,7 +147,7 @@ async fn lectures_by_start() {
 }
 
 #[tokio::test]
-async fn a_page_keeps_what_was_asked_for() {
+async fn a_next_page_keeps_the_parameters_of_the_first() {
     let sale = start(&[]).await;
     for number in 0..9 {
         let date = if number % 3 == 0 { "2090-05-01" } else { "2090-05-02" };

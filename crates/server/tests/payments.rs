@@ -62,7 +62,7 @@ async fn refusals_are_judged_in_order() {
     evening.hold(bob, &json!([1])).refused(409, "seat-taken").await;
     assert_eq!(balance(sale, "ada").await, 99_999);
 
-    // From here on Ada has nothing left, and that is the last thing to be looked at.
+    // From here on Ada has no points left, which is checked last.
     let other = evening.hold(ada, &json!([3])).expect(201).await;
     let released = evening.hold(ada, &json!([4])).expect(201).await;
     evening.release(ada, &released).expect(204).await;
@@ -123,7 +123,7 @@ async fn a_payment_may_exceed_one_use() {
 }
 
 #[tokio::test]
-async fn what_costs_nothing_needs_no_points() {
+async fn a_free_reservation_needs_no_points() {
     let sale = start(&[]).await;
     let concert = sale.concert(&room(10)).await;
     let path = format!("/admin/concerts/{concert}/performances");
@@ -172,7 +172,7 @@ async fn points_are_spent_once() {
     audit(sale).await;
 }
 
-/// Someone tries a few seats one after another, and pays the first that is free.
+/// A user tries a few seats one after another, and pays the first that is free.
 async fn buy(sale: &Sale, evening: (&str, &str), number: u32) -> Option<(u64, Value)> {
     let (concert, performance) = evening;
     let user = format!("user-{number}");
@@ -204,7 +204,7 @@ async fn three_hundred_buyers_and_fifty_seats() {
         assert_eq!(paid["seats"], json!([seat]));
         assert!(owners.insert(*seat, paid["paymentId"].clone()).is_none(), "seat {seat} has two owners");
     }
-    // Every seat is somebody's first wish, so none is left over.
+    // Every seat is the first choice of a user, so none is left over.
     assert_eq!(owners.into_keys().collect::<Vec<_>>(), (1..=50).collect::<Vec<_>>());
 
     let mut spent = 0;

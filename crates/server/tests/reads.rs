@@ -1,5 +1,5 @@
-//! What many look at: written once for all of them, told with a validator, compressed for those who take that, and never
-//! asked of the database by each.
+//! Lists and seat maps: written once for all clients, sent with a validator, compressed for clients that accept that, and
+//! not read from the database for each request.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a failed step ends the test")]
 
@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use support::room::room;
 use support::{at_once, start, text};
 
-/// How often the database was asked for one of the things that many are shown.
+/// Number of database reads of this kind of list.
 async fn reads(sale: &Sale, of: &str) -> u64 {
     let shown = sale.caller.get("/metrics").send().await;
     let name = format!("onsale_{of}_reads_total ");
@@ -20,7 +20,7 @@ async fn reads(sale: &Sale, of: &str) -> u64 {
     shown.lines().find_map(|line| line.strip_prefix(&name)?.parse().ok()).unwrap_or_else(|| panic!("no {name}"))
 }
 
-/// A sale in which there is much to look at; a token that may look at it, and the paths.
+/// A sale with long lists, a token that may read them, and their paths.
 async fn much() -> (Sale, String, [String; 4]) {
     let sale = start(&[]).await;
     for number in 0..30 {
@@ -46,7 +46,7 @@ async fn much() -> (Sale, String, [String; 4]) {
 }
 
 #[tokio::test]
-async fn who_has_an_answer_is_not_sent_it_again() {
+async fn a_client_with_a_current_answer_gets_304() {
     let (sale, ada, paths) = much().await;
     for path in &paths {
         let look = || sale.caller.get(path).token(&ada);
@@ -65,7 +65,7 @@ async fn who_has_an_answer_is_not_sent_it_again() {
 }
 
 #[tokio::test]
-async fn who_takes_gzip_is_sent_the_same_in_gzip() {
+async fn a_client_that_accepts_gzip_gets_the_same_body_in_gzip() {
     let (sale, ada, paths) = much().await;
     for path in &paths {
         let plain = sale.caller.get(path).token(&ada).send().await;
@@ -141,8 +141,8 @@ async fn a_lecture_that_has_begun_is_no_longer_available() {
     assert_eq!(listed("").await, [json!(soon), json!(later)], "it is today's all the same");
 }
 
-/// Asks a thousand times at once; tells how often the database was asked meanwhile, and how often that may be where
-/// others are asked for their changes ten times a second.
+/// Sends a thousand requests at once. Returns the number of database reads meanwhile, and the allowed number if an instance
+/// queries changes of other instances ten times a second.
 async fn a_thousand(sale: &Sale, of: &str, call: impl Fn() -> Call) -> (u64, u64) {
     let before = reads(sale, of).await;
     let began = Instant::now();
@@ -157,13 +157,13 @@ async fn a_thousand(sale: &Sale, of: &str, call: impl Fn() -> Call) -> (u64, u64
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_thousand_who_look_at_once_are_one_question() {
+async fn a_thousand_reads_at_once_are_one_query() {
     let (sale, ada, paths) = much().await;
     let is_alone = !onsale_testing::is_shared();
     let caller = &sale.caller;
     let looks: [(&str, &str); 2] = [("lecture_list", "/lectures"), ("seat_map", &paths[3])];
     for (of, path) in looks {
-        // Nobody has looked yet.
+        // No client has read it yet.
         let (asked, rounds) = a_thousand(&sale, of, || caller.get(path).token(&ada)).await;
         println!("{of}: {asked} questions for a thousand callers");
         assert!(asked == 1 || !is_alone && asked <= 1 + rounds, "{asked}, in {rounds} tenths of a second");

@@ -87,7 +87,7 @@ async fn bad_seats_are_refused() {
         (json!([i64::MIN, i64::MAX]), json!([i64::MIN, i64::MAX])),
     ] {
         let problem = evening.hold(&evening.ada, &seats).refused(422, "seat-unknown").await;
-        assert_eq!(problem["seats"], unknown, "as they were asked for");
+        assert_eq!(problem["seats"], unknown, "as they were requested");
     }
     let huge = "99999999999999999999";
     for (seats, field) in [
@@ -156,7 +156,7 @@ async fn four_seats_a_user_and_performance() {
 }
 
 #[tokio::test]
-async fn one_user_cannot_get_five_at_once() {
+async fn a_user_cannot_get_five_seats_at_once() {
     let evening = Evening::start(&[]).await;
     let replies = at_once((1..=40).map(|seat| evening.hold(&evening.ada, &json!([seat])))).await;
     assert_eq!((count(&replies, 201, ""), count(&replies, 409, "seat-limit")), (4, 36));

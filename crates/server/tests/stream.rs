@@ -6,7 +6,7 @@ mod support;
 
 use onsale_testing::Sale;
 use serde_json::{Value, json};
-use support::room::{configure, place, room, says_nothing_of_waiting, token};
+use support::room::{configure, has_no_members_of_waiting, place, room, token};
 use support::stream::Stream;
 use support::{millis, raw, start, until};
 
@@ -27,7 +27,7 @@ async fn follow_as_browser(sale: &Sale, token: &str) -> Stream {
     stream
 }
 
-/// A room in which everyone waits.
+/// A room that admits no user.
 async fn closed_room(sale: &Sale, settings: &Value) -> String {
     let concert = sale.concert(settings).await;
     configure(sale, &concert, &json!({"paused": true})).await;
@@ -53,22 +53,22 @@ async fn from_the_line_to_the_end() {
     for (token, stream) in [&ada, &bob].into_iter().zip(&mut streams) {
         let shown = stream.next_named("active").await;
         assert_eq!((&shown["status"], &shown["token"]), (&json!("ACTIVE"), &json!(token)));
-        says_nothing_of_waiting(&shown);
+        has_no_members_of_waiting(&shown);
         millis(&shown["activeUntil"]);
         let members = |place: &Value| place.as_object().unwrap().keys().cloned().collect::<Vec<_>>();
-        assert_eq!(members(&shown), members(&known), "the same as a poll is told");
+        assert_eq!(members(&shown), members(&known), "the same as the answer to a poll");
     }
     for (token, stream) in [&ada, &bob].into_iter().zip(&mut streams) {
         sale.caller.delete("/queue/token").token(token).expect(204).await;
         let shown = stream.next_named("expired").await;
         assert_eq!(shown["status"], "EXPIRED");
-        says_nothing_of_waiting(&shown);
+        has_no_members_of_waiting(&shown);
         assert!(stream.next().await.is_none(), "the stream ends after it");
     }
 }
 
 #[tokio::test]
-async fn positions_are_told_as_the_line_moves() {
+async fn positions_are_sent_as_the_line_moves() {
     let sale = start(&[]).await;
     let concert = closed_room(&sale, &room(10)).await;
     let mut tokens = Vec::new();
@@ -85,7 +85,7 @@ async fn positions_are_told_as_the_line_moves() {
 }
 
 #[tokio::test]
-async fn an_ended_token_is_told_so() {
+async fn an_ended_token_gets_the_event_of_its_end() {
     let sale = start(&[]).await;
     let concert = sale.concert(&room(10)).await;
     let left = sale.active(&concert, "ada").await;
@@ -189,7 +189,7 @@ async fn a_pause_is_sent_at_once_and_the_state_again_and_again() {
         let shown = place(&sale, &token).await;
         assert_eq!((&shown["paused"], shown["estimatedWaitSeconds"].is_u64()), (&json!(paused), true), "{shown}");
     }
-    // Nothing changes from here on: a client that hears nothing for longer than this has lost its connection.
+    // Nothing changes from here on: a client that receives nothing for longer than this has lost its connection.
     let known = stream.next_event().await.unwrap();
     let again = stream.next_event().await.unwrap();
     assert_eq!((known.name, again.name.as_str(), &again.data["position"]), ("position".into(), "position", &json!(1)));
@@ -234,7 +234,7 @@ async fn a_stop_ends_every_stream() {
     let ended = tokio::spawn(sale.instance.terminate());
     for stream in &mut streams {
         while let Some((name, _)) = stream.next().await {
-            assert_eq!(name, "position", "nobody's turn ends with the server");
+            assert_eq!(name, "position", "no turn ends with the server");
         }
     }
     assert!(ended.await.unwrap().success(), "exit 0");
@@ -252,8 +252,7 @@ async fn a_token_in_the_query_is_never_logged() {
         sale.caller.get(&forged).refused(401, "queue-token-invalid").await;
         let unknown = format!("{EVENTS}?token={token}&also=1");
         sale.caller.get(&unknown).refused(422, "invalid-request").await;
-        until("the log tells of the calls", async || (sale.instance.log().matches(EVENTS).count() >= 3).then_some(()))
-            .await;
+        until("the log has the calls", async || (sale.instance.log().matches(EVENTS).count() >= 3).then_some(())).await;
         let signature = token.rsplit('.').next().unwrap();
         let claims = token.split('.').nth(1).unwrap();
         let log = sale.instance.log();

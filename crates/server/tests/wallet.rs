@@ -10,7 +10,7 @@ use support::{at_once, audit, column, count, millis, start, walk};
 
 const MOST_AT_ONCE: i64 = 10_000_000;
 
-/// Charges or uses.
+/// A call that charges points, or uses them.
 fn moves(sale: &Sale, user: &str, how: &str, amount: i64) -> Call {
     sale.caller.patch(&format!("/point/{user}/{how}")).json(&json!({"amount": amount}))
 }
@@ -41,13 +41,13 @@ fn is_unbroken(history: &[Value]) {
 #[tokio::test]
 async fn a_user_never_seen_has_nothing() {
     let sale = start(&[]).await;
-    let nothing = json!({"userId": "nobody", "balance": 0, "updatedAt": null});
-    assert_eq!(sale.caller.get("/point/nobody").expect(200).await, nothing);
-    assert_eq!(sale.caller.get("/point/nobody/histories").expect(200).await, json!([]));
+    let nothing = json!({"userId": "unknown-user", "balance": 0, "updatedAt": null});
+    assert_eq!(sale.caller.get("/point/unknown-user").expect(200).await, nothing);
+    assert_eq!(sale.caller.get("/point/unknown-user/histories").expect(200).await, json!([]));
 
-    moves(&sale, "nobody", "use", 1).refused(409, "insufficient-balance").await;
-    assert_eq!(sale.caller.get("/point/nobody").expect(200).await, nothing, "a refusal leaves no trace");
-    assert_eq!(sale.caller.get("/point/nobody/histories").expect(200).await, json!([]));
+    moves(&sale, "unknown-user", "use", 1).refused(409, "insufficient-balance").await;
+    assert_eq!(sale.caller.get("/point/unknown-user").expect(200).await, nothing, "a refusal leaves no trace");
+    assert_eq!(sale.caller.get("/point/unknown-user/histories").expect(200).await, json!([]));
 }
 
 #[tokio::test]
@@ -111,7 +111,7 @@ async fn a_wallet_holds_at_most_a_billion() {
 }
 
 #[tokio::test]
-async fn a_history_tells_every_move_newest_first() {
+async fn a_history_lists_every_move_newest_first() {
     let sale = start(&[]).await;
     for (how, amount) in [("charge", 500), ("use", 200), ("charge", 50), ("use", 350)] {
         moves(&sale, "ada", how, amount).expect(200).await;
@@ -189,7 +189,7 @@ async fn any_sound_id_names_a_user() {
 }
 
 #[tokio::test]
-async fn anything_else_names_nobody() {
+async fn any_other_text_is_no_user_id() {
     let sale = start(&[]).await;
     let too_long = "a".repeat(65);
     for id in [&too_long, "a.b", "a%20b", "a+b", "a%2Fb", "%C3%A9", "a%00", "a:b", "a@b", "~", "%F0%9F%8E%AB"] {

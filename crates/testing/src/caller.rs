@@ -37,22 +37,22 @@ impl Caller {
         self
     }
 
-    /// A GET request.
+    /// A GET request to this path, with its query.
     pub fn get(&self, path: &str) -> Call {
         self.call(Method::GET, path)
     }
 
-    /// A POST request.
+    /// A POST request to this path, without a body.
     pub fn post(&self, path: &str) -> Call {
         self.call(Method::POST, path)
     }
 
-    /// A PATCH request.
+    /// A PATCH request to this path, without a body.
     pub fn patch(&self, path: &str) -> Call {
         self.call(Method::PATCH, path)
     }
 
-    /// A DELETE request.
+    /// A DELETE request to this path, with its query.
     pub fn delete(&self, path: &str) -> Call {
         self.call(Method::DELETE, path)
     }
@@ -73,7 +73,7 @@ pub struct Call {
 }
 
 impl Call {
-    /// Adds a header.
+    /// Adds a header to the request.
     #[must_use]
     pub fn header(mut self, name: &str, value: &str) -> Self {
         self.headers.push((name.to_owned(), value.to_owned()));
@@ -86,7 +86,7 @@ impl Call {
         self.header("queue-token", token)
     }
 
-    /// Adds a bearer.
+    /// Adds `Authorization: Bearer` with this token.
     #[must_use]
     pub fn bearer(self, bearer: &str) -> Self {
         self.header("authorization", &format!("Bearer {bearer}"))
@@ -104,7 +104,7 @@ impl Call {
         self.header("content-type", "application/json").bytes(body.to_string())
     }
 
-    /// Adds any body.
+    /// Adds a body of any kind, sent as it is.
     #[must_use]
     pub fn bytes(mut self, body: impl Into<Bytes>) -> Self {
         self.body = body.into();
@@ -163,16 +163,16 @@ impl Call {
     }
 }
 
-/// A complete reply.
+/// A reply with its whole body.
 #[derive(Clone, Debug)]
 pub struct Reply {
     /// Method and path of the call, for messages.
     pub call: String,
-    /// Its status.
+    /// The HTTP status.
     pub status: StatusCode,
-    /// Its headers.
+    /// The HTTP headers.
     pub headers: HeaderMap,
-    /// Its body.
+    /// The body, as it was received.
     pub body: Bytes,
 }
 

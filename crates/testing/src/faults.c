@@ -1,4 +1,4 @@
-// A disk that fails when told to: preloaded under a program, it stands between SQLite and the system for files that
+// A disk that fails when a test sets it to: preloaded under a program, it stands between SQLite and the system for files that
 // end in .db or .db-wal. What it does is read from a shared file of 32-bit numbers, so that a test can change it
 // while the program runs. The numbers are named in faults.rs, in the same order.
 #define _GNU_SOURCE

@@ -69,7 +69,7 @@ impl Faults {
         (faults, launch)
     }
 
-    /// Every write fails.
+    /// From now on every write fails with this fault.
     pub fn fail_writes(&self, fault: Fault) {
         self.put(Number::WriteErrno, fault.errno());
     }
@@ -80,7 +80,7 @@ impl Faults {
         self.put(Number::WriteErrno, fault.errno());
     }
 
-    /// Every sync fails.
+    /// From now on every sync fails with this fault.
     pub fn fail_syncs(&self, fault: Fault) {
         self.put(Number::SyncErrno, fault.errno());
     }
@@ -100,7 +100,7 @@ impl Faults {
         self.put(Number::ReadOnly, 1);
     }
 
-    /// All faults off.
+    /// Turns all faults off.
     pub fn mend(&self) {
         for number in [
             Number::WriteErrno,

@@ -14,13 +14,13 @@ use crate::contract::Contract;
 use crate::folder::Folder;
 use crate::patience::PATIENCE;
 
-/// Where an instance listens.
+/// The setting of the address on which an instance listens.
 const LISTEN: &str = "ONSALE_LISTEN";
 
-/// Which database an instance works on.
+/// The setting of the database's URL.
 const DATABASE: &str = "ONSALE_DATABASE_URL";
 
-/// Where an instance hands out places in line.
+/// The setting of the Redis that hands out places in line.
 const REDIS: &str = "ONSALE_REDIS_URL";
 
 /// How a program is to be started.
@@ -53,7 +53,7 @@ impl Launch {
         Self { program, folder: new_folder(), arguments, variables, preloaded: self.preloaded.clone() }
     }
 
-    /// On this database.
+    /// Sets the URL of the database.
     #[must_use]
     pub fn on(self, url: impl std::fmt::Display) -> Self {
         self.set(DATABASE, url)
@@ -202,7 +202,7 @@ impl Instance {
         self.folder.path()
     }
 
-    /// Its process id.
+    /// The process id; `None` after its end.
     pub fn pid(&self) -> Option<u32> {
         self.child.id()
     }
@@ -223,7 +223,7 @@ impl Instance {
         Caller::new(&self.base).held_to(contract)
     }
 
-    /// Sends a signal.
+    /// Sends a signal to the process.
     pub fn signal(&self, signal: Signal) {
         kill_process(self.running().expect("a running process"), signal).expect("a signal can be sent");
     }
@@ -264,7 +264,7 @@ impl Drop for Instance {
     fn drop(&mut self) {
         if let Some(id) = self.running() {
             let _ = kill_process(id, Signal::KILL);
-            // The exit status is left to whoever reaps the child.
+            // The exit status stays for the runtime, which reaps the child.
             let _ = waitid(WaitId::Pid(id), WaitIdOptions::EXITED | WaitIdOptions::NOWAIT);
         }
     }

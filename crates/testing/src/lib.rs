@@ -1,4 +1,4 @@
-//! Support for onsale's tests. Unless a helper says so, tests share no server, folder or port.
+//! Support for onsale's tests. Tests share no server, folder or port, unless a helper's comment allows it.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a failed step ends the test")]
 

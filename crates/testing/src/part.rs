@@ -5,8 +5,8 @@ use std::io::Write;
 /// Names the parts that this machine lacks, separated by spaces: `postgres faketime`. `./test` sets it.
 const WITHOUT: &str = "ONSALE_TEST_WITHOUT";
 
-/// Whether tests have to go without this part; then a line says loudly which test was skipped. The line also shows
-/// where the test runner keeps the output of tests to itself.
+/// Whether this part is missing. If so, a line on standard error names the skipped test. The line also shows
+/// if the test runner captures the output of tests.
 ///
 /// # Panics
 /// If a part is left out with `CI=true`: CI skips nothing.
@@ -21,8 +21,7 @@ pub fn without(part: &str) -> bool {
     true
 }
 
-/// Whether tests have to go without something that is named here, as it is not `there`; then a line says loudly which
-/// test was skipped.
+/// Whether something that a test needs is not `there`. If so, a line on standard error names the skipped test.
 ///
 /// # Panics
 /// If it is absent with `CI=true`: CI skips nothing.
@@ -38,6 +37,6 @@ pub fn absent(there: bool, what: &str) -> bool {
 
 /// A line on standard error that the test runner does not swallow.
 pub(crate) fn say(line: &str) {
-    // Nobody to tell it to is no reason to fail.
+    // A closed standard error is no reason to fail.
     drop(writeln!(std::io::stderr(), "{line}"));
 }

@@ -19,7 +19,7 @@ impl Port {
         Self { _kept: kept, address }
     }
 
-    /// Its address.
+    /// The reserved address.
     pub fn address(&self) -> SocketAddr {
         self.address
     }

@@ -37,7 +37,7 @@ impl Processes {
         self.until(Signal::STOP, |state| matches!(state, Some('T') | None)).await;
     }
 
-    /// Continues them.
+    /// Continues them all. Returns when none is stopped.
     pub(crate) async fn thaw(&self) {
         self.until(Signal::CONT, |state| state != Some('T')).await;
     }

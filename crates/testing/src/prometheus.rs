@@ -13,7 +13,7 @@ use crate::caller::Caller;
 use crate::patience::PATIENCE;
 use crate::port::Port;
 
-/// How often it is asked again for something that is to come.
+/// Interval of the queries that wait for a result.
 const ASK_EVERY: Duration = Duration::from_millis(100);
 
 /// A server in a folder of its own, on a loopback port of its own. Killed when dropped.

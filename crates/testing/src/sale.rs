@@ -14,7 +14,7 @@ pub const ADMIN_KEY: &str = "an-admin-key-for-tests-only";
 
 /// A running server with admin calls.
 pub struct Sale {
-    /// The server.
+    /// The server that sells.
     pub instance: Instance,
     /// A caller without credentials.
     pub caller: Caller,
@@ -126,7 +126,7 @@ impl Sale {
         tokio::time::timeout(PATIENCE, asking).await.expect("the place never came to be as wanted")
     }
 
-    /// Charges a wallet.
+    /// Charges a user's wallet with this many points.
     pub async fn charge(&self, user: &str, amount: i64) -> Value {
         self.caller.patch(&format!("/point/{user}/charge")).json(&json!({"amount": amount})).expect(200).await
     }

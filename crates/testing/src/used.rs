@@ -29,7 +29,7 @@ impl Used {
         let performance = sale.performance(&concert, &json!(null)).await;
         let dan = sale.active(&concert, "dan").await;
         let expired = sale.hold(&dan, &performance, &[12]).await;
-        until_told(&launch, "onsale.seats.released.v1").await;
+        until_listed(&launch, "onsale.seats.released.v1").await;
         assert!(sale.instance.terminate().await.success());
 
         let launch = launch.set("ONSALE_HOLD_SECONDS", 300);
@@ -120,7 +120,7 @@ impl Used {
 }
 
 /// Waits until the event log has an event of this type.
-async fn until_told(launch: &Launch, kind: &str) {
+async fn until_listed(launch: &Launch, kind: &str) {
     let looking = async {
         while !String::from_utf8_lossy(&launch.run(&["events"]).await.stdout).contains(kind) {
             tokio::time::sleep(Duration::from_millis(50)).await;

@@ -256,7 +256,7 @@ async fn a_standby_follows_and_takes_over_with_all_that_was_acknowledged() {
 }
 
 #[tokio::test]
-async fn commits_wait_for_nobody_when_told_so() {
+async fn commits_wait_for_no_standby_if_none_is_set() {
     if without("postgres") {
         return;
     }

@@ -74,7 +74,7 @@ async fn ask(stream: &mut TcpStream, text: &str, answer: &str) {
 
 async fn is_silent(stream: &mut TcpStream) {
     let heard = timeout(QUIET, stream.read(&mut [0; 64])).await;
-    assert!(heard.is_err(), "heard {heard:?}");
+    assert!(heard.is_err(), "received {heard:?}");
 }
 
 async fn is_closed(stream: &mut TcpStream) {
@@ -176,8 +176,8 @@ async fn answers_alone_are_held_back() {
     let cutter = WireCutter::start(echo.address).await;
     let mut stream = connect(&cutter).await;
     cutter.stall_answers().await;
-    say(&mut stream, "heard").await;
-    assert_eq!(echo.next().await, "heard");
+    say(&mut stream, "received").await;
+    assert_eq!(echo.next().await, "received");
     cutter.until_held().await;
     is_silent(&mut stream).await;
     cutter.drop_connections().await;
@@ -251,7 +251,7 @@ async fn connections_can_be_dropped_and_led_elsewhere() {
 }
 
 #[tokio::test]
-async fn nobody_upstream_is_a_closed_connection() {
+async fn a_connection_is_closed_if_the_upstream_does_not_listen() {
     let echo = Echo::start("").await;
     let gone = WireCutter::start(echo.address).await;
     gone.cut().await;

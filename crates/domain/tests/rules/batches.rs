@@ -27,7 +27,7 @@ fn the_first_of_two_gets_the_seat() {
         & bob holds 2 3    => seat-taken 2, retry after 300
         & bob holds 3 as y => held 1000 until 300
         & ann holds 3      => seat-taken 3, retry after 300
-        log tells          => ann charged 10000; x held; y held
+        log lists          => ann charged 10000; x held; y held
         ",
     );
 }
@@ -46,7 +46,7 @@ fn the_limit_counts_what_the_same_batch_holds() {
 }
 
 #[test]
-fn a_lapsed_seat_is_settled_once_whoever_comes_first() {
+fn a_lapsed_seat_is_settled_once_by_the_first_command_that_needs_it() {
     check(
         2,
         "
@@ -59,7 +59,7 @@ fn a_lapsed_seat_is_settled_once_whoever_comes_first() {
         & ann releases x         => released
         & bob holds 3 as w       => held 1000 until 600
 
-        log tells => ann charged 10000; x held; x expired; y held; z held; w held
+        log lists => ann charged 10000; x held; x expired; y held; z held; w held
         ",
     );
     check(
@@ -71,7 +71,7 @@ fn a_lapsed_seat_is_settled_once_whoever_comes_first() {
         & bob holds 2 as y     => held 1000 until 600
         & ann releases x       => released
 
-        log tells => ann charged 10000; x held; x expired; y held
+        log lists => ann charged 10000; x held; x expired; y held
         ",
     );
 }
@@ -90,7 +90,7 @@ fn a_seat_given_back_goes_to_the_next_command() {
         & ann leaves       => left
         & bob holds 2 as z => held 1000 until 300
 
-        log tells => ann charged 10000; x held; x released; y held; z held
+        log lists => ann charged 10000; x held; x released; y held; z held
         ",
     );
 }
@@ -108,7 +108,7 @@ fn leaving_releases_what_the_same_batch_held() {
         & ann pays x     => queue-token-expired
         & bob holds 1 2  => held 2000 until 300
 
-        log tells => ann charged 10000; x held; y held; x released; y released; unnamed held
+        log lists => ann charged 10000; x held; y held; x released; y released; unnamed held
         ",
     );
 }
@@ -150,7 +150,7 @@ fn paying_and_entering_again_goes_to_the_end() {
 
 /// The turn begins and is used within one batch; it did not exist when the rows were loaded.
 #[test]
-fn who_is_called_in_a_batch_may_enter_again_in_it() {
+fn a_user_admitted_in_a_batch_may_enter_again_in_it() {
     let calling = ["gala sets max 3 => set\n& gala admits => turns ann bob cid, waiting -", "ann leaves => left"];
     for calls in calling {
         check(
@@ -169,7 +169,7 @@ fn who_is_called_in_a_batch_may_enter_again_in_it() {
 
 /// One who arrives when the second is over calls those before him; they may be in the same batch.
 #[test]
-fn who_is_called_by_anothers_arrival_may_enter_again_in_the_same_batch() {
+fn a_user_admitted_by_anothers_entry_may_enter_again_in_the_same_batch() {
     let mut stage = Stage::gala(Settings { admit_per_second: 1, ..Settings::default() });
     stage.play(
         "
@@ -183,7 +183,7 @@ fn who_is_called_by_anothers_arrival_may_enter_again_in_the_same_batch() {
 }
 
 #[test]
-fn who_is_called_in_a_batch_may_use_the_turn_in_it() {
+fn a_user_admitted_in_a_batch_may_use_the_turn_in_it() {
     check(
         2,
         "
@@ -235,7 +235,7 @@ fn points_moved_in_a_batch_count_for_a_payment_in_it() {
         & ann pays x      => paid 1000, balance 0
         & ann uses 1      => insufficient-balance
 
-        log tells         => x held; ann charged 999; ann charged 1; ann used 1000; x paid
+        log lists         => x held; ann charged 999; ann charged 1; ann used 1000; x paid
         ",
     );
 }
@@ -260,7 +260,7 @@ fn a_change_of_the_room_counts_for_what_follows() {
 
 /// What one command of a batch is refused is no matter of the others, of whatever kind they are.
 #[test]
-fn a_refusal_harms_nobody_else() {
+fn a_refusal_does_not_affect_other_commands_of_the_batch() {
     let mut stage = Stage::gala(Settings::default()).lecture("rust", 1, 100);
     stage.play(
         "
@@ -277,7 +277,7 @@ fn a_refusal_harms_nobody_else() {
         & ann holds 1 as x => held 1000 until 300
         & bob cancels rust => application-not-found
 
-        log tells          => ann applied; ann charged 5; x held
+        log lists          => ann applied; ann charged 5; x held
         ",
     );
 }
@@ -285,7 +285,7 @@ fn a_refusal_harms_nobody_else() {
 /// The report of the first use was lost. Whether a hold that was given back still shows it or not: the turn
 /// lasts or lapses all the same, in one unit of work or in two.
 #[test]
-fn a_turn_is_judged_alike_in_a_batch_and_alone() {
+fn a_turn_has_the_same_outcome_in_a_batch_and_alone() {
     let room = |and: &str| {
         let mut stage = Stage::gala(Settings::default());
         stage.play(&format!(

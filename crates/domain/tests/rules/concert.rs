@@ -46,7 +46,7 @@ fn holds_seats_until_the_hold_lapses() {
         "
         1.5 ann holds 7 8 as x              => held 2000 until 301.5
         1.5 bob holds 1 6 5 in matinee as y => held 1900 until 301.5
-        log tells                           => x held; y held
+        log lists                           => x held; y held
         ",
     );
 }
@@ -166,7 +166,7 @@ fn the_limit_counts_what_is_held_now_or_bought_ever() {
         301 ann holds 7 8       => seat-limit
         301 ann holds 7         => held 1000 until 601
         301 ann holds 8         => seat-limit
-        log tells               => ann charged 5000; x held; y held; y released; z held; ann used 2000; x paid; unnamed held; unnamed held
+        log lists               => ann charged 5000; x held; y held; y released; z held; ann used 2000; x paid; unnamed held; unnamed held
         ",
     );
 }
@@ -194,13 +194,13 @@ fn all_seats_or_none() {
         bob holds 2 3 4   => seat-taken 3, retry after 300
         cid holds 2 4     => held 2000 until 300
         bob holds 4 3 2 5 => seat-taken 4 3 2, retry after 300
-        log tells         => x held; unnamed held
+        log lists         => x held; unnamed held
         ",
     );
 }
 
 #[test]
-fn a_taken_seat_says_when_the_last_of_its_holds_may_lapse() {
+fn a_taken_seat_returns_when_the_last_of_its_holds_may_lapse() {
     check(
         "
         0       ann holds 1 as x => held 1000 until 300
@@ -236,7 +236,7 @@ fn a_lapsed_seat_can_be_taken_at_once() {
         0       ann holds 1 as x => held 1000 until 300
         299.999 bob holds 1      => seat-taken 1, retry after 1
         300     bob holds 1 as y => held 1000 until 600
-        log tells                => x held; x expired; y held
+        log lists                => x held; x expired; y held
         ",
     );
 }
@@ -249,21 +249,21 @@ fn a_lapsed_hold_frees_all_its_seats() {
         0   bob holds 4 as y     => held 1000 until 300
         300 cid holds 2 4 as z   => held 2000 until 600
         300 bob holds 1 3 as w   => held 2000 until 600
-        log tells                => x held; y held; x expired; y expired; z held; w held
+        log lists                => x held; y held; x expired; y expired; z held; w held
         300 ann releases x       => released
         300 sweeper expires x y  => expired 0
-        log tells                =>
+        log lists                =>
         ",
     );
 }
 
 #[test]
-fn two_seats_of_one_lapsed_hold_are_told_once() {
+fn the_end_of_a_lapsed_hold_with_two_seats_is_one_event() {
     check(
         "
         0   ann holds 1 2 as x => held 2000 until 300
         300 ann holds 2 1 as y => held 2000 until 600
-        log tells              => x held; x expired; y held
+        log lists              => x held; x expired; y held
         ",
     );
 }
@@ -277,7 +277,7 @@ fn released_seats_are_free_again() {
         bob holds 1 as y   => held 1000 until 300
         ann releases x     => released
         bob is             => active until 600
-        log tells          => x held; x released; y held
+        log lists          => x held; x released; y held
         cid holds 1        => seat-taken 1, retry after 300
         cid holds 2        => held 1000 until 300
         ",
@@ -306,7 +306,7 @@ fn releasing_is_judged_in_order() {
     );
 }
 
-/// Giving back what ran out is no error, and the event tells the truth.
+/// Releasing an expired hold is no error, and its event is `expired`, not `released`.
 #[test]
 fn releasing_a_lapsed_hold_settles_it_as_expired() {
     check(
@@ -315,7 +315,7 @@ fn releasing_a_lapsed_hold_settles_it_as_expired() {
         0       ann holds 2 as y => held 1000 until 300
         299.999 ann releases y   => released
         300     ann releases x   => released
-        log tells                => x held; y held; y released; x expired
+        log lists                => x held; y held; y released; x expired
         ",
     );
 }
@@ -336,7 +336,7 @@ fn the_sweeper_settles_what_ran_out_and_leaves_the_rest() {
         300 sweeper expires lapsed      => expired 0
         301 sweeper expires live lapsed live => expired 1
         301 bob holds 3                 => held 1000 until 601
-        log tells => ann charged 1000; paid held; released held; lapsed held; ann used 1000; paid paid; released released; live held; lapsed expired; live expired; unnamed held
+        log lists => ann charged 1000; paid held; released held; lapsed held; ann used 1000; paid paid; released released; live held; lapsed expired; live expired; unnamed held
         ",
     );
 }
@@ -349,7 +349,7 @@ fn a_clock_set_back_does_not_bring_a_lapsed_hold_back() {
         0   ann holds 1 as x => held 1000 until 300
         300 bob holds 2 as y => held 1000 until 600
         299 cid holds 1 as z => held 1000 until 600
-        log tells            => x held; y held; x expired; z held
+        log lists            => x held; y held; x expired; z held
         ",
     );
 }
@@ -365,7 +365,7 @@ fn a_clock_that_was_ahead_lengthens_no_hold() {
         1   cid holds 1      => seat-taken 1, retry after 699
         1   bob pays y       => paid 1000, balance 4000
         2   cid holds 3 as z => held 1000 until 302
-        log tells            => bob charged 5000; x held; y held; bob used 1000; y paid; z held
+        log lists            => bob charged 5000; x held; y held; bob used 1000; y paid; z held
         ",
     );
 }

@@ -17,7 +17,7 @@ fn applies_until_full() {
         cid applies rust => lecture-full
         cid applies sql  => seat 1
         ann applies sql  => seat 2
-        log tells        => ann applied; bob applied; cid applied; ann applied
+        log lists        => ann applied; bob applied; cid applied; ann applied
         ",
     );
 }
@@ -60,7 +60,7 @@ fn a_place_given_back_is_free_again() {
         ann applies rust  => lecture-full
         bob cancels rust  => cancelled
         ann applies rust  => seat 2
-        log tells         => ann applied; bob applied; ann cancelled; cid applied; bob cancelled; ann applied
+        log lists         => ann applied; bob applied; ann cancelled; cid applied; bob cancelled; ann applied
         ",
     );
 }

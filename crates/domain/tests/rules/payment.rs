@@ -27,7 +27,7 @@ fn sells_the_seats_and_ends_the_token() {
         ann is             => expired
         bob holds 2        => seat-taken 2
         400 bob holds 1    => seat-taken 1
-        log tells          => ann charged 5000; x held; ann used 2000; x paid
+        log lists          => ann charged 5000; x held; ann used 2000; x paid
         ",
     );
 }
@@ -57,7 +57,7 @@ fn judges_a_payment_in_the_contracts_order() {
 }
 
 #[test]
-fn nobody_pays_for_another_nor_with_another_concerts_token() {
+fn a_user_cannot_pay_another_users_hold_nor_use_the_token_of_another_concert() {
     let room = Settings::default();
     let gala = Stage::gala(room).concert("rock", room).performance("gig", 86_400, &[(1, 50, 1_000)]);
     let mut stage = gala;
@@ -104,13 +104,13 @@ fn a_hold_can_be_paid_to_its_last_millisecond() {
         299.999 ann pays x       => paid 1000, balance 4000
         300     bob pays y       => hold-expired
         300.001 bob pays y       => hold-expired
-        log tells => ann charged 5000; bob charged 5000; x held; y held; ann used 1000; x paid
+        log lists => ann charged 5000; bob charged 5000; x held; y held; ann used 1000; x paid
         ",
     );
 }
 
 #[test]
-fn what_was_released_or_settled_cannot_be_paid() {
+fn a_released_or_settled_hold_cannot_be_paid() {
     check(
         "
         ann charges 5000      => balance 5000
@@ -180,7 +180,7 @@ fn a_free_seat_is_paid_with_an_empty_wallet() {
         ann enters       => new place 1, active until 600
         ann holds 1 as x => held 0 until 300
         ann pays x       => paid 0, balance 0
-        log tells        => x held; ann used 0; x paid
+        log lists        => x held; ann used 0; x paid
         ",
     );
 }

@@ -63,7 +63,7 @@ fn every_refusal_is_provoked() {
     assert_eq!(provoked, all_refusals().iter().map(code).collect(), "each refusal has its provocation");
 }
 
-/// Only what is wrong with the request itself may be asked again with the same idempotency key.
+/// A client may repeat a request with the same idempotency key only if the request itself was wrong.
 #[test]
 fn a_refusal_about_the_request_is_no_decision() {
     let about_the_request = all_refusals().into_iter().filter(Refusal::is_about_the_request);

@@ -26,7 +26,7 @@ fn check(table: &Table<u32, String>, changed: &[(u32, Option<&str>)], outdated: 
 }
 
 #[test]
-fn what_was_only_looked_at_is_not_saved() {
+fn a_row_that_was_only_read_is_not_saved() {
     let mut table = loaded();
     assert_eq!(table.get(&1).map(String::as_str), Some("one"));
     assert_eq!(table.get(&3), None);
@@ -53,7 +53,7 @@ fn each_change_is_saved_once_as_it_ended() {
 }
 
 #[test]
-fn what_came_and_went_in_one_unit_is_no_row_of_the_store() {
+fn a_row_that_is_added_and_removed_in_one_unit_is_not_saved() {
     let mut table = loaded();
     table.put(3, "three".to_owned());
     table.remove(&3);

@@ -16,7 +16,7 @@ fn charges_and_uses() {
         bob charges 5    => balance 5
         ann uses 700     => balance 0
         ann charges 1    => balance 1
-        log tells        => ann charged 1000; ann used 300; bob charged 5; ann used 700; ann charged 1
+        log lists        => ann charged 1000; ann used 300; bob charged 5; ann used 700; ann charged 1
         ",
     );
 }
@@ -100,7 +100,7 @@ fn a_batch_sees_its_own_movements() {
         & bob uses 1       => insufficient-balance
         & ann charges 20   => balance 60
         & ann uses 60      => balance 0
-        log tells          => ann charged 100; ann used 60; ann charged 20; ann used 60
+        log lists          => ann charged 100; ann used 60; ann charged 20; ann used 60
         ",
     );
 }

@@ -1,5 +1,5 @@
-//! Who is admitted when several instances share a room: in order of places, by one cap and one rate, kept by signs of
-//! life that any of them heard, and admitted everywhere at once.
+//! Admission when several instances share a room: in order of places, by one cap and one rate, kept by signs of
+//! life at any of them, and admitted at all of them at once.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
@@ -8,7 +8,7 @@ use futures_util::future::join_all;
 use onsale_testing::{Reply, Sale, now_millis};
 use serde_json::json;
 
-use crate::many::{Many, admissions, middle_and_longest, most_at_once, told, told_after, until_since};
+use crate::many::{Many, admissions, middle_and_longest, most_at_once, place_after, place_of, until_since};
 use crate::support::room::{admitted_at, configure, queue, room, token};
 use crate::support::{millis, until};
 
@@ -69,7 +69,7 @@ async fn one_rate_over_all_instances() {
     for (number, token) in tokens.iter().enumerate() {
         seen.push(admitted_at(&many.at(number).until_status(token, "ACTIVE").await, 600));
     }
-    assert_eq!(seen, admissions(&many.sql().await, &concert).await, "as every instance tells it");
+    assert_eq!(seen, admissions(&many.sql().await, &concert).await, "each instance shows the same");
     assert!(seen.is_sorted(), "in the order of places: {seen:?}");
     for window in seen.windows(8) {
         assert!(window[7] - window[0] >= 1_000, "eight within a second: {seen:?}");
@@ -81,7 +81,7 @@ async fn one_rate_over_all_instances() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn whoever_is_active_at_one_instance_is_refused_at_none() {
+async fn a_user_with_a_turn_at_one_instance_is_refused_at_none() {
     let Some(many) = Many::start(3, &[]).await else { return };
     let (open, narrow) = (many.at(0).concert(&room(1_000)).await, many.at(1).concert(&room(1)).await);
     let mut before = many.at(0).active(&narrow, "first").await;
@@ -95,7 +95,7 @@ async fn whoever_is_active_at_one_instance_is_refused_at_none() {
             dates(there, &open, &token(&entered)).await.expect(200);
             dates(yonder, &open, &token(&entered)).await.expect(200);
         }
-        // The next in line, called when somebody left at another instance.
+        // The next user in line, admitted when a user left at another instance.
         let next = token(&here.enter(&narrow, &format!("next-{number}")).await);
         yonder.caller.delete("/queue/token").token(&before).expect(204).await;
         here.until_status(&next, "ACTIVE").await;
@@ -109,7 +109,7 @@ async fn whoever_is_active_at_one_instance_is_refused_at_none() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn whoever_is_active_at_one_instance_may_charge_at_all() {
+async fn a_user_with_a_turn_at_one_instance_may_charge_at_all() {
     let Some(many) = Many::start(3, &[("ONSALE_QUEUE_STRICT", "true")]).await else { return };
     let concert = many.at(1).concert(&room(1)).await;
     let mut before = many.at(0).active(&concert, "first").await;
@@ -129,7 +129,7 @@ async fn whoever_is_active_at_one_instance_may_charge_at_all() {
 }
 
 /// In a room for two, one is silent, one polls a single instance, and a third waits for either to lapse.
-async fn one_is_silent_and_one_polls(many: &Many, claim_seconds: i64) {
+async fn a_silent_user_loses_the_turn_and_a_polling_one_keeps_it(many: &Many, claim_seconds: i64) {
     let settings =
         json!({"maxActive": 2, "admitPerSecond": 1_000, "activeSeconds": 600, "claimSeconds": claim_seconds});
     let concert = many.at(0).concert(&settings).await;
@@ -147,37 +147,40 @@ async fn one_is_silent_and_one_polls(many: &Many, claim_seconds: i64) {
     println!("claimSeconds {claim_seconds}: the silent one lapsed after {after} ms");
     assert!((claim_seconds * 1_000..claim_seconds * 1_000 + 2_000).contains(&after), "{after} ms");
     for sale in &many.sales {
-        assert_eq!(told(sale, &token(&silent)).await["status"], "EXPIRED");
-        assert_eq!(told(sale, &polling).await["status"], "ACTIVE");
+        assert_eq!(place_of(sale, &token(&silent)).await["status"], "EXPIRED");
+        assert_eq!(place_of(sale, &polling).await["status"], "ACTIVE");
     }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn silence_is_judged_by_what_all_instances_heard() {
+async fn a_turn_lapses_only_if_no_instance_got_a_sign_of_life() {
     let Some(many) = Many::start(3, &[]).await else { return };
-    tokio::join!(one_is_silent_and_one_polls(&many, 1), one_is_silent_and_one_polls(&many, 2));
+    tokio::join!(
+        a_silent_user_loses_the_turn_and_a_polling_one_keeps_it(&many, 1),
+        a_silent_user_loses_the_turn_and_a_polling_one_keeps_it(&many, 2)
+    );
     many.is_in_order().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn signs_of_life_outlive_the_instance_that_heard_them() {
+async fn signs_of_life_outlive_the_instance_that_got_them() {
     let Some(mut many) = Many::start(3, &[]).await else { return };
     let settings = json!({"maxActive": 1, "admitPerSecond": 1_000, "activeSeconds": 600, "claimSeconds": 2});
     let concert = many.at(1).concert(&settings).await;
-    let heard = many.sales.remove(0);
-    let polling = heard.active(&concert, "polling").await;
+    let polled = many.sales.remove(0);
+    let polling = polled.active(&concert, "polling").await;
     let next = token(&many.at(0).enter(&concert, "next").await);
-    let since = millis(&told(&heard, &polling).await["asOf"]);
-    heard.until(&polling, |place| millis(&place["asOf"]) > since + 4_000).await;
-    heard.instance.kill().await;
-    // From now on another instance is asked, and for longer than all earlier signs would last.
+    let since = millis(&place_of(&polled, &polling).await["asOf"]);
+    polled.until(&polling, |place| millis(&place["asOf"]) > since + 4_000).await;
+    polled.instance.kill().await;
+    // From now on the user polls another instance, and for longer than all earlier signs would last.
     many.at(1)
         .until(&polling, |place| {
             assert_eq!(place["status"], "ACTIVE", "who polls is there: {place}");
             millis(&place["asOf"]) > since + 8_000
         })
         .await;
-    assert_eq!(told(many.at(0), &next).await["status"], "WAITING");
+    assert_eq!(place_of(many.at(0), &next).await["status"], "WAITING");
     many.is_in_order().await;
 }
 
@@ -189,26 +192,26 @@ async fn a_pause_and_new_settings_hold_everywhere() {
         many.at(0).active(&concert, user).await;
     }
     let waiting = token(&many.at(0).enter(&concert, "eve").await);
-    let mut told_in = Vec::new();
+    let mut shown_in = Vec::new();
     for round in 0..9 {
         let (here, there) = (many.at(round), many.at(round + 1));
         configure(here, &concert, &json!({"paused": true, "maxActive": 10 + round})).await;
         // Admission is stopped for every instance by the time of the answer.
         let late = there.enter(&concert, &format!("late-{round}")).await;
-        let late = told_after(there, &token(&late), now_millis()).await;
+        let late = place_after(there, &token(&late), now_millis()).await;
         assert_eq!(late["status"], "WAITING", "admitted by another instance after the pause");
         let since = Instant::now();
         let shown = async || {
             let shown = queue(there, &concert).await;
             shown["maxActive"] == 10 + round && shown["paused"] == true
         };
-        told_in.push(until_since(since, "the settings are shown", shown).await);
+        shown_in.push(until_since(since, "the settings are shown", shown).await);
         there.caller.delete("/queue/token").token(&token(&late)).expect(204).await;
         configure(there, &concert, &json!({"maxActive": 2})).await;
         configure(here, &concert, &json!({"paused": false})).await;
     }
-    println!("settings made elsewhere are shown (middle, longest): {:?}", middle_and_longest(told_in));
-    assert_eq!(told(many.at(1), &waiting).await["status"], "WAITING");
+    println!("settings made elsewhere are shown (middle, longest): {:?}", middle_and_longest(shown_in));
+    assert_eq!(place_of(many.at(1), &waiting).await["status"], "WAITING");
     configure(many.at(2), &concert, &json!({"maxActive": 3})).await;
     many.at(1).until_status(&waiting, "ACTIVE").await;
     many.is_in_order().await;

@@ -1,5 +1,5 @@
-//! A crowd in one room over three instances, everybody doing something else; every answer is written down, and the log
-//! is held against the contract by an auditor that knows nothing else.
+//! A crowd in one room over three instances. Each user acts differently, every answer is recorded, and an auditor that knows
+//! only the record checks it against the contract.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,7 +21,7 @@ const ROOM: Room = Room {
     admit_per_second: 60,
     active_seconds: 8,
     claim_seconds: 4,
-    // The contract's 250, and what a busy machine may add before anybody runs again.
+    // The contract's 250, and what a busy machine may add before a task runs again.
     as_of_millis_max: 750,
     // Instances may differ by as much.
     shows_millis_max: 250,
@@ -32,20 +32,20 @@ const ROOM: Room = Room {
 /// After as many polls who has no reason to go on stops.
 const POLLS_MAX: usize = 400;
 
-/// What somebody means to do.
+/// What a user intends to do.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Plan {
-    /// Buys a seat.
+    /// Holds a seat and pays it.
     Buys,
-    /// Looks at the seats, and lets the turn run out.
+    /// Reads the seat map, and lets the turn run out.
     Looks,
     /// Gives the place up before the turn.
     Leaves,
-    /// Never comes back.
+    /// Enters once and never polls.
     StaysAway,
 }
 
-/// Where everyone is.
+/// The sale that all users share.
 struct Hall {
     instances: Vec<Caller>,
     concert: String,
@@ -64,7 +64,7 @@ struct Person {
 }
 
 impl Person {
-    /// Asks an instance by chance, and again where it has no time.
+    /// Sends a request to a random instance, and again if the answer is 503.
     async fn ask(&mut self, asked: Asked, call: impl Fn(&Caller) -> Call) -> Reply {
         loop {
             let instance = usize::try_from(self.dice.below(self.hall.instances.len() as u64)).unwrap();
@@ -92,16 +92,16 @@ impl Person {
         self.ask(Asked::Poll, |caller| caller.get("/queue/token").token(&token)).await.expect(200)
     }
 
-    /// Polls as told, some more often than that, and enters again at times, until the turn has come.
+    /// Polls at the interval that the server returns, some users more often, and enters again at times, until the turn begins.
     async fn waits(&mut self, mut place: Value, leaves: bool) -> Value {
         let eager = self.dice.percent(15);
         for polls in 0..POLLS_MAX {
             if place["status"] != "WAITING" || (leaves && polls == 2) {
                 return place;
             }
-            let told = place["pollAfterSeconds"].as_u64().unwrap() * 1_000;
+            let interval = place["pollAfterSeconds"].as_u64().unwrap() * 1_000;
             // A client that comes a little early is as good as on time.
-            let after = if eager { 40 + self.dice.below(400) } else { told - self.dice.below(told / 2) };
+            let after = if eager { 40 + self.dice.below(400) } else { interval - self.dice.below(interval / 2) };
             tokio::time::sleep(Duration::from_millis(after)).await;
             place = if self.dice.percent(5) { self.enter().await } else { self.poll().await };
         }
@@ -147,7 +147,7 @@ impl Person {
         let place = self.waits(place, plan == Plan::Leaves).await;
         match plan {
             Plan::Buys => {
-                assert_eq!(place["status"], "ACTIVE", "who polls as told has a turn: {place}");
+                assert_eq!(place["status"], "ACTIVE", "a user who polls in time keeps the turn: {place}");
                 self.looks().await.expect(200);
                 self.buys().await;
                 self.until_over().await;
@@ -169,7 +169,7 @@ impl Person {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_crowd_is_told_nothing_that_contradicts_the_contract() {
+async fn no_answer_to_a_crowd_contradicts_the_contract() {
     let Some(many) = Many::start(3, &[]).await else { return };
     let queue = json!({
         "maxActive": ROOM.max_active, "admitPerSecond": ROOM.admit_per_second,
@@ -209,7 +209,7 @@ async fn a_crowd_is_told_nothing_that_contradicts_the_contract() {
     }
     assert!(report.is_sound(), "{report}");
     for rule in Rule::ALL {
-        assert!(report.checks(rule) > 100, "{rule:?} is hardly looked at: {report}");
+        assert!(report.checks(rule) > 100, "{rule:?} is hardly checked: {report}");
     }
     many.is_in_order().await;
 }

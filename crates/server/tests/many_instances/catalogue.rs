@@ -4,22 +4,22 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use crate::many::{Many, middle_and_longest, told, until_since};
+use crate::many::{Many, middle_and_longest, place_of, until_since};
 use crate::support::room::{room, token};
 use crate::support::{column, text};
 
-/// Lists may lag by so much.
+/// Lists may lag by this long.
 const LISTED_WITHIN: Duration = Duration::from_secs(3);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_was_made_elsewhere_is_sold_at_once_and_listed_soon() {
+async fn a_concert_of_another_instance_is_sold_at_once_and_listed_soon() {
     let Some(many) = Many::start(3, &[]).await else { return };
     let (mut listed_in, mut dated_in) = (Vec::new(), Vec::new());
     for round in 0..12 {
         let [here, there, yonder] = [0, 1, 2].map(|next| many.at(round + next));
         let concert = here.concert(&room(1_000)).await;
         let since = Instant::now();
-        // Nobody has to know of it first.
+        // The other instance has not seen it before.
         let ada = there.active(&concert, "ada").await;
         yonder.caller.get("/queue/token").token(&ada).expect(200).await;
         let performance = here.performance(&concert, &Value::Null).await;
@@ -76,7 +76,7 @@ async fn a_date_stands_for_two_performances_once_another_instance_has_added_one(
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn sold_out_is_told_everywhere_and_taken_back_everywhere() {
+async fn sold_out_is_shown_everywhere_and_taken_back_everywhere() {
     let Some(many) = Many::start(3, &[]).await else { return };
     let concert = many.at(0).concert(&room(3)).await;
     let seats = json!([{"from": 1, "to": 2, "price": 100}]);
@@ -90,29 +90,29 @@ async fn sold_out_is_told_everywhere_and_taken_back_everywhere() {
     let waiting = token(&many.at(2).enter(&concert, "waiting").await);
     for (number, buyer) in buyers.iter().enumerate() {
         for sale in &many.sales {
-            assert_eq!(told(sale, &waiting).await["soldOut"], false, "a seat is left");
+            assert_eq!(place_of(sale, &waiting).await["soldOut"], false, "a seat is left");
         }
         let held = many.at(number).hold(buyer, &performance, &[u32::try_from(number).unwrap() + 1]).await;
         many.at(number + 1).pay(buyer, &held).expect(201).await;
     }
     let since = Instant::now();
-    let mut told_in = Vec::new();
+    let mut shown_in = Vec::new();
     for sold_out in [true, false] {
         for sale in &many.sales {
-            let is_told = async || told(sale, &waiting).await["soldOut"] == sold_out;
-            told_in.push(until_since(since, "sold out, or no longer", is_told).await);
+            let is_shown = async || place_of(sale, &waiting).await["soldOut"] == sold_out;
+            shown_in.push(until_since(since, "sold out, or no longer", is_shown).await);
         }
         if sold_out {
             many.at(1).performance_at(&concert, &seats, 20 * 86_400).await;
         }
     }
-    println!("sold out and no longer so is told everywhere in {told_in:?}");
-    assert!(told_in.iter().all(|told| *told < 2 * LISTED_WITHIN));
+    println!("sold out and no longer so is shown everywhere in {shown_in:?}");
+    assert!(shown_in.iter().all(|took| *took < 2 * LISTED_WITHIN));
     many.is_in_order().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_is_not_there_is_not_there_at_any_instance() {
+async fn an_unknown_concert_is_unknown_at_every_instance() {
     let Some(many) = Many::start(2, &[]).await else { return };
     let unknown = "019ab3c0-7a10-7d5e-9f44-2f6d0c1b8a01";
     let concert = many.at(0).concert(&room(10)).await;
@@ -140,7 +140,7 @@ async fn an_invented_performance_is_looked_up_by_its_key() {
     let Some(many) = Many::start(2, &[]).await else { return };
     let concert = many.at(0).concert(&room(10)).await;
     let sql = many.sql().await;
-    // So many that reading them all shows in what the server counts.
+    // Enough rows that reading them all shows in the counters of the server.
     let fill = "INSERT INTO performances SELECT gen_random_uuid(), $1::text::uuid, 4102444800000, $2, 50, 0, 0, 0
         FROM generate_series(1, $3::bigint)";
     let sections = r#"[{"from":1,"to":50,"grade":"R","price":50000}]"#;

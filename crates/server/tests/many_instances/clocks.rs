@@ -5,7 +5,7 @@ use std::time::Duration;
 use onsale_testing::{Call, Sale, now_millis, without};
 use serde_json::{Value, json};
 
-use crate::many::{Many, database, middle_and_longest, told};
+use crate::many::{Many, database, middle_and_longest, place_of};
 use crate::support::evening::path_of;
 use crate::support::room::{admitted_at, room, token};
 use crate::support::{ONSALE, column, millis, until};
@@ -67,13 +67,13 @@ async fn every_instant_is_the_databases() {
     for sale in &many.sales {
         for (place, position) in [(&waiting, 1), (&behind, 2)] {
             let before = now_millis();
-            let shown = told(sale, place).await;
+            let shown = place_of(sale, place).await;
             assert_eq!((&shown["status"], &shown["position"]), (&json!("WAITING"), &json!(position)));
             is_now("asOf", &shown["asOf"], before);
         }
         for (token, admitted, held) in &turns {
             let before = now_millis();
-            let shown = told(sale, token).await;
+            let shown = place_of(sale, token).await;
             is_now("asOf", &shown["asOf"], before);
             assert_eq!((&shown["status"], admitted_at(&shown, 3_600)), (&json!("ACTIVE"), *admitted), "agreed");
             assert_eq!(sale.caller.get(&path_of(held)).expect(200).await["heldUntil"], held["heldUntil"]);
@@ -87,14 +87,14 @@ async fn every_instant_is_the_databases() {
     many.is_in_order().await;
 }
 
-/// An instant moved by so much, as the contract writes it.
+/// An instant moved by this many milliseconds, in the format of the contract.
 fn shifted(instant: &Value, by_millis: i64) -> String {
     let moved = jiff::Timestamp::from_millisecond(millis(instant) + by_millis).unwrap();
     format!("{moved:.3}")
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_hold_lapses_when_the_database_says_so() {
+async fn a_hold_lapses_by_the_clock_of_the_database() {
     let Some(many) = start().await else { return };
     let concert = many.at(0).concert(&room(100)).await;
     let performance = many.at(0).performance(&concert, &Value::Null).await;
@@ -133,7 +133,7 @@ async fn a_hold_lapses_when_the_database_says_so() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_has_started_has_started_by_the_databases_clock() {
+async fn a_performance_starts_by_the_clock_of_the_database() {
     let Some(many) = start().await else { return };
     let (soon, started) = (many.at(0).lecture_at(30, 60).await, many.at(1).lecture_at(30, -60).await);
     let concert = many.at(0).concert(&room(100)).await;
@@ -170,14 +170,14 @@ async fn turns_end_by_the_databases_clock() {
     let Some(many) = start().await else { return };
     let settings = json!({"maxActive": 1, "admitPerSecond": 1_000, "activeSeconds": 3, "claimSeconds": 3_600});
     let concert = many.at(0).concert(&settings).await;
-    // One entered where it is late, the next where it is early; each is asked for at all three.
+    // Ada enters at the instance whose clock is late, the next user where it is early; each place is polled at all three.
     let ada = many.at(0).active(&concert, "ada").await;
-    let until = millis(&told(many.at(0), &ada).await["activeUntil"]);
+    let until = millis(&place_of(many.at(0), &ada).await["activeUntil"]);
     let next = token(&many.at(1).enter(&concert, "next").await);
     let watching = many.sales.iter().map(|sale| {
         sale.until(&ada, |place| {
             let is_over = millis(&place["asOf"]) >= until;
-            // The settling itself may fall into the moment in which the place is asked for.
+            // The hold may be settled at the moment of the poll.
             let expected = if is_over { "EXPIRED" } else { "ACTIVE" };
             assert_eq!(place["status"], expected, "{place}, and it ends at {until}");
             is_over

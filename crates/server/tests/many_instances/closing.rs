@@ -17,10 +17,10 @@ const PRICE: i64 = 1_000;
 const MAX_ACTIVE: u64 = 25;
 const ACTIVE_SECONDS: i64 = 600;
 
-/// After so many payments one instance is killed.
+/// After this many payments one instance is killed.
 const PAID_BEFORE_KILL: usize = 20;
 
-/// Where everyone is.
+/// The sale that all buyers share.
 struct Hall {
     callers: Vec<Caller>,
     concert: String,
@@ -63,7 +63,7 @@ impl Buyer<'_> {
                     self.hall.moved.fetch_add(1, Ordering::Relaxed);
                 }
             }
-            assert!(patience.elapsed() < onsale_testing::PATIENCE, "{} is answered by nobody", self.user);
+            assert!(patience.elapsed() < onsale_testing::PATIENCE, "no instance answers {}", self.user);
         }
     }
 
@@ -194,7 +194,7 @@ async fn check_payments(many: &Many, hall: &Hall, visits: &[Visit], survivors: &
     assert_eq!(column(&dates, "remaining"), [json!(0)]);
 }
 
-/// Places without a gap, one a user; admission in their order, as the buyers were told and as the database says.
+/// Places have no gap, one for each user, and are admitted in order, by the answers to the buyers and by the database.
 async fn check_line(many: &Many, hall: &Hall, visits: &[Visit]) {
     if places_are_beside() {
         return;
@@ -204,10 +204,11 @@ async fn check_line(many: &Many, hall: &Hall, visits: &[Visit]) {
     assert!(handed_out.iter().map(|(place, _)| *place).eq(1..=i64::try_from(BUYERS).unwrap()), "{handed_out:?}");
     let users: BTreeMap<&str, i64> = handed_out.iter().map(|(place, user)| (user.as_str(), *place)).collect();
     assert_eq!(users.len(), BUYERS, "one place a user");
-    let mut told: Vec<(i64, i64)> = visits.iter().map(|visit| (users[&*visit.user], visit.admitted_at)).collect();
-    told.sort_unstable();
-    assert!(told.is_sorted_by_key(|(_, admitted)| *admitted), "in the order of places: {told:?}");
-    assert!(told.iter().map(|(_, admitted)| *admitted).eq(admissions(&sql, &hall.concert).await));
+    let mut admitted_at: Vec<(i64, i64)> =
+        visits.iter().map(|visit| (users[&*visit.user], visit.admitted_at)).collect();
+    admitted_at.sort_unstable();
+    assert!(admitted_at.is_sorted_by_key(|(_, admitted)| *admitted), "in the order of places: {admitted_at:?}");
+    assert!(admitted_at.iter().map(|(_, admitted)| *admitted).eq(admissions(&sql, &hall.concert).await));
     let most = most_at_once(&sql, &hall.concert).await;
     let inside = hall.inside_max.load(Ordering::SeqCst);
     println!("at most {most} of {MAX_ACTIVE} turns at once by the database, {inside} by the buyers themselves");

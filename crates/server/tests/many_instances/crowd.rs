@@ -1,4 +1,4 @@
-//! Many more connections than the database is given: everyone is answered, late or with a 503, and nothing hangs.
+//! Many more clients than connections to the database: each gets an answer, late or a 503, and none hangs.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -17,14 +17,14 @@ const CALLS: usize = 6;
 /// The contract's own bound.
 const ANSWERED_WITHIN: Duration = Duration::from_secs(10);
 
-/// Where the crowd comes.
+/// The objects that the crowd uses.
 struct Place {
     lecture: String,
     concert: String,
     performance: String,
 }
 
-/// Some call of someone, each over a connection of their own.
+/// A random call of a user, over a connection of its own.
 fn some_call(caller: &Caller, place: &Place, user: &str, dice: &mut Dice) -> Call {
     match dice.below(8) {
         0 => caller.patch(&format!("/point/{user}/charge")).json(&json!({"amount": 10})),
@@ -38,7 +38,7 @@ fn some_call(caller: &Caller, place: &Place, user: &str, dice: &mut Dice) -> Cal
     }
 }
 
-/// A reply's status and how long it took; 0 where there was none.
+/// A reply's status, 0 if there was none, its call, and how long it took.
 type Answer = (u16, String, Duration);
 
 async fn answer_of(call: Call) -> (Answer, Value) {

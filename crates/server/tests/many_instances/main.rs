@@ -3,7 +3,7 @@
 //! Each test has a database of its own and starts the real program several times on it.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a failed step ends the test")]
-#![allow(clippy::print_stdout, reason = "a test says what it measured")]
+#![allow(clippy::print_stdout, reason = "a test prints what it measured")]
 
 mod admission;
 mod audited;

@@ -13,7 +13,7 @@ use crate::support::{ONSALE, millis};
 pub(crate) struct Many {
     pub(crate) sales: Vec<Sale>,
     pub(crate) launch: Launch,
-    // Dropped last: nobody works on it any more.
+    // Dropped last, when no instance uses it any more.
     pub(crate) database: Database,
 }
 
@@ -52,13 +52,13 @@ impl Many {
     }
 }
 
-/// A token's place, as an instance tells it now.
-pub(crate) async fn told(sale: &Sale, token: &str) -> Value {
+/// A token's place, as an instance returns it now.
+pub(crate) async fn place_of(sale: &Sale, token: &str) -> Value {
     crate::support::room::place(sale, token).await
 }
 
-/// Asks an instance for a token's place until it is told as of a later instant than this one.
-pub(crate) async fn told_after(sale: &Sale, token: &str, instant: i64) -> Value {
+/// Polls a token at an instance until its place is as of a later instant than this one.
+pub(crate) async fn place_after(sale: &Sale, token: &str, instant: i64) -> Value {
     sale.until(token, |place| millis(&place["asOf"]) > instant).await
 }
 
@@ -67,8 +67,8 @@ pub(crate) async fn until_since(since: Instant, what: &str, mut ask: impl AsyncF
     crate::support::until(what, async || ask().await.then(|| since.elapsed())).await
 }
 
-/// The middle one and the longest of some durations. A machine that others use too may stop for a moment, so that
-/// bounds are asked of the middle one; the longest is for the reader.
+/// The middle one and the longest of some durations. Other processes of the machine may delay a test, so bounds
+/// apply to the middle one; the longest is printed.
 pub(crate) fn middle_and_longest(mut all: Vec<Duration>) -> (Duration, Duration) {
     all.sort_unstable();
     (all[all.len() / 2], all[all.len() - 1])

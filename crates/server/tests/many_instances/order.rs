@@ -1,4 +1,4 @@
-//! Places in line: handed out in one order over all instances, and told right by each of them.
+//! Places in line: handed out in one order over all instances, and returned right by each.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -6,18 +6,18 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use onsale_testing::{Call, Dice, Reply, Sale, now_millis};
 use serde_json::{Value, json};
 
-use crate::many::{Many, places, told_after};
+use crate::many::{Many, place_after, places};
 use crate::support::room::{configure, places_are_beside, room, token};
 use crate::support::{at_once, count, millis, text};
 
-/// How old what is told of a line may be.
+/// Maximum age of a position.
 const OLD_MILLIS_MAX: i64 = 250;
 
 fn enter(sale: &Sale, concert: &str, user: &str) -> Call {
     sale.caller.post("/queue/tokens").json(&json!({"userId": user, "concertId": concert}))
 }
 
-/// A concert whose room admits nobody.
+/// A concert whose room admits no user.
 async fn closed_room(sale: &Sale) -> String {
     let concert = sale.concert(&room(1_000)).await;
     configure(sale, &concert, &json!({"paused": true})).await;
@@ -54,38 +54,38 @@ async fn places_are_given_once_and_without_a_gap() {
     for (number, user) in &handed_out {
         let place = &tokens[user];
         for sale in &many.sales {
-            let told = told_after(sale, &token(place), answered).await;
-            assert_eq!((&told["position"], &told["tokenId"]), (&json!(number), &place["tokenId"]));
+            let shown = place_after(sale, &token(place), answered).await;
+            assert_eq!((&shown["position"], &shown["tokenId"]), (&json!(number), &place["tokenId"]));
         }
     }
     many.is_in_order().await;
 }
 
-/// Someone who left the line: their place, and between which instants that was.
+/// A user who left the line: the place, and the instants between which that was.
 struct Gone {
     place: u64,
     asked: i64,
     answered: i64,
 }
 
-/// What an instance told of a place.
-struct Told {
+/// What an instance returned for a place.
+struct Shown {
     place: u64,
     position: u64,
     as_of: i64,
     asked: i64,
 }
 
-/// Polls one instance with these tokens until told to stop.
-async fn watch(sale: &Sale, watched: &[(u64, String)], stop: &AtomicBool) -> Vec<Told> {
-    let mut all: Vec<Told> = Vec::new();
+/// Polls one instance with these tokens until `stop` is set.
+async fn watch(sale: &Sale, watched: &[(u64, String)], stop: &AtomicBool) -> Vec<Shown> {
+    let mut all: Vec<Shown> = Vec::new();
     while !stop.load(Ordering::Relaxed) {
         for (place, token) in watched {
             let asked = now_millis();
             let shown = sale.caller.get("/queue/token").token(token).expect(200).await;
             let (position, as_of) = (shown["position"].as_u64().unwrap(), millis(&shown["asOf"]));
             assert!(all.last().is_none_or(|last| last.as_of <= as_of), "an instance goes back in time: {shown}");
-            all.push(Told { place: *place, position, as_of, asked });
+            all.push(Shown { place: *place, position, as_of, asked });
         }
     }
     all
@@ -103,14 +103,14 @@ async fn leave(many: &Many, leaving: &[(u64, String)], stop: &AtomicBool) -> Vec
     gone
 }
 
-/// Whoever was told to have left before the instant of which a position is counts no more, and whoever left after it
-/// still counts.
-fn is_exact(told: &Told, gone: &[Gone]) {
-    let ahead = || gone.iter().filter(|gone| gone.place < told.place);
-    let surely = ahead().filter(|gone| gone.answered < told.as_of).count() as u64;
-    let perhaps = ahead().filter(|gone| gone.asked <= told.as_of).count() as u64;
-    let allowed = told.place - perhaps..=told.place - surely;
-    assert!(allowed.contains(&told.position), "place {} is at {}, not {allowed:?}", told.place, told.position);
+/// A position does not count a user who got the answer to leaving before its instant, and still counts a user who left
+/// after it.
+fn is_exact(shown: &Shown, gone: &[Gone]) {
+    let ahead = || gone.iter().filter(|gone| gone.place < shown.place);
+    let surely = ahead().filter(|gone| gone.answered < shown.as_of).count() as u64;
+    let perhaps = ahead().filter(|gone| gone.asked <= shown.as_of).count() as u64;
+    let allowed = shown.place - perhaps..=shown.place - surely;
+    assert!(allowed.contains(&shown.position), "place {} is at {}, not {allowed:?}", shown.place, shown.position);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -126,20 +126,20 @@ async fn positions_are_exact_as_of_the_instant_they_name() {
     let leaving: Vec<_> = line.iter().filter(|(place, _)| place % 10 != 0).cloned().collect();
     let stop = AtomicBool::new(false);
     let watching = futures_util::future::join_all(many.sales.iter().map(|sale| watch(sale, &watched, &stop)));
-    let (told, gone) = tokio::join!(watching, leave(&many, &leaving, &stop));
-    for (instance, told) in told.iter().enumerate() {
-        told.iter().for_each(|told| is_exact(told, &gone));
-        let mut ages: Vec<i64> = told.iter().map(|told| told.asked - told.as_of).collect();
+    let (shown, gone) = tokio::join!(watching, leave(&many, &leaving, &stop));
+    for (instance, shown) in shown.iter().enumerate() {
+        shown.iter().for_each(|shown| is_exact(shown, &gone));
+        let mut ages: Vec<i64> = shown.iter().map(|shown| shown.asked - shown.as_of).collect();
         ages.sort_unstable();
         let (almost_all, oldest) = (ages[ages.len() * 95 / 100], ages[ages.len() - 1]);
-        println!("instance {instance}: {} polls, 95 % younger than {almost_all} ms, all than {oldest} ms", told.len());
+        println!("instance {instance}: {} polls, 95 % younger than {almost_all} ms, all than {oldest} ms", shown.len());
         assert!(almost_all <= OLD_MILLIS_MAX && oldest < 2_000, "{ages:?}");
     }
     many.is_in_order().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_place_given_up_elsewhere_is_told_at_once_and_is_nobody_elses() {
+async fn a_place_given_up_at_another_instance_is_shown_at_once_and_is_not_handed_out_again() {
     let Some(many) = Many::start(3, &[]).await else { return };
     let concert = closed_room(many.at(0)).await;
     let mut tokens = Vec::new();
@@ -150,10 +150,10 @@ async fn a_place_given_up_elsewhere_is_told_at_once_and_is_nobody_elses() {
     let left = now_millis();
     for sale in &many.sales {
         // 250 ms, and a moment for a machine that does other things too.
-        let shown = told_after(sale, &tokens[0], left).await;
+        let shown = place_after(sale, &tokens[0], left).await;
         assert_eq!((&shown["status"], &shown["position"]), (&json!("EXPIRED"), &Value::Null));
         assert!(now_millis() - left < 1_000, "{} ms", now_millis() - left);
-        assert_eq!(told_after(sale, &tokens[2], left).await["position"], 2);
+        assert_eq!(place_after(sale, &tokens[2], left).await["position"], 2);
     }
     let again = enter(many.at(2), &concert, "ada").expect(201).await;
     assert_eq!(again["position"], 3, "at the end");

@@ -17,7 +17,7 @@ use crate::support::{ONSALE, until};
 struct Bouncer {
     process: Child,
     address: SocketAddr,
-    /// Bound and never listened on: nobody else gets the port.
+    /// Bound and never listened on, so that no other process gets the port.
     _port: TcpSocket,
 }
 
@@ -73,7 +73,7 @@ impl Bouncer {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn behind_pgbouncer_nothing_starts_and_the_reason_is_told() {
+async fn behind_pgbouncer_nothing_starts_and_the_log_names_the_reason() {
     if without("pgbouncer") {
         return;
     }

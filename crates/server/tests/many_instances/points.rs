@@ -21,7 +21,7 @@ async fn history(sale: &Sale, user: &str) -> Vec<Value> {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn one_wallet_adds_up_over_all_instances() {
     let Some(many) = Many::start(3, &[]).await else { return };
-    // Nobody has seen this user before: the wallet itself is made at three instances at once.
+    // The user is new: three instances create the wallet at once.
     let moves = (0..600).map(|number| {
         let sale = many.at(number);
         if number % 5 < 3 { charge(sale, "hot", 7) } else { spend(sale, "hot", 11) }
@@ -49,17 +49,17 @@ async fn one_wallet_adds_up_over_all_instances() {
         assert_eq!(row["balanceAfter"], sum, "the chain is broken at {row}");
     }
     // Each answer is a link of that chain, and no two are the same.
-    let mut told: Vec<i64> = Vec::new();
+    let mut returned: Vec<i64> = Vec::new();
     for (reply, row) in replies.iter().filter(|reply| reply.status == 200).map(|reply| (reply, reply.json())) {
         let link =
             rows.iter().find(|link| link["balanceAfter"] == row["balance"] && link["createdAt"] == row["updatedAt"]);
         assert!(link.is_some(), "{}: {row}", reply.call);
-        told.push(row["balance"].as_i64().unwrap());
+        returned.push(row["balance"].as_i64().unwrap());
     }
     let mut links: Vec<i64> = rows.iter().map(|row| row["balanceAfter"].as_i64().unwrap()).collect();
-    told.sort_unstable();
+    returned.sort_unstable();
     links.sort_unstable();
-    assert_eq!(told, links);
+    assert_eq!(returned, links);
     println!("360 charges and {spent} uses of one wallet at three instances, {refused} refused, balance {balance}");
     many.is_in_order().await;
 }

@@ -8,7 +8,7 @@ use crate::support::ONSALE;
 /// Everything that would work on a database.
 const COMMANDS: [&[&str]; 5] = [&["serve"], &["migrate"], &["audit"], &["events"], &["events", "retry"]];
 
-/// Runs a command that is to be refused; what it says.
+/// Runs a command that must fail. Returns its standard error.
 async fn refused(url: &str, arguments: &[&str]) -> String {
     let run = Sale::launch(ONSALE).on(url.to_owned()).run(arguments).await;
     let said = String::from_utf8_lossy(&run.stderr);

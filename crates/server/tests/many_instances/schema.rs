@@ -10,7 +10,7 @@ use crate::support::{ONSALE, at_once, count};
 /// Everything that would work on a database.
 const COMMANDS: [&[&str]; 5] = [&["serve"], &["audit"], &["events"], &["events", "retry"], &["migrate"]];
 
-/// Runs a command that is to be refused; what it says.
+/// Runs a command that must fail. Returns its standard error.
 async fn refused(launch: &Launch, arguments: &[&str]) -> String {
     let run = launch.run(arguments).await;
     let (said, printed) = (String::from_utf8_lossy(&run.stderr), String::from_utf8_lossy(&run.stdout));

@@ -130,7 +130,7 @@ async fn a_map_known_by_its_tag_is_known_until_a_seat_is_sold_elsewhere() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_seat_is_sold_once_whoever_asks_where() {
+async fn a_seat_is_sold_once_over_all_instances() {
     let Some(many) = Many::start(3, &[]).await else { return };
     let concert = many.at(0).concert(&room(1_000)).await;
     let performance = many.at(0).performance(&concert, &json!([{"from": 1, "to": 10, "price": 10}])).await;
@@ -193,7 +193,7 @@ async fn the_map_of_a_big_hall_is_loaded_while_all_instances_sell() {
             held
         }));
     }
-    // Each instance is looked at for the first time while all of them sell.
+    // The seat map of each instance is read for the first time while all of them sell.
     let mut looked_in = Vec::new();
     for onlooker in &onlookers {
         let since = Instant::now();

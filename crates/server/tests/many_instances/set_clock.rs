@@ -109,7 +109,7 @@ async fn no_hold_is_longer(scene: Scene) {
     let set_back = Instant::now();
     for seat in 2..=3 {
         let held = sale.hold(&bob, &performance, &[seat]).await;
-        assert!((1..=1_000 * HOLD_SECONDS).contains(&left(&held)), "as long as the setting says: {held}");
+        assert!((1..=1_000 * HOLD_SECONDS).contains(&left(&held)), "as long as the setting: {held}");
         let paid = sale.pay(&bob, &held);
         if seat == 2 {
             sale.caller.delete(&path_of(&held)).token(&bob).expect(204).await;

@@ -18,7 +18,7 @@ async fn follow(sale: &Sale, token: &str) -> Stream {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_stream_tells_what_happened_elsewhere() {
+async fn a_stream_sends_changes_of_other_instances() {
     let Some(many) = Many::start(3, &[]).await else { return };
     let concert = many.at(0).concert(&room(2)).await;
     configure(many.at(0), &concert, &json!({"paused": true})).await;
@@ -43,7 +43,7 @@ async fn a_stream_tells_what_happened_elsewhere() {
     let since = Instant::now();
     assert_eq!(streams[0].next_named("expired").await["status"], "EXPIRED");
     assert!(streams[0].next().await.is_none(), "the stream ends after it");
-    println!("told elsewhere: admitted in {admitted_in:?}, ended in {:?}", since.elapsed());
+    println!("shown at the other instance: admitted in {admitted_in:?}, ended in {:?}", since.elapsed());
     assert!(admitted_in < Duration::from_secs(2) && since.elapsed() < Duration::from_secs(2));
 
     // Payment at another instance ends it likewise.

@@ -1,4 +1,4 @@
-//! TLS to the database: used where it is asked for, and only with a server whose certificate can be checked.
+//! TLS to the database: used if the URL requires it, and only with a server whose certificate can be checked.
 
 use std::os::unix::fs::{MetadataExt, chown};
 use std::path::{Path, PathBuf};
@@ -46,7 +46,7 @@ impl Certificates {
                 name.len()
             ));
         }
-        // A key is read by nobody but the server.
+        // Only the server may read a key.
         let owner = std::fs::metadata(&data).unwrap();
         for entry in std::fs::read_dir(&made.folder).unwrap() {
             chown(entry.unwrap().path(), Some(owner.uid()), Some(owner.gid())).unwrap();
@@ -64,7 +64,7 @@ impl Certificates {
         assert!(run.status.success(), "openssl {arguments}: {}", String::from_utf8_lossy(&run.stderr));
     }
 
-    /// Shows one of them to whoever connects from now on.
+    /// Shows one of them to each client that connects from now on.
     async fn show(&self, server: &Server, name: &str) {
         server.set("ssl_cert_file", &self.file(&format!("{name}.pem")).display().to_string()).await;
         server.set("ssl_key_file", &self.file(&format!("{name}.key")).display().to_string()).await;
@@ -72,7 +72,7 @@ impl Certificates {
     }
 }
 
-/// Runs a command on the database with this in its URL; its exit code and what it says.
+/// Runs a command on the database with this in its URL; its exit code and its standard error.
 async fn run(server: &Server, query: &str, command: &str) -> (Option<i32>, String) {
     let launch = Sale::launch(ONSALE).on(format!("{}?{query}", server.url("postgres")));
     let run = launch.run(&[command]).await;
@@ -109,7 +109,7 @@ async fn the_server_is_known_by_its_certificate() {
     let certificates = Certificates::make(&server).await;
     let ca = certificates.file("ca.pem");
 
-    // A server without TLS is refused by whoever insists on it.
+    // A client that requires TLS refuses a server without it.
     let (code, said) = run(&server, &roots(&ca), "migrate").await;
     assert_eq!(code, Some(1), "{said}");
     assert!(said.contains("TLS"), "{said}");
@@ -164,14 +164,14 @@ async fn a_certificate_that_cannot_be_read_is_a_bad_setting() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn each_mode_checks_what_it_says() {
+async fn each_mode_checks_the_certificate_as_documented() {
     if without("postgres") || without("openssl") {
         return;
     }
     let server = Setup::unsynced().start().await;
     let certificates = Certificates::make(&server).await;
     let ca = certificates.file("ca.pem");
-    // Without TLS there, it is used by nobody who only prefers it.
+    // If the server has no TLS, a client that only prefers TLS connects without.
     works(&server, "sslmode=prefer").await;
     works(&server, "sslmode=disable").await;
 
@@ -232,7 +232,7 @@ async fn a_server_that_wants_a_certificate_gets_ours() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_a_url_cannot_mean_is_a_bad_setting() {
+async fn a_url_with_contradicting_parameters_is_a_bad_setting() {
     for (query, says) in [
         ("sslmode=allow", "accepted are disable, prefer, require, verify-ca, verify-full"),
         ("sslmode=verify-ca", "without sslrootcert"),

@@ -55,7 +55,7 @@ fn every_schema<'a>(document: &'a Value, mut see: impl FnMut(&str, &'a Map<Strin
 }
 
 #[tokio::test]
-async fn every_schema_says_what_it_is() {
+async fn every_schema_has_a_type_and_a_description() {
     let (_sale, document) = document().await;
     every_schema(&document, |place, schema| {
         let says = ["type", "$ref", "enum", "anyOf", "allOf"].iter().any(|name| schema.contains_key(*name));
@@ -79,7 +79,7 @@ async fn every_schema_says_what_it_is() {
     assert_eq!((&status["type"], &status["enum"]), (&json!("string"), &json!(["WAITING", "ACTIVE", "EXPIRED"])));
 }
 
-/// Follows references.
+/// Follows `$ref` to the schema that it names.
 fn resolved<'a>(document: &'a Value, schema: &'a Value) -> &'a Value {
     let Some(place) = schema["$ref"].as_str() else { return schema };
     resolved(document, document.pointer(&place[1..]).unwrap())

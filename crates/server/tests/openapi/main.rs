@@ -1,4 +1,4 @@
-//! The API's own description: sound, complete, the same wherever it is asked for, and shown without help from outside.
+//! The OpenAPI document: valid, complete, the same from every instance, and shown without files of other hosts.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a failed step ends the test")]
 
@@ -109,7 +109,7 @@ fn operations(document: &Value) -> BTreeMap<String, &Value> {
     operations.collect()
 }
 
-/// What keeps a value from being as a schema of the document says.
+/// The reasons why a value does not fit a schema of the document.
 fn errors(document: &Value, schema: &Value, value: &Value) -> Vec<String> {
     let whole = json!({"allOf": [schema], "components": document["components"]});
     let validator = jsonschema::validator_for(&whole).unwrap();
@@ -284,7 +284,7 @@ async fn every_refusal_is_described() {
         for refusal in refusals {
             let (status, code) = refusal.split_once(' ').unwrap();
             let examples = &operations[call]["responses"][status]["content"]["application/problem+json"]["examples"];
-            assert!(examples[code].is_object(), "{call} says nothing of {refusal}");
+            assert!(examples[code].is_object(), "{call} does not document {refusal}");
         }
     }
 }

@@ -22,7 +22,7 @@ fn references(text: &str) -> BTreeSet<String> {
     found
 }
 
-/// Where a reference of something at this path leads.
+/// The path that a reference in a page at `path` leads to.
 fn resolved(reference: &str, path: &str) -> String {
     assert!(!reference.contains("//"), "{path} asks elsewhere for {reference}");
     let folder = path.rsplit_once('/').map_or("", |(folder, _)| folder);

@@ -26,7 +26,7 @@ fn from(sale: &Sale, lines: &[(&str, &str)]) -> Call {
 
 /// Two ways to say who calls are one client.
 async fn are_one(sale: &Sale, one: &[(&str, &str)], same: &[(&str, &str)]) {
-    // Slow machines pay back what was spent: both are asked at once, until both are refused.
+    // On a slow machine the allowance refills meanwhile, so both send requests until both are refused.
     let both = async || {
         exhaust(|| from(sale, one)).await;
         (from(sale, same).send().await.status == 429).then_some(())

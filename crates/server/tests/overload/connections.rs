@@ -46,7 +46,7 @@ const IDLE_CLOSED: &str = "onsale_http_server_bounds_reached_total{bound=\"Conne
 const REFUSED: &str = "onsale_http_server_bounds_reached_total{bound=\"Connections\",outcome=\"Refused\"}";
 
 #[tokio::test]
-async fn silent_connections_keep_no_one_out() {
+async fn silent_connections_make_room_for_new_ones() {
     let sale = start(&[("ONSALE_CONNECTIONS_MAX", "40")]).await;
     let base = sale.instance.base();
     let mut silent = Vec::new();

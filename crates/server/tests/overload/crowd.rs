@@ -11,7 +11,7 @@ use crate::support::{at_once, start};
 
 const SECRET: &str = "a-secret-for-tests-only-of-32-bytes-and-more";
 
-/// Everyone here is behind this address.
+/// The address of all clients of this crowd.
 const SCHOOL: &str = "203.0.113.7";
 
 fn bearer_by(secret: &str, user: &str) -> String {
@@ -92,7 +92,7 @@ async fn bad_bearers_are_paid_for_by_their_address_and_do_not_shut_out_known_use
 }
 
 #[tokio::test]
-async fn clients_of_one_address_that_wait_as_told_are_refused_about_once() {
+async fn clients_of_one_address_that_obey_retry_after_are_refused_about_once() {
     const PEOPLE: usize = 200;
     let settings = [
         ("ONSALE_TRUSTED_PROXIES", "127.0.0.1"),

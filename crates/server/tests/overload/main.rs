@@ -18,7 +18,7 @@ use onsale_testing::{Call, Reply, Sale};
 use serde_json::json;
 use support::{at_once, start, until};
 
-/// No request waits longer than 10 seconds, says the contract; what a busy machine adds is on top.
+/// By the contract no request waits longer than 10 s; a busy machine may add three.
 const ANSWER_MAX: Duration = Duration::from_secs(10 + 3);
 
 /// Calls until one is refused; how many passed before.
@@ -31,7 +31,7 @@ async fn exhaust(call: impl Fn() -> Call) -> usize {
         }
         reply.expect(200);
     }
-    panic!("nobody keeps count");
+    panic!("the metric is missing");
 }
 
 #[tokio::test]
@@ -86,7 +86,7 @@ async fn places_in_line_are_limited_by_address() {
 }
 
 #[tokio::test]
-async fn loopback_is_not_limited_unless_it_is_asked_for() {
+async fn loopback_is_not_limited_unless_a_setting_enables_it() {
     let sale = start(&[("ONSALE_RATE_LIMIT_PER_SECOND", "1")]).await;
     for reply in at_once((0..50).map(|_| sale.caller.get("/point/ada"))).await {
         reply.expect(200);

@@ -146,7 +146,7 @@ async fn a_body_over_every_bound_gets_its_answer() {
 }
 
 #[tokio::test]
-async fn a_client_that_waits_to_be_asked_for_its_body_is_refused_and_let_go() {
+async fn a_client_that_waits_for_100_continue_is_refused_and_disconnected() {
     let sale = sale().await;
     let mut stream = connect(sale.instance.base()).await;
     let head = "POST /nowhere HTTP/1.1\r\nhost: 127.0.0.1\r\nexpect: 100-continue\r\ncontent-length: 5\r\n\r\n";
@@ -161,7 +161,7 @@ async fn a_client_that_waits_to_be_asked_for_its_body_is_refused_and_let_go() {
     let reply = raw::read(stream).await.expect("an answer");
     assert_eq!((reply.status, reply.header("connection")), (200, Some("close")));
 
-    // One that is asked for its body is served as ever.
+    // A client that gets 100 Continue is served as usual.
     let mut stream = connect(sale.instance.base()).await;
     let body = r#"{"amount": 5}"#;
     let head = format!(

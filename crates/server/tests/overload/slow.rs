@@ -1,4 +1,4 @@
-//! Clients that stall: cut off in time, and in nobody's way.
+//! Clients that stall are disconnected in time, and delay no other client.
 
 use std::time::{Duration, Instant};
 
@@ -22,7 +22,7 @@ async fn rest(stream: &mut TcpStream) -> String {
     String::from_utf8_lossy(&bytes).into_owned()
 }
 
-/// Sends a first part, then a space now and then, for as long as anybody listens; what came back.
+/// Sends a first part, then a space now and then, until the connection is closed. Returns what came back.
 async fn drip(base: &str, first: &[u8]) -> String {
     let (mut read, mut write) = connect(base).await.into_split();
     write.write_all(first).await.unwrap();
@@ -49,12 +49,12 @@ fn assert_timed_out(reply: &str) {
 async fn start_with_token() -> (Sale, String) {
     let sale = start(&[]).await;
     let concert = sale.concert(&json!({})).await;
-    let token = sale.active(&concert, "somebody").await;
+    let token = sale.active(&concert, "slow-user").await;
     (sale, token)
 }
 
 #[tokio::test]
-async fn half_a_body_is_told_that_time_is_over() {
+async fn half_a_body_gets_408_in_time() {
     let (sale, token) = start_with_token().await;
     let began = Instant::now();
     let mut stream = connect(sale.instance.base()).await;
@@ -100,7 +100,7 @@ async fn open_connections(caller: &Caller) -> usize {
 }
 
 #[tokio::test]
-async fn clients_that_never_read_hold_nobody_up() {
+async fn clients_that_never_read_delay_no_other() {
     let (sale, token) = start_with_token().await;
     let address = sale.instance.base().strip_prefix("http://").unwrap().parse().unwrap();
     let asking = b"GET /openapi.json HTTP/1.1\r\nhost: localhost\r\n\r\n".repeat(500);

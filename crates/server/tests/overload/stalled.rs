@@ -10,7 +10,7 @@ use super::support::{ONSALE, until};
 use super::{ANSWER_MAX, assert_served};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_waits_is_bounded_and_polls_go_on() {
+async fn waiting_commands_are_bounded_and_polls_are_answered() {
     allow_open_files(REQUESTS_MAX as u64 + 1_000);
     let (faults, launch) = Faults::under(Sale::launch(ONSALE));
     let sale = Sale::start(&launch).await;

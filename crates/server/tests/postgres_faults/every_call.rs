@@ -1,4 +1,4 @@
-//! Whatever is asked while nobody answers: the caller hears within the time that the contract gives.
+//! While the database does not answer, each call gets its answer within the time of the contract.
 
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
@@ -11,10 +11,10 @@ use crate::scene::{ANSWER_MAX, Scene, charge, database, recovered};
 use crate::support::room::room;
 use crate::support::text;
 
-/// So many ask for the same at once: they must not wait for one another's turns to be told nothing.
+/// This many clients request the same at once. They must not wait one after another for the same failure.
 const TOGETHER: usize = 6;
 
-/// Somebody with a turn and a hold, somebody with a turn alone, and somebody in line.
+/// A user with a turn and a hold, a user with a turn alone, and a user in line.
 struct People {
     concert: String,
     performance: String,
@@ -83,7 +83,7 @@ async fn timed(call: Call) -> (Duration, Reply) {
 }
 
 /// Sends everything at once; who waited longest, and for what.
-async fn all_are_told(sale: &Sale, people: &People) -> (Duration, String) {
+async fn all_are_answered(sale: &Sale, people: &People) -> (Duration, String) {
     let calls = (0..TOGETHER).flat_map(|number| every_call(sale, people, number));
     let sent: Vec<_> = calls.map(|call| tokio::spawn(timed(call))).collect();
     let mut slowest = (Duration::ZERO, String::new());
@@ -104,7 +104,7 @@ async fn all_are_told(sale: &Sale, people: &People) -> (Duration, String) {
     slowest
 }
 
-/// Nobody answers: since now, or for so long that questions are under way and what was shown is too old.
+/// The database is silent: since now, or for so long that queries wait and the snapshots are too old.
 async fn silence(scene: &Scene, address: SocketAddr, lasts: Duration) {
     let sale = scene.sale();
     let people = people(sale).await;
@@ -114,10 +114,10 @@ async fn silence(scene: &Scene, address: SocketAddr, lasts: Duration) {
     while since.elapsed() < lasts {
         sale.caller.get("/queue/token").token(&people.waiting[0]).expect(200).await;
     }
-    let (took, call) = all_are_told(sale, &people).await;
+    let (took, call) = all_are_answered(sale, &people).await;
     scene.wire.heal().await;
     let (_, back) = recovered(|| charge(sale, "ada", 1, "after")).await;
-    println!("silent for {lasts:?}: told after {took:?} at most ({call}); served again after {back:?}");
+    println!("silent for {lasts:?}: answered after {took:?} at most ({call}); served again after {back:?}");
     scene.is_in_order(address, 0).await;
     scene.wire.until_connections(|now| now == open).await;
 }

@@ -16,7 +16,7 @@ use crate::support::until;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Lost {
     Killed,
-    /// It says nothing, and its connections stay open.
+    /// It sends nothing, and its connections stay open.
     Frozen,
 }
 
@@ -31,7 +31,7 @@ async fn takes_over(lost: Lost) {
         Lost::Killed => primary.kill().await,
         Lost::Frozen => primary.pause().await,
     }
-    let told = unavailable(charge(sale, "ada", 7, "in-trouble")).await;
+    let answered = unavailable(charge(sale, "ada", 7, "in-trouble")).await;
     standby.promote().await;
     scene.wire.retarget(standby.address()).await;
     let (reply, writes) = recovered(|| charge(sale, "ada", 7, "in-trouble")).await;
@@ -44,7 +44,7 @@ async fn takes_over(lost: Lost) {
         assert_eq!(read.expect(200)["balance"], 14, "read {reader}");
     }
     let mut load = running.stop().await;
-    println!("{lost:?}: told after {told:?}, writes again after {writes:?}, reads after {reads:?} more");
+    println!("{lost:?}: answered after {answered:?}, writes again after {writes:?}, reads after {reads:?} more");
     println!("{} acknowledged, {} left open", load.acknowledged(), load.unanswered());
     scene.agrees_with(standby.address(), &mut load).await;
     answered_in_time(&load);
@@ -68,7 +68,7 @@ async fn a_standby_takes_over_from_a_primary_that_fell_silent() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn one_connection_finds_silence_for_all() {
+async fn silence_on_one_connection_closes_all() {
     if without("postgres") {
         return;
     }
@@ -77,7 +77,7 @@ async fn one_connection_finds_silence_for_all() {
     charge(sale, "ada", 7, "before").expect(200).await;
     standby.follow(&primary).await;
     primary.pause().await;
-    // A lane waits in vain. No reader has asked anything since, and none is to wait in vain too.
+    // A lane waits for a server that is gone. No reader has sent a query since, and none may wait for that server too.
     unavailable(charge(sale, "ada", 7, "in-trouble")).await;
     standby.promote().await;
     scene.wire.retarget(standby.address()).await;
@@ -100,7 +100,7 @@ async fn waits_for_the_standby(scene: &Scene, primary: &Server, user: &str) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_commit_that_the_standby_never_heard_of_is_not_acknowledged() {
+async fn a_commit_that_never_reached_the_standby_is_not_acknowledged() {
     if without("postgres") {
         return;
     }
@@ -110,7 +110,10 @@ async fn a_commit_that_the_standby_never_heard_of_is_not_acknowledged() {
     let sent = tokio::spawn(in_time(charge(sale, "ada", 7, "key")));
     waits_for_the_standby(&scene, &primary, "ada").await;
     sent.await.unwrap().refused(503, "unavailable");
-    assert!(metric(sale, "onsale_postgres_outcomes_asked_total").await > 0, "it was asked what became of it");
+    assert!(
+        metric(sale, "onsale_postgres_outcomes_asked_total").await > 0,
+        "the lane asked the server for the outcome"
+    );
     primary.kill().await;
     standby.resume().await;
     standby.promote().await;
@@ -123,7 +126,7 @@ async fn a_commit_that_the_standby_never_heard_of_is_not_acknowledged() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_an_asynchronous_standby_had_not_heard_is_lost_and_the_rest_is_in_order() {
+async fn commits_that_an_asynchronous_standby_lacks_are_lost_and_the_rest_is_in_order() {
     if without("postgres") {
         return;
     }
@@ -132,7 +135,7 @@ async fn what_an_asynchronous_standby_had_not_heard_is_lost_and_the_rest_is_in_o
     let concert = sale.concert(&room(1)).await;
     sale.active(&concert, "ada").await;
     sale.enter(&concert, "bob").await;
-    charge(sale, "ada", 7, "heard").expect(200).await;
+    charge(sale, "ada", 7, "replicated").expect(200).await;
     standby.follow(&primary).await;
     // Acknowledged, and on the primary alone.
     standby.kill().await;
@@ -141,13 +144,13 @@ async fn what_an_asynchronous_standby_had_not_heard_is_lost_and_the_rest_is_in_o
     assert_eq!(sale.enter(&concert, "cyd").await["position"], 2);
     scene.take_over(&primary, &standby).await;
 
-    // What had been heard is so; what had not can be asked again, also of a wallet that is not there any more.
-    let (reply, took) = recovered(|| charge(sale, "ada", 7, "heard")).await;
+    // A replicated charge is kept. A lost one can be repeated, also on a wallet that no longer exists.
+    let (reply, took) = recovered(|| charge(sale, "ada", 7, "replicated")).await;
     assert_eq!(reply.header("idempotency-replayed"), Some("true"));
     for (user, balance) in [("ada", 12), ("dan", 5)] {
         let (reply, _) = recovered(|| charge(sale, user, 5, "unheard")).await;
         println!("{user}: served after {took:?}");
-        assert_eq!(reply.header("idempotency-replayed"), None, "nobody remembers it");
+        assert_eq!(reply.header("idempotency-replayed"), None, "the key was lost too");
         assert_eq!(reply.expect(200)["balance"], balance);
     }
     let entered = async || {

@@ -84,7 +84,7 @@ impl Stage {
         self.scene.sale()
     }
 
-    /// Everything that strangers do, again and again until told to stop. None of it fails; how long the slowest took, and
+    /// Everything that foreign sessions do, repeatedly until `stop` is set. None of it fails; how long the slowest took, and
     /// how many there were.
     fn strangers(&self, label: &str, kinds: Kinds) -> Strangers {
         let (scene, other, stop) = (self.scene.clone(), self.other.clone(), Arc::new(AtomicBool::new(false)));

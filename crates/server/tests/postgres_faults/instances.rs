@@ -16,7 +16,7 @@ const TRACE: &str = r#""amount":4711"#;
 /// An instance stands still for longer than it waits for any answer.
 const STANDS_STILL: Duration = Duration::from_secs(7);
 
-/// What others do meanwhile is answered soon: the locks of one that stands still are taken away after two seconds.
+/// Commands of other instances are answered soon: the server ends the session of a paused instance after two seconds.
 const OTHERS_MAX: Duration = Duration::from_secs(4);
 
 fn rounds() -> usize {
@@ -31,7 +31,7 @@ async fn start() -> (Database, Scene, SocketAddr) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn one_killed_with_locks_in_hand_stands_in_nobodys_way() {
+async fn a_killed_instance_with_locks_delays_no_other() {
     if without("postgres") {
         return;
     }
@@ -42,7 +42,7 @@ async fn one_killed_with_locks_in_hand_stands_in_nobodys_way() {
     scene.sales.remove(0).instance.kill().await;
     // What the system does with the connections of a process that is gone.
     scene.wire.drop_connections().await;
-    sent.await.unwrap().expect_err("whoever was to answer is dead");
+    sent.await.unwrap().expect_err("the instance that was to answer is dead");
 
     let (reply, took) = recovered(|| charge(scene.sale(), "ada", 1, "another-key")).await;
     assert_eq!(reply.expect(200)["balance"], 1, "what the dead one had begun is undone");
@@ -54,7 +54,7 @@ async fn one_killed_with_locks_in_hand_stands_in_nobodys_way() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_a_killed_one_acknowledged_is_known_to_the_other() {
+async fn an_acknowledged_change_of_a_killed_instance_is_kept() {
     if without("postgres") {
         return;
     }
@@ -62,7 +62,7 @@ async fn what_a_killed_one_acknowledged_is_known_to_the_other() {
     let running = Workload::prepare(scene.sale(), 16, Dice::seed()).await.start(&scene.sale().caller);
     until_decided(scene.sale(), 200).await;
     scene.sales.remove(0).instance.kill().await;
-    let (reply, took) = recovered(|| charge(scene.sale(), "everybody-else", 1, "key")).await;
+    let (reply, took) = recovered(|| charge(scene.sale(), "another-user", 1, "key")).await;
     assert_eq!(reply.expect(200)["balance"], 1);
     assert!(took < Duration::from_secs(1), "the other goes on at once, not after {took:?}");
     let load = running.stop().await;
@@ -74,7 +74,7 @@ async fn what_a_killed_one_acknowledged_is_known_to_the_other() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn one_that_stood_still_with_locks_in_hand_finds_out_when_it_wakes() {
+async fn a_paused_instance_with_locks_learns_of_its_ended_session() {
     if without("postgres") {
         return;
     }
@@ -111,7 +111,7 @@ async fn one_that_stood_still_with_locks_in_hand_finds_out_when_it_wakes() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn one_that_stood_still_under_load_does_nothing_twice() {
+async fn an_instance_paused_under_load_does_nothing_twice() {
     if without("postgres") {
         return;
     }

@@ -29,7 +29,7 @@ async fn a_server_that_went_down_for_want_of_a_log_comes_back() {
     let sql = scene.sql(server.address()).await;
     server.fill_disk();
     exhaust(&sql, &server).await;
-    let told = unavailable(charge(sale, "ada", 7, "in-trouble")).await;
+    let answered = unavailable(charge(sale, "ada", 7, "in-trouble")).await;
     sale.caller.get("/healthz").expect(200).await;
     server.free_disk();
     server.restart().await;
@@ -38,7 +38,7 @@ async fn a_server_that_went_down_for_want_of_a_log_comes_back() {
     let (read, reads) = recovered(|| sale.caller.get("/point/ada")).await;
     assert_eq!(read.expect(200)["balance"], 14);
     let mut load = running.stop().await;
-    println!("told after {told:?}, writes again after {writes:?}, reads after {reads:?} more");
+    println!("answered after {answered:?}, writes again after {writes:?}, reads after {reads:?} more");
     println!("{} acknowledged, {} left open", load.acknowledged(), load.unanswered());
     scene.agrees_with(server.address(), &mut load).await;
     answered_in_time(&load);

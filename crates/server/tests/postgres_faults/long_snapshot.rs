@@ -10,13 +10,13 @@ use serde_json::json;
 use crate::scene::{Scene, database, metric};
 use crate::support::until;
 
-/// So many versions pile up before it is measured.
+/// Versions of rows that pile up before the measurement.
 const VERSIONS: u32 = 1_600;
 
-/// So many changes are measured.
+/// Number of measured changes.
 const MEASURED: u32 = 200;
 
-/// So many more pages each change may touch after that. By key it would be the pages of all versions, several times.
+/// Additional pages that each change may touch after that. A search by key would read the pages of all versions.
 const PAGES_MORE_MAX: f64 = 8.0;
 
 /// The pages of a table that were touched, once this many rows of it were changed.
@@ -30,7 +30,7 @@ async fn pages(sql: &Client, table: &str, changed: i64) -> i64 {
     until("the server has counted", counted).await
 }
 
-/// So many pages are touched for each of some changes, on average.
+/// Average number of pages that one change touches.
 async fn pages_each(sql: &Client, table: &str, changes: u32, change: &mut impl AsyncFnMut()) -> f64 {
     let counted = "SELECT n_tup_upd FROM pg_stat_user_tables WHERE relname = $1";
     let changed = async || sql.query_one(counted, &[&table]).await.unwrap().get::<_, i64>(0);

@@ -4,7 +4,7 @@
 //! The real program works behind a wire that the tests can cut, and on a server that they can kill.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a failed step ends the test")]
-#![allow(clippy::print_stdout, reason = "how long a recovery took is for whoever reads the test's output")]
+#![allow(clippy::print_stdout, reason = "a test prints how long a recovery took")]
 
 mod every_call;
 mod failover;

@@ -1,4 +1,4 @@
-//! The connection is lost around a commit: nobody knows whether it counted until the server is asked.
+//! The connection is lost around a commit: its outcome is unknown until a lane asks the server.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -17,7 +17,7 @@ fn losses() -> usize {
     if std::env::var_os("ONSALE_TEST_LONG").is_some() { 100 } else { 12 }
 }
 
-/// Stands in what is written of a charge of this amount, and in nothing that is asked before.
+/// A text that is in the statement that saves a charge of this amount, and in no statement before.
 fn trace(amount: i64) -> String {
     format!(r#""amount":{amount}"#)
 }
@@ -55,7 +55,7 @@ async fn never_arrived(scene: &Scene, user: &str, amount: i64) -> InFlight {
 type InFlight = tokio::task::JoinHandle<onsale_testing::Reply>;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_commit_that_nobody_heard_of_is_found_done() {
+async fn a_commit_without_an_answer_is_found_done() {
     if without("postgres") {
         return;
     }
@@ -69,7 +69,7 @@ async fn a_commit_that_nobody_heard_of_is_found_done() {
         let reply = sent.await.unwrap();
         assert_eq!(reply.expect(200)["balance"], amount);
         assert_eq!(reply.header("idempotency-replayed"), None, "answered as if nothing had been");
-        assert!(metric(scene.sale(), ASKED).await > asked, "the server was asked");
+        assert!(metric(scene.sale(), ASKED).await > asked, "a lane asked the server");
         let again = charge(scene.sale(), &user, amount, "key").send().await;
         assert_eq!((again.header("idempotency-replayed"), &again.body), (Some("true"), &reply.body));
         assert_eq!(balance(&scene, address, &user).await, amount, "done once");
@@ -100,8 +100,8 @@ async fn a_commit_that_never_arrived_is_run_again() {
 async fn away_for_long(scene: &Scene, sent: InFlight, user: &str, amount: i64) -> (bool, Duration) {
     scene.wire.cut().await;
     sent.await.unwrap().refused(503, "unavailable");
-    let other = unavailable(charge(scene.sale(), "somebody-else", 1, "another-key")).await;
-    println!("while it was away, somebody else was told so after {other:?}");
+    let other = unavailable(charge(scene.sale(), "another-user", 1, "another-key")).await;
+    println!("while it was away, another user got a 503 after {other:?}");
     scene.wire.heal().await;
     let (reply, took) = recovered(|| charge(scene.sale(), user, amount, "key")).await;
     assert_eq!(reply.expect(200)["balance"], amount, "done once");
@@ -109,7 +109,7 @@ async fn away_for_long(scene: &Scene, sent: InFlight, user: &str, amount: i64) -
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_stays_unknown_is_safe_under_its_key() {
+async fn an_unknown_outcome_is_safe_to_retry_with_its_key() {
     if without("postgres") {
         return;
     }
@@ -132,7 +132,7 @@ async fn a_commit_on_a_silent_wire_is_answered_in_time() {
         return;
     }
     let (_database, scene, address) = start().await;
-    // Nothing is closed: nobody says that anything is wrong.
+    // No connection is closed, so no error is reported.
     let sent = committed_unheard(&scene, address, "ada", 4_711).await;
     scene.wire.stall().await;
     let others = (0..8).map(|number| charge(scene.sale(), &format!("user-{number}"), 1, "key"));
@@ -145,7 +145,7 @@ async fn a_commit_on_a_silent_wire_is_answered_in_time() {
     scene.wire.heal().await;
     let (reply, took) = recovered(|| charge(scene.sale(), "ada", 4_711, "key")).await;
     assert_eq!((reply.expect(200)["balance"].as_i64(), balance(&scene, address, "ada").await), (Some(4_711), 4_711));
-    println!("others were told after {slowest:?} at most; served again after {took:?}");
+    println!("other users were answered after {slowest:?} at most; served again after {took:?}");
     for number in 0..8 {
         let (reply, _) = recovered(|| charge(scene.sale(), &format!("user-{number}"), 1, "key")).await;
         assert_eq!(reply.expect(200)["balance"], 1, "done once");
@@ -178,7 +178,7 @@ async fn connections_lost_at_commits_under_load() {
         asked = metric(scene.sale(), ASKED).await;
     }
     let mut load = running.stop().await;
-    assert!(asked > 0, "the server was asked what became of commits");
+    assert!(asked > 0, "lanes asked the server for outcomes of commits");
     println!("{} acknowledged, {asked} outcomes asked, served again after {longest:?} at most", load.acknowledged());
     scene.agrees_with(address, &mut load).await;
     answered_in_time(&load);

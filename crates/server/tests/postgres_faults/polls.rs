@@ -1,4 +1,4 @@
-//! Whoever waits in line is answered while the database is away, and told how old the answer is.
+//! While the database is away, a poll is answered from memory, with the age of the answer.
 
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
@@ -11,13 +11,13 @@ use crate::scene::{Scene, database, in_time, recovered, unavailable};
 use crate::support::room::room;
 use crate::support::{millis, text, until};
 
-/// A poll asks nobody, so that it takes no time.
+/// A poll sends no query, so it takes no time.
 const POLL_MAX: Duration = Duration::from_secs(1);
 
 /// How far an answer is to lie back before the database returns.
 const AGE_MILLIS: i64 = 3_000;
 
-/// So many whose turn it is not try to hold a seat.
+/// This many waiting users try to hold a seat.
 const IMPATIENT: usize = 24;
 
 /// A room with one inside and the others in line.
@@ -56,7 +56,7 @@ async fn goes_on(sale: &Sale, tokens: &[String]) -> i64 {
         for (position, token) in (1..).zip(&tokens[1..]) {
             let place = poll(sale, token).await;
             assert_eq!((&place["status"], &place["position"]), (&json!("WAITING"), &json!(position)), "{place}");
-            assert!(millis(&place["asOf"]) - as_of < 1_000, "the answer says how old it is: {place}");
+            assert!(millis(&place["asOf"]) - as_of < 1_000, "the answer has its instant: {place}");
         }
     }
     let last = millis(&poll(sale, &tokens[1]).await["asOf"]);
@@ -104,14 +104,14 @@ async fn polls_go_on_without_a_database() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn whoever_must_be_asked_for_is_told_in_time_that_nobody_answers() {
+async fn a_call_that_needs_the_database_gets_503_in_time() {
     if without("postgres") {
         return;
     }
     let (_database, scene, address, line) = start().await;
     let sale = scene.sale();
     scene.wire.stall().await;
-    // Each would be refused by what is known here, and the database is asked first: together, not one after another.
+    // Memory refuses each of them, but the database is queried first: once for all, not one after another.
     let asked = line.tokens[1..].iter().map(|token| tokio::spawn(unavailable(hold(sale, token, &line.performance))));
     let mut slowest = Duration::ZERO;
     for asked in asked.collect::<Vec<_>>() {
@@ -123,6 +123,6 @@ async fn whoever_must_be_asked_for_is_told_in_time_that_nobody_answers() {
     let (reply, _) = recovered(|| hold(sale, &line.tokens[0], &line.performance)).await;
     reply.expect(201);
     in_time(sale.caller.get("/readyz")).await;
-    println!("told after {slowest:?} at most, refused as usual after {took:?}");
+    println!("answered after {slowest:?} at most, refused as usual after {took:?}");
     scene.is_in_order(address, 0).await;
 }

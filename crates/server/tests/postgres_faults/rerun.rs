@@ -11,7 +11,7 @@ use crate::scene::{Scene, charge, database, in_time, metric};
 use crate::support::room::room;
 use crate::support::{at_once, until};
 
-/// So many charge one wallet at once.
+/// This many charges of one wallet at once.
 const TOGETHER: usize = 24;
 
 const RERUN: &str = "onsale_desk_batches_rerun_total";
@@ -24,7 +24,7 @@ async fn start() -> (Database, Scene, SocketAddr, Client) {
     (database, scene, address, sql)
 }
 
-/// From now on, entries of the ledger are refused with this error so many times: at once, or at the commit. A sequence
+/// From now on, entries of the ledger are refused with this error this many times: at once, or at the commit. A sequence
 /// counts, as it is not rolled back.
 async fn inject(sql: &Client, code: &str, times: i64, when: &str) {
     let trigger = match when {
@@ -47,7 +47,7 @@ async fn together(scene: &Scene, wallet: &str) -> Vec<Reply> {
     at_once(amounts.map(|(number, amount)| charge(scene.sale(), wallet, amount, &format!("{wallet}-{number}")))).await
 }
 
-/// A wallet's balance and history are those of all charges, each once, and each caller was told what came of theirs.
+/// A wallet's balance and history are those of all charges, each once, and each caller got the right answer.
 async fn is_right(scene: &Scene, wallet: &str, replies: &[Reply]) {
     let rows = scene.sale().caller.get(&format!("/point/{wallet}/histories?limit=200")).expect(200).await;
     let rows = rows.as_array().unwrap();
@@ -90,7 +90,7 @@ async fn every_caller_of_a_refused_batch_gets_the_right_answer() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn whoever_is_never_first_is_told_to_come_again() {
+async fn a_command_that_is_never_first_gets_503() {
     if without("postgres") {
         return;
     }
@@ -98,18 +98,18 @@ async fn whoever_is_never_first_is_told_to_come_again() {
     // Twice with its batch, and then each time that it is tried alone.
     inject(&sql, "40001", 5, "at once").await;
     let replies = together(&scene, "wallet").await;
-    let told: Vec<usize> = (0..TOGETHER).filter(|number| replies[*number].status == 503).collect();
-    assert_eq!(told.len(), 1, "one of them, and no other: {told:?}");
+    let late: Vec<usize> = (0..TOGETHER).filter(|number| replies[*number].status == 503).collect();
+    assert_eq!(late.len(), 1, "one of them, and no other: {late:?}");
     let mut answers = replies.clone();
-    replies[told[0]].refused(503, "unavailable");
-    assert!(replies[told[0]].header("retry-after").is_some());
-    answers[told[0]] = charge(scene.sale(), "wallet", 1 << told[0], &format!("wallet-{}", told[0])).send().await;
+    replies[late[0]].refused(503, "unavailable");
+    assert!(replies[late[0]].header("retry-after").is_some());
+    answers[late[0]] = charge(scene.sale(), "wallet", 1 << late[0], &format!("wallet-{}", late[0])).send().await;
     is_right(&scene, "wallet", &answers).await;
     scene.is_in_order(address, 0).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn one_bad_command_harms_only_itself() {
+async fn a_bad_command_fails_alone() {
     if without("postgres") {
         return;
     }
@@ -125,7 +125,7 @@ async fn one_bad_command_harms_only_itself() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_deadlock_with_somebody_else_ends_well() {
+async fn a_deadlock_with_a_foreign_session_is_resolved() {
     if without("postgres") {
         return;
     }

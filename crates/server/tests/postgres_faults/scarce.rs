@@ -9,7 +9,7 @@ use onsale_testing::{Dice, Sale, Workload, without};
 use crate::scene::{alone_on, answered_in_time, charge, recovered, unavailable, until_decided};
 use crate::support::{ONSALE, until};
 
-/// So many sessions the server takes, whosever they are.
+/// The maximum number of sessions of the server, for all its clients.
 const SESSIONS: usize = 14;
 
 /// Takes every session that is left.
@@ -40,10 +40,10 @@ async fn no_connection_is_left() {
 
     let refused = Sale::launch(ONSALE).on(database.url()).run(&["serve"]).await;
     let said = String::from_utf8_lossy(&refused.stderr);
-    assert!(!refused.status.success() && said.contains("too many clients"), "it says what is missing: {said}");
+    assert!(!refused.status.success() && said.contains("too many clients"), "the error names the cause: {said}");
     println!("at the start: {}", said.trim());
 
-    // It loses its own, and others are sooner.
+    // It loses its own sessions, and other clients take the free ones first.
     scene.wire.cut().await;
     let mut taken_too = Vec::new();
     while taken_too.len() < 5 {
@@ -51,14 +51,14 @@ async fn no_connection_is_left() {
         tokio::task::yield_now().await;
     }
     scene.wire.heal().await;
-    let told = unavailable(charge(sale, "ada", 7, "second")).await;
+    let answered = unavailable(charge(sale, "ada", 7, "second")).await;
     let read = unavailable(sale.caller.get("/point/ada")).await;
     sale.caller.get("/healthz").expect(200).await;
     drop((taken, taken_too));
     let (reply, writes) = recovered(|| charge(sale, "ada", 7, "second")).await;
     assert_eq!(reply.expect(200)["balance"], 14, "done once");
     let (_, reads) = recovered(|| sale.caller.get("/point/ada")).await;
-    println!("told after {told:?} and {read:?}, writes again after {writes:?}, reads after {reads:?} more");
+    println!("answered after {answered:?} and {read:?}, writes again after {writes:?}, reads after {reads:?} more");
     scene.is_in_order(server.address(), 0).await;
 }
 
@@ -73,8 +73,8 @@ async fn the_disk_is_full() {
     let running = Workload::prepare(sale, 16, Dice::seed()).await.start(&sale.caller);
     until_decided(sale, 100).await;
     server.fill_disk();
-    // Some page has room left; sooner or later a table would have to grow. One refusal may come of what others in the same
-    // batch needed: the disk is full once the same charge is refused again and again.
+    // Some pages have room left, so a table has to grow only after a while. One refusal may be caused by other commands of
+    // the same batch. The disk is full once the same charge is refused repeatedly.
     let mut charges = 0;
     let refused = async || {
         charges += 1;
@@ -90,12 +90,12 @@ async fn the_disk_is_full() {
     until("the disk is full", refused).await;
     let read = sale.caller.get("/point/ada").expect(200).await;
     assert_eq!(read["balance"], 7, "reads go on");
-    let told = unavailable(charge(sale, "bob", 1, &format!("bob-{charges}"))).await;
+    let answered = unavailable(charge(sale, "bob", 1, &format!("bob-{charges}"))).await;
     server.free_disk();
     let (reply, writes) = recovered(|| charge(sale, "bob", 1, &format!("bob-{charges}"))).await;
     assert_eq!(reply.expect(200)["balance"], charges, "each once");
     let mut load = running.stop().await;
-    println!("told after {told:?}, after {charges} charges; writes again after {writes:?}");
+    println!("answered after {answered:?}, after {charges} charges; writes again after {writes:?}");
     println!("{} acknowledged, {} left open", load.acknowledged(), load.unanswered());
     scene.agrees_with(server.address(), &mut load).await;
     answered_in_time(&load);

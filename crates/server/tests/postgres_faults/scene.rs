@@ -10,7 +10,7 @@ use serde_json::json;
 
 use crate::support::{ONSALE, until};
 
-/// No request waits longer than 10 seconds, says the contract; what a busy machine adds is on top.
+/// By the contract no request waits longer than 10 s; a busy machine may add a second.
 pub(crate) const ANSWER_MAX: Duration = Duration::from_secs(10 + 1);
 
 /// How soon after the end of a fault all goes on.
@@ -19,7 +19,7 @@ pub(crate) const RECOVERY_MAX: Duration = Duration::from_secs(5);
 /// What an instance keeps open: two lanes, two readers, and one connection for news.
 const SESSIONS_EACH: i64 = 5;
 
-/// So many users that both lanes, and so many reads that both readers have something to do.
+/// Enough users to use both lanes, and enough reads to use both readers.
 const EVERYWHERE: usize = 12;
 
 /// Instances on one database, each behind a wire of its own.
@@ -69,7 +69,7 @@ pub(crate) async fn with_heir(replication: Replication) -> (Server, Server, Data
 }
 
 impl Scene {
-    /// So many instances on a database of the server at this address.
+    /// This many instances on a database of the server at this address.
     pub(crate) async fn on(address: SocketAddr, database: &Database, count: usize) -> Self {
         let (mut sales, mut wires) = (Vec::new(), Vec::new());
         for _ in 0..count {
@@ -118,7 +118,7 @@ impl Scene {
         until("every session is there, and no other", whole).await;
     }
 
-    /// Gives every connection of an instance something to do. Uses of points that nobody has change nothing.
+    /// Gives every connection of an instance something to do. A use of points by a user without points changes nothing.
     async fn touch_everything(&self, sale: &Sale) {
         let users: Vec<String> = (0..EVERYWHERE).map(|number| format!("touch-{number}")).collect();
         let touches = users.iter().flat_map(|user| {
@@ -130,7 +130,7 @@ impl Scene {
         }
     }
 
-    /// Every invariant holds on the live data, no session is lost or left, and so many deadlocks were seen.
+    /// Every invariant holds on the live data, no session is lost or left, and this many deadlocks were seen.
     pub(crate) async fn is_in_order(&self, address: SocketAddr, deadlocks: u64) {
         let audit = Launch::new(ONSALE).on(url(address, &self.database)).run(&["audit"]).await;
         assert!(audit.status.success(), "{}", String::from_utf8_lossy(&audit.stdout));
@@ -151,12 +151,12 @@ impl Scene {
     }
 }
 
-/// Nobody of a load waited too long for an answer.
+/// No caller of the workload waited too long for an answer.
 pub(crate) fn answered_in_time(load: &Workload) {
     assert!(load.slowest() < ANSWER_MAX, "somebody waited {:?} for an answer", load.slowest());
 }
 
-/// Waits until an instance has decided so many commands more.
+/// Waits until an instance has decided this many more commands.
 pub(crate) async fn until_decided(sale: &Sale, more: u64) {
     let decided = async || metric(sale, "onsale_desk_wait_seconds_count").await;
     let before = decided().await;
@@ -184,7 +184,7 @@ pub(crate) async fn in_time(call: Call) -> Reply {
     reply
 }
 
-/// Sends a call that cannot be served now: it is told so in time, with when to come again.
+/// Sends a call that cannot be served now. It gets a 503 with `Retry-After` in time; returns how long that took.
 pub(crate) async fn unavailable(call: Call) -> Duration {
     let since = Instant::now();
     let reply = in_time(call).await;

@@ -9,7 +9,7 @@ use onsale_testing::{Dice, Sale, Workload, without};
 use crate::scene::{Scene, alone_on, answered_in_time, charge, in_time, recovered, unavailable, until_decided};
 use crate::support::until;
 
-/// So many commands are decided before each fault.
+/// Number of commands that are decided before each fault.
 const DECIDED: u64 = 60;
 
 fn rounds() -> usize {
@@ -45,12 +45,12 @@ impl Away {
 }
 
 /// What callers see while the database is away.
-async fn is_told(sale: &Sale, round: usize) -> Duration {
+async fn is_refused(sale: &Sale, round: usize) -> Duration {
     let charged = unavailable(charge(sale, "ada", 7, &format!("round-{round}"))).await;
     let read = unavailable(sale.caller.get("/point/ada")).await;
     sale.caller.get("/healthz").expect(200).await;
     let unready = async || (in_time(sale.caller.get("/readyz")).await.status == 503).then_some(());
-    until("the instance says that it is not ready", unready).await;
+    until("/readyz fails", unready).await;
     in_time(sale.caller.get("/readyz")).await.refused(503, "unavailable");
     charged.max(read)
 }
@@ -63,7 +63,7 @@ async fn survives(away: &[Away]) {
     for away in std::iter::repeat_n(away, rounds()).flatten() {
         until_decided(sale, DECIDED).await;
         away.begin(&scene, &server).await;
-        let told = is_told(sale, round).await;
+        let answered = is_refused(sale, round).await;
         away.end(&scene, &server).await;
         let (reply, writes) = recovered(|| charge(sale, "ada", 7, &format!("round-{round}"))).await;
         round += 1;
@@ -72,7 +72,7 @@ async fn survives(away: &[Away]) {
         assert_eq!(read.expect(200)["balance"], 7 * round);
         let ready = async || (sale.caller.get("/readyz").send().await.status == 200).then_some(());
         until("the instance is ready again", ready).await;
-        println!("{away:?}: told after {told:?}, writes again after {writes:?}, reads after {reads:?} more");
+        println!("{away:?}: answered after {answered:?}, writes again after {writes:?}, reads after {reads:?} more");
 
         let mut load = running.stop().await;
         println!("{} acknowledged, {} left open", load.acknowledged(), load.unanswered());
@@ -127,7 +127,7 @@ async fn an_id_that_a_crash_hands_out_again_passes_for_nobodys_commit() {
     let ours = open_transaction(&scene.sql(server.address()).await).await;
     server.kill().await;
     server.restart().await;
-    // Somebody else commits under the same id.
+    // A foreign session commits under the same id.
     let sql = scene.sql(server.address()).await;
     let (mut theirs, mut given_again) = (0, false);
     while theirs < ours {

@@ -16,7 +16,7 @@ use crate::support::{at_once, until};
 /// How long a read may take that is not slow itself: it may stand behind the first of a slow kind for a moment.
 const STRANGER_MAX: Duration = Duration::from_millis(1_500);
 
-/// So many slow reads at once: more than there are connections.
+/// Number of slow reads at once: more than there are connections.
 const SLOW: usize = 12;
 
 async fn start() -> (Database, Scene, SocketAddr, Client) {
@@ -63,7 +63,7 @@ async fn others_go_on(sale: &Sale, slow: Vec<Call>) -> Vec<onsale_testing::Reply
         slowest = slowest.max(began.elapsed());
         round += 1;
     }
-    println!("{round} rounds of others, the slowest in {slowest:?}");
+    println!("{round} rounds of other reads, the slowest in {slowest:?}");
     assert!(slowest < STRANGER_MAX, "others took {slowest:?}");
     let mut replies = Vec::new();
     for slow in slow {
@@ -72,7 +72,7 @@ async fn others_go_on(sale: &Sale, slow: Vec<Call>) -> Vec<onsale_testing::Reply
     replies
 }
 
-/// Makes every read of payments take so long.
+/// Makes every read of payments take this many seconds.
 async fn slow_payments(sql: &Client, seconds: u32) {
     let slow = format!(
         "ALTER TABLE payments RENAME TO payments_kept;

@@ -1,5 +1,5 @@
-//! Asynchronous replication: what the standby had not heard of is lost, acknowledged or not, and whoever takes over
-//! from there goes on without a contradiction.
+//! Asynchronous replication: commits that did not reach the standby are lost, acknowledged or not, and the instances
+//! continue from the state of the standby without a contradiction.
 
 use onsale_testing::{Sale, without};
 use serde_json::{Value, json};
@@ -8,10 +8,10 @@ use crate::scene::{Replication, charge, recovered, with_heir};
 use crate::support::room::room;
 use crate::support::{text, until};
 
-/// So many charges are acknowledged while the standby hears nothing.
+/// Number of charges that are acknowledged while the standby receives nothing.
 const UNHEARD: i64 = 50;
 
-/// The seats of a performance that are not free, as somebody with a turn sees them; none while that cannot be told.
+/// The taken seats of a performance, as a user with a turn sees them; `None` if the read fails.
 async fn taken(sale: &Sale, concert: &str, date: &str, token: &str) -> Option<Vec<u64>> {
     let path = format!("/concerts/{concert}/seats?date={date}");
     let reply = sale.caller.get(&path).token(token).send().await;
@@ -24,7 +24,7 @@ async fn taken(sale: &Sale, concert: &str, date: &str, token: &str) -> Option<Ve
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_the_standby_had_not_heard_of_is_lost_and_nobody_is_shown_it() {
+async fn commits_that_the_standby_lacks_are_lost_and_not_shown() {
     if without("postgres") {
         return;
     }
@@ -37,7 +37,7 @@ async fn what_the_standby_had_not_heard_of_is_lost_and_nobody_is_shown_it() {
     let dates = sale.caller.get(&format!("/concerts/{concert}/dates")).token(&bob).expect(200).await;
     let date = text(&dates[0]["date"]);
     assert_eq!(taken(sale, &concert, &date, &bob).await, Some(vec![1]));
-    charge(sale, "ada", 7, "heard").expect(200).await;
+    charge(sale, "ada", 7, "replicated").expect(200).await;
     standby.follow(&primary).await;
 
     standby.kill().await;
@@ -52,7 +52,7 @@ async fn what_the_standby_had_not_heard_of_is_lost_and_nobody_is_shown_it() {
     let (read, took) = recovered(|| sale.caller.get("/point/ada")).await;
     let left = read.expect(200)["balance"].as_i64().unwrap();
     println!("{} of {UNHEARD} acknowledged charges are lost; served again after {took:?}", 7 + UNHEARD - left);
-    assert_eq!(left, 7, "what was not heard of is gone");
+    assert_eq!(left, 7, "the charges that were not replicated are gone");
     let forgotten = async || (taken(sale, &concert, &date, &bob).await? == [1]).then_some(());
     until("a hold that was lost is shown no more", forgotten).await;
 
@@ -61,7 +61,7 @@ async fn what_the_standby_had_not_heard_of_is_lost_and_nobody_is_shown_it() {
     assert_eq!((again.expect(200)["balance"].as_i64(), again.header("idempotency-replayed")), (Some(8), None));
     sale.hold(&bob, &performance, &[2]).await;
     assert_eq!(taken(sale, &concert, &date, &bob).await, Some(vec![1, 2]));
-    // A place that was lost has ended, and whoever had it gets another.
+    // A lost place has ended, and its user gets another.
     sale.until_status(&lost, "EXPIRED").await;
     let again = text(&sale.enter(&concert, "carl").await["token"]);
     assert_ne!(again, lost);

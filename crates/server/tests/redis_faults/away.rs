@@ -7,7 +7,7 @@ use serde_json::json;
 use crate::line::Line;
 use crate::support::until;
 
-/// Waits until an instance says this of Redis: it is looked at in the background.
+/// Waits until an instance reports this status of Redis, which it checks in the background.
 async fn until_redis_is(line: &Line, status: &str) {
     let is_so = async || {
         let ready = line.at(0).caller.get("/readyz").expect(200).await;
@@ -30,9 +30,9 @@ async fn unreachable_for_a_while() {
         } else {
             wire.cut().await;
         }
-        line.nobody_can_enter(&format!("late-{fall_silent}")).await;
+        line.no_user_can_enter(&format!("late-{fall_silent}")).await;
         line.stands().await;
-        // The sale goes on: whoever is inside leaves, and the next is let in.
+        // The sale continues: the user with the turn leaves, and the next one is admitted.
         let inside = line.tokens.remove(0);
         line.at(0).caller.delete("/queue/token").token(&inside).expect(204).await;
         line.at(1).until_status(&line.tokens[0], "ACTIVE").await;
@@ -56,7 +56,7 @@ async fn not_there_when_an_instance_starts() {
     let late = line.start_another(&url).await;
     let place = late.caller.get("/queue/token").token(&line.tokens[3]).expect(200).await;
     assert_eq!(place["position"], json!(3));
-    line.nobody_can_enter("late").await;
+    line.no_user_can_enter("late").await;
     wire.heal().await;
     assert_eq!(line.enter_again("late").await["position"], json!(6));
 }

@@ -8,10 +8,10 @@ use crate::support::{at_once, until};
 
 const WAITING: usize = 12;
 
-/// So many places that a further block is reserved on the way.
+/// Enough places that another block is reserved meanwhile.
 const CROWD: usize = 600;
 
-/// So many that some have places beyond the first block.
+/// Enough users that some have places beyond the first block.
 const BEYOND: usize = 1_200;
 
 /// A line, the row of its room before a crowd came, and the crowd's tokens.
@@ -19,19 +19,19 @@ async fn crowded(redis: &Redis, count: usize) -> Option<(Line, String, Vec<Strin
     let line = Line::start(&[redis.url(), redis.url()], WAITING).await?;
     let before = line.row().await;
     let crowd = line.crowd("crowd", count).await;
-    assert_eq!(crowd.len(), count, "everybody entered");
+    assert_eq!(crowd.len(), count, "each user entered");
     let reserved = async || (Line::reserved_to(&before) < Line::reserved_to(&line.row().await)).then_some(());
     until("a further block is reserved", reserved).await;
     Some((line, before, crowd))
 }
 
-/// Nobody is expired, everybody stands in the order of before, newcomers behind them.
+/// No place has ended, all users keep their order, and new users are behind them.
 async fn goes_on(mut line: Line, crowd: &[String], before: &[u64]) {
     line.stands().await;
     let late = line.enter_again("late").await;
     assert_eq!(late["status"], "WAITING", "{late}");
     let newcomers = line.crowd("newcomer", CROWD).await;
-    assert_eq!(newcomers.len(), CROWD, "everybody entered");
+    assert_eq!(newcomers.len(), CROWD, "each user entered");
     let all: Vec<String> = crowd.iter().chain(&newcomers).cloned().collect();
     let after = line.positions(&all).await;
     assert_eq!(after[..crowd.len()], *before, "the line keeps its order");
@@ -40,7 +40,7 @@ async fn goes_on(mut line: Line, crowd: &[String], before: &[u64]) {
         "newcomers are behind"
     );
     line.stands().await;
-    line.everybody_is_known(WAITING).await;
+    line.all_users_are_known(WAITING).await;
     line.tokens.truncate(4);
     line.admits_in_order().await;
 }
@@ -103,7 +103,7 @@ async fn a_server_that_is_demoted_and_promoted_again() {
     other.promote();
     let lost = line.crowd("lost", 40).await;
     redis.follow(&other).await;
-    line.nobody_can_enter("meanwhile").await;
+    line.no_user_can_enter("meanwhile").await;
     redis.promote();
     let late = line.enter_again("late").await;
     assert_eq!(late["status"], "WAITING", "{late}");
@@ -113,7 +113,7 @@ async fn a_server_that_is_demoted_and_promoted_again() {
     let positions = line.positions(&all).await;
     assert!(positions[..lost.len()].iter().all(|position| *position <= (WAITING + lost.len()) as u64), "{positions:?}");
     line.stands().await;
-    line.everybody_is_known(WAITING).await;
+    line.all_users_are_known(WAITING).await;
     line.tokens.truncate(4);
     line.admits_in_order().await;
 }
@@ -126,12 +126,12 @@ async fn a_server_that_loads_older_data_in_the_same_life() {
     let lost = line.crowd("lost", 40).await;
     redis.run::<()>(&["DEBUG", "RELOAD", "NOSAVE"]);
     let newcomers = line.crowd("newcomer", 40).await;
-    assert_eq!(newcomers.len(), 40, "everybody entered");
+    assert_eq!(newcomers.len(), 40, "each user entered");
     let all: Vec<String> = lost.iter().chain(&newcomers).cloned().collect();
     let positions = line.positions(&all).await;
     assert!(positions[..lost.len()].iter().all(|position| *position <= (WAITING + lost.len()) as u64), "{positions:?}");
     line.stands().await;
-    line.everybody_is_known(WAITING).await;
+    line.all_users_are_known(WAITING).await;
     line.tokens.truncate(4);
     line.admits_in_order().await;
 }

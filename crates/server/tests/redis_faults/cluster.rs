@@ -25,6 +25,6 @@ async fn rooms_are_spread_and_each_is_in_order() {
     let keys: Vec<i64> = cluster.servers().iter().map(|server| server.run(&["DBSIZE"])).collect();
     assert!(keys.iter().all(|keys| *keys > 0), "every server has some rooms: {keys:?}");
     line.stands().await;
-    line.everybody_is_known(20).await;
+    line.all_users_are_known(20).await;
     line.admits_in_order().await;
 }

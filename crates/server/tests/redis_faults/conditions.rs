@@ -1,4 +1,4 @@
-//! What Redis must be set to and must permit is checked before anybody enters, and shown.
+//! The settings and permissions that Redis needs are checked before a user enters, and reported.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use crate::support::room::room;
 use crate::support::{at_once, start, text, until};
 
-/// A look each second that takes a few seconds if nobody answers; what a busy machine adds is on top.
+/// Redis is checked each second; a check without an answer takes a few seconds, and a busy machine adds some.
 const RAISED_WITHIN: Duration = Duration::from_secs(20);
 
 /// A number that `/metrics` shows, 0 if it is not there.
@@ -20,7 +20,7 @@ pub(crate) async fn metric(sale: &Sale, name: &str) -> f64 {
     value.unwrap_or(0.0)
 }
 
-/// What an instance says of Redis.
+/// What `/readyz` of an instance reports about Redis.
 pub(crate) async fn said(sale: &Sale) -> Value {
     let ready = sale.caller.get("/readyz").expect(200).await;
     ready["parts"].as_array().unwrap().iter().find(|part| part["part"] == "redis").cloned().unwrap()
@@ -56,7 +56,7 @@ async fn on(url: &str) -> Sale {
     start(&[("ONSALE_REDIS_URL", url)]).await
 }
 
-/// So many users enter, some hundred at once; each with the answer's status and token.
+/// This many users enter, some hundred at once. Returns the status and the body of each answer.
 async fn enter(sale: &Sale, concert: &str, count: usize) -> Vec<(u16, Value)> {
     let mut answers = Vec::new();
     for first in (0..count).step_by(500) {
@@ -79,13 +79,13 @@ async fn with_little_memory(policy: &str) -> Redis {
     redis
 }
 
-/// Too many come for Redis's memory: some are refused, and nobody who got a place gets a second one.
-async fn nobody_has_two_places(redis: &Redis, sale: &Sale) {
+/// More users enter than Redis has memory for: some are refused, and no user gets a second place.
+async fn no_user_has_two_places(redis: &Redis, sale: &Sale) {
     let concert = sale.concert(&room(1)).await;
     let first = enter(sale, &concert, 12_000).await;
     let entered = first.iter().filter(|(status, _)| *status == 201).count();
     assert!((100..12_000).contains(&entered), "{entered} of 12000 entered");
-    assert!(first.iter().all(|(status, _)| [201, 503].contains(status)), "the rest is told to come later");
+    assert!(first.iter().all(|(status, _)| [201, 503].contains(status)), "all other users get a 503");
     let again = enter(sale, &concert, 12_000).await;
     for (number, (before, after)) in first.iter().zip(&again).enumerate().filter(|(_, (before, _))| before.0 == 201) {
         assert_eq!((after.0, &after.1), (200, &before.1), "user-{number} has the same place");
@@ -105,7 +105,7 @@ async fn a_policy_that_evicts_places() {
     let redis = with_little_memory("allkeys-lru").await;
     let sale = on(&redis.url()).await;
     is_raised(&sale, "eviction", "allkeys-lru").await;
-    nobody_has_two_places(&redis, &sale).await;
+    no_user_has_two_places(&redis, &sale).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -121,7 +121,7 @@ async fn no_memory_left() {
     is_raised(&sale, "full", "no memory left").await;
     let more: u64 = redis.run::<Vec<String>>(&["CONFIG", "GET", "maxmemory"])[1].parse().unwrap();
     redis.run::<()>(&["CONFIG", "SET", "maxmemory", &(more + 900_000).to_string()]);
-    nobody_has_two_places(&redis, &sale).await;
+    no_user_has_two_places(&redis, &sale).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -134,7 +134,7 @@ async fn a_user_without_the_rights() {
     let url = format!("redis://sale:pa%40ss@{}", redis.address());
     let sale = on(&url).await;
     is_raised(&sale, "rights", "INFO").await;
-    // With just what is asked for, a place can be had.
+    // With exactly the documented permissions, a user can enter.
     let least = "+@hash +info +eval +evalsha +script|load +unlink +lpushx";
     let rights: Vec<&str> = "ACL SETUSER sale resetkeys ~onsale:* -@all".split(' ').chain(least.split(' ')).collect();
     redis.run::<()>(&rights);
@@ -160,7 +160,7 @@ async fn a_wrong_password() {
         let sale = on(&url).await;
         is_raised(&sale, "login", "refuses the user or the password").await;
         assert!(!sale.instance.log().contains("wrong@"), "no password in the log");
-        // The age rises without a room, so that an alert fires before anybody waits.
+        // The age rises without a room, so that an alert fires before a user waits.
         let rises = async || (metric(&sale, "onsale_waiting_room_memory_age_seconds").await > 2.0).then_some(());
         until("the age rises", rises).await;
     }
@@ -216,7 +216,7 @@ async fn a_cluster_with_a_slot_missing() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn stalled_without_anybody_in_line() {
+async fn redis_that_stalls_is_reported_without_a_user_in_line() {
     if without("redis") {
         return;
     }

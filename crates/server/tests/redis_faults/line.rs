@@ -19,14 +19,14 @@ const ANSWERED_WITHIN: Duration = Duration::from_secs(11);
 pub(crate) struct Line {
     pub(crate) sales: Vec<Sale>,
     pub(crate) concert: String,
-    /// Whoever is inside, and those in line, in order.
+    /// The user with the turn, then the users in line, in order.
     pub(crate) tokens: Vec<String>,
     launch: Launch,
     database: Database,
 }
 
 impl Line {
-    /// Each instance has its rooms at one of these URLs. One is inside, and so many wait.
+    /// Each instance has its rooms at one of these URLs. One user has the turn, and this many wait.
     pub(crate) async fn start(redis: &[String], waiting: usize) -> Option<Self> {
         if without("postgres") || without("redis") {
             return None;
@@ -92,7 +92,7 @@ impl Line {
         }
     }
 
-    /// So many enter at once; the tokens of those who got a place.
+    /// This many users enter at once. Returns the tokens of those who got a place.
     pub(crate) async fn crowd(&self, name: &str, count: usize) -> Vec<String> {
         let enter = |number: usize| {
             let body = json!({"userId": format!("{name}-{number}"), "concertId": self.concert});
@@ -114,8 +114,8 @@ impl Line {
         reply
     }
 
-    /// Nobody new can enter, and is told when to come again.
-    pub(crate) async fn nobody_can_enter(&self, user: &str) {
+    /// A new user cannot enter, and gets a 503 with `Retry-After`.
+    pub(crate) async fn no_user_can_enter(&self, user: &str) {
         let reply = self.try_enter(0, user).await;
         reply.refused(503, "unavailable");
         assert!(reply.header("retry-after").is_some());
@@ -130,7 +130,7 @@ impl Line {
         };
         let reply = until("one can enter again", entered).await;
         assert!(since.elapsed() < BACK_WITHIN, "entered after {:?}", since.elapsed());
-        // Whoever was told 503 may have been let in all the same.
+        // A user who got a 503 may have a place all the same.
         assert!(reply.status.is_success(), "{:?}", reply.body);
         reply.json()
     }
@@ -144,7 +144,7 @@ impl Line {
         until("one can enter after the failover", entered).await.json()
     }
 
-    /// Everybody stands where they stood, whichever instance they ask: one may know a moment later than another.
+    /// All users keep their positions at every instance; one instance may be a moment later than another.
     pub(crate) async fn stands(&self) {
         for (number, token) in self.tokens.iter().enumerate() {
             let wanted = if number == 0 { json!(["ACTIVE", null]) } else { json!(["WAITING", number]) };
@@ -153,8 +153,8 @@ impl Line {
         }
     }
 
-    /// Whoever enters again has the same place, once the tokens that were shown are known again.
-    pub(crate) async fn everybody_is_known(&self, waiting: usize) {
+    /// A user who enters again has the same place, once Redis knows the tokens that were shown.
+    pub(crate) async fn all_users_are_known(&self, waiting: usize) {
         for number in 0..waiting {
             let known = async || {
                 // As clients do who wait: each poll shows the token.
@@ -166,14 +166,14 @@ impl Line {
         }
     }
 
-    /// One after another leaves, and the next in line is let in: each in turn, and nobody before.
+    /// Users leave one after another, and each time the next user in line is admitted, and no other.
     pub(crate) async fn admits_in_order(&self) {
         for (number, pair) in self.tokens.windows(2).enumerate() {
             self.at(number).caller.delete("/queue/token").token(&pair[0]).expect(204).await;
             self.at(number + 1).until_status(&pair[1], "ACTIVE").await;
             if let Some(after) = self.tokens.get(number + 2) {
                 let is_next = |place: &Value| {
-                    assert_eq!(place["status"], "WAITING", "nobody is let in before their turn: {place}");
+                    assert_eq!(place["status"], "WAITING", "a user is admitted out of order: {place}");
                     place["position"] == 1
                 };
                 self.at(number).until(after, is_next).await;
@@ -183,12 +183,12 @@ impl Line {
         assert!(audit.status.success(), "{}", String::from_utf8_lossy(&audit.stdout));
     }
 
-    /// What the audit says.
+    /// The output of `onsale audit`.
     pub(crate) async fn audit(&self) -> std::process::Output {
         self.launch.run(&["audit"]).await
     }
 
-    /// Whoever entered last stands behind everybody else, once all instances have said how far they were.
+    /// The user who entered last is behind all other users, once all instances have reported their counters.
     pub(crate) async fn joined_last(&mut self, place: &Value) {
         let (token, behind) = (text(&place["token"]), self.tokens.len());
         for sale in &self.sales {
@@ -197,7 +197,7 @@ impl Line {
         self.tokens.push(token);
     }
 
-    /// Everybody's position, asked for at one instance, as of an instant after all of them were shown.
+    /// The position of each user, polled at one instance, as of an instant after all of them were shown.
     pub(crate) async fn positions(&self, tokens: &[String]) -> Vec<u64> {
         let sale = self.at(0);
         let ask = || tokens.iter().map(|token| sale.caller.get("/queue/token").token(token)).collect::<Vec<_>>();

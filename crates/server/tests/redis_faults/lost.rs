@@ -20,13 +20,13 @@ async fn killed_and_back_with_its_memory() {
     let Some(mut line) = three_on(&redis).await else { return };
     redis.kill().await;
     line.stands().await;
-    line.nobody_can_enter("late").await;
+    line.no_user_can_enter("late").await;
     line.stands().await;
     redis.restart().await;
     let late = line.enter_again("late").await;
     line.joined_last(&late).await;
     line.stands().await;
-    line.everybody_is_known(WAITING).await;
+    line.all_users_are_known(WAITING).await;
     line.admits_in_order().await;
 }
 
@@ -36,12 +36,12 @@ async fn killed_and_back_with_nothing() {
     let Some(mut line) = three_on(&redis).await else { return };
     redis.kill().await;
     line.stands().await;
-    line.nobody_can_enter("late").await;
+    line.no_user_can_enter("late").await;
     redis.restart().await;
     let late = line.enter_again("late").await;
     line.joined_last(&late).await;
     line.stands().await;
-    line.everybody_is_known(WAITING).await;
+    line.all_users_are_known(WAITING).await;
     line.admits_in_order().await;
 }
 
@@ -63,21 +63,21 @@ async fn emptied_in_mid_sale() {
     let positions = line.positions(&all).await;
     assert!(positions.iter().all(|position| *position > WAITING as u64), "{positions:?}");
     line.stands().await;
-    line.everybody_is_known(WAITING).await;
+    line.all_users_are_known(WAITING).await;
     line.admits_in_order().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn one_user_who_enters_twice_gets_to_have_one_place() {
+async fn a_user_who_enters_twice_ends_with_one_place() {
     let redis = Redis::start(Keeps::Nothing).await;
     let Some(line) = three_on(&redis).await else { return };
     redis.run::<()>(&["FLUSHALL"]);
-    // Nobody has shown a token since: the user is not known, and gets a second place.
+    // No token was shown since, so the user is not known and gets a second place.
     let second = line.enter_again(&user(7)).await;
     assert_ne!(second["token"], json!(line.tokens[8]));
     line.stands().await;
     // With the first one shown, that is the one that counts, and the other is given up.
-    line.everybody_is_known(WAITING).await;
+    line.all_users_are_known(WAITING).await;
     let given_up = async || {
         let place = line.at(1).caller.get("/queue/token").token(&text(&second["token"])).expect(200).await;
         (place["status"] == "EXPIRED").then_some(())
@@ -108,6 +108,6 @@ async fn a_copy_that_lags_takes_over() {
     let late = line.enter_again("late").await;
     line.joined_last(&late).await;
     line.stands().await;
-    line.everybody_is_known(WAITING + 10).await;
+    line.all_users_are_known(WAITING + 10).await;
     line.admits_in_order().await;
 }

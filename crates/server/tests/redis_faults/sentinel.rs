@@ -21,7 +21,7 @@ async fn a_failover_keeps_the_line() {
     let late = line.enter_after_failover("late").await;
     line.joined_last(&late).await;
     line.stands().await;
-    line.everybody_is_known(WAITING).await;
+    line.all_users_are_known(WAITING).await;
     line.admits_in_order().await;
 }
 

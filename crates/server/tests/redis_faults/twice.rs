@@ -1,4 +1,4 @@
-//! A place that has two bearers all the same: one of them counts, the other one is told so, and the audit sees it.
+//! A place with two bearers: one counts, the other is refused, and the audit reports both.
 
 use onsale_testing::redis::{Keeps, Redis};
 use onsale_testing::{Sale, without};

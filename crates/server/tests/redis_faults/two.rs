@@ -24,7 +24,7 @@ async fn two_hand_out_places_and_none_twice() {
     let calls = (0..400).map(|number| enter(if number % 2 == 0 { line.at(0) } else { &beyond }, number));
     let replies = at_once(calls.collect::<Vec<_>>()).await;
     let all = tokens(&replies);
-    assert_eq!(all.len(), 400, "everybody entered");
+    assert_eq!(all.len(), 400, "each user entered");
     line.positions(&all).await;
     line.stands().await;
     line.admits_in_order().await;

@@ -10,7 +10,7 @@ use crate::platform::Platform;
 use crate::scene::Evening;
 use crate::support::ONSALE;
 
-/// So many transactions, that a new cluster is behind for the whole test.
+/// Enough transactions that the ids of a new cluster stay behind for the whole test.
 const TRANSACTIONS: usize = 20_000;
 
 /// A server that has had many transactions before the sale, and a database on it.

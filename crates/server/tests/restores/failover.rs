@@ -9,7 +9,7 @@ use crate::scene::Evening;
 use crate::support::{ONSALE, until};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_was_sent_of_a_lost_history_moves_no_mark() {
+async fn events_sent_from_a_lost_history_move_no_mark() {
     if without("postgres") {
         return;
     }

@@ -23,11 +23,11 @@ async fn archived(server: &Server) {
 /// How a base backup is made a server again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum How {
-    /// As it is.
+    /// The data folder as it is now.
     Started,
     /// With what came into the archive since.
     Recovered,
-    /// As it is, in the place of the old server, while the instance and the consumer go on.
+    /// The data folder as it is now. in the place of the old server, while the instance and the consumer go on.
     UnderARunningInstance,
 }
 
@@ -83,7 +83,7 @@ async fn restores(how: How) {
         let reply = after.sale.caller.get("/point/user-0").send().await;
         (reply.status == 200).then(|| reply.json()["balance"].as_i64().unwrap())
     };
-    assert_eq!(known - until("wallets can be read", restored).await, lost_points, "as far as was asked for");
+    assert_eq!(known - until("wallets can be read", restored).await, lost_points, "up to the requested point in time");
     until("wallets can be charged", async || after.try_charge().await.then_some(())).await;
     after.charge(1_000).await;
     after.forgets(&lost).await;

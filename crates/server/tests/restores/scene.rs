@@ -56,7 +56,7 @@ impl Evening {
         Self { launch, sale, consumer }
     }
 
-    /// On a Postgres.
+    /// A scene on the Postgres at this URL.
     pub(crate) async fn on(url: &str, platform: &Platform) -> Self {
         Self::start(Sale::launch(ONSALE).on(url), platform).await
     }
@@ -84,7 +84,7 @@ impl Evening {
         Crowd { stop, people }
     }
 
-    /// Charges each wallet.
+    /// Charges each wallet with this many points.
     pub(crate) async fn charge(&self, amount: i64) {
         for user in 0..USERS {
             self.sale.charge(&format!("user-{user}"), amount).await;
@@ -121,7 +121,7 @@ impl Evening {
         }
     }
 
-    /// Everybody of a line stands where they stood, and who comes stands behind them.
+    /// All users of a line keep their positions, and a new user is behind them.
     pub(crate) async fn keeps(&self, line: &Line) {
         for (ahead, token) in line.tokens.iter().enumerate() {
             let place = self.sale.until(token, |place| place["position"] == ahead + 1).await;
@@ -192,7 +192,7 @@ impl Evening {
 }
 
 impl Evening {
-    /// Somebody enters a line after the backup: what they are given is lost with the restore.
+    /// A user enters a line after the backup, so the restore loses the place.
     pub(crate) async fn enter_for_a_moment(&self, line: &Line) -> String {
         text(&self.sale.enter(&line.concert, "the-lost").await["token"])
     }

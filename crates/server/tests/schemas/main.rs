@@ -14,7 +14,7 @@ use support::room::room;
 use support::{ONSALE, text};
 
 #[tokio::test]
-async fn every_event_is_as_its_schema_says() {
+async fn every_event_fits_its_schema() {
     let launch = Sale::launch(ONSALE).set("ONSALE_HOLD_SECONDS", 300);
     let sale = Sale::start(&launch).await;
     let lecture = sale.lecture(3).await;
@@ -62,7 +62,7 @@ fn fields(schema: &Value, path: &str, into: &mut Vec<(String, bool, Value)>) {
 
 /// A consumer of yesterday's events reads today's: no field is gone, optional by now, or of another type.
 #[test]
-fn what_has_landed_holds() {
+fn a_released_schema_does_not_change() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR"));
     let read =
         |path: std::path::PathBuf| -> Value { serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap() };

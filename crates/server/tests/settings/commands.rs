@@ -177,7 +177,7 @@ async fn seeding_twice_is_as_good_as_once() {
     assert!(before[2]["balance"].as_i64().unwrap() > 0);
     assert!(sale.instance.terminate().await.success());
     let second = launch.run(&["seed"]).await;
-    assert!(second.status.success() && second.stdout != first.stdout, "it says that nothing was added");
+    assert!(second.status.success() && second.stdout != first.stdout, "the output reports that nothing was added");
     let sale = Sale::start(&launch).await;
     assert_eq!(samples(&sale).await, before);
     assert!(launch.run(&["audit"]).await.status.success());

@@ -1,4 +1,4 @@
-//! `onsale serve --demo`: something to look at, and something to paste.
+//! `onsale serve --demo`: a sale to see, and commands to paste.
 
 use std::process::{Command, Stdio};
 
@@ -66,7 +66,7 @@ async fn without_a_key_there_are_no_admin_calls() {
     assert_eq!(server.output().lines().count(), 1, "nothing but the address is printed: {}", server.output());
 }
 
-/// What the greeting tells to paste: the indented lines.
+/// The commands in the greeting: its indented lines.
 fn pasted(output: &str) -> String {
     let lines = output.lines().filter(|line| line.starts_with("  "));
     lines.map(|line| format!("{line}\n")).collect()
@@ -92,7 +92,7 @@ fn paste(script: &str) -> Vec<Value> {
     serde_json::Deserializer::from_str(&values).into_iter().map(Result::unwrap).collect()
 }
 
-/// Pastes what the greeting says; the seat that it bought.
+/// Runs the commands of the greeting. Returns the seat that they bought.
 async fn buy_as_greeted(sale: &Sale, output: &str) -> Value {
     let replies = paste(&pasted(output));
     let [dates, payment] = &replies[..] else { panic!("dates and a payment: {replies:?}") };
@@ -105,7 +105,7 @@ async fn buy_as_greeted(sale: &Sale, output: &str) -> Value {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_is_pasted_buys_a_seat_each_time_and_after_a_restart() {
+async fn the_commands_of_the_greeting_buy_a_seat_each_time_and_after_a_restart() {
     if !has_tools() {
         return println!("skipped: bash, curl and jq are needed");
     }

@@ -16,7 +16,7 @@ async fn standard_output_is_for_the_address_and_standard_error_for_the_log() {
     sale.charge("ada", 5).await;
     sale.caller.get("/nowhere").refused(404, "not-found").await;
     sale.instance.signal(Signal::TERM);
-    until("the end is told", async || sale.instance.log().contains("\"stopped\"").then_some(())).await;
+    until("the end is logged", async || sale.instance.log().contains("\"stopped\"").then_some(())).await;
     assert_eq!(sale.instance.output().trim_end(), format!("onsale listening on {base}"), "and nothing else");
     let log = sale.instance.log();
     assert!(sale.instance.ended().await.success());
@@ -39,16 +39,16 @@ fn entries(log: &str, message: &str) -> Vec<Value> {
 }
 
 #[tokio::test]
-async fn a_start_tells_what_is_on_and_off() {
+async fn a_start_logs_what_is_on_and_off() {
     let launch = Sale::launch(ONSALE)
-        .set("ONSALE_REDIS_URL", "redis://someone:redis-password@127.0.0.1:1")
+        .set("ONSALE_REDIS_URL", "redis://a-user:redis-password@127.0.0.1:1")
         .set("ONSALE_KAFKA_BROKERS", "127.0.0.1:1")
         .set("ONSALE_AUTH", "jwt")
         .set("ONSALE_JWT_SECRET", "a-secret-of-thirty-two-characters")
         .set("ONSALE_QUEUE_STRICT", "true");
     let sale = Sale::start(&launch).await;
     let log = sale.instance.log();
-    let [start] = &entries(&log, "onsale starts")[..] else { panic!("one line tells of the start: {log}") };
+    let [start] = &entries(&log, "onsale starts")[..] else { panic!("one line logs the start: {log}") };
     let told = json!({
         "version": start["version"], "command": "serve", "redis": start["redis"], "kafka": "127.0.0.1:1", "relay": true,
         "data_platform": "none", "auth": "jwt", "queue_strict": true, "caches": true, "admin": true,
@@ -67,9 +67,9 @@ async fn a_start_tells_what_is_on_and_off() {
 }
 
 #[tokio::test]
-async fn a_setting_without_effect_is_told_once() {
+async fn a_setting_without_effect_is_logged_once() {
     let launch = Sale::launch(ONSALE)
-        .set("ONSALE_DATA_PLATFORM_URL", "http://someone:platform-password@127.0.0.1:1")
+        .set("ONSALE_DATA_PLATFORM_URL", "http://a-user:platform-password@127.0.0.1:1")
         .set("ONSALE_KAFKA_GROUP", "a-group")
         .set("ONSALE_JWT_SECRET", "a-secret-of-thirty-two-characters")
         .with("--kafka-partitions=3");
@@ -126,7 +126,7 @@ async fn no_secret_is_ever_logged() {
     sale.caller.get(&path).bearer("a-wrong-admin-key").refused(401, "admin-key-invalid").await;
 
     sale.instance.signal(Signal::TERM);
-    until("the end is told", async || sale.instance.log().contains("\"stopped\"").then_some(())).await;
+    until("the end is logged", async || sale.instance.log().contains("\"stopped\"").then_some(())).await;
     let log = sale.instance.log() + &sale.instance.output();
     assert!(log.contains("/queue/token/events") && log.lines().count() > 10, "requests are logged: {log}");
     let signature = |token: &str| token.rsplit('.').next().unwrap().to_owned();

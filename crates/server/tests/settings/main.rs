@@ -19,7 +19,7 @@ use onsale_testing::{Caller, Launch, Sale};
 use serde_json::{Value, json};
 use support::{ONSALE, until};
 
-/// A port that somebody else listens on: whoever gets as far as binding it fails in another way.
+/// A port that is in use: a command that gets as far as binding it fails with another error.
 fn taken_port() -> (TcpListener, String) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap().to_string();
@@ -202,7 +202,7 @@ async fn a_program_without_traces_does_not_pretend() {
 }
 
 #[tokio::test]
-async fn what_is_no_setting_is_refused_or_told() {
+async fn an_unknown_setting_is_refused_or_logged() {
     let table = [
         (&["serve", "--colour", "blue"][..], "--colour"),
         (&["serve", "--holdseconds=5"], "--holdseconds"),
@@ -216,7 +216,7 @@ async fn what_is_no_setting_is_refused_or_told() {
     }
     let launch = launch().set("ONSALE_HOLD_SECOND", 5);
     let server = launch.start().await;
-    until("an unknown variable is told", async || server.log().contains("ONSALE_HOLD_SECOND").then_some(())).await;
+    until("an unknown variable is logged", async || server.log().contains("ONSALE_HOLD_SECOND").then_some(())).await;
 }
 
 #[tokio::test]
@@ -246,7 +246,7 @@ async fn jwt_needs_one_key() {
     write(&none, "key.pem", "-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----\n");
     assert_bad(&none.set(keys[1], "key.pem").run(&["serve"]).await, &[keys[1]]);
     let server = jwt().set(keys[0], "short").set("ONSALE_LISTEN", "0.0.0.0:0").set("ONSALE_LOG", "warn").start().await;
-    until("a weak secret is told", async || server.log().contains("32 bytes").then_some(())).await;
+    until("a weak secret is logged", async || server.log().contains("32 bytes").then_some(())).await;
     assert!(!server.log().contains("\"short\""), "and not shown");
 }
 

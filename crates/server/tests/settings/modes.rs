@@ -1,4 +1,4 @@
-//! Who may read what the server writes: its own user, whatever the umask is.
+//! Modes of the files that the server writes: its own user, whatever the umask is.
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
@@ -49,7 +49,7 @@ async fn the_database_is_readable_by_its_owner_alone() {
 }
 
 #[tokio::test]
-async fn a_database_that_others_could_read_is_closed_to_them() {
+async fn a_database_that_other_users_could_read_is_closed_to_them() {
     if is_shared() {
         return;
     }

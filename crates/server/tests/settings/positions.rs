@@ -15,7 +15,7 @@ const ON_A_SALE: [&[&str]; 6] =
 
 const MEANT: &str = "sqlite://meant.db";
 
-/// The command with a flag at each place where one may stand.
+/// The command with a flag at each allowed position.
 fn positions(command: &[&str], flag: &[&str]) -> Vec<Vec<String>> {
     let arguments = |place: usize| [&command[..place], flag, &command[place..]].concat();
     let owned = |arguments: Vec<&str>| arguments.into_iter().map(str::to_owned).collect();
@@ -171,7 +171,7 @@ async fn a_flag_that_is_given_twice_is_refused() {
 }
 
 #[tokio::test]
-async fn what_has_no_effect_on_a_command_is_refused_or_told() {
+async fn a_flag_without_effect_on_a_command_is_refused_or_logged() {
     let launch = launch();
     for command in ["openapi", "completions"] {
         let arguments = [&["--database-url", MEANT, command][..], if command == "openapi" { &[] } else { &["bash"] }];

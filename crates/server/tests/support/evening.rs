@@ -10,9 +10,9 @@ pub(crate) struct Evening {
     pub(crate) sale: Sale,
     pub(crate) concert: String,
     pub(crate) performance: String,
-    /// Ada's token.
+    /// Ada's token, with a turn.
     pub(crate) ada: String,
-    /// Bob's token.
+    /// Bob's token, with a turn.
     pub(crate) bob: String,
 }
 
@@ -64,7 +64,7 @@ impl Evening {
     }
 }
 
-/// Where a reservation is found.
+/// A reservation's path.
 pub(crate) fn path_of(reservation: &Value) -> String {
     format!("/reservations/{}", text(&reservation["reservationId"]))
 }

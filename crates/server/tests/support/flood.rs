@@ -15,12 +15,12 @@ async fn shed(metrics: &Caller) -> u64 {
     count.unwrap().parse().unwrap()
 }
 
-/// Sends charges that no one waits for, until the first is refused. The connections stay open.
+/// Sends charges without waiting for answers, until the first is refused. The connections stay open.
 pub(crate) async fn flood(sale: &Sale) -> Vec<TcpStream> {
     let metrics = Caller::new(sale.instance.base());
     let mut streams = Vec::new();
     while shed(&metrics).await == 0 {
-        assert!(streams.len() < REQUESTS_MAX, "whatever comes is taken in");
+        assert!(streams.len() < REQUESTS_MAX, "no charge is refused");
         for number in 0..250 {
             let line = format!("PATCH /point/user-{}/charge", number % 50);
             let mut stream = connect(sale.instance.base()).await;

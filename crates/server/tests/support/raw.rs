@@ -14,7 +14,7 @@ pub(crate) struct RawReply {
 }
 
 impl RawReply {
-    /// A header's value.
+    /// The value of this header, by its name in lower case.
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
         let named = |line: &&str| line.split_once(':').is_some_and(|(known, _)| known.eq_ignore_ascii_case(name));
         self.head.lines().skip(1).find(named)?.split_once(':').map(|(_, value)| value.trim())
@@ -32,7 +32,7 @@ pub(crate) async fn connect(base: &str) -> TcpStream {
     TcpStream::connect(base.strip_prefix("http://").unwrap()).await.unwrap()
 }
 
-/// Sends bytes and reads all that comes back. Where the server cuts the connection off, what came until then counts.
+/// Sends bytes and reads all that comes back, until the server closes or resets the connection.
 pub(crate) async fn exchange(base: &str, request: &[u8]) -> Option<RawReply> {
     let mut stream = connect(base).await;
     // A server may answer, and close, before it has read everything.

@@ -30,19 +30,19 @@ pub(crate) fn token(place: &Value) -> String {
     text(&place["token"])
 }
 
-/// Where a token stands now.
+/// The place of a token now.
 pub(crate) async fn place(sale: &Sale, token: &str) -> Value {
     sale.caller.get("/queue/token").token(token).expect(200).await
 }
 
-/// Everything that a place in line says of waiting.
-pub(crate) fn says_nothing_of_waiting(place: &Value) {
+/// The members of a waiting place are absent.
+pub(crate) fn has_no_members_of_waiting(place: &Value) {
     for member in ["position", "estimatedWaitSeconds", "pollAfterSeconds"] {
         assert!(place[member].is_null(), "{member}: {place}");
     }
 }
 
-/// When a place was admitted, told from its end while it holds nothing.
+/// When a place was admitted, computed from its end if it has no hold.
 pub(crate) fn admitted_at(place: &Value, active_seconds: i64) -> i64 {
     millis(&place["activeUntil"]) - active_seconds * 1000
 }

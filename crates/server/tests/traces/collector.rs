@@ -1,4 +1,4 @@
-//! A collector of traces: OTLP over HTTP, as the standard says.
+//! A collector of traces: OTLP over HTTP, as in the standard.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -16,7 +16,7 @@ use opentelemetry_proto::tonic::trace::v1::span::SpanKind;
 use opentelemetry_proto::tonic::trace::v1::status::StatusCode;
 use prost::Message;
 
-/// A span that was told of. Ids are in hexadecimal.
+/// A span that was received. Ids are in hexadecimal.
 #[derive(Clone, Debug)]
 pub(crate) struct Seen {
     pub(crate) name: String,

@@ -79,13 +79,13 @@ async fn a_request_is_followed_through_kafka() {
     let sale = Sale::start(&launch).await;
     let _consumer = consume(&launch);
     charge(&sale, "ada", "01").await;
-    // Neither is of interest to anybody.
+    // Neither is sampled.
     charge(&sale, "bob", "00").await;
     sale.charge("cyd", 9).await;
     let taken = async || (platform.told.lock().unwrap().taken.len() == 3).then_some(());
     until("all events came out", taken).await;
     let whole = async || Some(collector.seen()).filter(|seen| seen.len() >= 5);
-    let seen = until("both programs have told all", whole).await;
+    let seen = until("both programs have sent all spans", whole).await;
     let decided = until_decided(&seen);
     let sent = child_of(&seen, "send onsale.points", &decided.span, SpanKind::Producer);
     let processed = child_of(&seen, "process onsale.points", &sent.span, SpanKind::Consumer);
@@ -120,7 +120,7 @@ async fn a_request_is_followed_without_a_broker() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_batch_that_failed_says_so() {
+async fn the_span_of_a_failed_batch_has_an_error() {
     if without("postgres") {
         return;
     }
@@ -132,7 +132,7 @@ async fn a_batch_that_failed_says_so() {
     let call = sale.caller.patch("/point/ada/charge").json(&json!({"amount": 7}));
     call.header("traceparent", &traceparent("01")).expect(503).await;
     let whole = async || Some(collector.seen()).filter(|seen| seen.len() >= 6);
-    let seen = until("both requests are told", whole).await;
+    let seen = until("the spans of both requests arrive", whole).await;
     for name in ["decide", "batch"] {
         let mut failed: Vec<_> = seen.iter().filter(|span| span.name == name).map(|span| span.has_failed).collect();
         failed.sort_unstable();
@@ -151,17 +151,17 @@ async fn a_share_of_the_others_is_traced_by_chance() {
     assert!(sale.instance.terminate().await.success());
     let seen = collector.seen();
     let requests: Vec<_> = seen.iter().filter(|span| span.name == "PATCH /point/{id}/charge").collect();
-    assert_eq!(requests.len(), 3, "whoever says no is not traced; what is left is sent before the end");
+    assert_eq!(requests.len(), 3, "a request with the flag 00 is not traced; the rest is sent before the end");
     assert!(requests.iter().all(|span| span.parent.is_empty()), "each is a trace of its own");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_collector_that_is_silent_keeps_nobody_waiting() {
+async fn a_silent_collector_delays_no_request() {
     // It takes connections in, and never answers.
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let nobody = format!("http://{}", listener.local_addr().unwrap());
+    let silent = format!("http://{}", listener.local_addr().unwrap());
     let sale =
-        Sale::start(&Sale::launch(ONSALE).set("ONSALE_OTLP_ENDPOINT", nobody).set("ONSALE_OTLP_SAMPLE", 1)).await;
+        Sale::start(&Sale::launch(ONSALE).set("ONSALE_OTLP_ENDPOINT", silent).set("ONSALE_OTLP_SAMPLE", 1)).await;
     for _ in 0..3_000 {
         sale.charge("ada", 1).await;
     }

@@ -1,4 +1,4 @@
-//! Who is admitted: in order, by cap and by rate, unless the room is paused.
+//! Admission: in order, by cap and by rate, unless the room is paused.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -17,8 +17,8 @@ async fn line_up(sale: &Sale, concert: &str, many: usize) -> Vec<String> {
     tokens
 }
 
-/// Everyone's standing, in the order given. Asked from the back: whoever is called meanwhile stands before those who were
-/// asked already.
+/// The status of each token, in the order given. Polled from the back: a user who is admitted meanwhile is ahead of those
+/// who were polled before.
 async fn standings(sale: &Sale, tokens: &[String]) -> Vec<String> {
     let mut all = Vec::new();
     for token in tokens.iter().rev() {
@@ -28,7 +28,7 @@ async fn standings(sale: &Sale, tokens: &[String]) -> Vec<String> {
     all
 }
 
-/// Waits until so many of a line are active: the first ones, and nobody else.
+/// Waits until this many of a line are active: the first ones, and no other.
 async fn until_active(sale: &Sale, tokens: &[String], many: usize) {
     until(&format!("{many} are active"), async || {
         let all = standings(sale, tokens).await;
@@ -40,7 +40,7 @@ async fn until_active(sale: &Sale, tokens: &[String], many: usize) {
     .await;
 }
 
-/// Polls until so many milliseconds have passed by the server's own clock, and the token stood as said all the while.
+/// Polls until this many milliseconds have passed by the server's own clock, and the token stood as said all the while.
 async fn stays(sale: &Sale, token: &str, status: &str, for_millis: i64) {
     let first = place(sale, token).await;
     sale.until(token, |place| {
@@ -121,7 +121,7 @@ async fn in_order_and_no_faster_than_the_rate() {
 }
 
 #[tokio::test]
-async fn a_paused_room_admits_nobody_and_does_all_else() {
+async fn a_paused_room_admits_no_user_and_does_all_else() {
     let sale = start(&[]).await;
     let concert = sale.concert(&room(2)).await;
     let tokens = line_up(&sale, &concert, 4).await;
@@ -158,7 +158,7 @@ async fn settings_change_while_people_wait() {
     }
     until_active(&sale, &tokens, 4).await;
 
-    // Nobody is thrown out, and nobody admitted before there is room again.
+    // No turn ends early, and no user is admitted before there is room again.
     configure(&sale, &concert, &json!({"maxActive": 2, "activeSeconds": 60})).await;
     for leaving in [0, 1] {
         sale.caller.delete("/queue/token").token(&tokens[leaving]).expect(204).await;

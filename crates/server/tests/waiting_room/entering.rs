@@ -3,12 +3,12 @@
 use onsale_testing::{Sale, now_millis};
 use serde_json::{Value, json};
 
-use crate::support::room::{configure, place, queue, room, says_nothing_of_waiting, token};
+use crate::support::room::{configure, has_no_members_of_waiting, place, queue, room, token};
 use crate::support::{at_once, audit, count, millis, start, text, until};
 
 const UNKNOWN: &str = "019ab3c0-7a10-7d5e-9f44-2f6d0c1b8a01";
 
-/// A room in which everyone waits.
+/// A room that admits no user.
 async fn closed_room(sale: &Sale) -> String {
     let concert = sale.concert(&room(1_000)).await;
     configure(sale, &concert, &json!({"paused": true})).await;
@@ -52,7 +52,7 @@ async fn a_user_has_one_place() {
 }
 
 #[tokio::test]
-async fn who_hammers_has_one_place_too() {
+async fn a_user_who_hammers_has_one_place_too() {
     let sale = start(&[]).await;
     let concert = closed_room(&sale).await;
     let body = json!({"userId": "ada", "concertId": concert});
@@ -75,7 +75,7 @@ async fn an_empty_room_admits_at_once() {
     let concert = sale.concert(&json!({"maxActive": 1, "activeSeconds": 77})).await;
     let entered = sale.enter(&concert, "ada").await;
     let active = sale.until_status(&token(&entered), "ACTIVE").await;
-    says_nothing_of_waiting(&active);
+    has_no_members_of_waiting(&active);
     let turn = millis(&active["activeUntil"]) - millis(&active["issuedAt"]);
     assert!(turn >= 77_000, "activeSeconds from admission: {turn} ms");
     assert_eq!(sale.enter(&concert, "ada").await["token"], entered["token"], "one who is active keeps the place");
@@ -97,14 +97,14 @@ async fn positions_count_those_still_in_line() {
     for gone in [b, d] {
         sale.caller.delete("/queue/token").token(gone).expect(204).await;
         let ended = sale.until_status(gone, "EXPIRED").await;
-        says_nothing_of_waiting(&ended);
+        has_no_members_of_waiting(&ended);
         assert!(ended["activeUntil"].is_null(), "{ended}");
     }
     until_positions(&sale, &[a, c, e], &[1, 2, 3]).await;
     let shown = queue(&sale, &concert).await;
     assert_eq!((&shown["waiting"], &shown["active"], &shown["issued"]), (&json!(3), &json!(0), &json!(5)));
 
-    // Who comes back stands at the end, with another token.
+    // A user who enters again after leaving is at the end of the line, with another token.
     let back = sale.caller.post("/queue/tokens").json(&json!({"userId": "b", "concertId": concert}));
     let back = back.expect(201).await;
     assert_eq!(back["position"], 4);
@@ -133,14 +133,14 @@ async fn a_crowd_stands_in_one_line() {
         .map(|place| (place["position"].as_u64().unwrap(), millis(&place["issuedAt"])))
         .collect();
     line.sort_unstable();
-    assert!(line.iter().map(|(position, _)| *position).eq(1..=300), "nobody shares a place, none is empty");
+    assert!(line.iter().map(|(position, _)| *position).eq(1..=300), "each position is taken by exactly one user");
     assert!(line.is_sorted_by_key(|(_, issued_at)| *issued_at), "in the order in which tokens were issued");
 
     // Every third goes; the others move up without a gap.
     let (gone, kept): (Vec<_>, Vec<_>) = tokens.iter().enumerate().partition(|(index, _)| index % 3 == 0);
     let left = at_once(gone.iter().map(|(_, token)| sale.caller.delete("/queue/token").token(token))).await;
     assert_eq!(count(&left, 204, ""), 100);
-    until("everyone has moved up", async || {
+    until("all users have moved up", async || {
         let places = at_once(kept.iter().map(|(_, token)| sale.caller.get("/queue/token").token(token))).await;
         let mut line: Vec<u64> = places.iter().map(|reply| reply.json()["position"].as_u64().unwrap()).collect();
         line.sort_unstable();
@@ -150,9 +150,9 @@ async fn a_crowd_stands_in_one_line() {
     audit(&sale).await;
 }
 
-/// Waits until the list of concerts says of its only one whether it is sold out.
+/// Waits until the list of concerts shows its only concert as sold out or not.
 async fn is_listed_as_sold_out(sale: &Sale, sold_out: bool) {
-    until("the list says so", async || {
+    until("the list shows it", async || {
         let list = sale.caller.get("/concerts").expect(200).await;
         (list[0]["soldOut"] == json!(sold_out)).then_some(())
     })

@@ -104,14 +104,14 @@ async fn another_concerts_token_opens_nothing() {
             call.token(&foreign).refused(401, "queue-token-invalid").await;
         }
     }
-    // Where the call names no concert, the token does, and nothing of another concert is there.
+    // If the call names no concert, the token does, and other concerts are not found.
     let performance = sale.performance(&concert, &Value::Null).await;
     let body = json!({"performanceId": performance, "seats": [1]});
     sale.caller.post("/reservations").token(&foreign).json(&body).refused(404, "performance-not-found").await;
 }
 
 #[tokio::test]
-async fn who_waits_is_told_where() {
+async fn the_refusal_of_a_waiting_user_has_the_position() {
     let sale = start(&[]).await;
     let concert = sale.concert(&room(1)).await;
     sale.active(&concert, "first").await;
@@ -151,7 +151,7 @@ async fn the_token_names_who_acts() {
     let ada = sale.active(&concert, "ada").await;
     let body = json!({"performanceId": performance, "seats": [1], "userId": "bob"});
     let problem = sale.caller.post("/reservations").token(&ada).json(&body).refused(422, "invalid-request").await;
-    assert_eq!(problem["errors"][0]["field"], "userId", "nobody can name another");
+    assert_eq!(problem["errors"][0]["field"], "userId", "a user cannot name another user");
     let held = sale.hold(&ada, &performance, &[1]).await;
     let id = text(&held["reservationId"]);
     let body = json!({"reservationId": id, "userId": "bob"});

@@ -1,4 +1,4 @@
-//! A rush: many more people than seats, all of them polling as told.
+//! A rush: many more people than seats, all of them polling at the returned interval.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -63,7 +63,7 @@ impl Rush {
             }
             place = next;
         }
-        assert_eq!(place["status"], "ACTIVE", "a client that polls as told never loses its turn: {place}");
+        assert_eq!(place["status"], "ACTIVE", "a client that polls in time never loses its turn: {place}");
         seen.unused = Some(millis(&place["asOf"]) - admitted_at(&place, ACTIVE_SECONDS));
         let seat = 1 + self.taken.fetch_add(1, Ordering::Relaxed);
         if seat <= SEATS {

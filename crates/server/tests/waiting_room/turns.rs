@@ -3,10 +3,10 @@
 use onsale_testing::{Reply, Sale};
 use serde_json::{Value, json};
 
-use crate::support::room::{admitted_at, place, room, says_nothing_of_waiting, token};
+use crate::support::room::{admitted_at, has_no_members_of_waiting, place, room, token};
 use crate::support::{audit, millis, start};
 
-/// A room for one, where a turn may be silent for so long.
+/// A room with one turn, which ends after this many seconds of silence.
 async fn room_for_one(sale: &Sale, claim_seconds: u32) -> String {
     let settings =
         json!({"maxActive": 1, "admitPerSecond": 1_000, "activeSeconds": 600, "claimSeconds": claim_seconds});
@@ -27,7 +27,7 @@ async fn dates(sale: &Sale, concert: &str, token: &str) -> Reply {
 }
 
 #[tokio::test]
-async fn who_shows_no_sign_of_life_loses_the_turn() {
+async fn a_user_without_a_sign_of_life_loses_the_turn() {
     let sale = start(&[]).await;
     let concert = room_for_one(&sale, 1).await;
     let silent = sale.enter(&concert, "silent").await;
@@ -37,13 +37,13 @@ async fn who_shows_no_sign_of_life_loses_the_turn() {
     assert!(turn >= 1_000, "not before claimSeconds are over: {turn} ms");
     let ended = place(&sale, &token(&silent)).await;
     assert_eq!(ended["status"], "EXPIRED");
-    says_nothing_of_waiting(&ended);
+    has_no_members_of_waiting(&ended);
     dates(&sale, &concert, &token(&silent)).await.refused(403, "queue-token-expired");
     audit(&sale).await;
 }
 
 #[tokio::test]
-async fn who_polls_keeps_the_turn() {
+async fn a_user_who_polls_keeps_the_turn() {
     let sale = start(&[]).await;
     let concert = room_for_one(&sale, 3).await;
     let polling = sale.active(&concert, "polling").await;
@@ -82,7 +82,7 @@ async fn leaving_frees_the_turn_and_the_seats() {
 
     sale.until_status(&next, "ACTIVE").await;
     sale.hold(&next, &performance, &[1, 2]).await;
-    // Leaving again takes nothing from anyone.
+    // Leaving again changes nothing for other users.
     let again = sale.caller.delete("/queue/token").token(&leaving).send().await;
     assert!(!again.status.is_server_error());
     assert_eq!(place(&sale, &next).await["status"], "ACTIVE");
@@ -101,7 +101,7 @@ async fn payment_makes_room_for_the_next() {
     sale.pay(&ada, &held).expect(201).await;
     sale.until_status(&next, "ACTIVE").await;
 
-    // Who has bought and enters again stands at the end, with a new token.
+    // A user who has bought and enters again is at the end of the line, with a new token.
     let back = sale.caller.post("/queue/tokens").json(&json!({"userId": "ada", "concertId": concert}));
     let back = back.expect(201).await;
     assert_eq!((&back["status"], &back["position"]), (&json!("WAITING"), &json!(1)));
@@ -124,7 +124,7 @@ async fn a_turn_ends_with_its_time() {
         assert_eq!(place["status"], if is_over { "EXPIRED" } else { "ACTIVE" }, "{place}");
         is_over
     });
-    says_nothing_of_waiting(&ended.await);
+    has_no_members_of_waiting(&ended.await);
     dates(&sale, &concert, &entered).await.refused(403, "queue-token-expired");
     sale.until_status(&next, "ACTIVE").await;
     let back = sale.caller.post("/queue/tokens").json(&json!({"userId": "ada", "concertId": concert}));

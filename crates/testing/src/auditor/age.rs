@@ -24,5 +24,5 @@ pub(super) fn check(log: &Log, report: &mut Report) {
             report.broken(Rule::Age, log, || format!("the answer is {age} ms old, not {allowed}"), &[*record]);
         }
     }
-    report.note(format!("the oldest answer outside of faults was {oldest} ms old when it was asked for"));
+    report.note(format!("the oldest answer outside of faults was {oldest} ms old when its request was sent"));
 }

@@ -13,7 +13,7 @@ pub(super) struct Told {
     pub(super) by: Record,
 }
 
-/// One token.
+/// A token's life, from its entry to its end, as the answers show it.
 #[derive(Clone, Debug)]
 pub(super) struct Life {
     /// The place was handed out after this record was sent.
@@ -94,7 +94,7 @@ impl<'a> Lives<'a> {
 }
 
 /// The earliest instant that an answer may describe: a position names its instant, all other fields are as of the call.
-pub(super) fn told_of(log: &Log, record: &Record) -> i64 {
+pub(super) fn described_at(log: &Log, record: &Record) -> i64 {
     let named = record.as_of.filter(|_| record.standing == Some(Standing::Waiting));
     named.unwrap_or_else(|| log.earliest(record.sent))
 }

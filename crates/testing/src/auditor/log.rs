@@ -27,13 +27,13 @@ pub struct Room {
 /// The kind of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Asked {
-    /// Enters.
+    /// Enters the line, or gets the same place again.
     Enter,
-    /// Polls.
+    /// Polls the state of a token.
     Poll,
-    /// Leaves.
+    /// Leaves the line, or ends the turn.
     Leave,
-    /// Calls that need a turn and change nothing: dates, seats.
+    /// A call that needs a turn and changes nothing: dates, seats.
     Use,
     /// Holds seats, which may keep a turn running beyond its time.
     Hold,
@@ -46,9 +46,9 @@ pub enum Asked {
 pub enum Standing {
     /// In line.
     Waiting,
-    /// Admitted.
+    /// The turn runs.
     Active,
-    /// Over.
+    /// The turn or the place has ended, for any reason.
     Expired,
 }
 
@@ -104,7 +104,7 @@ pub enum Lost {
     /// Time: the room's home did not answer. Positions may be older than allowed otherwise, and turns
     /// may end because signs of life were lost.
     Time,
-    /// Memory: places may count as given up until their bearers show them, and then come back ahead of others. A user who
+    /// Memory: places may count as given up until their bearers show them, and then come back ahead of other users. A user who
     /// enters before that may get a second place.
     Memory,
 }
@@ -114,22 +114,22 @@ pub enum Lost {
 pub struct Fault {
     /// What the fault can lose.
     pub lost: Lost,
-    /// Begin.
+    /// First moment, in microseconds since the log began.
     pub from: u64,
-    /// End.
+    /// Last moment, in microseconds since the log began.
     pub until: u64,
 }
 
 /// All answers of a run about one room, in any order.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Log {
-    /// The room's settings.
+    /// The settings of the room that all answers are about.
     pub room: Room,
     /// When the log began, in milliseconds since 1970 by the clients' clock.
     pub began_at: i64,
     /// The faults during the run.
     pub faults: Vec<Fault>,
-    /// The answers.
+    /// The answers, in any order.
     pub records: Vec<Record>,
     names: Vec<Box<str>>,
     numbers: HashMap<Box<str>, u32>,
@@ -181,7 +181,7 @@ impl Log {
         windows
     }
 
-    /// Describes a record.
+    /// One line of text: the user, the request, the answer and both times.
     pub fn tell(&self, record: &Record) -> String {
         let seconds = |micros: u64| micros as f64 / 1e6;
         let mut text = format!(

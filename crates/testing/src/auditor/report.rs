@@ -17,7 +17,7 @@ pub enum Rule {
     Cap,
     /// The number of admissions in any one second never exceeds the rate.
     Rate,
-    /// No position grows.
+    /// A token's position never grows.
     Growth,
     /// A position is the number of users who are still in line up to and including the caller.
     Exact,
@@ -26,7 +26,7 @@ pub enum Rule {
 }
 
 impl Rule {
-    /// All rules.
+    /// Every rule once, in the order of a report.
     pub const ALL: [Self; 8] =
         [Self::Unique, Self::Turns, Self::Order, Self::Cap, Self::Rate, Self::Growth, Self::Exact, Self::Age];
 
@@ -51,11 +51,11 @@ impl Rule {
 /// Answers that contradict each other.
 #[derive(Clone, Debug)]
 pub struct Finding {
-    /// The broken rule.
+    /// The rule that the answers break.
     pub rule: Rule,
     /// A description with the answers.
     pub what: String,
-    /// The answers.
+    /// The answers that contradict each other.
     pub records: Vec<Record>,
 }
 
@@ -67,7 +67,7 @@ const SHOWN: usize = 3;
 struct Count {
     /// Comparisons that the log made possible.
     checked: u64,
-    /// Comparisons that failed.
+    /// Number of comparisons that failed.
     broken: u64,
 }
 
@@ -89,12 +89,12 @@ impl Report {
         Self { findings: Vec::new(), counts: Default::default(), about, notes: Vec::new() }
     }
 
-    /// Counts comparisons.
+    /// Adds to the number of comparisons of a rule.
     pub(super) fn checked(&mut self, rule: Rule, many: usize) {
         self.counts[rule.index()].checked += many as u64;
     }
 
-    /// Adds a contradiction.
+    /// Adds a finding, unless the rule has enough of them.
     pub(super) fn broken(&mut self, rule: Rule, log: &Log, why: impl FnOnce() -> String, records: &[Record]) {
         let count = &mut self.counts[rule.index()];
         count.broken += 1;

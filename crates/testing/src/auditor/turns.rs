@@ -1,7 +1,7 @@
 //! Turns: the answers about one token fit together. It waits, then its turn runs, then it is over and stays over. A turn
 //! ends by its bearer, by time, or by silence. During the turn every call is allowed, before it none.
 
-use super::lives::{Life, Lives, told_of};
+use super::lives::{Life, Lives, described_at};
 use super::{Asked, Log, Lost, Record, Report, Rule, Standing};
 
 pub(super) fn check(log: &Log, lives: &Lives<'_>, report: &mut Report) {
@@ -26,7 +26,7 @@ struct Turns<'a> {
 }
 
 impl<'a> Turns<'a> {
-    fn told(&self, life: &'a Life, standing: Standing) -> impl Iterator<Item = &'a Record> {
+    fn answers(&self, life: &'a Life, standing: Standing) -> impl Iterator<Item = &'a Record> {
         self.lives.records(life).filter(move |record| record.standing == Some(standing))
     }
 
@@ -40,12 +40,12 @@ impl<'a> Turns<'a> {
                 report.broken(Rule::Turns, log, why, &[admitted.by, waited.by]);
             }
         }
-        let Some(over) = self.told(life, Standing::Expired).min_by_key(|record| record.answered) else { return };
+        let Some(over) = self.answers(life, Standing::Expired).min_by_key(|record| record.answered) else { return };
         // An instance that has not learned of the change yet may be behind by the age of a snapshot.
         let apart = i64::from(log.room.as_of_millis_max);
         let as_of = |record: &&Record| match record.standing {
             Some(Standing::Active) => log.earliest(record.sent) - apart,
-            _ => told_of(log, record),
+            _ => described_at(log, record),
         };
         let live = self.lives.records(life).filter(|record| record.is_live()).max_by_key(as_of);
         let Some(live) = live else { return };
@@ -60,7 +60,7 @@ impl<'a> Turns<'a> {
     /// If a user neither left nor paid, and the time was not over, the user must have been silent for long enough.
     fn ends_for_a_reason(&self, life: &Life, report: &mut Report) {
         let log = self.log;
-        let Some(over) = self.told(life, Standing::Expired).min_by_key(|record| record.answered) else { return };
+        let Some(over) = self.answers(life, Standing::Expired).min_by_key(|record| record.answered) else { return };
         let at = log.latest(over.answered);
         let lasts = i64::from(log.room.active_seconds) * 1_000;
         let out_of_time = life.admitted.is_some_and(|told| told.at + lasts <= at);
@@ -70,7 +70,7 @@ impl<'a> Turns<'a> {
         let before = self.lives.records(life).filter(|record| record.answered < over.sent && record.is_done());
         // A user who waited was admitted after that at the earliest, and the silence began then.
         let sign = |record: &&Record| match record.standing {
-            Some(Standing::Waiting) => told_of(log, record) - i64::from(log.room.shows_millis_max),
+            Some(Standing::Waiting) => described_at(log, record) - i64::from(log.room.shows_millis_max),
             _ => log.earliest(record.sent),
         };
         let Some(last) = before.max_by_key(sign) else { return };
@@ -109,8 +109,8 @@ impl<'a> Turns<'a> {
             }
             let ends = life.admitted.map(|told| told.at + i64::from(log.room.active_seconds) * 1_000);
             let in_time = ends.is_some_and(|ends| log.latest(record.answered) < ends);
-            let before = self.told(life, Standing::Active).find(|active| active.answered < record.sent);
-            let after = self.told(life, Standing::Active).find(|active| active.sent > record.answered);
+            let before = self.answers(life, Standing::Active).find(|active| active.answered < record.sent);
+            let after = self.answers(life, Standing::Active).find(|active| active.sent > record.answered);
             let (Some(before), Some(after)) = (before, after) else { continue };
             report.checked(Rule::Turns, 1);
             if in_time {

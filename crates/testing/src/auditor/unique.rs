@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::lives::{Life, Lives, told_of};
+use super::lives::{Life, Lives, described_at};
 use super::{Log, Lost, Record, Report, Rule, Standing};
 
 pub(super) fn check(log: &Log, lives: &Lives<'_>, report: &mut Report) {
@@ -64,10 +64,12 @@ fn one_token(log: &Log, lives: &Lives<'_>, (one, other): (&Life, &Life), windows
     };
     let living_one = living(lives, one, counts);
     let Some(first) = living_one.iter().min_by_key(|record| record.answered) else { return };
-    let Some(last) = living_one.iter().max_by_key(|record| told_of(log, record)) else { return };
+    let Some(last) = living_one.iter().max_by_key(|record| described_at(log, record)) else { return };
     for record in living(lives, other, counts) {
         report.checked(Rule::Unique, 1);
-        if log.latest(first.answered) < told_of(log, record) && log.latest(record.answered) < told_of(log, last) {
+        if log.latest(first.answered) < described_at(log, record)
+            && log.latest(record.answered) < described_at(log, last)
+        {
             let why = || "one user has two tokens at once".to_owned();
             return report.broken(Rule::Unique, log, why, &[**first, *record, **last]);
         }

@@ -12,7 +12,7 @@ pub const PASSWORD: &str = "a-password-of-kafka-only";
 /// What the guarded listener asks for. Its other listener stays open, for what a test does as an administrator.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Guard {
-    /// TLS.
+    /// Connections are encrypted by TLS.
     pub encrypts: bool,
     /// With TLS: a client certificate.
     pub wants_certificates: bool,

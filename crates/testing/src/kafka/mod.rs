@@ -30,7 +30,7 @@ pub struct Kafka {
     keys: Option<Keys>,
     libraries: PathBuf,
     process: Mutex<Option<Child>>,
-    /// Where the broker is to see its disk fill up.
+    /// The disk of the broker, if a test fills it.
     disk: Option<Disk>,
     watchdog: Watchdog,
 }
@@ -167,7 +167,7 @@ impl Kafka {
         tokio::time::timeout(PATIENCE, ending).await.expect("the broker ends");
     }
 
-    /// Where it listens.
+    /// The address on which it listens.
     pub fn address(&self) -> SocketAddr {
         self.port.address()
     }
@@ -198,7 +198,7 @@ impl Kafka {
         rights::grant(self.address(), USER, resource, name, right);
     }
 
-    /// Kills it with SIGKILL. Nothing where it does not run.
+    /// Kills it with SIGKILL. Does nothing if it is not running.
     pub async fn kill(&self) {
         self.home().kill().await;
         if let Some(mut process) = self.process.lock().unwrap().take() {

@@ -3,16 +3,16 @@
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 
-/// What a right is about.
+/// The kind of thing that a right applies to.
 #[derive(Clone, Copy, Debug)]
 pub enum Resource {
-    /// A topic.
+    /// A topic, by its name.
     Topic = 2,
     /// A group of consumers.
     Group = 3,
 }
 
-/// What is granted.
+/// An operation that a user may do.
 #[derive(Clone, Copy, Debug)]
 pub enum Right {
     /// To read, and to see it.

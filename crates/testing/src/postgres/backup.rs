@@ -47,7 +47,7 @@ impl Script {
         self
     }
 
-    /// Sets a variable.
+    /// Sets an environment variable of the program.
     #[must_use]
     pub fn set(mut self, name: &str, value: impl AsRef<std::ffi::OsStr>) -> Self {
         self.command.env(name, value);

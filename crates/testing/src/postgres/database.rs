@@ -104,12 +104,12 @@ pub struct Database {
 }
 
 impl Database {
-    /// Its name.
+    /// The name of the database on its server.
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// Its URL.
+    /// The URL with user and password.
     pub fn url(&self) -> String {
         self.url_at(self.server)
     }

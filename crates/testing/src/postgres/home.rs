@@ -31,7 +31,7 @@ impl Home {
         Self { programs, folder, port: Port::free(), disk: None, clock: None, _watchdog: watchdog }
     }
 
-    /// Postgres' data directory.
+    /// The data directory, inside of the folder.
     pub(super) fn data(&self) -> PathBuf {
         self.folder.join("data")
     }

@@ -42,7 +42,7 @@ impl Programs {
         self.command_at(&self.folder.join(name))
     }
 
-    /// Where they are.
+    /// The folder that contains the programs.
     pub(super) fn folder(&self) -> &Path {
         &self.folder
     }

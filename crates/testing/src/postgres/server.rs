@@ -38,7 +38,7 @@ impl Server {
         Self { home, templates: Templates::default(), postmaster: Mutex::new(None) }
     }
 
-    /// Its address.
+    /// The address on which it listens.
     pub fn address(&self) -> SocketAddr {
         self.home.port.address()
     }
@@ -157,7 +157,7 @@ impl Server {
         self.home.processes().freeze().await;
     }
 
-    /// Continues it.
+    /// Continues all its processes with SIGCONT.
     pub async fn resume(&self) {
         self.home.processes().thaw().await;
     }
@@ -206,7 +206,7 @@ impl Server {
         *self.postmaster.lock().unwrap() = None;
     }
 
-    /// Whether the postmaster's file says that it accepts sessions: in its first and eighth lines.
+    /// Whether this postmaster accepts sessions: its id and `ready` are in lines 1 and 8 of `postmaster.pid`.
     fn ready(&self, id: u32) -> bool {
         let text = std::fs::read_to_string(self.home.data().join("postmaster.pid")).unwrap_or_default();
         let mut lines = text.lines().map(str::trim);

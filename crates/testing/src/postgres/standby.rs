@@ -39,7 +39,7 @@ impl Server {
     /// If none of them streams.
     pub async fn synchronous(&self, names: &str) {
         self.set(PRIMARYS_OWN, names).await;
-        // The checkpointer tells sessions whether to wait, after it has read the new settings. It reads them
+        // The checkpointer sets whether sessions wait, after it has read the new settings. It reads them
         // before it checks for work; the second checkpoint is for one that was about to check.
         let sql = self.sql("postgres").await;
         for _ in 0..2 {

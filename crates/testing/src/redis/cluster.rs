@@ -52,7 +52,7 @@ impl Cluster {
         format!("redis-cluster://{}", hosts.join(","))
     }
 
-    /// Its servers.
+    /// The servers of the cluster, each with its share of the slots.
     pub fn servers(&self) -> &[Redis] {
         &self.servers
     }

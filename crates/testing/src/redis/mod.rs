@@ -14,7 +14,7 @@ pub use server::{Keeps, Redis};
 /// Names where tests of the whole program have their waiting rooms: `redis`, or nothing for the database.
 const TESTED: &str = "ONSALE_TEST_ROOM";
 
-/// The server that all tests of a process share which do it no harm: rooms have names that nobody else has.
+/// The server that the tests of a process share, unless they stop or change it. Each test uses rooms with unique names.
 ///
 /// # Panics
 /// If it does not start.

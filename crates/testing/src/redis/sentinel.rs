@@ -66,7 +66,7 @@ impl Sentinel {
         sentinel
     }
 
-    /// Where it listens.
+    /// The address on which it listens.
     pub fn address(&self) -> SocketAddr {
         self.port.address()
     }

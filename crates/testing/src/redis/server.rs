@@ -13,13 +13,13 @@ use crate::port::Port;
 use crate::processes::Processes;
 use crate::watchdog::Watchdog;
 
-/// How often it is asked whether it is there.
+/// Interval of the checks whether it accepts connections.
 const LOOK: Duration = Duration::from_millis(5);
 
 /// What a server keeps when it is killed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Keeps {
-    /// Nothing.
+    /// Nothing: no file is written.
     Nothing,
     /// Everything that was answered.
     Everything,
@@ -36,7 +36,7 @@ pub struct Redis {
 }
 
 impl Redis {
-    /// A server alone.
+    /// Starts one server without replicas.
     pub async fn start(keeps: Keeps) -> Self {
         Self::start_with(keeps, &[]).await
     }
@@ -56,12 +56,12 @@ impl Redis {
         server
     }
 
-    /// Where it listens.
+    /// The address on which it listens.
     pub fn address(&self) -> SocketAddr {
         self.port.address()
     }
 
-    /// Its URL.
+    /// The URL, without a password.
     pub fn url(&self) -> String {
         Self::url_at(self.address())
     }
@@ -125,7 +125,7 @@ impl Redis {
         self.folder.join("data")
     }
 
-    /// Kills it with SIGKILL. Nothing where it does not run.
+    /// Kills it with SIGKILL. Does nothing if it is not running.
     pub async fn kill(&self) {
         self.processes().kill().await;
         if let Some(mut process) = self.process.lock().unwrap().take() {

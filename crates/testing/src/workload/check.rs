@@ -48,8 +48,8 @@ impl Workload {
     }
 
     async fn check_wallets(&self, sale: &Sale) {
-        let everyone: Vec<&Deed> = self.deeds().collect();
-        let shared = compare_wallet(HOT, &history(sale, HOT).await, &everyone);
+        let all: Vec<&Deed> = self.deeds().collect();
+        let shared = compare_wallet(HOT, &history(sale, HOT).await, &all);
         assert!(shared.is_empty(), "no payment is from the shared wallet");
         for person in &self.people {
             let own: Vec<&Deed> = person.deeds.iter().collect();

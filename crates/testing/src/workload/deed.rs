@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use crate::caller::{Call, Caller, Reply};
 
-/// The request.
+/// A request of a person.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum What {
     Charge { wallet: String, amount: i64 },
@@ -32,14 +32,14 @@ impl What {
     }
 }
 
-/// The outcome.
+/// What the caller knows of a request's effect.
 #[derive(Clone, Debug)]
 pub(super) enum Outcome {
     /// No answer, or one that leaves the outcome open.
     Unknown,
     /// Unknown, and without a key to retry with.
     Maybe,
-    /// Acknowledged.
+    /// Acknowledged with this reply.
     Done(Reply),
     /// Refused: nothing was done.
     Refused(Reply),
@@ -51,7 +51,7 @@ pub(super) struct Deed {
     pub(super) what: What,
     /// The person who acts.
     pub(super) user: String,
-    /// The queue token.
+    /// The queue token that the request carries.
     pub(super) token: Option<String>,
     pub(super) key: Option<String>,
     /// When it was first sent and when it was answered, by a clock that all callers share.

@@ -22,20 +22,20 @@ use person::Person;
 pub use dice::Dice;
 
 /// The wallet that all persons use.
-const HOT: &str = "everyone";
+const HOT: &str = "shared-wallet";
 
 /// Seats of each performance.
 const SEATS: u32 = 60;
 
-/// The sale that the load runs against.
+/// The sale that the workload runs against.
 pub(super) struct Stage {
     /// A lecture with fewer places than persons.
     lectures: Vec<String>,
-    /// A concert whose room admits no one, and that no person leaves: each keeps exactly the same position.
+    /// A concert whose room admits no user, and that no user leaves: each keeps exactly the same position.
     line: String,
-    /// A concert whose room admits no one, and that some leave: the others keep their order.
+    /// A concert whose room admits no user, and that some users leave: the other users keep their order.
     exits: String,
-    /// A concert whose room admits everyone.
+    /// A concert whose room admits each user at once.
     concert: String,
     performances: Vec<String>,
     clock: AtomicU64,
@@ -53,7 +53,7 @@ pub struct Workload {
     people: Vec<Person>,
 }
 
-/// A running load.
+/// A workload that runs, with a task for each person.
 pub struct Running {
     stage: Arc<Stage>,
     stop: Arc<AtomicBool>,
@@ -85,7 +85,7 @@ impl Workload {
         Self { stage, people }
     }
 
-    /// Starts all persons.
+    /// Starts a task for each person.
     pub fn start(self, caller: &Caller) -> Running {
         let stop = Arc::new(AtomicBool::new(false));
         let mut tasks = JoinSet::new();
@@ -106,7 +106,7 @@ impl Workload {
                     tokio::time::sleep(Duration::from_millis(50)).await;
                 }
             };
-            tokio::time::timeout(PATIENCE, settling).await.expect("everything that was asked is answered");
+            tokio::time::timeout(PATIENCE, settling).await.expect("each request is answered in time");
         }
     }
 

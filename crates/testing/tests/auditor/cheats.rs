@@ -59,7 +59,7 @@ fn a_place_that_is_issued_at_another_instant() {
 }
 
 #[test]
-fn somebody_who_came_later_is_admitted_earlier() {
+fn a_later_user_is_admitted_earlier() {
     caught(Rule::Order, &["bob", "cyd"], |log| {
         for millis in [2_300, 8_000, 12_500] {
             let active_until = sent(log, millis).active_until.unwrap() - 2_000;
@@ -69,7 +69,7 @@ fn somebody_who_came_later_is_admitted_earlier() {
 }
 
 #[test]
-fn somebody_who_came_later_is_admitted_while_another_goes_on_waiting() {
+fn a_later_user_is_admitted_while_an_earlier_one_still_waits() {
     caught(Rule::Order, &["bob", "cyd"], |log| {
         log.records.retain(|record| record.user != 1 || record.sent < 1_000_000);
         add(log, POLL, ("bob", 2), (2_500, 2_510), Told::Waits(1, 2_490));
@@ -120,12 +120,12 @@ fn instances_may_differ_by_the_age_of_a_snapshot() {
 }
 
 #[test]
-fn a_position_that_leaves_somebody_out() {
+fn a_position_that_leaves_a_user_out() {
     caught(Rule::Exact, &["cyd"], |log| sent(log, 40).position = 1_u32.try_into().ok());
 }
 
 #[test]
-fn a_position_that_counts_somebody_who_is_gone() {
+fn a_position_that_counts_a_user_who_has_left() {
     caught(Rule::Exact, &["eve"], |log| {
         let later = sent(log, 500);
         (later.position, later.as_of) = (4_u32.try_into().ok(), later.as_of.map(|at| at + 50));
@@ -133,7 +133,7 @@ fn a_position_that_counts_somebody_who_is_gone() {
 }
 
 #[test]
-fn a_position_that_counts_nobody_there() {
+fn a_position_that_counts_a_place_without_a_user() {
     caught(Rule::Exact, &["bob"], |log| sent(log, 20).position = 2_u32.try_into().ok());
 }
 
@@ -148,12 +148,12 @@ fn an_answer_that_is_ahead_of_its_time() {
 }
 
 #[test]
-fn one_who_is_admitted_waits_again() {
+fn an_admitted_user_waits_again() {
     caught(Rule::Turns, &["bob"], |log| add(log, POLL, ("bob", 2), (1_300, 1_310), Told::Waits(1, 1_290)));
 }
 
 #[test]
-fn one_who_is_admitted_twice() {
+fn a_user_who_is_admitted_twice() {
     caught(Rule::Turns, &["cyd"], |log| {
         let active_until = sent(log, 8_000).active_until.map(|until| until + 1);
         sent(log, 8_000).active_until = active_until;
@@ -161,7 +161,7 @@ fn one_who_is_admitted_twice() {
 }
 
 #[test]
-fn one_who_lives_after_the_end() {
+fn a_token_that_lives_after_its_end() {
     caught(Rule::Turns, &["ann"], |log| add(log, POLL, ("ann", 1), (3_000, 3_010), Told::Active(5)));
 }
 
@@ -179,7 +179,7 @@ fn a_turn_that_was_used_and_ends_before_its_time() {
 }
 
 #[test]
-fn one_who_never_had_a_turn_is_told_that_it_is_over() {
+fn a_user_without_a_turn_gets_the_answer_that_it_is_over() {
     caught(Rule::Turns, &["eve"], |log| {
         log.records.retain(|record| record.sent < 10_000_000);
         add(log, POLL, ("eve", 5), (9_000, 9_010), Told::Over);
@@ -187,13 +187,13 @@ fn one_who_never_had_a_turn_is_told_that_it_is_over() {
 }
 
 #[test]
-fn one_who_waits_is_let_in() {
+fn a_waiting_user_is_let_in() {
     caught(Rule::Turns, &["cyd"], |log| {
         add(log, (0, Asked::Use, 200), ("cyd", 3), (1_100, 1_110), Told::Nothing);
     });
 }
 
 #[test]
-fn one_whose_turn_runs_is_refused() {
+fn a_user_whose_turn_runs_is_refused() {
     caught(Rule::Turns, &["ann"], |log| sent(log, 2_050).code = 403);
 }

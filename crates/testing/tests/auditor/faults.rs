@@ -24,7 +24,7 @@ fn while_the_home_is_away_answers_grow_old_and_nothing_else() {
 }
 
 #[test]
-fn what_memory_lost_may_come_back_ahead() {
+fn places_that_memory_lost_may_come_back_ahead() {
     for (window, sound) in [((3_000, 5_000), true), ((6_000, 7_000), false)] {
         let mut log = with_fault(Lost::Memory, window);
         // Eve's answer counts a user who came back.
@@ -44,7 +44,7 @@ fn a_second_place_after_a_loss_is_no_second_turn() {
 }
 
 #[test]
-fn an_entry_that_nobody_answered_may_stand_in_line() {
+fn an_entry_without_an_answer_may_have_a_place() {
     let mut log = honest();
     add(&mut log, (0, Asked::Enter, 503), ("fay", 0), (91, 95), Told::Nothing);
     add(&mut log, (0, Asked::Enter, 201), ("gil", 7), (96, 99), Told::Waits(5, 98));

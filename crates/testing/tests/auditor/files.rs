@@ -1,4 +1,4 @@
-//! Logs in files.
+//! A log that is written to a file and read back is the same.
 
 use onsale_testing::auditor::{Fault, Log, Lost, audit};
 
@@ -17,7 +17,7 @@ fn a_log_is_read_as_it_was_written() {
 }
 
 #[test]
-fn what_is_no_log_is_refused_with_its_line() {
+fn a_file_that_is_no_log_is_refused_with_the_wrong_line() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("answers.ndjson");
     honest().write(&path).unwrap();

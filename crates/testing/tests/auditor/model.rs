@@ -214,7 +214,7 @@ impl Model {
         }
     }
 
-    /// What the instance tells of the place.
+    /// Fills in what the instance's snapshot shows of the place.
     fn tell(&mut self, number: usize, record: &mut Record) {
         let (Some(place), now) = (self.people[number].place, self.millis()) else { return };
         let instance = usize::from(record.instance);

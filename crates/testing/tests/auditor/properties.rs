@@ -29,7 +29,7 @@ const CHEATS: &[(&str, Rule, Cheat)] = &[
     ("a place is shared", Rule::Unique, shared_place),
     ("a token is swapped while it lives", Rule::Unique, swapped_token),
     ("two admissions are swapped", Rule::Order, swapped_admissions),
-    ("everyone is admitted at once", Rule::Rate, admitted_at_once),
+    ("all users are admitted at once", Rule::Rate, admitted_at_once),
     ("turns last on", Rule::Cap, lasting_turns),
     ("a position is too high", Rule::Exact, too_high),
     ("a position grows", Rule::Growth, growing),
@@ -181,7 +181,7 @@ fn old(log: &mut Log, dice: &mut Dice) -> bool {
 fn waiting_again(log: &mut Log, dice: &mut Dice) -> bool {
     let Some(number) = some(log, dice, |record| record.active_until.is_some()) else { return false };
     let record = &mut log.records[number];
-    // As it would be told a moment later.
+    // As the answer of a moment later.
     record.sent = record.answered;
     let later = Record {
         standing: Some(Standing::Waiting),

@@ -19,9 +19,9 @@ pub(crate) const ROOM: Room = Room {
 /// The state of a place in an answer.
 #[derive(Clone, Copy)]
 pub(crate) enum Told {
-    /// At this position, as of then.
+    /// At this position, as of this millisecond.
     Waits(u32, u64),
-    /// Since then.
+    /// With a turn since this millisecond.
     Active(u64),
     Over,
     Nothing,

@@ -63,7 +63,7 @@ impl Effect<'_> {
             Some(same) => assert_eq!(token, &same),
             None => {
                 assert_eq!((token.place, token.issued_at), (self.before.rooms[&token.concert].issued + 1, self.at()));
-                self.check_nobody_waits_in_vain(token.concert);
+                self.check_no_user_waits_without_reason(token.concert);
             }
         }
     }
@@ -87,7 +87,7 @@ impl Effect<'_> {
             assert_eq!(stays, !is_over, "the turn of place {number}: {turn:?} in {step:?}");
         }
         if self.before.rooms.contains_key(&step.concert) {
-            self.check_nobody_waits_in_vain(step.concert);
+            self.check_no_user_waits_without_reason(step.concert);
         }
     }
 
@@ -109,8 +109,8 @@ impl Effect<'_> {
         self.before.ends.contains_key(&key) || is_replaced || by_time || (is_silent && !is_used)
     }
 
-    /// Where people wait, the counters are full, or the rate is used up, or the room is paused.
-    fn check_nobody_waits_in_vain(&self, concert: ConcertId) {
+    /// If users wait, the cap or the rate is reached, or the room is paused.
+    fn check_no_user_waits_without_reason(&self, concert: ConcertId) {
         let room = &self.after.tables.rooms[&concert];
         // Grains of 10 ms are counted as late as their last admission.
         let recent = self.after.admissions.iter().filter(|admission| admission.concert == concert);

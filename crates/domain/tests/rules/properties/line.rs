@@ -1,4 +1,4 @@
-//! Positions by subtraction equal what a list of people says.
+//! Positions by subtraction equal the positions in a list of all users.
 
 use std::collections::BTreeSet;
 
@@ -51,7 +51,7 @@ proptest! {
     #![proptest_config(cases(300))]
 
     #[test]
-    fn a_position_is_what_a_list_says(
+    fn a_position_equals_the_position_in_a_list_of_all_users(
         (issued, served, gone) in start(),
         changes in prop::collection::vec(change(), 0..20),
     ) {

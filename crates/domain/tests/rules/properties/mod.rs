@@ -10,8 +10,8 @@ mod window;
 
 use proptest::test_runner::Config;
 
-/// So many cases (or as `PROPTEST_CASES` says, for a longer search). A failure prints its smallest case, which
-/// belongs into a test of its own; no file of seeds is kept.
+/// This many cases, or `PROPTEST_CASES` for a longer search. A failure prints its smallest case. Write a test for that
+/// case: no file of seeds is kept.
 fn cases(cases: u32) -> Config {
     let asked = std::env::var("PROPTEST_CASES").ok().and_then(|asked| asked.parse().ok());
     Config { cases: asked.unwrap_or(cases), failure_persistence: None, max_shrink_iters: 4_000, ..Config::default() }

@@ -34,7 +34,7 @@ pub(super) enum Op {
         reservation: usize,
     },
     Expire(Vec<usize>),
-    /// Which of the places with turns are seen, claimed and due: a bit each.
+    /// The places with turns that are seen, claimed and due: one bit per place in each mask.
     Step {
         room: usize,
         seen: u8,
@@ -50,7 +50,7 @@ const USERS: [&str; 4] = ["ann", "bob", "cid", "dan"];
 pub(super) const ROOM: Settings =
     Settings { max_active: 3, admit_per_second: 2, active_seconds: 5, claim_seconds: 1, paused: false };
 
-/// Two lectures, two concerts, three performances (the second starts at second 5), and some points for everyone.
+/// Two lectures, two concerts, three performances (the second starts at second 5), and some points for each user.
 pub(super) fn opened() -> World {
     let gala = Stage::empty().lecture("rust", 2, 86_400).lecture("sql", 3, 3).concert("gala", ROOM);
     let gala = gala.performance("eve", 86_400, &[(1, 3, 500), (5, 8, 700)]).performance("matinee", 5, &[(1, 6, 100)]);
@@ -136,7 +136,7 @@ impl People {
         })
     }
 
-    /// A token: 0 is the last that anyone was given.
+    /// A token: 0 is the last one issued, 1 the one before it.
     fn token(&self, back: usize) -> Option<Token> {
         let last = self.tokens.len().checked_sub(1)?;
         Some(self.tokens[last - back % self.tokens.len()].clone())

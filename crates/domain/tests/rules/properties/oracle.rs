@@ -1,4 +1,4 @@
-//! What the contract says to a command, found by looking at all rows, as no decision can.
+//! The outcome of a command by the contract, computed from all rows. A decision sees only the rows that it loaded.
 //!
 //! It shares the values of the domain (what a row is) and none of its rules.
 

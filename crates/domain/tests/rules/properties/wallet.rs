@@ -21,7 +21,7 @@ fn movement() -> impl Strategy<Value = (bool, i64)> {
     (any::<bool>(), amount)
 }
 
-/// What a plain number says.
+/// The rule for one plain number: the new balance, or the refusal.
 fn judge(balance: i64, is_charge: bool, amount: i64) -> Result<i64, Refusal> {
     match (is_charge, amount) {
         (_, ..1 | 10_000_001..) => Err(Refusal::AmountOutOfRange),
@@ -43,7 +43,7 @@ proptest! {
     #![proptest_config(cases(60))]
 
     #[test]
-    fn a_wallet_is_what_a_plain_number_says(
+    fn a_wallet_equals_a_plain_number_with_the_same_operations(
         start in prop_oneof![Just(0), Just(99), Just(100), 0..100_usize],
         batches in prop::collection::vec(prop::collection::vec(movement(), 1..6), 1..8),
     ) {

@@ -13,7 +13,7 @@ macro_rules! codes {
             }
         }
 
-        /// Each refusal once.
+        /// One value of each variant of [`Refusal`].
         pub(crate) fn all_refusals() -> Vec<Refusal> {
             vec![$(Refusal::$variant $({ $($field: $value),+ })?),+]
         }

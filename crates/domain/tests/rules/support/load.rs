@@ -1,4 +1,4 @@
-//! Loads what keys name, as their documentation says, and nothing more: a rule that looks further panics.
+//! Loads exactly the rows that the keys name, as their documentation describes. A rule that reads another row panics.
 
 use onsale_domain::concert::Status;
 use onsale_domain::ids::{ConcertId, LectureId, PerformanceId, ReservationId, UserId};

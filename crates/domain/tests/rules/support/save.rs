@@ -156,11 +156,7 @@ where
     let new = |key: &&K| !stored.contains(key);
     let added: BTreeSet<&K> =
         rows.changed().filter(|(_, after)| after.is_some()).map(|(key, _)| key).filter(new).collect();
-    assert_eq!(
-        rows.added().map(|(key, _)| key).collect::<BTreeSet<_>>(),
-        added,
-        "a changed row is added where it has not"
-    );
+    assert_eq!(rows.added().map(|(key, _)| key).collect::<BTreeSet<_>>(), added, "a changed row was never added");
 
     for (key, after) in rows.changed() {
         check(key, table.get(key), after);

@@ -35,12 +35,12 @@ pub(crate) struct Stage {
     /// Signs of life and first uses that the next step of a room will hear of.
     pub(super) signs: Vec<(Token, Sign)>,
     /// Events that a script has read.
-    pub(super) told: usize,
+    pub(super) listed: usize,
     /// The concert that lines mean which name none.
     pub(super) concert: Option<ConcertId>,
 }
 
-/// News of a token for its room.
+/// A sign of life of a token, kept for the next step of its room.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Sign {
     Seen(Timestamp),
@@ -59,7 +59,7 @@ pub(super) struct Line<'a> {
 }
 
 impl Stage {
-    /// Nothing on sale.
+    /// A stage without lectures and concerts.
     pub(crate) fn empty() -> Self {
         Self {
             world: World::new(),
@@ -69,7 +69,7 @@ impl Stage {
             reservations: BTreeMap::new(),
             tokens: BTreeMap::new(),
             signs: Vec::new(),
-            told: 0,
+            listed: 0,
             concert: None,
         }
     }
@@ -182,7 +182,7 @@ impl Stage {
 
 impl<'a> Line<'a> {
     fn parse(text: &'a str) -> Self {
-        let (said, outcome) = text.split_once("=>").expect("a line says its outcome");
+        let (said, outcome) = text.split_once("=>").expect("a line has an outcome after `=>`");
         let mut words = said.split_whitespace().peekable();
         let follows = words.next_if_eq(&"&").is_some();
         let at = words.next_if(|word| word.starts_with(|c: char| c.is_ascii_digit())).map(instant);

@@ -1,10 +1,10 @@
-//! The words of scripts: what can be asked, and how answers read.
+//! The words of scripts: the commands, and how each outcome is written.
 //!
 //! Commands: `ann charges 1000`, `ann uses 300`, `ann applies rust`, `ann cancels rust`, `ann enters [gala]`,
 //! `ann leaves`, `ann holds 1 2 [in eve] [as x]`, `ann releases x`, `ann pays x`, `sweeper expires x y`,
 //! `gala steps` (all turns may be over), `gala admits` (none is), `gala sets max 2 rate 1 turn 600 claim 60 paused yes`.
 //!
-//! Looks: `ann polls`, `ann calls` (her room hears of it in its next step), `ann is`, `gala shows`, `log tells`.
+//! Looks: `ann polls`, `ann calls` (a sign for the next step of her room), `ann is`, `gala shows`, `log lists`.
 
 use crate::support::mixed::{AnyCommand, Done};
 use onsale_domain::concert::Held;
@@ -26,7 +26,7 @@ use super::stage::{Line, Sign};
 use super::{Answer, START, Stage, Standing, Tables};
 
 /// An id that nothing has, for names that nothing goes by.
-const NOBODY: uuid::Uuid = uuid::Uuid::nil();
+const UNKNOWN: uuid::Uuid = uuid::Uuid::nil();
 
 impl Stage {
     /// The command that a line asks for.
@@ -51,7 +51,7 @@ impl Stage {
 
     fn lecture_command(&self, line: &Line<'_>) -> AnyCommand {
         let user = Self::user(line.actor);
-        let lecture = self.lectures.get(line.rest[0]).copied().unwrap_or(LectureId::new(NOBODY));
+        let lecture = self.lectures.get(line.rest[0]).copied().unwrap_or(LectureId::new(UNKNOWN));
         match line.verb {
             "applies" => lecture::Apply { user, lecture }.into(),
             _ => lecture::Cancel { user, lecture }.into(),
@@ -64,7 +64,7 @@ impl Stage {
             "none" => Target::NoneOnDate,
             name => {
                 let known = self.performances.get(name).copied();
-                Target::Performance(known.unwrap_or(PerformanceId::new(NOBODY)))
+                Target::Performance(known.unwrap_or(PerformanceId::new(UNKNOWN)))
             }
         };
         Hold { token: self.token(line.actor), target, seats: line.numbers().into() }
@@ -97,7 +97,7 @@ impl Stage {
         step
     }
 
-    /// What a line that changes nothing sees; `None` where it is a command.
+    /// The outcome of a line that changes nothing; `None` if the line is a command.
     pub(super) fn look(&mut self, line: &Line<'_>) -> Option<String> {
         Some(match line.verb {
             "polls" => self.sign(line, Sign::Seen(self.world.now)),
@@ -108,11 +108,11 @@ impl Stage {
                 let (issued, served, given_up, active) = (room.issued, room.served, room.given_up, room.active);
                 format!("issued {issued}, served {served}, given up {given_up}, active {active}")
             }
-            "tells" => {
-                let events = &self.world.tables.events[self.told..];
-                let told: Vec<String> = events.iter().map(|event| self.tell(&event.happening)).collect();
-                self.told = self.world.tables.events.len();
-                told.join("; ")
+            "lists" => {
+                let events = &self.world.tables.events[self.listed..];
+                let listed: Vec<String> = events.iter().map(|event| self.tell(&event.happening)).collect();
+                self.listed = self.world.tables.events.len();
+                listed.join("; ")
             }
             _ => return None,
         })
@@ -197,11 +197,11 @@ impl Stage {
     }
 
     fn reservation(&self, name: &str) -> ReservationId {
-        self.reservations.get(name).copied().unwrap_or(ReservationId::new(NOBODY))
+        self.reservations.get(name).copied().unwrap_or(ReservationId::new(UNKNOWN))
     }
 
     fn concert_of(&self, name: &str) -> ConcertId {
-        self.concerts.get(name).copied().unwrap_or(ConcertId::new(NOBODY))
+        self.concerts.get(name).copied().unwrap_or(ConcertId::new(UNKNOWN))
     }
 }
 

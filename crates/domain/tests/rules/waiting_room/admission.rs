@@ -38,7 +38,7 @@ fn no_more_than_the_rate_are_admitted_within_a_second() {
 
 /// One who arrives while others wait is called after them, though calling happens on arrival too.
 #[test]
-fn nobody_overtakes() {
+fn places_are_admitted_in_order() {
     let mut stage = Stage::gala(room(50, 1));
     stage.play(
         "
@@ -77,7 +77,7 @@ fn given_up_places_are_skipped() {
 }
 
 #[test]
-fn a_line_of_given_up_places_alone_calls_nobody() {
+fn a_line_of_given_up_places_alone_admits_no_user() {
     check(
         "
         ann enters => new place 1, active until 600
@@ -127,7 +127,7 @@ fn an_end_frees_its_place_at_the_counter_only_by_a_step() {
 }
 
 #[test]
-fn who_is_called_later_has_the_whole_turn() {
+fn a_user_who_is_admitted_later_has_the_whole_turn() {
     check(
         "
         0       ann enters => new place 1, active until 600

@@ -6,7 +6,7 @@ use super::{check, room};
 use crate::support::Stage;
 
 #[test]
-fn a_paused_room_admits_nobody_and_everything_else_goes_on() {
+fn a_paused_room_admits_no_user_and_does_everything_else() {
     let mut stage = Stage::gala(Settings { paused: true, ..room(2, 50) });
     stage.play(
         "
@@ -28,7 +28,7 @@ fn a_paused_room_admits_nobody_and_everything_else_goes_on() {
 }
 
 #[test]
-fn a_larger_cap_calls_more_and_a_smaller_one_sends_nobody_away() {
+fn a_larger_cap_admits_more_users_and_a_smaller_one_ends_no_turn() {
     let mut stage = Stage::gala(room(1, 50));
     stage.play(
         "
@@ -87,7 +87,7 @@ fn a_turn_lasts_as_was_promised_when_it_began() {
 }
 
 #[test]
-fn what_a_change_does_not_name_stays() {
+fn a_setting_that_a_change_does_not_name_stays() {
     check(
         "
         gala sets max 3           => set
@@ -120,7 +120,7 @@ fn there_must_be_a_room_to_change() {
 }
 
 #[test]
-fn a_new_room_admits_as_the_contract_says() {
+fn a_new_room_admits_by_the_defaults_of_the_contract() {
     let Settings { max_active, admit_per_second, active_seconds, claim_seconds, paused } = Settings::default();
     assert_eq!((max_active, admit_per_second, active_seconds, claim_seconds, paused), (200, 50, 600, 60, false));
 }

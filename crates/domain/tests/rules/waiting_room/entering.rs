@@ -20,7 +20,7 @@ fn places_are_handed_out_in_order_of_arrival() {
 }
 
 #[test]
-fn who_enters_again_has_the_same_place() {
+fn a_user_who_enters_again_has_the_same_place() {
     check(
         "
         0       ann enters => new place 1, active until 600

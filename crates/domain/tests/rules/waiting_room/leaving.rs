@@ -29,7 +29,7 @@ fn leaving_releases_the_seats_still_held() {
         bob enters                 => new place 2, active until 900
         bob holds 3 4              => held 2000 until 600
         bob holds 2                => seat-taken 2
-        log tells => ann charged 1000; lapsed held; bought held; live held; ann used 1000; bought paid; live released; unnamed held
+        log lists => ann charged 1000; lapsed held; bought held; live held; ann used 1000; bought paid; live released; unnamed held
         ",
     );
 }
@@ -69,7 +69,7 @@ fn an_old_token_gives_up_nothing() {
         600 ann#1 leaves => left
         600 ann is       => active until 1200
         600 bob enters   => new place 3, waiting 1
-        log tells        => unnamed held
+        log lists        => unnamed held
         ",
     );
 }
@@ -93,7 +93,7 @@ fn leaving_after_the_end_frees_nothing_twice() {
 }
 
 #[test]
-fn who_leaves_while_called_in_the_same_batch_frees_the_counter() {
+fn leaving_in_the_batch_that_admits_the_user_frees_the_turn() {
     check(
         "
         ann enters   => new place 1, active until 600

@@ -53,9 +53,9 @@ fn the_last_sign_of_life_counts_in_whatever_order_they_come() {
     );
 }
 
-/// Signs reach the room with its steps. One that arrives with the very step that would end the turn is heard.
+/// Signs of life reach the room with its steps. A sign that arrives with the step that would end the turn counts.
 #[test]
-fn a_step_hears_before_it_judges() {
+fn a_step_applies_signs_before_it_ends_turns() {
     check(
         "
         0    ann enters => new place 1, active until 600
@@ -68,7 +68,7 @@ fn a_step_hears_before_it_judges() {
     );
 }
 
-/// News of one whose turn is over, or has not come, changes nothing.
+/// A sign of a token without a current turn changes nothing.
 #[test]
 fn signs_without_a_turn_are_ignored() {
     check(
@@ -118,7 +118,7 @@ fn a_hold_shows_that_the_turn_was_used() {
     );
 }
 
-/// What an earlier turn of the same user bought says nothing of this one.
+/// A purchase in an earlier turn of the same user does not count as use of this turn.
 #[test]
 fn an_earlier_purchase_does_not_show_that_this_turn_was_used() {
     check(

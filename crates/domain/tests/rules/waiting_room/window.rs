@@ -5,7 +5,7 @@ use onsale_domain::waiting_room::Window;
 
 use crate::support::START;
 
-/// Admits all that are allowed at each of these instants; says how many.
+/// Admits as many as allowed at each of these instants. Returns each instant with its count.
 fn admit_at(per_second: u32, millis: impl IntoIterator<Item = i64>) -> Vec<(Timestamp, u32)> {
     let mut window = Window::default();
     let mut admitted = Vec::new();
@@ -29,7 +29,7 @@ fn a_full_seconds_worth_may_come_at_once_and_then_none() {
 }
 
 #[test]
-fn what_is_left_of_a_second_may_come_later_in_it() {
+fn the_rest_of_a_seconds_rate_may_be_used_later_in_it() {
     let mut window = Window::default();
     window.admit(30, START);
     assert_eq!(window.allowance(50, START.plus_millis(700)), 20);

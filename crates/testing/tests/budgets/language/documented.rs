@@ -55,6 +55,6 @@ fn a_handler_without_a_comment_is_found() {
     let router = ".on(M::GET,  \"/a/{id}\",   wallet::get_a, docs::wallet::get_a)\n.route(\"/b\", post(desk::b))";
     let named = |module: &str, name: &str| (module.to_owned(), name.to_owned());
     assert_eq!(handlers(router), [named("wallet", "get_a"), named("desk", "b")]);
-    let text = "/// Says.\n#[x(\n  y\n)]\npub(crate) async fn one() {\n}\npub async fn two() {}\n";
+    let text = "/// Returns.\n#[x(\n  y\n)]\npub(crate) async fn one() {\n}\npub async fn two() {}\n";
     assert_eq!(["one", "two", "three"].map(|name| is_documented(text, name)), [Some(true), Some(false), None]);
 }

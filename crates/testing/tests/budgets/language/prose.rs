@@ -50,12 +50,12 @@ pub(crate) fn read(name: &str, text: &str) -> (Prose, Prose) {
     (prose, Prose::default())
 }
 
-/// Where a line of Rust begins.
+/// The state at the beginning of a line of Rust.
 #[derive(Clone, Copy, PartialEq)]
 enum Place {
     Code,
     Text,
-    /// A raw text, with so many `#`.
+    /// A raw text, with this many `#`.
     Raw(usize),
 }
 
@@ -121,7 +121,7 @@ fn split<'a>(line: &'a str, place: &mut Place) -> (String, String, Option<&'a st
 }
 
 #[test]
-fn comments_texts_and_names_of_rust_are_told_apart() {
+fn comments_texts_and_names_of_rust_are_separated() {
     let text = "/// One\n/// two.\nfn a_name<'a>() { let b_c = '\"'; log(\"a \\\" // b\", r#\"c \" d\"#); } // three\n";
     let (prose, names) = rust(text);
     assert!(prose.text.contains("One two."), "{}", prose.text);

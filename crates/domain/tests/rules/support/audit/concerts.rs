@@ -1,4 +1,4 @@
-//! Concerts: every seat's story, told by the events, ends where the rows stand; every sale is whole.
+//! Concerts: the events of each seat lead to its rows, and each sale has a payment, a ledger entry and an event.
 
 use std::collections::BTreeMap;
 
@@ -26,7 +26,7 @@ pub(super) fn audit(tables: &Tables, events: &Events<'_>, at: Timestamp) {
         let sold = story.seats.values().filter(|seat| seat.sold).count();
         assert_eq!(performance.sold as usize, sold, "the seats sold are miscounted");
         let ended = tables.reservations.values().filter(|r| r.performance == performance.id);
-        assert_eq!(story.ended, ended.filter(|r| r.status != Status::Held).count(), "an end was not told");
+        assert_eq!(story.ended, ended.filter(|r| r.status != Status::Held).count(), "a hold ended without an event");
         seats.extend(story.seats.into_iter().map(|(number, seat)| ((performance.id, number), seat)));
     }
     assert_eq!(tables.seats, seats, "the seats stand where the events left them");
@@ -92,14 +92,14 @@ impl Story<'_> {
             Ending::Expired => (Status::Expired, event.at >= reservation.held_until),
             Ending::Released => (Status::Released, event.at < reservation.held_until),
         };
-        assert_eq!(reservation.status, status, "the event says otherwise");
+        assert_eq!(reservation.status, status, "the status differs from the event");
         assert!(in_time, "{ending:?} at the wrong time");
         assert!(self.of(claim).all(|seat| !seat.sold), "sold seats were released");
         claim.seats.iter().for_each(|number| assert!(self.seats.remove(number).is_some()));
         self.ended += 1;
     }
 
-    /// The reservation that a claim speaks of, which says the same.
+    /// The reservation of a claim. Fails if the two differ.
     fn reservation(&self, claim: &Claim) -> Reservation {
         let reservation = self.tables.reservations.get(&claim.reservation).expect("an event has its reservation");
         let Reservation { id, performance, user, seats, amount, .. } = reservation.clone();

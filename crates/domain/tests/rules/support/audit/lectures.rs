@@ -27,7 +27,7 @@ pub(super) fn audit(tables: &Tables, events: &Events<'_>) {
         );
         audit_seats(tables, lecture, &enrolled);
 
-        let told: Vec<Event> = lines.iter().map(|line| told(line)).collect();
+        let told: Vec<Event> = lines.iter().map(|line| event_of(line)).collect();
         let story = events.lectures.get(&lecture.id);
         assert!(told.iter().eq(story.into_iter().flatten().copied()), "each line has exactly one event");
     }
@@ -36,7 +36,7 @@ pub(super) fn audit(tables: &Tables, events: &Events<'_>) {
     assert!(tables.applications.keys().all(|(lecture, _)| known(lecture)), "an application without a lecture");
 }
 
-/// Who has which place after these lines. Each line must be one that the rules allow.
+/// Replays these lines: the place of each user at the end. Fails if the rules do not allow a line.
 fn play(lecture: &Lecture, lines: &[&HistoryLine]) -> BTreeMap<UserId, Application> {
     let mut enrolled: BTreeMap<UserId, Application> = BTreeMap::new();
     for (before, line) in lines.iter().enumerate() {
@@ -72,7 +72,7 @@ fn audit_seats(tables: &Tables, lecture: &Lecture, enrolled: &BTreeMap<UserId, A
 }
 
 /// The event that must tell of a line.
-fn told(line: &HistoryLine) -> Event {
+fn event_of(line: &HistoryLine) -> Event {
     let HistoryLine { id, lecture, version, user, kind, seat_number, created_at } = line.clone();
     Event { id, at: created_at, version, happening: Happening::LectureChanged { lecture, user, kind, seat_number } }
 }

@@ -26,7 +26,7 @@ pub(super) fn audit(tables: &Tables, events: &Events<'_>) {
     assert_eq!(tables.accounts, rebuilt, "a wallet is the sum of its history");
 
     for (user, story) in &events.users {
-        let entries: Vec<Event> = tables.ledger.iter().filter(|entry| entry.user == **user).map(told).collect();
+        let entries: Vec<Event> = tables.ledger.iter().filter(|entry| entry.user == **user).map(event_of).collect();
         assert!(entries.iter().eq(story.iter().copied()), "each ledger entry has exactly one event");
     }
     let told: usize = events.users.values().map(Vec::len).sum();
@@ -34,7 +34,7 @@ pub(super) fn audit(tables: &Tables, events: &Events<'_>) {
 }
 
 /// The event that must tell of an entry.
-fn told(entry: &Entry) -> Event {
+fn event_of(entry: &Entry) -> Event {
     let Entry { id, user, version, kind, amount, balance_after, reference, created_at } = entry.clone();
     let happening = Happening::PointsMoved { user, kind, amount, balance_after, reference };
     Event { id, at: created_at, version, happening }

@@ -52,7 +52,7 @@ impl Rush {
     }
 }
 
-/// Reads a count.
+/// The current value of a counter.
 pub(crate) fn count(number: &AtomicU64) -> u64 {
     number.load(Ordering::Relaxed)
 }
@@ -112,7 +112,7 @@ impl Answer {
     }
 }
 
-/// A buyer.
+/// A buyer with a connection, from entering to paying.
 pub(crate) struct Buyer {
     number: u64,
     dice: Dice,

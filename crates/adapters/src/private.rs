@@ -15,7 +15,7 @@ const FOLDER_MODE: u32 = 0o700;
 /// If the file can be neither opened nor made.
 pub(crate) fn open(path: &Path) -> io::Result<File> {
     let file = OpenOptions::new().create(true).truncate(false).write(true).mode(FILE_MODE).open(path)?;
-    close_to_others(path);
+    close_to_other_users(path);
     Ok(file)
 }
 
@@ -28,7 +28,7 @@ pub(crate) fn make(path: &Path) -> io::Result<()> {
     match OpenOptions::new().create_new(true).write(true).mode(FILE_MODE).open(path) {
         Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
         _ => {
-            close_to_others(path);
+            close_to_other_users(path);
             Ok(())
         }
     }
@@ -54,8 +54,8 @@ pub(crate) fn make_folder(path: &Path) -> io::Result<()> {
 }
 
 /// Takes the permissions of all other users from a file, if it is there. If the file is another user's, that cannot be
-/// done: the log says so, and work goes on.
-pub(crate) fn close_to_others(path: &Path) {
+/// done: a log line names it, and work continues.
+pub(crate) fn close_to_other_users(path: &Path) {
     let Ok(found) = std::fs::metadata(path) else { return };
     let mode = found.permissions().mode() & 0o777;
     if !found.is_file() || mode == FILE_MODE {
@@ -80,7 +80,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_made_is_private() {
+    fn a_new_file_is_private() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a/b");
         make_folder(&path).unwrap();
@@ -91,7 +91,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_there_is_closed_to_others() {
+    fn an_existing_file_is_closed_to_other_users() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("file");
         std::fs::write(&path, "kept").unwrap();
@@ -101,6 +101,6 @@ mod tests {
         std::fs::set_permissions(folder.path(), Permissions::from_mode(0o755)).unwrap();
         make_folder(folder.path()).unwrap();
         assert_eq!(mode(folder.path()), 0o755, "a folder that is there is its owner's business");
-        close_to_others(&folder.path().join("missing"));
+        close_to_other_users(&folder.path().join("missing"));
     }
 }

@@ -21,7 +21,7 @@ fn starts_at(day: i64) -> String {
     format!("{instant:.0}")
 }
 
-/// A performance.
+/// A performance as the server created it.
 #[derive(Clone, Debug)]
 pub struct Performance {
     /// Its id, as the server wrote it.

@@ -15,10 +15,10 @@ use super::{Connection, Outcome, Supply, Tally, run_threads};
 /// How long a run may take beyond its time before it fails.
 pub(super) const PATIENCE: Duration = Duration::from_secs(60);
 
-/// What to send.
+/// The requests of a closed loop, and for how long to send them.
 #[derive(Clone, Copy, Debug)]
 pub struct ClosedLoop {
-    /// Number of connections.
+    /// Number of connections, over all threads.
     pub connections: usize,
     /// No request is sent later than this after the start.
     pub time: Duration,
@@ -42,7 +42,7 @@ pub struct Run {
     pub elapsed: Duration,
     /// Processor time of the load generator.
     pub cpu: Duration,
-    /// The replies.
+    /// The replies, counted by status, with their times.
     pub tally: Tally,
 }
 

@@ -22,7 +22,7 @@ pub struct Connection {
 /// The parts of a reply that a load generator needs.
 #[derive(Clone, Copy, Debug)]
 pub struct Reply<'a> {
-    /// Its status code.
+    /// The HTTP status code.
     pub status: u16,
     /// Its body, without decoding.
     pub body: &'a [u8],

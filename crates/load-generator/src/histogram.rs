@@ -1,4 +1,4 @@
-//! Histograms of durations.
+//! Histograms of durations, with their percentiles.
 
 use std::time::Duration;
 
@@ -24,7 +24,7 @@ fn nanos(duration: Duration) -> u64 {
 }
 
 impl Histogram {
-    /// Records a duration.
+    /// Records a duration, in nanoseconds, up to the histogram's bound.
     pub fn add(&mut self, duration: Duration) {
         self.0.saturating_record(nanos(duration));
     }

@@ -17,7 +17,7 @@ use super::{Connection, Outcome, Pacer, Run, Supply, THREADS, Tally, run_threads
 /// Interval at which due requests are released.
 const TICK: Duration = Duration::from_micros(200);
 
-/// What to send.
+/// The requests of an open loop, their rate, and for how long to send them.
 #[derive(Clone, Copy, Debug)]
 pub struct OpenLoop {
     /// Number of connections. If all are busy, a due request waits for one.

@@ -71,7 +71,7 @@ impl Program {
         self.address
     }
 
-    /// Its working folder.
+    /// The folder in which the program runs.
     pub fn folder(&self) -> &Path {
         self.folder.path()
     }

@@ -15,22 +15,22 @@ impl Request {
         Self { head: format!("{method} {path} HTTP/1.1\r\nhost: localhost\r\n"), body: None }
     }
 
-    /// A GET request.
+    /// A GET request to this path, with its query.
     pub fn get(path: &str) -> Self {
         Self::new("GET", path)
     }
 
-    /// A POST request.
+    /// A POST request to this path.
     pub fn post(path: &str) -> Self {
         Self::new("POST", path)
     }
 
-    /// A PATCH request.
+    /// A PATCH request to this path.
     pub fn patch(path: &str) -> Self {
         Self::new("PATCH", path)
     }
 
-    /// Adds a header.
+    /// Adds a header to the request.
     #[must_use]
     pub fn header(mut self, name: &str, value: &str) -> Self {
         for part in [name, ": ", value, "\r\n"] {

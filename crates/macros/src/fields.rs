@@ -18,7 +18,7 @@ struct Field<'a> {
     description: String,
 }
 
-/// What `#[serde(…)]` says of a struct or a field.
+/// The options in `#[serde(…)]` of a struct or a field.
 #[derive(Default)]
 struct Serde {
     is_camel: bool,

@@ -14,7 +14,7 @@ use syn::{DeriveInput, ItemFn, parse_macro_input};
 
 /// Describes a handler: `#[operation(tag = Payments, returns = "The payment", codes(PaymentNotFound))]`.
 ///
-/// The handler stays as it is. Beside it stands a constant `ABOUT`, which `router.rs` reads as
+/// The handler stays as it is. The macro adds a constant `ABOUT`, which `router.rs` reads as
 /// `payment::get_payment::ABOUT`.
 ///
 /// - The first paragraph of the doc comment is the summary, the rest is the description.

@@ -57,7 +57,7 @@ fn tick(value: f64) -> String {
 }
 
 impl BarChart {
-    /// The file.
+    /// The chart as the text of an SVG file.
     pub fn svg(&self) -> String {
         let bars = self.series.len().max(1) as f64;
         let each = bars * BAR + GAP;

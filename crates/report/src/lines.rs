@@ -39,7 +39,7 @@ const TOP: f64 = 50.0;
 const BOTTOM: f64 = 60.0;
 
 impl LineChart {
-    /// The file.
+    /// The chart as the text of an SVG file.
     pub fn svg(&self) -> String {
         let points = || self.series.iter().flat_map(|series| &series.points);
         let range = |of: fn(&(f64, f64)) -> f64| {

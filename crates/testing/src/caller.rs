@@ -168,9 +168,9 @@ impl Call {
 pub struct Reply {
     /// Method and path of the call, for messages.
     pub call: String,
-    /// The HTTP status.
+    /// The HTTP status code.
     pub status: StatusCode,
-    /// The HTTP headers.
+    /// The headers, with names in lower case.
     pub headers: HeaderMap,
     /// The body, as it was received.
     pub body: Bytes,

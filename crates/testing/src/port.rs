@@ -19,7 +19,7 @@ impl Port {
         Self { _kept: kept, address }
     }
 
-    /// The reserved address.
+    /// The loopback address that is reserved.
     pub fn address(&self) -> SocketAddr {
         self.address
     }

@@ -1,6 +1,6 @@
 //! Keeps the modules of the server in order: which of them may use which. A new edge is drawn here first, or refused.
 
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on says so and ends")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a failed step ends the test")]
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};

@@ -62,9 +62,9 @@ async fn say(stream: &mut TcpStream, text: &str) {
 }
 
 async fn hear(stream: &mut TcpStream, text: &str) {
-    let mut heard = vec![0; text.len()];
-    timeout(PATIENCE, stream.read_exact(&mut heard)).await.unwrap().unwrap();
-    assert_eq!(String::from_utf8(heard).unwrap(), text);
+    let mut answer = vec![0; text.len()];
+    timeout(PATIENCE, stream.read_exact(&mut answer)).await.unwrap().unwrap();
+    assert_eq!(String::from_utf8(answer).unwrap(), text);
 }
 
 async fn ask(stream: &mut TcpStream, text: &str, answer: &str) {
@@ -73,8 +73,8 @@ async fn ask(stream: &mut TcpStream, text: &str, answer: &str) {
 }
 
 async fn is_silent(stream: &mut TcpStream) {
-    let heard = timeout(QUIET, stream.read(&mut [0; 64])).await;
-    assert!(heard.is_err(), "received {heard:?}");
+    let answer = timeout(QUIET, stream.read(&mut [0; 64])).await;
+    assert!(answer.is_err(), "received {answer:?}");
 }
 
 async fn is_closed(stream: &mut TcpStream) {
@@ -107,9 +107,9 @@ async fn much_passes_in_order_while_both_sides_send() {
     let sent: Vec<u8> = (0..4_000_000_u32).map(|number| number.to_le_bytes()[1] % 128).collect();
     let expected = sent.clone();
     let sender = tokio::spawn(async move { writing.write_all(&sent).await.map(|()| writing) });
-    let mut heard = vec![0; expected.len()];
-    timeout(PATIENCE, reading.read_exact(&mut heard)).await.unwrap().unwrap();
-    assert!(heard == expected, "not what was sent");
+    let mut answer = vec![0; expected.len()];
+    timeout(PATIENCE, reading.read_exact(&mut answer)).await.unwrap().unwrap();
+    assert!(answer == expected, "not what was sent");
     // One side ends: so does the other, in its turn.
     drop(sender.await.unwrap().unwrap());
     assert_eq!(timeout(PATIENCE, reading.read(&mut [0; 1])).await.unwrap().unwrap(), 0);
@@ -282,10 +282,10 @@ async fn nothing_passes_once_stall_has_returned_however_much_is_said() {
         stalled.store(true, Ordering::SeqCst);
         cutter.until_held().await;
         cutter.drop_connections().await;
-        let mut heard = Vec::new();
+        let mut answer = Vec::new();
         // It may end with a reset, as what was held is thrown away.
-        drop(timeout(PATIENCE, server.read_to_end(&mut heard)).await.unwrap());
-        assert!(memchr::memmem::find(&heard, b"late").is_none(), "something passed");
+        drop(timeout(PATIENCE, server.read_to_end(&mut answer)).await.unwrap());
+        assert!(memchr::memmem::find(&answer, b"late").is_none(), "something passed");
         timeout(PATIENCE, talking).await.unwrap().unwrap();
         cutter.heal().await;
     }

@@ -1,6 +1,6 @@
 //! The last error that a Kafka client reported to its error callback.
 //!
-//! A call that fails says "timed out" or "all brokers down". The callback receives the cause: a refused connection, a wrong
+//! A call that fails returns "timed out" or "all brokers down". The callback receives the cause: a refused connection, a wrong
 //! password, a certificate that does not fit.
 
 use std::sync::Arc;

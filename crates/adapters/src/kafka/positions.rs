@@ -110,7 +110,7 @@ impl Positions {
     /// counts them as lost, and returns the offset to commit.
     pub(super) fn observe(&self, partition: &Partition, low: i64, high: i64, committed: Offset) -> Option<i64> {
         let mut state = self.state.lock();
-        // The end only grows until a message comes: for a topic that was made again, the end of the deleted one says how
+        // The end only grows until a message comes: for a topic that was made again, the end of the deleted one shows how
         // much was lost.
         let end = state.ends.entry(partition.clone()).or_insert(high);
         *end = high.max(*end);

@@ -69,7 +69,7 @@ pub(super) async fn make(settings: &KafkaSettings, wanted: &[(&'static str, Foun
     Ok(())
 }
 
-/// Tells the operator why a topic cannot be made and what to do.
+/// The message for the operator: why a topic cannot be made, and what to do.
 fn refusal(settings: &KafkaSettings, name: &str, code: RDKafkaErrorCode, found: Found) -> String {
     let KafkaSettings { partitions, replication, .. } = settings;
     match (code, found) {

@@ -233,7 +233,7 @@ pub(super) async fn applications(
     found.iter().map(applied).collect()
 }
 
-/// Oldest first; `None` where there is no such lecture.
+/// Oldest first; `None` if the lecture does not exist.
 pub(super) async fn history(session: &Session, lecture: LectureId, page: Page<u64>) -> Sql<Option<Vec<HistoryLine>>> {
     if session.query(EXISTS, params![lecture.uuid()]).await?.is_empty() {
         return Ok(None);

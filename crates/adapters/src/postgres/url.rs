@@ -210,7 +210,7 @@ fn secure(config: &mut Config, parameters: &Parameters) -> Result<Option<MakeRus
         Some("prefer") if sslrootcert.is_none() => (SslMode::Prefer, Check::Nothing),
         Some("verify-ca") if is_system => {
             return Err(
-                "has sslrootcert=system with sslmode=verify-ca: anyone can have a certificate that the system \
+                "has sslrootcert=system with sslmode=verify-ca: any host can have a certificate that the system \
                 trusts, so the name must be checked (sslmode=verify-full)"
                     .to_owned(),
             );

@@ -91,7 +91,7 @@ impl PostgresWriter {
         if self.connected.as_ref().is_some_and(|connected| !connected.session.is_closed()) {
             return Ok(());
         }
-        // The next connection may lead to another server, where none of this is true.
+        // The next connection may lead to another server, to which nothing known here applies.
         self.connected = None;
         self.known.clear();
         let session = self.shared.session(Role::Lane, STATEMENTS).await?;

@@ -38,7 +38,7 @@ pub(super) struct Checkpointer {
     thread: Mutex<Option<JoinHandle<()>>>,
 }
 
-/// Tells the thread to end.
+/// Signals the thread to end.
 #[derive(Default)]
 struct Stop {
     /// Locked by the thread between two checkpoints, and never during one.

@@ -43,7 +43,7 @@ pub(super) fn count(db: &Connection, wanted: &Wanted, counts: &mut BTreeMap<User
             .prepare_cached("SELECT count(*) FROM (SELECT 1 FROM kept_answers WHERE owner = ?1 LIMIT ?2)")?
             .query_row(params![user.as_str(), wanted.count_max], |row| row.get(0))?;
         let mut oldest = None;
-        // Only at the limit: the oldest answer tells the caller when a key becomes free.
+        // Only at the limit: the age of the oldest answer decides when a key becomes free.
         if answers >= wanted.count_max {
             oldest = db
                 .prepare_cached(

@@ -230,7 +230,7 @@ fn make_private(path: &Path) {
     for suffix in SUFFIXES {
         let mut name = path.as_os_str().to_owned();
         name.push(suffix);
-        private::close_to_others(Path::new(&name));
+        private::close_to_other_users(Path::new(&name));
     }
 }
 

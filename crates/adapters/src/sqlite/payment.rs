@@ -1,4 +1,4 @@
-//! Payments.
+//! Payments: loads and saves their rows, and lists them.
 
 use onsale_app::store::Page;
 use onsale_domain::ids::{PaymentId, PerformanceId, ReservationId, UserId};

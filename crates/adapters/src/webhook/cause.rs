@@ -23,7 +23,7 @@ fn what(error: &reqwest::Error) -> String {
         return format!("no answer within {} s", POSTED_WITHIN.as_secs());
     }
     let mut causes: Vec<String> = Vec::new();
-    // Without the outermost text: it only says that a request was sent.
+    // Without the outermost text: it only names the request.
     let mut next: Option<&dyn Error> = error.source().or(Some(error));
     while let Some(cause) = next {
         let text = if is_tls(cause) { format!("TLS: {cause}") } else { cause.to_string() };

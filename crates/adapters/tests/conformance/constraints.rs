@@ -33,7 +33,7 @@ const WALLETS: &[Wrong] = &[
     ("a second ledger entry of one payment", |stage, unit| {
         unit.rows.ledger.push(Entry { reference: Some(stage.paid.id), ..entry(stage, 9) });
     }),
-    ("an event told twice", |stage, unit| {
+    ("an event saved twice", |stage, unit| {
         let user = stage.ann.clone();
         let (kind, amount, balance_after, reference) = (EntryKind::Charge, 1, 1, None);
         let happening = Happening::PointsMoved { user, kind, amount, balance_after, reference };

@@ -67,7 +67,7 @@ async fn the_same_commands_leave_the_same_rows_on_both_databases() {
             compare(&stores, &looked, &format!("after batch {number}")).await;
         }
     }
-    println!("{replayed} answers replayed, {told} rooms told, {}", kinds.told());
+    println!("{replayed} answers replayed, {told} changes of rooms, {}", kinds.counts());
     assert_eq!(kinds.missing(), [""; 0], "every kind of outcome was met");
     assert!(replayed > 0 && told > 0);
 }

@@ -36,7 +36,7 @@ impl Follower {
     }
 
     async fn follow_rooms(&mut self, store: &dyn Store) -> usize {
-        let news = store.news().expect("a database that others share");
+        let news = store.news().expect("a shared database");
         let known = RoomsKnown {
             versions: self.rooms.iter().map(|(concert, known)| (*concert, known.room.version)).collect(),
             holds_of: self
@@ -70,7 +70,7 @@ impl Follower {
         });
         let told_rooms: Vec<String> = told_rooms.map(|room| format!("{room:?}")).collect();
         let there: Vec<String> = rooms(&*store.reader()).await.iter().map(|room| format!("{room:?}")).collect();
-        assert_eq!(told_rooms, there, "what is known from the news alone, and what there is");
+        assert_eq!(told_rooms, there, "the rooms by the changes alone are the rooms of the database");
 
         let mut stock: Vec<_> =
             news.stock.iter().map(|of| (of.performance, of.concert, of.starts_at, of.is_unsold)).collect();
@@ -97,7 +97,7 @@ impl Follower {
     }
 
     async fn follow_seats(&mut self, store: &dyn Store) {
-        let news = store.news().expect("a database that others share");
+        let news = store.news().expect("a shared database");
         let reader = store.reader();
         for performance in reader.performances().await.expect("performances") {
             let (version, seats) = self.performances.entry(performance.id).or_default();

@@ -50,7 +50,7 @@ impl Kinds {
     }
 
     /// The rarest kind, and the total.
-    pub(crate) fn told(&self) -> String {
+    pub(crate) fn counts(&self) -> String {
         let mut kinds: Vec<_> = self.0.iter().collect();
         kinds.sort_by_key(|(_, times)| **times);
         kinds.iter().map(|(kind, times)| format!("{kind} {times}")).collect::<Vec<_>>().join(", ")

@@ -73,7 +73,7 @@ async fn a_waiting_lane_reads_what_the_other_lane_committed() {
     ];
     for ([first, second], expected) in pairs {
         let (_, waited) = one_after_the_other(&bed, first.into(), second.into()).await;
-        assert!(format!("{waited:?}").contains(expected), "{waited:?} tells {expected}");
+        assert!(format!("{waited:?}").contains(expected), "{waited:?} contains {expected}");
     }
 }
 

@@ -14,7 +14,7 @@ use crate::lane::Lane;
 use crate::stage::{OPEN_DOORS, charge, enter, held, hold, open_concert, pay, schedule, user};
 
 #[tokio::test]
-async fn a_file_has_one_process_and_no_changes_of_others() {
+async fn a_file_has_one_process_and_no_changes_of_other_instances() {
     assert!(Bed::sqlite().store().await.news().is_none());
 }
 
@@ -145,7 +145,7 @@ async fn ends_holds_and_stock_are_read_as_they_are_stored() {
     assert_eq!(
         follower.news.rooms(&RoomsKnown::default()).await.unwrap().holds,
         holds,
-        "and all of them where nothing is known"
+        "and all of them if none is known"
     );
 
     // A payment ends the turn under the wallet's lock alone: the room's row changes with its next step.

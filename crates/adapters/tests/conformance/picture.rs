@@ -173,7 +173,7 @@ pub(crate) async fn events(reader: &dyn Reader, many: usize, limit: usize) -> Ve
     loop {
         let log = all(limit, |event: &StoredEvent| event.position, async |page| reader.events(page).await).await;
         if log.len() >= many || asked.elapsed() > EVENTS_WITHIN {
-            assert_eq!(log.len(), many, "as many events as were told");
+            assert_eq!(log.len(), many, "as many events as were saved");
             assert!(log.is_sorted_by(|one, next| one.position < next.position), "in order, each once");
             return log;
         }

@@ -138,7 +138,7 @@ async fn old_events_are_deleted_without_a_relay_too(bed: Bed) {
     in_order(&bed).await;
 }
 
-async fn a_store_tells_whether_old_answers_exist(bed: Bed) {
+async fn a_store_reports_whether_old_answers_exist(bed: Bed) {
     let store = bed.store().await;
     let (now, mut lane) = (store.reader().now(), Lane::new(&*store, 1).await);
     assert!(!store.reader().has_old_answers(now).await.unwrap());

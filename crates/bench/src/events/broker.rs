@@ -23,7 +23,7 @@ pub(super) struct Broker {
 }
 
 impl Broker {
-    /// Starts a Kafka.
+    /// Starts a Kafka broker, and returns when it listens.
     pub(super) fn start() -> Outcome<Self> {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
         let kafka = runtime.block_on(Kafka::start());

@@ -12,7 +12,7 @@ use tokio::runtime::Runtime;
 
 use crate::scale::Scale;
 
-/// A running Postgres.
+/// A Postgres server that runs until this value is dropped.
 pub(crate) struct Postgres {
     runtime: Runtime,
     server: Server,

@@ -74,7 +74,7 @@ impl Sums {
         Ok(())
     }
 
-    /// The median rate.
+    /// The median of the rates, in requests per second.
     pub(super) fn rate(&self) -> f64 {
         median(self.rates.clone())
     }

@@ -14,7 +14,7 @@ use crate::results::{Figure, Line, Target};
 use crate::row::Work;
 use crate::users::fill_wallets;
 
-/// The variable that says for how many seconds the snapshot is open.
+/// The variable that sets for how many seconds the snapshot is open.
 const SECONDS: &str = "ONSALE_BENCH_SNAPSHOT_SECONDS";
 
 /// For how many seconds the snapshot is open without the variable.

@@ -6,7 +6,7 @@ use onsale_report::number;
 
 use crate::results::{BatchLine, Figure, Line, Results, Verdict};
 
-/// Number of columns.
+/// Number of columns of the table.
 const COLUMNS: usize = 13;
 
 /// The first columns, which are always printed.
@@ -39,7 +39,7 @@ const HEADS: [&str; COLUMNS] = [
 pub(crate) enum Heads {
     /// All lines have the same reference.
     Empty,
-    /// Each line says what its reference is.
+    /// Each line names its reference.
     Mixed,
 }
 

@@ -1,4 +1,4 @@
-//! Targets.
+//! Targets: bounds of a measured value.
 
 use std::fmt;
 
@@ -25,12 +25,12 @@ impl Target {
     /// No target: the line is for information.
     pub(crate) const NONE: Self = Self { bound: Bound::None, before: "", after: "" };
 
-    /// A lower bound.
+    /// A target with a lower bound.
     pub(crate) const fn at_least(bound: f64) -> Self {
         Self { bound: Bound::AtLeast(bound), before: "", after: "" }
     }
 
-    /// An upper bound.
+    /// A target with an upper bound.
     pub(crate) const fn at_most(bound: f64) -> Self {
         Self { bound: Bound::AtMost(bound), before: "", after: "" }
     }

@@ -141,6 +141,6 @@ pub(super) fn audit(log: &Log, results: &mut Results) -> Outcome<()> {
     if report.is_sound() {
         Ok(())
     } else {
-        Err("answers contradict each other; the report of the auditor says which".into())
+        Err("answers contradict each other; the report of the auditor lists them".into())
     }
 }

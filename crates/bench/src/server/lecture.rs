@@ -1,4 +1,4 @@
-//! Lectures.
+//! Measurements of applications for lectures.
 
 use std::sync::Arc;
 

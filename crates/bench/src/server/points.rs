@@ -18,7 +18,7 @@ const WALLETS: usize = 10_000;
 const KEYED: usize = 360_000;
 
 fn hot() -> Request {
-    charge("everyone", 1)
+    charge("shared", 1)
 }
 
 fn many() -> impl Iterator<Item = Request> {

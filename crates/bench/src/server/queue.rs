@@ -1,4 +1,4 @@
-//! The waiting room.
+//! Measurements of the waiting room: entries and polls.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! Reservations and payments.
+//! Measurements of reservations and payments.
 
 use std::sync::Arc;
 

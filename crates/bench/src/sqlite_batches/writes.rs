@@ -3,7 +3,7 @@
 /// When a row of a stream is written.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum When {
-    /// With each write.
+    /// Once with each write.
     EachWrite,
     /// Only with the last write of a batch: rows that every command of a batch changes are saved once.
     EachBatch,

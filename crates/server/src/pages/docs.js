@@ -72,7 +72,7 @@ function problemSection(description, operations) {
     : ["Given by ", entry.from.map((id, index) => [index ? ", " : "", h("a", { href: `#${id}` }, id)]), "."]);
   return h("section", { id: "problems", class: "problems-all" },
     h("h2", {}, "Problems"),
-    h("p", { class: "prose" }, "Every answer that is not a success has this shape. Programs look at ", h("code", {}, "code"), "."),
+    h("p", { class: "prose" }, "Every answer that is not a success has this shape. Programs read ", h("code", {}, "code"), "."),
     schemaView(description, description.components.schemas.Problem ?? {}),
     h("ul", { class: "codes" }, sorted.map((entry) => h("li", {}, problemView(entry, () => h("p", { class: "hint" }, from(entry)))))));
 }

@@ -46,7 +46,7 @@ pub enum Asked {
 pub enum Standing {
     /// In line.
     Waiting,
-    /// The turn runs.
+    /// Admitted: the turn runs.
     Active,
     /// The turn or the place has ended, for any reason.
     Expired,

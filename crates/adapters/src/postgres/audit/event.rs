@@ -30,7 +30,7 @@ pub(super) async fn event_of(
 }
 
 /// An event from type, subject, version, data and id.
-pub(super) fn read_told(row: &Row) -> Sql<Told> {
+pub(super) fn read_effect(row: &Row) -> Sql<Told> {
     let event = read_event(row, 0)?;
     Ok(((event.subject.clone(), event.version), (uuid(row, 4)?, event)))
 }

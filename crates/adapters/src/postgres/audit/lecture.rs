@@ -9,7 +9,7 @@ use super::super::lecture;
 use super::super::values::{Sql, small, user, uuid};
 use super::Out;
 use super::cursor::Cursor;
-use super::event::{event_of, read_told};
+use super::event::{event_of, read_effect};
 use super::snapshot::Connection;
 
 const LECTURES: &str = "SELECT lecture_id, title, lecturer, starts_at, capacity, enrolled, seats_opened, version,
@@ -34,7 +34,7 @@ pub(super) async fn lectures(mut connection: Connection, out: Out<LectureRow>) -
     let mut freed = Cursor::open(&transaction, FREED, |row| Ok((uuid(row, 0)?, small(row, 1)?))).await?;
     let mut history =
         Cursor::open(&transaction, HISTORY, |row| Ok((uuid(row, 0)?, lecture::history_line(row)?))).await?;
-    let mut events = Cursor::open(&transaction, EVENTS, read_told).await?;
+    let mut events = Cursor::open(&transaction, EVENTS, read_effect).await?;
     while let Some(lecture) = lectures.next().await? {
         let id = lecture.id.uuid();
         let subject = id.to_string();

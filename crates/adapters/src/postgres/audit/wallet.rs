@@ -9,7 +9,7 @@ use super::super::values::{Sql, get, number, optional_instant, user};
 use super::super::wallet;
 use super::Out;
 use super::cursor::Cursor;
-use super::event::{event_of, read_told};
+use super::event::{event_of, read_effect};
 use super::snapshot::Connection;
 
 const ACCOUNTS: &str = "SELECT user_id, balance, version, updated_at FROM accounts ORDER BY user_id";
@@ -27,7 +27,7 @@ pub(super) async fn wallets(mut connection: Connection, out: Out<WalletRow>) -> 
     let transaction = connection.begin().await?;
     let mut accounts = Cursor::open(&transaction, ACCOUNTS, read_account).await?;
     let mut ledger = Cursor::open(&transaction, LEDGER, |row| Ok((wallet::entry(row)?, get::<bool>(row, 8)?))).await?;
-    let mut events = Cursor::open(&transaction, EVENTS, read_told).await?;
+    let mut events = Cursor::open(&transaction, EVENTS, read_effect).await?;
     while let Some((entry, is_paid)) = ledger.next().await? {
         while let Some((user, account)) = accounts.next_if(|(user, _)| *user <= entry.user).await? {
             out.row(WalletRow::Account(user, account)).await;

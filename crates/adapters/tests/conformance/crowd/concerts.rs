@@ -78,7 +78,7 @@ async fn each_seat_is_held_once_and_all_seats_are_held() {
         let there = crowd.reader().seats(performance.id).await.unwrap();
         assert_eq!(there.seats.len(), SEATS as usize, "no seat is left");
         for (seat, row) in there.seats {
-            assert_eq!(owners[&(performance.id, seat)].id, row.reservation, "the owner that was told");
+            assert_eq!(owners[&(performance.id, seat)].id, row.reservation, "the owner in the answer");
         }
         let holds = dones(&outcomes).filter(|done| held((*done).clone()).performance == performance.id).count();
         assert_eq!(there.version, holds as u64, "each hold is one change");

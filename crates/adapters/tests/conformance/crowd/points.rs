@@ -90,7 +90,7 @@ async fn a_key_is_decided_once_at_any_instance() {
         }
     }
     assert_eq!((decided.len(), replayed.len()), (requests.len(), requests.len() * (INSTANCES - 1)));
-    assert!(replayed.iter().all(|(key, kept)| decided[key] == *kept), "everyone has the answer that was decided");
+    assert!(replayed.iter().all(|(key, kept)| decided[key] == *kept), "each caller has the answer that was decided");
     assert_eq!(assert_chain(&crowd, &user("ann")).await, requests.len());
     crowd.assert_no_deadlock();
 }

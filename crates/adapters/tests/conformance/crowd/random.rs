@@ -64,7 +64,7 @@ async fn a_sale_on_four_instances_is_in_order() {
         crowd.lanes.push(lane);
         kinds.add(&more);
     }
-    println!("{}", kinds.told());
+    println!("{}", kinds.counts());
 
     let url = PostgresUrl::parse(&crowd.database.url()).unwrap();
     let findings = audit(&PostgresAudit::open(&url).await.unwrap()).await.unwrap();

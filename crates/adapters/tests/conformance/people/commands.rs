@@ -19,7 +19,7 @@ use super::People;
 const TEXTS: &[&str] = &["Rust", "O'Neill \"live\"", "봄의 노래 🎻", "a\\b {c} %d $1 --", " ", "line\nfeed\ttab"];
 
 /// An id that does not exist.
-const NOBODY: Uuid = Uuid::from_u128(0x0190_0000_0000_7000_8000_0000_0000_0000);
+const UNKNOWN: Uuid = Uuid::from_u128(0x0190_0000_0000_7000_8000_0000_0000_0000);
 
 /// Picks mostly one of the last few things, rarely one that does not exist.
 fn pick<T: Copy>(dice: &mut Dice, things: &[T], nothing: T) -> T {
@@ -75,11 +75,11 @@ impl People {
     }
 
     fn lecture(&mut self) -> LectureId {
-        pick(&mut self.dice, &self.lectures, LectureId::new(NOBODY))
+        pick(&mut self.dice, &self.lectures, LectureId::new(UNKNOWN))
     }
 
     fn concert(&mut self) -> ConcertId {
-        pick(&mut self.dice, &self.concerts, ConcertId::new(NOBODY))
+        pick(&mut self.dice, &self.concerts, ConcertId::new(UNKNOWN))
     }
 
     fn token(&mut self) -> Option<Token> {
@@ -88,10 +88,10 @@ impl People {
 
     /// Mostly a reservation of the token's user.
     fn reservation(&mut self, token: &Token) -> ReservationId {
-        let of_anyone = self.dice.percent(20);
-        let known = self.reservations.iter().filter(|(_, user)| of_anyone || *user == token.user);
+        let of_any_user = self.dice.percent(20);
+        let known = self.reservations.iter().filter(|(_, user)| of_any_user || *user == token.user);
         let known: Vec<ReservationId> = known.map(|(id, _)| *id).collect();
-        pick(&mut self.dice, &known, ReservationId::new(NOBODY))
+        pick(&mut self.dice, &known, ReservationId::new(UNKNOWN))
     }
 
     fn soon(&mut self, seconds: u64) -> Timestamp {
@@ -129,7 +129,7 @@ impl People {
         let target = match self.dice.below(30) {
             0 => Target::NoneOnDate,
             1 => Target::SeveralOnDate,
-            _ => Target::Performance(pick(&mut self.dice, &own, PerformanceId::new(NOBODY))),
+            _ => Target::Performance(pick(&mut self.dice, &own, PerformanceId::new(UNKNOWN))),
         };
         let (many, last) = match self.dice.below(12) {
             0..2 => (7, 10),

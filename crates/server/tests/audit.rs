@@ -265,7 +265,7 @@ async fn the_audit_finds_subtle_inconsistencies() {
 async fn an_empty_database_passes_and_a_missing_one_fails() {
     let launch = Sale::launch(ONSALE);
     let none = launch.run(&["audit"]).await;
-    assert_eq!(none.status.code(), Some(1), "there is nothing to look at");
+    assert_eq!(none.status.code(), Some(1), "there is nothing to audit");
     assert!(String::from_utf8_lossy(&none.stderr).contains("onsale.db"));
     assert!(!launch.folder().join("onsale.db").exists(), "looking makes nothing");
     assert!(launch.run(&["migrate"]).await.status.success());

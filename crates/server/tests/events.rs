@@ -52,8 +52,8 @@ fn claim(reservation: &Value, user: &str, added: &Value) -> Value {
     data
 }
 
-/// Each type with the subject and the data that the contract says.
-fn assert_told(log: &[Value], used: &Used, ada: &[Value]) {
+/// Each type has the subject and the data of the contract.
+fn assert_events(log: &[Value], used: &Used, ada: &[Value]) {
     let (lecture, performance) = (json!(used.id("lecture")), json!(used.id("performance")));
     for row in ada {
         let kind = if row["type"] == "CHARGE" { "onsale.points.charged.v1" } else { "onsale.points.used.v1" };
@@ -96,7 +96,7 @@ async fn every_change_is_a_cloud_event_of_its_type() {
     let ada = sale.caller.get("/point/ada/histories").expect(200).await;
     let ada = ada.as_array().unwrap();
     assert_eq!(ada.len(), 4, "two charges, a use, a payment");
-    assert_told(&log, &used, ada);
+    assert_events(&log, &used, ada);
 
     let members = ["data", "datacontenttype", "id", "source", "specversion", "subject", "time", "type"];
     let mut ids = BTreeSet::new();
@@ -193,7 +193,7 @@ async fn dead_letters_are_put_back_while_a_server_runs() {
     let retry = launch.run(&["events", "retry"]).await;
     assert!(retry.status.success(), "{}", String::from_utf8_lossy(&retry.stderr));
     let said = String::from_utf8_lossy(&retry.stdout).into_owned();
-    assert!(said.starts_with("1 "), "it says how many: {said}");
+    assert!(said.starts_with("1 "), "it prints how many: {said}");
     assert!(lines(&launch).await.iter().all(|line| line[0] == "pending" && line[5..] == ["-"]));
     assert_eq!(log(&launch).await, before, "the event is the same one, in its place");
     let again = launch.run(&["events", "retry"]).await;

@@ -62,7 +62,7 @@ async fn assert_unready(sale: &Sale) {
         let reply = sale.caller.get("/readyz").send().await;
         (reply.status == 503).then(|| reply.refused(503, "unavailable"))
     };
-    let unready = until("the server says that it is not ready", unready).await;
+    let unready = until("/readyz fails", unready).await;
     assert!(unready["detail"].as_str().unwrap().contains("database"), "{unready}");
 }
 

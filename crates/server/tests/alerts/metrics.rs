@@ -73,7 +73,7 @@ async fn every_metric_is_on_its_page() {
     assert!(families.len() > 40, "{families:?}");
     let quoted = |labels: &[String]| labels.iter().map(|label| format!("`{label}`")).collect::<Vec<_>>().join(", ");
     let rows = families.iter().map(|(name, Family { kind, help, labels })| {
-        assert!(!help.is_empty(), "{name} says nothing of itself");
+        assert!(!help.is_empty(), "{name} has no help text");
         format!("| `{name}` | {kind} | {} | {help} |\n", quoted(labels))
     });
     let wanted = HEAD.to_owned() + &rows.collect::<String>();

@@ -160,7 +160,7 @@ fn wrongs(fixture: &Fixture, operation: &Operation) -> Vec<Wrong> {
     wrongs
 }
 
-/// Members that the document says must be there.
+/// Members that the document requires.
 fn required(fixture: &Fixture, operation: &Operation) -> Vec<String> {
     let schema = schema_of(fixture, operation);
     let required = schema["required"].as_array().cloned().unwrap_or_default();

@@ -6,7 +6,7 @@ import { test } from "node:test";
 import { barriers, demo, shoot, tab, visitor } from "./support/browser.js";
 import { start } from "./support/server.js";
 
-/** Each way of looking at the pages. */
+/** Each way of showing the pages. */
 const LOOKS = [
   { name: "wide", options: {} },
   { name: "dark", options: { colorScheme: "dark" } },

@@ -26,7 +26,7 @@ test("two tabs of a user agree on what is held, given back and paid", async (t) 
   await one.getByRole("button", { name: /^Pay / }).click();
   for (const page of pages) await page.getByRole("article", { name: "Ticket" }).waitFor();
   for (const page of pages) await page.locator("#chip").getByText("450,000").waitFor();
-  // Read from the server too, not only told by the tab: after a reload.
+  // Read from the server too, not only sent by the tab: after a reload.
   await other.reload();
   await other.getByRole("article", { name: "Ticket" }).waitFor();
 });

@@ -1,4 +1,4 @@
-// Charges whose answer is lost: each is made once, over retries, reloads and tabs, and the page says what is not known.
+// Charges whose answer is lost: each is made once, over retries, reloads and tabs, and the page shows which outcomes are not known.
 
 import assert from "node:assert/strict";
 import { test } from "node:test";

@@ -55,7 +55,7 @@ test("sold out is said in the line and on the poster", async (t) => {
   const held = await sale.call("POST", "/reservations", { token: bob.token, body: { performanceId, seats: [1, 2] } });
   await sale.call("POST", "/payments", { token: bob.token, body: { reservationId: held.reservationId } });
   await page.getByText(/sold out/i).first().waitFor();
-  await until("the poster says so", async () => {
+  await until("the poster shows it", async () => {
     await poster.reload();
     const link = poster.getByRole("link", { name: /Night of the Locks/ });
     await link.waitFor();

@@ -51,7 +51,7 @@ test("a payment whose answer was lost ends with the ticket", async (t) => {
   const { sale, context, page, pay } = await aboutToPay(t);
   const line = await broken(context, "back");
   await pay.click();
-  // The payment ended the turn: the page hears of that before it knows that it paid.
+  // The payment ended the turn: the page learns of that before it knows that it paid.
   await page.getByRole("heading", { name: "Your payment has no answer yet" }).waitFor();
   assert.equal(await page.getByText(ENDED).count(), 0);
   line.mend();
@@ -84,7 +84,7 @@ test("a payment that never arrived is made after a reload", async (t) => {
   await assertPaidOnce(sale);
 });
 
-test("a hold that ended before its payment arrived costs nothing, and the page says so", async (t) => {
+test("a hold that ended before its payment arrived costs nothing, and the page shows that", async (t) => {
   const { sale, context, page, pay } = await aboutToPay(t, { ONSALE_HOLD_SECONDS: "4" });
   const line = await broken(context, "there");
   await pay.click();
@@ -113,7 +113,7 @@ test("a tab that was asleep while another tab paid shows the ticket, also when i
   const isAway = (route) => route.abort("connectionreset");
   for (const path of ["**/queue/token**", "**/concerts/**", "**/users/**"]) await page.route(path, isAway);
   await page.evaluate(() => {
-    // Asleep: it hears nothing of other tabs, and does not ask.
+    // Asleep: it receives nothing from other tabs, and sends no request.
     Object.defineProperty(document, "hidden", { get: () => true });
     document.dispatchEvent(new Event("visibilitychange"));
     BroadcastChannel.prototype.dispatchEvent = () => {};

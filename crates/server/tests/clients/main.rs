@@ -69,9 +69,9 @@ async fn buys_a_seat(sale: &Sale, tools: &Tools, journey: &mut tokio::process::C
     };
     let (run, ()) = tokio::join!(tools.run(journey), leaves);
     assert!(run.status.success(), "{}", tools::said(&run));
-    let told: Value = serde_json::from_slice(&run.stdout).unwrap_or_else(|_| panic!("{}", tools::said(&run)));
+    let report: Value = serde_json::from_slice(&run.stdout).unwrap_or_else(|_| panic!("{}", tools::said(&run)));
     for status in ["WAITING", "ACTIVE"] {
-        assert!(told["seen"].as_array().unwrap().contains(&json!(status)), "it polled: {told}");
+        assert!(report["seen"].as_array().unwrap().contains(&json!(status)), "it polled: {report}");
     }
     let payment = &told["payment"];
     let known = sale.caller.get(&format!("/payments/{}", payment["paymentId"].as_str().unwrap())).expect(200).await;

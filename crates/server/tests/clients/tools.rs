@@ -12,7 +12,7 @@ const PATIENCE: Duration = Duration::from_secs(240);
 /// What is pinned, and what `clients/install` made of it.
 const CLIENTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../clients");
 
-/// Whether tests have to go without the tools of this part, `node` or `python`; a line says so. With `CI=true` that
+/// Whether tests have to go without the tools of this part, `node` or `python`; a line names the skipped test. With `CI=true` that
 /// fails the test.
 pub(crate) fn missing(part: &str) -> bool {
     let (versions, folder) =

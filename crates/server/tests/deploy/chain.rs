@@ -153,7 +153,7 @@ impl Edge {
     }
 
     /// What curl wrote for this format.
-    pub(crate) async fn told(&self, from: &str, path: &str, format: &str, arguments: &[&str]) -> String {
+    pub(crate) async fn printed(&self, from: &str, path: &str, format: &str, arguments: &[&str]) -> String {
         let arguments = [&["--output", "/dev/null", "--write-out", format], arguments].concat();
         let run = ran(&mut self.curl(from, path, &arguments)).await;
         assert!(run.status.success(), "{}: {}", String::from_utf8_lossy(&run.stderr), self.log());

@@ -128,7 +128,7 @@ async fn every_command_of_the_units_runs() {
         }
         let mut given = given;
         if given.arguments[0] == "relay" {
-            // As the comment in the file says: the relay alone is for servers with Kafka.
+            // By the comment in the file, a separate relay is for servers with Kafka.
             given.variables.insert("ONSALE_KAFKA_BROKERS".to_owned(), "127.0.0.1:9092".to_owned());
         }
         let running = given.starts(&database.url()).await;

@@ -46,7 +46,7 @@ async fn enters(edge: &Edge, concert: &str, from: &str, user: &str, claims: Opti
     if claims.is_some() {
         arguments.extend(["--header", &claim]);
     }
-    edge.told(from, "/queue/tokens", "%{http_code}", &arguments).await
+    edge.printed(from, "/queue/tokens", "%{http_code}", &arguments).await
 }
 
 /// Clients of two addresses enter. Each has its own limit, and no header gives it another one.
@@ -163,11 +163,11 @@ async fn a_refusal_before_the_body_does_not_disturb_other_requests_over_http_2()
             for (body, path, status) in
                 [("{}", "/nowhere", "404"), (long.as_str(), "/nowhere", "404"), ("{}", "/payments", "401")]
             {
-                let told = edge.told(PROXIES, path, "%{http_code}", &["--http2", "--json", body]).await;
-                assert_eq!(told, status, "{kind:?}, {round}, {path} {}: {}", body.len(), edge.log());
+                let printed = edge.printed(PROXIES, path, "%{http_code}", &["--http2", "--json", body]).await;
+                assert_eq!(printed, status, "{kind:?}, {round}, {path} {}: {}", body.len(), edge.log());
             }
-            let told = edge.told("127.0.1.1", "/lectures", "%{http_code}", &["--http2"]).await;
-            assert_eq!(told, "200", "{kind:?}, {round}: {}", edge.log());
+            let printed = edge.printed("127.0.1.1", "/lectures", "%{http_code}", &["--http2"]).await;
+            assert_eq!(printed, "200", "{kind:?}, {round}: {}", edge.log());
         }
     }
 }
@@ -180,9 +180,9 @@ async fn plain_http_is_redirected_and_metrics_are_not_exposed() {
         }
         let (sale, behind, _) = sale().await;
         let edge = Edge::start(kind, &Certificate::make(&sale), behind).await;
-        assert_eq!(edge.told(PROXIES, "/metrics", "%{http_code}", &[]).await, "404", "{kind:?}");
+        assert_eq!(edge.printed(PROXIES, "/metrics", "%{http_code}", &[]).await, "404", "{kind:?}");
         assert_eq!(
-            edge.told(PROXIES, "/lectures?limit=1", "%{http_code} %{http_version}", &[]).await,
+            edge.printed(PROXIES, "/lectures?limit=1", "%{http_code} %{http_version}", &[]).await,
             "200 2",
             "{kind:?}"
         );
@@ -190,12 +190,12 @@ async fn plain_http_is_redirected_and_metrics_are_not_exposed() {
         curl.args(["--silent", "--output", "/dev/null", "--write-out", "%{http_code} %{redirect_url}", "--data", "x"]);
         curl.args(["--header", &format!("Host: {NAME}")]).arg(format!("http://{}/lectures?limit=1", edge.plain));
         let run = ran(&mut curl).await;
-        let told = String::from_utf8(run.stdout).unwrap();
+        let printed = String::from_utf8(run.stdout).unwrap();
         // Caddy names the port, if it is not 443.
-        let told = told.replace(&format!("{NAME}:"), NAME);
+        let printed = told.replace(&format!("{NAME}:"), NAME);
         assert!(
             told.starts_with(&format!("308 https://{NAME}")) && told.ends_with("/lectures?limit=1"),
-            "{kind:?}: {told}"
+            "{kind:?}: {printed}"
         );
     }
 }

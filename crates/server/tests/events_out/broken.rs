@@ -61,7 +61,7 @@ async fn all_came_out(launch: &Launch, many: usize) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_event_that_is_too_large_becomes_a_dead_letter_and_others_are_sent() {
+async fn an_event_that_is_too_large_becomes_a_dead_letter_and_other_events_are_sent() {
     if without("postgres") || without("kafka") {
         return;
     }

@@ -1,4 +1,4 @@
-//! Posts to a data platform, as the contract says.
+//! Posts to a data platform, as in the contract.
 
 use std::collections::HashSet;
 use std::time::{Duration, Instant};

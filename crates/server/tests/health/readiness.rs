@@ -66,7 +66,7 @@ async fn a_stalled_redis_does_not_delay_readyz() {
             shown.lines().find(|line| line.starts_with("onsale_part_degraded{part=\"redis\",condition=\"away\"}"));
         line.is_some_and(|line| line.ends_with(" 1")).then_some(())
     };
-    until("the gauge says so too, with an empty line", gauge).await;
+    until("the gauge shows it too, with an empty line", gauge).await;
     redis.resume().await;
     until_ok(&sale, "redis").await;
     redis.kill().await;

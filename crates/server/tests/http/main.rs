@@ -25,7 +25,7 @@ const SECRET: &str = "a-secret-for-tests-only-of-32-bytes-and-more";
 /// The settings of servers that need bearers.
 const JWT: [(&str, &str); 2] = [("ONSALE_AUTH", "jwt"), ("ONSALE_JWT_SECRET", SECRET)];
 
-/// A user's bearer.
+/// A bearer that names this user.
 fn bearer(user: &str) -> String {
     let claims = json!({"sub": user, "exp": now_millis() / 1000 + 3_600});
     jsonwebtoken::encode(&Header::default(), &claims, &EncodingKey::from_secret(SECRET.as_bytes())).unwrap()

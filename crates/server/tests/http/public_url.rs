@@ -166,7 +166,7 @@ async fn the_greeting_names_the_public_url() {
     let server = launch.start().await;
     let lines = [format!("{SHOP}/docs"), format!("B={SHOP} ")];
     until("it is named", async || lines.iter().all(|line| server.output().contains(line)).then_some(())).await;
-    assert!(server.base().starts_with("http://127.0.0.1:"), "the first line says where it listens");
+    assert!(server.base().starts_with("http://127.0.0.1:"), "the first line has its address");
 }
 
 #[tokio::test]

@@ -221,7 +221,7 @@ async fn a_lock_that_waits_behind_a_long_read_is_felt_only_by_the_commands_that_
     let other = stage.scene.sql(address).await;
     let queued = "SELECT EXISTS (SELECT FROM pg_locks WHERE relation = 'lecture_history'::regclass
         AND database = (SELECT oid FROM pg_database WHERE datname = current_database()) AND NOT granted)";
-    until("the lock is asked for", async || {
+    until("a session waits for the lock", async || {
         other.query_one(queued, &[]).await.unwrap().get::<_, bool>(0).then_some(())
     })
     .await;

@@ -153,7 +153,7 @@ impl Scene {
 
 /// No caller of the workload waited too long for an answer.
 pub(crate) fn answered_in_time(load: &Workload) {
-    assert!(load.slowest() < ANSWER_MAX, "somebody waited {:?} for an answer", load.slowest());
+    assert!(load.slowest() < ANSWER_MAX, "a caller waited {:?} for an answer", load.slowest());
 }
 
 /// Waits until an instance has decided this many more commands.

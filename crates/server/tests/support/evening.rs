@@ -64,7 +64,7 @@ impl Evening {
     }
 }
 
-/// A reservation's path.
+/// The path of a reservation's calls.
 pub(crate) fn path_of(reservation: &Value) -> String {
     format!("/reservations/{}", text(&reservation["reservationId"]))
 }

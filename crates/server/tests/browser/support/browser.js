@@ -82,7 +82,7 @@ export async function demo(t, context, sale, { user, concert, ...rest } = {}) {
   return page;
 }
 
-/** Says who the visitor is, by the form. */
+/** Names the visitor, by the form. */
 export async function become(page, user) {
   await page.locator("#who").fill(user);
   await page.getByRole("button", { name: "Continue" }).click();

@@ -1,4 +1,4 @@
-// Answers that are lost on the way, and how the page says so.
+// Answers that are lost on the way, and how the page shows that.
 
 /**
  * Loses the answers of a method at a path, in the ways in which that happens, until `mend` is called. `seen` are the requests,
@@ -27,7 +27,7 @@ export async function broken(context, method, path, way) {
 /** The different keys of these requests. */
 export const keys = (seen) => [...new Set(seen.map((request) => request.split(" ")[0]))];
 
-/** The part of the page that says which outcomes are not known. */
+/** The part of the page that lists the outcomes that are not known. */
 export const bar = (page) => page.getByRole("region", { name: "Outcomes that are not known yet" });
 
 /** The sentence about the last write of this kind. */

@@ -73,12 +73,12 @@ async fn buys_a_seat(sale: &Sale, tools: &Tools, journey: &mut tokio::process::C
     for status in ["WAITING", "ACTIVE"] {
         assert!(report["seen"].as_array().unwrap().contains(&json!(status)), "it polled: {report}");
     }
-    let payment = &told["payment"];
+    let payment = &report["payment"];
     let known = sale.caller.get(&format!("/payments/{}", payment["paymentId"].as_str().unwrap())).expect(200).await;
     for member in ["reservationId", "amount", "balance", "seats"] {
         assert_eq!(known[member], payment[member], "{member}");
     }
-    assert_eq!((&told["reservation"]["status"], &told["reference"]), (&json!("PAID"), &payment["paymentId"]));
+    assert_eq!((&report["reservation"]["status"], &report["reference"]), (&json!("PAID"), &payment["paymentId"]));
     assert_eq!(sale.caller.get("/users/the-second/payments").expect(200).await, json!([known]));
     audit(sale).await;
 }

@@ -192,9 +192,9 @@ async fn plain_http_is_redirected_and_metrics_are_not_exposed() {
         let run = ran(&mut curl).await;
         let printed = String::from_utf8(run.stdout).unwrap();
         // Caddy names the port, if it is not 443.
-        let printed = told.replace(&format!("{NAME}:"), NAME);
+        let printed = printed.replace(&format!("{NAME}:"), NAME);
         assert!(
-            told.starts_with(&format!("308 https://{NAME}")) && told.ends_with("/lectures?limit=1"),
+            printed.starts_with(&format!("308 https://{NAME}")) && printed.ends_with("/lectures?limit=1"),
             "{kind:?}: {printed}"
         );
     }

@@ -166,7 +166,7 @@ async fn serve(settings: Settings, is_demo: bool, admin_key: Option<Secret>, tra
         print_greeting(&sale, &settings, address, fresh).await?;
     }
     signals.next().await;
-    // The order matters: `/readyz` says 503 first, so that load balancers stop; then new connections end and requests finish;
+    // The order matters: `/readyz` returns 503 first, so that load balancers stop; then new connections end and requests finish;
     // then the background tasks and the desk, which those requests need; then the last traces, which all of them write.
     stopping.leave();
     drain(&mut signals, settings.drain).await;

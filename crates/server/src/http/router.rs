@@ -24,7 +24,7 @@ macro_rules! calls {
     };
 }
 
-/// The whole service.
+/// All routes of the service.
 #[rustfmt::skip]
 pub(crate) fn routes() -> Routes {
     let mut routes = Routes { router: Router::new(), operations: Vec::new() };

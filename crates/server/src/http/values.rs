@@ -54,7 +54,7 @@ macro_rules! inline_schema {
     };
 }
 
-/// Any text.
+/// A text of any content.
 impl Text for String {
     const WHAT: &'static str = "a text";
 

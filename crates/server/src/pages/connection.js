@@ -4,7 +4,7 @@ import { fill, h, repeat } from "./dom.js";
 
 const age = (seconds) => (seconds < 90 ? `${seconds} ${seconds === 1 ? "second" : "seconds"}` : `${Math.round(seconds / 60)} minutes`);
 
-/** An element that is hidden while the feed has its connection. `kept` says what is kept meanwhile. */
+/** An element that is hidden while the feed has its connection. `kept` describes what the page keeps meanwhile. */
 export class Connection {
   element = h("p", { class: "message bad lost", hidden: true });
   #said = h("span", { role: "status", "aria-live": "polite" });

@@ -150,7 +150,7 @@ class Crowd extends EventTarget {
 export function crowdCard(concert, signal) {
   const crowd = crowds.get(concert.concertId) ?? new Crowd(concert);
   crowds.set(concert.concertId, crowd);
-  const told = h("p", { class: "hint" });
+  const hint = h("p", { class: "hint" });
   const choice = h("fieldset", { class: "segments" }, h("legend", { class: "hidden" }, "How many"), SIZES.map((size) => {
     const input = h("input", { type: "radio", name: "crowd", value: String(size), checked: size === 300 });
     return h("label", {}, input, h("span", {}, whole(size)));
@@ -159,11 +159,11 @@ export function crowdCard(concert, signal) {
   const show = () => {
     const { coming, waiting, inside, gone } = crowd;
     const parts = [coming && `${whole(coming)} on the way`, waiting && `${whole(waiting)} in line`, inside && `${whole(inside)} inside`, gone && `${plural(gone, "has", "have")} left`];
-    fill(told, parts.filter(Boolean).join(" · ") || "They enter as you do, look around for some seconds, and leave. They buy nothing.");
+    fill(hint, parts.filter(Boolean).join(" · ") || "They enter as you do, look around for some seconds, and leave. They buy nothing.");
   };
   crowd.addEventListener("change", show, { signal });
   show();
   return h("section", { class: "card crowd", "aria-label": "Bring a crowd" },
     h("h2", {}, "Lonely in here?"), choice,
-    h("button", { type: "button", class: "wide", on: { click: bring } }, "Bring a crowd"), told);
+    h("button", { type: "button", class: "wide", on: { click: bring } }, "Bring a crowd"), hint);
 }

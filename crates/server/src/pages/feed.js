@@ -1,8 +1,8 @@
 // Updates of one place in line: from an event stream that all tabs share, from another tab, or from polls.
 //
 // A browser opens six connections to a server over HTTP/1.1, for all tabs together, so only one tab at a time has a stream: the
-// one that holds a lock of the browser. It tells the others of its token what it hears. A tab out of sight has no stream. A tab
-// that hears nothing for as long as the server says polls; each poll, and each open stream, is a sign of life.
+// one that holds a lock of the browser. It forwards each event to the other tabs with its token. A tab out of sight has no stream. A tab
+// that receives nothing for the interval that the server returned polls; each poll, and each open stream, is a sign of life.
 
 import * as api from "./api.js";
 import { tabs, tell } from "./tabs.js";

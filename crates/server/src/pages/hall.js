@@ -45,7 +45,7 @@ export function hallView(concert, place, signal, { payments, onStep, onOver, onT
     return true;
   };
 
-  /** Runs a call of the turn; says what went wrong, unless the turn itself is over. */
+  /** Runs a call of the turn; shows what went wrong, unless the turn itself is over. */
   const guarded = async (task) => {
     try {
       return await task();
@@ -81,7 +81,7 @@ export function hallView(concert, place, signal, { payments, onStep, onOver, onT
       await lookAtHolds();
       lost = lost.filter((seat) => !mine().includes(seat));
     }
-    if (lost.length && !signal.aborted) notice(`${lost.length === 1 ? `Seat ${lost[0]} was` : `Seats ${lost.join(", ")} were`} taken by someone else.`);
+    if (lost.length && !signal.aborted) notice(`${lost.length === 1 ? `Seat ${lost[0]} was` : `Seats ${lost.join(", ")} were`} taken by another visitor.`);
   };
 
   /** The next state of the turn. */

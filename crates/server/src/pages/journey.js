@@ -68,7 +68,7 @@ class Journey {
     return session.get(`${name}:${this.concert.concertId}:${this.user}`);
   }
 
-  /** Where this visitor left off, in this tab. */
+  /** Continues from the last step of this visitor in this tab. */
   async resume() {
     const ticket = this.user && this.#recall("ticket");
     if (ticket) return this.showTicket(ticket);
@@ -119,7 +119,7 @@ class Journey {
     const door = this.user
       ? [
           h("h2", {}, words ? "Once more?" : "The doors are open"),
-          h("p", {}, words ?? "Everyone takes a place in one line and is called in the order of arrival. Keep this page open: it is your sign of life."),
+          h("p", {}, words ?? "All visitors take a place in one line and are called in the order of arrival. Keep this page open: it is your sign of life."),
           h("button", { type: "button", class: "primary large", on: { click: enter } }, "Enter the waiting room"),
         ]
       : [h("h2", {}, "Who is coming?"), whoForm()];

@@ -9,7 +9,7 @@ const PROBLEM = "application/problem+json";
 export function operationView(description, operation, form) {
   const { operationId, method, path, summary, description: said } = operation;
   return h("article", { id: operationId, class: "operation" },
-    h("div", { class: "told" },
+    h("div", { class: "described" },
       h("h3", {}, h("a", { href: `#${operationId}`, class: "anchor" }, summary ?? operationId)),
       h("p", { class: "route" }, h("span", { class: `method ${method.toLowerCase()}` }, method), h("code", {}, breakable(path))),
       said && h("div", { class: "prose" }, markdown(said)),
@@ -82,7 +82,7 @@ function headersOf(headers) {
   return h("p", { class: "hint" }, "With ", named.map(([name, { description: said }], index) => [index ? ", " : "", h("code", {}, name), said ? ` (${said})` : ""]));
 }
 
-/** A problem that opens to its example, and to what `more` says of it. */
+/** A problem that opens to its example, and to the text of `more`. */
 export function problemView({ status, code, title, example }, more) {
   const name = [h("span", { class: `status s${status[0]}` }, status), h("code", {}, code), h("span", { class: "hint" }, title)];
   return folded(name, () => [more(), json(example)]);

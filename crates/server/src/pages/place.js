@@ -1,4 +1,4 @@
-// Where this server is: pages and assets come from it, below whatever path a proxy puts before its own.
+// The base path of this server: pages and assets come from it, below whatever path a proxy puts before its own.
 
 const root = import.meta.url.slice(0, import.meta.url.lastIndexOf("/assets/"));
 

@@ -18,7 +18,7 @@ const COLUMNS_MAX = 20;
 const WIDTHS = [24, 24, 24, 27, 34, 41, 48];
 const GAP = 5;
 
-const NAMES = { AVAILABLE: "available", HELD: "held by someone", SOLD: "sold" };
+const NAMES = { AVAILABLE: "available", HELD: "held by a visitor", SOLD: "sold" };
 
 export class SeatMap {
   element = h("div", { class: "map" });
@@ -85,7 +85,7 @@ export class SeatMap {
     this.#seats = [];
     this.#buttons.clear();
     this.#parts.show([]);
-    fill(this.#grid, h("p", { class: "hint" }, "Looking at the seats…"));
+    fill(this.#grid, h("p", { class: "hint" }, "Loading the seats…"));
     this.onChoice();
   }
 

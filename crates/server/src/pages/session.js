@@ -55,7 +55,7 @@ addEventListener("storage", ({ key }) => {
   if (key === null || key.startsWith(PREFIX)) kept.dispatchEvent(new Event("change"));
 });
 
-/** The server's clock: deadlines are its own, whatever the visitor's clock says. */
+/** The server's clock: deadlines are its own, whatever the visitor's clock shows. */
 export const clock = {
   ahead: 0,
   learn(instant) {

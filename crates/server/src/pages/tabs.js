@@ -16,8 +16,8 @@ export function tell(kind, detail) {
   try {
     // Browsers before 2022: a change of the storage is seen by the other tabs.
     // Removed at once: it may have a queue token, and the event carries the value.
-    localStorage.setItem(`${NAME}:told`, JSON.stringify({ kind, detail, at: Math.random() }));
-    localStorage.removeItem(`${NAME}:told`);
+    localStorage.setItem(`${NAME}:message`, JSON.stringify({ kind, detail, at: Math.random() }));
+    localStorage.removeItem(`${NAME}:message`);
   } catch {
     // No storage either: each tab then learns from the server alone.
   }
@@ -25,6 +25,6 @@ export function tell(kind, detail) {
 
 if (!channel) {
   addEventListener("storage", ({ key, newValue }) => {
-    if (key === `${NAME}:told` && newValue) hear(JSON.parse(newValue));
+    if (key === `${NAME}:message` && newValue) hear(JSON.parse(newValue));
   });
 }

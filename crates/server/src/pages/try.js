@@ -235,8 +235,8 @@ function squeezed(text) {
 }
 
 function headerList(headers) {
-  const told = [...headers].filter(([name]) => !DULL.has(name));
-  return h("dl", { class: "headers" }, told.map(([name, value]) => h("div", {}, h("dt", {}, name), h("dd", {}, value))));
+  const shown = [...headers].filter(([name]) => !DULL.has(name));
+  return h("dl", { class: "headers" }, shown.map(([name, value]) => h("div", {}, h("dt", {}, name), h("dd", {}, value))));
 }
 
 /** Shows events as they come; the form's next request, or its button, ends it. */

@@ -105,7 +105,7 @@ export function pending(user, slots = "") {
   return records.filter(({ wish }) => wish).sort((one, other) => one.at - other.at);
 }
 
-/** Those of them of which this tab and others expect no answer any more, each with `isTooOld`. */
+/** Those for which no tab waits for an answer any more, each with `isTooOld`. */
 export function undecided(user) {
   return pending(user)
     .filter(({ name, isUnknown, at }) => !underWay.has(name) && (isUnknown || Date.now() - at > GRACE))
@@ -146,7 +146,7 @@ async function decide(name, record, send, onRetry) {
     tell("done", { user, operation });
     return answer;
   } catch (problem) {
-    // After an attempt that may have been done only a decision under its key says what became of it.
+    // After an attempt that may have been done only a decision under its key shows its outcome.
     const isKnown = problem.isDecision || (!record.isUnknown && problem.isPassing !== undefined);
     if (isKnown) kept.set(name, null);
     else if (problem.isPassing !== undefined) problem.undecided = record.wish.what;

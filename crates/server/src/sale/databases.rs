@@ -40,7 +40,7 @@ pub(crate) async fn open_reader(settings: &Settings) -> Result<Arc<dyn Reader>, 
 pub(crate) async fn audit_source(settings: &Settings) -> Result<Box<dyn AuditSource>, SaleError> {
     match &settings.database {
         DatabaseUrl::Sqlite(path) => {
-            // Opened once before the audit opens it: this error says what is wrong with the file.
+            // Opened once before the audit opens it: this error names what is wrong with the file.
             sqlite::open_beside(path).map_err(of_file(path))?;
             Ok(Box::new(SqliteAudit::new(path)))
         }

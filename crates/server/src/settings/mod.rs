@@ -76,7 +76,7 @@ pub(crate) struct PlatformSettings {
     pub(crate) folder: PathBuf,
 }
 
-/// The values of all settings. [`table`] says what each of them does, in which unit and range.
+/// The values of all settings. [`table`] describes each of them, with its unit and range.
 #[derive(Clone, Debug)]
 pub(crate) struct Settings {
     pub(crate) listen: SocketAddr,

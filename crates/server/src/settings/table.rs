@@ -15,7 +15,7 @@ pub(crate) struct Setting {
     pub(crate) name: &'static str,
     /// The form of the value, such as `ADDR:PORT`.
     pub(crate) value: &'static str,
-    /// The value that is used if no source sets one. `None`: the help says what happens then.
+    /// The value that is used if no source sets one. `None`: the help describes what happens then.
     pub(crate) default: Option<&'static str>,
     /// What the setting does, with its unit, its range and what happens beyond it.
     pub(crate) help: &'static str,

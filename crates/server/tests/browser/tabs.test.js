@@ -152,10 +152,10 @@ test("what tabs tell each other without channels does not stay in the storage", 
   const { sale, concert, context } = await room(t, { without: ["BroadcastChannel"] });
   const [page, other] = [await demo(t, context, sale, { user: "ada", concert }), await demo(t, context, sale, { user: "ada", concert })];
   await other.evaluate(() => {
-    globalThis.heard = 0;
-    addEventListener("storage", ({ key, newValue }) => (globalThis.heard += key === "onsale:told" && newValue ? 1 : 0));
+    globalThis.received = 0;
+    addEventListener("storage", ({ key, newValue }) => (globalThis.received += key === "onsale:message" && newValue ? 1 : 0));
   });
   await inLine(page);
-  await other.waitForFunction(() => globalThis.heard > 0);
-  assert.equal(await page.evaluate(() => localStorage.getItem("onsale:told")), null);
+  await other.waitForFunction(() => globalThis.received > 0);
+  assert.equal(await page.evaluate(() => localStorage.getItem("onsale:message")), null);
 });

@@ -48,7 +48,10 @@ async fn of_six_hundred_applicants_thirty_have_a_place() {
     let page = Page { after: None, limit: 100 };
     let history = crowd.reader().lecture_history(lecture, page).await.unwrap().unwrap();
     assert!(history.iter().map(|line| (line.version, line.kind)).eq((1..=30).map(|n| (n, HistoryKind::Applied))));
-    assert!(history.iter().all(|line| places[&line.seat_number] == line.user), "the history names the user of each seat");
+    assert!(
+        history.iter().all(|line| places[&line.seat_number] == line.user),
+        "the history names the user of each seat"
+    );
     crowd.assert_no_deadlock();
 }
 

@@ -26,7 +26,7 @@ use super::reached::{Bound, Outcome, Reached};
 /// The limits on connections.
 #[derive(Clone, Debug)]
 pub(crate) struct ConnectionLimits {
-    /// Connections at once.
+    /// Maximum number of connections at once; one more has to wait for a place or is closed.
     pub(crate) connections_max: usize,
     /// Connections at once of one client address (IPv6: of one /64 network).
     pub(crate) per_address_max: usize,
@@ -232,7 +232,7 @@ mod tests {
     }
 
     #[test]
-    fn a_full_address_takes_no_reserved_place_of_others() {
+    fn a_full_address_takes_no_reserved_place_of_other_addresses() {
         let (bounds, now) = (bounds(2, 1), Instant::now());
         let mut places: Vec<Place> = (0..200).filter_map(|_| bounds.place_at(ip("203.0.113.1"), now)).collect();
         assert_eq!(bounds.lock().reserved(Refused::AddressFull).0.len(), RESERVED_OF_FULL_ADDRESSES_MAX);

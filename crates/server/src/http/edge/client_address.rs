@@ -32,7 +32,7 @@ impl ClientAddress {
     }
 }
 
-/// Finds client addresses.
+/// Finds the address of the client behind trusted proxies.
 #[derive(Clone, Debug)]
 pub(crate) struct ClientAddresses {
     proxies: Vec<IpNet>,

@@ -28,7 +28,7 @@ pub(crate) enum Limit {
 }
 
 impl Limit {
-    /// Each limit.
+    /// All limits, in the order of the metric's labels.
     pub(crate) const ALL: [Self; 6] = [
         Self::AddressRate,
         Self::AddressEntries,
@@ -101,7 +101,7 @@ pub(crate) struct Keys<'a> {
 /// The rates of each client.
 pub(crate) struct ClientLimits {
     addresses: ClientAddresses,
-    /// Requests by address.
+    /// Limits requests by client address.
     requests: Limiter,
     /// Entries to waiting rooms by address.
     entries: Limiter,
@@ -109,7 +109,7 @@ pub(crate) struct ClientLimits {
     /// costs a client. Wrong admin keys too, counted for themselves: bad bearers of an address do not shut out its
     /// administrator.
     bad_bearers: Limiter,
-    /// Requests by user.
+    /// Limits requests by user.
     users: Limiter,
 }
 

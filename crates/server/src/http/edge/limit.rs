@@ -11,7 +11,7 @@ const GROUPS: usize = 4_096;
 const GROUP: usize = 16;
 
 /// The longest `Retry-After`, in spans after the next free instant; at least a minute. A crowd whose clients wait as
-/// `Retry-After` says is served within that: 20,000 visitors with 3,000 entries a minute take five minutes.
+/// `Retry-After` is served within that: 20,000 visitors with 3,000 entries a minute take five minutes.
 const PROMISED_SPANS: u64 = 10;
 const MINUTE: u64 = 60_000_000;
 

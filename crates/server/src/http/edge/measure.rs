@@ -57,7 +57,7 @@ struct Reason {
     reason: &'static str,
 }
 
-/// Metrics of HTTP.
+/// The metrics of HTTP requests and connections.
 #[derive(Clone)]
 pub(crate) struct HttpMetrics {
     /// Requests that a limit refused.

@@ -81,7 +81,7 @@ impl Outer {
         coding::check_unread(request)
     }
 
-    /// Answers any request.
+    /// Answers any request, with the common headers and limits.
     pub(super) async fn answer(&self, request: Request<Incoming>, client: &Client<'_>) -> Response {
         let mut request = request.map(drained);
         let pulse = client.pulse;
@@ -89,7 +89,7 @@ impl Outer {
             pulse.set_ending();
         }
         let request_id = self.ids.id_of(request.headers());
-        // A client that waits for "100 Continue" does not send a body that was refused before it was asked for, so the
+        // A client that waits for "100 Continue" does not send a body after a refusal without a "100 Continue", so the
         // server cannot tell where the next request begins.
         let expects = request.headers().contains_key(EXPECT);
         let is_safe = request.method().is_safe();

@@ -14,7 +14,7 @@ impl Peer {
     }
 
     /// Whether the client has shut its sending side. It may still read, or be gone: only a reset that answers the
-    /// next bytes tells these apart. Known only while an answer is waited for, see [`super::cut_off::CutOff`].
+    /// next bytes distinguishes these. Known only while an answer is waited for, see [`super::cut_off::CutOff`].
     pub(crate) fn is_half_closed(&self) -> bool {
         self.0.is_half_closed()
     }

@@ -58,7 +58,7 @@ impl Caller {
     }
 
     /// A caller that needs no bearer.
-    pub(crate) fn anyone() -> Self {
+    pub(crate) fn without_bearer() -> Self {
         Self(None)
     }
 
@@ -194,7 +194,7 @@ impl Input for Turn {
     fn describe(operation: &mut Operation) {
         QueueToken::describe(operation);
         operation.codes(&[Code::QueueTokenWaiting, Code::QueueTokenExpired]);
-        operation.says(
+        operation.paragraph(
             "● Needs a queue token of this concert whose status is ACTIVE. The token is checked before anything else.",
         );
     }
@@ -281,7 +281,7 @@ impl Input for StrictPathUser {
         QueueToken::describe(operation);
         operation.proof(Proof::OnlyIfStrict);
         operation.codes(&[Code::QueueTokenWaiting, Code::QueueTokenExpired]);
-        operation.says(
+        operation.paragraph(
             "With `ONSALE_QUEUE_STRICT=true` the call also needs an ACTIVE queue token of this user, of any room.",
         );
     }
@@ -308,6 +308,6 @@ impl Input for Admin {
     fn describe(operation: &mut Operation) {
         operation.proof(Proof::AdminKey);
         operation.codes(&[Code::AdminKeyInvalid, Code::NotFound]);
-        operation.says("Without `ONSALE_ADMIN_KEY` this answers 404.");
+        operation.paragraph("Without `ONSALE_ADMIN_KEY` this answers 404.");
     }
 }

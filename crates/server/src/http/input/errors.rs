@@ -2,7 +2,7 @@
 
 use crate::http::reply::problem::FieldError;
 
-/// The most errors that an answer lists. The answer says how many there are if there are more.
+/// The most errors that an answer lists. If there are more, the answer has their number.
 pub(crate) const ERRORS_MAX: usize = 20;
 
 /// The most bytes of a client's own text in an error. Longer text is cut and ends with an ellipsis.

@@ -174,7 +174,7 @@ pub(crate) fn list(value: &RawValue) -> Result<Vec<&RawValue>, Wrong> {
     serde_json::from_str(value.get()).map_err(|_| "must be a list".to_owned())
 }
 
-/// Any text.
+/// A text of any content.
 pub(crate) fn text(value: &RawValue) -> Result<String, Wrong> {
     serde_json::from_str(value.get()).map_err(|_| "must be a string".to_owned())
 }

@@ -34,7 +34,7 @@ impl Parameters for () {
     fn describe(_: &mut Operation) {}
 }
 
-/// The query of a request. It is read when the handler says so, because a refusal for another reason may come first.
+/// The query of a request. It is read when the handler calls for it, because a refusal for another reason may come first.
 pub(crate) struct Query<P = ()> {
     raw: RawQuery,
     parameters: PhantomData<fn() -> P>,
@@ -93,7 +93,7 @@ impl<C: Cursor, P: Parameters> Parameters for Paged<C, P> {
         let description = "The page begins after this row; taken from the `Link` of the page before";
         operation.optional_query("cursor", json!({"type": "string"}), description);
         operation.headers.push(("Link", "`<…>; rel=\"next\"` names the next page; absent on the last one"));
-        operation.says("A further page is announced by `Link: <…>; rel=\"next\"`.");
+        operation.paragraph("A further page is announced by `Link: <…>; rel=\"next\"`.");
     }
 }
 

@@ -36,7 +36,7 @@ impl PathArgs {
     }
 }
 
-/// An id in the path. It is read when the handler says so, because a refusal for another reason may come first.
+/// An id in the path. It is read when the handler calls for it, because a refusal for another reason may come first.
 pub(crate) struct Path<T> {
     parameters: PathArgs,
     id: PhantomData<fn() -> T>,

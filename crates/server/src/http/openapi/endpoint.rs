@@ -1,4 +1,4 @@
-//! What the signature of a handler says of the call.
+//! The parameters and answers of a call, from the signature of its handler.
 
 use axum::extract::{Extension, State};
 use axum::http::HeaderMap;
@@ -21,7 +21,7 @@ pub(crate) trait Output {
 
 /// A handler whose arguments and return type are described. `A` is the tuple of its arguments.
 pub(crate) trait Endpoint<A> {
-    /// The whole description.
+    /// The whole description of the call.
     fn operation(&self, route: Route, about: &About) -> Operation;
 }
 

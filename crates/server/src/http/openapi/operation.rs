@@ -72,7 +72,7 @@ impl In {
     }
 }
 
-/// A parameter.
+/// A parameter in the path, the query or a header.
 pub(crate) struct Parameter {
     pub(crate) place: In,
     pub(crate) name: &'static str,
@@ -94,7 +94,7 @@ impl Content {
     }
 }
 
-/// A successful answer.
+/// A successful answer: its status, description and example.
 pub(crate) struct Success {
     pub(crate) status: u16,
     pub(crate) description: &'static str,
@@ -114,7 +114,7 @@ pub(crate) enum Proof {
     AdminKey,
 }
 
-/// All that the document says of a call.
+/// The description of a call in the document.
 pub(crate) struct Operation {
     pub(crate) route: Route,
     pub(crate) id: &'static str,
@@ -180,7 +180,7 @@ impl Operation {
     }
 
     /// Adds a paragraph in Markdown to the description.
-    pub(crate) fn says(&mut self, paragraph: &str) {
+    pub(crate) fn paragraph(&mut self, paragraph: &str) {
         if !self.description.is_empty() {
             self.description.push_str("\n\n");
         }
@@ -223,7 +223,7 @@ impl Operation {
         self.body = Some(Content::new::<T>("application/json", T::sample()));
     }
 
-    /// Answers with JSON, described as the handler says.
+    /// Answers with JSON, described by the handler's attribute.
     pub(crate) fn answers<T: JsonSchema + Sample>(&mut self, status: u16) {
         let example = self.example.map_or_else(T::sample, |example| example());
         self.answers_as(status, self.returns, vec![Content::new::<T>("application/json", example)]);

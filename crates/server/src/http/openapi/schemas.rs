@@ -89,7 +89,7 @@ fn with_plain_enum(schema: &mut Schema) {
     members.insert("description".to_owned(), json!(description.trim_start()));
 }
 
-/// Rust's names of unsigned integers are formats that most generators do not know. `minimum` says the rest.
+/// Rust's names of unsigned integers are formats that most generators do not know. `minimum` gives the bound.
 fn with_known_format(schema: &mut Schema) {
     let Some(format) = schema.get_mut("format") else { return };
     match format.as_str() {

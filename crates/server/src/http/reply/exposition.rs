@@ -60,7 +60,7 @@ fn prometheus_text(open_metrics: &str) -> String {
     for line in open_metrics.lines() {
         let mut words = line.splitn(4, ' ');
         match (words.next(), words.next(), words.next(), words.next()) {
-            // The type, which says what the family is called here, follows.
+            // The line with the type follows. It has the name of the family.
             (Some("#"), Some("HELP"), Some(family), about) => help = Some((family, about.unwrap_or_default())),
             (Some("#"), Some("TYPE"), Some(family), Some(kind)) => {
                 let (suffix, kind) = match kind {

@@ -246,11 +246,11 @@ impl IntoResponse for Problem {
         if let Some(seconds) = self.retry_after_seconds {
             headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
         }
-        // RFC 9110, section 15.5.2: a 401 says how to authenticate.
+        // RFC 9110, section 15.5.2: a 401 names the scheme to authenticate with.
         if self.status() == StatusCode::UNAUTHORIZED {
             headers.insert(WWW_AUTHENTICATE, self.challenge_header());
         }
-        // RFC 9110, section 15.5.16: a 415 says in which codings a body may come.
+        // RFC 9110, section 15.5.16: a 415 lists the codings of a body that are accepted.
         if self.status() == StatusCode::UNSUPPORTED_MEDIA_TYPE {
             headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
         }

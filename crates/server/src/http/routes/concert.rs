@@ -85,7 +85,7 @@ pub(crate) struct PerformanceShown {
     date: Day,
     starts_at: Instant,
     capacity: u32,
-    /// Seats that anyone may take.
+    /// Number of seats that are available.
     remaining: u32,
 }
 
@@ -200,7 +200,7 @@ pub(crate) async fn list_concert_dates(
 pub(crate) struct SeatsQuery {
     /// The date
     date: Day,
-    /// Only seats that anyone may take
+    /// Only seats that are available
     available: Option<Switch>,
 }
 

@@ -232,7 +232,7 @@ pub(crate) struct ApplicationsQuery {
 
 /// List the applications of a user
 ///
-/// Places given back are not listed. `applied` says whether any is listed.
+/// Places given back are not listed. `applied` is true if any is listed.
 #[operation(tag = Lectures, returns = "The applications")]
 pub(crate) async fn list_lecture_applications(
     State(app): State<App>,

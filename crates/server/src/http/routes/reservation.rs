@@ -132,7 +132,7 @@ impl Sample for HoldBody {
 ///
 /// For five minutes, or as the server is set. `date` names the performance if that date has just one. Judged in this
 /// order: a seat named twice, or `date` and `performanceId` that disagree; unknown performance; started; unknown seat;
-/// more than 4 seats of one user; taken. `seat-taken` names the seats. If they are only held, `Retry-After` says when
+/// more than 4 seats of one user; taken. `seat-taken` names the seats. If they are only held, `Retry-After` is the time until
 /// they may lapse.
 #[operation(
     tag = Reservations,

@@ -204,7 +204,7 @@ async fn enter(app: &App, concert: ConcertId, user: UserId) -> Result<(Arc<LiveR
 
 /// Get the place of a token
 ///
-/// A token that has ended says so with 200. Until a turn is used, polling is a sign of life.
+/// An ended token is answered with 200 and its status. Until a turn is used, polling is a sign of life.
 #[operation(tag = WaitingRoom, returns = "The place")]
 pub(crate) async fn get_queue_place(
     State(app): State<App>,

@@ -78,7 +78,7 @@ impl FromRequestParts<App> for StreamToken {
         let mut query = Query::<TokenQuery>::from_request_parts(parts, app).await?;
         let in_query = query.read()?.token;
         match (in_query, token_text(&parts.headers)) {
-            (Some(text), None) => QueueToken::check(Some(&text), &Caller::anyone(), app).await.map(Self),
+            (Some(text), None) => QueueToken::check(Some(&text), &Caller::without_bearer(), app).await.map(Self),
             _ => QueueToken::from_request_parts(parts, app).await.map(Self),
         }
     }
@@ -275,7 +275,7 @@ impl Follower {
             TokenStatus::Active => "active",
             TokenStatus::Expired => "expired",
         };
-        // Browsers send the id of the last event when they reconnect, which tells a reconnect from a first request.
+        // Browsers send the id of the last event when they reconnect, which distinguishes a reconnect from a first request.
         let event = Event::default().event(name).id(place.event_id()).data(serde_json::to_string(place).ok()?);
         Some(if is_first { event.retry(self.retry()) } else { event })
     }

@@ -5,9 +5,9 @@ use regex::Regex;
 /// A doc comment has more words than this, or names a unit.
 const SHORT: usize = 3;
 
-const UNITS: &str = r"(?i)\b(milli|micro|nano)?seconds?\b|\b(minutes?|hours?|days?|bytes?|points?|UTC|percent|per|lines?|rows?|empty|none|first|until)\b|`|\d";
+const UNITS: &str = r"(?i)\b(milli|micro|nano)?seconds?\b|\b(minutes?|hours?|days?|bytes?|points?|UTC|percent|per|lines?|rows?|empty|none|first|until|number of|see)\b|`|\d";
 
-/// The lines, from 1, of doc comments of at most three words without a unit, a name or a number.
+/// The lines, from 1, of doc comments of at most three words without a unit, a name, a number or a reference.
 pub(crate) fn short(text: &str) -> Vec<(usize, String)> {
     let unit = Regex::new(UNITS).unwrap();
     let mut found = Vec::new();

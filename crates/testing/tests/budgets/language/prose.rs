@@ -33,6 +33,8 @@ pub(crate) fn read(name: &str, text: &str) -> (Prose, Prose) {
     let mut prose = Prose::default();
     let mut before = String::new();
     let (mut is_fenced, is_document) = (false, name.ends_with(".md"));
+    let is_javascript = name.ends_with(".js") || name.ends_with(".ts");
+    let quoted = Regex::new(r#""(?:[^"\\]|\\.)*"|`[^`]*`|//.*"#).unwrap();
     let starts = Regex::new(r"^\s*(///?|//!|/\*+|\*|#!?|--+)(\s|$)").unwrap();
     let item = Regex::new(r"^\s*([-*|>#]|\d+\.)").unwrap();
     for (at, line) in text.lines().enumerate() {
@@ -44,6 +46,14 @@ pub(crate) fn read(name: &str, text: &str) -> (Prose, Prose) {
             !marker.is_empty() && before == marker
         };
         let piece = line.trim_start().strip_prefix(marker).unwrap_or(line);
+        let texts: String;
+        // Of a line of JavaScript that is no comment, the texts: identifiers have their own words.
+        let piece = if is_javascript && marker.is_empty() {
+            texts = quoted.find_iter(line).map(|found| found.as_str()).collect::<Vec<_>>().join("\n");
+            &texts
+        } else {
+            piece
+        };
         prose.push(at + 1, if is_document { line } else { piece }, is_joined);
         (if is_document { line } else { marker }).clone_into(&mut before);
     }

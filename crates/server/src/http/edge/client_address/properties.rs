@@ -49,7 +49,7 @@ proptest! {
     #![proptest_config(crate::properties::cases(400))]
 
     #[test]
-    fn a_stranger_is_who_the_socket_says(header in prop::sample::select(&HEADERS[..]), peer in stranger(), lines in prop::collection::vec(line(), 0..4)) {
+    fn the_client_of_an_untrusted_peer_is_the_peer(header in prop::sample::select(&HEADERS[..]), peer in stranger(), lines in prop::collection::vec(line(), 0..4)) {
         prop_assert_eq!(find(header, &peer.to_string(), &lines), peer.to_canonical());
     }
 

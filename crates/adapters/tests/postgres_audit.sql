@@ -48,7 +48,7 @@ SELECT 'onsale.concerts', performance_id, row_number() OVER (PARTITION BY perfor
 FROM reservations JOIN (VALUES
     (id(30), id(30), 'onsale.seats.held.v1'), (id(31), id(31), 'onsale.seats.held.v1'),
     (id(32), id(32), 'onsale.seats.held.v1'), (id(32), id(35), 'onsale.seats.released.v1'),
-    (id(30), id(40), 'onsale.payment.completed.v1')) told (reservation_id, event_id, type) USING (reservation_id);
+    (id(30), id(40), 'onsale.payment.completed.v1')) reported (reservation_id, event_id, type) USING (reservation_id);
 
 -- The second place has its turn; that of the first is settled, and its row still there.
 INSERT INTO rooms VALUES (id(20), 5, 5, 60, 60, false, 4, 2, 1, 1, '', 1, 1);

@@ -39,7 +39,7 @@ async fn the_same_commands_leave_the_same_rows_on_both_databases() {
     let mut lanes = [Lane::new(&*stores[0], seed).await, Lane::new(&*stores[1], seed).await];
     lanes.iter_mut().for_each(|lane| lane.hold_seconds = HOLD_SECONDS);
     let (mut people, mut kinds, mut follower) = (People::new(seed), Kinds::default(), Follower::default());
-    let (mut replayed, mut told) = (0, 0);
+    let (mut replayed, mut changes) = (0, 0);
 
     for number in 0..BATCHES {
         let batch = if number == 0 { people.first() } else { people.next() };
@@ -60,16 +60,16 @@ async fn the_same_commands_leave_the_same_rows_on_both_databases() {
             }
         }
         if number.is_multiple_of(FOLLOW_EVERY) {
-            told += follower.follow(&*beside).await;
+            changes += follower.follow(&*beside).await;
         }
         if number % LOOK_EVERY == LOOK_EVERY - 1 {
             let looked = Looked::of(&people, 1 + number % 50);
             compare(&stores, &looked, &format!("after batch {number}")).await;
         }
     }
-    println!("{replayed} answers replayed, {told} changes of rooms, {}", kinds.counts());
+    println!("{replayed} answers replayed, {changes} changes of rooms, {}", kinds.counts());
     assert_eq!(kinds.missing(), [""; 0], "every kind of outcome was met");
-    assert!(replayed > 0 && told > 0);
+    assert!(replayed > 0 && changes > 0);
 }
 
 /// The SQLite store shows its events at once. The other store must show the same ones, at other positions of the log.

@@ -51,7 +51,7 @@ pub(crate) struct ProblemBody<'a> {
     r#type: String,
     /// What the code means; never changes.
     title: &'a str,
-    /// The HTTP status.
+    /// The HTTP status of the answer.
     #[schemars(range(min = 400, max = 599))]
     status: u16,
     /// What happened in this request.

@@ -223,7 +223,7 @@ pub(crate) struct SeatsOfPerformance<'a> {
     pub(crate) seats: Vec<SeatShown<'a>>,
 }
 
-/// A seat.
+/// A seat of a performance, with its status.
 #[derive(Serialize, JsonSchema)]
 #[schemars(rename = "Seat")]
 pub(crate) struct SeatShown<'a> {

@@ -34,7 +34,7 @@ pub(crate) struct Readiness {
     parts: Vec<Part>,
 }
 
-/// One part.
+/// One part of the service, with its status.
 #[derive(Serialize, JsonSchema)]
 #[schemars(rename = "ReadinessPart")]
 pub(crate) struct Part {

@@ -16,7 +16,7 @@ use crate::http::reply::problem::{Code, Problem};
 use crate::http::reply::{Created, Decided, Listed, OkJson};
 use crate::http::values::{Id, Instant};
 
-/// A reservation paid.
+/// A reservation that was paid, with its points.
 #[derive(Serialize, JsonSchema)]
 #[schemars(rename = "Payment")]
 #[serde(rename_all = "camelCase")]

@@ -21,7 +21,7 @@ use crate::http::reply::problem::{Code, Problem};
 use crate::http::reply::{Created, Decided, Listed, NoContent, OkJson};
 use crate::http::values::{Day, Id, Instant};
 
-/// Seats held together.
+/// Seats that one user holds together.
 #[derive(Serialize, JsonSchema)]
 #[schemars(rename = "Reservation")]
 #[serde(rename_all = "camelCase")]

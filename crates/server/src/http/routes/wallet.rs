@@ -16,7 +16,7 @@ use crate::http::reply::problem::Problem;
 use crate::http::reply::{Decided, Listed, OkJson};
 use crate::http::values::{Id, Instant, RuledPoints};
 
-/// A wallet.
+/// A wallet of a user, with its balance.
 #[derive(Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Wallet {

@@ -20,7 +20,7 @@ use crate::http::reply::{Created, Decided};
 use crate::http::routes::concert::{ConcertShown, PerformanceShown};
 use crate::http::values::{Count, Instant, Name, Points, Scalar};
 
-/// A new concert.
+/// A concert to create, with its waiting room.
 #[derive(Body, JsonSchema)]
 pub(crate) struct ConcertBody {
     /// Every character shows: no control characters, direction marks or invisible characters.
@@ -56,7 +56,7 @@ fn new_concert() -> Value {
     concert
 }
 
-/// A new performance.
+/// A performance to create, with its seats.
 #[derive(Body, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct PerformanceBody {

@@ -17,7 +17,7 @@ use crate::http::reply::{Created, Decided, Listed};
 use crate::http::routes::lecture::LectureShown;
 use crate::http::values::{Count, Id, Instant, Name, Nullable};
 
-/// A new lecture.
+/// A lecture to create, with its capacity.
 #[derive(Body, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct LectureBody {

@@ -12,29 +12,8 @@ use regex::Regex;
 
 use crate::sources::{all, root};
 
-/// How many hits each folder may have. Folders that are not in the list have none.
-const AT_MOST: &[(&str, usize)] = &[
-    (".", 60),
-    ("crates/adapters/src", 200),
-    ("crates/adapters/tests", 150),
-    ("crates/app/src", 550),
-    ("crates/bench/src", 200),
-    ("crates/domain/src", 150),
-    ("crates/domain/tests", 120),
-    ("crates/labs/src", 50),
-    ("crates/server/src", 300),
-    ("crates/server/tests", 700),
-    ("crates/testing/src", 250),
-    ("crates/testing/tests", 80),
-    ("crates/traffic/src", 60),
-    ("crates/traffic/tests", 10),
-    ("deploy", 40),
-    ("docs", 300),
-    ("examples", 20),
-];
-
-/// How many HTTP handlers may be without a doc comment.
-const UNDOCUMENTED_HANDLERS_MAX: usize = 40;
+/// How many hits each folder may have. Folders that are not in the list have none. A count may only fall.
+const AT_MOST: &[(&str, usize)] = &[("crates/app/src", 250), ("crates/domain/src", 60)];
 
 /// Endings of files that are read in addition to scripts without one.
 const ENDINGS: &[&str] = &[
@@ -162,10 +141,7 @@ fn each_http_handler_has_a_doc_comment() {
         })
         .map(|(module, function)| format!("{module}::{function}"))
         .collect();
-    assert!(
-        missing.len() <= UNDOCUMENTED_HANDLERS_MAX,
-        "these handlers have no doc comment, which is the summary of the call: {missing:?}"
-    );
+    assert!(missing.is_empty(), "these handlers have no doc comment, which is the summary of the call: {missing:?}");
 }
 
 #[test]

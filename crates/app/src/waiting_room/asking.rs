@@ -123,7 +123,7 @@ pub(super) fn longest_far(waiting: f64, polls_per_second: u32) -> f64 {
     FAR_SECONDS.max(SPREAD_COST * waiting / least_polls) * (1.0 + SPREAD)
 }
 
-/// The longest interval of a position in a room of this rate, whatever else its plan says, in seconds.
+/// The longest interval of a position in a room of this rate, whatever the rest of its plan is, in seconds.
 pub(super) fn longest_of(position: f64, rate: f64, claim_seconds: u32) -> f64 {
     longest_by_silence(position, rate, patience(claim_seconds))
 }
@@ -226,7 +226,7 @@ mod tests {
     }
 
     #[test]
-    fn a_client_that_polls_as_told_is_heard_before_silence_ends_its_turn() {
+    fn a_client_that_polls_in_time_keeps_its_turn() {
         for claim_seconds in [2, 5, 60, 3_600] {
             for admit_per_second in [1, 50, 1_000_000] {
                 let plan = full(&settings(admit_per_second, claim_seconds), 1_000_000, 10);

@@ -57,7 +57,7 @@ impl BeforeStart {
 /// Until when silence does not end turns that begin now.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Forgiveness {
-    /// The latest poll that any of their clients was told to make.
+    /// The time of the latest poll that one of their clients was promised to make.
     latest: Timestamp,
     before_start: BeforeStart,
     claim_seconds: u32,

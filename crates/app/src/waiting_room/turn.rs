@@ -28,7 +28,7 @@ struct OtherTokens {
 }
 
 /// A turn, with what only this process knows of it. Calls change its atomics under the shared lock of the turns; a commit
-/// changes the other fields under the exclusive lock. All atomics are relaxed unless a comment says otherwise: each stands
+/// changes the other fields under the exclusive lock. All atomics are relaxed unless a comment gives another ordering: each stands
 /// alone, and a step that sees one a moment later reports it with the next step.
 #[derive(Debug)]
 pub(super) struct LiveTurn {

@@ -52,7 +52,7 @@ pub(super) struct OutdatedAfter(pub(super) Duration);
 /// A room as this process knows it.
 pub struct LiveRoom {
     concert: ConcertId,
-    /// The number of the reading of all rooms that made this value. It tells whether a later reading replaced it.
+    /// The number of the reading of all rooms that made this value. It shows whether a later reading replaced it.
     pub(super) reading: u64,
     published: Published,
     turns: Turns,
@@ -100,7 +100,7 @@ impl LiveRoom {
         self.published.snapshot()
     }
 
-    /// Reads where a token stands, with one look at the snapshot and one computation of the position.
+    /// Reads where a token stands, with one read of the snapshot and one computation of the position.
     ///
     /// # Errors
     /// [`OutdatedAfter`] if another instance may have changed the standing since the last refresh.

@@ -1,4 +1,4 @@
-//! A waiting room with its database in memory: the rules decide, and the code that answers polls takes in what they did.
+//! A waiting room with its database in memory: the rules decide, and the code that answers polls applies their changes.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 

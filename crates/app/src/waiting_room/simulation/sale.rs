@@ -1,4 +1,4 @@
-//! One sale: users enter, poll when `pollAfterSeconds` says, buy or stay away, until the seats are gone or the time is over.
+//! One sale: users enter, poll after `pollAfterSeconds`, buy or stay away, until the seats are gone or the time is over.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;

@@ -25,7 +25,7 @@ fn check(name: &str, report: &mut Report, polls: u32) {
     let first = report.jumps.iter().take(5).collect::<Vec<_>>();
     assert!(report.jumps.is_empty(), "{name}: estimates jump: {first:#?}");
     assert!(within <= 2_000, "{name}: 95 % of the turns are used within {within} ms");
-    assert_eq!(report.lost, 0, "{name}: a client that polls as told lost its turn");
+    assert_eq!(report.lost, 0, "{name}: a client that polls in time lost its turn");
     assert!(after_entry <= polls, "{name}: {after_entry} polls in a second");
 }
 
@@ -112,7 +112,7 @@ fn a_huge_room() {
     let report = Sale::run(scene(2_000));
     let polls = report.polls.iter().max().copied().unwrap_or(0);
     assert!(polls <= 3_000, "{polls} polls in a second");
-    assert_eq!(report.lost, 0, "a client that polls as told lost its turn");
+    assert_eq!(report.lost, 0, "a client that polls in time lost its turn");
 }
 
 #[test]
@@ -138,7 +138,7 @@ fn settings_change_in_mid_sale() {
     let slow = Settings { claim_seconds: 2, ..settings(1, 1) };
     let events = vec![(20, set(Some(100), Some(100), None))];
     let report = Sale::run(Scene { events, settings: slow, people: 100, seats: 100, ..Scene::default() });
-    assert_eq!((report.lost, report.sold), (0, 100), "a client that polls as told lost its turn");
+    assert_eq!((report.lost, report.sold), (0, 100), "a client that polls in time lost its turn");
 }
 
 #[test]
@@ -148,7 +148,7 @@ fn a_room_opens_wide_and_its_instances_start_again() {
         let slow = Settings { claim_seconds: 2, ..settings(1, 1) };
         let events = vec![(20, Event::Configure(patch)), (restart, Event::Restart(1))];
         let report = Sale::run(Scene { events, settings: slow, people: 100, seats: 100, ..Scene::default() });
-        assert_eq!((report.lost, report.sold), (0, 100), "a client that polls as told lost its turn");
+        assert_eq!((report.lost, report.sold), (0, 100), "a client that polls in time lost its turn");
     }
 }
 
@@ -160,7 +160,7 @@ fn a_paused_crowd_before_the_opening_stays_within_its_target() {
     let report = Sale::run(Scene { events: vec![(25, open)], ..scene });
     let most = report.polls.iter().take(20).max();
     assert!(most.is_some_and(|most| *most <= 2_400), "{most:?} polls in a second of the pause");
-    assert_eq!(report.lost, 0, "a client that polls as told lost its turn");
+    assert_eq!(report.lost, 0, "a client that polls in time lost its turn");
 }
 
 #[test]
@@ -169,7 +169,7 @@ fn most_of_the_line_leaves() {
     let events = vec![(20, Event::Leave(95))];
     let report = Sale::run(Scene { events, settings, people: 200, seats: 100, ..Scene::default() });
     assert!(!report.unused.is_empty());
-    assert_eq!(report.lost, 0, "a client that polls as told lost its turn");
+    assert_eq!(report.lost, 0, "a client that polls in time lost its turn");
 }
 
 #[test]

@@ -157,5 +157,5 @@ on_each_database!(
     an_idle_room_is_retired_and_returns_with_any_change,
     old_places_are_deleted_after_their_turns,
     old_events_are_deleted_without_a_relay_too,
-    a_store_tells_whether_old_answers_exist,
+    a_store_reports_whether_old_answers_exist,
 );

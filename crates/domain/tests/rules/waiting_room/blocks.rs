@@ -49,7 +49,7 @@ impl RedisRoom {
         Token { id, concert: self.concert, user, place, issued_at: self.world.now }
     }
 
-    /// Places known to be handed out, tokens that were shown, and turns to look at.
+    /// One step with the highest place handed out, the tokens that were shown, and the turns to check.
     pub(super) fn step(&mut self, issued: u64, bearers: &[(u64, &str)], due: &[u64]) {
         let bearers = bearers.iter().map(|(place, user)| self.token(*place, user)).collect();
         let step = Step { issued, bearers, due: due.to_vec(), ..Step::of(self.concert) };

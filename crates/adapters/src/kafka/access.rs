@@ -1,6 +1,6 @@
 //! The condition `kafka`/`access`: raised when the brokers refuse this consumer's user, cleared when they no longer do.
 //!
-//! A broker reports a missing right once, and says nothing when the right is granted. So success is noticed by what it
+//! A broker reports a missing right once, and reports nothing when the right is granted. So success is noticed by what it
 //! makes possible: a member that may use the group gets partitions assigned, and one that may read the topics fetches
 //! messages or reaches the ends of its partitions.
 

@@ -51,7 +51,7 @@ impl Fault {
         }
     }
 
-    /// Whether the claim says that this experiment ends with wrong books. Without constraints, and only if it must fail:
+    /// Whether this experiment must end with wrong books, according to the claim. Without constraints, and only if it must fail:
     /// other experiments may fail too.
     pub(crate) fn must_fail(self, claim: Claim) -> bool {
         match claim {

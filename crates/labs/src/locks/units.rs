@@ -123,7 +123,7 @@ async fn sell(bed: &Bed, way: &'static Way) -> Outcome<(Seen, Duration, String)>
     let taken: i64 = sql.query_one(taken, &[]).await?.get(0);
     let verdict = match u64::try_from(taken)? {
         taken if taken == all.sold => "holds".to_owned(),
-        taken => format!("{} buyers were told of a seat, {taken} seats are taken", all.sold),
+        taken => format!("{} buyers got a seat, {taken} seats are taken", all.sold),
     };
     Ok((all, took, verdict))
 }

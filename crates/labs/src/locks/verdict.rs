@@ -90,7 +90,7 @@ async fn ledger(sql: &Client, initial: i64, answers: &Answers, verdict: &mut Ver
         entries.remove(&op.id);
     }
     if !entries.is_empty() {
-        verdict.wrong.push(format!("{} ledger entries that no client was told of", entries.len()));
+        verdict.wrong.push(format!("{} ledger entries without an acknowledgement", entries.len()));
     }
     let row = sql
         .query_one(

@@ -1,4 +1,4 @@
-//! The admin key.
+//! Calls of administrators need the admin key.
 
 use hyper::Method;
 use onsale_testing::{Call, Launch, Sale};

@@ -72,7 +72,7 @@ const SETTINGS: [(&str, &str); 3] = [
     ("ONSALE_ENTRIES_PER_MINUTE", "0"),
 ];
 
-/// HAProxy with the shipped file, and the address that tells whether any instance is ready.
+/// HAProxy with the shipped file, and the address that shows whether any instance is ready.
 async fn haproxy(instances: &Instances) -> (Balancer, String) {
     let (front, health) = (Balancer::port(), Balancer::port());
     let replaced = [

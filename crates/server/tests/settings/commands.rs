@@ -42,7 +42,7 @@ async fn the_help_of_a_command_lists_the_settings_that_it_uses() {
     for (command, used, unused) in table {
         let help = shown(&[command, "--help"]).await;
         assert!(help.contains(used) && !help.contains(unused), "{command}: {help}");
-        assert!(help.contains("onsale serve --help"), "{command} says where all settings are listed: {help}");
+        assert!(help.contains("onsale serve --help"), "{command} names the list of all settings: {help}");
     }
 }
 

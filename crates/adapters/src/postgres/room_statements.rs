@@ -1,4 +1,4 @@
-//! Statements about the rows of waiting rooms themselves.
+//! Statements about the rows of waiting rooms themselves, and deletions of what is over in them.
 
 use super::row_address::{locks, updates};
 
@@ -52,3 +52,13 @@ pub(super) const NAME: &str = "WITH wanted AS MATERIALIZED (
             AND is_known AND wanted.standing = 'CURRENT')
     INSERT INTO places (concert_id, place, user_id, token_id, issued_at, standing, given_up_version)
     SELECT concert_id, place, user_id, token_id, issued_at, standing, given_up_version FROM wanted WHERE NOT is_known";
+
+/// Deletes settled turns that every process has read by now.
+pub(super) const FORGET_TURNS: &str = "DELETE FROM turns WHERE (concert_id, place) IN (
+    SELECT concert_id, place FROM turns WHERE settled_at < $1 LIMIT $2 FOR UPDATE SKIP LOCKED)";
+
+/// Deletes ends of turns whose rooms settled the turns at the same time.
+pub(super) const FORGET_STRAY_ENDS: &str = "DELETE FROM turn_ends WHERE (concert_id, place) IN (
+    SELECT concert_id, place FROM turn_ends stray WHERE ended_at < $1 AND NOT EXISTS (
+        SELECT 1 FROM turns WHERE turns.concert_id = stray.concert_id AND turns.place = stray.place)
+    LIMIT $2 FOR UPDATE SKIP LOCKED)";

@@ -10,7 +10,7 @@ use tokio_postgres::Row;
 use uuid::Uuid;
 
 use super::error::DbError;
-use super::room_statements::{GIVEN_UP, LOCK, MAKE, NAME, UPDATE};
+use super::room_statements::{FORGET_STRAY_ENDS, FORGET_TURNS, GIVEN_UP, LOCK, MAKE, NAME, UPDATE};
 use super::row_address::{self, RowAddresses, Tid};
 use super::session::Pipeline;
 use super::values::{
@@ -71,16 +71,6 @@ const FORGET_END: &str = "DELETE FROM turn_ends USING unnest($1::uuid[], $2::big
 
 const DISPUTE: &str = "INSERT INTO place_disputes (concert_id, place, token_id, user_id, issued_at)
     SELECT * FROM unnest($1::uuid[], $2::bigint[], $3::uuid[], $4::text[], $5::bigint[]) ON CONFLICT DO NOTHING";
-
-/// Deletes settled turns that every process has read by now.
-const FORGET_TURNS: &str = "DELETE FROM turns WHERE (concert_id, place) IN (
-    SELECT concert_id, place FROM turns WHERE settled_at < $1 LIMIT $2 FOR UPDATE SKIP LOCKED)";
-
-/// Deletes ends of turns whose rooms settled the turns at the same time.
-const FORGET_STRAY_ENDS: &str = "DELETE FROM turn_ends WHERE (concert_id, place) IN (
-    SELECT concert_id, place FROM turn_ends stray WHERE ended_at < $1 AND NOT EXISTS (
-        SELECT 1 FROM turns WHERE turns.concert_id = stray.concert_id AND turns.place = stray.place)
-    LIMIT $2 FOR UPDATE SKIP LOCKED)";
 
 pub(super) const WRITES: &[&str] = &[
     LOCK[0],

@@ -143,7 +143,7 @@ pub(crate) fn window_from_bytes(bytes: &[u8]) -> Option<Window> {
         Some((Timestamp::from_millis(at), u32::from_be_bytes(many.try_into().ok()?)))
     };
     let admissions: Option<Vec<_>> = bytes.chunks_exact(ADMISSION_BYTES).map(admission).collect();
-    Some(Window::from_parts(admissions?.into_iter()))
+    Some(Window::from_parts(admissions?))
 }
 
 /// Encodes how Redis hands out places; empty if the database hands them out. Numbers of 8 bytes, big-endian: epoch, last
@@ -203,7 +203,7 @@ mod tests {
             assert_eq!(blocks_from_bytes(&blocks_to_bytes(&blocks)), Some(blocks));
         }
         let admissions = [(Timestamp::from_millis(1_000), 3), (Timestamp::from_millis(1_500), 4)];
-        let window = Window::from_parts(admissions.into_iter());
+        let window = Window::from_parts(admissions);
         assert_eq!(window_from_bytes(&window_to_bytes(&window)), Some(window));
     }
 

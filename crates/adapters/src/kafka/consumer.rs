@@ -178,7 +178,7 @@ impl KafkaConsumer {
             match reading.await {
                 Ok(Ok(found)) => committed = found.to_topic_map(),
                 Ok(Err(error)) => {
-                    tracing::debug!(%error, "failed to read committed offsets; lost messages before this batch are not counted")
+                    tracing::debug!(%error, "failed to read committed offsets; lost messages before this batch are not counted");
                 }
                 // The task was cancelled because the runtime shuts down.
                 Err(_) => {}

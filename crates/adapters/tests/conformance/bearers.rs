@@ -50,7 +50,7 @@ impl Twice {
     }
 
     fn step(&self, bearers: &[&Token]) -> AnyCommand {
-        let bearers = bearers.iter().map(|token| Token::clone(token)).collect();
+        let bearers = bearers.iter().copied().cloned().collect();
         Step { bearers, ..Step::of(self.concert) }.into()
     }
 

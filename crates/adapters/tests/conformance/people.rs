@@ -111,7 +111,7 @@ impl People {
                 Done::CreateConcert(concert) => self.concerts.push(concert.id),
                 Done::Schedule(performance) => self.performances.push(performance.clone()),
                 Done::Hold(Held { reservation, .. }) => {
-                    self.reservations.push((reservation.id, reservation.user.clone()))
+                    self.reservations.push((reservation.id, reservation.user.clone()));
                 }
                 Done::Pay(payment) => self.payments.push(payment.id),
                 Done::Enter(Entered { token, .. }) => {

@@ -22,6 +22,7 @@ const SUITES: [(&str, &str, &str); 5] = [
 ];
 
 /// A line of the page.
+#[derive(Clone, Copy)]
 struct Shown {
     suite: &'static str,
     /// The name of the line in the raw output.

@@ -75,7 +75,7 @@ impl LiveRoom {
         Self {
             concert,
             reading: 0,
-            published: Published::new(room, line, running, polls_per_second, metrics, at),
+            published: Published::new(room, line, running, polls_per_second, at).measured_by(metrics),
             turns,
             admission: Admission::default(),
             availability: Availability::default(),

@@ -68,7 +68,6 @@ impl Published {
         line: Line,
         running: Running,
         polls_per_second: u32,
-        estimate_metrics: EstimateMetrics,
         at: Timestamp,
     ) -> Self {
         let promises = Promises::started(&room, polls_per_second, at);
@@ -78,8 +77,13 @@ impl Published {
             forecaster: Mutex::new(forecaster),
             promises: Mutex::new(promises),
             estimates: Estimates::default(),
-            estimate_metrics,
+            estimate_metrics: EstimateMetrics::default(),
         }
+    }
+
+    /// The same with these metrics of estimates.
+    pub(super) fn measured_by(self, estimate_metrics: EstimateMetrics) -> Self {
+        Self { estimate_metrics, ..self }
     }
 
     /// The snapshot for one read, without a count of references.

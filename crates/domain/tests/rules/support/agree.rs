@@ -14,7 +14,7 @@ use super::tables::Tables;
 pub(super) fn agree(tables: &Tables, done: &Done) {
     match done {
         Done::Charge(Changed { user, account }) | Done::Use(Changed { user, account }) => {
-            assert_eq!(tables.accounts.get(user), Some(account))
+            assert_eq!(tables.accounts.get(user), Some(account));
         }
         Done::CreateLecture(lecture) => assert_eq!(tables.lectures.get(&lecture.id), Some(lecture)),
         Done::Apply(Applied { lecture, user, applied_at, seat_number }) => {

@@ -35,7 +35,7 @@ fn hold(room: &mut RedisRoom, token: &Token, seat: i64) -> Answer {
 }
 
 fn show(room: &mut RedisRoom, bearers: &[&Token]) {
-    let bearers = bearers.iter().map(|token| Token::clone(token)).collect();
+    let bearers = bearers.iter().copied().cloned().collect();
     room.command(Step { bearers, ..Step::of(room.concert) });
 }
 
@@ -58,7 +58,7 @@ fn the_token_that_holds_first_keeps_the_place_if_the_other_is_shown_first() {
     assert_eq!(row(&room, 1), ("owner".to_owned(), PlaceStanding::Replaced), "the next step makes it current");
     show(&mut room, &[&second, &owner]);
     assert_eq!(row(&room, 1), ("owner".to_owned(), PlaceStanding::Current));
-    assert_eq!(room.world.tables.disputes, [second.clone()]);
+    assert_eq!(room.world.tables.disputes, std::slice::from_ref(&second));
     assert_eq!(hold(&mut room, &second, 2), expired());
     assert!(hold(&mut room, &owner, 2).is_ok());
 }
@@ -72,7 +72,7 @@ fn a_second_token_cannot_hold_once_the_first_has_held() {
     assert_eq!(hold(&mut room, &owner, 2), expired());
     show(&mut room, &[&owner]);
     show(&mut room, &[&second]);
-    assert_eq!(room.world.tables.disputes, [owner.clone()]);
+    assert_eq!(room.world.tables.disputes, std::slice::from_ref(&owner));
     assert_eq!(hold(&mut room, &owner, 2), expired());
     assert!(hold(&mut room, &second, 2).is_ok());
 }

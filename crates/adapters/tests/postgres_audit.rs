@@ -37,19 +37,19 @@ const WRONGS: &[(&str, &[&str])] = &[
     ("UPDATE accounts SET balance = 601 WHERE user_id = 'anna'", &["every balance"]),
     ("DELETE FROM accounts WHERE user_id = 'zoe'", &["every balance", "unbroken chain"]),
     ("INSERT INTO accounts VALUES ('yan', 5, 1, 1)", &["every balance", "unbroken chain"]),
-    ("DELETE FROM ledger WHERE user_id = 'zoe'", &["every balance", "unbroken chain", "every event belongs"]),
+    ("DELETE FROM ledger WHERE user_id = 'zoe'", &["every balance", "unbroken chain", "every event describes"]),
     ("DELETE FROM events WHERE event_id = id(1)", &["every ledger entry"]),
-    ("UPDATE events SET event_id = id(99) WHERE event_id = id(1)", &["every ledger entry", "every event belongs"]),
+    ("UPDATE events SET event_id = id(99) WHERE event_id = id(1)", &["every ledger entry", "every event describes"]),
     (
         "UPDATE events SET topic = 'onsale.lectures' WHERE event_id = id(1)",
-        &["every ledger entry", "every event belongs"],
+        &["every ledger entry", "every event describes"],
     ),
     ("UPDATE lectures SET enrolled = 2 WHERE lecture_id = id(10)", &["over its capacity"]),
     ("DELETE FROM freed_seats", &["no holes"]),
     ("DELETE FROM applications", &["over its capacity", "no holes", "every lecture's history"]),
     (
         "UPDATE lecture_history SET version = 4 WHERE version = 3",
-        &["history leads", "history has", "every event belongs"],
+        &["history leads", "history has", "every event describes"],
     ),
     ("DELETE FROM events WHERE event_id = id(13)", &["history has its event"]),
     ("UPDATE performances SET sold = 3 WHERE performance_id = id(21)", &["sold as many seats"]),
@@ -62,7 +62,7 @@ const WRONGS: &[(&str, &[&str])] = &[
         "UPDATE reservations SET end_event_id = id(99) WHERE reservation_id = id(32)",
         &["every reservation", "every event"],
     ),
-    ("DELETE FROM payments", &["names a payment", "every reservation has", "every event belongs"]),
+    ("DELETE FROM payments", &["names a payment", "every reservation has", "every event describes"]),
     ("UPDATE payments SET reservation_id = id(98)", &["every reservation has", "every payment has"]),
     ("UPDATE payments SET paid_at = 100", &["every payment has", "paid after it had lapsed"]),
     ("UPDATE ledger SET reference = NULL", &["every ledger entry", "every payment has"]),
@@ -94,7 +94,7 @@ const WRONGS: &[(&str, &[&str])] = &[
     // The same event again, with another version.
     (
         "INSERT INTO events SELECT topic, subject, 9, event_id, 9, type, at, data FROM events WHERE event_id = id(30)",
-        &["every event belongs"],
+        &["every event describes"],
     ),
 ];
 

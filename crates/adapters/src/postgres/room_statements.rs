@@ -38,20 +38,23 @@ pub(super) const UPDATE: [&str; 2] = updates!(
      admissions, version, updated_at, blocks"
 );
 
-/// Places that Redis handed out. A hold and a step may write the row of one place at the same time, for the same token:
-/// the second leaves the row as it is, and only a step makes it current. A row of another token is a conflict.
+/// Places that Redis handed out. A hold and a step may write the row of one place at the same time for the same token, so
+/// the second one waits for the first to commit and then updates its row: only a step makes a place current. A row of
+/// another token is not updated, so it is not `written`, and the plain insert fails: the key is taken, a conflict.
 pub(super) const NAME: &str = "WITH wanted AS MATERIALIZED (
-        SELECT v.*, known.token_id IS NOT NULL AS is_known
-        FROM unnest($1::uuid[], $2::bigint[], $3::text[], $4::uuid[], $5::bigint[], $6::text[], $7::bigint[])
-            v (concert_id, place, user_id, token_id, issued_at, standing, given_up_version)
-        LEFT JOIN LATERAL (SELECT token_id FROM places WHERE places.concert_id = v.concert_id
-            AND places.place = v.place AND places.token_id = v.token_id OFFSET 0) known ON true),
-    made_current AS (
-        UPDATE places SET standing = wanted.standing FROM wanted
-        WHERE places.concert_id = wanted.concert_id AND places.place = wanted.place
-            AND is_known AND wanted.standing = 'CURRENT')
+        SELECT * FROM unnest($1::uuid[], $2::bigint[], $3::text[], $4::uuid[], $5::bigint[], $6::text[], $7::bigint[])
+            v (concert_id, place, user_id, token_id, issued_at, standing, given_up_version)),
+    written AS MATERIALIZED (
+        INSERT INTO places (concert_id, place, user_id, token_id, issued_at, standing, given_up_version)
+        SELECT concert_id, place, user_id, token_id, issued_at, standing, given_up_version FROM wanted
+        ON CONFLICT (concert_id, place) DO UPDATE
+            SET standing = CASE excluded.standing WHEN 'CURRENT' THEN 'CURRENT' ELSE places.standing END
+            WHERE places.token_id = excluded.token_id
+        RETURNING concert_id, place)
     INSERT INTO places (concert_id, place, user_id, token_id, issued_at, standing, given_up_version)
-    SELECT concert_id, place, user_id, token_id, issued_at, standing, given_up_version FROM wanted WHERE NOT is_known";
+    SELECT concert_id, place, user_id, token_id, issued_at, standing, given_up_version FROM wanted
+    WHERE (SELECT count(*) FROM written) < cardinality($2::bigint[])
+        AND (concert_id, place) NOT IN (SELECT concert_id, place FROM written)";
 
 /// Deletes settled turns that every process has read by now.
 pub(super) const FORGET_TURNS: &str = "DELETE FROM turns WHERE (concert_id, place) IN (

@@ -266,8 +266,10 @@ fn save_places<'a>(pipeline: &mut Pipeline<'a, ()>, rows: &'a Rows) {
         );
     }
     let mut fresh: Vec<_> = rows.places.added().collect();
-    // One unit may hand out two places of a user, of which the first is already given up: rows in ascending order.
-    fresh.sort_by_key(|((_, number), _)| *number);
+    // In ascending order: a unit may hand out two places of a user, of which the first is already given up. And by room
+    // first, the same order in each unit: holds write these rows without the room's lock, and two units that wrote the rows
+    // of two rooms in opposite orders would wait for each other.
+    fresh.sort_by_key(|((concert, number), _)| (concert.uuid(), *number));
     // A place that has a turn before it has a row was handed out by Redis.
     let (named, handed_out): (Vec<_>, Vec<_>) = fresh.into_iter().partition(|(key, _)| rows.turns.is_stored(key));
     for (sql, places) in [(HAND_OUT, handed_out), (NAME, named)] {

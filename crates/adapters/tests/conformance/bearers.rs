@@ -198,3 +198,59 @@ async fn a_hold_and_a_step_of_the_same_token_do_not_disturb_each_other() {
         twice.assert_the_owner_keeps_it().await;
     }
 }
+
+/// Saves a unit of work while another transaction has written the row of place 1 and not committed it. Commits that one once
+/// the save waits for it, and returns what the save returned.
+async fn during_a_write(bed: &Bed, written_by: &Token, command: AnyCommand) -> Result<(), StoreError> {
+    let Bed::Postgres(database) = bed else { unreachable!("only Postgres has writers at the same time") };
+    let store = bed.store().await;
+    let mut lane = Lane::new(&*store, 21).await;
+    let requests = [Request::from(command)];
+    let mut unit = lane.load(&requests).await.unwrap();
+    lane.decide(&requests, &mut unit);
+    let (other, observer) = (database.sql().await, database.sql().await);
+    let insert = format!(
+        "BEGIN; INSERT INTO places (concert_id, place, user_id, token_id, issued_at, standing)
+            VALUES ('{}', 1, '{}', '{}', 0, 'REPLACED')",
+        written_by.concert.uuid(),
+        written_by.user,
+        written_by.id.uuid(),
+    );
+    other.batch_execute(&insert).await.unwrap();
+    let commit = async {
+        let waits = "SELECT EXISTS (SELECT FROM pg_locks WHERE NOT granted AND locktype = 'transactionid'
+            AND pid <> pg_backend_pid() AND (SELECT datname FROM pg_stat_activity a WHERE a.pid = pg_locks.pid) = current_database())";
+        while !observer.query_one(waits, &[]).await.unwrap().get::<_, bool>(0) {}
+        other.batch_execute("COMMIT").await.unwrap();
+    };
+    tokio::join!(lane.writer.save(&unit), commit).0
+}
+
+#[tokio::test]
+async fn a_hold_and_a_step_of_the_same_token_do_not_conflict_while_one_is_uncommitted() {
+    if without("postgres") {
+        return;
+    }
+    for the_step_waits in [true, false] {
+        let bed = Bed::postgres().await;
+        let twice = Twice::new(&bed).await;
+        let waiting = if the_step_waits { twice.step(&[&twice.owner]) } else { twice.hold(&twice.owner, 1) };
+        during_a_write(&bed, &twice.owner, waiting).await.unwrap();
+        twice.assert_the_owner_keeps_it().await;
+    }
+}
+
+#[tokio::test]
+async fn a_hold_or_a_step_of_another_token_conflicts_with_an_uncommitted_one() {
+    if without("postgres") {
+        return;
+    }
+    for the_step_waits in [true, false] {
+        let bed = Bed::postgres().await;
+        let twice = Twice::new(&bed).await;
+        let waiting = if the_step_waits { twice.step(&[&twice.second]) } else { twice.hold(&twice.second, 1) };
+        let saved = during_a_write(&bed, &twice.owner, waiting).await;
+        assert!(is_conflict(&saved), "{saved:?}");
+        twice.assert_the_owner_keeps_it().await;
+    }
+}

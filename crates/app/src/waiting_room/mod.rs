@@ -28,6 +28,7 @@ mod turn;
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Instant;
 
 use arc_swap::ArcSwap;
 use async_trait::async_trait;
@@ -67,7 +68,8 @@ pub struct Rooms {
     /// How often all rooms were read. Each [`LiveRoom`] carries the number of its reading.
     readings: AtomicU64,
     /// One reading of all rooms at a time: its number must be that of the rooms that it stores.
-    reading: Mutex<()>,
+    /// Holds when the last reading that succeeded began.
+    reading: Mutex<Option<Instant>>,
     /// Whether Redis hands out places. Set once, before the first request.
     are_places_from_redis: AtomicBool,
     /// How good the estimates of waiting were.
@@ -104,7 +106,13 @@ impl Rooms {
 
     /// Reads all rooms again, and replaces every [`LiveRoom`].
     async fn reload(&self) -> Result<(), StoreError> {
-        let _one_at_a_time = self.reading.lock().await;
+        let arrived = Instant::now();
+        let mut last_began = self.reading.lock().await;
+        // One outage may send several lanes here. A reading that began since this call has seen what it has to see.
+        if last_began.is_some_and(|began| arrived < began) {
+            return Ok(());
+        }
+        let began = Instant::now();
         let records = self.reader.rooms().await?;
         let performances = self.reader.performances().await?;
         let at = self.reader.now();
@@ -129,6 +137,7 @@ impl Rooms {
         self.rooms.store(Arc::new(rooms));
         // After the store, with release: a caller that sees the new number finds the new rooms.
         self.readings.store(reading, Ordering::Release);
+        *last_began = Some(began);
         self.driver_wake.notify_one();
         Ok(())
     }
@@ -145,7 +154,7 @@ impl Rooms {
     }
 
     /// The value that replaced a room in the last reading, or the room itself; `None` if it no longer exists.
-    pub(super) fn current(&self, room: &Arc<LiveRoom>) -> Option<Arc<LiveRoom>> {
+    pub fn current(&self, room: &Arc<LiveRoom>) -> Option<Arc<LiveRoom>> {
         if self.is_current(room) { Some(room.clone()) } else { self.get(room.concert()) }
     }
 

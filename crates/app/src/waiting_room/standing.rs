@@ -92,21 +92,32 @@ impl Rooms {
             Some(Some(room)) => room,
             Some(None) => return Ok(None),
         };
-        match room.placement(token, purpose, self.instants(true)) {
-            Ok(Placement { standing: Standing::Expired, .. }) if room.is_beyond(token.place) => {
-                self.wait_for_place(token).await?;
-            }
-            Ok(placement) => return Ok(Some(placement)),
+        let known = match room.placement(token, purpose, self.instants(true)) {
+            Ok(placement) => Some(placement),
             Err(OutdatedAfter(pause)) => {
                 let arrived = Instant::now();
                 // The pause gathers callers. A refresh that began since they arrived answers all of them.
                 tokio::time::sleep(pause).await;
                 self.refresh_since(arrived).await?;
+                self.known_placement(token, purpose)
             }
+        };
+        // After the refresh, because it may show that the database was set back.
+        if known.is_some_and(|known| known.standing == Standing::Expired) && self.is_beyond(token) {
+            self.wait_for_place(token).await?;
+            return Ok(self.known_placement(token, purpose));
         }
-        // The refresh may have reloaded the room. By now the standing counts as known.
-        let room = self.get(token.concert);
-        Ok(room.and_then(|room| room.placement(token, purpose, self.instants(false)).ok()))
+        Ok(known)
+    }
+
+    /// The standing as of the last refresh, which may have reloaded the room; `None` if the room no longer exists.
+    fn known_placement(&self, token: &Token, purpose: Purpose) -> Option<Placement> {
+        self.get(token.concert)?.placement(token, purpose, self.instants(false)).ok()
+    }
+
+    /// Whether the place lies beyond all that the database has reserved, as of the last refresh.
+    fn is_beyond(&self, token: &Token) -> bool {
+        self.get(token.concert).is_some_and(|room| room.is_beyond(token.place))
     }
 
     /// Read before the snapshot, so that the snapshot is as of this instant or of a later change of the room.
@@ -130,13 +141,13 @@ impl Rooms {
         if !self.are_places_from_redis.load(Ordering::Relaxed) {
             return Ok(());
         }
-        let is_beyond = || self.get(token.concert).filter(|room| room.is_beyond(token.place));
-        let Some(room) = is_beyond() else { return Ok(()) };
+        let room = self.get(token.concert).filter(|room| room.is_beyond(token.place));
+        let Some(room) = room else { return Ok(()) };
         room.handed_out.show_beyond(token.place);
         for _ in 0..BEYOND_READS {
             tokio::time::sleep(BEYOND_READ_EVERY).await;
             self.refresh().await?;
-            if is_beyond().is_none() {
+            if !self.is_beyond(token) {
                 return Ok(());
             }
         }

@@ -27,8 +27,9 @@ pub(crate) fn stage(rows: &Rows, token: &Token) -> Stage {
     // over: what its user holds now belongs to a later place.
     let turn = rows.turns.get(&key);
     let is_from_redis = token.place <= room.blocks.reserved_to && (waits || turn.is_some());
-    // A row that a hold wrote becomes current with the step that names the turn.
-    let is_bound = turn.is_some_and(|turn| !turn.named);
+    // A row that a hold wrote becomes current with the step that names the turn. Whatever gives up or replaces a place also
+    // ends its turn, so a place with a turn counts.
+    let is_bound = turn.is_some();
     let is_current = |place: &Place| is_bound || place.standing == PlaceStanding::Current;
     let counts = rows.places.get(&key).map_or(is_from_redis, is_current) && token.stands(rows);
     match (counts, waits) {

@@ -89,7 +89,7 @@ fn replay(settings: &Settings, given: &ArgMatches) -> Outcome {
         Failed::Usage(format!("--since {since} is not an instant in RFC 3339, such as 2026-11-25T09:00:00Z"))
     })?;
     let found = block_on(async { sale::replay_events(settings, since).await.map_err(Failed::from) })?;
-    print(if found { "the relay will send the events since then again" } else { "no event since then was sent" })
+    print(if found { "sent events since then will be sent again" } else { "no event since then was sent" })
 }
 
 /// Which events to print, and how.

@@ -63,13 +63,7 @@ pub(super) struct Published {
 }
 
 impl Published {
-    pub(super) fn new(
-        room: Room,
-        line: Line,
-        running: Running,
-        polls_per_second: u32,
-        at: Timestamp,
-    ) -> Self {
+    pub(super) fn new(room: Room, line: Line, running: Running, polls_per_second: u32, at: Timestamp) -> Self {
         let promises = Promises::started(&room, polls_per_second, at);
         let (forecaster, outlook) = Forecaster::new(&room, &line, running, polls_per_second, at);
         Self {

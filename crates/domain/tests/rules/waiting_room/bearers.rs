@@ -106,6 +106,19 @@ fn a_user_who_holds_before_the_step_can_leave_and_the_turn_ends() {
     assert!(room.world.tables.seats.is_empty(), "the seat is free again");
 }
 
+/// A server of the version before, on the same database during an upgrade, names the turn and leaves the row as it is.
+#[test]
+fn a_user_whose_turn_was_named_without_its_row_can_leave_and_the_turn_ends() {
+    let mut room = admitted();
+    let owner = room.token(1, "owner");
+    assert!(hold(&mut room, &owner, 1).is_ok());
+    let key = (owner.concert, 1);
+    room.world.tables.turns.get_mut(&key).expect("a turn").named = true;
+    assert_eq!(room.command(Leave(owner)), Done::Leave(()));
+    assert_eq!(room.inside(), [2]);
+    assert!(room.world.tables.seats.is_empty(), "the seat is free again");
+}
+
 #[test]
 fn a_user_who_pays_before_the_step_ends_the_turn() {
     let mut room = admitted();

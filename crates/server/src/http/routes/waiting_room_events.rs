@@ -240,6 +240,10 @@ impl Follower {
         if let Some(place) = self.first.take() {
             return Ok(Some(place));
         }
+        // A reload of all rooms replaces their values. A stream that kept the old one would keep it in memory.
+        if let Some(room) = self.app.rooms.current(&self.room) {
+            self.room = room;
+        }
         match QueuePlace::of(&self.app, &self.room, &self.token, self.text.clone()).await {
             Ok(place) => Ok(Some(place)),
             Err(problem) if problem.code == Code::QueueTokenInvalid => Err(problem),

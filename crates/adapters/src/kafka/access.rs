@@ -7,6 +7,7 @@
 use std::sync::Arc;
 
 use onsale_app::conditions::Conditions;
+use onsale_app::event::TOPICS;
 use parking_lot::Mutex;
 
 const PART: &str = "kafka";
@@ -26,6 +27,8 @@ struct State {
     lacking: Option<Right>,
     /// Partitions of the last assignment.
     assigned: usize,
+    /// Whether the last assignment has partitions of every topic.
+    has_every_topic: bool,
     /// Ends of partitions that were reached since the right was found to be missing.
     ends: usize,
 }
@@ -52,21 +55,25 @@ impl Access {
         self.conditions.raise(PART, CONDITION, reason);
     }
 
-    /// Notes an assignment of this many partitions, perhaps none: the group may be used.
-    pub(super) fn assigned(&self, partitions: usize) {
+    /// Notes an assignment of partitions, perhaps none, each by its topic: the group may be used.
+    pub(super) fn assigned<'a>(&self, topics: impl IntoIterator<Item = &'a str>) {
+        let topics: Vec<&str> = topics.into_iter().collect();
         let mut state = self.state.lock();
-        (state.assigned, state.ends) = (partitions, 0);
+        (state.assigned, state.ends) = (topics.len(), 0);
+        state.has_every_topic = TOPICS.iter().all(|topic| topics.contains(topic));
         if state.lacking == Some(Right::Group) {
             self.clear(&mut state);
         }
     }
 
     /// Notes that the end of a partition was reached. One end does not prove that every topic may be read: the condition
-    /// clears after as many ends as there are partitions.
+    /// clears after as many ends as there are partitions, if these are of every topic. A group does not assign partitions
+    /// of a topic that it may not see. Without an end or a message the condition stays, so a right that was revoked and
+    /// granted again between two messages shows as missing until the next one.
     pub(super) fn reached_end(&self) {
         let mut state = self.state.lock();
         state.ends += 1;
-        if state.lacking == Some(Right::Topics) && state.ends >= state.assigned {
+        if state.lacking == Some(Right::Topics) && state.has_every_topic && state.ends >= state.assigned {
             self.clear(&mut state);
         }
     }
@@ -97,20 +104,33 @@ mod tests {
         access.denied(Right::Group, "why".to_owned());
         access.reached_end();
         assert!(is_raised(&access));
-        access.assigned(0);
+        access.assigned([]);
         assert!(!is_raised(&access), "also if the other members have all partitions");
     }
 
     #[test]
     fn a_missing_right_to_topics_ends_when_every_partition_is_read_to_its_end() {
         let access = Access::new(Arc::default());
-        access.assigned(2);
+        access.assigned(TOPICS);
         access.denied(Right::Topics, "why".to_owned());
-        access.assigned(2);
-        access.reached_end();
-        assert!(is_raised(&access), "the other partition may be of another topic");
+        access.assigned(TOPICS);
+        for _ in 1..TOPICS.len() {
+            access.reached_end();
+            assert!(is_raised(&access), "the other partitions may be of topics that are refused");
+        }
         access.reached_end();
         assert!(!is_raised(&access));
+    }
+
+    #[test]
+    fn a_missing_right_to_one_topic_stays_while_the_partitions_of_the_others_are_read() {
+        let access = Access::new(Arc::default());
+        access.denied(Right::Topics, "why".to_owned());
+        access.assigned([TOPICS[0], TOPICS[0]]);
+        for _ in 0..9 {
+            access.reached_end();
+        }
+        assert!(is_raised(&access));
     }
 
     #[test]

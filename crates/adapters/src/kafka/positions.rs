@@ -174,7 +174,8 @@ impl ConsumerContext for Positions {
 
     fn post_rebalance(&self, _: &BaseConsumer<Self>, rebalance: &Rebalance<'_>) {
         if let Rebalance::Assign(partitions) = rebalance {
-            self.access.assigned(partitions.count());
+            let elements = partitions.elements();
+            self.access.assigned(elements.iter().map(|element| element.topic()));
         }
     }
 }

@@ -15,6 +15,20 @@ async fn services() -> serde_json::Map<String, Value> {
 }
 
 #[tokio::test]
+async fn the_overlay_for_tls_changes_services_that_exist() {
+    if missing("python") {
+        return;
+    }
+    let found = files::yaml(&["compose.tls.yaml".to_owned()]).await;
+    let overlay = found[0]["services"].as_object().unwrap();
+    let services = services().await;
+    assert!(overlay.contains_key("load-balancer"), "{overlay:?}");
+    for name in overlay.keys() {
+        assert!(services.contains_key(name), "compose.yaml has no service {name}");
+    }
+}
+
+#[tokio::test]
 async fn every_variable_and_secret_of_compose_exists() {
     if missing("python") {
         return;

@@ -141,6 +141,7 @@ async fn existing_topics_need_no_permission_to_create_them() {
     assert!(made.iter().all(Result::is_ok), "{made:?}");
     charge(&sale, 0, 20).await;
     all_came_out(&launch, 20).await;
+    consumer.has_logged("condition is over").await;
     let topics = r#"onsale_part_degraded{part="kafka",condition="topics"}"#;
     until("nothing is missing", async || (metric(&sale, topics).await? == 0.0).then_some(())).await;
 }

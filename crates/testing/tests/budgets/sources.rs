@@ -29,3 +29,14 @@ pub(crate) fn named(endings: &[&str]) -> Vec<PathBuf> {
     let fits = |name: &String| endings.iter().any(|ending| name.ends_with(ending));
     all().into_iter().filter(fits).map(|name| root().join(name)).collect()
 }
+
+#[test]
+fn no_file_has_the_mark_of_an_unfinished_merge() {
+    let marks = ["<<<<<<< ", ">>>>>>> "];
+    let is_marked = |name: &String| {
+        let text = std::fs::read(root().join(name)).unwrap_or_default();
+        String::from_utf8_lossy(&text).lines().any(|line| marks.iter().any(|mark| line.starts_with(mark)))
+    };
+    let marked: Vec<String> = all().into_iter().filter(is_marked).collect();
+    assert!(marked.is_empty(), "{marked:?}");
+}

@@ -169,9 +169,9 @@ struct Follower {
 #[operation(tag = WaitingRoom, returns = "Events until the token ends")]
 pub(crate) async fn follow_queue_place(
     State(app): State<App>,
+    IsReconnect(is_reconnect): IsReconnect,
     StreamToken(QueueToken { token, text, room }): StreamToken,
     peer: Option<Extension<Peer>>,
-    IsReconnect(is_reconnect): IsReconnect,
 ) -> Result<Events, Problem> {
     // Subscribed before the place is read: a change in between is not missed.
     let moved = app.rooms.follow();

@@ -135,7 +135,7 @@ async fn requests_under_way_are_finished_before_the_exit() {
         (open.parse::<usize>().unwrap() > users.len()).then_some(())
     };
     until("a sync is held up", async || (faults.syncs_held() > 0).then_some(())).await;
-    until("all are taken in", connections).await;
+    until("all connections are accepted", connections).await;
     sale.instance.signal(Signal::TERM);
     until("the server is stopping", async || sale.instance.log().contains("stopping").then_some(())).await;
     faults.mend();

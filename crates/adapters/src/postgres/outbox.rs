@@ -131,7 +131,7 @@ const BACKLOG: &str = "SELECT count(*), coalesce(min(at), 0) FROM (SELECT at FRO
 
 const DELIVERED: &str = "SELECT event_id FROM deliveries WHERE event_id = ANY ($1::uuid[])";
 
-const NOTE_DELIVERED: &str = "WITH told AS (
+const NOTE_DELIVERED: &str = "WITH noted AS (
         INSERT INTO deliveries (event_id, at) SELECT id, $2 FROM unnest($1::uuid[]) id ON CONFLICT DO NOTHING),
     old AS (DELETE FROM deliveries WHERE event_id IN (
         SELECT event_id FROM deliveries WHERE at < $3 ORDER BY at LIMIT 1000 FOR UPDATE SKIP LOCKED))

@@ -142,7 +142,7 @@ impl Input for AdmittedConcert {
     }
 }
 
-/// List concerts
+/// List concerts, page by page
 #[operation(tag = Concerts, returns = "The concerts")]
 pub(crate) async fn list_concerts(
     State(app): State<App>,
@@ -198,7 +198,7 @@ pub(crate) async fn list_concert_dates(
 /// Which seats to list.
 #[derive(Parameters)]
 pub(crate) struct SeatsQuery {
-    /// The date
+    /// The date, in the time zone of the server
     date: Day,
     /// Only seats that are available
     available: Option<Switch>,

@@ -28,7 +28,7 @@ pub(crate) fn short(text: &str) -> Vec<(usize, String)> {
 
 /// Module and name of each handler in the text of the router: the first path after the quoted route.
 pub(crate) fn handlers(router: &str) -> Vec<(String, String)> {
-    let route = Regex::new(r#""/[^"]*",?\s*(?:\w+\()?\s*(\w+)::(\w+)"#).unwrap();
+    let route = Regex::new(r#""/[^"]*",?\s*(?:\w+\()?\s*(?:\w+::)*(\w+)::(\w+)"#).unwrap();
     route.captures_iter(router).map(|found| (found[1].to_owned(), found[2].to_owned())).collect()
 }
 

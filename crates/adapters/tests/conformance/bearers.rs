@@ -211,10 +211,11 @@ async fn during_a_write(bed: &Bed, written_by: &Token, command: AnyCommand) -> R
     let (other, observer) = (database.sql().await, database.sql().await);
     let insert = format!(
         "BEGIN; INSERT INTO places (concert_id, place, user_id, token_id, issued_at, standing)
-            VALUES ('{}', 1, '{}', '{}', 0, 'REPLACED')",
+            VALUES ('{}', 1, '{}', '{}', {}, 'REPLACED')",
         written_by.concert.uuid(),
         written_by.user,
         written_by.id.uuid(),
+        written_by.issued_at.as_millis(),
     );
     other.batch_execute(&insert).await.unwrap();
     let commit = async {

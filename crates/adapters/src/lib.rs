@@ -1,4 +1,5 @@
-//! The technologies behind onsale's ports. One folder each; twin databases have twin files.
+//! The technologies behind onsale's ports. One folder for each technology. Both databases use the same file names for each
+//! context.
 
 pub mod files;
 pub mod kafka;

@@ -72,7 +72,7 @@ const WRONGS: &[(&str, &[&str])] = &[
     ),
     ("DELETE FROM events WHERE event_id = id(40)", &["every payment has"]),
     ("DELETE FROM places WHERE place = 2", &["every place in line"]),
-    ("INSERT INTO place_disputes SELECT concert_id, 1, id(96), 'eve', 1 FROM rooms", &["shown by one bearer"]),
+    ("INSERT INTO place_disputes SELECT concert_id, 1, id(96), 'eve', 1 FROM rooms", &["shown with one token only"]),
     ("UPDATE rooms SET given_up = 2", &["counts its turns"]),
     ("UPDATE turns SET settled_at = NULL", &["counts its turns"]),
     ("UPDATE turns SET place = 3 WHERE place = 2", &["counts its turns"]),

@@ -79,17 +79,18 @@ struct Known {
 
 /// The last query of the database.
 #[derive(Default)]
-struct Asked {
+struct LastQuery {
     /// When it began; `None` if the list must be read as a whole.
     at: Option<Instant>,
     /// The database's time when it began.
     since: Timestamp,
     took: Duration,
-    histories: u64,
+    /// The value of [`News::server_changes`] when the query began.
+    server_changes: u64,
     forgotten: u64,
 }
 
-impl Asked {
+impl LastQuery {
     fn is_fresh(&self, within: Duration) -> bool {
         self.at.is_some_and(|at| at.elapsed() < within)
     }
@@ -97,7 +98,7 @@ impl Asked {
 
 /// The lectures from today on.
 ///
-/// Lock order: `asked`, then `known`.
+/// Lock order: `last_query`, then `known`.
 pub struct Timetable {
     reader: Arc<dyn Reader>,
     /// The other instances' changes; `None` if no other instance shares the database.
@@ -110,8 +111,8 @@ pub struct Timetable {
     /// Number of calls of `recover`: all that was known before must be read again.
     forgotten: AtomicU64,
     /// Held by the request that queries the database. The others wait, and use its answer.
-    asked: Mutex<Asked>,
-    /// No query is needed before this, in nanoseconds since `born`. Lets most requests pass without the lock `asked`.
+    last_query: Mutex<LastQuery>,
+    /// No query is needed before this, in nanoseconds since `born`. Lets most requests pass without the lock `last_query`.
     fresh_until: AtomicU64,
     born: Instant,
     /// Whether the list is kept; if not, each request reads the database.
@@ -129,7 +130,7 @@ impl Timetable {
             known: RwLock::new(Known { shown: Lectures::from(Timestamp::default()), coming: None }),
             edition: AtomicU64::new(0),
             forgotten: AtomicU64::new(0),
-            asked: Mutex::default(),
+            last_query: Mutex::default(),
             fresh_until: AtomicU64::new(0),
             born: Instant::now(),
             is_kept,
@@ -172,21 +173,22 @@ impl Timetable {
     }
 
     async fn catch_up(&self, today: Timestamp) -> Result<(), StoreError> {
-        let mut asked = self.asked.lock().await;
+        let mut last_query = self.last_query.lock().await;
         // Checked again under the lock: another request may have refreshed the list meanwhile.
-        let (forgotten, histories) = (self.forgotten.load(Ordering::Acquire), self.histories());
-        let is_known = asked.at.is_some() && asked.forgotten == forgotten && asked.histories == histories;
-        if is_known && asked.is_fresh(self.fresh_for(asked.took)) {
+        let (forgotten, server_changes) = (self.forgotten.load(Ordering::Acquire), self.server_changes());
+        let is_known =
+            last_query.at.is_some() && last_query.forgotten == forgotten && last_query.server_changes == server_changes;
+        if is_known && last_query.is_fresh(self.fresh_for(last_query.took)) {
             return Ok(());
         }
         // Taken before the query: what commits during the query may be missing from its answer.
         let (began, since) = (Instant::now(), self.reader.now());
         self.reads.inc();
-        let asked_now = if is_known { self.ask(today, asked.since).await } else { self.read(today).await };
-        match asked_now {
+        let queried = if is_known { self.query_changes(today, last_query.since).await } else { self.read(today).await };
+        match queried {
             Ok(()) => {
                 let took = began.elapsed();
-                *asked = Asked { at: Some(began), since, took, histories, forgotten };
+                *last_query = LastQuery { at: Some(began), since, took, server_changes, forgotten };
                 let fresh_until = (began - self.born).saturating_add(self.fresh_for(took));
                 self.fresh_until.store(nanos(fresh_until), Ordering::Release);
                 // `recover` ran during the query and set 0, which the store above may have overwritten.
@@ -196,7 +198,7 @@ impl Timetable {
                 Ok(())
             }
             // A list may be a little old, because nothing is decided from it.
-            Err(_) if is_known && asked.is_fresh(SHOWN_WITHOUT_NEWS) => Ok(()),
+            Err(_) if is_known && last_query.is_fresh(SHOWN_WITHOUT_NEWS) => Ok(()),
             Err(error) => Err(error),
         }
     }
@@ -209,8 +211,8 @@ impl Timetable {
         }
     }
 
-    fn histories(&self) -> u64 {
-        self.news.as_ref().map_or(0, |news| news.histories())
+    fn server_changes(&self) -> u64 {
+        self.news.as_ref().map_or(0, |news| news.server_changes())
     }
 
     async fn read(&self, today: Timestamp) -> Result<(), StoreError> {
@@ -229,7 +231,7 @@ impl Timetable {
         Ok(())
     }
 
-    async fn ask(&self, today: Timestamp, since: Timestamp) -> Result<(), StoreError> {
+    async fn query_changes(&self, today: Timestamp, since: Timestamp) -> Result<(), StoreError> {
         let changed_since = Some(since.plus_millis(-COMMITTED_WITHIN_MILLIS));
         let filter = LectureFilter { changed_since, ..LectureFilter::starting(today) };
         let changed = self.reader.lectures(filter, ALL).await?;

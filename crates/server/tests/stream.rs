@@ -147,8 +147,8 @@ async fn proxies_pass_a_stream_on_at_once_and_keep_nothing() {
     assert_eq!(stream.header("content-encoding"), None);
     // HEAD has the same head and ends at once; no media type but this one can be had.
     let path = format!("HEAD {EVENTS}");
-    let bearer = format!("Queue-Token: {token}");
-    let headers = [bearer.as_bytes(), b"Accept: application/json"];
+    let queue_token = format!("Queue-Token: {token}");
+    let headers = [queue_token.as_bytes(), b"Accept: application/json"];
     let head = raw::exchange(sale.instance.base(), &raw::request(path.as_bytes(), &headers, b"")).await.unwrap();
     assert_eq!((head.status, head.header("content-type")), (200, Some("text/event-stream")));
     assert!(head.body.is_empty());

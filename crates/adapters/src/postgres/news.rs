@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
-use onsale_app::store::news::{News, PerformanceStock, RoomNews, RoomsKnown, RoomsNews, SeatsBecame, SeatsNews};
+use onsale_app::store::news::{News, PerformanceAvailability, RoomNews, RoomsKnown, RoomsNews, SeatsBecame, SeatsNews};
 use onsale_app::store::{RoomRecord, StoreError};
 use onsale_domain::ids::{ConcertId, PerformanceId, ReservationId};
 use serde_json::Value;
@@ -81,14 +81,14 @@ const ALL_HOLDS: &str = "SELECT concert_id, place, reservation_id, held_until FR
 
 /// Performances that can still change: until two days after the start, because a hold lasts up to a day and can be paid after the
 /// start.
-const STOCK: &str = "SELECT concert_id, performance_id, starts_at, sold < capacity FROM performances
+const AVAILABILITY: &str = "SELECT concert_id, performance_id, starts_at, sold < capacity FROM performances
     WHERE starts_at > (extract(epoch FROM now()) * 1000)::bigint - 172800000";
 
 const SEATS: &str = "SELECT version, type, data FROM events
     WHERE topic = 'onsale.concerts' AND subject = $1 AND version > $2 ORDER BY version";
 
 pub(super) const STATEMENTS: &[&str] =
-    &[BEGIN, COMMIT, AT, ROOMS, TURNS, GIVEN_UP, ENDED, HOLDS, ALL_HOLDS, STOCK, SEATS];
+    &[BEGIN, COMMIT, AT, ROOMS, TURNS, GIVEN_UP, ENDED, HOLDS, ALL_HOLDS, AVAILABILITY, SEATS];
 
 /// Time limit for reading changes, including a new connection. A caller may wait for the query that runs and for the next one, and
 /// both together must end before the caller's own time limit.
@@ -101,14 +101,19 @@ pub(super) struct PostgresNews {
     session: Mutex<Option<Session>>,
     /// The history of the server that was connected last. Held for one comparison, and taken after `session`.
     history: parking_lot::Mutex<Option<String>>,
-    /// Counts changes of `history`. `AcqRel` pairs with the `Acquire` of [`News::histories`]: a caller that reads the new
+    /// Counts changes of `history`. `AcqRel` pairs with the `Acquire` of [`News::server_changes`]: a caller that reads the new
     /// count after a query distrusts what it read before from another history.
-    histories: AtomicU64,
+    server_changes: AtomicU64,
 }
 
 impl PostgresNews {
     pub(super) fn new(shared: Arc<Shared>) -> Self {
-        Self { shared, session: Mutex::new(None), history: parking_lot::Mutex::default(), histories: AtomicU64::new(0) }
+        Self {
+            shared,
+            session: Mutex::new(None),
+            history: parking_lot::Mutex::default(),
+            server_changes: AtomicU64::new(0),
+        }
     }
 
     async fn read_changes(&self, session: &mut Option<Session>, known: &RoomsKnown) -> Sql<RoomsNews> {
@@ -136,9 +141,9 @@ impl PostgresNews {
                 known.holds_of.iter().map(|(concert, place)| (concert.uuid(), big(*place))).unzip();
             pipeline.query(HOLDS, params![concerts, places], take_holds);
         }
-        if known.with_stock {
-            pipeline.query(STOCK, Vec::new(), |found, news| {
-                news.stock = found.iter().map(stock).collect::<Sql<_>>()?;
+        if known.with_availability {
+            pipeline.query(AVAILABILITY, Vec::new(), |found, news| {
+                news.availability = found.iter().map(availability).collect::<Sql<_>>()?;
                 Ok(())
             });
         }
@@ -166,7 +171,7 @@ impl PostgresNews {
     fn note_history(&self, found: &str) {
         let mut history = self.history.lock();
         if history.replace(found.to_owned()).is_some_and(|before| before != found) {
-            self.histories.fetch_add(1, Ordering::AcqRel);
+            self.server_changes.fetch_add(1, Ordering::AcqRel);
         }
     }
 }
@@ -175,10 +180,10 @@ fn place(row: &Row) -> Sql<(ConcertId, u64)> {
     Ok((ConcertId::new(uuid(row, 0)?), number(row, 1)?))
 }
 
-fn stock(row: &Row) -> Sql<PerformanceStock> {
-    Ok(PerformanceStock {
+fn availability(row: &Row) -> Sql<PerformanceAvailability> {
+    Ok(PerformanceAvailability {
         concert: ConcertId::new(uuid(row, 0)?),
-        performance: PerformanceId::new(uuid(row, 1)?),
+        id: PerformanceId::new(uuid(row, 1)?),
         starts_at: instant(row, 2)?,
         is_unsold: get(row, 3)?,
     })
@@ -280,7 +285,7 @@ impl News for PostgresNews {
         Ok(found?.iter().map(seats_news).collect::<Sql<_>>()?)
     }
 
-    fn histories(&self) -> u64 {
-        self.histories.load(Ordering::Acquire)
+    fn server_changes(&self) -> u64 {
+        self.server_changes.load(Ordering::Acquire)
     }
 }

@@ -13,7 +13,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use async_trait::async_trait;
-use onsale_app::waiting_room::home::{Entered, Entrant, Given, Held, Mark, MemoryError, PlaceMemory, State, Trouble};
+use onsale_app::waiting_room::home::{
+    BlockUse, Entered, Entrant, Given, Held, MemoryError, PlaceMemory, State, Trouble,
+};
 use onsale_domain::ids::{ConcertId, UserId};
 use onsale_domain::waiting_room::{Memory, Token};
 use parking_lot::Mutex;
@@ -83,7 +85,7 @@ impl RedisPlaces {
             memory: memory(run)?,
             epoch: number(epoch)?,
             last_epoch: number(last)?,
-            mark: Mark { issued: number(issued)?, block_end: number(end)? },
+            block_use: BlockUse { issued: number(issued)?, block_end: number(end)? },
             missing: (number(after)?, number(to)?),
             passed: (number(passed)?, number(to)?),
         })
@@ -121,9 +123,15 @@ impl PlaceMemory for RedisPlaces {
         self.read_state(concert, true).await
     }
 
-    async fn open(&self, concert: ConcertId, epoch: u64, memory: Memory, mark: Mark) -> Result<(), MemoryError> {
+    async fn open(
+        &self,
+        concert: ConcertId,
+        epoch: u64,
+        memory: Memory,
+        block_use: BlockUse,
+    ) -> Result<(), MemoryError> {
         let mut call = self.scripts.open.prepare_invoke();
-        call.key(room_key(concert)).arg(epoch).arg(memory.to_string()).arg(mark.issued).arg(mark.block_end);
+        call.key(room_key(concert)).arg(epoch).arg(memory.to_string()).arg(block_use.issued).arg(block_use.block_end);
         expect_open(&self.run(&call).await?)
     }
 
@@ -188,7 +196,7 @@ impl PlaceMemory for RedisPlaces {
         if given.len() != entrants.len() {
             return Err(broken("places"));
         }
-        Ok(Entered { given, mark: Mark { issued: number(issued)?, block_end: number(end)? }, refused })
+        Ok(Entered { given, block_use: BlockUse { issued: number(issued)?, block_end: number(end)? }, refused })
     }
 
     async fn forget(&self, concert: ConcertId, user: &UserId, place: u64) -> Result<(), MemoryError> {

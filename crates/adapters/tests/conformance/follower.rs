@@ -44,7 +44,7 @@ impl Follower {
                 .iter()
                 .flat_map(|(concert, known)| (1..=known.room.issued + 1_000).map(|place| (*concert, place)))
                 .collect(),
-            with_stock: true,
+            with_availability: true,
             ..RoomsKnown::default()
         };
         let news = news.rooms(&known).await.expect("news");
@@ -72,14 +72,14 @@ impl Follower {
         let there: Vec<String> = rooms(&*store.reader()).await.iter().map(|room| format!("{room:?}")).collect();
         assert_eq!(told_rooms, there, "the rooms by the changes alone are the rooms of the database");
 
-        let mut stock: Vec<_> =
-            news.stock.iter().map(|of| (of.performance, of.concert, of.starts_at, of.is_unsold)).collect();
-        stock.sort_unstable();
+        let mut availability: Vec<_> =
+            news.availability.iter().map(|of| (of.id, of.concert, of.starts_at, of.is_unsold)).collect();
+        availability.sort_unstable();
         let all = store.reader().performances().await.expect("performances");
         let mut there: Vec<_> =
             all.iter().map(|of| (of.id, of.concert, of.starts_at, of.sold < of.seating.capacity())).collect();
         there.sort_unstable();
-        assert_eq!(stock, there, "what is left of each performance");
+        assert_eq!(availability, there, "what is left of each performance");
         told
     }
 

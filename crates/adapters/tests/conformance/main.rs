@@ -6,7 +6,6 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a failed step ends the test")]
 
 mod answers;
-mod bearers;
 mod bed;
 mod bounds;
 mod constraints;
@@ -35,6 +34,7 @@ mod retention;
 mod stage;
 mod stop_points;
 mod traced;
+mod two_tokens;
 mod unfinished;
 mod units;
 mod waiting;

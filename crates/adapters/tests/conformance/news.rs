@@ -135,9 +135,12 @@ async fn ends_holds_and_stock_are_read_as_they_are_stored() {
     let token = follower.enter("ann").await;
     follower.lane.done(charge(&token.user, 10)).await;
     let reservation = held(follower.lane.done(hold(&token, &performance, &[1])).await);
-    follower.known.with_stock = true;
+    follower.known.with_availability = true;
     let news = follower.ask().await;
-    assert_eq!((news.stock.len(), news.stock[0].performance, news.stock[0].is_unsold), (1, performance.id, true));
+    assert_eq!(
+        (news.availability.len(), news.availability[0].id, news.availability[0].is_unsold),
+        (1, performance.id, true)
+    );
     assert!(news.ended.is_empty() && news.holds.is_empty(), "holds of a known room are read on request");
     let holds = [(follower.busy, 1, reservation.id, reservation.held_until)];
     follower.known.holds_of = vec![(follower.busy, 1)];
@@ -152,14 +155,14 @@ async fn ends_holds_and_stock_are_read_as_they_are_stored() {
     follower.lane.done(pay(&token, &reservation)).await;
     let news = follower.ask().await;
     assert_eq!((news.rooms.len(), &news.ended[..], news.holds.len()), (0, &[(follower.busy, 1)][..], 0));
-    assert!(!news.stock[0].is_unsold, "the last seat is sold");
-    follower.known.with_stock = false;
+    assert!(!news.availability[0].is_unsold, "the last seat is sold");
+    follower.known.with_availability = false;
     let rooms = follower.store.reader().rooms().await.unwrap();
     let room = rooms.iter().find(|room| room.concert == follower.busy).unwrap();
     assert!(room.turns.iter().all(|(_, _, ended)| *ended));
     follower.step(vec![1]).await;
     let news = follower.ask().await;
-    assert_eq!((news.rooms[0].settled.clone(), news.ended.len(), news.stock.len()), (vec![1], 0, 0));
+    assert_eq!((news.rooms[0].settled.clone(), news.ended.len(), news.availability.len()), (vec![1], 0, 0));
 }
 
 #[tokio::test]

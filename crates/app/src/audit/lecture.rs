@@ -1,4 +1,4 @@
-//! Lectures: within capacity, one place a person, seat numbers as they should be, a history that explains it all.
+//! Lectures: within capacity, one place per user, seat numbers as they should be, a history that explains it all.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,8 +11,8 @@ use super::Finding;
 use super::source::{AuditSource, EventRow, LectureRow};
 use crate::store::StoreError;
 
-/// One lecture, as far as its rows were read.
-struct Roll {
+/// The state of one lecture, as far as its rows were read.
+struct LectureState {
     lecture: Lecture,
     seats: BTreeMap<UserId, u32>,
     freed: BTreeSet<u32>,
@@ -25,7 +25,7 @@ struct Roll {
     history_holds: bool,
 }
 
-impl Roll {
+impl LectureState {
     fn new(lecture: Lecture) -> Self {
         Self {
             lecture,
@@ -74,16 +74,16 @@ struct Findings {
 }
 
 impl Findings {
-    fn close(&mut self, roll: Option<Roll>) {
-        let Some(roll) = roll else { return };
-        let Lecture { id, capacity, enrolled, .. } = roll.lecture;
-        let places = roll.seats.len() as u64;
+    fn close(&mut self, state: Option<LectureState>) {
+        let Some(state) = state else { return };
+        let Lecture { id, capacity, enrolled, .. } = state.lecture;
+        let places = state.seats.len() as u64;
         self.capacity.check(u64::from(enrolled) == places && enrolled <= capacity, || {
             format!("{id}: {places} places taken, {enrolled} counted, capacity {capacity}")
         });
-        self.seats.check(roll.seats_once(), || format!("{id}: a seat number is given twice or beyond the capacity"));
-        self.holes.check(roll.has_no_holes(), || format!("{id}: the seat numbers given and freed leave a hole"));
-        let explained = roll.history_holds && roll.implied == roll.seats && roll.lecture.version == roll.lines;
+        self.seats.check(state.seats_once(), || format!("{id}: a seat number is given twice or beyond the capacity"));
+        self.holes.check(state.has_no_holes(), || format!("{id}: the seat numbers given and freed leave a hole"));
+        let explained = state.history_holds && state.implied == state.seats && state.lecture.version == state.lines;
         self.history.check(explained, || format!("{id}: the history does not lead to who has a place"));
     }
 }
@@ -93,18 +93,18 @@ pub(super) async fn check(source: &dyn AuditSource, forgotten: Timestamp) -> Res
         capacity: Finding::new("no lecture is over its capacity"),
         seats: Finding::new("every seat number of a lecture is given once, within its capacity"),
         holes: Finding::new("seat numbers have no holes but those that a cancellation left"),
-        history: Finding::new("every lecture's history leads to who has a place, one place a person"),
+        history: Finding::new("every lecture's history leads to who has a place, one place per user"),
         events: Finding::new("every line of a lecture's history has its event"),
     };
-    let mut roll: Option<Roll> = None;
+    let mut state: Option<LectureState> = None;
     let mut rows = source.lectures();
     while let Some(row) = rows.recv().await {
-        match (row?, &mut roll) {
-            (LectureRow::Lecture(lecture), _) => findings.close(roll.replace(Roll::new(lecture))),
-            (LectureRow::Application(user, seat), Some(roll)) => drop(roll.seats.insert(user, seat)),
-            (LectureRow::Freed(seat), Some(roll)) => drop(roll.freed.insert(seat)),
-            (LectureRow::History(line, event), Some(roll)) => {
-                roll.add(&line);
+        match (row?, &mut state) {
+            (LectureRow::Lecture(lecture), _) => findings.close(state.replace(LectureState::new(lecture))),
+            (LectureRow::Application(user, seat), Some(state)) => drop(state.seats.insert(user, seat)),
+            (LectureRow::Freed(seat), Some(state)) => drop(state.freed.insert(seat)),
+            (LectureRow::History(line, event), Some(state)) => {
+                state.add(&line);
                 let is_forgotten = event.is_none() && line.created_at < forgotten;
                 let has_event = is_forgotten || has_event(&line, event.as_ref());
                 findings.events.check(has_event, || format!("{}, line {}", line.lecture, line.version));
@@ -113,7 +113,7 @@ pub(super) async fn check(source: &dyn AuditSource, forgotten: Timestamp) -> Res
         }
     }
     // The last lecture: each of the others was closed when the next one began.
-    findings.close(roll);
+    findings.close(state);
     let Findings { capacity, seats, holes, history, events } = findings;
     Ok(vec![capacity, seats, holes, history, events])
 }

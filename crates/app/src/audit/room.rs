@@ -8,7 +8,7 @@ pub(super) async fn check(source: &dyn AuditSource) -> Result<Vec<Finding>, Stor
     let mut places = Finding::new("every place in line was handed out once, and none is missing");
     let mut blocks = Finding::new("no place was handed out beyond what was reserved for that");
     let mut users = Finding::new("every user has at most one place in a room");
-    let mut bearers = Finding::new("every place was shown by one bearer");
+    let mut shown = Finding::new("every place was shown with one token only");
     let mut counters = Finding::new("every room counts its turns and given-up places right");
     let mut rooms = source.rooms();
     while let Some(row) = rooms.recv().await {
@@ -36,7 +36,7 @@ pub(super) async fn check(source: &dyn AuditSource) -> Result<Vec<Finding>, Stor
                 row.highest_place
             )
         });
-        bearers.check(row.disputes == 0, || {
+        shown.check(row.disputes == 0, || {
             let (tokens, place) = (row.disputes, row.disputed_place);
             format!("{concert}: {tokens} tokens were shown for places of other tokens, the first for place {place}")
         });
@@ -52,5 +52,5 @@ pub(super) async fn check(source: &dyn AuditSource) -> Result<Vec<Finding>, Stor
             )
         });
     }
-    Ok(vec![places, blocks, users, bearers, counters])
+    Ok(vec![places, blocks, users, shown, counters])
 }

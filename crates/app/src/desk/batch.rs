@@ -116,8 +116,8 @@ impl Decider<'_> {
             return KeyedAnswer::Kept { answer: kept.answer.clone(), replayed: true };
         }
         // Checked before the decision: a command that is done under a key must keep its answer.
-        let room = id.owner.as_ref().map_or(Ok(()), |user| self.quotas.check(user, at));
-        if let Err(retry_after_seconds) = room {
+        let quota = id.owner.as_ref().map_or(Ok(()), |user| self.quotas.check(user, at));
+        if let Err(retry_after_seconds) = quota {
             self.terms.metrics.keys_used_up.inc();
             return KeyedAnswer::KeysUsedUp { retry_after_seconds };
         }

@@ -81,10 +81,10 @@ pub enum KeyedAnswer {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Failure {
     /// The lane is full, and nothing was done.
-    #[error("too much is waiting; nothing was done")]
+    #[error("the queue of the lane is full; nothing was done")]
     Overloaded,
     /// The database does not answer or the desk is closing. The command may or may not have been done.
-    #[error("a part is away; the outcome may be unknown")]
+    #[error("the database did not answer; the command may have been done")]
     Unavailable,
     /// A defect in this program or a refusal of the database. Nothing was done.
     #[error("internal error")]

@@ -48,8 +48,8 @@ impl Outage {
     pub fn over(&self) {
         let ended = self.current.lock().take();
         if let Some(Current { began, failures, .. }) = ended {
-            let (seconds, what) = (began.elapsed().as_secs(), self.what);
-            tracing::info!(failures, seconds, "over: {what}");
+            let seconds = began.elapsed().as_secs();
+            tracing::info!(failures, seconds, outage = self.what, "outage ended");
         }
     }
 }

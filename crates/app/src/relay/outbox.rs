@@ -1,4 +1,4 @@
-//! The seam to the outbox: which relay has which part, how far each part is sent, and the dead letters.
+//! The port to the outbox: which relay has which part, how far each part is sent, and the dead letters.
 
 use async_trait::async_trait;
 use onsale_domain::ids::EventId;

@@ -2,7 +2,7 @@
 //!
 //! A process keeps one map for each performance that clients request. It reads the map once from the database and then
 //! follows its own commits. A poll costs no I/O, and a rebuild costs in proportion to what has changed. If other
-//! instances sell from the same database, the process asks for their changes at most every 100 ms, once for all clients.
+//! instances sell from the same database, the process queries their changes at most every 100 ms, once for all clients.
 
 mod seats;
 mod view;
@@ -85,8 +85,8 @@ struct Slot<C> {
     state: Mutex<State>,
     /// Held by the task that queries the database for this map. The other tasks wait, and then use its answer.
     loading: tokio::sync::Mutex<()>,
-    /// The value of [`News::histories`] when the map was read. Written and read only under `loading`.
-    histories: AtomicU64,
+    /// The value of [`News::server_changes`] when the map was read. Written and read only under `loading`.
+    server_changes: AtomicU64,
     /// When the process last asked for the other instances' changes. `None` if a change is known to be missing. Held for
     /// a copy only.
     followed_at: Mutex<Option<Instant>>,
@@ -257,8 +257,8 @@ impl<C: ViewCache> SeatMaps<C> {
         self.reads.inc();
         let changes = news.seats(slot.showing.id, version).await?;
         // After a failover the versions of the map may belong to lost commits.
-        let is_other_history = slot.histories.load(Ordering::Acquire) != news.histories();
-        if is_other_history || !slot.catch_up(changes) {
+        let is_other_server = slot.server_changes.load(Ordering::Acquire) != news.server_changes();
+        if is_other_server || !slot.catch_up(changes) {
             slot.forget();
         }
         slot.set_followed(Some(began));
@@ -270,7 +270,7 @@ impl<C: ViewCache> SeatMaps<C> {
         // Before the query: commits of this process from here on wait in `Loading`.
         *slot.state.lock() = State::Loading(Vec::new());
         slot.set_followed(Some(Instant::now()));
-        slot.histories.store(self.news.as_ref().map_or(0, |news| news.histories()), Ordering::Release);
+        slot.server_changes.store(self.news.as_ref().map_or(0, |news| news.server_changes()), Ordering::Release);
         self.reads.inc();
         let rows = self.reader.seats(slot.showing.id).await;
         let mut state = slot.state.lock();
@@ -297,7 +297,7 @@ impl<C: ViewCache> SeatMaps<C> {
                 stamp: AtomicU64::new(0),
                 state: Mutex::new(State::Empty),
                 loading: tokio::sync::Mutex::default(),
-                histories: AtomicU64::new(0),
+                server_changes: AtomicU64::new(0),
                 followed_at: Mutex::new(None),
                 is_used: AtomicBool::new(true),
             };

@@ -11,7 +11,7 @@ pub enum StoreError {
     Unknown(String),
     /// Nothing was done, because another transaction was first or the connection was cut. The same work may succeed if it is
     /// tried again.
-    #[error("the database had others first: {0}")]
+    #[error("another transaction committed first, or the connection was cut: {0}")]
     Conflict(String),
     /// Nothing was done, because another session holds a row or a table for longer than a batch waits for it.
     #[error("another session holds a lock: {0}")]

@@ -1,4 +1,4 @@
-//! The seam to the database: load what decisions need, save what they decided, and read.
+//! The port to the database: load what decisions need, save what they decided, and read.
 //!
 //! Each database has one implementation. A store knows rows and no rules.
 

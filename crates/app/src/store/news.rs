@@ -17,7 +17,7 @@ pub struct RoomsKnown {
     /// Places whose unsettled holds the answer contains.
     pub holds_of: Vec<(ConcertId, u64)>,
     /// Whether the answer contains which performances have unsold seats. Performances that started long ago are left out.
-    pub with_stock: bool,
+    pub with_availability: bool,
     /// Rooms that are returned whole, also if they are retired.
     pub whole: Vec<ConcertId>,
     /// Leaves out rooms that are neither known nor named: to find them, all rooms are searched.
@@ -35,11 +35,11 @@ pub struct RoomNews {
 
 /// Whether a performance has unsold seats.
 #[derive(Clone, Copy, Debug)]
-pub struct PerformanceStock {
+pub struct PerformanceAvailability {
     /// The concert of the performance.
     pub concert: ConcertId,
     /// Id of the performance.
-    pub performance: PerformanceId,
+    pub id: PerformanceId,
     /// Start of the performance.
     pub starts_at: Timestamp,
     /// Whether a seat is unsold.
@@ -57,8 +57,8 @@ pub struct RoomsNews {
     pub ended: Vec<(ConcertId, u64)>,
     /// The unsettled holds that the query named, each with the place that took it and its end.
     pub holds: Vec<(ConcertId, u64, ReservationId, Timestamp)>,
-    /// The stock of each performance, if the query wanted it.
-    pub stock: Vec<PerformanceStock>,
+    /// Whether each performance has unsold seats, if the query wanted it.
+    pub availability: Vec<PerformanceAvailability>,
 }
 
 /// The state of seats after a change.
@@ -92,7 +92,8 @@ pub trait News: Send + Sync {
     /// The changes of a performance after one of its versions, in order.
     async fn seats(&self, performance: PerformanceId, after: u64) -> Result<Vec<SeatsNews>, StoreError>;
 
-    /// How many times the database's history changed: a standby took over that may lack the newest commits. What a process
-    /// knew before may be lost, and the same version numbers now belong to other changes.
-    fn histories(&self) -> u64;
+    /// How many times the process connected to another server than before: the server was restarted, a standby took over, or
+    /// the database was restored. The newest commits that the process knew may be lost, and the same version numbers may now
+    /// belong to other changes.
+    fn server_changes(&self) -> u64;
 }

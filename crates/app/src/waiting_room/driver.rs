@@ -101,11 +101,11 @@ impl Driver {
 
     /// Takes one step. Returns the share of the rate that the room admits from now on.
     async fn take(&self, room: &LiveRoom, step: Step) -> (Result<Outcome<Step>, Failure>, f64) {
-        let bearers = step.bearers.clone();
+        let tokens = step.shown_tokens.clone();
         let began = Instant::now();
         let stepped = self.desk.submit_patiently(step).await;
         if stepped.is_err() {
-            room.check_again(bearers);
+            room.check_again(tokens);
         }
         let share = room.admission.measure_step(began.elapsed());
         self.share.set(share);

@@ -15,8 +15,8 @@ use super::{LiveRoom, Rooms};
 use crate::store::StoreError;
 use crate::store::news::{News, RoomNews, RoomsKnown, RoomsNews};
 
-/// A refresh asks this often what is left of each performance.
-const STOCK_EVERY: Duration = Duration::from_secs(1);
+/// Interval at which a refresh also reads which performances have unsold seats.
+const AVAILABILITY_EVERY: Duration = Duration::from_secs(1);
 
 /// After this long without a refresh, settled turns that were missed may be deleted: everything is read again.
 const NEWS_MISSED: Duration = Duration::from_secs(30);
@@ -38,10 +38,11 @@ struct Refreshes {
     succeeded_at: Option<Instant>,
     /// When the last refresh that failed began.
     failed_at: Option<Instant>,
-    /// When the last refresh began that read what is left of each performance.
-    stock_at: Option<Instant>,
-    /// The number of the database's history that is known: another one after a failover.
-    histories: u64,
+    /// When the last refresh began that also read which performances have unsold seats.
+    availability_at: Option<Instant>,
+    /// The value of [`News::server_changes`] when all rooms were last read because of it. Another value means that the rooms in
+    /// memory may be newer than the database.
+    server_changes: u64,
 }
 
 impl Follower {
@@ -148,18 +149,18 @@ impl Rooms {
         if refreshes.succeeded_at.is_none_or(|at| at.elapsed() > NEWS_MISSED) {
             self.reload().await?;
         }
-        let known = self.known(refreshes.stock_at.is_none_or(|at| at.elapsed() >= STOCK_EVERY));
+        let known = self.known(refreshes.availability_at.is_none_or(|at| at.elapsed() >= AVAILABILITY_EVERY));
         let news = follower.news.rooms(&known).await?;
         refreshes.succeeded_at = Some(began);
-        if known.with_stock {
-            refreshes.stock_at = Some(began);
+        if known.with_availability {
+            refreshes.availability_at = Some(began);
         }
         // A standby took over that may lack the last commits, or the database was set back by other means.
-        let histories = follower.news.histories();
-        if refreshes.histories != histories || self.is_behind(&news) {
+        let server_changes = follower.news.server_changes();
+        if refreshes.server_changes != server_changes || self.is_behind(&news) {
             tracing::warn!("the database may be older than the rooms in memory; reading all rooms again");
             self.reload().await?;
-            refreshes.histories = histories;
+            refreshes.server_changes = server_changes;
             return Ok(Vec::new());
         }
         let at = news.at;
@@ -168,7 +169,7 @@ impl Rooms {
         Ok(named)
     }
 
-    fn known(&self, with_stock: bool) -> RoomsKnown {
+    fn known(&self, with_availability: bool) -> RoomsKnown {
         let at = self.reader.now();
         let rooms = self.rooms.load();
         RoomsKnown {
@@ -177,10 +178,10 @@ impl Rooms {
                 .iter()
                 .flat_map(|(concert, room)| room.places_ending_soon(at).into_iter().map(|place| (*concert, place)))
                 .collect(),
-            with_stock,
+            with_availability,
             whole: Vec::new(),
             // Rooms that other instances made or woke are found by key at their first use; all others are found each second.
-            only_known: !with_stock,
+            only_known: !with_availability,
         }
     }
 
@@ -209,10 +210,10 @@ impl Rooms {
                 room.add_hold(place, hold, until);
             }
         }
-        let named = news.stock.iter().map(|stock| stock.performance).collect();
-        for stock in news.stock {
-            if let Some(room) = rooms.get(&stock.concert) {
-                room.availability.set(stock.performance, stock.starts_at, stock.is_unsold);
+        let named = news.availability.iter().map(|performance| performance.id).collect();
+        for performance in news.availability {
+            if let Some(room) = rooms.get(&performance.concert) {
+                room.availability.set(performance.id, performance.starts_at, performance.is_unsold);
             }
         }
         if moved {

@@ -3,7 +3,6 @@
 //! [`Rooms`] holds one [`LiveRoom`] for each concert. [`Rooms::placement`] answers where a token stands, [`home`] hands out
 //! places, and [`Driver`] submits the steps that admit users.
 
-mod asking;
 mod availability;
 mod change;
 mod driver;
@@ -15,6 +14,7 @@ pub mod home;
 mod live;
 mod outlook;
 mod pace;
+mod poll_interval;
 mod pressure;
 mod promises;
 mod retire;

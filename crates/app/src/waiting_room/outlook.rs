@@ -3,9 +3,9 @@
 use onsale_domain::time::Timestamp;
 use onsale_domain::waiting_room::{Line, Room};
 
-use super::asking::{Plan, whole};
 use super::forecast::Forecast;
 use super::pace::{Change, Pace, Running, precise, seconds_between};
+use super::poll_interval::{Plan, whole};
 use super::stated::{Earlier, Elapsed, Stated};
 
 /// Estimates are computed at this interval in seconds, and with each admission.
@@ -100,7 +100,7 @@ impl Forecaster {
     /// Measures a move of the room.
     pub(super) fn measure(&mut self, moved: &Move<'_>, at: Timestamp) {
         let ((before, line), (room, _)) = (moved.from, moved.to);
-        let called = line.people_up_to(room.served);
+        let called = line.users_up_to(room.served);
         let ended = (called + u64::from(before.active)).saturating_sub(u64::from(room.active));
         let absent = moved.absent.min(ended);
         self.pace.measure(Change { active: before.active, called, ended, absent }, at);
@@ -117,8 +117,8 @@ impl Forecaster {
         at: Timestamp,
     ) -> Option<Outlook> {
         let ((before, line_before), (room, line)) = (moved.from, moved.to);
-        let waited = line_before.people_up_to(moved.issued.max(line_before.issued));
-        let waiting = line.people_up_to(moved.issued.max(line.issued));
+        let waited = line_before.users_up_to(moved.issued.max(line_before.issued));
+        let waiting = line.users_up_to(moved.issued.max(line.issued));
         let seconds = seconds_between(self.made_at, at);
         let changed = before.settings != room.settings;
         // In an empty room the next outlook is computed now and then: the next client is answered from it.

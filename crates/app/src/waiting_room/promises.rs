@@ -11,8 +11,8 @@ use onsale_domain::time::Timestamp;
 use onsale_domain::waiting_room::Room;
 
 use super::Snapshot;
-use super::asking::{longest_far, longest_of};
 use super::pace::precise;
+use super::poll_interval::{longest_far, longest_of};
 
 /// Snapshots are kept at this interval, in milliseconds.
 const KEPT_EVERY_MILLIS: i64 = 1_000;
@@ -113,7 +113,7 @@ impl Promises {
     pub(super) fn latest(&self, place: u64, at: Timestamp) -> Timestamp {
         let ends = self.kept.iter().skip(1).map(|(until, _)| *until).chain([at]);
         let asked = self.kept.iter().zip(ends).map(|((_, kept), until)| {
-            let position = kept.line.people_up_to(place);
+            let position = kept.line.users_up_to(place);
             if position == 0 { until } else { after(until, kept.longest_interval(position)) }
         });
         asked.max().unwrap_or(at)

@@ -4,8 +4,8 @@
 //! some positions. When users are admitted, the entry of each client moves with it to its new position. From there it
 //! approaches the forecast, by a bounded factor in the interval after which this position polls again.
 
-use super::asking::Plan;
 use super::forecast::Forecast;
+use super::poll_interval::Plan;
 
 /// Four positions in each doubling, up to 2^26. Beyond, the wait grows in proportion.
 const POSITIONS: usize = 4 * 26;

@@ -46,7 +46,7 @@ pub(super) struct LiveTurn {
     /// Holds taken with it that may still be paid, each with its end.
     pub(super) holds: Vec<(ReservationId, Timestamp)>,
     /// The first token that was shown for the place since the admission.
-    bearer: OnceLock<Token>,
+    first_token: OnceLock<Token>,
     /// Whether the turn was used through this process, so that its token is checked.
     used: AtomicBool,
     /// Whether `others` has rejected tokens. Without one, a call does not take the lock.
@@ -67,7 +67,7 @@ impl LiveTurn {
             forgiven: AtomicI64::new(i64::MIN),
             claimed,
             holds: Vec::new(),
-            bearer: OnceLock::new(),
+            first_token: OnceLock::new(),
             used: AtomicBool::new(false),
             is_disputed: AtomicBool::new(false),
             others: Mutex::default(),
@@ -117,8 +117,8 @@ impl LiveTurn {
     }
 
     /// The first token that was shown since the admission.
-    pub(super) fn bearer(&self) -> Option<Token> {
-        self.bearer.get().cloned()
+    pub(super) fn first_token(&self) -> Option<Token> {
+        self.first_token.get().cloned()
     }
 
     pub(super) fn note_sign_of_life(&self, at: Timestamp) {
@@ -136,7 +136,7 @@ impl LiveTurn {
     /// Notes that a token was shown for the place. That is one comparison, except for the first token, the first use, and a
     /// second token.
     pub(super) fn note_token(&self, token: &Token, is_use: bool) {
-        let first = self.bearer.get_or_init(|| token.clone());
+        let first = self.first_token.get_or_init(|| token.clone());
         if first.id != token.id {
             let mut others = self.others.lock();
             if !others.known.contains(&token.id) && others.known.len() < OTHERS_MAX {

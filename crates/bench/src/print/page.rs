@@ -159,7 +159,15 @@ fn runs(raw: &Raw) -> Table {
 }
 
 fn results(raw: &Raw) -> Table {
-    let mut table = Table::new(["work", "with", "per second", "reference", "ratio", "target", "p99 at half load, ms"]);
+    let mut table = Table::new([
+        "work",
+        "with",
+        "per second",
+        "reference",
+        "ratio",
+        "target",
+        "p99 at half load, ms (≤ 5 poll, ≤ 25 others)",
+    ]);
     for shown in RESULTS {
         let line = |work: &str| raw.get(shown.suite).and_then(|file| file.line(work)).cloned();
         let Some(found) = line(shown.work) else {

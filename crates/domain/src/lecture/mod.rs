@@ -1,4 +1,4 @@
-//! Lectures: users apply first-come, first-served; one place a person; never more than the capacity.
+//! Lectures: users apply first-come, first-served; one place per user; never more than the capacity.
 
 mod freed_seats;
 

@@ -60,7 +60,7 @@ impl Line {
 
     /// The number of users still in line up to and including this place: 1 is the next to be admitted.
     /// `None` if the place was admitted, was given up, or was never handed out. A place in doubt has the position that it
-    /// gets when its bearer, who asks now, is known to have it.
+    /// gets when its user, whose poll this is, is known to have it.
     pub fn position(&self, place: u64) -> Option<u64> {
         if place <= self.served || place > self.issued.max(self.reserved_to) {
             return None;
@@ -75,7 +75,7 @@ impl Line {
     }
 
     /// The number of users in line up to this place: as many are admitted if the line advances to it.
-    pub fn people_up_to(&self, place: u64) -> u64 {
+    pub fn users_up_to(&self, place: u64) -> u64 {
         let given_up = self.given_up.partition_point(|given_up| *given_up <= place);
         let absent = u64::try_from(given_up).unwrap_or(u64::MAX).saturating_add(self.doubtful(place));
         place.saturating_sub(self.served).saturating_sub(absent)

@@ -161,7 +161,7 @@ pub struct Turn {
     /// Whether it was used. A used turn does not end by silence.
     pub claimed: bool,
     /// Whether its place has a row with its user. A place handed out by Redis gets one when
-    /// its bearer first shows the token after the admission.
+    /// its user first shows the token after the admission.
     pub named: bool,
 }
 

@@ -22,7 +22,7 @@ pub struct Step {
     /// The last place known to be handed out by Redis; 0 if unknown.
     pub issued: u64,
     /// Tokens that were shown after admission, of places that have no row yet.
-    pub bearers: Vec<Token>,
+    pub shown_tokens: Vec<Token>,
     /// Maximum number of admissions, if it is less than cap and rate allow.
     pub limit: Option<u32>,
 }
@@ -36,7 +36,7 @@ impl Step {
             claimed: Vec::new(),
             due: Vec::new(),
             issued: 0,
-            bearers: Vec::new(),
+            shown_tokens: Vec::new(),
             limit: None,
         }
     }
@@ -53,11 +53,11 @@ impl Command for Step {
         let places = self.seen.iter().map(|(place, _)| place).chain(&self.claimed).chain(&self.due);
         keys.turns.extend(places.map(|place| (self.concert, *place)));
         keys.turn_holders.extend(self.due.iter().map(|place| (self.concert, *place)));
-        for bearer in &self.bearers {
-            keys.turns.insert((self.concert, bearer.place));
-            keys.places.insert((self.concert, bearer.place));
-            keys.entrants.insert((self.concert, bearer.user.clone()));
-            keys.holders.insert((self.concert, bearer.user.clone()));
+        for token in &self.shown_tokens {
+            keys.turns.insert((self.concert, token.place));
+            keys.places.insert((self.concert, token.place));
+            keys.entrants.insert((self.concert, token.user.clone()));
+            keys.holders.insert((self.concert, token.user.clone()));
         }
     }
 
@@ -66,8 +66,8 @@ impl Command for Step {
             return Ok(());
         }
         raise(rows, self.concert, self.issued, cx.at);
-        for bearer in &self.bearers {
-            name(rows, bearer, cx.at);
+        for token in &self.shown_tokens {
+            name(rows, token, cx.at);
         }
         for (place, seen_at) in &self.seen {
             note(rows, (self.concert, *place), *seen_at, cx.at);
@@ -94,30 +94,30 @@ fn raise(rows: &mut Rows, concert: ConcertId, issued: u64, at: Timestamp) {
 
 /// Saves the user of an admitted place: the one who has used it, else the one whose token comes first. One user has one
 /// turn: if there are two, the running one stays.
-fn name(rows: &mut Rows, bearer: &Token, at: Timestamp) {
-    let (key, entrant) = ((bearer.concert, bearer.place), (bearer.concert, bearer.user.clone()));
-    if rows.places.get(&key).is_some_and(|place| place.token != bearer.id) {
-        rows.disputes.push(bearer.clone());
-        return change(rows, bearer.concert, at, |_| {});
+fn name(rows: &mut Rows, token: &Token, at: Timestamp) {
+    let (key, entrant) = ((token.concert, token.place), (token.concert, token.user.clone()));
+    if rows.places.get(&key).is_some_and(|place| place.token != token.id) {
+        rows.disputes.push(token.clone());
+        return change(rows, token.concert, at, |_| {});
     }
     if rows.turns.get(&key).is_none_or(|turn| turn.named) {
         return;
     }
-    let other = rows.current_places.get(&entrant).copied().filter(|other| *other != bearer.place);
-    if let Some(other) = other.map(|number| (bearer.concert, number)) {
-        if lasts_until(rows, other, &bearer.user, at).is_some_and(|until| at < until) {
-            rows.places.put(key, bearer.as_place(PlaceStanding::Replaced));
+    let other = rows.current_places.get(&entrant).copied().filter(|other| *other != token.place);
+    if let Some(other) = other.map(|number| (token.concert, number)) {
+        if lasts_until(rows, other, &token.user, at).is_some_and(|until| at < until) {
+            rows.places.put(key, token.as_place(PlaceStanding::Replaced));
             return end_turn(rows, key, at);
         }
         rows.places.change(&other).into_iter().for_each(|place| place.standing = PlaceStanding::Replaced);
         end_turn(rows, other, at);
     }
     if rows.places.get(&key).is_none_or(|place| place.standing == PlaceStanding::Replaced) {
-        rows.places.put(key, bearer.as_place(PlaceStanding::Current));
-        rows.current_places.put(entrant, bearer.place);
+        rows.places.put(key, token.as_place(PlaceStanding::Current));
+        rows.current_places.put(entrant, token.place);
     }
     rows.turns.change(&key).into_iter().for_each(|turn| turn.named = true);
-    change(rows, bearer.concert, at, |_| {});
+    change(rows, token.concert, at, |_| {});
 }
 
 /// Notes a sign of life. Every change of a turn increments the version of its room, by which other instances learn of it.

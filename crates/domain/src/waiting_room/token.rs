@@ -1,4 +1,4 @@
-//! What the bearer of a token may do, decided from the rows. This is the final decision, whatever a snapshot said.
+//! What the user of a token may do, decided from the rows. This is the final decision, whatever a snapshot said.
 
 use super::{Place, PlaceStanding, Turn};
 use crate::Refusal;
@@ -6,7 +6,7 @@ use crate::ids::{ConcertId, ReservationId, TokenId, UserId};
 use crate::rows::{Keys, Rows};
 use crate::time::Timestamp;
 
-/// A place in one room's line, as its bearer shows it. The signature was checked before this value is built.
+/// A place in one room's line, as its user shows it. The signature was checked before this value is built.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Token {
     /// Id of the token.

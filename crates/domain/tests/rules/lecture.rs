@@ -1,4 +1,4 @@
-//! Lectures: first come, first served; one place a person; the lowest free seat.
+//! Lectures: first come, first served; one place per user; the lowest free seat.
 
 use crate::support::Stage;
 

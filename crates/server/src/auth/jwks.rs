@@ -4,9 +4,10 @@
 //! By hand, because `jsonwebtoken` parses keys and does not fetch them, and because fetches for unknown key ids need one bound
 //! that all requests share: without it, a client that invents ids makes this server send a request for each of its own.
 
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use parking_lot::{Mutex, RwLock};
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -143,7 +144,7 @@ impl KeySet {
 
     /// Returns the keys that are trusted now; `None` if no fetch succeeded within 24 hours.
     pub(super) fn current(&self) -> Option<Fetched> {
-        let fetched = self.fetched.read().unwrap_or_else(PoisonError::into_inner);
+        let fetched = self.fetched.read();
         fetched.as_ref().filter(|fetched| fetched.at.elapsed() < TRUSTED_FOR).cloned()
     }
 
@@ -184,7 +185,7 @@ impl KeySet {
     /// Returns whether an unknown key id may request a fetch now, and notes that it did. `has_waited`: the request already
     /// waited for a fetch that began before its bearer came.
     fn may_fetch_for_unknown_id(&self, has_waited: bool) -> bool {
-        let mut last = self.for_unknown.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut last = self.for_unknown.lock();
         match last.as_mut().filter(|last| last.since.elapsed() < UNKNOWN_EVERY) {
             None => *last = Some(ForUnknown { since: Instant::now(), is_repeated: false }),
             Some(last) if has_waited && !last.is_repeated => last.is_repeated = true,
@@ -195,7 +196,7 @@ impl KeySet {
 
     /// Stores the keys of a fetch. Unchanged keys keep their generation, so that known bearers stay known.
     fn keep(&self, keys: Vec<Key>) {
-        let mut fetched = self.fetched.write().unwrap_or_else(PoisonError::into_inner);
+        let mut fetched = self.fetched.write();
         let generation = match fetched.as_ref() {
             None => 1,
             Some(before) if is_same_set(&before.keys, &keys) => before.generation,

@@ -116,7 +116,7 @@ async fn serve_metrics(listener: TcpListener, registry: Registry, stop: Cancella
     let registry = Arc::new(registry);
     let metrics = move |headers: HeaderMap| async move { http::show_metrics(&headers, &registry) };
     let router = Router::new().route("/metrics", get(metrics)).route("/healthz", get(async || "alive"));
-    let router = router.layer(map_response(http::mark_answer));
+    let router = router.layer(map_response(http::set_default_headers));
     let served = axum::serve(listener, router).with_graceful_shutdown(async move { stop.cancelled().await }).await;
     if let Err(error) = served {
         tracing::warn!(%error, "failed to serve metrics; /metrics and /healthz are gone until a restart");

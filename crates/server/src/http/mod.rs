@@ -42,7 +42,7 @@ use reply::{Decided, Success};
 pub(crate) use cache::{AnswerCaches, Kept, SeatTexts, Written, respond};
 pub(crate) use edge::{
     ClientLimits, ConnectionLimits, HttpMetrics, Limiter, Reached, Server, ServerLimits, Stopping, Streams, bind,
-    connections_that_fit, listen, mark_answer,
+    connections_that_fit, listen, set_default_headers,
 };
 pub(crate) use input::PathArgs;
 pub(crate) use openapi::document;

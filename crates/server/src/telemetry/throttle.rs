@@ -11,9 +11,10 @@
 use std::collections::HashMap;
 use std::fmt::{self, Write};
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use parking_lot::{Condvar, Mutex, MutexGuard};
 use tracing::callsite::Identifier;
 use tracing::field::{Field, Visit};
 use tracing::level_filters::LevelFilter;
@@ -95,7 +96,7 @@ impl Throttle {
         loop {
             let mut kinds = self.kinds();
             while kinds.is_empty() {
-                kinds = self.not_empty.wait(kinds).unwrap_or_else(PoisonError::into_inner);
+                self.not_empty.wait(&mut kinds);
             }
             let first = kinds.values().map(|repeats| repeats.since).min();
             drop(kinds);
@@ -106,7 +107,7 @@ impl Throttle {
     }
 
     fn kinds(&self) -> MutexGuard<'_, HashMap<Kind, Repeats>> {
-        self.kinds.lock().unwrap_or_else(PoisonError::into_inner)
+        self.kinds.lock()
     }
 
     /// Returns whether a line is written now. If not, counts it.

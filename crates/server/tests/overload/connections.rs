@@ -55,7 +55,7 @@ async fn silent_connections_make_room_for_new_ones() {
     }
     let half = raw::connect(base).await;
     half.try_write(b"GET /concerts HTTP/1.1\r\nhost: 127.").unwrap();
-    // Health is answered at once, from the reserved places if need be; everything else once a silent connection made room.
+    // Health is answered at once, from the reserved slots if need be; everything else once a silent connection made room.
     assert_eq!(get(base, "/healthz").await.status, 200);
     assert_eq!(get(base, "/readyz").await.status, 200);
     let served = async || (get(base, "/concerts").await.status == 200).then_some(());

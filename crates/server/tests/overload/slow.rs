@@ -77,7 +77,7 @@ async fn half_a_body_gets_408_in_time() {
 }
 
 #[tokio::test]
-async fn half_a_head_is_cut_off() {
+async fn an_incomplete_head_is_cut_off() {
     let (sale, token) = start_with_token().await;
     let base = sale.instance.base();
     let mut stream = connect(base).await;

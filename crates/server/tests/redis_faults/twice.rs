@@ -1,4 +1,4 @@
-//! A place with two bearers: one counts, the other is refused, and the audit reports both.
+//! A place with two tokens: one counts, the other is refused, and the audit reports both.
 
 use onsale_testing::redis::{Keeps, Redis};
 use onsale_testing::{Sale, without};
@@ -24,7 +24,7 @@ fn plant(redis: &Redis, concert: &str, owner: &str, second: &str) {
 }
 
 /// Two users with one place, each at an instance of their own.
-async fn two_bearers(redis: &Redis, concert: &str, at: [&Sale; 2]) {
+async fn two_tokens(redis: &Redis, concert: &str, at: [&Sale; 2]) {
     let performance = at[0].performance(concert, &json!(null)).await;
     let owner = at[0].active(concert, "owner").await;
     at[0].hold(&owner, &performance, &[1]).await;
@@ -37,7 +37,7 @@ async fn two_bearers(redis: &Redis, concert: &str, at: [&Sale; 2]) {
     at[0].until_status(&owner, "ACTIVE").await;
     at[0].hold(&owner, &performance, &[2]).await;
     let again = at[1].enter(concert, "second").await;
-    assert_ne!(again["token"], json!(second), "the second bearer gets a place of their own");
+    assert_ne!(again["token"], json!(second), "the user of the second token gets a place of their own");
 }
 
 fn sees_it(audit: &std::process::Output) {
@@ -47,23 +47,23 @@ fn sees_it(audit: &std::process::Output) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn one_of_two_bearers_is_refused_and_the_audit_sees_both() {
+async fn one_of_two_tokens_is_refused_and_the_audit_sees_both() {
     if without("redis") {
         return;
     }
     let redis = Redis::start(Keeps::Nothing).await;
     let sale = start(&[("ONSALE_REDIS_URL", &redis.url())]).await;
     let concert = sale.concert(&room(9)).await;
-    two_bearers(&redis, &concert, [&sale, &sale]).await;
+    two_tokens(&redis, &concert, [&sale, &sale]).await;
     let audit = Sale::launch(ONSALE).command(&["audit"]).current_dir(sale.instance.folder()).output().await.unwrap();
     sees_it(&audit);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn two_bearers_at_two_instances() {
+async fn two_tokens_at_two_instances() {
     let redis = Redis::start(Keeps::Nothing).await;
     let Some(line) = Line::start(&[redis.url(), redis.url()], 0).await else { return };
     let concert = line.at(0).concert(&room(9)).await;
-    two_bearers(&redis, &concert, [line.at(0), line.at(1)]).await;
+    two_tokens(&redis, &concert, [line.at(0), line.at(1)]).await;
     sees_it(&line.audit().await);
 }

@@ -26,7 +26,7 @@ pub(super) struct Life {
     pub(super) waited: Option<Told>,
     /// From this instant on it is surely not in line.
     pub(super) gone: i64,
-    /// When its bearer first asked to leave or to pay, if that may have succeeded.
+    /// When its user first asked to leave or to pay, if that may have succeeded.
     pub(super) ended_after: u64,
     records: Range<usize>,
 }

@@ -104,7 +104,7 @@ pub enum Lost {
     /// Time: the room's home did not answer. Positions may be older than allowed otherwise, and turns
     /// may end because signs of life were lost.
     Time,
-    /// Memory: places may count as given up until their bearers show them, and then come back ahead of other users. A user who
+    /// Memory: places may count as given up until their users show them, and then come back ahead of other users. A user who
     /// enters before that may get a second place.
     Memory,
 }

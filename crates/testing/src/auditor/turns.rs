@@ -1,5 +1,5 @@
 //! Turns: the answers about one token fit together. It waits, then its turn runs, then it is over and stays over. A turn
-//! ends by its bearer, by time, or by silence. During the turn every call is allowed, before it none.
+//! ends by its user, by time, or by silence. During the turn every call is allowed, before it none.
 
 use super::lives::{Life, Lives, described_at};
 use super::{Asked, Log, Lost, Record, Report, Rule, Standing};
@@ -19,7 +19,7 @@ pub(super) fn check(log: &Log, lives: &Lives<'_>, report: &mut Report) {
 struct Turns<'a> {
     log: &'a Log,
     lives: &'a Lives<'a>,
-    /// When tokens may count as given up until their bearers show them.
+    /// When tokens may count as given up until their users show them.
     forgetful: Vec<(i64, i64)>,
     /// When signs of life may get lost.
     late: Vec<(i64, i64)>,

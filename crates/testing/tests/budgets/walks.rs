@@ -8,7 +8,18 @@ use crate::sources::{all, root};
 /// A document names a file as `server/src/http/router.rs`, several as `edge/{host,guard}.rs`, and what is in a file as
 /// `app/src/desk/batch.rs::run` or `….rs::Room::admit`.
 fn named(span: &str) -> Option<(Vec<String>, Vec<&str>)> {
-    let crates = ["adapters/", "app/", "bench/", "domain/", "labs/", "server/", "testing/", "traffic/"];
+    let crates = [
+        "adapters/",
+        "app/",
+        "bench/",
+        "domain/",
+        "labs/",
+        "load-generator/",
+        "macros/",
+        "report/",
+        "server/",
+        "testing/",
+    ];
     let mut parts = span.split("::");
     let path = parts.next()?.trim_end_matches('/');
     let is_path = path.chars().all(|found| found.is_alphanumeric() || "/._-{},".contains(found));

@@ -40,7 +40,7 @@ async fn of_six_hundred_applicants_thirty_have_a_place() {
         .collect();
     assert_eq!(dones(&outcomes).count(), 30);
     assert!(places.keys().copied().eq(1..=30), "seat numbers without a gap: {places:?}");
-    assert_eq!(places.values().collect::<BTreeSet<_>>().len(), 30, "one place a person");
+    assert_eq!(places.values().collect::<BTreeSet<_>>().len(), 30, "one place per user");
     let already = refused(&outcomes, &Refusal::AlreadyApplied);
     assert_eq!(already, 30 * (INSTANCES - 1), "the other instances return the existing place");
     assert_eq!(already + refused(&outcomes, &Refusal::LectureFull) + 30, INSTANCES * 600);

@@ -164,10 +164,10 @@ impl People {
             some
         };
         let seen = some(20).into_iter().map(|place| (place, now.plus_millis(-200))).collect();
-        let (claimed, due, borne) = (some(10), some(70), some(50));
-        let bearers = self.tokens.iter().filter(|token| token.concert == concert && borne.contains(&token.place));
-        let (bearers, issued) = (bearers.cloned().collect(), places.last().map_or(0, |place| place + 1));
-        Step { seen, claimed, due, issued, bearers, ..Step::of(concert) }.into()
+        let (claimed, due, shown) = (some(10), some(70), some(50));
+        let shown_tokens = self.tokens.iter().filter(|token| token.concert == concert && shown.contains(&token.place));
+        let (shown_tokens, issued) = (shown_tokens.cloned().collect(), places.last().map_or(0, |place| place + 1));
+        Step { seen, claimed, due, issued, shown_tokens, ..Step::of(concert) }.into()
     }
 
     /// Guessed places as Redis would hand them out. Some are refused, because the epoch has changed.

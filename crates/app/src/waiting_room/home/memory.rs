@@ -12,7 +12,7 @@ use onsale_domain::waiting_room::{Memory, Token};
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum MemoryError {
     /// It cannot be reached or does not answer. The call may have taken effect.
-    #[error("the memory of places is away: {0}")]
+    #[error("Redis does not answer: {0}")]
     Away(String),
     /// The room is not open in the caller's epoch: the memory is another one, lost data or went back to older data, or
     /// another instance opened the room anew.
@@ -137,14 +137,14 @@ pub struct Entered {
     /// One result for each entrant, in their order.
     pub given: Vec<Given>,
     /// How far the block is used now.
-    pub mark: Mark,
+    pub block_use: BlockUse,
     /// Why the memory takes no new places, if it refused some.
     pub refused: Option<String>,
 }
 
 /// How far a block is used.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Mark {
+pub struct BlockUse {
     /// The last place handed out.
     pub issued: u64,
     /// The last place of the block.
@@ -161,7 +161,7 @@ pub struct State {
     /// The last epoch for which any life of this data was opened.
     pub last_epoch: u64,
     /// How far the block is used, also if the room was opened for another memory that this one is a copy of.
-    pub mark: Mark,
+    pub block_use: BlockUse,
     /// Places after the first and up to the second may be missing among those that users are known to have.
     pub missing: (u64, u64),
     /// Places after the first and up to the second were passed over when the room was opened: perhaps never handed out.
@@ -182,7 +182,13 @@ pub trait PlaceMemory: Send + Sync {
     async fn prepare(&self, concert: ConcertId) -> Result<State, MemoryError>;
 
     /// Opens a room in an epoch that the database has opened for this very memory, and that was not opened before.
-    async fn open(&self, concert: ConcertId, epoch: u64, memory: Memory, mark: Mark) -> Result<(), MemoryError>;
+    async fn open(
+        &self,
+        concert: ConcertId,
+        epoch: u64,
+        memory: Memory,
+        block_use: BlockUse,
+    ) -> Result<(), MemoryError>;
 
     /// Moves the end of the block of an epoch, and fails with [`MemoryError::NotOpen`] in another epoch.
     async fn extend(&self, concert: ConcertId, epoch: u64, block_end: u64) -> Result<(), MemoryError>;

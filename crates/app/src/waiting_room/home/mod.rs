@@ -18,7 +18,7 @@ use super::LiveRoom;
 use crate::desk::{Failure, Outcome};
 
 pub use database::DatabaseHome;
-pub use memory::{Entered, Entrant, Given, Held, Mark, MemoryError, PlaceMemory, State, Trouble};
+pub use memory::{BlockUse, Entered, Entrant, Given, Held, MemoryError, PlaceMemory, State, Trouble};
 pub use redis::RedisHome;
 pub use repair::Repairer;
 pub use watch::Watch;

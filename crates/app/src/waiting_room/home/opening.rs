@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use onsale_domain::ids::ConcertId;
 use onsale_domain::waiting_room::{BlockState, HandOut, Request};
 
-use super::{Mark, MemoryError, PlaceMemory, State};
+use super::{BlockUse, MemoryError, PlaceMemory, State};
 use crate::desk::{Desk, Failure};
 use crate::waiting_room::LiveRoom;
 use crate::waiting_room::handed_out::HandedOut;
@@ -61,8 +61,8 @@ impl Opener {
     }
 
     /// Notes how far the block is used.
-    pub(super) fn used(&self, mark: Mark) {
-        self.handed_out.note(self.epoch, mark.issued);
+    pub(super) fn note_use(&self, block_use: BlockUse) {
+        self.handed_out.note(self.epoch, block_use.issued);
     }
 
     /// Redis is in trouble: the next step writes how far places were handed out.
@@ -71,8 +71,8 @@ impl Opener {
     }
 
     /// Whether a further block should be reserved before this one ends.
-    pub(super) fn is_short(&self, mark: Mark) -> bool {
-        mark.block_end.saturating_sub(mark.issued) < self.block / 2
+    pub(super) fn is_short(&self, block_use: BlockUse) -> bool {
+        block_use.block_end.saturating_sub(block_use.issued) < self.block / 2
     }
 
     /// Reserves a further block.
@@ -146,13 +146,13 @@ impl Opener {
     async fn is_open(&mut self, state: &State, known: &BlockState) -> Result<bool, Failure> {
         let BlockState { issued, blocks, .. } = known;
         let is_same = blocks.epoch > 0 && state.epoch == blocks.epoch && state.memory == blocks.memory;
-        let reserved = state.mark.block_end.max(self.handed_out.shown_beyond());
+        let reserved = state.block_use.block_end.max(self.handed_out.shown_beyond());
         if !is_same || blocks.reserved_to < reserved {
             return Ok(false);
         }
         let handed_out = self.handed_out.issued_in(blocks.epoch).max(*issued);
         // Places may have been handed out and written to the database since Redis was read.
-        if state.mark.issued < handed_out && self.state().await?.mark.issued < handed_out {
+        if state.block_use.issued < handed_out && self.state().await?.block_use.issued < handed_out {
             return Ok(false);
         }
         self.epoch = blocks.epoch;
@@ -164,15 +164,15 @@ impl Opener {
     async fn open_anew(&mut self, before: &BlockState) -> Result<bool, Failure> {
         // First, so that a Redis that takes no writes does not use up epochs and blocks of the database.
         let prepared = self.memory.prepare(self.concert).await.map_err(|error| away(&error))?;
-        let State { memory, mark, last_epoch, passed, .. } = prepared;
+        let State { memory, block_use, last_epoch, passed, .. } = prepared;
         let (epoch, at_database) = (before.blocks.epoch, before.blocks.reserved_to.max(before.issued));
-        let known = self.handed_out.issued().max(mark.issued);
+        let known = self.handed_out.issued().max(block_use.issued);
         let shown = known.max(self.handed_out.shown_beyond());
-        let ends = shown.max(mark.block_end);
+        let ends = shown.max(block_use.block_end);
         // More places may have been handed out than are known if the database was set back, or if Redis lost everything and
         // nothing shows whether the database was set back too.
         let is_unsure = at_database < ends || (last_epoch == 0 && epoch > 0);
-        let reserved_to = if is_unsure { ends.max(at_database) + MARGIN } else { mark.block_end };
+        let reserved_to = if is_unsure { ends.max(at_database) + MARGIN } else { block_use.block_end };
         let epoch_seen = last_epoch.max(self.handed_out.epoch());
         let (in_doubt, places) = ((passed.0 + 1, passed.1), self.block);
         let reopen = Request::Reopen { epoch, memory, epoch_seen, known, reserved_to, in_doubt, places };
@@ -180,7 +180,7 @@ impl Opener {
         if !is_new {
             return Ok(false);
         }
-        let opened = Mark { issued, block_end: blocks.reserved_to };
+        let opened = BlockUse { issued, block_end: blocks.reserved_to };
         match self.memory.open(self.concert, blocks.epoch, memory, opened).await {
             Ok(()) => {
                 if at_database < ends {
@@ -190,7 +190,7 @@ impl Opener {
                 tracing::info!(concert.id = %self.concert, epoch = blocks.epoch, issued, "opened the room");
                 self.epoch = blocks.epoch;
                 self.reserved_at = Some(Instant::now());
-                self.used(opened);
+                self.note_use(opened);
                 Ok(true)
             }
             Err(MemoryError::NotOpen) => Ok(false),

@@ -9,7 +9,7 @@ use onsale_domain::waiting_room::Token;
 use tokio::sync::{mpsc, oneshot};
 
 use super::opening::Opener;
-use super::{Entered, Entrant, Given, Mark, MemoryError, PlaceMemory};
+use super::{BlockUse, Entered, Entrant, Given, MemoryError, PlaceMemory};
 use crate::desk::{Failure, SystemEntropy};
 use crate::waiting_room::{LiveRoom, Rooms};
 
@@ -107,9 +107,9 @@ impl RoomQueue {
 
     /// Answers the users of a call, and reserves the next block if this one is short.
     async fn take(&mut self, room: &Arc<LiveRoom>, batch: &mut Vec<Waiting>, entered: Entered) -> Result<(), Failure> {
-        let Entered { given, mark, refused } = entered;
-        self.opener.used(mark);
-        if self.is_beyond(room, mark).await {
+        let Entered { given, block_use, refused } = entered;
+        self.opener.note_use(block_use);
+        if self.is_beyond(room, block_use).await {
             // Before any entry is answered: their places would be beyond the end of the line.
             self.opener.open().await?;
             let _ = self.rooms.refresh().await;
@@ -120,7 +120,7 @@ impl RoomQueue {
             self.opener.write_soon();
             tracing::warn!(concert.id = %self.opener.concert, reason,
                 "Redis refuses new places; users without a place get 503");
-        } else if self.opener.is_short(mark) {
+        } else if self.opener.is_short(block_use) {
             self.opener.reserve().await?;
         }
         Ok(())
@@ -135,12 +135,12 @@ impl RoomQueue {
 
     /// Whether a block ends beyond what the database has reserved: the database was set back. Reads the database once for
     /// each block, and again after all rooms were read anew.
-    async fn is_beyond(&mut self, room: &Arc<LiveRoom>, mark: Mark) -> bool {
+    async fn is_beyond(&mut self, room: &Arc<LiveRoom>, block_use: BlockUse) -> bool {
         let readings = self.rooms.readings();
-        if mark.block_end <= self.confirmed.0 && self.confirmed.1 == readings {
+        if block_use.block_end <= self.confirmed.0 && self.confirmed.1 == readings {
             return false;
         }
-        let is_reserved = |room: &LiveRoom| mark.block_end <= room.snapshot().room.blocks.reserved_to;
+        let is_reserved = |room: &LiveRoom| block_use.block_end <= room.snapshot().room.blocks.reserved_to;
         if !is_reserved(room) {
             // While the database is away entries go on within the block.
             let is_known = self.rooms.refresh().await.is_ok();
@@ -148,7 +148,7 @@ impl RoomQueue {
                 return true;
             }
         }
-        self.confirmed = (mark.block_end, readings);
+        self.confirmed = (block_use.block_end, readings);
         false
     }
 

@@ -163,15 +163,15 @@ impl Repairer {
         let state = self.memory.state(concert).await?;
         if state.epoch >= epoch {
             let before = room.handed_out.issued();
-            room.handed_out.note(state.epoch, state.mark.issued);
+            room.handed_out.note(state.epoch, state.block_use.issued);
             let (after, to) = state.missing;
             room.handed_out.missing(after, to);
-            if before < state.mark.issued {
+            if before < state.block_use.issued {
                 self.rooms.wake_driver();
             }
         }
-        let went_back = state.epoch == epoch && state.mark.issued < known;
-        let is_ahead = epoch < state.epoch || room.is_beyond(state.mark.block_end);
+        let went_back = state.epoch == epoch && state.block_use.issued < known;
+        let is_ahead = epoch < state.epoch || room.is_beyond(state.block_use.block_end);
         if state.epoch < epoch || went_back || is_ahead {
             self.count_lost(concert, room).await;
         } else {

@@ -229,13 +229,13 @@ impl LiveRoom {
             self.published.count(running);
         }
         let is_idle = step.seen.is_empty() && step.claimed.is_empty() && step.due.is_empty();
-        let has_news = step.issued > 0 || !step.bearers.is_empty();
+        let has_news = step.issued > 0 || !step.shown_tokens.is_empty();
         (!is_idle || has_news || admissible > 0).then_some(step)
     }
 
     /// Puts tokens back to be checked by the next step, after the step that should have checked them failed.
-    pub(super) fn check_again(&self, bearers: Vec<Token>) {
-        self.turns.check_again(bearers);
+    pub(super) fn check_again(&self, tokens: Vec<Token>) {
+        self.turns.check_again(tokens);
     }
 
     /// Applies what a unit of work changed. Turns come before the snapshot: a poll that finds its place admitted in the new

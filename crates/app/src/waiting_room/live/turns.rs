@@ -120,11 +120,11 @@ impl Turns {
                 if !claimed && turn.is_worth_noting(claim_seconds, at) && step.seen.len() < Step::PLACES_MAX {
                     step.seen.push((*place, turn.seen()));
                 }
-                if !turn.turn.named && step.bearers.len() < Step::PLACES_MAX {
-                    step.bearers.extend(turn.bearer());
+                if !turn.turn.named && step.shown_tokens.len() < Step::PLACES_MAX {
+                    step.shown_tokens.extend(turn.first_token());
                 }
-                if step.bearers.len() < Step::PLACES_MAX {
-                    step.bearers.extend(turn.take_to_check());
+                if step.shown_tokens.len() < Step::PLACES_MAX {
+                    step.shown_tokens.extend(turn.take_to_check());
                 }
                 if turn.is_due(claim_seconds, at) && step.due.len() < Step::PLACES_MAX {
                     step.due.push(*place);
@@ -134,9 +134,9 @@ impl Turns {
         })
     }
 
-    pub(super) fn check_again(&self, bearers: Vec<Token>) {
+    pub(super) fn check_again(&self, tokens: Vec<Token>) {
         let turns = self.by_place.read();
-        for token in bearers {
+        for token in tokens {
             if let Some(turn) = turns.get(&token.place) {
                 turn.check_again(token);
             }

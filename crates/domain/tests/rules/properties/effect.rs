@@ -58,7 +58,7 @@ impl Effect<'_> {
             Token { id: place.token, concert, user, place: number, issued_at: place.issued_at }
         });
         let same = same.filter(|token| self.before.standing(token, self.at()) != Standing::Expired);
-        assert_eq!(same.is_none(), is_new, "one place a person, and a new one after the end");
+        assert_eq!(same.is_none(), is_new, "one place per user, and a new one after the end");
         match same {
             Some(same) => assert_eq!(token, &same),
             None => {

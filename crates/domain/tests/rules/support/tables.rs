@@ -100,7 +100,7 @@ impl Tables {
         line
     }
 
-    /// The state of a token's place, as its bearer sees it.
+    /// The state of a token's place, as its user sees it.
     pub(crate) fn standing(&self, token: &Token, at: Timestamp) -> Standing {
         let key = (token.concert, token.place);
         if let Some(position) = self.line(token.concert).position(token.place) {

@@ -50,9 +50,9 @@ impl RedisRoom {
     }
 
     /// One step with the highest place handed out, the tokens that were shown, and the turns to check.
-    pub(super) fn step(&mut self, issued: u64, bearers: &[(u64, &str)], due: &[u64]) {
-        let bearers = bearers.iter().map(|(place, user)| self.token(*place, user)).collect();
-        let step = Step { issued, bearers, due: due.to_vec(), ..Step::of(self.concert) };
+    pub(super) fn step(&mut self, issued: u64, tokens: &[(u64, &str)], due: &[u64]) {
+        let shown_tokens = tokens.iter().map(|(place, user)| self.token(*place, user)).collect();
+        let step = Step { issued, shown_tokens, due: due.to_vec(), ..Step::of(self.concert) };
         self.command(step);
     }
 

@@ -70,6 +70,6 @@ fn places_that_were_never_handed_out_are_not_in_line() {
 fn a_line_that_moves_on_to_a_place_calls_the_people_up_to_it() {
     let line = Line::new(10, 3, vec![9, 5, 6]);
     for (place, people) in [(0, 0), (3, 0), (4, 1), (5, 1), (6, 1), (7, 2), (8, 3), (9, 3), (10, 4)] {
-        assert_eq!(line.people_up_to(place), people, "people in line up to place {place}");
+        assert_eq!(line.users_up_to(place), people, "people in line up to place {place}");
     }
 }

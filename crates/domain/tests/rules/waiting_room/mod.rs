@@ -1,7 +1,6 @@
 //! The waiting room: places in order of arrival, admission by cap and rate, turns and their ends.
 
 mod admission;
-mod bearers;
 mod blocks;
 mod configuring;
 mod crowds;
@@ -9,6 +8,7 @@ mod entering;
 mod leaving;
 mod line;
 mod turns;
+mod two_tokens;
 mod window;
 
 use onsale_domain::waiting_room::Settings;

@@ -3,13 +3,14 @@
 use std::borrow::Borrow;
 use std::collections::HashMap;
 use std::hash::Hash;
-use std::sync::{Arc, OnceLock, PoisonError, RwLock};
+use std::sync::{Arc, OnceLock};
 
 use axum::http::HeaderValue;
 use jiff::civil::Date;
 use onsale_app::seat_map::Which;
 use onsale_domain::ids::{ConcertId, PerformanceId};
 use onsale_domain::time::Timestamp;
+use parking_lot::RwLock;
 
 use super::Written;
 
@@ -70,7 +71,7 @@ impl<K: Eq + Hash, S: PartialEq> AnswerCache<K, S> {
         K: Borrow<Q>,
         Q: ?Sized + Eq + Hash + ToOwned<Owned = K>,
     {
-        let known = self.entries.read().unwrap_or_else(PoisonError::into_inner).get(key).cloned();
+        let known = self.entries.read().get(key).cloned();
         let held = match known.filter(|held| held.is_fresh(&state, now)) {
             Some(held) => held,
             None => self.hold(key, state, now),
@@ -85,7 +86,7 @@ impl<K: Eq + Hash, S: PartialEq> AnswerCache<K, S> {
         K: Borrow<Q>,
         Q: ?Sized + Eq + Hash + ToOwned<Owned = K>,
     {
-        let mut all = self.entries.write().unwrap_or_else(PoisonError::into_inner);
+        let mut all = self.entries.write();
         if let Some(held) = all.get(key).filter(|held| held.is_fresh(&state, now)) {
             return held.clone();
         }
@@ -127,6 +128,6 @@ mod tests {
         for number in 0..10 * ANSWERS_MAX {
             cache.get(number.to_string().as_str(), 1, Timestamp::default(), || ready("", None));
         }
-        assert!(cache.entries.read().unwrap_or_else(PoisonError::into_inner).len() <= ANSWERS_MAX);
+        assert!(cache.entries.read().len() <= ANSWERS_MAX);
     }
 }

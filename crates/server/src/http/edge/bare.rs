@@ -12,7 +12,7 @@ use std::time::Duration;
 use axum::http::StatusCode;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use super::marks::{NO_STORE, NOSNIFF};
+use super::default_headers::{NO_STORE, NOSNIFF};
 use super::pulse::Pulse;
 use crate::http::HttpMetrics;
 use crate::http::edge::UNMATCHED;

@@ -1,32 +1,33 @@
 //! Limits on connections, in all and by address, and what happens beyond them.
 //!
-//! A connection takes a *place*. Beyond a limit:
+//! A connection takes a *slot*. Beyond a limit:
 //!
-//! 1. If all places are taken, the new connection gets the place of an idle one. The second-chance algorithm finds it: a
+//! 1. If all slots are taken, the new connection gets the slot of an idle one. The second-chance algorithm finds it: a
 //!    hand goes round and takes the first connection without a request since its last visit. So a request costs nothing.
-//! 2. If an address has all its places, one of its own idle connections is closed in the same way.
-//! 3. If none is idle, the new connection gets a *reserved* place. It may call the health checks and is refused
+//! 2. If an address has all its slots, one of its own idle connections is closed in the same way.
+//! 3. If none is idle, the new connection gets a *reserved* slot. It may call the health checks and is refused
 //!    everything else, so that a supervisor does not stop a server that is only busy.
-//! 4. If the reserved places are taken too, a silent connection in one of them is closed. If none is silent, the new one
+//! 4. If the reserved slots are taken too, a silent connection in one of them is closed. If none is silent, the new one
 //!    is closed.
 //!
 //! Nothing here waits, so no client can stop the server from accepting other clients.
 
 use std::net::IpAddr;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use ipnet::IpNet;
+use parking_lot::{Mutex, MutexGuard};
 use tokio::time::Instant;
 
 use super::address::network_of;
-use super::places::{Places, Refused};
 use super::pulse::Pulse;
 use super::reached::{Bound, Outcome, Reached};
+use super::slots::{Refused, Slots};
 
 /// The limits on connections.
 #[derive(Clone, Debug)]
 pub(crate) struct ConnectionLimits {
-    /// Maximum number of connections at once; one more has to wait for a place or is closed.
+    /// Maximum number of connections at once; one more has to wait for a slot or is closed.
     pub(crate) connections_max: usize,
     /// Connections at once of one client address (IPv6: of one /64 network).
     pub(crate) per_address_max: usize,
@@ -37,13 +38,13 @@ pub(crate) struct ConnectionLimits {
 /// All connections, and the limits on them.
 pub(super) struct Bounds {
     limits: ConnectionLimits,
-    /// Guards who has which place. Held for a bounded number of steps, never over an await.
-    open: Mutex<Places>,
+    /// Guards who has which slot. Held for a bounded number of steps, never over an await.
+    open: Mutex<Slots>,
     reached: Arc<Reached>,
 }
 
-/// A connection's place; free again when dropped.
-pub(super) struct Place {
+/// A connection's slot; free again when dropped.
+pub(super) struct Slot {
     bounds: Arc<Bounds>,
     kind: Kind,
     pub(super) pulse: Arc<Pulse>,
@@ -52,7 +53,7 @@ pub(super) struct Place {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Kind {
     Ordinary(usize),
-    /// Why the connection has no ordinary place.
+    /// Why the connection has no ordinary slot.
     Reserved(Refused),
 }
 
@@ -61,16 +62,16 @@ impl Bounds {
         Arc::new(Self { limits, open: Mutex::default(), reached })
     }
 
-    /// A place for a connection from this address; `None` if there is not even a reserved one.
-    pub(super) fn place(self: &Arc<Self>, peer: IpAddr) -> Option<Place> {
-        self.place_at(peer, Instant::now())
+    /// A slot for a connection from this address; `None` if there is not even a reserved one.
+    pub(super) fn slot(self: &Arc<Self>, peer: IpAddr) -> Option<Slot> {
+        self.slot_at(peer, Instant::now())
     }
 
-    fn place_at(self: &Arc<Self>, peer: IpAddr, now: Instant) -> Option<Place> {
+    fn slot_at(self: &Arc<Self>, peer: IpAddr, now: Instant) -> Option<Slot> {
         let address = self.limited(peer);
         let pulse = Arc::new(Pulse::default());
         let mut open = self.lock();
-        let (reached, refused) = self.make_place(&mut open, address, now);
+        let (reached, refused) = self.make_slot(&mut open, address, now);
         let kind = match refused {
             None => Some(Kind::Ordinary(open.take(pulse.clone(), address, now))),
             Some(refused) => open.reserve(refused, &pulse).then_some(Kind::Reserved(refused)),
@@ -80,12 +81,12 @@ impl Bounds {
         if let Some((bound, outcome)) = reached {
             self.reached.note(bound, outcome);
         }
-        kind.map(|kind| Place { bounds: self.clone(), kind, pulse })
+        kind.map(|kind| Slot { bounds: self.clone(), kind, pulse })
     }
 
-    /// Sees that there is a free place, if need be that of an idle connection. Returns the bound that was reached, and
-    /// why there is no place.
-    fn make_place(&self, open: &mut Places, address: Option<IpAddr>, now: Instant) -> (Met, Option<Refused>) {
+    /// Sees that there is a free slot, if need be that of an idle connection. Returns the bound that was reached, and
+    /// why there is no slot.
+    fn make_slot(&self, open: &mut Slots, address: Option<IpAddr>, now: Instant) -> (Met, Option<Refused>) {
         let of_address = address.map_or(0, |address| open.of_address(address));
         if let Some(address) = address.filter(|_| of_address >= self.limits.per_address_max) {
             return if open.evict_of(address, now) {
@@ -115,15 +116,15 @@ impl Bounds {
         (!self.limits.exempt.iter().any(|network| network.contains(&peer))).then(|| network_of(peer))
     }
 
-    fn lock(&self) -> MutexGuard<'_, Places> {
-        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, Slots> {
+        self.open.lock()
     }
 }
 
 /// A bound that a newcomer met, and what followed.
 type Met = Option<(Bound, Outcome)>;
 
-impl Place {
+impl Slot {
     /// Why the connection may only call the health checks; `None` if it may call everything.
     pub(super) fn refused(&self) -> Option<Refused> {
         match self.kind {
@@ -133,12 +134,12 @@ impl Place {
     }
 }
 
-impl Drop for Place {
+impl Drop for Slot {
     fn drop(&mut self) {
         let mut open = self.bounds.lock();
         match self.kind {
             Kind::Reserved(refused) => open.reserved(refused).0.retain(|pulse| !Arc::ptr_eq(pulse, &self.pulse)),
-            // An evicted connection's place may belong to another by now.
+            // An evicted connection's slot may belong to another by now.
             Kind::Ordinary(at) if open.is_of(at, &self.pulse) => open.free(at),
             Kind::Ordinary(_) => {}
         }
@@ -147,8 +148,8 @@ impl Drop for Place {
 
 #[cfg(test)]
 mod tests {
-    use super::super::places::{IDLE_MIN, RESERVED_MAX, RESERVED_OF_FULL_ADDRESSES_MAX};
     use super::super::pulse::Busy;
+    use super::super::slots::{IDLE_MIN, RESERVED_MAX, RESERVED_OF_FULL_ADDRESSES_MAX};
     use super::*;
 
     fn bounds(connections_max: usize, per_address_max: usize) -> Arc<Bounds> {
@@ -161,92 +162,92 @@ mod tests {
     }
 
     #[test]
-    fn the_connection_idle_for_longest_gives_its_place_to_a_new_one() {
+    fn the_connection_idle_for_longest_gives_its_slot_to_a_new_one() {
         let (bounds, now) = (bounds(3, 9), Instant::now());
-        let silent = bounds.place_at(ip("127.0.0.1"), now).unwrap();
-        let busy = bounds.place_at(ip("127.0.0.1"), now).unwrap();
+        let silent = bounds.slot_at(ip("127.0.0.1"), now).unwrap();
+        let busy = bounds.slot_at(ip("127.0.0.1"), now).unwrap();
         let _request = Busy::begin(&busy.pulse);
-        let used = bounds.place_at(ip("127.0.0.1"), now).unwrap();
+        let used = bounds.slot_at(ip("127.0.0.1"), now).unwrap();
         drop(Busy::begin(&used.pulse));
 
-        let too_soon = bounds.place_at(ip("127.0.0.1"), now).unwrap();
+        let too_soon = bounds.slot_at(ip("127.0.0.1"), now).unwrap();
         assert_eq!(too_soon.refused(), Some(Refused::Full), "none was idle for long enough");
         let later = now + IDLE_MIN;
-        let new = bounds.place_at(ip("127.0.0.1"), later).unwrap();
+        let new = bounds.slot_at(ip("127.0.0.1"), later).unwrap();
         assert_eq!(new.refused(), None);
         assert!(silent.pulse.is_evicted() && !busy.pulse.is_evicted() && !used.pulse.is_evicted());
         drop(silent);
-        assert_eq!(bounds.lock().len(), 3, "the place belongs to the new connection");
+        assert_eq!(bounds.lock().len(), 3, "the slot belongs to the new connection");
     }
 
     #[test]
-    fn busy_connections_keep_their_places_and_newcomers_get_a_reserved_one() {
+    fn busy_connections_keep_their_slots_and_newcomers_get_a_reserved_one() {
         let (bounds, now) = (bounds(1, 9), Instant::now());
-        let busy = bounds.place_at(ip("127.0.0.1"), now).unwrap();
+        let busy = bounds.slot_at(ip("127.0.0.1"), now).unwrap();
         let _request = Busy::begin(&busy.pulse);
         let later = now + 10 * IDLE_MIN;
-        let newcomer = || bounds.place_at(ip("127.0.0.1"), later);
-        let mut reserved: Vec<Place> = (0..RESERVED_MAX).filter_map(|_| newcomer()).collect();
-        assert!(reserved.iter().all(|place| place.refused() == Some(Refused::Full)));
+        let newcomer = || bounds.slot_at(ip("127.0.0.1"), later);
+        let mut reserved: Vec<Slot> = (0..RESERVED_MAX).filter_map(|_| newcomer()).collect();
+        assert!(reserved.iter().all(|slot| slot.refused() == Some(Refused::Full)));
         assert_eq!(reserved.len(), RESERVED_MAX);
 
-        reserved.push(newcomer().expect("the place of a silent one"));
+        reserved.push(newcomer().expect("the slot of a silent one"));
         assert!(reserved[0].pulse.is_evicted() && !reserved[1].pulse.is_evicted());
         drop(reserved.remove(0));
-        assert_eq!(bounds.lock().reserved(Refused::Full).0.len(), RESERVED_MAX, "the place belongs to the newcomer");
-        let requests: Vec<Busy> = reserved.iter().map(|place| Busy::begin(&place.pulse)).collect();
-        assert!(newcomer().is_none(), "each reserved place is in use");
+        assert_eq!(bounds.lock().reserved(Refused::Full).0.len(), RESERVED_MAX, "the slot belongs to the newcomer");
+        let requests: Vec<Busy> = reserved.iter().map(|slot| Busy::begin(&slot.pulse)).collect();
+        assert!(newcomer().is_none(), "each reserved slot is in use");
         drop((requests, reserved));
         assert!(newcomer().is_some());
     }
 
     #[test]
     fn each_idle_connection_makes_room_for_a_newcomer() {
-        // 100 places in a vector with room for 128.
+        // 100 slots in a vector with room for 128.
         let (bounds, now) = (bounds(100, 99), Instant::now());
-        let mut places: Vec<Place> = (0..100).filter_map(|_| bounds.place_at(ip("127.0.0.1"), now)).collect();
+        let mut slots: Vec<Slot> = (0..100).filter_map(|_| bounds.slot_at(ip("127.0.0.1"), now)).collect();
         for number in 0..100 {
-            let place = bounds.place_at(ip("127.0.0.1"), now + IDLE_MIN).unwrap();
-            assert_eq!(place.refused(), None, "newcomer {number}");
-            places.push(place);
+            let slot = bounds.slot_at(ip("127.0.0.1"), now + IDLE_MIN).unwrap();
+            assert_eq!(slot.refused(), None, "newcomer {number}");
+            slots.push(slot);
         }
-        assert!(places[..100].iter().all(|place| place.pulse.is_evicted()));
-        assert!(places[100..].iter().all(|place| !place.pulse.is_evicted()));
+        assert!(slots[..100].iter().all(|slot| slot.pulse.is_evicted()));
+        assert!(slots[100..].iter().all(|slot| !slot.pulse.is_evicted()));
     }
 
     #[test]
     fn a_full_address_gives_up_an_idle_connection_of_its_own() {
         let (bounds, now) = (bounds(10, 2), Instant::now());
-        let other = bounds.place_at(ip("203.0.113.2"), now).unwrap();
-        let first = bounds.place_at(ip("203.0.113.1"), now).unwrap();
-        let second = bounds.place_at(ip("203.0.113.1"), now).unwrap();
+        let other = bounds.slot_at(ip("203.0.113.2"), now).unwrap();
+        let first = bounds.slot_at(ip("203.0.113.1"), now).unwrap();
+        let second = bounds.slot_at(ip("203.0.113.1"), now).unwrap();
         let request = Busy::begin(&first.pulse);
-        let third = bounds.place_at(ip("203.0.113.1"), now + IDLE_MIN).unwrap();
+        let third = bounds.slot_at(ip("203.0.113.1"), now + IDLE_MIN).unwrap();
         assert_eq!(third.refused(), None);
         assert!(second.pulse.is_evicted() && !first.pulse.is_evicted() && !other.pulse.is_evicted());
         let _request = Busy::begin(&third.pulse);
-        let fourth = bounds.place_at(ip("203.0.113.1"), now + 2 * IDLE_MIN).unwrap();
+        let fourth = bounds.slot_at(ip("203.0.113.1"), now + 2 * IDLE_MIN).unwrap();
         assert_eq!(fourth.refused(), Some(Refused::AddressFull));
         drop((request, second, fourth));
         assert_eq!(bounds.lock().of_address(ip("203.0.113.1")), 2, "the first and the third");
     }
 
     #[test]
-    fn a_full_address_takes_no_reserved_place_of_other_addresses() {
+    fn a_full_address_takes_no_reserved_slot_of_other_addresses() {
         let (bounds, now) = (bounds(2, 1), Instant::now());
-        let mut places: Vec<Place> = (0..200).filter_map(|_| bounds.place_at(ip("203.0.113.1"), now)).collect();
+        let mut slots: Vec<Slot> = (0..200).filter_map(|_| bounds.slot_at(ip("203.0.113.1"), now)).collect();
         assert_eq!(bounds.lock().reserved(Refused::AddressFull).0.len(), RESERVED_OF_FULL_ADDRESSES_MAX);
-        let local = bounds.place_at(ip("127.0.0.1"), now).unwrap();
-        assert_eq!(local.refused(), None, "an ordinary place is free");
-        places.extend(bounds.place_at(ip("127.0.0.1"), now));
-        assert_eq!(places.last().unwrap().refused(), Some(Refused::Full));
-        places.clear();
+        let local = bounds.slot_at(ip("127.0.0.1"), now).unwrap();
+        assert_eq!(local.refused(), None, "an ordinary slot is free");
+        slots.extend(bounds.slot_at(ip("127.0.0.1"), now));
+        assert_eq!(slots.last().unwrap().refused(), Some(Refused::Full));
+        slots.clear();
         let mut open = bounds.lock();
         assert_eq!((open.addresses(), open.reserved(Refused::AddressFull).0.len()), (0, 0));
     }
 
     #[test]
-    fn an_address_has_a_share_of_the_places() {
+    fn an_address_has_a_share_of_the_slots() {
         let (bounds, now) = (bounds(10, 2), Instant::now());
         let table = [
             ("203.0.113.1", None),
@@ -262,14 +263,14 @@ mod tests {
             ("127.0.0.1", None),
             ("127.0.0.1", None),
         ];
-        let mut places = Vec::new();
+        let mut slots = Vec::new();
         for (address, refused) in table {
-            let place = bounds.place_at(ip(address), now).unwrap();
-            assert_eq!(place.refused(), refused, "{address}");
-            places.push(place);
+            let slot = bounds.slot_at(ip(address), now).unwrap();
+            assert_eq!(slot.refused(), refused, "{address}");
+            slots.push(slot);
         }
-        places.clear();
+        slots.clear();
         assert!(bounds.lock().addresses() == 0, "an address without connections is forgotten");
-        assert_eq!(bounds.place_at(ip("203.0.113.1"), now).unwrap().refused(), None);
+        assert_eq!(bounds.slot_at(ip("203.0.113.1"), now).unwrap().refused(), None);
     }
 }

@@ -168,7 +168,7 @@ impl ClientLimits {
     fn check_admin(&self, client: ClientAddress, headers: &HeaderMap, key: Option<&AdminKey>) -> Result<(), TooOften> {
         let (Some(key), Ok(Some(offered))) = (key, bearer(headers)) else { return Ok(()) };
         let guesses = (client.network(), "admin");
-        self.bad_bearers.look(&guesses).map_err(Limit::AddressBearers.refuses())?;
+        self.bad_bearers.would_allow(&guesses).map_err(Limit::AddressBearers.refuses())?;
         if !key.opens_for(offered) {
             let _ = self.bad_bearers.check_shared(&guesses);
         }
@@ -189,7 +189,7 @@ impl ClientLimits {
             return Ok(Some(Checked(Ok(user))));
         }
         let network = client.network();
-        self.bad_bearers.look(&network).map_err(Limit::AddressBearers.refuses())?;
+        self.bad_bearers.would_allow(&network).map_err(Limit::AddressBearers.refuses())?;
         let checked = bearers.check(token);
         match checked {
             // The client is not to blame if the server has no keys, or not yet the newest.

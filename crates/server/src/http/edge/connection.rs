@@ -11,7 +11,7 @@ use hyper_util::rt::TokioIo;
 use tokio::time::sleep;
 
 use super::bare::{Explained, late_answer};
-use super::bounds::Place;
+use super::bounds::Slot;
 use super::cut_off::CutOff;
 use super::linger::linger;
 use super::listen::Accepted;
@@ -27,23 +27,23 @@ const HEAD_MAX: usize = 32 * 1024;
 /// that was sent before that gets its answer, with `Connection: close`.
 const LAST_CALL: Duration = Duration::from_secs(2);
 
-/// The same for a connection that lost its place to another. Short, as both have a file descriptor until then.
+/// The same for a connection that lost its slot to another. Short, as both have a file descriptor until then.
 const LAST_CALL_IF_EVICTED: Duration = Duration::from_millis(200);
 
-/// How long a connection in a reserved place may take for the head of its request.
+/// How long a connection in a reserved slot may take for the head of its request.
 const RESERVED_SILENCE_MAX: Duration = Duration::from_secs(2);
 
-/// How long a request on a connection in a reserved place may take after that.
+/// How long a request on a connection in a reserved slot may take after that.
 const RESERVED_ANSWER_MAX: Duration = Duration::from_secs(8);
 
 /// Serves the requests of a connection until either side ends it.
 pub(super) async fn serve(accepted: Accepted, outer: Arc<Outer>, idle: Duration) {
-    let Accepted { mut stream, peer, place } = accepted;
+    let Accepted { mut stream, peer, slot } = accepted;
     let _open = outer.app.metrics.open_connection();
-    let pulse = place.pulse.clone();
+    let pulse = slot.pulse.clone();
     let stopping = &outer.app.stopping;
     let ended = {
-        let (outer, pulse, refused) = (&*outer, &pulse, place.refused());
+        let (outer, pulse, refused) = (&*outer, &pulse, slot.refused());
         let service = service_fn(move |request| async move {
             let busy = Busy::begin(pulse);
             let response = outer.answer(request, &Client { peer, pulse, refused }).await;
@@ -62,8 +62,8 @@ pub(super) async fn serve(accepted: Accepted, outer: Arc<Outer>, idle: Duration)
             biased;
             ended = pin!(connection) => ended,
             () = outlived(pulse, idle, stopping) => Ok(()),
-            () = lost_place(pulse) => Ok(()),
-            () = reserve_over(&place) => Ok(()),
+            () = lost_slot(pulse) => Ok(()),
+            () = reserve_over(&slot) => Ok(()),
         }
     };
     if let Some(answer) = late_answer(&ended, &pulse, &outer.app.metrics) {
@@ -77,32 +77,32 @@ pub(super) async fn serve(accepted: Accepted, outer: Arc<Outer>, idle: Duration)
             return;
         }
     }
-    if place.refused().is_some() {
-        // Free it before the slow end of the connection: new connections need reserved places.
-        drop(place);
+    if slot.refused().is_some() {
+        // Free it before the slow end of the connection: new connections need reserved slots.
+        drop(slot);
     }
-    // A connection that lost its place and stayed silent has nothing unread, and would only take up a file descriptor.
+    // A connection that lost its slot and stayed silent has nothing unread, and would only take up a file descriptor.
     if !pulse.is_silent_since_eviction() {
         linger(&stream, stopping).await;
     }
 }
 
-/// Returns soon after another connection has taken this one's place. A request that was already on its way still gets
+/// Returns soon after another connection has taken this one's slot. A request that was already on its way still gets
 /// its answer, with `Connection: close`.
-async fn lost_place(pulse: &Pulse) {
+async fn lost_slot(pulse: &Pulse) {
     pulse.evicted().await;
     pulse.set_ending();
     pulse.quiet(Quiet { idle: LAST_CALL_IF_EVICTED, head: LAST_CALL }).await;
 }
 
-/// Returns when a connection in a reserved place has used its time, so that another one gets the place. Never returns
-/// for a connection in an ordinary place.
-async fn reserve_over(place: &Place) {
-    if place.refused().is_none() {
+/// Returns when a connection in a reserved slot has used its time, so that another one gets the slot. Never returns
+/// for a connection in an ordinary slot.
+async fn reserve_over(slot: &Slot) {
+    if slot.refused().is_none() {
         return std::future::pending().await;
     }
     sleep(RESERVED_SILENCE_MAX).await;
-    if place.pulse.is_active() {
+    if slot.pulse.is_active() {
         sleep(RESERVED_ANSWER_MAX).await;
     }
 }

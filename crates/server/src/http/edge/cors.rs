@@ -66,7 +66,7 @@ impl Sharing {
     }
 
     /// Sets the headers of an answer.
-    pub(super) fn mark(self, headers: &mut HeaderMap) {
+    pub(super) fn set_headers(self, headers: &mut HeaderMap) {
         if self.varies {
             vary_by_origin(headers);
         }

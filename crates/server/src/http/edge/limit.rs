@@ -1,8 +1,9 @@
 //! Rate limits: a bounded table of clients, each with its remaining rate (GCRA).
 
 use std::hash::{BuildHasher, Hash, RandomState};
-use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
+
+use parking_lot::Mutex;
 
 use crate::settings::RateLimit;
 
@@ -98,7 +99,7 @@ impl Limiter {
     ///
     /// # Errors
     /// As [`Self::check_shared`].
-    pub(crate) fn look(&self, client: &impl Hash) -> Result<(), u32> {
+    pub(crate) fn would_allow(&self, client: &impl Hash) -> Result<(), u32> {
         if !self.is_on() {
             return Ok(());
         }
@@ -130,7 +131,7 @@ impl Limiter {
     fn take(&self, client: u64, now: u64, added: u64, bucket: Bucket) -> Result<(), u32> {
         let (cost, burst) = (self.cost(), 2 * self.span());
         let group = usize::try_from(client % GROUPS as u64).unwrap_or(0);
-        let mut group = self.groups[group].lock().unwrap_or_else(PoisonError::into_inner);
+        let mut group = self.groups[group].lock();
         let found = group.iter().position(|entry| entry.client == client);
         // A new client replaces the one that has been quiet longest.
         let quietest = || (0..GROUP).min_by_key(|index| group[*index].used_until).unwrap_or(0);
@@ -251,7 +252,7 @@ mod tests {
     }
 
     #[test]
-    fn looking_costs_nothing() {
+    fn a_check_that_counts_nothing_costs_nothing() {
         let limiter = limiter(1);
         for _ in 0..10 {
             assert_eq!(limiter.take(7, 0, 0, Bucket::Shared), Ok(()));

@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::time::{Instant, sleep, timeout_at};
 
-use super::bounds::{Bounds, Place};
+use super::bounds::{Bounds, Slot};
 
 /// The most connections that the system queues until they are accepted. It drops further ones. Their clients try again
 /// after 1 s, 2 s, 4 s, so their order of arrival is lost.
@@ -20,11 +20,11 @@ const BACKLOG_MIN: u32 = 4_096;
 /// The longest time for handshakes that have begun when the listener closes.
 const LAST_HANDSHAKES: Duration = Duration::from_millis(50);
 
-/// An accepted connection and its place among all connections.
+/// An accepted connection and its slot among all connections.
 pub(super) struct Accepted {
     pub(super) stream: TcpStream,
     pub(super) peer: SocketAddr,
-    pub(super) place: Place,
+    pub(super) slot: Slot,
 }
 
 /// Binds an address without listening yet: clients are refused until the server is ready for them.
@@ -60,14 +60,14 @@ fn system_backlog() -> Option<u32> {
     std::fs::read_to_string("/proc/sys/net/core/somaxconn").ok()?.trim().parse().ok()
 }
 
-/// Accepts the next connection; `None` if that failed, or if it was closed because there is no place for it.
+/// Accepts the next connection; `None` if that failed, or if it was closed because there is no slot for it.
 pub(super) async fn accept(listener: &TcpListener, bounds: &Arc<Bounds>) -> Option<Accepted> {
     match listener.accept().await {
         Ok((stream, peer)) => {
             let _ = stream.set_nodelay(true);
-            // A connection without even a reserved place is closed here.
-            let place = bounds.place(peer.ip())?;
-            Some(Accepted { stream, peer, place })
+            // A connection without even a reserved slot is closed here.
+            let slot = bounds.slot(peer.ip())?;
+            Some(Accepted { stream, peer, slot })
         }
         Err(error) => {
             // No file descriptor is left, most likely.

@@ -17,17 +17,17 @@ use super::clients::{Asked, ClientLimits, Keys};
 use super::cors::Sharing;
 use super::drain::drained;
 use super::peer::Peer;
-use super::places::Refused;
 use super::pulse::Pulse;
 use super::request_id::{REQUEST_ID, RequestIds};
-use super::{guard, marks};
+use super::slots::Refused;
+use super::{default_headers, guard};
 use crate::http::App;
 use crate::http::edge::UNMATCHED;
 use crate::http::input::coding;
 use crate::http::reply::problem::Problem;
 use crate::http::routes::waiting_room_events::EVENTS_PATH;
 
-/// The paths that a connection in a reserved place may call.
+/// The paths that a connection in a reserved slot may call.
 const RESERVED_PATHS: [&str; 3] = ["/healthz", "/readyz", "/metrics"];
 
 /// The service and the layer around it.
@@ -42,12 +42,12 @@ pub(super) struct Outer {
 pub(super) struct Client<'a> {
     pub(super) peer: SocketAddr,
     pub(super) pulse: &'a Arc<Pulse>,
-    /// Why the connection has only a reserved place, if it has.
+    /// Why the connection has only a reserved slot, if it has.
     pub(super) refused: Option<Refused>,
 }
 
-/// Refuses a connection in a reserved place, except for a few paths.
-fn check_place(path: &str, client: &Client<'_>) -> Result<(), Problem> {
+/// Refuses a connection in a reserved slot, except for a few paths.
+fn check_slot(path: &str, client: &Client<'_>) -> Result<(), Problem> {
     match client.refused {
         Some(refused) if !RESERVED_PATHS.contains(&path) => Err(refused.problem()),
         _ => Ok(()),
@@ -65,8 +65,8 @@ impl Outer {
     /// `too-many-requests` if a limit of the client is reached.
     fn limit_client(&self, request: &mut Request<Body>, client: &Client<'_>) -> Result<(), Problem> {
         let keys = Keys { bearers: &self.app.bearers, admin: self.app.admin_key.as_ref() };
-        let paid = self.clients.check(Asked::of(request), client.peer.ip(), keys);
-        if let Some(checked) = paid.inspect_err(|too_often| self.app.metrics.count_limited(too_often.limit))? {
+        let checked = self.clients.check(Asked::of(request), client.peer.ip(), keys);
+        if let Some(checked) = checked.inspect_err(|too_often| self.app.metrics.count_limited(too_often.limit))? {
             request.extensions_mut().insert(checked);
         }
         Ok(())
@@ -98,7 +98,7 @@ impl Outer {
             request.extensions_mut().insert(Peer::new(pulse.clone()));
         }
         let sharing = Sharing::of(&self.app.web, &request);
-        let checked = match check_place(request.uri().path(), client) {
+        let checked = match check_slot(request.uri().path(), client) {
             Ok(()) => self.limit_client(&mut request, client).and_then(|()| self.check(&request)),
             refused => refused,
         };
@@ -118,8 +118,8 @@ impl Outer {
         }
         let headers = response.headers_mut();
         headers.insert(REQUEST_ID, request_id);
-        marks::mark(headers);
-        sharing.mark(headers);
+        default_headers::set(headers);
+        sharing.set_headers(headers);
         let is_incomplete = status == StatusCode::REQUEST_TIMEOUT || (expects && (is_safe || !status.is_success()));
         if is_incomplete || self.app.stopping.is_leaving() || pulse.is_ending() {
             headers.insert(CONNECTION, HeaderValue::from_static("close"));

@@ -32,9 +32,9 @@ pub(super) struct Pulse {
     half_closed: AtomicBool,
     /// The connection is about to be closed: the next answer is its last.
     ending: AtomicBool,
-    /// If the connection lost its place to another: its beats at that moment, plus 1; else 0.
+    /// If the connection lost its slot to another: its beats at that moment, plus 1; else 0.
     evicted_at: AtomicU64,
-    /// Wakes the connection's task when it loses its place.
+    /// Wakes the connection's task when it loses its slot.
     eviction: Notify,
 }
 
@@ -52,7 +52,7 @@ pub(super) struct Quiet {
 pub(super) enum Silence {
     Idle,
     /// A head began and did not end.
-    HalfAHead,
+    IncompleteHead,
 }
 
 /// A request is under way until this is dropped, at the end of its answer's body.
@@ -124,7 +124,7 @@ impl Pulse {
         self.ending.load(Ordering::Relaxed)
     }
 
-    /// Takes the connection's place away; its task then closes it. Called from another task.
+    /// Takes the connection's slot away; its task then closes it. Called from another task.
     pub(super) fn evict(&self) {
         self.evicted_at.store(self.beats() + 1, Ordering::Relaxed);
         // Wakes also a task that begins to wait only later.
@@ -136,12 +136,12 @@ impl Pulse {
         self.evicted_at.load(Ordering::Relaxed) != 0
     }
 
-    /// Whether the connection lost its place and had no byte of a request since.
+    /// Whether the connection lost its slot and had no byte of a request since.
     pub(super) fn is_silent_since_eviction(&self) -> bool {
         self.evicted_at.load(Ordering::Relaxed) == self.beats() + 1 && !self.head_begun.load(Ordering::Relaxed)
     }
 
-    /// Returns once the connection has lost its place.
+    /// Returns once the connection has lost its slot.
     pub(super) async fn evicted(&self) {
         self.eviction.notified().await;
     }
@@ -169,7 +169,7 @@ impl Pulse {
         let mut head_since: Option<Instant> = None;
         loop {
             match head_since {
-                Some(since) if since.elapsed() >= limits.head => return Silence::HalfAHead,
+                Some(since) if since.elapsed() >= limits.head => return Silence::IncompleteHead,
                 // A connection that never asked for anything is worth less than one that may ask again.
                 None if seen == 0 && idle_since.elapsed() >= HEAD_TIMEOUT => return Silence::Idle,
                 None if idle_since.elapsed() >= limits.idle => return Silence::Idle,

@@ -23,7 +23,7 @@ impl Bound {
 
     fn advice(self) -> &'static str {
         match self {
-            Self::Connections => "every connection place is taken; raise ONSALE_CONNECTIONS_MAX or add an instance",
+            Self::Connections => "every connection slot is taken; raise ONSALE_CONNECTIONS_MAX or add an instance",
             Self::ConnectionsPerAddress => {
                 "one client address has all the connections it may have; name a proxy in ONSALE_TRUSTED_PROXIES, \
                  or raise ONSALE_CONNECTIONS_PER_ADDRESS"

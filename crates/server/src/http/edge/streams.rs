@@ -1,9 +1,10 @@
 //! The limit on open event streams of one queue token on this instance.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use onsale_domain::ids::TokenId;
+use parking_lot::Mutex;
 
 use super::reached::{Bound, Outcome, Reached};
 
@@ -33,7 +34,7 @@ impl Streams {
 
     /// One more stream of a token; `None` if it has as many as it may.
     pub(crate) fn open(self: &Arc<Self>, token: TokenId) -> Option<OpenStream> {
-        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut open = self.open.lock();
         let count = open.entry(token).or_default();
         if *count >= PER_TOKEN_MAX {
             self.reached.note(Bound::StreamsPerToken, Outcome::Refused);
@@ -46,7 +47,7 @@ impl Streams {
 
 impl Drop for OpenStream {
     fn drop(&mut self) {
-        let mut open = self.streams.open.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut open = self.streams.open.lock();
         if let Some(count) = open.get_mut(&self.token) {
             *count -= 1;
             if *count == 0 {
@@ -70,6 +71,6 @@ mod tests {
         open.pop();
         assert!(streams.open(token(1)).is_some());
         open.clear();
-        assert!(streams.open.lock().unwrap().is_empty());
+        assert!(streams.open.lock().is_empty());
     }
 }

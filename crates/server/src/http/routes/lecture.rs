@@ -92,7 +92,7 @@ impl Sample for Applied {
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Applications {
     user_id: Id<UserId>,
-    /// Whether `applications` holds any.
+    /// Whether `applications` is not empty.
     applied: bool,
     applications: Vec<Application>,
 }

@@ -25,7 +25,7 @@ pub(crate) struct PaymentShown {
     reservation_id: Id<ReservationId>,
     /// Points.
     amount: i64,
-    /// What the wallet held afterwards.
+    /// Points in the wallet after the payment.
     balance: i64,
     seats: Vec<u32>,
     paid_at: Instant,

@@ -38,7 +38,7 @@ pub(crate) struct QueuePlace {
     position: Option<u64>,
     /// An estimate; null unless waiting.
     estimated_wait_seconds: Option<u64>,
-    /// When to ask again; null unless waiting.
+    /// Seconds until the next poll; null unless waiting.
     poll_after_seconds: Option<u64>,
     issued_at: Instant,
     /// Until when the turn lasts, live holds counted; null unless active.
@@ -47,7 +47,7 @@ pub(crate) struct QueuePlace {
     as_of: Instant,
     /// Nothing is left in this concert, and no hold can come back.
     sold_out: bool,
-    /// Admission is paused: no time can be given, and `estimatedWaitSeconds` counts from when it goes on.
+    /// Admission is paused. `estimatedWaitSeconds` then counts from the end of the pause.
     paused: bool,
 }
 
@@ -62,7 +62,7 @@ impl Sample for QueuePlace {
     }
 }
 
-/// The part of a place that changes while its bearer waits.
+/// The part of a place that changes while its user waits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct PlaceNews {
     pub(crate) status: TokenStatus,
@@ -217,7 +217,7 @@ pub(crate) async fn get_queue_place(
 
 /// Give a place up
 ///
-/// And with it the seats still held.
+/// The seats that its user holds are free again.
 #[operation(tag = WaitingRoom, returns = "The place is given up")]
 pub(crate) async fn leave_queue(
     State(app): State<App>,

@@ -33,7 +33,7 @@ use crate::http::routes::waiting_room::{PlaceNews, QueuePlace, TokenStatus};
 const POSITION_EVERY: Duration = Duration::from_secs(1);
 
 /// An open stream is a sign of life, shown this often.
-const LOOK_EVERY: Duration = Duration::from_millis(500);
+const READ_EVERY: Duration = Duration::from_millis(500);
 
 /// The state is sent again after this long without a change, with fresh estimates.
 const REPEAT_EVERY: Duration = Duration::from_secs(10);
@@ -213,7 +213,7 @@ impl Follower {
                 return None;
             }
             self.moved.borrow_and_update();
-            if let Some(place) = self.look().await.ok()?
+            if let Some(place) = self.read_place().await.ok()?
                 && self.is_due(&place)
             {
                 return self.event(&place);
@@ -226,7 +226,7 @@ impl Follower {
             tokio::select! {
                 () = stopping.closing() => return None,
                 _ = self.moved.changed() => {}
-                () = tokio::time::sleep(LOOK_EVERY) => {}
+                () = tokio::time::sleep(READ_EVERY) => {}
             }
         }
     }
@@ -236,7 +236,7 @@ impl Follower {
     ///
     /// # Errors
     /// If the room no longer exists.
-    async fn look(&mut self) -> Result<Option<QueuePlace>, Problem> {
+    async fn read_place(&mut self) -> Result<Option<QueuePlace>, Problem> {
         if let Some(place) = self.first.take() {
             return Ok(Some(place));
         }

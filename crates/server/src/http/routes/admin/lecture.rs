@@ -27,7 +27,7 @@ pub(crate) struct LectureBody {
     lecturer: Option<Nullable<Name>>,
     /// RFC 3339, with seconds and an offset; years 0001 to 9999.
     starts_at: Instant,
-    /// 30 unless said.
+    /// Capacity; 30 if it is missing.
     capacity: Option<Count<1, CAPACITY_MAX>>,
 }
 
@@ -49,7 +49,7 @@ impl LectureBody {
     }
 }
 
-/// Make a lecture
+/// Create a lecture with a number of seats
 #[operation(tag = Administration, returns = "The lecture", example = new_lecture())]
 pub(crate) async fn create_lecture(
     State(app): State<App>,

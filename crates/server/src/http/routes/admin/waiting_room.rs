@@ -16,7 +16,7 @@ use crate::http::reply::problem::{Code, Problem};
 use crate::http::reply::{Decided, OkJson};
 use crate::http::values::Count;
 
-/// How a waiting room admits; what is not named is as the server is set.
+/// Settings of a waiting room. A missing field takes the server's default.
 #[derive(Body, Default, JsonSchema)]
 #[schemars(rename = "QueueSettingsBody")]
 #[serde(rename_all = "camelCase")]
@@ -47,9 +47,9 @@ pub(crate) struct QueueSettings {
     max_active: u32,
     /// How many may become active within any one second.
     admit_per_second: u32,
-    /// How long a turn lasts.
+    /// Length of a turn, in seconds.
     active_seconds: u32,
-    /// How long an admitted visitor may stay silent before losing the turn.
+    /// Seconds without a sign of life after which an unused turn ends.
     claim_seconds: u32,
     /// Admission is stopped; entering, polling and leaving go on.
     paused: bool,

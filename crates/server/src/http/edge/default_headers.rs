@@ -11,13 +11,13 @@ pub(super) const NO_STORE: &str = "no-store";
 pub(super) const NOSNIFF: &str = "nosniff";
 
 /// Sets the headers. An answer that sets its own `Cache-Control` keeps it: lists, seats, dates and pages.
-pub(super) fn mark(headers: &mut HeaderMap) {
+pub(super) fn set(headers: &mut HeaderMap) {
     headers.entry(CACHE_CONTROL).or_insert(HeaderValue::from_static(NO_STORE));
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static(NOSNIFF));
 }
 
-/// As [`mark`], for the small server of `onsale relay`.
-pub(crate) async fn mark_answer(mut response: Response) -> Response {
-    mark(response.headers_mut());
+/// As [`set`], for the small server of `onsale relay`.
+pub(crate) async fn set_default_headers(mut response: Response) -> Response {
+    set(response.headers_mut());
     response
 }

@@ -34,9 +34,9 @@ fn hold(room: &mut RedisRoom, token: &Token, seat: i64) -> Answer {
     room.world.one(Hold { token: token.clone(), target: Target::Performance(performance), seats }.into())
 }
 
-fn show(room: &mut RedisRoom, bearers: &[&Token]) {
-    let bearers = bearers.iter().copied().cloned().collect();
-    room.command(Step { bearers, ..Step::of(room.concert) });
+fn show(room: &mut RedisRoom, tokens: &[&Token]) {
+    let shown_tokens = tokens.iter().copied().cloned().collect();
+    room.command(Step { shown_tokens, ..Step::of(room.concert) });
 }
 
 fn expired() -> Answer {

@@ -49,9 +49,9 @@ impl Twice {
         hold(token, &self.performances[usize::from(token.user != self.owner.user)], &[seat])
     }
 
-    fn step(&self, bearers: &[&Token]) -> AnyCommand {
-        let bearers = bearers.iter().copied().cloned().collect();
-        Step { bearers, ..Step::of(self.concert) }.into()
+    fn step(&self, tokens: &[&Token]) -> AnyCommand {
+        let shown_tokens = tokens.iter().copied().cloned().collect();
+        Step { shown_tokens, ..Step::of(self.concert) }.into()
     }
 
     async fn holds(&mut self, token: &Token, seat: u32) -> bool {
@@ -64,8 +64,8 @@ impl Twice {
     }
 
     /// Takes a step, and returns the users whose tokens were shown for the place of another token.
-    async fn disputes(&mut self, bearers: &[&Token]) -> Vec<String> {
-        let requests = [Request::from(self.step(bearers))];
+    async fn disputes(&mut self, tokens: &[&Token]) -> Vec<String> {
+        let requests = [Request::from(self.step(tokens))];
         let mut unit = self.lane.load(&requests).await.unwrap();
         self.lane.decide(&requests, &mut unit);
         self.lane.writer.save(&unit).await.unwrap();

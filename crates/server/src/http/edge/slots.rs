@@ -1,4 +1,4 @@
-//! Which connection has which place: ordinary places, counted by address, and reserved ones.
+//! Which connection has which slot: ordinary slots, counted by address, and reserved ones.
 
 use std::collections::{HashMap, VecDeque};
 use std::net::IpAddr;
@@ -17,10 +17,10 @@ pub(super) const IDLE_MIN: Duration = Duration::from_secs(1);
 /// The most connections that a hand visits for one new connection, which bounds the time under the lock.
 const VISITS_MAX: usize = 64;
 
-/// Reserved places, for connections that may only call the health checks because the server is full.
+/// Reserved slots, for connections that may only call the health checks because the server is full.
 pub(super) const RESERVED_MAX: usize = 64;
 
-/// Reserved places for connections whose address is full. They are separate, so that one address cannot take those that
+/// Reserved slots for connections whose address is full. They are separate, so that one address cannot take those that
 /// all other clients need.
 pub(super) const RESERVED_OF_FULL_ADDRESSES_MAX: usize = 16;
 
@@ -28,18 +28,18 @@ pub(super) const RESERVED_OF_FULL_ADDRESSES_MAX: usize = 16;
 /// clients behind an address do not all come back at once.
 const RETRY_SECONDS_MAX: u32 = 5;
 
-/// All places that are taken.
+/// All slots that are taken.
 #[derive(Default)]
-pub(super) struct Places {
+pub(super) struct Slots {
     ordinary: Ring<Taken>,
-    /// The numbers of the places of each address that is limited; an address without a place has no entry.
+    /// The numbers of the slots of each address that is limited; an address without a slot has no entry.
     addresses: HashMap<IpAddr, Ring<usize>>,
-    /// Connections in reserved places, the oldest first.
+    /// Connections in reserved slots, the oldest first.
     reserved: VecDeque<Arc<Pulse>>,
     reserved_of_full_addresses: VecDeque<Arc<Pulse>>,
 }
 
-/// A place that is taken, as a hand sees it.
+/// A slot that is taken, as a hand sees it.
 struct Taken {
     pulse: Arc<Pulse>,
     /// The address that the connection is counted under, and its number there.
@@ -51,9 +51,9 @@ struct Taken {
 /// Why a connection may only call the health checks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Refused {
-    /// Each place is taken, and no connection is idle.
+    /// Each slot is taken, and no connection is idle.
     Full,
-    /// The client's address has all the places that one address may have.
+    /// The client's address has all the slots that one address may have.
     AddressFull,
 }
 
@@ -68,29 +68,29 @@ impl Refused {
     }
 }
 
-impl Places {
-    /// Ordinary places that are taken.
+impl Slots {
+    /// Ordinary slots that are taken.
     pub(super) fn len(&self) -> usize {
         self.ordinary.len()
     }
 
-    /// Ordinary places that connections of this address have.
+    /// Ordinary slots that connections of this address have.
     pub(super) fn of_address(&self, address: IpAddr) -> usize {
         self.addresses.get(&address).map_or(0, Ring::len)
     }
 
-    /// Addresses that have an ordinary place.
+    /// Addresses that have an ordinary slot.
     #[cfg(test)]
     pub(super) fn addresses(&self) -> usize {
         self.addresses.len()
     }
 
-    /// Whether an ordinary place is this connection's.
+    /// Whether an ordinary slot is this connection's.
     pub(super) fn is_of(&self, at: usize, pulse: &Arc<Pulse>) -> bool {
         self.ordinary.get(at).is_some_and(|taken| Arc::ptr_eq(&taken.pulse, pulse))
     }
 
-    /// Takes an ordinary place; its number.
+    /// Takes an ordinary slot; its number.
     pub(super) fn take(&mut self, pulse: Arc<Pulse>, address: Option<IpAddr>, now: Instant) -> usize {
         let at = self.ordinary.insert(Taken { pulse, address: None, seen: (0, now) });
         if let Some(address) = address {
@@ -102,7 +102,7 @@ impl Places {
         at
     }
 
-    /// Gives an ordinary place back.
+    /// Gives an ordinary slot back.
     pub(super) fn free(&mut self, at: usize) {
         let Some(taken) = self.ordinary.remove(at) else { return };
         let Some((address, number)) = taken.address else { return };
@@ -114,7 +114,7 @@ impl Places {
         }
     }
 
-    /// Takes a reserved place; if all are taken, that of the oldest silent connection. Returns whether there was one.
+    /// Takes a reserved slot; if all are taken, that of the oldest silent connection. Returns whether there was one.
     pub(super) fn reserve(&mut self, refused: Refused, pulse: &Arc<Pulse>) -> bool {
         let (reserved, most) = self.reserved(refused);
         if reserved.len() >= most {
@@ -127,7 +127,7 @@ impl Places {
         true
     }
 
-    /// The reserved places for this reason, and how many there are at most.
+    /// The reserved slots for this reason, and how many there are at most.
     pub(super) fn reserved(&mut self, refused: Refused) -> (&mut VecDeque<Arc<Pulse>>, usize) {
         match refused {
             Refused::Full => (&mut self.reserved, RESERVED_MAX),
@@ -135,7 +135,7 @@ impl Places {
         }
     }
 
-    /// Takes the place of an idle connection. Returns whether there was one.
+    /// Takes the slot of an idle connection. Returns whether there was one.
     pub(super) fn evict(&mut self, now: Instant) -> bool {
         let found = (0..VISITS_MAX.min(self.ordinary.len())).find_map(|_| {
             let at = self.ordinary.hand();
@@ -145,7 +145,7 @@ impl Places {
         self.evict_at(found)
     }
 
-    /// Takes the place of an idle connection of this address. Returns whether there was one.
+    /// Takes the slot of an idle connection of this address. Returns whether there was one.
     pub(super) fn evict_of(&mut self, address: IpAddr, now: Instant) -> bool {
         let found = (0..VISITS_MAX.min(self.of_address(address))).find_map(|_| {
             let at = *self.addresses.get_mut(&address)?.visit()?;

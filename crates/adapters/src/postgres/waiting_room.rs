@@ -28,7 +28,8 @@ const CURRENT: &str = "SELECT place.* FROM unnest($1::uuid[], $2::text[]) wanted
 const PLACES: &str = "SELECT concert_id, place, user_id, token_id, issued_at, standing
     FROM unnest($1::uuid[], $2::bigint[]) wanted (concert_id, place) JOIN places USING (concert_id, place)";
 
-/// Turns of the given places and of the current places of the given users, each with the row of its place, if there is one.
+/// The given places and the current places of the given users, each with its turn and its row, if there are any. The row is
+/// read also without a turn: a command of the same batch may admit the place.
 const TURNS: &str = "SELECT concert_id, place, admitted_at, active_until, seen_at, claimed, named, ended_at,
         owner.user_id, owner.token_id, owner.issued_at, owner.standing
     FROM (SELECT * FROM unnest($1::uuid[], $2::bigint[])
@@ -36,10 +37,11 @@ const TURNS: &str = "SELECT concert_id, place, admitted_at, active_until, seen_a
               CROSS JOIN LATERAL (SELECT concert_id, place FROM places WHERE places.concert_id = entrant.concert_id
                   AND places.user_id = entrant.user_id AND standing = 'CURRENT' OFFSET 0) current)
         wanted (concert_id, place)
-    JOIN turns USING (concert_id, place) LEFT JOIN turn_ends USING (concert_id, place)
+    LEFT JOIN LATERAL (SELECT admitted_at, active_until, seen_at, claimed, named, ended_at
+        FROM turns LEFT JOIN turn_ends USING (concert_id, place)
+        WHERE turns.concert_id = wanted.concert_id AND turns.place = wanted.place AND settled_at IS NULL OFFSET 0) turn ON true
     LEFT JOIN LATERAL (SELECT user_id, token_id, issued_at, standing FROM places
-        WHERE places.concert_id = turns.concert_id AND places.place = turns.place OFFSET 0) owner ON true
-    WHERE settled_at IS NULL";
+        WHERE places.concert_id = wanted.concert_id AND places.place = wanted.place OFFSET 0) owner ON true";
 
 const RESTAND: &str = "UPDATE places SET standing = v.standing, given_up_version = v.given_up_version
     FROM unnest($1::uuid[], $2::bigint[], $3::text[], $4::bigint[]) v (concert_id, place, standing, given_up_version)
@@ -194,8 +196,10 @@ fn load_turns<'a>(pipeline: &mut Pipeline<'a, Unit>, keys: &'a Keys) {
         }
         for row in found {
             let key = key_of(row)?;
-            rows.turns.load(key, Some(read_turn(row)?));
-            rows.ends.load(key, optional_instant(row, 7)?);
+            if optional_instant(row, 2)?.is_some() {
+                rows.turns.load(key, Some(read_turn(row)?));
+                rows.ends.load(key, optional_instant(row, 7)?);
+            }
             if get::<Option<Uuid>>(row, 9)?.is_some() && rows.places.get(&key).is_none() {
                 rows.places.load(key, Some(read_place(row, 8)?));
             }

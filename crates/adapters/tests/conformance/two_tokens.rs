@@ -4,6 +4,7 @@ use onsale_app::store::StoreError;
 use onsale_domain::Refusal;
 use onsale_domain::concert::Performance;
 use onsale_domain::ids::{ConcertId, TokenId};
+use onsale_domain::leaving::Leave;
 use onsale_domain::waiting_room::{HandOut, Memory, Request as Asked, Settings, Step, Token};
 use onsale_testing::without;
 use uuid::Uuid;
@@ -12,6 +13,12 @@ use crate::bed::{Bed, on_each_database};
 use crate::lane::{Answer, Lane, Request};
 use crate::mixed::{AnyCommand, Done};
 use crate::stage::{OPEN_DOORS, enter, hold, open_concert, schedule, user};
+
+/// Opens a room in a Redis that has no data yet.
+fn reopen() -> Asked {
+    let (memory, places) = (Memory([7; 20]), 10);
+    Asked::Reopen { epoch: 0, memory, epoch_seen: 0, known: 0, reserved_to: 0, in_doubt: (0, 0), places }
+}
 
 /// A room that Redis opened, with the turn of place 1 and two tokens for it.
 struct Twice {
@@ -29,10 +36,7 @@ impl Twice {
         let concert = open_concert(&mut lane, Settings { max_active: 1, ..OPEN_DOORS }).await;
         let performances =
             [schedule(&mut lane, now, concert, 9, 100).await, schedule(&mut lane, now, concert, 9, 100).await];
-        let (memory, places) = (Memory([7; 20]), 10);
-        let request =
-            Asked::Reopen { epoch: 0, memory, epoch_seen: 0, known: 0, reserved_to: 0, in_doubt: (0, 0), places };
-        lane.done(HandOut { concert, request }).await;
+        lane.done(HandOut { concert, request: reopen() }).await;
         lane.done(Step { issued: 1, ..Step::of(concert) }).await;
         let token = |id: u128, name: &str| Token {
             id: TokenId::new(Uuid::from_u128(id)),
@@ -123,7 +127,22 @@ async fn a_user_whose_turn_before_is_over_holds_with_a_new_place(bed: Bed) {
     assert_eq!(enter(&mut twice.lane, twice.concert, &again.user).await, again, "the new place is the current one");
 }
 
+/// A place that the database handed out before Redis opened the room is admitted and used in one unit of work.
+async fn a_user_admitted_in_a_batch_holds_in_the_same_batch(bed: Bed) {
+    let store = bed.store().await;
+    let (mut lane, now) = (Lane::new(&*store, 1).await, store.reader().now());
+    let concert = open_concert(&mut lane, Settings { max_active: 1, ..OPEN_DOORS }).await;
+    let performance = schedule(&mut lane, now, concert, 9, 100).await;
+    let first = enter(&mut lane, concert, &user("first")).await;
+    let next = enter(&mut lane, concert, &user("next")).await;
+    lane.done(HandOut { concert, request: reopen() }).await;
+    // Leaving ends the only turn and admits the next place, which the hold uses.
+    let answers = lane.run([Leave(first).into(), hold(&next, &performance, &[1])]).await.unwrap();
+    assert!(matches!(answers[1], Ok(Done::Hold(_))), "{answers:?}");
+}
+
 on_each_database!(
+    a_user_admitted_in_a_batch_holds_in_the_same_batch,
     a_hold_keeps_the_place_if_the_other_token_is_named_after_it,
     a_second_token_cannot_hold_before_any_step,
     a_token_that_was_named_keeps_the_place_if_the_other_holds_after_it,

@@ -74,7 +74,7 @@ pub(super) struct Instants {
 impl Rooms {
     /// The standing of a token in its room; `None` if the room no longer exists.
     ///
-    /// A poll is answered from memory: one load of the snapshot, one computation of the position, no lock and no I/O. The
+    /// A poll is answered from memory: two loads of the snapshot, one computation of the position, no lock and no I/O. The
     /// database is read first only if another instance may have changed a standing on which the call depends.
     ///
     /// # Errors
@@ -92,18 +92,22 @@ impl Rooms {
             Some(Some(room)) => room,
             Some(None) => return Ok(None),
         };
-        let known = match room.placement(token, purpose, self.instants(true)) {
-            Ok(placement) => Some(placement),
+        // Read before the standing. A refresh in between that brings the place would otherwise make it look known, while the
+        // standing is still that of an unknown place: expired.
+        let was_beyond = room.is_beyond(token.place);
+        let (known, was_beyond) = match room.placement(token, purpose, self.instants(true)) {
+            Ok(placement) => (Some(placement), was_beyond),
             Err(OutdatedAfter(pause)) => {
                 let arrived = Instant::now();
                 // The pause gathers callers. A refresh that began since they arrived answers all of them.
                 tokio::time::sleep(pause).await;
                 self.refresh_since(arrived).await?;
-                self.known_placement(token, purpose)
+                let was_beyond = self.is_beyond(token);
+                (self.known_placement(token, purpose), was_beyond)
             }
         };
         // After the refresh, because it may show that the database was set back.
-        if known.is_some_and(|known| known.standing == Standing::Expired) && self.is_beyond(token) {
+        if was_beyond && known.is_some_and(|known| known.standing == Standing::Expired) {
             self.wait_for_place(token).await?;
             return Ok(self.known_placement(token, purpose));
         }

@@ -1,9 +1,10 @@
 //! Laboratories: experiments beside the product whose every number one command prints again.
 //!
-//! `onsale-labs locks [quick] [section …] [--doc FILE]`. Run by `./bench locks`, which builds first.
-//! Exits with 1 if a control that must hold was seen to fail, or one that must fail was not.
+//! `onsale-labs locks|split [quick] [section …] [--doc FILE]`. Run by `./bench locks` and `./bench split`, which build first.
+//! Exits with 1 if something that must hold was seen to fail, or something that must fail was not.
 
 mod locks;
+mod split;
 
 use std::io::{Write, stderr};
 use std::process::ExitCode;
@@ -14,7 +15,9 @@ fn main() -> ExitCode {
     let ran = match &words[..] {
         [locks::worker::ARGUMENT, rest @ ..] => locks::worker::run(rest),
         ["locks", rest @ ..] => locks::run(rest),
-        _ => Err("usage: onsale-labs locks [quick] [section …] [--doc FILE]".into()),
+        [split::worker::ARGUMENT, rest @ ..] => split::worker::run(rest),
+        ["split", rest @ ..] => split::run(rest),
+        _ => Err("usage: onsale-labs locks|split [quick] [section …] [--doc FILE]".into()),
     };
     match ran {
         Ok(true) => ExitCode::SUCCESS,

@@ -12,7 +12,7 @@ use super::bed::Books;
 #[derive(Debug, Default)]
 pub(crate) struct Verdict {
     pub(crate) wrong: Vec<String>,
-    /// Payments that succeeded.
+    /// Number of payments that succeeded.
     pub(crate) paid: usize,
     /// For each payment, how long only one database showed it. Zero if both changed in one transaction.
     pub(crate) apart: Histogram,
@@ -72,7 +72,7 @@ struct Entry {
     at: i64,
 }
 
-/// The sale's books.
+/// The reservations and payments of the sale.
 struct Sale {
     reservations: BTreeMap<i64, Reservation>,
     payments: Vec<Payment>,

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use super::session::{Failure, Session};
 
-/// What was decided.
+/// How many transactions were committed, and how many were rolled back.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Resolved {
     pub(crate) committed: u64,

@@ -306,7 +306,7 @@ async fn the_log_stays_short_while_a_busy_server_is_audited() {
         audits += 1;
         longest = longest.max(log_bytes(&launch));
         assert!(longest < LOG_MAX, "the log is {longest} bytes long");
-        assert!(began.elapsed() < PATIENCE * 2, "{audits} audits, {charged:?} charges");
+        assert!(began.elapsed() < PATIENCE * 5, "{audits} audits, {charged:?} charges");
     }
     stop.store(true, Ordering::Relaxed);
     for caller in callers {

@@ -348,7 +348,7 @@ async fn follow_ends_when_its_reader_closes_the_pipe() {
     let Follower { mut child, lines } = follower;
     drop(lines);
     sale.charge("ada", 5).await;
-    let ended = tokio::time::timeout(PATIENCE / 4, child.wait()).await;
+    let ended = tokio::time::timeout(PATIENCE, child.wait()).await;
     let ended = ended.expect("`onsale events --follow | head -1` ends when its reader closed the pipe");
     assert_eq!(ended.unwrap().code(), Some(0));
 }

@@ -13,7 +13,10 @@ pub struct Port {
 
 impl Port {
     /// Reserves a port that is free now.
-    pub(crate) fn free() -> Self {
+    ///
+    /// # Panics
+    /// If the machine has none.
+    pub fn free() -> Self {
         let kept = bound(SocketAddr::from(([127, 0, 0, 1], 0)));
         let address = kept.local_addr().expect("a bound socket has an address");
         Self { _kept: kept, address }

@@ -1,6 +1,6 @@
 //! A lane that waited for a row reads it as the other lane committed it, and a time after that.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use crate::mixed::AnyCommand;
 use onsale_app::idempotency::KeyId;
@@ -8,7 +8,7 @@ use onsale_app::store::StoreError;
 use onsale_domain::lecture;
 use onsale_domain::waiting_room::{self, Patch};
 use onsale_testing::postgres::Database;
-use onsale_testing::without;
+use onsale_testing::{PATIENCE, without};
 
 use crate::bed::Bed;
 use crate::lane::{Answer, Lane, Request};
@@ -21,7 +21,7 @@ async fn until_one_waits(database: &Database) {
         WHERE datname = current_database() AND wait_event_type = 'Lock')";
     let asked = Instant::now();
     while !sql.query_one(waits, &[]).await.unwrap().get::<_, bool>(0) {
-        assert!(asked.elapsed() < Duration::from_secs(10), "no session waits for a lock");
+        assert!(asked.elapsed() < PATIENCE, "no session waits for a lock");
     }
 }
 

@@ -17,7 +17,7 @@ use crate::pages::all;
 use crate::people::People;
 
 /// Time limit for committed events to become visible while another transaction of the server runs.
-const EVENTS_WITHIN: Duration = Duration::from_secs(20);
+const EVENTS_WITHIN: Duration = onsale_testing::PATIENCE;
 
 /// The users and things to query, and the page size.
 #[derive(Clone, Debug)]

@@ -1,6 +1,7 @@
 //! Alerts for overload, slow disks and locks in the wrong order.
 
-use onsale_testing::postgres::shared;
+use onsale_testing::postgres::driver::Client;
+use onsale_testing::postgres::{Database, shared};
 use onsale_testing::{Faults, Sale, allow_open_files, without};
 use serde_json::{Value, json};
 
@@ -56,22 +57,37 @@ async fn a_foreign_session_that_causes_deadlocks_fires_its_alert() {
     watch.is_quiet(&["Deadlocks"]).await;
     let concert = sale.concert(&room(100)).await;
     let performance = sale.performance(&concert, &Value::Null).await;
-    let token = sale.active(&concert, "ada").await;
-    sale.charge("ada", 100).await;
-    let (sql, other) = (database.sql().await, database.sql().await);
+    let sql = database.sql().await;
     // It waits for locks longer than the server, so Postgres ends the server's transaction.
-    sql.batch_execute("SET deadlock_timeout = '10min'; BEGIN").await.unwrap();
+    sql.batch_execute("SET deadlock_timeout = '10min'").await.unwrap();
+    let mut tries = 0;
+    let deadlocked = async || {
+        tries += 1;
+        // The server looks for a deadlock once, 150 ms after its wait began: on a slow machine the circle may close later.
+        lock_in_the_wrong_order(&database, &sql, &sale, (&concert, &performance), tries).await;
+        (database.deadlocks() > 0).then_some(())
+    };
+    until("the server finds a deadlock", deadlocked).await;
+    watch.fires("Deadlocks").await;
+}
+
+/// A foreign session locks the performance and then the wallet, while the server holds the wallet and waits for the performance.
+async fn lock_in_the_wrong_order(database: &Database, sql: &Client, sale: &Sale, at: (&str, &str), tries: u32) {
+    let (user, (concert, performance)) = (format!("user-{tries}"), at);
+    let token = sale.active(concert, &user).await;
+    sale.charge(&user, 100).await;
+    sql.batch_execute("BEGIN").await.unwrap();
     let lock = "SELECT FROM performances WHERE performance_id = $1::text::uuid FOR UPDATE";
     sql.execute(lock, &[&performance]).await.unwrap();
-    let body = json!({"performanceId": performance, "seats": [1]});
+    let body = json!({"performanceId": performance, "seats": [tries]});
     let held = tokio::spawn(sale.caller.post("/reservations").token(&token).json(&body).send());
+    let other = database.sql().await;
     let waits = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'";
     let waits = async || (other.query_one(waits, &[]).await.unwrap().get::<_, i64>(0) > 0).then_some(());
     until("the instance waits for the performance", waits).await;
-    sql.execute("SELECT FROM accounts WHERE user_id = 'ada' FOR UPDATE", &[]).await.unwrap();
+    sql.execute("SELECT FROM accounts WHERE user_id = $1 FOR UPDATE", &[&user]).await.unwrap();
     sql.batch_execute("COMMIT").await.unwrap();
     held.await.unwrap();
-    watch.fires("Deadlocks").await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

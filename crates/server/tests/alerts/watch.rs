@@ -67,8 +67,8 @@ impl Watch {
     /// Waits until none of these alerts fires.
     pub(crate) async fn is_quiet(&self, alerts: &[&str]) {
         for alert in alerts {
-            let firing = self.prometheus.firing(alert).await;
-            assert!(firing.is_empty(), "{firing:?}");
+            // On a slow machine a scrape may have failed just now. An alert that an outage causes fires as long as that lasts.
+            self.ends(alert).await;
         }
     }
 

@@ -9,10 +9,10 @@ use onsale_testing::{Balancer, Launch, Port, Sale, without};
 use crate::support::{ONSALE, until};
 
 /// How long an instance serves after SIGTERM, in seconds: longer than a balancer needs to notice.
-const DRAIN_SECONDS: u64 = 4;
+const DRAIN_SECONDS: u64 = 5;
 
 /// An instance must end soon after its drain, or a restart would be killed by its supervisor.
-const END_MAX: Duration = Duration::from_secs(DRAIN_SECONDS + 16);
+const END_MAX: Duration = Duration::from_secs(DRAIN_SECONDS + 45);
 
 pub(crate) struct Instances {
     sales: Vec<Option<Sale>>,

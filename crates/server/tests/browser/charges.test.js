@@ -175,7 +175,7 @@ test("a charge that was under way at a reload keeps its key over every refusal t
     await bar(page).getByRole("button", { name: "Try again" }).click();
     await until(`the attempts that get ${refusal.status}`, () => seen.length === all);
     await page.locator("#notices").getByText("is not known yet").last().waitFor();
-    await says(page, "charge").waitFor({ timeout: 5_000 });
+    await says(page, "charge").waitFor();
   }
   answer = (route) => route.continue();
   await charge(page).click();
@@ -198,7 +198,7 @@ test("a refusal that decides nothing keeps the key after a lost attempt of the s
     return route.abort("connectionreset");
   });
   await charge(page).click();
-  await says(page, "charge").waitFor({ timeout: 10_000 });
+  await says(page, "charge").waitFor();
   await charge(page).click();
   await page.locator("#chip").getByText("10,000 points").waitFor();
   assert.equal(await balance(sale), 10_000);

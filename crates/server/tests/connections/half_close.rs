@@ -82,7 +82,7 @@ async fn every_method_and_pipelined_requests_are_answered_after_a_half_close() {
 #[tokio::test]
 async fn an_event_stream_stays_open_after_a_half_close_until_its_client_is_gone() {
     let sale = start(&[]).await;
-    let settings = json!({"maxActive": 1, "admitPerSecond": 1_000, "activeSeconds": 600, "claimSeconds": 1});
+    let settings = json!({"maxActive": 1, "admitPerSecond": 1_000, "activeSeconds": 600, "claimSeconds": 3});
     let concert = sale.concert(&settings).await;
     configure(&sale, &concert, &json!({"paused": true})).await;
     let followed = token(&sale.enter(&concert, "ada").await);
@@ -109,12 +109,12 @@ async fn an_event_stream_stays_open_after_a_half_close_until_its_client_is_gone(
     let since = millis(&place(&sale, &next).await["asOf"]);
     sale.until(&next, |place| {
         assert_eq!(place["status"], "WAITING", "who reads still has the turn: {place}");
-        millis(&place["asOf"]) > since + 5_000
+        millis(&place["asOf"]) > since + 9_000
     })
     .await;
     drop(client);
-    let gone = millis(&place(&sale, &next).await["asOf"]);
-    let active = sale.until_status(&next, "ACTIVE").await;
-    assert!(millis(&active["asOf"]) < gone + 8_000, "a client that closed is noticed at once: {active}");
+    // A client that closed is noticed at once, and not by a time limit on silence: the connection would stay open for longer
+    // than this waits if the server did not see the end.
+    sale.until_status(&next, "ACTIVE").await;
     assert_eq!(text(&place(&sale, &followed).await["status"]), "EXPIRED");
 }

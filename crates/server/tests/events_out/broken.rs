@@ -12,7 +12,7 @@ use serde_json::Value;
 use tokio::process::Child;
 
 use crate::kafka::launch;
-use crate::scene::{by_subject, charge, in_files, log, run, start};
+use crate::scene::{all_came_out, charge, in_files, log, run, start};
 use crate::support::{text, until};
 
 const POINTS: &str = "onsale.points";
@@ -47,17 +47,6 @@ impl Evening {
 
 fn ids(events: &[Value]) -> BTreeSet<String> {
     events.iter().map(|event| text(&event["id"])).collect()
-}
-
-/// Waits until this many events have come out: each once, those of a subject in order. On a server that other tests use too
-/// the log shows an event only once older transactions are over.
-async fn all_came_out(launch: &Launch, many: usize) {
-    let folder = launch.folder().join("events");
-    let whole = async || {
-        let log = log(launch).await;
-        (log.len() == many && by_subject(&in_files(&folder)) == by_subject(&log)).then_some(())
-    };
-    until("each event stands there once, in order", whole).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
 use axum::http::StatusCode;
-use onsale_testing::{PATIENCE, Sale, without};
+use onsale_testing::{PATIENCE, Port, Sale, without};
 
 use crate::platform::Platform;
 use crate::scene::{Work, charge};
@@ -36,10 +36,6 @@ impl Drop for Untrusted {
     }
 }
 
-fn free_port() -> u16 {
-    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_log_names_the_cause_of_a_failed_post() {
     if without("openssl") {
@@ -53,7 +49,9 @@ async fn the_log_names_the_cause_of_a_failed_post() {
     let location = "https://me:pw@login.example/sign-in?token=secret";
     platform.told.lock().unwrap().down = Some((StatusCode::MOVED_PERMANENTLY, 0));
     platform.told.lock().unwrap().location = Some(location.to_owned());
-    let (closed, untrusted) = (free_port(), free_port());
+    // Both stay reserved: no process listens at the first one, and no other one at the second.
+    let ports = [Port::free(), Port::free()];
+    let [closed, untrusted] = [&ports[0], &ports[1]].map(|port| port.address().port());
     let _server = Untrusted::start(launch.folder(), untrusted);
     let listens = async {
         while tokio::net::TcpStream::connect(("127.0.0.1", untrusted)).await.is_err() {

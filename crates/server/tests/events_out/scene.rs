@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::Stdio;
 use std::sync::{Arc, Mutex};
 
-use onsale_testing::{Launch, Sale};
+use onsale_testing::{Launch, Port, Sale};
 use serde_json::Value;
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::Child;
@@ -28,15 +28,16 @@ pub(crate) fn start(launch: &Launch, command: &str) -> Child {
 pub(crate) struct Work {
     pub(crate) child: Child,
     log: Arc<Mutex<String>>,
-    metrics: String,
+    /// The port of its metrics. Reserved, so that no other process or connection gets it before this one listens.
+    port: Port,
 }
 
 impl Work {
     /// Starts it, with its metrics on a free port.
     pub(crate) fn start(launch: &Launch, command: &str) -> Self {
-        let address = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let port = Port::free();
         let mut command = launch.command(&[command]);
-        command.env("ONSALE_METRICS_LISTEN", address.to_string()).stdout(Stdio::null()).stderr(Stdio::piped());
+        command.env("ONSALE_METRICS_LISTEN", port.address().to_string()).stdout(Stdio::null()).stderr(Stdio::piped());
         let mut child = command.spawn().unwrap();
         let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
         let log = Arc::new(Mutex::new(String::new()));
@@ -48,7 +49,7 @@ impl Work {
                 log.push('\n');
             }
         });
-        Self { child, log, metrics: format!("http://{address}") }
+        Self { child, log, port }
     }
 
     /// Its log so far.
@@ -64,7 +65,7 @@ impl Work {
 
     /// Waits until a metric with these labels has a wanted value, and returns it.
     pub(crate) async fn until_metric(&self, series: &str, wanted: impl Fn(f64) -> bool) -> f64 {
-        let caller = onsale_testing::Caller::new(&self.metrics);
+        let caller = onsale_testing::Caller::new(&format!("http://{}", self.port.address()));
         let shown = async || {
             let reply = caller.get("/metrics").try_send().await.ok()?;
             value_of(&String::from_utf8_lossy(&reply.unpacked()), series).filter(|value| wanted(*value))
@@ -113,6 +114,17 @@ pub(crate) fn by_subject(events: &[Value]) -> BTreeMap<String, Vec<String>> {
         subjects.entry(text(&event["subject"])).or_default().push(text(&event["id"]));
     }
     subjects
+}
+
+/// Waits until this many events have come out: each once, those of a subject in order. On a server that other tests use too
+/// the log shows an event only once older transactions are over.
+pub(crate) async fn all_came_out(launch: &Launch, many: usize) {
+    let folder = launch.folder().join("events");
+    let whole = async || {
+        let log = log(launch).await;
+        (log.len() == many && by_subject(&in_files(&folder)) == by_subject(&log)).then_some(())
+    };
+    until("each event stands there once, in order", whole).await;
 }
 
 impl Drop for Work {

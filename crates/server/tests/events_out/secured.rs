@@ -6,7 +6,7 @@ use onsale_testing::{Launch, Sale, without};
 use rdkafka::admin::{AdminOptions, NewTopic, TopicReplication};
 
 use crate::broken::admin;
-use crate::scene::{Work, by_subject, charge, in_files, log, value_of};
+use crate::scene::{Work, all_came_out, charge, value_of};
 use crate::support::{ONSALE, until};
 
 const TOPICS: [&str; 3] = ["onsale.points", "onsale.lectures", "onsale.concerts"];
@@ -22,16 +22,6 @@ async fn launch(kafka: &Kafka) -> (Launch, Database) {
 fn with_password(launch: Launch, mechanism: &str, password: &str) -> Launch {
     let launch = launch.set("ONSALE_KAFKA_SASL_MECHANISM", mechanism).set("ONSALE_KAFKA_SASL_USERNAME", USER);
     launch.set("ONSALE_KAFKA_SASL_PASSWORD", password)
-}
-
-/// Waits until this many events have come out: each once, those of a subject in order.
-async fn all_came_out(launch: &Launch, many: usize) {
-    let folder = launch.folder().join("events");
-    let whole = async || {
-        let log = log(launch).await;
-        (log.len() == many && by_subject(&in_files(&folder)) == by_subject(&log)).then_some(())
-    };
-    until("each event stands there once, in order", whole).await;
 }
 
 /// Waits until `/readyz` and the metrics of an instance say that Kafka is degraded, for this reason.

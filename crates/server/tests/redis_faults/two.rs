@@ -3,6 +3,7 @@
 use onsale_testing::redis::{Keeps, Redis};
 use serde_json::json;
 
+use crate::conditions::is_raised;
 use crate::line::{Line, tokens};
 use crate::support::{at_once, until};
 
@@ -27,5 +28,9 @@ async fn two_hand_out_places_and_none_twice() {
     assert_eq!(all.len(), 400, "each user entered");
     line.positions(&all).await;
     line.stands().await;
+    // Each instance reports that the other one takes its rooms, as long as they do so.
+    for sale in [line.at(0), &beyond] {
+        is_raised(sale, "split", "from another Redis").await;
+    }
     line.admits_in_order().await;
 }

@@ -62,13 +62,7 @@ async fn a_dump_is_restored_in_the_middle_of_a_sale() {
 
     let (_new, url) = restored(backups.path()).await;
     let after = Evening::on(&url, &platform).await;
-    after.charge(1_000).await;
-    after.forgets(&lost).await;
-    after.keeps(&line).await;
-    let crowd = after.crowd("late").await;
-    after.until_sent(&platform, 50).await;
-    crowd.stop().await;
-    let repeated = after.all_arrived(&platform).await;
+    let repeated = after.goes_on(&platform, &line, &lost).await;
     assert!(repeated < after.log().await.len() / 2, "what was sent before the dump is not sent again: {repeated}");
     after.audit().await;
     drop(after.kill().await);

@@ -85,13 +85,7 @@ async fn restores(how: How) {
     };
     assert_eq!(known - until("wallets can be read", restored).await, lost_points, "up to the requested point in time");
     until("wallets can be charged", async || after.try_charge().await.then_some(())).await;
-    after.charge(1_000).await;
-    after.forgets(&lost).await;
-    after.keeps(&line).await;
-    let crowd = after.crowd("late").await;
-    after.until_sent(&platform, 50).await;
-    crowd.stop().await;
-    after.all_arrived(&platform).await;
+    after.goes_on(&platform, &line, &lost).await;
     after.audit().await;
     drop(after.kill().await);
 }

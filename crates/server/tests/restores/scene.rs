@@ -121,6 +121,18 @@ impl Evening {
         }
     }
 
+    /// After a restore: the sale takes new work, the line stands as it stood, the token of a lost turn is of no use, and every
+    /// event arrives. Returns how many events arrived more than once.
+    pub(crate) async fn goes_on(&self, platform: &Platform, line: &Line, lost: &str) -> usize {
+        self.charge(1_000).await;
+        self.forgets(lost).await;
+        self.keeps(line).await;
+        let crowd = self.crowd("late").await;
+        self.until_sent(platform, 50).await;
+        crowd.stop().await;
+        self.all_arrived(platform).await
+    }
+
     /// All users of a line keep their positions, and a new user is behind them.
     pub(crate) async fn keeps(&self, line: &Line) {
         for (ahead, token) in line.tokens.iter().enumerate() {

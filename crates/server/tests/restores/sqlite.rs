@@ -28,12 +28,6 @@ async fn a_copy_is_put_back_in_the_middle_of_a_sale() {
     script("sqlite-restore").set("BACKUPS", &backups).run(&folder).await;
 
     let after = Evening::start(launch, &platform).await;
-    after.charge(1_000).await;
-    after.forgets(&lost).await;
-    after.keeps(&line).await;
-    let crowd = after.crowd("late").await;
-    after.until_sent(&platform, 50).await;
-    crowd.stop().await;
-    after.all_arrived(&platform).await;
+    after.goes_on(&platform, &line, &lost).await;
     after.audit().await;
 }

@@ -8,6 +8,4 @@ mod links;
 mod manifests;
 mod sizes;
 mod sources;
-mod tables;
 mod walks;
-mod weeks;

@@ -8,7 +8,7 @@ import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 
 /** Milliseconds after which a wait fails the test. Never waited for in full if all goes well. */
-export const PATIENCE = 30_000;
+export const PATIENCE = 60_000;
 
 const ROOT = fileURLToPath(new URL("../../../../..", import.meta.url));
 const PROGRAM = process.env.ONSALE_PROGRAM ?? join(process.env.CARGO_TARGET_DIR ?? join(ROOT, "target"), "debug/onsale");

@@ -3,10 +3,11 @@
 //! Background tasks check a part or a precondition and write the result here. `/readyz`, the metrics and the log only read
 //! it, so that none of them waits for a part.
 
-use parking_lot::{Mutex, MutexGuard};
 use std::collections::BTreeMap;
+use std::fmt;
 use std::time::{Duration, Instant};
 
+use parking_lot::{Mutex, MutexGuard};
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
@@ -22,9 +23,58 @@ struct Labels {
     condition: &'static str,
 }
 
+/// Why a condition holds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reason {
+    /// A sentence that names an actor and the next step. `/readyz` shows it to any client.
+    text: String,
+    /// The words of a server or a library. They may contain addresses and paths, so only the log has them.
+    cause: Option<String>,
+}
+
+impl Reason {
+    /// A reason in this sentence, without a cause.
+    pub fn new(text: impl Into<String>) -> Self {
+        Self { text: text.into(), cause: None }
+    }
+
+    /// Adds the words of a server or a library, for the log.
+    #[must_use]
+    pub fn because(self, cause: impl Into<String>) -> Self {
+        Self { cause: Some(cause.into()), ..self }
+    }
+
+    /// The sentence for any client, without the cause.
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+}
+
+impl From<String> for Reason {
+    fn from(text: String) -> Self {
+        Self::new(text)
+    }
+}
+
+impl From<&str> for Reason {
+    fn from(text: &str) -> Self {
+        Self::new(text)
+    }
+}
+
+impl fmt::Display for Reason {
+    /// Writes the sentence with its cause: for the log, not for clients.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.cause {
+            Some(cause) => write!(f, "{} ({cause})", self.text),
+            None => f.write_str(&self.text),
+        }
+    }
+}
+
 #[derive(Debug)]
 struct Raised {
-    reason: String,
+    reason: Reason,
     logged_at: Instant,
 }
 
@@ -65,7 +115,7 @@ impl Conditions {
     }
 
     /// States that a condition holds, and why. Logs it if it is new, or if its reason changed and was not logged lately.
-    pub fn raise(&self, part: &'static str, condition: &'static str, reason: impl Into<String>) {
+    pub fn raise(&self, part: &'static str, condition: &'static str, reason: impl Into<Reason>) {
         let (labels, reason, now) = (Labels { part, condition }, reason.into(), Instant::now());
         let mut board = self.board();
         add_part(&mut board, part);
@@ -75,7 +125,7 @@ impl Conditions {
                 before.logged_at
             }
             _ => {
-                tracing::warn!(part, condition, reason, "part is degraded");
+                tracing::warn!(part, condition, reason = reason.text, cause = reason.cause, "part is degraded");
                 now
             }
         };
@@ -96,7 +146,7 @@ impl Conditions {
     }
 
     /// Raises the condition if there is a reason, else clears it.
-    pub fn set(&self, part: &'static str, condition: &'static str, reason: Option<String>) {
+    pub fn set(&self, part: &'static str, condition: &'static str, reason: Option<impl Into<Reason>>) {
         match reason {
             Some(reason) => self.raise(part, condition, reason),
             None => self.clear(part, condition),
@@ -108,7 +158,7 @@ impl Conditions {
         let board = self.board();
         let reasons_of = |part| {
             let own = board.raised.iter().filter(move |(labels, _)| labels.part == part);
-            own.map(|(_, raised)| raised.reason.clone()).collect()
+            own.map(|(_, raised)| raised.reason.text.clone()).collect()
         };
         board.parts.iter().map(|part| PartState { part, reasons: reasons_of(*part) }).collect()
     }
@@ -150,8 +200,17 @@ mod tests {
         assert!(metrics(&conditions).contains("part_degraded{part=\"redis\",condition=\"away\"} 1"));
 
         conditions.clear("redis", "away");
-        conditions.set("redis", "eviction", None);
+        conditions.set("redis", "eviction", None::<Reason>);
         assert_eq!((reasons(0), reasons(1)), (vec![], vec!["no broker answers".to_owned()]));
         assert!(metrics(&conditions).contains("part_degraded{part=\"redis\",condition=\"away\"} 0"));
+    }
+
+    #[test]
+    fn the_words_of_a_server_are_for_the_log_alone() {
+        let conditions = Conditions::default();
+        let reason = Reason::new("no broker answers: check the network").because("10.0.0.7:9092: connection refused");
+        assert_eq!(reason.to_string(), "no broker answers: check the network (10.0.0.7:9092: connection refused)");
+        conditions.raise("kafka", "away", reason);
+        assert_eq!(conditions.parts()[0].reasons, ["no broker answers: check the network"]);
     }
 }

@@ -1,12 +1,12 @@
 //! Checks the database and the other parts of a sale in the background, so that `/readyz` and the metrics never wait for them.
 
-use parking_lot::Mutex;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use parking_lot::Mutex;
 use tokio_util::sync::CancellationToken;
 
-use crate::conditions::Conditions;
+use crate::conditions::{Conditions, Reason};
 use crate::desk::Desk;
 use crate::store::Reader;
 
@@ -83,7 +83,8 @@ impl DatabaseWatch {
                 last.answered_at = began;
             }
         }
-        self.conditions.set(DATABASE, "away", failure);
+        let away = Reason::new("the database does not answer: check that it runs and that this server reaches it");
+        self.conditions.set(DATABASE, "away", failure.map(|cause| away.because(cause)));
         let stuck = "the database fails writes; check its disk and its log";
         self.conditions.set(DATABASE, "writes", (!self.desk.is_well()).then(|| stuck.to_owned()));
     }
@@ -112,7 +113,9 @@ impl PartWatch {
         let Self { conditions, part, condition, every } = self;
         conditions.watch(part);
         loop {
-            let unanswered = || Some(format!("no answer within {} s", PART_WITHIN.as_secs()));
+            let within = PART_WITHIN.as_secs();
+            let unanswered =
+                || Some(format!("the check did not end within {within} s: look whether the machine is busy"));
             let found = tokio::select! {
                 () = stop.cancelled() => return,
                 found = tokio::time::timeout(PART_WITHIN, check()) => found.unwrap_or_else(|_| unanswered()),

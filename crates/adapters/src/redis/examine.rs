@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use onsale_app::conditions::Reason;
 use onsale_app::waiting_room::home::Trouble;
 use redis::{ErrorKind, FromRedisValue, RedisError, ServerErrorKind, Value, cmd};
 
@@ -45,7 +46,7 @@ impl MemoryInfo {
         if self.max == 0 { 0.0 } else { self.used as f64 / self.max as f64 }
     }
 
-    fn troubles(&self) -> Vec<(Trouble, String)> {
+    fn troubles(&self) -> Vec<(Trouble, Reason)> {
         let mut troubles = Vec::new();
         if self.evicts() {
             let reason = format!(
@@ -54,13 +55,13 @@ impl MemoryInfo {
                 self.policy,
                 FULL_SHARE * 100.0
             );
-            troubles.push((Trouble::Eviction, reason));
+            troubles.push((Trouble::Eviction, reason.into()));
         }
         if self.share() > FULL_SHARE {
             let percent = self.share() * 100.0;
             let reason = format!("Redis uses {percent:.0} % of maxmemory; give it more, or no new user can enter soon");
             let trouble = if self.evicts() { Trouble::Full } else { Trouble::NearlyFull };
-            troubles.push((trouble, reason));
+            troubles.push((trouble, reason.into()));
         }
         troubles
     }
@@ -69,8 +70,8 @@ impl MemoryInfo {
 impl RedisPlaces {
     /// Checks everything that entries need: that Redis can be reached, that the login works, that the user may run each
     /// command, that the server takes writes, and that its memory suffices. Each kind of trouble is returned once.
-    pub(super) async fn find_troubles(&self) -> Vec<(Trouble, String)> {
-        let mut found: Vec<(Trouble, String)> = Vec::new();
+    pub(super) async fn find_troubles(&self) -> Vec<(Trouble, Reason)> {
+        let mut found: Vec<(Trouble, Reason)> = Vec::new();
         if self.connection.is_cluster() {
             found.extend(self.slots_missing().await);
         }
@@ -83,7 +84,7 @@ impl RedisPlaces {
             found.extend(self.memory_troubles().await);
         }
         // Several servers may have the same trouble: the first reason of each kind is enough.
-        let mut once: Vec<(Trouble, String)> = Vec::new();
+        let mut once: Vec<(Trouble, Reason)> = Vec::new();
         for (trouble, reason) in found {
             if !once.iter().any(|(known, _)| *known == trouble) {
                 once.push((trouble, reason));
@@ -93,14 +94,14 @@ impl RedisPlaces {
     }
 
     /// Why an entry was refused in the last 5 s, if one was.
-    fn refused_lately(&self) -> Option<(Trouble, String)> {
+    fn refused_lately(&self) -> Option<(Trouble, Reason)> {
         let refused = self.refused.lock().clone();
         let (_, reason) = refused.filter(|(at, _)| at.elapsed() < REFUSAL_LASTS)?;
         Some(explain("HSET", &reason)).filter(|(trouble, _)| *trouble != Trouble::Away)
     }
 
     /// Runs the commands of an entry on keys that do not exist.
-    async fn probe(&self) -> Vec<(Trouble, String)> {
+    async fn probe(&self) -> Vec<(Trouble, Reason)> {
         let mut found = Vec::new();
         for number in 0..if self.connection.is_cluster() { PROBES } else { 1 } {
             let mut call = self.scripts.probe.prepare_invoke();
@@ -117,7 +118,7 @@ impl RedisPlaces {
     }
 
     /// Checks the memory of every primary, and notes for entries whether keys may be evicted.
-    async fn memory_troubles(&self) -> Vec<(Trouble, String)> {
+    async fn memory_troubles(&self) -> Vec<(Trouble, Reason)> {
         let answers = match self.connection.everywhere(cmd("INFO").arg("memory")).await {
             Ok(answers) => answers,
             Err(error) => return vec![trouble_of(&error)],
@@ -130,7 +131,7 @@ impl RedisPlaces {
 
     /// Checks that every slot of a cluster has a server: rooms lie in all slots. Returns nothing if the user lacks the right
     /// to run `CLUSTER INFO`, which entries do not need.
-    async fn slots_missing(&self) -> Option<(Trouble, String)> {
+    async fn slots_missing(&self) -> Option<(Trouble, Reason)> {
         let answers = self.connection.everywhere(cmd("CLUSTER").arg("INFO")).await.ok()?;
         let infos = answers.into_iter().filter_map(|answer| String::from_redis_value(answer).ok());
         let served = infos.filter_map(|info| {
@@ -140,15 +141,20 @@ impl RedisPlaces {
         let served = served.min()?;
         Some((
             Trouble::Slots,
-            format!("the cluster serves {served} of 16384 slots; rooms in the others cannot be entered"),
+            format!(
+                "the cluster serves {served} of 16384 slots: rooms in the others cannot be entered until their servers \
+                 return"
+            )
+            .into(),
         ))
     }
 }
 
 /// Decodes the answer of the probe script: pairs of the command that failed and the server's message.
-fn faults_of(answer: &Value) -> Vec<(Trouble, String)> {
+fn faults_of(answer: &Value) -> Vec<(Trouble, Reason)> {
     let Value::Array(words) = answer else {
-        return vec![(Trouble::Away, "Redis returned an unexpected answer to a script".to_owned())];
+        let odd = "Redis returned an unexpected answer to a script: check that it is Redis 6.2 or later, or Valkey";
+        return vec![(Trouble::Away, odd.into())];
     };
     let text = |value: &Value| match value {
         Value::BulkString(text) => String::from_utf8_lossy(text).into_owned(),
@@ -159,7 +165,7 @@ fn faults_of(answer: &Value) -> Vec<(Trouble, String)> {
 }
 
 /// Classifies a driver error by its meaning for entries.
-pub(super) fn trouble_of(error: &RedisError) -> (Trouble, String) {
+pub(super) fn trouble_of(error: &RedisError) -> (Trouble, Reason) {
     match error.kind() {
         ErrorKind::AuthenticationFailed => explain("AUTH", &format!("WRONGPASS {error}")),
         ErrorKind::Server(ServerErrorKind::BusyLoading) => explain("", "LOADING"),
@@ -170,8 +176,9 @@ pub(super) fn trouble_of(error: &RedisError) -> (Trouble, String) {
     }
 }
 
-/// Classifies a server's message by its meaning for entries, and adds what to do. `command` is empty if it is not known.
-fn explain(command: &str, words: &str) -> (Trouble, String) {
+/// Classifies a server's message by its meaning for entries, and names the next step. `command` is empty if it is not known. The
+/// message itself is the cause, for the log.
+fn explain(command: &str, words: &str) -> (Trouble, Reason) {
     let says = |parts: &[&str]| parts.iter().any(|part| words.contains(part));
     let forbidden = [
         "NOPERM",
@@ -182,27 +189,33 @@ fn explain(command: &str, words: &str) -> (Trouble, String) {
         "nknown Redis command",
         "unknown command",
     ];
-    if says(&["WRONGPASS", "NOAUTH", "invalid password", "AUTH failed", "uthentication"]) {
-        (Trouble::Login, format!("Redis refuses the user or the password: {words}"))
-    } else if says(&forbidden) {
+    let permit = || {
         let command = if command.is_empty() { "a command" } else { command };
-        let what = "grant the user ~onsale:* with +@hash +info +eval +evalsha +script|load +unlink +lpushx";
-        (Trouble::Rights, format!("Redis does not permit {command}; {what}: {words}"))
+        let rights = "~onsale:* with +@hash +info +eval +evalsha +script|load +unlink +lpushx";
+        format!("Redis does not permit {command}: grant the user {rights}")
+    };
+    let (trouble, text) = if says(&["WRONGPASS", "NOAUTH", "invalid password", "AUTH failed", "uthentication"]) {
+        (Trouble::Login, "Redis refuses the user or the password: correct them in ONSALE_REDIS_URL".to_owned())
+    } else if says(&forbidden) {
+        (Trouble::Rights, permit())
     } else if says(&["LOADING"]) {
-        (Trouble::Loading, "Redis is still loading its data".to_owned())
+        (Trouble::Loading, "Redis is still loading its data: entries work again when it has".to_owned())
     } else if says(&["READONLY"]) {
-        (Trouble::ReadOnly, format!("Redis is a replica: name the primary, or sentinels: {words}"))
+        (Trouble::ReadOnly, "Redis is a replica: name the primary, or sentinels, in ONSALE_REDIS_URL".to_owned())
     } else if says(&["OOM"]) {
-        (Trouble::Full, format!("Redis has no memory left; raise maxmemory: {words}"))
+        (Trouble::Full, "Redis has no memory left: raise maxmemory".to_owned())
     } else if says(&["MISCONF"]) {
-        (Trouble::Persistence, format!("Redis takes no writes because it cannot save to its disk: {words}"))
+        (Trouble::Persistence, "Redis takes no writes because it cannot save: check its disk and its log".to_owned())
     } else if says(&["NOREPLICAS"]) {
-        (Trouble::Replicas, format!("Redis takes no writes because it has too few replicas: {words}"))
+        let text =
+            "Redis takes no writes because it has too few replicas: start replicas, or lower min-replicas-to-write";
+        (Trouble::Replicas, text.to_owned())
     } else if says(&["CLUSTERDOWN"]) {
-        (Trouble::Slots, format!("the cluster does not serve all slots: {words}"))
+        (Trouble::Slots, "the cluster does not serve all slots: start the servers of the missing ones".to_owned())
     } else {
-        (Trouble::Away, format!("Redis does not answer: {words}"))
-    }
+        (Trouble::Away, "Redis does not answer: check that it runs and that this server reaches it".to_owned())
+    };
+    (trouble, Reason::new(text).because(words))
 }
 
 #[cfg(test)]

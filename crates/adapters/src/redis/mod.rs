@@ -13,6 +13,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use async_trait::async_trait;
+use onsale_app::conditions::Reason;
 use onsale_app::waiting_room::home::{
     BlockUse, Entered, Entrant, Given, Held, MemoryError, PlaceMemory, State, Trouble,
 };
@@ -111,7 +112,7 @@ fn expect_open(answer: &Value) -> Result<(), MemoryError> {
 
 #[async_trait]
 impl PlaceMemory for RedisPlaces {
-    async fn examine(&self) -> Vec<(Trouble, String)> {
+    async fn examine(&self) -> Vec<(Trouble, Reason)> {
         self.find_troubles().await
     }
 

@@ -12,7 +12,7 @@ use prometheus_client::registry::{Registry, Unit};
 use tokio_util::sync::CancellationToken;
 
 use super::{Backlog, Outage, Outbox};
-use crate::conditions::Conditions;
+use crate::conditions::{Conditions, Reason};
 
 /// How often the task queries the backlog.
 const QUERY_EVERY: Duration = Duration::from_secs(1);
@@ -107,10 +107,11 @@ impl BacklogWatch {
         }
     }
 
-    fn failed(&self, reason: String) {
-        self.unread.failed(&reason);
+    fn failed(&self, cause: String) {
+        self.unread.failed(&cause);
         if let Some(conditions) = &self.conditions {
-            conditions.raise("database", "away", reason);
+            let away = Reason::new("the database does not answer: check that it runs and that this process reaches it");
+            conditions.raise("database", "away", away.because(cause));
         }
     }
 }

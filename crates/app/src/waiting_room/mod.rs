@@ -18,6 +18,7 @@ mod poll_interval;
 mod pressure;
 mod promises;
 mod retire;
+mod rivals;
 mod scan;
 #[cfg(test)]
 mod simulation;
@@ -44,6 +45,7 @@ use crate::store::{Reader, RoomRecord, StoreError, Unit};
 use change::Change;
 use follow::Follower;
 use retire::PlacesOfRooms;
+use rivals::Rivals;
 
 pub use driver::Driver;
 pub use estimate::EstimateMetrics;
@@ -72,6 +74,8 @@ pub struct Rooms {
     reading: Mutex<Option<Instant>>,
     /// Whether Redis hands out places. Set once, before the first request.
     are_places_from_redis: AtomicBool,
+    /// Rooms that another Redis opens in turns with that of this process.
+    rivals: Arc<Rivals>,
     /// How good the estimates of waiting were.
     pub estimates: EstimateMetrics,
 }
@@ -98,6 +102,7 @@ impl Rooms {
             readings: AtomicU64::new(0),
             reading: Mutex::default(),
             are_places_from_redis: AtomicBool::new(false),
+            rivals: Arc::default(),
             estimates: EstimateMetrics::default(),
         };
         rooms.reload().await?;

@@ -76,7 +76,7 @@ impl Sale {
     fn watch_parts(&self, registry: &mut Registry) {
         self.tasks.spawn(self.database.clone().run(self.stop.clone()));
         if let Some(memory) = self.memory.clone() {
-            let watch = Watch::new(memory, self.conditions.clone());
+            let watch = Watch::new(memory, self.rooms.clone(), self.conditions.clone());
             watch.register(registry);
             self.tasks.spawn(watch.run(self.stop.clone()));
         }

@@ -8,6 +8,8 @@ use onsale_domain::ids::{ConcertId, TokenId, UserId};
 use onsale_domain::time::Timestamp;
 use onsale_domain::waiting_room::{Memory, Token};
 
+use crate::conditions::Reason;
+
 /// Why a call to the memory failed.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum MemoryError {
@@ -45,11 +47,13 @@ pub enum Trouble {
     Slots,
     /// It may drop places when its memory is full.
     Eviction,
+    /// Another instance hands out places from another primary.
+    Split,
 }
 
 impl Trouble {
     /// Every trouble, in the order of the board.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::Away,
         Self::Login,
         Self::Rights,
@@ -61,6 +65,7 @@ impl Trouble {
         Self::Replicas,
         Self::Slots,
         Self::Eviction,
+        Self::Split,
     ];
 
     /// The name of the condition on the board.
@@ -77,12 +82,13 @@ impl Trouble {
             Self::Replicas => "replicas",
             Self::Slots => "slots",
             Self::Eviction => "eviction",
+            Self::Split => "split",
         }
     }
 
     /// Whether no user can get a new place because of it.
     pub fn stops_entries(self) -> bool {
-        !matches!(self, Self::NearlyFull | Self::Eviction)
+        !matches!(self, Self::NearlyFull | Self::Eviction | Self::Split)
     }
 }
 
@@ -173,7 +179,7 @@ pub struct State {
 pub trait PlaceMemory: Send + Sync {
     /// Checks everything that entries need, without a room: each trouble once, with its reason for an operator. Takes
     /// at most a few seconds.
-    async fn examine(&self) -> Vec<(Trouble, String)>;
+    async fn examine(&self) -> Vec<(Trouble, Reason)>;
 
     /// The state of a room. Reads only.
     async fn state(&self, concert: ConcertId) -> Result<State, MemoryError>;

@@ -11,6 +11,7 @@ use super::{BlockUse, MemoryError, PlaceMemory, State};
 use crate::desk::{Desk, Failure};
 use crate::waiting_room::LiveRoom;
 use crate::waiting_room::handed_out::HandedOut;
+use crate::waiting_room::rivals::Rivals;
 
 /// The smallest and the largest block, in places.
 const BLOCK_MIN: u64 = 1_000;
@@ -36,6 +37,7 @@ pub(super) struct Opener {
     handed_out: Arc<HandedOut>,
     memory: Arc<dyn PlaceMemory>,
     desk: Arc<Desk>,
+    rivals: Arc<Rivals>,
     /// The epoch in which this process knows the room to be open.
     epoch: u64,
     /// The size of the next block, in places.
@@ -45,10 +47,10 @@ pub(super) struct Opener {
 }
 
 impl Opener {
-    pub(super) fn new(room: &LiveRoom, memory: Arc<dyn PlaceMemory>, desk: Arc<Desk>) -> Self {
+    pub(super) fn new(room: &LiveRoom, memory: Arc<dyn PlaceMemory>, desk: Arc<Desk>, rivals: Arc<Rivals>) -> Self {
         let epoch = room.snapshot().room.blocks.epoch;
         let (concert, handed_out) = (room.concert(), room.handed_out.clone());
-        Self { concert, handed_out, memory, desk, epoch, block: BLOCK_MIN, reserved_at: None }
+        Self { concert, handed_out, memory, desk, rivals, epoch, block: BLOCK_MIN, reserved_at: None }
     }
 
     pub(super) fn epoch(&self) -> u64 {
@@ -82,6 +84,7 @@ impl Opener {
         if !answer.is_new {
             return self.open().await;
         }
+        // Only now: Redis never has more places than the database has reserved, at no moment.
         match self.memory.extend(self.concert, self.epoch, answer.blocks.reserved_to).await {
             Ok(()) => Ok(()),
             Err(MemoryError::NotOpen) => self.open().await,
@@ -165,6 +168,9 @@ impl Opener {
         // First, so that a Redis that takes no writes does not use up epochs and blocks of the database.
         let prepared = self.memory.prepare(self.concert).await.map_err(|error| away(&error))?;
         let State { memory, block_use, last_epoch, passed, .. } = prepared;
+        // This Redis is still in the life for which the room was opened. So it did not fail, and another one took over all
+        // the same.
+        let is_contested = (1..before.blocks.epoch).contains(&prepared.epoch) && before.blocks.memory != memory;
         let (epoch, at_database) = (before.blocks.epoch, before.blocks.reserved_to.max(before.issued));
         let known = self.handed_out.issued().max(block_use.issued);
         let shown = known.max(self.handed_out.shown_beyond());
@@ -180,7 +186,12 @@ impl Opener {
         if !is_new {
             return Ok(false);
         }
+        if is_contested {
+            self.rivals.note(self.concert);
+        }
         let opened = BlockUse { issued, block_end: blocks.reserved_to };
+        // The epoch belongs to this process alone, so no other one opens Redis in it. If this process dies here, the
+        // next one that finds the two apart begins another epoch.
         match self.memory.open(self.concert, blocks.epoch, memory, opened).await {
             Ok(()) => {
                 if at_database < ends {

@@ -65,6 +65,7 @@ impl RoomQueue {
                 batch.push(next);
             }
             let served = tokio::time::timeout(ENTERED_WITHIN, self.serve(&mut batch)).await;
+            // Users without an answer may have places all the same: entering again returns them.
             let failure = match served {
                 Ok(Ok(())) => continue,
                 Ok(Err(failure)) => failure,
@@ -94,6 +95,7 @@ impl RoomQueue {
             let (epoch, known) = (self.opener.epoch(), self.known(&room));
             match self.memory.enter(self.opener.concert, epoch, known, &entrants).await {
                 Ok(entered) => self.take(&room, batch, entered).await?,
+                // Then the same users enter again, in the epoch that was opened.
                 Err(MemoryError::NotOpen) => self.opener.open().await?,
                 Err(error @ MemoryError::Away(_)) => {
                     self.opener.write_soon();

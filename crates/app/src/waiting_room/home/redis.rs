@@ -78,7 +78,7 @@ impl RedisHome {
             return queue.clone();
         }
         let (sender, receiver) = mpsc::channel(WAITING_MAX);
-        let opener = Opener::new(room, self.memory.clone(), self.desk.clone());
+        let opener = Opener::new(room, self.memory.clone(), self.desk.clone(), self.rooms.rivals.clone());
         tokio::spawn(RoomQueue::new(opener, self.memory.clone(), self.rooms.clone()).run(receiver));
         queues.insert(concert, sender.clone());
         sender

@@ -96,6 +96,8 @@ impl Repairer {
                 _ = interval.tick() => {}
             }
             if self.compare_rooms().await.is_err() {
+                // Redis may return without its data: so the database soon learns how far places
+                // were handed out.
                 self.rooms.rooms.load().values().for_each(|room| room.handed_out.write_soon());
                 self.rooms.wake_driver();
             } else if self.retired_at.elapsed() >= RETIRE_EVERY {
@@ -139,6 +141,7 @@ impl Repairer {
             let snapshot = room.snapshot();
             let blocks = &snapshot.room.blocks;
             if room.is_beyond(room.handed_out.shown_beyond().max(room.handed_out.issued())) {
+                // A token, or Redis, has a place beyond all that the database knows: the database was set back.
                 self.count_lost(*concert, room).await;
                 continue;
             }
@@ -159,6 +162,7 @@ impl Repairer {
     }
 
     async fn compare_room(&mut self, concert: ConcertId, room: &Arc<LiveRoom>, epoch: u64) -> Result<(), MemoryError> {
+        // Before Redis is read: swapped, places that are handed out in between would look like a loss.
         let known = room.handed_out.issued_in(epoch).max(room.snapshot().room.issued);
         let state = self.memory.state(concert).await?;
         if state.epoch >= epoch {
@@ -188,7 +192,8 @@ impl Repairer {
         if *times >= LOST_MAX {
             self.lost.remove(&concert);
             let before = room.snapshot().room.blocks.epoch;
-            let mut opener = Opener::new(room, self.memory.clone(), self.desk.clone());
+            let rivals = self.rooms.rivals.clone();
+            let mut opener = Opener::new(room, self.memory.clone(), self.desk.clone(), rivals);
             if opener.open().await.is_ok() && before < opener.epoch() {
                 self.metrics.opened.inc();
             }
@@ -220,6 +225,7 @@ impl Repairer {
                     }
                 }
                 Err(error) => {
+                    // Otherwise their users would be unknown in Redis, and get second places.
                     room.handed_out.restore_later(tokens);
                     return Err(error);
                 }

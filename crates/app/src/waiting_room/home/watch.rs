@@ -9,7 +9,8 @@ use prometheus_client::registry::Registry;
 use tokio_util::sync::CancellationToken;
 
 use super::{PlaceMemory, Trouble};
-use crate::conditions::Conditions;
+use crate::conditions::{Conditions, Reason};
+use crate::waiting_room::Rooms;
 
 /// The name of Redis on the board of conditions.
 const PART: &str = "redis";
@@ -26,6 +27,7 @@ const EXAMINED_WITHIN: Duration = Duration::from_secs(5);
 /// The background task that examines one place memory.
 pub struct Watch {
     memory: Arc<dyn PlaceMemory>,
+    rooms: Arc<Rooms>,
     conditions: Arc<Conditions>,
     /// When Redis could last hand out places.
     well_at: Instant,
@@ -33,10 +35,10 @@ pub struct Watch {
 }
 
 impl Watch {
-    /// A task that writes what is wrong with Redis on this board.
-    pub fn new(memory: Arc<dyn PlaceMemory>, conditions: Arc<Conditions>) -> Self {
+    /// A task that writes what is wrong with the Redis of these rooms on this board.
+    pub fn new(memory: Arc<dyn PlaceMemory>, rooms: Arc<Rooms>, conditions: Arc<Conditions>) -> Self {
         conditions.watch(PART);
-        Self { memory, conditions, well_at: Instant::now(), age: Gauge::default() }
+        Self { memory, rooms, conditions, well_at: Instant::now(), age: Gauge::default() }
     }
 
     /// Registers the gauge of how long no user could get a new place.
@@ -54,16 +56,18 @@ impl Watch {
             let memory = self.memory.clone();
             let examined = async {
                 let found = tokio::time::timeout(EXAMINED_WITHIN, memory.examine()).await;
-                found.unwrap_or_else(|_| vec![(Trouble::Away, "Redis does not answer within 5 s".to_owned())])
+                let away = "Redis does not answer within 5 s: check that it runs and that this server reaches it";
+                found.unwrap_or_else(|_| vec![(Trouble::Away, Reason::new(away))])
             };
             tokio::pin!(examined);
-            let found = loop {
+            let mut found = loop {
                 tokio::select! {
                     () = stop.cancelled() => return,
                     _ = show.tick() => self.show_age(),
                     found = &mut examined => break found,
                 }
             };
+            found.extend(self.rooms.rivals.reason().map(|reason| (Trouble::Split, reason)));
             self.note(&found);
             let rest = tokio::time::sleep(EXAMINE_EVERY);
             tokio::pin!(rest);
@@ -77,7 +81,7 @@ impl Watch {
         }
     }
 
-    fn note(&mut self, found: &[(Trouble, String)]) {
+    fn note(&mut self, found: &[(Trouble, Reason)]) {
         for trouble in Trouble::ALL {
             let reason = found.iter().find(|(known, _)| *known == trouble).map(|(_, reason)| reason.clone());
             self.conditions.set(PART, trouble.condition(), reason);

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use onsale_app::conditions::Conditions;
+use onsale_app::conditions::{Conditions, Reason};
 use rdkafka::ClientContext;
 use rdkafka::client::Client;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
@@ -44,9 +44,25 @@ fn unreachable(error: &KafkaError) -> String {
     }
 }
 
-/// Checks every 2 s until stopped. Raises `kafka`/`away` while no broker answers, and `kafka`/`topics` while `judge` returns
-/// a reason for the state of the topics.
-pub(super) async fn watch<J: Future<Output = Option<String>> + Send>(
+/// Why no broker can be used, from the words of the client. These name addresses and certificates, so they are only the cause.
+fn away(brokers: &str, words: &str) -> Reason {
+    let says = |parts: &[&str]| parts.iter().any(|part| words.contains(part));
+    let text = if says(&["certificate verify failed"]) {
+        format!(
+            "certificate verify failed for a broker of {brokers}: set ONSALE_KAFKA_CA to the authority that signed it"
+        )
+    } else if says(&["uthentication", "SASL"]) {
+        format!("a broker of {brokers} refuses the authentication: correct the settings ONSALE_KAFKA_SASL_…")
+    } else {
+        format!("no broker of {brokers} answers, and events wait: check that it runs and that this process reaches it")
+    };
+    Reason::new(text).because(words)
+}
+
+/// Checks the brokers (`HOST:PORT`, separated by commas) every 2 s until stopped. Raises `kafka`/`away` while none answers, and
+/// `kafka`/`topics` while `judge` returns a reason for the state of the topics.
+pub(super) async fn watch<J: Future<Output = Option<Reason>> + Send>(
+    brokers: &str,
     conditions: Arc<Conditions>,
     stop: CancellationToken,
     check: impl Fn() -> Result<Vec<(&'static str, Found)>, String> + Clone + Send + 'static,
@@ -64,7 +80,7 @@ pub(super) async fn watch<J: Future<Output = Option<String>> + Send>(
                 conditions.clear(KAFKA, "away");
                 conditions.set(KAFKA, "topics", judge(found).await);
             }
-            Ok(Err(reason)) => conditions.raise(KAFKA, "away", reason),
+            Ok(Err(words)) => conditions.raise(KAFKA, "away", away(brokers, &words)),
             // The task was cancelled because the runtime shuts down.
             Err(_) => return,
         }

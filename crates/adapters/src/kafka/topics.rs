@@ -2,13 +2,14 @@
 
 use std::time::Duration;
 
+use onsale_app::conditions::Reason;
 use onsale_app::event::TOPICS;
 use rdkafka::ClientContext;
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::client::{Client, DefaultClientContext};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 
-use crate::kafka::KafkaSettings;
+use super::KafkaSettings;
 
 /// How long making the topics may take.
 const MADE_WITHIN: Duration = Duration::from_secs(5);
@@ -49,9 +50,11 @@ pub(super) fn find<C: ClientContext>(
 ///
 /// # Errors
 /// What an operator can do about the first topic that could not be made.
-pub(super) async fn make(settings: &KafkaSettings, wanted: &[(&'static str, Found)]) -> Result<(), String> {
-    let admin: AdminClient<DefaultClientContext> =
-        settings.client().create().map_err(|error: KafkaError| error.to_string())?;
+pub(super) async fn make(settings: &KafkaSettings, wanted: &[(&'static str, Found)]) -> Result<(), Reason> {
+    let failed = |error: KafkaError| {
+        Reason::new("topics are missing and the brokers did not make them; trying again").because(error.to_string())
+    };
+    let admin: AdminClient<DefaultClientContext> = settings.client().create().map_err(failed)?;
     let KafkaSettings { partitions, replication, .. } = settings;
     let topic =
         |(name, _): &(&'static str, Found)| NewTopic::new(name, *partitions, TopicReplication::Fixed(*replication));
@@ -60,7 +63,7 @@ pub(super) async fn make(settings: &KafkaSettings, wanted: &[(&'static str, Foun
     let made = admin.create_topics(&topics, &options).await;
     // Dropping the admin client joins its thread: that would block this task's worker.
     let _ = tokio::task::spawn_blocking(move || drop(admin)).await;
-    for (topic, (_, found)) in made.map_err(|error| error.to_string())?.into_iter().zip(wanted) {
+    for (topic, (_, found)) in made.map_err(failed)?.into_iter().zip(wanted) {
         match topic {
             Ok(_) | Err((_, RDKafkaErrorCode::TopicAlreadyExists)) => {}
             Err((name, code)) => return Err(refusal(settings, &name, code, *found)),
@@ -70,9 +73,9 @@ pub(super) async fn make(settings: &KafkaSettings, wanted: &[(&'static str, Foun
 }
 
 /// The message for the operator: why a topic cannot be made, and what to do.
-fn refusal(settings: &KafkaSettings, name: &str, code: RDKafkaErrorCode, found: Found) -> String {
+fn refusal(settings: &KafkaSettings, name: &str, code: RDKafkaErrorCode, found: Found) -> Reason {
     let KafkaSettings { partitions, replication, .. } = settings;
-    match (code, found) {
+    let text = match (code, found) {
         (RDKafkaErrorCode::TopicAuthorizationFailed | RDKafkaErrorCode::ClusterAuthorizationFailed, Found::Hidden) => {
             format!(
                 "the topic {name} may be neither used nor made by this user: grant Write and Describe on it (Read and \
@@ -87,6 +90,12 @@ fn refusal(settings: &KafkaSettings, name: &str, code: RDKafkaErrorCode, found: 
             "the topic {name} cannot be made with {replication} replicas: there are fewer brokers; set \
              ONSALE_KAFKA_REPLICATION"
         ),
-        _ => format!("the topic {name} is missing and cannot be made: {code}"),
-    }
+        _ => {
+            let text = format!(
+                "the topic {name} is missing and the brokers refuse to make it: make it by hand, with {partitions} partitions"
+            );
+            return Reason::new(text).because(code.to_string());
+        }
+    };
+    text.into()
 }

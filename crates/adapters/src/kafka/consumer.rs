@@ -17,12 +17,12 @@ use rdkafka::{Offset, TopicPartitionList};
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
+use super::KafkaSettings;
 use super::access::{Access, Right};
 use super::lag::{self, ConsumerMetrics};
 use super::last_error::LastError;
 use super::positions::{Partition, Positions, Span};
 use super::watch;
-use crate::kafka::KafkaSettings;
 
 /// Maximum number of messages in one delivery.
 const BATCH_MAX: usize = 2_000;
@@ -97,6 +97,7 @@ impl KafkaConsumer {
                     self.outage.over();
                     self.access.received();
                 }
+                // Before the first message a missing topic is only one that is not made yet.
                 Err(error) if has_received && is_gone(&error) => {
                     tracing::warn!(%error, "a topic was deleted; joining the group again");
                     return;
@@ -234,7 +235,7 @@ async fn watch_brokers(settings: KafkaSettings, conditions: Arc<Conditions>, sto
         Ok(client) => {
             let check = move || watch::check(client.client(), &last_error);
             // The relay makes missing topics, so they are no fault of this member.
-            watch::watch(conditions, stop, check, |_| std::future::ready(None)).await;
+            watch::watch(&settings.brokers, conditions, stop, check, |_| std::future::ready(None)).await;
         }
         Err(error) => tracing::error!(%error, "failed to make a Kafka client; the brokers are not checked"),
     }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use async_trait::async_trait;
-use onsale_app::conditions::Conditions;
+use onsale_app::conditions::{Conditions, Reason};
 use onsale_app::event::StoredEvent;
 use onsale_app::relay::{Sent, Sink};
 use onsale_app::trace::{self, Kind};
@@ -14,10 +14,10 @@ use rdkafka::message::{Header, OwnedHeaders};
 use rdkafka::producer::{FutureProducer, FutureRecord, Producer};
 use tokio_util::sync::CancellationToken;
 
+use super::KafkaSettings;
 use super::last_error::LastError;
 use super::topics::{self, Found};
 use super::watch;
-use crate::kafka::KafkaSettings;
 
 /// The media type of an event in structured mode.
 const CLOUD_EVENT: &str = "application/cloudevents+json; charset=utf-8";
@@ -83,23 +83,26 @@ impl KafkaSink {
     pub async fn watch(self: Arc<Self>, conditions: Arc<Conditions>, makes_topics: bool, stop: CancellationToken) {
         let checked = self.clone();
         let check = move || watch::check(checked.producer().client(), &checked.last_error);
+        let brokers = self.settings.brokers.clone();
         let judge = move |found| {
             let sink = self.clone();
             async move { if makes_topics { sink.judge_topics(found).await } else { None } }
         };
-        watch::watch(conditions, stop, check, judge).await;
+        watch::watch(&brokers, conditions, stop, check, judge).await;
     }
 
     /// Makes missing topics, unless this sink has found all of them before. A topic that was deleted since is made when the
     /// next event is sent, not at once: consumers must notice the deletion first, because their offsets mean nothing in
     /// a new topic of the same name.
-    async fn judge_topics(&self, found: Vec<(&'static str, Found)>) -> Option<String> {
+    async fn judge_topics(&self, found: Vec<(&'static str, Found)>) -> Option<Reason> {
+        // Pairs with the release in `make_missing`: a sink that reads `true` sends to topics that exist.
         if !self.has_topics.load(Ordering::Acquire) {
             return self.make_missing(found).await.err();
         }
         let gone: Vec<&str> =
             found.iter().filter(|(_, found)| *found == Found::Missing).map(|(topic, _)| *topic).collect();
-        (!gone.is_empty()).then(|| format!("{} was deleted: it is made when the next event is sent", gone.join(", ")))
+        let text = || format!("{} was deleted: it is made when the next event is sent", gone.join(", "));
+        (!gone.is_empty()).then(|| text().into())
     }
 
     /// Makes the topics that are missing. Looks them up first: for topics that exist, no right to make them is needed.
@@ -110,10 +113,10 @@ impl KafkaSink {
         let (producer, last_error) = (self.producer(), self.last_error.clone());
         let check = move || watch::check(producer.client(), &last_error);
         let found = tokio::task::spawn_blocking(check).await.map_err(|error| error.to_string())??;
-        self.make_missing(found).await
+        self.make_missing(found).await.map_err(|reason| reason.to_string())
     }
 
-    async fn make_missing(&self, mut found: Vec<(&'static str, Found)>) -> Result<(), String> {
+    async fn make_missing(&self, mut found: Vec<(&'static str, Found)>) -> Result<(), Reason> {
         found.retain(|(_, found)| *found != Found::There);
         if !found.is_empty() {
             topics::make(&self.settings, &found).await?;
@@ -244,6 +247,7 @@ impl Sink for KafkaSink {
             renewed = self.publish_alone(events, &mut outcomes).await;
         }
         if is_any(&outcomes, |outcome| matches!(outcome, Outcome::Broken(_))) {
+            // A producer takes nothing more after a fatal error.
             renewed = self.renew();
         }
         if let Err(reason) = renewed {

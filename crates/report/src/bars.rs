@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use crate::number;
-use crate::svg::{COLORS, escaped, start};
+use crate::svg::{COLORS, WIDTH, escaped, start, write_centred};
 
 /// A chart of horizontal bars in groups.
 #[derive(Clone, Debug)]
@@ -31,7 +31,6 @@ pub struct BarGroup {
     pub mark: Option<f64>,
 }
 
-const WIDTH: f64 = 860.0;
 const LEFT: f64 = 240.0;
 const RIGHT: f64 = 80.0;
 const TOP: f64 = 76.0;
@@ -66,26 +65,20 @@ impl BarChart {
         let largest = all.fold(0.0, f64::max);
         let x_of = |value: f64| LEFT + value / largest.max(f64::MIN_POSITIVE) * (WIDTH - LEFT - RIGHT);
 
-        let mut svg = start(&self.title, WIDTH, height, 20.0);
+        let mut svg = start(&self.title, height, 20.0);
         self.legend(&mut svg);
         let (step, bottom) = (step(largest), height - BOTTOM);
         let mut value = 0.0;
         while value <= largest * 1.001 {
-            let (x, label) = (x_of(value), tick(value));
-            let _ = writeln!(
-                svg,
-                "<line class=\"grid\" x1=\"{x:.1}\" x2=\"{x:.1}\" y1=\"{TOP}\" y2=\"{bottom}\"/>\
-                 <text x=\"{x:.1}\" y=\"{}\" text-anchor=\"middle\">{label}</text>",
-                bottom + 18.0
-            );
+            let x = x_of(value);
+            let _ = writeln!(svg, "<line class=\"grid\" x1=\"{x:.1}\" x2=\"{x:.1}\" y1=\"{TOP}\" y2=\"{bottom}\"/>");
+            write_centred(&mut svg, x, bottom + 18.0, &tick(value));
             value += step;
         }
         for (index, group) in self.groups.iter().enumerate() {
             group.draw(&mut svg, TOP + index as f64 * each + GAP / 2.0, x_of);
         }
-        let (middle, under) = ((LEFT + WIDTH - RIGHT) / 2.0, height - 12.0);
-        let _ =
-            writeln!(svg, "<text x=\"{middle}\" y=\"{under}\" text-anchor=\"middle\">{}</text>", escaped(&self.unit));
+        write_centred(&mut svg, (LEFT + WIDTH - RIGHT) / 2.0, height - 12.0, &self.unit);
         svg.push_str("</svg>\n");
         svg
     }

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use crate::number;
-use crate::svg::{COLORS, escaped, start};
+use crate::svg::{COLORS, WIDTH, escaped, start, write_centred};
 
 /// One line of a chart.
 #[derive(Clone, Debug)]
@@ -31,7 +31,6 @@ pub struct LineChart {
     pub series: Vec<Series>,
 }
 
-const WIDTH: f64 = 860.0;
 const HEIGHT: f64 = 480.0;
 const LEFT: f64 = 80.0;
 const RIGHT: f64 = 200.0;
@@ -54,7 +53,7 @@ impl LineChart {
         let x_of = |x: f64| place(x, x_range, LEFT, WIDTH - RIGHT);
         let y_of = |y: f64| place(y, y_range, HEIGHT - BOTTOM, TOP);
 
-        let mut svg = start(&self.title, WIDTH, HEIGHT, LEFT);
+        let mut svg = start(&self.title, HEIGHT, LEFT);
         self.axes(&mut svg, y_range, x_of, y_of);
         let mut label_tops: Vec<f64> = Vec::new();
         for (index, series) in self.series.iter().enumerate() {
@@ -93,11 +92,9 @@ impl LineChart {
             decade *= 10.0;
         }
         for (x, label) in &self.ticks {
-            let (x, y) = (x_of(*x), HEIGHT - BOTTOM + 20.0);
-            let _ = writeln!(svg, "<text x=\"{x:.1}\" y=\"{y}\" text-anchor=\"middle\">{}</text>", escaped(label));
+            write_centred(svg, x_of(*x), HEIGHT - BOTTOM + 20.0, label);
         }
-        let (middle, bottom) = ((LEFT + WIDTH - RIGHT) / 2.0, HEIGHT - 14.0);
-        let _ = writeln!(svg, "<text x=\"{middle}\" y=\"{bottom}\" text-anchor=\"middle\">{}</text>", escaped(&self.x));
+        write_centred(svg, (LEFT + WIDTH - RIGHT) / 2.0, HEIGHT - 14.0, &self.x);
         let (x, y) = (18.0, (TOP + HEIGHT - BOTTOM) / 2.0);
         let turned = format!("transform=\"rotate(-90 {x} {y})\"");
         let _ = writeln!(svg, "<text x=\"{x}\" y=\"{y}\" {turned} text-anchor=\"middle\">{}</text>", escaped(&self.y));

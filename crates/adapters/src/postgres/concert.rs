@@ -137,6 +137,8 @@ pub(super) fn lock<'a>(
     }
     let performances: Vec<Uuid> = keys.performances.iter().map(|id| id.uuid()).collect();
     let (concerts, users) = pairs(keys.holdings.iter());
+    // A reservation and a holding lead to performances that only the database knows, so an address is not enough
+    // then.
     let is_named = keys.reservations.is_empty() && keys.holdings.is_empty();
     let near = addresses.hint(keys.performances.iter()).filter(|_| is_named);
     let (sql, wanted): (_, Vec<Param<'a>>) = match near {
@@ -144,6 +146,7 @@ pub(super) fn lock<'a>(
         None => (LOCK, params![performances, named(keys), concerts, users]),
     };
     pipeline.query(sql, wanted, move |found, unit| {
+        // Each wanted row is loaded as absent first: an absent row must not count as one that was not asked for.
         for id in &keys.performances {
             unit.rows.performances.load(*id, None);
         }
@@ -202,6 +205,7 @@ fn load_open<'a>(pipeline: &mut Pipeline<'a, Unit>, keys: &'a Keys) {
         let rows = &mut unit.rows;
         let holders = keys.turn_holders.iter().filter_map(|key| Some((key.0, rows.places.get(key)?.user.clone())));
         for key in named().cloned().chain(holders) {
+            // A user without any is loaded with none.
             rows.open_reservations.entry(key).or_default();
         }
         for row in found {

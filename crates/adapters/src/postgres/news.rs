@@ -258,9 +258,11 @@ fn seats_news(row: &Row) -> Sql<SeatsNews> {
 impl News for PostgresNews {
     async fn rooms(&self, known: &RoomsKnown) -> Result<RoomsNews, StoreError> {
         let mut session = self.session.lock().await;
+        // The lock is held until the answer, so that changes arrive in the order of the database.
         let asked = tokio::time::timeout(NEWS_WITHIN, self.read_changes(&mut session, known)).await;
         let asked = asked.unwrap_or_else(|_| {
             if let Some(session) = session.as_ref() {
+                // The other connections to this server learn of it, and do not wait for it each by themselves.
                 session.report_timeout();
             }
             Err(DbError::Late)

@@ -188,6 +188,8 @@ fn load_turns<'a>(pipeline: &mut Pipeline<'a, Unit>, keys: &'a Keys) {
         let rows = &mut unit.rows;
         let current = keys.entrants.iter().filter_map(|key| Some((key.0, *rows.current_places.get(key)?)));
         for key in keys.turns.iter().copied().chain(current) {
+            // A wanted key without a row is loaded as absent. If it stayed unknown, a hold in the batch of its
+            // admission would insert what the step has inserted, and conflict on every rerun.
             rows.turns.load(key, None);
             rows.ends.load(key, None);
             if !rows.places.is_loaded(&key) {
@@ -196,6 +198,7 @@ fn load_turns<'a>(pipeline: &mut Pipeline<'a, Unit>, keys: &'a Keys) {
         }
         for row in found {
             let key = key_of(row)?;
+            // The row may be of a place that has no turn.
             if optional_instant(row, 2)?.is_some() {
                 rows.turns.load(key, Some(read_turn(row)?));
                 rows.ends.load(key, optional_instant(row, 7)?);
@@ -295,35 +298,24 @@ fn save_places<'a>(pipeline: &mut Pipeline<'a, ()>, rows: &'a Rows) {
 
 fn save_turns<'a>(pipeline: &mut Pipeline<'a, ()>, unit: &'a Unit) {
     let rows = &unit.rows;
-    pipeline.write(
-        CALL,
-        columns!(
-            rows.turns.added(),
-            |((concert, place), turn)| concert.uuid(),
-            big(*place),
-            turn.admitted_at.as_millis(),
-            turn.active_until.as_millis(),
-            turn.seen_at.as_millis(),
-            turn.claimed,
-            turn.named,
-            version(rows, concert),
-        ),
-    );
     let changed = rows.turns.outdated().filter_map(|key| Some((key, rows.turns.get(key)?)));
-    pipeline.write(
-        NOTE,
-        columns!(
-            changed,
-            |((concert, place), turn)| concert.uuid(),
-            big(*place),
-            turn.admitted_at.as_millis(),
-            turn.active_until.as_millis(),
-            turn.seen_at.as_millis(),
-            turn.claimed,
-            turn.named,
-            version(rows, concert),
-        ),
-    );
+    // With the new version of the room, by which other instances find what changed.
+    for (sql, turns) in [(CALL, rows.turns.added().collect::<Vec<_>>()), (NOTE, changed.collect())] {
+        pipeline.write(
+            sql,
+            columns!(
+                turns.into_iter(),
+                |((concert, place), turn)| concert.uuid(),
+                big(*place),
+                turn.admitted_at.as_millis(),
+                turn.active_until.as_millis(),
+                turn.seen_at.as_millis(),
+                turn.claimed,
+                turn.named,
+                version(rows, concert),
+            ),
+        );
+    }
     // Settled turns stay for a minute with a new version: other instances find them by it.
     let settled = rows.turns.outdated().filter(|key| rows.turns.get(key).is_none());
     if let Some(mut settled) = columns!(settled, |(concert, place)| concert.uuid(), big(*place), version(rows, concert))

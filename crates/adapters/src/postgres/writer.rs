@@ -106,6 +106,7 @@ impl PostgresWriter {
     async fn recover(&mut self, error: &DbError) {
         self.shared.count(error);
         let Some(connected) = &self.connected else { return };
+        // After a refusal the transaction has failed but is open, and holds its locks until it is rolled back.
         if !error.is_refusal() || connected.session.query(ROLLBACK, Vec::new()).await.is_err() {
             self.connected = None;
         }
@@ -123,6 +124,7 @@ impl PostgresWriter {
         let loaded = load(&connected.session, wanted, lane, &mut transaction, &mut unit).await;
         match loaded {
             Ok(()) => {
+                // Kept for the commit: if its answer is lost, this id asks for the outcome.
                 self.transaction = transaction;
                 self.shared.clock.observe(unit.at, asked);
                 Ok(unit)
@@ -145,6 +147,7 @@ impl PostgresWriter {
         if changes_nothing {
             writes.execute(ROLLBACK, Vec::new());
         } else {
+            // Sent with the writes: if one of them fails, this COMMIT rolls back.
             writes.commit();
         }
         let Err(error) = writes.run(&mut ()).await else {
@@ -292,6 +295,7 @@ impl Writer for PostgresWriter {
         let mut loaded = self.begin(wanted).await;
         // The connection was closed while idle, or a remembered wallet has no row. Nothing was written yet: load again.
         if matches!(loaded, Err(DbError::Vanished)) || self.lost_connection(&loaded) {
+            // The wallets that were thought to have a row may be the fault.
             self.known.clear();
             self.newcomers.reset();
             loaded = self.begin(wanted).await;

@@ -151,6 +151,7 @@ impl Connection {
         let Self::Cluster { client, connection } = self else {
             return Err(RedisError::from((ErrorKind::Client, "a connection of the other kind")));
         };
+        // Held while it connects: concurrent callers share the one connection.
         let mut connection = connection.lock().await;
         if let Some(known) = &*connection {
             return Ok(known.clone());
@@ -170,6 +171,7 @@ impl One {
             Err(error) if must_be_replaced(&error) => error,
             answer => return answer,
         };
+        // By its number: another caller may have replaced it by now, and the new one is good.
         self.close(number).await;
         // After a time-out or a refusal the caller has waited long enough. Only a closed connection is cheap to retry.
         if !error.is_connection_dropped() {

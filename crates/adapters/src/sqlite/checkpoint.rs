@@ -88,6 +88,7 @@ impl Worker {
                 break;
             }
         }
+        // After the last unit of work: nothing is added to the log any more.
         self.with_connection(empty);
         *self.slot.lock() = None;
     }

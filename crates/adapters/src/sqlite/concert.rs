@@ -30,6 +30,7 @@ pub(super) fn load(db: &Connection, keys: &Keys, rows: &mut Rows) -> Sql<()> {
     for (performance, number) in &keys.seats {
         load_seat(db, *performance, *number, rows)?;
         let seat = rows.seats.get(&(*performance, *number));
+        // A seat that is held needs the reservation too: if it has lapsed, the decision ends it.
         if let Some(holder) = seat.filter(|seat| !seat.sold).map(|seat| seat.reservation) {
             load_whole(db, holder, rows)?;
         }
@@ -40,6 +41,7 @@ pub(super) fn load(db: &Connection, keys: &Keys, rows: &mut Rows) -> Sql<()> {
 /// Loads the held and paid reservations of a user in a concert.
 pub(super) fn load_open(db: &Connection, concert: ConcertId, user: &UserId, rows: &mut Rows) -> Sql<()> {
     let key = (concert, user.clone());
+    // Several commands of a batch may name the same user.
     if rows.open_reservations.contains_key(&key) {
         return Ok(());
     }

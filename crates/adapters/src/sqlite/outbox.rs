@@ -74,6 +74,7 @@ impl SqliteOutbox {
             let mut opened = opened.lock();
             // The file was replaced, for example by a restored copy. This operation fails, because what its caller knows is about
             // the old file; the next one opens the new file.
+            // Taken out: after an error or a panic the next operation opens another connection.
             let mut own = match opened.take() {
                 Some(own) if file_at(&path).is_ok_and(|file| file == own.file) => own,
                 Some(_) => {
@@ -213,6 +214,7 @@ fn forget(db: &mut Connection, before: i64, most: usize) -> Sql<usize> {
             ORDER BY position LIMIT ?2) WHERE at < ?1)";
     let gone = transaction.execute(old, params![before, most])?;
     if gone > 0 {
+        // In the same transaction: the audit takes an event that is missing and younger than this for lost.
         transaction.execute("UPDATE events_forgotten SET before = max(before, ?1)", [before])?;
     }
     transaction.commit()?;

@@ -50,6 +50,7 @@ fn load_entrant(db: &Connection, concert: ConcertId, user: &UserId, rows: &mut R
     let Some(number) = number else { return Ok(()) };
     load_place(db, (concert, number), rows)?;
     load_turn(db, (concert, number), rows)?;
+    // A hold may keep the turn running after its own time.
     if rows.turns.get(&(concert, number)).is_some() {
         load_open(db, concert, user, rows)?;
     }

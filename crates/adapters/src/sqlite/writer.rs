@@ -117,6 +117,7 @@ fn roll_back(db: &Connection) {
 
 fn load(db: &Connection, wanted: &Wanted) -> Sql<Unit> {
     let mut unit = Unit::default();
+    // In any order: the write lock is held, so no row changes in between.
     idempotency::load(db, &wanted.answers, &mut unit.answers)?;
     idempotency::count(db, wanted, &mut unit.kept_counts)?;
     let (keys, rows) = (&wanted.keys, &mut unit.rows);
@@ -141,6 +142,7 @@ fn save(db: &Connection, unit: &Unit) -> Sql<()> {
     event::save(db, unit)?;
     idempotency::save(db, unit)?;
     if unit.prove_writable {
+        // Writes the header of the file with its own value: a transaction that changes nothing would prove nothing.
         let version: i64 = db.query_row("PRAGMA user_version", [], |row| row.get(0))?;
         db.pragma_update(None, "user_version", version)?;
     }

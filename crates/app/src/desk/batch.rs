@@ -39,6 +39,7 @@ pub(super) async fn run(lane: &mut Lane, batch: &mut [Waiting]) -> Result<(), St
         }
     }));
     if decided.is_err() {
+        // The transaction is still open and holds its locks.
         lane.writer.abandon().await;
         return Err(StoreError::Rejected("a decision panicked".to_owned()));
     }
@@ -84,6 +85,7 @@ pub(super) struct Decider<'a> {
 impl Decider<'_> {
     /// Decides a job. The events of a traced request carry its trace.
     fn decide_traced(&mut self, waiting: &mut Waiting) {
+        // Events are only added at the end, so those from here on are of this command.
         let before = self.unit.rows.events.len();
         waiting.job.get_mut().decide(self);
         if let Some(span) = &waiting.span {
@@ -130,6 +132,7 @@ impl Decider<'_> {
         };
         let answer = encode(&outcome);
         let kept = KeptAnswer { fingerprint: *fingerprint, answer: answer.clone(), kept_at: at };
+        // Into the same unit: the answer and what it reports become durable together, or neither does.
         self.unit.answers.put(id.clone(), kept);
         if let Some(user) = &id.owner {
             self.quotas.add(user);

@@ -52,6 +52,7 @@ impl Lane {
     async fn run(mut self, mut receiver: mpsc::Receiver<Waiting>, closing: CancellationToken) {
         let mut batch = Vec::with_capacity(BATCH_MAX);
         loop {
+            // Read again in each round: the batch before may have parked commands.
             let next_check = self.siding.next_check();
             tokio::select! {
                 // In this order: a lane that closes must not take commands that arrive after the close.
@@ -69,6 +70,7 @@ impl Lane {
             if batch.is_empty() && !self.siding.is_due() {
                 continue;
             }
+            // Before any call of the store: a disk that hangs returns no error, and counts as stuck from here on.
             self.under_way.set(Some(Instant::now()));
             // Older commands first: a newer one may charge or use the same wallet.
             if self.siding.is_due() {
@@ -94,11 +96,14 @@ impl Lane {
                 self.siding.give_up()
             }
         };
+        // They have waited for 3 s. Their callers get an answer while they still wait for one.
         for waiting in late {
             self.terms.metrics.locked_out.inc();
             self.terms.metrics.failed.inc();
             traced::reply(waiting, Err(Failure::Unavailable), None);
         }
+        // Those with free locks first: the contended ones queue for their locks, and would keep the free ones
+        // waiting.
         for (is_patient, mut waiting) in [(false, free), (true, contended)] {
             self.is_patient = is_patient;
             while !waiting.is_empty() {
@@ -171,6 +176,7 @@ impl Lane {
                     }
                 }
             }
+            // Every command was parked, and gets its answer later.
             if batch.is_empty() {
                 return None;
             }
@@ -234,6 +240,7 @@ impl Lane {
             );
         }
         let before = batch.len();
+        // In this order: `set_aside` parks by the locks that were noted last.
         self.siding.note(held);
         self.set_aside(batch);
         Ok(batch.len() < before)
@@ -245,11 +252,14 @@ impl Lane {
             for observer in &self.terms.observers {
                 observer.recover().await?;
             }
+            // Only after all of them: if one fails, the lane stays in doubt and every observer reads again.
             self.in_doubt = false;
         }
         let done = batch::run(self, batch).await;
+        // The unit may be durable, and no observer has seen it.
         self.in_doubt |= matches!(done, Err(StoreError::Unknown(_)));
         if matches!(done, Err(StoreError::Unknown(_) | StoreError::Unavailable(_))) {
+            // Cleared by the next unit that proves that the database takes writes (`batch.rs`).
             self.terms.metrics.troubled.set(1);
         }
         done
@@ -260,6 +270,7 @@ impl Lane {
     async fn one_by_one(&mut self, batch: &mut Vec<Waiting>, traced: Option<&Span>) {
         let (mut is_away, mut locked) = (false, 0);
         for mut waiting in batch.drain(..) {
+            // Without this each command would wait for the same time-out, one after another.
             let done = if is_away || locked >= LOCKED_MAX {
                 Err(Failure::Unavailable)
             } else {
@@ -281,6 +292,7 @@ impl Lane {
         let batch = std::slice::from_mut(waiting);
         let mut done = self.run_batch(batch).await;
         for _ in 1..ATTEMPTS_MAX {
+            // Every other error would come again: a lock that stays held, or a refusal of the command itself.
             if !matches!(done, Err(StoreError::Conflict(_))) {
                 break;
             }

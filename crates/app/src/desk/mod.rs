@@ -166,6 +166,7 @@ impl Desk {
         for (number, writer) in writers.into_iter().enumerate() {
             let (sender, receiver) = mpsc::channel(WAITING_MAX);
             let lane = lane::Lane::new(writer, terms.clone());
+            // Shared before the lane moves into its thread, from which nothing can be read any more.
             under_way.push(lane.under_way.clone());
             threads.push(lane::spawn(number, lane, receiver, closing.clone())?);
             lanes.push(sender);
@@ -230,6 +231,7 @@ impl Desk {
     fn queue(&self, lane: &mpsc::Sender<Waiting>, job: Job) -> Result<(), Failure> {
         let span = trace::current().map(|request| Box::new(request.child("decide", Kind::Internal)));
         let waiting = Waiting { job, since: Instant::now(), span };
+        // Never waits for room: a caller that waited here would wait beyond the bound of the queue.
         lane.try_send(waiting).map_err(|error| match error {
             mpsc::error::TrySendError::Full(_) => {
                 self.metrics.shed.inc();
@@ -246,6 +248,7 @@ impl Desk {
 
     /// Refuses new commands, decides those that wait, and returns when every lane has ended. Blocks the thread.
     pub fn close(&self) {
+        // Each lane closes its queue when it sees this, decides what is in it, and ends.
         self.closing.cancel();
         // Taken out of the lock: joining under it would block a second caller of `close` on the lock and not on the lanes.
         let threads = std::mem::take(&mut *self.threads.lock());

@@ -68,6 +68,7 @@ impl Driver {
                 let admissible = room.admissible(at);
                 let admit_per_second = room.snapshot().room.settings.admit_per_second;
                 step.limit = room.admission.limit(admit_per_second, at);
+                // Before the task is spawned: the next visit must not begin a second step of this room.
                 room.admission.begin_step();
                 tokio::spawn(self.clone().step(*concert, room.clone(), step, admissible));
             }

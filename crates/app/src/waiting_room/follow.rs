@@ -124,6 +124,8 @@ impl Rooms {
     /// `StoreError` if the database cannot be read. Callers that arrived before a query that failed share its failure.
     pub(crate) async fn refresh_since(&self, arrived: Instant) -> Result<Named, StoreError> {
         let Some(follower) = &self.follower else { return Ok(Vec::new()) };
+        // Waits while a query runs. That one may have begun before the caller arrived, which the instants below
+        // decide.
         let mut refreshes = follower.refreshes.lock().await;
         if refreshes.succeeded_at.is_some_and(|at| at > arrived) {
             return Ok(Vec::new());
@@ -151,6 +153,7 @@ impl Rooms {
         }
         let known = self.known(refreshes.availability_at.is_none_or(|at| at.elapsed() >= AVAILABILITY_EVERY));
         let news = follower.news.rooms(&known).await?;
+        // When it began, not when it ended: it may lack what was committed in between.
         refreshes.succeeded_at = Some(began);
         if known.with_availability {
             refreshes.availability_at = Some(began);
@@ -194,6 +197,7 @@ impl Rooms {
     fn apply(&self, news: RoomsNews) -> Named {
         let at = news.at;
         let mut moved = !news.rooms.is_empty();
+        // Rooms first: the ends and holds below belong to turns that the rooms bring.
         for room in news.rooms {
             self.apply_to_room(room, at);
         }
@@ -201,6 +205,7 @@ impl Rooms {
         for (concert, place) in news.ended {
             let is_new = rooms.get(&concert).is_some_and(|room| room.end(place));
             if is_new {
+                // A turn that ended leaves room for the next user in line.
                 moved = true;
                 self.driver_wake.notify_one();
             }
@@ -225,6 +230,7 @@ impl Rooms {
     fn apply_to_room(&self, news: RoomNews, at: Timestamp) {
         let RoomNews { record, settled } = news;
         let Some(room) = self.get(record.concert) else {
+            // Another instance made the room, or woke it.
             return self.insert(record);
         };
         let ended = record.turns.iter().filter(|(_, _, ended)| *ended).map(|(place, ..)| *place).collect();

@@ -197,6 +197,7 @@ impl LiveRoom {
     /// If a place is among those that can be admitted now: the last place that is known to be handed out.
     pub(super) fn can_be_admitted(&self, place: u64, at: Timestamp) -> Option<u64> {
         let snapshot = self.published.load();
+        // The place was just handed out, so at least the places up to it were.
         let issued = self.issued_in(&snapshot.room).max(place);
         let admissible = snapshot.room.admissible_of(snapshot.room.waiting_up_to(issued), at);
         let position = snapshot.line.position(place)?;
@@ -219,6 +220,7 @@ impl LiveRoom {
         let snapshot = self.published.load();
         let claim_seconds = snapshot.room.settings.claim_seconds;
         let mut step = Step::of(self.concert);
+        // Not beyond the reserved blocks: the database may have been set back behind Redis.
         let issued = self.handed_out.issued().min(snapshot.room.blocks.reserved_to);
         let admissible = self.admissible(at);
         if issued > snapshot.room.issued && (admissible > 0 || self.handed_out.is_write_due(at)) {

@@ -118,6 +118,7 @@ impl Published {
     /// Replaces estimates and poll intervals while no commit does.
     pub(super) fn update_outlook(&self, waiting: u64, issued: u64, share: f64, at: Timestamp) {
         let mut forecaster = self.forecaster.lock();
+        // Read under the lock: a commit in between would be lost with the snapshot that is stored below.
         let known = self.snapshot.load_full();
         if waiting == 0 && forecaster.is_current(&known.room) {
             return;
@@ -146,6 +147,7 @@ impl Published {
         self.forecaster = Mutex::new(forecaster);
         let mut promises = known.promises.lock();
         promises.keep(&before, at, before.room.settings != read.room.settings);
+        // Moved and not copied: clients are answered from this value from now on.
         self.promises = Mutex::new(std::mem::take(&mut promises));
     }
 

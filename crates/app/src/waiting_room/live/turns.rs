@@ -63,6 +63,7 @@ impl Turns {
     /// Shows a token to its turn. If the turn runs, that is a sign of life, and with [`Purpose::Use`] its first use.
     pub(super) fn show(&self, token: &Token, purpose: Purpose, is_from_redis: bool, instants: Instants) -> Shown {
         let Instants { now, as_of, may_be_outdated } = instants;
+        // For reading: what a call notes below are atomics of the turn, so calls do not wait for each other.
         let turns = self.by_place.read();
         let Some(turn) = turns.get(&token.place) else { return Shown::Over };
         if turn.runs(now) && !turn.is_rejected(token) {
@@ -111,6 +112,8 @@ impl Turns {
         self.scans.scan(|| {
             let mut running = Running::default();
             for (place, turn) in self.by_place.read().iter() {
+                // Each list of the step is bounded. What does not fit stays marked at its turn, and the next step
+                // reports it.
                 turn.follow_clock(at);
                 turn.count(&mut running, claim_seconds, at);
                 let claimed = turn.is_claimed();
@@ -152,11 +155,13 @@ impl Turns {
         reservations: &[Reservation],
         forgiveness: impl FnOnce(u64) -> Forgiveness,
     ) -> u64 {
+        // Without the lock for writing, which stops the calls of all admitted users.
         if changed.is_empty() && ended.is_empty() && reservations.is_empty() {
             return 0;
         }
         let mut absent = 0;
         let mut turns = self.by_place.write();
+        // Before the turns change: afterwards no place is new.
         let new = changed.iter().filter(|(place, turn)| turn.is_some() && !turns.contains_key(place));
         let forgiveness = new.map(|(place, _)| *place).max().map(forgiveness);
         for (place, turn) in changed {
@@ -180,6 +185,7 @@ impl Turns {
     pub(super) fn apply_seen(&self, seen: &SeenRows) {
         let mut turns = self.by_place.write();
         for (place, turn) in &seen.turns {
+            // A turn that is not known is left out: it must arrive with the version of its room, by a refresh.
             if let Some(known) = turns.get_mut(place) {
                 known.update(turn.clone());
             }

@@ -72,6 +72,7 @@ impl Bounds {
         let pulse = Arc::new(Pulse::default());
         let mut open = self.lock();
         let (reached, refused) = self.make_slot(&mut open, address, now);
+        // Under the same lock: otherwise another newcomer could take the slot that was just made free.
         let kind = match refused {
             None => Some(Kind::Ordinary(open.take(pulse.clone(), address, now))),
             Some(refused) => open.reserve(refused, &pulse).then_some(Kind::Reserved(refused)),
@@ -88,6 +89,7 @@ impl Bounds {
     /// why there is no slot.
     fn make_slot(&self, open: &mut Slots, address: Option<IpAddr>, now: Instant) -> (Met, Option<Refused>) {
         let of_address = address.map_or(0, |address| open.of_address(address));
+        // The share of the address first: it makes room by its own connections, not by those of other clients.
         if let Some(address) = address.filter(|_| of_address >= self.limits.per_address_max) {
             return if open.evict_of(address, now) {
                 (Some((Bound::ConnectionsPerAddress, Outcome::IdleClosed)), None)

@@ -150,6 +150,7 @@ impl ClientLimits {
         } else {
             self.check_bearer(client, headers, keys.bearers)?
         };
+        // The limit of the user replaces that of the address: a school has one address and many users.
         if let Some(Checked(Ok(user))) = &checked {
             self.users.check(user).map_err(Limit::UserRate.refuses())?;
             return Ok(checked);
@@ -168,6 +169,7 @@ impl ClientLimits {
     fn check_admin(&self, client: ClientAddress, headers: &HeaderMap, key: Option<&AdminKey>) -> Result<(), TooOften> {
         let (Some(key), Ok(Some(offered))) = (key, bearer(headers)) else { return Ok(()) };
         let guesses = (client.network(), "admin");
+        // Before the comparison: beyond the limit the right key gets the same answer as a wrong one.
         self.bad_bearers.would_allow(&guesses).map_err(Limit::AddressBearers.refuses())?;
         if !key.opens_for(offered) {
             let _ = self.bad_bearers.check_shared(&guesses);

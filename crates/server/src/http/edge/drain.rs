@@ -64,6 +64,7 @@ impl Drop for Drained {
         let Some(mut rest) = self.incoming.take().filter(|rest| !rest.is_end_stream()) else { return };
         let (mut bytes_left, deadline) = (self.bytes_left, self.deadline);
         let fits = rest.size_hint().lower() <= bytes_left as u64;
+        // A longer body is not read: the connection closes after its answer. Without a runtime the process is ending.
         if !fits || tokio::runtime::Handle::try_current().is_err() {
             return;
         }

@@ -73,6 +73,7 @@ pub(super) async fn accept(listener: &TcpListener, bounds: &Arc<Bounds>) -> Opti
             // No file descriptor is left, most likely.
             tracing::debug!(%error, "failed to accept a connection");
             bounds.make_room();
+            // Until a connection has ended. Without a pause this would fail again at once and keep a processor busy.
             sleep(Duration::from_millis(20)).await;
             None
         }
@@ -88,6 +89,7 @@ pub(super) async fn close(listener: TcpListener, bounds: &Arc<Bounds>) -> Vec<Ac
     }
     let end = Instant::now() + LAST_HANDSHAKES;
     let mut waiting = Vec::new();
+    // Until the end even if no connection waits now: a handshake that has begun may still become one.
     while let Ok(accepted) = timeout_at(end, accept(&listener, bounds)).await {
         waiting.extend(accepted);
     }

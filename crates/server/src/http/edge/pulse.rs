@@ -60,6 +60,7 @@ pub(super) struct Busy(Arc<Pulse>);
 
 impl Busy {
     pub(super) fn begin(pulse: &Arc<Pulse>) -> Self {
+        // Odd from here on: a request is under way.
         pulse.beats.fetch_add(1, Ordering::Relaxed);
         pulse.head_begun.store(false, Ordering::Relaxed);
         Self(pulse.clone())
@@ -175,6 +176,7 @@ impl Pulse {
                 None if idle_since.elapsed() >= limits.idle => return Silence::Idle,
                 _ => {}
             }
+            // In steps, and not by one timer of the exact length: a request then costs no change of a timer.
             sleep((limits.idle / 8).min(CHECK_EVERY_MAX)).await;
             let beats = self.beats();
             if beats != seen || Self::is_busy(beats) || self.is_blocked() {

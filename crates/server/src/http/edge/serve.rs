@@ -51,9 +51,11 @@ impl Server {
                 connections.spawn(connection::serve(accepted, outer.clone(), limits.idle));
             }
         }
+        // They connected before the close, so each of them gets an answer.
         for accepted in listen::close(listener, &bounds).await {
             connections.spawn(connection::serve(accepted, outer.clone(), limits.idle));
         }
+        // No task is added from here on, so the wait below can end.
         connections.close();
         if tokio::time::timeout(FINISH_TIMEOUT, connections.wait()).await.is_err() {
             tracing::warn!(connections = connections.len(), "connections did not finish in time and are closed");

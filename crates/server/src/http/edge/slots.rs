@@ -138,6 +138,7 @@ impl Slots {
     /// Takes the slot of an idle connection. Returns whether there was one.
     pub(super) fn evict(&mut self, now: Instant) -> bool {
         let found = (0..VISITS_MAX.min(self.ordinary.len())).find_map(|_| {
+            // Read first: a visit moves the hand on.
             let at = self.ordinary.hand();
             self.ordinary.visit()?;
             self.is_idle(at, now).then_some(at)
@@ -157,6 +158,7 @@ impl Slots {
     fn evict_at(&mut self, found: Option<usize>) -> bool {
         let Some(at) = found else { return false };
         if let Some(taken) = self.ordinary.get(at) {
+            // Its task ends a moment later, but the slot is free at once: no newcomer waits for that task.
             taken.pulse.evict();
         }
         self.free(at);
@@ -169,6 +171,7 @@ impl Slots {
         let beats = taken.pulse.beats();
         let (seen, since) = taken.seen;
         if taken.pulse.is_active() || beats != seen {
+            // It was used since the last visit: a second chance.
             taken.seen = (beats, now);
             return false;
         }

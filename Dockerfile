@@ -7,8 +7,8 @@ COPY . .
 # Registry and target stay in the builder's cache, so that a rebuild compiles what has changed.
 RUN --mount=type=cache,target=/usr/local/cargo/registry,sharing=locked \
     --mount=type=cache,target=/src/target,sharing=locked \
-    cargo build --release --locked -p onsale-server \
-    && objcopy --strip-debug target/release/onsale /onsale \
+    cargo build --profile dist --locked -p onsale-server \
+    && install target/dist/onsale /onsale \
     && install -d -o 65532 -g 65532 /var/lib/onsale
 
 # glibc, libgcc and the certificates that TLS is checked by; user 65532; nothing to log into.

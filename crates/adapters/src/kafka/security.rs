@@ -2,8 +2,6 @@
 
 use std::fmt;
 
-use rdkafka::ClientConfig;
-
 /// A secret. `Debug` prints `(secret)` instead of the text.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Private(String);
@@ -12,6 +10,12 @@ impl Private {
     /// Wraps a secret text.
     pub fn new(text: impl Into<String>) -> Self {
         Self(text.into())
+    }
+
+    /// The text, for the client of Kafka alone.
+    #[cfg(feature = "kafka")]
+    pub(super) fn text(&self) -> &str {
+        &self.0
     }
 }
 
@@ -77,32 +81,6 @@ impl Mechanism {
             Self::Plain => "PLAIN",
             Self::ScramSha256 => "SCRAM-SHA-256",
             Self::ScramSha512 => "SCRAM-SHA-512",
-        }
-    }
-}
-
-impl Security {
-    pub(super) fn apply(&self, config: &mut ClientConfig) {
-        let protocol = match (&self.tls, &self.sasl) {
-            (None, None) => "plaintext",
-            (Some(_), None) => "ssl",
-            (None, Some(_)) => "sasl_plaintext",
-            (Some(_), Some(_)) => "sasl_ssl",
-        };
-        config.set("security.protocol", protocol);
-        if let Some(Tls { ca, identity }) = &self.tls {
-            match ca {
-                Some(pem) => config.set("ssl.ca.pem", pem),
-                // OpenSSL is linked into this program and does not know the certificate folders of this system.
-                None => config.set("ssl.ca.location", "probe"),
-            };
-            if let Some(Identity { certificate, key }) = identity {
-                config.set("ssl.certificate.pem", certificate).set("ssl.key.pem", &key.0);
-            }
-        }
-        if let Some(Sasl { mechanism, username, password }) = &self.sasl {
-            config.set("sasl.mechanism", mechanism.name());
-            config.set("sasl.username", username).set("sasl.password", &password.0);
         }
     }
 }

@@ -23,7 +23,7 @@ pub(crate) const ROWS: &[Row] = &[
         generator::next_to_wrk,
     ),
     row("poll", "status poll, with 10 and with 100,000 in line", Target::at_least(0.7), queue::poll),
-    row("reads", "seat list of 50, dates", Target::at_least(0.6), reads::seats_and_dates),
+    row("lists", "seat list of 50, dates", Target::at_least(0.6), reads::seats_and_dates),
     row("charge-hot", "charges of one user", Target::at_least(0.25), points::charge_hot),
     row("charge-many", "charges of 10,000 users", Target::at_least(0.15), points::charge_many),
     row("charge-hot-keys", "charges of one user, each with a key", Target::NONE, points::charge_hot_with_keys),

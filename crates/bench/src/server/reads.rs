@@ -27,7 +27,7 @@ pub(crate) fn seats_and_dates(machine: &Machine, target: Target) -> Outcome<Work
     let dates = reads(&format!("/concerts/{concert}/dates"));
     Ok(Box::new(move |results| {
         let mut slices = [&seats, &dates].map(|supply| requests(machine, &server, supply, usize::MAX, OK));
-        let measured = compare(machine, &server, "reads", CONNECTIONS, &mut slices)?;
+        let measured = compare(machine, &server, "lists", CONNECTIONS, &mut slices)?;
         for (measured, work) in measured.iter().zip(["seat list of 50", "dates (3)"]) {
             results.add(measured.line(work).judged(target, measured.ratio));
         }

@@ -1,6 +1,6 @@
 //! Reads the settings of Kafka.
 
-use onsale_adapters::kafka::{Identity, KafkaSettings, Mechanism, Private, Sasl, Security, Tls};
+use onsale_adapters::kafka::{self, Identity, KafkaSettings, Mechanism, Private, Sasl, Security, Tls};
 
 use super::{BadSetting, Sources, parse};
 
@@ -23,7 +23,7 @@ pub(super) fn kafka(sources: &Sources) -> Result<Option<KafkaSettings>, BadSetti
     let Some(brokers) = brokers else { return Ok(None) };
     let settings = KafkaSettings { brokers, partitions, replication, group, security };
     // Checked at start rather than at the first connection: the client library parses certificates and compares keys.
-    settings.check().map_err(|problem| {
+    kafka::check(&settings).map_err(|problem| {
         let names_key = problem.contains("key");
         let name = if problem.contains("ssl.ca") { "kafka-ca" } else { "kafka-certificate" };
         let name = if names_key && name != "kafka-ca" { "kafka-key" } else { name };

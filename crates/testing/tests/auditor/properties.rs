@@ -159,15 +159,17 @@ fn too_high(log: &mut Log, dice: &mut Dice) -> bool {
 
 fn growing(log: &mut Log, dice: &mut Dice) -> bool {
     let polls = |record: &Record| record.asked == Asked::Poll && waits(record);
-    let Some(number) = some(log, dice, polls) else { return false };
-    let before = log.records[number];
-    let next = |record: &Record| {
-        record.token == before.token
-            && waits(record)
-            && record.as_of.unwrap() > before.as_of.unwrap() + i64::from(log.room.as_of_millis_max)
+    let before = |later: &Record| {
+        let earlier = |record: &&Record| {
+            polls(record)
+                && record.token == later.token
+                && later.as_of.unwrap() > record.as_of.unwrap() + i64::from(log.room.as_of_millis_max)
+        };
+        log.records.iter().find(earlier).copied()
     };
-    let Some(later) = some(log, dice, next) else { return false };
-    log.records[later].position = before.position.and_then(|position| position.checked_add(1));
+    let Some(number) = some(log, dice, |later| waits(later) && before(later).is_some()) else { return false };
+    let position = before(&log.records[number]).and_then(|earlier| earlier.position);
+    log.records[number].position = position.and_then(|position| position.checked_add(1));
     true
 }
 

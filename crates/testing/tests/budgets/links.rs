@@ -40,7 +40,7 @@ fn anchors(text: &str) -> Vec<String> {
 }
 
 /// The targets of links and pictures in a line, without those that lead to another host.
-fn targets(line: &str) -> Vec<String> {
+pub(crate) fn targets(line: &str) -> Vec<String> {
     let code = Regex::new(r"`[^`]*`").unwrap();
     let target =
         Regex::new(r#"\]\(<?([^)\s>]+)>?[^)]*\)|(?:src|href|srcset)="([^"]+)"|^\s*\[[^\]]+\]:\s+(\S+)"#).unwrap();
@@ -51,7 +51,7 @@ fn targets(line: &str) -> Vec<String> {
 }
 
 /// Why a link in this document leads nowhere.
-fn broken(document: &str, target: &str) -> Option<String> {
+pub(crate) fn broken(document: &str, target: &str) -> Option<String> {
     let (path, fragment) = target.split_once('#').map_or((target, None), |(path, anchor)| (path, Some(anchor)));
     let folder = Path::new(document).parent().unwrap_or(Path::new(""));
     let file = root().join(if path.is_empty() { document.into() } else { folder.join(path) });

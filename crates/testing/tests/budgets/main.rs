@@ -8,4 +8,6 @@ mod links;
 mod manifests;
 mod sizes;
 mod sources;
+mod tables;
 mod walks;
+mod weeks;

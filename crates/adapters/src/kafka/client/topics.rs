@@ -9,7 +9,7 @@ use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::client::{Client, DefaultClientContext};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 
-use super::KafkaSettings;
+use crate::kafka::KafkaSettings;
 
 /// How long making the topics may take.
 const MADE_WITHIN: Duration = Duration::from_secs(5);

@@ -14,10 +14,10 @@ use rdkafka::message::{Header, OwnedHeaders};
 use rdkafka::producer::{FutureProducer, FutureRecord, Producer};
 use tokio_util::sync::CancellationToken;
 
-use super::KafkaSettings;
 use super::last_error::LastError;
 use super::topics::{self, Found};
 use super::watch;
+use crate::kafka::KafkaSettings;
 
 /// The media type of an event in structured mode.
 const CLOUD_EVENT: &str = "application/cloudevents+json; charset=utf-8";

@@ -17,12 +17,12 @@ use rdkafka::{Offset, TopicPartitionList};
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
-use super::KafkaSettings;
 use super::access::{Access, Right};
 use super::lag::{self, ConsumerMetrics};
 use super::last_error::LastError;
 use super::positions::{Partition, Positions, Span};
 use super::watch;
+use crate::kafka::KafkaSettings;
 
 /// Maximum number of messages in one delivery.
 const BATCH_MAX: usize = 2_000;

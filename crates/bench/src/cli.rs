@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{Arg, ArgAction, Command, value_parser};
 use onsale_load_generator::Outcome;
 
+use crate::load::{self, Load};
 use crate::row::Row;
 use crate::scale::Scale;
 use crate::suite::Suite;
@@ -19,6 +20,8 @@ pub(crate) enum Plan {
     Page(PathBuf),
     /// Checks a log of a waiting room's answers.
     Audit(PathBuf),
+    /// Runs, lists or shows the scenarios of the load test.
+    Load(Load),
     /// Serves a reference handler, for another process of this program.
     ServeEmpty,
     /// Serves the reference handler that awaits one `INCR` on the Redis with this URL.
@@ -41,6 +44,9 @@ fn command() -> Command {
     let file = |name: &'static str, help: &'static str| {
         Arg::new(name).long(name).value_name("FILE").value_parser(value_parser!(PathBuf)).help(help)
     };
+    let factor = |name: &'static str, help: &'static str| {
+        Arg::new(name).long(name).value_name("NUMBER").value_parser(value_parser!(f64)).help(help)
+    };
     Command::new("onsale-bench")
         .about("Measures the released program next to references on the same machine")
         .after_help(
@@ -49,11 +55,15 @@ fn command() -> Command {
         .arg(
             Arg::new("words").value_name("WORD").num_args(0..).help(
                 "A suite (postgres, room, reads, events, year; without one: the program alone), a size (quick), profile, \
-                 list, or part of the name of a row. Also: page, and audit FILE",
+                 list, or part of the name of a row. Also: page, audit FILE, and load [list|quick|page] [SCENARIO..] \
+                 [sqlite|shared] [rust|gatling]",
             ),
         )
         .arg(file("doc", "Write the raw output next to this page, and fill in its tables and charts"))
         .arg(file("program", "The program to measure [default: onsale, in the folder of this program]"))
+        .arg(factor("scale", "load: factor of rates, seats and admissions [default: that of the size]"))
+        .arg(factor("stretch", "load: factor of durations [default: that of the size]"))
+        .arg(factor("knee", "load: whole purchases per second that the machine can do [default: as measured, or assumed]"))
         .arg(Arg::new("tiny").long("tiny").action(ArgAction::SetTrue).hide(true))
 }
 
@@ -65,6 +75,12 @@ pub(crate) fn read() -> Outcome<Plan> {
     let mut matches = command().get_matches();
     let words: Vec<String> = matches.remove_many("words").unwrap_or_default().collect();
     let document: Option<PathBuf> = matches.remove_one("doc");
+    if let Some((load::SUITE, rest)) = words.split_first().map(|(first, rest)| (first.as_str(), rest)) {
+        let [scale, stretch, knee] = ["scale", "stretch", "knee"].map(|name| matches.remove_one(name));
+        let (program, is_tiny) = (matches.remove_one("program"), matches.get_flag("tiny"));
+        let factors = load::Factors { scale, stretch, knee };
+        return load::read(rest, is_tiny, (factors, document, program)).map(Plan::Load);
+    }
     match words.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         [crate::machine::references::EMPTY] => return Ok(Plan::ServeEmpty),
         [crate::machine::references::INCR, url] => return Ok(Plan::ServeIncr(url.to_owned())),

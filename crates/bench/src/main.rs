@@ -5,6 +5,7 @@
 
 mod cli;
 mod events;
+mod load;
 mod machine;
 mod measure;
 mod postgres;
@@ -43,6 +44,7 @@ fn main() -> ExitCode {
         Plan::List(suite) => list(suite.rows()).map(|()| true),
         Plan::Page(document) => Page::at(&document).fill().map(|()| true),
         Plan::Audit(log) => audit(&log),
+        Plan::Load(given) => load::load(&given),
         Plan::ServeEmpty => references::serve_empty().map(|()| true),
         Plan::ServeIncr(url) => references::serve_incr(&url).map(|()| true),
     });

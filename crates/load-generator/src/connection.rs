@@ -20,15 +20,22 @@ pub struct Connection {
 }
 
 /// The parts of a reply that a load generator needs.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub struct Reply<'a> {
     /// The HTTP status code.
     pub status: u16,
+    /// Its head: the status line and the headers, without the empty line after them.
+    pub head: &'a [u8],
     /// Its body, without decoding.
     pub body: &'a [u8],
 }
 
 impl<'a> Reply<'a> {
+    /// The last header of this name, if its value is a whole number, such as `retry-after`.
+    pub fn number_of_header(&self, name: &str) -> Option<u64> {
+        header(self.head, name.as_bytes()).and_then(digits).and_then(|number| u64::try_from(number).ok())
+    }
+
     /// The first string field of this name in a JSON body. Escapes are not decoded.
     pub fn text(&self, name: &str) -> Option<&'a str> {
         let value = after_name(self.body, name)?.strip_prefix(b"\"")?;
@@ -41,6 +48,17 @@ impl<'a> Reply<'a> {
         let value = after_name(self.body, name)?;
         let end = value.iter().position(|byte| !byte.is_ascii_digit()).unwrap_or(value.len());
         std::str::from_utf8(&value[..end]).ok()?.parse().ok()
+    }
+
+    /// All fields of this name in a JSON body that are whole numbers, in order.
+    pub fn numbers(&self, name: &str) -> Vec<u64> {
+        let (mut rest, mut numbers) = (self.body, Vec::new());
+        while let Some(value) = after_name(rest, name) {
+            let end = value.iter().position(|byte| !byte.is_ascii_digit()).unwrap_or(value.len());
+            numbers.extend(std::str::from_utf8(&value[..end]).ok().and_then(|digits| digits.parse::<u64>().ok()));
+            rest = value;
+        }
+        numbers
     }
 
     /// Whether the first field of this name in a JSON body is `true`.
@@ -89,7 +107,7 @@ impl Connection {
     /// # Errors
     /// If the connection breaks, or the reply breaks the contract: it has no length, or bytes follow it.
     pub async fn exchange(&mut self, request: &[u8]) -> io::Result<Reply<'_>> {
-        self.stream.write_all(request).await?;
+        self.send(request).await?;
         self.buffer.clear();
         let layout = loop {
             if self.stream.read_buf(&mut self.buffer).await? == 0 {
@@ -103,7 +121,16 @@ impl Connection {
                 None => {}
             }
         };
-        Ok(Reply { status: layout.status, body: &self.buffer[layout.body..] })
+        let head = &self.buffer[..layout.body.saturating_sub(4)];
+        Ok(Reply { status: layout.status, head, body: &self.buffer[layout.body..] })
+    }
+
+    /// Sends a request and does not read its reply. The connection cannot be used for another request afterwards.
+    ///
+    /// # Errors
+    /// If the connection breaks.
+    pub async fn send(&mut self, request: &[u8]) -> io::Result<()> {
+        self.stream.write_all(request).await
     }
 }
 
@@ -123,12 +150,16 @@ fn layout(bytes: &[u8]) -> io::Result<Option<Layout>> {
 }
 
 fn content_length(head: &[u8]) -> Option<usize> {
-    const NAME: &[u8] = b"content-length:";
-    // Searched from the end, because servers write it among the last.
+    header(head, b"content-length").and_then(digits)
+}
+
+/// The value of a header. Searched from the end, because servers write `content-length` among the last.
+fn header<'a>(head: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
     let mut lines = head.rsplit(|byte| *byte == b'\n');
     lines.find_map(|line| {
-        let (name, value) = line.split_at_checked(NAME.len())?;
-        name.eq_ignore_ascii_case(NAME).then(|| digits(value.trim_ascii())).flatten()
+        let (found, value) = line.split_at_checked(name.len())?;
+        let value = value.strip_prefix(b":").filter(|_| found.eq_ignore_ascii_case(name))?;
+        Some(value.trim_ascii())
     })
 }
 
@@ -148,9 +179,11 @@ mod tests {
     #[test]
     fn fields_are_found_by_their_whole_name() {
         let body = br#"{"tokenId":"a","token":"b","note":"token","left":12,"soldOut":true}"#;
-        let reply = Reply { status: 200, body };
+        let reply = Reply { status: 200, body, ..Reply::default() };
         assert_eq!((reply.text("token"), reply.text("note"), reply.text("none")), (Some("b"), Some("token"), None));
         assert_eq!((reply.number("left"), reply.is_true("soldOut")), (Some(12), true));
+        let body = br#"[{"seat":7,"grade":"seat"},{"seat":12},{"seat":null}]"#;
+        assert_eq!(Reply { status: 200, body, ..Reply::default() }.numbers("seat"), [7, 12]);
     }
 
     #[test]
@@ -161,5 +194,13 @@ mod tests {
         assert!(layout(&text[..20]).unwrap().is_none());
         assert_eq!(layout(b"HTTP/1.1 204 No Content\r\n\r\n").unwrap().unwrap().end, 27);
         assert!(layout(b"HTTP/1.1 200 OK\r\n\r\n").is_err());
+    }
+
+    #[test]
+    fn a_number_is_read_from_a_header() {
+        let head = b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 17\r\nretry-after-not: 3\r\ndate: x";
+        let reply = Reply { status: 503, head, body: b"" };
+        assert_eq!((reply.number_of_header("retry-after"), reply.number_of_header("date")), (Some(17), None));
+        assert_eq!(reply.number_of_header("age"), None);
     }
 }

@@ -20,6 +20,7 @@ pub(super) const ADMIN_KEY: &str = "an-admin-key-for-benchmarks-only";
 pub struct Program {
     path: PathBuf,
     folder: TempDir,
+    arguments: Vec<String>,
     environment: Vec<(String, String)>,
     child: Child,
     address: SocketAddr,
@@ -41,29 +42,30 @@ impl Program {
     /// If it does not start. The error contains its log.
     pub fn start_with(path: &Path, arguments: &[&str], environment: &[(&str, &str)]) -> Outcome<Self> {
         let environment: Vec<_> = environment.iter().map(|(name, value)| ((*name).into(), (*value).into())).collect();
+        let arguments: Vec<String> = arguments.iter().map(|argument| (*argument).to_owned()).collect();
         let folder = tempfile::Builder::new().prefix("onsale-load-").tempdir()?;
-        let log = folder.path().join("log");
-        let mut child = command(path, folder.path(), &environment)
-            .args(arguments)
-            .env("ONSALE_LISTEN", "127.0.0.1:0")
-            .env("ONSALE_ADMIN_KEY", ADMIN_KEY)
-            .stdout(Stdio::piped())
-            .stderr(File::create(&log)?)
-            .spawn()
-            .map_err(|error| format!("{}: {error}", path.display()))?;
-        let mut first = String::new();
-        if let Some(output) = child.stdout.take() {
-            BufReader::new(output).read_line(&mut first)?;
-        }
-        match first.trim().rsplit_once("http://").and_then(|(_, address)| address.parse().ok()) {
-            Some(address) => Ok(Self { path: path.to_owned(), folder, environment, child, address }),
-            None => {
-                let _ = child.kill();
-                let status = child.wait()?;
-                let log = std::fs::read_to_string(&log).unwrap_or_default();
-                Err(format!("{} did not start ({status}): {first}{log}", path.display()).into())
-            }
-        }
+        let (child, address) = launch(path, folder.path(), (&arguments, &environment), "127.0.0.1:0")?;
+        Ok(Self { path: path.to_owned(), folder, arguments, environment, child, address })
+    }
+
+    /// Kills it with `SIGKILL`, and waits for its end.
+    ///
+    /// # Errors
+    /// If the signal cannot be sent.
+    pub fn kill(&mut self) -> Outcome<()> {
+        self.child.kill()?;
+        self.child.wait()?;
+        Ok(())
+    }
+
+    /// Starts it again after its end: in the same folder, at the same address, with the same arguments.
+    ///
+    /// # Errors
+    /// If it does not start. The error contains its log.
+    pub fn restart(&mut self) -> Outcome<()> {
+        let with = (&self.arguments[..], &self.environment[..]);
+        self.child = launch(&self.path, self.folder.path(), with, &self.address.to_string())?.0;
+        Ok(())
     }
 
     /// The address at which it listens.
@@ -134,6 +136,37 @@ impl Drop for Program {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
+    }
+}
+
+/// Starts a program that listens at this address, and returns when it does, with the address that it printed.
+fn launch(
+    path: &Path,
+    folder: &Path,
+    (arguments, environment): (&[String], &[(String, String)]),
+    listen: &str,
+) -> Outcome<(Child, SocketAddr)> {
+    let log = folder.join("log");
+    let mut child = command(path, folder, environment)
+        .args(arguments)
+        .env("ONSALE_LISTEN", listen)
+        .env("ONSALE_ADMIN_KEY", ADMIN_KEY)
+        .stdout(Stdio::piped())
+        .stderr(File::create(&log)?)
+        .spawn()
+        .map_err(|error| format!("{}: {error}", path.display()))?;
+    let mut first = String::new();
+    if let Some(output) = child.stdout.take() {
+        BufReader::new(output).read_line(&mut first)?;
+    }
+    match first.trim().rsplit_once("http://").and_then(|(_, address)| address.parse().ok()) {
+        Some(address) => Ok((child, address)),
+        None => {
+            let _ = child.kill();
+            let status = child.wait()?;
+            let log = std::fs::read_to_string(&log).unwrap_or_default();
+            Err(format!("{} did not start ({status}): {first}{log}", path.display()).into())
+        }
     }
 }
 

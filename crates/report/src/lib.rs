@@ -5,8 +5,10 @@ mod document;
 mod lines;
 mod markdown;
 mod svg;
+mod time;
 
 pub use bars::{BarChart, BarGroup};
 pub use document::{fill, filled};
 pub use lines::{LineChart, Series};
 pub use markdown::{Table, number};
+pub use time::{TimeChart, TimeSeries};

@@ -20,6 +20,11 @@ impl Metrics {
         Ok(Self(text))
     }
 
+    /// All lines, as they were sent.
+    pub(crate) fn text(&self) -> &str {
+        &self.0
+    }
+
     /// The value of a metric, named without `onsale_`.
     pub(crate) fn number(&self, name: &str) -> Outcome<f64> {
         let value = |line: &str| Some(line.strip_prefix("onsale_")?.strip_prefix(name)?.strip_prefix(' ')?.to_owned());

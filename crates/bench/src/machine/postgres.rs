@@ -139,6 +139,11 @@ impl Postgres {
         self.server.process_time()
     }
 
+    /// The ids of its processes now.
+    pub(crate) fn processes(&self) -> Vec<u32> {
+        self.server.processes()
+    }
+
     /// WAL bytes written so far.
     pub(crate) fn wal_bytes(&self) -> Outcome<u64> {
         Ok(self.query("postgres", "SELECT (pg_current_wal_insert_lsn() - '0/0')::text")?.parse()?)

@@ -14,6 +14,8 @@ use crate::results::Target;
 use crate::row::{Row, row};
 use deployment::Issuer;
 
+pub(crate) use visitors::answer_of;
+
 /// All rows, in the order of the table.
 pub(crate) const ROWS: &[Row] = &[
     row("room-poll-redis", "status poll with 10, 100,000 and 1,000,000 in line; Redis", POLL, |machine, target| {

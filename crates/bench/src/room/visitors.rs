@@ -219,8 +219,8 @@ impl OnThread {
     }
 }
 
-/// The parts of a reply that the auditor checks.
-fn answer_of<'a>(reply: &Reply<'a>) -> Answer<'a> {
+/// The parts of a reply about a place that the auditor checks.
+pub(crate) fn answer_of<'a>(reply: &Reply<'a>) -> Answer<'a> {
     if reply.status >= 300 {
         return Answer { code: reply.status, ..Answer::default() };
     }

@@ -71,6 +71,11 @@ impl Redis {
         format!("redis://{address}")
     }
 
+    /// The ids of its processes now: one, if it runs.
+    pub fn ids(&self) -> Vec<u32> {
+        self.processes().ids()
+    }
+
     /// A connection of the test's own.
     ///
     /// # Panics

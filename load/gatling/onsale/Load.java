@@ -1,0 +1,60 @@
+package onsale;
+
+import static io.gatling.javaapi.core.CoreDsl.constantUsersPerSec;
+import static io.gatling.javaapi.core.CoreDsl.exec;
+import static io.gatling.javaapi.core.CoreDsl.rampUsersPerSec;
+import static io.gatling.javaapi.core.CoreDsl.scenario;
+import static io.gatling.javaapi.http.HttpDsl.http;
+
+import com.fasterxml.jackson.databind.JsonNode;
+import io.gatling.javaapi.core.OpenInjectionStep;
+import io.gatling.javaapi.core.PopulationBuilder;
+import io.gatling.javaapi.core.Simulation;
+import java.time.Duration;
+import java.util.ArrayList;
+import java.util.List;
+
+/**
+ * One scenario of `scenarios.json`, at the scale of the runner's plan. Persons arrive at rates (an open workload), whatever
+ * the server does.
+ */
+public final class Load extends Simulation {
+  private final Plan plan = Plan.read();
+  private final Answers answers = new Answers(plan.file.get("answers").asText());
+
+  /** One population for each party of the scenario. */
+  public Load() {
+    Journeys journeys = new Journeys(plan.secret != null);
+    List<PopulationBuilder> crowd = new ArrayList<>();
+    for (JsonNode party : plan.file.get("crowd")) {
+      String journey = party.get("journey").asText();
+      List<OpenInjectionStep> steps = new ArrayList<>();
+      for (JsonNode stage : party.get("arrivals")) {
+        Duration time = Duration.ofMillis(Math.max(1, Math.round(stage.get("seconds").asDouble() * 1_000)));
+        double from = stage.get("from").asDouble();
+        double to = stage.get("to").asDouble();
+        steps.add(from == to ? constantUsersPerSec(from).during(time) : rampUsersPerSec(from).to(to).during(time));
+      }
+      crowd.add(
+          scenario(journey)
+              .exec(
+                  exec(session -> Steps.with(session, new Person(plan, answers, session.userId(), journey)))
+                      .exec(journeys.named(journey))
+                      .exec(
+                          session -> {
+                            Person person = Steps.person(session);
+                            answers.line("end", person.end == null ? "failed" : person.end);
+                            return session;
+                          }))
+              .injectOpen(steps));
+    }
+    // Kept connections that all persons share, as behind a proxy. No request leaves this machine.
+    setUp(crowd).protocols(http.shareConnections().disableWarmUp().disableCaching().disableFollowRedirect().disableAutoReferer());
+    answers.line("began", plan.began());
+  }
+
+  @Override
+  public void after() {
+    answers.close();
+  }
+}

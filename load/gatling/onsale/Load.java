@@ -1,8 +1,8 @@
 package onsale;
 
-import static io.gatling.javaapi.core.CoreDsl.constantUsersPerSec;
 import static io.gatling.javaapi.core.CoreDsl.exec;
-import static io.gatling.javaapi.core.CoreDsl.rampUsersPerSec;
+import static io.gatling.javaapi.core.CoreDsl.nothingFor;
+import static io.gatling.javaapi.core.CoreDsl.rampUsers;
 import static io.gatling.javaapi.core.CoreDsl.scenario;
 import static io.gatling.javaapi.http.HttpDsl.http;
 
@@ -28,13 +28,7 @@ public final class Load extends Simulation {
     List<PopulationBuilder> crowd = new ArrayList<>();
     for (JsonNode party : plan.file.get("crowd")) {
       String journey = party.get("journey").asText();
-      List<OpenInjectionStep> steps = new ArrayList<>();
-      for (JsonNode stage : party.get("arrivals")) {
-        Duration time = Duration.ofMillis(Math.max(1, Math.round(stage.get("seconds").asDouble() * 1_000)));
-        double from = stage.get("from").asDouble();
-        double to = stage.get("to").asDouble();
-        steps.add(from == to ? constantUsersPerSec(from).during(time) : rampUsersPerSec(from).to(to).during(time));
-      }
+      List<OpenInjectionStep> steps = steps(party.get("arrivals"));
       crowd.add(
           scenario(journey)
               .exec(
@@ -51,6 +45,30 @@ public final class Load extends Simulation {
     // Kept connections that all persons share, as behind a proxy. No request leaves this machine.
     setUp(crowd).protocols(http.shareConnections().disableWarmUp().disableCaching().disableFollowRedirect().disableAutoReferer());
     answers.line("began", plan.began());
+  }
+
+  /**
+   * The arrivals in pieces with a number of persons each. Rates of Gatling count in whole seconds, so that a stage of half a
+   * second would have no person.
+   */
+  private static List<OpenInjectionStep> steps(JsonNode stages) {
+    List<OpenInjectionStep> steps = new ArrayList<>();
+    double due = 0;
+    long given = 0;
+    for (JsonNode stage : stages) {
+      double seconds = stage.get("seconds").asDouble();
+      double from = stage.get("from").asDouble();
+      double to = stage.get("to").asDouble();
+      int pieces = from == to ? 1 : (int) Math.ceil(seconds);
+      for (int piece = 0; piece < pieces; piece++) {
+        due += seconds / pieces * (from + (to - from) * (piece + 0.5) / pieces);
+        int persons = (int) (Math.round(due) - given);
+        given += persons;
+        Duration time = Duration.ofMillis(Math.max(1, Math.round(seconds * 1_000 / pieces)));
+        steps.add(persons > 0 ? rampUsers(persons).during(time) : nothingFor(time));
+      }
+    }
+    return steps;
   }
 
   @Override

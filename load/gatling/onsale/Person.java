@@ -178,9 +178,10 @@ final class Person {
     tries++;
   }
 
-  /** Chooses a free seat from the last answer. */
+  /** Chooses a free seat from the last answer. The runner creates one performance a day. */
   void chooseSeat() {
-    seat = body.isEmpty() ? 0 : body.get(dice.nextInt(body.size())).path("seat").asInt();
+    JsonNode seats = body.path("performances").path(0).path("seats");
+    seat = seats.isEmpty() ? 0 : seats.get(dice.nextInt(seats.size())).path("seat").asInt();
   }
 
   /** Whether to look for a seat again. */

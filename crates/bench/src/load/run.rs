@@ -22,8 +22,8 @@ use crate::users;
 /// Connections of a crowd, as a proxy would keep them.
 const CONNECTIONS: usize = 192;
 
-/// Open files for a storm of 20,000 connections, on both sides.
-const OPEN_FILES: u64 = 65_536;
+/// Open files of this process besides the connections of a storm.
+const OPEN_FILES: u64 = 1_500;
 
 /// The program that sends the requests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -98,7 +98,7 @@ impl Task<'_> {
         let levels = self.levels()?;
         let persons: u32 = levels.iter().flatten().map(|party| party.arrivals.count()).sum();
         if levels.iter().flatten().any(|party| party.journey == Journey::Connect) {
-            allow_open_files(OPEN_FILES);
+            allow_open_files(u64::from(persons) + OPEN_FILES);
         }
         let mut sale = Sale::start(machine, self.deployment, (self.scenario, self.factors), persons)?;
         let mut log = Log::new(self.room(), now_millis());

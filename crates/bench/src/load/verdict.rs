@@ -108,6 +108,9 @@ impl Evidence<'_> {
     /// What did not come to its end, or ended otherwise than it must.
     fn unfinished(&self) -> Vec<String> {
         let mut missed = Vec::new();
+        if self.answers.dropped > 0 {
+            missed.push(format!("{} persons did not arrive", self.answers.dropped));
+        }
         if self.scenario.checks("all-done") {
             let ends = ["cut short", "failed"].map(|end| (end, self.ends(end)));
             missed.extend(

@@ -2,9 +2,8 @@
 
 use std::fmt::Write as _;
 
-use onsale_report::number;
-
 use super::super::record::Record;
+use super::tables::count;
 
 /// Everything about a run, in lines.
 pub(in crate::load) fn console(record: &Record) -> String {
@@ -12,11 +11,11 @@ pub(in crate::load) fn console(record: &Record) -> String {
         "{}: {}\n  {} persons in {:.0} s, {} answers audited, {} of {} seats sold",
         record.title(),
         record.text("verdict"),
-        number(record.number("persons")),
+        count(record.number("persons")),
         record.number("arriving"),
-        number(record.number("audited")),
-        number(record.number("sold")),
-        number(record.number("seats")),
+        count(record.number("audited")),
+        count(record.number("sold")),
+        count(record.number("seats")),
     );
     for list in ["wrong", "missed", "void"] {
         for line in record.texts(list) {

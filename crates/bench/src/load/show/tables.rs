@@ -15,6 +15,11 @@ fn word(value: &Value, name: &str) -> String {
     value[name].as_str().unwrap_or_default().to_owned()
 }
 
+/// A count: thousands separated, without decimals.
+pub(super) fn count(value: f64) -> String {
+    if value < 100.0 { format!("{:.0}", value.abs()) } else { number(value) }
+}
+
 fn millis(value: &Value, name: &str) -> String {
     value[name].as_f64().map_or_else(|| "> 10,000".to_owned(), |millis| format!("{millis:.1}"))
 }
@@ -26,12 +31,12 @@ pub(super) fn calls(record: &Record) -> Table {
         let [count, shed, failed] = ["count", "shed", "failed"].map(|name| float(call, name));
         table.row([
             word(call, "call"),
-            number(count),
+            self::count(count),
             millis(call, "p50"),
             millis(call, "p99"),
             millis(call, "longest"),
-            format!("{shed:.0}"),
-            format!("{failed:.0}"),
+            self::count(shed),
+            self::count(failed),
             word(call, "problems"),
         ]);
     }
@@ -58,11 +63,11 @@ pub(in crate::load) fn results(records: &[Record]) -> Table {
             record.text("deployment").to_owned(),
             record.text("generator").to_owned(),
             format!("{:.2} × {:.2}", record.number("scale"), record.number("stretch")),
-            number(record.number("persons")),
+            count(record.number("persons")),
             number(sum("count") / seconds),
         ];
         cells.extend(calls.map(|call| p99(record, call)));
-        cells.extend([format!("{:.0}", sum("shed")), format!("{:.0}", sum("failed"))]);
+        cells.extend(["shed", "failed"].map(|name| count(sum(name))));
         let causes: Vec<&str> = ["wrong", "missed", "void"].into_iter().flat_map(|list| record.texts(list)).collect();
         let first = |cause: &str| cause.lines().next().unwrap_or_default().to_owned();
         let causes: Vec<String> = causes.into_iter().map(first).collect();
@@ -83,7 +88,7 @@ pub(super) fn routes(records: &[Record]) -> Table {
             table.row([
                 record.title(),
                 format!("`{}`", word(route, "route")),
-                number(float(route, "count")),
+                count(float(route, "count")),
                 format!("{:.0}", float(route, "failed")),
                 millis(route, "p50"),
                 millis(route, "p99"),

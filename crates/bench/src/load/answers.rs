@@ -8,7 +8,7 @@ use onsale_testing::auditor::Record;
 
 use super::calls::{Call, Kind};
 
-/// One answer.
+/// One answer as a client saw it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Sample {
     /// When its request was due, in milliseconds since the run began.
@@ -35,7 +35,7 @@ pub(super) struct Answers {
     pub(super) samples: Vec<Sample>,
     /// The answers of the waiting room, for the auditor.
     pub(super) records: Vec<Record>,
-    /// What became of the persons, each counted once: `paid`, `told sold out`, and so on.
+    /// What became of the persons, each counted once: `paid`, `nothing left` and other ends.
     pub(super) ends: BTreeMap<&'static str, u64>,
     /// Seats of payments: performance and number, as often as an answer showed them to a new buyer.
     pub(super) paid: Vec<(u32, u32)>,

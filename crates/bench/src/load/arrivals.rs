@@ -15,7 +15,7 @@ impl Stage {
         self.seconds * (self.from + self.to) / 2.0
     }
 
-    /// After how many seconds of this stage so many persons have arrived.
+    /// After how many seconds of this stage this number of persons has arrived.
     fn when(self, persons: f64) -> f64 {
         let growth = (self.to - self.from) / self.seconds.max(f64::MIN_POSITIVE);
         if growth.abs() < 1e-9 {

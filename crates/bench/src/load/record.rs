@@ -10,7 +10,7 @@ use super::run::Task;
 use super::verdict::{Evidence, Verdict};
 use super::watch::Metrics;
 
-/// A finished run.
+/// A run that has been judged.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Record(pub(super) Value);
 

@@ -52,7 +52,7 @@ pub(super) struct Task<'a> {
     pub(super) factors: Factors,
     /// Persons per second at which whole purchases reach their limit.
     pub(super) knee: f64,
-    /// Whether latencies count.
+    /// Whether latencies count, which they do not in the smallest size.
     pub(super) judges_speed: bool,
     /// How long the liveness probe goes on after the crowd.
     pub(super) cooldown: Duration,

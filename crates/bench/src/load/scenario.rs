@@ -12,7 +12,7 @@ const FILE: &str = include_str!("../../../../load/scenarios.json");
 /// What a person does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Journey {
-    /// Each call once.
+    /// Makes each call of a user once.
     Everything,
     /// From the line to a paid seat.
     Buy,
@@ -78,7 +78,7 @@ pub(super) struct Factors {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Scenario(&'static Value);
 
-/// The whole file.
+/// All scenarios, with the objectives and the assumed knees.
 #[derive(Clone, Debug)]
 pub(super) struct Scenarios(&'static Value);
 

@@ -67,7 +67,7 @@ impl Verdict {
 }
 
 impl Evidence<'_> {
-    /// Judges the run.
+    /// Judges the run: what is wrong, what is missed, and why it may be void.
     pub(super) fn judge(&self) -> Verdict {
         let mut verdict = Verdict { wrong: self.wrong(), ..Verdict::default() };
         verdict.missed.extend(self.unfinished());

@@ -11,28 +11,28 @@ use super::scenario::Scenarios;
 /// The word that selects this suite.
 pub(crate) const SUITE: &str = "load";
 
-/// What to do.
+/// What the words after `load` select.
 pub(crate) enum Load {
-    /// Prints the scenarios.
+    /// Prints the names and questions of the scenarios.
     List,
     /// Fills in this page from its raw output.
     Page(PathBuf),
-    /// Runs scenarios.
+    /// Runs scenarios and prints their tables.
     Run(Given),
 }
 
 /// Numbers of the command line, in place of those of the file.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Factors {
-    /// Of rates, seats and admissions.
+    /// The factor of rates, seats and admissions.
     pub(crate) scale: Option<f64>,
-    /// Of durations.
+    /// The factor of durations.
     pub(crate) stretch: Option<f64>,
     /// Whole purchases per second that the machine can do.
     pub(crate) knee: Option<f64>,
 }
 
-/// What to run.
+/// The scenarios to run, on which deployments, by which generators.
 #[derive(Clone, Debug)]
 pub(crate) struct Given {
     /// `full`, `quick` or `tiny`.

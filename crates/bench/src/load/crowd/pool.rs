@@ -76,7 +76,7 @@ impl Lease<'_> {
         pool.permits.add_permits(1);
     }
 
-    /// Closes the connection.
+    /// Closes the connection: after a request without a complete reply.
     pub(super) fn close(self) {
         self.pool.permits.add_permits(1);
     }

@@ -15,7 +15,7 @@ pub(crate) struct Route {
     pub(crate) count: f64,
     /// With a status of 500 or more.
     pub(crate) failed: f64,
-    /// Number of requests that took at most so many seconds, by that bound in microseconds.
+    /// Number of requests by the longest time that they took, in microseconds.
     buckets: BTreeMap<u64, f64>,
 }
 

@@ -211,7 +211,7 @@ async fn apply(person: &mut Person) -> Option<&'static str> {
 /// One call of a client that never waits: as a user with a bearer, or from an address without one.
 async fn grab(person: &mut Person) -> Option<&'static str> {
     person.shares_address(GREEDY);
-    if person.number % 2 == 0 {
+    if person.number.is_multiple_of(2) {
         let request = Request::get("/point/greedy").header("x-forwarded-for", GREEDY).bearer(&bearer("greedy"));
         person.send(Call::GrabAsUser, &request).await;
     } else {

@@ -92,11 +92,9 @@ impl Evidence<'_> {
         if paid.len() > self.seats as usize {
             wrong.push(format!("{} seats were sold, and there are {}", paid.len(), self.seats));
         }
-        match self.ends("wrong balance") {
-            0 => {}
-            count => {
-                wrong.push(format!("{count} wallets have a wrong balance: a change was done twice, or not at all"))
-            }
+        let odd = self.ends("wrong balance");
+        if odd > 0 {
+            wrong.push(format!("{odd} wallets have a wrong balance: a change was done twice, or not at all"));
         }
         let placed = self.ends("has a place");
         if self.scenario.checks("places-once") && placed != u64::from(self.places) {

@@ -72,8 +72,8 @@ fn is_compiler_there() -> bool {
 fn listed(source: &str) -> BTreeSet<Vec<String>> {
     let is_method = |text: &str| ["GET", "POST", "PATCH", "DELETE"].contains(&text);
     let texts: Vec<&str> = source.split('"').skip(1).step_by(2).collect();
-    let starts: Vec<usize> =
-        (1..texts.len()).filter(|at| is_method(texts[*at]) && texts[at + 1].starts_with('/')).collect();
+    let is_path = |at: usize| texts.get(at).is_some_and(|text| text.starts_with('/'));
+    let starts: Vec<usize> = (1..texts.len()).filter(|at| is_method(texts[*at]) && is_path(at + 1)).collect();
     let call = |(index, start): (usize, &usize)| {
         let end = starts.get(index + 1).map_or(texts.len(), |next| next - 1);
         // Codes are in kebab case. What follows the last call is something else.

@@ -133,7 +133,12 @@ mod tests {
             )
         };
         let (mut before, mut after) = (Metrics::default(), Metrics::default());
-        before.add(&(line(200, "0.005", 10) + &line(200, "+Inf", 10) + "onsale_desk_unit_seconds_sum 1.5\n"));
+        before.add(
+            &(line(200, "0.005", 10)
+                + &line(200, "0.1", 10)
+                + &line(200, "+Inf", 10)
+                + "onsale_desk_unit_seconds_sum 1.5\n"),
+        );
         after.add(&(line(200, "0.005", 100) + &line(200, "0.1", 109) + &line(200, "+Inf", 109)));
         after.add(&(line(503, "+Inf", 1) + "onsale_desk_unit_seconds_sum 2.0\nonsale_desk_unit_seconds_count 5\n"));
         let since = after.since(&before);

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use crate::number;
-use crate::svg::{COLORS, escaped, start};
+use crate::svg::{COLORS, WIDTH, escaped, start, write_centred};
 
 /// One line of a panel.
 #[derive(Clone, Debug)]
@@ -25,7 +25,6 @@ pub struct TimeChart {
     pub panels: Vec<(String, Vec<TimeSeries>)>,
 }
 
-const WIDTH: f64 = 860.0;
 const PANEL: f64 = 190.0;
 const LEFT: f64 = 80.0;
 const RIGHT: f64 = 130.0;
@@ -43,7 +42,7 @@ impl TimeChart {
     /// The chart as the text of an SVG file.
     pub fn svg(&self) -> String {
         let height = TOP + (PANEL + GAP) * self.panels.len() as f64 + BOTTOM - GAP;
-        let mut svg = start(&self.title, WIDTH, height, LEFT);
+        let mut svg = start(&self.title, height, LEFT);
         let all = || self.panels.iter().flat_map(|(_, series)| series).flat_map(|series| &series.points);
         let end = limit(all().map(|(x, _)| *x).fold(0.0, f64::max));
         let end = if all().any(|(x, _)| *x > end * 0.75) { end } else { all().map(|(x, _)| *x).fold(1.0, f64::max) };
@@ -55,11 +54,9 @@ impl TimeChart {
         let bottom = height - BOTTOM + 20.0;
         for part in 0..=4 {
             let at = end * f64::from(part) / 4.0;
-            let _ =
-                writeln!(svg, "<text x=\"{:.1}\" y=\"{bottom:.1}\" text-anchor=\"middle\">{at:.0}</text>", x_of(at));
+            write_centred(&mut svg, x_of(at), bottom, &format!("{at:.0}"));
         }
-        let (middle, last) = ((LEFT + WIDTH - RIGHT) / 2.0, height - 12.0);
-        let _ = writeln!(svg, "<text x=\"{middle}\" y=\"{last}\" text-anchor=\"middle\">{}</text>", escaped(&self.x));
+        write_centred(&mut svg, (LEFT + WIDTH - RIGHT) / 2.0, height - 12.0, &self.x);
         svg.push_str("</svg>\n");
         svg
     }

@@ -1,83 +1,124 @@
-//! The servers of the laboratory: one durable Postgres, one Redis, and a proxy that delays bytes between clients and
-//! both.
+//! The servers of the laboratory: one durable Postgres, one Redis, one Kafka, and proxies that put a distance between them and
+//! their clients.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
 
-use onsale_load_generator::Outcome;
-use onsale_testing::WireCutter;
+use onsale_load_generator::{Histogram, Outcome};
+use onsale_testing::kafka::Kafka;
 use onsale_testing::postgres::driver::Client;
 use onsale_testing::postgres::{self, Server, Setup};
 use onsale_testing::redis::{Keeps, Redis};
-use redis::aio::ConnectionManager;
 use tempfile::TempDir;
+use tokio::sync::OnceCell;
 
 use super::controls::{Control, Needs, SQLITE_SCHEMA};
-use super::lane::Lane;
+use super::distance::Distance;
+use super::lane::{BATCH_MAX, Lane};
+use super::partition::{Link, Place};
 use super::scene::{self, Constraints};
-use super::session::{Session, Shared};
+use super::session::{Servers, Session, Shared};
 use super::verdict::{self, Answers, Verdict};
 
 const DATABASE: &str = "postgres";
 
-/// The running servers, and connections to them.
-pub(crate) struct Bed {
-    pub(crate) server: Server,
+/// Name of the clients' connections, by which the database counts them.
+const CLIENTS: &str = "clients";
+
+/// Number of Redis databases: one for each bed of a laboratory.
+const REDIS_DATABASES: &str = "1024";
+
+/// Everything that runs.
+struct Machines {
+    postgres: Server,
     redis: Redis,
-    database_wire: WireCutter,
-    redis_wire: WireCutter,
-    sql: Client,
+    /// Started by the first control that uses it.
+    kafka: OnceCell<Kafka>,
+    far_postgres: Distance,
+    far_redis: Distance,
     folder: TempDir,
-    /// Round-trip time that the proxy adds. Zero: clients connect without the proxy.
-    delay: Duration,
+    beds: AtomicU32,
+    runs: AtomicU32,
+}
+
+/// A place for experiments: a schema of the database, and a database of Redis.
+pub(crate) struct Bed {
+    machines: Arc<Machines>,
+    number: u32,
+    sql: Client,
+    /// Round-trip time that the proxies add. Zero: clients connect without a proxy.
+    distance: Duration,
 }
 
 impl Bed {
     /// Starts Postgres, Redis and the proxies.
-    pub(crate) async fn start() -> Outcome<Self> {
-        let setup = Setup::durable()
-            .set("max_connections", 400)
+    pub(crate) async fn start(setup: Setup) -> Outcome<Self> {
+        let setup = setup
+            .set("max_connections", 600)
             .set("shared_buffers", "256MB")
             .set("max_wal_size", "4GB")
             .set("checkpoint_timeout", "30min")
             // Short, so that an interleaving that ends in a deadlock does not take a second.
             .set("deadlock_timeout", "50ms");
-        let server = setup.start().await;
-        let redis = Redis::start(Keeps::Nothing).await;
-        let database_wire = WireCutter::start(server.address()).await;
-        let redis_wire = WireCutter::start(redis.address()).await;
-        let sql = server.sql(DATABASE).await;
-        let folder = tempfile::Builder::new().prefix("onsale-labs-").tempdir()?;
-        Ok(Self { server, redis, database_wire, redis_wire, sql, folder, delay: Duration::ZERO })
+        let postgres = setup.start().await;
+        let redis = Redis::start_with(Keeps::Nothing, &["--databases", REDIS_DATABASES]).await;
+        let machines = Machines {
+            far_postgres: Distance::start(postgres.address())?,
+            far_redis: Distance::start(redis.address())?,
+            postgres,
+            redis,
+            kafka: OnceCell::new(),
+            folder: tempfile::Builder::new().prefix("onsale-labs-").tempdir()?,
+            beds: AtomicU32::new(0),
+            runs: AtomicU32::new(0),
+        };
+        Self::on(Arc::new(machines)).await
     }
 
-    /// Adds this round-trip time between clients and servers from now on.
-    pub(crate) async fn delay(&mut self, round_trip: Duration) {
-        // Half in each direction, so that a round trip is delayed by the whole.
-        self.delay = round_trip;
-        self.database_wire.slow(round_trip / 2).await;
-        self.redis_wire.slow(round_trip / 2).await;
+    /// Another place on the same servers, so that experiments can run at the same time.
+    pub(crate) async fn another(&self) -> Outcome<Self> {
+        Self::on(self.machines.clone()).await
     }
 
-    /// The URL at which clients reach the database, with the delay if there is one.
+    async fn on(machines: Arc<Machines>) -> Outcome<Self> {
+        // Relaxed: a count on which no other memory depends.
+        let number = machines.beds.fetch_add(1, Ordering::Relaxed);
+        let sql = machines.postgres.sql(DATABASE).await;
+        sql.batch_execute(&format!("CREATE SCHEMA bed_{number}; SET search_path = bed_{number}")).await?;
+        Ok(Self { machines, number, sql, distance: Duration::ZERO })
+    }
+
+    /// Adds this round-trip time between clients and servers from now on. Kafka stays near.
+    pub(crate) fn distance(&mut self, round_trip: Duration) {
+        self.distance = round_trip;
+        self.machines.far_postgres.set(round_trip);
+        self.machines.far_redis.set(round_trip);
+    }
+
+    /// The URL at which clients reach the database, at the distance if there is one.
     pub(crate) fn database_url(&self) -> String {
-        match self.delay {
-            Duration::ZERO => self.server.url(DATABASE),
-            _ => postgres::url(self.database_wire.address(), DATABASE),
-        }
+        let url = match self.distance {
+            Duration::ZERO => self.machines.postgres.url(DATABASE),
+            _ => postgres::url(self.machines.far_postgres.address(), DATABASE),
+        };
+        format!("{url}?application_name={CLIENTS}&options=-csearch_path%3Dbed_{}", self.number)
     }
 
-    /// The URL at which clients reach Redis, with the delay if there is one.
+    /// The URL at which clients reach Redis, at the distance if there is one.
     pub(crate) fn redis_url(&self) -> String {
-        match self.delay {
-            Duration::ZERO => self.redis.url(),
-            _ => Redis::url_at(self.redis_wire.address()),
-        }
+        let url = match self.distance {
+            Duration::ZERO => self.machines.redis.url(),
+            _ => Redis::url_at(self.machines.far_redis.address()),
+        };
+        format!("{url}/{}", self.number)
     }
 
-    /// A connection of the laboratory itself, without delay.
-    pub(crate) async fn sql(&self) -> Client {
-        self.server.sql(DATABASE).await
+    /// A connection of the laboratory itself, without a distance.
+    pub(crate) async fn sql(&self) -> Outcome<Client> {
+        let sql = self.machines.postgres.sql(DATABASE).await;
+        sql.batch_execute(&format!("SET search_path = bed_{}", self.number)).await?;
+        Ok(sql)
     }
 
     /// Fresh tables, and an empty Redis.
@@ -91,43 +132,72 @@ impl Bed {
         // The unique index is this control: without it there is nothing to compare.
         let constraints = if control.letter == 'J' { Constraints::On } else { constraints };
         scene::create(&self.sql, wallets, initial, constraints).await?;
-        self.empty_redis();
-        Ok(())
+        self.machines.runs.fetch_add(1, Ordering::Relaxed);
+        self.empty_redis()
     }
 
-    /// Deletes all data of Redis (`FLUSHALL`).
-    pub(crate) fn empty_redis(&self) {
-        self.redis.run::<()>(&["FLUSHALL"]);
+    /// Deletes all data of this bed's Redis database.
+    pub(crate) fn empty_redis(&self) -> Outcome<()> {
+        let client = redis::Client::open(format!("{}/{}", self.machines.redis.url(), self.number))?;
+        Ok(redis::cmd("FLUSHDB").exec(&mut client.get_connection()?)?)
+    }
+
+    /// The queue of the current run, if the control uses one.
+    pub(crate) async fn place(&self, control: &Control) -> Option<Place> {
+        if control.needs != Needs::Kafka {
+            return None;
+        }
+        let kafka = self.machines.kafka.get_or_init(Kafka::start).await;
+        let commands = format!("bed-{}-run-{}", self.number, self.machines.runs.load(Ordering::Relaxed));
+        Some(Place { brokers: kafka.brokers(), commands, database: self.database_url() })
     }
 
     /// What the sessions of this process share.
     pub(crate) async fn shared(&self, control: &Control, wallets: u32, initial: i64) -> Outcome<Arc<Shared>> {
-        let lane =
-            if control.needs == Needs::Lane { Some(Lane::start(&self.database_url(), None).await) } else { None };
+        self.shared_with(control, wallets, initial, BATCH_MAX).await
+    }
+
+    /// [`Bed::shared`] with a lane of another size of batches.
+    pub(crate) async fn shared_with(
+        &self,
+        control: &Control,
+        wallets: u32,
+        initial: i64,
+        batch_max: usize,
+    ) -> Outcome<Arc<Shared>> {
+        let lane = match control.needs {
+            Needs::Lane => Some(Lane::start(&self.database_url(), batch_max, None).await),
+            _ => None,
+        };
+        let partition = match self.place(control).await {
+            Some(place) => Some(Link::start(&place, "own", None).await?),
+            None => None,
+        };
         let sqlite = match control.needs {
-            Needs::Sqlite => {
-                let path = self.folder.path().join(format!("{}.db", self.wal().await?));
-                let connection = rusqlite::Connection::open(path)?;
-                connection.execute_batch(SQLITE_SCHEMA)?;
-                let fill = "INSERT INTO wallets (id, balance) SELECT value, ?2 FROM
-                    (WITH RECURSIVE series(value) AS (SELECT 0 UNION ALL SELECT value + 1 FROM series WHERE value + 1 < ?1)
-                     SELECT value FROM series)";
-                connection.execute(fill, rusqlite::params![wallets, initial])?;
-                Some(std::sync::Mutex::new(connection))
-            }
+            Needs::Sqlite => Some(std::sync::Mutex::new(self.sqlite(wallets, initial)?)),
             _ => None,
         };
         let mutexes = (0..wallets).map(|_| tokio::sync::Mutex::new(())).collect();
-        Ok(Arc::new(Shared { mutexes, lane, sqlite }))
+        Ok(Arc::new(Shared { mutexes, lane, sqlite, partition }))
     }
 
-    /// Opens a session for a control.
-    pub(crate) async fn session(&self, control: &Control, shared: Arc<Shared>, seed: u64) -> Outcome<Session> {
-        let redis = match control.needs {
-            Needs::Redis => Some(connect(&self.redis_url()).await?),
-            _ => None,
-        };
-        Ok(Session::open(&self.database_url(), redis, shared, seed).await)
+    fn sqlite(&self, wallets: u32, initial: i64) -> Outcome<rusqlite::Connection> {
+        let name = format!("{}-{}.db", self.number, self.machines.runs.load(Ordering::Relaxed));
+        let connection = rusqlite::Connection::open(self.machines.folder.path().join(name))?;
+        connection.execute_batch(SQLITE_SCHEMA)?;
+        let fill = "INSERT INTO wallets (id, balance) SELECT value, ?2 FROM
+            (WITH RECURSIVE series(value) AS (SELECT 0 UNION ALL SELECT value + 1 FROM series WHERE value + 1 < ?1)
+             SELECT value FROM series)";
+        connection.execute(fill, rusqlite::params![wallets, initial])?;
+        Ok(connection)
+    }
+
+    /// Where the sessions of a control find the servers.
+    pub(crate) fn servers(&self, control: &Control) -> Servers {
+        Servers {
+            database: control.needs.connection().then(|| self.database_url()),
+            redis: (control.needs == Needs::Redis).then(|| self.redis_url()),
+        }
     }
 
     /// Brings what a control keeps elsewhere into the tables that the auditor reads.
@@ -160,7 +230,7 @@ impl Bed {
 
     /// Processor time of the database so far.
     pub(crate) fn database_time(&self) -> Duration {
-        self.server.process_time()
+        self.machines.postgres.process_time()
     }
 
     /// WAL bytes written so far.
@@ -168,11 +238,42 @@ impl Bed {
         let row = self.sql.query_one("SELECT (pg_current_wal_insert_lsn() - '0/0')::bigint", &[]).await?;
         Ok(u64::try_from(row.get::<_, i64>(0))?)
     }
+
+    /// Connections of clients and lanes that are open now.
+    pub(crate) async fn connections(&self) -> Outcome<i64> {
+        let count = "SELECT count(*) FROM pg_stat_activity WHERE application_name = $1";
+        Ok(self.sql.query_one(count, &[&CLIENTS]).await?.get(0))
+    }
+
+    /// The median of some round trips of a statement that does nothing, at the current distance.
+    pub(crate) async fn round_trip(&self) -> Outcome<Duration> {
+        let client = postgres::sql(&self.database_url()).await;
+        let (statement, mut times) = (client.prepare("SELECT 1").await?, Histogram::default());
+        for _ in 0..200 {
+            let began = Instant::now();
+            client.query_one(&statement, &[]).await?;
+            times.add(began.elapsed());
+        }
+        Ok(times.permille(500))
+    }
+
+    /// Versions of the servers, as they name themselves.
+    pub(crate) async fn versions(&self) -> Outcome<String> {
+        let postgres: String = self.sql.query_one("SHOW server_version", &[]).await?.get(0);
+        let info: String = self.machines.redis.run(&["INFO", "server"]);
+        let redis = info.lines().find_map(|line| line.strip_prefix("redis_version:")).unwrap_or("?");
+        let postgres = postgres.split(' ').next().unwrap_or("?");
+        Ok(format!("PostgreSQL {postgres}, Redis {}, SQLite {}", redis.trim(), rusqlite::version()))
+    }
 }
 
-/// Connects to a Redis.
-pub(crate) async fn connect(url: &str) -> Outcome<ConnectionManager> {
-    Ok(redis::Client::open(url)?.get_connection_manager().await?)
+/// Opens this many sessions, some at a time.
+pub(crate) async fn sessions(servers: &Servers, shared: &Arc<Shared>, count: usize) -> Outcome<Vec<Session>> {
+    use futures_util::{StreamExt, TryStreamExt};
+    /// Connections that are opened at the same time.
+    const AT_A_TIME: usize = 16;
+    let opening = (0..count).map(|number| Session::open(servers, shared.clone(), number as u64 + 1));
+    futures_util::stream::iter(opening).buffered(AT_A_TIME).try_collect().await
 }
 
 type Rows = (Vec<(i32, i64)>, Vec<[i64; 5]>);

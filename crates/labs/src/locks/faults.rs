@@ -4,12 +4,15 @@
 use std::fmt;
 use std::time::Duration;
 
+use futures_util::{StreamExt, TryStreamExt};
 use onsale_load_generator::Outcome;
 
-use super::bed::Bed;
+use super::bed::{Bed, sessions};
 use super::controls::{CONTROLS, Claim, Control, Needs, TTL_MILLIS};
-use super::harness::{Load, Spread, drive, sessions};
+use super::harness::{Load, Span, Spread, drive};
+use super::lane::BATCH_MAX;
 use super::scene::Constraints;
+use super::session::Pause;
 use super::verdict::Verdict;
 use super::worker::{Manner, Worker};
 
@@ -91,13 +94,38 @@ impl fmt::Display for Result {
     }
 }
 
-/// Runs every experiment that applies, for each control. `seconds`: how long clients work in each.
-pub(crate) async fn run(bed: &Bed, constraints: Constraints, seconds: f64) -> Outcome<Vec<Result>> {
+/// How long the experiments last.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Times {
+    /// How long clients work in each.
+    pub(crate) seconds: f64,
+    /// How long a client stays stopped, longer than a Redis lock lives.
+    pub(crate) stopped: Duration,
+}
+
+impl Times {
+    pub(crate) const FULL: Self = Self { seconds: 1.5, stopped: Duration::from_secs(10) };
+    pub(crate) const QUICK: Self = Self { seconds: 0.4, stopped: Duration::from_millis(TTL_MILLIS + 1_000) };
+}
+
+/// Experiments with many clients that run at the same time.
+const AT_A_TIME: usize = 3;
+
+/// Requests per second of the healthy clients while another one is stopped: all those experiments run at the same time.
+const RATE_WHILE_STOPPED: f64 = 40.0;
+
+/// Runs every experiment that applies, for each control. Those of other controls run at the same time, each in a schema of its
+/// own: they show what is right, not what is fast.
+pub(crate) async fn run(bed: &Bed, constraints: Constraints, times: Times) -> Outcome<Vec<Result>> {
     let mut results = Vec::new();
-    for control in CONTROLS {
-        for fault in FAULTS.into_iter().filter(|fault| fault.applies(control)) {
-            results.push(experiment(bed, control, fault, constraints, seconds).await?);
-        }
+    for fault in FAULTS {
+        let at_a_time = if fault == Fault::Stopped { CONTROLS.len() } else { AT_A_TIME };
+        let experiments = CONTROLS.iter().filter(|control| fault.applies(control)).map(async |control| {
+            let bed = bed.another().await?;
+            experiment(&bed, control, fault, constraints, times).await
+        });
+        let done: Vec<Result> = futures_util::stream::iter(experiments).buffered(at_a_time).try_collect().await?;
+        results.extend(done);
     }
     Ok(results)
 }
@@ -108,47 +136,48 @@ pub(crate) async fn experiment(
     control: &'static Control,
     fault: Fault,
     constraints: Constraints,
-    seconds: f64,
+    times: Times,
 ) -> Outcome<Result> {
-    let initial = 1_000_000;
+    let (initial, is_stopped) = (1_000_000, fault == Fault::Stopped);
     let load = Load {
         wallets: 1,
         spread: Spread::Even,
-        connections: if fault == Fault::Stopped { 2 } else { 8 },
-        seconds,
+        connections: if is_stopped { 2 } else { 8 },
+        span: Span::Seconds(if is_stopped { times.stopped.as_secs_f64() } else { times.seconds }),
         initial,
         amount: -1,
         constraints,
-        rate: None,
+        rate: is_stopped.then_some(RATE_WHILE_STOPPED),
+        pause: Pause::Random,
+        batch_max: BATCH_MAX,
     };
     bed.prepare(control, 1, initial, constraints).await?;
-    let shared = bed.shared(control, 1, initial).await?;
     let mut second = match fault {
-        Fault::TwoProcesses | Fault::Killed => Some(Worker::start(bed, control, 8, load.amount, Manner::Works)?),
-        Fault::Stopped => Some(Worker::start(bed, control, 1, load.amount, Manner::StopsItself)?),
+        Fault::TwoProcesses | Fault::Killed => Some(Worker::start(bed, control, 8, load.amount, Manner::Works).await?),
+        Fault::Stopped => {
+            let worker = Worker::start(bed, control, 1, load.amount, Manner::StopsItself).await?;
+            worker.until_stopped().await?;
+            Some(worker)
+        }
         Fault::None | Fault::Emptied => None,
     };
-    if fault == Fault::Stopped
-        && let Some(second) = &second
-    {
-        second.until_stopped().await?;
-    }
-    let sessions = sessions(bed, control, &shared, load.connections).await?;
+    let shared = bed.shared(control, 1, initial).await?;
+    let sessions = sessions(&bed.servers(control), &shared, load.connections).await?;
     let driving = tokio::spawn(drive(control, sessions, load, 1));
-    let part = Duration::from_secs_f64(seconds / 5.0);
+    let part = Duration::from_secs_f64(times.seconds / 5.0);
     match (fault, &mut second) {
         (Fault::Killed, Some(second)) => {
             tokio::time::sleep(part * 2).await;
             second.kill().await?;
         }
         (Fault::Stopped, Some(second)) => {
-            tokio::time::sleep(Duration::from_millis(TTL_MILLIS + 500)).await;
+            tokio::time::sleep(times.stopped).await;
             second.resume();
         }
         (Fault::Emptied, _) => {
             for _ in 0..4 {
                 tokio::time::sleep(part).await;
-                bed.empty_redis();
+                bed.empty_redis()?;
             }
         }
         _ => {}

@@ -1,15 +1,21 @@
 //! Ways to control concurrency, compared on one scenario: same schema, rule, durability, connections, machine and minute.
 
+mod alarm;
+mod batch;
 mod bed;
 mod controls;
+mod distance;
 mod faults;
 mod harness;
 mod lane;
+mod law;
+mod partition;
 mod scene;
 mod session;
 mod tables;
 #[cfg(test)]
 mod tests;
+mod traps;
 mod truth;
 mod units;
 mod verdict;
@@ -17,18 +23,21 @@ pub(crate) mod worker;
 
 use std::io::{Write, stderr, stdout};
 use std::path::Path;
+use std::time::Instant;
 
 use onsale_load_generator::Outcome;
 
 use bed::Bed;
 use controls::{CONTROLS, Claim};
-use faults::FAULTS;
+use faults::{FAULTS, Times};
 use onsale_report::Table;
+use onsale_testing::postgres::Setup;
 use scene::Constraints;
-use tables::{Part, Size};
+use tables::{Part, Size, title};
 
 /// The sections, by the words that select them, in the order of the document.
-const SECTIONS: [&str; 8] = ["controls", "truth", "faults", "contention", "connections", "places", "units", "law"];
+const SECTIONS: [&str; 9] =
+    ["controls", "truth", "faults", "contention", "connections", "places", "units", "law", "traps"];
 
 /// Runs the laboratory: prints its tables. With `--doc FILE`, also fills them into that document, and writes the charts to
 /// the folder next to it that has the document's name. Returns `false` if a control did not behave as claimed.
@@ -45,11 +54,19 @@ pub(crate) fn run(arguments: &[&str]) -> Outcome<bool> {
     }
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     runtime.block_on(async {
-        let mut bed = Bed::start().await?;
-        let mut sound = true;
+        let (mut bed, mut sound) = (None, true);
         for section in SECTIONS.into_iter().filter(|section| wanted.is_empty() || wanted.contains(section)) {
             writeln!(stderr(), "--- {section}")?;
-            let part = measure(&mut bed, section, is_quick).await?;
+            let part = match section {
+                "controls" => list(),
+                _ => {
+                    let bed = match &mut bed {
+                        Some(bed) => bed,
+                        none => none.insert(Bed::start(Setup::durable()).await?),
+                    };
+                    measure(bed, section, is_quick).await?
+                }
+            };
             writeln!(stdout(), "{}", part.text)?;
             if let Some(document) = document {
                 keep(document, section, &part)?;
@@ -63,34 +80,43 @@ pub(crate) fn run(arguments: &[&str]) -> Outcome<bool> {
     })
 }
 
-/// Fills a section into a document, and writes its charts.
+/// Fills a section into a document with links to its charts, and writes the charts.
 fn keep(document: &Path, section: &str, part: &Part) -> Outcome<()> {
-    onsale_report::fill(document, section, &part.text)?;
     let folder = document.with_extension("");
-    for (name, chart) in &part.charts {
+    let name = folder.file_name().and_then(|name| name.to_str()).ok_or("a document has a name")?;
+    let mut text = part.text.clone();
+    for (file, chart) in &part.charts {
         std::fs::create_dir_all(&folder)?;
-        std::fs::write(folder.join(name), chart.svg())?;
+        std::fs::write(folder.join(file), chart.svg())?;
+        text.push_str(&format!("![{}]({name}/{file})\n\n", chart.title));
     }
-    Ok(())
+    Ok(onsale_report::fill(document, section, &text)?)
 }
 
+/// Measures a section, and adds by which command and where.
 async fn measure(bed: &mut Bed, section: &str, is_quick: bool) -> Outcome<Part> {
-    let size = if is_quick { Size::QUICK } else { Size::FULL };
-    match section {
-        "controls" => Ok(list()),
-        "truth" => truth_table(bed).await,
-        "faults" => fault_tables(bed, if is_quick { 0.4 } else { 1.5 }).await,
-        "contention" => tables::contention(bed, size).await,
-        "connections" => tables::connections(bed, size).await,
-        "places" => tables::last_places(bed, size).await,
-        "units" => units::table(bed).await,
-        _ => tables::law(bed, size).await,
-    }
+    let began = Instant::now();
+    let (size, times) = if is_quick { (Size::QUICK, Times::QUICK) } else { (Size::FULL, Times::FULL) };
+    let mut part = match section {
+        "truth" => truth_table(bed).await?,
+        "faults" => fault_tables(bed, times).await?,
+        "contention" => tables::contention(bed, size).await?,
+        "connections" => tables::connections(bed, size).await?,
+        "places" => tables::last_places(bed, size).await?,
+        "units" => units::table(bed, units::SEATS).await?,
+        "law" => law::law(bed, size).await?,
+        _ => traps::table(bed, size).await?,
+    };
+    let (quick, seconds) = (if is_quick { "quick " } else { "" }, began.elapsed().as_secs());
+    let (cores, versions) = (std::thread::available_parallelism()?, bed.versions().await?);
+    let by = format!("`./bench locks {quick}{section}` in {seconds} s on {cores} cores, with {versions}");
+    part.text.push_str(&format!("Printed by {by}.\n\n"));
+    Ok(part)
 }
 
 /// What each control is: its statements, and its size.
 fn list() -> Part {
-    let mut table = Table::new(["control", "lines of code", "round trips while locked", "claim"]);
+    let mut table = Table::new(["control", "lines of code", "round trips", "of them while locked", "claim"]);
     let mut words = String::new();
     for control in CONTROLS {
         let claim = match control.claim {
@@ -101,15 +127,10 @@ fn list() -> Part {
             Claim::FailsInTwoProcesses => "fails with two processes",
         };
         let trips = control.trips_locked.map_or("–".to_owned(), |trips| trips.to_string());
-        table.row([
-            format!("{} {}", control.letter, control.name),
-            control.lines().to_string(),
-            trips,
-            claim.to_owned(),
-        ]);
+        table.row([title(control), control.lines().to_string(), control.trips.to_owned(), trips, claim.to_owned()]);
         words.push_str(&format!("**{} {}**\n\n```sql\n{}\n```\n\n", control.letter, control.name, control.words));
     }
-    Part { text: format!("### The controls\n\n{table}\n{words}"), ..Part::default() }
+    Part::of(format!("### The controls\n\n{table}\n{words}"))
 }
 
 async fn truth_table(bed: &Bed) -> Outcome<Part> {
@@ -126,20 +147,20 @@ async fn truth_table(bed: &Bed) -> Outcome<Part> {
 }
 
 /// What came of each fault, without and with the constraints of the schema.
-async fn fault_tables(bed: &Bed, seconds: f64) -> Outcome<Part> {
+async fn fault_tables(bed: &Bed, times: Times) -> Outcome<Part> {
     let mut part = Part::default();
     for constraints in [Constraints::Off, Constraints::On] {
-        let results = faults::run(bed, constraints, seconds).await?;
+        let results = faults::run(bed, constraints, times).await?;
         let names = FAULTS.map(faults::Fault::name);
         let mut table = Table::new(["control"].into_iter().chain(names).chain(["longest wait, s"]));
         for control in CONTROLS {
             let own = || results.iter().filter(|result| result.control.letter == control.letter);
             let cell = |fault| {
-                own().find(|result| result.fault == fault).map_or("–".to_owned(), |result| result.verdict.to_string())
+                own().find(|result| result.fault == fault).map_or("–".to_owned(), |result| result.verdict.cell())
             };
             let wait = own().find(|result| result.fault == faults::Fault::Stopped);
             let wait = wait.map_or("–".to_owned(), |result| format!("{:.1}", result.longest_wait.as_secs_f64()));
-            let cells = [format!("{} {}", control.letter, control.name)].into_iter();
+            let cells = [title(control)].into_iter();
             table.row(cells.chain(FAULTS.map(cell)).chain([wait]));
         }
         let schema = if constraints == Constraints::On { "with constraints" } else { "without constraints" };

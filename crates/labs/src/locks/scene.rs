@@ -7,6 +7,9 @@
 use onsale_load_generator::Outcome;
 use onsale_testing::postgres::driver::Client;
 
+use super::controls::FUNCTION;
+use super::partition::PARTITIONS;
+
 /// A change of one wallet.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Op {
@@ -40,21 +43,15 @@ pub(crate) async fn create(sql: &Client, wallets: u32, balance: i64, constraints
         Constraints::Off => ("", "CHECK (true)"),
     };
     sql.batch_execute(&format!(
-        "DROP TABLE IF EXISTS wallets, ledger;
+        "DROP TABLE IF EXISTS wallets, ledger, positions;
          CREATE TABLE wallets (id integer PRIMARY KEY, balance bigint NOT NULL, version bigint NOT NULL DEFAULT 0,
              fence bigint NOT NULL DEFAULT 0{check}) WITH (fillfactor = 50);
          CREATE TABLE ledger (wallet integer NOT NULL, version bigint NOT NULL, op bigint NOT NULL,
              amount bigint NOT NULL, balance_after bigint NOT NULL, {unique});
          INSERT INTO wallets (id, balance) SELECT id, {balance} FROM generate_series(0, {wallets} - 1) id;
-         CREATE OR REPLACE FUNCTION move_points(wallet_id integer, op_id bigint, change bigint) RETURNS boolean AS $$
-             DECLARE after bigint; next bigint;
-             BEGIN
-                 UPDATE wallets SET balance = balance + change, version = version + 1
-                     WHERE id = wallet_id AND balance + change >= 0 RETURNING balance, version INTO after, next;
-                 IF NOT FOUND THEN RETURN false; END IF;
-                 INSERT INTO ledger VALUES (wallet_id, next, op_id, change, after);
-                 RETURN true;
-             END $$ LANGUAGE plpgsql"
+         CREATE TABLE positions (partition integer PRIMARY KEY, next bigint NOT NULL);
+         INSERT INTO positions SELECT partition, 0 FROM generate_series(0, {PARTITIONS} - 1) partition;
+         {FUNCTION}"
     ))
     .await?;
     if constraints == Constraints::Off {

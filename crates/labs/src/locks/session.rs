@@ -2,14 +2,18 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use futures_util::future::BoxFuture;
+use onsale_load_generator::Outcome;
 use onsale_testing::Dice;
 use onsale_testing::postgres::driver::types::ToSql;
 use onsale_testing::postgres::driver::{self, Client, Row, Statement};
-use redis::aio::ConnectionManager;
+use redis::aio::{ConnectionManager, ConnectionManagerConfig};
 
+use super::alarm::Alarm;
 use super::lane::Lane;
+use super::partition::Link;
 use super::scene::Op;
 
 /// A failure of one attempt.
@@ -77,11 +81,37 @@ pub(crate) struct Shared {
     pub(crate) lane: Option<Lane>,
     /// The embedded database, if the control uses it. A file has one writer.
     pub(crate) sqlite: Option<std::sync::Mutex<rusqlite::Connection>>,
+    /// The queue and its consumer, if the control uses them.
+    pub(crate) partition: Option<Link>,
+}
+
+/// What happens once between a read and its write, if an experiment wants something there.
+pub(crate) type Between = Box<dyn FnOnce() -> BoxFuture<'static, ()> + Send>;
+
+/// How long a client waits before it tries again.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Pause {
+    /// A random time below a ceiling that doubles with each attempt.
+    #[default]
+    Random,
+    /// The ceiling itself: clients that met once meet again.
+    Fixed,
+    /// None.
+    None,
+}
+
+/// Where a session finds the servers.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Servers {
+    /// `None` if the control's clients have no connection of their own.
+    pub(crate) database: Option<String>,
+    pub(crate) redis: Option<String>,
 }
 
 /// One client: its database connection, and what it has counted.
 pub(crate) struct Session {
-    client: Client,
+    /// `None` if the control's clients have no connection of their own.
+    client: Option<Client>,
     statements: HashMap<&'static str, Statement>,
     pub(crate) redis: Option<ConnectionManager>,
     pub(crate) shared: Arc<Shared>,
@@ -90,8 +120,11 @@ pub(crate) struct Session {
     pub(crate) retries: u64,
     /// Failures by SQLSTATE, or by a word.
     pub(crate) failures: BTreeMap<String, u64>,
-    /// Called once between a read and its write, for the experiment that stops a client there.
-    pub(crate) between: Option<fn()>,
+    /// When a queue accepted the last command, if the control has one.
+    pub(crate) accepted: Option<Instant>,
+    pub(crate) between: Option<Between>,
+    pub(crate) pause: Pause,
+    alarm: Alarm,
 }
 
 /// A wallet as read.
@@ -114,9 +147,16 @@ pub(crate) const WRITE: &str = "WITH changed AS (
 
 impl Session {
     /// Connects a client. `seed` makes its random choices repeatable.
-    pub(crate) async fn open(url: &str, redis: Option<ConnectionManager>, shared: Arc<Shared>, seed: u64) -> Self {
-        let client = onsale_testing::postgres::sql(url).await;
-        Self {
+    pub(crate) async fn open(servers: &Servers, shared: Arc<Shared>, seed: u64) -> Outcome<Self> {
+        let client = match &servers.database {
+            Some(url) => Some(onsale_testing::postgres::sql(url).await),
+            None => None,
+        };
+        let redis = match &servers.redis {
+            Some(url) => Some(connect(url).await?),
+            None => None,
+        };
+        Ok(Self {
             client,
             statements: HashMap::new(),
             redis,
@@ -124,15 +164,22 @@ impl Session {
             dice: Dice::new(seed),
             retries: 0,
             failures: BTreeMap::new(),
+            accepted: None,
             between: None,
-        }
+            pause: Pause::Random,
+            alarm: Alarm::new()?,
+        })
+    }
+
+    fn client(&self) -> Result<&Client, Failure> {
+        self.client.as_ref().ok_or(Failure::Closed)
     }
 
     async fn prepared(&mut self, sql: &'static str) -> Result<Statement, Failure> {
         if let Some(statement) = self.statements.get(sql) {
             return Ok(statement.clone());
         }
-        let statement = self.client.prepare(sql).await?;
+        let statement = self.client()?.prepare(sql).await?;
         self.statements.insert(sql, statement.clone());
         Ok(statement)
     }
@@ -144,31 +191,31 @@ impl Session {
         values: &[&(dyn ToSql + Sync)],
     ) -> Result<Option<Row>, Failure> {
         let statement = self.prepared(sql).await?;
-        Ok(self.client.query_opt(&statement, values).await?)
+        Ok(self.client()?.query_opt(&statement, values).await?)
     }
 
     /// Runs a statement. Returns the number of rows that it changed.
     pub(crate) async fn execute(&mut self, sql: &'static str, values: &[&(dyn ToSql + Sync)]) -> Result<u64, Failure> {
         let statement = self.prepared(sql).await?;
-        Ok(self.client.execute(&statement, values).await?)
+        Ok(self.client()?.execute(&statement, values).await?)
     }
 
     /// Runs a statement without values, such as `BEGIN`.
     pub(crate) async fn command(&mut self, sql: &str) -> Result<(), Failure> {
-        Ok(self.client.batch_execute(sql).await?)
+        Ok(self.client()?.batch_execute(sql).await?)
     }
 
     /// Reads a wallet with a statement that selects its balance and version.
     pub(crate) async fn read(&mut self, sql: &'static str, op: &Op) -> Result<Wallet, Failure> {
         let row = self.row(sql, &[&op.wallet]).await?.ok_or(Failure::Closed)?;
-        self.pause();
+        self.gap().await;
         Ok(Wallet::of(&row))
     }
 
-    /// Stops this process here, once, if the experiment wants that.
-    pub(crate) fn pause(&mut self) {
+    /// Here is a gap between a read and its write: an experiment does once what it wants.
+    pub(crate) async fn gap(&mut self) {
         if let Some(between) = self.between.take() {
-            between();
+            between().await;
         }
     }
 
@@ -190,13 +237,31 @@ impl Session {
         Ok(true)
     }
 
-    /// Notes a failed attempt, ends its transaction, and waits before the next: a random time that grows with the number
-    /// of attempts, so that clients that met once do not meet again.
-    pub(crate) async fn back_off(&mut self, class: &str, attempt: u32) {
+    /// Notes a failed attempt, and waits before the next: a random time below a ceiling that grows with the number of
+    /// attempts, so that clients that met once do not meet again.
+    pub(crate) async fn back_off(&mut self, class: &str, attempt: u32) -> Result<(), Failure> {
         self.retries += 1;
         *self.failures.entry(class.to_owned()).or_default() += 1;
         let ceiling_micros = 200_u64 << attempt.min(8);
-        let micros = self.dice.below(ceiling_micros);
-        tokio::time::sleep(Duration::from_micros(micros)).await;
+        let micros = match self.pause {
+            Pause::Random => self.dice.below(ceiling_micros),
+            Pause::Fixed => ceiling_micros,
+            Pause::None => return Ok(()),
+        };
+        self.sleep(Duration::from_micros(micros)).await
     }
+
+    /// Waits this long, to within some microseconds.
+    pub(crate) async fn sleep(&mut self, time: Duration) -> Result<(), Failure> {
+        self.alarm.sleep(time).await.map_err(|_| Failure::Closed)
+    }
+}
+
+/// Connects to a Redis. A request waits for its answer as long as a test waits for anything: after a shorter time-out
+/// the client would not know whether the request was done.
+async fn connect(url: &str) -> Outcome<ConnectionManager> {
+    let settings = ConnectionManagerConfig::new()
+        .set_response_timeout(Some(onsale_testing::PATIENCE))
+        .set_connection_timeout(Some(onsale_testing::PATIENCE));
+    Ok(redis::Client::open(url)?.get_connection_manager_with_config(settings).await?)
 }

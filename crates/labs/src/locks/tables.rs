@@ -1,44 +1,69 @@
-//! The measured tables: speed by contention, by connections, on the last places, and by network latency.
+//! The measured tables: speed by contention, by connections, and on the last places.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
-use onsale_load_generator::Outcome;
+use onsale_load_generator::{Histogram, Outcome};
+use onsale_report::{LineChart, Series, Table, number};
 
 use super::bed::Bed;
-use super::controls::{CONTROLS, Control, Needs};
-use super::harness::{Figures, Load, Spread, per, run};
+use super::controls::{CONTROLS, Claim, Control, Needs};
+use super::harness::{Figures, GENERATOR_PERCENT_MAX, Load, Span, Spread, WINDOWS, per, run};
+use super::lane::BATCH_MAX;
 use super::scene::Constraints;
-use onsale_report::{LineChart, Series, Table, number};
+use super::session::Pause;
 
 /// How long and how wide the tables measure.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Size {
-    /// Seconds of each closed loop.
-    pub(crate) seconds: f64,
+    /// Letters of the controls.
+    pub(crate) letters: &'static str,
+    /// Seconds of each run by number of rows, of each run by number of connections, and of every other one.
+    pub(crate) seconds: [f64; 3],
     /// Numbers of wallets, one column each.
     pub(crate) wallets: &'static [u32],
     /// Numbers of connections, one column each.
     pub(crate) connections: &'static [usize],
     /// Added round-trip times, in microseconds.
     pub(crate) round_trips: &'static [u64],
+    /// Maximum numbers of commands in a batch.
+    pub(crate) batches: &'static [usize],
 }
 
 impl Size {
     pub(crate) const FULL: Self = Self {
-        seconds: 1.2,
+        letters: "ABCDEFGHIJLMNOPQRS",
+        seconds: [0.8, 0.6, 0.8],
         wallets: &[1, 8, 64, 1_024, 10_000],
         connections: &[8, 64, 256],
         round_trips: &[0, 500, 2_000],
+        batches: &[1, 4, 16, 64, 256, 512],
     };
-    pub(crate) const QUICK: Self =
-        Self { seconds: 0.4, wallets: &[1, 64, 10_000], connections: &[8, 64], round_trips: &[0, 2_000] };
+    pub(crate) const QUICK: Self = Self {
+        seconds: [0.2; 3],
+        wallets: &[1, 10_000],
+        connections: &[32],
+        round_trips: &[0, 2_000],
+        batches: &[1, 16, 256],
+        ..Self::FULL
+    };
     /// For the test that keeps the laboratory working.
     #[cfg(test)]
-    pub(crate) const TINY: Self = Self { seconds: 0.15, wallets: &[1], connections: &[4], round_trips: &[0] };
+    pub(crate) const TINY: Self = Self {
+        letters: "ABMNRS",
+        seconds: [0.1; 3],
+        wallets: &[1],
+        connections: &[4],
+        round_trips: &[0, 100],
+        batches: &[4],
+    };
+
+    /// The controls that are measured.
+    pub(crate) fn controls(self) -> impl Iterator<Item = &'static Control> {
+        CONTROLS.iter().filter(move |control| self.letters.contains(control.letter))
+    }
 
     /// The connections of all tables but the one about connections.
-    fn usual(&self) -> usize {
+    pub(crate) fn usual(self) -> usize {
         self.connections[self.connections.len() / 2]
     }
 }
@@ -48,48 +73,89 @@ impl Size {
 pub(crate) struct Part {
     pub(crate) text: String,
     pub(crate) charts: Vec<(&'static str, LineChart)>,
-    /// What is wrong with the measurement itself.
+    /// A control that did not behave as claimed.
     pub(crate) alarms: Vec<String>,
+    /// Distances between the windows of each run, in percent of its median.
+    spreads: Vec<f64>,
 }
 
 impl Part {
-    fn add(&mut self, title: &str, table: &Table) {
+    /// A part of this text.
+    pub(crate) fn of(text: String) -> Self {
+        Self { text, ..Self::default() }
+    }
+
+    pub(crate) fn add(&mut self, title: &str, table: &Table) {
         self.text.push_str(&format!("### {title}\n\n{table}\n"));
     }
 
-    /// A control that must hold under load was seen to fail, or one that must fail was seen to hold.
-    fn check(&mut self, control: &Control, what: &str, figures: &Figures) {
-        let must_hold = control.claim != super::controls::Claim::FailsAtOnce;
+    /// Raises an alarm if a control that must hold under load was seen to fail. A Redis lock is not among these: a client that
+    /// the machine stops for longer than the lock lives is a fault of its own.
+    pub(crate) fn check(&mut self, control: &Control, what: &str, figures: &Figures) {
+        let must_hold = !matches!(control.claim, Claim::FailsAtOnce | Claim::FailsIfStopped);
         if must_hold && !figures.verdict.holds() {
-            self.alarms.push(format!("{} {} on {what}: {}", control.letter, control.name, figures.verdict));
+            self.alarms.push(format!("{} on {what}: {}", title(control), figures.verdict));
         }
+    }
+
+    /// A rate as the cell of a table.
+    pub(crate) fn rate(&mut self, figures: &Figures) -> String {
+        self.spreads.push(figures.spread_percent());
+        let void = if figures.is_void() { " †" } else { "" };
+        format!("{}{void}", number(figures.won_rate()))
+    }
+
+    /// How the rates of this part were made.
+    pub(crate) fn add_remark(&mut self) {
+        let mut spreads = std::mem::take(&mut self.spreads);
+        spreads.sort_by(f64::total_cmp);
+        let middle = spreads.get(spreads.len() / 2).copied().unwrap_or_default();
+        self.text.push_str(&format!(
+            "Each rate is the median of the {} counted windows of its run. The slowest and the fastest window are apart by \
+             {middle:.0} % of the rate in the median run, and by {:.0} % in the worst.",
+            WINDOWS - 1,
+            spreads.last().copied().unwrap_or_default()
+        ));
+        if self.text.contains('†') {
+            self.text.push_str(&format!(
+                " † Void as a ceiling: the generator used more than {GENERATOR_PERCENT_MAX:.0} % of its core, so the control \
+                 can do at least this."
+            ));
+        }
+        self.text.push_str("\n\n");
     }
 }
 
-fn usual(size: Size, wallets: u32) -> Load {
+/// Letter and name of a control.
+pub(crate) fn title(control: &Control) -> String {
+    format!("{} {}", control.letter, control.name)
+}
+
+/// A load of charges in a closed loop.
+pub(crate) fn charges(size: Size, wallets: u32, seconds: f64) -> Load {
     Load {
         wallets,
         spread: Spread::Even,
         connections: size.usual(),
-        seconds: size.seconds,
+        span: Span::Windows(seconds),
         initial: 0,
         amount: 1,
         constraints: Constraints::On,
         rate: None,
+        pause: Pause::Random,
+        batch_max: BATCH_MAX,
     }
 }
 
-fn millis(figures: &Figures, permille: u32) -> String {
-    number(figures.times.permille(permille).as_secs_f64() * 1e3)
+pub(crate) fn millis(times: &Histogram, permille: u32) -> String {
+    number(times.millis(permille))
 }
 
 /// Decisions per second by number of wallets, and a Zipf crowd; the cost of each at one hot wallet.
 pub(crate) async fn contention(bed: &Bed, size: Size) -> Outcome<Part> {
     let mut part = Part::default();
-    let spread: Vec<String> =
-        size.wallets.iter().map(|wallets| format!("{} rows", number(f64::from(*wallets)))).collect();
-    let head = ["control".to_owned()].into_iter().chain(spread).chain(["Zipf".to_owned()]);
-    let mut rates = Table::new(head);
+    let spread: Vec<String> = size.wallets.iter().map(|wallets| rows(*wallets)).collect();
+    let mut rates = Table::new(["control".to_owned()].into_iter().chain(spread).chain(["Zipf".to_owned()]));
     let mut costs = Table::new([
         "control, one hot row",
         "charges/s",
@@ -98,90 +164,107 @@ pub(crate) async fn contention(bed: &Bed, size: Size) -> Outcome<Part> {
         "retries per charge",
         "database µs",
         "WAL bytes",
+        "connections",
         "out of order %",
         "errors",
     ]);
     let mut series = Vec::new();
-    for control in CONTROLS {
-        let mut cells = vec![format!("{} {}", control.letter, control.name)];
-        let mut points = Vec::new();
+    for control in size.controls() {
+        let (mut cells, mut points) = (vec![title(control)], Vec::new());
         for (index, wallets) in size.wallets.iter().enumerate() {
-            let figures = run(bed, control, usual(size, *wallets)).await?;
-            part.check(control, &format!("{wallets} wallets"), &figures);
-            cells.push(number(figures.won_rate()));
+            let load = charges(size, *wallets, size.seconds[0]);
+            let figures = run(bed, control, load).await?;
+            part.check(control, &rows(*wallets), &figures);
+            cells.push(part.rate(&figures));
             points.push((f64::from(*wallets), figures.won_rate().max(1.0)));
             if index == 0 {
-                costs.row(cost(bed, control, &figures, usual(size, *wallets)).await?);
+                costs.row(cost(bed, control, &figures, load).await?);
             }
         }
         let most = size.wallets.last().copied().unwrap_or(1);
-        let zipf = run(bed, control, Load { spread: Spread::Zipf, ..usual(size, most) }).await?;
+        let zipf = Load { spread: Spread::Zipf, ..charges(size, most, size.seconds[0]) };
+        let zipf = run(bed, control, zipf).await?;
         part.check(control, "a Zipf crowd", &zipf);
-        cells.push(number(zipf.won_rate()));
+        cells.push(part.rate(&zipf));
         rates.row(cells);
-        series.push(Series { name: format!("{} {}", control.letter, control.name), points, is_dashed: false });
+        series.push(Series { name: title(control), points, is_dashed: false });
     }
     let connections = size.usual();
-    part.add(&format!("Charges per second by number of rows, {connections} connections"), &rates);
-    part.add(&format!("What a charge costs on one hot row, {connections} connections"), &costs);
-    let shown = ['B', 'C', 'F', 'H', 'M', 'N', 'R', 'S'];
+    part.add(&format!("Charges per second by number of rows, {connections} clients"), &rates);
+    part.add_remark();
+    part.add(&format!("What a charge costs on one hot row, {connections} clients"), &costs);
+    part.text.push_str(
+        "Errors: 40001 is a serialization failure, 40P01 a deadlock, 55P03 a lock that is not available, 23505 a violated \
+         unique index; the others are the words of the control. Database µs is processor time.\n\n",
+    );
+    let shown = ['B', 'C', 'F', 'H', 'N', 'P', 'R', 'S'];
     series.retain(|line| shown.iter().any(|letter| line.name.starts_with(*letter)));
-    part.charts.push((
-        "contention.svg",
-        LineChart {
-            title: "Charges per second by number of rows that they meet on".to_owned(),
-            x: "rows".to_owned(),
-            y: "charges per second".to_owned(),
-            ticks: size.wallets.iter().map(|wallets| (f64::from(*wallets), number(f64::from(*wallets)))).collect(),
-            series,
-        },
-    ));
+    let chart = LineChart {
+        title: "Charges per second by number of rows that they meet on".to_owned(),
+        x: "rows".to_owned(),
+        y: "charges per second".to_owned(),
+        ticks: size.wallets.iter().map(|wallets| (f64::from(*wallets), number(f64::from(*wallets)))).collect(),
+        series,
+    };
+    part.charts.push(("contention.svg", chart));
     Ok(part)
+}
+
+fn rows(wallets: u32) -> String {
+    let shown =
+        if wallets < 10 { wallets.to_string() } else { number(f64::from(wallets)).trim_end_matches(".0").to_owned() };
+    format!("{shown} {}", if wallets == 1 { "row" } else { "rows" })
 }
 
 /// A line of costs: an open loop at half of the rate of the closed one gives honest latencies.
 async fn cost(bed: &Bed, control: &'static Control, closed: &Figures, load: Load) -> Outcome<Vec<String>> {
     let half = run(bed, control, Load { rate: Some(closed.rate() / 2.0), ..load }).await?;
-    let has_database = control.needs != Needs::Sqlite;
-    let of_database = |value: f64| if has_database { number(value) } else { "–".to_owned() };
+    let of_database = |value: f64| if control.needs == Needs::Sqlite { "–".to_owned() } else { number(value) };
     let errors: BTreeMap<&str, u64> = closed.failures.iter().map(|(class, count)| (class.as_str(), *count)).collect();
-    let errors: Vec<String> = errors.iter().map(|(class, count)| format!("{class}: {count}")).collect();
+    let mut errors: Vec<String> = errors.iter().map(|(class, count)| format!("{class}: {count}")).collect();
+    if half.accepted.total() > 0 {
+        let (p50, p99) = (millis(&half.accepted, 500), millis(&half.accepted, 990));
+        errors.push(format!("accepted after p50 {p50}, p99 {p99} ms"));
+    }
     #[expect(clippy::cast_precision_loss, reason = "counts of a short run are exact in a float")]
     let won = closed.won.max(1) as f64;
     Ok(vec![
-        format!("{} {}", control.letter, control.name),
+        title(control),
         number(closed.won_rate()),
-        millis(&half, 500),
-        millis(&half, 990),
+        millis(&half.times, 500),
+        millis(&half.times, 990),
         number(per(closed.retries, won)),
         of_database(closed.database_micros),
         of_database(closed.wal_bytes),
+        closed.connections.to_string(),
         number(closed.verdict.inversions_percent),
         errors.join(", "),
     ])
 }
 
-/// Decisions per second by number of connections, on one row and on many.
+/// Decisions per second by number of clients, on one row and on many.
 pub(crate) async fn connections(bed: &Bed, size: Size) -> Outcome<Part> {
     let mut part = Part::default();
     let most = size.wallets.last().copied().unwrap_or(1);
-    let head = [(1, "one row"), (most, "many rows")]
-        .into_iter()
-        .flat_map(|(_, rows)| size.connections.iter().map(move |connections| format!("{connections} on {rows}")));
+    let spans = [1, most];
+    let head = spans.into_iter().flat_map(|wallets| {
+        size.connections.iter().map(move |connections| format!("{connections} on {}", rows(wallets)))
+    });
     let mut table = Table::new(["control".to_owned()].into_iter().chain(head));
-    for control in CONTROLS {
-        let mut cells = vec![format!("{} {}", control.letter, control.name)];
-        for wallets in [1, most] {
+    for control in size.controls() {
+        let mut cells = vec![title(control)];
+        for wallets in spans {
             for connections in size.connections {
-                let load = Load { connections: *connections, ..usual(size, wallets) };
+                let load = Load { connections: *connections, ..charges(size, wallets, size.seconds[1]) };
                 let figures = run(bed, control, load).await?;
-                part.check(control, &format!("{connections} connections"), &figures);
-                cells.push(number(figures.won_rate()));
+                part.check(control, &format!("{connections} clients"), &figures);
+                cells.push(part.rate(&figures));
             }
         }
         table.row(cells);
     }
-    part.add("Charges per second by number of connections", &table);
+    part.add("Charges per second by number of clients", &table);
+    part.add_remark();
     Ok(part)
 }
 
@@ -190,76 +273,20 @@ pub(crate) async fn last_places(bed: &Bed, size: Size) -> Outcome<Part> {
     const PLACES: i64 = 30;
     let mut part = Part::default();
     let mut table = Table::new(["control", "winners of 30", "refusals/s", "p99 ms of all", "verdict"]);
-    for control in CONTROLS {
-        let load = Load { initial: PLACES, amount: -1, ..usual(size, 1) };
-        let figures = run(bed, control, load).await?;
+    for control in size.controls() {
+        let seconds = size.seconds[2] / 2.0;
+        let load = charges(size, 1, seconds);
+        let figures =
+            run(bed, control, Load { initial: PLACES, amount: -1, span: Span::Seconds(seconds), ..load }).await?;
         part.check(control, "the last places", &figures);
         table.row([
-            format!("{} {}", control.letter, control.name),
+            title(control),
             figures.won.to_string(),
             number(per(figures.refused, figures.seconds)),
-            millis(&figures, 990),
-            figures.verdict.to_string(),
+            millis(&figures.times, 990),
+            figures.verdict.cell(),
         ]);
     }
     part.add(&format!("The last {PLACES} places of a lecture, {} applicants at a time", size.usual()), &table);
-    Ok(part)
-}
-
-/// Decisions per second on one hot row by the distance of the database, measured and predicted.
-///
-/// The law: while a hot row is locked, no other client can change it. So its rate is at most
-/// `1 / (t0 + trips × round trip)`, where `t0` is what a change takes without distance, and `trips` counts the round trips
-/// between the lock and the end of the commit.
-pub(crate) async fn law(bed: &mut Bed, size: Size) -> Outcome<Part> {
-    let mut part = Part::default();
-    let mut head = vec!["control".to_owned(), "round trips while locked".to_owned()];
-    for round_trip in size.round_trips {
-        let shown = *round_trip as f64 / 1e3;
-        head.extend([format!("{shown} ms"), format!("predicted at {shown} ms")]);
-    }
-    let mut table = Table::new(head);
-    let mut series = Vec::new();
-    for control in CONTROLS.iter().filter(|control| control.needs != Needs::Sqlite) {
-        let trips = control.trips_locked.map_or("–".to_owned(), |trips| trips.to_string());
-        let mut cells = vec![format!("{} {}", control.letter, control.name), trips];
-        let (mut near, mut measured, mut predicted) = (None, Vec::new(), Vec::new());
-        for micros in size.round_trips {
-            bed.delay(Duration::from_micros(*micros)).await;
-            let figures = run(bed, control, usual(size, 1)).await?;
-            part.check(control, &format!("{micros} µs away"), &figures);
-            let rate = figures.won_rate().max(0.1);
-            let without = *near.get_or_insert(rate);
-            let law = control.trips_locked.map(|trips| {
-                let seconds = *micros as f64 / 1e6;
-                1.0 / (1.0 / without + f64::from(trips) * seconds)
-            });
-            cells.extend([number(rate), law.map_or("–".to_owned(), number)]);
-            let place = (*micros as f64 / 1e3).max(0.1);
-            measured.push((place, rate));
-            predicted.extend(law.map(|law| (place, law)));
-        }
-        if ['C', 'F', 'I', 'S'].contains(&control.letter) {
-            let name = format!("{} {}", control.letter, control.name);
-            series.push(Series { name: name.clone(), points: measured, is_dashed: false });
-            if !predicted.is_empty() {
-                series.push(Series { name: format!("{name}, law"), points: predicted, is_dashed: true });
-            }
-        }
-        table.row(cells);
-    }
-    bed.delay(Duration::ZERO).await;
-    part.add(&format!("Charges per second on one hot row by round-trip time, {} connections", size.usual()), &table);
-    let tick = |micros: &u64| ((*micros as f64 / 1e3).max(0.1), format!("{} ms", *micros as f64 / 1e3));
-    part.charts.push((
-        "latency.svg",
-        LineChart {
-            title: "One hot row: charges per second by round-trip time".to_owned(),
-            x: "round-trip time between server and database".to_owned(),
-            y: "charges per second".to_owned(),
-            ticks: size.round_trips.iter().map(tick).collect(),
-            series,
-        },
-    ));
     Ok(part)
 }

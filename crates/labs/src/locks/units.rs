@@ -11,8 +11,8 @@ use super::harness::per;
 use super::tables::Part;
 use onsale_report::{Table, number};
 
-/// Seats of the hall.
-const SEATS: u32 = 2_000;
+/// Seats of the hall in the document.
+pub(crate) const SEATS: u32 = 2_000;
 
 /// Buyers at a time. Together they want twice as many seats as there are.
 const BUYERS: u32 = 32;
@@ -61,8 +61,8 @@ struct Seen {
     times: Histogram,
 }
 
-/// Sells a hall in each way.
-pub(crate) async fn table(bed: &Bed) -> Outcome<Part> {
+/// Sells a hall of this many seats in each way.
+pub(crate) async fn table(bed: &Bed, seats: u32) -> Outcome<Part> {
     let mut part = Part::default();
     let mut table = Table::new([
         "way",
@@ -74,7 +74,7 @@ pub(crate) async fn table(bed: &Bed) -> Outcome<Part> {
         "verdict",
     ]);
     for way in &WAYS {
-        let (seen, took, verdict) = sell(bed, way).await?;
+        let (seen, took, verdict) = sell(bed, way, seats).await?;
         if verdict != "holds" {
             part.alarms.push(format!("{}: {verdict}", way.name));
         }
@@ -91,25 +91,30 @@ pub(crate) async fn table(bed: &Bed) -> Outcome<Part> {
             verdict,
         ]);
     }
-    part.text = format!("### Any seat of a hall: {SEATS} seats, {BUYERS} buyers at a time\n\n{table}\n");
+    part.text =
+        format!("### Any seat of a hall: {} seats, {BUYERS} buyers at a time\n\n{table}\n", number(f64::from(seats)));
     Ok(part)
 }
 
-async fn sell(bed: &Bed, way: &'static Way) -> Outcome<(Seen, Duration, String)> {
-    let sql = bed.sql().await;
+async fn sell(bed: &Bed, way: &'static Way, seats: u32) -> Outcome<(Seen, Duration, String)> {
+    let sql = bed.sql().await?;
     sql.batch_execute(&format!(
         "DROP TABLE IF EXISTS seats, claims;
          CREATE TABLE seats (id integer PRIMARY KEY, buyer bigint) WITH (fillfactor = 50);
-         INSERT INTO seats SELECT id, NULL FROM generate_series(0, {SEATS} - 1) id;
+         INSERT INTO seats SELECT id, NULL FROM generate_series(0, {seats} - 1) id;
          CREATE INDEX ON seats (id) WHERE buyer IS NULL;
          CREATE TABLE claims (seat integer PRIMARY KEY, buyer bigint NOT NULL)"
     ))
     .await?;
     sql.batch_execute("VACUUM ANALYZE seats").await?;
+    let mut clients = Vec::new();
+    for _ in 0..BUYERS {
+        clients.push(bed.sql().await?);
+    }
     let started = Instant::now();
     let mut buyers = Vec::new();
-    for number in 0..BUYERS {
-        buyers.push(tokio::spawn(buy(bed.sql().await, way, number)));
+    for (number, client) in (0..).zip(clients) {
+        buyers.push(tokio::spawn(buy(client, way, number, seats)));
     }
     let mut all = Seen::default();
     for buyer in buyers {
@@ -129,13 +134,13 @@ async fn sell(bed: &Bed, way: &'static Way) -> Outcome<(Seen, Duration, String)>
 }
 
 /// One buyer after another on one connection, each for one seat.
-async fn buy(sql: Client, way: &Way, number: u32) -> Outcome<Seen> {
+async fn buy(sql: Client, way: &Way, number: u32, hall: u32) -> Outcome<Seen> {
     let take = sql.prepare(way.sql).await?;
     let free = "SELECT (SELECT count(*) FROM seats WHERE buyer IS NULL) - (SELECT count(*) FROM claims)";
     let free = sql.prepare(free).await?;
-    let (mut seen, seats) = (Seen::default(), f64::from(SEATS));
-    for attempt in 0..2 * SEATS / BUYERS {
-        let buyer = i64::from(number * 2 * SEATS + attempt);
+    let (mut seen, seats) = (Seen::default(), f64::from(hall));
+    for attempt in 0..2 * hall / BUYERS {
+        let buyer = i64::from(number * 2 * hall + attempt);
         let began = Instant::now();
         let rows = match take.params().len() {
             1 => sql.query(&take, &[&buyer]).await?,

@@ -33,6 +33,13 @@ impl Verdict {
     }
 }
 
+impl Verdict {
+    /// The verdict as a cell of a table: the first finding.
+    pub(crate) fn cell(&self) -> String {
+        self.wrong.first().map_or("holds".to_owned(), |first| format!("**wrong:** {first}"))
+    }
+}
+
 impl fmt::Display for Verdict {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.holds() { f.write_str("holds") } else { f.write_str(&self.wrong.join("; ")) }
@@ -58,7 +65,7 @@ pub(crate) async fn audit(sql: &Client, initial: i64, answers: &Answers) -> Outc
         let (id, balance): (i32, i64) = (row.get(0), row.get(1));
         let (sum, count) = promised.get(&id).copied().unwrap_or_default();
         if balance != initial + sum {
-            lost.push(format!("{count} changes came to {sum:+}, balance {initial} became {balance}"));
+            lost.push(format!("{count} changes of {sum:+} together moved the balance by {:+}", balance - initial));
         }
         if balance < 0 {
             lost.push(format!("balance {balance}"));

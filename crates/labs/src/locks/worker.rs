@@ -8,17 +8,18 @@ use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::time::Duration;
 
 use onsale_load_generator::Outcome;
-use onsale_testing::{Dice, PATIENCE, Signal, signal};
+use onsale_testing::{PATIENCE, Signal, signal};
 use rustix::process::{getpid, kill_process};
 use tokio::io::AsyncReadExt;
 use tokio::process::{Child, Command};
 use tokio::task::JoinHandle;
 
-use super::bed::{Bed, connect};
+use super::bed::Bed;
 use super::controls::{Control, Needs, control};
-use super::lane::Lane;
+use super::lane::{BATCH_MAX, Lane};
+use super::partition::{Link, Place};
 use super::scene::Op;
-use super::session::{Session, Shared};
+use super::session::{Between, Servers, Session, Shared};
 use super::verdict::Answers;
 
 /// The first argument that makes this program a worker.
@@ -45,9 +46,18 @@ pub(crate) struct Worker {
 
 impl Worker {
     /// Starts a worker on the wallet of a bed: this many sessions, each change of this amount.
-    pub(crate) fn start(bed: &Bed, control: &Control, sessions: u32, amount: i64, manner: Manner) -> Outcome<Self> {
+    pub(crate) async fn start(
+        bed: &Bed,
+        control: &Control,
+        sessions: u32,
+        amount: i64,
+        manner: Manner,
+    ) -> Outcome<Self> {
         let mut command = Command::new(std::env::current_exe()?);
         command.args([ARGUMENT, &control.letter.to_string(), &bed.database_url(), &bed.redis_url()]);
+        let place = bed.place(control).await;
+        let (brokers, commands) = place.map_or_else(Default::default, |place| (place.brokers, place.commands));
+        command.args([brokers, commands]);
         command.args([sessions.to_string(), amount.to_string()]);
         command.arg(if manner == Manner::StopsItself { "stops" } else { "works" });
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).kill_on_drop(true);
@@ -119,22 +129,35 @@ fn answers(output: &str, amount: i64) -> Answers {
 
 /// Runs as a worker.
 pub(crate) fn run(arguments: &[&str]) -> Outcome<bool> {
-    let [letter, database, redis, sessions, amount, manner] = arguments else {
+    let [letter, database, redis, brokers, commands, sessions, amount, manner] = arguments else {
         return Err("a worker is started by the laboratory".into());
     };
     let control = control(letter).ok_or("no such control")?;
     let (sessions, amount): (u32, i64) = (sessions.parse()?, amount.parse()?);
+    let stops = *manner == "stops";
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     runtime.block_on(async {
-        let between: Option<fn()> = (*manner == "stops").then_some(stop_this_process);
-        let lane = if control.needs == Needs::Lane { Some(Lane::start(database, between).await) } else { None };
-        let shared = Arc::new(Shared { mutexes: vec![tokio::sync::Mutex::new(())], lane, sqlite: None });
+        let between: Option<fn()> = stops.then_some(stop_this_process);
+        let mut shared =
+            Shared { mutexes: vec![tokio::sync::Mutex::new(())], lane: None, sqlite: None, partition: None };
+        match control.needs {
+            Needs::Lane => shared.lane = Some(Lane::start(database, BATCH_MAX, between).await),
+            Needs::Kafka => {
+                let [brokers, commands, database] = [brokers, commands, database].map(|text| (*text).to_owned());
+                shared.partition = Some(Link::start(&Place { brokers, commands, database }, "worker", between).await?);
+            }
+            _ => {}
+        }
+        let shared = Arc::new(shared);
+        let servers = Servers {
+            database: control.needs.connection().then(|| (*database).to_owned()),
+            redis: (control.needs == Needs::Redis).then(|| (*redis).to_owned()),
+        };
         let (stop, next) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicI64::new(FIRST_ID)));
         let mut clients = Vec::new();
         for number in 0..sessions {
-            let redis = if control.needs == Needs::Redis { Some(connect(redis).await?) } else { None };
-            let mut session = Session::open(database, redis, shared.clone(), u64::from(number) + 1_000).await;
-            session.between = between;
+            let mut session = Session::open(&servers, shared.clone(), u64::from(number) + 1_000).await?;
+            session.between = stops.then(|| -> Between { Box::new(|| Box::pin(async { stop_this_process() })) });
             clients.push(tokio::spawn(work(control, session, amount, stop.clone(), next.clone())));
         }
         // Until the other process closes the pipe.
@@ -165,8 +188,10 @@ async fn work(
             Err(_) => return Ok(()),
         }
         // Leaves room for the other process.
-        let micros = Dice::new(u64::try_from(op.id)?).below(500);
-        tokio::time::sleep(Duration::from_micros(micros)).await;
+        let micros = session.dice.below(500);
+        if session.sleep(Duration::from_micros(micros)).await.is_err() {
+            return Ok(());
+        }
     }
     Ok(())
 }
@@ -180,4 +205,6 @@ fn say(what: &str, op: &Op) -> Outcome<()> {
 /// Every thread of this process stops here until another process continues it.
 fn stop_this_process() {
     let _ = kill_process(getpid(), Signal::STOP);
+    // The signal may reach another thread first: this one must not run on to the write before it stops as well.
+    std::thread::sleep(Duration::from_millis(50));
 }

@@ -23,7 +23,7 @@ pub(super) async fn apply(session: &mut Session, op: &Op) -> Result<bool, Failur
         if session.execute(WRITE, &[&op.wallet, &after, &(last.version + 1), &op.id, &op.amount]).await? == 1 {
             return Ok(true);
         }
-        session.back_off("number taken", attempt).await;
+        session.back_off("number taken", attempt).await?;
         attempt += 1;
     }
 }

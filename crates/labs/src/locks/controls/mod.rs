@@ -11,10 +11,12 @@ mod no_key_update;
 mod none;
 mod nowait;
 mod optimistic;
+mod partition;
 mod redis_decides;
 mod redis_fence;
 mod redis_lock;
 mod repeatable_read;
+mod retried;
 mod serializable;
 mod sqlite;
 
@@ -23,6 +25,7 @@ use futures_util::future::BoxFuture;
 use super::scene::Op;
 use super::session::{Failure, Session};
 
+pub(crate) use function::FUNCTION;
 pub(crate) use redis_lock::TTL_MILLIS;
 pub(crate) use sqlite::SCHEMA as SQLITE_SCHEMA;
 
@@ -33,6 +36,14 @@ pub(crate) enum Needs {
     Redis,
     Lane,
     Sqlite,
+    Kafka,
+}
+
+impl Needs {
+    /// Whether each client has a connection to Postgres.
+    pub(crate) fn connection(self) -> bool {
+        matches!(self, Self::Nothing | Self::Redis)
+    }
 }
 
 /// What is claimed of a control, and checked by the experiments.
@@ -59,8 +70,10 @@ pub(crate) struct Control {
     pub(crate) name: &'static str,
     /// The statements, as an engineer would type them; shown in the document.
     pub(crate) words: &'static str,
-    /// Its file, of which the lines of code are counted.
-    source: &'static str,
+    /// Its own files, of which the lines of code are counted.
+    sources: &'static [&'static str],
+    /// Round trips of a decision without a retry.
+    pub(crate) trips: &'static str,
     /// Whether a client reads in one round trip and writes in a later one, so that it can be stopped in between.
     pub(crate) has_gap: bool,
     /// Round trips to the database while a hot row is locked, or while a conflicting commit makes the attempt fail;
@@ -72,11 +85,28 @@ pub(crate) struct Control {
 }
 
 impl Control {
-    /// Lines of code of its file, without comments and blank lines.
+    /// Lines of code of its files, without comments, imports, blank lines and the text for the document.
     pub(crate) fn lines(&self) -> usize {
-        let is_code = |line: &&str| !line.trim().is_empty() && !line.trim_start().starts_with("//");
-        self.source.lines().filter(is_code).count()
+        self.sources.iter().map(|source| lines(source)).sum()
     }
+}
+
+/// See [`Control::lines`]. A statement ends with a line that ends in `;`, a text with one that ends in `";`.
+pub(crate) fn lines(source: &str) -> usize {
+    let (mut count, mut skipped_to) = (0, None);
+    for line in source.lines() {
+        if skipped_to.is_none() {
+            skipped_to = match line {
+                line if line.starts_with("use ") => Some(";"),
+                line if line.contains("const WORDS: &str") => Some("\";"),
+                _ => None,
+            };
+            let is_code = !line.trim().is_empty() && !line.trim_start().starts_with("//");
+            count += usize::from(skipped_to.is_none() && is_code);
+        }
+        skipped_to = skipped_to.filter(|end| !line.ends_with(end));
+    }
+    count
 }
 
 macro_rules! gap {
@@ -89,14 +119,16 @@ macro_rules! gap {
 }
 
 macro_rules! controls {
-    ($($letter:literal $module:ident $name:literal trips $trips:expr, $gap:ident, needs $needs:ident, $claim:ident;)+) => {
+    ($($letter:literal $module:ident $name:literal $(and $more:literal)*,
+        trips $all:literal, locked $trips:expr, $gap:ident, needs $needs:ident, $claim:ident;)+) => {
         /// All controls, in the order of the tables.
         pub(crate) const CONTROLS: &[Control] = &[$(Control {
             letter: $letter,
             name: $name,
             words: $module::WORDS,
-            source: include_str!(concat!(stringify!($module), ".rs")),
+            sources: &[include_str!(concat!(stringify!($module), ".rs")), $(include_str!($more)),*],
             has_gap: gap!($gap),
+            trips: $all,
             trips_locked: $trips,
             needs: Needs::$needs,
             claim: Claim::$claim,
@@ -106,42 +138,28 @@ macro_rules! controls {
 }
 
 controls! {
-    'A' none "none" trips Some(1), gap, needs Nothing, FailsAtOnce;
-    'B' optimistic "version, retry" trips Some(1), gap, needs Nothing, Holds;
-    'C' for_update "FOR UPDATE" trips Some(2), gap, needs Nothing, Holds;
-    'D' nowait "FOR UPDATE NOWAIT" trips Some(2), gap, needs Nothing, Holds;
-    'E' no_key_update "FOR NO KEY UPDATE" trips Some(2), gap, needs Nothing, Holds;
-    'F' conditional "conditional UPDATE" trips Some(0), one_statement, needs Nothing, Holds;
-    'G' repeatable_read "REPEATABLE READ" trips Some(2), gap, needs Nothing, Holds;
-    'H' serializable "SERIALIZABLE" trips Some(2), gap, needs Nothing, Holds;
-    'I' advisory "advisory lock" trips Some(3), gap, needs Nothing, Holds;
-    'J' claim "unique insert" trips Some(1), gap, needs Nothing, Holds;
-    'L' function "stored function" trips Some(0), one_statement, needs Nothing, Holds;
-    'M' redis_lock "Redis lock" trips None, gap, needs Redis, FailsIfStopped;
-    'N' redis_fence "Redis lock + fence" trips None, gap, needs Redis, Holds;
-    'O' redis_decides "Redis decides" trips None, gap, needs Redis, FailsIfRedisIsEmptied;
-    'Q' mutex "mutex" trips Some(2), gap, needs Nothing, FailsInTwoProcesses;
-    'R' sqlite "SQLite's writer" trips None, one_statement, needs Sqlite, Holds;
-    'S' lane "batched lane" trips None, gap, needs Lane, Holds;
+    'A' none "none", trips "2", locked Some(1), gap, needs Nothing, FailsAtOnce;
+    'B' optimistic "version, retry", trips "2", locked Some(1), gap, needs Nothing, Holds;
+    'C' for_update "FOR UPDATE", trips "4", locked Some(2), gap, needs Nothing, Holds;
+    'D' nowait "FOR UPDATE NOWAIT" and "retried.rs", trips "4", locked Some(2), gap, needs Nothing, Holds;
+    'E' no_key_update "FOR NO KEY UPDATE", trips "4", locked Some(2), gap, needs Nothing, Holds;
+    'F' conditional "conditional UPDATE", trips "1", locked Some(0), one_statement, needs Nothing, Holds;
+    'G' repeatable_read "REPEATABLE READ" and "retried.rs", trips "4", locked Some(2), gap, needs Nothing, Holds;
+    'H' serializable "SERIALIZABLE" and "retried.rs", trips "4", locked Some(2), gap, needs Nothing, Holds;
+    'I' advisory "advisory lock", trips "5", locked Some(3), gap, needs Nothing, Holds;
+    'J' claim "unique insert", trips "2", locked Some(1), gap, needs Nothing, Holds;
+    'L' function "stored function", trips "1", locked Some(0), one_statement, needs Nothing, Holds;
+    'M' redis_lock "Redis lock" and "none.rs", trips "2, Redis 2", locked Some(3), gap, needs Redis, FailsIfStopped;
+    'N' redis_fence "Redis lock + fence", trips "2, Redis 3", locked Some(4), gap, needs Redis, Holds;
+    'O' redis_decides "Redis decides", trips "1, Redis 2", locked Some(0), gap, needs Redis, FailsIfRedisIsEmptied;
+    'P' partition "Kafka partition" and "../partition/mod.rs" and "../partition/decider.rs" and "../batch.rs",
+        trips "2 a batch, Kafka 4", locked None, gap, needs Kafka, Holds;
+    'Q' mutex "mutex" and "none.rs", trips "2", locked Some(2), gap, needs Nothing, FailsInTwoProcesses;
+    'R' sqlite "SQLite's writer", trips "0", locked None, one_statement, needs Sqlite, Holds;
+    'S' lane "batched lane" and "../lane.rs" and "../batch.rs", trips "2 a batch", locked Some(2), gap, needs Lane, Holds;
 }
 
 /// The control with this letter.
 pub(crate) fn control(letter: &str) -> Option<&'static Control> {
     CONTROLS.iter().find(|control| letter.chars().eq([control.letter]))
-}
-
-/// Runs a whole transaction until it is not in conflict with another: at this isolation level, with this read.
-async fn retried(session: &mut Session, op: &Op, begin: &str, read: &'static str) -> Result<bool, Failure> {
-    let mut attempt = 0;
-    loop {
-        session.command(begin).await?;
-        match session.decide_in_transaction(read, op).await {
-            Err(error) if error.is_conflict() => {
-                session.command("ROLLBACK").await?;
-                session.back_off(error.class(), attempt).await;
-            }
-            decided => return decided,
-        }
-        attempt += 1;
-    }
 }

@@ -17,7 +17,7 @@ pub(super) async fn apply(session: &mut Session, op: &Op) -> Result<bool, Failur
         match session.write(op, wallet, after).await {
             Ok(_) => return Ok(true),
             // Only a unique index of the schema can notice: then a client retries.
-            Err(error) if error.class() == "23505" => session.back_off("23505", attempt).await,
+            Err(error) if error.class() == "23505" => session.back_off("23505", attempt).await?,
             Err(error) => return Err(error),
         }
         attempt += 1;

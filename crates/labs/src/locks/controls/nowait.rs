@@ -1,5 +1,6 @@
 //! Pessimistic without waiting: a locked row is an error, and the client retries after a random time.
 
+use super::retried::retried;
 use crate::locks::scene::Op;
 use crate::locks::session::{Failure, Session};
 
@@ -12,16 +13,5 @@ COMMIT;";
 const READ: &str = "SELECT balance, version FROM wallets WHERE id = $1 FOR UPDATE NOWAIT";
 
 pub(super) async fn apply(session: &mut Session, op: &Op) -> Result<bool, Failure> {
-    let mut attempt = 0;
-    loop {
-        session.command("BEGIN").await?;
-        match session.decide_in_transaction(READ, op).await {
-            Err(error) if error.is_conflict() => {
-                session.command("ROLLBACK").await?;
-                session.back_off(error.class(), attempt).await;
-            }
-            decided => return decided,
-        }
-        attempt += 1;
-    }
+    retried(session, op, "BEGIN", READ).await
 }

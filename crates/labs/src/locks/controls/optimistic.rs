@@ -20,7 +20,7 @@ pub(super) async fn apply(session: &mut Session, op: &Op) -> Result<bool, Failur
         if session.execute(WRITE, &[&op.wallet, &after, &wallet.version, &op.id, &op.amount]).await? == 1 {
             return Ok(true);
         }
-        session.back_off("stale version", attempt).await;
+        session.back_off("stale version", attempt).await?;
         attempt += 1;
     }
 }

@@ -28,7 +28,7 @@ pub(super) async fn apply(session: &mut Session, op: &Op) -> Result<bool, Failur
         let _ = Script::new(RELEASE).key(&lock).arg(op.id).invoke_async::<i64>(&mut redis).await;
         match won {
             Some(won) => return Ok(won),
-            None => session.back_off("fenced off", 0).await,
+            None => session.back_off("fenced off", 0).await?,
         }
     }
 }
@@ -44,7 +44,7 @@ async fn attempt(session: &mut Session, op: &Op) -> Result<Option<bool>, Failure
         redis::cmd("SET").arg(&counter).arg(newest).query_async::<()>(&mut redis).await?;
         return Ok(None);
     };
-    session.pause();
+    session.gap().await;
     let Some(after) = decide(row.get(0), op.amount) else { return Ok(Some(false)) };
     let written = session.execute(WRITE, &[&op.wallet, &after, &token, &op.id, &op.amount]).await?;
     Ok((written == 1).then_some(true))

@@ -40,6 +40,6 @@ pub(super) async fn acquire(session: &mut Session, key: &str, owner: i64) -> Res
         }
         let micros = 200 + session.dice.below(1_800);
         session.retries += 1;
-        tokio::time::sleep(Duration::from_micros(micros)).await;
+        session.sleep(Duration::from_micros(micros)).await?;
     }
 }

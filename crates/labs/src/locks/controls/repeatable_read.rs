@@ -1,5 +1,6 @@
 //! Snapshot isolation: a write to a row that changed since the snapshot fails, and the client retries.
 
+use super::retried::retried;
 use crate::locks::scene::Op;
 use crate::locks::session::{Failure, Session};
 
@@ -12,5 +13,5 @@ COMMIT;
 const READ: &str = "SELECT balance, version FROM wallets WHERE id = $1";
 
 pub(super) async fn apply(session: &mut Session, op: &Op) -> Result<bool, Failure> {
-    super::retried(session, op, "BEGIN ISOLATION LEVEL REPEATABLE READ", READ).await
+    retried(session, op, "BEGIN ISOLATION LEVEL REPEATABLE READ", READ).await
 }

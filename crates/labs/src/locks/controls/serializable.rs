@@ -1,5 +1,6 @@
 //! Serializable isolation: the database refuses every schedule that is not equal to some serial one; the client retries.
 
+use super::retried::retried;
 use crate::locks::scene::Op;
 use crate::locks::session::{Failure, Session};
 
@@ -12,5 +13,5 @@ COMMIT;
 const READ: &str = "SELECT balance, version FROM wallets WHERE id = $1";
 
 pub(super) async fn apply(session: &mut Session, op: &Op) -> Result<bool, Failure> {
-    super::retried(session, op, "BEGIN ISOLATION LEVEL SERIALIZABLE", READ).await
+    retried(session, op, "BEGIN ISOLATION LEVEL SERIALIZABLE", READ).await
 }

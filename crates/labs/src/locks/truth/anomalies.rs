@@ -18,7 +18,7 @@ const REPEATABLE: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ";
 const SERIALIZABLE: &str = "BEGIN ISOLATION LEVEL SERIALIZABLE";
 
 /// The table, by anomaly.
-pub(crate) const ANOMALIES: &[Anomaly] = &[LOST_UPDATE, ABSENT_ROW, WRITE_SKEW, DEADLOCK, CLOCK];
+pub(crate) const ANOMALIES: &[Anomaly] = &[LOST_UPDATE, ABSENT_ROW, WRITE_SKEW, DEADLOCK, FOREIGN_KEY, CLOCK];
 
 /// Reads with this statement, then writes.
 macro_rules! read_then_write {
@@ -197,6 +197,41 @@ const DEADLOCK: Anomaly = Anomaly {
                 Run("SELECT min(n) FROM (SELECT n FROM t ORDER BY id FOR UPDATE) locked"),
                 AtLeast(1),
                 Run("UPDATE t SET n = 0"),
+                Run("COMMIT"),
+            ],
+        ),
+    ],
+};
+
+/// Adds a row that refers to the parent, which locks the parent `FOR KEY SHARE`, then changes the parent.
+macro_rules! child_then_parent {
+    ($lock:literal) => {
+        both![
+            Run("BEGIN"),
+            Run("INSERT INTO child VALUES (1)"),
+            Run(concat!("SELECT n FROM t WHERE id = 1 ", $lock)),
+            Run("UPDATE t SET n = n + 1 WHERE id = 1"),
+            Run("COMMIT"),
+        ]
+    };
+}
+
+const FOREIGN_KEY: Anomaly = Anomaly {
+    name: "foreign key",
+    about: "two sessions add a child row, then lock its parent and change it",
+    setup: "CREATE TABLE t (id int PRIMARY KEY, n int NOT NULL); INSERT INTO t VALUES (1, 0);
+        CREATE TABLE child (parent int NOT NULL REFERENCES t)",
+    judge: "SELECT n = :won AND (SELECT count(*) FROM child) = :won FROM t",
+    scripts: &[
+        script("FOR UPDATE of the parent", child_then_parent!("FOR UPDATE")),
+        script("FOR NO KEY UPDATE of the parent", child_then_parent!("FOR NO KEY UPDATE")),
+        script(
+            "FOR NO KEY UPDATE of the parent, then the child",
+            both![
+                Run("BEGIN"),
+                Run("SELECT n FROM t WHERE id = 1 FOR NO KEY UPDATE"),
+                Run("INSERT INTO child VALUES (1)"),
+                Run("UPDATE t SET n = n + 1 WHERE id = 1"),
                 Run("COMMIT"),
             ],
         ),

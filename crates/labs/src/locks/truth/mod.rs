@@ -72,12 +72,11 @@ impl Tally {
 
 /// Runs all interleavings of a script.
 pub(crate) async fn tally(bed: &Bed, anomaly: &Anomaly, script: &Script) -> Outcome<Tally> {
-    let (observer, mut tally) = (bed.sql().await, Tally::default());
+    let (observer, mut tally) = (bed.sql().await?, Tally::default());
     let mut sessions = [Session::open(bed).await?, Session::open(bed).await?];
     let units = script.steps.map(session::units);
     for order in interleavings(units[0].len(), units[1].len()) {
-        let setup =
-            "SET synchronous_commit = off; SET client_min_messages = error; DROP TABLE IF EXISTS t, users, clock";
+        let setup = "SET synchronous_commit = off; SET client_min_messages = error; DROP TABLE IF EXISTS child, t, users, clock";
         observer.batch_execute(&format!("{setup}; {}; {}", anomaly.setup, script.extra)).await?;
         for (session, units) in sessions.iter_mut().zip(&units) {
             session.begin(units.clone());
@@ -95,6 +94,16 @@ pub(crate) async fn tally(bed: &Bed, anomaly: &Anomaly, script: &Script) -> Outc
         tally.wrong += u32::from(!judged.get::<_, bool>(0));
     }
     Ok(tally)
+}
+
+/// What came of a script, by its name.
+///
+/// # Errors
+/// If there is no such script, or the database fails.
+pub(crate) async fn by_name(bed: &Bed, anomaly: &str, script: &str) -> Outcome<String> {
+    let anomaly = ANOMALIES.iter().find(|known| known.name == anomaly).ok_or("no such anomaly")?;
+    let script = anomaly.scripts.iter().find(|known| known.name == script).ok_or("no such script")?;
+    Ok(tally(bed, anomaly, script).await?.verdict())
 }
 
 /// Runs one interleaving to the end of both sessions. Returns whether a session waited for the other.

@@ -67,7 +67,7 @@ pub(super) struct Session {
 
 impl Session {
     pub(super) async fn open(bed: &Bed) -> Outcome<Self> {
-        let client = bed.sql().await;
+        let client = bed.sql().await?;
         client.batch_execute("SET synchronous_commit = off").await?;
         let process = client.query_one("SELECT pg_backend_pid()", &[]).await?.get(0);
         Ok(Self { client: Arc::new(client), process, units: VecDeque::new(), read: None, running: None, ended: None })

@@ -70,7 +70,8 @@ pub(crate) async fn table(bed: &Bed, size: Size) -> Outcome<Part> {
 
 /// A hold ends while its payment waits for the row.
 async fn time(bed: &Bed) -> Outcome<Pair> {
-    let (holder, payer) = (bed.sql().await?, bed.sql().await?);
+    // A transaction sees one state of the sessions, so a third session observes them.
+    let (holder, payer, observer) = (bed.sql().await?, bed.sql().await?, bed.sql().await?);
     holder
         .batch_execute(
             "DROP TABLE IF EXISTS holds; CREATE TABLE holds (ends timestamptz); INSERT INTO holds VALUES ('infinity');
@@ -81,7 +82,7 @@ async fn time(bed: &Bed) -> Outcome<Pair> {
     payer.batch_execute("BEGIN").await?;
     let locking = "SELECT ends FROM holds FOR UPDATE";
     let (locked, released) = tokio::join!(payer.query_one(locking, &[]), async {
-        waits(&holder, process).await?;
+        waits(&observer, process).await?;
         holder.batch_execute("UPDATE holds SET ends = clock_timestamp()").await?;
         tokio::time::sleep(KEPT).await;
         Outcome::Ok(holder.batch_execute("COMMIT").await?)

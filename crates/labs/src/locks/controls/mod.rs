@@ -14,6 +14,7 @@ mod optimistic;
 mod partition;
 mod redis_decides;
 mod redis_fence;
+mod redis_hold;
 mod redis_lock;
 mod repeatable_read;
 mod retried;
@@ -26,7 +27,7 @@ use super::scene::Op;
 use super::session::{Failure, Session};
 
 pub(crate) use function::FUNCTION;
-pub(crate) use redis_lock::TTL_MILLIS;
+pub(crate) use redis_hold::TTL_MILLIS;
 pub(crate) use sqlite::SCHEMA as SQLITE_SCHEMA;
 
 /// What a control needs beside Postgres.
@@ -149,8 +150,8 @@ controls! {
     'I' advisory "advisory lock", trips "5", locked Some(3), gap, needs Nothing, Holds;
     'J' claim "unique insert", trips "2", locked Some(1), gap, needs Nothing, Holds;
     'L' function "stored function", trips "1", locked Some(0), one_statement, needs Nothing, Holds;
-    'M' redis_lock "Redis lock" and "none.rs", trips "2, Redis 2", locked Some(3), gap, needs Redis, FailsIfStopped;
-    'N' redis_fence "Redis lock + fence", trips "2, Redis 3", locked Some(4), gap, needs Redis, Holds;
+    'M' redis_lock "Redis lock" and "redis_hold.rs" and "none.rs", trips "2, Redis 2", locked Some(3), gap, needs Redis, FailsIfStopped;
+    'N' redis_fence "Redis lock + fence" and "redis_hold.rs", trips "2, Redis 3", locked Some(4), gap, needs Redis, Holds;
     'O' redis_decides "Redis decides", trips "1, Redis 2", locked Some(0), gap, needs Redis, FailsIfRedisIsEmptied;
     'P' partition "Kafka partition" and "../partition/mod.rs" and "../partition/decider.rs" and "../batch.rs",
         trips "2 a batch, Kafka 4", locked None, gap, needs Kafka, Holds;

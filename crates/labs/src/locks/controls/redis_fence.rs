@@ -3,7 +3,7 @@
 
 use redis::Script;
 
-use super::redis_lock::{RELEASE, acquire};
+use super::redis_hold::{RELEASE, acquire};
 use crate::locks::scene::{Op, decide};
 use crate::locks::session::{Failure, Session};
 

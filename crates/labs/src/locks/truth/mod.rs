@@ -115,11 +115,10 @@ async fn play(observer: &Client, sessions: &mut [Session; 2], order: &[usize]) -
         let (first, second) = sessions.split_at_mut(1);
         let (own, other) = if turn == 0 { (&mut first[0], &mut second[0]) } else { (&mut second[0], &mut first[0]) };
         // While this session waits, only the other can move.
-        while own.is_waiting().await? {
-            waited = true;
-            other.step(observer).await?;
+        while own.settle(observer).await? {
+            waited |= other.step(observer).await?;
         }
-        own.step(observer).await?;
+        waited |= own.step(observer).await?;
     }
     for session in sessions {
         session.finish().await?;

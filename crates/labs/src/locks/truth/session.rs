@@ -82,34 +82,39 @@ impl Session {
     }
 
     /// Whether a unit was started and is not done.
-    pub(super) async fn is_waiting(&mut self) -> Outcome<bool> {
+    async fn is_running(&mut self) -> Outcome<bool> {
         if self.running.as_ref().is_some_and(|(_, running)| running.is_finished()) {
             self.harvest().await?;
         }
         Ok(self.running.is_some())
     }
 
-    /// Starts the next unit, and returns when it is done or waits for a lock. If one waits already, gives it time.
-    pub(super) async fn step(&mut self, observer: &Client) -> Outcome<()> {
+    /// Returns when the running unit is done, or waits for a lock of the other session. Returns whether it waits.
+    pub(super) async fn settle(&mut self, observer: &Client) -> Outcome<bool> {
+        // Exact at once: a lock that is granted blocks no longer, even if the session has not noticed yet.
+        let blocked = "SELECT cardinality(pg_blocking_pids($1)) > 0";
+        while self.is_running().await? {
+            let is_blocked: bool = observer.query_one(blocked, &[&self.process]).await?.get(0);
+            tokio::time::sleep(ASK_EVERY).await;
+            if is_blocked {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// Starts the next unit unless one runs, and lets it settle. Returns whether it waits for the other session.
+    pub(super) async fn step(&mut self, observer: &Client) -> Outcome<bool> {
         if self.running.is_none() {
             let Some(unit) = self.units.pop_front().filter(|_| self.ended.is_none()) else {
                 tokio::time::sleep(ASK_EVERY).await;
-                return Ok(());
+                return Ok(false);
             };
             let sql = unit.sql.replace(":read", &self.read.unwrap_or_default().to_string());
             let client = Arc::clone(&self.client);
             self.running = Some((unit, tokio::spawn(async move { client.simple_query(&sql).await })));
         }
-        while self.is_waiting().await? {
-            let waits = "SELECT wait_event_type = 'Lock' FROM pg_stat_activity WHERE pid = $1";
-            let row = observer.query_one(waits, &[&self.process]).await?;
-            if row.get::<_, Option<bool>>(0) == Some(true) {
-                tokio::time::sleep(ASK_EVERY).await;
-                return Ok(());
-            }
-            tokio::time::sleep(ASK_EVERY).await;
-        }
-        Ok(())
+        self.settle(observer).await
     }
 
     /// Ends what is left, so that the next interleaving starts clean.

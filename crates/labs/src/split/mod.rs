@@ -35,6 +35,8 @@ const SECTIONS: [&str; 9] = ["rates", "distance", "window", "orders", "crashes",
 pub(crate) struct Size {
     /// Seconds of each load.
     pub(crate) seconds: f64,
+    /// Clients at a time, if each payment is a transaction of its own.
+    pub(crate) clients: u16,
     /// Rounds of each closed loop; the median is shown.
     pub(crate) rounds: u32,
     /// Kinds of load, of which the first has one payment a transaction.
@@ -46,10 +48,10 @@ pub(crate) struct Size {
 }
 
 impl Size {
-    const FULL: Self = Self { seconds: 1.5, rounds: 3, kinds: 2, kills: 200, away_seconds: 3.0 };
-    const QUICK: Self = Self { seconds: 0.4, rounds: 1, kinds: 2, kills: 20, away_seconds: 1.0 };
+    const FULL: Self = Self { seconds: 1.5, clients: 16, rounds: 3, kinds: 2, kills: 200, away_seconds: 3.0 };
+    const QUICK: Self = Self { seconds: 0.4, clients: 16, rounds: 1, kinds: 2, kills: 20, away_seconds: 1.0 };
     /// For the test that keeps the laboratory working.
-    const TINY: Self = Self { seconds: 0.1, rounds: 1, kinds: 1, kills: 2, away_seconds: 0.2 };
+    const TINY: Self = Self { seconds: 0.1, clients: 3, rounds: 1, kinds: 1, kills: 2, away_seconds: 0.2 };
 }
 
 /// A document part: Markdown, and charts by file name.

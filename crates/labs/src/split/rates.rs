@@ -10,9 +10,6 @@ use super::load::{Figures, Load, run};
 use super::teller::{WAYS, Way};
 use super::{Part, Size};
 
-/// Clients if each payment is a transaction of its own.
-const CLIENTS: u16 = 16;
-
 /// Lanes if payments that wait together are one transaction, as in the program, and the most of them.
 const LANES: u16 = 2;
 const BATCH: u16 = 128;
@@ -24,7 +21,7 @@ const PERFORMANCES: u16 = 64;
 type Kind = (&'static str, fn(Way, u16, Size) -> Load);
 
 fn single(way: Way, performances: u16, size: Size) -> Load {
-    Load { way, clients: CLIENTS, batch: 1, has_lanes: false, performances, seconds: size.seconds, rate: None }
+    Load { way, clients: size.clients, batch: 1, has_lanes: false, performances, seconds: size.seconds, rate: None }
 }
 
 fn batched(way: Way, performances: u16, size: Size) -> Load {

@@ -38,7 +38,7 @@ pub(crate) async fn table(bed: &Bed, size: Size) -> Outcome<Part> {
     for way in WAYS {
         let load = Load {
             way,
-            clients: 16,
+            clients: size.clients,
             batch: 1,
             has_lanes: false,
             performances: 64,

@@ -1,9 +1,11 @@
 //! Laboratories: experiments beside the product whose every number one command prints again.
 //!
-//! `onsale-labs locks|split [quick] [section …] [--doc FILE]`. Run by `./bench locks` and `./bench split`, which build first.
-//! Exits with 1 if something that must hold was seen to fail, or something that must fail was not.
+//! `onsale-labs locks|queries|split [quick] [section …] [--doc FILE]`. Run by `./bench locks`, `./bench queries` and
+//! `./bench split`, which build first. Exits with 1 if something that must hold was seen to fail, or something that must fail
+//! was not. For `queries`: a statement that the code does not have was sent, or one that it has was not.
 
 mod locks;
+mod queries;
 mod split;
 
 use std::io::{Write, stderr};
@@ -15,9 +17,10 @@ fn main() -> ExitCode {
     let ran = match &words[..] {
         [locks::worker::ARGUMENT, rest @ ..] => locks::worker::run(rest),
         ["locks", rest @ ..] => locks::run(rest),
+        ["queries", rest @ ..] => queries::run(rest),
         [split::worker::ARGUMENT, rest @ ..] => split::worker::run(rest),
         ["split", rest @ ..] => split::run(rest),
-        _ => Err("usage: onsale-labs locks|split [quick] [section …] [--doc FILE]".into()),
+        _ => Err("usage: onsale-labs locks|queries|split [quick] [section …] [--doc FILE]".into()),
     };
     match ran {
         Ok(true) => ExitCode::SUCCESS,

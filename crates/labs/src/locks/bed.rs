@@ -192,7 +192,7 @@ impl Bed {
         Ok(connection)
     }
 
-    /// Where the sessions of a control find the servers.
+    /// The addresses of the servers for the sessions of a control.
     pub(crate) fn servers(&self, control: &Control) -> Servers {
         Servers {
             database: control.needs.connection().then(|| self.database_url()),

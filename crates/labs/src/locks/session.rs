@@ -100,7 +100,7 @@ pub(crate) enum Pause {
     None,
 }
 
-/// Where a session finds the servers.
+/// The addresses of the servers for a session.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Servers {
     /// `None` if the control's clients have no connection of their own.

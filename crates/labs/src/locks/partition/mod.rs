@@ -29,7 +29,7 @@ const NO_WALLET: i32 = -1;
 /// Pause after a failed receive, so that a broker that is away is not asked all the time.
 const REST: Duration = Duration::from_millis(50);
 
-/// Where the commands are.
+/// The addresses of the queue and of its database.
 #[derive(Clone)]
 pub(crate) struct Place {
     pub(crate) brokers: String,

@@ -54,7 +54,7 @@ fn command() -> Command {
         )
         .arg(
             Arg::new("words").value_name("WORD").num_args(0..).help(
-                "A suite (postgres, room, reads, events, year; without one: the program alone), a size (quick), profile, \
+                "A suite (postgres, room, reads, events, grown; without one: the program alone), a size (quick), profile, \
                  list, or part of the name of a row. Also: page, audit FILE, and load [list|quick|page] [SCENARIO..] \
                  [sqlite|shared] [rust|gatling]",
             ),

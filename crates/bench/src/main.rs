@@ -5,6 +5,7 @@
 
 mod cli;
 mod events;
+mod grown;
 mod load;
 mod machine;
 mod measure;
@@ -19,7 +20,6 @@ mod server;
 mod sqlite_batches;
 mod suite;
 mod users;
-mod year;
 
 use std::io::{Write, stderr, stdout};
 use std::path::{Path, PathBuf};

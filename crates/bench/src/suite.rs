@@ -2,7 +2,7 @@
 
 use crate::print::Heads;
 use crate::row::Row;
-use crate::{events, postgres, reads, room, server, year};
+use crate::{events, grown, postgres, reads, room, server};
 
 /// A group of rows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,14 +17,14 @@ pub(crate) enum Suite {
     Reads,
     /// Events on Postgres and Kafka.
     Events,
-    /// A year of data on SQLite and on Postgres.
-    Year,
+    /// A database after a year of sales next to a small one, on SQLite and on Postgres.
+    Grown,
 }
 
 impl Suite {
     /// The suite of a word of the command line.
     pub(crate) fn named(word: &str) -> Option<Self> {
-        let all = [Self::Postgres, Self::Room, Self::Reads, Self::Events, Self::Year];
+        let all = [Self::Postgres, Self::Room, Self::Reads, Self::Events, Self::Grown];
         all.into_iter().find(|suite| suite.name() == word)
     }
 
@@ -36,7 +36,7 @@ impl Suite {
             Self::Room => "room",
             Self::Reads => "reads",
             Self::Events => "events",
-            Self::Year => "year",
+            Self::Grown => "grown",
         }
     }
 
@@ -48,7 +48,7 @@ impl Suite {
             Self::Room => room::ROWS,
             Self::Reads => reads::ROWS,
             Self::Events => events::ROWS,
-            Self::Year => year::ROWS,
+            Self::Grown => grown::ROWS,
         }
     }
 
@@ -60,7 +60,7 @@ impl Suite {
             Self::Room => room::NOTES,
             Self::Reads => reads::NOTES,
             Self::Events => events::NOTES,
-            Self::Year => year::NOTES,
+            Self::Grown => grown::NOTES,
         }
     }
 

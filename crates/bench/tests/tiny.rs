@@ -79,6 +79,25 @@ fn rows_of_cached_reads_run() {
 }
 
 #[test]
+fn a_grown_database_is_measured_next_to_a_small_one() {
+    if without("postgres") {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let page = folder.path().join("grown.md");
+    std::fs::write(&page, "<!-- begin grown -->\n<!-- end grown -->\n").unwrap();
+    let output = run(&["grown", "--doc", page.to_str().unwrap()]);
+    for line in
+        ["SQLite: server ready", "Postgres: processor time of Postgres", "journey: pay", "page of 1,000 at the end"]
+    {
+        assert!(output.contains(line), "{line}: {output}");
+    }
+    let filled = std::fs::read_to_string(&page).unwrap();
+    let audit = filled.lines().find(|line| line.starts_with("| onsale audit ")).unwrap();
+    assert_eq!(audit.matches(" s ").count(), 4, "both databases, small and grown: {audit}");
+}
+
+#[test]
 fn an_unknown_row_and_a_page_of_some_rows_are_errors() {
     for (arguments, cause) in [
         (&["no-such-row"][..], "no row of this suite is called no-such-row"),

@@ -19,7 +19,7 @@ pub use admin::{Admin, Performance};
 pub use closed_loop::{ClosedLoop, Run, closed_loop};
 pub use connection::{Connection, Reply};
 pub use histogram::Histogram;
-pub use open_loop::{OpenLoop, open_loop};
+pub use open_loop::{OpenLoop, open_loop, open_loop_of};
 pub use pacer::Pacer;
 pub use program::Program;
 pub use request::{Request, Supply};

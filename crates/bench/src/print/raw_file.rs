@@ -68,6 +68,11 @@ impl RawFile {
         file
     }
 
+    /// All lines, in order.
+    pub(crate) fn lines(&self) -> &[RawLine] {
+        &self.lines
+    }
+
     /// The line of a kind of work. If it was measured with several numbers of connections, it is the judged one, or else
     /// the first.
     pub(crate) fn line(&self, work: &str) -> Option<&RawLine> {

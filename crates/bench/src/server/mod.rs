@@ -11,6 +11,8 @@ mod queue;
 mod reads;
 pub(crate) mod sale;
 
+pub(crate) use journey::{Journeys, Step, StepTimes};
+
 use crate::results::Target;
 use crate::row::{Row, row};
 

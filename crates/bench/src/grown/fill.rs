@@ -1,8 +1,7 @@
-//! The statements that create a year of data. The data is consistent: `onsale audit` finds no contradiction.
+//! The statements that create a year of data, as a server leaves it that ran all the time: rooms of past concerts are
+//! retired, and their places were dropped. The data is consistent: `onsale audit` finds no contradiction.
 
-use std::time::{SystemTime, UNIX_EPOCH};
-
-use crate::scale::Scale;
+use super::size::Size;
 
 /// The database that the statements are for.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -11,21 +10,21 @@ pub(crate) enum Dialect {
     Postgres,
 }
 
-/// How much data is created.
-#[derive(Clone, Copy)]
-pub(crate) struct Size {
-    concerts: u64,
-    /// Reservations of each concert, all paid, each by a different user.
-    reservations: u64,
-    /// Applications for each of as many lectures.
-    applications: u64,
-}
+/// Kinds of ids that requests name.
+pub(super) const CONCERT: u32 = 1;
+pub(super) const RESERVATION: u32 = 4;
+pub(super) const PAYMENT: u32 = 5;
+pub(super) const LECTURE: u32 = 9;
 
-impl Size {
-    pub(crate) fn of(scale: Scale) -> Self {
-        let of = |concerts, reservations, applications| Self { concerts, reservations, applications };
-        scale.pick(of(10_000, 200, 100), of(10_000, 2, 1), of(10, 2, 1))
-    }
+/// A guest who bought seat 1 of each concert, so that lists of one user are long too.
+pub(super) const REGULAR: &str = "regular";
+
+/// Number of lectures that start on one day.
+pub(super) const LECTURES_A_DAY: u64 = 33;
+
+/// The id of a kind and number, as callers write it.
+pub(super) fn id_of(kind: u32, number: u64) -> String {
+    format!("01900000-0000-7000-a{kind:03}-{number:012x}")
 }
 
 /// A day, in milliseconds. A plain literal is a number of 32 bits on Postgres, which overflows when it is multiplied.
@@ -35,8 +34,6 @@ const DAY_MILLIS: &str = "CAST(86400000 AS bigint)";
 struct Sql {
     dialect: Dialect,
     size: Size,
-    /// When filling began, in milliseconds since 1970. All statements use it, so that rows and their events agree.
-    began: u128,
 }
 
 impl Sql {
@@ -77,27 +74,35 @@ impl Sql {
     }
 
     fn now(&self) -> String {
-        format!("CAST({} AS bigint)", self.began)
+        format!("CAST({} AS bigint)", self.size.now_millis)
     }
 
-    /// Reservations `r`: number, concert, seat, user and instant, spread over a year that ended sixty days ago.
+    /// Reservations `r`: number, concert, seat, user, instant and the user's ledger entries before, spread over a year that
+    /// ended sixty days ago. Seat 1 of each concert is the regular guest's.
     fn reservations(&self) -> String {
         let Size { concerts, reservations, .. } = self.size;
         let all = concerts * reservations;
         let (numbers, now) = (self.numbers(all), self.now());
         format!(
-            "{numbers}, r AS (SELECT n, (n - 1) / {reservations} + 1 AS c, (n - 1) % {reservations} + 1 AS j,
-                'u' || n AS user_id, {now} - 425 * {DAY_MILLIS} + n * 365 * {DAY_MILLIS} / {all} AS at FROM s)"
+            "{numbers}, seated AS (SELECT n, (n - 1) / {reservations} + 1 AS c, (n - 1) % {reservations} + 1 AS j,
+                {now} - 425 * {DAY_MILLIS} + n * 365 * {DAY_MILLIS} / {all} AS at FROM s),
+            r AS (SELECT n, c, j, at, CASE WHEN j = 1 THEN '{REGULAR}' ELSE 'u' || n END AS user_id,
+                CASE WHEN j = 1 THEN 2 * (c - 1) ELSE 0 END AS earlier FROM seated)"
         )
     }
 
-    /// Applications `a` of the lectures `l`.
+    /// When lecture `n` starts: a year of lectures that ended sixty days ago, some of them each day.
+    fn lecture_starts(&self) -> String {
+        format!("{} - (60 + (n - 1) / {LECTURES_A_DAY}) * {DAY_MILLIS}", self.now())
+    }
+
+    /// Applications `a` of the lectures `l`, all before the first lecture started.
     fn applications(&self) -> String {
         let Size { concerts, applications, .. } = self.size;
         let (numbers, now) = (self.numbers(concerts * applications), self.now());
         format!(
             "{numbers}, a AS (SELECT n, (n - 1) / {applications} + 1 AS l, (n - 1) % {applications} + 1 AS j,
-                'u' || n AS user_id, {now} - 100 * {DAY_MILLIS} AS at FROM s)"
+                'u' || n AS user_id, {now} - 430 * {DAY_MILLIS} AS at FROM s)"
         )
     }
 
@@ -121,15 +126,14 @@ impl Sql {
 
 /// All statements, in the order in which they are to be executed.
 pub(crate) fn statements(dialect: Dialect, size: Size) -> Vec<String> {
-    let began = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis();
-    let sql = Sql { dialect, size, began };
+    let sql = Sql { dialect, size };
     [concerts(&sql), sales(&sql), points(&sql), lectures(&sql), events(&sql)].concat()
 }
 
 fn concerts(sql: &Sql) -> Vec<String> {
     let Size { concerts, reservations, .. } = sql.size;
     let (numbers, now) = (sql.numbers(concerts), sql.now());
-    let (concert, performance) = (sql.id(1, "n"), sql.id(2, "n"));
+    let (concert, performance) = (sql.id(CONCERT, "n"), sql.id(2, "n"));
     let long_ago = format!("{now} - 60 * {DAY_MILLIS}");
     let (no, nothing) = (sql.pick("0", "false"), sql.pick("x''", "''"));
     let into = |table: &str, values: &str| format!("INSERT INTO {table} {numbers} SELECT {values} FROM s");
@@ -137,8 +141,11 @@ fn concerts(sql: &Sql) -> Vec<String> {
         into("concerts (concert_id, title, venue, created_at)", &format!("{concert}, 'Concert ' || n, 'Hall', {long_ago}")),
         into(
             "rooms (concert_id, max_active, admit_per_second, active_seconds, claim_seconds, paused, issued, served,
-                given_up, active, admissions, version, updated_at)",
-            &format!("{concert}, 200, 50, 600, 60, {no}, {reservations}, {reservations}, 0, 0, {nothing}, 9, {long_ago}"),
+                given_up, active, admissions, version, updated_at, retired_version, places_dropped_to)",
+            &format!(
+                "{concert}, 200, 50, 600, 60, {no}, {reservations}, {reservations}, 0, 0, {nothing}, 9, {long_ago}, 9,
+                {reservations}"
+            ),
         ),
         into(
             "performances (performance_id, concert_id, starts_at, sections, capacity, sold, version, updated_at)",
@@ -153,15 +160,11 @@ fn concerts(sql: &Sql) -> Vec<String> {
 
 fn sales(sql: &Sql) -> Vec<String> {
     let (rows, yes) = (sql.reservations(), sql.pick("1", "true"));
-    let (concert, performance) = (sql.id(1, "c"), sql.id(2, "c"));
-    let (token, reservation, payment) = (sql.id(3, "n"), sql.id(4, "n"), sql.id(5, "n"));
+    let (concert, performance) = (sql.id(CONCERT, "c"), sql.id(2, "c"));
+    let (reservation, payment) = (sql.id(RESERVATION, "n"), sql.id(PAYMENT, "n"));
     let seats = sql.pick("'[' || j || ']'", "ARRAY[j::integer]");
     let into = |table: &str, values: &str| format!("INSERT INTO {table} {rows} SELECT {values} FROM r");
     vec![
-        into(
-            "places (concert_id, place, user_id, token_id, issued_at, standing)",
-            &format!("{concert}, j, user_id, {token}, at, 'CURRENT'"),
-        ),
         into(
             "reservations (reservation_id, concert_id, performance_id, user_id, place, seats, amount, held_at, held_until,
                 status)",
@@ -178,29 +181,34 @@ fn sales(sql: &Sql) -> Vec<String> {
     ]
 }
 
-/// A charge and a payment of each user, and another charge of each second one.
+/// A charge and a payment for each reservation, and another charge of each second user. Seat 1 has an odd number, so the
+/// regular guest has no third entry.
 fn points(sql: &Sql) -> Vec<String> {
-    let (rows, payment) = (sql.reservations(), sql.id(5, "n"));
+    let (rows, payment) = (sql.reservations(), sql.id(PAYMENT, "n"));
+    let (numbers, now) = (sql.numbers(1), sql.now());
     let into = |table: &str, values: &str| format!("INSERT INTO {table} {rows} SELECT {values} FROM r");
+    let account = "accounts (user_id, balance, version, updated_at)";
     let ledger = "ledger (user_id, version, entry_id, type, amount, balance_after, reference, created_at)";
     let (first, second, third) = (sql.id(6, "n"), sql.id(7, "n"), sql.id(8, "n"));
+    let of_regular = format!("'{REGULAR}', 0, 2 * {}, {now} - 60 * {DAY_MILLIS} + 1000", sql.size.concerts);
     vec![
-        into("accounts (user_id, balance, version, updated_at)", "user_id, n % 2 * 1000, 2 + n % 2, at + 2000"),
-        into(ledger, &format!("user_id, 1, {first}, 'CHARGE', 50000, 50000, NULL, at")),
-        into(ledger, &format!("user_id, 2, {second}, 'USE', 50000, 0, {payment}, at + 1000")),
-        into(ledger, &format!("user_id, 3, {third}, 'CHARGE', 1000, 1000, NULL, at + 2000")) + " WHERE n % 2 = 1",
+        into(account, "user_id, (1 - n % 2) * 1000, 3 - n % 2, at + 2000") + " WHERE j > 1",
+        format!("INSERT INTO {account} {numbers} SELECT {of_regular} FROM s"),
+        into(ledger, &format!("user_id, earlier + 1, {first}, 'CHARGE', 50000, 50000, NULL, at")),
+        into(ledger, &format!("user_id, earlier + 2, {second}, 'USE', 50000, 0, {payment}, at + 1000")),
+        into(ledger, &format!("user_id, 3, {third}, 'CHARGE', 1000, 1000, NULL, at + 2000")) + " WHERE n % 2 = 0",
     ]
 }
 
 fn lectures(sql: &Sql) -> Vec<String> {
     let Size { concerts, applications, .. } = sql.size;
     let (rows, numbers, now) = (sql.applications(), sql.numbers(concerts), sql.now());
-    let (lecture, own, line) = (sql.id(9, "l"), sql.id(9, "n"), sql.id(10, "n"));
-    let long_ago = format!("{now} - 60 * {DAY_MILLIS}");
+    let (lecture, own, line) = (sql.id(LECTURE, "l"), sql.id(LECTURE, "n"), sql.id(10, "n"));
+    let (starts, long_ago) = (sql.lecture_starts(), format!("{now} - 60 * {DAY_MILLIS}"));
     vec![
         format!(
             "INSERT INTO lectures (lecture_id, title, lecturer, starts_at, capacity, enrolled, seats_opened, version,
-                updated_at) {numbers} SELECT {own}, 'Lecture ' || n, 'Ada', {long_ago}, 100, {applications},
+                updated_at) {numbers} SELECT {own}, 'Lecture ' || n, 'Ada', {starts}, 100, {applications},
                 {applications}, {applications}, {long_ago} FROM s"
         ),
         format!(
@@ -221,11 +229,11 @@ fn events(sql: &Sql) -> Vec<String> {
         let data = format!("'{{\"userId\":\"' || user_id || '\",{data}}}'");
         sql.events("onsale.points", kind, (&id, "user_id", version, at), &data)
     };
-    let (payment, performance) = (sql.id_text(5, "n"), sql.id_text(2, "c"));
+    let (payment, performance) = (sql.id_text(PAYMENT, "n"), sql.id_text(2, "c"));
     let reference = format!("\"amount\":50000,\"balanceAfter\":0,\"reference\":\"' || {payment} || '\"");
     let charged = ("onsale.points.charged.v1", "onsale.points.used.v1");
     let of_sale = |kind: &str, id: u32, (version, at): (&str, &str), more: &str| {
-        let (id, reservation) = (sql.id(id, "n"), sql.id_text(4, "n"));
+        let (id, reservation) = (sql.id(id, "n"), sql.id_text(RESERVATION, "n"));
         let data = format!(
             "'{{\"reservationId\":\"' || {reservation} || '\",\"performanceId\":\"' || {performance} || '\",\"userId\":\"'
                 || user_id || '\",\"seats\":[' || j || '],\"amount\":50000,' || {more} || '}}'"
@@ -235,7 +243,7 @@ fn events(sql: &Sql) -> Vec<String> {
     let held = format!("'\"heldUntil\":\"' || {} || '\"'", sql.instant("(at + 300000)"));
     let paid =
         format!("'\"paymentId\":\"' || {payment} || '\",\"paidAt\":\"' || {} || '\"'", sql.instant("(at + 1000)"));
-    let lecture = sql.id_text(9, "l");
+    let lecture = sql.id_text(LECTURE, "l");
     let applied = format!(
         "'{{\"lectureId\":\"' || {lecture} || '\",\"userId\":\"' || user_id || '\",\"seatNumber\":' || j || '}}'"
     );
@@ -248,14 +256,19 @@ fn events(sql: &Sql) -> Vec<String> {
     vec![
         from(
             &sales,
-            of_points(charged.0, 6, ("1", "at"), "\"amount\":50000,\"balanceAfter\":50000,\"reference\":null"),
+            of_points(
+                charged.0,
+                6,
+                ("earlier + 1", "at"),
+                "\"amount\":50000,\"balanceAfter\":50000,\"reference\":null",
+            ),
             "r",
         ),
-        from(&sales, of_points(charged.1, 7, ("2", "at + 1000"), &reference), "r"),
+        from(&sales, of_points(charged.1, 7, ("earlier + 2", "at + 1000"), &reference), "r"),
         from(
             &sales,
             of_points(charged.0, 8, ("3", "at + 2000"), "\"amount\":1000,\"balanceAfter\":1000,\"reference\":null"),
-            "r WHERE n % 2 = 1",
+            "r WHERE n % 2 = 0",
         ),
         from(&sales, of_sale("onsale.seats.held.v1", 4, ("2 * j", "at"), &held), "r"),
         from(&sales, of_sale("onsale.payment.completed.v1", 5, ("2 * j + 1", "at + 1000"), &paid), "r"),

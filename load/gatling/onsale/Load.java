@@ -1,5 +1,6 @@
 package onsale;
 
+import static io.gatling.javaapi.core.CoreDsl.atOnceUsers;
 import static io.gatling.javaapi.core.CoreDsl.exec;
 import static io.gatling.javaapi.core.CoreDsl.nothingFor;
 import static io.gatling.javaapi.core.CoreDsl.rampUsers;
@@ -48,8 +49,8 @@ public final class Load extends Simulation {
   }
 
   /**
-   * The arrivals in pieces with a number of persons each. Rates of Gatling count in whole seconds, so that a stage of half a
-   * second would have no person.
+   * The arrivals in pieces with a number of persons each. Gatling leaves out stages of less than a second, so the persons of
+   * such a piece arrive at once.
    */
   private static List<OpenInjectionStep> steps(JsonNode stages) {
     List<OpenInjectionStep> steps = new ArrayList<>();
@@ -65,7 +66,12 @@ public final class Load extends Simulation {
         int persons = (int) (Math.round(due) - given);
         given += persons;
         Duration time = Duration.ofMillis(Math.max(1, Math.round(seconds * 1_000 / pieces)));
-        steps.add(persons > 0 ? rampUsers(persons).during(time) : nothingFor(time));
+        if (persons > 0 && time.toSeconds() > 0) {
+          steps.add(rampUsers(persons).during(time));
+        } else {
+          steps.add(atOnceUsers(persons));
+          steps.add(nothingFor(time));
+        }
       }
     }
     return steps;

@@ -97,6 +97,7 @@ fn run(
         concert: concert.clone(),
         began,
         until,
+        horizon: u64::MAX.into(),
         patience: Duration::from_secs(120),
         // Users who are in line beforehand keep polling. New users only enter.
         next: Box::new(move |visitor, _| {

@@ -6,7 +6,7 @@ use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};
 use std::net::SocketAddr;
 use std::rc::Rc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -54,6 +54,9 @@ pub(super) struct Behaviour {
     pub(super) began: Instant,
     /// Requests that are due later than this are not sent, in microseconds since the log began.
     pub(super) until: u64,
+    /// Requests that are due later than this wait until it grows, in microseconds since the log began. Relaxed: it guards no
+    /// other data.
+    pub(super) horizon: AtomicU64,
     /// Maximum duration from now.
     pub(super) patience: Duration,
     pub(super) next: Next,
@@ -135,7 +138,7 @@ impl Behaviour {
         }
         let pacer = Pacer::every(TICK)?;
         while thread.has_requests() {
-            thread.release(self.now());
+            thread.release(self.now().min(self.horizon.load(Ordering::Relaxed)));
             if let Some(ended) = sending.try_join_next() {
                 ended??;
             }

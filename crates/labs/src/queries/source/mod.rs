@@ -359,7 +359,7 @@ mod tests {
     #[test]
     fn statements_of_sqlite_are_read_with_the_columns_filled_in() {
         let all = statements("sqlite").unwrap();
-        let list = named(&all, "payment::of_user::SELECT").unwrap();
+        let list = named(&all, "payment::payments_of::SELECT").unwrap();
         assert!(list.text.starts_with("SELECT payment_id, reservation_id") && !list.is_format, "{list:?}");
     }
 }

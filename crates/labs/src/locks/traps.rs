@@ -72,23 +72,22 @@ pub(crate) async fn table(bed: &Bed, size: Size) -> Outcome<Part> {
 async fn time(bed: &Bed) -> Outcome<Pair> {
     // A transaction sees one state of the sessions, so a third session observes them.
     let (holder, payer, observer) = (bed.sql().await?, bed.sql().await?, bed.sql().await?);
-    holder
-        .batch_execute(
-            "DROP TABLE IF EXISTS holds; CREATE TABLE holds (ends timestamptz); INSERT INTO holds VALUES ('infinity');
-             BEGIN; SELECT ends FROM holds FOR UPDATE",
-        )
-        .await?;
+    // On its own: statements before a `BEGIN` in one text belong to its transaction, and no other session would see the table.
+    let table =
+        "DROP TABLE IF EXISTS holds; CREATE TABLE holds (ends timestamptz); INSERT INTO holds VALUES ('infinity')";
+    holder.batch_execute(table).await?;
+    holder.batch_execute("BEGIN; SELECT ends FROM holds FOR UPDATE").await?;
     let process: i32 = payer.query_one("SELECT pg_backend_pid()", &[]).await?.get(0);
     payer.batch_execute("BEGIN").await?;
     let locking = "SELECT ends FROM holds FOR UPDATE";
-    let (locked, released) = tokio::join!(payer.query_one(locking, &[]), async {
+    let locked = async { Outcome::Ok(payer.query_one(locking, &[]).await?) };
+    let released = async {
         waits(&observer, process).await?;
         holder.batch_execute("UPDATE holds SET ends = clock_timestamp()").await?;
         tokio::time::sleep(KEPT).await;
         Outcome::Ok(holder.batch_execute("COMMIT").await?)
-    });
-    released?;
-    locked?;
+    };
+    tokio::try_join!(locked, released)?;
     let judged = "SELECT now() < ends, clock_timestamp() < ends,
         extract(epoch FROM clock_timestamp() - ends)::float8 FROM holds";
     let row = payer.query_one(judged, &[]).await?;

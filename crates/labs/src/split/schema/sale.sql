@@ -114,16 +114,20 @@ END $$;
 -- The caller has locked the performance.
 CREATE FUNCTION sell(the_payment bigint, the_reservation bigint, the_buyer integer, from_state text) RETURNS text
 LANGUAGE plpgsql AS $$
-DECLARE found_one reservations;
+DECLARE
+    found_one reservations;
+    judged_at timestamptz;
 BEGIN
     SELECT * INTO found_one FROM reservations WHERE reservation = the_reservation FOR NO KEY UPDATE;
+    -- Once, after the lock: a second reading could be after the end that the first one was before.
+    judged_at := clock_timestamp();
     IF found_one.state = 'PAID' AND found_one.payment = the_payment THEN RETURN 'PAID'; END IF;
     IF found_one.state IS DISTINCT FROM from_state OR found_one.buyer <> the_buyer
         OR from_state = 'PAYING' AND found_one.payment <> the_payment
     THEN
         RETURN 'NOT HELD';
     END IF;
-    IF found_one.held_until <= clock_timestamp() THEN
+    IF found_one.held_until <= judged_at THEN
         PERFORM lapse(the_reservation);
         RETURN 'LATE';
     END IF;
@@ -132,7 +136,7 @@ BEGIN
         WHERE performance = found_one.performance AND seat = ANY (found_one.seats) AND reservation = the_reservation;
     UPDATE performances SET sold = sold + cardinality(found_one.seats), revenue = revenue + found_one.amount
         WHERE performance = found_one.performance;
-    INSERT INTO payments VALUES (the_payment, the_reservation, the_buyer, found_one.amount, clock_timestamp());
+    INSERT INTO payments VALUES (the_payment, the_reservation, the_buyer, found_one.amount, judged_at);
     INSERT INTO events VALUES (the_payment, json_build_object('type', 'PAYMENT_COMPLETED', 'payment', the_payment,
         'performance', found_one.performance, 'seats', found_one.seats, 'amount', found_one.amount));
     RETURN 'SOLD';

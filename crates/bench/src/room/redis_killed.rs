@@ -145,7 +145,7 @@ impl Scene {
 pub(super) fn scene(machine: &Machine, target: Target) -> Outcome<Work<'_>> {
     let users = machine.scale.pick(100_000, 20_000, 200);
     let down = machine.scale.pick(DOWN, DOWN, DOWN / 10);
-    // Tests run the smallest size on machines of any speed, and look at its answers alone.
+    // Tests run the smallest size on machines of any speed, and check its answers alone.
     let within = machine.scale.pick(ENTERS_WITHIN, ENTERS_WITHIN, PATIENCE);
     let deployment = Deployment::start(machine, Issuer::Redis, 3)?;
     Ok(Box::new(move |results| {

@@ -29,7 +29,7 @@ const CLIENTS: &str = "clients";
 /// Number of Redis databases: one for each bed of a laboratory.
 const REDIS_DATABASES: &str = "1024";
 
-/// Everything that runs.
+/// The servers of all beds, and the count of runs.
 struct Machines {
     postgres: Server,
     redis: Redis,

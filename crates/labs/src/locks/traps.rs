@@ -34,7 +34,7 @@ const IN_TRUTH: [[&str; 3]; 4] = [
     ["write skew", "advisory lock inside REPEATABLE READ", "advisory lock"],
 ];
 
-/// Runs all traps.
+/// Runs both ways of each trap, one after another, and returns them as a table.
 pub(crate) async fn table(bed: &Bed, size: Size) -> Outcome<Part> {
     let mut table = Table::new(["trap", "fails", "what came of it", "holds", "what came of it"]);
     let names = [

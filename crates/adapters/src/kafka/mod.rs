@@ -1,7 +1,7 @@
 //! Events through Kafka: an idempotent producer that waits for all replicas, and a consumer that commits only what was
 //! delivered.
 //!
-//! The client is a C library with OpenSSL in it, a third of a build from nothing. Without the feature `kafka` the same
+//! The client is a C library with OpenSSL in it, a quarter of a build from nothing. Without the feature `kafka` the same
 //! types exist, and every setting that names brokers is refused at start.
 
 #[cfg(any(test, not(feature = "kafka")))]

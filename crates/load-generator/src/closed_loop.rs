@@ -95,7 +95,10 @@ async fn send(
 ) -> Outcome<()> {
     let ClosedLoop { time, count, keep, .. } = shared.how;
     let mut sent = Instant::now();
-    while sent - began < time && shared.sent.fetch_add(1, Ordering::Relaxed) < count {
+    // The first request is sent in any case: on a stalled machine a short time may be over before any thread ran.
+    let mut is_first = true;
+    while (std::mem::take(&mut is_first) || sent - began < time) && shared.sent.fetch_add(1, Ordering::Relaxed) < count
+    {
         let Some((number, request)) = shared.supply.take() else { break };
         let reply = connection.exchange(request).await?;
         let answered = Instant::now();

@@ -101,12 +101,10 @@ async fn an_application_is_shown_at_once() {
     assert_eq!(enrolled().await, 1);
 }
 
-/// A map whose building took long, as on a busy machine, is built again only after twenty times as long, but after 3 seconds
-/// at the latest. A slow machine needs more to build it and to ask for it.
-const SHOWN_WITHIN: Duration = Duration::from_secs(3 + 17);
-
+/// A map whose building took long, as on a busy machine, is built again only after twenty times as long. The contract lets
+/// what is cached lag by 3 seconds.
 #[tokio::test]
-async fn a_hold_is_shown_within_seconds() {
+async fn a_hold_is_shown_within_three_seconds() {
     let (sale, ada, paths) = much().await;
     let (dates, seats) = (&paths[2], &paths[3]);
     let shown = sale.caller.get(seats).token(&ada).expect(200).await;
@@ -119,8 +117,7 @@ async fn a_hold_is_shown_within_seconds() {
         (counted && shown["performances"][0]["seats"][2]["status"] == "HELD").then_some(())
     };
     support::until("the hold is shown", held).await;
-    println!("shown after {:?}", since.elapsed());
-    assert!(since.elapsed() < SHOWN_WITHIN, "shown after {:?}", since.elapsed());
+    assert!(since.elapsed() < Duration::from_secs(3), "shown after {:?}", since.elapsed());
 }
 
 #[tokio::test]

@@ -10,8 +10,8 @@ use crate::many::{Many, place_after, places};
 use crate::support::room::{configure, places_are_beside, room, token};
 use crate::support::{at_once, count, millis, text};
 
-/// Maximum age of most positions: a quarter of a second, and the rest for a slow machine.
-const OLD_MILLIS_MAX: i64 = 250 + 1_750;
+/// Maximum age of a position.
+const OLD_MILLIS_MAX: i64 = 250;
 
 fn enter(sale: &Sale, concert: &str, user: &str) -> Call {
     sale.caller.post("/queue/tokens").json(&json!({"userId": user, "concertId": concert}))
@@ -131,12 +131,9 @@ async fn positions_are_exact_as_of_the_instant_they_name() {
         shown.iter().for_each(|shown| is_exact(shown, &gone));
         let mut ages: Vec<i64> = shown.iter().map(|shown| shown.asked - shown.as_of).collect();
         ages.sort_unstable();
-        let (half, almost_all, oldest) = (ages[ages.len() / 2], ages[ages.len() * 95 / 100], ages[ages.len() - 1]);
-        println!(
-            "instance {instance}: {} polls, half younger than {half} ms, 95 % than {almost_all} ms, all than {oldest} ms",
-            shown.len()
-        );
-        assert!(half <= OLD_MILLIS_MAX, "{ages:?}");
+        let (almost_all, oldest) = (ages[ages.len() * 95 / 100], ages[ages.len() - 1]);
+        println!("instance {instance}: {} polls, 95 % younger than {almost_all} ms, all than {oldest} ms", shown.len());
+        assert!(almost_all <= OLD_MILLIS_MAX && oldest < 2_000, "{ages:?}");
     }
     many.is_in_order().await;
 }
@@ -152,8 +149,10 @@ async fn a_place_given_up_at_another_instance_is_shown_at_once_and_is_not_handed
     many.at(1).caller.delete("/queue/token").token(&tokens[0]).expect(204).await;
     let left = now_millis();
     for sale in &many.sales {
+        // 250 ms, and a moment for a machine that does other things too.
         let shown = place_after(sale, &tokens[0], left).await;
         assert_eq!((&shown["status"], &shown["position"]), (&json!("EXPIRED"), &Value::Null));
+        assert!(now_millis() - left < 1_000, "{} ms", now_millis() - left);
         assert_eq!(place_after(sale, &tokens[2], left).await["position"], 2);
     }
     let again = enter(many.at(2), &concert, "ada").expect(201).await;

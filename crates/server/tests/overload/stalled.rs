@@ -1,6 +1,6 @@
 //! A database that stalls: what waits is bounded, the rest is refused at once, and what needs no write goes on.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use onsale_testing::{Faults, Sale, allow_open_files};
 use serde_json::json;
@@ -23,11 +23,12 @@ async fn waiting_commands_are_bounded_and_polls_are_answered() {
     assert!(faults.syncs_held() > 0, "the database stalls");
 
     for round in 0..20 {
+        let began = Instant::now();
         let charge = sale.caller.patch("/point/late/charge").json(&json!({"amount": 1}));
         charge.key(&format!("late-{round}")).refused(503, "overloaded").await;
         let hold = json!({"performanceId": performance, "seats": [1]});
-        // A command that had a place in the queue would wait until its time is up, and get `unavailable`.
         sale.caller.post("/reservations").token(&token).json(&hold).refused(503, "overloaded").await;
+        assert!(began.elapsed() < Duration::from_secs(5), "at once, not after {:?}", began.elapsed());
         let began = Instant::now();
         let place = sale.caller.get("/queue/token").token(&token).expect(200).await;
         assert_eq!(place["status"], "ACTIVE");

@@ -18,9 +18,8 @@ const ACTIVE_SECONDS: i64 = 600;
 /// The most by which an estimate may rise or fall.
 const JUMP: f64 = 2.0;
 
-/// The longest time from the admission until 95 % of the clients know, in milliseconds: a second or two between polls, and the
-/// rest for a slow machine. A turn lasts ten minutes, and a minute if it is not used.
-const USED_WITHIN_MILLIS: i64 = 2_000 + 8_000;
+/// The longest time from the admission until 95 % of the clients know, in milliseconds.
+const USED_WITHIN_MILLIS: i64 = 2_000;
 
 struct Rush {
     sale: Sale,

@@ -8,8 +8,8 @@ use crate::many::{Many, middle_and_longest, place_of, until_since};
 use crate::support::room::{room, token};
 use crate::support::{column, text};
 
-/// Lists may lag by three seconds. The rest is for a slow machine.
-const LISTED_WITHIN: Duration = Duration::from_secs(3 + 17);
+/// Lists may lag by this long.
+const LISTED_WITHIN: Duration = Duration::from_secs(3);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_concert_of_another_instance_is_sold_at_once_and_listed_soon() {

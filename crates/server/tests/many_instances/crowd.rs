@@ -14,9 +14,8 @@ const CONNECTIONS: usize = 1_000;
 /// Calls of each, one after another.
 const CALLS: usize = 6;
 
-/// The contract's bound of 10 s counts from the arrival of a request. A thousand at once take a slow machine longer than that
-/// to send and to read.
-const ANSWERED_WITHIN: Duration = Duration::from_secs(10 + 30);
+/// The contract's own bound.
+const ANSWERED_WITHIN: Duration = Duration::from_secs(10);
 
 /// The objects that the crowd uses.
 struct Place {
@@ -107,7 +106,8 @@ async fn a_thousand_connections_share_four_to_the_database() {
     println!("{sessions} connections to the database");
     assert!(sessions <= 6, "{sessions}");
     // And it goes on as before.
-    // Nothing is left behind that would make it wait until its time is up.
+    let after = Instant::now();
     sale.charge("afterwards", 1).await;
+    assert!(after.elapsed() < Duration::from_secs(2), "nothing is left behind");
     many.is_in_order().await;
 }

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::many::Many;
 use crate::support::room::room;
-use crate::support::{ONSALE, at_once, until};
+use crate::support::{ONSALE, at_once};
 
 fn charge(sale: &Sale, user: &str, amount: i64) -> Call {
     sale.caller.patch(&format!("/point/{user}/charge")).json(&json!({"amount": amount}))
@@ -151,18 +151,9 @@ async fn keys_of_many_lanes_fit_into_a_small_lock_table() {
     }
     sql.batch_execute("ROLLBACK").await.unwrap();
     let replies = sent.await.unwrap();
-    let late: Vec<usize> = (0..CALLS).filter(|number| replies[*number].status != 200).collect();
-    println!("{} of {CALLS} were served; at most {most} advisory locks were held", CALLS - late.len());
-    for number in late {
-        // A slow machine does not serve all of them within the time of a request.
-        replies[number].refused(503, "unavailable");
-        let again = || charge(&sales[number % 2], &format!("user-{number}"), 1).key("key");
-        let served = async || {
-            let reply = again().send().await;
-            (reply.status != 503).then(|| reply.expect(200))
-        };
-        until("it is served under its key", served).await;
-    }
+    let served = replies.iter().filter(|reply| reply.status == 200).count();
+    println!("{served} of {CALLS} were served; at most {most} advisory locks were held");
+    assert_eq!(served, CALLS);
     assert!(most <= 20, "one lock for each lane at most, not one for each key: {most}");
     assert!(!server.log().contains("out of shared memory"), "the lock table was full");
 }

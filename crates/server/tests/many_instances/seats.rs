@@ -12,8 +12,8 @@ use crate::support::evening::path_of;
 use crate::support::room::room;
 use crate::support::until;
 
-/// A map is at most 100 ms behind. The rest is for a slow machine.
-const SHOWN_WITHIN: Duration = Duration::from_millis(100 + 2_900);
+/// A map is at most 100 ms behind, and the looking takes a moment too.
+const SHOWN_WITHIN: Duration = Duration::from_millis(200);
 
 /// An onlooker at one instance.
 struct Onlooker<'a> {
@@ -68,13 +68,12 @@ async fn a_seat_held_elsewhere_shows_as_held() {
     let (mut shown_in, mut lapses) = (Vec::new(), Vec::new());
     for seat in 1..=12_u32 {
         let [here, there, yonder] = [0, 1, 2].map(|next| (seat as usize + next) % 3);
-        let asked = Instant::now();
         let held = many.at(here).hold(&buyer, &performance, &[seat]).await;
         let since = Instant::now();
         shown_in.push(onlookers[there].until(since, seat, "HELD").await);
         shown_in.push(onlookers[yonder].until(since, seat, "HELD").await);
         if seat % 3 == 0 {
-            lapses.push((asked, seat));
+            lapses.push((since, seat));
             // Of one performance a user holds at most four.
             onlookers[there].until(since, seat, "AVAILABLE").await;
             continue;
@@ -84,10 +83,9 @@ async fn a_seat_held_elsewhere_shows_as_held() {
         shown_in.push(onlookers[here].until(since, seat, "AVAILABLE").await);
         shown_in.push(onlookers[yonder].until(since, seat, "AVAILABLE").await);
     }
-    for (asked, seat) in lapses {
+    for (since, seat) in lapses {
         for onlooker in &onlookers {
-            // The hold began after its request was sent. The clocks of the database and of the test may tick differently.
-            assert!(onlooker.until(asked, seat, "AVAILABLE").await >= Duration::from_millis(1_900));
+            assert!(onlooker.until(since, seat, "AVAILABLE").await >= Duration::from_millis(1_900));
         }
     }
     let shown_in = middle_and_longest(shown_in);
@@ -211,6 +209,7 @@ async fn the_map_of_a_big_hall_is_loaded_while_all_instances_sell() {
         held += seller.await.unwrap();
     }
     println!("the map was loaded in {looked_in:?} while {held} seats were held and released");
+    assert!(looked_in.iter().all(|looked| *looked < Duration::from_secs(9)), "{looked_in:?}");
     // And it goes on following.
     let token = many.at(0).active(&concert, "last").await;
     many.at(0).hold(&token, &performance, &[40_000]).await;

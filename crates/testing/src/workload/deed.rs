@@ -30,6 +30,21 @@ impl What {
             Self::Cancel { .. } | Self::Enter { .. } | Self::Leave { .. } | Self::Release { .. } => &[],
         }
     }
+
+    /// The refusal that this request gets if `earlier`, whose outcome no answer told, took effect after all. A database
+    /// that stood still commits what it had received when it goes on, perhaps after the caller has read the state.
+    fn late(&self, earlier: &Self) -> Option<&'static str> {
+        match (earlier, self) {
+            (Self::Apply { lecture }, Self::Apply { lecture: same }) if lecture == same => Some("already-applied"),
+            (Self::Cancel { lecture }, Self::Cancel { lecture: same }) if lecture == same => {
+                Some("application-not-found")
+            }
+            (Self::Release { reservation }, Self::Pay { reservation: same }) if reservation == same => {
+                Some("hold-expired")
+            }
+            _ => None,
+        }
+    }
 }
 
 /// What the caller knows of a request's effect.
@@ -95,11 +110,11 @@ impl Deed {
         self.key.is_some() || matches!(self.what, What::Enter { .. })
     }
 
-    /// Records the answer.
+    /// Records the answer. Returns whether it shows that one of the `earlier` requests took effect late.
     ///
     /// # Panics
     /// If a correct server cannot give this answer.
-    pub(super) fn take_down(&mut self, reply: Result<Reply, String>) {
+    pub(super) fn take_down(&mut self, reply: Result<Reply, String>, earlier: &[Self]) -> bool {
         self.outcome = match reply {
             Err(_) => Outcome::Unknown,
             Ok(reply) if reply.status.is_success() => Outcome::Done(reply),
@@ -110,10 +125,15 @@ impl Deed {
             }
             Ok(reply) => {
                 let code = reply.code();
-                assert!(self.what.refusals().contains(&code.as_str()), "{self:?}: {}: {}", reply.call, reply.json());
-                Outcome::Refused(reply)
+                let mut maybes = earlier.iter().filter(|deed| matches!(deed.outcome, Outcome::Maybe));
+                let late = maybes.any(|deed| self.what.late(&deed.what) == Some(code.as_str()));
+                let expected = late || self.what.refusals().contains(&code.as_str());
+                assert!(expected, "{self:?}: {}: {}", reply.call, reply.json());
+                self.outcome = Outcome::Refused(reply);
+                return late;
             }
         };
+        false
     }
 
     /// The body of the acknowledgement, if there is one.
@@ -134,4 +154,46 @@ impl Deed {
 
 fn points(caller: &Caller, wallet: &str, verb: &str, amount: i64) -> Call {
     caller.patch(&format!("/point/{wallet}/{verb}")).json(&json!({"amount": amount}))
+}
+
+#[cfg(test)]
+mod tests {
+    use hyper::{HeaderMap, StatusCode};
+
+    use super::{Deed, Outcome, What};
+    use crate::caller::Reply;
+
+    fn deed(what: What, outcome: Outcome) -> Deed {
+        Deed { what, user: "ada".to_owned(), token: None, key: None, sent: 1, answered: 2, outcome }
+    }
+
+    fn apply(lecture: &str) -> What {
+        What::Apply { lecture: lecture.to_owned() }
+    }
+
+    fn refused(code: &str) -> Reply {
+        let body = serde_json::json!({"code": code}).to_string().into();
+        Reply { call: String::new(), status: StatusCode::CONFLICT, headers: HeaderMap::new(), body }
+    }
+
+    #[test]
+    fn a_request_of_unknown_outcome_explains_a_refusal_of_the_same_subject() {
+        let mut again = deed(apply("a"), Outcome::Unknown);
+        assert!(again.take_down(Ok(refused("already-applied")), &[deed(apply("a"), Outcome::Maybe)]));
+        assert!(matches!(again.outcome, Outcome::Refused(_)));
+    }
+
+    #[test]
+    #[should_panic(expected = "already-applied")]
+    fn a_request_about_another_subject_explains_nothing() {
+        let elsewhere = deed(apply("b"), Outcome::Maybe);
+        deed(apply("a"), Outcome::Unknown).take_down(Ok(refused("already-applied")), &[elsewhere]);
+    }
+
+    #[test]
+    #[should_panic(expected = "already-applied")]
+    fn a_request_that_was_refused_explains_nothing() {
+        let refusal = deed(apply("a"), Outcome::Refused(refused("lecture-full")));
+        deed(apply("a"), Outcome::Unknown).take_down(Ok(refused("already-applied")), &[refusal]);
+    }
 }

@@ -95,12 +95,14 @@ impl Workload {
         Running { stage: self.stage, stop, tasks }
     }
 
-    /// Repeats, under its key, every request that got no answer.
+    /// Repeats, under its key, every request that got no answer, and reads the state of each person again.
     ///
     /// # Panics
     /// If the server does not answer.
     pub async fn settle(&mut self, sale: &Sale) {
         for person in &mut self.people {
+            // A request without a key may have taken effect after the person last read the state.
+            person.stale = true;
             let settling = async {
                 while !person.settle(&self.stage, &sale.caller).await {
                     tokio::time::sleep(Duration::from_millis(50)).await;

@@ -23,7 +23,7 @@ pub(super) struct Person {
     /// Tokens in the room that persons leave.
     leaving: Vec<String>,
     /// The state must be read again: a request may have taken effect.
-    stale: bool,
+    pub(super) stale: bool,
     /// The longest wait for any answer.
     pub(super) slowest: Duration,
 }
@@ -91,7 +91,7 @@ impl Person {
 
     /// Sends the last request and updates the state from its outcome.
     async fn send(&mut self, stage: &Stage, caller: &Caller) {
-        let Some(deed) = self.deeds.last_mut() else { return };
+        let Some((deed, earlier)) = self.deeds.split_last_mut() else { return };
         if deed.sent == 0 {
             deed.sent = stage.tick();
         }
@@ -99,7 +99,7 @@ impl Person {
         let reply = deed.call(caller).try_send().await;
         self.slowest = self.slowest.max(since.elapsed());
         deed.answered = stage.tick();
-        deed.take_down(reply);
+        self.stale |= deed.take_down(reply, earlier);
         if let Outcome::Done(_) = &deed.outcome {
             let deed = deed.clone();
             self.learn(stage, &deed);

@@ -29,6 +29,9 @@ pub(super) enum Role {
     /// Answers reads. `statement_timeout` is shorter than the time limit of a query (`session.rs`), so that a slow statement
     /// is not mistaken for a server that stopped answering.
     Reader,
+    /// Reads what other processes changed, many times a second ([`super::news`]). The same statements each time, with lists of
+    /// all lengths: the planner would plan most of them again each time, for longer than they take.
+    Follower,
     /// Reads the outbox and records progress: a few of very many rows, by key.
     Outbox,
     /// Runs an administrator's command.
@@ -51,6 +54,10 @@ impl Role {
             Self::Reader => {
                 "-c statement_timeout=4000 -c lock_timeout=1000 -c idle_in_transaction_session_timeout=10000 -c jit=off \
                  -c client_connection_check_interval=1000"
+            }
+            Self::Follower => {
+                "-c statement_timeout=4000 -c lock_timeout=1000 -c idle_in_transaction_session_timeout=10000 -c jit=off \
+                 -c client_connection_check_interval=1000 -c plan_cache_mode=force_generic_plan"
             }
             Self::Outbox => {
                 "-c lock_timeout=30000 -c client_connection_check_interval=1000 -c enable_seqscan=off \

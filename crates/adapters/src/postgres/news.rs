@@ -160,7 +160,7 @@ impl PostgresNews {
 
     async fn connected<'a>(&self, session: &'a mut Option<Session>) -> Sql<&'a Session> {
         if session.as_ref().is_none_or(Session::is_closed) {
-            let opened = self.shared.session(Role::Reader, &[STATEMENTS, identity::HISTORIES]).await?;
+            let opened = self.shared.session(Role::Follower, &[STATEMENTS, identity::HISTORIES]).await?;
             // Before the first answer of this connection is used: its server may be another one, or restored.
             self.note_history(&identity::of_history(&opened).await?);
             *session = Some(opened);

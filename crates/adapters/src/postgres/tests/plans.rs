@@ -133,7 +133,7 @@ async fn rows_are_found_by_key_with_and_without_statistics() {
         for (role, statements) in [
             (Role::Lane, writer::STATEMENTS.concat()),
             (Role::Reader, reader::STATEMENTS.concat()),
-            (Role::Reader, news::STATEMENTS.to_vec()),
+            (Role::Follower, news::STATEMENTS.to_vec()),
             (Role::Outbox, outbox::STATEMENTS.concat()),
             (Role::Outbox, retention::STATEMENTS.to_vec()),
         ] {

@@ -86,7 +86,12 @@ impl Gatling {
             (folder.path().join("plan.json"), folder.path().join("answers.tsv"), folder.path().join("log"));
         std::fs::write(&plan, plan_of(crowd, log_began_at, &answers).to_string())?;
         let mut java = Command::new("java");
-        java.args(["-Xmx1500m", "-XX:+UseParallelGC", "--add-opens=java.base/java.lang=ALL-UNNAMED"]);
+        java.args([
+            "-Xmx1500m",
+            "-XX:+UseSerialGC",
+            "-XX:TieredStopAtLevel=1",
+            "--add-opens=java.base/java.lang=ALL-UNNAMED",
+        ]);
         java.arg(format!("-Dload.plan={}", plan.display())).arg("-cp");
         java.arg(format!("{}:{}/*", self.classes.path().display(), self.libraries.display()));
         java.args(["io.gatling.app.Gatling", "--simulation", "onsale.Load", "--no-reports", "--results-folder"]);

@@ -167,8 +167,10 @@ impl Task<'_> {
             groups.push(Group { with_children: true, ..group("postgres", postgres.processes()) });
             groups.push(group("redis", redis.ids()));
         }
-        // Named when it starts. Servers are children of this process, so children do not count.
-        groups.push(group("generator", Vec::new()));
+        // Servers are children of this process, so children do not count. This process has run for a while, and counts from
+        // the first reading; Gatling is named when it starts, and counts from its own start.
+        let generator = if self.gatling.is_some() { Vec::new() } else { vec![std::process::id()] };
+        groups.push(group("generator", generator));
         groups
     }
 
@@ -178,14 +180,10 @@ impl Task<'_> {
         let began = Instant::now();
         let log_began_at = log.began_at;
         let kill_at = self.scenario.kill_at_seconds(self.factors);
-        let own = std::process::id();
         let (answers, fault) = std::thread::scope(|scope| {
             let running = scope.spawn(|| match self.gatling {
                 Some(gatling) => gatling.run(&crowd, log_began_at, |id| watch.replace("generator", vec![id])),
-                None => {
-                    watch.replace("generator", vec![own]);
-                    crowd.run()
-                }
+                None => crowd.run(),
             });
             let fault = kill_at.map(|seconds| {
                 std::thread::sleep(Duration::from_secs_f64(seconds));

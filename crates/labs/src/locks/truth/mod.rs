@@ -112,6 +112,9 @@ async fn play(observer: &Client, sessions: &mut [Session; 2], order: &[usize]) -
     // After the order is used up, both go on to their end in turns: a session that waited is behind.
     let rest = (0..2 * order.len()).map(|index| index % 2);
     for turn in order.iter().copied().chain(rest) {
+        if sessions.iter().all(Session::is_over) {
+            break;
+        }
         let (first, second) = sessions.split_at_mut(1);
         let (own, other) = if turn == 0 { (&mut first[0], &mut second[0]) } else { (&mut second[0], &mut first[0]) };
         // While this session waits, only the other can move.

@@ -81,6 +81,11 @@ impl Session {
         self.ended.as_ref()
     }
 
+    /// Whether nothing runs, and nothing is left to run.
+    pub(super) fn is_over(&self) -> bool {
+        self.running.is_none() && (self.units.is_empty() || self.ended.is_some())
+    }
+
     /// Whether a unit was started and is not done.
     async fn is_running(&mut self) -> Outcome<bool> {
         if self.running.as_ref().is_some_and(|(_, running)| running.is_finished()) {

@@ -21,7 +21,7 @@ pub struct Prometheus {
     _process: Child,
     caller: Caller,
     _folder: TempDir,
-    _port: Port,
+    port: Port,
 }
 
 impl Prometheus {
@@ -52,7 +52,12 @@ impl Prometheus {
             }
         };
         tokio::time::timeout(PATIENCE, ready).await.expect("prometheus is ready in time");
-        Self { _process: process, caller, _folder: folder, _port: port }
+        Self { _process: process, caller, _folder: folder, port }
+    }
+
+    /// The base URL, such as `http://127.0.0.1:4711`.
+    pub fn base(&self) -> String {
+        format!("http://{}", self.port.address())
     }
 
     /// What an instant query finds now: a row for each series.

@@ -3,46 +3,18 @@
 use std::net::SocketAddr;
 use std::process::Stdio;
 
-use onsale_testing::{Balancer, Launch, Prometheus, Sale};
+pub(crate) use onsale_testing::shipped;
+use onsale_testing::{Balancer, Launch, Prometheus, Sale, alert_rules, scrape_configuration};
 use serde_json::Value;
 use tokio::process::Child;
 
 use crate::support::until;
 
-/// A file of `deploy`, as shipped.
-pub(crate) fn shipped(file: &str) -> String {
-    let path = format!("{}/../../deploy/{file}", env!("CARGO_MANIFEST_DIR"));
-    std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path}: {error}"))
-}
+/// How often targets are scraped and rules evaluated.
+const EVERY: &str = "500ms";
 
-/// A line with another value after `key`.
-fn with_value(line: &str, key: &str, value: &str) -> Option<String> {
-    let start = line.find(key)? + key.len();
-    line[..start].trim_end().ends_with(key.trim()).then(|| format!("{} {value}", &line[..start]))
-}
-
-/// `prometheus.yml` with other targets, each scraped twice a second.
-fn configuration(targets: &[SocketAddr]) -> String {
-    let named: Vec<String> = targets.iter().map(|target| format!("\"{target}\"")).collect();
-    let targets = format!("[{}]", named.join(", "));
-    let values = [("scrape_interval:", "500ms"), ("evaluation_interval:", "500ms"), ("- targets:", targets.as_str())];
-    let changed = |line: &str| values.iter().find_map(|(key, value)| with_value(line, key, value));
-    let text = shipped("prometheus.yml");
-    for (key, _) in values {
-        assert!(text.contains(key), "prometheus.yml has {key}");
-    }
-    text.lines().map(|line| changed(line).unwrap_or_else(|| line.to_owned()) + "\n").collect()
-}
-
-/// `alerts.yml` in which alerts fire after a second, with further replacements, each of which must match.
-fn rules(shortened: &[(&str, &str)]) -> String {
-    let mut text = shipped("alerts.yml");
-    for (long, short) in shortened {
-        assert!(text.contains(long), "alerts.yml has {long:?}");
-        text = text.replace(long, short);
-    }
-    text.lines().map(|line| with_value(line, "        for:", "1s").unwrap_or_else(|| line.to_owned()) + "\n").collect()
-}
+/// How long the expression of an alert must hold before it fires.
+const AFTER: &str = "1s";
 
 /// A Prometheus with the shipped rules.
 pub(crate) struct Watch {
@@ -57,7 +29,8 @@ impl Watch {
 
     /// The same with parts of `alerts.yml` replaced, such as a threshold of minutes.
     pub(crate) async fn shortened(targets: &[SocketAddr], shortened: &[(&str, &str)]) -> Self {
-        let prometheus = Prometheus::start(&configuration(targets), &[("alerts.yml", &rules(shortened))]).await;
+        let (configuration, rules) = (scrape_configuration(targets, Some(EVERY)), alert_rules(Some(AFTER), shortened));
+        let prometheus = Prometheus::start(&configuration, &[("alerts.yml", &rules)]).await;
         if !targets.is_empty() {
             prometheus.until_scraped(targets).await;
         }

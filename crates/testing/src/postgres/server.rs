@@ -2,6 +2,7 @@
 
 use std::fs::OpenOptions;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::process::Child;
 use std::sync::Mutex;
 use std::time::Duration;
@@ -67,6 +68,11 @@ impl Server {
     /// Its log so far, over all starts.
     pub fn log(&self) -> String {
         std::fs::read_to_string(self.home.log()).unwrap_or_default()
+    }
+
+    /// The file of its log.
+    pub fn log_path(&self) -> PathBuf {
+        self.home.log()
     }
 
     /// The ids of its processes now: the postmaster, its helpers, and one per connection.

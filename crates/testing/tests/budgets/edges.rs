@@ -36,6 +36,7 @@ fn crates_depend_on_each_other_as_drawn() {
         ("onsale-load-generator", &[]),
         ("onsale-report", &[]),
         ("onsale-bench", &["onsale-load-generator", "onsale-report", "onsale-testing"]),
+        ("onsale-drills", &["onsale-report", "onsale-testing"]),
         ("onsale-labs", &["onsale-load-generator", "onsale-report", "onsale-testing"]),
     ];
     let dependencies = dependencies();

@@ -13,6 +13,7 @@ fn named(span: &str) -> Option<(Vec<String>, Vec<&str>)> {
         "app/",
         "bench/",
         "domain/",
+        "drills/",
         "labs/",
         "load-generator/",
         "macros/",

@@ -106,6 +106,11 @@ fn no_command(command: &str) -> Option<String> {
     match words[..] {
         ["./test"] => script("test").is_empty().then(|| "no such script".to_owned()),
         ["./test", option] => (!script("test").contains(option)).then(|| format!("no option {option}")),
+        ["./drill", "all" | "list"] => script("drill").is_empty().then(|| "no such script".to_owned()),
+        ["./drill", name] => {
+            let page = format!("docs/incidents/{name}.md");
+            (!FILES.contains(&page)).then(|| format!("{page} does not exist"))
+        }
         ["./bench", suite, ref sections @ ..] => {
             // The script lists each suite with its words.
             let help = script("bench");
@@ -198,6 +203,7 @@ fn a_missing_page_test_or_command_is_found() {
         "cargo test --workspace --test never",
         "cargo test --workspace --test budgets -- never",
         "cargo run --release --example never",
+        "./drill never",
     ] {
         assert!(no_command(command).is_some(), "{command}");
     }

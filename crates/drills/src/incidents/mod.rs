@@ -1,0 +1,103 @@
+//! The incidents that can be caused here. Each has a page of its name in `docs/incidents`.
+
+mod database;
+mod delivery;
+mod events;
+mod instances;
+mod load;
+mod locks;
+mod redis;
+
+use std::path::Path;
+
+use crate::Outcome;
+use crate::drill::run;
+use crate::report::Report;
+use crate::scene::{Pace, Scene, Stage};
+
+/// What goes wrong, and how it ends. Everything else of a drill is in its page.
+pub(crate) trait Incident {
+    /// The name of the drill and of its page.
+    const NAME: &'static str;
+
+    /// The parts that it needs.
+    fn stage(&self) -> Stage {
+        Stage::default()
+    }
+
+    /// What must be there before buyers arrive.
+    async fn prepare(&mut self, _scene: &mut Scene) {}
+
+    /// Causes the incident.
+    async fn cause(&mut self, scene: &mut Scene);
+
+    /// A sentence for the timeline: what was done.
+    fn what(&self) -> &'static str;
+
+    /// Ends the cause, at the mark of the page. Without that mark the commands of the page end it.
+    async fn repair(&mut self, _scene: &mut Scene) {}
+
+    /// A sentence for the timeline: how the cause ended.
+    fn repaired(&self) -> &'static str {
+        "repaired"
+    }
+}
+
+/// All drills. Those that take longest come first.
+pub const NAMES: &[&str] = &[
+    "platform-away",
+    "slow-answers",
+    "kafka-away",
+    "overload-at-opening",
+    "part-degraded",
+    "events-unknown",
+    "redis-unsafe",
+    "log-growth",
+    "redis-away",
+    "instance-dead",
+    "database-away",
+    "disk-full",
+    "messages-lost",
+    "dead-letter",
+    "deadlocks",
+    "foreign-lock",
+    "too-many-instances",
+    "books-in-doubt",
+];
+
+/// What a drill needs besides Postgres, Redis, HAProxy and Prometheus.
+pub(crate) fn parts_of(name: &str) -> &'static [&'static str] {
+    match name {
+        "platform-away" | "kafka-away" | "part-degraded" | "messages-lost" => &["java", "maven", "kafka"],
+        "log-growth" => &["sqlite3"],
+        _ => &[],
+    }
+}
+
+/// Runs a drill by its name.
+///
+/// # Errors
+/// If there is no such drill, or if it fails.
+pub(crate) async fn run_named(name: &str, program: &Path, pace: Pace) -> Outcome<Report> {
+    match name {
+        "database-away" => run(database::Away, program, pace).await,
+        "disk-full" => run(database::DiskFull, program, pace).await,
+        "redis-away" => run(redis::Away, program, pace).await,
+        "redis-unsafe" => run(redis::Unsafe, program, pace).await,
+        "kafka-away" => run(events::KafkaAway, program, pace).await,
+        "part-degraded" => run(events::PartDegraded, program, pace).await,
+        "events-unknown" => run(events::Unknown, program, pace).await,
+        "dead-letter" => run(events::DeadLetter, program, pace).await,
+        "instance-dead" => run(instances::Dead, program, pace).await,
+        "too-many-instances" => run(instances::TooMany, program, pace).await,
+        "foreign-lock" => run(locks::ForeignLock, program, pace).await,
+        "deadlocks" => run(locks::Deadlocks, program, pace).await,
+        "platform-away" => run(delivery::PlatformAway, program, pace).await,
+        "messages-lost" => run(delivery::MessagesLost, program, pace).await,
+        "slow-answers" => run(load::SlowAnswers, program, pace).await,
+        "overload-at-opening" => run(load::Overload::default(), program, pace).await,
+        "log-growth" => run(database::LogGrowth::default(), program, pace).await,
+        "books-in-doubt" => run(database::BooksInDoubt, program, pace).await,
+        _ => Err(format!("no drill is called {name}; there are {}", NAMES.join(", "))),
+    }
+}

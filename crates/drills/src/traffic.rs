@@ -1,0 +1,206 @@
+//! Buyers of the sale that an incident meets: each enters, waits for a turn, charges points, holds a seat and pays. Every
+//! change has an idempotency key, and is repeated until it is answered. What was acknowledged is checked in the end.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use onsale_testing::{Call, Caller, Reply};
+use serde_json::{Value, json};
+use tokio::sync::Mutex;
+use tokio::task::{JoinHandle, JoinSet};
+
+use crate::Outcome;
+
+/// Interval of arrivals.
+const ARRIVE_EVERY: Duration = Duration::from_millis(300);
+
+/// Interval of the polls of one buyer.
+const POLL_EVERY: Duration = Duration::from_millis(500);
+
+/// Longest time for a request; the server answers each within 10 s.
+const ANSWER_MAX: Duration = Duration::from_secs(15);
+
+/// Longest time that buyers get to finish after the end of a drill.
+const FINISH_MAX: Duration = Duration::from_secs(60);
+
+/// Price of a seat, in points.
+pub(crate) const PRICE: i64 = 1_000;
+
+/// What the buyers saw.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Tally {
+    /// Answers that did what was requested.
+    pub(crate) good: u64,
+    /// Polls among them.
+    pub(crate) polls: u64,
+    /// Answers 429 and 5xx, which a client retries.
+    pub(crate) later: u64,
+    /// Requests without an answer.
+    pub(crate) unanswered: u64,
+    /// Payments that were acknowledged.
+    pub(crate) sold: u64,
+    /// Other refusals, by code.
+    pub(crate) refused: BTreeMap<String, u64>,
+    /// The longest time of a request.
+    pub(crate) slowest: Duration,
+    /// The payments that were acknowledged.
+    paid: Vec<String>,
+}
+
+impl Tally {
+    /// What was counted after an earlier tally. The longest time is that of the whole drill.
+    pub(crate) fn since(&self, earlier: &Self) -> Self {
+        Self {
+            good: self.good - earlier.good,
+            polls: self.polls - earlier.polls,
+            later: self.later - earlier.later,
+            unanswered: self.unanswered - earlier.unanswered,
+            sold: self.sold - earlier.sold,
+            ..self.clone()
+        }
+    }
+}
+
+/// The sale that the buyers visit.
+#[derive(Clone)]
+struct Visit {
+    caller: Caller,
+    concert: String,
+    performance: String,
+    tally: Arc<Mutex<Tally>>,
+    is_over: Arc<AtomicBool>,
+}
+
+/// Buyers that arrive until they are stopped.
+pub(crate) struct Traffic {
+    visit: Visit,
+    arriving: JoinHandle<JoinSet<()>>,
+}
+
+impl Traffic {
+    /// Lets buyers arrive at this address, for a performance with a seat for each.
+    pub(crate) fn start(base: &str, concert: &str, performance: &str) -> Self {
+        let (caller, tally, is_over) = (Caller::new(base), Arc::default(), Arc::<AtomicBool>::default());
+        let (concert, performance) = (concert.to_owned(), performance.to_owned());
+        let visit = Visit { caller, concert, performance, tally, is_over };
+        let arriving = tokio::spawn(arrive(visit.clone()));
+        Self { visit, arriving }
+    }
+
+    /// What was counted so far.
+    pub(crate) async fn tally(&self) -> Tally {
+        self.visit.tally.lock().await.clone()
+    }
+
+    /// Waits until this many more buyers have paid. Returns the seconds.
+    ///
+    /// # Errors
+    /// If they do not within two minutes.
+    pub(crate) async fn sells(&self, count: u64) -> Outcome<f64> {
+        let (began, before) = (Instant::now(), self.tally().await.sold);
+        while self.tally().await.sold < before + count {
+            if began.elapsed() > 2 * FINISH_MAX {
+                return Err(format!("fewer than {count} buyers paid within two minutes: {:?}", self.tally().await));
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        Ok(began.elapsed().as_secs_f64())
+    }
+
+    /// Lets the buyers finish, and checks that each acknowledged payment is there. Returns what they saw.
+    ///
+    /// # Errors
+    /// If a buyer does not finish, or an acknowledged payment is missing.
+    pub(crate) async fn finish(self) -> Outcome<Tally> {
+        self.visit.is_over.store(true, Ordering::Relaxed);
+        let mut buyers = self.arriving.await.map_err(|error| format!("buyers no longer arrive: {error}"))?;
+        let finishing = async { while buyers.join_next().await.is_some() {} };
+        tokio::time::timeout(FINISH_MAX, finishing).await.map_err(|_| "a buyer has no end".to_owned())?;
+        let tally = self.visit.tally.lock().await.clone();
+        for payment in &tally.paid {
+            let reply = self.visit.caller.get(&format!("/payments/{payment}")).try_send().await?;
+            if reply.status != 200 {
+                return Err(format!("the payment {payment} was acknowledged and is lost: {}", reply.status));
+            }
+        }
+        Ok(tally)
+    }
+}
+
+async fn arrive(visit: Visit) -> JoinSet<()> {
+    let (mut buyers, mut ticks) = (JoinSet::new(), tokio::time::interval(ARRIVE_EVERY));
+    let mut number = 0;
+    while !visit.is_over.load(Ordering::Relaxed) {
+        ticks.tick().await;
+        number += 1;
+        let visit = visit.clone();
+        buyers.spawn(async move {
+            // `None` is a refusal, which was counted.
+            visit.buy(number).await;
+        });
+    }
+    buyers
+}
+
+impl Visit {
+    async fn buy(&self, number: u32) -> Option<()> {
+        let user = format!("buyer-{number}");
+        let body = json!({"userId": user, "concertId": self.concert});
+        let entry = self.insist(|| self.caller.post("/queue/tokens").key(&format!("{user}-e")).json(&body)).await?;
+        let token = entry["token"].as_str()?.to_owned();
+        while self.insist(|| self.caller.get("/queue/token").token(&token)).await?["status"] != "ACTIVE" {
+            self.tally.lock().await.polls += 1;
+            tokio::time::sleep(POLL_EVERY).await;
+        }
+        let charge = || self.caller.patch(&format!("/point/{user}/charge")).key(&format!("{user}-c"));
+        self.insist(|| charge().json(&json!({"amount": PRICE}))).await?;
+        let body = json!({"performanceId": self.performance, "seats": [number]});
+        let hold = || self.caller.post("/reservations").token(&token).key(&format!("{user}-h"));
+        let held = self.insist(|| hold().json(&body)).await?;
+        let body = json!({"reservationId": held["reservationId"]});
+        let pay = || self.caller.post("/payments").token(&token).key(&format!("{user}-p"));
+        let paid = self.insist(|| pay().json(&body)).await?;
+        let mut tally = self.tally.lock().await;
+        tally.sold += 1;
+        tally.paid.push(paid["paymentId"].as_str()?.to_owned());
+        Some(())
+    }
+
+    /// Sends a request until it has an answer that a retry does not change. Returns `None` if that is a refusal.
+    async fn insist(&self, call: impl Fn() -> Call) -> Option<Value> {
+        loop {
+            let began = Instant::now();
+            let answer = tokio::time::timeout(ANSWER_MAX, call().try_send()).await;
+            let reply = answer.map_err(|_| "late".to_owned()).flatten();
+            let mut tally = self.tally.lock().await;
+            tally.slowest = tally.slowest.max(began.elapsed());
+            let wait = match &reply {
+                Ok(reply) if reply.status.is_success() => {
+                    tally.good += 1;
+                    return Some(reply.json());
+                }
+                Ok(reply) if reply.status == 429 || reply.status.is_server_error() => {
+                    tally.later += 1;
+                    retry_after(reply)
+                }
+                Ok(reply) => {
+                    *tally.refused.entry(reply.code()).or_default() += 1;
+                    return None;
+                }
+                Err(_) => {
+                    tally.unanswered += 1;
+                    1
+                }
+            };
+            drop(tally);
+            tokio::time::sleep(Duration::from_secs(wait)).await;
+        }
+    }
+}
+
+/// The seconds that an answer asks a client to wait; 1 if it names none.
+fn retry_after(reply: &Reply) -> u64 {
+    reply.header("retry-after").and_then(|text| text.parse().ok()).unwrap_or(1).clamp(1, 5)
+}

@@ -18,8 +18,11 @@ const SOLD: u64 = 5;
 /// Longest time until the signal: the slowest alert needs a bit more than two minutes.
 const SIGNAL_MAX: Duration = Duration::from_secs(300);
 
-/// Longest time until a command prints what its page says.
+/// Longest time until a command prints what its page promises.
 const LOOK_MAX: Duration = Duration::from_secs(30);
+
+/// Longest time until an action is done: some wait until an earlier one has its effect.
+const ACTION_MAX: Duration = Duration::from_secs(180);
 
 /// Longest time from the last action to the end.
 const OVER_MAX: Duration = Duration::from_secs(180);
@@ -124,7 +127,7 @@ async fn prints(scene: &Scene, step: &Step, at_most: Duration, timeline: &mut Ti
 /// Runs a command until it ends with 0, too. An operator also repeats a command that was refused, such as one that came
 /// before the balancer had noticed the repair.
 async fn performs(scene: &Scene, step: &Step, timeline: &mut Timeline) -> Outcome<()> {
-    again(scene, step, LOOK_MAX, |ran, prints| ran.is_done && ran.output.contains(prints), timeline).await
+    again(scene, step, ACTION_MAX, |ran, prints| ran.is_done && ran.output.contains(prints), timeline).await
 }
 
 async fn again(

@@ -115,7 +115,7 @@ fn faults(page: &Page) -> Vec<String> {
     let severity = ["**Severity 1", "**Severity 2", "**Severity 3", "**Severity 4"];
     check(severity.iter().any(|text| page.text.contains(text)), "no severity");
     check(page.section("Signals").contains("Not this"), "what looks like it and is not");
-    check(page.alert().is_none() || page.section("Signals").contains(" s: "), "no seconds until its signal");
+    check(page.alert().is_none() || page.section("Signals").contains(" s:"), "no seconds until its signal");
     let commands = |title: &str| {
         let steps = page.steps(title).into_iter();
         steps.filter_map(|step| if let Step::Command { line, prints } = step { Some((line, prints)) } else { None })
@@ -135,12 +135,12 @@ fn faults(page: &Page) -> Vec<String> {
     check(!page.steps("Do").is_empty(), "the drill has nothing to do");
     check(commands("It is over when").any(|(line, _)| line.starts_with("onsale audit")), "no audit at the end");
     let is_korean = |text: &str| text.chars().any(|found| ('가'..='힣').contains(&found));
-    let told = |language: &str| {
+    let message = |language: &str| {
         let start = format!("> **{language}** ");
         page.section("Tell").lines().find_map(|line| line.strip_prefix(&start).map(str::to_owned))
     };
-    check(told("ko").is_some_and(|text| is_korean(&text)), "no message in Korean");
-    check(told("en").is_some_and(|text| !is_korean(&text)), "no message in English");
+    check(message("ko").is_some_and(|text| is_korean(&text)), "no message in Korean");
+    check(message("en").is_some_and(|text| !is_korean(&text)), "no message in English");
     check(page.section("Drill").contains(&format!("`./drill {}`", page.name)), "its drill is not named");
     check(page.section("Drill").contains("<!-- begin figures -->"), "no place for the figures of the drill");
     faults
@@ -161,7 +161,7 @@ fn a_page_without_its_form_is_found() {
         ("> **ko** ", "> "),
         ("onsale audit", "true"),
         ("**Severity", "**Gravity"),
-        ("# prints: alive 200", ""),
+        ("# prints: poll 200", ""),
     ] {
         let broken = Page::of(&page.name, &page.text.replace(from, to));
         assert!(page.text.contains(from) && !faults(&broken).is_empty(), "without {from:?} nothing is found");

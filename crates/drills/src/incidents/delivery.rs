@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
 
 use onsale_testing::Caller;
 use rdkafka::admin::{AdminClient, AdminOptions};
@@ -66,6 +67,15 @@ async fn charge(base: &str, count: u32) {
 /// Kafka removes messages before the consumer reads them.
 pub(super) struct MessagesLost;
 
+/// Longest time until the topic has messages that can be removed.
+const REMOVED_MAX: Duration = Duration::from_secs(60);
+
+/// Removes the messages before these offsets. Returns whether the broker did.
+async fn are_removed(admin: &AdminClient<DefaultClientContext>, offsets: &TopicPartitionList) -> bool {
+    let removed = admin.delete_records(offsets, &AdminOptions::new()).await;
+    removed.is_ok_and(|removed| removed.elements().iter().all(|part| part.error().is_ok()))
+}
+
 /// The topic that loses messages. It has one partition.
 const TOPIC: &str = "onsale.points";
 
@@ -83,9 +93,12 @@ impl Incident for MessagesLost {
             ClientConfig::new().set("bootstrap.servers", brokers).create().expect("a client");
         let mut offsets = TopicPartitionList::new();
         offsets.add_partition_offset(TOPIC, 0, Offset::Offset(4)).expect("a list of one partition");
-        // The buyers before have charged points, so the topic has more messages.
-        let removed = admin.delete_records(&offsets, &AdminOptions::new()).await.expect("the broker answers");
-        assert!(removed.elements().iter().all(|part| part.error().is_ok()), "{removed:?}");
+        // The buyers before have charged points, so the topic will soon have more messages.
+        let began = Instant::now();
+        while !are_removed(&admin, &offsets).await {
+            assert!(began.elapsed() < REMOVED_MAX, "Kafka removes no message");
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
         scene.consume().await;
     }
 

@@ -124,7 +124,8 @@ impl Scene {
         let first = sales[0].as_ref().ok_or("an instance runs")?;
         let concert = first.concert(&stage.room).await;
         let performance = first.performance(&concert, &json!([{"from": 1, "to": SEATS, "price": PRICE}])).await;
-        let shell = Shell::with(program);
+        let mut shell = Shell::with(program);
+        shell.set("TOKEN", waiting(first).await);
         let (sessions, added) = (Vec::new(), Vec::new());
         let mut scene = Self {
             sales,
@@ -217,6 +218,14 @@ impl Scene {
     pub(crate) fn another(&self) -> Launch {
         self.launches[0].another()
     }
+}
+
+/// The token of a visitor who waits in the line of another concert.
+async fn waiting(sale: &Sale) -> String {
+    let concert = sale.concert(&json!({})).await;
+    let pause = sale.caller.patch(&format!("/admin/concerts/{concert}/queue")).json(&json!({"paused": true}));
+    sale.admin(pause).expect(200).await;
+    sale.enter(&concert, "visitor").await["token"].as_str().unwrap_or_default().to_owned()
 }
 
 /// Starts Prometheus with the shipped files over these targets.

@@ -1,4 +1,4 @@
-//! Where the sale is kept: a file, or Postgres, perhaps behind a wire cutter.
+//! The place in which the sale is kept: a file, or Postgres, perhaps behind a wire cutter.
 
 use std::path::Path;
 

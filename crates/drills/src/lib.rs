@@ -27,7 +27,7 @@ use scene::Pace;
 pub(crate) type Outcome<T> = Result<T, String>;
 
 /// Drills that run at the same time. Each has servers of its own and waits most of the time.
-const AT_ONCE: usize = 3;
+const AT_ONCE: usize = 4;
 
 const USAGE: &str = "usage: drill list | all | NAME… [--doc] [--short]";
 

@@ -150,10 +150,7 @@ impl Visit {
         let body = json!({"userId": user, "concertId": self.concert});
         let entry = self.insist(|| self.caller.post("/queue/tokens").key(&format!("{user}-e")).json(&body)).await?;
         let token = entry["token"].as_str()?.to_owned();
-        while self.insist(|| self.caller.get("/queue/token").token(&token)).await?["status"] != "ACTIVE" {
-            self.tally.lock().await.polls += 1;
-            tokio::time::sleep(POLL_EVERY).await;
-        }
+        self.is_called(&token).await?;
         let charge = || self.caller.patch(&format!("/point/{user}/charge")).key(&format!("{user}-c"));
         self.insist(|| charge().json(&json!({"amount": PRICE}))).await?;
         let body = json!({"performanceId": self.performance, "seats": [number]});
@@ -166,6 +163,25 @@ impl Visit {
         tally.sold += 1;
         tally.paid.push(paid["paymentId"].as_str()?.to_owned());
         Some(())
+    }
+
+    /// Polls until the turn begins. Returns `None` if it is over, such as after a jump of the clock.
+    async fn is_called(&self, token: &str) -> Option<()> {
+        loop {
+            let place = self.insist(|| self.caller.get("/queue/token").token(token)).await?;
+            let mut tally = self.tally.lock().await;
+            tally.polls += 1;
+            match place["status"].as_str()? {
+                "ACTIVE" => return Some(()),
+                "WAITING" => {}
+                _ => {
+                    *tally.refused.entry("turn-over".to_owned()).or_default() += 1;
+                    return None;
+                }
+            }
+            drop(tally);
+            tokio::time::sleep(POLL_EVERY).await;
+        }
     }
 
     /// Sends a request until it has an answer that a retry does not change. Returns `None` if that is a refusal.

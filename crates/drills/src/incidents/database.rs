@@ -35,6 +35,69 @@ impl Incident for Away {
     }
 }
 
+/// The primary is killed, and its standby takes over.
+pub(super) struct Failover;
+
+impl Incident for Failover {
+    const NAME: &'static str = "failover";
+
+    fn stage(&self) -> Stage {
+        Stage { wire: true, standby: true, ..Stage::default() }
+    }
+
+    async fn prepare(&mut self, scene: &mut Scene) {
+        let (_, url) = scene.parts.store.standby();
+        scene.shell.set("STANDBY", url);
+    }
+
+    async fn cause(&mut self, scene: &mut Scene) {
+        scene.parts.store.server().kill().await;
+    }
+
+    fn what(&self) -> &'static str {
+        "all processes of the primary are killed with SIGKILL"
+    }
+
+    async fn repair(&mut self, scene: &mut Scene) {
+        let (standby, _) = scene.parts.store.standby();
+        scene.parts.store.wire().retarget(standby.address()).await;
+    }
+
+    fn repaired(&self) -> &'static str {
+        "the address of the database leads to the former standby"
+    }
+}
+
+/// How far the clock of the database jumps, in seconds.
+const AHEAD: i64 = 600;
+
+/// The clock of the database jumps forward.
+pub(super) struct WrongClock;
+
+impl Incident for WrongClock {
+    const NAME: &'static str = "wrong-clock";
+
+    fn stage(&self) -> Stage {
+        Stage { own_clock: true, ..Stage::default() }
+    }
+
+    async fn cause(&mut self, scene: &mut Scene) {
+        scene.parts.store.server().set_clock_ahead(AHEAD);
+    }
+
+    fn what(&self) -> &'static str {
+        "the clock of the database jumps ten minutes forward"
+    }
+
+    async fn repair(&mut self, scene: &mut Scene) {
+        scene.parts.store.server().set_clock_ahead(0);
+    }
+
+    fn repaired(&self) -> &'static str {
+        "the clock of the database was set back"
+    }
+}
+
 /// No file of Postgres grows any more, and its log needs a new one.
 pub(super) struct DiskFull;
 

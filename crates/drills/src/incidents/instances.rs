@@ -55,6 +55,7 @@ impl Incident for TooMany {
         while let Some(session) = scene.try_session().await {
             scene.sessions.push(session);
         }
+        scene.sessions.push(sql);
     }
 
     fn what(&self) -> &'static str {

@@ -53,10 +53,12 @@ pub const NAMES: &[&str] = &[
     "events-unknown",
     "redis-unsafe",
     "log-growth",
+    "wrong-clock",
     "redis-away",
     "instance-dead",
     "database-away",
     "disk-full",
+    "failover",
     "messages-lost",
     "dead-letter",
     "deadlocks",
@@ -70,6 +72,7 @@ pub(crate) fn parts_of(name: &str) -> &'static [&'static str] {
     match name {
         "platform-away" | "kafka-away" | "part-degraded" | "messages-lost" => &["java", "maven", "kafka"],
         "log-growth" => &["sqlite3"],
+        "wrong-clock" => &["faketime"],
         _ => &[],
     }
 }
@@ -82,6 +85,8 @@ pub(crate) async fn run_named(name: &str, program: &Path, pace: Pace) -> Outcome
     match name {
         "database-away" => run(database::Away, program, pace).await,
         "disk-full" => run(database::DiskFull, program, pace).await,
+        "failover" => run(database::Failover, program, pace).await,
+        "wrong-clock" => run(database::WrongClock, program, pace).await,
         "redis-away" => run(redis::Away, program, pace).await,
         "redis-unsafe" => run(redis::Unsafe, program, pace).await,
         "kafka-away" => run(events::KafkaAway, program, pace).await,

@@ -29,6 +29,10 @@ pub(crate) struct Stage {
     pub(crate) sqlite: bool,
     /// Whether a wire cutter is between the instances and Postgres.
     pub(crate) wire: bool,
+    /// Whether a standby keeps every commit. It needs the wire, which then leads to the server that is in use.
+    pub(crate) standby: bool,
+    /// Whether Postgres has a clock that the drill sets.
+    pub(crate) own_clock: bool,
     /// Parameters of Postgres.
     pub(crate) parameters: &'static [(&'static str, &'static str)],
     /// Whether the disk of Postgres can be filled.
@@ -51,6 +55,8 @@ impl Default for Stage {
             consumer: Consumer::Never,
             sqlite: false,
             wire: false,
+            standby: false,
+            own_clock: false,
             parameters: &[],
             small_disk: false,
             sessions: None,

@@ -11,6 +11,7 @@ use super::Stage;
 pub(crate) struct Store {
     database: Option<Database>,
     wire: Option<WireCutter>,
+    standby: Option<Server>,
     server: Option<Server>,
 }
 
@@ -18,7 +19,7 @@ impl Store {
     /// Starts what the stage needs, with the schema of this program.
     pub(super) async fn start(program: &Path, stage: &Stage) -> Self {
         if stage.sqlite {
-            return Self { database: None, wire: None, server: None };
+            return Self { database: None, wire: None, standby: None, server: None };
         }
         let mut setup = stage.parameters.iter().fold(Setup::durable(), |setup, (name, value)| setup.set(name, value));
         if stage.small_disk {
@@ -27,10 +28,14 @@ impl Store {
         if let Some(sessions) = stage.sessions {
             setup = setup.set("max_connections", sessions).set("max_wal_senders", 0).set("wal_level", "minimal");
         }
+        if stage.own_clock {
+            setup = setup.with_own_clock();
+        }
         let server = setup.start().await;
         let database = server.migrated(program).await;
+        let standby = if stage.standby { Some(heir(&server).await) } else { None };
         let wire = if stage.wire { Some(WireCutter::start(server.address()).await) } else { None };
-        Self { database: Some(database), wire, server: Some(server) }
+        Self { database: Some(database), wire, standby, server: Some(server) }
     }
 
     /// An instance that uses it.
@@ -66,11 +71,28 @@ impl Store {
         self.wire.as_ref().expect("a wire cutter")
     }
 
-    /// The URL for an operator.
+    /// The standby, and its URL.
+    ///
+    /// # Panics
+    /// If the stage has none.
+    pub(crate) fn standby(&self) -> (&Server, String) {
+        let standby = self.standby.as_ref().expect("a standby");
+        (standby, self.database().url_at(standby.address()))
+    }
+
+    /// The URL for an operator: past the wire, unless that leads to the server that is in use.
     pub(super) fn url(&self, launch: &Launch) -> String {
         match &self.database {
+            Some(database) if self.standby.is_some() => database.url_at(self.wire().address()),
             Some(database) => database.url(),
             None => format!("sqlite://{}/onsale.db", launch.folder().display()),
         }
     }
+}
+
+/// A standby that must have each commit before it is answered.
+async fn heir(server: &Server) -> Server {
+    let standby = server.standby("heir").await;
+    server.synchronous("heir").await;
+    standby
 }

@@ -37,7 +37,7 @@ pub enum Step {
 pub struct Page {
     /// The name of its file without the ending, which is the name of its drill.
     pub name: String,
-    /// The whole text.
+    /// Its text, from the title to the last line.
     pub text: String,
     sections: Vec<(String, String)>,
 }
@@ -58,7 +58,7 @@ impl Page {
         Ok(Self::of(name, &text))
     }
 
-    /// Cuts a text.
+    /// Cuts a text into sections.
     pub fn of(name: &str, text: &str) -> Self {
         let mut sections: Vec<(String, String)> = Vec::new();
         for line in text.lines() {

@@ -13,7 +13,7 @@ use tokio::task::{JoinHandle, JoinSet};
 
 use crate::Outcome;
 
-/// Interval of arrivals.
+/// Interval between two arrivals.
 const ARRIVE_EVERY: Duration = Duration::from_millis(300);
 
 /// Interval of the polls of one buyer.
@@ -33,7 +33,7 @@ pub(crate) const PRICE: i64 = 1_000;
 pub(crate) struct Tally {
     /// Answers that did what was requested.
     pub(crate) good: u64,
-    /// Polls among them.
+    /// Number of polls among them.
     pub(crate) polls: u64,
     /// Answers 429 and 5xx, which a client retries.
     pub(crate) later: u64,

@@ -17,7 +17,7 @@ use crate::scene::{Answer, Consumer, Scene, Stage};
 /// Charges that make more events than the alert allows to wait.
 const CHARGES: u32 = 10_500;
 
-/// Requests at once.
+/// Number of requests at once.
 const AT_ONCE: u32 = 24;
 
 /// The data platform answers 500 to every post, while the sale is busy.

@@ -28,7 +28,7 @@ pub(crate) trait Incident {
     /// What must be there before buyers arrive.
     async fn prepare(&mut self, _scene: &mut Scene) {}
 
-    /// Causes the incident.
+    /// Causes the incident. Returns as soon as the cause is there.
     async fn cause(&mut self, scene: &mut Scene);
 
     /// A sentence for the timeline: what was done.

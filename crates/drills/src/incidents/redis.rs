@@ -1,4 +1,4 @@
-//! Incidents of Redis.
+//! Incidents of Redis: it is away, or may evict places.
 
 use super::Incident;
 use crate::scene::Scene;

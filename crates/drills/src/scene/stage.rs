@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 pub(crate) enum Consumer {
     /// Never: the drill needs none.
     Never,
-    /// With the instances.
+    /// Together with the instances.
     AtOnce,
     /// When the drill starts it.
     Later,
@@ -33,7 +33,7 @@ pub(crate) struct Stage {
     pub(crate) standby: bool,
     /// Whether Postgres has a clock that the drill sets.
     pub(crate) own_clock: bool,
-    /// Parameters of Postgres.
+    /// Parameters of Postgres, each with its value.
     pub(crate) parameters: &'static [(&'static str, &'static str)],
     /// Whether the disk of Postgres can be filled.
     pub(crate) small_disk: bool,

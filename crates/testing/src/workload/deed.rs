@@ -31,7 +31,7 @@ impl What {
         }
     }
 
-    /// The refusal that this request gets if `earlier`, whose outcome no answer told, took effect after all. A database
+    /// The refusal that this request gets if `earlier`, whose outcome no answer showed, took effect after all. A database
     /// that stood still commits what it had received when it goes on, perhaps after the caller has read the state.
     fn late(&self, earlier: &Self) -> Option<&'static str> {
         match (earlier, self) {

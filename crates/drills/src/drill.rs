@@ -49,7 +49,7 @@ pub(crate) async fn run<I: Incident>(mut incident: I, program: &Path, pace: Pace
     incident.cause(&mut scene).await;
     timeline.note(incident.what());
     let went = follow(&mut incident, &page, &mut scene, (&traffic, &before), &mut timeline).await;
-    let went = match went {
+    match went {
         Ok((to_signal, to_end, during)) => {
             let seconds = traffic.sells(SOLD).await?;
             timeline.note(format!("{SOLD} more buyers have paid within {seconds:.1} s"));
@@ -59,8 +59,7 @@ pub(crate) async fn run<I: Incident>(mut incident: I, program: &Path, pace: Pace
         }
         // The buyers end with the runtime.
         Err(error) => Err(format!("{error}\nbuyers: {:?}\n{}", traffic.tally().await.since(&before), timeline.lines())),
-    };
-    went
+    }
 }
 
 /// From the signal to the end check. Returns the seconds to both, and what buyers saw until then.

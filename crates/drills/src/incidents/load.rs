@@ -62,7 +62,7 @@ impl Incident for Overload {
     fn stage(&self) -> Stage {
         allow_open_files(OPEN_FILES);
         let settings = vec![("ONSALE_DATABASE_LANES", "1".to_owned())];
-        Stage { instances: 1, wire: true, settings, ..Stage::default() }
+        Stage { instances: 2, wire: true, settings, ..Stage::default() }
     }
 
     async fn cause(&mut self, scene: &mut Scene) {

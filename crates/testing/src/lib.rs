@@ -40,7 +40,7 @@ pub use faults::{Fault, Faults};
 pub use folder::is_shared;
 pub use instance::{Instance, Launch};
 pub use instant::{iso, now_millis};
-pub use limits::allow_open_files;
+pub use limits::{Limited, Limits, Means, Usage, allow_open_files};
 pub use network::{Network, in_own_network};
 pub use nginx::Nginx;
 pub use part::{absent, without};

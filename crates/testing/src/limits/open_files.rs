@@ -1,4 +1,4 @@
-//! Limits of the operating system on this process.
+//! The limit on open files of this process.
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 

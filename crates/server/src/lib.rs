@@ -9,6 +9,7 @@ mod properties;
 mod sale;
 mod secret;
 mod settings;
+mod size;
 mod telemetry;
 mod token;
 

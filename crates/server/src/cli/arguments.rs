@@ -54,6 +54,7 @@ pub(super) fn command() -> Command {
             "Request /healthz of the server at --listen; exit 1 if it does not answer 200",
         ))
         .subcommand(Command::new("openapi").about("Print the OpenAPI document"))
+        .subcommand(super::size::command())
         .subcommand(
             Command::new("completions").about("Print a shell's completion script").arg(
                 Arg::new("shell").required(true).value_parser(value_parser!(Shell)).help("The shell to complete in"),

@@ -12,6 +12,7 @@ mod relay;
 mod seed;
 mod serve;
 mod signals;
+mod size;
 mod start_line;
 
 use std::fmt::Display;
@@ -56,7 +57,7 @@ fn run_command(matches: &ArgMatches) -> Outcome {
     };
     let flags = Flags::read(matches)?;
     match name {
-        "openapi" | "completions" => flags.refuse(name)?,
+        "openapi" | "size" | "completions" => flags.refuse(name)?,
         _ => {}
     }
     let settings = || flags.settings(name);
@@ -70,6 +71,7 @@ fn run_command(matches: &ArgMatches) -> Outcome {
         "consume" => relay::consume(&settings()?),
         "health" => health::run(flags.listen()?),
         "openapi" => print(&format!("{:#}", crate::http::document(None))),
+        "size" => size::run(given),
         "completions" => arguments::completions(given),
         _ => Err(Failed::Usage(format!("{name} is not a command; see onsale --help"))),
     }

@@ -58,7 +58,7 @@ const CONNECTION_KILOBYTES: u64 = 26;
 const SERVER_MEGABYTES: u64 = 64;
 
 /// Bytes, of an amount such as `512M`, `512Mi` or `1G`: these all count in powers of 1,024 where they are used here.
-fn bytes(amount: &str) -> u64 {
+pub(crate) fn bytes(amount: &str) -> u64 {
     let digits = amount.trim_end_matches(|letter: char| letter.is_ascii_alphabetic());
     let unit = match &amount[digits.len()..] {
         "M" | "Mi" => 1 << 20,

@@ -11,6 +11,7 @@ mod image;
 mod kubernetes;
 mod natively;
 mod secrets;
+mod sizes;
 #[path = "../support/mod.rs"]
 mod support;
 mod systemd;

@@ -14,7 +14,7 @@ async fn shown(arguments: &[&str]) -> String {
     String::from_utf8(run.stdout).unwrap()
 }
 
-const COMMANDS: [&str; 7] = ["serve", "migrate", "seed", "audit", "events", "openapi", "completions"];
+const COMMANDS: [&str; 8] = ["serve", "migrate", "seed", "audit", "events", "openapi", "size", "completions"];
 
 #[tokio::test]
 async fn help_names_every_command_and_setting() {
@@ -106,6 +106,7 @@ async fn a_reader_that_goes_away_is_no_failure() {
         vec!["--version"],
         vec!["serve", "--help"],
         vec!["openapi"],
+        vec!["size", "--figures"],
         vec!["audit"],
         vec!["events"],
         vec!["events", "--json"],

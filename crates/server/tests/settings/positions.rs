@@ -173,9 +173,9 @@ async fn a_flag_that_is_given_twice_is_refused() {
 #[tokio::test]
 async fn a_flag_without_effect_on_a_command_is_refused_or_logged() {
     let launch = launch();
-    for command in ["openapi", "completions"] {
-        let arguments = [&["--database-url", MEANT, command][..], if command == "openapi" { &[] } else { &["bash"] }];
-        assert_bad(&launch.run(&arguments.concat()).await, &["--database-url", command]);
+    for command in [&["openapi"][..], &["completions", "bash"], &["size", "--figures"]] {
+        let arguments = [&["--database-url", MEANT], command].concat();
+        assert_bad(&launch.run(&arguments).await, &["--database-url", command[0]]);
     }
     let views: [&[&str]; 4] = [&["--follow"], &["--json"], &["--state", "dead"], &["-f", "--from-start"]];
     for view in views {

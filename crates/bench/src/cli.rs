@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{Arg, ArgAction, Command, value_parser};
 use onsale_load_generator::Outcome;
 
+use crate::load::sizes::{self, Sizes};
 use crate::load::{self, Load};
 use crate::row::Row;
 use crate::scale::Scale;
@@ -22,6 +23,8 @@ pub(crate) enum Plan {
     Audit(PathBuf),
     /// Runs, lists or shows the scenarios of the load test.
     Load(Load),
+    /// Measures instances under limits of processor and memory.
+    Sizes(Sizes),
     /// Serves a reference handler, for another process of this program.
     ServeEmpty,
     /// Serves the reference handler that awaits one `INCR` on the Redis with this URL.
@@ -55,8 +58,8 @@ fn command() -> Command {
         .arg(
             Arg::new("words").value_name("WORD").num_args(0..).help(
                 "A suite (postgres, room, reads, events, grown; without one: the program alone), a size (quick), profile, \
-                 list, or part of the name of a row. Also: page, audit FILE, and load [list|quick|page] [SCENARIO..] \
-                 [sqlite|shared] [rust|gatling]",
+                 list, or part of the name of a row. Also: page, audit FILE, load [list|quick|page] [SCENARIO..] \
+                 [sqlite|shared] [rust|gatling], and sizes [list|quick|page] [knee|line] [sqlite|shared]",
             ),
         )
         .arg(file("doc", "Write the raw output next to this page, and fill in its tables and charts"))
@@ -80,6 +83,10 @@ pub(crate) fn read() -> Outcome<Plan> {
         let (program, is_tiny) = (matches.remove_one("program"), matches.get_flag("tiny"));
         let factors = load::Factors { scale, stretch, knee };
         return load::read(rest, is_tiny, (factors, document, program)).map(Plan::Load);
+    }
+    if let Some((sizes::SUITE, rest)) = words.split_first().map(|(first, rest)| (first.as_str(), rest)) {
+        let (program, is_tiny) = (matches.remove_one("program"), matches.get_flag("tiny"));
+        return sizes::read(rest, is_tiny, document, program).map(Plan::Sizes);
     }
     match words.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         [crate::machine::references::EMPTY] => return Ok(Plan::ServeEmpty),

@@ -45,6 +45,7 @@ fn main() -> ExitCode {
         Plan::Page(document) => Page::at(&document).fill().map(|()| true),
         Plan::Audit(log) => audit(&log),
         Plan::Load(given) => load::load(&given),
+        Plan::Sizes(given) => load::sizes::sizes(&given),
         Plan::ServeEmpty => references::serve_empty().map(|()| true),
         Plan::ServeIncr(url) => references::serve_incr(&url).map(|()| true),
     });

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
-use onsale_testing::{absent, without};
+use onsale_testing::{Means, absent, without};
 use serde_json::Value;
 
 const BENCH: &str = env!("CARGO_BIN_EXE_onsale-bench");
@@ -103,6 +103,41 @@ fn each_call_of_both_generators_and_each_code_is_in_the_openapi_document() {
     }
     let more: Vec<_> = script.difference(&ours).collect();
     assert!(more.is_empty(), "the scripts have other calls, or other codes: {more:?}");
+}
+
+/// Runs sizes. None may have wrong books.
+fn sizes(words: &[&str]) -> String {
+    let mut command = Command::new(BENCH);
+    command.arg("--program").arg(program()).arg("sizes").args(words).stdin(Stdio::null());
+    let Output { status, stdout, stderr } = command.output().unwrap();
+    let (stdout, stderr) = (String::from_utf8_lossy(&stdout).into_owned(), String::from_utf8_lossy(&stderr));
+    assert!(status.success() && !stdout.contains("WRONG"), "{stdout}{stderr}");
+    stdout
+}
+
+#[test]
+fn an_instance_under_limits_is_measured_and_its_books_survive_a_kill_for_memory() {
+    if !Means::first().is_exact() {
+        // The tests of limits print that they are skipped.
+        return;
+    }
+    let output = sizes(&["--tiny"]);
+    for part in ["knee sqlite 1 × 0.50 CPU 256 MB: knee ", ": killed for memory after ", " 0 lost; audit passed"] {
+        assert!(output.contains(part), "{part}: {output}");
+    }
+    assert!(!output.contains("not measured"), "{output}");
+}
+
+#[test]
+fn the_quick_sizes_run() {
+    // Some minutes.
+    let is_wanted = std::env::var_os("ONSALE_TEST_LONG").is_some();
+    if !is_wanted || !Means::first().is_exact() || without("postgres") || without("redis") {
+        return;
+    }
+    let output = sizes(&["quick"]);
+    assert_eq!(output.matches(": knee ").count(), 4, "{output}");
+    assert!(output.contains("killed for memory"), "{output}");
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! A server program in a temporary folder, started so that nothing disturbs a measurement: its output goes to a file.
 
+use std::ffi::OsStr;
 use std::fs::File;
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
@@ -19,6 +20,8 @@ pub(super) const ADMIN_KEY: &str = "an-admin-key-for-benchmarks-only";
 #[derive(Debug)]
 pub struct Program {
     path: PathBuf,
+    /// Words in front of its command line.
+    prefix: Vec<String>,
     folder: TempDir,
     arguments: Vec<String>,
     environment: Vec<(String, String)>,
@@ -41,11 +44,26 @@ impl Program {
     /// # Errors
     /// If it does not start. The error contains its log.
     pub fn start_with(path: &Path, arguments: &[&str], environment: &[(&str, &str)]) -> Outcome<Self> {
+        Self::start_under(&[], path, arguments, environment)
+    }
+
+    /// [`Program::start_with`] by a command line that begins with these words, and that becomes the program. They are not used
+    /// for [`Program::run`].
+    ///
+    /// # Errors
+    /// If it does not start. The error contains its log.
+    pub fn start_under(
+        prefix: &[String],
+        path: &Path,
+        arguments: &[&str],
+        environment: &[(&str, &str)],
+    ) -> Outcome<Self> {
         let environment: Vec<_> = environment.iter().map(|(name, value)| ((*name).into(), (*value).into())).collect();
         let arguments: Vec<String> = arguments.iter().map(|argument| (*argument).to_owned()).collect();
         let folder = tempfile::Builder::new().prefix("onsale-load-").tempdir()?;
-        let (child, address) = launch(path, folder.path(), (&arguments, &environment), "127.0.0.1:0")?;
-        Ok(Self { path: path.to_owned(), folder, arguments, environment, child, address })
+        let prefix = prefix.to_owned();
+        let (child, address) = launch((&prefix, path), folder.path(), (&arguments, &environment), "127.0.0.1:0")?;
+        Ok(Self { path: path.to_owned(), prefix, folder, arguments, environment, child, address })
     }
 
     /// Kills it with `SIGKILL`, and waits for its end.
@@ -64,8 +82,30 @@ impl Program {
     /// If it does not start. The error contains its log.
     pub fn restart(&mut self) -> Outcome<()> {
         let with = (&self.arguments[..], &self.environment[..]);
-        self.child = launch(&self.path, self.folder.path(), with, &self.address.to_string())?.0;
+        let program = (&self.prefix[..], self.path.as_path());
+        self.child = launch(program, self.folder.path(), with, &self.address.to_string())?.0;
         Ok(())
+    }
+
+    /// Removes the words in front of the command line, so that the next [`Program::restart`] starts the program alone.
+    pub fn drop_prefix(&mut self) {
+        self.prefix.clear();
+    }
+
+    /// How it ended; `None` while it runs.
+    ///
+    /// # Errors
+    /// If the system does not know it.
+    pub fn ended(&mut self) -> Outcome<Option<ExitStatus>> {
+        Ok(self.child.try_wait()?)
+    }
+
+    /// Waits for its end.
+    ///
+    /// # Errors
+    /// If the system does not know it.
+    pub fn wait(&mut self) -> Outcome<ExitStatus> {
+        Ok(self.child.wait()?)
     }
 
     /// The address at which it listens.
@@ -141,13 +181,16 @@ impl Drop for Program {
 
 /// Starts a program that listens at this address, and returns when it does, with the address that it printed.
 fn launch(
-    path: &Path,
+    (prefix, path): (&[String], &Path),
     folder: &Path,
     (arguments, environment): (&[String], &[(String, String)]),
     listen: &str,
 ) -> Outcome<(Child, SocketAddr)> {
     let log = folder.join("log");
-    let mut child = command(path, folder, environment)
+    let program = prefix.first().map_or(path, Path::new);
+    let rest = prefix.iter().skip(1).map(AsRef::<OsStr>::as_ref);
+    let mut child = command(program, folder, environment)
+        .args(rest.chain((!prefix.is_empty()).then_some(path.as_os_str())))
         .args(arguments)
         .env("ONSALE_LISTEN", listen)
         .env("ONSALE_ADMIN_KEY", ADMIN_KEY)

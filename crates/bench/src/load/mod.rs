@@ -15,6 +15,7 @@ mod run;
 mod sale;
 mod scenario;
 mod show;
+pub(crate) mod sizes;
 mod verdict;
 mod watch;
 mod words;
@@ -85,6 +86,7 @@ fn run_all(scenarios: &Scenarios, given: &Given) -> Outcome<bool> {
                     scenario,
                     objectives: &objectives,
                     deployment: *deployment,
+                    frame: None,
                     gatling,
                     factors: factors(scenario, given),
                     knee,

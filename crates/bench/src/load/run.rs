@@ -12,7 +12,7 @@ use super::calls::Kind;
 use super::crowd::Crowd;
 use super::gatling::Gatling;
 use super::record::{Counts, Record};
-use super::sale::{ACTIVE_SECONDS, CLAIM_SECONDS, Deployment, Sale};
+use super::sale::{ACTIVE_SECONDS, CLAIM_SECONDS, Deployment, Frame, Sale};
 use super::scenario::{Factors, Journey, Objective, Party, Scenario};
 use super::verdict::{Evidence, misses};
 use super::watch::{Group, Metrics, Probe, Watch};
@@ -47,6 +47,8 @@ pub(super) struct Task<'a> {
     pub(super) scenario: Scenario,
     pub(super) objectives: &'a [Objective],
     pub(super) deployment: Deployment,
+    /// Limits of the instances and of Redis; also the number of instances.
+    pub(super) frame: Option<&'a Frame>,
     /// The generator; with Gatling its libraries.
     pub(super) gatling: Option<&'a Gatling>,
     pub(super) factors: Factors,
@@ -100,7 +102,7 @@ impl Task<'_> {
         if levels.iter().flatten().any(|party| party.journey == Journey::Connect) {
             allow_open_files(u64::from(persons) + OPEN_FILES);
         }
-        let mut sale = Sale::start(machine, self.deployment, (self.scenario, self.factors), persons)?;
+        let mut sale = Sale::start(machine, self.deployment, (self.scenario, self.factors), (persons, self.frame))?;
         let mut log = Log::new(self.room(), now_millis());
         let log_began = Instant::now();
         for number in 0..persons {

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use onsale_load_generator::Outcome;
+use onsale_testing::Limited;
 use onsale_testing::redis::{Keeps, Redis};
 use serde_json::json;
 use tokio::runtime::Runtime;
@@ -46,6 +47,21 @@ impl Deployment {
     }
 }
 
+/// The groups that limit the parts of a sale.
+#[derive(Debug, Default)]
+pub(super) struct Frame {
+    /// One for each instance.
+    pub(super) instances: Vec<Limited>,
+    pub(super) redis: Option<Limited>,
+}
+
+impl Frame {
+    /// The words in front of the command line of each instance.
+    fn prefixes(&self) -> Vec<Vec<String>> {
+        self.instances.iter().map(Limited::prefix).collect()
+    }
+}
+
 /// A sale that runs.
 pub(super) struct Sale<'m> {
     pub(super) servers: Vec<Server>,
@@ -67,7 +83,7 @@ impl<'m> Sale<'m> {
         machine: &'m Machine,
         deployment: Deployment,
         (scenario, factors): (Scenario, Factors),
-        persons: u32,
+        (persons, frame): (u32, Option<&Frame>),
     ) -> Outcome<Self> {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
         let is_shared = deployment == Deployment::Shared;
@@ -88,8 +104,12 @@ impl<'m> Sale<'m> {
         environment.extend(redis.as_ref().map(|redis| ("ONSALE_REDIS_URL".to_owned(), redis.url())));
         let environment: Vec<(&str, &str)> =
             environment.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
-        let instances = if is_shared { 3 } else { 1 };
-        let servers = (0..instances).map(|_| machine.server(&[], &environment)).collect::<Outcome<Vec<Server>>>()?;
+        let prefixes = frame.map_or_else(|| vec![Vec::new(); if is_shared { 3 } else { 1 }], Frame::prefixes);
+        if let (Some(limited), Some(redis)) = (frame.and_then(|frame| frame.redis.as_ref()), &redis) {
+            limited.adopt(&redis.ids())?;
+        }
+        let start = |prefix: &Vec<String>| machine.server_under(prefix, &environment);
+        let servers = prefixes.iter().map(start).collect::<Outcome<Vec<Server>>>()?;
         let (venue, seats) = venue(&servers, (scenario, factors), persons)?;
         Ok(Self { servers, redis, _runtime: runtime, postgres, venue, seats })
     }

@@ -122,6 +122,11 @@ impl Scenarios {
 }
 
 impl Scenario {
+    /// A scenario of another file.
+    pub(super) fn of(value: &'static Value) -> Self {
+        Self(value)
+    }
+
     /// Its name on the command line.
     pub(super) fn name(self) -> &'static str {
         self.text("name")

@@ -1,6 +1,6 @@
 //! The words and options of `./bench load`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use onsale_load_generator::Outcome;
 
@@ -54,10 +54,18 @@ type Options = (Factors, Option<PathBuf>, Option<PathBuf>);
 impl Given {
     /// The program to measure.
     pub(super) fn program(&self) -> Outcome<PathBuf> {
-        match &self.program {
-            Some(program) => Ok(program.canonicalize().map_err(|error| format!("{}: {error}", program.display()))?),
-            None => Ok(std::env::current_exe()?.with_file_name("onsale")),
-        }
+        program(self.program.as_deref())
+    }
+}
+
+/// The program to measure: this one, or that next to this program.
+///
+/// # Errors
+/// If it does not exist.
+pub(super) fn program(given: Option<&Path>) -> Outcome<PathBuf> {
+    match given {
+        Some(program) => Ok(program.canonicalize().map_err(|error| format!("{}: {error}", program.display()))?),
+        None => Ok(std::env::current_exe()?.with_file_name("onsale")),
     }
 }
 

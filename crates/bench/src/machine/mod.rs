@@ -75,6 +75,17 @@ impl Machine {
         Server::start(&self.program, flags, environment)
     }
 
+    /// [`Machine::server`] by a command line that begins with these words.
+    pub(crate) fn server_under(&self, prefix: &[String], environment: &[(&str, &str)]) -> Outcome<Server> {
+        Server::start_under(prefix, &self.program, &[], environment)
+    }
+
+    /// A machine whose Postgres has these shared buffers, such as `64MB`. It starts at once.
+    pub(crate) fn with_postgres(self, shared_buffers: &str) -> Outcome<Self> {
+        let started = Postgres::start_with(&self.program, self.scale, self.profiles.is_some(), shared_buffers)?;
+        Ok(Self { postgres: OnceCell::from(started), ..self })
+    }
+
     /// Starts to record a profile for the duration of one slice, if profiles are recorded.
     pub(crate) fn record(&self, server: &Server, name: &str) -> Outcome<Option<Recording>> {
         let Some(folder) = &self.profiles else { return Ok(None) };

@@ -30,10 +30,15 @@ impl Postgres {
     /// Starts a server. Its WAL may grow for a whole row before a checkpoint: one that starts in a single
     /// measurement would distort the comparison.
     pub(crate) fn start(program: &Path, scale: Scale, is_profiled: bool) -> Outcome<Self> {
+        Self::start_with(program, scale, is_profiled, "256MB")
+    }
+
+    /// [`Postgres::start`] with other shared buffers.
+    pub(crate) fn start_with(program: &Path, scale: Scale, is_profiled: bool, shared_buffers: &str) -> Outcome<Self> {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
         let mut setup = Setup::durable()
             .set("max_connections", 200)
-            .set("shared_buffers", "256MB")
+            .set("shared_buffers", shared_buffers)
             .set("max_wal_size", "8GB")
             .set("min_wal_size", "2GB")
             .set("checkpoint_timeout", "30min");

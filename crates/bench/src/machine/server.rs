@@ -13,8 +13,18 @@ pub(crate) struct Server {
 impl Server {
     /// Starts the program in a new folder.
     pub(crate) fn start(program: &Path, flags: &[&str], environment: &[(&str, &str)]) -> Outcome<Self> {
+        Self::start_under(&[], program, flags, environment)
+    }
+
+    /// [`Server::start`] by a command line that begins with these words.
+    pub(crate) fn start_under(
+        prefix: &[String],
+        program: &Path,
+        flags: &[&str],
+        environment: &[(&str, &str)],
+    ) -> Outcome<Self> {
         let arguments: Vec<&str> = ["serve", "--log", "warn"].iter().chain(flags).copied().collect();
-        let program = Program::start_with(program, &arguments, environment)?;
+        let program = Program::start_under(prefix, program, &arguments, environment)?;
         let admin = Admin::of(program.address());
         Ok(Self { program, admin })
     }

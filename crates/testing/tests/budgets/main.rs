@@ -9,5 +9,6 @@ mod manifests;
 mod sizes;
 mod sources;
 mod tables;
+mod talk;
 mod walks;
 mod weeks;

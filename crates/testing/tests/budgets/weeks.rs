@@ -121,6 +121,9 @@ fn no_command(command: &str) -> Option<String> {
             let unknown = |word: &&&str| !["quick", "list"].contains(*word) && !text.contains(**word);
             sections.iter().find(unknown).map(|word| format!("./bench {suite} has no section {word}"))
         }
+        ["./talk", word] => {
+            (!script("talk").contains(&format!("#   ./talk {word} "))).then(|| format!("./talk has no {word}"))
+        }
         ["cargo", ref words @ ..] => no_cargo(words),
         ["onsale", subcommand, ..] => {
             let arguments = script("crates/server/src/cli/arguments.rs") + &script("crates/server/src/cli/mod.rs");
@@ -198,6 +201,7 @@ fn a_missing_page_test_or_command_is_found() {
         "./test --never",
         "./bench locks never",
         "./bench never",
+        "./talk never",
         "onsale never",
         "cargo run",
         "cargo test --workspace --test never",

@@ -59,7 +59,8 @@ fn column_of(head: &[String], column: &str) -> Option<usize> {
     same.nth(number.checked_sub(1)?).map(|(index, _)| index)
 }
 
-/// The cell in a column of a row. The row is named by its first cell, or by its first cells with ` / ` between them; the
+/// The cell in a column of a row. The row is named by its first cell, by its first cells with ` / ` between them, or by an
+/// empty text if the table has one row; the
 /// heading by its beginning, and by an empty text if the section has none. `None` if the section has no table: it was not
 /// measured yet.
 ///
@@ -73,7 +74,8 @@ pub(super) fn cell(section: &str, heading: &str, row: &str, column: &str) -> Res
     let wanted: Vec<&str> = row.split(" / ").collect();
     for sheet in sheets.iter().filter(|sheet| sheet.heading.starts_with(heading)) {
         let is_row = |cells: &&Vec<String>| {
-            wanted.iter().zip(cells.iter()).filter(|(one, other)| one == other).count() == wanted.len()
+            row.is_empty()
+                || cells.len() >= wanted.len() && wanted.iter().zip(cells.iter()).all(|(one, other)| one == other)
         };
         let found = sheet.rows.iter().find(is_row).zip(column_of(&sheet.head, column));
         if let Some(text) = found.and_then(|(cells, index)| cells.get(index)) {
@@ -104,6 +106,7 @@ mod tests {
         assert_eq!(found("one", "x"), is("1"));
         assert_eq!(found("one / q", "x"), is("3 (3 to 4)"));
         assert_eq!(found("one / q", "x #2"), is("5"));
+        assert_eq!(found("", "x #2"), is("2"));
         assert!(matches!(found("two", "x"), Some(Err(why)) if why.contains("Costs, 64 clients")));
         assert!(matches!(found("one", "x #3"), Some(Err(_))));
         assert_eq!(section(DOCUMENT, "c").map(|text| cell(text, "", "one", "x")), Some(Ok(None)));

@@ -86,11 +86,14 @@ fn cell(document: &str, figure: &Figure) -> Result<Option<String>, String> {
             let same = cells(line).into_iter().enumerate().filter(|(_, cell)| cell == name);
             column = same.map(|(index, _)| index).nth(nth.parse::<usize>().unwrap() - 1);
         }
+        let is_below = before.starts_with('|');
         before = line;
         let cells = cells(line);
-        if heading.starts_with(&figure.heading)
-            && wanted.iter().enumerate().all(|(at, text)| cells.get(at).is_some_and(|cell| cell == text))
-        {
+        let is_row = match figure.row.as_str() {
+            "" => line.starts_with('|') && is_below && !line.starts_with("| --"),
+            _ => wanted.iter().enumerate().all(|(at, text)| cells.get(at).is_some_and(|cell| cell == text)),
+        };
+        if heading.starts_with(&figure.heading) && is_row {
             if let Some(cell) = column.and_then(|column| cells.get(column)) {
                 return Ok(Some(cell.clone()));
             }
@@ -221,6 +224,7 @@ fn a_figure_that_is_in_no_table_is_found() {
         | one | p | 1 | 12,345 (1 to 2) |\n| two | q | – | 3 |\n<!-- end s -->\n";
     assert_eq!(wrong(document, &figure("one", "x #2"), "12,345"), None);
     assert_eq!(wrong(document, &figure("two / q", "x"), "–"), None);
+    assert_eq!(wrong(document, &figure("", "on"), "p"), None);
     assert!(wrong(document, &figure("one", "x #2"), "345").is_some(), "a part of a number");
     assert!(wrong(document, &figure("one", "x"), "2").is_some(), "another number");
     assert!(wrong(document, &figure("one / q", "x"), "1").is_some(), "another row");

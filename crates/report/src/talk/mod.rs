@@ -160,7 +160,7 @@ impl Maker<'_> {
 }
 
 /// A chart as part of a page: without its own styles, which would apply to the whole page, and without its ground. If it was
-/// not drawn yet, the place says so.
+/// not drawn yet, the place states that.
 fn chart(svg: &str, path: &str) -> String {
     let drawn = svg.split_once("<style>").zip(svg.split_once("</style>"));
     let Some(((start, _), (_, rest))) = drawn else {

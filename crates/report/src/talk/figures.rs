@@ -38,7 +38,7 @@ pub(super) struct Figures {
 /// parentheses.
 fn shown(cell: &str, show: &str) -> Result<String, String> {
     if let Some(end) = show.strip_prefix("before ") {
-        return Ok(cell.split(end).next().unwrap_or_default().to_owned());
+        return Ok(cell.split(end).next().unwrap_or_default().trim().to_owned());
     }
     match show.strip_prefix("after ") {
         Some(words) => {

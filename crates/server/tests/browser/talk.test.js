@@ -124,6 +124,7 @@ test("a swipe changes the slide, and an upright one does not", async (t) => {
   await swipe([300, 500], [80, 510]);
   await page.locator("#promises.now").waitFor();
   await swipe([200, 600], [190, 300]);
+  assert.equal(await shown(page), "promises");
   await swipe([80, 500], [300, 500]);
   await page.locator("#onsale.now").waitFor();
   await page.getByRole("button", { name: "Next slide" }).tap();

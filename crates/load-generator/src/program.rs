@@ -100,14 +100,6 @@ impl Program {
         Ok(self.child.try_wait()?)
     }
 
-    /// Waits for its end.
-    ///
-    /// # Errors
-    /// If the system does not know it.
-    pub fn wait(&mut self) -> Outcome<ExitStatus> {
-        Ok(self.child.wait()?)
-    }
-
     /// The address at which it listens.
     pub fn address(&self) -> SocketAddr {
         self.address

@@ -56,7 +56,5 @@ pub(crate) fn table(reports: &[Report]) -> String {
 pub(crate) fn document(report: &Report) -> std::io::Result<()> {
     let mut table = Table::new(HEAD);
     table.row(report.cells());
-    let refused: Vec<String> = report.during.refused.iter().map(|(code, count)| format!("{count} `{code}`")).collect();
-    let refused = if refused.is_empty() { String::new() } else { format!("\nRefused: {}.\n", refused.join(", ")) };
-    fill(&page::folder().join(report.drill).with_extension("md"), FIGURES, &format!("{table}{refused}"))
+    fill(&page::folder().join(report.drill).with_extension("md"), FIGURES, &table.to_string())
 }

@@ -90,10 +90,9 @@ fn cell(document: &str, figure: &Figure) -> Result<Option<String>, String> {
             "" => line.starts_with('|') && is_below && !line.starts_with("| --"),
             _ => wanted.iter().enumerate().all(|(at, text)| cells.get(at).is_some_and(|cell| cell == text)),
         };
-        if heading.starts_with(&figure.heading) && is_row {
-            if let Some(cell) = column.and_then(|column| cells.get(column)) {
-                return Ok(Some(cell.clone()));
-            }
+        let found = column.and_then(|column| cells.get(column));
+        if let Some(cell) = found.filter(|_| heading.starts_with(&figure.heading) && is_row) {
+            return Ok(Some(cell.clone()));
         }
     }
     Err(format!("no row \"{}\" with a column \"{}\" under \"{}\"", figure.row, figure.column, figure.heading))

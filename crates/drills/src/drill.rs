@@ -53,6 +53,7 @@ pub(crate) async fn run<I: Incident>(mut incident: I, program: &Path, pace: Pace
         Ok((to_signal, to_end, during)) => {
             let seconds = traffic.sells(SOLD).await?;
             timeline.note(format!("{SOLD} more buyers have paid within {seconds:.1} s"));
+            incident.end(&mut scene).await;
             let all = traffic.finish().await?;
             timeline.note(format!("{} payments were acknowledged, and all are there", all.sold));
             Ok(Report { drill: I::NAME, signal: page.alert().unwrap_or("audit").to_owned(), to_signal, to_end, during })

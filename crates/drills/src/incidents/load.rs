@@ -80,6 +80,11 @@ impl Incident for Overload {
         self.crowd.spawn(follow_rate(caller, scene.concert.clone(), allowed));
     }
 
+    async fn end(&mut self, scene: &mut Scene) {
+        self.crowd.abort_all();
+        scene.parts.store.wire().heal().await;
+    }
+
     fn what(&self) -> &'static str {
         "the room admits 50 a second, which is 10,000 persons who click: more than the database serves"
     }

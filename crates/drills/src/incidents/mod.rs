@@ -37,6 +37,9 @@ pub(crate) trait Incident {
     /// Ends the cause, at the mark of the page. Without that mark the commands of the page end it.
     async fn repair(&mut self, _scene: &mut Scene) {}
 
+    /// Ends what is left of the cause when buyers are served again, such as a crowd, so that all of them can finish.
+    async fn end(&mut self, _scene: &mut Scene) {}
+
     /// A sentence for the timeline: how the cause ended.
     fn repaired(&self) -> &'static str {
         "repaired"

@@ -4,8 +4,9 @@
 
 use std::borrow::Cow;
 
+use onsale_app::audit::source::ExtensionRow;
 use onsale_app::event::EventState;
-use onsale_domain::concert::{Seating, Section, Status};
+use onsale_domain::concert::{HoldEnd, Seating, Section, Status};
 use onsale_domain::lecture::HistoryKind;
 use onsale_domain::time::Timestamp;
 use onsale_domain::waiting_room::{Blocks, Gap, Memory, PlaceStanding, Window};
@@ -75,6 +76,7 @@ pub(crate) const FAMILIES: &[Family] = &[
     family("reservations", "performances", "performance_id"),
     family("seats", "performances", "performance_id"),
     family("payments", "performances", "performance_id"),
+    family("hold_extensions", "performances", "performance_id"),
 ];
 
 impl Family {
@@ -122,6 +124,29 @@ pub(crate) fn seating_from_text(text: &str) -> Option<Seating> {
     let stored: Vec<StoredSection<'_>> = serde_json::from_str(text).ok()?;
     let section = |StoredSection { from, to, grade, price }| Section { from, to, grade: grade.as_ref().into(), price };
     Seating::new(stored.into_iter().map(section).collect()).ok()
+}
+
+/// Parses extensions as `number version at seconds`, comma-separated and in order: each with its instant and seconds.
+/// `None` if the text is not of that form.
+pub(crate) fn extensions_from_text(text: &str) -> Option<Vec<ExtensionRow>> {
+    let one = |text: &str| {
+        let mut fields = text.split(' ');
+        let mut next = || fields.next();
+        let (number, version) = (next()?.parse().ok()?, next()?.parse().ok()?);
+        let (at, seconds) = (Timestamp::from_millis(next()?.parse().ok()?), next()?.parse().ok()?);
+        next().is_none().then_some(ExtensionRow { number, version, at, seconds })
+    };
+    text.split(',').map(one).collect()
+}
+
+/// The end of a hold: that of its row, with the extensions that the row does not contain, as text. `None` if the text is
+/// not of the form of [`extensions_from_text`].
+pub(crate) fn hold_end(until: Timestamp, extended: u64, further: Option<&str>) -> Option<HoldEnd> {
+    let end = HoldEnd { until, extended };
+    match further {
+        None => Some(end),
+        Some(text) => Some(end.after(extensions_from_text(text)?.iter().map(|row| (row.at, row.seconds)))),
+    }
 }
 
 /// Bytes of one admission in a stored window.
@@ -203,6 +228,11 @@ mod tests {
             assert_eq!(blocks_from_bytes(&blocks_to_bytes(&blocks)), Some(blocks));
         }
         let admissions = [(Timestamp::from_millis(1_000), 3), (Timestamp::from_millis(1_500), 4)];
+        let end = |until, extended| Some(HoldEnd { until: Timestamp::from_millis(until), extended });
+        assert_eq!(hold_end(Timestamp::from_millis(5_000), 3, None), end(5_000, 3));
+        // The last one came after the hold had lapsed.
+        let further = Some("4 8 4999 10,5 9 15000 20");
+        assert_eq!(hold_end(Timestamp::from_millis(5_000), 3, further), end(15_000, 5));
         let window = Window::from_parts(admissions);
         assert_eq!(window_from_bytes(&window_to_bytes(&window)), Some(window));
     }
@@ -215,5 +245,8 @@ mod tests {
         assert_eq!(blocks_from_bytes(&[&bytes[..], &[0; 23]].concat()), None, "half a range");
         assert!(window_from_bytes(&[0; 13]).is_none() && window_from_bytes(&[0; 11]).is_none());
         assert_eq!(seating_from_text("[]x"), None);
+        for text in ["", "1 2 3", "1 2 3 4 5", "1 2 3 4,", "1 2 x 4"] {
+            assert_eq!(hold_end(Timestamp::from_millis(9), 0, Some(text)), None, "{text}");
+        }
     }
 }

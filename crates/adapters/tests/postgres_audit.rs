@@ -53,6 +53,40 @@ const WRONGS: &[(&str, &[&str])] = &[
     ),
     ("DELETE FROM events WHERE event_id = id(13)", &["history has its event"]),
     ("UPDATE performances SET sold = 3 WHERE performance_id = id(21)", &["sold as many seats"]),
+    ("UPDATE performances SET holds = 2 WHERE performance_id = id(21)", &["counts its holds"]),
+    ("UPDATE reservations SET held_until = 101 WHERE status = 'HELD'", &["every reservation has"]),
+    ("UPDATE seats SET held_until = 101 WHERE NOT sold", &["every reservation has"]),
+    // An extension that the rows of holds lack is read with them.
+    (
+        "INSERT INTO hold_extensions VALUES (id(22), 1, id(20), 2, id(95), 99, 60, 1, 'late')",
+        &["holds and extensions", "every extension"],
+    ),
+    (
+        "INSERT INTO hold_extensions VALUES (id(22), 1, id(20), 2, id(95), 99, 60, 1, 'late');
+         UPDATE performances SET extensions = 1, version = 2, known_version = 2 WHERE performance_id = id(22);
+         INSERT INTO events SELECT topic, subject, 2, id(95), 95, 'onsale.holds.extended.v1', 1, '{\"performanceId\": \"' ||
+             subject || '\", \"at\": \"1970-01-01T00:00:00.099Z\", \"seconds\": 60, \"holds\": 1, \"reason\": \"late\"}'
+             FROM events WHERE event_id = id(31)",
+        &[],
+    ),
+    (
+        "INSERT INTO hold_extensions VALUES (id(22), 1, id(20), 2, id(95), 99, 60, 1, 'late');
+         UPDATE performances SET extensions = 1, version = 2, known_version = 2 WHERE performance_id = id(22);
+         INSERT INTO events SELECT topic, subject, 2, id(95), 95, 'onsale.holds.extended.v1', 1, '{\"performanceId\": \"' ||
+             subject || '\", \"at\": \"1970-01-01T00:00:00.099Z\", \"seconds\": 61, \"holds\": 1, \"reason\": \"late\"}'
+             FROM events WHERE event_id = id(31);
+         UPDATE reservations SET extended = 1 WHERE status = 'HELD'",
+        &["every reservation has", "every extension"],
+    ),
+    ("UPDATE performances SET sale_closed = true, known_version = version", &["every performance is closed if"]),
+    ("UPDATE rooms SET closed = true, known_version = version", &["every room is closed if"]),
+    ("UPDATE concerts SET closed = true", &["every performance is closed if", "every room is closed if"]),
+    ("UPDATE concerts SET version = 1", &["every room is closed if"]),
+    (
+        "INSERT INTO events SELECT topic, subject, 9, id(96), 96, 'onsale.performance.changed.v1', 1, '{\"closed\": true}'
+             FROM events WHERE event_id = id(31)",
+        &["every performance is closed if", "every event describes"],
+    ),
     ("DELETE FROM seats WHERE seat = 5", &["every reservation has"]),
     ("UPDATE seats SET reservation_id = id(30) WHERE seat = 5", &["has one owner", "every reservation has"]),
     ("UPDATE seats SET reservation_id = id(99) WHERE seat = 5", &["has one owner", "every reservation has"]),

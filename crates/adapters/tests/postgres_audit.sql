@@ -29,9 +29,10 @@ SELECT 'onsale.lectures', lecture_id, version, line_id, version, 'onsale.lecture
 FROM lecture_history;
 
 INSERT INTO concerts VALUES (id(20), 'concert', 'hall', 1);
-INSERT INTO performances VALUES
-    (id(21), id(20), 1, '[{"from": 1, "to": 10, "grade": "R", "price": 200}]', 10, 2, 4, 1),
-    (id(22), id(20), 2, '[{"from": 1, "to": 10, "grade": "R", "price": 200}]', 10, 0, 1, 1);
+INSERT INTO performances
+    (performance_id, concert_id, starts_at, sections, capacity, sold, version, known_version, updated_at, holds) VALUES
+    (id(21), id(20), 1, '[{"from": 1, "to": 10, "grade": "R", "price": 200}]', 10, 2, 4, 4, 1, 0),
+    (id(22), id(20), 2, '[{"from": 1, "to": 10, "grade": "R", "price": 200}]', 10, 0, 1, 1, 1, 1);
 INSERT INTO reservations VALUES
     (id(30), id(20), id(21), 'anna', 1, '{3,4}', 400, 1, 100, 'PAID', NULL),
     (id(31), id(20), id(22), 'carl', 2, '{5}', 200, 1, 100, 'HELD', NULL),

@@ -1,6 +1,7 @@
 //! The catalogue: all concerts and their performances in memory. Every client reads it, and administrators change it rarely.
 
 use parking_lot::{Mutex, MutexGuard};
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
@@ -145,7 +146,30 @@ impl Catalogue {
     /// If the database cannot be read.
     pub async fn know(&self, concerts: &[ConcertId], performances: &[PerformanceId]) -> Result<(), StoreError> {
         let index = self.index.load_full();
-        let concerts = concerts.iter().filter(|id| !index.programmes.contains_key(id)).copied().collect();
+        let concerts = concerts.iter().filter(|id| index.lacks(**id, 0)).copied().collect();
+        self.know_of(&index, concerts, performances).await
+    }
+
+    /// As [`Self::know`]. Also looks up concerts of which an older version is known: another instance has changed them.
+    ///
+    /// # Errors
+    /// If the database cannot be read.
+    pub async fn follow(
+        &self,
+        concerts: &[(ConcertId, u64)],
+        performances: &[PerformanceId],
+    ) -> Result<(), StoreError> {
+        let index = self.index.load_full();
+        let concerts = concerts.iter().filter(|(id, version)| index.lacks(*id, *version)).map(|(id, _)| *id).collect();
+        self.know_of(&index, concerts, performances).await
+    }
+
+    async fn know_of(
+        &self,
+        index: &Index,
+        concerts: HashSet<ConcertId>,
+        performances: &[PerformanceId],
+    ) -> Result<(), StoreError> {
         let performances = performances.iter().filter(|id| !index.showings.contains_key(id)).copied().collect();
         self.look_up(Sought { concerts, performances }).await
     }
@@ -206,10 +230,10 @@ impl Catalogue {
         self.sought.lock()
     }
 
-    /// Adds concerts and performances that are not known yet. Nothing is ever removed.
+    /// Adds concerts and performances that are not known yet, and newer versions of concerts. Nothing is ever removed.
     fn add(&self, concerts: &[Concert], performances: &[Performance]) {
         let known = self.index.load();
-        let is_new = concerts.iter().any(|concert| !known.programmes.contains_key(&concert.id))
+        let is_new = concerts.iter().any(|concert| known.lacks(concert.id, concert.version))
             || performances.iter().any(|performance| !known.showings.contains_key(&performance.id));
         if !is_new {
             return;
@@ -241,6 +265,11 @@ impl Catalogue {
 }
 
 impl Index {
+    /// Whether a concert is unknown, or known in an older version than this.
+    fn lacks(&self, id: ConcertId, version: u64) -> bool {
+        self.programmes.get(&id).is_none_or(|programme| programme.concert.version < version)
+    }
+
     /// Adds concerts, and then performances, each of which belongs to a known concert.
     fn add<'a>(
         &mut self,
@@ -257,8 +286,14 @@ impl Index {
     }
 
     fn add_concert(&mut self, concert: Concert) {
-        let programme = Programme { concert, showings: Vec::new() };
-        self.programmes.entry(programme.concert.id).or_insert_with(|| Arc::new(programme));
+        match self.programmes.entry(concert.id) {
+            Entry::Vacant(vacant) => drop(vacant.insert(Arc::new(Programme { concert, showings: Vec::new() }))),
+            // A read may be older than a commit that was noted during the read.
+            Entry::Occupied(mut known) if known.get().concert.version < concert.version => {
+                Arc::make_mut(known.get_mut()).concert = concert;
+            }
+            Entry::Occupied(_) => {}
+        }
     }
 
     fn add_performance(&mut self, performance: &Performance, calendar: &Calendar) {
@@ -290,13 +325,14 @@ impl Observer for Catalogue {
             .changed()
             .filter_map(|(id, performance)| performance.filter(|_| !known.showings.contains_key(id)))
             .collect();
-        if unit.rows.new_concerts.is_empty() && fresh.is_empty() {
+        let changed: Vec<Concert> = unit.rows.concerts.changed().filter_map(|(_, concert)| concert.cloned()).collect();
+        if changed.is_empty() && fresh.is_empty() {
             return;
         }
         self.index.rcu(|index| {
             let mut index = Index::clone(index);
             index.edition += 1;
-            index.add(&unit.rows.new_concerts, fresh.iter().copied(), &self.calendar);
+            index.add(&changed, fresh.iter().copied(), &self.calendar);
             index
         });
     }

@@ -1,6 +1,6 @@
 //! Events as consumers read them: CloudEvents 1.0, with the names and fields of the contract.
 
-use onsale_domain::concert::Ending;
+use onsale_domain::concert::{Concert, Ending, Notice, Performance, Section};
 use onsale_domain::event::{Claim, Event, Happening, Subject};
 use onsale_domain::ids::EventId;
 use onsale_domain::lecture::HistoryKind;
@@ -8,6 +8,7 @@ use onsale_domain::time::Timestamp;
 use onsale_domain::wallet::EntryKind;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
+use serde_json::{Value, json};
 
 use crate::calendar::{parse_rfc3339, rfc3339};
 use crate::trace::TraceContext;
@@ -137,6 +138,9 @@ pub fn kind_of(happening: &Happening) -> &'static str {
         Happening::SeatsHeld { .. } => "onsale.seats.held.v1",
         Happening::SeatsReleased { .. } => "onsale.seats.released.v1",
         Happening::PaymentCompleted { .. } => "onsale.payment.completed.v1",
+        Happening::HoldsExtended { .. } => "onsale.holds.extended.v1",
+        Happening::PerformanceChanged { .. } => "onsale.performance.changed.v1",
+        Happening::ConcertChanged { .. } => "onsale.concert.changed.v1",
     }
 }
 
@@ -145,7 +149,7 @@ pub fn topic_of(happening: &Happening) -> &'static str {
     match happening.subject() {
         Subject::User(_) => "onsale.points",
         Subject::Lecture(_) => "onsale.lectures",
-        Subject::Performance(_) => "onsale.concerts",
+        Subject::Performance(_) | Subject::Concert(_) => "onsale.concerts",
     }
 }
 
@@ -155,11 +159,12 @@ pub fn subject_of(event: &Event) -> String {
         Subject::User(user) => user.to_string(),
         Subject::Lecture(lecture) => lecture.to_string(),
         Subject::Performance(performance) => performance.to_string(),
+        Subject::Concert(concert) => concert.to_string(),
     }
 }
 
-/// The data of an event, as JSON. Formatted by hand, because it is built for every change of a sale. It contains only ids,
-/// numbers and instants, and none of them needs escaping.
+/// The data of an event, as JSON. Formatted by hand, because it is built for every change of a sale. What a sale changes
+/// contains only ids, numbers and instants, and none of them needs escaping.
 pub fn data_of(happening: &Happening) -> String {
     match happening {
         Happening::PointsMoved { user, amount, balance_after, reference, .. } => {
@@ -182,7 +187,42 @@ pub fn data_of(happening: &Happening) -> String {
         Happening::PaymentCompleted { claim, payment, paid_at } => {
             format!(r#"{{{},"paymentId":"{payment}","paidAt":"{}"}}"#, claim_fields(claim), rfc3339(*paid_at))
         }
+        Happening::HoldsExtended { performance, at, seconds, holds, reason } => json!({
+            "performanceId": performance.to_string(), "at": rfc3339(*at), "seconds": seconds, "holds": holds,
+            "reason": &**reason,
+        })
+        .to_string(),
+        Happening::PerformanceChanged { performance } => performance_data(performance),
+        Happening::ConcertChanged { concert } => concert_data(concert),
     }
+}
+
+fn performance_data(performance: &Performance) -> String {
+    let section = |section: &Section| {
+        let Section { from, to, grade, price } = section;
+        json!({"from": from, "to": to, "grade": &**grade, "price": price})
+    };
+    json!({
+        "performanceId": performance.id.to_string(), "concertId": performance.concert.to_string(),
+        "startsAt": rfc3339(performance.starts_at), "closed": performance.closed,
+        "seats": performance.seating.sections().iter().map(section).collect::<Vec<_>>(), "refundPolicy": [],
+    })
+    .to_string()
+}
+
+fn concert_data(concert: &Concert) -> String {
+    json!({
+        "concertId": concert.id.to_string(), "title": &*concert.title, "venue": &*concert.venue,
+        "notice": concert.notice.as_deref().map(notice_data), "closed": concert.closed,
+    })
+    .to_string()
+}
+
+/// A notice as JSON: a member for each language that it has.
+fn notice_data(notice: &Notice) -> Value {
+    let texts = [("ko", &notice.ko), ("en", &notice.en)];
+    let given = texts.into_iter().filter_map(|(language, text)| Some((language.to_owned(), json!(text.as_deref()?))));
+    Value::Object(given.collect())
 }
 
 fn claim_fields(claim: &Claim) -> String {

@@ -15,6 +15,7 @@ pub mod event;
 pub mod idempotency;
 pub mod relay;
 pub mod retention;
+pub mod rewriter;
 pub mod seat_map;
 pub mod store;
 pub mod timetable;

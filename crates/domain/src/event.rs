@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use crate::concert::Ending;
-use crate::ids::{EventId, LectureId, PaymentId, PerformanceId, ReservationId, UserId};
+use crate::concert::{Concert, Ending, Performance};
+use crate::ids::{ConcertId, EventId, LectureId, PaymentId, PerformanceId, ReservationId, UserId};
 use crate::lecture::HistoryKind;
 use crate::time::Timestamp;
 use crate::wallet::EntryKind;
@@ -30,6 +30,8 @@ pub enum Subject<'a> {
     Lecture(LectureId),
     /// The seats of this performance.
     Performance(PerformanceId),
+    /// The concert with this id.
+    Concert(ConcertId),
 }
 
 /// Seats of a performance that a reservation names.
@@ -97,6 +99,29 @@ pub enum Happening {
         /// Time of the payment.
         paid_at: Timestamp,
     },
+    /// The live holds of a performance last longer.
+    HoldsExtended {
+        /// The performance of the holds.
+        performance: PerformanceId,
+        /// The instant at which they were live.
+        at: Timestamp,
+        /// How much longer they last.
+        seconds: u32,
+        /// How many holds were live.
+        holds: u64,
+        /// Why, as the administrator wrote it.
+        reason: Arc<str>,
+    },
+    /// An administrator changed a performance.
+    PerformanceChanged {
+        /// The performance after the change.
+        performance: Performance,
+    },
+    /// An administrator changed a concert.
+    ConcertChanged {
+        /// The concert after the change.
+        concert: Concert,
+    },
 }
 
 impl Happening {
@@ -108,6 +133,9 @@ impl Happening {
             Self::SeatsHeld { claim, .. }
             | Self::SeatsReleased { claim, .. }
             | Self::PaymentCompleted { claim, .. } => Subject::Performance(claim.performance),
+            Self::HoldsExtended { performance, .. } => Subject::Performance(*performance),
+            Self::PerformanceChanged { performance } => Subject::Performance(performance.id),
+            Self::ConcertChanged { concert } => Subject::Concert(concert.id),
         }
     }
 }

@@ -78,7 +78,7 @@ impl Command for Pay {
             paid_at: cx.at,
         };
         sell(&payment, rows);
-        waiting_room::end_after_payment(rows, token, cx.at);
+        waiting_room::end_after_payment(rows, token, payment.performance, cx.at);
         Ok(payment)
     }
 }
@@ -96,6 +96,7 @@ fn sell(payment: &Payment, rows: &mut Rows) {
         performance.sold += u32::try_from(payment.seats.len()).unwrap_or(u32::MAX);
         assert!(performance.sold <= performance.seating.capacity(), "a performance sold more than it has");
     }
+    concert::count_settled(rows, payment.performance);
     let mut claim = None;
     if let Some(reservation) = rows.reservations.change(&payment.reservation) {
         reservation.status = Status::Paid;

@@ -25,7 +25,9 @@ pub enum Refusal {
     PerformanceNotFound,
     /// The date has several performances, so the request must name one.
     PerformanceAmbiguous,
-    /// The performance has started.
+    /// The sale of the concert is closed.
+    SaleClosed,
+    /// The performance has started, or its holds are closed.
     PerformanceClosed,
     /// The performance has no such seats.
     SeatUnknown {
@@ -52,9 +54,9 @@ pub enum Refusal {
 }
 
 impl Refusal {
-    /// Whether the refusal depends on the request alone, and not on the state of the sale. An idempotency key does not keep
-    /// such a refusal.
-    pub fn is_about_the_request(&self) -> bool {
-        matches!(self, Self::AmountOutOfRange | Self::TokenExpired)
+    /// Whether an idempotency key keeps the refusal. It does not if the refusal depends on the request alone, and not if
+    /// the sale may be opened again: then the same request may be sent again.
+    pub fn is_kept(&self) -> bool {
+        !matches!(self, Self::AmountOutOfRange | Self::TokenExpired | Self::SaleClosed)
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use crate::concert::{Concert, Performance, Reservation, Seat};
+use crate::concert::{Concert, Extension, HoldsCounted, Performance, Reservation, Seat};
 use crate::event::Event;
 use crate::ids::{ConcertId, LectureId, PerformanceId, ReservationId, UserId};
 use crate::lecture::{Application, FreedSeats, HistoryLine, Lecture};
@@ -39,6 +39,12 @@ pub struct Keys {
     pub holdings: BTreeSet<(ConcertId, UserId)>,
     /// Reservations, each with its performance and its seats.
     pub reservations: BTreeSet<ReservationId>,
+    /// Concerts whose rooms are locked, each with all of its performances, locked too.
+    pub concerts: BTreeSet<ConcertId>,
+    /// Concerts of whose performances the holds are counted.
+    pub counted_concerts: BTreeSet<ConcertId>,
+    /// Performances of which the holds are counted.
+    pub counted_performances: BTreeSet<PerformanceId>,
     /// Performances, locked with all of their seats.
     pub performances: BTreeSet<PerformanceId>,
     /// Seats, each with the reservation that holds it (not sold) and all seats of that reservation.
@@ -83,8 +89,23 @@ pub struct Rows {
     pub lecture_history: Vec<HistoryLine>,
     /// Tokens to add that were shown for a place whose row names another token: the place was handed out twice.
     pub disputes: Vec<Token>,
-    /// New concerts to add.
-    pub new_concerts: Vec<Concert>,
+    /// Concerts by their id: those that are added, and those named in [`Keys::concerts`].
+    pub concerts: Table<ConcertId, Concert>,
+    /// All performances of the concerts named in [`Keys::concerts`]. Not saved.
+    pub of_concerts: HashMap<ConcertId, Vec<PerformanceId>>,
+    /// The holds of performances as they were counted. Not saved.
+    pub counted: HashMap<PerformanceId, HoldsCounted>,
+    /// Loaded holds of which a row, their own or that of a seat, lacks an extension. Not saved.
+    pub lacking: BTreeSet<ReservationId>,
+    /// Whether no other transaction runs next to this one, so that rows without a lock are exact too.
+    pub is_alone: bool,
+    /// Turns that a payment ends, unless another hold of the user is being extended by a transaction that has not committed
+    /// yet. The next step of the room decides it. Not saved: if it is lost, the turn ends with its own time.
+    pub ends_in_doubt: Vec<(ConcertId, u64)>,
+    /// Extensions of holds to add.
+    pub extensions: Vec<Extension>,
+    /// Performances whose holds contain all extensions up to this number.
+    pub rewritten: Vec<(PerformanceId, u64)>,
     /// New payments to add.
     pub payments: Vec<Payment>,
     /// Events to add, in order.
@@ -92,6 +113,16 @@ pub struct Rows {
 }
 
 impl Rows {
+    /// All performances of a concert.
+    ///
+    /// # Panics
+    /// If they were not loaded.
+    pub(crate) fn performances_of(&self, concert: ConcertId) -> Vec<PerformanceId> {
+        let ids = self.of_concerts.get(&concert);
+        assert!(ids.is_some(), "the performances of {concert} were not loaded");
+        ids.cloned().unwrap_or_default()
+    }
+
     /// The reservations of a user in a concert that are held or paid.
     ///
     /// # Panics

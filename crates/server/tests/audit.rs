@@ -35,6 +35,7 @@ const HOLES: &str = "seat numbers have no holes";
 const HISTORY: &str = "every lecture's history leads to who has a place";
 const LECTURE_EVENTS: &str = "every line of a lecture's history has its event";
 const SOLD: &str = "every performance has sold as many seats";
+const CHANGES: &str = "every performance is closed if its sale is, and as its last event has it";
 const OWNERS: &str = "every seat that is held or sold has one owner";
 const RESERVATIONS: &str = "every reservation has the seats, payment and events";
 const PAYMENTS: &str = "every payment has one paid reservation, one ledger entry and one event";
@@ -42,6 +43,8 @@ const IN_TIME: &str = "no hold was paid after it had lapsed";
 const PLACES: &str = "every place in line was handed out once";
 const USERS: &str = "every user has at most one place in a room";
 const COUNTERS: &str = "every room counts its turns and given-up places";
+const CONCERTS: &str = "every room is closed if its sale is, and every concert as its last event has it";
+const EXTENSIONS: &str = "every extension of holds has its event";
 const FAMILIES: &str = "every row belongs to one that is there";
 const MARKS: &str = "every mark of the outbox is one that a relay made on this log";
 const MISPLACED: &str = "no event was written where the log had passed";
@@ -82,11 +85,25 @@ const BREAKS: &[Break] = &[
 
     broken("UPDATE performances SET sold = sold + 1 WHERE performance_id = $performance", SOLD, "$performance"),
     broken("UPDATE performances SET sold = 0 WHERE performance_id = $performance", SOLD, "$performance"),
+    broken("UPDATE performances SET holds = holds + 1 WHERE performance_id = $performance", SOLD, "$performance"),
+    broken("UPDATE performances SET extensions = extensions + 1 WHERE performance_id = $performance", SOLD, "$performance"),
+    broken("INSERT INTO hold_extensions SELECT performance_id, 9, concert_id, version, x'000000000000000000000000000000ff', 1, 60, 1, 'late', 1 FROM performances WHERE performance_id = $performance", SOLD, "$performance"),
+    broken("INSERT INTO hold_extensions SELECT performance_id, 9, concert_id, version, x'000000000000000000000000000000ff', 1, 60, 1, 'late', 1 FROM performances WHERE performance_id = $performance", EXTENSIONS, "$performance, extension 9"),
+    broken("INSERT INTO hold_extensions SELECT performance_id, 9, concert_id, version, $held, 1, 60, 1, 'late', 1 FROM performances WHERE performance_id = $performance", EXTENSIONS, "$performance, extension 9"),
+    broken("UPDATE performances SET sale_closed = 1 WHERE performance_id = $performance", CHANGES, "$performance"),
+    broken("UPDATE concerts SET closed = 1", CHANGES, "$performance"),
+    broken("INSERT INTO events (event_id, type, subject, version, at, data) SELECT x'000000000000000000000000000000ff', 'onsale.performance.changed.v1', '$performance', 1, at, '{\"closed\":true}' FROM events LIMIT 1", CHANGES, "$performance"),
+    broken("UPDATE rooms SET closed = 1 WHERE concert_id = $line", CONCERTS, "$line"),
+    broken("UPDATE concerts SET closed = 1 WHERE concert_id = $line", CONCERTS, "$line"),
+    broken("UPDATE concerts SET version = 1 WHERE concert_id = $line", CONCERTS, "$line"),
+    broken("INSERT INTO events (event_id, type, subject, version, at, data) SELECT x'000000000000000000000000000000ff', 'onsale.concert.changed.v1', '$line', 1, at, '{}' FROM events LIMIT 1", SOURCES, "$line"),
+    broken("UPDATE reservations SET held_until = held_until + 1 WHERE reservation_id = $held", RESERVATIONS, "$held"),
+    broken("UPDATE seats SET held_until = held_until + 1 WHERE reservation_id = $held", RESERVATIONS, "$held"),
     broken("UPDATE seats SET reservation_id = $other WHERE seat = 7", OWNERS, "$other"),
     broken("UPDATE seats SET reservation_id = x'000000000000000000000000000000ff' WHERE seat = 10", OWNERS, "00000000-0000-0000-0000-0000000000ff"),
     broken("UPDATE seats SET sold = 1 WHERE seat = 10", OWNERS, "$held"),
-    broken("INSERT INTO seats SELECT performance_id, 20, reservation_id, held_until, sold FROM seats WHERE seat = 10", OWNERS, "$held"),
-    broken("INSERT INTO seats SELECT performance_id, 12, $expired, held_until, 0 FROM seats WHERE seat = 10", OWNERS, "$expired"),
+    broken("INSERT INTO seats SELECT performance_id, 20, reservation_id, held_until, sold, 0 FROM seats WHERE seat = 10", OWNERS, "$held"),
+    broken("INSERT INTO seats SELECT performance_id, 12, $expired, held_until, 0, 0 FROM seats WHERE seat = 10", OWNERS, "$expired"),
     broken("DELETE FROM seats WHERE seat = 10", RESERVATIONS, "$held"),
     broken("DELETE FROM seats WHERE seat = 7", RESERVATIONS, "$paid"),
     broken("DELETE FROM payments WHERE payment_id = $payment", RESERVATIONS, "$paid"),
@@ -233,6 +250,7 @@ async fn the_audit_of_a_consistent_database_passes() {
         HISTORY,
         LECTURE_EVENTS,
         SOLD,
+        CHANGES,
         OWNERS,
         RESERVATIONS,
         PAYMENTS,
@@ -240,6 +258,7 @@ async fn the_audit_of_a_consistent_database_passes() {
         PLACES,
         USERS,
         COUNTERS,
+        CONCERTS,
         SOURCES,
         MARKS,
         MISPLACED,

@@ -1,50 +1,57 @@
 //! Concerts, performances, seats and reservations, as units of work see them.
 
 use onsale_app::store::Unit;
-use onsale_domain::concert::{Performance, Reservation, Seat};
-use onsale_domain::ids::{ConcertId, EventId, PerformanceId, ReservationId, UserId};
+use onsale_domain::concert::Concert;
+use onsale_domain::ids::{ConcertId, EventId, PerformanceId, UserId};
 use onsale_domain::rows::{Keys, Rows};
-use tokio_postgres::Row;
 use uuid::Uuid;
 
+use super::concert_rows::{lacks_extensions, read, read_performance, read_seat};
+use super::extension::{self, further, further_of_seat};
 use super::row_address::{self, RowAddresses, locks, updates};
 use super::session::Pipeline;
-use super::values::{
-    Param, Sql, big, columns, get, instant, int, number, params, seating, seats, seats_to_text, small, user, uuid, word,
-};
+use super::values::{Param, big, columns, get, int, params, seats_to_text, small, uuid};
 use crate::stored::{Word, seating_to_text};
 
 /// Locks performances: the given ones, those of reservations, and those of a leaving user's holds. Reading a reservation's
 /// performance without a lock is safe, because it never changes. The holds of a leaving user cannot change either, because
 /// the user's wallet is locked by now; holds that expire meanwhile are left to the next unit.
-const LOCK: &str =
-    "SELECT performance_id, concert_id, starts_at, sections, sold, version, updated_at, ctid FROM performances
+const LOCK: &str = "SELECT performance_id, concert_id, starts_at, sections, sold, version, updated_at,
+        CASE WHEN known_version = version THEN holds END, extensions, closed, sale_closed, ctid FROM performances
     WHERE performance_id IN (
         SELECT unnest($1::uuid[])
         UNION SELECT performance_id FROM reservations WHERE reservation_id = ANY ($2)
         UNION SELECT performance_id FROM unnest($3::uuid[], $4::text[]) leaving (concert_id, user_id)
             CROSS JOIN LATERAL (SELECT performance_id, status FROM reservations own
                 WHERE own.concert_id = leaving.concert_id AND own.user_id = leaving.user_id
-                    AND own.status IN ('HELD', 'PAID') OFFSET 0) open WHERE status = 'HELD')
+                    AND own.status IN ('HELD', 'PAID') OFFSET 0) open WHERE status = 'HELD'
+        UNION SELECT own.performance_id FROM unnest($5::uuid[]) whole
+            CROSS JOIN LATERAL (SELECT performance_id FROM performances WHERE concert_id = whole OFFSET 0) own)
     ORDER BY performance_id FOR NO KEY UPDATE";
 
 /// Open reservations of the given users and of the users of the given places. `OFFSET 0` forces lookups by key: on a table that
 /// was never analyzed, the planner chose a join that read all open reservations for every batch.
-const OPEN_RESERVATIONS: &str = "SELECT r.reservation_id, r.concert_id, r.performance_id, r.user_id, r.place, r.seats,
-        r.amount, r.held_at, r.held_until, r.status, r.end_event_id
-    FROM (SELECT * FROM unnest($1::uuid[], $2::text[])
+const OPEN_RESERVATIONS: &str = concat!(
+    "SELECT r.reservation_id, r.concert_id, r.performance_id, r.user_id, r.place, r.seats,
+        r.amount, r.held_at, r.held_until, r.status, r.end_event_id, r.extended, ",
+    further!("r"),
+    " FROM (SELECT * FROM unnest($1::uuid[], $2::text[])
           UNION SELECT turn.concert_id, holder.user_id FROM unnest($3::uuid[], $4::bigint[]) turn (concert_id, place)
               CROSS JOIN LATERAL (SELECT user_id FROM places
                   WHERE places.concert_id = turn.concert_id AND places.place = turn.place OFFSET 0) holder)
          wanted (concert_id, user_id)
     CROSS JOIN LATERAL (SELECT * FROM reservations open WHERE open.concert_id = wanted.concert_id
-        AND open.user_id = wanted.user_id AND open.status IN ('HELD', 'PAID') OFFSET 0) r";
+        AND open.user_id = wanted.user_id AND open.status IN ('HELD', 'PAID') OFFSET 0) r"
+);
 
 /// Reservations (the given ones, those that hold a given seat, and those of leaving users), then seats (the given ones and all of
 /// these reservations). A row is either a reservation or a seat with its owner.
-const WHOLE: &str = "WITH whole AS MATERIALIZED (
+const WHOLE: &str = concat!(
+    "WITH whole AS MATERIALIZED (
         SELECT reservation_id, concert_id, performance_id, user_id, place, seats, amount, held_at, held_until, status,
-            end_event_id
+            end_event_id, extended, ",
+    further!("r"),
+    " further
         FROM (SELECT unnest($1::uuid[]) id
               UNION SELECT holder.id FROM unnest($2::uuid[], $3::integer[]) wanted (performance_id, seat)
                   CROSS JOIN LATERAL (SELECT reservation_id id FROM seats WHERE seats.performance_id = wanted.performance_id
@@ -54,61 +61,79 @@ const WHOLE: &str = "WITH whole AS MATERIALIZED (
                       WHERE own.concert_id = leaving.concert_id AND own.user_id = leaving.user_id
                           AND own.status IN ('HELD', 'PAID') OFFSET 0) open WHERE status = 'HELD') named
             CROSS JOIN LATERAL (SELECT * FROM reservations WHERE reservation_id = named.id OFFSET 0) r)
-    SELECT *, NULL::uuid, NULL::integer, NULL::uuid, NULL::bigint, NULL::boolean FROM whole
-    UNION ALL SELECT NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL,
-        wanted.performance_id, wanted.seat, s.reservation_id, s.held_until, s.sold
+    SELECT *, NULL::uuid, NULL::integer, NULL::uuid, NULL::bigint, NULL::boolean, NULL::bigint, NULL::text FROM whole
+    UNION ALL SELECT NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL,
+        wanted.performance_id, wanted.seat, s.reservation_id, s.held_until, s.sold, s.extended, s.further
     FROM (SELECT * FROM unnest($2::uuid[], $3::integer[])
           UNION SELECT performance_id, unnest(seats) FROM whole) wanted (performance_id, seat)
-    LEFT JOIN LATERAL (SELECT reservation_id, held_until, sold FROM seats
-        WHERE seats.performance_id = wanted.performance_id AND seats.seat = wanted.seat OFFSET 0) s ON true";
+    LEFT JOIN LATERAL (SELECT reservation_id, held_until, sold, extended, ",
+    further_of_seat!("seats"),
+    " further FROM seats
+        WHERE seats.performance_id = wanted.performance_id AND seats.seat = wanted.seat OFFSET 0) s ON true"
+);
 
-const OPEN: &str = "INSERT INTO concerts (concert_id, title, venue, created_at)
-    SELECT * FROM unnest($1::uuid[], $2::text[], $3::text[], $4::bigint[])";
+const OPEN: &str = "INSERT INTO concerts (concert_id, title, venue, created_at, notice_ko, notice_en, closed, version)
+    SELECT * FROM unnest($1::uuid[], $2::text[], $3::text[], $4::bigint[], $5::text[], $6::text[], $7::boolean[],
+        $8::bigint[])";
+
+const CHANGE_CONCERTS: &str = "UPDATE concerts
+    SET notice_ko = v.notice_ko, notice_en = v.notice_en, closed = v.closed, version = v.version
+    FROM unnest($1::uuid[], $2::text[], $3::text[], $4::boolean[], $5::bigint[])
+        v (concert_id, notice_ko, notice_en, closed, version)
+    WHERE concerts.concert_id = v.concert_id";
 
 const SCHEDULE: &str = "INSERT INTO performances
-        (performance_id, concert_id, starts_at, sections, capacity, sold, version, updated_at)
-    SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::bigint[], $4::text[], $5::integer[], $6::integer[], $7::bigint[],
-        $8::bigint[])";
+        (performance_id, concert_id, starts_at, sections, capacity, sold, version, updated_at, holds, extensions, closed,
+         sale_closed, known_version)
+    SELECT *, version FROM unnest($1::uuid[], $2::uuid[], $3::bigint[], $4::text[], $5::integer[], $6::integer[],
+            $7::bigint[], $8::bigint[], $9::integer[], $10::bigint[], $11::boolean[], $12::boolean[])
+        v (performance_id, concert_id, starts_at, sections, capacity, sold, version, updated_at, holds, extensions, closed,
+           sale_closed)";
 
 /// Locks performances that are given by their own id.
 const LOCK_ONE: [&str; 2] = locks!(
     "performances",
     "performance_id",
-    "performance_id, concert_id, starts_at, sections, sold, version, updated_at"
+    "performance_id, concert_id, starts_at, sections, sold, version, updated_at, \
+     CASE WHEN known_version = version THEN holds END AS holds, extensions, closed, sale_closed"
 );
 
 const UPDATE: [&str; 2] = updates!(
     "performances",
     "performance_id",
-    "sold = v.sold, version = v.version, updated_at = v.updated_at",
-    "$1::uuid[], $2::integer[], $3::bigint[], $4::bigint[]",
-    "$5",
-    "performance_id, sold, version, updated_at"
+    "sold = v.sold, version = v.version, updated_at = v.updated_at, holds = v.holds, extensions = v.extensions, \
+     closed = v.closed, sale_closed = v.sale_closed, known_version = v.version",
+    "$1::uuid[], $2::integer[], $3::bigint[], $4::bigint[], $5::integer[], $6::bigint[], $7::boolean[], $8::boolean[]",
+    "$9",
+    "performance_id, sold, version, updated_at, holds, extensions, closed, sale_closed"
 );
 
 const RESERVE: &str = "INSERT INTO reservations
         (reservation_id, concert_id, performance_id, user_id, place, seats, amount, held_at, held_until, status,
-         end_event_id)
+         end_event_id, extended)
     SELECT reservation_id, concert_id, performance_id, user_id, place, seats::integer[], amount, held_at, held_until,
-        status, end_event_id
+        status, end_event_id, extended
     FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::text[], $5::bigint[], $6::text[], $7::bigint[], $8::bigint[],
-            $9::bigint[], $10::text[], $11::uuid[])
+            $9::bigint[], $10::text[], $11::uuid[], $12::bigint[])
         v (reservation_id, concert_id, performance_id, user_id, place, seats, amount, held_at, held_until, status,
-           end_event_id)";
+           end_event_id, extended)";
 
-const END: &str = "UPDATE reservations SET status = v.status, end_event_id = v.end_event_id
-    FROM unnest($1::uuid[], $2::text[], $3::uuid[]) v (reservation_id, status, end_event_id)
+const END: &str = "UPDATE reservations SET status = v.status, end_event_id = v.end_event_id, held_until = v.held_until,
+        extended = v.extended
+    FROM unnest($1::uuid[], $2::text[], $3::uuid[], $4::bigint[], $5::bigint[])
+        v (reservation_id, status, end_event_id, held_until, extended)
     WHERE reservations.reservation_id = v.reservation_id";
 
 const FREE: &str = "DELETE FROM seats USING unnest($1::uuid[], $2::integer[]) v (performance_id, seat)
     WHERE seats.performance_id = v.performance_id AND seats.seat = v.seat";
 
-const TAKE: &str = "INSERT INTO seats (performance_id, seat, reservation_id, held_until, sold)
-    SELECT * FROM unnest($1::uuid[], $2::integer[], $3::uuid[], $4::bigint[], $5::boolean[])";
+const TAKE: &str = "INSERT INTO seats (performance_id, seat, reservation_id, held_until, sold, extended)
+    SELECT * FROM unnest($1::uuid[], $2::integer[], $3::uuid[], $4::bigint[], $5::boolean[], $6::bigint[])";
 
-const CHANGE: &str = "UPDATE seats SET reservation_id = v.reservation_id, held_until = v.held_until, sold = v.sold
-    FROM unnest($1::uuid[], $2::integer[], $3::uuid[], $4::bigint[], $5::boolean[])
-        v (performance_id, seat, reservation_id, held_until, sold)
+const CHANGE: &str = "UPDATE seats SET reservation_id = v.reservation_id, held_until = v.held_until, sold = v.sold,
+        extended = v.extended
+    FROM unnest($1::uuid[], $2::integer[], $3::uuid[], $4::bigint[], $5::boolean[], $6::bigint[])
+        v (performance_id, seat, reservation_id, held_until, sold, extended)
     WHERE seats.performance_id = v.performance_id AND seats.seat = v.seat";
 
 pub(super) const WRITES: &[&str] = &[
@@ -117,6 +142,7 @@ pub(super) const WRITES: &[&str] = &[
     OPEN_RESERVATIONS,
     WHOLE,
     OPEN,
+    CHANGE_CONCERTS,
     SCHEDULE,
     UPDATE[0],
     UPDATE[1],
@@ -132,27 +158,32 @@ pub(super) fn lock<'a>(
     keys: &'a Keys,
     addresses: &'a mut RowAddresses<PerformanceId>,
 ) {
-    if keys.performances.is_empty() && keys.reservations.is_empty() && keys.holdings.is_empty() {
+    // A reservation, a holding and a concert lead to performances that only the database knows, so an address is not
+    // enough then.
+    let is_named = keys.reservations.is_empty() && keys.holdings.is_empty() && keys.concerts.is_empty();
+    if keys.performances.is_empty() && is_named {
         return;
     }
     let performances: Vec<Uuid> = keys.performances.iter().map(|id| id.uuid()).collect();
     let (concerts, users) = pairs(keys.holdings.iter());
-    // A reservation and a holding lead to performances that only the database knows, so an address is not enough
-    // then.
-    let is_named = keys.reservations.is_empty() && keys.holdings.is_empty();
+    let whole: Vec<Uuid> = keys.concerts.iter().map(|id| id.uuid()).collect();
     let near = addresses.hint(keys.performances.iter()).filter(|_| is_named);
     let (sql, wanted): (_, Vec<Param<'a>>) = match near {
         Some(tid) => (LOCK_ONE[1], params![performances, tid]),
-        None => (LOCK, params![performances, named(keys), concerts, users]),
+        None => (LOCK, params![performances, named(keys), concerts, users, whole]),
     };
     pipeline.query(sql, wanted, move |found, unit| {
         // Each wanted row is loaded as absent first: an absent row must not count as one that was not asked for.
         for id in &keys.performances {
             unit.rows.performances.load(*id, None);
         }
+        for id in &keys.concerts {
+            unit.rows.of_concerts.insert(*id, Vec::new());
+        }
         for row in found {
             let performance = read_performance(row)?;
-            addresses.note_locked(performance.id, row, 7)?;
+            addresses.note_locked(performance.id, row, 11)?;
+            unit.rows.of_concerts.entry(performance.concert).and_modify(|ids| ids.push(performance.id));
             unit.rows.performances.load(performance.id, Some(performance));
         }
         Ok(())
@@ -169,6 +200,7 @@ fn pairs<'a>(of: impl Iterator<Item = &'a (ConcertId, UserId)>) -> (Vec<Uuid>, V
 
 pub(super) fn load<'a>(pipeline: &mut Pipeline<'a, Unit>, keys: &'a Keys) {
     load_open(pipeline, keys);
+    extension::load(pipeline, keys);
     if keys.reservations.is_empty() && keys.seats.is_empty() && keys.holdings.is_empty() {
         return;
     }
@@ -182,10 +214,18 @@ pub(super) fn load<'a>(pipeline: &mut Pipeline<'a, Unit>, keys: &'a Keys) {
         for row in found {
             if get::<Option<Uuid>>(row, 0)?.is_some() {
                 let reservation = read(row)?;
+                if lacks_extensions(row, 12)? {
+                    unit.rows.lacking.insert(reservation.id);
+                }
                 unit.rows.reservations.load(reservation.id, Some(reservation));
             } else {
-                let seat = get::<Option<Uuid>>(row, 13)?.map(|_| read_seat(row, 13)).transpose()?;
-                unit.rows.seats.load((PerformanceId::new(uuid(row, 11)?), small(row, 12)?), seat);
+                let seat = get::<Option<Uuid>>(row, 15)?.map(|_| read_seat(row, 15)).transpose()?;
+                if let Some(seat) = &seat
+                    && lacks_extensions(row, 19)?
+                {
+                    unit.rows.lacking.insert(seat.reservation);
+                }
+                unit.rows.seats.load((PerformanceId::new(uuid(row, 13)?), small(row, 14)?), seat);
             }
         }
         Ok(())
@@ -218,18 +258,39 @@ fn load_open<'a>(pipeline: &mut Pipeline<'a, Unit>, keys: &'a Keys) {
     });
 }
 
-/// Inserts concerts. Sent before the statements about rooms, which refer to them.
+/// Inserts and changes concerts. Sent before the statements about rooms, which refer to them.
 pub(super) fn save_new<'a>(pipeline: &mut Pipeline<'a, ()>, rows: &'a Rows) {
     pipeline.write(
         OPEN,
         columns!(
-            rows.new_concerts.iter(),
-            |concert| concert.id.uuid(),
+            rows.concerts.added(),
+            |(id, concert)| id.uuid(),
             &*concert.title,
             &*concert.venue,
             concert.created_at.as_millis(),
+            notice(concert).0,
+            notice(concert).1,
+            concert.closed,
+            big(concert.version),
         ),
     );
+    let changed = rows.concerts.outdated().filter_map(|id| Some((id, rows.concerts.get(id)?)));
+    pipeline.write(
+        CHANGE_CONCERTS,
+        columns!(
+            changed,
+            |(id, concert)| id.uuid(),
+            notice(concert).0,
+            notice(concert).1,
+            concert.closed,
+            big(concert.version),
+        ),
+    );
+}
+
+/// The notice in Korean and in English.
+fn notice(concert: &Concert) -> (Option<&str>, Option<&str>) {
+    concert.notice.as_ref().map_or((None, None), |notice| (notice.ko.as_deref(), notice.en.as_deref()))
 }
 
 pub(super) fn save<'a>(
@@ -249,6 +310,10 @@ pub(super) fn save<'a>(
             int(performance.sold),
             big(performance.version),
             performance.updated_at.as_millis(),
+            performance.holds.map(int),
+            big(performance.extensions),
+            performance.closed,
+            performance.sale_closed,
         ),
     );
     let changed = rows.performances.outdated().filter_map(|id| Some((id, rows.performances.get(id)?)));
@@ -260,10 +325,15 @@ pub(super) fn save<'a>(
         int(performance.sold),
         big(performance.version),
         performance.updated_at.as_millis(),
+        performance.holds.map(int),
+        big(performance.extensions),
+        performance.closed,
+        performance.sale_closed,
     );
     row_address::update(pipeline, UPDATE, changed, ids, addresses);
     save_reservations(pipeline, rows);
     save_seats(pipeline, rows);
+    extension::save(pipeline, rows);
 }
 
 fn save_reservations<'a>(pipeline: &mut Pipeline<'a, ()>, rows: &'a Rows) {
@@ -282,6 +352,7 @@ fn save_reservations<'a>(pipeline: &mut Pipeline<'a, ()>, rows: &'a Rows) {
             reservation.held_until.as_millis(),
             reservation.status.word(),
             reservation.end_event.map(EventId::uuid),
+            big(reservation.extended),
         ),
     );
     let changed = rows.reservations.outdated().filter_map(|id| Some((id, rows.reservations.get(id)?)));
@@ -292,6 +363,8 @@ fn save_reservations<'a>(pipeline: &mut Pipeline<'a, ()>, rows: &'a Rows) {
             |(id, reservation)| id.uuid(),
             reservation.status.word(),
             reservation.end_event.map(EventId::uuid),
+            reservation.held_until.as_millis(),
+            big(reservation.extended),
         ),
     );
 }
@@ -311,49 +384,8 @@ fn save_seats<'a>(pipeline: &mut Pipeline<'a, ()>, rows: &'a Rows) {
                 seat.reservation.uuid(),
                 seat.held_until.as_millis(),
                 seat.sold,
+                big(seat.extended),
             ),
         );
     }
-}
-
-pub(super) fn read_performance(row: &Row) -> Sql<Performance> {
-    Ok(Performance {
-        id: PerformanceId::new(uuid(row, 0)?),
-        concert: ConcertId::new(uuid(row, 1)?),
-        starts_at: instant(row, 2)?,
-        seating: seating(row, 3)?,
-        sold: small(row, 4)?,
-        version: number(row, 5)?,
-        updated_at: instant(row, 6)?,
-    })
-}
-
-pub(super) fn read(row: &Row) -> Sql<Reservation> {
-    read_from(row, 0)
-}
-
-/// A reservation from eleven columns, the first of which is `from`.
-pub(super) fn read_from(row: &Row, from: usize) -> Sql<Reservation> {
-    Ok(Reservation {
-        id: ReservationId::new(uuid(row, from)?),
-        concert: ConcertId::new(uuid(row, from + 1)?),
-        performance: PerformanceId::new(uuid(row, from + 2)?),
-        user: user(row, from + 3)?,
-        place: number(row, from + 4)?,
-        seats: seats(row, from + 5)?,
-        amount: get(row, from + 6)?,
-        held_at: instant(row, from + 7)?,
-        held_until: instant(row, from + 8)?,
-        status: word(row, from + 9)?,
-        end_event: get::<Option<_>>(row, from + 10)?.map(EventId::new),
-    })
-}
-
-/// A seat from three columns, the first of which is `from`.
-pub(super) fn read_seat(row: &Row, from: usize) -> Sql<Seat> {
-    Ok(Seat {
-        reservation: ReservationId::new(uuid(row, from)?),
-        held_until: instant(row, from + 1)?,
-        sold: get(row, from + 2)?,
-    })
 }

@@ -7,43 +7,65 @@ use onsale_domain::time::Timestamp;
 use tokio_postgres::Row;
 use uuid::Uuid;
 
-use super::concert::{read, read_performance, read_seat};
+use super::concert_rows::{read, read_performance, read_seat};
 use super::error::DbError;
+use super::extension::{further, further_of_seat, read_concert};
 use super::session::Session;
-use super::values::{Sql, get, instant, limit, number, params, small, text, uuid};
+use super::values::{Sql, get, limit, number, params, small, uuid};
 
-const CONCERTS: &str = "SELECT concert_id, title, venue, created_at FROM concerts";
+const CONCERTS: &str =
+    "SELECT concert_id, title, venue, created_at, notice_ko, notice_en, closed, version FROM concerts";
 
-const PERFORMANCES: &str =
-    "SELECT performance_id, concert_id, starts_at, sections, sold, version, updated_at FROM performances";
+const PERFORMANCES: &str = "SELECT performance_id, concert_id, starts_at, sections, sold, version, updated_at,
+        CASE WHEN known_version = version THEN holds END, extensions, closed, sale_closed
+    FROM performances";
 
 /// Performances of the given concerts, and the given performances, each by key.
-const LISTED_PERFORMANCES: &str = "SELECT p.performance_id, concert_id, starts_at, sections, sold, version, updated_at
+const LISTED_PERFORMANCES: &str = "SELECT p.performance_id, concert_id, starts_at, sections, sold, version, updated_at,
+        CASE WHEN known_version = version THEN holds END, extensions, closed, sale_closed
     FROM (SELECT of.performance_id FROM unnest($1::uuid[]) wanted
               CROSS JOIN LATERAL (SELECT performance_id FROM performances WHERE concert_id = wanted OFFSET 0) of
           UNION SELECT unnest($2::uuid[])) named
         CROSS JOIN LATERAL (SELECT * FROM performances own WHERE own.performance_id = named.performance_id OFFSET 0) p";
 
-const LISTED_CONCERTS: &str = "SELECT concert_id, title, venue, created_at FROM concerts WHERE concert_id = ANY ($1)";
+const LISTED_CONCERTS: &str = "SELECT concert_id, title, venue, created_at, notice_ko, notice_en, closed, version
+    FROM concerts WHERE concert_id = ANY ($1)";
 
 const PERFORMANCE_COUNT: &str = "SELECT count(*) FROM performances WHERE concert_id = $1";
 
-/// The version and the seats, in one statement and so of one snapshot.
-const SEATS: &str = "SELECT version, seat, reservation_id, s.held_until, s.sold
-    FROM performances LEFT JOIN seats s USING (performance_id) WHERE performance_id = $1";
+/// The version and the seats, in one statement and so of one snapshot. Extensions are only looked up for a row that lacks one.
+const SEATS: &str = concat!(
+    "SELECT version, seat, reservation_id, s.held_until, s.sold, s.extended,
+        CASE WHEN s.extended < extensions THEN ",
+    further_of_seat!("s"),
+    " END, closed FROM performances LEFT JOIN seats s USING (performance_id) WHERE performance_id = $1"
+);
 
-const RESERVATION: &str = "SELECT reservation_id, concert_id, performance_id, user_id, place, seats, amount, held_at,
-    held_until, status, end_event_id FROM reservations WHERE reservation_id = $1";
+const RESERVATION: &str = concat!(
+    "SELECT reservation_id, concert_id, performance_id, user_id, place, seats, amount, held_at, held_until, status,
+        end_event_id, extended, ",
+    further!("reservations"),
+    " FROM reservations WHERE reservation_id = $1"
+);
 
-const RESERVATIONS_OF: &str = "SELECT reservation_id, concert_id, performance_id, user_id, place, seats, amount,
-        held_at, held_until, status, end_event_id
-    FROM reservations WHERE user_id = $1 AND reservation_id < $2 ORDER BY reservation_id DESC LIMIT $3";
+const RESERVATIONS_OF: &str = concat!(
+    "SELECT reservation_id, concert_id, performance_id, user_id, place, seats, amount, held_at, held_until, status,
+        end_event_id, extended, ",
+    further!("reservations"),
+    " FROM reservations WHERE user_id = $1 AND reservation_id < $2 ORDER BY reservation_id DESC LIMIT $3"
+);
 
 const LAPSED: &str = "SELECT performance_id, reservation_id FROM reservations
-    WHERE status = 'HELD' AND held_until <= $1 ORDER BY held_until LIMIT $2";
+    WHERE status = 'HELD' AND held_until <= $1
+        AND NOT EXISTS (SELECT FROM hold_extensions e
+            WHERE e.performance_id = reservations.performance_id AND e.number > reservations.extended)
+    ORDER BY held_until LIMIT $2";
 
 const HELD_AFTER: &str = "SELECT performance_id, reservation_id, held_until - held_at FROM reservations
-    WHERE status = 'HELD' AND held_until > $1 AND held_at > $1 ORDER BY held_until LIMIT $2";
+    WHERE status = 'HELD' AND held_until > $1 AND held_at > $1
+        AND NOT EXISTS (SELECT FROM hold_extensions e
+            WHERE e.performance_id = reservations.performance_id AND e.number > reservations.extended)
+    ORDER BY held_until LIMIT $2";
 
 #[cfg(test)]
 pub(super) const READS: &[&str] = &[
@@ -59,17 +81,8 @@ pub(super) const READS: &[&str] = &[
     HELD_AFTER,
 ];
 
-fn concert(row: &Row) -> Sql<Concert> {
-    Ok(Concert {
-        id: ConcertId::new(uuid(row, 0)?),
-        title: text(row, 1)?,
-        venue: text(row, 2)?,
-        created_at: instant(row, 3)?,
-    })
-}
-
 pub(super) async fn concerts(session: &Session) -> Sql<Vec<Concert>> {
-    session.query(CONCERTS, Vec::new()).await?.iter().map(concert).collect()
+    session.query(CONCERTS, Vec::new()).await?.iter().map(|row| read_concert(row, 0)).collect()
 }
 
 pub(super) async fn listed(session: &Session, concerts: &[ConcertId], performances: &[PerformanceId]) -> Sql<Listed> {
@@ -82,7 +95,7 @@ pub(super) async fn listed(session: &Session, concerts: &[ConcertId], performanc
         return Ok(Listed::default());
     }
     let concerts = session.query(LISTED_CONCERTS, params![concerts]).await?;
-    Ok(Listed { concerts: concerts.iter().map(concert).collect::<Sql<_>>()?, performances })
+    Ok(Listed { concerts: concerts.iter().map(|row| read_concert(row, 0)).collect::<Sql<_>>()?, performances })
 }
 
 pub(super) async fn performances(session: &Session) -> Sql<Vec<Performance>> {
@@ -96,14 +109,15 @@ pub(super) async fn performance_count(session: &Session, concert: ConcertId) -> 
 
 pub(super) async fn seats(session: &Session, performance: PerformanceId) -> Sql<SeatRows> {
     let found = session.query(SEATS, params![performance.uuid()]).await?;
-    let version = number(found.first().ok_or(DbError::Broken("no such performance"))?, 0)?;
+    let first = found.first().ok_or(DbError::Broken("no such performance"))?;
+    let (version, closed) = (number(first, 0)?, get(first, 7)?);
     let mut seats = Vec::with_capacity(found.len());
     for row in &found {
         if get::<Option<i32>>(row, 1)?.is_some() {
             seats.push((small(row, 1)?, read_seat(row, 2)?));
         }
     }
-    Ok(SeatRows { version, seats })
+    Ok(SeatRows { version, closed, seats })
 }
 
 pub(super) async fn reservation(session: &Session, id: ReservationId) -> Sql<Option<Reservation>> {

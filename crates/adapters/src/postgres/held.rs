@@ -103,6 +103,8 @@ const PERFORMANCES: &str = "WITH wanted AS MATERIALIZED (
         SELECT named performance_id, NULL::uuid reservation_id, NULL::uuid concert_id, NULL::text user_id
             FROM unnest($1::uuid[]) named
         UNION ALL SELECT performance_id, reservation_id, NULL, NULL FROM reservations WHERE reservation_id = ANY ($2)
+        UNION ALL SELECT own.performance_id, NULL, whole, NULL FROM unnest($5::uuid[]) whole
+            CROSS JOIN LATERAL (SELECT performance_id FROM performances WHERE concert_id = whole OFFSET 0) own
         UNION ALL SELECT performance_id, NULL, leaving.concert_id, leaving.user_id
             FROM unnest($3::uuid[], $4::text[]) leaving (concert_id, user_id)
             CROSS JOIN LATERAL (SELECT performance_id, status FROM reservations own
@@ -154,13 +156,17 @@ fn find_locked_parents<'a>(pipeline: &mut Pipeline<'a, HeldLocks>, wanted: &'a W
         let ids: Vec<Uuid> = keys.rooms.iter().map(|id| id.uuid()).collect();
         find_locked(pipeline, ROOMS, params![ids], |row| Ok(Lock::Room(ConcertId::new(uuid(row, 0)?))));
     }
-    let names_any = !keys.performances.is_empty() || !keys.reservations.is_empty() || !keys.holdings.is_empty();
+    let names_any = !keys.performances.is_empty()
+        || !keys.reservations.is_empty()
+        || !keys.holdings.is_empty()
+        || !keys.concerts.is_empty();
     if names_any && !closed.contains(&Table::Performances) && !closed.contains(&Table::Reservations) {
         let performances: Vec<Uuid> = keys.performances.iter().map(|id| id.uuid()).collect();
         let reservations: Vec<Uuid> = keys.reservations.iter().map(|id| id.uuid()).collect();
         let (concerts, users): (Vec<Uuid>, Vec<&str>) =
             keys.holdings.iter().map(|(concert, user)| (concert.uuid(), user.as_str())).unzip();
-        pipeline.query(PERFORMANCES, params![performances, reservations, concerts, users], |found, held| {
+        let whole: Vec<Uuid> = keys.concerts.iter().map(|id| id.uuid()).collect();
+        pipeline.query(PERFORMANCES, params![performances, reservations, concerts, users, whole], |found, held| {
             for row in found {
                 let holder = number(row, 4)?;
                 held.insert(Lock::Performance(PerformanceId::new(uuid(row, 0)?)), holder);
@@ -168,7 +174,9 @@ fn find_locked_parents<'a>(pipeline: &mut Pipeline<'a, HeldLocks>, wanted: &'a W
                     held.insert(Lock::Reservation(ReservationId::new(reservation)), holder);
                 }
                 if let Some(concert) = get::<Option<Uuid>>(row, 2)? {
-                    held.insert(Lock::Holding(ConcertId::new(concert), user(row, 3)?), holder);
+                    let concert = ConcertId::new(concert);
+                    let of_user = get::<Option<&str>>(row, 3)?.map(|_| user(row, 3)).transpose()?;
+                    held.insert(of_user.map_or(Lock::Concert(concert), |user| Lock::Holding(concert, user)), holder);
                 }
             }
             Ok(())

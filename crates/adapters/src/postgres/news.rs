@@ -7,7 +7,8 @@ use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use onsale_app::store::news::{News, PerformanceAvailability, RoomNews, RoomsKnown, RoomsNews, SeatsBecame, SeatsNews};
-use onsale_app::store::{RoomRecord, StoreError};
+use onsale_app::store::{HoldRecord, RoomRecord, StoreError};
+use onsale_domain::concert::HoldEnd;
 use onsale_domain::ids::{ConcertId, PerformanceId, ReservationId};
 use serde_json::Value;
 use tokio::sync::Mutex;
@@ -15,8 +16,10 @@ use tokio_postgres::Row;
 use uuid::Uuid;
 
 use super::Shared;
+use super::concert_rows::read_end;
 use super::connection::Role;
 use super::error::DbError;
+use super::extension::{further, read_announced};
 use super::identity;
 use super::session::{Pipeline, Session};
 use super::values::{Param, Sql, big, get, instant, number, optional_instant, params, uuid};
@@ -40,9 +43,10 @@ macro_rules! changed {
 }
 
 const ROOMS: &str = concat!(
-    "SELECT concert_id, max_active, admit_per_second, active_seconds, claim_seconds, paused, issued, served, given_up,
-        active, admissions, version, updated_at, blocks FROM ",
-    changed!()
+    "SELECT changed.concert_id, max_active, admit_per_second, active_seconds, claim_seconds, paused, issued, served, given_up,
+        active, admissions, changed.version, updated_at, blocks, changed.closed, changed.extensions, notice_ko, notice_en, concerts.version FROM ",
+    changed!(),
+    " JOIN concerts ON concerts.concert_id = changed.concert_id"
 );
 
 /// By version, room by room. A room may have had millions of turns, and a plan that reads all of them takes longer than changes
@@ -69,19 +73,27 @@ const ENDED: &str = "SELECT concert_id, place FROM turn_ends";
 
 /// Holds of the given places. By key, because there may be millions: the condition on two statuses matches the partial index, the
 /// one on `HELD` selects the rows.
-const HOLDS: &str = "SELECT wanted.concert_id, r.place, r.reservation_id, r.held_until
-    FROM unnest($1::uuid[], $2::bigint[]) wanted (concert_id, place)
+const HOLDS: &str = concat!(
+    "SELECT wanted.concert_id, r.place, r.reservation_id, r.performance_id, r.held_until, r.extended, ",
+    further!("r"),
+    " FROM unnest($1::uuid[], $2::bigint[]) wanted (concert_id, place)
     CROSS JOIN LATERAL (SELECT user_id FROM places
         WHERE places.concert_id = wanted.concert_id AND places.place = wanted.place OFFSET 0) waiter
     CROSS JOIN LATERAL (SELECT * FROM reservations open WHERE open.concert_id = wanted.concert_id
         AND open.user_id = waiter.user_id AND open.status IN ('HELD', 'PAID') OFFSET 0) r
-    WHERE r.status = 'HELD' AND r.place = wanted.place";
+    WHERE r.status = 'HELD' AND r.place = wanted.place"
+);
 
-const ALL_HOLDS: &str = "SELECT concert_id, place, reservation_id, held_until FROM reservations WHERE status = 'HELD'";
+const ALL_HOLDS: &str = concat!(
+    "SELECT concert_id, place, reservation_id, performance_id, held_until, extended, ",
+    further!("reservations"),
+    " FROM reservations WHERE status = 'HELD' AND held_until > 0"
+);
 
 /// Performances that can still change: until two days after the start, because a hold lasts up to a day and can be paid after the
 /// start.
-const AVAILABILITY: &str = "SELECT concert_id, performance_id, starts_at, sold < capacity FROM performances
+const AVAILABILITY: &str =
+    "SELECT concert_id, performance_id, starts_at, sold < capacity AND NOT closed FROM performances
     WHERE starts_at > (extract(epoch FROM now()) * 1000)::bigint - 172800000";
 
 const SEATS: &str = "SELECT version, type, data FROM events
@@ -192,7 +204,9 @@ fn availability(row: &Row) -> Sql<PerformanceAvailability> {
 fn take_rooms(found: &[Row], news: &mut RoomsNews) -> Sql<()> {
     for row in found {
         let (concert, room) = (ConcertId::new(uuid(row, 0)?), read_room(row)?);
-        let record = RoomRecord { concert, room, given_up: Vec::new(), turns: Vec::new(), holds: Vec::new() };
+        let announced = read_announced(row, 16)?;
+        let record =
+            RoomRecord { concert, room, given_up: Vec::new(), turns: Vec::new(), holds: Vec::new(), announced };
         news.rooms.push(RoomNews { record, settled: Vec::new() });
     }
     Ok(())
@@ -217,9 +231,11 @@ fn take_turns(found: &[Row], news: &mut RoomsNews) -> Sql<()> {
 }
 
 fn take_holds(found: &[Row], news: &mut RoomsNews) -> Sql<()> {
-    let hold = |row: &Row| {
+    let hold = |row: &Row| -> Sql<_> {
         let (concert, place) = place(row)?;
-        Ok((concert, place, ReservationId::new(uuid(row, 2)?), instant(row, 3)?))
+        let (reservation, performance) = (ReservationId::new(uuid(row, 2)?), PerformanceId::new(uuid(row, 3)?));
+        let HoldEnd { until, extended } = read_end(row, 4, 5)?;
+        Ok((concert, HoldRecord { place, reservation, performance, until, extended }))
     };
     news.holds = found.iter().map(hold).collect::<Sql<_>>()?;
     Ok(())
@@ -240,7 +256,6 @@ fn take_given_up(found: &[Row], news: &mut RoomsNews) -> Sql<()> {
 fn seats_news(row: &Row) -> Sql<SeatsNews> {
     let broken = || DbError::Broken("an event that cannot be read");
     let data: Value = serde_json::from_str(get(row, 2)?).map_err(|_| broken())?;
-    let seats = data["seats"].as_array().ok_or_else(broken)?;
     let seat = |seat: &Value| seat.as_u64().and_then(|seat| u32::try_from(seat).ok()).ok_or_else(broken);
     let became = match get(row, 1)? {
         "onsale.seats.held.v1" => {
@@ -249,8 +264,20 @@ fn seats_news(row: &Row) -> Sql<SeatsNews> {
         }
         "onsale.seats.released.v1" => SeatsBecame::Free,
         "onsale.payment.completed.v1" => SeatsBecame::Sold,
+        "onsale.holds.extended.v1" => {
+            let at = data["at"].as_str().and_then(onsale_app::calendar::parse_rfc3339);
+            let seconds = data["seconds"].as_u64().and_then(|seconds| u32::try_from(seconds).ok());
+            SeatsBecame::Extended(at.ok_or_else(broken)?, seconds.ok_or_else(broken)?)
+        }
+        "onsale.performance.changed.v1" => {
+            SeatsBecame::Unchanged { closed: data["closed"].as_bool().ok_or_else(broken)? }
+        }
         _ => return Err(broken()),
     };
+    if matches!(became, SeatsBecame::Extended(..) | SeatsBecame::Unchanged { .. }) {
+        return Ok(SeatsNews { version: number(row, 0)?, seats: Vec::new(), became });
+    }
+    let seats = data["seats"].as_array().ok_or_else(broken)?;
     Ok(SeatsNews { version: number(row, 0)?, seats: seats.iter().map(seat).collect::<Sql<_>>()?, became })
 }
 

@@ -23,7 +23,7 @@ use super::news::PostgresNews;
 use super::session::Session;
 use super::slow_queries::{Kind, SLOW, SlowQueries};
 use super::values::{Sql, number};
-use super::{Shared, concert_reads, event, idempotency, lecture, payment, wallet};
+use super::{Shared, concert_reads, event, extension, idempotency, lecture, payment, wallet};
 
 const PING: &str = "SELECT 1";
 
@@ -64,6 +64,7 @@ pub(super) const STATEMENTS: &[&[&str]] = &[
     wallet::READS,
     lecture::READS,
     concert_reads::READS,
+    extension::READS,
     payment::READS,
     event::READS,
     event::LOG_READS,
@@ -256,6 +257,20 @@ impl Reader for PostgresReader {
         query!(self, PaymentsOf, |session| payment::of_user(&session, user, page))
     }
 
+    async fn unwritten_extensions(&self) -> Result<Vec<(PerformanceId, u64)>, StoreError> {
+        query!(self, LapsedHolds, |session| extension::unwritten(&session))
+    }
+
+    async fn holds_to_rewrite(
+        &self,
+        performance: PerformanceId,
+        number: u64,
+        after_seat: u32,
+        limit: usize,
+    ) -> Result<Vec<(u32, ReservationId)>, StoreError> {
+        query!(self, LapsedHolds, |session| extension::to_rewrite(&session, performance, number, after_seat, limit))
+    }
+
     async fn lapsed_holds(
         &self,
         before: Timestamp,
@@ -276,8 +291,8 @@ impl Reader for PostgresReader {
     async fn rooms(&self) -> Result<Vec<RoomRecord>, StoreError> {
         let mut news = self.news.rooms(&RoomsKnown::default()).await?;
         for room in &mut news.rooms {
-            let of_room = news.holds.iter().filter(|(concert, ..)| *concert == room.record.concert);
-            room.record.holds = of_room.map(|(_, place, hold, until)| (*place, *hold, *until)).collect();
+            let of_room = news.holds.iter().filter(|(concert, _)| *concert == room.record.concert);
+            room.record.holds = of_room.map(|(_, hold)| *hold).collect();
         }
         Ok(news.rooms.into_iter().map(|room| room.record).collect())
     }

@@ -6,7 +6,7 @@ pub(super) const LOCK: [&str; 2] = locks!(
     "rooms",
     "concert_id",
     "concert_id, max_active, admit_per_second, active_seconds, claim_seconds, paused, issued, served, given_up, active, \
-     admissions, version, updated_at, blocks"
+     admissions, version, updated_at, blocks, closed, extensions"
 );
 
 /// The next places after `served` that were given up. A room is read at its remembered address (`$3`), or else by its key.
@@ -21,21 +21,25 @@ pub(super) const GIVEN_UP: &str = "WITH near AS MATERIALIZED (SELECT concert_id,
     WHERE room.given_up > 0 ORDER BY room.concert_id, ahead.place";
 
 pub(super) const MAKE: &str = "INSERT INTO rooms (concert_id, max_active, admit_per_second, active_seconds, claim_seconds, paused,
-        issued, served, given_up, active, admissions, version, updated_at, blocks)
-    SELECT * FROM unnest($1::uuid[], $2::integer[], $3::integer[], $4::integer[], $5::integer[], $6::boolean[],
-        $7::bigint[], $8::bigint[], $9::bigint[], $10::integer[], $11::bytea[], $12::bigint[], $13::bigint[], $14::bytea[])";
+        issued, served, given_up, active, admissions, version, updated_at, blocks, closed, extensions, known_version)
+    SELECT *, version FROM unnest($1::uuid[], $2::integer[], $3::integer[], $4::integer[], $5::integer[], $6::boolean[],
+            $7::bigint[], $8::bigint[], $9::bigint[], $10::integer[], $11::bytea[], $12::bigint[], $13::bigint[],
+            $14::bytea[], $15::boolean[], $16::bigint[])
+        v (concert_id, max_active, admit_per_second, active_seconds, claim_seconds, paused, issued, served, given_up, active,
+           admissions, version, updated_at, blocks, closed, extensions)";
 
 pub(super) const UPDATE: [&str; 2] = updates!(
     "rooms",
     "concert_id",
     "max_active = v.max_active, admit_per_second = v.admit_per_second, active_seconds = v.active_seconds, \
      claim_seconds = v.claim_seconds, paused = v.paused, issued = v.issued, served = v.served, given_up = v.given_up, \
-     active = v.active, admissions = v.admissions, version = v.version, updated_at = v.updated_at, blocks = v.blocks",
+     active = v.active, admissions = v.admissions, version = v.version, updated_at = v.updated_at, blocks = v.blocks, \
+     closed = v.closed, extensions = v.extensions, known_version = v.version",
     "$1::uuid[], $2::integer[], $3::integer[], $4::integer[], $5::integer[], $6::boolean[], $7::bigint[], $8::bigint[], \
-     $9::bigint[], $10::integer[], $11::bytea[], $12::bigint[], $13::bigint[], $14::bytea[]",
-    "$15",
+     $9::bigint[], $10::integer[], $11::bytea[], $12::bigint[], $13::bigint[], $14::bytea[], $15::boolean[], $16::bigint[]",
+    "$17",
     "concert_id, max_active, admit_per_second, active_seconds, claim_seconds, paused, issued, served, given_up, active, \
-     admissions, version, updated_at, blocks"
+     admissions, version, updated_at, blocks, closed, extensions"
 );
 
 /// Places that Redis handed out. A hold and a step may write the row of one place at the same time for the same token, so
@@ -55,6 +59,10 @@ pub(super) const NAME: &str = "WITH wanted AS MATERIALIZED (
     SELECT concert_id, place, user_id, token_id, issued_at, standing, given_up_version FROM wanted
     WHERE (SELECT count(*) FROM written) < cardinality($2::bigint[])
         AND (concert_id, place) NOT IN (SELECT concert_id, place FROM written)";
+
+/// Notes a token that was shown for a place of another token.
+pub(super) const DISPUTE: &str = "INSERT INTO place_disputes (concert_id, place, token_id, user_id, issued_at)
+    SELECT * FROM unnest($1::uuid[], $2::bigint[], $3::uuid[], $4::text[], $5::bigint[]) ON CONFLICT DO NOTHING";
 
 /// Deletes settled turns that every process has read by now.
 pub(super) const FORGET_TURNS: &str = "DELETE FROM turns WHERE (concert_id, place) IN (

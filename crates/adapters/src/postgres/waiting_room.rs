@@ -10,7 +10,7 @@ use tokio_postgres::Row;
 use uuid::Uuid;
 
 use super::error::DbError;
-use super::room_statements::{FORGET_STRAY_ENDS, FORGET_TURNS, GIVEN_UP, LOCK, MAKE, NAME, UPDATE};
+use super::room_statements::{DISPUTE, FORGET_STRAY_ENDS, FORGET_TURNS, GIVEN_UP, LOCK, MAKE, NAME, UPDATE};
 use super::row_address::{self, RowAddresses, Tid};
 use super::session::Pipeline;
 use super::values::{
@@ -71,9 +71,6 @@ const END: &str = "INSERT INTO turn_ends (concert_id, place, ended_at)
 const FORGET_END: &str = "DELETE FROM turn_ends USING unnest($1::uuid[], $2::bigint[]) v (concert_id, place)
     WHERE turn_ends.concert_id = v.concert_id AND turn_ends.place = v.place";
 
-const DISPUTE: &str = "INSERT INTO place_disputes (concert_id, place, token_id, user_id, issued_at)
-    SELECT * FROM unnest($1::uuid[], $2::bigint[], $3::uuid[], $4::text[], $5::bigint[]) ON CONFLICT DO NOTHING";
-
 pub(super) const WRITES: &[&str] = &[
     LOCK[0],
     LOCK[1],
@@ -118,7 +115,7 @@ pub(super) fn lock<'a>(pipeline: &mut Pipeline<'a, Unit>, keys: &'a Keys, addres
         }
         for row in found {
             let concert = ConcertId::new(uuid(row, 0)?);
-            addresses.note_locked(concert, row, 14)?;
+            addresses.note_locked(concert, row, 16)?;
             unit.rows.rooms.load(concert, Some(read_room(row)?));
         }
         Ok(())
@@ -232,6 +229,8 @@ pub(super) fn save<'a>(pipeline: &mut Pipeline<'a, ()>, unit: &'a Unit, addresse
             big(room.version),
             room.updated_at.as_millis(),
             blocks_to_bytes(&room.blocks),
+            room.settings.closed,
+            big(room.extensions),
         )
     };
     // The room's own row first: places and turns of this unit carry its new version, which other instances read by.
@@ -351,6 +350,7 @@ pub(super) fn read_room(row: &Row) -> Sql<Room> {
             active_seconds: small(row, 3)?,
             claim_seconds: small(row, 4)?,
             paused: get(row, 5)?,
+            closed: get(row, 14)?,
         },
         issued: number(row, 6)?,
         served: number(row, 7)?,
@@ -360,6 +360,7 @@ pub(super) fn read_room(row: &Row) -> Sql<Room> {
         version: number(row, 11)?,
         updated_at: instant(row, 12)?,
         blocks: blocks_from_bytes(get(row, 13)?).ok_or(DbError::Broken("blocks of places of a wrong length"))?,
+        extensions: number(row, 15)?,
     })
 }
 

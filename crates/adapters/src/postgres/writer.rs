@@ -14,7 +14,9 @@ use super::error::DbError;
 use super::row_address::ParentAddresses;
 use super::session::{Pipeline, Session};
 use super::values::{Sql, get, instant, params};
-use super::{Shared, concert, event, held, idempotency, identity, lecture, payment, positions, waiting_room, wallet};
+use super::{
+    Shared, concert, event, extension, held, idempotency, identity, lecture, payment, positions, waiting_room, wallet,
+};
 
 const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE";
 const ROLLBACK: &str = "ROLLBACK";
@@ -44,6 +46,7 @@ pub(super) const STATEMENTS: &[&[&str]] = &[
     lecture::WRITES,
     waiting_room::WRITES,
     concert::WRITES,
+    extension::WRITES,
     payment::WRITES,
     event::WRITES,
 ];

@@ -37,6 +37,7 @@ struct Scripts {
     state: Script,
     open: Script,
     extend: Script,
+    find: Script,
     forget: Script,
     restore: Script,
     retire: Script,
@@ -63,6 +64,7 @@ impl RedisPlaces {
             state: Script::new(include_str!("scripts/state.lua")),
             open: Script::new(include_str!("scripts/open.lua")),
             extend: Script::new(include_str!("scripts/extend.lua")),
+            find: Script::new(include_str!("scripts/find.lua")),
             forget: Script::new(include_str!("scripts/forget.lua")),
             restore: Script::new(include_str!("scripts/restore.lua")),
             retire: Script::new(include_str!("scripts/retire.lua")),
@@ -198,6 +200,16 @@ impl PlaceMemory for RedisPlaces {
             return Err(broken("places"));
         }
         Ok(Entered { given, block_use: BlockUse { issued: number(issued)?, block_end: number(end)? }, refused })
+    }
+
+    async fn find(&self, concert: ConcertId, user: &UserId) -> Result<Option<Held>, MemoryError> {
+        let mut call = self.scripts.find.prepare_invoke();
+        call.key(bucket(concert, user)).arg(user.as_str());
+        match self.run(&call).await? {
+            Value::BulkString(had) if had.is_empty() => Ok(None),
+            Value::BulkString(had) => held_from_bytes(&had).map(Some).ok_or_else(|| broken("a place")),
+            _ => Err(broken("a place")),
+        }
     }
 
     async fn forget(&self, concert: ConcertId, user: &UserId, place: u64) -> Result<(), MemoryError> {

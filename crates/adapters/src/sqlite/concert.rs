@@ -1,13 +1,14 @@
 //! Concerts, performances, seats and reservations.
 
 use onsale_app::store::{Page, SeatRows};
-use onsale_domain::concert::{Concert, Performance, Reservation, Seat};
+use onsale_domain::concert::{Performance, Reservation, Seat};
 use onsale_domain::ids::{ConcertId, EventId, PerformanceId, ReservationId, UserId};
 use onsale_domain::rows::{Keys, Rows};
 use onsale_domain::time::Timestamp;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
-use super::values::{Sql, instant, optional_uuid, seating, seats, seats_to_text, text, user, uuid, word};
+use super::extension::{self, further, lacks_extensions, read_end};
+use super::values::{Sql, instant, optional_uuid, seating, seats, seats_to_text, user, uuid, word};
 use crate::stored::{Word, seating_to_text};
 
 pub(super) fn load(db: &Connection, keys: &Keys, rows: &mut Rows) -> Sql<()> {
@@ -27,6 +28,7 @@ pub(super) fn load(db: &Connection, keys: &Keys, rows: &mut Rows) -> Sql<()> {
     for id in &keys.performances {
         load_performance(db, *id, rows)?;
     }
+    extension::load(db, keys, rows)?;
     for (performance, number) in &keys.seats {
         load_seat(db, *performance, *number, rows)?;
         let seat = rows.seats.get(&(*performance, *number));
@@ -49,10 +51,11 @@ pub(super) fn load_open(db: &Connection, concert: ConcertId, user: &UserId, rows
         "SELECT {RESERVATION} FROM reservations
          WHERE concert_id = ?1 AND user_id = ?2 AND status IN ('HELD', 'PAID')"
     ))?;
-    let open = statement.query_map(params![concert.uuid().as_bytes(), user.as_str()], read)?;
-    let open: Vec<Reservation> = open.collect::<Sql<_>>()?;
-    rows.open_reservations.insert(key, open.iter().map(|reservation| reservation.id).collect());
-    for reservation in open {
+    let open = statement.query_map(params![concert.uuid().as_bytes(), user.as_str()], read_with_lack)?;
+    let open: Vec<(Reservation, bool)> = open.collect::<Sql<_>>()?;
+    rows.open_reservations.insert(key, open.iter().map(|(reservation, _)| reservation.id).collect());
+    for (reservation, lacks) in open {
+        note_lack(rows, reservation.id, lacks);
         rows.reservations.load(reservation.id, Some(reservation));
     }
     Ok(())
@@ -61,7 +64,12 @@ pub(super) fn load_open(db: &Connection, concert: ConcertId, user: &UserId, rows
 /// Loads a reservation with its performance and its seats.
 fn load_whole(db: &Connection, id: ReservationId, rows: &mut Rows) -> Sql<()> {
     if !rows.reservations.is_loaded(&id) {
-        rows.reservations.load(id, reservation(db, id)?);
+        let found = db
+            .prepare_cached(&format!("SELECT {RESERVATION} FROM reservations WHERE reservation_id = ?1"))?
+            .query_row([id.uuid().as_bytes()], read_with_lack)
+            .optional()?;
+        note_lack(rows, id, found.as_ref().is_some_and(|(_, lacks)| *lacks));
+        rows.reservations.load(id, found.map(|(reservation, _)| reservation));
     }
     let Some((performance, seats)) = rows.reservations.get(&id).map(|r| (r.performance, r.seats.clone())) else {
         return Ok(());
@@ -73,7 +81,7 @@ fn load_whole(db: &Connection, id: ReservationId, rows: &mut Rows) -> Sql<()> {
     Ok(())
 }
 
-fn load_performance(db: &Connection, id: PerformanceId, rows: &mut Rows) -> Sql<()> {
+pub(super) fn load_performance(db: &Connection, id: PerformanceId, rows: &mut Rows) -> Sql<()> {
     if !rows.performances.is_loaded(&id) {
         let performance = db
             .prepare_cached(&format!("SELECT {PERFORMANCE} FROM performances WHERE performance_id = ?1"))?
@@ -86,9 +94,25 @@ fn load_performance(db: &Connection, id: PerformanceId, rows: &mut Rows) -> Sql<
 
 fn load_seat(db: &Connection, performance: PerformanceId, number: u32, rows: &mut Rows) -> Sql<()> {
     if !rows.seats.is_loaded(&(performance, number)) {
-        rows.seats.load((performance, number), seat(db, performance, number)?);
+        let found = db
+            .prepare_cached(&format!("SELECT {SEAT} FROM seats WHERE performance_id = ?1 AND seat = ?2"))?
+            .query_row(params![performance.uuid().as_bytes(), number], |row| {
+                Ok((read_seat(row, 0)?, lacks_extensions(row, 3)?))
+            })
+            .optional()?;
+        if let Some((seat, lacks)) = &found {
+            note_lack(rows, seat.reservation, *lacks);
+        }
+        rows.seats.load((performance, number), found.map(|(seat, _)| seat));
     }
     Ok(())
+}
+
+/// Notes that a row of a hold, or of one of its seats, lacks extensions.
+fn note_lack(rows: &mut Rows, reservation: ReservationId, lacks: bool) {
+    if lacks {
+        rows.lacking.insert(reservation);
+    }
 }
 
 pub(super) fn save(db: &Connection, rows: &Rows) -> Sql<()> {
@@ -102,14 +126,15 @@ pub(super) fn save(db: &Connection, rows: &Rows) -> Sql<()> {
         save_reservation(db, reservation)?;
     }
     for ((performance, number), seat) in rows.seats.changed() {
-        let Some(Seat { reservation, held_until, sold }) = seat else {
+        let Some(Seat { reservation, held_until, extended, sold }) = seat else {
             db.prepare_cached("DELETE FROM seats WHERE performance_id = ?1 AND seat = ?2")?
                 .execute(params![performance.uuid().as_bytes(), number])?;
             continue;
         };
         db.prepare_cached(
-            "INSERT INTO seats (performance_id, seat, reservation_id, held_until, sold) VALUES (?1, ?2, ?3, ?4, ?5)
-             ON CONFLICT DO UPDATE SET reservation_id = ?3, held_until = ?4, sold = ?5",
+            "INSERT INTO seats (performance_id, seat, reservation_id, held_until, sold, extended)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6)
+             ON CONFLICT DO UPDATE SET reservation_id = ?3, held_until = ?4, sold = ?5, extended = ?6",
         )?
         .execute(params![
             performance.uuid().as_bytes(),
@@ -117,31 +142,35 @@ pub(super) fn save(db: &Connection, rows: &Rows) -> Sql<()> {
             reservation.uuid().as_bytes(),
             held_until.as_millis(),
             sold,
+            extended,
         ])?;
     }
-    Ok(())
-}
-
-/// Inserts concerts. Called before rooms are saved, which refer to them.
-pub(super) fn save_new(db: &Connection, rows: &Rows) -> Sql<()> {
-    for Concert { id, title, venue, created_at } in &rows.new_concerts {
-        db.prepare_cached("INSERT INTO concerts (concert_id, title, venue, created_at) VALUES (?1, ?2, ?3, ?4)")?
-            .execute(params![id.uuid().as_bytes(), &**title, &**venue, created_at.as_millis()])?;
-    }
-    Ok(())
+    extension::save(db, rows)
 }
 
 fn save_performance(db: &Connection, id: PerformanceId, performance: &Performance) -> Sql<()> {
     let Performance { concert, starts_at, seating, sold, version, updated_at, .. } = performance;
-    let update = "UPDATE performances SET sold = ?2, version = ?3, updated_at = ?4 WHERE performance_id = ?1";
-    let updated =
-        db.prepare_cached(update)?.execute(params![id.uuid().as_bytes(), sold, version, updated_at.as_millis()])?;
+    let Performance { holds, extensions, closed, sale_closed, .. } = performance;
+    let update =
+        "UPDATE performances SET sold = ?2, version = ?3, updated_at = ?4, holds = ?5, extensions = ?6, closed = ?7,
+            sale_closed = ?8 WHERE performance_id = ?1";
+    let updated = db.prepare_cached(update)?.execute(params![
+        id.uuid().as_bytes(),
+        sold,
+        version,
+        updated_at.as_millis(),
+        holds,
+        extensions,
+        closed,
+        sale_closed,
+    ])?;
     // No row was updated, so the performance is new.
     if updated == 0 {
         db.prepare_cached(
             "INSERT INTO performances
-               (performance_id, concert_id, starts_at, sections, capacity, sold, version, updated_at)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+               (performance_id, concert_id, starts_at, sections, capacity, sold, version, updated_at, holds, extensions,
+                closed, sale_closed)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
         )?
         .execute(params![
             id.uuid().as_bytes(),
@@ -152,6 +181,10 @@ fn save_performance(db: &Connection, id: PerformanceId, performance: &Performanc
             sold,
             version,
             updated_at.as_millis(),
+            holds,
+            extensions,
+            closed,
+            sale_closed,
         ])?;
     }
     Ok(())
@@ -161,9 +194,9 @@ fn save_reservation(db: &Connection, reservation: &Reservation) -> Sql<()> {
     db.prepare_cached(
         "INSERT INTO reservations
            (reservation_id, concert_id, performance_id, user_id, place, seats, amount, held_at, held_until, status,
-            end_event_id)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)
-         ON CONFLICT (reservation_id) DO UPDATE SET status = ?10, end_event_id = ?11",
+            end_event_id, extended)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)
+         ON CONFLICT (reservation_id) DO UPDATE SET status = ?10, end_event_id = ?11, held_until = ?9, extended = ?12",
     )?
     .execute(params![
         reservation.id.uuid().as_bytes(),
@@ -177,11 +210,13 @@ fn save_reservation(db: &Connection, reservation: &Reservation) -> Sql<()> {
         reservation.held_until.as_millis(),
         reservation.status.word(),
         reservation.end_event.map(|event| event.uuid().into_bytes()),
+        reservation.extended,
     ])?;
     Ok(())
 }
 
-const PERFORMANCE: &str = "performance_id, concert_id, starts_at, sections, sold, version, updated_at";
+const PERFORMANCE: &str = "performance_id, concert_id, starts_at, sections, sold, version, updated_at, holds, extensions, \
+                           closed, sale_closed";
 
 fn read_performance(row: &Row<'_>) -> Sql<Performance> {
     Ok(Performance {
@@ -192,13 +227,20 @@ fn read_performance(row: &Row<'_>) -> Sql<Performance> {
         sold: row.get(4)?,
         version: row.get(5)?,
         updated_at: instant(row, 6)?,
+        holds: row.get(7)?,
+        extensions: row.get(8)?,
+        closed: row.get(9)?,
+        sale_closed: row.get(10)?,
     })
 }
 
-const RESERVATION: &str = "reservation_id, concert_id, performance_id, user_id, place, seats, amount, held_at, \
-                           held_until, status, end_event_id";
+const RESERVATION: &str = concat!(
+    "reservation_id, concert_id, performance_id, user_id, place, seats, amount, held_at, held_until, status, end_event_id, ",
+    further!("reservations", "status = 'HELD'")
+);
 
 fn read(row: &Row<'_>) -> Sql<Reservation> {
+    let end = read_end(row, 8, 11)?;
     Ok(Reservation {
         id: ReservationId::new(uuid(row, 0)?),
         concert: ConcertId::new(uuid(row, 1)?),
@@ -208,37 +250,36 @@ fn read(row: &Row<'_>) -> Sql<Reservation> {
         seats: seats(row, 5)?,
         amount: row.get(6)?,
         held_at: instant(row, 7)?,
-        held_until: instant(row, 8)?,
+        held_until: end.until,
+        extended: end.extended,
         status: word(row, 9)?,
         end_event: optional_uuid(row, 10)?.map(EventId::new),
     })
 }
 
+/// A reservation, and whether its row lacks extensions.
+fn read_with_lack(row: &Row<'_>) -> Sql<(Reservation, bool)> {
+    Ok((read(row)?, lacks_extensions(row, 11)?))
+}
+
+/// The columns of a seat.
+pub(super) const SEAT: &str = concat!("reservation_id, held_until, sold, ", further!("seats", "sold = 0"));
+
+/// A seat from the columns [`SEAT`], the first of which is `from`.
 pub(super) fn read_seat(row: &Row<'_>, from: usize) -> Sql<Seat> {
+    let end = read_end(row, from + 1, from + 3)?;
     Ok(Seat {
         reservation: ReservationId::new(uuid(row, from)?),
-        held_until: instant(row, from + 1)?,
+        held_until: end.until,
+        extended: end.extended,
         sold: row.get(from + 2)?,
     })
 }
 
 pub(super) fn seat(db: &Connection, performance: PerformanceId, number: u32) -> Sql<Option<Seat>> {
-    db.prepare_cached("SELECT reservation_id, held_until, sold FROM seats WHERE performance_id = ?1 AND seat = ?2")?
+    db.prepare_cached(&format!("SELECT {SEAT} FROM seats WHERE performance_id = ?1 AND seat = ?2"))?
         .query_row(params![performance.uuid().as_bytes(), number], |row| read_seat(row, 0))
         .optional()
-}
-
-pub(super) fn concerts(db: &Connection) -> Sql<Vec<Concert>> {
-    db.prepare_cached("SELECT concert_id, title, venue, created_at FROM concerts")?
-        .query_map([], |row| {
-            Ok(Concert {
-                id: ConcertId::new(uuid(row, 0)?),
-                title: text(row, 1)?,
-                venue: text(row, 2)?,
-                created_at: instant(row, 3)?,
-            })
-        })?
-        .collect()
 }
 
 pub(super) fn performance(db: &Connection, id: PerformanceId) -> Sql<Option<Performance>> {
@@ -264,14 +305,16 @@ pub(super) fn performance_count(db: &Connection, concert: ConcertId) -> Sql<u64>
 
 pub(super) fn seat_rows(db: &Connection, performance: PerformanceId) -> Sql<SeatRows> {
     let id = performance.uuid().into_bytes();
-    let version = db
-        .prepare_cached("SELECT version FROM performances WHERE performance_id = ?1")?
-        .query_row([&id], |row| row.get(0))?;
+    let (version, closed, is_extended) = db
+        .prepare_cached("SELECT version, closed, extensions > 0 FROM performances WHERE performance_id = ?1")?
+        .query_row([&id], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
+    // A performance has up to 100,000 seats, and extensions are rare.
+    let columns = if is_extended { SEAT } else { "reservation_id, held_until, sold, extended, NULL" };
     let seats = db
-        .prepare_cached("SELECT seat, reservation_id, held_until, sold FROM seats WHERE performance_id = ?1")?
-        .query_map([&id], |row| Ok((row.get(0)?, read_seat(row, 1)?)))?
+        .prepare_cached(&format!("SELECT {columns}, seat FROM seats WHERE performance_id = ?1"))?
+        .query_map([&id], |row| Ok((row.get(5)?, read_seat(row, 0)?)))?
         .collect::<Sql<_>>()?;
-    Ok(SeatRows { version, seats })
+    Ok(SeatRows { version, closed, seats })
 }
 
 pub(super) fn reservation(db: &Connection, id: ReservationId) -> Sql<Option<Reservation>> {
@@ -299,7 +342,10 @@ pub(super) fn holds_after(
 ) -> Sql<Vec<(PerformanceId, ReservationId, u64)>> {
     db.prepare_cached(
         "SELECT performance_id, reservation_id, held_until - held_at FROM reservations
-         WHERE status = 'HELD' AND held_until > ?1 AND held_at > ?1 ORDER BY held_until LIMIT ?2",
+         WHERE status = 'HELD' AND held_until > ?1 AND held_at > ?1
+           AND NOT EXISTS (SELECT 1 FROM hold_extensions e
+               WHERE e.performance_id = reservations.performance_id AND e.number > reservations.extended)
+         ORDER BY held_until LIMIT ?2",
     )?
     .query_map(params![after.as_millis(), limit], |row| {
         Ok((PerformanceId::new(uuid(row, 0)?), ReservationId::new(uuid(row, 1)?), row.get(2)?))
@@ -315,6 +361,8 @@ pub(super) fn lapsed_holds(
 ) -> Sql<Vec<(PerformanceId, ReservationId)>> {
     db.prepare_cached(
         "SELECT performance_id, reservation_id FROM reservations WHERE status = 'HELD' AND held_until <= ?1
+           AND NOT EXISTS (SELECT 1 FROM hold_extensions e
+               WHERE e.performance_id = reservations.performance_id AND e.number > reservations.extended)
          ORDER BY held_until LIMIT ?2",
     )?
     .query_map(params![before.as_millis(), limit], |row| {

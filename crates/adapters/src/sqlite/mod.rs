@@ -7,9 +7,11 @@
 mod audit;
 mod checkpoint;
 mod concert;
+mod concert_row;
 mod connection;
 mod dead_letters;
 mod event;
+mod extension;
 mod growth;
 mod idempotency;
 mod lecture;

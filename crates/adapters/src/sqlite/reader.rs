@@ -19,7 +19,9 @@ use tokio::sync::oneshot;
 
 use super::connection::{Role, open, unavailable};
 use super::values::Sql;
-use super::{Shared, Slot, concert, event, idempotency, lecture, payment, waiting_room, wallet, writer};
+use super::{
+    Shared, Slot, concert, concert_row, event, extension, idempotency, lecture, payment, waiting_room, wallet, writer,
+};
 
 /// Number of threads. More would share the same disk and cache.
 const READERS: usize = 2;
@@ -166,7 +168,7 @@ impl Reader for ReaderPool {
     }
 
     async fn concerts(&self) -> Result<Vec<Concert>, StoreError> {
-        self.read(concert::concerts).await
+        self.read(concert_row::concerts).await
     }
 
     async fn performances(&self) -> Result<Vec<Performance>, StoreError> {
@@ -197,6 +199,20 @@ impl Reader for ReaderPool {
     async fn payments_of(&self, user: &UserId, page: Page<PaymentId>) -> Result<Vec<Payment>, StoreError> {
         let user = user.clone();
         self.read(move |db| payment::payments_of(db, &user, page)).await
+    }
+
+    async fn unwritten_extensions(&self) -> Result<Vec<(PerformanceId, u64)>, StoreError> {
+        self.read(extension::unwritten).await
+    }
+
+    async fn holds_to_rewrite(
+        &self,
+        performance: PerformanceId,
+        number: u64,
+        after_seat: u32,
+        limit: usize,
+    ) -> Result<Vec<(u32, ReservationId)>, StoreError> {
+        self.read(move |db| extension::to_rewrite(db, performance, number, after_seat, limit)).await
     }
 
     async fn lapsed_holds(

@@ -9,7 +9,7 @@ use rusqlite::{Connection, TransactionBehavior};
 use super::OpenError;
 
 /// Step n brings a file from version n to n + 1. A released step never changes.
-const STEPS: [&str; 10] = [
+const STEPS: [&str; 11] = [
     include_str!("migrations/0001_sale.sql"),
     include_str!("migrations/0002_room.sql"),
     include_str!("migrations/0003_relay.sql"),
@@ -20,6 +20,7 @@ const STEPS: [&str; 10] = [
     include_str!("migrations/0008_dead_letters.sql"),
     include_str!("migrations/0009_disputes.sql"),
     include_str!("migrations/0010_retired.sql"),
+    include_str!("migrations/0011_evening.sql"),
 ];
 
 /// Marks a file as onsale's: "onsa" in ASCII.

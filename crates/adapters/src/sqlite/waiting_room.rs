@@ -1,13 +1,16 @@
 //! Waiting rooms: counters, places, turns and their ends.
 
-use onsale_app::store::RoomRecord;
-use onsale_domain::ids::{ConcertId, ReservationId, TokenId, UserId};
+use onsale_app::store::{Announced, HoldRecord, RoomRecord};
+use onsale_domain::concert::HoldEnd;
+use onsale_domain::ids::{ConcertId, PerformanceId, ReservationId, TokenId, UserId};
 use onsale_domain::rows::{Keys, Rows};
 use onsale_domain::time::Timestamp;
 use onsale_domain::waiting_room::{GivenUp, Place, PlaceStanding, Room, Settings, Token, Turn};
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::concert::load_open;
+use super::concert_row;
+use super::extension::{further, read_end};
 use super::values::{Sql, broken, instant, user, uuid, word};
 use crate::stored::{Word, blocks_from_bytes, blocks_to_bytes, window_from_bytes, window_to_bytes};
 
@@ -193,15 +196,15 @@ fn save_places(db: &Connection, rows: &Rows) -> Sql<()> {
 }
 
 fn save_room(db: &Connection, concert: ConcertId, room: &Room) -> Sql<()> {
-    let Settings { max_active, admit_per_second, active_seconds, claim_seconds, paused } = room.settings;
+    let Settings { max_active, admit_per_second, active_seconds, claim_seconds, paused, closed } = room.settings;
     db.prepare_cached(
         "INSERT INTO rooms
            (concert_id, max_active, admit_per_second, active_seconds, claim_seconds, paused, issued, served, given_up,
-            active, admissions, version, updated_at, blocks)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)
+            active, admissions, version, updated_at, blocks, closed, extensions)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)
          ON CONFLICT DO UPDATE SET max_active = ?2, admit_per_second = ?3, active_seconds = ?4, claim_seconds = ?5,
             paused = ?6, issued = ?7, served = ?8, given_up = ?9, active = ?10, admissions = ?11, version = ?12,
-            updated_at = ?13, blocks = ?14",
+            updated_at = ?13, blocks = ?14, closed = ?15, extensions = ?16",
     )?
     .execute(params![
         concert.uuid().as_bytes(),
@@ -218,12 +221,14 @@ fn save_room(db: &Connection, concert: ConcertId, room: &Room) -> Sql<()> {
         room.version,
         room.updated_at.as_millis(),
         blocks_to_bytes(&room.blocks),
+        closed,
+        room.extensions,
     ])?;
     Ok(())
 }
 
 const ROOM: &str = "concert_id, max_active, admit_per_second, active_seconds, claim_seconds, paused, issued, served, \
-                    given_up, active, admissions, version, updated_at, blocks";
+                    given_up, active, admissions, version, updated_at, blocks, closed, extensions";
 
 fn read_room(row: &Row<'_>) -> Sql<Room> {
     Ok(Room {
@@ -233,6 +238,7 @@ fn read_room(row: &Row<'_>) -> Sql<Room> {
             active_seconds: row.get(3)?,
             claim_seconds: row.get(4)?,
             paused: row.get(5)?,
+            closed: row.get(14)?,
         },
         issued: row.get(6)?,
         served: row.get(7)?,
@@ -244,6 +250,7 @@ fn read_room(row: &Row<'_>) -> Sql<Room> {
         updated_at: instant(row, 12)?,
         blocks: blocks_from_bytes(row.get_ref(13)?.as_blob()?)
             .ok_or_else(|| broken(13, "blocks of places of a wrong length"))?,
+        extensions: row.get(15)?,
     })
 }
 
@@ -272,7 +279,8 @@ pub(super) fn rooms(db: &Connection) -> Sql<Vec<RoomRecord>> {
 /// A room with its open turns, given-up places and holds.
 pub(super) fn record(db: &Connection, concert: ConcertId, room: Room) -> Sql<RoomRecord> {
     let given_up = given_up_after(db, concert, room.served, usize::MAX >> 1)?;
-    Ok(RoomRecord { concert, room, given_up, turns: turns(db, concert)?, holds: holds(db, concert)? })
+    let announced = concert_row::concert(db, concert)?.map(|concert| Announced::of(&concert)).unwrap_or_default();
+    Ok(RoomRecord { concert, room, given_up, turns: turns(db, concert)?, holds: holds(db, concert)?, announced })
 }
 
 fn turns(db: &Connection, concert: ConcertId) -> Sql<Vec<(u64, Turn, bool)>> {
@@ -286,14 +294,17 @@ fn turns(db: &Connection, concert: ConcertId) -> Sql<Vec<(u64, Turn, bool)>> {
     .collect()
 }
 
-fn holds(db: &Connection, concert: ConcertId) -> Sql<Vec<(u64, ReservationId, Timestamp)>> {
-    db.prepare_cached(
+fn holds(db: &Connection, concert: ConcertId) -> Sql<Vec<HoldRecord>> {
+    db.prepare_cached(concat!(
         // The condition on two statuses matches the partial index; the one on `HELD` selects the rows.
-        "SELECT place, reservation_id, held_until FROM reservations
-         WHERE concert_id = ?1 AND status IN ('HELD', 'PAID') AND status = 'HELD'",
-    )?
+        "SELECT place, reservation_id, performance_id, held_until, ",
+        further!("reservations", "status = 'HELD'"),
+        " FROM reservations WHERE concert_id = ?1 AND status IN ('HELD', 'PAID') AND status = 'HELD'"
+    ))?
     .query_map([concert.uuid().as_bytes()], |row| {
-        Ok((row.get(0)?, ReservationId::new(uuid(row, 1)?), instant(row, 2)?))
+        let (reservation, performance) = (ReservationId::new(uuid(row, 1)?), PerformanceId::new(uuid(row, 2)?));
+        let HoldEnd { until, extended } = read_end(row, 3, 4)?;
+        Ok(HoldRecord { place: row.get(0)?, reservation, performance, until, extended })
     })?
     .collect()
 }

@@ -12,7 +12,7 @@ use rusqlite::hooks::Wal;
 
 use super::connection::{Role, in_commit, in_unit, open, unavailable};
 use super::values::Sql;
-use super::{Shared, concert, event, idempotency, lecture, payment, waiting_room, wallet};
+use super::{Shared, concert, concert_row, event, idempotency, lecture, payment, waiting_room, wallet};
 
 /// The database's clock. It is this machine's clock, because there is one process on one machine.
 pub(super) fn now() -> Timestamp {
@@ -121,6 +121,7 @@ fn load(db: &Connection, wanted: &Wanted) -> Sql<Unit> {
     idempotency::load(db, &wanted.answers, &mut unit.answers)?;
     idempotency::count(db, wanted, &mut unit.kept_counts)?;
     let (keys, rows) = (&wanted.keys, &mut unit.rows);
+    rows.is_alone = true;
     wallet::load(db, keys, rows)?;
     lecture::load(db, keys, rows)?;
     waiting_room::load(db, keys, rows)?;
@@ -135,7 +136,7 @@ fn save(db: &Connection, unit: &Unit) -> Sql<()> {
     let rows = &unit.rows;
     wallet::save(db, rows)?;
     lecture::save(db, rows)?;
-    concert::save_new(db, rows)?;
+    concert_row::save(db, rows)?;
     waiting_room::save(db, rows)?;
     concert::save(db, rows)?;
     payment::save(db, rows)?;

@@ -1,7 +1,7 @@
 //! Writes that no rule allows: the database refuses the whole unit, and the next unit succeeds.
 
 use onsale_app::store::{StoreError, Unit};
-use onsale_domain::concert::{Concert, Reservation, Seat, Status};
+use onsale_domain::concert::{Concert, Extension, Reservation, Seat, Status};
 use onsale_domain::event::{Event, Happening};
 use onsale_domain::ids::{EventId, PaymentId, ReservationId, TokenId, UserId};
 use onsale_domain::lecture::{Application, HistoryKind, HistoryLine, Lecture};
@@ -82,7 +82,7 @@ const ROOMS: &[Wrong] = &[
 
 const CONCERTS: &[Wrong] = &[
     ("a sold seat that changes hands", |stage, unit| {
-        let seat = Seat { reservation: stage.held.id, held_until: unit.at.plus_seconds(9), sold: false };
+        let seat = Seat { reservation: stage.held.id, held_until: unit.at.plus_seconds(9), extended: 0, sold: false };
         unit.rows.seats.put((stage.performance.id, 1), seat);
     }),
     ("a sold seat that is free again", |stage, unit| unit.rows.seats.remove(&(stage.performance.id, 1))),
@@ -101,6 +101,14 @@ const CONCERTS: &[Wrong] = &[
         let reservation = Reservation { id, held_until, ..stage.held.clone() };
         unit.rows.reservations.put(id, reservation);
     }),
+    ("an extension of no holds", |stage, unit| {
+        let extension = extension(stage, unit);
+        unit.rows.extensions.push(Extension { holds: 0, ..extension });
+    }),
+    ("two extensions of one number", |stage, unit| {
+        let extension = extension(stage, unit);
+        unit.rows.extensions.extend([extension.clone(), extension]);
+    }),
     ("a second payment of a reservation", |stage, unit| {
         unit.rows.payments.push(Payment { id: PaymentId::new(OTHER), ..stage.paid.clone() });
     }),
@@ -108,11 +116,25 @@ const CONCERTS: &[Wrong] = &[
         unit.rows.payments.push(Payment { reservation: stage.held.id, ..stage.paid.clone() });
     }),
     ("a concert made twice", |stage, unit| {
-        let concert =
-            Concert { id: stage.token.concert, title: "Gala".into(), venue: "Hall".into(), created_at: unit.at };
-        unit.rows.new_concerts.push(concert);
+        let (id, title, venue) = (stage.token.concert, "Gala".into(), "Hall".into());
+        let concert = Concert { id, title, venue, created_at: unit.at, notice: None, closed: false, version: 0 };
+        unit.rows.concerts.put(id, concert);
     }),
 ];
+
+fn extension(stage: &Stage, unit: &Unit) -> Extension {
+    Extension {
+        concert: stage.token.concert,
+        performance: stage.performance.id,
+        number: 7,
+        version: 9,
+        event: EventId::new(OTHER),
+        at: unit.at,
+        seconds: 60,
+        holds: 1,
+        reason: "an outage".into(),
+    }
+}
 
 fn balance(stage: &Stage, unit: &mut Unit, balance: i64) {
     unit.rows.accounts.put(stage.ann.clone(), Account { balance, version: 9, updated_at: Some(unit.at) });

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use onsale_app::store::news::{RoomsKnown, SeatsBecame};
-use onsale_app::store::{RoomRecord, Store};
+use onsale_app::store::{Announced, RoomRecord, Store};
 use onsale_domain::ids::{ConcertId, PerformanceId};
 use onsale_domain::time::Timestamp;
 use onsale_domain::waiting_room::{Room, Turn};
@@ -15,6 +15,7 @@ struct Known {
     room: Room,
     given_up: BTreeSet<u64>,
     turns: BTreeMap<u64, Turn>,
+    announced: Announced,
 }
 
 /// Held seats with the end of the hold, sold ones without.
@@ -57,8 +58,8 @@ impl Follower {
         let ended: BTreeSet<_> = news.ended.into_iter().collect();
         let told_rooms = self.rooms.iter().map(|(concert, known)| {
             let turns = known.turns.iter();
-            let holds = news.holds.iter().filter(|(of, ..)| of == concert);
-            let mut holds: Vec<_> = holds.map(|(_, place, hold, until)| (*place, *hold, *until)).collect();
+            let holds = news.holds.iter().filter(|(of, _)| of == concert);
+            let mut holds: Vec<_> = holds.map(|(_, hold)| *hold).collect();
             holds.sort_unstable();
             RoomRecord {
                 concert: *concert,
@@ -66,6 +67,7 @@ impl Follower {
                 given_up: known.given_up.iter().copied().collect(),
                 turns: turns.map(|(place, turn)| (*place, turn.clone(), ended.contains(&(*concert, *place)))).collect(),
                 holds,
+                announced: known.announced.clone(),
             }
         });
         let told_rooms: Vec<String> = told_rooms.map(|room| format!("{room:?}")).collect();
@@ -76,16 +78,21 @@ impl Follower {
             news.availability.iter().map(|of| (of.id, of.concert, of.starts_at, of.is_unsold)).collect();
         availability.sort_unstable();
         let all = store.reader().performances().await.expect("performances");
-        let mut there: Vec<_> =
-            all.iter().map(|of| (of.id, of.concert, of.starts_at, of.sold < of.seating.capacity())).collect();
+        let mut there: Vec<_> = all
+            .iter()
+            .map(|of| (of.id, of.concert, of.starts_at, of.sold < of.seating.capacity() && !of.closed))
+            .collect();
         there.sort_unstable();
         assert_eq!(availability, there, "what is left of each performance");
         told
     }
 
     fn take_in(&mut self, told: RoomRecord, settled: &[u64]) {
-        let RoomRecord { concert, room, given_up, turns, .. } = told;
-        let nothing = || Known { room: room.clone(), given_up: BTreeSet::new(), turns: BTreeMap::new() };
+        let RoomRecord { concert, room, given_up, turns, announced, .. } = told;
+        let nothing = || {
+            let (given_up, turns) = (BTreeSet::new(), BTreeMap::new());
+            Known { room: room.clone(), given_up, turns, announced: Announced::default() }
+        };
         let known = self.rooms.entry(concert).or_insert_with(nothing);
         known.given_up.extend(given_up);
         known.given_up.retain(|place| *place > room.served);
@@ -94,6 +101,7 @@ impl Follower {
             known.turns.remove(place);
         }
         known.room = room;
+        known.announced = announced;
     }
 
     async fn follow_seats(&mut self, store: &dyn Store) {
@@ -104,11 +112,17 @@ impl Follower {
             for change in news.seats(performance.id, *version).await.expect("news") {
                 assert_eq!(change.version, *version + 1, "every change, in order");
                 *version = change.version;
+                if let SeatsBecame::Extended(at, seconds) = change.became {
+                    for until in seats.values_mut().flatten().filter(|until| at < **until) {
+                        *until = until.plus_seconds(seconds);
+                    }
+                }
                 for seat in change.seats {
                     match change.became {
                         SeatsBecame::Held(until) => seats.insert(seat, Some(until)),
                         SeatsBecame::Sold => seats.insert(seat, None),
                         SeatsBecame::Free => seats.remove(&seat),
+                        SeatsBecame::Extended(..) | SeatsBecame::Unchanged { .. } => unreachable!("it names no seats"),
                     };
                 }
             }

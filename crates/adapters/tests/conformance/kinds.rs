@@ -19,14 +19,15 @@ macro_rules! kinds {
 }
 
 kinds! {
-    DONE, done, Done: Charge, Use, CreateLecture, Apply, Cancel, CreateConcert, Schedule, Hold, Release, Expire, Pay, Enter,
+    DONE, done, Done: Charge, Use, CreateLecture, Apply, Cancel, CreateConcert, Schedule, ChangeConcert,
+    ChangePerformance, Extend, Rewrite, Hold, Release, Expire, Pay, Enter,
     Leave, Step, HandOut, Configure,
 }
 
 kinds! {
     REFUSALS, refusal, Refusal: AmountOutOfRange, BalanceLimit, InsufficientBalance, LectureNotFound, AlreadyApplied,
     LectureClosed, LectureFull, ApplicationNotFound, ConcertNotFound, PerformanceNotFound, PerformanceAmbiguous,
-    PerformanceClosed, SeatUnknown, SeatLimit, SeatTaken, ReservationNotFound, AlreadyPaid, HoldExpired, TokenExpired,
+    SaleClosed, PerformanceClosed, SeatUnknown, SeatLimit, SeatTaken, ReservationNotFound, AlreadyPaid, HoldExpired, TokenExpired,
 }
 
 /// How often each kind of outcome has occurred.

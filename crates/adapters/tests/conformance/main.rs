@@ -12,6 +12,7 @@ mod constraints;
 mod crowd;
 mod differential;
 mod excess;
+mod extensions;
 mod files;
 mod follower;
 mod forgetting;

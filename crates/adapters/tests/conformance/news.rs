@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use onsale_app::store::Store;
 use onsale_app::store::news::{News, RoomNews, RoomsKnown, RoomsNews, SeatsBecame};
+use onsale_app::store::{HoldRecord, Store};
 use onsale_domain::concert;
 use onsale_domain::ids::ConcertId;
 use onsale_domain::waiting_room::{Settings, Step, Token};
@@ -142,7 +142,9 @@ async fn ends_holds_and_stock_are_read_as_they_are_stored() {
         (1, performance.id, true)
     );
     assert!(news.ended.is_empty() && news.holds.is_empty(), "holds of a known room are read on request");
-    let holds = [(follower.busy, 1, reservation.id, reservation.held_until)];
+    let (place, id, until) = (1, reservation.id, reservation.held_until);
+    let holds =
+        [(follower.busy, HoldRecord { place, reservation: id, performance: performance.id, until, extended: 0 })];
     follower.known.holds_of = vec![(follower.busy, 1)];
     assert_eq!(follower.ask().await.holds, holds);
     assert_eq!(

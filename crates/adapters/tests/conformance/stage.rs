@@ -33,6 +33,7 @@ pub(crate) const OPEN_DOORS: Settings = Settings {
     active_seconds: 86_400,
     claim_seconds: 3_600,
     paused: false,
+    closed: false,
 };
 
 /// Opens a lecture that starts in an hour.
@@ -47,7 +48,7 @@ pub(crate) async fn open_lecture(lane: &mut Lane, now: Timestamp, capacity: u32)
 
 /// Makes a concert with its room.
 pub(crate) async fn open_concert(lane: &mut Lane, room: Settings) -> ConcertId {
-    match lane.done(concert::Create { title: "Gala".into(), venue: "Hall".into(), room }).await {
+    match lane.done(concert::Create { title: "Gala".into(), venue: "Hall".into(), room, notice: None }).await {
         Done::CreateConcert(concert) => concert.id,
         other => unreachable!("{other:?}"),
     }
@@ -62,7 +63,7 @@ pub(crate) async fn schedule(
     price: i64,
 ) -> Performance {
     let seating = Seating::new(vec![Section { from: 1, to: seats, grade: "R".into(), price }]).expect("a seating");
-    match lane.done(concert::Schedule { concert, starts_at: now.plus_seconds(3_600), seating }).await {
+    match lane.done(concert::Schedule { concert, starts_at: now.plus_seconds(3_600), seating, closed: false }).await {
         Done::Schedule(performance) => performance,
         other => unreachable!("{other:?}"),
     }

@@ -1,15 +1,18 @@
 //! Waiting rooms: every place handed out once, and counters that agree with what they count.
 
-use super::Finding;
+use onsale_domain::time::Timestamp;
+
 use super::source::AuditSource;
+use super::{Finding, evening};
 use crate::store::StoreError;
 
-pub(super) async fn check(source: &dyn AuditSource) -> Result<Vec<Finding>, StoreError> {
+pub(super) async fn check(source: &dyn AuditSource, forgotten: Timestamp) -> Result<Vec<Finding>, StoreError> {
     let mut places = Finding::new("every place in line was handed out once, and none is missing");
     let mut blocks = Finding::new("no place was handed out beyond what was reserved for that");
     let mut users = Finding::new("every user has at most one place in a room");
     let mut shown = Finding::new("every place was shown with one token only");
     let mut counters = Finding::new("every room counts its turns and given-up places right");
+    let mut agreeing = Finding::new("every room is closed if its sale is, and every concert as its last event has it");
     let mut rooms = source.rooms();
     while let Some(row) = rooms.recv().await {
         let row = row?;
@@ -41,6 +44,7 @@ pub(super) async fn check(source: &dyn AuditSource) -> Result<Vec<Finding>, Stor
             format!("{concert}: {tokens} tokens were shown for places of other tokens, the first for place {place}")
         });
         users.check(row.users_twice == 0, || format!("{concert}: {} users", row.users_twice));
+        agreeing.check(evening::concert_agrees(&row, forgotten), || format!("{concert}: {:?}", row.concert_row));
         let right = u64::from(row.room.active) == row.turns
             && row.room.given_up == row.given_up
             && row.turns_uncalled == 0
@@ -52,5 +56,5 @@ pub(super) async fn check(source: &dyn AuditSource) -> Result<Vec<Finding>, Stor
             )
         });
     }
-    Ok(vec![places, blocks, users, shown, counters])
+    Ok(vec![places, blocks, users, shown, counters, agreeing])
 }

@@ -2,23 +2,41 @@
 
 use std::collections::BTreeSet;
 
-use onsale_domain::concert::{Reservation, Status};
+use onsale_domain::concert::{HoldEnd, Performance, Reservation, Status};
 use onsale_domain::time::Timestamp;
 use serde_json::Value;
 
-use super::Finding;
 use super::source::{AuditSource, EventRow, ReservationRow, SeatRow};
-use crate::calendar::rfc3339;
+use super::{Finding, evening};
+use crate::calendar::parse_rfc3339;
 use crate::store::StoreError;
 
 pub(super) async fn check(source: &dyn AuditSource, forgotten: Timestamp) -> Result<Vec<Finding>, StoreError> {
-    let mut sold = Finding::new("every performance has sold as many seats as it counts, and no more than it has");
+    let mut sold = Finding::new(
+        "every performance has sold as many seats as it counts, no more than it has, and counts its holds and extensions",
+    );
+    let mut agreeing = Finding::new("every performance is closed if its sale is, and as its last event has it");
     let mut performances = source.performances();
     while let Some(row) = performances.recv().await {
         let row = row?;
         let (id, counted, capacity) = (row.performance.id, row.performance.sold, row.performance.seating.capacity());
-        sold.check(u64::from(counted) == row.sold_seats && counted <= capacity, || {
-            format!("{id}: {} seats sold, {counted} counted, capacity {capacity}", row.sold_seats)
+        // A performance that a server of an older version has changed does not count them.
+        let holds = row.performance.holds.map_or(row.holds, u64::from);
+        let extensions = row.performance.extensions;
+        let is_counted = u64::from(counted) == row.sold_seats
+            && holds == row.holds
+            // As many as the highest number: none is missing.
+            && row.extensions == (extensions, extensions);
+        sold.check(is_counted && counted <= capacity, || {
+            format!(
+                "{id}: {} seats sold, {counted} counted, capacity {capacity}; {} holds, {holds} counted; {:?} extensions, \
+                 {extensions} counted",
+                row.sold_seats, row.holds, row.extensions
+            )
+        });
+        agreeing.check(evening::agrees(&row), || {
+            let Performance { closed, sale_closed, .. } = row.performance;
+            format!("{id}: closed {closed}, its sale {sale_closed} and {:?}", row.is_sale_closed)
         });
     }
     let mut owners = Finding::new("every seat that is held or sold has one owner, who has that seat");
@@ -36,7 +54,7 @@ pub(super) async fn check(source: &dyn AuditSource, forgotten: Timestamp) -> Res
         let wrong = what_is_wrong(&row, forgotten);
         agreement.check(wrong.is_none(), || format!("{}: {}", row.reservation.id, wrong.unwrap_or_default()));
     }
-    Ok(vec![sold, owners, agreement])
+    Ok(vec![sold, agreeing, owners, agreement])
 }
 
 fn is_owned(row: &SeatRow) -> bool {
@@ -47,7 +65,7 @@ fn is_owned(row: &SeatRow) -> bool {
 }
 
 fn what_is_wrong(row: &ReservationRow, forgotten: Timestamp) -> Option<&'static str> {
-    let ReservationRow { reservation, seats, payments, held_event, end_event } = row;
+    let ReservationRow { reservation, seats, payments, held_event, end_event, .. } = row;
     let asked: BTreeSet<u32> = reservation.seats.iter().copied().collect();
     let owned: BTreeSet<u32> = seats.iter().map(|(number, _)| *number).collect();
     let all_sold = seats.iter().all(|(_, seat)| seat.sold);
@@ -62,7 +80,6 @@ fn what_is_wrong(row: &ReservationRow, forgotten: Timestamp) -> Option<&'static 
         Status::Released => Some("released"),
         Status::Held | Status::Paid => None,
     };
-    let held_until = rfc3339(reservation.held_until);
     let may_be_forgotten = reservation.held_at < forgotten;
     // The task that deletes old events may have deleted this one.
     let no_event = |event: &Option<EventRow>| may_be_forgotten && event.is_none();
@@ -70,10 +87,12 @@ fn what_is_wrong(row: &ReservationRow, forgotten: Timestamp) -> Option<&'static 
         Some("its seats do not match its status")
     } else if *payments != u64::from(reservation.status == Status::Paid) {
         Some("it is paid without a payment, or has one without being paid")
-    } else if !no_event(held_event)
-        && !matches(held_event.as_ref(), "onsale.seats.held.v1", reservation, &[("heldUntil", held_until)])
-    {
+    } else if !no_event(held_event) && !matches(held_event.as_ref(), "onsale.seats.held.v1", reservation, &[]) {
         Some("the event of its hold is missing or differs")
+    } else if held_event.as_ref().is_some_and(|event| end_of_hold(event, row) != Some(reservation.end())) {
+        Some("its end is not that of its event with the extensions while it was live")
+    } else if seats.iter().any(|(_, seat)| !seat.sold && seat.held_until != reservation.held_until) {
+        Some("a seat has another end")
     } else if !no_event(end_event)
         && (end.is_some() != end_event.is_some()
             || end.is_some_and(|end| {
@@ -84,6 +103,16 @@ fn what_is_wrong(row: &ReservationRow, forgotten: Timestamp) -> Option<&'static 
     } else {
         None
     }
+}
+
+/// The end that follows from the event of a hold: each extension after it counts, until the hold was settled.
+fn end_of_hold(event: &EventRow, row: &ReservationRow) -> Option<HoldEnd> {
+    let data: Value = serde_json::from_str(&event.data).ok()?;
+    let until = parse_rfc3339(data["heldUntil"].as_str()?)?;
+    let before = row.extensions.iter().filter(|extension| extension.version < event.version).count() as u64;
+    let extended = row.reservation.extended;
+    let later = row.extensions.iter().filter(|extension| before < extension.number && extension.number <= extended);
+    Some(HoldEnd { until, extended: before }.after(later.map(|extension| (extension.at, extension.seconds))))
 }
 
 /// Whether an event has a reservation's seats, and these further fields with these values.

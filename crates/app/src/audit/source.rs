@@ -1,6 +1,6 @@
 //! What the audit reads: streams of rows. Each group of rows is read as of one moment.
 
-use onsale_domain::concert::{Performance, Reservation, Seat};
+use onsale_domain::concert::{Concert, Performance, Reservation, Seat};
 use onsale_domain::ids::{ConcertId, EventId, PerformanceId, UserId};
 use onsale_domain::lecture::{HistoryLine, Lecture};
 use onsale_domain::payment::Payment;
@@ -50,11 +50,41 @@ pub enum LectureRow {
     History(HistoryLine, Option<EventRow>),
 }
 
+/// An extension of the holds of a performance.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ExtensionRow {
+    /// Its number among those of the performance, from 1.
+    pub number: u64,
+    /// The version of the performance with the extension.
+    pub version: u64,
+    /// The instant at which the holds were live.
+    pub at: Timestamp,
+    /// How much longer they last.
+    pub seconds: u32,
+}
+
+/// An extension with everything that should agree with it.
+#[derive(Clone, Debug)]
+pub struct ExtendedRow {
+    /// The performance whose holds it extended.
+    pub performance: PerformanceId,
+    /// The extension as stored.
+    pub extension: ExtensionRow,
+    /// How many holds were live.
+    pub holds: u64,
+    /// Why, as the administrator wrote it.
+    pub reason: String,
+    /// The event of the id that it names.
+    pub event: Option<EventRow>,
+}
+
 /// A reservation with everything that should agree with it.
 #[derive(Clone, Debug)]
 pub struct ReservationRow {
-    /// The reservation as stored.
+    /// The reservation as it is read: with the extensions that its row does not contain yet.
     pub reservation: Reservation,
+    /// All extensions of its performance, in order.
+    pub extensions: Vec<ExtensionRow>,
     /// The seats whose rows name this reservation, by number.
     pub seats: Vec<(u32, Seat)>,
     /// How many payments name it.
@@ -78,13 +108,21 @@ pub struct SeatRow {
     pub owner: Option<Reservation>,
 }
 
-/// A performance and the count of its sold seats.
+/// A performance and the counts of its rows.
 #[derive(Clone, Debug)]
 pub struct PerformanceRow {
     /// The performance with its own counters.
     pub performance: Performance,
     /// How many of its seats are sold.
     pub sold_seats: u64,
+    /// How many of its reservations are held and not settled.
+    pub holds: u64,
+    /// How many extensions its holds have had, and the highest number of one.
+    pub extensions: (u64, u64),
+    /// Whether the sale of its concert is closed; `None` if there is no such concert.
+    pub is_sale_closed: Option<bool>,
+    /// The event of its last change by an administrator.
+    pub changed: Option<EventRow>,
 }
 
 /// A payment with everything that should agree with it.
@@ -100,13 +138,17 @@ pub struct PaymentRow {
     pub event: Option<EventRow>,
 }
 
-/// A waiting room and the counts of its places and turns.
+/// A waiting room with its concert, and the counts of its places and turns.
 #[derive(Clone, Debug)]
 pub struct RoomRow {
     /// The concert of the room.
     pub concert: ConcertId,
     /// The room with its own counters.
     pub room: Room,
+    /// The row of the concert.
+    pub concert_row: Option<Concert>,
+    /// The event of the concert's version.
+    pub changed: Option<EventRow>,
     /// Places up to this one were dropped, because they were over and old.
     pub dropped_to: u64,
     /// Number of places up to `dropped_to` that still exist.
@@ -191,8 +233,11 @@ pub trait AuditSource: Send + Sync {
     /// All lectures, each with its applications and history.
     fn lectures(&self) -> Rows<LectureRow>;
 
-    /// All performances, with their counts of sold seats.
+    /// All performances, with the counts of their rows.
     fn performances(&self) -> Rows<PerformanceRow>;
+
+    /// All extensions of holds, with their events.
+    fn extensions(&self) -> Rows<ExtendedRow>;
 
     /// All seats that are held or sold.
     fn seats(&self) -> Rows<SeatRow>;

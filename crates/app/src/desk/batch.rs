@@ -115,7 +115,7 @@ impl Decider<'_> {
                 return KeyedAnswer::KeyReused;
             }
             self.terms.metrics.replayed.inc();
-            return KeyedAnswer::Kept { answer: kept.answer.clone(), replayed: true };
+            return KeyedAnswer::Kept { answer: kept.answer.clone(), refusal: None, replayed: true };
         }
         // Checked before the decision: a command that is done under a key must keep its answer.
         let quota = id.owner.as_ref().map_or(Ok(()), |user| self.quotas.check(user, at));
@@ -127,7 +127,7 @@ impl Decider<'_> {
             return KeyedAnswer::NotKept(Refusal::TokenExpired);
         }
         let outcome = match self.decide(command) {
-            Err(refusal) if refusal.is_about_the_request() => return KeyedAnswer::NotKept(refusal),
+            Err(refusal) if !refusal.is_kept() => return KeyedAnswer::NotKept(refusal),
             outcome => outcome,
         };
         let answer = encode(&outcome);
@@ -137,7 +137,7 @@ impl Decider<'_> {
         if let Some(user) = &id.owner {
             self.quotas.add(user);
         }
-        KeyedAnswer::Kept { answer, replayed: false }
+        KeyedAnswer::Kept { answer, refusal: outcome.err(), replayed: false }
     }
 
     /// Drops a few kept answers that are too old, and proves that the database takes writes if it did not before.

@@ -10,7 +10,7 @@ use onsale_domain::{Command, lecture, payment, waiting_room, wallet};
 
 use super::job::IntoJob;
 use crate::store::locks::Table::{
-    self, Accounts, Applications, Concerts, Events, FreedSeats, LectureHistory, Lectures, Ledger, Payments,
+    self, Accounts, Applications, Concerts, Events, Extensions, FreedSeats, LectureHistory, Lectures, Ledger, Payments,
     Performances, Places, Reservations, Rooms, Seats, TurnEnds, Turns,
 };
 
@@ -90,6 +90,38 @@ impl DeskCommand for concert::Schedule {
 
     fn hot_row(&self) -> Option<u64> {
         Some(hash(self.concert))
+    }
+}
+
+impl DeskCommand for concert::Change {
+    const TABLES: &'static [Table] = &[Concerts, Rooms, Places, Performances, Events];
+
+    fn hot_row(&self) -> Option<u64> {
+        Some(hash(self.concert))
+    }
+}
+
+impl DeskCommand for concert::ChangePerformance {
+    const TABLES: &'static [Table] = &[Performances, Events];
+
+    fn hot_row(&self) -> Option<u64> {
+        Some(hash(self.performance))
+    }
+}
+
+impl DeskCommand for concert::Extend {
+    const TABLES: &'static [Table] = &[Concerts, Rooms, Places, Performances, Reservations, Extensions, Events];
+
+    fn hot_row(&self) -> Option<u64> {
+        Some(hash(self.concert))
+    }
+}
+
+impl DeskCommand for concert::Rewrite {
+    const TABLES: &'static [Table] = &[Performances, Seats, Reservations, Extensions];
+
+    fn hot_row(&self) -> Option<u64> {
+        Some(hash(self.performance))
     }
 }
 

@@ -63,10 +63,12 @@ pub enum KeyedAnswer {
     Kept {
         /// The bytes that `encode` of [`Desk::submit_keyed`] wrote.
         answer: Arc<[u8]>,
+        /// The refusal that the answer is of, if it was decided now.
+        refusal: Option<Refusal>,
         /// Whether an earlier request under the key was decided, and this one was not.
         replayed: bool,
     },
-    /// Refused because of the request itself (see [`Refusal::is_about_the_request`]): the key keeps nothing.
+    /// A refusal that no key keeps (see [`Refusal::is_kept`]).
     NotKept(Refusal),
     /// The key came before, with another request. Nothing was decided.
     KeyReused,

@@ -115,7 +115,7 @@ impl Siding {
             let is_held = needs.iter().any(|lock| self.held.contains_key(lock));
             // The held performance may be that of this reservation. A check at once finds out, for all of the batch.
             let is_suspect = self.holds_performance
-                && needs.iter().any(|lock| matches!(lock, Lock::Reservation(_) | Lock::Holding(..)));
+                && needs.iter().any(|lock| matches!(lock, Lock::Reservation(_) | Lock::Holding(..) | Lock::Concert(_)));
             let wallet = wallet_of(&waiting).cloned();
             let is_behind = wallet.as_ref().is_some_and(|user| behind.contains(user));
             if !is_held && !is_suspect && !is_behind {

@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwapOption;
 use async_trait::async_trait;
-use onsale_domain::event::Subject;
+use onsale_domain::event::{Happening, Subject};
 use onsale_domain::ids::PerformanceId;
 use onsale_domain::time::Timestamp;
 use parking_lot::{Mutex, RwLock};
@@ -48,18 +48,33 @@ struct Delta {
     before: u64,
     /// The performance's version after it.
     after: u64,
+    /// Extensions of all holds that the map knows: the instant and the seconds of each, in order.
+    extensions: Vec<(Timestamp, u32)>,
+    /// Whether the holds are closed after it; `None` if it does not change that.
+    closed: Option<bool>,
+    /// Seats after the unit of work, its extensions included.
     seats: Vec<(u32, Known)>,
 }
 
 impl From<SeatsNews> for Delta {
     fn from(news: SeatsNews) -> Self {
+        let (before, after) = (news.version - 1, news.version);
+        let mut delta = Self { before, after, extensions: Vec::new(), closed: None, seats: Vec::new() };
         let became = match news.became {
             SeatsBecame::Held(until) => Known::Held(until),
             SeatsBecame::Free => Known::Free,
             SeatsBecame::Sold => Known::Sold,
+            SeatsBecame::Extended(at, seconds) => {
+                delta.extensions.push((at, seconds));
+                return delta;
+            }
+            SeatsBecame::Unchanged { closed } => {
+                delta.closed = Some(closed);
+                return delta;
+            }
         };
-        let seats = news.seats.into_iter().map(|seat| (seat, became)).collect();
-        Self { before: news.version - 1, after: news.version, seats }
+        delta.seats = news.seats.into_iter().map(|seat| (seat, became)).collect();
+        delta
     }
 }
 
@@ -323,6 +338,13 @@ impl<C: ViewCache> Observer for SeatMaps<C> {
         for ((performance, number), seat) in rows.seats.changed() {
             seats.entry(*performance).or_default().push((*number, Known::of(seat)));
         }
+        for event in &rows.events {
+            if let Happening::HoldsExtended { performance, .. } = &event.happening {
+                seats.entry(*performance).or_default();
+            } else if let Happening::PerformanceChanged { performance } = &event.happening {
+                seats.entry(performance.id).or_default();
+            }
+        }
         if seats.is_empty() {
             return;
         }
@@ -332,7 +354,10 @@ impl<C: ViewCache> Observer for SeatMaps<C> {
             // Each event of a performance is one change of its version.
             let events = rows.events.iter().filter(|event| event.happening.subject() == Subject::Performance(id));
             let changes = events.count() as u64;
-            let delta = Delta { before: performance.version - changes, after: performance.version, seats };
+            let extensions = rows.extensions.iter().filter(|extension| extension.performance == id);
+            let extensions = extensions.map(|extension| (extension.at, extension.seconds)).collect();
+            let (before, after) = (performance.version - changes, performance.version);
+            let delta = Delta { before, after, extensions, closed: Some(performance.closed), seats };
             slot.commit(delta, self.news.is_none());
         }
     }

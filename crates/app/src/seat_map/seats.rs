@@ -43,6 +43,7 @@ impl Known {
 /// All seats of a performance as of one of its versions.
 pub(super) struct Seats {
     version: u64,
+    closed: bool,
     seating: Seating,
     numbers: Arc<[u32]>,
     seats: Vec<Known>,
@@ -54,6 +55,7 @@ impl Seats {
         let numbers: Arc<[u32]> = showing.seating.seats().map(|(number, _)| number).collect();
         let mut seats = Self {
             version: rows.version,
+            closed: rows.closed,
             seating: showing.seating.clone(),
             seats: vec![Known::Free; numbers.len()],
             chunks: Vec::new(),
@@ -85,6 +87,17 @@ impl Seats {
         if delta.before != self.version {
             return false;
         }
+        for (at, seconds) in &delta.extensions {
+            for seat in &mut self.seats {
+                if let Known::Held(until) = seat
+                    && *at < *until
+                {
+                    *until = until.plus_seconds(*seconds);
+                }
+            }
+        }
+        self.closed = delta.closed.unwrap_or(self.closed);
+        // After the extensions, which these contain.
         for (number, became) in &delta.seats {
             self.set(*number, *became);
         }
@@ -113,7 +126,7 @@ impl Seats {
                 None => self.chunks.push(Arc::new(Chunk::new(self.numbers_of(index), &shown))),
             }
         }
-        SeatView::new(stamp, valid_until, remaining, self.chunks.clone())
+        SeatView::new(stamp, valid_until, remaining, self.chunks.clone()).closed(self.closed)
     }
 
     fn numbers_of(&self, chunk: usize) -> Arc<[u32]> {

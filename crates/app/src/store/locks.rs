@@ -17,6 +17,7 @@ pub enum Table {
     Applications,
     Concerts,
     Events,
+    Extensions,
     FreedSeats,
     KeptAnswers,
     LectureHistory,
@@ -40,6 +41,7 @@ impl Table {
         (Self::Concerts, "concerts"),
         (Self::Events, "events"),
         (Self::Events, "event_positions"),
+        (Self::Extensions, "hold_extensions"),
         (Self::FreedSeats, "freed_seats"),
         (Self::KeptAnswers, "kept_answers"),
         (Self::LectureHistory, "lecture_history"),
@@ -74,6 +76,8 @@ pub enum Lock {
     Room(ConcertId),
     /// The row of a performance.
     Performance(PerformanceId),
+    /// The row of a performance of this concert.
+    Concert(ConcertId),
     /// The row of a reservation, or that of its performance.
     Reservation(ReservationId),
     /// The row of a performance of which this user holds seats.

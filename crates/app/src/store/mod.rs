@@ -18,7 +18,7 @@ use crate::conditions::Conditions;
 
 pub use error::StoreError;
 pub use news::News;
-pub use reader::{AppliedLecture, LectureFilter, Listed, Page, Reader, RoomRecord, SeatRows};
+pub use reader::{Announced, AppliedLecture, HoldRecord, LectureFilter, Listed, Page, Reader, RoomRecord, SeatRows};
 pub use retention::Retention;
 pub use writer::{Unit, Wanted, Writer};
 

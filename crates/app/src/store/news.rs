@@ -4,10 +4,10 @@
 //! few times a second, once for all of its clients, what the others changed since its last query.
 
 use async_trait::async_trait;
-use onsale_domain::ids::{ConcertId, PerformanceId, ReservationId};
+use onsale_domain::ids::{ConcertId, PerformanceId};
 use onsale_domain::time::Timestamp;
 
-use super::{RoomRecord, StoreError};
+use super::{HoldRecord, RoomRecord, StoreError};
 
 /// What a process knows of the waiting rooms, and what else it queries.
 #[derive(Clone, Debug, Default)]
@@ -42,7 +42,7 @@ pub struct PerformanceAvailability {
     pub id: PerformanceId,
     /// Start of the performance.
     pub starts_at: Timestamp,
-    /// Whether a seat is unsold.
+    /// Whether a seat is unsold and may still be sold.
     pub is_unsold: bool,
 }
 
@@ -55,8 +55,8 @@ pub struct RoomsNews {
     pub rooms: Vec<RoomNews>,
     /// All turns that have ended and are not settled yet.
     pub ended: Vec<(ConcertId, u64)>,
-    /// The unsettled holds that the query named, each with the place that took it and its end.
-    pub holds: Vec<(ConcertId, u64, ReservationId, Timestamp)>,
+    /// The unsettled holds of the places that the query named, each complete; all holds if it knew no room.
+    pub holds: Vec<(ConcertId, HoldRecord)>,
     /// Whether each performance has unsold seats, if the query wanted it.
     pub availability: Vec<PerformanceAvailability>,
 }
@@ -70,6 +70,13 @@ pub enum SeatsBecame {
     Free,
     /// Sold, and never free again.
     Sold,
+    /// Held for this many seconds longer, if they were held beyond this instant. The change names no seats: it is about all.
+    Extended(Timestamp, u32),
+    /// As they were. The holds of the performance are closed or opened.
+    Unchanged {
+        /// Whether the holds are closed from now on.
+        closed: bool,
+    },
 }
 
 /// One change of a performance.

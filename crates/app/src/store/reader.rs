@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use onsale_domain::concert::{Concert, Performance, Reservation, Seat};
+use onsale_domain::concert::{Concert, Notice, Performance, Reservation, Seat};
 use onsale_domain::ids::{ConcertId, LectureId, PaymentId, PerformanceId, ReservationId, UserId};
 use onsale_domain::lecture::{HistoryLine, Lecture};
 use onsale_domain::payment::Payment;
@@ -62,6 +62,8 @@ pub struct AppliedLecture {
 pub struct SeatRows {
     /// The version of the performance that the rows are as of.
     pub version: u64,
+    /// Whether the holds of the performance are closed.
+    pub closed: bool,
     /// Held and sold seats.
     pub seats: Vec<(u32, Seat)>,
 }
@@ -86,8 +88,41 @@ pub struct RoomRecord {
     pub given_up: Vec<u64>,
     /// Turns that are not settled: the place, its turn, and whether the turn has ended.
     pub turns: Vec<(u64, Turn, bool)>,
-    /// Holds that are not settled: the place that took the hold, its reservation and its end.
-    pub holds: Vec<(u64, ReservationId, Timestamp)>,
+    /// Holds that are not settled.
+    pub holds: Vec<HoldRecord>,
+    /// What buyers read.
+    pub announced: Announced,
+}
+
+/// What buyers read of a concert, as of one of its versions.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Announced {
+    /// The version of the concert. A process that knows an older one reads the concert again.
+    pub version: u64,
+    /// The text that buyers read, if there is one.
+    pub notice: Option<Arc<Notice>>,
+}
+
+impl Announced {
+    /// From the row of a concert.
+    pub fn of(concert: &Concert) -> Self {
+        Self { version: concert.version, notice: concert.notice.clone() }
+    }
+}
+
+/// A hold that is not settled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct HoldRecord {
+    /// The place that took the hold.
+    pub place: u64,
+    /// Id of the reservation.
+    pub reservation: ReservationId,
+    /// The performance of its seats.
+    pub performance: PerformanceId,
+    /// The end of the hold, extensions included.
+    pub until: Timestamp,
+    /// Number of the last extension of the performance that `until` contains.
+    pub extended: u64,
 }
 
 /// Reads next to the writers. Each call sees everything that was answered before the call.
@@ -158,7 +193,21 @@ pub trait Reader: Send + Sync {
     /// A user's payments, newest first.
     async fn payments_of(&self, user: &UserId, page: Page<PaymentId>) -> Result<Vec<Payment>, StoreError>;
 
-    /// Holds that ran out before an instant and are not settled yet, oldest first.
+    /// Performances that have holds whose rows may lack an extension, each with the number of the last extension.
+    async fn unwritten_extensions(&self) -> Result<Vec<(PerformanceId, u64)>, StoreError>;
+
+    /// Holds of a performance whose rows lack an extension up to this number, by a seat after `after_seat`: at most `limit`
+    /// seats, in ascending order. A hold with several seats may come several times.
+    async fn holds_to_rewrite(
+        &self,
+        performance: PerformanceId,
+        number: u64,
+        after_seat: u32,
+        limit: usize,
+    ) -> Result<Vec<(u32, ReservationId)>, StoreError>;
+
+    /// Holds that ran out before an instant and are not settled yet, oldest first. Without those whose rows lack an
+    /// extension.
     async fn lapsed_holds(
         &self,
         before: Timestamp,

@@ -40,6 +40,7 @@ impl Wanted {
         locks.extend(keys.lectures.keys().copied().map(Lock::Lecture));
         locks.extend(keys.rooms.iter().copied().map(Lock::Room));
         locks.extend(keys.performances.iter().copied().map(Lock::Performance));
+        locks.extend(keys.concerts.iter().copied().map(Lock::Concert));
         locks.extend(keys.reservations.iter().copied().map(Lock::Reservation));
         locks.extend(keys.holdings.iter().map(|(concert, user)| Lock::Holding(*concert, user.clone())));
         locks.extend(keys.seats.iter().map(|(performance, seat)| Lock::Seat(*performance, *seat)));
@@ -56,6 +57,7 @@ impl Wanted {
             Lock::Lecture(lecture) => drop(keys.lectures.entry(*lecture).or_default()),
             Lock::Room(concert) => drop(keys.rooms.insert(*concert)),
             Lock::Performance(performance) => drop(keys.performances.insert(*performance)),
+            Lock::Concert(concert) => drop(keys.concerts.insert(*concert)),
             Lock::Reservation(reservation) => drop(keys.reservations.insert(*reservation)),
             Lock::Holding(concert, user) => drop(keys.holdings.insert((*concert, user.clone()))),
             Lock::Seat(performance, seat) => drop(keys.seats.insert((*performance, *seat))),

@@ -29,7 +29,7 @@ impl Default for Availability {
 
 impl Availability {
     pub(super) fn note(&self, performance: &Performance) {
-        let is_unsold = performance.sold < performance.seating.capacity();
+        let is_unsold = performance.sold < performance.seating.capacity() && !performance.closed;
         self.set(performance.id, performance.starts_at, is_unsold);
     }
 

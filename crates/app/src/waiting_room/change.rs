@@ -1,7 +1,9 @@
 //! What units of work did to a room, as its value in memory applies it.
 
-use onsale_domain::concert::Reservation;
+use onsale_domain::concert::{Extension, Reservation};
 use onsale_domain::waiting_room::{Room, Turn};
+
+use crate::store::Announced;
 
 /// What a unit of work of this process saw in one room that other instances change too. Only facts that hold whatever
 /// else was committed: rows as of a lock, and turns that ended.
@@ -13,6 +15,17 @@ pub(super) struct SeenRows {
     pub(super) ended: Vec<u64>,
     /// Reservations in any state.
     pub(super) reservations: Vec<Reservation>,
+    /// Extensions of holds, in order.
+    pub(super) extensions: Vec<Extension>,
+    /// Places whose turn a payment ends, unless another hold of the user is being extended.
+    pub(super) paid: Vec<u64>,
+}
+
+impl SeenRows {
+    pub(super) fn is_empty(&self) -> bool {
+        let Self { turns, ended, reservations, extensions, paid } = self;
+        turns.is_empty() && ended.is_empty() && reservations.is_empty() && extensions.is_empty() && paid.is_empty()
+    }
 }
 
 /// What units of work changed in one room.
@@ -28,4 +41,10 @@ pub(super) struct Change {
     pub(super) ended: Vec<u64>,
     /// Reservations in any state.
     pub(super) reservations: Vec<Reservation>,
+    /// Extensions of holds, in order.
+    pub(super) extensions: Vec<Extension>,
+    /// Places whose turn a payment ends, unless another hold of the user is being extended.
+    pub(super) paid: Vec<u64>,
+    /// What buyers read from now on, if the unit may have changed it.
+    pub(super) announced: Option<Announced>,
 }

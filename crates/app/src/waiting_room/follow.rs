@@ -12,8 +12,8 @@ use tokio::sync::{Mutex, Notify};
 
 use super::change::{Change, SeenRows};
 use super::{LiveRoom, Rooms};
-use crate::store::StoreError;
 use crate::store::news::{News, RoomNews, RoomsKnown, RoomsNews};
+use crate::store::{HoldRecord, StoreError};
 
 /// Interval at which a refresh also reads which performances have unsold seats.
 const AVAILABILITY_EVERY: Duration = Duration::from_secs(1);
@@ -113,9 +113,9 @@ impl Rooms {
         }
     }
 
-    /// The concerts whose rooms are in memory.
-    pub(crate) fn concerts(&self) -> Vec<ConcertId> {
-        self.rooms.load().keys().copied().collect()
+    /// The concerts whose rooms are in memory, each with its version.
+    pub(crate) fn concerts(&self) -> Vec<(ConcertId, u64)> {
+        self.rooms.load().iter().map(|(concert, room)| (*concert, room.snapshot().announced.version)).collect()
     }
 
     /// Refreshes, unless a refresh began after the caller arrived.
@@ -167,7 +167,7 @@ impl Rooms {
             return Ok(Vec::new());
         }
         let at = news.at;
-        let named = self.apply(news);
+        let named = self.apply(news, &known.holds_of);
         follower.note_refresh(at);
         Ok(named)
     }
@@ -179,7 +179,7 @@ impl Rooms {
             versions: rooms.iter().map(|(concert, room)| (*concert, room.snapshot().room.version)).collect(),
             holds_of: rooms
                 .iter()
-                .flat_map(|(concert, room)| room.places_ending_soon(at).into_iter().map(|place| (*concert, place)))
+                .flat_map(|(concert, room)| room.holds_to_read(at).into_iter().map(|place| (*concert, place)))
                 .collect(),
             with_availability,
             whole: Vec::new(),
@@ -194,7 +194,8 @@ impl Rooms {
         news.rooms.iter().any(|news| known(news.record.concert).is_some_and(|known| news.record.room.version < known))
     }
 
-    fn apply(&self, news: RoomsNews) -> Named {
+    /// `asked` are the places whose holds were read.
+    fn apply(&self, news: RoomsNews, asked: &[(ConcertId, u64)]) -> Named {
         let at = news.at;
         let mut moved = !news.rooms.is_empty();
         // Rooms first: the ends and holds below belong to turns that the rooms bring.
@@ -210,9 +211,9 @@ impl Rooms {
                 self.driver_wake.notify_one();
             }
         }
-        for (concert, place, hold, until) in news.holds {
+        for (concert, (places, holds)) in by_room(asked, news.holds) {
             if let Some(room) = rooms.get(&concert) {
-                room.add_hold(place, hold, until);
+                moved |= room.read_holds(&places, holds, at);
             }
         }
         let named = news.availability.iter().map(|performance| performance.id).collect();
@@ -236,8 +237,12 @@ impl Rooms {
         let ended = record.turns.iter().filter(|(_, _, ended)| *ended).map(|(place, ..)| *place).collect();
         let began = record.turns.into_iter().map(|(place, turn, _)| (place, Some(turn)));
         let turns = began.chain(settled.into_iter().map(|place| (place, None))).collect();
-        let (room_row, given_up) = (Some(record.room), record.given_up);
-        room.commit(Change { room: room_row, given_up, turns, ended, reservations: Vec::new() }, at);
+        let are_holds_extended = room.snapshot().room.extensions != record.room.extensions;
+        let (room_row, given_up, announced) = (Some(record.room), record.given_up, Some(record.announced));
+        room.commit(Change { room: room_row, given_up, turns, ended, announced, ..Change::default() }, at);
+        if are_holds_extended {
+            room.read_holds_again();
+        }
         self.wake_driver_if_needed(&room, false, at);
     }
 
@@ -253,6 +258,12 @@ impl Rooms {
         for (_, reservation) in rows.reservations.values() {
             seen.entry(reservation.concert).or_default().reservations.push(reservation.clone());
         }
+        for extension in &rows.extensions {
+            seen.entry(extension.concert).or_default().extensions.push(extension.clone());
+        }
+        for (concert, place) in &rows.ends_in_doubt {
+            seen.entry(*concert).or_default().paid.push(*place);
+        }
         let rooms = self.rooms.load();
         for (concert, seen) in seen {
             if let Some(room) = rooms.get(&concert) {
@@ -260,4 +271,18 @@ impl Rooms {
             }
         }
     }
+}
+
+/// Places whose holds were read and the holds that were found, by room.
+type HoldsOfRooms = HashMap<ConcertId, (Vec<u64>, Vec<HoldRecord>)>;
+
+fn by_room(asked: &[(ConcertId, u64)], holds: Vec<(ConcertId, HoldRecord)>) -> HoldsOfRooms {
+    let mut rooms = HoldsOfRooms::new();
+    for (concert, place) in asked {
+        rooms.entry(*concert).or_default().0.push(*place);
+    }
+    for (concert, hold) in holds {
+        rooms.entry(concert).or_default().1.push(hold);
+    }
+    rooms
 }

@@ -37,11 +37,12 @@ use onsale_domain::ids::ConcertId;
 use onsale_domain::rows::Rows;
 use onsale_domain::time::Timestamp;
 use onsale_domain::waiting_room::PlaceStanding;
+use prometheus_client::metrics::counter::Counter;
 use tokio::sync::{Mutex, Notify};
 
 use crate::desk::Observer;
 use crate::store::news::News;
-use crate::store::{Reader, RoomRecord, StoreError, Unit};
+use crate::store::{Announced, Reader, RoomRecord, StoreError, Unit};
 use change::Change;
 use follow::Follower;
 use retire::PlacesOfRooms;
@@ -61,6 +62,8 @@ pub struct Rooms {
     handed_out: PlacesOfRooms,
     /// Wakes the driver before its next regular visit.
     driver_wake: Notify,
+    /// Wakes the task that rewrites extended holds before its next regular run.
+    extended: Notify,
     /// Changes whenever a line may have moved, for event streams.
     moved: tokio::sync::watch::Sender<u64>,
     /// The target of polls a second, for all clients in line of one room together.
@@ -78,6 +81,8 @@ pub struct Rooms {
     rivals: Arc<Rivals>,
     /// How good the estimates of waiting were.
     pub estimates: EstimateMetrics,
+    /// Users admitted by units of work of this process.
+    pub admitted: Counter,
 }
 
 impl Rooms {
@@ -96,6 +101,7 @@ impl Rooms {
             rooms: ArcSwap::default(),
             handed_out: PlacesOfRooms::default(),
             driver_wake: Notify::new(),
+            extended: Notify::new(),
             moved: tokio::sync::watch::Sender::new(0),
             polls_per_second,
             follower,
@@ -104,6 +110,7 @@ impl Rooms {
             are_places_from_redis: AtomicBool::new(false),
             rivals: Arc::default(),
             estimates: EstimateMetrics::default(),
+            admitted: Counter::default(),
         };
         rooms.reload().await?;
         Ok(rooms)
@@ -190,6 +197,18 @@ impl Rooms {
         })
     }
 
+    /// The free turns of rooms in which users wait, over all rooms. A closed sale has none; a paused room has.
+    pub fn free_turns(&self) -> u64 {
+        let rooms = self.rooms.load();
+        let waited_for = rooms.values().filter(|room| room.waiting() > 0);
+        let free = |room: &Arc<LiveRoom>| {
+            let snapshot = room.snapshot();
+            let settings = snapshot.room.settings;
+            if settings.closed { 0 } else { u64::from(settings.max_active.saturating_sub(snapshot.room.active)) }
+        };
+        waited_for.map(free).sum()
+    }
+
     /// Adds a room that a unit of work made or changed and that is not in memory: it is new, or was retired, and then it
     /// has no turns but those of the unit.
     fn add(&self, concert: ConcertId, unit: &Unit) {
@@ -199,7 +218,9 @@ impl Rooms {
         let given_up = given_up.copied().filter(|place| room.served < *place).collect();
         let turns = rows.turns.values().filter(|((of, _), _)| *of == concert);
         let turns = turns.map(|((_, place), turn)| (*place, turn.clone(), false)).collect();
-        self.insert(RoomRecord { concert, room, given_up, turns, holds: Vec::new() });
+        let row = rows.concerts.changed().find(|(id, _)| **id == concert).and_then(|(_, row)| row);
+        let announced = row.map(Announced::of).unwrap_or_default();
+        self.insert(RoomRecord { concert, room, given_up, turns, holds: Vec::new(), announced });
     }
 
     fn live(&self, record: RoomRecord, reading: u64) -> LiveRoom {
@@ -248,7 +269,21 @@ impl Rooms {
                 changes.entry(reservation.concert).or_default().reservations.push(reservation.clone());
             }
         }
+        for extension in &rows.extensions {
+            changes.entry(extension.concert).or_default().extensions.push(extension.clone());
+        }
+        for (concert, place) in &rows.ends_in_doubt {
+            changes.entry(*concert).or_default().paid.push(*place);
+        }
+        for (id, concert) in rows.concerts.changed() {
+            changes.entry(*id).or_default().announced = concert.map(Announced::of);
+        }
         changes
+    }
+
+    /// Waits until this process has extended holds.
+    pub(crate) async fn holds_extended(&self) {
+        self.extended.notified().await;
     }
 
     /// The present time, by the clock of the database.
@@ -271,9 +306,10 @@ impl Rooms {
 #[async_trait]
 impl Observer for Rooms {
     fn committed(&self, unit: &Unit) {
-        for concert in &unit.rows.new_concerts {
-            self.add(concert.id, unit);
+        for (concert, _) in unit.rows.concerts.added() {
+            self.add(*concert, unit);
         }
+        self.admitted.inc_by(unit.rows.turns.added().count() as u64);
         let rooms = self.rooms.load();
         for (_, performance) in unit.rows.performances.changed() {
             if let Some(performance) = performance
@@ -281,6 +317,9 @@ impl Observer for Rooms {
             {
                 room.availability.note(performance);
             }
+        }
+        if !unit.rows.extensions.is_empty() {
+            self.extended.notify_one();
         }
         for token in &unit.rows.disputes {
             tracing::warn!(concert.id = %token.concert, place = token.place, user = %token.user,
@@ -305,6 +344,7 @@ impl Observer for Rooms {
             };
             let has_ended = !change.ended.is_empty();
             moved |= has_ended || !change.turns.is_empty() || !change.given_up.is_empty();
+            moved |= !change.extensions.is_empty() || change.announced.is_some();
             room.commit(change, unit.at);
             self.wake_driver_if_needed(room, has_ended, unit.at);
         }

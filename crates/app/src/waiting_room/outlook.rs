@@ -108,7 +108,7 @@ impl Forecaster {
     }
 
     /// The outlook after a move, if a new one is due. `share` is the fraction of the rate that the room admits.
-    /// While the room is paused the stated estimates stay as they were: the end of the pause is not known.
+    /// While the room is paused or closed the stated estimates stay as they were: the end of the pause is not known.
     pub(super) fn next_outlook(
         &mut self,
         known: &Outlook,
@@ -140,7 +140,7 @@ impl Forecaster {
         });
         let called = precise(self.called);
         let mut elapsed = Elapsed { seconds, called, waiting: precise(waited), earlier };
-        if room.settings.paused {
+        if room.settings.paused || room.settings.closed {
             elapsed.seconds = 0.0;
         }
         (self.made_at, self.called) = (at.not_before(self.made_at), 0);

@@ -9,7 +9,7 @@ use parking_lot::Mutex;
 /// After a scan, no other one starts for this many times as long as it took.
 const RESTS_PER_SCAN: u32 = 15;
 
-/// The list of turns that end soon may be this old. Their holds are read long before they end.
+/// The list of turns whose holds are read may be this old. They are read long before the turns end.
 const LISTED_EVERY_MILLIS: i64 = 200;
 
 /// When the turns were scanned, and what a scan found.
@@ -19,13 +19,13 @@ pub(super) struct Scans {
     rests_per_scan: u32,
     /// No scan for a step starts before this instant. Held during the scan, so that there is one at a time.
     rests_until: Mutex<Option<Instant>>,
-    /// Places whose turns end soon, and when they were listed. Held during the scan.
-    ending_soon: Mutex<Option<(Timestamp, Vec<u64>)>>,
+    /// Places whose holds are read, and when they were listed. Held during the scan.
+    holds_to_read: Mutex<Option<(Timestamp, Vec<u64>)>>,
 }
 
 impl Default for Scans {
     fn default() -> Self {
-        Self { rests_per_scan: RESTS_PER_SCAN, rests_until: Mutex::default(), ending_soon: Mutex::default() }
+        Self { rests_per_scan: RESTS_PER_SCAN, rests_until: Mutex::default(), holds_to_read: Mutex::default() }
     }
 }
 
@@ -49,15 +49,15 @@ impl Scans {
         Some(found)
     }
 
-    /// Places whose turns end soon, as listed at most [`LISTED_EVERY_MILLIS`] ago.
-    pub(super) fn ending_soon(&self, at: Timestamp, list: impl FnOnce() -> Vec<u64>) -> Vec<u64> {
-        let mut ending_soon = self.ending_soon.lock();
+    /// Places whose holds are read, as listed at most [`LISTED_EVERY_MILLIS`] ago.
+    pub(super) fn holds_to_read(&self, at: Timestamp, list: impl FnOnce() -> Vec<u64>) -> Vec<u64> {
+        let mut listed = self.holds_to_read.lock();
         let is_fresh = |since: &Timestamp| (0..LISTED_EVERY_MILLIS).contains(&since.millis_until(at));
-        if let Some((_, places)) = ending_soon.as_ref().filter(|(since, _)| is_fresh(since)) {
+        if let Some((_, places)) = listed.as_ref().filter(|(since, _)| is_fresh(since)) {
             return places.clone();
         }
         let places = list();
-        *ending_soon = Some((at, places.clone()));
+        *listed = Some((at, places.clone()));
         places
     }
 }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
+use onsale_domain::concert::Notice;
 use onsale_domain::time::Timestamp;
 use onsale_domain::waiting_room::Token;
 
@@ -49,7 +50,7 @@ pub enum Standing {
 }
 
 /// The standing of a token, with what its client gets to know of the room.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Placement {
     /// In line, admitted or over.
     pub standing: Standing,
@@ -59,6 +60,10 @@ pub struct Placement {
     pub is_sold_out: bool,
     /// Whether admission is paused.
     pub is_paused: bool,
+    /// Whether the sale is closed.
+    pub is_closed: bool,
+    /// The text that buyers read, if there is one. Shared by all polls of the room.
+    pub notice: Option<Arc<Notice>>,
 }
 
 /// For which instants a standing is read.
@@ -107,7 +112,7 @@ impl Rooms {
             }
         };
         // After the refresh, because it may show that the database was set back.
-        if was_beyond && known.is_some_and(|known| known.standing == Standing::Expired) {
+        if was_beyond && known.as_ref().is_some_and(|known| known.standing == Standing::Expired) {
             self.wait_for_place(token).await?;
             return Ok(self.known_placement(token, purpose));
         }

@@ -3,15 +3,31 @@
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 
-use onsale_domain::ids::{ReservationId, TokenId};
+use onsale_domain::concert::{Extension, HoldEnd};
+use onsale_domain::ids::TokenId;
 use onsale_domain::time::Timestamp;
 use onsale_domain::waiting_room::{Token, Turn};
 use parking_lot::Mutex;
 
 use super::pace::{Running, seconds_between};
+use crate::store::HoldRecord;
 
 /// A sign of life is stored at least this long before silence would end the turn by what was stored before.
 const NOTED_BEFORE_LAPSE_MILLIS: i64 = 2_000;
+
+/// A refresh reads the holds of a turn from this long before the end of the turn: another instance may have taken or extended a
+/// hold that keeps it running.
+const HOLDS_READ_BEFORE_MILLIS: i64 = 2_000;
+
+/// The holds of a turn that runs on after its own time are read again after this long.
+const HOLDS_READ_EVERY_MILLIS: i64 = 5_000;
+
+/// A turn that no step has settled is shown as running for this long after its end. An extension that was decided before the
+/// end commits within this time, unless the database stalls. Decisions do not depend on it: each judges the end by itself.
+const SHOWN_AFTER_END_MILLIS: i64 = 1_000;
+
+/// A hold is committed within this time after its decision, unless the database stalls.
+const HOLD_COMMITS_WITHIN_MILLIS: i64 = 5_000;
 
 /// The most tokens of one place that are noted besides the first. A token beyond that is refused when it holds.
 const OTHERS_MAX: usize = 8;
@@ -43,8 +59,14 @@ pub(super) struct LiveTurn {
     forgiven: AtomicI64,
     /// Whether the turn was used. The row may not say so yet.
     claimed: AtomicBool,
-    /// Holds taken with it that may still be paid, each with its end.
-    pub(super) holds: Vec<(ReservationId, Timestamp)>,
+    /// Holds taken with it that are not known to be settled.
+    pub(super) holds: Vec<HoldRecord>,
+    /// When its holds were last read, all of them.
+    holds_read_at: Option<Timestamp>,
+    /// Holds of the room were extended since.
+    pub(super) may_be_extended: bool,
+    /// A payment ends the turn, unless another hold of the user is being extended. The next step decides it.
+    pub(super) is_paid: bool,
     /// The first token that was shown for the place since the admission.
     first_token: OnceLock<Token>,
     /// Whether the turn was used through this process, so that its token is checked.
@@ -67,6 +89,9 @@ impl LiveTurn {
             forgiven: AtomicI64::new(i64::MIN),
             claimed,
             holds: Vec::new(),
+            holds_read_at: None,
+            may_be_extended: false,
+            is_paid: false,
             first_token: OnceLock::new(),
             used: AtomicBool::new(false),
             is_disputed: AtomicBool::new(false),
@@ -88,8 +113,70 @@ impl LiveTurn {
     }
 
     pub(super) fn lasts_until(&self, at: Timestamp) -> Timestamp {
-        let last_hold = self.holds.iter().map(|(_, until)| *until).filter(|until| at < *until).max();
+        let last_hold = self.holds.iter().map(|hold| hold.until).filter(|until| at < *until).max();
         self.turn.lasts_until(last_hold)
+    }
+
+    /// The latest instant at which the turn ran or runs, by what this process knows.
+    pub(super) fn known_end(&self) -> Timestamp {
+        self.turn.lasts_until(self.holds.iter().map(|hold| hold.until).max())
+    }
+
+    /// Until when the turn is shown as running if nothing settles it.
+    pub(super) fn shown_until(&self) -> Timestamp {
+        self.known_end().plus_millis(SHOWN_AFTER_END_MILLIS)
+    }
+
+    /// Notes a hold. What is known already may contain more extensions than this.
+    pub(super) fn note_hold(&mut self, hold: HoldRecord) {
+        match self.holds.iter_mut().find(|known| known.reservation == hold.reservation) {
+            Some(known) if known.extended <= hold.extended => *known = hold,
+            Some(_) => {}
+            None => self.holds.push(hold),
+        }
+    }
+
+    /// Notes all unsettled holds of the turn, as of an instant.
+    pub(super) fn read_holds(&mut self, holds: &[HoldRecord], at: Timestamp) {
+        // No new hold is taken after the turn's own time. From then on what the answer lacks is settled. Before, a hold that
+        // this process knows may have been committed after the answer was read.
+        if self.turn.active_until.plus_millis(HOLD_COMMITS_WITHIN_MILLIS) <= at {
+            self.holds.retain(|known| holds.iter().any(|hold| hold.reservation == known.reservation));
+        }
+        holds.iter().for_each(|hold| self.note_hold(*hold));
+        self.holds_read_at = Some(at);
+        self.may_be_extended = false;
+    }
+
+    /// Whether a refresh reads the holds of the turn: it ends soon, and another instance may have taken or extended a hold
+    /// that keeps it running. While holds keep it running, extensions are noticed by the room; the holds are read now and then
+    /// all the same, because another instance may have settled them.
+    pub(super) fn are_holds_due(&self, at: Timestamp) -> bool {
+        let soon = at.plus_millis(HOLDS_READ_BEFORE_MILLIS);
+        if self.ended || self.turn.active_until > soon {
+            return false;
+        }
+        // A read that a wrong clock dated does not count.
+        let is_older = |than: Timestamp| self.holds_read_at.is_none_or(|read| read < than || read.is_ahead_of(at));
+        let is_ending = self.known_end() <= soon && is_older(self.shown_until());
+        is_ending || is_older(at.plus_millis(1 - HOLDS_READ_EVERY_MILLIS))
+    }
+
+    /// Applies an extension to the holds that were live at its instant and do not contain it.
+    pub(super) fn extend(&mut self, extension: &Extension) {
+        for hold in &mut self.holds {
+            // One that lacks earlier extensions too is read again.
+            if hold.performance == extension.performance && hold.extended + 1 == extension.number {
+                let end = HoldEnd { until: hold.until, extended: hold.extended };
+                let end = end.after([(extension.at, extension.seconds)]);
+                (hold.until, hold.extended) = (end.until, end.extended);
+            }
+        }
+    }
+
+    /// Whether the next step ends the turn because its user has paid and holds no other seats.
+    pub(super) fn is_paid_off(&self, at: Timestamp) -> bool {
+        self.is_paid && !self.ended && self.holds.iter().all(|hold| hold.until <= at)
     }
 
     pub(super) fn runs(&self, at: Timestamp) -> bool {

@@ -110,12 +110,12 @@ const RESERVATION: &[Stream] = &[
     ),
     each(
         "SELECT * FROM program.reservations ORDER BY reservation_id LIMIT ?1",
-        "INSERT INTO reservations VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
+        "INSERT INTO reservations VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
     ),
     each(
-        "SELECT performance_id, seat, reservation_id, held_until, sold FROM program.seats
+        "SELECT performance_id, seat, reservation_id, held_until, sold, extended FROM program.seats
          ORDER BY reservation_id LIMIT ?1",
-        "INSERT INTO seats VALUES (?1, ?2, ?3, ?4, ?5)",
+        "INSERT INTO seats VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
     ),
     events!("seats.held"),
 ];
@@ -142,7 +142,7 @@ const PAYMENT: &[Stream] = &[
     each(
         "SELECT s.performance_id, s.seat, s.reservation_id, s.held_until FROM program.payments
          JOIN program.seats s USING (reservation_id) ORDER BY payment_id LIMIT ?1",
-        "INSERT INTO seats VALUES (?1, ?2, ?3, ?4, 1)
+        "INSERT INTO seats VALUES (?1, ?2, ?3, ?4, 1, 0)
          ON CONFLICT DO UPDATE SET reservation_id = ?3, held_until = ?4, sold = 1",
     ),
     each(
@@ -185,8 +185,8 @@ impl Write {
             Self::Payment => &[
                 CONCERTS,
                 "INSERT INTO reservations SELECT reservation_id, concert_id, performance_id, user_id, place, seats,
-                    amount, held_at, held_until, 'HELD', NULL FROM program.reservations;
-                 INSERT INTO seats SELECT performance_id, seat, reservation_id, held_until, 0 FROM program.seats;
+                    amount, held_at, held_until, 'HELD', NULL, 0 FROM program.reservations;
+                 INSERT INTO seats SELECT performance_id, seat, reservation_id, held_until, 0, 0 FROM program.seats;
                  INSERT INTO accounts SELECT user_id, balance_after, version, created_at FROM program.ledger
                     WHERE type = 'CHARGE';
                  UPDATE performances SET sold = 0;",

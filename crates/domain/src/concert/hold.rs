@@ -85,7 +85,8 @@ impl Command for Hold {
 
         settle_lapsed(&reservation, rows, cx);
         for seat in reservation.seats.iter() {
-            let row = Seat { reservation: reservation.id, held_until: reservation.held_until, sold: false };
+            let (held_until, extended) = (reservation.held_until, reservation.extended);
+            let row = Seat { reservation: reservation.id, held_until, extended, sold: false };
             rows.seats.put((reservation.performance, *seat), row);
         }
         record(rows, reservation.performance, EventId::new(reservation.id.uuid()), reservation.held_at, || {
@@ -93,6 +94,7 @@ impl Command for Hold {
         });
         rows.open_reservations.entry((token.concert, token.user.clone())).or_default().push(reservation.id);
         rows.reservations.put(reservation.id, reservation.clone());
+        count_taken(rows, reservation.performance);
         let starts_at = rows.performances.get(&reservation.performance).map_or(cx.at, |p| p.starts_at);
         Ok(Held { reservation, starts_at })
     }
@@ -118,8 +120,9 @@ impl Command for Release {
             Status::Held => {}
         }
         let ending = if reservation.is_live(cx.at) { Ending::Released } else { Ending::Expired };
+        let performance = reservation.performance;
         end_hold(*id, ending, rows, cx);
-        waiting_room::end_if_over(rows, token, cx.at);
+        waiting_room::end_if_over(rows, token, performance, cx.at);
         Ok(())
     }
 }
@@ -167,7 +170,10 @@ fn judge(request: &Hold, rows: &Rows, cx: &mut Context<'_>) -> Result<Reservatio
     // The decision uses the clock as it is now. The history, and the ids that order it, never go back in time.
     let at = cx.at.not_before(performance.updated_at);
     let written_at = cx.at.max(performance.updated_at);
-    if performance.starts_at <= at {
+    if performance.sale_closed {
+        return Err(Refusal::SaleClosed);
+    }
+    if performance.closed || performance.starts_at <= at {
         return Err(Refusal::PerformanceClosed);
     }
     let exists = |seat: &i64| u32::try_from(*seat).is_ok_and(|seat| performance.seating.section_of(seat).is_some());
@@ -192,6 +198,7 @@ fn judge(request: &Hold, rows: &Rows, cx: &mut Context<'_>) -> Result<Reservatio
         amount,
         held_at: at,
         held_until: at.plus_seconds(cx.hold_seconds),
+        extended: performance.extensions,
         status: Status::Held,
         end_event: None,
     })
@@ -251,6 +258,7 @@ pub(crate) fn end_hold(id: ReservationId, ending: Ending, rows: &mut Rows, cx: &
     reservation.end_event = Some(event);
 
     let reservation = reservation.clone();
+    count_settled(rows, reservation.performance);
     for seat in reservation.seats.iter() {
         // A later hold may have taken a seat of a lapsed hold: then the seat stays with the later one.
         let key = (reservation.performance, *seat);
@@ -262,6 +270,21 @@ pub(crate) fn end_hold(id: ReservationId, ending: Ending, rows: &mut Rows, cx: &
         claim: reservation.claim(),
         ending,
     });
+}
+
+/// Counts a new hold of a performance.
+fn count_taken(rows: &mut Rows, performance: PerformanceId) {
+    if let Some(row) = rows.performances.change(&performance) {
+        row.holds = row.holds.map(|holds| holds.saturating_add(1));
+    }
+}
+
+/// Counts down the holds of a performance, after one of them ended or was paid. A count that is wrong stops no payment: the
+/// audit reports it.
+pub(crate) fn count_settled(rows: &mut Rows, performance: PerformanceId) {
+    if let Some(row) = rows.performances.change(&performance) {
+        row.holds = row.holds.map(|holds| holds.saturating_sub(1));
+    }
 }
 
 /// Counts a change of the performance and adds its event.

@@ -1,6 +1,9 @@
 //! Concerts: their performances and seats, and the holds on them.
 
+mod change;
+mod extend;
 mod hold;
+mod holds_counted;
 mod seating;
 
 use std::sync::Arc;
@@ -12,8 +15,11 @@ use crate::time::Timestamp;
 use crate::waiting_room::{self, Room};
 use crate::{Command, Context, Refusal};
 
+pub use change::{Change, ChangePerformance, Notice};
+pub use extend::{EXTENSION_SECONDS_MAX, Extend, Extended, Extension, HoldEnd, Rewrite};
 pub use hold::{Ending, Expire, Held, Hold, Release, SEATS_NAMED_MAX, SEATS_PER_USER_MAX, Target};
-pub(crate) use hold::{end_hold, last_change, owned_reservation, record};
+pub(crate) use hold::{count_settled, end_hold, last_change, owned_reservation, record};
+pub use holds_counted::{ENDING_WITHIN_MILLIS, HoldsCounted, lapsed_up_to};
 pub use seating::{GRADE_DEFAULT, PRICE_DEFAULT, PRICE_MAX, SEATS_DEFAULT, SEATS_MAX, Seating, Section, Unsound};
 
 /// A concert, as lists show it. Its dates come from its performances.
@@ -27,6 +33,12 @@ pub struct Concert {
     pub venue: Arc<str>,
     /// Time of the creation.
     pub created_at: Timestamp,
+    /// The text that buyers read, if there is one.
+    pub notice: Option<Arc<Notice>>,
+    /// Whether the sale is closed: no new place in line, no admission, no hold.
+    pub closed: bool,
+    /// Number of changes so far.
+    pub version: u64,
 }
 
 /// One showing of a concert.
@@ -42,6 +54,15 @@ pub struct Performance {
     pub seating: Seating,
     /// Number of paid seats.
     pub sold: u32,
+    /// Number of holds that are not settled. A hold past its end counts until it is settled. `None` if a server that does
+    /// not count them has changed the performance since: the next extension counts them again.
+    pub holds: Option<u32>,
+    /// Number of extensions of its holds so far.
+    pub extensions: u64,
+    /// Whether its holds are closed.
+    pub closed: bool,
+    /// Whether the sale of its concert is closed. Kept here too, so that a hold reads no row of the concert.
+    pub sale_closed: bool,
     /// Number of changes so far. Each event of the performance carries the value after its change.
     pub version: u64,
     /// Time of the last change.
@@ -55,6 +76,8 @@ pub struct Seat {
     pub reservation: ReservationId,
     /// End of the hold. Without meaning once the seat is sold.
     pub held_until: Timestamp,
+    /// Number of the last extension that `held_until` contains.
+    pub extended: u64,
     /// Whether the seat is paid. A paid seat is never free again.
     pub sold: bool,
 }
@@ -63,6 +86,16 @@ impl Seat {
     /// Whether the hold has ended by `at`, so that any user may take the seat.
     pub fn is_lapsed(&self, at: Timestamp) -> bool {
         !self.sold && self.held_until <= at
+    }
+
+    /// The end of the hold, for further extensions.
+    pub fn end(&self) -> HoldEnd {
+        HoldEnd { until: self.held_until, extended: self.extended }
+    }
+
+    /// Replaces the end of the hold.
+    pub fn end_at(&mut self, end: HoldEnd) {
+        (self.held_until, self.extended) = (end.until, end.extended);
     }
 }
 
@@ -100,6 +133,8 @@ pub struct Reservation {
     pub held_at: Timestamp,
     /// End of the hold. From this instant on it cannot be paid and its seats are free.
     pub held_until: Timestamp,
+    /// Number of the last extension of the performance that `held_until` contains.
+    pub extended: u64,
     /// The stored state: a hold past its end stays `Held` until it is settled. See [`Reservation::status_at`].
     pub status: Status,
     /// Id of its release or expiry event, if it has one.
@@ -125,6 +160,16 @@ impl Reservation {
         }
     }
 
+    /// The end of the hold, for further extensions.
+    pub fn end(&self) -> HoldEnd {
+        HoldEnd { until: self.held_until, extended: self.extended }
+    }
+
+    /// Replaces the end of the hold.
+    pub fn end_at(&mut self, end: HoldEnd) {
+        (self.held_until, self.extended) = (end.until, end.extended);
+    }
+
     /// The data of the reservation's events.
     pub(crate) fn claim(&self) -> Claim {
         Claim {
@@ -144,8 +189,10 @@ pub struct Create {
     pub title: Arc<str>,
     /// 1 to 200 characters.
     pub venue: Arc<str>,
-    /// Admission settings of its waiting room.
+    /// Admission settings of its waiting room, which also say whether the sale is closed.
     pub room: waiting_room::Settings,
+    /// The text that buyers read, if there is one.
+    pub notice: Option<Arc<Notice>>,
 }
 
 /// Adds a performance to a concert.
@@ -157,6 +204,8 @@ pub struct Schedule {
     pub starts_at: Timestamp,
     /// Sections with grades and prices.
     pub seating: Seating,
+    /// Whether its holds are closed from the start.
+    pub closed: bool,
 }
 
 impl Command for Create {
@@ -166,9 +215,17 @@ impl Command for Create {
 
     fn decide(&self, rows: &mut Rows, cx: &mut Context<'_>) -> Result<Concert, Refusal> {
         let id = ConcertId::new(cx.ids.next(cx.at));
-        let concert = Concert { id, title: self.title.clone(), venue: self.venue.clone(), created_at: cx.at };
+        let concert = Concert {
+            id,
+            title: self.title.clone(),
+            venue: self.venue.clone(),
+            created_at: cx.at,
+            notice: self.notice.clone(),
+            closed: self.room.closed,
+            version: 0,
+        };
         rows.rooms.put(id, Room::new(self.room, cx.at));
-        rows.new_concerts.push(concert.clone());
+        rows.concerts.put(id, concert.clone());
         Ok(concert)
     }
 }
@@ -182,17 +239,23 @@ impl Command for Schedule {
     }
 
     fn decide(&self, rows: &mut Rows, cx: &mut Context<'_>) -> Result<Performance, Refusal> {
-        rows.rooms.get(&self.concert).ok_or(Refusal::ConcertNotFound)?;
+        let room = rows.rooms.get(&self.concert).ok_or(Refusal::ConcertNotFound)?;
         let performance = Performance {
             id: PerformanceId::new(cx.ids.next(cx.at)),
             concert: self.concert,
             starts_at: self.starts_at,
             seating: self.seating.clone(),
             sold: 0,
+            holds: Some(0),
+            extensions: 0,
+            closed: self.closed,
+            sale_closed: room.settings.closed,
             version: 0,
             updated_at: cx.at,
         };
         rows.performances.put(performance.id, performance.clone());
+        // A later command of the unit of work may change all performances of the concert.
+        rows.of_concerts.entry(self.concert).and_modify(|ids| ids.push(performance.id));
         Ok(performance)
     }
 }

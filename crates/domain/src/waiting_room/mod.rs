@@ -10,6 +10,7 @@ mod window;
 
 use crate::ids::{ConcertId, TokenId, UserId};
 use crate::rows::{Keys, Rows};
+use crate::time::Timestamp;
 use crate::{Command, Context, Refusal};
 
 pub use blocks::{BlockState, Blocks, Gap, HandOut, Memory, Request};
@@ -76,11 +77,27 @@ impl Command for Configure {
     }
 }
 
+/// Counts a decision that extended holds of the concert.
+pub(crate) fn extend(rows: &mut Rows, concert: ConcertId, at: Timestamp) {
+    room::change(rows, concert, at, |room| room.extensions += 1);
+}
+
+/// Increments the version of a room, so that other instances read the notice, which is stored beside it.
+pub(crate) fn announce(rows: &mut Rows, concert: ConcertId, at: Timestamp) {
+    room::change(rows, concert, at, |_| {});
+}
+
+/// Opens or closes the sale: whether users may enter and are admitted.
+pub(crate) fn close(rows: &mut Rows, concert: ConcertId, closed: bool, at: Timestamp) {
+    room::change(rows, concert, at, |room| room.settings.closed = closed);
+}
+
 fn enter(concert: ConcertId, user: &UserId, rows: &mut Rows, cx: &mut Context<'_>) -> Result<Entered, Refusal> {
     let room = rows.rooms.get(&concert).ok_or(Refusal::ConcertNotFound)?;
     let served = room.served;
     let entrant = (concert, user.clone());
-    if let Some(number) = rows.current_places.get(&entrant).copied() {
+    let over = rows.current_places.get(&entrant).copied();
+    if let Some(number) = over {
         let waits = number > served;
         // A user who was in line when the rows were loaded, and was admitted since, has no hold that was not loaded.
         rows.open_reservations.entry(entrant.clone()).or_default();
@@ -88,6 +105,11 @@ fn enter(concert: ConcertId, user: &UserId, rows: &mut Rows, cx: &mut Context<'_
         if waits || runs() {
             return Ok(entered(rows, concert, number, false));
         }
+    }
+    if rows.rooms.get(&concert).is_some_and(|room| room.settings.closed) {
+        return Err(Refusal::SaleClosed);
+    }
+    if let Some(number) = over {
         if let Some(place) = rows.places.change(&(concert, number)) {
             place.standing = PlaceStanding::Replaced;
         }

@@ -21,6 +21,8 @@ pub struct Settings {
     pub claim_seconds: u32,
     /// Stops admission. Entering, polling and leaving go on.
     pub paused: bool,
+    /// The sale is closed: stops entering and admission. Polling and leaving go on.
+    pub closed: bool,
 }
 
 impl Settings {
@@ -34,7 +36,14 @@ impl Settings {
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { max_active: 200, admit_per_second: 50, active_seconds: 600, claim_seconds: 60, paused: false }
+        Self {
+            max_active: 200,
+            admit_per_second: 50,
+            active_seconds: 600,
+            claim_seconds: 60,
+            paused: false,
+            closed: false,
+        }
     }
 }
 
@@ -62,6 +71,7 @@ impl Patch {
             active_seconds: self.active_seconds.unwrap_or(to.active_seconds),
             claim_seconds: self.claim_seconds.unwrap_or(to.claim_seconds),
             paused: self.paused.unwrap_or(to.paused),
+            closed: to.closed,
         }
     }
 }
@@ -83,6 +93,8 @@ pub struct Room {
     pub window: Window,
     /// State of places handed out by Redis.
     pub blocks: Blocks,
+    /// Number of decisions so far that extended holds of the concert: with another number, turns may last longer.
+    pub extensions: u64,
     /// Number of changes so far.
     pub version: u64,
     /// Time of the last change.
@@ -94,7 +106,18 @@ impl Room {
     pub fn new(settings: Settings, at: Timestamp) -> Self {
         let window = Window::default();
         let blocks = Blocks::default();
-        Self { settings, issued: 0, served: 0, given_up: 0, active: 0, window, blocks, version: 0, updated_at: at }
+        Self {
+            settings,
+            issued: 0,
+            served: 0,
+            given_up: 0,
+            active: 0,
+            window,
+            blocks,
+            extensions: 0,
+            version: 0,
+            updated_at: at,
+        }
     }
 
     /// Number of users in line.
@@ -115,7 +138,7 @@ impl Room {
 
     /// Number of users that may be admitted now if this many are in line.
     pub fn admissible_of(&self, waiting: u64, at: Timestamp) -> u32 {
-        if self.settings.paused {
+        if self.settings.paused || self.settings.closed {
             return 0;
         }
         let free = self.settings.max_active.saturating_sub(self.active);

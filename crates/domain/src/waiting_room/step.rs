@@ -19,6 +19,8 @@ pub struct Step {
     pub claimed: Vec<u64>,
     /// Places whose turn may be over: ended, silent, or out of time.
     pub due: Vec<u64>,
+    /// Places whose turn a payment ends, unless their user has a live hold: the payment could not know it for certain.
+    pub paid: Vec<u64>,
     /// The last place known to be handed out by Redis; 0 if unknown.
     pub issued: u64,
     /// Tokens that were shown after admission, of places that have no row yet.
@@ -35,6 +37,7 @@ impl Step {
             seen: Vec::new(),
             claimed: Vec::new(),
             due: Vec::new(),
+            paid: Vec::new(),
             issued: 0,
             shown_tokens: Vec::new(),
             limit: None,
@@ -50,9 +53,10 @@ impl Command for Step {
 
     fn needs(&self, keys: &mut Keys) {
         keys.rooms.insert(self.concert);
-        let places = self.seen.iter().map(|(place, _)| place).chain(&self.claimed).chain(&self.due);
+        let over = || self.due.iter().chain(&self.paid);
+        let places = self.seen.iter().map(|(place, _)| place).chain(&self.claimed).chain(over());
         keys.turns.extend(places.map(|place| (self.concert, *place)));
-        keys.turn_holders.extend(self.due.iter().map(|place| (self.concert, *place)));
+        keys.turn_holders.extend(over().map(|place| (self.concert, *place)));
         for token in &self.shown_tokens {
             keys.turns.insert((self.concert, token.place));
             keys.places.insert((self.concert, token.place));
@@ -77,6 +81,9 @@ impl Command for Step {
         }
         for place in &self.due {
             settle(rows, (self.concert, *place), cx.at);
+        }
+        for place in &self.paid {
+            end_paid(rows, (self.concert, *place), cx.at);
         }
         admit_up_to(rows, self.concert, self.limit, cx.at);
         Ok(())
@@ -164,6 +171,15 @@ fn settle(rows: &mut Rows, key: (ConcertId, u64), at: Timestamp) {
         } else {
             end_turn(rows, key, at);
         }
+    }
+}
+
+/// Ends the turn of a user who has paid and holds no other seats. The room is locked, so no extension is under way.
+fn end_paid(rows: &mut Rows, key: (ConcertId, u64), at: Timestamp) {
+    let Some(user) = rows.places.get(&key).map(|place| place.user.clone()) else { return };
+    let runs = running(rows, key.0, key.1).is_some();
+    if runs && rows.live_holds(key.0, &user, at).next().is_none() {
+        end_turn(rows, key, at);
     }
 }
 

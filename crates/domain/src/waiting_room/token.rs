@@ -2,7 +2,8 @@
 
 use super::{Place, PlaceStanding, Turn};
 use crate::Refusal;
-use crate::ids::{ConcertId, ReservationId, TokenId, UserId};
+use crate::concert::{Reservation, Status};
+use crate::ids::{ConcertId, PerformanceId, ReservationId, TokenId, UserId};
 use crate::rows::{Keys, Rows};
 use crate::time::Timestamp;
 
@@ -83,19 +84,41 @@ pub(crate) fn may_settle(rows: &Rows, token: &Token, reservation: ReservationId,
     if held || token.stands(rows) && runs() { Ok(()) } else { Err(Refusal::TokenExpired) }
 }
 
-/// A payment ends the token, unless its user still holds other seats of this concert.
-pub(crate) fn end_after_payment(rows: &mut Rows, token: &Token, at: Timestamp) {
-    if rows.live_holds(token.concert, &token.user, at).next().is_none() {
+/// A payment for a performance ends the token, unless its user still holds other seats of this concert.
+pub(crate) fn end_after_payment(rows: &mut Rows, token: &Token, performance: PerformanceId, at: Timestamp) {
+    if rows.live_holds(token.concert, &token.user, at).next().is_some() {
+        return;
+    }
+    if may_be_extended(rows, token, performance, at) {
+        rows.ends_in_doubt.push((token.concert, token.place));
+    } else {
         end(rows, token, at);
     }
 }
 
-/// A turn that only a hold kept running ends with that hold.
-pub(crate) fn end_if_over(rows: &mut Rows, token: &Token, at: Timestamp) {
+/// A turn that only a hold kept running ends with that hold. `performance` is that of the hold which ended.
+pub(crate) fn end_if_over(rows: &mut Rows, token: &Token, performance: PerformanceId, at: Timestamp) {
     let until = lasts_until(rows, (token.concert, token.place), &token.user, at);
-    if until.is_some_and(|until| until <= at) {
+    // In doubt the next step of the room settles the turn, because its time is over.
+    if until.is_some_and(|until| until <= at) && !may_be_extended(rows, token, performance, at) {
         end(rows, token, at);
     }
+}
+
+/// How long after its end a hold may still turn out to be extended, in milliseconds: an extension is decided before the end
+/// and commits after it.
+const EXTENSION_COMMITS_WITHIN_MILLIS: i64 = 5_000;
+
+/// Whether a hold of the user that seems to have lapsed may be extended by a transaction that has not committed yet. Only the
+/// lock of its performance, or of the room, makes it certain; this unit of work has that of one performance alone.
+fn may_be_extended(rows: &Rows, token: &Token, locked: PerformanceId, at: Timestamp) -> bool {
+    let just_lapsed = |own: &Reservation| {
+        own.status == Status::Held
+            && own.performance != locked
+            && !own.is_live(at)
+            && at < own.held_until.plus_millis(EXTENSION_COMMITS_WITHIN_MILLIS)
+    };
+    !rows.is_alone && rows.open_reservations_of(token.concert, &token.user).any(just_lapsed)
 }
 
 /// Notes the end under the account's lock. The room frees the place in its next step.

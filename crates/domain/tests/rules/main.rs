@@ -4,7 +4,9 @@
 //! After every batch the store audits all rows, so each line also tests every invariant.
 
 mod batches;
+mod closing;
 mod concert;
+mod extending;
 mod ids;
 mod lecture;
 mod payment;

@@ -2,14 +2,13 @@
 
 use std::collections::BTreeSet;
 
-use onsale_domain::Refusal;
 use onsale_domain::waiting_room::Settings;
 
 use crate::support::Stage;
 use crate::support::codes::{all_refusals, code};
 
 /// Code, and a script that ends with it.
-const PROVOCATIONS: [(&str, &str); 19] = [
+const PROVOCATIONS: [(&str, &str); 20] = [
     ("amount-out-of-range", "ann charges 0 => amount-out-of-range"),
     ("balance-limit", "rich charges 1 => balance-limit"),
     ("insufficient-balance", "ann uses 1 => insufficient-balance"),
@@ -21,6 +20,7 @@ const PROVOCATIONS: [(&str, &str); 19] = [
     ("concert-not-found", "ann enters nowhere => concert-not-found"),
     ("performance-not-found", "rich holds 1 in nowhere => performance-not-found"),
     ("performance-ambiguous", "rich holds 1 in several => performance-ambiguous"),
+    ("sale-closed", "gala closes => closed, -\nann enters => sale-closed"),
     ("performance-closed", "100 rich holds 1 => performance-closed"),
     ("seat-unknown", "rich holds 51 => seat-unknown 51"),
     ("seat-limit", "rich holds 1 2 3 4 5 => seat-limit"),
@@ -63,10 +63,11 @@ fn every_refusal_is_provoked() {
     assert_eq!(provoked, all_refusals().iter().map(code).collect(), "each refusal has its provocation");
 }
 
-/// A client may repeat a request with the same idempotency key only if the request itself was wrong.
+/// A client may repeat a request with the same idempotency key if the request itself was wrong, or if the sale was closed
+/// and may be opened again.
 #[test]
-fn a_refusal_about_the_request_is_no_decision() {
-    let about_the_request = all_refusals().into_iter().filter(Refusal::is_about_the_request);
-    let codes: Vec<&str> = about_the_request.map(|refusal| code(&refusal)).collect();
-    assert_eq!(codes, ["amount-out-of-range", "queue-token-expired"]);
+fn a_key_keeps_no_refusal_that_may_change_for_the_same_request() {
+    let not_kept = all_refusals().into_iter().filter(|refusal| !refusal.is_kept());
+    let codes: Vec<&str> = not_kept.map(|refusal| code(&refusal)).collect();
+    assert_eq!(codes, ["amount-out-of-range", "sale-closed", "queue-token-expired"]);
 }

@@ -49,7 +49,7 @@ pub(super) async fn seed(sale: &Sale, settings: &Settings) -> Result<bool, Faile
         decide(sale, new).await?;
     }
     for (title, venue, days) in CONCERTS {
-        let create = concert::Create { title: title.into(), venue: venue.into(), room: settings.room };
+        let create = concert::Create { title: title.into(), venue: venue.into(), room: settings.room, notice: None };
         let concert = decide(sale, create).await?;
         for day in days {
             schedule(sale, concert.id, evening(settings, now, *day)?).await?;
@@ -65,7 +65,7 @@ async fn schedule(sale: &Sale, concert: ConcertId, starts_at: Timestamp) -> Resu
     let rest = Section { from: 11, to: SEATS_DEFAULT, grade: GRADE_DEFAULT.into(), price: PRICE_DEFAULT };
     let seating = Seating::new(vec![best, rest])
         .map_err(|unsound| Failed::Error(format!("the sample seating is invalid: {unsound:?}")))?;
-    decide(sale, concert::Schedule { concert, starts_at, seating }).await?;
+    decide(sale, concert::Schedule { concert, starts_at, seating, closed: false }).await?;
     Ok(())
 }
 

@@ -19,7 +19,7 @@ use crate::http::{
     Stopping, Streams, bind, connections_that_fit, into_service, listen,
 };
 use crate::pages::Pages;
-use crate::sale::{RoomTotals, Sale};
+use crate::sale::{Sale, register_totals};
 use crate::secret::Secret;
 use crate::settings::Settings;
 use crate::telemetry::Traces;
@@ -121,7 +121,7 @@ async fn serve(settings: Settings, is_demo: bool, admin_key: Option<Secret>, tra
         demo::seed(&sale, &settings).await?;
     }
     let stopping = Stopping::default();
-    registry.register_collector(Box::new(RoomTotals(sale.rooms.clone())));
+    register_totals(&mut registry, &sale, &stopping);
     let metrics = HttpMetrics::register(&mut registry);
     let reached = Arc::new(Reached::default());
     reached.register(&mut registry);

@@ -9,6 +9,9 @@ macro_rules! codes {
         pub(crate) enum Code { $($(#[$doc])* $name),+ }
 
         impl Code {
+            /// Every code, in the order of this file.
+            pub(crate) const ALL: &[Self] = &[$(Self::$name),+];
+
             pub(crate) fn status(self) -> StatusCode {
                 match self { $(Self::$name => StatusCode::$status),+ }
             }
@@ -62,7 +65,8 @@ codes! {
     ConcertNotFound = NOT_FOUND, "concert-not-found", "There is no such concert";
     PerformanceNotFound = NOT_FOUND, "performance-not-found", "The concert has no such performance";
     PerformanceAmbiguous = UNPROCESSABLE_ENTITY, "performance-ambiguous", "The date has several performances: name one";
-    PerformanceClosed = CONFLICT, "performance-closed", "The performance has started";
+    SaleClosed = CONFLICT, "sale-closed", "The sale of this concert is closed";
+    PerformanceClosed = CONFLICT, "performance-closed", "The performance has started or is closed";
     SeatUnknown = UNPROCESSABLE_ENTITY, "seat-unknown", "The performance has no such seat";
     SeatLimit = CONFLICT, "seat-limit", "One user may have at most 4 seats of a performance";
     SeatTaken = CONFLICT, "seat-taken", "A seat is taken";
@@ -70,4 +74,11 @@ codes! {
     AlreadyPaid = CONFLICT, "already-paid", "The reservation is paid";
     HoldExpired = GONE, "hold-expired", "The hold has lapsed or was released";
     PaymentNotFound = NOT_FOUND, "payment-not-found", "There is no such payment";
+}
+
+impl Code {
+    /// The code with this text.
+    pub(crate) fn named(text: &str) -> Option<Self> {
+        Self::ALL.iter().copied().find(|code| code.as_str() == text)
+    }
 }

@@ -144,7 +144,9 @@ impl App {
         let request = KeyedRequest { command, key, is_turn_over };
         let submitted = self.desk.submit_keyed(request, move |outcome| reply::encode(outcome, &show));
         match tokio::time::timeout(PATIENCE, submitted).await.map_err(late)?? {
-            KeyedAnswer::Kept { answer, replayed } => Decided::kept(&answer, replayed),
+            KeyedAnswer::Kept { answer, refusal, replayed } => {
+                Decided::kept(&answer, refusal.as_ref().map(Code::from), replayed)
+            }
             KeyedAnswer::NotKept(refusal) => Err(Problem::from(&refusal)),
             KeyedAnswer::KeyReused => Err(Problem::new(Code::IdempotencyKeyReused)),
             KeyedAnswer::KeysUsedUp { retry_after_seconds } => {

@@ -63,7 +63,11 @@ pub(crate) fn routes() -> Routes {
         POST   "/admin/lectures"                          admin::lecture::create_lecture;
         GET    "/admin/lectures/{lectureId}/history"      admin::lecture::list_lecture_history;
         POST   "/admin/concerts"                          admin::concert::create_concert;
+        PATCH  "/admin/concerts/{concertId}"              admin::change::update_concert;
+        POST   "/admin/concerts/{concertId}/holds/extend" admin::hold::extend_concert_holds;
         POST   "/admin/concerts/{concertId}/performances" admin::concert::create_performance;
+        PATCH  "/admin/performances/{performanceId}"      admin::change::update_performance;
+        POST   "/admin/performances/{performanceId}/holds/extend" admin::hold::extend_performance_holds;
         GET    "/admin/concerts/{concertId}/queue"        admin::waiting_room::get_queue_settings;
         PATCH  "/admin/concerts/{concertId}/queue"        admin::waiting_room::update_queue_settings;
 

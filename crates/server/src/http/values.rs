@@ -252,7 +252,7 @@ uuids! {
     LectureId as "lectureId", "The lecture";
     PaymentId as "paymentId", "The payment";
     ReservationId as "reservationId", "The reservation";
-    PerformanceId;
+    PerformanceId as "performanceId", "The performance";
     EventId;
     TokenId;
 }

@@ -26,6 +26,7 @@ macro_rules! files {
 files! {
     CSS "account.css",
     SCRIPT "account.js",
+    SCRIPT "announcement.js",
     SCRIPT "api.js",
     SCRIPT "connection.js",
     SCRIPT "crowd.js",

@@ -1,6 +1,7 @@
 // The hall of an active turn: dates, current seats, and the time left.
 
 import { account, notice } from "./account.js";
+import { announcement } from "./announcement.js";
 import * as api from "./api.js";
 import { deskCard } from "./desk.js";
 import { fill, h, plural, repeat, seatNames } from "./dom.js";
@@ -25,6 +26,8 @@ export function hallView(concert, place, signal, { payments, onStep, onOver, onT
   const turn = h("span", { class: "hint" });
   const announced = h("p", { class: "hidden", role: "status", "aria-live": "polite" }, "It is your turn. Choose your seats.");
   const soldOut = h("p", { class: "message", hidden: !place.soldOut }, "Sold out. Nothing is left in this concert, and no hold can come back.");
+  const said = announcement();
+  said.show(place);
   const seats = new SeatMap({ onChoice: () => desk.choose(seats.chosen()) });
   let activeUntil = place.activeUntil;
   let dates = [];
@@ -86,8 +89,12 @@ export function hallView(concert, place, signal, { payments, onStep, onOver, onT
 
   /** The next state of the turn. */
   const show = (next) => {
+    const isLonger = Date.parse(next.activeUntil) > Date.parse(activeUntil);
     activeUntil = next.activeUntil;
     soldOut.hidden = !next.soldOut;
+    said.show(next);
+    // An administrator may have extended the hold that keeps the turn running. Any other extension is seen within 5 s.
+    if (hold && isLonger) guarded(lookAtHolds);
   };
 
   const refreshTurn = async () => {
@@ -109,7 +116,7 @@ export function hallView(concert, place, signal, { payments, onStep, onOver, onT
     fill(tabs, dates.map((known) => {
       const { performanceId, startsAt, remaining, hasBegun } = known;
       const isShown = known === date;
-      const state = hasBegun ? "has begun" : remaining === 0 ? "sold out or held" : `${plural(remaining, "seat")} free`;
+      const state = hasBegun ? "has begun" : known.status === "CLOSED" ? "closed" : remaining === 0 ? "sold out or held" : `${plural(remaining, "seat")} free`;
       return h("button", {
         type: "button", class: "date", "aria-pressed": String(isShown), "data-key": performanceId,
         disabled: hold && !isShown, on: { click: () => isShown || pick(known) },
@@ -182,6 +189,7 @@ export function hallView(concert, place, signal, { payments, onStep, onOver, onT
     if (String(held.map(({ reservationId }) => reservationId)) !== String(own.map(({ reservationId }) => reservationId))) tags.seats = null;
     own = held;
     const now = hold && body.find(({ reservationId }) => reservationId === hold.reservationId);
+    if (now?.status === "HELD") hold.heldUntil = now.heldUntil;
     if (!hold && held.length) await recover();
     else if (now?.status === "RELEASED") desk.drop(`${seatNames(now.seats)} given back.`);
     else if (now?.status === "PAID") await showPaid(now);
@@ -251,6 +259,6 @@ export function hallView(concert, place, signal, { payments, onStep, onOver, onT
   };
 
   const map = h("section", { class: "card hall", "aria-label": "Seats" },
-    h("div", { class: "spread" }, heading, turn), announced, soldOut, h("p", { class: "hint note" }, zoneWords()), tabs, seats.element);
+    h("div", { class: "spread" }, heading, turn), announced, said.element, soldOut, h("p", { class: "hint note" }, zoneWords()), tabs, seats.element);
   return { map, desk: desk.element, start, show };
 }

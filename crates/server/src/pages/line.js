@@ -1,6 +1,7 @@
 // The waiting room: a position that moves.
 
 import { busily } from "./account.js";
+import { announcement } from "./announcement.js";
 import * as api from "./api.js";
 import { fill, h, plural, whole } from "./dom.js";
 import { roughly } from "./time.js";
@@ -18,6 +19,7 @@ export function lineView(place, signal, { onLeave }) {
   const spoken = h("p", { class: "hidden", role: "status", "aria-live": "polite" });
   const soldOut = h("p", { class: "message bad", hidden: true }, "Sold out. Nothing is left in this concert, and no hold can come back.");
   const paused = h("p", { class: "message", hidden: true }, "The room is paused. Your place is kept, and the line moves on when the pause ends.");
+  const announced = announcement();
   const scale = h("p", { class: "hint" });
   const roll = counter(number, signal);
   const total = Math.max(place.position, 1);
@@ -36,6 +38,7 @@ export function lineView(place, signal, { onLeave }) {
     dots.forEach((dot, index) => (dot.className = index === left - 1 ? "you" : index < left ? "ahead" : "gone"));
     soldOut.hidden = !isSoldOut;
     paused.hidden = !isPaused;
+    announced.show(next);
     document.title = `${whole(position)} in line · onsale`;
     const state = `${isSoldOut} ${isPaused}`;
     if (state === spokenState && Date.now() - spokenAt < SPOKEN_EVERY) return;
@@ -50,15 +53,15 @@ export function lineView(place, signal, { onLeave }) {
     onLeave();
   });
   const element = h("section", { class: "card line", "aria-label": "Waiting room" },
-    h("h2", {}, "Your place in line"), number, wait, spoken, paused, soldOut,
+    h("h2", {}, "Your place in line"), announced.element, number, wait, spoken, paused, soldOut,
     h("div", { class: "dots", "aria-hidden": "true" }, dots),
     h("div", { class: "spread" }, scale, h("button", { type: "button", class: "link", on: { click: leave } }, "Leave the line")));
   return { element, show };
 }
 
-/** When the turn comes. Nothing while that is not known: the room is paused, or there is nothing to come for. */
-function turnWords({ position, estimatedWaitSeconds: seconds, paused, soldOut }) {
-  if (paused || soldOut || seconds == null || position === 1) return "";
+/** When the turn comes. Nothing while that is not known: the room is paused or closed, or there is nothing to come for. */
+function turnWords({ position, estimatedWaitSeconds: seconds, paused, closed, soldOut }) {
+  if (paused || closed || soldOut || seconds == null || position === 1) return "";
   return `Your turn comes ${seconds <= 1 ? roughly(seconds) : `in ${roughly(seconds)}`}.`;
 }
 

@@ -26,6 +26,9 @@ schemas! {
     "onsale.seats.held.v1",
     "onsale.seats.released.v1",
     "onsale.payment.completed.v1",
+    "onsale.holds.extended.v1",
+    "onsale.performance.changed.v1",
+    "onsale.concert.changed.v1",
 }
 
 /// The beginning of the member with the URL of a schema.

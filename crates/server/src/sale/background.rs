@@ -9,6 +9,7 @@ use onsale_app::background::{self, Follower, Housekeeper, Sweeper, TaskMetrics};
 use onsale_app::clock::ClockWatch;
 use onsale_app::relay::{BacklogWatch, Relay};
 use onsale_app::retention::{Keeper, RetentionMetrics};
+use onsale_app::rewriter::Rewriter;
 use onsale_app::waiting_room::Driver;
 use onsale_app::waiting_room::home::{Repairer, Watch};
 use onsale_app::watch::PartWatch;
@@ -51,6 +52,9 @@ impl Sale {
             desk: desk.clone(),
             metrics: metrics("lapsed-holds"),
         };
+        let (rooms, metrics_of) = (self.rooms.clone(), metrics("extended-holds"));
+        let rewriter = Rewriter { reader: reader.clone(), desk: desk.clone(), rooms, metrics: metrics_of };
+        self.tasks.spawn(rewriter.run(self.stop.clone()));
         let keeper = self.keeper(settings, &clock, registry, metrics("retention"));
         self.tasks.spawn(keeper.run(self.stop.clone()));
         let (seat_maps, metrics_of) = (self.seat_maps.clone(), metrics("housekeeping"));

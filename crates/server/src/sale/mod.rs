@@ -28,7 +28,7 @@ use crate::settings::Settings;
 
 pub(crate) use databases::{audit_source, migrate, open_reader, outbox, replay_events, retry_dead_events};
 pub(crate) use sinks::{kafka_sink, platform_sink};
-pub(crate) use totals::RoomTotals;
+pub(crate) use totals::register_totals;
 
 use databases::{lanes, open_store};
 
@@ -100,6 +100,8 @@ impl Sale {
         metrics.register(registry);
         store.register(registry);
         rooms.estimates.register(registry);
+        let help = "Visitors admitted by this instance, over all rooms";
+        registry.register("waiting_room_admitted", help, rooms.admitted.clone());
         let help = "Database reads of seat maps; requests answered from memory do not count";
         registry.register("seat_map_reads", help, seat_maps.reads.clone());
         let help = "Database reads of concerts and dates; requests answered from memory do not count";

@@ -184,6 +184,7 @@ impl Settings {
                 claim_seconds: sources
                     .parse("queue-claim-seconds", parse::between(1, waiting_room::Settings::CLAIM_SECONDS_MAX))?,
                 paused: false,
+                closed: false,
             },
             limits: Limits::read(sources)?,
             keys_per_user: sources.parse("idempotency-keys-per-user", parse::between(0, 10_000_000))?,

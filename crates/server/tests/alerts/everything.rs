@@ -49,10 +49,12 @@ impl Everything {
         [address(&self.sale), self.relay.1, self.consumer.1, address(&self.on_a_file)]
     }
 
-    /// A visitor charges points and gets a turn.
+    /// A visitor charges points, gets a turn, and pays what does not exist.
     pub(crate) async fn is_used(&self) {
         self.sale.charge("ada", 100).await;
         let concert = self.sale.concert(&json!({})).await;
-        self.sale.active(&concert, "ada").await;
+        let ada = self.sale.active(&concert, "ada").await;
+        let unknown = json!({"reservationId": "019ab3c0-7a10-7d5e-9f44-2f6d0c1b8a01"});
+        self.sale.pay(&ada, &unknown).refused(404, "reservation-not-found").await;
     }
 }

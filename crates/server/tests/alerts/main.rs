@@ -7,6 +7,7 @@
 
 mod compose;
 mod delivery;
+mod evening;
 mod events;
 mod everything;
 mod load;

@@ -63,7 +63,7 @@ fn members(value: &Value, path: &[String]) -> Vec<Member> {
 
 /// Values of other types than this one.
 fn other_types(member: &Member) -> Vec<Value> {
-    let null = if member.path == ["lecturer"] { vec![] } else { vec![Value::Null] };
+    let null = if ["lecturer", "notice"].contains(&member.field().as_str()) { vec![] } else { vec![Value::Null] };
     let others = match &member.value {
         Value::String(_) => vec![json!(1), json!(1.5), json!(true), json!([]), json!(["x"]), json!({})],
         Value::Number(_) => vec![json!("1"), json!(""), json!(1.5), json!(true), json!([]), json!([1]), json!({})],
@@ -86,11 +86,11 @@ fn out_of_range(member: &Member) -> Vec<Value> {
     match name {
         "amount" => beyond(1, 10_000_000),
         "capacity" | "maxActive" | "admitPerSecond" => beyond(1, 1_000_000),
-        "activeSeconds" => beyond(1, 86_400),
+        "activeSeconds" | "seconds" => beyond(1, 86_400),
         "claimSeconds" => beyond(1, 3_600),
         "price" => beyond(0, 100_000_000),
         "from" | "to" => beyond(1, 100_000),
-        "title" | "venue" | "lecturer" => vec![json!(""), long(201)],
+        "title" | "venue" | "lecturer" | "reason" | "ko" | "en" => vec![json!(""), long(201)],
         "userId" => vec![json!(""), long(65), json!("a b"), json!("é"), json!("a.b"), json!("a\n"), json!("\u{0}")],
         "date" => ["", "today", "2026-02-30", "2026-13-01", "20260101", "2026-1-1"].map(Value::from).to_vec(),
         "startsAt" => ["", "soon", "2026-01-01", "2026-02-30T00:00:00Z", "2026-01-01T25:00:00Z", "2026-01-01T00:00:00"]

@@ -108,6 +108,7 @@ impl Fixture {
     pub(crate) fn body(&self, operation: &Operation) -> Value {
         let names = &self.names;
         let starts_at = "2090-01-01T10:00:00Z";
+        let notice = json!({"ko": "안내", "en": "A notice"});
         let queue = json!({"maxActive": 10, "admitPerSecond": 9, "activeSeconds": 8, "claimSeconds": 7});
         match operation.id.as_str() {
             "chargePoints" | "usePoints" => json!({"amount": 5}),
@@ -118,10 +119,15 @@ impl Fixture {
             }
             "createPayment" => json!({"reservationId": names["reservationId"]}),
             "createLecture" => json!({"title": "T", "lecturer": "L", "startsAt": starts_at, "capacity": 3}),
-            "createConcert" => json!({"title": "T", "venue": "V", "queue": queue}),
+            "createConcert" => {
+                json!({"title": "T", "venue": "V", "queue": queue, "notice": notice, "closed": false})
+            }
+            "updateConcert" => json!({"notice": notice, "closed": false}),
+            "updatePerformance" => json!({"closed": false}),
+            "extendConcertHolds" | "extendPerformanceHolds" => json!({"seconds": 60, "reason": "an outage"}),
             "createPerformance" => {
                 let sections = json!([{"from": 1, "to": 3, "grade": "S", "price": 4}]);
-                json!({"startsAt": starts_at, "price": 5, "seats": sections})
+                json!({"startsAt": starts_at, "price": 5, "seats": sections, "closed": false})
             }
             "updateQueueSettings" => {
                 let mut all = queue;

@@ -108,3 +108,24 @@ test("a hall reads no reservations behind a page of times that have passed", asy
   await until("the next look", () => asked.filter((url) => !url.includes("cursor=")).length > 1);
   assert.deepEqual(asked.filter((url) => url.includes("cursor=")), []);
 });
+
+test("an extended hold counts down to its new end, and events of its turn ask for nothing", async (t) => {
+  const sale = await start(t);
+  const concert = await sale.concert();
+  const context = await visitor(t);
+  const asked = [];
+  context.on("request", (request) => request.method() === "GET" && /\/reservations\/[^/]+$/.test(request.url()) && asked.push(request.url()));
+  const page = await demo(t, context, sale, { user: "ada", concert });
+  await enterHall(page);
+  await page.getByRole("button", { name: /^Seat 7,/ }).click();
+  await page.getByRole("button", { name: "Hold seat 7" }).click();
+  await page.getByRole("button", { name: /^Pay / }).waitFor();
+  const minutesLeft = async () => Number((await page.locator(".countdown").textContent()).split(":")[0]);
+  assert.ok((await minutesLeft()) <= 5);
+  // The turn of ten minutes lasts longer than the hold, before and after.
+  await sale.admin("POST", `/admin/concerts/${concert.concertId}/holds/extend`, { seconds: 280, reason: "payment was down" });
+  await until("the later end", async () => (await minutesLeft()) > 5);
+  await sale.admin("PATCH", `/admin/concerts/${concert.concertId}`, { notice: { en: "one" } });
+  await page.getByText("one", { exact: true }).waitFor();
+  assert.deepEqual(asked, []);
+});

@@ -96,3 +96,18 @@ test("a turn can be given up in the hall, after one more question", async (t) =>
   await page.getByRole("button", { name: "Enter the waiting room" }).click();
   await page.getByRole("heading", { name: "Choose your seats" }).waitFor();
 });
+
+test("a notice and a closed sale are said in Korean and English, and taken back", async (t) => {
+  const { sale, concert, page } = await inLine(t);
+  const change = (body) => sale.admin("PATCH", `/admin/concerts/${concert.concertId}`, body);
+  await change({ notice: { ko: "결제가 <b>느립니다</b>", en: "Payment is slow" }, closed: true });
+  for (const text of ["결제가 <b>느립니다</b>", "Payment is slow", "지금은 판매가 닫혀 있습니다", "The sale is closed for now"]) {
+    await line(page).getByText(text).first().waitFor();
+  }
+  assert.equal(await line(page).locator("p[lang=ko]").count(), 2);
+  await change({ notice: { en: "Payment is back" }, closed: false });
+  await line(page).getByText("Payment is back").waitFor();
+  assert.equal(await line(page).getByText("The sale is closed for now").count(), 0);
+  await change({ notice: null });
+  await line(page).getByText("Payment is back").waitFor({ state: "hidden" });
+});

@@ -13,13 +13,14 @@ const CONCERTS: i64 = 500;
 const PAST: &str = "
     CREATE TEMP TABLE past AS WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ?1)
         SELECT randomblob(16) id, (unixepoch() - 5184000) * 1000 at FROM n;
-    INSERT INTO concerts SELECT id, 'Past', 'Hall', at FROM past;
+    INSERT INTO concerts (concert_id, title, venue, created_at) SELECT id, 'Past', 'Hall', at FROM past;
     INSERT INTO rooms (concert_id, max_active, admit_per_second, active_seconds, claim_seconds, paused, issued, served,
             given_up, active, admissions, version, updated_at)
         SELECT id, 200, 50, 600, 60, 0, 2, 2, 0, 0, x'', 9, at FROM past;
     INSERT INTO places SELECT id, 1, 'ann', randomblob(16), at, 'CURRENT' FROM past;
     INSERT INTO places SELECT id, 2, 'bob', randomblob(16), at, 'CURRENT' FROM past;
-    INSERT INTO performances SELECT randomblob(16), id, at + 1000,
+    INSERT INTO performances (performance_id, concert_id, starts_at, sections, capacity, sold, version, updated_at)
+        SELECT randomblob(16), id, at + 1000,
         '[{\"from\":1,\"to\":50,\"grade\":\"R\",\"price\":50000}]', 50, 0, 1, at FROM past;";
 
 fn add_past(launch: &Launch) {

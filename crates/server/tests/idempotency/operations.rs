@@ -65,6 +65,22 @@ async fn changes(evening: &Evening) -> Vec<Change> {
         of_admin(sale, 201, "POST", "/admin/concerts", json!({"title": "Once", "venue": "Here"})),
         of_admin(sale, 201, "POST", &format!("/admin/concerts/{concert}/performances"), json!({"startsAt": starts_at})),
         of_admin(sale, 200, "PATCH", &format!("/admin/concerts/{concert}/queue"), json!({"maxActive": 77})),
+        of_admin(sale, 200, "PATCH", &format!("/admin/concerts/{concert}"), json!({"notice": {"en": "Once"}})),
+        of_admin(sale, 200, "PATCH", &format!("/admin/performances/{performance}"), json!({"closed": false})),
+        of_admin(
+            sale,
+            200,
+            "POST",
+            &format!("/admin/performances/{performance}/holds/extend"),
+            json!({"seconds": 60, "reason": "Once"}),
+        ),
+        of_admin(
+            sale,
+            200,
+            "POST",
+            &format!("/admin/concerts/{concert}/holds/extend"),
+            json!({"seconds": 60, "reason": "Once"}),
+        ),
     ]
 }
 

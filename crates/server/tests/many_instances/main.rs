@@ -11,6 +11,7 @@ mod catalogue;
 mod clocks;
 mod closing;
 mod crowd;
+mod evening;
 mod keys;
 mod lectures;
 mod many;

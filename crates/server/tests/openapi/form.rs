@@ -132,6 +132,7 @@ async fn a_member_of_an_answer_is_there_or_null() {
         ("activeUntil", "string", true),
         ("issuedAt", "string", false),
         ("soldOut", "boolean", false),
+        ("closed", "boolean", false),
     ] {
         let expected = if may_be_null { json!([kind, "null"]) } else { json!(kind) };
         assert_eq!(place["properties"][name]["type"], expected, "{name}");

@@ -39,7 +39,11 @@ const CALLS: &str = "
     GET /users/{userId}/payments
     POST /admin/lectures
     POST /admin/concerts
+    PATCH /admin/concerts/{concertId}
+    POST /admin/concerts/{concertId}/holds/extend
     POST /admin/concerts/{concertId}/performances
+    PATCH /admin/performances/{performanceId}
+    POST /admin/performances/{performanceId}/holds/extend
     GET /admin/concerts/{concertId}/queue
     PATCH /admin/concerts/{concertId}/queue
     GET /admin/lectures/{lectureId}/history
@@ -50,7 +54,7 @@ const CALLS: &str = "
 ";
 
 /// What each call may refuse in words of its own, besides what any call may.
-const REFUSALS: [(&str, &[&str]); 14] = [
+const REFUSALS: [(&str, &[&str]); 18] = [
     ("PATCH /point/{id}/charge", &["422 amount-out-of-range", "409 balance-limit"]),
     ("PATCH /point/{id}/use", &["422 amount-out-of-range", "409 insufficient-balance"]),
     (
@@ -58,7 +62,7 @@ const REFUSALS: [(&str, &[&str]); 14] = [
         &["404 lecture-not-found", "409 already-applied", "409 lecture-closed", "409 lecture-full"],
     ),
     ("DELETE /lectures/application/{userId}/{lectureId}", &["404 application-not-found"]),
-    ("POST /queue/tokens", &["404 concert-not-found"]),
+    ("POST /queue/tokens", &["404 concert-not-found", "409 sale-closed"]),
     ("GET /queue/token", &["401 queue-token-missing", "401 queue-token-invalid"]),
     ("GET /concerts/{concertId}/dates", &TURN),
     ("GET /concerts/{concertId}/seats", &TURN),
@@ -66,6 +70,7 @@ const REFUSALS: [(&str, &[&str]); 14] = [
         "POST /reservations",
         &[
             "404 performance-not-found",
+            "409 sale-closed",
             "409 performance-closed",
             "422 performance-ambiguous",
             "422 seat-unknown",
@@ -81,6 +86,10 @@ const REFUSALS: [(&str, &[&str]); 14] = [
         &["404 reservation-not-found", "409 already-paid", "410 hold-expired", "409 insufficient-balance"],
     ),
     ("GET /payments/{paymentId}", &["404 payment-not-found"]),
+    ("PATCH /admin/concerts/{concertId}", &["404 concert-not-found"]),
+    ("PATCH /admin/performances/{performanceId}", &["404 performance-not-found"]),
+    ("POST /admin/concerts/{concertId}/holds/extend", &["404 concert-not-found"]),
+    ("POST /admin/performances/{performanceId}/holds/extend", &["404 performance-not-found"]),
     ("POST /admin/lectures", &["401 admin-key-invalid", "404 not-found", "413 body-too-large"]),
 ];
 

@@ -35,6 +35,13 @@ impl Evening {
         self.sale.caller.post("/reservations").token(token).json(body)
     }
 
+    /// A call that extends all live holds of the performance.
+    pub(crate) fn extend(&self, seconds: i64) -> Call {
+        let body = json!({"seconds": seconds, "reason": "payment was down"});
+        let path = format!("/admin/performances/{}/holds/extend", self.performance);
+        self.sale.admin(self.sale.caller.post(&path)).json(&body)
+    }
+
     pub(crate) fn release(&self, token: &str, reservation: &Value) -> Call {
         self.sale.caller.delete(&path_of(reservation)).token(token)
     }

@@ -3,8 +3,10 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a failed step ends the test")]
 
 mod admission;
+mod closing;
 mod entering;
 mod gate;
+mod notice;
 mod rush;
 mod strict;
 #[path = "../support/mod.rs"]

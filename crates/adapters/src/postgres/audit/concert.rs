@@ -2,37 +2,71 @@
 
 use std::collections::BTreeMap;
 
-use onsale_app::audit::source::{PerformanceRow, ReservationRow, SeatRow};
+use onsale_app::audit::source::{ExtendedRow, ExtensionRow, PerformanceRow, ReservationRow, SeatRow};
 use onsale_domain::concert::{Reservation, Seat};
 use onsale_domain::ids::PerformanceId;
 use tokio_postgres::Row;
 use uuid::Uuid;
 
-use super::super::concert;
-use super::super::values::{Sql, get, number, small, uuid};
+use super::super::concert_rows;
+use super::super::error::DbError;
+use super::super::extension::{further, further_of_seat};
+use super::super::values::{Sql, get, instant, number, small, uuid};
 use super::Out;
 use super::cursor::Cursor;
-use super::event::read_by_id;
+use super::event::{read_by_id, read_joined};
 use super::snapshot::Connection;
+use crate::stored::extensions_from_text;
 
-const PERFORMANCES: &str = "SELECT performance_id, concert_id, starts_at, sections, sold, version, updated_at,
-        coalesce(counted.seats, 0)
-    FROM performances LEFT JOIN (
+/// Counts each table once for all performances.
+const PERFORMANCES: &str = "SELECT p.performance_id, p.concert_id, starts_at, sections, sold, p.version, updated_at,
+        CASE WHEN known_version = p.version THEN p.holds END, extensions, p.closed, sale_closed, coalesce(counted.seats, 0),
+        coalesce(held.reservations, 0), coalesce(extended.many, 0), coalesce(extended.last, 0), concerts.closed,
+        changed.type, changed.subject, changed.version, changed.data
+    FROM performances p LEFT JOIN (
         SELECT performance_id, count(*) seats FROM seats WHERE sold GROUP BY performance_id) counted
         USING (performance_id)
-    ORDER BY performance_id";
+    LEFT JOIN (SELECT performance_id, count(*) reservations FROM reservations WHERE status = 'HELD'
+        GROUP BY performance_id) held USING (performance_id)
+    LEFT JOIN (SELECT performance_id, count(*) many, max(number) last FROM hold_extensions GROUP BY performance_id) extended
+        USING (performance_id)
+    LEFT JOIN concerts ON concerts.concert_id = p.concert_id
+    LEFT JOIN (SELECT DISTINCT ON (subject) type, subject, version, data FROM events
+        WHERE topic = 'onsale.concerts' AND type = 'onsale.performance.changed.v1' ORDER BY subject, version DESC) changed
+        ON changed.subject = p.performance_id::text
+    ORDER BY p.performance_id";
 
-const SEATS: &str = "SELECT s.performance_id, s.seat, s.reservation_id, s.held_until, s.sold, r.reservation_id,
-        r.concert_id, r.performance_id, r.user_id, r.place, r.seats, r.amount, r.held_at, r.held_until, r.status,
-        r.end_event_id
-    FROM seats s LEFT JOIN reservations r USING (reservation_id) ORDER BY s.performance_id, s.seat";
+/// With the events of their ids, on the topic of concerts.
+const EXTENSIONS: &str = "SELECT performance_id, number, h.version, h.at, seconds, holds, h.reason, e.type, e.subject,
+        e.version, e.data
+    FROM hold_extensions h LEFT JOIN events e ON e.topic = 'onsale.concerts' AND e.subject = performance_id::text
+        AND e.version = h.version AND e.event_id = h.event_id
+    ORDER BY performance_id, number";
 
-const RESERVATIONS: &str = "SELECT reservation_id, concert_id, performance_id, user_id, place, seats, amount, held_at,
-        held_until, status, end_event_id
-    FROM reservations ORDER BY reservation_id";
+const SEATS: &str = concat!(
+    "SELECT s.performance_id, s.seat, s.reservation_id, s.held_until, s.sold, s.extended, ",
+    further_of_seat!("s"),
+    ", r.reservation_id, r.concert_id, r.performance_id, r.user_id, r.place, r.seats, r.amount, r.held_at, r.held_until,
+        r.status, r.end_event_id, r.extended, ",
+    further!("r"),
+    " FROM seats s LEFT JOIN reservations r USING (reservation_id) ORDER BY s.performance_id, s.seat"
+);
 
-const SEATS_BY_OWNER: &str = "SELECT performance_id, seat, reservation_id, held_until, sold FROM seats
-    ORDER BY reservation_id";
+/// With all extensions of the performance in the last column.
+const RESERVATIONS: &str = concat!(
+    "SELECT reservation_id, concert_id, performance_id, user_id, place, seats, amount, held_at, held_until, status,
+        end_event_id, extended, ",
+    further!("reservations"),
+    ", (SELECT string_agg(concat_ws(' ', e.number, e.version, e.at, e.seconds), ',' ORDER BY e.number)
+            FROM hold_extensions e WHERE e.performance_id = reservations.performance_id)
+    FROM reservations ORDER BY reservation_id"
+);
+
+const SEATS_BY_OWNER: &str = concat!(
+    "SELECT performance_id, seat, reservation_id, held_until, sold, extended, ",
+    further_of_seat!("seats"),
+    " FROM seats ORDER BY reservation_id"
+);
 
 const PAID: &str = "SELECT reservation_id FROM payments ORDER BY reservation_id";
 
@@ -46,11 +80,38 @@ const END_EVENTS: &str = "SELECT r.reservation_id, e.type, e.subject, e.version,
 
 pub(super) async fn performances(mut connection: Connection, out: Out<PerformanceRow>) -> Sql<()> {
     let transaction = connection.begin().await?;
-    let read =
-        |row: &Row| Ok(PerformanceRow { performance: concert::read_performance(row)?, sold_seats: number(row, 7)? });
+    let read = |row: &Row| {
+        Ok(PerformanceRow {
+            performance: concert_rows::read_performance(row)?,
+            sold_seats: number(row, 11)?,
+            holds: number(row, 12)?,
+            extensions: (number(row, 13)?, number(row, 14)?),
+            is_sale_closed: get(row, 15)?,
+            changed: read_joined(row, 16)?,
+        })
+    };
     let mut performances = Cursor::open(&transaction, PERFORMANCES, read).await?;
     while let Some(performance) = performances.next().await? {
         out.row(performance).await;
+    }
+    Ok(())
+}
+
+pub(super) async fn extensions(mut connection: Connection, out: Out<ExtendedRow>) -> Sql<()> {
+    let transaction = connection.begin().await?;
+    let read = |row: &Row| {
+        let (position, version, at) = (number(row, 1)?, number(row, 2)?, instant(row, 3)?);
+        Ok(ExtendedRow {
+            performance: PerformanceId::new(uuid(row, 0)?),
+            extension: ExtensionRow { number: position, version, at, seconds: small(row, 4)? },
+            holds: number(row, 5)?,
+            reason: get(row, 6)?,
+            event: read_joined(row, 7)?,
+        })
+    };
+    let mut extensions = Cursor::open(&transaction, EXTENSIONS, read).await?;
+    while let Some(extension) = extensions.next().await? {
+        out.row(extension).await;
     }
     Ok(())
 }
@@ -68,24 +129,24 @@ fn read_seat(row: &Row) -> Sql<SeatRow> {
     Ok(SeatRow {
         performance: PerformanceId::new(uuid(row, 0)?),
         number: small(row, 1)?,
-        seat: concert::read_seat(row, 2)?,
-        owner: owner(row, 5)?,
+        seat: concert_rows::read_seat(row, 2)?,
+        owner: owner(row, 7)?,
     })
 }
 
 /// The joined reservation, if there is one.
 pub(super) fn owner(row: &Row, from: usize) -> Sql<Option<Reservation>> {
-    get::<Option<Uuid>>(row, from)?.map(|_| concert::read_from(row, from)).transpose()
+    get::<Option<Uuid>>(row, from)?.map(|_| concert_rows::read_from(row, from)).transpose()
 }
 
 pub(super) async fn reservations(mut connection: Connection, out: Out<ReservationRow>) -> Sql<()> {
     let transaction = connection.begin().await?;
-    let mut reservations = Cursor::open(&transaction, RESERVATIONS, concert::read).await?;
+    let mut reservations = Cursor::open(&transaction, RESERVATIONS, read_reservation).await?;
     let mut owned = Cursor::open(&transaction, SEATS_BY_OWNER, read_owned).await?;
     let mut paid = Cursor::open(&transaction, PAID, |row| Ok((uuid(row, 0)?, ()))).await?;
     let mut held = Cursor::open(&transaction, HELD_EVENTS, read_by_id).await?;
     let mut ended = Cursor::open(&transaction, END_EVENTS, read_by_id).await?;
-    while let Some(reservation) = reservations.next().await? {
+    while let Some((reservation, extensions)) = reservations.next().await? {
         let id = reservation.id.uuid();
         let mut seats = BTreeMap::new();
         while let Some((performance, number, seat)) = owned.of(&id).await? {
@@ -99,6 +160,7 @@ pub(super) async fn reservations(mut connection: Connection, out: Out<Reservatio
             payments += 1;
         }
         out.row(ReservationRow {
+            extensions,
             seats: seats.into_iter().collect(),
             payments,
             held_event: held.of(&id).await?,
@@ -110,7 +172,16 @@ pub(super) async fn reservations(mut connection: Connection, out: Out<Reservatio
     Ok(())
 }
 
+/// A reservation and all extensions of its performance.
+fn read_reservation(row: &Row) -> Sql<(Reservation, Vec<ExtensionRow>)> {
+    let extensions = match get::<Option<&str>>(row, 13)? {
+        Some(text) => extensions_from_text(text).ok_or(DbError::Broken("extensions that cannot be read"))?,
+        None => Vec::new(),
+    };
+    Ok((concert_rows::read(row)?, extensions))
+}
+
 /// A seat, keyed by its reservation.
 fn read_owned(row: &Row) -> Sql<(Uuid, (PerformanceId, u32, Seat))> {
-    Ok((uuid(row, 2)?, (PerformanceId::new(uuid(row, 0)?), small(row, 1)?, concert::read_seat(row, 2)?)))
+    Ok((uuid(row, 2)?, (PerformanceId::new(uuid(row, 0)?), small(row, 1)?, concert_rows::read_seat(row, 2)?)))
 }

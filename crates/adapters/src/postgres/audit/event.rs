@@ -3,6 +3,8 @@
 //! An event has the id of its row. An event that also has the row's key (subject and version) is found by that key. An event on
 //! the wrong topic counts as missing: the consumers of its kind would not receive it.
 
+use std::collections::HashMap;
+
 use onsale_app::audit::source::{EventRow, ToldRow};
 use onsale_domain::ids::EventId;
 use onsale_domain::time::Timestamp;
@@ -40,6 +42,11 @@ pub(super) fn read_by_id(row: &Row) -> Sql<(Uuid, EventRow)> {
     Ok((uuid(row, 0)?, read_event(row, 1)?))
 }
 
+/// The joined event, if there is one.
+pub(super) fn read_joined(row: &Row, from: usize) -> Sql<Option<EventRow>> {
+    get::<Option<&str>>(row, from)?.map(|_| read_event(row, from)).transpose()
+}
+
 fn read_event(row: &Row, from: usize) -> Sql<EventRow> {
     Ok(EventRow {
         kind: get(row, from)?,
@@ -62,8 +69,9 @@ const OF_LECTURES: &str = "SELECT e.event_id, e.type, e.subject, h.lecture_id IS
         ON h.lecture_id::text = e.subject AND h.version = e.version AND h.line_id = e.event_id
     WHERE e.topic = 'onsale.lectures'";
 
-/// Events of concerts are their performance's, and their rows do not say of which version: they go by id alone.
-const OF_CONCERTS: &str = "SELECT event_id, type, subject, data FROM events
+/// Events about holds and payments go by id alone, because their rows do not say of which version they are. Those of changes
+/// have no rows of their own: their subject has had their version, and the last of each subject is compared with it.
+const OF_CONCERTS: &str = "SELECT event_id, type, subject, data, version FROM events
     WHERE topic = 'onsale.concerts' ORDER BY event_id, subject, version";
 
 const RESERVATIONS: &str = "SELECT reservation_id FROM reservations ORDER BY reservation_id";
@@ -72,6 +80,12 @@ const PAYMENTS: &str = "SELECT payment_id FROM payments ORDER BY payment_id";
 
 const ENDS: &str = "SELECT end_event_id, reservation_id FROM reservations WHERE end_event_id IS NOT NULL
     ORDER BY end_event_id";
+
+const EXTENSIONS: &str = "SELECT event_id FROM hold_extensions ORDER BY event_id";
+
+const PERFORMANCES: &str = "SELECT performance_id::text, version FROM performances";
+
+const CONCERTS: &str = "SELECT concert_id::text, version FROM concerts";
 
 /// By topic; those of concerts by id.
 pub(super) async fn events(mut connection: Connection, out: Out<ToldRow>) -> Sql<()> {
@@ -99,13 +113,16 @@ fn read_row(row: &Row) -> Sql<ToldRow> {
 /// A second event with the same id repeats an event: no row of its own belongs to it.
 async fn of_concerts<'a>(transaction: &'a Transaction<'a>, out: &Out<ToldRow>) -> Sql<()> {
     let id = |row: &Row| Ok((uuid(row, 0)?, ()));
-    let event = |row: &Row| Ok((uuid(row, 0)?, get(row, 1)?, get(row, 2)?, get(row, 3)?));
-    let mut events: Cursor<'_, (Uuid, String, String, String)> = Cursor::open(transaction, OF_CONCERTS, event).await?;
+    let event = |row: &Row| Ok((uuid(row, 0)?, get(row, 1)?, get(row, 2)?, get(row, 3)?, get(row, 4)?));
+    let mut events: Cursor<'_, (Uuid, String, String, String, i64)> =
+        Cursor::open(transaction, OF_CONCERTS, event).await?;
+    let (performances, concerts) = (versions(transaction, PERFORMANCES).await?, versions(transaction, CONCERTS).await?);
+    let mut extensions = Cursor::open(transaction, EXTENSIONS, id).await?;
     let mut reservations = Cursor::open(transaction, RESERVATIONS, id).await?;
     let mut payments = Cursor::open(transaction, PAYMENTS, id).await?;
     let mut ends = Cursor::open(transaction, ENDS, |row| Ok((uuid(row, 0)?, uuid(row, 1)?))).await?;
     let mut before = None;
-    while let Some((id, kind, subject, data)) = events.next().await? {
+    while let Some((id, kind, subject, data, version)) = events.next().await? {
         let told_already = before.replace(id) == Some(id);
         let has_source = !told_already
             && match kind.as_str() {
@@ -119,11 +136,25 @@ async fn of_concerts<'a>(transaction: &'a Transaction<'a>, out: &Out<ToldRow>) -
                     }
                     ended
                 }
+                "onsale.holds.extended.v1" => extensions.of(&id).await?.is_some(),
+                "onsale.performance.changed.v1" => is_among(&performances, &subject, version),
+                "onsale.concert.changed.v1" => is_among(&concerts, &subject, version),
                 _ => false,
             };
         out.row(ToldRow { id: EventId::new(id), kind, subject, has_source }).await;
     }
     Ok(())
+}
+
+/// The versions of all rows of a table, by id.
+async fn versions<'a>(transaction: &'a Transaction<'a>, sql: &'static str) -> Sql<HashMap<String, i64>> {
+    let rows = transaction.query(sql, &[]).await?;
+    rows.iter().map(|row| Ok((get(row, 0)?, get(row, 1)?))).collect()
+}
+
+/// Whether a row has had this version.
+fn is_among(versions: &HashMap<String, i64>, subject: &str, version: i64) -> bool {
+    versions.get(subject).is_some_and(|last| (1..=*last).contains(&version))
 }
 
 fn named_reservation(data: &str) -> Option<Uuid> {

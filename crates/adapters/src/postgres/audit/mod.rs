@@ -23,8 +23,8 @@ use std::sync::Arc;
 
 use futures_util::future::{Either, select};
 use onsale_app::audit::source::{
-    AuditSource, FamilyRow, LectureRow, MarkRow, MisplacedRow, PaymentRow, PerformanceRow, ReservationRow, RoomRow,
-    Rows, SeatRow, ToldRow, WalletRow,
+    AuditSource, ExtendedRow, FamilyRow, LectureRow, MarkRow, MisplacedRow, PaymentRow, PerformanceRow, ReservationRow,
+    RoomRow, Rows, SeatRow, ToldRow, WalletRow,
 };
 use onsale_app::store::StoreError;
 use onsale_domain::time::Timestamp;
@@ -95,6 +95,10 @@ impl AuditSource for PostgresAudit {
 
     fn performances(&self) -> Rows<PerformanceRow> {
         self.stream(concert::performances)
+    }
+
+    fn extensions(&self) -> Rows<ExtendedRow> {
+        self.stream(concert::extensions)
     }
 
     fn seats(&self) -> Rows<SeatRow> {

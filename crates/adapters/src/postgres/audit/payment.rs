@@ -5,6 +5,7 @@ use onsale_domain::concert::Reservation;
 use onsale_domain::payment::Payment;
 use tokio_postgres::Row;
 
+use super::super::extension::further;
 use super::super::values::{Sql, uuid};
 use super::super::{payment, wallet};
 use super::Out;
@@ -13,10 +14,13 @@ use super::cursor::Cursor;
 use super::event::read_by_id;
 use super::snapshot::Connection;
 
-const PAYMENTS: &str = "SELECT p.payment_id, p.reservation_id, p.performance_id, p.user_id, p.seats, p.amount,
+const PAYMENTS: &str = concat!(
+    "SELECT p.payment_id, p.reservation_id, p.performance_id, p.user_id, p.seats, p.amount,
         p.balance_after, p.paid_at, r.reservation_id, r.concert_id, r.performance_id, r.user_id, r.place, r.seats,
-        r.amount, r.held_at, r.held_until, r.status, r.end_event_id
-    FROM payments p LEFT JOIN reservations r USING (reservation_id) ORDER BY p.payment_id";
+        r.amount, r.held_at, r.held_until, r.status, r.end_event_id, r.extended, ",
+    further!("r"),
+    " FROM payments p LEFT JOIN reservations r USING (reservation_id) ORDER BY p.payment_id"
+);
 
 const ENTRIES: &str =
     "SELECT user_id, version, entry_id, type, amount, balance_after, reference, created_at FROM ledger

@@ -3,20 +3,26 @@
 use onsale_app::audit::source::RoomRow;
 use onsale_domain::ids::ConcertId;
 use tokio_postgres::Row;
+use uuid::Uuid;
 
-use super::super::values::{Sql, number, uuid};
+use super::super::extension::read_concert;
+use super::super::values::{Sql, get, number, uuid};
 use super::super::waiting_room::read_room;
 use super::Out;
 use super::cursor::Cursor;
+use super::event::read_joined;
 use super::snapshot::Connection;
 
 /// Counts each table once for all rooms. Settled turns are over: their rows are kept for other processes only.
 const ROOMS: &str = "SELECT rooms.concert_id, max_active, admit_per_second, active_seconds, claim_seconds, paused,
-        issued, served, rooms.given_up, active, admissions, version, updated_at, blocks, coalesce(line.places, 0),
+        issued, served, rooms.given_up, active, admissions, rooms.version, updated_at, blocks, rooms.closed, extensions,
+        coalesce(line.places, 0),
         coalesce(line.highest, 0), coalesce(line.given_up, 0), coalesce(inside.turns, 0),
         coalesce(inside.uncalled, 0), coalesce(twice.users, 0),
         coalesce(disputed.tokens, 0), coalesce(disputed.place, 0), places_dropped_to,
-        coalesce(line.undropped, 0)
+        coalesce(line.undropped, 0),
+        concerts.concert_id, title, venue, created_at, notice_ko, notice_en, concerts.closed, concerts.version,
+        changed.type, changed.subject, changed.version, changed.data
     FROM rooms LEFT JOIN (
         SELECT concert_id, count(*) FILTER (WHERE place > places_dropped_to) places, max(place) highest,
             count(*) FILTER (WHERE place <= places_dropped_to) undropped,
@@ -33,6 +39,9 @@ const ROOMS: &str = "SELECT rooms.concert_id, max_active, admit_per_second, acti
     LEFT JOIN (
         SELECT concert_id, count(*) tokens, min(place) place FROM place_disputes GROUP BY concert_id) disputed
         USING (concert_id)
+    LEFT JOIN concerts ON concerts.concert_id = rooms.concert_id
+    LEFT JOIN events changed ON changed.topic = 'onsale.concerts' AND changed.subject = rooms.concert_id::text
+        AND changed.version = concerts.version
     ORDER BY rooms.concert_id";
 
 pub(super) async fn rooms(mut connection: Connection, out: Out<RoomRow>) -> Sql<()> {
@@ -48,15 +57,17 @@ fn read(row: &Row) -> Sql<RoomRow> {
     Ok(RoomRow {
         concert: ConcertId::new(uuid(row, 0)?),
         room: read_room(row)?,
-        places: number(row, 14)?,
-        highest_place: number(row, 15)?,
-        given_up: number(row, 16)?,
-        turns: number(row, 17)?,
-        turns_uncalled: number(row, 18)?,
-        users_twice: number(row, 19)?,
-        disputes: number(row, 20)?,
-        disputed_place: number(row, 21)?,
-        dropped_to: number(row, 22)?,
-        places_undropped: number(row, 23)?,
+        concert_row: get::<Option<Uuid>>(row, 26)?.map(|_| read_concert(row, 26)).transpose()?,
+        changed: read_joined(row, 34)?,
+        places: number(row, 16)?,
+        highest_place: number(row, 17)?,
+        given_up: number(row, 18)?,
+        turns: number(row, 19)?,
+        turns_uncalled: number(row, 20)?,
+        users_twice: number(row, 21)?,
+        disputes: number(row, 22)?,
+        disputed_place: number(row, 23)?,
+        dropped_to: number(row, 24)?,
+        places_undropped: number(row, 25)?,
     })
 }

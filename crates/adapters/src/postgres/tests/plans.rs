@@ -49,7 +49,7 @@ const WHOLE: &[(&str, &str)] = &[
     // Ends of turns that are not settled yet: those of a few seconds.
     ("SELECT concert_id, place FROM turn_ends", "turn_ends"),
     // Reads the partial index of holds, which contains no sold seats.
-    ("SELECT concert_id, place, reservation_id, held_until FROM reservations WHERE status = 'HELD'", "reservations"),
+    ("SELECT concert_id, place, reservation_id, performance_id, held_until", "reservations"),
     // Runs when a process starts, and when it has lost track of the changes of other processes.
     ("SELECT performance_id, concert_id, starts_at, sections", "performances"),
     // Once a second, over the ends of a few seconds.
@@ -193,4 +193,70 @@ async fn commands_search_a_long_event_log_by_its_indexes() {
     let mut put_back = Vec::new();
     retry_dead_events(&url, &[], |many| put_back.push(many)).await.unwrap();
     assert_eq!(put_back, [2]);
+}
+
+/// A performance with 30,000 paid reservations, 200 holds that are live and 50 that have lapsed, and two extensions.
+const PAID_AND_HELD: &str = "
+    SET session_replication_role = replica;
+    INSERT INTO concerts VALUES ('00000000-0000-7000-8000-000000000001', 't', 'v', 1);
+    INSERT INTO performances (performance_id, concert_id, starts_at, sections, capacity, sold, version, updated_at, holds)
+        VALUES ('00000000-0000-7000-8000-000000000002', '00000000-0000-7000-8000-000000000001', 1, '[]', 100000, 1, 0, 1, 250);
+    INSERT INTO places SELECT '00000000-0000-7000-8000-000000000001', n, 'user-' || n, gen_random_uuid(), 1, 'CURRENT', NULL
+        FROM generate_series(1, 30250) n;
+    INSERT INTO reservations (reservation_id, concert_id, performance_id, user_id, place, seats, amount, held_at, held_until,
+            status)
+        SELECT gen_random_uuid(), concert_id, '00000000-0000-7000-8000-000000000002', user_id, place, '{1}', 1, 1,
+            CASE WHEN place <= 50 THEN 2 ELSE 4102444800000 END, CASE WHEN place <= 250 THEN 'HELD' ELSE 'PAID' END FROM places;
+    INSERT INTO hold_extensions SELECT '00000000-0000-7000-8000-000000000002', n, '00000000-0000-7000-8000-000000000001', n,
+        gen_random_uuid(), 1, 1, 1, 'late' FROM generate_series(1, 2) n;";
+
+/// The rows of a table that a plan has read, those that it dropped included.
+fn rows_read(plan: &Value, table: &str) -> f64 {
+    let number = |name: &str| plan[name].as_f64().unwrap_or(0.0);
+    let parts: f64 = plan["Plans"].as_array().into_iter().flatten().map(|part| rows_read(part, table)).sum();
+    let rows = number("Actual Rows") + number("Rows Removed by Filter") + number("Rows Removed by Index Recheck");
+    parts + if plan["Relation Name"] == table { rows * number("Actual Loops") } else { 0.0 }
+}
+
+/// Locks are held, or a refresh waits, while these statements run: what is paid must not count.
+#[tokio::test]
+async fn paid_reservations_cost_an_extension_and_a_refresh_nothing() {
+    if without("postgres") {
+        return;
+    }
+    let database = shared().await.empty_database().await;
+    let url = PostgresUrl::parse(&database.url()).unwrap();
+    migrate(&url).await.unwrap();
+    let sql = database.sql().await;
+    sql.batch_execute(PAID_AND_HELD).await.unwrap();
+    let (writes, reads) = (writer::STATEMENTS.concat(), reader::STATEMENTS.concat());
+    let of = |all: &[&'static str], part: &str| *all.iter().find(|sql| sql.contains(part)).unwrap();
+    let performance = "'{00000000-0000-7000-8000-000000000002}', '{}', 5000";
+    let concerts = ["00000000-0000-7000-8000-000000000001"; 100].join(",");
+    let places = (1..=100).map(|place| place.to_string()).collect::<Vec<_>>().join(",");
+    let of_places = format!("'{{{concerts}}}', '{{{places}}}'");
+    for state in ["never analyzed", "analyzed"] {
+        let (client, _driver) = url.connect(Role::Lane).await.unwrap();
+        for (statement, values, read_max) in [
+            (of(&writes, "lapsed_to"), performance, 600.0),
+            (of(news::STATEMENTS, "unnest($1::uuid[], $2::bigint[]) wanted (concert_id, place)"), &*of_places, 200.0),
+            (of(&reads, "ORDER BY held_until LIMIT $2"), "1000, 500", 600.0),
+        ] {
+            let prepared = client.prepare(statement).await.unwrap();
+            let name =
+                "SELECT name FROM pg_prepared_statements WHERE statement = $1 ORDER BY prepare_time DESC LIMIT 1";
+            let name: String = client.query_one(name, &[&statement]).await.unwrap().get(0);
+            let explain = format!("EXPLAIN (ANALYZE, TIMING OFF, FORMAT JSON) EXECUTE {name} ({values})");
+            let plan = client.simple_query(&explain).await.unwrap();
+            let plan = plan.iter().find_map(|message| match message {
+                SimpleQueryMessage::Row(row) => row.get(0),
+                _ => None,
+            });
+            let plan: Value = serde_json::from_str(plan.unwrap()).unwrap();
+            let read = rows_read(&plan[0]["Plan"], "reservations");
+            assert!(0.0 < read && read <= read_max, "{state}: {read} rows by {statement}\n{plan:#}");
+            drop(prepared);
+        }
+        sql.batch_execute("ANALYZE").await.unwrap();
+    }
 }

@@ -58,6 +58,21 @@ fn has_source(db: &Connection, event: &EventRow, id: Uuid) -> Sql<bool> {
             let Some(reservation) = named_reservation(data) else { return Ok(false) };
             exists("SELECT 1 FROM reservations WHERE reservation_id = ?1 AND end_event_id = ?2", &[&reservation, &id])
         }
+        "onsale.holds.extended.v1" => {
+            let Ok(performance) = Uuid::try_parse(subject).map(Uuid::into_bytes) else { return Ok(false) };
+            exists(
+                "SELECT 1 FROM hold_extensions WHERE performance_id = ?1 AND version = ?2 AND event_id = ?3",
+                &[&performance, version, &id],
+            )
+        }
+        "onsale.performance.changed.v1" | "onsale.concert.changed.v1" => {
+            let Ok(changed) = Uuid::try_parse(subject).map(Uuid::into_bytes) else { return Ok(false) };
+            let sql = match kind.as_str() {
+                "onsale.concert.changed.v1" => "SELECT 1 FROM concerts WHERE concert_id = ?1 AND version >= ?2",
+                _ => "SELECT 1 FROM performances WHERE performance_id = ?1 AND version >= ?2",
+            };
+            exists(sql, &[&changed, version])
+        }
         _ => Ok(false),
     }
 }

@@ -6,13 +6,14 @@
 
 mod event;
 mod lecture;
+mod performance;
 mod wallet;
 
 use std::path::{Path, PathBuf};
 
 use onsale_app::audit::source::{
-    AuditSource, EventRow, FamilyRow, LectureRow, MarkRow, MisplacedRow, PaymentRow, PerformanceRow, ReservationRow,
-    RoomRow, Rows, SeatRow, ToldRow, WalletRow,
+    AuditSource, EventRow, ExtendedRow, FamilyRow, LectureRow, MarkRow, MisplacedRow, PaymentRow, PerformanceRow,
+    ReservationRow, RoomRow, Rows, SeatRow, ToldRow, WalletRow,
 };
 use onsale_app::store::StoreError;
 use onsale_domain::ids::{ConcertId, PerformanceId, ReservationId};
@@ -23,7 +24,7 @@ use uuid::Uuid;
 
 use super::connection::{Role, open, unavailable};
 use super::values::{Sql, uuid};
-use super::{concert, outbox, payment, waiting_room};
+use super::{concert, concert_row, extension, outbox, payment, waiting_room};
 use crate::stored::{FAMILIES, Family};
 
 /// Maximum number of rows that are read ahead. Beyond it reading waits for the check.
@@ -99,10 +100,22 @@ fn groups<T, C>(
 /// The event with this id.
 fn event_by_id(db: &Connection, id: Uuid) -> Sql<Option<EventRow>> {
     db.prepare_cached("SELECT type, subject, version, data FROM events WHERE event_id = ?1")?
-        .query_row([id.as_bytes()], |row| {
-            Ok(EventRow { kind: row.get(0)?, subject: row.get(1)?, version: row.get(2)?, data: row.get(3)? })
-        })
+        .query_row([id.as_bytes()], read_event)
         .optional()
+}
+
+/// The change of a concert that gave it this version.
+fn event_of(db: &Connection, subject: &str, version: u64) -> Sql<Option<EventRow>> {
+    let sql = "SELECT type, subject, version, data FROM events
+               WHERE type = 'onsale.concert.changed.v1' AND subject = ?1 AND version = ?2";
+    if version == 0 {
+        return Ok(None);
+    }
+    db.prepare_cached(sql)?.query_row(params![subject, version], read_event).optional()
+}
+
+fn read_event(row: &Row<'_>) -> Sql<EventRow> {
+    Ok(EventRow { kind: row.get(0)?, subject: row.get(1)?, version: row.get(2)?, data: row.get(3)? })
 }
 
 /// The next ids of a table.
@@ -125,23 +138,22 @@ impl AuditSource for SqliteAudit {
     }
 
     fn performances(&self) -> Rows<PerformanceRow> {
-        self.stream(Vec::new(), |db, after| {
-            let sql = "SELECT performance_id FROM performances WHERE performance_id > ?1
-                       ORDER BY performance_id LIMIT ?2";
-            let ids = ids_after(db, sql, after)?;
-            let rows = ids.iter().filter_map(|id| one_performance(db, Uuid::from_bytes(*id)).transpose());
-            Ok((rows.collect::<Sql<_>>()?, cursor_after(&ids)))
-        })
+        self.stream(Vec::new(), performance::performances)
+    }
+
+    fn extensions(&self) -> Rows<ExtendedRow> {
+        self.stream((Vec::new(), 0), performance::extensions)
     }
 
     fn seats(&self) -> Rows<SeatRow> {
         self.stream((Vec::new(), 0), |db, (performance, seat): &(Vec<u8>, u32)| {
-            let mut statement = db.prepare_cached(
-                "SELECT reservation_id, held_until, sold, performance_id, seat FROM seats
-                 WHERE (performance_id, seat) > (?1, ?2) ORDER BY performance_id, seat LIMIT ?3",
-            )?;
+            let mut statement = db.prepare_cached(&format!(
+                "SELECT {}, performance_id, seat FROM seats
+                     WHERE (performance_id, seat) > (?1, ?2) ORDER BY performance_id, seat LIMIT ?3",
+                concert::SEAT
+            ))?;
             let read =
-                |row: &Row<'_>| Ok((PerformanceId::new(uuid(row, 3)?), row.get(4)?, concert::read_seat(row, 0)?));
+                |row: &Row<'_>| Ok((PerformanceId::new(uuid(row, 5)?), row.get(6)?, concert::read_seat(row, 0)?));
             let found = statement.query_map(params![performance, seat, GROUP], read)?.collect::<Sql<Vec<_>>>()?;
             let mut rows = Vec::with_capacity(found.len());
             for (performance, number, seat) in found {
@@ -218,14 +230,6 @@ impl AuditSource for SqliteAudit {
     }
 }
 
-fn one_performance(db: &Connection, id: Uuid) -> Sql<Option<PerformanceRow>> {
-    let Some(performance) = concert::performance(db, PerformanceId::new(id))? else { return Ok(None) };
-    let sold_seats = db
-        .prepare_cached("SELECT count(*) FROM seats WHERE performance_id = ?1 AND sold = 1")?
-        .query_row([id.as_bytes()], |row| row.get(0))?;
-    Ok(Some(PerformanceRow { performance, sold_seats }))
-}
-
 fn one_reservation(db: &Connection, id: Uuid) -> Sql<Option<ReservationRow>> {
     let id = ReservationId::new(id);
     let Some(reservation) = concert::reservation(db, id)? else { return Ok(None) };
@@ -239,7 +243,8 @@ fn one_reservation(db: &Connection, id: Uuid) -> Sql<Option<ReservationRow>> {
         .query_row([id.uuid().as_bytes()], |row| row.get(0))?;
     let held_event = event_by_id(db, id.uuid())?;
     let end_event = reservation.end_event.map_or(Ok(None), |end| event_by_id(db, end.uuid()))?;
-    Ok(Some(ReservationRow { reservation, seats, payments, held_event, end_event }))
+    let extensions = extension::of_performance(db, reservation.performance)?;
+    Ok(Some(ReservationRow { reservation, extensions, seats, payments, held_event, end_event }))
 }
 
 fn one_payment(db: &Connection, id: Uuid) -> Sql<Option<PaymentRow>> {
@@ -263,8 +268,12 @@ fn one_room(db: &Connection, concert: ConcertId) -> Sql<Option<RoomRow>> {
     let count = |sql: &str| count_past(sql, room.served);
     let dropped_to = count("SELECT places_dropped_to FROM rooms WHERE concert_id = ?1 AND ?2 >= 0")?;
     let past = |sql: &str| count_past(sql, dropped_to);
+    let concert_row = concert_row::concert(db, concert)?;
+    let changed = concert_row.as_ref().map(|row| event_of(db, &concert.to_string(), row.version));
     Ok(Some(RoomRow {
         concert,
+        concert_row,
+        changed: changed.transpose()?.flatten(),
         dropped_to,
         places_undropped: past("SELECT count(*) FROM places WHERE concert_id = ?1 AND place <= ?2")?,
         places: past("SELECT count(DISTINCT place) FROM places WHERE concert_id = ?1 AND place > ?2")?,

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::mixed::AnyCommand;
-use onsale_domain::concert::{self, Hold, Seating, Section, Target};
+use onsale_domain::concert::{self, Hold, Notice, Seating, Section, Target};
 use onsale_domain::ids::{ConcertId, LectureId, PerformanceId, ReservationId};
 use onsale_domain::lecture;
 use onsale_domain::time::Timestamp;
@@ -57,6 +57,10 @@ impl People {
             158..178 => Some(self.step()),
             178..181 => Some(self.configure()),
             181..183 => Some(self.hand_out()),
+            183..185 => Some(self.extend()),
+            185..187 => Some(self.rewrite()),
+            187..189 => Some(self.change()),
+            189..191 => Some(self.change_performance()),
             _ => None,
         };
         command.unwrap_or_else(|| waiting_room::Enter { concert: self.concert(), user: self.user() }.into())
@@ -108,8 +112,15 @@ impl People {
     }
 
     pub(super) fn open_concert(&mut self) -> AnyCommand {
-        let room = Settings { max_active: 3, admit_per_second: 3, active_seconds: 10, claim_seconds: 6, paused: false };
-        concert::Create { title: self.text(), venue: self.text(), room }.into()
+        let room = Settings {
+            max_active: 3,
+            admit_per_second: 3,
+            active_seconds: 10,
+            claim_seconds: 6,
+            paused: false,
+            closed: false,
+        };
+        concert::Create { title: self.text(), venue: self.text(), room, notice: None }.into()
     }
 
     fn schedule(&mut self) -> AnyCommand {
@@ -118,7 +129,45 @@ impl People {
         let circle = Section { from: 8, to: 9, grade: "S".into(), price: 40_000 };
         let sections = if self.dice.percent(50) { vec![circle, stalls] } else { vec![stalls] };
         let seating = Seating::new(sections).expect("sections that share no seat");
-        concert::Schedule { concert: self.concert(), starts_at: self.soon(150), seating }.into()
+        concert::Schedule { concert: self.concert(), starts_at: self.soon(150), seating, closed: self.dice.percent(3) }
+            .into()
+    }
+
+    fn performance(&mut self) -> PerformanceId {
+        let known: Vec<PerformanceId> = self.performances.iter().map(|performance| performance.id).collect();
+        pick(&mut self.dice, &known, PerformanceId::new(UNKNOWN))
+    }
+
+    fn extend(&mut self) -> AnyCommand {
+        let (performance, whole) = (self.performance(), self.dice.percent(30));
+        let of = self.performances.iter().find(|known| known.id == performance).map(|known| known.concert);
+        let concert = of.unwrap_or_else(|| self.concert());
+        let seconds = 1 + u32::try_from(self.dice.below(9)).unwrap_or(0);
+        concert::Extend { concert, performance: (!whole).then_some(performance), seconds, reason: self.text() }.into()
+    }
+
+    fn rewrite(&mut self) -> AnyCommand {
+        let performance = self.performance();
+        let few = self.reservations.iter().rev().take(6).map(|(id, _)| *id).collect();
+        concert::Rewrite { performance, reservations: few, done_to: None }.into()
+    }
+
+    /// Mostly opens again, so that the sale goes on.
+    fn change(&mut self) -> AnyCommand {
+        let text = self.text();
+        let notice = match self.dice.below(4) {
+            0 => Some(None),
+            1 => Some(Some(Arc::new(Notice { ko: None, en: Some(text) }))),
+            2 => Some(Some(Arc::new(Notice { ko: Some(text.clone()), en: Some(text) }))),
+            _ => None,
+        };
+        let closed = self.dice.percent(60).then(|| self.dice.percent(20));
+        concert::Change { concert: self.concert(), notice, closed }.into()
+    }
+
+    fn change_performance(&mut self) -> AnyCommand {
+        let (performance, closed) = (self.performance(), Some(self.dice.percent(20)));
+        concert::ChangePerformance { performance, closed }.into()
     }
 
     fn hold(&mut self) -> Option<AnyCommand> {

@@ -209,6 +209,9 @@ pub trait PlaceMemory: Send + Sync {
         entrants: &[Entrant],
     ) -> Result<Entered, MemoryError>;
 
+    /// The place that the memory has for a user. Hands none out.
+    async fn find(&self, concert: ConcertId, user: &UserId) -> Result<Option<Held>, MemoryError>;
+
     /// Removes a user, if the memory has this place for the user.
     async fn forget(&self, concert: ConcertId, user: &UserId, place: u64) -> Result<(), MemoryError>;
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use onsale_domain::Refusal;
 use onsale_domain::ids::{ConcertId, UserId};
 use onsale_domain::waiting_room::{self as rules, Enter, Step, Token};
 use parking_lot::RwLock;
@@ -55,6 +56,16 @@ impl RedisHome {
         self.rooms.refresh().await.map_err(unavailable)
     }
 
+    /// The place that a user has in a room that hands none out.
+    async fn find(&self, room: &Arc<LiveRoom>, user: UserId) -> Result<Outcome<Enter>, Failure> {
+        let held = self.memory.find(room.concert(), &user).await.map_err(|_| Failure::Unavailable)?;
+        let Some(token) = held.map(|held| held.into_token(room.concert(), user)) else {
+            return Ok(Err(Refusal::SaleClosed));
+        };
+        let stands = self.rooms.stands(room, &token).await.map_err(unavailable)?;
+        Ok(if stands { Ok(rules::Entered { token, is_new: false }) } else { Err(Refusal::SaleClosed) })
+    }
+
     /// Waits for the place that Redis has or hands out. Returns it with whether it is new.
     async fn ask(&self, room: &Arc<LiveRoom>, user: UserId, replacing: Option<u64>) -> Result<(Token, bool), Failure> {
         let (waiting, answer) = Waiting::new(room.clone(), user, replacing);
@@ -88,6 +99,10 @@ impl RedisHome {
 #[async_trait]
 impl Home for RedisHome {
     async fn enter(&self, room: &Arc<LiveRoom>, user: UserId) -> Result<Outcome<Enter>, Failure> {
+        // As of the last refresh, at most 250 ms ago. The transaction of a hold refuses users who entered meanwhile.
+        if self.rooms.current(room).is_some_and(|room| room.snapshot().room.settings.closed) {
+            return self.find(room, user).await;
+        }
         let mut replacing = None;
         for _ in 0..ATTEMPTS_MAX {
             let (token, is_new) = self.ask(room, user.clone(), replacing).await?;

@@ -13,12 +13,14 @@ mod admission;
 mod published;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod tests_of_holds;
 mod turns;
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use onsale_domain::ids::{ConcertId, ReservationId};
+use onsale_domain::ids::ConcertId;
 use onsale_domain::time::Timestamp;
 use onsale_domain::waiting_room::{Line, Room, Step, Token};
 
@@ -28,7 +30,7 @@ use super::estimate::EstimateMetrics;
 use super::handed_out::HandedOut;
 use super::retire::KeptUntil;
 use super::standing::{Instants, Placement, Purpose, Standing};
-use crate::store::RoomRecord;
+use crate::store::{HoldRecord, RoomRecord};
 use admission::Admission;
 pub use published::Snapshot;
 use published::{Committed, Published};
@@ -66,7 +68,7 @@ pub struct LiveRoom {
 impl LiveRoom {
     /// A room as it was read at this time. Its waiting clients make `polls_per_second` polls a second together.
     pub(super) fn new(record: RoomRecord, polls_per_second: u32, metrics: EstimateMetrics, at: Timestamp) -> Self {
-        let RoomRecord { concert, room, given_up, turns, holds } = record;
+        let RoomRecord { concert, room, given_up, turns, holds, announced } = record;
         let mut line = Line::new(room.issued, room.served, given_up);
         line.account_for(&room.blocks);
         let turns = Turns::new(turns, holds);
@@ -75,7 +77,9 @@ impl LiveRoom {
         Self {
             concert,
             reading: 0,
-            published: Published::new(room, line, running, polls_per_second, at).measured_by(metrics),
+            published: Published::new(room, line, running, polls_per_second, at)
+                .announcing(announced)
+                .measured_by(metrics),
             turns,
             admission: Admission::default(),
             availability: Availability::default(),
@@ -119,6 +123,8 @@ impl LiveRoom {
             as_of,
             is_sold_out: self.availability.is_sold_out(now),
             is_paused: settings.paused,
+            is_closed: settings.closed,
+            notice: snapshot.announced.notice.clone(),
         };
         let is_from_redis = blocks.epoch > 0;
         if let Some(position) = snapshot.line.position(token.place) {
@@ -210,9 +216,9 @@ impl LiveRoom {
         room.admissible_of(room.waiting_up_to(self.issued_in(room)), at)
     }
 
-    /// Places whose turns end soon or kept running past their own time: holds may keep them, so a refresh reads those holds.
-    pub(super) fn places_ending_soon(&self, at: Timestamp) -> Vec<u64> {
-        self.turns.ending_soon(at)
+    /// Places whose holds the next refresh reads, because other instances may have taken or extended some.
+    pub(super) fn holds_to_read(&self, at: Timestamp) -> Vec<u64> {
+        self.turns.holds_to_read(at)
     }
 
     /// The step that this room needs now, if any.
@@ -230,7 +236,7 @@ impl LiveRoom {
         if let Some(running) = self.turns.report(&mut step, claim_seconds, at) {
             self.published.count(running);
         }
-        let is_idle = step.seen.is_empty() && step.claimed.is_empty() && step.due.is_empty();
+        let is_idle = step.seen.is_empty() && step.claimed.is_empty() && step.due.is_empty() && step.paid.is_empty();
         let has_news = step.issued > 0 || !step.shown_tokens.is_empty();
         (!is_idle || has_news || admissible > 0).then_some(step)
     }
@@ -243,10 +249,12 @@ impl LiveRoom {
     /// Applies what a unit of work changed. Turns come before the snapshot: a poll that finds its place admitted in the new
     /// snapshot must find the turn too.
     pub(super) fn commit(&self, change: Change, at: Timestamp) {
-        let Change { room, given_up, turns, ended, reservations } = change;
-        let absent = self.turns.commit(turns, &ended, &reservations, |last| self.published.forgiveness(last, at));
+        let Change { room, given_up, turns, ended, reservations, extensions, paid, announced } = change;
+        let forgiveness = |last| self.published.forgiveness(last, at);
+        let seen = SeenRows { turns: Vec::new(), ended, reservations, extensions, paid };
+        let absent = self.turns.commit(turns, &seen, forgiveness);
         if let Some(room) = room {
-            let committed = Committed { room, given_up, absent, redis_issued: self.handed_out.issued() };
+            let committed = Committed { room, given_up, absent, redis_issued: self.handed_out.issued(), announced };
             self.published.replace(committed, self.admission.share(), at);
         }
     }
@@ -274,9 +282,14 @@ impl LiveRoom {
         self.turns.apply_seen(seen);
     }
 
-    /// Notes a live hold that was taken with a place.
-    pub(super) fn add_hold(&self, place: u64, hold: ReservationId, until: Timestamp) {
-        self.turns.add_hold(place, hold, until);
+    /// Notes all unsettled holds of these places, as they were read. Returns whether the end of a turn moved.
+    pub(super) fn read_holds(&self, places: &[u64], holds: Vec<HoldRecord>, at: Timestamp) -> bool {
+        self.turns.read_holds(places, holds, at)
+    }
+
+    /// Another instance extended holds: those of all turns are read again.
+    pub(super) fn read_holds_again(&self) {
+        self.turns.read_holds_again();
     }
 
     /// Notes that a turn has ended. Returns whether that is new.

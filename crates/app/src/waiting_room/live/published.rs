@@ -7,6 +7,7 @@ use onsale_domain::time::Timestamp;
 use onsale_domain::waiting_room::{Line, Room};
 use parking_lot::Mutex;
 
+use crate::store::Announced;
 use crate::waiting_room::estimate::{EstimateMetrics, Estimates};
 use crate::waiting_room::outlook::{Forecaster, Move, Outlook};
 use crate::waiting_room::pace::Running;
@@ -19,6 +20,8 @@ pub struct Snapshot {
     pub room: Room,
     /// The places in line.
     pub line: Line,
+    /// What buyers read.
+    pub announced: Announced,
     /// Estimates and poll intervals.
     outlook: Arc<Outlook>,
 }
@@ -47,6 +50,8 @@ pub(super) struct Committed {
     pub(super) absent: u64,
     /// The last place that Redis is known to have handed out.
     pub(super) redis_issued: u64,
+    /// What buyers read from now on, if the commit may have changed it.
+    pub(super) announced: Option<Announced>,
 }
 
 /// The snapshot of a room, with all that is needed to make the next one.
@@ -67,12 +72,24 @@ impl Published {
         let promises = Promises::started(&room, polls_per_second, at);
         let (forecaster, outlook) = Forecaster::new(&room, &line, running, polls_per_second, at);
         Self {
-            snapshot: ArcSwap::from_pointee(Snapshot { room, line, outlook: Arc::new(outlook) }),
+            snapshot: ArcSwap::from_pointee(Snapshot {
+                room,
+                line,
+                announced: Announced::default(),
+                outlook: Arc::new(outlook),
+            }),
             forecaster: Mutex::new(forecaster),
             promises: Mutex::new(promises),
             estimates: Estimates::default(),
             estimate_metrics: EstimateMetrics::default(),
         }
+    }
+
+    /// The same with this for buyers to read.
+    pub(super) fn announcing(self, announced: Announced) -> Self {
+        let known = self.snapshot.load_full();
+        self.snapshot.store(Arc::new(Snapshot { announced, ..Snapshot::clone(&known) }));
+        self
     }
 
     /// The same with these metrics of estimates.
@@ -91,12 +108,14 @@ impl Published {
 
     /// Replaces the snapshot after a commit. `share` is the part of the rate that the room admits.
     pub(super) fn replace(&self, committed: Committed, share: f64, at: Timestamp) {
-        let Committed { room, given_up, absent, redis_issued } = committed;
+        let Committed { room, given_up, absent, redis_issued, announced } = committed;
         // Held until the new snapshot is stored: see the field.
         let mut forecaster = self.forecaster.lock();
         let known = self.snapshot.load_full();
         // Commits may arrive out of order: the newer row stays, and the given-up places count all the same.
-        let room = if known.room.version < room.version { room } else { known.room.clone() };
+        let is_newer = known.room.version < room.version;
+        let room = if is_newer { room } else { known.room.clone() };
+        let announced = announced.filter(|_| is_newer).unwrap_or_else(|| known.announced.clone());
         let mut before = known.line.clone();
         given_up.into_iter().for_each(|place| before.give_up(place));
         let mut line = before.clone();
@@ -110,7 +129,7 @@ impl Published {
         forecaster.measure(&moved, at);
         let outlook = forecaster.next_outlook(&known.outlook, &moved, share, at);
         let outlook = outlook.map_or_else(|| known.outlook.clone(), Arc::new);
-        self.snapshot.store(Arc::new(Snapshot { room, line, outlook }));
+        self.snapshot.store(Arc::new(Snapshot { room, line, announced, outlook }));
         drop(forecaster);
         self.note_estimate(redis_issued, at);
     }
@@ -128,7 +147,7 @@ impl Published {
         let moved = Move { from: (room, line), to: (room, line), issued, absent: 0 };
         forecaster.measure(&moved, at);
         if let Some(outlook) = forecaster.next_outlook(&known.outlook, &moved, share, at) {
-            let next = Snapshot { room: room.clone(), line: line.clone(), outlook: Arc::new(outlook) };
+            let next = Snapshot { outlook: Arc::new(outlook), ..Snapshot::clone(&known) };
             self.snapshot.store(Arc::new(next));
         }
     }

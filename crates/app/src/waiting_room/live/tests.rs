@@ -2,31 +2,38 @@
 
 use std::time::Duration;
 
-use onsale_domain::ids::{ConcertId, ReservationId, TokenId, UserId};
+use onsale_domain::ids::{ConcertId, TokenId, UserId};
 use onsale_domain::time::Timestamp;
-use onsale_domain::waiting_room::{Room, Settings, Token, Turn};
+use onsale_domain::waiting_room::{Room, Settings, Token};
 use uuid::Uuid;
 
 use super::{LiveRoom, OutdatedAfter};
-use crate::store::RoomRecord;
+use crate::store::{Announced, RoomRecord};
 use crate::waiting_room::change::Change;
 use crate::waiting_room::standing::Instants;
 use crate::waiting_room::{EstimateMetrics, Purpose, Standing};
 
-const AT: Timestamp = Timestamp::from_millis(1_800_000_000_000);
+pub(super) const AT: Timestamp = Timestamp::from_millis(1_800_000_000_000);
 
 fn settings(admit_per_second: u32) -> Settings {
     Settings { max_active: 1, admit_per_second, ..Settings::default() }
 }
 
 /// A room whose one turn is taken.
-fn room(admit_per_second: u32, issued: u64) -> Room {
+pub(super) fn room(admit_per_second: u32, issued: u64) -> Room {
     Room { active: 1, issued, ..Room::new(settings(admit_per_second), AT) }
 }
 
-fn live(room: Room) -> LiveRoom {
+pub(super) fn live(room: Room) -> LiveRoom {
     let concert = ConcertId::new(Uuid::nil());
-    let record = RoomRecord { concert, room, given_up: Vec::new(), turns: Vec::new(), holds: Vec::new() };
+    let record = RoomRecord {
+        concert,
+        room,
+        given_up: Vec::new(),
+        turns: Vec::new(),
+        holds: Vec::new(),
+        announced: Announced::default(),
+    };
     LiveRoom::new(record, 2_000, EstimateMetrics::default(), AT)
 }
 
@@ -67,13 +74,13 @@ fn a_reload_keeps_what_was_promised_by_the_settings_before() {
     assert!(at.plus_seconds(10) < latest, "{latest:?}");
 }
 
-fn token(place: u64) -> Token {
+pub(super) fn token(place: u64) -> Token {
     let user = UserId::parse("ann").expect("a user id");
     Token { id: TokenId::new(Uuid::nil()), concert: ConcertId::new(Uuid::nil()), user, place, issued_at: AT }
 }
 
 /// Other instances change the room too, and the last refresh was at `as_of`.
-fn shared(as_of: Timestamp, now: Timestamp) -> Instants {
+pub(super) fn shared(as_of: Timestamp, now: Timestamp) -> Instants {
     Instants { now, as_of, may_be_outdated: true }
 }
 
@@ -91,23 +98,6 @@ fn a_call_near_the_front_is_refused_only_after_a_refresh() {
     let alone = Instants { may_be_outdated: false, ..instants };
     let refused = live.placement(&token(1), Purpose::Use, alone).map(|placement| placement.standing);
     assert!(matches!(refused, Ok(Standing::Waiting { position: 1, .. })), "{refused:?}");
-}
-
-#[test]
-fn a_turn_after_its_own_time_is_over_only_if_a_refresh_has_seen_its_holds() {
-    let active_until = AT.plus_seconds(600);
-    let turn = Turn { admitted_at: AT, active_until, seen_at: AT, claimed: true, named: true };
-    let mut row = room(50, 1);
-    row.served = 1;
-    let live = live(row.clone());
-    live.commit(Change { turns: vec![(1, Some(turn))], room: Some(row), ..Change::default() }, AT);
-    let at = active_until.plus_millis(1);
-    let standing = |instants| live.placement(&token(1), Purpose::Poll, instants).map(|placement| placement.standing);
-    assert_eq!(standing(shared(AT, AT)), Ok(Standing::Active { until: active_until }));
-    assert_eq!(standing(shared(active_until.plus_millis(-1), at)), Err(OutdatedAfter(Duration::ZERO)));
-    assert_eq!(standing(shared(active_until, at)), Ok(Standing::Expired));
-    live.add_hold(1, ReservationId::new(Uuid::nil()), at.plus_seconds(9));
-    assert_eq!(standing(shared(active_until, at)), Ok(Standing::Active { until: at.plus_seconds(9) }));
 }
 
 #[test]

@@ -3,11 +3,11 @@
 use std::collections::HashMap;
 
 use onsale_domain::concert::{Reservation, Status};
-use onsale_domain::ids::ReservationId;
 use onsale_domain::time::Timestamp;
 use onsale_domain::waiting_room::{Step, Token, Turn};
 use parking_lot::RwLock;
 
+use crate::store::HoldRecord;
 use crate::waiting_room::change::SeenRows;
 use crate::waiting_room::pace::Running;
 use crate::waiting_room::promises::Forgiveness;
@@ -15,9 +15,8 @@ use crate::waiting_room::scan::Scans;
 use crate::waiting_room::standing::{Instants, Purpose};
 use crate::waiting_room::turn::LiveTurn;
 
-/// A refresh reads the holds of a turn from this long before the end of the turn's own time: another instance may have
-/// taken a hold that keeps it running.
-const HOLDS_READ_BEFORE_MILLIS: i64 = 2_000;
+/// After an extension of holds, this many turns at most are read again with one refresh, so that a refresh stays short.
+const EXTENDED_READ_TOGETHER_MAX: usize = 1_000;
 
 /// What a turn is for a token.
 pub(super) enum Shown {
@@ -40,12 +39,12 @@ pub(super) struct Turns {
 
 impl Turns {
     /// The turns as they were read, each with whether it has ended, and the live holds, each by its place.
-    pub(super) fn new(turns: Vec<(u64, Turn, bool)>, holds: Vec<(u64, ReservationId, Timestamp)>) -> Self {
+    pub(super) fn new(turns: Vec<(u64, Turn, bool)>, holds: Vec<HoldRecord>) -> Self {
         let live = |(place, turn, ended)| (place, LiveTurn::new(turn, ended));
         let mut by_place: HashMap<u64, LiveTurn> = turns.into_iter().map(live).collect();
-        for (place, reservation, until) in holds {
-            if let Some(turn) = by_place.get_mut(&place) {
-                turn.holds.push((reservation, until));
+        for hold in holds {
+            if let Some(turn) = by_place.get_mut(&hold.place) {
+                turn.note_hold(hold);
             }
         }
         Self { by_place: RwLock::new(by_place), scans: Scans::default() }
@@ -77,13 +76,17 @@ impl Turns {
             }
             return Shown::Runs(turn.lasts_until(now));
         }
-        // Every hold that keeps a turn running was taken before the end of its own time. A refresh after that has seen them.
-        let active_until = turn.turn.active_until;
-        let may_be_held = !turn.ended && active_until <= now && !turn.runs(now);
-        if may_be_outdated && may_be_held && as_of < active_until {
-            return Shown::Unsure;
+        if turn.ended || turn.is_rejected(token) {
+            return Shown::Over;
         }
-        Shown::Over
+        // A hold is taken before the end of the turn, and extended before its own end, but either commits a moment later. Until
+        // then the turn is shown as running, unless its room has settled it, which is exact.
+        let shown_until = turn.shown_until();
+        if now < shown_until {
+            return Shown::Runs(turn.known_end());
+        }
+        // A refresh after that has seen what was decided before the end.
+        if may_be_outdated && as_of < shown_until { Shown::Unsure } else { Shown::Over }
     }
 
     /// Whether the turn of a token runs. No sign of life.
@@ -98,12 +101,16 @@ impl Turns {
         running
     }
 
-    /// Places whose turns end soon or run on after their own time, as listed a moment ago.
-    pub(super) fn ending_soon(&self, at: Timestamp) -> Vec<u64> {
-        let soon = at.plus_millis(HOLDS_READ_BEFORE_MILLIS);
-        let ends_soon =
-            |(place, turn): (&u64, &LiveTurn)| (!turn.ended && turn.turn.active_until <= soon).then_some(*place);
-        self.scans.ending_soon(at, || self.by_place.read().iter().filter_map(ends_soon).collect())
+    /// Places whose holds the next refresh reads, as listed a moment ago: see [`LiveTurn::are_holds_due`]; and some of those
+    /// whose holds may have been extended.
+    pub(super) fn holds_to_read(&self, at: Timestamp) -> Vec<u64> {
+        self.scans.holds_to_read(at, || {
+            let turns = self.by_place.read();
+            let is_due = |turn: &LiveTurn| turn.are_holds_due(at);
+            let due = turns.iter().filter(|(_, turn)| is_due(turn));
+            let extended = turns.iter().filter(|(_, turn)| turn.may_be_extended && !turn.ended && !is_due(turn));
+            due.chain(extended.take(EXTENDED_READ_TOGETHER_MAX)).map(|(place, _)| *place).collect()
+        })
     }
 
     /// Adds to a step what the database does not know of the turns yet. Returns a count of the turns that run; `None` if it
@@ -131,6 +138,8 @@ impl Turns {
                 }
                 if turn.is_due(claim_seconds, at) && step.due.len() < Step::PLACES_MAX {
                     step.due.push(*place);
+                } else if turn.is_paid_off(at) && step.paid.len() < Step::PLACES_MAX {
+                    step.paid.push(*place);
                 }
             }
             running
@@ -151,12 +160,11 @@ impl Turns {
     pub(super) fn commit(
         &self,
         changed: Vec<(u64, Option<Turn>)>,
-        ended: &[u64],
-        reservations: &[Reservation],
+        seen: &SeenRows,
         forgiveness: impl FnOnce(u64) -> Forgiveness,
     ) -> u64 {
         // Without the lock for writing, which stops the calls of all admitted users.
-        if changed.is_empty() && ended.is_empty() && reservations.is_empty() {
+        if changed.is_empty() && seen.is_empty() {
             return 0;
         }
         let mut absent = 0;
@@ -177,8 +185,7 @@ impl Turns {
                 (None, _) => absent += u64::from(turns.remove(&place).is_some_and(|turn| turn.was_unused())),
             }
         }
-        mark_ended(&mut turns, ended);
-        note_holds(&mut turns, reservations);
+        note_seen(&mut turns, seen);
         absent
     }
 
@@ -190,8 +197,7 @@ impl Turns {
                 known.update(turn.clone());
             }
         }
-        mark_ended(&mut turns, &seen.ended);
-        note_holds(&mut turns, &seen.reservations);
+        note_seen(&mut turns, seen);
     }
 
     /// Silence before `at` ends no turn of now. `forgiveness` is called with the last admitted place.
@@ -204,11 +210,24 @@ impl Turns {
         }
     }
 
-    pub(super) fn add_hold(&self, place: u64, hold: ReservationId, until: Timestamp) {
-        if let Some(turn) = self.by_place.write().get_mut(&place) {
-            turn.holds.retain(|(id, _)| *id != hold);
-            turn.holds.push((hold, until));
+    /// Notes all unsettled holds of these places, as they were read. Returns whether the end of a turn moved.
+    pub(super) fn read_holds(&self, places: &[u64], holds: Vec<HoldRecord>, at: Timestamp) -> bool {
+        let mut found: HashMap<u64, Vec<HoldRecord>> = places.iter().map(|place| (*place, Vec::new())).collect();
+        holds.into_iter().for_each(|hold| found.entry(hold.place).or_default().push(hold));
+        let mut moved = false;
+        let mut turns = self.by_place.write();
+        for (place, holds) in found {
+            let Some(turn) = turns.get_mut(&place) else { continue };
+            let before = turn.known_end();
+            turn.read_holds(&holds, at);
+            moved |= turn.known_end() != before;
         }
+        moved
+    }
+
+    /// Marks the holds of all turns to be read again.
+    pub(super) fn read_holds_again(&self) {
+        self.by_place.write().values_mut().for_each(|turn| turn.may_be_extended = true);
     }
 
     pub(super) fn end(&self, place: u64) -> bool {
@@ -222,20 +241,28 @@ impl Turns {
     }
 }
 
-fn mark_ended(turns: &mut HashMap<u64, LiveTurn>, ended: &[u64]) {
-    for place in ended {
+/// Notes what is known whatever else was committed: what has ended, and what became of holds.
+fn note_seen(turns: &mut HashMap<u64, LiveTurn>, seen: &SeenRows) {
+    for place in &seen.ended {
         if let Some(turn) = turns.get_mut(place) {
             turn.ended = true;
         }
     }
-}
-
-fn note_holds(turns: &mut HashMap<u64, LiveTurn>, reservations: &[Reservation]) {
-    for reservation in reservations {
+    for extension in &seen.extensions {
+        turns.values_mut().for_each(|turn| turn.extend(extension));
+    }
+    for reservation in &seen.reservations {
         let Some(turn) = turns.get_mut(&reservation.place) else { continue };
-        turn.holds.retain(|(id, _)| *id != reservation.id);
         if reservation.status == Status::Held {
-            turn.holds.push((reservation.id, reservation.held_until));
+            let Reservation { id, place, performance, held_until: until, extended, .. } = *reservation;
+            turn.note_hold(HoldRecord { place, reservation: id, performance, until, extended });
+        } else {
+            turn.holds.retain(|hold| hold.reservation != reservation.id);
+        }
+    }
+    for place in &seen.paid {
+        if let Some(turn) = turns.get_mut(place) {
+            turn.is_paid = true;
         }
     }
 }

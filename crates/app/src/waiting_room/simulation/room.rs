@@ -13,7 +13,7 @@ use onsale_domain::{Command, Context};
 use uuid::Uuid;
 
 use super::dice;
-use crate::store::RoomRecord;
+use crate::store::{Announced, RoomRecord};
 use crate::waiting_room::change::Change;
 use crate::waiting_room::standing::Instants;
 use crate::waiting_room::{EstimateMetrics, LiveRoom, Purpose, Rooms, Standing};
@@ -74,6 +74,7 @@ impl SimulatedRoom {
             given_up: self.given_up.range(self.room.served + 1..).copied().collect(),
             turns: self.turns.iter().map(|(place, turn)| (*place, turn.clone(), self.ends.contains(place))).collect(),
             holds: Vec::new(),
+            announced: Announced::default(),
         };
         let live = LiveRoom::new(record, self.polls_per_second, EstimateMetrics::default(), at).in_virtual_time();
         live.forgive_silence(at);

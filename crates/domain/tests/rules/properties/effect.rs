@@ -2,8 +2,8 @@
 
 use crate::support::mixed::{AnyCommand, Done};
 use onsale_domain::concert;
-use onsale_domain::concert::Held;
 use onsale_domain::concert::Status;
+use onsale_domain::concert::{Extend, Extended, Held};
 use onsale_domain::ids::ConcertId;
 use onsale_domain::leaving::Leave;
 use onsale_domain::time::Timestamp;
@@ -26,6 +26,13 @@ impl Effect<'_> {
                 let lasts = reservation.held_at.plus_seconds(self.after.hold_seconds);
                 assert_eq!((reservation.held_at, reservation.held_until), (self.at(), lasts));
             }
+            (AnyCommand::Extend(extend), Done::Extend(Extended { at, seconds, holds })) => {
+                assert_eq!((*at, *seconds), (self.at(), extend.seconds));
+                self.check_extended(extend, *holds);
+            }
+            (AnyCommand::Rewrite(_), _) => {
+                assert_eq!(self.before.reservations, self.after.tables.rewritten().reservations, "no hold changes");
+            }
             (_, Done::Pay(payment)) => assert_eq!(payment.paid_at, self.at()),
             (_, Done::Enter(Entered { token, is_new })) => self.check_entered(token, *is_new),
             (AnyCommand::Leave(Leave(token)), _) => self.check_left(token),
@@ -37,7 +44,7 @@ impl Effect<'_> {
                 asked.dedup();
                 let changed = asked.iter().filter(|id| status(self.before, id) != status(&self.after.tables, id));
                 assert_eq!(changed.count(), *settled);
-                let lapsed = asked.iter().filter_map(|id| self.after.tables.reservations.get(id));
+                let lapsed = asked.iter().filter_map(|id| self.after.tables.reservation(*id));
                 let mut lapsed = lapsed.filter(|row| row.status == Status::Held);
                 assert!(lapsed.all(|row| self.at() < row.held_until), "what ran out and was named is settled");
             }
@@ -47,6 +54,21 @@ impl Effect<'_> {
 
     fn at(&self) -> Timestamp {
         self.after.now
+    }
+
+    /// Each live hold of the performances, and no other, ends that much later.
+    fn check_extended(&self, extend: &Extend, holds: u64) {
+        let mut live = 0;
+        for (id, before) in &self.before.reservations {
+            let after = self.after.tables.reservation(*id).expect("a reservation is never deleted");
+            let is_named =
+                before.concert == extend.concert && extend.performance.is_none_or(|p| p == before.performance);
+            let is_extended = is_named && before.status == Status::Held && self.at() < before.held_until;
+            live += u64::from(is_extended);
+            let longer = if is_extended { extend.seconds } else { 0 };
+            assert_eq!(after.held_until, before.held_until.plus_seconds(longer), "{extend:?}: {before:?}");
+        }
+        assert_eq!(holds, live);
     }
 
     /// The same place as long as it waits or its turn runs; else one at the end.
@@ -76,7 +98,10 @@ impl Effect<'_> {
         let mut holds = self.after.tables.open_reservations(token.concert, &token.user);
         assert!(!counted || holds.all(|hold| !hold.is_live(self.at())), "who left holds nothing");
         let mut others = self.before.reservations.iter().filter(|(_, row)| row.user != token.user);
-        assert!(others.all(|(id, row)| &self.after.tables.reservations[id] == row), "another's hold is left alone");
+        assert!(
+            others.all(|(id, row)| self.after.tables.reservation(*id).as_ref() == Some(row)),
+            "another's hold is left alone"
+        );
     }
 
     /// Turns that are over and were named are gone, all others are there, and as many as may be were called.
@@ -109,7 +134,7 @@ impl Effect<'_> {
         self.before.ends.contains_key(&key) || is_replaced || by_time || (is_silent && !is_used)
     }
 
-    /// If users wait, the cap or the rate is reached, or the room is paused.
+    /// If users wait, the cap or the rate is reached, or the room is paused or closed.
     fn check_no_user_waits_without_reason(&self, concert: ConcertId) {
         let room = &self.after.tables.rooms[&concert];
         // Grains of 10 ms are counted as late as their last admission.
@@ -118,7 +143,7 @@ impl Effect<'_> {
         let is_full = room.active >= room.settings.max_active;
         let is_late = recent >= room.settings.admit_per_second as usize;
         assert!(
-            room.waiting() == 0 || is_full || is_late || room.settings.paused,
+            room.waiting() == 0 || is_full || is_late || room.settings.paused || room.settings.closed,
             "a user waits although the room can admit: {room:?}"
         );
     }

@@ -42,13 +42,18 @@ pub(super) enum Op {
         due: u8,
     },
     Configure(usize, Patch),
+    /// A performance, or 3 for a concert and 4 for another.
+    Extend(usize, u32),
+    Rewrite(usize),
+    Close(usize, bool),
+    ClosePerformance(usize, bool),
 }
 
 const USERS: [&str; 4] = ["ann", "bob", "cid", "dan"];
 
 /// So few counters, calls and seconds that every bound is met again and again.
 pub(super) const ROOM: Settings =
-    Settings { max_active: 3, admit_per_second: 2, active_seconds: 5, claim_seconds: 1, paused: false };
+    Settings { max_active: 3, admit_per_second: 2, active_seconds: 5, claim_seconds: 1, paused: false, closed: false };
 
 /// Two lectures, two concerts, three performances (the second starts at second 5), and some points for each user.
 pub(super) fn opened() -> World {
@@ -107,7 +112,36 @@ impl People {
                 let reservations = picks.iter().filter_map(|pick| all.get(*pick).copied()).collect();
                 AnyCommand::from(concert::Expire { reservations })
             }
+            Op::Extend(..) | Op::Rewrite(_) | Op::Close(..) | Op::ClosePerformance(..) => {
+                self.admin_command(op, tables)?
+            }
             Op::Enter(..) | Op::Leave(_) | Op::Step { .. } | Op::Configure(..) => self.room_command(op, tables)?,
+        })
+    }
+
+    fn admin_command(&self, op: &Op, tables: &Tables) -> Option<AnyCommand> {
+        let performances: Vec<PerformanceId> = tables.performances.keys().copied().collect();
+        Some(match op {
+            Op::Extend(which, seconds) => {
+                let performance = performances.get(*which).copied();
+                let of_performance = performance.and_then(|id| tables.performances.get(&id)).map(|row| row.concert);
+                let concert = of_performance.unwrap_or(*pick(&self.concerts, *which));
+                concert::Extend { concert, performance, seconds: *seconds, reason: "late".into() }.into()
+            }
+            Op::Rewrite(which) => {
+                let performance = *pick(&performances, *which);
+                let own = tables.reservations.values().filter(|row| row.performance == performance);
+                let reservations = own.map(|row| row.id).collect();
+                concert::Rewrite { performance, reservations, done_to: None }.into()
+            }
+            Op::Close(room, closed) => {
+                concert::Change { concert: *pick(&self.concerts, *room), notice: None, closed: Some(*closed) }.into()
+            }
+            Op::ClosePerformance(which, closed) => {
+                let performance = *pick(&performances, *which);
+                concert::ChangePerformance { performance, closed: Some(*closed) }.into()
+            }
+            _ => return None,
         })
     }
 
@@ -201,6 +235,8 @@ pub(super) fn op() -> impl Strategy<Value = Op> {
         3 => (back(), own()).prop_map(|(token, reservation)| Op::Release { token, reservation }),
         8 => (back(), own()).prop_map(|(token, reservation)| Op::Pay { token, reservation }),
         2 => prop::collection::vec(0..6_usize, 0..4).prop_map(Op::Expire),
+        2 => (0..6_usize, 1..4_u32).prop_map(|(which, seconds)| Op::Extend(which, seconds)),
+        1 => (0..3_usize).prop_map(Op::Rewrite),
         6 => (room(), any::<u8>(), 0..4_u8, mostly)
             .prop_map(|(room, seen, claimed, due)| Op::Step { room, seen, claimed, due }),
     ]
@@ -222,5 +258,11 @@ pub(super) fn op_or_change() -> impl Strategy<Value = Op> {
         claim_seconds,
         paused,
     });
-    prop_oneof![8 => op(), 1 => (0..3_usize, patch).prop_map(|(room, patch)| Op::Configure(room, patch))]
+    prop_oneof![
+        16 => op(),
+        2 => (0..3_usize, patch).prop_map(|(room, patch)| Op::Configure(room, patch)),
+        1 => (0..3_usize, prop_oneof![1 => Just(true), 3 => Just(false)]).prop_map(|(room, closed)| Op::Close(room, closed)),
+        1 => (0..3_usize, prop_oneof![1 => Just(true), 2 => Just(false)])
+            .prop_map(|(which, closed)| Op::ClosePerformance(which, closed)),
+    ]
 }

@@ -32,13 +32,23 @@ impl Oracle<'_> {
                 Status::Paid => Err(Refusal::AlreadyPaid),
                 Status::Held | Status::Expired | Status::Released => Ok(()),
             },
+            AnyCommand::Enter(waiting_room::Enter { concert, user }) => self.judge_entry(*concert, user),
+            AnyCommand::Extend(concert::Extend { concert, performance: Some(id), .. }) => {
+                let own = self.tables.performances.get(id).filter(|row| row.concert == *concert);
+                own.map(|_| ()).ok_or(Refusal::PerformanceNotFound)
+            }
+            AnyCommand::ChangePerformance(concert::ChangePerformance { performance, .. }) => {
+                self.tables.performances.get(performance).map(|_| ()).ok_or(Refusal::PerformanceNotFound)
+            }
             AnyCommand::Schedule(concert::Schedule { concert, .. })
-            | AnyCommand::Enter(waiting_room::Enter { concert, .. })
+            | AnyCommand::Extend(concert::Extend { concert, performance: None, .. })
+            | AnyCommand::ChangeConcert(concert::Change { concert, .. })
             | AnyCommand::Configure(waiting_room::Configure { concert, .. })
             | AnyCommand::HandOut(waiting_room::HandOut { concert, .. }) => self.judge_concert(*concert),
             AnyCommand::CreateLecture(_)
             | AnyCommand::CreateConcert(_)
             | AnyCommand::Expire(_)
+            | AnyCommand::Rewrite(_)
             | AnyCommand::Leave(_)
             | AnyCommand::Step(_) => Ok(()),
             AnyCommand::Pay(pay) => self.judge_payment(pay),
@@ -82,8 +92,21 @@ impl Oracle<'_> {
     }
 
     fn judge_concert(&self, concert: ConcertId) -> Result<(), Refusal> {
-        let known = self.tables.concerts.iter().any(|row| row.id == concert);
+        let known = self.tables.concerts.contains_key(&concert);
         if known { Ok(()) } else { Err(Refusal::ConcertNotFound) }
+    }
+
+    /// A user with a place keeps it. A closed sale hands out no other.
+    fn judge_entry(&self, concert: ConcertId, user: &UserId) -> Result<(), Refusal> {
+        self.judge_concert(concert)?;
+        let number = self.tables.current_place(concert, user);
+        let place = number.and_then(|number| Some((number, self.tables.places.get(&(concert, number))?)));
+        let stands = place.is_some_and(|(number, place)| {
+            let (id, issued_at) = (place.token, place.issued_at);
+            let token = Token { id, concert, user: user.clone(), place: number, issued_at };
+            self.tables.standing(&token, self.at) != Standing::Expired
+        });
+        if !stands && self.tables.concerts[&concert].closed { Err(Refusal::SaleClosed) } else { Ok(()) }
     }
 
     fn judge_hold(&self, request: &Hold) -> Result<(), Refusal> {
@@ -100,7 +123,10 @@ impl Oracle<'_> {
         };
         let performance = self.tables.performances.get(id).filter(|row| row.concert == token.concert);
         let performance = performance.ok_or(Refusal::PerformanceNotFound)?;
-        if self.at >= performance.starts_at {
+        if self.tables.concerts[&performance.concert].closed {
+            return Err(Refusal::SaleClosed);
+        }
+        if self.at >= performance.starts_at || performance.closed {
             return Err(Refusal::PerformanceClosed);
         }
         let exists = |seat: &i64| performance.seating.seats().any(|(other, _)| i64::from(other) == *seat);

@@ -21,8 +21,10 @@ pub(super) fn agree(tables: &Tables, done: &Done) {
             let application = Application { seat_number: *seat_number, applied_at: *applied_at };
             assert_eq!(tables.applications.get(&(*lecture, user.clone())), Some(&application));
         }
-        Done::CreateConcert(concert) => assert_eq!(tables.concerts.last(), Some(concert)),
-        Done::Schedule(performance) => {
+        Done::CreateConcert(concert) | Done::ChangeConcert(concert) => {
+            assert_eq!(tables.concerts.get(&concert.id), Some(concert));
+        }
+        Done::Schedule(performance) | Done::ChangePerformance(performance) => {
             assert_eq!(tables.performances.get(&performance.id), Some(performance));
         }
         Done::Hold(Held { reservation, starts_at }) => {
@@ -38,5 +40,6 @@ pub(super) fn agree(tables: &Tables, done: &Done) {
         Done::HandOut(BlockState { blocks, .. }) => assert!(tables.rooms.values().any(|room| room.blocks == *blocks)),
         Done::Configure(settings) => assert!(tables.rooms.values().any(|room| room.settings == *settings)),
         Done::Cancel(()) | Done::Release(()) | Done::Expire(_) | Done::Leave(()) | Done::Step(()) => {}
+        Done::Extend(_) | Done::Rewrite(_) => {}
     }
 }

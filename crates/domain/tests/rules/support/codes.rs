@@ -32,6 +32,7 @@ codes! {
     ConcertNotFound => "concert-not-found",
     PerformanceNotFound => "performance-not-found",
     PerformanceAmbiguous => "performance-ambiguous",
+    SaleClosed => "sale-closed",
     PerformanceClosed => "performance-closed",
     SeatUnknown { seats: Vec::new() } => "seat-unknown",
     SeatLimit => "seat-limit",

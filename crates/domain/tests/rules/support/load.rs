@@ -1,14 +1,15 @@
 //! Loads exactly the rows that the keys name, as their documentation describes. A rule that reads another row panics.
 
-use onsale_domain::concert::Status;
+use onsale_domain::concert::{ENDING_WITHIN_MILLIS, HoldsCounted, Status, lapsed_up_to};
 use onsale_domain::ids::{ConcertId, LectureId, PerformanceId, ReservationId, UserId};
 use onsale_domain::rows::{Keys, Rows};
+use onsale_domain::time::Timestamp;
 use onsale_domain::waiting_room::GivenUp;
 
 use super::tables::Tables;
 
 /// The rows that keys name.
-pub(super) fn load(tables: &Tables, keys: &Keys) -> Rows {
+pub(super) fn load(tables: &Tables, keys: &Keys, now: Timestamp) -> Rows {
     let mut loading = Loading { tables, rows: Rows::default() };
     for user in &keys.accounts {
         loading.rows.accounts.load(user.clone(), tables.accounts.get(user).cloned());
@@ -29,6 +30,11 @@ pub(super) fn load(tables: &Tables, keys: &Keys) -> Rows {
     keys.holdings.iter().for_each(|(concert, user)| loading.holding(*concert, user));
     keys.reservations.iter().for_each(|id| loading.reservation_with_seats(*id));
     keys.performances.iter().for_each(|id| loading.performance(*id));
+    keys.concerts.iter().for_each(|concert| loading.concert(*concert));
+    let of_concerts =
+        keys.counted_concerts.iter().filter_map(|concert| loading.rows.of_concerts.get(concert)).flatten();
+    let counted: Vec<PerformanceId> = of_concerts.chain(&keys.counted_performances).copied().collect();
+    counted.iter().for_each(|id| loading.count_holds(*id, now));
     keys.seats.iter().for_each(|key| loading.seat_with_holder(*key));
     loading.rows
 }
@@ -97,7 +103,11 @@ impl Loading<'_> {
     }
 
     fn reservation(&mut self, id: ReservationId) {
-        self.rows.reservations.load(id, self.tables.reservations.get(&id).cloned());
+        let row = self.tables.reservation(id);
+        if row.as_ref().map(|row| row.extended) != self.tables.reservations.get(&id).map(|row| row.extended) {
+            self.rows.lacking.insert(id);
+        }
+        self.rows.reservations.load(id, row);
     }
 
     fn reservation_with_seats(&mut self, id: ReservationId) {
@@ -112,8 +122,43 @@ impl Loading<'_> {
         self.rows.performances.load(id, self.tables.performances.get(&id).cloned());
     }
 
+    fn concert(&mut self, concert: ConcertId) {
+        self.rows.concerts.load(concert, self.tables.concerts.get(&concert).cloned());
+        let performances = self.tables.performances.values().filter(|performance| performance.concert == concert);
+        let ids: Vec<PerformanceId> = performances.map(|performance| performance.id).collect();
+        ids.iter().for_each(|id| self.performance(*id));
+        self.rows.of_concerts.insert(concert, ids);
+    }
+
+    /// Counted by hand, and by a bound for each row: both are the same.
+    fn count_holds(&mut self, id: PerformanceId, now: Timestamp) {
+        let Some(performance) = self.tables.performances.get(&id) else { return };
+        // A moment before the decision, as in every store.
+        let at = now.plus_millis(-7);
+        let rows = || self.tables.reservations.values().filter(|r| r.performance == id && r.status == Status::Held);
+        let held = || rows().filter_map(|row| self.tables.reservation(row.id));
+        let lapsed = held().filter(|row| row.held_until <= at).count();
+        let bounds = lapsed_up_to(&self.tables.extensions_after(id, 0), at);
+        let by_bounds = rows().filter(|row| row.held_until <= bounds[usize::try_from(row.extended).expect("a number")]);
+        assert_eq!(by_bounds.count(), lapsed, "a bound differs from the ends of the holds");
+        let ending = held().filter(|row| at < row.held_until && row.held_until <= at.plus_millis(ENDING_WITHIN_MILLIS));
+        let counted = HoldsCounted {
+            at,
+            held: performance.holds.is_none().then(|| rows().count() as u64),
+            lapsed: lapsed as u64,
+            ending: ending.map(|row| (row.id, row.held_until)).collect(),
+        };
+        self.rows.counted.insert(id, counted);
+    }
+
     fn seat(&mut self, key: (PerformanceId, u32)) {
-        self.rows.seats.load(key, self.tables.seats.get(&key).cloned());
+        let row = self.tables.seat(key);
+        if let Some(seat) =
+            row.as_ref().filter(|seat| Some(seat.extended) != self.tables.seats.get(&key).map(|s| s.extended))
+        {
+            self.rows.lacking.insert(seat.reservation);
+        }
+        self.rows.seats.load(key, row);
     }
 
     fn seat_with_holder(&mut self, key: (PerformanceId, u32)) {

@@ -43,6 +43,8 @@ pub(crate) struct World {
     pub(crate) tables: Tables,
     pub(crate) now: Timestamp,
     pub(crate) hold_seconds: u32,
+    /// Whether no other transaction runs next to a unit of work, so that it reads exact rows without a lock.
+    pub(crate) is_alone: bool,
     /// All admissions, in order.
     pub(crate) admissions: Vec<Admission>,
     ids: Mint<Seeded>,
@@ -51,7 +53,8 @@ pub(crate) struct World {
 impl World {
     pub(crate) fn new() -> Self {
         let ids = Mint::new(Seeded(7));
-        Self { tables: Tables::default(), now: START, hold_seconds: 300, admissions: Vec::new(), ids }
+        let (tables, admissions) = (Tables::default(), Vec::new());
+        Self { tables, now: START, hold_seconds: 300, is_alone: true, admissions, ids }
     }
 
     /// One unit of work: locks, loads, decides in order, saves.
@@ -59,7 +62,8 @@ impl World {
         let mut keys = Keys::default();
         batch.iter().for_each(|command| command.needs(&mut keys));
         let locks = save::Locks::of(&keys, &self.tables);
-        let mut rows = load::load(&self.tables, &keys);
+        let mut rows = load::load(&self.tables, &keys, self.now);
+        rows.is_alone = self.is_alone;
         let mut cx = Context { at: self.now, ids: &mut self.ids, hold_seconds: self.hold_seconds };
         let answers: Vec<Answer> = batch.iter().map(|command| command.decide(&mut rows, &mut cx)).collect();
         let refused = answers.iter().all(Result::is_err);

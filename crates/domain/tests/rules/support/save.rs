@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Debug;
 
-use onsale_domain::concert::{Reservation, Status};
+use onsale_domain::concert::{HoldEnd, Reservation, Status};
 use onsale_domain::ids::{ConcertId, LectureId, PerformanceId, UserId};
 use onsale_domain::rows::{Keys, Rows};
 use onsale_domain::table::Table;
@@ -26,11 +26,14 @@ impl Locks {
         let held = keys.holdings.iter().flat_map(|(concert, user)| tables.open_reservations(*concert, user));
         let held = held.filter(|reservation| reservation.status == Status::Held);
         let performances = named.chain(held).map(|reservation| reservation.performance);
+        let of_concerts =
+            tables.performances.values().filter(|performance| keys.concerts.contains(&performance.concert));
+        let of_concerts = of_concerts.map(|performance| performance.id);
         Self {
             accounts: keys.accounts.clone(),
             lectures: keys.lectures.keys().copied().collect(),
             rooms: keys.rooms.clone(),
-            performances: keys.performances.iter().copied().chain(performances).collect(),
+            performances: keys.performances.iter().copied().chain(performances).chain(of_concerts).collect(),
         }
     }
 }
@@ -42,6 +45,7 @@ pub(super) fn is_unchanged(rows: &Rows) -> bool {
         + rows.applications.changed().count()
         + rows.freed_seats.changed().count()
         + rows.rooms.changed().count()
+        + rows.concerts.changed().count()
         + rows.places.changed().count()
         + rows.turns.changed().count()
         + rows.ends.changed().count()
@@ -50,7 +54,8 @@ pub(super) fn is_unchanged(rows: &Rows) -> bool {
         + rows.reservations.changed().count();
     let added = rows.ledger.len()
         + rows.lecture_history.len()
-        + rows.new_concerts.len()
+        + rows.extensions.len()
+        + rows.rewritten.len()
         + rows.disputes.len()
         + rows.payments.len()
         + rows.events.len();
@@ -68,7 +73,7 @@ pub(super) fn save(tables: &mut Tables, rows: Rows, locks: &Locks) {
     });
     tables.ledger.extend(rows.ledger);
     tables.lecture_history.extend(rows.lecture_history);
-    tables.concerts.extend(rows.new_concerts);
+    tables.extensions.extend(rows.extensions);
     tables.payments.extend(rows.payments);
     tables.events.extend(rows.events);
     tables.disputes.extend(rows.disputes);
@@ -126,6 +131,16 @@ fn save_waiting_rooms(tables: &mut Tables, rows: &Rows, locks: &Locks) {
 }
 
 fn save_concerts(tables: &mut Tables, rows: &Rows, locks: &Locks) {
+    write(&mut tables.concerts, &rows.concerts, |id, before, after| {
+        assert!(before.is_none() || locks.rooms.contains(id), "a concert changed without its room's lock");
+        assert!(after.is_some(), "a concert is never deleted");
+    });
+    for (performance, number) in &rows.rewritten {
+        let lacks = |row: &Reservation| row.performance == *performance && row.extended < *number;
+        let late = tables.reservations.values().filter(|row| row.status == Status::Held && lacks(row));
+        let late = late.filter(|row| !rows.reservations.changed().any(|(id, _)| *id == row.id));
+        assert_eq!(late.count(), 0, "a row lacks an extension that counts as written everywhere");
+    }
     write(&mut tables.performances, &rows.performances, |id, before, after| {
         assert!(before.is_none() || locks.performances.contains(id), "a performance changed without its lock");
         assert!(after.is_some(), "a performance is never deleted");
@@ -140,7 +155,10 @@ fn save_concerts(tables: &mut Tables, rows: &Rows, locks: &Locks) {
         assert!(locks.performances.contains(&after.performance), "a reservation changed without its lock");
         let Some(before) = before else { return };
         assert_eq!(before.status, Status::Held, "a reservation that has ended never changes");
-        let ended = Reservation { status: after.status, end_event: after.end_event, ..before.clone() };
+        let HoldEnd { until: held_until, extended } = after.end();
+        assert!(held_until >= before.held_until && extended >= before.extended, "a hold became shorter");
+        let ended =
+            Reservation { status: after.status, end_event: after.end_event, held_until, extended, ..before.clone() };
         assert_eq!(&ended, after, "only the end of a reservation may change");
     });
 }

@@ -91,7 +91,7 @@ impl Stage {
 
     /// Opens a concert, which the following lines mean where they name none.
     pub(crate) fn concert(mut self, name: &str, room: Settings) -> Self {
-        let open = concert::Create { title: name.into(), venue: "hall".into(), room };
+        let open = concert::Create { title: name.into(), venue: "hall".into(), room, notice: None };
         let Ok(Done::CreateConcert(concert)) = self.world.one(AnyCommand::from(open)) else {
             unreachable!("a concert can always be opened")
         };
@@ -107,7 +107,7 @@ impl Stage {
         let seating = Seating::new(sections.iter().map(section).collect()).expect("a sound seating");
         let concert = self.concert.expect("a concert was opened");
         let starts_at = START.plus_seconds(starts_at);
-        let schedule = concert::Schedule { concert, starts_at, seating };
+        let schedule = concert::Schedule { concert, starts_at, seating, closed: false };
         let Ok(Done::Schedule(performance)) = self.world.one(AnyCommand::from(schedule)) else {
             unreachable!("a concert takes performances")
         };

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use onsale_domain::concert::{Concert, Performance, Reservation, Seat, Status};
+use onsale_domain::concert::{Concert, Extension, Performance, Reservation, Seat, Status};
 use onsale_domain::event::Event;
 use onsale_domain::ids::{ConcertId, LectureId, PerformanceId, ReservationId, UserId};
 use onsale_domain::lecture::{Application, HistoryLine, Lecture};
@@ -20,7 +20,7 @@ pub(crate) struct Tables {
     pub(crate) applications: BTreeMap<(LectureId, UserId), Application>,
     pub(crate) freed_seats: BTreeSet<(LectureId, u32)>,
     pub(crate) lecture_history: Vec<HistoryLine>,
-    pub(crate) concerts: Vec<Concert>,
+    pub(crate) concerts: BTreeMap<ConcertId, Concert>,
     pub(crate) rooms: BTreeMap<ConcertId, Room>,
     pub(crate) places: BTreeMap<(ConcertId, u64), Place>,
     pub(crate) turns: BTreeMap<(ConcertId, u64), Turn>,
@@ -28,6 +28,8 @@ pub(crate) struct Tables {
     pub(crate) performances: BTreeMap<PerformanceId, Performance>,
     pub(crate) seats: BTreeMap<(PerformanceId, u32), Seat>,
     pub(crate) reservations: BTreeMap<ReservationId, Reservation>,
+    /// All extensions of holds, in order.
+    pub(crate) extensions: Vec<Extension>,
     pub(crate) payments: Vec<Payment>,
     pub(crate) events: Vec<Event>,
     /// Tokens that were shown for a place of another token.
@@ -55,7 +57,7 @@ impl Tables {
         }
         let tables = differing!(
             accounts ledger lectures applications freed_seats lecture_history concerts rooms places turns ends
-            performances seats reservations payments events
+            performances seats reservations extensions payments events
         );
         tables.into_iter().filter(|(_, same)| !same).map(|(name, _)| name).collect()
     }
@@ -92,6 +94,39 @@ impl Tables {
             .filter(|r| matches!(r.status, Status::Held | Status::Paid))
     }
 
+    /// A reservation with the extensions that its row does not contain yet, as every store reads it.
+    pub(crate) fn reservation(&self, id: ReservationId) -> Option<Reservation> {
+        let mut reservation = self.reservations.get(&id)?.clone();
+        if reservation.status == Status::Held {
+            let end = reservation.end();
+            reservation.end_at(end.after(self.extensions_after(reservation.performance, end.extended)));
+        }
+        Some(reservation)
+    }
+
+    /// These tables with every row of a hold up to date.
+    pub(crate) fn rewritten(&self) -> Self {
+        let reservations = self.reservations.keys().filter_map(|id| Some((*id, self.reservation(*id)?))).collect();
+        let seats = self.seats.keys().filter_map(|key| Some((*key, self.seat(*key)?))).collect();
+        Self { reservations, seats, ..self.clone() }
+    }
+
+    /// A seat with the extensions that its row does not contain yet.
+    pub(crate) fn seat(&self, key: (PerformanceId, u32)) -> Option<Seat> {
+        let mut seat = self.seats.get(&key)?.clone();
+        if !seat.sold {
+            let end = seat.end();
+            seat.end_at(end.after(self.extensions_after(key.0, end.extended)));
+        }
+        Some(seat)
+    }
+
+    /// The extensions of a performance after this number, in order.
+    pub(super) fn extensions_after(&self, performance: PerformanceId, number: u64) -> Vec<(Timestamp, u32)> {
+        let further = self.extensions.iter().filter(|one| one.performance == performance && number < one.number);
+        further.map(|one| (one.at, one.seconds)).collect()
+    }
+
     /// What a room's snapshot would show.
     pub(crate) fn line(&self, concert: ConcertId) -> Line {
         let Some(room) = self.rooms.get(&concert) else { return Line::default() };
@@ -110,7 +145,8 @@ impl Tables {
         let Some(turn) = self.turns.get(&key).filter(|_| counts && !self.ends.contains_key(&key)) else {
             return Standing::Expired;
         };
-        let holds = self.open_reservations(token.concert, &token.user).filter(|r| r.is_live(at));
+        let holds = self.open_reservations(token.concert, &token.user).filter_map(|r| self.reservation(r.id));
+        let holds = holds.filter(|r| r.is_live(at));
         let until = holds.map(|hold| hold.held_until).chain([turn.active_until]).max();
         until.filter(|until| at < *until).map_or(Standing::Expired, Standing::Active)
     }

@@ -2,13 +2,17 @@
 //!
 //! Commands: `ann charges 1000`, `ann uses 300`, `ann applies rust`, `ann cancels rust`, `ann enters [gala]`,
 //! `ann leaves`, `ann holds 1 2 [in eve] [as x]`, `ann releases x`, `ann pays x`, `sweeper expires x y`,
-//! `gala steps` (all turns may be over), `gala admits` (none is), `gala sets max 2 rate 1 turn 600 claim 60 paused yes`.
+//! `eve extends 60`, `gala extends 60`, `eve rewrites x y`, `gala closes`, `gala opens`, `eve closes`, `eve opens`,
+//! `gala announces hello`, `gala announces nothing`,
+//! `gala steps` (all turns may be over), `gala admits` (none is), `gala ends ann` (a payment of hers may end her turn), `gala sets max 2 rate 1 turn 600 claim 60 paused yes`.
 //!
 //! Looks: `ann polls`, `ann calls` (a sign for the next step of her room), `ann is`, `gala shows`, `log lists`.
 
+use std::sync::Arc;
+
 use crate::support::mixed::{AnyCommand, Done};
 use onsale_domain::concert::Held;
-use onsale_domain::concert::{self, Ending, Hold, Target};
+use onsale_domain::concert::{self, Ending, Extended, Hold, Notice, Target};
 use onsale_domain::event::Happening;
 use onsale_domain::ids::{ConcertId, LectureId, PerformanceId, ReservationId};
 use onsale_domain::lecture::Applied;
@@ -72,12 +76,37 @@ impl Stage {
 
     fn room_command(&self, line: &Line<'_>) -> AnyCommand {
         match line.verb {
+            "extends" => concert::Extend {
+                concert: self.concerts.get(line.actor).copied().or(self.concert).expect("a concert"),
+                performance: (!self.concerts.contains_key(line.actor)).then(|| self.performance_of(line.actor)),
+                seconds: u32::try_from(line.amount()).expect("seconds"),
+                reason: "an outage".into(),
+            }
+            .into(),
+            "rewrites" => concert::Rewrite {
+                performance: self.performance_of(line.actor),
+                reservations: line.rest.iter().map(|name| self.reservation(name)).collect(),
+                done_to: None,
+            }
+            .into(),
+            "closes" | "opens" => {
+                let closed = Some(line.verb == "closes");
+                match self.concerts.get(line.actor) {
+                    Some(concert) => concert::Change { concert: *concert, notice: None, closed }.into(),
+                    None => concert::ChangePerformance { performance: self.performance_of(line.actor), closed }.into(),
+                }
+            }
+            "announces" => {
+                let text = line.rest.join(" ");
+                let notice = (text != "nothing").then(|| Arc::new(Notice { ko: None, en: Some(text.into()) }));
+                concert::Change { concert: self.concert_of(line.actor), notice: Some(notice), closed: None }.into()
+            }
             "enters" => {
                 let concert = line.rest.first().map_or(self.concert.expect("a concert"), |name| self.concert_of(name));
                 waiting_room::Enter { concert, user: Self::user(line.actor) }.into()
             }
             "leaves" => onsale_domain::leaving::Leave(self.token(line.actor)).into(),
-            "steps" | "admits" => self.step(line).into(),
+            "steps" | "admits" | "ends" => self.step(line).into(),
             "sets" => waiting_room::Configure { concert: self.concert_of(line.actor), patch: patch(line) }.into(),
             verb => unreachable!("no script has the verb {verb}"),
         }
@@ -87,7 +116,8 @@ impl Stage {
         let concert = self.concert_of(line.actor);
         let turns = Tables::in_room(&self.world.tables.turns, concert).map(|(place, _)| place);
         let due = if line.verb == "steps" { turns.collect() } else { Vec::new() };
-        let mut step = Step { due, ..Step::of(concert) };
+        let paid = line.rest.iter().map(|name| self.token(name).place).collect();
+        let mut step = Step { due, paid, ..Step::of(concert) };
         for (token, sign) in self.signs.iter().filter(|(token, _)| token.concert == concert) {
             match sign {
                 Sign::Seen(at) => step.seen.push((token.place, *at)),
@@ -149,6 +179,13 @@ impl Stage {
             }
             Ok(Done::Configure(_)) => "set".to_owned(),
             Ok(Done::CreateLecture(_) | Done::CreateConcert(_) | Done::Schedule(_)) => "made".to_owned(),
+            Ok(Done::ChangeConcert(concert)) => {
+                let said = concert.notice.as_ref().and_then(|notice| notice.en.as_deref());
+                format!("{}, {}", if concert.closed { "closed" } else { "open" }, said.unwrap_or("-"))
+            }
+            Ok(Done::ChangePerformance(performance)) => if performance.closed { "closed" } else { "open" }.to_owned(),
+            Ok(Done::Extend(Extended { at, seconds: by, holds })) => format!("{holds} by {by} at {}", seconds(*at)),
+            Ok(Done::Rewrite(rewritten)) => format!("rewritten {rewritten}"),
         }
     }
 
@@ -188,6 +225,13 @@ impl Stage {
                 format!("{} released", self.name_of(claim.reservation))
             }
             Happening::PaymentCompleted { claim, .. } => format!("{} paid", self.name_of(claim.reservation)),
+            Happening::HoldsExtended { seconds, holds, .. } => format!("{holds} extended by {seconds}"),
+            Happening::PerformanceChanged { performance } => {
+                format!("performance {}", if performance.closed { "closed" } else { "open" })
+            }
+            Happening::ConcertChanged { concert } => {
+                format!("concert {}", if concert.closed { "closed" } else { "open" })
+            }
         }
     }
 
@@ -198,6 +242,10 @@ impl Stage {
 
     fn reservation(&self, name: &str) -> ReservationId {
         self.reservations.get(name).copied().unwrap_or(ReservationId::new(UNKNOWN))
+    }
+
+    fn performance_of(&self, name: &str) -> PerformanceId {
+        self.performances.get(name).copied().unwrap_or(PerformanceId::new(UNKNOWN))
     }
 
     fn concert_of(&self, name: &str) -> ConcertId {

@@ -20,7 +20,7 @@ impl RedisRoom {
     /// Opened for the first memory, with a block of ten.
     pub(super) fn open(settings: Settings) -> Self {
         let stage = Stage::gala(settings);
-        let concert = stage.world.tables.concerts[0].id;
+        let concert = *stage.world.tables.concerts.keys().next().expect("a concert");
         let mut room = Self { world: stage.world, concert };
         assert_eq!(room.reopen(0, 1, 0), (1, 0, 10, true));
         room

@@ -109,7 +109,14 @@ fn a_setting_that_a_change_does_not_name_stays() {
         claim_seconds: Some(4),
         paused: Some(true),
     };
-    let set = Settings { max_active: 1, admit_per_second: 2, active_seconds: 3, claim_seconds: 4, paused: true };
+    let set = Settings {
+        max_active: 1,
+        admit_per_second: 2,
+        active_seconds: 3,
+        claim_seconds: 4,
+        paused: true,
+        closed: false,
+    };
     assert_eq!(all.apply(Settings::default()), set);
     assert_eq!(Patch::default().apply(set), set);
 }
@@ -121,6 +128,7 @@ fn there_must_be_a_room_to_change() {
 
 #[test]
 fn a_new_room_admits_by_the_defaults_of_the_contract() {
-    let Settings { max_active, admit_per_second, active_seconds, claim_seconds, paused } = Settings::default();
+    let Settings { max_active, admit_per_second, active_seconds, claim_seconds, paused, closed } = Settings::default();
+    assert!(!closed, "a sale is open unless it is closed");
     assert_eq!((max_active, admit_per_second, active_seconds, claim_seconds, paused), (200, 50, 600, 60, false));
 }

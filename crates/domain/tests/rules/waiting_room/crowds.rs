@@ -18,7 +18,7 @@ struct Crowd {
 impl Crowd {
     fn enter(settings: Settings, people: usize) -> Self {
         let stage = Stage::gala(settings);
-        let concert = stage.world.tables.concerts[0].id;
+        let concert = *stage.world.tables.concerts.keys().next().expect("a concert");
         let mut crowd = Self { world: stage.world, concert, tokens: Vec::new() };
         let user = |number: usize| UserId::parse(&format!("user-{number}")).expect("a user id");
         let enter = |number| waiting_room::Enter { concert, user: user(number) };

@@ -17,7 +17,7 @@ use crate::support::Stage;
 
 /// This many turns at once, this many admissions a second; a turn of 600 seconds, 60 to claim it.
 fn room(max_active: u32, admit_per_second: u32) -> Settings {
-    Settings { max_active, admit_per_second, active_seconds: 600, claim_seconds: 60, paused: false }
+    Settings { max_active, admit_per_second, active_seconds: 600, claim_seconds: 60, paused: false, closed: false }
 }
 
 /// Plays a script before the concert `gala` with one counter.

@@ -53,6 +53,11 @@ struct Labels {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Refused {
+    code: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Reason {
     reason: &'static str,
 }
@@ -62,6 +67,8 @@ struct Reason {
 pub(crate) struct HttpMetrics {
     /// Requests that a limit refused.
     limited: Family<Reason, Counter>,
+    /// Requests that got a problem.
+    refusals: Family<Refused, Counter>,
     durations: Family<Labels, Histogram, fn() -> Histogram>,
     connections: Gauge,
 }
@@ -78,7 +85,8 @@ impl Drop for OpenConnection {
 impl HttpMetrics {
     pub(crate) fn register(registry: &mut Registry) -> Self {
         let durations = Family::new_with_constructor((|| Histogram::new(BUCKETS)) as fn() -> Histogram);
-        let metrics = Self { limited: Family::default(), durations, connections: Gauge::default() };
+        let (limited, refusals) = (Family::default(), Family::default());
+        let metrics = Self { limited, refusals, durations, connections: Gauge::default() };
         registry.register_with_unit(
             "http_server_request_duration",
             "Duration of HTTP requests",
@@ -90,6 +98,11 @@ impl HttpMetrics {
         // Each limit is exported as 0 from the start: a query sees the first increase only after a sample before it.
         for limit in Limit::ALL {
             drop(metrics.limited.get_or_create(&Reason { reason: limit.as_str() }));
+        }
+        let help = "Requests answered with a problem, by its code";
+        registry.register("http_server_refusals", help, metrics.refusals.clone());
+        for code in Code::ALL {
+            drop(metrics.refusals.get_or_create(&Refused { code: code.as_str() }));
         }
         registry.register("http_server_open_connections", "Open HTTP connections", metrics.connections.clone());
         metrics
@@ -160,6 +173,12 @@ where
             match self.usual.get_or_init(|| (status, app.metrics.of(self.route, status))) {
                 (usual, times) if *usual == status => times.observe(began.elapsed().as_secs_f64()),
                 _ => app.metrics.observe(self.route, status, began.elapsed()),
+            }
+            // Nearly all answers are successes, which have no code.
+            if status >= 400
+                && let Some(code) = response.extensions().get::<Code>()
+            {
+                app.metrics.refusals.get_or_create(&Refused { code: code.as_str() }).inc();
             }
             if let Some(span) = span {
                 let failed = response.status().is_server_error().then(|| response.status().to_string());

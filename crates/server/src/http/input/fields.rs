@@ -111,6 +111,12 @@ impl<'a> Fields<'a> {
         self.members.iter().any(|(known, _)| known == name)
     }
 
+    /// Takes a member that is there and null. Returns whether it was.
+    pub(crate) fn take_null(&mut self, name: &str) -> bool {
+        let index = self.members.iter().position(|(known, value)| known == name && value.get() == "null");
+        index.map(|index| self.members.swap_remove(index)).is_some()
+    }
+
     /// Whether a member is there and is a list.
     pub(crate) fn is_list(&self, name: &str) -> bool {
         self.members.iter().any(|(known, value)| known == name && value.get().starts_with('['))

@@ -7,7 +7,7 @@ use axum::http::header::{CONTENT_TYPE, RETRY_AFTER};
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use onsale_domain::Refusal;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::problem::{Code, PROBLEM_JSON, Problem};
 use super::success::{Created, NoContent, OkJson, to_json};
@@ -50,6 +50,8 @@ impl Success for NoContent {
 /// The answer to a command whose success is `R`. It may also be a refusal that a key kept.
 pub(crate) struct Decided<R> {
     answer: Answer,
+    /// The code of a refusal that was decided now.
+    code: Option<Code>,
     /// The answer was given before.
     is_replayed: bool,
     success: PhantomData<fn() -> R>,
@@ -59,18 +61,18 @@ impl<R: Success> Decided<R> {
     /// An answer that no key keeps.
     #[expect(clippy::needless_pass_by_value, reason = "an answer is given once")]
     pub(crate) fn now(success: R) -> Self {
-        Self { answer: Answer::of(&success), is_replayed: false, success: PhantomData }
+        Self { answer: Answer::of(&success), code: None, is_replayed: false, success: PhantomData }
     }
 }
 
 impl<R> Decided<R> {
-    /// An answer as the key kept it, byte for byte.
+    /// An answer as the key kept it, byte for byte; with the code of the refusal that it is of, if that was decided now.
     ///
     /// # Errors
     /// `internal` if the bytes are not an answer.
-    pub(crate) fn kept(bytes: &[u8], is_replayed: bool) -> Result<Self, Problem> {
+    pub(crate) fn kept(bytes: &[u8], code: Option<Code>, is_replayed: bool) -> Result<Self, Problem> {
         let answer = Answer::from_bytes(bytes).ok_or_else(|| Problem::new(Code::Internal))?;
-        Ok(Self { answer, is_replayed, success: PhantomData })
+        Ok(Self { answer, code, is_replayed, success: PhantomData })
     }
 
     pub(crate) fn is_success(&self) -> bool {
@@ -80,7 +82,12 @@ impl<R> Decided<R> {
 
 impl<R> IntoResponse for Decided<R> {
     fn into_response(self) -> Response {
+        // Only an answer of before has to be read for its code.
+        let code = if self.is_replayed { code_of(&self.answer) } else { self.code };
         let mut response = self.answer.into_response();
+        if let Some(code) = code {
+            response.extensions_mut().insert(code);
+        }
         if self.is_replayed {
             response.headers_mut().insert(IDEMPOTENCY_REPLAYED, HeaderValue::from_static("true"));
         }
@@ -138,6 +145,19 @@ impl From<Problem> for Answer {
         let retry_after_seconds = problem.retry_after_seconds;
         Self { status: problem.status(), retry_after_seconds, body: problem.to_json() }
     }
+}
+
+/// The code of an answer that a key kept; `None` for a success.
+fn code_of(answer: &Answer) -> Option<Code> {
+    #[derive(Deserialize)]
+    struct Kept<'a> {
+        code: &'a str,
+    }
+    if answer.status.is_success() {
+        return None;
+    }
+    let Kept { code } = serde_json::from_slice(&answer.body).ok()?;
+    Code::named(code)
 }
 
 impl IntoResponse for Answer {

@@ -185,39 +185,48 @@ impl From<TooOften> for Problem {
     }
 }
 
+impl From<&Refusal> for Code {
+    fn from(refusal: &Refusal) -> Self {
+        match refusal {
+            Refusal::AmountOutOfRange => Self::AmountOutOfRange,
+            Refusal::SeatUnknown { .. } => Self::SeatUnknown,
+            Refusal::SeatTaken { .. } => Self::SeatTaken,
+            Refusal::BalanceLimit => Self::BalanceLimit,
+            Refusal::InsufficientBalance => Self::InsufficientBalance,
+            Refusal::LectureNotFound => Self::LectureNotFound,
+            Refusal::AlreadyApplied => Self::AlreadyApplied,
+            Refusal::LectureClosed => Self::LectureClosed,
+            Refusal::LectureFull => Self::LectureFull,
+            Refusal::ApplicationNotFound => Self::ApplicationNotFound,
+            Refusal::ConcertNotFound => Self::ConcertNotFound,
+            Refusal::PerformanceNotFound => Self::PerformanceNotFound,
+            Refusal::PerformanceAmbiguous => Self::PerformanceAmbiguous,
+            Refusal::SaleClosed => Self::SaleClosed,
+            Refusal::PerformanceClosed => Self::PerformanceClosed,
+            Refusal::SeatLimit => Self::SeatLimit,
+            Refusal::ReservationNotFound => Self::ReservationNotFound,
+            Refusal::AlreadyPaid => Self::AlreadyPaid,
+            Refusal::HoldExpired => Self::HoldExpired,
+            Refusal::TokenExpired => Self::QueueTokenExpired,
+        }
+    }
+}
+
 impl From<&Refusal> for Problem {
     fn from(refusal: &Refusal) -> Self {
-        let code = match refusal {
+        let problem = Self::new(Code::from(refusal));
+        match refusal {
             Refusal::AmountOutOfRange => {
                 let error = FieldError { field: "amount".into(), message: "must be 1 to 10,000,000".into() };
-                return Self { errors: vec![error], ..Self::new(Code::AmountOutOfRange) };
+                Self { errors: vec![error], ..problem }
             }
-            Refusal::SeatUnknown { seats } => {
-                return Self { seats: seats.clone(), ..Self::new(Code::SeatUnknown) };
-            }
+            Refusal::SeatUnknown { seats } => Self { seats: seats.clone(), ..problem },
             Refusal::SeatTaken { seats, retry_after_seconds } => {
-                let problem = Self::new(Code::SeatTaken);
                 let seats = seats.iter().copied().map(i64::from).collect();
-                return Self { seats, retry_after_seconds: *retry_after_seconds, ..problem };
+                Self { seats, retry_after_seconds: *retry_after_seconds, ..problem }
             }
-            Refusal::BalanceLimit => Code::BalanceLimit,
-            Refusal::InsufficientBalance => Code::InsufficientBalance,
-            Refusal::LectureNotFound => Code::LectureNotFound,
-            Refusal::AlreadyApplied => Code::AlreadyApplied,
-            Refusal::LectureClosed => Code::LectureClosed,
-            Refusal::LectureFull => Code::LectureFull,
-            Refusal::ApplicationNotFound => Code::ApplicationNotFound,
-            Refusal::ConcertNotFound => Code::ConcertNotFound,
-            Refusal::PerformanceNotFound => Code::PerformanceNotFound,
-            Refusal::PerformanceAmbiguous => Code::PerformanceAmbiguous,
-            Refusal::PerformanceClosed => Code::PerformanceClosed,
-            Refusal::SeatLimit => Code::SeatLimit,
-            Refusal::ReservationNotFound => Code::ReservationNotFound,
-            Refusal::AlreadyPaid => Code::AlreadyPaid,
-            Refusal::HoldExpired => Code::HoldExpired,
-            Refusal::TokenExpired => Code::QueueTokenExpired,
-        };
-        Self::new(code)
+            _ => problem,
+        }
     }
 }
 
@@ -241,6 +250,8 @@ impl From<StoreError> for Problem {
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         let mut response = (self.status(), self.to_json()).into_response();
+        // Read by the layer that counts refusals.
+        response.extensions_mut().insert(self.code);
         let headers = response.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static(PROBLEM_JSON));
         if let Some(seconds) = self.retry_after_seconds {

@@ -8,7 +8,7 @@ use axum::http::request::Parts;
 use onsale_app::calendar::Calendar;
 use onsale_app::catalogue::{Programme, Showing};
 use onsale_app::seat_map::Which;
-use onsale_domain::concert::{Concert, Performance};
+use onsale_domain::concert::{Concert, Notice, Performance};
 use onsale_domain::ids::{ConcertId, PerformanceId};
 use onsale_macros::operation;
 use schemars::JsonSchema;
@@ -23,10 +23,11 @@ use crate::http::openapi::sample::{self, Sample};
 use crate::http::openapi::{Input, Operation};
 use crate::http::reply::problem::{Code, Problem};
 use crate::http::reply::{Cached, Listed, to_json};
+use crate::http::routes::notice::NoticeShown;
 use crate::http::values::{Day, Id, Instant, PathId, Switch};
 
-/// A cached list of concerts is read again after this many milliseconds, because a sale changes `soldOut` without
-/// changing the edition of the catalogue.
+/// A cached list of concerts is read again after this many milliseconds, because a sale changes `soldOut`, and an
+/// administrator the notice, without changing the edition of the catalogue.
 const SOLD_OUT_MILLIS: i64 = 500;
 
 /// A concert, as listed.
@@ -42,6 +43,8 @@ pub(crate) struct ConcertShown {
     last_date: Option<Day>,
     /// Nothing is left in this concert, and no hold can come back.
     sold_out: bool,
+    /// A text for buyers; null if there is none.
+    notice: Option<NoticeShown>,
 }
 
 impl ConcertShown {
@@ -53,15 +56,17 @@ impl ConcertShown {
             first_date: None,
             last_date: None,
             sold_out: false,
+            notice: concert.notice.clone().map(NoticeShown),
         }
     }
 
-    fn of(programme: &Programme, sold_out: bool) -> Self {
+    pub(crate) fn of(programme: &Programme, sold_out: bool, notice: Option<Arc<Notice>>) -> Self {
         let day = |showing: Option<&Arc<Showing>>| showing.map(|showing| Day(showing.date));
         Self {
             first_date: day(programme.showings.first()),
             last_date: day(programme.showings.last()),
             sold_out,
+            notice: notice.map(NoticeShown),
             ..Self::new(&programme.concert)
         }
     }
@@ -71,7 +76,7 @@ impl Sample for ConcertShown {
     fn sample() -> Value {
         json!({
             "concertId": sample::CONCERT, "title": "Night of the Locks", "venue": "Hall of Rows",
-            "firstDate": "2026-12-19", "lastDate": "2026-12-20", "soldOut": false
+            "firstDate": "2026-12-19", "lastDate": "2026-12-20", "soldOut": false, "notice": null
         })
     }
 }
@@ -85,8 +90,25 @@ pub(crate) struct PerformanceShown {
     date: Day,
     starts_at: Instant,
     capacity: u32,
-    /// Number of seats that are available.
+    /// Number of seats that are available; 0 if the performance is closed.
     remaining: u32,
+    status: PerformanceStatus,
+}
+
+/// Whether seats of a performance can be held.
+#[derive(Serialize, JsonSchema)]
+#[serde(rename_all = "UPPERCASE")]
+pub(crate) enum PerformanceStatus {
+    /// Seats can be held.
+    Open,
+    /// An administrator closed its holds.
+    Closed,
+}
+
+impl PerformanceStatus {
+    pub(crate) fn of(closed: bool) -> Self {
+        if closed { Self::Closed } else { Self::Open }
+    }
 }
 
 impl PerformanceShown {
@@ -97,17 +119,19 @@ impl PerformanceShown {
             date: Day(calendar.date_of(performance.starts_at)),
             starts_at: Instant(performance.starts_at),
             capacity,
-            remaining: capacity,
+            remaining: if performance.closed { 0 } else { capacity },
+            status: PerformanceStatus::of(performance.closed),
         }
     }
 
-    fn of(showing: &Showing, remaining: u32) -> Self {
+    fn of(showing: &Showing, remaining: u32, closed: bool) -> Self {
         Self {
             performance_id: Id(showing.id),
             date: Day(showing.date),
             starts_at: Instant(showing.starts_at),
             capacity: showing.seating.capacity(),
-            remaining,
+            remaining: if closed { 0 } else { remaining },
+            status: PerformanceStatus::of(closed),
         }
     }
 }
@@ -116,7 +140,7 @@ impl Sample for PerformanceShown {
     fn sample() -> Value {
         json!({
             "performanceId": sample::PERFORMANCE, "date": "2026-12-19", "startsAt": "2026-12-19T10:00:00.000Z",
-            "capacity": 50, "remaining": 50
+            "capacity": 50, "remaining": 50, "status": "OPEN"
         })
     }
 }
@@ -155,12 +179,11 @@ pub(crate) async fn list_concerts(
     let ready = app.answers.concerts.get(&*query.raw(), edition, now, || {
         let programmes = app.catalogue.page(rows.after, rows.limit);
         // A room that is not in memory is retired, or was made a moment ago.
-        let is_sold_out = |programme: &Programme| match app.rooms.get(programme.concert.id) {
-            Some(room) => room.is_sold_out(now),
-            None => programme.is_over(now),
+        let show = |programme: &Arc<Programme>| match app.rooms.get(programme.concert.id) {
+            Some(room) => ConcertShown::of(programme, room.is_sold_out(now), room.snapshot().announced.notice.clone()),
+            None => ConcertShown::of(programme, programme.is_over(now), programme.concert.notice.clone()),
         };
         let cursor = |programme: &Arc<Programme>| programme.concert.id.to_string();
-        let show = |programme: &Arc<Programme>| ConcertShown::of(programme, is_sold_out(programme));
         let until = Some(now.plus_millis(SOLD_OUT_MILLIS));
         Ready { until, ..Listed::page(&query, programmes, cursor, show).into_ready() }
     });
@@ -181,14 +204,15 @@ pub(crate) async fn list_concert_dates(
     let views = async {
         let mut left = Vec::with_capacity(to_come.len());
         for showing in &to_come {
-            left.push((showing.id, app.seat_maps.view(showing).await?.remaining));
+            let view = app.seat_maps.view(showing).await?;
+            left.push((showing.id, view.remaining, view.is_closed));
         }
         Ok(left)
     };
     let left = app.read(views).await?;
     let ready = app.answers.dates.get(&programme.concert.id, left.clone(), now, || {
         let dates =
-            to_come.iter().zip(&left).map(|(showing, (_, remaining))| PerformanceShown::of(showing, *remaining));
+            to_come.iter().zip(&left).map(|(showing, (_, left, closed))| PerformanceShown::of(showing, *left, *closed));
         let written = Written::new(|| to_json(&dates.collect::<Vec<_>>()).into());
         Ready { written, link: None, until: None }
     });

@@ -6,6 +6,7 @@ pub(crate) mod admin;
 pub(crate) mod concert;
 pub(crate) mod health;
 pub(crate) mod lecture;
+pub(crate) mod notice;
 pub(crate) mod payment;
 pub(crate) mod reservation;
 pub(crate) mod waiting_room;

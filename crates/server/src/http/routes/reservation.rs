@@ -137,7 +137,9 @@ impl Sample for HoldBody {
 #[operation(
     tag = Reservations,
     returns = "The seats are held",
-    codes(PerformanceNotFound, PerformanceAmbiguous, PerformanceClosed, SeatUnknown, SeatLimit, SeatTaken)
+    codes(
+        PerformanceNotFound, PerformanceAmbiguous, SaleClosed, PerformanceClosed, SeatUnknown, SeatLimit, SeatTaken
+    )
 )]
 pub(crate) async fn create_reservation(
     State(app): State<App>,

@@ -8,6 +8,7 @@ use onsale_app::desk::Outcome;
 use onsale_app::waiting_room::{LiveRoom, Purpose, Standing};
 use onsale_domain::ids::{ConcertId, TokenId, UserId};
 use onsale_domain::leaving::Leave;
+use onsale_domain::time::Timestamp;
 use onsale_domain::waiting_room::{self as rules, Token};
 use onsale_macros::operation;
 use schemars::JsonSchema;
@@ -21,6 +22,7 @@ use crate::http::openapi::sample::{self, Sample};
 use crate::http::openapi::{Content, Operation, Output};
 use crate::http::reply::problem::{Code, Problem};
 use crate::http::reply::{Created, Decided, NoContent, OkJson};
+use crate::http::routes::notice::NoticeShown;
 use crate::http::values::{Id, Instant};
 use crate::http::{App, PATIENCE};
 
@@ -49,6 +51,10 @@ pub(crate) struct QueuePlace {
     sold_out: bool,
     /// Admission is paused. `estimatedWaitSeconds` then counts from the end of the pause.
     paused: bool,
+    /// The sale is closed: no user enters, is admitted or takes a hold. Places stay, and live holds can be paid.
+    closed: bool,
+    /// A text for buyers; null if there is none.
+    notice: Option<NoticeShown>,
 }
 
 impl Sample for QueuePlace {
@@ -57,18 +63,22 @@ impl Sample for QueuePlace {
             "token": sample::JWT, "tokenId": sample::TOKEN, "userId": "42", "concertId": sample::CONCERT,
             "status": "WAITING", "position": 3, "estimatedWaitSeconds": 4, "pollAfterSeconds": 1,
             "issuedAt": "2026-11-22T11:12:13.456Z", "activeUntil": null, "asOf": "2026-11-22T11:12:13.460Z",
-            "soldOut": false, "paused": false
+            "soldOut": false, "paused": false,
+            "closed": false, "notice": {"ko": "결제 시간을 10분 연장했습니다.", "en": "You have 10 more minutes to pay."}
         })
     }
 }
 
-/// The part of a place that changes while its user waits.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// The part of a place whose changes a stream sends.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct PlaceNews {
     pub(crate) status: TokenStatus,
     pub(crate) position: Option<u64>,
+    pub(crate) active_until: Option<Timestamp>,
     pub(crate) sold_out: bool,
     pub(crate) paused: bool,
+    pub(crate) closed: bool,
+    pub(crate) notice: Option<NoticeShown>,
 }
 
 /// How a place stands.
@@ -105,6 +115,8 @@ impl QueuePlace {
             as_of: Instant(placement.as_of),
             sold_out: placement.is_sold_out,
             paused: placement.is_paused,
+            closed: placement.is_closed,
+            notice: placement.notice.map(NoticeShown),
         };
         Ok(match placement.standing {
             Standing::Waiting { position, estimated_wait_seconds, poll_after_seconds } => Self {
@@ -120,8 +132,9 @@ impl QueuePlace {
 
     /// The part whose changes a stream sends.
     pub(crate) fn news(&self) -> PlaceNews {
-        let Self { status, position, sold_out, paused, .. } = *self;
-        PlaceNews { status, position, sold_out, paused }
+        let Self { status, position, sold_out, paused, closed, .. } = *self;
+        let active_until = self.active_until.map(|Instant(until)| until);
+        PlaceNews { status, position, active_until, sold_out, paused, closed, notice: self.notice.clone() }
     }
 
     /// The id of an event that shows this place: the milliseconds of the instant that it was read.
@@ -170,8 +183,9 @@ impl Output for Entered {
 /// Take a place in a concert's waiting room
 ///
 /// One user has one place in a room: entering again returns the same token. Idempotent by itself; an `Idempotency-Key`
-/// is accepted and ignored. A user who enters again after the token has ended gets a new place at the end.
-#[operation(tag = WaitingRoom, returns = "A new place", codes(ConcertNotFound))]
+/// is accepted and ignored. A user who enters again after the token has ended gets a new place at the end. A closed sale
+/// still returns the place that a user has.
+#[operation(tag = WaitingRoom, returns = "A new place", codes(ConcertNotFound, SaleClosed))]
 pub(crate) async fn enter_queue(
     State(app): State<App>,
     caller: Caller,

@@ -209,7 +209,7 @@ impl Follower {
     /// The next event; `None` after the end of the token, of its room, or of the server.
     async fn next(&mut self) -> Option<Event> {
         loop {
-            if self.sent.is_some_and(|sent| sent.status == TokenStatus::Expired) {
+            if self.sent.as_ref().is_some_and(|sent| sent.status == TokenStatus::Expired) {
                 return None;
             }
             self.moved.borrow_and_update();
@@ -258,15 +258,16 @@ impl Follower {
         silence >= if is_half_closed { PROBE_EVERY } else { KEEP_ALIVE_EVERY }
     }
 
-    /// A new status or pause is sent at once, a new position if the last event is old enough, the same state when it is
-    /// time to repeat it.
+    /// A new status, pause, close or notice is sent at once, a new position or end of the turn if the last event is old
+    /// enough, the same state when it is time to repeat it.
     fn is_due(&self, place: &QueuePlace) -> bool {
-        let Some(sent) = self.sent else { return true };
+        let Some(sent) = &self.sent else { return true };
         let news = place.news();
         let age = self.sent_at.elapsed();
         sent.status != news.status
-            || sent.paused != news.paused
-            || (sent != news && age >= POSITION_EVERY)
+            || (sent.paused, sent.closed) != (news.paused, news.closed)
+            || sent.notice != news.notice
+            || (*sent != news && age >= POSITION_EVERY)
             || age >= REPEAT_EVERY
     }
 

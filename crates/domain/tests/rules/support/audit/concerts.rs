@@ -21,15 +21,32 @@ pub(super) fn audit(tables: &Tables, events: &Events<'_>, at: Timestamp) {
             "a performance knows its last change"
         );
         assert!(tables.rooms.contains_key(&performance.concert), "a performance has its concert");
-        let mut story = Story { tables, performance, seats: BTreeMap::new(), ended: 0 };
+        let mut story = Story {
+            tables,
+            performance,
+            seats: BTreeMap::new(),
+            ends: BTreeMap::new(),
+            extensions: 0,
+            closed: None,
+            ended: 0,
+        };
         events.iter().for_each(|event| story.follow(event));
         let sold = story.seats.values().filter(|seat| seat.sold).count();
         assert_eq!(performance.sold as usize, sold, "the seats sold are miscounted");
+        let held = tables.reservations.values().filter(|r| r.performance == performance.id && r.status == Status::Held);
+        assert!(performance.holds.is_none_or(|holds| holds as usize == held.count()), "the holds are miscounted");
+        assert_eq!(performance.extensions, story.extensions, "the extensions are miscounted");
+        assert!(story.closed.is_none_or(|closed| closed == performance.closed), "the last change closed or opened it");
+        let concert = &tables.concerts[&performance.concert];
+        assert_eq!(performance.sale_closed, concert.closed, "a performance knows whether its sale is closed");
         let ended = tables.reservations.values().filter(|r| r.performance == performance.id);
         assert_eq!(story.ended, ended.filter(|r| r.status != Status::Held).count(), "a hold ended without an event");
         seats.extend(story.seats.into_iter().map(|(number, seat)| ((performance.id, number), seat)));
     }
-    assert_eq!(tables.seats, seats, "the seats stand where the events left them");
+    let stored = tables.seats.keys().filter_map(|key| Some((*key, tables.seat(*key)?)));
+    let stored: BTreeMap<(PerformanceId, u32), Seat> = stored.collect();
+    assert_eq!(stored, seats, "the seats stand where the events left them");
+    audit_concerts(tables, events);
     tables.reservations.values().for_each(|reservation| audit_reservation(tables, reservation));
     audit_limit(tables, at);
     audit_payments(tables);
@@ -40,7 +57,28 @@ struct Story<'a> {
     tables: &'a Tables,
     performance: &'a Performance,
     seats: BTreeMap<u32, Seat>,
+    /// The end of each hold: that of its own event, and the extensions while it was live.
+    ends: BTreeMap<ReservationId, Timestamp>,
+    extensions: u64,
+    /// What the last change of the performance said.
+    closed: Option<bool>,
     ended: usize,
+}
+
+/// Each change of a concert has one event, and the room knows whether the sale is closed.
+fn audit_concerts(tables: &Tables, events: &Events<'_>) {
+    for concert in tables.concerts.values() {
+        let events = events.concerts.get(&concert.id).map_or(&[][..], |events| events);
+        assert_eq!(concert.version, events.len() as u64, "each change of a concert has one event");
+        if let Some(last) = events.last() {
+            let Happening::ConcertChanged { concert: after } = &last.happening else { panic!("{last:?}") };
+            assert_eq!(after, concert, "the last event has the concert as it is");
+        }
+        assert_eq!(
+            tables.rooms[&concert.id].settings.closed, concert.closed,
+            "a room knows whether its sale is closed"
+        );
+    }
 }
 
 impl Story<'_> {
@@ -57,9 +95,12 @@ impl Story<'_> {
                     "the event of a payment has the time of the payment"
                 );
                 assert!(*paid_at < reservation.held_until, "a hold was paid after it lapsed");
+                assert_eq!(self.ends.remove(&claim.reservation), Some(reservation.held_until), "another end");
                 self.of(claim).for_each(|seat| seat.sold = true);
                 self.ended += 1;
             }
+            Happening::HoldsExtended { at, seconds, holds, .. } => self.extend(*at, *seconds, *holds),
+            Happening::PerformanceChanged { performance } => self.closed = Some(performance.closed),
             other => unreachable!("{other:?} is not a performance's"),
         }
     }
@@ -73,21 +114,35 @@ impl Story<'_> {
         let reservation = self.reservation(claim);
         assert_eq!(event.id.uuid(), claim.reservation.uuid(), "a hold is its event's name");
         let held_at = reservation.held_at;
-        assert_eq!(held_until, reservation.held_until);
+        let extended = self.extensions;
+        assert!(held_until <= reservation.held_until, "a hold never becomes shorter");
+        self.ends.insert(claim.reservation, held_until);
         assert!(
             event.at == held_at || self.is_dated_before(event, held_at),
             "the event of a hold has the time of the hold"
         );
         assert!(event.at < self.performance.starts_at, "a hold after the start");
         for number in claim.seats.iter() {
-            let seat = Seat { reservation: claim.reservation, held_until, sold: false };
+            let seat = Seat { reservation: claim.reservation, held_until, extended, sold: false };
             assert_eq!(self.seats.insert(*number, seat), None, "seat {number} has two owners");
+        }
+    }
+
+    fn extend(&mut self, at: Timestamp, seconds: u32, holds: u64) {
+        self.extensions += 1;
+        let live = self.ends.values_mut().filter(|until| at < **until);
+        let live = live.map(|until| *until = until.plus_seconds(seconds)).count();
+        assert_eq!(holds, live as u64, "an extension counts the holds that were live");
+        for seat in self.seats.values_mut().filter(|seat| !seat.sold) {
+            let until = self.ends[&seat.reservation];
+            (seat.held_until, seat.extended) = (until, self.extensions);
         }
     }
 
     fn release(&mut self, event: &Event, claim: &Claim, ending: Ending) {
         let reservation = self.reservation(claim);
         assert_eq!(reservation.end_event, Some(event.id), "an end is its event's name");
+        assert_eq!(self.ends.remove(&claim.reservation), Some(reservation.held_until), "another end");
         let (status, in_time) = match ending {
             Ending::Expired => (Status::Expired, event.at >= reservation.held_until),
             Ending::Released => (Status::Released, event.at < reservation.held_until),
@@ -101,7 +156,7 @@ impl Story<'_> {
 
     /// The reservation of a claim. Fails if the two differ.
     fn reservation(&self, claim: &Claim) -> Reservation {
-        let reservation = self.tables.reservations.get(&claim.reservation).expect("an event has its reservation");
+        let reservation = self.tables.reservation(claim.reservation).expect("an event has its reservation");
         let Reservation { id, performance, user, seats, amount, .. } = reservation.clone();
         assert_eq!(claim, &Claim { reservation: id, performance, user, seats, amount });
         reservation.clone()
@@ -125,7 +180,11 @@ fn audit_reservation(tables: &Tables, reservation: &Reservation) {
         Status::Expired | Status::Released => (0, 0),
     };
     assert_eq!((sold.len(), held.len()), (expected_sold, expected_held), "all seats or none: {reservation:?}");
-    assert!(held.iter().all(|seat| seat.held_until == reservation.held_until), "a seat lapses with its hold");
+    // Their rows may lack an extension, each by itself.
+    let until = tables.reservation(reservation.id).map(|own| own.held_until);
+    let lapse = reservation.seats.iter().filter_map(|number| tables.seat((reservation.performance, *number)));
+    let mut lapse = lapse.filter(|seat| seat.reservation == reservation.id && !seat.sold);
+    assert!(lapse.all(|seat| Some(seat.held_until) == until), "a seat lapses with its hold");
 
     let performance = tables.performances.get(&reservation.performance).expect("a reservation has its performance");
     assert_eq!(performance.concert, reservation.concert, "a reservation of another concert");
@@ -141,7 +200,9 @@ fn audit_reservation(tables: &Tables, reservation: &Reservation) {
 /// At most four seats of a performance are held or bought by one user.
 fn audit_limit(tables: &Tables, at: Timestamp) {
     let mut owned: BTreeMap<(PerformanceId, &UserId), usize> = BTreeMap::new();
-    for reservation in tables.reservations.values().filter(|r| r.is_live(at) || r.status == Status::Paid) {
+    let all = tables.reservations.keys().filter_map(|id| tables.reservation(*id));
+    let all: Vec<Reservation> = all.filter(|r| r.is_live(at) || r.status == Status::Paid).collect();
+    for reservation in &all {
         *owned.entry((reservation.performance, &reservation.user)).or_default() += reservation.seats.len();
     }
     assert!(owned.values().all(|seats| *seats <= SEATS_PER_USER_MAX), "one user has too many seats: {owned:?}");

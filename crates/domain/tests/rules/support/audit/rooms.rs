@@ -12,7 +12,7 @@ pub(super) fn audit(tables: &Tables) {
         audit_line(tables, *concert, room);
         audit_turns(tables, *concert, room);
     }
-    let rooms = tables.concerts.iter().map(|concert| concert.id);
+    let rooms = tables.concerts.keys().copied();
     assert!(rooms.eq(tables.rooms.keys().copied()), "each concert has one room");
 }
 

@@ -6,6 +6,7 @@ use onsale_domain::concert::{
     Unsound,
 };
 use onsale_domain::ids::ConcertId;
+use onsale_domain::waiting_room::Settings;
 use onsale_macros::operation;
 use schemars::JsonSchema;
 use serde_json::{Value, json};
@@ -18,6 +19,7 @@ use crate::http::openapi::Sample;
 use crate::http::reply::problem::Problem;
 use crate::http::reply::{Created, Decided};
 use crate::http::routes::concert::{ConcertShown, PerformanceShown};
+use crate::http::routes::notice::NoticeField;
 use crate::http::values::{Count, Instant, Name, Points, Scalar};
 
 /// A concert to create, with its waiting room.
@@ -28,6 +30,10 @@ pub(crate) struct ConcertBody {
     /// As `title`.
     venue: Name,
     queue: Option<QueueBody>,
+    /// The text that buyers read; null for none.
+    notice: Option<NoticeField>,
+    /// Whether the sale is closed until it is opened.
+    closed: Option<bool>,
 }
 
 impl Sample for ConcertBody {
@@ -43,10 +49,12 @@ pub(crate) async fn create_concert(
     _: Admin,
     payload: Payload<ConcertBody>,
 ) -> Result<Decided<Created<ConcertShown>>, Problem> {
-    let ConcertBody { title: Name(title), venue: Name(venue), queue } = payload.read()?;
+    let ConcertBody { title: Name(title), venue: Name(venue), queue, notice, closed } = payload.read()?;
     let room = queue.unwrap_or_default().into_patch().apply(app.room);
+    let room = Settings { closed: closed.unwrap_or(false), ..room };
+    let notice = notice.and_then(|NoticeField(notice)| notice);
     let key = payload.key(None);
-    let create = Create { title: title.into(), venue: venue.into(), room };
+    let create = Create { title: title.into(), venue: venue.into(), room, notice };
     app.decide(create, key, |concert| Created(ConcertShown::new(concert))).await
 }
 
@@ -65,6 +73,8 @@ pub(crate) struct PerformanceBody {
     /// Points; the price of seats for which none is named. 50,000 unless said.
     price: Option<Points<0, PRICE_MAX>>,
     seats: Option<SeatsBody>,
+    /// Whether its holds are closed until they are opened.
+    closed: Option<bool>,
 }
 
 /// A count of seats, or sections.
@@ -165,5 +175,6 @@ pub(crate) async fn create_performance(
     let key = payload.key(None);
     let calendar = app.calendar.clone();
     let show = move |performance: &Performance| Created(PerformanceShown::new(performance, &calendar));
-    app.decide(Schedule { concert, starts_at: body.starts_at.0, seating }, key, show).await
+    let closed = body.closed.unwrap_or(false);
+    app.decide(Schedule { concert, starts_at: body.starts_at.0, seating, closed }, key, show).await
 }

@@ -1,5 +1,7 @@
 //! What an administrator does: makes lectures, concerts and performances, and steers waiting rooms.
 
+pub(crate) mod change;
 pub(crate) mod concert;
+pub(crate) mod hold;
 pub(crate) mod lecture;
 pub(crate) mod waiting_room;

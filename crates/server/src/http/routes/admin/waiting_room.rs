@@ -57,7 +57,7 @@ pub(crate) struct QueueSettings {
 
 impl QueueSettings {
     pub(crate) fn of(settings: &Settings) -> Self {
-        let Settings { max_active, admit_per_second, active_seconds, claim_seconds, paused } = *settings;
+        let Settings { max_active, admit_per_second, active_seconds, claim_seconds, paused, .. } = *settings;
         Self { max_active, admit_per_second, active_seconds, claim_seconds, paused }
     }
 }

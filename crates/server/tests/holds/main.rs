@@ -1,7 +1,9 @@
-//! The end of holds: released or lapsed.
+//! The end of holds: released or lapsed, or later than at first because an administrator extended them.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a failed step ends the test")]
 
+mod extending;
+#[path = "../support/mod.rs"]
 mod support;
 
 use serde_json::json;

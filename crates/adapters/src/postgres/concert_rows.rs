@@ -1,0 +1,71 @@
+//! Rows of performances, seats and reservations as values.
+
+use onsale_domain::concert::{HoldEnd, Performance, Reservation, Seat};
+use onsale_domain::ids::{ConcertId, EventId, PerformanceId, ReservationId};
+use tokio_postgres::Row;
+
+use super::error::DbError;
+use super::values::{Sql, get, instant, number, seating, seats, small, user, uuid, word};
+use crate::stored::hold_end;
+
+/// A performance from eleven columns.
+pub(super) fn read_performance(row: &Row) -> Sql<Performance> {
+    Ok(Performance {
+        id: PerformanceId::new(uuid(row, 0)?),
+        concert: ConcertId::new(uuid(row, 1)?),
+        starts_at: instant(row, 2)?,
+        seating: seating(row, 3)?,
+        sold: small(row, 4)?,
+        version: number(row, 5)?,
+        updated_at: instant(row, 6)?,
+        holds: get::<Option<i32>>(row, 7)?.map(|holds| u32::try_from(holds).unwrap_or(0)),
+        extensions: number(row, 8)?,
+        closed: get(row, 9)?,
+        sale_closed: get(row, 10)?,
+    })
+}
+
+pub(super) fn read(row: &Row) -> Sql<Reservation> {
+    read_from(row, 0)
+}
+
+/// A reservation from thirteen columns, the first of which is `from`.
+pub(super) fn read_from(row: &Row, from: usize) -> Sql<Reservation> {
+    let end = read_end(row, from + 8, from + 11)?;
+    Ok(Reservation {
+        id: ReservationId::new(uuid(row, from)?),
+        concert: ConcertId::new(uuid(row, from + 1)?),
+        performance: PerformanceId::new(uuid(row, from + 2)?),
+        user: user(row, from + 3)?,
+        place: number(row, from + 4)?,
+        seats: seats(row, from + 5)?,
+        amount: get(row, from + 6)?,
+        held_at: instant(row, from + 7)?,
+        held_until: end.until,
+        extended: end.extended,
+        status: word(row, from + 9)?,
+        end_event: get::<Option<_>>(row, from + 10)?.map(EventId::new),
+    })
+}
+
+/// The end of a hold: of the row, and two columns with the number of its last extension and with the further ones.
+pub(super) fn read_end(row: &Row, until: usize, extended: usize) -> Sql<HoldEnd> {
+    let end = hold_end(instant(row, until)?, number(row, extended)?, get(row, extended + 1)?);
+    end.ok_or(DbError::Broken("extensions that cannot be read"))
+}
+
+/// Whether the column with the extensions that a row lacks has any.
+pub(super) fn lacks_extensions(row: &Row, further: usize) -> Sql<bool> {
+    Ok(get::<Option<&str>>(row, further)?.is_some())
+}
+
+/// A seat from five columns, the first of which is `from`.
+pub(super) fn read_seat(row: &Row, from: usize) -> Sql<Seat> {
+    let end = read_end(row, from + 1, from + 3)?;
+    Ok(Seat {
+        reservation: ReservationId::new(uuid(row, from)?),
+        held_until: end.until,
+        extended: end.extended,
+        sold: get(row, from + 2)?,
+    })
+}

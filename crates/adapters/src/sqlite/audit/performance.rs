@@ -1,0 +1,94 @@
+//! Performances with the counts of their rows, and extensions of holds.
+
+use std::collections::HashMap;
+
+use onsale_app::audit::source::{EventRow, ExtendedRow, ExtensionRow, PerformanceRow};
+use onsale_domain::ids::PerformanceId;
+use rusqlite::{Connection, Row, params};
+use uuid::Uuid;
+
+use super::super::concert;
+use super::super::values::{Sql, instant, uuid};
+use super::{GROUP, cursor_after, event_by_id, ids_after, read_event};
+
+/// Counts each table once for a group of performances.
+pub(super) fn performances(db: &Connection, after: &Vec<u8>) -> Sql<(Vec<PerformanceRow>, Option<Vec<u8>>)> {
+    let sql = "SELECT performance_id FROM performances WHERE performance_id > ?1 ORDER BY performance_id LIMIT ?2";
+    let ids = ids_after(db, sql, after)?;
+    let (Some(first), Some(last)) = (ids.first(), ids.last()) else { return Ok((Vec::new(), None)) };
+    let between = |sql: &str| counts(db, sql, params![first, last]);
+    let sold = between(
+        "SELECT performance_id, count(*), 0 FROM seats WHERE performance_id BETWEEN ?1 AND ?2 AND sold = 1
+         GROUP BY performance_id",
+    )?;
+    // The condition on the end matches the partial index of holds.
+    let held = between(
+        "SELECT performance_id, count(*), 0 FROM reservations WHERE status = 'HELD' AND held_until > 0
+            AND performance_id BETWEEN ?1 AND ?2
+         GROUP BY performance_id",
+    )?;
+    let extended = between(
+        "SELECT performance_id, count(*), max(number) FROM hold_extensions WHERE performance_id BETWEEN ?1 AND ?2
+         GROUP BY performance_id",
+    )?;
+    let mut changed = last_changes(db)?;
+    let mut rows = Vec::with_capacity(ids.len());
+    for id in &ids {
+        let id = PerformanceId::new(Uuid::from_bytes(*id));
+        let Some(performance) = concert::performance(db, id)? else { continue };
+        let is_sale_closed = db
+            .prepare_cached("SELECT max(closed) FROM concerts WHERE concert_id = ?1")?
+            .query_row([performance.concert.uuid().as_bytes()], |row| row.get(0))?;
+        let count = |of: &HashMap<Uuid, (u64, u64)>| of.get(&id.uuid()).copied().unwrap_or_default();
+        rows.push(PerformanceRow {
+            performance,
+            sold_seats: count(&sold).0,
+            holds: count(&held).0,
+            extensions: count(&extended),
+            is_sale_closed,
+            changed: changed.remove(&id.to_string()),
+        });
+    }
+    Ok((rows, cursor_after(&ids)))
+}
+
+/// A count and a maximum for each performance.
+fn counts(db: &Connection, sql: &str, values: &[&dyn rusqlite::ToSql]) -> Sql<HashMap<Uuid, (u64, u64)>> {
+    let mut statement = db.prepare_cached(sql)?;
+    statement.query_map(values, |row| Ok((uuid(row, 0)?, (row.get(1)?, row.get(2)?))))?.collect()
+}
+
+/// The event of the last change of each performance.
+fn last_changes(db: &Connection) -> Sql<HashMap<String, EventRow>> {
+    // With `max`, the other columns are of the same row.
+    let sql = "SELECT type, subject, max(version), data FROM events WHERE type = 'onsale.performance.changed.v1'
+               GROUP BY subject";
+    let mut statement = db.prepare_cached(sql)?;
+    statement.query_map([], read_event)?.map(|event| event.map(|event| (event.subject.clone(), event))).collect()
+}
+
+/// A group of extensions begins after this performance and number.
+type After = (Vec<u8>, u64);
+
+/// A group of extensions, with the events of their ids.
+pub(super) fn extensions(db: &Connection, (performance, number): &After) -> Sql<(Vec<ExtendedRow>, Option<After>)> {
+    let mut statement = db.prepare_cached(
+        "SELECT performance_id, number, version, at, seconds, holds, reason, event_id FROM hold_extensions
+         WHERE (performance_id, number) > (?1, ?2) ORDER BY performance_id, number LIMIT ?3",
+    )?;
+    let read = |row: &Row<'_>| {
+        let (number, version, at) = (row.get(1)?, row.get(2)?, instant(row, 3)?);
+        let extension = ExtensionRow { number, version, at, seconds: row.get(4)? };
+        let performance = PerformanceId::new(uuid(row, 0)?);
+        let found = ExtendedRow { performance, extension, holds: row.get(5)?, reason: row.get(6)?, event: None };
+        Ok((found, uuid(row, 7)?))
+    };
+    let found = statement.query_map(params![performance, number, GROUP], read)?.collect::<Sql<Vec<_>>>()?;
+    let mut rows = Vec::with_capacity(found.len());
+    for (row, event) in found {
+        rows.push(ExtendedRow { event: event_by_id(db, event)?, ..row });
+    }
+    let last = rows.last().filter(|_| rows.len() == GROUP);
+    let after = last.map(|row| (row.performance.uuid().as_bytes().to_vec(), row.extension.number));
+    Ok((rows, after))
+}

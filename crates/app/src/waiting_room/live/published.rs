@@ -20,7 +20,7 @@ pub struct Snapshot {
     pub room: Room,
     /// The places in line.
     pub line: Line,
-    /// What buyers read.
+    /// The notice, as of a version of the concert.
     pub announced: Announced,
     /// Estimates and poll intervals.
     outlook: Arc<Outlook>,

@@ -22,9 +22,10 @@ const HOLDS_READ_BEFORE_MILLIS: i64 = 2_000;
 /// The holds of a turn that runs on after its own time are read again after this long.
 const HOLDS_READ_EVERY_MILLIS: i64 = 5_000;
 
-/// A turn that no step has settled is shown as running for this long after its end. An extension that was decided before the
-/// end commits within this time, unless the database stalls. Decisions do not depend on it: each judges the end by itself.
-const SHOWN_AFTER_END_MILLIS: i64 = 1_000;
+/// A turn that no step has settled is shown as it was just before its end for this long. An extension that was decided before
+/// the end commits within this time, unless the database stalls. Decisions do not depend on it: each judges the end by
+/// itself. An answer may be 250 ms old.
+const SHOWN_AFTER_END_MILLIS: i64 = 200;
 
 /// A hold is committed within this time after its decision, unless the database stalls.
 const HOLD_COMMITS_WITHIN_MILLIS: i64 = 5_000;

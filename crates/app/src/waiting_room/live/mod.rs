@@ -144,6 +144,7 @@ impl LiveRoom {
         }
         match self.turns.show(token, purpose, is_from_redis, instants) {
             Shown::Runs(until) => Ok(placement(Standing::Active { until }, now)),
+            Shown::JustEnded(until) => Ok(placement(Standing::Active { until }, until.plus_millis(-1))),
             Shown::Over => Ok(placement(Standing::Expired, now)),
             Shown::Unsure => Err(OutdatedAfter(Duration::ZERO)),
         }

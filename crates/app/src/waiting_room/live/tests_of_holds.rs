@@ -64,18 +64,18 @@ fn a_turn_after_its_own_time_is_over_only_if_a_refresh_has_seen_its_holds() {
     let active = |until| Ok(Standing::Active { until });
     assert_eq!(standing(shared(AT, AT)), active(OWN_END));
     // Another instance may commit a hold a moment after it was decided.
-    let at = OWN_END.plus_millis(999);
+    let at = OWN_END.plus_millis(199);
     assert_eq!(standing(shared(at, at)), active(OWN_END));
-    let at = OWN_END.plus_millis(1_001);
-    assert_eq!(standing(shared(OWN_END.plus_millis(999), at)), Err(OutdatedAfter(Duration::ZERO)));
-    assert_eq!(standing(shared(OWN_END.plus_millis(1_000), at)), Ok(Standing::Expired));
+    let at = OWN_END.plus_millis(201);
+    assert_eq!(standing(shared(OWN_END.plus_millis(199), at)), Err(OutdatedAfter(Duration::ZERO)));
+    assert_eq!(standing(shared(OWN_END.plus_millis(200), at)), Ok(Standing::Expired));
     let held_until = at.plus_seconds(9);
     assert!(live.read_holds(&[1], vec![hold(held_until, 0)], at), "the end has moved");
     assert_eq!(standing(shared(at, at)), active(held_until));
     // Another instance may have extended the hold before its end.
-    let later = held_until.plus_millis(1_005);
-    assert_eq!(standing(shared(held_until.plus_millis(999), later)), Err(OutdatedAfter(Duration::ZERO)));
-    assert_eq!(standing(shared(held_until.plus_millis(1_000), later)), Ok(Standing::Expired));
+    let later = held_until.plus_millis(205);
+    assert_eq!(standing(shared(held_until.plus_millis(199), later)), Err(OutdatedAfter(Duration::ZERO)));
+    assert_eq!(standing(shared(held_until.plus_millis(200), later)), Ok(Standing::Expired));
     // What is read later than the extension was noted may be older.
     live.read_holds(&[1], vec![hold(held_until.plus_seconds(60), 1)], later);
     assert!(!live.read_holds(&[1], vec![hold(held_until, 0)], later));
@@ -87,8 +87,8 @@ fn a_turn_after_its_own_time_is_over_only_if_a_refresh_has_seen_its_holds() {
 fn a_turn_is_shown_until_its_room_settles_it_or_a_moment_after_its_end() {
     let live = with_turns(1);
     let active = Standing::Active { until: OWN_END };
-    assert_eq!((standing_at(&live, OWN_END), standing_at(&live, OWN_END.plus_millis(999))), (active, active));
-    assert_eq!(standing_at(&live, OWN_END.plus_millis(1_000)), Standing::Expired);
+    assert_eq!((standing_at(&live, OWN_END), standing_at(&live, OWN_END.plus_millis(199))), (active, active));
+    assert_eq!(standing_at(&live, OWN_END.plus_millis(200)), Standing::Expired);
     assert_eq!(due(&live, OWN_END), [1], "the next step settles it, which is exact");
     live.commit(Change { ended: vec![1], ..Change::default() }, OWN_END);
     assert_eq!(standing_at(&live, OWN_END), Standing::Expired);
@@ -151,8 +151,8 @@ fn a_turn_that_a_hold_keeps_running_for_long_is_read_every_few_seconds() {
     let until = OWN_END.plus_seconds(3_600);
     assert_eq!(count(AT, 598, until), 0, "no hold matters before the turn ends");
     assert_eq!(count(OWN_END.plus_seconds(2), 3_590, until), 3_590 / 5, "every 5 s");
-    assert_eq!(count(until.plus_millis(-2_000), 3, until), 12, "at every refresh, as its end is near");
-    assert_eq!(count(until.plus_millis(1_250), 20, until), 4, "once the end is certain, now and then");
+    assert_eq!(count(until.plus_millis(-2_000), 2, until), 8, "at every refresh, as its end is near");
+    assert_eq!(count(until.plus_millis(250), 20, until), 4, "once the end is certain, now and then");
 }
 
 /// A refresh stays short, however many turns there are.

@@ -22,6 +22,8 @@ const EXTENDED_READ_TOGETHER_MAX: usize = 1_000;
 pub(super) enum Shown {
     /// It runs until then, live holds included.
     Runs(Timestamp),
+    /// It ended just now, and an extension of a hold may be under way: it is shown as of before this end.
+    JustEnded(Timestamp),
     /// There is none, it is over, or it belongs to another token.
     Over,
     /// It seems to be over, but a hold that another instance took may keep it running.
@@ -80,10 +82,10 @@ impl Turns {
             return Shown::Over;
         }
         // A hold is taken before the end of the turn, and extended before its own end, but either commits a moment later. Until
-        // then the turn is shown as running, unless its room has settled it, which is exact.
+        // then the turn is shown as it was, unless its room has settled it, which is exact.
         let shown_until = turn.shown_until();
         if now < shown_until {
-            return Shown::Runs(turn.known_end());
+            return Shown::JustEnded(turn.known_end());
         }
         // A refresh after that has seen what was decided before the end.
         if may_be_outdated && as_of < shown_until { Shown::Unsure } else { Shown::Over }

@@ -59,7 +59,9 @@ pub(crate) async fn run<I: Incident>(mut incident: I, program: &Path, pace: Pace
             Ok(Report { drill: I::NAME, signal: page.alert().unwrap_or("audit").to_owned(), to_signal, to_end, during })
         }
         // The buyers end with the runtime.
-        Err(error) => Err(format!("{error}\nbuyers: {:?}\n{}", traffic.tally().await.since(&before), timeline.lines())),
+        Err(error) => {
+            Err(format!("{error}\nbuyers: {}\n{}", traffic.tally().await.since(&before).line(), timeline.lines()))
+        }
     }
 }
 

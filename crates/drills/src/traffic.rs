@@ -63,6 +63,16 @@ impl Tally {
     }
 }
 
+impl Tally {
+    /// The counts in one line.
+    pub(crate) fn line(&self) -> String {
+        let Self { good, later, unanswered, sold, refused, .. } = self;
+        format!(
+            "{good} served, {later} to retry, {unanswered} without an answer, {sold} payments, refused: {refused:?}"
+        )
+    }
+}
+
 /// The sale that the buyers visit.
 #[derive(Clone)]
 struct Visit {
@@ -102,7 +112,10 @@ impl Traffic {
         let (began, before) = (Instant::now(), self.tally().await.sold);
         while self.tally().await.sold < before + count {
             if began.elapsed() > 2 * FINISH_MAX {
-                return Err(format!("fewer than {count} buyers paid within four minutes: {:?}", self.tally().await));
+                return Err(format!(
+                    "fewer than {count} buyers paid within four minutes: {}",
+                    self.tally().await.line()
+                ));
             }
             tokio::time::sleep(Duration::from_millis(100)).await;
         }

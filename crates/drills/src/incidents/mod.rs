@@ -2,6 +2,7 @@
 
 mod database;
 mod delivery;
+mod evening;
 mod events;
 mod instances;
 mod load;
@@ -49,7 +50,9 @@ pub(crate) trait Incident {
 /// All drills. Those that take longest come first.
 pub const NAMES: &[&str] = &[
     "platform-away",
+    "job-silent",
     "slow-answers",
+    "line-stands",
     "kafka-away",
     "overload-at-opening",
     "part-degraded",
@@ -57,6 +60,8 @@ pub const NAMES: &[&str] = &[
     "redis-unsafe",
     "log-growth",
     "wrong-clock",
+    "holds-run-out",
+    "all-not-ready",
     "redis-away",
     "instance-dead",
     "database-away",
@@ -88,6 +93,10 @@ pub(crate) async fn run_named(name: &str, program: &Path, pace: Pace) -> Outcome
     match name {
         "database-away" => run(database::Away, program, pace).await,
         "disk-full" => run(database::DiskFull, program, pace).await,
+        "line-stands" => run(evening::LineStands, program, pace).await,
+        "all-not-ready" => run(evening::AllNotReady, program, pace).await,
+        "job-silent" => run(evening::JobSilent::default(), program, pace).await,
+        "holds-run-out" => run(evening::HoldsRunOut::default(), program, pace).await,
         "failover" => run(database::Failover, program, pace).await,
         "wrong-clock" => run(database::WrongClock, program, pace).await,
         "redis-away" => run(redis::Away, program, pace).await,

@@ -13,7 +13,9 @@ use std::time::{Duration, Instant};
 use onsale_testing::kafka::Kafka;
 use onsale_testing::postgres::driver;
 use onsale_testing::redis::{Keeps, Redis};
-use onsale_testing::{ADMIN_KEY, Balancer, Caller, Launch, Port, Prometheus, Sale, alert_rules, scrape_configuration};
+use onsale_testing::{
+    ADMIN_KEY, Balancer, Caller, Faults, Launch, Port, Prometheus, Sale, alert_rules, scrape_configuration,
+};
 use serde_json::json;
 
 pub(crate) use platform::{Answer, Platform};
@@ -59,6 +61,8 @@ pub(crate) struct Scene {
     _ports: Vec<Port>,
     pub(crate) balancer: Balancer,
     pub(crate) prometheus: Prometheus,
+    /// The switches of the first instance's disk, if the stage has them.
+    pub(crate) faults: Option<Faults>,
     /// What a drill keeps until its repair, such as a session that holds a lock.
     pub(crate) sessions: Vec<driver::Client>,
     pub(crate) parts: Parts,
@@ -107,7 +111,14 @@ impl Scene {
     pub(crate) async fn start(program: &Path, stage: &Stage, pace: Pace) -> Outcome<Self> {
         let mut parts = Parts::start(program, stage).await;
         let ports: Vec<Port> = (0..stage.instances).map(|_| Port::free()).collect();
-        let launches: Vec<Launch> = ports.iter().map(|port| parts.launch(program, stage, port)).collect();
+        let mut launches: Vec<Launch> = ports.iter().map(|port| parts.launch(program, stage, port)).collect();
+        let faults = if stage.faults {
+            let (faults, launch) = Faults::under(launches.remove(0));
+            launches.insert(0, launch);
+            Some(faults)
+        } else {
+            None
+        };
         let mut sales = Vec::new();
         for launch in &launches {
             sales.push(Some(Sale::start(launch).await));
@@ -134,6 +145,7 @@ impl Scene {
             _ports: ports,
             balancer,
             prometheus,
+            faults,
             sessions,
             parts,
             shell,

@@ -27,6 +27,8 @@ pub(crate) struct Stage {
     pub(crate) consumer: Consumer,
     /// Whether the instances keep the sale in a file. Only one instance can.
     pub(crate) sqlite: bool,
+    /// Whether calls of the disk can be made to fail, with a sale in a file.
+    pub(crate) faults: bool,
     /// Whether a wire cutter is between the instances and Postgres.
     pub(crate) wire: bool,
     /// Whether a standby keeps every commit. It needs the wire, which then leads to the server that is in use.
@@ -54,6 +56,7 @@ impl Default for Stage {
             platform: false,
             consumer: Consumer::Never,
             sqlite: false,
+            faults: false,
             wire: false,
             standby: false,
             own_clock: false,

@@ -46,6 +46,10 @@ INSERT INTO ledger SELECT 'buyer-of-' || n, 1, gen_random_uuid(), 'USE', 500, 0,
 INSERT INTO seats SELECT performance_id, seat, pg_temp.id(4, seat + n * 50), 1700000000000, seat <= 49
     FROM shows CROSS JOIN generate_series(1, 50) seat ORDER BY random();
 
+-- Extensions of holds, all written but for a few.
+INSERT INTO hold_extensions SELECT performance_id, 1, concert_id, 2, gen_random_uuid(), 1700000000000, 60, 3, 'late', n % 1000 <> 0
+    FROM shows;
+
 -- Waiting rooms: a million places were handed out in each, of which some rows are left. 1 % gave up.
 INSERT INTO places SELECT concert_id, 499000 + place, 'w' || place, gen_random_uuid(), 1700000000000 + place,
         CASE WHEN place % 100 = 0 THEN 'GIVEN_UP' WHEN place % 100 <= 2 THEN 'REPLACED' ELSE 'CURRENT' END,

@@ -47,6 +47,7 @@ pub(crate) const PROBES: &[Probe] = &[
     probe("turns_settled", "idempotency::HAS_OLD", "(0, 0)"),
     probe("performances_of_concert", "concert_reads::PERFORMANCE_COUNT", "('01900000-0000-7000-a001-000000000005')"),
     probe("performances_by_start", "news::AVAILABILITY", ""),
+    probe("hold_extensions_unwritten", "extension::UNWRITTEN", ""),
     probe(
         "reservations_by_user",
         "concert_reads::RESERVATIONS_OF",

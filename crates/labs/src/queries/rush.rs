@@ -131,6 +131,7 @@ impl Rush {
         self.lectures().await;
         self.line().await;
         self.seats().await;
+        self.evening(stage).await?;
         self.past(stage).await?;
         self.events(stage).await
     }
@@ -240,6 +241,31 @@ impl Rush {
         let date = text(&dates(sale, &brief, &token).await[0]["date"]);
         let body = json!({"date": date, "seats": [1]});
         sale.caller.post("/reservations").token(&token).json(&body).expect(201).await;
+    }
+
+    /// What an operator does in the evening of a sale: holds last longer, buyers read why, and the sale is closed.
+    async fn evening(&self, stage: &Stage) -> Outcome<()> {
+        let sale = &self.sales[0];
+        let concert = sale.concert(&json!({})).await;
+        let performance = sale.performance(&concert, &Value::Null).await;
+        let token = sale.active(&concert, "ivy").await;
+        sale.hold(&token, &performance, &[1]).await;
+        let longer = json!({"seconds": 60, "reason": "the database was away"});
+        for path in [format!("performances/{performance}"), format!("concerts/{concert}")] {
+            let extend = sale.caller.post(&format!("/admin/{path}/holds/extend")).json(&longer);
+            sale.admin(extend).expect(200).await;
+        }
+        wait(|| async {
+            let written = "SELECT bool_and(written) FROM hold_extensions";
+            Ok(stage.sql.query_one(written, &[]).await?.get::<_, bool>(0))
+        })
+        .await?;
+        let closed = json!({"closed": true, "notice": {"en": "The sale is over."}});
+        sale.admin(sale.caller.patch(&format!("/admin/concerts/{concert}")).json(&closed)).expect(200).await;
+        let closed = json!({"closed": true});
+        let closed = sale.caller.patch(&format!("/admin/performances/{performance}")).json(&closed);
+        sale.admin(closed).expect(200).await;
+        Ok(())
     }
 
     /// What is over: a room, its places, and kept answers become old, and an instance starts that deletes them.

@@ -16,6 +16,7 @@ const SHARDS: &[(&str, &[&str])] = &[
             "turn_ends",
             "place_disputes",
             "performances",
+            "hold_extensions",
             "reservations",
             "seats",
             "payments",

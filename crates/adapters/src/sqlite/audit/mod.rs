@@ -138,7 +138,7 @@ impl AuditSource for SqliteAudit {
     }
 
     fn performances(&self) -> Rows<PerformanceRow> {
-        self.stream(Vec::new(), performance::performances)
+        self.stream(Vec::new(), |db, after| performance::performances(db, after))
     }
 
     fn extensions(&self) -> Rows<ExtendedRow> {

@@ -12,7 +12,7 @@ use super::super::values::{Sql, instant, uuid};
 use super::{GROUP, cursor_after, event_by_id, ids_after, read_event};
 
 /// Counts each table once for a group of performances.
-pub(super) fn performances(db: &Connection, after: &Vec<u8>) -> Sql<(Vec<PerformanceRow>, Option<Vec<u8>>)> {
+pub(super) fn performances(db: &Connection, after: &[u8]) -> Sql<(Vec<PerformanceRow>, Option<Vec<u8>>)> {
     let sql = "SELECT performance_id FROM performances WHERE performance_id > ?1 ORDER BY performance_id LIMIT ?2";
     let ids = ids_after(db, sql, after)?;
     let (Some(first), Some(last)) = (ids.first(), ids.last()) else { return Ok((Vec::new(), None)) };

@@ -9,7 +9,7 @@ use crate::support::{ONSALE, audit, start, text};
 use crate::{BY_SECRET, bearer};
 
 /// Every admin call of the OpenAPI document, with ids of existing objects.
-async fn calls(sale: &Sale, concert: &str, lecture: &str) -> Vec<Call> {
+async fn calls(sale: &Sale, [concert, performance, lecture]: [&str; 3]) -> Vec<Call> {
     let document = sale.caller.get("/openapi.json").expect(200).await;
     let mut calls = Vec::new();
     for (template, operations) in document["paths"].as_object().unwrap() {
@@ -17,6 +17,7 @@ async fn calls(sale: &Sale, concert: &str, lecture: &str) -> Vec<Call> {
             continue;
         }
         let path = template.replace("{concertId}", concert).replace("{lectureId}", lecture);
+        let path = path.replace("{performanceId}", performance);
         for (method, operation) in operations.as_object().unwrap() {
             let method: Method = method.to_uppercase().parse().unwrap();
             let body = &operation["requestBody"]["content"]["application/json"]["example"];
@@ -24,7 +25,7 @@ async fn calls(sale: &Sale, concert: &str, lecture: &str) -> Vec<Call> {
             calls.push(if body.is_null() { call } else { call.json(body) });
         }
     }
-    assert_eq!(calls.len(), 6, "as many as the contract has");
+    assert_eq!(calls.len(), 10, "as many as the contract has");
     calls
 }
 
@@ -40,24 +41,26 @@ async fn lists(sale: &Sale) -> Value {
 async fn admin_calls_refuse_every_other_key() {
     let sale = start(&[]).await;
     let (concert, lecture) = (sale.concert(&room(10)).await, sale.lecture(5).await);
+    let performance = sale.performance(&concert, &Value::Null).await;
+    let ids = [&*concert, &performance, &lecture];
     let before = lists(&sale).await;
     let right = "an-admin-key-for-tests-only";
     let (shorter, longer) = (&right[..right.len() - 1], format!("{right}x"));
-    for call in calls(&sale, &concert, &lecture).await {
+    for call in calls(&sale, ids).await {
         call.refused(401, "admin-key-invalid").await;
     }
     for wrong in ["", "x", "AN-ADMIN-KEY-FOR-TESTS-ONLY", shorter, &longer] {
-        for call in calls(&sale, &concert, &lecture).await {
+        for call in calls(&sale, ids).await {
             call.bearer(wrong).refused(401, "admin-key-invalid").await;
         }
     }
     for header in [right.to_owned(), format!("Basic {right}"), format!("Bearer{right}")] {
-        for call in calls(&sale, &concert, &lecture).await {
+        for call in calls(&sale, ids).await {
             call.header("authorization", &header).refused(401, "admin-key-invalid").await;
         }
     }
     assert_eq!(lists(&sale).await, before, "nothing was made");
-    for call in calls(&sale, &concert, &lecture).await {
+    for call in calls(&sale, ids).await {
         let reply = sale.admin(call).send().await;
         assert!(reply.status.is_success(), "{reply:?}");
     }
@@ -70,11 +73,11 @@ async fn without_an_admin_key_admin_calls_answer_404() {
     let sale = Sale { caller: instance.caller().await, instance };
     let unknown = "019ab3c0-7a10-7d5e-9f44-2f6d0c1b8a01";
     for bearer in ["", "x", "an-admin-key-for-tests-only"] {
-        for call in calls(&sale, unknown, unknown).await {
+        for call in calls(&sale, [unknown; 3]).await {
             call.bearer(bearer).refused(404, "not-found").await;
         }
     }
-    for call in calls(&sale, unknown, unknown).await {
+    for call in calls(&sale, [unknown; 3]).await {
         call.refused(404, "not-found").await;
     }
     assert_eq!(lists(&sale).await, json!([[], []]));
@@ -84,7 +87,9 @@ async fn without_an_admin_key_admin_calls_answer_404() {
 async fn a_bearer_of_a_user_is_refused_by_admin_calls() {
     let sale = start(&BY_SECRET).await;
     let (concert, lecture) = (sale.concert(&room(10)).await, sale.lecture(5).await);
-    for call in calls(&sale, &concert, &lecture).await {
+    let performance = sale.performance(&concert, &Value::Null).await;
+    let ids = [&*concert, &performance, &lecture];
+    for call in calls(&sale, ids).await {
         call.bearer(&bearer("ada")).refused(401, "admin-key-invalid").await;
     }
     // The admin key is not a bearer of a user either.

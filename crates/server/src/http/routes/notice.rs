@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use onsale_domain::concert::Notice;
-use schemars::{JsonSchema, Schema, SchemaGenerator};
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
 
@@ -49,7 +49,8 @@ impl JsonSchema for NoticeField {
     }
 
     fn json_schema(generator: &mut SchemaGenerator) -> Schema {
-        Option::<NoticeBody>::json_schema(generator)
+        // `oneOf`, because the `anyOf` with null of a member that may be left out is reduced to the member.
+        json_schema!({"oneOf": [generator.subschema_for::<NoticeBody>(), {"type": "null"}]})
     }
 }
 

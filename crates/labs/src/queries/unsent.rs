@@ -41,6 +41,6 @@ pub(crate) const UNSENT: &[(&str, &str)] = &[
     ("dead_letters::DIED", REFUSED),
     ("outbox::DEAD", REFUSED),
     ("room_statements::NAME", REDIS),
-    ("waiting_room::DISPUTE", REDIS),
+    ("room_statements::DISPUTE", REDIS),
     ("stored::missing_parents::SELECT", "the audit finds a row without its parent"),
 ];

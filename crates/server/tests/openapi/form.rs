@@ -112,7 +112,13 @@ async fn bodies_take_what_they_name_and_nothing_else() {
                 assert_eq!(schema.get("additionalProperties"), Some(&json!(false)), "{call}: {schema:?}");
                 assert!(!schema["properties"].as_object().unwrap().is_empty(), "{call}: {schema:?}");
             }
-            assert!(!json!(schema).to_string().contains("\"null\""), "{call}: a member without a value is left out");
+            // But for the members that null clears, which say so. Each schema around this one is checked too.
+            if json!(schema) == json!({"type": "null"}) {
+                continue;
+            }
+            let text = json!(schema).to_string();
+            let clears = text.contains("null removes it") || text.contains("null for none");
+            assert!(clears || !text.contains("\"null\""), "{call}: a member without a value is left out");
         }
     }
     assert!(bodies > 20, "{bodies}");

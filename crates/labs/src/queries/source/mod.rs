@@ -117,7 +117,8 @@ pub(crate) fn named<'a>(statements: &'a [Statement], name: &str) -> Outcome<&'a 
 pub(crate) fn settings(sender: Sender) -> Outcome<String> {
     let role = match sender {
         Sender::Lane => "Lane",
-        Sender::Reader | Sender::Follower => "Reader",
+        Sender::Reader => "Reader",
+        Sender::Follower => "Follower",
         Sender::Relay | Sender::Retention => "Outbox",
         Sender::Audit => "Audit",
         Sender::Tool => "Tool",

@@ -41,6 +41,11 @@ pub(super) fn word_of(token: Option<&TokenTree>) -> Option<String> {
     if let Some(TokenTree::Ident(word)) = token { Some(word.to_string()) } else { None }
 }
 
+/// Whether a token can stand in the path before the name of a macro, as in `$crate::module::name!`.
+fn is_of_path(token: &TokenTree) -> bool {
+    matches!(token, TokenTree::Ident(_)) || [':', '$'].into_iter().any(|mark| is_mark(Some(token), mark))
+}
+
 /// A list between commas.
 fn split(tokens: TokenStream) -> Vec<Vec<TokenTree>> {
     let mut parts = vec![Vec::new()];
@@ -78,7 +83,9 @@ impl Macros {
             [literal @ TokenTree::Literal(_)] => text_of(literal).map(Value::Text),
             [mark @ TokenTree::Punct(_), rest @ ..] if is_mark(Some(mark), '&') => self.value(rest),
             [TokenTree::Group(group)] if group.delimiter() == Delimiter::Bracket => self.array(group),
-            [TokenTree::Ident(name), mark, TokenTree::Group(arguments)] if is_mark(Some(mark), '!') => {
+            [path @ .., TokenTree::Ident(name), mark, TokenTree::Group(arguments)]
+                if is_mark(Some(mark), '!') && path.iter().all(is_of_path) =>
+            {
                 self.call(&name.to_string(), arguments.stream())
             }
             _ => None,

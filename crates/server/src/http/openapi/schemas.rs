@@ -21,6 +21,7 @@ impl Schemas {
         let bodies = settings.for_deserialize().with_transform(RecursiveTransform(|schema: &mut Schema| {
             without_null(schema);
             plain(schema);
+            with_null(schema);
             closed(schema);
         }));
         Self { bodies: bodies.into_generator(), answers: answers.into_generator() }
@@ -52,6 +53,17 @@ fn without_null(schema: &mut Schema) {
     }
     if let Some(Value::Array(choices)) = members.get_mut("anyOf") {
         choices.retain(|choice| choice["type"] != "null");
+    }
+}
+
+/// A member that null clears has a `oneOf` with null, which was kept until here. Documents write all choices as `anyOf`.
+fn with_null(schema: &mut Schema) {
+    let Some(members) = schema.as_object_mut() else { return };
+    let has_null = |choices: &Value| choices.as_array().is_some_and(|all| all.contains(&json!({"type": "null"})));
+    if members.get("oneOf").is_some_and(has_null)
+        && let Some(choices) = members.remove("oneOf")
+    {
+        members.insert("anyOf".to_owned(), choices);
     }
 }
 

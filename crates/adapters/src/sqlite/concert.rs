@@ -303,15 +303,24 @@ pub(super) fn performance_count(db: &Connection, concert: ConcertId) -> Sql<u64>
         .query_row([concert.uuid().as_bytes()], |row| row.get(0))
 }
 
+/// The seats of a performance that no extension concerns. It has up to 100,000 seats, and extensions are rare.
+const SEATS: &str =
+    "SELECT reservation_id, held_until, sold, extended, NULL, seat FROM seats WHERE performance_id = ?1";
+
+/// The seats of a performance with extensions.
+const EXTENDED_SEATS: &str = concat!(
+    "SELECT reservation_id, held_until, sold, ",
+    further!("seats", "sold = 0"),
+    ", seat FROM seats WHERE performance_id = ?1"
+);
+
 pub(super) fn seat_rows(db: &Connection, performance: PerformanceId) -> Sql<SeatRows> {
     let id = performance.uuid().into_bytes();
     let (version, closed, is_extended) = db
         .prepare_cached("SELECT version, closed, extensions > 0 FROM performances WHERE performance_id = ?1")?
         .query_row([&id], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
-    // A performance has up to 100,000 seats, and extensions are rare.
-    let columns = if is_extended { SEAT } else { "reservation_id, held_until, sold, extended, NULL" };
     let seats = db
-        .prepare_cached(&format!("SELECT {columns}, seat FROM seats WHERE performance_id = ?1"))?
+        .prepare_cached(if is_extended { EXTENDED_SEATS } else { SEATS })?
         .query_map([&id], |row| Ok((row.get(5)?, read_seat(row, 0)?)))?
         .collect::<Sql<_>>()?;
     Ok(SeatRows { version, closed, seats })

@@ -20,7 +20,7 @@ const STEPS: [&str; 11] = [
     include_str!("migrations/0008_dead_letters.sql"),
     include_str!("migrations/0009_disputes.sql"),
     include_str!("migrations/0010_retired.sql"),
-    include_str!("migrations/0011_evening.sql"),
+    include_str!("migrations/0011_changes_of_a_sale.sql"),
 ];
 
 /// The version that introduced `event_positions`.

@@ -1,7 +1,7 @@
 //! The audit: an independent check of the data. It shares the row types with the rules and none of their code: it derives
 //! from the stored rows what the rules must have done.
 
-mod evening;
+mod change;
 mod event;
 mod family;
 mod lecture;
@@ -67,7 +67,7 @@ pub async fn audit(source: &dyn AuditSource) -> Result<Vec<Finding>, StoreError>
     findings.extend(seat::check(source, forgotten).await?);
     findings.extend(payment::check(source, forgotten).await?);
     findings.extend(room::check(source, forgotten).await?);
-    findings.push(evening::extensions(source, forgotten).await?);
+    findings.push(change::extensions(source, forgotten).await?);
     findings.extend(family::check(source).await?);
     findings.extend(event::check(source).await?);
     Ok(findings)

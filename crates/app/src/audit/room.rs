@@ -3,7 +3,7 @@
 use onsale_domain::time::Timestamp;
 
 use super::source::AuditSource;
-use super::{Finding, evening};
+use super::{Finding, change};
 use crate::store::StoreError;
 
 pub(super) async fn check(source: &dyn AuditSource, forgotten: Timestamp) -> Result<Vec<Finding>, StoreError> {
@@ -44,7 +44,7 @@ pub(super) async fn check(source: &dyn AuditSource, forgotten: Timestamp) -> Res
             format!("{concert}: {tokens} tokens were shown for places of other tokens, the first for place {place}")
         });
         users.check(row.users_twice == 0, || format!("{concert}: {} users", row.users_twice));
-        agreeing.check(evening::concert_agrees(&row, forgotten), || format!("{concert}: {:?}", row.concert_row));
+        agreeing.check(change::concert_agrees(&row, forgotten), || format!("{concert}: {:?}", row.concert_row));
         let right = u64::from(row.room.active) == row.turns
             && row.room.given_up == row.given_up
             && row.turns_uncalled == 0

@@ -7,7 +7,7 @@ use onsale_domain::time::Timestamp;
 use serde_json::Value;
 
 use super::source::{AuditSource, EventRow, ReservationRow, SeatRow};
-use super::{Finding, evening};
+use super::{Finding, change};
 use crate::calendar::parse_rfc3339;
 use crate::store::StoreError;
 
@@ -34,7 +34,7 @@ pub(super) async fn check(source: &dyn AuditSource, forgotten: Timestamp) -> Res
                 row.sold_seats, row.holds, row.extensions
             )
         });
-        agreeing.check(evening::agrees(&row), || {
+        agreeing.check(change::agrees(&row), || {
             let Performance { closed, sale_closed, .. } = row.performance;
             format!("{id}: closed {closed}, its sale {sale_closed} and {:?}", row.is_sale_closed)
         });

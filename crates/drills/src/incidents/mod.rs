@@ -1,8 +1,8 @@
 //! The incidents that can be caused here. Each has a page of its name in `docs/incidents`.
 
+mod buyers;
 mod database;
 mod delivery;
-mod evening;
 mod events;
 mod instances;
 mod load;
@@ -93,10 +93,10 @@ pub(crate) async fn run_named(name: &str, program: &Path, pace: Pace) -> Outcome
     match name {
         "database-away" => run(database::Away, program, pace).await,
         "disk-full" => run(database::DiskFull, program, pace).await,
-        "line-stands" => run(evening::LineStands, program, pace).await,
-        "all-not-ready" => run(evening::AllNotReady, program, pace).await,
-        "job-silent" => run(evening::JobSilent::default(), program, pace).await,
-        "holds-run-out" => run(evening::HoldsRunOut::default(), program, pace).await,
+        "line-stands" => run(buyers::LineStands, program, pace).await,
+        "all-not-ready" => run(buyers::AllNotReady, program, pace).await,
+        "job-silent" => run(buyers::JobSilent::default(), program, pace).await,
+        "holds-run-out" => run(buyers::HoldsRunOut::default(), program, pace).await,
         "failover" => run(database::Failover, program, pace).await,
         "wrong-clock" => run(database::WrongClock, program, pace).await,
         "redis-away" => run(redis::Away, program, pace).await,

@@ -5,9 +5,9 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a failed step ends the test")]
 
+mod buyers;
 mod compose;
 mod delivery;
-mod evening;
 mod events;
 mod everything;
 mod load;

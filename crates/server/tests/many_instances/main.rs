@@ -8,10 +8,10 @@
 mod admission;
 mod audited;
 mod catalogue;
+mod changes;
 mod clocks;
 mod closing;
 mod crowd;
-mod evening;
 mod keys;
 mod lectures;
 mod many;

@@ -104,14 +104,12 @@ fn event_by_id(db: &Connection, id: Uuid) -> Sql<Option<EventRow>> {
         .optional()
 }
 
-/// The change of a concert that gave it this version.
-fn event_of(db: &Connection, subject: &str, version: u64) -> Sql<Option<EventRow>> {
-    let sql = "SELECT type, subject, version, data FROM events
-               WHERE type = 'onsale.concert.changed.v1' AND subject = ?1 AND version = ?2";
-    if version == 0 {
-        return Ok(None);
-    }
-    db.prepare_cached(sql)?.query_row(params![subject, version], read_event).optional()
+/// The change of a concert that gave it a version.
+const CHANGE_OF_CONCERT: &str = "SELECT type, subject, version, data FROM events
+    WHERE type = 'onsale.concert.changed.v1' AND subject = ?1 AND version = ?2";
+
+fn change_of_concert(db: &Connection, concert: ConcertId, version: u64) -> Sql<Option<EventRow>> {
+    db.prepare_cached(CHANGE_OF_CONCERT)?.query_row(params![concert.to_string(), version], read_event).optional()
 }
 
 fn read_event(row: &Row<'_>) -> Sql<EventRow> {
@@ -269,7 +267,7 @@ fn one_room(db: &Connection, concert: ConcertId) -> Sql<Option<RoomRow>> {
     let dropped_to = count("SELECT places_dropped_to FROM rooms WHERE concert_id = ?1 AND ?2 >= 0")?;
     let past = |sql: &str| count_past(sql, dropped_to);
     let concert_row = concert_row::concert(db, concert)?;
-    let changed = concert_row.as_ref().map(|row| event_of(db, &concert.to_string(), row.version));
+    let changed = concert_row.as_ref().map(|row| change_of_concert(db, concert, row.version));
     Ok(Some(RoomRow {
         concert,
         concert_row,

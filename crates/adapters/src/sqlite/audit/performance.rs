@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use onsale_app::audit::source::{EventRow, ExtendedRow, ExtensionRow, PerformanceRow};
 use onsale_domain::ids::PerformanceId;
-use rusqlite::{Connection, Row, params};
+use rusqlite::{Connection, OptionalExtension, Row, params};
 use uuid::Uuid;
 
 use super::super::concert;
@@ -31,7 +31,6 @@ pub(super) fn performances(db: &Connection, after: &[u8]) -> Sql<(Vec<Performanc
         "SELECT performance_id, count(*), max(number) FROM hold_extensions WHERE performance_id BETWEEN ?1 AND ?2
          GROUP BY performance_id",
     )?;
-    let mut changed = last_changes(db)?;
     let mut rows = Vec::with_capacity(ids.len());
     for id in &ids {
         let id = PerformanceId::new(Uuid::from_bytes(*id));
@@ -46,7 +45,7 @@ pub(super) fn performances(db: &Connection, after: &[u8]) -> Sql<(Vec<Performanc
             holds: count(&held).0,
             extensions: count(&extended),
             is_sale_closed,
-            changed: changed.remove(&id.to_string()),
+            changed: last_change(db, id)?,
         });
     }
     Ok((rows, cursor_after(&ids)))
@@ -58,13 +57,12 @@ fn counts(db: &Connection, sql: &str, values: &[&dyn rusqlite::ToSql]) -> Sql<Ha
     statement.query_map(values, |row| Ok((uuid(row, 0)?, (row.get(1)?, row.get(2)?))))?.collect()
 }
 
-/// The event of the last change of each performance.
-fn last_changes(db: &Connection) -> Sql<HashMap<String, EventRow>> {
-    // With `max`, the other columns are of the same row.
-    let sql = "SELECT type, subject, max(version), data FROM events WHERE type = 'onsale.performance.changed.v1'
-               GROUP BY subject";
-    let mut statement = db.prepare_cached(sql)?;
-    statement.query_map([], read_event)?.map(|event| event.map(|event| (event.subject.clone(), event))).collect()
+/// The event of the last change of a performance.
+const LAST_CHANGE: &str = "SELECT type, subject, version, data FROM events
+    WHERE type = 'onsale.performance.changed.v1' AND subject = ?1 ORDER BY version DESC LIMIT 1";
+
+fn last_change(db: &Connection, id: PerformanceId) -> Sql<Option<EventRow>> {
+    db.prepare_cached(LAST_CHANGE)?.query_row([id.to_string()], read_event).optional()
 }
 
 /// A group of extensions begins after this performance and number.
@@ -91,4 +89,30 @@ pub(super) fn extensions(db: &Connection, (performance, number): &After) -> Sql<
     let last = rows.last().filter(|_| rows.len() == GROUP);
     let after = last.map(|row| (row.performance.uuid().as_bytes().to_vec(), row.extension.number));
     Ok((rows, after))
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a failed step ends the test")]
+mod tests {
+    use rusqlite::Connection;
+
+    use super::super::CHANGE_OF_CONCERT;
+    use super::LAST_CHANGE;
+    use crate::sqlite::schema::migrate;
+
+    /// The transaction of a group lasts as long as its slowest lookup, and a log may have ten million events.
+    #[test]
+    fn a_change_is_found_without_reading_the_log() {
+        let mut db = Connection::open_in_memory().unwrap();
+        migrate(&mut db).unwrap();
+        for sql in [CHANGE_OF_CONCERT, LAST_CHANGE] {
+            let mut plan = db.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).unwrap();
+            let values = rusqlite::params_from_iter(vec![None::<i64>; plan.parameter_count()]);
+            let lines: Vec<String> = plan.query_map(values, |row| row.get(3)).unwrap().map(Result::unwrap).collect();
+            assert!(
+                matches!(&lines[..], [line] if line.starts_with("SEARCH events USING INDEX events_of_changes (subject=?")),
+                "{lines:?}"
+            );
+        }
+    }
 }

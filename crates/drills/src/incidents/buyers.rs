@@ -1,4 +1,4 @@
-//! Incidents of an evening that no part causes: a forgotten pause, holds that run out, a task that hangs, no instance that is
+//! Incidents of a sale that no part causes: a forgotten pause, holds that run out, a task that hangs, no instance that is
 //! ready.
 
 use std::time::Duration;

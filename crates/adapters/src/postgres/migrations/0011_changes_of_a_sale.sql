@@ -1,4 +1,4 @@
--- What an operator needs in the evening of a sale: to extend holds, to close a sale or a performance, and to tell buyers why.
+-- What an operator needs while a sale runs: to extend holds, to close a sale or a performance, and to tell buyers why.
 --
 -- Servers of schema 10 may run next to this schema. They know neither extensions nor closes, so they must not decide anything
 -- about a performance or a room that has one. They write a new version and leave known_version as it is, and the constraints

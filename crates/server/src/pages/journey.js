@@ -1,6 +1,7 @@
 // One concert from entry to ticket: before the line, in line, in the hall, and after the payment.
 
 import { account, busily, notice, whoForm } from "./account.js";
+import { announcement } from "./announcement.js";
 import * as api from "./api.js";
 import { Connection } from "./connection.js";
 import { crowdCard } from "./crowd.js";
@@ -123,7 +124,9 @@ class Journey {
           h("button", { type: "button", class: "primary large", on: { click: enter } }, "Enter the waiting room"),
         ]
       : [h("h2", {}, "Who is coming?"), whoForm()];
-    fill(this.stage, h("section", { class: "card door" }, door), h("aside", {}, this.#crowdCard()));
+    const announced = announcement();
+    announced.show(this.concert);
+    fill(this.stage, h("section", { class: "card door" }, announced.element, door), h("aside", {}, this.#crowdCard()));
   }
 
   async enter() {

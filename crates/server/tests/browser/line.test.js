@@ -111,3 +111,16 @@ test("a notice and a closed sale are said in Korean and English, and taken back"
   await change({ notice: null });
   await line(page).getByText("Payment is back").waitFor({ state: "hidden" });
 });
+
+test("a notice is said at the door, before a visitor has entered", async (t) => {
+  const sale = await start(t);
+  const concert = await sale.concert();
+  const notice = { ko: "30분 늦게 시작합니다", en: "We begin 30 minutes later" };
+  await sale.admin("PATCH", `/admin/concerts/${concert.concertId}`, { notice, closed: true });
+  const page = await demo(t, await visitor(t), sale, { user: "ada", concert });
+  const door = page.locator("section.door");
+  await door.getByRole("button", { name: "Enter the waiting room" }).waitFor();
+  for (const text of Object.values(notice)) await door.getByText(text).waitFor();
+  await door.getByRole("button", { name: "Enter the waiting room" }).click();
+  await page.getByText("The sale of this concert is closed").first().waitFor();
+});

@@ -64,6 +64,18 @@ impl<K: Eq + Hash + Clone + Debug, V> Table<K, V> {
         }
     }
 
+    /// The row, to apply a change in memory that the store applies itself whenever it reads the row. It is saved only with
+    /// another change, so that what is written does not depend on which rows happen to be loaded.
+    ///
+    /// # Panics
+    /// As [`Table::get`].
+    pub fn apply(&mut self, key: &K) -> Option<&mut V> {
+        match self.rows.get_mut(key) {
+            Some(row) => row.value.as_mut(),
+            None => missing(key),
+        }
+    }
+
     /// Inserts a row, or replaces it.
     pub fn put(&mut self, key: K, value: V) {
         let stored = self.rows.get(&key).is_some_and(|row| row.stored);

@@ -178,20 +178,21 @@ impl Extend {
     }
 }
 
-/// Extends the holds that the unit of work has loaded or taken: later commands of the unit read these rows.
+/// Extends the holds that the unit of work has loaded or taken: later commands of the unit read these rows. What no command
+/// changes is not saved: the store applies extensions to what it reads.
 fn extend_loaded(rows: &mut Rows, performance: PerformanceId, at: Timestamp, seconds: u32) {
     let held = rows.reservations.values().filter(|(_, own)| own.performance == performance);
     let held: Vec<ReservationId> = held.filter(|(_, own)| own.status == Status::Held).map(|(id, _)| *id).collect();
     for id in held {
         // Its seats may not be loaded, and then they lack the extension.
         rows.lacking.insert(id);
-        let Some(reservation) = rows.reservations.change(&id) else { continue };
+        let Some(reservation) = rows.reservations.apply(&id) else { continue };
         reservation.end_at(reservation.end().after([(at, seconds)]));
     }
     let seats = rows.seats.values().filter(|((of, _), seat)| *of == performance && !seat.sold);
     let seats: Vec<(PerformanceId, u32)> = seats.map(|(key, _)| *key).collect();
     for key in seats {
-        let Some(seat) = rows.seats.change(&key) else { continue };
+        let Some(seat) = rows.seats.apply(&key) else { continue };
         seat.end_at(seat.end().after([(at, seconds)]));
     }
 }

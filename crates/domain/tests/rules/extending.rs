@@ -1,6 +1,6 @@
 //! Extending holds: every hold that is live at the decision's instant lasts longer, and no other.
 
-use onsale_domain::concert::{Expire, HoldEnd, Performance, lapsed_up_to};
+use onsale_domain::concert::{Expire, Extend, HoldEnd, HoldsCounted, Performance, Rewrite, lapsed_up_to};
 use onsale_domain::ids::Mint;
 use onsale_domain::rows::Rows;
 use onsale_domain::time::Timestamp;
@@ -347,6 +347,36 @@ fn a_wrong_count_of_holds_stops_no_settlement() {
     let mut cx = Context { at: hold.held_until, ids: &mut ids, hold_seconds: 300 };
     assert_eq!(Expire { reservations: vec![hold.id] }.decide(&mut rows, &mut cx), Ok(1));
     assert_eq!(rows.performances.get(&hold.performance).and_then(|performance| performance.holds), Some(0));
+}
+
+/// Which holds a unit of work happens to have loaded changes nothing in what is stored.
+#[test]
+fn an_extension_saves_no_row_of_a_hold() {
+    let mut stage = opened();
+    stage.play("0 ann holds 1 as x => held 1000 until 300");
+    let tables = &stage.world.tables;
+    let hold = tables.reservations.values().next().expect("a hold");
+    let mut rows = Rows::default();
+    rows.performances.load(hold.performance, tables.performances.get(&hold.performance).cloned());
+    rows.rooms.load(hold.concert, tables.rooms.get(&hold.concert).cloned());
+    rows.reservations.load(hold.id, Some(hold.clone()));
+    let seat = (hold.performance, 1);
+    rows.seats.load(seat, tables.seats.get(&seat).cloned());
+    let ending = vec![(hold.id, hold.held_until)];
+    rows.counted.insert(hold.performance, HoldsCounted { at: hold.held_at, held: None, lapsed: 0, ending });
+    let mut ids = Mint::new(Seeded(8));
+    let mut cx = Context { at: hold.held_at, ids: &mut ids, hold_seconds: 300 };
+    let extend =
+        Extend { concert: hold.concert, performance: Some(hold.performance), seconds: 60, reason: "late".into() };
+    assert_eq!(extend.decide(&mut rows, &mut cx).map(|extended| extended.holds), Ok(1));
+    let later = hold.held_until.plus_seconds(60);
+    assert_eq!(rows.reservations.get(&hold.id).map(|own| own.held_until), Some(later), "later commands see it");
+    assert_eq!(rows.seats.get(&seat).map(|own| own.held_until), Some(later));
+    assert_eq!((rows.reservations.changed().count(), rows.seats.changed().count()), (0, 0), "and nothing is written");
+    // Unless a later command of the unit of work writes it.
+    let rewrite = Rewrite { performance: hold.performance, reservations: vec![hold.id], done_to: None };
+    assert_eq!(rewrite.decide(&mut rows, &mut cx), Ok(1));
+    assert_eq!((rows.reservations.changed().count(), rows.seats.changed().count()), (1, 1));
 }
 
 #[test]

@@ -165,10 +165,9 @@ impl Task<'_> {
     fn groups(&self, sale: &Sale<'_>) -> Vec<Group> {
         let group = |name, processes| Group { name, processes, with_children: false };
         let mut groups = vec![group("onsale", instances(sale))];
-        if let (Some(postgres), Some(redis)) = (sale.postgres, &sale.redis) {
-            groups.push(Group { with_children: true, ..group("postgres", postgres.processes()) });
-            groups.push(group("redis", redis.ids()));
-        }
+        groups
+            .extend(sale.postgres.map(|server| Group { with_children: true, ..group("postgres", server.processes()) }));
+        groups.extend(sale.redis.as_ref().map(|redis| group("redis", redis.ids())));
         // Servers are children of this process, so children do not count. This process has run for a while, and counts from
         // the first reading; Gatling is named when it starts, and counts from its own start.
         let generator = if self.gatling.is_some() { Vec::new() } else { vec![std::process::id()] };

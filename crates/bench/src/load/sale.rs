@@ -30,18 +30,24 @@ const PERFORMANCES_MAX: u32 = 20;
 pub(super) enum Deployment {
     /// One instance on a file.
     Sqlite,
+    /// One instance on a Postgres, without Redis. Only on request.
+    Postgres,
     /// Three instances on one Postgres and one Redis.
     Shared,
 }
 
 impl Deployment {
-    /// All deployments, in the order in which they are measured.
-    pub(super) const ALL: [Self; 2] = [Self::Sqlite, Self::Shared];
+    /// All deployments.
+    pub(super) const ALL: [Self; 3] = [Self::Sqlite, Self::Postgres, Self::Shared];
+
+    /// Those that are measured if none is named, in this order.
+    pub(super) const USUAL: [Self; 2] = [Self::Sqlite, Self::Shared];
 
     /// Its name on the command line.
     pub(super) fn name(self) -> &'static str {
         match self {
             Self::Sqlite => "sqlite",
+            Self::Postgres => "postgres",
             Self::Shared => "shared",
         }
     }
@@ -88,7 +94,7 @@ impl<'m> Sale<'m> {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
         let is_shared = deployment == Deployment::Shared;
         let redis = is_shared.then(|| runtime.block_on(Redis::start(Keeps::Nothing)));
-        let postgres = if is_shared { Some(machine.postgres()?) } else { None };
+        let postgres = if deployment == Deployment::Sqlite { None } else { Some(machine.postgres()?) };
         let hold_seconds = scenario.hall("holdSeconds").to_string();
         let mut environment = vec![
             ("ONSALE_TRUSTED_PROXIES".to_owned(), "127.0.0.1".to_owned()),

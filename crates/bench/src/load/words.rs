@@ -102,7 +102,7 @@ pub(crate) fn read(words: &[String], is_tiny: bool, (factors, document, program)
         }
     }
     if given.deployments.is_empty() {
-        given.deployments = Deployment::ALL.to_vec();
+        given.deployments = Deployment::USUAL.to_vec();
     }
     if given.generators.is_empty() {
         given.generators = vec![Generator::Rust, Generator::Gatling];

@@ -37,10 +37,9 @@ pub(super) enum Deployment {
 }
 
 impl Deployment {
-    /// All deployments.
     pub(super) const ALL: [Self; 3] = [Self::Sqlite, Self::Postgres, Self::Shared];
 
-    /// Those that are measured if none is named, in this order.
+    /// The deployments that are measured if none is named, in this order.
     pub(super) const USUAL: [Self; 2] = [Self::Sqlite, Self::Shared];
 
     /// Its name on the command line.

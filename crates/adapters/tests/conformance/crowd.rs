@@ -27,18 +27,18 @@ struct Crowd {
     dice: Dice,
 }
 
-/// Answers a batch. On a busy machine another instance may hold a lock for longer than a lane waits: the desk runs the batch
-/// again then, and so does this.
+/// Answers a batch. On a busy machine another instance may hold a lock for longer than a lane waits, and one may use a key or a
+/// place at the same time and commit first: the desk runs the batch again then, and so does this.
 async fn answer_at_last(lane: &mut Lane, batch: &[Request]) -> Vec<Answer> {
     let answering = async {
         loop {
             match lane.answer(batch).await {
-                Err(StoreError::Locked(_)) => {}
+                Err(StoreError::Locked(_) | StoreError::Conflict(_)) => {}
                 answers => return answers.expect("a unit of work"),
             }
         }
     };
-    tokio::time::timeout(PATIENCE, answering).await.expect("no lock lasts")
+    tokio::time::timeout(PATIENCE, answering).await.expect("no lock and no conflict lasts")
 }
 
 impl Crowd {

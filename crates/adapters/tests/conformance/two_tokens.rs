@@ -1,12 +1,14 @@
 //! Two tokens for one place that Redis handed out twice: one of them keeps it, at any order of holds and steps.
 
+use std::cell::Cell;
+
 use onsale_app::store::StoreError;
 use onsale_domain::Refusal;
 use onsale_domain::concert::Performance;
 use onsale_domain::ids::{ConcertId, TokenId};
 use onsale_domain::leaving::Leave;
 use onsale_domain::waiting_room::{HandOut, Memory, Request as Asked, Settings, Step, Token};
-use onsale_testing::without;
+use onsale_testing::{PATIENCE, without};
 use uuid::Uuid;
 
 use crate::bed::{Bed, on_each_database};
@@ -219,15 +221,16 @@ async fn a_hold_and_a_step_of_the_same_token_do_not_disturb_each_other() {
 }
 
 /// Saves a unit of work while another transaction has written the row of place 1 and not committed it. Commits that one once
-/// the save waits for it, and returns what the save returned.
-async fn during_a_write(bed: &Bed, written_by: &Token, command: AnyCommand) -> Result<(), StoreError> {
+/// the save waits for it, and returns what the save returned: `Locked` if the commit came later than a lane waits for a lock.
+async fn saved_meanwhile(bed: &Bed, written_by: &Token, command: AnyCommand) -> Result<(), StoreError> {
     let Bed::Postgres(database) = bed else { unreachable!("only Postgres has writers at the same time") };
+    // Connected in advance: the server ends a unit of work that is idle for long.
+    let (other, observer) = (database.sql().await, database.sql().await);
     let store = bed.store().await;
     let mut lane = Lane::new(&*store, 21).await;
     let requests = [Request::from(command)];
     let mut unit = lane.load(&requests).await.unwrap();
     lane.decide(&requests, &mut unit);
-    let (other, observer) = (database.sql().await, database.sql().await);
     let insert = format!(
         "BEGIN; INSERT INTO places (concert_id, place, user_id, token_id, issued_at, standing)
             VALUES ('{}', 1, '{}', '{}', {}, 'REPLACED')",
@@ -237,13 +240,34 @@ async fn during_a_write(bed: &Bed, written_by: &Token, command: AnyCommand) -> R
         written_by.issued_at.as_millis(),
     );
     other.batch_execute(&insert).await.unwrap();
+    let is_over = Cell::new(false);
+    let save = async {
+        let saved = lane.writer.save(&unit).await;
+        is_over.set(true);
+        saved
+    };
     let commit = async {
         let waits = "SELECT EXISTS (SELECT FROM pg_locks WHERE NOT granted AND locktype = 'transactionid'
             AND pid <> pg_backend_pid() AND (SELECT datname FROM pg_stat_activity a WHERE a.pid = pg_locks.pid) = current_database())";
-        while !observer.query_one(waits, &[]).await.unwrap().get::<_, bool>(0) {}
+        while !is_over.get() && !observer.query_one(waits, &[]).await.unwrap().get::<_, bool>(0) {}
         other.batch_execute("COMMIT").await.unwrap();
     };
-    tokio::join!(lane.writer.save(&unit), commit).0
+    tokio::join!(save, commit).0
+}
+
+/// The same with a sale of its own, and with another one as long as the machine is too busy to commit in time.
+async fn during_a_write(command: impl Fn(&Twice) -> AnyCommand) -> (Bed, Twice, Result<(), StoreError>) {
+    let trying = async {
+        loop {
+            let bed = Bed::postgres().await;
+            let twice = Twice::new(&bed).await;
+            match saved_meanwhile(&bed, &twice.owner, command(&twice)).await {
+                Err(StoreError::Locked(_)) => {}
+                saved => return (bed, twice, saved),
+            }
+        }
+    };
+    tokio::time::timeout(PATIENCE, trying).await.expect("a commit in time")
 }
 
 #[tokio::test]
@@ -252,10 +276,12 @@ async fn a_hold_and_a_step_of_the_same_token_do_not_conflict_while_one_is_uncomm
         return;
     }
     for the_step_waits in [true, false] {
-        let bed = Bed::postgres().await;
-        let twice = Twice::new(&bed).await;
-        let waiting = if the_step_waits { twice.step(&[&twice.owner]) } else { twice.hold(&twice.owner, 1) };
-        during_a_write(&bed, &twice.owner, waiting).await.unwrap();
+        let waiting = |twice: &Twice| match the_step_waits {
+            true => twice.step(&[&twice.owner]),
+            false => twice.hold(&twice.owner, 1),
+        };
+        let (_bed, twice, saved) = during_a_write(waiting).await;
+        saved.unwrap();
         twice.assert_the_owner_keeps_it().await;
     }
 }
@@ -266,10 +292,11 @@ async fn a_hold_or_a_step_of_another_token_conflicts_with_an_uncommitted_one() {
         return;
     }
     for the_step_waits in [true, false] {
-        let bed = Bed::postgres().await;
-        let twice = Twice::new(&bed).await;
-        let waiting = if the_step_waits { twice.step(&[&twice.second]) } else { twice.hold(&twice.second, 1) };
-        let saved = during_a_write(&bed, &twice.owner, waiting).await;
+        let waiting = |twice: &Twice| match the_step_waits {
+            true => twice.step(&[&twice.second]),
+            false => twice.hold(&twice.second, 1),
+        };
+        let (_bed, twice, saved) = during_a_write(waiting).await;
         assert!(is_conflict(&saved), "{saved:?}");
         twice.assert_the_owner_keeps_it().await;
     }

@@ -183,12 +183,12 @@ fn old(log: &mut Log, dice: &mut Dice) -> bool {
 fn waiting_again(log: &mut Log, dice: &mut Dice) -> bool {
     let Some(number) = some(log, dice, |record| record.active_until.is_some()) else { return false };
     let record = &mut log.records[number];
-    // As the answer of a moment later.
+    // As the answer of a moment later, and of a later instant: a turn may begin in the millisecond in which it is shown.
     record.sent = record.answered;
     let later = Record {
         standing: Some(Standing::Waiting),
         position: 1_u32.try_into().ok(),
-        as_of: Some(log.began_at + i64::try_from(record.answered / 1_000).unwrap()),
+        as_of: Some(log.began_at + i64::try_from(record.answered / 1_000).unwrap() + 1),
         active_until: None,
         answered: record.answered + 1_000,
         ..*record

@@ -149,6 +149,7 @@ impl Task<'_> {
             seats: sale.seats,
             places: self.scenario.lecture().unwrap_or(0),
             killed_at: seen.killed_at,
+            back_at: seen.back_at,
             arriving: seen.arriving,
             last_stage: seen.last_stage,
             judges_speed: self.judges_speed,
@@ -191,11 +192,13 @@ impl Task<'_> {
                 let from = micros_since(crowd.log_began);
                 sale.kill_all_and_restart()?;
                 watch.replace("onsale", instances(sale));
-                Ok::<_, Box<dyn std::error::Error + Send + Sync>>((from, micros_since(crowd.log_began)))
+                let back_at = began.elapsed().as_secs_f64();
+                Ok::<_, Box<dyn std::error::Error + Send + Sync>>((from, micros_since(crowd.log_began), back_at))
             });
             (running.join().map_err(|_| "the generator panicked"), fault.transpose())
         });
-        if let Some((from, until)) = fault? {
+        let fault = fault?;
+        if let Some((from, until, _)) = fault {
             // Answers that were under way when the instances died may arrive later, or never.
             log.faults.push(Fault {
                 lost: Lost::Time,
@@ -213,6 +216,7 @@ impl Task<'_> {
             arriving: crowd.arriving(),
             last_stage,
             killed_at: kill_at,
+            back_at: fault.map(|(_, _, back_at)| back_at),
         })
     }
 }
@@ -227,6 +231,8 @@ struct Level {
     arriving: Duration,
     last_stage: f64,
     killed_at: Option<f64>,
+    /// When all instances were started again.
+    back_at: Option<f64>,
 }
 
 /// What all crowds of a run left behind.
@@ -238,6 +244,7 @@ struct Seen {
     arriving: Duration,
     last_stage: f64,
     killed_at: Option<f64>,
+    back_at: Option<f64>,
     /// The highest rate at which all objectives held without a failed or shed request.
     knee: f64,
 }
@@ -254,7 +261,7 @@ impl Seen {
         let offset = u32::try_from((level.began - began).as_millis()).unwrap_or(u32::MAX);
         level.answers.samples.iter_mut().for_each(|sample| sample.at = sample.at.saturating_add(offset));
         self.arriving = level.began - began + level.arriving;
-        (self.last_stage, self.killed_at) = (level.last_stage, level.killed_at);
+        (self.last_stage, self.killed_at, self.back_at) = (level.last_stage, level.killed_at, level.back_at);
         self.persons += level.persons;
         self.answers.merge(level.answers);
         holds

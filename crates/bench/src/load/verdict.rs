@@ -36,6 +36,8 @@ pub(super) struct Evidence<'a> {
     pub(super) places: u32,
     /// When all instances were killed, in seconds after the begin.
     pub(super) killed_at: Option<f64>,
+    /// When all of them were started again.
+    pub(super) back_at: Option<f64>,
     /// How long persons arrived, and when the last stage began, in seconds.
     pub(super) arriving: Duration,
     pub(super) last_stage: f64,
@@ -125,8 +127,11 @@ impl Evidence<'_> {
     /// Whether an answer is a failure that nothing excuses. While all instances are dead, there is none.
     fn is_failure(&self, sample: &Sample) -> bool {
         let at = f64::from(sample.at) / 1_000.0;
+        // How fast a machine starts the instances again is a part of its speed.
+        let ended = if self.judges_speed { self.killed_at } else { self.back_at };
         // A request that was sent before the end may be answered by nothing.
-        let is_excused = self.killed_at.is_some_and(|killed| (killed - 15.0..killed + RECOVERS_SECONDS).contains(&at));
+        let excused = self.killed_at.zip(ended).map(|(killed, ended)| killed - 15.0..ended + RECOVERS_SECONDS);
+        let is_excused = excused.is_some_and(|excused| excused.contains(&at));
         sample.kind() == Kind::Failed && !is_excused
     }
 
@@ -233,6 +238,15 @@ mod tests {
     }
 
     fn judged(name: &str, answers: &Answers, killed_at: Option<f64>) -> Verdict {
+        judged_with(name, answers, (killed_at, killed_at), true)
+    }
+
+    fn judged_with(
+        name: &str,
+        answers: &Answers,
+        (killed_at, back_at): (Option<f64>, Option<f64>),
+        judges_speed: bool,
+    ) -> Verdict {
         let scenarios = Scenarios::read().unwrap();
         let scenario = scenarios.all().into_iter().find(|scenario| scenario.name() == name).unwrap();
         let liveness = Liveness { is_alive: true, probes: 1, ..Liveness::default() };
@@ -245,9 +259,10 @@ mod tests {
             seats: 2,
             places: 30,
             killed_at,
+            back_at,
             arriving: Duration::from_secs(60),
             last_stage: 40.0,
-            judges_speed: true,
+            judges_speed,
         }
         .judge()
     }
@@ -285,6 +300,15 @@ mod tests {
         assert_eq!(judged("stampede", &failed(20_000), Some(18.0)).word(), "ok");
         assert_eq!(judged("stampede", &failed(29_000), Some(18.0)).word(), "missed");
         assert_eq!(judged("stampede", &failed(20_000), None).word(), "missed");
+    }
+
+    #[test]
+    fn a_slow_restart_excuses_failures_where_speed_does_not_count() {
+        let failed = |at| Answers { samples: vec![sample(at, Call::Poll, 0, "", 1)], ..Answers::default() };
+        let word = |at, judges_speed| {
+            judged_with("stampede", &failed(at), (Some(18.0), Some(30.0)), judges_speed).word()
+        };
+        assert_eq!([word(39_000, false), word(41_000, false), word(39_000, true)], ["ok", "missed", "missed"]);
     }
 
     #[test]

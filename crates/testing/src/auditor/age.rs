@@ -1,4 +1,5 @@
-//! Age: a position is not older than the limit while the room's home answers, and never from the future.
+//! Age: an answer is not older than the limit while the room's home answers, and never from the future. A turn is shown as
+//! of a moment before its end.
 
 use super::{Log, Lost, Report, Rule};
 
@@ -14,7 +15,7 @@ pub(super) fn check(log: &Log, report: &mut Report) {
             report.broken(Rule::Age, log, || format!("the answer is {ahead} ms ahead of its time"), &[*record]);
         }
         // The server may have read the position at any moment of the call. The request time is the most lenient choice.
-        let age = log.earliest(record.sent) - as_of;
+        let age = log.earliest(record.sent) - record.active_until.map_or(as_of, |until| as_of.min(until - 1));
         let excused = windows.iter().any(|(from, until)| as_of <= *until && log.latest(record.answered) >= *from);
         if excused {
             continue;

@@ -6,7 +6,7 @@
 //! admissions come at once. Admissions are compared only with each other, all by the room's clock, so the only
 //! uncertain admissions are those that no answer shows.
 
-use super::lives::{Life, Lives, Told};
+use super::lives::{Life, Lives, Told, described_at};
 use super::{Log, Record, Report, Rule, Standing};
 
 const SECOND: i64 = 1_000;
@@ -24,11 +24,12 @@ fn cap(log: &Log, lives: &Lives<'_>, admitted: &[(&Life, Told)], report: &mut Re
     // one turn ends when another begins, the end counts first.
     let mut steps: Vec<(i64, bool, Record)> = Vec::new();
     for (life, told) in admitted {
-        // After its own end a turn does not run, even if an instance that has not learned of the end still reports it.
+        // After its own end a turn does not run, even if an instance that has not learned of the end still reports it. An
+        // answer that comes just after the end of the time that it names describes the moment before this end.
         let active = |record: &&Record| record.standing == Some(Standing::Active) && record.sent < life.ended_after;
         let active = lives.records(life).filter(active);
         let Some(last) = active.max_by_key(|record| record.sent) else { continue };
-        let (begins, ends) = (told.at + 1, log.earliest(last.sent));
+        let (begins, ends) = (told.at + 1, described_at(log, last));
         if begins < ends {
             steps.extend([(begins, true, *last), (ends, false, *last)]);
         }

@@ -93,10 +93,15 @@ impl<'a> Lives<'a> {
     }
 }
 
-/// The earliest instant that an answer may describe: a position names its instant, all other fields are as of the call.
+/// The earliest instant that an answer may describe: a position names its instant, all other fields are as of the call. A
+/// turn that has just ended may be shown as of the moment before its end.
 pub(super) fn described_at(log: &Log, record: &Record) -> i64 {
-    let named = record.as_of.filter(|_| record.standing == Some(Standing::Waiting));
-    named.unwrap_or_else(|| log.earliest(record.sent))
+    let called = log.earliest(record.sent);
+    match record.standing {
+        Some(Standing::Waiting) => record.as_of.unwrap_or(called),
+        Some(Standing::Active) => record.active_until.map_or(called, |until| called.min(until - 1)),
+        _ => called,
+    }
 }
 
 /// Returns `None` if no answer shows the token: a client invented it.

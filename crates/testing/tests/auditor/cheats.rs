@@ -87,6 +87,21 @@ fn more_turns_than_may_run() {
 }
 
 #[test]
+fn a_turn_that_ends_may_be_shown_as_of_before_its_end_for_a_moment() {
+    // Cyd's ends 62.220 seconds after the beginning, and Gil's begins. Eve's runs on.
+    for (sent, sound) in [(62_400, true), (62_500, false)] {
+        let mut log = honest();
+        add(&mut log, (0, Asked::Enter, 201), ("gil", 7), (62_225, 62_240), Told::Active(62_230));
+        add(&mut log, POLL, ("cyd", 3), (sent, sent + 10), Told::Active(2_220));
+        add(&mut log, POLL, ("eve", 5), (62_600, 62_610), Told::Active(12_000));
+        add(&mut log, POLL, ("gil", 7), (62_600, 62_610), Told::Active(62_230));
+        let report = audit(&log);
+        assert!(!report.breaks(Rule::Cap), "{report}");
+        assert_eq!(report.is_sound(), sound, "{report}");
+    }
+}
+
+#[test]
 fn more_admissions_than_a_second_may_have() {
     caught(Rule::Rate, &["ann", "bob"], |log| {
         let active_until = sent(log, 1_100).active_until.unwrap() - 2;

@@ -139,8 +139,12 @@ fn lasting_turns(log: &mut Log, _: &mut Dice) -> bool {
     all.sort_unstable();
     let many = log.room.max_active as usize + 1;
     let Some((last, ..)) = all.get(many - 1).copied() else { return false };
-    let until = u64::try_from(last - log.began_at - i64::from(log.room.active_seconds) * 1_000).unwrap() * 1_000;
-    // Each of them gets the answer, a second after the last admission, that the turn still runs.
+    let lasts = i64::from(log.room.active_seconds) * 1_000;
+    let until = u64::try_from(last - log.began_at - lasts).unwrap() * 1_000;
+    // Each of them gets the answer, a second after the last admission, that the turn still runs. It must not be over.
+    if all[0].0 <= last - lasts + 1_000 {
+        return false;
+    }
     for (_, token, ..) in &all[..many] {
         log.records.retain(|record| record.token != *token || !matches!(record.asked, Asked::Pay | Asked::Leave));
         let known = log.records.iter().find(|record| record.token == *token && record.active_until.is_some());

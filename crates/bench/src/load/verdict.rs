@@ -305,9 +305,8 @@ mod tests {
     #[test]
     fn a_slow_restart_excuses_failures_where_speed_does_not_count() {
         let failed = |at| Answers { samples: vec![sample(at, Call::Poll, 0, "", 1)], ..Answers::default() };
-        let word = |at, judges_speed| {
-            judged_with("stampede", &failed(at), (Some(18.0), Some(30.0)), judges_speed).word()
-        };
+        let word =
+            |at, judges_speed| judged_with("stampede", &failed(at), (Some(18.0), Some(30.0)), judges_speed).word();
         assert_eq!([word(39_000, false), word(41_000, false), word(39_000, true)], ["ok", "missed", "missed"]);
     }
 

@@ -41,7 +41,8 @@ pub(crate) async fn run<I: Incident>(mut incident: I, program: &Path, pace: Pace
     let mut scene = Scene::start(program, &incident.stage(), pace).await?;
     incident.prepare(&mut scene).await;
     timeline.note("the parts run");
-    let traffic = Traffic::start(&scene.balancer.base(), &scene.concert, &scene.performance);
+    let clients = scene.clients.clone();
+    let traffic = Traffic::start(&scene.balancer.base(), clients, &scene.concert, &scene.performance);
     traffic.sells(SOLD).await?;
     timeline.note(format!("{SOLD} buyers have paid"));
     timeline.cause();
@@ -54,8 +55,9 @@ pub(crate) async fn run<I: Incident>(mut incident: I, program: &Path, pace: Pace
             let seconds = traffic.sells(SOLD).await?;
             timeline.note(format!("{SOLD} more buyers have paid within {seconds:.1} s"));
             incident.end(&mut scene).await;
-            let all = traffic.finish().await?;
-            timeline.note(format!("{} payments were acknowledged, and all are there", all.sold));
+            let (all, lost) = traffic.finish().await?;
+            let account = incident.accounts_for(&scene, &lost)?;
+            timeline.note(format!("{} payments were acknowledged, and {account}", all.sold));
             Ok(Report { drill: I::NAME, signal: page.alert().unwrap_or("audit").to_owned(), to_signal, to_end, during })
         }
         // The buyers end with the runtime.

@@ -1,9 +1,11 @@
 //! Drills: each causes an incident on real servers, measures the seconds to its signal, performs the commands of its page in
 //! `docs/incidents`, checks the end, and audits the books.
 //!
-//! Modules in the order in which they build on each other: [`page`]; `shell`, `timeline`, `traffic`; `scene`, the small sale;
+//! Modules in the order in which they build on each other: [`page`]; `shell`, `timeline`, `clients`, `traffic`; `scene`, the small
+//! sale;
 //! `report`; `drill`, the course of all; `incidents`, what goes wrong.
 
+mod clients;
 mod drill;
 mod incidents;
 pub mod page;
@@ -19,7 +21,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 pub use incidents::NAMES;
 
-use incidents::{parts_of, run_named};
+use incidents::{lacks_limits, parts_of, run_named};
 use report::Report;
 use scene::Pace;
 
@@ -130,7 +132,10 @@ fn alone(name: &'static str, program: &Path, pace: Pace) -> Outcome<Report> {
 /// Whether this machine lacks a part of a drill. A line on standard error names it.
 fn is_left_out(name: &str) -> bool {
     let always = ["postgres", "redis", "haproxy", "prometheus"];
-    let missing = always.iter().chain(parts_of(name)).find(|part| onsale_testing::without(part));
+    let mut missing = always.iter().chain(parts_of(name)).copied().find(|part| onsale_testing::without(part));
+    if missing.is_none() && lacks_limits(name) {
+        missing = Some("control group that this process may make");
+    }
     if let Some(part) = missing {
         drop(writeln!(stderr(), "!! SKIPPED: the drill {name}: no {part}"));
     }

@@ -52,6 +52,11 @@ impl Shell {
         self.variables.push((name.to_owned(), value.to_string()));
     }
 
+    /// The text of a file that commands made; empty if there is none.
+    pub(crate) fn read(&self, name: &str) -> String {
+        std::fs::read_to_string(self.folder.path().join(name)).unwrap_or_default()
+    }
+
     /// Runs a command to its end.
     pub(crate) async fn run(&self, command: &str) -> Ran {
         let mut shell = Command::new("bash");

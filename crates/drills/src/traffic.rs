@@ -12,6 +12,7 @@ use tokio::sync::Mutex;
 use tokio::task::{JoinHandle, JoinSet};
 
 use crate::Outcome;
+use crate::clients::Clients;
 
 /// Interval between two arrivals.
 const ARRIVE_EVERY: Duration = Duration::from_millis(300);
@@ -45,8 +46,8 @@ pub(crate) struct Tally {
     pub(crate) refused: BTreeMap<String, u64>,
     /// The longest time of a request.
     pub(crate) slowest: Duration,
-    /// The payments that were acknowledged.
-    paid: Vec<String>,
+    /// The payments that were acknowledged, each with its user.
+    paid: Vec<(String, String)>,
 }
 
 impl Tally {
@@ -76,7 +77,9 @@ impl Tally {
 /// The sale that the buyers visit.
 #[derive(Clone)]
 struct Visit {
+    base: String,
     caller: Caller,
+    clients: Clients,
     concert: String,
     performance: String,
     tally: Arc<Mutex<Tally>>,
@@ -91,10 +94,10 @@ pub(crate) struct Traffic {
 
 impl Traffic {
     /// Lets buyers arrive at this address, for a performance with a seat for each.
-    pub(crate) fn start(base: &str, concert: &str, performance: &str) -> Self {
+    pub(crate) fn start(base: &str, clients: Clients, concert: &str, performance: &str) -> Self {
         let (caller, tally, is_over) = (Caller::new(base), Arc::default(), Arc::<AtomicBool>::default());
-        let (concert, performance) = (concert.to_owned(), performance.to_owned());
-        let visit = Visit { caller, concert, performance, tally, is_over };
+        let (base, concert, performance) = (base.to_owned(), concert.to_owned(), performance.to_owned());
+        let visit = Visit { base, caller, clients, concert, performance, tally, is_over };
         let arriving = tokio::spawn(arrive(visit.clone()));
         Self { visit, arriving }
     }
@@ -122,23 +125,27 @@ impl Traffic {
         Ok(began.elapsed().as_secs_f64())
     }
 
-    /// Lets the buyers finish, and checks that each acknowledged payment is there. Returns what they saw.
+    /// Lets the buyers finish. Returns what they saw, and the ids of payments that were acknowledged and are not there.
     ///
     /// # Errors
-    /// If a buyer does not finish, or an acknowledged payment is missing.
-    pub(crate) async fn finish(self) -> Outcome<Tally> {
+    /// If a buyer does not finish, or a payment cannot be read.
+    pub(crate) async fn finish(self) -> Outcome<(Tally, Vec<String>)> {
         self.visit.is_over.store(true, Ordering::Relaxed);
         let mut buyers = self.arriving.await.map_err(|error| format!("buyers no longer arrive: {error}"))?;
         let finishing = async { while buyers.join_next().await.is_some() {} };
         tokio::time::timeout(FINISH_MAX, finishing).await.map_err(|_| "a buyer has no end".to_owned())?;
         let tally = self.visit.tally.lock().await.clone();
-        for payment in &tally.paid {
-            let reply = self.visit.caller.get(&format!("/payments/{payment}")).try_send().await?;
-            if reply.status != 200 {
-                return Err(format!("the payment {payment} was acknowledged and is lost: {}", reply.status));
+        let mut lost = Vec::new();
+        for (user, payment) in &tally.paid {
+            let call = self.visit.caller.get(&format!("/payments/{payment}"));
+            let reply = self.visit.clients.call_as(user, call).try_send().await?;
+            match reply.status.as_u16() {
+                200 => {}
+                404 => lost.push(payment.clone()),
+                status => return Err(format!("the payment {payment} cannot be read: {status}")),
             }
         }
-        Ok(tally)
+        Ok((tally, lost))
     }
 }
 
@@ -148,7 +155,8 @@ async fn arrive(visit: Visit) -> JoinSet<()> {
     while !visit.is_over.load(Ordering::Relaxed) {
         ticks.tick().await;
         number += 1;
-        let visit = visit.clone();
+        let mut visit = visit.clone();
+        visit.caller = visit.clients.caller(&visit.base, number).unwrap_or(visit.caller);
         buyers.spawn(async move {
             // `None` is a refusal, which was counted.
             visit.buy(number).await;
@@ -160,28 +168,30 @@ async fn arrive(visit: Visit) -> JoinSet<()> {
 impl Visit {
     async fn buy(&self, number: u32) -> Option<()> {
         let user = format!("buyer-{number}");
+        let as_user = |call: Call, key: &str| self.clients.call_as(&user, call.key(&format!("{user}-{key}")));
         let body = json!({"userId": user, "concertId": self.concert});
-        let entry = self.insist(|| self.caller.post("/queue/tokens").key(&format!("{user}-e")).json(&body)).await?;
+        let entry = self.insist(|| as_user(self.caller.post("/queue/tokens"), "e").json(&body)).await?;
         let token = entry["token"].as_str()?.to_owned();
-        self.is_called(&token).await?;
-        let charge = || self.caller.patch(&format!("/point/{user}/charge")).key(&format!("{user}-c"));
+        self.is_called(&user, &token).await?;
+        let charge = || as_user(self.caller.patch(&format!("/point/{user}/charge")), "c");
         self.insist(|| charge().json(&json!({"amount": PRICE}))).await?;
         let body = json!({"performanceId": self.performance, "seats": [number]});
-        let hold = || self.caller.post("/reservations").token(&token).key(&format!("{user}-h"));
+        let hold = || as_user(self.caller.post("/reservations").token(&token), "h");
         let held = self.insist(|| hold().json(&body)).await?;
         let body = json!({"reservationId": held["reservationId"]});
-        let pay = || self.caller.post("/payments").token(&token).key(&format!("{user}-p"));
+        let pay = || as_user(self.caller.post("/payments").token(&token), "p");
         let paid = self.insist(|| pay().json(&body)).await?;
         let mut tally = self.tally.lock().await;
         tally.sold += 1;
-        tally.paid.push(paid["paymentId"].as_str()?.to_owned());
+        tally.paid.push((user.clone(), paid["paymentId"].as_str()?.to_owned()));
         Some(())
     }
 
     /// Polls until the turn begins. Returns `None` if it is over, such as after a jump of the clock.
-    async fn is_called(&self, token: &str) -> Option<()> {
+    async fn is_called(&self, user: &str, token: &str) -> Option<()> {
         loop {
-            let place = self.insist(|| self.caller.get("/queue/token").token(token)).await?;
+            let poll = || self.clients.call_as(user, self.caller.get("/queue/token").token(token));
+            let place = self.insist(poll).await?;
             let mut tally = self.tally.lock().await;
             tally.polls += 1;
             match place["status"].as_str()? {

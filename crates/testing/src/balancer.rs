@@ -1,5 +1,6 @@
 //! A real load balancer, started with a complete configuration file.
 
+use std::fs::OpenOptions;
 use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
@@ -16,7 +17,9 @@ const TRY_EVERY: Duration = Duration::from_millis(10);
 
 /// HAProxy or nginx in its own folder. Killed when dropped: it runs as one process.
 pub struct Balancer {
-    _process: Child,
+    process: Child,
+    /// How it is started, with the words that come last.
+    command: Box<dyn Fn(&Path, &[String]) -> Command + Send + Sync>,
     front: Port,
     folder: TempDir,
 }
@@ -40,9 +43,11 @@ impl Balancer {
     /// # Panics
     /// If HAProxy is missing or refuses the configuration.
     pub async fn haproxy_behind(trusted: &str, front: Port, configuration: &str) -> Self {
-        Self::start(front, configuration, |folder| {
+        let trusted = trusted.to_owned();
+        Self::start(front, configuration, move |folder, last| {
             let mut command = Command::new(installed("haproxy"));
-            command.args(["-db", "-f"]).arg(folder.join("configuration")).env("TRUSTED_PROXIES", trusted);
+            command.args(["-db", "-f"]).arg(folder.join("configuration")).env("TRUSTED_PROXIES", &trusted);
+            command.args(last);
             command
         })
         .await
@@ -53,7 +58,7 @@ impl Balancer {
     /// # Panics
     /// If Caddy is missing or refuses the configuration.
     pub async fn caddy(front: Port, configuration: &str) -> Self {
-        Self::start(front, configuration, |folder| {
+        Self::start(front, configuration, |folder, _| {
             let mut command = Command::new("caddy");
             command.args(["run", "--adapter", "caddyfile", "--config"]).arg(folder.join("configuration"));
             // What it keeps stays in its folder.
@@ -71,7 +76,7 @@ impl Balancer {
         let kinds = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"];
         let temporary: String = kinds.iter().map(|kind| format!("{kind}_temp_path {kind};\n")).collect();
         let configuration = configuration.replacen("http {", &format!("http {{\n{temporary}"), 1);
-        Self::start(front, &configuration, |folder| {
+        Self::start(front, &configuration, |folder, _| {
             let mut command = Command::new(installed("nginx"));
             let here = "daemon off; master_process off; pid nginx.pid; error_log stderr;";
             command.arg("-p").arg(folder).args(["-e", "stderr", "-g", here, "-c", "configuration"]);
@@ -80,23 +85,66 @@ impl Balancer {
         .await
     }
 
-    async fn start(front: Port, configuration: &str, command: impl Fn(&Path) -> Command) -> Self {
+    async fn start(
+        front: Port,
+        configuration: &str,
+        command: impl Fn(&Path, &[String]) -> Command + Send + Sync + 'static,
+    ) -> Self {
         let folder = tempfile::Builder::new().prefix("onsale-balancer-").tempdir().expect("a temporary folder");
         std::fs::write(folder.path().join("configuration"), configuration).expect("a configuration is written");
-        let log = std::fs::File::create(folder.path().join("log")).expect("a log is written");
-        let mut command = command(folder.path());
-        command.stdin(Stdio::null()).stdout(log.try_clone().expect("a log")).stderr(log).kill_on_drop(true);
-        let mut process = command.spawn().expect("the balancer starts");
+        let process = run(command(folder.path(), &[]), folder.path());
+        let mut balancer = Self { process, command: Box::new(command), front, folder };
+        balancer.listens().await;
+        balancer
+    }
+
+    /// Waits until it accepts connections.
+    async fn listens(&mut self) {
         let listening = async {
-            while TcpStream::connect(front.address()).await.is_err() {
-                if let Ok(Some(status)) = process.try_wait() {
-                    panic!("the balancer ended: {status}: {}", log_of(folder.path()));
+            while TcpStream::connect(self.front.address()).await.is_err() {
+                if let Ok(Some(status)) = self.process.try_wait() {
+                    panic!("the balancer ended: {status}: {}", log_of(self.folder.path()));
                 }
                 tokio::time::sleep(TRY_EVERY).await;
             }
         };
         tokio::time::timeout(PATIENCE, listening).await.expect("the balancer listens in time");
-        Self { _process: process, front, folder }
+    }
+
+    /// Kills it with SIGKILL. From then on connections to its port are refused.
+    ///
+    /// # Panics
+    /// If the system does not allow it.
+    pub async fn kill(&mut self) {
+        self.process.kill().await.expect("a child can be killed");
+    }
+
+    /// Starts it again after [`Self::kill`], on the same port with the same configuration.
+    ///
+    /// # Panics
+    /// If it does not start.
+    pub async fn restart(&mut self) {
+        self.process = run((self.command)(self.folder.path(), &[]), self.folder.path());
+        self.listens().await;
+    }
+
+    /// Lets another HAProxy with a changed configuration take over, as `systemctl reload` does: no client notices. The old
+    /// process closes each connection after its next answer, and ends with the last. `from` is a text of the
+    /// configuration, `to` takes its place.
+    ///
+    /// # Panics
+    /// If the configuration does not have the text, or HAProxy refuses the changed one.
+    pub async fn reload(&mut self, from: &str, to: &str) {
+        let file = self.folder.path().join("configuration");
+        let text = std::fs::read_to_string(&file).expect("a configuration");
+        assert!(text.contains(from), "the configuration has {from:?}");
+        std::fs::write(&file, text.replace(from, to)).expect("a configuration is written");
+        let old = self.process.id().expect("a balancer that runs");
+        let command = (self.command)(self.folder.path(), &["-sf".to_owned(), old.to_string()]);
+        let mut old = std::mem::replace(&mut self.process, run(command, self.folder.path()));
+        // Killed with the runtime, if it has not ended by then.
+        tokio::spawn(async move { old.wait().await });
+        self.listens().await;
     }
 
     /// The base URL, such as `http://127.0.0.1:4711`.
@@ -110,6 +158,13 @@ impl Balancer {
         let lines: Vec<&str> = log.lines().rev().take(20).collect();
         lines.into_iter().rev().collect::<Vec<_>>().join("\n")
     }
+}
+
+/// Starts it, with its log in the folder.
+fn run(mut command: Command, folder: &Path) -> Child {
+    let log = OpenOptions::new().create(true).append(true).open(folder.join("log")).expect("a log is written");
+    command.stdin(Stdio::null()).stdout(log.try_clone().expect("a log")).stderr(log).kill_on_drop(true);
+    command.spawn().expect("the balancer starts")
 }
 
 fn log_of(folder: &Path) -> String {

@@ -1,6 +1,7 @@
 //! Callers: any requests, and replies with accessors for tests.
 
 use std::io::Read;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -27,6 +28,14 @@ impl Caller {
     /// A caller of this server.
     pub fn new(base: &str) -> Self {
         let client = Client::builder(TokioExecutor::new()).build_http();
+        Self { client, base: base.to_owned(), contract: None }
+    }
+
+    /// A caller that calls from this address of the machine, such as 127.0.0.9.
+    pub fn from_address(base: &str, address: IpAddr) -> Self {
+        let mut connector = HttpConnector::new();
+        connector.set_local_address(Some(address));
+        let client = Client::builder(TokioExecutor::new()).build(connector);
         Self { client, base: base.to_owned(), contract: None }
     }
 

@@ -1,5 +1,6 @@
 //! The real program, started in a folder of its own and stopped by its process id.
 
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
 use std::sync::{Arc, Mutex};
@@ -12,6 +13,7 @@ use crate::caller::Caller;
 use crate::clock::WallClock;
 use crate::contract::Contract;
 use crate::folder::Folder;
+use crate::limits::Limited;
 use crate::patience::PATIENCE;
 
 /// The setting of the address on which an instance listens.
@@ -31,6 +33,8 @@ pub struct Launch {
     variables: Vec<(String, String)>,
     /// Libraries that are loaded before the program's own.
     preloaded: Vec<PathBuf>,
+    /// Words before the program on the command line: they become the program.
+    prefix: Vec<String>,
 }
 
 impl Launch {
@@ -42,6 +46,7 @@ impl Launch {
             arguments: Vec::new(),
             variables: Vec::new(),
             preloaded: Vec::new(),
+            prefix: Vec::new(),
         }
     }
 
@@ -50,7 +55,8 @@ impl Launch {
     pub fn another(&self) -> Self {
         let variables = self.variables.iter().filter(|(name, _)| name != LISTEN).cloned().collect();
         let (program, arguments) = (self.program.clone(), self.arguments.clone());
-        Self { program, folder: new_folder(), arguments, variables, preloaded: self.preloaded.clone() }
+        let (preloaded, prefix) = (self.preloaded.clone(), self.prefix.clone());
+        Self { program, folder: new_folder(), arguments, variables, preloaded, prefix }
     }
 
     /// Sets the URL of the database.
@@ -107,9 +113,18 @@ impl Launch {
         self
     }
 
+    /// Starts it in this group of processes, under the limits of the group.
+    #[must_use]
+    pub fn within(mut self, limited: &Limited) -> Self {
+        self.prefix = limited.prefix();
+        self
+    }
+
     /// The program with these arguments, in the folder, with the variables.
     pub fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(&self.program);
+        let mut words = self.prefix.iter().map(OsStr::new).chain([self.program.as_os_str()]);
+        let mut command = Command::new(words.next().unwrap_or_default());
+        command.args(words);
         command.args(arguments).current_dir(self.folder()).stdin(Stdio::null()).kill_on_drop(true);
         for (name, _) in std::env::vars_os() {
             if name.to_string_lossy().starts_with("ONSALE_") {

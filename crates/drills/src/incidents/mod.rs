@@ -1,5 +1,6 @@
 //! The incidents that can be caused here. Each has a page of its name in `docs/incidents`.
 
+mod bots;
 mod buyers;
 mod database;
 mod delivery;
@@ -7,14 +8,20 @@ mod events;
 mod instances;
 mod load;
 mod locks;
+mod memory;
+mod notice;
+mod opened;
 mod redis;
+mod release;
+mod restore;
+mod secrets;
 
 use std::path::Path;
 
 use crate::Outcome;
 use crate::drill::run;
 use crate::report::Report;
-use crate::scene::{Pace, Scene, Stage};
+use crate::scene::{Pace, Scene, Stage, lowerable};
 
 /// What goes wrong, and how it ends. Everything else of a drill is in its page.
 pub(crate) trait Incident {
@@ -45,6 +52,17 @@ pub(crate) trait Incident {
     fn repaired(&self) -> &'static str {
         "repaired"
     }
+
+    /// Accounts for the payments that were acknowledged and are not there. Returns the end of a sentence for the timeline.
+    ///
+    /// # Errors
+    /// If a payment is lost that may not be lost: in most drills any.
+    fn accounts_for(&self, _scene: &Scene, lost: &[String]) -> Outcome<String> {
+        match lost {
+            [] => Ok("all are there".to_owned()),
+            _ => Err(format!("these payments were acknowledged and are lost: {}", lost.join(" "))),
+        }
+    }
 }
 
 /// All drills. Those that take longest come first.
@@ -61,6 +79,10 @@ pub const NAMES: &[&str] = &[
     "log-growth",
     "wrong-clock",
     "holds-run-out",
+    "memory-limit",
+    "restore",
+    "leaked-secret",
+    "bots-and-nat",
     "all-not-ready",
     "redis-away",
     "instance-dead",
@@ -72,6 +94,9 @@ pub const NAMES: &[&str] = &[
     "deadlocks",
     "foreign-lock",
     "too-many-instances",
+    "bad-release",
+    "opened-early",
+    "notice-unreachable",
     "books-in-doubt",
 ];
 
@@ -81,8 +106,17 @@ pub(crate) fn parts_of(name: &str) -> &'static [&'static str] {
         "platform-away" | "kafka-away" | "part-degraded" | "messages-lost" => &["java", "maven", "kafka"],
         "log-growth" => &["sqlite3"],
         "wrong-clock" => &["faketime"],
+        "leaked-secret" => &["openssl"],
+        "notice-unreachable" => &["nginx"],
+        // `ss` comes with it.
+        "bots-and-nat" => &["iptables"],
         _ => &[],
     }
+}
+
+/// Whether a drill limits memory, and this machine has no means for it.
+pub(crate) fn lacks_limits(name: &str) -> bool {
+    name == "memory-limit" && lowerable().is_none()
 }
 
 /// Runs a drill by its name.
@@ -115,6 +149,13 @@ pub(crate) async fn run_named(name: &str, program: &Path, pace: Pace) -> Outcome
         "overload-at-opening" => run(load::Overload::default(), program, pace).await,
         "log-growth" => run(database::LogGrowth::default(), program, pace).await,
         "books-in-doubt" => run(database::BooksInDoubt, program, pace).await,
+        "restore" => run(restore::Restore::new(), program, pace).await,
+        "memory-limit" => run(memory::MemoryLimit::default(), program, pace).await,
+        "leaked-secret" => run(secrets::LeakedSecret::new(), program, pace).await,
+        "opened-early" => run(opened::OpenedEarly::default(), program, pace).await,
+        "bad-release" => run(release::BadRelease, program, pace).await,
+        "bots-and-nat" => run(bots::BotsAndNat::default(), program, pace).await,
+        "notice-unreachable" => run(notice::NoticeUnreachable::default(), program, pace).await,
         _ => Err(format!("no drill is called {name}; there are {}", NAMES.join(", "))),
     }
 }

@@ -2,13 +2,14 @@
 
 use std::net::SocketAddr;
 
-use onsale_testing::{Balancer, shipped};
+use onsale_testing::{Balancer, Port, shipped};
 
-/// Starts it in front of these instances: at most three, the number in the file.
+/// Starts it in front of these instances: at most three, the number in the file. Returns it with the port of its health page,
+/// which is reserved for its next start.
 ///
 /// # Panics
 /// If the file does not have what is to be changed.
-pub(crate) async fn in_front_of(instances: &[SocketAddr]) -> Balancer {
+pub(crate) async fn in_front_of(instances: &[SocketAddr]) -> (Balancer, Port) {
     let (front, health) = (Balancer::port(), Balancer::port());
     let mut text = shipped("haproxy.cfg");
     let replaced = [
@@ -30,8 +31,5 @@ pub(crate) async fn in_front_of(instances: &[SocketAddr]) -> Balancer {
             None => text.lines().filter(|line| !line.contains(&name)).map(|line| format!("{line}\n")).collect(),
         };
     }
-    // The port of the health page is free again for HAProxy, which shares it.
-    let balancer = Balancer::haproxy(front, &text).await;
-    drop(health);
-    balancer
+    (Balancer::haproxy(front, &text).await, health)
 }

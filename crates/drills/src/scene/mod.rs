@@ -3,6 +3,7 @@
 mod balancer;
 mod consumer;
 mod platform;
+mod sales;
 mod stage;
 mod store;
 
@@ -14,14 +15,17 @@ use onsale_testing::kafka::Kafka;
 use onsale_testing::postgres::driver;
 use onsale_testing::redis::{Keeps, Redis};
 use onsale_testing::{
-    ADMIN_KEY, Balancer, Caller, Faults, Launch, Port, Prometheus, Sale, alert_rules, scrape_configuration,
+    ADMIN_KEY, Balancer, Caller, Faults, Launch, Limited, Limits, Port, Prometheus, Sale, alert_rules,
+    scrape_configuration,
 };
 use serde_json::json;
 
 pub(crate) use platform::{Answer, Platform};
+pub(crate) use sales::lowerable;
 pub(crate) use stage::{Consumer, Stage};
 
 use crate::Outcome;
+use crate::clients::Clients;
 use crate::shell::Shell;
 use crate::traffic::PRICE;
 use consumer::Consume;
@@ -29,6 +33,9 @@ use store::Store;
 
 /// Seats of the performance: more than buyers arrive in any drill.
 const SEATS: u32 = 20_000;
+
+/// Memory of the group of the last instance until a drill lowers it: more than any instance needs.
+const MEMORY: u64 = 2 << 30;
 
 /// Longest time until all parts work together.
 const READY_MAX: Duration = Duration::from_secs(60);
@@ -58,6 +65,8 @@ pub(crate) struct Scene {
     /// Instances that an operator added.
     pub(crate) added: Vec<Sale>,
     launches: Vec<Launch>,
+    /// The group of the last instance, if the stage has it.
+    pub(crate) limited: Option<Limited>,
     _ports: Vec<Port>,
     pub(crate) balancer: Balancer,
     pub(crate) prometheus: Prometheus,
@@ -67,8 +76,11 @@ pub(crate) struct Scene {
     pub(crate) sessions: Vec<driver::Client>,
     pub(crate) parts: Parts,
     pub(crate) shell: Shell,
+    pub(crate) clients: Clients,
     pub(crate) concert: String,
     pub(crate) performance: String,
+    /// The queue token of a visitor who waits in the line of another concert.
+    pub(crate) token: String,
 }
 
 impl Parts {
@@ -83,7 +95,9 @@ impl Parts {
     /// How an instance that uses them is started.
     fn launch(&self, program: &Path, stage: &Stage, port: &Port) -> Launch {
         let name = program.to_str().expect("a program with a plain name");
-        let mut launch = Sale::launch(name).set("ONSALE_LISTEN", port.address());
+        let is_in_a_file = stage.settings.iter().any(|(name, _)| *name == "ONSALE_ADMIN_KEY_FILE");
+        let launch = if is_in_a_file { Launch::new(name) } else { Sale::launch(name) };
+        let mut launch = launch.set("ONSALE_LISTEN", port.address());
         // All buyers call from one address.
         launch = launch.set("ONSALE_RATE_LIMIT_PER_SECOND", 0).set("ONSALE_ENTRIES_PER_MINUTE", 0);
         launch = self.store.under(launch.set("ONSALE_TRUSTED_PROXIES", "127.0.0.1"));
@@ -110,21 +124,17 @@ impl Scene {
     /// If a part is missing or does not start.
     pub(crate) async fn start(program: &Path, stage: &Stage, pace: Pace) -> Outcome<Self> {
         let mut parts = Parts::start(program, stage).await;
-        let ports: Vec<Port> = (0..stage.instances).map(|_| Port::free()).collect();
+        let mut ports: Vec<Port> = (0..stage.instances).map(|_| Port::free()).collect();
+        let mut targets: Vec<SocketAddr> = ports.iter().map(Port::address).collect();
         let mut launches: Vec<Launch> = ports.iter().map(|port| parts.launch(program, stage, port)).collect();
-        let faults = if stage.faults {
-            let (faults, launch) = Faults::under(launches.remove(0));
-            launches.insert(0, launch);
-            Some(faults)
-        } else {
-            None
-        };
+        let faults = if stage.faults { Some(under_faults(&mut launches)) } else { None };
+        let limited = if stage.limited { Some(within_a_group(&mut launches)) } else { None };
         let mut sales = Vec::new();
         for launch in &launches {
             sales.push(Some(Sale::start(launch).await));
         }
-        let mut targets: Vec<SocketAddr> = ports.iter().map(Port::address).collect();
-        let balancer = balancer::in_front_of(&targets).await;
+        let (balancer, health) = balancer::in_front_of(&targets).await;
+        ports.push(health);
         if stage.consumer == Consumer::AtOnce {
             parts.consumer.start(&launches[0]).await;
         }
@@ -135,22 +145,25 @@ impl Scene {
         let first = sales[0].as_ref().ok_or("an instance runs")?;
         let concert = first.concert(&stage.room).await;
         let performance = first.performance(&concert, &json!([{"from": 1, "to": SEATS, "price": PRICE}])).await;
-        let mut shell = Shell::with(program);
-        shell.set("TOKEN", waiting(first).await);
+        let clients = stage.clients.clone();
+        let token = waiting(first, &clients).await;
         let (sessions, added) = (Vec::new(), Vec::new());
         let mut scene = Self {
             sales,
             added,
             launches,
+            limited,
             _ports: ports,
             balancer,
             prometheus,
             faults,
             sessions,
             parts,
-            shell,
+            shell: Shell::with(program),
+            clients,
             concert,
             performance,
+            token,
         };
         scene.name_addresses();
         scene.is_ready().await?;
@@ -164,6 +177,8 @@ impl Scene {
         shell.set("ADMIN", format!("Authorization: Bearer {ADMIN_KEY}"));
         shell.set("JSON", "Content-Type: application/json");
         shell.set("CONCERT", &self.concert);
+        shell.set("TOKEN", &self.token);
+        shell.set("DEPLOY", concat!(env!("CARGO_MANIFEST_DIR"), "/../../deploy"));
         shell.set("PROMETHEUS", self.prometheus.base());
         shell.set("DB", &url);
         shell.set("ONSALE_DATABASE_URL", url);
@@ -206,38 +221,33 @@ impl Scene {
         tokio::spawn(connection);
         Some(client)
     }
+}
 
-    /// Kills an instance with SIGKILL.
-    ///
-    /// # Panics
-    /// If it does not run.
-    pub(crate) async fn kill(&mut self, number: usize) {
-        let sale = self.sales[number].take().expect("an instance that runs");
-        sale.instance.kill().await;
-    }
+/// Makes calls of the disk of the first instance fail when a drill wants it.
+fn under_faults(launches: &mut Vec<Launch>) -> Faults {
+    let (faults, launch) = Faults::under(launches.remove(0));
+    launches.insert(0, launch);
+    faults
+}
 
-    /// Starts an instance at the address that it had.
-    pub(crate) async fn restart(&mut self, number: usize) {
-        self.sales[number] = Some(Sale::start(&self.launches[number]).await);
-    }
-
-    /// Starts the consumer of a stage that starts it later.
-    pub(crate) async fn consume(&mut self) {
-        self.parts.consumer.start(&self.launches[0]).await;
-    }
-
-    /// How another instance of this sale is started, on a port of its own.
-    pub(crate) fn another(&self) -> Launch {
-        self.launches[0].another()
-    }
+/// Lets the last instance start in a group of its own.
+fn within_a_group(launches: &mut Vec<Launch>) -> Limited {
+    let processors = std::thread::available_parallelism().map_or(1.0, |count| count.get() as f64);
+    let means = lowerable().expect("a machine with control groups");
+    let limited = Limited::by(means, Limits::new(processors, MEMORY)).expect("a group of processes");
+    let last = launches.pop().expect("an instance");
+    launches.push(last.within(&limited));
+    limited
 }
 
 /// The token of a visitor who waits in the line of another concert.
-async fn waiting(sale: &Sale) -> String {
+async fn waiting(sale: &Sale, clients: &Clients) -> String {
     let concert = sale.concert(&json!({})).await;
     let pause = sale.caller.patch(&format!("/admin/concerts/{concert}/queue")).json(&json!({"paused": true}));
     sale.admin(pause).expect(200).await;
-    sale.enter(&concert, "visitor").await["token"].as_str().unwrap_or_default().to_owned()
+    let body = json!({"userId": "visitor", "concertId": concert});
+    let entry = clients.call_as("visitor", sale.caller.post("/queue/tokens")).json(&body).send().await.json();
+    entry["token"].as_str().unwrap_or_default().to_owned()
 }
 
 /// Starts Prometheus with the shipped files over these targets.

@@ -2,6 +2,8 @@
 
 use serde_json::{Value, json};
 
+use crate::clients::Clients;
+
 /// When the consumer of events starts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Consumer {
@@ -41,6 +43,10 @@ pub(crate) struct Stage {
     pub(crate) small_disk: bool,
     /// Maximum number of sessions of Postgres; `None` for its default, 100.
     pub(crate) sessions: Option<u32>,
+    /// Whether the last instance is in a group whose memory can be limited.
+    pub(crate) limited: bool,
+    /// How clients call.
+    pub(crate) clients: Clients,
     /// Further settings of the instances.
     pub(crate) settings: Vec<(&'static str, String)>,
     /// The settings of the waiting room.
@@ -63,6 +69,8 @@ impl Default for Stage {
             parameters: &[],
             small_disk: false,
             sessions: None,
+            limited: false,
+            clients: Clients::default(),
             settings: Vec::new(),
             room: json!({"maxActive": 500, "admitPerSecond": 50, "claimSeconds": 120, "activeSeconds": 900}),
         }

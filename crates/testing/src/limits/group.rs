@@ -99,6 +99,13 @@ impl Group {
         }
     }
 
+    /// The folder with the files for memory.
+    pub(super) fn memory_folder(&self) -> &Path {
+        match &self.files {
+            Files::Second(folder) | Files::First { memory: folder, .. } => folder,
+        }
+    }
+
     fn folders(&self) -> Vec<&Path> {
         match &self.files {
             Files::Second(folder) => vec![folder],

@@ -13,6 +13,7 @@ mod open_files;
 mod systemd;
 
 use std::io;
+use std::path::Path;
 use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
@@ -136,6 +137,15 @@ impl Limited {
         let mut command = Command::new(prefix.next().unwrap_or_default());
         command.args(prefix).arg(program);
         command
+    }
+
+    /// The folder with the files of the group for memory (`memory.max`, or `memory.limit_in_bytes`). `None` if the group is not
+    /// made of files.
+    pub fn memory_folder(&self) -> Option<&Path> {
+        match &self.0 {
+            Kind::Group(group) => Some(group.memory_folder()),
+            _ => None,
+        }
     }
 
     /// Moves running processes into the group, and so all that they start later. Memory that they use already does not count.

@@ -31,7 +31,8 @@ impl Issuer {
     /// A bearer of this user.
     pub(crate) fn bearer(&self, user: &str) -> String {
         let claims = json!({"sub": user, "exp": now_millis() / 1_000 + VALID});
-        let parts = [json!({"alg": "HS256", "typ": "JWT"}), claims].map(|part| URL_SAFE_NO_PAD.encode(part.to_string()));
+        let parts =
+            [json!({"alg": "HS256", "typ": "JWT"}), claims].map(|part| URL_SAFE_NO_PAD.encode(part.to_string()));
         let text = parts.join(".");
         let secret = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let mut signature = Hmac::<Sha256>::new_from_slice(secret.as_bytes()).expect("a secret of any length");

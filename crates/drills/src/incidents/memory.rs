@@ -17,10 +17,10 @@ const LEFT: u64 = 32 << 20;
 const ADDED: u64 = 256 << 20;
 
 /// Visitors who keep a connection open. The limit is too low for fewer, and the higher one is enough for all.
-const CROWD: usize = 6_000;
+const CROWD: usize = 4_000;
 
 /// Open files of the crowd, and of the instance that it calls.
-const OPEN_FILES: u64 = 16_000;
+const OPEN_FILES: u64 = 12_000;
 
 /// How often the supervisor starts the instance before it gives up.
 const STARTS: u32 = 2;

@@ -15,11 +15,13 @@ use crate::port::Port;
 /// Interval of checks whether it listens.
 const TRY_EVERY: Duration = Duration::from_millis(10);
 
+/// Makes the command that starts a balancer in its folder, with further words at its end.
+type Start = Box<dyn Fn(&Path, &[String]) -> Command + Send + Sync>;
+
 /// HAProxy or nginx in its own folder. Killed when dropped: it runs as one process.
 pub struct Balancer {
     process: Child,
-    /// How it is started, with the words that come last.
-    command: Box<dyn Fn(&Path, &[String]) -> Command + Send + Sync>,
+    command: Start,
     front: Port,
     folder: TempDir,
 }

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use onsale_testing::{Limited, Limits, Means, PATIENCE};
+use onsale_testing::{Launch, Limited, Limits, Means, PATIENCE};
 
 const MIB: u64 = 1 << 20;
 
@@ -150,6 +150,21 @@ fn a_running_process_can_be_moved_into_a_group() {
         assert!(groups_of(&child).contains("onsale"), "{means:?}: {}", groups_of(&child));
         drop(limited);
         assert!(!child.wait().unwrap().success(), "{means:?}: killed with its group");
+    }
+}
+
+#[tokio::test]
+async fn a_program_is_launched_in_a_group() {
+    for means in means().into_iter().filter(|means| *means != Means::Docker) {
+        let limited = Limited::by(means, Limits::new(0.5, 64 * MIB)).unwrap();
+        let launch = Launch::new("/bin/cat").within(&limited);
+        for launch in [launch.another(), launch] {
+            let run = launch.run(&["/proc/self/cgroup"]).await;
+            let printed = String::from_utf8_lossy(&run.stdout);
+            assert!(run.status.success() && printed.contains("onsale"), "{means:?}: {printed}");
+        }
+        let folder = limited.memory_folder().map(|folder| folder.join("cgroup.procs").display().to_string());
+        assert!(folder.is_none_or(|file| limited.prefix().contains(&file)), "{means:?}");
     }
 }
 

@@ -14,7 +14,7 @@ use crate::clients::Clients;
 use crate::scene::{Scene, Stage};
 
 /// Entries of an address that an instance allows in a minute: few, for a quick drill. Twice as many at once.
-const ENTRIES: u32 = 30;
+const ENTRIES: u32 = 10;
 
 /// The limit that an operator sets.
 const RAISED: u32 = 3_000;
@@ -32,7 +32,7 @@ const OFFICE_ADDRESS: IpAddr = IpAddr::V4(Ipv4Addr::new(127, 0, 0, 7));
 const WAIT_MAX: Duration = Duration::from_secs(60);
 
 /// What the program and the office have met.
-#[derive(Default)]
+#[derive(Debug, Default)]
 struct Met {
     /// Refused entries of the program.
     bot_refused: AtomicU32,
@@ -72,7 +72,7 @@ impl Incident for BotsAndNat {
         let began = Instant::now();
         let is_met = |count: &AtomicU32| count.load(Ordering::Relaxed) > 0;
         while !(is_met(&self.met.bot_refused) && is_met(&self.met.office_refused)) {
-            assert!(began.elapsed() < WAIT_MAX, "the limit by address never acts");
+            assert!(began.elapsed() < WAIT_MAX, "the limit by address never acts on both: {:?}", self.met);
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
     }

@@ -10,8 +10,8 @@ use tokio::net::TcpStream;
 use super::Incident;
 use crate::scene::{Scene, Stage};
 
-/// Memory that is left to the instance after its start, in bytes: connections of about 1,400 visitors.
-const LEFT: u64 = 32 << 20;
+/// Memory that is left to the instance after its start, in bytes: connections of about 700 visitors.
+const LEFT: u64 = 16 << 20;
 
 /// Memory that an operator adds, in bytes.
 const ADDED: u64 = 256 << 20;

@@ -45,7 +45,7 @@ pub(crate) struct Stage {
     pub(crate) sessions: Option<u32>,
     /// Whether the last instance is in a group whose memory can be limited.
     pub(crate) limited: bool,
-    /// How clients call.
+    /// The bearers and addresses with which clients call.
     pub(crate) clients: Clients,
     /// Further settings of the instances.
     pub(crate) settings: Vec<(&'static str, String)>,

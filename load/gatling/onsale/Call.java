@@ -1,5 +1,7 @@
 package onsale;
 
+import java.util.ArrayList;
+import java.util.List;
 import java.util.Set;
 
 /** The calls that persons make, one place for each. A test compares paths and codes with the OpenAPI document. */
@@ -15,6 +17,7 @@ enum Call {
   APPLY("apply", "POST", "/lectures/apply", "lecture-full", "already-applied"),
   RELEASE("release", "DELETE", "/reservations/{reservationId}"),
   RESERVATION("reservation", "GET", "/reservations/{reservationId}"),
+  PAYMENT("payment", "GET", "/payments/{paymentId}"),
   RESERVATIONS("reservations", "GET", "/users/{userId}/reservations"),
   PAYMENTS("payments", "GET", "/users/{userId}/payments"),
   POINTS("points", "GET", "/point/{id}"),
@@ -26,7 +29,8 @@ enum Call {
   CANCEL("cancel", "DELETE", "/lectures/application/{userId}/{lectureId}", "application-not-found"),
   GRAB_AS_USER("grab as a user", "GET", "/point/{id}", "too-many-requests"),
   GRAB_FROM_ADDRESS(
-      "grab from an address", "POST", "/queue/tokens", "authentication-required", "too-many-requests");
+      "grab from an address", "POST", "/queue/tokens", "authentication-required", "too-many-requests"),
+  CONNECT("connect", "GET", "/healthz");
 
   final String label;
   final String method;
@@ -58,6 +62,24 @@ enum Call {
       case POLL, LEAVE, DATES, SEATS, HOLD, PAY, RELEASE -> true;
       default -> false;
     };
+  }
+
+  /** The names of its headers, in order. {@link Person#header} has their values. */
+  List<String> headers(boolean hasBearers) {
+    List<String> names = new ArrayList<>(List.of("X-Forwarded-For"));
+    if (hasBearers && this != GRAB_FROM_ADDRESS) {
+      names.add("Authorization");
+    }
+    if (hasToken()) {
+      names.add("Queue-Token");
+    }
+    if (isChange()) {
+      names.add("Idempotency-Key");
+    }
+    if (hasBody()) {
+      names.add("Content-Type");
+    }
+    return names;
   }
 
   boolean isGood(int status, String code) {

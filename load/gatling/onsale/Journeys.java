@@ -1,15 +1,12 @@
 package onsale;
 
-import static io.gatling.javaapi.core.CoreDsl.exec;
-import static io.gatling.javaapi.core.CoreDsl.pause;
 import static onsale.Steps.act;
-import static onsale.Steps.person;
+import static onsale.Steps.rest;
 import static onsale.Steps.think;
 import static onsale.Steps.when;
 import static onsale.Steps.whilst;
 
 import io.gatling.javaapi.core.ChainBuilder;
-import java.time.Duration;
 
 /** What persons do, call by call. `crates/bench/src/load/crowd/journeys.rs` has the same journeys. */
 final class Journeys {
@@ -26,7 +23,7 @@ final class Journeys {
     return switch (name) {
       case "buy", "watch", "retry" -> buy();
       case "wait", "office" -> stay();
-      case "apply" -> apply().exec(act(person -> person.ends(person.isDone() ? "has a place" : "no place left")));
+      case "apply" -> apply();
       case "grab" -> grab();
       case "everything" -> everything();
       default -> throw new IllegalArgumentException("Gatling has no journey " + name);
@@ -41,13 +38,20 @@ final class Journeys {
     return Steps.change(call, hasBearers);
   }
 
+  /** A change of points by this amount. */
+  private ChainBuilder change(Call call, int amount) {
+    return act(person -> person.amount = amount).exec(change(call));
+  }
+
   /** Enters, and polls when the last answer allowed it, until the turn begins. */
   private ChainBuilder turn() {
     return insist(Call.ENTER)
         .exec(
             whilst(
                 Person::waits,
-                pause(session -> Duration.ofSeconds(person(session).pollAfterSeconds)).exec(insist(Call.POLL))))
+                rest(person -> person.pollAfterSeconds * 1_000)
+                    .exec(when(person -> person.plan.isOver(), act(person -> person.ends("cut short"))))
+                    .exec(insist(Call.POLL))))
         .exec(when(person -> !person.isActive(), act(person -> person.ends("turn ended"))));
   }
 
@@ -55,48 +59,52 @@ final class Journeys {
     return turn().exec(change(Call.LEAVE)).exec(act(person -> person.ends("had a turn")));
   }
 
-  /** Looks for a free seat and holds it, or another one if it is taken meanwhile. */
+  /** Looks for a free seat and holds it, or another one if it is taken meanwhile. Without a seat, `without` has the cause. */
   private ChainBuilder hold() {
-    return exec(
-        whilst(
-            Person::seeks,
-            insist(Call.DATES)
-                .exec(when(Person::isDone, act(Person::chooseDate)))
-                .exec(when(person -> !person.isDone(), act(person -> person.ends("turn ended"))))
-                .exec(when(person -> person.performance < 0, pause(Duration.ofMillis(LOOKS_AGAIN_AFTER_MILLIS))))
-                .exec(
-                    when(
-                        person -> person.performance >= 0,
-                        think()
-                            .exec(insist(Call.SEATS))
-                            .exec(when(person -> !person.isDone(), act(person -> person.ends("turn ended"))))
-                            .exec(when(Person::isDone, act(Person::chooseSeat)))
-                            .exec(
-                                when(
-                                    person -> person.seat > 0,
-                                    think().exec(change(Call.HOLD)).exec(when(person -> true, act(Person::held)))))))));
+    return act(Person::beginsSearch)
+        .exec(whilst(Person::seeks, look()))
+        .exec(
+            when(
+                person -> person.reservation.isEmpty() && person.without == null,
+                change(Call.LEAVE).exec(act(person -> person.without = "found no seat"))));
   }
 
+  /** One look for a seat: a date with seats left, a free one of them, and a hold. */
+  private ChainBuilder look() {
+    ChainBuilder seat =
+        insist(Call.SEATS)
+            .exec(when(person -> true, act(Person::choosesSeat)))
+            .exec(
+                when(person -> person.seat > 0, think().exec(change(Call.HOLD)).exec(when(person -> true, act(Person::held)))));
+    return insist(Call.DATES)
+        .exec(when(person -> true, act(Person::choosesDate)))
+        .exec(when(Person::seesNoDate, rest(person -> LOOKS_AGAIN_AFTER_MILLIS)))
+        .exec(when(person -> person.performance >= 0, think().exec(seat)));
+  }
+
+  /** Charges the price and pays. */
   private ChainBuilder pay() {
-    return change(Call.CHARGE).exec(think()).exec(change(Call.PAY)).exec(when(person -> true, act(Person::paid)));
+    return act(person -> person.amount = person.plan.price)
+        .exec(change(Call.CHARGE))
+        .exec(when(person -> true, think()))
+        .exec(change(Call.PAY))
+        .exec(when(person -> true, act(Person::paid)));
   }
 
   private ChainBuilder buy() {
     return turn()
         .exec(when(person -> true, think().exec(hold())))
-        .exec(
-            when(
-                person -> person.reservation.isEmpty(),
-                change(Call.LEAVE).exec(act(person -> person.ends("found no seat")))))
+        .exec(when(person -> person.reservation.isEmpty(), act(person -> person.ends(person.without))))
         .exec(
             when(
                 person -> person.dice.nextInt(100) < LAPSE_PERCENT,
                 act(person -> person.ends("let the hold lapse"))))
-        .exec(when(person -> true, think().exec(pay())));
+        .exec(when(person -> true, think().exec(pay())))
+        .exec(act(person -> person.ends(person.outcome)));
   }
 
   private ChainBuilder apply() {
-    return change(Call.APPLY);
+    return change(Call.APPLY).exec(act(person -> person.ends(person.isDone() ? "has a place" : "no place left")));
   }
 
   private ChainBuilder grab() {
@@ -105,24 +113,33 @@ final class Journeys {
         .exec(act(person -> person.ends("called")));
   }
 
+  /** Holds a seat, or fails. */
+  private ChainBuilder mustHold() {
+    return when(
+        person -> true,
+        hold().exec(when(person -> person.reservation.isEmpty(), act(Person::fails))));
+  }
+
+  /** Each call once: lectures, the way to a paid seat, and what is read afterwards. */
   private ChainBuilder everything() {
     return insist(Call.CONCERTS)
         .exec(insist(Call.LECTURES))
-        .exec(apply())
+        .exec(change(Call.APPLY))
         .exec(insist(Call.APPLICATIONS))
         .exec(change(Call.CANCEL))
         .exec(turn())
-        .exec(hold())
+        .exec(mustHold())
         .exec(change(Call.RELEASE))
-        .exec(act(person -> person.reservation = ""))
-        .exec(hold())
+        .exec(mustHold())
         .exec(insist(Call.RESERVATION))
-        .exec(change(Call.CHARGE))
-        .exec(change(Call.USE))
+        .exec(pay())
+        .exec(when(person -> !person.payment.isEmpty(), insist(Call.PAYMENT)))
+        .exec(change(Call.CHARGE, 2))
+        .exec(change(Call.USE, 1))
         .exec(insist(Call.POINTS))
         .exec(insist(Call.HISTORIES))
         .exec(insist(Call.RESERVATIONS))
         .exec(insist(Call.PAYMENTS))
-        .exec(pay());
+        .exec(act(person -> person.ends(person.outcome)));
   }
 }

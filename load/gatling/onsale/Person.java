@@ -3,14 +3,18 @@ package onsale;
 import com.fasterxml.jackson.core.JsonProcessingException;
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.node.MissingNode;
+import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.SplittableRandom;
 
-/** One person: what the last answer was, and what the next request is. Only one request of a person is sent at a time. */
+/** One person: what the last answer was, and what the next request is, and when. A person sends one request at a time. */
 final class Person {
   private static final String GREEDY = "203.0.113.1";
   private static final String OFFICE = "192.0.2.1";
+
+  /** Percent of the changes whose first answer is cut, for persons who repeat. */
+  private static final int CUT_PERCENT = 5;
 
   final Plan plan;
   final Answers answers;
@@ -25,14 +29,19 @@ final class Person {
   String token = "";
   String tokenId = "";
   int keys;
+  boolean isCut;
+
+  /** When the next request is due, and when the last one was sent, in microseconds since the log began. */
+  long due;
+
   long sent;
 
   /** The last answer: status 0 if there was none. */
   int status;
   String code = "";
   JsonNode body = MissingNode.getInstance();
+  int retryAfterSeconds;
   boolean again;
-  int waitMillis;
 
   String standing = "";
   boolean soldOut;
@@ -42,21 +51,45 @@ final class Person {
   int performance = -1;
   int seat;
   String reservation = "";
+  int amount;
+  String payment = "";
+
+  /** Why a search for a seat ended without one. */
+  String without;
+
+  /** How the payment ended. */
+  String outcome;
+
+  /** How the journey ended; null while it goes on. */
   String end;
 
-  Person(Plan plan, Answers answers, long userId, String journey) {
+  private Person(Plan plan, Answers answers, int number, String user, String address, String journey) {
     this.plan = plan;
     this.answers = answers;
-    number = plan.first + (int) userId - 1;
-    boolean isGreedy = journey.equals("grab");
-    user = isGreedy ? "greedy" : String.format("user-%06d", number);
+    this.number = number;
+    this.user = user;
+    this.address = address;
     bearer = plan.secret == null ? "" : plan.bearer(user);
-    address =
-        isGreedy ? GREEDY : journey.equals("office") ? OFFICE : "10." + (number >> 16) + "." + (number >> 8 & 255) + "." + (number & 255);
     dice = new SplittableRandom(number);
     concert = plan.concerts.get(number % plan.concerts.size());
     repeats = journey.equals("retry");
-    pollsAfter = journey.equals("watch") ? 3 : journey.equals("buy") || journey.equals("retry") ? 0 : Integer.MAX_VALUE;
+    pollsAfter = journey.equals("watch") ? 3 : journey.equals("wait") || journey.equals("office") ? Integer.MAX_VALUE : 0;
+  }
+
+  /** A person of the plan, whose first request is due at this instant. */
+  static Person of(Plan plan, Answers answers, int number, String journey, long due) {
+    boolean isGreedy = journey.equals("grab");
+    String user = isGreedy ? "greedy" : String.format("user-%06d", number);
+    String own = "10." + (number >> 16) + "." + (number >> 8 & 255) + "." + (number & 255);
+    String address = isGreedy ? GREEDY : journey.equals("office") ? OFFICE : own;
+    Person person = new Person(plan, answers, number, user, address, journey);
+    person.due = due;
+    return person;
+  }
+
+  /** A person of the warm-up, with a name and an address (RFC 5737) that no person of the plan has. */
+  static Person ofWarmUp(Plan plan, Answers uncounted, int number) {
+    return new Person(plan, uncounted, number, "warm-up-" + number, "198.51.100." + number % 256, "warm-up");
   }
 
   String target() {
@@ -69,6 +102,7 @@ final class Person {
         + call.path
             .replace("{concertId}", concert.id())
             .replace("{reservationId}", reservation)
+            .replace("{paymentId}", payment)
             .replace("{lectureId}", plan.lecture)
             .replace("{userId}", user)
             .replace("{id}", user)
@@ -79,16 +113,49 @@ final class Person {
     return switch (call) {
       case ENTER, GRAB_FROM_ADDRESS -> "{\"userId\":\"" + user + "\",\"concertId\":\"" + concert.id() + "\"}";
       case HOLD -> "{\"performanceId\":\"" + concert.performances().get(performance) + "\",\"seats\":[" + seat + "]}";
-      case CHARGE -> "{\"amount\":" + plan.price + "}";
-      case USE -> "{\"amount\":" + plan.price + "}";
+      case CHARGE, USE -> "{\"amount\":" + amount + "}";
       case PAY -> "{\"reservationId\":\"" + reservation + "\"}";
       case APPLY -> "{\"userId\":\"" + user + "\",\"lectureId\":\"" + plan.lecture + "\"}";
       default -> "";
     };
   }
 
-  String key() {
-    return user + "-" + keys;
+  /** The value of a header of {@link Call#headers}. */
+  String header(String name) {
+    return switch (name) {
+      case "X-Forwarded-For" -> address;
+      case "Authorization" -> "Bearer " + bearer;
+      case "Queue-Token" -> token;
+      case "Idempotency-Key" -> user + "-" + keys;
+      case "Content-Type" -> "application/json";
+      default -> throw new IllegalArgumentException("no header " + name);
+    };
+  }
+
+  /** Takes a new idempotency key, and decides whether the first answer is cut if this person repeats. */
+  void beginsChange() {
+    keys++;
+    isCut = repeats && dice.nextInt(100) < CUT_PERCENT;
+  }
+
+  boolean isEarly() {
+    return plan.now() < due;
+  }
+
+  /** The time until the next request is due, rounded up to milliseconds, which are what Gatling can wait for. */
+  Duration untilDue() {
+    return Duration.ofMillis(Math.max(1, (due - plan.now() + 999) / 1_000));
+  }
+
+  /** Lets the next request be due after this time, and no later than at the end of the run. */
+  void rests(int millis) {
+    if (millis > 0) {
+      due = Math.min(plan.now() + millis * 1_000L, plan.ends());
+    }
+  }
+
+  void sends() {
+    sent = plan.now();
   }
 
   boolean isDone() {
@@ -102,10 +169,6 @@ final class Person {
   /** Whether to poll again. */
   boolean waits() {
     if (end != null || !standing.equals("WAITING")) {
-      return false;
-    }
-    if (plan.isOver()) {
-      end = "cut short";
       return false;
     }
     if (soldOut && pollsAfter == 0) {
@@ -122,12 +185,13 @@ final class Person {
     return plan.thinkMillis == 0 ? 0 : plan.thinkMillis / 2 + dice.nextInt(plan.thinkMillis);
   }
 
-  /** Takes an answer, writes it down, and decides whether the same request is sent again. */
+  /** Takes an answer, and writes it down. */
   void took(Call call, int newStatus, String text, String retryAfter) {
     long answered = plan.now();
     status = newStatus;
     body = parsed(text);
     code = status >= 400 ? body.path("code").asText("no code") : "";
+    retryAfterSeconds = retryAfter == null ? 1 : Integer.parseInt(retryAfter);
     boolean isPlace = (call == Call.ENTER || call == Call.POLL) && isDone();
     if (isPlace) {
       token = body.path("token").asText(token);
@@ -137,13 +201,21 @@ final class Person {
       pollAfterSeconds = body.path("pollAfterSeconds").asInt(1);
     }
     answers.line(
-        "answer", sent, answered, call.label, status, code, number, number % plan.targets.size(), tokenId,
+        "answer", due, sent, answered, call.label, status, code, number, number % plan.targets.size(), tokenId,
         isPlace ? standing : "", isPlace ? body.path("position").asText("") : "", isPlace ? text("asOf") : "",
         isPlace ? text("issuedAt") : "", isPlace ? text("activeUntil") : "");
-    again = !call.isGood(status, code) && (status == 0 || status == 429 || status >= 500) && !plan.isOver();
-    waitMillis = again ? (retryAfter == null ? 1 : Integer.parseInt(retryAfter)) * 1_000 + dice.nextInt(1_000) : 0;
-    if (!again && !call.isGood(status, code)) {
-      ends(plan.isOver() ? "cut short" : "failed");
+    // A request without a pause before it is due when the last one is answered.
+    due = plan.now();
+  }
+
+  /** Decides whether the same request is sent again, after the time that the answer asks for. */
+  void decides(Call call) {
+    boolean isGood = call.isGood(status, code);
+    again = !isGood && (status == 0 || status == 429 || status >= 500) && !plan.isOver();
+    if (again) {
+      rests(retryAfterSeconds * 1_000 + dice.nextInt(1_000));
+    } else if (!isGood) {
+      fails();
     }
   }
 
@@ -166,44 +238,62 @@ final class Person {
     }
   }
 
+  /** The journey cannot go on. */
+  void fails() {
+    ends(plan.isOver() ? "cut short" : "failed");
+  }
+
+  void beginsSearch() {
+    reservation = "";
+    without = null;
+    tries = 0;
+  }
+
+  /** Whether to look for a seat again. */
+  boolean seeks() {
+    return end == null && reservation.isEmpty() && without == null && tries < 10;
+  }
+
   /** Chooses a date with seats left from the last answer. Without one all seats may be held, and come back. */
-  void chooseDate() {
+  void choosesDate() {
     List<Integer> left = new ArrayList<>();
-    for (int index = 0; index < body.size(); index++) {
+    for (int index = 0; isDone() && index < body.size(); index++) {
       if (body.get(index).path("remaining").asInt() > 0) {
         left.add(index);
       }
     }
     performance = left.isEmpty() ? -1 : left.get(dice.nextInt(left.size()));
+    without = isDone() ? null : "turn ended";
     tries++;
   }
 
-  /** Chooses a free seat from the last answer. The runner creates one performance a day. */
-  void chooseSeat() {
-    JsonNode seats = body.path("performances").path(0).path("seats");
-    seat = seats.isEmpty() ? 0 : seats.get(dice.nextInt(seats.size())).path("seat").asInt();
+  boolean seesNoDate() {
+    return without == null && performance < 0;
   }
 
-  /** Whether to look for a seat again. */
-  boolean seeks() {
-    return end == null && reservation.isEmpty() && tries < 10;
+  /** Chooses a free seat from the last answer. The runner creates one performance a day. */
+  void choosesSeat() {
+    JsonNode seats = body.path("performances").path(0).path("seats");
+    seat = !isDone() || seats.isEmpty() ? 0 : seats.get(dice.nextInt(seats.size())).path("seat").asInt();
+    without = isDone() ? null : "turn ended";
   }
 
   void held() {
     if (isDone()) {
       reservation = body.path("reservationId").asText();
     } else if (code.equals("queue-token-expired")) {
-      ends("turn ended");
+      without = "turn ended";
     }
   }
 
   void paid() {
     if (!isDone()) {
-      ends("lost the hold");
+      outcome = "lost the hold";
       return;
     }
+    payment = body.path("paymentId").asText();
     answers.line("paid", number % plan.concerts.size() * 1_000 + performance, seat);
     // One charge and one payment of the same amount leave nothing; a second one of either would show here.
-    ends(body.path("balance").asLong(-1) == 0 ? "paid" : "wrong balance");
+    outcome = body.path("balance").asLong(-1) == 0 ? "paid" : "wrong balance";
   }
 }

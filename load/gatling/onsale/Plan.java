@@ -7,6 +7,7 @@ import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.nio.charset.StandardCharsets;
 import java.security.GeneralSecurityException;
+import java.time.Duration;
 import java.util.ArrayList;
 import java.util.Base64;
 import java.util.List;
@@ -28,9 +29,12 @@ final class Plan {
   final int first;
   final int thinkMillis;
   final int price;
-  private final long startNanos = System.nanoTime();
-  private final long startMicros;
-  private final long endsMicros;
+  /** What {@link #now} shows when the nanosecond clock shows `zeroNanos`. */
+  private final long zeroMicros;
+  private final long zeroNanos;
+  private final long lengthMicros;
+  /** Never, until the warm-up has ended. */
+  private volatile long beganMicros = Long.MAX_VALUE / 2;
 
   private Plan(JsonNode file) {
     this.file = file;
@@ -47,8 +51,9 @@ final class Plan {
     first = file.get("first").asInt();
     thinkMillis = file.get("thinkMillis").asInt();
     price = file.get("price").asInt();
-    startMicros = (System.currentTimeMillis() - file.get("logBeganAt").asLong()) * 1_000;
-    endsMicros = startMicros + (long) (file.get("seconds").asDouble() * 1e6);
+    zeroMicros = (System.currentTimeMillis() - file.get("logBeganAt").asLong()) * 1_000;
+    zeroNanos = System.nanoTime();
+    lengthMicros = (long) (file.get("seconds").asDouble() * 1e6);
   }
 
   /** Reads the file that the system property `load.plan` names. */
@@ -62,16 +67,26 @@ final class Plan {
 
   /** Microseconds since the log of the auditor began. */
   long now() {
-    return startMicros + (System.nanoTime() - startNanos) / 1_000;
+    return zeroMicros + (System.nanoTime() - zeroNanos) / 1_000;
   }
 
-  /** When this run began, on the same clock. */
+  /** Lets the crowd begin after this time: instants of the plan count from then on. */
+  void beginsIn(Duration time) {
+    beganMicros = now() + time.toNanos() / 1_000;
+  }
+
+  /** When the crowd began or will begin, on the same clock. */
   long began() {
-    return startMicros;
+    return beganMicros;
+  }
+
+  /** When persons begin no more requests. */
+  long ends() {
+    return beganMicros + lengthMicros;
   }
 
   boolean isOver() {
-    return now() >= endsMicros;
+    return now() >= ends();
   }
 
   /** A bearer of a user, signed as the organiser's login would (HS256). */

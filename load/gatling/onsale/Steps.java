@@ -13,11 +13,11 @@ import static io.gatling.javaapi.http.HttpDsl.status;
 import io.gatling.javaapi.core.ChainBuilder;
 import io.gatling.javaapi.core.Session;
 import io.gatling.javaapi.http.HttpRequestActionBuilder;
-import java.time.Duration;
 import java.util.function.Consumer;
 import java.util.function.Predicate;
+import java.util.function.ToIntFunction;
 
-/** How requests are sent: once, until they have an answer, or as a change under a key. */
+/** How requests are sent: when they are due, once, until they have an answer, or as a change under a key. */
 final class Steps {
   private static final String PERSON = "person";
 
@@ -50,8 +50,21 @@ final class Steps {
     return asLongAs(session -> is.test(person(session))).on(steps);
   }
 
+  /**
+   * Waits until the next request is due. Again and again, because Gatling shortens a pause by the milliseconds that it took
+   * for the steps before.
+   */
+  static ChainBuilder untilDue() {
+    return whilst(Person::isEarly, pause(session -> person(session).untilDue()));
+  }
+
+  /** Waits for a number of milliseconds. The next request is due afterwards. */
+  static ChainBuilder rest(ToIntFunction<Person> millis) {
+    return act(person -> person.rests(millis.applyAsInt(person))).exec(untilDue());
+  }
+
   static ChainBuilder think() {
-    return pause(session -> Duration.ofMillis(person(session).think()));
+    return rest(Person::think);
   }
 
   /** Sends a request once, and writes the answer down. */
@@ -59,26 +72,16 @@ final class Steps {
     HttpRequestActionBuilder request =
         http(call.label)
             .httpRequest(call.method, session -> person(session).url(call))
-            .header("X-Forwarded-For", session -> person(session).address)
             .check(status().saveAs("status"), bodyString().saveAs("body"), header("Retry-After").optional().saveAs("retry"));
-    if (hasBearers && call != Call.GRAB_FROM_ADDRESS) {
-      request = request.header("Authorization", session -> "Bearer " + person(session).bearer);
-    }
-    if (call.hasToken()) {
-      request = request.header("Queue-Token", session -> person(session).token);
-    }
-    if (call.isChange()) {
-      request = request.header("Idempotency-Key", session -> person(session).key());
+    for (String name : call.headers(hasBearers)) {
+      request = request.header(name, session -> person(session).header(name));
     }
     if (call.hasBody()) {
-      request =
-          request
-              .header("Content-Type", "application/json")
-              .body(StringBody(session -> person(session).requestBody(call)));
+      request = request.body(StringBody(session -> person(session).requestBody(call)));
     }
     return exec(
             session -> {
-              person(session).sent = person(session).plan.now();
+              person(session).sends();
               return session.removeAll("status", "body", "retry");
             })
         .exec(request)
@@ -94,22 +97,20 @@ final class Steps {
   static ChainBuilder insist(Call call, boolean hasBearers) {
     return when(
         person -> true,
-        exec(act(person -> person.again = true))
+        act(person -> person.again = true)
             .exec(
                 whilst(
                     person -> person.again,
-                    once(call, hasBearers)
-                        .exec(
-                            doIf(session -> person(session).again)
-                                .then(pause(session -> Duration.ofMillis(person(session).waitMillis)))))));
+                    once(call, hasBearers).exec(act(person -> person.decides(call))).exec(untilDue()))));
   }
 
-  /** Sends a change under a new key; persons who repeat send it twice. */
+  /** Sends a change under a new key. Persons who repeat send it twice, and may not see the first answer. */
   static ChainBuilder change(Call call, boolean hasBearers) {
     return when(
         person -> true,
-        exec(act(person -> person.keys++))
-            .exec(when(person -> person.repeats, once(call, hasBearers)))
+        act(Person::beginsChange)
+            .exec(when(person -> person.isCut, act(person -> Cut.send(person, call))))
+            .exec(when(person -> person.repeats && !person.isCut, once(call, hasBearers)))
             .exec(insist(call, hasBearers)));
   }
 }

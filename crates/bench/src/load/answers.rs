@@ -2,7 +2,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, PoisonError};
-use std::time::Duration;
 
 use onsale_testing::auditor::Record;
 
@@ -43,8 +42,8 @@ pub(super) struct Answers {
     pub(super) dropped: u64,
     /// Delays between due and sent, in microseconds.
     pub(super) late: Vec<u32>,
-    /// Processor time of the generator.
-    pub(super) cpu: Duration,
+    /// Requests whose answers were cut.
+    pub(super) cut: u64,
 }
 
 impl Answers {
@@ -56,7 +55,7 @@ impl Answers {
         self.paid.extend(other.paid);
         self.dropped += other.dropped;
         self.late.extend(other.late);
-        self.cpu += other.cpu;
+        self.cut += other.cut;
     }
 }
 

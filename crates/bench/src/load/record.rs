@@ -43,6 +43,7 @@ impl Record {
             "verdict": verdict.word(), "wrong": verdict.wrong, "missed": verdict.missed, "void": verdict.void,
             "calls": calls(&evidence.answers.samples), "ends": evidence.answers.ends,
             "sold": evidence.answers.paid.len(), "seats": evidence.seats, "audited": counts.audited,
+            "cut": evidence.answers.cut,
             "seconds": series(&evidence.answers.samples),
             "liveness": {
                 "probes": liveness.probes, "failed": liveness.failed, "longestGap": rounded(liveness.longest_gap),
@@ -125,7 +126,7 @@ fn resources(evidence: &Evidence<'_>) -> Vec<Value> {
     let group = |name: &&'static str| {
         json!({
             "group": name, "cores": rounded(resources.cores(name)),
-            "coresArriving": rounded(resources.cores_until(name, Some(evidence.arriving))),
+            "coresArriving": rounded(resources.cores_arriving(name)),
             "megabytes": rounded(resources.peak_megabytes(name)), "files": resources.peak_files(name),
             "megabytesPerHour": rounded(resources.megabytes_per_hour(name)),
         })

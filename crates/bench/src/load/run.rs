@@ -1,6 +1,7 @@
 //! One run: a scenario on a deployment by a generator, watched and audited.
 
 use std::sync::Arc;
+use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 
 use onsale_load_generator::Outcome;
@@ -9,7 +10,7 @@ use onsale_testing::{allow_open_files, now_millis};
 
 use super::answers::Answers;
 use super::calls::Kind;
-use super::crowd::Crowd;
+use super::crowd::{Begin, Crowd};
 use super::gatling::Gatling;
 use super::record::{Counts, Record};
 use super::sale::{ACTIVE_SECONDS, CLAIM_SECONDS, Deployment, Frame, Sale};
@@ -111,7 +112,7 @@ impl Task<'_> {
 
         let addresses = sale.addresses();
         let (before, wal) = (Metrics::of(&addresses), sale.postgres.map(|postgres| postgres.wal_bytes()).transpose()?);
-        let watch = Watch::start(self.groups(&sale), Duration::from_millis(500));
+        let watch = Watch::start(groups(&sale), Duration::from_millis(500));
         let probe =
             Probe::start(addresses.clone(), Duration::from_secs(1).mul_f64(if self.judges_speed { 1.0 } else { 0.1 }));
         let mut seen = Seen::default();
@@ -162,43 +163,24 @@ impl Task<'_> {
         Ok(Record::of(self, &evidence, &verdict, (&metrics, &counts)))
     }
 
-    /// The processes to watch.
-    fn groups(&self, sale: &Sale<'_>) -> Vec<Group> {
-        let group = |name, processes| Group { name, processes, with_children: false };
-        let mut groups = vec![group("onsale", instances(sale))];
-        groups
-            .extend(sale.postgres.map(|server| Group { with_children: true, ..group("postgres", server.processes()) }));
-        groups.extend(sale.redis.as_ref().map(|redis| group("redis", redis.ids())));
-        // Servers are children of this process, so children do not count. This process has run for a while, and counts from
-        // the first reading; Gatling is named when it starts, and counts from its own start.
-        let generator = if self.gatling.is_some() { Vec::new() } else { vec![std::process::id()] };
-        groups.push(group("generator", generator));
-        groups
-    }
-
     /// Runs one crowd, and kills the instances meanwhile if the scenario wants it.
     fn level(&self, crowd: Crowd, sale: &mut Sale<'_>, (watch, log): (&Watch, &mut Log)) -> Outcome<Level> {
         let crowd = Arc::new(crowd);
-        let began = Instant::now();
         let log_began_at = log.began_at;
-        let kill_at = self.scenario.kill_at_seconds(self.factors);
-        let (answers, fault) = std::thread::scope(|scope| {
-            let running = scope.spawn(|| match self.gatling {
-                Some(gatling) => gatling.run(&crowd, log_began_at, |id| watch.replace("generator", vec![id])),
-                None => crowd.run(),
+        let (begin, begins) = channel();
+        let (answers, begun) = std::thread::scope(|scope| {
+            let of_thread = crowd.clone();
+            // The sender ends with the thread, so that nothing waits for a generator that has failed.
+            let running = scope.spawn(move || match self.gatling {
+                Some(gatling) => gatling.run(&of_thread, log_began_at, &begin),
+                None => of_thread.run(&begin),
             });
-            let fault = kill_at.map(|seconds| {
-                std::thread::sleep(Duration::from_secs_f64(seconds));
-                let from = micros_since(crowd.log_began);
-                sale.kill_all_and_restart()?;
-                watch.replace("onsale", instances(sale));
-                let back_at = began.elapsed().as_secs_f64();
-                Ok::<_, Box<dyn std::error::Error + Send + Sync>>((from, micros_since(crowd.log_began), back_at))
-            });
-            (running.join().map_err(|_| "the generator panicked"), fault.transpose())
+            let begun = self.accompany(&begins, &crowd, (sale, watch));
+            (running.join().map_err(|_| "the generator panicked"), begun)
         });
-        let fault = fault?;
-        if let Some((from, until, _)) = fault {
+        let answers = answers??;
+        let Begun { at, dead } = begun?.ok_or("the generator did not report the begin of its crowd")?;
+        if let Some((from, until, _)) = dead {
             // Answers that were under way when the instances died may arrive later, or never.
             log.faults.push(Fault {
                 lost: Lost::Time,
@@ -209,16 +191,46 @@ impl Task<'_> {
         let last = |party: &Party| party.arrivals.stages().last().map_or(0.0, |stage| stage.seconds);
         let last_stage = crowd.parties.iter().map(|party| party.arrivals.seconds() - last(party)).fold(0.0, f64::max);
         Ok(Level {
-            answers: answers??,
+            answers,
             persons: crowd.count(),
             rate: crowd.parties.iter().map(|party| party.arrivals.peak()).sum(),
-            began,
+            began: at,
             arriving: crowd.arriving(),
             last_stage,
-            killed_at: kill_at,
-            back_at: fault.map(|(_, _, back_at)| back_at),
+            killed_at: self.scenario.kill_at_seconds(self.factors),
+            back_at: dead.map(|(_, _, back_at)| back_at),
         })
     }
+
+    /// Does what happens next to the generator: watches it from the begin of its crowd on, and kills the instances when the
+    /// scenario wants it. Returns `None` if the generator ended before it began.
+    fn accompany(
+        &self,
+        begins: &Receiver<Begin>,
+        crowd: &Crowd,
+        (sale, watch): (&mut Sale<'_>, &Watch),
+    ) -> Outcome<Option<Begun>> {
+        let Ok(Begin { at, process }) = begins.recv() else { return Ok(None) };
+        sleep_until(at);
+        watch.arrive(crowd.arriving(), ("generator", vec![process]));
+        let mut dead = None;
+        if let Some(seconds) = self.scenario.kill_at_seconds(self.factors) {
+            sleep_until(at + Duration::from_secs_f64(seconds));
+            let from = micros_since(crowd.log_began);
+            sale.kill_all_and_restart()?;
+            watch.replace("onsale", instances(sale));
+            dead = Some((from, micros_since(crowd.log_began), at.elapsed().as_secs_f64()));
+        }
+        Ok(Some(Begun { at, dead }))
+    }
+}
+
+/// A crowd that has begun.
+struct Begun {
+    at: Instant,
+    /// When all instances were killed and when they ran again, in microseconds since the log began; the latter also in seconds
+    /// after the begin.
+    dead: Option<(u64, u64, f64)>,
 }
 
 /// What one crowd left behind.
@@ -268,8 +280,21 @@ impl Seen {
     }
 }
 
+/// The processes to watch. The generator is named when its first person is due, and counts from then on.
+fn groups(sale: &Sale<'_>) -> Vec<Group> {
+    let mut groups = vec![Group::new("onsale", instances(sale))];
+    groups.extend(sale.postgres.map(|server| Group::new("postgres", server.processes()).with_children()));
+    groups.extend(sale.redis.as_ref().map(|redis| Group::new("redis", redis.ids())));
+    groups.push(Group::new("generator", Vec::new()));
+    groups
+}
+
 fn instances(sale: &Sale<'_>) -> Vec<u32> {
     sale.servers.iter().map(|server| server.program.id()).collect()
+}
+
+fn sleep_until(instant: Instant) {
+    std::thread::sleep(instant.saturating_duration_since(Instant::now()));
 }
 
 fn micros_since(instant: Instant) -> u64 {

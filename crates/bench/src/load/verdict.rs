@@ -140,7 +140,7 @@ impl Evidence<'_> {
         if self.answers.dropped > 0 {
             void.push(format!("{} persons were due and did not start", self.answers.dropped));
         }
-        let cores = self.resources.cores_until("generator", Some(self.arriving));
+        let cores = self.resources.cores_arriving("generator");
         if cores > GENERATOR_CORES_MAX {
             void.push(format!("the generator used {cores:.2} of a core while persons arrived"));
         }

@@ -179,6 +179,7 @@ async fn pay(person: &mut Person, held: &Held) -> Option<&'static str> {
     if !answered.is_done() {
         return Some("lost the hold");
     }
+    person.payment = answered.reply().text("paymentId")?.to_owned();
     person.paid(held.performance, held.seat);
     // One charge and one payment of the same amount leave nothing; a second one of either would show here.
     Some(if answered.reply().number("balance") == Some(0) { "paid" } else { "wrong balance" })
@@ -246,6 +247,10 @@ async fn everything(person: &mut Person) -> Option<&'static str> {
     let held = hold(person).await.ok()?;
     read(person, Call::Reservation, &format!("/reservations/{}", held.reservation)).await?;
     let end = pay(person, &held).await?;
+    if !person.payment.is_empty() {
+        let path = format!("/payments/{}", person.payment);
+        read(person, Call::Payment, &path).await?;
+    }
 
     person.change(Call::Charge, users::charge(&user, 2)).await?;
     let request = Request::patch(&format!("/point/{user}/use")).json(r#"{"amount":1}"#);

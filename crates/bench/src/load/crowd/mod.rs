@@ -9,9 +9,10 @@ use std::cell::RefCell;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::sync::mpsc::Sender;
 use std::time::{Duration, Instant};
 
-use onsale_load_generator::{Outcome, Pacer, Performance, THREADS, process_time};
+use onsale_load_generator::{Outcome, Pacer, Performance, THREADS};
 use tokio::task::{JoinSet, LocalSet};
 
 use super::answers::Answers;
@@ -68,6 +69,15 @@ pub(super) struct Crowd {
     pub(super) connections: usize,
 }
 
+/// What a generator reports before its first person is due.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Begin {
+    /// The instant from which the arrivals count.
+    pub(super) at: Instant,
+    /// The id of the generator's process.
+    pub(super) process: u32,
+}
+
 /// One thread of the crowd.
 struct Thread {
     crowd: Arc<Crowd>,
@@ -97,12 +107,14 @@ impl Crowd {
         Duration::from_secs_f64(seconds)
     }
 
-    /// Runs the crowd, and returns when all persons have ended.
+    /// Runs the crowd, whose begin it reports, and returns when all persons have ended.
     ///
     /// # Errors
     /// If a thread cannot be started, or has no timer.
-    pub(super) fn run(self: &Arc<Self>) -> Outcome<Answers> {
-        let (cpu, began) = (process_time(), Instant::now());
+    pub(super) fn run(self: &Arc<Self>, begins: &Sender<Begin>) -> Outcome<Answers> {
+        let began = Instant::now();
+        // The runner waits for it, unless it has failed.
+        let _ = begins.send(Begin { at: began, process: std::process::id() });
         let threads: Vec<Outcome<Answers>> = std::thread::scope(|scope| {
             let running: Vec<_> =
                 (0..THREADS).map(|number| scope.spawn(move || self.clone().on_thread(number, began))).collect();
@@ -113,7 +125,6 @@ impl Crowd {
         for answers in threads {
             whole.merge(answers?);
         }
-        whole.cpu = process_time().saturating_sub(cpu);
         whole.dropped = u64::from(self.count()).saturating_sub(whole.ends.values().sum());
         Ok(whole)
     }

@@ -13,7 +13,7 @@ use super::{Concert, PATIENCE, Thread, Venue, bearer};
 use crate::room::answer_of;
 use crate::users::{self, Dice};
 
-/// Percent of the answers that are cut, for persons who retry.
+/// Percent of the changes whose first answer is cut, for persons who repeat.
 const CUT_PERCENT: usize = 5;
 
 /// An answer with its body.
@@ -55,6 +55,8 @@ pub(super) struct Person {
     token_id: u128,
     /// Whether each change is sent twice, and some answers are cut.
     pub(super) repeats: bool,
+    /// The id of the payment that this person made last; empty without one.
+    pub(super) payment: String,
 }
 
 impl Person {
@@ -73,6 +75,7 @@ impl Person {
             token: String::new(),
             token_id: 0,
             repeats: false,
+            payment: String::new(),
             user,
             thread,
         }
@@ -230,6 +233,7 @@ impl Person {
             // The server may close it at the same time.
             let _ = lease.connection.send(&request.to_bytes()).await;
             lease.close();
+            self.thread.answers.borrow_mut().cut += 1;
         }
     }
 }

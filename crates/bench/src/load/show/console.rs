@@ -17,6 +17,9 @@ pub(in crate::load) fn console(record: &Record) -> String {
         count(record.number("sold")),
         count(record.number("seats")),
     );
+    if record.number("cut") > 0.0 {
+        let _ = write!(text, ", {} answers cut", count(record.number("cut")));
+    }
     for list in ["wrong", "missed", "void"] {
         for line in record.texts(list) {
             let _ = write!(text, "\n  {list}: {line}");

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fs::{read_dir, read_to_string};
+use std::ops::Range;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
@@ -12,10 +13,24 @@ use onsale_load_generator::Outcome;
 /// Processes that are measured together.
 #[derive(Clone, Debug)]
 pub(crate) struct Group {
-    pub(crate) name: &'static str,
-    pub(crate) processes: Vec<u32>,
+    name: &'static str,
+    processes: Vec<u32>,
     /// Whether processes count that these started, also those that have ended.
-    pub(crate) with_children: bool,
+    with_children: bool,
+    /// Processor time of these processes that does not count.
+    before: Duration,
+}
+
+impl Group {
+    /// These processes without their children.
+    pub(crate) fn new(name: &'static str, processes: Vec<u32>) -> Self {
+        Self { name, processes, with_children: false, before: Duration::ZERO }
+    }
+
+    /// Counts processes that these started, also those that have ended.
+    pub(crate) fn with_children(self) -> Self {
+        Self { with_children: true, ..self }
+    }
 }
 
 /// What a group has used.
@@ -42,47 +57,74 @@ struct Moment {
 pub(crate) struct Resources {
     names: Vec<&'static str>,
     moments: Vec<Moment>,
+    /// The times in which persons arrived. Each begins with a moment.
+    arriving: Vec<Range<Instant>>,
+}
+
+/// What is read, and what was read so far.
+#[derive(Debug, Default)]
+struct Readings {
+    groups: Vec<Group>,
+    resources: Resources,
+}
+
+impl Readings {
+    /// Reads all groups. Returns when.
+    fn read(&mut self) -> Instant {
+        let at = Instant::now();
+        let (groups, pressure) = (self.groups.iter().map(used).collect(), ["cpu", "io", "memory"].map(pressure));
+        self.resources.moments.push(Moment { at, groups, pressure });
+        at
+    }
+
+    fn replace(&mut self, name: &str, processes: Vec<u32>) {
+        if let Some(group) = self.groups.iter_mut().find(|group| group.name == name) {
+            (group.processes, group.before) = (processes, Duration::ZERO);
+            group.before = used(group).cpu;
+        }
+    }
 }
 
 /// Reads in a thread of its own.
 pub(crate) struct Watch {
-    groups: Arc<Mutex<Vec<Group>>>,
+    /// Locked while something is read, so that moments are in order.
+    readings: Arc<Mutex<Readings>>,
     /// Relaxed: the thread reads no other data for it.
     stop: Arc<AtomicBool>,
-    thread: JoinHandle<Resources>,
+    thread: JoinHandle<()>,
 }
 
 impl Watch {
     /// Starts to read these groups at this interval.
     pub(crate) fn start(groups: Vec<Group>, interval: Duration) -> Self {
-        let (groups, stop) = (Arc::new(Mutex::new(groups)), Arc::new(AtomicBool::new(false)));
-        let (of_thread, stopped) = (groups.clone(), stop.clone());
+        let names = groups.iter().map(|group| group.name).collect();
+        let readings = Readings { groups, resources: Resources { names, ..Resources::default() } };
+        let (readings, stop) = (Arc::new(Mutex::new(readings)), Arc::new(AtomicBool::new(false)));
+        let (of_thread, stopped) = (readings.clone(), stop.clone());
         let thread = std::thread::spawn(move || {
-            let mut resources = Resources::default();
             loop {
                 let is_last = stopped.load(Ordering::Relaxed);
-                let groups = of_thread.lock().unwrap_or_else(PoisonError::into_inner).clone();
-                resources.names = groups.iter().map(|group| group.name).collect();
-                resources.moments.push(Moment {
-                    at: Instant::now(),
-                    groups: groups.iter().map(used).collect(),
-                    pressure: ["cpu", "io", "memory"].map(pressure),
-                });
+                of_thread.lock().unwrap_or_else(PoisonError::into_inner).read();
                 if is_last {
-                    return resources;
+                    return;
                 }
                 std::thread::sleep(interval);
             }
         });
-        Self { groups, stop, thread }
+        Self { readings, stop, thread }
     }
 
-    /// Replaces the processes of a group, after they were started again.
+    /// Replaces the processes of a group, after they were started again. What they used before does not count.
     pub(crate) fn replace(&self, name: &str, processes: Vec<u32>) {
-        let mut groups = self.groups.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(group) = groups.iter_mut().find(|group| group.name == name) {
-            group.processes = processes;
-        }
+        self.readings.lock().unwrap_or_else(PoisonError::into_inner).replace(name, processes);
+    }
+
+    /// Persons arrive from now on, for this time, and these processes of this group send their requests.
+    pub(crate) fn arrive(&self, time: Duration, (name, processes): (&str, Vec<u32>)) {
+        let mut readings = self.readings.lock().unwrap_or_else(PoisonError::into_inner);
+        readings.replace(name, processes);
+        let from = readings.read();
+        readings.resources.arriving.push(from..from + time);
     }
 
     /// Reads once more, and returns everything.
@@ -91,7 +133,9 @@ impl Watch {
     /// If the thread panicked.
     pub(crate) fn stop(self) -> Outcome<Resources> {
         self.stop.store(true, Ordering::Relaxed);
-        self.thread.join().map_err(|_| "the thread that watches resources panicked".into())
+        self.thread.join().map_err(|_| "the thread that watches resources panicked")?;
+        let mut readings = self.readings.lock().unwrap_or_else(PoisonError::into_inner);
+        Ok(std::mem::take(&mut readings.resources))
     }
 }
 
@@ -103,23 +147,26 @@ impl Resources {
 
     /// The average share of one core that a group used, from the first to the last reading. 1 is one whole core.
     pub(crate) fn cores(&self, name: &str) -> f64 {
-        self.cores_until(name, None)
+        self.cores_if(name, |_| true)
     }
 
-    /// [`Resources::cores`] in the first part of the run.
-    pub(crate) fn cores_until(&self, name: &str, time: Option<Duration>) -> f64 {
-        let Some((index, first)) = self.index(name).zip(self.moments.first()) else { return 0.0 };
-        let mut cpu = Duration::ZERO;
-        let mut last = first;
-        for moment in &self.moments {
-            if time.is_some_and(|time| moment.at - first.at > time) {
-                break;
-            }
-            // Less than before: the processes were started again.
-            cpu += moment.groups[index].cpu.saturating_sub(last.groups[index].cpu);
-            last = moment;
+    /// [`Resources::cores`] while persons arrived: from the first person who was due to the last reading before the last one.
+    pub(crate) fn cores_arriving(&self, name: &str) -> f64 {
+        self.cores_if(name, |time| {
+            self.arriving.iter().any(|arriving| arriving.start <= time.start && time.end <= arriving.end)
+        })
+    }
+
+    /// [`Resources::cores`] in the times between two readings for which this is true.
+    fn cores_if(&self, name: &str, counts: impl Fn(Range<Instant>) -> bool) -> f64 {
+        let Some(index) = self.index(name) else { return 0.0 };
+        let (mut cpu, mut time) = (Duration::ZERO, Duration::ZERO);
+        for pair in self.moments.windows(2).filter(|pair| counts(pair[0].at..pair[1].at)) {
+            // Less than before: the processes were replaced.
+            cpu += pair[1].groups[index].cpu.saturating_sub(pair[0].groups[index].cpu);
+            time += pair[1].at - pair[0].at;
         }
-        cpu.as_secs_f64() / (last.at - first.at).as_secs_f64().max(0.001)
+        cpu.as_secs_f64() / time.as_secs_f64().max(0.001)
     }
 
     /// The most memory of a group, in MB.
@@ -175,6 +222,7 @@ fn used(group: &Group) -> Use {
         sum.memory += memory.and_then(|line| line.split_whitespace().next()?.parse::<u64>().ok()).unwrap_or(0);
         sum.files += read_dir(format!("/proc/{id}/fd")).map_or(0, |files| files.count() as u64);
     }
+    sum.cpu = sum.cpu.saturating_sub(group.before);
     sum
 }
 
@@ -220,10 +268,13 @@ mod tests {
             pressure: [Some(seconds * 500_000), Some(0), None],
         };
         let moments = vec![moment(0, 1, 1_024), moment(10, 6, 3_072), moment(20, 2, 2_048), moment(30, 8, 2_048)];
-        let resources = Resources { names: vec!["onsale"], moments };
+        let arrives = |from: u64, until: u64| began + Duration::from_secs(from)..began + Duration::from_secs(until);
+        let arriving = vec![arrives(0, 15), arrives(20, 31)];
+        let resources = Resources { names: vec!["onsale"], moments, arriving };
         // 5 s, then the processes were started again, then 6 s: within 30 s.
         assert!((resources.cores("onsale") - 11.0 / 30.0).abs() < 1e-9);
-        assert!((resources.cores_until("onsale", Some(Duration::from_secs(10))) - 0.5).abs() < 1e-9);
+        // Only the first and the third of these times are within an arrival: 5 s and 6 s in 20 s.
+        assert!((resources.cores_arriving("onsale") - 11.0 / 20.0).abs() < 1e-9);
         assert_eq!((resources.peak_megabytes("onsale"), resources.peak_files("onsale")), (3.0, 3));
         assert!((resources.megabytes_per_hour("onsale") - 120.0).abs() < 1e-9);
         assert_eq!((resources.pressure(0), resources.pressure(2), resources.cores("none")), (Some(0.5), None, 0.0));
@@ -231,8 +282,20 @@ mod tests {
 
     #[test]
     fn this_process_uses_memory_and_files() {
-        let group = Group { name: "self", processes: vec![std::process::id()], with_children: false };
-        let Use { memory, files, .. } = used(&group);
+        let Use { memory, files, .. } = used(&Group::new("self", vec![std::process::id()]));
         assert!(memory > 0 && files > 2, "{memory} {files}");
+    }
+
+    #[test]
+    fn what_processes_used_before_they_were_named_does_not_count() {
+        let own = Group::new("generator", vec![std::process::id()]);
+        // The kernel counts in steps of 10 ms.
+        while used(&own).cpu.is_zero() {}
+        let cpu = used(&own).cpu;
+        let mut readings = Readings { groups: vec![Group::new("generator", Vec::new())], ..Readings::default() };
+        readings.replace("generator", own.processes.clone());
+        let [named] = &readings.groups[..] else { unreachable!("one group") };
+        assert!(named.before >= cpu && named.processes == own.processes, "{named:?} {cpu:?}");
+        assert_eq!(used(&Group { before: Duration::MAX, ..own }).cpu, Duration::ZERO);
     }
 }

@@ -64,7 +64,8 @@ fn gatling_makes_every_call_once() {
     let output = run(&["smoke", "sqlite", "gatling"]);
     assert!(output.contains("smoke · sqlite · gatling: ok") && output.contains("persons: 3 paid"), "{output}");
     // Each call of the journey has an answer for each of the 3 persons.
-    let calls = ["concerts", "lectures", "apply", "applications", "cancel", "enter", "dates", "seats", "hold", "release"];
+    let calls =
+        ["concerts", "lectures", "apply", "applications", "cancel", "enter", "dates", "seats", "hold", "release"];
     let later = ["reservation", "charge", "pay", "payment", "use", "points", "histories", "reservations", "payments"];
     for call in calls.into_iter().chain(later) {
         let rows = output.lines().map(|line| line.split('|').map(str::trim).collect::<Vec<_>>());

@@ -86,7 +86,7 @@ fn gatling_runs_the_scripts() {
     for scenario in scenarios {
         assert!(output.contains(&format!("{scenario} · sqlite · gatling: ok")), "{scenario}: {output}");
     }
-    // So many changes that the first answer of at least one of them is cut.
+    // Enough changes that the first answer of at least one of them is cut: some 80 are expected.
     let output = run(&["retries", "sqlite", "gatling", "--scale", "1", "--stretch", "0.1"]);
     assert!(output.contains("retries · sqlite · gatling: ok") && output.contains(" answers cut"), "{output}");
 }

@@ -44,7 +44,8 @@ impl Incident for SlowAnswers {
 /// Delay of each byte to Postgres, so that a small crowd is too large: about 600 changes a second are left.
 const NARROW: Duration = Duration::from_millis(100);
 
-/// How long a person thinks after a change that succeeded: a fifth of the crowd is what the database can serve.
+/// How long a person thinks after a change that succeeded: a tenth of the crowd is what the database can serve
+/// on a busy machine, too.
 const THINK: Duration = Duration::from_secs(5);
 
 /// Persons with a turn who click all the time, for each admission a second.

@@ -28,8 +28,10 @@ const PATIENCE: Duration = Duration::from_secs(900);
 /// The pause of a connection after a refused entry.
 const RESTS: Duration = Duration::from_millis(10);
 
-/// In the smallest size memory ends this many bytes above what the instance uses at its start.
-const LEFT_TINY: u64 = 4 << 20;
+/// In the smallest size memory ends this many bytes above the anonymous memory of the instance at its start. That is less than
+/// its connections and caches need: a person in line needs next to none. Cached files do not count, as the kernel takes them
+/// back.
+const LEFT_TINY: u64 = 2 << 20;
 
 /// What the connections share. Relaxed orders suffice: the counts are read after all threads have ended.
 struct Counts {
@@ -62,7 +64,7 @@ pub(super) fn measure(cell: &Cell, size: &str, (machine, means): (&Machine, Mean
     let concert = server.admin.concert(&users::still_room())?;
     let is_tiny = size == "tiny";
     if is_tiny {
-        limited.limit_memory(limited.usage()?.memory + LEFT_TINY)?;
+        limited.limit_memory(limited.usage()?.anonymous + LEFT_TINY)?;
     }
     let counts = Arc::new(Counts {
         sent: AtomicU64::new(0),

@@ -65,7 +65,7 @@ impl Reading {
         self.uncertainty <= UNCERTAINTY_MAX && (error <= old_error || apart > error + old_error + ROUNDING)
     }
 
-    /// Maximum error now.
+    /// Maximum error at an instant: that of the query, and the drift since then.
     fn error(&self, now: Instant) -> Duration {
         self.uncertainty + now.saturating_duration_since(self.when) / DRIFT
     }
@@ -81,7 +81,7 @@ impl Reading {
 mod tests {
     use super::*;
 
-    /// A reading of this time, so many milliseconds after the first one, with this error.
+    /// A reading of this time, `millis` milliseconds after the first one, with this error.
     fn reading(first: Instant, millis: u64, at: i64, uncertainty: u64) -> Reading {
         let when = first + Duration::from_millis(millis);
         Reading { at: Timestamp::from_millis(at), when, uncertainty: Duration::from_millis(uncertainty) }

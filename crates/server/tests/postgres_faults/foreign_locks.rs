@@ -1,12 +1,12 @@
 //! Another session of the database holds a row or a table: only the commands that need it wait or fail.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use onsale_testing::postgres::driver::Client;
 use onsale_testing::postgres::{Database, shared};
-use onsale_testing::{Call, Sale, without};
+use onsale_testing::{Call, PATIENCE, Sale, without};
 use serde_json::{Value, json};
 
 use crate::scene::{Scene, charge, database, in_time, metric, recovered, unavailable};
@@ -96,8 +96,10 @@ impl Stage {
     /// Everything that foreign sessions do, repeatedly until `stop` is set. None of it fails; how long each took.
     fn strangers(&self, label: &str, kinds: Kinds) -> Strangers {
         let (scene, other, stop) = (self.scene.clone(), self.other.clone(), Arc::new(AtomicBool::new(false)));
+        let served = Arc::new(AtomicUsize::new(0));
         let (lecture, label, stopped) =
             (self.other_lecture.clone(), label.replace(|c: char| !c.is_ascii_lowercase(), "-"), stop.clone());
+        let counted = served.clone();
         let working = tokio::spawn(async move {
             let sale = scene.sale();
             let (mut took, mut round) = (Vec::new(), 0_u32);
@@ -114,11 +116,12 @@ impl Stage {
                 for call in calls.into_iter().map(|call| tokio::spawn(timed(call))).collect::<Vec<_>>() {
                     took.push(call.await.unwrap());
                 }
+                counted.store(took.len(), Ordering::Relaxed);
                 round += 1;
             }
             took
         });
-        Strangers { stop, working }
+        Strangers { stop, served, working }
     }
 }
 
@@ -133,6 +136,8 @@ const EVERYTHING: Kinds = Kinds { lectures: true, concerts: true };
 
 struct Strangers {
     stop: Arc<AtomicBool>,
+    /// Those that were served in rounds that are over.
+    served: Arc<AtomicUsize>,
     working: tokio::task::JoinHandle<Vec<Duration>>,
 }
 
@@ -279,7 +284,10 @@ async fn a_locked_answer_is_given_again() {
     first.expect(200);
     stage.sql.batch_execute("BEGIN; SELECT FROM kept_answers WHERE key = 'key' FOR UPDATE").await.unwrap();
     let strangers = stage.strangers("an answer", EVERYTHING);
-    for _ in 0..20 {
+    let (mut replays, began) = (0, Instant::now());
+    while replays < 20 || strangers.served.load(Ordering::Relaxed) <= STRANGERS_MIN {
+        assert!(began.elapsed() < PATIENCE, "strangers are not served while an answer is locked");
+        replays += 1;
         let again = in_time(charge(sale, "ada", 5, "key")).await;
         assert_eq!((again.status, &again.body), (first.status, &first.body));
         assert_eq!(text(&Value::from(again.header("idempotency-replayed"))), "true");

@@ -56,7 +56,8 @@ pub(in crate::load) fn results(records: &[Record]) -> Table {
     let head = head.chain(calls.map(|call| format!("{call} p99"))).chain(["shed", "failed"].map(str::to_owned));
     let mut table = Table::new(head.chain(["verdict".to_owned()]));
     for record in records {
-        let sum = |name: &str| record.list("calls").iter().map(|call| float(call, name)).sum::<f64>();
+        // Not `sum`: of no number at all it is -0.
+        let sum = |name: &str| record.list("calls").iter().fold(0.0, |sum, call| sum + float(call, name));
         let seconds = record.list("seconds").len().max(1) as f64;
         let mut cells = vec![
             record.text("scenario").to_owned(),

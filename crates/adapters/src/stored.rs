@@ -8,6 +8,7 @@ use onsale_app::audit::source::ExtensionRow;
 use onsale_app::event::EventState;
 use onsale_domain::concert::{HoldEnd, Seating, Section, Status};
 use onsale_domain::lecture::HistoryKind;
+use onsale_domain::staff::Role;
 use onsale_domain::time::Timestamp;
 use onsale_domain::waiting_room::{Blocks, Gap, Memory, PlaceStanding, Window};
 use onsale_domain::wallet::EntryKind;
@@ -40,6 +41,16 @@ impl Word for HistoryKind {
 impl Word for Status {
     const WORDS: &'static [(&'static str, Self)] =
         &[("HELD", Self::Held), ("PAID", Self::Paid), ("EXPIRED", Self::Expired), ("RELEASED", Self::Released)];
+}
+
+impl Word for Role {
+    const WORDS: &'static [(&'static str, Self)] = &[
+        ("owner", Self::Owner),
+        ("organiser", Self::Organiser),
+        ("support", Self::Support),
+        ("door", Self::Door),
+        ("cashier", Self::Cashier),
+    ];
 }
 
 impl Word for PlaceStanding {

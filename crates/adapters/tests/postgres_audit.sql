@@ -58,3 +58,12 @@ SELECT id(20), place, 'user' || place, id(50 + place), 1, CASE place WHEN 3 THEN
     CASE place WHEN 3 THEN 1 END
 FROM generate_series(1, 4) place;
 INSERT INTO turns VALUES (id(20), 1, 1, 1, 1, true, 1, 5), (id(20), 2, 1, 1, 1, true, 1, NULL);
+
+-- Ann has a key. She has opened the concert and a performance again.
+INSERT INTO staff_keys VALUES (id(60), 'ann', 'owner', decode(repeat('07', 32), 'hex'), 1, NULL);
+UPDATE staff_directory SET version = 1, live = 1;
+INSERT INTO admin_log VALUES
+    (id(61), 1, NULL, 'root', 'key.created', 'key:' || id(60), NULL, '{"name": "ann", "role": "owner"}', false, 'r'),
+    (id(62), 1, id(60), 'ann', 'concert.changed', 'concert:' || id(20), '{"closed": true}', '{"closed": false}', false, 'r'),
+    (id(63), 1, id(60), 'ann', 'performance.changed', 'performance:' || id(21), '{"closed": true}', '{"closed": false}',
+        false, 'r');

@@ -1,18 +1,61 @@
 //! Answers that idempotency keys keep. An answer is saved in the transaction of the command that it answers.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
-use onsale_domain::ids::UserId;
+use onsale_domain::ids::{StaffKeyId, UserId};
 use onsale_domain::time::Timestamp;
 
 /// How long a key keeps its answer, in seconds. Then the same key is a new request.
 pub const KEY_LIFE_SECONDS: u32 = 24 * 60 * 60;
 
-/// An idempotency key. Each acting user has keys of their own; administrators share one set of keys.
+/// Who acts: each has idempotency keys of their own.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Owner {
+    /// A user.
+    User(UserId),
+    /// The owner of the key that the settings give.
+    Root,
+    /// The owner of a key of staff.
+    Staff(StaffKeyId),
+}
+
+/// Precedes the id of a key of staff in the text of an owner. No user id has a colon.
+const STAFF: &str = "staff:";
+
+impl Owner {
+    /// The user, if it is one.
+    pub fn user(&self) -> Option<&UserId> {
+        match self {
+            Self::User(user) => Some(user),
+            Self::Root | Self::Staff(_) => None,
+        }
+    }
+
+    /// The owner as text, different for each: a user id is never empty and has no colon.
+    pub fn text(&self) -> Cow<'_, str> {
+        match self {
+            Self::User(user) => user.as_str().into(),
+            Self::Root => "".into(),
+            Self::Staff(key) => format!("{STAFF}{key}").into(),
+        }
+    }
+
+    /// The owner with this text; `None` if no owner has it.
+    pub fn parse(text: &str) -> Option<Self> {
+        match text.strip_prefix(STAFF) {
+            Some(key) => StaffKeyId::parse(key).map(Self::Staff),
+            None if text.is_empty() => Some(Self::Root),
+            None => UserId::parse(text).map(Self::User),
+        }
+    }
+}
+
+/// An idempotency key.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct KeyId {
-    /// The acting user; `None` for an administrator.
-    pub owner: Option<UserId>,
+    /// Who acts.
+    pub owner: Owner,
     /// 1 to 255 visible characters.
     pub key: Arc<str>,
 }

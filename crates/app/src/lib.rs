@@ -3,6 +3,7 @@
 //!
 //! This crate has no SQL, no HTTP and no driver. Databases are behind [`store`]; HTTP handlers call [`desk`].
 
+pub mod admin_log;
 pub mod audit;
 pub mod background;
 pub mod backoff;
@@ -17,6 +18,7 @@ pub mod relay;
 pub mod retention;
 pub mod rewriter;
 pub mod seat_map;
+pub mod staff;
 pub mod store;
 pub mod timetable;
 pub mod trace;

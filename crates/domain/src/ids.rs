@@ -92,6 +92,10 @@ uuid_ids! {
     TokenId,
     /// Id of an event, and of the history row that the event describes.
     EventId,
+    /// Id of a key of staff.
+    StaffKeyId,
+    /// Id of an entry of the admin log.
+    LogId,
 }
 
 /// A source of unguessable bits. It is an argument, so that a test can replay a seed.

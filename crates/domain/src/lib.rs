@@ -10,6 +10,7 @@ pub mod leaving;
 pub mod lecture;
 pub mod payment;
 pub mod rows;
+pub mod staff;
 pub mod table;
 pub mod time;
 pub mod waiting_room;

@@ -51,12 +51,22 @@ pub enum Refusal {
     HoldExpired,
     /// The token's turn has ended.
     TokenExpired,
+    /// The key of the staff member who acts was deleted.
+    StaffKeyEnded,
+    /// Another key of staff has or had this name.
+    KeyNameTaken,
+    /// There are as many keys of staff as there may be.
+    KeyLimit,
+    /// There is no such key of staff.
+    KeyNotFound,
+    /// The external id belongs to a charge of another user or amount.
+    ExternalIdReused,
 }
 
 impl Refusal {
     /// Whether an idempotency key keeps the refusal. It does not if the refusal depends on the request alone, and not if
     /// the sale may be opened again: then the same request may be sent again.
     pub fn is_kept(&self) -> bool {
-        !matches!(self, Self::AmountOutOfRange | Self::TokenExpired | Self::SaleClosed)
+        !matches!(self, Self::AmountOutOfRange | Self::TokenExpired | Self::SaleClosed | Self::StaffKeyEnded)
     }
 }

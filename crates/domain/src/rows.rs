@@ -1,12 +1,14 @@
 //! The rows of a unit of work: the keys that commands need, the loaded rows, and the added rows.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
 
 use crate::concert::{Concert, Extension, HoldsCounted, Performance, Reservation, Seat};
 use crate::event::Event;
-use crate::ids::{ConcertId, LectureId, PerformanceId, ReservationId, UserId};
+use crate::ids::{ConcertId, LectureId, PerformanceId, ReservationId, StaffKeyId, UserId};
 use crate::lecture::{Application, FreedSeats, HistoryLine, Lecture};
 use crate::payment::Payment;
+use crate::staff::{self, LogEntry};
 use crate::table::Table;
 use crate::time::Timestamp;
 use crate::waiting_room::{GivenUp, Place, Room, Token, Turn};
@@ -14,9 +16,16 @@ use crate::wallet::{Account, Entry};
 
 /// The keys of the rows that a batch needs. Sorted, because locks are taken in this order.
 ///
-/// Parents (accounts, lectures, rooms, performances, in this order) are locked. A lock on a parent covers its children.
+/// Parents (keys of staff, accounts, lectures, rooms, performances, in this order) are locked. A lock on a parent covers its children.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Keys {
+    /// Keys of the staff who act. Their rows get a common lock, before all other rows: a key is deleted before or after a
+    /// change of its owner, never during it.
+    pub staff: BTreeSet<StaffKeyId>,
+    /// What a change of the keys themselves needs; `None` if no key is made or deleted.
+    pub staff_changes: Option<staff::Changes>,
+    /// External ids of charges by staff. Covered by no lock: two units that use one id meet at its primary key.
+    pub external_charges: BTreeSet<Arc<str>>,
     /// Wallets. An account also covers the ends of its user's tokens.
     pub accounts: BTreeSet<UserId>,
     /// Lectures, each with the number of freed seat numbers that the batch may take.
@@ -54,6 +63,18 @@ pub struct Keys {
 /// The loaded rows of one unit of work, and the rows that its commands add.
 #[derive(Debug, Default)]
 pub struct Rows {
+    /// Keys of staff by their id.
+    pub staff_keys: Table<StaffKeyId, staff::Key>,
+    /// The keys that have or had a name. Not saved, because they follow from `staff_keys`.
+    pub staff_names: Table<Arc<str>, StaffKeyId>,
+    /// The counters of the keys; the key of the table is always `()`.
+    pub staff_directory: Table<(), staff::Directory>,
+    /// When keys were used last, to add.
+    pub staff_uses: Vec<(StaffKeyId, Timestamp)>,
+    /// Entries of the admin log to add.
+    pub admin_log: Vec<LogEntry>,
+    /// Charges by staff, by their external id.
+    pub external_charges: Table<Arc<str>, staff::ExternalCharge>,
     /// Wallets by their owner.
     pub accounts: Table<UserId, Account>,
     /// Lectures by their id.

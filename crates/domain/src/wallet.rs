@@ -89,8 +89,7 @@ impl Command for Charge {
 
     fn decide(&self, rows: &mut Rows, cx: &mut Context<'_>) -> Result<Changed, Refusal> {
         check_amount(self.amount)?;
-        credit(rows, cx, &self.user, self.amount)?;
-        Ok(changed(rows, &self.user))
+        charge(rows, cx, &self.user, self.amount)
     }
 }
 
@@ -108,7 +107,13 @@ impl Command for Use {
     }
 }
 
-fn check_amount(amount: i64) -> Result<(), Refusal> {
+/// Adds points to a wallet.
+pub(crate) fn charge(rows: &mut Rows, cx: &mut Context<'_>, user: &UserId, amount: i64) -> Result<Changed, Refusal> {
+    credit(rows, cx, user, amount)?;
+    Ok(changed(rows, user))
+}
+
+pub(crate) fn check_amount(amount: i64) -> Result<(), Refusal> {
     if (1..=AMOUNT_MAX).contains(&amount) { Ok(()) } else { Err(Refusal::AmountOutOfRange) }
 }
 

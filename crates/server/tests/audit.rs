@@ -48,6 +48,8 @@ const EXTENSIONS: &str = "every extension of holds has its event";
 const FAMILIES: &str = "every row belongs to one that is there";
 const MARKS: &str = "every mark of the outbox is one that a relay made on this log";
 const MISPLACED: &str = "no event was written where the log had passed";
+const STAFF: &str = "every change by staff has its log entry";
+const DIRECTORY: &str = "the directory of staff counts its keys";
 const SOURCES: &str = "every event describes something that happened";
 
 #[rustfmt::skip]
@@ -141,6 +143,16 @@ const BREAKS: &[Break] = &[
     broken("UPDATE relay_parts SET sent_to = (SELECT max(position) FROM events)", MARKS, "part 0"),
     broken("UPDATE relay_parts SET sent_to = 2, checked_to = 2, checked_id = x'000000000000000000000000000000ff' WHERE part = 7", MARKS, "part 7"),
     broken("UPDATE events SET type = 'onsale.points.gone.v1' WHERE event_id = $payment", SOURCES, "$payment"),
+
+    broken("UPDATE rooms SET paused = 0 WHERE concert_id = $line", STAFF, "$line: paused"),
+    broken("UPDATE rooms SET max_active = 7 WHERE concert_id = $concert", STAFF, "$concert: maxActive"),
+    broken("DELETE FROM admin_log WHERE action = 'queue.changed'", STAFF, "$line: paused"),
+    broken("UPDATE performances SET closed = 1 WHERE performance_id = $performance", STAFF, "$performance"),
+    broken("UPDATE concerts SET notice_en = 'unsaid' WHERE concert_id = $concert", STAFF, "$concert: notice"),
+    broken("UPDATE lectures SET title = 'another' WHERE lecture_id = $lecture", STAFF, "$lecture"),
+    broken("INSERT INTO staff_keys VALUES (x'000000000000000000000000000000ff', 'eve', 'owner', zeroblob(32), 1, NULL)", STAFF, "key 00000000-0000-0000-0000-0000000000ff"),
+    broken("INSERT INTO staff_keys VALUES (x'000000000000000000000000000000ff', 'eve', 'owner', zeroblob(32), 1, NULL)", DIRECTORY, "1 keys are not deleted, 0 are counted"),
+    broken("UPDATE staff_directory SET live = 1", DIRECTORY, "0 keys are not deleted, 1 are counted"),
 ];
 
 /// Subtle inconsistencies: in the fields of a single kind of event, and a debit without a payment.
@@ -260,6 +272,8 @@ async fn the_audit_of_a_consistent_database_passes() {
         COUNTERS,
         CONCERTS,
         SOURCES,
+        STAFF,
+        DIRECTORY,
         MARKS,
         MISPLACED,
     ] {

@@ -5,10 +5,9 @@
 
 use std::collections::HashSet;
 
-use onsale_app::idempotency::KeyId;
 use onsale_app::store::Wanted;
 use onsale_app::store::locks::{HeldLocks, Lock, Table};
-use onsale_domain::ids::{ConcertId, LectureId, PerformanceId, ReservationId, UserId};
+use onsale_domain::ids::{ConcertId, LectureId, PerformanceId, ReservationId, StaffKeyId, UserId};
 use tokio_postgres::Row;
 use uuid::Uuid;
 
@@ -89,6 +88,16 @@ macro_rules! held_pairs {
     };
 }
 
+/// Only locks that keep changes by staff waiting: those lock the key in common with each other.
+const STAFF_KEYS: &str = "WITH free AS MATERIALIZED
+        (SELECT key_id AS own FROM staff_keys WHERE key_id = ANY ($1) ORDER BY key_id FOR SHARE SKIP LOCKED)
+    SELECT key_id, xmax::text::bigint FROM staff_keys
+    WHERE key_id = ANY ($1) AND NOT EXISTS (SELECT FROM free WHERE own = key_id)";
+
+const STAFF_DIRECTORY: &str = "WITH free AS MATERIALIZED
+        (SELECT singleton AS own FROM staff_directory FOR NO KEY UPDATE SKIP LOCKED)
+    SELECT singleton, xmax::text::bigint FROM staff_directory WHERE NOT EXISTS (SELECT FROM free)";
+
 const ACCOUNTS: &str = held_rows!("accounts", "user_id");
 const LECTURES: &str = held_rows!("lectures", "lecture_id");
 const ROOMS: &str = held_rows!("rooms", "concert_id");
@@ -117,8 +126,20 @@ const PERFORMANCES: &str = "WITH wanted AS MATERIALIZED (
         WHERE performances.performance_id = wanted.performance_id OFFSET 0) there
     WHERE NOT EXISTS (SELECT FROM free WHERE free.performance_id = wanted.performance_id)";
 
-pub(super) const STATEMENTS: &[&str] =
-    &[TABLES, ACCOUNTS, LECTURES, ROOMS, RESERVATIONS, ANSWERS, SEATS, PLACES, TURNS, PERFORMANCES];
+pub(super) const STATEMENTS: &[&str] = &[
+    TABLES,
+    STAFF_KEYS,
+    STAFF_DIRECTORY,
+    ACCOUNTS,
+    LECTURES,
+    ROOMS,
+    RESERVATIONS,
+    ANSWERS,
+    SEATS,
+    PLACES,
+    TURNS,
+    PERFORMANCES,
+];
 
 /// Returns which of the wanted rows and tables are locked. Two round trips: tables first, because reading a locked table would
 /// wait.
@@ -135,11 +156,27 @@ pub(super) async fn find(session: &Session, wanted: &Wanted) -> Sql<HeldLocks> {
     // The row locks that these statements take are released by the rollback, in the same round trip.
     let mut pipeline = Pipeline::new(session);
     pipeline.execute(BEGIN, Vec::new());
+    find_locked_keys(&mut pipeline, wanted, &closed);
     find_locked_parents(&mut pipeline, wanted, &closed);
     find_locked_children(&mut pipeline, wanted, &closed);
     pipeline.execute(ROLLBACK, Vec::new());
     pipeline.run(&mut held).await?;
     Ok(held)
+}
+
+fn find_locked_keys<'a>(pipeline: &mut Pipeline<'a, HeldLocks>, wanted: &'a Wanted, closed: &HashSet<Table>) {
+    let keys = &wanted.keys;
+    if closed.contains(&Table::StaffKeys) {
+        return;
+    }
+    let deleted = keys.staff_changes.iter().flat_map(|changes| &changes.deleted);
+    let ids: Vec<Uuid> = keys.staff.iter().chain(deleted).map(|id| id.uuid()).collect();
+    if !ids.is_empty() {
+        find_locked(pipeline, STAFF_KEYS, params![ids], |row| Ok(Lock::StaffKey(StaffKeyId::new(uuid(row, 0)?))));
+    }
+    if keys.staff_changes.is_some() {
+        find_locked(pipeline, STAFF_DIRECTORY, Vec::new(), |_| Ok(Lock::StaffDirectory));
+    }
 }
 
 fn find_locked_parents<'a>(pipeline: &mut Pipeline<'a, HeldLocks>, wanted: &'a Wanted, closed: &HashSet<Table>) {
@@ -194,7 +231,7 @@ fn find_locked_children<'a>(pipeline: &mut Pipeline<'a, HeldLocks>, wanted: &'a 
     }
     let answers = columns!(wanted.answers.iter(), |id| super::idempotency::owner(id), &*id.key);
     find_locked_pairs(pipeline, ANSWERS, answers.filter(|_| !closed.contains(&Table::KeptAnswers)), |row| {
-        Ok(Lock::Answer(KeyId { owner: UserId::parse(get(row, 0)?), key: get::<&str>(row, 1)?.into() }))
+        Ok(Lock::Answer(super::idempotency::read_id(row, 0, 1)?))
     });
     let seats = columns!(keys.seats.iter(), |(performance, seat)| performance.uuid(), int(*seat));
     find_locked_pairs(pipeline, SEATS, seats.filter(|_| !closed.contains(&Table::Seats)), |row| {

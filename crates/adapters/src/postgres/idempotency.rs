@@ -1,8 +1,9 @@
 //! Stored answers of idempotency keys.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 
-use onsale_app::idempotency::{KeptAnswer, KeptCount, KeyId};
+use onsale_app::idempotency::{KeptAnswer, KeptCount, KeyId, Owner};
 use onsale_app::store::{Unit, Wanted};
 use onsale_domain::ids::UserId;
 use onsale_domain::time::Timestamp;
@@ -46,8 +47,14 @@ const COUNT: &str = "SELECT owner, answers, CASE WHEN answers >= $2 THEN (SELECT
 
 pub(super) const WRITES: &[&str] = &[FIND, COUNT, KEEP, REPLACE, FORGET];
 
-pub(super) fn owner(id: &KeyId) -> &str {
-    id.owner.as_ref().map_or("", |user| user.as_str())
+pub(super) fn owner(id: &KeyId) -> Cow<'_, str> {
+    id.owner.text()
+}
+
+/// The key in two columns of a row.
+pub(super) fn read_id(row: &Row, owner: usize, key: usize) -> Sql<KeyId> {
+    let owner = Owner::parse(get(row, owner)?).ok_or(DbError::Broken("an owner of keys that does not exist"))?;
+    Ok(KeyId { owner, key: get::<&str>(row, key)?.into() })
 }
 
 /// Loads the answers of keys. Sent after the row locks: of two requests with one key about the same rows, the second finds the
@@ -82,7 +89,7 @@ pub(super) fn count<'a>(pipeline: &mut Pipeline<'a, Unit>, wanted: &'a Wanted) {
 }
 
 fn read(row: &Row) -> Sql<(KeyId, KeptAnswer)> {
-    let id = KeyId { owner: UserId::parse(get(row, 0)?), key: get::<&str>(row, 1)?.into() };
+    let id = read_id(row, 0, 1)?;
     let fingerprint: &[u8] = get(row, 2)?;
     let fingerprint = fingerprint.try_into().map_err(|_| DbError::Broken("a fingerprint of another length"))?;
     Ok((id, KeptAnswer { fingerprint, answer: get::<&[u8]>(row, 3)?.into(), kept_at: instant(row, 4)? }))

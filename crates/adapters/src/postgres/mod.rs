@@ -5,6 +5,7 @@
 //! `docs/design/postgres.md` for the locks of each command and their reasons.
 
 mod audit;
+mod charge;
 mod clock;
 mod concert;
 mod concert_reads;
@@ -31,6 +32,7 @@ mod row_address;
 mod schema;
 mod session;
 mod slow_queries;
+mod staff;
 #[cfg(test)]
 mod tests;
 mod tls;

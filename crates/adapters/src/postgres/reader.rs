@@ -8,9 +8,11 @@ use arc_swap::ArcSwapOption;
 use async_trait::async_trait;
 use onsale_app::event::StoredEvent;
 use onsale_app::store::news::{News, RoomsKnown};
-use onsale_app::store::{AppliedLecture, LectureFilter, Listed, Page, Reader, RoomRecord, SeatRows, StoreError};
+use onsale_app::store::{
+    AppliedLecture, LectureFilter, Listed, ListedKey, LogFilter, LogRow, Page, Reader, RoomRecord, SeatRows, StoreError,
+};
 use onsale_domain::concert::{Concert, Performance, Reservation};
-use onsale_domain::ids::{ConcertId, LectureId, PaymentId, PerformanceId, ReservationId, UserId};
+use onsale_domain::ids::{ConcertId, LectureId, LogId, PaymentId, PerformanceId, ReservationId, StaffKeyId, UserId};
 use onsale_domain::lecture::{HistoryLine, Lecture};
 use onsale_domain::payment::Payment;
 use onsale_domain::time::Timestamp;
@@ -23,7 +25,7 @@ use super::news::PostgresNews;
 use super::session::Session;
 use super::slow_queries::{Kind, SLOW, SlowQueries};
 use super::values::{Sql, number};
-use super::{Shared, concert_reads, event, extension, idempotency, lecture, payment, wallet};
+use super::{Shared, concert_reads, event, extension, idempotency, lecture, payment, staff, wallet};
 
 const PING: &str = "SELECT 1";
 
@@ -69,6 +71,7 @@ pub(super) const STATEMENTS: &[&[&str]] = &[
     event::READS,
     event::LOG_READS,
     idempotency::READS,
+    staff::READS,
 ];
 
 impl PostgresReader {
@@ -306,6 +309,18 @@ impl Reader for PostgresReader {
         let known = RoomsKnown { whole: vec![concert], only_known: true, ..RoomsKnown::default() };
         let Some(room) = self.news.rooms(&known).await?.rooms.pop() else { return Ok(None) };
         Ok(Some((room.record, listed.performances)))
+    }
+
+    async fn staff_version(&self) -> Result<u64, StoreError> {
+        query!(self, StaffVersion, |session| staff::version(&session))
+    }
+
+    async fn staff_keys(&self, page: Page<StaffKeyId>) -> Result<Vec<ListedKey>, StoreError> {
+        query!(self, StaffKeys, |session| staff::list(&session, page))
+    }
+
+    async fn admin_log(&self, filter: &LogFilter, page: Page<LogId>) -> Result<Vec<LogRow>, StoreError> {
+        query!(self, AdminLog, |session| staff::log(&session, filter, page))
     }
 
     async fn has_old_answers(&self, before: Timestamp) -> Result<bool, StoreError> {

@@ -34,9 +34,12 @@ pub(super) enum Kind {
     LapsedHolds,
     OldAnswers,
     Events,
+    StaffVersion,
+    StaffKeys,
+    AdminLog,
 }
 
-const KINDS: usize = Kind::Events as usize + 1;
+const KINDS: usize = Kind::AdminLog as usize + 1;
 
 /// The kinds that are slow now, and the number of slow queries.
 #[derive(Debug)]

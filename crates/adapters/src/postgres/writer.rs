@@ -15,7 +15,8 @@ use super::row_address::ParentAddresses;
 use super::session::{Pipeline, Session};
 use super::values::{Sql, get, instant, params};
 use super::{
-    Shared, concert, event, extension, held, idempotency, identity, lecture, payment, positions, waiting_room, wallet,
+    Shared, charge, concert, event, extension, held, idempotency, identity, lecture, payment, positions, staff,
+    waiting_room, wallet,
 };
 
 const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE";
@@ -42,6 +43,8 @@ pub(super) const STATEMENTS: &[&[&str]] = &[
     ],
     held::STATEMENTS,
     idempotency::WRITES,
+    staff::WRITES,
+    charge::WRITES,
     wallet::WRITES,
     lecture::WRITES,
     waiting_room::WRITES,
@@ -256,8 +259,9 @@ async fn load(
         pipeline.execute(PATIENTLY, Vec::new());
     }
     let room = addresses.rooms.hint(keys.rooms.iter());
-    // The one order of locks: wallets, lectures, rooms, performances, each by ascending key. Every instance and version takes
+    // The one order of locks: keys of staff, wallets, lectures, rooms, performances, each by ascending key. Every instance and version takes
     // them in this order; two that did not would deadlock.
+    staff::lock(&mut pipeline, keys);
     wallet::lock(&mut pipeline, keys, unknown, newcomers, &mut addresses.accounts);
     lecture::lock(&mut pipeline, keys, &mut addresses.lectures);
     waiting_room::lock(&mut pipeline, keys, &mut addresses.rooms);
@@ -266,6 +270,7 @@ async fn load(
     // After the locks: a second request with the same key then finds the answer that the first one committed.
     idempotency::load(&mut pipeline, &wanted.answers);
     idempotency::count(&mut pipeline, wanted);
+    charge::load(&mut pipeline, keys);
     lecture::load(&mut pipeline, keys);
     waiting_room::load(&mut pipeline, keys, room);
     concert::load(&mut pipeline, keys);
@@ -282,7 +287,9 @@ async fn load(
 fn save<'a>(pipeline: &mut Pipeline<'a, ()>, unit: &'a Unit, addresses: &'a mut ParentAddresses) {
     // Parents before children: a room refers to its concert, a place to its room.
     let rows = &unit.rows;
+    staff::save(pipeline, rows);
     wallet::save(pipeline, rows, &mut addresses.accounts);
+    charge::save(pipeline, rows);
     lecture::save(pipeline, rows, &mut addresses.lectures);
     concert::save_new(pipeline, rows);
     waiting_room::save(pipeline, unit, &mut addresses.rooms);

@@ -1,5 +1,6 @@
 //! Stored answers of idempotency keys.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
 use onsale_app::idempotency::{KeptAnswer, KeptCount, KeyId};
@@ -14,8 +15,8 @@ use super::values::{Sql, instant};
 /// Maximum number of old answers that one unit of work deletes.
 const FORGOTTEN_AT_ONCE: usize = 500;
 
-fn owner(id: &KeyId) -> &str {
-    id.owner.as_ref().map_or("", |user| user.as_str())
+fn owner(id: &KeyId) -> Cow<'_, str> {
+    id.owner.text()
 }
 
 pub(super) fn load(db: &Connection, ids: &BTreeSet<KeyId>, answers: &mut Table<KeyId, KeptAnswer>) -> Sql<()> {

@@ -5,6 +5,7 @@
 //! not on the disk.
 
 mod audit;
+mod charge;
 mod checkpoint;
 mod concert;
 mod concert_row;
@@ -22,6 +23,7 @@ mod place;
 mod reader;
 mod retention;
 mod schema;
+mod staff;
 mod values;
 mod waiting_room;
 mod wallet;

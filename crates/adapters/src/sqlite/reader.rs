@@ -6,9 +6,11 @@ use std::thread::JoinHandle;
 
 use async_trait::async_trait;
 use onsale_app::event::StoredEvent;
-use onsale_app::store::{AppliedLecture, LectureFilter, Page, Reader, RoomRecord, SeatRows, StoreError};
+use onsale_app::store::{
+    AppliedLecture, LectureFilter, ListedKey, LogFilter, LogRow, Page, Reader, RoomRecord, SeatRows, StoreError,
+};
 use onsale_domain::concert::{Concert, Performance, Reservation};
-use onsale_domain::ids::{ConcertId, LectureId, PaymentId, PerformanceId, ReservationId, UserId};
+use onsale_domain::ids::{ConcertId, LectureId, LogId, PaymentId, PerformanceId, ReservationId, StaffKeyId, UserId};
 use onsale_domain::lecture::{HistoryLine, Lecture};
 use onsale_domain::payment::Payment;
 use onsale_domain::time::Timestamp;
@@ -20,7 +22,8 @@ use tokio::sync::oneshot;
 use super::connection::{Role, open, unavailable};
 use super::values::Sql;
 use super::{
-    Shared, Slot, concert, concert_row, event, extension, idempotency, lecture, payment, waiting_room, wallet, writer,
+    Shared, Slot, concert, concert_row, event, extension, idempotency, lecture, payment, staff, waiting_room, wallet,
+    writer,
 };
 
 /// Number of threads. More would share the same disk and cache.
@@ -241,6 +244,19 @@ impl Reader for ReaderPool {
             None => Ok(None),
         })
         .await
+    }
+
+    async fn staff_version(&self) -> Result<u64, StoreError> {
+        self.read(staff::version).await
+    }
+
+    async fn staff_keys(&self, page: Page<StaffKeyId>) -> Result<Vec<ListedKey>, StoreError> {
+        self.read(move |db| staff::list(db, page)).await
+    }
+
+    async fn admin_log(&self, filter: &LogFilter, page: Page<LogId>) -> Result<Vec<LogRow>, StoreError> {
+        let filter = filter.clone();
+        self.read(move |db| staff::log(db, &filter, page)).await
     }
 
     async fn has_old_answers(&self, before: Timestamp) -> Result<bool, StoreError> {

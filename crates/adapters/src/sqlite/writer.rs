@@ -12,7 +12,7 @@ use rusqlite::hooks::Wal;
 
 use super::connection::{Role, in_commit, in_unit, open, unavailable};
 use super::values::Sql;
-use super::{Shared, concert, concert_row, event, idempotency, lecture, payment, waiting_room, wallet};
+use super::{Shared, charge, concert, concert_row, event, idempotency, lecture, payment, staff, waiting_room, wallet};
 
 /// The database's clock. It is this machine's clock, because there is one process on one machine.
 pub(super) fn now() -> Timestamp {
@@ -122,7 +122,9 @@ fn load(db: &Connection, wanted: &Wanted) -> Sql<Unit> {
     idempotency::count(db, wanted, &mut unit.kept_counts)?;
     let (keys, rows) = (&wanted.keys, &mut unit.rows);
     rows.is_alone = true;
+    staff::load(db, keys, rows)?;
     wallet::load(db, keys, rows)?;
+    charge::load(db, keys, rows)?;
     lecture::load(db, keys, rows)?;
     waiting_room::load(db, keys, rows)?;
     concert::load(db, keys, rows)?;
@@ -134,7 +136,9 @@ fn load(db: &Connection, wanted: &Wanted) -> Sql<Unit> {
 fn save(db: &Connection, unit: &Unit) -> Sql<()> {
     // Parents before children: foreign keys are on.
     let rows = &unit.rows;
+    staff::save(db, rows)?;
     wallet::save(db, rows)?;
+    charge::save(db, rows)?;
     lecture::save(db, rows)?;
     concert_row::save(db, rows)?;
     waiting_room::save(db, rows)?;

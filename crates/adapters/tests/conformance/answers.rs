@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use onsale_app::idempotency::{KEY_LIFE_SECONDS, KeptAnswer, KeptCount, KeyId};
+use onsale_app::idempotency::{KEY_LIFE_SECONDS, KeptAnswer, KeptCount, KeyId, Owner};
 use onsale_app::store::{Store, Wanted};
 use onsale_domain::time::Timestamp;
 
@@ -11,7 +11,7 @@ use crate::lane::{Answer, Lane, Request};
 use crate::stage::{charge, user};
 
 fn key(owner: Option<&str>, key: &str) -> KeyId {
-    KeyId { owner: owner.map(user), key: key.into() }
+    KeyId { owner: owner.map_or(Owner::Root, |name| Owner::User(user(name))), key: key.into() }
 }
 
 fn kept(answer: &[u8], at: Timestamp) -> KeptAnswer {

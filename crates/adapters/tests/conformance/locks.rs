@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use crate::mixed::AnyCommand;
-use onsale_app::idempotency::KeyId;
+use onsale_app::idempotency::{KeyId, Owner};
 use onsale_app::store::StoreError;
 use onsale_domain::lecture;
 use onsale_domain::waiting_room::{self, Patch};
@@ -96,7 +96,7 @@ async fn a_concurrently_used_key_is_a_conflict_and_then_a_replay() {
     let stage = Stage::new(&*bed.store().await).await;
     let (one, other) = (bed.store().await, bed.store().await);
     let (mut leader, mut follower) = (Lane::new(&*one, 11).await, Lane::new(&*other, 12).await);
-    let key = KeyId { owner: None, key: "once".into() };
+    let key = KeyId { owner: Owner::Root, key: "once".into() };
     // Two wallets: the requests collide only at the key.
     let keyed = |user| [Request { command: charge(user, 5), key: Some(key.clone()) }];
     let (first, second) = (keyed(&stage.ann), keyed(&stage.bob));

@@ -32,6 +32,7 @@ mod picture;
 mod relay;
 mod restored;
 mod retention;
+mod staff;
 mod stage;
 mod stop_points;
 mod traced;

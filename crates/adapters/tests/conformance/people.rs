@@ -3,7 +3,7 @@
 mod commands;
 
 use crate::mixed::{AnyCommand, Done};
-use onsale_app::idempotency::KeyId;
+use onsale_app::idempotency::{KeyId, Owner};
 use onsale_domain::concert::Held;
 use onsale_domain::concert::{self, Performance};
 use onsale_domain::ids::{ConcertId, LectureId, PaymentId, ReservationId, UserId};
@@ -90,7 +90,7 @@ impl People {
         let command = self.command();
         // Few keys, so that most are used again, with another command that must not run.
         let key = self.dice.percent(8).then(|| {
-            let owner = self.dice.percent(70).then(|| self.user());
+            let owner = if self.dice.percent(70) { Owner::User(self.user()) } else { Owner::Root };
             KeyId { owner, key: format!("key \"{}\"", self.dice.below(6)).into() }
         });
         Request { command, key }

@@ -142,7 +142,8 @@ async fn a_store_reports_whether_old_answers_exist(bed: Bed) {
     let store = bed.store().await;
     let (now, mut lane) = (store.reader().now(), Lane::new(&*store, 1).await);
     assert!(!store.reader().has_old_answers(now).await.unwrap());
-    let key = onsale_app::idempotency::KeyId { owner: Some(user("ann")), key: "k".into() };
+    let key =
+        onsale_app::idempotency::KeyId { owner: onsale_app::idempotency::Owner::User(user("ann")), key: "k".into() };
     let request = crate::lane::Request { command: charge(&user("ann"), 1), key: Some(key) };
     lane.answer(&[request]).await.expect("a unit of work");
     assert!(!store.reader().has_old_answers(now.plus_millis(-DAY_MILLIS)).await.unwrap());

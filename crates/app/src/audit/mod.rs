@@ -9,6 +9,7 @@ mod payment;
 mod room;
 mod seat;
 pub mod source;
+mod staff;
 mod wallet;
 
 use onsale_domain::time::Timestamp;
@@ -70,5 +71,6 @@ pub async fn audit(source: &dyn AuditSource) -> Result<Vec<Finding>, StoreError>
     findings.push(change::extensions(source, forgotten).await?);
     findings.extend(family::check(source).await?);
     findings.extend(event::check(source).await?);
+    findings.extend(staff::check(source).await?);
     Ok(findings)
 }

@@ -4,13 +4,14 @@ use onsale_domain::concert::{Concert, Performance, Reservation, Seat};
 use onsale_domain::ids::{ConcertId, EventId, PerformanceId, UserId};
 use onsale_domain::lecture::{HistoryLine, Lecture};
 use onsale_domain::payment::Payment;
+use onsale_domain::staff::{Directory, ExternalCharge, Key};
 use onsale_domain::time::Timestamp;
-use onsale_domain::waiting_room::Room;
+use onsale_domain::waiting_room::{Room, Settings};
 use onsale_domain::wallet::{Account, Entry};
 use tokio::sync::mpsc::Receiver;
 use uuid::Uuid;
 
-use crate::store::StoreError;
+use crate::store::{LogRow, StoreError};
 
 /// A stream of rows, or the error that ended it.
 pub type Rows<T> = Receiver<Result<T, StoreError>>;
@@ -171,6 +172,52 @@ pub struct RoomRow {
     pub disputed_place: u64,
 }
 
+/// Something that staff may change.
+#[derive(Clone, Debug)]
+pub enum StaffSubject {
+    /// The counters of the keys, and how many keys are not deleted.
+    Directory(Directory, u64),
+    /// A key of staff.
+    Key(Key),
+    /// A lecture.
+    Lecture(Lecture),
+    /// A concert with the settings of its waiting room.
+    Concert(Concert, Settings),
+    /// A performance, with the instants of extensions of its holds.
+    Performance {
+        /// The performance.
+        performance: Performance,
+        /// The instants of the extensions since there is a log.
+        extended_at: Vec<Timestamp>,
+        /// The entries about its concert that extended holds.
+        of_concert: Vec<LogRow>,
+    },
+}
+
+/// Something that staff may change, with all entries of the admin log about it.
+#[derive(Clone, Debug)]
+pub struct StaffRow {
+    /// What it is.
+    pub subject: StaffSubject,
+    /// The entries, in no order.
+    pub entries: Vec<LogRow>,
+    /// The instant since which changes have entries.
+    pub since: Timestamp,
+}
+
+/// A charge under an external id, with what should agree with it.
+#[derive(Clone, Debug)]
+pub struct ExternalRow {
+    /// The id of another system.
+    pub external_id: String,
+    /// The charge as stored.
+    pub charge: ExternalCharge,
+    /// The ledger entry of its wallet and version.
+    pub entry: Option<Entry>,
+    /// How many entries of the admin log about the user name the id.
+    pub logged: u64,
+}
+
 /// An event, and whether the row that it describes exists.
 #[derive(Clone, Debug)]
 pub struct ToldRow {
@@ -262,6 +309,12 @@ pub trait AuditSource: Send + Sync {
 
     /// One row: the events at positions that relays had passed when they were written.
     fn misplaced(&self) -> Rows<MisplacedRow>;
+
+    /// Everything that staff may change, with the entries of the admin log about it.
+    fn staff(&self) -> Rows<StaffRow>;
+
+    /// All charges under an external id.
+    fn external_charges(&self) -> Rows<ExternalRow>;
 
     /// All events, in order.
     fn events(&self) -> Rows<ToldRow>;

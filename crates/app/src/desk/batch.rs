@@ -69,7 +69,7 @@ pub(super) fn wanted(batch: &[Waiting], quotas: &Quotas) -> Wanted {
         job.needs(&mut wanted.keys);
         let Some(Keyed { id, .. }) = job.key() else { continue };
         wanted.answers.insert(id.clone());
-        wanted.counted.extend(id.owner.as_ref().filter(|user| quotas.must_count(user)).cloned());
+        wanted.counted.extend(id.owner.user().filter(|user| quotas.must_count(user)).cloned());
     }
     wanted
 }
@@ -118,7 +118,7 @@ impl Decider<'_> {
             return KeyedAnswer::Kept { answer: kept.answer.clone(), refusal: None, replayed: true };
         }
         // Checked before the decision: a command that is done under a key must keep its answer.
-        let quota = id.owner.as_ref().map_or(Ok(()), |user| self.quotas.check(user, at));
+        let quota = id.owner.user().map_or(Ok(()), |user| self.quotas.check(user, at));
         if let Err(retry_after_seconds) = quota {
             self.terms.metrics.keys_used_up.inc();
             return KeyedAnswer::KeysUsedUp { retry_after_seconds };
@@ -134,7 +134,7 @@ impl Decider<'_> {
         let kept = KeptAnswer { fingerprint: *fingerprint, answer: answer.clone(), kept_at: at };
         // Into the same unit: the answer and what it reports become durable together, or neither does.
         self.unit.answers.put(id.clone(), kept);
-        if let Some(user) = &id.owner {
+        if let Some(user) = id.owner.user() {
             self.quotas.add(user);
         }
         KeyedAnswer::Kept { answer, refusal: outcome.err(), replayed: false }

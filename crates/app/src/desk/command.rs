@@ -6,18 +6,22 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 
 use onsale_domain::concert::{self, Target};
 use onsale_domain::ids::UserId;
+use onsale_domain::staff::{self, ByStaff, Logged};
 use onsale_domain::{Command, lecture, payment, waiting_room, wallet};
 
 use super::job::IntoJob;
 use crate::store::locks::Table::{
-    self, Accounts, Applications, Concerts, Events, Extensions, FreedSeats, LectureHistory, Lectures, Ledger, Payments,
-    Performances, Places, Reservations, Rooms, Seats, TurnEnds, Turns,
+    self, Accounts, AdminLog, Applications, Concerts, Events, Extensions, ExternalCharges, FreedSeats, LectureHistory,
+    Lectures, Ledger, Payments, Performances, Places, Reservations, Rooms, Seats, StaffKeys, TurnEnds, Turns,
 };
 
 /// A command that the desk takes.
 pub trait DeskCommand: Command + IntoJob {
     /// The tables that the command reads or writes. If another session locks one of them, the command waits.
     const TABLES: &'static [Table];
+
+    /// Whether a member of the staff gives the command: then it needs the tables of keys and of the admin log too.
+    const IS_BY_STAFF: bool = false;
 
     /// A hash of the row that many commands of this kind lock. Commands with the same hash wait in the same lane and
     /// make one batch. `None` if there is no such row: then the lanes take turns.
@@ -199,6 +203,62 @@ impl DeskCommand for waiting_room::HandOut {
 
     fn hot_row(&self) -> Option<u64> {
         Some(hash(self.concert))
+    }
+}
+
+/// The tables that a command by staff needs beside its own.
+pub(super) const OF_STAFF: &[Table] = &[StaffKeys, AdminLog];
+
+impl<C: DeskCommand + Logged> DeskCommand for ByStaff<C>
+where
+    Self: IntoJob,
+{
+    const TABLES: &'static [Table] = C::TABLES;
+
+    const IS_BY_STAFF: bool = true;
+
+    fn hot_row(&self) -> Option<u64> {
+        self.command.hot_row()
+    }
+
+    fn wallet(&self) -> Option<&UserId> {
+        self.command.wallet()
+    }
+}
+
+impl DeskCommand for staff::CreateKey {
+    const TABLES: &'static [Table] = &[StaffKeys];
+
+    fn hot_row(&self) -> Option<u64> {
+        Some(hash("staff"))
+    }
+}
+
+impl DeskCommand for staff::DeleteKey {
+    const TABLES: &'static [Table] = &[StaffKeys];
+
+    fn hot_row(&self) -> Option<u64> {
+        Some(hash("staff"))
+    }
+}
+
+impl DeskCommand for staff::ChargeByStaff {
+    const TABLES: &'static [Table] = &[Accounts, Ledger, Events, ExternalCharges];
+
+    fn hot_row(&self) -> Option<u64> {
+        Some(hash(&self.user))
+    }
+
+    fn wallet(&self) -> Option<&UserId> {
+        Some(&self.user)
+    }
+}
+
+impl DeskCommand for staff::NoteUses {
+    const TABLES: &'static [Table] = &[StaffKeys];
+
+    fn hot_row(&self) -> Option<u64> {
+        None
     }
 }
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use onsale_domain::ids::UserId;
 use onsale_domain::rows::Keys;
+use onsale_domain::staff::{self, ByStaff};
 use onsale_domain::{Command, concert, lecture, payment, waiting_room, wallet};
 use tokio::sync::oneshot;
 
@@ -27,6 +28,9 @@ pub(super) trait LaneJob {
 
     /// The tables that the command reads or writes, without that of the kept answers.
     fn tables(&self) -> &'static [Table];
+
+    /// See [`DeskCommand::IS_BY_STAFF`].
+    fn is_by_staff(&self) -> bool;
 
     /// See [`DeskCommand::wallet`].
     fn wallet(&self) -> Option<&UserId>;
@@ -111,6 +115,10 @@ impl<C: DeskCommand> LaneJob for Pending<C> {
         C::TABLES
     }
 
+    fn is_by_staff(&self) -> bool {
+        C::IS_BY_STAFF
+    }
+
     fn wallet(&self) -> Option<&UserId> {
         self.command.wallet()
     }
@@ -165,6 +173,10 @@ impl LaneJob for ForgetAnswers {
 
     fn tables(&self) -> &'static [Table] {
         &[Table::KeptAnswers, Table::Turns, Table::TurnEnds]
+    }
+
+    fn is_by_staff(&self) -> bool {
+        false
     }
 
     fn wallet(&self) -> Option<&UserId> {
@@ -245,4 +257,18 @@ jobs! {
     Step(waiting_room::Step),
     Configure(waiting_room::Configure),
     HandOut(waiting_room::HandOut),
+    CreateKey(staff::CreateKey),
+    DeleteKey(staff::DeleteKey),
+    NoteUses(staff::NoteUses),
+    ChargeByStaff(staff::ChargeByStaff),
+    ChargedByStaff(ByStaff<staff::ChargeByStaff>),
+    KeyByStaff(ByStaff<staff::CreateKey>),
+    KeyEndByStaff(ByStaff<staff::DeleteKey>),
+    LectureByStaff(ByStaff<lecture::Create>),
+    ConcertByStaff(ByStaff<concert::Create>),
+    ConcertChangeByStaff(ByStaff<concert::Change>),
+    PerformanceByStaff(ByStaff<concert::Schedule>),
+    PerformanceChangeByStaff(ByStaff<concert::ChangePerformance>),
+    ExtensionByStaff(ByStaff<concert::Extend>),
+    SettingsByStaff(ByStaff<waiting_room::Configure>),
 }

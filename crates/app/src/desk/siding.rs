@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use onsale_domain::ids::UserId;
 
 use super::Waiting;
+use super::command::OF_STAFF;
 use crate::store::Wanted;
 use crate::store::locks::{HeldLocks, Lock, Table};
 
@@ -221,7 +222,8 @@ fn needs(waiting: &Waiting) -> Vec<Lock> {
     add(waiting, &mut wanted);
     let job = waiting.job.get();
     let kept = job.key().map(|_| Table::KeptAnswers);
-    wanted.locks(job.tables().iter().copied().chain(kept))
+    let of_staff = if job.is_by_staff() { OF_STAFF } else { &[] };
+    wanted.locks(job.tables().iter().chain(of_staff).copied().chain(kept))
 }
 
 /// The owner of the wallet that a charge or a use changes: those of one wallet are decided in the order in which they came.

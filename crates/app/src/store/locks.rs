@@ -5,7 +5,7 @@
 
 use std::collections::HashMap;
 
-use onsale_domain::ids::{ConcertId, LectureId, PerformanceId, ReservationId, UserId};
+use onsale_domain::ids::{ConcertId, LectureId, PerformanceId, ReservationId, StaffKeyId, UserId};
 
 use crate::idempotency::KeyId;
 
@@ -14,9 +14,11 @@ use crate::idempotency::KeyId;
 #[allow(missing_docs, reason = "each is named like its table")]
 pub enum Table {
     Accounts,
+    AdminLog,
     Applications,
     Concerts,
     Events,
+    ExternalCharges,
     Extensions,
     FreedSeats,
     KeptAnswers,
@@ -29,6 +31,7 @@ pub enum Table {
     Reservations,
     Rooms,
     Seats,
+    StaffKeys,
     TurnEnds,
     Turns,
 }
@@ -37,11 +40,13 @@ impl Table {
     /// All tables, each by its names in the database.
     pub const ALL: &[(Self, &str)] = &[
         (Self::Accounts, "accounts"),
+        (Self::AdminLog, "admin_log"),
         (Self::Applications, "applications"),
         (Self::Concerts, "concerts"),
         (Self::Events, "events"),
         (Self::Events, "event_positions"),
         (Self::Extensions, "hold_extensions"),
+        (Self::ExternalCharges, "external_charges"),
         (Self::FreedSeats, "freed_seats"),
         (Self::KeptAnswers, "kept_answers"),
         (Self::LectureHistory, "lecture_history"),
@@ -53,6 +58,9 @@ impl Table {
         (Self::Reservations, "reservations"),
         (Self::Rooms, "rooms"),
         (Self::Seats, "seats"),
+        (Self::StaffKeys, "staff_keys"),
+        (Self::StaffKeys, "staff_directory"),
+        (Self::StaffKeys, "staff_key_uses"),
         (Self::TurnEnds, "turn_ends"),
         (Self::Turns, "turns"),
     ];
@@ -68,6 +76,10 @@ impl Table {
 pub enum Lock {
     /// The row of an answer that is kept under an idempotency key.
     Answer(KeyId),
+    /// The row of a key of staff.
+    StaffKey(StaffKeyId),
+    /// The counters of the keys of staff.
+    StaffDirectory,
     /// The row of a wallet.
     Account(UserId),
     /// The row of a lecture.

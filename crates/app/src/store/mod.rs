@@ -7,6 +7,7 @@ pub mod locks;
 pub mod news;
 mod reader;
 mod retention;
+mod staff;
 mod writer;
 
 use std::sync::Arc;
@@ -20,6 +21,7 @@ pub use error::StoreError;
 pub use news::News;
 pub use reader::{Announced, AppliedLecture, HoldRecord, LectureFilter, Listed, Page, Reader, RoomRecord, SeatRows};
 pub use retention::Retention;
+pub use staff::{ListedKey, LogFilter, LogRow};
 pub use writer::{Unit, Wanted, Writer};
 
 /// A database with the data of a sale.

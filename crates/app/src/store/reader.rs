@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use onsale_domain::concert::{Concert, Notice, Performance, Reservation, Seat};
-use onsale_domain::ids::{ConcertId, LectureId, PaymentId, PerformanceId, ReservationId, UserId};
+use onsale_domain::ids::{ConcertId, LectureId, LogId, PaymentId, PerformanceId, ReservationId, StaffKeyId, UserId};
 use onsale_domain::lecture::{HistoryLine, Lecture};
 use onsale_domain::payment::Payment;
 use onsale_domain::time::Timestamp;
@@ -13,6 +13,7 @@ use onsale_domain::waiting_room::{Room, Turn};
 use onsale_domain::wallet::{Account, Entry};
 
 use super::StoreError;
+use super::staff::{ListedKey, LogFilter, LogRow};
 use crate::event::StoredEvent;
 
 /// A page of a list: at most `limit` rows that follow `after`.
@@ -227,6 +228,15 @@ pub trait Reader: Send + Sync {
 
     /// One waiting room, retired or not, with its concert's performances; `None` if there is no such concert.
     async fn room(&self, concert: ConcertId) -> Result<Option<(RoomRecord, Vec<Performance>)>, StoreError>;
+
+    /// [`onsale_domain::staff::Directory::version`]. Cheap.
+    async fn staff_version(&self) -> Result<u64, StoreError>;
+
+    /// The keys of staff that are not deleted, oldest first.
+    async fn staff_keys(&self, page: Page<StaffKeyId>) -> Result<Vec<ListedKey>, StoreError>;
+
+    /// Entries of the admin log, newest first.
+    async fn admin_log(&self, filter: &LogFilter, page: Page<LogId>) -> Result<Vec<LogRow>, StoreError>;
 
     /// Whether a unit of work with [`super::Unit::forget_answers_before`] would drop anything. Cheap.
     async fn has_old_answers(&self, before: Timestamp) -> Result<bool, StoreError>;

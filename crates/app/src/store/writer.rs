@@ -36,6 +36,11 @@ impl Wanted {
         let keys = &self.keys;
         let mut locks: Vec<Lock> = tables.into_iter().map(Lock::Table).collect();
         locks.extend(self.answers.iter().cloned().map(Lock::Answer));
+        locks.extend(keys.staff.iter().copied().map(Lock::StaffKey));
+        if let Some(changes) = &keys.staff_changes {
+            locks.push(Lock::StaffDirectory);
+            locks.extend(changes.deleted.iter().copied().map(Lock::StaffKey));
+        }
         locks.extend(keys.accounts.iter().cloned().map(Lock::Account));
         locks.extend(keys.lectures.keys().copied().map(Lock::Lecture));
         locks.extend(keys.rooms.iter().copied().map(Lock::Room));
@@ -53,6 +58,8 @@ impl Wanted {
         let keys = &mut self.keys;
         match lock {
             Lock::Answer(id) => drop(self.answers.insert(id.clone())),
+            Lock::StaffKey(key) => drop(keys.staff.insert(*key)),
+            Lock::StaffDirectory => drop(keys.staff_changes.get_or_insert_default()),
             Lock::Account(user) => drop(keys.accounts.insert(user.clone())),
             Lock::Lecture(lecture) => drop(keys.lectures.entry(*lecture).or_default()),
             Lock::Room(concert) => drop(keys.rooms.insert(*concert)),

@@ -13,6 +13,7 @@ mod payment;
 mod properties;
 mod refusals;
 mod seating;
+mod staff;
 mod support;
 mod table;
 mod time;

@@ -81,4 +81,12 @@ INSERT INTO dead_letters SELECT gen_random_uuid(), 't', 's', n, '{}', CASE WHEN 
     FROM generate_series(1, $ROWS / 100) n;
 INSERT INTO kept_answers SELECT user_id, 'key', decode(repeat('00', 32), 'hex'), '\x7b7d', 1700000000000 + rank
     FROM users ORDER BY random();
+
+INSERT INTO staff_keys SELECT pg_temp.id(13, n), 'actor ' || n, 'cashier', decode(lpad(to_hex(n), 64, '0'), 'hex'),
+        1700000000000 + n, NULL
+    FROM generate_series(1, 300) n;
+-- The log of a year: 300 members of the staff, 200 kinds of actions, each subject about five times.
+INSERT INTO admin_log SELECT pg_temp.id(12, n), 1700000000000 + n, NULL, 'actor ' || n % 300, 'action ' || n % 200,
+        'lecture:' || n / 5, NULL, '{"capacity":30}', false, 'a-request'
+    FROM generate_series(1, $ROWS / 10) n ORDER BY random();
 RESET session_replication_role;

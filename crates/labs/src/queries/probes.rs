@@ -71,6 +71,23 @@ pub(crate) const PROBES: &[Probe] = &[
         "(ARRAY[]::uuid[], 0, 1700000000200, ARRAY[]::text[], ARRAY[]::bigint[])",
     ),
     probe("dead_letters_put_back", "dead_letters::PUT_BACK", "(500)"),
+    probe("staff_keys_name_key", "", ""),
+    probe("staff_keys_hash_key", "", ""),
+    probe(
+        "admin_log_by_actor",
+        "staff::LOG_BY_ACTOR",
+        "('ffffffff-ffff-ffff-ffff-ffffffffffff', 20, 'actor 7', NULL, NULL, NULL)",
+    ),
+    probe(
+        "admin_log_by_action",
+        "staff::LOG_BY_ACTION",
+        "('ffffffff-ffff-ffff-ffff-ffffffffffff', 20, NULL, NULL, 'action 7', NULL)",
+    ),
+    probe(
+        "admin_log_by_subject",
+        "staff::LOG_BY_SUBJECT",
+        "('ffffffff-ffff-ffff-ffff-ffffffffffff', 20, NULL, NULL, NULL, 'lecture:7')",
+    ),
 ];
 
 /// Reads whose answers a sale keeps in memory, and reads that always go to the database.

@@ -1,10 +1,11 @@
-//! Authentication: bearers (JWTs) of users, and the admin key.
+//! Authentication: bearers (JWTs) of users, and keys of staff.
 
 mod config;
 mod jwks;
 mod keys;
 mod known;
 mod refused;
+mod staff;
 mod verify;
 
 use onsale_domain::ids::UserId;
@@ -18,6 +19,7 @@ pub(crate) use config::{Auth, JwtSettings};
 pub(crate) use jwks::{JwksUrl, KeySet};
 pub(crate) use keys::{Key, public_keys};
 pub(crate) use refused::Refused;
+pub(crate) use staff::{Member, NewKey, Staff};
 pub(crate) use verify::Verifier;
 
 /// The result of [`Verifier::check`] for the bearer of a request, kept so that later layers need not check it again.
@@ -61,7 +63,7 @@ impl Bearers {
 
     /// Returns the user for whom a client may act; `Ok(None)` if it may act for every user. `checked` is the earlier result of
     /// [`Verifier::check`], if there is one. If the bearer has an unknown key id, this waits for a fetch of the JWK Set, 6 s at
-    /// most.
+    /// most. The caller counts a refusal by [`Self::note`], unless it knows the bearer otherwise.
     ///
     /// # Errors
     /// The reason why the bearer is not trusted; [`Refused::Missing`] if there is none.
@@ -73,8 +75,17 @@ impl Bearers {
         let Self::Jwt(verifier) = self else { return Ok(None) };
         let token = offered?.ok_or(Refused::Missing)?;
         let checked = checked.map_or_else(|| verifier.check(token), |Checked(checked)| checked);
-        let checked = verifier.wait(token, checked).await;
-        checked.map(Some).inspect_err(|refused| verifier.note(*refused))
+        verifier.wait(token, checked).await.map(Some)
+    }
+
+    /// Counts a bearer that was refused.
+    pub(crate) fn note(&self, refused: Refused) {
+        // Without a bearer there is nothing to count.
+        if let Self::Jwt(verifier) = self
+            && refused != Refused::Missing
+        {
+            verifier.note(refused);
+        }
     }
 }
 

@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::signals::Signals;
 use super::{Failed, Outcome, block_on, demo, greeting, print, start_line, start_traces};
-use crate::auth::{AdminKey, Auth, Bearers, JwksUrl};
+use crate::auth::{Auth, Bearers, JwksUrl, Staff};
 use crate::http::{
     AnswerCaches, App, AppState, ClientLimits, ConnectionLimits, HttpMetrics, Limiter, Reached, Server, ServerLimits,
     Stopping, Streams, bind, connections_that_fit, into_service, listen,
@@ -141,10 +141,11 @@ async fn serve(settings: Settings, is_demo: bool, admin_key: Option<Secret>, tra
         answers: AnswerCaches::default(),
         tokens: TokenCodec::new(&token_secret(&sale, &settings).await?),
         bearers,
-        admin_key: admin_key.as_ref().map(AdminKey::new),
+        staff: Staff::new(admin_key.as_ref(), sale.staff.clone()),
         calendar: settings.calendar.clone(),
-        pages: Pages::new(&settings.calendar),
+        pages: Pages::new(&settings.calendar, settings.charged_by),
         queue_strict: settings.queue_strict,
+        charged_by: settings.charged_by,
         web: settings.web.clone(),
         room: settings.room,
         metrics,
@@ -158,7 +159,7 @@ async fn serve(settings: Settings, is_demo: bool, admin_key: Option<Secret>, tra
     let mut signals = Signals::listen()?;
     print(&format!("onsale listening on {base}"))?;
     let address = listener.local_addr()?;
-    let limits = server_limits(&settings, app.admin_key.is_some());
+    let limits = server_limits(&settings);
     let server = Server { router: into_service(app.clone()), app, limits, reached };
     let serving = tokio::spawn(server.run(listener));
     if is_demo {
@@ -196,8 +197,8 @@ async fn print_greeting(
 }
 
 /// The bounds on connections and clients.
-fn server_limits(settings: &Settings, has_admin: bool) -> ServerLimits {
-    let clients = ClientLimits::new(settings, has_admin);
+fn server_limits(settings: &Settings) -> ServerLimits {
+    let clients = ClientLimits::new(settings);
     ServerLimits { connections: connection_limits(settings), idle: settings.idle, clients }
 }
 
@@ -229,7 +230,7 @@ async fn drain(signals: &mut Signals, within: Duration) {
     }
 }
 
-/// Returns the key of the settings, or a fresh one for a demonstration. `None`: admin calls answer 404.
+/// Returns the key of the settings, or a fresh one for a demonstration. `None`: only keys in the database open admin calls.
 fn admin_key(settings: &Settings, is_demo: bool) -> Option<Secret> {
     let fresh = || is_demo.then(|| Secret::new(format!("{:032x}", rand::random::<u128>())));
     settings.admin_key.clone().or_else(fresh)

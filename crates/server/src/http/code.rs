@@ -33,6 +33,8 @@ codes! {
     MalformedRequest = BAD_REQUEST, "malformed-request", "The bytes of the request do not parse";
     AuthenticationRequired = UNAUTHORIZED, "authentication-required", "A valid bearer is required";
     AdminKeyInvalid = UNAUTHORIZED, "admin-key-invalid", "The admin key is missing or wrong";
+    RoleInsufficient = FORBIDDEN, "role-insufficient", "The role of this key does not include this call";
+    ChargeNotAllowed = FORBIDDEN, "charge-not-allowed", "Only staff may charge wallets here";
     NotYourAccount = FORBIDDEN, "not-your-account", "The bearer names another user";
     OriginNotAllowed = FORBIDDEN, "origin-not-allowed", "This host or this site may not call";
     NotFound = NOT_FOUND, "not-found", "There is nothing at this path";
@@ -55,6 +57,7 @@ codes! {
     AmountOutOfRange = UNPROCESSABLE_ENTITY, "amount-out-of-range", "The amount must be 1 to 10,000,000 points";
     BalanceLimit = CONFLICT, "balance-limit", "A wallet holds at most 1,000,000,000 points";
     InsufficientBalance = CONFLICT, "insufficient-balance", "The wallet holds too little";
+    ExternalIdReused = CONFLICT, "external-id-reused", "This external id belongs to another charge";
 
     LectureNotFound = NOT_FOUND, "lecture-not-found", "There is no such lecture";
     AlreadyApplied = CONFLICT, "already-applied", "The user already has a place";
@@ -74,6 +77,10 @@ codes! {
     AlreadyPaid = CONFLICT, "already-paid", "The reservation is paid";
     HoldExpired = GONE, "hold-expired", "The hold has lapsed or was released";
     PaymentNotFound = NOT_FOUND, "payment-not-found", "There is no such payment";
+
+    KeyNameTaken = CONFLICT, "key-name-taken", "Another key has or had this name";
+    KeyLimit = CONFLICT, "key-limit", "There are at most 1,000 keys";
+    KeyNotFound = NOT_FOUND, "key-not-found", "There is no such key";
 }
 
 impl Code {

@@ -29,12 +29,13 @@ use onsale_app::timetable::Timetable;
 use onsale_app::waiting_room::Rooms;
 use onsale_app::waiting_room::home::Home;
 use onsale_app::watch::DatabaseWatch;
-use onsale_domain::{Refusal, waiting_room as rules};
+use onsale_domain::staff::{ByStaff, Logged};
+use onsale_domain::{Command, Refusal, waiting_room as rules};
 use prometheus_client::registry::Registry;
 
-use crate::auth::{AdminKey, Bearers};
+use crate::auth::{Bearers, Staff};
 use crate::pages::Pages;
-use crate::settings::WebSettings;
+use crate::settings::{ChargedBy, WebSettings};
 use crate::token::TokenCodec;
 use reply::problem::{Code, Problem};
 use reply::{Decided, Success};
@@ -75,10 +76,12 @@ pub(crate) struct AppState {
     pub(crate) answers: AnswerCaches,
     pub(crate) tokens: TokenCodec,
     pub(crate) bearers: Bearers,
-    pub(crate) admin_key: Option<AdminKey>,
+    pub(crate) staff: Staff,
     pub(crate) calendar: Calendar,
     pub(crate) pages: Pages,
     pub(crate) queue_strict: bool,
+    /// Who may charge wallets.
+    pub(crate) charged_by: ChargedBy,
     /// The public URL of this server, and the sites that may call it.
     pub(crate) web: WebSettings,
     /// The settings of new waiting rooms.
@@ -120,6 +123,24 @@ impl App {
         show: impl Fn(&C::Output) -> R + Send + 'static,
     ) -> Result<Decided<R>, Problem> {
         self.decide_in_turn(command, key, false, show).await
+    }
+
+    /// As [`App::decide`], for a command of a member of the staff: the admin log gets an entry if it changes something.
+    ///
+    /// # Errors
+    /// As [`App::decide`], and `admin-key-invalid` if the key of the member was deleted.
+    async fn decide_by_staff<C: Logged, R: Success, N, B>(
+        &self,
+        staff: &input::staff::Staff<N>,
+        command: C,
+        payload: &input::Payload<B>,
+        show: impl Fn(&C::Output) -> R + Send + 'static,
+    ) -> Result<Decided<R>, Problem>
+    where
+        ByStaff<C>: DeskCommand + Command<Output = C::Output>,
+    {
+        let key = payload.key_of(|| staff.owner());
+        self.decide(ByStaff { call: staff.call(), command }, key, show).await
     }
 
     /// As [`App::decide`], for a caller whose turn may be over. If it is, only an answer that the key keeps is given.

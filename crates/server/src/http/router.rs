@@ -71,6 +71,12 @@ pub(crate) fn routes() -> Routes {
         GET    "/admin/concerts/{concertId}/queue"        admin::waiting_room::get_queue_settings;
         PATCH  "/admin/concerts/{concertId}/queue"        admin::waiting_room::update_queue_settings;
 
+        // Administrators: staff
+        POST   "/admin/keys"         admin::key::create_staff_key;
+        GET    "/admin/keys"         admin::key::list_staff_keys;
+        DELETE "/admin/keys/{keyId}" admin::key::delete_staff_key;
+        GET    "/admin/log"          admin::log::list_admin_log;
+
         // Operators
         GET    "/healthz" health::get_health;
         GET    "/readyz"  health::get_readiness;

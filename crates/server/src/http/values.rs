@@ -5,7 +5,9 @@ use std::fmt;
 
 use jiff::civil::Date;
 use onsale_app::calendar::{parse_date, parse_rfc3339, rfc3339};
-use onsale_domain::ids::{ConcertId, EventId, LectureId, PaymentId, PerformanceId, ReservationId, TokenId, UserId};
+use onsale_domain::ids::{
+    ConcertId, EventId, LectureId, LogId, PaymentId, PerformanceId, ReservationId, StaffKeyId, TokenId, UserId,
+};
 use onsale_domain::time::Timestamp;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Serialize, Serializer};
@@ -253,6 +255,8 @@ uuids! {
     PaymentId as "paymentId", "The payment";
     ReservationId as "reservationId", "The reservation";
     PerformanceId as "performanceId", "The performance";
+    StaffKeyId as "keyId", "The key";
+    LogId;
     EventId;
     TokenId;
 }

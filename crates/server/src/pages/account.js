@@ -105,8 +105,12 @@ export function whoForm(onDone = () => {}) {
     h("p", { class: "hint", id: "who-hint" }, `Any id of letters, digits, _ and - will do. User ${SAMPLE} already has points.`));
 }
 
-/** Buttons that charge points. */
+/** Whether users charge their own wallets. With false only staff do, and the pages show no button for it. */
+export const CHARGES = document.querySelector('meta[name="onsale-charge"]')?.content !== "staff";
+
+/** Buttons that charge points; empty if only staff may charge. */
 export function chargeButtons() {
+  if (!CHARGES) return h("span", { hidden: true });
   const button = (amount) => {
     const ask = (event) => busily(event.currentTarget, () => account.charge(amount));
     return h("button", { type: "button", class: "small", on: { click: ask }, "aria-label": `Charge ${points(amount)}` }, `+${whole(amount)}`);
@@ -114,8 +118,9 @@ export function chargeButtons() {
   return h("div", { class: "row", role: "group", "aria-label": "Charge points" }, STEPS.map(button));
 }
 
-/** A form for any amount. It shows the server's refusals. */
+/** A form for any amount; empty if only staff may charge. It shows the server's refusals. */
 export function chargeForm() {
+  if (!CHARGES) return h("span", { hidden: true });
   const input = h("input", { id: "amount", type: "number", step: "1", value: "25000", required: true, inputmode: "numeric" });
   const button = h("button", {}, "Charge");
   const ask = (event) => {

@@ -1,6 +1,6 @@
 // The panel next to the hall: chosen seats, held seats with their deadline, and payment exactly once.
 
-import { account, balanceText, busily, chargeButtons, notice } from "./account.js";
+import { CHARGES, account, balanceText, busily, chargeButtons, notice } from "./account.js";
 import * as api from "./api.js";
 import { fill, h, points, repeat, seatNames, whole } from "./dom.js";
 import { SEATS_MAX } from "./seats.js";
@@ -60,7 +60,7 @@ export function deskCard(concert, token, signal, { payments, onHeld, onReleased,
     const message = h("p", { class: "message", role: "alert", hidden: true });
     const pay = h("button", { type: "button", class: "primary wide" }, `Pay ${points(reservation.amount)}`);
     const release = h("button", { type: "button", class: "link" }, "Give the seats back");
-    const short = h("div", { hidden: true }, h("p", { class: "hint" }, "Your points do not reach. Charge some first:"), chargeButtons());
+    const short = h("div", { hidden: true }, h("p", { class: "hint" }, CHARGES ? "Your points do not reach. Charge some first:" : "Your points do not reach. Charge some at a till first."), chargeButtons());
     const spoken = h("p", { class: "hidden", role: "status", "aria-live": "polite" }, `${seatNames(reservation.seats)} held.`);
     const span = Math.max(1, clock.secondsUntil(reservation.heldUntil));
 

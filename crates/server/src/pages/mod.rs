@@ -13,6 +13,7 @@ use onsale_macros::operation;
 
 use crate::http::openapi::{OpenapiDocument, Operation, Output, document};
 use crate::http::{App, Kept, PathArgs, not_found};
+use crate::settings::ChargedBy;
 use assets::File;
 
 pub(crate) use schemas::{get_event_schema, list_event_schemas};
@@ -26,10 +27,11 @@ pub(crate) struct Pages {
 }
 
 impl Pages {
-    /// Fills in the time zone of dates and the version of the asset files.
-    pub(crate) fn new(calendar: &Calendar) -> Self {
+    /// Fills in the time zone of dates, who charges wallets, and the version of the asset files.
+    pub(crate) fn new(calendar: &Calendar, charged_by: ChargedBy) -> Self {
         let written = |text: &str| {
             let text = text.replace("{{timezone}}", calendar.zone_name()).replace("{{version}}", assets::version());
+            let text = text.replace("{{charge}}", charged_by.as_str());
             File::new(HTML, text)
         };
         Self { demo: written(include_str!("demo.html")), docs: written(include_str!("docs.html")) }

@@ -55,6 +55,8 @@ impl Sale {
         let (rooms, metrics_of) = (self.rooms.clone(), metrics("extended-holds"));
         let rewriter = Rewriter { reader: reader.clone(), desk: desk.clone(), rooms, metrics: metrics_of };
         self.tasks.spawn(rewriter.run(self.stop.clone()));
+        let staff = self.staff.clone().run(desk.clone(), metrics("staff-keys"), self.stop.clone());
+        self.tasks.spawn(staff);
         let keeper = self.keeper(settings, &clock, registry, metrics("retention"));
         self.tasks.spawn(keeper.run(self.stop.clone()));
         let (seat_maps, metrics_of) = (self.seat_maps.clone(), metrics("housekeeping"));

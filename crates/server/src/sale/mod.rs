@@ -14,6 +14,7 @@ use onsale_app::catalogue::Catalogue;
 use onsale_app::conditions::Conditions;
 use onsale_app::desk::{self, Desk, Terms};
 use onsale_app::relay::RelayWaker;
+use onsale_app::staff::StaffKeys;
 use onsale_app::store::{Store, StoreError};
 use onsale_app::timetable::Timetable;
 use onsale_app::waiting_room::Rooms;
@@ -63,6 +64,8 @@ pub(crate) struct Sale {
     pub(crate) seat_maps: Arc<SeatMaps>,
     pub(crate) catalogue: Arc<Catalogue>,
     pub(crate) timetable: Arc<Timetable>,
+    /// The keys of staff.
+    pub(crate) staff: Arc<StaffKeys>,
     /// The brokers that receive events; `None`: events stay in the database.
     kafka: Option<Arc<KafkaSink>>,
     /// Which parts are degraded, as the background tasks last found.
@@ -125,6 +128,7 @@ impl Sale {
             Some(memory) => Arc::new(RedisHome::new(memory.clone(), desk.clone(), rooms.clone())),
             None => Arc::new(DatabaseHome::new(desk.clone())),
         };
+        let staff = Arc::new(StaffKeys::load(reader.clone()).await?);
         let database = Arc::new(DatabaseWatch::new(reader, desk.clone(), conditions.clone()));
         // `/readyz` lists the parts in this order.
         settings.redis.iter().for_each(|_| conditions.watch("redis"));
@@ -139,6 +143,7 @@ impl Sale {
             seat_maps,
             catalogue,
             timetable,
+            staff,
             kafka,
             conditions,
             database,

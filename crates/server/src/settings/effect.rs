@@ -126,6 +126,7 @@ const EFFECTS: &[Effect] = &[
     effect("jwt-issuer", SERVE, jwt),
     effect("jwt-audience", SERVE, jwt),
     effect("admin-key", SERVE, nothing),
+    effect("charge", SERVE, nothing),
     effect("token-secret", SERVE, nothing),
     effect("public-url", SERVE, nothing),
     effect("cors-origins", SERVE, nothing),

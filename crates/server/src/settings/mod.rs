@@ -65,6 +65,25 @@ pub(crate) enum LogFormat {
     Json,
 }
 
+/// Who may charge wallets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum ChargedBy {
+    /// Each user their own.
+    User,
+    /// Staff with the role owner or cashier, and no other client.
+    Staff,
+}
+
+impl ChargedBy {
+    /// The value of the setting.
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::User => "self",
+            Self::Staff => "staff",
+        }
+    }
+}
+
 /// Where `onsale consume` delivers events.
 #[derive(Clone, Debug)]
 pub(crate) struct PlatformSettings {
@@ -101,6 +120,7 @@ pub(crate) struct Settings {
     pub(crate) web: WebSettings,
     pub(crate) calendar: Calendar,
     pub(crate) queue_strict: bool,
+    pub(crate) charged_by: ChargedBy,
     pub(crate) trusted_proxies: Vec<IpNet>,
     /// The header in which trusted proxies name the client.
     pub(crate) client_address_header: AddressHeader,
@@ -172,6 +192,7 @@ impl Settings {
             web: WebSettings::read(sources)?,
             calendar: sources.parse("timezone", parse::timezone)?,
             queue_strict: sources.parse("queue-strict", parse::switch)?,
+            charged_by: sources.parse("charge", parse::charged_by)?,
             trusted_proxies: sources.optional("trusted-proxies", clients::networks)?.unwrap_or_default(),
             client_address_header: sources.parse("client-address-header", AddressHeader::parse)?,
             hold_seconds: sources.parse("hold-seconds", parse::between(1, 86_400))?,

@@ -6,7 +6,7 @@ use std::time::Duration;
 use onsale_adapters::postgres::PostgresUrl;
 use onsale_app::calendar::Calendar;
 
-use super::{DatabaseUrl, LogFormat, sqlite_url};
+use super::{ChargedBy, DatabaseUrl, LogFormat, sqlite_url};
 use crate::secret::Secret;
 
 /// The shortest admin key, in characters. An attacker finds a shorter one by trying. Keys below 16 log a warning.
@@ -68,6 +68,13 @@ pub(super) fn name(text: &str) -> Result<String, String> {
 
 pub(super) fn timezone(text: &str) -> Result<Calendar, String> {
     Calendar::new(text).ok_or_else(|| format!("is not an IANA time zone, such as Europe/Oslo: {text}"))
+}
+
+pub(super) fn charged_by(text: &str) -> Result<ChargedBy, String> {
+    [ChargedBy::User, ChargedBy::Staff]
+        .into_iter()
+        .find(|known| known.as_str() == text)
+        .ok_or_else(|| format!("is not self or staff: {text}"))
 }
 
 pub(super) fn switch(text: &str) -> Result<bool, String> {

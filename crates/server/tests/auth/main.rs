@@ -1,4 +1,4 @@
-//! Who may act as which user: bearers with `ONSALE_AUTH=jwt`, and the admin key.
+//! Who may act as which user: bearers with `ONSALE_AUTH=jwt`, and keys of staff.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a failed step ends the test")]
 
@@ -10,6 +10,7 @@ mod keys;
 mod other_keys;
 mod reasons;
 mod rotation;
+mod staff;
 #[path = "../support/mod.rs"]
 mod support;
 mod unusable;

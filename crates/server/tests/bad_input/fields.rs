@@ -91,6 +91,8 @@ fn out_of_range(member: &Member) -> Vec<Value> {
         "price" => beyond(0, 100_000_000),
         "from" | "to" => beyond(1, 100_000),
         "title" | "venue" | "lecturer" | "reason" | "ko" | "en" => vec![json!(""), long(201)],
+        "name" => vec![json!(""), long(101), json!("a\u{7}b")],
+        "role" => ["", "Owner", "root", "admin"].map(Value::from).to_vec(),
         "userId" => vec![json!(""), long(65), json!("a b"), json!("é"), json!("a.b"), json!("a\n"), json!("\u{0}")],
         "date" => ["", "today", "2026-02-30", "2026-13-01", "20260101", "2026-1-1"].map(Value::from).to_vec(),
         "startsAt" => ["", "soon", "2026-01-01", "2026-02-30T00:00:00Z", "2026-01-01T25:00:00Z", "2026-01-01T00:00:00"]
@@ -214,6 +216,8 @@ async fn a_body_with_only_valid_members_is_accepted() {
     for operation in fixture.operations.iter().filter(|operation| operation.takes_a_body()) {
         let body = fixture.body(operation);
         let known = schema_of(&fixture, operation)["properties"].as_object().unwrap().keys().cloned();
+        // Only with `ONSALE_CHARGE=staff`: see `auth/staff/charging.rs`.
+        let known = known.filter(|name| operation.id != "chargePoints" || name != "externalId");
         let mut here: Vec<String> = body.as_object().unwrap().keys().cloned().collect();
         here.sort();
         assert!(known.eq(here.iter().cloned()), "{}: a body with every member", operation.id);

@@ -61,9 +61,12 @@ impl Fixture {
         let applied = sale.lecture_at(5, 2 * 86_400).await;
         let body = json!({"userId": "ada", "lectureId": applied});
         sale.caller.post("/lectures/apply").json(&body).expect(201).await;
+        let body = json!({"name": "a key", "role": "door"});
+        let key = sale.admin(sale.caller.post("/admin/keys").json(&body)).expect(201).await;
         let names = json!({
             "id": "ada", "userId": "ada", "concertId": concert, "performanceId": performance, "lectureId": lecture,
-            "reservationId": held["reservationId"], "paymentId": payment["paymentId"], "date": held["date"]
+            "reservationId": held["reservationId"], "paymentId": payment["paymentId"], "date": held["date"],
+            "keyId": key["keyId"]
         });
         let operations = operations(&document);
         Self { sale, operations, document, token, names }
@@ -123,6 +126,7 @@ impl Fixture {
                 json!({"title": "T", "venue": "V", "queue": queue, "notice": notice, "closed": false})
             }
             "updateConcert" => json!({"notice": notice, "closed": false}),
+            "createStaffKey" => json!({"name": "another key", "role": "door"}),
             "updatePerformance" => json!({"closed": false}),
             "extendConcertHolds" | "extendPerformanceHolds" => json!({"seconds": 60, "reason": "an outage"}),
             "createPerformance" => {

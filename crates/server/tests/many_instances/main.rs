@@ -22,6 +22,7 @@ mod preconditions;
 mod schema;
 mod seats;
 mod set_clock;
+mod staff;
 mod stream;
 #[path = "../support/mod.rs"]
 mod support;

@@ -47,6 +47,10 @@ const CALLS: &str = "
     GET /admin/concerts/{concertId}/queue
     PATCH /admin/concerts/{concertId}/queue
     GET /admin/lectures/{lectureId}/history
+    POST /admin/keys
+    GET /admin/keys
+    DELETE /admin/keys/{keyId}
+    GET /admin/log
     GET /healthz
     GET /readyz
     GET /metrics
@@ -54,8 +58,11 @@ const CALLS: &str = "
 ";
 
 /// What each call may refuse in words of its own, besides what any call may.
-const REFUSALS: [(&str, &[&str]); 18] = [
-    ("PATCH /point/{id}/charge", &["422 amount-out-of-range", "409 balance-limit"]),
+const REFUSALS: [(&str, &[&str]); 21] = [
+    (
+        "PATCH /point/{id}/charge",
+        &["422 amount-out-of-range", "409 balance-limit", "409 external-id-reused", "403 charge-not-allowed"],
+    ),
     ("PATCH /point/{id}/use", &["422 amount-out-of-range", "409 insufficient-balance"]),
     (
         "POST /lectures/apply",
@@ -90,7 +97,13 @@ const REFUSALS: [(&str, &[&str]); 18] = [
     ("PATCH /admin/performances/{performanceId}", &["404 performance-not-found"]),
     ("POST /admin/concerts/{concertId}/holds/extend", &["404 concert-not-found"]),
     ("POST /admin/performances/{performanceId}/holds/extend", &["404 performance-not-found"]),
-    ("POST /admin/lectures", &["401 admin-key-invalid", "404 not-found", "413 body-too-large"]),
+    (
+        "POST /admin/lectures",
+        &["401 admin-key-invalid", "403 role-insufficient", "404 not-found", "413 body-too-large"],
+    ),
+    ("POST /admin/keys", &["409 key-name-taken", "409 key-limit", "403 role-insufficient"]),
+    ("DELETE /admin/keys/{keyId}", &["404 key-not-found"]),
+    ("GET /point/{id}", &["403 role-insufficient", "403 not-your-account"]),
 ];
 
 const TURN: [&str; 4] =

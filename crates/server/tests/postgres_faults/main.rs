@@ -20,6 +20,7 @@ mod scarce;
 mod scene;
 mod server_away;
 mod slow_reads;
+mod staff;
 #[path = "../support/mod.rs"]
 mod support;
 mod unheard;

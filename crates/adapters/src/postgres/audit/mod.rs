@@ -16,6 +16,7 @@ mod outbox;
 mod payment;
 mod room;
 mod snapshot;
+mod staff;
 mod wallet;
 
 use std::pin::pin;
@@ -23,8 +24,8 @@ use std::sync::Arc;
 
 use futures_util::future::{Either, select};
 use onsale_app::audit::source::{
-    AuditSource, ExtendedRow, FamilyRow, LectureRow, MarkRow, MisplacedRow, PaymentRow, PerformanceRow, ReservationRow,
-    RoomRow, Rows, SeatRow, ToldRow, WalletRow,
+    AuditSource, ExtendedRow, ExternalRow, FamilyRow, LectureRow, MarkRow, MisplacedRow, PaymentRow, PerformanceRow,
+    ReservationRow, RoomRow, Rows, SeatRow, StaffRow, ToldRow, WalletRow,
 };
 use onsale_app::store::StoreError;
 use onsale_domain::time::Timestamp;
@@ -131,6 +132,14 @@ impl AuditSource for PostgresAudit {
 
     fn misplaced(&self) -> Rows<MisplacedRow> {
         self.stream(outbox::misplaced)
+    }
+
+    fn external_charges(&self) -> Rows<ExternalRow> {
+        self.stream(staff::external_charges)
+    }
+
+    fn staff(&self) -> Rows<StaffRow> {
+        self.stream(staff::subjects)
     }
 
     fn events(&self) -> Rows<ToldRow> {

@@ -38,6 +38,7 @@ const BY_KEY: &[(&str, &[&str])] = &[
     ("payments", &["payment_id =", "user_id ="]),
     ("events", &["\"position\" =", "\"position\" >", "\"position\" <", "\"position\" IS NOT NULL", "subject =", "TID"]),
     ("deliveries", &["event_id =", "at <"]),
+    ("admin_log", &["log_id <", "actor =", "action =", "subject ="]),
     // The condition on the owner alone is for counting, up to a limit.
     ("kept_answers", &["owner =&key =", "kept_at <", "kept_at IS NOT NULL", "owner ="]),
 ];

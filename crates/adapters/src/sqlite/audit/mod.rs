@@ -7,13 +7,14 @@
 mod event;
 mod lecture;
 mod performance;
+mod staff;
 mod wallet;
 
 use std::path::{Path, PathBuf};
 
 use onsale_app::audit::source::{
-    AuditSource, EventRow, ExtendedRow, FamilyRow, LectureRow, MarkRow, MisplacedRow, PaymentRow, PerformanceRow,
-    ReservationRow, RoomRow, Rows, SeatRow, ToldRow, WalletRow,
+    AuditSource, EventRow, ExtendedRow, ExternalRow, FamilyRow, LectureRow, MarkRow, MisplacedRow, PaymentRow,
+    PerformanceRow, ReservationRow, RoomRow, Rows, SeatRow, StaffRow, ToldRow, WalletRow,
 };
 use onsale_app::store::StoreError;
 use onsale_domain::ids::{ConcertId, PerformanceId, ReservationId};
@@ -221,6 +222,14 @@ impl AuditSource for SqliteAudit {
             let events = db.query_row("SELECT count(*) FROM events", [], |row| row.get(0))?;
             Ok((vec![MisplacedRow { events, misplaced: 0, examples: Vec::new() }], None))
         })
+    }
+
+    fn external_charges(&self) -> Rows<ExternalRow> {
+        self.stream(String::new(), staff::external_charges)
+    }
+
+    fn staff(&self) -> Rows<StaffRow> {
+        self.stream(staff::Cursor::default(), staff::subjects)
     }
 
     fn events(&self) -> Rows<ToldRow> {

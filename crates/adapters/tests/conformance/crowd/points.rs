@@ -4,7 +4,7 @@ use onsale_domain::wallet::Changed;
 use std::collections::BTreeMap;
 
 use crate::mixed::{AnyCommand, Done};
-use onsale_app::idempotency::KeyId;
+use onsale_app::idempotency::{KeyId, Owner};
 use onsale_domain::Refusal;
 use onsale_domain::ids::UserId;
 use onsale_domain::wallet::{self, EntryKind};
@@ -70,7 +70,7 @@ async fn a_key_is_decided_once_at_any_instance() {
     let mut crowd = Crowd::new().await;
     // Keys of one user, and keys without an owner. Keys of a batch are locked in one order, whatever the order of the requests.
     let requests = (0..60_u64).map(|number| {
-        let owner = number.is_multiple_of(2).then(|| user("ann"));
+        let owner = if number.is_multiple_of(2) { Owner::User(user("ann")) } else { Owner::Root };
         let key = KeyId { owner, key: format!("key {}", number / 2).into() };
         Request { command: charge(&user("ann"), 1), key: Some(key) }
     });

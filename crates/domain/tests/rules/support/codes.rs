@@ -41,4 +41,9 @@ codes! {
     AlreadyPaid => "already-paid",
     HoldExpired => "hold-expired",
     TokenExpired => "queue-token-expired",
+    StaffKeyEnded => "admin-key-invalid",
+    KeyNameTaken => "key-name-taken",
+    KeyLimit => "key-limit",
+    KeyNotFound => "key-not-found",
+    ExternalIdReused => "external-id-reused",
 }

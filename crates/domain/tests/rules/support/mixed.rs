@@ -1,11 +1,12 @@
 //! Commands of all kinds in one list, and their results: what tests that decide mixed batches need. The product keeps the
-//! type of each result, and has no such sum. The conformance tests of the stores use this file too.
+//! type of each result, and has no such sum. What staff do is decided as a command by staff. The conformance tests of the stores use this file too.
 
 use onsale_domain::rows::{Keys, Rows};
+use onsale_domain::staff::{Actor, ByStaff, Call};
 use onsale_domain::{Command, Context, Refusal, concert, lecture, payment, waiting_room, wallet};
 
 macro_rules! mixed {
-    ($($name:ident($command:ty)),+ $(,)?) => {
+    ($($name:ident($command:ty) $(by $staff:ident)?),+ $(,)?) => {
         /// A command of any kind.
         #[derive(Clone, Debug)]
         pub(crate) enum AnyCommand {
@@ -30,23 +31,30 @@ macro_rules! mixed {
             }
 
             pub(crate) fn decide(&self, rows: &mut Rows, cx: &mut Context<'_>) -> Result<Done, Refusal> {
-                match self { $(Self::$name(command) => command.decide(rows, cx).map(Done::$name)),+ }
+                match self { $(Self::$name(command) => mixed!(@given command $($staff)?).decide(rows, cx).map(Done::$name)),+ }
             }
         }
     };
+    (@given $command:ident) => { $command };
+    (@given $command:ident staff) => { by(Actor::Root, $command.clone()) };
+}
+
+/// A command that this member of the staff gives.
+pub(crate) fn by<C>(actor: Actor, command: C) -> ByStaff<C> {
+    ByStaff { call: Box::new(Call { actor, request: "a-request".into() }), command }
 }
 
 mixed! {
     Charge(wallet::Charge),
     Use(wallet::Use),
-    CreateLecture(lecture::Create),
+    CreateLecture(lecture::Create) by staff,
     Apply(lecture::Apply),
     Cancel(lecture::Cancel),
-    CreateConcert(concert::Create),
-    Schedule(concert::Schedule),
-    ChangeConcert(concert::Change),
-    ChangePerformance(concert::ChangePerformance),
-    Extend(concert::Extend),
+    CreateConcert(concert::Create) by staff,
+    Schedule(concert::Schedule) by staff,
+    ChangeConcert(concert::Change) by staff,
+    ChangePerformance(concert::ChangePerformance) by staff,
+    Extend(concert::Extend) by staff,
     Rewrite(concert::Rewrite),
     Hold(concert::Hold),
     Release(concert::Release),
@@ -55,6 +63,6 @@ mixed! {
     Enter(waiting_room::Enter),
     Leave(onsale_domain::leaving::Leave),
     Step(waiting_room::Step),
-    Configure(waiting_room::Configure),
+    Configure(waiting_room::Configure) by staff,
     HandOut(waiting_room::HandOut),
 }

@@ -3,7 +3,7 @@
 mod agree;
 mod audit;
 pub(crate) mod codes;
-mod entropy;
+pub(crate) mod entropy;
 mod load;
 pub(crate) mod mixed;
 mod save;

@@ -56,6 +56,7 @@ pub(super) fn is_unchanged(rows: &Rows) -> bool {
         + rows.lecture_history.len()
         + rows.extensions.len()
         + rows.rewritten.len()
+        + rows.admin_log.len()
         + rows.disputes.len()
         + rows.payments.len()
         + rows.events.len();

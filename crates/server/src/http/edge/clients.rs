@@ -6,9 +6,9 @@ use axum::http::{HeaderMap, Method, Request};
 
 use super::client_address::{ClientAddress, ClientAddresses};
 use super::limit::Limiter;
-use crate::auth::{AdminKey, Bearers, Checked, Refused};
+use crate::auth::{Bearers, Checked, Refused, Staff};
 use crate::http::input::callers::bearer;
-use crate::settings::{RateLimit, Settings};
+use crate::settings::{ChargedBy, RateLimit, Settings};
 
 /// A limit by client: the label of its counter, and the detail of its refusal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -91,11 +91,14 @@ impl<'a> Asked<'a> {
     }
 }
 
-/// Checks bearers and the admin key.
+/// The beginning of the paths of calls of administrators.
+const ADMIN_PATHS: &str = "/admin/";
+
+/// Checks bearers and keys of staff.
 #[derive(Clone, Copy)]
 pub(crate) struct Keys<'a> {
     pub(crate) bearers: &'a Bearers,
-    pub(crate) admin: Option<&'a AdminKey>,
+    pub(crate) staff: &'a Staff,
 }
 
 /// The rates of each client.
@@ -106,15 +109,16 @@ pub(crate) struct ClientLimits {
     /// Entries to waiting rooms by address.
     entries: Limiter,
     /// Bearers by address that turned out not to be valid: checking a signature costs the server more than sending one
-    /// costs a client. Wrong admin keys too, counted for themselves: bad bearers of an address do not shut out its
+    /// costs a client. Wrong keys of staff too, counted for themselves: bad bearers of an address do not shut out its
     /// administrator.
     bad_bearers: Limiter,
     /// Limits requests by user.
     users: Limiter,
+    charged_by: ChargedBy,
 }
 
 impl ClientLimits {
-    pub(crate) fn new(settings: &Settings, has_admin: bool) -> Self {
+    pub(crate) fn new(settings: &Settings) -> Self {
         let addresses = ClientAddresses::new(settings.trusted_proxies.clone(), settings.client_address_header.clone());
         let limits = &settings.limits;
         let limiter_if = |is_needed: bool, limit: RateLimit| {
@@ -125,9 +129,16 @@ impl ClientLimits {
             addresses,
             requests: Limiter::new(limits.by_address),
             entries: Limiter::new(limits.entries_by_address),
-            bad_bearers: limiter_if(asks_for_bearers || has_admin, limits.bad_bearers),
+            bad_bearers: Limiter::new(limits.bad_bearers),
             users: limiter_if(asks_for_bearers, limits.by_user),
+            charged_by: settings.charged_by,
         }
+    }
+
+    /// Whether the bearer of a call is a key of staff: calls of administrators, and charges if staff make them.
+    pub(super) fn is_staffs(&self, method: &Method, path: &str) -> bool {
+        let is_charge = || method == Method::PATCH && path.starts_with("/point/") && path.ends_with("/charge");
+        path.starts_with(ADMIN_PATHS) || (self.charged_by == ChargedBy::Staff && is_charge())
     }
 
     /// Counts a request. Returns the result of the check of its bearer, if it was checked.
@@ -143,12 +154,12 @@ impl ClientLimits {
         if client.is_local() && !self.requests.limits_loopback() {
             return Ok(None);
         }
-        // The bearer of an admin call is the admin key and names no user.
-        let checked = if path.starts_with("/admin/") {
-            self.check_admin(client, headers, keys.admin)?;
+        // The bearer of an admin call is a key of staff and names no user.
+        let checked = if self.is_staffs(method, path) {
+            self.check_staff(client, headers, keys.staff)?;
             None
         } else {
-            self.check_bearer(client, headers, keys.bearers)?
+            self.check_bearer(client, headers, keys)?
         };
         // The limit of the user replaces that of the address: a school has one address and many users.
         if let Some(Checked(Ok(user))) = &checked {
@@ -164,14 +175,17 @@ impl ClientLimits {
         Ok(checked)
     }
 
-    /// Counts a wrong admin key for the address. Beyond the limit no key of the address is compared, so guessing is
+    /// Counts a wrong key of staff for the address. Beyond the limit no key of the address is compared, so guessing is
     /// useless.
-    fn check_admin(&self, client: ClientAddress, headers: &HeaderMap, key: Option<&AdminKey>) -> Result<(), TooOften> {
-        let (Some(key), Ok(Some(offered))) = (key, bearer(headers)) else { return Ok(()) };
+    fn check_staff(&self, client: ClientAddress, headers: &HeaderMap, staff: &Staff) -> Result<(), TooOften> {
+        let Ok(Some(offered)) = bearer(headers) else { return Ok(()) };
+        if !staff.has_keys() {
+            return Ok(());
+        }
         let guesses = (client.network(), "admin");
         // Before the comparison: beyond the limit the right key gets the same answer as a wrong one.
         self.bad_bearers.would_allow(&guesses).map_err(Limit::AddressBearers.refuses())?;
-        if !key.opens_for(offered) {
+        if !staff.is_known(offered) {
             let _ = self.bad_bearers.check_shared(&guesses);
         }
         Ok(())
@@ -183,12 +197,16 @@ impl ClientLimits {
         &self,
         client: ClientAddress,
         headers: &HeaderMap,
-        bearers: &Bearers,
+        keys: Keys<'_>,
     ) -> Result<Option<Checked>, TooOften> {
-        let Bearers::Jwt(bearers) = bearers else { return Ok(None) };
+        let Bearers::Jwt(bearers) = keys.bearers else { return Ok(None) };
         let Ok(Some(token)) = bearer(headers) else { return Ok(None) };
         if let Some(user) = bearers.known(token) {
             return Ok(Some(Checked(Ok(user))));
+        }
+        // A member of the staff reads the data of a user.
+        if keys.staff.is_known(token) {
+            return Ok(None);
         }
         let network = client.network();
         self.bad_bearers.would_allow(&network).map_err(Limit::AddressBearers.refuses())?;

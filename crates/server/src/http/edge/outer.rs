@@ -24,6 +24,7 @@ use super::{default_headers, guard};
 use crate::http::App;
 use crate::http::edge::UNMATCHED;
 use crate::http::input::coding;
+use crate::http::input::staff::RequestId;
 use crate::http::reply::problem::Problem;
 use crate::http::routes::waiting_room_events::EVENTS_PATH;
 
@@ -64,7 +65,7 @@ impl Outer {
     /// # Errors
     /// `too-many-requests` if a limit of the client is reached.
     fn limit_client(&self, request: &mut Request<Body>, client: &Client<'_>) -> Result<(), Problem> {
-        let keys = Keys { bearers: &self.app.bearers, admin: self.app.admin_key.as_ref() };
+        let keys = Keys { bearers: &self.app.bearers, staff: &self.app.staff };
         let checked = self.clients.check(Asked::of(request), client.peer.ip(), keys);
         if let Some(checked) = checked.inspect_err(|too_often| self.app.metrics.count_limited(too_often.limit))? {
             request.extensions_mut().insert(checked);
@@ -94,6 +95,9 @@ impl Outer {
         let expects = request.headers().contains_key(EXPECT);
         let is_safe = request.method().is_safe();
         let path_for_log = tracing::enabled!(tracing::Level::DEBUG).then(|| request.uri().path().to_owned());
+        if self.clients.is_staffs(request.method(), request.uri().path()) {
+            request.extensions_mut().insert(RequestId(request_id.clone()));
+        }
         if request.uri().path() == EVENTS_PATH {
             request.extensions_mut().insert(Peer::new(pulse.clone()));
         }

@@ -10,7 +10,7 @@ use axum::extract::{FromRequest, Request};
 use axum::http::header::CONTENT_TYPE;
 use axum::http::{HeaderMap, request::Parts};
 use http_body_util::BodyExt;
-use onsale_app::idempotency::{Fingerprint, KeyId, Keyed};
+use onsale_app::idempotency::{Fingerprint, KeyId, Keyed, Owner};
 use onsale_domain::ids::UserId;
 use schemars::JsonSchema;
 use sha2::{Digest, Sha256};
@@ -136,11 +136,15 @@ impl Payload<()> {
 }
 
 impl<B> Payload<B> {
-    /// The idempotency key, if there is one. It belongs to the acting user, or to the administrator if `owner` is
-    /// `None`.
-    pub(crate) fn key(&self, owner: Option<&UserId>) -> Option<Keyed> {
+    /// The idempotency key, if there is one. It belongs to the acting user.
+    pub(crate) fn key(&self, user: &UserId) -> Option<Keyed> {
+        self.key_of(|| Owner::User(user.clone()))
+    }
+
+    /// The idempotency key, if there is one, of any owner.
+    pub(crate) fn key_of(&self, owner: impl FnOnce() -> Owner) -> Option<Keyed> {
         let (key, fingerprint) = self.received.as_ref().ok()?.key.as_ref()?;
-        Some(Keyed { id: KeyId { owner: owner.cloned(), key: key.clone() }, fingerprint: *fingerprint })
+        Some(Keyed { id: KeyId { owner: owner(), key: key.clone() }, fingerprint: *fingerprint })
     }
 }
 

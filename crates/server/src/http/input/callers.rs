@@ -5,14 +5,14 @@ use std::sync::Arc;
 use axum::extract::FromRequestParts;
 use axum::http::header::AUTHORIZATION;
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, HeaderName};
+use axum::http::{HeaderMap, HeaderName, Method};
 use onsale_app::waiting_room::{LiveRoom, Purpose, Standing};
 use onsale_domain::ids::{ConcertId, UserId};
 use onsale_domain::waiting_room::Token;
 
 use crate::auth::{Checked, Refused};
 use crate::http::App;
-use crate::http::input::PathArgs;
+use crate::http::input::{PathArgs, staff};
 use crate::http::openapi::{Input, Operation, Proof};
 use crate::http::reply::problem::{Code, Problem};
 use crate::http::values::Id;
@@ -39,9 +39,16 @@ pub(crate) fn bearer(headers: &HeaderMap) -> Result<Option<&str>, Refused> {
     Ok((!token.is_empty()).then_some(token))
 }
 
-/// A caller that may act for one user, or for each user if the server needs no bearer (`ONSALE_AUTH=open`).
+/// Who calls, and for whom the caller may act.
 #[derive(Clone)]
-pub(crate) struct Caller(Option<UserId>);
+pub(crate) enum Caller {
+    /// A client that may act for each user, because the server needs no bearer (`ONSALE_AUTH=open`).
+    Unchecked,
+    /// A client that may act for the user that its bearer names.
+    User(UserId),
+    /// A member of the staff, who may read the data of each user (`ONSALE_AUTH=jwt`, GET only).
+    Staff,
+}
 
 impl Caller {
     /// Checks the bearer once for each request: a result of the edge or of another extractor is reused.
@@ -50,21 +57,28 @@ impl Caller {
             return Ok(caller.clone());
         }
         let checked = parts.extensions.remove::<Checked>();
-        let caller = Self(app.bearers.user_of(bearer(&parts.headers), checked).await?);
-        if caller.0.is_some() {
-            parts.extensions.insert(caller.clone());
-        }
+        let caller = match app.bearers.user_of(bearer(&parts.headers), checked).await {
+            Ok(None) => return Ok(Self::Unchecked),
+            Ok(Some(user)) => Self::User(user),
+            // After the check for a user, which nearly every request passes.
+            Err(_) if parts.method == Method::GET && staff::reads_users(parts, app).await? => Self::Staff,
+            Err(refused) => {
+                app.bearers.note(refused);
+                return Err(refused.into());
+            }
+        };
+        parts.extensions.insert(caller.clone());
         Ok(caller)
     }
 
     /// A caller that needs no bearer.
     pub(crate) fn without_bearer() -> Self {
-        Self(None)
+        Self::Unchecked
     }
 
     /// The user that the bearer names; `None` without a bearer.
     pub(crate) fn verified(&self) -> Option<&UserId> {
-        self.0.as_ref()
+        if let Self::User(user) = self { Some(user) } else { None }
     }
 
     /// Returns the user if the caller may act for it.
@@ -72,8 +86,8 @@ impl Caller {
     /// # Errors
     /// `not-your-account` if the bearer names another user.
     pub(crate) fn acting_for(&self, user: UserId) -> Result<UserId, Problem> {
-        match &self.0 {
-            Some(own) if *own != user => Err(Problem::new(Code::NotYourAccount)),
+        match self {
+            Self::User(own) if *own != user => Err(Problem::new(Code::NotYourAccount)),
             _ => Ok(user),
         }
     }
@@ -91,6 +105,9 @@ impl Input for Caller {
     fn describe(operation: &mut Operation) {
         operation.proof(Proof::Bearer);
         operation.codes(&[Code::AuthenticationRequired, Code::NotYourAccount]);
+        if operation.route.method == "GET" {
+            operation.codes(&[Code::RoleInsufficient]);
+        }
     }
 }
 
@@ -128,6 +145,10 @@ pub(crate) struct QueueToken {
 impl QueueToken {
     /// Checks a token's text: signed here, for a room that is here, and the caller's.
     pub(crate) async fn check(text: Option<&str>, caller: &Caller, app: &App) -> Result<Self, Problem> {
+        // A place in line is its user's alone: a poll of another caller would be a sign of life.
+        if matches!(caller, Caller::Staff) {
+            return Err(Refused::OtherScheme.into());
+        }
         let text = text.ok_or_else(|| Problem::new(Code::QueueTokenMissing))?;
         let invalid = || Problem::new(Code::QueueTokenInvalid);
         let token = app.tokens.decode(text).ok_or_else(invalid)?;
@@ -259,7 +280,8 @@ impl FromRequestParts<App> for StrictPathUser {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Problem> {
-        if !app.queue_strict {
+        // A member of the staff who reads has no token.
+        if !app.queue_strict || matches!(Caller::of(parts, app).await?, Caller::Staff) {
             let PathUser(user) = PathUser::from_request_parts(parts, app).await?;
             return Ok(Self { user, expired: false });
         }
@@ -284,30 +306,5 @@ impl Input for StrictPathUser {
         operation.paragraph(
             "With `ONSALE_QUEUE_STRICT=true` the call also needs an ACTIVE queue token of this user, of any room.",
         );
-    }
-}
-
-/// An administrator. Without `ONSALE_ADMIN_KEY` the calls that take one answer 404.
-pub(crate) struct Admin;
-
-impl FromRequestParts<App> for Admin {
-    type Rejection = Problem;
-
-    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Problem> {
-        let key = app.admin_key.as_ref().ok_or_else(|| Problem::new(Code::NotFound))?;
-        let offered = bearer(&parts.headers).unwrap_or_default();
-        match offered {
-            Some(offered) if key.opens_for(offered) => Ok(Self),
-            Some(_) => Err(Problem::new(Code::AdminKeyInvalid).challenge("The admin key is wrong")),
-            None => Err(Problem::new(Code::AdminKeyInvalid)),
-        }
-    }
-}
-
-impl Input for Admin {
-    fn describe(operation: &mut Operation) {
-        operation.proof(Proof::AdminKey);
-        operation.codes(&[Code::AdminKeyInvalid, Code::NotFound]);
-        operation.paragraph("Without `ONSALE_ADMIN_KEY` this answers 404.");
     }
 }

@@ -3,6 +3,7 @@
 
 mod body;
 pub(crate) mod callers;
+pub(crate) mod charger;
 pub(crate) mod coding;
 mod errors;
 pub(crate) mod fields;
@@ -11,6 +12,7 @@ mod path;
 #[cfg(test)]
 mod properties;
 mod query;
+pub(crate) mod staff;
 mod structure;
 mod visible;
 pub(crate) mod weights;

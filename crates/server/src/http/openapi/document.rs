@@ -100,7 +100,7 @@ fn security_schemes() -> Value {
         },
         "adminKey": {
             "type": "http", "scheme": "bearer",
-            "description": "The value of `ONSALE_ADMIN_KEY`. Without that setting the calls answer 404."
+            "description": "A key of staff, or the value of `ONSALE_ADMIN_KEY`. If there is neither, the calls answer 404."
         }
     })
 }

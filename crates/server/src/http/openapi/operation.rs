@@ -50,7 +50,8 @@ tags! {
     Reservations = "Reservations", "Seats held for a short time.";
     Payments = "Payments", "Held seats paid from the points.";
     Administration = "Administration",
-        "Making lectures and concerts, and steering waiting rooms. Needs the admin key.";
+        "Making lectures and concerts, and steering waiting rooms. Needs a key of staff.";
+    Staff = "Staff", "Keys of staff with roles, and the log of what their owners changed.";
     Operation = "Operation", "Health, metrics and this document.";
 }
 

@@ -20,4 +20,6 @@ pub(crate) const PAYMENT: &str = "019ab3c0-a4c7-7b1d-b2d4-0c9e8f7a6b04";
 pub(crate) const TOKEN: &str = "019ab3c0-8d33-7f2b-93e5-6a5b4c3d2e05";
 pub(crate) const LECTURE: &str = "019ab3c0-6c55-7a3c-84f6-1b2c3d4e5f06";
 pub(crate) const ENTRY: &str = "019ab3c0-b0d8-7c4d-95a7-2c3d4e5f6a07";
+pub(crate) const KEY: &str = "019ab3c0-5d44-7b2c-a3f5-4d5e6f7a8b08";
+pub(crate) const LOG: &str = "019ab3c0-c1e9-7d5e-b6a8-3e4f5a6b7c09";
 pub(crate) const JWT: &str = "eyJhbGciOiJIUzI1NiIsInR5cCI6InF1ZXVlK2p3dCJ9.eyJwbGFjZSI6M30.c2lnbmF0dXJl";

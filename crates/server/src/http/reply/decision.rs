@@ -75,6 +75,11 @@ impl<R> Decided<R> {
         Ok(Self { answer, code, is_replayed, success: PhantomData })
     }
 
+    /// Whether an idempotency key kept the answer of an earlier request.
+    pub(crate) fn is_replayed(&self) -> bool {
+        self.is_replayed
+    }
+
     pub(crate) fn is_success(&self) -> bool {
         self.answer.status.is_success()
     }

@@ -208,6 +208,11 @@ impl From<&Refusal> for Code {
             Refusal::AlreadyPaid => Self::AlreadyPaid,
             Refusal::HoldExpired => Self::HoldExpired,
             Refusal::TokenExpired => Self::QueueTokenExpired,
+            Refusal::StaffKeyEnded => Self::AdminKeyInvalid,
+            Refusal::KeyNameTaken => Self::KeyNameTaken,
+            Refusal::KeyLimit => Self::KeyLimit,
+            Refusal::KeyNotFound => Self::KeyNotFound,
+            Refusal::ExternalIdReused => Self::ExternalIdReused,
         }
     }
 }

@@ -218,7 +218,7 @@ pub(crate) async fn apply_for_lecture(
 ) -> Result<Decided<Created<Applied>>, Problem> {
     let ApplyBody { user_id: Id(user), lecture_id: Id(lecture) } = payload.read()?;
     let user = caller.acting_for(user)?;
-    let key = payload.key(Some(&user));
+    let key = payload.key(&user);
     app.decide(Apply { user, lecture }, key, |applied| Created(Applied::of(applied))).await
 }
 
@@ -257,6 +257,6 @@ pub(crate) async fn cancel_lecture_application(
 ) -> Result<Decided<NoContent>, Problem> {
     payload.arrived()?;
     let lecture = path.id()?;
-    let key = payload.key(Some(&user));
+    let key = payload.key(&user);
     app.decide(Cancel { user, lecture }, key, |()| NoContent).await
 }

@@ -82,7 +82,7 @@ pub(crate) async fn create_payment(
     payload: Payload<PayBody>,
 ) -> Result<Decided<Created<PaymentShown>>, Problem> {
     let PayBody { reservation_id: Id(reservation) } = turn.first(payload.read())?;
-    let key = payload.key(Some(&turn.token.user));
+    let key = payload.key(&turn.token.user);
     let pay = Pay { token: turn.token, reservation };
     app.decide(pay, key, |payment| Created(PaymentShown::of(payment))).await
 }

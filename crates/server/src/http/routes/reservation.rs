@@ -151,7 +151,7 @@ pub(crate) async fn create_reservation(
         Err(problem) => Err(problem),
     };
     let hold = turn.first(read)?;
-    let key = payload.key(Some(&turn.token.user));
+    let key = payload.key(&turn.token.user);
     let calendar = app.calendar.clone();
     let show = move |Held { reservation, starts_at }: &Held| {
         let date = calendar.date_of(*starts_at);
@@ -218,7 +218,7 @@ pub(crate) async fn release_reservation(
 ) -> Result<Decided<NoContent>, Problem> {
     turn.first(payload.arrived())?;
     let reservation = turn.first(path.id())?;
-    let key = payload.key(Some(&turn.token.user));
+    let key = payload.key(&turn.token.user);
     app.decide(Release { token: turn.token, reservation }, key, |()| NoContent).await
 }
 

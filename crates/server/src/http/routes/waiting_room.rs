@@ -239,7 +239,7 @@ pub(crate) async fn leave_queue(
     payload: Payload,
 ) -> Result<Decided<NoContent>, Problem> {
     payload.arrived()?;
-    let key = payload.key(Some(&token.user));
+    let key = payload.key(&token.user);
     let answer = app.decide(Leave(token.clone()), key, |()| NoContent).await;
     // Only a place that is given up is forgotten: otherwise its user would get a second one.
     if answer.as_ref().is_ok_and(Decided::is_success) {

@@ -38,6 +38,13 @@ pub(super) const AUTHENTICATION: &[Setting] = &[
         "With auth=jwt: required audience (aud claim). Without it, aud is not checked",
     ),
     setting(
+        "charge",
+        "self|staff",
+        Some("self"),
+        "Who may charge wallets. self: each user their own. staff: a key of staff with the role owner or cashier, and no \
+         other client",
+    ),
+    setting(
         "admin-key",
         "SECRET",
         None,

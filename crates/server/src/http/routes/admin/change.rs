@@ -10,7 +10,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::http::App;
-use crate::http::input::callers::Admin;
+use crate::http::input::staff::{RunSale, Staff};
 use crate::http::input::{Body, Path, Payload};
 use crate::http::openapi::sample::{self, Sample};
 use crate::http::reply::problem::Problem;
@@ -75,7 +75,7 @@ impl Sample for AdminConcert {
 #[operation(tag = Administration, returns = "The concert", codes(ConcertNotFound))]
 pub(crate) async fn update_concert(
     State(app): State<App>,
-    _: Admin,
+    staff: Staff<RunSale>,
     path: Path<ConcertId>,
     payload: Payload<ConcertPatch>,
 ) -> Result<Decided<OkJson<AdminConcert>>, Problem> {
@@ -85,12 +85,13 @@ pub(crate) async fn update_concert(
         return Err(nothing_named());
     }
     let change = Change { concert, notice: notice.map(|NoticeField(notice)| notice), closed };
-    let key = payload.key(None);
     // A retired room is loaded first, so that this instance sees what changes it.
     app.rooms.find(concert).await?;
     app.read(app.catalogue.know(&[concert], &[])).await?;
     let shown_by = app.clone();
-    let answer = app.decide(change, key, move |concert| OkJson(AdminConcert::of(&shown_by, concert))).await;
+    let answer = app
+        .decide_by_staff(&staff, change, &payload, move |concert| OkJson(AdminConcert::of(&shown_by, concert)))
+        .await;
     app.see_own_changes().await;
     answer
 }
@@ -159,7 +160,7 @@ impl Sample for AdminPerformance {
 #[operation(tag = Administration, returns = "The performance", codes(PerformanceNotFound))]
 pub(crate) async fn update_performance(
     State(app): State<App>,
-    _: Admin,
+    staff: Staff<RunSale>,
     path: Path<PerformanceId>,
     payload: Payload<PerformancePatch>,
 ) -> Result<Decided<OkJson<AdminPerformance>>, Problem> {
@@ -170,7 +171,7 @@ pub(crate) async fn update_performance(
     }
     let calendar = app.calendar.clone();
     let show = move |performance: &Performance| OkJson(AdminPerformance::of(performance, &calendar));
-    let answer = app.decide(ChangePerformance { performance, closed }, payload.key(None), show).await;
+    let answer = app.decide_by_staff(&staff, ChangePerformance { performance, closed }, &payload, show).await;
     app.see_own_changes().await;
     answer
 }

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 
 use super::waiting_room::QueueBody;
 use crate::http::App;
-use crate::http::input::callers::Admin;
+use crate::http::input::staff::{RunSale, Staff};
 use crate::http::input::{Body, Fields, Member, Path, Payload};
 use crate::http::openapi::Sample;
 use crate::http::reply::problem::Problem;
@@ -46,16 +46,15 @@ impl Sample for ConcertBody {
 #[operation(tag = Administration, returns = "The concert", example = new_concert())]
 pub(crate) async fn create_concert(
     State(app): State<App>,
-    _: Admin,
+    staff: Staff<RunSale>,
     payload: Payload<ConcertBody>,
 ) -> Result<Decided<Created<ConcertShown>>, Problem> {
     let ConcertBody { title: Name(title), venue: Name(venue), queue, notice, closed } = payload.read()?;
     let room = queue.unwrap_or_default().into_patch().apply(app.room);
     let room = Settings { closed: closed.unwrap_or(false), ..room };
     let notice = notice.and_then(|NoticeField(notice)| notice);
-    let key = payload.key(None);
     let create = Create { title: title.into(), venue: venue.into(), room, notice };
-    app.decide(create, key, |concert| Created(ConcertShown::new(concert))).await
+    app.decide_by_staff(&staff, create, &payload, |concert| Created(ConcertShown::new(concert))).await
 }
 
 fn new_concert() -> Value {
@@ -162,7 +161,7 @@ impl Sample for PerformanceBody {
 #[operation(tag = Administration, returns = "The performance", codes(ConcertNotFound))]
 pub(crate) async fn create_performance(
     State(app): State<App>,
-    _: Admin,
+    staff: Staff<RunSale>,
     path: Path<ConcertId>,
     payload: Payload<PerformanceBody>,
 ) -> Result<Decided<Created<PerformanceShown>>, Problem> {
@@ -172,9 +171,9 @@ pub(crate) async fn create_performance(
         let (path, message) = explain(unsound);
         Problem::invalid_field(&path, message)
     })?;
-    let key = payload.key(None);
     let calendar = app.calendar.clone();
     let show = move |performance: &Performance| Created(PerformanceShown::new(performance, &calendar));
     let closed = body.closed.unwrap_or(false);
-    app.decide(Schedule { concert, starts_at: body.starts_at.0, seating, closed }, key, show).await
+    let schedule = Schedule { concert, starts_at: body.starts_at.0, seating, closed };
+    app.decide_by_staff(&staff, schedule, &payload, show).await
 }

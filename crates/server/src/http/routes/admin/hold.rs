@@ -9,7 +9,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::http::App;
-use crate::http::input::callers::Admin;
+use crate::http::input::staff::{RunSale, Staff};
 use crate::http::input::{Body, Path, Payload};
 use crate::http::openapi::Sample;
 use crate::http::reply::problem::{Code, Problem};
@@ -60,7 +60,7 @@ impl Sample for HoldsExtended {
 #[operation(tag = Administration, returns = "What was extended", codes(PerformanceNotFound))]
 pub(crate) async fn extend_performance_holds(
     State(app): State<App>,
-    _: Admin,
+    staff: Staff<RunSale>,
     path: Path<PerformanceId>,
     payload: Payload<ExtendBody>,
 ) -> Result<Decided<OkJson<HoldsExtended>>, Problem> {
@@ -68,7 +68,7 @@ pub(crate) async fn extend_performance_holds(
     let body = payload.read()?;
     app.read(app.catalogue.know(&[], &[performance])).await?;
     let showing = app.catalogue.showing(performance).ok_or_else(|| Problem::new(Code::PerformanceNotFound))?;
-    extend(&app, showing.concert, Some(performance), body, &payload).await
+    extend(&app, &staff, (showing.concert, Some(performance)), body, &payload).await
 }
 
 /// Extend the live holds of all performances of a concert
@@ -77,19 +77,19 @@ pub(crate) async fn extend_performance_holds(
 #[operation(tag = Administration, returns = "What was extended", codes(ConcertNotFound))]
 pub(crate) async fn extend_concert_holds(
     State(app): State<App>,
-    _: Admin,
+    staff: Staff<RunSale>,
     path: Path<ConcertId>,
     payload: Payload<ExtendBody>,
 ) -> Result<Decided<OkJson<HoldsExtended>>, Problem> {
     let concert = path.id()?;
     let body = payload.read()?;
-    extend(&app, concert, None, body, &payload).await
+    extend(&app, &staff, (concert, None), body, &payload).await
 }
 
 async fn extend(
     app: &App,
-    concert: ConcertId,
-    performance: Option<PerformanceId>,
+    staff: &Staff<RunSale>,
+    (concert, performance): (ConcertId, Option<PerformanceId>),
     body: ExtendBody,
     payload: &Payload<ExtendBody>,
 ) -> Result<Decided<OkJson<HoldsExtended>>, Problem> {
@@ -97,7 +97,7 @@ async fn extend(
     let extend = Extend { concert, performance, seconds, reason: reason.into() };
     // A retired room is loaded first, so that this instance sees what changes it.
     app.rooms.find(concert).await?;
-    let answer = app.decide(extend, payload.key(None), HoldsExtended::of).await;
+    let answer = app.decide_by_staff(staff, extend, payload, HoldsExtended::of).await;
     app.see_own_changes().await;
     answer
 }

@@ -9,7 +9,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::http::App;
-use crate::http::input::callers::Admin;
+use crate::http::input::staff::{ReadSale, RunSale, Staff};
 use crate::http::input::{Body, Paged, Path, Payload, Query};
 use crate::http::openapi::Sample;
 use crate::http::reply::problem::{Code, Problem};
@@ -53,12 +53,11 @@ impl LectureBody {
 #[operation(tag = Administration, returns = "The lecture", example = new_lecture())]
 pub(crate) async fn create_lecture(
     State(app): State<App>,
-    _: Admin,
+    staff: Staff<RunSale>,
     payload: Payload<LectureBody>,
 ) -> Result<Decided<Created<LectureShown>>, Problem> {
     let create = payload.read()?.into_command();
-    let key = payload.key(None);
-    app.decide(create, key, |lecture| Created(LectureShown::of(lecture))).await
+    app.decide_by_staff(&staff, create, &payload, |lecture| Created(LectureShown::of(lecture))).await
 }
 
 fn new_lecture() -> Value {
@@ -110,7 +109,7 @@ impl Sample for LectureHistoryLine {
 #[operation(tag = Administration, returns = "The history", codes(LectureNotFound))]
 pub(crate) async fn list_lecture_history(
     State(app): State<App>,
-    _: Admin,
+    _: Staff<ReadSale>,
     path: Path<LectureId>,
     mut query: Query<Paged<u64>>,
 ) -> Result<Listed<LectureHistoryLine>, Problem> {

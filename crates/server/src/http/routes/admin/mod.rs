@@ -3,5 +3,7 @@
 pub(crate) mod change;
 pub(crate) mod concert;
 pub(crate) mod hold;
+pub(crate) mod key;
 pub(crate) mod lecture;
+pub(crate) mod log;
 pub(crate) mod waiting_room;

@@ -9,7 +9,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::http::App;
-use crate::http::input::callers::Admin;
+use crate::http::input::staff::{ReadSale, RunSale, Staff};
 use crate::http::input::{Body, Path, Payload, Query};
 use crate::http::openapi::Sample;
 use crate::http::reply::problem::{Code, Problem};
@@ -94,7 +94,7 @@ impl Sample for Queue {
 #[operation(tag = Administration, returns = "The waiting room", codes(ConcertNotFound))]
 pub(crate) async fn get_queue_settings(
     State(app): State<App>,
-    _: Admin,
+    _: Staff<ReadSale>,
     path: Path<ConcertId>,
     mut query: Query,
 ) -> Result<OkJson<Queue>, Problem> {
@@ -128,15 +128,15 @@ impl Sample for QueuePatch {
 #[operation(tag = Administration, returns = "The settings from now on", codes(ConcertNotFound))]
 pub(crate) async fn update_queue_settings(
     State(app): State<App>,
-    _: Admin,
+    staff: Staff<RunSale>,
     path: Path<ConcertId>,
     payload: Payload<QueuePatch>,
 ) -> Result<Decided<OkJson<QueueSettings>>, Problem> {
     let concert = path.id()?;
     let QueuePatch { settings, paused } = payload.read()?;
     let patch = Patch { paused, ..settings.into_patch() };
-    let key = payload.key(None);
     // A retired room is loaded first, so that this instance sees what changes it.
     app.rooms.find(concert).await?;
-    app.decide(Configure { concert, patch }, key, |settings| OkJson(QueueSettings::of(settings))).await
+    app.decide_by_staff(&staff, Configure { concert, patch }, &payload, |settings| OkJson(QueueSettings::of(settings)))
+        .await
 }

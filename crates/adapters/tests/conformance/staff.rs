@@ -1,0 +1,372 @@
+//! Keys of staff and the admin log: stored, listed, never rewritten, and a deletion that no change outlives.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
+
+use onsale_app::idempotency::{KeptAnswer, KeyId, Owner};
+use onsale_app::store::{LogFilter, LogRow, Page, Store, StoreError, Unit, Wanted, Writer};
+use onsale_domain::ids::{Entropy, LogId, Mint, StaffKeyId};
+use onsale_domain::staff::{
+    Action, Actor, CreateKey, DeleteKey, Directory, Key, LogEntry, NoteUses, Role, Subject, Value,
+};
+use onsale_domain::time::Timestamp;
+use onsale_domain::{Command, Context, Refusal, lecture};
+use onsale_testing::postgres::Database;
+use onsale_testing::{PATIENCE, without};
+use uuid::Uuid;
+
+use crate::bed::{Bed, on_each_database};
+use crate::forgetting::in_order;
+use crate::mixed::by;
+use crate::pages::all;
+
+/// Numbers that no store of a test gets twice.
+struct Unique;
+
+impl Entropy for Unique {
+    fn next_u64(&mut self) -> u64 {
+        static NEXT: AtomicU64 = AtomicU64::new(1);
+        // An id leaves out the last two bits.
+        NEXT.fetch_add(4, Ordering::Relaxed)
+    }
+}
+
+fn wanted<C: Command>(command: &C) -> Wanted {
+    let mut wanted = Wanted::default();
+    command.needs(&mut wanted.keys);
+    wanted
+}
+
+fn decide<C: Command>(command: &C, unit: &mut Unit) -> Result<C::Output, Refusal> {
+    let mut ids = Mint::new(Unique);
+    let mut cx = Context { at: unit.at, ids: &mut ids, hold_seconds: 300 };
+    command.decide(&mut unit.rows, &mut cx)
+}
+
+/// Runs one command as a unit of work.
+async fn run<C: Command>(writer: &mut dyn Writer, command: &C) -> Result<C::Output, Refusal> {
+    let mut unit = writer.load(&wanted(command)).await.expect("a unit of work");
+    let decided = decide(command, &mut unit);
+    writer.save(&unit).await.expect("a unit is saved");
+    decided
+}
+
+fn create(name: &str, role: Role) -> CreateKey {
+    let mut hash = [7; 32];
+    hash[..8].copy_from_slice(&Unique.next_u64().to_be_bytes());
+    CreateKey { name: name.into(), role, hash }
+}
+
+async fn make(writer: &mut dyn Writer, name: &str, role: Role) -> Key {
+    run(writer, &by(Actor::Root, create(name, role))).await.expect("a key")
+}
+
+fn of(key: &Key) -> Actor {
+    Actor::Key { id: key.id, name: key.name.clone() }
+}
+
+fn rust() -> lecture::Create {
+    lecture::Create { title: "Rust".into(), lecturer: None, starts_at: Timestamp::from_millis(0), capacity: 3 }
+}
+
+async fn log_of(store: &dyn Store, filter: LogFilter) -> Vec<LogRow> {
+    let reader = store.reader();
+    all(2, |row: &LogRow| row.id, async |page| reader.admin_log(&filter, page).await).await
+}
+
+async fn keys_are_stored_listed_and_deleted(bed: Bed) {
+    let store = bed.store().await;
+    let (reader, mut writer) = (store.reader(), store.writer().await.unwrap());
+    let writer = &mut *writer;
+    assert_eq!(reader.staff_version().await.unwrap(), 0);
+    let mut made = Vec::new();
+    for (role, name) in Role::ALL {
+        made.push(make(writer, &format!("{name} \"봄\" '1'"), role).await);
+    }
+    assert_eq!(reader.staff_version().await.unwrap(), 5);
+    made.sort_unstable_by_key(|key| key.id);
+    let listed = async |limit| {
+        all(limit, |listed: &onsale_app::store::ListedKey| listed.key.id, async |page| reader.staff_keys(page).await)
+            .await
+    };
+    for limit in [1, 2, 5, 100] {
+        let keys: Vec<Key> = listed(limit).await.into_iter().map(|listed| listed.key).collect();
+        assert_eq!(keys, made, "as they were made, oldest first");
+    }
+    let gone = made.remove(2);
+    let deleted = run(writer, &by(Actor::Root, DeleteKey { key: gone.id })).await.expect("deleted");
+    assert!(deleted.deleted_at.is_some_and(|at| at >= gone.created_at));
+    assert_eq!(run(writer, &by(Actor::Root, DeleteKey { key: gone.id })).await.expect("again"), deleted);
+    let keys: Vec<Key> = listed(100).await.into_iter().map(|listed| listed.key).collect();
+    assert_eq!(keys, made);
+    assert_eq!(reader.staff_version().await.unwrap(), 6, "the second deletion changed nothing");
+    let again = run(writer, &by(Actor::Root, create(&gone.name, Role::Door))).await;
+    assert_eq!(again.map(drop), Err(Refusal::KeyNameTaken), "also after the deletion");
+    let nothing = DeleteKey { key: StaffKeyId::new(Uuid::nil()) };
+    assert_eq!(run(writer, &by(Actor::Root, nothing)).await.map(drop), Err(Refusal::KeyNotFound));
+    assert_eq!(run(writer, &by(of(&gone), rust())).await.map(drop), Err(Refusal::StaffKeyEnded));
+    run(writer, &by(of(&made[0]), rust())).await.expect("a live key");
+    in_order(&bed).await;
+}
+
+async fn the_last_use_of_a_key_only_moves_on(bed: Bed) {
+    let store = bed.store().await;
+    let (reader, mut writer) = (store.reader(), store.writer().await.unwrap());
+    let (ann, bob) = (make(&mut *writer, "ann", Role::Door).await, make(&mut *writer, "bob", Role::Door).await);
+    let at = |minute: i64| Timestamp::from_millis(minute * 60_000);
+    for uses in [
+        vec![(ann.id, at(5))],
+        vec![(ann.id, at(3)), (bob.id, at(4))],
+        vec![(bob.id, at(7)), (ann.id, at(6)), (bob.id, at(2))],
+    ] {
+        run(&mut *writer, &NoteUses { uses }).await.expect("noted");
+    }
+    let page = Page { after: None, limit: 9 };
+    let listed = reader.staff_keys(page).await.unwrap();
+    let mut used: Vec<_> = listed.into_iter().map(|listed| (listed.key.name, listed.last_used_at)).collect();
+    used.sort_unstable();
+    assert_eq!(used, [("ann".into(), Some(at(6))), ("bob".into(), Some(at(7)))]);
+}
+
+async fn each_change_is_logged_with_it(bed: Bed) {
+    let store = bed.store().await;
+    let mut writer = store.writer().await.unwrap();
+    let ann = make(&mut *writer, "ann", Role::Organiser).await;
+    let made = run(&mut *writer, &by(of(&ann), rust())).await.expect("a lecture");
+    run(&mut *writer, &by(Actor::Root, rust())).await.expect("another lecture");
+    // A unit that is not saved leaves no entry.
+    let command = by(of(&ann), rust());
+    let mut unit = writer.load(&wanted(&command)).await.unwrap();
+    decide(&command, &mut unit).expect("decided");
+    writer.abandon().await;
+
+    let log = log_of(&*store, LogFilter::default()).await;
+    let said: Vec<_> = log.iter().map(|row| (&*row.actor, &*row.action)).collect();
+    assert_eq!(said, [("root", "lecture.created"), ("ann", "lecture.created"), ("root", "key.created")]);
+    let entry = &log[1];
+    assert_eq!((entry.key, &*entry.subject), (Some(ann.id), &*format!("lecture:{}", made.id)));
+    assert_eq!((entry.before.as_deref(), entry.truncated, &*entry.request), (None, false, "a-request"));
+    let after: serde_json::Value = serde_json::from_str(entry.after.as_deref().unwrap()).unwrap();
+    let fields =
+        serde_json::json!({"title": "Rust", "lecturer": null, "startsAt": "1970-01-01T00:00:00.000Z", "capacity": 3});
+    assert_eq!(after, fields);
+    in_order(&bed).await;
+}
+
+async fn the_log_is_found_by_actor_action_and_subject(bed: Bed) {
+    let store = bed.store().await;
+    let mut writer = store.writer().await.unwrap();
+    let (ann, bob) = (make(&mut *writer, "ann", Role::Owner).await, make(&mut *writer, "bob", Role::Owner).await);
+    let mut lectures = Vec::new();
+    for actor in [of(&ann), of(&bob), Actor::Root, of(&ann)] {
+        lectures.push(run(&mut *writer, &by(actor, rust())).await.expect("a lecture").id);
+    }
+    run(&mut *writer, &by(of(&ann), DeleteKey { key: bob.id })).await.expect("deleted");
+    let some = |text: &str| Some(Arc::from(text));
+    let (id, of_bob) = (ann.id.to_string(), format!("key:{}", bob.id));
+    let third = format!("lecture:{}", lectures[2]);
+    let cases = [
+        (None, None, None, 7),
+        (Some("ann"), None, None, 3),
+        (Some(id.as_str()), None, None, 3),
+        (Some("root"), None, None, 3),
+        (Some("eve"), None, None, 0),
+        (None, Some("lecture.created"), None, 4),
+        (Some("ann"), Some("lecture.created"), None, 2),
+        (None, None, Some(of_bob.as_str()), 2),
+        (Some(id.as_str()), Some("key.deleted"), Some(of_bob.as_str()), 1),
+        (None, None, Some(third.as_str()), 1),
+        (Some("ann"), None, Some(third.as_str()), 0),
+    ];
+    for (actor, action, subject, many) in cases {
+        let [actor, action, subject] = [actor, action, subject].map(|text| text.and_then(some));
+        let filter = LogFilter { actor, action, subject };
+        let found = log_of(&*store, filter.clone()).await;
+        assert_eq!(found.len(), many, "{filter:?}");
+        assert!(found.is_sorted_by(|one, next| one.id > next.id), "newest first");
+    }
+}
+
+async fn an_owner_of_keys_has_a_namespace_of_its_own(bed: Bed) {
+    let store = bed.store().await;
+    let mut writer = store.writer().await.unwrap();
+    let (one, other) = (StaffKeyId::new(Uuid::from_u128(1)), StaffKeyId::new(Uuid::from_u128(2)));
+    let user = |name: &str| Owner::User(crate::stage::user(name));
+    let owners = [Owner::Root, Owner::Staff(one), Owner::Staff(other), user("staff"), user(&one.to_string())];
+    let ids: Vec<KeyId> = owners.into_iter().map(|owner| KeyId { owner, key: "once".into() }).collect();
+    let asked = Wanted { answers: ids.iter().cloned().collect(), ..Wanted::default() };
+    let mut unit = writer.load(&asked).await.unwrap();
+    for (number, id) in (1..).zip(&ids) {
+        let kept = KeptAnswer { fingerprint: [number; 32], answer: [number].as_slice().into(), kept_at: unit.at };
+        unit.answers.put(id.clone(), kept);
+    }
+    writer.save(&unit).await.unwrap();
+    let unit = writer.load(&asked).await.unwrap();
+    for (number, id) in (1..).zip(&ids) {
+        assert_eq!(unit.answers.get(id).map(|kept| kept.fingerprint), Some([number; 32]), "{id:?}");
+    }
+    writer.abandon().await;
+}
+
+/// Names of wrong writes, each with a function that makes it.
+type Wrong = (&'static str, fn(&Key, &mut Unit));
+
+const WRONGS: &[Wrong] = &[
+    ("a second key of one name", |ann, unit| {
+        let id = StaffKeyId::new(Uuid::from_u128(9));
+        unit.rows.staff_keys.put(id, Key { id, hash: [9; 32], ..ann.clone() });
+    }),
+    ("a second key of one secret", |ann, unit| {
+        let id = StaffKeyId::new(Uuid::from_u128(9));
+        unit.rows.staff_keys.put(id, Key { id, name: "other".into(), ..ann.clone() });
+    }),
+    ("a key named root", |ann, unit| {
+        let id = StaffKeyId::new(Uuid::from_u128(9));
+        unit.rows.staff_keys.put(id, Key { id, name: "root".into(), hash: [9; 32], ..ann.clone() });
+    }),
+    ("more keys than there may be", |_, unit| {
+        unit.rows.staff_directory.put((), Directory { version: 9, live: 1_001 });
+    }),
+    ("two entries of one id", |_, unit| {
+        let entry = entry(unit.at);
+        unit.rows.admin_log.extend([entry.clone(), entry]);
+    }),
+];
+
+fn entry(at: Timestamp) -> LogEntry {
+    LogEntry {
+        id: LogId::new(Uuid::from_u128(9)),
+        at,
+        actor: Actor::Root,
+        action: Action::KeyCreated,
+        subject: Subject::Key(StaffKeyId::new(Uuid::from_u128(9))),
+        before: Vec::new(),
+        after: vec![("name", Value::Text("x".repeat(20_000).into()))],
+        request: "a-request".into(),
+    }
+}
+
+async fn wrong_rows_of_staff_are_refused(bed: Bed) {
+    let store = bed.store().await;
+    let mut writer = store.writer().await.unwrap();
+    let ann = make(&mut *writer, "ann", Role::Owner).await;
+    for (what, wrong) in WRONGS {
+        let mut unit = writer.load(&wanted(&create("new", Role::Door))).await.unwrap();
+        wrong(&ann, &mut unit);
+        let refused = writer.save(&unit).await;
+        assert!(matches!(refused, Err(StoreError::Rejected(_) | StoreError::Conflict(_))), "{what}: {refused:?}");
+    }
+    // Its fields are cut to what fits.
+    let mut unit = writer.load(&Wanted::default()).await.unwrap();
+    let long = entry(unit.at);
+    unit.rows.admin_log.push(long);
+    writer.save(&unit).await.unwrap();
+    let newest = &log_of(&*store, LogFilter::default()).await[..];
+    assert!(newest.iter().any(|row| row.truncated && row.after.as_deref() == Some("{}")), "{newest:?}");
+}
+
+on_each_database!(
+    keys_are_stored_listed_and_deleted,
+    the_last_use_of_a_key_only_moves_on,
+    each_change_is_logged_with_it,
+    the_log_is_found_by_actor_action_and_subject,
+    an_owner_of_keys_has_a_namespace_of_its_own,
+    wrong_rows_of_staff_are_refused,
+);
+
+/// Returns when this many sessions of the database wait for a lock.
+async fn until_waiting(database: &Database, many: i64) {
+    let sql = database.sql().await;
+    let waiting = "SELECT count(*) FROM pg_stat_activity
+        WHERE datname = current_database() AND wait_event_type = 'Lock'";
+    let asked = Instant::now();
+    while sql.query_one(waiting, &[]).await.unwrap().get::<_, i64>(0) != many {
+        assert!(asked.elapsed() < PATIENCE, "{many} sessions do not wait for a lock");
+    }
+}
+
+/// Loads, decides and saves in a task of its own, over a store of its own.
+async fn spawn<C: Command + Sync>(bed: &Bed, command: C) -> tokio::task::JoinHandle<Result<(), Refusal>>
+where
+    C::Output: Send,
+{
+    let store = bed.store().await;
+    tokio::spawn(async move {
+        let mut writer = store.writer().await.unwrap();
+        // A lock that is waited for too long ends the unit: it is run again, as the desk does.
+        loop {
+            let mut unit = match writer.load(&Wanted { is_patient: true, ..wanted(&command) }).await {
+                Ok(unit) => unit,
+                Err(StoreError::Locked(_)) => continue,
+                Err(error) => panic!("{error}"),
+            };
+            let decided = decide(&command, &mut unit);
+            writer.save(&unit).await.unwrap();
+            return decided.map(drop);
+        }
+    })
+}
+
+#[tokio::test]
+async fn a_deletion_waits_for_changes_that_run_and_later_ones_wait_for_it() {
+    if without("postgres") {
+        return;
+    }
+    let bed = Bed::postgres().await;
+    let Bed::Postgres(database) = &bed else { unreachable!("a database of the server") };
+    let store = bed.store().await;
+    let (mut one, mut two) = (store.writer().await.unwrap(), store.writer().await.unwrap());
+    let ann = make(&mut *one, "ann", Role::Owner).await;
+    let bob = make(&mut *one, "bob", Role::Owner).await;
+    let change = by(of(&ann), rust());
+    // Two changes run at once: they lock the key in common.
+    let mut first = one.load(&wanted(&change)).await.unwrap();
+    let mut second = two.load(&wanted(&change)).await.unwrap();
+    let deletion = spawn(&bed, by(of(&bob), DeleteKey { key: ann.id })).await;
+    until_waiting(database, 1).await;
+    // A change that comes after the deletion queues behind it: a flood of changes cannot keep the deletion waiting.
+    let late = spawn(&bed, change.clone()).await;
+    until_waiting(database, 2).await;
+    decide(&change, &mut first).expect("the key lives");
+    one.save(&first).await.unwrap();
+    until_waiting(database, 2).await;
+    decide(&change, &mut second).expect("the key lives");
+    two.save(&second).await.unwrap();
+    assert_eq!(deletion.await.unwrap(), Ok(()));
+    // On a machine so slow that the deletion gave up its place in the queue once, the late change may come first.
+    let late = late.await.unwrap();
+    assert!(matches!(late, Ok(()) | Err(Refusal::StaffKeyEnded)), "{late:?}");
+    let log = log_of(&*store, LogFilter { actor: Some("ann".into()), ..LogFilter::default() }).await;
+    assert_eq!(log.len(), 2 + usize::from(late.is_ok()), "the changes that ran before");
+    assert_eq!(run(&mut *one, &change).await.map(drop), Err(Refusal::StaffKeyEnded));
+    in_order(&bed).await;
+    assert_eq!(database.deadlocks(), 0, "deadlocks");
+}
+
+#[tokio::test]
+async fn owners_who_delete_each_other_do_not_wait_for_each_other() {
+    if without("postgres") {
+        return;
+    }
+    let bed = Bed::postgres().await;
+    let Bed::Postgres(database) = &bed else { unreachable!("a database of the server") };
+    let store = bed.store().await;
+    let mut writer = store.writer().await.unwrap();
+    for round in 0..10 {
+        let ann = make(&mut *writer, &format!("ann {round}"), Role::Owner).await;
+        let bob = make(&mut *writer, &format!("bob {round}"), Role::Owner).await;
+        let both = [
+            spawn(&bed, by(of(&ann), DeleteKey { key: bob.id })).await,
+            spawn(&bed, by(of(&bob), DeleteKey { key: ann.id })).await,
+            spawn(&bed, by(of(&ann), DeleteKey { key: ann.id })).await,
+        ];
+        let mut done = 0;
+        for deletion in both {
+            done += usize::from(deletion.await.unwrap().is_ok());
+        }
+        assert!((1..=2).contains(&done), "{done} deletions: who is deleted deletes no more");
+    }
+    in_order(&bed).await;
+    assert_eq!(database.deadlocks(), 0, "deadlocks");
+}

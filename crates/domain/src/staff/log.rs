@@ -1,0 +1,173 @@
+//! The admin log: what staff changed, as values.
+
+use std::sync::Arc;
+
+use crate::ids::{ConcertId, LectureId, LogId, PerformanceId, StaffKeyId, UserId};
+use crate::time::Timestamp;
+
+/// Who acts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Actor {
+    /// The owner of the key that the settings give.
+    Root,
+    /// The owner of a key in the database.
+    Key {
+        /// Id of the key.
+        id: StaffKeyId,
+        /// Name of the key.
+        name: Arc<str>,
+    },
+}
+
+impl Actor {
+    /// The key in the database; `None` for the key of the settings.
+    pub fn key(&self) -> Option<StaffKeyId> {
+        match self {
+            Self::Root => None,
+            Self::Key { id, .. } => Some(*id),
+        }
+    }
+
+    /// The name of the key.
+    pub fn name(&self) -> &str {
+        match self {
+            Self::Root => super::ROOT,
+            Self::Key { name, .. } => name,
+        }
+    }
+}
+
+macro_rules! actions {
+    ($($(#[$doc:meta])* $name:ident = $text:literal,)+) => {
+        /// What was done.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub enum Action { $($(#[$doc])* $name),+ }
+
+        impl Action {
+            /// All actions with their names.
+            pub const ALL: &'static [(Self, &'static str)] = &[$((Self::$name, $text)),+];
+
+            /// The name of the action in the log.
+            pub fn as_str(self) -> &'static str {
+                match self { $(Self::$name => $text),+ }
+            }
+        }
+    };
+}
+
+actions! {
+    /// A key of staff was made.
+    KeyCreated = "key.created",
+    /// A key of staff was deleted.
+    KeyDeleted = "key.deleted",
+    /// A lecture was made.
+    LectureCreated = "lecture.created",
+    /// A concert was made, with its waiting room.
+    ConcertCreated = "concert.created",
+    /// A concert was changed.
+    ConcertChanged = "concert.changed",
+    /// The settings of a waiting room were changed.
+    QueueChanged = "queue.changed",
+    /// A performance was added to a concert.
+    PerformanceCreated = "performance.created",
+    /// A performance was changed.
+    PerformanceChanged = "performance.changed",
+    /// A wallet was charged.
+    PointsCharged = "points.charged",
+    /// Live holds were extended.
+    HoldsExtended = "holds.extended",
+}
+
+/// What an entry is about.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Subject {
+    /// A key of staff.
+    Key(StaffKeyId),
+    /// A lecture.
+    Lecture(LectureId),
+    /// A concert or its waiting room.
+    Concert(ConcertId),
+    /// A performance.
+    Performance(PerformanceId),
+    /// A user.
+    User(UserId),
+}
+
+/// A value of a field, as the log shows it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Value {
+    /// No value.
+    Null,
+    /// True or false.
+    Bool(bool),
+    /// A whole number.
+    Number(i64),
+    /// A text.
+    Text(Arc<str>),
+    /// An instant.
+    Instant(Timestamp),
+    /// Several values in order.
+    List(Vec<Value>),
+    /// Named values.
+    Object(Fields),
+}
+
+impl From<u32> for Value {
+    fn from(number: u32) -> Self {
+        Self::Number(number.into())
+    }
+}
+
+impl From<bool> for Value {
+    fn from(value: bool) -> Self {
+        Self::Bool(value)
+    }
+}
+
+impl From<&Arc<str>> for Value {
+    fn from(text: &Arc<str>) -> Self {
+        Self::Text(text.clone())
+    }
+}
+
+impl From<&'static str> for Value {
+    fn from(text: &'static str) -> Self {
+        Self::Text(text.into())
+    }
+}
+
+impl From<Timestamp> for Value {
+    fn from(at: Timestamp) -> Self {
+        Self::Instant(at)
+    }
+}
+
+impl<T: Into<Self>> From<Option<T>> for Value {
+    fn from(value: Option<T>) -> Self {
+        value.map_or(Self::Null, Into::into)
+    }
+}
+
+/// Named values in order. Each name comes once.
+pub type Fields = Vec<(&'static str, Value)>;
+
+/// One entry of the admin log. Never changed or deleted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LogEntry {
+    /// Id of the entry.
+    pub id: LogId,
+    /// Time of the change.
+    pub at: Timestamp,
+    /// Who acted.
+    pub actor: Actor,
+    /// What was done.
+    pub action: Action,
+    /// What it is about.
+    pub subject: Subject,
+    /// The fields that changed, as they were; empty if the subject is new.
+    pub before: Fields,
+    /// The same fields, as they are from now on; empty if the subject is gone.
+    pub after: Fields,
+    /// The `X-Request-Id` of the call.
+    pub request: Arc<str>,
+}

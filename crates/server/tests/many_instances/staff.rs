@@ -1,0 +1,147 @@
+//! Keys of staff on several instances: made at one, used at another, deleted while they are used.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use onsale_testing::{Call, Reply, Sale};
+use serde_json::{Value, json};
+
+use crate::many::Many;
+use crate::support::{text, until, walk};
+
+async fn made(sale: &Sale, name: &str, role: &str) -> Value {
+    let body = json!({"name": name, "role": role});
+    sale.admin(sale.caller.post("/admin/keys").json(&body)).expect(201).await
+}
+
+/// Sends a call again while the instance cannot check keys, which a busy machine may bring about.
+async fn answer(call: impl Fn() -> Call) -> Reply {
+    until("keys can be checked", async || {
+        let reply = call().send().await;
+        (reply.code() != "unavailable").then_some(reply)
+    })
+    .await
+}
+
+async fn log(sale: &Sale, query: &str) -> Vec<Value> {
+    walk(&format!("/admin/log?limit=200{query}"), |path| sale.admin(sale.caller.get(path))).await
+}
+
+fn lecture(sale: &Sale, bearer: &str, title: &str) -> Call {
+    let body = json!({"title": title, "startsAt": "2090-01-01T10:00:00Z"});
+    sale.caller.post("/admin/lectures").json(&body).bearer(bearer)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_key_that_one_instance_made_opens_every_instance() {
+    let Some(many) = Many::start(3, &[]).await else { return };
+    for round in 0..3 {
+        let made = made(many.at(round), &format!("organiser {round}"), "organiser").await;
+        let key = text(&made["key"]);
+        // At once, although the others have not looked for changes yet.
+        for sale in &many.sales {
+            answer(|| lecture(sale, &key, "from everywhere")).await.expect(201);
+        }
+        let path = format!("/admin/keys/{}", text(&made["keyId"]));
+        many.at(round + 1).admin(many.at(round + 1).caller.delete(&path)).expect(204).await;
+        for sale in &many.sales {
+            answer(|| lecture(sale, &key, "too late")).await.refused(401, "admin-key-invalid");
+            let reads = async || {
+                let reply = answer(|| sale.caller.get("/admin/log").bearer(&key)).await;
+                (reply.status == 401).then_some(())
+            };
+            until("the key ends for reads too", reads).await;
+        }
+    }
+    assert_eq!(log(many.at(0), "&action=lecture.created").await.len(), 9);
+    many.is_in_order().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_change_is_saved_after_the_answer_to_a_deletion() {
+    let Some(many) = Many::start(3, &[]).await else { return };
+    for round in 0..4_usize {
+        let name = format!("organiser {round}");
+        let made = made(many.at(0), &name, "organiser").await;
+        let (key, is_deleted) = (text(&made["key"]), Arc::new(AtomicBool::new(false)));
+        let acting: Vec<_> = (0..6)
+            .map(|number| {
+                let (caller, key, is_deleted) = (many.at(number).caller.clone(), key.clone(), is_deleted.clone());
+                tokio::spawn(async move {
+                    let mut done = Vec::new();
+                    loop {
+                        // Read before the request is sent: one that is sent after the answer must change nothing.
+                        let is_late = is_deleted.load(Ordering::SeqCst);
+                        let body = json!({"title": "in time", "startsAt": "2090-01-01T10:00:00Z"});
+                        let reply = caller.post("/admin/lectures").json(&body).bearer(&key).send().await;
+                        match reply.status.as_u16() {
+                            201 => {
+                                assert!(!is_late, "a change after the answer to the deletion: {reply:?}");
+                                done.push(text(&reply.json()["lectureId"]));
+                            }
+                            401 => return done,
+                            _ => assert!(["unavailable", "overloaded"].contains(&&*reply.code()), "{reply:?}"),
+                        }
+                    }
+                })
+            })
+            .collect();
+        let sale = many.at(round);
+        until("the key is in use", async || {
+            (log(sale, &format!("&actor={}", text(&made["keyId"]))).await.len() > 5).then_some(())
+        })
+        .await;
+        let path = format!("/admin/keys/{}", text(&made["keyId"]));
+        let deleted = answer(|| sale.admin(sale.caller.delete(&path))).await;
+        is_deleted.store(true, Ordering::SeqCst);
+        deleted.expect(204);
+        let logged = subjects(sale, &made).await;
+        let mut done = BTreeSet::new();
+        for acted in acting {
+            done.extend(acted.await.unwrap().into_iter().map(|lecture| format!("lecture:{lecture}")));
+        }
+        assert_eq!(subjects(sale, &made).await, logged, "nothing was saved after the answer");
+        assert!(done.is_subset(&logged), "what was answered is in the log");
+    }
+    many.is_in_order().await;
+}
+
+/// What the owner of a key made, by the log.
+async fn subjects(sale: &Sale, made: &Value) -> BTreeSet<String> {
+    let entries = log(sale, &format!("&actor={}", text(&made["keyId"]))).await;
+    entries.iter().map(|entry| text(&entry["subject"])).collect()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_name_is_given_once_by_all_instances() {
+    let Some(many) = Many::start(3, &[]).await else { return };
+    for round in 0..10 {
+        let body = json!({"name": format!("name {round}"), "role": "door"});
+        let calls = many.sales.iter().map(|sale| sale.admin(sale.caller.post("/admin/keys").json(&body)));
+        let replies = crate::support::at_once(calls.collect::<Vec<_>>()).await;
+        assert_eq!(crate::support::count(&replies, 201, ""), 1, "{replies:?}");
+        assert_eq!(crate::support::count(&replies, 409, "key-name-taken"), 2, "{replies:?}");
+    }
+    many.is_in_order().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_database_refuses_to_change_the_log() {
+    let Some(many) = Many::start(1, &[]).await else { return };
+    made(many.at(0), "ann", "door").await;
+    let sql = many.sql().await;
+    for statement in [
+        "UPDATE admin_log SET actor = 'eve'",
+        "DELETE FROM admin_log",
+        "TRUNCATE admin_log",
+        "UPDATE staff_keys SET role = 'owner'",
+        "DELETE FROM staff_keys",
+    ] {
+        let refused = sql.batch_execute(statement).await.unwrap_err();
+        let said = refused.as_db_error().map_or_else(String::new, |error| error.message().to_owned());
+        assert!(said.contains("never"), "{statement}: {said}");
+    }
+    assert_eq!(log(many.at(0), "").await.len(), 1);
+    many.is_in_order().await;
+}

@@ -43,14 +43,17 @@ impl Word for Status {
         &[("HELD", Self::Held), ("PAID", Self::Paid), ("EXPIRED", Self::Expired), ("RELEASED", Self::Released)];
 }
 
+/// The words of roles are their names, which the domain lists once.
 impl Word for Role {
-    const WORDS: &'static [(&'static str, Self)] = &[
-        ("owner", Self::Owner),
-        ("organiser", Self::Organiser),
-        ("support", Self::Support),
-        ("door", Self::Door),
-        ("cashier", Self::Cashier),
-    ];
+    const WORDS: &'static [(&'static str, Self)] = &[];
+
+    fn word(self) -> &'static str {
+        self.as_str()
+    }
+
+    fn of_word(word: &str) -> Option<Self> {
+        Self::named(word)
+    }
 }
 
 impl Word for PlaceStanding {

@@ -24,8 +24,7 @@ fn broken(findings: &[Finding]) -> Vec<(&str, u64, &[String])> {
 }
 
 /// How many things each invariant compares in the sale.
-const CHECKED: [u64; 29] =
-    [3, 3, 1, 3, 2, 2, 2, 2, 3, 2, 2, 3, 3, 1, 1, 1, 1, 1, 1, 1, 1, 0, 21, 11, 8, 11, 6, 1, 0];
+const CHECKED: [u64; 29] = [3, 3, 1, 3, 3, 3, 3, 3, 3, 2, 2, 3, 3, 1, 1, 1, 1, 1, 1, 1, 1, 0, 21, 11, 8, 11, 7, 1, 0];
 
 #[tokio::test]
 async fn the_audit_finds_nothing_in_a_correct_sale() {
@@ -93,6 +92,18 @@ const WRONGS: &[(&str, &[&str])] = &[
     ("UPDATE staff_keys SET role = 'support'", &["every change by staff"]),
     ("UPDATE staff_keys SET deleted_at = 9", &["every change by staff", "directory of staff"]),
     ("UPDATE staff_directory SET live = 2", &["directory of staff"]),
+    ("DELETE FROM admin_log WHERE log_id = id(64)", &["every change by staff"]),
+    (
+        "INSERT INTO admin_log SELECT id(65), at, key_id, actor, action, subject, before, after, truncated, request_id
+             FROM admin_log WHERE log_id = id(64)",
+        &["every change by staff"],
+    ),
+    ("UPDATE lectures SET title = 'other' WHERE lecture_id = new_id()", &["every change by staff"]),
+    (
+        "INSERT INTO lectures SELECT 'ffffffff-ffff-7000-8000-000000000002', title, lecturer, starts_at, capacity, 0, 0, 0,
+             updated_at FROM lectures WHERE lecture_id = new_id()",
+        &["every change by staff"],
+    ),
     (
         "UPDATE performances SET closed = true, known_version = version WHERE performance_id = id(21)",
         &["every change by staff"],

@@ -4,6 +4,11 @@ CREATE FUNCTION id(n integer) RETURNS uuid IMMUTABLE LANGUAGE sql AS $$
     SELECT ('01900000-0000-7000-8000-' || lpad(n::text, 12, '0'))::uuid
 $$;
 
+-- An id of the year 10889: whatever the clock shows, it was made after there was a log.
+CREATE FUNCTION new_id() RETURNS uuid IMMUTABLE LANGUAGE sql AS $$
+    SELECT 'ffffffff-ffff-7000-8000-000000000001'::uuid
+$$;
+
 -- Anna pays for a seat with what she charged; Ben was named and never used; Carl holds a seat, Dora let hers lapse.
 INSERT INTO accounts VALUES ('anna', 600, 2, 1), ('ben', 0, 0, NULL), ('zoe', 5, 1, 1);
 INSERT INTO ledger VALUES
@@ -59,11 +64,15 @@ SELECT id(20), place, 'user' || place, id(50 + place), 1, CASE place WHEN 3 THEN
 FROM generate_series(1, 4) place;
 INSERT INTO turns VALUES (id(20), 1, 1, 1, 1, true, 1, 5), (id(20), 2, 1, 1, 1, true, 1, NULL);
 
--- Ann has a key. She has opened the concert and a performance again.
+-- Ann has a key. She has made a lecture after there was a log, and opened the concert and a performance again.
 INSERT INTO staff_keys VALUES (id(60), 'ann', 'owner', decode(repeat('07', 32), 'hex'), 1, NULL);
 UPDATE staff_directory SET version = 1, live = 1;
+INSERT INTO lectures SELECT new_id(), 'new', 'Ada', 1, 10, 0, 0, 0, since + 60000 FROM staff_directory;
 INSERT INTO admin_log VALUES
     (id(61), 1, NULL, 'root', 'key.created', 'key:' || id(60), NULL, '{"name": "ann", "role": "owner"}', false, 'r'),
-    (id(62), 1, id(60), 'ann', 'concert.changed', 'concert:' || id(20), '{"closed": true}', '{"closed": false}', false, 'r'),
+    (id(62), 1, id(60), 'ann', 'concert.changed', 'concert:' || id(20), '{"closed": true}', '{"closed": false}', false,
+        'r'),
     (id(63), 1, id(60), 'ann', 'performance.changed', 'performance:' || id(21), '{"closed": true}', '{"closed": false}',
-        false, 'r');
+        false, 'r'),
+    (id(64), 1, id(60), 'ann', 'lecture.created', 'lecture:' || new_id(), NULL,
+        '{"title": "new", "lecturer": "Ada", "startsAt": "1970-01-01T00:00:00.001Z", "capacity": 10}', false, 'r');

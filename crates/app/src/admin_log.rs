@@ -1,20 +1,22 @@
-//! Entries of the admin log as they are stored: fields as JSON, within a bound.
+//! Log entries as they are stored: fields as JSON, within a bound; and the subjects of log entries as text.
 
+use onsale_domain::ids::{ConcertId, LectureId, PerformanceId, SessionId, StaffKeyId, UserId};
 use onsale_domain::staff::{Fields, LogEntry, Subject, Value};
 use serde_json::json;
 
 use crate::calendar::rfc3339;
 use crate::store::LogRow;
 
-/// Maximum size of the fields of an entry, before and after together, in bytes of JSON. Values that do not fit are left out,
-/// and elements of lists.
+/// Maximum size of the fields of a log entry, before and after together, in bytes of JSON. Each side gets half of it, or all
+/// if the other side has no fields. Values that do not fit are left out, and elements of lists.
 pub const FIELDS_BYTES_MAX: usize = 16 * 1024;
 
-/// The row of an entry.
+/// The row of a log entry.
 pub fn row_of(entry: &LogEntry) -> LogRow {
-    let mut room = Room { left: FIELDS_BYTES_MAX, truncated: false };
-    let before = room.object(&entry.before);
-    let after = room.object(&entry.after);
+    let is_one_sided = entry.before.is_empty() || entry.after.is_empty();
+    let share = if is_one_sided { FIELDS_BYTES_MAX } else { FIELDS_BYTES_MAX / 2 };
+    let [before, after] = [&entry.before, &entry.after].map(|fields| Budget::of(share).object(fields));
+    let truncated = before.truncated || after.truncated;
     LogRow {
         id: entry.id,
         at: entry.at,
@@ -22,9 +24,9 @@ pub fn row_of(entry: &LogEntry) -> LogRow {
         actor: entry.actor.name().into(),
         action: entry.action.as_str().into(),
         subject: subject(&entry.subject).into(),
-        before: before.map(Into::into),
-        after: after.map(Into::into),
-        truncated: room.truncated,
+        before: before.json.map(Into::into),
+        after: after.json.map(Into::into),
+        truncated,
         request: entry.request.clone(),
     }
 }
@@ -36,40 +38,66 @@ pub fn subject(subject: &Subject) -> String {
         Subject::Lecture(id) => format!("lecture:{id}"),
         Subject::Concert(id) => format!("concert:{id}"),
         Subject::Performance(id) => format!("performance:{id}"),
+        Subject::Session(id) => format!("session:{id}"),
         Subject::User(id) => format!("user:{id}"),
     }
 }
 
-/// The bytes that the fields of an entry may still take.
-struct Room {
-    left: usize,
+/// Reads a subject from its text; `None` if the text is of no subject.
+pub fn parse_subject(text: &str) -> Option<Subject> {
+    let (kind, id) = text.split_once(':')?;
+    match kind {
+        "key" => StaffKeyId::parse(id).map(Subject::Key),
+        "lecture" => LectureId::parse(id).map(Subject::Lecture),
+        "concert" => ConcertId::parse(id).map(Subject::Concert),
+        "performance" => PerformanceId::parse(id).map(Subject::Performance),
+        "session" => SessionId::parse(id).map(Subject::Session),
+        "user" => UserId::parse(id).map(Subject::User),
+        _ => None,
+    }
+}
+
+/// The fields of one side as JSON.
+struct Side {
+    /// The JSON object; `None` without fields.
+    json: Option<String>,
+    /// Whether something was left out.
     truncated: bool,
 }
 
-impl Room {
-    /// The fields that fit, as a JSON object; `None` if there are none at all.
-    fn object(&mut self, fields: &Fields) -> Option<String> {
+/// The bytes that the fields of one side may still take.
+struct Budget {
+    left: usize,
+}
+
+impl Budget {
+    /// For an object within this many bytes. Its braces are counted at once.
+    fn of(bytes: usize) -> Self {
+        Self { left: bytes.saturating_sub(2) }
+    }
+
+    /// The fields that fit.
+    fn object(mut self, fields: &Fields) -> Side {
         if fields.is_empty() {
-            return None;
+            return Side { json: None, truncated: false };
         }
-        let mut kept = serde_json::Map::new();
-        // The braces. A comma and a colon belong to each field.
-        self.take(2);
+        let (mut kept, mut truncated) = (serde_json::Map::new(), false);
         for (name, value) in fields {
+            // Two quotes, a colon and a comma.
             let around = name.len() + 4;
             let whole = json_of(value);
             if self.take(around + whole.to_string().len()) {
                 kept.insert((*name).to_owned(), whole);
                 continue;
             }
-            self.truncated = true;
+            truncated = true;
             if let Value::List(elements) = value
                 && self.take(around + 2)
             {
                 kept.insert((*name).to_owned(), self.beginning(elements));
             }
         }
-        Some(serde_json::Value::Object(kept).to_string())
+        Side { json: Some(serde_json::Value::Object(kept).to_string()), truncated }
     }
 
     /// The first elements of a list, as many as fit.
@@ -140,16 +168,61 @@ mod tests {
         assert_eq!(&*row.subject, "lecture:00000000-0000-0000-0000-000000000000");
     }
 
+    /// A text of `length` characters takes six bytes of JSON for each, and 12 around it: braces, name, quotes, colon, comma.
     #[test]
     fn fields_that_do_not_fit_are_left_out_and_lists_are_cut() {
-        for (before, after) in [(0, 2_700), (2_700, 2_700), (1_400, 1_400), (40_000, 1), (1, 40_000)] {
-            let row = row_of(&entry(vec![("a", text(before))], vec![("a", text(after)), ("b", 1_u32.into())]));
+        // Characters before and after, and whether all of them fit.
+        for (before, after, fits) in [
+            (None, 2_700, true),
+            (None, 2_740, false),
+            (Some(1_350), 1_350, true),
+            (Some(1_350), 1_400, false),
+            (Some(1_400), 1, false),
+            (Some(40_000), 1, false),
+            (Some(1), 40_000, false),
+        ] {
+            let before_fields = before.map_or_else(Fields::new, |length| vec![("a", text(length))]);
+            let row = row_of(&entry(before_fields, vec![("a", text(after)), ("b", 1_u32.into())]));
             let size = [&row.before, &row.after].into_iter().flatten().map(|text| text.len()).sum::<usize>();
             assert!(size <= FIELDS_BYTES_MAX, "{size}");
-            // Six bytes of JSON for each character.
-            assert_eq!(row.truncated, 6 * (before + after) > FIELDS_BYTES_MAX - 30, "{before} and {after}");
+            assert_eq!(row.truncated, !fits, "{before:?} and {after}");
             assert!(row.after.is_some_and(|after| after.contains(r#""b":1"#)), "a field that fits is there");
         }
+    }
+
+    /// One byte more than the bound would be refused by the database.
+    #[test]
+    fn no_length_of_a_text_passes_the_bound() {
+        for length in 8_150..8_210 {
+            let long = || vec![("a", Value::Text(Arc::from("x".repeat(length))))];
+            for (before, after) in [(long(), long()), (long(), vec![("b", 1_u32.into())])] {
+                let row = row_of(&entry(before, after));
+                let sizes = [&row.before, &row.after].map(|side| side.as_ref().map_or(0, |side| side.len()));
+                assert!(sizes.iter().all(|size| *size <= FIELDS_BYTES_MAX / 2), "{length}: {sizes:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn subjects_are_read_as_they_are_written() {
+        let id = Uuid::from_u128(0x019a_b3c0_7a10_7d5e_9f44_2f6d_0c1b_8a01);
+        for written in [
+            Subject::Key(StaffKeyId::new(id)),
+            Subject::Lecture(LectureId::new(id)),
+            Subject::Concert(ConcertId::new(id)),
+            Subject::Performance(PerformanceId::new(id)),
+            Subject::Session(SessionId::new(id)),
+            Subject::User(UserId::parse("ada").unwrap_or_else(|| unreachable!("a user id"))),
+        ] {
+            assert_eq!(parse_subject(&subject(&written)), Some(written));
+        }
+        for wrong in ["", "ada", "user:", "user:a b", "user:\0", ":ada", "concert:7", "room:ada", "key:root"] {
+            assert_eq!(parse_subject(wrong), None, "{wrong:?}");
+        }
+    }
+
+    #[test]
+    fn a_list_that_does_not_fit_is_cut() {
         let list = (0..10_000_u32).map(Value::from).collect();
         let row = row_of(&entry(Fields::new(), vec![("seats", Value::List(list)), ("last", true.into())]));
         let after = row.after.unwrap_or_default();

@@ -9,10 +9,10 @@ use onsale_domain::time::Timestamp;
 /// How long a key keeps its answer, in seconds. Then the same key is a new request.
 pub const KEY_LIFE_SECONDS: u32 = 24 * 60 * 60;
 
-/// Who acts: each has idempotency keys of their own.
+/// The owner of idempotency keys. Two owners may use the same key.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Owner {
-    /// A user.
+    /// A user, by id.
     User(UserId),
     /// The owner of the key that the settings give.
     Root,
@@ -24,12 +24,10 @@ pub enum Owner {
 const STAFF: &str = "staff:";
 
 impl Owner {
-    /// The user, if it is one.
-    pub fn user(&self) -> Option<&UserId> {
-        match self {
-            Self::User(user) => Some(user),
-            Self::Root | Self::Staff(_) => None,
-        }
+    /// Whether there is a limit on how many answers its keys keep. The owner of the key of the settings sets that limit, and
+    /// has none.
+    pub fn is_limited(&self) -> bool {
+        !matches!(self, Self::Root)
     }
 
     /// The owner as text, different for each: a user id is never empty and has no colon.
@@ -51,10 +49,10 @@ impl Owner {
     }
 }
 
-/// An idempotency key.
+/// An idempotency key with its owner.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct KeyId {
-    /// Who acts.
+    /// The user or the key of staff that sent it.
     pub owner: Owner,
     /// 1 to 255 visible characters.
     pub key: Arc<str>,
@@ -90,7 +88,7 @@ impl KeptAnswer {
     }
 }
 
-/// How many answers the keys of one user keep. Includes answers that have lapsed and are not dropped yet.
+/// How many answers the keys of one owner keep. Includes answers that have lapsed and are not dropped yet.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KeptCount {
     /// Number of answers, counted up to the limit.

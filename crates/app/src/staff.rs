@@ -1,15 +1,15 @@
-//! The keys of staff as this process knows them. Every call of staff is judged by them, so they are checked four times a
-//! second: a key that was deleted by any instance ends here within one second.
+//! The keys of staff as this process knows them, and the sessions that stand for them. Every call of staff is judged by the
+//! keys, so they are checked four times a second: a key that was deleted by any instance ends here within one second.
 //!
 //! A change is also judged in its transaction, by the row of the key ([`onsale_domain::staff::ByStaff`]).
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 use onsale_domain::ids::StaffKeyId;
-use onsale_domain::staff::{KEYS_MAX, Key, NoteUses};
+use onsale_domain::staff::{Directory, KEYS_MAX, Key, NoteUses, Session, SessionHash};
 use onsale_domain::time::Timestamp;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
@@ -34,10 +34,13 @@ const TRUSTED_FOR: Duration = Duration::from_secs(1);
 /// Unit of the time of the last use, in milliseconds.
 const MINUTE_MILLIS: i64 = 60_000;
 
+/// The wait after uses could not be saved.
+const RETRY_AFTER: Duration = Duration::from_secs(1);
+
 /// The keys at one instant.
 struct Known {
-    /// The version of the directory; `None` before the first read.
-    version: Option<u64>,
+    /// The counters of the keys; `None` before the first read.
+    directory: Option<Directory>,
     /// Live keys by the SHA-256 of their secret.
     keys: Arc<HashMap<[u8; 32], Arc<Key>>>,
     /// The beginning of the check: what was committed before is known.
@@ -69,7 +72,7 @@ impl StaffKeys {
     /// # Errors
     /// [`StoreError`] if the database cannot be read.
     pub async fn load(reader: Arc<dyn Reader>) -> Result<Self, StoreError> {
-        let known = Known { version: None, keys: Arc::default(), as_of: Instant::now() };
+        let known = Known { directory: None, keys: Arc::default(), as_of: Instant::now() };
         let keys = Self {
             reader,
             known: ArcSwap::from_pointee(known),
@@ -81,9 +84,20 @@ impl StaffKeys {
         Ok(keys)
     }
 
-    /// Whether there was any key at the last check.
-    pub fn is_empty(&self) -> bool {
+    /// Whether there was no key at the last check. For limits only: another instance may have made one since.
+    pub fn were_none(&self) -> bool {
         self.known.load().keys.is_empty()
+    }
+
+    /// Whether there is any key. Waits for a check if this process knows none.
+    ///
+    /// # Errors
+    /// [`StoreError`] if the keys cannot be checked.
+    pub async fn are_any(&self) -> Result<bool, StoreError> {
+        if self.were_none() {
+            self.check_for_unknown(Instant::now()).await?;
+        }
+        Ok(!self.were_none())
     }
 
     /// Whether a secret with this hash was a key at the last check. For limits only: it may be deleted since.
@@ -97,22 +111,39 @@ impl StaffKeys {
     /// # Errors
     /// [`StoreError`] if the keys cannot be checked.
     pub async fn find(&self, hash: &[u8; 32]) -> Result<Option<Arc<Key>>, StoreError> {
+        self.find_by(|keys| keys.get(hash).cloned()).await
+    }
+
+    /// The session with one of these hashes, if it has not ended, and the live key that it stands for; `None` instead of a
+    /// key if that is the key of the settings. Reads the database each time: a sign-out at any instance counts at once.
+    ///
+    /// # Errors
+    /// [`StoreError`] if the session cannot be read, or the keys cannot be checked.
+    pub async fn session(&self, hashes: &[SessionHash]) -> Result<Option<(Session, Option<Arc<Key>>)>, StoreError> {
+        let Some(session) = self.reader.staff_session(hashes).await? else { return Ok(None) };
+        if session.expires_at <= self.reader.now() {
+            return Ok(None);
+        }
+        let Some(id) = session.key else { return Ok(Some((session, None))) };
+        let key = self.find_by(|keys| keys.values().find(|key| key.id == id).cloned()).await?;
+        Ok(key.map(|key| (session, Some(key))))
+    }
+
+    /// Finds a live key. Waits for a check if the last one is a second old, or if the key is not known.
+    async fn find_by(
+        &self,
+        find: impl Fn(&HashMap<[u8; 32], Arc<Key>>) -> Option<Arc<Key>>,
+    ) -> Result<Option<Arc<Key>>, StoreError> {
         let asked = Instant::now();
         let known = self.known.load_full();
         if known.as_of.elapsed() >= TRUSTED_FOR {
             self.check(asked).await?;
-        } else if !known.keys.contains_key(hash) {
-            tokio::time::sleep_until((known.as_of + UNKNOWN_EVERY).into()).await;
-            self.check(asked).await?;
+        } else if find(&known.keys).is_none() {
+            self.check_for_unknown(asked).await?;
         }
-        let key = self.known.load().keys.get(hash).cloned();
+        let key = find(&self.known.load().keys);
         key.iter().for_each(|key| self.note_use(key.id));
         Ok(key)
-    }
-
-    /// Whether the keys were checked within the last second.
-    pub fn is_checked(&self) -> bool {
-        self.known.load().as_of.elapsed() < TRUSTED_FOR
     }
 
     /// Reads what this process has just changed, so that its clients see it at once.
@@ -133,20 +164,29 @@ impl StaffKeys {
         tokio::time::timeout(CHECK_WITHIN, checking).await.map_err(late)?
     }
 
+    /// As [`Self::check`], for a client that may have invented a key: at most ten times a second.
+    async fn check_for_unknown(&self, since: Instant) -> Result<(), StoreError> {
+        let known = self.known.load_full();
+        tokio::time::sleep_until((known.as_of + UNKNOWN_EVERY).into()).await;
+        self.check(since).await
+    }
+
     async fn read(&self) -> Result<(), StoreError> {
         // Before the query: a key that was deleted before this instant is not in the answer.
         let as_of = Instant::now();
-        let version = Some(self.reader.staff_version().await?);
+        let directory = Some(self.reader.staff_directory().await?);
         let known = self.known.load_full();
-        let keys = if version == known.version {
+        let keys = if directory == known.directory {
             known.keys.clone()
         } else {
-            // After the version: these keys are as of it or of a later one, and the next check reads them again.
+            // After the counters: these keys are as of them or of a later change, and the next check reads them again.
             let page = Page { after: None, limit: KEYS_MAX as usize };
             let keys = self.reader.staff_keys(page).await?.into_iter();
-            Arc::new(keys.map(|listed| (listed.key.hash, Arc::new(listed.key))).collect())
+            let keys: HashMap<_, _> = keys.map(|listed| (listed.key.hash, Arc::new(listed.key))).collect();
+            self.forget_uses_of_ended(&keys);
+            Arc::new(keys)
         };
-        self.known.store(Arc::new(Known { version, keys, as_of }));
+        self.known.store(Arc::new(Known { directory, keys, as_of }));
         Ok(())
     }
 
@@ -159,6 +199,12 @@ impl StaffKeys {
             drop(uses);
             self.used.notify_one();
         }
+    }
+
+    /// Forgets when keys were used last that are not among the live ones.
+    fn forget_uses_of_ended(&self, live: &HashMap<[u8; 32], Arc<Key>>) {
+        let live: HashSet<StaffKeyId> = live.values().map(|key| key.id).collect();
+        self.uses.lock().retain(|id, _| live.contains(id));
     }
 
     /// The uses that are not saved yet.
@@ -178,7 +224,7 @@ impl StaffKeys {
                 let checked = self.check(Instant::now()).await;
                 metrics.ran(checked.is_ok());
                 if let Err(error) = checked {
-                    tracing::warn!(%error, "failed to check the keys of staff; their calls get 503 until a check succeeds");
+                    tracing::warn!(%error, "failed to check keys of staff; their calls get 503 until a check succeeds");
                 }
                 tokio::select! {
                     () = stop.cancelled() => return,
@@ -207,8 +253,10 @@ impl StaffKeys {
                 // The next use in another minute saves it, or this one after a rest.
                 Err(error) => {
                     tracing::warn!(%error, "failed to save when keys of staff were used; retrying in 1 s");
-                    tokio::time::sleep(TRUSTED_FOR).await;
-                    self.used.notify_one();
+                    tokio::select! {
+                        () = stop.cancelled() => return,
+                        () = tokio::time::sleep(RETRY_AFTER) => self.used.notify_one(),
+                    }
                 }
             }
         }

@@ -94,8 +94,10 @@ uuid_ids! {
     EventId,
     /// Id of a key of staff.
     StaffKeyId,
-    /// Id of an entry of the admin log.
+    /// Id of a log entry.
     LogId,
+    /// Id of a session of the back office.
+    SessionId,
 }
 
 /// A source of unguessable bits. It is an argument, so that a test can replay a seed.

@@ -16,14 +16,17 @@ use crate::wallet::{Account, Entry};
 
 /// The keys of the rows that a batch needs. Sorted, because locks are taken in this order.
 ///
-/// Parents (keys of staff, accounts, lectures, rooms, performances, in this order) are locked. A lock on a parent covers its children.
+/// Parents (keys of staff, their sessions, accounts, lectures, rooms, performances, in this order) are locked. A lock on a
+/// parent covers its children.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Keys {
-    /// Keys of the staff who act. Their rows get a common lock, before all other rows: a key is deleted before or after a
+    /// Keys of the staff who act. Their rows get a shared lock, before all other rows: a key is deleted before or after a
     /// change of its owner, never during it.
     pub staff: BTreeSet<StaffKeyId>,
     /// What a change of the keys themselves needs; `None` if no key is made or deleted.
     pub staff_changes: Option<staff::Changes>,
+    /// Sessions of the back office to end.
+    pub staff_sessions: BTreeSet<staff::SessionHash>,
     /// External ids of charges by staff. Covered by no lock: two units that use one id meet at its primary key.
     pub external_charges: BTreeSet<Arc<str>>,
     /// Wallets. An account also covers the ends of its user's tokens.
@@ -71,7 +74,11 @@ pub struct Rows {
     pub staff_directory: Table<(), staff::Directory>,
     /// When keys were used last, to add.
     pub staff_uses: Vec<(StaffKeyId, Timestamp)>,
-    /// Entries of the admin log to add.
+    /// Sessions of the back office by their hash.
+    pub staff_sessions: Table<staff::SessionHash, staff::Session>,
+    /// If set, a few sessions that were over at this instant are deleted.
+    pub sessions_over_at: Option<Timestamp>,
+    /// Log entries to add.
     pub admin_log: Vec<LogEntry>,
     /// Charges by staff, by their external id.
     pub external_charges: Table<Arc<str>, staff::ExternalCharge>,

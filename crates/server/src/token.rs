@@ -29,6 +29,8 @@ const SIGNATURE_LENGTH: usize = 43;
 pub(crate) struct TokenCodec {
     /// Keyed once and cloned for each token: keying hashes two further blocks, which would double the work.
     keyed: Hmac<Sha256>,
+    /// Keyed with a secret that signs no tokens, and whose tokens are valid. Used only if the signature is not of `keyed`.
+    previous: Option<Hmac<Sha256>>,
 }
 
 #[derive(Deserialize)]
@@ -43,8 +45,12 @@ struct Claims<'a> {
 impl TokenCodec {
     /// Creates a codec with a secret of any length. `serve` logs a warning if it is shorter than 32 bytes.
     pub(crate) fn new(secret: &[u8]) -> Self {
-        let Ok(keyed) = Hmac::new_from_slice(secret) else { unreachable!("HMAC takes a key of any length") };
-        Self { keyed }
+        Self { keyed: keyed(secret), previous: None }
+    }
+
+    /// Accepts tokens that another secret signed, if there is one.
+    pub(crate) fn accepting(self, previous: Option<&[u8]>) -> Self {
+        Self { previous: previous.map(keyed), ..self }
     }
 
     /// Returns the text of a token: always the same text for the same place.
@@ -69,7 +75,7 @@ impl TokenCodec {
         text
     }
 
-    /// Returns the token of a text; `None` if this codec did not sign the text.
+    /// Returns the token of a text; `None` if neither secret signed the text.
     pub(crate) fn decode(&self, text: &str) -> Option<Token> {
         if text.len() > LENGTH_MAX {
             return None;
@@ -81,7 +87,11 @@ impl TokenCodec {
             return None;
         }
         let length = URL_SAFE_NO_PAD.decode_slice(signature, &mut expected).ok()?;
-        self.keyed.clone().chain_update(signed).verify_slice(&expected[..length]).ok()?;
+        let is_signed_with =
+            |keyed: &Hmac<Sha256>| keyed.clone().chain_update(signed).verify_slice(&expected[..length]).is_ok();
+        if !is_signed_with(&self.keyed) && !self.previous.as_ref().is_some_and(is_signed_with) {
+            return None;
+        }
 
         let mut json = [0; LENGTH_MAX];
         let length = URL_SAFE_NO_PAD.decode_slice(claims, &mut json).ok()?;
@@ -94,6 +104,11 @@ impl TokenCodec {
             issued_at: Timestamp::from_millis(millis(claims.iat)),
         })
     }
+}
+
+fn keyed(secret: &[u8]) -> Hmac<Sha256> {
+    let Ok(keyed) = Hmac::new_from_slice(secret) else { unreachable!("HMAC takes a key of any length") };
+    keyed
 }
 
 #[expect(clippy::cast_possible_truncation, reason = "milliseconds of this era are exact in 53 bits")]
@@ -138,6 +153,10 @@ mod tests {
         let codec = TokenCodec::new(&[7; 32]);
         let text = codec.encode(&token());
         assert_eq!(TokenCodec::new(&[8; 32]).decode(&text), None, "another secret");
+        let rotated = TokenCodec::new(&[8; 32]).accepting(Some(&[7; 32]));
+        assert!(rotated.decode(&text).is_some(), "the previous secret is accepted");
+        let fresh = rotated.encode(&rotated.decode(&text).unwrap());
+        assert!(fresh != text && codec.decode(&fresh).is_none(), "and signs nothing");
         for at in 0..text.len() {
             let mut bytes = text.clone().into_bytes();
             bytes[at] = if bytes[at] == b'A' { b'B' } else { b'A' };

@@ -11,6 +11,7 @@ use onsale_domain::ids::{ConcertId, LectureId, PerformanceId, ReservationId, Sta
 use tokio_postgres::Row;
 use uuid::Uuid;
 
+use super::error::DbError;
 use super::session::{Pipeline, Session};
 use super::values::{Param, Sql, big, columns, get, int, number, params, small, user, uuid};
 
@@ -88,11 +89,26 @@ macro_rules! held_pairs {
     };
 }
 
-/// Only locks that keep changes by staff waiting: those lock the key in common with each other.
+/// Only locks that keep changes by staff waiting: those take shared locks of the key.
 const STAFF_KEYS: &str = "WITH free AS MATERIALIZED
         (SELECT key_id AS own FROM staff_keys WHERE key_id = ANY ($1) ORDER BY key_id FOR SHARE SKIP LOCKED)
     SELECT key_id, xmax::text::bigint FROM staff_keys
     WHERE key_id = ANY ($1) AND NOT EXISTS (SELECT FROM free WHERE own = key_id)";
+
+/// Any lock keeps the deletion of a key waiting.
+const STAFF_KEY_ENDS: &str = held_rows!("staff_keys", "key_id");
+
+/// The queues for keys of staff. A lock that is queued counts too: it is before ours. An exclusive one keeps changes of the
+/// owner of a key waiting, any one keeps the deletion of the key waiting. Postgres shows the halves of the number as oids.
+const STAFF_KEY_QUEUES: &str = "SELECT wanted.key_id, wanted.ends, min(queued.pid)::bigint
+    FROM unnest($1::uuid[], $2::bigint[], $3::boolean[]) wanted (key_id, number, ends)
+    JOIN (SELECT (classid::bigint << 32) | objid::bigint AS number, mode, pid FROM pg_locks
+        WHERE locktype = 'advisory' AND objsubid = 1 AND pid <> pg_backend_pid()
+            AND database = (SELECT oid FROM pg_database WHERE datname = current_database())) queued
+        ON queued.number = wanted.number AND (wanted.ends OR queued.mode = 'ExclusiveLock')
+    GROUP BY 1, 2";
+
+const STAFF_SESSIONS: &str = held_rows!("staff_sessions", "hash");
 
 const STAFF_DIRECTORY: &str = "WITH free AS MATERIALIZED
         (SELECT singleton AS own FROM staff_directory FOR NO KEY UPDATE SKIP LOCKED)
@@ -129,7 +145,10 @@ const PERFORMANCES: &str = "WITH wanted AS MATERIALIZED (
 pub(super) const STATEMENTS: &[&str] = &[
     TABLES,
     STAFF_KEYS,
+    STAFF_KEY_ENDS,
+    STAFF_KEY_QUEUES,
     STAFF_DIRECTORY,
+    STAFF_SESSIONS,
     ACCOUNTS,
     LECTURES,
     ROOMS,
@@ -166,17 +185,38 @@ pub(super) async fn find(session: &Session, wanted: &Wanted) -> Sql<HeldLocks> {
 
 fn find_locked_keys<'a>(pipeline: &mut Pipeline<'a, HeldLocks>, wanted: &'a Wanted, closed: &HashSet<Table>) {
     let keys = &wanted.keys;
+    if !keys.staff_sessions.is_empty() && !closed.contains(&Table::StaffSessions) {
+        let hashes: Vec<&[u8]> = keys.staff_sessions.iter().map(|hash| &hash[..]).collect();
+        find_locked(pipeline, STAFF_SESSIONS, params![hashes], |row| {
+            let hash: &[u8] = get(row, 0)?;
+            Ok(Lock::StaffSession(hash.try_into().map_err(|_| DbError::Broken("a hash of another length"))?))
+        });
+    }
     if closed.contains(&Table::StaffKeys) {
         return;
     }
-    let deleted = keys.staff_changes.iter().flat_map(|changes| &changes.deleted);
-    let ids: Vec<Uuid> = keys.staff.iter().chain(deleted).map(|id| id.uuid()).collect();
-    if !ids.is_empty() {
-        find_locked(pipeline, STAFF_KEYS, params![ids], |row| Ok(Lock::StaffKey(StaffKeyId::new(uuid(row, 0)?))));
+    let ending = || keys.staff_changes.iter().flat_map(|changes| &changes.deleted);
+    let acting: Vec<Uuid> = keys.staff.iter().map(|id| id.uuid()).collect();
+    let ends: Vec<Uuid> = ending().map(|id| id.uuid()).collect();
+    if !acting.is_empty() {
+        find_locked(pipeline, STAFF_KEYS, params![acting], |row| staff_key(row).map(Lock::StaffKey));
     }
+    if !ends.is_empty() {
+        find_locked(pipeline, STAFF_KEY_ENDS, params![ends], |row| staff_key(row).map(Lock::StaffKeyEnd));
+    }
+    let queues = keys.staff.iter().map(|id| (*id, false)).chain(ending().map(|id| (*id, true)));
+    let queues = columns!(queues, |(id, ends)| id.uuid(), super::staff::lock_number(*id), *ends);
+    find_locked_pairs(pipeline, STAFF_KEY_QUEUES, queues, |row| {
+        let key = staff_key(row)?;
+        Ok(if get(row, 1)? { Lock::StaffKeyEnd(key) } else { Lock::StaffKey(key) })
+    });
     if keys.staff_changes.is_some() {
         find_locked(pipeline, STAFF_DIRECTORY, Vec::new(), |_| Ok(Lock::StaffDirectory));
     }
+}
+
+fn staff_key(row: &Row) -> Sql<StaffKeyId> {
+    uuid(row, 0).map(StaffKeyId::new)
 }
 
 fn find_locked_parents<'a>(pipeline: &mut Pipeline<'a, HeldLocks>, wanted: &'a Wanted, closed: &HashSet<Table>) {

@@ -5,13 +5,12 @@ use std::collections::BTreeSet;
 
 use onsale_app::idempotency::{KeptAnswer, KeptCount, KeyId, Owner};
 use onsale_app::store::{Unit, Wanted};
-use onsale_domain::ids::UserId;
 use onsale_domain::time::Timestamp;
 use tokio_postgres::Row;
 
 use super::error::DbError;
 use super::session::{Pipeline, Session};
-use super::values::{Sql, columns, get, instant, number, optional_instant, params, user};
+use super::values::{Sql, columns, get, instant, number, optional_instant, params};
 use super::waiting_room::SETTLED_KEPT_MILLIS;
 
 /// Maximum number of old answers that one unit of work deletes.
@@ -37,8 +36,8 @@ const REPLACE: &str = "WITH replaced AS (
 const FORGET: &str = "DELETE FROM kept_answers WHERE (owner, key) IN (
     SELECT owner, key FROM kept_answers WHERE kept_at < $1 ORDER BY kept_at LIMIT $2 FOR UPDATE SKIP LOCKED)";
 
-/// Counts a user's answers up to a limit, and finds the oldest only if the limit is reached. `OFFSET 0` keeps the planner from
-/// searching all users' answers by age.
+/// Counts an owner's answers up to a limit, and finds the oldest only if the limit is reached. `OFFSET 0` keeps the planner
+/// from searching all owners' answers by age.
 const COUNT: &str = "SELECT owner, answers, CASE WHEN answers >= $2 THEN (SELECT min(kept_at) FROM
             (SELECT kept_at FROM kept_answers WHERE kept_answers.owner = counted.owner OFFSET 0) own) END
     FROM (SELECT owner, (SELECT count(*) FROM
@@ -53,8 +52,11 @@ pub(super) fn owner(id: &KeyId) -> Cow<'_, str> {
 
 /// The key in two columns of a row.
 pub(super) fn read_id(row: &Row, owner: usize, key: usize) -> Sql<KeyId> {
-    let owner = Owner::parse(get(row, owner)?).ok_or(DbError::Broken("an owner of keys that does not exist"))?;
-    Ok(KeyId { owner, key: get::<&str>(row, key)?.into() })
+    Ok(KeyId { owner: read_owner(row, owner)?, key: get::<&str>(row, key)?.into() })
+}
+
+fn read_owner(row: &Row, column: usize) -> Sql<Owner> {
+    Owner::parse(get(row, column)?).ok_or(DbError::Broken("an owner of keys that does not exist"))
 }
 
 /// Loads the answers of keys. Sent after the row locks: of two requests with one key about the same rows, the second finds the
@@ -73,16 +75,16 @@ pub(super) fn load<'a>(pipeline: &mut Pipeline<'a, Unit>, ids: &'a BTreeSet<KeyI
     });
 }
 
-/// Counts the answers of users, up to a limit.
+/// Counts the answers of owners, up to a limit.
 pub(super) fn count<'a>(pipeline: &mut Pipeline<'a, Unit>, wanted: &'a Wanted) {
     if wanted.counted.is_empty() {
         return;
     }
-    let users: Vec<&str> = wanted.counted.iter().map(UserId::as_str).collect();
-    pipeline.query(COUNT, params![users, i64::from(wanted.count_max)], |found, unit| {
+    let owners: Vec<Cow<'_, str>> = wanted.counted.iter().map(Owner::text).collect();
+    pipeline.query(COUNT, params![owners, i64::from(wanted.count_max)], |found, unit| {
         for row in found {
             let answers = u32::try_from(number(row, 1)?).unwrap_or(u32::MAX);
-            unit.kept_counts.insert(user(row, 0)?, KeptCount { answers, oldest: optional_instant(row, 2)? });
+            unit.kept_counts.insert(read_owner(row, 0)?, KeptCount { answers, oldest: optional_instant(row, 2)? });
         }
         Ok(())
     });

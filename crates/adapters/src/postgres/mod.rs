@@ -33,6 +33,7 @@ mod schema;
 mod session;
 mod slow_queries;
 mod staff;
+mod staff_session;
 #[cfg(test)]
 mod tests;
 mod tls;

@@ -15,6 +15,7 @@ use onsale_domain::concert::{Concert, Performance, Reservation};
 use onsale_domain::ids::{ConcertId, LectureId, LogId, PaymentId, PerformanceId, ReservationId, StaffKeyId, UserId};
 use onsale_domain::lecture::{HistoryLine, Lecture};
 use onsale_domain::payment::Payment;
+use onsale_domain::staff::{Directory, Session as StaffSession, SessionHash};
 use onsale_domain::time::Timestamp;
 use onsale_domain::wallet::{Account, Entry};
 use tokio::sync::Mutex;
@@ -25,7 +26,7 @@ use super::news::PostgresNews;
 use super::session::Session;
 use super::slow_queries::{Kind, SLOW, SlowQueries};
 use super::values::{Sql, number};
-use super::{Shared, concert_reads, event, extension, idempotency, lecture, payment, staff, wallet};
+use super::{Shared, concert_reads, event, extension, idempotency, lecture, payment, staff, staff_session, wallet};
 
 const PING: &str = "SELECT 1";
 
@@ -72,6 +73,7 @@ pub(super) const STATEMENTS: &[&[&str]] = &[
     event::LOG_READS,
     idempotency::READS,
     staff::READS,
+    staff_session::READS,
 ];
 
 impl PostgresReader {
@@ -311,8 +313,12 @@ impl Reader for PostgresReader {
         Ok(Some((room.record, listed.performances)))
     }
 
-    async fn staff_version(&self) -> Result<u64, StoreError> {
-        query!(self, StaffVersion, |session| staff::version(&session))
+    async fn staff_directory(&self) -> Result<Directory, StoreError> {
+        query!(self, StaffDirectory, |session| staff::directory(&session))
+    }
+
+    async fn staff_session(&self, hashes: &[SessionHash]) -> Result<Option<StaffSession>, StoreError> {
+        query!(self, StaffSession, |session| staff_session::find(&session, hashes))
     }
 
     async fn staff_keys(&self, page: Page<StaffKeyId>) -> Result<Vec<ListedKey>, StoreError> {

@@ -34,8 +34,9 @@ pub(super) enum Kind {
     LapsedHolds,
     OldAnswers,
     Events,
-    StaffVersion,
+    StaffDirectory,
     StaffKeys,
+    StaffSession,
     AdminLog,
 }
 

@@ -1,9 +1,9 @@
 //! Keys of staff and the admin log.
 //!
-//! A change by staff takes a common lock of its key, a deletion of the key takes an exclusive one: so a change either
-//! commits before the deletion, or finds the key deleted. Row locks alone would let a flood of changes keep a deletion
-//! waiting for ever, because Postgres grants a common lock past a waiting exclusive one. So each first takes an advisory
-//! lock of the same strength, whose queue is fair.
+//! A change by staff takes a shared lock of its key, a deletion of the key takes an exclusive one: so a change either commits
+//! before the deletion, or finds the key deleted. Row locks alone would let a flood of changes keep a deletion waiting for
+//! ever, because Postgres grants a shared lock past a waiting exclusive one. So each first takes an advisory lock of the same
+//! strength, whose queue is fair.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -24,9 +24,9 @@ use super::values::{
 };
 use crate::stored::Word;
 
-/// Locked by every change of the keys, before any key: one unit of work at a time changes keys, so two of them never wait for
-/// each other.
-const LOCK_DIRECTORY: &str = "SELECT version, live FROM staff_directory FOR NO KEY UPDATE";
+/// Locked by every change of the keys, before any key: one unit of work at a time changes keys, so two of them never wait
+/// for each other.
+const LOCK_DIRECTORY: &str = "SELECT version, change_id, live FROM staff_directory FOR NO KEY UPDATE";
 
 /// The queue for a key. Taken by ascending number.
 const QUEUE_TO_ACT: &str = "SELECT pg_advisory_xact_lock_shared(key) FROM unnest($1::bigint[]) key";
@@ -46,7 +46,7 @@ const CREATE: &str = "INSERT INTO staff_keys (key_id, name, role, hash, created_
 const DELETE: &str = "UPDATE staff_keys SET deleted_at = v.deleted_at
     FROM unnest($1::uuid[], $2::bigint[]) v (key_id, deleted_at) WHERE staff_keys.key_id = v.key_id";
 
-const COUNT: &str = "UPDATE staff_directory SET version = $1, live = $2";
+const COUNT: &str = "UPDATE staff_directory SET version = $1, change_id = $2, live = $3";
 
 /// In the order of the ids, so that two instances never wait for each other.
 const NOTE_USES: &str = "INSERT INTO staff_key_uses AS own (key_id, used_at)
@@ -55,8 +55,8 @@ const NOTE_USES: &str = "INSERT INTO staff_key_uses AS own (key_id, used_at)
 
 const LOG: &str = "INSERT INTO admin_log
         (log_id, at, key_id, actor, action, subject, before, after, truncated, request_id)
-    SELECT * FROM unnest($1::uuid[], $2::bigint[], $3::uuid[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[],
-        $9::boolean[], $10::text[])";
+    SELECT * FROM unnest($1::uuid[], $2::bigint[], $3::uuid[], $4::text[], $5::text[], $6::text[], $7::text[],
+        $8::text[], $9::boolean[], $10::text[])";
 
 pub(super) const WRITES: &[&str] = &[
     LOCK_DIRECTORY,
@@ -77,9 +77,7 @@ pub(super) fn lock<'a>(pipeline: &mut Pipeline<'a, Unit>, keys: &'a Keys) {
     let changes = keys.staff_changes.as_ref();
     if let Some(Changes { deleted, names }) = changes {
         pipeline.query(LOCK_DIRECTORY, Vec::new(), |found, unit| {
-            let row = found.first().ok_or(DbError::Broken("no directory of the keys of staff"))?;
-            let directory = Directory { version: number(row, 0)?, live: small(row, 1)? };
-            unit.rows.staff_directory.load((), Some(directory));
+            unit.rows.staff_directory.load((), Some(read_directory(found.first())?));
             Ok(())
         });
         lock_keys(pipeline, [QUEUE_TO_DELETE, LOCK_TO_DELETE], deleted.iter().copied().collect());
@@ -94,9 +92,9 @@ fn lock_keys(pipeline: &mut Pipeline<'_, Unit>, [queue, lock]: [&'static str; 2]
     if ids.is_empty() {
         return;
     }
-    let mut places: Vec<i64> = ids.iter().map(|id| place_of(*id)).collect();
-    places.sort_unstable();
-    pipeline.execute(queue, params![places]);
+    let mut numbers: Vec<i64> = ids.iter().map(|id| lock_number(*id)).collect();
+    numbers.sort_unstable();
+    pipeline.execute(queue, params![numbers]);
     let wanted: Vec<Uuid> = ids.iter().map(|id| id.uuid()).collect();
     pipeline.query(lock, params![wanted], move |found, unit| {
         for id in ids {
@@ -111,7 +109,7 @@ fn lock_keys(pipeline: &mut Pipeline<'_, Unit>, [queue, lock]: [&'static str; 2]
 }
 
 /// The number of the advisory lock of a key: the last eight bytes of its id, which are random.
-fn place_of(id: StaffKeyId) -> i64 {
+pub(super) fn lock_number(id: StaffKeyId) -> i64 {
     let [.., a, b, c, d, e, f, g, h] = id.uuid().into_bytes();
     i64::from_be_bytes([a, b, c, d, e, f, g, h])
 }
@@ -147,8 +145,8 @@ pub(super) fn save<'a>(pipeline: &mut Pipeline<'a, ()>, rows: &'a Rows) {
     );
     let deleted = rows.staff_keys.outdated().filter_map(|id| Some((id, rows.staff_keys.get(id)?.deleted_at?)));
     pipeline.write(DELETE, columns!(deleted, |(id, at)| id.uuid(), at.as_millis()));
-    if let Some((_, Some(Directory { version, live }))) = rows.staff_directory.changed().next() {
-        pipeline.execute(COUNT, params![big(*version), int(*live)]);
+    if let Some((_, Some(Directory { version, change, live }))) = rows.staff_directory.changed().next() {
+        pipeline.execute(COUNT, params![big(*version), *change, int(*live)]);
     }
     let mut uses = rows.staff_uses.clone();
     // Two rows of one key in one statement would be refused: the later use counts.
@@ -173,11 +171,17 @@ pub(super) fn save<'a>(pipeline: &mut Pipeline<'a, ()>, rows: &'a Rows) {
     );
 }
 
-const VERSION: &str = "SELECT version FROM staff_directory";
+const DIRECTORY: &str = "SELECT version, change_id, live FROM staff_directory";
 
 const LIST: &str = "SELECT key_id, name, role, hash, created_at, deleted_at, used_at
     FROM staff_keys LEFT JOIN staff_key_uses USING (key_id)
     WHERE deleted_at IS NULL AND key_id > $1 ORDER BY key_id LIMIT $2";
+
+/// Without the conditions on other columns: they would hide from the planner that nearly every row fits, and it would read and
+/// sort the whole log.
+const LOG_ALL: &str =
+    "SELECT log_id, at, key_id, actor, action, subject, before, after, truncated, request_id FROM admin_log
+    WHERE log_id < $1 AND NOT ($3 AND subject LIKE 'key:%') ORDER BY log_id DESC LIMIT $2";
 
 /// A statement that lists the log by `$by`, a condition on an indexed column. The other conditions may be absent.
 macro_rules! log {
@@ -188,18 +192,18 @@ macro_rules! log {
             $by,
             " AND ($3::text IS NULL OR actor = coalesce((SELECT name FROM staff_keys WHERE key_id = $4::uuid), $3))
         AND ($5::text IS NULL OR action = $5) AND ($6::text IS NULL OR subject = $6)
+        AND NOT ($7 AND subject LIKE 'key:%')
     ORDER BY log_id DESC LIMIT $2"
         )
     };
 }
 
-const LOG_ALL: &str = log!("true");
 const LOG_BY_ACTOR: &str = log!("actor = coalesce((SELECT name FROM staff_keys WHERE key_id = $4::uuid), $3)");
 const LOG_BY_ACTION: &str = log!("action = $5");
 const LOG_BY_SUBJECT: &str = log!("subject = $6");
 
 #[cfg(test)]
-pub(super) const READS: &[&str] = &[VERSION, LIST, LOG_ALL, LOG_BY_ACTOR, LOG_BY_ACTION, LOG_BY_SUBJECT];
+pub(super) const READS: &[&str] = &[DIRECTORY, LIST, LOG_ALL, LOG_BY_ACTOR, LOG_BY_ACTION, LOG_BY_SUBJECT];
 
 pub(super) fn read(row: &Row) -> Sql<Key> {
     let hash: &[u8] = get(row, 3)?;
@@ -213,8 +217,13 @@ pub(super) fn read(row: &Row) -> Sql<Key> {
     })
 }
 
-pub(super) async fn version(session: &Session) -> Sql<u64> {
-    number(session.query(VERSION, Vec::new()).await?.first().ok_or(DbError::Broken("no directory"))?, 0)
+pub(super) async fn directory(session: &Session) -> Sql<Directory> {
+    read_directory(session.query(DIRECTORY, Vec::new()).await?.first())
+}
+
+fn read_directory(row: Option<&Row>) -> Sql<Directory> {
+    let row = row.ok_or(DbError::Broken("no directory of the keys of staff"))?;
+    Ok(Directory { version: number(row, 0)?, change: uuid(row, 1)?, live: small(row, 2)? })
 }
 
 /// A page of the keys that are not deleted, oldest first.
@@ -224,9 +233,9 @@ pub(super) async fn list(session: &Session, page: Page<StaffKeyId>) -> Sql<Vec<L
     found.iter().map(|row| Ok(ListedKey { key: read(row)?, last_used_at: optional_instant(row, 6)? })).collect()
 }
 
-/// A page of the admin log, newest entry first.
+/// A page of log entries, newest first.
 pub(super) async fn log(session: &Session, filter: &LogFilter, page: Page<LogId>) -> Sql<Vec<LogRow>> {
-    let LogFilter { actor, action, subject } = filter;
+    let LogFilter { actor, action, subject, without_keys } = filter;
     let sql = match (subject, actor, action) {
         (Some(_), ..) => LOG_BY_SUBJECT,
         (None, Some(_), _) => LOG_BY_ACTOR,
@@ -234,13 +243,19 @@ pub(super) async fn log(session: &Session, filter: &LogFilter, page: Page<LogId>
         (None, None, None) => LOG_ALL,
     };
     let before = page.after.map_or(Uuid::max(), LogId::uuid);
+    let (rows, without_keys) = (limit(page.limit), *without_keys);
     let key = actor.as_deref().and_then(StaffKeyId::parse).map(StaffKeyId::uuid);
     let (actor, action, subject) = (actor.as_deref(), action.as_deref(), subject.as_deref());
-    let found = session.query(sql, params![before, limit(page.limit), actor, key, action, subject]).await?;
+    let values = if sql == LOG_ALL {
+        params![before, rows, without_keys]
+    } else {
+        params![before, rows, actor, key, action, subject, without_keys]
+    };
+    let found = session.query(sql, values).await?;
     found.iter().map(read_log).collect()
 }
 
-/// An entry in the first ten columns of a row.
+/// A log entry in the first ten columns of a row.
 pub(super) fn read_log(row: &Row) -> Sql<LogRow> {
     Ok(LogRow {
         id: LogId::new(uuid(row, 0)?),

@@ -16,7 +16,7 @@ use super::session::{Pipeline, Session};
 use super::values::{Sql, get, instant, params};
 use super::{
     Shared, charge, concert, event, extension, held, idempotency, identity, lecture, payment, positions, staff,
-    waiting_room, wallet,
+    staff_session, waiting_room, wallet,
 };
 
 const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE";
@@ -44,6 +44,7 @@ pub(super) const STATEMENTS: &[&[&str]] = &[
     held::STATEMENTS,
     idempotency::WRITES,
     staff::WRITES,
+    staff_session::WRITES,
     charge::WRITES,
     wallet::WRITES,
     lecture::WRITES,
@@ -259,9 +260,10 @@ async fn load(
         pipeline.execute(PATIENTLY, Vec::new());
     }
     let room = addresses.rooms.hint(keys.rooms.iter());
-    // The one order of locks: keys of staff, wallets, lectures, rooms, performances, each by ascending key. Every instance and version takes
-    // them in this order; two that did not would deadlock.
+    // The one order of locks: keys of staff, their sessions, wallets, lectures, rooms, performances, each by ascending
+    // key. Every instance and version takes them in this order; two that did not would deadlock.
     staff::lock(&mut pipeline, keys);
+    staff_session::lock(&mut pipeline, keys);
     wallet::lock(&mut pipeline, keys, unknown, newcomers, &mut addresses.accounts);
     lecture::lock(&mut pipeline, keys, &mut addresses.lectures);
     waiting_room::lock(&mut pipeline, keys, &mut addresses.rooms);
@@ -288,6 +290,7 @@ fn save<'a>(pipeline: &mut Pipeline<'a, ()>, unit: &'a Unit, addresses: &'a mut 
     // Parents before children: a room refers to its concert, a place to its room.
     let rows = &unit.rows;
     staff::save(pipeline, rows);
+    staff_session::save(pipeline, rows);
     wallet::save(pipeline, rows, &mut addresses.accounts);
     charge::save(pipeline, rows);
     lecture::save(pipeline, rows, &mut addresses.lectures);

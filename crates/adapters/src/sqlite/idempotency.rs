@@ -3,9 +3,8 @@
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
-use onsale_app::idempotency::{KeptAnswer, KeptCount, KeyId};
+use onsale_app::idempotency::{KeptAnswer, KeptCount, KeyId, Owner};
 use onsale_app::store::{Unit, Wanted};
-use onsale_domain::ids::UserId;
 use onsale_domain::table::Table;
 use onsale_domain::time::Timestamp;
 use rusqlite::{Connection, OptionalExtension, params};
@@ -36,13 +35,14 @@ pub(super) fn load(db: &Connection, ids: &BTreeSet<KeyId>, answers: &mut Table<K
     Ok(())
 }
 
-/// Counts the answers of users, up to a limit. Reads the index on owners and keys, and at most one row of the table: rows are in the
-/// order in which they were stored, so the first is the oldest.
-pub(super) fn count(db: &Connection, wanted: &Wanted, counts: &mut BTreeMap<UserId, KeptCount>) -> Sql<()> {
-    for user in &wanted.counted {
+/// Counts the answers of owners, up to a limit. Reads the index on owners and keys, and at most one row of the table: rows are
+/// in the order in which they were stored, so the first is the oldest.
+pub(super) fn count(db: &Connection, wanted: &Wanted, counts: &mut BTreeMap<Owner, KeptCount>) -> Sql<()> {
+    for owner in &wanted.counted {
+        let text = owner.text();
         let answers: u32 = db
             .prepare_cached("SELECT count(*) FROM (SELECT 1 FROM kept_answers WHERE owner = ?1 LIMIT ?2)")?
-            .query_row(params![user.as_str(), wanted.count_max], |row| row.get(0))?;
+            .query_row(params![text, wanted.count_max], |row| row.get(0))?;
         let mut oldest = None;
         // Only at the limit: the age of the oldest answer decides when a key becomes free.
         if answers >= wanted.count_max {
@@ -51,10 +51,10 @@ pub(super) fn count(db: &Connection, wanted: &Wanted, counts: &mut BTreeMap<User
                     "SELECT kept_at FROM kept_answers
                      WHERE position = (SELECT min(position) FROM kept_answers WHERE owner = ?1)",
                 )?
-                .query_row(params![user.as_str()], |row| instant(row, 0))
+                .query_row(params![text], |row| instant(row, 0))
                 .optional()?;
         }
-        counts.insert(user.clone(), KeptCount { answers, oldest });
+        counts.insert(owner.clone(), KeptCount { answers, oldest });
     }
     Ok(())
 }

@@ -24,6 +24,7 @@ mod reader;
 mod retention;
 mod schema;
 mod staff;
+mod staff_session;
 mod values;
 mod waiting_room;
 mod wallet;

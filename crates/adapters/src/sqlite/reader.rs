@@ -13,6 +13,7 @@ use onsale_domain::concert::{Concert, Performance, Reservation};
 use onsale_domain::ids::{ConcertId, LectureId, LogId, PaymentId, PerformanceId, ReservationId, StaffKeyId, UserId};
 use onsale_domain::lecture::{HistoryLine, Lecture};
 use onsale_domain::payment::Payment;
+use onsale_domain::staff::{Directory, Session, SessionHash};
 use onsale_domain::time::Timestamp;
 use onsale_domain::wallet::{Account, Entry};
 use parking_lot::Mutex;
@@ -22,8 +23,8 @@ use tokio::sync::oneshot;
 use super::connection::{Role, open, unavailable};
 use super::values::Sql;
 use super::{
-    Shared, Slot, concert, concert_row, event, extension, idempotency, lecture, payment, staff, waiting_room, wallet,
-    writer,
+    Shared, Slot, concert, concert_row, event, extension, idempotency, lecture, payment, staff, staff_session,
+    waiting_room, wallet, writer,
 };
 
 /// Number of threads. More would share the same disk and cache.
@@ -246,8 +247,13 @@ impl Reader for ReaderPool {
         .await
     }
 
-    async fn staff_version(&self) -> Result<u64, StoreError> {
-        self.read(staff::version).await
+    async fn staff_directory(&self) -> Result<Directory, StoreError> {
+        self.read(staff::directory).await
+    }
+
+    async fn staff_session(&self, hashes: &[SessionHash]) -> Result<Option<Session>, StoreError> {
+        let hashes = hashes.to_vec();
+        self.read(move |db| staff_session::find(db, &hashes)).await
     }
 
     async fn staff_keys(&self, page: Page<StaffKeyId>) -> Result<Vec<ListedKey>, StoreError> {

@@ -24,10 +24,7 @@ pub(super) fn load(db: &Connection, keys: &Keys, rows: &mut Rows) -> Sql<()> {
         rows.staff_keys.load(*id, key);
     }
     let Some(changes) = &keys.staff_changes else { return Ok(()) };
-    let directory = db
-        .prepare_cached("SELECT version, live FROM staff_directory")?
-        .query_row([], |row| Ok(Directory { version: row.get(0)?, live: row.get(1)? }))?;
-    rows.staff_directory.load((), Some(directory));
+    rows.staff_directory.load((), Some(directory(db)?));
     for name in &changes.names {
         let key = db
             .prepare_cached("SELECT key_id FROM staff_keys WHERE name = ?1")?
@@ -55,8 +52,12 @@ pub(super) fn save(db: &Connection, rows: &Rows) -> Sql<()> {
         db.prepare_cached("UPDATE staff_keys SET deleted_at = ?2 WHERE key_id = ?1")?
             .execute(params![id.uuid().as_bytes(), deleted_at.as_millis()])?;
     }
-    if let Some((_, Some(Directory { version, live }))) = rows.staff_directory.changed().next() {
-        db.prepare_cached("UPDATE staff_directory SET version = ?1, live = ?2")?.execute(params![version, live])?;
+    if let Some((_, Some(Directory { version, change, live }))) = rows.staff_directory.changed().next() {
+        db.prepare_cached("UPDATE staff_directory SET version = ?1, change_id = ?2, live = ?3")?.execute(params![
+            version,
+            change.as_bytes(),
+            live
+        ])?;
     }
     for (id, used_at) in &rows.staff_uses {
         db.prepare_cached(
@@ -97,8 +98,9 @@ pub(super) fn read(row: &Row<'_>) -> Sql<Key> {
     })
 }
 
-pub(super) fn version(db: &Connection) -> Sql<u64> {
-    db.prepare_cached("SELECT version FROM staff_directory")?.query_row([], |row| row.get(0))
+pub(super) fn directory(db: &Connection) -> Sql<Directory> {
+    db.prepare_cached("SELECT version, change_id, live FROM staff_directory")?
+        .query_row([], |row| Ok(Directory { version: row.get(0)?, change: uuid(row, 1)?, live: row.get(2)? }))
 }
 
 /// A page of the keys that are not deleted, oldest first.
@@ -115,9 +117,9 @@ pub(super) fn list(db: &Connection, page: Page<StaffKeyId>) -> Sql<Vec<ListedKey
     .collect()
 }
 
-/// A page of the admin log, newest entry first.
+/// A page of log entries, newest first.
 pub(super) fn log(db: &Connection, filter: &LogFilter, page: Page<LogId>) -> Sql<Vec<LogRow>> {
-    let LogFilter { actor, action, subject } = filter;
+    let LogFilter { actor, action, subject, without_keys } = filter;
     let before = page.after.map_or(Uuid::max(), LogId::uuid).into_bytes();
     let key = actor.as_deref().and_then(StaffKeyId::parse).map(|id| id.uuid().into_bytes());
     let (actor, action, subject) = (actor.as_deref(), action.as_deref(), subject.as_deref());
@@ -137,6 +139,9 @@ pub(super) fn log(db: &Connection, filter: &LogFilter, page: Page<LogId>) -> Sql
     if subject.is_some() {
         sql.push_str(" AND subject = :subject");
         wanted.push((":subject", &subject));
+    }
+    if *without_keys {
+        sql.push_str(" AND subject NOT LIKE 'key:%'");
     }
     sql.push_str(" ORDER BY log_id DESC LIMIT :limit");
     db.prepare_cached(&sql)?.query_map(&*wanted, read_log)?.collect()

@@ -12,7 +12,10 @@ use rusqlite::hooks::Wal;
 
 use super::connection::{Role, in_commit, in_unit, open, unavailable};
 use super::values::Sql;
-use super::{Shared, charge, concert, concert_row, event, idempotency, lecture, payment, staff, waiting_room, wallet};
+use super::{
+    Shared, charge, concert, concert_row, event, idempotency, lecture, payment, staff, staff_session, waiting_room,
+    wallet,
+};
 
 /// The database's clock. It is this machine's clock, because there is one process on one machine.
 pub(super) fn now() -> Timestamp {
@@ -123,6 +126,7 @@ fn load(db: &Connection, wanted: &Wanted) -> Sql<Unit> {
     let (keys, rows) = (&wanted.keys, &mut unit.rows);
     rows.is_alone = true;
     staff::load(db, keys, rows)?;
+    staff_session::load(db, keys, rows)?;
     wallet::load(db, keys, rows)?;
     charge::load(db, keys, rows)?;
     lecture::load(db, keys, rows)?;
@@ -137,6 +141,7 @@ fn save(db: &Connection, unit: &Unit) -> Sql<()> {
     // Parents before children: foreign keys are on.
     let rows = &unit.rows;
     staff::save(db, rows)?;
+    staff_session::save(db, rows)?;
     wallet::save(db, rows)?;
     charge::save(db, rows)?;
     lecture::save(db, rows)?;

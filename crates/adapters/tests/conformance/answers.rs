@@ -108,12 +108,13 @@ async fn answers_of_an_owner_are_counted_up_to_a_limit(bed: Bed) {
     ];
     for (name, count_max, answers, oldest) in table {
         let mut other = store.writer().await.expect("a writer");
-        let counted = [user(name), user("absent")].into();
+        let [of_name, absent] = [name, "absent"].map(|name| Owner::User(user(name)));
+        let counted = [of_name.clone(), absent.clone()].into();
         let wanted = Wanted { counted, count_max, ..Wanted::default() };
         let unit = other.load(&wanted).await.expect("a unit of work");
         other.abandon().await;
-        assert_eq!(unit.kept_counts.get(&user(name)), Some(&KeptCount { answers, oldest }), "{name} up to {count_max}");
-        assert_eq!(unit.kept_counts.get(&user("absent")), Some(&KeptCount { answers: 0, oldest: None }));
+        assert_eq!(unit.kept_counts.get(&of_name), Some(&KeptCount { answers, oldest }), "{name} up to {count_max}");
+        assert_eq!(unit.kept_counts.get(&absent), Some(&KeptCount { answers: 0, oldest: None }));
     }
 }
 

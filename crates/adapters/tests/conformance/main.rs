@@ -8,6 +8,7 @@
 mod answers;
 mod bed;
 mod bounds;
+mod charges;
 mod constraints;
 mod crowd;
 mod differential;
@@ -33,6 +34,7 @@ mod relay;
 mod restored;
 mod retention;
 mod staff;
+mod staff_locks;
 mod stage;
 mod stop_points;
 mod traced;

@@ -1,19 +1,17 @@
-//! Keys of staff and the admin log: stored, listed, never rewritten, and a deletion that no change outlives.
+//! Keys of staff, sessions of the back office and the admin log: stored, listed, never rewritten.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Instant;
 
 use onsale_app::idempotency::{KeptAnswer, KeyId, Owner};
 use onsale_app::store::{LogFilter, LogRow, Page, Store, StoreError, Unit, Wanted, Writer};
-use onsale_domain::ids::{Entropy, LogId, Mint, StaffKeyId};
+use onsale_domain::ids::{Entropy, LogId, Mint, SessionId, StaffKeyId};
 use onsale_domain::staff::{
-    Action, Actor, CreateKey, DeleteKey, Directory, Key, LogEntry, NoteUses, Role, Subject, Value,
+    Action, Actor, CreateKey, DeleteKey, Directory, Key, LogEntry, NoteUses, Role, Session, SignIn, SignOut, Subject,
+    Value,
 };
 use onsale_domain::time::Timestamp;
 use onsale_domain::{Command, Context, Refusal, lecture};
-use onsale_testing::postgres::Database;
-use onsale_testing::{PATIENCE, without};
 use uuid::Uuid;
 
 use crate::bed::{Bed, on_each_database};
@@ -32,20 +30,20 @@ impl Entropy for Unique {
     }
 }
 
-fn wanted<C: Command>(command: &C) -> Wanted {
+pub(crate) fn wanted<C: Command>(command: &C) -> Wanted {
     let mut wanted = Wanted::default();
     command.needs(&mut wanted.keys);
     wanted
 }
 
-fn decide<C: Command>(command: &C, unit: &mut Unit) -> Result<C::Output, Refusal> {
+pub(crate) fn decide<C: Command>(command: &C, unit: &mut Unit) -> Result<C::Output, Refusal> {
     let mut ids = Mint::new(Unique);
     let mut cx = Context { at: unit.at, ids: &mut ids, hold_seconds: 300 };
     command.decide(&mut unit.rows, &mut cx)
 }
 
 /// Runs one command as a unit of work.
-async fn run<C: Command>(writer: &mut dyn Writer, command: &C) -> Result<C::Output, Refusal> {
+pub(crate) async fn run<C: Command>(writer: &mut dyn Writer, command: &C) -> Result<C::Output, Refusal> {
     let mut unit = writer.load(&wanted(command)).await.expect("a unit of work");
     let decided = decide(command, &mut unit);
     writer.save(&unit).await.expect("a unit is saved");
@@ -58,19 +56,19 @@ fn create(name: &str, role: Role) -> CreateKey {
     CreateKey { name: name.into(), role, hash }
 }
 
-async fn make(writer: &mut dyn Writer, name: &str, role: Role) -> Key {
+pub(crate) async fn make(writer: &mut dyn Writer, name: &str, role: Role) -> Key {
     run(writer, &by(Actor::Root, create(name, role))).await.expect("a key")
 }
 
-fn of(key: &Key) -> Actor {
+pub(crate) fn of(key: &Key) -> Actor {
     Actor::Key { id: key.id, name: key.name.clone() }
 }
 
-fn rust() -> lecture::Create {
+pub(crate) fn rust() -> lecture::Create {
     lecture::Create { title: "Rust".into(), lecturer: None, starts_at: Timestamp::from_millis(0), capacity: 3 }
 }
 
-async fn log_of(store: &dyn Store, filter: LogFilter) -> Vec<LogRow> {
+pub(crate) async fn log_of(store: &dyn Store, filter: LogFilter) -> Vec<LogRow> {
     let reader = store.reader();
     all(2, |row: &LogRow| row.id, async |page| reader.admin_log(&filter, page).await).await
 }
@@ -79,12 +77,15 @@ async fn keys_are_stored_listed_and_deleted(bed: Bed) {
     let store = bed.store().await;
     let (reader, mut writer) = (store.reader(), store.writer().await.unwrap());
     let writer = &mut *writer;
-    assert_eq!(reader.staff_version().await.unwrap(), 0);
+    let version = async || reader.staff_directory().await.unwrap().version;
+    let first = reader.staff_directory().await.unwrap();
+    assert_eq!((first.version, first.live), (0, 0));
     let mut made = Vec::new();
     for (role, name) in Role::ALL {
         made.push(make(writer, &format!("{name} \"봄\" '1'"), role).await);
     }
-    assert_eq!(reader.staff_version().await.unwrap(), 5);
+    assert_eq!(version().await, 5);
+    assert_ne!(reader.staff_directory().await.unwrap().change, first.change);
     made.sort_unstable_by_key(|key| key.id);
     let listed = async |limit| {
         all(limit, |listed: &onsale_app::store::ListedKey| listed.key.id, async |page| reader.staff_keys(page).await)
@@ -100,7 +101,7 @@ async fn keys_are_stored_listed_and_deleted(bed: Bed) {
     assert_eq!(run(writer, &by(Actor::Root, DeleteKey { key: gone.id })).await.expect("again"), deleted);
     let keys: Vec<Key> = listed(100).await.into_iter().map(|listed| listed.key).collect();
     assert_eq!(keys, made);
-    assert_eq!(reader.staff_version().await.unwrap(), 6, "the second deletion changed nothing");
+    assert_eq!(version().await, 6, "the second deletion changed nothing");
     let again = run(writer, &by(Actor::Root, create(&gone.name, Role::Door))).await;
     assert_eq!(again.map(drop), Err(Refusal::KeyNameTaken), "also after the deletion");
     let nothing = DeleteKey { key: StaffKeyId::new(Uuid::nil()) };
@@ -181,10 +182,13 @@ async fn the_log_is_found_by_actor_action_and_subject(bed: Bed) {
     ];
     for (actor, action, subject, many) in cases {
         let [actor, action, subject] = [actor, action, subject].map(|text| text.and_then(some));
-        let filter = LogFilter { actor, action, subject };
+        let filter = LogFilter { actor, action, subject, without_keys: false };
         let found = log_of(&*store, filter.clone()).await;
         assert_eq!(found.len(), many, "{filter:?}");
         assert!(found.is_sorted_by(|one, next| one.id > next.id), "newest first");
+        let shown = log_of(&*store, LogFilter { without_keys: true, ..filter.clone() }).await;
+        let others: Vec<_> = found.into_iter().filter(|row| !row.subject.starts_with("key:")).collect();
+        assert_eq!(shown, others, "without log entries about keys: {filter:?}");
     }
 }
 
@@ -207,6 +211,72 @@ async fn an_owner_of_keys_has_a_namespace_of_its_own(bed: Bed) {
         assert_eq!(unit.answers.get(id).map(|kept| kept.fingerprint), Some([number; 32]), "{id:?}");
     }
     writer.abandon().await;
+    let counted = ids.iter().map(|id| id.owner.clone()).collect();
+    let unit = writer.load(&Wanted { counted, count_max: 9, ..Wanted::default() }).await.unwrap();
+    assert_eq!(unit.kept_counts.len(), ids.len());
+    for (owner, count) in &unit.kept_counts {
+        assert_eq!((count.answers, count.oldest), (1, None), "{owner:?}");
+    }
+    writer.abandon().await;
+}
+
+async fn sessions_are_stored_found_and_ended(bed: Bed) {
+    let store = bed.store().await;
+    let (reader, mut writer) = (store.reader(), store.writer().await.unwrap());
+    let ann = make(&mut *writer, "ann", Role::Support).await;
+    let sign_in = |actor: &Actor, number: u8| by(actor.clone(), SignIn { hash: [number; 32], key: actor.key() });
+    let of_ann = run(&mut *writer, &sign_in(&of(&ann), 1)).await.expect("a session");
+    let of_root = run(&mut *writer, &sign_in(&Actor::Root, 2)).await.expect("a session");
+    let found = async |hashes: &[[u8; 32]]| reader.staff_session(hashes).await.unwrap();
+    assert_eq!((of_ann.key, of_root.key), (Some(ann.id), None));
+    assert_eq!(found(&[[1; 32]]).await, Some(of_ann.clone()));
+    assert_eq!(found(&[[9; 32], [2; 32]]).await, Some(of_root.clone()), "by any of the hashes");
+    assert_eq!(found(&[[9; 32]]).await, None);
+    assert_eq!(found(&[]).await, None);
+    let sign_out = by(of(&ann), SignOut { session: of_ann.clone() });
+    for _ in 0..2 {
+        run(&mut *writer, &sign_out).await.expect("also when repeated");
+        assert_eq!(found(&[[1; 32]]).await, None);
+    }
+    assert_eq!(found(&[[2; 32]]).await, Some(of_root), "the other session goes on");
+    let log = log_of(&*store, LogFilter { actor: Some("ann".into()), ..LogFilter::default() }).await;
+    let said: Vec<_> = log.iter().map(|row| (&*row.action, row.subject.to_string())).collect();
+    let subject = format!("session:{}", of_ann.id);
+    assert_eq!(said, [("session.ended", subject.clone()), ("session.started", subject)], "one for each");
+    in_order(&bed).await;
+}
+
+async fn sessions_that_are_over_are_deleted_at_a_sign_in(bed: Bed) {
+    let store = bed.store().await;
+    let mut writer = store.writer().await.unwrap();
+    let mut unit = writer.load(&Wanted::default()).await.unwrap();
+    let at = unit.at;
+    // More than one sign-in deletes.
+    for number in 0..150_u8 {
+        let ended = at.plus_seconds(u32::from(number)).plus_millis(-1_000_000);
+        let session = Session {
+            id: SessionId::new(Uuid::from_u128(number.into())),
+            hash: [number; 32],
+            key: None,
+            started_at: ended.plus_millis(-1),
+            expires_at: ended,
+        };
+        unit.rows.staff_sessions.put([number; 32], session);
+    }
+    writer.save(&unit).await.unwrap();
+    let left = async || {
+        let mut left = 0;
+        for number in 0..150_u8 {
+            left += usize::from(store.reader().staff_session(&[[number; 32]]).await.unwrap().is_some());
+        }
+        left
+    };
+    for (number, expected) in [(200, 50), (201, 0), (202, 0)] {
+        run(&mut *writer, &by(Actor::Root, SignIn { hash: [number; 32], key: None })).await.expect("a session");
+        assert_eq!(left().await, expected, "the oldest first");
+        let own = store.reader().staff_session(&[[number; 32]]).await.unwrap();
+        assert!(own.is_some(), "the new one stays");
+    }
 }
 
 /// Names of wrong writes, each with a function that makes it.
@@ -226,7 +296,7 @@ const WRONGS: &[Wrong] = &[
         unit.rows.staff_keys.put(id, Key { id, name: "root".into(), hash: [9; 32], ..ann.clone() });
     }),
     ("more keys than there may be", |_, unit| {
-        unit.rows.staff_directory.put((), Directory { version: 9, live: 1_001 });
+        unit.rows.staff_directory.put((), Directory { version: 9, live: 1_001, ..Directory::default() });
     }),
     ("two entries of one id", |_, unit| {
         let entry = entry(unit.at);
@@ -272,101 +342,7 @@ on_each_database!(
     each_change_is_logged_with_it,
     the_log_is_found_by_actor_action_and_subject,
     an_owner_of_keys_has_a_namespace_of_its_own,
+    sessions_are_stored_found_and_ended,
+    sessions_that_are_over_are_deleted_at_a_sign_in,
     wrong_rows_of_staff_are_refused,
 );
-
-/// Returns when this many sessions of the database wait for a lock.
-async fn until_waiting(database: &Database, many: i64) {
-    let sql = database.sql().await;
-    let waiting = "SELECT count(*) FROM pg_stat_activity
-        WHERE datname = current_database() AND wait_event_type = 'Lock'";
-    let asked = Instant::now();
-    while sql.query_one(waiting, &[]).await.unwrap().get::<_, i64>(0) != many {
-        assert!(asked.elapsed() < PATIENCE, "{many} sessions do not wait for a lock");
-    }
-}
-
-/// Loads, decides and saves in a task of its own, over a store of its own.
-async fn spawn<C: Command + Sync>(bed: &Bed, command: C) -> tokio::task::JoinHandle<Result<(), Refusal>>
-where
-    C::Output: Send,
-{
-    let store = bed.store().await;
-    tokio::spawn(async move {
-        let mut writer = store.writer().await.unwrap();
-        // A lock that is waited for too long ends the unit: it is run again, as the desk does.
-        loop {
-            let mut unit = match writer.load(&Wanted { is_patient: true, ..wanted(&command) }).await {
-                Ok(unit) => unit,
-                Err(StoreError::Locked(_)) => continue,
-                Err(error) => panic!("{error}"),
-            };
-            let decided = decide(&command, &mut unit);
-            writer.save(&unit).await.unwrap();
-            return decided.map(drop);
-        }
-    })
-}
-
-#[tokio::test]
-async fn a_deletion_waits_for_changes_that_run_and_later_ones_wait_for_it() {
-    if without("postgres") {
-        return;
-    }
-    let bed = Bed::postgres().await;
-    let Bed::Postgres(database) = &bed else { unreachable!("a database of the server") };
-    let store = bed.store().await;
-    let (mut one, mut two) = (store.writer().await.unwrap(), store.writer().await.unwrap());
-    let ann = make(&mut *one, "ann", Role::Owner).await;
-    let bob = make(&mut *one, "bob", Role::Owner).await;
-    let change = by(of(&ann), rust());
-    // Two changes run at once: they lock the key in common.
-    let mut first = one.load(&wanted(&change)).await.unwrap();
-    let mut second = two.load(&wanted(&change)).await.unwrap();
-    let deletion = spawn(&bed, by(of(&bob), DeleteKey { key: ann.id })).await;
-    until_waiting(database, 1).await;
-    // A change that comes after the deletion queues behind it: a flood of changes cannot keep the deletion waiting.
-    let late = spawn(&bed, change.clone()).await;
-    until_waiting(database, 2).await;
-    decide(&change, &mut first).expect("the key lives");
-    one.save(&first).await.unwrap();
-    until_waiting(database, 2).await;
-    decide(&change, &mut second).expect("the key lives");
-    two.save(&second).await.unwrap();
-    assert_eq!(deletion.await.unwrap(), Ok(()));
-    // On a machine so slow that the deletion gave up its place in the queue once, the late change may come first.
-    let late = late.await.unwrap();
-    assert!(matches!(late, Ok(()) | Err(Refusal::StaffKeyEnded)), "{late:?}");
-    let log = log_of(&*store, LogFilter { actor: Some("ann".into()), ..LogFilter::default() }).await;
-    assert_eq!(log.len(), 2 + usize::from(late.is_ok()), "the changes that ran before");
-    assert_eq!(run(&mut *one, &change).await.map(drop), Err(Refusal::StaffKeyEnded));
-    in_order(&bed).await;
-    assert_eq!(database.deadlocks(), 0, "deadlocks");
-}
-
-#[tokio::test]
-async fn owners_who_delete_each_other_do_not_wait_for_each_other() {
-    if without("postgres") {
-        return;
-    }
-    let bed = Bed::postgres().await;
-    let Bed::Postgres(database) = &bed else { unreachable!("a database of the server") };
-    let store = bed.store().await;
-    let mut writer = store.writer().await.unwrap();
-    for round in 0..10 {
-        let ann = make(&mut *writer, &format!("ann {round}"), Role::Owner).await;
-        let bob = make(&mut *writer, &format!("bob {round}"), Role::Owner).await;
-        let both = [
-            spawn(&bed, by(of(&ann), DeleteKey { key: bob.id })).await,
-            spawn(&bed, by(of(&bob), DeleteKey { key: ann.id })).await,
-            spawn(&bed, by(of(&ann), DeleteKey { key: ann.id })).await,
-        ];
-        let mut done = 0;
-        for deletion in both {
-            done += usize::from(deletion.await.unwrap().is_ok());
-        }
-        assert!((1..=2).contains(&done), "{done} deletions: who is deleted deletes no more");
-    }
-    in_order(&bed).await;
-    assert_eq!(database.deadlocks(), 0, "deadlocks");
-}

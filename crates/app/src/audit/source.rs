@@ -179,27 +179,27 @@ pub enum StaffSubject {
     Directory(Directory, u64),
     /// A key of staff.
     Key(Key),
-    /// A lecture.
+    /// A lecture, as it is stored.
     Lecture(Lecture),
     /// A concert with the settings of its waiting room.
     Concert(Concert, Settings),
     /// A performance, with the instants of extensions of its holds.
     Performance {
-        /// The performance.
+        /// The performance, as it is stored.
         performance: Performance,
         /// The instants of the extensions since there is a log.
         extended_at: Vec<Timestamp>,
-        /// The entries about its concert that extended holds.
+        /// The log entries about its concert that extended holds.
         of_concert: Vec<LogRow>,
     },
 }
 
-/// Something that staff may change, with all entries of the admin log about it.
+/// Something that staff may change, with all log entries about it.
 #[derive(Clone, Debug)]
 pub struct StaffRow {
-    /// What it is.
+    /// The row that staff may change.
     pub subject: StaffSubject,
-    /// The entries, in no order.
+    /// The log entries, in no order.
     pub entries: Vec<LogRow>,
     /// The instant since which changes have entries.
     pub since: Timestamp,
@@ -214,7 +214,7 @@ pub struct ExternalRow {
     pub charge: ExternalCharge,
     /// The ledger entry of its wallet and version.
     pub entry: Option<Entry>,
-    /// How many entries of the admin log about the user name the id.
+    /// How many log entries about the user name the id.
     pub logged: u64,
 }
 
@@ -310,7 +310,7 @@ pub trait AuditSource: Send + Sync {
     /// One row: the events at positions that relays had passed when they were written.
     fn misplaced(&self) -> Rows<MisplacedRow>;
 
-    /// Everything that staff may change, with the entries of the admin log about it.
+    /// Everything that staff may change, with the log entries about it.
     fn staff(&self) -> Rows<StaffRow>;
 
     /// All charges under an external id.

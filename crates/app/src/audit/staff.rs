@@ -1,7 +1,7 @@
 //! Staff: what they may change agrees with the admin log.
 //!
-//! Entries about one thing have no certain order, because two instances may change it within one millisecond. So the check
-//! needs none: each value that an entry left must be the value that another entry found, or the present one.
+//! Log entries about one thing have no certain order, because two instances may change it within one millisecond. So the
+//! check needs none: each value that a log entry left must be the value that another one found, or the present one.
 
 use std::collections::BTreeMap;
 
@@ -12,6 +12,7 @@ use onsale_domain::time::Timestamp;
 use onsale_domain::waiting_room::Settings;
 use onsale_domain::wallet::EntryKind;
 use serde_json::{Value, json};
+use uuid::Uuid;
 
 use super::Finding;
 use super::source::{AuditSource, ExternalRow, StaffRow, StaffSubject};
@@ -31,19 +32,26 @@ pub(super) async fn check(source: &dyn AuditSource) -> Result<Vec<Finding>, Stor
             }),
             StaffSubject::Key(key) => logged.check(is_key_logged(key, &entries), || format!("key {}", key.id)),
             StaffSubject::Lecture(lecture) => {
-                logged.check(is_lecture_as_logged(lecture, &entries), || format!("lecture {}", lecture.id));
+                let made_at = made_at(lecture.id.uuid()).min(lecture.updated_at);
+                let wrong = OF_LECTURE.wrong_field(&fields_of_lecture(lecture), &entries, made_at >= since);
+                logged.check(wrong.is_none(), || format!("lecture {}: {}", lecture.id, wrong.unwrap_or_default()));
             }
             StaffSubject::Concert(concert, settings) => {
                 let is_new = concert.created_at >= since;
-                let wrong = field_of_concert(concert, settings, &entries, is_new);
+                let wrong = OF_CONCERT.wrong_field(&fields_of_concert(concert), &entries, is_new);
+                let wrong = wrong.or_else(|| OF_QUEUE.wrong_field(&fields_of_queue(settings), &entries, is_new));
                 logged.check(wrong.is_none(), || format!("concert {}: {}", concert.id, wrong.unwrap_or_default()));
             }
             StaffSubject::Performance { performance, extended_at, of_concert } => {
-                let is_new = made_at(performance) >= since;
+                let made_at = made_at(performance.id.uuid()).min(performance.updated_at);
+                let fields = fields_of_performance(performance);
+                let mut wrong = OF_PERFORMANCE.wrong_field(&fields, &entries, made_at >= since);
                 let of_concert: Vec<Entry> = of_concert.iter().map(Entry::of).collect();
-                let is_logged = is_performance_logged(performance, &entries, is_new)
-                    && extended_at.iter().all(|at| is_extension_logged(*at, entries.iter().chain(&of_concert)));
-                logged.check(is_logged, || format!("performance {}", performance.id));
+                if !extended_at.iter().all(|at| is_extension_logged(*at, entries.iter().chain(&of_concert))) {
+                    wrong = wrong.or(Some("holds"));
+                }
+                let shown = || format!("performance {}: {}", performance.id, wrong.unwrap_or_default());
+                logged.check(wrong.is_none(), shown);
             }
         }
     }
@@ -65,17 +73,24 @@ async fn external_charges(source: &dyn AuditSource) -> Result<Finding, StoreErro
     Ok(finding)
 }
 
-/// An entry with its fields as JSON; null if it has none.
+/// A log entry with its fields as JSON; null if it has none.
 struct Entry<'a> {
     action: &'a str,
     before: Value,
     after: Value,
+    /// A field that is absent, or a list, may be other than the entry shows.
+    is_truncated: bool,
 }
 
 impl<'a> Entry<'a> {
     fn of(row: &'a LogRow) -> Self {
         let json = |text: Option<&str>| text.and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default();
-        Self { action: &row.action, before: json(row.before.as_deref()), after: json(row.after.as_deref()) }
+        Self {
+            action: &row.action,
+            before: json(row.before.as_deref()),
+            after: json(row.after.as_deref()),
+            is_truncated: row.truncated,
+        }
     }
 }
 
@@ -83,9 +98,10 @@ fn of_action<'a>(entries: &'a [Entry<'a>], action: &str) -> impl Iterator<Item =
     entries.iter().filter(move |entry| entry.action == action)
 }
 
-/// The time of the creation, which the id contains.
-fn made_at(performance: &Performance) -> Timestamp {
-    let [a, b, c, d, e, f, ..] = performance.id.uuid().into_bytes();
+/// The time of the creation, which the id contains. Rows that were last written before there was a log are older than it,
+/// whatever their ids are.
+fn made_at(id: Uuid) -> Timestamp {
+    let [a, b, c, d, e, f, ..] = id.into_bytes();
     Timestamp::from_millis(i64::from_be_bytes([0, 0, a, b, c, d, e, f]))
 }
 
@@ -96,46 +112,25 @@ fn is_key_logged(key: &Key, entries: &[Entry<'_>]) -> bool {
     created == [&fields] && deleted == vec![&fields; usize::from(key.deleted_at.is_some())]
 }
 
-/// A lecture without an entry was made by `onsale seed`, or before there was a log.
-fn is_lecture_as_logged(lecture: &Lecture, entries: &[Entry<'_>]) -> bool {
-    let fields = json!({
-        "title": &*lecture.title, "lecturer": lecture.lecturer.as_deref(), "startsAt": rfc3339(lecture.starts_at),
-        "capacity": lecture.capacity,
-    });
-    let mut created = of_action(entries, "lecture.created");
-    created.next().is_none_or(|entry| entry.after == fields) && created.next().is_none()
+/// Fields with their present values.
+type Now = Vec<(&'static str, Value)>;
+
+fn fields_of_lecture(lecture: &Lecture) -> Now {
+    vec![
+        ("title", json!(&*lecture.title)),
+        ("lecturer", json!(lecture.lecturer.as_deref())),
+        ("startsAt", json!(rfc3339(lecture.starts_at))),
+        ("capacity", json!(lecture.capacity)),
+    ]
 }
 
-/// The first field that is not as the entries say.
-fn field_of_concert(
-    concert: &Concert,
-    settings: &Settings,
-    entries: &[Entry<'_>],
-    is_new: bool,
-) -> Option<&'static str> {
-    let changes = |name| changes_of(entries, ["concert.created", "concert.changed"], name);
-    let at_first = |value| is_new.then_some(value);
-    let notice = concert.notice.as_deref().map_or(Value::Null, of_notice);
-    if !leads_to(changes("notice"), &notice, at_first(Value::Null)) {
-        return Some("notice");
-    }
-    if !leads_to(changes("closed"), &json!(concert.closed), at_first(json!(false))) {
-        return Some("closed");
-    }
-    let queue = [
-        ("maxActive", json!(settings.max_active), None),
-        ("admitPerSecond", json!(settings.admit_per_second), None),
-        ("activeSeconds", json!(settings.active_seconds), None),
-        ("claimSeconds", json!(settings.claim_seconds), None),
-        ("paused", json!(settings.paused), at_first(json!(false))),
-    ];
-    let created = of_action(entries, "concert.created").map(|entry| &entry.after["queue"]);
-    let created: Vec<&Value> = created.collect();
-    queue.into_iter().find_map(|(name, now, first)| {
-        let made = created.iter().filter_map(|queue| Some((None, Some(queue.get(name)?.clone()))));
-        let changed = changes_of(entries, ["queue.changed", "queue.changed"], name);
-        (!leads_to(made.chain(changed), &now, first)).then_some(name)
-    })
+fn fields_of_concert(concert: &Concert) -> Now {
+    vec![
+        ("title", json!(&*concert.title)),
+        ("venue", json!(&*concert.venue)),
+        ("notice", concert.notice.as_deref().map_or(Value::Null, of_notice)),
+        ("closed", json!(concert.closed)),
+    ]
 }
 
 fn of_notice(notice: &Notice) -> Value {
@@ -144,36 +139,98 @@ fn of_notice(notice: &Notice) -> Value {
     Value::Object(given.collect())
 }
 
-fn is_performance_logged(performance: &Performance, entries: &[Entry<'_>], is_new: bool) -> bool {
-    let changes = changes_of(entries, ["performance.created", "performance.changed"], "closed");
-    leads_to(changes, &json!(performance.closed), is_new.then_some(json!(false)))
+fn fields_of_queue(settings: &Settings) -> Now {
+    vec![
+        ("maxActive", json!(settings.max_active)),
+        ("admitPerSecond", json!(settings.admit_per_second)),
+        ("activeSeconds", json!(settings.active_seconds)),
+        ("claimSeconds", json!(settings.claim_seconds)),
+        ("paused", json!(settings.paused)),
+    ]
+}
+
+fn fields_of_performance(performance: &Performance) -> Now {
+    let sections = performance.seating.sections().iter();
+    let sections = sections.map(
+        |section| json!({"from": section.from, "to": section.to, "grade": &*section.grade, "price": section.price}),
+    );
+    vec![
+        ("concertId", json!(performance.concert.to_string())),
+        ("startsAt", json!(rfc3339(performance.starts_at))),
+        ("seats", sections.collect()),
+        ("closed", json!(performance.closed)),
+    ]
 }
 
 fn is_extension_logged<'a>(at: Timestamp, mut entries: impl Iterator<Item = &'a Entry<'a>>) -> bool {
     entries.any(|entry| entry.action == "holds.extended" && entry.after["at"] == rfc3339(at))
 }
 
-/// A field before and after a change; `None` if the thing was made by it.
-type Step = (Option<Value>, Option<Value>);
-
-/// The changes of a field. Entries that do not name it did not change it.
-fn changes_of<'a>(
-    entries: &'a [Entry<'a>],
-    actions: [&'static str; 2],
-    name: &'static str,
-) -> impl Iterator<Item = Step> + use<'a> {
-    let own = entries.iter().filter(move |entry| actions.contains(&entry.action));
-    own.map(move |entry| (entry.before.get(name).cloned(), entry.after.get(name).cloned()))
+/// The log entries that make a thing and change its fields.
+struct Actions {
+    created: &'static str,
+    changed: &'static str,
+    /// The member of the creation that holds the fields; `None` if they are its own.
+    within: Option<&'static str>,
 }
 
-/// Whether changes lead to the present value, in some order. `first` is the value at the creation if no change made the
-/// thing; `None` if it is unknown.
-fn leads_to(changes: impl Iterator<Item = Step>, now: &Value, first: Option<Value>) -> bool {
+const OF_LECTURE: Actions = Actions { created: "lecture.created", changed: "lecture.changed", within: None };
+const OF_CONCERT: Actions = Actions { created: "concert.created", changed: "concert.changed", within: None };
+const OF_QUEUE: Actions = Actions { created: "concert.created", changed: "queue.changed", within: Some("queue") };
+const OF_PERFORMANCE: Actions =
+    Actions { created: "performance.created", changed: "performance.changed", within: None };
+
+impl Actions {
+    /// The first field that is not as the log entries state; `created` if the creation has no log entry, or two. What was
+    /// made before there was a log may have none.
+    fn wrong_field(&self, now: &[(&'static str, Value)], entries: &[Entry<'_>], is_new: bool) -> Option<&'static str> {
+        match of_action(entries, self.created).count() {
+            0 if is_new => return Some("created"),
+            0 | 1 => {}
+            _ => return Some("created"),
+        }
+        let wrong = now.iter().find(|(name, now)| !self.lead_to(name, now, entries));
+        wrong.map(|(name, _)| *name)
+    }
+
+    /// Whether the creation and the changes of a field lead to its present value. True if a log entry was truncated that
+    /// could name it.
+    fn lead_to(&self, name: &str, now: &Value, entries: &[Entry<'_>]) -> bool {
+        let mut steps = Vec::new();
+        for entry in of_action(entries, self.created) {
+            let fields = self.within.map_or(&entry.after, |within| &entry.after[within]);
+            let after = fields.get(name);
+            if entry.is_truncated && after.is_none_or(Value::is_array) {
+                return true;
+            }
+            // A version that did not know the field left nothing of it.
+            steps.extend(after.map(|after| (None, Some(after.clone()))));
+        }
+        for entry in of_action(entries, self.changed) {
+            let (before, after) = (entry.before.get(name), entry.after.get(name));
+            let is_whole = |value: Option<&Value>| value.is_some_and(|value| !value.is_array());
+            if entry.is_truncated && !(is_whole(before) && is_whole(after)) {
+                return true;
+            }
+            steps.push((before.cloned(), after.cloned()));
+        }
+        leads_to(steps, now)
+    }
+}
+
+/// A field before and after a change. Before is `None` for the creation. Both are `None` if the change left the field as it was.
+type Step = (Option<Value>, Option<Value>);
+
+/// Whether changes lead to the present value, in some order. Without a creation the first value is unknown. If there are
+/// changes, one of them left the present value.
+fn leads_to(changes: impl IntoIterator<Item = Step>, now: &Value) -> bool {
     // How often each value was left, less how often it was found. Values are compared as text, which has an order.
     let mut balance: BTreeMap<String, i64> = BTreeMap::new();
-    let mut is_made = false;
+    let (mut is_made, mut is_changed, mut is_left) = (false, false, false);
     for (before, after) in changes {
         is_made |= before.is_none() && after.is_some();
+        is_changed |= after.is_some();
+        is_left |= after.as_ref() == Some(now);
         for (value, step) in [(after, 1), (before, -1)] {
             if let Some(value) = value {
                 *balance.entry(value.to_string()).or_default() += step;
@@ -181,14 +238,11 @@ fn leads_to(changes: impl Iterator<Item = Step>, now: &Value, first: Option<Valu
         }
     }
     *balance.entry(now.to_string()).or_default() -= 1;
-    if is_made {
-        return balance.values().all(|left| *left == 0);
-    }
-    // The first value was found once more than it was left.
-    let open: Vec<_> = balance.iter().filter(|(_, left)| **left != 0).collect();
-    match (&open[..], first) {
-        ([(_, -1)], None) => true,
-        ([(value, -1)], Some(first)) => *value == &first.to_string(),
+    let mut open = balance.values().filter(|left| **left != 0);
+    // Without a creation the first value was found once more than it was left.
+    match (open.next(), is_made) {
+        (None, is_made) => is_made,
+        (Some(-1), false) => open.next().is_none() && (is_left || !is_changed),
         _ => false,
     }
 }
@@ -197,23 +251,53 @@ fn leads_to(changes: impl Iterator<Item = Step>, now: &Value, first: Option<Valu
 mod tests {
     use super::*;
 
-    fn holds(changes: &[(Option<u32>, Option<u32>)], now: u32, first: Option<u32>) -> bool {
+    fn holds(changes: &[(Option<u32>, Option<u32>)], now: u32) -> bool {
         let json = |value: Option<u32>| value.map(|value| json!(value));
-        let changes: Vec<Step> = changes.iter().map(|(before, after)| (json(*before), json(*after))).collect();
-        leads_to(changes.into_iter(), &json!(now), json(first))
+        leads_to(changes.iter().map(|(before, after)| (json(*before), json(*after))), &json!(now))
     }
 
     #[test]
     fn changes_lead_to_the_present_value_in_any_order() {
-        assert!(holds(&[], 1, None) && holds(&[], 1, Some(1)) && !holds(&[], 2, Some(1)));
-        assert!(holds(&[(None, Some(1))], 1, None) && !holds(&[(None, Some(1))], 2, None));
+        assert!(holds(&[], 1));
+        assert!(holds(&[(None, Some(1))], 1) && !holds(&[(None, Some(1))], 2));
         let through = [(Some(2), Some(3)), (Some(1), Some(2))];
-        assert!(holds(&through, 3, None) && holds(&through, 3, Some(1)) && !holds(&through, 3, Some(2)));
-        assert!(!holds(&through, 2, None) && !holds(&through[..1], 2, None));
+        assert!(holds(&through, 3) && !holds(&through, 2) && !holds(&through[..1], 2));
         let back = [(Some(1), Some(2)), (Some(2), Some(1))];
-        assert!(holds(&back, 1, Some(1)) && !holds(&back, 2, Some(1)));
+        assert!(holds(&back, 1) && !holds(&back, 3));
         let made = [(Some(1), Some(2)), (None, Some(1)), (Some(2), Some(5))];
-        assert!(holds(&made, 5, None) && !holds(&made, 2, None) && !holds(&made[..2], 5, None));
-        assert!(!holds(&[(Some(1), Some(2)), (Some(1), Some(3))], 3, None), "two changes of one value");
+        assert!(holds(&made, 5) && !holds(&made, 2) && !holds(&made[..2], 5));
+        assert!(!holds(&[(Some(1), Some(2)), (Some(1), Some(3))], 3), "two changes of one value");
+    }
+
+    fn entry(action: &'static str, before: Value, after: Value, is_truncated: bool) -> Entry<'static> {
+        Entry { action, before, after, is_truncated }
+    }
+
+    #[test]
+    fn what_was_made_since_there_is_a_log_has_one_log_entry_of_its_creation() {
+        let now = [("title", json!("Rust"))];
+        let made = || entry("lecture.created", Value::Null, json!({"title": "Rust"}), false);
+        let wrong = |entries: &[Entry<'_>], is_new| OF_LECTURE.wrong_field(&now, entries, is_new);
+        assert_eq!((wrong(&[], true), wrong(&[], false)), (Some("created"), None));
+        assert_eq!((wrong(&[made()], true), wrong(&[made()], false)), (None, None));
+        assert_eq!(
+            (wrong(&[made(), made()], true), wrong(&[made(), made()], false)),
+            (Some("created"), Some("created"))
+        );
+        let other = entry("lecture.created", Value::Null, json!({"title": "Go"}), false);
+        assert_eq!(wrong(&[other], true), Some("title"));
+    }
+
+    #[test]
+    fn a_field_that_a_truncated_log_entry_may_lack_is_unknown() {
+        let now = [("closed", json!(true)), ("seats", json!([1, 2]))];
+        let wrong = |entry| OF_PERFORMANCE.wrong_field(&now, &[entry], true);
+        let made = |after, is_truncated| entry("performance.created", Value::Null, after, is_truncated);
+        assert_eq!(wrong(made(json!({"closed": true, "seats": [1]}), true)), None, "the list was cut");
+        assert_eq!(wrong(made(json!({"closed": true, "seats": [1]}), false)), Some("seats"));
+        assert_eq!(wrong(made(json!({"seats": [1]}), true)), None, "the field was left out");
+        assert_eq!(wrong(made(json!({"closed": false}), true)), Some("closed"), "the field is there");
+        let changed = entry("performance.changed", json!({"closed": true}), json!({}), true);
+        assert_eq!(OF_PERFORMANCE.wrong_field(&now[..1], &[changed], false), None);
     }
 }

@@ -28,8 +28,8 @@ pub(super) async fn run(lane: &mut Lane, batch: &mut [Waiting]) -> Result<(), St
     let mut unit = lane.writer.load(&wanted).await?;
     let Lane { ids, terms, quotas, .. } = lane;
     // Before the decisions: they check these counts.
-    for (user, count) in &unit.kept_counts {
-        quotas.counted(user, count, unit.at);
+    for (owner, count) in &unit.kept_counts {
+        quotas.counted(owner, count, unit.at);
     }
     // A defect in one decision panics. Then nothing is saved, and the lane runs the jobs again, each alone.
     let decided = catch_unwind(AssertUnwindSafe(|| {
@@ -61,7 +61,7 @@ pub(super) async fn run(lane: &mut Lane, batch: &mut [Waiting]) -> Result<(), St
     Ok(())
 }
 
-/// The rows that a batch needs, its keys, and the users whose kept answers the store counts.
+/// The rows that a batch needs, its keys, and the owners whose kept answers the store counts.
 pub(super) fn wanted(batch: &[Waiting], quotas: &Quotas) -> Wanted {
     let mut wanted = Wanted { count_max: quotas.most(), ..Wanted::default() };
     for waiting in batch {
@@ -69,7 +69,9 @@ pub(super) fn wanted(batch: &[Waiting], quotas: &Quotas) -> Wanted {
         job.needs(&mut wanted.keys);
         let Some(Keyed { id, .. }) = job.key() else { continue };
         wanted.answers.insert(id.clone());
-        wanted.counted.extend(id.owner.user().filter(|user| quotas.must_count(user)).cloned());
+        if id.owner.is_limited() && quotas.must_count(&id.owner) {
+            wanted.counted.insert(id.owner.clone());
+        }
     }
     wanted
 }
@@ -118,7 +120,7 @@ impl Decider<'_> {
             return KeyedAnswer::Kept { answer: kept.answer.clone(), refusal: None, replayed: true };
         }
         // Checked before the decision: a command that is done under a key must keep its answer.
-        let quota = id.owner.user().map_or(Ok(()), |user| self.quotas.check(user, at));
+        let quota = if id.owner.is_limited() { self.quotas.check(&id.owner, at) } else { Ok(()) };
         if let Err(retry_after_seconds) = quota {
             self.terms.metrics.keys_used_up.inc();
             return KeyedAnswer::KeysUsedUp { retry_after_seconds };
@@ -134,8 +136,8 @@ impl Decider<'_> {
         let kept = KeptAnswer { fingerprint: *fingerprint, answer: answer.clone(), kept_at: at };
         // Into the same unit: the answer and what it reports become durable together, or neither does.
         self.unit.answers.put(id.clone(), kept);
-        if let Some(user) = id.owner.user() {
-            self.quotas.add(user);
+        if id.owner.is_limited() {
+            self.quotas.add(&id.owner);
         }
         KeyedAnswer::Kept { answer, refusal: outcome.err(), replayed: false }
     }

@@ -12,7 +12,8 @@ use onsale_domain::{Command, lecture, payment, waiting_room, wallet};
 use super::job::IntoJob;
 use crate::store::locks::Table::{
     self, Accounts, AdminLog, Applications, Concerts, Events, Extensions, ExternalCharges, FreedSeats, LectureHistory,
-    Lectures, Ledger, Payments, Performances, Places, Reservations, Rooms, Seats, StaffKeys, TurnEnds, Turns,
+    Lectures, Ledger, Payments, Performances, Places, Reservations, Rooms, Seats, StaffKeys, StaffSessions, TurnEnds,
+    Turns,
 };
 
 /// A command that the desk takes.
@@ -251,6 +252,22 @@ impl DeskCommand for staff::ChargeByStaff {
 
     fn wallet(&self) -> Option<&UserId> {
         Some(&self.user)
+    }
+}
+
+impl DeskCommand for staff::SignIn {
+    const TABLES: &'static [Table] = &[StaffSessions];
+
+    fn hot_row(&self) -> Option<u64> {
+        None
+    }
+}
+
+impl DeskCommand for staff::SignOut {
+    const TABLES: &'static [Table] = &[StaffSessions];
+
+    fn hot_row(&self) -> Option<u64> {
+        None
     }
 }
 

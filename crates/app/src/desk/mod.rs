@@ -112,7 +112,7 @@ pub trait Observer: Send + Sync {
 pub struct Terms {
     /// How long a hold lasts, in seconds.
     pub hold_seconds: u32,
-    /// The most answers that one user keeps under idempotency keys at a time; 0 for no bound.
+    /// The most answers that one user, or one key of staff, keeps under idempotency keys at a time; 0 for no bound.
     pub kept_per_user_max: u32,
     /// The observers of commits, called in this order.
     pub observers: Vec<Arc<dyn Observer>>,

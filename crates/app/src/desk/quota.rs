@@ -1,68 +1,67 @@
-//! Limits how many answers one user keeps under idempotency keys. Without a limit, a user who sends each request under a
-//! new key would fill the disk for a day.
+//! Limits how many answers one owner (a user, or a key of staff) keeps under idempotency keys. Without a limit, an owner who
+//! sends each request under a new key would fill the disk for a day.
 //!
-//! A count for each request would slow every sale down. So a lane lets a user add an eighth of what is left, and then
-//! counts the answers in the load of the next batch. The closer the user is to the limit, the more often the lane counts.
-//! Other lanes and instances do the same, each with the count over all of them. A lane that does not know a user lets the
-//! first eighth through without a count. One lane therefore keeps exactly to the limit. If a user sends to several lanes,
+//! A count for each request would slow every sale down. So a lane lets an owner add an eighth of what is left, and then
+//! counts the answers in the load of the next batch. The closer the owner is to the limit, the more often the lane counts.
+//! Other lanes and instances do the same, each with the count over all of them. A lane that does not know an owner lets the
+//! first eighth through without a count. One lane therefore keeps exactly to the limit. If an owner sends to several lanes,
 //! each further lane adds at most an eighth of the limit beyond it.
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
-use onsale_domain::ids::UserId;
 use onsale_domain::time::Timestamp;
 
-use crate::idempotency::KeptCount;
+use crate::idempotency::{KeptCount, Owner};
 
-/// Before a lane counts again, it lets a user add what is left divided by this.
+/// Before a lane counts again, it lets an owner add what is left divided by this.
 const SHARE: u32 = 8;
 
-/// How long a lane refuses a user at the limit before it counts again, unless an answer lapses sooner.
+/// How long a lane refuses an owner at the limit before it counts again, unless an answer lapses sooner.
 const FULL_FOR: Duration = Duration::from_secs(60);
 
-/// Maximum number of users that a lane remembers. Beyond it the lane forgets all of them, and each gets a first share
+/// Maximum number of owners that a lane remembers. Beyond it the lane forgets all of them, and each gets a first share
 /// without a count again.
-const USERS_MAX: usize = 100_000;
+const OWNERS_MAX: usize = 100_000;
 
-/// The state of one user in a lane.
+/// The state of one owner in a lane.
 #[derive(Debug)]
 enum Quota {
-    /// Number of answers that the user may still add before the next count.
+    /// Number of answers that the owner may still add before the next count.
     Left(u32),
-    /// The user is at the limit. The oldest answer lapses at `frees_at`; the lane counts again from `count_from` on.
+    /// The owner is at the limit. The oldest answer lapses at `frees_at`; the lane counts again from `count_from` on.
     Full { frees_at: Timestamp, count_from: Instant },
 }
 
-/// The users who keep answers, as one lane knows them.
+/// The owners who keep answers, as one lane knows them.
 #[derive(Debug)]
 pub(super) struct Quotas {
-    /// Maximum number of answers of one user; 0 for no limit.
+    /// Maximum number of answers of one owner; 0 for no limit.
     most: u32,
-    users: HashMap<UserId, Quota>,
+    owners: HashMap<Owner, Quota>,
 }
 
 impl Quotas {
     pub(super) fn new(most: u32) -> Self {
-        Self { most, users: HashMap::new() }
+        Self { most, owners: HashMap::new() }
     }
 
-    /// Maximum number of answers of one user; 0 for no limit.
+    /// Maximum number of answers of one owner; 0 for no limit.
     pub(super) fn most(&self) -> u32 {
         self.most
     }
 
-    /// Whether the next load must count the user's answers.
-    pub(super) fn must_count(&self, user: &UserId) -> bool {
-        match self.users.get(user) {
+    /// Whether the next load must count the owner's answers.
+    pub(super) fn must_count(&self, owner: &Owner) -> bool {
+        match self.owners.get(owner) {
             Some(Quota::Left(left)) => *left == 0,
             Some(Quota::Full { count_from, .. }) => *count_from <= Instant::now(),
             None => false,
         }
     }
 
-    /// Notes the count of a user's answers from a load.
-    pub(super) fn counted(&mut self, user: &UserId, count: &KeptCount, at: Timestamp) {
+    /// Notes the count of an owner's answers from a load.
+    pub(super) fn counted(&mut self, owner: &Owner, count: &KeptCount, at: Timestamp) {
         let frees_at = count.oldest.map(KeptCount::lapses_at).filter(|frees_at| at < *frees_at);
         let quota = match frees_at {
             Some(frees_at) if count.answers >= self.most => {
@@ -73,35 +72,35 @@ impl Quotas {
             // Below the limit, or the oldest answer has lapsed and is about to be dropped.
             _ => Quota::Left(self.share_of(self.most.saturating_sub(count.answers))),
         };
-        self.users.insert(user.clone(), quota);
+        self.owners.insert(owner.clone(), quota);
     }
 
-    /// Whether the user may keep one more answer.
+    /// Whether the owner may keep one more answer.
     ///
     /// # Errors
-    /// If the user is at the limit: seconds until the oldest answer lapses.
-    pub(super) fn check(&self, user: &UserId, at: Timestamp) -> Result<(), u32> {
-        match self.users.get(user) {
+    /// If the owner is at the limit: seconds until the oldest answer lapses.
+    pub(super) fn check(&self, owner: &Owner, at: Timestamp) -> Result<(), u32> {
+        match self.owners.get(owner) {
             Some(Quota::Full { frees_at, .. }) => Err(at.seconds_until(*frees_at)),
             Some(Quota::Left(_)) | None => Ok(()),
         }
     }
 
-    /// Notes that the user keeps one more answer.
-    pub(super) fn add(&mut self, user: &UserId) {
+    /// Notes that the owner keeps one more answer.
+    pub(super) fn add(&mut self, owner: &Owner) {
         if self.most == 0 {
             return;
         }
-        if let Some(quota) = self.users.get_mut(user) {
+        if let Some(quota) = self.owners.get_mut(owner) {
             if let Quota::Left(left) = quota {
                 *left = left.saturating_sub(1);
             }
             return;
         }
-        if self.users.len() >= USERS_MAX {
-            self.users.clear();
+        if self.owners.len() >= OWNERS_MAX {
+            self.owners.clear();
         }
-        self.users.insert(user.clone(), Quota::Left(self.share_of(self.most) - 1));
+        self.owners.insert(owner.clone(), Quota::Left(self.share_of(self.most) - 1));
     }
 
     fn share_of(&self, left: u32) -> u32 {
@@ -111,12 +110,14 @@ impl Quotas {
 
 #[cfg(test)]
 mod tests {
+    use onsale_domain::ids::UserId;
+
     use super::*;
 
     const AT: Timestamp = Timestamp::from_millis(1_800_000_000_000);
 
-    fn user(name: &str) -> UserId {
-        UserId::parse(name).unwrap_or_else(|| unreachable!("a user id: {name}"))
+    fn user(name: &str) -> Owner {
+        Owner::User(UserId::parse(name).unwrap_or_else(|| unreachable!("a user id: {name}")))
     }
 
     /// Sends requests of one user to several lanes in turn. Returns how many answers were kept, and how many counts that took.
@@ -184,7 +185,7 @@ mod tests {
             assert!(!quotas.must_count(&user("ada")) && quotas.check(&user("ada"), AT).is_ok());
             quotas.add(&user("ada"));
         }
-        assert!(quotas.users.is_empty());
+        assert!(quotas.owners.is_empty());
     }
 
     #[test]
@@ -203,9 +204,9 @@ mod tests {
     #[test]
     fn the_number_of_remembered_users_is_bounded() {
         let mut quotas = Quotas::new(10);
-        for number in 0..=2 * USERS_MAX {
+        for number in 0..=2 * OWNERS_MAX {
             quotas.add(&user(&number.to_string()));
         }
-        assert!(quotas.users.len() <= USERS_MAX);
+        assert!(quotas.owners.len() <= OWNERS_MAX);
     }
 }

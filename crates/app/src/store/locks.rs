@@ -6,6 +6,7 @@
 use std::collections::HashMap;
 
 use onsale_domain::ids::{ConcertId, LectureId, PerformanceId, ReservationId, StaffKeyId, UserId};
+use onsale_domain::staff::SessionHash;
 
 use crate::idempotency::KeyId;
 
@@ -32,6 +33,7 @@ pub enum Table {
     Rooms,
     Seats,
     StaffKeys,
+    StaffSessions,
     TurnEnds,
     Turns,
 }
@@ -61,6 +63,7 @@ impl Table {
         (Self::StaffKeys, "staff_keys"),
         (Self::StaffKeys, "staff_directory"),
         (Self::StaffKeys, "staff_key_uses"),
+        (Self::StaffSessions, "staff_sessions"),
         (Self::TurnEnds, "turn_ends"),
         (Self::Turns, "turns"),
     ];
@@ -76,8 +79,12 @@ impl Table {
 pub enum Lock {
     /// The row of an answer that is kept under an idempotency key.
     Answer(KeyId),
-    /// The row of a key of staff.
+    /// The row of a key of staff, locked or queued for against changes of its owner.
     StaffKey(StaffKeyId),
+    /// The row of a key of staff that is to be deleted, locked by anything, changes of its owner included.
+    StaffKeyEnd(StaffKeyId),
+    /// The row of a session of the back office.
+    StaffSession(SessionHash),
     /// The counters of the keys of staff.
     StaffDirectory,
     /// The row of a wallet.

@@ -8,6 +8,7 @@ use onsale_domain::concert::{Concert, Notice, Performance, Reservation, Seat};
 use onsale_domain::ids::{ConcertId, LectureId, LogId, PaymentId, PerformanceId, ReservationId, StaffKeyId, UserId};
 use onsale_domain::lecture::{HistoryLine, Lecture};
 use onsale_domain::payment::Payment;
+use onsale_domain::staff::{Directory, Session, SessionHash};
 use onsale_domain::time::Timestamp;
 use onsale_domain::waiting_room::{Room, Turn};
 use onsale_domain::wallet::{Account, Entry};
@@ -229,13 +230,16 @@ pub trait Reader: Send + Sync {
     /// One waiting room, retired or not, with its concert's performances; `None` if there is no such concert.
     async fn room(&self, concert: ConcertId) -> Result<Option<(RoomRecord, Vec<Performance>)>, StoreError>;
 
-    /// [`onsale_domain::staff::Directory::version`]. Cheap.
-    async fn staff_version(&self) -> Result<u64, StoreError>;
+    /// The counters of the keys of staff. Cheap.
+    async fn staff_directory(&self) -> Result<Directory, StoreError>;
+
+    /// The session of the back office with one of these hashes, over or not.
+    async fn staff_session(&self, hashes: &[SessionHash]) -> Result<Option<Session>, StoreError>;
 
     /// The keys of staff that are not deleted, oldest first.
     async fn staff_keys(&self, page: Page<StaffKeyId>) -> Result<Vec<ListedKey>, StoreError>;
 
-    /// Entries of the admin log, newest first.
+    /// Log entries, newest first.
     async fn admin_log(&self, filter: &LogFilter, page: Page<LogId>) -> Result<Vec<LogRow>, StoreError>;
 
     /// Whether a unit of work with [`super::Unit::forget_answers_before`] would drop anything. Cheap.

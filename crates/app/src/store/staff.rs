@@ -1,4 +1,4 @@
-//! Keys of staff and the admin log, as they are listed.
+//! Keys of staff and log entries, as they are listed.
 
 use std::sync::Arc;
 
@@ -9,13 +9,13 @@ use onsale_domain::time::Timestamp;
 /// A key of staff.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ListedKey {
-    /// The key.
+    /// The key, which is not deleted.
     pub key: Key,
     /// The minute of its last use, if it was used.
     pub last_used_at: Option<Timestamp>,
 }
 
-/// Which entries of the admin log to list; `None` for any.
+/// Which log entries to list; `None` for any.
 #[derive(Clone, Debug, Default)]
 pub struct LogFilter {
     /// Only entries of this actor: the id of a key, or its name.
@@ -24,9 +24,11 @@ pub struct LogFilter {
     pub action: Option<Arc<str>>,
     /// Only entries about this.
     pub subject: Option<Arc<str>>,
+    /// Leaves out entries about keys of staff.
+    pub without_keys: bool,
 }
 
-/// An entry of the admin log, as it is stored.
+/// A log entry, as it is stored.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LogRow {
     /// Id of the entry.
@@ -37,7 +39,7 @@ pub struct LogRow {
     pub key: Option<StaffKeyId>,
     /// The name of that key.
     pub actor: Arc<str>,
-    /// What was done.
+    /// The name of an action, such as `key.created`.
     pub action: Arc<str>,
     /// What it is about: a kind, a colon, an id.
     pub subject: Arc<str>,

@@ -4,14 +4,13 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use async_trait::async_trait;
 use onsale_domain::event::Event;
-use onsale_domain::ids::UserId;
 use onsale_domain::rows::{Keys, Rows};
 use onsale_domain::table::Table;
 use onsale_domain::time::Timestamp;
 
 use super::StoreError;
 use super::locks::{self, HeldLocks, Lock};
-use crate::idempotency::{KeptAnswer, KeptCount, KeyId};
+use crate::idempotency::{KeptAnswer, KeptCount, KeyId, Owner};
 use crate::trace::TraceContext;
 
 /// What a store loads for a batch.
@@ -21,9 +20,9 @@ pub struct Wanted {
     pub keys: Keys,
     /// The idempotency keys of the requests.
     pub answers: BTreeSet<KeyId>,
-    /// Users whose kept answers the store counts.
-    pub counted: BTreeSet<UserId>,
-    /// The store counts up to this many answers of a user.
+    /// Owners whose kept answers the store counts.
+    pub counted: BTreeSet<Owner>,
+    /// The store counts up to this many answers of an owner.
     pub count_max: u32,
     /// Whether to wait for locks as long as one command may wait. Else the store gives up after a moment, so that one lock
     /// does not delay a whole batch.
@@ -39,8 +38,9 @@ impl Wanted {
         locks.extend(keys.staff.iter().copied().map(Lock::StaffKey));
         if let Some(changes) = &keys.staff_changes {
             locks.push(Lock::StaffDirectory);
-            locks.extend(changes.deleted.iter().copied().map(Lock::StaffKey));
+            locks.extend(changes.deleted.iter().copied().map(Lock::StaffKeyEnd));
         }
+        locks.extend(keys.staff_sessions.iter().copied().map(Lock::StaffSession));
         locks.extend(keys.accounts.iter().cloned().map(Lock::Account));
         locks.extend(keys.lectures.keys().copied().map(Lock::Lecture));
         locks.extend(keys.rooms.iter().copied().map(Lock::Room));
@@ -59,7 +59,9 @@ impl Wanted {
         match lock {
             Lock::Answer(id) => drop(self.answers.insert(id.clone())),
             Lock::StaffKey(key) => drop(keys.staff.insert(*key)),
+            Lock::StaffKeyEnd(key) => drop(keys.staff_changes.get_or_insert_default().deleted.insert(*key)),
             Lock::StaffDirectory => drop(keys.staff_changes.get_or_insert_default()),
+            Lock::StaffSession(hash) => drop(keys.staff_sessions.insert(*hash)),
             Lock::Account(user) => drop(keys.accounts.insert(user.clone())),
             Lock::Lecture(lecture) => drop(keys.lectures.entry(*lecture).or_default()),
             Lock::Room(concert) => drop(keys.rooms.insert(*concert)),
@@ -84,8 +86,8 @@ pub struct Unit {
     pub rows: Rows,
     /// Answers kept under idempotency keys.
     pub answers: Table<KeyId, KeptAnswer>,
-    /// How many answers each counted user keeps. Read without a lock: other lanes may add answers at the same time.
-    pub kept_counts: BTreeMap<UserId, KeptCount>,
+    /// How many answers each counted owner keeps. Read without a lock: other lanes may add answers at the same time.
+    pub kept_counts: BTreeMap<Owner, KeptCount>,
     /// Events of traced requests: ascending indices of `rows.events`, each with its trace context.
     pub traces: Vec<(usize, TraceContext)>,
     /// If set, the store drops a few answers that were kept before this instant.

@@ -25,14 +25,14 @@ pub trait Logged: Command {
 /// A call of a member of the staff.
 #[derive(Clone, Debug)]
 pub struct Call {
-    /// Who acts.
+    /// The member of the staff.
     pub actor: Actor,
     /// The `X-Request-Id` of the call.
     pub request: Arc<str>,
 }
 
-/// A command that a member of the staff gives. Decided as the command itself. One entry of the admin log is added if it
-/// changed something.
+/// A command that a member of the staff gives. Decided as the command itself. One log entry is added if it changed
+/// something.
 #[derive(Clone, Debug)]
 pub struct ByStaff<C> {
     /// Who gives it. Boxed, so that the jobs of a lane stay small.
@@ -77,6 +77,7 @@ impl<C: Logged> Command for ByStaff<C> {
 /// Leaves out the fields that have the same value before and after.
 fn changed(before: &Fields, after: &Fields) -> (Fields, Fields) {
     let differs = |field: &(&'static str, _), others: &Fields| !others.contains(field);
-    let kept = |fields: &Fields, others: &Fields| fields.iter().filter(|field| differs(field, others)).cloned().collect();
+    let kept =
+        |fields: &Fields, others: &Fields| fields.iter().filter(|field| differs(field, others)).cloned().collect();
     (kept(before, after), kept(after, before))
 }

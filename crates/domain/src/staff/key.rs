@@ -3,6 +3,8 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use uuid::Uuid;
+
 use super::Role;
 use crate::ids::StaffKeyId;
 use crate::rows::{Keys, Rows};
@@ -35,11 +37,14 @@ pub struct Key {
     pub deleted_at: Option<Timestamp>,
 }
 
-/// The counters of all keys.
+/// The counters of all keys. Instances compare it to find a change of the keys.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Directory {
-    /// Number of keys that were made or deleted so far. Instances find a change of the keys by it.
+    /// Number of keys that were made or deleted so far.
     pub version: u64,
+    /// Id of the last change. A restored database, or a standby that lacked the last commits, may reach the same version by
+    /// another change.
+    pub change: Uuid,
     /// Number of keys that are not deleted: 0 to [`KEYS_MAX`].
     pub live: u32,
 }
@@ -54,7 +59,7 @@ pub struct Changes {
     pub names: BTreeSet<Arc<str>>,
 }
 
-/// Makes a key.
+/// Makes a key with a name that no other key has or had.
 #[derive(Clone, Debug)]
 pub struct CreateKey {
     /// 1 to [`KEY_NAME_MAX`] characters.
@@ -102,7 +107,8 @@ impl Command for CreateKey {
             created_at: cx.at,
             deleted_at: None,
         };
-        rows.staff_directory.put((), Directory { version: directory.version + 1, live: directory.live + 1 });
+        let change = cx.ids.next(cx.at);
+        rows.staff_directory.put((), Directory { version: directory.version + 1, change, live: directory.live + 1 });
         rows.staff_names.put(key.name.clone(), key.id);
         rows.staff_keys.put(key.id, key.clone());
         Ok(key)
@@ -125,7 +131,8 @@ impl Command for DeleteKey {
         let deleted = Key { deleted_at: Some(cx.at.not_before(key.created_at)), ..key.clone() };
         let directory = rows.staff_directory.get(&()).copied().unwrap_or_default();
         let live = directory.live.saturating_sub(1);
-        rows.staff_directory.put((), Directory { version: directory.version + 1, live });
+        let change = cx.ids.next(cx.at);
+        rows.staff_directory.put((), Directory { version: directory.version + 1, change, live });
         rows.staff_keys.put(self.key, deleted.clone());
         Ok(deleted)
     }

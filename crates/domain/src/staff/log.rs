@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use crate::ids::{ConcertId, LectureId, LogId, PerformanceId, StaffKeyId, UserId};
+use crate::ids::{ConcertId, LectureId, LogId, PerformanceId, SessionId, StaffKeyId, UserId};
 use crate::time::Timestamp;
 
-/// Who acts.
+/// The member of the staff who acts, by the key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Actor {
     /// The owner of the key that the settings give.
@@ -39,7 +39,7 @@ impl Actor {
 
 macro_rules! actions {
     ($($(#[$doc:meta])* $name:ident = $text:literal,)+) => {
-        /// What was done.
+        /// The kind of a change.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
         pub enum Action { $($(#[$doc])* $name),+ }
 
@@ -60,6 +60,10 @@ actions! {
     KeyCreated = "key.created",
     /// A key of staff was deleted.
     KeyDeleted = "key.deleted",
+    /// A member of the staff signed in to the back office.
+    SessionStarted = "session.started",
+    /// A member of the staff signed out.
+    SessionEnded = "session.ended",
     /// A lecture was made.
     LectureCreated = "lecture.created",
     /// A concert was made, with its waiting room.
@@ -83,32 +87,34 @@ actions! {
 pub enum Subject {
     /// A key of staff.
     Key(StaffKeyId),
-    /// A lecture.
+    /// A lecture, by id.
     Lecture(LectureId),
     /// A concert or its waiting room.
     Concert(ConcertId),
-    /// A performance.
+    /// A performance, by id.
     Performance(PerformanceId),
-    /// A user.
+    /// A session of the back office.
+    Session(SessionId),
+    /// A user, by id.
     User(UserId),
 }
 
 /// A value of a field, as the log shows it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Value {
-    /// No value.
+    /// No value: `null` in JSON.
     Null,
-    /// True or false.
+    /// A switch: `true` or `false` in JSON.
     Bool(bool),
-    /// A whole number.
+    /// A whole number, such as points or seconds.
     Number(i64),
-    /// A text.
+    /// A text of any length.
     Text(Arc<str>),
-    /// An instant.
+    /// An instant: RFC 3339 in JSON.
     Instant(Timestamp),
     /// Several values in order.
     List(Vec<Value>),
-    /// Named values.
+    /// Named values: an object in JSON.
     Object(Fields),
 }
 
@@ -151,16 +157,16 @@ impl<T: Into<Self>> From<Option<T>> for Value {
 /// Named values in order. Each name comes once.
 pub type Fields = Vec<(&'static str, Value)>;
 
-/// One entry of the admin log. Never changed or deleted.
+/// One log entry. Never changed or deleted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LogEntry {
     /// Id of the entry.
     pub id: LogId,
     /// Time of the change.
     pub at: Timestamp,
-    /// Who acted.
+    /// The member of the staff who acted.
     pub actor: Actor,
-    /// What was done.
+    /// The kind of the change.
     pub action: Action,
     /// What it is about.
     pub subject: Subject,

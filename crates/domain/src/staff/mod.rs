@@ -1,4 +1,4 @@
-//! Staff: keys with roles, and the log of what their owners changed.
+//! Staff: keys with roles, sessions that stand for keys, and the log of what their owners changed.
 
 mod by_staff;
 mod charge;
@@ -6,9 +6,11 @@ mod fields;
 mod key;
 mod log;
 mod role;
+mod session;
 
 pub use by_staff::{ByStaff, Call, Logged};
 pub use charge::{ChargeByStaff, ChargedByStaff, EXTERNAL_ID_MAX, ExternalCharge};
 pub use key::{Changes, CreateKey, DeleteKey, Directory, KEY_NAME_MAX, KEYS_MAX, Key, NoteUses, ROOT};
 pub use log::{Action, Actor, Fields, LogEntry, Subject, Value};
 pub use role::{Right, Role};
+pub use session::{SESSION_SECONDS, Session, SessionHash, SignIn, SignOut};

@@ -3,7 +3,7 @@
 /// What the owner of a key may do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Role {
-    /// Everything.
+    /// Runs everything, keys of staff included.
     Owner,
     /// Runs the sale: everything but keys, corrections of wallets, and charging.
     Organiser,
@@ -28,13 +28,13 @@ pub enum Right {
     ReadUsers,
     /// Gives points back for seats that were paid.
     Refund,
-    /// Corrects wallets.
+    /// Adds points to a wallet or takes them, as a correction.
     Adjust,
     /// Reads lists of attendees.
     ReadAttendees,
-    /// Checks attendees in.
+    /// Checks attendees in at the door.
     CheckIn,
-    /// Charges wallets.
+    /// Charges wallets of users (`ONSALE_CHARGE=staff`).
     Charge,
 }
 
@@ -74,7 +74,7 @@ impl Role {
 }
 
 impl Right {
-    /// All rights.
+    /// All rights, each once.
     pub const ALL: [Self; 9] = [
         Self::ManageKeys,
         Self::RunSale,

@@ -7,7 +7,7 @@ use onsale_domain::ids::{ConcertId, Ids, Mint, PerformanceId, StaffKeyId, UserId
 use onsale_domain::rows::{Keys, Rows};
 use onsale_domain::staff::{
     Action, Actor, ChargeByStaff, ChargedByStaff, CreateKey, DeleteKey, Directory, ExternalCharge, KEYS_MAX, Key,
-    LogEntry, NoteUses, Right, Role, Subject, Value,
+    LogEntry, NoteUses, Right, Role, SESSION_SECONDS, Session, SessionHash, SignIn, SignOut, Subject, Value,
 };
 use onsale_domain::time::Timestamp;
 use onsale_domain::waiting_room::{Configure, Patch, Room, Settings};
@@ -48,7 +48,7 @@ fn any_right() -> impl Strategy<Value = Right> {
 
 proptest! {
     #[test]
-    fn a_role_includes_what_the_contract_says(role in any_role(), right in any_right()) {
+    fn a_role_includes_the_rights_of_the_contract(role in any_role(), right in any_right()) {
         let (_, roles) = TABLE.iter().find(|(known, _)| *known == right).expect("each right is in the table");
         prop_assert_eq!(role.may(right), roles.split(' ').any(|name| name == role.as_str()));
         prop_assert_eq!(right.roles().any(|name| name == role.as_str()), role.may(right));
@@ -75,6 +75,7 @@ struct World {
     entries: usize,
     keys: Vec<Key>,
     directory: Directory,
+    sessions: HashMap<SessionHash, Session>,
     log: Vec<LogEntry>,
 }
 
@@ -100,6 +101,9 @@ impl World {
         for id in &keys.external_charges {
             rows.external_charges.load(id.clone(), self.charges.get(id).cloned());
         }
+        for hash in &keys.staff_sessions {
+            rows.staff_sessions.load(*hash, self.sessions.get(hash).cloned());
+        }
         if keys.staff_changes.is_some() {
             rows.staff_directory.load((), Some(self.directory));
         }
@@ -121,6 +125,12 @@ impl World {
         self.accounts.extend(accounts);
         let charges = rows.external_charges.changed().filter_map(|(id, row)| Some((id.clone(), row?.clone())));
         self.charges.extend(charges);
+        for (hash, session) in rows.staff_sessions.changed() {
+            match session {
+                Some(session) => drop(self.sessions.insert(*hash, session.clone())),
+                None => drop(self.sessions.remove(hash)),
+            }
+        }
         self.entries += rows.ledger.len();
         self.log.extend(rows.admin_log);
         decided
@@ -150,14 +160,16 @@ fn text(value: &str) -> Value {
 fn a_name_is_used_once_and_root_never() {
     let mut world = World::default();
     let ann = world.make("ann", Role::Support).expect("a key");
-    assert_eq!((ann.deleted_at, world.directory), (None, Directory { version: 1, live: 1 }));
+    let first = world.directory;
+    assert_eq!((ann.deleted_at, first.version, first.live), (None, 1, 1));
     for name in ["ann", "root"] {
         assert_eq!(world.make(name, Role::Door).map_err(|refusal| code(&refusal)), Err("key-name-taken"), "{name}");
     }
     world.make("Ann", Role::Door).expect("another name");
     world.decide(&by(Actor::Root, DeleteKey { key: ann.id })).expect("deleted");
     assert_eq!(world.make("ann", Role::Door).map_err(|refusal| code(&refusal)), Err("key-name-taken"), "also later");
-    assert_eq!(world.directory, Directory { version: 3, live: 1 });
+    assert_eq!((world.directory.version, world.directory.live), (3, 1));
+    assert_ne!(world.directory.change, first.change, "each change has an id of its own");
 }
 
 #[test]
@@ -329,4 +341,29 @@ fn a_refused_charge_leaves_its_external_id_free() {
     world.accounts.insert(UserId::parse("ada").expect("a user id"), full);
     assert_eq!(world.refused(&by(Actor::Root, charge("ada", 1, Some("pay")))), "balance-limit");
     assert_eq!(world.decide(&by(Actor::Root, charge("bob", 1, Some("pay")))).map(|done| done.is_repeated), Ok(false));
+}
+
+#[test]
+fn a_session_lasts_eight_hours_or_until_the_sign_out() {
+    let mut world = World::default();
+    let ann = world.make("ann", Role::Support).expect("a key");
+    let sign_in = by(of(&ann), SignIn { hash: [1; 32], key: Some(ann.id) });
+    let session = world.decide(&sign_in).expect("a session");
+    assert_eq!((session.key, session.started_at), (Some(ann.id), AT));
+    assert_eq!(session.expires_at, AT.plus_seconds(SESSION_SECONDS));
+    assert_eq!(world.sessions.get(&[1; 32]), Some(&session));
+    let sign_out = by(of(&ann), SignOut { session: session.clone() });
+    for _ in 0..2 {
+        world.decide(&sign_out).expect("also when repeated");
+        assert!(world.sessions.is_empty());
+    }
+    let said: Vec<_> = world.log[1..].iter().map(|entry| (entry.action, &entry.subject)).collect();
+    let subject = Subject::Session(session.id);
+    assert_eq!(said, [(Action::SessionStarted, &subject), (Action::SessionEnded, &subject)], "one log entry for each");
+    let fields = vec![("expiresAt", session.expires_at.into())];
+    assert_eq!((&world.log[1].before, &world.log[1].after), (&Vec::new(), &fields));
+    assert_eq!((&world.log[2].before, &world.log[2].after), (&fields, &Vec::new()));
+    // A key that was deleted starts none.
+    world.decide(&by(Actor::Root, DeleteKey { key: ann.id })).expect("deleted");
+    assert_eq!(world.refused(&sign_in), "admin-key-invalid");
 }

@@ -73,20 +73,21 @@ pub(crate) const PROBES: &[Probe] = &[
     probe("dead_letters_put_back", "dead_letters::PUT_BACK", "(500)"),
     probe("staff_keys_name_key", "", ""),
     probe("staff_keys_hash_key", "", ""),
+    probe("staff_sessions_by_end", "staff_session::DELETE_OVER", "(1700028800100, 100)"),
     probe(
         "admin_log_by_actor",
         "staff::LOG_BY_ACTOR",
-        "('ffffffff-ffff-ffff-ffff-ffffffffffff', 20, 'actor 7', NULL, NULL, NULL)",
+        "('ffffffff-ffff-ffff-ffff-ffffffffffff', 20, 'actor 7', NULL, NULL, NULL, false)",
     ),
     probe(
         "admin_log_by_action",
         "staff::LOG_BY_ACTION",
-        "('ffffffff-ffff-ffff-ffff-ffffffffffff', 20, NULL, NULL, 'action 7', NULL)",
+        "('ffffffff-ffff-ffff-ffff-ffffffffffff', 20, NULL, NULL, 'action 7', NULL, false)",
     ),
     probe(
         "admin_log_by_subject",
         "staff::LOG_BY_SUBJECT",
-        "('ffffffff-ffff-ffff-ffff-ffffffffffff', 20, NULL, NULL, NULL, 'lecture:7')",
+        "('ffffffff-ffff-ffff-ffff-ffffffffffff', 20, NULL, NULL, NULL, 'lecture:7', false)",
     ),
 ];
 

@@ -177,7 +177,7 @@ impl Rush {
         sale.admin(history).expect(200).await;
     }
 
-    /// A key of staff that is made, used, listed and deleted, and its entries in the log.
+    /// A key of staff that is made, used, listed and deleted, a session of the back office, and their log entries.
     async fn staff(&self) -> Outcome<()> {
         let sale = &self.sales[0];
         let body = json!({"name": self.prefix, "role": "organiser"});
@@ -200,6 +200,13 @@ impl Rush {
             Ok(keys.as_array().is_some_and(|keys| keys.iter().any(|key| key["lastUsedAt"].is_string())))
         })
         .await?;
+        let origin = sale.instance.base();
+        let sign_in = sale.caller.post("/desk/session").header("origin", origin).json(&json!({"key": key}));
+        let signed_in = sign_in.send().await;
+        let cookie = signed_in.header("set-cookie").unwrap_or_default().to_owned();
+        sale.caller.get("/desk/session").header("cookie", &cookie).expect(200).await;
+        let sign_out = sale.caller.delete("/desk/session").header("origin", origin).header("cookie", &cookie);
+        sign_out.expect(204).await;
         sale.admin(sale.caller.delete(&format!("/admin/keys/{id}"))).expect(204).await;
         Ok(())
     }

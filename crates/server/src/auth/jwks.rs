@@ -45,23 +45,25 @@ const TRUSTED_FOR: Duration = Duration::from_secs(24 * 60 * 60);
 pub(crate) struct JwksUrl(Url);
 
 impl JwksUrl {
-    /// Reads `http://` or `https://`.
+    /// Reads `https://`, or `http://` of this machine: an attacker on the network could replace keys that come over http.
     ///
     /// # Errors
     /// What is wrong, to be read after the setting's name.
     pub(crate) fn parse(text: &str) -> Result<Self, String> {
         match Url::parse(text) {
-            Ok(url) if matches!(url.scheme(), "http" | "https") && url.host().is_some() => Ok(Self(url)),
+            Ok(url) if url.scheme() == "https" && url.host().is_some() => Ok(Self(url)),
+            Ok(url) if url.scheme() == "http" && is_loopback(&url) => Ok(Self(url)),
+            Ok(url) if url.scheme() == "http" && url.host().is_some() => {
+                Err("is http to another machine, so an attacker could replace the keys: use https".to_owned())
+            }
             _ => Err("is not the URL of a JWK Set, such as https://HOST/PATH".to_owned()),
         }
     }
+}
 
-    /// Returns whether an attacker on the network could replace the keys: the URL is http and not on this machine.
-    pub(crate) fn is_exposed(&self) -> bool {
-        let host = self.0.host_str().unwrap_or_default().trim_matches(['[', ']']);
-        let is_loopback = host == "localhost" || host.parse().is_ok_and(|host: std::net::IpAddr| host.is_loopback());
-        self.0.scheme() == "http" && !is_loopback
-    }
+fn is_loopback(url: &Url) -> bool {
+    let host = url.host_str().unwrap_or_default().trim_matches(['[', ']']);
+    host == "localhost" || host.parse().is_ok_and(|host: std::net::IpAddr| host.is_loopback())
 }
 
 /// The keys of the last successful fetch.
@@ -144,8 +146,12 @@ impl KeySet {
 
     /// Returns the keys that are trusted now; `None` if no fetch succeeded within 24 hours.
     pub(super) fn current(&self) -> Option<Fetched> {
+        self.trusted_at(Instant::now())
+    }
+
+    fn trusted_at(&self, now: Instant) -> Option<Fetched> {
         let fetched = self.fetched.read();
-        fetched.as_ref().filter(|fetched| fetched.at.elapsed() < TRUSTED_FOR).cloned()
+        fetched.as_ref().filter(|fetched| now.duration_since(fetched.at) < TRUSTED_FOR).cloned()
     }
 
     /// Returns whether there are keys to check bearers with.
@@ -245,17 +251,40 @@ impl KeySet {
     pub(crate) async fn run(self: Arc<Self>, stop: impl Future<Output = ()>) {
         let mut stop = std::pin::pin!(stop);
         let mut is_well = self.is_well();
-        let mut retry = RETRY_FIRST;
+        let mut pauses = Pauses::default();
         loop {
-            let pause = if is_well { REFRESH_EVERY } else { retry };
             tokio::select! {
                 () = stop.as_mut() => return,
                 () = self.wanted.notified() => {}
-                () = tokio::time::sleep(pause) => {}
+                () = tokio::time::sleep(pauses.after(is_well)) => {}
             }
             is_well = self.fetch().await;
-            retry = if is_well { RETRY_FIRST } else { (retry * 2).min(RETRY_LAST) };
         }
+    }
+}
+
+/// The times from one fetch to the next.
+struct Pauses {
+    /// The wait after the next failed fetch.
+    retry: Duration,
+}
+
+impl Default for Pauses {
+    fn default() -> Self {
+        Self { retry: RETRY_FIRST }
+    }
+}
+
+impl Pauses {
+    /// The time to the next fetch after one that succeeded or failed.
+    fn after(&mut self, is_well: bool) -> Duration {
+        if is_well {
+            self.retry = RETRY_FIRST;
+            return REFRESH_EVERY;
+        }
+        let retry = self.retry;
+        self.retry = (retry * 2).min(RETRY_LAST);
+        retry
     }
 }
 
@@ -325,6 +354,36 @@ mod tests {
         assert_eq!(generation(keys(&["one", "two"])), 3, "one was added");
         let replaced = Key { id: Some("two".to_owned()), ..Key::of_secret("another key") };
         assert_eq!(generation(vec![keys(&["one"]).remove(0), replaced]), 4, "another key under the same id");
+    }
+
+    #[test]
+    fn keys_are_trusted_for_24_hours() {
+        let set = KeySet::new(&JwksUrl::parse("http://127.0.0.1/keys").unwrap()).unwrap();
+        assert!(set.current().is_none(), "nothing was fetched yet");
+        set.keep(keys(&["one"]));
+        let fetched = set.current().unwrap().at;
+        assert!(set.trusted_at(fetched + TRUSTED_FOR - Duration::from_secs(1)).is_some());
+        assert!(set.trusted_at(fetched + TRUSTED_FOR).is_none());
+    }
+
+    #[test]
+    fn a_set_is_fetched_every_ten_minutes_and_sooner_after_a_failure() {
+        let mut pauses = Pauses::default();
+        let seconds =
+            [true, false, false, false, false, false, true, false].map(|is_well| pauses.after(is_well).as_secs());
+        assert_eq!(seconds, [600, 1, 2, 4, 8, 10, 600, 1]);
+    }
+
+    #[test]
+    fn a_url_is_https_or_of_this_machine() {
+        for good in ["https://issuer.example/keys", "http://127.0.0.1:8/keys", "http://[::1]/keys", "http://localhost/"]
+        {
+            assert!(JwksUrl::parse(good).is_ok(), "{good}");
+        }
+        for bad in ["http://issuer.example/keys", "http://10.0.0.1/keys", "ftp://issuer.example", "issuer.example", ""]
+        {
+            assert!(JwksUrl::parse(bad).is_err(), "{bad}");
+        }
     }
 
     #[test]

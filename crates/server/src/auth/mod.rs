@@ -5,6 +5,7 @@ mod jwks;
 mod keys;
 mod known;
 mod refused;
+mod session;
 mod staff;
 mod verify;
 
@@ -19,7 +20,8 @@ pub(crate) use config::{Auth, JwtSettings};
 pub(crate) use jwks::{JwksUrl, KeySet};
 pub(crate) use keys::{Key, public_keys};
 pub(crate) use refused::Refused;
-pub(crate) use staff::{Member, NewKey, Staff};
+pub(crate) use session::SessionSecret;
+pub(crate) use staff::{Member, NewKey, SignedIn, Staff};
 pub(crate) use verify::Verifier;
 
 /// The result of [`Verifier::check`] for the bearer of a request, kept so that later layers need not check it again.
@@ -78,12 +80,9 @@ impl Bearers {
         verifier.wait(token, checked).await.map(Some)
     }
 
-    /// Counts a bearer that was refused.
+    /// Counts a bearer that was refused. Not for a request without one bearer.
     pub(crate) fn note(&self, refused: Refused) {
-        // Without a bearer there is nothing to count.
-        if let Self::Jwt(verifier) = self
-            && refused != Refused::Missing
-        {
+        if let Self::Jwt(verifier) = self {
             verifier.note(refused);
         }
     }

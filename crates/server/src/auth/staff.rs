@@ -1,4 +1,4 @@
-//! Keys of staff: the owner's, from the settings, and those in the database.
+//! Keys of staff: the owner's, from the settings, and those in the database; and the sessions that stand for them.
 
 use std::sync::Arc;
 
@@ -6,10 +6,10 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use onsale_app::staff::StaffKeys;
 use onsale_app::store::StoreError;
-use onsale_domain::staff::{Actor, Role};
+use onsale_domain::staff::{Actor, Key, Role, Session, SessionHash};
 use sha2::{Digest, Sha256};
 
-use super::AdminKey;
+use super::{AdminKey, SessionSecret};
 use crate::secret::Secret;
 
 /// The first characters of each key that is made here, so that scanners of leaked secrets find it.
@@ -46,26 +46,63 @@ pub(crate) struct Member {
     pub(crate) role: Role,
 }
 
-/// Finds members of the staff by their keys.
+impl Member {
+    /// The owner of the key of the settings.
+    fn root() -> Self {
+        Self { actor: Actor::Root, role: Role::Owner }
+    }
+
+    fn of(key: &Key) -> Self {
+        Self { actor: Actor::Key { id: key.id, name: key.name.clone() }, role: key.role }
+    }
+}
+
+/// A session of the back office that has not ended, with its owner.
+#[derive(Clone, Debug)]
+pub(crate) struct SignedIn {
+    pub(crate) member: Member,
+    pub(crate) session: Session,
+}
+
+/// Finds members of the staff by their keys, and by sessions that stand for keys.
 pub(crate) struct Staff {
-    root: Option<AdminKey>,
+    /// The keys that the settings give: the present one and the previous one.
+    roots: Vec<AdminKey>,
     keys: Arc<StaffKeys>,
 }
 
 impl Staff {
-    /// `root` is the key that the settings give.
-    pub(crate) fn new(root: Option<&Secret>, keys: Arc<StaffKeys>) -> Self {
-        Self { root: root.map(AdminKey::new), keys }
+    /// `roots` are the keys that the settings give.
+    pub(crate) fn new<'a>(roots: impl IntoIterator<Item = &'a Secret>, keys: Arc<StaffKeys>) -> Self {
+        Self { roots: roots.into_iter().map(AdminKey::new).collect(), keys }
+    }
+
+    /// Whether there was any key at the last check. For limits only.
+    pub(crate) fn had_keys(&self) -> bool {
+        !self.roots.is_empty() || !self.keys.were_none()
     }
 
     /// Whether there is any key: without one, calls of administrators answer 404.
-    pub(crate) fn has_keys(&self) -> bool {
-        self.root.is_some() || !self.keys.is_empty()
+    ///
+    /// # Errors
+    /// [`StoreError`] if that cannot be known.
+    pub(crate) async fn has_keys(&self) -> Result<bool, StoreError> {
+        if self.roots.is_empty() { self.keys.are_any().await } else { Ok(true) }
     }
 
-    /// Whether a text was a key a moment ago. For limits only.
+    /// Whether a text looks like a key that was made here. It has 32 random bytes, so no client can guess one.
+    pub(crate) fn is_made_here(text: &str) -> bool {
+        is_key(text)
+    }
+
+    /// Whether a text was a key in the database a moment ago. For limits only.
     pub(crate) fn is_known(&self, text: &str) -> bool {
-        self.is_root(text) || (is_key(text) && self.keys.is_known(&Sha256::digest(text).into()))
+        is_key(text) && self.keys.is_known(&Sha256::digest(text).into())
+    }
+
+    /// Whether a text is a key of the settings.
+    pub(crate) fn is_root(&self, text: &str) -> bool {
+        self.root(text).is_some()
     }
 
     /// The member of the staff with this key, and the right to act with it now.
@@ -75,17 +112,33 @@ impl Staff {
     /// needs no check.
     pub(crate) async fn member(&self, key: &str) -> Result<Option<Member>, StoreError> {
         if self.is_root(key) {
-            return Ok(Some(Member { actor: Actor::Root, role: Role::Owner }));
+            return Ok(Some(Member::root()));
         }
         if !is_key(key) {
             return Ok(None);
         }
-        let found = self.keys.find(&Sha256::digest(key).into()).await?;
-        let member = |key: &onsale_domain::staff::Key| {
-            let actor = Actor::Key { id: key.id, name: key.name.clone() };
-            Member { actor, role: key.role }
-        };
-        Ok(found.as_deref().map(member))
+        Ok(self.keys.find(&Sha256::digest(key).into()).await?.as_deref().map(Member::of))
+    }
+
+    /// The session with this secret, in base64url. `None` if it has ended, or its key was deleted or is not the one of the
+    /// settings any more.
+    ///
+    /// # Errors
+    /// [`StoreError`] if the session cannot be read, or the keys cannot be checked.
+    pub(crate) async fn signed_in(&self, secret: &str) -> Result<Option<SignedIn>, StoreError> {
+        let Some(secret) = SessionSecret::parse(secret) else { return Ok(None) };
+        let mut hashes = vec![secret.hash()];
+        hashes.extend(self.roots.iter().map(|root| secret.hash_with(root)));
+        let found = self.keys.session(&hashes).await?;
+        Ok(found.map(|(session, key)| {
+            let member = key.as_deref().map_or_else(Member::root, Member::of);
+            SignedIn { member, session }
+        }))
+    }
+
+    /// The hash of a new session that stands for a key.
+    pub(crate) fn hash_of(&self, secret: &SessionSecret, key: &str) -> SessionHash {
+        self.root(key).map_or_else(|| secret.hash(), |root| secret.hash_with(root))
     }
 
     /// Lets this process see the keys that it has just changed.
@@ -94,8 +147,9 @@ impl Staff {
         let _ = self.keys.see_own_changes().await;
     }
 
-    fn is_root(&self, key: &str) -> bool {
-        self.root.as_ref().is_some_and(|root| root.opens_for(key))
+    /// Compares with each key, so that the time does not tell which of them it is.
+    fn root(&self, key: &str) -> Option<&AdminKey> {
+        self.roots.iter().fold(None, |found, root| if root.opens_for(key) { Some(root) } else { found })
     }
 }
 

@@ -5,6 +5,7 @@ use onsale_app::store::{LectureFilter, Page};
 use onsale_domain::concert::{self, GRADE_DEFAULT, PRICE_DEFAULT, SEATS_DEFAULT, Seating, Section};
 use onsale_domain::ids::{ConcertId, UserId};
 use onsale_domain::lecture::{self, CAPACITY_DEFAULT};
+use onsale_domain::staff::{Actor, ByStaff, Call};
 use onsale_domain::time::Timestamp;
 use onsale_domain::wallet;
 
@@ -29,6 +30,9 @@ const CONCERTS: [(&str, &str, &[i64]); 2] =
 
 const DAY_MILLIS: i64 = 24 * 60 * 60 * 1000;
 
+/// The `requestId` of the log entries about the sample data.
+const REQUEST: &str = "seed";
+
 /// Fills an empty database. Returns `false` and changes nothing if it has a lecture or a concert.
 ///
 /// # Errors
@@ -46,11 +50,11 @@ pub(super) async fn seed(sale: &Sale, settings: &Settings) -> Result<bool, Faile
         let starts_at = evening(settings, now, days)?;
         let lecturer = lecturer.map(Into::into);
         let new = lecture::Create { title: title.into(), lecturer, starts_at, capacity: CAPACITY_DEFAULT };
-        decide(sale, new).await?;
+        decide(sale, by_root(new)).await?;
     }
     for (title, venue, days) in CONCERTS {
         let create = concert::Create { title: title.into(), venue: venue.into(), room: settings.room, notice: None };
-        let concert = decide(sale, create).await?;
+        let concert = decide(sale, by_root(create)).await?;
         for day in days {
             schedule(sale, concert.id, evening(settings, now, *day)?).await?;
         }
@@ -65,8 +69,13 @@ async fn schedule(sale: &Sale, concert: ConcertId, starts_at: Timestamp) -> Resu
     let rest = Section { from: 11, to: SEATS_DEFAULT, grade: GRADE_DEFAULT.into(), price: PRICE_DEFAULT };
     let seating = Seating::new(vec![best, rest])
         .map_err(|unsound| Failed::Error(format!("the sample seating is invalid: {unsound:?}")))?;
-    decide(sale, concert::Schedule { concert, starts_at, seating, closed: false }).await?;
+    decide(sale, by_root(concert::Schedule { concert, starts_at, seating, closed: false })).await?;
     Ok(())
+}
+
+/// A command with a log entry, as the owner of the key of the settings would give it.
+fn by_root<C>(command: C) -> ByStaff<C> {
+    ByStaff { call: Box::new(Call { actor: Actor::Root, request: REQUEST.into() }), command }
 }
 
 async fn decide<C: DeskCommand>(sale: &Sale, command: C) -> Result<C::Output, Failed> {

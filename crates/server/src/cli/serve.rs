@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::signals::Signals;
 use super::{Failed, Outcome, block_on, demo, greeting, print, start_line, start_traces};
-use crate::auth::{Auth, Bearers, JwksUrl, Staff};
+use crate::auth::{Auth, Bearers, Staff};
 use crate::http::{
     AnswerCaches, App, AppState, ClientLimits, ConnectionLimits, HttpMetrics, Limiter, Reached, Server, ServerLimits,
     Stopping, Streams, bind, connections_that_fit, into_service, listen,
@@ -56,27 +56,25 @@ fn warn_of_weak_settings(settings: &Settings) {
         Auth::Open => &[],
     };
     let secrets = jwt.iter().map(|secret| ("ONSALE_JWT_SECRET", secret));
-    let token_secret = settings.token_secret.as_ref().map(|secret| ("ONSALE_TOKEN_SECRET", secret));
-    for (setting, secret) in secrets.chain(token_secret) {
+    let token_secrets = [
+        ("ONSALE_TOKEN_SECRET", &settings.token_secret),
+        ("ONSALE_TOKEN_SECRET_PREVIOUS", &settings.token_secret_previous),
+    ];
+    let token_secrets = token_secrets.into_iter().filter_map(|(setting, secret)| Some((setting, secret.as_ref()?)));
+    for (setting, secret) in secrets.chain(token_secrets) {
         if secret.is_weak() {
             tracing::warn!(setting, "secret is shorter than 32 bytes, so it can be guessed; use 32 random bytes");
         }
     }
-    if settings.admin_key.as_ref().is_some_and(|key| key.expose().len() < ADMIN_KEY_SAFE) {
-        let setting = "ONSALE_ADMIN_KEY";
-        tracing::warn!(
-            setting,
-            "key is shorter than {ADMIN_KEY_SAFE} characters, so it can be guessed; use {ADMIN_KEY_SAFE} random characters"
-        );
-    }
-    if let Auth::Jwt(jwt) = &settings.auth
-        && jwt.jwks.as_ref().is_some_and(JwksUrl::is_exposed)
-    {
-        let setting = "ONSALE_JWKS_URL";
-        tracing::warn!(
-            setting,
-            "URL is http to another machine, so an attacker on the network can replace the keys; use https"
-        );
+    let admin_keys =
+        [("ONSALE_ADMIN_KEY", &settings.admin_key), ("ONSALE_ADMIN_KEY_PREVIOUS", &settings.admin_key_previous)];
+    for (setting, key) in admin_keys {
+        if key.as_ref().is_some_and(|key| key.expose().len() < ADMIN_KEY_SAFE) {
+            tracing::warn!(
+                setting,
+                "key is shorter than {ADMIN_KEY_SAFE} characters, so it can be guessed; use {ADMIN_KEY_SAFE} random characters"
+            );
+        }
     }
 }
 
@@ -139,9 +137,9 @@ async fn serve(settings: Settings, is_demo: bool, admin_key: Option<Secret>, tra
         timetable: sale.timetable.clone(),
         user_entries: Limiter::new(settings.limits.entries_by_user),
         answers: AnswerCaches::default(),
-        tokens: TokenCodec::new(&token_secret(&sale, &settings).await?),
+        tokens: tokens(&sale, &settings).await?,
         bearers,
-        staff: Staff::new(admin_key.as_ref(), sale.staff.clone()),
+        staff: Staff::new(admin_key.iter().chain(&settings.admin_key_previous), sale.staff.clone()),
         calendar: settings.calendar.clone(),
         pages: Pages::new(&settings.calendar, settings.charged_by),
         queue_strict: settings.queue_strict,
@@ -154,11 +152,10 @@ async fn serve(settings: Settings, is_demo: bool, admin_key: Option<Secret>, tra
         streams: Streams::new(reached.clone()),
     });
     let listener = listen(socket).map_err(cannot_listen)?;
-    let base = format!("http://{}", listener.local_addr()?);
+    let address = listener.local_addr()?;
     // Before the first line is printed: a supervisor may send SIGTERM as soon as it has read that line.
     let mut signals = Signals::listen()?;
-    print(&format!("onsale listening on {base}"))?;
-    let address = listener.local_addr()?;
+    print(&format!("onsale listening on http://{address}"))?;
     let limits = server_limits(&settings);
     let server = Server { router: into_service(app.clone()), app, limits, reached };
     let serving = tokio::spawn(server.run(listener));
@@ -230,10 +227,17 @@ async fn drain(signals: &mut Signals, within: Duration) {
     }
 }
 
-/// Returns the key of the settings, or a fresh one for a demonstration. `None`: only keys in the database open admin calls.
+/// Returns the key of the settings, or a fresh one for a demonstration. `None`: only keys in the database open admin
+/// calls.
 fn admin_key(settings: &Settings, is_demo: bool) -> Option<Secret> {
     let fresh = || is_demo.then(|| Secret::new(format!("{:032x}", rand::random::<u128>())));
     settings.admin_key.clone().or_else(fresh)
+}
+
+/// Prepares the check of queue tokens.
+async fn tokens(sale: &Sale, settings: &Settings) -> Result<TokenCodec, Failed> {
+    let previous = settings.token_secret_previous.as_ref().map(|secret| secret.expose().as_bytes());
+    Ok(TokenCodec::new(&token_secret(sale, settings).await?).accepting(previous))
 }
 
 /// Returns the secret of the settings, or else the one in the database, which the first start creates.

@@ -8,7 +8,9 @@ use super::App;
 use super::edge::{Measured, Route, UNMATCHED};
 use super::openapi::{About, Endpoint, Operation};
 use super::reply::problem::{Code, Problem};
-use super::routes::{admin, concert, health, lecture, payment, reservation, waiting_room, waiting_room_events, wallet};
+use super::routes::{
+    admin, concert, desk, health, lecture, payment, reservation, waiting_room, waiting_room_events, wallet,
+};
 use crate::pages;
 
 /// Routes and the descriptions of their handlers.
@@ -77,6 +79,11 @@ pub(crate) fn routes() -> Routes {
         DELETE "/admin/keys/{keyId}" admin::key::delete_staff_key;
         GET    "/admin/log"          admin::log::list_admin_log;
 
+        // Staff: the back office
+        POST   "/desk/session" desk::create_desk_session;
+        GET    "/desk/session" desk::get_desk_session;
+        DELETE "/desk/session" desk::delete_desk_session;
+
         // Operators
         GET    "/healthz" health::get_health;
         GET    "/readyz"  health::get_readiness;
@@ -85,12 +92,7 @@ pub(crate) fn routes() -> Routes {
         // Readers of this API
         GET    "/openapi.json" pages::get_openapi;
     }
-    routes.page("/events/schemas",        pages::list_event_schemas);
-    routes.page("/events/schemas/{type}", pages::get_event_schema);
-    routes.page("/",              pages::get_demo);
-    routes.page("/docs",          pages::get_docs);
-    routes.page("/assets/{name}", pages::get_asset);
-    routes.page("/assets/{version}/{name}", pages::get_versioned_asset);
+    routes.pages();
     routes
 }
 
@@ -110,6 +112,17 @@ impl Routes {
         let route = Route { method: name, path };
         self.operations.push(handler.operation(route, about));
         self.add(method, route, handler);
+    }
+
+    /// Adds the pages for people and the schemas of events.
+    #[rustfmt::skip]
+    fn pages(&mut self) {
+        self.page("/events/schemas",        pages::list_event_schemas);
+        self.page("/events/schemas/{type}", pages::get_event_schema);
+        self.page("/",              pages::get_demo);
+        self.page("/docs",          pages::get_docs);
+        self.page("/assets/{name}", pages::get_asset);
+        self.page("/assets/{version}/{name}", pages::get_versioned_asset);
     }
 
     /// Adds a page for people, which the OpenAPI document leaves out.

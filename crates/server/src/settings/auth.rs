@@ -27,8 +27,11 @@ pub(super) fn auth(sources: &Sources, listen: SocketAddr) -> Result<Auth, BadSet
         )),
         "open" | "open-anywhere" => Ok(Auth::Open),
         "jwt" => {
+            let previous = sources.optional("jwt-secret-previous", secrets)?.unwrap_or_default();
+            let present = sources.optional("jwt-secret", secrets)?.unwrap_or_default();
             let settings = JwtSettings {
-                secrets: sources.optional("jwt-secret", secrets)?.unwrap_or_default(),
+                // Bearers are signed elsewhere. Here the previous secrets are as good as the present ones.
+                secrets: present.into_iter().chain(previous).collect(),
                 public_keys: sources.optional("jwt-public-key", public_keys_or_files)?.unwrap_or_default(),
                 jwks,
                 issuer: sources.optional("jwt-issuer", |text| Ok(text.to_owned()))?,

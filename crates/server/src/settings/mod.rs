@@ -114,7 +114,11 @@ pub(crate) struct Settings {
     /// Where `relay` and `consume` serve their metrics.
     pub(crate) metrics_listen: Option<SocketAddr>,
     pub(crate) token_secret: Option<Secret>,
+    /// A secret whose tokens are valid too.
+    pub(crate) token_secret_previous: Option<Secret>,
     pub(crate) admin_key: Option<Secret>,
+    /// A key that opens the same calls.
+    pub(crate) admin_key_previous: Option<Secret>,
     pub(crate) auth: Auth,
     /// The public URL, and the origins that may call this server from a browser.
     pub(crate) web: WebSettings,
@@ -187,7 +191,9 @@ impl Settings {
             },
             metrics_listen: sources.optional("metrics-listen", parse::address)?,
             token_secret: sources.optional("token-secret", parse::secret)?,
+            token_secret_previous: sources.optional("token-secret-previous", parse::secret)?,
             admin_key: sources.optional("admin-key", parse::admin_key)?,
+            admin_key_previous: sources.optional("admin-key-previous", parse::admin_key)?,
             auth: auth::auth(sources, listen)?,
             web: WebSettings::read(sources)?,
             calendar: sources.parse("timezone", parse::timezone)?,

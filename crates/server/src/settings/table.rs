@@ -161,6 +161,13 @@ const ROOMS: &[Setting] = &[
          Without it, the first start creates one and keeps it in the database",
     ),
     setting(
+        "token-secret-previous",
+        "SECRET",
+        None,
+        "Former or next token-secret: queue tokens that it signed are valid, and it signs none. For a change of the secret \
+         on several instances",
+    ),
+    setting(
         "hold-seconds",
         "SECONDS",
         Some("300"),

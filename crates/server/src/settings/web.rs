@@ -51,6 +51,12 @@ impl PublicUrl {
         self.text.clone()
     }
 
+    /// The path without a trailing slash; `/` if there is none.
+    pub(crate) fn path(&self) -> &str {
+        let path = self.text.get(self.origin.len()..).unwrap_or_default();
+        if path.is_empty() { "/" } else { path }
+    }
+
     /// Scheme, host and port, as browsers write them in `Origin`.
     pub(crate) fn origin(&self) -> &str {
         &self.origin
@@ -158,6 +164,7 @@ mod tests {
         for (text, url, origin, host) in table {
             let read = PublicUrl::parse(text).unwrap_or_else(|problem| panic!("{text}: {problem}"));
             assert_eq!((read.as_str(), read.origin(), read.host()), (url, origin, host), "{text}");
+            assert_eq!(format!("{origin}{}", read.path()).trim_end_matches('/'), url, "{text}");
         }
         for text in [
             "shop.example",

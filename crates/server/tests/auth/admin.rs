@@ -23,7 +23,7 @@ impl Ids {
         Self([("{concertId}", concert), ("{performanceId}", performance), ("{lectureId}", lecture), ("{keyId}", key)])
     }
 
-    /// Ids of nothing.
+    /// Ids that no object has.
     fn unknown() -> Self {
         let names = ["{concertId}", "{performanceId}", "{lectureId}", "{keyId}"];
         Self(names.map(|name| (name, "019ab3c0-7a10-7d5e-9f44-2f6d0c1b8a01".to_owned())))

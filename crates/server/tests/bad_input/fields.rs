@@ -92,6 +92,7 @@ fn out_of_range(member: &Member) -> Vec<Value> {
         "from" | "to" => beyond(1, 100_000),
         "title" | "venue" | "lecturer" | "reason" | "ko" | "en" => vec![json!(""), long(201)],
         "name" => vec![json!(""), long(101), json!("a\u{7}b")],
+        "key" => vec![json!(""), json!("two words"), json!("é"), json!("a\u{0}"), long(1_001)],
         "role" => ["", "Owner", "root", "admin"].map(Value::from).to_vec(),
         "userId" => vec![json!(""), long(65), json!("a b"), json!("é"), json!("a.b"), json!("a\n"), json!("\u{0}")],
         "date" => ["", "today", "2026-02-30", "2026-13-01", "20260101", "2026-1-1"].map(Value::from).to_vec(),

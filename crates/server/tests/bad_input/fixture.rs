@@ -1,7 +1,7 @@
 //! A sale in which every operation can be called successfully.
 
 use hyper::Method;
-use onsale_testing::{Call, Sale};
+use onsale_testing::{ADMIN_KEY, Call, Sale};
 use serde_json::{Value, json};
 
 use crate::support::room::{queue, room};
@@ -40,6 +40,8 @@ pub(crate) struct Fixture {
     pub(crate) operations: Vec<Operation>,
     pub(crate) document: Value,
     token: String,
+    /// The cookie of a session of the back office.
+    cookie: String,
     names: Value,
 }
 
@@ -69,7 +71,11 @@ impl Fixture {
             "keyId": key["keyId"]
         });
         let operations = operations(&document);
-        Self { sale, operations, document, token, names }
+        let sign_in = sale.caller.post("/desk/session").header("origin", sale.instance.base());
+        let signed_in = sign_in.json(&json!({"key": ADMIN_KEY})).send().await;
+        signed_in.expect(204);
+        let cookie = signed_in.header("set-cookie").unwrap().split(';').next().unwrap().to_owned();
+        Self { sale, operations, document, token, cookie, names }
     }
 
     /// A valid call of an operation, which the test then breaks. The template may be changed before.
@@ -90,11 +96,13 @@ impl Fixture {
         }
     }
 
-    /// Adds the credentials that the operation needs: the admin key, or the token.
+    /// Adds the credentials that the operation needs: the admin key, the session, or the token.
     fn prove(&self, operation: &Operation, call: Call) -> Call {
         let security = operation.described["security"].to_string();
         if security.contains("adminKey") {
             self.sale.admin(call)
+        } else if operation.template.starts_with("/desk/") {
+            call.header("origin", self.sale.instance.base()).header("cookie", &self.cookie)
         } else if security.contains("queueToken") {
             call.token(&self.token)
         } else {
@@ -126,6 +134,7 @@ impl Fixture {
                 json!({"title": "T", "venue": "V", "queue": queue, "notice": notice, "closed": false})
             }
             "updateConcert" => json!({"notice": notice, "closed": false}),
+            "createDeskSession" => json!({"key": ADMIN_KEY}),
             "createStaffKey" => json!({"name": "another key", "role": "door"}),
             "updatePerformance" => json!({"closed": false}),
             "extendConcertHolds" | "extendPerformanceHolds" => json!({"seconds": 60, "reason": "an outage"}),

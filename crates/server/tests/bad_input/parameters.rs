@@ -4,6 +4,10 @@ use serde_json::Value;
 
 use crate::fixture::{Fixture, Operation};
 
+/// 101 characters.
+const LONG_NAME: &str =
+    "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
+
 fn bad_values(name: &str) -> Vec<&'static str> {
     if name.ends_with("Id") && name != "userId" {
         vec![
@@ -128,8 +132,10 @@ async fn a_problem_names_an_invalid_parameter() {
                 "available" => &["", "yes", "1", "TRUE", "true%20", "null"],
                 "lectureId" => &["", "x", "019ab3c0-7a10-7d5e-9f44-2f6d0c1b8a0", "null"],
                 "action" => &["", "x", "key.made", "KEY.CREATED", "null"],
-                // Any text is a name of a key or a subject, perhaps one that nothing has.
-                "actor" | "subject" => &[],
+                "actor" => &["", "%00", "a%0Ab", "%E2%80%8B", LONG_NAME],
+                "subject" => {
+                    &["", "%00", "x", "concert", "concert:", "concert:7", "user:a%20b", "room:ada", "user:%00"]
+                }
                 "token" => continue,
                 other => panic!("{other} is new: what is bad?"),
             };
@@ -142,6 +148,7 @@ async fn a_problem_names_an_invalid_parameter() {
                 "date" => "2090-01-01",
                 "available" => "true",
                 "action" => "key.created",
+                "subject" => "user:ada",
                 _ => "019ab3c0-7a10-7d5e-9f44-2f6d0c1b8a01",
             };
             is_named(&fixture, operation, &format!("{name}={sound}&{name}={sound}"), &name).await;

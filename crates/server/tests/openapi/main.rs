@@ -51,6 +51,9 @@ const CALLS: &str = "
     GET /admin/keys
     DELETE /admin/keys/{keyId}
     GET /admin/log
+    POST /desk/session
+    GET /desk/session
+    DELETE /desk/session
     GET /healthz
     GET /readyz
     GET /metrics
@@ -58,7 +61,7 @@ const CALLS: &str = "
 ";
 
 /// What each call may refuse in words of its own, besides what any call may.
-const REFUSALS: [(&str, &[&str]); 21] = [
+const REFUSALS: [(&str, &[&str]); 24] = [
     (
         "PATCH /point/{id}/charge",
         &["422 amount-out-of-range", "409 balance-limit", "409 external-id-reused", "403 charge-not-allowed"],
@@ -103,6 +106,9 @@ const REFUSALS: [(&str, &[&str]); 21] = [
     ),
     ("POST /admin/keys", &["409 key-name-taken", "409 key-limit", "403 role-insufficient"]),
     ("DELETE /admin/keys/{keyId}", &["404 key-not-found"]),
+    ("POST /desk/session", &["401 admin-key-invalid", "403 origin-not-allowed", "429 too-many-requests"]),
+    ("GET /desk/session", &["401 admin-key-invalid", "404 not-found"]),
+    ("DELETE /desk/session", &["403 origin-not-allowed"]),
     ("GET /point/{id}", &["403 role-insufficient", "403 not-your-account"]),
 ];
 
@@ -110,8 +116,15 @@ const TURN: [&str; 4] =
     ["401 queue-token-missing", "401 queue-token-invalid", "403 queue-token-waiting", "403 queue-token-expired"];
 
 /// Calls that need no credential in any mode.
-const OPEN: [&str; 6] =
-    ["GET /concerts", "GET /healthz", "GET /lectures", "GET /metrics", "GET /openapi.json", "GET /readyz"];
+const OPEN: [&str; 7] = [
+    "GET /concerts",
+    "GET /healthz",
+    "GET /lectures",
+    "GET /metrics",
+    "GET /openapi.json",
+    "GET /readyz",
+    "POST /desk/session",
+];
 
 async fn document() -> (Sale, Value) {
     let sale = start(&[]).await;
@@ -237,7 +250,8 @@ async fn proofs_are_described() {
             assert!(schemes.contains_key(name), "{call}: {name} is no scheme");
         }
         let is_admins = call.contains("/admin/");
-        assert_eq!(security.iter().all(|all| all["adminKey"].is_array()) && !security.is_empty(), is_admins, "{call}");
+        let either = json!([{"adminKey": []}, {"deskSession": []}]);
+        assert_eq!(operation["security"] == either, is_admins, "{call}");
     }
     let points = document["paths"]["/point/{id}"]["get"]["security"].as_array().unwrap();
     assert!(points.contains(&json!({})), "points need nothing where the queue is not strict: {points:?}");
@@ -250,7 +264,7 @@ async fn proofs_are_described() {
         .map(|scheme| (text(&scheme["in"]), text(&scheme["name"])))
         .collect();
     let places: Vec<(&str, &str)> = places.iter().map(|(place, name)| (place.as_str(), name.as_str())).collect();
-    assert_eq!(places, [("header", "Queue-Token"), ("query", "token")]);
+    assert_eq!(places, [("cookie", "onsale_session"), ("header", "Queue-Token"), ("query", "token")]);
     let in_query = schemes.iter().find(|(_, scheme)| scheme["in"] == "query").unwrap().0;
     for (call, operation) in operations {
         let takes = operation["security"].as_array().unwrap().iter().any(|all| all[in_query].is_array());

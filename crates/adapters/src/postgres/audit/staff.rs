@@ -1,4 +1,4 @@
-//! What staff may change, each with the entries of the admin log about it.
+//! What staff may change, each with the log entries about it.
 
 use std::collections::HashMap;
 
@@ -17,7 +17,8 @@ use super::Out;
 use super::cursor::Cursor;
 use super::snapshot::Connection;
 
-const DIRECTORY: &str = "SELECT version, live, since, (SELECT count(*) FROM staff_keys WHERE deleted_at IS NULL)
+const DIRECTORY: &str =
+    "SELECT version, change_id, live, since, (SELECT count(*) FROM staff_keys WHERE deleted_at IS NULL)
     FROM staff_directory";
 
 /// Ids sort as their text does, and so do these kinds: concert, key, lecture, performance.
@@ -52,19 +53,19 @@ const CHARGES: &str =
         ON logged.external_id = c.external_id AND logged.subject = 'user:' || c.user_id
     ORDER BY c.external_id";
 
-/// The entries in the order of their subjects.
+/// The log entries in the order of their subjects.
 type Entries<'a> = Cursor<'a, (String, LogRow)>;
 
 pub(super) async fn subjects(mut connection: Connection, out: Out<StaffRow>) -> Sql<()> {
     let transaction = connection.begin().await?;
     let found = transaction.query_one(DIRECTORY, &[]).await?;
-    let directory = Directory { version: number(&found, 0)?, live: small(&found, 1)? };
-    let (since, live) = (instant(&found, 2)?, number(&found, 3)?);
+    let directory = Directory { version: number(&found, 0)?, change: uuid(&found, 1)?, live: small(&found, 2)? };
+    let (since, live) = (instant(&found, 3)?, number(&found, 4)?);
     let subject = StaffSubject::Directory(directory, live);
     out.row(StaffRow { subject, entries: Vec::new(), since }).await;
 
     let mut entries: Entries<'_> = Cursor::open(&transaction, ENTRIES, read_entry).await?;
-    // The entries that extended the holds of whole concerts: few.
+    // The log entries that extended the holds of whole concerts: few.
     let mut extended: HashMap<ConcertId, Vec<LogRow>> = HashMap::new();
     let mut concerts = Cursor::open(&transaction, CONCERTS, read_concert).await?;
     while let Some((id, subject)) = concerts.next().await? {

@@ -10,3 +10,5 @@ CREATE TABLE external_charges (
 
 CREATE TRIGGER external_charges_are_kept BEFORE UPDATE OR DELETE ON external_charges
     FOR EACH ROW EXECUTE FUNCTION refuse('an external id of a charge is never changed or deleted');
+CREATE TRIGGER external_charges_are_never_emptied BEFORE TRUNCATE ON external_charges
+    FOR EACH STATEMENT EXECUTE FUNCTION refuse('an external id of a charge is never deleted');

@@ -25,7 +25,7 @@ const SHARDS: &[(&str, &[&str])] = &[
     ("subject", &["events"]),
     ("owner", &["kept_answers"]),
     ("external id", &["external_charges"]),
-    ("staff", &["staff_keys", "staff_directory", "staff_key_uses", "admin_log"]),
+    ("staff", &["staff_keys", "staff_directory", "staff_key_uses", "staff_sessions", "admin_log"]),
 ];
 
 /// The keys by which the tables of a statement are split.

@@ -1,9 +1,9 @@
-//! What staff may change, each with the entries of the admin log about it, read in one group.
+//! What staff may change, each with the log entries about it, read in one group.
 
 use onsale_app::audit::source::{ExternalRow, StaffRow, StaffSubject};
 use onsale_app::store::{LogFilter, LogRow, Page};
 use onsale_domain::ids::{ConcertId, LectureId, PerformanceId};
-use onsale_domain::staff::{Directory, ExternalCharge};
+use onsale_domain::staff::ExternalCharge;
 use onsale_domain::time::Timestamp;
 use rusqlite::{Connection, OptionalExtension, params};
 use uuid::Uuid;
@@ -15,8 +15,8 @@ use super::super::{concert, concert_row, lecture, waiting_room, wallet};
 /// Number of subjects in a group. Each needs a search in the log.
 const GROUP: usize = 100;
 
-/// Maximum number of entries that are read about one subject.
-const ENTRIES_MAX: usize = 100_000;
+/// Number of log entries that are read at once.
+const PAGE: usize = 10_000;
 
 /// The tables of the subjects with the columns of their ids, in the order in which they are read.
 const KINDS: [(&str, &str, &str); 4] = [
@@ -59,10 +59,8 @@ fn since(db: &Connection) -> Sql<Timestamp> {
 }
 
 fn directory(db: &Connection) -> Sql<StaffRow> {
-    let sql = "SELECT version, live, (SELECT count(*) FROM staff_keys WHERE deleted_at IS NULL) FROM staff_directory";
-    let subject = db.query_row(sql, [], |row| {
-        Ok(StaffSubject::Directory(Directory { version: row.get(0)?, live: row.get(1)? }, row.get(2)?))
-    })?;
+    let sql = "SELECT count(*) FROM staff_keys WHERE deleted_at IS NULL";
+    let subject = StaffSubject::Directory(staff::directory(db)?, db.query_row(sql, [], |row| row.get(0))?);
     Ok(StaffRow { subject, entries: Vec::new(), since: since(db)? })
 }
 
@@ -94,8 +92,16 @@ fn subject(db: &Connection, kind: &str, id: Uuid, since: Timestamp) -> Sql<Optio
 }
 
 fn entries(db: &Connection, subject: String, action: Option<&str>) -> Sql<Vec<LogRow>> {
-    let filter = LogFilter { subject: Some(subject.into()), action: action.map(Into::into), actor: None };
-    staff::log(db, &filter, Page { after: None, limit: ENTRIES_MAX })
+    let filter = LogFilter { subject: Some(subject.into()), action: action.map(Into::into), ..LogFilter::default() };
+    let mut all = Vec::new();
+    loop {
+        let found = staff::log(db, &filter, Page { after: all.last().map(|row: &LogRow| row.id), limit: PAGE })?;
+        let is_last = found.len() < PAGE;
+        all.extend(found);
+        if is_last {
+            return Ok(all);
+        }
+    }
 }
 
 /// The next group of charges under an external id.

@@ -1,4 +1,4 @@
--- Keys of staff with roles, and the log of what their owners changed.
+-- Keys of staff with roles, sessions that stand for keys, and the log of what their owners changed.
 
 CREATE TABLE staff_keys (
     key_id     BLOB    NOT NULL PRIMARY KEY CHECK (length(key_id) = 16),
@@ -22,19 +22,34 @@ BEGIN SELECT raise(ABORT, 'the row of a key of staff is never deleted'); END;
 CREATE TABLE staff_directory (
     singleton INTEGER NOT NULL PRIMARY KEY CHECK (singleton = 1),
     version   INTEGER NOT NULL,
+    -- The id of the last change.
+    change_id BLOB    NOT NULL CHECK (length(change_id) = 16),
     live      INTEGER NOT NULL CHECK (live BETWEEN 0 AND 1000),
     -- Changes before this instant have no entry in the log.
     since     INTEGER NOT NULL
 ) STRICT;
 
-INSERT INTO staff_directory (singleton, version, live, since)
-    VALUES (1, 0, 0, CAST(unixepoch('subsec') * 1000 AS INTEGER));
+INSERT INTO staff_directory (singleton, version, change_id, live, since)
+    VALUES (1, 0, zeroblob(16), 0, CAST(unixepoch('subsec') * 1000 AS INTEGER));
 
 -- When keys were used last. Not in their rows, which never change.
 CREATE TABLE staff_key_uses (
     key_id  BLOB    NOT NULL PRIMARY KEY REFERENCES staff_keys,
     used_at INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
+
+-- Sessions of the back office. Deleted at the sign-out, or some time after they are over.
+CREATE TABLE staff_sessions (
+    -- SHA-256 over the secret, and over the key of the settings if it stands for that.
+    hash       BLOB    NOT NULL PRIMARY KEY CHECK (length(hash) = 32),
+    session_id BLOB    NOT NULL CHECK (length(session_id) = 16),
+    -- Without it: the key of the settings.
+    key_id     BLOB    REFERENCES staff_keys,
+    started_at INTEGER NOT NULL,
+    expires_at INTEGER NOT NULL CHECK (expires_at > started_at)
+) STRICT, WITHOUT ROWID;
+
+CREATE INDEX staff_sessions_by_end ON staff_sessions (expires_at);
 
 CREATE TABLE admin_log (
     log_id     BLOB    NOT NULL PRIMARY KEY CHECK (length(log_id) = 16),

@@ -1,5 +1,6 @@
 //! Commands of all kinds in one list, and their results: what tests that decide mixed batches need. The product keeps the
-//! type of each result, and has no such sum. What staff do is decided as a command by staff. The conformance tests of the stores use this file too.
+//! type of each result, and has no such sum. What staff do is decided as a command by staff. The conformance tests of the
+//! stores use this file too.
 
 use onsale_domain::rows::{Keys, Rows};
 use onsale_domain::staff::{Actor, ByStaff, Call};

@@ -6,8 +6,10 @@ use axum::http::{HeaderMap, Method, Request};
 
 use super::client_address::{ClientAddress, ClientAddresses};
 use super::limit::Limiter;
+use super::sign_ins::SignIns;
 use crate::auth::{Bearers, Checked, Refused, Staff};
 use crate::http::input::callers::bearer;
+use crate::http::input::session::SESSION_PATH;
 use crate::settings::{ChargedBy, RateLimit, Settings};
 
 /// A limit by client: the label of its counter, and the detail of its refusal.
@@ -19,20 +21,23 @@ pub(crate) enum Limit {
     AddressEntries,
     /// Bearers of an address that were not valid.
     AddressBearers,
+    /// Sign-ins of an address to the back office.
+    AddressSignIns,
     /// Requests of a user with a valid bearer.
     UserRate,
     /// Entries to waiting rooms by a user with a valid bearer.
     UserEntries,
-    /// Idempotency keys of a user.
+    /// Idempotency keys of a user, or of a key of staff.
     UserKeys,
 }
 
 impl Limit {
     /// All limits, in the order of the metric's labels.
-    pub(crate) const ALL: [Self; 6] = [
+    pub(crate) const ALL: [Self; 7] = [
         Self::AddressRate,
         Self::AddressEntries,
         Self::AddressBearers,
+        Self::AddressSignIns,
         Self::UserRate,
         Self::UserEntries,
         Self::UserKeys,
@@ -44,6 +49,7 @@ impl Limit {
             Self::AddressRate => "address-rate",
             Self::AddressEntries => "address-entries",
             Self::AddressBearers => "address-bearers",
+            Self::AddressSignIns => "address-sign-ins",
             Self::UserRate => "user-rate",
             Self::UserEntries => "user-entries",
             Self::UserKeys => "user-keys",
@@ -56,9 +62,10 @@ impl Limit {
             Self::AddressRate => "This address sends too many requests",
             Self::AddressEntries => "This address asks for too many places in line",
             Self::AddressBearers => "This address sends too many bearers that are not valid",
+            Self::AddressSignIns => "This address has signed in ten times within a minute",
             Self::UserRate => "This user sends too many requests",
             Self::UserEntries => "This user asks for a place in line too often",
-            Self::UserKeys => "the user has used as many idempotency keys as one user may within 24 hours",
+            Self::UserKeys => "the caller has used as many idempotency keys as one user may within 24 hours",
         }
     }
 }
@@ -91,8 +98,8 @@ impl<'a> Asked<'a> {
     }
 }
 
-/// The beginning of the paths of calls of administrators.
-const ADMIN_PATHS: &str = "/admin/";
+/// The beginnings of the paths of calls of staff.
+const STAFF_PATHS: [&str; 2] = ["/admin/", "/desk/"];
 
 /// Checks bearers and keys of staff.
 #[derive(Clone, Copy)]
@@ -114,6 +121,7 @@ pub(crate) struct ClientLimits {
     bad_bearers: Limiter,
     /// Limits requests by user.
     users: Limiter,
+    sign_ins: SignIns,
     charged_by: ChargedBy,
 }
 
@@ -131,14 +139,16 @@ impl ClientLimits {
             entries: Limiter::new(limits.entries_by_address),
             bad_bearers: Limiter::new(limits.bad_bearers),
             users: limiter_if(asks_for_bearers, limits.by_user),
+            sign_ins: SignIns::default(),
             charged_by: settings.charged_by,
         }
     }
 
-    /// Whether the bearer of a call is a key of staff: calls of administrators, and charges if staff make them.
+    /// Whether staff make a call: those of administrators and of the back office, and charges if staff make them.
     pub(super) fn is_staffs(&self, method: &Method, path: &str) -> bool {
         let is_charge = || method == Method::PATCH && path.starts_with("/point/") && path.ends_with("/charge");
-        path.starts_with(ADMIN_PATHS) || (self.charged_by == ChargedBy::Staff && is_charge())
+        STAFF_PATHS.iter().any(|staffs| path.starts_with(staffs))
+            || (self.charged_by == ChargedBy::Staff && is_charge())
     }
 
     /// Counts a request. Returns the result of the check of its bearer, if it was checked.
@@ -146,13 +156,18 @@ impl ClientLimits {
     /// # Errors
     /// `TooOften` with the limit that was reached and the seconds to wait.
     pub(crate) fn check(&self, asked: Asked<'_>, peer: IpAddr, keys: Keys<'_>) -> Result<Option<Checked>, TooOften> {
-        if ![&self.requests, &self.entries, &self.users, &self.bad_bearers].iter().any(|limiter| limiter.is_on()) {
+        let Asked { method, path, headers } = asked;
+        let signs_in = method == Method::POST && path == SESSION_PATH;
+        let limiters = [&self.requests, &self.entries, &self.users, &self.bad_bearers];
+        if !signs_in && !limiters.iter().any(|limiter| limiter.is_on()) {
             return Ok(None);
         }
-        let Asked { method, path, headers } = asked;
         let client = self.addresses.find(peer, headers);
         if client.is_local() && !self.requests.limits_loopback() {
             return Ok(None);
+        }
+        if signs_in {
+            self.sign_ins.check(client.network()).map_err(Limit::AddressSignIns.refuses())?;
         }
         // The bearer of an admin call is a key of staff and names no user.
         let checked = if self.is_staffs(method, path) {
@@ -175,17 +190,18 @@ impl ClientLimits {
         Ok(checked)
     }
 
-    /// Counts a wrong key of staff for the address. Beyond the limit no key of the address is compared, so guessing is
-    /// useless.
+    /// Counts a guessed key of staff for the address. Beyond the limit no key of the address is compared, so guessing is
+    /// useless. A text that looks like a key of the database is not counted: it cannot be guessed, and another instance may
+    /// have made it just now.
     fn check_staff(&self, client: ClientAddress, headers: &HeaderMap, staff: &Staff) -> Result<(), TooOften> {
         let Ok(Some(offered)) = bearer(headers) else { return Ok(()) };
-        if !staff.has_keys() {
+        if !staff.had_keys() {
             return Ok(());
         }
         let guesses = (client.network(), "admin");
         // Before the comparison: beyond the limit the right key gets the same answer as a wrong one.
         self.bad_bearers.would_allow(&guesses).map_err(Limit::AddressBearers.refuses())?;
-        if !staff.is_known(offered) {
+        if !Staff::is_made_here(offered) && !staff.is_root(offered) {
             let _ = self.bad_bearers.check_shared(&guesses);
         }
         Ok(())
@@ -210,6 +226,11 @@ impl ClientLimits {
         }
         let network = client.network();
         self.bad_bearers.would_allow(&network).map_err(Limit::AddressBearers.refuses())?;
+        // The key of the settings only within the limit: beyond it, it gets the same answer as a guess. A text that looks
+        // like a key of the database is no guess.
+        if keys.staff.is_root(token) || Staff::is_made_here(token) {
+            return Ok(None);
+        }
         let checked = bearers.check(token);
         match checked {
             // The client is not to blame if the server has no keys, or not yet the newest.

@@ -55,6 +55,17 @@ fn comes_from_here<B>(web: &WebSettings, request: &Request<B>, host: Option<Auth
     }
 }
 
+/// Whether a page of this server sent a request: its one `Origin` is that of the public URL, or names the host of the request
+/// if there is no public URL. Sites that the settings allow are not pages of this server.
+pub(super) fn is_from_own_page<B>(web: &WebSettings, request: &Request<B>) -> bool {
+    let mut origins = request.headers().get_all(ORIGIN).iter();
+    let (Some(origin), None) = (origins.next(), origins.next()) else { return false };
+    match &web.public_url {
+        Some(url) => origin.as_bytes() == url.origin().as_bytes(),
+        None => host_of(request).is_ok_and(|host| host.is_some_and(|host| is_own(origin, &host))),
+    }
+}
+
 /// Whether an origin is one of those that are named in settings. `*` names none.
 pub(super) fn is_allowed(web: &WebSettings, origin: &HeaderValue) -> bool {
     let is = |known: &str| known.as_bytes() == origin.as_bytes();

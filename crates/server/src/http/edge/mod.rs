@@ -25,6 +25,7 @@ mod request_id;
 mod ring;
 mod sending;
 mod serve;
+mod sign_ins;
 mod slots;
 mod socket_options;
 mod stopping;

@@ -24,7 +24,7 @@ use super::{default_headers, guard};
 use crate::http::App;
 use crate::http::edge::UNMATCHED;
 use crate::http::input::coding;
-use crate::http::input::staff::RequestId;
+use crate::http::input::staff::StaffCall;
 use crate::http::reply::problem::Problem;
 use crate::http::routes::waiting_room_events::EVENTS_PATH;
 
@@ -96,7 +96,8 @@ impl Outer {
         let is_safe = request.method().is_safe();
         let path_for_log = tracing::enabled!(tracing::Level::DEBUG).then(|| request.uri().path().to_owned());
         if self.clients.is_staffs(request.method(), request.uri().path()) {
-            request.extensions_mut().insert(RequestId(request_id.clone()));
+            let is_from_own_page = guard::is_from_own_page(&self.app.web, &request);
+            request.extensions_mut().insert(StaffCall { request_id: request_id.clone(), is_from_own_page });
         }
         if request.uri().path() == EVENTS_PATH {
             request.extensions_mut().insert(Peer::new(pulse.clone()));

@@ -63,7 +63,10 @@ impl Caller {
             // After the check for a user, which nearly every request passes.
             Err(_) if parts.method == Method::GET && staff::reads_users(parts, app).await? => Self::Staff,
             Err(refused) => {
-                app.bearers.note(refused);
+                // Without one bearer there is nothing to count.
+                if matches!(bearer(&parts.headers), Ok(Some(_))) {
+                    app.bearers.note(refused);
+                }
                 return Err(refused.into());
             }
         };
@@ -147,7 +150,8 @@ impl QueueToken {
     pub(crate) async fn check(text: Option<&str>, caller: &Caller, app: &App) -> Result<Self, Problem> {
         // A place in line is its user's alone: a poll of another caller would be a sign of life.
         if matches!(caller, Caller::Staff) {
-            return Err(Refused::OtherScheme.into());
+            let detail = "A key of staff cannot use a queue token: the bearer must be that of the token's user";
+            return Err(Problem::new(Code::AuthenticationRequired).challenge(detail));
         }
         let text = text.ok_or_else(|| Problem::new(Code::QueueTokenMissing))?;
         let invalid = || Problem::new(Code::QueueTokenInvalid);

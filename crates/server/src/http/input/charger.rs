@@ -3,9 +3,9 @@
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 
+use super::PathArgs;
 use super::callers::StrictPathUser;
 use super::staff::{Charge, Staff};
-use super::PathArgs;
 use crate::http::App;
 use crate::http::openapi::{Input, Operation};
 use crate::http::reply::problem::{Code, Problem};

@@ -192,6 +192,11 @@ pub(crate) fn name(value: &RawValue) -> Result<String, Wrong> {
     Ok(text)
 }
 
+/// Whether a text may be a title or a name: 1 to 200 characters that all show.
+pub(crate) fn is_name(text: &str) -> bool {
+    visible::check(text).is_ok()
+}
+
 /// `true` or `false`.
 pub(crate) fn switch(value: &RawValue) -> Result<bool, Wrong> {
     serde_json::from_str(value.get()).map_err(|_| "must be true or false".to_owned())

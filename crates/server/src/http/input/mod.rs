@@ -12,6 +12,7 @@ mod path;
 #[cfg(test)]
 mod properties;
 mod query;
+pub(crate) mod session;
 pub(crate) mod staff;
 mod structure;
 mod visible;

@@ -10,7 +10,8 @@ use onsale_app::idempotency::Owner;
 use onsale_domain::staff::{Call, Right};
 
 use super::callers::bearer;
-use crate::auth::Member;
+use super::session;
+use crate::auth::{Member, SignedIn};
 use crate::http::App;
 use crate::http::openapi::{Input, Operation, Proof};
 use crate::http::reply::problem::{Code, Problem};
@@ -38,13 +39,37 @@ rights! {
     RunSale,
     /// Reads what calls of administrators show.
     ReadSale,
-    /// Charges wallets.
+    /// Charges wallets of users.
     Charge,
 }
 
-/// The `X-Request-Id` of a request, as an extension.
+/// What the edge knows of a call of staff, as an extension of its request.
 #[derive(Clone)]
-pub(crate) struct RequestId(pub(crate) HeaderValue);
+pub(crate) struct StaffCall {
+    /// The `X-Request-Id`.
+    pub(crate) request_id: HeaderValue,
+    /// Whether a page of this server sent it.
+    pub(crate) is_from_own_page: bool,
+}
+
+impl StaffCall {
+    /// The `X-Request-Id` of a request; empty if its path is of no call of staff.
+    pub(super) fn request_id(parts: &Parts) -> Arc<str> {
+        let call = parts.extensions.get::<Self>();
+        call.and_then(|call| call.request_id.to_str().ok()).unwrap_or_default().into()
+    }
+
+    /// Checks that a page of this server sent a request.
+    ///
+    /// # Errors
+    /// `origin-not-allowed`.
+    pub(super) fn check_page(parts: &Parts) -> Result<(), Problem> {
+        match parts.extensions.get::<Self>() {
+            Some(call) if call.is_from_own_page => Ok(()),
+            _ => Err(Problem::new(Code::OriginNotAllowed).detail("the Origin must be that of this server")),
+        }
+    }
+}
 
 /// A member of the staff who has the right `R`.
 pub(crate) struct Staff<R> {
@@ -54,9 +79,14 @@ pub(crate) struct Staff<R> {
 }
 
 impl<R> Staff<R> {
-    /// Who acts in this request, for the admin log.
+    /// The call of this member, for the admin log.
     pub(crate) fn call(&self) -> Box<Call> {
         Box::new(Call { actor: self.member.actor.clone(), request: self.request.clone() })
+    }
+
+    /// Whether the role of this member includes a further right.
+    pub(crate) fn may(&self, right: Right) -> bool {
+        self.member.role.may(right)
     }
 
     /// The owner of the idempotency keys of this member.
@@ -79,35 +109,51 @@ pub(super) fn check(member: &Member, right: Right, parts: &Parts) -> Result<(), 
         role = member.role.as_str(),
         method = %parts.method,
         path = parts.uri.path(),
-        request_id = &*request_id(parts),
+        request_id = &*StaffCall::request_id(parts),
         "refused a call of staff: the role of the key is not sufficient"
     );
     Err(Problem::new(Code::RoleInsufficient))
 }
 
-fn request_id(parts: &Parts) -> Arc<str> {
-    let id = parts.extensions.get::<RequestId>().and_then(|RequestId(id)| id.to_str().ok());
-    id.unwrap_or_default().into()
+/// The member of the staff who sent a request: by its bearer, or by its session if it has no `Authorization`.
+///
+/// # Errors
+/// `origin-not-allowed` for a write with a session from a page of another site; `unavailable` if the keys cannot be checked.
+async fn member_of(parts: &Parts, app: &App) -> Result<Option<Member>, Problem> {
+    if let Some(SignedIn { member, .. }) = session::signed_in(parts, app).await? {
+        if !parts.method.is_safe() {
+            StaffCall::check_page(parts)?;
+        }
+        return Ok(Some(member));
+    }
+    match bearer(&parts.headers) {
+        Ok(Some(key)) => app.read(app.staff.member(key)).await,
+        _ => Ok(None),
+    }
+}
+
+/// The refusal of a request that no member of the staff sent.
+pub(super) async fn unknown(parts: &Parts, app: &App) -> Problem {
+    match app.read(app.staff.has_keys()).await {
+        Ok(true) => {}
+        Ok(false) => return Problem::new(Code::NotFound),
+        Err(unavailable) => return unavailable,
+    }
+    let problem = Problem::new(Code::AdminKeyInvalid);
+    match bearer(&parts.headers) {
+        Ok(Some(_)) => problem.challenge("The key is wrong, or was deleted"),
+        Ok(None) if session::secret(&parts.headers).is_some() => problem.detail("The session has ended: sign in again"),
+        _ => problem,
+    }
 }
 
 impl<R: Needed> FromRequestParts<App> for Staff<R> {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Problem> {
-        let offered = bearer(&parts.headers).unwrap_or_default();
-        let member = match offered {
-            Some(key) => app.read(app.staff.member(key)).await?,
-            None => None,
-        };
-        match (member, offered) {
-            (Some(member), _) => {
-                check(&member, R::RIGHT, parts)?;
-                Ok(Self { member, request: request_id(parts), right: PhantomData })
-            }
-            (None, _) if !app.staff.has_keys() => Err(Problem::new(Code::NotFound)),
-            (None, Some(_)) => Err(Problem::new(Code::AdminKeyInvalid).challenge("The key is wrong, or was deleted")),
-            (None, None) => Err(Problem::new(Code::AdminKeyInvalid)),
-        }
+        let Some(member) = member_of(parts, app).await? else { return Err(unknown(parts, app).await) };
+        check(&member, R::RIGHT, parts)?;
+        Ok(Self { member, request: StaffCall::request_id(parts), right: PhantomData })
     }
 }
 
@@ -121,13 +167,12 @@ impl<R: Needed> Input for Staff<R> {
     }
 }
 
-/// Whether the bearer of a request is of a member of the staff who may read the data of any user.
+/// Whether a member of the staff sent a request who may read the data of any user.
 ///
 /// # Errors
 /// `role-insufficient` if the member may not; `unavailable` if the keys cannot be checked.
 pub(super) async fn reads_users(parts: &Parts, app: &App) -> Result<bool, Problem> {
-    let Ok(Some(key)) = bearer(&parts.headers) else { return Ok(false) };
-    let Some(member) = app.read(app.staff.member(key)).await? else { return Ok(false) };
+    let Some(member) = member_of(parts, app).await? else { return Ok(false) };
     check(&member, Right::ReadUsers, parts)?;
     Ok(true)
 }

@@ -9,6 +9,7 @@ use serde_json::{Map, Value, json};
 use super::operation::{Content, In, Operation, Parameter, Proof, Tag};
 use super::sample::Sample;
 use super::schemas::Schemas;
+use crate::http::input::session::SESSION_COOKIE;
 use crate::http::reply::problem::{Code, PROBLEM_JSON, Problem, ProblemBody};
 use crate::http::router::routes;
 use crate::settings::PublicUrl;
@@ -100,7 +101,13 @@ fn security_schemes() -> Value {
         },
         "adminKey": {
             "type": "http", "scheme": "bearer",
-            "description": "A key of staff, or the value of `ONSALE_ADMIN_KEY`. If there is neither, the calls answer 404."
+            "description":
+                "A key of staff, or the value of `ONSALE_ADMIN_KEY`. If there is neither, the calls answer 404."
+        },
+        "deskSession": {
+            "type": "apiKey", "in": "cookie", "name": SESSION_COOKIE,
+            "description": "The cookie that `POST /desk/session` sets. It stands for the key if the request has no \
+                `Authorization`. Writes with it need an `Origin` equal to that of this server."
         }
     })
 }
@@ -137,7 +144,9 @@ fn content(content: &Content, schemas: &mut SchemaGenerator) -> Value {
 fn security(proofs: &[Proof]) -> Value {
     let has = |proof| proofs.contains(&proof);
     if has(Proof::AdminKey) {
-        json!([{"adminKey": []}])
+        json!([{"adminKey": []}, {"deskSession": []}])
+    } else if has(Proof::Session) {
+        json!([{"deskSession": []}])
     } else if has(Proof::OnlyIfStrict) {
         json!([{}, {"bearer": []}, {"queueToken": []}, {"queueToken": [], "bearer": []}])
     } else if has(Proof::QueueTokenInQuery) {

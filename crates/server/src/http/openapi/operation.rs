@@ -51,7 +51,7 @@ tags! {
     Payments = "Payments", "Held seats paid from the points.";
     Administration = "Administration",
         "Making lectures and concerts, and steering waiting rooms. Needs a key of staff.";
-    Staff = "Staff", "Keys of staff with roles, and the log of what their owners changed.";
+    Staff = "Staff", "Keys of staff with roles, sessions of the back office, and the log of what their owners changed.";
     Operation = "Operation", "Health, metrics and this document.";
 }
 
@@ -113,6 +113,8 @@ pub(crate) enum Proof {
     /// The queue token may also come as `?token=`.
     QueueTokenInQuery,
     AdminKey,
+    /// The cookie of the back office.
+    Session,
 }
 
 /// The description of a call in the document.

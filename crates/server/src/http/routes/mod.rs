@@ -4,6 +4,7 @@
 
 pub(crate) mod admin;
 pub(crate) mod concert;
+pub(crate) mod desk;
 pub(crate) mod health;
 pub(crate) mod lecture;
 pub(crate) mod notice;

@@ -18,17 +18,24 @@ pub(super) const AUTHENTICATION: &[Setting] = &[
          of at least 32 bytes each, separated by commas",
     ),
     setting(
+        "jwt-secret-previous",
+        "SECRET,..",
+        None,
+        "With auth=jwt: former or next jwt-secret, in the same form. Bearers that it signed are valid",
+    ),
+    setting(
         "jwt-public-key",
         "PEM|FILE,..",
         None,
-        "With auth=jwt: public keys of RS256 (RSA, 2048 to 4096 bits) or ES256 (P-256) signatures, up to 8",
+        "With auth=jwt: public keys of RS256 (RSA, 2048 to 4096 bits) or ES256 (P-256) signatures, up to 8. Several PEM \
+         blocks in one text or file count as several keys",
     ),
     setting(
         "jwks-url",
         "URL",
         None,
-        "With auth=jwt: JWK Set with public keys, fetched at start, every 10 minutes, and for an unknown key id at most \
-         once a minute",
+        "With auth=jwt: JWK Set with public keys, https or on this machine http. Fetched at start, every 10 minutes, and \
+         for an unknown key id at most once a minute. If that fails, the last set is valid for 24 hours",
     ),
     setting("jwt-issuer", "TEXT", None, "With auth=jwt: required issuer (iss claim). Without it, iss is not checked"),
     setting(
@@ -50,6 +57,12 @@ pub(super) const AUTHENTICATION: &[Setting] = &[
         None,
         "Bearer of the admin calls, at least 5 visible ASCII characters; fewer than 16 log a warning. Without it, admin \
          calls answer 404; serve --demo prints a fresh key",
+    ),
+    setting(
+        "admin-key-previous",
+        "SECRET",
+        None,
+        "Former or next admin-key, in the same form. It opens the same calls. For a change of the key on several instances",
     ),
 ];
 

@@ -102,7 +102,7 @@ async fn an_external_id_that_comes_many_times_at_once_makes_one_charge() {
 }
 
 #[tokio::test]
-async fn users_charge_their_own_wallets_unless_the_setting_says_otherwise() {
+async fn users_charge_their_own_wallets_unless_staff_do() {
     let sale = start(&[]).await;
     sale.charge("ada", 5).await;
     let refused =

@@ -1,10 +1,11 @@
-//! Keys of staff: made, used by role, deleted, and the log of what their owners did.
+//! Keys of staff: made, used by role and by session, deleted, and the log of what their owners did.
 
 mod charging;
 mod keys;
 mod log;
 mod reads;
 mod roles;
+mod sessions;
 
 use onsale_testing::{Call, Reply, Sale};
 use serde_json::{Value, json};
@@ -34,7 +35,7 @@ async fn answer(call: impl Fn() -> Call) -> Reply {
     .await
 }
 
-/// All entries of the log, newest first.
+/// All log entries, newest first.
 async fn log(sale: &Sale, query: &str) -> Vec<Value> {
     let first = format!("/admin/log?limit=3{query}");
     crate::support::walk(&first, |path| sale.admin(sale.caller.get(path))).await

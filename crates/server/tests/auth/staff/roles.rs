@@ -60,7 +60,7 @@ async fn calls(sale: &Sale) -> Vec<Admin> {
 }
 
 #[tokio::test]
-async fn each_role_may_call_what_the_contract_says() {
+async fn each_role_may_make_the_calls_of_the_contract() {
     let sale = start(&[]).await;
     let calls = calls(&sale).await;
     let before = log(&sale, "").await.len();

@@ -10,30 +10,27 @@ use onsale_macros::operation;
 use parking_lot::Mutex;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::Serialize;
-use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
 use crate::auth::NewKey;
 use crate::http::App;
-use crate::http::input::fields::{self, Wrong};
+use crate::http::input::fields;
 use crate::http::input::staff::{ManageKeys, Staff};
 use crate::http::input::{Body, Paged, Path, Payload, Query};
 use crate::http::openapi::sample::{self, Sample};
 use crate::http::reply::problem::Problem;
 use crate::http::reply::{Created, Decided, Listed, NoContent};
-use crate::http::values::{Id, Instant, Scalar, Text};
+use crate::http::values::{Id, Instant, Text};
 
 /// The name of a key: 1 to 100 characters that all show.
 #[derive(Clone, Debug)]
-pub(crate) struct KeyName(String);
+pub(crate) struct KeyName(pub(super) String);
 
-impl Scalar for KeyName {
-    fn read(value: &RawValue) -> Result<Self, Wrong> {
-        let name = fields::name(value)?;
-        if name.chars().count() > KEY_NAME_MAX {
-            return Err(format!("must have 1 to {KEY_NAME_MAX} characters"));
-        }
-        Ok(Self(name))
+impl Text for KeyName {
+    const WHAT: &'static str = "1 to 100 characters that all show";
+
+    fn parse(text: &str) -> Option<Self> {
+        (fields::is_name(text) && text.chars().count() <= KEY_NAME_MAX).then(|| Self(text.to_owned()))
     }
 }
 
@@ -53,10 +50,10 @@ impl JsonSchema for KeyName {
 
 /// The role of a key.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct RoleName(Role);
+pub(crate) struct RoleName(pub(crate) Role);
 
 impl Text for RoleName {
-    const WHAT: &'static str = "owner, organiser, support, door or cashier";
+    const WHAT: &'static str = "the name of a role, such as organiser";
 
     fn parse(text: &str) -> Option<Self> {
         Role::named(text).map(Self)

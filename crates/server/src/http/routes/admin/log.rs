@@ -1,14 +1,16 @@
 //! The admin log: what staff changed.
 
 use axum::extract::State;
+use onsale_app::admin_log::{parse_subject, subject as subject_text};
 use onsale_app::store::{LogFilter, LogRow};
 use onsale_domain::ids::{LogId, StaffKeyId};
-use onsale_domain::staff::Action;
+use onsale_domain::staff::{Action, Right, Subject};
 use onsale_macros::operation;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
+use super::key::KeyName;
 use crate::http::App;
 use crate::http::input::staff::{ReadSale, Staff};
 use crate::http::input::{Paged, Parameters, Query};
@@ -44,15 +46,41 @@ impl JsonSchema for ActionName {
     }
 }
 
-/// Which entries to list.
+/// What a log entry is about: a kind, a colon and an id.
+#[derive(Clone, Debug)]
+pub(crate) struct SubjectText(Subject);
+
+impl Text for SubjectText {
+    const WHAT: &'static str = "a kind, a colon and an id, such as concert:<id>";
+
+    fn parse(text: &str) -> Option<Self> {
+        parse_subject(text).map(Self)
+    }
+}
+
+impl JsonSchema for SubjectText {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "AdminSubject".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({"type": "string", "pattern": "^[a-z]+:[A-Za-z0-9_-]+$"})
+    }
+}
+
+/// Which log entries to list.
 #[derive(Parameters)]
 pub(crate) struct LogQuery {
-    /// Only entries of this key: its id or its name
-    actor: Option<String>,
-    /// Only entries of this action
+    /// Only log entries of this key: its id or its name
+    actor: Option<KeyName>,
+    /// Only log entries of this action
     action: Option<ActionName>,
-    /// Only entries about this, such as `concert:<id>`
-    subject: Option<String>,
+    /// Only log entries about this, such as `concert:<id>`
+    subject: Option<SubjectText>,
 }
 
 /// The key of who acted.
@@ -65,7 +93,7 @@ pub(crate) struct ActorShown {
     name: String,
 }
 
-/// An entry of the admin log.
+/// A log entry: one change by a member of the staff.
 #[derive(Serialize, JsonSchema)]
 #[schemars(rename = "AdminLogEntry")]
 #[serde(rename_all = "camelCase")]
@@ -118,18 +146,20 @@ impl Sample for LogShown {
 
 /// List what staff changed, newest first
 ///
-/// One entry for each call that changed something, saved with the change. Entries are never changed or deleted.
-#[operation(tag = Staff, returns = "The entries")]
+/// One log entry for each call that changed something, saved with the change. It is never changed or deleted. Roles that may
+/// not read keys do not see log entries about keys.
+#[operation(tag = Staff, returns = "The log entries")]
 pub(crate) async fn list_admin_log(
     State(app): State<App>,
-    _: Staff<ReadSale>,
+    staff: Staff<ReadSale>,
     mut query: Query<Paged<LogId, LogQuery>>,
 ) -> Result<Listed<LogShown>, Problem> {
     let Paged { filter: LogQuery { actor, action, subject }, rows } = query.read()?;
     let filter = LogFilter {
-        actor: actor.map(Into::into),
+        actor: actor.map(|KeyName(actor)| actor.into()),
         action: action.map(|ActionName(action)| action.into()),
-        subject: subject.map(Into::into),
+        subject: subject.map(|SubjectText(about)| subject_text(&about).into()),
+        without_keys: !staff.may(Right::ManageKeys),
     };
     let entries = app.read(app.reader.admin_log(&filter, rows)).await?;
     Ok(Listed::page(&query, entries, |row| row.id.to_string(), LogShown::of))

@@ -8,6 +8,7 @@ use onsale_app::audit::source::ExtensionRow;
 use onsale_app::event::EventState;
 use onsale_domain::concert::{HoldEnd, Seating, Section, Status};
 use onsale_domain::lecture::HistoryKind;
+use onsale_domain::refund::{By, Policy, Rule};
 use onsale_domain::staff::Role;
 use onsale_domain::time::Timestamp;
 use onsale_domain::waiting_room::{Blocks, Gap, Memory, PlaceStanding, Window};
@@ -31,7 +32,8 @@ pub(crate) trait Word: Copy + PartialEq + 'static {
 }
 
 impl Word for EntryKind {
-    const WORDS: &'static [(&'static str, Self)] = &[("CHARGE", Self::Charge), ("USE", Self::Use)];
+    const WORDS: &'static [(&'static str, Self)] =
+        &[("CHARGE", Self::Charge), ("USE", Self::Use), ("REFUND", Self::Refund), ("ADJUSTMENT", Self::Adjustment)];
 }
 
 impl Word for HistoryKind {
@@ -39,8 +41,17 @@ impl Word for HistoryKind {
 }
 
 impl Word for Status {
-    const WORDS: &'static [(&'static str, Self)] =
-        &[("HELD", Self::Held), ("PAID", Self::Paid), ("EXPIRED", Self::Expired), ("RELEASED", Self::Released)];
+    const WORDS: &'static [(&'static str, Self)] = &[
+        ("HELD", Self::Held),
+        ("PAID", Self::Paid),
+        ("EXPIRED", Self::Expired),
+        ("RELEASED", Self::Released),
+        ("REFUNDED", Self::Refunded),
+    ];
+}
+
+impl Word for By {
+    const WORDS: &'static [(&'static str, Self)] = &[("buyer", Self::Buyer), ("staff", Self::Staff)];
 }
 
 /// The words of roles are their names, which the domain lists once.
@@ -90,6 +101,8 @@ pub(crate) const FAMILIES: &[Family] = &[
     family("reservations", "performances", "performance_id"),
     family("seats", "performances", "performance_id"),
     family("payments", "performances", "performance_id"),
+    family("refunds", "payments", "payment_id"),
+    family("refunded_seats", "refunds", "refund_id"),
     family("hold_extensions", "performances", "performance_id"),
 ];
 
@@ -138,6 +151,24 @@ pub(crate) fn seating_from_text(text: &str) -> Option<Seating> {
     let stored: Vec<StoredSection<'_>> = serde_json::from_str(text).ok()?;
     let section = |StoredSection { from, to, grade, price }| Section { from, to, grade: grade.as_ref().into(), price };
     Seating::new(stored.into_iter().map(section).collect()).ok()
+}
+
+/// Encodes a refund policy: `hours percent`, comma-separated; empty without rules.
+pub(crate) fn policy_to_text(policy: &Policy) -> String {
+    let rules = policy.rules().iter().map(|rule| format!("{} {}", rule.hours_before, rule.fee_percent));
+    rules.collect::<Vec<_>>().join(",")
+}
+
+/// Decodes a refund policy; `None` if the text is not of one.
+pub(crate) fn policy_from_text(text: &str) -> Option<Policy> {
+    if text.is_empty() {
+        return Some(Policy::default());
+    }
+    let rule = |text: &str| {
+        let (hours, percent) = text.split_once(' ')?;
+        Some(Rule { hours_before: hours.parse().ok()?, fee_percent: percent.parse().ok()? })
+    };
+    Policy::new(text.split(',').map(rule).collect::<Option<_>>()?).ok()
 }
 
 /// Parses extensions as `number version at seconds`, comma-separated and in order: each with its instant and seconds.
@@ -233,6 +264,11 @@ mod tests {
         let sections = sections.map(|(from, to, grade, price)| Section { from, to, grade: grade.into(), price });
         let seating = Seating::new(sections.into()).unwrap();
         assert_eq!(seating_from_text(&seating_to_text(&seating)), Some(seating));
+        let rule = |hours_before, fee_percent| Rule { hours_before, fee_percent };
+        for rules in [vec![], vec![rule(0, 90)], vec![rule(240, 0), rule(8_760, 100), rule(0, 7)]] {
+            let policy = Policy::new(rules).unwrap();
+            assert_eq!(policy_from_text(&policy_to_text(&policy)), Some(policy));
+        }
         let gap = Gap { first: 4, last: 9, made_at: Timestamp::from_millis(-5) };
         for blocks in [
             Blocks::default(),
@@ -259,6 +295,9 @@ mod tests {
         assert_eq!(blocks_from_bytes(&[&bytes[..], &[0; 23]].concat()), None, "half a range");
         assert!(window_from_bytes(&[0; 13]).is_none() && window_from_bytes(&[0; 11]).is_none());
         assert_eq!(seating_from_text("[]x"), None);
+        for text in [",", "1", "1 2,", "1 2,1 3", "8761 0", "0 101", "-1 2", " 2"] {
+            assert_eq!(policy_from_text(text), None, "{text}");
+        }
         for text in ["", "1 2 3", "1 2 3 4 5", "1 2 3 4,", "1 2 x 4"] {
             assert_eq!(hold_end(Timestamp::from_millis(9), 0, Some(text)), None, "{text}");
         }

@@ -9,15 +9,19 @@ CREATE FUNCTION new_id() RETURNS uuid IMMUTABLE LANGUAGE sql AS $$
     SELECT 'ffffffff-ffff-7000-8000-000000000001'::uuid
 $$;
 
--- Anna pays for a seat with what she charged; Ben was named and never used; Carl holds a seat, Dora let hers lapse.
-INSERT INTO accounts VALUES ('anna', 600, 2, 1), ('ben', 0, 0, NULL), ('zoe', 5, 1, 1);
+-- Rita pays for two seats, and one of them is refunded. Anna pays for a seat with what she charged; Ben was named and
+-- never used; Carl holds a seat, Dora let hers lapse.
+INSERT INTO accounts VALUES ('anna', 600, 2, 1), ('ben', 0, 0, NULL), ('rita', 250, 3, 1), ('zoe', 5, 1, 1);
 INSERT INTO ledger VALUES
     ('anna', 1, id(1), 'CHARGE', 1000, 1000, NULL, 1),
     ('anna', 2, id(2), 'USE', 400, 600, id(40), 1),
+    ('rita', 1, id(4), 'CHARGE', 500, 500, NULL, 1),
+    ('rita', 2, id(5), 'USE', 400, 100, id(41), 1),
+    ('rita', 3, id(6), 'REFUND', 150, 250, id(41), 1),
     ('zoe', 1, id(3), 'CHARGE', 5, 5, NULL, 1);
 INSERT INTO events
-SELECT 'onsale.points', user_id, version, entry_id, version, CASE type WHEN 'USE' THEN 'onsale.points.used.v1' ELSE
-        'onsale.points.charged.v1' END, 1,
+SELECT 'onsale.points', user_id, version, entry_id, version, CASE type WHEN 'USE' THEN 'onsale.points.used.v1'
+        WHEN 'REFUND' THEN 'onsale.points.refunded.v1' ELSE 'onsale.points.charged.v1' END, 1,
     json_build_object('userId', user_id, 'amount', amount, 'balanceAfter', balance_after, 'reference', reference)
 FROM ledger;
 
@@ -36,25 +40,36 @@ FROM lecture_history;
 INSERT INTO concerts VALUES (id(20), 'concert', 'hall', 1);
 INSERT INTO performances
     (performance_id, concert_id, starts_at, sections, capacity, sold, version, known_version, updated_at, holds) VALUES
-    (id(21), id(20), 1, '[{"from": 1, "to": 10, "grade": "R", "price": 200}]', 10, 2, 4, 4, 1, 0),
+    (id(21), id(20), 1, '[{"from": 1, "to": 10, "grade": "R", "price": 200}]', 10, 3, 7, 7, 1, 0),
     (id(22), id(20), 2, '[{"from": 1, "to": 10, "grade": "R", "price": 200}]', 10, 0, 1, 1, 1, 1);
 INSERT INTO reservations VALUES
-    (id(30), id(20), id(21), 'anna', 1, '{3,4}', 400, 1, 100, 'PAID', NULL),
-    (id(31), id(20), id(22), 'carl', 2, '{5}', 200, 1, 100, 'HELD', NULL),
-    (id(32), id(20), id(21), 'dora', 3, '{6}', 200, 1, 100, 'EXPIRED', id(35));
+    (id(30), id(20), id(21), 'anna', 1, '{3,4}', 400, 1, 100, 'PAID', NULL, 0, '{200,200}', '', '{}'),
+    (id(31), id(20), id(22), 'carl', 2, '{5}', 200, 1, 100, 'HELD', NULL, 0, '{200}', '', '{}'),
+    (id(32), id(20), id(21), 'dora', 3, '{6}', 200, 1, 100, 'EXPIRED', id(35), 0, '{200}', '', '{}'),
+    (id(33), id(20), id(21), 'rita', 4, '{7,8}', 400, 1, 100, 'PAID', NULL, 0, '{200,200}', '72 20', '{8}');
 INSERT INTO seats
-SELECT performance_id, unnest(seats), reservation_id, held_until, status = 'PAID' FROM reservations
-WHERE status <> 'EXPIRED';
-INSERT INTO payments VALUES (id(40), id(30), id(21), 'anna', '{3,4}', 400, 600, 50);
+SELECT performance_id, seat, reservation_id, held_until, status = 'PAID' FROM reservations, unnest(seats) seat
+WHERE status <> 'EXPIRED' AND seat <> ALL (refunded);
+INSERT INTO payments VALUES
+    (id(40), id(30), id(21), 'anna', '{3,4}', 400, 600, 50, '{200,200}'),
+    (id(41), id(33), id(21), 'rita', '{7,8}', 400, 100, 50, '{200,200}');
+INSERT INTO refunds VALUES (id(42), id(41), id(33), id(21), 'rita', '{8}', 150, 50, 'buyer', NULL, 250, 3, 60);
+INSERT INTO refunded_seats VALUES (id(33), 8, id(42));
 INSERT INTO events
 SELECT 'onsale.concerts', performance_id, row_number() OVER (PARTITION BY performance_id ORDER BY event_id), event_id,
     1, type, 1, json_build_object('reservationId', reservation_id, 'performanceId', performance_id, 'userId', user_id,
         'seats', seats, 'amount', amount, 'heldUntil', '1970-01-01T00:00:00.100Z', 'reason', 'expired',
-        'paymentId', id(40), 'paidAt', '1970-01-01T00:00:00.050Z')
+        'paymentId', event_id, 'paidAt', '1970-01-01T00:00:00.050Z')
 FROM reservations JOIN (VALUES
     (id(30), id(30), 'onsale.seats.held.v1'), (id(31), id(31), 'onsale.seats.held.v1'),
     (id(32), id(32), 'onsale.seats.held.v1'), (id(32), id(35), 'onsale.seats.released.v1'),
-    (id(30), id(40), 'onsale.payment.completed.v1')) reported (reservation_id, event_id, type) USING (reservation_id);
+    (id(30), id(40), 'onsale.payment.completed.v1'), (id(33), id(33), 'onsale.seats.held.v1'),
+    (id(33), id(41), 'onsale.payment.completed.v1')) reported (reservation_id, event_id, type) USING (reservation_id);
+INSERT INTO events
+SELECT 'onsale.concerts', performance_id, 7, refund_id, 7, 'onsale.payment.refunded.v1', 1, json_build_object(
+        'refundId', refund_id, 'paymentId', payment_id, 'reservationId', reservation_id, 'performanceId', performance_id,
+        'userId', user_id, 'seats', seats, 'amount', amount, 'fee', fee, 'by', 'buyer', 'refundedAt', '1970-01-01T00:00:00.060Z')
+FROM refunds;
 
 -- The second place has its turn; that of the first is settled, and its row still there.
 INSERT INTO rooms VALUES (id(20), 5, 5, 60, 60, false, 4, 2, 1, 1, '', 1, 1);

@@ -38,6 +38,7 @@ pub fn subject(subject: &Subject) -> String {
         Subject::Lecture(id) => format!("lecture:{id}"),
         Subject::Concert(id) => format!("concert:{id}"),
         Subject::Performance(id) => format!("performance:{id}"),
+        Subject::Payment(id) => format!("payment:{id}"),
         Subject::Session(id) => format!("session:{id}"),
         Subject::User(id) => format!("user:{id}"),
     }

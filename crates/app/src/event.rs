@@ -4,6 +4,7 @@ use onsale_domain::concert::{Concert, Ending, Notice, Performance, Section};
 use onsale_domain::event::{Claim, Event, Happening, Subject};
 use onsale_domain::ids::EventId;
 use onsale_domain::lecture::HistoryKind;
+use onsale_domain::refund::{By, Policy, Refund, Rule};
 use onsale_domain::time::Timestamp;
 use onsale_domain::wallet::EntryKind;
 use serde::{Deserialize, Serialize};
@@ -133,11 +134,14 @@ pub fn kind_of(happening: &Happening) -> &'static str {
     match happening {
         Happening::PointsMoved { kind: EntryKind::Charge, .. } => "onsale.points.charged.v1",
         Happening::PointsMoved { kind: EntryKind::Use, .. } => "onsale.points.used.v1",
+        Happening::PointsMoved { kind: EntryKind::Refund, .. } => "onsale.points.refunded.v1",
+        Happening::PointsMoved { kind: EntryKind::Adjustment, .. } => "onsale.points.adjusted.v1",
         Happening::LectureChanged { kind: HistoryKind::Applied, .. } => "onsale.lecture.applied.v1",
         Happening::LectureChanged { kind: HistoryKind::Cancelled, .. } => "onsale.lecture.cancelled.v1",
         Happening::SeatsHeld { .. } => "onsale.seats.held.v1",
         Happening::SeatsReleased { .. } => "onsale.seats.released.v1",
         Happening::PaymentCompleted { .. } => "onsale.payment.completed.v1",
+        Happening::PaymentRefunded { .. } => "onsale.payment.refunded.v1",
         Happening::HoldsExtended { .. } => "onsale.holds.extended.v1",
         Happening::PerformanceChanged { .. } => "onsale.performance.changed.v1",
         Happening::ConcertChanged { .. } => "onsale.concert.changed.v1",
@@ -187,6 +191,7 @@ pub fn data_of(happening: &Happening) -> String {
         Happening::PaymentCompleted { claim, payment, paid_at } => {
             format!(r#"{{{},"paymentId":"{payment}","paidAt":"{}"}}"#, claim_fields(claim), rfc3339(*paid_at))
         }
+        Happening::PaymentRefunded { refund } => refund_data(refund),
         Happening::HoldsExtended { performance, at, seconds, holds, reason } => json!({
             "performanceId": performance.to_string(), "at": rfc3339(*at), "seconds": seconds, "holds": holds,
             "reason": &**reason,
@@ -197,6 +202,30 @@ pub fn data_of(happening: &Happening) -> String {
     }
 }
 
+fn refund_data(refund: &Refund) -> String {
+    let Refund { id, payment, reservation, performance, user, amount, fee, refunded_at, .. } = refund;
+    json!({
+        "refundId": id.to_string(), "paymentId": payment.to_string(), "reservationId": reservation.to_string(),
+        "performanceId": performance.to_string(), "userId": user.as_str(), "seats": refund.seats.to_vec(),
+        "amount": amount, "fee": fee, "by": by(refund.by), "refundedAt": rfc3339(*refunded_at),
+    })
+    .to_string()
+}
+
+/// Who decided on a refund, as clients and consumers read it.
+pub fn by(by: By) -> &'static str {
+    match by {
+        By::Buyer => "buyer",
+        By::Staff => "staff",
+    }
+}
+
+/// A refund policy as JSON, by descending hours.
+pub fn policy_data(policy: &Policy) -> Value {
+    let rule = |rule: &Rule| json!({"hoursBefore": rule.hours_before, "feePercent": rule.fee_percent});
+    policy.rules().iter().map(rule).collect()
+}
+
 fn performance_data(performance: &Performance) -> String {
     let section = |section: &Section| {
         let Section { from, to, grade, price } = section;
@@ -205,7 +234,8 @@ fn performance_data(performance: &Performance) -> String {
     json!({
         "performanceId": performance.id.to_string(), "concertId": performance.concert.to_string(),
         "startsAt": rfc3339(performance.starts_at), "closed": performance.closed,
-        "seats": performance.seating.sections().iter().map(section).collect::<Vec<_>>(), "refundPolicy": [],
+        "seats": performance.seating.sections().iter().map(section).collect::<Vec<_>>(),
+        "refundPolicy": policy_data(&performance.refund_policy),
     })
     .to_string()
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use crate::concert::{Concert, Ending, Performance};
 use crate::ids::{ConcertId, EventId, LectureId, PaymentId, PerformanceId, ReservationId, UserId};
 use crate::lecture::HistoryKind;
+use crate::refund::Refund;
 use crate::time::Timestamp;
 use crate::wallet::EntryKind;
 
@@ -56,13 +57,13 @@ pub enum Happening {
     PointsMoved {
         /// The owner of the wallet.
         user: UserId,
-        /// Whether points were charged or used.
+        /// Why the points were moved.
         kind: EntryKind,
-        /// Points moved, at least 0.
+        /// Points moved, at least 0. Those of an adjustment are negative if points were removed.
         amount: i64,
         /// Balance after the entry, in points.
         balance_after: i64,
-        /// The payment that added the entry, if it was a payment.
+        /// The payment that added the entry, or of which seats were refunded.
         reference: Option<PaymentId>,
     },
     /// A user got a place in a lecture or cancelled it.
@@ -99,6 +100,11 @@ pub enum Happening {
         /// Time of the payment.
         paid_at: Timestamp,
     },
+    /// Seats of a payment were refunded, and are free again.
+    PaymentRefunded {
+        /// The refund with its seats and points.
+        refund: Refund,
+    },
     /// The live holds of a performance last longer.
     HoldsExtended {
         /// The performance of the holds.
@@ -133,6 +139,7 @@ impl Happening {
             Self::SeatsHeld { claim, .. }
             | Self::SeatsReleased { claim, .. }
             | Self::PaymentCompleted { claim, .. } => Subject::Performance(claim.performance),
+            Self::PaymentRefunded { refund } => Subject::Performance(refund.performance),
             Self::HoldsExtended { performance, .. } => Subject::Performance(*performance),
             Self::PerformanceChanged { performance } => Subject::Performance(performance.id),
             Self::ConcertChanged { concert } => Subject::Concert(concert.id),

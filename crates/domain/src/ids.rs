@@ -88,6 +88,8 @@ uuid_ids! {
     ReservationId,
     /// Id of a payment.
     PaymentId,
+    /// Id of a refund and of its event.
+    RefundId,
     /// Id of a place in a waiting room, carried by its token.
     TokenId,
     /// Id of an event, and of the history row that the event describes.

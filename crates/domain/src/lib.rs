@@ -9,6 +9,7 @@ pub mod ids;
 pub mod leaving;
 pub mod lecture;
 pub mod payment;
+pub mod refund;
 pub mod rows;
 pub mod staff;
 pub mod table;

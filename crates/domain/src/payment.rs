@@ -23,12 +23,21 @@ pub struct Payment {
     pub user: UserId,
     /// Seat numbers, in the order of the reservation.
     pub seats: Arc<[u32]>,
+    /// Price of each seat, in points, in the order of `seats`.
+    pub prices: Arc<[i64]>,
     /// Amount, in points.
     pub amount: i64,
     /// Balance after the payment, in points.
     pub balance_after: i64,
     /// Time of the payment.
     pub paid_at: Timestamp,
+}
+
+impl Payment {
+    /// The price that was paid for a seat; `None` if the payment has no such seat.
+    pub fn price_of(&self, seat: u32) -> Option<i64> {
+        self.seats.iter().zip(self.prices.iter()).find(|(own, _)| **own == seat).map(|(_, price)| *price)
+    }
 }
 
 /// Pays a hold with points: its seats are sold, and the token ends.
@@ -58,7 +67,7 @@ impl Command for Pay {
         waiting_room::may_settle(rows, token, *id, cx.at)?;
         let reservation = concert::owned_reservation(rows, token, *id)?.clone();
         match reservation.status_at(cx.at) {
-            Status::Paid => return Err(Refusal::AlreadyPaid),
+            Status::Paid | Status::Refunded => return Err(Refusal::AlreadyPaid),
             Status::Expired | Status::Released => return Err(Refusal::HoldExpired),
             Status::Held => {}
         }
@@ -73,6 +82,7 @@ impl Command for Pay {
             performance: reservation.performance,
             user: token.user.clone(),
             seats: reservation.seats.clone(),
+            prices: reservation.prices.clone(),
             amount: reservation.amount,
             balance_after: account.balance,
             paid_at: cx.at,

@@ -3,7 +3,7 @@
 /// A reason. Each has the code that clients see, in kebab-case.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Refusal {
-    /// One charge or use moves 1 to 10,000,000 points.
+    /// One charge or use moves 1 to 10,000,000 points, an adjustment up to 1,000,000,000 in either direction.
     AmountOutOfRange,
     /// A wallet holds at most 1,000,000,000 points.
     BalanceLimit,
@@ -49,6 +49,14 @@ pub enum Refusal {
     AlreadyPaid,
     /// The hold ran out or was given back.
     HoldExpired,
+    /// The user has no such payment.
+    PaymentNotFound,
+    /// A seat was refunded before, or none of the payment is left.
+    AlreadyRefunded,
+    /// The fee is negative, or above the price of the seats.
+    FeeOutOfRange,
+    /// No rule of the refund policy holds any more.
+    RefundClosed,
     /// The token's turn has ended.
     TokenExpired,
     /// The key of the staff member who acts was deleted.

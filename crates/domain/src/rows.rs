@@ -5,9 +5,10 @@ use std::sync::Arc;
 
 use crate::concert::{Concert, Extension, HoldsCounted, Performance, Reservation, Seat};
 use crate::event::Event;
-use crate::ids::{ConcertId, LectureId, PerformanceId, ReservationId, StaffKeyId, UserId};
+use crate::ids::{ConcertId, LectureId, PaymentId, PerformanceId, ReservationId, StaffKeyId, UserId};
 use crate::lecture::{Application, FreedSeats, HistoryLine, Lecture};
 use crate::payment::Payment;
+use crate::refund::Refund;
 use crate::staff::{self, LogEntry};
 use crate::table::Table;
 use crate::time::Timestamp;
@@ -51,6 +52,8 @@ pub struct Keys {
     pub holdings: BTreeSet<(ConcertId, UserId)>,
     /// Reservations, each with its performance and its seats.
     pub reservations: BTreeSet<ReservationId>,
+    /// Payments, which never change.
+    pub payments: BTreeSet<PaymentId>,
     /// Concerts whose rooms are locked, each with all of its performances, locked too.
     pub concerts: BTreeSet<ConcertId>,
     /// Concerts of whose performances the holds are counted.
@@ -136,11 +139,23 @@ pub struct Rows {
     pub rewritten: Vec<(PerformanceId, u64)>,
     /// New payments to add.
     pub payments: Vec<Payment>,
+    /// Payments by their id. Not saved.
+    pub known_payments: Table<PaymentId, Payment>,
+    /// New refunds to add.
+    pub refunds: Vec<Refund>,
     /// Events to add, in order.
     pub events: Vec<Event>,
 }
 
 impl Rows {
+    /// A payment that was loaded, or that this unit of work adds.
+    ///
+    /// # Panics
+    /// If it was not loaded.
+    pub(crate) fn payment(&self, id: PaymentId) -> Option<&Payment> {
+        self.known_payments.get(&id).or_else(|| self.payments.iter().find(|payment| payment.id == id))
+    }
+
     /// All performances of a concert.
     ///
     /// # Panics

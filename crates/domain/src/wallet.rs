@@ -1,5 +1,7 @@
 //! Points: each user's wallet, and the ledger that explains its balance.
 
+use std::sync::Arc;
+
 use crate::event::{Event, Happening};
 use crate::ids::{EventId, PaymentId, UserId};
 use crate::rows::{Keys, Rows};
@@ -23,13 +25,30 @@ pub struct Account {
     pub updated_at: Option<Timestamp>,
 }
 
-/// Direction of a ledger entry.
+/// Maximum amount of one adjustment, in points, in either direction. It is never 0.
+pub const ADJUSTMENT_MAX: i64 = 1_000_000_000;
+
+/// Why an entry moves points.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum EntryKind {
     /// Adds points.
     Charge,
     /// Removes points.
     Use,
+    /// Gives points of a payment back.
+    Refund,
+    /// Adds or removes points, as a member of the staff decided.
+    Adjustment,
+}
+
+impl EntryKind {
+    /// The change of the balance by an entry of this kind and amount, in points.
+    pub fn change(self, amount: i64) -> i64 {
+        match self {
+            Self::Charge | Self::Refund | Self::Adjustment => amount,
+            Self::Use => -amount,
+        }
+    }
 }
 
 /// One ledger entry. Never changed or deleted.
@@ -41,13 +60,13 @@ pub struct Entry {
     pub user: UserId,
     /// 1 for the wallet's first entry, then one more for each.
     pub version: u64,
-    /// Whether it adds or removes points.
+    /// Why it moves points.
     pub kind: EntryKind,
-    /// Points moved, never negative.
+    /// Points moved. Only that of an adjustment may be negative.
     pub amount: i64,
     /// Balance after the entry, in points.
     pub balance_after: i64,
-    /// The payment that added this entry, if it was a payment.
+    /// The payment that added this entry, or of which seats were refunded.
     pub reference: Option<PaymentId>,
     /// Time of the entry.
     pub created_at: Timestamp,
@@ -71,7 +90,18 @@ pub struct Use {
     pub amount: i64,
 }
 
-/// The wallet after a charge or a use.
+/// Corrects a wallet, as a member of the staff decided.
+#[derive(Clone, Debug)]
+pub struct Adjust {
+    /// The owner of the wallet.
+    pub user: UserId,
+    /// Points to add, or to remove if negative: up to [`ADJUSTMENT_MAX`] in either direction, and not 0.
+    pub amount: i64,
+    /// Why: 1 to 200 characters. Kept in the admin log.
+    pub reason: Arc<str>,
+}
+
+/// The wallet after a change.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Changed {
     /// The owner of the wallet.
@@ -107,9 +137,42 @@ impl Command for Use {
     }
 }
 
+impl Command for Adjust {
+    type Output = Changed;
+
+    fn needs(&self, keys: &mut Keys) {
+        keys.accounts.insert(self.user.clone());
+    }
+
+    fn decide(&self, rows: &mut Rows, cx: &mut Context<'_>) -> Result<Changed, Refusal> {
+        if self.amount == 0 || !(-ADJUSTMENT_MAX..=ADJUSTMENT_MAX).contains(&self.amount) {
+            return Err(Refusal::AmountOutOfRange);
+        }
+        if balance(rows, &self.user).balance + self.amount < 0 {
+            return Err(Refusal::InsufficientBalance);
+        }
+        add(rows, cx, &self.user, Movement { kind: EntryKind::Adjustment, amount: self.amount, reference: None })?;
+        Ok(changed(rows, &self.user))
+    }
+}
+
+/// Gives points of a payment back.
+///
+/// # Errors
+/// [`Refusal::BalanceLimit`] if the wallet cannot take them.
+pub(crate) fn refund(
+    rows: &mut Rows,
+    cx: &mut Context<'_>,
+    user: &UserId,
+    amount: i64,
+    payment: PaymentId,
+) -> Result<(), Refusal> {
+    add(rows, cx, user, Movement { kind: EntryKind::Refund, amount, reference: Some(payment) })
+}
+
 /// Adds points to a wallet.
 pub(crate) fn charge(rows: &mut Rows, cx: &mut Context<'_>, user: &UserId, amount: i64) -> Result<Changed, Refusal> {
-    credit(rows, cx, user, amount)?;
+    add(rows, cx, user, Movement { kind: EntryKind::Charge, amount, reference: None })?;
     Ok(changed(rows, user))
 }
 
@@ -126,12 +189,13 @@ pub(crate) fn balance(rows: &Rows, user: &UserId) -> Account {
     rows.accounts.get(user).cloned().unwrap_or_default()
 }
 
-fn credit(rows: &mut Rows, cx: &mut Context<'_>, user: &UserId, amount: i64) -> Result<(), Refusal> {
+/// Adds an entry that the upper bound of the wallet may refuse.
+fn add(rows: &mut Rows, cx: &mut Context<'_>, user: &UserId, movement: Movement) -> Result<(), Refusal> {
     let account = balance(rows, user);
-    if account.balance + amount > BALANCE_MAX {
+    if account.balance + movement.kind.change(movement.amount) > BALANCE_MAX {
         return Err(Refusal::BalanceLimit);
     }
-    enter(rows, cx, user, Movement { kind: EntryKind::Charge, amount, reference: None });
+    enter(rows, cx, user, movement);
     Ok(())
 }
 
@@ -163,10 +227,7 @@ fn enter(rows: &mut Rows, cx: &mut Context<'_>, user: &UserId, movement: Movemen
     let account = balance(rows, user);
     // The ledger never goes back in time, even if the clock does: entries and their ids are in order of version.
     let at = account.updated_at.map_or(cx.at, |last| last.max(cx.at));
-    let balance_after = match kind {
-        EntryKind::Charge => account.balance + amount,
-        EntryKind::Use => account.balance - amount,
-    };
+    let balance_after = account.balance + kind.change(amount);
     assert!((0..=BALANCE_MAX).contains(&balance_after), "a wallet left its bounds");
     let version = account.version + 1;
     let id = EventId::new(cx.ids.next(at));

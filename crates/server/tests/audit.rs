@@ -39,6 +39,9 @@ const CHANGES: &str = "every performance is closed if its sale is, and as its la
 const OWNERS: &str = "every seat that is held or sold has one owner";
 const RESERVATIONS: &str = "every reservation has the seats, payment and events";
 const PAYMENTS: &str = "every payment has one paid reservation, one ledger entry and one event";
+const SHARES: &str = "for every payment, what was paid is kept, refunded or a fee, each seat once";
+const REFUNDS: &str = "every refund has one ledger entry and one event, and one log entry if it is by staff";
+const CAUSES: &str = "every ledger entry that names a payment has that payment, and every adjustment its log entry";
 const IN_TIME: &str = "no hold was paid after it had lapsed";
 const PLACES: &str = "every place in line was handed out once";
 const USERS: &str = "every user has at most one place in a room";
@@ -127,6 +130,30 @@ const BREAKS: &[Break] = &[
     broken("UPDATE events SET data = json_set(data, '$.amount', 1) WHERE event_id = $payment", PAYMENTS, "$payment"),
     broken("UPDATE reservations SET held_until = held_at WHERE reservation_id = $paid", IN_TIME, "$paid"),
 
+    broken("DELETE FROM refunds WHERE refund_id = $refund", SHARES, "$purchase: its reservation names other seats"),
+    broken("UPDATE refunds SET fee = fee + 1 WHERE refund_id = $refund", SHARES, "$purchase: a refund and its fee"),
+    broken("INSERT INTO refunds SELECT x'000000000000000000000000000000ff', payment_id, reservation_id, performance_id, user_id, seats, amount, fee, made_by, reason, balance_after, entry_version, refunded_at FROM refunds WHERE refund_id = $refund", SHARES, "$purchase: a seat was refunded twice"),
+    broken("UPDATE reservations SET refunded = '[1]' WHERE reservation_id = $bought", SHARES, "$purchase: its reservation names other seats"),
+    broken("UPDATE payments SET prices = '[1,2,3]' WHERE payment_id = $purchase", SHARES, "$purchase: a refund and its fee"),
+    broken("UPDATE payments SET prices = '[50000,50000,1]' WHERE payment_id = $purchase", SHARES, "$purchase: the amount"),
+    broken("UPDATE refunds SET user_id = 'ada', entry_version = 1 WHERE refund_id = $refund", SHARES, "$purchase: a refund names another"),
+    broken("UPDATE refunds SET amount = amount - 1 WHERE refund_id = $refund", REFUNDS, "$refund"),
+    broken("UPDATE refunds SET entry_version = 1 WHERE refund_id = $last-refund", REFUNDS, "$last-refund"),
+    broken("UPDATE ledger SET type = 'CHARGE' WHERE type = 'REFUND' AND user_id = 'lee'", REFUNDS, "$last-refund"),
+    broken("DELETE FROM events WHERE event_id = $refund", REFUNDS, "$refund"),
+    broken("UPDATE events SET data = json_set(data, '$.by', 'staff') WHERE event_id = $refund", REFUNDS, "$refund"),
+    broken("DELETE FROM admin_log WHERE action = 'payment.refunded'", REFUNDS, "$staff-refund: its number of log entries"),
+    broken("DELETE FROM ledger WHERE type = 'REFUND' AND user_id = 'lee'", PAYMENTS, "$return: it has another number of refunds"),
+    broken("UPDATE reservations SET prices = '[1,1,1]' WHERE reservation_id = $bought", RESERVATIONS, "$bought: the prices"),
+    broken("UPDATE reservations SET status = 'PAID' WHERE reservation_id = $returned", RESERVATIONS, "$returned"),
+    broken("UPDATE reservations SET status = 'REFUNDED' WHERE reservation_id = $bought", RESERVATIONS, "$bought"),
+    broken("DELETE FROM seats WHERE reservation_id = $bought", RESERVATIONS, "$bought"),
+    broken("INSERT INTO seats SELECT performance_id, 1, reservation_id, held_until, sold, 0 FROM seats WHERE reservation_id = $bought", OWNERS, "$bought"),
+    broken("DELETE FROM admin_log WHERE action = 'points.adjusted'", CAUSES, "kim"),
+    broken("UPDATE events SET type = 'onsale.points.charged.v1' WHERE type = 'onsale.points.adjusted.v1'", POINTS_EVENTS, "kim"),
+    broken("UPDATE performances SET refund_policy = '1 2' WHERE performance_id = $matinee", STAFF, "$matinee"),
+    broken("UPDATE performances SET sold = sold + 1 WHERE performance_id = $matinee", SOLD, "$matinee"),
+
     broken("DELETE FROM places WHERE concert_id = $line AND place = 2", PLACES, "$line"),
     broken("DELETE FROM places WHERE concert_id = $line AND place = 4", PLACES, "$line"),
     broken("DELETE FROM rooms WHERE concert_id = $line", FAMILIES, "$line"),
@@ -173,12 +200,13 @@ const FINE_BREAKS: &[Break] = &[
     broken("UPDATE events SET data = json_set(data, '$.heldUntil', '2020-01-01T00:00:00.000Z') WHERE event_id = $held", RESERVATIONS, "$held"),
     broken("DELETE FROM payments WHERE payment_id = $payment; DELETE FROM events WHERE event_id = $payment;
             UPDATE reservations SET status = 'HELD' WHERE reservation_id = $paid;
-            UPDATE seats SET sold = 0 WHERE reservation_id = $paid; UPDATE performances SET sold = sold - 2", "", "$payment"),
+            UPDATE seats SET sold = 0 WHERE reservation_id = $paid; UPDATE performances SET sold = sold - 2 WHERE performance_id = $performance", "", "$payment"),
 ];
 
 /// A used database in a single file, and the ids of what it holds.
 async fn used_file() -> (Used, Launch) {
-    let (used, launch, sale) = Used::make(Sale::launch(ONSALE)).await;
+    let (mut used, launch, sale) = Used::make(Sale::launch(ONSALE)).await;
+    used.refunds(&sale).await;
     assert!(sale.instance.terminate().await.success());
     let db = Connection::open(launch.folder().join("onsale.db")).unwrap();
     db.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())).unwrap();

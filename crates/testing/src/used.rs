@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use crate::instance::Launch;
+use crate::instant::iso;
 use crate::patience::PATIENCE;
 use crate::sale::Sale;
 
@@ -103,6 +104,44 @@ impl Used {
         self.put("released", released);
         let cyd = sale.active(&concert, "cyd").await;
         self.put("held", sale.hold(&cyd, &performance, &[10, 11]).await);
+    }
+
+    /// Adds a performance `matinee` with refunds: of `bought` with its payment `purchase` seat 1 by the buyer (`refund`) and seat
+    /// 2 by staff (`staff-refund`); of `returned` all seats. And corrects a wallet of the user `kim`.
+    ///
+    /// # Panics
+    /// If a request is refused.
+    pub async fn refunds(&mut self, sale: &Sale) {
+        let concert = sale.concert(&json!({})).await;
+        let policy = json!([{"hoursBefore": 24, "feePercent": 10}]);
+        let body = json!({"startsAt": iso(10 * 86_400), "refundPolicy": policy});
+        let path = format!("/admin/concerts/{concert}/performances");
+        let made = sale.admin(sale.caller.post(&path).json(&body)).expect(201).await;
+        let performance = made["performanceId"].as_str().unwrap().to_owned();
+        let refund = async |path: &str, body: Value| {
+            let call = sale.caller.post(path).json(&body);
+            let call = if path.starts_with("/admin") { sale.admin(call) } else { call };
+            let refunded = call.expect(201).await;
+            refunded["refundId"].clone()
+        };
+        for (user, seats, reservation, payment) in
+            [("kim", &[1, 2, 3][..], "bought", "purchase"), ("lee", &[4], "returned", "return")]
+        {
+            sale.charge(user, 200_000).await;
+            let token = sale.active(&concert, user).await;
+            let held = sale.hold(&token, &performance, seats).await;
+            let paid = sale.pay(&token, &held).expect(201).await;
+            self.put(reservation, held);
+            self.put(payment, paid);
+        }
+        let (purchase, of_lee) = (self.id("purchase").to_owned(), self.id("return").to_owned());
+        self.put("refund", refund(&format!("/payments/{purchase}/refunds"), json!({"seats": [1]})).await);
+        let by_staff = json!({"seats": [2], "fee": 100, "reason": "moved"});
+        self.put("staff-refund", refund(&format!("/admin/payments/{purchase}/refunds"), by_staff).await);
+        self.put("last-refund", refund(&format!("/payments/{of_lee}/refunds"), json!({})).await);
+        let adjust = sale.caller.post("/admin/point/kim/adjustments").json(&json!({"amount": 7, "reason": "late"}));
+        sale.admin(adjust).expect(201).await;
+        self.put("matinee", json!(performance));
     }
 
     async fn line(&mut self, sale: &Sale) {

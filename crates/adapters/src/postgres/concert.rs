@@ -1,23 +1,22 @@
 //! Concerts, performances, seats and reservations, as units of work see them.
 
 use onsale_app::store::Unit;
-use onsale_domain::concert::Concert;
 use onsale_domain::ids::{ConcertId, EventId, PerformanceId, UserId};
 use onsale_domain::rows::{Keys, Rows};
 use uuid::Uuid;
 
-use super::concert_rows::{lacks_extensions, read, read_performance, read_seat};
+use super::concert_rows::{kept_of, lacks_extensions, read, read_performance, read_seat};
 use super::extension::{self, further, further_of_seat};
 use super::row_address::{self, RowAddresses, locks, updates};
 use super::session::Pipeline;
-use super::values::{Param, big, columns, get, int, params, seats_to_text, small, uuid};
-use crate::stored::{Word, seating_to_text};
+use super::values::{Param, big, columns, get, int, numbers_to_text, params, small, uuid};
+use crate::stored::{Word, policy_to_text, seating_to_text};
 
 /// Locks performances: the given ones, those of reservations, and those of a leaving user's holds. Reading a reservation's
 /// performance without a lock is safe, because it never changes. The holds of a leaving user cannot change either, because
 /// the user's wallet is locked by now; holds that expire meanwhile are left to the next unit.
 const LOCK: &str = "SELECT performance_id, concert_id, starts_at, sections, sold, version, updated_at,
-        CASE WHEN known_version = version THEN holds END, extensions, closed, sale_closed, ctid FROM performances
+        CASE WHEN known_version = version THEN holds END, extensions, closed, sale_closed, refund_policy, ctid FROM performances
     WHERE performance_id IN (
         SELECT unnest($1::uuid[])
         UNION SELECT performance_id FROM reservations WHERE reservation_id = ANY ($2)
@@ -35,6 +34,7 @@ const OPEN_RESERVATIONS: &str = concat!(
     "SELECT r.reservation_id, r.concert_id, r.performance_id, r.user_id, r.place, r.seats,
         r.amount, r.held_at, r.held_until, r.status, r.end_event_id, r.extended, ",
     further!("r"),
+    kept_of!("r"),
     " FROM (SELECT * FROM unnest($1::uuid[], $2::text[])
           UNION SELECT turn.concert_id, holder.user_id FROM unnest($3::uuid[], $4::bigint[]) turn (concert_id, place)
               CROSS JOIN LATERAL (SELECT user_id FROM places
@@ -51,7 +51,9 @@ const WHOLE: &str = concat!(
         SELECT reservation_id, concert_id, performance_id, user_id, place, seats, amount, held_at, held_until, status,
             end_event_id, extended, ",
     further!("r"),
-    " further
+    " further",
+    kept_of!("r"),
+    "
         FROM (SELECT unnest($1::uuid[]) id
               UNION SELECT holder.id FROM unnest($2::uuid[], $3::integer[]) wanted (performance_id, seat)
                   CROSS JOIN LATERAL (SELECT reservation_id id FROM seats WHERE seats.performance_id = wanted.performance_id
@@ -62,7 +64,7 @@ const WHOLE: &str = concat!(
                           AND own.status IN ('HELD', 'PAID') OFFSET 0) open WHERE status = 'HELD') named
             CROSS JOIN LATERAL (SELECT * FROM reservations WHERE reservation_id = named.id OFFSET 0) r)
     SELECT *, NULL::uuid, NULL::integer, NULL::uuid, NULL::bigint, NULL::boolean, NULL::bigint, NULL::text FROM whole
-    UNION ALL SELECT NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL,
+    UNION ALL SELECT NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL,
         wanted.performance_id, wanted.seat, s.reservation_id, s.held_until, s.sold, s.extended, s.further
     FROM (SELECT * FROM unnest($2::uuid[], $3::integer[])
           UNION SELECT performance_id, unnest(seats) FROM whole) wanted (performance_id, seat)
@@ -72,56 +74,47 @@ const WHOLE: &str = concat!(
         WHERE seats.performance_id = wanted.performance_id AND seats.seat = wanted.seat OFFSET 0) s ON true"
 );
 
-const OPEN: &str = "INSERT INTO concerts (concert_id, title, venue, created_at, notice_ko, notice_en, closed, version)
-    SELECT * FROM unnest($1::uuid[], $2::text[], $3::text[], $4::bigint[], $5::text[], $6::text[], $7::boolean[],
-        $8::bigint[])";
-
-const CHANGE_CONCERTS: &str = "UPDATE concerts
-    SET notice_ko = v.notice_ko, notice_en = v.notice_en, closed = v.closed, version = v.version
-    FROM unnest($1::uuid[], $2::text[], $3::text[], $4::boolean[], $5::bigint[])
-        v (concert_id, notice_ko, notice_en, closed, version)
-    WHERE concerts.concert_id = v.concert_id";
-
 const SCHEDULE: &str = "INSERT INTO performances
         (performance_id, concert_id, starts_at, sections, capacity, sold, version, updated_at, holds, extensions, closed,
-         sale_closed, known_version)
+         sale_closed, refund_policy, known_version)
     SELECT *, version FROM unnest($1::uuid[], $2::uuid[], $3::bigint[], $4::text[], $5::integer[], $6::integer[],
-            $7::bigint[], $8::bigint[], $9::integer[], $10::bigint[], $11::boolean[], $12::boolean[])
+            $7::bigint[], $8::bigint[], $9::integer[], $10::bigint[], $11::boolean[], $12::boolean[], $13::text[])
         v (performance_id, concert_id, starts_at, sections, capacity, sold, version, updated_at, holds, extensions, closed,
-           sale_closed)";
+           sale_closed, refund_policy)";
 
 /// Locks performances that are given by their own id.
 const LOCK_ONE: [&str; 2] = locks!(
     "performances",
     "performance_id",
     "performance_id, concert_id, starts_at, sections, sold, version, updated_at, \
-     CASE WHEN known_version = version THEN holds END AS holds, extensions, closed, sale_closed"
+     CASE WHEN known_version = version THEN holds END AS holds, extensions, closed, sale_closed, refund_policy"
 );
 
 const UPDATE: [&str; 2] = updates!(
     "performances",
     "performance_id",
     "sold = v.sold, version = v.version, updated_at = v.updated_at, holds = v.holds, extensions = v.extensions, \
-     closed = v.closed, sale_closed = v.sale_closed, known_version = v.version",
-    "$1::uuid[], $2::integer[], $3::bigint[], $4::bigint[], $5::integer[], $6::bigint[], $7::boolean[], $8::boolean[]",
-    "$9",
-    "performance_id, sold, version, updated_at, holds, extensions, closed, sale_closed"
+     closed = v.closed, sale_closed = v.sale_closed, refund_policy = v.refund_policy, known_version = v.version",
+    "$1::uuid[], $2::integer[], $3::bigint[], $4::bigint[], $5::integer[], $6::bigint[], $7::boolean[], $8::boolean[], \
+     $9::text[]",
+    "$10",
+    "performance_id, sold, version, updated_at, holds, extensions, closed, sale_closed, refund_policy"
 );
 
 const RESERVE: &str = "INSERT INTO reservations
         (reservation_id, concert_id, performance_id, user_id, place, seats, amount, held_at, held_until, status,
-         end_event_id, extended)
+         end_event_id, extended, prices, refund_policy, refunded)
     SELECT reservation_id, concert_id, performance_id, user_id, place, seats::integer[], amount, held_at, held_until,
-        status, end_event_id, extended
+        status, end_event_id, extended, prices::bigint[], refund_policy, refunded::integer[]
     FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::text[], $5::bigint[], $6::text[], $7::bigint[], $8::bigint[],
-            $9::bigint[], $10::text[], $11::uuid[], $12::bigint[])
+            $9::bigint[], $10::text[], $11::uuid[], $12::bigint[], $13::text[], $14::text[], $15::text[])
         v (reservation_id, concert_id, performance_id, user_id, place, seats, amount, held_at, held_until, status,
-           end_event_id, extended)";
+           end_event_id, extended, prices, refund_policy, refunded)";
 
 const END: &str = "UPDATE reservations SET status = v.status, end_event_id = v.end_event_id, held_until = v.held_until,
-        extended = v.extended
-    FROM unnest($1::uuid[], $2::text[], $3::uuid[], $4::bigint[], $5::bigint[])
-        v (reservation_id, status, end_event_id, held_until, extended)
+        extended = v.extended, refunded = v.refunded::integer[]
+    FROM unnest($1::uuid[], $2::text[], $3::uuid[], $4::bigint[], $5::bigint[], $6::text[])
+        v (reservation_id, status, end_event_id, held_until, extended, refunded)
     WHERE reservations.reservation_id = v.reservation_id";
 
 const FREE: &str = "DELETE FROM seats USING unnest($1::uuid[], $2::integer[]) v (performance_id, seat)
@@ -136,22 +129,8 @@ const CHANGE: &str = "UPDATE seats SET reservation_id = v.reservation_id, held_u
         v (performance_id, seat, reservation_id, held_until, sold, extended)
     WHERE seats.performance_id = v.performance_id AND seats.seat = v.seat";
 
-pub(super) const WRITES: &[&str] = &[
-    LOCK,
-    LOCK_ONE[1],
-    OPEN_RESERVATIONS,
-    WHOLE,
-    OPEN,
-    CHANGE_CONCERTS,
-    SCHEDULE,
-    UPDATE[0],
-    UPDATE[1],
-    RESERVE,
-    END,
-    FREE,
-    TAKE,
-    CHANGE,
-];
+pub(super) const WRITES: &[&str] =
+    &[LOCK, LOCK_ONE[1], OPEN_RESERVATIONS, WHOLE, SCHEDULE, UPDATE[0], UPDATE[1], RESERVE, END, FREE, TAKE, CHANGE];
 
 pub(super) fn lock<'a>(
     pipeline: &mut Pipeline<'a, Unit>,
@@ -182,7 +161,7 @@ pub(super) fn lock<'a>(
         }
         for row in found {
             let performance = read_performance(row)?;
-            addresses.note_locked(performance.id, row, 11)?;
+            addresses.note_locked(performance.id, row, 12)?;
             unit.rows.of_concerts.entry(performance.concert).and_modify(|ids| ids.push(performance.id));
             unit.rows.performances.load(performance.id, Some(performance));
         }
@@ -219,13 +198,13 @@ pub(super) fn load<'a>(pipeline: &mut Pipeline<'a, Unit>, keys: &'a Keys) {
                 }
                 unit.rows.reservations.load(reservation.id, Some(reservation));
             } else {
-                let seat = get::<Option<Uuid>>(row, 15)?.map(|_| read_seat(row, 15)).transpose()?;
+                let seat = get::<Option<Uuid>>(row, 18)?.map(|_| read_seat(row, 18)).transpose()?;
                 if let Some(seat) = &seat
-                    && lacks_extensions(row, 19)?
+                    && lacks_extensions(row, 22)?
                 {
                     unit.rows.lacking.insert(seat.reservation);
                 }
-                unit.rows.seats.load((PerformanceId::new(uuid(row, 13)?), small(row, 14)?), seat);
+                unit.rows.seats.load((PerformanceId::new(uuid(row, 16)?), small(row, 17)?), seat);
             }
         }
         Ok(())
@@ -258,41 +237,6 @@ fn load_open<'a>(pipeline: &mut Pipeline<'a, Unit>, keys: &'a Keys) {
     });
 }
 
-/// Inserts and changes concerts. Sent before the statements about rooms, which refer to them.
-pub(super) fn save_new<'a>(pipeline: &mut Pipeline<'a, ()>, rows: &'a Rows) {
-    pipeline.write(
-        OPEN,
-        columns!(
-            rows.concerts.added(),
-            |(id, concert)| id.uuid(),
-            &*concert.title,
-            &*concert.venue,
-            concert.created_at.as_millis(),
-            notice(concert).0,
-            notice(concert).1,
-            concert.closed,
-            big(concert.version),
-        ),
-    );
-    let changed = rows.concerts.outdated().filter_map(|id| Some((id, rows.concerts.get(id)?)));
-    pipeline.write(
-        CHANGE_CONCERTS,
-        columns!(
-            changed,
-            |(id, concert)| id.uuid(),
-            notice(concert).0,
-            notice(concert).1,
-            concert.closed,
-            big(concert.version),
-        ),
-    );
-}
-
-/// The notice in Korean and in English.
-fn notice(concert: &Concert) -> (Option<&str>, Option<&str>) {
-    concert.notice.as_ref().map_or((None, None), |notice| (notice.ko.as_deref(), notice.en.as_deref()))
-}
-
 pub(super) fn save<'a>(
     pipeline: &mut Pipeline<'a, ()>,
     rows: &'a Rows,
@@ -314,6 +258,7 @@ pub(super) fn save<'a>(
             big(performance.extensions),
             performance.closed,
             performance.sale_closed,
+            policy_to_text(&performance.refund_policy),
         ),
     );
     let changed = rows.performances.outdated().filter_map(|id| Some((id, rows.performances.get(id)?)));
@@ -329,6 +274,7 @@ pub(super) fn save<'a>(
         big(performance.extensions),
         performance.closed,
         performance.sale_closed,
+        policy_to_text(&performance.refund_policy),
     );
     row_address::update(pipeline, UPDATE, changed, ids, addresses);
     save_reservations(pipeline, rows);
@@ -346,13 +292,16 @@ fn save_reservations<'a>(pipeline: &mut Pipeline<'a, ()>, rows: &'a Rows) {
             reservation.performance.uuid(),
             reservation.user.as_str(),
             big(reservation.place),
-            seats_to_text(&reservation.seats),
+            numbers_to_text(&reservation.seats),
             reservation.amount,
             reservation.held_at.as_millis(),
             reservation.held_until.as_millis(),
             reservation.status.word(),
             reservation.end_event.map(EventId::uuid),
             big(reservation.extended),
+            numbers_to_text(&reservation.prices),
+            policy_to_text(&reservation.refund_policy),
+            numbers_to_text(&reservation.refunded),
         ),
     );
     let changed = rows.reservations.outdated().filter_map(|id| Some((id, rows.reservations.get(id)?)));
@@ -365,6 +314,7 @@ fn save_reservations<'a>(pipeline: &mut Pipeline<'a, ()>, rows: &'a Rows) {
             reservation.end_event.map(EventId::uuid),
             reservation.held_until.as_millis(),
             big(reservation.extended),
+            numbers_to_text(&reservation.refunded),
         ),
     );
 }

@@ -7,7 +7,7 @@ use onsale_domain::time::Timestamp;
 use tokio_postgres::Row;
 use uuid::Uuid;
 
-use super::concert_rows::{read, read_performance, read_seat};
+use super::concert_rows::{kept_of, read, read_performance, read_seat};
 use super::error::DbError;
 use super::extension::{further, further_of_seat, read_concert};
 use super::session::Session;
@@ -17,12 +17,12 @@ const CONCERTS: &str =
     "SELECT concert_id, title, venue, created_at, notice_ko, notice_en, closed, version FROM concerts";
 
 const PERFORMANCES: &str = "SELECT performance_id, concert_id, starts_at, sections, sold, version, updated_at,
-        CASE WHEN known_version = version THEN holds END, extensions, closed, sale_closed
+        CASE WHEN known_version = version THEN holds END, extensions, closed, sale_closed, refund_policy
     FROM performances";
 
 /// Performances of the given concerts, and the given performances, each by key.
 const LISTED_PERFORMANCES: &str = "SELECT p.performance_id, concert_id, starts_at, sections, sold, version, updated_at,
-        CASE WHEN known_version = version THEN holds END, extensions, closed, sale_closed
+        CASE WHEN known_version = version THEN holds END, extensions, closed, sale_closed, refund_policy
     FROM (SELECT of.performance_id FROM unnest($1::uuid[]) wanted
               CROSS JOIN LATERAL (SELECT performance_id FROM performances WHERE concert_id = wanted OFFSET 0) of
           UNION SELECT unnest($2::uuid[])) named
@@ -45,6 +45,7 @@ const RESERVATION: &str = concat!(
     "SELECT reservation_id, concert_id, performance_id, user_id, place, seats, amount, held_at, held_until, status,
         end_event_id, extended, ",
     further!("reservations"),
+    kept_of!("reservations"),
     " FROM reservations WHERE reservation_id = $1"
 );
 
@@ -52,6 +53,7 @@ const RESERVATIONS_OF: &str = concat!(
     "SELECT reservation_id, concert_id, performance_id, user_id, place, seats, amount, held_at, held_until, status,
         end_event_id, extended, ",
     further!("reservations"),
+    kept_of!("reservations"),
     " FROM reservations WHERE user_id = $1 AND reservation_id < $2 ORDER BY reservation_id DESC LIMIT $3"
 );
 

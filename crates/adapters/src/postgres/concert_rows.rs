@@ -5,10 +5,18 @@ use onsale_domain::ids::{ConcertId, EventId, PerformanceId, ReservationId};
 use tokio_postgres::Row;
 
 use super::error::DbError;
-use super::values::{Sql, get, instant, number, seating, seats, small, user, uuid, word};
+use super::values::{Sql, get, instant, number, policy, prices, seating, seats, small, some_seats, user, uuid, word};
 use crate::stored::hold_end;
 
-/// A performance from eleven columns.
+/// The columns of a reservation after those of its extensions: what is kept with the hold, and what was refunded.
+macro_rules! kept_of {
+    ($row:literal) => {
+        concat!(", ", $row, ".prices, ", $row, ".refund_policy, ", $row, ".refunded")
+    };
+}
+pub(super) use kept_of;
+
+/// A performance from twelve columns.
 pub(super) fn read_performance(row: &Row) -> Sql<Performance> {
     Ok(Performance {
         id: PerformanceId::new(uuid(row, 0)?),
@@ -22,6 +30,7 @@ pub(super) fn read_performance(row: &Row) -> Sql<Performance> {
         extensions: number(row, 8)?,
         closed: get(row, 9)?,
         sale_closed: get(row, 10)?,
+        refund_policy: policy(row, 11)?,
     })
 }
 
@@ -29,7 +38,7 @@ pub(super) fn read(row: &Row) -> Sql<Reservation> {
     read_from(row, 0)
 }
 
-/// A reservation from thirteen columns, the first of which is `from`.
+/// A reservation from sixteen columns, the first of which is `from`.
 pub(super) fn read_from(row: &Row, from: usize) -> Sql<Reservation> {
     let end = read_end(row, from + 8, from + 11)?;
     Ok(Reservation {
@@ -45,6 +54,9 @@ pub(super) fn read_from(row: &Row, from: usize) -> Sql<Reservation> {
         extended: end.extended,
         status: word(row, from + 9)?,
         end_event: get::<Option<_>>(row, from + 10)?.map(EventId::new),
+        prices: prices(row, from + 13)?,
+        refund_policy: policy(row, from + 14)?,
+        refunded: some_seats(row, from + 15)?,
     })
 }
 

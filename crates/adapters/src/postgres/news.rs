@@ -262,7 +262,7 @@ fn seats_news(row: &Row) -> Sql<SeatsNews> {
             let until = data["heldUntil"].as_str().and_then(onsale_app::calendar::parse_rfc3339);
             SeatsBecame::Held(until.ok_or_else(broken)?)
         }
-        "onsale.seats.released.v1" => SeatsBecame::Free,
+        "onsale.seats.released.v1" | "onsale.payment.refunded.v1" => SeatsBecame::Free,
         "onsale.payment.completed.v1" => SeatsBecame::Sold,
         "onsale.holds.extended.v1" => {
             let at = data["at"].as_str().and_then(onsale_app::calendar::parse_rfc3339);

@@ -1,22 +1,46 @@
 //! Payments: loads and saves their rows, and lists them.
 
-use onsale_app::store::Page;
+use onsale_app::store::{Page, Unit};
 use onsale_domain::ids::{PaymentId, PerformanceId, ReservationId, UserId};
 use onsale_domain::payment::Payment;
-use onsale_domain::rows::Rows;
+use onsale_domain::rows::{Keys, Rows};
 use tokio_postgres::Row;
 use uuid::Uuid;
 
 use super::session::{Pipeline, Session};
-use super::values::{Sql, columns, get, instant, limit, params, seats, seats_to_text, user, uuid};
+use super::values::{Sql, columns, get, instant, limit, numbers_to_text, params, prices, seats, user, uuid};
 
 const PAY: &str = "INSERT INTO payments
-        (payment_id, reservation_id, performance_id, user_id, seats, amount, balance_after, paid_at)
-    SELECT payment_id, reservation_id, performance_id, user_id, seats::integer[], amount, balance_after, paid_at
-    FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::text[], $5::text[], $6::bigint[], $7::bigint[], $8::bigint[])
-        v (payment_id, reservation_id, performance_id, user_id, seats, amount, balance_after, paid_at)";
+        (payment_id, reservation_id, performance_id, user_id, seats, amount, balance_after, paid_at, prices)
+    SELECT payment_id, reservation_id, performance_id, user_id, seats::integer[], amount, balance_after, paid_at,
+        prices::bigint[]
+    FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::text[], $5::text[], $6::bigint[], $7::bigint[], $8::bigint[],
+            $9::text[])
+        v (payment_id, reservation_id, performance_id, user_id, seats, amount, balance_after, paid_at, prices)";
 
-pub(super) const WRITES: &[&str] = &[PAY];
+const NAMED: &str =
+    "SELECT payment_id, reservation_id, performance_id, user_id, seats, amount, balance_after, paid_at, prices
+    FROM payments WHERE payment_id = ANY ($1)";
+
+pub(super) const WRITES: &[&str] = &[PAY, NAMED];
+
+/// Loads payments, which never change. Sends nothing if no command names one.
+pub(super) fn load<'a>(pipeline: &mut Pipeline<'a, Unit>, keys: &'a Keys) {
+    if keys.payments.is_empty() {
+        return;
+    }
+    let ids: Vec<Uuid> = keys.payments.iter().map(|id| id.uuid()).collect();
+    pipeline.query(NAMED, params![ids], |found, unit| {
+        for id in &keys.payments {
+            unit.rows.known_payments.load(*id, None);
+        }
+        for row in found {
+            let payment = read(row)?;
+            unit.rows.known_payments.load(payment.id, Some(payment));
+        }
+        Ok(())
+    });
+}
 
 pub(super) fn save<'a>(pipeline: &mut Pipeline<'a, ()>, rows: &'a Rows) {
     pipeline.write(
@@ -27,19 +51,21 @@ pub(super) fn save<'a>(pipeline: &mut Pipeline<'a, ()>, rows: &'a Rows) {
             payment.reservation.uuid(),
             payment.performance.uuid(),
             payment.user.as_str(),
-            seats_to_text(&payment.seats),
+            numbers_to_text(&payment.seats),
             payment.amount,
             payment.balance_after,
             payment.paid_at.as_millis(),
+            numbers_to_text(&payment.prices),
         ),
     );
 }
 
-const ONE: &str = "SELECT payment_id, reservation_id, performance_id, user_id, seats, amount, balance_after, paid_at
+const ONE: &str =
+    "SELECT payment_id, reservation_id, performance_id, user_id, seats, amount, balance_after, paid_at, prices
     FROM payments WHERE payment_id = $1";
 
 const OF_USER: &str =
-    "SELECT payment_id, reservation_id, performance_id, user_id, seats, amount, balance_after, paid_at
+    "SELECT payment_id, reservation_id, performance_id, user_id, seats, amount, balance_after, paid_at, prices
     FROM payments WHERE user_id = $1 AND payment_id < $2 ORDER BY payment_id DESC LIMIT $3";
 
 #[cfg(test)]
@@ -55,6 +81,7 @@ pub(super) fn read(row: &Row) -> Sql<Payment> {
         amount: get(row, 5)?,
         balance_after: get(row, 6)?,
         paid_at: instant(row, 7)?,
+        prices: prices(row, 8)?,
     })
 }
 

@@ -1,5 +1,6 @@
 //! Reads over a few connections. Each carries many queries at once, so no query waits for a free connection.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
@@ -9,12 +10,16 @@ use async_trait::async_trait;
 use onsale_app::event::StoredEvent;
 use onsale_app::store::news::{News, RoomsKnown};
 use onsale_app::store::{
-    AppliedLecture, LectureFilter, Listed, ListedKey, LogFilter, LogRow, Page, Reader, RoomRecord, SeatRows, StoreError,
+    AppliedLecture, GivenBack, LectureFilter, Listed, ListedKey, LogFilter, LogRow, Page, Reader, RefundsOf,
+    RoomRecord, SeatRows, StoreError,
 };
 use onsale_domain::concert::{Concert, Performance, Reservation};
-use onsale_domain::ids::{ConcertId, LectureId, LogId, PaymentId, PerformanceId, ReservationId, StaffKeyId, UserId};
+use onsale_domain::ids::{
+    ConcertId, LectureId, LogId, PaymentId, PerformanceId, RefundId, ReservationId, StaffKeyId, UserId,
+};
 use onsale_domain::lecture::{HistoryLine, Lecture};
 use onsale_domain::payment::Payment;
+use onsale_domain::refund::Refund;
 use onsale_domain::staff::{Directory, Session as StaffSession, SessionHash};
 use onsale_domain::time::Timestamp;
 use onsale_domain::wallet::{Account, Entry};
@@ -26,7 +31,7 @@ use super::news::PostgresNews;
 use super::session::Session;
 use super::slow_queries::{Kind, SLOW, SlowQueries};
 use super::values::{Sql, number};
-use super::{Shared, concert_reads, event, extension, idempotency, lecture, payment, staff, staff_session, wallet};
+use super::{Shared, concert_reads, event, extension, idempotency, lecture, payment, refund, staff, staff_session, wallet};
 
 const PING: &str = "SELECT 1";
 
@@ -69,6 +74,7 @@ pub(super) const STATEMENTS: &[&[&str]] = &[
     concert_reads::READS,
     extension::READS,
     payment::READS,
+    refund::READS,
     event::READS,
     event::LOG_READS,
     idempotency::READS,
@@ -260,6 +266,14 @@ impl Reader for PostgresReader {
 
     async fn payments_of(&self, user: &UserId, page: Page<PaymentId>) -> Result<Vec<Payment>, StoreError> {
         query!(self, PaymentsOf, |session| payment::of_user(&session, user, page))
+    }
+
+    async fn refunds(&self, of: RefundsOf, page: Page<RefundId>) -> Result<Vec<Refund>, StoreError> {
+        query!(self, Refunds, |session| refund::list(&session, of, page))
+    }
+
+    async fn given_back(&self, payments: &[PaymentId]) -> Result<HashMap<PaymentId, GivenBack>, StoreError> {
+        query!(self, Refunds, |session| refund::given_back(&session, payments))
     }
 
     async fn unwritten_extensions(&self) -> Result<Vec<(PerformanceId, u64)>, StoreError> {

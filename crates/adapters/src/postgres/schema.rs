@@ -9,7 +9,7 @@ use super::positions;
 
 /// Step n brings a database from version n to n + 1. A released step never changes. Each step is compatible with the release
 /// before it, so that old instances keep working while new ones start.
-const STEPS: [&str; 13] = [
+const STEPS: [&str; 14] = [
     include_str!("migrations/0001_sale.sql"),
     include_str!("migrations/0002_room.sql"),
     include_str!("migrations/0003_relay.sql"),
@@ -23,6 +23,7 @@ const STEPS: [&str; 13] = [
     include_str!("migrations/0011_changes_of_a_sale.sql"),
     include_str!("migrations/0012_staff.sql"),
     include_str!("migrations/0013_charges.sql"),
+    include_str!("migrations/0014_refunds.sql"),
 ];
 
 /// The version that introduced `event_positions`.

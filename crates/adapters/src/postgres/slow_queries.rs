@@ -31,6 +31,7 @@ pub(super) enum Kind {
     ReservationsOf,
     Payment,
     PaymentsOf,
+    Refunds,
     LapsedHolds,
     OldAnswers,
     Events,

@@ -4,13 +4,14 @@ use std::sync::Arc;
 
 use onsale_domain::concert::Seating;
 use onsale_domain::ids::UserId;
+use onsale_domain::refund::Policy;
 use onsale_domain::time::Timestamp;
 use tokio_postgres::Row;
 use tokio_postgres::types::{FromSql, ToSql};
 use uuid::Uuid;
 
 use super::error::DbError;
-use crate::stored::{Word, seating_from_text};
+use crate::stored::{Word, policy_from_text, seating_from_text};
 
 pub(super) type Sql<T> = Result<T, DbError>;
 
@@ -89,10 +90,25 @@ pub(super) fn seats(row: &Row, column: usize) -> Sql<Arc<[u32]>> {
     seats.into_iter().map(|seat| u32::try_from(seat).map_err(|_| DbError::Broken("a seat below 0"))).collect()
 }
 
-/// Seat numbers as the text of an array. Postgres has no arrays of arrays of different lengths, so a list of lists is sent as texts.
-pub(super) fn seats_to_text(seats: &[u32]) -> String {
-    let seats: Vec<String> = seats.iter().map(u32::to_string).collect();
-    format!("{{{}}}", seats.join(","))
+/// Seat numbers that may be none.
+pub(super) fn some_seats(row: &Row, column: usize) -> Sql<Vec<u32>> {
+    let seats: Vec<i32> = get(row, column)?;
+    seats.into_iter().map(|seat| u32::try_from(seat).map_err(|_| DbError::Broken("a seat below 0"))).collect()
+}
+
+/// Seat numbers or prices as the text of an array. Postgres has no arrays of arrays of different lengths, so a list of lists is
+/// sent as texts.
+pub(super) fn numbers_to_text<N: ToString>(numbers: &[N]) -> String {
+    let numbers: Vec<String> = numbers.iter().map(N::to_string).collect();
+    format!("{{{}}}", numbers.join(","))
+}
+
+pub(super) fn prices(row: &Row, column: usize) -> Sql<Arc<[i64]>> {
+    get::<Vec<i64>>(row, column).map(Into::into)
+}
+
+pub(super) fn policy(row: &Row, column: usize) -> Sql<Policy> {
+    policy_from_text(get(row, column)?).ok_or(DbError::Broken("what is not a refund policy"))
 }
 
 pub(super) fn seating(row: &Row, column: usize) -> Sql<Seating> {

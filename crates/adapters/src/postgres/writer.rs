@@ -15,8 +15,8 @@ use super::row_address::ParentAddresses;
 use super::session::{Pipeline, Session};
 use super::values::{Sql, get, instant, params};
 use super::{
-    Shared, charge, concert, event, extension, held, idempotency, identity, lecture, payment, positions, staff,
-    staff_session, waiting_room, wallet,
+    Shared, charge, concert, concert_row, event, extension, held, idempotency, identity, lecture, payment, positions,
+    refund, staff, staff_session, waiting_room, wallet,
 };
 
 const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE";
@@ -49,9 +49,11 @@ pub(super) const STATEMENTS: &[&[&str]] = &[
     wallet::WRITES,
     lecture::WRITES,
     waiting_room::WRITES,
+    concert_row::WRITES,
     concert::WRITES,
     extension::WRITES,
     payment::WRITES,
+    refund::WRITES,
     event::WRITES,
 ];
 
@@ -276,6 +278,7 @@ async fn load(
     lecture::load(&mut pipeline, keys);
     waiting_room::load(&mut pipeline, keys, room);
     concert::load(&mut pipeline, keys);
+    payment::load(&mut pipeline, keys);
     // Last: deadlines are judged by a time at which all locks were held.
     pipeline.query(AT, Vec::new(), |found, unit: &mut Unit| {
         let row = found.first().ok_or(DbError::Broken("no clock"))?;
@@ -294,8 +297,10 @@ fn save<'a>(pipeline: &mut Pipeline<'a, ()>, unit: &'a Unit, addresses: &'a mut 
     wallet::save(pipeline, rows, &mut addresses.accounts);
     charge::save(pipeline, rows);
     lecture::save(pipeline, rows, &mut addresses.lectures);
-    concert::save_new(pipeline, rows);
+    concert_row::save(pipeline, rows);
     waiting_room::save(pipeline, unit, &mut addresses.rooms);
+    // Before the seats: the database refuses to free a sold seat without its refund.
+    refund::save(pipeline, rows);
     concert::save(pipeline, rows, &mut addresses.performances);
     payment::save(pipeline, rows);
     event::save(pipeline, unit);

@@ -8,8 +8,10 @@ use onsale_domain::time::Timestamp;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::extension::{self, further, lacks_extensions, read_end};
-use super::values::{Sql, instant, optional_uuid, seating, seats, seats_to_text, user, uuid, word};
-use crate::stored::{Word, seating_to_text};
+use super::values::{
+    Sql, instant, numbers_to_text, optional_uuid, policy, prices, seating, seats, some_seats, user, uuid, word,
+};
+use crate::stored::{Word, policy_to_text, seating_to_text};
 
 pub(super) fn load(db: &Connection, keys: &Keys, rows: &mut Rows) -> Sql<()> {
     for (concert, user) in &keys.holders {
@@ -150,10 +152,11 @@ pub(super) fn save(db: &Connection, rows: &Rows) -> Sql<()> {
 
 fn save_performance(db: &Connection, id: PerformanceId, performance: &Performance) -> Sql<()> {
     let Performance { concert, starts_at, seating, sold, version, updated_at, .. } = performance;
-    let Performance { holds, extensions, closed, sale_closed, .. } = performance;
+    let Performance { holds, extensions, closed, sale_closed, refund_policy, .. } = performance;
+    let refund_policy = policy_to_text(refund_policy);
     let update =
         "UPDATE performances SET sold = ?2, version = ?3, updated_at = ?4, holds = ?5, extensions = ?6, closed = ?7,
-            sale_closed = ?8 WHERE performance_id = ?1";
+            sale_closed = ?8, refund_policy = ?9 WHERE performance_id = ?1";
     let updated = db.prepare_cached(update)?.execute(params![
         id.uuid().as_bytes(),
         sold,
@@ -163,14 +166,15 @@ fn save_performance(db: &Connection, id: PerformanceId, performance: &Performanc
         extensions,
         closed,
         sale_closed,
+        refund_policy,
     ])?;
     // No row was updated, so the performance is new.
     if updated == 0 {
         db.prepare_cached(
             "INSERT INTO performances
                (performance_id, concert_id, starts_at, sections, capacity, sold, version, updated_at, holds, extensions,
-                closed, sale_closed)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
+                closed, sale_closed, refund_policy)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)",
         )?
         .execute(params![
             id.uuid().as_bytes(),
@@ -185,6 +189,7 @@ fn save_performance(db: &Connection, id: PerformanceId, performance: &Performanc
             extensions,
             closed,
             sale_closed,
+            refund_policy,
         ])?;
     }
     Ok(())
@@ -194,9 +199,10 @@ fn save_reservation(db: &Connection, reservation: &Reservation) -> Sql<()> {
     db.prepare_cached(
         "INSERT INTO reservations
            (reservation_id, concert_id, performance_id, user_id, place, seats, amount, held_at, held_until, status,
-            end_event_id, extended)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)
-         ON CONFLICT (reservation_id) DO UPDATE SET status = ?10, end_event_id = ?11, held_until = ?9, extended = ?12",
+            end_event_id, extended, prices, refund_policy, refunded)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)
+         ON CONFLICT (reservation_id) DO UPDATE SET status = ?10, end_event_id = ?11, held_until = ?9, extended = ?12,
+            refunded = ?15",
     )?
     .execute(params![
         reservation.id.uuid().as_bytes(),
@@ -204,19 +210,22 @@ fn save_reservation(db: &Connection, reservation: &Reservation) -> Sql<()> {
         reservation.performance.uuid().as_bytes(),
         reservation.user.as_str(),
         reservation.place,
-        seats_to_text(&reservation.seats),
+        numbers_to_text(&reservation.seats),
         reservation.amount,
         reservation.held_at.as_millis(),
         reservation.held_until.as_millis(),
         reservation.status.word(),
         reservation.end_event.map(|event| event.uuid().into_bytes()),
         reservation.extended,
+        numbers_to_text(&reservation.prices),
+        policy_to_text(&reservation.refund_policy),
+        numbers_to_text(&reservation.refunded),
     ])?;
     Ok(())
 }
 
 const PERFORMANCE: &str = "performance_id, concert_id, starts_at, sections, sold, version, updated_at, holds, extensions, \
-                           closed, sale_closed";
+                           closed, sale_closed, refund_policy";
 
 fn read_performance(row: &Row<'_>) -> Sql<Performance> {
     Ok(Performance {
@@ -231,12 +240,14 @@ fn read_performance(row: &Row<'_>) -> Sql<Performance> {
         extensions: row.get(8)?,
         closed: row.get(9)?,
         sale_closed: row.get(10)?,
+        refund_policy: policy(row, 11)?,
     })
 }
 
 const RESERVATION: &str = concat!(
     "reservation_id, concert_id, performance_id, user_id, place, seats, amount, held_at, held_until, status, end_event_id, ",
-    further!("reservations", "status = 'HELD'")
+    further!("reservations", "status = 'HELD'"),
+    ", prices, refund_policy, refunded"
 );
 
 fn read(row: &Row<'_>) -> Sql<Reservation> {
@@ -254,6 +265,9 @@ fn read(row: &Row<'_>) -> Sql<Reservation> {
         extended: end.extended,
         status: word(row, 9)?,
         end_event: optional_uuid(row, 10)?.map(EventId::new),
+        prices: prices(row, 13)?,
+        refund_policy: policy(row, 14)?,
+        refunded: some_seats(row, 15)?,
     })
 }
 

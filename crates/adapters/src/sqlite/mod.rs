@@ -21,6 +21,7 @@ mod outbox;
 mod payment;
 mod place;
 mod reader;
+mod refund;
 mod retention;
 mod schema;
 mod staff;

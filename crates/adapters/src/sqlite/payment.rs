@@ -3,33 +3,42 @@
 use onsale_app::store::Page;
 use onsale_domain::ids::{PaymentId, PerformanceId, ReservationId, UserId};
 use onsale_domain::payment::Payment;
-use onsale_domain::rows::Rows;
+use onsale_domain::rows::{Keys, Rows};
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
-use super::values::{Sql, instant, seats, seats_to_text, user, uuid};
+use super::values::{Sql, instant, numbers_to_text, prices, seats, user, uuid};
+
+pub(super) fn load(db: &Connection, keys: &Keys, rows: &mut Rows) -> Sql<()> {
+    for id in &keys.payments {
+        rows.known_payments.load(*id, payment(db, *id)?);
+    }
+    Ok(())
+}
 
 pub(super) fn save(db: &Connection, rows: &Rows) -> Sql<()> {
     for payment in &rows.payments {
         db.prepare_cached(
             "INSERT INTO payments
-               (payment_id, reservation_id, performance_id, user_id, seats, amount, balance_after, paid_at)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+               (payment_id, reservation_id, performance_id, user_id, seats, amount, balance_after, paid_at, prices)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
         )?
         .execute(params![
             payment.id.uuid().as_bytes(),
             payment.reservation.uuid().as_bytes(),
             payment.performance.uuid().as_bytes(),
             payment.user.as_str(),
-            seats_to_text(&payment.seats),
+            numbers_to_text(&payment.seats),
             payment.amount,
             payment.balance_after,
             payment.paid_at.as_millis(),
+            numbers_to_text(&payment.prices),
         ])?;
     }
     Ok(())
 }
 
-const COLUMNS: &str = "payment_id, reservation_id, performance_id, user_id, seats, amount, balance_after, paid_at";
+const COLUMNS: &str = "payment_id, reservation_id, performance_id, user_id, seats, amount, balance_after, paid_at, \
+                       prices";
 
 fn read(row: &Row<'_>) -> Sql<Payment> {
     Ok(Payment {
@@ -41,6 +50,7 @@ fn read(row: &Row<'_>) -> Sql<Payment> {
         amount: row.get(5)?,
         balance_after: row.get(6)?,
         paid_at: instant(row, 7)?,
+        prices: prices(row, 8)?,
     })
 }
 

@@ -1,5 +1,6 @@
 //! Reads in a few threads, each with a connection of its own. They run concurrently with the writer.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::thread::JoinHandle;
@@ -7,12 +8,16 @@ use std::thread::JoinHandle;
 use async_trait::async_trait;
 use onsale_app::event::StoredEvent;
 use onsale_app::store::{
-    AppliedLecture, LectureFilter, ListedKey, LogFilter, LogRow, Page, Reader, RoomRecord, SeatRows, StoreError,
+    AppliedLecture, GivenBack, LectureFilter, ListedKey, LogFilter, LogRow, Page, Reader, RefundsOf, RoomRecord,
+    SeatRows, StoreError,
 };
 use onsale_domain::concert::{Concert, Performance, Reservation};
-use onsale_domain::ids::{ConcertId, LectureId, LogId, PaymentId, PerformanceId, ReservationId, StaffKeyId, UserId};
+use onsale_domain::ids::{
+    ConcertId, LectureId, LogId, PaymentId, PerformanceId, RefundId, ReservationId, StaffKeyId, UserId,
+};
 use onsale_domain::lecture::{HistoryLine, Lecture};
 use onsale_domain::payment::Payment;
+use onsale_domain::refund::Refund;
 use onsale_domain::staff::{Directory, Session, SessionHash};
 use onsale_domain::time::Timestamp;
 use onsale_domain::wallet::{Account, Entry};
@@ -23,7 +28,7 @@ use tokio::sync::oneshot;
 use super::connection::{Role, open, unavailable};
 use super::values::Sql;
 use super::{
-    Shared, Slot, concert, concert_row, event, extension, idempotency, lecture, payment, staff, staff_session,
+    Shared, Slot, concert, concert_row, event, extension, idempotency, lecture, payment, refund, staff, staff_session,
     waiting_room, wallet, writer,
 };
 
@@ -203,6 +208,15 @@ impl Reader for ReaderPool {
     async fn payments_of(&self, user: &UserId, page: Page<PaymentId>) -> Result<Vec<Payment>, StoreError> {
         let user = user.clone();
         self.read(move |db| payment::payments_of(db, &user, page)).await
+    }
+
+    async fn refunds(&self, of: RefundsOf, page: Page<RefundId>) -> Result<Vec<Refund>, StoreError> {
+        self.read(move |db| refund::list(db, of, page)).await
+    }
+
+    async fn given_back(&self, payments: &[PaymentId]) -> Result<HashMap<PaymentId, GivenBack>, StoreError> {
+        let payments = payments.to_vec();
+        self.read(move |db| refund::given_back(db, &payments)).await
     }
 
     async fn unwritten_extensions(&self) -> Result<Vec<(PerformanceId, u64)>, StoreError> {

@@ -9,7 +9,7 @@ use rusqlite::{Connection, TransactionBehavior};
 use super::OpenError;
 
 /// Step n brings a file from version n to n + 1. A released step never changes.
-const STEPS: [&str; 13] = [
+const STEPS: [&str; 14] = [
     include_str!("migrations/0001_sale.sql"),
     include_str!("migrations/0002_room.sql"),
     include_str!("migrations/0003_relay.sql"),
@@ -23,6 +23,7 @@ const STEPS: [&str; 13] = [
     include_str!("migrations/0011_changes_of_a_sale.sql"),
     include_str!("migrations/0012_staff.sql"),
     include_str!("migrations/0013_charges.sql"),
+    include_str!("migrations/0014_refunds.sql"),
 ];
 
 /// Marks a file as onsale's: "onsa" in ASCII.
@@ -67,6 +68,19 @@ pub(super) fn refuse_foreign(path: &Path) -> Result<(), OpenError> {
 /// [`OpenError::ForeignFile`] or [`OpenError::NewerSchema`].
 pub(super) fn migrate(db: &mut Connection) -> Result<usize, OpenError> {
     let steps = pending(db)?;
+    if steps == 0 {
+        return Ok(0);
+    }
+    // A step that makes a table again drops the one that rows of other tables refer to. Has no effect inside a transaction.
+    let are_enforced: bool = db.pragma_query_value(None, "foreign_keys", |row| row.get(0))?;
+    db.pragma_update(None, "foreign_keys", false)?;
+    let done = run(db, steps);
+    db.pragma_update(None, "foreign_keys", are_enforced)?;
+    done.map(|()| steps)
+}
+
+/// Runs the last steps.
+fn run(db: &mut Connection, steps: usize) -> Result<(), OpenError> {
     for (number, step) in STEPS.iter().enumerate().skip(STEPS.len() - steps) {
         // The step and its version in one transaction: a crash leaves a file with neither or both.
         let transaction = db.transaction_with_behavior(TransactionBehavior::Immediate)?;
@@ -77,7 +91,7 @@ pub(super) fn migrate(db: &mut Connection) -> Result<usize, OpenError> {
         ))?;
         transaction.commit()?;
     }
-    Ok(steps)
+    Ok(())
 }
 
 /// Number of missing steps.
@@ -93,4 +107,98 @@ pub(super) fn pending(db: &Connection) -> Result<usize, OpenError> {
     }
     let version = usize::try_from(version).unwrap_or(usize::MAX);
     STEPS.len().checked_sub(version).ok_or(OpenError::NewerSchema { found: version, known: STEPS.len() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The step that makes the tables of reservations and of the ledger again.
+    const REFUNDS: usize = 14;
+
+    /// A file of the schema before refunds, with a payment of two seats and a charge under an external id.
+    const SOLD: &str = r#"
+        INSERT INTO concerts (concert_id, title, venue, created_at) VALUES (x'01000000000000000000000000000000', 't', 'v', 1);
+        INSERT INTO performances (performance_id, concert_id, starts_at, sections, capacity, sold, version, updated_at)
+            SELECT x'02000000000000000000000000000000', concert_id, 1, '[{"from":1,"to":5,"grade":"R","price":200},
+                {"from":7,"to":9,"grade":"S","price":90}]', 8, 2, 2, 1 FROM concerts;
+        INSERT INTO reservations (reservation_id, concert_id, performance_id, user_id, place, seats, amount, held_at, held_until,
+                status, extended)
+            SELECT x'03000000000000000000000000000000', concert_id, performance_id, 'ada', 1, '[8,2]', 290, 1, 2, 'PAID', 0
+            FROM performances;
+        INSERT INTO seats (performance_id, seat, reservation_id, held_until, sold)
+            SELECT performance_id, 8, reservation_id, 2, 1 FROM reservations;
+        INSERT INTO payments SELECT x'04000000000000000000000000000000', reservation_id, performance_id, user_id, seats, amount,
+            10, 1 FROM reservations;
+        INSERT INTO accounts VALUES ('ada', 10, 2, 1);
+        INSERT INTO ledger VALUES
+            ('ada', 1, x'05000000000000000000000000000000', 'CHARGE', 300, 300, NULL, 1),
+            ('ada', 2, x'06000000000000000000000000000000', 'USE', 290, 10, x'04000000000000000000000000000000', 1);
+        INSERT INTO external_charges VALUES ('pay-1', 'ada', 1, 300, 300, 1);"#;
+
+    fn open(path: &Path) -> Connection {
+        let db = Connection::open(path).unwrap();
+        db.execute_batch("PRAGMA journal_mode = wal; PRAGMA foreign_keys = on").unwrap();
+        db
+    }
+
+    /// A file of an older version, as the program of that version left it.
+    fn of_version(path: &Path, version: usize) -> Connection {
+        let db = open(path);
+        for step in &STEPS[..version] {
+            db.execute_batch(step).unwrap();
+        }
+        db.execute_batch(&format!("PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {version}"))
+            .unwrap();
+        db
+    }
+
+    fn text(db: &Connection, sql: &str) -> String {
+        db.query_row(sql, [], |row| row.get(0)).unwrap()
+    }
+
+    #[test]
+    fn prices_are_filled_in_and_rows_still_belong_together() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut db = of_version(&folder.path().join("sale.db"), REFUNDS - 1);
+        db.execute_batch(SOLD).unwrap();
+        assert_eq!(migrate(&mut db).unwrap(), STEPS.len() + 1 - REFUNDS);
+        for table in ["reservations", "payments"] {
+            assert_eq!(text(&db, &format!("SELECT prices FROM {table}")), "[90,200]", "{table}");
+        }
+        assert_eq!(text(&db, "SELECT count(*) || ' ' || sum(amount) FROM ledger"), "2 590");
+        let orphans: Vec<String> = db
+            .prepare("PRAGMA foreign_key_check")
+            .unwrap()
+            .query_map([], |row| row.get(0))
+            .unwrap()
+            .map(Result::unwrap)
+            .collect();
+        assert!(orphans.is_empty(), "{orphans:?}");
+        let are_enforced: bool = db.pragma_query_value(None, "foreign_keys", |row| row.get(0)).unwrap();
+        assert!(are_enforced, "foreign keys are on again");
+        assert!(db.execute("INSERT INTO external_charges VALUES ('pay-2', 'ada', 9, 1, 1, 1)", []).is_err());
+    }
+
+    /// A process that is killed within the step leaves the log as it is here: without its commit.
+    #[test]
+    fn a_step_that_is_cut_off_leaves_the_file_as_it_was() {
+        let folder = tempfile::tempdir().unwrap();
+        let (path, copy) = (folder.path().join("sale.db"), folder.path().join("copy.db"));
+        let db = of_version(&path, REFUNDS - 1);
+        db.execute_batch(SOLD).unwrap();
+        db.execute_batch("PRAGMA foreign_keys = off; PRAGMA cache_size = 2; PRAGMA cache_spill = 1; BEGIN IMMEDIATE")
+            .unwrap();
+        db.execute_batch(STEPS[REFUNDS - 1]).unwrap();
+        // As the disk has it at this moment.
+        for end in ["", "-wal"] {
+            let of = |path: &Path| format!("{}{end}", path.display());
+            std::fs::copy(of(&path), of(&copy)).unwrap();
+        }
+        let mut cut = open(&copy);
+        assert_eq!(text(&cut, "SELECT count(*) || ' ' || max(seats) FROM reservations"), "1 [8,2]");
+        assert_eq!(pending(&cut).unwrap(), STEPS.len() + 1 - REFUNDS);
+        migrate(&mut cut).unwrap();
+        assert_eq!(text(&cut, "SELECT prices FROM reservations"), "[90,200]");
+    }
 }

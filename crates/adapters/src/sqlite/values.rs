@@ -4,12 +4,13 @@ use std::sync::Arc;
 
 use onsale_domain::concert::Seating;
 use onsale_domain::ids::UserId;
+use onsale_domain::refund::Policy;
 use onsale_domain::time::Timestamp;
 use rusqlite::Row;
 use rusqlite::types::{FromSqlError, Type};
 use uuid::Uuid;
 
-use crate::stored::{Word, seating_from_text};
+use crate::stored::{Word, policy_from_text, seating_from_text};
 
 pub(super) type Sql<T> = rusqlite::Result<T>;
 
@@ -49,15 +50,29 @@ pub(super) fn word<T: Word>(row: &Row<'_>, column: usize) -> Sql<T> {
     T::of_word(row.get_ref(column)?.as_str()?).ok_or_else(|| broken(column, "an unknown word"))
 }
 
-pub(super) fn seats_to_text(seats: &[u32]) -> String {
-    let seats: Vec<String> = seats.iter().map(u32::to_string).collect();
-    format!("[{}]", seats.join(","))
+pub(super) fn seats(row: &Row<'_>, column: usize) -> Sql<Arc<[u32]>> {
+    some_seats(row, column).map(Into::into)
 }
 
-pub(super) fn seats(row: &Row<'_>, column: usize) -> Sql<Arc<[u32]>> {
-    let seats: Vec<u32> =
-        serde_json::from_str(row.get_ref(column)?.as_str()?).map_err(|_| broken(column, "not seat numbers"))?;
-    Ok(seats.into())
+/// Seat numbers that may be none.
+pub(super) fn some_seats(row: &Row<'_>, column: usize) -> Sql<Vec<u32>> {
+    serde_json::from_str(row.get_ref(column)?.as_str()?).map_err(|_| broken(column, "not seat numbers"))
+}
+
+/// Seat numbers or prices, as JSON.
+pub(super) fn numbers_to_text<N: ToString>(numbers: &[N]) -> String {
+    let numbers: Vec<String> = numbers.iter().map(N::to_string).collect();
+    format!("[{}]", numbers.join(","))
+}
+
+pub(super) fn prices(row: &Row<'_>, column: usize) -> Sql<Arc<[i64]>> {
+    let prices: Vec<i64> =
+        serde_json::from_str(row.get_ref(column)?.as_str()?).map_err(|_| broken(column, "not prices"))?;
+    Ok(prices.into())
+}
+
+pub(super) fn policy(row: &Row<'_>, column: usize) -> Sql<Policy> {
+    policy_from_text(row.get_ref(column)?.as_str()?).ok_or_else(|| broken(column, "what is not a refund policy"))
 }
 
 pub(super) fn seating(row: &Row<'_>, column: usize) -> Sql<Seating> {

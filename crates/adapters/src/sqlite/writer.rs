@@ -13,8 +13,8 @@ use rusqlite::hooks::Wal;
 use super::connection::{Role, in_commit, in_unit, open, unavailable};
 use super::values::Sql;
 use super::{
-    Shared, charge, concert, concert_row, event, idempotency, lecture, payment, staff, staff_session, waiting_room,
-    wallet,
+    Shared, charge, concert, concert_row, event, idempotency, lecture, payment, refund, staff, staff_session,
+    waiting_room, wallet,
 };
 
 /// The database's clock. It is this machine's clock, because there is one process on one machine.
@@ -132,6 +132,7 @@ fn load(db: &Connection, wanted: &Wanted) -> Sql<Unit> {
     lecture::load(db, keys, rows)?;
     waiting_room::load(db, keys, rows)?;
     concert::load(db, keys, rows)?;
+    payment::load(db, keys, rows)?;
     // Last, under the write lock: deadlines are judged by a time at which no other unit can run.
     unit.at = now();
     Ok(unit)
@@ -147,6 +148,8 @@ fn save(db: &Connection, unit: &Unit) -> Sql<()> {
     lecture::save(db, rows)?;
     concert_row::save(db, rows)?;
     waiting_room::save(db, rows)?;
+    // Before the seats: the file refuses to free a sold seat without its refund.
+    refund::save(db, rows)?;
     concert::save(db, rows)?;
     payment::save(db, rows)?;
     event::save(db, unit)?;

@@ -3,9 +3,10 @@
 use onsale_app::store::{StoreError, Unit};
 use onsale_domain::concert::{Concert, Extension, Reservation, Seat, Status};
 use onsale_domain::event::{Event, Happening};
-use onsale_domain::ids::{EventId, PaymentId, ReservationId, TokenId, UserId};
+use onsale_domain::ids::{EventId, PaymentId, RefundId, ReservationId, TokenId, UserId};
 use onsale_domain::lecture::{Application, HistoryKind, HistoryLine, Lecture};
 use onsale_domain::payment::Payment;
+use onsale_domain::refund::{By, Refund};
 use onsale_domain::table::Table;
 use onsale_domain::waiting_room::{Place, PlaceStanding, Room};
 use onsale_domain::wallet::{Account, BALANCE_MAX, Entry, EntryKind};
@@ -32,6 +33,9 @@ const WALLETS: &[Wrong] = &[
     }),
     ("a second ledger entry of one payment", |stage, unit| {
         unit.rows.ledger.push(Entry { reference: Some(stage.paid.id), ..entry(stage, 9) });
+    }),
+    ("an entry of refund that names no payment", |stage, unit| {
+        unit.rows.ledger.push(Entry { kind: EntryKind::Refund, ..entry(stage, 9) });
     }),
     ("an event saved twice", |stage, unit| {
         let user = stage.ann.clone();
@@ -109,6 +113,45 @@ const CONCERTS: &[Wrong] = &[
         let extension = extension(stage, unit);
         unit.rows.extensions.extend([extension.clone(), extension]);
     }),
+    ("a hold without prices", |stage, unit| {
+        let id = ReservationId::new(OTHER);
+        unit.rows.reservations.put(id, Reservation { id, prices: [].into(), ..stage.held.clone() });
+    }),
+    ("a paid seat that counts as refunded without a refund", |stage, unit| {
+        if let Some(row) = unit.rows.reservations.change(&stage.paid.reservation) {
+            (row.status, row.refunded) = (Status::Refunded, vec![1]);
+        }
+    }),
+    ("a reservation that is refunded with a seat left", |stage, unit| {
+        unit.rows
+            .reservations
+            .change(&stage.paid.reservation)
+            .into_iter()
+            .for_each(|row| row.status = Status::Refunded);
+    }),
+    ("a refund that frees another seat", |stage, unit| {
+        unit.rows.refunds.push(Refund { seats: [2].into(), ..refund(stage, unit) });
+        unit.rows.seats.remove(&(stage.performance.id, 1));
+    }),
+    ("a seat that is refunded twice", |stage, unit| {
+        let refund = refund(stage, unit);
+        let again = Refund { id: RefundId::new(stage.paid.id.uuid()), entry_version: 2, ..refund.clone() };
+        unit.rows.refunds.extend([refund, again]);
+    }),
+    ("two refunds of one ledger entry", |stage, unit| {
+        let refund = refund(stage, unit);
+        let again = Refund { id: RefundId::new(stage.paid.id.uuid()), seats: [2].into(), ..refund.clone() };
+        unit.rows.refunds.extend([refund, again]);
+    }),
+    ("a refund of less than nothing", |stage, unit| {
+        unit.rows.refunds.push(Refund { amount: -1, ..refund(stage, unit) });
+    }),
+    ("a refund with a fee of less than nothing", |stage, unit| {
+        unit.rows.refunds.push(Refund { fee: -1, ..refund(stage, unit) });
+    }),
+    ("a refund by staff without a reason", |stage, unit| {
+        unit.rows.refunds.push(Refund { by: By::Staff, ..refund(stage, unit) });
+    }),
     ("a second payment of a reservation", |stage, unit| {
         unit.rows.payments.push(Payment { id: PaymentId::new(OTHER), ..stage.paid.clone() });
     }),
@@ -121,6 +164,25 @@ const CONCERTS: &[Wrong] = &[
         unit.rows.concerts.put(id, concert);
     }),
 ];
+
+/// A refund of the paid seat, without the other rows of one.
+fn refund(stage: &Stage, unit: &Unit) -> Refund {
+    Refund {
+        id: RefundId::new(OTHER),
+        payment: stage.paid.id,
+        reservation: stage.paid.reservation,
+        performance: stage.performance.id,
+        user: stage.ann.clone(),
+        seats: [1].into(),
+        amount: 100,
+        fee: 0,
+        by: By::Buyer,
+        reason: None,
+        balance_after: 9_000,
+        entry_version: 1,
+        refunded_at: unit.at,
+    }
+}
 
 fn extension(stage: &Stage, unit: &Unit) -> Extension {
     Extension {

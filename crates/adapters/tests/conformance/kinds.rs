@@ -20,7 +20,7 @@ macro_rules! kinds {
 
 kinds! {
     DONE, done, Done: Charge, Use, CreateLecture, Apply, Cancel, CreateConcert, Schedule, ChangeConcert,
-    ChangePerformance, Extend, Rewrite, Hold, Release, Expire, Pay, Enter,
+    ChangePerformance, Extend, Rewrite, Hold, Release, Expire, Pay, RefundSeats, RefundByStaff, Adjust, Enter,
     Leave, Step, HandOut, Configure,
 }
 
@@ -28,6 +28,7 @@ kinds! {
     REFUSALS, refusal, Refusal: AmountOutOfRange, BalanceLimit, InsufficientBalance, LectureNotFound, AlreadyApplied,
     LectureClosed, LectureFull, ApplicationNotFound, ConcertNotFound, PerformanceNotFound, PerformanceAmbiguous,
     SaleClosed, PerformanceClosed, SeatUnknown, SeatLimit, SeatTaken, ReservationNotFound, AlreadyPaid, HoldExpired, TokenExpired,
+    PaymentNotFound, AlreadyRefunded, FeeOutOfRange, RefundClosed,
     StaffKeyEnded, KeyNameTaken, KeyLimit, KeyNotFound, ExternalIdReused,
 }
 

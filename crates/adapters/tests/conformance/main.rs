@@ -30,6 +30,7 @@ mod news;
 mod pages;
 mod people;
 mod picture;
+mod refunds;
 mod relay;
 mod restored;
 mod retention;

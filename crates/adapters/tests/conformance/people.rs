@@ -6,7 +6,8 @@ use crate::mixed::{AnyCommand, Done};
 use onsale_app::idempotency::{KeyId, Owner};
 use onsale_domain::concert::Held;
 use onsale_domain::concert::{self, Performance};
-use onsale_domain::ids::{ConcertId, LectureId, PaymentId, ReservationId, UserId};
+use onsale_domain::ids::{ConcertId, LectureId, ReservationId, UserId};
+use onsale_domain::payment::Payment;
 use onsale_domain::time::Timestamp;
 use onsale_domain::waiting_room::Entered;
 use onsale_domain::waiting_room::Token;
@@ -37,7 +38,7 @@ pub(crate) struct People {
     pub(crate) concerts: Vec<ConcertId>,
     pub(crate) performances: Vec<Performance>,
     pub(crate) reservations: Vec<(ReservationId, UserId)>,
-    pub(crate) payments: Vec<PaymentId>,
+    pub(crate) payments: Vec<Payment>,
     tokens: Vec<Token>,
 }
 
@@ -114,7 +115,7 @@ impl People {
                 Done::Hold(Held { reservation, .. }) => {
                     self.reservations.push((reservation.id, reservation.user.clone()));
                 }
-                Done::Pay(payment) => self.payments.push(payment.id),
+                Done::Pay(payment) => self.payments.push(payment.clone()),
                 Done::Enter(Entered { token, .. }) => {
                     // A new place replaces the old one. Some users keep showing the old token.
                     let shows_old = self.dice.percent(15);

@@ -4,11 +4,12 @@ use std::fmt::Debug;
 use std::time::{Duration, Instant};
 
 use onsale_app::event::StoredEvent;
-use onsale_app::store::{LectureFilter, Page, Reader, RoomRecord};
+use onsale_app::store::{LectureFilter, Page, Reader, RefundsOf, RoomRecord};
 use onsale_domain::concert::Reservation;
 use onsale_domain::ids::{LectureId, PaymentId, PerformanceId, ReservationId, UserId};
 use onsale_domain::lecture::{HistoryLine, Lecture};
 use onsale_domain::payment::Payment;
+use onsale_domain::refund::Refund;
 use onsale_domain::time::Timestamp;
 use onsale_domain::wallet::Entry;
 use uuid::Uuid;
@@ -34,7 +35,7 @@ impl Looked {
         Self {
             users: people.users.clone(),
             lectures: people.lectures.clone(),
-            payments: people.payments.clone(),
+            payments: people.payments.iter().map(|payment| payment.id).collect(),
             now: people.now,
             limit,
         }
@@ -119,13 +120,23 @@ impl Picture {
             rows.seats.sort_by_key(|(seat, _)| *seat);
             self.line("performance", &performance);
             self.line("seats", &rows);
+            self.refunds(reader, looked, RefundsOf::Performance(performance.id)).await;
         }
         for payment in &looked.payments {
             self.line("payment", &reader.payment(*payment).await.expect("a payment"));
+            self.refunds(reader, looked, RefundsOf::Payment(*payment)).await;
         }
+        let mut given: Vec<_> = reader.given_back(&looked.payments).await.expect("sums").into_iter().collect();
+        given.sort_unstable_by_key(|(payment, _)| *payment);
+        self.line("given back", &given);
         self.line("no payment", &reader.payment(PaymentId::new(Uuid::nil())).await.expect("an answer"));
         let no_reservation = reader.reservation(ReservationId::new(Uuid::nil())).await;
         self.line("no reservation", &no_reservation.expect("an answer"));
+    }
+
+    async fn refunds(&mut self, reader: &dyn Reader, looked: &Looked, of: RefundsOf) {
+        let refunds = all(looked.limit, |row: &Refund| row.id, async |page| reader.refunds(of, page).await).await;
+        self.line("refunds", &(of, refunds));
     }
 
     /// Entries with the same time have no defined order.

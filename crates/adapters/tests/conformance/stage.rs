@@ -7,6 +7,7 @@ use onsale_domain::concert::{self, Hold, Performance, Reservation, Seating, Sect
 use onsale_domain::ids::{ConcertId, LectureId, UserId};
 use onsale_domain::lecture;
 use onsale_domain::payment::{self, Payment};
+use onsale_domain::refund::{Policy, RefundSeats, Rule};
 use onsale_domain::rows::Keys;
 use onsale_domain::time::Timestamp;
 use onsale_domain::waiting_room::Entered;
@@ -54,7 +55,7 @@ pub(crate) async fn open_concert(lane: &mut Lane, room: Settings) -> ConcertId {
     }
 }
 
-/// Schedules a performance that starts in an hour, with all seats at one price.
+/// Schedules a performance that starts in an hour, with all seats at one price. A buyer who gives a seat back loses a tenth.
 pub(crate) async fn schedule(
     lane: &mut Lane,
     now: Timestamp,
@@ -63,7 +64,11 @@ pub(crate) async fn schedule(
     price: i64,
 ) -> Performance {
     let seating = Seating::new(vec![Section { from: 1, to: seats, grade: "R".into(), price }]).expect("a seating");
-    match lane.done(concert::Schedule { concert, starts_at: now.plus_seconds(3_600), seating, closed: false }).await {
+    let refund_policy = Policy::new(vec![Rule { hours_before: 0, fee_percent: 10 }]).expect("a policy");
+    match lane
+        .done(concert::Schedule { concert, starts_at: now.plus_seconds(3_600), seating, closed: false, refund_policy })
+        .await
+    {
         Done::Schedule(performance) => performance,
         other => unreachable!("{other:?}"),
     }
@@ -87,6 +92,17 @@ pub(crate) fn hold(token: &Token, performance: &Performance, seats: &[u32]) -> A
 /// A command that pays a hold.
 pub(crate) fn pay(token: &Token, reservation: &Reservation) -> AnyCommand {
     payment::Pay { token: token.clone(), reservation: reservation.id }.into()
+}
+
+/// Seats of a payment to refund; all that are left without any.
+pub(crate) fn refund(paid: &Payment, seats: &[u32]) -> RefundSeats {
+    RefundSeats {
+        payment: paid.id,
+        reservation: paid.reservation,
+        performance: paid.performance,
+        user: paid.user.clone(),
+        seats: (!seats.is_empty()).then(|| seats.iter().copied().map(i64::from).collect()),
+    }
 }
 
 /// The reservation from the result of a hold.
@@ -142,6 +158,7 @@ impl Stage {
             entrants: both.into_iter().map(|user| (concert, user.clone())).collect(),
             performances: [self.performance.id].into(),
             reservations: [self.held.id, self.paid.reservation].into(),
+            payments: [self.paid.id].into(),
             seats: (1..=4).map(|seat| (self.performance.id, seat)).collect(),
             ..Keys::default()
         };

@@ -6,6 +6,7 @@ mod event;
 mod family;
 mod lecture;
 mod payment;
+mod refund;
 mod room;
 mod seat;
 pub mod source;
@@ -67,6 +68,7 @@ pub async fn audit(source: &dyn AuditSource) -> Result<Vec<Finding>, StoreError>
     findings.extend(lecture::check(source, forgotten).await?);
     findings.extend(seat::check(source, forgotten).await?);
     findings.extend(payment::check(source, forgotten).await?);
+    findings.push(refund::check(source, forgotten).await?);
     findings.extend(room::check(source, forgotten).await?);
     findings.push(change::extensions(source, forgotten).await?);
     findings.extend(family::check(source).await?);

@@ -60,7 +60,8 @@ pub(super) async fn check(source: &dyn AuditSource, forgotten: Timestamp) -> Res
 fn is_owned(row: &SeatRow) -> bool {
     row.owner.as_ref().is_some_and(|owner| {
         let status = if row.seat.sold { Status::Paid } else { Status::Held };
-        owner.performance == row.performance && owner.seats.contains(&row.number) && owner.status == status
+        let has = owner.seats.contains(&row.number) && !owner.refunded.contains(&row.number);
+        owner.performance == row.performance && has && owner.status == status
     })
 }
 
@@ -68,24 +69,31 @@ fn what_is_wrong(row: &ReservationRow, forgotten: Timestamp) -> Option<&'static 
     let ReservationRow { reservation, seats, payments, held_event, end_event, .. } = row;
     let asked: BTreeSet<u32> = reservation.seats.iter().copied().collect();
     let owned: BTreeSet<u32> = seats.iter().map(|(number, _)| *number).collect();
+    let left: BTreeSet<u32> = asked.iter().copied().filter(|seat| !reservation.refunded.contains(seat)).collect();
+    let is_refunded = reservation.status == Status::Refunded;
     let all_sold = seats.iter().all(|(_, seat)| seat.sold);
     let none_sold = seats.iter().all(|(_, seat)| !seat.sold);
     let seats_agree = match reservation.status {
-        Status::Paid => owned == asked && all_sold,
+        // A seat is sold exactly if it was paid and not refunded.
+        Status::Paid | Status::Refunded => owned == left && all_sold && (left.is_empty() == is_refunded),
         Status::Held => owned == asked && none_sold,
         Status::Expired | Status::Released => owned.is_empty(),
     };
     let end = match reservation.status {
         Status::Expired => Some("expired"),
         Status::Released => Some("released"),
-        Status::Held | Status::Paid => None,
+        Status::Held | Status::Paid | Status::Refunded => None,
     };
     let may_be_forgotten = reservation.held_at < forgotten;
     // The task that deletes old events may have deleted this one.
     let no_event = |event: &Option<EventRow>| may_be_forgotten && event.is_none();
     if !seats_agree {
         Some("its seats do not match its status")
-    } else if *payments != u64::from(reservation.status == Status::Paid) {
+    } else if reservation.prices.len() != reservation.seats.len()
+        || reservation.prices.iter().sum::<i64>() != reservation.amount
+    {
+        Some("the prices of its seats are not its amount")
+    } else if *payments != u64::from(is_refunded || reservation.status == Status::Paid) {
         Some("it is paid without a payment, or has one without being paid")
     } else if !no_event(held_event) && !matches(held_event.as_ref(), "onsale.seats.held.v1", reservation, &[]) {
         Some("the event of its hold is missing or differs")

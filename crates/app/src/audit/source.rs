@@ -4,6 +4,7 @@ use onsale_domain::concert::{Concert, Performance, Reservation, Seat};
 use onsale_domain::ids::{ConcertId, EventId, PerformanceId, UserId};
 use onsale_domain::lecture::{HistoryLine, Lecture};
 use onsale_domain::payment::Payment;
+use onsale_domain::refund::Refund;
 use onsale_domain::staff::{Directory, ExternalCharge, Key};
 use onsale_domain::time::Timestamp;
 use onsale_domain::waiting_room::{Room, Settings};
@@ -34,7 +35,8 @@ pub struct EventRow {
 pub enum WalletRow {
     /// The wallet of a user.
     Account(UserId, Account),
-    /// A ledger entry, the event of the same id, and whether the payment that it names exists.
+    /// A ledger entry, the event of the same id, and whether the payment that it names exists. Of an adjustment: whether
+    /// an entry of the admin log has its amount and its balance.
     Entry(Entry, Option<EventRow>, bool),
 }
 
@@ -135,8 +137,23 @@ pub struct PaymentRow {
     pub reservation: Option<Reservation>,
     /// The ledger entries that name it.
     pub entries: Vec<Entry>,
+    /// Its refunds, in the order of their ids.
+    pub refunds: Vec<Refund>,
     /// The event of the same id.
     pub event: Option<EventRow>,
+}
+
+/// A refund with everything that should agree with it.
+#[derive(Clone, Debug)]
+pub struct RefundRow {
+    /// The refund as stored.
+    pub refund: Refund,
+    /// The ledger entry of its wallet and version.
+    pub entry: Option<Entry>,
+    /// The event of the same id.
+    pub event: Option<EventRow>,
+    /// How many entries of the admin log about its payment name it.
+    pub logged: u64,
 }
 
 /// A waiting room with its concert, and the counts of its places and turns.
@@ -292,8 +309,11 @@ pub trait AuditSource: Send + Sync {
     /// All reservations, with their seats, payments and events.
     fn reservations(&self) -> Rows<ReservationRow>;
 
-    /// All payments, with their reservations, entries and events.
+    /// All payments, with their reservations, entries, refunds and events.
     fn payments(&self) -> Rows<PaymentRow>;
+
+    /// All refunds, with their entries and events.
+    fn refunds(&self) -> Rows<RefundRow>;
 
     /// All waiting rooms, with their counts.
     fn rooms(&self) -> Rows<RoomRow>;

@@ -17,6 +17,7 @@ use uuid::Uuid;
 use super::Finding;
 use super::source::{AuditSource, ExternalRow, StaffRow, StaffSubject};
 use crate::calendar::rfc3339;
+use crate::event::policy_data;
 use crate::store::{LogRow, StoreError};
 
 pub(super) async fn check(source: &dyn AuditSource) -> Result<Vec<Finding>, StoreError> {
@@ -159,6 +160,7 @@ fn fields_of_performance(performance: &Performance) -> Now {
         ("startsAt", json!(rfc3339(performance.starts_at))),
         ("seats", sections.collect()),
         ("closed", json!(performance.closed)),
+        ("refundPolicy", policy_data(&performance.refund_policy)),
     ]
 }
 

@@ -26,7 +26,7 @@ impl Chain {
     fn add(&mut self, entry: &Entry) {
         self.entries += 1;
         self.balance += match entry.kind {
-            EntryKind::Charge => entry.amount,
+            EntryKind::Charge | EntryKind::Refund | EntryKind::Adjustment => entry.amount,
             EntryKind::Use => -entry.amount,
         };
         self.unbroken &= entry.version == self.entries && entry.balance_after == self.balance && self.balance >= 0;
@@ -37,7 +37,8 @@ pub(super) async fn check(source: &dyn AuditSource, forgotten: Timestamp) -> Res
     let mut balances = Finding::new("every balance is the sum of its history, and never negative");
     let mut chains = Finding::new("every history is an unbroken chain");
     let mut events = Finding::new("every ledger entry has its event");
-    let mut references = Finding::new("every ledger entry that names a payment has that payment");
+    let mut references =
+        Finding::new("every ledger entry that names a payment has that payment, and every adjustment its log entry");
     let mut close = |chain: Option<Chain>| {
         let Some(Chain { user, account, entries, balance, unbroken }) = chain else { return };
         let (stored, version) = account.map_or((0, 0), |account| (account.balance, account.version));
@@ -53,7 +54,7 @@ pub(super) async fn check(source: &dyn AuditSource, forgotten: Timestamp) -> Res
     while let Some(row) = rows.recv().await {
         match row? {
             WalletRow::Account(user, account) => close(chain.replace(Chain::new(user, Some(account)))),
-            WalletRow::Entry(entry, event, is_paid) => {
+            WalletRow::Entry(entry, event, has_cause) => {
                 // Rows come by user: an entry of another user begins the next chain, also if that user has no wallet.
                 if chain.as_ref().is_none_or(|chain| chain.user != entry.user) {
                     close(chain.replace(Chain::new(entry.user.clone(), None)));
@@ -62,7 +63,9 @@ pub(super) async fn check(source: &dyn AuditSource, forgotten: Timestamp) -> Res
                     chain.add(&entry);
                 }
                 if let Some(payment) = entry.reference {
-                    references.check(is_paid, || format!("{}, entry {}: {payment}", entry.user, entry.version));
+                    references.check(has_cause, || format!("{}, entry {}: {payment}", entry.user, entry.version));
+                } else if entry.kind == EntryKind::Adjustment {
+                    references.check(has_cause, || format!("{}, entry {}: no log entry", entry.user, entry.version));
                 }
                 let is_forgotten = event.is_none() && entry.created_at < forgotten;
                 events.check(is_forgotten || has_event(&entry, event.as_ref()), || {
@@ -79,6 +82,8 @@ fn has_event(entry: &Entry, event: Option<&EventRow>) -> bool {
     let kind = match entry.kind {
         EntryKind::Charge => "onsale.points.charged.v1",
         EntryKind::Use => "onsale.points.used.v1",
+        EntryKind::Refund => "onsale.points.refunded.v1",
+        EntryKind::Adjustment => "onsale.points.adjusted.v1",
     };
     let reference = entry.reference.map(|payment| payment.to_string());
     let data = json!({

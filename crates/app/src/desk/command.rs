@@ -7,13 +7,13 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use onsale_domain::concert::{self, Target};
 use onsale_domain::ids::UserId;
 use onsale_domain::staff::{self, ByStaff, Logged};
-use onsale_domain::{Command, lecture, payment, waiting_room, wallet};
+use onsale_domain::{Command, lecture, payment, refund, waiting_room, wallet};
 
 use super::job::IntoJob;
 use crate::store::locks::Table::{
     self, Accounts, AdminLog, Applications, Concerts, Events, Extensions, ExternalCharges, FreedSeats, LectureHistory,
-    Lectures, Ledger, Payments, Performances, Places, Reservations, Rooms, Seats, StaffKeys, StaffSessions, TurnEnds,
-    Turns,
+    Lectures, Ledger, Payments, Performances, Places, Refunds, Reservations, Rooms, Seats, StaffKeys, StaffSessions,
+    TurnEnds, Turns,
 };
 
 /// A command that the desk takes.
@@ -163,6 +163,37 @@ impl DeskCommand for payment::Pay {
 
     fn hot_row(&self) -> Option<u64> {
         Some(hash(self.token.concert))
+    }
+}
+
+/// What a refund reads and writes. It changes no token and no turn.
+const OF_REFUNDS: &[Table] = &[Accounts, Ledger, Performances, Seats, Reservations, Payments, Refunds, Events];
+
+impl DeskCommand for refund::RefundSeats {
+    const TABLES: &'static [Table] = OF_REFUNDS;
+
+    fn hot_row(&self) -> Option<u64> {
+        Some(hash(self.performance))
+    }
+}
+
+impl DeskCommand for refund::RefundByStaff {
+    const TABLES: &'static [Table] = OF_REFUNDS;
+
+    fn hot_row(&self) -> Option<u64> {
+        self.refund.hot_row()
+    }
+}
+
+impl DeskCommand for wallet::Adjust {
+    const TABLES: &'static [Table] = &[Accounts, Ledger, Events];
+
+    fn hot_row(&self) -> Option<u64> {
+        Some(hash(&self.user))
+    }
+
+    fn wallet(&self) -> Option<&UserId> {
+        Some(&self.user)
     }
 }
 

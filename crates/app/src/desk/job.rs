@@ -6,7 +6,7 @@ use std::sync::Arc;
 use onsale_domain::ids::UserId;
 use onsale_domain::rows::Keys;
 use onsale_domain::staff::{self, ByStaff};
-use onsale_domain::{Command, concert, lecture, payment, waiting_room, wallet};
+use onsale_domain::{Command, concert, lecture, payment, refund, waiting_room, wallet};
 use tokio::sync::oneshot;
 
 use super::batch::Decider;
@@ -252,6 +252,9 @@ jobs! {
     Release(concert::Release),
     Expire(concert::Expire),
     Pay(payment::Pay),
+    Refund(refund::RefundSeats),
+    RefundByStaff(refund::RefundByStaff),
+    Adjust(wallet::Adjust),
     Enter(waiting_room::Enter),
     Leave(onsale_domain::leaving::Leave),
     Step(waiting_room::Step),
@@ -273,6 +276,8 @@ jobs! {
     ConcertChangeByStaff(ByStaff<concert::Change>),
     PerformanceByStaff(ByStaff<concert::Schedule>),
     PerformanceChangeByStaff(ByStaff<concert::ChangePerformance>),
+    RefundLogged(ByStaff<refund::RefundByStaff>),
+    AdjustmentByStaff(ByStaff<wallet::Adjust>),
     ExtensionByStaff(ByStaff<concert::Extend>),
     SettingsByStaff(ByStaff<waiting_room::Configure>),
 }

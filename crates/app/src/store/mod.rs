@@ -19,7 +19,10 @@ use crate::conditions::Conditions;
 
 pub use error::StoreError;
 pub use news::News;
-pub use reader::{Announced, AppliedLecture, HoldRecord, LectureFilter, Listed, Page, Reader, RoomRecord, SeatRows};
+pub use reader::{
+    Announced, AppliedLecture, GivenBack, HoldRecord, LectureFilter, Listed, Page, Reader, RefundsOf, RoomRecord,
+    SeatRows,
+};
 pub use retention::Retention;
 pub use staff::{ListedKey, LogFilter, LogRow};
 pub use writer::{Unit, Wanted, Writer};

@@ -1,13 +1,16 @@
 //! How everything but a lane reads the database: lists, single rows, and what a process loads when it starts.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use onsale_domain::concert::{Concert, Notice, Performance, Reservation, Seat};
-use onsale_domain::ids::{ConcertId, LectureId, LogId, PaymentId, PerformanceId, ReservationId, StaffKeyId, UserId};
+use onsale_domain::ids::{
+    ConcertId, LectureId, LogId, PaymentId, PerformanceId, RefundId, ReservationId, StaffKeyId, UserId,
+};
 use onsale_domain::lecture::{HistoryLine, Lecture};
 use onsale_domain::payment::Payment;
+use onsale_domain::refund::Refund;
 use onsale_domain::staff::{Directory, Session, SessionHash};
 use onsale_domain::time::Timestamp;
 use onsale_domain::waiting_room::{Room, Turn};
@@ -77,6 +80,32 @@ pub struct Listed {
     pub concerts: Vec<Concert>,
     /// The performances that were found.
     pub performances: Vec<Performance>,
+}
+
+/// Which refunds to list.
+#[derive(Clone, Copy, Debug)]
+pub enum RefundsOf {
+    /// Those of this payment.
+    Payment(PaymentId),
+    /// Those of this performance.
+    Performance(PerformanceId),
+}
+
+/// What all refunds of one payment gave back together.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct GivenBack {
+    /// Seats that were refunded, in that order.
+    pub seats: Vec<u32>,
+    /// Points, without the fees.
+    pub amount: i64,
+}
+
+impl GivenBack {
+    /// Adds the seats and the points of one more refund.
+    pub fn add(&mut self, refund: &Refund) {
+        self.seats.extend_from_slice(&refund.seats);
+        self.amount += refund.amount;
+    }
 }
 
 /// A waiting room with everything that a process needs to answer polls.
@@ -194,6 +223,12 @@ pub trait Reader: Send + Sync {
 
     /// A user's payments, newest first.
     async fn payments_of(&self, user: &UserId, page: Page<PaymentId>) -> Result<Vec<Payment>, StoreError>;
+
+    /// Refunds of a payment or a performance, newest first.
+    async fn refunds(&self, of: RefundsOf, page: Page<RefundId>) -> Result<Vec<Refund>, StoreError>;
+
+    /// What was given back of these payments. Payments without a refund are left out.
+    async fn given_back(&self, payments: &[PaymentId]) -> Result<HashMap<PaymentId, GivenBack>, StoreError>;
 
     /// Performances that have holds whose rows may lack an extension, each with the number of the last extension.
     async fn unwritten_extensions(&self) -> Result<Vec<(PerformanceId, u64)>, StoreError>;

@@ -163,20 +163,23 @@ fn sales(sql: &Sql) -> Vec<String> {
     let (concert, performance) = (sql.id(CONCERT, "c"), sql.id(2, "c"));
     let (reservation, payment) = (sql.id(RESERVATION, "n"), sql.id(PAYMENT, "n"));
     let seats = sql.pick("'[' || j || ']'", "ARRAY[j::integer]");
+    let prices = sql.pick("'[50000]'", "'{50000}'::bigint[]");
     let into = |table: &str, values: &str| format!("INSERT INTO {table} {rows} SELECT {values} FROM r");
     vec![
         into(
             "reservations (reservation_id, concert_id, performance_id, user_id, place, seats, amount, held_at, held_until,
-                status)",
-            &format!("{reservation}, {concert}, {performance}, user_id, j, {seats}, 50000, at, at + 300000, 'PAID'"),
+                status, prices)",
+            &format!(
+                "{reservation}, {concert}, {performance}, user_id, j, {seats}, 50000, at, at + 300000, 'PAID', {prices}"
+            ),
         ),
         into(
             "seats (performance_id, seat, reservation_id, held_until, sold)",
             &format!("{performance}, j, {reservation}, at + 300000, {yes}"),
         ),
         into(
-            "payments (payment_id, reservation_id, performance_id, user_id, seats, amount, balance_after, paid_at)",
-            &format!("{payment}, {reservation}, {performance}, user_id, {seats}, 50000, 0, at + 1000"),
+            "payments (payment_id, reservation_id, performance_id, user_id, seats, amount, balance_after, paid_at, prices)",
+            &format!("{payment}, {reservation}, {performance}, user_id, {seats}, 50000, 0, at + 1000, {prices}"),
         ),
     ]
 }

@@ -53,10 +53,10 @@ pub(super) const PAYMENT: Script = Script {
         "INSERT INTO accounts (user_id, balance, version, updated_at)
             SELECT (100000000000 + n)::text, 1000, 1, 1 FROM generate_series(1, 160000) n;
         INSERT INTO reservations (reservation_id, concert_id, performance_id, user_id, place, seats, amount, held_at,
-                held_until, status)
+                held_until, status, prices)
             SELECT ('00000000-0000-7000-8000-' || 100000000000 + n)::uuid, '00000000-0000-7000-8000-000000000001',
                 '00000000-0000-7000-8000-000000000002', (100000000000 + n)::text, n, ARRAY[n], 1000, 1, 4102444800000,
-                'HELD' FROM generate_series(1, 160000) n;
+                'HELD', '{1000}' FROM generate_series(1, 160000) n;
         INSERT INTO seats (performance_id, seat, reservation_id, held_until, sold)
             SELECT '00000000-0000-7000-8000-000000000002', n, ('00000000-0000-7000-8000-' || 100000000000 + n)::uuid,
                 4102444800000, false FROM generate_series(1, 160000) n"

@@ -110,7 +110,7 @@ const RESERVATION: &[Stream] = &[
     ),
     each(
         "SELECT * FROM program.reservations ORDER BY reservation_id LIMIT ?1",
-        "INSERT INTO reservations VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
+        "INSERT INTO reservations VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)",
     ),
     each(
         "SELECT performance_id, seat, reservation_id, held_until, sold, extended FROM program.seats
@@ -147,7 +147,7 @@ const PAYMENT: &[Stream] = &[
     ),
     each(
         "SELECT * FROM program.payments ORDER BY payment_id LIMIT ?1",
-        "INSERT INTO payments VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+        "INSERT INTO payments VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
     ),
     each(
         "SELECT concert_id, place, paid_at FROM program.payments JOIN program.reservations USING (reservation_id)
@@ -185,7 +185,7 @@ impl Write {
             Self::Payment => &[
                 CONCERTS,
                 "INSERT INTO reservations SELECT reservation_id, concert_id, performance_id, user_id, place, seats,
-                    amount, held_at, held_until, 'HELD', NULL, 0 FROM program.reservations;
+                    amount, held_at, held_until, 'HELD', NULL, 0, prices, '', '[]' FROM program.reservations;
                  INSERT INTO seats SELECT performance_id, seat, reservation_id, held_until, 0, 0 FROM program.seats;
                  INSERT INTO accounts SELECT user_id, balance_after, version, created_at FROM program.ledger
                     WHERE type = 'CHARGE';

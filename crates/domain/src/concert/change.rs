@@ -1,10 +1,11 @@
-//! Changes of a concert and of a performance: the notice that buyers read, and whether the sale is closed.
+//! Changes of a concert and of a performance: the notice that buyers read, whether the sale is closed, and refund policies.
 
 use std::sync::Arc;
 
 use super::{Concert, Performance, record};
 use crate::event::{Event, Happening};
 use crate::ids::{ConcertId, EventId, PerformanceId};
+use crate::refund::Policy;
 use crate::rows::{Keys, Rows};
 use crate::{Command, Context, Refusal, waiting_room};
 
@@ -35,6 +36,8 @@ pub struct ChangePerformance {
     pub performance: PerformanceId,
     /// Whether its holds are closed.
     pub closed: Option<bool>,
+    /// The rules by which buyers get points back.
+    pub refund_policy: Option<Policy>,
 }
 
 impl Command for Change {
@@ -82,12 +85,15 @@ impl Command for ChangePerformance {
     fn decide(&self, rows: &mut Rows, cx: &mut Context<'_>) -> Result<Performance, Refusal> {
         let before = rows.performances.get(&self.performance).ok_or(Refusal::PerformanceNotFound)?.clone();
         let closed = self.closed.unwrap_or(before.closed);
-        if closed == before.closed {
+        let refund_policy = self.refund_policy.clone().unwrap_or_else(|| before.refund_policy.clone());
+        if closed == before.closed && refund_policy == before.refund_policy {
             return Ok(before);
         }
-        rows.performances.change(&self.performance).into_iter().for_each(|own| own.closed = closed);
+        if let Some(own) = rows.performances.change(&self.performance) {
+            (own.closed, own.refund_policy) = (closed, refund_policy.clone());
+        }
         let event = EventId::new(cx.ids.next(before.updated_at.max(cx.at)));
-        let after = Performance { closed, ..before };
+        let after = Performance { closed, refund_policy, ..before };
         record(rows, self.performance, event, cx.at, || Happening::PerformanceChanged { performance: after });
         let after = rows.performances.get(&self.performance).ok_or(Refusal::PerformanceNotFound)?;
         Ok(after.clone())

@@ -116,7 +116,7 @@ impl Command for Release {
         match reservation.status {
             Status::Paid => return Err(Refusal::AlreadyPaid),
             // Giving seats back twice, or after the end of the hold, changes nothing.
-            Status::Expired | Status::Released => return Ok(()),
+            Status::Expired | Status::Released | Status::Refunded => return Ok(()),
             Status::Held => {}
         }
         let ending = if reservation.is_live(cx.at) { Ending::Released } else { Ending::Expired };
@@ -187,7 +187,8 @@ fn judge(request: &Hold, rows: &Rows, cx: &mut Context<'_>) -> Result<Reservatio
     let seats: Arc<[u32]> = seat_numbers(seats).collect();
     judge_free(rows, id, &seats, at)?;
 
-    let amount = seats.iter().filter_map(|seat| performance.seating.section_of(*seat)).map(|s| s.price).sum();
+    let prices: Arc<[i64]> =
+        seats.iter().filter_map(|seat| performance.seating.section_of(*seat)).map(|s| s.price).collect();
     Ok(Reservation {
         id: ReservationId::new(cx.ids.next(written_at)),
         concert: token.concert,
@@ -195,20 +196,23 @@ fn judge(request: &Hold, rows: &Rows, cx: &mut Context<'_>) -> Result<Reservatio
         user: token.user.clone(),
         place: token.place,
         seats,
-        amount,
+        amount: prices.iter().sum(),
+        prices,
+        refund_policy: performance.refund_policy.clone(),
         held_at: at,
         held_until: at.plus_seconds(cx.hold_seconds),
         extended: performance.extensions,
         status: Status::Held,
+        refunded: Vec::new(),
         end_event: None,
     })
 }
 
-/// Seats of the performance that the user holds now or has bought.
+/// Seats of the performance that the user holds now or has bought and not given back.
 fn owned(rows: &Rows, token: &Token, performance: PerformanceId, at: Timestamp) -> usize {
     rows.open_reservations_of(token.concert, &token.user)
         .filter(|r| r.performance == performance && (r.is_live(at) || r.status == Status::Paid))
-        .map(|r| r.seats.len())
+        .map(|r| r.seats.len() - r.refunded.len())
         .sum()
 }
 

@@ -4,7 +4,7 @@
 //! because there may be 100,000 after an outage, and an extension must not keep its locks for long. Only the few holds that
 //! end about now are listed: the decision's own instant judges them.
 
-use super::Status;
+use super::{Reservation, Status};
 use crate::ids::{PerformanceId, ReservationId};
 use crate::rows::Rows;
 use crate::time::Timestamp;
@@ -49,7 +49,11 @@ impl HoldsCounted {
             let changed = rows.reservations.changed().filter_map(|(key, row)| Some((key, row?)));
             changed.filter(move |(_, row)| row.performance == id)
         };
-        let settled = || changed().filter(|(key, row)| own(key) && row.status != Status::Held);
+        // A reservation that this unit of work only refunds was paid before: it was no hold when the holds were counted.
+        let was_held = |row: &Reservation| {
+            row.refunded.is_empty() || rows.payments.iter().any(|payment| payment.reservation == row.id)
+        };
+        let settled = || changed().filter(|(key, row)| own(key) && row.status != Status::Held && was_held(row));
         let taken = changed().filter(|(key, row)| !own(key) && row.status == Status::Held).count() as u64;
         let counted = rows.performances.get(&id).and_then(|performance| performance.holds).map(u64::from);
         let held = counted.unwrap_or_else(|| (self.held.unwrap_or(0) + taken).saturating_sub(settled().count() as u64));

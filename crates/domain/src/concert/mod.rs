@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use crate::event::Claim;
 use crate::ids::{ConcertId, EventId, PerformanceId, ReservationId, UserId};
+use crate::refund::Policy;
 use crate::rows::{Keys, Rows};
 use crate::time::Timestamp;
 use crate::waiting_room::{self, Room};
@@ -52,7 +53,7 @@ pub struct Performance {
     pub starts_at: Timestamp,
     /// Sections with grades and prices.
     pub seating: Seating,
-    /// Number of paid seats.
+    /// Number of paid seats that were not refunded.
     pub sold: u32,
     /// Number of holds that are not settled. A hold past its end counts until it is settled. `None` if a server that does
     /// not count them has changed the performance since: the next extension counts them again.
@@ -63,6 +64,8 @@ pub struct Performance {
     pub closed: bool,
     /// Whether the sale of its concert is closed. Kept here too, so that a hold reads no row of the concert.
     pub sale_closed: bool,
+    /// The rules by which buyers get points back.
+    pub refund_policy: Policy,
     /// Number of changes so far. Each event of the performance carries the value after its change.
     pub version: u64,
     /// Time of the last change.
@@ -78,7 +81,7 @@ pub struct Seat {
     pub held_until: Timestamp,
     /// Number of the last extension that `held_until` contains.
     pub extended: u64,
-    /// Whether the seat is paid. A paid seat is never free again.
+    /// Whether the seat is paid. Only a refund makes it free again.
     pub sold: bool,
 }
 
@@ -110,6 +113,8 @@ pub enum Status {
     Expired,
     /// The user gave the seats back.
     Released,
+    /// The seats were paid, and all of them were refunded.
+    Refunded,
 }
 
 /// Seats held together for one user. Never deleted.
@@ -129,6 +134,10 @@ pub struct Reservation {
     pub seats: Arc<[u32]>,
     /// Sum of the seats' prices, in points.
     pub amount: i64,
+    /// Price of each seat at the time of the hold, in points, in the order of `seats`.
+    pub prices: Arc<[i64]>,
+    /// The refund policy of the performance at the time of the hold.
+    pub refund_policy: Policy,
     /// Time of the hold.
     pub held_at: Timestamp,
     /// End of the hold. From this instant on it cannot be paid and its seats are free.
@@ -137,6 +146,8 @@ pub struct Reservation {
     pub extended: u64,
     /// The stored state: a hold past its end stays `Held` until it is settled. See [`Reservation::status_at`].
     pub status: Status,
+    /// Seats that were refunded. All of them with the status `Refunded`; some with `Paid`, or none.
+    pub refunded: Vec<u32>,
     /// Id of its release or expiry event, if it has one.
     pub end_event: Option<EventId>,
 }
@@ -206,6 +217,8 @@ pub struct Schedule {
     pub seating: Seating,
     /// Whether its holds are closed from the start.
     pub closed: bool,
+    /// The rules by which buyers get points back.
+    pub refund_policy: Policy,
 }
 
 impl Command for Create {
@@ -250,6 +263,7 @@ impl Command for Schedule {
             extensions: 0,
             closed: self.closed,
             sale_closed: room.settings.closed,
+            refund_policy: self.refund_policy.clone(),
             version: 0,
             updated_at: cx.at,
         };

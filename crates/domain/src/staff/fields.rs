@@ -1,5 +1,6 @@
 //! What the admin log shows of each command of staff.
 
+use super::refund_fields::of_policy;
 use super::{Action, CreateKey, DeleteKey, Fields, Key, Logged, Subject, Value};
 use crate::concert::{self, Concert, Extended, Notice, Performance, Section};
 use crate::lecture::{self, Lecture};
@@ -156,6 +157,7 @@ impl Logged for concert::Schedule {
             ("concertId", Value::Text(concert.into())),
             ("startsAt", performance.starts_at.into()),
             ("closed", performance.closed.into()),
+            ("refundPolicy", of_policy(&performance.refund_policy)),
             ("seats", Value::List(seats)),
         ]
     }
@@ -187,7 +189,7 @@ impl Logged for concert::ChangePerformance {
 }
 
 fn of_performance(performance: &Performance) -> Fields {
-    vec![("closed", performance.closed.into())]
+    vec![("closed", performance.closed.into()), ("refundPolicy", of_policy(&performance.refund_policy))]
 }
 
 impl Logged for concert::Extend {

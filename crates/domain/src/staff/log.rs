@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::ids::{ConcertId, LectureId, LogId, PerformanceId, SessionId, StaffKeyId, UserId};
+use crate::ids::{ConcertId, LectureId, LogId, PaymentId, PerformanceId, SessionId, StaffKeyId, UserId};
 use crate::time::Timestamp;
 
 /// The member of the staff who acts, by the key.
@@ -78,6 +78,10 @@ actions! {
     PerformanceChanged = "performance.changed",
     /// A wallet was charged.
     PointsCharged = "points.charged",
+    /// A wallet was corrected.
+    PointsAdjusted = "points.adjusted",
+    /// Seats of a payment were refunded.
+    PaymentRefunded = "payment.refunded",
     /// Live holds were extended.
     HoldsExtended = "holds.extended",
 }
@@ -93,6 +97,8 @@ pub enum Subject {
     Concert(ConcertId),
     /// A performance, by id.
     Performance(PerformanceId),
+    /// A payment of which seats were refunded.
+    Payment(PaymentId),
     /// A session of the back office.
     Session(SessionId),
     /// A user, by id.

@@ -5,6 +5,7 @@ mod charge;
 mod fields;
 mod key;
 mod log;
+mod refund_fields;
 mod role;
 mod session;
 

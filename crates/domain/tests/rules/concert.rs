@@ -4,6 +4,7 @@ use crate::support::mixed::AnyCommand;
 use onsale_domain::Refusal;
 use onsale_domain::concert::Schedule;
 use onsale_domain::ids::ConcertId;
+use onsale_domain::refund::Policy;
 use onsale_domain::waiting_room::Settings;
 
 use crate::support::{START, Stage};
@@ -36,7 +37,8 @@ fn a_performance_is_scheduled_in_a_concert_that_exists() {
     let mut world = stage().world;
     let seating = world.tables.performances.values().next().unwrap().seating.clone();
     let nowhere = ConcertId::new(uuid::Uuid::nil());
-    let schedule = Schedule { concert: nowhere, starts_at: START, seating, closed: false };
+    let schedule =
+        Schedule { concert: nowhere, starts_at: START, seating, closed: false, refund_policy: Policy::default() };
     assert_eq!(world.one(AnyCommand::from(schedule)), Err(Refusal::ConcertNotFound));
 }
 

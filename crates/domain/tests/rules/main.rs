@@ -11,6 +11,7 @@ mod ids;
 mod lecture;
 mod payment;
 mod properties;
+mod refund;
 mod refusals;
 mod seating;
 mod staff;

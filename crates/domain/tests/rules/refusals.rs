@@ -8,7 +8,7 @@ use crate::support::Stage;
 use crate::support::codes::{all_refusals, code};
 
 /// Code, and a script that ends with it.
-const PROVOCATIONS: [(&str, &str); 20] = [
+const PROVOCATIONS: [(&str, &str); 24] = [
     ("amount-out-of-range", "ann charges 0 => amount-out-of-range"),
     ("balance-limit", "rich charges 1 => balance-limit"),
     ("insufficient-balance", "ann uses 1 => insufficient-balance"),
@@ -28,6 +28,10 @@ const PROVOCATIONS: [(&str, &str); 20] = [
     ("reservation-not-found", "rich pays nothing => reservation-not-found"),
     ("already-paid", "rich pays bought => already-paid"),
     ("hold-expired", "rich pays given-back => hold-expired"),
+    ("payment-not-found", "rich refunds nothing => payment-not-found"),
+    ("already-refunded", "staff refunds given 4 => already-refunded"),
+    ("fee-out-of-range", "staff refunds bought fee 1 => fee-out-of-range"),
+    ("refund-closed", "rich refunds bought => refund-closed"),
     ("queue-token-expired", "600 rich holds 1 => queue-token-expired"),
 ];
 
@@ -46,8 +50,11 @@ fn stage() -> Stage {
         rich holds 1 as held           => held 0 until 300
         rich holds 2 as bought         => held 0 until 300
         rich holds 3 as given-back     => held 0 until 300
+        rich holds 4 as given          => held 0 until 300
         rich pays bought               => paid 0, balance 1000000000
         rich releases given-back       => released
+        rich pays given                => paid 0, balance 1000000000
+        staff refunds given            => 4 for 0, fee 0, balance 1000000000
         ",
     );
     stage

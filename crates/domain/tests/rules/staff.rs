@@ -4,6 +4,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use onsale_domain::ids::{ConcertId, Ids, Mint, PerformanceId, StaffKeyId, UserId};
+use onsale_domain::refund::Policy;
 use onsale_domain::rows::{Keys, Rows};
 use onsale_domain::staff::{
     Action, Actor, ChargeByStaff, ChargedByStaff, CreateKey, DeleteKey, Directory, ExternalCharge, KEYS_MAX, Key,
@@ -291,7 +292,8 @@ fn a_new_performance_is_logged_with_its_seats() {
     rows.rooms.load(concert, Some(Room::new(Settings::default(), AT)));
     let section = concert::Section { from: 1, to: 5, grade: "R".into(), price: 100 };
     let seating = concert::Seating::new(vec![section]).expect("a seating");
-    let schedule = concert::Schedule { concert, starts_at: AT, seating, closed: false };
+    let schedule =
+        concert::Schedule { concert, starts_at: AT, seating, closed: false, refund_policy: Policy::default() };
     let made: PerformanceId = world.decide_over(rows, &by(Actor::Root, schedule)).expect("a performance").id;
     let [entry] = &world.log[..] else { panic!("{:?}", world.log) };
     assert_eq!((entry.action, &entry.subject), (Action::PerformanceCreated, &Subject::Performance(made)));

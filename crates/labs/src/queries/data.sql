@@ -37,10 +37,12 @@ CREATE TEMP TABLE bought AS SELECT pg_temp.id(4, place) AS reservation_id, place
         FROM generate_series(1, $ROWS / 5) n OFFSET 0) drawn
         JOIN shows ON shows.n = show JOIN users ON users.rank = buyer;
 INSERT INTO reservations SELECT reservation_id, concert_id, performance_id, user_id, place, ARRAY[1 + n % 50], 500,
-        1700000000000 + n, 1700000300000 + n, status, CASE status WHEN 'EXPIRED' THEN gen_random_uuid() END
+        1700000000000 + n, 1700000300000 + n, status, CASE status WHEN 'EXPIRED' THEN gen_random_uuid() END, 0, '{500}'
     FROM bought ORDER BY random();
 INSERT INTO payments SELECT pg_temp.id(5, n), reservation_id, performance_id, user_id, ARRAY[1 + n % 50], 500, 0,
-        1700000000000 + n FROM bought WHERE status = 'PAID' ORDER BY random();
+        1700000000000 + n, '{500}' FROM bought WHERE status = 'PAID' ORDER BY random();
+INSERT INTO refunds SELECT pg_temp.id(6, n), pg_temp.id(5, n), reservation_id, performance_id, user_id, ARRAY[1 + n % 50], 500, 0,
+        'buyer', NULL, 500, n, 1700000000000 + n FROM bought WHERE status = 'PAID' AND n % 20 = 0 ORDER BY random();
 INSERT INTO ledger SELECT 'buyer-of-' || n, 1, gen_random_uuid(), 'USE', 500, 0, pg_temp.id(5, n), 1700000000000
     FROM bought WHERE status = 'PAID' AND n % 4 = 0;
 INSERT INTO seats SELECT performance_id, seat, pg_temp.id(4, seat + n * 50), 1700000000000, seat <= 49

@@ -8,6 +8,7 @@ mod indexes;
 mod inventory;
 mod probes;
 mod reads;
+mod refunds;
 mod refused;
 mod rush;
 mod source;

@@ -61,6 +61,13 @@ pub(crate) const PROBES: &[Probe] = &[
     probe("reservations_held", "concert_reads::LAPSED", "(1700000300100, 500)"),
     probe("payments_reservation_id_key", "", ""),
     probe("payments_by_user", "payment::OF_USER", "('u7', 'ffffffff-ffff-ffff-ffff-ffffffffffff', 20)"),
+    probe("refunds_of_payment", "refund::OF_PAYMENTS", "(ARRAY['01900000-0000-7000-a005-000000000020']::uuid[])"),
+    probe(
+        "refunds_of_performance",
+        "refund::OF_PERFORMANCE",
+        "('01900000-0000-7000-a002-000000000001', 'ffffffff-ffff-ffff-ffff-ffffffffffff', 20)",
+    ),
+    probe("refunds_by_entry", "", ""),
     probe("events_in_order", "event::LOG", "($SENT, 500)"),
     probe("events_dead", "event::DEAD", "(0, 1000)"),
     probe("events_by_time", "event::FIRST_SINCE", "($RECENTLY)"),

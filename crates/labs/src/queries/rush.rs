@@ -132,6 +132,7 @@ impl Rush {
         self.staff().await?;
         self.line().await;
         self.seats().await?;
+        super::refunds::all(&self.sales[0]).await;
         self.evening(stage).await?;
         self.past(stage).await?;
         self.events(stage).await

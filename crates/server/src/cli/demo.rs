@@ -5,6 +5,7 @@ use onsale_app::store::{LectureFilter, Page};
 use onsale_domain::concert::{self, GRADE_DEFAULT, PRICE_DEFAULT, SEATS_DEFAULT, Seating, Section};
 use onsale_domain::ids::{ConcertId, UserId};
 use onsale_domain::lecture::{self, CAPACITY_DEFAULT};
+use onsale_domain::refund::{Policy, Rule};
 use onsale_domain::staff::{Actor, ByStaff, Call};
 use onsale_domain::time::Timestamp;
 use onsale_domain::wallet;
@@ -69,13 +70,22 @@ async fn schedule(sale: &Sale, concert: ConcertId, starts_at: Timestamp) -> Resu
     let rest = Section { from: 11, to: SEATS_DEFAULT, grade: GRADE_DEFAULT.into(), price: PRICE_DEFAULT };
     let seating = Seating::new(vec![best, rest])
         .map_err(|unsound| Failed::Error(format!("the sample seating is invalid: {unsound:?}")))?;
-    decide(sale, by_root(concert::Schedule { concert, starts_at, seating, closed: false })).await?;
+    let refund_policy = refund_policy()?;
+    decide(sale, by_root(concert::Schedule { concert, starts_at, seating, closed: false, refund_policy })).await?;
     Ok(())
 }
 
 /// A command with a log entry, as the owner of the key of the settings would give it.
 fn by_root<C>(command: C) -> ByStaff<C> {
     ByStaff { call: Box::new(Call { actor: Actor::Root, request: REQUEST.into() }), command }
+}
+
+/// After the consumer standard of Korea for performances, without its calendar days and its free day after the booking.
+fn refund_policy() -> Result<Policy, Failed> {
+    let rules = [(240, 0), (168, 10), (72, 20), (24, 30), (0, 90)];
+    let rule = |(hours_before, fee_percent)| Rule { hours_before, fee_percent };
+    Policy::new(rules.map(rule).to_vec())
+        .map_err(|unfit| Failed::Error(format!("the sample refund policy is invalid: {unfit:?}")))
 }
 
 async fn decide<C: DeskCommand>(sale: &Sale, command: C) -> Result<C::Output, Failed> {

@@ -54,7 +54,7 @@ codes! {
     QueueTokenWaiting = FORBIDDEN, "queue-token-waiting", "The queue token has not been called yet";
     QueueTokenExpired = FORBIDDEN, "queue-token-expired", "The queue token has ended";
 
-    AmountOutOfRange = UNPROCESSABLE_ENTITY, "amount-out-of-range", "The amount must be 1 to 10,000,000 points";
+    AmountOutOfRange = UNPROCESSABLE_ENTITY, "amount-out-of-range", "The amount is out of range";
     BalanceLimit = CONFLICT, "balance-limit", "A wallet holds at most 1,000,000,000 points";
     InsufficientBalance = CONFLICT, "insufficient-balance", "The wallet holds too little";
     ExternalIdReused = CONFLICT, "external-id-reused", "This external id belongs to another charge";
@@ -77,6 +77,9 @@ codes! {
     AlreadyPaid = CONFLICT, "already-paid", "The reservation is paid";
     HoldExpired = GONE, "hold-expired", "The hold has lapsed or was released";
     PaymentNotFound = NOT_FOUND, "payment-not-found", "There is no such payment";
+    AlreadyRefunded = CONFLICT, "already-refunded", "A seat was refunded before, or none is left";
+    FeeOutOfRange = UNPROCESSABLE_ENTITY, "fee-out-of-range", "The fee must be 0 to the price of the seats";
+    RefundClosed = CONFLICT, "refund-closed", "The seats can no longer be given back";
 
     KeyNameTaken = CONFLICT, "key-name-taken", "Another key has or had this name";
     KeyLimit = CONFLICT, "key-limit", "There are at most 1,000 keys";

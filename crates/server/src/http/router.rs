@@ -9,7 +9,7 @@ use super::edge::{Measured, Route, UNMATCHED};
 use super::openapi::{About, Endpoint, Operation};
 use super::reply::problem::{Code, Problem};
 use super::routes::{
-    admin, concert, desk, health, lecture, payment, reservation, waiting_room, waiting_room_events, wallet,
+    admin, concert, desk, health, lecture, payment, refund, reservation, waiting_room, waiting_room_events, wallet,
 };
 use crate::pages;
 
@@ -60,7 +60,27 @@ pub(crate) fn routes() -> Routes {
         POST   "/payments"                      payment::create_payment;
         GET    "/payments/{paymentId}"          payment::get_payment;
         GET    "/users/{userId}/payments"       payment::list_user_payments;
+        POST   "/payments/{paymentId}/refunds"  refund::create_refund;
+        GET    "/payments/{paymentId}/refunds"  refund::list_payment_refunds;
+    }
+    administration(&mut routes);
+    calls! { routes:
+        // Operators
+        GET    "/healthz" health::get_health;
+        GET    "/readyz"  health::get_readiness;
+        GET    "/metrics" health::get_metrics;
 
+        // Readers of this API
+        GET    "/openapi.json" pages::get_openapi;
+    }
+    routes.pages();
+    routes
+}
+
+/// The calls of staff.
+#[rustfmt::skip]
+fn administration(routes: &mut Routes) {
+    calls! { routes:
         // Administrators
         POST   "/admin/lectures"                          admin::lecture::create_lecture;
         GET    "/admin/lectures/{lectureId}/history"      admin::lecture::list_lecture_history;
@@ -70,6 +90,9 @@ pub(crate) fn routes() -> Routes {
         POST   "/admin/concerts/{concertId}/performances" admin::concert::create_performance;
         PATCH  "/admin/performances/{performanceId}"      admin::change::update_performance;
         POST   "/admin/performances/{performanceId}/holds/extend" admin::hold::extend_performance_holds;
+        POST   "/admin/payments/{paymentId}/refunds"         admin::refund::refund_payment;
+        GET    "/admin/performances/{performanceId}/refunds" admin::refund::list_performance_refunds;
+        POST   "/admin/point/{userId}/adjustments"           admin::adjustment::adjust_points;
         GET    "/admin/concerts/{concertId}/queue"        admin::waiting_room::get_queue_settings;
         PATCH  "/admin/concerts/{concertId}/queue"        admin::waiting_room::update_queue_settings;
 
@@ -83,17 +106,7 @@ pub(crate) fn routes() -> Routes {
         POST   "/desk/session" desk::create_desk_session;
         GET    "/desk/session" desk::get_desk_session;
         DELETE "/desk/session" desk::delete_desk_session;
-
-        // Operators
-        GET    "/healthz" health::get_health;
-        GET    "/readyz"  health::get_readiness;
-        GET    "/metrics" health::get_metrics;
-
-        // Readers of this API
-        GET    "/openapi.json" pages::get_openapi;
     }
-    routes.pages();
-    routes
 }
 
 impl Routes {

@@ -6,7 +6,8 @@ use std::fmt;
 use jiff::civil::Date;
 use onsale_app::calendar::{parse_date, parse_rfc3339, rfc3339};
 use onsale_domain::ids::{
-    ConcertId, EventId, LectureId, LogId, PaymentId, PerformanceId, ReservationId, StaffKeyId, TokenId, UserId,
+    ConcertId, EventId, LectureId, LogId, PaymentId, PerformanceId, RefundId, ReservationId, StaffKeyId, TokenId,
+    UserId,
 };
 use onsale_domain::time::Timestamp;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
@@ -257,6 +258,7 @@ uuids! {
     PerformanceId as "performanceId", "The performance";
     StaffKeyId as "keyId", "The key";
     LogId;
+    RefundId;
     EventId;
     TokenId;
 }
@@ -271,6 +273,11 @@ impl IdText for UserId {
     fn shape() -> Schema {
         json_schema!({"type": "string", "pattern": "^[A-Za-z0-9_-]{1,64}$"})
     }
+}
+
+impl PathId for UserId {
+    const NAME: &'static str = "userId";
+    const DESCRIPTION: &'static str = "The user";
 }
 
 impl<T: IdText> Text for Id<T> {

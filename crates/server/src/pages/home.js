@@ -173,17 +173,19 @@ export async function accountView(signal) {
 }
 
 function historyRow({ type, amount, balanceAfter, reference, createdAt }) {
-  const isCharge = type === "CHARGE";
+  const what = { CHARGE: "Charged", REFUND: "Refunded", ADJUSTMENT: "Corrected", USE: reference ? "Paid for seats" : "Used" }[type];
+  // Only the amount of a correction has a sign.
+  const isAdded = type === "USE" ? false : amount >= 0;
   return h("tr", {},
     h("td", {}, moment(createdAt)),
-    h("td", {}, isCharge ? "Charged" : reference ? "Paid for seats" : "Used"),
-    h("td", { class: "number" }, `${isCharge ? "+" : "−"}${whole(amount)}`),
+    h("td", {}, what ?? type),
+    h("td", { class: "number" }, `${isAdded ? "+" : "−"}${whole(Math.abs(amount))}`),
     h("td", { class: "number" }, whole(balanceAfter)));
 }
 
-function ticketRow({ date, seats, amount, reservationId }) {
+function ticketRow({ date, seats, refundedSeats, amount, reservationId }) {
   return h("li", { class: "card" },
-    h("strong", {}, seatNames(seats)),
+    h("strong", {}, seatNames(seats.filter((seat) => !refundedSeats.includes(seat)))),
     h("span", {}, date ? day(date) : ""),
     h("span", { class: "hint" }, points(amount)),
     h("code", { class: "hint" }, reservationId));

@@ -69,6 +69,8 @@ impl Accounts {
             caller.delete(&reservation).token(token),
             caller.post("/payments").token(token).json(&json!({"reservationId": held["reservationId"]})),
             caller.get(&format!("/payments/{}", text(&paid["paymentId"]))),
+            caller.get(&format!("/payments/{}/refunds", text(&paid["paymentId"]))),
+            caller.post(&format!("/payments/{}/refunds", text(&paid["paymentId"]))).json(&json!({})),
             caller.get("/users/ada/reservations"),
             caller.get("/users/ada/payments"),
         ]

@@ -9,7 +9,10 @@ use crate::support::{ONSALE, audit, column, start, text};
 use crate::{BY_SECRET, bearer};
 
 /// Ids by the names of the parameters in paths.
-struct Ids([(&'static str, String); 4]);
+struct Ids([(&'static str, String); 6]);
+
+/// An id that no object has.
+const UNKNOWN: &str = "019ab3c0-7a10-7d5e-9f44-2f6d0c1b8a01";
 
 impl Ids {
     /// One object of each kind.
@@ -20,13 +23,31 @@ impl Ids {
         let body = json!({"name": "an old key", "role": "door"});
         let key = sale.admin(sale.caller.post("/admin/keys").json(&body)).expect(201).await;
         let key = text(&key["keyId"]);
-        Self([("{concertId}", concert), ("{performanceId}", performance), ("{lectureId}", lecture), ("{keyId}", key)])
+        Self([
+            ("{concertId}", concert),
+            ("{performanceId}", performance),
+            ("{lectureId}", lecture),
+            ("{keyId}", key),
+            ("{paymentId}", UNKNOWN.to_owned()),
+            ("{userId}", "ada".to_owned()),
+        ])
+    }
+
+    /// With the payment of the seat that the examples of the document refund.
+    async fn with_payment(mut self, sale: &Sale) -> Self {
+        let [(_, concert), (_, performance), ..] = &self.0;
+        sale.charge("ada", 1_000_000).await;
+        let token = sale.active(concert, "ada").await;
+        let held = sale.hold(&token, performance, &[7]).await;
+        let payment = sale.pay(&token, &held).expect(201).await;
+        self.0[4].1 = text(&payment["paymentId"]);
+        self
     }
 
     /// Ids that no object has.
     fn unknown() -> Self {
-        let names = ["{concertId}", "{performanceId}", "{lectureId}", "{keyId}"];
-        Self(names.map(|name| (name, "019ab3c0-7a10-7d5e-9f44-2f6d0c1b8a01".to_owned())))
+        let names = ["{concertId}", "{performanceId}", "{lectureId}", "{keyId}", "{paymentId}", "{userId}"];
+        Self(names.map(|name| (name, UNKNOWN.to_owned())))
     }
 }
 
@@ -46,7 +67,7 @@ async fn calls(sale: &Sale, Ids(ids): &Ids) -> Vec<Call> {
             calls.push(if body.is_null() { call } else { call.json(body) });
         }
     }
-    assert_eq!(calls.len(), 14, "as many as the contract has");
+    assert_eq!(calls.len(), 17, "as many as the contract has");
     calls
 }
 
@@ -61,7 +82,7 @@ async fn lists(sale: &Sale) -> Value {
 #[tokio::test]
 async fn admin_calls_refuse_every_other_key() {
     let sale = start(&[]).await;
-    let ids = Ids::of(&sale).await;
+    let ids = Ids::of(&sale).await.with_payment(&sale).await;
     let before = lists(&sale).await;
     let right = "an-admin-key-for-tests-only";
     let (shorter, longer) = (&right[..right.len() - 1], format!("{right}x"));

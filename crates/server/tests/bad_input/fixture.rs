@@ -54,10 +54,13 @@ impl Fixture {
         sale.charge("ada", 1_000_000).await;
         sale.charge("bob", 50_000).await;
         let (token, bob) = (sale.active(&concert, "ada").await, sale.active(&concert, "bob").await);
-        let bought = sale.hold(&bob, &performance, &[50]).await;
+        let bought = sale.hold(&bob, &performance, &[49, 50]).await;
         let payment = sale.pay(&bob, &bought).expect(201).await;
         let ended = async || (queue(&sale, &concert).await["active"] == 1).then_some(());
         until("bob's turn is over", ended).await;
+        // A hold keeps the policy of its time, and a buyer gets the cheaper of both.
+        let policy = json!({"refundPolicy": [{"hoursBefore": 0, "feePercent": 10}]});
+        sale.admin(sale.caller.patch(&format!("/admin/performances/{performance}"))).json(&policy).expect(200).await;
         let held = sale.hold(&token, &performance, &[1]).await;
         let lecture = sale.lecture(5).await;
         let applied = sale.lecture_at(5, 2 * 86_400).await;
@@ -136,11 +139,17 @@ impl Fixture {
             "updateConcert" => json!({"notice": notice, "closed": false}),
             "createDeskSession" => json!({"key": ADMIN_KEY}),
             "createStaffKey" => json!({"name": "another key", "role": "door"}),
-            "updatePerformance" => json!({"closed": false}),
+            "updatePerformance" => {
+                json!({"closed": false, "refundPolicy": [{"hoursBefore": 72, "feePercent": 20}]})
+            }
+            "createRefund" => json!({"seats": [50]}),
+            "refundPayment" => json!({"seats": [49], "fee": 1, "reason": "moved"}),
+            "adjustPoints" => json!({"amount": 5, "reason": "late"}),
             "extendConcertHolds" | "extendPerformanceHolds" => json!({"seconds": 60, "reason": "an outage"}),
             "createPerformance" => {
                 let sections = json!([{"from": 1, "to": 3, "grade": "S", "price": 4}]);
-                json!({"startsAt": starts_at, "price": 5, "seats": sections, "closed": false})
+                json!({"startsAt": starts_at, "price": 5, "seats": sections, "closed": false,
+                    "refundPolicy": [{"hoursBefore": 0, "feePercent": 10}]})
             }
             "updateQueueSettings" => {
                 let mut all = queue;

@@ -22,6 +22,12 @@ fn of_ada(sale: &Sale, status: u16, call: impl Fn() -> Call + 'static) -> Change
     Change { status, call: Box::new(call), other: Box::new(other) }
 }
 
+/// Another call of Bob, who owns the keys under which his seats are refunded.
+fn of_bob(sale: &Sale) -> Box<dyn Fn() -> Call> {
+    let caller = sale.caller.clone();
+    Box::new(move || caller.patch("/point/bob/use").json(&json!({"amount": 4_711})))
+}
+
 /// Describes a change that the administrator makes.
 fn of_admin(sale: &Sale, status: u16, method: &str, path: &str, body: Value) -> Change {
     let (caller, path, method) = (sale.caller.clone(), path.to_owned(), method.parse::<hyper::Method>().unwrap());
@@ -39,6 +45,13 @@ async fn changes(evening: &Evening) -> Vec<Change> {
     let lecture = sale.lecture(5).await;
     let spare = evening.hold(ada, &json!([4])).expect(201).await;
     let paid = evening.hold(ada, &json!([3])).expect(201).await;
+    let bob = &evening.bob;
+    sale.charge("bob", 100_000).await;
+    let held = evening.hold(bob, &json!([10, 11])).expect(201).await;
+    let bought = sale.pay(bob, &held).expect(201).await;
+    let refunds = format!("payments/{}/refunds", text(&bought["paymentId"]));
+    let policy = json!({"refundPolicy": [{"hoursBefore": 0, "feePercent": 10}]});
+    sale.admin(sale.caller.patch(&format!("/admin/performances/{performance}"))).json(&policy).expect(200).await;
     let post = |path: &str, body: Value| {
         let (caller, path, token) = (sale.caller.clone(), path.to_owned(), ada.clone());
         move || caller.post(&path).token(&token).json(&body)
@@ -83,6 +96,9 @@ async fn changes(evening: &Evening) -> Vec<Change> {
             &format!("/admin/concerts/{concert}/holds/extend"),
             json!({"seconds": 60, "reason": "Once"}),
         ),
+        Change { other: of_bob(sale), ..of_ada(sale, 201, post(&format!("/{refunds}"), json!({"seats": [10]}))) },
+        of_admin(sale, 201, "POST", &format!("/admin/{refunds}"), json!({"seats": [11], "fee": 7, "reason": "Once"})),
+        of_admin(sale, 201, "POST", "/admin/point/bob/adjustments", json!({"amount": 7, "reason": "Once"})),
         of_admin(sale, 204, "DELETE", &format!("/admin/keys/{}", text(&key["keyId"])), Value::Null),
     ]
 }
@@ -105,7 +121,7 @@ async fn effects(evening: &Evening) -> Value {
     let token = sale.active(&evening.concert, "bob").await;
     let dates = sale.caller.get(&format!("/concerts/{}/dates", evening.concert)).token(&token).expect(200).await;
     json!({
-        "balance": get("/point/ada").await["balance"], "moves": rows(get("/point/ada/histories").await),
+        "balance": get("/point/ada").await["balance"], "bob": get("/point/bob").await["balance"], "moves": rows(get("/point/ada/histories").await),
         "lectures": rows(get("/lectures").await), "concerts": rows(get("/concerts").await), "dates": rows(dates),
         "history": history, "reservations": rows(get("/users/ada/reservations").await),
         "payments": rows(get("/users/ada/payments").await), "maxActive": shown["maxActive"]
@@ -130,7 +146,7 @@ async fn every_repeated_change_acts_once() {
         is_replay(&(change.call)().key(&format!("key-{index}")).send().await, first);
     }
     let expected = json!({
-        "balance": 249_999, "moves": 3, "lectures": 2, "concerts": 2, "dates": 2, "history": 2, "reservations": 3,
+        "balance": 249_999, "bob": 95_000, "moves": 3, "lectures": 2, "concerts": 2, "dates": 2, "history": 2, "reservations": 3,
         "payments": 1, "maxActive": 77
     });
     assert_eq!(effects(&evening).await, expected);

@@ -19,6 +19,7 @@ mod order;
 mod pgbouncer;
 mod points;
 mod preconditions;
+mod refunds;
 mod schema;
 mod seats;
 mod set_clock;

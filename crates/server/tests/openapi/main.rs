@@ -35,6 +35,8 @@ const CALLS: &str = "
     DELETE /reservations/{reservationId}
     POST /payments
     GET /payments/{paymentId}
+    POST /payments/{paymentId}/refunds
+    GET /payments/{paymentId}/refunds
     GET /users/{userId}/reservations
     GET /users/{userId}/payments
     POST /admin/lectures
@@ -44,6 +46,9 @@ const CALLS: &str = "
     POST /admin/concerts/{concertId}/performances
     PATCH /admin/performances/{performanceId}
     POST /admin/performances/{performanceId}/holds/extend
+    POST /admin/payments/{paymentId}/refunds
+    GET /admin/performances/{performanceId}/refunds
+    POST /admin/point/{userId}/adjustments
     GET /admin/concerts/{concertId}/queue
     PATCH /admin/concerts/{concertId}/queue
     GET /admin/lectures/{lectureId}/history
@@ -61,7 +66,7 @@ const CALLS: &str = "
 ";
 
 /// What each call may refuse in words of its own, besides what any call may.
-const REFUSALS: [(&str, &[&str]); 24] = [
+const REFUSALS: [(&str, &[&str]); 26] = [
     (
         "PATCH /point/{id}/charge",
         &["422 amount-out-of-range", "409 balance-limit", "409 external-id-reused", "403 charge-not-allowed"],
@@ -96,6 +101,33 @@ const REFUSALS: [(&str, &[&str]); 24] = [
         &["404 reservation-not-found", "409 already-paid", "410 hold-expired", "409 insufficient-balance"],
     ),
     ("GET /payments/{paymentId}", &["404 payment-not-found"]),
+    (
+        "POST /payments/{paymentId}/refunds",
+        &[
+            "404 payment-not-found",
+            "422 seat-unknown",
+            "409 already-refunded",
+            "409 refund-closed",
+            "409 balance-limit",
+            "403 not-your-account",
+        ],
+    ),
+    (
+        "POST /admin/payments/{paymentId}/refunds",
+        &[
+            "404 payment-not-found",
+            "422 seat-unknown",
+            "409 already-refunded",
+            "422 fee-out-of-range",
+            "409 balance-limit",
+            "403 role-insufficient",
+        ],
+    ),
+    (
+        "POST /admin/point/{userId}/adjustments",
+        &["422 amount-out-of-range", "409 insufficient-balance", "409 balance-limit", "403 role-insufficient"],
+    ),
+    ("GET /admin/performances/{performanceId}/refunds", &["404 performance-not-found", "403 role-insufficient"]),
     ("PATCH /admin/concerts/{concertId}", &["404 concert-not-found"]),
     ("PATCH /admin/performances/{performanceId}", &["404 performance-not-found"]),
     ("POST /admin/concerts/{concertId}/holds/extend", &["404 concert-not-found"]),

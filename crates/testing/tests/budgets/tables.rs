@@ -23,6 +23,12 @@ fn migrated(migrations: &str) -> Tables {
     for found in added.captures_iter(&sql) {
         tables.entry(found[1].to_owned()).or_default().insert(found[2].to_owned());
     }
+    // A table that is made again under another name, and then takes the place of the first.
+    let renamed = Regex::new(r"ALTER TABLE (\w+) RENAME TO (\w+)").unwrap();
+    for found in renamed.captures_iter(&sql) {
+        let columns = tables.remove(&found[1]).unwrap_or_default();
+        tables.insert(found[2].to_owned(), columns);
+    }
     tables
 }
 
@@ -91,9 +97,12 @@ fn both_databases_have_the_same_tables_but_for_what_is_known() {
 #[test]
 fn a_table_is_read_with_the_columns_that_were_added_to_it() {
     let sql = "CREATE TABLE a (\n    one   text NOT NULL, -- first\n    two   bigint CHECK (\n        two > 0),\n    PRIMARY KEY (one),
-    CHECK (two > 0)\n);\nALTER TABLE a ADD COLUMN three bytea;\n";
+    CHECK (two > 0)\n);\nALTER TABLE a ADD COLUMN three bytea;
+CREATE TABLE b (\n    old text\n);\nCREATE TABLE new_b (\n    old text,\n    new text\n);\nALTER TABLE new_b RENAME TO b;\n";
     let expected = Tables::from([("a".to_owned(), ["one", "two", "three"].map(str::to_owned).into())]);
-    assert_eq!(migrated(sql), expected);
+    let mut found = migrated(sql);
+    assert_eq!(found.remove("b"), Some(["old", "new"].map(str::to_owned).into()));
+    assert_eq!(found, expected);
     assert_eq!(
         drawn("erDiagram\n    a {\n        text one PK\n        bigint two\n        bytea three\n    }\n"),
         expected

@@ -8,7 +8,7 @@ use onsale_domain::ids::PerformanceId;
 use tokio_postgres::Row;
 use uuid::Uuid;
 
-use super::super::concert_rows;
+use super::super::concert_rows::{self, kept_of};
 use super::super::error::DbError;
 use super::super::extension::{further, further_of_seat};
 use super::super::values::{Sql, get, instant, number, small, uuid};
@@ -20,7 +20,8 @@ use crate::stored::extensions_from_text;
 
 /// Counts each table once for all performances.
 const PERFORMANCES: &str = "SELECT p.performance_id, p.concert_id, starts_at, sections, sold, p.version, updated_at,
-        CASE WHEN known_version = p.version THEN p.holds END, extensions, p.closed, sale_closed, coalesce(counted.seats, 0),
+        CASE WHEN known_version = p.version THEN p.holds END, extensions, p.closed, sale_closed, refund_policy,
+        coalesce(counted.seats, 0),
         coalesce(held.reservations, 0), coalesce(extended.many, 0), coalesce(extended.last, 0), concerts.closed,
         changed.type, changed.subject, changed.version, changed.data
     FROM performances p LEFT JOIN (
@@ -49,6 +50,7 @@ const SEATS: &str = concat!(
     ", r.reservation_id, r.concert_id, r.performance_id, r.user_id, r.place, r.seats, r.amount, r.held_at, r.held_until,
         r.status, r.end_event_id, r.extended, ",
     further!("r"),
+    kept_of!("r"),
     " FROM seats s LEFT JOIN reservations r USING (reservation_id) ORDER BY s.performance_id, s.seat"
 );
 
@@ -57,6 +59,7 @@ const RESERVATIONS: &str = concat!(
     "SELECT reservation_id, concert_id, performance_id, user_id, place, seats, amount, held_at, held_until, status,
         end_event_id, extended, ",
     further!("reservations"),
+    kept_of!("reservations"),
     ", (SELECT string_agg(concat_ws(' ', e.number, e.version, e.at, e.seconds), ',' ORDER BY e.number)
             FROM hold_extensions e WHERE e.performance_id = reservations.performance_id)
     FROM reservations ORDER BY reservation_id"
@@ -83,11 +86,11 @@ pub(super) async fn performances(mut connection: Connection, out: Out<Performanc
     let read = |row: &Row| {
         Ok(PerformanceRow {
             performance: concert_rows::read_performance(row)?,
-            sold_seats: number(row, 11)?,
-            holds: number(row, 12)?,
-            extensions: (number(row, 13)?, number(row, 14)?),
-            is_sale_closed: get(row, 15)?,
-            changed: read_joined(row, 16)?,
+            sold_seats: number(row, 12)?,
+            holds: number(row, 13)?,
+            extensions: (number(row, 14)?, number(row, 15)?),
+            is_sale_closed: get(row, 16)?,
+            changed: read_joined(row, 17)?,
         })
     };
     let mut performances = Cursor::open(&transaction, PERFORMANCES, read).await?;
@@ -174,7 +177,7 @@ pub(super) async fn reservations(mut connection: Connection, out: Out<Reservatio
 
 /// A reservation and all extensions of its performance.
 fn read_reservation(row: &Row) -> Sql<(Reservation, Vec<ExtensionRow>)> {
-    let extensions = match get::<Option<&str>>(row, 13)? {
+    let extensions = match get::<Option<&str>>(row, 16)? {
         Some(text) => extensions_from_text(text).ok_or(DbError::Broken("extensions that cannot be read"))?,
         None => Vec::new(),
     };

@@ -58,7 +58,8 @@ fn read_event(row: &Row, from: usize) -> Sql<EventRow> {
 
 /// In no order, so that no sort is needed. A ledger entry has the key of its event, so no entry has two events.
 const OF_POINTS: &str = "SELECT e.event_id, e.type, e.subject, l.user_id IS NOT NULL
-        AND e.type IN ('onsale.points.charged.v1', 'onsale.points.used.v1')
+        AND e.type IN ('onsale.points.charged.v1', 'onsale.points.used.v1', 'onsale.points.refunded.v1',
+            'onsale.points.adjusted.v1')
     FROM events e LEFT JOIN ledger l
         ON l.user_id = e.subject AND l.version = e.version AND l.entry_id = e.event_id
     WHERE e.topic = 'onsale.points'";
@@ -77,6 +78,8 @@ const OF_CONCERTS: &str = "SELECT event_id, type, subject, data, version FROM ev
 const RESERVATIONS: &str = "SELECT reservation_id FROM reservations ORDER BY reservation_id";
 
 const PAYMENTS: &str = "SELECT payment_id FROM payments ORDER BY payment_id";
+
+const REFUNDS: &str = "SELECT refund_id FROM refunds ORDER BY refund_id";
 
 const ENDS: &str = "SELECT end_event_id, reservation_id FROM reservations WHERE end_event_id IS NOT NULL
     ORDER BY end_event_id";
@@ -120,6 +123,7 @@ async fn of_concerts<'a>(transaction: &'a Transaction<'a>, out: &Out<ToldRow>) -
     let mut extensions = Cursor::open(transaction, EXTENSIONS, id).await?;
     let mut reservations = Cursor::open(transaction, RESERVATIONS, id).await?;
     let mut payments = Cursor::open(transaction, PAYMENTS, id).await?;
+    let mut refunds = Cursor::open(transaction, REFUNDS, id).await?;
     let mut ends = Cursor::open(transaction, ENDS, |row| Ok((uuid(row, 0)?, uuid(row, 1)?))).await?;
     let mut before = None;
     while let Some((id, kind, subject, data, version)) = events.next().await? {
@@ -128,6 +132,7 @@ async fn of_concerts<'a>(transaction: &'a Transaction<'a>, out: &Out<ToldRow>) -
             && match kind.as_str() {
                 "onsale.seats.held.v1" => reservations.of(&id).await?.is_some(),
                 "onsale.payment.completed.v1" => payments.of(&id).await?.is_some(),
+                "onsale.payment.refunded.v1" => refunds.of(&id).await?.is_some(),
                 "onsale.seats.released.v1" => {
                     let reservation = named_reservation(&data);
                     let mut ended = false;

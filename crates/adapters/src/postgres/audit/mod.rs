@@ -14,6 +14,7 @@ mod family;
 mod lecture;
 mod outbox;
 mod payment;
+mod refund;
 mod room;
 mod snapshot;
 mod staff;
@@ -25,7 +26,7 @@ use std::sync::Arc;
 use futures_util::future::{Either, select};
 use onsale_app::audit::source::{
     AuditSource, ExtendedRow, ExternalRow, FamilyRow, LectureRow, MarkRow, MisplacedRow, PaymentRow, PerformanceRow,
-    ReservationRow, RoomRow, Rows, SeatRow, StaffRow, ToldRow, WalletRow,
+    RefundRow, ReservationRow, RoomRow, Rows, SeatRow, StaffRow, ToldRow, WalletRow,
 };
 use onsale_app::store::StoreError;
 use onsale_domain::time::Timestamp;
@@ -112,6 +113,10 @@ impl AuditSource for PostgresAudit {
 
     fn payments(&self) -> Rows<PaymentRow> {
         self.stream(payment::payments)
+    }
+
+    fn refunds(&self) -> Rows<RefundRow> {
+        self.stream(refund::refunds)
     }
 
     fn rooms(&self) -> Rows<RoomRow> {

@@ -5,20 +5,22 @@ use onsale_domain::concert::Reservation;
 use onsale_domain::payment::Payment;
 use tokio_postgres::Row;
 
+use super::super::concert_rows::kept_of;
 use super::super::extension::further;
 use super::super::values::{Sql, uuid};
 use super::super::{payment, wallet};
-use super::Out;
 use super::concert::owner;
 use super::cursor::Cursor;
 use super::event::read_by_id;
 use super::snapshot::Connection;
+use super::{Out, refund};
 
 const PAYMENTS: &str = concat!(
     "SELECT p.payment_id, p.reservation_id, p.performance_id, p.user_id, p.seats, p.amount,
-        p.balance_after, p.paid_at, r.reservation_id, r.concert_id, r.performance_id, r.user_id, r.place, r.seats,
+        p.balance_after, p.paid_at, p.prices, r.reservation_id, r.concert_id, r.performance_id, r.user_id, r.place, r.seats,
         r.amount, r.held_at, r.held_until, r.status, r.end_event_id, r.extended, ",
     further!("r"),
+    kept_of!("r"),
     " FROM payments p LEFT JOIN reservations r USING (reservation_id) ORDER BY p.payment_id"
 );
 
@@ -35,17 +37,22 @@ pub(super) async fn payments(mut connection: Connection, out: Out<PaymentRow>) -
     let mut payments = Cursor::open(&transaction, PAYMENTS, read).await?;
     let mut used = Cursor::open(&transaction, ENTRIES, |row| Ok((uuid(row, 6)?, wallet::entry(row)?))).await?;
     let mut events = Cursor::open(&transaction, EVENTS, read_by_id).await?;
+    let mut refunded = Cursor::open(&transaction, refund::OF_PAYMENTS, refund::read_of_payment).await?;
     while let Some((payment, reservation)) = payments.next().await? {
         let id = payment.id.uuid();
         let mut entries = Vec::new();
         while let Some(entry) = used.of(&id).await? {
             entries.push(entry);
         }
-        out.row(PaymentRow { payment, reservation, entries, event: events.of(&id).await? }).await;
+        let mut refunds = Vec::new();
+        while let Some(refund) = refunded.of(&id).await? {
+            refunds.push(refund);
+        }
+        out.row(PaymentRow { payment, reservation, entries, refunds, event: events.of(&id).await? }).await;
     }
     Ok(())
 }
 
 fn read(row: &Row) -> Sql<(Payment, Option<Reservation>)> {
-    Ok((payment::read(row)?, owner(row, 8)?))
+    Ok((payment::read(row)?, owner(row, 9)?))
 }

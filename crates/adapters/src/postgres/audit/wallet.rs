@@ -14,9 +14,11 @@ use super::snapshot::Connection;
 
 const ACCOUNTS: &str = "SELECT user_id, balance, version, updated_at FROM accounts ORDER BY user_id";
 
-/// Ledger entries, each with whether the payment that it names exists.
+/// Ledger entries, each with whether the payment that it names exists. Adjustments are rare: the log is searched for each.
 const LEDGER: &str = "SELECT l.user_id, version, entry_id, type, l.amount, l.balance_after, reference, created_at,
-        p.payment_id IS NOT NULL
+        CASE type WHEN 'ADJUSTMENT' THEN EXISTS (SELECT FROM admin_log a WHERE a.subject = 'user:' || l.user_id
+            AND a.action = 'points.adjusted' AND (a.after::json ->> 'amount')::bigint = l.amount
+            AND (a.after::json ->> 'balance')::bigint = l.balance_after) ELSE p.payment_id IS NOT NULL END
     FROM ledger l LEFT JOIN payments p ON p.payment_id = l.reference ORDER BY l.user_id, version";
 
 const EVENTS: &str = "SELECT type, subject, version, data, event_id FROM events WHERE topic = 'onsale.points'
@@ -28,12 +30,12 @@ pub(super) async fn wallets(mut connection: Connection, out: Out<WalletRow>) -> 
     let mut accounts = Cursor::open(&transaction, ACCOUNTS, read_account).await?;
     let mut ledger = Cursor::open(&transaction, LEDGER, |row| Ok((wallet::entry(row)?, get::<bool>(row, 8)?))).await?;
     let mut events = Cursor::open(&transaction, EVENTS, read_effect).await?;
-    while let Some((entry, is_paid)) = ledger.next().await? {
+    while let Some((entry, has_cause)) = ledger.next().await? {
         while let Some((user, account)) = accounts.next_if(|(user, _)| *user <= entry.user).await? {
             out.row(WalletRow::Account(user, account)).await;
         }
         let event = event_of(&mut events, entry.user.as_str(), entry.version, entry.id).await?;
-        out.row(WalletRow::Entry(entry, event, is_paid)).await;
+        out.row(WalletRow::Entry(entry, event, has_cause)).await;
     }
     while let Some((user, account)) = accounts.next().await? {
         out.row(WalletRow::Account(user, account)).await;

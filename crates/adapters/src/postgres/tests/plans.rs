@@ -36,6 +36,7 @@ const BY_KEY: &[(&str, &[&str])] = &[
     ("seats", &["performance_id ="]),
     ("reservations", &["reservation_id =", "concert_id =&user_id =", "user_id =", "held_until <", "held_until >"]),
     ("payments", &["payment_id =", "user_id ="]),
+    ("refunds", &["payment_id =", "performance_id ="]),
     ("events", &["\"position\" =", "\"position\" >", "\"position\" <", "\"position\" IS NOT NULL", "subject =", "TID"]),
     ("deliveries", &["event_id =", "at <"]),
     ("admin_log", &["log_id <", "actor =", "action =", "subject ="]),
@@ -205,9 +206,10 @@ const PAID_AND_HELD: &str = "
     INSERT INTO places SELECT '00000000-0000-7000-8000-000000000001', n, 'user-' || n, gen_random_uuid(), 1, 'CURRENT', NULL
         FROM generate_series(1, 30250) n;
     INSERT INTO reservations (reservation_id, concert_id, performance_id, user_id, place, seats, amount, held_at, held_until,
-            status)
+            status, prices)
         SELECT gen_random_uuid(), concert_id, '00000000-0000-7000-8000-000000000002', user_id, place, '{1}', 1, 1,
-            CASE WHEN place <= 50 THEN 2 ELSE 4102444800000 END, CASE WHEN place <= 250 THEN 'HELD' ELSE 'PAID' END FROM places;
+            CASE WHEN place <= 50 THEN 2 ELSE 4102444800000 END, CASE WHEN place <= 250 THEN 'HELD' ELSE 'PAID' END, '{1}'
+        FROM places;
     INSERT INTO hold_extensions SELECT '00000000-0000-7000-8000-000000000002', n, '00000000-0000-7000-8000-000000000001', n,
         gen_random_uuid(), 1, 1, 1, 'late' FROM generate_series(1, 2) n;";
 

@@ -16,10 +16,13 @@ INSERT INTO turn_ends SELECT concert_id, place, 1 FROM places;
 INSERT INTO performances
     SELECT gen_random_uuid(), concert_id, 1, '[]', 50, 0, 1, 1 FROM concerts, generate_series(1, 20);
 INSERT INTO reservations
-    SELECT gen_random_uuid(), concert_id, gen_random_uuid(), user_id, place, '{1}', 1, 1, 2, 'HELD', NULL FROM places;
+    SELECT gen_random_uuid(), concert_id, gen_random_uuid(), user_id, place, '{1}', 1, 1, 2, 'HELD', NULL, 0, '{1}' FROM places;
 INSERT INTO seats SELECT performance_id, n, gen_random_uuid(), 1, false FROM performances, generate_series(1, 10) n;
 INSERT INTO payments
-    SELECT gen_random_uuid(), gen_random_uuid(), gen_random_uuid(), user_id, '{1}', 1, 1, 1 FROM places;
+    SELECT gen_random_uuid(), gen_random_uuid(), gen_random_uuid(), user_id, '{1}', 1, 1, 1, '{1}' FROM places;
+INSERT INTO refunds SELECT gen_random_uuid(), payment_id, reservation_id, performance_id, user_id, seats, 1, 0, 'buyer', NULL,
+    1, row_number() OVER (), 1 FROM payments;
+INSERT INTO refunded_seats SELECT reservation_id, 1, refund_id FROM refunds;
 INSERT INTO events SELECT 'onsale.points', user_id, 1, gen_random_uuid(), row_number() OVER (), 't', 1, '{}' FROM ledger;
 INSERT INTO events_put_back SELECT n FROM generate_series(1, 1000) n;
 INSERT INTO deliveries SELECT event_id, 1 FROM events;

@@ -20,6 +20,8 @@ const SHARDS: &[(&str, &[&str])] = &[
             "reservations",
             "seats",
             "payments",
+            "refunds",
+            "refunded_seats",
         ],
     ),
     ("subject", &["events"]),

@@ -40,7 +40,10 @@ fn has_source(db: &Connection, event: &EventRow, id: Uuid) -> Sql<bool> {
     let exists = |sql: &str, values: &[&dyn ToSql]| exists(db, sql, values);
     let id = id.into_bytes();
     match kind.as_str() {
-        "onsale.points.charged.v1" | "onsale.points.used.v1" => exists(
+        "onsale.points.charged.v1"
+        | "onsale.points.used.v1"
+        | "onsale.points.refunded.v1"
+        | "onsale.points.adjusted.v1" => exists(
             "SELECT 1 FROM ledger WHERE user_id = ?1 AND version = ?2 AND entry_id = ?3",
             &[subject, version, &id],
         ),
@@ -53,6 +56,7 @@ fn has_source(db: &Connection, event: &EventRow, id: Uuid) -> Sql<bool> {
         }
         "onsale.seats.held.v1" => exists("SELECT 1 FROM reservations WHERE reservation_id = ?1", &[&id]),
         "onsale.payment.completed.v1" => exists("SELECT 1 FROM payments WHERE payment_id = ?1", &[&id]),
+        "onsale.payment.refunded.v1" => exists("SELECT 1 FROM refunds WHERE refund_id = ?1", &[&id]),
         "onsale.seats.released.v1" => {
             // An event whose data names no reservation belongs to none: a finding of the audit, not an error.
             let Some(reservation) = named_reservation(data) else { return Ok(false) };

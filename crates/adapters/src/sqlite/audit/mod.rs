@@ -7,6 +7,7 @@
 mod event;
 mod lecture;
 mod performance;
+mod refund;
 mod staff;
 mod wallet;
 
@@ -14,7 +15,7 @@ use std::path::{Path, PathBuf};
 
 use onsale_app::audit::source::{
     AuditSource, EventRow, ExtendedRow, ExternalRow, FamilyRow, LectureRow, MarkRow, MisplacedRow, PaymentRow,
-    PerformanceRow, ReservationRow, RoomRow, Rows, SeatRow, StaffRow, ToldRow, WalletRow,
+    PerformanceRow, RefundRow, ReservationRow, RoomRow, Rows, SeatRow, StaffRow, ToldRow, WalletRow,
 };
 use onsale_app::store::StoreError;
 use onsale_domain::ids::{ConcertId, PerformanceId, ReservationId};
@@ -184,6 +185,15 @@ impl AuditSource for SqliteAudit {
         })
     }
 
+    fn refunds(&self) -> Rows<RefundRow> {
+        self.stream(Vec::new(), |db, after| {
+            let sql = "SELECT refund_id FROM refunds WHERE refund_id > ?1 ORDER BY refund_id LIMIT ?2";
+            let ids = ids_after(db, sql, after)?;
+            let rows = ids.iter().map(|id| refund::one(db, Uuid::from_bytes(*id)));
+            Ok((rows.collect::<Sql<_>>()?, cursor_after(&ids)))
+        })
+    }
+
     fn rooms(&self) -> Rows<RoomRow> {
         self.stream(Vec::new(), |db, after| {
             let sql = "SELECT concert_id FROM rooms WHERE concert_id > ?1 ORDER BY concert_id LIMIT min(?2, 1)";
@@ -264,7 +274,8 @@ fn one_payment(db: &Connection, id: Uuid) -> Sql<Option<PaymentRow>> {
         .query_map([id.as_bytes()], super::wallet::entry)?
         .collect::<Sql<_>>()?;
     let reservation = concert::reservation(db, payment.reservation)?;
-    Ok(Some(PaymentRow { payment, reservation, entries, event: event_by_id(db, id)? }))
+    let refunds = refund::of_payment(db, id)?;
+    Ok(Some(PaymentRow { payment, reservation, entries, refunds, event: event_by_id(db, id)? }))
 }
 
 fn one_room(db: &Connection, concert: ConcertId) -> Sql<Option<RoomRow>> {

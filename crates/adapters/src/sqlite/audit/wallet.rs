@@ -2,7 +2,7 @@
 
 use onsale_app::audit::source::WalletRow;
 use onsale_domain::ids::UserId;
-use onsale_domain::wallet::Entry;
+use onsale_domain::wallet::{Entry, EntryKind};
 use rusqlite::{Connection, params};
 
 use super::super::values::{Sql, big};
@@ -81,11 +81,16 @@ fn next_wallets(db: &Connection, after: &str) -> Sql<(Vec<WalletRow>, Option<Cur
 
 fn entry_row(db: &Connection, entry: Entry) -> Sql<WalletRow> {
     let event = event_by_id(db, entry.id.uuid())?;
-    let is_paid = match entry.reference {
-        Some(payment) => exists(db, "SELECT 1 FROM payments WHERE payment_id = ?1", &[payment.uuid().as_bytes()])?,
-        None => false,
+    let has_cause = match (entry.kind, entry.reference) {
+        (EntryKind::Adjustment, _) => {
+            let logged = "SELECT 1 FROM admin_log WHERE subject = 'user:' || ?1 AND action = 'points.adjusted'
+                AND json_extract(after, '$.amount') = ?2 AND json_extract(after, '$.balance') = ?3";
+            exists(db, logged, &[&entry.user.as_str(), &entry.amount, &entry.balance_after])?
+        }
+        (_, Some(payment)) => exists(db, "SELECT 1 FROM payments WHERE payment_id = ?1", &[payment.uuid().as_bytes()])?,
+        (_, None) => false,
     };
-    Ok(WalletRow::Entry(entry, event, is_paid))
+    Ok(WalletRow::Entry(entry, event, has_cause))
 }
 
 #[cfg(test)]

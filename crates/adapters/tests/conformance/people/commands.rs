@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use crate::mixed::AnyCommand;
 use onsale_domain::concert::{self, Hold, Notice, Seating, Section, Target};
-use onsale_domain::ids::{ConcertId, LectureId, PerformanceId, ReservationId};
+use onsale_domain::ids::{ConcertId, LectureId, PaymentId, PerformanceId, ReservationId};
 use onsale_domain::lecture;
+use onsale_domain::refund::{Policy, RefundByStaff, RefundSeats, Rule};
 use onsale_domain::time::Timestamp;
 use onsale_domain::waiting_room::{self, Memory, Patch, Request, Settings, Step, Token};
 use onsale_domain::wallet::AMOUNT_MAX;
@@ -61,6 +62,9 @@ impl People {
             185..187 => Some(self.rewrite()),
             187..189 => Some(self.change()),
             189..191 => Some(self.change_performance()),
+            191..194 => self.refund().map(AnyCommand::from),
+            194..197 => self.refund_by_staff(),
+            197..198 => Some(self.adjust()),
             _ => None,
         };
         command.unwrap_or_else(|| waiting_room::Enter { concert: self.concert(), user: self.user() }.into())
@@ -129,8 +133,8 @@ impl People {
         let circle = Section { from: 8, to: 9, grade: "S".into(), price: 40_000 };
         let sections = if self.dice.percent(50) { vec![circle, stalls] } else { vec![stalls] };
         let seating = Seating::new(sections).expect("sections that share no seat");
-        concert::Schedule { concert: self.concert(), starts_at: self.soon(150), seating, closed: self.dice.percent(3) }
-            .into()
+        let (closed, refund_policy) = (self.dice.percent(3), self.policy());
+        concert::Schedule { concert: self.concert(), starts_at: self.soon(150), seating, closed, refund_policy }.into()
     }
 
     fn performance(&mut self) -> PerformanceId {
@@ -167,7 +171,48 @@ impl People {
 
     fn change_performance(&mut self) -> AnyCommand {
         let (performance, closed) = (self.performance(), Some(self.dice.percent(20)));
-        concert::ChangePerformance { performance, closed }.into()
+        let refund_policy = self.dice.percent(50).then(|| self.policy());
+        concert::ChangePerformance { performance, closed, refund_policy }.into()
+    }
+
+    /// Performances start soon, so only the last hour counts.
+    fn policy(&mut self) -> Policy {
+        let percent = *self.dice.one_of(&[0, 7, 100]);
+        let rule = |hours_before, fee_percent| Rule { hours_before, fee_percent };
+        let rules = match self.dice.below(3) {
+            0 => vec![],
+            1 => vec![rule(0, percent)],
+            _ => vec![rule(240, 0), rule(0, percent), rule(1, 50)],
+        };
+        Policy::new(rules).expect("a policy")
+    }
+
+    /// Mostly one of the last payments.
+    fn refund(&mut self) -> Option<RefundSeats> {
+        let last = &self.payments[self.payments.len().saturating_sub(4)..];
+        if last.is_empty() {
+            return None;
+        }
+        let paid = self.dice.one_of(last).clone();
+        let payment = if self.dice.percent(10) { PaymentId::new(UNKNOWN) } else { paid.id };
+        let seats: Option<Vec<i64>> = match self.dice.below(8) {
+            0..4 => None,
+            4..7 => Some(paid.seats.iter().take(1).copied().map(i64::from).collect()),
+            _ => Some(vec![10, -3]),
+        };
+        let (reservation, performance, user) = (paid.reservation, paid.performance, paid.user);
+        Some(RefundSeats { payment, reservation, performance, user, seats: seats.map(Into::into) })
+    }
+
+    fn refund_by_staff(&mut self) -> Option<AnyCommand> {
+        let refund = self.refund()?;
+        let (fee, reason) = (*self.dice.one_of(&[0, 0, 50, -1, 1_000_000]), self.text());
+        Some(RefundByStaff { refund, fee, reason }.into())
+    }
+
+    fn adjust(&mut self) -> AnyCommand {
+        let amount = *self.dice.one_of(&[1, -1, 500, -4_000, 0, 1_000_000_000]);
+        wallet::Adjust { user: self.user(), amount, reason: self.text() }.into()
     }
 
     fn hold(&mut self) -> Option<AnyCommand> {

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use onsale_domain::concert::{Extension, Reservation, Status};
 use onsale_domain::ids::{ConcertId, EventId, PerformanceId, ReservationId};
+use onsale_domain::refund::Policy;
 use onsale_domain::time::Timestamp;
 use onsale_domain::waiting_room::{Room, Turn};
 use uuid::Uuid;
@@ -203,7 +204,10 @@ fn a_settled_hold_of_this_process_keeps_no_turn() {
         held_at: AT,
         held_until,
         extended: 0,
+        prices: [1].into(),
+        refund_policy: Policy::default(),
         status: Status::Released,
+        refunded: Vec::new(),
         end_event: None,
     };
     live.apply_seen(&SeenRows { reservations: vec![released], ..SeenRows::default() });

@@ -12,9 +12,10 @@ INSERT INTO ledger (user_id, version, entry_id, type, amount, balance_after, ref
         ('00000000-0000-7000-9000-' || :user)::uuid, :now);
 UPDATE reservations SET status = 'PAID' WHERE reservation_id = ('00000000-0000-7000-8000-' || :user)::uuid;
 UPDATE seats SET sold = true WHERE performance_id = '00000000-0000-7000-8000-000000000002' AND seat = :number;
-INSERT INTO payments (payment_id, reservation_id, performance_id, user_id, seats, amount, balance_after, paid_at)
+INSERT INTO payments (payment_id, reservation_id, performance_id, user_id, seats, amount, balance_after, paid_at,
+        prices)
     VALUES (('00000000-0000-7000-9000-' || :user)::uuid, ('00000000-0000-7000-8000-' || :user)::uuid,
-        '00000000-0000-7000-8000-000000000002', :user, ARRAY[:number::integer], :amount, :balance, :now);
+        '00000000-0000-7000-8000-000000000002', :user, ARRAY[:number::integer], :amount, :balance, :now, '{1000}');
 INSERT INTO turn_ends (concert_id, place, ended_at) VALUES ('00000000-0000-7000-8000-000000000001', :number, :now);
 -- The row that all transactions lock, as late as possible.
 UPDATE performances SET sold = sold + 1, version = version + 1, updated_at = :now

@@ -9,10 +9,10 @@ SELECT count(*) AS open, (extract(epoch FROM clock_timestamp()) * 1000)::bigint 
 SELECT count(*) AS taken FROM seats
     WHERE performance_id = '00000000-0000-7000-8000-000000000002' AND seat = :number \gset
 INSERT INTO reservations (reservation_id, concert_id, performance_id, user_id, place, seats, amount, held_at, held_until,
-        status)
+        status, prices)
     VALUES (('00000000-0000-7000-8000-' || :user)::uuid, '00000000-0000-7000-8000-000000000001',
         '00000000-0000-7000-8000-000000000002', :user, :number, ARRAY[:number::integer], 1000, :now,
-        :now::bigint + 3600000, 'HELD');
+        :now::bigint + 3600000, 'HELD', '{1000}');
 INSERT INTO seats (performance_id, seat, reservation_id, held_until, sold)
     VALUES ('00000000-0000-7000-8000-000000000002', :number, ('00000000-0000-7000-8000-' || :user)::uuid,
         :now::bigint + 3600000, false);

@@ -6,6 +6,7 @@ use onsale_domain::concert::Status;
 use onsale_domain::concert::{Extend, Extended, Held};
 use onsale_domain::ids::ConcertId;
 use onsale_domain::leaving::Leave;
+use onsale_domain::refund::Refund;
 use onsale_domain::time::Timestamp;
 use onsale_domain::waiting_room::Entered;
 use onsale_domain::waiting_room::{PlaceStanding, Step, Token, Turn};
@@ -34,6 +35,7 @@ impl Effect<'_> {
                 assert_eq!(self.before.reservations, self.after.tables.rewritten().reservations, "no hold changes");
             }
             (_, Done::Pay(payment)) => assert_eq!(payment.paid_at, self.at()),
+            (_, Done::RefundSeats(refund) | Done::RefundByStaff(refund)) => self.check_refunded(refund),
             (_, Done::Enter(Entered { token, is_new })) => self.check_entered(token, *is_new),
             (AnyCommand::Leave(Leave(token)), _) => self.check_left(token),
             (AnyCommand::Step(step), _) => self.check_stepped(step),
@@ -69,6 +71,17 @@ impl Effect<'_> {
             assert_eq!(after.held_until, before.held_until.plus_seconds(longer), "{extend:?}: {before:?}");
         }
         assert_eq!(holds, live);
+    }
+
+    /// The points are in the wallet, the seats are free, and no token or turn has changed.
+    fn check_refunded(&self, refund: &Refund) {
+        assert_eq!(refund.refunded_at, self.at());
+        let (before, after) = (self.before, &self.after.tables);
+        assert_eq!(after.accounts[&refund.user].balance, before.accounts[&refund.user].balance + refund.amount);
+        assert!(refund.seats.iter().all(|seat| !after.seats.contains_key(&(refund.performance, *seat))));
+        let sold = |tables: &Tables| tables.performances[&refund.performance].sold as usize;
+        assert_eq!(sold(after), sold(before) - refund.seats.len());
+        assert_eq!((&after.rooms, &after.turns, &after.ends), (&before.rooms, &before.turns, &before.ends));
     }
 
     /// The same place as long as it waits or its turn runs; else one at the end.

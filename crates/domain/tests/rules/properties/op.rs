@@ -2,7 +2,8 @@
 
 use crate::support::mixed::AnyCommand;
 use onsale_domain::concert::{self, Hold, Target};
-use onsale_domain::ids::{ConcertId, LectureId, PerformanceId, ReservationId, UserId};
+use onsale_domain::ids::{ConcertId, LectureId, PaymentId, PerformanceId, ReservationId, UserId};
+use onsale_domain::refund::{Policy, RefundByStaff, RefundSeats, Rule};
 use onsale_domain::waiting_room::{self, Patch, Settings, Step, Token};
 use onsale_domain::wallet::AMOUNT_MAX;
 use onsale_domain::{lecture, payment, wallet};
@@ -47,6 +48,15 @@ pub(super) enum Op {
     Rewrite(usize),
     Close(usize, bool),
     ClosePerformance(usize, bool),
+    /// The seats of the last payments that were made, as bits; no bit names none. With a fee in percent by staff.
+    Refund {
+        payment: usize,
+        seats: u8,
+        fee: Option<i64>,
+    },
+    Adjust(usize, i64),
+    /// A performance and the rules of its policy, in hours and percents.
+    Allow(usize, Vec<(u32, u32)>),
 }
 
 const USERS: [&str; 4] = ["ann", "bob", "cid", "dan"];
@@ -115,6 +125,7 @@ impl People {
             Op::Extend(..) | Op::Rewrite(_) | Op::Close(..) | Op::ClosePerformance(..) => {
                 self.admin_command(op, tables)?
             }
+            Op::Refund { .. } | Op::Adjust(..) | Op::Allow(..) => refund_command(op, tables)?,
             Op::Enter(..) | Op::Leave(_) | Op::Step { .. } | Op::Configure(..) => self.room_command(op, tables)?,
         })
     }
@@ -139,7 +150,7 @@ impl People {
             }
             Op::ClosePerformance(which, closed) => {
                 let performance = *pick(&performances, *which);
-                concert::ChangePerformance { performance, closed: Some(*closed) }.into()
+                concert::ChangePerformance { performance, closed: Some(*closed), refund_policy: None }.into()
             }
             _ => return None,
         })
@@ -203,11 +214,62 @@ fn target_for(token: &Token, target: usize, tables: &Tables) -> Target {
     }
 }
 
+/// A refund of one of the last payments, or another act that makes points and policies change.
+fn refund_command(op: &Op, tables: &Tables) -> Option<AnyCommand> {
+    Some(match op {
+        Op::Refund { payment, seats, fee } => {
+            let paid = tables.payments.iter().rev().nth(*payment);
+            let unknown = uuid::Uuid::nil();
+            let (id, reservation, performance, user) = paid.map_or_else(
+                || (PaymentId::new(unknown), ReservationId::new(unknown), PerformanceId::new(unknown), name(0)),
+                |paid| (paid.id, paid.reservation, paid.performance, paid.user.clone()),
+            );
+            let own = paid.map_or(&[][..], |paid| &paid.seats[..]).iter().copied().map(i64::from).chain([99]);
+            let named = own.enumerate().filter(|(index, _)| seats >> (index % 8) & 1 == 1).map(|(_, seat)| seat);
+            let named: Vec<i64> = named.collect();
+            let seats = (!named.is_empty()).then(|| named.into());
+            let refund = RefundSeats { payment: id, reservation, performance, user, seats };
+            match *fee {
+                None => refund.into(),
+                Some(fee) => RefundByStaff { refund, fee, reason: "moved".into() }.into(),
+            }
+        }
+        Op::Adjust(user, amount) => {
+            wallet::Adjust { user: name(*user), amount: *amount, reason: "counted wrongly".into() }.into()
+        }
+        Op::Allow(which, rules) => {
+            let performances: Vec<PerformanceId> = tables.performances.keys().copied().collect();
+            let rule = |(hours_before, fee_percent): &(u32, u32)| Rule {
+                hours_before: *hours_before,
+                fee_percent: *fee_percent,
+            };
+            let policy = Policy::new(rules.iter().map(rule).collect()).ok()?;
+            let performance = *pick(&performances, *which);
+            concert::ChangePerformance { performance, closed: None, refund_policy: Some(policy) }.into()
+        }
+        _ => return None,
+    })
+}
+
 /// Mostly one of the token's user, the last first; sometimes another user's.
 fn reservation_for(token: &Token, back: usize, tables: &Tables) -> ReservationId {
     let own = |id: &&ReservationId| back % 4 == 3 || tables.reservations[id].user == token.user;
     let known: Vec<&ReservationId> = tables.reservations.keys().rev().filter(own).collect();
     known.get(back / 4).map_or(ReservationId::new(uuid::Uuid::nil()), |id| **id)
+}
+
+/// Mostly all that are left or the first seats; sometimes one that is not of the payment.
+fn any_seats() -> impl Strategy<Value = u8> {
+    prop_oneof![3 => Just(0_u8), 3 => 1..4_u8, 1 => any::<u8>()]
+}
+
+fn fee() -> impl Strategy<Value = Option<i64>> {
+    prop_oneof![3 => Just(None), 2 => (0..600_i64).prop_map(Some), 1 => (-1..2_000_i64).prop_map(Some)]
+}
+
+/// Rules whose hours lie around the starts of the performances: some hold, some do not.
+fn rules() -> impl Strategy<Value = Vec<(u32, u32)>> {
+    prop::collection::vec((prop_oneof![Just(0_u32), Just(1), Just(23), Just(24), Just(240)], 0..101_u32), 0..3)
 }
 
 /// Any act that leaves the settings of the rooms alone.
@@ -237,6 +299,10 @@ pub(super) fn op() -> impl Strategy<Value = Op> {
         2 => prop::collection::vec(0..6_usize, 0..4).prop_map(Op::Expire),
         2 => (0..6_usize, 1..4_u32).prop_map(|(which, seconds)| Op::Extend(which, seconds)),
         1 => (0..3_usize).prop_map(Op::Rewrite),
+        5 => (0..3_usize, any_seats(), fee()).prop_map(|(payment, seats, fee)| Op::Refund { payment, seats, fee }),
+        1 => (user(), prop_oneof![4 => -1_500..1_500_i64, 1 => Just(0_i64), 1 => Just(-1_000_000_001_i64)])
+            .prop_map(|(user, amount)| Op::Adjust(user, amount)),
+        2 => (0..3_usize, rules()).prop_map(|(which, rules)| Op::Allow(which, rules)),
         6 => (room(), any::<u8>(), 0..4_u8, mostly)
             .prop_map(|(room, seen, claimed, due)| Op::Step { room, seen, claimed, due }),
     ]

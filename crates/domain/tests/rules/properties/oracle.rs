@@ -5,6 +5,7 @@
 use crate::support::mixed::AnyCommand;
 use onsale_domain::concert::{Hold, Performance, Reservation, Status, Target};
 use onsale_domain::ids::{ConcertId, LectureId, ReservationId, UserId};
+use onsale_domain::refund::RefundSeats;
 use onsale_domain::time::Timestamp;
 use onsale_domain::waiting_room::{self, Token};
 use onsale_domain::{Refusal, concert, lecture, payment, wallet};
@@ -30,7 +31,7 @@ impl Oracle<'_> {
             AnyCommand::Release(concert::Release { token, reservation }) => match self.own(token, *reservation)?.status
             {
                 Status::Paid => Err(Refusal::AlreadyPaid),
-                Status::Held | Status::Expired | Status::Released => Ok(()),
+                Status::Held | Status::Expired | Status::Released | Status::Refunded => Ok(()),
             },
             AnyCommand::Enter(waiting_room::Enter { concert, user }) => self.judge_entry(*concert, user),
             AnyCommand::Extend(concert::Extend { concert, performance: Some(id), .. }) => {
@@ -52,6 +53,14 @@ impl Oracle<'_> {
             | AnyCommand::Leave(_)
             | AnyCommand::Step(_) => Ok(()),
             AnyCommand::Pay(pay) => self.judge_payment(pay),
+            AnyCommand::RefundSeats(refund) => self.judge_refund(refund, None),
+            AnyCommand::RefundByStaff(refund) => self.judge_refund(&refund.refund, Some(refund.fee)),
+            AnyCommand::Adjust(wallet::Adjust { user, amount, .. }) => match self.balance(user) + amount {
+                _ if *amount == 0 || amount.abs() > 1_000_000_000 => Err(Refusal::AmountOutOfRange),
+                ..0 => Err(Refusal::InsufficientBalance),
+                0..=1_000_000_000 => Ok(()),
+                _ => Err(Refusal::BalanceLimit),
+            },
         }
     }
 
@@ -144,7 +153,7 @@ impl Oracle<'_> {
     /// Seats that a user has bought or holds now.
     fn owned(&self, user: &UserId, performance: &Performance) -> usize {
         let own = self.tables.reservations.values().filter(|r| &r.user == user && r.performance == performance.id);
-        own.filter(|r| r.status == Status::Paid || self.is_live(r)).map(|r| r.seats.len()).sum()
+        own.filter(|r| r.status == Status::Paid || self.is_live(r)).map(|r| r.seats.len() - r.refunded.len()).sum()
     }
 
     fn is_live(&self, reservation: &Reservation) -> bool {
@@ -157,7 +166,10 @@ impl Oracle<'_> {
         let owners: Vec<&Reservation> = all.filter(|r| r.status == Status::Paid || self.is_live(r)).collect();
         let taken: Vec<(u32, &Reservation)> = seats
             .iter()
-            .filter_map(|seat| Some((*seat, *owners.iter().find(|owner| owner.seats.contains(seat))?)))
+            .filter_map(|seat| {
+                let has = |owner: &&&Reservation| owner.seats.contains(seat) && !owner.refunded.contains(seat);
+                Some((*seat, *owners.iter().find(has)?))
+            })
             .collect();
         if taken.is_empty() {
             return Ok(());
@@ -182,11 +194,54 @@ impl Oracle<'_> {
     fn judge_payment(&self, command: &payment::Pay) -> Result<(), Refusal> {
         let reservation = self.own(&command.token, command.reservation)?;
         match reservation.status {
-            Status::Paid => Err(Refusal::AlreadyPaid),
+            Status::Paid | Status::Refunded => Err(Refusal::AlreadyPaid),
             Status::Expired | Status::Released => Err(Refusal::HoldExpired),
             Status::Held if !self.is_live(reservation) => Err(Refusal::HoldExpired),
             Status::Held if self.balance(&command.token.user) < reservation.amount => Err(Refusal::InsufficientBalance),
             Status::Held => Ok(()),
         }
+    }
+
+    /// Of the buyer, or of staff with a fee.
+    fn judge_refund(&self, command: &RefundSeats, fee: Option<i64>) -> Result<(), Refusal> {
+        let payment = self.tables.payments.iter().find(|payment| payment.id == command.payment);
+        let payment = payment.ok_or(Refusal::PaymentNotFound)?;
+        let given: Vec<u32> = self
+            .tables
+            .refunds
+            .iter()
+            .filter(|refund| refund.payment == payment.id)
+            .flat_map(|refund| refund.seats.iter().copied())
+            .collect();
+        let left = payment.seats.iter().filter(|seat| !given.contains(seat)).map(|seat| i64::from(*seat));
+        let seats: Vec<i64> = command.seats.as_ref().map_or_else(|| left.collect(), |seats| seats.to_vec());
+        let is_own = |seat: &i64| payment.seats.iter().any(|own| i64::from(*own) == *seat);
+        let unknown: Vec<i64> = seats.iter().copied().filter(|seat| !is_own(seat)).collect();
+        if !unknown.is_empty() {
+            return Err(Refusal::SeatUnknown { seats: unknown });
+        }
+        if seats.is_empty() || given.iter().any(|seat| seats.contains(&i64::from(*seat))) {
+            return Err(Refusal::AlreadyRefunded);
+        }
+        let reservation = &self.tables.reservations[&payment.reservation];
+        let performance = &self.tables.performances[&payment.performance];
+        let price_of = |seat: &i64| {
+            let place = reservation.seats.iter().position(|own| i64::from(*own) == *seat).expect("an own seat");
+            reservation.prices[place]
+        };
+        let prices: Vec<i64> = seats.iter().map(price_of).collect();
+        let price: i64 = prices.iter().sum();
+        let left_millis = self.at.millis_until(performance.starts_at);
+        let percent = [&reservation.refund_policy, &performance.refund_policy].into_iter().filter_map(|policy| {
+            let holding = policy.rules().iter().filter(|rule| i64::from(rule.hours_before) * 3_600_000 < left_millis);
+            holding.max_by_key(|rule| rule.hours_before).map(|rule| i64::from(rule.fee_percent))
+        });
+        let kept = match (fee, percent.min()) {
+            (Some(fee), _) if fee < 0 || fee > price => return Err(Refusal::FeeOutOfRange),
+            (Some(fee), _) => fee,
+            (None, Some(percent)) => prices.iter().map(|price| price * percent / 100).sum(),
+            (None, None) => return Err(Refusal::RefundClosed),
+        };
+        if self.balance(&payment.user) + price - kept > 1_000_000_000 { Err(Refusal::BalanceLimit) } else { Ok(()) }
     }
 }

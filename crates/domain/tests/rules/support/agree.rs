@@ -13,7 +13,9 @@ use super::tables::Tables;
 /// Panics where an answer differs from the rows that were saved with it.
 pub(super) fn agree(tables: &Tables, done: &Done) {
     match done {
-        Done::Charge(Changed { user, account }) | Done::Use(Changed { user, account }) => {
+        Done::Charge(Changed { user, account })
+        | Done::Use(Changed { user, account })
+        | Done::Adjust(Changed { user, account }) => {
             assert_eq!(tables.accounts.get(user), Some(account));
         }
         Done::CreateLecture(lecture) => assert_eq!(tables.lectures.get(&lecture.id), Some(lecture)),
@@ -32,6 +34,10 @@ pub(super) fn agree(tables: &Tables, done: &Done) {
             assert_eq!(tables.performances[&reservation.performance].starts_at, *starts_at);
         }
         Done::Pay(payment) => assert_eq!(tables.payments.last(), Some(payment)),
+        Done::RefundSeats(refund) | Done::RefundByStaff(refund) => {
+            assert_eq!(tables.refunds.last(), Some(refund));
+            assert_eq!(tables.accounts[&refund.user].balance, refund.balance_after);
+        }
         Done::Enter(Entered { token, .. }) => {
             let place = &tables.places[&(token.concert, token.place)];
             assert_eq!((&place.user, place.token, place.issued_at), (&token.user, token.id, token.issued_at));

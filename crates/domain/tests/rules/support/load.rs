@@ -29,6 +29,10 @@ pub(super) fn load(tables: &Tables, keys: &Keys, now: Timestamp) -> Rows {
     keys.holders.iter().for_each(|(concert, user)| loading.holder(*concert, user));
     keys.holdings.iter().for_each(|(concert, user)| loading.holding(*concert, user));
     keys.reservations.iter().for_each(|id| loading.reservation_with_seats(*id));
+    for id in &keys.payments {
+        let payment = tables.payments.iter().find(|payment| payment.id == *id);
+        loading.rows.known_payments.load(*id, payment.cloned());
+    }
     keys.performances.iter().for_each(|id| loading.performance(*id));
     keys.concerts.iter().for_each(|concert| loading.concert(*concert));
     let of_concerts =

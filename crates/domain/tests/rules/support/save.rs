@@ -59,6 +59,7 @@ pub(super) fn is_unchanged(rows: &Rows) -> bool {
         + rows.admin_log.len()
         + rows.disputes.len()
         + rows.payments.len()
+        + rows.refunds.len()
         + rows.events.len();
     changed + added == 0
 }
@@ -76,6 +77,7 @@ pub(super) fn save(tables: &mut Tables, rows: Rows, locks: &Locks) {
     tables.lecture_history.extend(rows.lecture_history);
     tables.extensions.extend(rows.extensions);
     tables.payments.extend(rows.payments);
+    tables.refunds.extend(rows.refunds);
     tables.events.extend(rows.events);
     tables.disputes.extend(rows.disputes);
 }
@@ -148,18 +150,41 @@ fn save_concerts(tables: &mut Tables, rows: &Rows, locks: &Locks) {
     });
     write(&mut tables.seats, &rows.seats, |(performance, number), before, after| {
         assert!(locks.performances.contains(performance), "a seat changed without its performance's lock");
-        let sold = before.is_some_and(|before| before.sold);
-        assert!(!sold || before == after, "seat {number} was sold and changed its owner");
+        let Some(sold) = before.filter(|before| before.sold) else { return };
+        let mut refunds = rows.refunds.iter().filter(|refund| refund.reservation == sold.reservation);
+        let is_refunded = refunds.any(|refund| refund.seats.contains(number));
+        let is_freed = after.is_none_or(|after| after.reservation != sold.reservation);
+        assert!(is_refunded == is_freed, "seat {number} is free again exactly if it is refunded");
+        assert!(is_freed || before == after, "seat {number} was sold and changed");
     });
     write(&mut tables.reservations, &rows.reservations, |_, before, after| {
         let after = after.expect("a reservation is never deleted");
         assert!(locks.performances.contains(&after.performance), "a reservation changed without its lock");
         let Some(before) = before else { return };
+        if before.status == Status::Paid {
+            let ours = rows.refunds.iter().filter(|refund| refund.reservation == before.id);
+            let refunded: Vec<u32> =
+                before.refunded.iter().chain(ours.flat_map(|refund| refund.seats.iter())).copied().collect();
+            let is_whole = refunded.len() == before.seats.len();
+            let status = if is_whole { Status::Refunded } else { Status::Paid };
+            assert_eq!(
+                &Reservation { status, refunded, ..before.clone() },
+                after,
+                "a refund names its seats, and nothing else"
+            );
+            return;
+        }
         assert_eq!(before.status, Status::Held, "a reservation that has ended never changes");
         let HoldEnd { until: held_until, extended } = after.end();
         assert!(held_until >= before.held_until && extended >= before.extended, "a hold became shorter");
-        let ended =
-            Reservation { status: after.status, end_event: after.end_event, held_until, extended, ..before.clone() };
+        let ended = Reservation {
+            status: after.status,
+            refunded: after.refunded.clone(),
+            end_event: after.end_event,
+            held_until,
+            extended,
+            ..before.clone()
+        };
         assert_eq!(&ended, after, "only the end of a reservation may change");
     });
 }

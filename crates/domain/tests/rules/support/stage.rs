@@ -19,6 +19,7 @@ use crate::support::mixed::{AnyCommand, Done};
 use onsale_domain::concert::{self, Seating, Section};
 use onsale_domain::ids::{ConcertId, LectureId, PerformanceId, ReservationId, UserId};
 use onsale_domain::lecture;
+use onsale_domain::refund::Policy;
 use onsale_domain::time::Timestamp;
 use onsale_domain::waiting_room::{Settings, Token};
 
@@ -107,7 +108,8 @@ impl Stage {
         let seating = Seating::new(sections.iter().map(section).collect()).expect("a sound seating");
         let concert = self.concert.expect("a concert was opened");
         let starts_at = START.plus_seconds(starts_at);
-        let schedule = concert::Schedule { concert, starts_at, seating, closed: false };
+        let schedule =
+            concert::Schedule { concert, starts_at, seating, closed: false, refund_policy: Policy::default() };
         let Ok(Done::Schedule(performance)) = self.world.one(AnyCommand::from(schedule)) else {
             unreachable!("a concert takes performances")
         };

@@ -7,6 +7,7 @@ use onsale_domain::event::Event;
 use onsale_domain::ids::{ConcertId, LectureId, PerformanceId, ReservationId, UserId};
 use onsale_domain::lecture::{Application, HistoryLine, Lecture};
 use onsale_domain::payment::Payment;
+use onsale_domain::refund::Refund;
 use onsale_domain::time::Timestamp;
 use onsale_domain::waiting_room::{Line, Place, PlaceStanding, Room, Token, Turn};
 use onsale_domain::wallet::{Account, Entry};
@@ -31,6 +32,7 @@ pub(crate) struct Tables {
     /// All extensions of holds, in order.
     pub(crate) extensions: Vec<Extension>,
     pub(crate) payments: Vec<Payment>,
+    pub(crate) refunds: Vec<Refund>,
     pub(crate) events: Vec<Event>,
     /// Tokens that were shown for a place of another token.
     pub(crate) disputes: Vec<Token>,
@@ -57,7 +59,7 @@ impl Tables {
         }
         let tables = differing!(
             accounts ledger lectures applications freed_seats lecture_history concerts rooms places turns ends
-            performances seats reservations extensions payments events
+            performances seats reservations extensions payments refunds events
         );
         tables.into_iter().filter(|(_, same)| !same).map(|(name, _)| name).collect()
     }

@@ -3,6 +3,7 @@
 //! Commands: `ann charges 1000`, `ann uses 300`, `ann applies rust`, `ann cancels rust`, `ann enters [gala]`,
 //! `ann leaves`, `ann holds 1 2 [in eve] [as x]`, `ann releases x`, `ann pays x`, `sweeper expires x y`,
 //! `eve extends 60`, `gala extends 60`, `eve rewrites x y`, `gala closes`, `gala opens`, `eve closes`, `eve opens`,
+//! `ann refunds x [1 2]`, `staff refunds x [1 2] [fee 100]`, `ann adjusts -100`, `eve allows 72/20 0/90`, `eve allows none`,
 //! `gala announces hello`, `gala announces nothing`,
 //! `gala steps` (all turns may be over), `gala admits` (none is), `gala ends ann` (a payment of hers may end her turn), `gala sets max 2 rate 1 turn 600 claim 60 paused yes`.
 //!
@@ -14,9 +15,10 @@ use crate::support::mixed::{AnyCommand, Done};
 use onsale_domain::concert::Held;
 use onsale_domain::concert::{self, Ending, Extended, Hold, Notice, Target};
 use onsale_domain::event::Happening;
-use onsale_domain::ids::{ConcertId, LectureId, PerformanceId, ReservationId};
+use onsale_domain::ids::{ConcertId, LectureId, PaymentId, PerformanceId, ReservationId};
 use onsale_domain::lecture::Applied;
 use onsale_domain::lecture::HistoryKind;
+use onsale_domain::refund::{self, Policy, Refund, Rule};
 use onsale_domain::time::Timestamp;
 use onsale_domain::waiting_room::BlockState;
 use onsale_domain::waiting_room::Entered;
@@ -37,8 +39,8 @@ impl Stage {
     pub(super) fn command(&self, line: &Line<'_>) -> AnyCommand {
         let token = || self.token(line.actor);
         match line.verb {
-            "charges" => wallet_command(line),
-            "uses" => wallet_command(line),
+            "charges" | "uses" | "adjusts" => wallet_command(line),
+            "refunds" => self.refund_command(line),
             "applies" | "cancels" => self.lecture_command(line),
             "holds" => AnyCommand::from(self.hold_request(line)),
             "releases" => {
@@ -60,6 +62,24 @@ impl Stage {
             "applies" => lecture::Apply { user, lecture }.into(),
             _ => lecture::Cancel { user, lecture }.into(),
         }
+    }
+
+    /// Of the payment of a reservation. The member of the staff is `staff`.
+    fn refund_command(&self, line: &Line<'_>) -> AnyCommand {
+        let reservation = self.reservation(line.rest[0]);
+        let paid = self.world.tables.payments.iter().find(|payment| payment.reservation == reservation);
+        let (payment, performance, user) = paid.map_or_else(
+            || (PaymentId::new(UNKNOWN), PerformanceId::new(UNKNOWN), Self::user(line.actor)),
+            |payment| (payment.id, payment.performance, payment.user.clone()),
+        );
+        let seats: Vec<i64> = line.rest[1..].iter().map_while(|word| word.parse().ok()).collect();
+        let seats = (!seats.is_empty()).then(|| seats.into());
+        let refund = refund::RefundSeats { payment, reservation, performance, user, seats };
+        if line.actor != "staff" {
+            return refund.into();
+        }
+        let fee = line.option("fee").map_or(0, |fee| fee.parse().expect("a fee"));
+        refund::RefundByStaff { refund, fee, reason: "moved".into() }.into()
     }
 
     fn hold_request(&self, line: &Line<'_>) -> Hold {
@@ -93,8 +113,16 @@ impl Stage {
                 let closed = Some(line.verb == "closes");
                 match self.concerts.get(line.actor) {
                     Some(concert) => concert::Change { concert: *concert, notice: None, closed }.into(),
-                    None => concert::ChangePerformance { performance: self.performance_of(line.actor), closed }.into(),
+                    None => {
+                        let performance = self.performance_of(line.actor);
+                        concert::ChangePerformance { performance, closed, refund_policy: None }.into()
+                    }
                 }
+            }
+            "allows" => {
+                let performance = self.performance_of(line.actor);
+                let refund_policy = Some(policy(&line.rest));
+                concert::ChangePerformance { performance, closed: None, refund_policy }.into()
             }
             "announces" => {
                 let text = line.rest.join(" ");
@@ -157,9 +185,11 @@ impl Stage {
     pub(super) fn say(&self, line: &Line<'_>, answer: &Answer) -> String {
         match answer {
             Err(refusal) => refused(refusal),
-            Ok(Done::Charge(Changed { account, .. }) | Done::Use(Changed { account, .. })) => {
-                format!("balance {}", account.balance)
-            }
+            Ok(
+                Done::Charge(Changed { account, .. })
+                | Done::Use(Changed { account, .. })
+                | Done::Adjust(Changed { account, .. }),
+            ) => format!("balance {}", account.balance),
             Ok(Done::Apply(Applied { seat_number, .. })) => format!("seat {seat_number}"),
             Ok(Done::Cancel(())) => "cancelled".to_owned(),
             Ok(Done::Hold(Held { reservation, .. })) => {
@@ -168,6 +198,10 @@ impl Stage {
             Ok(Done::Release(())) => "released".to_owned(),
             Ok(Done::Expire(settled)) => format!("expired {settled}"),
             Ok(Done::Pay(payment)) => format!("paid {}, balance {}", payment.amount, payment.balance_after),
+            Ok(Done::RefundSeats(refund) | Done::RefundByStaff(refund)) => {
+                let Refund { seats, amount, fee, balance_after, .. } = refund;
+                format!("{} for {amount}, fee {fee}, balance {balance_after}", listed(seats.iter()))
+            }
             Ok(Done::Enter(Entered { token, is_new })) => {
                 let which = if *is_new { "new" } else { "same" };
                 format!("{which} place {}, {}", token.place, self.standing_of(token))
@@ -215,6 +249,13 @@ impl Stage {
         match happening {
             Happening::PointsMoved { user, kind: EntryKind::Charge, amount, .. } => format!("{user} charged {amount}"),
             Happening::PointsMoved { user, kind: EntryKind::Use, amount, .. } => format!("{user} used {amount}"),
+            Happening::PointsMoved { user, kind: EntryKind::Refund, amount, .. } => format!("{user} got {amount} back"),
+            Happening::PointsMoved { user, kind: EntryKind::Adjustment, amount, .. } => {
+                format!("{user} adjusted {amount}")
+            }
+            Happening::PaymentRefunded { refund } => {
+                format!("{} refunded {}", self.name_of(refund.reservation), listed(refund.seats.iter()))
+            }
             Happening::LectureChanged { user, kind: HistoryKind::Applied, .. } => format!("{user} applied"),
             Happening::LectureChanged { user, kind: HistoryKind::Cancelled, .. } => format!("{user} cancelled"),
             Happening::SeatsHeld { claim, .. } => format!("{} held", self.name_of(claim.reservation)),
@@ -257,8 +298,18 @@ fn wallet_command(line: &Line<'_>) -> AnyCommand {
     let (user, amount) = (Stage::user(line.actor), line.amount());
     match line.verb {
         "charges" => wallet::Charge { user, amount }.into(),
+        "adjusts" => wallet::Adjust { user, amount, reason: "counted wrongly".into() }.into(),
         _ => wallet::Use { user, amount }.into(),
     }
+}
+
+/// Rules as hours and percents; none for any other word.
+fn policy(words: &[&str]) -> Policy {
+    let rule = |word: &&str| {
+        let (hours, percent) = word.split_once('/')?;
+        Some(Rule { hours_before: hours.parse().ok()?, fee_percent: percent.parse().ok()? })
+    };
+    Policy::new(words.iter().filter_map(rule).collect()).expect("a policy")
 }
 
 fn patch(line: &Line<'_>) -> Patch {

@@ -39,6 +39,10 @@ rights! {
     RunSale,
     /// Reads what calls of administrators show.
     ReadSale,
+    /// Gives points back for seats that were paid.
+    Refund,
+    /// Corrects wallets.
+    Adjust,
     /// Charges wallets of users.
     Charge,
 }

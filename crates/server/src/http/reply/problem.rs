@@ -189,6 +189,10 @@ impl From<&Refusal> for Code {
     fn from(refusal: &Refusal) -> Self {
         match refusal {
             Refusal::AmountOutOfRange => Self::AmountOutOfRange,
+            Refusal::PaymentNotFound => Self::PaymentNotFound,
+            Refusal::AlreadyRefunded => Self::AlreadyRefunded,
+            Refusal::FeeOutOfRange => Self::FeeOutOfRange,
+            Refusal::RefundClosed => Self::RefundClosed,
             Refusal::SeatUnknown { .. } => Self::SeatUnknown,
             Refusal::SeatTaken { .. } => Self::SeatTaken,
             Refusal::BalanceLimit => Self::BalanceLimit,

@@ -1,6 +1,7 @@
 //! Payments: held seats are paid from the user's points.
 
 use axum::extract::State;
+use onsale_app::store::GivenBack;
 use onsale_domain::ids::{PaymentId, ReservationId};
 use onsale_domain::payment::{Pay, Payment};
 use onsale_macros::operation;
@@ -28,17 +29,24 @@ pub(crate) struct PaymentShown {
     /// Points in the wallet after the payment.
     balance: i64,
     seats: Vec<u32>,
+    /// Seats that were refunded.
+    refunded_seats: Vec<u32>,
+    /// Points that were given back, without fees.
+    refunded_amount: i64,
     paid_at: Instant,
 }
 
 impl PaymentShown {
-    pub(crate) fn of(payment: &Payment) -> Self {
+    /// With what was given back; `None` if nothing was.
+    pub(crate) fn of(payment: &Payment, given: Option<&GivenBack>) -> Self {
         Self {
             payment_id: Id(payment.id),
             reservation_id: Id(payment.reservation),
             amount: payment.amount,
             balance: payment.balance_after,
             seats: payment.seats.to_vec(),
+            refunded_seats: given.map_or_else(Vec::new, |given| given.seats.clone()),
+            refunded_amount: given.map_or(0, |given| given.amount),
             paid_at: Instant(payment.paid_at),
         }
     }
@@ -48,7 +56,7 @@ impl Sample for PaymentShown {
     fn sample() -> Value {
         json!({
             "paymentId": sample::PAYMENT, "reservationId": sample::RESERVATION, "amount": 100_000, "balance": 50_000,
-            "seats": [7, 8], "paidAt": "2026-11-22T11:14:13.456Z"
+            "seats": [7, 8], "refundedSeats": [], "refundedAmount": 0, "paidAt": "2026-11-22T11:14:13.456Z"
         })
     }
 }
@@ -84,7 +92,7 @@ pub(crate) async fn create_payment(
     let PayBody { reservation_id: Id(reservation) } = turn.first(payload.read())?;
     let key = payload.key(&turn.token.user);
     let pay = Pay { token: turn.token, reservation };
-    app.decide(pay, key, |payment| Created(PaymentShown::of(payment))).await
+    app.decide(pay, key, |payment| Created(PaymentShown::of(payment, None))).await
 }
 
 /// Get a payment
@@ -98,10 +106,13 @@ pub(crate) async fn get_payment(
     mut query: Query,
 ) -> Result<OkJson<PaymentShown>, Problem> {
     query.read()?;
-    let found = app.read(app.reader.payment(path.id()?)).await?;
+    let id = path.id()?;
+    // Both within the time of one read.
+    let both = async { Ok((app.reader.payment(id).await?, app.reader.given_back(&[id]).await?)) };
+    let (found, given) = app.read(both).await?;
     let payment = found.ok_or_else(|| Problem::new(Code::PaymentNotFound))?;
     caller.acting_for(payment.user.clone())?;
-    Ok(OkJson(PaymentShown::of(&payment)))
+    Ok(OkJson(PaymentShown::of(&payment, given.get(&id))))
 }
 
 /// List a user's payments, newest first
@@ -112,6 +123,13 @@ pub(crate) async fn list_user_payments(
     mut query: Query<Paged<PaymentId>>,
 ) -> Result<Listed<PaymentShown>, Problem> {
     let Paged { rows, .. } = query.read()?;
-    let payments = app.read(app.reader.payments_of(&user, rows)).await?;
-    Ok(Listed::page(&query, payments, |payment| payment.id.to_string(), PaymentShown::of))
+    let both = async {
+        let payments = app.reader.payments_of(&user, rows).await?;
+        let ids: Vec<PaymentId> = payments.iter().map(|payment| payment.id).collect();
+        let given = app.reader.given_back(&ids).await?;
+        Ok((payments, given))
+    };
+    let (payments, given) = app.read(both).await?;
+    let show = |payment: &Payment| PaymentShown::of(payment, given.get(&payment.id));
+    Ok(Listed::page(&query, payments, |payment| payment.id.to_string(), show))
 }

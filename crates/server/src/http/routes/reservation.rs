@@ -1,7 +1,5 @@
 //! Reservations: seats held for a short time.
 
-use std::collections::HashSet;
-
 use axum::extract::State;
 use jiff::civil::Date;
 use onsale_domain::concert::{Held, Hold, Release, Reservation, Status, Target};
@@ -12,9 +10,9 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::{Value, json};
 
+use super::seats::SeatList;
 use crate::http::App;
 use crate::http::input::callers::{Caller, PathUser, Turn};
-use crate::http::input::fields::integer;
 use crate::http::input::{Body, Fields, Member, Paged, Path, Payload, Query};
 use crate::http::openapi::sample::{self, Sample};
 use crate::http::reply::problem::{Code, Problem};
@@ -33,6 +31,8 @@ pub(crate) struct ReservationShown {
     /// Points: the sum of the seats' prices.
     amount: i64,
     status: ReservationStatus,
+    /// Seats that were refunded: all of them with the status REFUNDED, some or none with PAID.
+    refunded_seats: Vec<u32>,
     held_until: Instant,
 }
 
@@ -44,6 +44,7 @@ enum ReservationStatus {
     Paid,
     Expired,
     Released,
+    Refunded,
 }
 
 impl ReservationShown {
@@ -59,7 +60,9 @@ impl ReservationShown {
                 Status::Paid => ReservationStatus::Paid,
                 Status::Expired => ReservationStatus::Expired,
                 Status::Released => ReservationStatus::Released,
+                Status::Refunded => ReservationStatus::Refunded,
             },
+            refunded_seats: reservation.refunded.clone(),
             held_until: Instant(reservation.held_until),
         }
     }
@@ -76,7 +79,8 @@ impl Sample for ReservationShown {
     fn sample() -> Value {
         json!({
             "reservationId": sample::RESERVATION, "performanceId": sample::PERFORMANCE, "date": "2026-12-19",
-            "seats": [7, 8], "amount": 100_000, "status": "HELD", "heldUntil": "2026-11-22T11:17:13.456Z"
+            "seats": [7, 8], "amount": 100_000, "status": "HELD", "refundedSeats": [],
+            "heldUntil": "2026-11-22T11:17:13.456Z"
         })
     }
 }
@@ -101,24 +105,8 @@ impl Body for HoldBody {
         }
         let performance_id = Member::take(fields, "performanceId");
         let date = Member::take(fields, "date");
-        let seats = fields.items("seats", integer).and_then(|seats| none_twice(fields, seats));
-        Some(Self { performance_id, date, seats: seats? })
-    }
-}
-
-/// The seats, unless there are none or one is named twice.
-fn none_twice(fields: &mut Fields<'_>, seats: Vec<i64>) -> Option<Vec<i64>> {
-    if seats.is_empty() {
-        fields.wrong("seats", "must name a seat".to_owned());
-        return None;
-    }
-    let mut known = HashSet::with_capacity(seats.len());
-    match seats.iter().position(|seat| !known.insert(*seat)) {
-        Some(index) => {
-            fields.wrong(&format!("seats.{index}"), "is named twice".to_owned());
-            None
-        }
-        None => Some(seats),
+        let SeatList(seats) = SeatList::require(fields, "seats")?;
+        Some(Self { performance_id, date, seats })
     }
 }
 

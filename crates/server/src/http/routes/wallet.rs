@@ -48,9 +48,10 @@ impl Sample for Wallet {
 pub(crate) struct LedgerEntry {
     id: Id<EventId>,
     r#type: EntryType,
+    /// Points. Only that of an ADJUSTMENT may be negative.
     amount: i64,
     balance_after: i64,
-    /// The payment that made it, if one did.
+    /// The payment that made it, or of which seats were refunded.
     reference: Option<Id<PaymentId>>,
     created_at: Instant,
 }
@@ -61,6 +62,8 @@ pub(crate) struct LedgerEntry {
 enum EntryType {
     Charge,
     Use,
+    Refund,
+    Adjustment,
 }
 
 impl LedgerEntry {
@@ -70,6 +73,8 @@ impl LedgerEntry {
             r#type: match entry.kind {
                 EntryKind::Charge => EntryType::Charge,
                 EntryKind::Use => EntryType::Use,
+                EntryKind::Refund => EntryType::Refund,
+                EntryKind::Adjustment => EntryType::Adjustment,
             },
             amount: entry.amount,
             balance_after: entry.balance_after,
@@ -212,7 +217,7 @@ pub(crate) async fn get_points(
 
 /// List the changes of a wallet, newest first
 ///
-/// `reference` is the payment that made the row, else null. `balanceAfter` forms an unbroken chain.
+/// `reference` is the payment that made the row, or of which seats were refunded; else null. `balanceAfter` forms an unbroken chain.
 #[operation(tag = Points, returns = "The history")]
 pub(crate) async fn list_point_histories(
     State(app): State<App>,

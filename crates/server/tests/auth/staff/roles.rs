@@ -17,6 +17,8 @@ const ROLES: [&str; 5] = ["owner", "organiser", "support", "door", "cashier"];
 fn roles_of(method: &Method, path: &str) -> &'static [&'static str] {
     match (method, path) {
         (_, path) if path.starts_with("/admin/keys") => &ROLES[..1],
+        (_, path) if path.starts_with("/admin/payments/") => &ROLES[..3],
+        (_, path) if path.ends_with("/adjustments") => &["owner", "support"],
         (&Method::GET, _) => &ROLES[..3],
         _ => &ROLES[..2],
     }
@@ -49,6 +51,7 @@ async fn calls(sale: &Sale) -> Vec<Admin> {
         let named = [("{concertId}", &concert), ("{performanceId}", &performance), ("{lectureId}", &lecture)];
         let path = named.iter().fold(template.clone(), |path, (name, id)| path.replace(name, id));
         let path = path.replace("{keyId}", "019ab3c0-7a10-7d5e-9f44-2f6d0c1b8a01");
+        let path = path.replace("{paymentId}", "019ab3c0-7a10-7d5e-9f44-2f6d0c1b8a02").replace("{userId}", "ada");
         for (method, operation) in operations.as_object().unwrap() {
             let method: Method = method.to_uppercase().parse().unwrap();
             let body = operation["requestBody"]["content"]["application/json"]["example"].clone();

@@ -6,6 +6,7 @@ use onsale_domain::concert::{Ending, Performance, Reservation, SEATS_PER_USER_MA
 use onsale_domain::event::{Claim, Event, Happening};
 use onsale_domain::ids::{EventId, PerformanceId, ReservationId, UserId};
 use onsale_domain::payment::Payment;
+use onsale_domain::refund::Refund;
 use onsale_domain::time::Timestamp;
 use onsale_domain::wallet::{Entry, EntryKind};
 
@@ -27,7 +28,7 @@ pub(super) fn audit(tables: &Tables, events: &Events<'_>, at: Timestamp) {
             seats: BTreeMap::new(),
             ends: BTreeMap::new(),
             extensions: 0,
-            closed: None,
+            changed: None,
             ended: 0,
         };
         events.iter().for_each(|event| story.follow(event));
@@ -36,7 +37,10 @@ pub(super) fn audit(tables: &Tables, events: &Events<'_>, at: Timestamp) {
         let held = tables.reservations.values().filter(|r| r.performance == performance.id && r.status == Status::Held);
         assert!(performance.holds.is_none_or(|holds| holds as usize == held.count()), "the holds are miscounted");
         assert_eq!(performance.extensions, story.extensions, "the extensions are miscounted");
-        assert!(story.closed.is_none_or(|closed| closed == performance.closed), "the last change closed or opened it");
+        let is_as_changed = story.changed.is_none_or(|changed| {
+            (changed.closed, &changed.refund_policy) == (performance.closed, &performance.refund_policy)
+        });
+        assert!(is_as_changed, "the last change left it otherwise");
         let concert = &tables.concerts[&performance.concert];
         assert_eq!(performance.sale_closed, concert.closed, "a performance knows whether its sale is closed");
         let ended = tables.reservations.values().filter(|r| r.performance == performance.id);
@@ -60,8 +64,8 @@ struct Story<'a> {
     /// The end of each hold: that of its own event, and the extensions while it was live.
     ends: BTreeMap<ReservationId, Timestamp>,
     extensions: u64,
-    /// What the last change of the performance said.
-    closed: Option<bool>,
+    /// The performance as its last change left it.
+    changed: Option<Performance>,
     ended: usize,
 }
 
@@ -88,7 +92,10 @@ impl Story<'_> {
             Happening::SeatsReleased { claim, ending } => self.release(event, claim, *ending),
             Happening::PaymentCompleted { claim, payment, paid_at } => {
                 let reservation = self.reservation(claim);
-                assert_eq!(reservation.status, Status::Paid, "a payment for what is not paid");
+                assert!(
+                    matches!(reservation.status, Status::Paid | Status::Refunded),
+                    "a payment for what is not paid"
+                );
                 assert_eq!(event.id.uuid(), payment.uuid(), "a payment is its event's name");
                 assert!(
                     *paid_at == event.at || self.is_dated_before(event, *paid_at),
@@ -99,8 +106,9 @@ impl Story<'_> {
                 self.of(claim).for_each(|seat| seat.sold = true);
                 self.ended += 1;
             }
+            Happening::PaymentRefunded { refund } => self.refund(event, refund),
             Happening::HoldsExtended { at, seconds, holds, .. } => self.extend(*at, *seconds, *holds),
-            Happening::PerformanceChanged { performance } => self.closed = Some(performance.closed),
+            Happening::PerformanceChanged { performance } => self.changed = Some(performance.clone()),
             other => unreachable!("{other:?} is not a performance's"),
         }
     }
@@ -136,6 +144,19 @@ impl Story<'_> {
         for seat in self.seats.values_mut().filter(|seat| !seat.sold) {
             let until = self.ends[&seat.reservation];
             (seat.held_until, seat.extended) = (until, self.extensions);
+        }
+    }
+
+    fn refund(&mut self, event: &Event, refund: &Refund) {
+        assert_eq!(event.id.uuid(), refund.id.uuid(), "a refund is its event's name");
+        assert!(
+            refund.refunded_at == event.at || self.is_dated_before(event, refund.refunded_at),
+            "the event of a refund has the time of the refund"
+        );
+        assert!(self.tables.refunds.contains(refund), "an event of a refund that is not there");
+        for number in refund.seats.iter() {
+            let seat = self.seats.remove(number).expect("a refund of a seat without an owner");
+            assert!(seat.sold && seat.reservation == refund.reservation, "a refund of another's seat");
         }
     }
 
@@ -177,7 +198,7 @@ fn audit_reservation(tables: &Tables, reservation: &Reservation) {
     let all = reservation.seats.len();
     let (expected_sold, expected_held) = match reservation.status {
         Status::Held => (0, all),
-        Status::Paid => (all, 0),
+        Status::Paid | Status::Refunded => (all - reservation.refunded.len(), 0),
         Status::Expired | Status::Released => (0, 0),
     };
     assert_eq!((sold.len(), held.len()), (expected_sold, expected_held), "all seats or none: {reservation:?}");
@@ -191,7 +212,9 @@ fn audit_reservation(tables: &Tables, reservation: &Reservation) {
     assert_eq!(performance.concert, reservation.concert, "a reservation of another concert");
     let price = |seat: &u32| performance.seating.section_of(*seat).map(|section| section.price);
     let prices: Option<Vec<i64>> = reservation.seats.iter().map(price).collect();
-    assert_eq!(prices.map(|prices| prices.iter().sum()), Some(reservation.amount), "the sum of its seats' prices");
+    assert_eq!(prices.as_deref(), Some(&*reservation.prices), "the price of each seat");
+    assert_eq!(reservation.prices.iter().sum::<i64>(), reservation.amount, "the sum of its seats' prices");
+    assert_eq!(reservation.status == Status::Refunded, reservation.refunded.len() == all, "refunded if all seats are");
     let place = tables.places.get(&(reservation.concert, reservation.place));
     assert_eq!(place.map(|place| &place.user), Some(&reservation.user), "a hold by another's place");
     let ended_by_event = matches!(reservation.status, Status::Expired | Status::Released);
@@ -204,19 +227,21 @@ fn audit_limit(tables: &Tables, at: Timestamp) {
     let all = tables.reservations.keys().filter_map(|id| tables.reservation(*id));
     let all: Vec<Reservation> = all.filter(|r| r.is_live(at) || r.status == Status::Paid).collect();
     for reservation in &all {
-        *owned.entry((reservation.performance, &reservation.user)).or_default() += reservation.seats.len();
+        let seats = reservation.seats.len() - reservation.refunded.len();
+        *owned.entry((reservation.performance, &reservation.user)).or_default() += seats;
     }
     assert!(owned.values().all(|seats| *seats <= SEATS_PER_USER_MAX), "one user has too many seats: {owned:?}");
 }
 
 /// A payment, a paid reservation and a ledger entry belong together, one of each.
 fn audit_payments(tables: &Tables) {
-    let paid: Vec<ReservationId> =
-        tables.reservations.values().filter(|r| r.status == Status::Paid).map(|r| r.id).collect();
+    let paid: Vec<ReservationId> = tables.reservations.values().filter(|r| is_paid(r.status)).map(|r| r.id).collect();
     let mut bought: Vec<ReservationId> = tables.payments.iter().map(|payment| payment.reservation).collect();
     bought.sort_unstable();
     assert_eq!(paid, bought, "each paid reservation has exactly one payment");
-    let debits: Vec<&Entry> = tables.ledger.iter().filter(|entry| entry.reference.is_some()).collect();
+    let named = tables.ledger.iter().filter(|entry| entry.reference.is_some());
+    let (debits, credits): (Vec<&Entry>, Vec<&Entry>) = named.partition(|entry| entry.kind == EntryKind::Use);
+    audit_refunds(tables, &credits);
     assert_eq!(debits.len(), tables.payments.len(), "each payment has exactly one ledger entry");
 
     for (payment, debit) in tables.payments.iter().zip(debits) {
@@ -227,6 +252,7 @@ fn audit_payments(tables: &Tables) {
             performance: reservation.performance,
             user: reservation.user.clone(),
             seats: reservation.seats.clone(),
+            prices: reservation.prices.clone(),
             amount: reservation.amount,
             balance_after: debit.balance_after,
             paid_at: debit.created_at,
@@ -235,5 +261,36 @@ fn audit_payments(tables: &Tables) {
         assert_eq!((debit.kind, debit.amount, &debit.user), (EntryKind::Use, payment.amount, &payment.user));
         let event = EventId::new(payment.id.uuid());
         assert!(tables.events.iter().any(|told| told.id == event), "a payment has its event");
+    }
+}
+
+fn is_paid(status: Status) -> bool {
+    matches!(status, Status::Paid | Status::Refunded)
+}
+
+/// What was paid is kept, given back or a fee; each seat is refunded once at most, with one ledger entry and one event.
+fn audit_refunds(tables: &Tables, credits: &[&Entry]) {
+    assert_eq!(credits.len(), tables.refunds.len(), "each refund has exactly one ledger entry");
+    for (refund, credit) in tables.refunds.iter().zip(credits) {
+        assert_eq!((credit.kind, credit.amount, &credit.user), (EntryKind::Refund, refund.amount, &refund.user));
+        assert_eq!((credit.version, credit.balance_after), (refund.entry_version, refund.balance_after));
+        assert_eq!(credit.reference, Some(refund.payment));
+        let event = EventId::new(refund.id.uuid());
+        assert!(tables.events.iter().any(|told| told.id == event), "a refund has its event");
+    }
+    for payment in &tables.payments {
+        let refunds = || tables.refunds.iter().filter(|refund| refund.payment == payment.id);
+        let reservation = &tables.reservations[&payment.reservation];
+        let refunded: Vec<u32> = refunds().flat_map(|refund| refund.seats.iter().copied()).collect();
+        assert_eq!(refunded, reservation.refunded, "a reservation knows which seats are refunded");
+        for refund in refunds() {
+            let price: i64 = refund.seats.iter().filter_map(|seat| payment.price_of(*seat)).sum();
+            assert_eq!(refund.amount + refund.fee, price, "a refund is the price of its seats");
+            assert!(refund.amount >= 0 && refund.fee >= 0, "{refund:?}");
+        }
+        let left = payment.seats.iter().filter(|seat| !refunded.contains(seat));
+        let kept: i64 = left.filter_map(|seat| payment.price_of(*seat)).sum();
+        let given: i64 = refunds().map(|refund| refund.amount + refund.fee).sum();
+        assert_eq!(payment.amount, kept + given, "what was paid is kept, given back or a fee");
     }
 }

@@ -14,12 +14,12 @@ pub(super) fn audit(tables: &Tables, events: &Events<'_>) {
         let account = rebuilt.entry(entry.user.clone()).or_default();
         assert!(account.updated_at.is_none_or(|last| last <= entry.created_at), "{entry:?} is out of order");
         account.balance += match entry.kind {
-            EntryKind::Charge => entry.amount,
+            EntryKind::Charge | EntryKind::Refund | EntryKind::Adjustment => entry.amount,
             EntryKind::Use => -entry.amount,
         };
         account.version += 1;
         account.updated_at = Some(entry.created_at);
-        assert!(entry.amount >= 0, "{entry:?} moves less than nothing");
+        assert!(entry.amount >= 0 || entry.kind == EntryKind::Adjustment, "{entry:?} moves less than nothing");
         assert!((0..=BALANCE_MAX).contains(&account.balance), "a balance out of bounds after {entry:?}");
         assert_eq!((entry.version, entry.balance_after), (account.version, account.balance), "the chain breaks");
     }

@@ -1,4 +1,4 @@
-//! Concerts and performances, as an administrator changes them: the notice, and whether the sale is closed.
+//! Concerts and performances, as an administrator changes them: the notice, whether the sale is closed, and refunds.
 
 use axum::extract::State;
 use onsale_app::calendar::Calendar;
@@ -17,6 +17,7 @@ use crate::http::reply::problem::Problem;
 use crate::http::reply::{Decided, OkJson};
 use crate::http::routes::concert::{ConcertShown, PerformanceStatus};
 use crate::http::routes::notice::NoticeField;
+use crate::http::routes::refund_policy::{PolicyField, RuleShown};
 use crate::http::values::{Day, Id, Instant};
 
 /// What to change about a concert. A missing field keeps its value.
@@ -103,14 +104,19 @@ fn nothing_named() -> Problem {
 /// What to change about a performance. A missing field keeps its value.
 #[derive(Body, JsonSchema)]
 #[schemars(extend("minProperties" = 1))]
+#[serde(rename_all = "camelCase")]
 pub(crate) struct PerformancePatch {
     /// Whether its holds are closed.
     closed: Option<bool>,
+    /// The rules by which buyers get points back, no two with the same hours; an empty list lets only staff refund. Holds
+    /// keep the policy of their time, and a buyer gets the cheaper of both.
+    refund_policy: Option<PolicyField>,
 }
 
 impl Sample for PerformancePatch {
     fn sample() -> Value {
-        json!({"closed": true})
+        let policy = json!([{"hoursBefore": 72, "feePercent": 20}, {"hoursBefore": 0, "feePercent": 90}]);
+        json!({"closed": true, "refundPolicy": policy})
     }
 }
 
@@ -123,11 +129,13 @@ pub(crate) struct AdminPerformance {
     date: Day,
     starts_at: Instant,
     capacity: u32,
-    /// Number of paid seats.
+    /// Number of paid seats that were not refunded.
     sold: u32,
     status: PerformanceStatus,
     /// Its holds are closed.
     closed: bool,
+    /// The rules by which buyers get points back, by descending hours.
+    refund_policy: Vec<RuleShown>,
 }
 
 impl AdminPerformance {
@@ -141,6 +149,7 @@ impl AdminPerformance {
             sold: performance.sold,
             status: PerformanceStatus::of(performance.closed),
             closed: performance.closed,
+            refund_policy: RuleShown::all(&performance.refund_policy),
         }
     }
 }
@@ -149,14 +158,16 @@ impl Sample for AdminPerformance {
     fn sample() -> Value {
         json!({
             "performanceId": sample::PERFORMANCE, "concertId": sample::CONCERT, "date": "2026-12-19",
-            "startsAt": "2026-12-19T10:00:00.000Z", "capacity": 50, "sold": 12, "status": "CLOSED", "closed": true
+            "startsAt": "2026-12-19T10:00:00.000Z", "capacity": 50, "sold": 12, "status": "CLOSED", "closed": true,
+            "refundPolicy": PerformancePatch::sample()["refundPolicy"]
         })
     }
 }
 
-/// Open or close a performance
+/// Open or close a performance, or change its refund policy
 ///
-/// `closed` stops its holds. Live holds can be paid or released. At least one field is needed.
+/// `closed` stops its holds. Live holds can be paid or released. `refundPolicy` sets what part of the price buyers lose. At least
+/// one field is needed.
 #[operation(tag = Administration, returns = "The performance", codes(PerformanceNotFound))]
 pub(crate) async fn update_performance(
     State(app): State<App>,
@@ -165,13 +176,15 @@ pub(crate) async fn update_performance(
     payload: Payload<PerformancePatch>,
 ) -> Result<Decided<OkJson<AdminPerformance>>, Problem> {
     let performance = path.id()?;
-    let PerformancePatch { closed } = payload.read()?;
-    if closed.is_none() {
+    let PerformancePatch { closed, refund_policy } = payload.read()?;
+    if closed.is_none() && refund_policy.is_none() {
         return Err(nothing_named());
     }
+    let refund_policy = refund_policy.map(|PolicyField(policy)| policy);
+    let change = ChangePerformance { performance, closed, refund_policy };
     let calendar = app.calendar.clone();
     let show = move |performance: &Performance| OkJson(AdminPerformance::of(performance, &calendar));
-    let answer = app.decide_by_staff(&staff, ChangePerformance { performance, closed }, &payload, show).await;
+    let answer = app.decide_by_staff(&staff, change, &payload, show).await;
     app.see_own_changes().await;
     answer
 }

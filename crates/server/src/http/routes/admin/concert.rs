@@ -6,6 +6,7 @@ use onsale_domain::concert::{
     Unsound,
 };
 use onsale_domain::ids::ConcertId;
+use onsale_domain::refund::Policy;
 use onsale_domain::waiting_room::Settings;
 use onsale_macros::operation;
 use schemars::JsonSchema;
@@ -20,6 +21,7 @@ use crate::http::reply::problem::Problem;
 use crate::http::reply::{Created, Decided};
 use crate::http::routes::concert::{ConcertShown, PerformanceShown};
 use crate::http::routes::notice::NoticeField;
+use crate::http::routes::refund_policy::PolicyField;
 use crate::http::values::{Count, Instant, Name, Points, Scalar};
 
 /// A concert to create, with its waiting room.
@@ -74,6 +76,8 @@ pub(crate) struct PerformanceBody {
     seats: Option<SeatsBody>,
     /// Whether its holds are closed until they are opened.
     closed: Option<bool>,
+    /// The rules by which buyers get points back, no two with the same hours. Without it only staff refund.
+    refund_policy: Option<PolicyField>,
 }
 
 /// A count of seats, or sections.
@@ -174,6 +178,7 @@ pub(crate) async fn create_performance(
     let calendar = app.calendar.clone();
     let show = move |performance: &Performance| Created(PerformanceShown::new(performance, &calendar));
     let closed = body.closed.unwrap_or(false);
-    let schedule = Schedule { concert, starts_at: body.starts_at.0, seating, closed };
+    let refund_policy = body.refund_policy.map_or_else(Policy::default, |PolicyField(policy)| policy);
+    let schedule = Schedule { concert, starts_at: body.starts_at.0, seating, closed, refund_policy };
     app.decide_by_staff(&staff, schedule, &payload, show).await
 }

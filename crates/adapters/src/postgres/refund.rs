@@ -1,0 +1,121 @@
+//! Refunds: saves their rows, and lists them.
+
+use std::collections::HashMap;
+
+use onsale_app::store::{GivenBack, Page, RefundsOf};
+use onsale_domain::ids::{PaymentId, PerformanceId, RefundId, ReservationId};
+use onsale_domain::refund::Refund;
+use onsale_domain::rows::Rows;
+use tokio_postgres::Row;
+use uuid::Uuid;
+
+use super::session::{Pipeline, Session};
+use super::values::{
+    Sql, big, columns, get, instant, int, limit, number, numbers_to_text, optional_text, params, seats, user, uuid,
+    word,
+};
+use crate::stored::Word;
+
+const REFUND: &str = "INSERT INTO refunds
+        (refund_id, payment_id, reservation_id, performance_id, user_id, seats, amount, fee, made_by, reason, balance_after,
+         entry_version, refunded_at)
+    SELECT refund_id, payment_id, reservation_id, performance_id, user_id, seats::integer[], amount, fee, made_by, reason,
+        balance_after, entry_version, refunded_at
+    FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::uuid[], $5::text[], $6::text[], $7::bigint[], $8::bigint[],
+            $9::text[], $10::text[], $11::bigint[], $12::bigint[], $13::bigint[])
+        v (refund_id, payment_id, reservation_id, performance_id, user_id, seats, amount, fee, made_by, reason,
+           balance_after, entry_version, refunded_at)";
+
+const REFUND_SEATS: &str = "INSERT INTO refunded_seats (reservation_id, seat, refund_id)
+    SELECT * FROM unnest($1::uuid[], $2::integer[], $3::uuid[])";
+
+pub(super) const WRITES: &[&str] = &[REFUND, REFUND_SEATS];
+
+/// Saves refunds with a row for each seat. Sent before the statements about seats and reservations: their triggers look for these
+/// rows.
+pub(super) fn save<'a>(pipeline: &mut Pipeline<'a, ()>, rows: &'a Rows) {
+    pipeline.write(
+        REFUND,
+        columns!(
+            rows.refunds.iter(),
+            |refund| refund.id.uuid(),
+            refund.payment.uuid(),
+            refund.reservation.uuid(),
+            refund.performance.uuid(),
+            refund.user.as_str(),
+            numbers_to_text(&refund.seats),
+            refund.amount,
+            refund.fee,
+            refund.by.word(),
+            refund.reason.as_deref(),
+            refund.balance_after,
+            big(refund.entry_version),
+            refund.refunded_at.as_millis(),
+        ),
+    );
+    let seats = rows.refunds.iter().flat_map(|refund| refund.seats.iter().map(move |seat| (refund, *seat)));
+    pipeline
+        .write(REFUND_SEATS, columns!(seats, |(refund, seat)| refund.reservation.uuid(), int(*seat), refund.id.uuid()));
+}
+
+const OF_PAYMENT: &str =
+    "SELECT refund_id, payment_id, reservation_id, performance_id, user_id, seats, amount, fee, made_by,
+        reason, balance_after, entry_version, refunded_at
+    FROM refunds WHERE payment_id = $1 AND refund_id < $2 ORDER BY refund_id DESC LIMIT $3";
+
+const OF_PERFORMANCE: &str =
+    "SELECT refund_id, payment_id, reservation_id, performance_id, user_id, seats, amount, fee,
+        made_by, reason, balance_after, entry_version, refunded_at
+    FROM refunds WHERE performance_id = $1 AND refund_id < $2 ORDER BY refund_id DESC LIMIT $3";
+
+const OF_PAYMENTS: &str =
+    "SELECT refund_id, payment_id, reservation_id, performance_id, user_id, seats, amount, fee, made_by,
+        reason, balance_after, entry_version, refunded_at
+    FROM refunds WHERE payment_id = ANY ($1) ORDER BY payment_id, refund_id";
+
+#[cfg(test)]
+pub(super) const READS: &[&str] = &[OF_PAYMENT, OF_PERFORMANCE, OF_PAYMENTS];
+
+fn read(row: &Row) -> Sql<Refund> {
+    read_from(row, 0)
+}
+
+/// A refund from thirteen columns, the first of which is `from`.
+pub(super) fn read_from(row: &Row, from: usize) -> Sql<Refund> {
+    Ok(Refund {
+        id: RefundId::new(uuid(row, from)?),
+        payment: PaymentId::new(uuid(row, from + 1)?),
+        reservation: ReservationId::new(uuid(row, from + 2)?),
+        performance: PerformanceId::new(uuid(row, from + 3)?),
+        user: user(row, from + 4)?,
+        seats: seats(row, from + 5)?,
+        amount: get(row, from + 6)?,
+        fee: get(row, from + 7)?,
+        by: word(row, from + 8)?,
+        reason: optional_text(row, from + 9)?,
+        balance_after: get(row, from + 10)?,
+        entry_version: number(row, from + 11)?,
+        refunded_at: instant(row, from + 12)?,
+    })
+}
+
+/// A page of the refunds of a payment or a performance, newest first.
+pub(super) async fn list(session: &Session, of: RefundsOf, page: Page<RefundId>) -> Sql<Vec<Refund>> {
+    let (sql, id) = match of {
+        RefundsOf::Payment(id) => (OF_PAYMENT, id.uuid()),
+        RefundsOf::Performance(id) => (OF_PERFORMANCE, id.uuid()),
+    };
+    let before = page.after.map_or(Uuid::max(), RefundId::uuid);
+    session.query(sql, params![id, before, limit(page.limit)]).await?.iter().map(read).collect()
+}
+
+/// What was given back of payments. Payments without a refund are left out.
+pub(super) async fn given_back(session: &Session, payments: &[PaymentId]) -> Sql<HashMap<PaymentId, GivenBack>> {
+    let ids: Vec<Uuid> = payments.iter().map(|id| id.uuid()).collect();
+    let mut given: HashMap<PaymentId, GivenBack> = HashMap::new();
+    for row in session.query(OF_PAYMENTS, params![ids]).await? {
+        let refund = read(&row)?;
+        given.entry(refund.payment).or_default().add(&refund);
+    }
+    Ok(given)
+}

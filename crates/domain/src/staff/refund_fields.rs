@@ -1,0 +1,56 @@
+//! What the admin log shows of refunds, of refund policies and of corrections of wallets.
+
+use super::{Action, Fields, Logged, Subject, Value};
+use crate::refund::{Policy, Refund, RefundByStaff, Rule};
+use crate::rows::Rows;
+use crate::wallet::{Adjust, Changed};
+
+pub(super) fn of_policy(policy: &Policy) -> Value {
+    let of_rule = |rule: &Rule| {
+        let Rule { hours_before, fee_percent } = *rule;
+        Value::Object(vec![("hoursBefore", hours_before.into()), ("feePercent", fee_percent.into())])
+    };
+    Value::List(policy.rules().iter().map(of_rule).collect())
+}
+
+impl Logged for RefundByStaff {
+    const ACTION: Action = Action::PaymentRefunded;
+
+    fn subject(&self, refund: &Refund) -> Subject {
+        Subject::Payment(refund.payment)
+    }
+
+    fn before(&self, _: &Rows) -> Fields {
+        Fields::new()
+    }
+
+    fn after(&self, refund: &Refund) -> Fields {
+        vec![
+            ("refundId", Value::Text(refund.id.to_string().into())),
+            ("seats", Value::List(refund.seats.iter().map(|seat| (*seat).into()).collect())),
+            ("amount", Value::Number(refund.amount)),
+            ("fee", Value::Number(refund.fee)),
+            ("reason", refund.reason.as_ref().into()),
+        ]
+    }
+}
+
+impl Logged for Adjust {
+    const ACTION: Action = Action::PointsAdjusted;
+
+    fn subject(&self, _: &Changed) -> Subject {
+        Subject::User(self.user.clone())
+    }
+
+    fn before(&self, _: &Rows) -> Fields {
+        Fields::new()
+    }
+
+    fn after(&self, changed: &Changed) -> Fields {
+        vec![
+            ("amount", Value::Number(self.amount)),
+            ("balance", Value::Number(changed.account.balance)),
+            ("reason", (&self.reason).into()),
+        ]
+    }
+}

@@ -1,0 +1,26 @@
+//! Refunds in the rush: seats that were paid are given back by the buyer and by staff, and what was given back is read.
+
+use onsale_testing::Sale;
+use serde_json::{Value, json};
+
+/// A payment of two seats, each refunded in one of the two ways, and a wallet that is corrected.
+pub(crate) async fn all(sale: &Sale) {
+    let concert = sale.concert(&json!({})).await;
+    let performance = sale.performance(&concert, &Value::Null).await;
+    let policy = json!({"refundPolicy": [{"hoursBefore": 0, "feePercent": 10}]});
+    sale.admin(sale.caller.patch(&format!("/admin/performances/{performance}"))).json(&policy).expect(200).await;
+    sale.charge("jon", 1_000_000).await;
+    let token = sale.active(&concert, "jon").await;
+    let held = sale.hold(&token, &performance, &[1, 2]).await;
+    let paid = sale.pay(&token, &held).expect(201).await;
+    let payment = format!("payments/{}", paid["paymentId"].as_str().unwrap_or_default());
+    sale.caller.post(&format!("/{payment}/refunds")).json(&json!({"seats": [1]})).expect(201).await;
+    let by_staff = sale.caller.post(&format!("/admin/{payment}/refunds")).json(&json!({"reason": "moved"}));
+    sale.admin(by_staff).expect(201).await;
+    let adjust = sale.caller.post("/admin/point/jon/adjustments").json(&json!({"amount": 1, "reason": "late"}));
+    sale.admin(adjust).expect(201).await;
+    for path in [format!("/{payment}"), format!("/{payment}/refunds"), "/users/jon/payments".to_owned()] {
+        sale.caller.get(&path).expect(200).await;
+    }
+    sale.admin(sale.caller.get(&format!("/admin/performances/{performance}/refunds"))).expect(200).await;
+}

@@ -1,0 +1,35 @@
+//! Lists of seats, as requests name them.
+
+use std::collections::HashSet;
+
+use crate::http::input::fields::integer;
+use crate::http::input::{Fields, Member};
+
+/// Seat numbers as the client wrote them: at least one, and none twice. A number may be of no seat.
+pub(crate) struct SeatList(pub(crate) Vec<i64>);
+
+impl Member for SeatList {
+    fn take(fields: &mut Fields<'_>, name: &str) -> Option<Self> {
+        if !fields.has(name) {
+            return None;
+        }
+        let seats = fields.items(name, integer)?;
+        none_twice(fields, name, seats).map(Self)
+    }
+}
+
+/// The seats, unless there are none or one is named twice.
+fn none_twice(fields: &mut Fields<'_>, name: &str, seats: Vec<i64>) -> Option<Vec<i64>> {
+    if seats.is_empty() {
+        fields.wrong(name, "must name a seat".to_owned());
+        return None;
+    }
+    let mut known = HashSet::with_capacity(seats.len());
+    match seats.iter().position(|seat| !known.insert(*seat)) {
+        Some(index) => {
+            fields.wrong(&format!("{name}.{index}"), "is named twice".to_owned());
+            None
+        }
+        None => Some(seats),
+    }
+}

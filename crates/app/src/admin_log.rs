@@ -1,6 +1,6 @@
 //! Log entries as they are stored: fields as JSON, within a bound; and the subjects of log entries as text.
 
-use onsale_domain::ids::{ConcertId, LectureId, PerformanceId, SessionId, StaffKeyId, UserId};
+use onsale_domain::ids::{ConcertId, LectureId, PaymentId, PerformanceId, SessionId, StaffKeyId, UserId};
 use onsale_domain::staff::{Fields, LogEntry, Subject, Value};
 use serde_json::json;
 
@@ -52,6 +52,7 @@ pub fn parse_subject(text: &str) -> Option<Subject> {
         "lecture" => LectureId::parse(id).map(Subject::Lecture),
         "concert" => ConcertId::parse(id).map(Subject::Concert),
         "performance" => PerformanceId::parse(id).map(Subject::Performance),
+        "payment" => PaymentId::parse(id).map(Subject::Payment),
         "session" => SessionId::parse(id).map(Subject::Session),
         "user" => UserId::parse(id).map(Subject::User),
         _ => None,
@@ -207,14 +208,19 @@ mod tests {
     #[test]
     fn subjects_are_read_as_they_are_written() {
         let id = Uuid::from_u128(0x019a_b3c0_7a10_7d5e_9f44_2f6d_0c1b_8a01);
-        for written in [
-            Subject::Key(StaffKeyId::new(id)),
-            Subject::Lecture(LectureId::new(id)),
-            Subject::Concert(ConcertId::new(id)),
-            Subject::Performance(PerformanceId::new(id)),
-            Subject::Session(SessionId::new(id)),
-            Subject::User(UserId::parse("ada").unwrap_or_else(|| unreachable!("a user id"))),
-        ] {
+        let ada = || UserId::parse("ada").unwrap_or_else(|| unreachable!("a user id"));
+        // The subject that is read after this one. A new subject does not compile until it is in this chain.
+        let next = |subject: &Subject| match subject {
+            Subject::Key(_) => Some(Subject::Lecture(LectureId::new(id))),
+            Subject::Lecture(_) => Some(Subject::Concert(ConcertId::new(id))),
+            Subject::Concert(_) => Some(Subject::Performance(PerformanceId::new(id))),
+            Subject::Performance(_) => Some(Subject::Payment(PaymentId::new(id))),
+            Subject::Payment(_) => Some(Subject::Session(SessionId::new(id))),
+            Subject::Session(_) => Some(Subject::User(ada())),
+            Subject::User(_) => None,
+        };
+        let all = std::iter::successors(Some(Subject::Key(StaffKeyId::new(id))), next);
+        for written in all {
             assert_eq!(parse_subject(&subject(&written)), Some(written));
         }
         for wrong in ["", "ada", "user:", "user:a b", "user:\0", ":ada", "concert:7", "room:ada", "key:root"] {

@@ -84,6 +84,9 @@ async fn a_refund_is_answered_in_full_and_frees_the_seats() {
     assert_eq!(log.as_array().unwrap().len(), 1, "the buyer's refund leaves no entry");
     assert_eq!(log[0]["after"]["refundId"], last["refundId"]);
     assert_eq!(log[0]["subject"], format!("payment:{payment}"));
+    // The subject is a filter as it is shown.
+    let by_subject = sale.admin(sale.caller.get(&format!("/admin/log?subject=payment:{payment}"))).expect(200).await;
+    assert_eq!(by_subject, log);
     audit(sale).await;
 }
 

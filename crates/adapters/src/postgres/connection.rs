@@ -36,6 +36,10 @@ pub(super) enum Role {
     Outbox,
     /// Runs an administrator's command.
     Tool,
+    /// Changes the schema. Waits without a limit for another process that does the same: a step of a large database takes
+    /// minutes ([`super::schema`]). No statement timeout: a database may have one of its own, and would abort the step each
+    /// time. The check of the client ends the step soon after its process was killed, so that the next process can begin.
+    Migration,
     /// Reads everything for the audit: for minutes, with pauses while rows are checked. Uses little memory and one process, so
     /// that the sale keeps the rest. Nested loops are disabled: without statistics, the planner would look up each row of
     /// a join. A small `effective_cache_size` makes the planner sort a table on disk instead of reading it in the order of an
@@ -64,6 +68,10 @@ impl Role {
                  -c enable_hashjoin=off -c enable_mergejoin=off -c jit=off"
             }
             Self::Tool => "-c lock_timeout=30000 -c jit=off",
+            Self::Migration => {
+                "-c lock_timeout=0 -c statement_timeout=0 -c idle_in_transaction_session_timeout=0 \
+                 -c client_connection_check_interval=1000 -c jit=off"
+            }
             Self::Audit => {
                 "-c lock_timeout=30000 -c statement_timeout=0 -c idle_in_transaction_session_timeout=0 \
                  -c client_connection_check_interval=1000 -c work_mem=32MB -c max_parallel_workers_per_gather=0 \
@@ -107,7 +115,7 @@ impl PostgresUrl {
                 }
             };
             // Every command of the program begins with one of these roles, so the other roles save the round trip.
-            if matches!(role, Role::Tool | Role::Audit) {
+            if matches!(role, Role::Tool | Role::Migration | Role::Audit) {
                 prove_direct(&client).await?;
             }
             Ok((client, driver))

@@ -225,7 +225,7 @@ impl PostgresStore {
 /// # Errors
 /// See [`OpenError`].
 pub async fn migrate(url: &PostgresUrl) -> Result<usize, OpenError> {
-    let (mut client, _driver) = url.connect(Role::Tool).await?;
+    let (mut client, _driver) = url.connect(Role::Migration).await?;
     fitness::check(&client).await?;
     schema::migrate(&mut client).await
 }

@@ -7,8 +7,8 @@ use super::OpenError;
 use super::error::DbError;
 use super::positions;
 
-/// Step n brings a database from version n to n + 1. A released step never changes. Each step is compatible with the release
-/// before it, so that old instances keep working while new ones start.
+/// Step n brings a database from version n - 1 to n. A released step never changes. Old instances keep working next to most
+/// steps. `docs/guide/upgrades.md` names those before which all instances must stop.
 const STEPS: [&str; 14] = [
     include_str!("migrations/0001_sale.sql"),
     include_str!("migrations/0002_room.sql"),
@@ -32,8 +32,11 @@ const POSITIONS: usize = 6;
 /// The advisory lock that serializes migrations of instances that start together: "onsale" in ASCII.
 const LOCK: i64 = 0x6f6e_7361_6c65;
 
-/// Migrates the schema to this binary's version. Of several processes one does it, and the others wait. Returns the number of
-/// steps.
+/// How long a step waits for a lock of a table, which transactions of running servers hold. Beyond it the migration fails.
+const TABLE_LOCKS_WITHIN: &str = "SET LOCAL lock_timeout = '30s'";
+
+/// Migrates the schema to this binary's version. Of several processes one does it, and the others wait, without a limit.
+/// Returns the number of steps.
 ///
 /// Each step is a transaction of its own, so that its table locks end with it.
 ///
@@ -50,7 +53,14 @@ pub(super) async fn migrate(client: &mut Client) -> Result<usize, OpenError> {
 /// Runs the next step. Returns `false` if there is none.
 async fn step(client: &mut Client) -> Result<bool, OpenError> {
     let transaction = client.transaction().await.map_err(DbError::from)?;
-    transaction.execute("SELECT pg_advisory_xact_lock($1)", &[&LOCK]).await.map_err(DbError::from)?;
+    let try_lock = "SELECT pg_try_advisory_xact_lock($1)";
+    let is_alone: bool = transaction.query_one(try_lock, &[&LOCK]).await.map_err(DbError::from)?.get(0);
+    if !is_alone {
+        tracing::info!("waiting for another process that migrates the schema of this database");
+        transaction.execute("SELECT pg_advisory_xact_lock($1)", &[&LOCK]).await.map_err(DbError::from)?;
+    }
+    // Only now: the limit would also count for the wait above.
+    transaction.batch_execute(TABLE_LOCKS_WITHIN).await.map_err(DbError::from)?;
     // The version is read under the lock: a process that waited sees the steps of the one before it.
     let version = version(transaction.client()).await?;
     let Some(next) = STEPS.get(version) else { return Ok(false) };

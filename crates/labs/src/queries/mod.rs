@@ -12,6 +12,7 @@ mod refunds;
 mod refused;
 mod rush;
 mod source;
+mod staff;
 mod stage;
 mod unsent;
 

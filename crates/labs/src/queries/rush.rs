@@ -129,7 +129,7 @@ impl Rush {
     pub(crate) async fn corners(&self, stage: &Stage) -> Outcome<()> {
         self.points_and_lists().await;
         self.lectures().await;
-        self.staff().await?;
+        super::staff::all(&self.sales[0], &self.prefix).await?;
         self.line().await;
         self.seats().await?;
         super::refunds::all(&self.sales[0]).await;
@@ -176,40 +176,6 @@ impl Rush {
         apply("dan").refused(409, "lecture-full").await;
         let history = sale.caller.get(&format!("/admin/lectures/{lecture}/history"));
         sale.admin(history).expect(200).await;
-    }
-
-    /// A key of staff that is made, used, listed and deleted, a session of the back office, and their log entries.
-    async fn staff(&self) -> Outcome<()> {
-        let sale = &self.sales[0];
-        let body = json!({"name": self.prefix, "role": "organiser"});
-        let made = sale.admin(sale.caller.post("/admin/keys").json(&body)).expect(201).await;
-        let (id, key) = (text(&made["keyId"]), text(&made["key"]));
-        let lecture = json!({"title": "By staff", "startsAt": "2090-01-01T10:00:00Z"});
-        wait(|| async {
-            let made = sale.caller.post("/admin/lectures").json(&lecture).bearer(&key).send().await;
-            Ok(made.status.as_u16() == 201)
-        })
-        .await?;
-        for query in
-            [String::new(), format!("?actor={id}"), "?action=key.created".to_owned(), format!("?subject=key:{id}")]
-        {
-            sale.admin(sale.caller.get(&format!("/admin/log{query}"))).expect(200).await;
-        }
-        // The use of the key is saved soon after it.
-        wait(|| async {
-            let keys = sale.admin(sale.caller.get("/admin/keys")).expect(200).await;
-            Ok(keys.as_array().is_some_and(|keys| keys.iter().any(|key| key["lastUsedAt"].is_string())))
-        })
-        .await?;
-        let origin = sale.instance.base();
-        let sign_in = sale.caller.post("/desk/session").header("origin", origin).json(&json!({"key": key}));
-        let signed_in = sign_in.send().await;
-        let cookie = signed_in.header("set-cookie").unwrap_or_default().to_owned();
-        sale.caller.get("/desk/session").header("cookie", &cookie).expect(200).await;
-        let sign_out = sale.caller.delete("/desk/session").header("origin", origin).header("cookie", &cookie);
-        sign_out.expect(204).await;
-        sale.admin(sale.caller.delete(&format!("/admin/keys/{id}"))).expect(204).await;
-        Ok(())
     }
 
     /// A line in which some leave, with new settings.
@@ -410,6 +376,7 @@ async fn dates(sale: &Sale, concert: &str, token: &str) -> Vec<Value> {
     tokio::time::timeout(PATIENCE, known).await.expect("the instance learns of the performances")
 }
 
-fn text(value: &Value) -> String {
+/// The text of a value; empty if it is none.
+pub(crate) fn text(value: &Value) -> String {
     value.as_str().unwrap_or_default().to_owned()
 }

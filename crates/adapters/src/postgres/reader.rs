@@ -31,7 +31,9 @@ use super::news::PostgresNews;
 use super::session::Session;
 use super::slow_queries::{Kind, SLOW, SlowQueries};
 use super::values::{Sql, number};
-use super::{Shared, concert_reads, event, extension, idempotency, lecture, payment, refund, staff, staff_session, wallet};
+use super::{
+    Shared, concert_reads, event, extension, idempotency, lecture, payment, refund, staff, staff_session, wallet,
+};
 
 const PING: &str = "SELECT 1";
 

@@ -17,8 +17,7 @@ pub(crate) async fn all(sale: &Sale, name: &str) -> Outcome<()> {
         Ok(made.status.as_u16() == 201)
     })
     .await?;
-    for query in
-        [String::new(), format!("?actor={id}"), "?action=key.created".to_owned(), format!("?subject=key:{id}")]
+    for query in [String::new(), format!("?actor={id}"), "?action=key.created".to_owned(), format!("?subject=key:{id}")]
     {
         sale.admin(sale.caller.get(&format!("/admin/log{query}"))).expect(200).await;
     }

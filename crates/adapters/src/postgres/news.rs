@@ -96,8 +96,12 @@ const AVAILABILITY: &str =
     "SELECT concert_id, performance_id, starts_at, sold < capacity AND NOT closed FROM performances
     WHERE starts_at > (extract(epoch FROM now()) * 1000)::bigint - 172800000";
 
-const SEATS: &str = "SELECT version, type, data FROM events
-    WHERE topic = 'onsale.concerts' AND subject = $1 AND version > $2 ORDER BY version";
+/// By performance: each is a few rows of the index, and a plan for all of them together could read the topic.
+const SEATS: &str =
+    "SELECT news.version, news.type, news.data, known.id FROM unnest($1::text[], $2::bigint[]) known (id, version)
+    CROSS JOIN LATERAL (SELECT version, type, data FROM events
+        WHERE topic = 'onsale.concerts' AND subject = known.id AND events.version > known.version OFFSET 0) news
+    ORDER BY news.version";
 
 pub(super) const STATEMENTS: &[&str] =
     &[BEGIN, COMMIT, AT, ROOMS, TURNS, GIVEN_UP, ENDED, HOLDS, ALL_HOLDS, AVAILABILITY, SEATS];
@@ -301,8 +305,15 @@ impl News for PostgresNews {
         Ok(asked?)
     }
 
-    async fn seats(&self, performance: PerformanceId, after: u64) -> Result<Vec<SeatsNews>, StoreError> {
-        let wanted = || params![performance.uuid().to_string(), big(after)];
+    async fn seats(
+        &self,
+        known: &[(PerformanceId, u64)],
+    ) -> Result<HashMap<PerformanceId, Vec<SeatsNews>>, StoreError> {
+        let wanted = || {
+            let (ids, versions): (Vec<String>, Vec<i64>) =
+                known.iter().map(|(id, version)| (id.uuid().to_string(), big(*version))).unzip();
+            params![ids, versions]
+        };
         let mut session = self.session.lock().await;
         let found = match self.connected(&mut session).await {
             Ok(session) => session.query(SEATS, wanted()).await,
@@ -311,7 +322,12 @@ impl News for PostgresNews {
         if found.as_ref().is_err_and(|error| !error.is_refusal()) {
             *session = None;
         }
-        Ok(found?.iter().map(seats_news).collect::<Sql<_>>()?)
+        let mut news: HashMap<PerformanceId, Vec<SeatsNews>> = HashMap::new();
+        for row in &found? {
+            let id = get::<&str>(row, 3)?.parse().map_err(|_| DbError::Broken("a subject that is no performance"))?;
+            news.entry(PerformanceId::new(id)).or_default().push(seats_news(row)?);
+        }
+        Ok(news)
     }
 
     fn server_changes(&self) -> u64 {

@@ -109,7 +109,8 @@ impl Follower {
         let reader = store.reader();
         for performance in reader.performances().await.expect("performances") {
             let (version, seats) = self.performances.entry(performance.id).or_default();
-            for change in news.seats(performance.id, *version).await.expect("news") {
+            let mut news = news.seats(&[(performance.id, *version)]).await.expect("news");
+            for change in news.remove(&performance.id).unwrap_or_default() {
                 assert_eq!(change.version, *version + 1, "every change, in order");
                 *version = change.version;
                 if let SeatsBecame::Extended(at, seconds) = change.became {

@@ -190,9 +190,16 @@ async fn changes_of_a_performance_are_read_one_by_one() {
         (4, vec![7, 2], SeatsBecame::Sold),
     ];
     for known in 0..=4 {
-        let news = follower.news.seats(performance.id, known).await.unwrap();
-        let changed = news.into_iter().map(|news| (news.version, news.seats, news.became));
+        // Both performances in one query: each has its own version.
+        let mut news = follower.news.seats(&[(other.id, 1), (performance.id, known)]).await.unwrap();
+        assert!(!news.contains_key(&other.id), "nothing happened there after version 1");
+        let changed = news
+            .remove(&performance.id)
+            .unwrap_or_default()
+            .into_iter()
+            .map(|news| (news.version, news.seats, news.became));
         assert!(changed.eq(changes.iter().skip(usize::try_from(known).unwrap()).cloned()), "after version {known}");
     }
-    assert_eq!(follower.news.seats(other.id, 0).await.unwrap().len(), 1);
+    let news = follower.news.seats(&[(performance.id, 3), (other.id, 0)]).await.unwrap();
+    assert_eq!((news[&performance.id].len(), news[&other.id].len()), (1, 1));
 }

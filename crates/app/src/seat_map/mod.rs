@@ -4,6 +4,7 @@
 //! follows its own commits. A poll costs no I/O, and a rebuild costs in proportion to what has changed. If other
 //! instances sell from the same database, the process queries their changes at most every 100 ms, once for all clients.
 
+mod follow;
 mod seats;
 mod view;
 
@@ -31,15 +32,9 @@ pub use view::{Chunk, SeatStatus, SeatView, ViewCache, Which};
 /// A rebuild takes at most this part of the time: a map that took 1 ms to build is not rebuilt within 20 ms.
 const COST_SHARE: u64 = 20;
 
-/// Maximum age of the other instances' changes when a map is shown.
-const FOLLOWED_EVERY: Duration = Duration::from_millis(100);
-
 /// Maximum number of reads of a map for one request. A process that sells alone reads the map again if it missed a commit of
 /// its own.
 const LOADS_MAX: u32 = 3;
-
-/// How long a map is shown while the database cannot return the other instances' changes. Then requests fail.
-const SHOWN_WITHOUT_NEWS: Duration = Duration::from_secs(3);
 
 /// The changes of one unit of work in one performance.
 #[derive(Debug)]
@@ -174,6 +169,10 @@ impl<C: ViewCache> Slot<C> {
         self.followed_at.lock().map(|at| at.elapsed())
     }
 
+    fn is_followed_within(&self, limit: Duration) -> bool {
+        self.followed().is_some_and(|age| age < limit)
+    }
+
     fn version(&self) -> Option<u64> {
         match &*self.state.lock() {
             State::Ready(seats) => Some(seats.version()),
@@ -220,12 +219,50 @@ impl<C: ViewCache> SeatMaps<C> {
     /// been unknown for 3 s.
     pub async fn view(&self, showing: &Arc<Showing>) -> Result<Arc<SeatView<C>>, StoreError> {
         if !self.is_kept {
-            self.reads.inc();
-            let rows = self.reader.seats(showing.id).await?;
-            return Ok(Arc::new(Seats::new(showing, &rows).view(0, self.reader.now())));
+            return self.read_once(showing).await;
         }
         let slot = self.slot(showing);
-        self.follow(&slot).await?;
+        if !self.is_fresh(&slot) {
+            self.follow(std::slice::from_ref(&slot)).await?;
+        }
+        self.shown(&slot).await
+    }
+
+    /// The seats of several performances, in the given order. The other instances' changes of all of them are one query.
+    ///
+    /// # Errors
+    /// As [`SeatMaps::view`].
+    pub async fn views(&self, showings: &[&Arc<Showing>]) -> Result<Vec<Arc<SeatView<C>>>, StoreError> {
+        let mut views = Vec::with_capacity(showings.len());
+        if !self.is_kept {
+            for showing in showings {
+                views.push(self.read_once(showing).await?);
+            }
+            return Ok(views);
+        }
+        let slots: Vec<_> = showings.iter().map(|showing| self.slot(showing)).collect();
+        if slots.iter().any(|slot| !self.is_fresh(slot)) {
+            // In the order of ids, as their locks are taken.
+            let mut in_order = slots.clone();
+            in_order.sort_unstable_by_key(|slot| slot.showing.id);
+            in_order.dedup_by_key(|slot| slot.showing.id);
+            self.follow(&in_order).await?;
+        }
+        for slot in &slots {
+            views.push(self.shown(slot).await?);
+        }
+        Ok(views)
+    }
+
+    /// Reads a map that is not kept.
+    async fn read_once(&self, showing: &Arc<Showing>) -> Result<Arc<SeatView<C>>, StoreError> {
+        self.reads.inc();
+        let rows = self.reader.seats(showing.id).await?;
+        Ok(Arc::new(Seats::new(showing, &rows).view(0, self.reader.now())))
+    }
+
+    /// The view of a map that follows the other instances. Reads the map if it is not read yet.
+    async fn shown(&self, slot: &Slot<C>) -> Result<Arc<SeatView<C>>, StoreError> {
         let at = self.reader.now();
         if let Some(view) = slot.current(at).or_else(|| slot.build(at)) {
             return Ok(view);
@@ -236,48 +273,13 @@ impl<C: ViewCache> SeatMaps<C> {
             if let Some(view) = slot.build(self.reader.now()) {
                 return Ok(view);
             }
-            self.read(&slot).await?;
+            self.read(slot).await?;
             // Changes of other instances during the read lie between the commits of this process: ask for them.
             if let (Some(news), None) = (&self.news, slot.followed()) {
-                self.ask_others(&slot, news).await?;
+                self.ask_others(&[slot], news).await?;
             }
         }
         slot.build(self.reader.now()).ok_or_else(|| StoreError::Unavailable("a seat map changes too fast".to_owned()))
-    }
-
-    /// Asks for the other instances' changes of this performance, unless a request did so less than 100 ms ago.
-    async fn follow(&self, slot: &Slot<C>) -> Result<(), StoreError> {
-        let Some(news) = &self.news else { return Ok(()) };
-        let is_fresh = |within| slot.followed().is_some_and(|age| age < within);
-        if is_fresh(FOLLOWED_EVERY) {
-            return Ok(());
-        }
-        let _one_asks = slot.loading.lock().await;
-        // Checked again under the lock: the task that held it may have asked.
-        if is_fresh(FOLLOWED_EVERY) {
-            return Ok(());
-        }
-        match self.ask_others(slot, news).await {
-            // A map may be a little old, because nothing is decided from it.
-            Err(_) if is_fresh(SHOWN_WITHOUT_NEWS) => Ok(()),
-            asked => asked,
-        }
-    }
-
-    /// Applies the other instances' changes after the known version. The caller holds `loading`.
-    async fn ask_others(&self, slot: &Slot<C>, news: &Arc<dyn News>) -> Result<(), StoreError> {
-        let Some(version) = slot.version() else { return Ok(()) };
-        // Taken before the query: what commits during the query may be missing from its answer.
-        let began = Instant::now();
-        self.reads.inc();
-        let changes = news.seats(slot.showing.id, version).await?;
-        // After a failover the versions of the map may belong to lost commits.
-        let is_other_server = slot.server_changes.load(Ordering::Acquire) != news.server_changes();
-        if is_other_server || !slot.catch_up(changes) {
-            slot.forget();
-        }
-        slot.set_followed(Some(began));
-        Ok(())
     }
 
     /// Reads the map from the database. The caller holds `loading`.

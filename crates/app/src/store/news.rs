@@ -3,6 +3,8 @@
 //! A process that has its database to itself knows everything from its own commits. With several instances, each queries a
 //! few times a second, once for all of its clients, what the others changed since its last query.
 
+use std::collections::HashMap;
+
 use async_trait::async_trait;
 use onsale_domain::ids::{ConcertId, PerformanceId};
 use onsale_domain::time::Timestamp;
@@ -96,8 +98,9 @@ pub trait News: Send + Sync {
     /// The changes of the waiting rooms. A room that is not among the known ones is returned whole.
     async fn rooms(&self, known: &RoomsKnown) -> Result<RoomsNews, StoreError>;
 
-    /// The changes of a performance after one of its versions, in order.
-    async fn seats(&self, performance: PerformanceId, after: u64) -> Result<Vec<SeatsNews>, StoreError>;
+    /// The changes of performances, each after one of its versions, in order. A performance without changes is absent.
+    async fn seats(&self, known: &[(PerformanceId, u64)])
+    -> Result<HashMap<PerformanceId, Vec<SeatsNews>>, StoreError>;
 
     /// How many times the process connected to another server than before: the server was restarted, a standby took over, or
     /// the database was restored. The newest commits that the process knew may be lost, and the same version numbers may now

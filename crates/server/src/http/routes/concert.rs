@@ -201,15 +201,9 @@ pub(crate) async fn list_concert_dates(
     query.read()?;
     let now = app.reader.now();
     let to_come: Vec<_> = programme.showings.iter().filter(|showing| now < showing.starts_at).collect();
-    let views = async {
-        let mut left = Vec::with_capacity(to_come.len());
-        for showing in &to_come {
-            let view = app.seat_maps.view(showing).await?;
-            left.push((showing.id, view.remaining, view.is_closed));
-        }
-        Ok(left)
-    };
-    let left = app.read(views).await?;
+    let views = app.read(app.seat_maps.views(&to_come)).await?;
+    let left: Vec<_> =
+        to_come.iter().zip(&views).map(|(showing, view)| (showing.id, view.remaining, view.is_closed)).collect();
     let ready = app.answers.dates.get(&programme.concert.id, left.clone(), now, || {
         let dates =
             to_come.iter().zip(&left).map(|(showing, (_, left, closed))| PerformanceShown::of(showing, *left, *closed));
@@ -293,17 +287,13 @@ pub(crate) async fn list_concert_seats(
 ) -> Result<Cached<SeatsOfDate<'static>>, Problem> {
     let SeatsQuery { date: Day(date), available } = query.read()?;
     let which = if available.is_some_and(|Switch(on)| on) { Which::Available } else { Which::All };
-    let views = async {
-        let mut views = Vec::new();
-        for showing in programme.on(date) {
-            views.push((showing, app.seat_maps.view(showing).await?));
-        }
-        Ok(views)
-    };
-    let views = app.read(views).await?;
-    if let [(showing, view)] = &views[..] {
-        return Ok(Cached::of(&headers, seat_json::seats_of(date, showing, view, which), Kept::Privately, None));
+    let showings = programme.on(date);
+    if let [showing] = showings {
+        let view = app.read(app.seat_maps.view(showing)).await?;
+        return Ok(Cached::of(&headers, seat_json::seats_of(date, showing, &view, which), Kept::Privately, None));
     }
+    let views = app.read(app.seat_maps.views(&showings.iter().collect::<Vec<_>>())).await?;
+    let views: Vec<_> = showings.iter().zip(views).collect();
     let key = (programme.concert.id, date, which);
     let serials = views.iter().map(|(_, view)| view.serial).collect();
     let ready = app.answers.seats.get(&key, serials, app.reader.now(), || {

@@ -1,6 +1,7 @@
 //! The technologies behind onsale's ports. One folder for each technology. Both databases use the same file names for each
-//! context.
+//! context. `copy` moves a sale from one database to another.
 
+pub mod copy;
 pub mod files;
 pub mod kafka;
 pub mod postgres;

@@ -12,6 +12,7 @@ mod concert_reads;
 mod concert_row;
 mod concert_rows;
 mod connection;
+pub(crate) mod copy;
 mod dead_letters;
 mod error;
 mod event;
@@ -61,6 +62,7 @@ use tokio::task::AbortHandle;
 use tokio_postgres::Client;
 
 pub use audit::PostgresAudit;
+pub use copy::{PostgresSource, PostgresTarget};
 pub use outbox::PostgresOutbox;
 pub use url::PostgresUrl;
 

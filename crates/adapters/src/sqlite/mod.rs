@@ -10,6 +10,7 @@ mod checkpoint;
 mod concert;
 mod concert_row;
 mod connection;
+pub(crate) mod copy;
 mod dead_letters;
 mod event;
 mod extension;
@@ -48,6 +49,7 @@ use prometheus_client::registry::Registry;
 use rusqlite::{Connection, ErrorCode, OpenFlags, params};
 
 pub use audit::SqliteAudit;
+pub use copy::{SqliteSource, SqliteTarget};
 pub use outbox::SqliteOutbox;
 
 use crate::private;

@@ -122,6 +122,14 @@ fn take_leases(db: &mut Connection, relay: [u8; 16], now: i64) -> Sql<Vec<Lease>
     own
 }
 
+/// Number of relays and consumers with a heartbeat that is still valid.
+pub(super) fn live_relays(db: &Connection) -> Sql<i64> {
+    let now = now();
+    // As above: a heartbeat that is valid for longer than a new one does not count.
+    let live = "SELECT count(*) FROM relays WHERE heard_until BETWEEN ?1 AND ?2";
+    db.query_row(live, [now, now + 2 * LEASED_MILLIS], |row| row.get(0))
+}
+
 /// Corrects marks that do not fit the log. A mark goes back to the last checked position if an older version moved it, and to the
 /// beginning if it is beyond the log or its event is not the one at that position. A mark without a checked position is
 /// trusted if it is within the log.

@@ -10,6 +10,7 @@ mod bed;
 mod bounds;
 mod charges;
 mod constraints;
+mod copies;
 mod crowd;
 mod differential;
 mod excess;

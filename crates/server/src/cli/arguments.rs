@@ -43,6 +43,7 @@ pub(super) fn command() -> Command {
         .subcommand(configured("migrate", "Create the database, or update its schema"))
         .subcommand(configured("seed", "Fill an empty database with sample data"))
         .subcommand(configured("audit", "Check every invariant on the live data; exit 1 if one is broken"))
+        .subcommand(super::copy::command())
         .subcommand(events())
         .subcommand(configured("relay", "Publish events from the database to Kafka, without serving the API"))
         .subcommand(configured(

@@ -9,7 +9,7 @@ use crate::sale::audit_source;
 use crate::settings::Settings;
 
 pub(super) fn run(settings: &Settings) -> Outcome {
-    let findings = block_on(async { audit(&*audit_source(settings).await?).await.map_err(Failed::from) })?;
+    let findings = block_on(async { audit(&*audit_source(&settings.database).await?).await.map_err(Failed::from) })?;
     let broken = findings.iter().filter(|finding| finding.broken > 0).count();
     for finding in &findings {
         print(&line(finding))?;
@@ -21,7 +21,7 @@ pub(super) fn run(settings: &Settings) -> Outcome {
 }
 
 /// The line of an invariant. If it is broken, a further line for each example.
-fn line(finding: &Finding) -> String {
+pub(super) fn line(finding: &Finding) -> String {
     let Finding { invariant, checked, broken, examples } = finding;
     if *broken == 0 {
         return format!("ok      {invariant}: {checked} checked");

@@ -2,6 +2,7 @@
 
 mod arguments;
 mod audit;
+mod copy;
 mod demo;
 mod events;
 mod flags;
@@ -57,7 +58,7 @@ fn run_command(matches: &ArgMatches) -> Outcome {
     };
     let flags = Flags::read(matches)?;
     match name {
-        "openapi" | "size" | "completions" => flags.refuse(name)?,
+        "copy" | "openapi" | "size" | "completions" => flags.refuse(name)?,
         _ => {}
     }
     let settings = || flags.settings(name);
@@ -66,6 +67,7 @@ fn run_command(matches: &ArgMatches) -> Outcome {
         "migrate" => migrate::run(&settings()?),
         "seed" => seed::run(&settings()?),
         "audit" => audit::run(&settings()?),
+        "copy" => copy::run(given),
         "events" => events::run(&settings()?, given),
         "relay" => relay::relay(&settings()?),
         "consume" => relay::consume(&settings()?),

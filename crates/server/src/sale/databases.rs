@@ -3,8 +3,9 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use onsale_adapters::postgres::{self, PostgresAudit, PostgresOutbox, PostgresStore};
-use onsale_adapters::sqlite::{self, SqliteAudit, SqliteOutbox, SqliteStore};
+use onsale_adapters::copy::{CopyError, Source, Target};
+use onsale_adapters::postgres::{self, PostgresAudit, PostgresOutbox, PostgresSource, PostgresStore, PostgresTarget};
+use onsale_adapters::sqlite::{self, SqliteAudit, SqliteOutbox, SqliteSource, SqliteStore, SqliteTarget};
 use onsale_app::audit::source::AuditSource;
 use onsale_app::relay::Outbox;
 use onsale_app::store::{Reader, Store};
@@ -36,15 +37,31 @@ pub(crate) async fn open_reader(settings: &Settings) -> Result<Arc<dyn Reader>, 
     }
 }
 
-/// Opens the database for `onsale audit`, in one snapshot.
-pub(crate) async fn audit_source(settings: &Settings) -> Result<Box<dyn AuditSource>, SaleError> {
-    match &settings.database {
+/// Opens a database for `onsale audit`, in one snapshot.
+pub(crate) async fn audit_source(database: &DatabaseUrl) -> Result<Box<dyn AuditSource>, SaleError> {
+    match database {
         DatabaseUrl::Sqlite(path) => {
             // Opened once before the audit opens it: this error names what is wrong with the file.
             sqlite::open_beside(path).map_err(of_file(path))?;
             Ok(Box::new(SqliteAudit::new(path)))
         }
         DatabaseUrl::Postgres(url) => Ok(Box::new(PostgresAudit::open(url).await.map_err(of_server(url))?)),
+    }
+}
+
+/// Opens a database that a sale is copied from, and keeps every other process from writing to it.
+pub(crate) async fn copy_source(database: &DatabaseUrl) -> Result<Box<dyn Source>, SaleError> {
+    match database {
+        DatabaseUrl::Sqlite(path) => Ok(Box::new(SqliteSource::open(path).await.map_err(of_copy(database))?)),
+        DatabaseUrl::Postgres(url) => Ok(Box::new(PostgresSource::open(url).await.map_err(of_copy(database))?)),
+    }
+}
+
+/// Opens an empty database that a sale is copied into. Creates it or updates its schema if needed.
+pub(crate) async fn copy_target(database: &DatabaseUrl) -> Result<Box<dyn Target>, SaleError> {
+    match database {
+        DatabaseUrl::Sqlite(path) => Ok(Box::new(SqliteTarget::open(path).await.map_err(of_copy(database))?)),
+        DatabaseUrl::Postgres(url) => Ok(Box::new(PostgresTarget::open(url).await.map_err(of_copy(database))?)),
     }
 }
 
@@ -91,6 +108,10 @@ fn of_file(path: &Path) -> impl Fn(sqlite::OpenError) -> SaleError {
 
 fn of_server(url: &postgres::PostgresUrl) -> impl Fn(postgres::OpenError) -> SaleError {
     move |source| SaleError::Server { url: url.to_string(), source }
+}
+
+fn of_copy(database: &DatabaseUrl) -> impl Fn(CopyError) -> SaleError {
+    move |source| SaleError::Copy { url: database.to_string(), source }
 }
 
 /// The number of lanes: one for SQLite, which has one writer.

@@ -7,6 +7,7 @@ mod totals;
 
 use std::sync::Arc;
 
+use onsale_adapters::copy::CopyError;
 use onsale_adapters::kafka::KafkaSink;
 use onsale_adapters::redis::RedisPlaces;
 use onsale_adapters::{postgres, sqlite};
@@ -27,7 +28,7 @@ use tokio_util::task::TaskTracker;
 use crate::http::SeatMaps;
 use crate::settings::Settings;
 
-pub(crate) use databases::{audit_source, migrate, open_reader, outbox, replay_events, retry_dead_events};
+pub(crate) use databases::{audit_source, copy_source, copy_target, migrate, open_reader, outbox, replay_events, retry_dead_events};
 pub(crate) use sinks::{kafka_sink, platform_sink};
 pub(crate) use totals::register_totals;
 
@@ -42,6 +43,9 @@ pub(crate) enum SaleError {
     /// Postgres cannot be opened. The URL has no password.
     #[error("{url}: {source}")]
     Server { url: String, source: postgres::OpenError },
+    /// The database cannot be copied.
+    #[error("{url}: {source}")]
+    Copy { url: String, source: CopyError },
     /// The database failed after it was opened.
     #[error(transparent)]
     Store(#[from] StoreError),

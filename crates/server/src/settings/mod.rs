@@ -13,6 +13,7 @@ mod table;
 mod traces;
 mod web;
 
+use std::fmt::{self, Display, Formatter};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -30,6 +31,7 @@ use crate::secret::Secret;
 
 pub(crate) use clients::{AddressHeader, Limits, RateLimit};
 pub(crate) use effect::{Unused, is_used_by};
+pub(crate) use parse::database;
 pub(crate) use source::{Sources, unknown_variables};
 pub(crate) use table::{GROUPS, Setting, all};
 pub(crate) use traces::OtlpEndpoint;
@@ -52,6 +54,16 @@ pub(crate) enum DatabaseUrl {
     Sqlite(PathBuf),
     /// A Postgres database, shared by any number of instances.
     Postgres(PostgresUrl),
+}
+
+/// As an operator knows it, without a password.
+impl Display for DatabaseUrl {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Sqlite(path) => write!(f, "{}", path.display()),
+            Self::Postgres(url) => write!(f, "{url}"),
+        }
+    }
 }
 
 /// The format of the log.

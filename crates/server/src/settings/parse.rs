@@ -17,7 +17,7 @@ pub(super) fn address(text: &str) -> Result<SocketAddr, String> {
     text.parse().map_err(|_| format!("is not ADDR:PORT, such as 127.0.0.1:8080: {text}"))
 }
 
-pub(super) fn database(text: &str) -> Result<DatabaseUrl, String> {
+pub(crate) fn database(text: &str) -> Result<DatabaseUrl, String> {
     if let Some(path) = sqlite_url::parse(text) {
         return path.map(DatabaseUrl::Sqlite);
     }

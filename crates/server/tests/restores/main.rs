@@ -5,6 +5,7 @@
 
 mod dump;
 mod failover;
+mod moved;
 mod page;
 #[path = "../events_out/platform.rs"]
 #[allow(dead_code, reason = "these tests use a part of it")]

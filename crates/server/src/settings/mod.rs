@@ -190,7 +190,7 @@ impl Settings {
         let listen = Self::listen(sources)?;
         Ok(Self {
             listen,
-            database: sources.parse("database-url", parse::database)?,
+            database: sources.parse("database-url", database)?,
             database_lanes: sources.parse("database-lanes", parse::between(1, 64))?,
             database_readers: sources.parse("database-readers", parse::between(1, 64))?,
             redis: sources.optional("redis-url", RedisUrl::parse)?,

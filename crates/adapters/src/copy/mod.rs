@@ -31,9 +31,9 @@ const REPORT_EVERY: u64 = 500_000;
 /// The two kinds of database.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Database {
-    /// One file.
+    /// SQLite, in one file.
     Sqlite,
-    /// A server.
+    /// A database of a Postgres server.
     Postgres,
 }
 
@@ -105,7 +105,7 @@ impl Batches {
 /// A table as its database reports it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Table {
-    /// Its name.
+    /// Name of the table, without its schema.
     pub name: String,
     /// Its columns in their order.
     pub columns: Vec<Column>,
@@ -116,7 +116,7 @@ pub struct Table {
 /// A column as its database reports it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Column {
-    /// Its name.
+    /// Name of the column, unique in its table.
     pub name: String,
     /// The name of its type in its database.
     pub declared: String,
@@ -219,7 +219,7 @@ impl CopyError {
         Self::Table { table: table.to_owned(), reason: reason.to_string() }
     }
 
-    /// Any other error.
+    /// An error about the database as a whole.
     pub(crate) fn failed(reason: impl fmt::Display) -> Self {
         Self::Failed(reason.to_string())
     }
@@ -228,7 +228,7 @@ impl CopyError {
 /// How far a copy is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Progress {
-    /// The table.
+    /// Name of the table, the same in both databases.
     pub table: String,
     /// Rows of it so far.
     pub rows: u64,
@@ -283,7 +283,7 @@ async fn copy_table(
     };
     let (read, (), written) = tokio::join!(source.read(step, sender), passing, target.write(step, written));
     // The writer's error first: after one the reader just stops. The writer takes the end of a reader that failed for the end of
-    // the table, so its success alone says nothing.
+    // the table, so its success alone proves nothing.
     written?;
     read?;
     progress.is_whole = true;

@@ -26,9 +26,9 @@ pub enum NoRule {
     /// A column whose types do not fit.
     #[error("{table}.{column} is {from} in one database and {to} in the other, and copies have no rule for that")]
     Types {
-        /// The table.
+        /// Name of the table, the same in both databases.
         table: String,
-        /// The column.
+        /// Name of the column, the same in both databases.
         column: String,
         /// The type in the source.
         from: String,

@@ -30,7 +30,7 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long the relays of a source may take to end: one that was killed counts as alive for 4 s.
 const RELAYS_END_WITHIN: Duration = Duration::from_secs(8);
 
-/// The time between two looks at the relays of the source.
+/// The time between two checks of the relays of the source.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 
 /// A connection that blocking tasks use one after another.

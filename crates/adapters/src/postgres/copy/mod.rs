@@ -25,7 +25,7 @@ use crate::sqlite::copy::seeded_tables;
 /// How long the sessions of a process that was killed may take to end.
 const SESSIONS_END_WITHIN: Duration = Duration::from_secs(3);
 
-/// The time between two looks at the other sessions of the database.
+/// The time between two checks of the other sessions of the database.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 
 /// A copy waits on the other database for minutes, and reads long tables in one statement. Its sessions have a name of their own,

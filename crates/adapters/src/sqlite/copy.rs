@@ -344,7 +344,7 @@ mod tests {
         drop(SqliteTarget::open(&cut).await.unwrap());
         assert!(before > pages(&cut) + 20, "the file had rows: {before} pages, now {}", pages(&cut));
         drop(target);
-        assert!(matches!(SqliteSource::open(&path).await, Ok(_)), "it is a sale's file, an empty one");
+        assert!(SqliteSource::open(&path).await.is_ok(), "the file is that of an empty sale");
     }
 
     #[tokio::test]

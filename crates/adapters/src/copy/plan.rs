@@ -18,7 +18,9 @@ pub struct Step {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NoRule {
     /// A table that only one of them has.
-    #[error("the table {0} is only in one of the two databases, and crates/adapters/src/copy/rules.rs has no rule for it")]
+    #[error(
+        "the table {0} is only in one of the two databases, and crates/adapters/src/copy/rules.rs has no rule for it"
+    )]
     Table(String),
     /// A column that only one of them has.
     #[error("{0}.{1} is only in one of the two databases, and crates/adapters/src/copy/rules.rs has no rule for it")]
@@ -157,10 +159,7 @@ mod tests {
 
         let steps = between(&[rooms], &[known]).unwrap();
         assert_eq!(steps[0].columns, ["concert_id", "version", "known_version"]);
-        assert_eq!(
-            steps[0].select,
-            r#"SELECT "concert_id", "version", version FROM "rooms" ORDER BY "concert_id""#
-        );
+        assert_eq!(steps[0].select, r#"SELECT "concert_id", "version", version FROM "rooms" ORDER BY "concert_id""#);
     }
 
     #[test]

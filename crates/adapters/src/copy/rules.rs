@@ -60,10 +60,8 @@ pub(super) const CORRECTED: &[(Database, &str, &str, &str)] = &[
 /// Rows that are copied, if not all: the database, the table, and the condition.
 ///
 /// On Postgres a wallet of version 0 is there only to be locked, and a settled turn only to be seen by other instances.
-pub(super) const ROWS: &[(Database, &str, &str)] = &[
-    (Database::Postgres, "accounts", "version > 0"),
-    (Database::Postgres, "turns", "settled_at IS NULL"),
-];
+pub(super) const ROWS: &[(Database, &str, &str)] =
+    &[(Database::Postgres, "accounts", "version > 0"), (Database::Postgres, "turns", "settled_at IS NULL")];
 
 /// The order in which rows are read, if not by the primary key: that of the target's file.
 pub(super) const ORDER: &[(Database, &str, &str)] = &[
@@ -86,9 +84,12 @@ mod tests {
     fn the_topic_of_a_copied_event_is_the_one_that_it_is_sent_to() {
         let filled = ONLY_IN.iter().find(|rule| rule.column == "topic").unwrap().filled.unwrap();
         let db = Connection::open_in_memory().unwrap();
-        for kind in
-            ["onsale.points.charged.v1", "onsale.lecture.changed.v1", "onsale.seats.held.v1", "onsale.payment.refunded.v1"]
-        {
+        for kind in [
+            "onsale.points.charged.v1",
+            "onsale.lecture.changed.v1",
+            "onsale.seats.held.v1",
+            "onsale.payment.refunded.v1",
+        ] {
             let event = StoredEvent {
                 position: 1,
                 id: EventId::new(Uuid::nil()),

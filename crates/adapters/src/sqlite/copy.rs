@@ -154,7 +154,8 @@ impl SqliteTarget {
         }
         migrate_locked(&path)?;
         let db = connect(&path)?;
-        let begin = "PRAGMA journal_mode = delete; PRAGMA synchronous = full; PRAGMA foreign_keys = off; BEGIN EXCLUSIVE";
+        let begin =
+            "PRAGMA journal_mode = delete; PRAGMA synchronous = full; PRAGMA foreign_keys = off; BEGIN EXCLUSIVE";
         db.execute_batch(begin).map_err(CopyError::failed)?;
         // Again under the lock of the transaction.
         check_empty(&db)?;
@@ -233,7 +234,9 @@ fn check_references(db: &Connection) -> Result<(), CopyError> {
         Ok::<_, rusqlite::Error>(Some((row.get::<_, String>(0)?, row.get::<_, String>(1)?)))
     };
     match first(db).map_err(CopyError::failed)? {
-        Some((table, parent)) => Err(CopyError::of_table(&table, format!("a row refers to one of {parent} that is missing"))),
+        Some((table, parent)) => {
+            Err(CopyError::of_table(&table, format!("a row refers to one of {parent} that is missing")))
+        }
         None => Ok(()),
     }
 }

@@ -136,10 +136,7 @@ async fn every_row_of_every_table_survives_the_way_there_and_back() {
     }
     let (there, further) = (shared().await.empty_database().await, shared().await.empty_database().await);
 
-    let tables = copied(
-        SqliteSource::open(&file("first.db")).await.unwrap(),
-        target_on(&there.url()).await.unwrap(),
-    );
+    let tables = copied(SqliteSource::open(&file("first.db")).await.unwrap(), target_on(&there.url()).await.unwrap());
     let tables = tables.await;
     let own = ["event_positions", "onsale_schema"];
     let all: Vec<String> = tables_on(&there).await.into_iter().filter(|name| !own.contains(&name.as_str())).collect();
@@ -149,17 +146,18 @@ async fn every_row_of_every_table_survives_the_way_there_and_back() {
 
     // What is there for instances only, and is not copied: a wallet that was only locked, and a turn that was settled.
     let sql = there.sql().await;
-    sql.batch_execute("INSERT INTO accounts VALUES ('only-locked', 0, 0, NULL);
+    sql.batch_execute(
+        "INSERT INTO accounts VALUES ('only-locked', 0, 0, NULL);
         INSERT INTO turns (concert_id, place, admitted_at, active_until, seen_at, claimed, version, settled_at)
-            SELECT concert_id, 99, 1, 2, 1, true, 1, 3 FROM rooms LIMIT 1").await.unwrap();
+            SELECT concert_id, 99, 1, 2, 1, true, 1, 3 FROM rooms LIMIT 1",
+    )
+    .await
+    .unwrap();
     drop(sql);
     copied(source_on(&there.url()).await, target_on(&further.url()).await.unwrap()).await;
     copied(source_on(&further.url()).await, SqliteTarget::open(&file("back.db")).await.unwrap()).await;
-    copied(
-        SqliteSource::open(&file("back.db")).await.unwrap(),
-        SqliteTarget::open(&file("last.db")).await.unwrap(),
-    )
-    .await;
+    copied(SqliteSource::open(&file("back.db")).await.unwrap(), SqliteTarget::open(&file("last.db")).await.unwrap())
+        .await;
     for name in ["back.db", "last.db"] {
         let after = picture(&file(name));
         for (table, rows) in &before {
@@ -232,8 +230,11 @@ async fn a_row_that_refers_to_nothing_is_not_committed() {
     let (path, target) = (folder.path().join("sale.db"), folder.path().join("target.db"));
     sale(&path).await;
     let db = Connection::open(&path).unwrap();
-    db.execute_batch("PRAGMA foreign_keys = off; DROP TRIGGER refunded_seats_are_never_rewritten;
-        UPDATE refunded_seats SET refund_id = randomblob(16)").unwrap();
+    db.execute_batch(
+        "PRAGMA foreign_keys = off; DROP TRIGGER refunded_seats_are_never_rewritten;
+        UPDATE refunded_seats SET refund_id = randomblob(16)",
+    )
+    .unwrap();
     drop(db);
     let mut source = SqliteSource::open(&path).await.unwrap();
     let end = SqliteTarget::open(&target).await.unwrap();

@@ -21,9 +21,8 @@ docs/guide/move.md has the steps, and what happens to the line on Redis and to d
 
 /// The command with its arguments.
 pub(super) fn command() -> Command {
-    let url = |name: &'static str, help: &'static str| {
-        Arg::new(name).long(name).value_name("URL").required(true).help(help)
-    };
+    let url =
+        |name: &'static str, help: &'static str| Arg::new(name).long(name).value_name("URL").required(true).help(help);
     Command::new("copy")
         .about("Copy a whole sale into another, empty database; audit both; exit 1 if anything is wrong")
         .after_help(LEARN)
@@ -55,9 +54,8 @@ pub(super) fn run(given: &ArgMatches) -> Outcome {
 fn url(given: &ArgMatches, name: &str) -> Result<String, Failed> {
     let value = given.get_one::<String>(name).cloned().unwrap_or_default();
     let Some(file) = value.strip_prefix('@') else { return Ok(value) };
-    let text = std::fs::read_to_string(file).map_err(|error| {
-        Failed::Usage(format!("--{name} names the file {file}, which cannot be read: {error}"))
-    })?;
+    let text = std::fs::read_to_string(file)
+        .map_err(|error| Failed::Usage(format!("--{name} names the file {file}, which cannot be read: {error}")))?;
     Ok(text.lines().next().unwrap_or_default().trim().to_owned())
 }
 

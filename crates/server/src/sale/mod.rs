@@ -28,7 +28,9 @@ use tokio_util::task::TaskTracker;
 use crate::http::SeatMaps;
 use crate::settings::Settings;
 
-pub(crate) use databases::{audit_source, copy_source, copy_target, migrate, open_reader, outbox, replay_events, retry_dead_events};
+pub(crate) use databases::{
+    audit_source, copy_source, copy_target, migrate, open_reader, outbox, replay_events, retry_dead_events,
+};
 pub(crate) use sinks::{kafka_sink, platform_sink};
 pub(crate) use totals::register_totals;
 

@@ -9,7 +9,8 @@ use super::super::values::Sql;
 use super::values::kind_of;
 use crate::copy::{Column, Table};
 
-const COLUMNS: &str = "SELECT class.relname::text, attname::text, atttypid, atttypid::regtype::text, attgenerated <> '',
+const COLUMNS: &str =
+    "SELECT class.relname::text, attname::text, atttypid, atttypid::regtype::text, attgenerated <> '',
         (SELECT place::bigint FROM pg_index, unnest(indkey) WITH ORDINALITY part (number, place)
             WHERE indrelid = class.oid AND indisprimary AND part.number = attnum)
     FROM pg_class class JOIN pg_attribute ON attrelid = class.oid
@@ -73,8 +74,7 @@ mod tests {
         let refers = [("accounts", "zones"), ("mails", "accounts"), ("x", "y"), ("y", "x")];
         let refers = refers.iter().map(|(child, parent)| ((*child).to_owned(), (*parent).to_owned())).collect();
         let tables = ["accounts", "mails", "x", "y", "zones"].map(table);
-        let sorted: Vec<String> =
-            parents_first(tables.into(), &refers).into_iter().map(|table| table.name).collect();
+        let sorted: Vec<String> = parents_first(tables.into(), &refers).into_iter().map(|table| table.name).collect();
         assert_eq!(sorted, ["zones", "accounts", "mails", "x", "y"]);
     }
 }

@@ -12,7 +12,7 @@ from onsale_client.api.payments import create_payment, get_payment
 from onsale_client.api.points import charge_points, list_point_histories
 from onsale_client.api.reservations import create_reservation, get_reservation
 from onsale_client.api.waiting_room import enter_queue, get_queue_place
-from onsale_client.models import AmountBody, EnterBody, HoldBody, PayBody, Problem, SeatStatus, TokenStatus
+from onsale_client.models import ChargeBody, EnterBody, HoldBody, PayBody, Problem, SeatStatus, TokenStatus
 
 T = TypeVar("T")
 
@@ -50,7 +50,7 @@ seat = next(seat for seat in performance.seats if seat.status == SeatStatus.AVAI
 hold = HoldBody(performance_id=performance.performance_id, seats=[seat.seat])
 reservation = done(create_reservation.sync(client=client, body=hold))
 key = str(reservation.reservation_id)
-wallet = charge_points.sync(id=user, client=client, body=AmountBody(amount=seat.price), idempotency_key=f"charge-{key}")
+wallet = charge_points.sync(id=user, client=client, body=ChargeBody(amount=seat.price), idempotency_key=f"charge-{key}")
 assert done(wallet).balance == seat.price
 body = PayBody(reservation_id=reservation.reservation_id)
 payment = done(create_payment.sync(client=client, body=body, idempotency_key=f"pay-{key}"))

@@ -3,6 +3,7 @@
 //! Readers return `None` for a value that no writer of ours produces. The stores turn that into an error that names the value.
 
 use std::borrow::Cow;
+use std::cell::RefCell;
 
 use onsale_app::audit::source::ExtensionRow;
 use onsale_app::event::EventState;
@@ -77,17 +78,29 @@ impl Word for EventState {
         &[("PENDING", Self::Pending), ("SENT", Self::Sent), ("DEAD", Self::Dead)];
 }
 
-/// Rows of `children` belong to the row of `parents` with the same value in the column `key`.
+/// Rows of `children` belong to the row of `parents` with the same value in the column `key`, and in the column `also`.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Family {
     pub(crate) children: &'static str,
     pub(crate) parents: &'static str,
     pub(crate) key: &'static str,
+    /// `key` again if one column leads to the parent.
+    pub(crate) also: &'static str,
 }
 
 const fn family(children: &'static str, parents: &'static str, key: &'static str) -> Family {
-    Family { children, parents, key }
+    Family { children, parents, key, also: key }
 }
+
+/// The table that explains adjustments, and the table of the adjustments.
+pub(crate) const ADJUSTED: (&str, &str) = ("admin_log", "ledger");
+
+/// Counts the log entries about adjustments, and how many more they are than adjustments. That each adjustment has exactly one
+/// log entry is checked with the ledger, so an entry without an adjustment is one too many.
+pub(crate) const COUNT_ADJUSTED: &str = "SELECT logged.many,
+        CASE WHEN logged.many > entered.many THEN logged.many - entered.many ELSE 0 END
+    FROM (SELECT count(*) many FROM admin_log WHERE action = 'points.adjusted') logged,
+        (SELECT count(*) many FROM ledger WHERE type = 'ADJUSTMENT') entered";
 
 /// Every table whose rows belong to rows of another table.
 pub(crate) const FAMILIES: &[Family] = &[
@@ -102,25 +115,27 @@ pub(crate) const FAMILIES: &[Family] = &[
     family("seats", "performances", "performance_id"),
     family("payments", "performances", "performance_id"),
     family("refunds", "payments", "payment_id"),
-    family("refunded_seats", "refunds", "refund_id"),
+    Family { children: "refunded_seats", parents: "refunds", key: "refund_id", also: "reservation_id" },
     family("hold_extensions", "performances", "performance_id"),
 ];
 
 impl Family {
     /// A statement that counts all children, and those without a parent.
     pub(crate) fn count_orphans(self) -> String {
-        let Self { children, parents, key } = self;
+        let Self { children, parents, key, also } = self;
         format!(
             "SELECT count(*), count(*) FILTER (WHERE parent.{key} IS NULL)
-             FROM {children} child LEFT JOIN {parents} parent ON parent.{key} = child.{key}"
+             FROM {children} child LEFT JOIN {parents} parent
+                ON parent.{key} = child.{key} AND parent.{also} = child.{also}"
         )
     }
 
     /// A statement that lists up to 10 missing parents.
     pub(crate) fn missing_parents(self) -> String {
-        let Self { children, parents, key } = self;
+        let Self { children, parents, key, also } = self;
         format!(
-            "SELECT DISTINCT child.{key} FROM {children} child LEFT JOIN {parents} parent ON parent.{key} = child.{key}
+            "SELECT DISTINCT child.{key} FROM {children} child LEFT JOIN {parents} parent
+                ON parent.{key} = child.{key} AND parent.{also} = child.{also}
              WHERE parent.{key} IS NULL ORDER BY child.{key} LIMIT 10"
         )
     }
@@ -164,6 +179,22 @@ pub(crate) fn policy_from_text(text: &str) -> Option<Policy> {
     if text.is_empty() {
         return Some(Policy::default());
     }
+    // Each lock of a performance reads its policy, and most performances of a sale have the same one.
+    LAST_POLICY.with_borrow_mut(|(last, policy)| {
+        if last.as_str() != text {
+            *policy = parse_policy(text)?;
+            text.clone_into(last);
+        }
+        Some(policy.clone())
+    })
+}
+
+thread_local! {
+    /// The policy that this thread read last, with its text.
+    static LAST_POLICY: RefCell<(String, Policy)> = RefCell::default();
+}
+
+fn parse_policy(text: &str) -> Option<Policy> {
     let rule = |text: &str| {
         let (hours, percent) = text.split_once(' ')?;
         Some(Rule { hours_before: hours.parse().ok()?, fee_percent: percent.parse().ok()? })

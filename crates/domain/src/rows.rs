@@ -107,6 +107,8 @@ pub struct Rows {
     pub ends: Table<(ConcertId, u64), Timestamp>,
     /// Performances by their id.
     pub performances: Table<PerformanceId, Performance>,
+    /// Loaded performances whose refund policy changed: it is long, and the row is written with each hold and each payment.
+    pub new_policies: BTreeSet<PerformanceId>,
     /// Held and sold seats by performance and number.
     pub seats: Table<(PerformanceId, u32), Seat>,
     /// Reservations by their id.

@@ -106,6 +106,24 @@ async fn histories_of_points() {
 }
 
 #[tokio::test]
+async fn refunds_of_a_payment_and_of_a_performance() {
+    let evening = Evening::start(&[]).await;
+    let Evening { sale, performance, .. } = &evening;
+    let mut last = String::new();
+    for (user, token, seats) in [("ada", &evening.ada, [1, 2, 3, 4]), ("bob", &evening.bob, [5, 6, 7, 8])] {
+        sale.charge(user, 200_000).await;
+        let held = evening.hold(token, &json!(seats)).expect(201).await;
+        last = text(&sale.pay(token, &held).expect(201).await["paymentId"]);
+        for seat in seats {
+            let body = json!({"seats": [seat], "reason": "r"});
+            sale.admin(sale.caller.post(&format!("/admin/payments/{last}/refunds")).json(&body)).expect(201).await;
+        }
+    }
+    List::new(&format!("/payments/{last}/refunds"), "refundId").is_whole_in_pages(sale, 4).await;
+    List::new(&format!("/admin/performances/{performance}/refunds"), "refundId").is_whole_in_pages(sale, 8).await;
+}
+
+#[tokio::test]
 async fn a_page_has_two_hundred_rows_at_most() {
     let sale = start(&[]).await;
     for _ in 0..201 {

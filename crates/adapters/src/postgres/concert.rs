@@ -76,8 +76,8 @@ const WHOLE: &str = concat!(
 
 const SCHEDULE: &str = "INSERT INTO performances
         (performance_id, concert_id, starts_at, sections, capacity, sold, version, updated_at, holds, extensions, closed,
-         sale_closed, refund_policy, known_version)
-    SELECT *, version FROM unnest($1::uuid[], $2::uuid[], $3::bigint[], $4::text[], $5::integer[], $6::integer[],
+         sale_closed, refund_policy, known_version, policy_version)
+    SELECT *, version, version FROM unnest($1::uuid[], $2::uuid[], $3::bigint[], $4::text[], $5::integer[], $6::integer[],
             $7::bigint[], $8::bigint[], $9::integer[], $10::bigint[], $11::boolean[], $12::boolean[], $13::text[])
         v (performance_id, concert_id, starts_at, sections, capacity, sold, version, updated_at, holds, extensions, closed,
            sale_closed, refund_policy)";
@@ -94,7 +94,8 @@ const UPDATE: [&str; 2] = updates!(
     "performances",
     "performance_id",
     "sold = v.sold, version = v.version, updated_at = v.updated_at, holds = v.holds, extensions = v.extensions, \
-     closed = v.closed, sale_closed = v.sale_closed, refund_policy = v.refund_policy, known_version = v.version",
+     closed = v.closed, sale_closed = v.sale_closed, known_version = v.version, policy_version = v.version, \
+     refund_policy = coalesce(v.refund_policy, performances.refund_policy)",
     "$1::uuid[], $2::integer[], $3::bigint[], $4::bigint[], $5::integer[], $6::bigint[], $7::boolean[], $8::boolean[], \
      $9::text[]",
     "$10",
@@ -112,7 +113,7 @@ const RESERVE: &str = "INSERT INTO reservations
            end_event_id, extended, prices, refund_policy, refunded)";
 
 const END: &str = "UPDATE reservations SET status = v.status, end_event_id = v.end_event_id, held_until = v.held_until,
-        extended = v.extended, refunded = v.refunded::integer[]
+        extended = v.extended, refunded = coalesce(v.refunded::integer[], reservations.refunded)
     FROM unnest($1::uuid[], $2::text[], $3::uuid[], $4::bigint[], $5::bigint[], $6::text[])
         v (reservation_id, status, end_event_id, held_until, extended, refunded)
     WHERE reservations.reservation_id = v.reservation_id";
@@ -274,7 +275,8 @@ pub(super) fn save<'a>(
         big(performance.extensions),
         performance.closed,
         performance.sale_closed,
-        policy_to_text(&performance.refund_policy),
+        // Most updates are holds and payments, which leave the policy as it is.
+        rows.new_policies.contains(id).then(|| policy_to_text(&performance.refund_policy)),
     );
     row_address::update(pipeline, UPDATE, changed, ids, addresses);
     save_reservations(pipeline, rows);
@@ -314,7 +316,7 @@ fn save_reservations<'a>(pipeline: &mut Pipeline<'a, ()>, rows: &'a Rows) {
             reservation.end_event.map(EventId::uuid),
             reservation.held_until.as_millis(),
             big(reservation.extended),
-            numbers_to_text(&reservation.refunded),
+            (!reservation.refunded.is_empty()).then(|| numbers_to_text(&reservation.refunded)),
         ),
     );
 }

@@ -90,8 +90,8 @@ const ALL_HOLDS: &str = concat!(
     " FROM reservations WHERE status = 'HELD' AND held_until > 0"
 );
 
-/// Performances that can still change: until two days after the start, because a hold lasts up to a day and can be paid after the
-/// start.
+/// Performances of which availability may still count: until two days after the start, because a hold lasts up to a day and can
+/// be paid after the start. A refund by staff after that frees a seat that cannot be sold any more.
 const AVAILABILITY: &str =
     "SELECT concert_id, performance_id, starts_at, sold < capacity AND NOT closed FROM performances
     WHERE starts_at > (extract(epoch FROM now()) * 1000)::bigint - 172800000";

@@ -9,7 +9,7 @@ use super::positions;
 
 /// Step n brings a database from version n - 1 to n. A released step never changes. Old instances keep working next to most
 /// steps. `docs/guide/upgrades.md` names those before which all instances must stop.
-const STEPS: [&str; 14] = [
+pub(super) const STEPS: [&str; 14] = [
     include_str!("migrations/0001_sale.sql"),
     include_str!("migrations/0002_room.sql"),
     include_str!("migrations/0003_relay.sql"),
@@ -30,7 +30,7 @@ const STEPS: [&str; 14] = [
 const POSITIONS: usize = 6;
 
 /// The advisory lock that serializes migrations of instances that start together: "onsale" in ASCII.
-const LOCK: i64 = 0x6f6e_7361_6c65;
+pub(super) const LOCK: i64 = 0x6f6e_7361_6c65;
 
 /// How long a step waits for a lock of a table, which transactions of running servers hold. Beyond it the migration fails.
 const TABLE_LOCKS_WITHIN: &str = "SET LOCAL lock_timeout = '30s'";

@@ -108,7 +108,7 @@ pub(super) fn prices(row: &Row, column: usize) -> Sql<Arc<[i64]>> {
 }
 
 pub(super) fn policy(row: &Row, column: usize) -> Sql<Policy> {
-    policy_from_text(get(row, column)?).ok_or(DbError::Broken("what is not a refund policy"))
+    policy_from_text(get(row, column)?).ok_or(DbError::Broken("a refund policy that cannot be read"))
 }
 
 pub(super) fn seating(row: &Row, column: usize) -> Sql<Seating> {

@@ -1,10 +1,9 @@
 //! Concerts, performances, seats and reservations.
 
-use onsale_app::store::{Page, SeatRows};
+use onsale_app::store::SeatRows;
 use onsale_domain::concert::{Performance, Reservation, Seat};
 use onsale_domain::ids::{ConcertId, EventId, PerformanceId, ReservationId, UserId};
 use onsale_domain::rows::{Keys, Rows};
-use onsale_domain::time::Timestamp;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::extension::{self, further, lacks_extensions, read_end};
@@ -121,7 +120,8 @@ pub(super) fn save(db: &Connection, rows: &Rows) -> Sql<()> {
     // Performances, then reservations, then seats: each refers to the one before by a foreign key.
     for (id, performance) in rows.performances.changed() {
         let Some(performance) = performance else { continue };
-        save_performance(db, *id, performance)?;
+        let has_new_policy = rows.new_policies.contains(id);
+        save_performance(db, *id, performance, has_new_policy)?;
     }
     for (_, reservation) in rows.reservations.changed() {
         let Some(reservation) = reservation else { continue };
@@ -150,13 +150,14 @@ pub(super) fn save(db: &Connection, rows: &Rows) -> Sql<()> {
     extension::save(db, rows)
 }
 
-fn save_performance(db: &Connection, id: PerformanceId, performance: &Performance) -> Sql<()> {
+fn save_performance(db: &Connection, id: PerformanceId, performance: &Performance, has_new_policy: bool) -> Sql<()> {
     let Performance { concert, starts_at, seating, sold, version, updated_at, .. } = performance;
     let Performance { holds, extensions, closed, sale_closed, refund_policy, .. } = performance;
-    let refund_policy = policy_to_text(refund_policy);
+    // Most updates are holds and payments, which leave the policy as it is.
+    let new_policy = has_new_policy.then(|| policy_to_text(refund_policy));
     let update =
         "UPDATE performances SET sold = ?2, version = ?3, updated_at = ?4, holds = ?5, extensions = ?6, closed = ?7,
-            sale_closed = ?8, refund_policy = ?9 WHERE performance_id = ?1";
+            sale_closed = ?8, refund_policy = coalesce(?9, refund_policy) WHERE performance_id = ?1";
     let updated = db.prepare_cached(update)?.execute(params![
         id.uuid().as_bytes(),
         sold,
@@ -166,7 +167,7 @@ fn save_performance(db: &Connection, id: PerformanceId, performance: &Performanc
         extensions,
         closed,
         sale_closed,
-        refund_policy,
+        new_policy,
     ])?;
     // No row was updated, so the performance is new.
     if updated == 0 {
@@ -189,7 +190,7 @@ fn save_performance(db: &Connection, id: PerformanceId, performance: &Performanc
             extensions,
             closed,
             sale_closed,
-            refund_policy,
+            policy_to_text(refund_policy),
         ])?;
     }
     Ok(())
@@ -244,13 +245,15 @@ fn read_performance(row: &Row<'_>) -> Sql<Performance> {
     })
 }
 
-const RESERVATION: &str = concat!(
+/// The columns of a reservation.
+pub(super) const RESERVATION: &str = concat!(
     "reservation_id, concert_id, performance_id, user_id, place, seats, amount, held_at, held_until, status, end_event_id, ",
     further!("reservations", "status = 'HELD'"),
     ", prices, refund_policy, refunded"
 );
 
-fn read(row: &Row<'_>) -> Sql<Reservation> {
+/// A reservation from the columns [`RESERVATION`].
+pub(super) fn read(row: &Row<'_>) -> Sql<Reservation> {
     let end = read_end(row, 8, 11)?;
     Ok(Reservation {
         id: ReservationId::new(uuid(row, 0)?),
@@ -338,58 +341,4 @@ pub(super) fn seat_rows(db: &Connection, performance: PerformanceId) -> Sql<Seat
         .query_map([&id], |row| Ok((row.get(5)?, read_seat(row, 0)?)))?
         .collect::<Sql<_>>()?;
     Ok(SeatRows { version, closed, seats })
-}
-
-pub(super) fn reservation(db: &Connection, id: ReservationId) -> Sql<Option<Reservation>> {
-    db.prepare_cached(&format!("SELECT {RESERVATION} FROM reservations WHERE reservation_id = ?1"))?
-        .query_row([id.uuid().as_bytes()], read)
-        .optional()
-}
-
-/// A page of a user's reservations, newest first.
-pub(super) fn reservations_of(db: &Connection, user: &UserId, page: Page<ReservationId>) -> Sql<Vec<Reservation>> {
-    let before = page.after.map_or([0xff; 16], |id| id.uuid().into_bytes());
-    db.prepare_cached(&format!(
-        "SELECT {RESERVATION} FROM reservations WHERE user_id = ?1 AND reservation_id < ?2
-         ORDER BY reservation_id DESC LIMIT ?3"
-    ))?
-    .query_map(params![user.as_str(), before, page.limit], read)?
-    .collect()
-}
-
-/// Holds that began after an instant, each with its duration in milliseconds.
-pub(super) fn holds_after(
-    db: &Connection,
-    after: Timestamp,
-    limit: usize,
-) -> Sql<Vec<(PerformanceId, ReservationId, u64)>> {
-    db.prepare_cached(
-        "SELECT performance_id, reservation_id, held_until - held_at FROM reservations
-         WHERE status = 'HELD' AND held_until > ?1 AND held_at > ?1
-           AND NOT EXISTS (SELECT 1 FROM hold_extensions e
-               WHERE e.performance_id = reservations.performance_id AND e.number > reservations.extended)
-         ORDER BY held_until LIMIT ?2",
-    )?
-    .query_map(params![after.as_millis(), limit], |row| {
-        Ok((PerformanceId::new(uuid(row, 0)?), ReservationId::new(uuid(row, 1)?), row.get(2)?))
-    })?
-    .collect()
-}
-
-/// Holds that have expired, the longest expired first.
-pub(super) fn lapsed_holds(
-    db: &Connection,
-    before: Timestamp,
-    limit: usize,
-) -> Sql<Vec<(PerformanceId, ReservationId)>> {
-    db.prepare_cached(
-        "SELECT performance_id, reservation_id FROM reservations WHERE status = 'HELD' AND held_until <= ?1
-           AND NOT EXISTS (SELECT 1 FROM hold_extensions e
-               WHERE e.performance_id = reservations.performance_id AND e.number > reservations.extended)
-         ORDER BY held_until LIMIT ?2",
-    )?
-    .query_map(params![before.as_millis(), limit], |row| {
-        Ok((PerformanceId::new(uuid(row, 0)?), ReservationId::new(uuid(row, 1)?)))
-    })?
-    .collect()
 }

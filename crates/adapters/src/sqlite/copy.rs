@@ -334,9 +334,9 @@ mod tests {
             let db = target.db.lock();
             // A cache of some pages, so that most rows are in the file already.
             db.execute_batch("PRAGMA cache_size = 4; PRAGMA cache_spill = 1").unwrap();
-            let rows = "WITH RECURSIVE line (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM line WHERE n < 5000)
+            let rows = "WITH RECURSIVE line (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM line WHERE n < 50000)
                 INSERT INTO deliveries SELECT unhex(printf('%032d', n)), n FROM line";
-            assert_eq!(db.execute(rows, []).unwrap(), 5_000);
+            assert_eq!(db.execute(rows, []).unwrap(), 50_000);
         }
         for end in ["", "-journal"] {
             std::fs::copy(format!("{}{end}", path.display()), format!("{}{end}", cut.display())).unwrap();

@@ -23,6 +23,7 @@ mod payment;
 mod place;
 mod reader;
 mod refund;
+mod reservation;
 mod retention;
 mod schema;
 mod staff;
@@ -92,6 +93,14 @@ pub enum OpenError {
     /// The file is not a SQLite database.
     #[error("this file is not a database")]
     NotADatabase,
+    /// A step of the schema was rolled back, because it would have left a row without a row that it refers to.
+    #[error("the schema was not changed: a row of {table} refers to a missing row of {parent}; restore a backup")]
+    Orphan {
+        /// The table of the row.
+        table: String,
+        /// The table that has no such row.
+        parent: String,
+    },
     /// The file is a SQLite database of another program.
     #[error("this database belongs to another program")]
     ForeignFile,

@@ -28,8 +28,8 @@ use tokio::sync::oneshot;
 use super::connection::{Role, open, unavailable};
 use super::values::Sql;
 use super::{
-    Shared, Slot, concert, concert_row, event, extension, idempotency, lecture, payment, refund, staff, staff_session,
-    waiting_room, wallet, writer,
+    Shared, Slot, concert, concert_row, event, extension, idempotency, lecture, payment, refund, reservation, staff,
+    staff_session, waiting_room, wallet, writer,
 };
 
 /// Number of threads. More would share the same disk and cache.
@@ -193,12 +193,12 @@ impl Reader for ReaderPool {
     }
 
     async fn reservation(&self, id: ReservationId) -> Result<Option<Reservation>, StoreError> {
-        self.read(move |db| concert::reservation(db, id)).await
+        self.read(move |db| reservation::reservation(db, id)).await
     }
 
     async fn reservations_of(&self, user: &UserId, page: Page<ReservationId>) -> Result<Vec<Reservation>, StoreError> {
         let user = user.clone();
-        self.read(move |db| concert::reservations_of(db, &user, page)).await
+        self.read(move |db| reservation::reservations_of(db, &user, page)).await
     }
 
     async fn payment(&self, id: PaymentId) -> Result<Option<Payment>, StoreError> {
@@ -238,7 +238,7 @@ impl Reader for ReaderPool {
         before: Timestamp,
         limit: usize,
     ) -> Result<Vec<(PerformanceId, ReservationId)>, StoreError> {
-        self.read(move |db| concert::lapsed_holds(db, before, limit)).await
+        self.read(move |db| reservation::lapsed_holds(db, before, limit)).await
     }
 
     async fn holds_after(
@@ -246,7 +246,7 @@ impl Reader for ReaderPool {
         after: Timestamp,
         limit: usize,
     ) -> Result<Vec<(PerformanceId, ReservationId, u64)>, StoreError> {
-        self.read(move |db| concert::holds_after(db, after, limit)).await
+        self.read(move |db| reservation::holds_after(db, after, limit)).await
     }
 
     async fn rooms(&self) -> Result<Vec<RoomRecord>, StoreError> {

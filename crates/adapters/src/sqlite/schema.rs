@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::Read;
 use std::path::Path;
 
-use rusqlite::{Connection, TransactionBehavior};
+use rusqlite::{Connection, OptionalExtension, TransactionBehavior};
 
 use super::OpenError;
 
@@ -25,6 +25,10 @@ const STEPS: [&str; 14] = [
     include_str!("migrations/0013_charges.sql"),
     include_str!("migrations/0014_refunds.sql"),
 ];
+
+/// Steps that make a table again, with foreign keys off. After them each row must still have the rows that it refers to. The check
+/// reads all tables with foreign keys.
+const REBUILDS: [usize; 1] = [14];
 
 /// Marks a file as onsale's: "onsa" in ASCII.
 const APPLICATION_ID: i64 = 0x6f6e_7361;
@@ -65,18 +69,39 @@ pub(super) fn refuse_foreign(path: &Path) -> Result<(), OpenError> {
 /// Migrates the schema to this binary's version. Returns the number of steps.
 ///
 /// # Errors
-/// [`OpenError::ForeignFile`] or [`OpenError::NewerSchema`].
+/// [`OpenError::ForeignFile`], [`OpenError::NewerSchema`], or [`OpenError::Orphan`] if a step would leave a damaged file.
 pub(super) fn migrate(db: &mut Connection) -> Result<usize, OpenError> {
     let steps = pending(db)?;
     if steps == 0 {
         return Ok(0);
     }
-    // A step that makes a table again drops the one that rows of other tables refer to. Has no effect inside a transaction.
+    // None of these has an effect inside a transaction. A step that makes a table again drops the one that rows of other tables
+    // refer to, so foreign keys are off. With temporary files in memory, the sorter of an index would hold a record of every row.
     let are_enforced: bool = db.pragma_query_value(None, "foreign_keys", |row| row.get(0))?;
     db.pragma_update(None, "foreign_keys", false)?;
+    let stored_in: i64 = db.pragma_query_value(None, "temp_store", |row| row.get(0))?;
+    db.pragma_update(None, "temp_store", "file")?;
+    let is_new = steps == STEPS.len();
+    if !is_new {
+        sort_next_to_the_file(db)?;
+    }
     let done = run(db, steps);
+    if !is_new {
+        db.pragma_update(None, "temp_store_directory", "")?;
+    }
+    db.pragma_update(None, "temp_store", stored_in)?;
     db.pragma_update(None, "foreign_keys", are_enforced)?;
     done.map(|()| steps)
+}
+
+/// Has temporary files made in the folder of the database, which needs as much space for its log anyway. `/tmp` may be small,
+/// in memory, or read-only. The setting is one of the process, guarded by a mutex of SQLite.
+fn sort_next_to_the_file(db: &Connection) -> Result<(), OpenError> {
+    let folder = db.path().and_then(|path| Path::new(path).parent()).and_then(Path::to_str).filter(|it| !it.is_empty());
+    match folder {
+        Some(folder) => Ok(db.pragma_update(None, "temp_store_directory", folder)?),
+        None => Ok(()),
+    }
 }
 
 /// Runs the last steps.
@@ -85,6 +110,9 @@ fn run(db: &mut Connection, steps: usize) -> Result<(), OpenError> {
         // The step and its version in one transaction: a crash leaves a file with neither or both.
         let transaction = db.transaction_with_behavior(TransactionBehavior::Immediate)?;
         transaction.execute_batch(step)?;
+        if REBUILDS.contains(&(number + 1)) {
+            refuse_orphans(&transaction)?;
+        }
         transaction.execute_batch(&format!(
             "PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {};",
             number + 1
@@ -92,6 +120,15 @@ fn run(db: &mut Connection, steps: usize) -> Result<(), OpenError> {
         transaction.commit()?;
     }
     Ok(())
+}
+
+/// Fails if a row refers to a row that is missing.
+fn refuse_orphans(db: &Connection) -> Result<(), OpenError> {
+    let orphan = db.query_row("PRAGMA foreign_key_check", [], |row| Ok((row.get(0)?, row.get(2)?))).optional()?;
+    match orphan {
+        Some((table, parent)) => Err(OpenError::Orphan { table, parent }),
+        None => Ok(()),
+    }
 }
 
 /// Number of missing steps.
@@ -178,6 +215,45 @@ mod tests {
         let are_enforced: bool = db.pragma_query_value(None, "foreign_keys", |row| row.get(0)).unwrap();
         assert!(are_enforced, "foreign keys are on again");
         assert!(db.execute("INSERT INTO external_charges VALUES ('pay-2', 'ada', 9, 1, 1, 1)", []).is_err());
+        let unpriced =
+            "INSERT INTO payments (payment_id, reservation_id, performance_id, user_id, seats, amount, balance_after,
+            paid_at) SELECT randomblob(16), randomblob(16), performance_id, 'ada', '[8]', 90, 1, 1 FROM performances";
+        let error = db.execute(unpriced, []).unwrap_err().to_string();
+        assert!(error.contains("each seat of a payment has a price"), "{error}");
+    }
+
+    /// Damage of an older version must not become a refund of points that were not paid.
+    #[test]
+    fn prices_that_do_not_give_the_amount_end_the_step() {
+        for damage in [
+            "UPDATE performances SET sections = replace(sections, '200', '201')",
+            "UPDATE performances SET sections = replace(sections, '\"to\":9', '\"to\":7')",
+            "UPDATE performances SET sections = replace(sections, '\"from\":1', '\"from\":3')",
+        ] {
+            let folder = tempfile::tempdir().unwrap();
+            let mut db = of_version(&folder.path().join("sale.db"), REFUNDS - 1);
+            db.execute_batch(SOLD).unwrap();
+            assert_eq!(db.execute(damage, []).unwrap(), 1);
+            let error = migrate(&mut db).expect_err(damage).to_string();
+            assert!(error.contains("do not give its amount"), "{damage}: {error}");
+            assert_eq!(pending(&db).unwrap(), STEPS.len() + 1 - REFUNDS, "{damage}");
+        }
+    }
+
+    /// A row that refers to a missing one is found before the commit of a step that makes tables again.
+    #[test]
+    fn a_row_without_its_parent_ends_the_step() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut db = of_version(&folder.path().join("sale.db"), REFUNDS - 1);
+        db.execute_batch(SOLD).unwrap();
+        db.execute_batch(
+            "PRAGMA foreign_keys = off; INSERT INTO external_charges VALUES ('pay-9', 'ada', 9, 300, 300, 1);
+             PRAGMA foreign_keys = on",
+        )
+        .unwrap();
+        let error = migrate(&mut db).unwrap_err().to_string();
+        assert!(error.contains("a row of external_charges refers to a missing row of ledger"), "{error}");
+        assert_eq!(pending(&db).unwrap(), STEPS.len() + 1 - REFUNDS);
     }
 
     /// A process that is killed within the step leaves the log as it is here: without its commit.
@@ -189,7 +265,11 @@ mod tests {
         db.execute_batch(SOLD).unwrap();
         db.execute_batch("PRAGMA foreign_keys = off; PRAGMA cache_size = 2; PRAGMA cache_spill = 1; BEGIN IMMEDIATE")
             .unwrap();
+        let log = |path: &Path| std::fs::metadata(format!("{}-wal", path.display())).unwrap().len();
+        let before = log(&path);
         db.execute_batch(STEPS[REFUNDS - 1]).unwrap();
+        // The small cache makes SQLite write pages of the open transaction to the log: else nothing would be cut off.
+        assert!(log(&path) > before, "nothing of the step is on the disk yet");
         // As the disk has it at this moment.
         for end in ["", "-wal"] {
             let of = |path: &Path| format!("{}{end}", path.display());

@@ -72,7 +72,8 @@ pub(super) fn prices(row: &Row<'_>, column: usize) -> Sql<Arc<[i64]>> {
 }
 
 pub(super) fn policy(row: &Row<'_>, column: usize) -> Sql<Policy> {
-    policy_from_text(row.get_ref(column)?.as_str()?).ok_or_else(|| broken(column, "what is not a refund policy"))
+    policy_from_text(row.get_ref(column)?.as_str()?)
+        .ok_or_else(|| broken(column, "a refund policy that cannot be read"))
 }
 
 pub(super) fn seating(row: &Row<'_>, column: usize) -> Sql<Seating> {

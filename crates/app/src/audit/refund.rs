@@ -1,4 +1,4 @@
-//! Refunds: each with its ledger entry, its event and, if a member of the staff made it, its entry of the admin log.
+//! Refunds: each with its seats, its ledger entry, its event and, if a member of the staff made it, its entry of the admin log.
 
 use onsale_domain::refund::By;
 use onsale_domain::time::Timestamp;
@@ -24,14 +24,21 @@ pub(super) async fn check(source: &dyn AuditSource, forgotten: Timestamp) -> Res
 }
 
 fn what_is_wrong(row: &RefundRow, forgotten: Timestamp) -> Option<&'static str> {
-    let RefundRow { refund, entry, event, logged } = row;
+    let RefundRow { refund, entry, event, logged, marked } = row;
     let is_entered = entry.as_ref().is_some_and(|entry| {
         (entry.kind, entry.amount, entry.balance_after) == (EntryKind::Refund, refund.amount, refund.balance_after)
             && entry.reference == Some(refund.payment)
     });
     // The task that deletes old events may have deleted this one.
     let is_told = event.as_ref().map_or(refund.refunded_at < forgotten, |event| is_of_refund(event, row));
-    if !is_entered {
+    let sorted = |seats: &[u32]| {
+        let mut sorted = seats.to_vec();
+        sorted.sort_unstable();
+        sorted
+    };
+    if sorted(marked) != sorted(&refund.seats) {
+        Some("other seats are marked as refunded by it")
+    } else if !is_entered {
         Some("its ledger entry is missing or differs")
     } else if !is_told {
         Some("its event is missing or differs")

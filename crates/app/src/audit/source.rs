@@ -154,6 +154,8 @@ pub struct RefundRow {
     pub event: Option<EventRow>,
     /// How many entries of the admin log about its payment name it.
     pub logged: u64,
+    /// Seats of its reservation that are marked as refunded by it: these may be free, or another reservation's.
+    pub marked: Vec<u32>,
 }
 
 /// A waiting room with its concert, and the counts of its places and turns.

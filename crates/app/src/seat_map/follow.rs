@@ -16,7 +16,7 @@ const FOLLOWED_EVERY: Duration = Duration::from_millis(100);
 const SHOWN_WITHOUT_NEWS: Duration = Duration::from_secs(3);
 
 impl<C: ViewCache> SeatMaps<C> {
-    /// Whether nobody needs to ask for the other instances' changes of a map.
+    /// Whether no request needs to ask for the other instances' changes of a map.
     pub(super) fn is_fresh(&self, slot: &Slot<C>) -> bool {
         self.news.is_none() || slot.is_followed_within(FOLLOWED_EVERY)
     }

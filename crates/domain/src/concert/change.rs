@@ -92,6 +92,9 @@ impl Command for ChangePerformance {
         if let Some(own) = rows.performances.change(&self.performance) {
             (own.closed, own.refund_policy) = (closed, refund_policy.clone());
         }
+        if refund_policy != before.refund_policy {
+            rows.new_policies.insert(self.performance);
+        }
         let event = EventId::new(cx.ids.next(before.updated_at.max(cx.at)));
         let after = Performance { closed, refund_policy, ..before };
         record(rows, self.performance, event, cx.at, || Happening::PerformanceChanged { performance: after });

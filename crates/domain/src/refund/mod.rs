@@ -14,9 +14,6 @@ use crate::{Command, Context, Refusal, wallet};
 
 pub use policy::{FEE_PERCENT_MAX, HOURS_BEFORE_MAX, Policy, RULES_MAX, Rule, Unfit};
 
-/// Maximum number of seats that one refund names.
-pub const SEATS_MAX: usize = 1_000;
-
 /// Points that were given back for seats of a payment. Never changed or deleted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refund {
@@ -129,6 +126,7 @@ impl RefundSeats {
         let reservation = rows.reservations.get(&payment.reservation).ok_or(Refusal::PaymentNotFound)?;
         let seats = self.left_seats(&payment, reservation)?;
         let prices: Vec<i64> = seats.iter().filter_map(|seat| payment.price_of(*seat)).collect();
+        assert!(prices.len() == seats.len(), "each seat of a payment has a price");
         let price: i64 = prices.iter().sum();
         let fee = fee(terms, rows, reservation, &prices, cx.at)?;
         // The points are the last check. Nothing after it may refuse.

@@ -3,7 +3,7 @@
 use super::{Action, Fields, Logged, Subject, Value};
 use crate::refund::{Policy, Refund, RefundByStaff, Rule};
 use crate::rows::Rows;
-use crate::wallet::{Adjust, Changed};
+use crate::wallet::{self, Adjust, Changed};
 
 pub(super) fn of_policy(policy: &Policy) -> Value {
     let of_rule = |rule: &Rule| {
@@ -27,6 +27,8 @@ impl Logged for RefundByStaff {
     fn after(&self, refund: &Refund) -> Fields {
         vec![
             ("refundId", Value::Text(refund.id.to_string().into())),
+            ("userId", Value::Text(refund.user.as_str().into())),
+            ("performanceId", Value::Text(refund.performance.to_string().into())),
             ("seats", Value::List(refund.seats.iter().map(|seat| (*seat).into()).collect())),
             ("amount", Value::Number(refund.amount)),
             ("fee", Value::Number(refund.fee)),
@@ -42,14 +44,16 @@ impl Logged for Adjust {
         Subject::User(self.user.clone())
     }
 
-    fn before(&self, _: &Rows) -> Fields {
-        Fields::new()
+    fn before(&self, rows: &Rows) -> Fields {
+        vec![("balance", Value::Number(wallet::balance(rows, &self.user).balance))]
     }
 
     fn after(&self, changed: &Changed) -> Fields {
         vec![
             ("amount", Value::Number(self.amount)),
             ("balance", Value::Number(changed.account.balance)),
+            // Leads to the one ledger entry that this explains: an amount and a balance may come again.
+            ("version", Value::Number(i64::try_from(changed.account.version).unwrap_or(i64::MAX))),
             ("reason", (&self.reason).into()),
         ]
     }

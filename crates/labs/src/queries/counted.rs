@@ -64,9 +64,12 @@ pub(crate) async fn reset(sql: &Client) -> Outcome<()> {
     Ok(sql.batch_execute("SELECT pg_stat_statements_reset()").await?)
 }
 
-/// Statements that the server and the driver send in the name of the program, by their beginnings, with the reason.
-const OF_OTHER_PARTS: [(&str, &str); 3] = [
+/// Statements that triggers, the server and the driver send in the name of the program, by their beginnings, with the reason.
+const OF_OTHER_PARTS: [(&str, &str); 6] = [
     ("SELECT ? FROM ONLY \"public\".\"concerts\" x WHERE", "foreign key on concerts"),
+    ("(SELECT count(*) FROM refunded_seats WHERE", "trigger: a reservation lists the seats that were refunded"),
+    ("NOT EXISTS (SELECT FROM refunded_seats WHERE", "trigger: a sold seat is free only after a refund"),
+    ("TG_OP =", "trigger: a sold seat is free only after a refund"),
     ("START TRANSACTION", "driver: begins a transaction"),
     ("SHOW transaction_read_only", "driver: is this the primary?"),
 ];

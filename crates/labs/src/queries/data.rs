@@ -84,7 +84,9 @@ async fn copy_table(sql: &Client, db: &mut rusqlite::Connection, table: &str, co
         for row in &rows {
             let values = columns.iter().enumerate().map(|(index, (_, kind))| match *kind {
                 "uuid" | "bytea" => row.get::<_, Option<Vec<u8>>>(index).map_or(Value::Null, Value::Blob),
-                "text" | "integer[]" => row.get::<_, Option<String>>(index).map_or(Value::Null, Value::Text),
+                "text" | "integer[]" | "bigint[]" => {
+                    row.get::<_, Option<String>>(index).map_or(Value::Null, Value::Text)
+                }
                 _ => row.get::<_, Option<i64>>(index).map_or(Value::Null, Value::Integer),
             });
             statement.execute(rusqlite::params_from_iter(values))?;
@@ -99,7 +101,7 @@ async fn copy_table(sql: &Client, db: &mut rusqlite::Connection, table: &str, co
 fn selected(name: &str, kind: &str) -> String {
     match kind {
         "uuid" => format!("decode(replace({name}::text, '-', ''), 'hex')"),
-        "integer[]" => format!("to_json({name})::text"),
+        "integer[]" | "bigint[]" => format!("to_json({name})::text"),
         "boolean" => format!("{name}::integer::bigint"),
         "bytea" | "text" => name.to_owned(),
         _ => format!("{name}::bigint"),

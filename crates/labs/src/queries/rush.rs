@@ -294,6 +294,8 @@ impl Rush {
         sale.caller.delete("/queue/token").token(&token).expect(204).await;
         let settled = format!("SELECT active = 0 FROM rooms WHERE concert_id = '{concert}'");
         wait(|| async { Ok(stage.sql.query_one(&settled, &[]).await?.get::<_, bool>(0)) }).await?;
+        let start = format!("SELECT starts_at FROM performances WHERE concert_id = '{concert}'");
+        let start: i64 = stage.sql.query_one(&start, &[]).await?.get(0);
         let aged = format!(
             "UPDATE performances SET starts_at = 1000 WHERE concert_id = '{concert}';
             UPDATE rooms SET updated_at = 1000 WHERE concert_id = '{concert}';
@@ -309,7 +311,10 @@ impl Rush {
             "SELECT retired_version = version AND places_dropped_to > 0 AND NOT EXISTS (SELECT FROM kept_answers WHERE kept_at = 1000)
             FROM rooms WHERE concert_id = '{concert}'"
         );
-        wait(|| async { Ok(stage.sql.query_one(&dropped, &[]).await?.get::<_, bool>(0)) }).await
+        wait(|| async { Ok(stage.sql.query_one(&dropped, &[]).await?.get::<_, bool>(0)) }).await?;
+        // As the log of administrators has it.
+        let back = format!("UPDATE performances SET starts_at = {start} WHERE concert_id = '{concert}'");
+        Ok(stage.sql.batch_execute(&back).await?)
     }
 
     /// The outbox, its relay, and the commands about events.

@@ -54,7 +54,7 @@ codes! {
     QueueTokenWaiting = FORBIDDEN, "queue-token-waiting", "The queue token has not been called yet";
     QueueTokenExpired = FORBIDDEN, "queue-token-expired", "The queue token has ended";
 
-    AmountOutOfRange = UNPROCESSABLE_ENTITY, "amount-out-of-range", "The amount is out of range";
+    AmountOutOfRange = UNPROCESSABLE_ENTITY, "amount-out-of-range", "The amount must be 1 to 10,000,000 points";
     BalanceLimit = CONFLICT, "balance-limit", "A wallet holds at most 1,000,000,000 points";
     InsufficientBalance = CONFLICT, "insufficient-balance", "The wallet holds too little";
     ExternalIdReused = CONFLICT, "external-id-reused", "This external id belongs to another charge";

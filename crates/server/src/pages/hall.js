@@ -192,6 +192,7 @@ export function hallView(concert, place, signal, { payments, onStep, onOver, onT
     if (now?.status === "HELD") hold.heldUntil = now.heldUntil;
     if (!hold && held.length) await recover();
     else if (now?.status === "RELEASED") desk.drop(`${seatNames(now.seats)} given back.`);
+    else if (now?.status === "REFUNDED") desk.drop(`${seatNames(now.seats)} paid for and given back.`);
     else if (now?.status === "PAID") await showPaid(now);
     await settleHolds();
   }

@@ -138,7 +138,7 @@ export async function accountView(signal) {
   const moreEntries = h("div");
   const moreTickets = h("div");
   const entries = new GrowingList(() => api.listPointHistories(account.user, { token: account.token, quiet: true }), { size: 50 });
-  const paid = new GrowingList(() => api.listUserReservations(account.user), { size: 50, keeps: ({ status }) => status === "PAID" });
+  const paid = new GrowingList(() => api.listUserReservations(account.user), { size: 50, keeps: ({ status }) => ["PAID", "REFUNDED"].includes(status) });
   const show = async (list, rows, row, none, more, name) => {
     const { entries, isLast } = await list.load();
     fill(rows, entries.length ? entries.map(row) : none());
@@ -184,9 +184,12 @@ function historyRow({ type, amount, balanceAfter, reference, createdAt }) {
 }
 
 function ticketRow({ date, seats, refundedSeats, amount, reservationId }) {
+  const left = seats.filter((seat) => !refundedSeats.includes(seat));
   return h("li", { class: "card" },
-    h("strong", {}, seatNames(seats.filter((seat) => !refundedSeats.includes(seat)))),
+    h("strong", {}, seatNames(left.length ? left : seats)),
     h("span", {}, date ? day(date) : ""),
     h("span", { class: "hint" }, points(amount)),
+    // What was given back for them is in the history.
+    refundedSeats.length > 0 && h("span", { class: "hint" }, left.length ? `${seatNames(refundedSeats)} given back` : "All given back"),
     h("code", { class: "hint" }, reservationId));
 }

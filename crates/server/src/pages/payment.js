@@ -63,10 +63,11 @@ export class Payments {
     return null;
   }
 
-  /** The ticket of a reservation that another tab paid for, under a key of its own; null if it is not paid. */
+  /** The ticket of a reservation that another tab paid for, under a key of its own; null if it was not paid. Seats that were given
+   * back since were paid too. */
   async paidOtherwise(about) {
     const { body: reservation } = await api.getReservation(about.reservationId);
-    if (reservation.status !== "PAID") return null;
+    if (!["PAID", "REFUNDED"].includes(reservation.status)) return null;
     const isSame = ({ reservationId }) => reservationId === about.reservationId;
     const paid = await api.find(api.listUserPayments(this.user), isSame);
     return paid && { ...about, ...paid, key: null };

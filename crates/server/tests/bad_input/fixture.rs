@@ -52,7 +52,7 @@ impl Fixture {
         let concert = sale.concert(&room(10)).await;
         let performance = sale.performance(&concert, &Value::Null).await;
         sale.charge("ada", 1_000_000).await;
-        sale.charge("bob", 50_000).await;
+        sale.charge("bob", 100_000).await;
         let (token, bob) = (sale.active(&concert, "ada").await, sale.active(&concert, "bob").await);
         let bought = sale.hold(&bob, &performance, &[49, 50]).await;
         let payment = sale.pay(&bob, &bought).expect(201).await;

@@ -76,7 +76,8 @@ async fn refunds_cross_holds_and_payments() {
         sale.charge(&format!("next-{number}"), 1_000_000).await;
     }
     let calls = (0..24).map(|number| {
-        let (at, which) = (many.at(number), number % 6);
+        // Each key comes twice, 12 calls apart, and the second time at another instance.
+        let (at, which) = (many.at(number + number / 12), number % 6);
         match number % 4 {
             0 | 1 => refund(at, &payments[which], &json!({})).key(&format!("back-{which}")),
             _ => {
@@ -87,6 +88,13 @@ async fn refunds_cross_holds_and_payments() {
     });
     let replies = at_once(calls.collect::<Vec<_>>()).await;
     assert!(replies.iter().all(|reply| reply.status.as_u16() < 500), "{replies:?}");
+    for (first, again) in replies[..12].iter().zip(&replies[12..]) {
+        if first.call.contains("/refunds") {
+            assert_eq!((first.expect(201), first.status), (again.expect(201), again.status));
+            let replayed = [first, again].map(|reply| reply.header("idempotency-replayed").is_some());
+            assert!(replayed == [true, false] || replayed == [false, true], "{first:?} {again:?}");
+        }
+    }
     for held in replies.iter().map(|reply| reply.json()).filter(|reply| reply["status"] == "HELD") {
         let seat = held["seats"][0].as_u64().unwrap();
         let token = &tokens[5 + usize::try_from(seat).unwrap()];

@@ -6,7 +6,7 @@ use onsale_app::audit::source::FamilyRow;
 use super::super::values::{Sql, number, uuid};
 use super::Out;
 use super::snapshot::Connection;
-use crate::stored::{FAMILIES, Family};
+use crate::stored::{ADJUSTED, COUNT_ADJUSTED, FAMILIES, Family};
 
 pub(super) async fn families(mut connection: Connection, out: Out<FamilyRow>) -> Sql<()> {
     let transaction = connection.begin().await?;
@@ -21,5 +21,9 @@ pub(super) async fn families(mut connection: Connection, out: Out<FamilyRow>) ->
         let Family { children, parents, .. } = *family;
         out.row(FamilyRow { children, parents, rows, missing, orphans }).await;
     }
+    let counted = transaction.query_one(COUNT_ADJUSTED, &[]).await?;
+    let (rows, orphans) = (number(&counted, 0)?, number(&counted, 1)?);
+    let (children, parents) = ADJUSTED;
+    out.row(FamilyRow { children, parents, rows, missing: Vec::new(), orphans }).await;
     Ok(())
 }

@@ -2,11 +2,10 @@
 
 use onsale_app::audit::source::RefundRow;
 use onsale_domain::refund::Refund;
-use onsale_domain::wallet::Entry;
 use tokio_postgres::Row;
 use uuid::Uuid;
 
-use super::super::values::{Sql, get, number, uuid};
+use super::super::values::{Sql, get, number, seats, uuid};
 use super::super::{refund, wallet};
 use super::Out;
 use super::cursor::Cursor;
@@ -18,8 +17,12 @@ const REFUNDS: &str = "SELECT l.user_id, l.version, l.entry_id, l.type, l.amount
         f.refund_id, f.payment_id, f.reservation_id, f.performance_id, f.user_id, f.seats, f.amount, f.fee, f.made_by, f.reason,
         f.balance_after, f.entry_version, f.refunded_at,
         CASE f.made_by WHEN 'staff' THEN (SELECT count(*) FROM admin_log a WHERE a.subject = 'payment:' || f.payment_id
-            AND a.action = 'payment.refunded' AND a.after::json ->> 'refundId' = f.refund_id::text) ELSE 0 END
-    FROM refunds f LEFT JOIN ledger l ON l.user_id = f.user_id AND l.version = f.entry_version ORDER BY f.refund_id";
+            AND a.action = 'payment.refunded' AND a.after::json ->> 'refundId' = f.refund_id::text) ELSE 0 END,
+        marked.seats
+    FROM refunds f LEFT JOIN ledger l ON l.user_id = f.user_id AND l.version = f.entry_version
+    LEFT JOIN (SELECT reservation_id, refund_id, array_agg(seat) seats FROM refunded_seats GROUP BY 1, 2) marked
+        ON marked.reservation_id = f.reservation_id AND marked.refund_id = f.refund_id
+    ORDER BY f.refund_id";
 
 /// An event of another kind does not belong to a refund, even with its id.
 const EVENTS: &str = "SELECT event_id, type, subject, version, data FROM events
@@ -35,16 +38,21 @@ pub(super) async fn refunds(mut connection: Connection, out: Out<RefundRow>) -> 
     let transaction = connection.begin().await?;
     let mut refunds = Cursor::open(&transaction, REFUNDS, read).await?;
     let mut events = Cursor::open(&transaction, EVENTS, read_by_id).await?;
-    while let Some((refund, entry, logged)) = refunds.next().await? {
-        let event = events.of(&refund.id.uuid()).await?;
-        out.row(RefundRow { refund, entry, event, logged }).await;
+    while let Some(row) = refunds.next().await? {
+        let event = events.of(&row.refund.id.uuid()).await?;
+        out.row(RefundRow { event, ..row }).await;
     }
     Ok(())
 }
 
-fn read(row: &Row) -> Sql<(Refund, Option<Entry>, u64)> {
+/// A refund without its event.
+fn read(row: &Row) -> Sql<RefundRow> {
     let entry = get::<Option<&str>>(row, 0)?.map(|_| wallet::entry(row)).transpose()?;
-    Ok((refund::read_from(row, 8)?, entry, number(row, 21)?))
+    let marked = match get::<Option<Vec<i32>>>(row, 22)? {
+        Some(_) => seats(row, 22)?.to_vec(),
+        None => Vec::new(),
+    };
+    Ok(RefundRow { refund: refund::read_from(row, 8)?, entry, event: None, logged: number(row, 21)?, marked })
 }
 
 /// A refund, keyed by its payment.

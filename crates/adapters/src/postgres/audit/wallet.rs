@@ -14,11 +14,13 @@ use super::snapshot::Connection;
 
 const ACCOUNTS: &str = "SELECT user_id, balance, version, updated_at FROM accounts ORDER BY user_id";
 
-/// Ledger entries, each with whether the payment that it names exists. Adjustments are rare: the log is searched for each.
+/// Ledger entries, each with whether the payment that it names exists, or its one log entry if it is an adjustment. These are
+/// rare: the log is searched for each.
 const LEDGER: &str = "SELECT l.user_id, version, entry_id, type, l.amount, l.balance_after, reference, created_at,
-        CASE type WHEN 'ADJUSTMENT' THEN EXISTS (SELECT FROM admin_log a WHERE a.subject = 'user:' || l.user_id
-            AND a.action = 'points.adjusted' AND (a.after::json ->> 'amount')::bigint = l.amount
-            AND (a.after::json ->> 'balance')::bigint = l.balance_after) ELSE p.payment_id IS NOT NULL END
+        CASE type WHEN 'ADJUSTMENT' THEN (SELECT count(*) = 1 AND bool_and((a.after::json ->> 'amount')::bigint = l.amount
+                AND (a.after::json ->> 'balance')::bigint = l.balance_after)
+            FROM admin_log a WHERE a.subject = 'user:' || l.user_id AND a.action = 'points.adjusted'
+                AND (a.after::json ->> 'version')::bigint = l.version) ELSE p.payment_id IS NOT NULL END
     FROM ledger l LEFT JOIN payments p ON p.payment_id = l.reference ORDER BY l.user_id, version";
 
 const EVENTS: &str = "SELECT type, subject, version, data, event_id FROM events WHERE topic = 'onsale.points'

@@ -5,6 +5,11 @@
 
 -- The rules by which buyers get points back, as `hours percent`, comma-separated, by descending hours.
 ALTER TABLE performances ADD COLUMN refund_policy text NOT NULL DEFAULT '';
+-- The version that the last server which knows policies wrote. A server of schema 13 would close a performance and publish that
+-- it has no policy; the constraint refuses that.
+ALTER TABLE performances ADD COLUMN policy_version bigint NOT NULL DEFAULT 0;
+ALTER TABLE performances ADD CONSTRAINT servers_of_schema_13_must_stop
+    CHECK (policy_version = version OR refund_policy = '');
 
 -- The price of each seat and the policy, as they were when the hold was taken.
 ALTER TABLE reservations ADD COLUMN prices bigint[];
@@ -31,6 +36,23 @@ UPDATE reservations SET prices = (
         AND seat.number BETWEEN section.first AND section.last);
 UPDATE payments SET prices = reservations.prices FROM reservations
     WHERE reservations.reservation_id = payments.reservation_id;
+
+-- A seat without a section, or prices that do not give the amount, are damage that refunds would act on. The step ends then, and
+-- the database is as before.
+DO $$
+DECLARE
+    wrong uuid;
+BEGIN
+    SELECT reservation_id INTO wrong FROM reservations
+        WHERE amount IS DISTINCT FROM (SELECT sum(price) FROM unnest(prices) price) LIMIT 1;
+    IF wrong IS NULL THEN
+        SELECT reservation_id INTO wrong FROM payments
+            WHERE amount IS DISTINCT FROM (SELECT sum(price) FROM unnest(prices) price) LIMIT 1;
+    END IF;
+    IF wrong IS NOT NULL THEN
+        RAISE EXCEPTION 'the prices of the seats of reservation % do not give its amount', wrong;
+    END IF;
+END $$;
 
 ALTER TABLE reservations ALTER COLUMN prices SET NOT NULL;
 ALTER TABLE payments ALTER COLUMN prices SET NOT NULL;

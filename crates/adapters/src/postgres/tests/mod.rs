@@ -1,4 +1,5 @@
-//! Checks of the statements themselves: which index finds the rows, and which shard they lie in.
+//! Checks of the statements themselves, which index finds the rows and which shard they lie in, and of the steps of the schema.
 
+mod migrations;
 mod plans;
 mod shards;

@@ -26,8 +26,8 @@ use uuid::Uuid;
 
 use super::connection::{Role, open, unavailable};
 use super::values::{Sql, uuid};
-use super::{concert, concert_row, extension, outbox, payment, waiting_room};
-use crate::stored::{FAMILIES, Family};
+use super::{concert, concert_row, extension, outbox, payment, reservation, waiting_room};
+use crate::stored::{ADJUSTED, COUNT_ADJUSTED, FAMILIES, Family};
 
 /// Maximum number of rows that are read ahead. Beyond it reading waits for the check.
 const AHEAD_MAX: usize = 1_024;
@@ -157,7 +157,7 @@ impl AuditSource for SqliteAudit {
             let found = statement.query_map(params![performance, seat, GROUP], read)?.collect::<Sql<Vec<_>>>()?;
             let mut rows = Vec::with_capacity(found.len());
             for (performance, number, seat) in found {
-                let owner = concert::reservation(db, seat.reservation)?;
+                let owner = reservation::reservation(db, seat.reservation)?;
                 rows.push(SeatRow { performance, number, seat, owner });
             }
             let last = rows.last().filter(|_| rows.len() == GROUP);
@@ -206,7 +206,11 @@ impl AuditSource for SqliteAudit {
 
     fn families(&self) -> Rows<FamilyRow> {
         self.stream(0, |db, number: &usize| {
-            let Some(family) = FAMILIES.get(*number) else { return Ok((Vec::new(), None)) };
+            let Some(family) = FAMILIES.get(*number) else {
+                let (rows, orphans) = db.query_row(COUNT_ADJUSTED, [], |row| Ok((row.get(0)?, row.get(1)?)))?;
+                let (children, parents) = ADJUSTED;
+                return Ok((vec![FamilyRow { children, parents, rows, missing: Vec::new(), orphans }], None));
+            };
             let (rows, orphans) = db.query_row(&family.count_orphans(), [], |row| Ok((row.get(0)?, row.get(1)?)))?;
             let mut missing = db.prepare(&family.missing_parents())?;
             let missing = missing.query_map([], |row| uuid(row, 0))?.collect::<Sql<_>>()?;
@@ -249,7 +253,7 @@ impl AuditSource for SqliteAudit {
 
 fn one_reservation(db: &Connection, id: Uuid) -> Sql<Option<ReservationRow>> {
     let id = ReservationId::new(id);
-    let Some(reservation) = concert::reservation(db, id)? else { return Ok(None) };
+    let Some(reservation) = reservation::reservation(db, id)? else { return Ok(None) };
     let mut seats = Vec::new();
     for number in reservation.seats.iter() {
         let seat = concert::seat(db, reservation.performance, *number)?;
@@ -273,7 +277,7 @@ fn one_payment(db: &Connection, id: Uuid) -> Sql<Option<PaymentRow>> {
         )?
         .query_map([id.as_bytes()], super::wallet::entry)?
         .collect::<Sql<_>>()?;
-    let reservation = concert::reservation(db, payment.reservation)?;
+    let reservation = reservation::reservation(db, payment.reservation)?;
     let refunds = refund::of_payment(db, id)?;
     Ok(Some(PaymentRow { payment, reservation, entries, refunds, event: event_by_id(db, id)? }))
 }

@@ -30,7 +30,11 @@ pub(super) fn one(db: &Connection, id: Uuid) -> Sql<RefundRow> {
             )?
             .query_row([format!("payment:{}", refund.payment), refund.id.to_string()], |row| row.get(0))?,
     };
-    Ok(RefundRow { refund, entry, event: event_by_id(db, id)?, logged })
+    let marked = db
+        .prepare_cached("SELECT seat FROM refunded_seats WHERE reservation_id = ?1 AND refund_id = ?2")?
+        .query_map([refund.reservation.uuid().as_bytes(), id.as_bytes()], |row| row.get(0))?
+        .collect::<Sql<_>>()?;
+    Ok(RefundRow { refund, entry, event: event_by_id(db, id)?, logged, marked })
 }
 
 /// The refunds of a payment.

@@ -83,9 +83,13 @@ fn entry_row(db: &Connection, entry: Entry) -> Sql<WalletRow> {
     let event = event_by_id(db, entry.id.uuid())?;
     let has_cause = match (entry.kind, entry.reference) {
         (EntryKind::Adjustment, _) => {
-            let logged = "SELECT 1 FROM admin_log WHERE subject = 'user:' || ?1 AND action = 'points.adjusted'
-                AND json_extract(after, '$.amount') = ?2 AND json_extract(after, '$.balance') = ?3";
-            exists(db, logged, &[&entry.user.as_str(), &entry.amount, &entry.balance_after])?
+            let logged = "SELECT count(*) = 1 AND coalesce(
+                    min((json_extract(after, '$.amount'), json_extract(after, '$.balance')) = (?3, ?4)), 0)
+                FROM admin_log WHERE subject = 'user:' || ?1 AND action = 'points.adjusted'
+                    AND json_extract(after, '$.version') = ?2";
+            let Entry { user, version, amount, balance_after, .. } = &entry;
+            db.prepare_cached(logged)?
+                .query_row(params![user.as_str(), big(*version), amount, balance_after], |row| row.get(0))?
         }
         (_, Some(payment)) => exists(db, "SELECT 1 FROM payments WHERE payment_id = ?1", &[payment.uuid().as_bytes()])?,
         (_, None) => false,

@@ -63,7 +63,8 @@ CREATE TABLE admin_log (
     after      TEXT,
     truncated  INTEGER NOT NULL CHECK (truncated IN (0, 1)),
     request_id TEXT    NOT NULL,
-    CHECK (octet_length(coalesce(before, '')) + octet_length(coalesce(after, '')) <= 16384)
+    -- Bytes. Older tools that open the file, such as the command `sqlite3` of a backup, have no octet_length.
+    CHECK (length(CAST(coalesce(before, '') AS BLOB)) + length(CAST(coalesce(after, '') AS BLOB)) <= 16384)
 ) STRICT;
 
 CREATE INDEX admin_log_by_actor ON admin_log (actor, log_id);

@@ -1,6 +1,6 @@
 -- Charges by staff under the id of another system, such as a payment provider. An id counts once for ever.
 CREATE TABLE external_charges (
-    external_id   TEXT    NOT NULL PRIMARY KEY CHECK (octet_length(external_id) BETWEEN 1 AND 255),
+    external_id   TEXT    NOT NULL PRIMARY KEY CHECK (length(CAST(external_id AS BLOB)) BETWEEN 1 AND 255),
     user_id       TEXT    NOT NULL,
     version       INTEGER NOT NULL,
     amount        INTEGER NOT NULL CHECK (amount > 0),

@@ -147,6 +147,8 @@ fn save_concerts(tables: &mut Tables, rows: &Rows, locks: &Locks) {
     write(&mut tables.performances, &rows.performances, |id, before, after| {
         assert!(before.is_none() || locks.performances.contains(id), "a performance changed without its lock");
         assert!(after.is_some(), "a performance is never deleted");
+        let keeps_policy = before.zip(after).is_none_or(|(before, after)| before.refund_policy == after.refund_policy);
+        assert!(keeps_policy || rows.new_policies.contains(id), "a policy changed and would not be saved");
     });
     write(&mut tables.seats, &rows.seats, |(performance, number), before, after| {
         assert!(locks.performances.contains(performance), "a seat changed without its performance's lock");

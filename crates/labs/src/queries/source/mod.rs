@@ -269,9 +269,13 @@ impl Found {
         let mut seen: BTreeMap<&str, usize> = BTreeMap::new();
         let mut all = Vec::new();
         for (module, constant, statement) in &self.statements {
+            // Its own parts, then those that it may import: a name that two modules have is not imported.
             let own = self.parts.iter().filter(|(of, ..)| of == module);
-            let text =
-                own.fold(statement.text.clone(), |text, (_, name, part)| text.replace(&format!("{{{name}}}"), part));
+            let is_one = |name: &String| self.parts.iter().filter(|(_, other, _)| other == name).count() == 1;
+            let imported = self.parts.iter().filter(|(of, name, _)| of != module && is_one(name));
+            let filled =
+                |text: String, (_, name, part): &(_, String, String)| text.replace(&format!("{{{name}}}"), part);
+            let text = own.chain(imported).fold(statement.text.clone(), filled);
             let is_format = statement.is_format && text.contains('{');
             let number = seen.entry(&statement.name).or_default();
             *number += 1;

@@ -24,3 +24,4 @@ pub(crate) use fields::Fields;
 pub(crate) use parameters::{Paged, Parameters, Query};
 pub(crate) use path::{Path, PathArgs};
 pub(crate) use query::RawQuery;
+pub(crate) use structure::ELEMENTS_MAX;

@@ -41,7 +41,7 @@ rights! {
     ReadSale,
     /// Gives points back for seats that were paid.
     Refund,
-    /// Corrects wallets.
+    /// Adds points to a wallet or takes them, as a correction.
     Adjust,
     /// Charges wallets of users.
     Charge,

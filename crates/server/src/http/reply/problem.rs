@@ -179,6 +179,20 @@ impl From<Refused> for Problem {
     }
 }
 
+impl Problem {
+    /// Names what is wrong with the field `amount`.
+    fn amount(self, message: &'static str) -> Self {
+        let error = FieldError { field: "amount".into(), message: message.into() };
+        Self { errors: vec![error], ..self }
+    }
+
+    /// The amount of a correction is 0 or too large. The title of the code names the bounds of charges and uses.
+    pub(crate) fn adjustment_out_of_range() -> Self {
+        let detail = "A correction adds 1 to 1,000,000,000 points, or removes as many";
+        Self::new(Code::AmountOutOfRange).detail(detail).amount("must be -1,000,000,000 to 1,000,000,000, and not 0")
+    }
+}
+
 impl From<TooOften> for Problem {
     fn from(TooOften { limit, seconds }: TooOften) -> Self {
         Self::new(Code::TooManyRequests).detail(limit.detail()).retry_after(seconds)
@@ -225,10 +239,7 @@ impl From<&Refusal> for Problem {
     fn from(refusal: &Refusal) -> Self {
         let problem = Self::new(Code::from(refusal));
         match refusal {
-            Refusal::AmountOutOfRange => {
-                let error = FieldError { field: "amount".into(), message: "must be 1 to 10,000,000".into() };
-                Self { errors: vec![error], ..problem }
-            }
+            Refusal::AmountOutOfRange => problem.amount("must be 1 to 10,000,000"),
             Refusal::SeatUnknown { seats } => Self { seats: seats.clone(), ..problem },
             Refusal::SeatTaken { seats, retry_after_seconds } => {
                 let seats = seats.iter().copied().map(i64::from).collect();

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use super::seats::SeatList;
 use crate::http::App;
 use crate::http::input::callers::Caller;
-use crate::http::input::{Body, Paged, Path, Payload, Query};
+use crate::http::input::{Body, ELEMENTS_MAX, Paged, Path, Payload, Query};
 use crate::http::openapi::sample::{self, Sample};
 use crate::http::reply::problem::{Code, Problem};
 use crate::http::reply::{Created, Decided, Listed};
@@ -64,7 +64,7 @@ impl Sample for RefundShown {
 #[derive(Body, JsonSchema)]
 pub(crate) struct RefundBody {
     /// Seats of the payment, none twice; without it, all that are left.
-    #[schemars(with = "Option<Vec<u32>>", length(min = 1, max = 1_000), inner(range(min = 1, max = 100_000)))]
+    #[schemars(with = "Option<Vec<u32>>", length(min = 1, max = ELEMENTS_MAX), inner(range(min = 1, max = 100_000)))]
     seats: Option<SeatList>,
 }
 
@@ -96,8 +96,9 @@ pub(crate) async fn find(app: &App, id: PaymentId) -> Result<Payment, Problem> {
 
 /// Give paid seats back
 ///
-/// As the refund policy of the performance allows: the one at the hold or the one now, whichever costs less. The points go
-/// back to the wallet, and the seats are free again: all named seats or none. No queue token is needed, and none is changed.
+/// As the refund policy of the performance allows: the one at the hold, which the reservation shows, or the one now, whichever
+/// costs less. The points go back to the wallet, and the seats are free again: all named seats or none. The body `{}` gives all
+/// seats back that are left; a request without a body is refused. No queue token is needed, and none is changed.
 /// Judged in this order: a seat named twice; unknown payment; a seat that is not of this payment; a seat refunded before, or
 /// none left; no rule of the policy holds any more; a wallet that cannot take the points. Without `ONSALE_AUTH=jwt` the id of the
 /// payment, which cannot be guessed, is the key to it.

@@ -10,6 +10,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::{Value, json};
 
+use super::refund_policy::RuleShown;
 use super::seats::SeatList;
 use crate::http::App;
 use crate::http::input::callers::{Caller, PathUser, Turn};
@@ -33,6 +34,9 @@ pub(crate) struct ReservationShown {
     status: ReservationStatus,
     /// Seats that were refunded: all of them with the status REFUNDED, some or none with PAID.
     refunded_seats: Vec<u32>,
+    /// The refund policy when the seats were held. A buyer who gives them back pays the fee of this policy, or that of the
+    /// policy of the performance at that time if it is lower. Without rules, seats cannot be given back by this policy.
+    refund_policy: Vec<RuleShown>,
     held_until: Instant,
 }
 
@@ -63,6 +67,7 @@ impl ReservationShown {
                 Status::Refunded => ReservationStatus::Refunded,
             },
             refunded_seats: reservation.refunded.clone(),
+            refund_policy: RuleShown::all(&reservation.refund_policy),
             held_until: Instant(reservation.held_until),
         }
     }
@@ -80,7 +85,7 @@ impl Sample for ReservationShown {
         json!({
             "reservationId": sample::RESERVATION, "performanceId": sample::PERFORMANCE, "date": "2026-12-19",
             "seats": [7, 8], "amount": 100_000, "status": "HELD", "refundedSeats": [],
-            "heldUntil": "2026-11-22T11:17:13.456Z"
+            "refundPolicy": [{"hoursBefore": 24, "feePercent": 10}], "heldUntil": "2026-11-22T11:17:13.456Z"
         })
     }
 }

@@ -49,6 +49,9 @@ pub(crate) async fn adjust_points(
 ) -> Result<Decided<Created<Wallet>>, Problem> {
     let user = path.id()?;
     let AdjustmentBody { amount: RuledPoints(amount), reason: Name(reason) } = payload.read()?;
+    if amount == 0 || !(ADJUSTMENT_MIN..=ADJUSTMENT_MAX).contains(&amount) {
+        return Err(Problem::adjustment_out_of_range());
+    }
     let adjust = Adjust { user, amount, reason: reason.into() };
     app.decide_by_staff(&staff, adjust, &payload, |changed| Created(Wallet::of(&changed.user, &changed.account))).await
 }

@@ -10,6 +10,7 @@ use onsale_domain::refund::Policy;
 use onsale_domain::waiting_room::Settings;
 use onsale_macros::operation;
 use schemars::JsonSchema;
+use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::waiting_room::QueueBody;
@@ -21,7 +22,7 @@ use crate::http::reply::problem::Problem;
 use crate::http::reply::{Created, Decided};
 use crate::http::routes::concert::{ConcertShown, PerformanceShown};
 use crate::http::routes::notice::NoticeField;
-use crate::http::routes::refund_policy::PolicyField;
+use crate::http::routes::refund_policy::{PolicyField, RuleShown};
 use crate::http::values::{Count, Instant, Name, Points, Scalar};
 
 /// A concert to create, with its waiting room.
@@ -159,6 +160,24 @@ impl Sample for PerformanceBody {
     }
 }
 
+/// A performance that was added, with what buyers do not see of it.
+#[derive(Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct AddedPerformance {
+    #[serde(flatten)]
+    performance: PerformanceShown,
+    /// By descending hours.
+    refund_policy: Vec<RuleShown>,
+}
+
+impl Sample for AddedPerformance {
+    fn sample() -> Value {
+        let mut performance = PerformanceShown::sample();
+        performance["refundPolicy"] = json!([]);
+        performance
+    }
+}
+
 /// Add a performance to a concert
 ///
 /// `seats` is how many, from seat 1, or a list of sections that share no seat.
@@ -168,7 +187,7 @@ pub(crate) async fn create_performance(
     staff: Staff<RunSale>,
     path: Path<ConcertId>,
     payload: Payload<PerformanceBody>,
-) -> Result<Decided<Created<PerformanceShown>>, Problem> {
+) -> Result<Decided<Created<AddedPerformance>>, Problem> {
     let concert = path.id()?;
     let body = payload.read()?;
     let seating = body.seating().map_err(|unsound| {
@@ -176,7 +195,10 @@ pub(crate) async fn create_performance(
         Problem::invalid_field(&path, message)
     })?;
     let calendar = app.calendar.clone();
-    let show = move |performance: &Performance| Created(PerformanceShown::new(performance, &calendar));
+    let show = move |added: &Performance| {
+        let refund_policy = RuleShown::all(&added.refund_policy);
+        Created(AddedPerformance { performance: PerformanceShown::new(added, &calendar), refund_policy })
+    };
     let closed = body.closed.unwrap_or(false);
     let refund_policy = body.refund_policy.map_or_else(Policy::default, |PolicyField(policy)| policy);
     let schedule = Schedule { concert, starts_at: body.starts_at.0, seating, closed, refund_policy };

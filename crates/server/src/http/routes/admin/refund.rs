@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 
 use crate::http::App;
 use crate::http::input::staff::{ReadSale, Refund as MayRefund, Staff};
-use crate::http::input::{Body, Paged, Path, Payload, Query};
+use crate::http::input::{Body, ELEMENTS_MAX, Paged, Path, Payload, Query};
 use crate::http::openapi::sample::{self, Sample};
 use crate::http::reply::problem::{Code, Problem};
 use crate::http::reply::{Created, Decided, Listed};
@@ -21,16 +21,17 @@ use crate::http::routes::refund::{RefundShown, command, find};
 use crate::http::routes::seats::SeatList;
 use crate::http::values::{Id, Name, RuledPoints};
 
-/// The highest fee that a payment could have, in points: the price of the four seats that one user may have.
-const FEE_MAX: i64 = 4 * PRICE_MAX;
+/// The highest fee, in points: the price of as many seats as one request may name.
+#[expect(clippy::cast_possible_wrap, reason = "it is 1,000")]
+const FEE_MAX: i64 = ELEMENTS_MAX as i64 * PRICE_MAX;
 
 /// The seats to refund, the fee, and why.
 #[derive(Body, JsonSchema)]
 pub(crate) struct StaffRefundBody {
     /// Seats of the payment, none twice; without it, all that are left.
-    #[schemars(with = "Option<Vec<u32>>", length(min = 1, max = 1_000), inner(range(min = 1, max = 100_000)))]
+    #[schemars(with = "Option<Vec<u32>>", length(min = 1, max = ELEMENTS_MAX), inner(range(min = 1, max = 100_000)))]
     seats: Option<SeatList>,
-    /// Points to keep, at most the price of the seats; 0 unless said.
+    /// Points to keep, at most the price of the seats. 0 if it is absent.
     fee: Option<RuledPoints<0, FEE_MAX>>,
     /// Kept with the refund and in the admin log. Every character shows.
     reason: Name,

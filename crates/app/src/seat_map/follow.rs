@@ -44,15 +44,17 @@ impl<C: ViewCache> SeatMaps<C> {
 
     /// Applies the other instances' changes after the known versions. The caller holds `loading` of each map.
     pub(super) async fn ask_others(&self, slots: &[&Slot<C>], news: &Arc<dyn News>) -> Result<(), StoreError> {
-        let known: Vec<_> = slots.iter().filter_map(|slot| Some((slot.showing.id, slot.version()?))).collect();
+        // A map that is not read yet has no version to ask from.
+        let known: Vec<_> = slots.iter().filter_map(|slot| Some((*slot, slot.version()?))).collect();
         if known.is_empty() {
             return Ok(());
         }
+        let asked: Vec<_> = known.iter().map(|(slot, version)| (slot.showing.id, *version)).collect();
         // Taken before the query: what commits during the query may be missing from its answer.
         let began = Instant::now();
         self.reads.inc();
-        let mut changes = news.seats(&known).await?;
-        for slot in slots.iter().filter(|slot| known.iter().any(|(id, _)| *id == slot.showing.id)) {
+        let mut changes = news.seats(&asked).await?;
+        for (slot, _) in known {
             let changes = changes.remove(&slot.showing.id).unwrap_or_default();
             // After a failover the versions of the map may belong to lost commits.
             let is_other_server = slot.server_changes.load(Ordering::Acquire) != news.server_changes();

@@ -9,6 +9,7 @@ use onsale_app::audit::audit;
 use super::{Failed, Outcome, block_on, print};
 use crate::sale;
 use crate::settings::{DatabaseUrl, database};
+use crate::size::grouped;
 
 /// What to print for an operator who moves a sale.
 const LEARN: &str = "\
@@ -78,28 +79,4 @@ fn report(progress: &Progress) {
     let Progress { table, rows, is_whole } = progress;
     let so_far = if *is_whole { "" } else { " so far" };
     let _: Result<ExitCode, Failed> = print(&format!("{table}: {} rows{so_far}", grouped(*rows)));
-}
-
-/// A number with commas between thousands.
-fn grouped(number: u64) -> String {
-    let digits = number.to_string();
-    let mut text = String::new();
-    for (at, digit) in digits.chars().enumerate() {
-        if at > 0 && (digits.len() - at).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn thousands_are_separated() {
-        let shown = [0, 999, 1_000, 1_234_567].map(grouped);
-        assert_eq!(shown, ["0", "999", "1,000", "1,234,567"]);
-    }
 }

@@ -15,6 +15,8 @@ use costs::{Figure, INSTANCES, POSTGRES_SIZES, REDIS_SIZES, Tier};
 use parts::Shared;
 use rates::Rates;
 
+pub(crate) use show::grouped;
+
 /// What an organiser knows before a sale.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub(crate) struct Demand {

@@ -92,7 +92,7 @@ impl Display for Basis {
 }
 
 /// A number without decimals, in groups of three digits.
-fn grouped(value: f64) -> String {
+pub(crate) fn grouped(value: impl Display) -> String {
     let digits = format!("{value:.0}");
     let mut text = String::new();
     for (index, digit) in digits.chars().enumerate() {
@@ -112,6 +112,7 @@ mod tests {
     #[test]
     fn numbers_have_groups_of_three_digits() {
         assert_eq!([1.0, 999.0, 1_000.0, 1e7].map(grouped), ["1", "999", "1,000", "10,000,000"]);
+        assert_eq!([0_u64, 1_234_567].map(grouped), ["0", "1,234,567"]);
     }
 
     #[test]

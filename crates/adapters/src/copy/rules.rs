@@ -32,7 +32,7 @@ pub(super) const ONLY_IN: &[OnlyIn] = &[
          THEN 'onsale.lectures' ELSE 'onsale.concerts' END",
     ),
     on_postgres("performances", "known_version", "version"),
-    on_postgres("performances", "policy_version", "version"),
+    on_postgres("performances", "written_version", "version"),
     on_postgres(
         "places",
         "given_up_version",

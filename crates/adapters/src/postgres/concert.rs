@@ -76,7 +76,7 @@ const WHOLE: &str = concat!(
 
 const SCHEDULE: &str = "INSERT INTO performances
         (performance_id, concert_id, starts_at, sections, capacity, sold, version, updated_at, holds, extensions, closed,
-         sale_closed, refund_policy, known_version, policy_version)
+         sale_closed, refund_policy, known_version, written_version)
     SELECT *, version, version FROM unnest($1::uuid[], $2::uuid[], $3::bigint[], $4::text[], $5::integer[], $6::integer[],
             $7::bigint[], $8::bigint[], $9::integer[], $10::bigint[], $11::boolean[], $12::boolean[], $13::text[])
         v (performance_id, concert_id, starts_at, sections, capacity, sold, version, updated_at, holds, extensions, closed,
@@ -94,7 +94,7 @@ const UPDATE: [&str; 2] = updates!(
     "performances",
     "performance_id",
     "sold = v.sold, version = v.version, updated_at = v.updated_at, holds = v.holds, extensions = v.extensions, \
-     closed = v.closed, sale_closed = v.sale_closed, known_version = v.version, policy_version = v.version, \
+     closed = v.closed, sale_closed = v.sale_closed, known_version = v.version, written_version = v.version, \
      refund_policy = coalesce(v.refund_policy, performances.refund_policy)",
     "$1::uuid[], $2::integer[], $3::bigint[], $4::bigint[], $5::integer[], $6::bigint[], $7::boolean[], $8::boolean[], \
      $9::text[]",

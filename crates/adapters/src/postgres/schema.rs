@@ -9,7 +9,7 @@ use super::positions;
 
 /// Step n brings a database from version n - 1 to n. A released step never changes. Old instances keep working next to most
 /// steps. `docs/guide/upgrades.md` names those before which all instances must stop.
-pub(super) const STEPS: [&str; 14] = [
+pub(super) const STEPS: [&str; 15] = [
     include_str!("migrations/0001_sale.sql"),
     include_str!("migrations/0002_room.sql"),
     include_str!("migrations/0003_relay.sql"),
@@ -24,6 +24,7 @@ pub(super) const STEPS: [&str; 14] = [
     include_str!("migrations/0012_staff.sql"),
     include_str!("migrations/0013_charges.sql"),
     include_str!("migrations/0014_refunds.sql"),
+    include_str!("migrations/0015_organisers.sql"),
 ];
 
 /// The version that introduced `event_positions`.

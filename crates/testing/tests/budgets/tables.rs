@@ -65,7 +65,7 @@ fn the_diagrams_show_the_tables_of_the_migrations() {
 const ONLY_POSTGRES: [(&str, &[&str]); 6] = [
     ("event_positions", &["added", "only_row"]),
     ("events", &["topic"]),
-    ("performances", &["known_version", "policy_version"]),
+    ("performances", &["known_version", "written_version"]),
     ("places", &["given_up_version"]),
     ("rooms", &["known_version"]),
     ("turns", &["settled_at", "version"]),

@@ -1,0 +1,1 @@
+-- What organisers change while a sale runs, without a programmer.

@@ -133,6 +133,7 @@ impl Routes {
         self.page("/events/schemas",        pages::list_event_schemas);
         self.page("/events/schemas/{type}", pages::get_event_schema);
         self.page("/",              pages::get_demo);
+        self.page("/desk",          pages::get_desk);
         self.page("/docs",          pages::get_docs);
         self.page("/assets/{name}", pages::get_asset);
         self.page("/assets/{version}/{name}", pages::get_versioned_asset);

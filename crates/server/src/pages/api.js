@@ -93,7 +93,7 @@ function nextPage(path, link) {
 
 const none = (detail) => new Problem(0, { code: "no-answer", detail }, 1);
 
-async function send(operation, method, path, options = {}) {
+export async function send(operation, method, path, options = {}) {
   const { token, key, body, tag, quiet, keepalive } = options;
   const headers = { Accept: "application/json" };
   if (token) headers["Queue-Token"] = token;

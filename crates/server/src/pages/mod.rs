@@ -1,4 +1,5 @@
-//! Pages for people: the demonstration, and the browsable description of the API. All files are part of the binary.
+//! Pages for people: the demonstration, the back office, and the browsable description of the API. All files are part of the
+//! binary.
 
 mod assets;
 mod schemas;
@@ -23,6 +24,7 @@ const HTML: &str = "text/html; charset=utf-8";
 /// The HTML pages of this server.
 pub(crate) struct Pages {
     demo: File,
+    office: File,
     docs: File,
 }
 
@@ -34,13 +36,22 @@ impl Pages {
             let text = text.replace("{{charge}}", charged_by.as_str());
             File::new(HTML, text)
         };
-        Self { demo: written(include_str!("demo.html")), docs: written(include_str!("docs.html")) }
+        Self {
+            demo: written(include_str!("demo.html")),
+            office: written(include_str!("office.html")),
+            docs: written(include_str!("docs.html")),
+        }
     }
 }
 
 /// The demonstration as a page: rooms, seats and a crowd to try.
 pub(crate) async fn get_demo(State(app): State<App>, headers: HeaderMap) -> Response {
     app.pages.demo.answer(&headers, Kept::Checked)
+}
+
+/// The back office as a page. It has no data: its scripts read that with the session of a member of the staff.
+pub(crate) async fn get_desk(State(app): State<App>, headers: HeaderMap) -> Response {
+    app.pages.office.answer(&headers, Kept::Checked)
 }
 
 /// The API description as a page.

@@ -6,7 +6,7 @@ import { after } from "node:test";
 import axe from "axe-core";
 import { chromium } from "playwright-core";
 
-import { PATIENCE } from "./server.js";
+import { ADMIN_KEY, PATIENCE } from "./server.js";
 
 export const PROGRAM = process.env.CHROMIUM ?? "/usr/bin/chromium";
 const ARGUMENTS = [
@@ -80,6 +80,21 @@ export async function demo(t, context, sale, { user, concert, ...rest } = {}) {
   const page = await tab(t, context, `${sale.base}/${concert ? `#/concerts/${concert.concertId}` : ""}`, rest);
   if (user) await become(page, user);
   return page;
+}
+
+/** Opens the back office at a view (`#/…`) and signs in with a key. */
+export async function desk(t, context, sale, { key = ADMIN_KEY, view = "", ...rest } = {}) {
+  const page = await tab(t, context, `${sale.base}/desk${view}`, rest);
+  await signIn(page, key);
+  await page.getByRole("navigation").waitFor();
+  return page;
+}
+
+/** Types a key into the form that is shown. */
+export async function signIn(page, key) {
+  const field = page.locator('input[type="password"]').last();
+  await field.fill(key);
+  await field.press("Enter");
 }
 
 /** Names the visitor, by the form. */

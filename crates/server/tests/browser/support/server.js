@@ -12,7 +12,7 @@ export const PATIENCE = 60_000;
 
 const ROOT = fileURLToPath(new URL("../../../../..", import.meta.url));
 const PROGRAM = process.env.ONSALE_PROGRAM ?? join(process.env.CARGO_TARGET_DIR ?? join(ROOT, "target"), "debug/onsale");
-const ADMIN_KEY = "admin-key-of-the-browser-tests";
+export const ADMIN_KEY = "admin-key-of-the-browser-tests";
 
 /** What still runs if the process of the tests ends early. */
 const running = new Set();

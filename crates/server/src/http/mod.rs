@@ -48,7 +48,7 @@ pub(crate) use edge::{
 pub(crate) use input::PathArgs;
 pub(crate) use openapi::document;
 pub(crate) use reply::exposition::show_metrics;
-pub(crate) use router::{into_service, not_found};
+pub(crate) use router::{into_service, not_found, routes};
 
 /// The longest wait for one part, such as the database; beyond it the answer is `unavailable`.
 const PATIENCE: Duration = Duration::from_millis(9_500);

@@ -10,7 +10,7 @@ const [WIDTH, HEIGHT, EDGE] = [240, 56, 3];
 export function roof(value) {
   if (value <= 4) return 4;
   const power = 10 ** Math.floor(Math.log10(value));
-  return [1, 2, 5, 10].map((step) => step * power).find((step) => step >= value);
+  return [1, 1.5, 2, 3, 4, 6, 8, 10].map((step) => step * power).find((step) => step >= value);
 }
 
 /** A chart named `title`. `update` shows the points `{at, value}`. */

@@ -2,6 +2,7 @@
 
 import { fill, h } from "./dom.js";
 import { get, writer } from "./office-api.js";
+import { viewLink } from "./office-calls.js";
 import { ask } from "./office-dialogs.js";
 import { attempt, changed, field } from "./office-forms.js";
 import { hoursFields, hoursWords, noticeFields, noticeOf, saleBadge } from "./office-hours.js";
@@ -120,7 +121,7 @@ export const statusBadge = ({ status, closed }) => {
 const performancesTable = (rows) => table({
   caption: t("performances"), rows, empty: t("noPerformances"),
   columns: [
-    { name: t("startsAt"), cell: ({ performanceId, startsAt }) => h("a", { href: `#/performances/${performanceId}`, "data-key": performanceId }, moment(startsAt)) },
+    { name: t("startsAt"), cell: ({ performanceId, startsAt }) => viewLink(`performances/${performanceId}`, moment(startsAt)) },
     { name: t("state"), cell: statusBadge },
     { name: t("soldOf"), kind: "amount", cell: (row) => [h("span", {}, `${number(row.sold)} / ${number(row.capacity)}`), filled(row)] },
     { name: t("held"), kind: "amount", cell: ({ held }) => number(held) },

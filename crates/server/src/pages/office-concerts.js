@@ -2,6 +2,7 @@
 
 import { h } from "./dom.js";
 import { list, query, writer } from "./office-api.js";
+import { viewLink } from "./office-calls.js";
 import { ask } from "./office-dialogs.js";
 import { field, given } from "./office-forms.js";
 import { hoursFields, noticeFields, noticeOf, saleBadge } from "./office-hours.js";
@@ -47,7 +48,7 @@ export function searchForm(state, load) {
 const concertsTable = (rows) => table({
   caption: t("menu.concerts"), rows, empty: search.q || search.from || search.to ? t("nothingFound") : t("noConcerts"),
   columns: [
-    { name: t("concert"), cell: ({ concertId, title, venue }) => [h("a", { href: `#/concerts/${concertId}`, "data-key": concertId }, title), h("span", { class: "hint block" }, venue)] },
+    { name: t("concert"), cell: ({ concertId, title, venue }) => [viewLink(`concerts/${concertId}`, title), h("span", { class: "hint block" }, venue)] },
     { name: t("dates"), cell: dates },
     { name: t("state"), cell: (concert) => saleBadge(concert, false) },
     { name: t("soldOf"), kind: "amount", cell: ({ totals }) => [h("span", {}, `${number(totals.sold)} / ${number(totals.capacity)}`), filled(totals)] },

@@ -75,6 +75,7 @@ function translated(message) {
   if (range) return t("wrong.range", { min: Number(range[1].replace(/,/g, "")), max: Number(range[2].replace(/,/g, "")) });
   if (/^(is missing|is required)/.test(message)) return t("wrong.missing");
   if (message === "must not be before from") return t("wrong.order");
+  if (message === "the sale must close after it opens") return t("wrong.hours");
   if (message === "is a seat of another section") return t("wrong.overlap");
   return t("wrong.other", { message });
 }

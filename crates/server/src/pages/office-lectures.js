@@ -2,6 +2,7 @@
 
 import { h } from "./dom.js";
 import { list, query, writer } from "./office-api.js";
+import { viewLink } from "./office-calls.js";
 import { searchForm } from "./office-concerts.js";
 import { ask } from "./office-dialogs.js";
 import { field, given } from "./office-forms.js";
@@ -31,7 +32,7 @@ export function lectureBadge({ cancelled, closed, opensAt, startsAt, remaining }
 const lecturesTable = (rows) => table({
   caption: t("menu.lectures"), rows, empty: search.q || search.from || search.to ? t("nothingFound") : t("noLectures"),
   columns: [
-    { name: t("lecture"), cell: ({ lectureId, title, lecturer }) => [h("a", { href: `#/lectures/${lectureId}`, "data-key": lectureId }, title), lecturer && h("span", { class: "hint block" }, lecturer)] },
+    { name: t("lecture"), cell: ({ lectureId, title, lecturer }) => [viewLink(`lectures/${lectureId}`, title), lecturer && h("span", { class: "hint block" }, lecturer)] },
     { name: t("startsAt"), cell: ({ startsAt }) => moment(startsAt) },
     { name: t("state"), cell: lectureBadge },
     { name: t("enrolled"), kind: "amount", cell: ({ enrolled, capacity }) => `${number(enrolled)} / ${number(capacity)}` },

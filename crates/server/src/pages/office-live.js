@@ -60,9 +60,7 @@ export class Live extends EventTarget {
     stream.addEventListener("live", ({ data }) => {
       this.#listen();
       this.last = JSON.parse(data);
-      const point = pointOf(this.last);
-      history.push(point);
-      while (history.length && history[0].at < point.at - SPAN * 1_000) history.shift();
+      this.#note(pointOf(this.last));
       this.dispatchEvent(new Event("live"));
     });
     stream.addEventListener("unavailable", () => {
@@ -75,6 +73,14 @@ export class Live extends EventTarget {
       // A refusal, such as that of an ended session, closes the stream for good.
       if (stream.readyState === EventSource.CLOSED) this.#again();
     });
+  }
+
+  /** Adds a point to the history. A clock that went back begins a new one. */
+  #note(point) {
+    const last = history.at(-1);
+    if (last && point.at < last.at) history.length = 0;
+    if (last?.at !== point.at) history.push(point);
+    while (history[0].at < point.at - SPAN * 1_000) history.shift();
   }
 
   /** Any event is a sign of life; a stream without one is opened again. */

@@ -2,6 +2,7 @@
 
 import { fill, h } from "./dom.js";
 import { list, Problem, query } from "./office-api.js";
+import { viewLink } from "./office-calls.js";
 import { has, second, t } from "./office-language.js";
 import { announce, growing, table } from "./office-parts.js";
 import { wordsOf } from "./office-session.js";
@@ -9,7 +10,7 @@ import { at } from "./place.js";
 
 const filter = { actor: "", action: "", subject: "" };
 
-const PAGES = {};
+const PAGES = { concert: "concerts", performance: "performances", lecture: "lectures", user: "users" };
 
 export async function show(page) {
   const entries = growing({ first: () => list(`/admin/log${query({ ...filter, limit: 50 })}`), show: logTable });
@@ -59,7 +60,7 @@ const actionWords = (name) => (has(`action.${name}`) ? t(`action.${name}`) : nam
 function subjectLink(subject) {
   const [kind, id] = subject.split(":");
   const words = `${has(`subject.${kind}`) ? t(`subject.${kind}`) : kind} ${id}`;
-  return PAGES[kind] ? h("a", { href: `#/${PAGES[kind]}/${id}` }, words) : words;
+  return PAGES[kind] ? viewLink(`${PAGES[kind]}/${id}`, words) : words;
 }
 
 const value = (field) => (field === undefined ? "–" : typeof field === "string" ? field : JSON.stringify(field));

@@ -1,6 +1,7 @@
 // The overview: what happens in all sales at this moment.
 
 import { fill, h } from "./dom.js";
+import { viewLink } from "./office-calls.js";
 import { chart } from "./office-chart.js";
 import { clockTime, moment, number, points, t } from "./office-language.js";
 import { Live } from "./office-live.js";
@@ -55,7 +56,7 @@ const totalsOf = ({ rooms, performances }) => figures([
 const roomsTable = (rows) => table({
   caption: t("live.rooms"), rows, empty: t("live.noRooms"),
   columns: [
-    { name: t("concert"), cell: ({ concertId, title }) => h("a", { href: `#/concerts/${concertId}`, "data-key": concertId }, title) },
+    { name: t("concert"), cell: ({ concertId, title }) => viewLink(`concerts/${concertId}`, title) },
     { name: t("waiting"), kind: "amount", cell: ({ waiting }) => number(waiting) },
     { name: t("active"), kind: "amount", cell: ({ active }) => number(active) },
     { name: t("admittedLastMinute"), kind: "amount", cell: ({ admittedLastMinute }) => number(admittedLastMinute) },
@@ -66,7 +67,7 @@ const roomsTable = (rows) => table({
 const performancesTable = (rows, titles) => table({
   caption: t("live.performances"), rows: rows.slice(0, 50), empty: t("live.noPerformances"),
   columns: [
-    { name: t("performance"), cell: ({ performanceId, concertId, startsAt }) => [h("a", { href: `#/performances/${performanceId}`, "data-key": performanceId }, moment(startsAt)), h("span", { class: "hint block" }, titles.get(concertId) ?? "")] },
+    { name: t("performance"), cell: ({ performanceId, concertId, startsAt }) => [viewLink(`performances/${performanceId}`, moment(startsAt)), h("span", { class: "hint block" }, titles.get(concertId) ?? "")] },
     { name: t("soldOf"), kind: "amount", cell: (row) => [h("span", {}, `${number(row.sold)} / ${number(row.capacity)}`), filled(row)] },
     { name: t("held"), kind: "amount", cell: ({ held }) => number(held) },
     { name: t("salesLastMinute"), kind: "amount", cell: ({ salesLastMinute }) => number(salesLastMinute) },

@@ -2,6 +2,7 @@
 
 import { fill, h } from "./dom.js";
 import { get, list, writer } from "./office-api.js";
+import { CAN, hasView } from "./office-calls.js";
 import { cancellationView } from "./office-cancel.js";
 import { extendHolds, statusBadge } from "./office-concert.js";
 import { ask } from "./office-dialogs.js";
@@ -22,6 +23,7 @@ export async function show(page, performanceId) {
   const cancellation = cancellationView(path, { title: concert.title, performance: () => performance, onDone: () => load() });
   const refunds = refundsList(path);
   let drawn = "";
+  const place = (part, words) => hasView(`performances/${performanceId}/${part}`) && linkButton(`#/performances/${performanceId}/${part}`, words);
 
   const draw = () => {
     fill(state, figuresOf(performance));
@@ -31,11 +33,11 @@ export async function show(page, performanceId) {
     drawn = text;
     const may = mayRun && performance.status !== "CANCELLED";
     fill(head, page.head(`${concert.title}, ${moment(performance.startsAt)}`, { back: [`#/concerts/${concert.concertId}`, concert.title], side: statusBadge(performance) }),
-      actions(linkButton(`#/performances/${performanceId}/seats`, t("hallMap")), linkButton(`#/performances/${performanceId}/attendees`, t("menu.attendees"))));
+      actions(place("seats", t("hallMap")), place("attendees", t("menu.attendees"))));
     fill(start, h("p", {}, moment(performance.startsAt)), may && actions(button(t("editStart"), changeStart), button(performance.closed ? t("openPerformance") : t("closePerformance"), toggleClosed)));
     fill(prices, pricesTable(gradesOf(performance.seats)), may && actions(button(t("editPrices"), changePrices)));
     fill(policy, policyWords(performance.refundPolicy), may && actions(button(t("editPolicy"), changePolicy)));
-    fill(seats, h("p", {}, t("seatsWords", { n: performance.capacity })), may && actions(button(t("addSeats"), addSeats), button(t("extendHolds"), () => extendHolds(path, t("extendText")).then((isDone) => isDone && load()))));
+    fill(seats, h("p", {}, t("seatsWords", { n: performance.capacity })), may && actions(CAN.addSeats && button(t("addSeats"), addSeats), button(t("extendHolds"), () => extendHolds(path, t("extendText")).then((isDone) => isDone && load()))));
   };
   const load = async () => {
     performance = await get(path);

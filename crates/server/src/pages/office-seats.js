@@ -3,6 +3,7 @@
 
 import { fill, h } from "./dom.js";
 import { get, writer } from "./office-api.js";
+import { CAN } from "./office-calls.js";
 import { ask } from "./office-dialogs.js";
 import { field } from "./office-forms.js";
 import { moment, points, t } from "./office-language.js";
@@ -28,11 +29,12 @@ export async function show(page, performanceId) {
   const path = `/admin/performances/${performanceId}`;
   const performance = await get(path);
   const concert = await get(`/admin/concerts/${performance.concertId}`);
-  const mayBlock = session.may("run") && performance.status !== "CANCELLED";
+  const mayBlock = CAN.block && session.may("run") && performance.status !== "CANCELLED";
   const hall = new Hall(mayBlock);
   const load = async () => {
-    const answer = await get(`${path}/seats`);
-    hall.update(answer.seats ?? answer);
+    // An answer that broke off in the middle is no list.
+    const seats = await get(`${path}/seats`);
+    if (Array.isArray(seats)) hall.update(seats);
   };
   const change = (isBlock) => async () => {
     const seats = hall.chosen(isBlock ? "AVAILABLE" : "BLOCKED");

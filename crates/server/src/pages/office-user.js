@@ -1,21 +1,21 @@
-// Everything of one user: points, places in line, holds, payments with their refunds, applications.
+// Everything of one user: points, reservations, payments with their refunds, applications.
 
 import { fill, h } from "./dom.js";
 import { get, writer } from "./office-api.js";
+import { viewLink } from "./office-calls.js";
 import { ask } from "./office-dialogs.js";
 import { field } from "./office-forms.js";
-import { moment, number, points, t } from "./office-language.js";
+import { day, moment, points, t } from "./office-language.js";
 import { actions, badge, button, card, figures, notify, table } from "./office-parts.js";
 import { session } from "./office-session.js";
 
 const ADJUSTMENT_MAX = 1_000_000_000;
 
 export async function show(page, userId) {
-  const path = `/admin/users/${encodeURIComponent(userId)}`;
   const body = h("div", { class: "stack" });
   let drawn = "";
   const load = async () => {
-    const user = await get(path);
+    const user = await userOf(userId);
     const text = JSON.stringify(user);
     if (text === drawn) return;
     drawn = text;
@@ -31,11 +31,24 @@ export async function show(page, userId) {
   page.show([page.head(t("userTitle", { user: userId }), { back: ["#/users", t("menu.users")] }), body], load, 5_000);
 }
 
+/** What the lists of a user show: the newest 50 of each. */
+async function userOf(userId) {
+  const id = encodeURIComponent(userId);
+  const [{ balance }, walletEntries, reservations, payments, { applications }] = await Promise.all([
+    get(`/point/${id}`), get(`/point/${id}/histories?limit=50`), get(`/users/${id}/reservations?limit=50`),
+    get(`/users/${id}/payments?limit=50`), get(`/lectures/application/${id}`),
+  ]);
+  const refunded = payments.filter(({ refundedSeats }) => refundedSeats.length > 0);
+  const refunds = (await Promise.all(refunded.map(({ paymentId }) => get(`/payments/${paymentId}/refunds`)))).flat();
+  const known = new Map(reservations.map((reservation) => [reservation.reservationId, reservation]));
+  const shown = payments.map((payment) => ({ ...payment, performanceId: known.get(payment.reservationId)?.performanceId, date: known.get(payment.reservationId)?.date }));
+  refunds.sort((one, other) => Date.parse(other.refundedAt) - Date.parse(one.refundedAt));
+  return { balance, walletEntries, reservations, payments: shown, refunds, applications: applications.slice(-50).reverse() };
+}
+
 function parts(user, { refund, adjust }) {
   return [
     h("div", { class: "spread top-line" }, figures([[t("balance"), points(user.balance), "money"]]), session.may("adjust") && actions(button(t("adjust"), adjust))),
-    user.places?.length > 0 && card(t("places"), placesTable(user.places)),
-    user.holds?.length > 0 && card(t("holds"), reservationsTable(user.holds, t("holds"))),
     card(t("payments"), paymentsTable(user.payments, refund)),
     card(t("refunds"), refundsTable(user.refunds)),
     card(t("reservations"), reservationsTable(user.reservations, t("reservations"))),
@@ -45,16 +58,8 @@ function parts(user, { refund, adjust }) {
   ];
 }
 
-const performanceLink = ({ performanceId, date, startsAt }) => h("a", { href: `#/performances/${performanceId}` }, startsAt ? moment(startsAt) : date ?? t("performance"));
-
-const placesTable = (rows) => table({
-  caption: t("places"), rows,
-  columns: [
-    { name: t("concert"), cell: ({ concertId, title }) => h("a", { href: `#/concerts/${concertId}` }, title ?? t("concert")) },
-    { name: t("state"), cell: ({ status }) => badge(t(`place.${status}`)) },
-    { name: t("position"), kind: "amount", cell: ({ position }) => (position == null ? "–" : number(position)) },
-  ],
-});
+/** A payment that is older than the shown reservations has no link. */
+const performanceLink = ({ performanceId, date }) => (performanceId ? viewLink(`performances/${performanceId}`, day(date)) : "–");
 
 const reservationsTable = (rows, caption) => table({
   caption, rows,
@@ -74,7 +79,7 @@ const paymentsTable = (rows, refund) => table({
   caption: t("payments"), rows, empty: t("noPayments"),
   columns: [
     { name: t("performance"), cell: performanceLink },
-    { name: t("seats"), cell: ({ seats, refundedSeats = [] }) => seats.map((seat, index) => [index > 0 && ", ", refundedSeats.includes(seat) ? h("s", { title: t("refunded") }, String(seat)) : String(seat)]) },
+    { name: t("seats"), cell: ({ seats, refundedSeats = [] }) => h("span", {}, seats.map((seat, index) => [index > 0 && ", ", refundedSeats.includes(seat) ? h("s", { title: t("refunded") }, String(seat)) : String(seat)])) },
     { name: t("amount"), kind: "amount", cell: ({ amount }) => points(amount) },
     { name: t("refunded"), kind: "amount", cell: ({ refundedAmount }) => points(refundedAmount ?? 0) },
     { name: t("paidAt"), cell: ({ paidAt }) => moment(paidAt) },
@@ -89,15 +94,14 @@ const refundsTable = (rows) => table({
     { name: t("seats"), cell: ({ seats }) => seats.join(", ") },
     { name: t("amount"), kind: "amount", cell: ({ amount }) => points(amount) },
     { name: t("fee"), kind: "amount", cell: ({ fee }) => points(fee) },
-    { name: t("by"), cell: ({ by, reason }) => [by && t(`by.${by}`), reason && h("span", { class: "hint block" }, reason)] },
   ],
 });
 
 const applicationsTable = (rows) => table({
   caption: t("applications"), rows,
   columns: [
-    { name: t("lecture"), cell: ({ lectureId, title }) => h("a", { href: `#/lectures/${lectureId}` }, title ?? t("lecture")) },
-    { name: t("seatNumber"), kind: "amount", cell: ({ seatNumber }) => number(seatNumber) },
+    { name: t("lecture"), cell: ({ lectureId, title }) => viewLink(`lectures/${lectureId}`, title) },
+    { name: t("startsAt"), cell: ({ startsAt }) => moment(startsAt) },
     { name: t("appliedAt"), cell: ({ appliedAt }) => moment(appliedAt) },
   ],
 });

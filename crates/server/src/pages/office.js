@@ -2,13 +2,26 @@
 
 import { Problem } from "./api.js";
 import { fill, h, repeat } from "./dom.js";
+import { hasView } from "./office-calls.js";
 import { health } from "./office-health.js";
 import { LANGUAGES, currentLanguage, setLanguage, t } from "./office-language.js";
 import { announce } from "./office-parts.js";
 import { session, signInForm, wordsOf } from "./office-session.js";
 
 /** Addresses: a pattern, the right that it needs, the module, and the entry of the menu to which it belongs. */
+const ID = "([A-Za-z0-9_-]+)";
 const VIEWS = [
+  ["", "read", () => import("./office-overview.js"), ""],
+  ["concerts", "read", () => import("./office-concerts.js"), "concerts"],
+  [`concerts/${ID}`, "read", () => import("./office-concert.js"), "concerts"],
+  [`performances/${ID}`, "read", () => import("./office-performance.js"), "concerts"],
+  [`performances/${ID}/seats`, "read", () => import("./office-seats.js"), "concerts"],
+  [`performances/${ID}/attendees`, "attend", () => import("./office-attendees.js"), "attendees"],
+  ["attendees", "attend", () => import("./office-attendees.js"), "attendees"],
+  ["lectures", "read", () => import("./office-lectures.js"), "lectures"],
+  [`lectures/${ID}`, "read", () => import("./office-lecture.js"), "lectures"],
+  ["users", "read", () => import("./office-users.js"), "users"],
+  [`users/${ID}`, "read", () => import("./office-user.js"), "users"],
   ["charge", "charge", () => import("./office-charge.js"), "charge"],
   ["log", "read", () => import("./office-log.js"), "log"],
   ["keys", "keys", () => import("./office-keys.js"), "keys"],
@@ -17,10 +30,12 @@ const VIEWS = [
 /** Whether only staff charge wallets (`ONSALE_CHARGE=staff`). */
 const CHARGES = document.querySelector('meta[name="onsale-charge"]')?.content === "staff";
 
-/** The menu: address, text, and whether the role sees it. */
+/** The menu: address, text, and whether the role sees it. Other roles find a list of attendees from its performance. */
 const may = (right) => () => session.may(right);
 const MENU = [
-  ["charge", "menu.charge", () => session.may("charge") && (CHARGES || !session.may("read"))],
+  ["", "menu.overview", may("read")], ["concerts", "menu.concerts", may("read")],
+  ["attendees", "menu.attendees", () => session.may("attend") && !session.may("read")], ["lectures", "menu.lectures", may("read")],
+  ["users", "menu.users", may("read")], ["charge", "menu.charge", () => session.may("charge") && (CHARGES || !session.may("read"))],
   ["log", "menu.log", may("read")], ["keys", "menu.keys", may("keys")],
 ];
 
@@ -69,8 +84,10 @@ class Page {
 
 const address = () => location.hash.replace(/^#\/?/, "").split("?")[0].replace(/\/$/, "");
 
+const isListed = ([path, , isShown]) => hasView(path) && isShown();
+
 /** The first view that the role may see. */
-const home = () => MENU.find(([, , isShown]) => isShown())?.[0] ?? "";
+const home = () => MENU.find(isListed)?.[0] ?? "";
 
 async function route({ values = null } = {}) {
   shown.abort();
@@ -79,7 +96,7 @@ async function route({ values = null } = {}) {
   const { signal } = shown;
   if (!session.who) return showSignIn();
   const place = address();
-  const found = VIEWS.find(({ pattern }) => pattern.test(place));
+  const found = hasView(place) ? VIEWS.find(({ pattern }) => pattern.test(place)) : undefined;
   if (place === "" && home() !== "") return location.replace(`#/${home()}`);
   frame(found?.menu);
   const own = new Page(signal);
@@ -132,7 +149,7 @@ function showSignIn() {
 
 /** The bar at the top: menu, language, who works here. */
 function frame(current) {
-  const link = ([path, words, isShown]) => isShown() && h("li", {}, h("a", { href: `#/${path}`, "aria-current": path === current ? "page" : false, "data-key": path }, t(words)));
+  const link = ([path, words]) => h("li", {}, h("a", { href: `#/${path}`, "aria-current": path === current ? "page" : false, "data-key": path }, t(words)));
   const language = ([tag, name]) => h("button", {
     type: "button", class: "link", lang: tag, "aria-pressed": String(tag === currentLanguage()), "data-key": `language-${tag}`, on: { click: () => speak(tag) },
   }, name);
@@ -148,7 +165,10 @@ function frame(current) {
       h("a", { class: "mark", href: "#/" }, "onsale"), h("span", { class: "hint name" }, t("backOffice")),
       h("div", { class: "languages", role: "group", "aria-label": t("language") }, LANGUAGES.map(language)),
       who, who && h("button", { type: "button", class: "small", "data-key": "out", on: { click: out } }, t("signOut"))),
-    session.who && h("nav", { "aria-label": t("menu") }, h("ul", {}, MENU.map(link))));
+    session.who && h("nav", { "aria-label": t("menu") }, h("ul", {}, MENU.filter(isListed).map(link))));
+  // On a phone the menu is wider than the screen.
+  const shownEntry = top.querySelector('[aria-current="page"]');
+  if (shownEntry) shownEntry.closest("ul").scrollLeft = shownEntry.offsetLeft - 60;
 }
 
 function skip(event) {

@@ -1,5 +1,6 @@
 //! Settings that change while the room runs.
 
+use onsale_domain::concert::Sale;
 use onsale_domain::waiting_room::{Patch, Settings};
 
 use super::{check, room};
@@ -115,7 +116,7 @@ fn a_setting_that_a_change_does_not_name_stays() {
         active_seconds: 3,
         claim_seconds: 4,
         paused: true,
-        closed: false,
+        sale: Sale::default(),
     };
     assert_eq!(all.apply(Settings::default()), set);
     assert_eq!(Patch::default().apply(set), set);

@@ -245,7 +245,10 @@ mod tests {
         migrate(&mut db).unwrap();
         let figures = "SELECT held || ' ' || revenue || ' ' || refunded || ' ' || max_seats FROM performances";
         assert_eq!(text(&db, figures), "2 210 80 4");
-        assert_eq!(text(&db, "SELECT max_seats || ' ' || (opens_at IS NULL) || (closes_at IS NULL) FROM concerts"), "4 11");
+        assert_eq!(
+            text(&db, "SELECT max_seats || ' ' || (opens_at IS NULL) || (closes_at IS NULL) FROM concerts"),
+            "4 11"
+        );
         assert!(db.execute("UPDATE concerts SET opens_at = 2, closes_at = 2", []).is_err(), "it closes after it opens");
     }
 

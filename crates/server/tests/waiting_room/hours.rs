@@ -164,7 +164,8 @@ async fn hours_that_cross_are_refused_by_field() {
 async fn a_concert_is_made_with_its_hours_and_its_limit() {
     let sale = start(&[]).await;
     let opens_at = "2090-01-01T00:00:00.000Z";
-    let body = json!({"title": "A concert", "venue": "A hall", "queue": room(9), "opensAt": opens_at, "maxSeatsPerUser": 2});
+    let body =
+        json!({"title": "A concert", "venue": "A hall", "queue": room(9), "opensAt": opens_at, "maxSeatsPerUser": 2});
     let made = sale.admin(sale.caller.post("/admin/concerts")).json(&body).expect(201).await;
     assert_eq!((&made["opensAt"], &made["closesAt"]), (&json!(opens_at), &Value::Null));
     assert_eq!((&made["closed"], &made["maxSeatsPerUser"]), (&json!(false), &json!(2)));

@@ -39,9 +39,10 @@ FROM lecture_history;
 
 INSERT INTO concerts VALUES (id(20), 'concert', 'hall', 1);
 INSERT INTO performances
-    (performance_id, concert_id, starts_at, sections, capacity, sold, version, known_version, updated_at, holds) VALUES
-    (id(21), id(20), 1, '[{"from": 1, "to": 10, "grade": "R", "price": 200}]', 10, 3, 7, 7, 1, 0),
-    (id(22), id(20), 2, '[{"from": 1, "to": 10, "grade": "R", "price": 200}]', 10, 0, 1, 1, 1, 1);
+    (performance_id, concert_id, starts_at, sections, capacity, sold, version, known_version, written_version, updated_at, holds,
+     held, revenue, refunded) VALUES
+    (id(21), id(20), 1, '[{"from": 1, "to": 10, "grade": "R", "price": 200}]', 10, 3, 7, 7, 7, 1, 0, 0, 650, 150),
+    (id(22), id(20), 2, '[{"from": 1, "to": 10, "grade": "R", "price": 200}]', 10, 0, 1, 1, 1, 1, 1, 1, 0, 0);
 INSERT INTO reservations VALUES
     (id(30), id(20), id(21), 'anna', 1, '{3,4}', 400, 1, 100, 'PAID', NULL, 0, '{200,200}', '', '{}'),
     (id(31), id(20), id(22), 'carl', 2, '{5}', 200, 1, 100, 'HELD', NULL, 0, '{200}', '', '{}'),
@@ -72,7 +73,10 @@ SELECT 'onsale.concerts', performance_id, 7, refund_id, 7, 'onsale.payment.refun
 FROM refunds;
 
 -- The second place has its turn; that of the first is settled, and its row still there.
-INSERT INTO rooms VALUES (id(20), 5, 5, 60, 60, false, 4, 2, 1, 1, '', 1, 1);
+INSERT INTO rooms
+    (concert_id, max_active, admit_per_second, active_seconds, claim_seconds, paused, issued, served, given_up, active, admissions,
+     version, updated_at, written_version)
+    VALUES (id(20), 5, 5, 60, 60, false, 4, 2, 1, 1, '', 1, 1, 1);
 INSERT INTO places
 SELECT id(20), place, 'user' || place, id(50 + place), 1, CASE place WHEN 3 THEN 'GIVEN_UP' ELSE 'CURRENT' END,
     CASE place WHEN 3 THEN 1 END

@@ -139,6 +139,20 @@ impl Catalogue {
         self.index.load().programmes.range((from, Unbounded)).take(limit).map(|(_, p)| p.clone()).collect()
     }
 
+    /// As [`Self::page`], only the concerts that fit. Reads each concert after the first row.
+    pub fn search(
+        &self,
+        after: Option<ConcertId>,
+        limit: usize,
+        fits: impl Fn(&Programme) -> bool,
+    ) -> Vec<Arc<Programme>> {
+        use std::ops::Bound::{Excluded, Unbounded};
+        let from = after.map_or(Unbounded, Excluded);
+        let index = self.index.load();
+        let fitting = index.programmes.range((from, Unbounded)).filter(|(_, programme)| fits(programme));
+        fitting.take(limit).map(|(_, programme)| programme.clone()).collect()
+    }
+
     /// Looks up the ids that are not known, because another instance may have added them. One query by key serves all callers
     /// that wait, so that requests with invented ids cost little.
     ///

@@ -243,7 +243,9 @@ fn performance_data(performance: &Performance) -> String {
 fn concert_data(concert: &Concert) -> String {
     json!({
         "concertId": concert.id.to_string(), "title": &*concert.title, "venue": &*concert.venue,
-        "notice": concert.notice.as_deref().map(notice_data), "closed": concert.closed,
+        "notice": concert.notice.as_deref().map(notice_data), "closed": concert.sale.closed,
+        "opensAt": concert.sale.opens_at.map(rfc3339), "closesAt": concert.sale.closes_at.map(rfc3339),
+        "maxSeatsPerUser": concert.seats_per_user,
     })
     .to_string()
 }

@@ -105,8 +105,9 @@ fn sell(payment: &Payment, rows: &mut Rows) {
     if let Some(performance) = rows.performances.change(&payment.performance) {
         performance.sold += u32::try_from(payment.seats.len()).unwrap_or(u32::MAX);
         assert!(performance.sold <= performance.seating.capacity(), "a performance sold more than it has");
+        performance.revenue += payment.amount;
     }
-    concert::count_settled(rows, payment.performance);
+    concert::count_settled(rows, payment.performance, payment.seats.len());
     let mut claim = None;
     if let Some(reservation) = rows.reservations.change(&payment.reservation) {
         reservation.status = Status::Paid;

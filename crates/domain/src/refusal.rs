@@ -1,5 +1,7 @@
 //! Reasons why a command is refused. A refusal changes nothing and does not affect other commands of its batch.
 
+use crate::time::Timestamp;
+
 /// A reason. Each has the code that clients see, in kebab-case.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Refusal {
@@ -27,6 +29,18 @@ pub enum Refusal {
     PerformanceAmbiguous,
     /// The sale of the concert is closed.
     SaleClosed,
+    /// The sale of the concert is not open yet.
+    SaleNotOpen {
+        /// The instant of the opening.
+        opens_at: Timestamp,
+        /// Seconds until then, rounded up, at least 1.
+        opens_in_seconds: u32,
+    },
+    /// The sale would close before it opens, or at that instant.
+    SaleHours {
+        /// The name of the field in the request: `opensAt` or `closesAt`.
+        field: &'static str,
+    },
     /// The performance has started, or its holds are closed.
     PerformanceClosed,
     /// The performance has no such seats.
@@ -34,7 +48,7 @@ pub enum Refusal {
         /// The seats that do not exist, as the client numbered them; the first 20.
         seats: Vec<i64>,
     },
-    /// The user would hold and have bought more than four seats of the performance.
+    /// The user would hold and have bought more seats of the performance than the limit of the concert.
     SeatLimit,
     /// Other users hold or bought the seats.
     SeatTaken {
@@ -73,8 +87,16 @@ pub enum Refusal {
 
 impl Refusal {
     /// Whether an idempotency key keeps the refusal. It does not if the refusal depends on the request alone, and not if
-    /// the sale may be opened again: then the same request may be sent again.
+    /// the sale may open later: then the same request may be sent again.
     pub fn is_kept(&self) -> bool {
-        !matches!(self, Self::AmountOutOfRange | Self::TokenExpired | Self::SaleClosed | Self::StaffKeyEnded)
+        !matches!(
+            self,
+            Self::AmountOutOfRange
+                | Self::TokenExpired
+                | Self::SaleClosed
+                | Self::SaleNotOpen { .. }
+                | Self::SaleHours { .. }
+                | Self::StaffKeyEnded
+        )
     }
 }

@@ -35,7 +35,8 @@ const HOLES: &str = "seat numbers have no holes";
 const HISTORY: &str = "every lecture's history leads to who has a place";
 const LECTURE_EVENTS: &str = "every line of a lecture's history has its event";
 const SOLD: &str = "every performance has sold as many seats";
-const CHANGES: &str = "every performance is closed if its sale is, and as its last event has it";
+const CHANGES: &str = "every performance has the hours of its sale, and is as its last event has it";
+const FIGURES: &str = "every performance counts its held seats, its revenue and what was given back";
 const OWNERS: &str = "every seat that is held or sold has one owner";
 const RESERVATIONS: &str = "every reservation has the seats, payment and events";
 const PAYMENTS: &str = "every payment has one paid reservation, one ledger entry and one event";
@@ -46,7 +47,7 @@ const IN_TIME: &str = "no hold was paid after it had lapsed";
 const PLACES: &str = "every place in line was handed out once";
 const USERS: &str = "every user has at most one place in a room";
 const COUNTERS: &str = "every room counts its turns and given-up places";
-const CONCERTS: &str = "every room is closed if its sale is, and every concert as its last event has it";
+const CONCERTS: &str = "every room has the hours of its sale, and every concert is as its last event has it";
 const EXTENSIONS: &str = "every extension of holds has its event";
 const FAMILIES: &str = "every row belongs to one that is there";
 const MARKS: &str = "every mark of the outbox is one that a relay made on this log";
@@ -97,6 +98,16 @@ const BREAKS: &[Break] = &[
     broken("INSERT INTO hold_extensions SELECT performance_id, 9, concert_id, version, $held, 1, 60, 1, 'late', 1 FROM performances WHERE performance_id = $performance", EXTENSIONS, "$performance, extension 9"),
     broken("UPDATE performances SET sale_closed = 1 WHERE performance_id = $performance", CHANGES, "$performance"),
     broken("UPDATE concerts SET closed = 1", CHANGES, "$performance"),
+    broken("UPDATE performances SET opens_at = 1 WHERE performance_id = $performance", CHANGES, "$performance"),
+    broken("UPDATE performances SET max_seats = 5 WHERE performance_id = $performance", CHANGES, "$performance"),
+    broken("UPDATE concerts SET closes_at = 1 WHERE concert_id = $line", CONCERTS, "$line"),
+    broken("UPDATE rooms SET opens_at = 1 WHERE concert_id = $line", CONCERTS, "$line"),
+    broken("UPDATE concerts SET max_seats = 5 WHERE concert_id = $concert", STAFF, "$concert: maxSeatsPerUser"),
+    broken("UPDATE concerts SET opens_at = 5 WHERE concert_id = $concert", STAFF, "$concert: opensAt"),
+    broken("UPDATE performances SET held = held + 1 WHERE performance_id = $performance", FIGURES, "$performance"),
+    broken("UPDATE performances SET revenue = revenue + 1 WHERE performance_id = $performance", FIGURES, "$performance"),
+    broken("UPDATE performances SET refunded = refunded + 1 WHERE performance_id = $matinee", FIGURES, "$matinee"),
+    broken("DELETE FROM seats WHERE seat = 10 AND reservation_id = $held", FIGURES, "$performance"),
     broken("INSERT INTO events (event_id, type, subject, version, at, data) SELECT x'000000000000000000000000000000ff', 'onsale.performance.changed.v1', '$performance', 1, at, '{\"closed\":true}' FROM events LIMIT 1", CHANGES, "$performance"),
     broken("UPDATE rooms SET closed = 1 WHERE concert_id = $line", CONCERTS, "$line"),
     broken("UPDATE concerts SET closed = 1 WHERE concert_id = $line", CONCERTS, "$line"),
@@ -306,6 +317,7 @@ async fn the_audit_of_a_consistent_database_passes() {
         LECTURE_EVENTS,
         SOLD,
         CHANGES,
+        FIGURES,
         OWNERS,
         RESERVATIONS,
         PAYMENTS,

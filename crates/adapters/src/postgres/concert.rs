@@ -3,9 +3,10 @@
 use onsale_app::store::Unit;
 use onsale_domain::ids::{ConcertId, EventId, PerformanceId, UserId};
 use onsale_domain::rows::{Keys, Rows};
+use onsale_domain::time::Timestamp;
 use uuid::Uuid;
 
-use super::concert_rows::{kept_of, lacks_extensions, read, read_performance, read_seat};
+use super::concert_rows::{PERFORMANCE_COLUMNS, kept_of, lacks_extensions, read, read_performance, read_seat};
 use super::extension::{self, further, further_of_seat};
 use super::row_address::{self, RowAddresses, locks, updates};
 use super::session::Pipeline;
@@ -16,7 +17,8 @@ use crate::stored::{Word, policy_to_text, seating_to_text};
 /// performance without a lock is safe, because it never changes. The holds of a leaving user cannot change either, because
 /// the user's wallet is locked by now; holds that expire meanwhile are left to the next unit.
 const LOCK: &str = "SELECT performance_id, concert_id, starts_at, sections, sold, version, updated_at,
-        CASE WHEN known_version = version THEN holds END, extensions, closed, sale_closed, refund_policy, ctid FROM performances
+        CASE WHEN known_version = version THEN holds END, extensions, closed, sale_closed, refund_policy, held, revenue,
+        refunded, opens_at, closes_at, max_seats, ctid FROM performances
     WHERE performance_id IN (
         SELECT unnest($1::uuid[])
         UNION SELECT performance_id FROM reservations WHERE reservation_id = ANY ($2)
@@ -76,18 +78,21 @@ const WHOLE: &str = concat!(
 
 const SCHEDULE: &str = "INSERT INTO performances
         (performance_id, concert_id, starts_at, sections, capacity, sold, version, updated_at, holds, extensions, closed,
-         sale_closed, refund_policy, known_version, written_version)
+         sale_closed, refund_policy, held, revenue, refunded, opens_at, closes_at, max_seats, known_version,
+         written_version)
     SELECT *, version, version FROM unnest($1::uuid[], $2::uuid[], $3::bigint[], $4::text[], $5::integer[], $6::integer[],
-            $7::bigint[], $8::bigint[], $9::integer[], $10::bigint[], $11::boolean[], $12::boolean[], $13::text[])
+            $7::bigint[], $8::bigint[], $9::integer[], $10::bigint[], $11::boolean[], $12::boolean[], $13::text[],
+            $14::integer[], $15::bigint[], $16::bigint[], $17::bigint[], $18::bigint[], $19::integer[])
         v (performance_id, concert_id, starts_at, sections, capacity, sold, version, updated_at, holds, extensions, closed,
-           sale_closed, refund_policy)";
+           sale_closed, refund_policy, held, revenue, refunded, opens_at, closes_at, max_seats)";
 
 /// Locks performances that are given by their own id.
 const LOCK_ONE: [&str; 2] = locks!(
     "performances",
     "performance_id",
     "performance_id, concert_id, starts_at, sections, sold, version, updated_at, \
-     CASE WHEN known_version = version THEN holds END AS holds, extensions, closed, sale_closed, refund_policy"
+     CASE WHEN known_version = version THEN holds END AS holds, extensions, closed, sale_closed, refund_policy, held, \
+     revenue, refunded, opens_at, closes_at, max_seats"
 );
 
 const UPDATE: [&str; 2] = updates!(
@@ -95,11 +100,13 @@ const UPDATE: [&str; 2] = updates!(
     "performance_id",
     "sold = v.sold, version = v.version, updated_at = v.updated_at, holds = v.holds, extensions = v.extensions, \
      closed = v.closed, sale_closed = v.sale_closed, known_version = v.version, written_version = v.version, \
-     refund_policy = coalesce(v.refund_policy, performances.refund_policy)",
+     refund_policy = coalesce(v.refund_policy, performances.refund_policy), held = v.held, revenue = v.revenue, \
+     refunded = v.refunded, opens_at = v.opens_at, closes_at = v.closes_at, max_seats = v.max_seats",
     "$1::uuid[], $2::integer[], $3::bigint[], $4::bigint[], $5::integer[], $6::bigint[], $7::boolean[], $8::boolean[], \
-     $9::text[]",
-    "$10",
-    "performance_id, sold, version, updated_at, holds, extensions, closed, sale_closed, refund_policy"
+     $9::text[], $10::integer[], $11::bigint[], $12::bigint[], $13::bigint[], $14::bigint[], $15::integer[]",
+    "$16",
+    "performance_id, sold, version, updated_at, holds, extensions, closed, sale_closed, refund_policy, held, revenue, \
+     refunded, opens_at, closes_at, max_seats"
 );
 
 const RESERVE: &str = "INSERT INTO reservations
@@ -162,7 +169,7 @@ pub(super) fn lock<'a>(
         }
         for row in found {
             let performance = read_performance(row)?;
-            addresses.note_locked(performance.id, row, 12)?;
+            addresses.note_locked(performance.id, row, PERFORMANCE_COLUMNS)?;
             unit.rows.of_concerts.entry(performance.concert).and_modify(|ids| ids.push(performance.id));
             unit.rows.performances.load(performance.id, Some(performance));
         }
@@ -258,8 +265,14 @@ pub(super) fn save<'a>(
             performance.holds.map(int),
             big(performance.extensions),
             performance.closed,
-            performance.sale_closed,
+            performance.sale.closed,
             policy_to_text(&performance.refund_policy),
+            int(performance.held),
+            performance.revenue,
+            performance.refunded,
+            performance.sale.opens_at.map(Timestamp::as_millis),
+            performance.sale.closes_at.map(Timestamp::as_millis),
+            int(performance.seats_per_user),
         ),
     );
     let changed = rows.performances.outdated().filter_map(|id| Some((id, rows.performances.get(id)?)));
@@ -274,9 +287,15 @@ pub(super) fn save<'a>(
         performance.holds.map(int),
         big(performance.extensions),
         performance.closed,
-        performance.sale_closed,
+        performance.sale.closed,
         // Most updates are holds and payments, which leave the policy as it is.
         rows.new_policies.contains(id).then(|| policy_to_text(&performance.refund_policy)),
+        int(performance.held),
+        performance.revenue,
+        performance.refunded,
+        performance.sale.opens_at.map(Timestamp::as_millis),
+        performance.sale.closes_at.map(Timestamp::as_millis),
+        int(performance.seats_per_user),
     );
     row_address::update(pipeline, UPDATE, changed, ids, addresses);
     save_reservations(pipeline, rows);

@@ -1,51 +1,52 @@
-//! Rows of concerts themselves: title, venue, notice, and whether the sale is closed.
+//! Rows of concerts themselves: title, venue, notice, the hours of the sale, and the limit of seats.
 
 use onsale_domain::concert::Concert;
 use onsale_domain::rows::Rows;
+use onsale_domain::time::Timestamp;
 
 use super::session::Pipeline;
-use super::values::{big, columns};
+use super::values::{big, columns, int};
 
-const OPEN: &str = "INSERT INTO concerts (concert_id, title, venue, created_at, notice_ko, notice_en, closed, version)
+const OPEN: &str =
+    "INSERT INTO concerts (concert_id, title, venue, created_at, notice_ko, notice_en, closed, version, opens_at,
+        closes_at, max_seats)
     SELECT * FROM unnest($1::uuid[], $2::text[], $3::text[], $4::bigint[], $5::text[], $6::text[], $7::boolean[],
-        $8::bigint[])";
+        $8::bigint[], $9::bigint[], $10::bigint[], $11::integer[])";
 
 const CHANGE_CONCERTS: &str = "UPDATE concerts
-    SET notice_ko = v.notice_ko, notice_en = v.notice_en, closed = v.closed, version = v.version
-    FROM unnest($1::uuid[], $2::text[], $3::text[], $4::boolean[], $5::bigint[])
-        v (concert_id, notice_ko, notice_en, closed, version)
+    SET title = v.title, venue = v.venue, notice_ko = v.notice_ko, notice_en = v.notice_en, closed = v.closed,
+        version = v.version, opens_at = v.opens_at, closes_at = v.closes_at, max_seats = v.max_seats
+    FROM unnest($1::uuid[], $2::text[], $3::text[], $4::bigint[], $5::text[], $6::text[], $7::boolean[], $8::bigint[],
+            $9::bigint[], $10::bigint[], $11::integer[])
+        v (concert_id, title, venue, created_at, notice_ko, notice_en, closed, version, opens_at, closes_at, max_seats)
     WHERE concerts.concert_id = v.concert_id";
 
 pub(super) const WRITES: &[&str] = &[OPEN, CHANGE_CONCERTS];
 
 /// Inserts and changes concerts. Sent before the statements about rooms, which refer to them.
 pub(super) fn save<'a>(pipeline: &mut Pipeline<'a, ()>, rows: &'a Rows) {
-    pipeline.write(
-        OPEN,
-        columns!(
-            rows.concerts.added(),
-            |(id, concert)| id.uuid(),
-            &*concert.title,
-            &*concert.venue,
-            concert.created_at.as_millis(),
-            notice(concert).0,
-            notice(concert).1,
-            concert.closed,
-            big(concert.version),
-        ),
-    );
-    let changed = rows.concerts.outdated().filter_map(|id| Some((id, rows.concerts.get(id)?)));
-    pipeline.write(
-        CHANGE_CONCERTS,
-        columns!(
-            changed,
-            |(id, concert)| id.uuid(),
-            notice(concert).0,
-            notice(concert).1,
-            concert.closed,
-            big(concert.version),
-        ),
-    );
+    let added = rows.concerts.added().map(|(_, concert)| concert).collect();
+    let changed = rows.concerts.outdated().filter_map(|id| rows.concerts.get(id)).collect();
+    for (sql, concerts) in [(OPEN, added), (CHANGE_CONCERTS, changed)] {
+        let concerts: Vec<&'a Concert> = concerts;
+        pipeline.write(
+            sql,
+            columns!(
+                concerts.into_iter(),
+                |concert| concert.id.uuid(),
+                &*concert.title,
+                &*concert.venue,
+                concert.created_at.as_millis(),
+                notice(concert).0,
+                notice(concert).1,
+                concert.sale.closed,
+                big(concert.version),
+                concert.sale.opens_at.map(Timestamp::as_millis),
+                concert.sale.closes_at.map(Timestamp::as_millis),
+                int(concert.seats_per_user),
+            ),
+        );
+    }
 }
 
 /// The notice in Korean and in English.

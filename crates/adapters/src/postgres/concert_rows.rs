@@ -5,6 +5,7 @@ use onsale_domain::ids::{ConcertId, EventId, PerformanceId, ReservationId};
 use tokio_postgres::Row;
 
 use super::error::DbError;
+use super::room_rows::read_sale;
 use super::values::{Sql, get, instant, number, policy, prices, seating, seats, small, some_seats, user, uuid, word};
 use crate::stored::hold_end;
 
@@ -16,7 +17,10 @@ macro_rules! kept_of {
 }
 pub(super) use kept_of;
 
-/// A performance from twelve columns.
+/// The number of columns of a performance.
+pub(super) const PERFORMANCE_COLUMNS: usize = 18;
+
+/// A performance from its columns.
 pub(super) fn read_performance(row: &Row) -> Sql<Performance> {
     Ok(Performance {
         id: PerformanceId::new(uuid(row, 0)?),
@@ -29,8 +33,12 @@ pub(super) fn read_performance(row: &Row) -> Sql<Performance> {
         holds: get::<Option<i32>>(row, 7)?.map(|holds| u32::try_from(holds).unwrap_or(0)),
         extensions: number(row, 8)?,
         closed: get(row, 9)?,
-        sale_closed: get(row, 10)?,
+        sale: read_sale(row, 10, 15)?,
         refund_policy: policy(row, 11)?,
+        held: small(row, 12)?,
+        revenue: get(row, 13)?,
+        refunded: get(row, 14)?,
+        seats_per_user: small(row, 17)?,
     })
 }
 

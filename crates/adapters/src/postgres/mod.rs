@@ -30,6 +30,7 @@ mod positions;
 mod reader;
 mod refund;
 mod retention;
+mod room_rows;
 mod room_statements;
 mod row_address;
 mod schema;

@@ -21,9 +21,9 @@ use super::connection::Role;
 use super::error::DbError;
 use super::extension::{further, read_announced};
 use super::identity;
+use super::room_rows::{ROOM_COLUMNS, read_room, read_turn};
 use super::session::{Pipeline, Session};
 use super::values::{Param, Sql, big, get, instant, number, optional_instant, params, uuid};
-use super::waiting_room::{read_room, read_turn};
 
 const BEGIN: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
 const COMMIT: &str = "COMMIT";
@@ -44,7 +44,8 @@ macro_rules! changed {
 
 const ROOMS: &str = concat!(
     "SELECT changed.concert_id, max_active, admit_per_second, active_seconds, claim_seconds, paused, issued, served, given_up,
-        active, admissions, changed.version, updated_at, blocks, changed.closed, changed.extensions, notice_ko, notice_en, concerts.version FROM ",
+        active, admissions, changed.version, updated_at, blocks, changed.closed, changed.extensions, changed.opens_at,
+        changed.closes_at, admitted, notice_ko, notice_en, concerts.version FROM ",
     changed!(),
     " JOIN concerts ON concerts.concert_id = changed.concert_id"
 );
@@ -208,7 +209,7 @@ fn availability(row: &Row) -> Sql<PerformanceAvailability> {
 fn take_rooms(found: &[Row], news: &mut RoomsNews) -> Sql<()> {
     for row in found {
         let (concert, room) = (ConcertId::new(uuid(row, 0)?), read_room(row)?);
-        let announced = read_announced(row, 16)?;
+        let announced = read_announced(row, ROOM_COLUMNS)?;
         let record =
             RoomRecord { concert, room, given_up: Vec::new(), turns: Vec::new(), holds: Vec::new(), announced };
         news.rooms.push(RoomNews { record, settled: Vec::new() });

@@ -5,18 +5,19 @@ use std::collections::HashMap;
 use onsale_app::store::Unit;
 use onsale_domain::ids::{ConcertId, TokenId};
 use onsale_domain::rows::{Keys, Rows};
-use onsale_domain::waiting_room::{GivenUp, Place, PlaceStanding, Room, Settings, Turn};
+use onsale_domain::time::Timestamp;
+use onsale_domain::waiting_room::{GivenUp, Place, PlaceStanding, Room};
 use tokio_postgres::Row;
 use uuid::Uuid;
 
-use super::error::DbError;
+use super::room_rows::{ROOM_COLUMNS, read_room, read_turn};
 use super::room_statements::{DISPUTE, FORGET_STRAY_ENDS, FORGET_TURNS, GIVEN_UP, LOCK, MAKE, NAME, UPDATE};
 use super::row_address::{self, RowAddresses, Tid};
 use super::session::Pipeline;
 use super::values::{
-    Param, Sql, big, columns, get, instant, int, limit, number, optional_instant, params, small, user, uuid, word,
+    Param, Sql, big, columns, get, instant, int, limit, number, optional_instant, params, user, uuid, word,
 };
-use crate::stored::{Word, blocks_from_bytes, blocks_to_bytes, window_from_bytes, window_to_bytes};
+use crate::stored::{Word, blocks_to_bytes, window_to_bytes};
 
 /// `OFFSET 0` forces a lookup by key. On a table that was never analyzed, the planner chose a join that read all places in line for
 /// every batch.
@@ -115,7 +116,7 @@ pub(super) fn lock<'a>(pipeline: &mut Pipeline<'a, Unit>, keys: &'a Keys, addres
         }
         for row in found {
             let concert = ConcertId::new(uuid(row, 0)?);
-            addresses.note_locked(concert, row, 16)?;
+            addresses.note_locked(concert, row, ROOM_COLUMNS)?;
             unit.rows.rooms.load(concert, Some(read_room(row)?));
         }
         Ok(())
@@ -229,8 +230,11 @@ pub(super) fn save<'a>(pipeline: &mut Pipeline<'a, ()>, unit: &'a Unit, addresse
             big(room.version),
             room.updated_at.as_millis(),
             blocks_to_bytes(&room.blocks),
-            room.settings.closed,
+            room.settings.sale.closed,
             big(room.extensions),
+            room.settings.sale.opens_at.map(Timestamp::as_millis),
+            room.settings.sale.closes_at.map(Timestamp::as_millis),
+            big(room.admitted),
         )
     };
     // The room's own row first: places and turns of this unit carry its new version, which other instances read by.
@@ -342,28 +346,6 @@ fn save_ends<'a>(pipeline: &mut Pipeline<'a, ()>, rows: &'a Rows) {
     );
 }
 
-pub(super) fn read_room(row: &Row) -> Sql<Room> {
-    Ok(Room {
-        settings: Settings {
-            max_active: small(row, 1)?,
-            admit_per_second: small(row, 2)?,
-            active_seconds: small(row, 3)?,
-            claim_seconds: small(row, 4)?,
-            paused: get(row, 5)?,
-            closed: get(row, 14)?,
-        },
-        issued: number(row, 6)?,
-        served: number(row, 7)?,
-        given_up: number(row, 8)?,
-        active: small(row, 9)?,
-        window: window_from_bytes(get(row, 10)?).ok_or(DbError::Broken("a window of admissions of a wrong length"))?,
-        version: number(row, 11)?,
-        updated_at: instant(row, 12)?,
-        blocks: blocks_from_bytes(get(row, 13)?).ok_or(DbError::Broken("blocks of places of a wrong length"))?,
-        extensions: number(row, 15)?,
-    })
-}
-
 /// Concert and place, from the first two columns.
 fn key_of(row: &Row) -> Sql<(ConcertId, u64)> {
     Ok((ConcertId::new(uuid(row, 0)?), number(row, 1)?))
@@ -376,16 +358,5 @@ fn read_place(row: &Row, from: usize) -> Sql<Place> {
         token: TokenId::new(uuid(row, from + 1)?),
         issued_at: instant(row, from + 2)?,
         standing: word(row, from + 3)?,
-    })
-}
-
-/// A turn from the columns 2 to 6.
-pub(super) fn read_turn(row: &Row) -> Sql<Turn> {
-    Ok(Turn {
-        admitted_at: instant(row, 2)?,
-        active_until: instant(row, 3)?,
-        seen_at: instant(row, 4)?,
-        claimed: get(row, 5)?,
-        named: get(row, 6)?,
     })
 }

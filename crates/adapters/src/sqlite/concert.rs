@@ -1,14 +1,19 @@
 //! Concerts, performances, seats and reservations.
 
-use onsale_app::store::SeatRows;
-use onsale_domain::concert::{Performance, Reservation, Seat};
+use std::collections::{BTreeMap, BTreeSet};
+
+use onsale_app::store::{Listed, SeatRows};
+use onsale_domain::concert::{Performance, Reservation, Sale, Seat};
 use onsale_domain::ids::{ConcertId, EventId, PerformanceId, ReservationId, UserId};
 use onsale_domain::rows::{Keys, Rows};
+use onsale_domain::time::Timestamp;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
+use super::concert_row;
 use super::extension::{self, further, lacks_extensions, read_end};
 use super::values::{
-    Sql, instant, numbers_to_text, optional_uuid, policy, prices, seating, seats, some_seats, user, uuid, word,
+    Sql, instant, numbers_to_text, optional_instant, optional_uuid, policy, prices, seating, seats, some_seats, user,
+    uuid, word,
 };
 use crate::stored::{Word, policy_to_text, seating_to_text};
 
@@ -152,12 +157,14 @@ pub(super) fn save(db: &Connection, rows: &Rows) -> Sql<()> {
 
 fn save_performance(db: &Connection, id: PerformanceId, performance: &Performance, has_new_policy: bool) -> Sql<()> {
     let Performance { concert, starts_at, seating, sold, version, updated_at, .. } = performance;
-    let Performance { holds, extensions, closed, sale_closed, refund_policy, .. } = performance;
+    let Performance { holds, extensions, closed, sale, refund_policy, held, revenue, refunded, seats_per_user, .. } =
+        performance;
     // Most updates are holds and payments, which leave the policy as it is.
     let new_policy = has_new_policy.then(|| policy_to_text(refund_policy));
     let update =
         "UPDATE performances SET sold = ?2, version = ?3, updated_at = ?4, holds = ?5, extensions = ?6, closed = ?7,
-            sale_closed = ?8, refund_policy = coalesce(?9, refund_policy) WHERE performance_id = ?1";
+            sale_closed = ?8, refund_policy = coalesce(?9, refund_policy), held = ?10, revenue = ?11, refunded = ?12,
+            opens_at = ?13, closes_at = ?14, max_seats = ?15 WHERE performance_id = ?1";
     let updated = db.prepare_cached(update)?.execute(params![
         id.uuid().as_bytes(),
         sold,
@@ -166,16 +173,22 @@ fn save_performance(db: &Connection, id: PerformanceId, performance: &Performanc
         holds,
         extensions,
         closed,
-        sale_closed,
+        sale.closed,
         new_policy,
+        held,
+        revenue,
+        refunded,
+        sale.opens_at.map(Timestamp::as_millis),
+        sale.closes_at.map(Timestamp::as_millis),
+        seats_per_user,
     ])?;
     // No row was updated, so the performance is new.
     if updated == 0 {
         db.prepare_cached(
             "INSERT INTO performances
                (performance_id, concert_id, starts_at, sections, capacity, sold, version, updated_at, holds, extensions,
-                closed, sale_closed, refund_policy)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)",
+                closed, sale_closed, refund_policy, held, revenue, refunded, opens_at, closes_at, max_seats)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19)",
         )?
         .execute(params![
             id.uuid().as_bytes(),
@@ -189,8 +202,14 @@ fn save_performance(db: &Connection, id: PerformanceId, performance: &Performanc
             holds,
             extensions,
             closed,
-            sale_closed,
+            sale.closed,
             policy_to_text(refund_policy),
+            held,
+            revenue,
+            refunded,
+            sale.opens_at.map(Timestamp::as_millis),
+            sale.closes_at.map(Timestamp::as_millis),
+            seats_per_user,
         ])?;
     }
     Ok(())
@@ -226,7 +245,7 @@ fn save_reservation(db: &Connection, reservation: &Reservation) -> Sql<()> {
 }
 
 const PERFORMANCE: &str = "performance_id, concert_id, starts_at, sections, sold, version, updated_at, holds, extensions, \
-                           closed, sale_closed, refund_policy";
+                           closed, sale_closed, refund_policy, held, revenue, refunded, opens_at, closes_at, max_seats";
 
 fn read_performance(row: &Row<'_>) -> Sql<Performance> {
     Ok(Performance {
@@ -240,8 +259,16 @@ fn read_performance(row: &Row<'_>) -> Sql<Performance> {
         holds: row.get(7)?,
         extensions: row.get(8)?,
         closed: row.get(9)?,
-        sale_closed: row.get(10)?,
+        sale: Sale {
+            closed: row.get(10)?,
+            opens_at: optional_instant(row, 15)?,
+            closes_at: optional_instant(row, 16)?,
+        },
         refund_policy: policy(row, 11)?,
+        held: row.get(12)?,
+        revenue: row.get(13)?,
+        refunded: row.get(14)?,
+        seats_per_user: row.get(17)?,
     })
 }
 
@@ -313,6 +340,20 @@ pub(super) fn performances_of(db: &Connection, concert: ConcertId) -> Sql<Vec<Pe
     db.prepare_cached(&format!("SELECT {PERFORMANCE} FROM performances WHERE concert_id = ?1"))?
         .query_map([concert.uuid().as_bytes()], read_performance)?
         .collect()
+}
+
+/// Performances of the given concerts, and the given performances, each by key, with their concerts.
+pub(super) fn listed(db: &Connection, concerts: &[ConcertId], performances: &[PerformanceId]) -> Sql<Listed> {
+    let (mut ids, mut found) = (BTreeSet::from_iter(concerts.iter().copied()), BTreeMap::new());
+    for id in concerts {
+        found.extend(performances_of(db, *id)?.into_iter().map(|performance| (performance.id, performance)));
+    }
+    for id in performances {
+        found.extend(performance(db, *id)?.map(|performance| (performance.id, performance)));
+    }
+    ids.extend(found.values().map(|performance| performance.concert));
+    let concerts = ids.into_iter().filter_map(|id| concert_row::concert(db, id).transpose()).collect::<Sql<_>>()?;
+    Ok(Listed { concerts, performances: found.into_values().collect() })
 }
 
 pub(super) fn performance_count(db: &Connection, concert: ConcertId) -> Sql<u64> {

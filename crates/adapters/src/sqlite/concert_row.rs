@@ -1,21 +1,27 @@
-//! Rows of concerts themselves: title, venue, notice, and whether the sale is closed.
+//! Rows of concerts themselves: title, venue, notice, the hours of the sale, and the limit of seats.
 
 use std::sync::Arc;
 
-use onsale_domain::concert::{Concert, Notice};
+use onsale_domain::concert::{Concert, Notice, Sale};
 use onsale_domain::ids::ConcertId;
 use onsale_domain::rows::Rows;
+use onsale_domain::time::Timestamp;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
-use super::values::{Sql, instant, optional_text, text, uuid};
+use super::values::{Sql, instant, optional_instant, optional_text, text, uuid};
 
 /// Inserts and changes concerts. Called before rooms are saved, which refer to them.
 pub(super) fn save(db: &Connection, rows: &Rows) -> Sql<()> {
-    for (id, Concert { title, venue, created_at, notice, closed, version, .. }) in rows.concerts.added() {
+    let changed = rows.concerts.outdated().filter_map(|id| rows.concerts.get(id));
+    for concert in rows.concerts.added().map(|(_, concert)| concert).chain(changed) {
+        let Concert { id, title, venue, created_at, notice, sale, seats_per_user, version } = concert;
         let (ko, en) = texts(notice.as_deref());
         db.prepare_cached(
-            "INSERT INTO concerts (concert_id, title, venue, created_at, notice_ko, notice_en, closed, version)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+            "INSERT INTO concerts (concert_id, title, venue, created_at, notice_ko, notice_en, closed, version, opens_at,
+                closes_at, max_seats)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)
+             ON CONFLICT DO UPDATE SET title = ?2, venue = ?3, notice_ko = ?5, notice_en = ?6, closed = ?7, version = ?8,
+                opens_at = ?9, closes_at = ?10, max_seats = ?11",
         )?
         .execute(params![
             id.uuid().as_bytes(),
@@ -24,17 +30,12 @@ pub(super) fn save(db: &Connection, rows: &Rows) -> Sql<()> {
             created_at.as_millis(),
             ko,
             en,
-            closed,
+            sale.closed,
             version,
+            sale.opens_at.map(Timestamp::as_millis),
+            sale.closes_at.map(Timestamp::as_millis),
+            seats_per_user,
         ])?;
-    }
-    for id in rows.concerts.outdated() {
-        let Some(Concert { notice, closed, version, .. }) = rows.concerts.get(id) else { continue };
-        let (ko, en) = texts(notice.as_deref());
-        db.prepare_cached(
-            "UPDATE concerts SET notice_ko = ?2, notice_en = ?3, closed = ?4, version = ?5 WHERE concert_id = ?1",
-        )?
-        .execute(params![id.uuid().as_bytes(), ko, en, closed, version])?;
     }
     Ok(())
 }
@@ -54,7 +55,8 @@ pub(super) fn concert(db: &Connection, id: ConcertId) -> Sql<Option<Concert>> {
         .optional()
 }
 
-const CONCERT: &str = "concert_id, title, venue, created_at, notice_ko, notice_en, closed, version";
+const CONCERT: &str = "concert_id, title, venue, created_at, notice_ko, notice_en, closed, version, opens_at, \
+                       closes_at, max_seats";
 
 fn read_concert(row: &Row<'_>) -> Sql<Concert> {
     let (ko, en) = (optional_text(row, 4)?, optional_text(row, 5)?);
@@ -64,7 +66,8 @@ fn read_concert(row: &Row<'_>) -> Sql<Concert> {
         venue: text(row, 2)?,
         created_at: instant(row, 3)?,
         notice: (ko.is_some() || en.is_some()).then(|| Arc::new(Notice { ko, en })),
-        closed: row.get(6)?,
+        sale: Sale { closed: row.get(6)?, opens_at: optional_instant(row, 8)?, closes_at: optional_instant(row, 9)? },
+        seats_per_user: row.get(10)?,
         version: row.get(7)?,
     })
 }

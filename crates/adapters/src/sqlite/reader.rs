@@ -8,8 +8,8 @@ use std::thread::JoinHandle;
 use async_trait::async_trait;
 use onsale_app::event::StoredEvent;
 use onsale_app::store::{
-    AppliedLecture, GivenBack, LectureFilter, ListedKey, LogFilter, LogRow, Page, Reader, RefundsOf, RoomRecord,
-    SeatRows, StoreError,
+    AppliedLecture, GivenBack, LectureFilter, Listed, ListedKey, LogFilter, LogRow, Page, Reader, RefundsOf,
+    RoomRecord, SeatRows, StoreError,
 };
 use onsale_domain::concert::{Concert, Performance, Reservation};
 use onsale_domain::ids::{
@@ -182,6 +182,11 @@ impl Reader for ReaderPool {
 
     async fn performances(&self) -> Result<Vec<Performance>, StoreError> {
         self.read(concert::performances).await
+    }
+
+    async fn listed(&self, concerts: &[ConcertId], performances: &[PerformanceId]) -> Result<Listed, StoreError> {
+        let (concerts, performances) = (concerts.to_vec(), performances.to_vec());
+        self.read(move |db| concert::listed(db, &concerts, &performances)).await
     }
 
     async fn performance_count(&self, concert: ConcertId) -> Result<u64, StoreError> {

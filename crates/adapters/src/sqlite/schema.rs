@@ -223,6 +223,35 @@ mod tests {
         assert!(error.contains("each seat of a payment has a price"), "{error}");
     }
 
+    #[test]
+    fn figures_are_filled_in() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut db = of_version(&folder.path().join("sale.db"), REFUNDS - 1);
+        db.execute_batch(SOLD).unwrap();
+        db.execute_batch("PRAGMA foreign_keys = off").unwrap();
+        db.execute_batch(STEPS[REFUNDS - 1]).unwrap();
+        db.execute_batch(&format!(
+            "PRAGMA user_version = {REFUNDS};
+            INSERT INTO reservations (reservation_id, concert_id, performance_id, user_id, place, seats, amount, held_at,
+                    held_until, status, prices)
+                SELECT x'07000000000000000000000000000000', concert_id, performance_id, 'bob', 2, '[1,3]', 400, 1, 2, 'HELD',
+                    '[200,200]' FROM performances;
+            INSERT INTO seats (performance_id, seat, reservation_id, held_until, sold)
+                SELECT performance_id, value, x'07000000000000000000000000000000', 2, 0 FROM performances, json_each('[1,3]');
+            INSERT INTO refunds SELECT x'08000000000000000000000000000000', payment_id, reservation_id, performance_id, user_id,
+                '[8]', 80, 10, 'buyer', NULL, 90, 3, 1 FROM payments;"
+        ))
+        .unwrap();
+        migrate(&mut db).unwrap();
+        let figures = "SELECT held || ' ' || revenue || ' ' || refunded || ' ' || max_seats FROM performances";
+        assert_eq!(text(&db, figures), "2 210 80 4");
+        assert_eq!(
+            text(&db, "SELECT max_seats || ' ' || (opens_at IS NULL) || (closes_at IS NULL) FROM concerts"),
+            "4 11"
+        );
+        assert!(db.execute("UPDATE concerts SET opens_at = 2, closes_at = 2", []).is_err(), "it closes after it opens");
+    }
+
     /// Damage of an older version must not become a refund of points that were not paid.
     #[test]
     fn prices_that_do_not_give_the_amount_end_the_step() {

@@ -1,7 +1,7 @@
 //! Waiting rooms: counters, places, turns and their ends.
 
 use onsale_app::store::{Announced, HoldRecord, RoomRecord};
-use onsale_domain::concert::HoldEnd;
+use onsale_domain::concert::{HoldEnd, Sale};
 use onsale_domain::ids::{ConcertId, PerformanceId, ReservationId, TokenId, UserId};
 use onsale_domain::rows::{Keys, Rows};
 use onsale_domain::time::Timestamp;
@@ -11,7 +11,7 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 use super::concert::load_open;
 use super::concert_row;
 use super::extension::{further, read_end};
-use super::values::{Sql, broken, instant, user, uuid, word};
+use super::values::{Sql, broken, instant, optional_instant, user, uuid, word};
 use crate::stored::{Word, blocks_from_bytes, blocks_to_bytes, window_from_bytes, window_to_bytes};
 
 pub(super) fn load(db: &Connection, keys: &Keys, rows: &mut Rows) -> Sql<()> {
@@ -105,7 +105,7 @@ fn read_turn(row: &Row<'_>) -> Sql<(u64, Turn, Option<Timestamp>)> {
         claimed: row.get(4)?,
         named: row.get(5)?,
     };
-    Ok((row.get(0)?, turn, row.get::<_, Option<i64>>(6)?.map(Timestamp::from_millis)))
+    Ok((row.get(0)?, turn, optional_instant(row, 6)?))
 }
 
 pub(super) fn save(db: &Connection, rows: &Rows) -> Sql<()> {
@@ -196,15 +196,16 @@ fn save_places(db: &Connection, rows: &Rows) -> Sql<()> {
 }
 
 fn save_room(db: &Connection, concert: ConcertId, room: &Room) -> Sql<()> {
-    let Settings { max_active, admit_per_second, active_seconds, claim_seconds, paused, closed } = room.settings;
+    let Settings { max_active, admit_per_second, active_seconds, claim_seconds, paused, sale } = room.settings;
     db.prepare_cached(
         "INSERT INTO rooms
            (concert_id, max_active, admit_per_second, active_seconds, claim_seconds, paused, issued, served, given_up,
-            active, admissions, version, updated_at, blocks, closed, extensions)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)
+            active, admissions, version, updated_at, blocks, closed, extensions, opens_at, closes_at, admitted)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19)
          ON CONFLICT DO UPDATE SET max_active = ?2, admit_per_second = ?3, active_seconds = ?4, claim_seconds = ?5,
             paused = ?6, issued = ?7, served = ?8, given_up = ?9, active = ?10, admissions = ?11, version = ?12,
-            updated_at = ?13, blocks = ?14, closed = ?15, extensions = ?16",
+            updated_at = ?13, blocks = ?14, closed = ?15, extensions = ?16, opens_at = ?17, closes_at = ?18,
+            admitted = ?19",
     )?
     .execute(params![
         concert.uuid().as_bytes(),
@@ -221,14 +222,18 @@ fn save_room(db: &Connection, concert: ConcertId, room: &Room) -> Sql<()> {
         room.version,
         room.updated_at.as_millis(),
         blocks_to_bytes(&room.blocks),
-        closed,
+        sale.closed,
         room.extensions,
+        sale.opens_at.map(Timestamp::as_millis),
+        sale.closes_at.map(Timestamp::as_millis),
+        room.admitted,
     ])?;
     Ok(())
 }
 
 const ROOM: &str = "concert_id, max_active, admit_per_second, active_seconds, claim_seconds, paused, issued, served, \
-                    given_up, active, admissions, version, updated_at, blocks, closed, extensions";
+                    given_up, active, admissions, version, updated_at, blocks, closed, extensions, opens_at, closes_at, \
+                    admitted";
 
 fn read_room(row: &Row<'_>) -> Sql<Room> {
     Ok(Room {
@@ -238,7 +243,11 @@ fn read_room(row: &Row<'_>) -> Sql<Room> {
             active_seconds: row.get(3)?,
             claim_seconds: row.get(4)?,
             paused: row.get(5)?,
-            closed: row.get(14)?,
+            sale: Sale {
+                closed: row.get(14)?,
+                opens_at: optional_instant(row, 16)?,
+                closes_at: optional_instant(row, 17)?,
+            },
         },
         issued: row.get(6)?,
         served: row.get(7)?,
@@ -251,6 +260,7 @@ fn read_room(row: &Row<'_>) -> Sql<Room> {
         blocks: blocks_from_bytes(row.get_ref(13)?.as_blob()?)
             .ok_or_else(|| broken(13, "blocks of places of a wrong length"))?,
         extensions: row.get(15)?,
+        admitted: row.get(18)?,
     })
 }
 

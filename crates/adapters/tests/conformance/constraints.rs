@@ -1,7 +1,7 @@
 //! Writes that no rule allows: the database refuses the whole unit, and the next unit succeeds.
 
 use onsale_app::store::{StoreError, Unit};
-use onsale_domain::concert::{Concert, Extension, Reservation, Seat, Status};
+use onsale_domain::concert::{Concert, Extension, Reservation, Sale, Seat, Status};
 use onsale_domain::event::{Event, Happening};
 use onsale_domain::ids::{EventId, PaymentId, RefundId, ReservationId, TokenId, UserId};
 use onsale_domain::lecture::{Application, HistoryKind, HistoryLine, Lecture};
@@ -160,7 +160,8 @@ const CONCERTS: &[Wrong] = &[
     }),
     ("a concert made twice", |stage, unit| {
         let (id, title, venue) = (stage.token.concert, "Gala".into(), "Hall".into());
-        let concert = Concert { id, title, venue, created_at: unit.at, notice: None, closed: false, version: 0 };
+        let (sale, created_at) = (Sale::default(), unit.at);
+        let concert = Concert { id, title, venue, created_at, notice: None, sale, seats_per_user: 4, version: 0 };
         unit.rows.concerts.put(id, concert);
     }),
 ];

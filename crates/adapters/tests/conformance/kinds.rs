@@ -27,7 +27,7 @@ kinds! {
 kinds! {
     REFUSALS, refusal, Refusal: AmountOutOfRange, BalanceLimit, InsufficientBalance, LectureNotFound, AlreadyApplied,
     LectureClosed, LectureFull, ApplicationNotFound, ConcertNotFound, PerformanceNotFound, PerformanceAmbiguous,
-    SaleClosed, PerformanceClosed, SeatUnknown, SeatLimit, SeatTaken, ReservationNotFound, AlreadyPaid, HoldExpired, TokenExpired,
+    SaleClosed, SaleNotOpen, SaleHours, PerformanceClosed, SeatUnknown, SeatLimit, SeatTaken, ReservationNotFound, AlreadyPaid, HoldExpired, TokenExpired,
     PaymentNotFound, AlreadyRefunded, FeeOutOfRange, RefundClosed,
     StaffKeyEnded, KeyNameTaken, KeyLimit, KeyNotFound, ExternalIdReused,
 }

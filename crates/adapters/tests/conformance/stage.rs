@@ -3,7 +3,7 @@
 use crate::mixed::{AnyCommand, Done};
 use onsale_app::store::{Store, Wanted};
 use onsale_domain::concert::Held;
-use onsale_domain::concert::{self, Hold, Performance, Reservation, Seating, Section, Target};
+use onsale_domain::concert::{self, Hold, Performance, Reservation, Sale, Seating, Section, Target};
 use onsale_domain::ids::{ConcertId, LectureId, UserId};
 use onsale_domain::lecture;
 use onsale_domain::payment::{self, Payment};
@@ -34,7 +34,7 @@ pub(crate) const OPEN_DOORS: Settings = Settings {
     active_seconds: 86_400,
     claim_seconds: 3_600,
     paused: false,
-    closed: false,
+    sale: Sale { closed: false, opens_at: None, closes_at: None },
 };
 
 /// Opens a lecture that starts in an hour.
@@ -49,7 +49,8 @@ pub(crate) async fn open_lecture(lane: &mut Lane, now: Timestamp, capacity: u32)
 
 /// Makes a concert with its room.
 pub(crate) async fn open_concert(lane: &mut Lane, room: Settings) -> ConcertId {
-    match lane.done(concert::Create { title: "Gala".into(), venue: "Hall".into(), room, notice: None }).await {
+    let (title, venue, seats_per_user) = ("Gala".into(), "Hall".into(), concert::SEATS_PER_USER_DEFAULT);
+    match lane.done(concert::Create { title, venue, room, notice: None, seats_per_user }).await {
         Done::CreateConcert(concert) => concert.id,
         other => unreachable!("{other:?}"),
     }

@@ -36,9 +36,9 @@ fn is_of_extension(event: &EventRow, row: &ExtendedRow) -> bool {
         && data_of(event) == data
 }
 
-/// Whether a performance is closed exactly if its sale is, and is as its last change left it.
+/// Whether a performance has the hours and the limit of its concert, and is as its last change left it.
 pub(super) fn agrees(row: &PerformanceRow) -> bool {
-    let PerformanceRow { performance, is_sale_closed, changed, .. } = row;
+    let PerformanceRow { performance, sale, changed, .. } = row;
     let is_right = changed.as_ref().is_none_or(|event| {
         let data = data_of(event);
         event.version <= performance.version
@@ -46,10 +46,10 @@ pub(super) fn agrees(row: &PerformanceRow) -> bool {
             && data["startsAt"] == rfc3339(performance.starts_at)
             && data["refundPolicy"] == policy_data(&performance.refund_policy)
     });
-    is_right && *is_sale_closed == Some(performance.sale_closed)
+    is_right && *sale == Some((performance.sale, performance.seats_per_user))
 }
 
-/// Whether a room is closed exactly if its sale is, and its concert as the event of its version has it.
+/// Whether a room has the hours of its concert, and the concert is as the event of its version has it.
 pub(super) fn concert_agrees(row: &RoomRow, forgotten: Timestamp) -> bool {
     let Some(concert) = &row.concert_row else { return false };
     let is_right = match &row.changed {
@@ -57,16 +57,21 @@ pub(super) fn concert_agrees(row: &RoomRow, forgotten: Timestamp) -> bool {
         // No change has an event of its own before the first, and old events may have been deleted.
         None => concert.version == 0 || concert.created_at < forgotten,
     };
-    is_right && row.room.settings.closed == concert.closed
+    is_right && row.room.settings.sale == concert.sale
 }
 
 fn is_of_concert(event: &EventRow, concert: &Concert) -> bool {
     let data = data_of(event);
     let text = |language: &str| data["notice"][language].as_str();
     let notice = concert.notice.as_deref();
+    // Events of older versions have no hours.
+    let is_as = |field: &str, now: Value| data.get(field).is_none_or(|told| *told == now);
     data["title"] == *concert.title
         && data["venue"] == *concert.venue
-        && data["closed"] == concert.closed
+        && data["closed"] == concert.sale.closed
+        && is_as("opensAt", json!(concert.sale.opens_at.map(rfc3339)))
+        && is_as("closesAt", json!(concert.sale.closes_at.map(rfc3339)))
+        && is_as("maxSeatsPerUser", json!(concert.seats_per_user))
         && text("ko") == notice.and_then(|notice| notice.ko.as_deref())
         && text("en") == notice.and_then(|notice| notice.en.as_deref())
 }

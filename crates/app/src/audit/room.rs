@@ -12,7 +12,8 @@ pub(super) async fn check(source: &dyn AuditSource, forgotten: Timestamp) -> Res
     let mut users = Finding::new("every user has at most one place in a room");
     let mut shown = Finding::new("every place was shown with one token only");
     let mut counters = Finding::new("every room counts its turns and given-up places right");
-    let mut agreeing = Finding::new("every room is closed if its sale is, and every concert as its last event has it");
+    let mut agreeing =
+        Finding::new("every room has the hours of its sale, and every concert is as its last event has it");
     let mut rooms = source.rooms();
     while let Some(row) = rooms.recv().await {
         let row = row?;

@@ -15,7 +15,8 @@ pub(super) async fn check(source: &dyn AuditSource, forgotten: Timestamp) -> Res
     let mut sold = Finding::new(
         "every performance has sold as many seats as it counts, no more than it has, and counts its holds and extensions",
     );
-    let mut agreeing = Finding::new("every performance is closed if its sale is, and as its last event has it");
+    let mut agreeing = Finding::new("every performance has the hours of its sale, and is as its last event has it");
+    let mut figures = Finding::new("every performance counts its held seats, its revenue and what was given back");
     let mut performances = source.performances();
     while let Some(row) = performances.recv().await {
         let row = row?;
@@ -35,8 +36,13 @@ pub(super) async fn check(source: &dyn AuditSource, forgotten: Timestamp) -> Res
             )
         });
         agreeing.check(change::agrees(&row), || {
-            let Performance { closed, sale_closed, .. } = row.performance;
-            format!("{id}: closed {closed}, its sale {sale_closed} and {:?}", row.is_sale_closed)
+            let Performance { closed, sale, seats_per_user, .. } = row.performance;
+            format!("{id}: closed {closed}, its sale {:?} and {:?}", (sale, seats_per_user), row.sale)
+        });
+        let Performance { held, revenue, refunded, .. } = row.performance;
+        let found = (row.held_seats, row.paid - row.given_back, row.given_back);
+        figures.check((u64::from(held), revenue, refunded) == found, || {
+            format!("{id}: {held} held, revenue {revenue}, {refunded} refunded, but its rows give {found:?}")
         });
     }
     let mut owners = Finding::new("every seat that is held or sold has one owner, who has that seat");
@@ -54,7 +60,7 @@ pub(super) async fn check(source: &dyn AuditSource, forgotten: Timestamp) -> Res
         let wrong = what_is_wrong(&row, forgotten);
         agreement.check(wrong.is_none(), || format!("{}: {}", row.reservation.id, wrong.unwrap_or_default()));
     }
-    Ok(vec![sold, agreeing, owners, agreement])
+    Ok(vec![sold, agreeing, figures, owners, agreement])
 }
 
 fn is_owned(row: &SeatRow) -> bool {

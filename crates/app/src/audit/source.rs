@@ -1,6 +1,6 @@
 //! What the audit reads: streams of rows. Each group of rows is read as of one moment.
 
-use onsale_domain::concert::{Concert, Performance, Reservation, Seat};
+use onsale_domain::concert::{Concert, Performance, Reservation, Sale, Seat};
 use onsale_domain::ids::{ConcertId, EventId, PerformanceId, UserId};
 use onsale_domain::lecture::{HistoryLine, Lecture};
 use onsale_domain::payment::Payment;
@@ -122,8 +122,14 @@ pub struct PerformanceRow {
     pub holds: u64,
     /// How many extensions its holds have had, and the highest number of one.
     pub extensions: (u64, u64),
-    /// Whether the sale of its concert is closed; `None` if there is no such concert.
-    pub is_sale_closed: Option<bool>,
+    /// How many of its seats are held, lapsed holds included until they are settled.
+    pub held_seats: u64,
+    /// The sum of its payments, in points.
+    pub paid: i64,
+    /// The sum that its refunds gave back, in points, without the fees.
+    pub given_back: i64,
+    /// When its concert is on sale, and the limit of seats for one user; `None` if there is no such concert.
+    pub sale: Option<(Sale, u32)>,
     /// The event of its last change by an administrator.
     pub changed: Option<EventRow>,
 }

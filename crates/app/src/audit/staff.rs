@@ -130,7 +130,10 @@ fn fields_of_concert(concert: &Concert) -> Now {
         ("title", json!(&*concert.title)),
         ("venue", json!(&*concert.venue)),
         ("notice", concert.notice.as_deref().map_or(Value::Null, of_notice)),
-        ("closed", json!(concert.closed)),
+        ("closed", json!(concert.sale.closed)),
+        ("opensAt", json!(concert.sale.opens_at.map(rfc3339))),
+        ("closesAt", json!(concert.sale.closes_at.map(rfc3339))),
+        ("maxSeatsPerUser", json!(concert.seats_per_user)),
     ]
 }
 

@@ -91,7 +91,7 @@ impl DeskCommand for concert::Create {
 }
 
 impl DeskCommand for concert::Schedule {
-    const TABLES: &'static [Table] = &[Rooms, Places, Performances];
+    const TABLES: &'static [Table] = &[Concerts, Rooms, Places, Performances];
 
     fn hot_row(&self) -> Option<u64> {
         Some(hash(self.concert))

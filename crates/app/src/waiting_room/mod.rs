@@ -197,14 +197,16 @@ impl Rooms {
         })
     }
 
-    /// The free turns of rooms in which users wait, over all rooms. A closed sale has none; a paused room has.
+    /// The free turns of rooms in which users wait, over all rooms. A sale that is not open has none; a paused room has.
     pub fn free_turns(&self) -> u64 {
+        let at = self.now();
         let rooms = self.rooms.load();
         let waited_for = rooms.values().filter(|room| room.waiting() > 0);
         let free = |room: &Arc<LiveRoom>| {
             let snapshot = room.snapshot();
             let settings = snapshot.room.settings;
-            if settings.closed { 0 } else { u64::from(settings.max_active.saturating_sub(snapshot.room.active)) }
+            let is_open = settings.sale.is_open(at);
+            if is_open { u64::from(settings.max_active.saturating_sub(snapshot.room.active)) } else { 0 }
         };
         waited_for.map(free).sum()
     }

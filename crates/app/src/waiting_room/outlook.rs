@@ -1,7 +1,7 @@
 //! The answer to a client in line about the time ahead: an estimate of its wait, and when to poll again.
 
 use onsale_domain::time::Timestamp;
-use onsale_domain::waiting_room::{Line, Room};
+use onsale_domain::waiting_room::{Line, Room, Settings};
 
 use super::forecast::Forecast;
 use super::pace::{Change, Pace, Running, precise, seconds_between};
@@ -76,15 +76,17 @@ impl Forecaster {
         let made =
             Self { pace: Pace::resumed(running, ended, at), made_at: at, called: 0, earlier: None, polls_per_second };
         let forecast = Forecast::new(room, &made.pace, 1.0);
-        let outlook = Outlook { stated: Stated::new(&forecast), plan: made.plan(room, line.waiting()) };
+        let outlook = Outlook { stated: Stated::new(&forecast), plan: made.plan(room, line.waiting(), at) };
         (made, outlook)
     }
 
-    fn plan(&self, room: &Room, waiting: u64) -> Plan {
+    fn plan(&self, room: &Room, waiting: u64, at: Timestamp) -> Plan {
         // Measured, with a reserve, or expected: turns may end sooner than they did.
         let expected = f64::from(room.settings.max_active) / self.pace.turn_seconds(&room.settings);
         let pace = expected.max(AHEAD_OF_PACE * self.pace.calls_per_second());
-        Plan::new(&room.settings, room.active, waiting, pace, self.polls_per_second)
+        // Outside the hours of the sale as during a pause.
+        let settings = Settings { paused: !room.settings.admits(at), ..room.settings };
+        Plan::new(&settings, room.active, waiting, pace, self.polls_per_second)
     }
 
     /// Replaces the count of running turns.
@@ -108,7 +110,8 @@ impl Forecaster {
     }
 
     /// The outlook after a move, if a new one is due. `share` is the fraction of the rate that the room admits.
-    /// While the room is paused or closed the stated estimates stay as they were: the end of the pause is not known.
+    /// While the room admits no user the stated estimates stay as they were: the end of a pause is not known, and the time
+    /// until an opening is added where they are read.
     pub(super) fn next_outlook(
         &mut self,
         known: &Outlook,
@@ -120,7 +123,9 @@ impl Forecaster {
         let waited = line_before.users_up_to(moved.issued.max(line_before.issued));
         let waiting = line.users_up_to(moved.issued.max(line.issued));
         let seconds = seconds_between(self.made_at, at);
-        let changed = before.settings != room.settings;
+        // The sale opens and closes by the clock, too.
+        let changed =
+            before.settings != room.settings || room.settings.admits(self.made_at) != room.settings.admits(at);
         // In an empty room the next outlook is computed now and then: the next client is answered from it.
         let moves = waiting > 0 && (self.called > 0 || waited == 0);
         if waiting == 0 && waited == 0 {
@@ -129,7 +134,7 @@ impl Forecaster {
         if !changed && !moves && seconds < EVERY_SECONDS {
             return None;
         }
-        let plan = self.plan(room, waiting);
+        let plan = self.plan(room, waiting, at);
         let forecast = Forecast::new(room, &self.pace, share);
         if changed {
             self.earlier = Some((known.plan, at, 0.0));
@@ -140,7 +145,7 @@ impl Forecaster {
         });
         let called = precise(self.called);
         let mut elapsed = Elapsed { seconds, called, waiting: precise(waited), earlier };
-        if room.settings.paused || room.settings.closed {
+        if !room.settings.admits(at) {
             elapsed.seconds = 0.0;
         }
         (self.made_at, self.called) = (at.not_before(self.made_at), 0);

@@ -33,7 +33,7 @@ pub(super) struct Plan {
     planned: f64,
     /// Interval as a share of the time until the place could be called: 0.5 to 1.
     part: f64,
-    /// Free turns: this many places are called as fast as the rate allows. None while the room is paused or closed.
+    /// Free turns: this many places are called as fast as the rate allows. None while the room admits no user.
     free: f64,
     /// Polls a second by the places of free turns.
     free_polls: f64,
@@ -56,7 +56,7 @@ impl Plan {
         let (front, far) = (target * FRONT_SHARE, target * (1.0 - FRONT_SHARE));
         let growth = 1.0 + FAR_SECONDS.max(waiting / far).ln();
         // During a pause no turn is free, and no call pays for a poll.
-        let (free, pace) = match settings.paused || settings.closed {
+        let (free, pace) = match settings.paused {
             true => (0.0, 0.0),
             false => (f64::from(settings.max_active.saturating_sub(active)), pace),
         };

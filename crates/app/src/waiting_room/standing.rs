@@ -60,8 +60,12 @@ pub struct Placement {
     pub is_sold_out: bool,
     /// Whether admission is paused.
     pub is_paused: bool,
-    /// Whether the sale is closed.
+    /// Whether the sale is closed now: by an organiser, or because its end is reached.
     pub is_closed: bool,
+    /// When the sale opens or has opened, if that is set.
+    pub opens_at: Option<Timestamp>,
+    /// When the sale closes or has closed, if that is set.
+    pub closes_at: Option<Timestamp>,
     /// The text that buyers read, if there is one. Shared by all polls of the room.
     pub notice: Option<Arc<Notice>>,
 }

@@ -1,12 +1,13 @@
-//! Changes of a concert and of a performance: the notice that buyers read, whether the sale is closed, and refund policies.
+//! Changes of a concert and of a performance: texts, the hours of the sale, limits, and refund policies.
 
 use std::sync::Arc;
 
-use super::{Concert, Performance, record};
+use super::{Concert, Performance, Sale, record};
 use crate::event::{Event, Happening};
 use crate::ids::{ConcertId, EventId, PerformanceId};
 use crate::refund::Policy;
 use crate::rows::{Keys, Rows};
+use crate::time::Timestamp;
 use crate::{Command, Context, Refusal, waiting_room};
 
 /// A text for all users who wait or buy, in one or two languages.
@@ -18,15 +19,58 @@ pub struct Notice {
     pub en: Option<Arc<str>>,
 }
 
-/// Changes a concert. Returns it as it is afterwards.
+/// Changes a concert. Returns it as it is afterwards. Fields that are `None` stay.
 #[derive(Clone, Debug)]
 pub struct Change {
     /// The concert to change.
     pub concert: ConcertId,
+    /// 1 to 200 characters.
+    pub title: Option<Arc<str>>,
+    /// 1 to 200 characters.
+    pub venue: Option<Arc<str>>,
     /// The notice from now on; `Some(None)` removes it.
     pub notice: Option<Option<Arc<Notice>>>,
     /// Whether the sale is closed.
     pub closed: Option<bool>,
+    /// Before this instant the sale is not open; `Some(None)` lifts the bound.
+    pub opens_at: Option<Option<Timestamp>>,
+    /// From this instant on the sale is closed; `Some(None)` lifts the bound.
+    pub closes_at: Option<Option<Timestamp>>,
+    /// Seats of one performance for one user, 1 to 20. A lower limit takes no seat away.
+    pub seats_per_user: Option<u32>,
+}
+
+impl Change {
+    /// A change of this concert that changes nothing.
+    pub fn of(concert: ConcertId) -> Self {
+        Self {
+            concert,
+            title: None,
+            venue: None,
+            notice: None,
+            closed: None,
+            opens_at: None,
+            closes_at: None,
+            seats_per_user: None,
+        }
+    }
+
+    /// The concert after the change, with the same version.
+    fn apply(&self, before: &Concert) -> Concert {
+        let sale = Sale {
+            closed: self.closed.unwrap_or(before.sale.closed),
+            opens_at: self.opens_at.unwrap_or(before.sale.opens_at),
+            closes_at: self.closes_at.unwrap_or(before.sale.closes_at),
+        };
+        Concert {
+            title: self.title.clone().unwrap_or_else(|| before.title.clone()),
+            venue: self.venue.clone().unwrap_or_else(|| before.venue.clone()),
+            notice: self.notice.clone().unwrap_or_else(|| before.notice.clone()),
+            sale,
+            seats_per_user: self.seats_per_user.unwrap_or(before.seats_per_user),
+            ..before.clone()
+        }
+    }
 }
 
 /// Changes a performance. Returns it as it is afterwards.
@@ -50,22 +94,28 @@ impl Command for Change {
 
     fn decide(&self, rows: &mut Rows, cx: &mut Context<'_>) -> Result<Concert, Refusal> {
         let before = rows.concerts.get(&self.concert).ok_or(Refusal::ConcertNotFound)?.clone();
-        let notice = self.notice.clone().unwrap_or_else(|| before.notice.clone());
-        let closed = self.closed.unwrap_or(before.closed);
-        if notice == before.notice && closed == before.closed {
+        let after = self.apply(&before);
+        if !after.sale.is_sound() {
+            // The field that the request names, so that the client finds what it wrote.
+            let field = if self.closes_at.is_some() { "closesAt" } else { "opensAt" };
+            return Err(Refusal::SaleHours { field });
+        }
+        if after == before {
             return Ok(before);
         }
-        let is_closing = closed != before.closed;
-        let after = Concert { notice, closed, version: before.version + 1, ..before };
+        let after = Concert { version: before.version + 1, ..after };
         rows.concerts.put(self.concert, after.clone());
-        if is_closing {
+        if (after.sale, after.seats_per_user) != (before.sale, before.seats_per_user) {
             // With the performances, so that a hold reads no other row and never commits after a close.
             for id in rows.performances_of(self.concert) {
-                rows.performances.change(&id).into_iter().for_each(|own| own.sale_closed = closed);
+                let Some(own) = rows.performances.change(&id) else { continue };
+                (own.sale, own.seats_per_user) = (after.sale, after.seats_per_user);
             }
-            waiting_room::close(rows, self.concert, closed, cx.at);
+        }
+        if after.sale != before.sale {
+            waiting_room::set_sale(rows, self.concert, after.sale, cx.at);
         } else {
-            // Other instances find the notice by the room's version.
+            // Other instances find the new texts by the room's version.
             waiting_room::announce(rows, self.concert, cx.at);
         }
         let at = rows.rooms.get(&self.concert).map_or(cx.at, |room| room.updated_at.max(cx.at));

@@ -2,17 +2,13 @@
 
 use std::sync::Arc;
 
-use super::{Reservation, Seat, Status};
+use super::{Reservation, SEATS_PER_USER_MAX, Seat, Status};
 use crate::event::{Event, Happening};
 use crate::ids::{EventId, PerformanceId, ReservationId};
 use crate::rows::{Keys, Rows};
 use crate::time::Timestamp;
 use crate::waiting_room::{self, Token};
 use crate::{Command, Context, Refusal};
-
-/// Maximum number of seats of one performance that one user holds and has bought together. More are refused with
-/// [`Refusal::SeatLimit`].
-pub const SEATS_PER_USER_MAX: usize = 4;
 
 /// Maximum number of seats that one refusal names. A request may name many more, and its answer may be kept.
 pub const SEATS_NAMED_MAX: usize = 20;
@@ -71,8 +67,8 @@ impl Command for Hold {
         self.token.needs(keys);
         if let Target::Performance(performance) = self.target {
             keys.performances.insert(performance);
-            // More seats than one user may have are refused before any seat is read.
-            if self.seats.len() <= SEATS_PER_USER_MAX {
+            // More seats than any limit allows are refused before a seat is read.
+            if self.seats.len() <= SEATS_PER_USER_MAX as usize {
                 keys.seats.extend(seat_numbers(&self.seats).map(|seat| (performance, seat)));
             }
         }
@@ -94,7 +90,7 @@ impl Command for Hold {
         });
         rows.open_reservations.entry((token.concert, token.user.clone())).or_default().push(reservation.id);
         rows.reservations.put(reservation.id, reservation.clone());
-        count_taken(rows, reservation.performance);
+        count_taken(rows, &reservation);
         let starts_at = rows.performances.get(&reservation.performance).map_or(cx.at, |p| p.starts_at);
         Ok(Held { reservation, starts_at })
     }
@@ -170,9 +166,7 @@ fn judge(request: &Hold, rows: &Rows, cx: &mut Context<'_>) -> Result<Reservatio
     // The decision uses the clock as it is now. The history, and the ids that order it, never go back in time.
     let at = cx.at.not_before(performance.updated_at);
     let written_at = cx.at.max(performance.updated_at);
-    if performance.sale_closed {
-        return Err(Refusal::SaleClosed);
-    }
+    performance.sale.judge(at)?;
     if performance.closed || performance.starts_at <= at {
         return Err(Refusal::PerformanceClosed);
     }
@@ -181,7 +175,7 @@ fn judge(request: &Hold, rows: &Rows, cx: &mut Context<'_>) -> Result<Reservatio
     if !unknown.is_empty() {
         return Err(Refusal::SeatUnknown { seats: unknown });
     }
-    if owned(rows, token, id, at) + seats.len() > SEATS_PER_USER_MAX {
+    if owned(rows, token, id, at) + seats.len() > performance.seats_per_user as usize {
         return Err(Refusal::SeatLimit);
     }
     let seats: Arc<[u32]> = seat_numbers(seats).collect();
@@ -262,7 +256,7 @@ pub(crate) fn end_hold(id: ReservationId, ending: Ending, rows: &mut Rows, cx: &
     reservation.end_event = Some(event);
 
     let reservation = reservation.clone();
-    count_settled(rows, reservation.performance);
+    count_settled(rows, reservation.performance, reservation.seats.len());
     for seat in reservation.seats.iter() {
         // A later hold may have taken a seat of a lapsed hold: then the seat stays with the later one.
         let key = (reservation.performance, *seat);
@@ -276,19 +270,25 @@ pub(crate) fn end_hold(id: ReservationId, ending: Ending, rows: &mut Rows, cx: &
     });
 }
 
-/// Counts a new hold of a performance.
-fn count_taken(rows: &mut Rows, performance: PerformanceId) {
-    if let Some(row) = rows.performances.change(&performance) {
+/// Counts a new hold of a performance, and its seats.
+fn count_taken(rows: &mut Rows, taken: &Reservation) {
+    if let Some(row) = rows.performances.change(&taken.performance) {
+        row.held = row.held.saturating_add(many(taken.seats.len()));
         row.holds = row.holds.map(|holds| holds.saturating_add(1));
     }
 }
 
-/// Counts down the holds of a performance, after one of them ended or was paid. A count that is wrong stops no payment: the
-/// audit reports it.
-pub(crate) fn count_settled(rows: &mut Rows, performance: PerformanceId) {
+/// Counts down the holds of a performance and their seats, after one of them ended or was paid. A count that is wrong stops no
+/// payment: the audit reports it.
+pub(crate) fn count_settled(rows: &mut Rows, performance: PerformanceId, seats: usize) {
     if let Some(row) = rows.performances.change(&performance) {
+        row.held = row.held.saturating_sub(many(seats));
         row.holds = row.holds.map(|holds| holds.saturating_sub(1));
     }
+}
+
+fn many(seats: usize) -> u32 {
+    u32::try_from(seats).unwrap_or(u32::MAX)
 }
 
 /// Counts a change of the performance and adds its event.

@@ -4,6 +4,7 @@ mod change;
 mod extend;
 mod hold;
 mod holds_counted;
+mod sale;
 mod seating;
 
 use std::sync::Arc;
@@ -18,9 +19,10 @@ use crate::{Command, Context, Refusal};
 
 pub use change::{Change, ChangePerformance, Notice};
 pub use extend::{EXTENSION_SECONDS_MAX, Extend, Extended, Extension, HoldEnd, Rewrite};
-pub use hold::{Ending, Expire, Held, Hold, Release, SEATS_NAMED_MAX, SEATS_PER_USER_MAX, Target};
+pub use hold::{Ending, Expire, Held, Hold, Release, SEATS_NAMED_MAX, Target};
 pub(crate) use hold::{count_settled, end_hold, last_change, owned_reservation, record};
 pub use holds_counted::{ENDING_WITHIN_MILLIS, HoldsCounted, lapsed_up_to};
+pub use sale::{SEATS_PER_USER_DEFAULT, SEATS_PER_USER_MAX, Sale};
 pub use seating::{GRADE_DEFAULT, PRICE_DEFAULT, PRICE_MAX, SEATS_DEFAULT, SEATS_MAX, Seating, Section, Unsound};
 
 /// A concert, as lists show it. Its dates come from its performances.
@@ -36,8 +38,10 @@ pub struct Concert {
     pub created_at: Timestamp,
     /// The text that buyers read, if there is one.
     pub notice: Option<Arc<Notice>>,
-    /// Whether the sale is closed: no new place in line, no admission, no hold.
-    pub closed: bool,
+    /// When it is on sale.
+    pub sale: Sale,
+    /// Seats of one performance that one user may hold and have bought together, 1 to [`SEATS_PER_USER_MAX`].
+    pub seats_per_user: u32,
     /// Number of changes so far.
     pub version: u64,
 }
@@ -55,6 +59,12 @@ pub struct Performance {
     pub seating: Seating,
     /// Number of paid seats that were not refunded.
     pub sold: u32,
+    /// Number of seats in holds that are not settled. A seat of a hold past its end counts until that is settled.
+    pub held: u32,
+    /// Points paid for seats, less those that refunds gave back.
+    pub revenue: i64,
+    /// Points that refunds gave back, without the fees.
+    pub refunded: i64,
     /// Number of holds that are not settled. A hold past its end counts until it is settled. `None` if a server that does
     /// not count them has changed the performance since: the next extension counts them again.
     pub holds: Option<u32>,
@@ -62,8 +72,10 @@ pub struct Performance {
     pub extensions: u64,
     /// Whether its holds are closed.
     pub closed: bool,
-    /// Whether the sale of its concert is closed. Kept here too, so that a hold reads no row of the concert.
-    pub sale_closed: bool,
+    /// When its concert is on sale. Kept here too, so that a hold reads no row of the concert.
+    pub sale: Sale,
+    /// The limit of seats for one user, as the concert has it.
+    pub seats_per_user: u32,
     /// The rules by which buyers get points back.
     pub refund_policy: Policy,
     /// Number of changes so far. Each event of the performance carries the value after its change.
@@ -200,8 +212,10 @@ pub struct Create {
     pub title: Arc<str>,
     /// 1 to 200 characters.
     pub venue: Arc<str>,
-    /// Admission settings of its waiting room, which also say whether the sale is closed.
+    /// Admission settings of its waiting room, and when the concert is on sale.
     pub room: waiting_room::Settings,
+    /// Seats of one performance for one user, 1 to [`SEATS_PER_USER_MAX`].
+    pub seats_per_user: u32,
     /// The text that buyers read, if there is one.
     pub notice: Option<Arc<Notice>>,
 }
@@ -227,6 +241,9 @@ impl Command for Create {
     fn needs(&self, _: &mut Keys) {}
 
     fn decide(&self, rows: &mut Rows, cx: &mut Context<'_>) -> Result<Concert, Refusal> {
+        if !self.room.sale.is_sound() {
+            return Err(Refusal::SaleHours { field: "closesAt" });
+        }
         let id = ConcertId::new(cx.ids.next(cx.at));
         let concert = Concert {
             id,
@@ -234,7 +251,8 @@ impl Command for Create {
             venue: self.venue.clone(),
             created_at: cx.at,
             notice: self.notice.clone(),
-            closed: self.room.closed,
+            sale: self.room.sale,
+            seats_per_user: self.seats_per_user,
             version: 0,
         };
         rows.rooms.put(id, Room::new(self.room, cx.at));
@@ -249,20 +267,26 @@ impl Command for Schedule {
     fn needs(&self, keys: &mut Keys) {
         // Each concert has a room: its row shows that the concert exists.
         keys.rooms.insert(self.concert);
+        // The concert, with the limit of seats for one user.
+        keys.concerts.insert(self.concert);
     }
 
     fn decide(&self, rows: &mut Rows, cx: &mut Context<'_>) -> Result<Performance, Refusal> {
-        let room = rows.rooms.get(&self.concert).ok_or(Refusal::ConcertNotFound)?;
+        let concert = rows.concerts.get(&self.concert).ok_or(Refusal::ConcertNotFound)?;
         let performance = Performance {
             id: PerformanceId::new(cx.ids.next(cx.at)),
             concert: self.concert,
             starts_at: self.starts_at,
             seating: self.seating.clone(),
             sold: 0,
+            held: 0,
+            revenue: 0,
+            refunded: 0,
             holds: Some(0),
             extensions: 0,
             closed: self.closed,
-            sale_closed: room.settings.closed,
+            sale: concert.sale,
+            seats_per_user: concert.seats_per_user,
             refund_policy: self.refund_policy.clone(),
             version: 0,
             updated_at: cx.at,

@@ -211,6 +211,8 @@ fn free(refund: &Refund, rows: &mut Rows) {
         let many = u32::try_from(refund.seats.len()).unwrap_or(u32::MAX);
         assert!(performance.sold >= many, "a performance gave back more than it sold");
         performance.sold -= many;
+        performance.revenue -= refund.amount;
+        performance.refunded += refund.amount;
     }
     if let Some(reservation) = rows.reservations.change(&refund.reservation) {
         reservation.refunded.extend_from_slice(&refund.seats);

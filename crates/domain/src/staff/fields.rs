@@ -2,7 +2,7 @@
 
 use super::refund_fields::of_policy;
 use super::{Action, CreateKey, DeleteKey, Fields, Key, Logged, Subject, Value};
-use crate::concert::{self, Concert, Extended, Notice, Performance, Section};
+use crate::concert::{self, Concert, Extended, Notice, Performance, Sale, Section};
 use crate::lecture::{self, Lecture};
 use crate::rows::Rows;
 use crate::waiting_room::{self, Settings};
@@ -78,8 +78,7 @@ impl Logged for concert::Create {
     }
 
     fn after(&self, concert: &Concert) -> Fields {
-        let mut fields = vec![("title", (&concert.title).into()), ("venue", (&concert.venue).into())];
-        fields.extend(of_sale(concert));
+        let mut fields = of_concert(concert);
         fields.push(("queue", Value::Object(of_queue(&self.room))));
         fields
     }
@@ -93,16 +92,25 @@ impl Logged for concert::Change {
     }
 
     fn before(&self, rows: &Rows) -> Fields {
-        rows.concerts.get(&self.concert).map_or_else(Fields::new, of_sale)
+        rows.concerts.get(&self.concert).map_or_else(Fields::new, of_concert)
     }
 
     fn after(&self, concert: &Concert) -> Fields {
-        of_sale(concert)
+        of_concert(concert)
     }
 }
 
-fn of_sale(concert: &Concert) -> Fields {
-    vec![("notice", concert.notice.as_deref().map(of_notice).into()), ("closed", concert.closed.into())]
+fn of_concert(concert: &Concert) -> Fields {
+    let Sale { closed, opens_at, closes_at } = concert.sale;
+    vec![
+        ("title", (&concert.title).into()),
+        ("venue", (&concert.venue).into()),
+        ("notice", concert.notice.as_deref().map(of_notice).into()),
+        ("closed", closed.into()),
+        ("opensAt", opens_at.into()),
+        ("closesAt", closes_at.into()),
+        ("maxSeatsPerUser", concert.seats_per_user.into()),
+    ]
 }
 
 fn of_notice(notice: &Notice) -> Value {
@@ -127,9 +135,9 @@ impl Logged for waiting_room::Configure {
     }
 }
 
-/// Without `closed`, which is the concert's.
+/// Without the hours of the sale, which are the concert's.
 fn of_queue(settings: &Settings) -> Fields {
-    let Settings { max_active, admit_per_second, active_seconds, claim_seconds, paused, closed: _ } = *settings;
+    let Settings { max_active, admit_per_second, active_seconds, claim_seconds, paused, sale: _ } = *settings;
     vec![
         ("maxActive", max_active.into()),
         ("admitPerSecond", admit_per_second.into()),

@@ -8,6 +8,7 @@ mod step;
 mod token;
 mod window;
 
+use crate::concert::Sale;
 use crate::ids::{ConcertId, TokenId, UserId};
 use crate::rows::{Keys, Rows};
 use crate::time::Timestamp;
@@ -82,14 +83,14 @@ pub(crate) fn extend(rows: &mut Rows, concert: ConcertId, at: Timestamp) {
     room::change(rows, concert, at, |room| room.extensions += 1);
 }
 
-/// Increments the version of a room, so that other instances read the notice, which is stored beside it.
+/// Increments the version of a room, so that other instances read the texts of its concert again.
 pub(crate) fn announce(rows: &mut Rows, concert: ConcertId, at: Timestamp) {
     room::change(rows, concert, at, |_| {});
 }
 
-/// Opens or closes the sale: whether users may enter and are admitted.
-pub(crate) fn close(rows: &mut Rows, concert: ConcertId, closed: bool, at: Timestamp) {
-    room::change(rows, concert, at, |room| room.settings.closed = closed);
+/// Sets when users may enter and are admitted.
+pub(crate) fn set_sale(rows: &mut Rows, concert: ConcertId, sale: Sale, at: Timestamp) {
+    room::change(rows, concert, at, |room| room.settings.sale = sale);
 }
 
 fn enter(concert: ConcertId, user: &UserId, rows: &mut Rows, cx: &mut Context<'_>) -> Result<Entered, Refusal> {
@@ -106,9 +107,7 @@ fn enter(concert: ConcertId, user: &UserId, rows: &mut Rows, cx: &mut Context<'_
             return Ok(entered(rows, concert, number, false));
         }
     }
-    if rows.rooms.get(&concert).is_some_and(|room| room.settings.closed) {
-        return Err(Refusal::SaleClosed);
-    }
+    rows.rooms.get(&concert).map_or(Ok(()), |room| room.settings.sale.judge(cx.at))?;
     if let Some(number) = over {
         if let Some(place) = rows.places.change(&(concert, number)) {
             place.standing = PlaceStanding::Replaced;

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::{Blocks, Window};
+use crate::concert::Sale;
 use crate::ids::{ConcertId, TokenId, UserId};
 use crate::rows::Rows;
 use crate::time::Timestamp;
@@ -21,11 +22,16 @@ pub struct Settings {
     pub claim_seconds: u32,
     /// Stops admission. Entering, polling and leaving go on.
     pub paused: bool,
-    /// The sale is closed: stops entering and admission. Polling and leaving go on.
-    pub closed: bool,
+    /// When the concert is on sale: at other times no user enters or is admitted. Polling and leaving go on.
+    pub sale: Sale,
 }
 
 impl Settings {
+    /// Whether users are admitted at this instant: not during a pause, and only while the sale is open.
+    pub fn admits(&self, at: Timestamp) -> bool {
+        !self.paused && self.sale.is_open(at)
+    }
+
     /// Maximum of `max_active` and `admit_per_second`.
     pub const RATE_MAX: u32 = 1_000_000;
     /// Maximum length of a turn, in seconds.
@@ -42,7 +48,7 @@ impl Default for Settings {
             active_seconds: 600,
             claim_seconds: 60,
             paused: false,
-            closed: false,
+            sale: Sale::default(),
         }
     }
 }
@@ -71,7 +77,7 @@ impl Patch {
             active_seconds: self.active_seconds.unwrap_or(to.active_seconds),
             claim_seconds: self.claim_seconds.unwrap_or(to.claim_seconds),
             paused: self.paused.unwrap_or(to.paused),
-            closed: to.closed,
+            sale: to.sale,
         }
     }
 }
@@ -89,6 +95,8 @@ pub struct Room {
     pub given_up: u64,
     /// Number of turns, including those that are over and not settled.
     pub active: u32,
+    /// Number of users admitted so far. Counts from the migration that added it.
+    pub admitted: u64,
     /// Admissions of the last second.
     pub window: Window,
     /// State of places handed out by Redis.
@@ -112,6 +120,7 @@ impl Room {
             served: 0,
             given_up: 0,
             active: 0,
+            admitted: 0,
             window,
             blocks,
             extensions: 0,
@@ -138,7 +147,7 @@ impl Room {
 
     /// Number of users that may be admitted now if this many are in line.
     pub fn admissible_of(&self, waiting: u64, at: Timestamp) -> u32 {
-        if self.settings.paused || self.settings.closed {
+        if !self.settings.admits(at) {
             return 0;
         }
         let free = self.settings.max_active.saturating_sub(self.active);
@@ -286,6 +295,7 @@ pub(super) fn admit_up_to(rows: &mut Rows, concert: ConcertId, limit: Option<u32
         room.blocks.pass(served);
         room.given_up -= skipped;
         room.active += many;
+        room.admitted += u64::from(many);
         if many > 0 {
             room.window.admit(many, at);
         }

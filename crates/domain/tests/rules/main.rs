@@ -7,6 +7,7 @@ mod batches;
 mod closing;
 mod concert;
 mod extending;
+mod hours;
 mod ids;
 mod lecture;
 mod payment;

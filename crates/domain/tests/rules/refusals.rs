@@ -8,7 +8,7 @@ use crate::support::Stage;
 use crate::support::codes::{all_refusals, code};
 
 /// Code, and a script that ends with it.
-const PROVOCATIONS: [(&str, &str); 24] = [
+const PROVOCATIONS: [(&str, &str); 26] = [
     ("amount-out-of-range", "ann charges 0 => amount-out-of-range"),
     ("balance-limit", "rich charges 1 => balance-limit"),
     ("insufficient-balance", "ann uses 1 => insufficient-balance"),
@@ -21,6 +21,8 @@ const PROVOCATIONS: [(&str, &str); 24] = [
     ("performance-not-found", "rich holds 1 in nowhere => performance-not-found"),
     ("performance-ambiguous", "rich holds 1 in several => performance-ambiguous"),
     ("sale-closed", "gala closes => closed, -\nann enters => sale-closed"),
+    ("sale-not-open", "gala sells from 9 => open from 9, -\nann enters => sale-not-open until 9, in 9"),
+    ("invalid-request", "gala sells from 9 to 9 => invalid-request closesAt"),
     ("performance-closed", "100 rich holds 1 => performance-closed"),
     ("seat-unknown", "rich holds 51 => seat-unknown 51"),
     ("seat-limit", "rich holds 1 2 3 4 5 => seat-limit"),

@@ -54,7 +54,13 @@ pub(super) async fn seed(sale: &Sale, settings: &Settings) -> Result<bool, Faile
         decide(sale, by_root(new)).await?;
     }
     for (title, venue, days) in CONCERTS {
-        let create = concert::Create { title: title.into(), venue: venue.into(), room: settings.room, notice: None };
+        let create = concert::Create {
+            title: title.into(),
+            venue: venue.into(),
+            room: settings.room,
+            notice: None,
+            seats_per_user: concert::SEATS_PER_USER_DEFAULT,
+        };
         let concert = decide(sale, by_root(create)).await?;
         for day in days {
             schedule(sale, concert.id, evening(settings, now, *day)?).await?;

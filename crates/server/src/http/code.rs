@@ -69,9 +69,10 @@ codes! {
     PerformanceNotFound = NOT_FOUND, "performance-not-found", "The concert has no such performance";
     PerformanceAmbiguous = UNPROCESSABLE_ENTITY, "performance-ambiguous", "The date has several performances: name one";
     SaleClosed = CONFLICT, "sale-closed", "The sale of this concert is closed";
+    SaleNotOpen = CONFLICT, "sale-not-open", "The sale of this concert is not open yet";
     PerformanceClosed = CONFLICT, "performance-closed", "The performance has started or is closed";
     SeatUnknown = UNPROCESSABLE_ENTITY, "seat-unknown", "The performance has no such seat";
-    SeatLimit = CONFLICT, "seat-limit", "One user may have at most 4 seats of a performance";
+    SeatLimit = CONFLICT, "seat-limit", "The user would have more seats of the performance than one user may have";
     SeatTaken = CONFLICT, "seat-taken", "A seat is taken";
     ReservationNotFound = NOT_FOUND, "reservation-not-found", "There is no such reservation";
     AlreadyPaid = CONFLICT, "already-paid", "The reservation is paid";

@@ -85,6 +85,8 @@ fn administration(routes: &mut Routes) {
         POST   "/admin/lectures"                          admin::lecture::create_lecture;
         GET    "/admin/lectures/{lectureId}/history"      admin::lecture::list_lecture_history;
         POST   "/admin/concerts"                          admin::concert::create_concert;
+        GET    "/admin/concerts"                          admin::concert_figures::list_admin_concerts;
+        GET    "/admin/concerts/{concertId}"              admin::concert_figures::get_admin_concert;
         PATCH  "/admin/concerts/{concertId}"              admin::change::update_concert;
         POST   "/admin/concerts/{concertId}/holds/extend" admin::hold::extend_concert_holds;
         POST   "/admin/concerts/{concertId}/performances" admin::concert::create_performance;

@@ -106,6 +106,20 @@ impl Text for Day {
 
 inline_schema!(Day => json_schema!({"type": "string", "format": "date"}));
 
+/// A text to look for, in a query.
+#[derive(Clone, Debug)]
+pub(crate) struct Search(pub(crate) String);
+
+impl Text for Search {
+    const WHAT: &'static str = "1 to 200 characters";
+
+    fn parse(text: &str) -> Option<Self> {
+        (1..=200).contains(&text.chars().count()).then(|| Self(text.to_owned()))
+    }
+}
+
+inline_schema!(Search => json_schema!({"type": "string", "minLength": 1, "maxLength": 200}));
+
 /// `true` or `false` in a query.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Switch(pub(crate) bool);

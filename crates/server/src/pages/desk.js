@@ -2,13 +2,13 @@
 
 import { CHARGES, account, balanceText, busily, chargeButtons, notice } from "./account.js";
 import * as api from "./api.js";
-import { fill, h, points, repeat, seatNames, whole } from "./dom.js";
-import { SEATS_MAX } from "./seats.js";
+import { fill, h, plural, points, repeat, seatNames, whole } from "./dom.js";
 import { clock } from "./session.js";
 import { day, minutes } from "./time.js";
 
 export function deskCard(concert, token, signal, { payments, onHeld, onReleased, onTaken, onTicket, onUndecided, onOver, performance }) {
   const element = h("section", { class: "card desk", "aria-label": "Your seats" });
+  const most = concert.maxSeatsPerUser;
   let chosen = [];
   let stopTicking = () => {};
   /** Goes back to the choice of seats, while seats are held. */
@@ -26,11 +26,11 @@ export function deskCard(concert, token, signal, { payments, onHeld, onReleased,
     const list = chosen.map(({ seat, grade, price }) => h("li", { class: "spread" }, h("span", {}, `Seat ${seat} · ${grade}`), h("span", {}, whole(price))));
     element.classList.toggle("choosing", chosen.length > 0);
     const label = chosen.length ? `Hold ${seatNames(chosen.map(({ seat }) => seat)).toLowerCase()}` : "Hold seats";
-    const full = chosen.length === SEATS_MAX && h("p", { class: "hint" }, `${SEATS_MAX} seats are the most that one person may have.`);
+    const full = chosen.length === most && h("p", { class: "hint" }, `${plural(most, "seat is", "seats are")} the most that one person may have.`);
     fill(element,
       h("h2", {}, "Your choice"),
       words && h("p", { class: "message bad", role: "alert" }, words),
-      chosen.length ? h("ul", { class: "plain" }, list) : h("p", { class: "hint" }, `Up to ${SEATS_MAX} seats. Arrow keys move between them.`),
+      chosen.length ? h("ul", { class: "plain" }, list) : h("p", { class: "hint" }, `Up to ${plural(most, "seat")}. Arrow keys move between them.`),
       h("p", { class: "spread total" }, h("span", {}, "Total"), h("strong", {}, points(total))),
       full,
       h("button", { type: "button", class: "primary wide", disabled: chosen.length === 0, on: { click: (event) => busily(event.currentTarget, ask) } }, label));

@@ -28,7 +28,7 @@ export function hallView(concert, place, signal, { payments, onStep, onOver, onT
   const soldOut = h("p", { class: "message", hidden: !place.soldOut }, "Sold out. Nothing is left in this concert, and no hold can come back.");
   const said = announcement();
   said.show(place);
-  const seats = new SeatMap({ onChoice: () => desk.choose(seats.chosen()) });
+  const seats = new SeatMap({ onChoice: () => desk.choose(seats.chosen()), most: concert.maxSeatsPerUser });
   let activeUntil = place.activeUntil;
   let dates = [];
   let date = null;

@@ -4,9 +4,6 @@
 import { fill, h, points, svg, whole } from "./dom.js";
 import { PartPicker } from "./parts.js";
 
-/** The most seats of one user for a performance; the server refuses more. */
-export const SEATS_MAX = 4;
-
 /** Seats shown at a time. */
 const PART = 200;
 
@@ -41,8 +38,10 @@ export class SeatMap {
   /** The one seat that Tab reaches; arrows go on from there. */
   #current = null;
 
-  constructor({ onChoice }) {
+  /** `most`: the seats that one user may have of a performance; the server refuses more. */
+  constructor({ onChoice, most }) {
     this.onChoice = onChoice;
+    this.most = most;
     const stage = svg("svg", { class: "apron", viewBox: "0 0 400 34", "aria-hidden": "true" },
       svg("path", { d: "M20 4 Q200 36 380 4" }), svg("text", { x: 200, y: 12, "text-anchor": "middle" }, "STAGE"));
     this.element.append(stage, this.#parts.element, this.#grid, this.#legend);
@@ -200,7 +199,7 @@ export class SeatMap {
     const seat = this.#at(number);
     if (!seat || this.#isLocked) return;
     if (this.#chosen.has(number)) this.#chosen.delete(number);
-    else if (seat.status === "AVAILABLE" && this.#chosen.size < SEATS_MAX) this.#chosen.set(number, seat);
+    else if (seat.status === "AVAILABLE" && this.#chosen.size < this.most) this.#chosen.set(number, seat);
     else return;
     this.#paint();
     this.onChoice();

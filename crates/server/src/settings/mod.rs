@@ -24,6 +24,7 @@ use onsale_adapters::postgres::PostgresUrl;
 use onsale_adapters::redis::RedisUrl;
 use onsale_adapters::webhook::{PlatformUrl, SigningKey};
 use onsale_app::calendar::Calendar;
+use onsale_domain::concert::Sale;
 use onsale_domain::waiting_room;
 
 use crate::auth::Auth;
@@ -223,7 +224,7 @@ impl Settings {
                 claim_seconds: sources
                     .parse("queue-claim-seconds", parse::between(1, waiting_room::Settings::CLAIM_SECONDS_MAX))?,
                 paused: false,
-                closed: false,
+                sale: Sale::default(),
             },
             limits: Limits::read(sources)?,
             keys_per_user: sources.parse("idempotency-keys-per-user", parse::between(0, 10_000_000))?,

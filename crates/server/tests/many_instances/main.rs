@@ -12,6 +12,7 @@ mod changes;
 mod clocks;
 mod closing;
 mod crowd;
+mod hours;
 mod keys;
 mod lectures;
 mod many;

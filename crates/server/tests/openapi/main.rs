@@ -40,7 +40,9 @@ const CALLS: &str = "
     GET /users/{userId}/reservations
     GET /users/{userId}/payments
     POST /admin/lectures
+    GET /admin/concerts
     POST /admin/concerts
+    GET /admin/concerts/{concertId}
     PATCH /admin/concerts/{concertId}
     POST /admin/concerts/{concertId}/holds/extend
     POST /admin/concerts/{concertId}/performances
@@ -77,7 +79,7 @@ const REFUSALS: [(&str, &[&str]); 28] = [
         &["404 lecture-not-found", "409 already-applied", "409 lecture-closed", "409 lecture-full"],
     ),
     ("DELETE /lectures/application/{userId}/{lectureId}", &["404 application-not-found"]),
-    ("POST /queue/tokens", &["404 concert-not-found", "409 sale-closed"]),
+    ("POST /queue/tokens", &["404 concert-not-found", "409 sale-closed", "409 sale-not-open"]),
     ("GET /queue/token", &["401 queue-token-missing", "401 queue-token-invalid"]),
     ("GET /concerts/{concertId}/dates", &TURN),
     ("GET /concerts/{concertId}/seats", &TURN),
@@ -86,6 +88,7 @@ const REFUSALS: [(&str, &[&str]); 28] = [
         &[
             "404 performance-not-found",
             "409 sale-closed",
+            "409 sale-not-open",
             "409 performance-closed",
             "422 performance-ambiguous",
             "422 seat-unknown",

@@ -35,7 +35,9 @@ async fn every_event_fits_its_schema() {
     sale.admin(sale.caller.post(&path)).json(&extend).expect(200).await;
     let closed = json!({"closed": true, "refundPolicy": [{"hoursBefore": 24, "feePercent": 10}]});
     sale.admin(sale.caller.patch(&format!("/admin/performances/{performance}"))).json(&closed).expect(200).await;
-    let notice = json!({"notice": {"ko": "결제 시간을 늘렸습니다.", "en": "More \"time\""}});
+    let notice = json!({
+        "notice": {"ko": "결제 시간을 늘렸습니다.", "en": "More \"time\""}, "opensAt": "2020-01-01T00:00:00Z", "maxSeatsPerUser": 5
+    });
     sale.admin(sale.caller.patch(&format!("/admin/concerts/{concert}"))).json(&notice).expect(200).await;
     let paid = sale.pay(&token, &held).expect(201).await;
     let refund = sale.caller.post(&format!("/admin/payments/{}/refunds", text(&paid["paymentId"])));

@@ -5,7 +5,9 @@
 mod admission;
 mod closing;
 mod entering;
+mod figures;
 mod gate;
+mod hours;
 mod notice;
 mod rush;
 mod strict;

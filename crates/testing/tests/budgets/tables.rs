@@ -67,7 +67,7 @@ const ONLY_POSTGRES: [(&str, &[&str]); 6] = [
     ("events", &["topic"]),
     ("performances", &["known_version", "written_version"]),
     ("places", &["given_up_version"]),
-    ("rooms", &["known_version"]),
+    ("rooms", &["written_version"]),
     ("turns", &["settled_at", "version"]),
 ];
 const ONLY_SQLITE: [(&str, &[&str]); 1] = [("kept_answers", &["position"])];

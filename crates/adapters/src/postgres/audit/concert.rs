@@ -8,9 +8,10 @@ use onsale_domain::ids::PerformanceId;
 use tokio_postgres::Row;
 use uuid::Uuid;
 
-use super::super::concert_rows::{self, kept_of};
+use super::super::concert_rows::{self, PERFORMANCE_COLUMNS, kept_of};
 use super::super::error::DbError;
 use super::super::extension::{further, further_of_seat};
+use super::super::room_rows::read_sale;
 use super::super::values::{Sql, get, instant, number, small, uuid};
 use super::Out;
 use super::cursor::Cursor;
@@ -18,14 +19,22 @@ use super::event::{read_by_id, read_joined};
 use super::snapshot::Connection;
 use crate::stored::extensions_from_text;
 
+/// The first column after those of a performance.
+const FROM: usize = PERFORMANCE_COLUMNS;
+
 /// Counts each table once for all performances.
 const PERFORMANCES: &str = "SELECT p.performance_id, p.concert_id, starts_at, sections, sold, p.version, updated_at,
         CASE WHEN known_version = p.version THEN p.holds END, extensions, p.closed, sale_closed, refund_policy,
-        coalesce(counted.seats, 0),
-        coalesce(held.reservations, 0), coalesce(extended.many, 0), coalesce(extended.last, 0), concerts.closed,
-        changed.type, changed.subject, changed.version, changed.data
+        p.held, revenue, p.refunded, p.opens_at, p.closes_at, p.max_seats, coalesce(counted.taken, 0),
+        coalesce(held.reservations, 0), coalesce(extended.many, 0), coalesce(extended.last, 0), coalesce(counted.claimed, 0),
+        coalesce(paid.points, 0)::bigint, coalesce(given.points, 0)::bigint,
+        concerts.closed, concerts.opens_at, concerts.closes_at, concerts.max_seats, changed.type, changed.subject, changed.version, changed.data
     FROM performances p LEFT JOIN (
-        SELECT performance_id, count(*) seats FROM seats WHERE sold GROUP BY performance_id) counted
+        SELECT performance_id, count(*) FILTER (WHERE sold) taken, count(*) FILTER (WHERE NOT sold) claimed FROM seats
+        GROUP BY performance_id) counted USING (performance_id)
+    LEFT JOIN (SELECT performance_id, sum(amount) points FROM payments GROUP BY performance_id) paid
+        USING (performance_id)
+    LEFT JOIN (SELECT performance_id, sum(amount) points FROM refunds GROUP BY performance_id) given
         USING (performance_id)
     LEFT JOIN (SELECT performance_id, count(*) reservations FROM reservations WHERE status = 'HELD'
         GROUP BY performance_id) held USING (performance_id)
@@ -86,11 +95,17 @@ pub(super) async fn performances(mut connection: Connection, out: Out<Performanc
     let read = |row: &Row| {
         Ok(PerformanceRow {
             performance: concert_rows::read_performance(row)?,
-            sold_seats: number(row, 12)?,
-            holds: number(row, 13)?,
-            extensions: (number(row, 14)?, number(row, 15)?),
-            is_sale_closed: get(row, 16)?,
-            changed: read_joined(row, 17)?,
+            sold_seats: number(row, FROM)?,
+            holds: number(row, FROM + 1)?,
+            extensions: (number(row, FROM + 2)?, number(row, FROM + 3)?),
+            held_seats: number(row, FROM + 4)?,
+            paid: get(row, FROM + 5)?,
+            given_back: get(row, FROM + 6)?,
+            sale: match get::<Option<bool>>(row, FROM + 7)? {
+                Some(_) => Some((read_sale(row, FROM + 7, FROM + 8)?, small(row, FROM + 10)?)),
+                None => None,
+            },
+            changed: read_joined(row, FROM + 11)?,
         })
     };
     let mut performances = Cursor::open(&transaction, PERFORMANCES, read).await?;

@@ -6,8 +6,8 @@ use tokio_postgres::Row;
 use uuid::Uuid;
 
 use super::super::extension::read_concert;
+use super::super::room_rows::read_room;
 use super::super::values::{Sql, get, number, uuid};
-use super::super::waiting_room::read_room;
 use super::Out;
 use super::cursor::Cursor;
 use super::event::read_joined;
@@ -16,13 +16,13 @@ use super::snapshot::Connection;
 /// Counts each table once for all rooms. Settled turns are over: their rows are kept for other processes only.
 const ROOMS: &str = "SELECT rooms.concert_id, max_active, admit_per_second, active_seconds, claim_seconds, paused,
         issued, served, rooms.given_up, active, admissions, rooms.version, updated_at, blocks, rooms.closed, extensions,
-        coalesce(line.places, 0),
+        rooms.opens_at, rooms.closes_at, admitted, coalesce(line.places, 0),
         coalesce(line.highest, 0), coalesce(line.given_up, 0), coalesce(inside.turns, 0),
         coalesce(inside.uncalled, 0), coalesce(twice.users, 0),
         coalesce(disputed.tokens, 0), coalesce(disputed.place, 0), places_dropped_to,
         coalesce(line.undropped, 0),
         concerts.concert_id, title, venue, created_at, notice_ko, notice_en, concerts.closed, concerts.version,
-        changed.type, changed.subject, changed.version, changed.data
+        concerts.opens_at, concerts.closes_at, concerts.max_seats, changed.type, changed.subject, changed.version, changed.data
     FROM rooms LEFT JOIN (
         SELECT concert_id, count(*) FILTER (WHERE place > places_dropped_to) places, max(place) highest,
             count(*) FILTER (WHERE place <= places_dropped_to) undropped,
@@ -57,17 +57,17 @@ fn read(row: &Row) -> Sql<RoomRow> {
     Ok(RoomRow {
         concert: ConcertId::new(uuid(row, 0)?),
         room: read_room(row)?,
-        concert_row: get::<Option<Uuid>>(row, 26)?.map(|_| read_concert(row, 26)).transpose()?,
-        changed: read_joined(row, 34)?,
-        places: number(row, 16)?,
-        highest_place: number(row, 17)?,
-        given_up: number(row, 18)?,
-        turns: number(row, 19)?,
-        turns_uncalled: number(row, 20)?,
-        users_twice: number(row, 21)?,
-        disputes: number(row, 22)?,
-        disputed_place: number(row, 23)?,
-        dropped_to: number(row, 24)?,
-        places_undropped: number(row, 25)?,
+        concert_row: get::<Option<Uuid>>(row, 29)?.map(|_| read_concert(row, 29)).transpose()?,
+        changed: read_joined(row, 40)?,
+        places: number(row, 19)?,
+        highest_place: number(row, 20)?,
+        given_up: number(row, 21)?,
+        turns: number(row, 22)?,
+        turns_uncalled: number(row, 23)?,
+        users_twice: number(row, 24)?,
+        disputes: number(row, 25)?,
+        disputed_place: number(row, 26)?,
+        dropped_to: number(row, 27)?,
+        places_undropped: number(row, 28)?,
     })
 }

@@ -63,6 +63,8 @@ async fn prices_are_filled_in_and_rows_are_protected_again() {
     for table in ["reservations", "payments"] {
         assert_eq!(text(&sql, &format!("SELECT prices::text FROM {table}")).await, "{90,200}", "{table}");
     }
+    let figures = "SELECT concat_ws(' ', held, revenue, refunded, max_seats) FROM performances";
+    assert_eq!(text(&sql, figures).await, "0 290 0 4");
     // What has ended never changes, and a sold seat is freed only by a refund.
     for wrong in [
         "UPDATE reservations SET amount = 1",

@@ -7,8 +7,8 @@ use onsale_domain::ids::PerformanceId;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use uuid::Uuid;
 
-use super::super::concert;
 use super::super::values::{Sql, instant, uuid};
+use super::super::{concert, concert_row};
 use super::{GROUP, cursor_after, event_by_id, ids_after, read_event};
 
 /// Counts each table once for a group of performances.
@@ -27,6 +27,18 @@ pub(super) fn performances(db: &Connection, after: &[u8]) -> Sql<(Vec<Performanc
             AND performance_id BETWEEN ?1 AND ?2
          GROUP BY performance_id",
     )?;
+    let taken = between(
+        "SELECT performance_id, count(*), 0 FROM seats WHERE performance_id BETWEEN ?1 AND ?2 AND sold = 0
+         GROUP BY performance_id",
+    )?;
+    let paid = between(
+        "SELECT performance_id, sum(amount), 0 FROM payments WHERE performance_id BETWEEN ?1 AND ?2
+         GROUP BY performance_id",
+    )?;
+    let given = between(
+        "SELECT performance_id, sum(amount), 0 FROM refunds WHERE performance_id BETWEEN ?1 AND ?2
+         GROUP BY performance_id",
+    )?;
     let extended = between(
         "SELECT performance_id, count(*), max(number) FROM hold_extensions WHERE performance_id BETWEEN ?1 AND ?2
          GROUP BY performance_id",
@@ -35,20 +47,25 @@ pub(super) fn performances(db: &Connection, after: &[u8]) -> Sql<(Vec<Performanc
     for id in &ids {
         let id = PerformanceId::new(Uuid::from_bytes(*id));
         let Some(performance) = concert::performance(db, id)? else { continue };
-        let is_sale_closed = db
-            .prepare_cached("SELECT max(closed) FROM concerts WHERE concert_id = ?1")?
-            .query_row([performance.concert.uuid().as_bytes()], |row| row.get(0))?;
+        let concert = concert_row::concert(db, performance.concert)?;
         let count = |of: &HashMap<Uuid, (u64, u64)>| of.get(&id.uuid()).copied().unwrap_or_default();
         rows.push(PerformanceRow {
             performance,
             sold_seats: count(&sold).0,
             holds: count(&held).0,
             extensions: count(&extended),
-            is_sale_closed,
+            held_seats: count(&taken).0,
+            paid: points(count(&paid).0),
+            given_back: points(count(&given).0),
+            sale: concert.map(|concert| (concert.sale, concert.seats_per_user)),
             changed: last_change(db, id)?,
         });
     }
     Ok((rows, cursor_after(&ids)))
+}
+
+fn points(sum: u64) -> i64 {
+    i64::try_from(sum).unwrap_or(i64::MAX)
 }
 
 /// A count and a maximum for each performance.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::mixed::AnyCommand;
-use onsale_domain::concert::{self, Hold, Notice, Seating, Section, Target};
+use onsale_domain::concert::{self, Hold, Notice, Sale, Seating, Section, Target};
 use onsale_domain::ids::{ConcertId, LectureId, PaymentId, PerformanceId, ReservationId};
 use onsale_domain::lecture;
 use onsale_domain::refund::{Policy, RefundByStaff, RefundSeats, Rule};
@@ -122,9 +122,18 @@ impl People {
             active_seconds: 10,
             claim_seconds: 6,
             paused: false,
-            closed: false,
+            sale: Some(self.sale()).filter(Sale::is_sound).unwrap_or_default(),
         };
-        concert::Create { title: self.text(), venue: self.text(), room, notice: None }.into()
+        let seats_per_user = 1 + u32::try_from(self.dice.below(5)).unwrap_or(0);
+        concert::Create { title: self.text(), venue: self.text(), room, notice: None, seats_per_user }.into()
+    }
+
+    /// Mostly open.
+    fn sale(&mut self) -> Sale {
+        let opens_at = self.dice.percent(10).then(|| self.soon(20));
+        let lasts = *self.dice.one_of(&[60_000, 60_000, 0]);
+        let closes_at = opens_at.map(|at| at.plus_millis(lasts)).filter(|_| self.dice.percent(50));
+        Sale { closed: false, opens_at, closes_at }
     }
 
     fn schedule(&mut self) -> AnyCommand {
@@ -166,7 +175,13 @@ impl People {
             _ => None,
         };
         let closed = self.dice.percent(60).then(|| self.dice.percent(20));
-        concert::Change { concert: self.concert(), notice, closed }.into()
+        let (title, venue) = (self.dice.percent(30).then(|| self.text()), self.dice.percent(30).then(|| self.text()));
+        let seats_per_user = self.dice.percent(30).then(|| 1 + u32::try_from(self.dice.below(6)).unwrap_or(0));
+        let Sale { opens_at, closes_at, .. } = self.sale();
+        let is_about_hours = self.dice.percent(50);
+        let [opens_at, closes_at] = [opens_at, closes_at].map(|bound| is_about_hours.then_some(bound));
+        let change = concert::Change::of(self.concert());
+        concert::Change { title, venue, notice, closed, opens_at, closes_at, seats_per_user, ..change }.into()
     }
 
     fn change_performance(&mut self) -> AnyCommand {

@@ -24,6 +24,12 @@ const WAITING_MAX: usize = 16_384;
 /// How long an entry waits to be admitted at once, if turns are free.
 const ADMITTED_WITHIN: Duration = Duration::from_millis(200);
 
+/// An entry is judged by a snapshot of the sale that is at most this old, in milliseconds.
+const SNAPSHOT_MILLIS_MAX: i64 = 250;
+
+/// How long an entry waits for a newer snapshot.
+const REFRESHED_WITHIN: Duration = Duration::from_millis(500);
+
 /// How often an entry asks Redis again because the place that it got is over. Other instances may replace it meanwhile.
 const ATTEMPTS_MAX: usize = 4;
 
@@ -56,14 +62,29 @@ impl RedisHome {
         self.rooms.refresh().await.map_err(unavailable)
     }
 
-    /// The place that a user has in a room that hands none out.
-    async fn find(&self, room: &Arc<LiveRoom>, user: UserId) -> Result<Outcome<Enter>, Failure> {
+    /// The place that a user has in a room that hands none out, or why it hands none out.
+    async fn find(&self, room: &Arc<LiveRoom>, user: UserId, refusal: Refusal) -> Result<Outcome<Enter>, Failure> {
         let held = self.memory.find(room.concert(), &user).await.map_err(|_| Failure::Unavailable)?;
         let Some(token) = held.map(|held| held.into_token(room.concert(), user)) else {
-            return Ok(Err(Refusal::SaleClosed));
+            return Ok(Err(refusal));
         };
         let stands = self.rooms.stands(room, &token).await.map_err(unavailable)?;
-        Ok(if stands { Ok(rules::Entered { token, is_new: false }) } else { Err(Refusal::SaleClosed) })
+        Ok(if stands { Ok(rules::Entered { token, is_new: false }) } else { Err(refusal) })
+    }
+
+    /// Whether the sale is open, by a snapshot that is at most 250 ms old while the database answers. The transaction of a hold
+    /// refuses users who entered after a close.
+    ///
+    /// # Errors
+    /// The refusal of an entry.
+    async fn judge_sale(&self, room: &Arc<LiveRoom>) -> Result<(), Refusal> {
+        let now = self.rooms.now();
+        if self.rooms.refreshed_at().is_some_and(|at| at.millis_until(now) > SNAPSHOT_MILLIS_MAX) {
+            // While the database does not answer, entries go on by the last snapshot.
+            let _ = tokio::time::timeout(REFRESHED_WITHIN, self.rooms.refresh()).await;
+        }
+        let room = self.rooms.current(room);
+        room.map_or(Ok(()), |room| room.snapshot().room.settings.sale.judge(self.rooms.now()))
     }
 
     /// Waits for the place that Redis has or hands out. Returns it with whether it is new.
@@ -99,9 +120,8 @@ impl RedisHome {
 #[async_trait]
 impl Home for RedisHome {
     async fn enter(&self, room: &Arc<LiveRoom>, user: UserId) -> Result<Outcome<Enter>, Failure> {
-        // As of the last refresh, at most 250 ms ago. The transaction of a hold refuses users who entered meanwhile.
-        if self.rooms.current(room).is_some_and(|room| room.snapshot().room.settings.closed) {
-            return self.find(room, user).await;
+        if let Err(refusal) = self.judge_sale(room).await {
+            return self.find(room, user, refusal).await;
         }
         let mut replacing = None;
         for _ in 0..ATTEMPTS_MAX {

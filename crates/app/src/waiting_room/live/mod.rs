@@ -22,7 +22,7 @@ use std::time::Duration;
 
 use onsale_domain::ids::ConcertId;
 use onsale_domain::time::Timestamp;
-use onsale_domain::waiting_room::{Line, Room, Step, Token};
+use onsale_domain::waiting_room::{Line, Room, Settings, Step, Token};
 
 use super::availability::Availability;
 use super::change::{Change, SeenRows};
@@ -50,6 +50,11 @@ const NEAR_FRONT_AT_ENTRY: u64 = 32;
 /// Another instance may have changed the standing: refresh after this pause, then read it again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct OutdatedAfter(pub(super) Duration);
+
+/// Seconds until the sale opens; 0 if it is open, closed, or opens at no known time.
+fn opens_in(settings: &Settings, now: Timestamp) -> u64 {
+    settings.sale.opens_later(now).map_or(0, |opens_at| u64::from(now.seconds_until(opens_at)))
+}
 
 /// A room as this process knows it.
 pub struct LiveRoom {
@@ -123,7 +128,9 @@ impl LiveRoom {
             as_of,
             is_sold_out: self.availability.is_sold_out(now),
             is_paused: settings.paused,
-            is_closed: settings.closed,
+            is_closed: settings.sale.is_closed(now),
+            opens_at: settings.sale.opens_at,
+            closes_at: settings.sale.closes_at,
             notice: snapshot.announced.notice.clone(),
         };
         let is_from_redis = blocks.epoch > 0;
@@ -137,7 +144,8 @@ impl LiveRoom {
             }
             let standing = Standing::Waiting {
                 position,
-                estimated_wait_seconds: snapshot.estimated_wait_seconds(position),
+                // Before the opening the estimate counts from there.
+                estimated_wait_seconds: snapshot.estimated_wait_seconds(position) + opens_in(settings, now),
                 poll_after_seconds: snapshot.poll_after_seconds(position, token.id.uuid().as_bytes()[15]),
             };
             return Ok(placement(standing, as_of.not_before(*updated_at)));

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
+use onsale_domain::concert;
 use onsale_domain::ids::{ConcertId, Entropy, Mint, UserId};
 use onsale_domain::leaving::Leave;
 use onsale_domain::rows::Rows;
@@ -97,6 +98,15 @@ impl SimulatedRoom {
 
     pub(super) fn configure(&mut self, patch: Patch, at: Timestamp) {
         self.decide(self.rows(), &Configure { concert: CONCERT, patch }, at);
+    }
+
+    /// An organiser changes the hours of the sale.
+    pub(super) fn sell(&mut self, sale: concert::Sale, at: Timestamp) {
+        self.room.settings.sale = sale;
+        (self.room.version, self.room.updated_at) = (self.room.version + 1, at);
+        for live in &self.instances {
+            live.commit(Change { room: Some(self.room.clone()), ..Change::default() }, at);
+        }
     }
 
     /// A payment ends the turn; the room settles it with its next step.

@@ -3,6 +3,7 @@
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
+use onsale_domain::concert;
 use onsale_domain::time::Timestamp;
 use onsale_domain::waiting_room::{Patch, Settings, Token};
 
@@ -19,6 +20,8 @@ pub(super) const START: Timestamp = Timestamp::from_millis(1_800_000_000_000);
 /// What happens at a second of the sale.
 pub(super) enum Event {
     Configure(Patch),
+    /// An organiser changes the hours of the sale.
+    Hours(concert::Sale),
     /// All instances stop; another starts from the database this many seconds later.
     Restart(i64),
     /// One more instance takes a share of the polls.
@@ -166,6 +169,7 @@ impl Sale {
         while let Some(index) = self.scene.events.iter().position(due) {
             match self.scene.events.remove(index).1 {
                 Event::Configure(patch) => self.room.configure(patch, self.at()),
+                Event::Hours(sale) => self.room.sell(sale, self.at()),
                 Event::Join => self.room.start(self.at()),
                 Event::Restart(seconds) => {
                     self.down_until = now + seconds * 1_000;

@@ -1,5 +1,6 @@
 //! Properties of every sale: estimates that do not jump, turns that are used, polls within their target.
 
+use onsale_domain::concert;
 use onsale_domain::waiting_room::{Patch, Settings};
 
 use super::room::{SimulatedRoom, standing};
@@ -69,6 +70,20 @@ fn pause_and_resume() {
     let events = vec![(4, paused(true)), (30, paused(false))];
     let mut report = Sale::run(Scene { events, purchase: (1_000, 4_000), ..Scene::default() });
     check("pause", &mut report, 2_400);
+}
+
+/// The line stands still until the opening, and no turn lapses of a client that polls as it was told.
+#[test]
+fn an_opening_that_moves_later() {
+    let opens_at = Some(START.plus_seconds(30));
+    let events = vec![(4, Event::Hours(concert::Sale { opens_at, ..concert::Sale::default() }))];
+    let mut report = Sale::run(Scene { events, seats: 1_000, seconds: 60, ..Scene::default() });
+    let (within, sold_out_at) = (report.used_within(95), report.sold_out_at.expect("all seats are sold"));
+    println!("opening: sold out at {sold_out_at} ms, turns used within {within} ms, {} lost", report.lost);
+    assert!((30_000..45_000).contains(&sold_out_at), "the rest is sold after the opening: {sold_out_at} ms");
+    assert!(within <= 2_000, "95 % of the turns are used within {within} ms");
+    assert_eq!(report.lost, 0, "a client that polls in time lost its turn");
+    assert!(report.polls.iter().all(|polls| *polls <= 2_400), "{:?}", report.polls);
 }
 
 #[test]

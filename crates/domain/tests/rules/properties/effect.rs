@@ -147,7 +147,7 @@ impl Effect<'_> {
         self.before.ends.contains_key(&key) || is_replaced || by_time || (is_silent && !is_used)
     }
 
-    /// If users wait, the cap or the rate is reached, or the room is paused or closed.
+    /// If users wait, the cap or the rate is reached, or the room is paused or its sale is not open.
     fn check_no_user_waits_without_reason(&self, concert: ConcertId) {
         let room = &self.after.tables.rooms[&concert];
         // Grains of 10 ms are counted as late as their last admission.
@@ -156,7 +156,7 @@ impl Effect<'_> {
         let is_full = room.active >= room.settings.max_active;
         let is_late = recent >= room.settings.admit_per_second as usize;
         assert!(
-            room.waiting() == 0 || is_full || is_late || room.settings.paused || room.settings.closed,
+            room.waiting() == 0 || is_full || is_late || !room.settings.admits(self.at()),
             "a user waits although the room can admit: {room:?}"
         );
     }

@@ -1,7 +1,7 @@
 //! What people may do next, in terms of what they know: the tokens and reservations that they were given.
 
 use crate::support::mixed::AnyCommand;
-use onsale_domain::concert::{self, Hold, Target};
+use onsale_domain::concert::{self, Hold, Sale, Target};
 use onsale_domain::ids::{ConcertId, LectureId, PaymentId, PerformanceId, ReservationId, UserId};
 use onsale_domain::refund::{Policy, RefundByStaff, RefundSeats, Rule};
 use onsale_domain::waiting_room::{self, Patch, Settings, Step, Token};
@@ -47,6 +47,13 @@ pub(super) enum Op {
     Extend(usize, u32),
     Rewrite(usize),
     Close(usize, bool),
+    /// Bounds of a sale, in seconds after the start of the story, and the limit of seats for one user.
+    Sell {
+        room: usize,
+        from: Option<u32>,
+        to: Option<u32>,
+        limit: Option<u32>,
+    },
     ClosePerformance(usize, bool),
     /// The seats of the last payments that were made, as bits; no bit names none. With a fee in percent by staff.
     Refund {
@@ -63,7 +70,9 @@ const USERS: [&str; 4] = ["ann", "bob", "cid", "dan"];
 
 /// So few counters, calls and seconds that every bound is met again and again.
 pub(super) const ROOM: Settings =
-    Settings { max_active: 3, admit_per_second: 2, active_seconds: 5, claim_seconds: 1, paused: false, closed: false };
+    Settings { max_active: 3, admit_per_second: 2, active_seconds: 5, claim_seconds: 1, paused: false, sale: NO_HOURS };
+
+const NO_HOURS: Sale = Sale { closed: false, opens_at: None, closes_at: None };
 
 /// Two lectures, two concerts, three performances (the second starts at second 5), and some points for each user.
 pub(super) fn opened() -> World {
@@ -122,7 +131,7 @@ impl People {
                 let reservations = picks.iter().filter_map(|pick| all.get(*pick).copied()).collect();
                 AnyCommand::from(concert::Expire { reservations })
             }
-            Op::Extend(..) | Op::Rewrite(_) | Op::Close(..) | Op::ClosePerformance(..) => {
+            Op::Extend(..) | Op::Rewrite(_) | Op::Close(..) | Op::Sell { .. } | Op::ClosePerformance(..) => {
                 self.admin_command(op, tables)?
             }
             Op::Refund { .. } | Op::Adjust(..) | Op::Allow(..) => refund_command(op, tables)?,
@@ -146,7 +155,14 @@ impl People {
                 concert::Rewrite { performance, reservations, done_to: None }.into()
             }
             Op::Close(room, closed) => {
-                concert::Change { concert: *pick(&self.concerts, *room), notice: None, closed: Some(*closed) }.into()
+                concert::Change { closed: Some(*closed), ..concert::Change::of(*pick(&self.concerts, *room)) }.into()
+            }
+            Op::Sell { room, from, to, limit } => {
+                // Seconds from now on, or none beyond the tenth.
+                let bound = |seconds: &u32| (*seconds < 10).then(|| crate::support::START.plus_seconds(*seconds));
+                let (opens_at, closes_at) = (from.as_ref().map(bound), to.as_ref().map(bound));
+                let change = concert::Change::of(*pick(&self.concerts, *room));
+                concert::Change { opens_at, closes_at, seats_per_user: *limit, ..change }.into()
             }
             Op::ClosePerformance(which, closed) => {
                 let performance = *pick(&performances, *which);
@@ -308,6 +324,11 @@ pub(super) fn op() -> impl Strategy<Value = Op> {
     ]
 }
 
+/// A bound of a sale: none, or mostly no bound from now on.
+fn bound() -> impl Strategy<Value = Option<u32>> {
+    prop_oneof![2 => Just(None), 2 => Just(Some(10)), 1 => (0..10_u32).prop_map(Some)]
+}
+
 /// Any act, changes of a room's settings among them.
 pub(super) fn op_or_change() -> impl Strategy<Value = Op> {
     let patch = (
@@ -328,6 +349,8 @@ pub(super) fn op_or_change() -> impl Strategy<Value = Op> {
         16 => op(),
         2 => (0..3_usize, patch).prop_map(|(room, patch)| Op::Configure(room, patch)),
         1 => (0..3_usize, prop_oneof![1 => Just(true), 3 => Just(false)]).prop_map(|(room, closed)| Op::Close(room, closed)),
+        2 => (0..3_usize, bound(), bound(), prop::option::of(1..6_u32))
+            .prop_map(|(room, from, to, limit)| Op::Sell { room, from, to, limit }),
         1 => (0..3_usize, prop_oneof![1 => Just(true), 2 => Just(false)])
             .prop_map(|(which, closed)| Op::ClosePerformance(which, closed)),
     ]

@@ -41,9 +41,9 @@ impl Oracle<'_> {
             AnyCommand::ChangePerformance(concert::ChangePerformance { performance, .. }) => {
                 self.tables.performances.get(performance).map(|_| ()).ok_or(Refusal::PerformanceNotFound)
             }
+            AnyCommand::ChangeConcert(change) => self.judge_change(change),
             AnyCommand::Schedule(concert::Schedule { concert, .. })
             | AnyCommand::Extend(concert::Extend { concert, performance: None, .. })
-            | AnyCommand::ChangeConcert(concert::Change { concert, .. })
             | AnyCommand::Configure(waiting_room::Configure { concert, .. })
             | AnyCommand::HandOut(waiting_room::HandOut { concert, .. }) => self.judge_concert(*concert),
             AnyCommand::CreateLecture(_)
@@ -115,7 +115,33 @@ impl Oracle<'_> {
             let token = Token { id, concert, user: user.clone(), place: number, issued_at };
             self.tables.standing(&token, self.at) != Standing::Expired
         });
-        if !stands && self.tables.concerts[&concert].closed { Err(Refusal::SaleClosed) } else { Ok(()) }
+        if stands { Ok(()) } else { self.judge_sale(concert) }
+    }
+
+    /// The sale closes after it opens.
+    fn judge_change(&self, change: &concert::Change) -> Result<(), Refusal> {
+        self.judge_concert(change.concert)?;
+        let before = self.tables.concerts[&change.concert].sale;
+        let from = change.opens_at.unwrap_or(before.opens_at);
+        let to = change.closes_at.unwrap_or(before.closes_at);
+        let field = if change.closes_at.is_some() { "closesAt" } else { "opensAt" };
+        match (from, to) {
+            (Some(from), Some(to)) if to <= from => Err(Refusal::SaleHours { field }),
+            _ => Ok(()),
+        }
+    }
+
+    fn judge_sale(&self, concert: ConcertId) -> Result<(), Refusal> {
+        let sale = &self.tables.concerts[&concert].sale;
+        if sale.closed || sale.closes_at.is_some_and(|at| self.at >= at) {
+            return Err(Refusal::SaleClosed);
+        }
+        match sale.opens_at {
+            Some(opens_at) if self.at < opens_at => {
+                Err(Refusal::SaleNotOpen { opens_at, opens_in_seconds: self.at.seconds_until(opens_at) })
+            }
+            _ => Ok(()),
+        }
     }
 
     fn judge_hold(&self, request: &Hold) -> Result<(), Refusal> {
@@ -132,9 +158,7 @@ impl Oracle<'_> {
         };
         let performance = self.tables.performances.get(id).filter(|row| row.concert == token.concert);
         let performance = performance.ok_or(Refusal::PerformanceNotFound)?;
-        if self.tables.concerts[&performance.concert].closed {
-            return Err(Refusal::SaleClosed);
-        }
+        self.judge_sale(performance.concert)?;
         if self.at >= performance.starts_at || performance.closed {
             return Err(Refusal::PerformanceClosed);
         }
@@ -143,7 +167,8 @@ impl Oracle<'_> {
         if !unknown.is_empty() {
             return Err(Refusal::SeatUnknown { seats: unknown });
         }
-        if self.owned(&token.user, performance) + seats.len() > 4 {
+        let limit = self.tables.concerts[&performance.concert].seats_per_user as usize;
+        if self.owned(&token.user, performance) + seats.len() > limit {
             return Err(Refusal::SeatLimit);
         }
         let seats: Vec<u32> = seats.iter().filter_map(|seat| u32::try_from(*seat).ok()).collect();

@@ -1,6 +1,7 @@
 //! Every refusal with its code, as the contract has it.
 
 use onsale_domain::Refusal;
+use onsale_domain::time::Timestamp;
 
 /// One table makes both the match and the list: a new refusal does not compile until it stands here, and what
 /// stands here must be provoked.
@@ -33,6 +34,8 @@ codes! {
     PerformanceNotFound => "performance-not-found",
     PerformanceAmbiguous => "performance-ambiguous",
     SaleClosed => "sale-closed",
+    SaleNotOpen { opens_at: Timestamp::default(), opens_in_seconds: 1 } => "sale-not-open",
+    SaleHours { field: "closesAt" } => "invalid-request",
     PerformanceClosed => "performance-closed",
     SeatUnknown { seats: Vec::new() } => "seat-unknown",
     SeatLimit => "seat-limit",

@@ -92,7 +92,8 @@ impl Stage {
 
     /// Opens a concert, which the following lines mean where they name none.
     pub(crate) fn concert(mut self, name: &str, room: Settings) -> Self {
-        let open = concert::Create { title: name.into(), venue: "hall".into(), room, notice: None };
+        let (title, venue, seats_per_user) = (name.into(), "hall".into(), concert::SEATS_PER_USER_DEFAULT);
+        let open = concert::Create { title, venue, room, notice: None, seats_per_user };
         let Ok(Done::CreateConcert(concert)) = self.world.one(AnyCommand::from(open)) else {
             unreachable!("a concert can always be opened")
         };

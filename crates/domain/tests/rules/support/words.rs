@@ -4,7 +4,7 @@
 //! `ann leaves`, `ann holds 1 2 [in eve] [as x]`, `ann releases x`, `ann pays x`, `sweeper expires x y`,
 //! `eve extends 60`, `gala extends 60`, `eve rewrites x y`, `gala closes`, `gala opens`, `eve closes`, `eve opens`,
 //! `ann refunds x [1 2]`, `staff refunds x [1 2] [fee 100]`, `ann adjusts -100`, `eve allows 72/20 0/90`, `eve allows none`,
-//! `gala announces hello`, `gala announces nothing`,
+//! `gala announces hello`, `gala announces nothing`, `gala sells from 100 to 200 limit 2 as title` (`from none`: no bound),
 //! `gala steps` (all turns may be over), `gala admits` (none is), `gala ends ann` (a payment of hers may end her turn), `gala sets max 2 rate 1 turn 600 claim 60 paused yes`.
 //!
 //! Looks: `ann polls`, `ann calls` (a sign for the next step of her room), `ann is`, `gala shows`, `log lists`.
@@ -112,7 +112,7 @@ impl Stage {
             "closes" | "opens" => {
                 let closed = Some(line.verb == "closes");
                 match self.concerts.get(line.actor) {
-                    Some(concert) => concert::Change { concert: *concert, notice: None, closed }.into(),
+                    Some(concert) => concert::Change { closed, ..concert::Change::of(*concert) }.into(),
                     None => {
                         let performance = self.performance_of(line.actor);
                         concert::ChangePerformance { performance, closed, refund_policy: None }.into()
@@ -127,7 +127,16 @@ impl Stage {
             "announces" => {
                 let text = line.rest.join(" ");
                 let notice = (text != "nothing").then(|| Arc::new(Notice { ko: None, en: Some(text.into()) }));
-                concert::Change { concert: self.concert_of(line.actor), notice: Some(notice), closed: None }.into()
+                concert::Change { notice: Some(notice), ..concert::Change::of(self.concert_of(line.actor)) }.into()
+            }
+            "sells" => {
+                let bound =
+                    |keyword| line.option(keyword).map(|word| word.parse().ok().map(|at| START.plus_seconds(at)));
+                let (opens_at, closes_at) = (bound("from"), bound("to"));
+                let seats_per_user = line.option("limit").and_then(|word| word.parse().ok());
+                let title = line.option("as").map(Into::into);
+                let change = concert::Change::of(self.concert_of(line.actor));
+                concert::Change { title, opens_at, closes_at, seats_per_user, ..change }.into()
             }
             "enters" => {
                 let concert = line.rest.first().map_or(self.concert.expect("a concert"), |name| self.concert_of(name));
@@ -215,7 +224,7 @@ impl Stage {
             Ok(Done::CreateLecture(_) | Done::CreateConcert(_) | Done::Schedule(_)) => "made".to_owned(),
             Ok(Done::ChangeConcert(concert)) => {
                 let said = concert.notice.as_ref().and_then(|notice| notice.en.as_deref());
-                format!("{}, {}", if concert.closed { "closed" } else { "open" }, said.unwrap_or("-"))
+                format!("{}, {}", hours(concert), said.unwrap_or("-"))
             }
             Ok(Done::ChangePerformance(performance)) => if performance.closed { "closed" } else { "open" }.to_owned(),
             Ok(Done::Extend(Extended { at, seconds: by, holds })) => format!("{holds} by {by} at {}", seconds(*at)),
@@ -271,7 +280,7 @@ impl Stage {
                 format!("performance {}", if performance.closed { "closed" } else { "open" })
             }
             Happening::ConcertChanged { concert } => {
-                format!("concert {}", if concert.closed { "closed" } else { "open" })
+                format!("concert {}", hours(concert))
             }
         }
     }
@@ -323,6 +332,18 @@ fn patch(line: &Line<'_>) -> Patch {
     }
 }
 
+/// Whether a concert is closed, its hours, and its limit if that is not the usual one.
+fn hours(concert: &concert::Concert) -> String {
+    let mut text = if concert.sale.closed { "closed" } else { "open" }.to_owned();
+    for (word, bound) in [(" from ", concert.sale.opens_at), (" to ", concert.sale.closes_at)] {
+        text.extend(bound.map(|at| format!("{word}{}", seconds(at))));
+    }
+    if concert.seats_per_user != concert::SEATS_PER_USER_DEFAULT {
+        text += &format!(" limit {}", concert.seats_per_user);
+    }
+    text
+}
+
 /// The contract's code, with what goes with it.
 fn refused(refusal: &Refusal) -> String {
     let code = code(refusal);
@@ -332,6 +353,10 @@ fn refused(refusal: &Refusal) -> String {
         Refusal::SeatTaken { seats, retry_after_seconds: Some(wait) } => {
             format!("{code} {}, retry after {wait}", listed(seats))
         }
+        Refusal::SaleNotOpen { opens_at, opens_in_seconds } => {
+            format!("{code} until {}, in {opens_in_seconds}", seconds(*opens_at))
+        }
+        Refusal::SaleHours { field } => format!("{code} {field}"),
         _ => code.to_owned(),
     }
 }

@@ -1,5 +1,6 @@
 //! Settings that change while the room runs.
 
+use onsale_domain::concert::Sale;
 use onsale_domain::waiting_room::{Patch, Settings};
 
 use super::{check, room};
@@ -115,7 +116,7 @@ fn a_setting_that_a_change_does_not_name_stays() {
         active_seconds: 3,
         claim_seconds: 4,
         paused: true,
-        closed: false,
+        sale: Sale::default(),
     };
     assert_eq!(all.apply(Settings::default()), set);
     assert_eq!(Patch::default().apply(set), set);
@@ -128,7 +129,7 @@ fn there_must_be_a_room_to_change() {
 
 #[test]
 fn a_new_room_admits_by_the_defaults_of_the_contract() {
-    let Settings { max_active, admit_per_second, active_seconds, claim_seconds, paused, closed } = Settings::default();
-    assert!(!closed, "a sale is open unless it is closed");
+    let Settings { max_active, admit_per_second, active_seconds, claim_seconds, paused, sale } = Settings::default();
+    assert_eq!(sale, Sale::default(), "a sale is open without bounds");
     assert_eq!((max_active, admit_per_second, active_seconds, claim_seconds, paused), (200, 50, 600, 60, false));
 }

@@ -11,13 +11,15 @@ mod turns;
 mod two_tokens;
 mod window;
 
+use onsale_domain::concert::Sale;
 use onsale_domain::waiting_room::Settings;
 
 use crate::support::Stage;
 
 /// This many turns at once, this many admissions a second; a turn of 600 seconds, 60 to claim it.
 fn room(max_active: u32, admit_per_second: u32) -> Settings {
-    Settings { max_active, admit_per_second, active_seconds: 600, claim_seconds: 60, paused: false, closed: false }
+    let sale = Sale::default();
+    Settings { max_active, admit_per_second, active_seconds: 600, claim_seconds: 60, paused: false, sale }
 }
 
 /// Plays a script before the concert `gala` with one counter.

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
+use onsale_domain::time::Timestamp;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde_json::{Map, Value, json};
 
@@ -229,6 +230,10 @@ fn example(code: Code) -> Problem {
         Code::AmountOutOfRange => Problem::from(&Refusal::AmountOutOfRange),
         Code::SeatUnknown => Problem::from(&Refusal::SeatUnknown { seats: vec![51] }),
         Code::SeatTaken => Problem::from(&Refusal::SeatTaken { seats: vec![7], retry_after_seconds: Some(240) }),
+        Code::SaleNotOpen => {
+            let opens_at = Timestamp::from_millis(1_763_614_800_000);
+            Problem::from(&Refusal::SaleNotOpen { opens_at, opens_in_seconds: 1 })
+        }
         Code::QueueTokenWaiting => Problem::new(code).position(3).retry_after(1),
         code => Problem::new(code),
     }

@@ -15,6 +15,7 @@ use crate::auth::Refused;
 pub(crate) use crate::http::code::Code;
 use crate::http::edge::TooOften;
 use crate::http::input::Errors;
+use crate::http::values::Instant;
 
 /// The media type of problems.
 pub(crate) const PROBLEM_JSON: &str = "application/problem+json";
@@ -37,6 +38,7 @@ pub(crate) struct Problem {
     errors: Vec<FieldError>,
     seats: Vec<i64>,
     position: Option<u64>,
+    opens_at: Option<Instant>,
     pub(crate) retry_after_seconds: Option<u32>,
     /// With a 401: what is wrong with the bearer of the request.
     bearer_error: Option<&'static str>,
@@ -70,6 +72,10 @@ pub(crate) struct ProblemBody<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "u64")]
     position: Option<u64>,
+    /// With `sale-not-open`: when the sale opens.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Instant")]
+    opens_at: Option<Instant>,
 }
 
 impl Problem {
@@ -87,6 +93,7 @@ impl Problem {
             errors: Vec::new(),
             seats: Vec::new(),
             position: None,
+            opens_at: None,
             retry_after_seconds,
             bearer_error: None,
         }
@@ -142,6 +149,7 @@ impl Problem {
             errors: &self.errors,
             seats: &self.seats,
             position: self.position,
+            opens_at: self.opens_at,
         }
     }
 
@@ -220,6 +228,8 @@ impl From<&Refusal> for Code {
             Refusal::PerformanceNotFound => Self::PerformanceNotFound,
             Refusal::PerformanceAmbiguous => Self::PerformanceAmbiguous,
             Refusal::SaleClosed => Self::SaleClosed,
+            Refusal::SaleNotOpen { .. } => Self::SaleNotOpen,
+            Refusal::SaleHours { .. } => Self::InvalidRequest,
             Refusal::PerformanceClosed => Self::PerformanceClosed,
             Refusal::SeatLimit => Self::SeatLimit,
             Refusal::ReservationNotFound => Self::ReservationNotFound,
@@ -240,6 +250,11 @@ impl From<&Refusal> for Problem {
         let problem = Self::new(Code::from(refusal));
         match refusal {
             Refusal::AmountOutOfRange => problem.amount("must be 1 to 10,000,000"),
+            Refusal::SaleNotOpen { opens_at, opens_in_seconds } => {
+                let problem = problem.retry_after(spread(*opens_in_seconds));
+                Self { opens_at: Some(Instant(*opens_at)), ..problem }
+            }
+            Refusal::SaleHours { field } => Self::invalid_field(field, "the sale must close after it opens"),
             Refusal::SeatUnknown { seats } => Self { seats: seats.clone(), ..problem },
             Refusal::SeatTaken { seats, retry_after_seconds } => {
                 let seats = seats.iter().copied().map(i64::from).collect();
@@ -248,6 +263,17 @@ impl From<&Refusal> for Problem {
             _ => problem,
         }
     }
+}
+
+/// The longest `Retry-After` before a sale opens, in seconds.
+const OPENING_SECONDS_MAX: u32 = 3_600;
+
+/// When to try again before an opening, in seconds. Random, so that the visitors of one minute do not return in one second: up to
+/// a tenth later than the opening, or some time in the last half of the next hour if the opening is further away.
+fn spread(opens_in_seconds: u32) -> u32 {
+    let latest = opens_in_seconds.saturating_add(opens_in_seconds / 10 + 2).min(OPENING_SECONDS_MAX);
+    let earliest = opens_in_seconds.min(OPENING_SECONDS_MAX / 2);
+    rand::random_range(if latest < OPENING_SECONDS_MAX { opens_in_seconds } else { earliest }..=latest)
 }
 
 impl From<Failure> for Problem {

@@ -8,8 +8,10 @@ use axum::http::request::Parts;
 use onsale_app::calendar::Calendar;
 use onsale_app::catalogue::{Programme, Showing};
 use onsale_app::seat_map::Which;
-use onsale_domain::concert::{Concert, Notice, Performance};
+use onsale_app::waiting_room::LiveRoom;
+use onsale_domain::concert::{Concert, Performance};
 use onsale_domain::ids::{ConcertId, PerformanceId};
+use onsale_domain::time::Timestamp;
 use onsale_macros::operation;
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -27,7 +29,7 @@ use crate::http::routes::notice::NoticeShown;
 use crate::http::values::{Day, Id, Instant, PathId, Switch};
 
 /// A cached list of concerts is read again after this many milliseconds, because a sale changes `soldOut`, and an
-/// administrator the notice, without changing the edition of the catalogue.
+/// administrator the notice and the hours, without changing the edition of the catalogue.
 const SOLD_OUT_MILLIS: i64 = 500;
 
 /// A concert, as listed.
@@ -45,6 +47,14 @@ pub(crate) struct ConcertShown {
     sold_out: bool,
     /// A text for buyers; null if there is none.
     notice: Option<NoticeShown>,
+    /// No user enters, is admitted or holds seats before this instant; null for no bound.
+    opens_at: Option<Instant>,
+    /// The same from this instant on; null for no bound.
+    closes_at: Option<Instant>,
+    /// The sale is closed. Lists for buyers show this also once `closesAt` is reached.
+    closed: bool,
+    /// How many seats of a performance one user may have.
+    max_seats_per_user: u32,
 }
 
 impl ConcertShown {
@@ -57,17 +67,49 @@ impl ConcertShown {
             last_date: None,
             sold_out: false,
             notice: concert.notice.clone().map(NoticeShown),
+            opens_at: concert.sale.opens_at.map(Instant),
+            closes_at: concert.sale.closes_at.map(Instant),
+            closed: concert.sale.closed,
+            max_seats_per_user: concert.seats_per_user,
         }
     }
 
-    pub(crate) fn of(programme: &Programme, sold_out: bool, notice: Option<Arc<Notice>>) -> Self {
+    /// As lists for buyers show it now. The room has the notice and the hours as of its last change.
+    fn listed(programme: &Programme, room: Option<&LiveRoom>, now: Timestamp) -> Self {
+        let shown = Self::of(programme, &programme.concert);
+        // A room that is not in memory is retired, or was made a moment ago.
+        let Some(room) = room else {
+            let closed = programme.concert.sale.is_closed(now);
+            return Self { sold_out: programme.is_over(now), closed, ..shown };
+        };
+        let snapshot = room.snapshot();
+        let sale = snapshot.room.settings.sale;
+        Self {
+            sold_out: room.is_sold_out(now),
+            notice: snapshot.announced.notice.clone().map(NoticeShown),
+            opens_at: sale.opens_at.map(Instant),
+            closes_at: sale.closes_at.map(Instant),
+            closed: sale.is_closed(now),
+            ..shown
+        }
+    }
+
+    /// As staff read it: `closed` is what they have set.
+    pub(crate) fn for_staff(app: &App, concert: &Concert) -> Self {
+        let now = app.reader.now();
+        let Some(programme) = app.catalogue.programme(concert.id) else { return Self::new(concert) };
+        let room = app.rooms.get(concert.id);
+        let sold_out = room.map_or_else(|| programme.is_over(now), |room| room.is_sold_out(now));
+        Self { sold_out, ..Self::of(&programme, concert) }
+    }
+
+    /// The concert, which may be newer than that of the programme, with the dates of the programme.
+    fn of(programme: &Programme, concert: &Concert) -> Self {
         let day = |showing: Option<&Arc<Showing>>| showing.map(|showing| Day(showing.date));
         Self {
             first_date: day(programme.showings.first()),
             last_date: day(programme.showings.last()),
-            sold_out,
-            notice: notice.map(NoticeShown),
-            ..Self::new(&programme.concert)
+            ..Self::new(concert)
         }
     }
 }
@@ -76,7 +118,8 @@ impl Sample for ConcertShown {
     fn sample() -> Value {
         json!({
             "concertId": sample::CONCERT, "title": "Night of the Locks", "venue": "Hall of Rows",
-            "firstDate": "2026-12-19", "lastDate": "2026-12-20", "soldOut": false, "notice": null
+            "firstDate": "2026-12-19", "lastDate": "2026-12-20", "soldOut": false, "notice": null,
+            "opensAt": "2026-11-20T05:00:00.000Z", "closesAt": null, "closed": false, "maxSeatsPerUser": 4
         })
     }
 }
@@ -178,10 +221,8 @@ pub(crate) async fn list_concerts(
     let now = app.reader.now();
     let ready = app.answers.concerts.get(&*query.raw(), edition, now, || {
         let programmes = app.catalogue.page(rows.after, rows.limit);
-        // A room that is not in memory is retired, or was made a moment ago.
-        let show = |programme: &Arc<Programme>| match app.rooms.get(programme.concert.id) {
-            Some(room) => ConcertShown::of(programme, room.is_sold_out(now), room.snapshot().announced.notice.clone()),
-            None => ConcertShown::of(programme, programme.is_over(now), programme.concert.notice.clone()),
+        let show = |programme: &Arc<Programme>| {
+            ConcertShown::listed(programme, app.rooms.get(programme.concert.id).as_deref(), now)
         };
         let cursor = |programme: &Arc<Programme>| programme.concert.id.to_string();
         let until = Some(now.plus_millis(SOLD_OUT_MILLIS));

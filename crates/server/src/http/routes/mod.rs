@@ -6,6 +6,7 @@ pub(crate) mod admin;
 pub(crate) mod concert;
 pub(crate) mod desk;
 pub(crate) mod health;
+pub(crate) mod hours;
 pub(crate) mod lecture;
 pub(crate) mod notice;
 pub(crate) mod payment;

@@ -98,7 +98,7 @@ pub(crate) struct HoldBody {
     performance_id: Option<Id<PerformanceId>>,
     /// If that date has just one performance.
     date: Option<Day>,
-    /// Seat numbers, none twice. A user may have 4 seats of a performance; more are refused with `seat-limit`.
+    /// Seat numbers, none twice. A user may have `maxSeatsPerUser` seats of a performance; more are refused with `seat-limit`.
     #[schemars(with = "Vec<u32>", length(min = 1, max = 1_000), inner(range(min = 1, max = 100_000)))]
     seats: Vec<i64>,
 }
@@ -124,14 +124,15 @@ impl Sample for HoldBody {
 /// Hold seats, all or none
 ///
 /// For five minutes, or as the server is set. `date` names the performance if that date has just one. Judged in this
-/// order: a seat named twice, or `date` and `performanceId` that disagree; unknown performance; started; unknown seat;
-/// more than 4 seats of one user; taken. `seat-taken` names the seats. If they are only held, `Retry-After` is the time until
+/// order: a seat named twice, or `date` and `performanceId` that disagree; unknown performance; sale closed, or not open yet;
+/// performance started or closed; unknown seat; more seats of one user than `maxSeatsPerUser` of the concert; taken. `seat-taken` names the seats. If they are only held, `Retry-After` is the time until
 /// they may lapse.
 #[operation(
     tag = Reservations,
     returns = "The seats are held",
     codes(
-        PerformanceNotFound, PerformanceAmbiguous, SaleClosed, PerformanceClosed, SeatUnknown, SeatLimit, SeatTaken
+        PerformanceNotFound, PerformanceAmbiguous, SaleClosed, SaleNotOpen, PerformanceClosed, SeatUnknown, SeatLimit,
+        SeatTaken
     )
 )]
 pub(crate) async fn create_reservation(

@@ -51,6 +51,10 @@ pub(crate) struct QueuePlace {
     sold_out: bool,
     /// Admission is paused. `estimatedWaitSeconds` then counts from the end of the pause.
     paused: bool,
+    /// Before this instant no user is admitted or takes a hold; `estimatedWaitSeconds` counts it in. Null for no bound.
+    opens_at: Option<Instant>,
+    /// From this instant on the sale is closed; null for no bound.
+    closes_at: Option<Instant>,
     /// The sale is closed: no user enters, is admitted or takes a hold. Places stay, and live holds can be paid.
     closed: bool,
     /// A text for buyers; null if there is none.
@@ -64,6 +68,7 @@ impl Sample for QueuePlace {
             "status": "WAITING", "position": 3, "estimatedWaitSeconds": 4, "pollAfterSeconds": 1,
             "issuedAt": "2026-11-22T11:12:13.456Z", "activeUntil": null, "asOf": "2026-11-22T11:12:13.460Z",
             "soldOut": false, "paused": false,
+            "opensAt": "2026-11-22T11:00:00.000Z", "closesAt": null,
             "closed": false, "notice": {"ko": "결제 시간을 10분 연장했습니다.", "en": "You have 10 more minutes to pay."}
         })
     }
@@ -78,6 +83,7 @@ pub(crate) struct PlaceNews {
     pub(crate) sold_out: bool,
     pub(crate) paused: bool,
     pub(crate) closed: bool,
+    pub(crate) hours: [Option<Timestamp>; 2],
     pub(crate) notice: Option<NoticeShown>,
 }
 
@@ -115,6 +121,8 @@ impl QueuePlace {
             as_of: Instant(placement.as_of),
             sold_out: placement.is_sold_out,
             paused: placement.is_paused,
+            opens_at: placement.opens_at.map(Instant),
+            closes_at: placement.closes_at.map(Instant),
             closed: placement.is_closed,
             notice: placement.notice.map(NoticeShown),
         };
@@ -134,7 +142,8 @@ impl QueuePlace {
     pub(crate) fn news(&self) -> PlaceNews {
         let Self { status, position, sold_out, paused, closed, .. } = *self;
         let active_until = self.active_until.map(|Instant(until)| until);
-        PlaceNews { status, position, active_until, sold_out, paused, closed, notice: self.notice.clone() }
+        let hours = [self.opens_at, self.closes_at].map(|bound| bound.map(|Instant(at)| at));
+        PlaceNews { status, position, active_until, sold_out, paused, closed, hours, notice: self.notice.clone() }
     }
 
     /// The id of an event that shows this place: the milliseconds of the instant that it was read.
@@ -183,9 +192,10 @@ impl Output for Entered {
 /// Take a place in a concert's waiting room
 ///
 /// One user has one place in a room: entering again returns the same token. Idempotent by itself; an `Idempotency-Key`
-/// is accepted and ignored. A user who enters again after the token has ended gets a new place at the end. A closed sale
-/// still returns the place that a user has.
-#[operation(tag = WaitingRoom, returns = "A new place", codes(ConcertNotFound, SaleClosed))]
+/// is accepted and ignored. A user who enters again after the token has ended gets a new place at the end. A sale that is not
+/// open still returns the place that a user has. `sale-not-open` has the instant of the opening in `opensAt`, and a
+/// `Retry-After` of at most an hour that spreads the visitors.
+#[operation(tag = WaitingRoom, returns = "A new place", codes(ConcertNotFound, SaleClosed, SaleNotOpen))]
 pub(crate) async fn enter_queue(
     State(app): State<App>,
     caller: Caller,

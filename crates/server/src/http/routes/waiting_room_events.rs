@@ -258,14 +258,14 @@ impl Follower {
         silence >= if is_half_closed { PROBE_EVERY } else { KEEP_ALIVE_EVERY }
     }
 
-    /// A new status, pause, close or notice is sent at once, a new position or end of the turn if the last event is old
+    /// A new status, pause, close, opening or notice is sent at once, a new position or end of the turn if the last event is old
     /// enough, the same state when it is time to repeat it.
     fn is_due(&self, place: &QueuePlace) -> bool {
         let Some(sent) = &self.sent else { return true };
         let news = place.news();
         let age = self.sent_at.elapsed();
         sent.status != news.status
-            || (sent.paused, sent.closed) != (news.paused, news.closed)
+            || (sent.paused, sent.closed, sent.hours) != (news.paused, news.closed, news.hours)
             || sent.notice != news.notice
             || (*sent != news && age >= POSITION_EVERY)
             || age >= REPEAT_EVERY

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use onsale_domain::concert::{Ending, Performance, Reservation, SEATS_PER_USER_MAX, Seat, Status};
+use onsale_domain::concert::{Ending, Performance, Reservation, SEATS_PER_USER_DEFAULT, Seat, Status};
 use onsale_domain::event::{Claim, Event, Happening};
 use onsale_domain::ids::{EventId, PerformanceId, ReservationId, UserId};
 use onsale_domain::payment::Payment;
@@ -42,7 +42,13 @@ pub(super) fn audit(tables: &Tables, events: &Events<'_>, at: Timestamp) {
         });
         assert!(is_as_changed, "the last change left it otherwise");
         let concert = &tables.concerts[&performance.concert];
-        assert_eq!(performance.sale_closed, concert.closed, "a performance knows whether its sale is closed");
+        let kept = (performance.sale, performance.seats_per_user);
+        assert_eq!(
+            kept,
+            (concert.sale, concert.seats_per_user),
+            "a performance knows the hours and the limit of its concert"
+        );
+        audit_figures(tables, performance);
         let ended = tables.reservations.values().filter(|r| r.performance == performance.id);
         assert_eq!(story.ended, ended.filter(|r| r.status != Status::Held).count(), "a hold ended without an event");
         seats.extend(story.seats.into_iter().map(|(number, seat)| ((performance.id, number), seat)));
@@ -78,11 +84,18 @@ fn audit_concerts(tables: &Tables, events: &Events<'_>) {
             let after = Happening::ConcertChanged { concert: concert.clone() };
             assert_eq!(last.happening, after, "the last event has the concert as it is");
         }
-        assert_eq!(
-            tables.rooms[&concert.id].settings.closed, concert.closed,
-            "a room knows whether its sale is closed"
-        );
+        assert_eq!(tables.rooms[&concert.id].settings.sale, concert.sale, "a room knows the hours of its sale");
     }
+}
+
+/// The counters of a performance are the sums of its rows.
+fn audit_figures(tables: &Tables, performance: &Performance) {
+    let held = tables.seats.iter().filter(|((of, _), seat)| *of == performance.id && !seat.sold);
+    assert_eq!(performance.held as usize, held.count(), "the held seats are miscounted");
+    let paid = tables.payments.iter().filter(|payment| payment.performance == performance.id);
+    let given = tables.refunds.iter().filter(|refund| refund.performance == performance.id);
+    let (paid, given): (i64, i64) = (paid.map(|payment| payment.amount).sum(), given.map(|refund| refund.amount).sum());
+    assert_eq!((performance.revenue, performance.refunded), (paid - given, given), "the points are miscounted");
 }
 
 impl Story<'_> {
@@ -221,7 +234,7 @@ fn audit_reservation(tables: &Tables, reservation: &Reservation) {
     assert_eq!(reservation.end_event.is_some(), ended_by_event, "only an end without payment has its own event");
 }
 
-/// At most four seats of a performance are held or bought by one user.
+/// No user held or bought more seats of a performance than any limit allowed. A lower limit takes no seat away.
 fn audit_limit(tables: &Tables, at: Timestamp) {
     let mut owned: BTreeMap<(PerformanceId, &UserId), usize> = BTreeMap::new();
     let all = tables.reservations.keys().filter_map(|id| tables.reservation(*id));
@@ -230,7 +243,16 @@ fn audit_limit(tables: &Tables, at: Timestamp) {
         let seats = reservation.seats.len() - reservation.refunded.len();
         *owned.entry((reservation.performance, &reservation.user)).or_default() += seats;
     }
-    assert!(owned.values().all(|seats| *seats <= SEATS_PER_USER_MAX), "one user has too many seats: {owned:?}");
+    let limits = |id: &PerformanceId| {
+        let of = tables.performances[id].concert;
+        tables.events.iter().filter_map(move |event| match &event.happening {
+            Happening::ConcertChanged { concert } if concert.id == of => Some(concert.seats_per_user),
+            _ => None,
+        })
+    };
+    let most = |id: &PerformanceId| limits(id).chain([SEATS_PER_USER_DEFAULT]).max().unwrap_or_default();
+    let is_within = |((id, _), seats): (&(PerformanceId, &UserId), &usize)| *seats <= most(id) as usize;
+    assert!(owned.iter().all(is_within), "one user has too many seats: {owned:?}");
 }
 
 /// A payment, a paid reservation and a ledger entry belong together, one of each.

@@ -1,14 +1,15 @@
-//! Concerts and performances, as an administrator changes them: the notice, whether the sale is closed, and refunds.
+//! Concerts and performances, as an administrator changes them.
 
 use axum::extract::State;
 use onsale_app::calendar::Calendar;
-use onsale_domain::concert::{Change, ChangePerformance, Concert, Performance};
+use onsale_domain::concert::{Change, ChangePerformance, Concert, Performance, SEATS_PER_USER_MAX};
 use onsale_domain::ids::{ConcertId, PerformanceId};
 use onsale_macros::operation;
 use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::{Value, json};
 
+use super::figures::Figures;
 use crate::http::App;
 use crate::http::input::staff::{RunSale, Staff};
 use crate::http::input::{Body, Path, Payload};
@@ -16,83 +17,92 @@ use crate::http::openapi::sample::{self, Sample};
 use crate::http::reply::problem::Problem;
 use crate::http::reply::{Decided, OkJson};
 use crate::http::routes::concert::{ConcertShown, PerformanceStatus};
+use crate::http::routes::hours::InstantField;
 use crate::http::routes::notice::NoticeField;
 use crate::http::routes::refund_policy::{PolicyField, RuleShown};
-use crate::http::values::{Day, Id, Instant};
+use crate::http::values::{Count, Day, Id, Instant, Name};
 
 /// What to change about a concert. A missing field keeps its value.
 #[derive(Body, JsonSchema)]
 #[schemars(extend("minProperties" = 1))]
+#[serde(rename_all = "camelCase")]
 pub(crate) struct ConcertPatch {
+    /// Every character shows: no control characters, direction marks or invisible characters.
+    title: Option<Name>,
+    /// As `title`.
+    venue: Option<Name>,
     /// The text that buyers read from now on; null removes it.
     notice: Option<NoticeField>,
+    /// Before this instant no user enters, is admitted or holds seats; null lifts the bound.
+    opens_at: Option<InstantField>,
+    /// The same from this instant on, which is later than `opensAt`; null lifts the bound.
+    closes_at: Option<InstantField>,
     /// Whether the sale is closed.
     closed: Option<bool>,
+    /// How many seats of a performance one user may have. A lower number takes no seat away.
+    max_seats_per_user: Option<Count<1, SEATS_PER_USER_MAX>>,
+}
+
+impl ConcertPatch {
+    /// The change; `None` if no field is named.
+    fn into_change(self, concert: ConcertId) -> Option<Change> {
+        let Self { title, venue, notice, opens_at, closes_at, closed, max_seats_per_user } = self;
+        let is_empty = title.is_none()
+            && venue.is_none()
+            && notice.is_none()
+            && opens_at.is_none()
+            && closes_at.is_none()
+            && closed.is_none()
+            && max_seats_per_user.is_none();
+        let text = |name: Option<Name>| name.map(|Name(text)| text.into());
+        (!is_empty).then(|| Change {
+            title: text(title),
+            venue: text(venue),
+            notice: notice.map(|NoticeField(notice)| notice),
+            opens_at: opens_at.map(|InstantField(at)| at),
+            closes_at: closes_at.map(|InstantField(at)| at),
+            closed,
+            seats_per_user: max_seats_per_user.map(|Count(seats)| seats),
+            ..Change::of(concert)
+        })
+    }
 }
 
 impl Sample for ConcertPatch {
     fn sample() -> Value {
         let notice = json!({"ko": "결제 시간을 10분 연장했습니다.", "en": "You have 10 more minutes to pay."});
-        json!({"notice": notice, "closed": false})
+        json!({
+            "notice": notice, "opensAt": "2026-11-20T14:00:00+09:00", "closesAt": null, "closed": false,
+            "maxSeatsPerUser": 4
+        })
     }
 }
 
-/// A concert as its administrator sees it.
-#[derive(Serialize, JsonSchema)]
-pub(crate) struct AdminConcert {
-    #[serde(flatten)]
-    concert: ConcertShown,
-    /// The sale is closed.
-    closed: bool,
+fn changed_concert() -> Value {
+    let mut concert = ConcertShown::sample();
+    concert["notice"] = ConcertPatch::sample()["notice"].clone();
+    concert
 }
 
-impl AdminConcert {
-    fn of(app: &App, concert: &Concert) -> Self {
-        let now = app.reader.now();
-        let shown = match app.catalogue.programme(concert.id) {
-            Some(programme) => {
-                let room = app.rooms.get(concert.id);
-                let sold_out = room.map_or_else(|| programme.is_over(now), |room| room.is_sold_out(now));
-                ConcertShown::of(&programme, sold_out, concert.notice.clone())
-            }
-            None => ConcertShown::new(concert),
-        };
-        Self { concert: shown, closed: concert.closed }
-    }
-}
-
-impl Sample for AdminConcert {
-    fn sample() -> Value {
-        let mut concert = ConcertShown::sample();
-        (concert["closed"], concert["notice"]) = (json!(false), ConcertPatch::sample()["notice"].clone());
-        concert
-    }
-}
-
-/// Change the notice of a concert, or open or close its sale
+/// Change a concert: its texts, the hours of its sale, or how many seats one user may have
 ///
-/// `closed` stops entering, admission and holds. Places stay, running turns end as ever, and live holds can be paid or
-/// released. At least one field is needed.
-#[operation(tag = Administration, returns = "The concert", codes(ConcertNotFound))]
+/// `closed`, the time before `opensAt` and the time from `closesAt` on stop entering, admission and holds. Places stay, running
+/// turns end as ever, and live holds can be paid or released. At least one field is needed.
+#[operation(tag = Administration, returns = "The concert", codes(ConcertNotFound), example = changed_concert())]
 pub(crate) async fn update_concert(
     State(app): State<App>,
     staff: Staff<RunSale>,
     path: Path<ConcertId>,
     payload: Payload<ConcertPatch>,
-) -> Result<Decided<OkJson<AdminConcert>>, Problem> {
+) -> Result<Decided<OkJson<ConcertShown>>, Problem> {
     let concert = path.id()?;
-    let ConcertPatch { notice, closed } = payload.read()?;
-    if notice.is_none() && closed.is_none() {
-        return Err(nothing_named());
-    }
-    let change = Change { concert, notice: notice.map(|NoticeField(notice)| notice), closed };
+    let change = payload.read()?.into_change(concert).ok_or_else(nothing_named)?;
     // A retired room is loaded first, so that this instance sees what changes it.
     app.rooms.find(concert).await?;
     app.read(app.catalogue.know(&[concert], &[])).await?;
     let shown_by = app.clone();
-    let answer = app
-        .decide_by_staff(&staff, change, &payload, move |concert| OkJson(AdminConcert::of(&shown_by, concert)))
-        .await;
+    let show = move |concert: &Concert| OkJson(ConcertShown::for_staff(&shown_by, concert));
+    let answer = app.decide_by_staff(&staff, change, &payload, show).await;
     app.see_own_changes().await;
     answer
 }
@@ -128,9 +138,8 @@ pub(crate) struct AdminPerformance {
     concert_id: Id<ConcertId>,
     date: Day,
     starts_at: Instant,
-    capacity: u32,
-    /// Number of paid seats that were not refunded.
-    sold: u32,
+    #[serde(flatten)]
+    figures: Figures,
     status: PerformanceStatus,
     /// Its holds are closed.
     closed: bool,
@@ -139,14 +148,13 @@ pub(crate) struct AdminPerformance {
 }
 
 impl AdminPerformance {
-    fn of(performance: &Performance, calendar: &Calendar) -> Self {
+    pub(super) fn of(performance: &Performance, calendar: &Calendar) -> Self {
         Self {
             performance_id: Id(performance.id),
             concert_id: Id(performance.concert),
             date: Day(calendar.date_of(performance.starts_at)),
             starts_at: Instant(performance.starts_at),
-            capacity: performance.seating.capacity(),
-            sold: performance.sold,
+            figures: Figures::of(performance),
             status: PerformanceStatus::of(performance.closed),
             closed: performance.closed,
             refund_policy: RuleShown::all(&performance.refund_policy),
@@ -156,11 +164,15 @@ impl AdminPerformance {
 
 impl Sample for AdminPerformance {
     fn sample() -> Value {
-        json!({
+        let mut performance = json!({
             "performanceId": sample::PERFORMANCE, "concertId": sample::CONCERT, "date": "2026-12-19",
-            "startsAt": "2026-12-19T10:00:00.000Z", "capacity": 50, "sold": 12, "status": "CLOSED", "closed": true,
+            "startsAt": "2026-12-19T10:00:00.000Z", "status": "CLOSED", "closed": true,
             "refundPolicy": PerformancePatch::sample()["refundPolicy"]
-        })
+        });
+        if let (Value::Object(own), Value::Object(figures)) = (&mut performance, Figures::sample()) {
+            own.extend(figures);
+        }
+        performance
     }
 }
 

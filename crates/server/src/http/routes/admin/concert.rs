@@ -2,8 +2,8 @@
 
 use axum::extract::State;
 use onsale_domain::concert::{
-    Create, GRADE_DEFAULT, PRICE_DEFAULT, PRICE_MAX, Performance, SEATS_DEFAULT, SEATS_MAX, Schedule, Seating, Section,
-    Unsound,
+    Create, GRADE_DEFAULT, PRICE_DEFAULT, PRICE_MAX, Performance, SEATS_DEFAULT, SEATS_MAX, SEATS_PER_USER_DEFAULT,
+    SEATS_PER_USER_MAX, Sale, Schedule, Seating, Section, Unsound,
 };
 use onsale_domain::ids::ConcertId;
 use onsale_domain::refund::Policy;
@@ -21,12 +21,14 @@ use crate::http::openapi::Sample;
 use crate::http::reply::problem::Problem;
 use crate::http::reply::{Created, Decided};
 use crate::http::routes::concert::{ConcertShown, PerformanceShown};
+use crate::http::routes::hours::InstantField;
 use crate::http::routes::notice::NoticeField;
 use crate::http::routes::refund_policy::{PolicyField, RuleShown};
 use crate::http::values::{Count, Instant, Name, Points, Scalar};
 
 /// A concert to create, with its waiting room.
 #[derive(Body, JsonSchema)]
+#[serde(rename_all = "camelCase")]
 pub(crate) struct ConcertBody {
     /// Every character shows: no control characters, direction marks or invisible characters.
     title: Name,
@@ -35,8 +37,14 @@ pub(crate) struct ConcertBody {
     queue: Option<QueueBody>,
     /// The text that buyers read; null for none.
     notice: Option<NoticeField>,
+    /// Before this instant no user enters, is admitted or holds seats; null for no bound.
+    opens_at: Option<InstantField>,
+    /// The same from this instant on, which is later than `opensAt`; null for no bound.
+    closes_at: Option<InstantField>,
     /// Whether the sale is closed until it is opened.
     closed: Option<bool>,
+    /// How many seats of a performance one user may have; 4 unless said.
+    max_seats_per_user: Option<Count<1, SEATS_PER_USER_MAX>>,
 }
 
 impl Sample for ConcertBody {
@@ -52,17 +60,22 @@ pub(crate) async fn create_concert(
     staff: Staff<RunSale>,
     payload: Payload<ConcertBody>,
 ) -> Result<Decided<Created<ConcertShown>>, Problem> {
-    let ConcertBody { title: Name(title), venue: Name(venue), queue, notice, closed } = payload.read()?;
-    let room = queue.unwrap_or_default().into_patch().apply(app.room);
-    let room = Settings { closed: closed.unwrap_or(false), ..room };
+    let body = payload.read()?;
+    let seats_per_user = body.max_seats_per_user.map_or(SEATS_PER_USER_DEFAULT, |Count(seats)| seats);
+    let ConcertBody { title: Name(title), venue: Name(venue), queue, notice, opens_at, closes_at, closed, .. } = body;
+    let at = |field: Option<InstantField>| field.and_then(|InstantField(at)| at);
+    let sale = Sale { closed: closed.unwrap_or(false), opens_at: at(opens_at), closes_at: at(closes_at) };
+    let room = Settings { sale, ..queue.unwrap_or_default().into_patch().apply(app.room) };
     let notice = notice.and_then(|NoticeField(notice)| notice);
-    let create = Create { title: title.into(), venue: venue.into(), room, notice };
+    let create = Create { title: title.into(), venue: venue.into(), room, notice, seats_per_user };
     app.decide_by_staff(&staff, create, &payload, |concert| Created(ConcertShown::new(concert))).await
 }
 
 fn new_concert() -> Value {
     let mut concert = ConcertShown::sample();
-    (concert["firstDate"], concert["lastDate"]) = (Value::Null, Value::Null);
+    for field in ["firstDate", "lastDate", "opensAt"] {
+        concert[field] = Value::Null;
+    }
     concert
 }
 

@@ -3,6 +3,8 @@
 pub(crate) mod adjustment;
 pub(crate) mod change;
 pub(crate) mod concert;
+pub(crate) mod concert_figures;
+pub(crate) mod figures;
 pub(crate) mod hold;
 pub(crate) mod key;
 pub(crate) mod lecture;

@@ -1,0 +1,55 @@
+//! Rows of rooms and turns as values.
+
+use onsale_domain::concert::Sale;
+use onsale_domain::waiting_room::{Room, Settings, Turn};
+use tokio_postgres::Row;
+
+use super::error::DbError;
+use super::values::{Sql, get, instant, number, optional_instant, small};
+use crate::stored::{blocks_from_bytes, window_from_bytes};
+
+/// The hours of a sale: from the column `closed`, and two columns from `opens` on.
+pub(super) fn read_sale(row: &Row, closed: usize, opens: usize) -> Sql<Sale> {
+    Ok(Sale {
+        closed: get(row, closed)?,
+        opens_at: optional_instant(row, opens)?,
+        closes_at: optional_instant(row, opens + 1)?,
+    })
+}
+
+/// The number of columns of a room.
+pub(super) const ROOM_COLUMNS: usize = 19;
+
+pub(super) fn read_room(row: &Row) -> Sql<Room> {
+    Ok(Room {
+        settings: Settings {
+            max_active: small(row, 1)?,
+            admit_per_second: small(row, 2)?,
+            active_seconds: small(row, 3)?,
+            claim_seconds: small(row, 4)?,
+            paused: get(row, 5)?,
+            sale: read_sale(row, 14, 16)?,
+        },
+        issued: number(row, 6)?,
+        served: number(row, 7)?,
+        given_up: number(row, 8)?,
+        active: small(row, 9)?,
+        window: window_from_bytes(get(row, 10)?).ok_or(DbError::Broken("a window of admissions of a wrong length"))?,
+        version: number(row, 11)?,
+        updated_at: instant(row, 12)?,
+        blocks: blocks_from_bytes(get(row, 13)?).ok_or(DbError::Broken("blocks of places of a wrong length"))?,
+        extensions: number(row, 15)?,
+        admitted: number(row, 18)?,
+    })
+}
+
+/// A turn from the columns 2 to 6.
+pub(super) fn read_turn(row: &Row) -> Sql<Turn> {
+    Ok(Turn {
+        admitted_at: instant(row, 2)?,
+        active_until: instant(row, 3)?,
+        seen_at: instant(row, 4)?,
+        claimed: get(row, 5)?,
+        named: get(row, 6)?,
+    })
+}

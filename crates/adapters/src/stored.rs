@@ -52,7 +52,8 @@ impl Word for Status {
 }
 
 impl Word for By {
-    const WORDS: &'static [(&'static str, Self)] = &[("buyer", Self::Buyer), ("staff", Self::Staff)];
+    const WORDS: &'static [(&'static str, Self)] =
+        &[("buyer", Self::Buyer), ("staff", Self::Staff), ("cancellation", Self::Cancellation)];
 }
 
 /// The words of roles are their names, which the domain lists once.
@@ -117,6 +118,8 @@ pub(crate) const FAMILIES: &[Family] = &[
     family("refunds", "payments", "payment_id"),
     Family { children: "refunded_seats", parents: "refunds", key: "refund_id", also: "reservation_id" },
     family("hold_extensions", "performances", "performance_id"),
+    family("cancellations", "performances", "performance_id"),
+    Family { children: "failed_refunds", parents: "payments", key: "payment_id", also: "reservation_id" },
 ];
 
 impl Family {

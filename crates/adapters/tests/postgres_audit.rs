@@ -36,6 +36,20 @@ async fn the_audit_finds_nothing_in_a_correct_sale() {
     assert_eq!(checked, CHECKED);
 }
 
+/// Cancels the performance of carl's hold, without a log entry.
+macro_rules! cancelled {
+    () => {
+        "INSERT INTO cancellations SELECT id(22), id(20), 2, id(97), 2, 'ill', 0, 0, 0, false, 0, false, 0, 0, 0;
+         UPDATE performances SET cancelled_at = 2, version = 2, known_version = 2, written_version = 2
+             WHERE performance_id = id(22);
+         INSERT INTO events SELECT topic, subject, 2, id(97), 97, 'onsale.performance.cancelled.v1', 2, '{\"performanceId\": \"'
+             || subject || '\", \"concertId\": \"' || id(20) || '\", \"reason\": \"ill\", \"cancelledAt\":
+             \"1970-01-01T00:00:00.002Z\"}' FROM events WHERE event_id = id(31);"
+    };
+}
+
+const CANCELLED: &str = cancelled!();
+
 /// Statements that damage the sale, each with parts of the texts of the invariants that it breaks.
 const WRONGS: &[(&str, &[&str])] = &[
     ("UPDATE accounts SET balance = 601 WHERE user_id = 'anna'", &["every balance"]),
@@ -67,6 +81,24 @@ const WRONGS: &[(&str, &[&str])] = &[
     ("UPDATE rooms SET opens_at = 5", &["every room has the hours"]),
     ("UPDATE rooms SET closes_at = 5", &["every room has the hours"]),
     ("UPDATE concerts SET closes_at = 5", &["every performance has the hours", "every room has the hours"]),
+    ("UPDATE performances SET open_payments = 3 WHERE performance_id = id(21)", &["counts its payments of which"]),
+    // A cancellation that agrees with everything but its log entry, and then further errors of it.
+    (CANCELLED, &["every change by staff"]),
+    ("UPDATE performances SET cancelled_at = 1 WHERE performance_id = id(22)", &["every cancelled performance", "every change by staff"]),
+    (concat!(cancelled!(), "UPDATE performances SET cancelled_at = 3 WHERE performance_id = id(22)"),
+        &["every cancelled performance", "every change by staff"]),
+    (concat!(cancelled!(), "DELETE FROM events WHERE event_id = id(97)"), &["every cancelled performance", "every change by staff"]),
+    (concat!(cancelled!(), "UPDATE cancellations SET reason = 'well'"), &["every cancelled performance", "every change by staff"]),
+    (concat!(cancelled!(), "UPDATE cancellations SET version = 1"),
+        &["every cancelled performance", "every change by staff"]),
+    (concat!(cancelled!(), "UPDATE cancellations SET is_through = true"), &["every cancelled performance", "every change by staff"]),
+    (concat!(cancelled!(), "DELETE FROM cancellations"),
+        &["every cancelled performance", "every change by staff", "every event describes"]),
+    (
+        "INSERT INTO cancellations SELECT id(21), id(20), 2, id(96), 0, 'ill', 2, 0, 10, true, 0, true, 0, 1, 0;
+         UPDATE performances SET cancelled_at = 0 WHERE performance_id = id(21)",
+        &["every cancelled performance", "paid after its performance", "every change by staff"],
+    ),
     ("UPDATE reservations SET held_until = 101 WHERE status = 'HELD'", &["every reservation has"]),
     ("UPDATE seats SET held_until = 101 WHERE NOT sold", &["every reservation has"]),
     // An extension that the rows of holds lack is read with them.

@@ -40,9 +40,9 @@ FROM lecture_history;
 INSERT INTO concerts VALUES (id(20), 'concert', 'hall', 1);
 INSERT INTO performances
     (performance_id, concert_id, starts_at, sections, capacity, sold, version, known_version, written_version, updated_at, holds,
-     held, revenue, refunded) VALUES
-    (id(21), id(20), 1, '[{"from": 1, "to": 10, "grade": "R", "price": 200}]', 10, 3, 7, 7, 7, 1, 0, 0, 650, 150),
-    (id(22), id(20), 2, '[{"from": 1, "to": 10, "grade": "R", "price": 200}]', 10, 0, 1, 1, 1, 1, 1, 1, 0, 0);
+     held, revenue, refunded, open_payments) VALUES
+    (id(21), id(20), 1, '[{"from": 1, "to": 10, "grade": "R", "price": 200}]', 10, 3, 7, 7, 7, 1, 0, 0, 650, 150, 2),
+    (id(22), id(20), 2, '[{"from": 1, "to": 10, "grade": "R", "price": 200}]', 10, 0, 1, 1, 1, 1, 1, 1, 0, 0, 0);
 INSERT INTO reservations VALUES
     (id(30), id(20), id(21), 'anna', 1, '{3,4}', 400, 1, 100, 'PAID', NULL, 0, '{200,200}', '', '{}'),
     (id(31), id(20), id(22), 'carl', 2, '{5}', 200, 1, 100, 'HELD', NULL, 0, '{200}', '', '{}'),

@@ -144,6 +144,7 @@ pub fn kind_of(happening: &Happening) -> &'static str {
         Happening::PaymentRefunded { .. } => "onsale.payment.refunded.v1",
         Happening::HoldsExtended { .. } => "onsale.holds.extended.v1",
         Happening::PerformanceChanged { .. } => "onsale.performance.changed.v1",
+        Happening::PerformanceCancelled { .. } => "onsale.performance.cancelled.v1",
         Happening::ConcertChanged { .. } => "onsale.concert.changed.v1",
     }
 }
@@ -185,6 +186,7 @@ pub fn data_of(happening: &Happening) -> String {
             let reason = match ending {
                 Ending::Expired => "expired",
                 Ending::Released => "released",
+                Ending::Cancelled => "cancelled",
             };
             format!(r#"{{{},"reason":"{reason}"}}"#, claim_fields(claim))
         }
@@ -198,6 +200,11 @@ pub fn data_of(happening: &Happening) -> String {
         })
         .to_string(),
         Happening::PerformanceChanged { performance } => performance_data(performance),
+        Happening::PerformanceCancelled { performance, concert, reason, cancelled_at } => json!({
+            "performanceId": performance.to_string(), "concertId": concert.to_string(), "reason": &**reason,
+            "cancelledAt": rfc3339(*cancelled_at),
+        })
+        .to_string(),
         Happening::ConcertChanged { concert } => concert_data(concert),
     }
 }
@@ -217,6 +224,7 @@ pub fn by(by: By) -> &'static str {
     match by {
         By::Buyer => "buyer",
         By::Staff => "staff",
+        By::Cancellation => "cancellation",
     }
 }
 

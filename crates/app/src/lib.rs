@@ -8,6 +8,7 @@ pub mod audit;
 pub mod background;
 pub mod backoff;
 pub mod calendar;
+pub mod canceller;
 pub mod catalogue;
 pub mod clock;
 pub mod conditions;

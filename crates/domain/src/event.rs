@@ -123,6 +123,17 @@ pub enum Happening {
         /// The performance after the change.
         performance: Performance,
     },
+    /// An administrator cancelled a performance.
+    PerformanceCancelled {
+        /// The cancelled performance.
+        performance: PerformanceId,
+        /// Its concert.
+        concert: ConcertId,
+        /// Why, as the administrator wrote it.
+        reason: Arc<str>,
+        /// The instant of the decision.
+        cancelled_at: Timestamp,
+    },
     /// An administrator changed a concert.
     ConcertChanged {
         /// The concert after the change.
@@ -140,7 +151,9 @@ impl Happening {
             | Self::SeatsReleased { claim, .. }
             | Self::PaymentCompleted { claim, .. } => Subject::Performance(claim.performance),
             Self::PaymentRefunded { refund } => Subject::Performance(refund.performance),
-            Self::HoldsExtended { performance, .. } => Subject::Performance(*performance),
+            Self::HoldsExtended { performance, .. } | Self::PerformanceCancelled { performance, .. } => {
+                Subject::Performance(*performance)
+            }
             Self::PerformanceChanged { performance } => Subject::Performance(performance.id),
             Self::ConcertChanged { concert } => Subject::Concert(concert.id),
         }

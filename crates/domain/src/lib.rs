@@ -3,6 +3,7 @@
 //! A command names the rows that it needs ([`Command::needs`]) and decides over them ([`Command::decide`]). Both are
 //! pure functions: time, ids and settings are arguments. This crate uses no database, network or clock.
 
+pub mod cancellation;
 pub mod concert;
 pub mod event;
 pub mod ids;

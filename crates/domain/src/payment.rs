@@ -8,7 +8,7 @@ use crate::ids::{EventId, PaymentId, PerformanceId, ReservationId, UserId};
 use crate::rows::{Keys, Rows};
 use crate::time::Timestamp;
 use crate::waiting_room::{self, Token};
-use crate::{Command, Context, Refusal, wallet};
+use crate::{Command, Context, Refusal, cancellation, wallet};
 
 /// A payment of a reservation. Never deleted.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -66,9 +66,15 @@ impl Command for Pay {
         // The order of these checks is the contract's: an ended token is refused before anything about the reservation.
         waiting_room::may_settle(rows, token, *id, cx.at)?;
         let reservation = concert::owned_reservation(rows, token, *id)?.clone();
+        let cancelled_at = rows.performances.get(&reservation.performance).and_then(|own| own.cancelled_at);
         match reservation.status_at(cx.at) {
             Status::Paid | Status::Refunded => return Err(Refusal::AlreadyPaid),
+            // The answer does not depend on whether a step has ended the hold by now.
+            Status::Released if cancelled_at.is_some_and(|at| cancellation::has_ended(&reservation, at)) => {
+                return Err(Refusal::PerformanceCancelled);
+            }
             Status::Expired | Status::Released => return Err(Refusal::HoldExpired),
+            Status::Held if cancelled_at.is_some() => return Err(Refusal::PerformanceCancelled),
             Status::Held => {}
         }
         // The debit is the last check. Nothing after it may refuse.
@@ -104,6 +110,7 @@ fn sell(payment: &Payment, rows: &mut Rows) {
     }
     if let Some(performance) = rows.performances.change(&payment.performance) {
         performance.sold += u32::try_from(payment.seats.len()).unwrap_or(u32::MAX);
+        performance.open_payments += 1;
         assert!(performance.sold <= performance.seating.capacity(), "a performance sold more than it has");
         performance.revenue += payment.amount;
     }

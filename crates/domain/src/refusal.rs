@@ -41,6 +41,8 @@ pub enum Refusal {
         /// The name of the field in the request: `opensAt` or `closesAt`.
         field: &'static str,
     },
+    /// The performance was cancelled.
+    PerformanceCancelled,
     /// The performance has started, or its holds are closed.
     PerformanceClosed,
     /// The performance has no such seats.

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
+use crate::cancellation::{Cancellation, FailedRefund};
 use crate::concert::{Concert, Extension, HoldsCounted, Performance, Reservation, Seat};
 use crate::event::Event;
 use crate::ids::{ConcertId, LectureId, PaymentId, PerformanceId, ReservationId, StaffKeyId, UserId};
@@ -62,6 +63,8 @@ pub struct Keys {
     pub counted_performances: BTreeSet<PerformanceId>,
     /// Performances, locked with all of their seats.
     pub performances: BTreeSet<PerformanceId>,
+    /// Performances of which the cancellation is loaded. Covered by the lock of the performance.
+    pub cancellations: BTreeSet<PerformanceId>,
     /// Seats, each with the reservation that holds it (not sold) and all seats of that reservation.
     pub seats: BTreeSet<(PerformanceId, u32)>,
 }
@@ -109,6 +112,10 @@ pub struct Rows {
     pub performances: Table<PerformanceId, Performance>,
     /// Loaded performances whose refund policy changed: it is long, and the row is written with each hold and each payment.
     pub new_policies: BTreeSet<PerformanceId>,
+    /// Cancellations by their performance.
+    pub cancellations: Table<PerformanceId, Cancellation>,
+    /// Refunds of cancellations that failed for the first time, to add.
+    pub failed_refunds: Vec<FailedRefund>,
     /// Held and sold seats by performance and number.
     pub seats: Table<(PerformanceId, u32), Seat>,
     /// Reservations by their id.

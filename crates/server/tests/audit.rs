@@ -37,6 +37,9 @@ const LECTURE_EVENTS: &str = "every line of a lecture's history has its event";
 const SOLD: &str = "every performance has sold as many seats";
 const CHANGES: &str = "every performance has the hours of its sale, and is as its last event has it";
 const FIGURES: &str = "every performance counts its held seats, its revenue and what was given back";
+const OPEN: &str = "every performance counts its payments of which seats are left";
+const CANCELLED: &str = "every cancelled performance has its cancellation, and when that is done no seat held or sold";
+const ON: &str = "nothing was paid after its performance was cancelled";
 const OWNERS: &str = "every seat that is held or sold has one owner";
 const RESERVATIONS: &str = "every reservation has the seats, payment and events";
 const PAYMENTS: &str = "every payment has one paid reservation, one ledger entry and one event";
@@ -168,6 +171,24 @@ const BREAKS: &[Break] = &[
     broken("INSERT INTO refunded_seats VALUES ($paid, 1, $refund)", FAMILIES, "refunded_seats without their refunds: $refund"),
     broken("UPDATE events SET type = 'onsale.points.charged.v1' WHERE type = 'onsale.points.adjusted.v1'", POINTS_EVENTS, "kim"),
     broken("UPDATE performances SET refund_policy = '1 2' WHERE performance_id = $matinee", STAFF, "$matinee"),
+    broken("UPDATE performances SET open_payments = open_payments + 1 WHERE performance_id = $matinee", OPEN, "$matinee"),
+    broken("UPDATE performances SET cancelled_at = NULL WHERE performance_id = $off", CANCELLED, "$off: it is not marked"),
+    broken("UPDATE performances SET cancelled_at = 1 WHERE performance_id = $performance", CANCELLED, "$performance: it is marked"),
+    broken("UPDATE performances SET cancelled_at = cancelled_at + 1 WHERE performance_id = $off", STAFF, "$off: cancelledAt"),
+    broken("DELETE FROM cancellations", CANCELLED, "$off"),
+    broken("UPDATE cancellations SET reason = 'well'", CANCELLED, "$off: the event"),
+    broken("UPDATE cancellations SET version = version + 99", CANCELLED, "$off: its cancellation names"),
+    broken("DELETE FROM events WHERE type = 'onsale.performance.cancelled.v1'", CANCELLED, "$off: the event"),
+    broken("UPDATE cancellations SET payments = 0; UPDATE performances SET open_payments = 1 WHERE performance_id = $off", CANCELLED, "$off: something was paid"),
+    broken("INSERT INTO seats SELECT performance_id, 1, reservation_id, held_until, 1, 0 FROM reservations WHERE reservation_id = $gone", CANCELLED, "$off: its steps"),
+    broken("UPDATE reservations SET status = 'HELD' WHERE reservation_id = $dropped", CANCELLED, "$off: its steps"),
+    broken("UPDATE payments SET paid_at = paid_at + 3600000 WHERE payment_id = $gone-payment", ON, "$gone-payment"),
+    broken("UPDATE events SET version = 99 WHERE event_id = $gone-payment", ON, "$gone-payment"),
+    broken("UPDATE refunds SET made_by = 'staff' WHERE payment_id = $gone-payment", REFUNDS, "its event"),
+    broken("DELETE FROM admin_log WHERE action = 'performance.cancelled'", STAFF, "$off: cancelledAt"),
+    broken("INSERT INTO admin_log SELECT randomblob(16), at, key_id, actor, action, subject, before, after, truncated, request_id FROM admin_log WHERE action = 'performance.cancelled'", STAFF, "$off: cancelledAt"),
+    broken("UPDATE events SET data = json_set(data, '$.reason', 'ended') WHERE data LIKE '%$dropped%' AND type LIKE '%released%'", RESERVATIONS, "$dropped"),
+    broken("INSERT INTO failed_refunds VALUES ($off, x'000000000000000000000000000000ff', $gone, 1)", FAMILIES, "failed_refunds"),
     broken("UPDATE performances SET sold = sold + 1 WHERE performance_id = $matinee", SOLD, "$matinee"),
 
     broken("DELETE FROM places WHERE concert_id = $line AND place = 2", PLACES, "$line"),
@@ -223,6 +244,7 @@ const FINE_BREAKS: &[Break] = &[
 async fn used_file() -> (Used, Launch) {
     let (mut used, launch, sale) = Used::make(Sale::launch(ONSALE)).await;
     used.refunds(&sale).await;
+    used.cancellation(&sale).await;
     assert!(sale.instance.terminate().await.success());
     let db = Connection::open(launch.folder().join("onsale.db")).unwrap();
     db.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())).unwrap();
@@ -316,6 +338,9 @@ async fn the_audit_of_a_consistent_database_passes() {
         HISTORY,
         LECTURE_EVENTS,
         SOLD,
+        OPEN,
+        CANCELLED,
+        ON,
         CHANGES,
         FIGURES,
         OWNERS,

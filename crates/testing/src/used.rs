@@ -144,6 +144,31 @@ impl Used {
         self.put("matinee", json!(performance));
     }
 
+    /// Adds a performance `off` that was cancelled: `gone` was paid with `gone-payment`, and `dropped` was held. All of it is
+    /// settled.
+    ///
+    /// # Panics
+    /// If a request is refused, or if the cancellation is not done in time.
+    pub async fn cancellation(&mut self, sale: &Sale) {
+        let concert = sale.concert(&json!({})).await;
+        let performance = sale.performance(&concert, &json!(null)).await;
+        sale.charge("mia", 200_000).await;
+        let mia = sale.active(&concert, "mia").await;
+        self.put("dropped", sale.hold(&mia, &performance, &[3]).await);
+        let held = sale.hold(&mia, &performance, &[1, 2]).await;
+        self.put("gone-payment", sale.pay(&mia, &held).expect(201).await);
+        self.put("gone", held);
+        let path = format!("/admin/performances/{performance}");
+        let cancel = sale.caller.post(&format!("{path}/cancel")).json(&json!({"reason": "the singer is ill"}));
+        sale.admin(cancel).expect(202).await;
+        let begun = std::time::Instant::now();
+        while sale.admin(sale.caller.get(&format!("{path}/cancellation"))).expect(200).await["state"] != "DONE" {
+            assert!(begun.elapsed() < PATIENCE, "the cancellation is not done");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        self.put("off", json!(performance));
+    }
+
     async fn line(&mut self, sale: &Sale) {
         let line = sale.concert(&json!({})).await;
         let pause = sale.caller.patch(&format!("/admin/concerts/{line}/queue")).json(&json!({"paused": true}));

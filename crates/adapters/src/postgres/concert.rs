@@ -18,7 +18,7 @@ use crate::stored::{Word, policy_to_text, seating_to_text};
 /// the user's wallet is locked by now; holds that expire meanwhile are left to the next unit.
 const LOCK: &str = "SELECT performance_id, concert_id, starts_at, sections, sold, version, updated_at,
         CASE WHEN known_version = version THEN holds END, extensions, closed, sale_closed, refund_policy, held, revenue,
-        refunded, opens_at, closes_at, max_seats, ctid FROM performances
+        refunded, opens_at, closes_at, max_seats, cancelled_at, open_payments, ctid FROM performances
     WHERE performance_id IN (
         SELECT unnest($1::uuid[])
         UNION SELECT performance_id FROM reservations WHERE reservation_id = ANY ($2)
@@ -78,13 +78,14 @@ const WHOLE: &str = concat!(
 
 const SCHEDULE: &str = "INSERT INTO performances
         (performance_id, concert_id, starts_at, sections, capacity, sold, version, updated_at, holds, extensions, closed,
-         sale_closed, refund_policy, held, revenue, refunded, opens_at, closes_at, max_seats, known_version,
-         written_version)
+         sale_closed, refund_policy, held, revenue, refunded, opens_at, closes_at, max_seats, cancelled_at, open_payments,
+         known_version, written_version)
     SELECT *, version, version FROM unnest($1::uuid[], $2::uuid[], $3::bigint[], $4::text[], $5::integer[], $6::integer[],
             $7::bigint[], $8::bigint[], $9::integer[], $10::bigint[], $11::boolean[], $12::boolean[], $13::text[],
-            $14::integer[], $15::bigint[], $16::bigint[], $17::bigint[], $18::bigint[], $19::integer[])
+            $14::integer[], $15::bigint[], $16::bigint[], $17::bigint[], $18::bigint[], $19::integer[],
+            $20::bigint[], $21::integer[])
         v (performance_id, concert_id, starts_at, sections, capacity, sold, version, updated_at, holds, extensions, closed,
-           sale_closed, refund_policy, held, revenue, refunded, opens_at, closes_at, max_seats)";
+           sale_closed, refund_policy, held, revenue, refunded, opens_at, closes_at, max_seats, cancelled_at, open_payments)";
 
 /// Locks performances that are given by their own id.
 const LOCK_ONE: [&str; 2] = locks!(
@@ -92,7 +93,7 @@ const LOCK_ONE: [&str; 2] = locks!(
     "performance_id",
     "performance_id, concert_id, starts_at, sections, sold, version, updated_at, \
      CASE WHEN known_version = version THEN holds END AS holds, extensions, closed, sale_closed, refund_policy, held, \
-     revenue, refunded, opens_at, closes_at, max_seats"
+     revenue, refunded, opens_at, closes_at, max_seats, cancelled_at, open_payments"
 );
 
 const UPDATE: [&str; 2] = updates!(
@@ -101,12 +102,14 @@ const UPDATE: [&str; 2] = updates!(
     "sold = v.sold, version = v.version, updated_at = v.updated_at, holds = v.holds, extensions = v.extensions, \
      closed = v.closed, sale_closed = v.sale_closed, known_version = v.version, written_version = v.version, \
      refund_policy = coalesce(v.refund_policy, performances.refund_policy), held = v.held, revenue = v.revenue, \
-     refunded = v.refunded, opens_at = v.opens_at, closes_at = v.closes_at, max_seats = v.max_seats",
+     refunded = v.refunded, opens_at = v.opens_at, closes_at = v.closes_at, max_seats = v.max_seats, \
+     cancelled_at = v.cancelled_at, open_payments = v.open_payments",
     "$1::uuid[], $2::integer[], $3::bigint[], $4::bigint[], $5::integer[], $6::bigint[], $7::boolean[], $8::boolean[], \
-     $9::text[], $10::integer[], $11::bigint[], $12::bigint[], $13::bigint[], $14::bigint[], $15::integer[]",
-    "$16",
+     $9::text[], $10::integer[], $11::bigint[], $12::bigint[], $13::bigint[], $14::bigint[], $15::integer[], \
+     $16::bigint[], $17::integer[]",
+    "$18",
     "performance_id, sold, version, updated_at, holds, extensions, closed, sale_closed, refund_policy, held, revenue, \
-     refunded, opens_at, closes_at, max_seats"
+     refunded, opens_at, closes_at, max_seats, cancelled_at, open_payments"
 );
 
 const RESERVE: &str = "INSERT INTO reservations
@@ -273,6 +276,8 @@ pub(super) fn save<'a>(
             performance.sale.opens_at.map(Timestamp::as_millis),
             performance.sale.closes_at.map(Timestamp::as_millis),
             int(performance.seats_per_user),
+            performance.cancelled_at.map(Timestamp::as_millis),
+            int(performance.open_payments),
         ),
     );
     let changed = rows.performances.outdated().filter_map(|id| Some((id, rows.performances.get(id)?)));
@@ -296,6 +301,8 @@ pub(super) fn save<'a>(
         performance.sale.opens_at.map(Timestamp::as_millis),
         performance.sale.closes_at.map(Timestamp::as_millis),
         int(performance.seats_per_user),
+            performance.cancelled_at.map(Timestamp::as_millis),
+            int(performance.open_payments),
     );
     row_address::update(pipeline, UPDATE, changed, ids, addresses);
     save_reservations(pipeline, rows);

@@ -19,13 +19,13 @@ const CONCERTS: &str =
 
 const PERFORMANCES: &str = "SELECT performance_id, concert_id, starts_at, sections, sold, version, updated_at,
         CASE WHEN known_version = version THEN holds END, extensions, closed, sale_closed, refund_policy, held, revenue,
-        refunded, opens_at, closes_at, max_seats
+        refunded, opens_at, closes_at, max_seats, cancelled_at, open_payments
     FROM performances";
 
 /// Performances of the given concerts, and the given performances, each by key.
 const LISTED_PERFORMANCES: &str = "SELECT p.performance_id, concert_id, starts_at, sections, sold, version, updated_at,
         CASE WHEN known_version = version THEN holds END, extensions, closed, sale_closed, refund_policy, held, revenue,
-        refunded, opens_at, closes_at, max_seats
+        refunded, opens_at, closes_at, max_seats, cancelled_at, open_payments
     FROM (SELECT of.performance_id FROM unnest($1::uuid[]) wanted
               CROSS JOIN LATERAL (SELECT performance_id FROM performances WHERE concert_id = wanted OFFSET 0) of
           UNION SELECT unnest($2::uuid[])) named
@@ -42,7 +42,7 @@ const SEATS: &str = concat!(
     "SELECT version, seat, reservation_id, s.held_until, s.sold, s.extended,
         CASE WHEN s.extended < extensions THEN ",
     further_of_seat!("s"),
-    " END, closed FROM performances LEFT JOIN seats s USING (performance_id) WHERE performance_id = $1"
+    " END, closed, cancelled_at IS NOT NULL FROM performances LEFT JOIN seats s USING (performance_id) WHERE performance_id = $1"
 );
 
 const RESERVATION: &str = concat!(
@@ -116,14 +116,14 @@ pub(super) async fn performance_count(session: &Session, concert: ConcertId) -> 
 pub(super) async fn seats(session: &Session, performance: PerformanceId) -> Sql<SeatRows> {
     let found = session.query(SEATS, params![performance.uuid()]).await?;
     let first = found.first().ok_or(DbError::Broken("no such performance"))?;
-    let (version, closed) = (number(first, 0)?, get(first, 7)?);
+    let (version, closed, cancelled) = (number(first, 0)?, get(first, 7)?, get(first, 8)?);
     let mut seats = Vec::with_capacity(found.len());
     for row in &found {
         if get::<Option<i32>>(row, 1)?.is_some() {
             seats.push((small(row, 1)?, read_seat(row, 2)?));
         }
     }
-    Ok(SeatRows { version, closed, seats })
+    Ok(SeatRows { version, closed, cancelled, seats })
 }
 
 pub(super) async fn reservation(session: &Session, id: ReservationId) -> Sql<Option<Reservation>> {

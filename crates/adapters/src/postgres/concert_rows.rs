@@ -18,7 +18,7 @@ macro_rules! kept_of {
 pub(super) use kept_of;
 
 /// The number of columns of a performance.
-pub(super) const PERFORMANCE_COLUMNS: usize = 18;
+pub(super) const PERFORMANCE_COLUMNS: usize = 20;
 
 /// A performance from its columns.
 pub(super) fn read_performance(row: &Row) -> Sql<Performance> {
@@ -39,6 +39,8 @@ pub(super) fn read_performance(row: &Row) -> Sql<Performance> {
         revenue: get(row, 13)?,
         refunded: get(row, 14)?,
         seats_per_user: small(row, 17)?,
+        cancelled_at: optional_instant(row, 18)?,
+        open_payments: small(row, 19)?,
     })
 }
 

@@ -5,6 +5,7 @@
 //! `docs/design/postgres.md` for the locks of each command and their reasons.
 
 mod audit;
+mod cancellation;
 mod charge;
 mod clock;
 mod concert;

@@ -94,7 +94,8 @@ const ALL_HOLDS: &str = concat!(
 /// Performances of which availability may still count: until two days after the start, because a hold lasts up to a day and can
 /// be paid after the start. A refund by staff after that frees a seat that cannot be sold any more.
 const AVAILABILITY: &str =
-    "SELECT concert_id, performance_id, starts_at, sold < capacity AND NOT closed FROM performances
+    "SELECT concert_id, performance_id, starts_at, sold < capacity AND NOT closed AND cancelled_at IS NULL
+    FROM performances
     WHERE starts_at > (extract(epoch FROM now()) * 1000)::bigint - 172800000";
 
 /// By performance: each is a few rows of the index, and a plan for all of them together could read the topic.
@@ -274,12 +275,13 @@ fn seats_news(row: &Row) -> Sql<SeatsNews> {
             let seconds = data["seconds"].as_u64().and_then(|seconds| u32::try_from(seconds).ok());
             SeatsBecame::Extended(at.ok_or_else(broken)?, seconds.ok_or_else(broken)?)
         }
+        "onsale.performance.cancelled.v1" => SeatsBecame::Cancelled,
         "onsale.performance.changed.v1" => {
             SeatsBecame::Unchanged { closed: data["closed"].as_bool().ok_or_else(broken)? }
         }
         _ => return Err(broken()),
     };
-    if matches!(became, SeatsBecame::Extended(..) | SeatsBecame::Unchanged { .. }) {
+    if matches!(became, SeatsBecame::Extended(..) | SeatsBecame::Cancelled | SeatsBecame::Unchanged { .. }) {
         return Ok(SeatsNews { version: number(row, 0)?, seats: Vec::new(), became });
     }
     let seats = data["seats"].as_array().ok_or_else(broken)?;

@@ -11,8 +11,9 @@ use onsale_app::event::StoredEvent;
 use onsale_app::store::news::{News, RoomsKnown};
 use onsale_app::store::{
     AppliedLecture, GivenBack, LectureFilter, Listed, ListedKey, LogFilter, LogRow, Page, Reader, RefundsOf,
-    RoomRecord, SeatRows, StoreError,
+    RoomRecord, SeatRows, StoreError, UnsettledSeat,
 };
+use onsale_domain::cancellation::{Cancellation, Cancelled, FailedRefund};
 use onsale_domain::concert::{Concert, Performance, Reservation};
 use onsale_domain::ids::{
     ConcertId, LectureId, LogId, PaymentId, PerformanceId, RefundId, ReservationId, StaffKeyId, UserId,
@@ -32,7 +33,8 @@ use super::session::Session;
 use super::slow_queries::{Kind, SLOW, SlowQueries};
 use super::values::{Sql, number};
 use super::{
-    Shared, concert_reads, event, extension, idempotency, lecture, payment, refund, staff, staff_session, wallet,
+    Shared, cancellation, concert_reads, event, extension, idempotency, lecture, payment, refund, staff, staff_session,
+    wallet,
 };
 
 const PING: &str = "SELECT 1";
@@ -77,6 +79,7 @@ pub(super) const STATEMENTS: &[&[&str]] = &[
     extension::READS,
     payment::READS,
     refund::READS,
+    cancellation::READS,
     event::READS,
     event::LOG_READS,
     idempotency::READS,
@@ -276,6 +279,31 @@ impl Reader for PostgresReader {
 
     async fn given_back(&self, payments: &[PaymentId]) -> Result<HashMap<PaymentId, GivenBack>, StoreError> {
         query!(self, Refunds, |session| refund::given_back(&session, payments))
+    }
+
+    async fn cancellation(&self, performance: PerformanceId) -> Result<Option<Cancelled>, StoreError> {
+        query!(self, Cancellations, |session| cancellation::shown(&session, performance))
+    }
+
+    async fn cancellations_under_way(&self) -> Result<Vec<Cancellation>, StoreError> {
+        query!(self, Cancellations, |session| cancellation::under_way(&session))
+    }
+
+    async fn unsettled_seats(
+        &self,
+        performance: PerformanceId,
+        after_seat: u32,
+        limit: usize,
+    ) -> Result<Vec<UnsettledSeat>, StoreError> {
+        query!(self, Cancellations, |session| cancellation::unsettled_seats(&session, performance, after_seat, limit))
+    }
+
+    async fn failed_refunds(
+        &self,
+        performance: PerformanceId,
+        page: Page<PaymentId>,
+    ) -> Result<Vec<(FailedRefund, Payment, Vec<u32>)>, StoreError> {
+        query!(self, Cancellations, |session| cancellation::failed_refunds(&session, performance, page))
     }
 
     async fn unwritten_extensions(&self) -> Result<Vec<(PerformanceId, u64)>, StoreError> {

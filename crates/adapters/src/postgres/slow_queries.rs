@@ -32,6 +32,7 @@ pub(super) enum Kind {
     Payment,
     PaymentsOf,
     Refunds,
+    Cancellations,
     LapsedHolds,
     OldAnswers,
     Events,

@@ -15,8 +15,8 @@ use super::row_address::ParentAddresses;
 use super::session::{Pipeline, Session};
 use super::values::{Sql, get, instant, params};
 use super::{
-    Shared, charge, concert, concert_row, event, extension, held, idempotency, identity, lecture, payment, positions,
-    refund, staff, staff_session, waiting_room, wallet,
+    Shared, cancellation, charge, concert, concert_row, event, extension, held, idempotency, identity, lecture,
+    payment, positions, refund, staff, staff_session, waiting_room, wallet,
 };
 
 const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE";
@@ -54,6 +54,7 @@ pub(super) const STATEMENTS: &[&[&str]] = &[
     extension::WRITES,
     payment::WRITES,
     refund::WRITES,
+    cancellation::WRITES,
     event::WRITES,
 ];
 
@@ -279,6 +280,7 @@ async fn load(
     waiting_room::load(&mut pipeline, keys, room);
     concert::load(&mut pipeline, keys);
     payment::load(&mut pipeline, keys);
+    cancellation::load(&mut pipeline, keys);
     // Last: deadlines are judged by a time at which all locks were held.
     pipeline.query(AT, Vec::new(), |found, unit: &mut Unit| {
         let row = found.first().ok_or(DbError::Broken("no clock"))?;
@@ -303,6 +305,7 @@ fn save<'a>(pipeline: &mut Pipeline<'a, ()>, unit: &'a Unit, addresses: &'a mut 
     refund::save(pipeline, rows);
     concert::save(pipeline, rows, &mut addresses.performances);
     payment::save(pipeline, rows);
+    cancellation::save(pipeline, rows);
     event::save(pipeline, unit);
     idempotency::save(pipeline, unit);
 }

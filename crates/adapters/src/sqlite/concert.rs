@@ -164,7 +164,8 @@ fn save_performance(db: &Connection, id: PerformanceId, performance: &Performanc
     let update =
         "UPDATE performances SET sold = ?2, version = ?3, updated_at = ?4, holds = ?5, extensions = ?6, closed = ?7,
             sale_closed = ?8, refund_policy = coalesce(?9, refund_policy), held = ?10, revenue = ?11, refunded = ?12,
-            opens_at = ?13, closes_at = ?14, max_seats = ?15 WHERE performance_id = ?1";
+            opens_at = ?13, closes_at = ?14, max_seats = ?15, cancelled_at = ?16, open_payments = ?17
+         WHERE performance_id = ?1";
     let updated = db.prepare_cached(update)?.execute(params![
         id.uuid().as_bytes(),
         sold,
@@ -181,14 +182,18 @@ fn save_performance(db: &Connection, id: PerformanceId, performance: &Performanc
         sale.opens_at.map(Timestamp::as_millis),
         sale.closes_at.map(Timestamp::as_millis),
         seats_per_user,
+        performance.cancelled_at.map(Timestamp::as_millis),
+        performance.open_payments,
     ])?;
     // No row was updated, so the performance is new.
     if updated == 0 {
         db.prepare_cached(
             "INSERT INTO performances
                (performance_id, concert_id, starts_at, sections, capacity, sold, version, updated_at, holds, extensions,
-                closed, sale_closed, refund_policy, held, revenue, refunded, opens_at, closes_at, max_seats)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19)",
+                closed, sale_closed, refund_policy, held, revenue, refunded, opens_at, closes_at, max_seats,
+                cancelled_at, open_payments)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19,
+                ?20, ?21)",
         )?
         .execute(params![
             id.uuid().as_bytes(),
@@ -210,6 +215,8 @@ fn save_performance(db: &Connection, id: PerformanceId, performance: &Performanc
             sale.opens_at.map(Timestamp::as_millis),
             sale.closes_at.map(Timestamp::as_millis),
             seats_per_user,
+            performance.cancelled_at.map(Timestamp::as_millis),
+            performance.open_payments,
         ])?;
     }
     Ok(())
@@ -245,7 +252,8 @@ fn save_reservation(db: &Connection, reservation: &Reservation) -> Sql<()> {
 }
 
 const PERFORMANCE: &str = "performance_id, concert_id, starts_at, sections, sold, version, updated_at, holds, extensions, \
-                           closed, sale_closed, refund_policy, held, revenue, refunded, opens_at, closes_at, max_seats";
+                           closed, sale_closed, refund_policy, held, revenue, refunded, opens_at, closes_at, max_seats, \
+                           cancelled_at, open_payments";
 
 fn read_performance(row: &Row<'_>) -> Sql<Performance> {
     Ok(Performance {
@@ -269,6 +277,8 @@ fn read_performance(row: &Row<'_>) -> Sql<Performance> {
         revenue: row.get(13)?,
         refunded: row.get(14)?,
         seats_per_user: row.get(17)?,
+        cancelled_at: row.get::<_, Option<i64>>(18)?.map(Timestamp::from_millis),
+        open_payments: row.get(19)?,
     })
 }
 
@@ -374,12 +384,14 @@ const EXTENDED_SEATS: &str = concat!(
 
 pub(super) fn seat_rows(db: &Connection, performance: PerformanceId) -> Sql<SeatRows> {
     let id = performance.uuid().into_bytes();
-    let (version, closed, is_extended) = db
-        .prepare_cached("SELECT version, closed, extensions > 0 FROM performances WHERE performance_id = ?1")?
-        .query_row([&id], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
+    let (version, closed, cancelled, is_extended) = db
+        .prepare_cached(
+            "SELECT version, closed, cancelled_at IS NOT NULL, extensions > 0 FROM performances WHERE performance_id = ?1",
+        )?
+        .query_row([&id], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?)))?;
     let seats = db
         .prepare_cached(if is_extended { EXTENDED_SEATS } else { SEATS })?
         .query_map([&id], |row| Ok((row.get(5)?, read_seat(row, 0)?)))?
         .collect::<Sql<_>>()?;
-    Ok(SeatRows { version, closed, seats })
+    Ok(SeatRows { version, closed, cancelled, seats })
 }

@@ -5,6 +5,7 @@
 //! not on the disk.
 
 mod audit;
+mod cancellation;
 mod charge;
 mod checkpoint;
 mod concert;

@@ -37,10 +37,11 @@ pub(super) fn save(db: &Connection, rows: &Rows) -> Sql<()> {
     Ok(())
 }
 
-const COLUMNS: &str = "payment_id, reservation_id, performance_id, user_id, seats, amount, balance_after, paid_at, \
+/// The columns of a payment, separated by a comma and a space.
+pub(super) const COLUMNS: &str = "payment_id, reservation_id, performance_id, user_id, seats, amount, balance_after, paid_at, \
                        prices";
 
-fn read(row: &Row<'_>) -> Sql<Payment> {
+pub(super) fn read(row: &Row<'_>) -> Sql<Payment> {
     Ok(Payment {
         id: PaymentId::new(uuid(row, 0)?),
         reservation: ReservationId::new(uuid(row, 1)?),

@@ -9,8 +9,9 @@ use async_trait::async_trait;
 use onsale_app::event::StoredEvent;
 use onsale_app::store::{
     AppliedLecture, GivenBack, LectureFilter, Listed, ListedKey, LogFilter, LogRow, Page, Reader, RefundsOf,
-    RoomRecord, SeatRows, StoreError,
+    RoomRecord, SeatRows, StoreError, UnsettledSeat,
 };
+use onsale_domain::cancellation::{Cancellation, Cancelled, FailedRefund};
 use onsale_domain::concert::{Concert, Performance, Reservation};
 use onsale_domain::ids::{
     ConcertId, LectureId, LogId, PaymentId, PerformanceId, RefundId, ReservationId, StaffKeyId, UserId,
@@ -28,8 +29,8 @@ use tokio::sync::oneshot;
 use super::connection::{Role, open, unavailable};
 use super::values::Sql;
 use super::{
-    Shared, Slot, concert, concert_row, event, extension, idempotency, lecture, payment, refund, reservation, staff,
-    staff_session, waiting_room, wallet, writer,
+    Shared, Slot, cancellation, concert, concert_row, event, extension, idempotency, lecture, payment, refund,
+    reservation, staff, staff_session, waiting_room, wallet, writer,
 };
 
 /// Number of threads. More would share the same disk and cache.
@@ -222,6 +223,31 @@ impl Reader for ReaderPool {
     async fn given_back(&self, payments: &[PaymentId]) -> Result<HashMap<PaymentId, GivenBack>, StoreError> {
         let payments = payments.to_vec();
         self.read(move |db| refund::given_back(db, &payments)).await
+    }
+
+    async fn cancellation(&self, performance: PerformanceId) -> Result<Option<Cancelled>, StoreError> {
+        self.read(move |db| cancellation::shown(db, performance)).await
+    }
+
+    async fn cancellations_under_way(&self) -> Result<Vec<Cancellation>, StoreError> {
+        self.read(cancellation::under_way).await
+    }
+
+    async fn unsettled_seats(
+        &self,
+        performance: PerformanceId,
+        after_seat: u32,
+        limit: usize,
+    ) -> Result<Vec<UnsettledSeat>, StoreError> {
+        self.read(move |db| cancellation::unsettled_seats(db, performance, after_seat, limit)).await
+    }
+
+    async fn failed_refunds(
+        &self,
+        performance: PerformanceId,
+        page: Page<PaymentId>,
+    ) -> Result<Vec<(FailedRefund, Payment, Vec<u32>)>, StoreError> {
+        self.read(move |db| cancellation::failed_refunds(db, performance, page)).await
     }
 
     async fn unwritten_extensions(&self) -> Result<Vec<(PerformanceId, u64)>, StoreError> {

@@ -13,8 +13,8 @@ use rusqlite::hooks::Wal;
 use super::connection::{Role, in_commit, in_unit, open, unavailable};
 use super::values::Sql;
 use super::{
-    Shared, charge, concert, concert_row, event, idempotency, lecture, payment, refund, staff, staff_session,
-    waiting_room, wallet,
+    Shared, cancellation, charge, concert, concert_row, event, idempotency, lecture, payment, refund, staff,
+    staff_session, waiting_room, wallet,
 };
 
 /// The database's clock. It is this machine's clock, because there is one process on one machine.
@@ -133,6 +133,7 @@ fn load(db: &Connection, wanted: &Wanted) -> Sql<Unit> {
     waiting_room::load(db, keys, rows)?;
     concert::load(db, keys, rows)?;
     payment::load(db, keys, rows)?;
+    cancellation::load(db, keys, rows)?;
     // Last, under the write lock: deadlines are judged by a time at which no other unit can run.
     unit.at = now();
     Ok(unit)
@@ -152,6 +153,7 @@ fn save(db: &Connection, unit: &Unit) -> Sql<()> {
     refund::save(db, rows)?;
     concert::save(db, rows)?;
     payment::save(db, rows)?;
+    cancellation::save(db, rows)?;
     event::save(db, unit)?;
     idempotency::save(db, unit)?;
     if unit.prove_writable {

@@ -57,6 +57,10 @@ const FILL: &str = r#"
         SELECT randomblob(16), payment_id, reservation_id, performance_id, user_id, seats, 10, 1, 'staff', 'moved', 500,
             (SELECT max(version) FROM ledger WHERE ledger.user_id = payments.user_id), 1 FROM payments;
     INSERT INTO refunded_seats (reservation_id, seat, refund_id) SELECT reservation_id, 1, refund_id FROM refunds;
+    INSERT INTO cancellations SELECT performance_id, concert_id, version, randomblob(16), 5, 'ill', 1, 7, 3, 1, 1, 0, 60000, -7, 9
+        FROM performances;
+    UPDATE performances SET cancelled_at = 5, open_payments = 1;
+    INSERT INTO failed_refunds SELECT performance_id, payment_id, reservation_id, 6 FROM payments;
 "#;
 
 /// A file of a sale with a row in every table.

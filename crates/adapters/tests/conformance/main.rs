@@ -8,6 +8,7 @@
 mod answers;
 mod bed;
 mod bounds;
+mod cancellations;
 mod charges;
 mod constraints;
 mod copies;

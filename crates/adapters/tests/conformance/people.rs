@@ -6,7 +6,7 @@ use crate::mixed::{AnyCommand, Done};
 use onsale_app::idempotency::{KeyId, Owner};
 use onsale_domain::concert::Held;
 use onsale_domain::concert::{self, Performance};
-use onsale_domain::ids::{ConcertId, LectureId, ReservationId, UserId};
+use onsale_domain::ids::{ConcertId, LectureId, PerformanceId, ReservationId, UserId};
 use onsale_domain::payment::Payment;
 use onsale_domain::time::Timestamp;
 use onsale_domain::waiting_room::Entered;
@@ -39,6 +39,7 @@ pub(crate) struct People {
     pub(crate) performances: Vec<Performance>,
     pub(crate) reservations: Vec<(ReservationId, UserId)>,
     pub(crate) payments: Vec<Payment>,
+    cancelled: Vec<PerformanceId>,
     tokens: Vec<Token>,
 }
 
@@ -53,6 +54,7 @@ impl People {
             performances: Vec::new(),
             reservations: Vec::new(),
             payments: Vec::new(),
+            cancelled: Vec::new(),
             tokens: Vec::new(),
         }
     }
@@ -116,6 +118,9 @@ impl People {
                     self.reservations.push((reservation.id, reservation.user.clone()));
                 }
                 Done::Pay(payment) => self.payments.push(payment.clone()),
+                Done::CancelPerformance(cancelled) if cancelled.is_new => {
+                    self.cancelled.push(cancelled.cancellation.performance);
+                }
                 Done::Enter(Entered { token, .. }) => {
                     // A new place replaces the old one. Some users keep showing the old token.
                     let shows_old = self.dice.percent(15);

@@ -120,6 +120,7 @@ impl Picture {
             rows.seats.sort_by_key(|(seat, _)| *seat);
             self.line("performance", &performance);
             self.line("seats", &rows);
+            self.line("cancellation", &reader.cancellation(performance.id).await.expect("an answer"));
             self.refunds(reader, looked, RefundsOf::Performance(performance.id)).await;
         }
         for payment in &looked.payments {

@@ -1,6 +1,7 @@
 //! The audit: an independent check of the data. It shares the row types with the rules and none of their code: it derives
 //! from the stored rows what the rules must have done.
 
+mod cancellation;
 mod change;
 mod event;
 mod family;

@@ -6,7 +6,7 @@ use onsale_domain::wallet::{Entry, EntryKind};
 
 use super::seat::matches;
 use super::source::{AuditSource, PaymentRow};
-use super::{Finding, refund};
+use super::{Finding, cancellation, refund};
 use crate::calendar::rfc3339;
 use crate::store::StoreError;
 
@@ -14,6 +14,7 @@ pub(super) async fn check(source: &dyn AuditSource, forgotten: Timestamp) -> Res
     let mut agreement =
         Finding::new("every payment has one paid reservation, one ledger entry and one event that agree with it");
     let mut in_time = Finding::new("no hold was paid after it had lapsed");
+    let mut on = Finding::new("nothing was paid after its performance was cancelled");
     let mut shares = Finding::new("for every payment, what was paid is kept, refunded or a fee, each seat once");
     let mut payments = source.payments();
     while let Some(row) = payments.recv().await {
@@ -23,14 +24,16 @@ pub(super) async fn check(source: &dyn AuditSource, forgotten: Timestamp) -> Res
         let paid_at = row.payment.paid_at;
         let lapsed = row.reservation.as_ref().is_some_and(|reservation| reservation.held_until <= paid_at);
         in_time.check(!lapsed, || format!("{}: reservation {}", row.payment.id, row.payment.reservation));
+        let is_late = cancellation::is_paid_after(&row);
+        on.check(!is_late, || format!("{}: reservation {}", row.payment.id, row.payment.reservation));
         let wrong = refund::of_payment(&row);
         shares.check(wrong.is_none(), || format!("{}: {}", row.payment.id, wrong.unwrap_or_default()));
     }
-    Ok(vec![agreement, in_time, shares])
+    Ok(vec![agreement, in_time, on, shares])
 }
 
 fn what_is_wrong(row: &PaymentRow, forgotten: Timestamp) -> Option<&'static str> {
-    let PaymentRow { payment, reservation, entries, refunds, event } = row;
+    let PaymentRow { payment, reservation, entries, refunds, event, .. } = row;
     let Some(reservation) = reservation else { return Some("its reservation is missing") };
     let same = reservation.user == payment.user
         && reservation.amount == payment.amount

@@ -7,7 +7,7 @@ use onsale_domain::time::Timestamp;
 use serde_json::Value;
 
 use super::source::{AuditSource, EventRow, ReservationRow, SeatRow};
-use super::{Finding, change};
+use super::{Finding, cancellation, change};
 use crate::calendar::parse_rfc3339;
 use crate::store::StoreError;
 
@@ -17,6 +17,9 @@ pub(super) async fn check(source: &dyn AuditSource, forgotten: Timestamp) -> Res
     );
     let mut agreeing = Finding::new("every performance has the hours of its sale, and is as its last event has it");
     let mut figures = Finding::new("every performance counts its held seats, its revenue and what was given back");
+    let mut open = Finding::new("every performance counts its payments of which seats are left");
+    let mut cancelled =
+        Finding::new("every cancelled performance has its cancellation, and when that is done no seat held or sold");
     let mut performances = source.performances();
     while let Some(row) = performances.recv().await {
         let row = row?;
@@ -35,6 +38,11 @@ pub(super) async fn check(source: &dyn AuditSource, forgotten: Timestamp) -> Res
                 row.sold_seats, row.holds, row.extensions
             )
         });
+        open.check(u64::from(row.performance.open_payments) == row.open_payments, || {
+            format!("{id}: {} open payments, {} counted", row.open_payments, row.performance.open_payments)
+        });
+        let wrong = cancellation::what_is_wrong(&row, forgotten);
+        cancelled.check(wrong.is_none(), || format!("{id}: {}", wrong.unwrap_or_default()));
         agreeing.check(change::agrees(&row), || {
             let Performance { closed, sale, seats_per_user, .. } = row.performance;
             format!("{id}: closed {closed}, its sale {:?} and {:?}", (sale, seats_per_user), row.sale)
@@ -60,7 +68,7 @@ pub(super) async fn check(source: &dyn AuditSource, forgotten: Timestamp) -> Res
         let wrong = what_is_wrong(&row, forgotten);
         agreement.check(wrong.is_none(), || format!("{}: {}", row.reservation.id, wrong.unwrap_or_default()));
     }
-    Ok(vec![sold, agreeing, figures, owners, agreement])
+    Ok(vec![sold, agreeing, figures, open, cancelled, owners, agreement])
 }
 
 fn is_owned(row: &SeatRow) -> bool {
@@ -86,8 +94,8 @@ fn what_is_wrong(row: &ReservationRow, forgotten: Timestamp) -> Option<&'static 
         Status::Expired | Status::Released => owned.is_empty(),
     };
     let end = match reservation.status {
-        Status::Expired => Some("expired"),
-        Status::Released => Some("released"),
+        Status::Expired => Some(&["expired"][..]),
+        Status::Released => Some(&["released", "cancelled"][..]),
         Status::Held | Status::Paid | Status::Refunded => None,
     };
     let may_be_forgotten = reservation.held_at < forgotten;
@@ -109,8 +117,11 @@ fn what_is_wrong(row: &ReservationRow, forgotten: Timestamp) -> Option<&'static 
         Some("a seat has another end")
     } else if !no_event(end_event)
         && (end.is_some() != end_event.is_some()
-            || end.is_some_and(|end| {
-                !matches(end_event.as_ref(), "onsale.seats.released.v1", reservation, &[("reason", end.to_owned())])
+            || end.is_some_and(|reasons| {
+                let has = |reason: &str| [("reason", reason.to_owned())];
+                let is_of =
+                    |reason: &&str| matches(end_event.as_ref(), "onsale.seats.released.v1", reservation, &has(reason));
+                !reasons.iter().any(is_of)
             }))
     {
         Some("the event of its end is missing or differs")

@@ -1,5 +1,6 @@
 //! What the audit reads: streams of rows. Each group of rows is read as of one moment.
 
+use onsale_domain::cancellation::Cancellation;
 use onsale_domain::concert::{Concert, Performance, Reservation, Sale, Seat};
 use onsale_domain::ids::{ConcertId, EventId, PerformanceId, UserId};
 use onsale_domain::lecture::{HistoryLine, Lecture};
@@ -118,6 +119,8 @@ pub struct PerformanceRow {
     pub performance: Performance,
     /// How many of its seats are sold.
     pub sold_seats: u64,
+    /// How many reservations own sold seats.
+    pub open_payments: u64,
     /// How many of its reservations are held and not settled.
     pub holds: u64,
     /// How many extensions its holds have had, and the highest number of one.
@@ -128,6 +131,8 @@ pub struct PerformanceRow {
     pub paid: i64,
     /// The sum that its refunds gave back, in points, without the fees.
     pub given_back: i64,
+    /// Its cancellation, with the event of the id that this names.
+    pub cancelled: Option<(Cancellation, Option<EventRow>)>,
     /// When its concert is on sale, and the limit of seats for one user; `None` if there is no such concert.
     pub sale: Option<(Sale, u32)>,
     /// The event of its last change by an administrator.
@@ -145,6 +150,8 @@ pub struct PaymentRow {
     pub entries: Vec<Entry>,
     /// Its refunds, in the order of their ids.
     pub refunds: Vec<Refund>,
+    /// The instant and the version of the cancellation of its performance.
+    pub cancelled: Option<(Timestamp, u64)>,
     /// The event of the same id.
     pub event: Option<EventRow>,
 }

@@ -47,6 +47,9 @@ pub(super) async fn check(source: &dyn AuditSource) -> Result<Vec<Finding>, Stor
                 let made_at = made_at(performance.id.uuid()).min(performance.updated_at);
                 let fields = fields_of_performance(performance);
                 let mut wrong = OF_PERFORMANCE.wrong_field(&fields, &entries, made_at >= since);
+                if !is_cancellation_logged(performance.cancelled_at, &entries) {
+                    wrong = wrong.or(Some("cancelledAt"));
+                }
                 let of_concert: Vec<Entry> = of_concert.iter().map(Entry::of).collect();
                 if !extended_at.iter().all(|at| is_extension_logged(*at, entries.iter().chain(&of_concert))) {
                     wrong = wrong.or(Some("holds"));
@@ -169,6 +172,14 @@ fn fields_of_performance(performance: &Performance) -> Now {
 
 fn is_extension_logged<'a>(at: Timestamp, mut entries: impl Iterator<Item = &'a Entry<'a>>) -> bool {
     entries.any(|entry| entry.action == "holds.extended" && entry.after["at"] == rfc3339(at))
+}
+
+/// Whether a cancellation has exactly one log entry, and a performance that is on has none.
+fn is_cancellation_logged(cancelled_at: Option<Timestamp>, entries: &[Entry<'_>]) -> bool {
+    let logged: Vec<&Value> =
+        of_action(entries, "performance.cancelled").map(|entry| &entry.after["cancelledAt"]).collect();
+    let at: Vec<Value> = cancelled_at.map(|at| json!(rfc3339(at))).into_iter().collect();
+    logged == at.iter().collect::<Vec<_>>()
 }
 
 /// The log entries that make a thing and change its fields.

@@ -7,13 +7,13 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use onsale_domain::concert::{self, Target};
 use onsale_domain::ids::UserId;
 use onsale_domain::staff::{self, ByStaff, Logged};
-use onsale_domain::{Command, lecture, payment, refund, waiting_room, wallet};
+use onsale_domain::{Command, cancellation, lecture, payment, refund, waiting_room, wallet};
 
 use super::job::IntoJob;
 use crate::store::locks::Table::{
-    self, Accounts, AdminLog, Applications, Concerts, Events, Extensions, ExternalCharges, FreedSeats, LectureHistory,
-    Lectures, Ledger, Payments, Performances, Places, Refunds, Reservations, Rooms, Seats, StaffKeys, StaffSessions,
-    TurnEnds, Turns,
+    self, Accounts, AdminLog, Applications, Cancellations, Concerts, Events, Extensions, ExternalCharges, FreedSeats,
+    LectureHistory, Lectures, Ledger, Payments, Performances, Places, Refunds, Reservations, Rooms, Seats, StaffKeys,
+    StaffSessions, TurnEnds, Turns,
 };
 
 /// A command that the desk takes.
@@ -182,6 +182,23 @@ impl DeskCommand for refund::RefundByStaff {
 
     fn hot_row(&self) -> Option<u64> {
         self.refund.hot_row()
+    }
+}
+
+impl DeskCommand for cancellation::Cancel {
+    const TABLES: &'static [Table] = &[Performances, Cancellations, Events];
+
+    fn hot_row(&self) -> Option<u64> {
+        Some(hash(self.performance))
+    }
+}
+
+impl DeskCommand for cancellation::Step {
+    const TABLES: &'static [Table] =
+        &[Accounts, Ledger, Performances, Seats, Reservations, Payments, Refunds, Cancellations, Events];
+
+    fn hot_row(&self) -> Option<u64> {
+        Some(hash(self.performance))
     }
 }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use onsale_domain::ids::UserId;
 use onsale_domain::rows::Keys;
 use onsale_domain::staff::{self, ByStaff};
-use onsale_domain::{Command, concert, lecture, payment, refund, waiting_room, wallet};
+use onsale_domain::{Command, cancellation, concert, lecture, payment, refund, waiting_room, wallet};
 use tokio::sync::oneshot;
 
 use super::batch::Decider;
@@ -254,6 +254,8 @@ jobs! {
     Pay(payment::Pay),
     Refund(refund::RefundSeats),
     RefundByStaff(refund::RefundByStaff),
+    CancelPerformance(cancellation::Cancel),
+    StepOfCancellation(cancellation::Step),
     Adjust(wallet::Adjust),
     Enter(waiting_room::Enter),
     Leave(onsale_domain::leaving::Leave),
@@ -277,6 +279,7 @@ jobs! {
     PerformanceByStaff(ByStaff<concert::Schedule>),
     PerformanceChangeByStaff(ByStaff<concert::ChangePerformance>),
     RefundLogged(ByStaff<refund::RefundByStaff>),
+    CancellationByStaff(ByStaff<cancellation::Cancel>),
     AdjustmentByStaff(ByStaff<wallet::Adjust>),
     ExtensionByStaff(ByStaff<concert::Extend>),
     SettingsByStaff(ByStaff<waiting_room::Configure>),

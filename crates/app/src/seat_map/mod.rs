@@ -47,6 +47,8 @@ struct Delta {
     extensions: Vec<(Timestamp, u32)>,
     /// Whether the holds are closed after it; `None` if it does not change that.
     closed: Option<bool>,
+    /// Whether the performance is cancelled by it or before it; `false` if the change does not tell.
+    cancelled: bool,
     /// Seats after the unit of work, its extensions included.
     seats: Vec<(u32, Known)>,
 }
@@ -54,13 +56,18 @@ struct Delta {
 impl From<SeatsNews> for Delta {
     fn from(news: SeatsNews) -> Self {
         let (before, after) = (news.version - 1, news.version);
-        let mut delta = Self { before, after, extensions: Vec::new(), closed: None, seats: Vec::new() };
+        let mut delta =
+            Self { before, after, extensions: Vec::new(), closed: None, cancelled: false, seats: Vec::new() };
         let became = match news.became {
             SeatsBecame::Held(until) => Known::Held(until),
             SeatsBecame::Free => Known::Free,
             SeatsBecame::Sold => Known::Sold,
             SeatsBecame::Extended(at, seconds) => {
                 delta.extensions.push((at, seconds));
+                return delta;
+            }
+            SeatsBecame::Cancelled => {
+                delta.cancelled = true;
                 return delta;
             }
             SeatsBecame::Unchanged { closed } => {
@@ -345,6 +352,8 @@ impl<C: ViewCache> Observer for SeatMaps<C> {
                 seats.entry(*performance).or_default();
             } else if let Happening::PerformanceChanged { performance } = &event.happening {
                 seats.entry(performance.id).or_default();
+            } else if let Happening::PerformanceCancelled { performance, .. } = &event.happening {
+                seats.entry(*performance).or_default();
             }
         }
         if seats.is_empty() {
@@ -359,7 +368,8 @@ impl<C: ViewCache> Observer for SeatMaps<C> {
             let extensions = rows.extensions.iter().filter(|extension| extension.performance == id);
             let extensions = extensions.map(|extension| (extension.at, extension.seconds)).collect();
             let (before, after) = (performance.version - changes, performance.version);
-            let delta = Delta { before, after, extensions, closed: Some(performance.closed), seats };
+            let (closed, cancelled) = (Some(performance.closed), performance.cancelled_at.is_some());
+            let delta = Delta { before, after, extensions, closed, cancelled, seats };
             slot.commit(delta, self.news.is_none());
         }
     }

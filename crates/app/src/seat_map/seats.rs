@@ -44,6 +44,7 @@ impl Known {
 pub(super) struct Seats {
     version: u64,
     closed: bool,
+    cancelled: bool,
     seating: Seating,
     numbers: Arc<[u32]>,
     seats: Vec<Known>,
@@ -56,6 +57,7 @@ impl Seats {
         let mut seats = Self {
             version: rows.version,
             closed: rows.closed,
+            cancelled: rows.cancelled,
             seating: showing.seating.clone(),
             seats: vec![Known::Free; numbers.len()],
             chunks: Vec::new(),
@@ -97,6 +99,8 @@ impl Seats {
             }
         }
         self.closed = delta.closed.unwrap_or(self.closed);
+        // For good.
+        self.cancelled |= delta.cancelled;
         // After the extensions, which these contain.
         for (number, became) in &delta.seats {
             self.set(*number, *became);
@@ -126,7 +130,8 @@ impl Seats {
                 None => self.chunks.push(Arc::new(Chunk::new(self.numbers_of(index), &shown))),
             }
         }
-        SeatView::new(stamp, valid_until, remaining, self.chunks.clone()).closed(self.closed)
+        let remaining = if self.cancelled { 0 } else { remaining };
+        SeatView::new(stamp, valid_until, remaining, self.chunks.clone()).closed(self.closed, self.cancelled)
     }
 
     fn numbers_of(&self, chunk: usize) -> Arc<[u32]> {

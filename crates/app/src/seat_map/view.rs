@@ -84,6 +84,8 @@ pub struct SeatView<C> {
     pub remaining: u32,
     /// Whether the holds of the performance are closed.
     pub is_closed: bool,
+    /// Whether the performance is cancelled. Then no seat remains, whatever its status is.
+    pub is_cancelled: bool,
     /// All seats, in ascending order.
     pub chunks: Vec<Arc<Chunk>>,
     /// What the front end keeps with this view.
@@ -95,12 +97,23 @@ impl<C: ViewCache> SeatView<C> {
         static SERIAL: AtomicU64 = AtomicU64::new(0);
         let serial = SERIAL.fetch_add(1, Ordering::Relaxed);
         let (built, cost_nanos, cache) = (Instant::now(), AtomicU64::new(0), C::default());
-        Self { stamp, serial, built, valid_until, cost_nanos, remaining, is_closed: false, chunks, cache }
+        Self {
+            stamp,
+            serial,
+            built,
+            valid_until,
+            cost_nanos,
+            remaining,
+            is_closed: false,
+            is_cancelled: false,
+            chunks,
+            cache,
+        }
     }
 
-    /// The same, of a performance whose holds are closed or not.
-    pub(super) fn closed(self, is_closed: bool) -> Self {
-        Self { is_closed, ..self }
+    /// The same, of a performance whose holds are closed or not, and that is cancelled or not.
+    pub(super) fn closed(self, is_closed: bool, is_cancelled: bool) -> Self {
+        Self { is_closed, is_cancelled, ..self }
     }
 
     /// How long it took to build and to serialize this view, in nanoseconds.

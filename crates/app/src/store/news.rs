@@ -74,6 +74,8 @@ pub enum SeatsBecame {
     Sold,
     /// Held for this many seconds longer, if they were held beyond this instant. The change names no seats: it is about all.
     Extended(Timestamp, u32),
+    /// As they were. The performance is cancelled for good.
+    Cancelled,
     /// As they were. The holds of the performance are closed or opened.
     Unchanged {
         /// Whether the holds are closed from now on.

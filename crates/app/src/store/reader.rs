@@ -4,6 +4,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use onsale_domain::cancellation::{Cancellation, Cancelled, FailedRefund};
 use onsale_domain::concert::{Concert, Notice, Performance, Reservation, Seat};
 use onsale_domain::ids::{
     ConcertId, LectureId, LogId, PaymentId, PerformanceId, RefundId, ReservationId, StaffKeyId, UserId,
@@ -69,8 +70,21 @@ pub struct SeatRows {
     pub version: u64,
     /// Whether the holds of the performance are closed.
     pub closed: bool,
+    /// Whether the performance is cancelled.
+    pub cancelled: bool,
     /// Held and sold seats.
     pub seats: Vec<(u32, Seat)>,
+}
+
+/// A seat of a cancelled performance that is held or sold.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UnsettledSeat {
+    /// Seat number within the performance.
+    pub number: u32,
+    /// The reservation that holds or bought it.
+    pub reservation: ReservationId,
+    /// Its payment with the user who paid; `None` if the seat is held.
+    pub paid: Option<(PaymentId, UserId)>,
 }
 
 /// Concerts and performances, as they are listed.
@@ -229,6 +243,28 @@ pub trait Reader: Send + Sync {
 
     /// What was given back of these payments. Payments without a refund are left out.
     async fn given_back(&self, payments: &[PaymentId]) -> Result<HashMap<PaymentId, GivenBack>, StoreError>;
+
+    /// The cancellation of a performance; `None` if it is not cancelled, or if there is no such performance.
+    async fn cancellation(&self, performance: PerformanceId) -> Result<Option<Cancelled>, StoreError>;
+
+    /// Cancellations of which steps are left. Those that wait to try refunds again are among them.
+    async fn cancellations_under_way(&self) -> Result<Vec<Cancellation>, StoreError>;
+
+    /// Seats of a performance that are held or sold and follow a number, in ascending order.
+    async fn unsettled_seats(
+        &self,
+        performance: PerformanceId,
+        after_seat: u32,
+        limit: usize,
+    ) -> Result<Vec<UnsettledSeat>, StoreError>;
+
+    /// Failed refunds of a performance, newest payment first, each with its payment and the seats that were refunded. Without
+    /// payments that were refunded in full since.
+    async fn failed_refunds(
+        &self,
+        performance: PerformanceId,
+        page: Page<PaymentId>,
+    ) -> Result<Vec<(FailedRefund, Payment, Vec<u32>)>, StoreError>;
 
     /// Performances that have holds whose rows may lack an extension, each with the number of the last extension.
     async fn unwritten_extensions(&self) -> Result<Vec<(PerformanceId, u64)>, StoreError>;

@@ -29,7 +29,8 @@ impl Default for Availability {
 
 impl Availability {
     pub(super) fn note(&self, performance: &Performance) {
-        let is_unsold = performance.sold < performance.seating.capacity() && !performance.closed;
+        let is_on = !performance.closed && performance.cancelled_at.is_none();
+        let is_unsold = performance.sold < performance.seating.capacity() && is_on;
         self.set(performance.id, performance.starts_at, is_unsold);
     }
 

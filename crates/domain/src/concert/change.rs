@@ -134,6 +134,9 @@ impl Command for ChangePerformance {
 
     fn decide(&self, rows: &mut Rows, cx: &mut Context<'_>) -> Result<Performance, Refusal> {
         let before = rows.performances.get(&self.performance).ok_or(Refusal::PerformanceNotFound)?.clone();
+        if before.cancelled_at.is_some() {
+            return Err(Refusal::PerformanceCancelled);
+        }
         let closed = self.closed.unwrap_or(before.closed);
         let refund_policy = self.refund_policy.clone().unwrap_or_else(|| before.refund_policy.clone());
         if closed == before.closed && refund_policy == before.refund_policy {

@@ -120,11 +120,18 @@ impl Command for Extend {
         let performances = match self.performance {
             Some(id) => {
                 let own = rows.performances.get(&id).filter(|performance| performance.concert == self.concert);
-                own.map(|own| vec![own.id]).ok_or(Refusal::PerformanceNotFound)?
+                let own = own.ok_or(Refusal::PerformanceNotFound)?;
+                if own.cancelled_at.is_some() {
+                    return Err(Refusal::PerformanceCancelled);
+                }
+                vec![own.id]
             }
             None => {
                 rows.rooms.get(&self.concert).ok_or(Refusal::ConcertNotFound)?;
-                rows.performances_of(self.concert)
+                // A hold of a cancelled performance is about to end.
+                let is_on =
+                    |id: &PerformanceId| rows.performances.get(id).is_some_and(|own| own.cancelled_at.is_none());
+                rows.performances_of(self.concert).into_iter().filter(is_on).collect()
             }
         };
         let changed = performances.iter().filter_map(|id| rows.performances.get(id)).map(|own| own.updated_at).max();

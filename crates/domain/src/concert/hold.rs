@@ -167,6 +167,9 @@ fn judge(request: &Hold, rows: &Rows, cx: &mut Context<'_>) -> Result<Reservatio
     let at = cx.at.not_before(performance.updated_at);
     let written_at = cx.at.max(performance.updated_at);
     performance.sale.judge(at)?;
+    if performance.cancelled_at.is_some() {
+        return Err(Refusal::PerformanceCancelled);
+    }
     if performance.closed || performance.starts_at <= at {
         return Err(Refusal::PerformanceClosed);
     }
@@ -241,6 +244,8 @@ pub enum Ending {
     Expired,
     /// The user gave the seats back.
     Released,
+    /// The performance was cancelled.
+    Cancelled,
 }
 
 /// Ends a hold: its seats are free again, and an event records it.
@@ -251,7 +256,7 @@ pub(crate) fn end_hold(id: ReservationId, ending: Ending, rows: &mut Rows, cx: &
     let event = EventId::new(cx.ids.next(written_at));
     reservation.status = match ending {
         Ending::Expired => Status::Expired,
-        Ending::Released => Status::Released,
+        Ending::Released | Ending::Cancelled => Status::Released,
     };
     reservation.end_event = Some(event);
 

@@ -70,6 +70,10 @@ pub struct Performance {
     pub holds: Option<u32>,
     /// Number of extensions of its holds so far.
     pub extensions: u64,
+    /// Number of payments of which seats are left.
+    pub open_payments: u32,
+    /// When it was cancelled; `None` if it was not. From then on no seat of it is held or paid.
+    pub cancelled_at: Option<Timestamp>,
     /// Whether its holds are closed.
     pub closed: bool,
     /// When its concert is on sale. Kept here too, so that a hold reads no row of the concert.
@@ -123,7 +127,7 @@ pub enum Status {
     Paid,
     /// The hold ended without payment.
     Expired,
-    /// The user gave the seats back.
+    /// The user gave the seats back, or the performance was cancelled.
     Released,
     /// The seats were paid, and all of them were refunded.
     Refunded,
@@ -284,6 +288,8 @@ impl Command for Schedule {
             refunded: 0,
             holds: Some(0),
             extensions: 0,
+            open_payments: 0,
+            cancelled_at: None,
             closed: self.closed,
             sale: concert.sale,
             seats_per_user: concert.seats_per_user,

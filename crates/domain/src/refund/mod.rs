@@ -52,6 +52,8 @@ pub enum By {
     Buyer,
     /// A member of the staff.
     Staff,
+    /// The cancellation of the performance.
+    Cancellation,
 }
 
 /// A buyer gives seats of a payment back: all named seats or none. The fee is that of the policy of the hold or of the
@@ -70,7 +72,8 @@ pub struct RefundSeats {
     pub seats: Option<Arc<[i64]>>,
 }
 
-/// A member of the staff gives points of a payment back, at any time. No policy applies.
+/// A member of the staff gives points of a payment back, at any time. No policy applies. Of a cancelled performance everything
+/// goes back, whatever the fee.
 #[derive(Clone, Debug)]
 pub struct RefundByStaff {
     /// The seats of the payment.
@@ -87,6 +90,8 @@ enum Terms<'a> {
     Policy,
     /// Those of a member of the staff: the fee in points, and the reason.
     Staff(i64, &'a Arc<str>),
+    /// Everything, because the performance was cancelled.
+    Cancellation,
 }
 
 impl Command for RefundSeats {
@@ -116,6 +121,14 @@ impl Command for RefundByStaff {
 }
 
 impl RefundSeats {
+    /// Decides a refund by the cancellation of the performance.
+    ///
+    /// # Errors
+    /// [`Refusal::AlreadyRefunded`] if nothing is left, and [`Refusal::BalanceLimit`].
+    pub(crate) fn decide_for_cancellation(&self, rows: &mut Rows, cx: &mut Context<'_>) -> Result<Refund, Refusal> {
+        self.decide_on(&Terms::Cancellation, rows, cx)
+    }
+
     fn decide_on(&self, terms: &Terms<'_>, rows: &mut Rows, cx: &mut Context<'_>) -> Result<Refund, Refusal> {
         let (showing, wallet) =
             (concert::last_change(rows, self.reservation), wallet::balance(rows, &self.user).updated_at);
@@ -136,6 +149,7 @@ impl RefundSeats {
         let (by, reason) = match terms {
             Terms::Policy => (By::Buyer, None),
             Terms::Staff(_, reason) => (By::Staff, Some((*reason).clone())),
+            Terms::Cancellation => (By::Cancellation, None),
         };
         let refund = Refund {
             id: RefundId::new(cx.ids.next(written_at)),
@@ -188,11 +202,21 @@ fn fee(
     prices: &[i64],
     at: Timestamp,
 ) -> Result<i64, Refusal> {
-    if let Terms::Staff(fee, _) = terms {
-        let price: i64 = prices.iter().sum();
-        return if (0..=price).contains(fee) { Ok(*fee) } else { Err(Refusal::FeeOutOfRange) };
-    }
     let performance = rows.performances.get(&reservation.performance).ok_or(Refusal::PaymentNotFound)?;
+    if let Terms::Staff(fee, _) = terms
+        && !(0..=prices.iter().sum()).contains(fee)
+    {
+        return Err(Refusal::FeeOutOfRange);
+    }
+    if performance.cancelled_at.is_some() {
+        // In full, whoever asks.
+        return Ok(0);
+    }
+    match terms {
+        Terms::Staff(fee, _) => return Ok(*fee),
+        Terms::Cancellation => return Ok(0),
+        Terms::Policy => {}
+    }
     let policies = [&reservation.refund_policy, &performance.refund_policy];
     let percents = policies.into_iter().filter_map(|policy| policy.fee_percent(performance.starts_at, at));
     let percent = percents.min().ok_or(Refusal::RefundClosed)?;
@@ -214,11 +238,18 @@ fn free(refund: &Refund, rows: &mut Rows) {
         performance.revenue -= refund.amount;
         performance.refunded += refund.amount;
     }
+    let mut is_last = false;
     if let Some(reservation) = rows.reservations.change(&refund.reservation) {
         reservation.refunded.extend_from_slice(&refund.seats);
-        if reservation.refunded.len() == reservation.seats.len() {
+        is_last = reservation.refunded.len() == reservation.seats.len();
+        if is_last {
             reservation.status = Status::Refunded;
         }
+    }
+    if let Some(performance) = rows.performances.change(&refund.performance)
+        && is_last
+    {
+        performance.open_payments = performance.open_payments.saturating_sub(1);
     }
     let event = EventId::new(refund.id.uuid());
     concert::record(rows, refund.performance, event, refund.refunded_at, || Happening::PaymentRefunded {

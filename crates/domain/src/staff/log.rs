@@ -76,6 +76,8 @@ actions! {
     PerformanceCreated = "performance.created",
     /// A performance was changed.
     PerformanceChanged = "performance.changed",
+    /// A performance was cancelled.
+    PerformanceCancelled = "performance.cancelled",
     /// A wallet was charged.
     PointsCharged = "points.charged",
     /// A wallet was corrected.

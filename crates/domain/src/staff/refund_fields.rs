@@ -1,6 +1,7 @@
-//! What the admin log shows of refunds, of refund policies and of corrections of wallets.
+//! What the admin log shows of refunds, of refund policies, of cancellations and of corrections of wallets.
 
 use super::{Action, Fields, Logged, Subject, Value};
+use crate::cancellation::{Cancel, Cancellation, Cancelled};
 use crate::refund::{Policy, Refund, RefundByStaff, Rule};
 use crate::rows::Rows;
 use crate::wallet::{self, Adjust, Changed};
@@ -35,6 +36,27 @@ impl Logged for RefundByStaff {
             ("reason", refund.reason.as_ref().into()),
         ]
     }
+}
+
+impl Logged for Cancel {
+    const ACTION: Action = Action::PerformanceCancelled;
+
+    fn subject(&self, _: &Cancelled) -> Subject {
+        Subject::Performance(self.performance)
+    }
+
+    fn before(&self, rows: &Rows) -> Fields {
+        of_cancellation(rows.cancellations.get(&self.performance))
+    }
+
+    fn after(&self, cancelled: &Cancelled) -> Fields {
+        of_cancellation(Some(&cancelled.cancellation))
+    }
+}
+
+fn of_cancellation(cancellation: Option<&Cancellation>) -> Fields {
+    let (at, reason) = cancellation.map(|own| (own.cancelled_at, &own.reason)).unzip();
+    vec![("cancelledAt", at.into()), ("reason", reason.into())]
 }
 
 impl Logged for Adjust {

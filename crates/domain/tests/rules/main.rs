@@ -4,6 +4,7 @@
 //! After every batch the store audits all rows, so each line also tests every invariant.
 
 mod batches;
+mod cancelling;
 mod closing;
 mod concert;
 mod extending;

@@ -70,6 +70,8 @@ codes! {
     PerformanceAmbiguous = UNPROCESSABLE_ENTITY, "performance-ambiguous", "The date has several performances: name one";
     SaleClosed = CONFLICT, "sale-closed", "The sale of this concert is closed";
     SaleNotOpen = CONFLICT, "sale-not-open", "The sale of this concert is not open yet";
+    PerformanceCancelled = CONFLICT, "performance-cancelled", "The performance is cancelled";
+    CancellationNotFound = NOT_FOUND, "cancellation-not-found", "The performance is not cancelled";
     PerformanceClosed = CONFLICT, "performance-closed", "The performance has started or is closed";
     SeatUnknown = UNPROCESSABLE_ENTITY, "seat-unknown", "The performance has no such seat";
     SeatLimit = CONFLICT, "seat-limit", "The user would have more seats of the performance than one user may have";

@@ -92,6 +92,9 @@ fn administration(routes: &mut Routes) {
         POST   "/admin/concerts/{concertId}/performances" admin::concert::create_performance;
         PATCH  "/admin/performances/{performanceId}"      admin::change::update_performance;
         POST   "/admin/performances/{performanceId}/holds/extend" admin::hold::extend_performance_holds;
+        POST   "/admin/performances/{performanceId}/cancel"              admin::cancellation::cancel_performance;
+        GET    "/admin/performances/{performanceId}/cancellation"        admin::cancellation::get_performance_cancellation;
+        GET    "/admin/performances/{performanceId}/cancellation/failed" admin::cancellation::list_failed_refunds;
         POST   "/admin/payments/{paymentId}/refunds"         admin::refund::refund_payment;
         GET    "/admin/performances/{performanceId}/refunds" admin::refund::list_performance_refunds;
         POST   "/admin/point/{userId}/adjustments"           admin::adjustment::adjust_points;

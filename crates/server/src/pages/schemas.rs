@@ -31,6 +31,7 @@ schemas! {
     "onsale.payment.refunded.v1",
     "onsale.holds.extended.v1",
     "onsale.performance.changed.v1",
+    "onsale.performance.cancelled.v1",
     "onsale.concert.changed.v1",
 }
 

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use onsale_adapters::kafka::KafkaSink;
 use onsale_app::background::{self, Follower, Housekeeper, Sweeper, TaskMetrics};
+use onsale_app::canceller::Canceller;
 use onsale_app::clock::ClockWatch;
 use onsale_app::relay::{BacklogWatch, Relay};
 use onsale_app::retention::{Keeper, RetentionMetrics};
@@ -55,6 +56,14 @@ impl Sale {
         let (rooms, metrics_of) = (self.rooms.clone(), metrics("extended-holds"));
         let rewriter = Rewriter { reader: reader.clone(), desk: desk.clone(), rooms, metrics: metrics_of };
         self.tasks.spawn(rewriter.run(self.stop.clone()));
+        let canceller = Canceller {
+            reader: reader.clone(),
+            desk: desk.clone(),
+            wake: self.cancelled.clone(),
+            holder: Canceller::new_holder(),
+            metrics: metrics("cancelled-performances"),
+        };
+        self.tasks.spawn(canceller.run(self.stop.clone()));
         let staff = self.staff.clone().run(desk.clone(), metrics("staff-keys"), self.stop.clone());
         self.tasks.spawn(staff);
         let keeper = self.keeper(settings, &clock, registry, metrics("retention"));

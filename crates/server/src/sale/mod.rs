@@ -11,6 +11,7 @@ use onsale_adapters::copy::CopyError;
 use onsale_adapters::kafka::KafkaSink;
 use onsale_adapters::redis::RedisPlaces;
 use onsale_adapters::{postgres, sqlite};
+use onsale_app::canceller::CancellerWake;
 use onsale_app::catalogue::Catalogue;
 use onsale_app::conditions::Conditions;
 use onsale_app::desk::{self, Desk, Terms};
@@ -80,6 +81,7 @@ pub(crate) struct Sale {
     pub(crate) database: Arc<DatabaseWatch>,
     /// Wakes the relay after a commit with events.
     waker: Arc<RelayWaker>,
+    cancelled: Arc<CancellerWake>,
     /// The background tasks; `close` waits for them.
     tasks: TaskTracker,
     /// Stops the background tasks; `close` cancels it.
@@ -118,10 +120,18 @@ impl Sale {
         let help = "Database reads of the list of lectures; requests answered from memory do not count";
         registry.register("lecture_list_reads", help, timetable.reads.clone());
         let waker = Arc::new(RelayWaker::default());
+        let cancelled = Arc::new(CancellerWake::default());
         let terms = Terms {
             hold_seconds: settings.hold_seconds,
             kept_per_user_max: settings.keys_per_user,
-            observers: vec![catalogue.clone(), timetable.clone(), rooms.clone(), seat_maps.clone(), waker.clone()],
+            observers: vec![
+                catalogue.clone(),
+                timetable.clone(),
+                rooms.clone(),
+                seat_maps.clone(),
+                waker.clone(),
+                cancelled.clone(),
+            ],
             metrics,
         };
         let mut writers = Vec::new();
@@ -154,6 +164,7 @@ impl Sale {
             conditions,
             database,
             waker,
+            cancelled,
             tasks,
             stop,
         })

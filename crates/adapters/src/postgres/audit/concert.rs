@@ -2,12 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use onsale_app::audit::source::{ExtendedRow, ExtensionRow, PerformanceRow, ReservationRow, SeatRow};
+use onsale_app::audit::source::{EventRow, ExtendedRow, ExtensionRow, PerformanceRow, ReservationRow, SeatRow};
+use onsale_domain::cancellation::Cancellation;
 use onsale_domain::concert::{Reservation, Seat};
 use onsale_domain::ids::PerformanceId;
 use tokio_postgres::Row;
 use uuid::Uuid;
 
+use super::super::cancellation;
 use super::super::concert_rows::{self, PERFORMANCE_COLUMNS, kept_of};
 use super::super::error::DbError;
 use super::super::extension::{further, further_of_seat};
@@ -25,12 +27,17 @@ const FROM: usize = PERFORMANCE_COLUMNS;
 /// Counts each table once for all performances.
 const PERFORMANCES: &str = "SELECT p.performance_id, p.concert_id, starts_at, sections, sold, p.version, updated_at,
         CASE WHEN known_version = p.version THEN p.holds END, extensions, p.closed, sale_closed, refund_policy,
-        p.held, revenue, p.refunded, p.opens_at, p.closes_at, p.max_seats, coalesce(counted.taken, 0),
+        p.held, revenue, p.refunded, p.opens_at, p.closes_at, p.max_seats, p.cancelled_at, open_payments,
+        coalesce(counted.taken, 0),
         coalesce(held.reservations, 0), coalesce(extended.many, 0), coalesce(extended.last, 0), coalesce(counted.claimed, 0),
         coalesce(paid.points, 0)::bigint, coalesce(given.points, 0)::bigint,
-        concerts.closed, concerts.opens_at, concerts.closes_at, concerts.max_seats, changed.type, changed.subject, changed.version, changed.data
+        concerts.closed, concerts.opens_at, concerts.closes_at, concerts.max_seats, changed.type, changed.subject, changed.version, changed.data,
+        coalesce(counted.payments, 0), told.type, told.subject, told.version, told.data,
+        c.performance_id, c.concert_id, c.version, c.event_id, c.cancelled_at, c.reason, c.payments, c.refunded_before,
+        c.settled_to, c.is_through, c.failed, c.is_done, c.retry_at, c.holder, c.leased_until
     FROM performances p LEFT JOIN (
-        SELECT performance_id, count(*) FILTER (WHERE sold) taken, count(*) FILTER (WHERE NOT sold) claimed FROM seats
+        SELECT performance_id, count(*) FILTER (WHERE sold) taken, count(*) FILTER (WHERE NOT sold) claimed,
+            count(DISTINCT reservation_id) FILTER (WHERE sold) payments FROM seats
         GROUP BY performance_id) counted USING (performance_id)
     LEFT JOIN (SELECT performance_id, sum(amount) points FROM payments GROUP BY performance_id) paid
         USING (performance_id)
@@ -40,6 +47,9 @@ const PERFORMANCES: &str = "SELECT p.performance_id, p.concert_id, starts_at, se
         GROUP BY performance_id) held USING (performance_id)
     LEFT JOIN (SELECT performance_id, count(*) many, max(number) last FROM hold_extensions GROUP BY performance_id) extended
         USING (performance_id)
+    LEFT JOIN cancellations c ON c.performance_id = p.performance_id
+    LEFT JOIN events told ON told.topic = 'onsale.concerts' AND told.subject = p.performance_id::text
+        AND told.version = c.version AND told.event_id = c.event_id
     LEFT JOIN concerts ON concerts.concert_id = p.concert_id
     LEFT JOIN (SELECT DISTINCT ON (subject) type, subject, version, data FROM events
         WHERE topic = 'onsale.concerts' AND type = 'onsale.performance.changed.v1' ORDER BY subject, version DESC) changed
@@ -106,6 +116,8 @@ pub(super) async fn performances(mut connection: Connection, out: Out<Performanc
                 None => None,
             },
             changed: read_joined(row, FROM + 11)?,
+            open_payments: number(row, FROM + 15)?,
+            cancelled: read_cancelled(row)?,
         })
     };
     let mut performances = Cursor::open(&transaction, PERFORMANCES, read).await?;
@@ -113,6 +125,12 @@ pub(super) async fn performances(mut connection: Connection, out: Out<Performanc
         out.row(performance).await;
     }
     Ok(())
+}
+
+/// The joined cancellation with its event, if there is one.
+fn read_cancelled(row: &Row) -> Sql<Option<(Cancellation, Option<EventRow>)>> {
+    let id = get::<Option<Uuid>>(row, FROM + 20)?;
+    id.map(|_| Ok((cancellation::read_from(row, FROM + 20)?, read_joined(row, FROM + 16)?))).transpose()
 }
 
 pub(super) async fn extensions(mut connection: Connection, out: Out<ExtendedRow>) -> Sql<()> {

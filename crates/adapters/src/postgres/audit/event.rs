@@ -86,6 +86,8 @@ const ENDS: &str = "SELECT end_event_id, reservation_id FROM reservations WHERE 
 
 const EXTENSIONS: &str = "SELECT event_id FROM hold_extensions ORDER BY event_id";
 
+const CANCELLATIONS: &str = "SELECT event_id FROM cancellations ORDER BY event_id";
+
 const PERFORMANCES: &str = "SELECT performance_id::text, version FROM performances";
 
 const CONCERTS: &str = "SELECT concert_id::text, version FROM concerts";
@@ -121,6 +123,7 @@ async fn of_concerts<'a>(transaction: &'a Transaction<'a>, out: &Out<ToldRow>) -
         Cursor::open(transaction, OF_CONCERTS, event).await?;
     let (performances, concerts) = (versions(transaction, PERFORMANCES).await?, versions(transaction, CONCERTS).await?);
     let mut extensions = Cursor::open(transaction, EXTENSIONS, id).await?;
+    let mut cancellations = Cursor::open(transaction, CANCELLATIONS, id).await?;
     let mut reservations = Cursor::open(transaction, RESERVATIONS, id).await?;
     let mut payments = Cursor::open(transaction, PAYMENTS, id).await?;
     let mut refunds = Cursor::open(transaction, REFUNDS, id).await?;
@@ -142,6 +145,7 @@ async fn of_concerts<'a>(transaction: &'a Transaction<'a>, out: &Out<ToldRow>) -
                     ended
                 }
                 "onsale.holds.extended.v1" => extensions.of(&id).await?.is_some(),
+                "onsale.performance.cancelled.v1" => cancellations.of(&id).await?.is_some(),
                 "onsale.performance.changed.v1" => is_among(&performances, &subject, version),
                 "onsale.concert.changed.v1" => is_among(&concerts, &subject, version),
                 _ => false,

@@ -3,11 +3,13 @@
 use onsale_app::audit::source::PaymentRow;
 use onsale_domain::concert::Reservation;
 use onsale_domain::payment::Payment;
+use onsale_domain::time::Timestamp;
 use tokio_postgres::Row;
 
 use super::super::concert_rows::kept_of;
+use super::super::error::DbError;
 use super::super::extension::further;
-use super::super::values::{Sql, uuid};
+use super::super::values::{Sql, number, optional_instant, uuid};
 use super::super::{payment, wallet};
 use super::concert::owner;
 use super::cursor::Cursor;
@@ -21,7 +23,8 @@ const PAYMENTS: &str = concat!(
         r.amount, r.held_at, r.held_until, r.status, r.end_event_id, r.extended, ",
     further!("r"),
     kept_of!("r"),
-    " FROM payments p LEFT JOIN reservations r USING (reservation_id) ORDER BY p.payment_id"
+    ", c.cancelled_at, c.version FROM payments p LEFT JOIN reservations r USING (reservation_id)
+        LEFT JOIN cancellations c ON c.performance_id = p.performance_id ORDER BY p.payment_id"
 );
 
 const ENTRIES: &str =
@@ -38,7 +41,7 @@ pub(super) async fn payments(mut connection: Connection, out: Out<PaymentRow>) -
     let mut used = Cursor::open(&transaction, ENTRIES, |row| Ok((uuid(row, 6)?, wallet::entry(row)?))).await?;
     let mut events = Cursor::open(&transaction, EVENTS, read_by_id).await?;
     let mut refunded = Cursor::open(&transaction, refund::OF_PAYMENTS, refund::read_of_payment).await?;
-    while let Some((payment, reservation)) = payments.next().await? {
+    while let Some((payment, reservation, cancelled)) = payments.next().await? {
         let id = payment.id.uuid();
         let mut entries = Vec::new();
         while let Some(entry) = used.of(&id).await? {
@@ -48,11 +51,16 @@ pub(super) async fn payments(mut connection: Connection, out: Out<PaymentRow>) -
         while let Some(refund) = refunded.of(&id).await? {
             refunds.push(refund);
         }
-        out.row(PaymentRow { payment, reservation, entries, refunds, event: events.of(&id).await? }).await;
+        let event = events.of(&id).await?;
+        out.row(PaymentRow { payment, reservation, entries, refunds, cancelled, event }).await;
     }
     Ok(())
 }
 
-fn read(row: &Row) -> Sql<(Payment, Option<Reservation>)> {
-    Ok((payment::read(row)?, owner(row, 9)?))
+/// A payment with its reservation, and the instant and the version of the cancellation of its performance.
+type Paid = (Payment, Option<Reservation>, Option<(Timestamp, u64)>);
+
+fn read(row: &Row) -> Sql<Paid> {
+    let cancelled = optional_instant(row, 25)?.map(|at| Ok::<_, DbError>((at, number(row, 26)?))).transpose()?;
+    Ok((payment::read(row)?, owner(row, 9)?, cancelled))
 }

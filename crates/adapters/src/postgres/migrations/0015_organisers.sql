@@ -49,3 +49,67 @@ ALTER TABLE rooms DROP CONSTRAINT servers_of_schema_10_must_stop;
 UPDATE rooms SET known_version = version WHERE known_version <> version;
 ALTER TABLE rooms RENAME COLUMN known_version TO written_version;
 ALTER TABLE rooms ADD CONSTRAINT servers_of_older_schemas_must_stop CHECK (written_version = version);
+-- Cancellations -----------------------------------------------------------------------------------------------------
+
+-- When the performance was cancelled; null if it was not.
+ALTER TABLE performances ADD COLUMN cancelled_at bigint;
+-- Payments of which seats are left: a cancellation shows how many without counting rows.
+ALTER TABLE performances ADD COLUMN open_payments integer NOT NULL DEFAULT 0 CHECK (open_payments >= 0);
+
+UPDATE performances SET open_payments = paid.payments
+    FROM (SELECT performance_id, count(DISTINCT reservation_id) payments FROM seats WHERE sold GROUP BY performance_id) paid
+    WHERE paid.performance_id = performances.performance_id;
+
+-- A refund may be by the cancellation of its performance, which has its own reason.
+ALTER TABLE refunds DROP CONSTRAINT refunds_made_by_check, DROP CONSTRAINT refunds_check1;
+ALTER TABLE refunds
+    ADD CONSTRAINT refunds_made_by_check CHECK (made_by IN ('buyer', 'staff', 'cancellation')),
+    ADD CONSTRAINT staff_name_a_reason CHECK ((made_by = 'staff') = (reason IS NOT NULL)),
+    ADD CONSTRAINT a_cancellation_keeps_no_fee CHECK (made_by <> 'cancellation' OR fee = 0);
+
+CREATE TABLE cancellations (
+    performance_id  uuid    NOT NULL PRIMARY KEY,
+    concert_id      uuid    NOT NULL,
+    -- The version of the performance with the cancellation, and the id of its event.
+    version         bigint  NOT NULL CHECK (version > 0),
+    event_id        uuid    NOT NULL,
+    cancelled_at    bigint  NOT NULL,
+    reason          text    NOT NULL,
+    -- Payments of which seats were left, and points that had been given back before.
+    payments        integer NOT NULL CHECK (payments >= 0),
+    refunded_before bigint  NOT NULL CHECK (refunded_before >= 0),
+    -- How far its steps have come: the last seat that is settled, and whether none follows.
+    settled_to      integer NOT NULL DEFAULT 0,
+    is_through      boolean NOT NULL DEFAULT false,
+    failed          integer NOT NULL DEFAULT 0 CHECK (failed BETWEEN 0 AND payments),
+    is_done         boolean NOT NULL DEFAULT false,
+    retry_at        bigint  NOT NULL DEFAULT 0,
+    -- The process that took the last step, and until when only it takes the next.
+    holder          bigint  NOT NULL DEFAULT 0,
+    leased_until    bigint  NOT NULL DEFAULT 0,
+    CHECK (is_done <= is_through)
+);
+
+CREATE INDEX cancellations_under_way ON cancellations (performance_id) WHERE NOT is_done;
+
+CREATE TRIGGER cancellations_are_kept BEFORE DELETE ON cancellations
+    FOR EACH ROW EXECUTE FUNCTION refuse('a cancellation is never deleted');
+CREATE TRIGGER cancellations_are_final BEFORE UPDATE ON cancellations
+    FOR EACH ROW WHEN ((NEW.performance_id, NEW.concert_id, NEW.version, NEW.event_id, NEW.cancelled_at, NEW.reason, NEW.payments,
+            NEW.refunded_before)
+        IS DISTINCT FROM (OLD.performance_id, OLD.concert_id, OLD.version, OLD.event_id, OLD.cancelled_at, OLD.reason,
+            OLD.payments, OLD.refunded_before)
+        OR NEW.is_through < OLD.is_through OR NEW.is_done < OLD.is_done OR NEW.settled_to < OLD.settled_to)
+    EXECUTE FUNCTION refuse('a cancellation is never undone');
+
+-- Payments whose refund by a cancellation failed at first. A row stays when a later refund succeeds.
+CREATE TABLE failed_refunds (
+    performance_id uuid   NOT NULL,
+    payment_id     uuid   NOT NULL,
+    reservation_id uuid   NOT NULL,
+    failed_at      bigint NOT NULL,
+    PRIMARY KEY (performance_id, payment_id)
+);
+
+CREATE TRIGGER failed_refunds_are_kept BEFORE UPDATE OR DELETE ON failed_refunds
+    FOR EACH ROW EXECUTE FUNCTION refuse('a failed refund is never rewritten or deleted');

@@ -69,6 +69,13 @@ fn has_source(db: &Connection, event: &EventRow, id: Uuid) -> Sql<bool> {
                 &[&performance, version, &id],
             )
         }
+        "onsale.performance.cancelled.v1" => {
+            let Ok(performance) = Uuid::try_parse(subject).map(Uuid::into_bytes) else { return Ok(false) };
+            exists(
+                "SELECT 1 FROM cancellations WHERE performance_id = ?1 AND version = ?2 AND event_id = ?3",
+                &[&performance, version, &id],
+            )
+        }
         "onsale.performance.changed.v1" | "onsale.concert.changed.v1" => {
             let Ok(changed) = Uuid::try_parse(subject).map(Uuid::into_bytes) else { return Ok(false) };
             let sql = match kind.as_str() {

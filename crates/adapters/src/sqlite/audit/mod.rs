@@ -26,7 +26,7 @@ use uuid::Uuid;
 
 use super::connection::{Role, open, unavailable};
 use super::values::{Sql, uuid};
-use super::{concert, concert_row, extension, outbox, payment, reservation, waiting_room};
+use super::{cancellation, concert, concert_row, extension, outbox, payment, reservation, waiting_room};
 use crate::stored::{ADJUSTED, COUNT_ADJUSTED, FAMILIES, Family};
 
 /// Maximum number of rows that are read ahead. Beyond it reading waits for the check.
@@ -279,7 +279,8 @@ fn one_payment(db: &Connection, id: Uuid) -> Sql<Option<PaymentRow>> {
         .collect::<Sql<_>>()?;
     let reservation = reservation::reservation(db, payment.reservation)?;
     let refunds = refund::of_payment(db, id)?;
-    Ok(Some(PaymentRow { payment, reservation, entries, refunds, event: event_by_id(db, id)? }))
+    let cancelled = cancellation::one(db, payment.performance)?.map(|own| (own.cancelled_at, own.version));
+    Ok(Some(PaymentRow { payment, reservation, entries, refunds, cancelled, event: event_by_id(db, id)? }))
 }
 
 fn one_room(db: &Connection, concert: ConcertId) -> Sql<Option<RoomRow>> {

@@ -3,12 +3,13 @@
 use std::collections::HashMap;
 
 use onsale_app::audit::source::{EventRow, ExtendedRow, ExtensionRow, PerformanceRow};
+use onsale_domain::cancellation::Cancellation;
 use onsale_domain::ids::PerformanceId;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use uuid::Uuid;
 
 use super::super::values::{Sql, instant, uuid};
-use super::super::{concert, concert_row};
+use super::super::{cancellation, concert, concert_row};
 use super::{GROUP, cursor_after, event_by_id, ids_after, read_event};
 
 /// Counts each table once for a group of performances.
@@ -18,8 +19,8 @@ pub(super) fn performances(db: &Connection, after: &[u8]) -> Sql<(Vec<Performanc
     let (Some(first), Some(last)) = (ids.first(), ids.last()) else { return Ok((Vec::new(), None)) };
     let between = |sql: &str| counts(db, sql, params![first, last]);
     let sold = between(
-        "SELECT performance_id, count(*), 0 FROM seats WHERE performance_id BETWEEN ?1 AND ?2 AND sold = 1
-         GROUP BY performance_id",
+        "SELECT performance_id, count(*), count(DISTINCT reservation_id) FROM seats
+         WHERE performance_id BETWEEN ?1 AND ?2 AND sold = 1 GROUP BY performance_id",
     )?;
     // The condition on the end matches the partial index of holds.
     let held = between(
@@ -52,6 +53,8 @@ pub(super) fn performances(db: &Connection, after: &[u8]) -> Sql<(Vec<Performanc
         rows.push(PerformanceRow {
             performance,
             sold_seats: count(&sold).0,
+            open_payments: count(&sold).1,
+            cancelled: cancelled(db, id)?,
             holds: count(&held).0,
             extensions: count(&extended),
             held_seats: count(&taken).0,
@@ -72,6 +75,13 @@ fn points(sum: u64) -> i64 {
 fn counts(db: &Connection, sql: &str, values: &[&dyn rusqlite::ToSql]) -> Sql<HashMap<Uuid, (u64, u64)>> {
     let mut statement = db.prepare_cached(sql)?;
     statement.query_map(values, |row| Ok((uuid(row, 0)?, (row.get(1)?, row.get(2)?))))?.collect()
+}
+
+/// The cancellation of a performance with the event that it names, if there is one.
+fn cancelled(db: &Connection, id: PerformanceId) -> Sql<Option<(Cancellation, Option<EventRow>)>> {
+    let Some(cancellation) = cancellation::one(db, id)? else { return Ok(None) };
+    let event = event_by_id(db, cancellation.event.uuid())?;
+    Ok(Some((cancellation, event)))
 }
 
 /// The event of the last change of a performance.

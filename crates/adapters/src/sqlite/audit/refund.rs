@@ -22,7 +22,7 @@ pub(super) fn one(db: &Connection, id: Uuid) -> Sql<RefundRow> {
         .query_row(params![refund.user.as_str(), refund.entry_version], wallet::entry)
         .optional()?;
     let logged = match refund.by {
-        By::Buyer => 0,
+        By::Buyer | By::Cancellation => 0,
         By::Staff => db
             .prepare_cached(
                 "SELECT count(*) FROM admin_log WHERE subject = ?1 AND action = 'payment.refunded'

@@ -34,3 +34,102 @@ ALTER TABLE rooms ADD COLUMN opens_at INTEGER;
 ALTER TABLE rooms ADD COLUMN closes_at INTEGER;
 -- Users admitted since this step.
 ALTER TABLE rooms ADD COLUMN admitted INTEGER NOT NULL DEFAULT 0 CHECK (admitted >= 0);
+-- Cancellations -----------------------------------------------------------------------------------------------------
+
+-- When the performance was cancelled; null if it was not.
+ALTER TABLE performances ADD COLUMN cancelled_at INTEGER;
+-- Payments of which seats are left: a cancellation shows how many without counting rows.
+ALTER TABLE performances ADD COLUMN open_payments INTEGER NOT NULL DEFAULT 0 CHECK (open_payments >= 0);
+
+CREATE TEMPORARY TABLE paid_seats AS
+    SELECT performance_id, count(DISTINCT reservation_id) payments FROM seats WHERE sold = 1 GROUP BY performance_id;
+UPDATE performances SET open_payments = (SELECT payments FROM paid_seats own WHERE own.performance_id = performances.performance_id)
+    WHERE performance_id IN (SELECT performance_id FROM paid_seats);
+DROP TABLE temp.paid_seats;
+
+-- A refund may be by the cancellation of its performance. The table is made again, because its constraints do not allow that.
+CREATE TABLE new_refunds (
+    refund_id      BLOB    NOT NULL PRIMARY KEY CHECK (length(refund_id) = 16),
+    payment_id     BLOB    NOT NULL REFERENCES payments DEFERRABLE INITIALLY DEFERRED,
+    reservation_id BLOB    NOT NULL REFERENCES reservations DEFERRABLE INITIALLY DEFERRED,
+    performance_id BLOB    NOT NULL REFERENCES performances DEFERRABLE INITIALLY DEFERRED,
+    user_id        TEXT    NOT NULL,
+    -- JSON: [7, 8]
+    seats          TEXT    NOT NULL CHECK (json_array_length(seats) > 0),
+    amount         INTEGER NOT NULL CHECK (amount >= 0),
+    fee            INTEGER NOT NULL CHECK (fee >= 0),
+    made_by        TEXT    NOT NULL CHECK (made_by IN ('buyer', 'staff', 'cancellation')),
+    -- Why, as the member of the staff wrote it. The cancellation of a performance has its own reason.
+    reason         TEXT,
+    balance_after  INTEGER NOT NULL CHECK (balance_after >= amount),
+    -- The version of the wallet with its ledger entry.
+    entry_version  INTEGER NOT NULL,
+    refunded_at    INTEGER NOT NULL,
+    CHECK ((made_by = 'staff') = (reason IS NOT NULL)),
+    CHECK (made_by <> 'cancellation' OR fee = 0),
+    FOREIGN KEY (user_id, entry_version) REFERENCES ledger
+) STRICT, WITHOUT ROWID;
+
+INSERT INTO new_refunds
+    SELECT refund_id, payment_id, reservation_id, performance_id, user_id, seats, amount, fee, made_by, reason, balance_after,
+        entry_version, refunded_at
+    FROM refunds ORDER BY refund_id;
+DROP TABLE refunds;
+ALTER TABLE new_refunds RENAME TO refunds;
+
+CREATE INDEX refunds_of_payment ON refunds (payment_id, refund_id);
+CREATE INDEX refunds_of_performance ON refunds (performance_id, refund_id);
+CREATE UNIQUE INDEX refunds_by_entry ON refunds (user_id, entry_version);
+CREATE TRIGGER refunds_are_never_rewritten BEFORE UPDATE ON refunds
+BEGIN SELECT raise(ABORT, 'a refund is never rewritten'); END;
+CREATE TRIGGER refunds_are_kept BEFORE DELETE ON refunds
+BEGIN SELECT raise(ABORT, 'a refund is never deleted'); END;
+
+CREATE TABLE cancellations (
+    performance_id  BLOB    NOT NULL PRIMARY KEY REFERENCES performances,
+    concert_id      BLOB    NOT NULL,
+    -- The version of the performance with the cancellation, and the id of its event.
+    version         INTEGER NOT NULL CHECK (version > 0),
+    event_id        BLOB    NOT NULL CHECK (length(event_id) = 16),
+    cancelled_at    INTEGER NOT NULL,
+    reason          TEXT    NOT NULL,
+    -- Payments of which seats were left, and points that had been given back before.
+    payments        INTEGER NOT NULL CHECK (payments >= 0),
+    refunded_before INTEGER NOT NULL CHECK (refunded_before >= 0),
+    -- How far its steps have come: the last seat that is settled, and whether none follows.
+    settled_to      INTEGER NOT NULL DEFAULT 0,
+    is_through      INTEGER NOT NULL DEFAULT 0 CHECK (is_through IN (0, 1)),
+    failed          INTEGER NOT NULL DEFAULT 0 CHECK (failed BETWEEN 0 AND payments),
+    is_done         INTEGER NOT NULL DEFAULT 0 CHECK (is_done IN (0, 1)),
+    retry_at        INTEGER NOT NULL DEFAULT 0,
+    -- The process that took the last step, and until when only it takes the next.
+    holder          INTEGER NOT NULL DEFAULT 0,
+    leased_until    INTEGER NOT NULL DEFAULT 0,
+    CHECK (is_done <= is_through)
+) STRICT, WITHOUT ROWID;
+
+CREATE INDEX cancellations_under_way ON cancellations (performance_id) WHERE is_done = 0;
+
+CREATE TRIGGER cancellations_are_kept BEFORE DELETE ON cancellations
+BEGIN SELECT raise(ABORT, 'a cancellation is never deleted'); END;
+CREATE TRIGGER cancellations_are_final BEFORE UPDATE ON cancellations
+WHEN (NEW.performance_id, NEW.concert_id, NEW.version, NEW.event_id, NEW.cancelled_at, NEW.reason, NEW.payments,
+      NEW.refunded_before)
+    IS NOT (OLD.performance_id, OLD.concert_id, OLD.version, OLD.event_id, OLD.cancelled_at, OLD.reason, OLD.payments,
+      OLD.refunded_before)
+    OR NEW.is_through < OLD.is_through OR NEW.is_done < OLD.is_done OR NEW.settled_to < OLD.settled_to
+BEGIN SELECT raise(ABORT, 'a cancellation is never undone'); END;
+
+-- Payments whose refund by a cancellation failed at first. A row stays when a later refund succeeds.
+CREATE TABLE failed_refunds (
+    performance_id BLOB    NOT NULL REFERENCES cancellations,
+    payment_id     BLOB    NOT NULL REFERENCES payments,
+    reservation_id BLOB    NOT NULL REFERENCES reservations,
+    failed_at      INTEGER NOT NULL,
+    PRIMARY KEY (performance_id, payment_id)
+) STRICT, WITHOUT ROWID;
+
+CREATE TRIGGER failed_refunds_are_never_rewritten BEFORE UPDATE ON failed_refunds
+BEGIN SELECT raise(ABORT, 'a failed refund is never rewritten'); END;
+CREATE TRIGGER failed_refunds_are_kept BEFORE DELETE ON failed_refunds
+BEGIN SELECT raise(ABORT, 'a failed refund is never deleted'); END;

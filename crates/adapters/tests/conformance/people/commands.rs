@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use crate::mixed::AnyCommand;
+use onsale_domain::cancellation::{self, Cancel, Part};
 use onsale_domain::concert::{self, Hold, Notice, Sale, Seating, Section, Target};
 use onsale_domain::ids::{ConcertId, LectureId, PaymentId, PerformanceId, ReservationId};
 use onsale_domain::lecture;
@@ -65,6 +66,8 @@ impl People {
             191..194 => self.refund().map(AnyCommand::from),
             194..197 => self.refund_by_staff(),
             197..198 => Some(self.adjust()),
+            198..199 => Some(Cancel { performance: self.performance(), reason: self.text() }.into()),
+            199..200 => self.step_of_cancellation().map(AnyCommand::from),
             _ => None,
         };
         command.unwrap_or_else(|| waiting_room::Enter { concert: self.concert(), user: self.user() }.into())
@@ -223,6 +226,21 @@ impl People {
         let refund = self.refund()?;
         let (fee, reason) = (*self.dice.one_of(&[0, 0, 50, -1, 1_000_000]), self.text());
         Some(RefundByStaff { refund, fee, reason }.into())
+    }
+
+    /// Names whatever holds and payments are known, and claims nothing about others. The user with the maximum balance is left
+    /// out: a step fails for a payment only once.
+    fn step_of_cancellation(&mut self) -> Option<cancellation::Step> {
+        let performance = *self.cancelled.last()?;
+        let holds = self.reservations.iter().map(|(id, _)| *id).collect();
+        let rich = self.users.last();
+        let own = self.payments.iter().filter(|paid| paid.performance == performance && Some(&paid.user) != rich);
+        let payments = own.map(|paid| {
+            let (reservation, performance, user) = (paid.reservation, paid.performance, paid.user.clone());
+            RefundSeats { payment: paid.id, reservation, performance, user, seats: None }
+        });
+        let part = Part::Seats { after: 0, to: Some(0) };
+        Some(cancellation::Step { performance, holder: 7, part, payments: payments.collect(), holds })
     }
 
     fn adjust(&mut self) -> AnyCommand {

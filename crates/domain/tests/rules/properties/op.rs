@@ -6,11 +6,11 @@ use onsale_domain::ids::{ConcertId, LectureId, PaymentId, PerformanceId, Reserva
 use onsale_domain::refund::{Policy, RefundByStaff, RefundSeats, Rule};
 use onsale_domain::waiting_room::{self, Patch, Settings, Step, Token};
 use onsale_domain::wallet::AMOUNT_MAX;
-use onsale_domain::{lecture, payment, wallet};
+use onsale_domain::{cancellation, lecture, payment, wallet};
 use proptest::prelude::*;
 use proptest::sample::subsequence;
 
-use crate::support::{Stage, Tables, World};
+use crate::support::{Stage, Tables, World, retry_of, step_of};
 
 /// An act of one of a few people. Numbers are taken modulo what there is.
 #[derive(Clone, Debug)]
@@ -62,6 +62,10 @@ pub(super) enum Op {
         fee: Option<i64>,
     },
     Adjust(usize, i64),
+    /// A performance.
+    Drop(usize),
+    /// A performance, the process, and how many seats; 0 for a try of the failed refunds.
+    Settle(usize, i64, usize),
     /// A performance and the rules of its policy, in hours and percents.
     Allow(usize, Vec<(u32, u32)>),
 }
@@ -134,6 +138,8 @@ impl People {
             Op::Extend(..) | Op::Rewrite(_) | Op::Close(..) | Op::Sell { .. } | Op::ClosePerformance(..) => {
                 self.admin_command(op, tables)?
             }
+            Op::Drop(which) => cancellation::Cancel { performance: nth_performance(tables, *which), reason: "ill".into() }.into(),
+            Op::Settle(which, holder, limit) => settle_command(tables, nth_performance(tables, *which), *holder, *limit)?,
             Op::Refund { .. } | Op::Adjust(..) | Op::Allow(..) => refund_command(op, tables)?,
             Op::Enter(..) | Op::Leave(_) | Op::Step { .. } | Op::Configure(..) => self.room_command(op, tables)?,
         })
@@ -230,6 +236,20 @@ fn target_for(token: &Token, target: usize, tables: &Tables) -> Target {
     }
 }
 
+/// The performance of this number, or one that does not exist.
+fn nth_performance(tables: &Tables, number: usize) -> PerformanceId {
+    tables.performances.keys().nth(number).copied().unwrap_or(PerformanceId::new(uuid::Uuid::nil()))
+}
+
+/// A step of a cancellation. A process reads what is left once it knows the cancellation.
+fn settle_command(tables: &Tables, performance: PerformanceId, holder: i64, limit: usize) -> Option<AnyCommand> {
+    let after = tables.cancellations.get(&performance)?.progress.settled_to;
+    Some(match limit {
+        0 => retry_of(tables, performance, holder).into(),
+        _ => step_of(tables, performance, holder, (after, limit)).into(),
+    })
+}
+
 /// A refund of one of the last payments, or another act that makes points and policies change.
 fn refund_command(op: &Op, tables: &Tables) -> Option<AnyCommand> {
     Some(match op {
@@ -319,6 +339,8 @@ pub(super) fn op() -> impl Strategy<Value = Op> {
         1 => (user(), prop_oneof![4 => -1_500..1_500_i64, 1 => Just(0_i64), 1 => Just(-1_000_000_001_i64)])
             .prop_map(|(user, amount)| Op::Adjust(user, amount)),
         2 => (0..3_usize, rules()).prop_map(|(which, rules)| Op::Allow(which, rules)),
+        1 => (0..9_usize).prop_map(Op::Drop),
+        3 => (0..3_usize, 1..3_i64, 0..9_usize).prop_map(|(which, holder, limit)| Op::Settle(which, holder, limit)),
         6 => (room(), any::<u8>(), 0..4_u8, mostly)
             .prop_map(|(room, seen, claimed, due)| Op::Step { room, seen, claimed, due }),
     ]

@@ -8,7 +8,7 @@ use onsale_domain::ids::{ConcertId, LectureId, ReservationId, UserId};
 use onsale_domain::refund::RefundSeats;
 use onsale_domain::time::Timestamp;
 use onsale_domain::waiting_room::{self, Token};
-use onsale_domain::{Refusal, concert, lecture, payment, wallet};
+use onsale_domain::{Refusal, cancellation, concert, lecture, payment, wallet};
 
 use crate::support::{Standing, Tables};
 
@@ -36,9 +36,12 @@ impl Oracle<'_> {
             AnyCommand::Enter(waiting_room::Enter { concert, user }) => self.judge_entry(*concert, user),
             AnyCommand::Extend(concert::Extend { concert, performance: Some(id), .. }) => {
                 let own = self.tables.performances.get(id).filter(|row| row.concert == *concert);
-                own.map(|_| ()).ok_or(Refusal::PerformanceNotFound)
+                own.ok_or(Refusal::PerformanceNotFound).and_then(Self::judge_on)
             }
             AnyCommand::ChangePerformance(concert::ChangePerformance { performance, .. }) => {
+                self.tables.performances.get(performance).ok_or(Refusal::PerformanceNotFound).and_then(Self::judge_on)
+            }
+            AnyCommand::CancelPerformance(cancellation::Cancel { performance, .. }) => {
                 self.tables.performances.get(performance).map(|_| ()).ok_or(Refusal::PerformanceNotFound)
             }
             AnyCommand::ChangeConcert(change) => self.judge_change(change),
@@ -50,6 +53,7 @@ impl Oracle<'_> {
             | AnyCommand::CreateConcert(_)
             | AnyCommand::Expire(_)
             | AnyCommand::Rewrite(_)
+            | AnyCommand::StepOfCancellation(_)
             | AnyCommand::Leave(_)
             | AnyCommand::Step(_) => Ok(()),
             AnyCommand::Pay(pay) => self.judge_payment(pay),
@@ -62,6 +66,10 @@ impl Oracle<'_> {
                 _ => Err(Refusal::BalanceLimit),
             },
         }
+    }
+
+    fn judge_on(performance: &Performance) -> Result<(), Refusal> {
+        if performance.cancelled_at.is_some() { Err(Refusal::PerformanceCancelled) } else { Ok(()) }
     }
 
     fn balance(&self, user: &UserId) -> i64 {
@@ -159,6 +167,9 @@ impl Oracle<'_> {
         let performance = self.tables.performances.get(id).filter(|row| row.concert == token.concert);
         let performance = performance.ok_or(Refusal::PerformanceNotFound)?;
         self.judge_sale(performance.concert)?;
+        if performance.cancelled_at.is_some() {
+            return Err(Refusal::PerformanceCancelled);
+        }
         if self.at >= performance.starts_at || performance.closed {
             return Err(Refusal::PerformanceClosed);
         }
@@ -220,11 +231,23 @@ impl Oracle<'_> {
         let reservation = self.own(&command.token, command.reservation)?;
         match reservation.status {
             Status::Paid | Status::Refunded => Err(Refusal::AlreadyPaid),
-            Status::Expired | Status::Released => Err(Refusal::HoldExpired),
+            Status::Expired => Err(Refusal::HoldExpired),
+            Status::Released if self.ended_after_cancellation(reservation) => Err(Refusal::PerformanceCancelled),
+            Status::Released => Err(Refusal::HoldExpired),
             Status::Held if !self.is_live(reservation) => Err(Refusal::HoldExpired),
+            Status::Held if self.tables.cancellations.contains_key(&reservation.performance) => {
+                Err(Refusal::PerformanceCancelled)
+            }
             Status::Held if self.balance(&command.token.user) < reservation.amount => Err(Refusal::InsufficientBalance),
             Status::Held => Ok(()),
         }
+    }
+
+    /// Whether the event of the end has the time of the cancellation of its performance, or a later one.
+    fn ended_after_cancellation(&self, reservation: &Reservation) -> bool {
+        let Some(cancellation) = self.tables.cancellations.get(&reservation.performance) else { return false };
+        let ended = self.tables.events.iter().find(|event| Some(event.id) == reservation.end_event);
+        ended.is_some_and(|event| cancellation.cancelled_at <= event.at)
     }
 
     /// Of the buyer, or of staff with a fee.
@@ -263,6 +286,7 @@ impl Oracle<'_> {
         });
         let kept = match (fee, percent.min()) {
             (Some(fee), _) if fee < 0 || fee > price => return Err(Refusal::FeeOutOfRange),
+            _ if performance.cancelled_at.is_some() => 0,
             (Some(fee), _) => fee,
             (None, Some(percent)) => prices.iter().map(|price| price * percent / 100).sum(),
             (None, None) => return Err(Refusal::RefundClosed),

@@ -1,6 +1,7 @@
 //! What is answered is what is stored.
 
 use crate::support::mixed::Done;
+use onsale_domain::cancellation::Cancelled;
 use onsale_domain::concert::Held;
 use onsale_domain::lecture::Application;
 use onsale_domain::lecture::Applied;
@@ -38,6 +39,12 @@ pub(super) fn agree(tables: &Tables, done: &Done) {
             assert_eq!(tables.refunds.last(), Some(refund));
             assert_eq!(tables.accounts[&refund.user].balance, refund.balance_after);
         }
+        Done::CancelPerformance(Cancelled { cancellation, open_payments, points_refunded, .. }) => {
+            assert_eq!(tables.cancellations.get(&cancellation.performance), Some(cancellation));
+            let performance = &tables.performances[&cancellation.performance];
+            assert_eq!((performance.open_payments, performance.refunded), (*open_payments, *points_refunded));
+            assert_eq!(performance.cancelled_at, Some(cancellation.cancelled_at));
+        }
         Done::Enter(Entered { token, .. }) => {
             let place = &tables.places[&(token.concert, token.place)];
             assert_eq!((&place.user, place.token, place.issued_at), (&token.user, token.id, token.issued_at));
@@ -46,6 +53,6 @@ pub(super) fn agree(tables: &Tables, done: &Done) {
         Done::HandOut(BlockState { blocks, .. }) => assert!(tables.rooms.values().any(|room| room.blocks == *blocks)),
         Done::Configure(settings) => assert!(tables.rooms.values().any(|room| room.settings == *settings)),
         Done::Cancel(()) | Done::Release(()) | Done::Expire(_) | Done::Leave(()) | Done::Step(()) => {}
-        Done::Extend(_) | Done::Rewrite(_) => {}
+        Done::Extend(_) | Done::Rewrite(_) | Done::StepOfCancellation(_) => {}
     }
 }

@@ -36,6 +36,7 @@ codes! {
     SaleClosed => "sale-closed",
     SaleNotOpen { opens_at: Timestamp::default(), opens_in_seconds: 1 } => "sale-not-open",
     SaleHours { field: "closesAt" } => "invalid-request",
+    PerformanceCancelled => "performance-cancelled",
     PerformanceClosed => "performance-closed",
     SeatUnknown { seats: Vec::new() } => "seat-unknown",
     SeatLimit => "seat-limit",

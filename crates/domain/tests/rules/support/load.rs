@@ -34,6 +34,9 @@ pub(super) fn load(tables: &Tables, keys: &Keys, now: Timestamp) -> Rows {
         loading.rows.known_payments.load(*id, payment.cloned());
     }
     keys.performances.iter().for_each(|id| loading.performance(*id));
+    for id in &keys.cancellations {
+        loading.rows.cancellations.load(*id, tables.cancellations.get(id).cloned());
+    }
     keys.concerts.iter().for_each(|concert| loading.concert(*concert));
     let of_concerts =
         keys.counted_concerts.iter().filter_map(|concert| loading.rows.of_concerts.get(concert)).flatten();

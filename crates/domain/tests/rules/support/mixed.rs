@@ -4,7 +4,7 @@
 
 use onsale_domain::rows::{Keys, Rows};
 use onsale_domain::staff::{Actor, ByStaff, Call};
-use onsale_domain::{Command, Context, Refusal, concert, lecture, payment, refund, waiting_room, wallet};
+use onsale_domain::{Command, Context, Refusal, cancellation, concert, lecture, payment, refund, waiting_room, wallet};
 
 macro_rules! mixed {
     ($($name:ident($command:ty) $(by $staff:ident)?),+ $(,)?) => {
@@ -63,6 +63,8 @@ mixed! {
     Pay(payment::Pay),
     RefundSeats(refund::RefundSeats),
     RefundByStaff(refund::RefundByStaff) by staff,
+    CancelPerformance(cancellation::Cancel) by staff,
+    StepOfCancellation(cancellation::Step),
     Adjust(wallet::Adjust) by staff,
     Enter(waiting_room::Enter),
     Leave(onsale_domain::leaving::Leave),

@@ -23,6 +23,7 @@ use onsale_domain::{Context, Refusal};
 pub(crate) use entropy::Seeded;
 pub(crate) use stage::Stage;
 pub(crate) use tables::{Standing, Tables};
+pub(crate) use words::{retry_of, step_of};
 
 /// When every test begins; scripts count seconds from here.
 pub(crate) const START: Timestamp = Timestamp::from_millis(1_800_000_000_000);

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Debug;
 
+use onsale_domain::cancellation::{Cancellation, Progress};
 use onsale_domain::concert::{HoldEnd, Reservation, Status};
 use onsale_domain::ids::{ConcertId, LectureId, PerformanceId, UserId};
 use onsale_domain::rows::{Keys, Rows};
@@ -50,6 +51,7 @@ pub(super) fn is_unchanged(rows: &Rows) -> bool {
         + rows.turns.changed().count()
         + rows.ends.changed().count()
         + rows.performances.changed().count()
+        + rows.cancellations.changed().count()
         + rows.seats.changed().count()
         + rows.reservations.changed().count();
     let added = rows.ledger.len()
@@ -60,6 +62,7 @@ pub(super) fn is_unchanged(rows: &Rows) -> bool {
         + rows.disputes.len()
         + rows.payments.len()
         + rows.refunds.len()
+        + rows.failed_refunds.len()
         + rows.events.len();
     changed + added == 0
 }
@@ -78,6 +81,7 @@ pub(super) fn save(tables: &mut Tables, rows: Rows, locks: &Locks) {
     tables.extensions.extend(rows.extensions);
     tables.payments.extend(rows.payments);
     tables.refunds.extend(rows.refunds);
+    tables.failed_refunds.extend(rows.failed_refunds);
     tables.events.extend(rows.events);
     tables.disputes.extend(rows.disputes);
 }
@@ -149,6 +153,15 @@ fn save_concerts(tables: &mut Tables, rows: &Rows, locks: &Locks) {
         assert!(after.is_some(), "a performance is never deleted");
         let keeps_policy = before.zip(after).is_none_or(|(before, after)| before.refund_policy == after.refund_policy);
         assert!(keeps_policy || rows.new_policies.contains(id), "a policy changed and would not be saved");
+    });
+    write(&mut tables.cancellations, &rows.cancellations, |performance, before, after| {
+        assert!(locks.performances.contains(performance), "a cancellation changed without its performance's lock");
+        let after = after.expect("a cancellation is never deleted");
+        let Some(before) = before else { return };
+        let progress = after.progress.clone();
+        assert_eq!(&Cancellation { progress, ..before.clone() }, after, "only the progress of a cancellation changes");
+        let order = |one: &Progress| (one.is_done, one.is_through, one.settled_to, one.failed);
+        assert!(order(&before.progress) <= order(&after.progress), "a cancellation is never undone");
     });
     write(&mut tables.seats, &rows.seats, |(performance, number), before, after| {
         assert!(locks.performances.contains(performance), "a seat changed without its performance's lock");

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use onsale_domain::cancellation::{Cancellation, FailedRefund};
 use onsale_domain::concert::{Concert, Extension, Performance, Reservation, Seat, Status};
 use onsale_domain::event::Event;
 use onsale_domain::ids::{ConcertId, LectureId, PerformanceId, ReservationId, UserId};
@@ -33,6 +34,8 @@ pub(crate) struct Tables {
     pub(crate) extensions: Vec<Extension>,
     pub(crate) payments: Vec<Payment>,
     pub(crate) refunds: Vec<Refund>,
+    pub(crate) cancellations: BTreeMap<PerformanceId, Cancellation>,
+    pub(crate) failed_refunds: Vec<FailedRefund>,
     pub(crate) events: Vec<Event>,
     /// Tokens that were shown for a place of another token.
     pub(crate) disputes: Vec<Token>,
@@ -59,7 +62,7 @@ impl Tables {
         }
         let tables = differing!(
             accounts ledger lectures applications freed_seats lecture_history concerts rooms places turns ends
-            performances seats reservations extensions payments refunds events
+            performances seats reservations extensions payments refunds cancellations failed_refunds events
         );
         tables.into_iter().filter(|(_, same)| !same).map(|(name, _)| name).collect()
     }

@@ -4,20 +4,25 @@
 //! `ann leaves`, `ann holds 1 2 [in eve] [as x]`, `ann releases x`, `ann pays x`, `sweeper expires x y`,
 //! `eve extends 60`, `gala extends 60`, `eve rewrites x y`, `gala closes`, `gala opens`, `eve closes`, `eve opens`,
 //! `ann refunds x [1 2]`, `staff refunds x [1 2] [fee 100]`, `ann adjusts -100`, `eve allows 72/20 0/90`, `eve allows none`,
-//! `gala announces hello`, `gala announces nothing`, `gala sells from 100 to 200 limit 2 as title` (`from none`: no bound),
+//! `eve drops` (is cancelled), `eve settles [3] [after 0] [by 2]` (the next seats of a cancellation, by a process),
+//! `eve retries [by 2]`, `gala announces hello`, `gala announces nothing`, `gala sells from 100 to 200 limit 2 as title` (`from none`: no bound),
 //! `gala steps` (all turns may be over), `gala admits` (none is), `gala ends ann` (a payment of hers may end her turn), `gala sets max 2 rate 1 turn 600 claim 60 paused yes`.
 //!
-//! Looks: `ann polls`, `ann calls` (a sign for the next step of her room), `ann is`, `gala shows`, `log lists`.
+//! Looks: `ann polls`, `ann calls` (a sign for the next step of her room), `ann is`, `gala shows`, `eve reports`,
+//! `log lists`.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use crate::support::mixed::{AnyCommand, Done};
+use onsale_domain::cancellation::{self, Cancelled, Part, State, Stepped};
 use onsale_domain::concert::Held;
 use onsale_domain::concert::{self, Ending, Extended, Hold, Notice, Target};
 use onsale_domain::event::Happening;
 use onsale_domain::ids::{ConcertId, LectureId, PaymentId, PerformanceId, ReservationId};
 use onsale_domain::lecture::Applied;
 use onsale_domain::lecture::HistoryKind;
+use onsale_domain::payment::Payment;
 use onsale_domain::refund::{self, Policy, Refund, Rule};
 use onsale_domain::time::Timestamp;
 use onsale_domain::waiting_room::BlockState;
@@ -124,6 +129,10 @@ impl Stage {
                 let refund_policy = Some(policy(&line.rest));
                 concert::ChangePerformance { performance, closed: None, refund_policy }.into()
             }
+            "drops" => {
+                cancellation::Cancel { performance: self.performance_of(line.actor), reason: "ill".into() }.into()
+            }
+            "settles" | "retries" => self.step_of_cancellation(line).into(),
             "announces" => {
                 let text = line.rest.join(" ");
                 let notice = (text != "nothing").then(|| Arc::new(Notice { ko: None, en: Some(text.into()) }));
@@ -147,6 +156,19 @@ impl Stage {
             "sets" => waiting_room::Configure { concert: self.concert_of(line.actor), patch: patch(line) }.into(),
             verb => unreachable!("no script has the verb {verb}"),
         }
+    }
+
+    /// The step that a process would take after it has read the rows as they are.
+    fn step_of_cancellation(&self, line: &Line<'_>) -> cancellation::Step {
+        let (performance, tables) = (self.performance_of(line.actor), &self.world.tables);
+        let holder = line.option("by").map_or(1, |by| by.parse().expect("a process"));
+        if line.verb == "retries" {
+            return retry_of(tables, performance, holder);
+        }
+        let settled_to = tables.cancellations.get(&performance).map_or(0, |known| known.progress.settled_to);
+        let after = line.option("after").map_or(settled_to, |after| after.parse().expect("a seat"));
+        let limit = line.numbers().first().map_or(usize::MAX, |limit| usize::try_from(*limit).expect("a limit"));
+        step_of(tables, performance, holder, (after, limit))
     }
 
     fn step(&self, line: &Line<'_>) -> Step {
@@ -174,6 +196,11 @@ impl Stage {
                 let room = &self.world.tables.rooms[&self.concert_of(line.actor)];
                 let (issued, served, given_up, active) = (room.issued, room.served, room.given_up, room.active);
                 format!("issued {issued}, served {served}, given up {given_up}, active {active}")
+            }
+            "reports" => {
+                let id = self.performance_of(line.actor);
+                let (known, own) = (&self.world.tables.cancellations[&id], &self.world.tables.performances[&id]);
+                report(&Cancelled::known(known.clone(), own.open_payments, own.refunded))
             }
             "lists" => {
                 let events = &self.world.tables.events[self.listed..];
@@ -229,6 +256,13 @@ impl Stage {
             Ok(Done::ChangePerformance(performance)) => if performance.closed { "closed" } else { "open" }.to_owned(),
             Ok(Done::Extend(Extended { at, seconds: by, holds })) => format!("{holds} by {by} at {}", seconds(*at)),
             Ok(Done::Rewrite(rewritten)) => format!("rewritten {rewritten}"),
+            Ok(Done::CancelPerformance(cancelled)) => {
+                format!("{}{}", if cancelled.is_new { "cancelled, " } else { "" }, report(cancelled))
+            }
+            Ok(Done::StepOfCancellation(Stepped::Elsewhere)) => "elsewhere".to_owned(),
+            Ok(Done::StepOfCancellation(Stepped::Taken { rests })) => {
+                if *rests { "settled, rests" } else { "settled" }.to_owned()
+            }
         }
     }
 
@@ -274,6 +308,10 @@ impl Stage {
             Happening::SeatsReleased { claim, ending: Ending::Released } => {
                 format!("{} released", self.name_of(claim.reservation))
             }
+            Happening::SeatsReleased { claim, ending: Ending::Cancelled } => {
+                format!("{} ended", self.name_of(claim.reservation))
+            }
+            Happening::PerformanceCancelled { .. } => "performance cancelled".to_owned(),
             Happening::PaymentCompleted { claim, .. } => format!("{} paid", self.name_of(claim.reservation)),
             Happening::HoldsExtended { seconds, holds, .. } => format!("{holds} extended by {seconds}"),
             Happening::PerformanceChanged { performance } => {
@@ -301,6 +339,50 @@ impl Stage {
     fn concert_of(&self, name: &str) -> ConcertId {
         self.concerts.get(name).copied().unwrap_or(ConcertId::new(UNKNOWN))
     }
+}
+
+/// The step of a cancellation that settles the seats after one: at most so many.
+pub(crate) fn step_of(
+    tables: &Tables,
+    performance: PerformanceId,
+    holder: i64,
+    (after, limit): (u32, usize),
+) -> cancellation::Step {
+    let seats = tables.seats.range((performance, after + 1)..=(performance, u32::MAX)).take(limit);
+    let seats: Vec<(u32, ReservationId)> = seats.map(|((_, number), seat)| (*number, seat.reservation)).collect();
+    let to = seats.last().map(|(number, _)| *number).filter(|_| seats.len() == limit);
+    let named: BTreeSet<ReservationId> = seats.into_iter().map(|(_, reservation)| reservation).collect();
+    let paid = tables.payments.iter().filter(|payment| named.contains(&payment.reservation));
+    let payments: Vec<refund::RefundSeats> = paid.map(refund_of).collect();
+    let is_paid = |id: &ReservationId| payments.iter().any(|payment| payment.reservation == *id);
+    let holds = named.iter().copied().filter(|id| !is_paid(id)).collect();
+    cancellation::Step { performance, holder, part: Part::Seats { after, to }, payments, holds }
+}
+
+/// The step of a cancellation that tries all failed refunds again.
+pub(crate) fn retry_of(tables: &Tables, performance: PerformanceId, holder: i64) -> cancellation::Step {
+    let failed = tables.failed_refunds.iter().filter(|failed| failed.performance == performance);
+    let paid = failed.filter_map(|failed| tables.payments.iter().find(|payment| payment.id == failed.payment));
+    let payments = paid.map(refund_of).collect();
+    cancellation::Step { performance, holder, part: Part::Again { is_last: true }, payments, holds: Vec::new() }
+}
+
+/// The refund of all that is left of a payment.
+fn refund_of(payment: &Payment) -> refund::RefundSeats {
+    let (reservation, performance, user) = (payment.reservation, payment.performance, payment.user.clone());
+    refund::RefundSeats { payment: payment.id, reservation, performance, user, seats: None }
+}
+
+/// How far a cancellation has come.
+fn report(cancelled: &Cancelled) -> String {
+    let state = match cancelled.state() {
+        State::Running => "running",
+        State::Waiting => "waiting",
+        State::Done => "done",
+    };
+    let (refunded, failed) = (cancelled.payments_refunded(), cancelled.payments_failed());
+    let (payments, points) = (cancelled.cancellation.payments, cancelled.points_refunded());
+    format!("{state}, {refunded} of {payments} refunded, {failed} failed, {points} points")
 }
 
 fn wallet_command(line: &Line<'_>) -> AnyCommand {

@@ -91,7 +91,10 @@ fn write_performance(text: &mut Vec<u8>, showing: &Showing, view: &SeatView, whi
         seats: Vec::new(),
     }));
     let mut first = true;
-    for chunk in &view.chunks {
+    // Of a cancelled performance no seat can be taken, whatever its status is.
+    let has_none = view.is_cancelled && which == Which::Available;
+    let chunks = if has_none { &[][..] } else { &view.chunks };
+    for chunk in chunks {
         let seats = chunk.text(which, |chunk| write_seats(showing, chunk, which));
         if seats.is_empty() {
             continue;

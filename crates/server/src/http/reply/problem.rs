@@ -230,6 +230,7 @@ impl From<&Refusal> for Code {
             Refusal::SaleClosed => Self::SaleClosed,
             Refusal::SaleNotOpen { .. } => Self::SaleNotOpen,
             Refusal::SaleHours { .. } => Self::InvalidRequest,
+            Refusal::PerformanceCancelled => Self::PerformanceCancelled,
             Refusal::PerformanceClosed => Self::PerformanceClosed,
             Refusal::SeatLimit => Self::SeatLimit,
             Refusal::ReservationNotFound => Self::ReservationNotFound,

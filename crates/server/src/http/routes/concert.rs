@@ -133,7 +133,7 @@ pub(crate) struct PerformanceShown {
     date: Day,
     starts_at: Instant,
     capacity: u32,
-    /// Number of seats that are available; 0 if the performance is closed.
+    /// Number of seats that are available; 0 if the performance is closed or cancelled.
     remaining: u32,
     status: PerformanceStatus,
 }
@@ -146,11 +146,21 @@ pub(crate) enum PerformanceStatus {
     Open,
     /// An administrator closed its holds.
     Closed,
+    /// It was cancelled for good.
+    Cancelled,
 }
 
 impl PerformanceStatus {
-    pub(crate) fn of(closed: bool) -> Self {
-        if closed { Self::Closed } else { Self::Open }
+    pub(crate) fn of(performance: &Performance) -> Self {
+        Self::new(performance.closed, performance.cancelled_at.is_some())
+    }
+
+    fn new(is_closed: bool, is_cancelled: bool) -> Self {
+        match (is_cancelled, is_closed) {
+            (true, _) => Self::Cancelled,
+            (false, true) => Self::Closed,
+            (false, false) => Self::Open,
+        }
     }
 }
 
@@ -163,18 +173,18 @@ impl PerformanceShown {
             starts_at: Instant(performance.starts_at),
             capacity,
             remaining: if performance.closed { 0 } else { capacity },
-            status: PerformanceStatus::of(performance.closed),
+            status: PerformanceStatus::of(performance),
         }
     }
 
-    fn of(showing: &Showing, remaining: u32, closed: bool) -> Self {
+    fn of(showing: &Showing, remaining: u32, (is_closed, is_cancelled): (bool, bool)) -> Self {
         Self {
             performance_id: Id(showing.id),
             date: Day(showing.date),
             starts_at: Instant(showing.starts_at),
             capacity: showing.seating.capacity(),
-            remaining: if closed { 0 } else { remaining },
-            status: PerformanceStatus::of(closed),
+            remaining: if is_closed || is_cancelled { 0 } else { remaining },
+            status: PerformanceStatus::new(is_closed, is_cancelled),
         }
     }
 }
@@ -243,8 +253,9 @@ pub(crate) async fn list_concert_dates(
     let now = app.reader.now();
     let to_come: Vec<_> = programme.showings.iter().filter(|showing| now < showing.starts_at).collect();
     let views = app.read(app.seat_maps.views(&to_come)).await?;
-    let left: Vec<_> =
-        to_come.iter().zip(&views).map(|(showing, view)| (showing.id, view.remaining, view.is_closed)).collect();
+    let shown = to_come.iter().zip(&views);
+    let shown = shown.map(|(showing, view)| (showing.id, view.remaining, (view.is_closed, view.is_cancelled)));
+    let left: Vec<_> = shown.collect();
     let ready = app.answers.dates.get(&programme.concert.id, left.clone(), now, || {
         let dates =
             to_come.iter().zip(&left).map(|(showing, (_, left, closed))| PerformanceShown::of(showing, *left, *closed));

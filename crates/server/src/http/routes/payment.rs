@@ -77,12 +77,12 @@ impl Sample for PayBody {
 /// Pay a hold from the points
 ///
 /// The seats are sold and the token ends, unless its user still holds other seats of this concert. Judged in this
-/// order: unknown reservation (also another user's), paid already, lapsed or released, too few points (the seats stay
+/// order: unknown reservation (also another user's), paid already, lapsed or released, a cancelled performance, too few points (the seats stay
 /// held).
 #[operation(
     tag = Payments,
     returns = "The seats are sold",
-    codes(ReservationNotFound, AlreadyPaid, HoldExpired, InsufficientBalance)
+    codes(ReservationNotFound, AlreadyPaid, HoldExpired, PerformanceCancelled, InsufficientBalance)
 )]
 pub(crate) async fn create_payment(
     State(app): State<App>,

@@ -99,7 +99,7 @@ pub(crate) async fn find(app: &App, id: PaymentId) -> Result<Payment, Problem> {
 /// As the refund policy of the performance allows: the one at the hold, which the reservation shows, or the one now, whichever
 /// costs less. The points go back to the wallet, and the seats are free again: all named seats or none. The body `{}` gives all
 /// seats back that are left; a request without a body is refused. No queue token is needed, and none is changed.
-/// Judged in this order: a seat named twice; unknown payment; a seat that is not of this payment; a seat refunded before, or
+/// Of a cancelled performance everything goes back. Judged in this order: a seat named twice; unknown payment; a seat that is not of this payment; a seat refunded before, or
 /// none left; no rule of the policy holds any more; a wallet that cannot take the points. Without `ONSALE_AUTH=jwt` the id of the
 /// payment, which cannot be guessed, is the key to it.
 #[operation(

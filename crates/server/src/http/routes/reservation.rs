@@ -125,14 +125,14 @@ impl Sample for HoldBody {
 ///
 /// For five minutes, or as the server is set. `date` names the performance if that date has just one. Judged in this
 /// order: a seat named twice, or `date` and `performanceId` that disagree; unknown performance; sale closed, or not open yet;
-/// performance started or closed; unknown seat; more seats of one user than `maxSeatsPerUser` of the concert; taken. `seat-taken` names the seats. If they are only held, `Retry-After` is the time until
+/// performance cancelled; performance started or closed; unknown seat; more seats of one user than `maxSeatsPerUser` of the concert; taken. `seat-taken` names the seats. If they are only held, `Retry-After` is the time until
 /// they may lapse.
 #[operation(
     tag = Reservations,
     returns = "The seats are held",
     codes(
-        PerformanceNotFound, PerformanceAmbiguous, SaleClosed, SaleNotOpen, PerformanceClosed, SeatUnknown, SeatLimit,
-        SeatTaken
+        PerformanceNotFound, PerformanceAmbiguous, SaleClosed, SaleNotOpen, PerformanceCancelled, PerformanceClosed,
+        SeatUnknown, SeatLimit, SeatTaken
     )
 )]
 pub(crate) async fn create_reservation(

@@ -29,6 +29,7 @@ pub(super) fn audit(tables: &Tables, events: &Events<'_>, at: Timestamp) {
             ends: BTreeMap::new(),
             extensions: 0,
             changed: None,
+            cancelled_at: None,
             ended: 0,
         };
         events.iter().for_each(|event| story.follow(event));
@@ -37,6 +38,9 @@ pub(super) fn audit(tables: &Tables, events: &Events<'_>, at: Timestamp) {
         let held = tables.reservations.values().filter(|r| r.performance == performance.id && r.status == Status::Held);
         assert!(performance.holds.is_none_or(|holds| holds as usize == held.count()), "the holds are miscounted");
         assert_eq!(performance.extensions, story.extensions, "the extensions are miscounted");
+        let paid = tables.reservations.values().filter(|r| r.performance == performance.id && r.status == Status::Paid);
+        assert_eq!(performance.open_payments as usize, paid.count(), "the open payments are miscounted");
+        audit_cancellation(tables, &story);
         let is_as_changed = story.changed.is_none_or(|changed| {
             (changed.closed, &changed.refund_policy) == (performance.closed, &performance.refund_policy)
         });
@@ -72,7 +76,29 @@ struct Story<'a> {
     extensions: u64,
     /// The performance as its last change left it.
     changed: Option<Performance>,
+    cancelled_at: Option<Timestamp>,
     ended: usize,
+}
+
+/// A cancelled performance is marked and has its cancellation; a done one has no hold and no sold seat.
+fn audit_cancellation(tables: &Tables, story: &Story<'_>) {
+    let performance = story.performance;
+    assert_eq!(performance.cancelled_at, story.cancelled_at, "a cancellation has its event");
+    let known = tables.cancellations.get(&performance.id);
+    assert_eq!(known.map(|known| known.cancelled_at), story.cancelled_at, "a cancelled performance has its row");
+    let Some(known) = known else { return };
+    let open = |number: &u32| {
+        let seat = &story.seats[number];
+        let failed = |id: ReservationId| tables.failed_refunds.iter().any(|failed| failed.reservation == id);
+        !(seat.sold && failed(seat.reservation))
+    };
+    let progress = &known.progress;
+    let mut open = story.seats.keys().filter(|number| open(number));
+    assert!(open.all(|number| !progress.is_through && progress.settled_to < *number), "a step forgot a seat");
+    assert!(!progress.is_done || story.seats.is_empty(), "a cancellation is done, and a seat is held or sold");
+    let refunds = tables.refunds.iter().filter(|refund| refund.performance == performance.id);
+    let later = refunds.filter(|refund| refund.refunded_at > known.cancelled_at);
+    later.for_each(|refund| assert_eq!(refund.fee, 0, "a refund of a cancelled performance is in full"));
 }
 
 /// Each change of a concert has one event, and the room knows whether the sale is closed.
@@ -100,6 +126,8 @@ fn audit_figures(tables: &Tables, performance: &Performance) {
 
 impl Story<'_> {
     fn follow(&mut self, event: &Event) {
+        let is_taken = matches!(event.happening, Happening::SeatsHeld { .. } | Happening::PaymentCompleted { .. });
+        assert!(self.cancelled_at.is_none() || !is_taken, "a seat was held or paid after the cancellation");
         match &event.happening {
             Happening::SeatsHeld { claim, held_until } => self.hold(event, claim, *held_until),
             Happening::SeatsReleased { claim, ending } => self.release(event, claim, *ending),
@@ -121,6 +149,9 @@ impl Story<'_> {
             }
             Happening::PaymentRefunded { refund } => self.refund(event, refund),
             Happening::HoldsExtended { at, seconds, holds, .. } => self.extend(*at, *seconds, *holds),
+            Happening::PerformanceCancelled { cancelled_at, .. } => {
+                assert_eq!(self.cancelled_at.replace(*cancelled_at), None, "cancelled twice");
+            }
             Happening::PerformanceChanged { performance } => self.changed = Some(performance.clone()),
             other => unreachable!("{other:?} is not a performance's"),
         }
@@ -180,6 +211,10 @@ impl Story<'_> {
         let (status, in_time) = match ending {
             Ending::Expired => (Status::Expired, event.at >= reservation.held_until),
             Ending::Released => (Status::Released, event.at < reservation.held_until),
+            Ending::Cancelled => {
+                assert!(self.cancelled_at.is_some(), "a hold ended by no cancellation");
+                (Status::Released, event.at < reservation.held_until)
+            }
         };
         assert_eq!(reservation.status, status, "the status differs from the event");
         assert!(in_time, "{ending:?} at the wrong time");

@@ -155,7 +155,7 @@ impl AdminPerformance {
             date: Day(calendar.date_of(performance.starts_at)),
             starts_at: Instant(performance.starts_at),
             figures: Figures::of(performance),
-            status: PerformanceStatus::of(performance.closed),
+            status: PerformanceStatus::of(performance),
             closed: performance.closed,
             refund_policy: RuleShown::all(&performance.refund_policy),
         }
@@ -180,7 +180,7 @@ impl Sample for AdminPerformance {
 ///
 /// `closed` stops its holds. Live holds can be paid or released. `refundPolicy` sets what part of the price buyers lose. At least
 /// one field is needed.
-#[operation(tag = Administration, returns = "The performance", codes(PerformanceNotFound))]
+#[operation(tag = Administration, returns = "The performance", codes(PerformanceNotFound, PerformanceCancelled))]
 pub(crate) async fn update_performance(
     State(app): State<App>,
     staff: Staff<RunSale>,

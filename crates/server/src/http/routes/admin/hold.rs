@@ -57,7 +57,7 @@ impl Sample for HoldsExtended {
 ///
 /// Every hold that is live at the instant of the decision lasts that much longer; one that has lapsed is not revived. It
 /// counts at once on every instance: seats stay held, tokens stay active, streams send the new `activeUntil`.
-#[operation(tag = Administration, returns = "What was extended", codes(PerformanceNotFound))]
+#[operation(tag = Administration, returns = "What was extended", codes(PerformanceNotFound, PerformanceCancelled))]
 pub(crate) async fn extend_performance_holds(
     State(app): State<App>,
     staff: Staff<RunSale>,
@@ -73,7 +73,7 @@ pub(crate) async fn extend_performance_holds(
 
 /// Extend the live holds of all performances of a concert
 ///
-/// As for one performance, with one decision for all of them.
+/// As for one performance, with one decision for all of them. A cancelled performance is left out.
 #[operation(tag = Administration, returns = "What was extended", codes(ConcertNotFound))]
 pub(crate) async fn extend_concert_holds(
     State(app): State<App>,

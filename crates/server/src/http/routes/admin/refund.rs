@@ -31,7 +31,7 @@ pub(crate) struct StaffRefundBody {
     /// Seats of the payment, none twice; without it, all that are left.
     #[schemars(with = "Option<Vec<u32>>", length(min = 1, max = ELEMENTS_MAX), inner(range(min = 1, max = 100_000)))]
     seats: Option<SeatList>,
-    /// Points to keep, at most the price of the seats. 0 if it is absent.
+    /// Points to keep, at most the price of the seats. 0 if it is absent, or if the performance is cancelled.
     fee: Option<RuledPoints<0, FEE_MAX>>,
     /// Kept with the refund and in the admin log. Every character shows.
     reason: Name,
@@ -76,9 +76,9 @@ pub(crate) struct AdminRefund {
     performance_id: Id<PerformanceId>,
     user_id: Id<UserId>,
     /// Who decided on it.
-    #[schemars(extend("enum" = ["buyer", "staff"]))]
+    #[schemars(extend("enum" = ["buyer", "staff", "cancellation"]))]
     by: &'static str,
-    /// Why, as the member of the staff wrote it; null if the buyer gave the seats back.
+    /// Why, as the member of the staff wrote it; null if the buyer gave the seats back, or with a cancellation.
     reason: Option<String>,
 }
 

@@ -1,0 +1,183 @@
+//! Settles cancelled performances: ends their holds and refunds their payments, in steps.
+//!
+//! The cancellation counts at once, because each hold, payment and refund reads the row of its performance. This task does the
+//! rest. Any instance may take the next step, also after the one that cancelled has crashed: a step and how far it has come are
+//! saved together. The instance that took a step keeps the others away for a few seconds, so that they do not read the same
+//! seats for nothing.
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use async_trait::async_trait;
+use onsale_domain::cancellation::{Cancellation, FailedRefund, Part, Step, Stepped};
+use onsale_domain::ids::{PaymentId, PerformanceId, ReservationId};
+use onsale_domain::payment::Payment;
+use onsale_domain::refund::RefundSeats;
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+
+use crate::background::TaskMetrics;
+use crate::desk::{Desk, Observer};
+use crate::store::{Page, Reader, StoreError, Unit, UnsettledSeat};
+
+/// Wakes the task when this process cancels a performance.
+#[derive(Debug, Default)]
+pub struct CancellerWake(Notify);
+
+#[async_trait]
+impl Observer for CancellerWake {
+    fn committed(&self, unit: &Unit) {
+        if unit.rows.cancellations.added().next().is_some() {
+            self.0.notify_one();
+        }
+    }
+
+    async fn recover(&self) -> Result<(), StoreError> {
+        self.0.notify_one();
+        Ok(())
+    }
+}
+
+/// Settles the seats of cancelled performances.
+#[derive(Clone)]
+pub struct Canceller {
+    /// Finds cancellations and seats.
+    pub reader: Arc<dyn Reader>,
+    /// Decides the steps.
+    pub desk: Arc<Desk>,
+    /// Wakes the task before its next regular run.
+    pub wake: Arc<CancellerWake>,
+    /// Names this process in leases.
+    pub holder: i64,
+    /// Counts the runs and failures of the task.
+    pub metrics: TaskMetrics,
+}
+
+impl Canceller {
+    /// How often cancellations of other instances are looked for.
+    const EVERY: Duration = Duration::from_secs(2);
+    /// Maximum number of seats in one step, and so of payments. Buyers of other performances may wait in the same lane.
+    const SEATS_TOGETHER_MAX: usize = 100;
+
+    /// A name of a process for leases: random, and never 0.
+    pub fn new_holder() -> i64 {
+        rand::random::<i64>().saturating_abs().max(1)
+    }
+
+    /// Runs until stopped.
+    pub async fn run(self, stop: CancellationToken) {
+        let mut tried = HashMap::new();
+        loop {
+            // A step that is under way at the end is decided as a whole or not at all.
+            let settled = tokio::select! {
+                () = stop.cancelled() => return,
+                settled = self.settle(&mut tried) => settled,
+            };
+            self.metrics.ran(settled.is_ok());
+            match settled {
+                Ok(true) => continue,
+                Ok(false) => {}
+                Err(reason) => tracing::warn!(reason, "failed to settle a cancelled performance; retrying in 2 s"),
+            }
+            tokio::select! {
+                () = stop.cancelled() => return,
+                () = tokio::time::sleep(Self::EVERY) => {}
+                () = self.wake.0.notified() => {}
+            }
+        }
+    }
+
+    /// Takes one step of each cancellation that is due. One that fails does not keep the others from being settled. `tried`
+    /// has the last payment of each performance whose refund was tried again in this round. Returns whether a step follows now.
+    ///
+    /// # Errors
+    /// The first failure.
+    async fn settle(&self, tried: &mut HashMap<PerformanceId, PaymentId>) -> Result<bool, String> {
+        let under_way = self.reader.cancellations_under_way().await.map_err(|error| error.to_string())?;
+        let now = self.reader.now();
+        let (mut goes_on, mut settled) = (false, Ok(()));
+        for Cancellation { performance, progress, .. } in under_way {
+            let is_ours = progress.holder == self.holder || progress.leased_until <= now;
+            let is_due = !progress.is_through || progress.retry_at <= now;
+            if !is_ours || !is_due {
+                continue;
+            }
+            let step = if progress.is_through {
+                self.again(performance, tried).await
+            } else {
+                self.seats(performance, progress.settled_to).await
+            };
+            let stepped = match step {
+                Ok(step) => self.step(step).await,
+                Err(error) => Err(error.to_string()),
+            };
+            match stepped {
+                Ok(further) => goes_on |= further,
+                Err(reason) => settled = settled.and(Err(reason)),
+            }
+        }
+        settled.map(|()| goes_on)
+    }
+
+    /// The step that settles the next seats.
+    async fn seats(&self, performance: PerformanceId, after: u32) -> Result<Step, StoreError> {
+        let seats = self.reader.unsettled_seats(performance, after, Self::SEATS_TOGETHER_MAX).await?;
+        let to = seats.last().map(|seat| seat.number).filter(|_| seats.len() == Self::SEATS_TOGETHER_MAX);
+        let (holds, payments) = named(performance, seats);
+        Ok(Step { performance, holder: self.holder, part: Part::Seats { after, to }, payments, holds })
+    }
+
+    /// The step that tries the next failed refunds again.
+    async fn again(
+        &self,
+        performance: PerformanceId,
+        tried: &mut HashMap<PerformanceId, PaymentId>,
+    ) -> Result<Step, StoreError> {
+        let page = Page { after: tried.remove(&performance), limit: Self::SEATS_TOGETHER_MAX };
+        let failed = self.reader.failed_refunds(performance, page).await?;
+        let last = failed.last().map(|(failed, ..)| failed.payment);
+        let further = last.filter(|_| failed.len() == Self::SEATS_TOGETHER_MAX);
+        tried.extend(further.map(|payment| (performance, payment)));
+        let refund = |(failed, paid, _): (FailedRefund, Payment, Vec<u32>)| RefundSeats {
+            payment: failed.payment,
+            reservation: failed.reservation,
+            performance,
+            user: paid.user,
+            seats: None,
+        };
+        let (part, payments) = (Part::Again { is_last: further.is_none() }, failed.into_iter().map(refund).collect());
+        Ok(Step { performance, holder: self.holder, part, payments, holds: Vec::new() })
+    }
+
+    /// Takes a step, and rests as long as it took: other commands wait for the same locks. Returns whether a step follows now.
+    async fn step(&self, step: Step) -> Result<bool, String> {
+        let began = Instant::now();
+        let stepped = self.desk.submit_patiently(step).await.map_err(|error| error.to_string())?;
+        match stepped.map_err(|refusal| format!("{refusal:?}"))? {
+            // Another instance does the rest, or the next run looks whether it did.
+            Stepped::Elsewhere | Stepped::Taken { rests: true } => Ok(false),
+            Stepped::Taken { rests: false } => {
+                tokio::time::sleep(began.elapsed()).await;
+                Ok(true)
+            }
+        }
+    }
+}
+
+/// The holds and the payments of seats, each once.
+fn named(performance: PerformanceId, seats: Vec<UnsettledSeat>) -> (Vec<ReservationId>, Vec<RefundSeats>) {
+    let (mut known, mut holds, mut payments) = (BTreeSet::new(), Vec::new(), Vec::new());
+    for UnsettledSeat { reservation, paid, .. } in seats {
+        if !known.insert(reservation) {
+            continue;
+        }
+        match paid {
+            None => holds.push(reservation),
+            Some((payment, user)) => {
+                payments.push(RefundSeats { payment, reservation, performance, user, seats: None });
+            }
+        }
+    }
+    (holds, payments)
+}

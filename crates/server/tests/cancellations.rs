@@ -76,7 +76,10 @@ async fn everything_goes_back_and_the_dates_show_it() {
     sale.pay(bob, &of_bob).refused(409, "performance-cancelled").await;
     let payment = text(&paid["paymentId"]);
     let refunds = sale.caller.get(&format!("/payments/{payment}/refunds")).expect(200).await;
-    assert_eq!((&refunds[0]["amount"], &refunds[0]["fee"], refunds.as_array().unwrap().len()), (&json!(100_000), &json!(0), 1));
+    assert_eq!(
+        (&refunds[0]["amount"], &refunds[0]["fee"], refunds.as_array().unwrap().len()),
+        (&json!(100_000), &json!(0), 1)
+    );
     let listed = sale.admin(sale.caller.get(&format!("{}/refunds", admin(performance)))).expect(200).await;
     assert_eq!((&listed[0]["by"], &listed[0]["reason"]), (&json!("cancellation"), &Value::Null));
 
@@ -158,10 +161,14 @@ async fn a_full_wallet_is_listed_and_may_ask_itself() {
     assert_eq!((&failed[0]["seats"], &failed[0]["amount"]), (&json!([7]), &json!(50_000)));
     adjust(-50_000).await;
     let path = format!("/admin/payments/{}/refunds", text(&paid["paymentId"]));
-    let by_staff = sale.admin(sale.caller.post(&path)).json(&json!({"fee": 1_000, "reason": "asked"})).expect(201).await;
+    let by_staff =
+        sale.admin(sale.caller.post(&path)).json(&json!({"fee": 1_000, "reason": "asked"})).expect(201).await;
     assert_eq!((&by_staff["amount"], &by_staff["fee"]), (&json!(50_000), &json!(0)), "in full, whatever the fee");
     let done = read(sale, performance, "").expect(200).await;
-    assert_eq!((&done["state"], &done["paymentsRefunded"], &done["pointsRefunded"]), (&json!("DONE"), &json!(1), &json!(100_000)));
+    assert_eq!(
+        (&done["state"], &done["paymentsRefunded"], &done["pointsRefunded"]),
+        (&json!("DONE"), &json!(1), &json!(100_000))
+    );
     assert_eq!(read(sale, performance, "/failed").expect(200).await, json!([]));
     audit(sale).await;
 }

@@ -301,8 +301,8 @@ pub(super) fn save<'a>(
         performance.sale.opens_at.map(Timestamp::as_millis),
         performance.sale.closes_at.map(Timestamp::as_millis),
         int(performance.seats_per_user),
-            performance.cancelled_at.map(Timestamp::as_millis),
-            int(performance.open_payments),
+        performance.cancelled_at.map(Timestamp::as_millis),
+        int(performance.open_payments),
     );
     row_address::update(pipeline, UPDATE, changed, ids, addresses);
     save_reservations(pipeline, rows);

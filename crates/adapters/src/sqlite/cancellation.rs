@@ -129,7 +129,7 @@ pub(super) fn unsettled_seats(
         Ok(UnsettledSeat {
             number: row.get(0)?,
             reservation: ReservationId::new(uuid(row, 1)?),
-            paid: payment.map(|payment| Ok((payment, user(row, 3)?))).transpose()?,
+            paid: payment.map(|payment| Ok::<_, rusqlite::Error>((payment, user(row, 3)?))).transpose()?,
         })
     })?
     .collect()

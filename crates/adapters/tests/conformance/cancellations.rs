@@ -123,7 +123,11 @@ async fn a_cancellation_is_settled_step_by_step(bed: Bed) {
     let paid = |payment: &Payment| Some((payment.id, payment.user.clone()));
     assert_eq!(
         found,
-        [(2, sold.ann.reservation, paid(&sold.ann)), (3, sold.bob.reservation, paid(&sold.bob)), (4, sold.cid.id, None)]
+        [
+            (2, sold.ann.reservation, paid(&sold.ann)),
+            (3, sold.bob.reservation, paid(&sold.bob)),
+            (4, sold.cid.id, None)
+        ]
     );
     assert_eq!(sold.step(&*reader, 7, 2).await, Stepped::Taken { rests: false });
     let shown = sold.shown(&*reader).await;
@@ -150,7 +154,8 @@ async fn a_cancellation_is_settled_step_by_step(bed: Bed) {
 async fn a_failed_refund_is_listed_until_it_succeeds(bed: Bed) {
     let mut sold = Sold::new(&bed).await;
     let reader = bed.store().await.reader();
-    let full = |name: &str, balance: i64| Adjust { user: user(name), amount: BALANCE_MAX - balance, reason: "won".into() };
+    let full =
+        |name: &str, balance: i64| Adjust { user: user(name), amount: BALANCE_MAX - balance, reason: "won".into() };
     sold.lane.done(full("ann", 800)).await;
     sold.lane.done(full("bob", 900)).await;
     sold.cancel().await;

@@ -22,9 +22,7 @@ pub(super) fn what_is_wrong(row: &PerformanceRow, forgotten: Timestamp) -> Optio
         Some("its cancellation names another concert or a later version")
     } else if !is_told {
         Some("the event of its cancellation is missing or differs")
-    } else if performance.open_payments > cancellation.payments
-        || performance.refunded < cancellation.refunded_before
-    {
+    } else if performance.open_payments > cancellation.payments || performance.refunded < cancellation.refunded_before {
         Some("something was paid since, or points were taken back again")
     } else if (is_through && row.holds > 0) || (is_done && row.sold_seats > 0) {
         Some("its steps have passed a seat that is held, or are done and a seat is sold")

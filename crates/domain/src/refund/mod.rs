@@ -203,8 +203,9 @@ fn fee(
     at: Timestamp,
 ) -> Result<i64, Refusal> {
     let performance = rows.performances.get(&reservation.performance).ok_or(Refusal::PaymentNotFound)?;
+    let price: i64 = prices.iter().sum();
     if let Terms::Staff(fee, _) = terms
-        && !(0..=prices.iter().sum()).contains(fee)
+        && !(0..=price).contains(fee)
     {
         return Err(Refusal::FeeOutOfRange);
     }

@@ -138,8 +138,12 @@ impl People {
             Op::Extend(..) | Op::Rewrite(_) | Op::Close(..) | Op::Sell { .. } | Op::ClosePerformance(..) => {
                 self.admin_command(op, tables)?
             }
-            Op::Drop(which) => cancellation::Cancel { performance: nth_performance(tables, *which), reason: "ill".into() }.into(),
-            Op::Settle(which, holder, limit) => settle_command(tables, nth_performance(tables, *which), *holder, *limit)?,
+            Op::Drop(which) => {
+                cancellation::Cancel { performance: nth_performance(tables, *which), reason: "ill".into() }.into()
+            }
+            Op::Settle(which, holder, limit) => {
+                settle_command(tables, nth_performance(tables, *which), *holder, *limit)?
+            }
             Op::Refund { .. } | Op::Adjust(..) | Op::Allow(..) => refund_command(op, tables)?,
             Op::Enter(..) | Op::Leave(_) | Op::Step { .. } | Op::Configure(..) => self.room_command(op, tables)?,
         })

@@ -23,6 +23,7 @@ const PROVOCATIONS: [(&str, &str); 26] = [
     ("sale-closed", "gala closes => closed, -\nann enters => sale-closed"),
     ("sale-not-open", "gala sells from 9 => open from 9, -\nann enters => sale-not-open until 9, in 9"),
     ("invalid-request", "gala sells from 9 to 9 => invalid-request closesAt"),
+    ("performance-cancelled", "eve drops => …\nrich holds 1 => performance-cancelled"),
     ("performance-closed", "100 rich holds 1 => performance-closed"),
     ("seat-unknown", "rich holds 51 => seat-unknown 51"),
     ("seat-limit", "rich holds 1 2 3 4 5 => seat-limit"),

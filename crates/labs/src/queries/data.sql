@@ -54,6 +54,11 @@ INSERT INTO seats SELECT performance_id, seat, pg_temp.id(4, seat + n * 50), 170
 INSERT INTO hold_extensions SELECT performance_id, 1, concert_id, 2, gen_random_uuid(), 1700000000000, 60, 3, 'late', n % 1000 <> 0
     FROM shows;
 
+-- Cancellations, all done but for a few.
+INSERT INTO cancellations SELECT performance_id, concert_id, 2, gen_random_uuid(), 1700000000000, 'ill', 0, 0, 50, true, 0,
+        n % 1000 <> 0
+    FROM shows;
+
 -- Waiting rooms: a million places were handed out in each, of which some rows are left. 1 % gave up.
 INSERT INTO places SELECT concert_id, 499000 + place, 'w' || place, gen_random_uuid(), 1700000000000 + place,
         CASE WHEN place % 100 = 0 THEN 'GIVEN_UP' WHEN place % 100 <= 2 THEN 'REPLACED' ELSE 'CURRENT' END,

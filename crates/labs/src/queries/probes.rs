@@ -68,6 +68,7 @@ pub(crate) const PROBES: &[Probe] = &[
         "('01900000-0000-7000-a002-000000000001', 'ffffffff-ffff-ffff-ffff-ffffffffffff', 20)",
     ),
     probe("refunds_by_entry", "", ""),
+    probe("cancellations_under_way", "cancellation::UNDER_WAY", ""),
     probe("events_in_order", "event::LOG", "($SENT, 500)"),
     probe("events_dead", "event::DEAD", "(0, 1000)"),
     probe("events_by_time", "event::FIRST_SINCE", "($RECENTLY)"),

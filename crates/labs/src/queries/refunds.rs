@@ -1,4 +1,5 @@
-//! Refunds in the rush: seats that were paid are given back by the buyer and by staff, and what was given back is read.
+//! Refunds in the rush: seats that were paid are given back by the buyer and by staff, and what was given back is read. In the
+//! end the performance is cancelled.
 
 use onsale_testing::Sale;
 use serde_json::{Value, json};
@@ -23,4 +24,10 @@ pub(crate) async fn all(sale: &Sale) {
         sale.caller.get(&path).expect(200).await;
     }
     sale.admin(sale.caller.get(&format!("/admin/performances/{performance}/refunds"))).expect(200).await;
+    let path = format!("/admin/performances/{performance}");
+    let cancel = sale.caller.post(&format!("{path}/cancel")).json(&json!({"reason": "the singer is ill"}));
+    sale.admin(cancel).expect(202).await;
+    for path in [format!("{path}/cancellation"), format!("{path}/cancellation/failed")] {
+        sale.admin(sale.caller.get(&path)).expect(200).await;
+    }
 }

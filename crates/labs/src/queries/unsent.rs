@@ -17,6 +17,7 @@ pub(crate) const UNSENT: &[(&str, &str)] = &[
     ("room_statements::UPDATE[0]", FALLBACK),
     ("wallet::UPDATE[0]", FALLBACK),
     ("held::TABLES", HELD),
+    ("cancellation::FAILED", "a wallet is full when a cancellation refunds its payment"),
     ("charge::FIND", BY_STAFF),
     ("charge::KEEP", BY_STAFF),
     ("held::STAFF_KEYS", HELD),

@@ -66,6 +66,7 @@ async fn changes(evening: &Evening) -> Vec<Change> {
     };
     let body = json!({"name": "a key to delete", "role": "door"});
     let key = sale.admin(sale.caller.post("/admin/keys").json(&body)).expect(201).await;
+    let off = sale.performance(&sale.concert(&room(10)).await, &Value::Null).await;
     let starts_at = "2090-01-01T10:00:00Z";
     vec![
         of_ada(sale, 200, patch("/point/ada/charge", json!({"amount": 300_000}))),
@@ -99,6 +100,7 @@ async fn changes(evening: &Evening) -> Vec<Change> {
         Change { other: of_bob(sale), ..of_ada(sale, 201, post(&format!("/{refunds}"), json!({"seats": [10]}))) },
         of_admin(sale, 201, "POST", &format!("/admin/{refunds}"), json!({"seats": [11], "fee": 7, "reason": "Once"})),
         of_admin(sale, 201, "POST", "/admin/point/bob/adjustments", json!({"amount": 7, "reason": "Once"})),
+        of_admin(sale, 202, "POST", &format!("/admin/performances/{off}/cancel"), json!({"reason": "Once"})),
         of_admin(sale, 204, "DELETE", &format!("/admin/keys/{}", text(&key["keyId"])), Value::Null),
     ]
 }
@@ -146,7 +148,7 @@ async fn every_repeated_change_acts_once() {
         is_replay(&(change.call)().key(&format!("key-{index}")).send().await, first);
     }
     let expected = json!({
-        "balance": 249_999, "bob": 95_000, "moves": 3, "lectures": 2, "concerts": 2, "dates": 2, "history": 2, "reservations": 3,
+        "balance": 249_999, "bob": 95_000, "moves": 3, "lectures": 2, "concerts": 3, "dates": 2, "history": 2, "reservations": 3,
         "payments": 1, "maxActive": 77
     });
     assert_eq!(effects(&evening).await, expected);

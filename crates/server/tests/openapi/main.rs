@@ -48,6 +48,9 @@ const CALLS: &str = "
     POST /admin/concerts/{concertId}/performances
     PATCH /admin/performances/{performanceId}
     POST /admin/performances/{performanceId}/holds/extend
+    POST /admin/performances/{performanceId}/cancel
+    GET /admin/performances/{performanceId}/cancellation
+    GET /admin/performances/{performanceId}/cancellation/failed
     POST /admin/payments/{paymentId}/refunds
     GET /admin/performances/{performanceId}/refunds
     POST /admin/point/{userId}/adjustments
@@ -68,7 +71,7 @@ const CALLS: &str = "
 ";
 
 /// What each call may refuse in words of its own, besides what any call may.
-const REFUSALS: [(&str, &[&str]); 28] = [
+const REFUSALS: [(&str, &[&str]); 31] = [
     (
         "PATCH /point/{id}/charge",
         &["422 amount-out-of-range", "409 balance-limit", "409 external-id-reused", "403 charge-not-allowed"],
@@ -89,6 +92,7 @@ const REFUSALS: [(&str, &[&str]); 28] = [
             "404 performance-not-found",
             "409 sale-closed",
             "409 sale-not-open",
+            "409 performance-cancelled",
             "409 performance-closed",
             "422 performance-ambiguous",
             "422 seat-unknown",
@@ -101,7 +105,13 @@ const REFUSALS: [(&str, &[&str]); 28] = [
     ("DELETE /reservations/{reservationId}", &["409 already-paid", "403 queue-token-expired"]),
     (
         "POST /payments",
-        &["404 reservation-not-found", "409 already-paid", "410 hold-expired", "409 insufficient-balance"],
+        &[
+            "404 reservation-not-found",
+            "409 already-paid",
+            "410 hold-expired",
+            "409 performance-cancelled",
+            "409 insufficient-balance",
+        ],
     ),
     ("GET /payments/{paymentId}", &["404 payment-not-found"]),
     (
@@ -132,9 +142,21 @@ const REFUSALS: [(&str, &[&str]); 28] = [
     ),
     ("GET /admin/performances/{performanceId}/refunds", &["404 performance-not-found", "403 role-insufficient"]),
     ("PATCH /admin/concerts/{concertId}", &["404 concert-not-found"]),
-    ("PATCH /admin/performances/{performanceId}", &["404 performance-not-found"]),
+    ("PATCH /admin/performances/{performanceId}", &["404 performance-not-found", "409 performance-cancelled"]),
+    ("POST /admin/performances/{performanceId}/cancel", &["404 performance-not-found", "403 role-insufficient"]),
+    (
+        "GET /admin/performances/{performanceId}/cancellation",
+        &["404 performance-not-found", "404 cancellation-not-found"],
+    ),
+    (
+        "GET /admin/performances/{performanceId}/cancellation/failed",
+        &["404 performance-not-found", "404 cancellation-not-found"],
+    ),
     ("POST /admin/concerts/{concertId}/holds/extend", &["404 concert-not-found"]),
-    ("POST /admin/performances/{performanceId}/holds/extend", &["404 performance-not-found"]),
+    (
+        "POST /admin/performances/{performanceId}/holds/extend",
+        &["404 performance-not-found", "409 performance-cancelled"],
+    ),
     (
         "POST /admin/lectures",
         &["401 admin-key-invalid", "403 role-insufficient", "404 not-found", "413 body-too-large"],

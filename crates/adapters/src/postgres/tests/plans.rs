@@ -35,8 +35,10 @@ const BY_KEY: &[(&str, &[&str])] = &[
     ("performances", &["performance_id =", "concert_id =", "starts_at >", "TID"]),
     ("seats", &["performance_id ="]),
     ("reservations", &["reservation_id =", "concert_id =&user_id =", "user_id =", "held_until <", "held_until >"]),
-    ("payments", &["payment_id =", "user_id ="]),
+    ("payments", &["payment_id =", "user_id =", "reservation_id ="]),
     ("refunds", &["payment_id =", "performance_id ="]),
+    ("cancellations", &["performance_id ="]),
+    ("failed_refunds", &["performance_id ="]),
     ("events", &["\"position\" =", "\"position\" >", "\"position\" <", "\"position\" IS NOT NULL", "subject =", "TID"]),
     ("deliveries", &["event_id =", "at <"]),
     ("admin_log", &["log_id <", "actor =", "action =", "subject ="]),
@@ -52,6 +54,8 @@ const WHOLE: &[(&str, &str)] = &[
     ("SELECT concert_id, place FROM turn_ends", "turn_ends"),
     // Reads the partial index of holds, which contains no sold seats.
     ("SELECT concert_id, place, reservation_id, performance_id, held_until", "reservations"),
+    // Reads the partial index of those that are not done.
+    ("SELECT performance_id, concert_id, version, event_id", "cancellations"),
     // Runs when a process starts, and when it has lost track of the changes of other processes.
     ("SELECT performance_id, concert_id, starts_at, sections", "performances"),
     // Once a second, over the ends of a few seconds.

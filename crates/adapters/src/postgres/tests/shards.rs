@@ -22,6 +22,8 @@ const SHARDS: &[(&str, &[&str])] = &[
             "payments",
             "refunds",
             "refunded_seats",
+            "cancellations",
+            "failed_refunds",
         ],
     ),
     ("subject", &["events"]),

@@ -6,7 +6,9 @@ use tokio_postgres::Row;
 
 use super::error::DbError;
 use super::room_rows::read_sale;
-use super::values::{Sql, get, instant, number, policy, prices, seating, seats, small, some_seats, user, uuid, word};
+use super::values::{
+    Sql, get, instant, number, optional_instant, policy, prices, seating, seats, small, some_seats, user, uuid, word,
+};
 use crate::stored::hold_end;
 
 /// The columns of a reservation after those of its extensions: what is kept with the hold, and what was refunded.

@@ -51,8 +51,8 @@ fn steps_end_holds_and_give_everything_back() {
         eve retries    => elsewhere
         ann charges 1  => balance 5001
         cid charges 1  => balance 5001
-        log lists      => performance cancelled; ann got 2000 back; x refunded 1 2; bob got 1000 back; y refunded 3; \
-                          z ended; ann charged 1; cid charged 1
+        log lists      => performance cancelled; ann got 2000 back; x refunded 1 2; z ended; bob got 1000 back; \
+                          y refunded 3; ann charged 1; cid charged 1
         cid is         => active until 600
         ",
     );
@@ -130,7 +130,7 @@ fn a_hold_that_had_run_out_has_expired() {
         "
         1       eve drops   => cancelled, running, 0 of 2 refunded, 0 failed, 0 points
         300     eve settles => settled, rests
-        log lists           => performance cancelled; ann got 2000 back; x refunded 1 2; bob got 1000 back; y refunded 3; z expired
+        log lists           => performance cancelled; z expired; ann got 2000 back; x refunded 1 2; bob got 1000 back; y refunded 3
         cid pays z          => hold-expired
         ",
     );
@@ -263,7 +263,7 @@ fn a_batch_is_decided_in_its_order() {
         & eve settles     => settled, rests
         & eve drops       => done, 3 of 3 refunded, 0 failed, 5000 points
         & ann refunds x   => already-refunded
-        cid pays z        => already-paid
+        cid pays z        => queue-token-expired
         ",
     );
 }
@@ -276,8 +276,8 @@ fn an_extended_hold_ends_with_the_cancellation() {
         600     eve drops       => cancelled, running, 0 of 2 refunded, 0 failed, 0 points
         600     eve settles     => settled, rests
         600     cid is          => expired
-        log lists               => 1 extended by 600; performance cancelled; ann got 2000 back; x refunded 1 2; \
-                                   bob got 1000 back; y refunded 3; z ended
+        log lists               => 1 extended by 600; performance cancelled; z ended; ann got 2000 back; \
+                                   x refunded 1 2; bob got 1000 back; y refunded 3
         ",
     );
 }

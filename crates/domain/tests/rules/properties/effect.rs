@@ -65,7 +65,8 @@ impl Effect<'_> {
             let after = self.after.tables.reservation(*id).expect("a reservation is never deleted");
             let is_named =
                 before.concert == extend.concert && extend.performance.is_none_or(|p| p == before.performance);
-            let is_extended = is_named && before.status == Status::Held && self.at() < before.held_until;
+            let is_on = self.before.performances[&before.performance].cancelled_at.is_none();
+            let is_extended = is_on && is_named && before.status == Status::Held && self.at() < before.held_until;
             live += u64::from(is_extended);
             let longer = if is_extended { extend.seconds } else { 0 };
             assert_eq!(after.held_until, before.held_until.plus_seconds(longer), "{extend:?}: {before:?}");

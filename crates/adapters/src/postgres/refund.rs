@@ -16,15 +16,28 @@ use super::values::{
 };
 use crate::stored::Word;
 
-const REFUND: &str = "INSERT INTO refunds
-        (refund_id, payment_id, reservation_id, performance_id, user_id, seats, amount, fee, made_by, reason, balance_after,
-         entry_version, refunded_at)
-    SELECT refund_id, payment_id, reservation_id, performance_id, user_id, seats::integer[], amount, fee, made_by, reason,
-        balance_after, entry_version, refunded_at
-    FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::uuid[], $5::text[], $6::text[], $7::bigint[], $8::bigint[],
-            $9::text[], $10::text[], $11::bigint[], $12::bigint[], $13::bigint[])
-        v (refund_id, payment_id, reservation_id, performance_id, user_id, seats, amount, fee, made_by, reason,
-           balance_after, entry_version, refunded_at)";
+/// The columns of a refund, with this text in the place of the seats.
+macro_rules! columns_of_refund {
+    ($seats:literal) => {
+        concat!(
+            "refund_id, payment_id, reservation_id, performance_id, user_id, ",
+            $seats,
+            ", amount, fee, made_by, reason, balance_after, entry_version, refunded_at"
+        )
+    };
+}
+pub(super) use columns_of_refund;
+
+const REFUND: &str = concat!(
+    "INSERT INTO refunds (",
+    columns_of_refund!("seats"),
+    ") SELECT ",
+    columns_of_refund!("seats::integer[]"),
+    " FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::uuid[], $5::text[], $6::text[], $7::bigint[], $8::bigint[],
+            $9::text[], $10::text[], $11::bigint[], $12::bigint[], $13::bigint[]) v (",
+    columns_of_refund!("seats"),
+    ")"
+);
 
 const REFUND_SEATS: &str = "INSERT INTO refunded_seats (reservation_id, seat, refund_id)
     SELECT * FROM unnest($1::uuid[], $2::integer[], $3::uuid[])";
@@ -58,20 +71,19 @@ pub(super) fn save<'a>(pipeline: &mut Pipeline<'a, ()>, rows: &'a Rows) {
         .write(REFUND_SEATS, columns!(seats, |(refund, seat)| refund.reservation.uuid(), int(*seat), refund.id.uuid()));
 }
 
-const OF_PAYMENT: &str =
-    "SELECT refund_id, payment_id, reservation_id, performance_id, user_id, seats, amount, fee, made_by,
-        reason, balance_after, entry_version, refunded_at
-    FROM refunds WHERE payment_id = $1 AND refund_id < $2 ORDER BY refund_id DESC LIMIT $3";
+/// Selects refunds by the rest of the statement.
+macro_rules! refunds_by {
+    ($rest:literal) => {
+        concat!("SELECT ", columns_of_refund!("seats"), " FROM refunds ", $rest)
+    };
+}
+
+const OF_PAYMENT: &str = refunds_by!("WHERE payment_id = $1 AND refund_id < $2 ORDER BY refund_id DESC LIMIT $3");
 
 const OF_PERFORMANCE: &str =
-    "SELECT refund_id, payment_id, reservation_id, performance_id, user_id, seats, amount, fee,
-        made_by, reason, balance_after, entry_version, refunded_at
-    FROM refunds WHERE performance_id = $1 AND refund_id < $2 ORDER BY refund_id DESC LIMIT $3";
+    refunds_by!("WHERE performance_id = $1 AND refund_id < $2 ORDER BY refund_id DESC LIMIT $3");
 
-const OF_PAYMENTS: &str =
-    "SELECT refund_id, payment_id, reservation_id, performance_id, user_id, seats, amount, fee, made_by,
-        reason, balance_after, entry_version, refunded_at
-    FROM refunds WHERE payment_id = ANY ($1) ORDER BY payment_id, refund_id";
+const OF_PAYMENTS: &str = refunds_by!("WHERE payment_id = ANY ($1) ORDER BY payment_id, refund_id");
 
 #[cfg(test)]
 pub(super) const READS: &[&str] = &[OF_PAYMENT, OF_PERFORMANCE, OF_PAYMENTS];

@@ -216,11 +216,36 @@ mod tests {
         let are_enforced: bool = db.pragma_query_value(None, "foreign_keys", |row| row.get(0)).unwrap();
         assert!(are_enforced, "foreign keys are on again");
         assert!(db.execute("INSERT INTO external_charges VALUES ('pay-2', 'ada', 9, 1, 1, 1)", []).is_err());
-        let unpriced =
-            "INSERT INTO payments (payment_id, reservation_id, performance_id, user_id, seats, amount, balance_after,
-            paid_at) SELECT randomblob(16), randomblob(16), performance_id, 'ada', '[8]', 90, 1, 1 FROM performances";
-        let error = db.execute(unpriced, []).unwrap_err().to_string();
-        assert!(error.contains("each seat of a payment has a price"), "{error}");
+        for (prices, error) in [("NULL", "payments.prices"), ("'[]'", "each_seat_of_a_payment_has_a_price")] {
+            let unpriced = format!(
+                "INSERT INTO payments SELECT randomblob(16), randomblob(16), performance_id, 'ada', '[8]', 90, 1, 1, {prices}
+                 FROM performances"
+            );
+            let found = db.execute(&unpriced, []).unwrap_err().to_string();
+            assert!(found.contains(error), "{found}");
+        }
+    }
+
+    /// A constraint with `IN` and three or more values makes one for each row. SQLite lists the steps of a statement.
+    #[test]
+    fn no_row_of_a_sale_needs_a_temporary_table() {
+        let mut db = Connection::open_in_memory().unwrap();
+        migrate(&mut db).unwrap();
+        for table in ["accounts", "ledger", "places", "turns", "reservations", "seats", "payments", "events"] {
+            let columns = text(&db, &format!("SELECT group_concat('?') FROM pragma_table_info('{table}')"));
+            let mut explained = db.prepare(&format!("EXPLAIN INSERT INTO {table} VALUES ({columns})")).unwrap();
+            let mut rows = explained.raw_query();
+            while let Some(row) = rows.next().unwrap() {
+                assert_ne!(row.get::<_, String>(1).unwrap(), "OpenEphemeral", "{table}");
+            }
+        }
+        let event = "INSERT INTO events VALUES (1, randomblob(16), 't', 's', 1, 1, '{}', ?1, NULL, NULL)";
+        let place = "INSERT INTO places VALUES (x'01', 1, 'ada', randomblob(16), 1, ?1)";
+        for (insert, column) in [(event, "state"), (place, "standing")] {
+            let error = db.execute(insert, ["LOST"]).unwrap_err().to_string();
+            assert!(error.contains(&format!("CHECK constraint failed: {column} = ")), "{error}");
+        }
+        assert_eq!(db.execute(event, ["DEAD"]).unwrap(), 1);
     }
 
     #[test]

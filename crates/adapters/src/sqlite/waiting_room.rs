@@ -80,17 +80,15 @@ fn load_place(db: &Connection, key: (ConcertId, u64), rows: &mut Rows) -> Sql<()
     Ok(())
 }
 
+/// A turn with its end, if it has one.
+pub(super) const TURN: &str = "SELECT place, admitted_at, active_until, seen_at, claimed, named, ended_at
+    FROM turns LEFT JOIN turn_ends USING (concert_id, place) WHERE concert_id = ?1 AND place = ?2";
+
 fn load_turn(db: &Connection, key: (ConcertId, u64), rows: &mut Rows) -> Sql<()> {
     if rows.turns.is_loaded(&key) {
         return Ok(());
     }
-    let found = db
-        .prepare_cached(
-            "SELECT place, admitted_at, active_until, seen_at, claimed, named, ended_at
-             FROM turns LEFT JOIN turn_ends USING (concert_id, place) WHERE concert_id = ?1 AND place = ?2",
-        )?
-        .query_row(params![key.0.uuid().as_bytes(), key.1], read_turn)
-        .optional()?;
+    let found = db.prepare_cached(TURN)?.query_row(params![key.0.uuid().as_bytes(), key.1], read_turn).optional()?;
     let (turn, end) = found.map_or((None, None), |(_, turn, end)| (Some(turn), end));
     rows.turns.load(key, turn);
     rows.ends.load(key, end);

@@ -9,6 +9,7 @@ mod memory;
 mod points;
 mod queue;
 mod reads;
+mod refund;
 pub(crate) mod sale;
 
 pub(crate) use journey::{Journeys, Step, StepTimes};
@@ -34,6 +35,12 @@ pub(crate) const ROWS: &[Row] = &[
     row("place", "entries into the line by different users", Target::at_least(0.2), queue::enter),
     row("reservation", "reservations of free seats", Target::at_least(0.15), sale::reserve),
     row("payment", "payments", Target::at_least(0.08), sale::pay),
+    row(
+        "refund",
+        "refunds by buyers and by staff, each beside payments",
+        Target::at_least(0.5).unit("of payments"),
+        refund::refund,
+    ),
     row(
         "contention",
         "5,000 buyers on 50 seats, 20 performances one after another",

@@ -48,6 +48,13 @@ impl Seats {
         Ok(Self(tokens.into_iter().enumerate().map(seat).collect()))
     }
 
+    /// The ids of the performances, in the order of their days.
+    pub(crate) fn performances(&self) -> Vec<&str> {
+        let mut ids: Vec<&str> = self.0.iter().map(|seat| &*seat.performance).collect();
+        ids.dedup();
+        ids
+    }
+
     /// A request for each user to hold the seat.
     pub(crate) fn holds(&self) -> impl Iterator<Item = Request> {
         self.0.iter().map(|seat| users::hold(&seat.token, &seat.performance, seat.number))

@@ -5,6 +5,7 @@ use onsale_domain::refund::Refund;
 use tokio_postgres::Row;
 use uuid::Uuid;
 
+use super::super::refund::columns_of_refund;
 use super::super::values::{Sql, get, number, seats, uuid};
 use super::super::{refund, wallet};
 use super::Out;
@@ -30,9 +31,7 @@ const EVENTS: &str = "SELECT event_id, type, subject, version, data FROM events
 
 /// All refunds in the order of their payments.
 pub(super) const OF_PAYMENTS: &str =
-    "SELECT refund_id, payment_id, reservation_id, performance_id, user_id, seats, amount, fee, made_by, reason, balance_after,
-        entry_version, refunded_at
-    FROM refunds ORDER BY payment_id, refund_id";
+    concat!("SELECT ", columns_of_refund!("seats"), " FROM refunds ORDER BY payment_id, refund_id");
 
 pub(super) async fn refunds(mut connection: Connection, out: Out<RefundRow>) -> Sql<()> {
     let transaction = connection.begin().await?;

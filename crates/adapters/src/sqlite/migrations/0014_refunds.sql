@@ -1,7 +1,11 @@
 -- Refunds: points back for seats that were paid, which are free again. And corrections of wallets.
 --
--- Two tables get other constraints, so they are made again and copied, in one transaction: after a crash the file is as before.
+-- Three tables get other constraints, so they are made again and copied, in one transaction: after a crash the file is as before.
 -- Foreign keys are off meanwhile (see `schema.rs`).
+--
+-- These constraints are evaluated with each hold and each payment. `x IN` with three or more values makes a temporary table for
+-- each statement, and a trigger that may refuse a row makes SQLite keep the pages before the change. So values are compared one
+-- by one here, and a constraint of a table does what a trigger could do.
 
 -- The rules by which buyers get points back, as `hours percent`, comma-separated, by descending hours.
 ALTER TABLE performances ADD COLUMN refund_policy TEXT NOT NULL DEFAULT '';
@@ -19,7 +23,8 @@ CREATE TABLE new_reservations (
     amount         INTEGER NOT NULL CHECK (amount >= 0),
     held_at        INTEGER NOT NULL,
     held_until     INTEGER NOT NULL CHECK (held_until > held_at),
-    status         TEXT    NOT NULL CHECK (status IN ('HELD', 'PAID', 'EXPIRED', 'RELEASED', 'REFUNDED')),
+    status         TEXT    NOT NULL
+        CHECK (status = 'HELD' OR status = 'PAID' OR status = 'EXPIRED' OR status = 'RELEASED' OR status = 'REFUNDED'),
     end_event_id   BLOB    CHECK (length(end_event_id) = 16),
     -- The number of the last extension that held_until contains. A row of a hold is brought up to date in steps.
     extended       INTEGER NOT NULL DEFAULT 0,
@@ -78,16 +83,33 @@ BEGIN SELECT raise(ABORT, 'a reservation is never deleted'); END;
 
 -- Payments ----------------------------------------------------------------------------------------------------------
 
--- A table gets a column only with a default. Every writer names the prices: a trigger refuses a payment without them.
-ALTER TABLE payments ADD COLUMN prices TEXT NOT NULL DEFAULT '[]';
-DROP TRIGGER payments_are_never_rewritten;
-UPDATE payments SET prices = (
-    SELECT prices FROM reservations WHERE reservations.reservation_id = payments.reservation_id);
+CREATE TABLE new_payments (
+    payment_id     BLOB    NOT NULL PRIMARY KEY CHECK (length(payment_id) = 16),
+    reservation_id BLOB    NOT NULL UNIQUE REFERENCES reservations,
+    performance_id BLOB    NOT NULL,
+    user_id        TEXT    NOT NULL,
+    seats          TEXT    NOT NULL,
+    amount         INTEGER NOT NULL CHECK (amount >= 0),
+    balance_after  INTEGER NOT NULL CHECK (balance_after >= 0),
+    paid_at        INTEGER NOT NULL,
+    -- JSON: the price of each seat.
+    prices         TEXT    NOT NULL,
+    CONSTRAINT each_seat_of_a_payment_has_a_price CHECK (json_array_length(prices) = json_array_length(seats))
+) STRICT, WITHOUT ROWID;
+
+INSERT INTO new_payments
+    SELECT payment_id, reservation_id, performance_id, user_id, seats, amount, balance_after, paid_at,
+        (SELECT prices FROM reservations WHERE reservations.reservation_id = payments.reservation_id)
+    FROM payments ORDER BY payment_id;
+DROP TABLE payments;
+ALTER TABLE new_payments RENAME TO payments;
+
+CREATE INDEX payments_by_user ON payments (user_id, payment_id);
+
 CREATE TRIGGER payments_are_never_rewritten BEFORE UPDATE ON payments
 BEGIN SELECT raise(ABORT, 'a payment is never rewritten'); END;
-CREATE TRIGGER each_seat_of_a_payment_has_a_price BEFORE INSERT ON payments
-WHEN json_array_length(NEW.prices) <> json_array_length(NEW.seats)
-BEGIN SELECT raise(ABORT, 'each seat of a payment has a price'); END;
+CREATE TRIGGER payments_are_kept BEFORE DELETE ON payments
+BEGIN SELECT raise(ABORT, 'a payment is never deleted'); END;
 
 -- Points ------------------------------------------------------------------------------------------------------------
 
@@ -95,7 +117,8 @@ CREATE TABLE new_ledger (
     user_id       TEXT    NOT NULL,
     version       INTEGER NOT NULL CHECK (version > 0),
     entry_id      BLOB    NOT NULL CHECK (length(entry_id) = 16),
-    type          TEXT    NOT NULL CHECK (type IN ('CHARGE', 'USE', 'REFUND', 'ADJUSTMENT')),
+    type          TEXT    NOT NULL
+        CHECK (type = 'CHARGE' OR type = 'USE' OR type = 'REFUND' OR type = 'ADJUSTMENT'),
     amount        INTEGER NOT NULL CHECK (amount >= 0 OR type = 'ADJUSTMENT'),
     balance_after INTEGER NOT NULL CHECK (balance_after BETWEEN 0 AND 1000000000),
     reference     BLOB    CHECK (length(reference) = 16),
@@ -186,3 +209,17 @@ BEGIN SELECT raise(ABORT, 'a sold seat never changes without a refund'); END;
 CREATE TRIGGER seats_stay_sold BEFORE DELETE ON seats WHEN OLD.sold = 1 AND NOT EXISTS (
     SELECT 1 FROM refunded_seats own WHERE own.reservation_id = OLD.reservation_id AND own.seat = OLD.seat)
 BEGIN SELECT raise(ABORT, 'a sold seat never becomes free without a refund'); END;
+
+-- Events and places -------------------------------------------------------------------------------------------------
+
+-- The same constraints on the values, without a temporary table for each row. The rows stay as they are: these are the largest
+-- tables, and making them again would take long. SQLite describes this way under "Making Other Kinds Of Table Schema Changes".
+PRAGMA writable_schema = on;
+UPDATE sqlite_schema SET sql = replace(sql, 'state IN (''PENDING'', ''SENT'', ''DEAD'')',
+        'state = ''PENDING'' OR state = ''SENT'' OR state = ''DEAD''')
+    WHERE type = 'table' AND name = 'events';
+UPDATE sqlite_schema SET sql = replace(sql, 'standing IN (''CURRENT'', ''GIVEN_UP'', ''REPLACED'')',
+        'standing = ''CURRENT'' OR standing = ''GIVEN_UP'' OR standing = ''REPLACED''')
+    WHERE type = 'table' AND name = 'places';
+-- Has the schema read again.
+PRAGMA writable_schema = reset;

@@ -13,8 +13,15 @@ pub enum Refusal {
     LectureNotFound,
     /// The user already has a place.
     AlreadyApplied,
-    /// The lecture has started.
+    /// The lecture has started, or staff closed or cancelled it.
     LectureClosed,
+    /// The lecture cannot be applied for yet.
+    LectureNotOpen {
+        /// Seconds until it can, at most 3,600.
+        retry_after_seconds: u32,
+    },
+    /// The lecture has more applications than the new capacity.
+    CapacityBelowEnrolled,
     /// All places are taken.
     LectureFull,
     /// The user has no application for this lecture.
@@ -75,6 +82,13 @@ impl Refusal {
     /// Whether an idempotency key keeps the refusal. It does not if the refusal depends on the request alone, and not if
     /// the sale may be opened again: then the same request may be sent again.
     pub fn is_kept(&self) -> bool {
-        !matches!(self, Self::AmountOutOfRange | Self::TokenExpired | Self::SaleClosed | Self::StaffKeyEnded)
+        !matches!(
+            self,
+            Self::AmountOutOfRange
+                | Self::TokenExpired
+                | Self::SaleClosed
+                | Self::LectureNotOpen { .. }
+                | Self::StaffKeyEnded
+        )
     }
 }

@@ -78,7 +78,7 @@ const BREAKS: &[Break] = &[
     broken("UPDATE applications SET seat_number = 1 WHERE user_id = 'cyd'", LECTURE_SEATS, "$lecture"),
     broken("UPDATE applications SET seat_number = 6 WHERE user_id = 'cyd'", LECTURE_SEATS, "$lecture"),
     broken("DELETE FROM freed_seats", HOLES, "$lecture"),
-    broken("UPDATE lectures SET seats_opened = 5 WHERE lecture_id = $lecture", HOLES, "$lecture"),
+    broken("UPDATE lectures SET seats_given = 5 WHERE lecture_id = $lecture", HOLES, "$lecture"),
     broken("INSERT INTO freed_seats VALUES ($lecture, 1)", HOLES, "$lecture"),
     broken("DELETE FROM lecture_history WHERE version = 2", HISTORY, "$lecture"),
     broken("DELETE FROM lecture_history WHERE version = 5", HISTORY, "$lecture"),

@@ -24,6 +24,10 @@ pub(super) fn instant(row: &Row<'_>, column: usize) -> Sql<Timestamp> {
     row.get(column).map(Timestamp::from_millis)
 }
 
+pub(super) fn optional_instant(row: &Row<'_>, column: usize) -> Sql<Option<Timestamp>> {
+    row.get::<_, Option<i64>>(column).map(|millis| millis.map(Timestamp::from_millis))
+}
+
 pub(super) fn uuid(row: &Row<'_>, column: usize) -> Sql<Uuid> {
     row.get(column).map(Uuid::from_bytes)
 }

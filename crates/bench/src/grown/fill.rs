@@ -210,7 +210,7 @@ fn lectures(sql: &Sql) -> Vec<String> {
     let (starts, long_ago) = (sql.lecture_starts(), format!("{now} - 60 * {DAY_MILLIS}"));
     vec![
         format!(
-            "INSERT INTO lectures (lecture_id, title, lecturer, starts_at, capacity, enrolled, seats_opened, version,
+            "INSERT INTO lectures (lecture_id, title, lecturer, starts_at, capacity, enrolled, seats_given, version,
                 updated_at) {numbers} SELECT {own}, 'Lecture ' || n, 'Ada', {starts}, 100, {applications},
                 {applications}, {applications}, {long_ago} FROM s"
         ),

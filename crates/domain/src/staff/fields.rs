@@ -3,7 +3,6 @@
 use super::refund_fields::of_policy;
 use super::{Action, CreateKey, DeleteKey, Fields, Key, Logged, Subject, Value};
 use crate::concert::{self, Concert, Extended, Notice, Performance, Section};
-use crate::lecture::{self, Lecture};
 use crate::rows::Rows;
 use crate::waiting_room::{self, Settings};
 
@@ -43,27 +42,6 @@ impl Logged for DeleteKey {
 /// The secret and its hash are in no log.
 fn of_key(key: &Key) -> Fields {
     vec![("name", (&key.name).into()), ("role", key.role.as_str().into())]
-}
-
-impl Logged for lecture::Create {
-    const ACTION: Action = Action::LectureCreated;
-
-    fn subject(&self, lecture: &Lecture) -> Subject {
-        Subject::Lecture(lecture.id)
-    }
-
-    fn before(&self, _: &Rows) -> Fields {
-        Fields::new()
-    }
-
-    fn after(&self, lecture: &Lecture) -> Fields {
-        vec![
-            ("title", (&lecture.title).into()),
-            ("lecturer", lecture.lecturer.as_ref().into()),
-            ("startsAt", lecture.starts_at.into()),
-            ("capacity", lecture.capacity.into()),
-        ]
-    }
 }
 
 impl Logged for concert::Create {

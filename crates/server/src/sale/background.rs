@@ -7,6 +7,7 @@ use std::time::Duration;
 use onsale_adapters::kafka::KafkaSink;
 use onsale_app::background::{self, Follower, Housekeeper, Sweeper, TaskMetrics};
 use onsale_app::clock::ClockWatch;
+use onsale_app::emptier::Emptier;
 use onsale_app::relay::{BacklogWatch, Relay};
 use onsale_app::retention::{Keeper, RetentionMetrics};
 use onsale_app::rewriter::Rewriter;
@@ -55,6 +56,9 @@ impl Sale {
         let (rooms, metrics_of) = (self.rooms.clone(), metrics("extended-holds"));
         let rewriter = Rewriter { reader: reader.clone(), desk: desk.clone(), rooms, metrics: metrics_of };
         self.tasks.spawn(rewriter.run(self.stop.clone()));
+        let (waker, metrics_of) = (self.emptier.clone(), metrics("cancelled-lectures"));
+        let emptier = Emptier { reader: reader.clone(), desk: desk.clone(), waker, metrics: metrics_of };
+        self.tasks.spawn(emptier.run(self.stop.clone()));
         let staff = self.staff.clone().run(desk.clone(), metrics("staff-keys"), self.stop.clone());
         self.tasks.spawn(staff);
         let keeper = self.keeper(settings, &clock, registry, metrics("retention"));

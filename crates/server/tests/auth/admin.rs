@@ -41,6 +41,8 @@ impl Ids {
         let held = sale.hold(&token, performance, &[7]).await;
         let payment = sale.pay(&token, &held).expect(201).await;
         self.0[4].1 = text(&payment["paymentId"]);
+        let apply = json!({"userId": "ada", "lectureId": self.0[2].1});
+        sale.caller.post("/lectures/apply").json(&apply).expect(201).await;
         self
     }
 
@@ -67,7 +69,7 @@ async fn calls(sale: &Sale, Ids(ids): &Ids) -> Vec<Call> {
             calls.push(if body.is_null() { call } else { call.json(body) });
         }
     }
-    assert_eq!(calls.len(), 17, "as many as the contract has");
+    assert_eq!(calls.len(), 24, "as many as the contract has");
     calls
 }
 

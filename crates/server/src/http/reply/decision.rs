@@ -10,21 +10,23 @@ use onsale_domain::Refusal;
 use serde::{Deserialize, Serialize};
 
 use super::problem::{Code, PROBLEM_JSON, Problem};
-use super::success::{Created, NoContent, OkJson, to_json};
+use super::success::{Begun, Created, NoContent, OkJson, to_json};
 use crate::http::openapi::{Operation, Output};
 
 const IDEMPOTENCY_REPLAYED: &str = "idempotency-replayed";
 
 /// A successful answer that an idempotency key can keep.
 pub(crate) trait Success {
-    const STATUS: StatusCode;
+    fn status(&self) -> StatusCode;
 
     /// The body; empty if there is none.
     fn body(&self) -> Vec<u8>;
 }
 
 impl<T: Serialize> Success for OkJson<T> {
-    const STATUS: StatusCode = StatusCode::OK;
+    fn status(&self) -> StatusCode {
+        StatusCode::OK
+    }
 
     fn body(&self) -> Vec<u8> {
         to_json(&self.0)
@@ -32,15 +34,29 @@ impl<T: Serialize> Success for OkJson<T> {
 }
 
 impl<T: Serialize> Success for Created<T> {
-    const STATUS: StatusCode = StatusCode::CREATED;
+    fn status(&self) -> StatusCode {
+        StatusCode::CREATED
+    }
 
     fn body(&self) -> Vec<u8> {
         to_json(&self.0)
     }
 }
 
+impl<T: Serialize> Success for Begun<T> {
+    fn status(&self) -> StatusCode {
+        if self.is_new { StatusCode::ACCEPTED } else { StatusCode::OK }
+    }
+
+    fn body(&self) -> Vec<u8> {
+        to_json(&self.state)
+    }
+}
+
 impl Success for NoContent {
-    const STATUS: StatusCode = StatusCode::NO_CONTENT;
+    fn status(&self) -> StatusCode {
+        StatusCode::NO_CONTENT
+    }
 
     fn body(&self) -> Vec<u8> {
         Vec::new()
@@ -125,7 +141,7 @@ struct Answer {
 
 impl Answer {
     fn of<R: Success>(success: &R) -> Self {
-        Self { status: R::STATUS, retry_after_seconds: None, body: success.body() }
+        Self { status: success.status(), retry_after_seconds: None, body: success.body() }
     }
 
     /// The status, the `Retry-After` in seconds (0 for none), then the body.

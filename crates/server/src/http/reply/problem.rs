@@ -214,6 +214,8 @@ impl From<&Refusal> for Code {
             Refusal::LectureNotFound => Self::LectureNotFound,
             Refusal::AlreadyApplied => Self::AlreadyApplied,
             Refusal::LectureClosed => Self::LectureClosed,
+            Refusal::LectureNotOpen { .. } => Self::LectureNotOpen,
+            Refusal::CapacityBelowEnrolled => Self::CapacityBelowEnrolled,
             Refusal::LectureFull => Self::LectureFull,
             Refusal::ApplicationNotFound => Self::ApplicationNotFound,
             Refusal::ConcertNotFound => Self::ConcertNotFound,
@@ -240,6 +242,7 @@ impl From<&Refusal> for Problem {
         let problem = Self::new(Code::from(refusal));
         match refusal {
             Refusal::AmountOutOfRange => problem.amount("must be 1 to 10,000,000"),
+            Refusal::LectureNotOpen { retry_after_seconds } => problem.retry_after(*retry_after_seconds),
             Refusal::SeatUnknown { seats } => Self { seats: seats.clone(), ..problem },
             Refusal::SeatTaken { seats, retry_after_seconds } => {
                 let seats = seats.iter().copied().map(i64::from).collect();

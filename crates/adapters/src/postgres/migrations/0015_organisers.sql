@@ -29,7 +29,6 @@ ALTER TABLE lectures
     ADD COLUMN moved_at bigint;
 UPDATE lectures SET highest_capacity = capacity;
 ALTER TABLE lectures
-    ALTER COLUMN highest_capacity DROP DEFAULT,
     ADD CONSTRAINT lectures_highest_capacity_check CHECK (highest_capacity BETWEEN capacity AND 1000000),
     ADD CONSTRAINT lectures_seats_given_check CHECK (seats_given BETWEEN enrolled AND highest_capacity),
     ADD CONSTRAINT a_cancelled_lecture_has_a_reason CHECK (

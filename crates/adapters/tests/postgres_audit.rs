@@ -24,8 +24,8 @@ fn broken(findings: &[Finding]) -> Vec<(&str, u64, &[String])> {
 }
 
 /// How many things each invariant compares in the sale.
-const CHECKED: [u64; 32] =
-    [4, 4, 3, 6, 3, 3, 3, 3, 3, 2, 2, 2, 4, 4, 2, 2, 2, 1, 1, 1, 1, 1, 1, 1, 0, 26, 17, 8, 17, 7, 1, 0];
+const CHECKED: [u64; 33] =
+    [4, 4, 3, 6, 3, 3, 3, 3, 3, 3, 3, 2, 2, 4, 4, 2, 2, 2, 1, 1, 1, 1, 1, 1, 1, 0, 26, 17, 8, 17, 7, 1, 0];
 
 #[tokio::test]
 async fn the_audit_finds_nothing_in_a_correct_sale() {
@@ -49,6 +49,20 @@ macro_rules! cancelled {
 }
 
 const CANCELLED: &str = cancelled!();
+/// The lecture `two` is closed, with its event and its log entry.
+const CHANGED: &str = "UPDATE lectures SET closed = true, changes = 1, version = 1 WHERE lecture_id = id(11);
+    INSERT INTO admin_log SELECT id(66), at, key_id, actor, 'lecture.changed', 'lecture:' || id(11), before, after, truncated, 'r'
+        FROM admin_log WHERE log_id = id(62);
+    UPDATE admin_log SET before = after, after = before WHERE log_id = id(66);
+    INSERT INTO events VALUES ('onsale.lectures', id(11)::text, 1, id(96), 96, 'onsale.lecture.changed.v1', 1,
+        json_build_object('lectureId', id(11), 'title', 'two', 'lecturer', null::text, 'startsAt', '1970-01-01T00:00:00.001Z',
+            'capacity', 10, 'opensAt', null::text, 'closed', true, 'cancelled', false, 'reason', null::text))";
+
+/// As [`CHANGED`], and the lecture is open again without a change.
+const CHANGED_OTHERWISE: &str = "UPDATE lectures SET changes = 1, version = 1 WHERE lecture_id = id(11);
+    INSERT INTO events VALUES ('onsale.lectures', id(11)::text, 1, id(96), 96, 'onsale.lecture.changed.v1', 1,
+        json_build_object('lectureId', id(11), 'title', 'two', 'lecturer', null::text, 'startsAt', '1970-01-01T00:00:00.001Z',
+            'capacity', 10, 'opensAt', null::text, 'closed', true, 'cancelled', false, 'reason', null::text))";
 
 /// Statements that damage the sale, each with parts of the texts of the invariants that it breaks.
 const WRONGS: &[(&str, &[&str])] = &[
@@ -64,6 +78,29 @@ const WRONGS: &[(&str, &[&str])] = &[
     ),
     ("UPDATE lectures SET enrolled = 2 WHERE lecture_id = id(10)", &["over its capacity"]),
     ("DELETE FROM freed_seats", &["no holes"]),
+    ("UPDATE lectures SET highest_capacity = 11 WHERE lecture_id = id(10)", &["above the highest capacity"]),
+    ("UPDATE applications SET seat_number = 11", &["highest capacity", "no holes", "every lecture's history"]),
+    (
+        "UPDATE lecture_history SET seat_number = 11 WHERE version = 2;
+         UPDATE applications SET seat_number = 11;
+         UPDATE lectures SET seats_given = 11, highest_capacity = 11 WHERE lecture_id = id(10)",
+        &["above the highest capacity", "no holes", "history has its event"],
+    ),
+    (
+        "UPDATE lectures SET changes = 1, version = 4 WHERE lecture_id = id(10)",
+        &["every change of a lecture"],
+    ),
+    ("UPDATE lectures SET changes = 1 WHERE lecture_id = id(10)", &["every change of a lecture", "every lecture's history"]),
+    (CHANGED, &[]),
+    (CHANGED_OTHERWISE, &["every change of a lecture"]),
+    (
+        "UPDATE lectures SET closed = true WHERE lecture_id = new_id()",
+        &["every change by staff"],
+    ),
+    (
+        "UPDATE lectures SET cancelled_at = 1, cancel_reason = 'ill', cancelled_applications = 0 WHERE lecture_id = new_id()",
+        &["every change by staff"],
+    ),
     ("DELETE FROM applications", &["over its capacity", "no holes", "every lecture's history"]),
     (
         "UPDATE lecture_history SET version = 4 WHERE version = 3",
@@ -142,8 +179,9 @@ const WRONGS: &[(&str, &[&str])] = &[
     ),
     ("UPDATE lectures SET title = 'other' WHERE lecture_id = new_id()", &["every change by staff"]),
     (
-        "INSERT INTO lectures SELECT 'ffffffff-ffff-7000-8000-000000000002', title, lecturer, starts_at, capacity, 0, 0, 0,
-             updated_at FROM lectures WHERE lecture_id = new_id()",
+        "INSERT INTO lectures (lecture_id, title, lecturer, starts_at, capacity, enrolled, seats_given, version, updated_at,
+             highest_capacity) SELECT 'ffffffff-ffff-7000-8000-000000000002', title, lecturer, starts_at, capacity, 0, 0, 0,
+             updated_at, highest_capacity FROM lectures WHERE lecture_id = new_id()",
         &["every change by staff"],
     ),
     (

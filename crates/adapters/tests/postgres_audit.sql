@@ -25,7 +25,9 @@ SELECT 'onsale.points', user_id, version, entry_id, version, CASE type WHEN 'USE
     json_build_object('userId', user_id, 'amount', amount, 'balanceAfter', balance_after, 'reference', reference)
 FROM ledger;
 
-INSERT INTO lectures VALUES (id(10), 'one', NULL, 1, 10, 1, 2, 3, 1), (id(11), 'two', NULL, 1, 10, 0, 0, 0, 1);
+INSERT INTO lectures
+    (lecture_id, title, starts_at, capacity, enrolled, seats_given, version, updated_at, highest_capacity) VALUES
+    (id(10), 'one', 1, 10, 1, 2, 3, 1, 10), (id(11), 'two', 1, 10, 0, 0, 0, 1, 10);
 INSERT INTO applications VALUES (id(10), 'ben', 2, 1);
 INSERT INTO freed_seats VALUES (id(10), 1);
 INSERT INTO lecture_history VALUES
@@ -86,7 +88,9 @@ INSERT INTO turns VALUES (id(20), 1, 1, 1, 1, true, 1, 5), (id(20), 2, 1, 1, 1, 
 -- Ann has a key. She has made a lecture after there was a log, and opened the concert and a performance again.
 INSERT INTO staff_keys VALUES (id(60), 'ann', 'owner', decode(repeat('07', 32), 'hex'), 1, NULL);
 UPDATE staff_directory SET version = 1, live = 1;
-INSERT INTO lectures SELECT new_id(), 'new', 'Ada', 1, 10, 0, 0, 0, since + 60000 FROM staff_directory;
+INSERT INTO lectures
+    (lecture_id, title, lecturer, starts_at, capacity, enrolled, seats_given, version, updated_at, highest_capacity)
+SELECT new_id(), 'new', 'Ada', 1, 10, 0, 0, 0, since + 60000, 10 FROM staff_directory;
 INSERT INTO admin_log VALUES
     (id(61), 1, NULL, 'root', 'key.created', 'key:' || id(60), NULL, '{"name": "ann", "role": "owner"}', false, 'r'),
     (id(62), 1, id(60), 'ann', 'concert.changed', 'concert:' || id(20), '{"closed": true}', '{"closed": false}', false,
@@ -94,4 +98,5 @@ INSERT INTO admin_log VALUES
     (id(63), 1, id(60), 'ann', 'performance.changed', 'performance:' || id(21), '{"closed": true}', '{"closed": false}',
         false, 'r'),
     (id(64), 1, id(60), 'ann', 'lecture.created', 'lecture:' || new_id(), NULL,
-        '{"title": "new", "lecturer": "Ada", "startsAt": "1970-01-01T00:00:00.001Z", "capacity": 10}', false, 'r');
+        '{"title": "new", "lecturer": "Ada", "startsAt": "1970-01-01T00:00:00.001Z", "capacity": 10, "opensAt": null,
+          "closed": false}', false, 'r');

@@ -3,7 +3,7 @@
 use onsale_domain::concert::{Concert, Ending, Notice, Performance, Section};
 use onsale_domain::event::{Claim, Event, Happening, Subject};
 use onsale_domain::ids::EventId;
-use onsale_domain::lecture::HistoryKind;
+use onsale_domain::lecture::{HistoryKind, Lecture};
 use onsale_domain::refund::{By, Policy, Refund, Rule};
 use onsale_domain::time::Timestamp;
 use onsale_domain::wallet::EntryKind;
@@ -138,6 +138,7 @@ pub fn kind_of(happening: &Happening) -> &'static str {
         Happening::PointsMoved { kind: EntryKind::Adjustment, .. } => "onsale.points.adjusted.v1",
         Happening::LectureChanged { kind: HistoryKind::Applied, .. } => "onsale.lecture.applied.v1",
         Happening::LectureChanged { kind: HistoryKind::Cancelled, .. } => "onsale.lecture.cancelled.v1",
+        Happening::LectureUpdated { .. } => "onsale.lecture.changed.v1",
         Happening::SeatsHeld { .. } => "onsale.seats.held.v1",
         Happening::SeatsReleased { .. } => "onsale.seats.released.v1",
         Happening::PaymentCompleted { .. } => "onsale.payment.completed.v1",
@@ -179,6 +180,7 @@ pub fn data_of(happening: &Happening) -> String {
         Happening::LectureChanged { lecture, user, seat_number, .. } => {
             format!(r#"{{"lectureId":"{lecture}","userId":"{user}","seatNumber":{seat_number}}}"#)
         }
+        Happening::LectureUpdated { lecture } => lecture_data(lecture),
         Happening::SeatsHeld { claim, held_until } => {
             format!(r#"{{{},"heldUntil":"{}"}}"#, claim_fields(claim), rfc3339(*held_until))
         }
@@ -244,6 +246,16 @@ fn performance_data(performance: &Performance) -> String {
         "startsAt": rfc3339(performance.starts_at), "closed": performance.closed,
         "seats": performance.seating.sections().iter().map(section).collect::<Vec<_>>(),
         "refundPolicy": policy_data(&performance.refund_policy),
+    })
+    .to_string()
+}
+
+fn lecture_data(lecture: &Lecture) -> String {
+    json!({
+        "lectureId": lecture.id.to_string(), "title": &*lecture.title, "lecturer": lecture.lecturer.as_deref(),
+        "startsAt": rfc3339(lecture.starts_at), "capacity": lecture.capacity, "opensAt": lecture.opens_at.map(rfc3339),
+        "closed": lecture.closed, "cancelled": lecture.cancellation.is_some(),
+        "reason": lecture.cancellation.as_ref().map(|cancellation| &*cancellation.reason),
     })
     .to_string()
 }

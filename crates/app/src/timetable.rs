@@ -6,7 +6,7 @@
 //! so the newer of two states counts, whichever arrives first.
 
 use parking_lot::{RwLock, RwLockReadGuard, RwLockWriteGuard};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::ops::Bound::{Excluded, Included, Unbounded};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -44,28 +44,42 @@ const ALL: Page<(Timestamp, LectureId)> = Page { after: None, limit: u32::MAX as
 struct Lectures {
     from: Timestamp,
     by_start: BTreeMap<(Timestamp, LectureId), Lecture>,
+    /// The newest known start and version of each lecture, also of one that was moved to before `from`: an older state of it
+    /// that arrives later must not bring it back.
+    newest: HashMap<LectureId, (Timestamp, u64)>,
 }
 
 impl Lectures {
     fn from(from: Timestamp) -> Self {
-        Self { from, by_start: BTreeMap::new() }
+        Self { from, by_start: BTreeMap::new(), newest: HashMap::new() }
     }
 
-    /// Adds a lecture. Returns whether it is new or newer than the known version.
+    /// Adds a lecture, or removes one that was moved to before `from`. Returns whether that changes the list.
     fn add(&mut self, lecture: &Lecture) -> bool {
-        let is_news = |known: &Lecture| known.version < lecture.version;
-        let key = (lecture.starts_at, lecture.id);
-        let is_news = self.from <= lecture.starts_at && self.by_start.get(&key).is_none_or(is_news);
-        if is_news {
-            self.by_start.insert(key, lecture.clone());
+        let (id, starts_at) = (lecture.id, lecture.starts_at);
+        let known = self.newest.get(&id).copied();
+        if known.is_some_and(|(_, version)| lecture.version <= version) {
+            return false;
         }
-        is_news
+        let is_listed = self.from <= starts_at;
+        if known.is_none() && !is_listed && lecture.moved_at.is_none() {
+            return false;
+        }
+        self.newest.insert(id, (starts_at, lecture.version));
+        let was_listed = known.is_some_and(|(before, _)| self.by_start.remove(&(before, id)).is_some());
+        if is_listed {
+            self.by_start.insert((starts_at, id), lecture.clone());
+        }
+        was_listed || is_listed
     }
 
     fn forget_before(&mut self, from: Timestamp) {
         self.from = self.from.max(from);
         while let Some(first) = self.by_start.first_entry().filter(|first| first.key().0 < from) {
-            first.remove();
+            let ((_, id), lecture) = first.remove_entry();
+            if lecture.moved_at.is_none() {
+                self.newest.remove(&id);
+            }
         }
     }
 }
@@ -161,7 +175,14 @@ impl Timetable {
             .range((from, Unbounded))
             .map(|(_, lecture)| lecture)
             .take_while(|lecture| is_before_end(lecture));
-        found.filter(|lecture| !filter.with_places || lecture.remaining() > 0).take(page.limit).cloned().collect()
+        let is_wanted = |lecture: &&Lecture| filter.available_at.is_none_or(|at| lecture.is_available(at));
+        found.filter(is_wanted).take(page.limit).cloned().collect()
+    }
+
+    /// The first instant after this one at which a known lecture opens.
+    pub fn next_opening(&self, after: Timestamp) -> Option<Timestamp> {
+        let known = self.known();
+        known.shown.by_start.values().filter_map(|lecture| lecture.opens_at).filter(|opens_at| after < *opens_at).min()
     }
 
     fn known(&self) -> RwLockReadGuard<'_, Known> {
@@ -232,9 +253,7 @@ impl Timetable {
     }
 
     async fn query_changes(&self, today: Timestamp, since: Timestamp) -> Result<(), StoreError> {
-        let changed_since = Some(since.plus_millis(-COMMITTED_WITHIN_MILLIS));
-        let filter = LectureFilter { changed_since, ..LectureFilter::starting(today) };
-        let changed = self.reader.lectures(filter, ALL).await?;
+        let changed = self.reader.changed_lectures(today, since.plus_millis(-COMMITTED_WITHIN_MILLIS)).await?;
         // A request that came before midnight may still read yesterday's lectures.
         self.known_mut().shown.forget_before(today.plus_millis(-DAY_MILLIS));
         self.add(changed.iter());

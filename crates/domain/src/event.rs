@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::concert::{Concert, Ending, Performance};
 use crate::ids::{ConcertId, EventId, LectureId, PaymentId, PerformanceId, ReservationId, UserId};
-use crate::lecture::HistoryKind;
+use crate::lecture::{HistoryKind, Lecture};
 use crate::refund::Refund;
 use crate::time::Timestamp;
 use crate::wallet::EntryKind;
@@ -77,6 +77,11 @@ pub enum Happening {
         /// The seat number, from 1.
         seat_number: u32,
     },
+    /// Staff changed or cancelled a lecture.
+    LectureUpdated {
+        /// The lecture after the change.
+        lecture: Lecture,
+    },
     /// A user holds seats and may pay for them.
     SeatsHeld {
         /// The reservation and its seats.
@@ -147,6 +152,7 @@ impl Happening {
         match self {
             Self::PointsMoved { user, .. } => Subject::User(user),
             Self::LectureChanged { lecture, .. } => Subject::Lecture(*lecture),
+            Self::LectureUpdated { lecture } => Subject::Lecture(lecture.id),
             Self::SeatsHeld { claim, .. }
             | Self::SeatsReleased { claim, .. }
             | Self::PaymentCompleted { claim, .. } => Subject::Performance(claim.performance),

@@ -15,8 +15,15 @@ pub enum Refusal {
     LectureNotFound,
     /// The user already has a place.
     AlreadyApplied,
-    /// The lecture has started.
+    /// The lecture has started, or staff closed or cancelled it.
     LectureClosed,
+    /// The lecture cannot be applied for yet.
+    LectureNotOpen {
+        /// Seconds until it can, at most 3,600.
+        retry_after_seconds: u32,
+    },
+    /// The lecture has more applications than the new capacity.
+    CapacityBelowEnrolled,
     /// All places are taken.
     LectureFull,
     /// The user has no application for this lecture.
@@ -98,6 +105,7 @@ impl Refusal {
                 | Self::SaleClosed
                 | Self::SaleNotOpen { .. }
                 | Self::SaleHours { .. }
+                | Self::LectureNotOpen { .. }
                 | Self::StaffKeyEnded
         )
     }

@@ -35,6 +35,8 @@ pub struct Keys {
     pub accounts: BTreeSet<UserId>,
     /// Lectures, each with the number of freed seat numbers that the batch may take.
     pub lectures: BTreeMap<LectureId, usize>,
+    /// Lectures, each with its applications of the lowest seat numbers: at most [`crate::lecture::CANCELLED_TOGETHER_MAX`].
+    pub emptied_lectures: BTreeSet<LectureId>,
     /// Applications of a user for a lecture.
     pub applications: BTreeSet<(LectureId, UserId)>,
     /// Waiting rooms, each with the given-up places next after `served`.
@@ -92,6 +94,10 @@ pub struct Rows {
     pub accounts: Table<UserId, Account>,
     /// Lectures by their id.
     pub lectures: Table<LectureId, Lecture>,
+    /// Loaded lectures that staff changed: fields that no application changes are saved, too.
+    pub changed_lectures: BTreeSet<LectureId>,
+    /// Users with the lowest seat numbers of the lectures named in [`Keys::emptied_lectures`], in that order. Not saved.
+    pub applicants: HashMap<LectureId, Vec<UserId>>,
     /// Applications by lecture and user.
     pub applications: Table<(LectureId, UserId), Application>,
     /// Freed seat numbers of the loaded lectures.
@@ -163,6 +169,16 @@ impl Rows {
     /// If it was not loaded.
     pub(crate) fn payment(&self, id: PaymentId) -> Option<&Payment> {
         self.known_payments.get(&id).or_else(|| self.payments.iter().find(|payment| payment.id == id))
+    }
+
+    /// Users with the lowest seat numbers of a lecture, when they were loaded.
+    ///
+    /// # Panics
+    /// If they were not loaded.
+    pub(crate) fn applicants_of(&self, lecture: LectureId) -> Vec<UserId> {
+        let users = self.applicants.get(&lecture);
+        assert!(users.is_some(), "the applicants of {lecture} were not loaded");
+        users.cloned().unwrap_or_default()
     }
 
     /// All performances of a concert.

@@ -31,6 +31,8 @@ const CHAINS: &str = "every history is an unbroken chain";
 const POINTS_EVENTS: &str = "every ledger entry has its event";
 const CAPACITY: &str = "no lecture is over its capacity";
 const LECTURE_SEATS: &str = "every seat number of a lecture is given once";
+const HIGHEST: &str = "no lecture was ever above the highest capacity that it had";
+const LECTURE_CHANGES: &str = "every change of a lecture has its event";
 const HOLES: &str = "seat numbers have no holes";
 const HISTORY: &str = "every lecture's history leads to who has a place";
 const LECTURE_EVENTS: &str = "every line of a lecture's history has its event";
@@ -81,8 +83,10 @@ const BREAKS: &[Break] = &[
     broken("UPDATE lectures SET enrolled = enrolled + 1 WHERE lecture_id = $lecture", CAPACITY, "$lecture"),
     broken("UPDATE applications SET seat_number = 1 WHERE user_id = 'cyd'", LECTURE_SEATS, "$lecture"),
     broken("UPDATE applications SET seat_number = 6 WHERE user_id = 'cyd'", LECTURE_SEATS, "$lecture"),
+    broken("UPDATE lectures SET highest_capacity = 3 WHERE lecture_id = $lecture", HIGHEST, "$lecture"),
+    broken("UPDATE lectures SET changes = 1, version = version + 1 WHERE lecture_id = $lecture", LECTURE_CHANGES, "$lecture"),
     broken("DELETE FROM freed_seats", HOLES, "$lecture"),
-    broken("UPDATE lectures SET seats_opened = 5 WHERE lecture_id = $lecture", HOLES, "$lecture"),
+    broken("UPDATE lectures SET seats_given = 5 WHERE lecture_id = $lecture", HOLES, "$lecture"),
     broken("INSERT INTO freed_seats VALUES ($lecture, 1)", HOLES, "$lecture"),
     broken("DELETE FROM lecture_history WHERE version = 2", HISTORY, "$lecture"),
     broken("DELETE FROM lecture_history WHERE version = 5", HISTORY, "$lecture"),

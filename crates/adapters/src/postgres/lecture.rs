@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use onsale_app::store::{AppliedLecture, LectureFilter, Page, Unit};
 use onsale_domain::ids::{EventId, LectureId, UserId};
-use onsale_domain::lecture::{Application, HistoryLine, Lecture};
+use onsale_domain::lecture::{Applicant, Application, CANCELLED_TOGETHER_MAX, Cancellation, HistoryLine, Lecture};
 use onsale_domain::rows::{Keys, Rows};
 use onsale_domain::time::Timestamp;
 use tokio_postgres::Row;
@@ -13,15 +13,23 @@ use uuid::Uuid;
 use super::row_address::{self, RowAddresses, locks, updates};
 use super::session::{Pipeline, Session};
 use super::values::{
-    Sql, big, columns, instant, int, limit, number, optional_text, params, small, text, user, uuid, word,
+    Sql, big, columns, get, instant, int, limit, number, optional_instant, optional_text, params, small, text, user,
+    uuid, word,
 };
 use crate::stored::Word;
 
 const LOCK: [&str; 2] = locks!(
     "lectures",
     "lecture_id",
-    "lecture_id, title, lecturer, starts_at, capacity, enrolled, seats_opened, version, updated_at"
+    "lecture_id, title, lecturer, starts_at, capacity, enrolled, seats_given, version, updated_at, opens_at, closed, cancelled_at, \
+     cancel_reason, cancelled_applications, highest_capacity, changes, moved_at"
 );
+
+/// The applications with the lowest seat numbers of lectures that are locked.
+const EMPTIED: &str = "SELECT wanted.lecture_id, user_id, seat_number, applied_at
+    FROM unnest($1::uuid[]) wanted (lecture_id) CROSS JOIN LATERAL (
+        SELECT user_id, seat_number, applied_at FROM applications WHERE lecture_id = wanted.lecture_id
+        ORDER BY seat_number LIMIT $2) lowest";
 
 const FREED: &str = "SELECT wanted.lecture_id, seat_number
     FROM unnest($1::uuid[], $2::bigint[]) wanted (lecture_id, many) CROSS JOIN LATERAL (
@@ -31,17 +39,31 @@ const APPLICATIONS: &str = "SELECT lecture_id, user_id, seat_number, applied_at
     FROM unnest($1::uuid[], $2::text[]) wanted (lecture_id, user_id) JOIN applications USING (lecture_id, user_id)";
 
 const OPEN: &str = "INSERT INTO lectures
-        (lecture_id, title, lecturer, starts_at, capacity, enrolled, seats_opened, version, updated_at)
+        (lecture_id, title, lecturer, starts_at, capacity, enrolled, seats_given, version, updated_at, opens_at, closed,
+        highest_capacity)
     SELECT * FROM unnest($1::uuid[], $2::text[], $3::text[], $4::bigint[], $5::integer[], $6::integer[], $7::integer[],
-        $8::bigint[], $9::bigint[])";
+        $8::bigint[], $9::bigint[], $10::bigint[], $11::boolean[], $12::integer[])";
+
+/// Lectures that staff changed, as a whole: a new capacity and a new number of places must be checked together.
+const CHANGE: &str = "UPDATE lectures SET title = v.title, lecturer = v.lecturer, starts_at = v.starts_at,
+        capacity = v.capacity, enrolled = v.enrolled, seats_given = v.seats_given, version = v.version,
+        updated_at = v.updated_at, opens_at = v.opens_at, closed = v.closed, cancelled_at = v.cancelled_at,
+        cancel_reason = v.cancel_reason, cancelled_applications = v.cancelled_applications,
+        highest_capacity = v.highest_capacity, changes = v.changes, moved_at = v.moved_at
+    FROM unnest($1::uuid[], $2::text[], $3::text[], $4::bigint[], $5::integer[], $6::integer[], $7::integer[],
+        $8::bigint[], $9::bigint[], $10::bigint[], $11::boolean[], $12::bigint[], $13::text[], $14::integer[],
+        $15::integer[], $16::bigint[], $17::bigint[]) v (lecture_id, title, lecturer, starts_at, capacity, enrolled,
+        seats_given, version, updated_at, opens_at, closed, cancelled_at, cancel_reason, cancelled_applications,
+        highest_capacity, changes, moved_at)
+    WHERE lectures.lecture_id = v.lecture_id";
 
 const UPDATE: [&str; 2] = updates!(
     "lectures",
     "lecture_id",
-    "enrolled = v.enrolled, seats_opened = v.seats_opened, version = v.version, updated_at = v.updated_at",
+    "enrolled = v.enrolled, seats_given = v.seats_given, version = v.version, updated_at = v.updated_at",
     "$1::uuid[], $2::integer[], $3::integer[], $4::bigint[], $5::bigint[]",
     "$6",
-    "lecture_id, enrolled, seats_opened, version, updated_at"
+    "lecture_id, enrolled, seats_given, version, updated_at"
 );
 
 const TAKE_FREED: &str = "DELETE FROM freed_seats USING unnest($1::uuid[], $2::integer[]) v (lecture_id, seat_number)
@@ -59,8 +81,22 @@ const RECORD: &str = "INSERT INTO lecture_history
         (lecture_id, version, line_id, user_id, type, seat_number, created_at)
     SELECT * FROM unnest($1::uuid[], $2::bigint[], $3::uuid[], $4::text[], $5::text[], $6::integer[], $7::bigint[])";
 
-pub(super) const WRITES: &[&str] =
-    &[LOCK[0], LOCK[1], FREED, APPLICATIONS, OPEN, UPDATE[0], UPDATE[1], TAKE_FREED, FREE, WITHDRAW, APPLY, RECORD];
+pub(super) const WRITES: &[&str] = &[
+    LOCK[0],
+    LOCK[1],
+    EMPTIED,
+    FREED,
+    APPLICATIONS,
+    OPEN,
+    CHANGE,
+    UPDATE[0],
+    UPDATE[1],
+    TAKE_FREED,
+    FREE,
+    WITHDRAW,
+    APPLY,
+    RECORD,
+];
 
 pub(super) fn lock<'a>(pipeline: &mut Pipeline<'a, Unit>, keys: &'a Keys, addresses: &'a mut RowAddresses<LectureId>) {
     if keys.lectures.is_empty() {
@@ -77,7 +113,7 @@ pub(super) fn lock<'a>(pipeline: &mut Pipeline<'a, Unit>, keys: &'a Keys, addres
         }
         for row in found {
             let lecture = read(row)?;
-            addresses.note_locked(lecture.id, row, 9)?;
+            addresses.note_locked(lecture.id, row, 17)?;
             unit.rows.lectures.load(lecture.id, Some(lecture));
         }
         Ok(())
@@ -94,6 +130,21 @@ pub(super) fn load<'a>(pipeline: &mut Pipeline<'a, Unit>, keys: &'a Keys) {
             }
             for id in keys.lectures.keys() {
                 unit.rows.freed_seats.load(*id, freed.remove(&id.uuid()).unwrap_or_default());
+            }
+            Ok(())
+        });
+    }
+    if !keys.emptied_lectures.is_empty() {
+        let ids: Vec<Uuid> = keys.emptied_lectures.iter().map(|id| id.uuid()).collect();
+        pipeline.query(EMPTIED, params![ids, limit(CANCELLED_TOGETHER_MAX)], |found, unit| {
+            for id in &keys.emptied_lectures {
+                unit.rows.applicants.insert(*id, Vec::new());
+            }
+            for row in found {
+                let (lecture, applicant) = (LectureId::new(uuid(row, 0)?), applicant(row, 1)?);
+                let Applicant { user, application } = applicant;
+                unit.rows.applicants.entry(lecture).or_default().push(user.clone());
+                unit.rows.applications.load((lecture, user), Some(application));
             }
             Ok(())
         });
@@ -123,18 +174,23 @@ pub(super) fn save<'a>(pipeline: &mut Pipeline<'a, ()>, rows: &'a Rows, addresse
             lecture.starts_at.as_millis(),
             int(lecture.capacity),
             int(lecture.enrolled),
-            int(lecture.seats_opened),
+            int(lecture.seats_given),
             big(lecture.version),
             lecture.updated_at.as_millis(),
+            lecture.opens_at.map(Timestamp::as_millis),
+            lecture.closed,
+            int(lecture.highest_capacity),
         ),
     );
-    let changed: Vec<_> = rows.lectures.outdated().filter_map(|id| Some((id, rows.lectures.get(id)?))).collect();
+    save_changed(pipeline, rows);
+    let by_users = rows.lectures.outdated().filter(|id| !rows.changed_lectures.contains(id));
+    let changed: Vec<_> = by_users.filter_map(|id| Some((id, rows.lectures.get(id)?))).collect();
     let ids = changed.iter().map(|(id, _)| **id).collect();
     let changed = columns!(
         changed.into_iter(),
         |(id, lecture)| id.uuid(),
         int(lecture.enrolled),
-        int(lecture.seats_opened),
+        int(lecture.seats_given),
         big(lecture.version),
         lecture.updated_at.as_millis(),
     );
@@ -170,7 +226,39 @@ pub(super) fn save<'a>(pipeline: &mut Pipeline<'a, ()>, rows: &'a Rows, addresse
     );
 }
 
+fn save_changed<'a>(pipeline: &mut Pipeline<'a, ()>, rows: &'a Rows) {
+    let changed = rows.lectures.outdated().filter(|id| rows.changed_lectures.contains(id));
+    let changed: Vec<&Lecture> = changed.filter_map(|id| rows.lectures.get(id)).collect();
+    pipeline.write(
+        CHANGE,
+        columns!(
+            changed.into_iter(),
+            |lecture| lecture.id.uuid(),
+            &*lecture.title,
+            lecture.lecturer.as_deref(),
+            lecture.starts_at.as_millis(),
+            int(lecture.capacity),
+            int(lecture.enrolled),
+            int(lecture.seats_given),
+            big(lecture.version),
+            lecture.updated_at.as_millis(),
+            lecture.opens_at.map(Timestamp::as_millis),
+            lecture.closed,
+            lecture.cancellation.as_ref().map(|cancellation| cancellation.at.as_millis()),
+            lecture.cancellation.as_ref().map(|cancellation| &*cancellation.reason),
+            lecture.cancellation.as_ref().map(|cancellation| int(cancellation.applications)),
+            int(lecture.highest_capacity),
+            big(lecture.changes),
+            lecture.moved_at.map(Timestamp::as_millis),
+        ),
+    );
+}
+
 pub(super) fn read(row: &Row) -> Sql<Lecture> {
+    let cancellation = match (optional_instant(row, 11)?, optional_text(row, 12)?, get::<Option<i32>>(row, 13)?) {
+        (Some(at), Some(reason), Some(_)) => Some(Cancellation { at, reason, applications: small(row, 13)? }),
+        _ => None,
+    };
     Ok(Lecture {
         id: LectureId::new(uuid(row, 0)?),
         title: text(row, 1)?,
@@ -178,17 +266,51 @@ pub(super) fn read(row: &Row) -> Sql<Lecture> {
         starts_at: instant(row, 3)?,
         capacity: small(row, 4)?,
         enrolled: small(row, 5)?,
-        seats_opened: small(row, 6)?,
+        seats_given: small(row, 6)?,
         version: number(row, 7)?,
         updated_at: instant(row, 8)?,
+        opens_at: optional_instant(row, 9)?,
+        closed: get(row, 10)?,
+        cancellation,
+        highest_capacity: small(row, 14)?,
+        changes: number(row, 15)?,
+        moved_at: optional_instant(row, 16)?,
     })
 }
 
+/// A user and the place, from three columns.
+fn applicant(row: &Row, from: usize) -> Sql<Applicant> {
+    let application = Application { seat_number: small(row, from + 1)?, applied_at: instant(row, from + 2)? };
+    Ok(Applicant { user: user(row, from)?, application })
+}
+
 const LIST: &str =
-    "SELECT lecture_id, title, lecturer, starts_at, capacity, enrolled, seats_opened, version, updated_at
+    "SELECT lecture_id, title, lecturer, starts_at, capacity, enrolled, seats_given, version, updated_at, opens_at,
+        closed, cancelled_at, cancel_reason, cancelled_applications, highest_capacity, changes, moved_at
     FROM lectures WHERE starts_at >= $1 AND starts_at < $2 AND (starts_at, lecture_id) > ($3, $4)
-        AND (NOT $5 OR enrolled < capacity) AND updated_at >= $6
-    ORDER BY starts_at, lecture_id LIMIT $7";
+        AND ($5::bigint IS NULL OR (enrolled < capacity AND starts_at > $5 AND NOT closed AND cancelled_at IS NULL
+            AND (opens_at IS NULL OR opens_at <= $5)))
+    ORDER BY starts_at, lecture_id LIMIT $6";
+
+/// The second part has lectures that were moved away from the dates that are read.
+const CHANGED: &str =
+    "SELECT lecture_id, title, lecturer, starts_at, capacity, enrolled, seats_given, version, updated_at,
+        opens_at, closed, cancelled_at, cancel_reason, cancelled_applications, highest_capacity, changes, moved_at
+    FROM lectures WHERE starts_at >= $1 AND updated_at >= $2
+    UNION ALL
+    SELECT lecture_id, title, lecturer, starts_at, capacity, enrolled, seats_given, version, updated_at,
+        opens_at, closed, cancelled_at, cancel_reason, cancelled_applications, highest_capacity, changes, moved_at
+    FROM lectures WHERE moved_at >= $2 AND starts_at < $1";
+
+const ONE: &str =
+    "SELECT lecture_id, title, lecturer, starts_at, capacity, enrolled, seats_given, version, updated_at, opens_at,
+        closed, cancelled_at, cancel_reason, cancelled_applications, highest_capacity, changes, moved_at
+    FROM lectures WHERE lecture_id = $1";
+
+const APPLICANTS: &str = "SELECT user_id, seat_number, applied_at FROM applications
+    WHERE lecture_id = $1 AND seat_number > $2 ORDER BY seat_number LIMIT $3";
+
+const TO_EMPTY: &str = "SELECT lecture_id FROM lectures WHERE cancelled_at IS NOT NULL AND enrolled > 0";
 
 const APPLIED: &str = "SELECT lecture_id, title, starts_at, applied_at
     FROM applications JOIN lectures USING (lecture_id)
@@ -200,7 +322,7 @@ const HISTORY: &str = "SELECT lecture_id, version, line_id, user_id, type, seat_
     FROM lecture_history WHERE lecture_id = $1 AND version > $2 ORDER BY version LIMIT $3";
 
 #[cfg(test)]
-pub(super) const READS: &[&str] = &[LIST, APPLIED, EXISTS, HISTORY];
+pub(super) const READS: &[&str] = &[LIST, CHANGED, ONE, APPLICANTS, TO_EMPTY, APPLIED, EXISTS, HISTORY];
 
 /// By start and id.
 pub(super) async fn list(
@@ -208,12 +330,32 @@ pub(super) async fn list(
     filter: LectureFilter,
     page: Page<(Timestamp, LectureId)>,
 ) -> Sql<Vec<Lecture>> {
-    let LectureFilter { from, until, with_places, changed_since } = filter;
+    let LectureFilter { from, until, available_at } = filter;
     let (after_start, after_id) = page.after.map_or((i64::MIN, Uuid::nil()), |(at, id)| (at.as_millis(), id.uuid()));
     let until = until.map_or(i64::MAX, Timestamp::as_millis);
-    let since = changed_since.map_or(i64::MIN, Timestamp::as_millis);
-    let wanted = params![from.as_millis(), until, after_start, after_id, with_places, since, limit(page.limit)];
+    let available_at = available_at.map(Timestamp::as_millis);
+    let wanted = params![from.as_millis(), until, after_start, after_id, available_at, limit(page.limit)];
     session.query(LIST, wanted).await?.iter().map(read).collect()
+}
+
+pub(super) async fn changed(session: &Session, from: Timestamp, since: Timestamp) -> Sql<Vec<Lecture>> {
+    session.query(CHANGED, params![from.as_millis(), since.as_millis()]).await?.iter().map(read).collect()
+}
+
+pub(super) async fn one(session: &Session, id: LectureId) -> Sql<Option<Lecture>> {
+    session.query(ONE, params![id.uuid()]).await?.first().map(read).transpose()
+}
+
+/// By seat number.
+pub(super) async fn applicants(session: &Session, lecture: LectureId, page: Page<u64>) -> Sql<Vec<Applicant>> {
+    // Beyond the highest seat number there is none.
+    let after = i32::try_from(page.after.unwrap_or(0)).unwrap_or(i32::MAX);
+    let wanted = params![lecture.uuid(), after, limit(page.limit)];
+    session.query(APPLICANTS, wanted).await?.iter().map(|row| applicant(row, 0)).collect()
+}
+
+pub(super) async fn to_empty(session: &Session) -> Sql<Vec<LectureId>> {
+    session.query(TO_EMPTY, params![]).await?.iter().map(|row| Ok(LectureId::new(uuid(row, 0)?))).collect()
 }
 
 pub(super) async fn applications(

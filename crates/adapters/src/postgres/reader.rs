@@ -18,7 +18,7 @@ use onsale_domain::concert::{Concert, Performance, Reservation};
 use onsale_domain::ids::{
     ConcertId, LectureId, LogId, PaymentId, PerformanceId, RefundId, ReservationId, StaffKeyId, UserId,
 };
-use onsale_domain::lecture::{HistoryLine, Lecture};
+use onsale_domain::lecture::{Applicant, HistoryLine, Lecture};
 use onsale_domain::payment::Payment;
 use onsale_domain::refund::Refund;
 use onsale_domain::staff::{Directory, Session as StaffSession, SessionHash};
@@ -223,6 +223,22 @@ impl Reader for PostgresReader {
         page: Page<(Timestamp, LectureId)>,
     ) -> Result<Vec<Lecture>, StoreError> {
         query!(self, Lectures, |session| lecture::list(&session, filter, page))
+    }
+
+    async fn changed_lectures(&self, from: Timestamp, since: Timestamp) -> Result<Vec<Lecture>, StoreError> {
+        query!(self, ChangedLectures, |session| lecture::changed(&session, from, since))
+    }
+
+    async fn lecture(&self, id: LectureId) -> Result<Option<Lecture>, StoreError> {
+        query!(self, Lecture, |session| lecture::one(&session, id))
+    }
+
+    async fn applicants(&self, lecture: LectureId, page: Page<u64>) -> Result<Vec<Applicant>, StoreError> {
+        query!(self, Applicants, |session| lecture::applicants(&session, lecture, page))
+    }
+
+    async fn lectures_to_empty(&self) -> Result<Vec<LectureId>, StoreError> {
+        query!(self, LecturesToEmpty, |session| lecture::to_empty(&session))
     }
 
     async fn applications(&self, user: &UserId, lecture: Option<LectureId>) -> Result<Vec<AppliedLecture>, StoreError> {

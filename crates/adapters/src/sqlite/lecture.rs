@@ -2,19 +2,19 @@
 
 use onsale_app::store::{AppliedLecture, LectureFilter, Page};
 use onsale_domain::ids::{EventId, LectureId, UserId};
-use onsale_domain::lecture::{Application, HistoryLine, Lecture};
+use onsale_domain::lecture::{Applicant, Application, CANCELLED_TOGETHER_MAX, Cancellation, HistoryLine, Lecture};
 use onsale_domain::rows::{Keys, Rows};
 use onsale_domain::time::Timestamp;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
-use super::values::{Sql, big, instant, optional_text, text, user, uuid, word};
+use super::values::{Sql, big, instant, optional_instant, optional_text, text, user, uuid, word};
 use crate::stored::Word;
 
 pub(super) fn load(db: &Connection, keys: &Keys, rows: &mut Rows) -> Sql<()> {
     for (id, wanted) in &keys.lectures {
         let lecture = lecture(db, *id)?;
         let freed = match &lecture {
-            Some(lecture) if lecture.enrolled < lecture.seats_opened => lowest_freed(db, *id, *wanted)?,
+            Some(lecture) if lecture.enrolled < lecture.seats_given => lowest_freed(db, *id, *wanted)?,
             _ => Vec::new(),
         };
         rows.freed_seats.load(*id, freed);
@@ -29,6 +29,19 @@ pub(super) fn load(db: &Connection, keys: &Keys, rows: &mut Rows) -> Sql<()> {
             .optional()?;
         rows.applications.load((*lecture, user.clone()), application);
     }
+    for lecture in &keys.emptied_lectures {
+        load_lowest(db, *lecture, rows)?;
+    }
+    Ok(())
+}
+
+/// Applications with the lowest seat numbers.
+fn load_lowest(db: &Connection, lecture: LectureId, rows: &mut Rows) -> Sql<()> {
+    let lowest = applicants(db, lecture, Page { after: None, limit: CANCELLED_TOGETHER_MAX })?;
+    rows.applicants.insert(lecture, lowest.iter().map(|applicant| applicant.user.clone()).collect());
+    for Applicant { user, application } in lowest {
+        rows.applications.load((lecture, user), Some(application));
+    }
     Ok(())
 }
 
@@ -41,7 +54,10 @@ fn lowest_freed(db: &Connection, lecture: LectureId, wanted: usize) -> Sql<Vec<u
 pub(super) fn save(db: &Connection, rows: &Rows) -> Sql<()> {
     for (id, lecture) in rows.lectures.changed() {
         let Some(lecture) = lecture else { continue };
-        save_lecture(db, *id, lecture)?;
+        match rows.lectures.is_stored(id) && !rows.changed_lectures.contains(id) {
+            true => save_counters(db, *id, lecture)?,
+            false => save_lecture(db, *id, lecture)?,
+        }
     }
     for (lecture, seat, free) in rows.freed_seats.changed() {
         let statement = if free {
@@ -81,12 +97,31 @@ pub(super) fn save(db: &Connection, rows: &Rows) -> Sql<()> {
     Ok(())
 }
 
+/// What applications change.
+fn save_counters(db: &Connection, id: LectureId, lecture: &Lecture) -> Sql<()> {
+    db.prepare_cached(
+        "UPDATE lectures SET enrolled = ?2, seats_given = ?3, version = ?4, updated_at = ?5 WHERE lecture_id = ?1",
+    )?
+    .execute(params![
+        id.uuid().as_bytes(),
+        lecture.enrolled,
+        lecture.seats_given,
+        lecture.version,
+        lecture.updated_at.as_millis(),
+    ])?;
+    Ok(())
+}
+
+/// A lecture that is new, or that staff changed.
 fn save_lecture(db: &Connection, id: LectureId, lecture: &Lecture) -> Sql<()> {
     db.prepare_cached(
         "INSERT INTO lectures
-           (lecture_id, title, lecturer, starts_at, capacity, enrolled, seats_opened, version, updated_at)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)
-         ON CONFLICT DO UPDATE SET enrolled = ?6, seats_opened = ?7, version = ?8, updated_at = ?9",
+           (lecture_id, title, lecturer, starts_at, capacity, enrolled, seats_given, version, updated_at, opens_at, closed,
+            cancelled_at, cancel_reason, cancelled_applications, highest_capacity, changes, moved_at)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17)
+         ON CONFLICT DO UPDATE SET title = ?2, lecturer = ?3, starts_at = ?4, capacity = ?5, enrolled = ?6, seats_given = ?7,
+            version = ?8, updated_at = ?9, opens_at = ?10, closed = ?11, cancelled_at = ?12, cancel_reason = ?13,
+            cancelled_applications = ?14, highest_capacity = ?15, changes = ?16, moved_at = ?17",
     )?
     .execute(params![
         id.uuid().as_bytes(),
@@ -95,16 +130,29 @@ fn save_lecture(db: &Connection, id: LectureId, lecture: &Lecture) -> Sql<()> {
         lecture.starts_at.as_millis(),
         lecture.capacity,
         lecture.enrolled,
-        lecture.seats_opened,
+        lecture.seats_given,
         lecture.version,
         lecture.updated_at.as_millis(),
+        lecture.opens_at.map(Timestamp::as_millis),
+        lecture.closed,
+        lecture.cancellation.as_ref().map(|cancellation| cancellation.at.as_millis()),
+        lecture.cancellation.as_ref().map(|cancellation| &*cancellation.reason),
+        lecture.cancellation.as_ref().map(|cancellation| cancellation.applications),
+        lecture.highest_capacity,
+        lecture.changes,
+        lecture.moved_at.map(Timestamp::as_millis),
     ])?;
     Ok(())
 }
 
-const COLUMNS: &str = "lecture_id, title, lecturer, starts_at, capacity, enrolled, seats_opened, version, updated_at";
+const COLUMNS: &str = "lecture_id, title, lecturer, starts_at, capacity, enrolled, seats_given, version, updated_at,
+    opens_at, closed, cancelled_at, cancel_reason, cancelled_applications, highest_capacity, changes, moved_at";
 
 fn read(row: &Row<'_>) -> Sql<Lecture> {
+    let cancellation = match (optional_instant(row, 11)?, optional_text(row, 12)?, row.get(13)?) {
+        (Some(at), Some(reason), Some(applications)) => Some(Cancellation { at, reason, applications }),
+        _ => None,
+    };
     Ok(Lecture {
         id: LectureId::new(uuid(row, 0)?),
         title: text(row, 1)?,
@@ -112,9 +160,15 @@ fn read(row: &Row<'_>) -> Sql<Lecture> {
         starts_at: instant(row, 3)?,
         capacity: row.get(4)?,
         enrolled: row.get(5)?,
-        seats_opened: row.get(6)?,
+        seats_given: row.get(6)?,
         version: row.get(7)?,
         updated_at: instant(row, 8)?,
+        opens_at: optional_instant(row, 9)?,
+        closed: row.get(10)?,
+        cancellation,
+        highest_capacity: row.get(14)?,
+        changes: row.get(15)?,
+        moved_at: optional_instant(row, 16)?,
     })
 }
 
@@ -130,7 +184,7 @@ pub(super) fn lectures(
     filter: LectureFilter,
     page: Page<(Timestamp, LectureId)>,
 ) -> Sql<Vec<Lecture>> {
-    let LectureFilter { from, until, with_places, changed_since } = filter;
+    let LectureFilter { from, until, available_at } = filter;
     let (after_start, after_id) = match page.after {
         Some((start, id)) => (start.as_millis(), id.uuid().into_bytes().to_vec()),
         None => (i64::MIN, Vec::new()),
@@ -138,13 +192,44 @@ pub(super) fn lectures(
     let mut statement = db.prepare_cached(&format!(
         "SELECT {COLUMNS} FROM lectures
          WHERE starts_at >= ?1 AND starts_at < ?2 AND (starts_at, lecture_id) > (?3, ?4)
-           AND (NOT ?5 OR enrolled < capacity) AND updated_at >= ?6
-         ORDER BY starts_at, lecture_id LIMIT ?7"
+           AND (?5 IS NULL OR (enrolled < capacity AND starts_at > ?5 AND NOT closed AND cancelled_at IS NULL
+               AND (opens_at IS NULL OR opens_at <= ?5)))
+         ORDER BY starts_at, lecture_id LIMIT ?6"
     ))?;
     let until = until.map_or(i64::MAX, Timestamp::as_millis);
-    let since = changed_since.map_or(i64::MIN, Timestamp::as_millis);
-    let wanted = params![from.as_millis(), until, after_start, after_id, with_places, since, page.limit];
+    let available_at = available_at.map(Timestamp::as_millis);
+    let wanted = params![from.as_millis(), until, after_start, after_id, available_at, page.limit];
     statement.query_map(wanted, read)?.collect()
+}
+
+/// Lectures that changed, and those that were moved away from the dates that are read.
+pub(super) fn changed(db: &Connection, from: Timestamp, since: Timestamp) -> Sql<Vec<Lecture>> {
+    db.prepare_cached(&format!(
+        "SELECT {COLUMNS} FROM lectures WHERE starts_at >= ?1 AND updated_at >= ?2
+         UNION ALL SELECT {COLUMNS} FROM lectures WHERE moved_at >= ?2 AND starts_at < ?1"
+    ))?
+    .query_map(params![from.as_millis(), since.as_millis()], read)?
+    .collect()
+}
+
+/// A page of users with a place, by seat number.
+pub(super) fn applicants(db: &Connection, lecture: LectureId, page: Page<u64>) -> Sql<Vec<Applicant>> {
+    db.prepare_cached(
+        "SELECT user_id, seat_number, applied_at FROM applications WHERE lecture_id = ?1 AND seat_number > ?2
+         ORDER BY seat_number LIMIT ?3",
+    )?
+    .query_map(params![lecture.uuid().as_bytes(), big(page.after.unwrap_or(0)), page.limit], |row| {
+        let application = Application { seat_number: row.get(1)?, applied_at: instant(row, 2)? };
+        Ok(Applicant { user: user(row, 0)?, application })
+    })?
+    .collect()
+}
+
+/// Cancelled lectures that still have applications.
+pub(super) fn to_empty(db: &Connection) -> Sql<Vec<LectureId>> {
+    db.prepare_cached("SELECT lecture_id FROM lectures WHERE cancelled_at IS NOT NULL AND enrolled > 0")?
+        .query_map([], |row| Ok(LectureId::new(uuid(row, 0)?)))?
+        .collect()
 }
 
 pub(super) fn applications(db: &Connection, user: &UserId, lecture: Option<LectureId>) -> Sql<Vec<AppliedLecture>> {

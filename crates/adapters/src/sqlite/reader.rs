@@ -16,7 +16,7 @@ use onsale_domain::concert::{Concert, Performance, Reservation};
 use onsale_domain::ids::{
     ConcertId, LectureId, LogId, PaymentId, PerformanceId, RefundId, ReservationId, StaffKeyId, UserId,
 };
-use onsale_domain::lecture::{HistoryLine, Lecture};
+use onsale_domain::lecture::{Applicant, HistoryLine, Lecture};
 use onsale_domain::payment::Payment;
 use onsale_domain::refund::Refund;
 use onsale_domain::staff::{Directory, Session, SessionHash};
@@ -158,6 +158,22 @@ impl Reader for ReaderPool {
         page: Page<(Timestamp, LectureId)>,
     ) -> Result<Vec<Lecture>, StoreError> {
         self.read(move |db| lecture::lectures(db, filter, page)).await
+    }
+
+    async fn changed_lectures(&self, from: Timestamp, since: Timestamp) -> Result<Vec<Lecture>, StoreError> {
+        self.read(move |db| lecture::changed(db, from, since)).await
+    }
+
+    async fn lecture(&self, id: LectureId) -> Result<Option<Lecture>, StoreError> {
+        self.read(move |db| lecture::lecture(db, id)).await
+    }
+
+    async fn applicants(&self, lecture: LectureId, page: Page<u64>) -> Result<Vec<Applicant>, StoreError> {
+        self.read(move |db| lecture::applicants(db, lecture, page)).await
+    }
+
+    async fn lectures_to_empty(&self) -> Result<Vec<LectureId>, StoreError> {
+        self.read(lecture::to_empty).await
     }
 
     async fn applications(&self, user: &UserId, lecture: Option<LectureId>) -> Result<Vec<AppliedLecture>, StoreError> {

@@ -4,7 +4,7 @@ use onsale_app::store::{StoreError, Unit};
 use onsale_domain::concert::{Concert, Extension, Reservation, Sale, Seat, Status};
 use onsale_domain::event::{Event, Happening};
 use onsale_domain::ids::{EventId, PaymentId, RefundId, ReservationId, TokenId, UserId};
-use onsale_domain::lecture::{Application, HistoryKind, HistoryLine, Lecture};
+use onsale_domain::lecture::{Application, Cancellation, HistoryKind, HistoryLine, Lecture};
 use onsale_domain::payment::Payment;
 use onsale_domain::refund::{By, Refund};
 use onsale_domain::table::Table;
@@ -48,9 +48,24 @@ const WALLETS: &[Wrong] = &[
 
 const LECTURES: &[Wrong] = &[
     ("more places taken than there are", |stage, unit| {
-        lecture(stage, unit, |lecture| (lecture.enrolled, lecture.seats_opened) = (3, 3));
+        lecture(stage, unit, |lecture| (lecture.enrolled, lecture.seats_given) = (3, 3));
     }),
-    ("a seat number above the capacity", |stage, unit| lecture(stage, unit, |lecture| lecture.seats_opened = 3)),
+    ("a seat number above the highest capacity", |stage, unit| lecture(stage, unit, |lecture| lecture.seats_given = 3)),
+    ("a capacity above the highest", |stage, unit| {
+        unit.rows.changed_lectures.insert(stage.lecture);
+        lecture(stage, unit, |lecture| lecture.capacity = 3);
+    }),
+    ("a capacity below the places taken", |stage, unit| {
+        unit.rows.changed_lectures.insert(stage.lecture);
+        lecture(stage, unit, |lecture| (lecture.capacity, lecture.enrolled, lecture.seats_given) = (1, 2, 2));
+    }),
+    ("an application after the end", |stage, unit| {
+        unit.rows.changed_lectures.insert(stage.lecture);
+        lecture(stage, unit, |lecture| {
+            let at = lecture.updated_at;
+            lecture.cancellation = Some(Cancellation { at, reason: "ill".into(), applications: 0 });
+        });
+    }),
     ("more places taken than seats opened", |stage, unit| lecture(stage, unit, |lecture| lecture.enrolled = 2)),
     ("a seat number given twice", |stage, unit| {
         let application = Application { seat_number: 1, applied_at: unit.at };

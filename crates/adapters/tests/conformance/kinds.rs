@@ -21,13 +21,13 @@ macro_rules! kinds {
 kinds! {
     DONE, done, Done: Charge, Use, CreateLecture, Apply, Cancel, CreateConcert, Schedule, ChangeConcert,
     ChangePerformance, Extend, Rewrite, Hold, Release, Expire, Pay, RefundSeats, RefundByStaff, Adjust, Enter,
-    Leave, Step, HandOut, Configure, CancelPerformance, StepOfCancellation,
+    Leave, Step, HandOut, Configure, CancelPerformance, StepOfCancellation, ChangeLecture, CancelLecture, CancelApplications, RemoveApplication,
 }
 
 kinds! {
     REFUSALS, refusal, Refusal: AmountOutOfRange, BalanceLimit, InsufficientBalance, LectureNotFound, AlreadyApplied,
-    LectureClosed, LectureFull, ApplicationNotFound, ConcertNotFound, PerformanceNotFound, PerformanceAmbiguous,
-    SaleClosed, SaleNotOpen, SaleHours, PerformanceCancelled, PerformanceClosed, SeatUnknown, SeatLimit, SeatTaken, ReservationNotFound, AlreadyPaid, HoldExpired, TokenExpired,
+    LectureClosed, LectureNotOpen, CapacityBelowEnrolled, LectureFull, ApplicationNotFound, ConcertNotFound,
+    PerformanceNotFound, PerformanceAmbiguous, SaleClosed, SaleNotOpen, SaleHours, PerformanceCancelled, PerformanceClosed, SeatUnknown, SeatLimit, SeatTaken, ReservationNotFound, AlreadyPaid, HoldExpired, TokenExpired,
     PaymentNotFound, AlreadyRefunded, FeeOutOfRange, RefundClosed,
     StaffKeyEnded, KeyNameTaken, KeyLimit, KeyNotFound, ExternalIdReused,
 }

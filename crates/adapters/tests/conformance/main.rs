@@ -23,6 +23,7 @@ mod growth;
 mod kept;
 mod kinds;
 mod lane;
+mod lectures;
 mod locks;
 mod log;
 #[path = "../../../domain/tests/rules/support/mixed.rs"]

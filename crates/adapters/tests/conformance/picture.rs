@@ -7,7 +7,7 @@ use onsale_app::event::StoredEvent;
 use onsale_app::store::{LectureFilter, Page, Reader, RefundsOf, RoomRecord};
 use onsale_domain::concert::Reservation;
 use onsale_domain::ids::{LectureId, PaymentId, PerformanceId, ReservationId, UserId};
-use onsale_domain::lecture::{HistoryLine, Lecture};
+use onsale_domain::lecture::{Applicant, HistoryLine, Lecture};
 use onsale_domain::payment::Payment;
 use onsale_domain::refund::Refund;
 use onsale_domain::time::Timestamp;
@@ -71,7 +71,12 @@ impl Picture {
         let ledger = all(limit, |entry: &Entry| entry.version, async |page| reader.ledger(user, page).await).await;
         self.line("ledger", &ledger);
         self.line("applications", &(user, reader.applications(user, None).await.expect("applications")));
+        self.line("lectures to empty", &reader.lectures_to_empty().await.expect("lectures"));
         for lecture in &looked.lectures {
+            self.line("lecture", &reader.lecture(*lecture).await.expect("an answer"));
+            let seat = |applicant: &Applicant| u64::from(applicant.application.seat_number);
+            let ask = async |page| reader.applicants(*lecture, page).await;
+            self.line("applicants", &all(looked.limit, seat, ask).await);
             let applied = reader.applications(user, Some(*lecture)).await.expect("an application");
             self.line("application", &(user, lecture, applied));
         }
@@ -90,11 +95,11 @@ impl Picture {
         let later = looked.now.plus_seconds(30);
         let spans = [(Timestamp::default(), None), (looked.now, None), (looked.now, Some(later)), (later, Some(later))];
         for (from, until) in spans {
-            for with_places in [false, true] {
-                let filter = LectureFilter { until, with_places, ..LectureFilter::starting(from) };
+            for available_at in [None, Some(looked.now)] {
+                let filter = LectureFilter { until, available_at, ..LectureFilter::starting(from) };
                 let cursor = |lecture: &Lecture| (lecture.starts_at, lecture.id);
                 let found = all(looked.limit, cursor, async |page| reader.lectures(filter, page).await).await;
-                self.line("lectures", &(from, until, with_places, found));
+                self.line("lectures", &(from, until, available_at, found));
             }
         }
         for lecture in &looked.lectures {

@@ -65,7 +65,14 @@ pub(crate) fn of(key: &Key) -> Actor {
 }
 
 pub(crate) fn rust() -> lecture::Create {
-    lecture::Create { title: "Rust".into(), lecturer: None, starts_at: Timestamp::from_millis(0), capacity: 3 }
+    lecture::Create {
+        title: "Rust".into(),
+        lecturer: None,
+        starts_at: Timestamp::from_millis(0),
+        capacity: 3,
+        opens_at: None,
+        closed: false,
+    }
 }
 
 pub(crate) async fn log_of(store: &dyn Store, filter: LogFilter) -> Vec<LogRow> {

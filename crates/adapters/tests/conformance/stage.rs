@@ -40,7 +40,8 @@ pub(crate) const OPEN_DOORS: Settings = Settings {
 /// Opens a lecture that starts in an hour.
 pub(crate) async fn open_lecture(lane: &mut Lane, now: Timestamp, capacity: u32) -> LectureId {
     let starts_at = now.plus_seconds(3_600);
-    let new = lecture::Create { title: "Rust".into(), lecturer: None, starts_at, capacity };
+    let new =
+        lecture::Create { title: "Rust".into(), lecturer: None, starts_at, capacity, opens_at: None, closed: false };
     match lane.done(new).await {
         Done::CreateLecture(lecture) => lecture.id,
         other => unreachable!("{other:?}"),

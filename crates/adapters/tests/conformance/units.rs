@@ -147,7 +147,7 @@ async fn paging_neither_repeats_nor_skips(bed: Bed) {
         let ledger = all(limit, |entry: &Entry| entry.version, async |page| reader.ledger(&ann, page).await);
         let versions: Vec<u64> = ledger.await.iter().map(|entry| entry.version).collect();
         assert_eq!(versions, (1..=31).rev().collect::<Vec<_>>(), "newest first");
-        let filter = LectureFilter { with_places: true, ..LectureFilter::starting(now) };
+        let filter = LectureFilter { available_at: Some(now), ..LectureFilter::starting(now) };
         let cursor = |lecture: &Lecture| (lecture.starts_at, lecture.id);
         let found = all(limit, cursor, async |page| reader.lectures(filter, page).await).await;
         assert_eq!(found.iter().map(|lecture| lecture.id).collect::<Vec<_>>(), lectures, "by start and id");

@@ -9,6 +9,8 @@ use serde_json::{Value, json};
 
 use super::Finding;
 use super::source::{AuditSource, EventRow, LectureRow};
+use super::staff::made_at;
+use crate::calendar::rfc3339;
 use crate::store::StoreError;
 
 /// The state of one lecture, as far as its rows were read.
@@ -19,6 +21,14 @@ struct LectureState {
     /// The seat of each user, as the history implies it.
     implied: BTreeMap<UserId, u32>,
     lines: u64,
+    /// The version of the last line; 0 before the first.
+    last_version: u64,
+    /// The events of changes by staff, in order.
+    changed: Vec<EventRow>,
+    /// How many places were taken when it was cancelled, as the history implies it.
+    places_at_cancellation: Option<usize>,
+    /// The highest number of places that were taken at a time, and the highest seat number of a line.
+    highest: u32,
     /// Whether any user cancelled.
     cancelled: bool,
     /// Every line so far follows from those before it.
@@ -33,6 +43,10 @@ impl LectureState {
             freed: BTreeSet::new(),
             implied: BTreeMap::new(),
             lines: 0,
+            last_version: 0,
+            changed: Vec::new(),
+            places_at_cancellation: None,
+            highest: 0,
             cancelled: false,
             history_holds: true,
         }
@@ -40,6 +54,11 @@ impl LectureState {
 
     fn add(&mut self, line: &HistoryLine) {
         self.lines += 1;
+        if self.cancelled_in().is_some_and(|version| version < line.version) {
+            self.places_at_cancellation.get_or_insert(self.implied.len());
+            self.history_holds &= line.kind == HistoryKind::Cancelled;
+        }
+        let is_free = !self.changed.iter().any(|event| event.version == line.version);
         let follows = match line.kind {
             HistoryKind::Applied => self.implied.insert(line.user.clone(), line.seat_number).is_none(),
             HistoryKind::Cancelled => {
@@ -47,18 +66,58 @@ impl LectureState {
                 self.implied.remove(&line.user) == Some(line.seat_number)
             }
         };
-        self.history_holds &= follows && line.version == self.lines;
+        let places = u32::try_from(self.implied.len()).unwrap_or(u32::MAX);
+        self.highest = self.highest.max(line.seat_number).max(places);
+        self.history_holds &= follows && is_free && line.version > self.last_version;
+        self.last_version = line.version;
+    }
+
+    /// The version in which it was cancelled, if that event is still there. A cancelled lecture does not change any more.
+    fn cancelled_in(&self) -> Option<u64> {
+        self.lecture.cancellation.as_ref().and(self.changed.last()).map(|event| event.version)
+    }
+
+    /// Each version is a line of history or a change, and the history leads to the places.
+    fn is_explained(&self) -> bool {
+        let Lecture { version, changes, cancellation, .. } = &self.lecture;
+        let implied = self.places_at_cancellation.unwrap_or(self.implied.len());
+        let is_cancelled_right = cancellation.as_ref().is_none_or(|it| implied == it.applications as usize);
+        // Without the event, the history does not show what came after the cancellation.
+        let is_cancelled_right = is_cancelled_right || self.cancelled_in().is_none();
+        self.history_holds
+            && self.implied == self.seats
+            && self.lines + changes == *version
+            && self.last_version <= *version
+            && is_cancelled_right
+    }
+
+    /// Neither seat numbers nor places were ever above the highest capacity.
+    fn is_within_highest_capacity(&self) -> bool {
+        let Lecture { capacity, highest_capacity, seats_given, changes, .. } = self.lecture;
+        let announced = self.changed.iter().filter_map(|event| data_of(event)["capacity"].as_u64()).max();
+        self.highest.max(seats_given) <= highest_capacity
+            && announced.is_none_or(|capacity| capacity <= u64::from(highest_capacity))
+            && (changes > 0 || highest_capacity == capacity)
+    }
+
+    /// Each change has its event, unless that is old enough to be deleted, and the last one left the lecture as it is.
+    fn has_events_of_changes(&self, forgotten: Timestamp) -> bool {
+        let many = self.changed.len() as u64;
+        let is_complete = many == self.lecture.changes;
+        let is_right = self.changed.last().is_none_or(|event| is_of_lecture(event, &self.lecture));
+        is_right && (is_complete || many < self.lecture.changes && made_at(self.lecture.id.uuid()) < forgotten)
     }
 
     fn seats_once(&self) -> bool {
         let numbers: BTreeSet<u32> = self.seats.values().copied().collect();
-        numbers.len() == self.seats.len() && numbers.iter().all(|number| (1..=self.lecture.capacity).contains(number))
+        numbers.len() == self.seats.len()
+            && numbers.iter().all(|number| (1..=self.lecture.highest_capacity).contains(number))
     }
 
     /// Taken and freed numbers together are 1 to the highest ever given. None is freed if no user cancelled.
     fn has_no_holes(&self) -> bool {
         let taken: BTreeSet<u32> = self.seats.values().copied().collect();
-        let opened: BTreeSet<u32> = (1..=self.lecture.seats_opened).collect();
+        let opened: BTreeSet<u32> = (1..=self.lecture.seats_given).collect();
         taken.is_disjoint(&self.freed)
             && taken.union(&self.freed).copied().collect::<BTreeSet<_>>() == opened
             && (self.cancelled || self.freed.is_empty())
@@ -67,6 +126,8 @@ impl LectureState {
 
 struct Findings {
     capacity: Finding,
+    highest: Finding,
+    changes: Finding,
     seats: Finding,
     holes: Finding,
     history: Finding,
@@ -74,24 +135,31 @@ struct Findings {
 }
 
 impl Findings {
-    fn close(&mut self, state: Option<LectureState>) {
+    fn close(&mut self, state: Option<LectureState>, forgotten: Timestamp) {
         let Some(state) = state else { return };
         let Lecture { id, capacity, enrolled, .. } = state.lecture;
         let places = state.seats.len() as u64;
         self.capacity.check(u64::from(enrolled) == places && enrolled <= capacity, || {
             format!("{id}: {places} places taken, {enrolled} counted, capacity {capacity}")
         });
-        self.seats.check(state.seats_once(), || format!("{id}: a seat number is given twice or beyond the capacity"));
+        self.seats
+            .check(state.seats_once(), || format!("{id}: a seat number is given twice or beyond the highest capacity"));
+        self.highest
+            .check(state.is_within_highest_capacity(), || format!("{id}: above the highest capacity that it had"));
+        self.changes.check(state.has_events_of_changes(forgotten), || {
+            format!("{id}: {} changes, {} events of them, or another state", state.lecture.changes, state.changed.len())
+        });
         self.holes.check(state.has_no_holes(), || format!("{id}: the seat numbers given and freed leave a hole"));
-        let explained = state.history_holds && state.implied == state.seats && state.lecture.version == state.lines;
-        self.history.check(explained, || format!("{id}: the history does not lead to who has a place"));
+        self.history.check(state.is_explained(), || format!("{id}: the history does not lead to who has a place"));
     }
 }
 
 pub(super) async fn check(source: &dyn AuditSource, forgotten: Timestamp) -> Result<Vec<Finding>, StoreError> {
     let mut findings = Findings {
         capacity: Finding::new("no lecture is over its capacity"),
-        seats: Finding::new("every seat number of a lecture is given once, within its capacity"),
+        highest: Finding::new("no lecture was ever above the highest capacity that it had"),
+        changes: Finding::new("every change of a lecture has its event"),
+        seats: Finding::new("every seat number of a lecture is given once, within its highest capacity"),
         holes: Finding::new("seat numbers have no holes but those that a cancellation left"),
         history: Finding::new("every lecture's history leads to who has a place, one place per user"),
         events: Finding::new("every line of a lecture's history has its event"),
@@ -100,9 +168,10 @@ pub(super) async fn check(source: &dyn AuditSource, forgotten: Timestamp) -> Res
     let mut rows = source.lectures();
     while let Some(row) = rows.recv().await {
         match (row?, &mut state) {
-            (LectureRow::Lecture(lecture), _) => findings.close(state.replace(LectureState::new(lecture))),
+            (LectureRow::Lecture(lecture), _) => findings.close(state.replace(LectureState::new(lecture)), forgotten),
             (LectureRow::Application(user, seat), Some(state)) => drop(state.seats.insert(user, seat)),
             (LectureRow::Freed(seat), Some(state)) => drop(state.freed.insert(seat)),
+            (LectureRow::Changed(event), Some(state)) => state.changed.push(event),
             (LectureRow::History(line, event), Some(state)) => {
                 state.add(&line);
                 let is_forgotten = event.is_none() && line.created_at < forgotten;
@@ -113,9 +182,9 @@ pub(super) async fn check(source: &dyn AuditSource, forgotten: Timestamp) -> Res
         }
     }
     // The last lecture: each of the others was closed when the next one began.
-    findings.close(state);
-    let Findings { capacity, seats, holes, history, events } = findings;
-    Ok(vec![capacity, seats, holes, history, events])
+    findings.close(state, forgotten);
+    let Findings { capacity, highest, changes, seats, holes, history, events } = findings;
+    Ok(vec![capacity, highest, changes, seats, holes, history, events])
 }
 
 fn has_event(line: &HistoryLine, event: Option<&EventRow>) -> bool {
@@ -129,4 +198,19 @@ fn has_event(line: &HistoryLine, event: Option<&EventRow>) -> bool {
         let same = serde_json::from_str::<Value>(&event.data).is_ok_and(|found| found == data);
         event.kind == kind && event.subject == lecture && event.version == line.version && same
     })
+}
+
+fn data_of(event: &EventRow) -> Value {
+    serde_json::from_str(&event.data).unwrap_or_default()
+}
+
+/// Whether an event shows a lecture as it is.
+fn is_of_lecture(event: &EventRow, lecture: &Lecture) -> bool {
+    let Lecture { id, title, lecturer, starts_at, capacity, opens_at, closed, cancellation, .. } = lecture;
+    let data = json!({
+        "lectureId": id.to_string(), "title": &**title, "lecturer": lecturer.as_deref(), "startsAt": rfc3339(*starts_at),
+        "capacity": capacity, "opensAt": opens_at.map(rfc3339), "closed": closed, "cancelled": cancellation.is_some(),
+        "reason": cancellation.as_ref().map(|cancellation| &*cancellation.reason),
+    });
+    event.version <= lecture.version && data_of(event) == data
 }

@@ -41,7 +41,8 @@ pub enum WalletRow {
     Entry(Entry, Option<EventRow>, bool),
 }
 
-/// A lecture, then its applications by seat number, then its freed seats, then its history in order.
+/// A lecture, then its applications by seat number, then its freed seats, then the events of its changes by staff in order,
+/// then its history in order.
 #[derive(Clone, Debug)]
 pub enum LectureRow {
     /// The lecture with its counters.
@@ -50,6 +51,8 @@ pub enum LectureRow {
     Application(UserId, u32),
     /// A seat number that is free again.
     Freed(u32),
+    /// The event of a change by staff.
+    Changed(EventRow),
     /// A line of history, with the event of the same id.
     History(HistoryLine, Option<EventRow>),
 }

@@ -35,6 +35,7 @@ pub(super) async fn check(source: &dyn AuditSource) -> Result<Vec<Finding>, Stor
             StaffSubject::Lecture(lecture) => {
                 let made_at = made_at(lecture.id.uuid()).min(lecture.updated_at);
                 let wrong = OF_LECTURE.wrong_field(&fields_of_lecture(lecture), &entries, made_at >= since);
+                let wrong = wrong.or_else(|| (!is_cancellation_logged(lecture, &entries)).then_some("cancelled"));
                 logged.check(wrong.is_none(), || format!("lecture {}: {}", lecture.id, wrong.unwrap_or_default()));
             }
             StaffSubject::Concert(concert, settings) => {
@@ -104,7 +105,7 @@ fn of_action<'a>(entries: &'a [Entry<'a>], action: &str) -> impl Iterator<Item =
 
 /// The time of the creation, which the id contains. Rows that were last written before there was a log are older than it,
 /// whatever their ids are.
-fn made_at(id: Uuid) -> Timestamp {
+pub(super) fn made_at(id: Uuid) -> Timestamp {
     let [a, b, c, d, e, f, ..] = id.into_bytes();
     Timestamp::from_millis(i64::from_be_bytes([0, 0, a, b, c, d, e, f]))
 }
@@ -125,7 +126,19 @@ fn fields_of_lecture(lecture: &Lecture) -> Now {
         ("lecturer", json!(lecture.lecturer.as_deref())),
         ("startsAt", json!(rfc3339(lecture.starts_at))),
         ("capacity", json!(lecture.capacity)),
+        ("opensAt", json!(lecture.opens_at.map(rfc3339))),
+        ("closed", json!(lecture.closed)),
     ]
+}
+
+/// A cancelled lecture has one entry of that, with the same figures; others have none.
+fn is_cancellation_logged(lecture: &Lecture, entries: &[Entry<'_>]) -> bool {
+    let logged: Vec<_> = of_action(entries, "lecture.cancelled").map(|entry| &entry.after).collect();
+    let fields = lecture
+        .cancellation
+        .as_ref()
+        .map(|it| json!({"cancelledAt": rfc3339(it.at), "reason": &*it.reason, "applications": it.applications}));
+    logged == fields.iter().collect::<Vec<_>>()
 }
 
 fn fields_of_concert(concert: &Concert) -> Now {

@@ -67,7 +67,7 @@ impl DeskCommand for lecture::Create {
 }
 
 impl DeskCommand for lecture::Apply {
-    const TABLES: &'static [Table] = &[Lectures, Applications, FreedSeats, LectureHistory, Events];
+    const TABLES: &'static [Table] = OF_APPLICATIONS;
 
     fn hot_row(&self) -> Option<u64> {
         Some(hash(self.lecture))
@@ -75,7 +75,42 @@ impl DeskCommand for lecture::Apply {
 }
 
 impl DeskCommand for lecture::Cancel {
-    const TABLES: &'static [Table] = &[Lectures, Applications, FreedSeats, LectureHistory, Events];
+    const TABLES: &'static [Table] = OF_APPLICATIONS;
+
+    fn hot_row(&self) -> Option<u64> {
+        Some(hash(self.lecture))
+    }
+}
+
+/// What ends applications, or decides on them.
+const OF_APPLICATIONS: &[Table] = &[Lectures, Applications, FreedSeats, LectureHistory, Events];
+
+impl DeskCommand for lecture::ChangeLecture {
+    const TABLES: &'static [Table] = &[Lectures, Events];
+
+    fn hot_row(&self) -> Option<u64> {
+        Some(hash(self.lecture))
+    }
+}
+
+impl DeskCommand for lecture::CancelLecture {
+    const TABLES: &'static [Table] = &[Lectures, Events];
+
+    fn hot_row(&self) -> Option<u64> {
+        Some(hash(self.lecture))
+    }
+}
+
+impl DeskCommand for lecture::CancelApplications {
+    const TABLES: &'static [Table] = OF_APPLICATIONS;
+
+    fn hot_row(&self) -> Option<u64> {
+        Some(hash(self.lecture))
+    }
+}
+
+impl DeskCommand for lecture::RemoveApplication {
+    const TABLES: &'static [Table] = OF_APPLICATIONS;
 
     fn hot_row(&self) -> Option<u64> {
         Some(hash(self.lecture))

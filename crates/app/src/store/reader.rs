@@ -9,7 +9,7 @@ use onsale_domain::concert::{Concert, Notice, Performance, Reservation, Seat};
 use onsale_domain::ids::{
     ConcertId, LectureId, LogId, PaymentId, PerformanceId, RefundId, ReservationId, StaffKeyId, UserId,
 };
-use onsale_domain::lecture::{HistoryLine, Lecture};
+use onsale_domain::lecture::{Applicant, HistoryLine, Lecture};
 use onsale_domain::payment::Payment;
 use onsale_domain::refund::Refund;
 use onsale_domain::staff::{Directory, Session, SessionHash};
@@ -37,16 +37,14 @@ pub struct LectureFilter {
     pub from: Timestamp,
     /// Only lectures that start before this instant; `None` for no end.
     pub until: Option<Timestamp>,
-    /// Only lectures with a free place.
-    pub with_places: bool,
-    /// Only lectures that were created or changed at this instant or later.
-    pub changed_since: Option<Timestamp>,
+    /// Only lectures that users may apply for at this instant, apart from their start; `None` for any.
+    pub available_at: Option<Timestamp>,
 }
 
 impl LectureFilter {
     /// All lectures that start at an instant or later.
     pub fn starting(from: Timestamp) -> Self {
-        Self { from, until: None, with_places: false, changed_since: None }
+        Self { from, until: None, available_at: None }
     }
 }
 
@@ -191,6 +189,19 @@ pub trait Reader: Send + Sync {
         filter: LectureFilter,
         page: Page<(Timestamp, LectureId)>,
     ) -> Result<Vec<Lecture>, StoreError>;
+
+    /// Lectures that start at an instant or later and were created or changed at another instant or later, and earlier ones
+    /// that were moved there since then. In no order.
+    async fn changed_lectures(&self, from: Timestamp, since: Timestamp) -> Result<Vec<Lecture>, StoreError>;
+
+    /// A lecture; `None` if there is no such lecture.
+    async fn lecture(&self, id: LectureId) -> Result<Option<Lecture>, StoreError>;
+
+    /// Users with a place in a lecture, by seat number.
+    async fn applicants(&self, lecture: LectureId, page: Page<u64>) -> Result<Vec<Applicant>, StoreError>;
+
+    /// Cancelled lectures that still have applications.
+    async fn lectures_to_empty(&self) -> Result<Vec<LectureId>, StoreError>;
 
     /// The lectures that a user applied for, by start. Only `lecture`, if it is given.
     async fn applications(&self, user: &UserId, lecture: Option<LectureId>) -> Result<Vec<AppliedLecture>, StoreError>;

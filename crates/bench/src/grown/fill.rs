@@ -210,9 +210,9 @@ fn lectures(sql: &Sql) -> Vec<String> {
     let (starts, long_ago) = (sql.lecture_starts(), format!("{now} - 60 * {DAY_MILLIS}"));
     vec![
         format!(
-            "INSERT INTO lectures (lecture_id, title, lecturer, starts_at, capacity, enrolled, seats_opened, version,
-                updated_at) {numbers} SELECT {own}, 'Lecture ' || n, 'Ada', {starts}, 100, {applications},
-                {applications}, {applications}, {long_ago} FROM s"
+            "INSERT INTO lectures (lecture_id, title, lecturer, starts_at, capacity, enrolled, seats_given, version,
+                updated_at, highest_capacity) {numbers} SELECT {own}, 'Lecture ' || n, 'Ada', {starts}, 100, {applications},
+                {applications}, {applications}, {long_ago}, 100 FROM s"
         ),
         format!(
             "INSERT INTO applications (lecture_id, user_id, seat_number, applied_at) {rows}

@@ -25,8 +25,9 @@ pub(super) const CHARGE_WITH_EVENT: Script =
 
 /// One lecture, and users who each apply once.
 pub(super) const APPLICATION: Script = Script {
-    rows: "INSERT INTO lectures (lecture_id, title, starts_at, capacity, enrolled, seats_opened, version, updated_at)
-        VALUES ('00000000-0000-7000-8000-000000000001', 'A lecture', 4102444800000, 1000000, 0, 0, 0, 1)",
+    rows: "INSERT INTO lectures (lecture_id, title, starts_at, capacity, enrolled, seats_given, version, updated_at,
+            highest_capacity)
+        VALUES ('00000000-0000-7000-8000-000000000001', 'A lecture', 4102444800000, 1000000, 0, 0, 0, 1, 1000000)",
     script: include_str!("scripts/application.sql"),
 };
 

@@ -82,7 +82,7 @@ const APPLICATION: &[Stream] = &[
     each_batch(
         "SELECT lecture_id, seat_number, seat_number, version, created_at FROM program.lecture_history
          ORDER BY version LIMIT ?1",
-        "UPDATE lectures SET enrolled = ?2, seats_opened = ?3, version = ?4, updated_at = ?5 WHERE lecture_id = ?1",
+        "UPDATE lectures SET enrolled = ?2, seats_given = ?3, version = ?4, updated_at = ?5 WHERE lecture_id = ?1",
     ),
     each(
         "SELECT * FROM program.applications ORDER BY seat_number LIMIT ?1",

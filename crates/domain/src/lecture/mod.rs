@@ -1,5 +1,6 @@
 //! Lectures: users apply first-come, first-served; one place per user; never more than the capacity.
 
+mod by_staff;
 mod freed_seats;
 
 use std::sync::Arc;
@@ -10,6 +11,10 @@ use crate::rows::{Keys, Rows};
 use crate::time::Timestamp;
 use crate::{Command, Context, Refusal};
 
+pub use by_staff::{
+    Applicant, CancelApplications, CancelLecture, Change, ChangeLecture, Create, Emptied, LectureCancelled,
+    RemoveApplication,
+};
 pub use freed_seats::FreedSeats;
 
 /// Capacity if a lecture is created without one.
@@ -17,6 +22,12 @@ pub const CAPACITY_DEFAULT: u32 = 30;
 
 /// Maximum capacity; the minimum is 1.
 pub const CAPACITY_MAX: u32 = 1_000_000;
+
+/// How many applications one step of a cancellation ends.
+pub const CANCELLED_TOGETHER_MAX: usize = 500;
+
+/// A client that applies too early retries after at most this many seconds.
+const RETRY_AFTER_SECONDS_MAX: u32 = 3_600;
 
 /// A lecture and its counters.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -34,17 +45,54 @@ pub struct Lecture {
     /// Number of places taken.
     pub enrolled: u32,
     /// The highest seat number ever given. Lower numbers that are free again are in [`FreedSeats`].
-    pub seats_opened: u32,
-    /// Number of changes so far. Each history line carries the value after its change.
+    pub seats_given: u32,
+    /// Number of changes so far: lines of its history, and changes by staff. Each line, and each event of a change, carries
+    /// the value after its change.
     pub version: u64,
-    /// Time of the last application or cancellation, or of the creation.
+    /// Time of the last change, or of the creation.
     pub updated_at: Timestamp,
+    /// Before this instant applications are refused; `None` for no such instant.
+    pub opens_at: Option<Timestamp>,
+    /// Whether applications are refused until staff open the lecture again.
+    pub closed: bool,
+    /// How staff cancelled it; `None` if it takes place.
+    pub cancellation: Option<Cancellation>,
+    /// The highest capacity that it ever had. Seat numbers are never above it.
+    pub highest_capacity: u32,
+    /// How many of its versions are changes by staff.
+    pub changes: u64,
+    /// When staff changed its start last; `None` if they never did.
+    pub moved_at: Option<Timestamp>,
+}
+
+/// How a lecture was cancelled.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Cancellation {
+    /// When it was cancelled.
+    pub at: Timestamp,
+    /// Why: 1 to 200 characters.
+    pub reason: Arc<str>,
+    /// How many applications it had then. Those that it still has are yet to be cancelled.
+    pub applications: u32,
 }
 
 impl Lecture {
     /// Number of free places.
     pub fn remaining(&self) -> u32 {
         self.capacity.saturating_sub(self.enrolled)
+    }
+
+    /// Whether a user may apply at an instant, as far as the lecture itself decides it.
+    pub fn is_available(&self, at: Timestamp) -> bool {
+        self.remaining() > 0
+            && at < self.starts_at
+            && self.is_on_offer()
+            && self.opens_at.is_none_or(|opens| opens <= at)
+    }
+
+    /// Whether it is neither closed nor cancelled.
+    pub fn is_on_offer(&self) -> bool {
+        !self.closed && self.cancellation.is_none()
     }
 }
 
@@ -85,19 +133,6 @@ pub struct HistoryLine {
     pub created_at: Timestamp,
 }
 
-/// Creates a lecture with no applications.
-#[derive(Clone, Debug)]
-pub struct Create {
-    /// 1 to 200 characters.
-    pub title: Arc<str>,
-    /// 1 to 200 characters, if given.
-    pub lecturer: Option<Arc<str>>,
-    /// Start. May lie in the past: then applications are refused.
-    pub starts_at: Timestamp,
-    /// Capacity, 1 to [`CAPACITY_MAX`].
-    pub capacity: u32,
-}
-
 /// Applies for a place. The user gets the lowest free seat number.
 #[derive(Clone, Debug)]
 pub struct Apply {
@@ -129,29 +164,6 @@ pub struct Applied {
     pub seat_number: u32,
 }
 
-impl Command for Create {
-    type Output = Lecture;
-
-    fn needs(&self, _: &mut Keys) {}
-
-    fn decide(&self, rows: &mut Rows, cx: &mut Context<'_>) -> Result<Lecture, Refusal> {
-        let lecture = Lecture {
-            id: LectureId::new(cx.ids.next(cx.at)),
-            title: self.title.clone(),
-            lecturer: self.lecturer.clone(),
-            starts_at: self.starts_at,
-            capacity: self.capacity,
-            enrolled: 0,
-            seats_opened: 0,
-            version: 0,
-            updated_at: cx.at,
-        };
-        rows.lectures.put(lecture.id, lecture.clone());
-        rows.freed_seats.load(lecture.id, []);
-        Ok(lecture)
-    }
-}
-
 impl Command for Apply {
     type Output = Applied;
 
@@ -168,8 +180,13 @@ impl Command for Apply {
         if rows.applications.get(&key).is_some() {
             return Err(Refusal::AlreadyApplied);
         }
-        if lecture.starts_at <= cx.at.not_before(lecture.updated_at) {
+        let now = cx.at.not_before(lecture.updated_at);
+        if lecture.starts_at <= now || !lecture.is_on_offer() {
             return Err(Refusal::LectureClosed);
+        }
+        if let Some(opens_at) = lecture.opens_at.filter(|opens_at| now < *opens_at) {
+            let retry_after_seconds = now.seconds_until(opens_at).min(RETRY_AFTER_SECONDS_MAX);
+            return Err(Refusal::LectureNotOpen { retry_after_seconds });
         }
         if lecture.remaining() == 0 {
             return Err(Refusal::LectureFull);
@@ -179,8 +196,8 @@ impl Command for Apply {
         let freed = rows.freed_seats.take_lowest(*id);
         let lecture = rows.lectures.change(id).ok_or(Refusal::LectureNotFound)?;
         let seat_number = freed.unwrap_or_else(|| {
-            lecture.seats_opened += 1;
-            lecture.seats_opened
+            lecture.seats_given += 1;
+            lecture.seats_given
         });
         lecture.enrolled += 1;
         lecture.updated_at = at;
@@ -201,19 +218,24 @@ impl Command for Cancel {
     }
 
     fn decide(&self, rows: &mut Rows, cx: &mut Context<'_>) -> Result<(), Refusal> {
-        let Self { user, lecture: id } = self;
-        let key = (*id, user.clone());
-        let seat_number = rows.applications.get(&key).ok_or(Refusal::ApplicationNotFound)?.seat_number;
-        let lecture = rows.lectures.change(id).ok_or(Refusal::ApplicationNotFound)?;
-
-        let at = cx.at.max(lecture.updated_at);
-        lecture.enrolled -= 1;
-        lecture.updated_at = at;
-        rows.applications.remove(&key);
-        rows.freed_seats.free(*id, seat_number);
-        record(rows, cx, *id, user, Record { kind: HistoryKind::Cancelled, seat_number, at });
-        Ok(())
+        give_back(rows, cx, self.lecture, &self.user).map(|_| ()).ok_or(Refusal::ApplicationNotFound)
     }
+}
+
+/// Ends an application: its seat number is free again. Returns it; `None` if there is none, and then nothing changes.
+fn give_back(rows: &mut Rows, cx: &mut Context<'_>, id: LectureId, user: &UserId) -> Option<Application> {
+    let key = (id, user.clone());
+    let application = rows.applications.get(&key)?.clone();
+    let lecture = rows.lectures.change(&id)?;
+
+    let at = cx.at.max(lecture.updated_at);
+    lecture.enrolled -= 1;
+    lecture.updated_at = at;
+    let seat_number = application.seat_number;
+    rows.applications.remove(&key);
+    rows.freed_seats.free(id, seat_number);
+    record(rows, cx, id, user, Record { kind: HistoryKind::Cancelled, seat_number, at });
+    Some(application)
 }
 
 /// What one history line records, besides the lecture and the user.

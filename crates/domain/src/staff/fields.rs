@@ -45,27 +45,6 @@ fn of_key(key: &Key) -> Fields {
     vec![("name", (&key.name).into()), ("role", key.role.as_str().into())]
 }
 
-impl Logged for lecture::Create {
-    const ACTION: Action = Action::LectureCreated;
-
-    fn subject(&self, lecture: &Lecture) -> Subject {
-        Subject::Lecture(lecture.id)
-    }
-
-    fn before(&self, _: &Rows) -> Fields {
-        Fields::new()
-    }
-
-    fn after(&self, lecture: &Lecture) -> Fields {
-        vec![
-            ("title", (&lecture.title).into()),
-            ("lecturer", lecture.lecturer.as_ref().into()),
-            ("startsAt", lecture.starts_at.into()),
-            ("capacity", lecture.capacity.into()),
-        ]
-    }
-}
-
 impl Logged for concert::Create {
     const ACTION: Action = Action::ConcertCreated;
 

@@ -66,6 +66,12 @@ actions! {
     SessionEnded = "session.ended",
     /// A lecture was made.
     LectureCreated = "lecture.created",
+    /// A lecture was changed.
+    LectureChanged = "lecture.changed",
+    /// A lecture was cancelled for good.
+    LectureCancelled = "lecture.cancelled",
+    /// An application for a lecture was removed.
+    ApplicationRemoved = "application.removed",
     /// A concert was made, with its waiting room.
     ConcertCreated = "concert.created",
     /// A concert was changed.

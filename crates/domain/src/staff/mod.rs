@@ -4,6 +4,7 @@ mod by_staff;
 mod charge;
 mod fields;
 mod key;
+mod lecture_fields;
 mod log;
 mod refund_fields;
 mod role;

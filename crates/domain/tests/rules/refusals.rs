@@ -8,13 +8,18 @@ use crate::support::Stage;
 use crate::support::codes::{all_refusals, code};
 
 /// Code, and a script that ends with it.
-const PROVOCATIONS: [(&str, &str); 27] = [
+const PROVOCATIONS: [(&str, &str); 29] = [
     ("amount-out-of-range", "ann charges 0 => amount-out-of-range"),
     ("balance-limit", "rich charges 1 => balance-limit"),
     ("insufficient-balance", "ann uses 1 => insufficient-balance"),
     ("lecture-not-found", "ann applies poetry => lecture-not-found"),
     ("already-applied", "rich applies rust => already-applied"),
     ("lecture-closed", "100 ann applies rust => lecture-closed"),
+    (
+        "lecture-not-open",
+        "staff changes rust opens 50 => version 2, 1 of 1\nann applies rust => lecture-not-open, retry after 50",
+    ),
+    ("capacity-below-enrolled", "staff changes sql capacity 1 => capacity-below-enrolled"),
     ("lecture-full", "ann applies rust => lecture-full"),
     ("application-not-found", "ann cancels rust => application-not-found"),
     ("concert-not-found", "ann enters nowhere => concert-not-found"),
@@ -42,13 +47,15 @@ const PROVOCATIONS: [(&str, &str); 27] = [
 fn stage() -> Stage {
     let room = Settings::default();
     let gala = Stage::empty().concert("gala", room).performance("eve", 100, &[(1, 50, 0)]);
-    let mut stage = gala.lecture("rust", 1, 100);
+    let mut stage = gala.lecture("rust", 1, 100).lecture("sql", 2, 100);
     for charge in 1..=100 {
         stage.play(&format!("rich charges 10000000 => balance {}", charge * 10_000_000));
     }
     stage.play(
         "
         rich applies rust              => seat 1
+        rich applies sql               => seat 1
+        poor applies sql               => seat 2
         rich enters                    => new place 1, active until 600
         rich holds 1 as held           => held 0 until 300
         rich holds 2 as bought         => held 0 until 300

@@ -203,7 +203,14 @@ fn a_deleted_key_changes_nothing() {
     let mut world = World::default();
     let ann = world.make("ann", Role::Owner).expect("a key");
     let other = world.make("other", Role::Door).expect("a key");
-    let create = lecture::Create { title: "Rust".into(), lecturer: None, starts_at: AT, capacity: 30 };
+    let create = lecture::Create {
+        title: "Rust".into(),
+        lecturer: None,
+        starts_at: AT,
+        capacity: 30,
+        opens_at: None,
+        closed: false,
+    };
     world.decide(&by(of(&ann), create.clone())).expect("a lecture");
     world.decide(&by(of(&ann), DeleteKey { key: ann.id })).expect("its own key");
     let logged = world.log.len();

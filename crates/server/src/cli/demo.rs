@@ -50,7 +50,14 @@ pub(super) async fn seed(sale: &Sale, settings: &Settings) -> Result<bool, Faile
     for (title, lecturer, days) in LECTURES {
         let starts_at = evening(settings, now, days)?;
         let lecturer = lecturer.map(Into::into);
-        let new = lecture::Create { title: title.into(), lecturer, starts_at, capacity: CAPACITY_DEFAULT };
+        let new = lecture::Create {
+            title: title.into(),
+            lecturer,
+            starts_at,
+            capacity: CAPACITY_DEFAULT,
+            opens_at: None,
+            closed: false,
+        };
         decide(sale, by_root(new)).await?;
     }
     for (title, venue, days) in CONCERTS {

@@ -135,6 +135,7 @@ async fn serve(settings: Settings, is_demo: bool, admin_key: Option<Secret>, tra
         seat_maps: sale.seat_maps.clone(),
         catalogue: sale.catalogue.clone(),
         timetable: sale.timetable.clone(),
+        emptier: sale.emptier.clone(),
         user_entries: Limiter::new(settings.limits.entries_by_user),
         answers: AnswerCaches::default(),
         tokens: tokens(&sale, &settings).await?,

@@ -61,7 +61,9 @@ codes! {
 
     LectureNotFound = NOT_FOUND, "lecture-not-found", "There is no such lecture";
     AlreadyApplied = CONFLICT, "already-applied", "The user already has a place";
-    LectureClosed = CONFLICT, "lecture-closed", "The lecture has started";
+    LectureClosed = CONFLICT, "lecture-closed", "The lecture has started, or is closed or cancelled";
+    LectureNotOpen = CONFLICT, "lecture-not-open", "The lecture cannot be applied for yet";
+    CapacityBelowEnrolled = CONFLICT, "capacity-below-enrolled", "More users have a place than the new capacity allows";
     LectureFull = CONFLICT, "lecture-full", "No place is left";
     ApplicationNotFound = NOT_FOUND, "application-not-found", "The user has no place in this lecture";
 
@@ -83,6 +85,8 @@ codes! {
     AlreadyRefunded = CONFLICT, "already-refunded", "A seat was refunded before, or none is left";
     FeeOutOfRange = UNPROCESSABLE_ENTITY, "fee-out-of-range", "The fee must be 0 to the price of the seats";
     RefundClosed = CONFLICT, "refund-closed", "The seats can no longer be given back";
+
+    CancellationNotFound = NOT_FOUND, "cancellation-not-found", "It is not cancelled";
 
     KeyNameTaken = CONFLICT, "key-name-taken", "Another key has or had this name";
     KeyLimit = CONFLICT, "key-limit", "There are at most 1,000 keys";

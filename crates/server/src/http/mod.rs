@@ -23,6 +23,7 @@ use onsale_app::calendar::Calendar;
 use onsale_app::catalogue::Catalogue;
 use onsale_app::conditions::Conditions;
 use onsale_app::desk::{Desk, DeskCommand, KeyedAnswer, KeyedRequest};
+use onsale_app::emptier::EmptierWaker;
 use onsale_app::idempotency::Keyed;
 use onsale_app::store::{Reader, StoreError};
 use onsale_app::timetable::Timetable;
@@ -70,6 +71,8 @@ pub(crate) struct AppState {
     pub(crate) seat_maps: Arc<SeatMaps>,
     pub(crate) catalogue: Arc<Catalogue>,
     pub(crate) timetable: Arc<Timetable>,
+    /// Wakes the task that cancels applications of cancelled lectures.
+    pub(crate) emptier: EmptierWaker,
     /// The rate at which one verified user may enter waiting rooms.
     pub(crate) user_entries: Limiter,
     /// Answers that many clients share.

@@ -83,7 +83,14 @@ fn administration(routes: &mut Routes) {
     calls! { routes:
         // Administrators
         POST   "/admin/lectures"                          admin::lecture::create_lecture;
+        GET    "/admin/lectures"                          admin::lecture::list_all_lectures;
+        GET    "/admin/lectures/{lectureId}"              admin::lecture::get_lecture;
+        PATCH  "/admin/lectures/{lectureId}"              admin::lecture::update_lecture;
         GET    "/admin/lectures/{lectureId}/history"      admin::lecture::list_lecture_history;
+        GET    "/admin/lectures/{lectureId}/applicants"   admin::applicant::list_lecture_applicants;
+        DELETE "/admin/lectures/{lectureId}/applications/{userId}" admin::applicant::remove_application;
+        POST   "/admin/lectures/{lectureId}/cancel"       admin::applicant::cancel_lecture;
+        GET    "/admin/lectures/{lectureId}/cancellation" admin::applicant::get_lecture_cancellation;
         POST   "/admin/concerts"                          admin::concert::create_concert;
         GET    "/admin/concerts"                          admin::concert_figures::list_admin_concerts;
         GET    "/admin/concerts/{concertId}"              admin::concert_figures::get_admin_concert;

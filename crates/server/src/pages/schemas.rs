@@ -25,6 +25,7 @@ schemas! {
     "onsale.points.adjusted.v1",
     "onsale.lecture.applied.v1",
     "onsale.lecture.cancelled.v1",
+    "onsale.lecture.changed.v1",
     "onsale.seats.held.v1",
     "onsale.seats.released.v1",
     "onsale.payment.completed.v1",

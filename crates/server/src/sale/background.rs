@@ -8,6 +8,7 @@ use onsale_adapters::kafka::KafkaSink;
 use onsale_app::background::{self, Follower, Housekeeper, Sweeper, TaskMetrics};
 use onsale_app::canceller::Canceller;
 use onsale_app::clock::ClockWatch;
+use onsale_app::emptier::Emptier;
 use onsale_app::relay::{BacklogWatch, Relay};
 use onsale_app::retention::{Keeper, RetentionMetrics};
 use onsale_app::rewriter::Rewriter;
@@ -64,6 +65,9 @@ impl Sale {
             metrics: metrics("cancelled-performances"),
         };
         self.tasks.spawn(canceller.run(self.stop.clone()));
+        let (waker, metrics_of) = (self.emptier.clone(), metrics("cancelled-lectures"));
+        let emptier = Emptier { reader: reader.clone(), desk: desk.clone(), waker, metrics: metrics_of };
+        self.tasks.spawn(emptier.run(self.stop.clone()));
         let staff = self.staff.clone().run(desk.clone(), metrics("staff-keys"), self.stop.clone());
         self.tasks.spawn(staff);
         let keeper = self.keeper(settings, &clock, registry, metrics("retention"));

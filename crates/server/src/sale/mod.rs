@@ -15,6 +15,7 @@ use onsale_app::canceller::CancellerWake;
 use onsale_app::catalogue::Catalogue;
 use onsale_app::conditions::Conditions;
 use onsale_app::desk::{self, Desk, Terms};
+use onsale_app::emptier::EmptierWaker;
 use onsale_app::relay::RelayWaker;
 use onsale_app::staff::StaffKeys;
 use onsale_app::store::{Store, StoreError};
@@ -71,6 +72,8 @@ pub(crate) struct Sale {
     pub(crate) seat_maps: Arc<SeatMaps>,
     pub(crate) catalogue: Arc<Catalogue>,
     pub(crate) timetable: Arc<Timetable>,
+    /// Wakes the task that cancels applications of cancelled lectures.
+    pub(crate) emptier: EmptierWaker,
     /// The keys of staff.
     pub(crate) staff: Arc<StaffKeys>,
     /// The brokers that receive events; `None`: events stay in the database.
@@ -159,6 +162,7 @@ impl Sale {
             seat_maps,
             catalogue,
             timetable,
+            emptier: EmptierWaker::default(),
             staff,
             kafka,
             conditions,

@@ -41,6 +41,8 @@ impl Ids {
         let held = sale.hold(&token, performance, &[7]).await;
         let payment = sale.pay(&token, &held).expect(201).await;
         self.0[4].1 = text(&payment["paymentId"]);
+        let apply = json!({"userId": "ada", "lectureId": self.0[2].1});
+        sale.caller.post("/lectures/apply").json(&apply).expect(201).await;
         self
     }
 
@@ -70,7 +72,7 @@ async fn calls(sale: &Sale, Ids(ids): &Ids) -> Vec<Call> {
         }
     }
     calls.append(&mut last);
-    assert_eq!(calls.len(), 22, "as many as the contract has");
+    assert_eq!(calls.len(), 29, "as many as the contract has");
     calls
 }
 

@@ -88,3 +88,72 @@ async fn people_who_come_and_go_at_all_instances_never_overfill_a_lecture() {
     listed(&many, &lecture, inside).await;
     many.is_in_order().await;
 }
+
+fn patch(sale: &Sale, lecture: &str, body: &Value) -> Call {
+    sale.admin(sale.caller.patch(&format!("/admin/lectures/{lecture}"))).json(body)
+}
+
+/// Staff change the capacity while users come and go at all instances.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_capacity_that_changes_is_never_exceeded() {
+    let Some(many) = Many::start(3, &[]).await else { return };
+    let lecture = many.at(0).lecture(10).await;
+    let calls = (0..300).map(|n| match n % 5 {
+        0 => patch(many.at(n), &lecture, &json!({"capacity": 1 + n % 17})),
+        1 => cancel(many.at(n), &format!("user-{}", n % 40), &lecture),
+        _ => apply(many.at(n), &format!("user-{}", n % 40), &lecture),
+    });
+    let replies = at_once(calls.collect::<Vec<_>>()).await;
+    assert!(replies.iter().all(|reply| reply.status.as_u16() < 500), "{replies:?}");
+    let refused = count(&replies, 409, "capacity-below-enrolled");
+    let shown = many.at(1).admin(many.at(1).caller.get(&format!("/admin/lectures/{lecture}"))).expect(200).await;
+    assert!(shown["enrolled"].as_u64() <= shown["capacity"].as_u64(), "{shown}");
+    let expected = usize::try_from(shown["enrolled"].as_u64().unwrap()).unwrap();
+    assert_eq!(
+        history(many.at(2), &lecture)
+            .await
+            .iter()
+            .fold(0, |inside, line| { if line["type"] == "APPLIED" { inside + 1 } else { inside - 1 } }),
+        expected
+    );
+    println!("{refused} changes were below the enrolled");
+    listed(&many, &lecture, expected).await;
+    many.is_in_order().await;
+}
+
+/// One instance cancels the lecture and is killed, while users apply and staff remove at the others.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_cancellation_crosses_applications_and_removals_and_survives_its_instance() {
+    let Some(mut many) = Many::start(3, &[]).await else { return };
+    let lecture = many.at(0).lecture(3_000).await;
+    let replies = at_once((0..1_500).map(|n| apply(many.at(n), &format!("user-{n}"), &lecture))).await;
+    assert_eq!(count(&replies, 201, ""), 1_500);
+    let path = format!("/admin/lectures/{lecture}/cancel");
+    let ending = (0..6).map(|n| many.at(n).admin(many.at(n).caller.post(&path)).json(&json!({"reason": "ill"})));
+    let mut calls: Vec<Call> = ending.collect();
+    for n in 0..200 {
+        calls.push(apply(many.at(n), &format!("late-{n}"), &lecture));
+        let sale = many.at(n + 1);
+        calls.push(cancel(many.at(n + 2), &format!("user-{n}"), &lecture));
+        let remove = format!("/admin/lectures/{lecture}/applications/user-{}", n + 100);
+        calls.push(sale.admin(sale.caller.delete(&remove)));
+    }
+    let replies = at_once(calls).await;
+    assert!(replies.iter().all(|reply| reply.status.as_u16() < 500), "{replies:?}");
+    let begun = replies.iter().filter(|reply| reply.status == 202).count();
+    assert_eq!((begun, replies[..6].iter().filter(|reply| reply.status == 200).count()), (1, 5), "one began it");
+    many.sales.remove(0).instance.kill().await;
+    for sale in &many.sales {
+        until("no application is left", async || {
+            let state = sale.caller.get(&format!("/admin/lectures/{lecture}/cancellation"));
+            (sale.admin(state).expect(200).await["state"] == "DONE").then_some(())
+        })
+        .await;
+        apply(sale, "later", &lecture).refused(409, "lecture-closed").await;
+    }
+    let came = 1_500 + count(&replies, 201, "");
+    let lines = history(many.at(0), &lecture).await;
+    assert_eq!(lines.len(), 2 * came, "each application is cancelled once");
+    listed(&many, &lecture, 0).await;
+    many.is_in_order().await;
+}

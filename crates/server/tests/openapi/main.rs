@@ -56,7 +56,14 @@ const CALLS: &str = "
     POST /admin/point/{userId}/adjustments
     GET /admin/concerts/{concertId}/queue
     PATCH /admin/concerts/{concertId}/queue
+    GET /admin/lectures
+    GET /admin/lectures/{lectureId}
+    PATCH /admin/lectures/{lectureId}
     GET /admin/lectures/{lectureId}/history
+    POST /admin/lectures/{lectureId}/cancel
+    GET /admin/lectures/{lectureId}/cancellation
+    GET /admin/lectures/{lectureId}/applicants
+    DELETE /admin/lectures/{lectureId}/applications/{userId}
     POST /admin/keys
     GET /admin/keys
     DELETE /admin/keys/{keyId}
@@ -79,7 +86,13 @@ const REFUSALS: [(&str, &[&str]); 31] = [
     ("PATCH /point/{id}/use", &["422 amount-out-of-range", "409 insufficient-balance"]),
     (
         "POST /lectures/apply",
-        &["404 lecture-not-found", "409 already-applied", "409 lecture-closed", "409 lecture-full"],
+        &[
+            "404 lecture-not-found",
+            "409 already-applied",
+            "409 lecture-closed",
+            "409 lecture-not-open",
+            "409 lecture-full",
+        ],
     ),
     ("DELETE /lectures/application/{userId}/{lectureId}", &["404 application-not-found"]),
     ("POST /queue/tokens", &["404 concert-not-found", "409 sale-closed", "409 sale-not-open"]),

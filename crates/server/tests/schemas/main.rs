@@ -21,6 +21,11 @@ async fn every_event_fits_its_schema() {
     let body = json!({"userId": "ada", "lectureId": lecture});
     sale.caller.post("/lectures/apply").json(&body).expect(201).await;
     sale.caller.delete(&format!("/lectures/application/ada/{lecture}")).expect(204).await;
+    let path = format!("/admin/lectures/{lecture}");
+    let change = json!({"title": "Locks \"and\" rows", "lecturer": "Ada", "opensAt": "2026-01-01T00:00:00Z"});
+    sale.admin(sale.caller.patch(&path)).json(&change).expect(200).await;
+    let cancel = json!({"reason": "the \"speaker\" is ill"});
+    sale.admin(sale.caller.post(&format!("{path}/cancel"))).json(&cancel).expect(202).await;
     sale.charge("ada", 500_000).await;
     sale.caller.patch("/point/ada/use").json(&json!({"amount": 5})).expect(200).await;
     let concert = sale.concert(&room(10)).await;

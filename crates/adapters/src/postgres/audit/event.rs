@@ -47,7 +47,7 @@ pub(super) fn read_joined(row: &Row, from: usize) -> Sql<Option<EventRow>> {
     get::<Option<&str>>(row, from)?.map(|_| read_event(row, from)).transpose()
 }
 
-fn read_event(row: &Row, from: usize) -> Sql<EventRow> {
+pub(super) fn read_event(row: &Row, from: usize) -> Sql<EventRow> {
     Ok(EventRow {
         kind: get(row, from)?,
         subject: get(row, from + 1)?,
@@ -64,10 +64,13 @@ const OF_POINTS: &str = "SELECT e.event_id, e.type, e.subject, l.user_id IS NOT 
         ON l.user_id = e.subject AND l.version = e.version AND l.entry_id = e.event_id
     WHERE e.topic = 'onsale.points'";
 
-const OF_LECTURES: &str = "SELECT e.event_id, e.type, e.subject, h.lecture_id IS NOT NULL
-        AND e.type IN ('onsale.lecture.applied.v1', 'onsale.lecture.cancelled.v1')
-    FROM events e LEFT JOIN lecture_history h
-        ON h.lecture_id::text = e.subject AND h.version = e.version AND h.line_id = e.event_id
+/// A version of a lecture is a line of history or a change by staff.
+const OF_LECTURES: &str = "SELECT e.event_id, e.type, e.subject, CASE e.type
+            WHEN 'onsale.lecture.changed.v1' THEN h.lecture_id IS NULL AND l.lecture_id IS NOT NULL
+            ELSE e.type IN ('onsale.lecture.applied.v1', 'onsale.lecture.cancelled.v1')
+                AND coalesce(h.line_id = e.event_id, false) END
+    FROM events e LEFT JOIN lecture_history h ON h.lecture_id::text = e.subject AND h.version = e.version
+    LEFT JOIN lectures l ON l.lecture_id::text = e.subject AND e.version BETWEEN 1 AND l.version
     WHERE e.topic = 'onsale.lectures'";
 
 /// Events about holds and payments go by id alone, because their rows do not say of which version they are. Those of changes

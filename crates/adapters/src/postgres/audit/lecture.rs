@@ -1,6 +1,6 @@
 //! Lectures, who has a place in them, and their history.
 
-use onsale_app::audit::source::LectureRow;
+use onsale_app::audit::source::{EventRow, LectureRow};
 use onsale_domain::ids::UserId;
 use tokio_postgres::Row;
 use uuid::Uuid;
@@ -9,11 +9,11 @@ use super::super::lecture;
 use super::super::values::{Sql, small, user, uuid};
 use super::Out;
 use super::cursor::Cursor;
-use super::event::{event_of, read_effect};
+use super::event::{event_of, read_effect, read_event};
 use super::snapshot::Connection;
 
-const LECTURES: &str = "SELECT lecture_id, title, lecturer, starts_at, capacity, enrolled, seats_opened, version,
-        updated_at
+const LECTURES: &str = "SELECT lecture_id, title, lecturer, starts_at, capacity, enrolled, seats_given, version,
+        updated_at, opens_at, closed, cancelled_at, cancel_reason, cancelled_applications, highest_capacity, changes, moved_at
     FROM lectures ORDER BY lecture_id";
 
 const APPLICATIONS: &str = "SELECT lecture_id, user_id, seat_number FROM applications ORDER BY lecture_id, seat_number";
@@ -27,6 +27,10 @@ const HISTORY: &str = "SELECT lecture_id, version, line_id, user_id, type, seat_
 const EVENTS: &str = "SELECT type, subject, version, data, event_id FROM events WHERE topic = 'onsale.lectures'
     ORDER BY subject, version";
 
+/// The changes of lectures by staff, in the lectures' order.
+const CHANGES: &str = "SELECT type, subject, version, data FROM events
+    WHERE topic = 'onsale.lectures' AND type = 'onsale.lecture.changed.v1' ORDER BY subject, version";
+
 pub(super) async fn lectures(mut connection: Connection, out: Out<LectureRow>) -> Sql<()> {
     let transaction = connection.begin().await?;
     let mut lectures = Cursor::open(&transaction, LECTURES, lecture::read).await?;
@@ -35,6 +39,7 @@ pub(super) async fn lectures(mut connection: Connection, out: Out<LectureRow>) -
     let mut history =
         Cursor::open(&transaction, HISTORY, |row| Ok((uuid(row, 0)?, lecture::history_line(row)?))).await?;
     let mut events = Cursor::open(&transaction, EVENTS, read_effect).await?;
+    let mut changes = Cursor::open(&transaction, CHANGES, read_change).await?;
     while let Some(lecture) = lectures.next().await? {
         let id = lecture.id.uuid();
         let subject = id.to_string();
@@ -45,12 +50,20 @@ pub(super) async fn lectures(mut connection: Connection, out: Out<LectureRow>) -
         while let Some(seat) = freed.of(&id).await? {
             out.row(LectureRow::Freed(seat)).await;
         }
+        while let Some(event) = changes.of(&subject).await? {
+            out.row(LectureRow::Changed(event)).await;
+        }
         while let Some(line) = history.of(&id).await? {
             let event = event_of(&mut events, &subject, line.version, line.id).await?;
             out.row(LectureRow::History(line, event)).await;
         }
     }
     Ok(())
+}
+
+fn read_change(row: &Row) -> Sql<(String, EventRow)> {
+    let event = read_event(row, 0)?;
+    Ok((event.subject.clone(), event))
 }
 
 fn read_application(row: &Row) -> Sql<(Uuid, (UserId, u32))> {

@@ -76,10 +76,15 @@ fn has_source(db: &Connection, event: &EventRow, id: Uuid) -> Sql<bool> {
                 &[&performance, version, &id],
             )
         }
-        "onsale.performance.changed.v1" | "onsale.concert.changed.v1" => {
+        "onsale.performance.changed.v1" | "onsale.concert.changed.v1" | "onsale.lecture.changed.v1" => {
             let Ok(changed) = Uuid::try_parse(subject).map(Uuid::into_bytes) else { return Ok(false) };
             let sql = match kind.as_str() {
                 "onsale.concert.changed.v1" => "SELECT 1 FROM concerts WHERE concert_id = ?1 AND version >= ?2",
+                // A version is a line of history or a change.
+                "onsale.lecture.changed.v1" => {
+                    "SELECT 1 FROM lectures WHERE lecture_id = ?1 AND version >= ?2
+                     AND NOT EXISTS (SELECT 1 FROM lecture_history WHERE lecture_id = ?1 AND version = ?2)"
+                }
                 _ => "SELECT 1 FROM performances WHERE performance_id = ?1 AND version >= ?2",
             };
             exists(sql, &[&changed, version])

@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use super::super::lecture::{history, lecture};
 use super::super::values::{Sql, user};
-use super::{LINES_MAX, Rest, event_by_id, ids_after};
+use super::{LINES_MAX, Rest, event_by_id, ids_after, read_event};
 
 /// The beginning of a group.
 #[derive(Debug, Default)]
@@ -46,7 +46,11 @@ pub(super) fn lectures(db: &Connection, cursor: &Cursor) -> Sql<(Vec<LectureRow>
     Ok((rows, Some(Cursor { id: id.as_bytes().to_vec(), rest })))
 }
 
-/// A lecture with its applications and freed seats: at most as many as its capacity.
+/// The events of the changes of a lecture by staff.
+const CHANGES: &str = "SELECT type, subject, version, data FROM events
+    WHERE type = 'onsale.lecture.changed.v1' AND subject = ?1 ORDER BY version";
+
+/// A lecture with its applications and freed seats, at most as many as its highest capacity, and its changes by staff.
 fn add_seats(db: &Connection, id: LectureId, rows: &mut Vec<LectureRow>) -> Sql<()> {
     rows.extend(lecture(db, id)?.map(LectureRow::Lecture));
     let mut taken =
@@ -58,6 +62,10 @@ fn add_seats(db: &Connection, id: LectureId, rows: &mut Vec<LectureRow>) -> Sql<
     let mut freed = db.prepare_cached("SELECT seat_number FROM freed_seats WHERE lecture_id = ?1")?;
     for seat in freed.query_map([id.uuid().as_bytes()], |row| row.get(0))? {
         rows.push(LectureRow::Freed(seat?));
+    }
+    let mut changed = db.prepare_cached(CHANGES)?;
+    for event in changed.query_map([id.to_string()], read_event)? {
+        rows.push(LectureRow::Changed(event?));
     }
     Ok(())
 }

@@ -31,7 +31,7 @@ fn pick<T: Copy>(dice: &mut Dice, things: &[T], nothing: T) -> T {
 
 impl People {
     pub(super) fn command(&mut self) -> AnyCommand {
-        let chance = self.dice.below(200);
+        let chance = self.dice.below(206);
         let amount = self.amount();
         let command = match chance {
             // The user with the maximum balance charges until the limit refuses it.
@@ -68,6 +68,8 @@ impl People {
             197..198 => Some(self.adjust()),
             198..199 => Some(Cancel { performance: self.performance(), reason: self.text() }.into()),
             199..200 => self.step_of_cancellation().map(AnyCommand::from),
+            200..204 => Some(self.change_lecture()),
+            204..206 => Some(self.end_lecture()),
             _ => None,
         };
         command.unwrap_or_else(|| waiting_room::Enter { concert: self.concert(), user: self.user() }.into())
@@ -115,7 +117,29 @@ impl People {
         let starts_at = self.soon(120).as_millis() / 5_000 * 5_000;
         let starts_at = Timestamp::from_millis(starts_at);
         let capacity = 1 + u32::try_from(self.dice.below(4)).unwrap_or(0);
-        lecture::Create { title: self.text(), lecturer, starts_at, capacity }.into()
+        lecture::Create { title: self.text(), lecturer, starts_at, capacity, opens_at: None, closed: false }.into()
+    }
+
+    /// Mostly leaves a lecture that users can apply for.
+    fn change_lecture(&mut self) -> AnyCommand {
+        let change = match self.dice.below(6) {
+            0..2 => lecture::Change { capacity: Some(1 + u32::try_from(self.dice.below(5)).unwrap_or(0)), ..none() },
+            2 => lecture::Change { starts_at: Some(self.soon(120)), ..none() },
+            3 => lecture::Change { opens_at: Some(self.dice.percent(40).then(|| self.soon(9))), ..none() },
+            4 => lecture::Change { closed: Some(self.dice.percent(20)), ..none() },
+            _ => lecture::Change { title: Some(self.text()), lecturer: Some(None), ..none() },
+        };
+        lecture::ChangeLecture { lecture: self.lecture(), change }.into()
+    }
+
+    /// Cancels few lectures. Most steps find a lecture that is not cancelled.
+    fn end_lecture(&mut self) -> AnyCommand {
+        let lecture = self.lecture();
+        match self.dice.below(8) {
+            0 => lecture::CancelLecture { lecture, reason: self.text() }.into(),
+            1..5 => lecture::CancelApplications { lecture }.into(),
+            _ => lecture::RemoveApplication { lecture, user: self.user() }.into(),
+        }
     }
 
     pub(super) fn open_concert(&mut self) -> AnyCommand {
@@ -327,4 +351,9 @@ impl People {
         };
         waiting_room::Configure { concert: self.concert(), patch }.into()
     }
+}
+
+/// A change of nothing.
+fn none() -> lecture::Change {
+    lecture::Change::default()
 }

@@ -31,6 +31,21 @@ impl Effect<'_> {
                 assert_eq!((*at, *seconds), (self.at(), extend.seconds));
                 self.check_extended(extend, *holds);
             }
+            (AnyCommand::ChangeLecture(change), Done::ChangeLecture(lecture)) => {
+                let of = |tables: &Tables| {
+                    let own = tables.applications.iter().filter(|((id, _), _)| *id == change.lecture);
+                    own.map(|(key, place)| (key.clone(), place.clone())).collect::<Vec<_>>()
+                };
+                assert_eq!(of(self.before), of(&self.after.tables), "a change takes no place and no seat number away");
+                let before = &self.before.lectures[&change.lecture];
+                assert!(lecture.highest_capacity >= before.highest_capacity.max(lecture.capacity));
+            }
+            (AnyCommand::CancelApplications(step), Done::CancelApplications(done)) => {
+                let before = &self.before.lectures[&step.lecture];
+                let is_cancelled = before.cancellation.is_some();
+                let expected = if is_cancelled { (before.enrolled, 0) } else { (0, before.enrolled) };
+                assert_eq!((done.cancelled, done.left), expected, "one step is enough for a few");
+            }
             (AnyCommand::Rewrite(_), _) => {
                 assert_eq!(self.before.reservations, self.after.tables.rewritten().reservations, "no hold changes");
             }

@@ -19,6 +19,13 @@ pub(super) enum Op {
     Use(usize, i64),
     Apply(usize, usize),
     Cancel(usize, usize),
+    /// A new capacity of a lecture; `None` moves it to another second instead.
+    ChangeLecture(usize, Option<u32>, u32),
+    CloseLecture(usize, bool),
+    OpenLecture(usize, Option<u32>),
+    EndLecture(usize),
+    EmptyLecture(usize),
+    Remove(usize, usize),
     Enter(usize, usize),
     Leave(usize),
     Hold {
@@ -114,6 +121,12 @@ impl People {
             Op::Cancel(user, lecture) => {
                 AnyCommand::from(lecture::Cancel { user: name(*user), lecture: *pick(&self.lectures, *lecture) })
             }
+            Op::ChangeLecture(..)
+            | Op::CloseLecture(..)
+            | Op::OpenLecture(..)
+            | Op::EndLecture(_)
+            | Op::EmptyLecture(_)
+            | Op::Remove(..) => self.lecture_command(op)?,
             Op::Hold { token, target, seats } => {
                 let token = self.token(*token)?;
                 let target = target_for(&token, *target, tables);
@@ -146,6 +159,31 @@ impl People {
             }
             Op::Refund { .. } | Op::Adjust(..) | Op::Allow(..) => refund_command(op, tables)?,
             Op::Enter(..) | Op::Leave(_) | Op::Step { .. } | Op::Configure(..) => self.room_command(op, tables)?,
+        })
+    }
+
+    fn lecture_command(&self, op: &Op) -> Option<AnyCommand> {
+        let change =
+            |which: usize, change| lecture::ChangeLecture { lecture: *pick(&self.lectures, which), change }.into();
+        let nothing = lecture::Change::default;
+        let second = |second| crate::support::START.plus_seconds(second);
+        Some(match *op {
+            Op::ChangeLecture(which, capacity, start) => {
+                let starts_at = capacity.is_none().then(|| second(start));
+                change(which, lecture::Change { capacity, starts_at, ..nothing() })
+            }
+            Op::CloseLecture(which, closed) => change(which, lecture::Change { closed: Some(closed), ..nothing() }),
+            Op::OpenLecture(which, opens) => {
+                change(which, lecture::Change { opens_at: Some(opens.map(second)), ..nothing() })
+            }
+            Op::EndLecture(which) => {
+                lecture::CancelLecture { lecture: *pick(&self.lectures, which), reason: "ill".into() }.into()
+            }
+            Op::EmptyLecture(which) => lecture::CancelApplications { lecture: *pick(&self.lectures, which) }.into(),
+            Op::Remove(user, which) => {
+                lecture::RemoveApplication { lecture: *pick(&self.lectures, which), user: name(user) }.into()
+            }
+            _ => return None,
         })
     }
 
@@ -331,6 +369,13 @@ pub(super) fn op() -> impl Strategy<Value = Op> {
         2 => (user(), amount()).prop_map(|(user, amount)| Op::Use(user, amount)),
         4 => (user(), lecture()).prop_map(|(user, lecture)| Op::Apply(user, lecture)),
         3 => (user(), lecture()).prop_map(|(user, lecture)| Op::Cancel(user, lecture)),
+        2 => (lecture(), prop::option::weighted(0.8, 1..5_u32), 0..200_u32)
+            .prop_map(|(lecture, capacity, start)| Op::ChangeLecture(lecture, capacity, start)),
+        1 => (lecture(), any::<bool>()).prop_map(|(lecture, closed)| Op::CloseLecture(lecture, closed)),
+        1 => (lecture(), prop::option::of(0..6_u32)).prop_map(|(lecture, opens)| Op::OpenLecture(lecture, opens)),
+        1 => (lecture(), user()).prop_map(|(lecture, user)| Op::Remove(user, lecture)),
+        1 => lecture().prop_map(Op::EmptyLecture),
+        1 => prop_oneof![9 => Just(2_usize), 1 => Just(0_usize)].prop_map(Op::EndLecture),
         8 => (user(), room()).prop_map(|(user, room)| Op::Enter(user, room)),
         2 => back().prop_map(Op::Leave),
         14 => (back(), target, seats).prop_map(|(token, target, seats)| Op::Hold { token, target, seats }),

@@ -5,6 +5,7 @@
 use crate::support::mixed::AnyCommand;
 use onsale_domain::concert::{Hold, Performance, Reservation, Status, Target};
 use onsale_domain::ids::{ConcertId, LectureId, ReservationId, UserId};
+use onsale_domain::lecture::Lecture;
 use onsale_domain::refund::RefundSeats;
 use onsale_domain::time::Timestamp;
 use onsale_domain::waiting_room::{self, Token};
@@ -49,6 +50,15 @@ impl Oracle<'_> {
             | AnyCommand::Extend(concert::Extend { concert, performance: None, .. })
             | AnyCommand::Configure(waiting_room::Configure { concert, .. })
             | AnyCommand::HandOut(waiting_room::HandOut { concert, .. }) => self.judge_concert(*concert),
+            AnyCommand::ChangeLecture(change) => self.judge_change(change),
+            AnyCommand::CancelLecture(lecture::CancelLecture { lecture, .. })
+            | AnyCommand::CancelApplications(lecture::CancelApplications { lecture }) => {
+                self.judge_lecture(*lecture).map(|_| ())
+            }
+            AnyCommand::RemoveApplication(lecture::RemoveApplication { user, lecture }) => {
+                let has = self.has_applied(user, lecture);
+                if has { Ok(()) } else { Err(Refusal::ApplicationNotFound) }
+            }
             AnyCommand::CreateLecture(_)
             | AnyCommand::CreateConcert(_)
             | AnyCommand::Expire(_)
@@ -103,9 +113,28 @@ impl Oracle<'_> {
         match () {
             () if self.has_applied(user, id) => Err(Refusal::AlreadyApplied),
             () if self.at >= lecture.starts_at => Err(Refusal::LectureClosed),
+            () if lecture.closed || lecture.cancellation.is_some() => Err(Refusal::LectureClosed),
+            () if lecture.opens_at.is_some_and(|opens_at| self.at < opens_at) => {
+                let opens_at = lecture.opens_at.expect("it has an opening");
+                Err(Refusal::LectureNotOpen { retry_after_seconds: self.at.seconds_until(opens_at).min(3_600) })
+            }
             () if enrolled >= lecture.capacity as usize => Err(Refusal::LectureFull),
             () => Ok(()),
         }
+    }
+
+    fn judge_change(&self, change: &lecture::ChangeLecture) -> Result<(), Refusal> {
+        let lecture = self.judge_lecture(change.lecture)?;
+        let enrolled = self.tables.applications.keys().filter(|(of, _)| *of == change.lecture).count();
+        match change.change.capacity {
+            _ if lecture.cancellation.is_some() => Err(Refusal::LectureClosed),
+            Some(capacity) if (capacity as usize) < enrolled => Err(Refusal::CapacityBelowEnrolled),
+            _ => Ok(()),
+        }
+    }
+
+    fn judge_lecture(&self, lecture: LectureId) -> Result<&Lecture, Refusal> {
+        self.tables.lectures.get(&lecture).ok_or(Refusal::LectureNotFound)
     }
 
     fn judge_concert(&self, concert: ConcertId) -> Result<(), Refusal> {

@@ -19,7 +19,9 @@ pub(super) fn agree(tables: &Tables, done: &Done) {
         | Done::Adjust(Changed { user, account }) => {
             assert_eq!(tables.accounts.get(user), Some(account));
         }
-        Done::CreateLecture(lecture) => assert_eq!(tables.lectures.get(&lecture.id), Some(lecture)),
+        Done::CreateLecture(lecture) | Done::ChangeLecture(lecture) => {
+            assert_eq!(tables.lectures.get(&lecture.id), Some(lecture))
+        }
         Done::Apply(Applied { lecture, user, applied_at, seat_number }) => {
             let application = Application { seat_number: *seat_number, applied_at: *applied_at };
             assert_eq!(tables.applications.get(&(*lecture, user.clone())), Some(&application));
@@ -52,6 +54,7 @@ pub(super) fn agree(tables: &Tables, done: &Done) {
         }
         Done::HandOut(BlockState { blocks, .. }) => assert!(tables.rooms.values().any(|room| room.blocks == *blocks)),
         Done::Configure(settings) => assert!(tables.rooms.values().any(|room| room.settings == *settings)),
+        Done::CancelLecture(_) | Done::CancelApplications(_) | Done::RemoveApplication(_) => {}
         Done::Cancel(()) | Done::Release(()) | Done::Expire(_) | Done::Leave(()) | Done::Step(()) => {}
         Done::Extend(_) | Done::Rewrite(_) | Done::StepOfCancellation(_) => {}
     }

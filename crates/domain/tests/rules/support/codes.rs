@@ -28,6 +28,8 @@ codes! {
     LectureNotFound => "lecture-not-found",
     AlreadyApplied => "already-applied",
     LectureClosed => "lecture-closed",
+    LectureNotOpen { retry_after_seconds: 1 } => "lecture-not-open",
+    CapacityBelowEnrolled => "capacity-below-enrolled",
     LectureFull => "lecture-full",
     ApplicationNotFound => "application-not-found",
     ConcertNotFound => "concert-not-found",

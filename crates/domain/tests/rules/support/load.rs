@@ -2,6 +2,7 @@
 
 use onsale_domain::concert::{ENDING_WITHIN_MILLIS, HoldsCounted, Status, lapsed_up_to};
 use onsale_domain::ids::{ConcertId, LectureId, PerformanceId, ReservationId, UserId};
+use onsale_domain::lecture::CANCELLED_TOGETHER_MAX;
 use onsale_domain::rows::{Keys, Rows};
 use onsale_domain::time::Timestamp;
 use onsale_domain::waiting_room::GivenUp;
@@ -18,6 +19,7 @@ pub(super) fn load(tables: &Tables, keys: &Keys, now: Timestamp) -> Rows {
     for key in &keys.applications {
         loading.rows.applications.load(key.clone(), tables.applications.get(key).cloned());
     }
+    keys.emptied_lectures.iter().for_each(|lecture| loading.lowest(*lecture));
     keys.rooms.iter().for_each(|concert| loading.room(*concert));
     keys.entrants.iter().for_each(|(concert, user)| loading.entrant(*concert, user));
     keys.places.iter().for_each(|key| loading.place(*key));
@@ -59,6 +61,18 @@ impl Loading<'_> {
             self.rows.freed_seats.load(lecture, freed.map(|(_, seat)| *seat).take(takes));
         }
         self.rows.lectures.load(lecture, row);
+    }
+
+    fn lowest(&mut self, lecture: LectureId) {
+        let of_lecture = self.tables.applications.iter().filter(|((of, _), _)| *of == lecture);
+        let mut lowest: Vec<_> = of_lecture.collect();
+        lowest.sort_by_key(|(_, application)| application.seat_number);
+        lowest.truncate(CANCELLED_TOGETHER_MAX);
+        let users = lowest.iter().map(|((_, user), _)| user.clone()).collect();
+        self.rows.applicants.insert(lecture, users);
+        for (key, application) in lowest {
+            self.rows.applications.load(key.clone(), Some(application.clone()));
+        }
     }
 
     fn room(&mut self, concert: ConcertId) {

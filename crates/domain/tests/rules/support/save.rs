@@ -6,6 +6,7 @@ use std::fmt::Debug;
 use onsale_domain::cancellation::{Cancellation, Progress};
 use onsale_domain::concert::{HoldEnd, Reservation, Status};
 use onsale_domain::ids::{ConcertId, LectureId, PerformanceId, UserId};
+use onsale_domain::lecture::Lecture;
 use onsale_domain::rows::{Keys, Rows};
 use onsale_domain::table::Table;
 use onsale_domain::waiting_room::PlaceStanding;
@@ -89,7 +90,17 @@ pub(super) fn save(tables: &mut Tables, rows: Rows, locks: &Locks) {
 fn save_lectures(tables: &mut Tables, rows: &Rows, locks: &Locks) {
     write(&mut tables.lectures, &rows.lectures, |id, before, after| {
         assert!(before.is_none() || locks.lectures.contains(id), "a lecture changed without its lock");
-        assert!(after.is_some(), "a lecture is never deleted");
+        let after = after.expect("a lecture is never deleted");
+        let Some(before) = before else { return };
+        assert!(after.version > before.version, "a lecture changed without a new version");
+        let counted = Lecture {
+            enrolled: after.enrolled,
+            seats_given: after.seats_given,
+            version: after.version,
+            updated_at: after.updated_at,
+            ..before.clone()
+        };
+        assert!(counted == *after || rows.changed_lectures.contains(id), "a lecture changed and would not be saved");
     });
     write(&mut tables.applications, &rows.applications, |(lecture, _), _, _| {
         assert!(locks.lectures.contains(lecture), "an application changed without its lecture's lock");

@@ -82,7 +82,7 @@ impl Stage {
 
     pub(crate) fn lecture(mut self, name: &str, capacity: u32, starts_at: u32) -> Self {
         let (title, starts_at) = (name.into(), START.plus_seconds(starts_at));
-        let new = lecture::Create { title, lecturer: None, starts_at, capacity };
+        let new = lecture::Create { title, lecturer: None, starts_at, capacity, opens_at: None, closed: false };
         let Ok(Done::CreateLecture(lecture)) = self.world.one(AnyCommand::from(new)) else {
             unreachable!("a lecture can always be opened")
         };

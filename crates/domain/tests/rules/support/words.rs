@@ -20,9 +20,9 @@ use onsale_domain::concert::Held;
 use onsale_domain::concert::{self, Ending, Extended, Hold, Notice, Target};
 use onsale_domain::event::Happening;
 use onsale_domain::ids::{ConcertId, LectureId, PaymentId, PerformanceId, ReservationId};
-use onsale_domain::lecture::Applied;
 use onsale_domain::lecture::HistoryKind;
 use onsale_domain::payment::Payment;
+use onsale_domain::lecture::{Applied, Emptied};
 use onsale_domain::refund::{self, Policy, Refund, Rule};
 use onsale_domain::time::Timestamp;
 use onsale_domain::waiting_room::BlockState;
@@ -46,7 +46,7 @@ impl Stage {
         match line.verb {
             "charges" | "uses" | "adjusts" => wallet_command(line),
             "refunds" => self.refund_command(line),
-            "applies" | "cancels" => self.lecture_command(line),
+            "applies" | "cancels" | "changes" | "ends" | "empties" | "removes" => self.lecture_command(line),
             "holds" => AnyCommand::from(self.hold_request(line)),
             "releases" => {
                 AnyCommand::from(concert::Release { token: token(), reservation: self.reservation(line.rest[0]) })
@@ -65,6 +65,10 @@ impl Stage {
         let lecture = self.lectures.get(line.rest[0]).copied().unwrap_or(LectureId::new(UNKNOWN));
         match line.verb {
             "applies" => lecture::Apply { user, lecture }.into(),
+            "changes" => lecture::ChangeLecture { lecture, change: lecture_change(line) }.into(),
+            "ends" => lecture::CancelLecture { lecture, reason: "ill".into() }.into(),
+            "empties" => lecture::CancelApplications { lecture }.into(),
+            "removes" => lecture::RemoveApplication { lecture, user: Self::user(line.rest[1]) }.into(),
             _ => lecture::Cancel { user, lecture }.into(),
         }
     }
@@ -228,6 +232,15 @@ impl Stage {
             ) => format!("balance {}", account.balance),
             Ok(Done::Apply(Applied { seat_number, .. })) => format!("seat {seat_number}"),
             Ok(Done::Cancel(())) => "cancelled".to_owned(),
+            Ok(Done::ChangeLecture(lecture)) => {
+                format!("version {}, {} of {}", lecture.version, lecture.enrolled, lecture.capacity)
+            }
+            Ok(Done::CancelLecture(done)) => {
+                let which = if done.is_new { "ended" } else { "ended before" };
+                format!("{which}, {} of {} left", done.left, done.cancellation.applications)
+            }
+            Ok(Done::CancelApplications(Emptied { cancelled, left })) => format!("{cancelled} cancelled, {left} left"),
+            Ok(Done::RemoveApplication(removed)) => format!("removed seat {}", removed.application.seat_number),
             Ok(Done::Hold(Held { reservation, .. })) => {
                 format!("held {} until {}", reservation.amount, seconds(reservation.held_until))
             }
@@ -301,6 +314,9 @@ impl Stage {
             }
             Happening::LectureChanged { user, kind: HistoryKind::Applied, .. } => format!("{user} applied"),
             Happening::LectureChanged { user, kind: HistoryKind::Cancelled, .. } => format!("{user} cancelled"),
+            Happening::LectureUpdated { lecture } => {
+                format!("lecture {}", if lecture.cancellation.is_some() { "ended" } else { "changed" })
+            }
             Happening::SeatsHeld { claim, .. } => format!("{} held", self.name_of(claim.reservation)),
             Happening::SeatsReleased { claim, ending: Ending::Expired } => {
                 format!("{} expired", self.name_of(claim.reservation))
@@ -394,6 +410,19 @@ fn wallet_command(line: &Line<'_>) -> AnyCommand {
     }
 }
 
+/// `capacity`, `start`, `opens` (a second, or `any`), `closed` and `title`, each with its new value.
+fn lecture_change(line: &Line<'_>) -> lecture::Change {
+    let number = |keyword| line.option(keyword).and_then(|word| word.parse::<u32>().ok());
+    lecture::Change {
+        title: line.option("title").map(Into::into),
+        lecturer: None,
+        starts_at: number("start").map(|second| START.plus_seconds(second)),
+        capacity: number("capacity"),
+        opens_at: line.option("opens").map(|_| number("opens").map(|second| START.plus_seconds(second))),
+        closed: line.option("closed").map(|word| word == "yes"),
+    }
+}
+
 /// Rules as hours and percents; none for any other word.
 fn policy(words: &[&str]) -> Policy {
     let rule = |word: &&str| {
@@ -430,6 +459,7 @@ fn hours(concert: &concert::Concert) -> String {
 fn refused(refusal: &Refusal) -> String {
     let code = code(refusal);
     match refusal {
+        Refusal::LectureNotOpen { retry_after_seconds } => format!("{code}, retry after {retry_after_seconds}"),
         Refusal::SeatUnknown { seats } => format!("{code} {}", listed(seats)),
         Refusal::SeatTaken { seats, retry_after_seconds: None } => format!("{code} {}", listed(seats)),
         Refusal::SeatTaken { seats, retry_after_seconds: Some(wait) } => {

@@ -10,7 +10,7 @@ use onsale_domain::Refusal;
 use serde::{Deserialize, Serialize};
 
 use super::problem::{Code, PROBLEM_JSON, Problem};
-use super::success::{Created, NoContent, OkJson, to_json};
+use super::success::{Begun, Created, NoContent, OkJson, to_json};
 use crate::http::openapi::{Operation, Output};
 
 const IDEMPOTENCY_REPLAYED: &str = "idempotency-replayed";
@@ -40,6 +40,16 @@ impl<T: Serialize> Success for Created<T> {
 
     fn body(&self) -> Vec<u8> {
         to_json(&self.0)
+    }
+}
+
+impl<T: Serialize> Success for Begun<T> {
+    fn status(&self) -> StatusCode {
+        if self.is_new { StatusCode::ACCEPTED } else { StatusCode::OK }
+    }
+
+    fn body(&self) -> Vec<u8> {
+        to_json(&self.state)
     }
 }
 

@@ -222,6 +222,8 @@ impl From<&Refusal> for Code {
             Refusal::LectureNotFound => Self::LectureNotFound,
             Refusal::AlreadyApplied => Self::AlreadyApplied,
             Refusal::LectureClosed => Self::LectureClosed,
+            Refusal::LectureNotOpen { .. } => Self::LectureNotOpen,
+            Refusal::CapacityBelowEnrolled => Self::CapacityBelowEnrolled,
             Refusal::LectureFull => Self::LectureFull,
             Refusal::ApplicationNotFound => Self::ApplicationNotFound,
             Refusal::ConcertNotFound => Self::ConcertNotFound,
@@ -256,6 +258,7 @@ impl From<&Refusal> for Problem {
                 Self { opens_at: Some(Instant(*opens_at)), ..problem }
             }
             Refusal::SaleHours { field } => Self::invalid_field(field, "the sale must close after it opens"),
+            Refusal::LectureNotOpen { retry_after_seconds } => problem.retry_after(*retry_after_seconds),
             Refusal::SeatUnknown { seats } => Self { seats: seats.clone(), ..problem },
             Refusal::SeatTaken { seats, retry_after_seconds } => {
                 let seats = seats.iter().copied().map(i64::from).collect();

@@ -11,13 +11,20 @@ use serde_json::json;
 
 use crate::http::cache::{Kept, Ready, Written, respond};
 use crate::http::input::RawQuery;
-use crate::http::openapi::{Operation, Output, Sample};
+use crate::http::openapi::{Content, Operation, Output, Sample};
 
 /// 200 with a body in JSON.
 pub(crate) struct OkJson<T>(pub(crate) T);
 
 /// 201 with what was made, in JSON.
 pub(crate) struct Created<T>(pub(crate) T);
+
+/// 202 with the state of what goes on in steps, or 200 if an earlier call began it.
+pub(crate) struct Begun<T> {
+    pub(crate) state: T,
+    /// Whether this call began it.
+    pub(crate) is_new: bool,
+}
 
 /// 204 without a body.
 pub(crate) struct NoContent;
@@ -136,6 +143,14 @@ impl<T: JsonSchema + Sample> Output for OkJson<T> {
 impl<T: JsonSchema + Sample> Output for Created<T> {
     fn describe(operation: &mut Operation) {
         operation.answers::<T>(201);
+    }
+}
+
+impl<T: JsonSchema + Sample> Output for Begun<T> {
+    fn describe(operation: &mut Operation) {
+        operation.answers::<T>(202);
+        let known = Content::new::<T>("application/json", T::sample());
+        operation.answers_as(200, "The state of what an earlier call began", vec![known]);
     }
 }
 

@@ -33,6 +33,12 @@ pub(crate) struct LectureShown {
     capacity: u32,
     enrolled: u32,
     remaining: u32,
+    /// Before this instant no user can apply; null for no such instant.
+    opens_at: Option<Instant>,
+    /// No user can apply until staff open it again.
+    closed: bool,
+    /// It does not take place.
+    cancelled: bool,
 }
 
 impl LectureShown {
@@ -45,6 +51,9 @@ impl LectureShown {
             capacity: lecture.capacity,
             enrolled: lecture.enrolled,
             remaining: lecture.remaining(),
+            opens_at: lecture.opens_at.map(Instant),
+            closed: lecture.closed,
+            cancelled: lecture.cancellation.is_some(),
         }
     }
 }
@@ -53,7 +62,8 @@ impl Sample for LectureShown {
     fn sample() -> Value {
         json!({
             "lectureId": sample::LECTURE, "title": "Building queues that hold", "lecturer": null,
-            "startsAt": "2026-12-05T10:00:00.000Z", "capacity": 30, "enrolled": 12, "remaining": 18
+            "startsAt": "2026-12-05T10:00:00.000Z", "capacity": 30, "enrolled": 12, "remaining": 18,
+            "opensAt": "2026-11-22T11:00:00.000Z", "closed": false, "cancelled": false
         })
     }
 }
@@ -142,7 +152,7 @@ pub(crate) struct LecturesQuery {
 
 /// List lectures by start
 ///
-/// Without `date`: from today on. `available`: not full and not started.
+/// Without `date`: from today on. `available`: not full, not started, open, and neither closed nor cancelled.
 #[operation(tag = Lectures, returns = "The lectures")]
 pub(crate) async fn list_lectures(
     State(app): State<App>,
@@ -163,14 +173,15 @@ pub(crate) async fn list_lectures(
     let edition = app.read(app.timetable.edition(today)).await?;
     let ready = app.answers.lectures.get(&*query.raw(), (edition, today), now, || {
         let lectures = app.timetable.page(filter, rows);
-        // When the first one starts, it is no longer available.
-        let until = lectures.first().filter(|_| with_places).map(|first| first.starts_at);
+        // When the first one starts, it is no longer available. When the next one opens, it is.
+        let first_start = lectures.first().map(|first| first.starts_at);
+        let until = first_start.into_iter().chain(app.timetable.next_opening(now)).min().filter(|_| with_places);
         Ready { until, ..Listed::page(&query, lectures, cursor_of, LectureShown::of).into_ready() }
     });
     Ok(Cached::ready(&headers, &ready, Kept::Publicly))
 }
 
-fn cursor_of(lecture: &Lecture) -> String {
+pub(crate) fn cursor_of(lecture: &Lecture) -> String {
     format!("{} {}", lecture.starts_at.as_millis(), lecture.id)
 }
 
@@ -182,11 +193,12 @@ fn start_of(app: &App, date: Date) -> Result<(Timestamp, Timestamp), Problem> {
     app.calendar.span_of(date).ok_or_else(|| Problem::invalid_field("date", "is too far away"))
 }
 
-/// The lectures of a date, or from today on. With `with_places`: only those that are not full and have not started.
+/// The lectures of a date, or from today on. With `with_places`: only those that users can apply for.
 fn filter(app: &App, now: Timestamp, date: Option<Date>, with_places: bool) -> Result<LectureFilter, Problem> {
     let (from, end) = start_of(app, date.unwrap_or_else(|| app.calendar.date_of(now)))?;
     let from = if with_places { from.max(now.plus_millis(1)) } else { from };
-    Ok(LectureFilter { until: date.map(|_| end), with_places, ..LectureFilter::starting(from) })
+    let available_at = with_places.then_some(now);
+    Ok(LectureFilter { until: date.map(|_| end), available_at, ..LectureFilter::starting(from) })
 }
 
 /// The user and the lecture that the user applies for.
@@ -205,11 +217,11 @@ impl Sample for ApplyBody {
 
 /// Apply for a lecture, first come, first served
 ///
-/// Judged in this order: unknown lecture, applied already, started, full.
+/// Judged in this order: unknown lecture, applied already, started or closed or cancelled, not open yet, full.
 #[operation(
     tag = Lectures,
     returns = "The place",
-    codes(LectureNotFound, AlreadyApplied, LectureClosed, LectureFull)
+    codes(LectureNotFound, AlreadyApplied, LectureClosed, LectureNotOpen, LectureFull)
 )]
 pub(crate) async fn apply_for_lecture(
     State(app): State<App>,

@@ -1,21 +1,27 @@
 //! Lectures, as an administrator makes and reads them.
 
+use std::borrow::Cow;
+
 use axum::extract::State;
+use onsale_app::store::{LectureFilter, Page, StoreError};
 use onsale_domain::ids::{LectureId, UserId};
-use onsale_domain::lecture::{CAPACITY_DEFAULT, CAPACITY_MAX, Create, HistoryKind, HistoryLine};
+use onsale_domain::lecture::{
+    CAPACITY_DEFAULT, CAPACITY_MAX, Change, ChangeLecture, Create, HistoryKind, HistoryLine, Lecture,
+};
+use onsale_domain::time::Timestamp;
 use onsale_macros::operation;
-use schemars::JsonSchema;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::http::App;
 use crate::http::input::staff::{ReadSale, RunSale, Staff};
-use crate::http::input::{Body, Paged, Path, Payload, Query};
+use crate::http::input::{Body, Paged, Parameters, Path, Payload, Query};
 use crate::http::openapi::Sample;
 use crate::http::reply::problem::{Code, Problem};
-use crate::http::reply::{Created, Decided, Listed};
-use crate::http::routes::lecture::LectureShown;
-use crate::http::values::{Count, Id, Instant, Name, Nullable};
+use crate::http::reply::{Created, Decided, Listed, OkJson};
+use crate::http::routes::lecture::{LectureShown, cursor_of};
+use crate::http::values::{Count, Day, Id, Instant, Name, Nullable, Text};
 
 /// A lecture to create, with its capacity.
 #[derive(Body, JsonSchema)]
@@ -29,6 +35,10 @@ pub(crate) struct LectureBody {
     starts_at: Instant,
     /// Capacity; 30 if it is missing.
     capacity: Option<Count<1, CAPACITY_MAX>>,
+    /// Before this instant no user can apply; null or missing for no such instant.
+    opens_at: Option<Nullable<Instant>>,
+    /// No user can apply until staff open it.
+    closed: Option<bool>,
 }
 
 impl Sample for LectureBody {
@@ -45,6 +55,8 @@ impl LectureBody {
             lecturer: lecturer.map(|Name(name)| name.into()),
             starts_at: self.starts_at.0,
             capacity: self.capacity.map_or(CAPACITY_DEFAULT, |Count(capacity)| capacity),
+            opens_at: self.opens_at.and_then(|Nullable(opens_at)| opens_at).map(|Instant(at)| at),
+            closed: self.closed.unwrap_or(false),
         }
     }
 }
@@ -63,7 +75,182 @@ pub(crate) async fn create_lecture(
 fn new_lecture() -> Value {
     let mut lecture = LectureShown::sample();
     (lecture["enrolled"], lecture["remaining"]) = (json!(0), json!(30));
+    lecture["opensAt"] = Value::Null;
     lecture
+}
+
+/// What to change about a lecture. A missing field keeps its value.
+#[derive(Body, JsonSchema)]
+#[schemars(extend("minProperties" = 1))]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct LecturePatch {
+    /// Every character shows.
+    title: Option<Name>,
+    /// As `title`; null removes it.
+    lecturer: Option<Nullable<Name>>,
+    /// RFC 3339, with seconds and an offset; years 0001 to 9999.
+    starts_at: Option<Instant>,
+    /// At least the number of places taken.
+    capacity: Option<Count<1, CAPACITY_MAX>>,
+    /// Before this instant no user can apply; null for no such instant.
+    opens_at: Option<Nullable<Instant>>,
+    /// No user can apply until staff open it again.
+    closed: Option<bool>,
+}
+
+impl Sample for LecturePatch {
+    fn sample() -> Value {
+        json!({"capacity": 40, "opensAt": "2026-11-22T20:00:00+09:00"})
+    }
+}
+
+impl LecturePatch {
+    /// `None` if it names no field.
+    fn into_change(self) -> Option<Change> {
+        let Self { title, lecturer, starts_at, capacity, opens_at, closed } = self;
+        let is_empty = title.is_none() && lecturer.is_none() && starts_at.is_none();
+        if is_empty && capacity.is_none() && opens_at.is_none() && closed.is_none() {
+            return None;
+        }
+        Some(Change {
+            title: title.map(|Name(title)| title.into()),
+            lecturer: lecturer.map(|Nullable(lecturer)| lecturer.map(|Name(name)| name.into())),
+            starts_at: starts_at.map(|Instant(at)| at),
+            capacity: capacity.map(|Count(capacity)| capacity),
+            opens_at: opens_at.map(|Nullable(opens_at)| opens_at.map(|Instant(at)| at)),
+            closed,
+        })
+    }
+}
+
+/// Change a lecture
+///
+/// Places stay with their users, and so do seat numbers above a lower `capacity`. A free number above it is not given while a
+/// lower one is free. `closed` and `opensAt` stop applications; users can still give places back. A cancelled lecture
+/// answers `lecture-closed`. At least one field is needed.
+#[operation(tag = Administration, returns = "The lecture", codes(LectureNotFound, LectureClosed, CapacityBelowEnrolled))]
+pub(crate) async fn update_lecture(
+    State(app): State<App>,
+    staff: Staff<RunSale>,
+    path: Path<LectureId>,
+    payload: Payload<LecturePatch>,
+) -> Result<Decided<OkJson<LectureShown>>, Problem> {
+    let lecture = path.id()?;
+    let change = payload.read()?.into_change();
+    let change = change.ok_or_else(|| Problem::invalid_field("body", "must name at least one field"))?;
+    let change = ChangeLecture { lecture, change };
+    app.decide_by_staff(&staff, change, &payload, |lecture| OkJson(LectureShown::of(lecture))).await
+}
+
+/// A text to look for: 1 to 200 characters.
+#[derive(Clone, Debug)]
+pub(crate) struct Search(String);
+
+impl Text for Search {
+    const WHAT: &'static str = "1 to 200 characters";
+
+    fn parse(text: &str) -> Option<Self> {
+        (1..=200).contains(&text.chars().count()).then(|| Self(text.to_lowercase()))
+    }
+}
+
+impl JsonSchema for Search {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        "Search".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({"type": "string", "minLength": 1, "maxLength": 200})
+    }
+}
+
+impl Search {
+    fn finds(&self, lecture: &Lecture) -> bool {
+        let has = |text: &str| text.to_lowercase().contains(&self.0);
+        has(&lecture.title) || lecture.lecturer.as_deref().is_some_and(has)
+    }
+}
+
+/// Which lectures to list.
+#[derive(Parameters)]
+pub(crate) struct AdminLecturesQuery {
+    /// Only lectures whose title or lecturer contains this text, in any case
+    q: Option<Search>,
+    /// Only lectures of this date or later
+    from: Option<Day>,
+    /// Only lectures of this date or earlier
+    to: Option<Day>,
+}
+
+/// Lectures that are read from the database at a time while a text is looked for.
+const SEARCHED_TOGETHER: usize = 500;
+
+/// List all lectures by start, past ones included
+///
+/// Dates are those of the server's time zone. A lecture whose `startsAt` changes between two pages may come twice, or not
+/// at all.
+#[operation(tag = Administration, returns = "The lectures")]
+pub(crate) async fn list_all_lectures(
+    State(app): State<App>,
+    _: Staff<ReadSale>,
+    mut query: Query<Paged<(Timestamp, LectureId), AdminLecturesQuery>>,
+) -> Result<Listed<LectureShown>, Problem> {
+    let Paged { filter: AdminLecturesQuery { q, from, to }, rows } = query.read()?;
+    let span = |field: &'static str, day: Option<Day>| match day {
+        Some(Day(date)) => {
+            app.calendar.span_of(date).map(Some).ok_or_else(|| Problem::invalid_field(field, "is too far away"))
+        }
+        None => Ok(None),
+    };
+    let from = span("from", from)?.map_or(Timestamp::from_millis(i64::MIN), |(start, _)| start);
+    let until = span("to", to)?.map(|(_, end)| end);
+    let filter = LectureFilter { until, ..LectureFilter::starting(from) };
+    let lectures = app.read(find(&app, filter, q.as_ref(), rows)).await?;
+    Ok(Listed::page(&query, lectures, cursor_of, LectureShown::of))
+}
+
+/// The lectures of a page. Texts are compared here, because the two databases know the case of different letters.
+async fn find(
+    app: &App,
+    filter: LectureFilter,
+    q: Option<&Search>,
+    rows: Page<(Timestamp, LectureId)>,
+) -> Result<Vec<Lecture>, StoreError> {
+    let Some(q) = q else { return app.reader.lectures(filter, rows).await };
+    let (mut found, mut after) = (Vec::new(), rows.after);
+    loop {
+        let some = app.reader.lectures(filter, Page { after, limit: SEARCHED_TOGETHER }).await?;
+        let is_last = some.len() < SEARCHED_TOGETHER;
+        after = some.last().map(|lecture| (lecture.starts_at, lecture.id));
+        found.extend(some.into_iter().filter(|lecture| q.finds(lecture)));
+        if is_last || found.len() >= rows.limit {
+            found.truncate(rows.limit);
+            return Ok(found);
+        }
+    }
+}
+
+/// Get a lecture
+#[operation(tag = Administration, returns = "The lecture", codes(LectureNotFound))]
+pub(crate) async fn get_lecture(
+    State(app): State<App>,
+    _: Staff<ReadSale>,
+    path: Path<LectureId>,
+    mut query: Query,
+) -> Result<OkJson<LectureShown>, Problem> {
+    query.read()?;
+    Ok(OkJson(LectureShown::of(&known(&app, path.id()?).await?)))
+}
+
+/// # Errors
+/// `lecture-not-found`; `unavailable` if the database does not answer.
+pub(super) async fn known(app: &App, lecture: LectureId) -> Result<Lecture, Problem> {
+    let found = app.read(app.reader.lecture(lecture)).await?;
+    found.ok_or_else(|| Problem::new(Code::LectureNotFound))
 }
 
 /// One line of a lecture's history.

@@ -2,6 +2,7 @@
 
 pub(crate) mod adjustment;
 pub(crate) mod cancellation;
+pub(crate) mod applicant;
 pub(crate) mod change;
 pub(crate) mod concert;
 pub(crate) mod concert_figures;

@@ -16,6 +16,7 @@ pub(crate) mod copy;
 mod dead_letters;
 mod error;
 mod event;
+mod export;
 mod extension;
 mod fitness;
 mod held;
@@ -50,8 +51,8 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use async_trait::async_trait;
-use onsale_app::store::Retention;
 use onsale_app::store::news::News;
+use onsale_app::store::{Exports, Retention};
 use onsale_app::store::{Reader, Store, StoreError, Writer};
 use onsale_domain::ids::EventId;
 use onsale_domain::time::Timestamp;
@@ -69,6 +70,7 @@ pub use url::PostgresUrl;
 use clock::Clock;
 use connection::Role;
 use error::DbError;
+use export::PostgresExports;
 use liveness::Liveness;
 use news::PostgresNews;
 use reader::PostgresReader;
@@ -277,6 +279,10 @@ impl Store for PostgresStore {
 
     fn reader(&self) -> Arc<dyn Reader> {
         self.reader.clone()
+    }
+
+    fn exports(&self) -> Arc<dyn Exports> {
+        Arc::new(PostgresExports::new(&self.shared.url))
     }
 
     fn retention(&self) -> Arc<dyn Retention> {

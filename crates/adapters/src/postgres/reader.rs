@@ -10,7 +10,7 @@ use async_trait::async_trait;
 use onsale_app::event::StoredEvent;
 use onsale_app::store::news::{News, RoomsKnown};
 use onsale_app::store::{
-    AppliedLecture, GivenBack, LectureFilter, Listed, ListedKey, LogFilter, LogRow, Page, Reader, RefundsOf,
+    AppliedLecture, Attendee, GivenBack, LectureFilter, Listed, ListedKey, LogFilter, LogRow, Page, Reader, RefundsOf,
     RoomRecord, SeatRows, StoreError,
 };
 use onsale_domain::concert::{Concert, Performance, Reservation};
@@ -32,7 +32,8 @@ use super::session::Session;
 use super::slow_queries::{Kind, SLOW, SlowQueries};
 use super::values::{Sql, number};
 use super::{
-    Shared, concert_reads, event, extension, idempotency, lecture, payment, refund, staff, staff_session, wallet,
+    Shared, concert_reads, event, export, extension, idempotency, lecture, payment, refund, staff, staff_session,
+    wallet,
 };
 
 const PING: &str = "SELECT 1";
@@ -74,6 +75,7 @@ pub(super) const STATEMENTS: &[&[&str]] = &[
     wallet::READS,
     lecture::READS,
     concert_reads::READS,
+    export::READS,
     extension::READS,
     payment::READS,
     refund::READS,
@@ -276,6 +278,10 @@ impl Reader for PostgresReader {
 
     async fn given_back(&self, payments: &[PaymentId]) -> Result<HashMap<PaymentId, GivenBack>, StoreError> {
         query!(self, Refunds, |session| refund::given_back(&session, payments))
+    }
+
+    async fn attendees(&self, performance: PerformanceId, page: Page<u32>) -> Result<Vec<Attendee>, StoreError> {
+        query!(self, Attendees, |session| export::attendees(&session, performance, page))
     }
 
     async fn unwritten_extensions(&self) -> Result<Vec<(PerformanceId, u64)>, StoreError> {

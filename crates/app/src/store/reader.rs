@@ -17,6 +17,7 @@ use onsale_domain::waiting_room::{Room, Turn};
 use onsale_domain::wallet::{Account, Entry};
 
 use super::StoreError;
+use super::export::Attendee;
 use super::staff::{ListedKey, LogFilter, LogRow};
 use crate::event::StoredEvent;
 
@@ -229,6 +230,9 @@ pub trait Reader: Send + Sync {
 
     /// What was given back of these payments. Payments without a refund are left out.
     async fn given_back(&self, payments: &[PaymentId]) -> Result<HashMap<PaymentId, GivenBack>, StoreError>;
+
+    /// The sold seats of a performance with their owners, by seat. None if there is no such performance.
+    async fn attendees(&self, performance: PerformanceId, page: Page<u32>) -> Result<Vec<Attendee>, StoreError>;
 
     /// Performances that have holds whose rows may lack an extension, each with the number of the last extension.
     async fn unwritten_extensions(&self) -> Result<Vec<(PerformanceId, u64)>, StoreError>;

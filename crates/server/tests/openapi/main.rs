@@ -48,6 +48,9 @@ const CALLS: &str = "
     POST /admin/performances/{performanceId}/holds/extend
     POST /admin/payments/{paymentId}/refunds
     GET /admin/performances/{performanceId}/refunds
+    GET /admin/performances/{performanceId}/attendees
+    GET /admin/performances/{performanceId}/attendees.csv
+    GET /admin/lectures/{lectureId}/applicants.csv
     POST /admin/point/{userId}/adjustments
     GET /admin/concerts/{concertId}/queue
     PATCH /admin/concerts/{concertId}/queue

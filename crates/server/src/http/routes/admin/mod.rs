@@ -1,6 +1,7 @@
 //! What an administrator does: makes lectures, concerts and performances, and steers waiting rooms.
 
 pub(crate) mod adjustment;
+pub(crate) mod attendees;
 pub(crate) mod change;
 pub(crate) mod concert;
 pub(crate) mod hold;

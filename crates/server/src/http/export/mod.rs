@@ -19,7 +19,7 @@ use onsale_domain::staff::Export;
 use serde_json::json;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 
-use self::spool::{Spool, Spooled, Writer};
+use self::spool::{Spooled, Writer};
 use crate::http::openapi::Content;
 use crate::http::reply::problem::{Code, Problem};
 
@@ -50,7 +50,9 @@ pub(crate) struct CsvExports {
 }
 
 /// One of the exports that may be made at a time.
-pub(crate) struct Permit(OwnedSemaphorePermit);
+pub(crate) struct Permit {
+    _permit: OwnedSemaphorePermit,
+}
 
 /// What a client wants of an export.
 pub(crate) struct Wanted {
@@ -76,7 +78,7 @@ impl CsvExports {
             let detail = "this instance makes as many exports as it may; nothing was done";
             Problem::new(Code::Overloaded).detail(detail).retry_after(RETRY_SECONDS)
         };
-        permit.map(Permit).map_err(refused)
+        permit.map(|permit| Permit { _permit: permit }).map_err(refused)
     }
 
     /// Begins to read a list, and answers with it. The permit is returned when the list is read and the answer has ended.

@@ -17,11 +17,14 @@ use super::error::DbError;
 use super::session::Session;
 use super::values::{Sql, instant, int, limit, params, seating, small, user, uuid};
 
-/// Sold seats with their payments, in the order of seats. A seat that was refunded has no row, or a row of its next owner.
+/// Sold seats with their payments, in the order of seats. A seat that was refunded has no row, or a row of its next owner. The
+/// payment of each seat is looked up by key, also without statistics.
 const ATTENDEES: &str = "SELECT s.seat, p.user_id, p.payment_id, p.paid_at
-    FROM seats s JOIN payments p ON p.reservation_id = s.reservation_id
+    FROM seats s CROSS JOIN LATERAL (SELECT user_id, payment_id, paid_at FROM payments own
+        WHERE own.reservation_id = s.reservation_id OFFSET 0) p
     WHERE s.performance_id = $1 AND s.sold AND s.seat > $2 ORDER BY s.seat LIMIT $3";
 
+/// A whole list is joined as the planner likes.
 const ALL_ATTENDEES: &str = "SELECT s.seat, p.user_id, p.payment_id, p.paid_at
     FROM seats s JOIN payments p ON p.reservation_id = s.reservation_id
     WHERE s.performance_id = $1 AND s.sold ORDER BY s.seat";

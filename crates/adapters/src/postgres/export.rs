@@ -24,7 +24,7 @@ const ATTENDEES: &str = "SELECT s.seat, p.user_id, p.payment_id, p.paid_at
         WHERE own.reservation_id = s.reservation_id OFFSET 0) p
     WHERE s.performance_id = $1 AND s.sold AND s.seat > $2 ORDER BY s.seat LIMIT $3";
 
-/// A whole list is joined as the planner likes.
+/// As [`ATTENDEES`], for a whole list, which the planner joins as it likes.
 const ALL_ATTENDEES: &str = "SELECT s.seat, p.user_id, p.payment_id, p.paid_at
     FROM seats s JOIN payments p ON p.reservation_id = s.reservation_id
     WHERE s.performance_id = $1 AND s.sold ORDER BY s.seat";

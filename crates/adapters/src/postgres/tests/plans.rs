@@ -35,7 +35,7 @@ const BY_KEY: &[(&str, &[&str])] = &[
     ("performances", &["performance_id =", "concert_id =", "starts_at >", "TID"]),
     ("seats", &["performance_id ="]),
     ("reservations", &["reservation_id =", "concert_id =&user_id =", "user_id =", "held_until <", "held_until >"]),
-    ("payments", &["payment_id =", "user_id ="]),
+    ("payments", &["payment_id =", "user_id =", "reservation_id ="]),
     ("refunds", &["payment_id =", "performance_id ="]),
     ("events", &["\"position\" =", "\"position\" >", "\"position\" <", "\"position\" IS NOT NULL", "subject =", "TID"]),
     ("deliveries", &["event_id =", "at <"]),

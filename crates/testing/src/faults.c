@@ -25,6 +25,7 @@ enum {
     SYNCS_FAILED,
     SYNCS_HELD,
     SYNCS_DONE,
+    TEMPORARY_ERRNO,
     NUMBERS
 };
 
@@ -49,13 +50,24 @@ static int ends_with(const char *text, const char *end) {
     return length >= wanted && strcmp(text + length - wanted, end) == 0;
 }
 
-static int is_ours(int fd) {
-    char link[64], path[4096];
+static int path_of(int fd, char *path, size_t size) {
+    char link[64];
     snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
-    ssize_t length = readlink(link, path, sizeof path - 1);
+    ssize_t length = readlink(link, path, size - 1);
     if (length < 0) return 0;
     path[length] = 0;
-    return ends_with(path, ".db") || ends_with(path, ".db-wal");
+    return 1;
+}
+
+static int is_ours(int fd) {
+    char path[4096];
+    return path_of(fd, path, sizeof path) && (ends_with(path, ".db") || ends_with(path, ".db-wal"));
+}
+
+// A temporary file has no name.
+static int is_temporary(int fd) {
+    char path[4096];
+    return path_of(fd, path, sizeof path) && ends_with(path, " (deleted)");
 }
 
 // How much of a write may pass: all of it, a first half (a disk that fills up in the midst), or -1 for nothing.
@@ -74,6 +86,11 @@ static ssize_t passes(int fd, size_t size) {
 }
 
 ssize_t write(int fd, const void *bytes, size_t size) {
+    if (get(TEMPORARY_ERRNO) != 0 && is_temporary(fd)) {
+        count(WRITES_FAILED);
+        errno = get(TEMPORARY_ERRNO);
+        return -1;
+    }
     ssize_t passing = passes(fd, size);
     return passing < 0 ? -1 : syscall(SYS_write, fd, bytes, (size_t)passing);
 }

@@ -22,9 +22,10 @@ enum Number {
     SyncsFailed,
     SyncsHeld,
     SyncsDone,
+    TemporaryErrno,
 }
 
-const NUMBERS: u64 = 10;
+const NUMBERS: u64 = 11;
 
 /// The error of a failing call.
 #[derive(Clone, Copy, Debug)]
@@ -74,6 +75,11 @@ impl Faults {
         self.put(Number::WriteErrno, fault.errno());
     }
 
+    /// From now on every write to a file without a name fails with this fault: the disk of temporary files.
+    pub fn fail_temporary_writes(&self, fault: Fault) {
+        self.put(Number::TemporaryErrno, fault.errno());
+    }
+
     /// Every write fails halfway, as on a disk that fills up.
     pub fn tear_writes(&self, fault: Fault) {
         self.put(Number::WriteTorn, 1);
@@ -109,6 +115,7 @@ impl Faults {
             Number::SyncMillis,
             Number::SyncStalled,
             Number::ReadOnly,
+            Number::TemporaryErrno,
         ] {
             self.put(number, 0);
         }

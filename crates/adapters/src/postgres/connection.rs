@@ -40,6 +40,9 @@ pub(super) enum Role {
     /// minutes ([`super::schema`]). No statement timeout: a database may have one of its own, and would abort the step each
     /// time. The check of the client ends the step soon after its process was killed, so that the next process can begin.
     Migration,
+    /// Reads a whole list for an export, in one transaction of bounded length. The limits end the transaction if the process
+    /// stops in the middle of it.
+    Export,
     /// Reads everything for the audit: for minutes, with pauses while rows are checked. Uses little memory and one process, so
     /// that the sale keeps the rest. Nested loops are disabled: without statistics, the planner would look up each row of
     /// a join. A small `effective_cache_size` makes the planner sort a table on disk instead of reading it in the order of an
@@ -71,6 +74,10 @@ impl Role {
             Self::Migration => {
                 "-c lock_timeout=0 -c statement_timeout=0 -c idle_in_transaction_session_timeout=0 \
                  -c client_connection_check_interval=1000 -c jit=off"
+            }
+            Self::Export => {
+                "-c statement_timeout=25000 -c lock_timeout=1000 -c idle_in_transaction_session_timeout=25000 -c jit=off \
+                 -c client_connection_check_interval=1000 -c max_parallel_workers_per_gather=0"
             }
             Self::Audit => {
                 "-c lock_timeout=30000 -c statement_timeout=0 -c idle_in_transaction_session_timeout=0 \

@@ -17,6 +17,7 @@ pub(crate) mod copy;
 mod dead_letters;
 mod error;
 mod event;
+mod export;
 mod extension;
 mod fitness;
 mod held;
@@ -52,8 +53,8 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use async_trait::async_trait;
-use onsale_app::store::Retention;
 use onsale_app::store::news::News;
+use onsale_app::store::{Exports, Retention};
 use onsale_app::store::{Reader, Store, StoreError, Writer};
 use onsale_domain::ids::EventId;
 use onsale_domain::time::Timestamp;
@@ -71,6 +72,7 @@ pub use url::PostgresUrl;
 use clock::Clock;
 use connection::Role;
 use error::DbError;
+use export::PostgresExports;
 use liveness::Liveness;
 use news::PostgresNews;
 use reader::PostgresReader;
@@ -279,6 +281,10 @@ impl Store for PostgresStore {
 
     fn reader(&self) -> Arc<dyn Reader> {
         self.reader.clone()
+    }
+
+    fn exports(&self) -> Arc<dyn Exports> {
+        Arc::new(PostgresExports::new(&self.shared.url))
     }
 
     fn retention(&self) -> Arc<dyn Retention> {

@@ -10,7 +10,7 @@ use async_trait::async_trait;
 use onsale_app::event::StoredEvent;
 use onsale_app::store::news::{News, RoomsKnown};
 use onsale_app::store::{
-    AppliedLecture, GivenBack, LectureFilter, Listed, ListedKey, LogFilter, LogRow, Page, Reader, RefundsOf,
+    AppliedLecture, Attendee, GivenBack, LectureFilter, Listed, ListedKey, LogFilter, LogRow, Page, Reader, RefundsOf,
     RoomRecord, SeatRows, StoreError, UnsettledSeat,
 };
 use onsale_domain::cancellation::{Cancellation, Cancelled, FailedRefund};
@@ -33,8 +33,8 @@ use super::session::Session;
 use super::slow_queries::{Kind, SLOW, SlowQueries};
 use super::values::{Sql, number};
 use super::{
-    Shared, cancellation, concert_reads, event, extension, idempotency, lecture, payment, refund, staff, staff_session,
-    wallet,
+    Shared, cancellation, concert_reads, event, export, extension, idempotency, lecture, payment, refund, staff,
+    staff_session, wallet,
 };
 
 const PING: &str = "SELECT 1";
@@ -76,6 +76,7 @@ pub(super) const STATEMENTS: &[&[&str]] = &[
     wallet::READS,
     lecture::READS,
     concert_reads::READS,
+    export::READS,
     extension::READS,
     payment::READS,
     refund::READS,
@@ -320,6 +321,10 @@ impl Reader for PostgresReader {
         page: Page<PaymentId>,
     ) -> Result<Vec<(FailedRefund, Payment, Vec<u32>)>, StoreError> {
         query!(self, Cancellations, |session| cancellation::failed_refunds(&session, performance, page))
+    }
+
+    async fn attendees(&self, performance: PerformanceId, page: Page<u32>) -> Result<Vec<Attendee>, StoreError> {
+        query!(self, Attendees, |session| export::attendees(&session, performance, page))
     }
 
     async fn unwritten_extensions(&self) -> Result<Vec<(PerformanceId, u64)>, StoreError> {

@@ -44,9 +44,10 @@ pub(super) enum Kind {
     StaffKeys,
     StaffSession,
     AdminLog,
+    Attendees,
 }
 
-const KINDS: usize = Kind::AdminLog as usize + 1;
+const KINDS: usize = Kind::Attendees as usize + 1;
 
 /// The kinds that are slow now, and the number of slow queries.
 #[derive(Debug)]

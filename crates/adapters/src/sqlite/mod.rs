@@ -14,6 +14,7 @@ mod connection;
 pub(crate) mod copy;
 mod dead_letters;
 mod event;
+mod export;
 mod extension;
 mod growth;
 mod idempotency;
@@ -36,13 +37,13 @@ mod writer;
 
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, AtomicU64};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use async_trait::async_trait;
 use onsale_app::conditions::Conditions;
-use onsale_app::store::Retention;
 use onsale_app::store::news::News;
+use onsale_app::store::{Exports, Retention};
 use onsale_app::store::{Reader, Store, StoreError, Writer};
 use onsale_domain::ids::EventId;
 use onsale_domain::time::Timestamp;
@@ -57,6 +58,7 @@ pub use outbox::SqliteOutbox;
 use crate::private;
 use checkpoint::Checkpointer;
 use connection::{Role, open, unavailable};
+use export::SqliteExports;
 use lock::Lock;
 use reader::ReaderPool;
 use retention::SqliteRetention;
@@ -158,6 +160,9 @@ struct Shared {
     is_disk_scarce: AtomicBool,
     /// Free bytes on the disk below which units are refused. `Relaxed`: a setting that is written once at the start.
     reserve_bytes: AtomicU64,
+    /// Counts the requests to end all exports. An export that reads another number than at its beginning fails. `Release` when
+    /// counted and `Acquire` when read, so that an export that begins afterwards opens the file as it then is.
+    export_ends: AtomicU64,
     /// The board of conditions; empty in tools.
     conditions: OnceLock<Arc<Conditions>>,
 }
@@ -174,6 +179,7 @@ impl Shared {
             log_pages: AtomicU64::new(0),
             is_disk_scarce: AtomicBool::new(false),
             reserve_bytes: growth::default_reserve(),
+            export_ends: AtomicU64::new(0),
             conditions: OnceLock::new(),
         })
     }
@@ -189,6 +195,8 @@ impl Shared {
     /// When all are closed it reads the log again from the disk, so that a commit whose sync failed counts only if it is
     /// really there.
     fn close_all(&self, writer: &mut Option<Connection>) {
+        // Before the locks: an export holds the lock of its slot for as long as it lasts.
+        self.export_ends.fetch_add(1, Ordering::Release);
         let slots = self.slots.lock();
         // All locks first: a thread that opened its connection again while others are still open would keep the old index of
         // the log alive.
@@ -204,6 +212,7 @@ impl Shared {
 pub struct SqliteStore {
     shared: Arc<Shared>,
     reader: Arc<ReaderPool>,
+    exports: Arc<SqliteExports>,
     checkpointer: Checkpointer,
     _lock: Lock,
 }
@@ -221,7 +230,8 @@ impl SqliteStore {
         let shared = Shared::new(path);
         let reader = Arc::new(ReaderPool::start(&shared).map_err(|error| OpenError::Other(error.to_string()))?);
         let checkpointer = Checkpointer::start(shared.clone()).map_err(|error| OpenError::Other(error.to_string()))?;
-        Ok(Self { shared, reader, checkpointer, _lock: lock })
+        let exports = Arc::new(SqliteExports::new(&shared));
+        Ok(Self { shared, reader, exports, checkpointer, _lock: lock })
     }
 }
 
@@ -332,6 +342,10 @@ impl Store for SqliteStore {
         self.reader.clone()
     }
 
+    fn exports(&self) -> Arc<dyn Exports> {
+        self.exports.clone()
+    }
+
     fn retention(&self) -> Arc<dyn Retention> {
         Arc::new(SqliteRetention::new(&self.shared.path))
     }
@@ -357,6 +371,8 @@ impl Store for SqliteStore {
     }
 
     async fn close(&self) {
+        // An export that is under way fails: its snapshot would keep the log from being emptied.
+        self.exports.stop();
         // The writer is closed by now, and readers close after the checkpointer. The last connection to close is then read-only
         // and leaves the emptied log in place: without a log, a read-only copy of the file could not be opened.
         self.checkpointer.stop();

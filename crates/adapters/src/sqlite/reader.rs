@@ -8,7 +8,7 @@ use std::thread::JoinHandle;
 use async_trait::async_trait;
 use onsale_app::event::StoredEvent;
 use onsale_app::store::{
-    AppliedLecture, GivenBack, LectureFilter, Listed, ListedKey, LogFilter, LogRow, Page, Reader, RefundsOf,
+    AppliedLecture, Attendee, GivenBack, LectureFilter, Listed, ListedKey, LogFilter, LogRow, Page, Reader, RefundsOf,
     RoomRecord, SeatRows, StoreError, UnsettledSeat,
 };
 use onsale_domain::cancellation::{Cancellation, Cancelled, FailedRefund};
@@ -29,7 +29,7 @@ use tokio::sync::oneshot;
 use super::connection::{Role, open, unavailable};
 use super::values::Sql;
 use super::{
-    Shared, Slot, cancellation, concert, concert_row, event, extension, idempotency, lecture, payment, refund,
+    Shared, Slot, cancellation, concert, concert_row, event, export, extension, idempotency, lecture, payment, refund,
     reservation, staff, staff_session, waiting_room, wallet, writer,
 };
 
@@ -264,6 +264,10 @@ impl Reader for ReaderPool {
         page: Page<PaymentId>,
     ) -> Result<Vec<(FailedRefund, Payment, Vec<u32>)>, StoreError> {
         self.read(move |db| cancellation::failed_refunds(db, performance, page)).await
+    }
+
+    async fn attendees(&self, performance: PerformanceId, page: Page<u32>) -> Result<Vec<Attendee>, StoreError> {
+        self.read(move |db| export::attendees(db, performance, page)).await
     }
 
     async fn unwritten_extensions(&self) -> Result<Vec<(PerformanceId, u64)>, StoreError> {

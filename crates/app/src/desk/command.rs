@@ -354,6 +354,14 @@ impl DeskCommand for staff::SignOut {
     }
 }
 
+impl DeskCommand for staff::NoteExport {
+    const TABLES: &'static [Table] = &[];
+
+    fn hot_row(&self) -> Option<u64> {
+        None
+    }
+}
+
 impl DeskCommand for staff::NoteUses {
     const TABLES: &'static [Table] = &[StaffKeys];
 

@@ -269,6 +269,8 @@ jobs! {
     CreateKey(staff::CreateKey),
     DeleteKey(staff::DeleteKey),
     NoteUses(staff::NoteUses),
+    NoteExport(staff::NoteExport),
+    ExportByStaff(ByStaff<staff::NoteExport>),
     SignIn(staff::SignIn),
     SignOut(staff::SignOut),
     SignInByStaff(ByStaff<staff::SignIn>),

@@ -3,6 +3,7 @@
 //! Each database has one implementation. A store knows rows and no rules.
 
 mod error;
+mod export;
 pub mod locks;
 pub mod news;
 mod reader;
@@ -18,6 +19,7 @@ use prometheus_client::registry::Registry;
 use crate::conditions::Conditions;
 
 pub use error::StoreError;
+pub use export::{Applicant, Attendee, EXPORT_WITHIN, EXPORTED_TOGETHER, ExportRow, ExportRows, Exports};
 pub use news::News;
 pub use reader::{
     Announced, AppliedLecture, GivenBack, HoldRecord, LectureFilter, Listed, Page, Reader, RefundsOf, RoomRecord,
@@ -35,6 +37,9 @@ pub trait Store: Send + Sync {
 
     /// The connections for everything that only reads.
     fn reader(&self) -> Arc<dyn Reader>;
+
+    /// Reads whole lists.
+    fn exports(&self) -> Arc<dyn Exports>;
 
     /// Retires and drops what is over.
     fn retention(&self) -> Arc<dyn Retention>;

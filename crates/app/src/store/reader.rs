@@ -18,6 +18,7 @@ use onsale_domain::waiting_room::{Room, Turn};
 use onsale_domain::wallet::{Account, Entry};
 
 use super::StoreError;
+use super::export::Attendee;
 use super::staff::{ListedKey, LogFilter, LogRow};
 use crate::event::StoredEvent;
 
@@ -276,6 +277,9 @@ pub trait Reader: Send + Sync {
         performance: PerformanceId,
         page: Page<PaymentId>,
     ) -> Result<Vec<(FailedRefund, Payment, Vec<u32>)>, StoreError>;
+
+    /// The sold seats of a performance with their owners, by seat. None if there is no such performance.
+    async fn attendees(&self, performance: PerformanceId, page: Page<u32>) -> Result<Vec<Attendee>, StoreError>;
 
     /// Performances that have holds whose rows may lack an extension, each with the number of the last extension.
     async fn unwritten_extensions(&self) -> Result<Vec<(PerformanceId, u64)>, StoreError>;

@@ -92,6 +92,8 @@ actions! {
     PaymentRefunded = "payment.refunded",
     /// Live holds were extended.
     HoldsExtended = "holds.extended",
+    /// A whole list was exported. Nothing was changed.
+    ListExported = "list.exported",
 }
 
 /// What an entry is about.

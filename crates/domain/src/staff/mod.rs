@@ -2,6 +2,7 @@
 
 mod by_staff;
 mod charge;
+mod export;
 mod fields;
 mod key;
 mod lecture_fields;
@@ -12,6 +13,7 @@ mod session;
 
 pub use by_staff::{ByStaff, Call, Logged};
 pub use charge::{ChargeByStaff, ChargedByStaff, EXTERNAL_ID_MAX, ExternalCharge};
+pub use export::{Export, NoteExport};
 pub use key::{Changes, CreateKey, DeleteKey, Directory, KEY_NAME_MAX, KEYS_MAX, Key, NoteUses, ROOT};
 pub use log::{Action, Actor, Fields, LogEntry, Subject, Value};
 pub use role::{Right, Role};

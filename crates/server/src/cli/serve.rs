@@ -15,8 +15,8 @@ use super::signals::Signals;
 use super::{Failed, Outcome, block_on, demo, greeting, print, start_line, start_traces};
 use crate::auth::{Auth, Bearers, Staff};
 use crate::http::{
-    AnswerCaches, App, AppState, ClientLimits, ConnectionLimits, HttpMetrics, Limiter, Reached, Server, ServerLimits,
-    Stopping, Streams, bind, connections_that_fit, into_service, listen,
+    AnswerCaches, App, AppState, ClientLimits, ConnectionLimits, CsvExports, HttpMetrics, Limiter, Reached, Server,
+    ServerLimits, Stopping, Streams, bind, connections_that_fit, into_service, listen,
 };
 use crate::pages::Pages;
 use crate::sale::{Sale, register_totals};
@@ -150,6 +150,7 @@ async fn serve(settings: Settings, is_demo: bool, admin_key: Option<Secret>, tra
         metrics,
         registry,
         stopping: stopping.clone(),
+        exports: CsvExports::new(sale.store.exports()),
         streams: Streams::new(reached.clone()),
     });
     let listener = listen(socket).map_err(cannot_listen)?;

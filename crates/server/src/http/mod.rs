@@ -4,11 +4,13 @@
 //! - `routes` has the handlers, one file for each resource; each states its whole contract.
 //! - `input` reads requests and checks callers, `reply` writes answers, `values.rs` has the types of both.
 //! - `edge` accepts connections and limits them, `cache` keeps answers that many clients share.
+//! - `export` makes whole lists as CSV.
 //! - `openapi` collects the descriptions of the handlers.
 
 mod cache;
 pub(crate) mod code;
 mod edge;
+mod export;
 mod input;
 pub(crate) mod openapi;
 mod reply;
@@ -46,6 +48,7 @@ pub(crate) use edge::{
     ClientLimits, ConnectionLimits, HttpMetrics, Limiter, Reached, Server, ServerLimits, Stopping, Streams, bind,
     connections_that_fit, listen, set_default_headers,
 };
+pub(crate) use export::CsvExports;
 pub(crate) use input::PathArgs;
 pub(crate) use openapi::document;
 pub(crate) use reply::exposition::show_metrics;
@@ -93,6 +96,8 @@ pub(crate) struct AppState {
     pub(crate) registry: Registry,
     /// How far the server has come with stopping: whether it is ready, when event streams end.
     pub(crate) stopping: Stopping,
+    /// Whole lists as CSV, a bounded number at a time.
+    pub(crate) exports: CsvExports,
     /// How many event streams each token has open.
     pub(crate) streams: Arc<Streams>,
 }

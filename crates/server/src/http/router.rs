@@ -104,6 +104,9 @@ fn administration(routes: &mut Routes) {
         GET    "/admin/performances/{performanceId}/cancellation/failed" admin::cancellation::list_failed_refunds;
         POST   "/admin/payments/{paymentId}/refunds"         admin::refund::refund_payment;
         GET    "/admin/performances/{performanceId}/refunds" admin::refund::list_performance_refunds;
+        GET    "/admin/performances/{performanceId}/attendees"     admin::attendees::list_attendees;
+        GET    "/admin/performances/{performanceId}/attendees.csv" admin::attendees::export_attendees;
+        GET    "/admin/lectures/{lectureId}/applicants.csv"        admin::attendees::export_applicants;
         POST   "/admin/point/{userId}/adjustments"           admin::adjustment::adjust_points;
         GET    "/admin/concerts/{concertId}/queue"        admin::waiting_room::get_queue_settings;
         PATCH  "/admin/concerts/{concertId}/queue"        admin::waiting_room::update_queue_settings;

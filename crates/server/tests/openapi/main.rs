@@ -53,6 +53,9 @@ const CALLS: &str = "
     GET /admin/performances/{performanceId}/cancellation/failed
     POST /admin/payments/{paymentId}/refunds
     GET /admin/performances/{performanceId}/refunds
+    GET /admin/performances/{performanceId}/attendees
+    GET /admin/performances/{performanceId}/attendees.csv
+    GET /admin/lectures/{lectureId}/applicants.csv
     POST /admin/point/{userId}/adjustments
     GET /admin/concerts/{concertId}/queue
     PATCH /admin/concerts/{concertId}/queue

@@ -7,6 +7,7 @@ pub(crate) mod charger;
 pub(crate) mod coding;
 mod errors;
 pub(crate) mod fields;
+pub(crate) mod media;
 mod parameters;
 mod path;
 #[cfg(test)]

@@ -122,6 +122,13 @@ impl Cursor for u64 {
     }
 }
 
+/// The number of a seat.
+impl Cursor for u32 {
+    fn parse(text: &str) -> Option<Self> {
+        text.parse().ok()
+    }
+}
+
 /// The start of a lecture in milliseconds, a space, and its id.
 impl Cursor for (Timestamp, LectureId) {
     fn parse(text: &str) -> Option<Self> {

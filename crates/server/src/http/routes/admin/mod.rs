@@ -1,8 +1,9 @@
 //! What an administrator does: makes lectures, concerts and performances, and steers waiting rooms.
 
 pub(crate) mod adjustment;
-pub(crate) mod cancellation;
 pub(crate) mod applicant;
+pub(crate) mod attendees;
+pub(crate) mod cancellation;
 pub(crate) mod change;
 pub(crate) mod concert;
 pub(crate) mod concert_figures;

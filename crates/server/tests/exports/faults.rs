@@ -1,0 +1,34 @@
+//! Exports whose temporary file cannot be made or written.
+
+use onsale_testing::{Fault, Faults, Sale};
+use serde_json::Value;
+
+use crate::support::ONSALE;
+use crate::support::room::room;
+use crate::{cells, csv_of};
+
+#[tokio::test]
+async fn a_full_disk_ends_an_export_and_nothing_else() {
+    let (faults, launch) = Faults::under(Sale::launch(ONSALE));
+    let sale = Sale::start(&launch).await;
+    let performance = sale.performance(&sale.concert(&room(10)).await, &Value::Null).await;
+    faults.fail_temporary_writes(Fault::Full);
+    for _ in 0..3 {
+        csv_of(&sale, &performance).refused(503, "unavailable").await;
+    }
+    assert!(faults.writes_failed() >= 3);
+    assert!(sale.instance.log().contains("failed to write the temporary file of an export"), "{}", sale.instance.log());
+    sale.charge("ada", 1).await;
+    faults.mend();
+    assert_eq!(cells(&csv_of(&sale, &performance).send().await).len(), 1, "each failed export gave its permit back");
+}
+
+#[tokio::test]
+async fn an_export_without_a_folder_for_temporary_files_is_refused() {
+    let launch = Sale::launch(ONSALE).set("TMPDIR", "/nonexistent");
+    let sale = Sale::start(&launch).await;
+    let performance = sale.performance(&sale.concert(&room(10)).await, &Value::Null).await;
+    csv_of(&sale, &performance).refused(503, "unavailable").await;
+    assert!(sale.instance.log().contains("TMPDIR"), "{}", sale.instance.log());
+    sale.charge("ada", 1).await;
+}

@@ -10,9 +10,10 @@ use onsale_testing::{Caller, Reply, Sale};
 use support::start;
 
 /// The pages and their descriptions, each with its media type.
-const PAGES: [(&str, &str); 5] = [
+const PAGES: [(&str, &str); 6] = [
     ("/", "text/html; charset=utf-8"),
     ("/docs", "text/html; charset=utf-8"),
+    ("/desk", "text/html; charset=utf-8"),
     ("/openapi.json", "application/json"),
     ("/assets/demo.js", "text/javascript; charset=utf-8"),
     ("/assets/style.css", "text/css; charset=utf-8"),
@@ -91,7 +92,7 @@ async fn a_client_that_takes_gzip_gets_the_same_page_in_gzip() {
 #[tokio::test]
 async fn the_files_of_a_page_are_kept_for_as_long_as_their_version_lasts() {
     let sale = start(&[]).await;
-    for page in ["/", "/docs"] {
+    for page in ["/", "/desk", "/docs"] {
         let files = files_of(&sale, page).await;
         assert!(files.len() > 5, "{page} names {files:?}");
         for path in &files {
@@ -109,12 +110,30 @@ async fn the_files_of_a_page_are_kept_for_as_long_as_their_version_lasts() {
 }
 
 #[tokio::test]
-async fn the_demonstration_names_the_zone_of_its_dates() {
+async fn the_pages_name_the_zone_of_their_dates() {
     for zone in ["Asia/Seoul", "America/Argentina/Buenos_Aires", "UTC"] {
         let sale = start(&[("ONSALE_TIMEZONE", zone)]).await;
-        let page = String::from_utf8(get(&plain(&sale), "/", &[]).await.body.to_vec()).unwrap();
-        let wanted = format!("<meta name=\"onsale-timezone\" content=\"{zone}\">");
-        assert!(page.contains(&wanted), "{wanted} is not in {page}");
-        assert!(!page.contains("{{"), "something was not filled in: {page}");
+        for path in ["/", "/desk"] {
+            let page = String::from_utf8(get(&plain(&sale), path, &[]).await.body.to_vec()).unwrap();
+            let wanted = format!("<meta name=\"onsale-timezone\" content=\"{zone}\">");
+            assert!(page.contains(&wanted), "{wanted} is not in {page}");
+            assert!(!page.contains("{{"), "something was not filled in: {page}");
+        }
     }
+}
+
+#[tokio::test]
+async fn the_back_office_knows_the_calls_of_staff() {
+    let sale = start(&[]).await;
+    let page = String::from_utf8(get(&plain(&sale), "/desk", &[]).await.body.to_vec()).unwrap();
+    let calls = page.split("<meta name=\"onsale-calls\" content=\"").nth(1).unwrap().split('"').next().unwrap();
+    let calls: BTreeSet<&str> = calls.split(',').collect();
+    let document = get(&plain(&sale), "/openapi.json", &[]).await.json();
+    let paths = document["paths"].as_object().unwrap().iter().filter(|(path, _)| path.starts_with("/admin/"));
+    let described: BTreeSet<String> = paths
+        .flat_map(|(path, methods)| {
+            methods.as_object().unwrap().keys().map(move |method| format!("{} {path}", method.to_uppercase()))
+        })
+        .collect();
+    assert_eq!(calls, described.iter().map(String::as_str).collect());
 }

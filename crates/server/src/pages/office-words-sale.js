@@ -20,7 +20,7 @@ export const SALE = {
 
   saleHours: ["Hours of the sale", "판매 시간"],
   editHours: ["Change hours", "판매 시간 변경"],
-  hoursText: ["Before the opening no visitor can enter, be admitted or hold seats. After the end the same holds, and running turns end as ever. An empty field means no bound.", "판매 시작 전에는 대기, 입장, 선점을 할 수 없습니다. 판매가 끝나면 새로운 대기, 입장, 선점이 멈추고, 진행 중인 구매는 그대로 이어집니다. 비워 두면 제한이 없습니다."],
+  hoursText: ["Before the opening no visitor can enter, be admitted or hold seats. The same is true after the end, and running turns end as ever. An empty field means no bound.", "판매 시작 전에는 대기, 입장, 선점을 할 수 없습니다. 판매가 끝나면 새로운 대기, 입장, 선점이 멈추고, 진행 중인 구매는 그대로 이어집니다. 비워 두면 제한이 없습니다."],
   opensAt: ["Opens", "판매 시작"],
   "opensAt.hint": ["Empty: at once.", "비워 두면 바로 시작합니다."],
   closesAt: ["Closes", "판매 종료"],

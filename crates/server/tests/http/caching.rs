@@ -126,7 +126,8 @@ async fn answers_outside_of_operations_have_cache_headers_too() {
         assert_eq!(reply.status, status, "{}", reply.call);
         is_marked(&reply, "no-store");
     }
-    for path in ["/", "/docs", "/assets/style.css", "/events/schemas", "/events/schemas/onsale.points.used.v1"] {
+    for path in ["/", "/desk", "/docs", "/assets/style.css", "/events/schemas", "/events/schemas/onsale.points.used.v1"]
+    {
         let reply = caller.get(path).send().await;
         assert_eq!(reply.status, 200, "{path}");
         assert_eq!(reply.header("x-content-type-options"), Some("nosniff"), "{path}");

@@ -44,7 +44,7 @@ async fn read_page(sale: &Sale, path: &str) -> String {
         let expected = match path.rsplit_once('.') {
             Some((_, "js")) => "text/javascript",
             Some((_, "css")) => "text/css",
-            None if path == "/" || path == "/docs" => "text/html",
+            None if ["/", "/desk", "/docs"].contains(&path.as_str()) => "text/html",
             // What a reader may follow a link to.
             _ => continue,
         };
@@ -66,6 +66,13 @@ async fn the_description_can_be_read_in_a_browser() {
     let (sale, _) = document().await;
     let whole = read_page(&sale, "/docs").await;
     assert!(whole.contains("openapi.json"), "it shows the document of this server");
+}
+
+#[tokio::test]
+async fn the_back_office_needs_nothing_from_outside() {
+    let (sale, _) = document().await;
+    let whole = read_page(&sale, "/desk").await;
+    assert!(whole.contains("/admin/live"), "it shows live figures");
 }
 
 #[tokio::test]

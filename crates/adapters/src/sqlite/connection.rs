@@ -45,7 +45,7 @@ pub(super) fn open(path: &Path, role: Role) -> Result<Connection, StoreError> {
     db.busy_timeout(BUSY_TIMEOUT).map_err(unavailable)?;
     db.set_prepared_statement_cache_capacity(STATEMENTS_KEPT);
     // Without it SQLite prepares some cached statements again each time a value is bound, for a plan that fits the value. That
-    // took two fifths of the time that a hold spends in SQLite.
+    // was two fifths of the instructions of a hold in SQLite.
     db.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true).map_err(unavailable)?;
     let cache_kib = if role == Role::Writer { 3_072 } else { 1_024 };
     db.execute_batch(&format!(

@@ -46,7 +46,7 @@ impl Sums {
 
 /// A request for all seats of a payment, by its buyer.
 fn by_buyer(payment: &str) -> Request {
-    Request::post(&format!("/payments/{payment}/refunds")).json("{}".to_owned())
+    Request::post(&format!("/payments/{payment}/refunds")).json("{}")
 }
 
 /// A request for all seats of a payment, by staff.

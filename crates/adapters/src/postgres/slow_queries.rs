@@ -36,6 +36,8 @@ pub(super) enum Kind {
     Payment,
     PaymentsOf,
     Refunds,
+    RefundsOf,
+    PlacesOf,
     LapsedHolds,
     OldAnswers,
     Events,

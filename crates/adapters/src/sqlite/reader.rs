@@ -230,6 +230,16 @@ impl Reader for ReaderPool {
         self.read(move |db| refund::list(db, of, page)).await
     }
 
+    async fn refunds_of(&self, user: &UserId, limit: usize) -> Result<Vec<Refund>, StoreError> {
+        let user = user.clone();
+        self.read(move |db| refund::of_user(db, &user, limit)).await
+    }
+
+    async fn places_of(&self, user: &UserId, concerts: &[ConcertId]) -> Result<Vec<Token>, StoreError> {
+        let (user, concerts) = (user.clone(), concerts.to_vec());
+        self.read(move |db| waiting_room::places_of(db, &user, &concerts)).await
+    }
+
     async fn given_back(&self, payments: &[PaymentId]) -> Result<HashMap<PaymentId, GivenBack>, StoreError> {
         let payments = payments.to_vec();
         self.read(move |db| refund::given_back(db, &payments)).await

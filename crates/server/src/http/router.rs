@@ -100,6 +100,7 @@ fn administration(routes: &mut Routes) {
         POST   "/admin/payments/{paymentId}/refunds"         admin::refund::refund_payment;
         GET    "/admin/performances/{performanceId}/refunds" admin::refund::list_performance_refunds;
         POST   "/admin/point/{userId}/adjustments"           admin::adjustment::adjust_points;
+        GET    "/admin/users/{userId}"                       admin::user::get_user;
         GET    "/admin/concerts/{concertId}/queue"        admin::waiting_room::get_queue_settings;
         PATCH  "/admin/concerts/{concertId}/queue"        admin::waiting_room::update_queue_settings;
 

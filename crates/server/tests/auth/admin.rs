@@ -69,7 +69,7 @@ async fn calls(sale: &Sale, Ids(ids): &Ids) -> Vec<Call> {
             calls.push(if body.is_null() { call } else { call.json(body) });
         }
     }
-    assert_eq!(calls.len(), 24, "as many as the contract has");
+    assert_eq!(calls.len(), 25, "as many as the contract has");
     calls
 }
 

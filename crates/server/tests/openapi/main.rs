@@ -49,6 +49,7 @@ const CALLS: &str = "
     POST /admin/payments/{paymentId}/refunds
     GET /admin/performances/{performanceId}/refunds
     POST /admin/point/{userId}/adjustments
+    GET /admin/users/{userId}
     GET /admin/concerts/{concertId}/queue
     PATCH /admin/concerts/{concertId}/queue
     GET /admin/lectures

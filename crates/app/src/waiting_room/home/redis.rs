@@ -57,7 +57,7 @@ impl RedisHome {
     }
 
     /// The place that a user has in a room that hands none out.
-    async fn find(&self, room: &Arc<LiveRoom>, user: UserId) -> Result<Outcome<Enter>, Failure> {
+    async fn find_in(&self, room: &Arc<LiveRoom>, user: UserId) -> Result<Outcome<Enter>, Failure> {
         let held = self.memory.find(room.concert(), &user).await.map_err(|_| Failure::Unavailable)?;
         let Some(token) = held.map(|held| held.into_token(room.concert(), user)) else {
             return Ok(Err(Refusal::SaleClosed));
@@ -101,7 +101,7 @@ impl Home for RedisHome {
     async fn enter(&self, room: &Arc<LiveRoom>, user: UserId) -> Result<Outcome<Enter>, Failure> {
         // As of the last refresh, at most 250 ms ago. The transaction of a hold refuses users who entered meanwhile.
         if self.rooms.current(room).is_some_and(|room| room.snapshot().room.settings.closed) {
-            return self.find(room, user).await;
+            return self.find_in(room, user).await;
         }
         let mut replacing = None;
         for _ in 0..ATTEMPTS_MAX {
@@ -117,6 +117,11 @@ impl Home for RedisHome {
             replacing = Some(token.place);
         }
         Err(Failure::Unavailable)
+    }
+
+    async fn find(&self, concert: ConcertId, user: &UserId) -> Result<Option<Token>, Failure> {
+        let held = self.memory.find(concert, user).await.map_err(|_| Failure::Unavailable)?;
+        Ok(held.map(|held| held.into_token(concert, user.clone())))
     }
 
     async fn forget(&self, token: &Token) {

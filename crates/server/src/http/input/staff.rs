@@ -39,6 +39,8 @@ rights! {
     RunSale,
     /// Reads what calls of administrators show.
     ReadSale,
+    /// Reads the data of any user.
+    ReadUsers,
     /// Gives points back for seats that were paid.
     Refund,
     /// Adds points to a wallet or takes them, as a correction.

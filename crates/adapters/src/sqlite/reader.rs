@@ -20,6 +20,7 @@ use onsale_domain::payment::Payment;
 use onsale_domain::refund::Refund;
 use onsale_domain::staff::{Directory, Session, SessionHash};
 use onsale_domain::time::Timestamp;
+use onsale_domain::waiting_room::Token;
 use onsale_domain::wallet::{Account, Entry};
 use parking_lot::Mutex;
 use rusqlite::Connection;

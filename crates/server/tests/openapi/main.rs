@@ -80,16 +80,7 @@ const REFUSALS: [(&str, &[&str]); 28] = [
         &["422 amount-out-of-range", "409 balance-limit", "409 external-id-reused", "403 charge-not-allowed"],
     ),
     ("PATCH /point/{id}/use", &["422 amount-out-of-range", "409 insufficient-balance"]),
-    (
-        "POST /lectures/apply",
-        &[
-            "404 lecture-not-found",
-            "409 already-applied",
-            "409 lecture-closed",
-            "409 lecture-not-open",
-            "409 lecture-full",
-        ],
-    ),
+    ("POST /lectures/apply", &APPLYING),
     ("DELETE /lectures/application/{userId}/{lectureId}", &["404 application-not-found"]),
     ("POST /queue/tokens", &["404 concert-not-found", "409 sale-closed"]),
     ("GET /queue/token", &["401 queue-token-missing", "401 queue-token-invalid"]),
@@ -157,6 +148,9 @@ const REFUSALS: [(&str, &[&str]); 28] = [
     ("DELETE /desk/session", &["403 origin-not-allowed"]),
     ("GET /point/{id}", &["403 role-insufficient", "403 not-your-account"]),
 ];
+
+const APPLYING: [&str; 5] =
+    ["404 lecture-not-found", "409 already-applied", "409 lecture-closed", "409 lecture-not-open", "409 lecture-full"];
 
 const TURN: [&str; 4] =
     ["401 queue-token-missing", "401 queue-token-invalid", "403 queue-token-waiting", "403 queue-token-expired"];

@@ -280,3 +280,41 @@ async fn an_adjustment_corrects_a_wallet() {
     assert_eq!(log[0]["after"], json!({"amount": -200, "balance": 300, "version": 2, "reason": "charged twice"}));
     audit(&sale).await;
 }
+
+#[tokio::test]
+async fn staff_see_the_newest_of_all_that_a_user_has() {
+    let evening = Evening::start(&[]).await;
+    let Evening { sale, bob, .. } = &evening;
+    let (_, paid) = bought(&evening, &json!([7, 8])).await;
+    let refund = buyers(sale, &text(&paid["paymentId"]), &json!({"seats": [8]})).expect(201).await;
+    let lecture = sale.lecture(3).await;
+    let body = json!({"userId": "ada", "lectureId": lecture});
+    sale.caller.post("/lectures/apply").json(&body).expect(201).await;
+    let of = async |user: &str| sale.admin(sale.caller.get(&format!("/admin/users/{user}"))).expect(200).await;
+    let ada = of("ada").await;
+    assert_eq!((&ada["userId"], &ada["wallet"]["balance"]), (&json!("ada"), &refund["balance"]));
+    for (list, link) in [("walletEntries", "walletEntries"), ("reservations", "reservations"), ("payments", "payments")]
+    {
+        let path = text(&ada["links"][link]);
+        assert_eq!(ada[list], sale.caller.get(&path).expect(200).await, "{list} as {path} lists it");
+        assert!(!ada[list].as_array().unwrap().is_empty(), "{list}");
+    }
+    assert_eq!(ada["refunds"][0]["refundId"], refund["refundId"]);
+    assert_eq!(ada["applications"][0]["lectureId"], json!(lecture));
+    assert_eq!(ada["holds"], json!([]), "it was paid");
+
+    let held = evening.hold(bob, &json!([9])).expect(201).await;
+    let shown = of("bob").await;
+    assert_eq!(shown["holds"][0]["reservationId"], held["reservationId"]);
+    let place = &shown["places"][0];
+    assert_eq!((&place["status"], &place["position"]), (&json!("ACTIVE"), &Value::Null));
+    assert!(!shown.to_string().contains(&bob[..]), "the text of a token is a key to the place");
+
+    let unknown = of("no-one").await;
+    for list in ["walletEntries", "holds", "reservations", "payments", "refunds", "applications", "places"] {
+        assert_eq!(unknown[list], json!([]), "{list}");
+    }
+    assert_eq!(unknown["wallet"]["balance"], 0);
+    sale.admin(sale.caller.get("/admin/users/no%20user")).refused(422, "invalid-request").await;
+    sale.admin(sale.caller.get("/admin/users/ada?limit=9")).refused(422, "invalid-request").await;
+}

@@ -2,8 +2,9 @@
 
 use onsale_app::store::{Listed, Page, SeatRows};
 use onsale_domain::concert::{Concert, Performance, Reservation};
-use onsale_domain::ids::{ConcertId, PerformanceId, ReservationId, UserId};
+use onsale_domain::ids::{ConcertId, PerformanceId, ReservationId, TokenId, UserId};
 use onsale_domain::time::Timestamp;
+use onsale_domain::waiting_room::Token;
 use tokio_postgres::Row;
 use uuid::Uuid;
 
@@ -11,7 +12,7 @@ use super::concert_rows::{kept_of, read, read_performance, read_seat};
 use super::error::DbError;
 use super::extension::{further, further_of_seat, read_concert};
 use super::session::Session;
-use super::values::{Sql, get, limit, number, params, small, uuid};
+use super::values::{Sql, get, instant, limit, number, params, small, uuid};
 
 const CONCERTS: &str =
     "SELECT concert_id, title, venue, created_at, notice_ko, notice_en, closed, version, opens_at, closes_at, max_seats
@@ -61,6 +62,9 @@ const RESERVATIONS_OF: &str = concat!(
     " FROM reservations WHERE user_id = $1 AND reservation_id < $2 ORDER BY reservation_id DESC LIMIT $3"
 );
 
+const PLACES_OF: &str = "SELECT concert_id, place, token_id, issued_at FROM places
+    WHERE concert_id = ANY ($1) AND user_id = $2 AND standing = 'CURRENT'";
+
 const LAPSED: &str = "SELECT performance_id, reservation_id FROM reservations
     WHERE status = 'HELD' AND held_until <= $1
         AND NOT EXISTS (SELECT FROM hold_extensions e
@@ -83,6 +87,7 @@ pub(super) const READS: &[&str] = &[
     SEATS,
     RESERVATION,
     RESERVATIONS_OF,
+    PLACES_OF,
     LAPSED,
     HELD_AFTER,
 ];
@@ -131,6 +136,22 @@ pub(super) async fn reservation(session: &Session, id: ReservationId) -> Sql<Opt
 }
 
 /// A page of a user's reservations, newest first.
+/// The places of a user in these concerts.
+pub(super) async fn places_of(session: &Session, user: &UserId, concerts: &[ConcertId]) -> Sql<Vec<Token>> {
+    let concerts: Vec<Uuid> = concerts.iter().map(|id| id.uuid()).collect();
+    let found = session.query(PLACES_OF, params![concerts, user.as_str()]).await?;
+    let token = |row: &Row| {
+        Ok(Token {
+            id: TokenId::new(uuid(row, 2)?),
+            concert: ConcertId::new(uuid(row, 0)?),
+            user: user.clone(),
+            place: number(row, 1)?,
+            issued_at: instant(row, 3)?,
+        })
+    };
+    found.iter().map(token).collect()
+}
+
 pub(super) async fn reservations_of(
     session: &Session,
     user: &UserId,

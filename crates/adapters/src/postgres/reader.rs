@@ -23,6 +23,7 @@ use onsale_domain::payment::Payment;
 use onsale_domain::refund::Refund;
 use onsale_domain::staff::{Directory, Session as StaffSession, SessionHash};
 use onsale_domain::time::Timestamp;
+use onsale_domain::waiting_room::Token;
 use onsale_domain::wallet::{Account, Entry};
 use tokio::sync::Mutex;
 
@@ -292,6 +293,14 @@ impl Reader for PostgresReader {
 
     async fn refunds(&self, of: RefundsOf, page: Page<RefundId>) -> Result<Vec<Refund>, StoreError> {
         query!(self, Refunds, |session| refund::list(&session, of, page))
+    }
+
+    async fn refunds_of(&self, user: &UserId, limit: usize) -> Result<Vec<Refund>, StoreError> {
+        query!(self, RefundsOf, |session| refund::of_user(&session, user, limit))
+    }
+
+    async fn places_of(&self, user: &UserId, concerts: &[ConcertId]) -> Result<Vec<Token>, StoreError> {
+        query!(self, PlacesOf, |session| concert_reads::places_of(&session, user, concerts))
     }
 
     async fn given_back(&self, payments: &[PaymentId]) -> Result<HashMap<PaymentId, GivenBack>, StoreError> {

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use onsale_app::store::{GivenBack, Page, RefundsOf};
-use onsale_domain::ids::{PaymentId, PerformanceId, RefundId, ReservationId};
+use onsale_domain::ids::{PaymentId, PerformanceId, RefundId, ReservationId, UserId};
 use onsale_domain::refund::Refund;
 use onsale_domain::rows::Rows;
 use tokio_postgres::Row;
@@ -83,10 +83,17 @@ const OF_PAYMENT: &str = refunds_by!("WHERE payment_id = $1 AND refund_id < $2 O
 const OF_PERFORMANCE: &str =
     refunds_by!("WHERE performance_id = $1 AND refund_id < $2 ORDER BY refund_id DESC LIMIT $3");
 
+const OF_USER: &str = refunds_by!("WHERE user_id = $1 ORDER BY entry_version DESC LIMIT $2");
+
 const OF_PAYMENTS: &str = refunds_by!("WHERE payment_id = ANY ($1) ORDER BY payment_id, refund_id");
 
 #[cfg(test)]
-pub(super) const READS: &[&str] = &[OF_PAYMENT, OF_PERFORMANCE, OF_PAYMENTS];
+pub(super) const READS: &[&str] = &[OF_PAYMENT, OF_PERFORMANCE, OF_USER, OF_PAYMENTS];
+
+/// Newest first.
+pub(super) async fn of_user(session: &Session, user: &UserId, many: usize) -> Sql<Vec<Refund>> {
+    session.query(OF_USER, params![user.as_str(), limit(many)]).await?.iter().map(read).collect()
+}
 
 fn read(row: &Row) -> Sql<Refund> {
     read_from(row, 0)

@@ -37,6 +37,8 @@ pub(super) enum Kind {
     PaymentsOf,
     Refunds,
     Cancellations,
+    RefundsOf,
+    PlacesOf,
     LapsedHolds,
     OldAnswers,
     Events,

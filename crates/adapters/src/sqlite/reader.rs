@@ -21,6 +21,7 @@ use onsale_domain::payment::Payment;
 use onsale_domain::refund::Refund;
 use onsale_domain::staff::{Directory, Session, SessionHash};
 use onsale_domain::time::Timestamp;
+use onsale_domain::waiting_room::Token;
 use onsale_domain::wallet::{Account, Entry};
 use parking_lot::Mutex;
 use rusqlite::Connection;
@@ -234,6 +235,16 @@ impl Reader for ReaderPool {
 
     async fn refunds(&self, of: RefundsOf, page: Page<RefundId>) -> Result<Vec<Refund>, StoreError> {
         self.read(move |db| refund::list(db, of, page)).await
+    }
+
+    async fn refunds_of(&self, user: &UserId, limit: usize) -> Result<Vec<Refund>, StoreError> {
+        let user = user.clone();
+        self.read(move |db| refund::of_user(db, &user, limit)).await
+    }
+
+    async fn places_of(&self, user: &UserId, concerts: &[ConcertId]) -> Result<Vec<Token>, StoreError> {
+        let (user, concerts) = (user.clone(), concerts.to_vec());
+        self.read(move |db| waiting_room::places_of(db, &user, &concerts)).await
     }
 
     async fn given_back(&self, payments: &[PaymentId]) -> Result<HashMap<PaymentId, GivenBack>, StoreError> {

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use onsale_app::store::{GivenBack, Page, RefundsOf};
-use onsale_domain::ids::{PaymentId, PerformanceId, RefundId, ReservationId};
+use onsale_domain::ids::{PaymentId, PerformanceId, RefundId, ReservationId, UserId};
 use onsale_domain::refund::Refund;
 use onsale_domain::rows::Rows;
 use rusqlite::{Connection, Row, params};
@@ -66,6 +66,13 @@ pub(super) fn read(row: &Row<'_>) -> Sql<Refund> {
 }
 
 /// A page of the refunds of a payment or a performance, newest first.
+/// Newest first.
+pub(super) fn of_user(db: &Connection, user: &UserId, limit: usize) -> Sql<Vec<Refund>> {
+    db.prepare_cached(&format!("SELECT {REFUND} FROM refunds WHERE user_id = ?1 ORDER BY entry_version DESC LIMIT ?2"))?
+        .query_map(params![user.as_str(), limit], read)?
+        .collect()
+}
+
 pub(super) fn list(db: &Connection, of: RefundsOf, page: Page<RefundId>) -> Sql<Vec<Refund>> {
     let (column, id) = match of {
         RefundsOf::Payment(id) => ("payment_id", id.uuid()),

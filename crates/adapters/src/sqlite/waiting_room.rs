@@ -316,3 +316,22 @@ fn holds(db: &Connection, concert: ConcertId) -> Sql<Vec<HoldRecord>> {
     })?
     .collect()
 }
+
+/// The places of a user in these concerts.
+pub(super) fn places_of(db: &Connection, user: &UserId, concerts: &[ConcertId]) -> Sql<Vec<Token>> {
+    let mut tokens = Vec::new();
+    for concert in concerts {
+        let found = db
+            .prepare_cached(
+                "SELECT place, token_id, issued_at FROM places
+                 WHERE concert_id = ?1 AND user_id = ?2 AND standing = 'CURRENT'",
+            )?
+            .query_row(params![concert.uuid().as_bytes(), user.as_str()], |row| {
+                let (place, id, issued_at) = (row.get(0)?, TokenId::new(uuid(row, 1)?), instant(row, 2)?);
+                Ok(Token { id, concert: *concert, user: user.clone(), place, issued_at })
+            })
+            .optional()?;
+        tokens.extend(found);
+    }
+    Ok(tokens)
+}

@@ -14,7 +14,7 @@ use onsale_domain::payment::Payment;
 use onsale_domain::refund::Refund;
 use onsale_domain::staff::{Directory, Session, SessionHash};
 use onsale_domain::time::Timestamp;
-use onsale_domain::waiting_room::{Room, Turn};
+use onsale_domain::waiting_room::{Room, Token, Turn};
 use onsale_domain::wallet::{Account, Entry};
 
 use super::StoreError;
@@ -252,6 +252,12 @@ pub trait Reader: Send + Sync {
 
     /// Refunds of a payment or a performance, newest first.
     async fn refunds(&self, of: RefundsOf, page: Page<RefundId>) -> Result<Vec<Refund>, StoreError>;
+
+    /// A user's refunds, newest first, at most this many.
+    async fn refunds_of(&self, user: &UserId, limit: usize) -> Result<Vec<Refund>, StoreError>;
+
+    /// The places that a user has in these concerts, as far as the database has them.
+    async fn places_of(&self, user: &UserId, concerts: &[ConcertId]) -> Result<Vec<Token>, StoreError>;
 
     /// What was given back of these payments. Payments without a refund are left out.
     async fn given_back(&self, payments: &[PaymentId]) -> Result<HashMap<PaymentId, GivenBack>, StoreError>;

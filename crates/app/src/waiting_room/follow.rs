@@ -114,7 +114,7 @@ impl Rooms {
     }
 
     /// The concerts whose rooms are in memory, each with its version.
-    pub(crate) fn concerts(&self) -> Vec<(ConcertId, u64)> {
+    pub fn concerts(&self) -> Vec<(ConcertId, u64)> {
         self.rooms.load().iter().map(|(concert, room)| (*concert, room.snapshot().announced.version)).collect()
     }
 

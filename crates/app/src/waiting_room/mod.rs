@@ -52,7 +52,7 @@ pub use driver::Driver;
 pub use estimate::EstimateMetrics;
 pub use live::{LiveRoom, Snapshot};
 pub use retire::OVER_AFTER_MILLIS;
-pub use standing::{Placement, Purpose, Standing};
+pub use standing::{Look, Placement, Purpose, Standing};
 
 /// All rooms that are in memory, by concert. A retired room is not.
 pub struct Rooms {

@@ -49,6 +49,17 @@ pub enum Standing {
     Expired,
 }
 
+/// The standing of a place, as staff see it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Look {
+    /// In line, at this position. 1 is the next to be admitted.
+    Waiting(u64),
+    /// Admitted, and the turn runs.
+    Active,
+    /// The turn is over, or the place was given up.
+    Expired,
+}
+
 /// The standing of a token, with what its client gets to know of the room.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Placement {
@@ -121,6 +132,17 @@ impl Rooms {
             return Ok(self.known_placement(token, purpose));
         }
         Ok(known)
+    }
+
+    /// The standing of a place, for staff: as of the last refresh, and no sign of life. `None` if the room is not in memory.
+    pub fn look(&self, token: &Token) -> Option<Look> {
+        let room = self.get(token.concert)?;
+        let now = self.reader.now();
+        Some(match room.snapshot().line.position(token.place) {
+            Some(position) => Look::Waiting(position),
+            None if room.stands(token, now) => Look::Active,
+            None => Look::Expired,
+        })
     }
 
     /// The standing as of the last refresh, which may have reloaded the room; `None` if the room no longer exists.

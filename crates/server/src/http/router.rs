@@ -108,6 +108,7 @@ fn administration(routes: &mut Routes) {
         GET    "/admin/performances/{performanceId}/attendees.csv" admin::attendees::export_attendees;
         GET    "/admin/lectures/{lectureId}/applicants.csv"        admin::attendees::export_applicants;
         POST   "/admin/point/{userId}/adjustments"           admin::adjustment::adjust_points;
+        GET    "/admin/users/{userId}"                       admin::user::get_user;
         GET    "/admin/concerts/{concertId}/queue"        admin::waiting_room::get_queue_settings;
         PATCH  "/admin/concerts/{concertId}/queue"        admin::waiting_room::update_queue_settings;
 

@@ -57,6 +57,7 @@ const CALLS: &str = "
     GET /admin/performances/{performanceId}/attendees.csv
     GET /admin/lectures/{lectureId}/applicants.csv
     POST /admin/point/{userId}/adjustments
+    GET /admin/users/{userId}
     GET /admin/concerts/{concertId}/queue
     PATCH /admin/concerts/{concertId}/queue
     GET /admin/lectures
@@ -87,16 +88,7 @@ const REFUSALS: [(&str, &[&str]); 31] = [
         &["422 amount-out-of-range", "409 balance-limit", "409 external-id-reused", "403 charge-not-allowed"],
     ),
     ("PATCH /point/{id}/use", &["422 amount-out-of-range", "409 insufficient-balance"]),
-    (
-        "POST /lectures/apply",
-        &[
-            "404 lecture-not-found",
-            "409 already-applied",
-            "409 lecture-closed",
-            "409 lecture-not-open",
-            "409 lecture-full",
-        ],
-    ),
+    ("POST /lectures/apply", &APPLYING),
     ("DELETE /lectures/application/{userId}/{lectureId}", &["404 application-not-found"]),
     ("POST /queue/tokens", &["404 concert-not-found", "409 sale-closed", "409 sale-not-open"]),
     ("GET /queue/token", &["401 queue-token-missing", "401 queue-token-invalid"]),
@@ -184,6 +176,9 @@ const REFUSALS: [(&str, &[&str]); 31] = [
     ("DELETE /desk/session", &["403 origin-not-allowed"]),
     ("GET /point/{id}", &["403 role-insufficient", "403 not-your-account"]),
 ];
+
+const APPLYING: [&str; 5] =
+    ["404 lecture-not-found", "409 already-applied", "409 lecture-closed", "409 lecture-not-open", "409 lecture-full"];
 
 const TURN: [&str; 4] =
     ["401 queue-token-missing", "401 queue-token-invalid", "403 queue-token-waiting", "403 queue-token-expired"];

@@ -11,7 +11,7 @@ mod watch;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use onsale_domain::ids::UserId;
+use onsale_domain::ids::{ConcertId, UserId};
 use onsale_domain::waiting_room::{Enter, Token};
 
 use super::LiveRoom;
@@ -33,6 +33,15 @@ pub trait Home: Send + Sync {
     /// - [`Failure::Unavailable`] if the database or Redis does not answer. Entering again returns the place if one was
     ///   handed out.
     async fn enter(&self, room: &Arc<LiveRoom>, user: UserId) -> Result<Outcome<Enter>, Failure>;
+
+    /// The place that a user has in a room, if this home knows it and the database may not. Hands none out.
+    ///
+    /// # Errors
+    /// [`Failure::Unavailable`] if Redis does not answer.
+    async fn find(&self, concert: ConcertId, user: &UserId) -> Result<Option<Token>, Failure> {
+        let _ = (concert, user);
+        Ok(None)
+    }
 
     /// Forgets a place that was given up, so that its user gets a new one at the next entry. If that fails, the next entry
     /// finds that the place is over.

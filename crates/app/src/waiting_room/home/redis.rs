@@ -63,7 +63,7 @@ impl RedisHome {
     }
 
     /// The place that a user has in a room that hands none out, or why it hands none out.
-    async fn find(&self, room: &Arc<LiveRoom>, user: UserId, refusal: Refusal) -> Result<Outcome<Enter>, Failure> {
+    async fn find_in(&self, room: &Arc<LiveRoom>, user: UserId, refusal: Refusal) -> Result<Outcome<Enter>, Failure> {
         let held = self.memory.find(room.concert(), &user).await.map_err(|_| Failure::Unavailable)?;
         let Some(token) = held.map(|held| held.into_token(room.concert(), user)) else {
             return Ok(Err(refusal));
@@ -121,7 +121,7 @@ impl RedisHome {
 impl Home for RedisHome {
     async fn enter(&self, room: &Arc<LiveRoom>, user: UserId) -> Result<Outcome<Enter>, Failure> {
         if let Err(refusal) = self.judge_sale(room).await {
-            return self.find(room, user, refusal).await;
+            return self.find_in(room, user, refusal).await;
         }
         let mut replacing = None;
         for _ in 0..ATTEMPTS_MAX {
@@ -137,6 +137,11 @@ impl Home for RedisHome {
             replacing = Some(token.place);
         }
         Err(Failure::Unavailable)
+    }
+
+    async fn find(&self, concert: ConcertId, user: &UserId) -> Result<Option<Token>, Failure> {
+        let held = self.memory.find(concert, user).await.map_err(|_| Failure::Unavailable)?;
+        Ok(held.map(|held| held.into_token(concert, user.clone())))
     }
 
     async fn forget(&self, token: &Token) {

@@ -41,6 +41,8 @@ rights! {
     ReadSale,
     /// Reads lists of attendees.
     ReadAttendees,
+    /// Reads the data of any user.
+    ReadUsers,
     /// Gives points back for seats that were paid.
     Refund,
     /// Adds points to a wallet or takes them, as a correction.

@@ -119,7 +119,7 @@ pub(crate) struct Application {
 }
 
 impl Application {
-    fn of(applied: &AppliedLecture) -> Self {
+    pub(crate) fn of(applied: &AppliedLecture) -> Self {
         Self {
             lecture_id: Id(applied.lecture),
             title: applied.title.to_string(),

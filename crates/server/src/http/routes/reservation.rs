@@ -74,7 +74,7 @@ impl ReservationShown {
 
     /// As of now: a hold past its end is expired, whether or not that is settled in the database. The catalogue must have
     /// the performance.
-    fn now(reservation: &Reservation, app: &App) -> Self {
+    pub(crate) fn now(reservation: &Reservation, app: &App) -> Self {
         let date = app.catalogue.showing(reservation.performance).map(|showing| showing.date);
         Self::of(reservation, reservation.status_at(app.reader.now()), date)
     }

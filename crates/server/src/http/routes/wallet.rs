@@ -67,7 +67,7 @@ enum EntryType {
 }
 
 impl LedgerEntry {
-    fn of(entry: &Entry) -> Self {
+    pub(crate) fn of(entry: &Entry) -> Self {
         Self {
             id: Id(entry.id),
             r#type: match entry.kind {

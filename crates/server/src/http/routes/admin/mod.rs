@@ -13,4 +13,5 @@ pub(crate) mod key;
 pub(crate) mod lecture;
 pub(crate) mod log;
 pub(crate) mod refund;
+pub(crate) mod user;
 pub(crate) mod waiting_room;

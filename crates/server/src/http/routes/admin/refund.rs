@@ -83,7 +83,7 @@ pub(crate) struct AdminRefund {
 }
 
 impl AdminRefund {
-    fn of(refund: &Refund) -> Self {
+    pub(crate) fn of(refund: &Refund) -> Self {
         Self {
             refund: RefundShown::of(refund),
             reservation_id: Id(refund.reservation),

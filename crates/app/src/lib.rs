@@ -14,6 +14,7 @@ pub mod conditions;
 pub mod desk;
 pub mod event;
 pub mod idempotency;
+pub mod live;
 pub mod relay;
 pub mod retention;
 pub mod rewriter;

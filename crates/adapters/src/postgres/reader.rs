@@ -10,8 +10,8 @@ use async_trait::async_trait;
 use onsale_app::event::StoredEvent;
 use onsale_app::store::news::{News, RoomsKnown};
 use onsale_app::store::{
-    AppliedLecture, Attendee, GivenBack, LectureFilter, Listed, ListedKey, LogFilter, LogRow, Page, Reader, RefundsOf,
-    RoomRecord, SeatRows, StoreError,
+    AppliedLecture, Attendee, GivenBack, LectureFilter, Listed, ListedKey, LogFilter, LogRow, Page, PerformanceFigures,
+    Published, Reader, RefundsOf, RoomRecord, SeatRows, StoreError,
 };
 use onsale_domain::concert::{Concert, Performance, Reservation};
 use onsale_domain::ids::{
@@ -32,8 +32,8 @@ use super::session::Session;
 use super::slow_queries::{Kind, SLOW, SlowQueries};
 use super::values::{Sql, number};
 use super::{
-    Shared, concert_reads, event, export, extension, idempotency, lecture, payment, refund, staff, staff_session,
-    wallet,
+    Shared, concert_reads, event, export, extension, figures, idempotency, lecture, payment, refund, staff,
+    staff_session, wallet,
 };
 
 const PING: &str = "SELECT 1";
@@ -77,6 +77,7 @@ pub(super) const STATEMENTS: &[&[&str]] = &[
     concert_reads::READS,
     export::READS,
     extension::READS,
+    figures::READS,
     payment::READS,
     refund::READS,
     event::READS,
@@ -196,6 +197,15 @@ impl PostgresReader {
         let found: Result<Vec<tokio_postgres::Row>, StoreError> = found;
         Ok(number(found?.first().ok_or(DbError::Broken("no clock"))?, 0)?)
     }
+
+    /// Publishes figures of this process. A repetition after a lost connection writes the same row.
+    pub(super) async fn publish_figures(&self, published: &Published, old: Timestamp) -> Result<(), StoreError> {
+        query!(self, Figures, |session| figures::publish(&session, published, old))
+    }
+
+    pub(super) async fn published_figures(&self, since: Timestamp) -> Result<Vec<Published>, StoreError> {
+        query!(self, Figures, |session| figures::published(&session, since))
+    }
 }
 
 #[async_trait]
@@ -278,6 +288,10 @@ impl Reader for PostgresReader {
 
     async fn given_back(&self, payments: &[PaymentId]) -> Result<HashMap<PaymentId, GivenBack>, StoreError> {
         query!(self, Refunds, |session| refund::given_back(&session, payments))
+    }
+
+    async fn performance_figures(&self, after: Timestamp) -> Result<Vec<PerformanceFigures>, StoreError> {
+        query!(self, Figures, |session| figures::performances(&session, after))
     }
 
     async fn attendees(&self, performance: PerformanceId, page: Page<u32>) -> Result<Vec<Attendee>, StoreError> {

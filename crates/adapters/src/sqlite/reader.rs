@@ -8,8 +8,8 @@ use std::thread::JoinHandle;
 use async_trait::async_trait;
 use onsale_app::event::StoredEvent;
 use onsale_app::store::{
-    AppliedLecture, Attendee, GivenBack, LectureFilter, ListedKey, LogFilter, LogRow, Page, Reader, RefundsOf,
-    RoomRecord, SeatRows, StoreError,
+    AppliedLecture, Attendee, GivenBack, LectureFilter, ListedKey, LogFilter, LogRow, Page, PerformanceFigures, Reader,
+    RefundsOf, RoomRecord, SeatRows, StoreError,
 };
 use onsale_domain::concert::{Concert, Performance, Reservation};
 use onsale_domain::ids::{
@@ -28,8 +28,8 @@ use tokio::sync::oneshot;
 use super::connection::{Role, open, unavailable};
 use super::values::Sql;
 use super::{
-    Shared, Slot, concert, concert_row, event, export, extension, idempotency, lecture, payment, refund, reservation,
-    staff, staff_session, waiting_room, wallet, writer,
+    Shared, Slot, concert, concert_row, event, export, extension, figures, idempotency, lecture, payment, refund,
+    reservation, staff, staff_session, waiting_room, wallet, writer,
 };
 
 /// Number of threads. More would share the same disk and cache.
@@ -217,6 +217,10 @@ impl Reader for ReaderPool {
     async fn given_back(&self, payments: &[PaymentId]) -> Result<HashMap<PaymentId, GivenBack>, StoreError> {
         let payments = payments.to_vec();
         self.read(move |db| refund::given_back(db, &payments)).await
+    }
+
+    async fn performance_figures(&self, after: Timestamp) -> Result<Vec<PerformanceFigures>, StoreError> {
+        self.read(move |db| figures::performances(db, after)).await
     }
 
     async fn attendees(&self, performance: PerformanceId, page: Page<u32>) -> Result<Vec<Attendee>, StoreError> {

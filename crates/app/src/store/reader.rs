@@ -18,6 +18,7 @@ use onsale_domain::wallet::{Account, Entry};
 
 use super::StoreError;
 use super::export::Attendee;
+use super::figures::PerformanceFigures;
 use super::staff::{ListedKey, LogFilter, LogRow};
 use crate::event::StoredEvent;
 
@@ -230,6 +231,9 @@ pub trait Reader: Send + Sync {
 
     /// What was given back of these payments. Payments without a refund are left out.
     async fn given_back(&self, payments: &[PaymentId]) -> Result<HashMap<PaymentId, GivenBack>, StoreError>;
+
+    /// The counters of the performances that start after an instant, in no order. Reads no other row.
+    async fn performance_figures(&self, after: Timestamp) -> Result<Vec<PerformanceFigures>, StoreError>;
 
     /// The sold seats of a performance with their owners, by seat. None if there is no such performance.
     async fn attendees(&self, performance: PerformanceId, page: Page<u32>) -> Result<Vec<Attendee>, StoreError>;

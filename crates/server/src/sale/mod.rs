@@ -14,6 +14,7 @@ use onsale_adapters::{postgres, sqlite};
 use onsale_app::catalogue::Catalogue;
 use onsale_app::conditions::Conditions;
 use onsale_app::desk::{self, Desk, Terms};
+use onsale_app::live::{Live, Sources};
 use onsale_app::relay::RelayWaker;
 use onsale_app::staff::StaffKeys;
 use onsale_app::store::{Store, StoreError};
@@ -70,6 +71,8 @@ pub(crate) struct Sale {
     pub(crate) seat_maps: Arc<SeatMaps>,
     pub(crate) catalogue: Arc<Catalogue>,
     pub(crate) timetable: Arc<Timetable>,
+    /// Live figures for staff.
+    pub(crate) live: Arc<Live>,
     /// The keys of staff.
     pub(crate) staff: Arc<StaffKeys>,
     /// The brokers that receive events; `None`: events stay in the database.
@@ -118,10 +121,20 @@ impl Sale {
         let help = "Database reads of the list of lectures; requests answered from memory do not count";
         registry.register("lecture_list_reads", help, timetable.reads.clone());
         let waker = Arc::new(RelayWaker::default());
+        let (of_live, board) = (reader.clone(), store.board());
+        let live = Sources { reader: of_live, rooms: rooms.clone(), catalogue: catalogue.clone(), board };
+        let live = Arc::new(Live::new(live));
         let terms = Terms {
             hold_seconds: settings.hold_seconds,
             kept_per_user_max: settings.keys_per_user,
-            observers: vec![catalogue.clone(), timetable.clone(), rooms.clone(), seat_maps.clone(), waker.clone()],
+            observers: vec![
+                catalogue.clone(),
+                timetable.clone(),
+                rooms.clone(),
+                seat_maps.clone(),
+                live.observer(),
+                waker.clone(),
+            ],
             metrics,
         };
         let mut writers = Vec::new();
@@ -149,6 +162,7 @@ impl Sale {
             seat_maps,
             catalogue,
             timetable,
+            live,
             staff,
             kafka,
             conditions,

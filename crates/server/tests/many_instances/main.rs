@@ -14,6 +14,7 @@ mod closing;
 mod crowd;
 mod keys;
 mod lectures;
+mod live;
 mod many;
 mod order;
 mod pgbouncer;

@@ -16,6 +16,7 @@ pub mod desk;
 pub mod emptier;
 pub mod event;
 pub mod idempotency;
+pub mod live;
 pub mod relay;
 pub mod retention;
 pub mod rewriter;

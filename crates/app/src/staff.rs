@@ -129,6 +129,17 @@ impl StaffKeys {
         Ok(key.map(|key| (session, Some(key))))
     }
 
+    /// Whether a key was not deleted, as of a check of the last second.
+    ///
+    /// # Errors
+    /// [`StoreError`] if the keys cannot be checked.
+    pub async fn is_live(&self, key: StaffKeyId) -> Result<bool, StoreError> {
+        if self.known.load().as_of.elapsed() >= TRUSTED_FOR {
+            self.check(Instant::now()).await?;
+        }
+        Ok(self.known.load().keys.values().any(|known| known.id == key))
+    }
+
     /// Finds a live key. Waits for a check if the last one is a second old, or if the key is not known.
     async fn find_by(
         &self,

@@ -3,8 +3,11 @@
 use super::Database;
 
 /// Tables that describe one database and not the sale. They are neither read nor written.
-pub(super) const OWN_TABLES: &[(Database, &str)] =
-    &[(Database::Postgres, "onsale_schema"), (Database::Postgres, "event_positions")];
+pub(super) const OWN_TABLES: &[(Database, &str)] = &[
+    (Database::Postgres, "onsale_schema"),
+    (Database::Postgres, "event_positions"),
+    (Database::Postgres, "instance_figures"),
+];
 
 /// A column that only one of the two databases has.
 #[derive(Clone, Copy, Debug)]

@@ -19,6 +19,7 @@ mod error;
 mod event;
 mod export;
 mod extension;
+mod figures;
 mod fitness;
 mod held;
 mod idempotency;
@@ -54,7 +55,7 @@ use std::time::Instant;
 
 use async_trait::async_trait;
 use onsale_app::store::news::News;
-use onsale_app::store::{Exports, Retention};
+use onsale_app::store::{Exports, FigureBoard, Retention};
 use onsale_app::store::{Reader, Store, StoreError, Writer};
 use onsale_domain::ids::EventId;
 use onsale_domain::time::Timestamp;
@@ -281,6 +282,10 @@ impl Store for PostgresStore {
 
     fn reader(&self) -> Arc<dyn Reader> {
         self.reader.clone()
+    }
+
+    fn board(&self) -> Option<Arc<dyn FigureBoard>> {
+        Some(self.reader.clone())
     }
 
     fn exports(&self) -> Arc<dyn Exports> {

@@ -10,8 +10,8 @@ use async_trait::async_trait;
 use onsale_app::event::StoredEvent;
 use onsale_app::store::news::{News, RoomsKnown};
 use onsale_app::store::{
-    AppliedLecture, Attendee, GivenBack, LectureFilter, Listed, ListedKey, LogFilter, LogRow, Page, Reader, RefundsOf,
-    RoomRecord, SeatRows, StoreError, UnsettledSeat,
+    AppliedLecture, Attendee, GivenBack, LectureFilter, Listed, ListedKey, LogFilter, LogRow, Page, PerformanceFigures,
+    Published, Reader, RefundsOf, RoomRecord, SeatRows, StoreError, UnsettledSeat,
 };
 use onsale_domain::cancellation::{Cancellation, Cancelled, FailedRefund};
 use onsale_domain::concert::{Concert, Performance, Reservation};
@@ -34,8 +34,8 @@ use super::session::Session;
 use super::slow_queries::{Kind, SLOW, SlowQueries};
 use super::values::{Sql, number};
 use super::{
-    Shared, cancellation, concert_reads, event, export, extension, idempotency, lecture, payment, refund, staff,
-    staff_session, wallet,
+    Shared, cancellation, concert_reads, event, export, extension, figures, idempotency, lecture, payment, refund,
+    staff, staff_session, wallet,
 };
 
 const PING: &str = "SELECT 1";
@@ -79,6 +79,7 @@ pub(super) const STATEMENTS: &[&[&str]] = &[
     concert_reads::READS,
     export::READS,
     extension::READS,
+    figures::READS,
     payment::READS,
     refund::READS,
     cancellation::READS,
@@ -198,6 +199,15 @@ impl PostgresReader {
         let found = query!(self, Snapshot, |session| session.query(SNAPSHOT, Vec::new()));
         let found: Result<Vec<tokio_postgres::Row>, StoreError> = found;
         Ok(number(found?.first().ok_or(DbError::Broken("no clock"))?, 0)?)
+    }
+
+    /// Publishes figures of this process. A repetition after a lost connection writes the same row.
+    pub(super) async fn publish_figures(&self, published: &Published, old: Timestamp) -> Result<(), StoreError> {
+        query!(self, Figures, |session| figures::publish(&session, published, old))
+    }
+
+    pub(super) async fn published_figures(&self, since: Timestamp) -> Result<Vec<Published>, StoreError> {
+        query!(self, Figures, |session| figures::published(&session, since))
     }
 }
 
@@ -330,6 +340,10 @@ impl Reader for PostgresReader {
         page: Page<PaymentId>,
     ) -> Result<Vec<(FailedRefund, Payment, Vec<u32>)>, StoreError> {
         query!(self, Cancellations, |session| cancellation::failed_refunds(&session, performance, page))
+    }
+
+    async fn performance_figures(&self, after: Timestamp) -> Result<Vec<PerformanceFigures>, StoreError> {
+        query!(self, Figures, |session| figures::performances(&session, after))
     }
 
     async fn attendees(&self, performance: PerformanceId, page: Page<u32>) -> Result<Vec<Attendee>, StoreError> {

@@ -47,9 +47,10 @@ pub(super) enum Kind {
     StaffSession,
     AdminLog,
     Attendees,
+    Figures,
 }
 
-const KINDS: usize = Kind::Attendees as usize + 1;
+const KINDS: usize = Kind::Figures as usize + 1;
 
 /// The kinds that are slow now, and the number of slow queries.
 #[derive(Debug)]

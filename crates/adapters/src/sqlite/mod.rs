@@ -16,6 +16,7 @@ mod dead_letters;
 mod event;
 mod export;
 mod extension;
+mod figures;
 mod growth;
 mod idempotency;
 mod lecture;

@@ -8,8 +8,8 @@ use std::thread::JoinHandle;
 use async_trait::async_trait;
 use onsale_app::event::StoredEvent;
 use onsale_app::store::{
-    AppliedLecture, Attendee, GivenBack, LectureFilter, Listed, ListedKey, LogFilter, LogRow, Page, Reader, RefundsOf,
-    RoomRecord, SeatRows, StoreError, UnsettledSeat,
+    AppliedLecture, Attendee, GivenBack, LectureFilter, Listed, ListedKey, LogFilter, LogRow, Page, PerformanceFigures,
+    Reader, RefundsOf, RoomRecord, SeatRows, StoreError, UnsettledSeat,
 };
 use onsale_domain::cancellation::{Cancellation, Cancelled, FailedRefund};
 use onsale_domain::concert::{Concert, Performance, Reservation};
@@ -30,8 +30,8 @@ use tokio::sync::oneshot;
 use super::connection::{Role, open, unavailable};
 use super::values::Sql;
 use super::{
-    Shared, Slot, cancellation, concert, concert_row, event, export, extension, idempotency, lecture, payment, refund,
-    reservation, staff, staff_session, waiting_room, wallet, writer,
+    Shared, Slot, cancellation, concert, concert_row, event, export, extension, figures, idempotency, lecture, payment,
+    refund, reservation, staff, staff_session, waiting_room, wallet, writer,
 };
 
 /// Number of threads. More would share the same disk and cache.
@@ -275,6 +275,10 @@ impl Reader for ReaderPool {
         page: Page<PaymentId>,
     ) -> Result<Vec<(FailedRefund, Payment, Vec<u32>)>, StoreError> {
         self.read(move |db| cancellation::failed_refunds(db, performance, page)).await
+    }
+
+    async fn performance_figures(&self, after: Timestamp) -> Result<Vec<PerformanceFigures>, StoreError> {
+        self.read(move |db| figures::performances(db, after)).await
     }
 
     async fn attendees(&self, performance: PerformanceId, page: Page<u32>) -> Result<Vec<Attendee>, StoreError> {

@@ -4,6 +4,7 @@
 
 mod error;
 mod export;
+mod figures;
 pub mod locks;
 pub mod news;
 mod reader;
@@ -20,6 +21,7 @@ use crate::conditions::Conditions;
 
 pub use error::StoreError;
 pub use export::{Applicant, Attendee, EXPORT_WITHIN, EXPORTED_TOGETHER, ExportRow, ExportRows, Exports};
+pub use figures::{FigureBoard, PerformanceFigures, Published};
 pub use news::News;
 pub use reader::{
     Announced, AppliedLecture, GivenBack, HoldRecord, LectureFilter, Listed, Page, Reader, RefundsOf, RoomRecord,
@@ -40,6 +42,11 @@ pub trait Store: Send + Sync {
 
     /// Reads whole lists.
     fn exports(&self) -> Arc<dyn Exports>;
+
+    /// The table in which instances publish their figures; `None` if this database has one process.
+    fn board(&self) -> Option<Arc<dyn FigureBoard>> {
+        None
+    }
 
     /// Retires and drops what is over.
     fn retention(&self) -> Arc<dyn Retention>;

@@ -19,6 +19,7 @@ use onsale_domain::wallet::{Account, Entry};
 
 use super::StoreError;
 use super::export::Attendee;
+use super::figures::PerformanceFigures;
 use super::staff::{ListedKey, LogFilter, LogRow};
 use crate::event::StoredEvent;
 
@@ -283,6 +284,9 @@ pub trait Reader: Send + Sync {
         performance: PerformanceId,
         page: Page<PaymentId>,
     ) -> Result<Vec<(FailedRefund, Payment, Vec<u32>)>, StoreError>;
+
+    /// The counters of the performances that start after an instant, in no order. Reads no other row.
+    async fn performance_figures(&self, after: Timestamp) -> Result<Vec<PerformanceFigures>, StoreError>;
 
     /// The sold seats of a performance with their owners, by seat. None if there is no such performance.
     async fn attendees(&self, performance: PerformanceId, page: Page<u32>) -> Result<Vec<Attendee>, StoreError>;

@@ -50,14 +50,19 @@ impl LiveRoom {
         }
     }
 
+    /// Whether the concert is over, as far as this process knows.
+    fn is_concert_over(&self, at: Timestamp) -> bool {
+        let over_since = match self.availability.last_start() {
+            Some(start) => start.plus_millis(OVER_AFTER_MILLIS),
+            None => self.snapshot().room.updated_at.plus_millis(EMPTY_FOR_MILLIS),
+        };
+        over_since <= at
+    }
+
     /// Whether the concert is over and nothing can change in its room without a request, as far as this process knows.
     fn may_retire(&self, at: Timestamp) -> bool {
         let room = &self.snapshot().room;
-        let over_since = match self.availability.last_start() {
-            Some(start) => start.plus_millis(OVER_AFTER_MILLIS),
-            None => room.updated_at.plus_millis(EMPTY_FOR_MILLIS),
-        };
-        over_since <= at
+        self.is_concert_over(at)
             && room.updated_at.plus_millis(USED_FOR_MILLIS) <= at
             && self.kept.until.load(Ordering::Relaxed) <= at.as_millis()
             && room.active == 0
@@ -97,6 +102,11 @@ impl Rooms {
         room.kept.keep(self.reader.now().plus_millis(USED_FOR_MILLIS));
         self.insert_live(concert, room);
         Ok(self.get(concert))
+    }
+
+    /// The rooms of concerts that are not over, in no order.
+    pub(crate) fn on_sale(&self, at: Timestamp) -> Vec<Arc<LiveRoom>> {
+        self.rooms.load().values().filter(|room| !room.is_concert_over(at)).cloned().collect()
     }
 
     /// At most this many rooms that are over as far as this process knows, each with its version. They are not returned again

@@ -6,6 +6,7 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use onsale_app::staff::StaffKeys;
 use onsale_app::store::StoreError;
+use onsale_domain::ids::StaffKeyId;
 use onsale_domain::staff::{Actor, Key, Role, Session, SessionHash};
 use sha2::{Digest, Sha256};
 
@@ -134,6 +135,22 @@ impl Staff {
             let member = key.as_deref().map_or_else(Member::root, Member::of);
             SignedIn { member, session }
         }))
+    }
+
+    /// Whether a key of the database still lives.
+    ///
+    /// # Errors
+    /// [`StoreError`] if the keys could not be checked within the last second.
+    pub(crate) async fn is_live(&self, key: StaffKeyId) -> Result<bool, StoreError> {
+        self.keys.is_live(key).await
+    }
+
+    /// Whether a session has not ended, and its key still lives.
+    ///
+    /// # Errors
+    /// [`StoreError`] if the session cannot be read, or the keys cannot be checked.
+    pub(crate) async fn goes_on(&self, session: &Session) -> Result<bool, StoreError> {
+        Ok(self.keys.session(&[session.hash]).await?.is_some())
     }
 
     /// The hash of a new session that stands for a key.

@@ -9,14 +9,15 @@ use ipnet::{IpNet, Ipv4Net};
 use onsale_app::conditions::Conditions;
 use onsale_app::watch::PartWatch;
 use prometheus_client::registry::Registry;
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use super::signals::Signals;
 use super::{Failed, Outcome, block_on, demo, greeting, print, start_line, start_traces};
 use crate::auth::{Auth, Bearers, Staff};
 use crate::http::{
-    AnswerCaches, App, AppState, ClientLimits, ConnectionLimits, CsvExports, HttpMetrics, Limiter, Reached, Server,
-    ServerLimits, Stopping, Streams, bind, connections_that_fit, into_service, listen,
+    AnswerCaches, App, AppState, ClientLimits, ConnectionLimits, CsvExports, HttpMetrics, LIVE_STREAMS_MAX, Limiter,
+    Reached, Server, ServerLimits, Stopping, Streams, bind, connections_that_fit, into_service, listen,
 };
 use crate::pages::Pages;
 use crate::sale::{Sale, register_totals};
@@ -120,7 +121,7 @@ async fn serve(settings: Settings, is_demo: bool, admin_key: Option<Secret>, tra
     }
     let stopping = Stopping::default();
     register_totals(&mut registry, &sale, &stopping);
-    let metrics = HttpMetrics::register(&mut registry);
+    let metrics = HttpMetrics::register(&mut registry, sale.live.answers());
     let reached = Arc::new(Reached::default());
     reached.register(&mut registry);
     let bearers = bearers(&settings, &mut registry, &sale.conditions, &stopping).await?;
@@ -150,6 +151,8 @@ async fn serve(settings: Settings, is_demo: bool, admin_key: Option<Secret>, tra
         metrics,
         registry,
         stopping: stopping.clone(),
+        live: sale.live.clone(),
+        live_streams: Arc::new(Semaphore::new(LIVE_STREAMS_MAX)),
         exports: CsvExports::new(sale.store.exports()),
         streams: Streams::new(reached.clone()),
     });

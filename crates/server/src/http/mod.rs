@@ -27,6 +27,7 @@ use onsale_app::conditions::Conditions;
 use onsale_app::desk::{Desk, DeskCommand, KeyedAnswer, KeyedRequest};
 use onsale_app::emptier::EmptierWaker;
 use onsale_app::idempotency::Keyed;
+use onsale_app::live::Live;
 use onsale_app::store::{Reader, StoreError};
 use onsale_app::timetable::Timetable;
 use onsale_app::waiting_room::Rooms;
@@ -35,6 +36,7 @@ use onsale_app::watch::DatabaseWatch;
 use onsale_domain::staff::{ByStaff, Logged};
 use onsale_domain::{Command, Refusal, waiting_room as rules};
 use prometheus_client::registry::Registry;
+use tokio::sync::Semaphore;
 
 use crate::auth::{Bearers, Staff};
 use crate::pages::Pages;
@@ -53,6 +55,7 @@ pub(crate) use input::PathArgs;
 pub(crate) use openapi::document;
 pub(crate) use reply::exposition::show_metrics;
 pub(crate) use router::{into_service, not_found, routes};
+pub(crate) use routes::admin::live::LIVE_STREAMS_MAX;
 
 /// The longest wait for one part, such as the database; beyond it the answer is `unavailable`.
 const PATIENCE: Duration = Duration::from_millis(9_500);
@@ -96,6 +99,10 @@ pub(crate) struct AppState {
     pub(crate) registry: Registry,
     /// How far the server has come with stopping: whether it is ready, when event streams end.
     pub(crate) stopping: Stopping,
+    /// Live figures of the sale.
+    pub(crate) live: Arc<Live>,
+    /// The streams of live figures that may be opened.
+    pub(crate) live_streams: Arc<Semaphore>,
     /// Whole lists as CSV, a bounded number at a time.
     pub(crate) exports: CsvExports,
     /// How many event streams each token has open.

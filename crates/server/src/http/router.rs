@@ -112,6 +112,9 @@ fn administration(routes: &mut Routes) {
         GET    "/admin/concerts/{concertId}/queue"        admin::waiting_room::get_queue_settings;
         PATCH  "/admin/concerts/{concertId}/queue"        admin::waiting_room::update_queue_settings;
 
+        // Administrators: the sale as of now
+        GET    "/admin/live" admin::live::get_live_figures;
+
         // Administrators: staff
         POST   "/admin/keys"         admin::key::create_staff_key;
         GET    "/admin/keys"         admin::key::list_staff_keys;

@@ -16,6 +16,7 @@ use onsale_app::catalogue::Catalogue;
 use onsale_app::conditions::Conditions;
 use onsale_app::desk::{self, Desk, Terms};
 use onsale_app::emptier::EmptierWaker;
+use onsale_app::live::{Live, Sources};
 use onsale_app::relay::RelayWaker;
 use onsale_app::staff::StaffKeys;
 use onsale_app::store::{Store, StoreError};
@@ -74,6 +75,8 @@ pub(crate) struct Sale {
     pub(crate) timetable: Arc<Timetable>,
     /// Wakes the task that cancels applications of cancelled lectures.
     pub(crate) emptier: EmptierWaker,
+    /// Live figures for staff.
+    pub(crate) live: Arc<Live>,
     /// The keys of staff.
     pub(crate) staff: Arc<StaffKeys>,
     /// The brokers that receive events; `None`: events stay in the database.
@@ -124,6 +127,9 @@ impl Sale {
         registry.register("lecture_list_reads", help, timetable.reads.clone());
         let waker = Arc::new(RelayWaker::default());
         let cancelled = Arc::new(CancellerWake::default());
+        let (of_live, board) = (reader.clone(), store.board());
+        let live = Sources { reader: of_live, rooms: rooms.clone(), catalogue: catalogue.clone(), board };
+        let live = Arc::new(Live::new(live));
         let terms = Terms {
             hold_seconds: settings.hold_seconds,
             kept_per_user_max: settings.keys_per_user,
@@ -132,6 +138,7 @@ impl Sale {
                 timetable.clone(),
                 rooms.clone(),
                 seat_maps.clone(),
+                live.observer(),
                 waker.clone(),
                 cancelled.clone(),
             ],
@@ -163,6 +170,7 @@ impl Sale {
             catalogue,
             timetable,
             emptier: EmptierWaker::default(),
+            live,
             staff,
             kafka,
             conditions,

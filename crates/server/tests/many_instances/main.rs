@@ -16,6 +16,7 @@ mod crowd;
 mod hours;
 mod keys;
 mod lectures;
+mod live;
 mod many;
 mod order;
 mod pgbouncer;

@@ -71,6 +71,7 @@ const CALLS: &str = "
     POST /admin/keys
     GET /admin/keys
     DELETE /admin/keys/{keyId}
+    GET /admin/live
     GET /admin/log
     POST /desk/session
     GET /desk/session

@@ -142,3 +142,16 @@ ALTER TABLE lectures
 CREATE INDEX lectures_moved ON lectures (moved_at) WHERE moved_at IS NOT NULL;
 -- Without `enrolled`, which each application writes.
 CREATE INDEX lectures_cancelled ON lectures (cancelled_at) WHERE cancelled_at IS NOT NULL;
+-- Live figures ------------------------------------------------------------------------------------------------------
+
+-- Live figures read the performances that are not over, and no others.
+CREATE INDEX performances_by_start ON performances (starts_at);
+
+-- What each instance sold, admitted and answered in the last minute, for the other instances. Rows are deleted after two minutes.
+CREATE TABLE instance_figures (
+    instance_id uuid   NOT NULL PRIMARY KEY,
+    seen_at     bigint NOT NULL,
+    -- When live figures were last viewed at this instance.
+    viewed_at   bigint NOT NULL,
+    figures     text   NOT NULL
+) WITH (fillfactor = 50);

@@ -29,6 +29,7 @@ const SHARDS: &[(&str, &[&str])] = &[
     ("subject", &["events"]),
     ("owner", &["kept_answers"]),
     ("external id", &["external_charges"]),
+    ("instance", &["instance_figures"]),
     ("staff", &["staff_keys", "staff_directory", "staff_key_uses", "staff_sessions", "admin_log"]),
 ];
 

@@ -162,3 +162,7 @@ CREATE INDEX lectures_cancelled ON lectures (cancelled_at) WHERE cancelled_at IS
 
 -- For the audit. As `events_of_changes`, which names its types.
 CREATE INDEX events_of_lecture_changes ON events (subject, version) WHERE type = 'onsale.lecture.changed.v1';
+-- Live figures ------------------------------------------------------------------------------------------------------
+
+-- Live figures read the performances that are not over, and no others.
+CREATE INDEX performances_by_start ON performances (starts_at);

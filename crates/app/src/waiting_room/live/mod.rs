@@ -200,6 +200,15 @@ impl LiveRoom {
         self.issued_in(&self.published.load().room)
     }
 
+    /// When the last place in line is expected to be admitted; `None` if the line is empty, or if it does not move: a pause, or a sale that is not open.
+    pub fn line_ends_at(&self, at: Timestamp) -> Option<Timestamp> {
+        let snapshot = self.published.load();
+        let waiting = snapshot.room.waiting_up_to(self.issued_in(&snapshot.room));
+        let moves = snapshot.room.settings.admits(at);
+        let seconds = u32::try_from(snapshot.estimated_wait_seconds(waiting)).unwrap_or(u32::MAX);
+        (moves && waiting > 0).then(|| at.plus_seconds(seconds))
+    }
+
     fn issued_in(&self, room: &Room) -> u64 {
         room.issued.max(self.handed_out.issued().min(room.blocks.reserved_to))
     }

@@ -16,6 +16,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
 
+use onsale_app::live::{Answers, RouteTimes};
 use onsale_app::trace::{self, Span};
 
 use crate::http::App;
@@ -71,6 +72,8 @@ pub(crate) struct HttpMetrics {
     refusals: Family<Refused, Counter>,
     durations: Family<Labels, Histogram, fn() -> Histogram>,
     connections: Gauge,
+    /// What was answered in the last minute, for live figures.
+    answers: Arc<Answers>,
 }
 
 /// Counts as an open connection while it lives.
@@ -83,10 +86,10 @@ impl Drop for OpenConnection {
 }
 
 impl HttpMetrics {
-    pub(crate) fn register(registry: &mut Registry) -> Self {
+    pub(crate) fn register(registry: &mut Registry, answers: Arc<Answers>) -> Self {
         let durations = Family::new_with_constructor((|| Histogram::new(BUCKETS)) as fn() -> Histogram);
         let (limited, refusals) = (Family::default(), Family::default());
-        let metrics = Self { limited, refusals, durations, connections: Gauge::default() };
+        let metrics = Self { limited, refusals, durations, connections: Gauge::default(), answers };
         registry.register_with_unit(
             "http_server_request_duration",
             "Duration of HTTP requests",
@@ -117,6 +120,13 @@ impl HttpMetrics {
         self.limited.get_or_create(&Reason { reason: limit.as_str() }).inc();
     }
 
+    /// Counts the code of an answer that no route gave, for live figures.
+    pub(crate) fn note_refusal(&self, response: &Response) {
+        if let Some(code) = response.extensions().get::<Code>() {
+            self.answers.refused(code.as_str());
+        }
+    }
+
     pub(crate) fn observe(&self, route: Route, status: u16, took: Duration) {
         self.of(route, status).observe(took.as_secs_f64());
     }
@@ -140,11 +150,13 @@ pub(crate) struct Measured<H> {
     /// The first status that this handler answered, and its histogram. Nearly all answers have the same status, so their
     /// histogram is found without hashing its labels.
     usual: Arc<OnceLock<(u16, Histogram)>>,
+    /// The durations of this route in the last minute. Found once, because finding them takes a lock.
+    times: Arc<OnceLock<Arc<RouteTimes>>>,
 }
 
 impl<H> Measured<H> {
     pub(crate) fn new(route: Route, handler: H) -> Self {
-        Self { route, handler, usual: Arc::default() }
+        Self { route, handler, usual: Arc::default(), times: Arc::default() }
     }
 }
 
@@ -169,16 +181,20 @@ where
                 }
                 Err(_) => Problem::new(Code::Unavailable).into_response(),
             };
-            let status = response.status().as_u16();
+            let (status, took) = (response.status().as_u16(), began.elapsed());
+            if self.route != UNMATCHED {
+                self.times.get_or_init(|| app.metrics.answers.of(self.route.method, self.route.path)).add(took);
+            }
             match self.usual.get_or_init(|| (status, app.metrics.of(self.route, status))) {
-                (usual, times) if *usual == status => times.observe(began.elapsed().as_secs_f64()),
-                _ => app.metrics.observe(self.route, status, began.elapsed()),
+                (usual, times) if *usual == status => times.observe(took.as_secs_f64()),
+                _ => app.metrics.observe(self.route, status, took),
             }
             // Nearly all answers are successes, which have no code.
             if status >= 400
                 && let Some(code) = response.extensions().get::<Code>()
             {
                 app.metrics.refusals.get_or_create(&Refused { code: code.as_str() }).inc();
+                app.metrics.answers.refused(code.as_str());
             }
             if let Some(span) = span {
                 let failed = response.status().is_server_error().then(|| response.status().to_string());

@@ -135,6 +135,7 @@ impl Outer {
     /// Counts an answer that no route gave.
     fn outside(&self, response: Response) -> Response {
         self.app.metrics.observe(UNMATCHED, response.status().as_u16(), Duration::ZERO);
+        self.app.metrics.note_refusal(&response);
         response
     }
 }

@@ -7,7 +7,9 @@ use axum::extract::FromRequestParts;
 use axum::http::HeaderValue;
 use axum::http::request::Parts;
 use onsale_app::idempotency::Owner;
-use onsale_domain::staff::{Call, Right};
+use onsale_app::store::StoreError;
+use onsale_domain::ids::StaffKeyId;
+use onsale_domain::staff::{Call, Right, Session};
 
 use super::callers::bearer;
 use super::session;
@@ -79,9 +81,32 @@ impl StaffCall {
     }
 }
 
+/// How long a call that lasts may go on: until its key is deleted, and until its session ends if it came with one.
+#[derive(Clone)]
+pub(crate) struct Lasting {
+    key: Option<StaffKeyId>,
+    session: Option<Session>,
+}
+
+impl Lasting {
+    /// Whether the key still lives, and the session with it.
+    ///
+    /// # Errors
+    /// [`StoreError`] if that cannot be known.
+    pub(crate) async fn goes_on(&self, app: &App) -> Result<bool, StoreError> {
+        match (&self.session, self.key) {
+            (Some(session), _) => app.staff.goes_on(session).await,
+            (None, Some(key)) => app.staff.is_live(key).await,
+            (None, None) => Ok(true),
+        }
+    }
+}
+
 /// A member of the staff who has the right `R`.
 pub(crate) struct Staff<R> {
     member: Member,
+    /// The session, if the request came with one and not with a key.
+    session: Option<Session>,
     request: Arc<str>,
     right: PhantomData<fn() -> R>,
 }
@@ -90,6 +115,11 @@ impl<R> Staff<R> {
     /// The call of this member, for the admin log.
     pub(crate) fn call(&self) -> Box<Call> {
         Box::new(Call { actor: self.member.actor.clone(), request: self.request.clone() })
+    }
+
+    /// What ends a call of this member that lasts.
+    pub(crate) fn lasting(&self) -> Lasting {
+        Lasting { key: self.member.actor.key(), session: self.session.clone() }
     }
 
     /// Whether the role of this member includes a further right.
@@ -127,15 +157,15 @@ pub(super) fn check(member: &Member, right: Right, parts: &Parts) -> Result<(), 
 ///
 /// # Errors
 /// `origin-not-allowed` for a write with a session from a page of another site; `unavailable` if the keys cannot be checked.
-async fn member_of(parts: &Parts, app: &App) -> Result<Option<Member>, Problem> {
-    if let Some(SignedIn { member, .. }) = session::signed_in(parts, app).await? {
+async fn member_of(parts: &Parts, app: &App) -> Result<Option<(Member, Option<Session>)>, Problem> {
+    if let Some(SignedIn { member, session }) = session::signed_in(parts, app).await? {
         if !parts.method.is_safe() {
             StaffCall::check_page(parts)?;
         }
-        return Ok(Some(member));
+        return Ok(Some((member, Some(session))));
     }
     match bearer(&parts.headers) {
-        Ok(Some(key)) => app.read(app.staff.member(key)).await,
+        Ok(Some(key)) => Ok(app.read(app.staff.member(key)).await?.map(|member| (member, None))),
         _ => Ok(None),
     }
 }
@@ -159,9 +189,9 @@ impl<R: Needed> FromRequestParts<App> for Staff<R> {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Problem> {
-        let Some(member) = member_of(parts, app).await? else { return Err(unknown(parts, app).await) };
+        let Some((member, session)) = member_of(parts, app).await? else { return Err(unknown(parts, app).await) };
         check(&member, R::RIGHT, parts)?;
-        Ok(Self { member, request: StaffCall::request_id(parts), right: PhantomData })
+        Ok(Self { member, session, request: StaffCall::request_id(parts), right: PhantomData })
     }
 }
 
@@ -180,7 +210,7 @@ impl<R: Needed> Input for Staff<R> {
 /// # Errors
 /// `role-insufficient` if the member may not; `unavailable` if the keys cannot be checked.
 pub(super) async fn reads_users(parts: &Parts, app: &App) -> Result<bool, Problem> {
-    let Some(member) = member_of(parts, app).await? else { return Ok(false) };
+    let Some((member, _)) = member_of(parts, app).await? else { return Ok(false) };
     check(&member, Right::ReadUsers, parts)?;
     Ok(true)
 }

@@ -115,14 +115,12 @@ impl Input for IsReconnect {
 /// 200 with server-sent events, or 204 to a reconnect whose token has ended.
 pub(crate) struct Events(Response);
 
-impl Events {
-    /// Forbids proxies to keep, to compress or to hold back the events.
-    fn unbuffered(mut response: Response) -> Self {
-        let headers = response.headers_mut();
-        headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store, no-transform"));
-        headers.insert(ACCEL_BUFFERING, HeaderValue::from_static("no"));
-        Self(response)
-    }
+/// Forbids proxies to keep, to compress or to hold back events.
+pub(crate) fn unbuffered(mut response: Response) -> Response {
+    let headers = response.headers_mut();
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store, no-transform"));
+    headers.insert(ACCEL_BUFFERING, HeaderValue::from_static("no"));
+    response
 }
 
 impl IntoResponse for Events {
@@ -178,7 +176,7 @@ pub(crate) async fn follow_queue_place(
     let place = QueuePlace::of(&app, &room, &token, text.clone()).await?;
     if place.status == TokenStatus::Expired && is_reconnect {
         // An `EventSource` that gets 204 stops. It would reconnect for ever otherwise.
-        return Ok(Events::unbuffered(StatusCode::NO_CONTENT.into_response()));
+        return Ok(Events(unbuffered(StatusCode::NO_CONTENT.into_response())));
     }
     let Some(open) = app.streams.open(token.id) else {
         let detail = "this queue token has as many event streams as it may; close one, or poll";
@@ -202,7 +200,7 @@ pub(crate) async fn follow_queue_place(
         let event = follower.next().await?;
         Some((Ok::<_, Infallible>(event), follower))
     });
-    Ok(Events::unbuffered(Sse::new(events).into_response()))
+    Ok(Events(unbuffered(Sse::new(events).into_response())))
 }
 
 impl Follower {

@@ -11,6 +11,7 @@ pub(crate) mod figures;
 pub(crate) mod hold;
 pub(crate) mod key;
 pub(crate) mod lecture;
+pub(crate) mod live;
 pub(crate) mod log;
 pub(crate) mod refund;
 pub(crate) mod user;

@@ -167,7 +167,7 @@ fn a_performance_is_cancelled_after_its_start_too() {
     );
 }
 
-/// Whoever asks for a refund gets everything: no fee, no policy, no start.
+/// A buyer and a member of the staff get everything back: no fee, no policy, no start.
 #[test]
 fn any_refund_is_in_full() {
     check(

@@ -24,6 +24,7 @@ use onsale_app::timetable::Timetable;
 use onsale_app::waiting_room::Rooms;
 use onsale_app::waiting_room::home::{DatabaseHome, Home, PlaceMemory, RedisHome};
 use onsale_app::watch::DatabaseWatch;
+use prometheus_client::metrics::counter::Counter;
 use prometheus_client::registry::Registry;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -87,11 +88,24 @@ pub(crate) struct Sale {
     pub(crate) database: Arc<DatabaseWatch>,
     /// Wakes the relay after a commit with events.
     waker: Arc<RelayWaker>,
+    /// Wakes the task that settles cancelled performances.
     cancelled: Arc<CancellerWake>,
     /// The background tasks; `close` waits for them.
     tasks: TaskTracker,
     /// Stops the background tasks; `close` cancels it.
     stop: CancellationToken,
+}
+
+/// Registers the counters of what this instance admits, and of what it reads again.
+fn register_reads(registry: &mut Registry, [admitted, seat_maps, catalogue, timetable]: [&Counter; 4]) {
+    let help = "Visitors admitted by this instance, over all rooms";
+    registry.register("waiting_room_admitted", help, admitted.clone());
+    let help = "Database reads of seat maps; requests answered from memory do not count";
+    registry.register("seat_map_reads", help, seat_maps.clone());
+    let help = "Database reads of concerts and dates; requests answered from memory do not count";
+    registry.register("catalogue_reads", help, catalogue.clone());
+    let help = "Database reads of the list of lectures; requests answered from memory do not count";
+    registry.register("lecture_list_reads", help, timetable.clone());
 }
 
 impl Sale {
@@ -117,14 +131,7 @@ impl Sale {
         metrics.register(registry);
         store.register(registry);
         rooms.estimates.register(registry);
-        let help = "Visitors admitted by this instance, over all rooms";
-        registry.register("waiting_room_admitted", help, rooms.admitted.clone());
-        let help = "Database reads of seat maps; requests answered from memory do not count";
-        registry.register("seat_map_reads", help, seat_maps.reads.clone());
-        let help = "Database reads of concerts and dates; requests answered from memory do not count";
-        registry.register("catalogue_reads", help, catalogue.reads.clone());
-        let help = "Database reads of the list of lectures; requests answered from memory do not count";
-        registry.register("lecture_list_reads", help, timetable.reads.clone());
+        register_reads(registry, [&rooms.admitted, &seat_maps.reads, &catalogue.reads, &timetable.reads]);
         let waker = Arc::new(RelayWaker::default());
         let cancelled = Arc::new(CancellerWake::default());
         let (of_live, board) = (reader.clone(), store.board());

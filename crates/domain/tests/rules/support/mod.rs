@@ -2,6 +2,7 @@
 
 mod agree;
 mod audit;
+mod cancelled;
 pub(crate) mod codes;
 pub(crate) mod entropy;
 mod load;
@@ -20,10 +21,10 @@ use onsale_domain::time::Timestamp;
 use onsale_domain::waiting_room::{PlaceStanding, Room};
 use onsale_domain::{Context, Refusal};
 
+pub(crate) use cancelled::{retry_of, step_of};
 pub(crate) use entropy::Seeded;
 pub(crate) use stage::Stage;
 pub(crate) use tables::{Standing, Tables};
-pub(crate) use words::{retry_of, step_of};
 
 /// When every test begins; scripts count seconds from here.
 pub(crate) const START: Timestamp = Timestamp::from_millis(1_800_000_000_000);

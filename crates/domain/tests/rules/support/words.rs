@@ -11,11 +11,10 @@
 //! Looks: `ann polls`, `ann calls` (a sign for the next step of her room), `ann is`, `gala shows`, `eve reports`,
 //! `log lists`.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use crate::support::mixed::{AnyCommand, Done};
-use onsale_domain::cancellation::{self, Cancelled, Part, State, Stepped};
+use onsale_domain::cancellation::{self, Cancelled, Stepped};
 use onsale_domain::concert::Held;
 use onsale_domain::concert::{self, Ending, Extended, Hold, Notice, Target};
 use onsale_domain::event::Happening;
@@ -32,6 +31,7 @@ use onsale_domain::wallet::Changed;
 use onsale_domain::wallet::EntryKind;
 use onsale_domain::{Refusal, lecture, payment, wallet};
 
+use super::cancelled::report;
 use super::codes::code;
 use super::stage::{Line, Sign};
 use super::{Answer, START, Stage, Standing, Tables};
@@ -160,19 +160,6 @@ impl Stage {
             "sets" => waiting_room::Configure { concert: self.concert_of(line.actor), patch: patch(line) }.into(),
             verb => unreachable!("no script has the verb {verb}"),
         }
-    }
-
-    /// The step that a process would take after it has read the rows as they are.
-    fn step_of_cancellation(&self, line: &Line<'_>) -> cancellation::Step {
-        let (performance, tables) = (self.performance_of(line.actor), &self.world.tables);
-        let holder = line.option("by").map_or(1, |by| by.parse().expect("a process"));
-        if line.verb == "retries" {
-            return retry_of(tables, performance, holder);
-        }
-        let settled_to = tables.cancellations.get(&performance).map_or(0, |known| known.progress.settled_to);
-        let after = line.option("after").map_or(settled_to, |after| after.parse().expect("a seat"));
-        let limit = line.numbers().first().map_or(usize::MAX, |limit| usize::try_from(*limit).expect("a limit"));
-        step_of(tables, performance, holder, (after, limit))
     }
 
     fn step(&self, line: &Line<'_>) -> Step {
@@ -348,57 +335,13 @@ impl Stage {
         self.reservations.get(name).copied().unwrap_or(ReservationId::new(UNKNOWN))
     }
 
-    fn performance_of(&self, name: &str) -> PerformanceId {
+    pub(super) fn performance_of(&self, name: &str) -> PerformanceId {
         self.performances.get(name).copied().unwrap_or(PerformanceId::new(UNKNOWN))
     }
 
     fn concert_of(&self, name: &str) -> ConcertId {
         self.concerts.get(name).copied().unwrap_or(ConcertId::new(UNKNOWN))
     }
-}
-
-/// The step of a cancellation that settles the seats after one: at most so many.
-pub(crate) fn step_of(
-    tables: &Tables,
-    performance: PerformanceId,
-    holder: i64,
-    (after, limit): (u32, usize),
-) -> cancellation::Step {
-    let seats = tables.seats.range((performance, after + 1)..=(performance, u32::MAX)).take(limit);
-    let seats: Vec<(u32, ReservationId)> = seats.map(|((_, number), seat)| (*number, seat.reservation)).collect();
-    let to = seats.last().map(|(number, _)| *number).filter(|_| seats.len() == limit);
-    let named: BTreeSet<ReservationId> = seats.into_iter().map(|(_, reservation)| reservation).collect();
-    let paid = tables.payments.iter().filter(|payment| named.contains(&payment.reservation));
-    let payments: Vec<refund::RefundSeats> = paid.map(refund_of).collect();
-    let is_paid = |id: &ReservationId| payments.iter().any(|payment| payment.reservation == *id);
-    let holds = named.iter().copied().filter(|id| !is_paid(id)).collect();
-    cancellation::Step { performance, holder, part: Part::Seats { after, to }, payments, holds }
-}
-
-/// The step of a cancellation that tries all failed refunds again.
-pub(crate) fn retry_of(tables: &Tables, performance: PerformanceId, holder: i64) -> cancellation::Step {
-    let failed = tables.failed_refunds.iter().filter(|failed| failed.performance == performance);
-    let paid = failed.filter_map(|failed| tables.payments.iter().find(|payment| payment.id == failed.payment));
-    let payments = paid.map(refund_of).collect();
-    cancellation::Step { performance, holder, part: Part::Again { is_last: true }, payments, holds: Vec::new() }
-}
-
-/// The refund of all that is left of a payment.
-fn refund_of(payment: &Payment) -> refund::RefundSeats {
-    let (reservation, performance, user) = (payment.reservation, payment.performance, payment.user.clone());
-    refund::RefundSeats { payment: payment.id, reservation, performance, user, seats: None }
-}
-
-/// How far a cancellation has come.
-fn report(cancelled: &Cancelled) -> String {
-    let state = match cancelled.state() {
-        State::Running => "running",
-        State::Waiting => "waiting",
-        State::Done => "done",
-    };
-    let (refunded, failed) = (cancelled.payments_refunded(), cancelled.payments_failed());
-    let (payments, points) = (cancelled.cancellation.payments, cancelled.points_refunded());
-    format!("{state}, {refunded} of {payments} refunded, {failed} failed, {points} points")
 }
 
 fn wallet_command(line: &Line<'_>) -> AnyCommand {

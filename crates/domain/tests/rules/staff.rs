@@ -296,7 +296,18 @@ fn a_new_performance_is_logged_with_its_seats() {
     let mut world = World::default();
     let concert = ConcertId::new(uuid::Uuid::from_u128(7));
     let mut rows = Rows::default();
-    rows.rooms.load(concert, Some(Room::new(Settings::default(), AT)));
+    let (title, venue, sale) = ("Gala".into(), "Hall".into(), concert::Sale::default());
+    let row = concert::Concert {
+        id: concert,
+        title,
+        venue,
+        created_at: AT,
+        notice: None,
+        sale,
+        seats_per_user: 4,
+        version: 0,
+    };
+    rows.concerts.load(concert, Some(row));
     let section = concert::Section { from: 1, to: 5, grade: "R".into(), price: 100 };
     let seating = concert::Seating::new(vec![section]).expect("a seating");
     let schedule =

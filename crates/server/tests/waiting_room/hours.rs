@@ -1,6 +1,6 @@
 //! A sale that opens and closes at set times, and the limit of seats for one user.
 
-use onsale_testing::{Call, Sale, iso};
+use onsale_testing::{Call, Sale};
 use serde_json::{Value, json};
 
 use crate::support::evening::Evening;
@@ -10,6 +10,11 @@ use crate::support::{audit, millis, start, text};
 
 const UNKNOWN: &str = "019ab3c0-7a10-7d5e-9f44-2f6d0c1b8a01";
 const LONG_AGO: &str = "2020-01-01T00:00:00.000Z";
+
+/// The instant this many seconds from now, as answers show it.
+fn iso(seconds_from_now: i64) -> String {
+    onsale_testing::iso(seconds_from_now).replace('Z', ".000Z")
+}
 
 fn change(sale: &Sale, concert: &str, body: &Value) -> Call {
     sale.admin(sale.caller.patch(&format!("/admin/concerts/{concert}"))).json(body)

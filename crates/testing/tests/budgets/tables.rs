@@ -23,6 +23,12 @@ fn migrated(migrations: &str) -> Tables {
     for found in added.captures_iter(&sql) {
         tables.entry(found[1].to_owned()).or_default().insert(found[2].to_owned());
     }
+    let column_renamed = Regex::new(r"ALTER TABLE (\w+) RENAME COLUMN (\w+) TO (\w+)").unwrap();
+    for found in column_renamed.captures_iter(&sql) {
+        let columns = tables.entry(found[1].to_owned()).or_default();
+        columns.remove(&found[2]);
+        columns.insert(found[3].to_owned());
+    }
     // A table that is made again under another name, and then takes the place of the first.
     let renamed = Regex::new(r"ALTER TABLE (\w+) RENAME TO (\w+)").unwrap();
     for found in renamed.captures_iter(&sql) {

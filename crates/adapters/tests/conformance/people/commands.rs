@@ -155,7 +155,7 @@ impl People {
         concert::Create { title: self.text(), venue: self.text(), room, notice: None, seats_per_user }.into()
     }
 
-    /// Mostly open.
+    /// Hours that leave the sale open nine times in ten.
     fn sale(&mut self) -> Sale {
         let opens_at = self.dice.percent(10).then(|| self.soon(20));
         let lasts = *self.dice.one_of(&[60_000, 60_000, 0]);

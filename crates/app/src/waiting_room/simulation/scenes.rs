@@ -72,7 +72,7 @@ fn pause_and_resume() {
     check("pause", &mut report, 2_400);
 }
 
-/// The line stands still until the opening, and no turn lapses of a client that polls as it was told.
+/// The line stands still until the opening, and no turn lapses of a client that polls in time.
 #[test]
 fn an_opening_that_moves_later() {
     let opens_at = Some(START.plus_seconds(30));

@@ -21,7 +21,6 @@ use onsale_domain::event::Happening;
 use onsale_domain::ids::{ConcertId, LectureId, PaymentId, PerformanceId, ReservationId};
 use onsale_domain::lecture::HistoryKind;
 use onsale_domain::lecture::{Applied, Emptied};
-use onsale_domain::payment::Payment;
 use onsale_domain::refund::{self, Policy, Refund, Rule};
 use onsale_domain::time::Timestamp;
 use onsale_domain::waiting_room::BlockState;

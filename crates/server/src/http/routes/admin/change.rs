@@ -33,9 +33,9 @@ pub(crate) struct ConcertPatch {
     venue: Option<Name>,
     /// The text that buyers read from now on; null removes it.
     notice: Option<NoticeField>,
-    /// Before this instant no user enters, is admitted or holds seats; null lifts the bound.
+    /// Before this instant no user enters, is admitted or holds seats; null removes it.
     opens_at: Option<InstantField>,
-    /// The same from this instant on, which is later than `opensAt`; null lifts the bound.
+    /// The same from this instant on, which is later than `opensAt`; null removes it.
     closes_at: Option<InstantField>,
     /// Whether the sale is closed.
     closed: Option<bool>,

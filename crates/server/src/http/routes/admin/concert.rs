@@ -37,9 +37,9 @@ pub(crate) struct ConcertBody {
     queue: Option<QueueBody>,
     /// The text that buyers read; null for none.
     notice: Option<NoticeField>,
-    /// Before this instant no user enters, is admitted or holds seats; null for no bound.
+    /// Before this instant no user enters, is admitted or holds seats; null for none.
     opens_at: Option<InstantField>,
-    /// The same from this instant on, which is later than `opensAt`; null for no bound.
+    /// The same from this instant on, which is later than `opensAt`; null for none.
     closes_at: Option<InstantField>,
     /// Whether the sale is closed until it is opened.
     closed: Option<bool>,

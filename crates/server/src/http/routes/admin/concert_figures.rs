@@ -104,7 +104,7 @@ pub(crate) struct RoomFigures {
     active: u32,
     /// Visitors admitted so far. Counts from the version of the server that added it.
     admitted_total: u64,
-    /// Admission is paused.
+    /// Whether an organiser has paused admission.
     paused: bool,
 }
 
@@ -113,7 +113,7 @@ pub(crate) struct RoomFigures {
 pub(crate) struct ConcertInFull {
     #[serde(flatten)]
     concert: ConcertWithTotals,
-    /// By start.
+    /// All performances, by start.
     performances: Vec<AdminPerformance>,
     room: RoomFigures,
 }

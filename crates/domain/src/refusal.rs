@@ -36,13 +36,28 @@ pub enum Refusal {
     },
     /// The user would hold and have bought more than four seats of the performance.
     SeatLimit,
-    /// Other users hold or bought the seats.
+    /// Other users hold or bought the seats, or they are blocked.
     SeatTaken {
-        /// The seats that are taken.
+        /// The seats that are taken; the first 20.
         seats: Vec<u32>,
         /// Seconds until the last of them could be free, if all are only held.
         retry_after_seconds: Option<u32>,
     },
+    /// The performance has these seats already.
+    SeatExists {
+        /// The seats that exist; the first 20.
+        seats: Vec<u32>,
+    },
+    /// A performance has at most 1,000 sections, after neighbours of one grade and price have become one.
+    SectionLimit,
+    /// No section of the performance has the grade of a new price.
+    GradeUnknown {
+        /// The index of the price in the request.
+        index: usize,
+    },
+    /// The performance does not start on the date that the request names: it was moved after the request was read. The request
+    /// has to be read again.
+    DateMoved,
     /// The token's user has no such reservation in its concert.
     ReservationNotFound,
     /// The reservation is paid.
@@ -75,6 +90,14 @@ impl Refusal {
     /// Whether an idempotency key keeps the refusal. It does not if the refusal depends on the request alone, and not if
     /// the sale may be opened again: then the same request may be sent again.
     pub fn is_kept(&self) -> bool {
-        !matches!(self, Self::AmountOutOfRange | Self::TokenExpired | Self::SaleClosed | Self::StaffKeyEnded)
+        !matches!(
+            self,
+            Self::AmountOutOfRange
+                | Self::GradeUnknown { .. }
+                | Self::DateMoved
+                | Self::TokenExpired
+                | Self::SaleClosed
+                | Self::StaffKeyEnded
+        )
     }
 }

@@ -109,8 +109,14 @@ pub struct Rows {
     pub performances: Table<PerformanceId, Performance>,
     /// Loaded performances whose refund policy changed: it is long, and the row is written with each hold and each payment.
     pub new_policies: BTreeSet<PerformanceId>,
+    /// Loaded performances whose start, seats, prices or blocked seats changed. These columns are written on their own, so that
+    /// holds and payments do not write them.
+    pub revised: BTreeSet<PerformanceId>,
     /// Held and sold seats by performance and number.
     pub seats: Table<(PerformanceId, u32), Seat>,
+    /// Blocked seats by performance and number, each with the reason. Only those are loaded that are blocked: a seat in `seats`
+    /// that is not here is not blocked.
+    pub blocks: Table<(PerformanceId, u32), Arc<str>>,
     /// Reservations by their id.
     pub reservations: Table<ReservationId, Reservation>,
     /// The reservations of a user in a concert that were held or paid when they were loaded, and those added since.
@@ -156,6 +162,15 @@ impl Rows {
     /// If it was not loaded.
     pub(crate) fn payment(&self, id: PaymentId) -> Option<&Payment> {
         self.known_payments.get(&id).or_else(|| self.payments.iter().find(|payment| payment.id == id))
+    }
+
+    /// The reason for which a seat is blocked; `None` if it is not.
+    ///
+    /// # Panics
+    /// If the seat was not loaded.
+    pub(crate) fn block_of(&self, seat: (PerformanceId, u32)) -> Option<&Arc<str>> {
+        assert!(self.seats.is_loaded(&seat), "seat {seat:?} was not loaded");
+        if self.blocks.is_loaded(&seat) { self.blocks.get(&seat) } else { None }
     }
 
     /// All performances of a concert.

@@ -17,12 +17,12 @@ const CONCERTS: &str =
     "SELECT concert_id, title, venue, created_at, notice_ko, notice_en, closed, version FROM concerts";
 
 const PERFORMANCES: &str = "SELECT performance_id, concert_id, starts_at, sections, sold, version, updated_at,
-        CASE WHEN known_version = version THEN holds END, extensions, closed, sale_closed, refund_policy
+        CASE WHEN known_version = version THEN holds END, extensions, closed, sale_closed, refund_policy, blocked, revision
     FROM performances";
 
 /// Performances of the given concerts, and the given performances, each by key.
 const LISTED_PERFORMANCES: &str = "SELECT p.performance_id, concert_id, starts_at, sections, sold, version, updated_at,
-        CASE WHEN known_version = version THEN holds END, extensions, closed, sale_closed, refund_policy
+        CASE WHEN known_version = version THEN holds END, extensions, closed, sale_closed, refund_policy, blocked, revision
     FROM (SELECT of.performance_id FROM unnest($1::uuid[]) wanted
               CROSS JOIN LATERAL (SELECT performance_id FROM performances WHERE concert_id = wanted OFFSET 0) of
           UNION SELECT unnest($2::uuid[])) named
@@ -31,14 +31,15 @@ const LISTED_PERFORMANCES: &str = "SELECT p.performance_id, concert_id, starts_a
 const LISTED_CONCERTS: &str = "SELECT concert_id, title, venue, created_at, notice_ko, notice_en, closed, version
     FROM concerts WHERE concert_id = ANY ($1)";
 
-const PERFORMANCE_COUNT: &str = "SELECT count(*) FROM performances WHERE concert_id = $1";
+const PERFORMANCE_REVISIONS: &str =
+    "SELECT count(*), coalesce(sum(revision), 0)::bigint FROM performances WHERE concert_id = $1";
 
 /// The version and the seats, in one statement and so of one snapshot. Extensions are only looked up for a row that lacks one.
 const SEATS: &str = concat!(
     "SELECT version, seat, reservation_id, s.held_until, s.sold, s.extended,
         CASE WHEN s.extended < extensions THEN ",
     further_of_seat!("s"),
-    " END, closed FROM performances LEFT JOIN seats s USING (performance_id) WHERE performance_id = $1"
+    " END, closed, s.block_reason FROM performances LEFT JOIN seats s USING (performance_id) WHERE performance_id = $1"
 );
 
 const RESERVATION: &str = concat!(
@@ -75,7 +76,7 @@ pub(super) const READS: &[&str] = &[
     PERFORMANCES,
     LISTED_PERFORMANCES,
     LISTED_CONCERTS,
-    PERFORMANCE_COUNT,
+    PERFORMANCE_REVISIONS,
     SEATS,
     RESERVATION,
     RESERVATIONS_OF,
@@ -104,22 +105,25 @@ pub(super) async fn performances(session: &Session) -> Sql<Vec<Performance>> {
     session.query(PERFORMANCES, Vec::new()).await?.iter().map(read_performance).collect()
 }
 
-pub(super) async fn performance_count(session: &Session, concert: ConcertId) -> Sql<u64> {
-    let found = session.query(PERFORMANCE_COUNT, params![concert.uuid()]).await?;
-    number(found.first().ok_or(DbError::Broken("no count"))?, 0)
+pub(super) async fn performance_revisions(session: &Session, concert: ConcertId) -> Sql<(u64, u64)> {
+    let found = session.query(PERFORMANCE_REVISIONS, params![concert.uuid()]).await?;
+    let row = found.first().ok_or(DbError::Broken("no count"))?;
+    Ok((number(row, 0)?, number(row, 1)?))
 }
 
 pub(super) async fn seats(session: &Session, performance: PerformanceId) -> Sql<SeatRows> {
     let found = session.query(SEATS, params![performance.uuid()]).await?;
     let first = found.first().ok_or(DbError::Broken("no such performance"))?;
     let (version, closed) = (number(first, 0)?, get(first, 7)?);
-    let mut seats = Vec::with_capacity(found.len());
+    let mut rows = SeatRows { version, closed, seats: Vec::with_capacity(found.len()), blocked: Vec::new() };
     for row in &found {
-        if get::<Option<i32>>(row, 1)?.is_some() {
-            seats.push((small(row, 1)?, read_seat(row, 2)?));
+        if get::<Option<&str>>(row, 8)?.is_some() {
+            rows.blocked.push(small(row, 1)?);
+        } else if get::<Option<i32>>(row, 1)?.is_some() {
+            rows.seats.push((small(row, 1)?, read_seat(row, 2)?));
         }
     }
-    Ok(SeatRows { version, closed, seats })
+    Ok(rows)
 }
 
 pub(super) async fn reservation(session: &Session, id: ReservationId) -> Sql<Option<Reservation>> {

@@ -16,7 +16,10 @@ macro_rules! kept_of {
 }
 pub(super) use kept_of;
 
-/// A performance from twelve columns.
+/// Number of columns of a performance.
+pub(super) const PERFORMANCE_COLUMNS: usize = 14;
+
+/// A performance from its columns.
 pub(super) fn read_performance(row: &Row) -> Sql<Performance> {
     Ok(Performance {
         id: PerformanceId::new(uuid(row, 0)?),
@@ -31,6 +34,8 @@ pub(super) fn read_performance(row: &Row) -> Sql<Performance> {
         closed: get(row, 9)?,
         sale_closed: get(row, 10)?,
         refund_policy: policy(row, 11)?,
+        blocked: small(row, 12)?,
+        revision: number(row, 13)?,
     })
 }
 

@@ -33,6 +33,7 @@ mod retention;
 mod room_statements;
 mod row_address;
 mod schema;
+mod seat;
 mod session;
 mod slow_queries;
 mod staff;

@@ -246,8 +246,8 @@ impl Reader for PostgresReader {
         query!(self, Listed, |session| concert_reads::listed(&session, concerts, performances))
     }
 
-    async fn performance_count(&self, concert: ConcertId) -> Result<u64, StoreError> {
-        query!(self, PerformanceCount, |session| concert_reads::performance_count(&session, concert))
+    async fn performance_revisions(&self, concert: ConcertId) -> Result<(u64, u64), StoreError> {
+        query!(self, PerformanceRevisions, |session| concert_reads::performance_revisions(&session, concert))
     }
 
     async fn seats(&self, performance: PerformanceId) -> Result<SeatRows, StoreError> {

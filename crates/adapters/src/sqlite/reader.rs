@@ -184,12 +184,12 @@ impl Reader for ReaderPool {
         self.read(concert::performances).await
     }
 
-    async fn performance_count(&self, concert: ConcertId) -> Result<u64, StoreError> {
-        self.read(move |db| concert::performance_count(db, concert)).await
+    async fn performance_revisions(&self, concert: ConcertId) -> Result<(u64, u64), StoreError> {
+        self.read(move |db| concert::performance_revisions(db, concert)).await
     }
 
     async fn seats(&self, performance: PerformanceId) -> Result<SeatRows, StoreError> {
-        self.read(move |db| concert::seat_rows(db, performance)).await
+        self.read(move |db| seat::seat_rows(db, performance)).await
     }
 
     async fn reservation(&self, id: ReservationId) -> Result<Option<Reservation>, StoreError> {

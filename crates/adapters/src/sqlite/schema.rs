@@ -29,7 +29,7 @@ const STEPS: [&str; 15] = [
 
 /// Steps that make a table again, with foreign keys off. After them each row must still have the rows that it refers to. The check
 /// reads all tables with foreign keys.
-const REBUILDS: [usize; 1] = [14];
+const REBUILDS: [usize; 2] = [14, 15];
 
 /// Marks a file as onsale's: "onsa" in ASCII.
 const APPLICATION_ID: i64 = 0x6f6e_7361;

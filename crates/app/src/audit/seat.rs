@@ -15,6 +15,7 @@ pub(super) async fn check(source: &dyn AuditSource, forgotten: Timestamp) -> Res
     let mut sold = Finding::new(
         "every performance has sold as many seats as it counts, no more than it has, and counts its holds and extensions",
     );
+    let mut blocked = Finding::new("every performance has blocked as many seats as it counts");
     let mut agreeing = Finding::new("every performance is closed if its sale is, and as its last event has it");
     let mut performances = source.performances();
     while let Some(row) = performances.recv().await {
@@ -33,6 +34,9 @@ pub(super) async fn check(source: &dyn AuditSource, forgotten: Timestamp) -> Res
                  {extensions} counted",
                 row.sold_seats, row.holds, row.extensions
             )
+        });
+        blocked.check(u64::from(row.performance.blocked) == row.blocked_seats, || {
+            format!("{id}: {} seats blocked, {} counted", row.blocked_seats, row.performance.blocked)
         });
         agreeing.check(change::agrees(&row), || {
             let Performance { closed, sale_closed, .. } = row.performance;
@@ -54,7 +58,7 @@ pub(super) async fn check(source: &dyn AuditSource, forgotten: Timestamp) -> Res
         let wrong = what_is_wrong(&row, forgotten);
         agreement.check(wrong.is_none(), || format!("{}: {}", row.reservation.id, wrong.unwrap_or_default()));
     }
-    Ok(vec![sold, agreeing, owners, agreement])
+    Ok(vec![sold, blocked, agreeing, owners, agreement])
 }
 
 fn is_owned(row: &SeatRow) -> bool {

@@ -118,6 +118,8 @@ pub struct PerformanceRow {
     pub performance: Performance,
     /// How many of its seats are sold.
     pub sold_seats: u64,
+    /// How many of its seats are blocked.
+    pub blocked_seats: u64,
     /// How many of its reservations are held and not settled.
     pub holds: u64,
     /// How many extensions its holds have had, and the highest number of one.

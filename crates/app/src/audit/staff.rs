@@ -17,7 +17,7 @@ use uuid::Uuid;
 use super::Finding;
 use super::source::{AuditSource, ExternalRow, StaffRow, StaffSubject};
 use crate::calendar::rfc3339;
-use crate::event::policy_data;
+use crate::event::{policy_data, seating_data};
 use crate::store::{LogRow, StoreError};
 
 pub(super) async fn check(source: &dyn AuditSource) -> Result<Vec<Finding>, StoreError> {
@@ -50,6 +50,9 @@ pub(super) async fn check(source: &dyn AuditSource) -> Result<Vec<Finding>, Stor
                 let of_concert: Vec<Entry> = of_concert.iter().map(Entry::of).collect();
                 if !extended_at.iter().all(|at| is_extension_logged(*at, entries.iter().chain(&of_concert))) {
                     wrong = wrong.or(Some("holds"));
+                }
+                if !are_blocks_logged(performance.blocked, &entries) {
+                    wrong = wrong.or(Some("blocked"));
                 }
                 let shown = || format!("performance {}: {}", performance.id, wrong.unwrap_or_default());
                 logged.check(wrong.is_none(), shown);
@@ -151,14 +154,10 @@ fn fields_of_queue(settings: &Settings) -> Now {
 }
 
 fn fields_of_performance(performance: &Performance) -> Now {
-    let sections = performance.seating.sections().iter();
-    let sections = sections.map(
-        |section| json!({"from": section.from, "to": section.to, "grade": &*section.grade, "price": section.price}),
-    );
     vec![
         ("concertId", json!(performance.concert.to_string())),
         ("startsAt", json!(rfc3339(performance.starts_at))),
-        ("seats", sections.collect()),
+        ("seats", seating_data(&performance.seating)),
         ("closed", json!(performance.closed)),
         ("refundPolicy", policy_data(&performance.refund_policy)),
     ]
@@ -166,6 +165,15 @@ fn fields_of_performance(performance: &Performance) -> Now {
 
 fn is_extension_logged<'a>(at: Timestamp, mut entries: impl Iterator<Item = &'a Entry<'a>>) -> bool {
     entries.any(|entry| entry.action == "holds.extended" && entry.after["at"] == rfc3339(at))
+}
+
+/// Whether the log entries blocked as many seats more than they unblocked as are blocked now. An entry names all of its seats: a
+/// list of 1,000 is not cut.
+fn are_blocks_logged(blocked: u32, entries: &[Entry<'_>]) -> bool {
+    let seats = |action: &str| -> usize {
+        of_action(entries, action).map(|entry| entry.after["seats"].as_array().map_or(0, Vec::len)).sum()
+    };
+    seats("seats.blocked") == seats("seats.unblocked") + usize::try_from(blocked).unwrap_or(usize::MAX)
 }
 
 /// The log entries that make a thing and change its fields.

@@ -71,6 +71,8 @@ pub struct SeatRows {
     pub closed: bool,
     /// Held and sold seats.
     pub seats: Vec<(u32, Seat)>,
+    /// Blocked seats.
+    pub blocked: Vec<u32>,
 }
 
 /// Concerts and performances, as they are listed.
@@ -206,8 +208,8 @@ pub trait Reader: Send + Sync {
         Ok(all)
     }
 
-    /// How many performances a concert has.
-    async fn performance_count(&self, concert: ConcertId) -> Result<u64, StoreError>;
+    /// How many performances a concert has, and the sum of their revisions. Both stay the same only if none was added or revised.
+    async fn performance_revisions(&self, concert: ConcertId) -> Result<(u64, u64), StoreError>;
 
     /// The seats of a performance that are held or sold.
     async fn seats(&self, performance: PerformanceId) -> Result<SeatRows, StoreError>;

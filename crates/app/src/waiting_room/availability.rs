@@ -29,8 +29,7 @@ impl Default for Availability {
 
 impl Availability {
     pub(super) fn note(&self, performance: &Performance) {
-        let is_unsold = performance.sold < performance.seating.capacity() && !performance.closed;
-        self.set(performance.id, performance.starts_at, is_unsold);
+        self.set(performance.id, performance.starts_at, performance.is_unsold());
     }
 
     pub(super) fn set(&self, performance: PerformanceId, starts_at: Timestamp, is_unsold: bool) {

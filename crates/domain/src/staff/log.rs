@@ -84,6 +84,10 @@ actions! {
     PaymentRefunded = "payment.refunded",
     /// Live holds were extended.
     HoldsExtended = "holds.extended",
+    /// Free seats were taken from sale.
+    SeatsBlocked = "seats.blocked",
+    /// Blocked seats were put on sale again.
+    SeatsUnblocked = "seats.unblocked",
 }
 
 /// What an entry is about.

@@ -9,6 +9,7 @@ mod concert;
 mod extending;
 mod ids;
 mod lecture;
+mod offer;
 mod payment;
 mod properties;
 mod refund;

@@ -73,6 +73,8 @@ codes! {
     SeatUnknown = UNPROCESSABLE_ENTITY, "seat-unknown", "The performance has no such seat";
     SeatLimit = CONFLICT, "seat-limit", "One user may have at most 4 seats of a performance";
     SeatTaken = CONFLICT, "seat-taken", "A seat is taken";
+    SeatExists = CONFLICT, "seat-exists", "The performance has this seat already";
+    SectionLimit = CONFLICT, "section-limit", "A performance has at most 1,000 sections";
     ReservationNotFound = NOT_FOUND, "reservation-not-found", "There is no such reservation";
     AlreadyPaid = CONFLICT, "already-paid", "The reservation is paid";
     HoldExpired = GONE, "hold-expired", "The hold has lapsed or was released";

@@ -88,7 +88,10 @@ fn administration(routes: &mut Routes) {
         PATCH  "/admin/concerts/{concertId}"              admin::change::update_concert;
         POST   "/admin/concerts/{concertId}/holds/extend" admin::hold::extend_concert_holds;
         POST   "/admin/concerts/{concertId}/performances" admin::concert::create_performance;
-        PATCH  "/admin/performances/{performanceId}"      admin::change::update_performance;
+        PATCH  "/admin/performances/{performanceId}"      admin::performance::update_performance;
+        POST   "/admin/performances/{performanceId}/seats"    admin::performance::add_performance_seats;
+        POST   "/admin/performances/{performanceId}/blocks"   admin::block::block_seats;
+        POST   "/admin/performances/{performanceId}/unblocks" admin::block::unblock_seats;
         POST   "/admin/performances/{performanceId}/holds/extend" admin::hold::extend_performance_holds;
         POST   "/admin/payments/{paymentId}/refunds"         admin::refund::refund_payment;
         GET    "/admin/performances/{performanceId}/refunds" admin::refund::list_performance_refunds;

@@ -8,7 +8,7 @@ use onsale_domain::ids::PerformanceId;
 use tokio_postgres::Row;
 use uuid::Uuid;
 
-use super::super::concert_rows::{self, kept_of};
+use super::super::concert_rows::{self, PERFORMANCE_COLUMNS, kept_of};
 use super::super::error::DbError;
 use super::super::extension::{further, further_of_seat};
 use super::super::values::{Sql, get, instant, number, small, uuid};
@@ -20,12 +20,12 @@ use crate::stored::extensions_from_text;
 
 /// Counts each table once for all performances.
 const PERFORMANCES: &str = "SELECT p.performance_id, p.concert_id, starts_at, sections, sold, p.version, updated_at,
-        CASE WHEN known_version = p.version THEN p.holds END, extensions, p.closed, sale_closed, refund_policy,
-        coalesce(counted.seats, 0),
-        coalesce(held.reservations, 0), coalesce(extended.many, 0), coalesce(extended.last, 0), concerts.closed,
+        CASE WHEN known_version = p.version THEN p.holds END, extensions, p.closed, sale_closed, refund_policy, blocked,
+        revision, coalesce(counted.sold, 0), coalesce(counted.blocked, 0), coalesce(held.reservations, 0), coalesce(extended.many, 0), coalesce(extended.last, 0), concerts.closed,
         changed.type, changed.subject, changed.version, changed.data
     FROM performances p LEFT JOIN (
-        SELECT performance_id, count(*) seats FROM seats WHERE sold GROUP BY performance_id) counted
+        SELECT performance_id, count(*) FILTER (WHERE sold) sold, count(block_reason) blocked FROM seats
+        WHERE sold OR block_reason IS NOT NULL GROUP BY performance_id) counted
         USING (performance_id)
     LEFT JOIN (SELECT performance_id, count(*) reservations FROM reservations WHERE status = 'HELD'
         GROUP BY performance_id) held USING (performance_id)
@@ -51,7 +51,8 @@ const SEATS: &str = concat!(
         r.status, r.end_event_id, r.extended, ",
     further!("r"),
     kept_of!("r"),
-    " FROM seats s LEFT JOIN reservations r USING (reservation_id) ORDER BY s.performance_id, s.seat"
+    " FROM seats s LEFT JOIN reservations r USING (reservation_id) WHERE s.reservation_id IS NOT NULL
+    ORDER BY s.performance_id, s.seat"
 );
 
 /// With all extensions of the performance in the last column.
@@ -68,7 +69,7 @@ const RESERVATIONS: &str = concat!(
 const SEATS_BY_OWNER: &str = concat!(
     "SELECT performance_id, seat, reservation_id, held_until, sold, extended, ",
     further_of_seat!("seats"),
-    " FROM seats ORDER BY reservation_id"
+    " FROM seats WHERE reservation_id IS NOT NULL ORDER BY reservation_id"
 );
 
 const PAID: &str = "SELECT reservation_id FROM payments ORDER BY reservation_id";
@@ -86,11 +87,12 @@ pub(super) async fn performances(mut connection: Connection, out: Out<Performanc
     let read = |row: &Row| {
         Ok(PerformanceRow {
             performance: concert_rows::read_performance(row)?,
-            sold_seats: number(row, 12)?,
-            holds: number(row, 13)?,
-            extensions: (number(row, 14)?, number(row, 15)?),
-            is_sale_closed: get(row, 16)?,
-            changed: read_joined(row, 17)?,
+            sold_seats: number(row, PERFORMANCE_COLUMNS)?,
+            blocked_seats: number(row, PERFORMANCE_COLUMNS + 1)?,
+            holds: number(row, PERFORMANCE_COLUMNS + 2)?,
+            extensions: (number(row, PERFORMANCE_COLUMNS + 3)?, number(row, PERFORMANCE_COLUMNS + 4)?),
+            is_sale_closed: get(row, PERFORMANCE_COLUMNS + 5)?,
+            changed: read_joined(row, PERFORMANCE_COLUMNS + 6)?,
         })
     };
     let mut performances = Cursor::open(&transaction, PERFORMANCES, read).await?;

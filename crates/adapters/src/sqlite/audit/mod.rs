@@ -152,16 +152,16 @@ impl AuditSource for SqliteAudit {
                      WHERE (performance_id, seat) > (?1, ?2) ORDER BY performance_id, seat LIMIT ?3",
                 concert::SEAT
             ))?;
-            let read =
-                |row: &Row<'_>| Ok((PerformanceId::new(uuid(row, 5)?), row.get(6)?, concert::read_seat(row, 0)?));
+            let read = |row: &Row<'_>| Ok((PerformanceId::new(uuid(row, 6)?), row.get(7)?, concert::read_row(row, 0)?));
             let found = statement.query_map(params![performance, seat, GROUP], read)?.collect::<Sql<Vec<_>>>()?;
+            let last = found.last().filter(|_| found.len() == GROUP);
+            let after = last.map(|(performance, number, _)| (performance.uuid().as_bytes().to_vec(), *number));
             let mut rows = Vec::with_capacity(found.len());
-            for (performance, number, seat) in found {
+            for (performance, number, row) in found {
+                let Some(seat) = row.owned() else { continue };
                 let owner = reservation::reservation(db, seat.reservation)?;
                 rows.push(SeatRow { performance, number, seat, owner });
             }
-            let last = rows.last().filter(|_| rows.len() == GROUP);
-            let after = last.map(|row| (row.performance.uuid().as_bytes().to_vec(), row.number));
             Ok((rows, after))
         })
     }

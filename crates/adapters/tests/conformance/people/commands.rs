@@ -172,7 +172,7 @@ impl People {
     fn change_performance(&mut self) -> AnyCommand {
         let (performance, closed) = (self.performance(), Some(self.dice.percent(20)));
         let refund_policy = self.dice.percent(50).then(|| self.policy());
-        concert::ChangePerformance { performance, closed, refund_policy }.into()
+        concert::ChangePerformance { closed, refund_policy, ..concert::ChangePerformance::of(performance) }.into()
     }
 
     /// Performances start soon, so only the last hour counts.

@@ -1,7 +1,7 @@
 //! What people may do next, in terms of what they know: the tokens and reservations that they were given.
 
 use crate::support::mixed::AnyCommand;
-use onsale_domain::concert::{self, Hold, Target};
+use onsale_domain::concert::{self, GradePrice, Hold, Seating, Section, Target};
 use onsale_domain::ids::{ConcertId, LectureId, PaymentId, PerformanceId, ReservationId, UserId};
 use onsale_domain::refund::{Policy, RefundByStaff, RefundSeats, Rule};
 use onsale_domain::waiting_room::{self, Patch, Settings, Step, Token};
@@ -55,6 +55,15 @@ pub(super) enum Op {
         fee: Option<i64>,
     },
     Adjust(usize, i64),
+    /// A performance and seats to block, or to unblock.
+    Block(usize, Vec<i64>),
+    Unblock(usize, Vec<i64>),
+    /// A performance and its new start, in seconds.
+    Move(usize, u32),
+    /// A performance and a grade with its new price.
+    Price(usize, &'static str, i64),
+    /// A performance, and the first and the last of its new seats.
+    AddSeats(usize, u32, u32),
     /// A performance and the rules of its policy, in hours and percents.
     Allow(usize, Vec<(u32, u32)>),
 }
@@ -125,6 +134,9 @@ impl People {
             Op::Extend(..) | Op::Rewrite(_) | Op::Close(..) | Op::ClosePerformance(..) => {
                 self.admin_command(op, tables)?
             }
+            Op::Block(..) | Op::Unblock(..) | Op::Move(..) | Op::Price(..) | Op::AddSeats(..) => {
+                offer_command(op, tables)?
+            }
             Op::Refund { .. } | Op::Adjust(..) | Op::Allow(..) => refund_command(op, tables)?,
             Op::Enter(..) | Op::Leave(_) | Op::Step { .. } | Op::Configure(..) => self.room_command(op, tables)?,
         })
@@ -150,7 +162,8 @@ impl People {
             }
             Op::ClosePerformance(which, closed) => {
                 let performance = *pick(&performances, *which);
-                concert::ChangePerformance { performance, closed: Some(*closed), refund_policy: None }.into()
+                concert::ChangePerformance { closed: Some(*closed), ..concert::ChangePerformance::of(performance) }
+                    .into()
             }
             _ => return None,
         })
@@ -245,7 +258,39 @@ fn refund_command(op: &Op, tables: &Tables) -> Option<AnyCommand> {
             };
             let policy = Policy::new(rules.iter().map(rule).collect()).ok()?;
             let performance = *pick(&performances, *which);
-            concert::ChangePerformance { performance, closed: None, refund_policy: Some(policy) }.into()
+            concert::ChangePerformance { refund_policy: Some(policy), ..concert::ChangePerformance::of(performance) }
+                .into()
+        }
+        _ => return None,
+    })
+}
+
+/// What an organiser changes of a performance that is on sale.
+fn offer_command(op: &Op, tables: &Tables) -> Option<AnyCommand> {
+    let performances: Vec<PerformanceId> = tables.performances.keys().copied().collect();
+    let performance = |which: &usize| *pick(&performances, *which);
+    let change = |which| concert::ChangePerformance::of(performance(which));
+    Some(match op {
+        Op::Block(which, seats) => {
+            let (performance, seats) = (performance(which), seats.clone().into());
+            concert::Block { performance, seats, reason: "a camera".into() }.into()
+        }
+        Op::Unblock(which, seats) => {
+            let (performance, seats) = (performance(which), seats.clone().into());
+            concert::Unblock { performance, seats, reason: "no camera".into() }.into()
+        }
+        Op::Move(which, seconds) => {
+            let starts_at = Some(crate::support::START.plus_seconds(*seconds));
+            concert::ChangePerformance { starts_at, ..change(which) }.into()
+        }
+        Op::Price(which, grade, price) => {
+            let prices = vec![GradePrice { grade: (*grade).into(), price: *price }];
+            concert::ChangePerformance { prices, ..change(which) }.into()
+        }
+        Op::AddSeats(which, from, to) => {
+            let section = Section { from: *from, to: *to, grade: "S".into(), price: 300 };
+            let seats = Seating::new(vec![section]).ok()?;
+            concert::AddSeats { performance: performance(which), seats }.into()
         }
         _ => return None,
     })
@@ -270,6 +315,21 @@ fn fee() -> impl Strategy<Value = Option<i64>> {
 /// Rules whose hours lie around the starts of the performances: some hold, some do not.
 fn rules() -> impl Strategy<Value = Vec<(u32, u32)>> {
     prop::collection::vec((prop_oneof![Just(0_u32), Just(1), Just(23), Just(24), Just(240)], 0..101_u32), 0..3)
+}
+
+/// A change of a performance that is on sale.
+fn offer() -> impl Strategy<Value = Op> {
+    let which = || 0..3_usize;
+    let seats = || subsequence((0..=10_i64).collect::<Vec<_>>(), 1..=3).prop_shuffle();
+    let start = prop_oneof![1 => 0..12_u32, 2 => Just(86_400_u32)];
+    prop_oneof![
+        3 => (which(), seats()).prop_map(|(which, seats)| Op::Block(which, seats)),
+        3 => (which(), seats()).prop_map(|(which, seats)| Op::Unblock(which, seats)),
+        1 => (which(), start).prop_map(|(which, seconds)| Op::Move(which, seconds)),
+        1 => (which(), prop_oneof![Just("R"), Just("S")], 0..900_i64)
+            .prop_map(|(which, grade, price)| Op::Price(which, grade, price)),
+        1 => (which(), 7..13_u32, 0..3_u32).prop_map(|(which, from, more)| Op::AddSeats(which, from, from + more)),
+    ]
 }
 
 /// Any act that leaves the settings of the rooms alone.
@@ -303,6 +363,7 @@ pub(super) fn op() -> impl Strategy<Value = Op> {
         1 => (user(), prop_oneof![4 => -1_500..1_500_i64, 1 => Just(0_i64), 1 => Just(-1_000_000_001_i64)])
             .prop_map(|(user, amount)| Op::Adjust(user, amount)),
         2 => (0..3_usize, rules()).prop_map(|(which, rules)| Op::Allow(which, rules)),
+        6 => offer(),
         6 => (room(), any::<u8>(), 0..4_u8, mostly)
             .prop_map(|(room, seen, claimed, due)| Op::Step { room, seen, claimed, due }),
     ]

@@ -4,7 +4,9 @@
 //! `ann leaves`, `ann holds 1 2 [in eve] [as x]`, `ann releases x`, `ann pays x`, `sweeper expires x y`,
 //! `eve extends 60`, `gala extends 60`, `eve rewrites x y`, `gala closes`, `gala opens`, `eve closes`, `eve opens`,
 //! `ann refunds x [1 2]`, `staff refunds x [1 2] [fee 100]`, `ann adjusts -100`, `eve allows 72/20 0/90`, `eve allows none`,
-//! `gala announces hello`, `gala announces nothing`,
+//! `gala announces hello`, `gala announces nothing`, `eve blocks 1 2`, `eve unblocks 1`, `eve moves 60` (to this second),
+//! `eve prices R=500`, `eve adds 11 20 31 40 S=300` (seats 11 to 20 and 31 to 40), `eve fills 9` (with 9 sections),
+//! `ann holds 1 in eve on 0 60` (if it starts from second 0 and before second 60),
 //! `gala steps` (all turns may be over), `gala admits` (none is), `gala ends ann` (a payment of hers may end her turn), `gala sets max 2 rate 1 turn 600 claim 60 paused yes`.
 //!
 //! Looks: `ann polls`, `ann calls` (a sign for the next step of her room), `ann is`, `gala shows`, `log lists`.
@@ -13,7 +15,7 @@ use std::sync::Arc;
 
 use crate::support::mixed::{AnyCommand, Done};
 use onsale_domain::concert::Held;
-use onsale_domain::concert::{self, Ending, Extended, Hold, Notice, Target};
+use onsale_domain::concert::{self, Ending, Extended, GradePrice, Hold, Notice, Performance, Seating, Section, Target};
 use onsale_domain::event::Happening;
 use onsale_domain::ids::{ConcertId, LectureId, PaymentId, PerformanceId, ReservationId};
 use onsale_domain::lecture::Applied;
@@ -87,8 +89,15 @@ impl Stage {
             "several" => Target::SeveralOnDate,
             "none" => Target::NoneOnDate,
             name => {
-                let known = self.performances.get(name).copied();
-                Target::Performance(known.unwrap_or(PerformanceId::new(UNKNOWN)))
+                let known = self.performances.get(name).copied().unwrap_or(PerformanceId::new(UNKNOWN));
+                match line.rest.iter().position(|word| *word == "on") {
+                    None => Target::Performance(known),
+                    Some(at) => {
+                        let bound = |index: usize| line.rest[index].parse().expect("seconds");
+                        let (from, until) = (START.plus_seconds(bound(at + 1)), START.plus_seconds(bound(at + 2)));
+                        Target::Dated(known, from, until)
+                    }
+                }
             }
         };
         Hold { token: self.token(line.actor), target, seats: line.numbers().into() }
@@ -115,20 +124,21 @@ impl Stage {
                     Some(concert) => concert::Change { concert: *concert, notice: None, closed }.into(),
                     None => {
                         let performance = self.performance_of(line.actor);
-                        concert::ChangePerformance { performance, closed, refund_policy: None }.into()
+                        concert::ChangePerformance { closed, ..concert::ChangePerformance::of(performance) }.into()
                     }
                 }
             }
             "allows" => {
                 let performance = self.performance_of(line.actor);
                 let refund_policy = Some(policy(&line.rest));
-                concert::ChangePerformance { performance, closed: None, refund_policy }.into()
+                concert::ChangePerformance { refund_policy, ..concert::ChangePerformance::of(performance) }.into()
             }
             "announces" => {
                 let text = line.rest.join(" ");
                 let notice = (text != "nothing").then(|| Arc::new(Notice { ko: None, en: Some(text.into()) }));
                 concert::Change { concert: self.concert_of(line.actor), notice: Some(notice), closed: None }.into()
             }
+            "blocks" | "unblocks" | "moves" | "prices" | "adds" | "fills" => self.offer_command(line),
             "enters" => {
                 let concert = line.rest.first().map_or(self.concert.expect("a concert"), |name| self.concert_of(name));
                 waiting_room::Enter { concert, user: Self::user(line.actor) }.into()
@@ -137,6 +147,45 @@ impl Stage {
             "steps" | "admits" | "ends" => self.step(line).into(),
             "sets" => waiting_room::Configure { concert: self.concert_of(line.actor), patch: patch(line) }.into(),
             verb => unreachable!("no script has the verb {verb}"),
+        }
+    }
+
+    /// What an organiser changes of a performance that is on sale.
+    fn offer_command(&self, line: &Line<'_>) -> AnyCommand {
+        let (performance, seats) = (self.performance_of(line.actor), line.numbers());
+        let change = concert::ChangePerformance::of(performance);
+        let priced = line.rest.iter().filter_map(|word| {
+            let (grade, price) = word.split_once('=')?;
+            Some((grade, price.parse().expect("a price")))
+        });
+        match line.verb {
+            "blocks" => concert::Block { performance, seats: seats.into(), reason: "a camera".into() }.into(),
+            "unblocks" => concert::Unblock { performance, seats: seats.into(), reason: "no camera".into() }.into(),
+            "moves" => {
+                let seconds = u32::try_from(line.amount()).expect("seconds");
+                concert::ChangePerformance { starts_at: Some(START.plus_seconds(seconds)), ..change }.into()
+            }
+            "prices" => {
+                let prices = priced.map(|(grade, price)| GradePrice { grade: grade.into(), price }).collect();
+                concert::ChangePerformance { prices, ..change }.into()
+            }
+            // As many sections that do not touch.
+            "fills" => {
+                let section = |index: u32| {
+                    let seat = 100 + 2 * index;
+                    Section { from: seat, to: seat, grade: "S".into(), price: 1 }
+                };
+                let sections = (0..u32::try_from(line.amount()).expect("a count")).map(section);
+                let seats = Seating::new(sections.collect()).expect("a sound seating");
+                concert::AddSeats { performance, seats }.into()
+            }
+            _ => {
+                let bounds = seats.iter().map(|seat| u32::try_from(*seat).expect("a seat")).collect::<Vec<u32>>();
+                let (grade, price) = priced.last().expect("a grade and its price");
+                let section = |pair: &[u32]| Section { from: pair[0], to: pair[1], grade: grade.into(), price };
+                let seats = Seating::new(bounds.chunks(2).map(section).collect()).expect("a sound seating");
+                concert::AddSeats { performance, seats }.into()
+            }
         }
     }
 
@@ -217,7 +266,14 @@ impl Stage {
                 let said = concert.notice.as_ref().and_then(|notice| notice.en.as_deref());
                 format!("{}, {}", if concert.closed { "closed" } else { "open" }, said.unwrap_or("-"))
             }
+            Ok(Done::ChangePerformance(performance)) if matches!(line.verb, "moves" | "prices") => {
+                of_offer(performance)
+            }
             Ok(Done::ChangePerformance(performance)) => if performance.closed { "closed" } else { "open" }.to_owned(),
+            Ok(Done::AddSeats(performance)) => of_offer(performance),
+            Ok(Done::Block(changed) | Done::Unblock(changed)) => {
+                format!("{}, blocked {}", listed(changed.seats.iter()), changed.blocked)
+            }
             Ok(Done::Extend(Extended { at, seconds: by, holds })) => format!("{holds} by {by} at {}", seconds(*at)),
             Ok(Done::Rewrite(rewritten)) => format!("rewritten {rewritten}"),
         }
@@ -267,6 +323,8 @@ impl Stage {
             }
             Happening::PaymentCompleted { claim, .. } => format!("{} paid", self.name_of(claim.reservation)),
             Happening::HoldsExtended { seconds, holds, .. } => format!("{holds} extended by {seconds}"),
+            Happening::SeatsBlocked { seats, .. } => format!("{} blocked", listed(seats.iter())),
+            Happening::SeatsUnblocked { seats, .. } => format!("{} unblocked", listed(seats.iter())),
             Happening::PerformanceChanged { performance } => {
                 format!("performance {}", if performance.closed { "closed" } else { "open" })
             }
@@ -303,6 +361,13 @@ fn wallet_command(line: &Line<'_>) -> AnyCommand {
     }
 }
 
+/// The start of a performance and its sections.
+fn of_offer(performance: &Performance) -> String {
+    let section = |section: &Section| format!("{}-{} {}={}", section.from, section.to, section.grade, section.price);
+    let sections: Vec<String> = performance.seating.sections().iter().map(section).collect();
+    format!("at {}: {}", seconds(performance.starts_at), sections.join(", "))
+}
+
 /// Rules as hours and percents; none for any other word.
 fn policy(words: &[&str]) -> Policy {
     let rule = |word: &&str| {
@@ -328,6 +393,8 @@ fn refused(refusal: &Refusal) -> String {
     let code = code(refusal);
     match refusal {
         Refusal::SeatUnknown { seats } => format!("{code} {}", listed(seats)),
+        Refusal::SeatExists { seats } => format!("{code} {}", listed(seats)),
+        Refusal::GradeUnknown { index } => format!("{code} {index}"),
         Refusal::SeatTaken { seats, retry_after_seconds: None } => format!("{code} {}", listed(seats)),
         Refusal::SeatTaken { seats, retry_after_seconds: Some(wait) } => {
             format!("{code} {}, retry after {wait}", listed(seats))

@@ -40,6 +40,8 @@ pub(crate) struct Problem {
     pub(crate) retry_after_seconds: Option<u32>,
     /// With a 401: what is wrong with the bearer of the request.
     bearer_error: Option<&'static str>,
+    /// Whether what the request names has changed since it was read, so that it has to be read again.
+    pub(crate) is_outdated: bool,
 }
 
 /// The body of every answer that is not a success.
@@ -62,7 +64,7 @@ pub(crate) struct ProblemBody<'a> {
     #[serde(skip_serializing_if = "<[FieldError]>::is_empty")]
     #[schemars(length(max = 20))]
     errors: &'a [FieldError],
-    /// With `seat-taken` and `seat-unknown`: which seats, as the request numbered them; at most 20.
+    /// With `seat-taken`, `seat-unknown` and `seat-exists`: which seats, as the request numbered them; at most 20.
     #[serde(skip_serializing_if = "<[i64]>::is_empty")]
     #[schemars(length(max = 20))]
     seats: &'a [i64],
@@ -89,6 +91,7 @@ impl Problem {
             position: None,
             retry_after_seconds,
             bearer_error: None,
+            is_outdated: false,
         }
     }
 
@@ -209,6 +212,11 @@ impl From<&Refusal> for Code {
             Refusal::RefundClosed => Self::RefundClosed,
             Refusal::SeatUnknown { .. } => Self::SeatUnknown,
             Refusal::SeatTaken { .. } => Self::SeatTaken,
+            Refusal::SeatExists { .. } => Self::SeatExists,
+            Refusal::SectionLimit => Self::SectionLimit,
+            Refusal::GradeUnknown { .. } => Self::InvalidRequest,
+            // The handler reads the request again. After several moves within one request, the client may.
+            Refusal::DateMoved => Self::Unavailable,
             Refusal::BalanceLimit => Self::BalanceLimit,
             Refusal::InsufficientBalance => Self::InsufficientBalance,
             Refusal::LectureNotFound => Self::LectureNotFound,
@@ -241,6 +249,11 @@ impl From<&Refusal> for Problem {
         match refusal {
             Refusal::AmountOutOfRange => problem.amount("must be 1 to 10,000,000"),
             Refusal::SeatUnknown { seats } => Self { seats: seats.clone(), ..problem },
+            Refusal::SeatExists { seats } => Self { seats: seats.iter().copied().map(i64::from).collect(), ..problem },
+            Refusal::DateMoved => Self { is_outdated: true, ..problem },
+            Refusal::GradeUnknown { index } => {
+                Self::invalid_field(&format!("prices.{index}.grade"), "is no grade of this performance")
+            }
             Refusal::SeatTaken { seats, retry_after_seconds } => {
                 let seats = seats.iter().copied().map(i64::from).collect();
                 Self { seats, retry_after_seconds: *retry_after_seconds, ..problem }

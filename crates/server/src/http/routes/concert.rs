@@ -202,8 +202,9 @@ pub(crate) async fn list_concert_dates(
     let now = app.reader.now();
     let to_come: Vec<_> = programme.showings.iter().filter(|showing| now < showing.starts_at).collect();
     let views = app.read(app.seat_maps.views(&to_come)).await?;
-    let left: Vec<_> =
-        to_come.iter().zip(&views).map(|(showing, view)| (showing.id, view.remaining, view.is_closed)).collect();
+    let left = to_come.iter().zip(&views);
+    let left = left.map(|(showing, view)| ((showing.id, showing.revision), view.remaining, view.is_closed));
+    let left: Vec<_> = left.collect();
     let ready = app.answers.dates.get(&programme.concert.id, left.clone(), now, || {
         let dates =
             to_come.iter().zip(&left).map(|(showing, (_, left, closed))| PerformanceShown::of(showing, *left, *closed));
@@ -260,6 +261,8 @@ pub(crate) enum ShownStatus {
     Available,
     Held,
     Sold,
+    /// An organiser took it from sale.
+    Blocked,
 }
 
 impl Sample for SeatsOfDate<'_> {
@@ -290,12 +293,11 @@ pub(crate) async fn list_concert_seats(
     let showings = programme.on(date);
     if let [showing] = showings {
         let view = app.read(app.seat_maps.view(showing)).await?;
-        return Ok(Cached::of(&headers, seat_json::seats_of(date, showing, &view, which), Kept::Privately, None));
+        return Ok(Cached::of(&headers, seat_json::seats_of(date, &view, which), Kept::Privately, None));
     }
     let views = app.read(app.seat_maps.views(&showings.iter().collect::<Vec<_>>())).await?;
-    let views: Vec<_> = showings.iter().zip(views).collect();
     let key = (programme.concert.id, date, which);
-    let serials = views.iter().map(|(_, view)| view.serial).collect();
+    let serials = views.iter().map(|view| view.serial).collect();
     let ready = app.answers.seats.get(&key, serials, app.reader.now(), || {
         let written = Written::new(|| seat_json::seats_of_date(date, &views, which));
         Ready { written, link: None, until: None }

@@ -1,11 +1,14 @@
 //! What an administrator does: makes lectures, concerts and performances, and steers waiting rooms.
 
 pub(crate) mod adjustment;
+pub(crate) mod block;
 pub(crate) mod change;
 pub(crate) mod concert;
 pub(crate) mod hold;
 pub(crate) mod key;
 pub(crate) mod lecture;
 pub(crate) mod log;
+pub(crate) mod performance;
+mod prices;
 pub(crate) mod refund;
 pub(crate) mod waiting_room;

@@ -34,6 +34,7 @@ const LECTURE_SEATS: &str = "every seat number of a lecture is given once";
 const HOLES: &str = "seat numbers have no holes";
 const HISTORY: &str = "every lecture's history leads to who has a place";
 const LECTURE_EVENTS: &str = "every line of a lecture's history has its event";
+const BLOCKED: &str = "every performance has blocked as many seats as it counts";
 const SOLD: &str = "every performance has sold as many seats";
 const CHANGES: &str = "every performance is closed if its sale is, and as its last event has it";
 const OWNERS: &str = "every seat that is held or sold has one owner";

@@ -67,7 +67,7 @@ async fn calls(sale: &Sale, Ids(ids): &Ids) -> Vec<Call> {
             calls.push(if body.is_null() { call } else { call.json(body) });
         }
     }
-    assert_eq!(calls.len(), 17, "as many as the contract has");
+    assert_eq!(calls.len(), 22, "as many as the contract has");
     calls
 }
 

@@ -45,6 +45,11 @@ const CALLS: &str = "
     POST /admin/concerts/{concertId}/holds/extend
     POST /admin/concerts/{concertId}/performances
     PATCH /admin/performances/{performanceId}
+    GET /admin/performances/{performanceId}
+    GET /admin/performances/{performanceId}/seats
+    POST /admin/performances/{performanceId}/seats
+    POST /admin/performances/{performanceId}/blocks
+    POST /admin/performances/{performanceId}/unblocks
     POST /admin/performances/{performanceId}/holds/extend
     POST /admin/payments/{paymentId}/refunds
     GET /admin/performances/{performanceId}/refunds
@@ -130,6 +135,20 @@ const REFUSALS: [(&str, &[&str]); 28] = [
     ("GET /admin/performances/{performanceId}/refunds", &["404 performance-not-found", "403 role-insufficient"]),
     ("PATCH /admin/concerts/{concertId}", &["404 concert-not-found"]),
     ("PATCH /admin/performances/{performanceId}", &["404 performance-not-found"]),
+    ("GET /admin/performances/{performanceId}", &["404 performance-not-found", "403 role-insufficient"]),
+    ("GET /admin/performances/{performanceId}/seats", &["404 performance-not-found", "403 role-insufficient"]),
+    (
+        "POST /admin/performances/{performanceId}/seats",
+        &["404 performance-not-found", "409 seat-exists", "409 section-limit"],
+    ),
+    (
+        "POST /admin/performances/{performanceId}/blocks",
+        &["404 performance-not-found", "422 seat-unknown", "409 seat-taken"],
+    ),
+    (
+        "POST /admin/performances/{performanceId}/unblocks",
+        &["404 performance-not-found", "422 seat-unknown", "409 seat-taken"],
+    ),
     ("POST /admin/concerts/{concertId}/holds/extend", &["404 concert-not-found"]),
     ("POST /admin/performances/{performanceId}/holds/extend", &["404 performance-not-found"]),
     (

@@ -1,8 +1,10 @@
 //! Reads of concerts, performances, seats and reservations for callers.
 
-use onsale_app::store::{Listed, Page, SeatRows};
+use std::ops::RangeInclusive;
+
+use onsale_app::store::{Listed, Page, SeatRecord, SeatRows, SeatTaken};
 use onsale_domain::concert::{Concert, Performance, Reservation};
-use onsale_domain::ids::{ConcertId, PerformanceId, ReservationId, UserId};
+use onsale_domain::ids::{ConcertId, PaymentId, PerformanceId, ReservationId, UserId};
 use onsale_domain::time::Timestamp;
 use tokio_postgres::Row;
 use uuid::Uuid;
@@ -11,7 +13,7 @@ use super::concert_rows::{kept_of, read, read_performance, read_seat};
 use super::error::DbError;
 use super::extension::{further, further_of_seat, read_concert};
 use super::session::Session;
-use super::values::{Sql, get, limit, number, params, small, uuid};
+use super::values::{Sql, get, int, limit, number, params, small, user, uuid};
 
 const CONCERTS: &str =
     "SELECT concert_id, title, venue, created_at, notice_ko, notice_en, closed, version FROM concerts";
@@ -40,6 +42,17 @@ const SEATS: &str = concat!(
         CASE WHEN s.extended < extensions THEN ",
     further_of_seat!("s"),
     " END, closed, s.block_reason FROM performances LEFT JOIN seats s USING (performance_id) WHERE performance_id = $1"
+);
+
+/// Seats of a range of numbers, each with its user and its payment, by key.
+const TAKEN_SEATS: &str = concat!(
+    "SELECT s.reservation_id, s.held_until, s.sold, s.extended, ",
+    further_of_seat!("s"),
+    ", s.block_reason, s.seat, owner.user_id, paid.payment_id FROM seats s
+    LEFT JOIN LATERAL (SELECT user_id FROM reservations r WHERE r.reservation_id = s.reservation_id OFFSET 0) owner ON true
+    LEFT JOIN LATERAL (SELECT payment_id FROM payments p WHERE p.reservation_id = s.reservation_id AND s.sold OFFSET 0) paid
+        ON true
+    WHERE s.performance_id = $1 AND s.seat BETWEEN $2 AND $3 ORDER BY s.seat"
 );
 
 const RESERVATION: &str = concat!(
@@ -78,6 +91,7 @@ pub(super) const READS: &[&str] = &[
     LISTED_CONCERTS,
     PERFORMANCE_REVISIONS,
     SEATS,
+    TAKEN_SEATS,
     RESERVATION,
     RESERVATIONS_OF,
     LAPSED,
@@ -124,6 +138,23 @@ pub(super) async fn seats(session: &Session, performance: PerformanceId) -> Sql<
         }
     }
     Ok(rows)
+}
+
+pub(super) async fn taken_seats(
+    session: &Session,
+    performance: PerformanceId,
+    numbers: &RangeInclusive<u32>,
+) -> Sql<Vec<SeatRecord>> {
+    let wanted = params![performance.uuid(), int(*numbers.start()), int(*numbers.end())];
+    let read = |row: &Row| {
+        let taken = match get::<Option<&str>>(row, 5)? {
+            Some(reason) => SeatTaken::Blocked(reason.into()),
+            None => SeatTaken::Owned(read_seat(row, 0)?, get::<Option<_>>(row, 8)?.map(PaymentId::new)),
+        };
+        let user = get::<Option<&str>>(row, 7)?.map(|_| user(row, 7)).transpose()?;
+        Ok(SeatRecord { number: small(row, 6)?, user, taken })
+    };
+    session.query(TAKEN_SEATS, wanted).await?.iter().map(read).collect()
 }
 
 pub(super) async fn reservation(session: &Session, id: ReservationId) -> Sql<Option<Reservation>> {

@@ -1,6 +1,7 @@
 //! Reads in a few threads, each with a connection of its own. They run concurrently with the writer.
 
 use std::collections::HashMap;
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::thread::JoinHandle;
@@ -9,7 +10,7 @@ use async_trait::async_trait;
 use onsale_app::event::StoredEvent;
 use onsale_app::store::{
     AppliedLecture, GivenBack, LectureFilter, ListedKey, LogFilter, LogRow, Page, Reader, RefundsOf, RoomRecord,
-    SeatRows, StoreError,
+    SeatRecord, SeatRows, StoreError,
 };
 use onsale_domain::concert::{Concert, Performance, Reservation};
 use onsale_domain::ids::{
@@ -28,7 +29,7 @@ use tokio::sync::oneshot;
 use super::connection::{Role, open, unavailable};
 use super::values::Sql;
 use super::{
-    Shared, Slot, concert, concert_row, event, extension, idempotency, lecture, payment, refund, reservation, staff,
+    Shared, Slot, concert, concert_row, event, extension, idempotency, lecture, payment, refund, reservation, seat, staff,
     staff_session, waiting_room, wallet, writer,
 };
 
@@ -190,6 +191,14 @@ impl Reader for ReaderPool {
 
     async fn seats(&self, performance: PerformanceId) -> Result<SeatRows, StoreError> {
         self.read(move |db| seat::seat_rows(db, performance)).await
+    }
+
+    async fn taken_seats(
+        &self,
+        performance: PerformanceId,
+        numbers: RangeInclusive<u32>,
+    ) -> Result<Vec<SeatRecord>, StoreError> {
+        self.read(move |db| seat::taken(db, performance, &numbers)).await
     }
 
     async fn reservation(&self, id: ReservationId) -> Result<Option<Reservation>, StoreError> {

@@ -1,16 +1,17 @@
 //! Rows of seats: held, sold or blocked. A free seat has none.
 
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 
-use onsale_app::store::SeatRows;
+use onsale_app::store::{SeatRecord, SeatRows, SeatTaken};
 use onsale_domain::concert::Seat;
-use onsale_domain::ids::{PerformanceId, ReservationId};
+use onsale_domain::ids::{PaymentId, PerformanceId, ReservationId};
 use onsale_domain::rows::Rows;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::concert::note_lack;
 use super::extension::{further, lacks_extensions, read_end};
-use super::values::{Sql, uuid};
+use super::values::{Sql, optional_uuid, user, uuid};
 
 /// Loads the row of a seat, unless the unit has it.
 pub(super) fn load(db: &Connection, performance: PerformanceId, number: u32, rows: &mut Rows) -> Sql<()> {
@@ -143,4 +144,32 @@ pub(super) fn seat_rows(db: &Connection, performance: PerformanceId) -> Sql<Seat
         }
     }
     Ok(rows)
+}
+
+/// Seats of a range of numbers, each with its user and its payment.
+const TAKEN: &str = concat!(
+    "SELECT seats.reservation_id, seats.held_until, seats.sold, ",
+    further!("seats", "sold = 0"),
+    ", block_reason, seat, user_id, payment_id FROM seats
+        LEFT JOIN (SELECT reservation_id AS owner, user_id FROM reservations) ON owner = seats.reservation_id
+        LEFT JOIN (SELECT reservation_id AS paid, payment_id FROM payments) ON paid = seats.reservation_id AND seats.sold = 1
+     WHERE seats.performance_id = ?1 AND seat BETWEEN ?2 AND ?3 ORDER BY seat"
+);
+
+pub(super) fn taken(
+    db: &Connection,
+    performance: PerformanceId,
+    numbers: &RangeInclusive<u32>,
+) -> Sql<Vec<SeatRecord>> {
+    let read = |row: &Row<'_>| {
+        let taken = match read_row(row, 0)? {
+            SeatRow::Owned(seat) => SeatTaken::Owned(seat, optional_uuid(row, 8)?.map(PaymentId::new)),
+            SeatRow::Blocked(reason) => SeatTaken::Blocked(reason),
+        };
+        let user = row.get_ref(7)?.as_str_or_null()?.map(|_| user(row, 7)).transpose()?;
+        Ok(SeatRecord { number: row.get(6)?, user, taken })
+    };
+    db.prepare_cached(TAKEN)?
+        .query_map(params![performance.uuid().as_bytes(), numbers.start(), numbers.end()], read)?
+        .collect()
 }

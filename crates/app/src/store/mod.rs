@@ -21,7 +21,7 @@ pub use error::StoreError;
 pub use news::News;
 pub use reader::{
     Announced, AppliedLecture, GivenBack, HoldRecord, LectureFilter, Listed, Page, Reader, RefundsOf, RoomRecord,
-    SeatRows,
+    SeatRecord, SeatRows, SeatTaken,
 };
 pub use retention::Retention;
 pub use staff::{ListedKey, LogFilter, LogRow};

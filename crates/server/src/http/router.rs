@@ -89,6 +89,8 @@ fn administration(routes: &mut Routes) {
         POST   "/admin/concerts/{concertId}/holds/extend" admin::hold::extend_concert_holds;
         POST   "/admin/concerts/{concertId}/performances" admin::concert::create_performance;
         PATCH  "/admin/performances/{performanceId}"      admin::performance::update_performance;
+        GET    "/admin/performances/{performanceId}"          admin::performance::get_performance;
+        GET    "/admin/performances/{performanceId}/seats"    admin::seats::list_performance_seats;
         POST   "/admin/performances/{performanceId}/seats"    admin::performance::add_performance_seats;
         POST   "/admin/performances/{performanceId}/blocks"   admin::block::block_seats;
         POST   "/admin/performances/{performanceId}/unblocks" admin::block::unblock_seats;

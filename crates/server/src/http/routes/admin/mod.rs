@@ -11,4 +11,5 @@ pub(crate) mod log;
 pub(crate) mod performance;
 mod prices;
 pub(crate) mod refund;
+pub(crate) mod seats;
 pub(crate) mod waiting_room;

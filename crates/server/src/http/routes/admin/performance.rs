@@ -13,8 +13,8 @@ use super::change::nothing_named;
 use super::concert::{SectionShown, SectionsField};
 use super::prices::PricesField;
 use crate::http::App;
-use crate::http::input::staff::{RunSale, Staff};
-use crate::http::input::{Body, Path, Payload};
+use crate::http::input::staff::{ReadSale, RunSale, Staff};
+use crate::http::input::{Body, Path, Payload, Query};
 use crate::http::openapi::sample::{self, Sample};
 use crate::http::reply::problem::{Code, Problem};
 use crate::http::reply::{Created, Decided, OkJson};
@@ -124,6 +124,30 @@ pub(crate) async fn update_performance(
     let answer = app.decide_by_staff(&staff, change, &payload, show).await;
     app.see_own_changes().await;
     answer
+}
+
+/// Get a performance
+///
+/// As the database has it, past ones included.
+#[operation(tag = Administration, returns = "The performance", codes(PerformanceNotFound))]
+pub(crate) async fn get_performance(
+    State(app): State<App>,
+    _: Staff<ReadSale>,
+    path: Path<PerformanceId>,
+    mut query: Query,
+) -> Result<OkJson<AdminPerformance>, Problem> {
+    query.read()?;
+    Ok(OkJson(AdminPerformance::of(&find(&app, path.id()?).await?, &app.calendar)))
+}
+
+/// A performance as the database has it.
+///
+/// # Errors
+/// `performance-not-found`; `unavailable` if the database cannot be read.
+pub(super) async fn find(app: &App, id: PerformanceId) -> Result<Performance, Problem> {
+    let listed = app.read(app.reader.listed(&[], &[id])).await?;
+    let found = listed.performances.into_iter().find(|performance| performance.id == id);
+    found.ok_or_else(|| Problem::new(Code::PerformanceNotFound))
 }
 
 /// Loads the room of a performance if it is retired, so that this instance sees what changes it.

@@ -95,7 +95,9 @@ const ALL_HOLDS: &str = concat!(
 /// one may have been moved far into the past.
 const AVAILABILITY: &str =
     "SELECT concert_id, performance_id, starts_at, sold + blocked < capacity AND NOT closed, revision FROM performances
-    WHERE starts_at > (extract(epoch FROM now()) * 1000)::bigint - 172800000 OR revision > 0";
+        WHERE starts_at > (extract(epoch FROM now()) * 1000)::bigint - 172800000
+    UNION SELECT concert_id, performance_id, starts_at, sold + blocked < capacity AND NOT closed, revision FROM performances
+        WHERE revision > 0";
 
 /// By performance: each is a few rows of the index, and a plan for all of them together could read the topic.
 const SEATS: &str =

@@ -29,8 +29,8 @@ use tokio::sync::oneshot;
 use super::connection::{Role, open, unavailable};
 use super::values::Sql;
 use super::{
-    Shared, Slot, concert, concert_row, event, extension, idempotency, lecture, payment, refund, reservation, seat, staff,
-    staff_session, waiting_room, wallet, writer,
+    Shared, Slot, concert, concert_row, event, extension, idempotency, lecture, payment, refund, reservation, seat,
+    staff, staff_session, waiting_room, wallet, writer,
 };
 
 /// Number of threads. More would share the same disk and cache.

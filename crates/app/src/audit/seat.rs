@@ -15,7 +15,8 @@ pub(super) async fn check(source: &dyn AuditSource, forgotten: Timestamp) -> Res
     let mut sold = Finding::new(
         "every performance has sold as many seats as it counts, no more than it has, and counts its holds and extensions",
     );
-    let mut blocked = Finding::new("every performance has blocked as many seats as it counts");
+    let mut blocked =
+        Finding::new("every performance has blocked as many seats as it counts, and none that it has sold");
     let mut agreeing = Finding::new("every performance is closed if its sale is, and as its last event has it");
     let mut performances = source.performances();
     while let Some(row) = performances.recv().await {
@@ -35,9 +36,16 @@ pub(super) async fn check(source: &dyn AuditSource, forgotten: Timestamp) -> Res
                 row.sold_seats, row.holds, row.extensions
             )
         });
-        blocked.check(u64::from(row.performance.blocked) == row.blocked_seats, || {
-            format!("{id}: {} seats blocked, {} counted", row.blocked_seats, row.performance.blocked)
-        });
+        let of_both = u64::from(counted) + row.blocked_seats;
+        blocked.check(
+            u64::from(row.performance.blocked) == row.blocked_seats && of_both <= u64::from(capacity),
+            || {
+                format!(
+                    "{id}: {} seats blocked, {} counted, capacity {capacity}",
+                    row.blocked_seats, row.performance.blocked
+                )
+            },
+        );
         agreeing.check(change::agrees(&row), || {
             let Performance { closed, sale_closed, .. } = row.performance;
             format!("{id}: closed {closed}, its sale {sale_closed} and {:?}", row.is_sale_closed)

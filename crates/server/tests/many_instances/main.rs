@@ -15,6 +15,7 @@ mod crowd;
 mod keys;
 mod lectures;
 mod many;
+mod offers;
 mod order;
 mod pgbouncer;
 mod points;

@@ -16,7 +16,7 @@ ALTER TABLE performances ADD COLUMN blocked integer NOT NULL DEFAULT 0 CHECK (bl
 -- The version of the last change of the start, the seats or their prices; 0 if there was none. Other instances read a performance
 -- again if they know an older one.
 ALTER TABLE performances ADD COLUMN revision bigint NOT NULL DEFAULT 0;
-CREATE INDEX performances_revised ON performances (performance_id) WHERE revision > 0;
+CREATE INDEX performances_revised ON performances (revision) WHERE revision > 0;
 
 -- A blocked seat has a row without a reservation. A hold cannot take it: it leaves the reason as it is.
 ALTER TABLE seats ALTER COLUMN reservation_id DROP NOT NULL;

@@ -31,7 +31,7 @@ const PART: usize = 1_000;
 #[serde(rename_all = "camelCase")]
 pub(crate) struct AdminSeat {
     seat: u32,
-    grade: Arc<str>,
+    grade: String,
     /// Points.
     price: i64,
     status: ShownStatus,
@@ -54,7 +54,7 @@ pub(crate) struct AdminSeat {
     /// Why an organiser blocked it.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "String")]
-    block_reason: Option<Arc<str>>,
+    block_reason: Option<String>,
 }
 
 impl AdminSeat {
@@ -62,7 +62,7 @@ impl AdminSeat {
         let section = performance.seating.section_of(number);
         Self {
             seat: number,
-            grade: section.map_or_else(|| Arc::from(""), |section| section.grade.clone()),
+            grade: section.map_or_else(String::new, |section| section.grade.to_string()),
             price: section.map_or(0, |section| section.price),
             status: ShownStatus::Available,
             user_id: None,
@@ -76,7 +76,7 @@ impl AdminSeat {
     /// A hold that has lapsed leaves the seat available, whether or not it is settled.
     fn take(&mut self, record: SeatRecord, now: Timestamp) {
         match record.taken {
-            SeatTaken::Blocked(reason) => (self.status, self.block_reason) = (ShownStatus::Blocked, Some(reason)),
+            SeatTaken::Blocked(reason) => (self.status, self.block_reason) = (ShownStatus::Blocked, Some(reason.to_string())),
             SeatTaken::Owned(seat, _) if seat.is_lapsed(now) => {}
             SeatTaken::Owned(seat, payment) => {
                 self.status = if seat.sold { ShownStatus::Sold } else { ShownStatus::Held };

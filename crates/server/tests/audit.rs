@@ -73,7 +73,6 @@ const BREAKS: &[Break] = &[
     broken("UPDATE events SET data = json_set(data, '$.amount', 7) WHERE subject = 'ada' AND version = 3", POINTS_EVENTS, "ada, entry 3"),
     broken("UPDATE events SET type = 'onsale.points.used.v1' WHERE subject = 'ada' AND version = 1", POINTS_EVENTS, "ada, entry 1"),
     broken("UPDATE events SET subject = 'eve' WHERE subject = 'ada' AND version = 1", POINTS_EVENTS, "ada, entry 1"),
-
     broken("UPDATE lectures SET capacity = 2 WHERE lecture_id = $lecture", CAPACITY, "$lecture"),
     broken("UPDATE lectures SET enrolled = enrolled + 1 WHERE lecture_id = $lecture", CAPACITY, "$lecture"),
     broken("UPDATE applications SET seat_number = 1 WHERE user_id = 'cyd'", LECTURE_SEATS, "$lecture"),
@@ -88,7 +87,6 @@ const BREAKS: &[Break] = &[
     broken("INSERT INTO applications VALUES ($lecture, 'zoe', 5, 0)", HISTORY, "$lecture"),
     broken("DELETE FROM events WHERE subject = '$lecture' AND version = 3", LECTURE_EVENTS, "$lecture, line 3"),
     broken("UPDATE events SET data = json_set(data, '$.seatNumber', 4) WHERE subject = '$lecture' AND version = 1", LECTURE_EVENTS, "$lecture, line 1"),
-
     broken("UPDATE performances SET sold = sold + 1 WHERE performance_id = $performance", SOLD, "$performance"),
     broken("UPDATE performances SET sold = 0 WHERE performance_id = $performance", SOLD, "$performance"),
     broken("UPDATE performances SET holds = holds + 1 WHERE performance_id = $performance", SOLD, "$performance"),
@@ -120,7 +118,6 @@ const BREAKS: &[Break] = &[
     broken("DELETE FROM events WHERE type LIKE '%released%' AND data LIKE '%$expired%'", RESERVATIONS, "$expired"),
     broken("UPDATE events SET data = json_set(data, '$.reason', 'released') WHERE data LIKE '%$expired%' AND type LIKE '%released%'", RESERVATIONS, "$expired"),
     broken("UPDATE events SET data = json_set(data, '$.userId', 'zoe') WHERE event_id = $held", RESERVATIONS, "$held"),
-
     broken("DELETE FROM ledger WHERE reference = $payment", PAYMENTS, "$payment"),
     broken("UPDATE ledger SET reference = NULL WHERE reference = $payment", PAYMENTS, "$payment"),
     broken("UPDATE payments SET amount = amount - 1 WHERE payment_id = $payment", PAYMENTS, "$payment"),
@@ -130,7 +127,6 @@ const BREAKS: &[Break] = &[
     broken("DELETE FROM events WHERE event_id = $payment", PAYMENTS, "$payment"),
     broken("UPDATE events SET data = json_set(data, '$.amount', 1) WHERE event_id = $payment", PAYMENTS, "$payment"),
     broken("UPDATE reservations SET held_until = held_at WHERE reservation_id = $paid", IN_TIME, "$paid"),
-
     broken("DELETE FROM refunds WHERE refund_id = $refund", SHARES, "$purchase: its reservation names other seats"),
     broken("UPDATE refunds SET fee = fee + 1 WHERE refund_id = $refund", SHARES, "$purchase: a refund and its fee"),
     broken("INSERT INTO refunds SELECT x'000000000000000000000000000000ff', payment_id, reservation_id, performance_id, user_id, seats, amount, fee, made_by, reason, balance_after, entry_version, refunded_at FROM refunds WHERE refund_id = $refund", SHARES, "$purchase: a seat was refunded twice"),

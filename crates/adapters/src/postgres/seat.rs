@@ -44,6 +44,8 @@ pub(super) fn save<'a>(pipeline: &mut Pipeline<'a, ()>, rows: &'a Rows) {
         );
     }
     let blocked = rows.blocks.changed().filter_map(|(key, reason)| Some((key, reason?)));
-    pipeline
-        .write(BLOCK, columns!(blocked, |((performance, number), reason)| performance.uuid(), int(*number), &***reason));
+    pipeline.write(
+        BLOCK,
+        columns!(blocked, |((performance, number), reason)| performance.uuid(), int(*number), &***reason),
+    );
 }

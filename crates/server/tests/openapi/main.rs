@@ -137,18 +137,9 @@ const REFUSALS: [(&str, &[&str]); 28] = [
     ("PATCH /admin/performances/{performanceId}", &["404 performance-not-found"]),
     ("GET /admin/performances/{performanceId}", &["404 performance-not-found", "403 role-insufficient"]),
     ("GET /admin/performances/{performanceId}/seats", &["404 performance-not-found", "403 role-insufficient"]),
-    (
-        "POST /admin/performances/{performanceId}/seats",
-        &["404 performance-not-found", "409 seat-exists", "409 section-limit"],
-    ),
-    (
-        "POST /admin/performances/{performanceId}/blocks",
-        &["404 performance-not-found", "422 seat-unknown", "409 seat-taken"],
-    ),
-    (
-        "POST /admin/performances/{performanceId}/unblocks",
-        &["404 performance-not-found", "422 seat-unknown", "409 seat-taken"],
-    ),
+    ("POST /admin/performances/{performanceId}/seats", &["409 seat-exists", "409 section-limit"]),
+    ("POST /admin/performances/{performanceId}/blocks", &["422 seat-unknown", "409 seat-taken"]),
+    ("POST /admin/performances/{performanceId}/unblocks", &["422 seat-unknown", "409 seat-taken"]),
     ("POST /admin/concerts/{concertId}/holds/extend", &["404 concert-not-found"]),
     ("POST /admin/performances/{performanceId}/holds/extend", &["404 performance-not-found"]),
     (

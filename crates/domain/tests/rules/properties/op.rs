@@ -1,7 +1,7 @@
 //! What people may do next, in terms of what they know: the tokens and reservations that they were given.
 
 use crate::support::mixed::AnyCommand;
-use onsale_domain::concert::{self, GradePrice, Hold, Seating, Section, Target};
+use onsale_domain::concert::{self, Hold, Target};
 use onsale_domain::ids::{ConcertId, LectureId, PaymentId, PerformanceId, ReservationId, UserId};
 use onsale_domain::refund::{Policy, RefundByStaff, RefundSeats, Rule};
 use onsale_domain::waiting_room::{self, Patch, Settings, Step, Token};
@@ -10,6 +10,7 @@ use onsale_domain::{lecture, payment, wallet};
 use proptest::prelude::*;
 use proptest::sample::subsequence;
 
+use super::offer::{offer, offer_command};
 use crate::support::{Stage, Tables, World};
 
 /// An act of one of a few people. Numbers are taken modulo what there is.
@@ -205,7 +206,7 @@ fn name(user: usize) -> UserId {
     Stage::user(USERS[user])
 }
 
-fn pick<T>(items: &[T], index: usize) -> &T {
+pub(super) fn pick<T>(items: &[T], index: usize) -> &T {
     &items[index % items.len()]
 }
 
@@ -265,37 +266,6 @@ fn refund_command(op: &Op, tables: &Tables) -> Option<AnyCommand> {
     })
 }
 
-/// What an organiser changes of a performance that is on sale.
-fn offer_command(op: &Op, tables: &Tables) -> Option<AnyCommand> {
-    let performances: Vec<PerformanceId> = tables.performances.keys().copied().collect();
-    let performance = |which: &usize| *pick(&performances, *which);
-    let change = |which| concert::ChangePerformance::of(performance(which));
-    Some(match op {
-        Op::Block(which, seats) => {
-            let (performance, seats) = (performance(which), seats.clone().into());
-            concert::Block { performance, seats, reason: "a camera".into() }.into()
-        }
-        Op::Unblock(which, seats) => {
-            let (performance, seats) = (performance(which), seats.clone().into());
-            concert::Unblock { performance, seats, reason: "no camera".into() }.into()
-        }
-        Op::Move(which, seconds) => {
-            let starts_at = Some(crate::support::START.plus_seconds(*seconds));
-            concert::ChangePerformance { starts_at, ..change(which) }.into()
-        }
-        Op::Price(which, grade, price) => {
-            let prices = vec![GradePrice { grade: (*grade).into(), price: *price }];
-            concert::ChangePerformance { prices, ..change(which) }.into()
-        }
-        Op::AddSeats(which, from, to) => {
-            let section = Section { from: *from, to: *to, grade: "S".into(), price: 300 };
-            let seats = Seating::new(vec![section]).ok()?;
-            concert::AddSeats { performance: performance(which), seats }.into()
-        }
-        _ => return None,
-    })
-}
-
 /// Mostly one of the token's user, the last first; sometimes another user's.
 fn reservation_for(token: &Token, back: usize, tables: &Tables) -> ReservationId {
     let own = |id: &&ReservationId| back % 4 == 3 || tables.reservations[id].user == token.user;
@@ -315,21 +285,6 @@ fn fee() -> impl Strategy<Value = Option<i64>> {
 /// Rules whose hours lie around the starts of the performances: some hold, some do not.
 fn rules() -> impl Strategy<Value = Vec<(u32, u32)>> {
     prop::collection::vec((prop_oneof![Just(0_u32), Just(1), Just(23), Just(24), Just(240)], 0..101_u32), 0..3)
-}
-
-/// A change of a performance that is on sale.
-fn offer() -> impl Strategy<Value = Op> {
-    let which = || 0..3_usize;
-    let seats = || subsequence((0..=10_i64).collect::<Vec<_>>(), 1..=3).prop_shuffle();
-    let start = prop_oneof![1 => 0..12_u32, 2 => Just(86_400_u32)];
-    prop_oneof![
-        3 => (which(), seats()).prop_map(|(which, seats)| Op::Block(which, seats)),
-        3 => (which(), seats()).prop_map(|(which, seats)| Op::Unblock(which, seats)),
-        1 => (which(), start).prop_map(|(which, seconds)| Op::Move(which, seconds)),
-        1 => (which(), prop_oneof![Just("R"), Just("S")], 0..900_i64)
-            .prop_map(|(which, grade, price)| Op::Price(which, grade, price)),
-        1 => (which(), 7..13_u32, 0..3_u32).prop_map(|(which, from, more)| Op::AddSeats(which, from, from + more)),
-    ]
 }
 
 /// Any act that leaves the settings of the rooms alone.

@@ -15,7 +15,7 @@ use std::sync::Arc;
 
 use crate::support::mixed::{AnyCommand, Done};
 use onsale_domain::concert::Held;
-use onsale_domain::concert::{self, Ending, Extended, GradePrice, Hold, Notice, Performance, Seating, Section, Target};
+use onsale_domain::concert::{self, Ending, Extended, Hold, Notice, Target};
 use onsale_domain::event::Happening;
 use onsale_domain::ids::{ConcertId, LectureId, PaymentId, PerformanceId, ReservationId};
 use onsale_domain::lecture::Applied;
@@ -30,6 +30,7 @@ use onsale_domain::wallet::EntryKind;
 use onsale_domain::{Refusal, lecture, payment, wallet};
 
 use super::codes::code;
+use super::offer_words::of_offer;
 use super::stage::{Line, Sign};
 use super::{Answer, START, Stage, Standing, Tables};
 
@@ -147,45 +148,6 @@ impl Stage {
             "steps" | "admits" | "ends" => self.step(line).into(),
             "sets" => waiting_room::Configure { concert: self.concert_of(line.actor), patch: patch(line) }.into(),
             verb => unreachable!("no script has the verb {verb}"),
-        }
-    }
-
-    /// What an organiser changes of a performance that is on sale.
-    fn offer_command(&self, line: &Line<'_>) -> AnyCommand {
-        let (performance, seats) = (self.performance_of(line.actor), line.numbers());
-        let change = concert::ChangePerformance::of(performance);
-        let priced = line.rest.iter().filter_map(|word| {
-            let (grade, price) = word.split_once('=')?;
-            Some((grade, price.parse().expect("a price")))
-        });
-        match line.verb {
-            "blocks" => concert::Block { performance, seats: seats.into(), reason: "a camera".into() }.into(),
-            "unblocks" => concert::Unblock { performance, seats: seats.into(), reason: "no camera".into() }.into(),
-            "moves" => {
-                let seconds = u32::try_from(line.amount()).expect("seconds");
-                concert::ChangePerformance { starts_at: Some(START.plus_seconds(seconds)), ..change }.into()
-            }
-            "prices" => {
-                let prices = priced.map(|(grade, price)| GradePrice { grade: grade.into(), price }).collect();
-                concert::ChangePerformance { prices, ..change }.into()
-            }
-            // As many sections that do not touch.
-            "fills" => {
-                let section = |index: u32| {
-                    let seat = 100 + 2 * index;
-                    Section { from: seat, to: seat, grade: "S".into(), price: 1 }
-                };
-                let sections = (0..u32::try_from(line.amount()).expect("a count")).map(section);
-                let seats = Seating::new(sections.collect()).expect("a sound seating");
-                concert::AddSeats { performance, seats }.into()
-            }
-            _ => {
-                let bounds = seats.iter().map(|seat| u32::try_from(*seat).expect("a seat")).collect::<Vec<u32>>();
-                let (grade, price) = priced.last().expect("a grade and its price");
-                let section = |pair: &[u32]| Section { from: pair[0], to: pair[1], grade: grade.into(), price };
-                let seats = Seating::new(bounds.chunks(2).map(section).collect()).expect("a sound seating");
-                concert::AddSeats { performance, seats }.into()
-            }
         }
     }
 
@@ -343,7 +305,7 @@ impl Stage {
         self.reservations.get(name).copied().unwrap_or(ReservationId::new(UNKNOWN))
     }
 
-    fn performance_of(&self, name: &str) -> PerformanceId {
+    pub(super) fn performance_of(&self, name: &str) -> PerformanceId {
         self.performances.get(name).copied().unwrap_or(PerformanceId::new(UNKNOWN))
     }
 
@@ -359,13 +321,6 @@ fn wallet_command(line: &Line<'_>) -> AnyCommand {
         "adjusts" => wallet::Adjust { user, amount, reason: "counted wrongly".into() }.into(),
         _ => wallet::Use { user, amount }.into(),
     }
-}
-
-/// The start of a performance and its sections.
-fn of_offer(performance: &Performance) -> String {
-    let section = |section: &Section| format!("{}-{} {}={}", section.from, section.to, section.grade, section.price);
-    let sections: Vec<String> = performance.seating.sections().iter().map(section).collect();
-    format!("at {}: {}", seconds(performance.starts_at), sections.join(", "))
 }
 
 /// Rules as hours and percents; none for any other word.
@@ -409,7 +364,7 @@ fn listed(items: impl IntoIterator<Item = impl ToString>) -> String {
 }
 
 /// Seconds since the start, as scripts write them.
-fn seconds(at: Timestamp) -> String {
+pub(super) fn seconds(at: Timestamp) -> String {
     let millis = START.millis_until(at);
     let text = format!("{}.{:03}", millis / 1000, millis % 1000);
     text.trim_end_matches('0').trim_end_matches('.').to_owned()

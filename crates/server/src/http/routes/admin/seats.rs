@@ -76,7 +76,9 @@ impl AdminSeat {
     /// A hold that has lapsed leaves the seat available, whether or not it is settled.
     fn take(&mut self, record: SeatRecord, now: Timestamp) {
         match record.taken {
-            SeatTaken::Blocked(reason) => (self.status, self.block_reason) = (ShownStatus::Blocked, Some(reason.to_string())),
+            SeatTaken::Blocked(reason) => {
+                (self.status, self.block_reason) = (ShownStatus::Blocked, Some(reason.to_string()))
+            }
             SeatTaken::Owned(seat, _) if seat.is_lapsed(now) => {}
             SeatTaken::Owned(seat, payment) => {
                 self.status = if seat.sold { ShownStatus::Sold } else { ShownStatus::Held };

@@ -71,7 +71,7 @@ const CALLS: &str = "
 ";
 
 /// What each call may refuse in words of its own, besides what any call may.
-const REFUSALS: [(&str, &[&str]); 28] = [
+const REFUSALS: [(&str, &[&str]); 33] = [
     (
         "PATCH /point/{id}/charge",
         &["422 amount-out-of-range", "409 balance-limit", "409 external-id-reused", "403 charge-not-allowed"],

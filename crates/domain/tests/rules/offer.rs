@@ -55,7 +55,7 @@ fn judges_a_block_in_the_contracts_order() {
         eve unblocks 1 0 9        => seat-unknown 0 9
         nowhere blocks 1 9        => performance-not-found
         nowhere unblocks 9        => performance-not-found
-        log lists                 => -
+        log lists                 =>
         ",
     );
 }

@@ -36,6 +36,7 @@ const LECTURE_CHANGES: &str = "every change of a lecture has its event";
 const HOLES: &str = "seat numbers have no holes";
 const HISTORY: &str = "every lecture's history leads to who has a place";
 const LECTURE_EVENTS: &str = "every line of a lecture's history has its event";
+const BLOCKED: &str = "every performance has blocked as many seats as it counts";
 const SOLD: &str = "every performance has sold as many seats";
 const CHANGES: &str = "every performance has the hours of its sale, and is as its last event has it";
 const FIGURES: &str = "every performance counts its held seats, its revenue and what was given back";
@@ -78,7 +79,6 @@ const BREAKS: &[Break] = &[
     broken("UPDATE events SET data = json_set(data, '$.amount', 7) WHERE subject = 'ada' AND version = 3", POINTS_EVENTS, "ada, entry 3"),
     broken("UPDATE events SET type = 'onsale.points.used.v1' WHERE subject = 'ada' AND version = 1", POINTS_EVENTS, "ada, entry 1"),
     broken("UPDATE events SET subject = 'eve' WHERE subject = 'ada' AND version = 1", POINTS_EVENTS, "ada, entry 1"),
-
     broken("UPDATE lectures SET capacity = 2 WHERE lecture_id = $lecture", CAPACITY, "$lecture"),
     broken("UPDATE lectures SET enrolled = enrolled + 1 WHERE lecture_id = $lecture", CAPACITY, "$lecture"),
     broken("UPDATE applications SET seat_number = 1 WHERE user_id = 'cyd'", LECTURE_SEATS, "$lecture"),
@@ -95,7 +95,6 @@ const BREAKS: &[Break] = &[
     broken("INSERT INTO applications VALUES ($lecture, 'zoe', 5, 0)", HISTORY, "$lecture"),
     broken("DELETE FROM events WHERE subject = '$lecture' AND version = 3", LECTURE_EVENTS, "$lecture, line 3"),
     broken("UPDATE events SET data = json_set(data, '$.seatNumber', 4) WHERE subject = '$lecture' AND version = 1", LECTURE_EVENTS, "$lecture, line 1"),
-
     broken("UPDATE performances SET sold = sold + 1 WHERE performance_id = $performance", SOLD, "$performance"),
     broken("UPDATE performances SET sold = 0 WHERE performance_id = $performance", SOLD, "$performance"),
     broken("UPDATE performances SET holds = holds + 1 WHERE performance_id = $performance", SOLD, "$performance"),
@@ -125,8 +124,8 @@ const BREAKS: &[Break] = &[
     broken("UPDATE seats SET reservation_id = $other WHERE seat = 7", OWNERS, "$other"),
     broken("UPDATE seats SET reservation_id = x'000000000000000000000000000000ff' WHERE seat = 10", OWNERS, "00000000-0000-0000-0000-0000000000ff"),
     broken("UPDATE seats SET sold = 1 WHERE seat = 10", OWNERS, "$held"),
-    broken("INSERT INTO seats SELECT performance_id, 20, reservation_id, held_until, sold, 0 FROM seats WHERE seat = 10", OWNERS, "$held"),
-    broken("INSERT INTO seats SELECT performance_id, 12, $expired, held_until, 0, 0 FROM seats WHERE seat = 10", OWNERS, "$expired"),
+    broken("INSERT INTO seats SELECT performance_id, 20, reservation_id, held_until, sold, 0, NULL FROM seats WHERE seat = 10", OWNERS, "$held"),
+    broken("INSERT INTO seats SELECT performance_id, 12, $expired, held_until, 0, 0, NULL FROM seats WHERE seat = 10", OWNERS, "$expired"),
     broken("DELETE FROM seats WHERE seat = 10", RESERVATIONS, "$held"),
     broken("DELETE FROM seats WHERE seat = 7", RESERVATIONS, "$paid"),
     broken("DELETE FROM payments WHERE payment_id = $payment", RESERVATIONS, "$paid"),
@@ -137,7 +136,6 @@ const BREAKS: &[Break] = &[
     broken("DELETE FROM events WHERE type LIKE '%released%' AND data LIKE '%$expired%'", RESERVATIONS, "$expired"),
     broken("UPDATE events SET data = json_set(data, '$.reason', 'released') WHERE data LIKE '%$expired%' AND type LIKE '%released%'", RESERVATIONS, "$expired"),
     broken("UPDATE events SET data = json_set(data, '$.userId', 'zoe') WHERE event_id = $held", RESERVATIONS, "$held"),
-
     broken("DELETE FROM ledger WHERE reference = $payment", PAYMENTS, "$payment"),
     broken("UPDATE ledger SET reference = NULL WHERE reference = $payment", PAYMENTS, "$payment"),
     broken("UPDATE payments SET amount = amount - 1 WHERE payment_id = $payment", PAYMENTS, "$payment"),
@@ -147,7 +145,6 @@ const BREAKS: &[Break] = &[
     broken("DELETE FROM events WHERE event_id = $payment", PAYMENTS, "$payment"),
     broken("UPDATE events SET data = json_set(data, '$.amount', 1) WHERE event_id = $payment", PAYMENTS, "$payment"),
     broken("UPDATE reservations SET held_until = held_at WHERE reservation_id = $paid", IN_TIME, "$paid"),
-
     broken("DELETE FROM refunds WHERE refund_id = $refund", SHARES, "$purchase: its reservation names other seats"),
     broken("UPDATE refunds SET fee = fee + 1 WHERE refund_id = $refund", SHARES, "$purchase: a refund and its fee"),
     broken("INSERT INTO refunds SELECT x'000000000000000000000000000000ff', payment_id, reservation_id, performance_id, user_id, seats, amount, fee, made_by, reason, balance_after, entry_version, refunded_at FROM refunds WHERE refund_id = $refund", SHARES, "$purchase: a seat was refunded twice"),
@@ -166,7 +163,7 @@ const BREAKS: &[Break] = &[
     broken("UPDATE reservations SET status = 'PAID' WHERE reservation_id = $returned", RESERVATIONS, "$returned"),
     broken("UPDATE reservations SET status = 'REFUNDED' WHERE reservation_id = $bought", RESERVATIONS, "$bought"),
     broken("DELETE FROM seats WHERE reservation_id = $bought", RESERVATIONS, "$bought"),
-    broken("INSERT INTO seats SELECT performance_id, 1, reservation_id, held_until, sold, 0 FROM seats WHERE reservation_id = $bought", OWNERS, "$bought"),
+    broken("INSERT INTO seats SELECT performance_id, 1, reservation_id, held_until, sold, 0, NULL FROM seats WHERE reservation_id = $bought", OWNERS, "$bought"),
     broken("DELETE FROM admin_log WHERE action = 'points.adjusted'", CAUSES, "kim"),
     broken("UPDATE admin_log SET after = json_set(after, '$.version', 99) WHERE action = 'points.adjusted'", CAUSES, "kim"),
     broken("INSERT INTO admin_log SELECT randomblob(16), at, key_id, actor, action, subject, before, after, truncated, request_id FROM admin_log WHERE action = 'points.adjusted'", CAUSES, "kim"),
@@ -184,7 +181,7 @@ const BREAKS: &[Break] = &[
     broken("UPDATE cancellations SET version = version + 99", CANCELLED, "$off: its cancellation names"),
     broken("DELETE FROM events WHERE type = 'onsale.performance.cancelled.v1'", CANCELLED, "$off: the event"),
     broken("UPDATE cancellations SET payments = 0; UPDATE performances SET open_payments = 1 WHERE performance_id = $off", CANCELLED, "$off: something was paid"),
-    broken("INSERT INTO seats SELECT performance_id, 1, reservation_id, held_until, 1, 0 FROM reservations WHERE reservation_id = $gone", CANCELLED, "$off: its steps"),
+    broken("INSERT INTO seats SELECT performance_id, 1, reservation_id, held_until, 1, 0, NULL FROM reservations WHERE reservation_id = $gone", CANCELLED, "$off: its steps"),
     broken("UPDATE reservations SET status = 'HELD' WHERE reservation_id = $dropped", CANCELLED, "$off: its steps"),
     broken("UPDATE payments SET paid_at = paid_at + 3600000 WHERE payment_id = $gone-payment", ON, "$gone-payment"),
     broken("UPDATE events SET version = 99 WHERE event_id = $gone-payment", ON, "$gone-payment"),
@@ -194,6 +191,13 @@ const BREAKS: &[Break] = &[
     broken("UPDATE events SET data = json_set(data, '$.reason', 'ended') WHERE data LIKE '%$dropped%' AND type LIKE '%released%'", RESERVATIONS, "$dropped"),
     broken("INSERT INTO failed_refunds VALUES ($off, x'000000000000000000000000000000ff', $gone, 1)", FAMILIES, "failed_refunds"),
     broken("UPDATE performances SET sold = sold + 1 WHERE performance_id = $matinee", SOLD, "$matinee"),
+    broken("UPDATE performances SET blocked = blocked + 1 WHERE performance_id = $matinee", BLOCKED, "$matinee"),
+    broken("DELETE FROM seats WHERE block_reason IS NOT NULL", BLOCKED, "$matinee"),
+    broken("UPDATE performances SET blocked = 0 WHERE performance_id = $matinee", STAFF, "$matinee: blocked"),
+    broken("DELETE FROM admin_log WHERE action = 'seats.unblocked'", STAFF, "$matinee: blocked"),
+    broken("UPDATE seats SET reservation_id = NULL, block_reason = 'why' WHERE reservation_id = $held AND seat = 10", RESERVATIONS, "$held"),
+    broken("UPDATE performances SET sections = replace(sections, '60000', '60001') WHERE performance_id = $matinee", CHANGES, "$matinee"),
+    broken("UPDATE performances SET starts_at = starts_at + 1 WHERE performance_id = $matinee", CHANGES, "$matinee"),
 
     broken("DELETE FROM places WHERE concert_id = $line AND place = 2", PLACES, "$line"),
     broken("DELETE FROM places WHERE concert_id = $line AND place = 4", PLACES, "$line"),
@@ -221,7 +225,7 @@ const BREAKS: &[Break] = &[
     broken("UPDATE lectures SET starts_at = starts_at + 1 WHERE lecture_id = $lecture", STAFF, "$lecture: startsAt"),
     broken("DELETE FROM admin_log WHERE action = 'lecture.created'", STAFF, "$lecture: created"),
     broken("INSERT INTO admin_log SELECT randomblob(16), at, key_id, actor, action, subject, before, after, truncated, request_id FROM admin_log WHERE action = 'lecture.created'", STAFF, "$lecture: created"),
-    broken("INSERT INTO lectures SELECT x'0fffffffffff7000800000000000000f', title, lecturer, starts_at, capacity, 0, 0, 0, updated_at FROM lectures", STAFF, "0fffffff-ffff-7000-8000-00000000000f: created"),
+    broken("INSERT INTO lectures (lecture_id, title, lecturer, starts_at, capacity, enrolled, seats_given, version, updated_at, highest_capacity) SELECT x'0fffffffffff7000800000000000000f', title, lecturer, starts_at, capacity, 0, 0, 0, updated_at, highest_capacity FROM lectures LIMIT 1", STAFF, "0fffffff-ffff-7000-8000-00000000000f: created"),
     broken("DELETE FROM admin_log WHERE action = 'concert.created'", STAFF, "$concert: created"),
     broken("UPDATE concerts SET title = 'another' WHERE concert_id = $concert", STAFF, "$concert: title"),
     broken("UPDATE concerts SET venue = 'elsewhere' WHERE concert_id = $concert", STAFF, "$concert: venue"),

@@ -28,6 +28,7 @@ mod refund;
 mod reservation;
 mod retention;
 mod schema;
+mod seat;
 mod staff;
 mod staff_session;
 mod values;

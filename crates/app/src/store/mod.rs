@@ -23,7 +23,7 @@ pub use export::{Applicant, Attendee, EXPORT_WITHIN, EXPORTED_TOGETHER, ExportRo
 pub use news::News;
 pub use reader::{
     Announced, AppliedLecture, GivenBack, HoldRecord, LectureFilter, Listed, Page, Reader, RefundsOf, RoomRecord,
-    SeatRows, UnsettledSeat,
+    SeatRecord, SeatRows, SeatTaken, UnsettledSeat,
 };
 pub use retention::Retention;
 pub use staff::{ListedKey, LogFilter, LogRow};

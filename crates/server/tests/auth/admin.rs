@@ -72,7 +72,7 @@ async fn calls(sale: &Sale, Ids(ids): &Ids) -> Vec<Call> {
         }
     }
     calls.append(&mut last);
-    assert_eq!(calls.len(), 32, "as many as the contract has");
+    assert_eq!(calls.len(), 37, "as many as the contract has");
     calls
 }
 

@@ -17,6 +17,7 @@ mod hours;
 mod keys;
 mod lectures;
 mod many;
+mod offers;
 mod order;
 mod pgbouncer;
 mod points;

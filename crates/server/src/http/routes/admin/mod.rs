@@ -3,6 +3,7 @@
 pub(crate) mod adjustment;
 pub(crate) mod applicant;
 pub(crate) mod attendees;
+pub(crate) mod block;
 pub(crate) mod cancellation;
 pub(crate) mod change;
 pub(crate) mod concert;
@@ -12,5 +13,8 @@ pub(crate) mod hold;
 pub(crate) mod key;
 pub(crate) mod lecture;
 pub(crate) mod log;
+pub(crate) mod performance;
+mod prices;
 pub(crate) mod refund;
+pub(crate) mod seats;
 pub(crate) mod waiting_room;

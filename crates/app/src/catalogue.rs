@@ -1,4 +1,4 @@
-//! The catalogue: all concerts and their performances in memory. Every client reads it, and administrators change it rarely.
+//! The catalogue: all concerts and their performances in memory. Every client reads it, and organisers change it rarely.
 
 use parking_lot::{Mutex, MutexGuard};
 use std::collections::btree_map::Entry;
@@ -17,7 +17,7 @@ use crate::calendar::Calendar;
 use crate::desk::Observer;
 use crate::store::{Reader, StoreError, Unit};
 
-/// The properties of a performance that never change.
+/// The properties of a performance that only an organiser changes, as of a revision.
 #[derive(Debug)]
 pub struct Showing {
     /// Id of the performance.
@@ -30,6 +30,16 @@ pub struct Showing {
     pub date: Date,
     /// Sections with grades and prices.
     pub seating: Seating,
+    /// The version of the performance that gave it these properties; 0 if they never changed.
+    pub revision: u64,
+}
+
+impl Showing {
+    /// This performance, if it still starts on its date when the hold is decided.
+    pub fn target(&self, calendar: &Calendar) -> Target {
+        let span = calendar.span_of(self.date);
+        span.map_or(Target::Performance(self.id), |(from, until)| Target::Dated(self.id, from, until))
+    }
 }
 
 /// A concert with its performances.
@@ -54,11 +64,11 @@ impl Programme {
         self.showings.last().is_some_and(|last| last.starts_at <= at)
     }
 
-    /// The performance that a hold on this date is for.
-    pub fn target_on(&self, date: Date) -> Target {
+    /// The performance that a hold on this date is for. The decision checks that it still starts on this date.
+    pub fn target_on(&self, date: Date, calendar: &Calendar) -> Target {
         match self.on(date) {
             [] => Target::NoneOnDate,
-            [showing] => Target::Performance(showing.id),
+            [showing] => showing.target(calendar),
             _ => Target::SeveralOnDate,
         }
     }
@@ -161,35 +171,30 @@ impl Catalogue {
     pub async fn know(&self, concerts: &[ConcertId], performances: &[PerformanceId]) -> Result<(), StoreError> {
         let index = self.index.load_full();
         let concerts = concerts.iter().filter(|id| index.lacks(**id, 0)).copied().collect();
-        self.know_of(&index, concerts, performances).await
+        let performances = performances.iter().filter(|id| index.revision(**id).is_none()).copied().collect();
+        self.look_up(Sought { concerts, performances }).await
     }
 
-    /// As [`Self::know`]. Also looks up concerts of which an older version is known: another instance has changed them.
+    /// As [`Self::know`]. Also looks up concerts and performances of which another version or revision is known: another instance
+    /// has changed them.
     ///
     /// # Errors
     /// If the database cannot be read.
     pub async fn follow(
         &self,
         concerts: &[(ConcertId, u64)],
-        performances: &[PerformanceId],
+        performances: &[(PerformanceId, u64)],
     ) -> Result<(), StoreError> {
         let index = self.index.load_full();
         let concerts = concerts.iter().filter(|(id, version)| index.lacks(*id, *version)).map(|(id, _)| *id).collect();
-        self.know_of(&index, concerts, performances).await
-    }
-
-    async fn know_of(
-        &self,
-        index: &Index,
-        concerts: HashSet<ConcertId>,
-        performances: &[PerformanceId],
-    ) -> Result<(), StoreError> {
-        let performances = performances.iter().filter(|id| !index.showings.contains_key(id)).copied().collect();
+        let differs = |(id, revision): &&(PerformanceId, u64)| index.revision(*id) != Some(*revision);
+        let performances = performances.iter().filter(differs).map(|(id, _)| *id).collect();
         self.look_up(Sought { concerts, performances }).await
     }
 
-    /// Makes sure that all performances of a concert are known, because they decide which performance a date names. Queries
-    /// the database if other instances may have added one. Performances are never removed.
+    /// Makes sure that all performances of a concert are known as they are, because they decide which performance a date names.
+    /// Queries the database if other instances may have added or moved one. Performances are never removed, and each change gives
+    /// one of them a higher revision.
     ///
     /// # Errors
     /// If the database cannot be read.
@@ -197,9 +202,11 @@ impl Catalogue {
         if !self.is_shared {
             return Ok(());
         }
-        let there = self.reader.performance_count(concert).await?;
-        let known = self.programme(concert).map_or(0, |programme| programme.showings.len() as u64);
-        if known < there {
+        let there = self.reader.performance_revisions(concert).await?;
+        let programme = self.programme(concert);
+        let showings = || programme.iter().flat_map(|programme| &programme.showings);
+        let known = (showings().count() as u64, showings().map(|showing| showing.revision).sum::<u64>());
+        if known != there {
             self.look_up(Sought { concerts: HashSet::from([concert]), performances: HashSet::new() }).await?;
         }
         Ok(())
@@ -244,11 +251,13 @@ impl Catalogue {
         self.sought.lock()
     }
 
-    /// Adds concerts and performances that are not known yet, and newer versions of concerts. Nothing is ever removed.
+    /// Adds concerts and performances that are not known yet, newer versions of concerts, and other revisions of performances. If
+    /// an older revision replaces one that was committed during the read, [`Self::follow`] finds that within a second. Nothing is
+    /// ever removed.
     fn add(&self, concerts: &[Concert], performances: &[Performance]) {
         let known = self.index.load();
         let is_new = concerts.iter().any(|concert| known.lacks(concert.id, concert.version))
-            || performances.iter().any(|performance| !known.showings.contains_key(&performance.id));
+            || performances.iter().any(|performance| known.revision(performance.id) != Some(performance.revision));
         if !is_new {
             return;
         }
@@ -256,7 +265,7 @@ impl Catalogue {
         self.index.rcu(|index| {
             let mut index = Index::clone(index);
             index.edition += 1;
-            index.add(concerts, performances, &self.calendar);
+            index.add(concerts, performances, &self.calendar, |known, read| known != read);
             index
         });
     }
@@ -284,18 +293,25 @@ impl Index {
         self.programmes.get(&id).is_none_or(|programme| programme.concert.version < version)
     }
 
-    /// Adds concerts, and then performances, each of which belongs to a known concert.
+    /// The revision in which a performance is known.
+    fn revision(&self, id: PerformanceId) -> Option<u64> {
+        self.showings.get(&id).map(|showing| showing.revision)
+    }
+
+    /// Adds concerts, and then performances, each of which belongs to a known concert. `replaces` compares the revision that is
+    /// known with the other one.
     fn add<'a>(
         &mut self,
         concerts: &[Concert],
         performances: impl IntoIterator<Item = &'a Performance>,
         calendar: &Calendar,
+        replaces: fn(u64, u64) -> bool,
     ) {
         for concert in concerts {
             self.add_concert(concert.clone());
         }
         for performance in performances {
-            self.add_performance(performance, calendar);
+            self.add_performance(performance, calendar, replaces);
         }
     }
 
@@ -310,8 +326,8 @@ impl Index {
         }
     }
 
-    fn add_performance(&mut self, performance: &Performance, calendar: &Calendar) {
-        if self.showings.contains_key(&performance.id) {
+    fn add_performance(&mut self, performance: &Performance, calendar: &Calendar, replaces: fn(u64, u64) -> bool) {
+        if self.revision(performance.id).is_some_and(|known| !replaces(known, performance.revision)) {
             return;
         }
         let Some(programme) = self.programmes.get_mut(&performance.concert) else { return };
@@ -321,8 +337,10 @@ impl Index {
             starts_at: performance.starts_at,
             date: calendar.date_of(performance.starts_at),
             seating: performance.seating.clone(),
+            revision: performance.revision,
         });
         let showings = &mut Arc::make_mut(programme).showings;
+        showings.retain(|known| known.id != performance.id);
         showings.push(showing.clone());
         showings.sort_by_key(|showing| (showing.starts_at, showing.id));
         self.showings.insert(performance.id, showing);
@@ -337,7 +355,8 @@ impl Observer for Catalogue {
             .rows
             .performances
             .changed()
-            .filter_map(|(id, performance)| performance.filter(|_| !known.showings.contains_key(id)))
+            .filter_map(|(_, performance)| performance)
+            .filter(|performance| known.revision(performance.id).is_none_or(|known| known < performance.revision))
             .collect();
         let changed: Vec<Concert> = unit.rows.concerts.changed().filter_map(|(_, concert)| concert.cloned()).collect();
         if changed.is_empty() && fresh.is_empty() {
@@ -346,7 +365,7 @@ impl Observer for Catalogue {
         self.index.rcu(|index| {
             let mut index = Index::clone(index);
             index.edition += 1;
-            index.add(&changed, fresh.iter().copied(), &self.calendar);
+            index.add(&changed, fresh.iter().copied(), &self.calendar, |known, committed| known < committed);
             index
         });
     }
@@ -359,7 +378,7 @@ impl Observer for Catalogue {
         self.index.rcu(|index| {
             let mut index = Index::clone(index);
             index.edition += 1;
-            index.add(&concerts, &performances, &self.calendar);
+            index.add(&concerts, &performances, &self.calendar, |known, read| known < read);
             index
         });
         Ok(())

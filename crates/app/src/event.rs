@@ -1,6 +1,6 @@
 //! Events as consumers read them: CloudEvents 1.0, with the names and fields of the contract.
 
-use onsale_domain::concert::{Concert, Ending, Notice, Performance, Section};
+use onsale_domain::concert::{Concert, Ending, Notice, Performance, Seating, Section};
 use onsale_domain::event::{Claim, Event, Happening, Subject};
 use onsale_domain::ids::EventId;
 use onsale_domain::lecture::{HistoryKind, Lecture};
@@ -143,6 +143,8 @@ pub fn kind_of(happening: &Happening) -> &'static str {
         Happening::SeatsReleased { .. } => "onsale.seats.released.v1",
         Happening::PaymentCompleted { .. } => "onsale.payment.completed.v1",
         Happening::PaymentRefunded { .. } => "onsale.payment.refunded.v1",
+        Happening::SeatsBlocked { .. } => "onsale.seats.blocked.v1",
+        Happening::SeatsUnblocked { .. } => "onsale.seats.unblocked.v1",
         Happening::HoldsExtended { .. } => "onsale.holds.extended.v1",
         Happening::PerformanceChanged { .. } => "onsale.performance.changed.v1",
         Happening::PerformanceCancelled { .. } => "onsale.performance.cancelled.v1",
@@ -196,6 +198,11 @@ pub fn data_of(happening: &Happening) -> String {
             format!(r#"{{{},"paymentId":"{payment}","paidAt":"{}"}}"#, claim_fields(claim), rfc3339(*paid_at))
         }
         Happening::PaymentRefunded { refund } => refund_data(refund),
+        Happening::SeatsBlocked { performance, seats, reason }
+        | Happening::SeatsUnblocked { performance, seats, reason } => json!({
+            "performanceId": performance.to_string(), "seats": seats.to_vec(), "reason": &**reason,
+        })
+        .to_string(),
         Happening::HoldsExtended { performance, at, seconds, holds, reason } => json!({
             "performanceId": performance.to_string(), "at": rfc3339(*at), "seconds": seconds, "holds": holds,
             "reason": &**reason,
@@ -236,15 +243,20 @@ pub fn policy_data(policy: &Policy) -> Value {
     policy.rules().iter().map(rule).collect()
 }
 
-fn performance_data(performance: &Performance) -> String {
+/// Sections as JSON, in ascending order.
+pub fn seating_data(seating: &Seating) -> Value {
     let section = |section: &Section| {
         let Section { from, to, grade, price } = section;
         json!({"from": from, "to": to, "grade": &**grade, "price": price})
     };
+    seating.sections().iter().map(section).collect()
+}
+
+fn performance_data(performance: &Performance) -> String {
     json!({
         "performanceId": performance.id.to_string(), "concertId": performance.concert.to_string(),
         "startsAt": rfc3339(performance.starts_at), "closed": performance.closed,
-        "seats": performance.seating.sections().iter().map(section).collect::<Vec<_>>(),
+        "seats": seating_data(&performance.seating),
         "refundPolicy": policy_data(&performance.refund_policy),
     })
     .to_string()

@@ -110,6 +110,24 @@ pub enum Happening {
         /// The refund with its seats and points.
         refund: Refund,
     },
+    /// An organiser took free seats from sale.
+    SeatsBlocked {
+        /// The performance of the seats.
+        performance: PerformanceId,
+        /// The seats that were free before, in the order of the request.
+        seats: Arc<[u32]>,
+        /// Why, as the organiser wrote it.
+        reason: Arc<str>,
+    },
+    /// An organiser put blocked seats on sale again.
+    SeatsUnblocked {
+        /// The performance of the seats.
+        performance: PerformanceId,
+        /// The seats that were blocked before, in the order of the request.
+        seats: Arc<[u32]>,
+        /// Why, as the organiser wrote it.
+        reason: Arc<str>,
+    },
     /// The live holds of a performance last longer.
     HoldsExtended {
         /// The performance of the holds.
@@ -157,9 +175,10 @@ impl Happening {
             | Self::SeatsReleased { claim, .. }
             | Self::PaymentCompleted { claim, .. } => Subject::Performance(claim.performance),
             Self::PaymentRefunded { refund } => Subject::Performance(refund.performance),
-            Self::HoldsExtended { performance, .. } | Self::PerformanceCancelled { performance, .. } => {
-                Subject::Performance(*performance)
-            }
+            Self::SeatsBlocked { performance, .. }
+            | Self::SeatsUnblocked { performance, .. }
+            | Self::HoldsExtended { performance, .. }
+            | Self::PerformanceCancelled { performance, .. } => Subject::Performance(*performance),
             Self::PerformanceChanged { performance } => Subject::Performance(performance.id),
             Self::ConcertChanged { concert } => Subject::Concert(concert.id),
         }

@@ -59,13 +59,28 @@ pub enum Refusal {
     },
     /// The user would hold and have bought more seats of the performance than the limit of the concert.
     SeatLimit,
-    /// Other users hold or bought the seats.
+    /// Other users hold or bought the seats, or they are blocked.
     SeatTaken {
-        /// The seats that are taken.
+        /// The seats that are taken; the first 20.
         seats: Vec<u32>,
         /// Seconds until the last of them could be free, if all are only held.
         retry_after_seconds: Option<u32>,
     },
+    /// The performance has these seats already.
+    SeatExists {
+        /// The seats that exist; the first 20.
+        seats: Vec<u32>,
+    },
+    /// A performance has at most 1,000 sections, after neighbours of one grade and price have become one.
+    SectionLimit,
+    /// No section of the performance has the grade of a new price.
+    GradeUnknown {
+        /// The index of the price in the request.
+        index: usize,
+    },
+    /// The performance does not start on the date that the request names: it was moved after the request was read. The request
+    /// has to be read again.
+    DateMoved,
     /// The token's user has no such reservation in its concert.
     ReservationNotFound,
     /// The reservation is paid.
@@ -101,6 +116,8 @@ impl Refusal {
         !matches!(
             self,
             Self::AmountOutOfRange
+                | Self::GradeUnknown { .. }
+                | Self::DateMoved
                 | Self::TokenExpired
                 | Self::SaleClosed
                 | Self::SaleNotOpen { .. }

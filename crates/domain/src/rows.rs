@@ -122,8 +122,14 @@ pub struct Rows {
     pub cancellations: Table<PerformanceId, Cancellation>,
     /// Refunds of cancellations that failed for the first time, to add.
     pub failed_refunds: Vec<FailedRefund>,
+    /// Loaded performances whose start, seats, prices or blocked seats changed. These columns are written on their own, so that
+    /// holds and payments do not write them.
+    pub revised: BTreeSet<PerformanceId>,
     /// Held and sold seats by performance and number.
     pub seats: Table<(PerformanceId, u32), Seat>,
+    /// Blocked seats by performance and number, each with the reason. Only those are loaded that are blocked: a seat in `seats`
+    /// that is not here is not blocked.
+    pub blocks: Table<(PerformanceId, u32), Arc<str>>,
     /// Reservations by their id.
     pub reservations: Table<ReservationId, Reservation>,
     /// The reservations of a user in a concert that were held or paid when they were loaded, and those added since.
@@ -179,6 +185,15 @@ impl Rows {
         let users = self.applicants.get(&lecture);
         assert!(users.is_some(), "the applicants of {lecture} were not loaded");
         users.cloned().unwrap_or_default()
+    }
+
+    /// The reason for which a seat is blocked; `None` if it is not.
+    ///
+    /// # Panics
+    /// If the seat was not loaded.
+    pub(crate) fn block_of(&self, seat: (PerformanceId, u32)) -> Option<&Arc<str>> {
+        assert!(self.seats.is_loaded(&seat), "seat {seat:?} was not loaded");
+        if self.blocks.is_loaded(&seat) { self.blocks.get(&seat) } else { None }
     }
 
     /// All performances of a concert.

@@ -42,6 +42,7 @@ const LECTURE_CHANGES: &str = "every change of a lecture has its event";
 const HOLES: &str = "seat numbers have no holes";
 const HISTORY: &str = "every lecture's history leads to who has a place";
 const LECTURE_EVENTS: &str = "every line of a lecture's history has its event";
+const BLOCKED: &str = "every performance has blocked as many seats as it counts";
 const SOLD: &str = "every performance has sold as many seats";
 const CHANGES: &str = "every performance has the hours of its sale, and is as its last event has it";
 const FIGURES: &str = "every performance counts its held seats, its revenue and what was given back";
@@ -84,7 +85,6 @@ const BREAKS: &[Break] = &[
     broken("UPDATE events SET data = json_set(data, '$.amount', 7) WHERE subject = 'ada' AND version = 3", POINTS_EVENTS, "ada, entry 3"),
     broken("UPDATE events SET type = 'onsale.points.used.v1' WHERE subject = 'ada' AND version = 1", POINTS_EVENTS, "ada, entry 1"),
     broken("UPDATE events SET subject = 'eve' WHERE subject = 'ada' AND version = 1", POINTS_EVENTS, "ada, entry 1"),
-
     broken("UPDATE lectures SET capacity = 2 WHERE lecture_id = $lecture", CAPACITY, "$lecture"),
     broken("UPDATE lectures SET enrolled = enrolled + 1 WHERE lecture_id = $lecture", CAPACITY, "$lecture"),
     broken("UPDATE applications SET seat_number = 1 WHERE user_id = 'cyd'", LECTURE_SEATS, "$lecture"),
@@ -101,7 +101,6 @@ const BREAKS: &[Break] = &[
     broken("INSERT INTO applications VALUES ($lecture, 'zoe', 5, 0)", HISTORY, "$lecture"),
     broken("DELETE FROM events WHERE subject = '$lecture' AND version = 3", LECTURE_EVENTS, "$lecture, line 3"),
     broken("UPDATE events SET data = json_set(data, '$.seatNumber', 4) WHERE subject = '$lecture' AND version = 1", LECTURE_EVENTS, "$lecture, line 1"),
-
     broken("UPDATE performances SET sold = sold + 1 WHERE performance_id = $performance", SOLD, "$performance"),
     broken("UPDATE performances SET holds = holds + 1 WHERE performance_id = $performance", SOLD, "$performance"),
     broken("UPDATE performances SET extensions = extensions + 1 WHERE performance_id = $performance", SOLD, "$performance"),
@@ -124,8 +123,8 @@ const BREAKS: &[Break] = &[
     broken("UPDATE seats SET reservation_id = $other WHERE seat = 7", OWNERS, "$other"),
     broken("UPDATE seats SET reservation_id = x'000000000000000000000000000000ff' WHERE seat = 10", OWNERS, "00000000-0000-0000-0000-0000000000ff"),
     broken("UPDATE seats SET sold = 1 WHERE seat = 10", OWNERS, "$held"),
-    broken("INSERT INTO seats SELECT performance_id, 20, reservation_id, held_until, sold, 0 FROM seats WHERE seat = 10", OWNERS, "$held"),
-    broken("INSERT INTO seats SELECT performance_id, 12, $expired, held_until, 0, 0 FROM seats WHERE seat = 10", OWNERS, "$expired"),
+    broken("INSERT INTO seats SELECT performance_id, 20, reservation_id, held_until, sold, 0, NULL FROM seats WHERE seat = 10", OWNERS, "$held"),
+    broken("INSERT INTO seats SELECT performance_id, 12, $expired, held_until, 0, 0, NULL FROM seats WHERE seat = 10", OWNERS, "$expired"),
     broken("DELETE FROM seats WHERE seat = 10", RESERVATIONS, "$held"),
     broken("DELETE FROM seats WHERE seat = 7", RESERVATIONS, "$paid"),
     broken("DELETE FROM payments WHERE payment_id = $payment", RESERVATIONS, "$paid"),
@@ -136,7 +135,6 @@ const BREAKS: &[Break] = &[
     broken("DELETE FROM events WHERE type LIKE '%released%' AND data LIKE '%$expired%'", RESERVATIONS, "$expired"),
     broken("UPDATE events SET data = json_set(data, '$.reason', 'released') WHERE data LIKE '%$expired%' AND type LIKE '%released%'", RESERVATIONS, "$expired"),
     broken("UPDATE events SET data = json_set(data, '$.userId', 'zoe') WHERE event_id = $held", RESERVATIONS, "$held"),
-
     broken("DELETE FROM ledger WHERE reference = $payment", PAYMENTS, "$payment"),
     broken("UPDATE ledger SET reference = NULL WHERE reference = $payment", PAYMENTS, "$payment"),
     broken("UPDATE payments SET amount = amount - 1 WHERE payment_id = $payment", PAYMENTS, "$payment"),
@@ -173,7 +171,7 @@ const BREAKS: &[Break] = &[
     broken("UPDATE lectures SET starts_at = starts_at + 1 WHERE lecture_id = $lecture", STAFF, "$lecture: startsAt"),
     broken("DELETE FROM admin_log WHERE action = 'lecture.created'", STAFF, "$lecture: created"),
     broken("INSERT INTO admin_log SELECT randomblob(16), at, key_id, actor, action, subject, before, after, truncated, request_id FROM admin_log WHERE action = 'lecture.created'", STAFF, "$lecture: created"),
-    broken("INSERT INTO lectures SELECT x'0fffffffffff7000800000000000000f', title, lecturer, starts_at, capacity, 0, 0, 0, updated_at FROM lectures", STAFF, "0fffffff-ffff-7000-8000-00000000000f: created"),
+    broken("INSERT INTO lectures (lecture_id, title, lecturer, starts_at, capacity, enrolled, seats_given, version, updated_at, highest_capacity) SELECT x'0fffffffffff7000800000000000000f', title, lecturer, starts_at, capacity, 0, 0, 0, updated_at, highest_capacity FROM lectures LIMIT 1", STAFF, "0fffffff-ffff-7000-8000-00000000000f: created"),
     broken("DELETE FROM admin_log WHERE action = 'concert.created'", STAFF, "$concert: created"),
     broken("UPDATE concerts SET title = 'another' WHERE concert_id = $concert", STAFF, "$concert: title"),
     broken("UPDATE concerts SET venue = 'elsewhere' WHERE concert_id = $concert", STAFF, "$concert: venue"),

@@ -107,7 +107,8 @@ impl Used {
     }
 
     /// Adds a performance `matinee` with refunds: of `bought` with its payment `purchase` seat 1 by the buyer (`refund`) and seat
-    /// 2 by staff (`staff-refund`); of `returned` all seats. And corrects a wallet of the user `kim`.
+    /// 2 by staff (`staff-refund`); of `returned` all seats. Seat 40 is blocked, and prices have changed. And corrects a wallet of
+    /// the user `kim`.
     ///
     /// # Panics
     /// If a request is refused.
@@ -141,6 +142,14 @@ impl Used {
         self.put("last-refund", refund(&format!("/payments/{of_lee}/refunds"), json!({})).await);
         let adjust = sale.caller.post("/admin/point/kim/adjustments").json(&json!({"amount": 7, "reason": "late"}));
         sale.admin(adjust).expect(201).await;
+        for (what, seats) in [("blocks", json!([40, 41])), ("unblocks", json!([41]))] {
+            let path = format!("/admin/performances/{performance}/{what}");
+            let body = json!({"seats": seats, "reason": "a camera"});
+            sale.admin(sale.caller.post(&path).json(&body)).expect(200).await;
+        }
+        let priced = json!({"prices": [{"grade": "R", "price": 60_000}]});
+        let path = format!("/admin/performances/{performance}");
+        sale.admin(sale.caller.patch(&path).json(&priced)).expect(200).await;
         self.put("matinee", json!(performance));
     }
 

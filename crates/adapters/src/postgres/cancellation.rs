@@ -47,7 +47,8 @@ const UNDER_WAY: &str = "SELECT performance_id, concert_id, version, event_id, c
 
 /// `OFFSET 0` forces lookups by key: without statistics the planner would read all payments.
 const UNSETTLED: &str = "SELECT own.seat, own.reservation_id, p.payment_id, p.user_id
-    FROM (SELECT seat, reservation_id FROM seats WHERE performance_id = $1 AND seat > $2 ORDER BY seat LIMIT $3) own
+    FROM (SELECT seat, reservation_id FROM seats
+        WHERE performance_id = $1 AND seat > $2 AND reservation_id IS NOT NULL ORDER BY seat LIMIT $3) own
     LEFT JOIN LATERAL (SELECT payment_id, user_id FROM payments
         WHERE payments.reservation_id = own.reservation_id OFFSET 0) p ON true
     ORDER BY own.seat";

@@ -9,6 +9,7 @@ use uuid::Uuid;
 use super::concert_rows::{PERFORMANCE_COLUMNS, kept_of, lacks_extensions, read, read_performance, read_seat};
 use super::extension::{self, further, further_of_seat};
 use super::row_address::{self, RowAddresses, locks, updates};
+use super::seat;
 use super::session::Pipeline;
 use super::values::{Param, big, columns, get, int, numbers_to_text, params, small, uuid};
 use crate::stored::{Word, policy_to_text, seating_to_text};
@@ -18,7 +19,7 @@ use crate::stored::{Word, policy_to_text, seating_to_text};
 /// the user's wallet is locked by now; holds that expire meanwhile are left to the next unit.
 const LOCK: &str = "SELECT performance_id, concert_id, starts_at, sections, sold, version, updated_at,
         CASE WHEN known_version = version THEN holds END, extensions, closed, sale_closed, refund_policy, held, revenue,
-        refunded, opens_at, closes_at, max_seats, cancelled_at, open_payments, ctid FROM performances
+        refunded, opens_at, closes_at, max_seats, cancelled_at, open_payments, blocked, revision, ctid FROM performances
     WHERE performance_id IN (
         SELECT unnest($1::uuid[])
         UNION SELECT performance_id FROM reservations WHERE reservation_id = ANY ($2)
@@ -65,12 +66,13 @@ const WHOLE: &str = concat!(
                       WHERE own.concert_id = leaving.concert_id AND own.user_id = leaving.user_id
                           AND own.status IN ('HELD', 'PAID') OFFSET 0) open WHERE status = 'HELD') named
             CROSS JOIN LATERAL (SELECT * FROM reservations WHERE reservation_id = named.id OFFSET 0) r)
-    SELECT *, NULL::uuid, NULL::integer, NULL::uuid, NULL::bigint, NULL::boolean, NULL::bigint, NULL::text FROM whole
+    SELECT *, NULL::uuid, NULL::integer, NULL::uuid, NULL::bigint, NULL::boolean, NULL::bigint, NULL::text, NULL::text
+    FROM whole
     UNION ALL SELECT NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL,
-        wanted.performance_id, wanted.seat, s.reservation_id, s.held_until, s.sold, s.extended, s.further
+        wanted.performance_id, wanted.seat, s.reservation_id, s.held_until, s.sold, s.extended, s.further, s.block_reason
     FROM (SELECT * FROM unnest($2::uuid[], $3::integer[])
           UNION SELECT performance_id, unnest(seats) FROM whole) wanted (performance_id, seat)
-    LEFT JOIN LATERAL (SELECT reservation_id, held_until, sold, extended, ",
+    LEFT JOIN LATERAL (SELECT reservation_id, held_until, sold, extended, block_reason, ",
     further_of_seat!("seats"),
     " further FROM seats
         WHERE seats.performance_id = wanted.performance_id AND seats.seat = wanted.seat OFFSET 0) s ON true"
@@ -93,7 +95,7 @@ const LOCK_ONE: [&str; 2] = locks!(
     "performance_id",
     "performance_id, concert_id, starts_at, sections, sold, version, updated_at, \
      CASE WHEN known_version = version THEN holds END AS holds, extensions, closed, sale_closed, refund_policy, held, \
-     revenue, refunded, opens_at, closes_at, max_seats, cancelled_at, open_payments"
+     revenue, refunded, opens_at, closes_at, max_seats, cancelled_at, open_payments, blocked, revision"
 );
 
 const UPDATE: [&str; 2] = updates!(
@@ -112,6 +114,13 @@ const UPDATE: [&str; 2] = updates!(
      refunded, opens_at, closes_at, max_seats, cancelled_at, open_payments"
 );
 
+/// What holds and payments leave as it is. After [`UPDATE`], which finds the row at its address.
+const REVISE: &str = "UPDATE performances SET starts_at = v.starts_at, sections = v.sections, capacity = v.capacity,
+        blocked = v.blocked, revision = v.revision
+    FROM unnest($1::uuid[], $2::bigint[], $3::text[], $4::integer[], $5::integer[], $6::bigint[])
+        v (performance_id, starts_at, sections, capacity, blocked, revision)
+    WHERE performances.performance_id = v.performance_id";
+
 const RESERVE: &str = "INSERT INTO reservations
         (reservation_id, concert_id, performance_id, user_id, place, seats, amount, held_at, held_until, status,
          end_event_id, extended, prices, refund_policy, refunded)
@@ -128,20 +137,22 @@ const END: &str = "UPDATE reservations SET status = v.status, end_event_id = v.e
         v (reservation_id, status, end_event_id, held_until, extended, refunded)
     WHERE reservations.reservation_id = v.reservation_id";
 
-const FREE: &str = "DELETE FROM seats USING unnest($1::uuid[], $2::integer[]) v (performance_id, seat)
-    WHERE seats.performance_id = v.performance_id AND seats.seat = v.seat";
-
-const TAKE: &str = "INSERT INTO seats (performance_id, seat, reservation_id, held_until, sold, extended)
-    SELECT * FROM unnest($1::uuid[], $2::integer[], $3::uuid[], $4::bigint[], $5::boolean[], $6::bigint[])";
-
-const CHANGE: &str = "UPDATE seats SET reservation_id = v.reservation_id, held_until = v.held_until, sold = v.sold,
-        extended = v.extended
-    FROM unnest($1::uuid[], $2::integer[], $3::uuid[], $4::bigint[], $5::boolean[], $6::bigint[])
-        v (performance_id, seat, reservation_id, held_until, sold, extended)
-    WHERE seats.performance_id = v.performance_id AND seats.seat = v.seat";
-
-pub(super) const WRITES: &[&str] =
-    &[LOCK, LOCK_ONE[1], OPEN_RESERVATIONS, WHOLE, SCHEDULE, UPDATE[0], UPDATE[1], RESERVE, END, FREE, TAKE, CHANGE];
+pub(super) const WRITES: &[&str] = &[
+    LOCK,
+    LOCK_ONE[1],
+    OPEN_RESERVATIONS,
+    WHOLE,
+    SCHEDULE,
+    UPDATE[0],
+    UPDATE[1],
+    REVISE,
+    RESERVE,
+    END,
+    seat::FREE,
+    seat::TAKE,
+    seat::CHANGE,
+    seat::BLOCK,
+];
 
 pub(super) fn lock<'a>(
     pipeline: &mut Pipeline<'a, Unit>,
@@ -215,7 +226,11 @@ pub(super) fn load<'a>(pipeline: &mut Pipeline<'a, Unit>, keys: &'a Keys) {
                 {
                     unit.rows.lacking.insert(seat.reservation);
                 }
-                unit.rows.seats.load((PerformanceId::new(uuid(row, 16)?), small(row, 17)?), seat);
+                let key = (PerformanceId::new(uuid(row, 16)?), small(row, 17)?);
+                if let Some(reason) = get::<Option<&str>>(row, 23)? {
+                    unit.rows.blocks.load(key, Some(reason.into()));
+                }
+                unit.rows.seats.load(key, seat);
             }
         }
         Ok(())
@@ -305,8 +320,21 @@ pub(super) fn save<'a>(
         int(performance.open_payments),
     );
     row_address::update(pipeline, UPDATE, changed, ids, addresses);
+    let revised = rows.revised.iter().filter_map(|id| Some((id, rows.performances.get(id)?)));
+    pipeline.write(
+        REVISE,
+        columns!(
+            revised,
+            |(id, performance)| id.uuid(),
+            performance.starts_at.as_millis(),
+            seating_to_text(&performance.seating),
+            int(performance.seating.capacity()),
+            int(performance.blocked),
+            big(performance.revision),
+        ),
+    );
     save_reservations(pipeline, rows);
-    save_seats(pipeline, rows);
+    seat::save(pipeline, rows);
     extension::save(pipeline, rows);
 }
 
@@ -345,25 +373,4 @@ fn save_reservations<'a>(pipeline: &mut Pipeline<'a, ()>, rows: &'a Rows) {
             (!reservation.refunded.is_empty()).then(|| numbers_to_text(&reservation.refunded)),
         ),
     );
-}
-
-fn save_seats<'a>(pipeline: &mut Pipeline<'a, ()>, rows: &'a Rows) {
-    // Freed seats first: a seat that lapsed and was taken again in this unit is deleted and then inserted.
-    let freed = rows.seats.outdated().filter(|key| rows.seats.get(key).is_none());
-    pipeline.write(FREE, columns!(freed, |(performance, seat)| performance.uuid(), int(*seat)));
-    let changed = rows.seats.outdated().filter_map(|key| Some((key, rows.seats.get(key)?)));
-    for (sql, seats) in [(TAKE, rows.seats.added().collect::<Vec<_>>()), (CHANGE, changed.collect())] {
-        pipeline.write(
-            sql,
-            columns!(
-                seats.into_iter(),
-                |((performance, number), seat)| performance.uuid(),
-                int(*number),
-                seat.reservation.uuid(),
-                seat.held_until.as_millis(),
-                seat.sold,
-                big(seat.extended),
-            ),
-        );
-    }
 }

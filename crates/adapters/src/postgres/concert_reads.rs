@@ -1,8 +1,10 @@
 //! Reads of concerts, performances, seats and reservations for callers.
 
-use onsale_app::store::{Listed, Page, SeatRows};
+use std::ops::RangeInclusive;
+
+use onsale_app::store::{Listed, Page, SeatRecord, SeatRows, SeatTaken};
 use onsale_domain::concert::{Concert, Performance, Reservation};
-use onsale_domain::ids::{ConcertId, PerformanceId, ReservationId, TokenId, UserId};
+use onsale_domain::ids::{ConcertId, PaymentId, PerformanceId, ReservationId, TokenId, UserId};
 use onsale_domain::time::Timestamp;
 use onsale_domain::waiting_room::Token;
 use tokio_postgres::Row;
@@ -12,7 +14,7 @@ use super::concert_rows::{kept_of, read, read_performance, read_seat};
 use super::error::DbError;
 use super::extension::{further, further_of_seat, read_concert};
 use super::session::Session;
-use super::values::{Sql, get, instant, limit, number, params, small, uuid};
+use super::values::{Sql, get, instant, int, limit, number, params, small, user, uuid};
 
 const CONCERTS: &str =
     "SELECT concert_id, title, venue, created_at, notice_ko, notice_en, closed, version, opens_at, closes_at, max_seats
@@ -20,13 +22,13 @@ const CONCERTS: &str =
 
 const PERFORMANCES: &str = "SELECT performance_id, concert_id, starts_at, sections, sold, version, updated_at,
         CASE WHEN known_version = version THEN holds END, extensions, closed, sale_closed, refund_policy, held, revenue,
-        refunded, opens_at, closes_at, max_seats, cancelled_at, open_payments
+        refunded, opens_at, closes_at, max_seats, cancelled_at, open_payments, blocked, revision
     FROM performances";
 
 /// Performances of the given concerts, and the given performances, each by key.
 const LISTED_PERFORMANCES: &str = "SELECT p.performance_id, concert_id, starts_at, sections, sold, version, updated_at,
         CASE WHEN known_version = version THEN holds END, extensions, closed, sale_closed, refund_policy, held, revenue,
-        refunded, opens_at, closes_at, max_seats, cancelled_at, open_payments
+        refunded, opens_at, closes_at, max_seats, cancelled_at, open_payments, blocked, revision
     FROM (SELECT of.performance_id FROM unnest($1::uuid[]) wanted
               CROSS JOIN LATERAL (SELECT performance_id FROM performances WHERE concert_id = wanted OFFSET 0) of
           UNION SELECT unnest($2::uuid[])) named
@@ -36,14 +38,27 @@ const LISTED_CONCERTS: &str = "SELECT concert_id, title, venue, created_at, noti
         opens_at, closes_at, max_seats
     FROM concerts WHERE concert_id = ANY ($1)";
 
-const PERFORMANCE_COUNT: &str = "SELECT count(*) FROM performances WHERE concert_id = $1";
+const PERFORMANCE_REVISIONS: &str =
+    "SELECT count(*), coalesce(sum(revision), 0)::bigint FROM performances WHERE concert_id = $1";
 
 /// The version and the seats, in one statement and so of one snapshot. Extensions are only looked up for a row that lacks one.
 const SEATS: &str = concat!(
     "SELECT version, seat, reservation_id, s.held_until, s.sold, s.extended,
         CASE WHEN s.extended < extensions THEN ",
     further_of_seat!("s"),
-    " END, closed, cancelled_at IS NOT NULL FROM performances LEFT JOIN seats s USING (performance_id) WHERE performance_id = $1"
+    " END, closed, s.block_reason, cancelled_at IS NOT NULL
+    FROM performances LEFT JOIN seats s USING (performance_id) WHERE performance_id = $1"
+);
+
+/// Seats of a range of numbers, each with its user and its payment, by key.
+const TAKEN_SEATS: &str = concat!(
+    "SELECT s.reservation_id, s.held_until, s.sold, s.extended, ",
+    further_of_seat!("s"),
+    ", s.block_reason, s.seat, owner.user_id, paid.payment_id FROM seats s
+    LEFT JOIN LATERAL (SELECT user_id FROM reservations r WHERE r.reservation_id = s.reservation_id OFFSET 0) owner ON true
+    LEFT JOIN LATERAL (SELECT payment_id FROM payments p WHERE p.reservation_id = s.reservation_id AND s.sold OFFSET 0) paid
+        ON true
+    WHERE s.performance_id = $1 AND s.seat BETWEEN $2 AND $3 ORDER BY s.seat"
 );
 
 const RESERVATION: &str = concat!(
@@ -83,8 +98,9 @@ pub(super) const READS: &[&str] = &[
     PERFORMANCES,
     LISTED_PERFORMANCES,
     LISTED_CONCERTS,
-    PERFORMANCE_COUNT,
+    PERFORMANCE_REVISIONS,
     SEATS,
+    TAKEN_SEATS,
     RESERVATION,
     RESERVATIONS_OF,
     PLACES_OF,
@@ -113,22 +129,43 @@ pub(super) async fn performances(session: &Session) -> Sql<Vec<Performance>> {
     session.query(PERFORMANCES, Vec::new()).await?.iter().map(read_performance).collect()
 }
 
-pub(super) async fn performance_count(session: &Session, concert: ConcertId) -> Sql<u64> {
-    let found = session.query(PERFORMANCE_COUNT, params![concert.uuid()]).await?;
-    number(found.first().ok_or(DbError::Broken("no count"))?, 0)
+pub(super) async fn performance_revisions(session: &Session, concert: ConcertId) -> Sql<(u64, u64)> {
+    let found = session.query(PERFORMANCE_REVISIONS, params![concert.uuid()]).await?;
+    let row = found.first().ok_or(DbError::Broken("no count"))?;
+    Ok((number(row, 0)?, number(row, 1)?))
 }
 
 pub(super) async fn seats(session: &Session, performance: PerformanceId) -> Sql<SeatRows> {
     let found = session.query(SEATS, params![performance.uuid()]).await?;
     let first = found.first().ok_or(DbError::Broken("no such performance"))?;
-    let (version, closed, cancelled) = (number(first, 0)?, get(first, 7)?, get(first, 8)?);
-    let mut seats = Vec::with_capacity(found.len());
+    let (version, closed, cancelled) = (number(first, 0)?, get(first, 7)?, get(first, 9)?);
+    let seats = Vec::with_capacity(found.len());
+    let mut rows = SeatRows { version, closed, cancelled, seats, blocked: Vec::new() };
     for row in &found {
-        if get::<Option<i32>>(row, 1)?.is_some() {
-            seats.push((small(row, 1)?, read_seat(row, 2)?));
+        if get::<Option<&str>>(row, 8)?.is_some() {
+            rows.blocked.push(small(row, 1)?);
+        } else if get::<Option<i32>>(row, 1)?.is_some() {
+            rows.seats.push((small(row, 1)?, read_seat(row, 2)?));
         }
     }
-    Ok(SeatRows { version, closed, cancelled, seats })
+    Ok(rows)
+}
+
+pub(super) async fn taken_seats(
+    session: &Session,
+    performance: PerformanceId,
+    numbers: &RangeInclusive<u32>,
+) -> Sql<Vec<SeatRecord>> {
+    let wanted = params![performance.uuid(), int(*numbers.start()), int(*numbers.end())];
+    let read = |row: &Row| {
+        let taken = match get::<Option<&str>>(row, 5)? {
+            Some(reason) => SeatTaken::Blocked(reason.into()),
+            None => SeatTaken::Owned(read_seat(row, 0)?, get::<Option<_>>(row, 8)?.map(PaymentId::new)),
+        };
+        let user = get::<Option<&str>>(row, 7)?.map(|_| user(row, 7)).transpose()?;
+        Ok(SeatRecord { number: small(row, 6)?, user, taken })
+    };
+    session.query(TAKEN_SEATS, wanted).await?.iter().map(read).collect()
 }
 
 pub(super) async fn reservation(session: &Session, id: ReservationId) -> Sql<Option<Reservation>> {

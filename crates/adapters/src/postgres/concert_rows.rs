@@ -19,8 +19,8 @@ macro_rules! kept_of {
 }
 pub(super) use kept_of;
 
-/// The number of columns of a performance.
-pub(super) const PERFORMANCE_COLUMNS: usize = 20;
+/// Number of columns of a performance.
+pub(super) const PERFORMANCE_COLUMNS: usize = 22;
 
 /// A performance from its columns.
 pub(super) fn read_performance(row: &Row) -> Sql<Performance> {
@@ -43,6 +43,8 @@ pub(super) fn read_performance(row: &Row) -> Sql<Performance> {
         seats_per_user: small(row, 17)?,
         cancelled_at: optional_instant(row, 18)?,
         open_payments: small(row, 19)?,
+        blocked: small(row, 20)?,
+        revision: number(row, 21)?,
     })
 }
 

@@ -111,7 +111,8 @@ const UNWRITTEN: &str =
     "SELECT performance_id, max(number) FROM hold_extensions WHERE NOT written GROUP BY performance_id";
 
 const TO_REWRITE: &str = "SELECT seat, reservation_id FROM seats
-    WHERE performance_id = $1 AND seat > $3 AND NOT sold AND extended < $2 ORDER BY seat LIMIT $4";
+    WHERE performance_id = $1 AND seat > $3 AND NOT sold AND extended < $2 AND reservation_id IS NOT NULL
+    ORDER BY seat LIMIT $4";
 
 pub(super) const WRITES: &[&str] = &[CONCERTS, COUNTED, EXTEND, WRITTEN];
 #[cfg(test)]

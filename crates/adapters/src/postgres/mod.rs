@@ -37,6 +37,7 @@ mod room_rows;
 mod room_statements;
 mod row_address;
 mod schema;
+mod seat;
 mod session;
 mod slow_queries;
 mod staff;

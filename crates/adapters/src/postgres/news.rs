@@ -92,11 +92,14 @@ const ALL_HOLDS: &str = concat!(
 );
 
 /// Performances of which availability may still count: until two days after the start, because a hold lasts up to a day and can
-/// be paid after the start. A refund by staff after that frees a seat that cannot be sold any more.
+/// be paid after the start. A refund by staff after that frees a seat that cannot be sold any more. And all that were ever revised:
+/// one may have been moved far into the past.
 const AVAILABILITY: &str =
-    "SELECT concert_id, performance_id, starts_at, sold < capacity AND NOT closed AND cancelled_at IS NULL
-    FROM performances
-    WHERE starts_at > (extract(epoch FROM now()) * 1000)::bigint - 172800000";
+    "SELECT concert_id, performance_id, starts_at, sold + blocked < capacity AND NOT closed AND cancelled_at IS NULL, revision
+        FROM performances WHERE starts_at > (extract(epoch FROM now()) * 1000)::bigint - 172800000
+    UNION SELECT concert_id, performance_id, starts_at, sold + blocked < capacity AND NOT closed AND cancelled_at IS NULL,
+            revision
+        FROM performances WHERE revision > 0";
 
 /// By performance: each is a few rows of the index, and a plan for all of them together could read the topic.
 const SEATS: &str =
@@ -204,6 +207,7 @@ fn availability(row: &Row) -> Sql<PerformanceAvailability> {
         id: PerformanceId::new(uuid(row, 1)?),
         starts_at: instant(row, 2)?,
         is_unsold: get(row, 3)?,
+        revision: number(row, 4)?,
     })
 }
 
@@ -268,7 +272,8 @@ fn seats_news(row: &Row) -> Sql<SeatsNews> {
             let until = data["heldUntil"].as_str().and_then(onsale_app::calendar::parse_rfc3339);
             SeatsBecame::Held(until.ok_or_else(broken)?)
         }
-        "onsale.seats.released.v1" | "onsale.payment.refunded.v1" => SeatsBecame::Free,
+        "onsale.seats.released.v1" | "onsale.payment.refunded.v1" | "onsale.seats.unblocked.v1" => SeatsBecame::Free,
+        "onsale.seats.blocked.v1" => SeatsBecame::Blocked,
         "onsale.payment.completed.v1" => SeatsBecame::Sold,
         "onsale.holds.extended.v1" => {
             let at = data["at"].as_str().and_then(onsale_app::calendar::parse_rfc3339);

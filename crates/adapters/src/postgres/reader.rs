@@ -1,6 +1,7 @@
 //! Reads over a few connections. Each carries many queries at once, so no query waits for a free connection.
 
 use std::collections::HashMap;
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
@@ -11,7 +12,7 @@ use onsale_app::event::StoredEvent;
 use onsale_app::store::news::{News, RoomsKnown};
 use onsale_app::store::{
     AppliedLecture, Attendee, GivenBack, LectureFilter, Listed, ListedKey, LogFilter, LogRow, Page, PerformanceFigures,
-    Published, Reader, RefundsOf, RoomRecord, SeatRows, StoreError, UnsettledSeat,
+    Published, Reader, RefundsOf, RoomRecord, SeatRecord, SeatRows, StoreError, UnsettledSeat,
 };
 use onsale_domain::cancellation::{Cancellation, Cancelled, FailedRefund};
 use onsale_domain::concert::{Concert, Performance, Reservation};
@@ -277,12 +278,20 @@ impl Reader for PostgresReader {
         query!(self, Listed, |session| concert_reads::listed(&session, concerts, performances))
     }
 
-    async fn performance_count(&self, concert: ConcertId) -> Result<u64, StoreError> {
-        query!(self, PerformanceCount, |session| concert_reads::performance_count(&session, concert))
+    async fn performance_revisions(&self, concert: ConcertId) -> Result<(u64, u64), StoreError> {
+        query!(self, PerformanceRevisions, |session| concert_reads::performance_revisions(&session, concert))
     }
 
     async fn seats(&self, performance: PerformanceId) -> Result<SeatRows, StoreError> {
         query!(self, Seats, |session| concert_reads::seats(&session, performance))
+    }
+
+    async fn taken_seats(
+        &self,
+        performance: PerformanceId,
+        numbers: RangeInclusive<u32>,
+    ) -> Result<Vec<SeatRecord>, StoreError> {
+        query!(self, TakenSeats, |session| concert_reads::taken_seats(&session, performance, &numbers))
     }
 
     async fn reservation(&self, id: ReservationId) -> Result<Option<Reservation>, StoreError> {

@@ -122,7 +122,7 @@ pub(super) fn unsettled_seats(
     db.prepare_cached(
         "SELECT s.seat, s.reservation_id, p.payment_id, p.user_id
          FROM seats s LEFT JOIN payments p ON p.reservation_id = s.reservation_id
-         WHERE s.performance_id = ?1 AND s.seat > ?2 ORDER BY s.seat LIMIT ?3",
+         WHERE s.performance_id = ?1 AND s.seat > ?2 AND s.reservation_id IS NOT NULL ORDER BY s.seat LIMIT ?3",
     )?
     .query_map(params![performance.uuid().as_bytes(), after_seat, limit], |row| {
         let payment = optional_uuid(row, 2)?.map(PaymentId::new);

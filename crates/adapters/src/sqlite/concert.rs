@@ -1,9 +1,9 @@
-//! Concerts, performances, seats and reservations.
+//! Concerts, performances and reservations.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use onsale_app::store::{Listed, SeatRows};
-use onsale_domain::concert::{Performance, Reservation, Sale, Seat};
+use onsale_app::store::Listed;
+use onsale_domain::concert::{Performance, Reservation, Sale};
 use onsale_domain::ids::{ConcertId, EventId, PerformanceId, ReservationId, UserId};
 use onsale_domain::rows::{Keys, Rows};
 use onsale_domain::time::Timestamp;
@@ -11,6 +11,7 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::concert_row;
 use super::extension::{self, further, lacks_extensions, read_end};
+use super::seat;
 use super::values::{
     Sql, instant, numbers_to_text, optional_instant, optional_uuid, policy, prices, seating, seats, some_seats, user,
     uuid, word,
@@ -36,7 +37,7 @@ pub(super) fn load(db: &Connection, keys: &Keys, rows: &mut Rows) -> Sql<()> {
     }
     extension::load(db, keys, rows)?;
     for (performance, number) in &keys.seats {
-        load_seat(db, *performance, *number, rows)?;
+        seat::load(db, *performance, *number, rows)?;
         let seat = rows.seats.get(&(*performance, *number));
         // A seat that is held needs the reservation too: if it has lapsed, the decision ends it.
         if let Some(holder) = seat.filter(|seat| !seat.sold).map(|seat| seat.reservation) {
@@ -82,7 +83,7 @@ fn load_whole(db: &Connection, id: ReservationId, rows: &mut Rows) -> Sql<()> {
     };
     load_performance(db, performance, rows)?;
     for number in seats.iter() {
-        load_seat(db, performance, *number, rows)?;
+        seat::load(db, performance, *number, rows)?;
     }
     Ok(())
 }
@@ -98,24 +99,8 @@ pub(super) fn load_performance(db: &Connection, id: PerformanceId, rows: &mut Ro
     Ok(())
 }
 
-fn load_seat(db: &Connection, performance: PerformanceId, number: u32, rows: &mut Rows) -> Sql<()> {
-    if !rows.seats.is_loaded(&(performance, number)) {
-        let found = db
-            .prepare_cached(&format!("SELECT {SEAT} FROM seats WHERE performance_id = ?1 AND seat = ?2"))?
-            .query_row(params![performance.uuid().as_bytes(), number], |row| {
-                Ok((read_seat(row, 0)?, lacks_extensions(row, 3)?))
-            })
-            .optional()?;
-        if let Some((seat, lacks)) = &found {
-            note_lack(rows, seat.reservation, *lacks);
-        }
-        rows.seats.load((performance, number), found.map(|(seat, _)| seat));
-    }
-    Ok(())
-}
-
 /// Notes that a row of a hold, or of one of its seats, lacks extensions.
-fn note_lack(rows: &mut Rows, reservation: ReservationId, lacks: bool) {
+pub(super) fn note_lack(rows: &mut Rows, reservation: ReservationId, lacks: bool) {
     if lacks {
         rows.lacking.insert(reservation);
     }
@@ -132,27 +117,29 @@ pub(super) fn save(db: &Connection, rows: &Rows) -> Sql<()> {
         let Some(reservation) = reservation else { continue };
         save_reservation(db, reservation)?;
     }
-    for ((performance, number), seat) in rows.seats.changed() {
-        let Some(Seat { reservation, held_until, extended, sold }) = seat else {
-            db.prepare_cached("DELETE FROM seats WHERE performance_id = ?1 AND seat = ?2")?
-                .execute(params![performance.uuid().as_bytes(), number])?;
-            continue;
-        };
+    save_offers(db, rows)?;
+    seat::save(db, rows)?;
+    extension::save(db, rows)
+}
+
+/// Writes what holds and payments leave as it is: the start, the seats with their prices, and how many are blocked.
+fn save_offers(db: &Connection, rows: &Rows) -> Sql<()> {
+    for id in &rows.revised {
+        let Some(performance) = rows.performances.get(id) else { continue };
         db.prepare_cached(
-            "INSERT INTO seats (performance_id, seat, reservation_id, held_until, sold, extended)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6)
-             ON CONFLICT DO UPDATE SET reservation_id = ?3, held_until = ?4, sold = ?5, extended = ?6",
+            "UPDATE performances SET starts_at = ?2, sections = ?3, capacity = ?4, blocked = ?5, revision = ?6
+             WHERE performance_id = ?1",
         )?
         .execute(params![
-            performance.uuid().as_bytes(),
-            number,
-            reservation.uuid().as_bytes(),
-            held_until.as_millis(),
-            sold,
-            extended,
+            id.uuid().as_bytes(),
+            performance.starts_at.as_millis(),
+            seating_to_text(&performance.seating),
+            performance.seating.capacity(),
+            performance.blocked,
+            performance.revision,
         ])?;
     }
-    extension::save(db, rows)
+    Ok(())
 }
 
 fn save_performance(db: &Connection, id: PerformanceId, performance: &Performance, has_new_policy: bool) -> Sql<()> {
@@ -253,7 +240,7 @@ fn save_reservation(db: &Connection, reservation: &Reservation) -> Sql<()> {
 
 const PERFORMANCE: &str = "performance_id, concert_id, starts_at, sections, sold, version, updated_at, holds, extensions, \
                            closed, sale_closed, refund_policy, held, revenue, refunded, opens_at, closes_at, max_seats, \
-                           cancelled_at, open_payments";
+                           cancelled_at, open_payments, blocked, revision";
 
 fn read_performance(row: &Row<'_>) -> Sql<Performance> {
     Ok(Performance {
@@ -277,8 +264,10 @@ fn read_performance(row: &Row<'_>) -> Sql<Performance> {
         revenue: row.get(13)?,
         refunded: row.get(14)?,
         seats_per_user: row.get(17)?,
-        cancelled_at: row.get::<_, Option<i64>>(18)?.map(Timestamp::from_millis),
+        cancelled_at: optional_instant(row, 18)?,
         open_payments: row.get(19)?,
+        blocked: row.get(20)?,
+        revision: row.get(21)?,
     })
 }
 
@@ -316,26 +305,6 @@ fn read_with_lack(row: &Row<'_>) -> Sql<(Reservation, bool)> {
     Ok((read(row)?, lacks_extensions(row, 11)?))
 }
 
-/// The columns of a seat.
-pub(super) const SEAT: &str = concat!("reservation_id, held_until, sold, ", further!("seats", "sold = 0"));
-
-/// A seat from the columns [`SEAT`], the first of which is `from`.
-pub(super) fn read_seat(row: &Row<'_>, from: usize) -> Sql<Seat> {
-    let end = read_end(row, from + 1, from + 3)?;
-    Ok(Seat {
-        reservation: ReservationId::new(uuid(row, from)?),
-        held_until: end.until,
-        extended: end.extended,
-        sold: row.get(from + 2)?,
-    })
-}
-
-pub(super) fn seat(db: &Connection, performance: PerformanceId, number: u32) -> Sql<Option<Seat>> {
-    db.prepare_cached(&format!("SELECT {SEAT} FROM seats WHERE performance_id = ?1 AND seat = ?2"))?
-        .query_row(params![performance.uuid().as_bytes(), number], |row| read_seat(row, 0))
-        .optional()
-}
-
 pub(super) fn performance(db: &Connection, id: PerformanceId) -> Sql<Option<Performance>> {
     db.prepare_cached(&format!("SELECT {PERFORMANCE} FROM performances WHERE performance_id = ?1"))?
         .query_row([id.uuid().as_bytes()], read_performance)
@@ -366,32 +335,7 @@ pub(super) fn listed(db: &Connection, concerts: &[ConcertId], performances: &[Pe
     Ok(Listed { concerts, performances: found.into_values().collect() })
 }
 
-pub(super) fn performance_count(db: &Connection, concert: ConcertId) -> Sql<u64> {
-    db.prepare_cached("SELECT count(*) FROM performances WHERE concert_id = ?1")?
-        .query_row([concert.uuid().as_bytes()], |row| row.get(0))
-}
-
-/// The seats of a performance that no extension concerns. It has up to 100,000 seats, and extensions are rare.
-const SEATS: &str =
-    "SELECT reservation_id, held_until, sold, extended, NULL, seat FROM seats WHERE performance_id = ?1";
-
-/// The seats of a performance with extensions.
-const EXTENDED_SEATS: &str = concat!(
-    "SELECT reservation_id, held_until, sold, ",
-    further!("seats", "sold = 0"),
-    ", seat FROM seats WHERE performance_id = ?1"
-);
-
-pub(super) fn seat_rows(db: &Connection, performance: PerformanceId) -> Sql<SeatRows> {
-    let id = performance.uuid().into_bytes();
-    let (version, closed, cancelled, is_extended) = db
-        .prepare_cached(
-            "SELECT version, closed, cancelled_at IS NOT NULL, extensions > 0 FROM performances WHERE performance_id = ?1",
-        )?
-        .query_row([&id], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?)))?;
-    let seats = db
-        .prepare_cached(if is_extended { EXTENDED_SEATS } else { SEATS })?
-        .query_map([&id], |row| Ok((row.get(5)?, read_seat(row, 0)?)))?
-        .collect::<Sql<_>>()?;
-    Ok(SeatRows { version, closed, cancelled, seats })
+pub(super) fn performance_revisions(db: &Connection, concert: ConcertId) -> Sql<(u64, u64)> {
+    db.prepare_cached("SELECT count(*), coalesce(sum(revision), 0) FROM performances WHERE concert_id = ?1")?
+        .query_row([concert.uuid().as_bytes()], |row| Ok((row.get(0)?, row.get(1)?)))
 }

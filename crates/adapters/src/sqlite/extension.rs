@@ -149,7 +149,8 @@ pub(super) fn to_rewrite(
 ) -> Sql<Vec<(u32, ReservationId)>> {
     db.prepare_cached(
         "SELECT seat, reservation_id FROM seats
-         WHERE performance_id = ?1 AND seat > ?3 AND sold = 0 AND extended < ?2 ORDER BY seat LIMIT ?4",
+         WHERE performance_id = ?1 AND seat > ?3 AND sold = 0 AND extended < ?2 AND reservation_id IS NOT NULL
+         ORDER BY seat LIMIT ?4",
     )?
     .query_map(params![performance.uuid().as_bytes(), number, after_seat, limit], |row| {
         Ok((row.get(0)?, ReservationId::new(uuid(row, 1)?)))

@@ -10,7 +10,7 @@ use super::values::{Sql, instant, uuid};
 /// The performances that start after an instant.
 pub(super) fn performances(db: &Connection, after: Timestamp) -> Sql<Vec<PerformanceFigures>> {
     db.prepare_cached(
-        "SELECT performance_id, concert_id, starts_at, capacity, sold, held, 0, revenue, refunded
+        "SELECT performance_id, concert_id, starts_at, capacity, sold, held, blocked, revenue, refunded
          FROM performances WHERE starts_at > ?1",
     )?
     .query_map([after.as_millis()], read)?

@@ -29,6 +29,7 @@ mod refund;
 mod reservation;
 mod retention;
 mod schema;
+mod seat;
 mod staff;
 mod staff_session;
 mod values;

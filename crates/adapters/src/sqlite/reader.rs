@@ -1,6 +1,7 @@
 //! Reads in a few threads, each with a connection of its own. They run concurrently with the writer.
 
 use std::collections::HashMap;
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::thread::JoinHandle;
@@ -9,7 +10,7 @@ use async_trait::async_trait;
 use onsale_app::event::StoredEvent;
 use onsale_app::store::{
     AppliedLecture, Attendee, GivenBack, LectureFilter, Listed, ListedKey, LogFilter, LogRow, Page, PerformanceFigures,
-    Reader, RefundsOf, RoomRecord, SeatRows, StoreError, UnsettledSeat,
+    Reader, RefundsOf, RoomRecord, SeatRecord, SeatRows, StoreError, UnsettledSeat,
 };
 use onsale_domain::cancellation::{Cancellation, Cancelled, FailedRefund};
 use onsale_domain::concert::{Concert, Performance, Reservation};
@@ -31,7 +32,7 @@ use super::connection::{Role, open, unavailable};
 use super::values::Sql;
 use super::{
     Shared, Slot, cancellation, concert, concert_row, event, export, extension, figures, idempotency, lecture, payment,
-    refund, reservation, staff, staff_session, waiting_room, wallet, writer,
+    refund, reservation, seat, staff, staff_session, waiting_room, wallet, writer,
 };
 
 /// Number of threads. More would share the same disk and cache.
@@ -207,12 +208,20 @@ impl Reader for ReaderPool {
         self.read(move |db| concert::listed(db, &concerts, &performances)).await
     }
 
-    async fn performance_count(&self, concert: ConcertId) -> Result<u64, StoreError> {
-        self.read(move |db| concert::performance_count(db, concert)).await
+    async fn performance_revisions(&self, concert: ConcertId) -> Result<(u64, u64), StoreError> {
+        self.read(move |db| concert::performance_revisions(db, concert)).await
     }
 
     async fn seats(&self, performance: PerformanceId) -> Result<SeatRows, StoreError> {
-        self.read(move |db| concert::seat_rows(db, performance)).await
+        self.read(move |db| seat::seat_rows(db, performance)).await
+    }
+
+    async fn taken_seats(
+        &self,
+        performance: PerformanceId,
+        numbers: RangeInclusive<u32>,
+    ) -> Result<Vec<SeatRecord>, StoreError> {
+        self.read(move |db| seat::taken(db, performance, &numbers)).await
     }
 
     async fn reservation(&self, id: ReservationId) -> Result<Option<Reservation>, StoreError> {

@@ -112,7 +112,7 @@ async fn a_cancellation_is_settled_step_by_step(bed: Bed) {
     let outcomes = sold.lane.run([hold(&sold.token, &sold.performance, &[9]), pay(&sold.token, &sold.cid)]).await;
     let refused = Err(Refusal::PerformanceCancelled);
     assert_eq!(outcomes.expect("a unit of work"), [refused.clone(), refused.clone()]);
-    let change = ChangePerformance { performance: sold.performance.id, closed: Some(true), refund_policy: None };
+    let change = ChangePerformance { closed: Some(true), ..ChangePerformance::of(sold.performance.id) };
     let (concert, performance) = (sold.performance.concert, Some(sold.performance.id));
     let extend = concert::Extend { concert, performance, seconds: 9, reason: "late".into() };
     let outcomes = sold.lane.run([change.into(), extend.into()]).await.expect("a unit of work");

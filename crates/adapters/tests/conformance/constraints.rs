@@ -104,6 +104,17 @@ const CONCERTS: &[Wrong] = &[
         let seat = Seat { reservation: stage.held.id, held_until: unit.at.plus_seconds(9), extended: 0, sold: false };
         unit.rows.seats.put((stage.performance.id, 1), seat);
     }),
+    ("a held seat that is blocked", |stage, unit| {
+        unit.rows.blocks.put((stage.performance.id, 2), "a camera".into());
+    }),
+    ("a sold seat that is blocked", |stage, unit| {
+        unit.rows.blocks.put((stage.performance.id, 1), "a camera".into());
+    }),
+    ("a seat that is blocked and held", |stage, unit| {
+        unit.rows.blocks.put((stage.performance.id, 4), "a camera".into());
+        let seat = Seat { reservation: stage.held.id, held_until: unit.at.plus_seconds(9), extended: 0, sold: false };
+        unit.rows.seats.put((stage.performance.id, 4), seat);
+    }),
     ("a sold seat that is free again", |stage, unit| unit.rows.seats.remove(&(stage.performance.id, 1))),
     ("more seats sold than there are", |stage, unit| {
         unit.rows.performances.change(&stage.performance.id).into_iter().for_each(|row| row.sold = 5);

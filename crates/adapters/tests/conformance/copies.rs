@@ -58,6 +58,9 @@ const FILL: &str = r#"
             balance_after, entry_version, refunded_at)
         SELECT randomblob(16), payment_id, reservation_id, performance_id, user_id, seats, 10, 1, 'staff', 'moved', 500,
             (SELECT max(version) FROM ledger WHERE ledger.user_id = payments.user_id), 1 FROM payments;
+    UPDATE performances SET blocked = 1, revision = version;
+    INSERT INTO seats (performance_id, seat, held_until, sold, block_reason)
+        SELECT performance_id, 4, 0, 0, 'a camera' FROM performances;
     INSERT INTO refunded_seats (reservation_id, seat, refund_id) SELECT reservation_id, 1, refund_id FROM refunds;
     INSERT INTO cancellations SELECT performance_id, concert_id, version, randomblob(16), 5, 'ill', 1, 7, 3, 1, 1, 0, 60000, -7, 9
         FROM performances;

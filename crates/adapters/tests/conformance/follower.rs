@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use onsale_app::store::news::{RoomsKnown, SeatsBecame};
 use onsale_app::store::{Announced, RoomRecord, Store};
+use onsale_domain::concert::Seat;
 use onsale_domain::ids::{ConcertId, PerformanceId};
 use onsale_domain::time::Timestamp;
 use onsale_domain::waiting_room::{Room, Turn};
@@ -18,8 +19,16 @@ struct Known {
     announced: Announced,
 }
 
-/// Held seats with the end of the hold, sold ones without.
-type Seats = BTreeMap<u32, Option<Timestamp>>;
+/// The state of a seat that is not free.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Taken {
+    Until(Timestamp),
+    Sold,
+    Blocked,
+}
+
+/// Held, sold and blocked seats.
+type Seats = BTreeMap<u32, Taken>;
 
 /// Everything that the process knows.
 #[derive(Default)]
@@ -80,7 +89,10 @@ impl Follower {
         let all = store.reader().performances().await.expect("performances");
         let mut there: Vec<_> = all
             .iter()
-            .map(|of| (of.id, of.concert, of.starts_at, of.sold < of.seating.capacity() && !of.closed))
+            .map(|of| {
+                let is_left = of.sold + of.blocked < of.seating.capacity();
+                (of.id, of.concert, of.starts_at, is_left && !of.closed && of.cancelled_at.is_none())
+            })
             .collect();
         there.sort_unstable();
         assert_eq!(availability, there, "what is left of each performance");
@@ -114,22 +126,30 @@ impl Follower {
                 assert_eq!(change.version, *version + 1, "every change, in order");
                 *version = change.version;
                 if let SeatsBecame::Extended(at, seconds) = change.became {
-                    for until in seats.values_mut().flatten().filter(|until| at < **until) {
-                        *until = until.plus_seconds(seconds);
+                    for seat in seats.values_mut() {
+                        if let Taken::Until(until) = seat
+                            && at < *until
+                        {
+                            *until = until.plus_seconds(seconds);
+                        }
                     }
                 }
                 for seat in change.seats {
                     match change.became {
-                        SeatsBecame::Held(until) => seats.insert(seat, Some(until)),
-                        SeatsBecame::Sold => seats.insert(seat, None),
+                        SeatsBecame::Held(until) => seats.insert(seat, Taken::Until(until)),
+                        SeatsBecame::Sold => seats.insert(seat, Taken::Sold),
+                        SeatsBecame::Blocked => seats.insert(seat, Taken::Blocked),
                         SeatsBecame::Free => seats.remove(&seat),
-                        SeatsBecame::Extended(..) | SeatsBecame::Unchanged { .. } => unreachable!("it names no seats"),
+                        SeatsBecame::Extended(..) | SeatsBecame::Cancelled | SeatsBecame::Unchanged { .. } => {
+                            unreachable!("it names no seats")
+                        }
                     };
                 }
             }
             let there = reader.seats(performance.id).await.expect("seats");
-            let rows = there.seats.into_iter();
-            let rows: Seats = rows.map(|(number, seat)| (number, (!seat.sold).then_some(seat.held_until))).collect();
+            let taken = |seat: Seat| if seat.sold { Taken::Sold } else { Taken::Until(seat.held_until) };
+            let rows = there.seats.into_iter().map(|(number, seat)| (number, taken(seat)));
+            let rows: Seats = rows.chain(there.blocked.into_iter().map(|number| (number, Taken::Blocked))).collect();
             assert_eq!((*version, &*seats), (there.version, &rows), "the seats of {:?}", performance.id);
         }
     }

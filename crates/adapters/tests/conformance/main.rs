@@ -30,6 +30,7 @@ mod log;
 mod mixed;
 mod newcomers;
 mod news;
+mod offers;
 mod pages;
 mod people;
 mod picture;

@@ -123,6 +123,7 @@ impl Picture {
         for performance in performances {
             let mut rows = reader.seats(performance.id).await.expect("seats");
             rows.seats.sort_by_key(|(seat, _)| *seat);
+            rows.blocked.sort_unstable();
             self.line("performance", &performance);
             self.line("seats", &rows);
             self.line("cancellation", &reader.cancellation(performance.id).await.expect("an answer"));

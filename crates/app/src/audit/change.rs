@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::Finding;
 use super::source::{AuditSource, EventRow, ExtendedRow, PerformanceRow, RoomRow};
 use crate::calendar::rfc3339;
-use crate::event::policy_data;
+use crate::event::{policy_data, seating_data};
 use crate::store::StoreError;
 
 /// Every extension has its event, with the same figures.
@@ -44,6 +44,7 @@ pub(super) fn agrees(row: &PerformanceRow) -> bool {
         event.version <= performance.version
             && data["closed"] == performance.closed
             && data["startsAt"] == rfc3339(performance.starts_at)
+            && data["seats"] == seating_data(&performance.seating)
             && data["refundPolicy"] == policy_data(&performance.refund_policy)
     });
     is_right && *sale == Some((performance.sale, performance.seats_per_user))

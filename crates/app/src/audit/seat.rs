@@ -15,6 +15,8 @@ pub(super) async fn check(source: &dyn AuditSource, forgotten: Timestamp) -> Res
     let mut sold = Finding::new(
         "every performance has sold as many seats as it counts, no more than it has, and counts its holds and extensions",
     );
+    let mut blocked =
+        Finding::new("every performance has blocked as many seats as it counts, and none that it has sold");
     let mut agreeing = Finding::new("every performance has the hours of its sale, and is as its last event has it");
     let mut figures = Finding::new("every performance counts its held seats, its revenue and what was given back");
     let mut open = Finding::new("every performance counts its payments of which seats are left");
@@ -38,6 +40,16 @@ pub(super) async fn check(source: &dyn AuditSource, forgotten: Timestamp) -> Res
                 row.sold_seats, row.holds, row.extensions
             )
         });
+        let of_both = u64::from(counted) + row.blocked_seats;
+        blocked.check(
+            u64::from(row.performance.blocked) == row.blocked_seats && of_both <= u64::from(capacity),
+            || {
+                format!(
+                    "{id}: {} seats blocked, {} counted, capacity {capacity}",
+                    row.blocked_seats, row.performance.blocked
+                )
+            },
+        );
         open.check(u64::from(row.performance.open_payments) == row.open_payments, || {
             format!("{id}: {} open payments, {} counted", row.open_payments, row.performance.open_payments)
         });
@@ -68,7 +80,7 @@ pub(super) async fn check(source: &dyn AuditSource, forgotten: Timestamp) -> Res
         let wrong = what_is_wrong(&row, forgotten);
         agreement.check(wrong.is_none(), || format!("{}: {}", row.reservation.id, wrong.unwrap_or_default()));
     }
-    Ok(vec![sold, agreeing, figures, open, cancelled, owners, agreement])
+    Ok(vec![sold, blocked, agreeing, figures, open, cancelled, owners, agreement])
 }
 
 fn is_owned(row: &SeatRow) -> bool {

@@ -122,6 +122,8 @@ pub struct PerformanceRow {
     pub performance: Performance,
     /// How many of its seats are sold.
     pub sold_seats: u64,
+    /// How many of its seats are blocked.
+    pub blocked_seats: u64,
     /// How many reservations own sold seats.
     pub open_payments: u64,
     /// How many of its reservations are held and not settled.

@@ -17,7 +17,7 @@ use uuid::Uuid;
 use super::Finding;
 use super::source::{AuditSource, ExternalRow, StaffRow, StaffSubject};
 use crate::calendar::rfc3339;
-use crate::event::policy_data;
+use crate::event::{policy_data, seating_data};
 use crate::store::{LogRow, StoreError};
 
 pub(super) async fn check(source: &dyn AuditSource) -> Result<Vec<Finding>, StoreError> {
@@ -35,7 +35,8 @@ pub(super) async fn check(source: &dyn AuditSource) -> Result<Vec<Finding>, Stor
             StaffSubject::Lecture(lecture) => {
                 let made_at = made_at(lecture.id.uuid()).min(lecture.updated_at);
                 let wrong = OF_LECTURE.wrong_field(&fields_of_lecture(lecture), &entries, made_at >= since);
-                let wrong = wrong.or_else(|| (!is_cancellation_logged(lecture, &entries)).then_some("cancelled"));
+                let wrong =
+                    wrong.or_else(|| (!is_lecture_cancellation_logged(lecture, &entries)).then_some("cancelled"));
                 logged.check(wrong.is_none(), || format!("lecture {}: {}", lecture.id, wrong.unwrap_or_default()));
             }
             StaffSubject::Concert(concert, settings) => {
@@ -54,6 +55,9 @@ pub(super) async fn check(source: &dyn AuditSource) -> Result<Vec<Finding>, Stor
                 let of_concert: Vec<Entry> = of_concert.iter().map(Entry::of).collect();
                 if !extended_at.iter().all(|at| is_extension_logged(*at, entries.iter().chain(&of_concert))) {
                     wrong = wrong.or(Some("holds"));
+                }
+                if !are_blocks_logged(performance.blocked, &entries) {
+                    wrong = wrong.or(Some("blocked"));
                 }
                 let shown = || format!("performance {}: {}", performance.id, wrong.unwrap_or_default());
                 logged.check(wrong.is_none(), shown);
@@ -132,7 +136,7 @@ fn fields_of_lecture(lecture: &Lecture) -> Now {
 }
 
 /// A cancelled lecture has one entry of that, with the same figures; others have none.
-fn is_cancellation_logged(lecture: &Lecture, entries: &[Entry<'_>]) -> bool {
+fn is_lecture_cancellation_logged(lecture: &Lecture, entries: &[Entry<'_>]) -> bool {
     let logged: Vec<_> = of_action(entries, "lecture.cancelled").map(|entry| &entry.after).collect();
     let fields = lecture
         .cancellation
@@ -170,14 +174,10 @@ fn fields_of_queue(settings: &Settings) -> Now {
 }
 
 fn fields_of_performance(performance: &Performance) -> Now {
-    let sections = performance.seating.sections().iter();
-    let sections = sections.map(
-        |section| json!({"from": section.from, "to": section.to, "grade": &*section.grade, "price": section.price}),
-    );
     vec![
         ("concertId", json!(performance.concert.to_string())),
         ("startsAt", json!(rfc3339(performance.starts_at))),
-        ("seats", sections.collect()),
+        ("seats", seating_data(&performance.seating)),
         ("closed", json!(performance.closed)),
         ("refundPolicy", policy_data(&performance.refund_policy)),
     ]
@@ -193,6 +193,15 @@ fn is_cancellation_logged(cancelled_at: Option<Timestamp>, entries: &[Entry<'_>]
         of_action(entries, "performance.cancelled").map(|entry| &entry.after["cancelledAt"]).collect();
     let at: Vec<Value> = cancelled_at.map(|at| json!(rfc3339(at))).into_iter().collect();
     logged == at.iter().collect::<Vec<_>>()
+}
+
+/// Whether the log entries blocked as many seats more than they unblocked as are blocked now. An entry names all of its seats: a
+/// list of 1,000 is not cut.
+fn are_blocks_logged(blocked: u32, entries: &[Entry<'_>]) -> bool {
+    let seats = |action: &str| -> usize {
+        of_action(entries, action).map(|entry| entry.after["seats"].as_array().map_or(0, Vec::len)).sum()
+    };
+    seats("seats.blocked") == seats("seats.unblocked") + usize::try_from(blocked).unwrap_or(usize::MAX)
 }
 
 /// The log entries that make a thing and change its fields.

@@ -4,7 +4,7 @@
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 
-use onsale_domain::concert::{self, Target};
+use onsale_domain::concert;
 use onsale_domain::ids::UserId;
 use onsale_domain::staff::{self, ByStaff, Logged};
 use onsale_domain::{Command, cancellation, lecture, payment, refund, waiting_room, wallet};
@@ -149,6 +149,33 @@ impl DeskCommand for concert::ChangePerformance {
     }
 }
 
+impl DeskCommand for concert::AddSeats {
+    const TABLES: &'static [Table] = &[Performances, Events];
+
+    fn hot_row(&self) -> Option<u64> {
+        Some(hash(self.performance))
+    }
+}
+
+/// What a change of blocked seats reads and writes. A lapsed hold is settled.
+const OF_BLOCKS: &[Table] = &[Performances, Seats, Reservations, Events];
+
+impl DeskCommand for concert::Block {
+    const TABLES: &'static [Table] = OF_BLOCKS;
+
+    fn hot_row(&self) -> Option<u64> {
+        Some(hash(self.performance))
+    }
+}
+
+impl DeskCommand for concert::Unblock {
+    const TABLES: &'static [Table] = OF_BLOCKS;
+
+    fn hot_row(&self) -> Option<u64> {
+        Some(hash(self.performance))
+    }
+}
+
 impl DeskCommand for concert::Extend {
     const TABLES: &'static [Table] = &[Concerts, Rooms, Places, Performances, Reservations, Extensions, Events];
 
@@ -169,10 +196,7 @@ impl DeskCommand for concert::Hold {
     const TABLES: &'static [Table] = &[Accounts, Turns, TurnEnds, Places, Performances, Seats, Reservations, Events];
 
     fn hot_row(&self) -> Option<u64> {
-        match self.target {
-            Target::Performance(performance) => Some(hash(performance)),
-            Target::NoneOnDate | Target::SeveralOnDate => None,
-        }
+        self.target.performance().map(hash)
     }
 }
 

@@ -4,6 +4,7 @@
 //! follows its own commits. A poll costs no I/O, and a rebuild costs in proportion to what has changed. If other
 //! instances sell from the same database, the process queries their changes at most every 100 ms, once for all clients.
 
+mod delta;
 mod follow;
 mod seats;
 mod view;
@@ -23,8 +24,9 @@ use prometheus_client::metrics::counter::Counter;
 
 use crate::catalogue::Showing;
 use crate::desk::Observer;
-use crate::store::news::{News, SeatsBecame, SeatsNews};
+use crate::store::news::{News, SeatsNews};
 use crate::store::{Reader, StoreError, Unit};
+use delta::Delta;
 use seats::{Known, Seats};
 
 pub use view::{Chunk, SeatStatus, SeatView, ViewCache, Which};
@@ -35,50 +37,6 @@ const COST_SHARE: u64 = 20;
 /// Maximum number of reads of a map for one request. A process that sells alone reads the map again if it missed a commit of
 /// its own.
 const LOADS_MAX: u32 = 3;
-
-/// The changes of one unit of work in one performance.
-#[derive(Debug)]
-struct Delta {
-    /// The performance's version before the unit of work.
-    before: u64,
-    /// The performance's version after it.
-    after: u64,
-    /// Extensions of all holds that the map knows: the instant and the seconds of each, in order.
-    extensions: Vec<(Timestamp, u32)>,
-    /// Whether the holds are closed after it; `None` if it does not change that.
-    closed: Option<bool>,
-    /// Whether the performance is cancelled by it or before it; `false` if the change does not tell.
-    cancelled: bool,
-    /// Seats after the unit of work, its extensions included.
-    seats: Vec<(u32, Known)>,
-}
-
-impl From<SeatsNews> for Delta {
-    fn from(news: SeatsNews) -> Self {
-        let (before, after) = (news.version - 1, news.version);
-        let mut delta =
-            Self { before, after, extensions: Vec::new(), closed: None, cancelled: false, seats: Vec::new() };
-        let became = match news.became {
-            SeatsBecame::Held(until) => Known::Held(until),
-            SeatsBecame::Free => Known::Free,
-            SeatsBecame::Sold => Known::Sold,
-            SeatsBecame::Extended(at, seconds) => {
-                delta.extensions.push((at, seconds));
-                return delta;
-            }
-            SeatsBecame::Cancelled => {
-                delta.cancelled = true;
-                return delta;
-            }
-            SeatsBecame::Unchanged { closed } => {
-                delta.closed = Some(closed);
-                return delta;
-            }
-        };
-        delta.seats = news.seats.into_iter().map(|seat| (seat, became)).collect();
-        delta
-    }
-}
 
 enum State {
     /// The map is not read yet, or a commit was missed.
@@ -313,7 +271,9 @@ impl<C: ViewCache> SeatMaps<C> {
     }
 
     fn slot(&self, showing: &Arc<Showing>) -> Arc<Slot<C>> {
-        let known = self.slots.read().get(&showing.id).cloned();
+        // After a change of start, seats or prices the map is read again. A request that began before keeps the newer one.
+        let is_current = |slot: &Arc<Slot<C>>| slot.showing.revision >= showing.revision;
+        let known = self.slots.read().get(&showing.id).filter(|slot| is_current(slot)).cloned();
         let slot = known.unwrap_or_else(|| {
             let slot = Slot {
                 showing: showing.clone(),
@@ -326,7 +286,15 @@ impl<C: ViewCache> SeatMaps<C> {
                 is_used: AtomicBool::new(true),
             };
             // Another request may have inserted the slot between the two locks: then its slot counts.
-            self.slots.write().entry(showing.id).or_insert_with(|| Arc::new(slot)).clone()
+            let mut slots = self.slots.write();
+            match slots.get(&showing.id).filter(|slot| is_current(slot)) {
+                Some(slot) => slot.clone(),
+                None => {
+                    let slot = Arc::new(slot);
+                    slots.insert(showing.id, slot.clone());
+                    slot
+                }
+            }
         });
         slot.is_used.store(true, Ordering::Relaxed);
         slot
@@ -344,8 +312,18 @@ impl<C: ViewCache> Observer for SeatMaps<C> {
     fn committed(&self, unit: &Unit) {
         let rows = &unit.rows;
         let mut seats: HashMap<PerformanceId, Vec<(u32, Known)>> = HashMap::new();
-        for ((performance, number), seat) in rows.seats.changed() {
-            seats.entry(*performance).or_default().push((*number, Known::of(seat)));
+        let mut became = |(performance, number): &(PerformanceId, u32), known| {
+            seats.entry(*performance).or_default().push((*number, known));
+        };
+        // The last state of a seat counts: one that was unblocked may be held since, and one whose hold lapsed be blocked.
+        for (seat, _) in rows.blocks.changed().filter(|(_, reason)| reason.is_none()) {
+            became(seat, Known::Free);
+        }
+        for (seat, row) in rows.seats.changed() {
+            became(seat, Known::of(row));
+        }
+        for (seat, _) in rows.blocks.changed().filter(|(_, reason)| reason.is_some()) {
+            became(seat, Known::Blocked);
         }
         for event in &rows.events {
             if let Happening::HoldsExtended { performance, .. } = &event.happening {

@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use onsale_domain::concert::{Seat, Seating};
+use onsale_domain::concert::Seat;
 use onsale_domain::time::Timestamp;
 
-use super::Delta;
+use super::delta::Delta;
 use super::view::{Chunk, SeatStatus, SeatView, ViewCache};
 use crate::catalogue::Showing;
 use crate::store::SeatRows;
@@ -19,6 +19,7 @@ pub(super) enum Known {
     Free,
     Held(Timestamp),
     Sold,
+    Blocked,
 }
 
 impl Known {
@@ -36,6 +37,7 @@ impl Known {
             Self::Held(until) if at < until => SeatStatus::Held,
             Self::Free | Self::Held(_) => SeatStatus::Available,
             Self::Sold => SeatStatus::Sold,
+            Self::Blocked => SeatStatus::Blocked,
         }
     }
 }
@@ -45,26 +47,29 @@ pub(super) struct Seats {
     version: u64,
     closed: bool,
     cancelled: bool,
-    seating: Seating,
+    showing: Arc<Showing>,
     numbers: Arc<[u32]>,
     seats: Vec<Known>,
     chunks: Vec<Arc<Chunk>>,
 }
 
 impl Seats {
-    pub(super) fn new(showing: &Showing, rows: &SeatRows) -> Self {
+    pub(super) fn new(showing: &Arc<Showing>, rows: &SeatRows) -> Self {
         let numbers: Arc<[u32]> = showing.seating.seats().map(|(number, _)| number).collect();
         let mut seats = Self {
             version: rows.version,
             closed: rows.closed,
             cancelled: rows.cancelled,
-            seating: showing.seating.clone(),
+            showing: showing.clone(),
             seats: vec![Known::Free; numbers.len()],
             chunks: Vec::new(),
             numbers,
         };
         for (number, seat) in &rows.seats {
             seats.set(*number, Known::of(Some(seat)));
+        }
+        for number in &rows.blocked {
+            seats.set(*number, Known::Blocked);
         }
         seats
     }
@@ -75,7 +80,7 @@ impl Seats {
     }
 
     fn set(&mut self, number: u32, became: Known) {
-        if let Some(known) = self.seating.index_of(number).and_then(|index| self.seats.get_mut(index)) {
+        if let Some(known) = self.showing.seating.index_of(number).and_then(|index| self.seats.get_mut(index)) {
             *known = became;
         }
     }
@@ -131,7 +136,8 @@ impl Seats {
             }
         }
         let remaining = if self.cancelled { 0 } else { remaining };
-        SeatView::new(stamp, valid_until, remaining, self.chunks.clone()).closed(self.closed, self.cancelled)
+        let view = SeatView::new(self.showing.clone(), stamp, valid_until, remaining, self.chunks.clone());
+        view.closed(self.closed, self.cancelled)
     }
 
     fn numbers_of(&self, chunk: usize) -> Arc<[u32]> {

@@ -7,6 +7,8 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use onsale_domain::time::Timestamp;
 
+use crate::catalogue::Showing;
+
 /// The status of a seat as clients see it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SeatStatus {
@@ -14,8 +16,10 @@ pub enum SeatStatus {
     Available,
     /// A user holds it and may still pay for it.
     Held,
-    /// It is paid, and never free again.
+    /// It is paid, and free again only after a refund.
     Sold,
+    /// An organiser took it from sale.
+    Blocked,
 }
 
 /// Which seats a client wants to see.
@@ -86,6 +90,8 @@ pub struct SeatView<C> {
     pub is_closed: bool,
     /// Whether the performance is cancelled. Then no seat remains, whatever its status is.
     pub is_cancelled: bool,
+    /// The performance, with the seats and prices of this view.
+    pub showing: Arc<Showing>,
     /// All seats, in ascending order.
     pub chunks: Vec<Arc<Chunk>>,
     /// What the front end keeps with this view.
@@ -93,7 +99,13 @@ pub struct SeatView<C> {
 }
 
 impl<C: ViewCache> SeatView<C> {
-    pub(super) fn new(stamp: u64, valid_until: Timestamp, remaining: u32, chunks: Vec<Arc<Chunk>>) -> Self {
+    pub(super) fn new(
+        showing: Arc<Showing>,
+        stamp: u64,
+        valid_until: Timestamp,
+        remaining: u32,
+        chunks: Vec<Arc<Chunk>>,
+    ) -> Self {
         static SERIAL: AtomicU64 = AtomicU64::new(0);
         let serial = SERIAL.fetch_add(1, Ordering::Relaxed);
         let (built, cost_nanos, cache) = (Instant::now(), AtomicU64::new(0), C::default());
@@ -106,6 +118,7 @@ impl<C: ViewCache> SeatView<C> {
             remaining,
             is_closed: false,
             is_cancelled: false,
+            showing,
             chunks,
             cache,
         }

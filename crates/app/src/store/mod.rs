@@ -25,7 +25,7 @@ pub use figures::{FigureBoard, PerformanceFigures, Published};
 pub use news::News;
 pub use reader::{
     Announced, AppliedLecture, GivenBack, HoldRecord, LectureFilter, Listed, Page, Reader, RefundsOf, RoomRecord,
-    SeatRows, UnsettledSeat,
+    SeatRecord, SeatRows, SeatTaken, UnsettledSeat,
 };
 pub use retention::Retention;
 pub use staff::{ListedKey, LogFilter, LogRow};

@@ -18,7 +18,8 @@ pub struct RoomsKnown {
     pub versions: Vec<(ConcertId, u64)>,
     /// Places whose unsettled holds the answer contains.
     pub holds_of: Vec<(ConcertId, u64)>,
-    /// Whether the answer contains which performances have unsold seats. Performances that started long ago are left out.
+    /// Whether the answer contains which performances have unsold seats. Performances that started long ago and were never revised
+    /// are left out.
     pub with_availability: bool,
     /// Rooms that are returned whole, also if they are retired.
     pub whole: Vec<ConcertId>,
@@ -44,6 +45,8 @@ pub struct PerformanceAvailability {
     pub id: PerformanceId,
     /// Start of the performance.
     pub starts_at: Timestamp,
+    /// The version of the last change of its start, its seats or their prices; 0 if there was none.
+    pub revision: u64,
     /// Whether a seat is unsold and may still be sold.
     pub is_unsold: bool,
 }
@@ -72,6 +75,8 @@ pub enum SeatsBecame {
     Free,
     /// Sold, and never free again.
     Sold,
+    /// Taken from sale by an organiser.
+    Blocked,
     /// Held for this many seconds longer, if they were held beyond this instant. The change names no seats: it is about all.
     Extended(Timestamp, u32),
     /// As they were. The performance is cancelled for good.

@@ -1,6 +1,7 @@
 //! How everything but a lane reads the database: lists, single rows, and what a process loads when it starts.
 
 use std::collections::{BTreeSet, HashMap};
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -74,6 +75,28 @@ pub struct SeatRows {
     pub cancelled: bool,
     /// Held and sold seats.
     pub seats: Vec<(u32, Seat)>,
+    /// Blocked seats.
+    pub blocked: Vec<u32>,
+}
+
+/// A seat that is held, sold or blocked, as staff see it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SeatRecord {
+    /// Seat number within the performance.
+    pub number: u32,
+    /// The user of its reservation; `None` if it is blocked.
+    pub user: Option<UserId>,
+    /// What took the seat.
+    pub taken: SeatTaken,
+}
+
+/// What took a seat.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SeatTaken {
+    /// A hold, or a payment.
+    Owned(Seat, Option<PaymentId>),
+    /// An organiser, for this reason.
+    Blocked(Arc<str>),
 }
 
 /// A seat of a cancelled performance that is held or sold.
@@ -233,11 +256,18 @@ pub trait Reader: Send + Sync {
         Ok(all)
     }
 
-    /// How many performances a concert has.
-    async fn performance_count(&self, concert: ConcertId) -> Result<u64, StoreError>;
+    /// How many performances a concert has, and the sum of their revisions. Both stay the same only if none was added or revised.
+    async fn performance_revisions(&self, concert: ConcertId) -> Result<(u64, u64), StoreError>;
 
     /// The seats of a performance that are held or sold.
     async fn seats(&self, performance: PerformanceId) -> Result<SeatRows, StoreError>;
+
+    /// The seats of a performance with these numbers that are held, sold or blocked, in ascending order, as of one moment.
+    async fn taken_seats(
+        &self,
+        performance: PerformanceId,
+        numbers: RangeInclusive<u32>,
+    ) -> Result<Vec<SeatRecord>, StoreError>;
 
     /// A reservation; `None` if there is no such reservation.
     async fn reservation(&self, id: ReservationId) -> Result<Option<Reservation>, StoreError>;

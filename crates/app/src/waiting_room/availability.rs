@@ -29,9 +29,7 @@ impl Default for Availability {
 
 impl Availability {
     pub(super) fn note(&self, performance: &Performance) {
-        let is_on = !performance.closed && performance.cancelled_at.is_none();
-        let is_unsold = performance.sold < performance.seating.capacity() && is_on;
-        self.set(performance.id, performance.starts_at, is_unsold);
+        self.set(performance.id, performance.starts_at, performance.is_unsold());
     }
 
     pub(super) fn set(&self, performance: PerformanceId, starts_at: Timestamp, is_unsold: bool) {

@@ -75,8 +75,8 @@ impl Follower {
     }
 }
 
-/// Performances that the last refresh named.
-pub(crate) type Named = Vec<PerformanceId>;
+/// Performances that the last refresh named, each with its revision.
+pub(crate) type Named = Vec<(PerformanceId, u64)>;
 
 impl Rooms {
     /// The instant of the last refresh; `None` if no other process changes the rooms.
@@ -216,7 +216,7 @@ impl Rooms {
                 moved |= room.read_holds(&places, holds, at);
             }
         }
-        let named = news.availability.iter().map(|performance| performance.id).collect();
+        let named = news.availability.iter().map(|performance| (performance.id, performance.revision)).collect();
         for performance in news.availability {
             if let Some(room) = rooms.get(&performance.concert) {
                 room.availability.set(performance.id, performance.starts_at, performance.is_unsold);

@@ -115,7 +115,7 @@ const RESERVATION: &[Stream] = &[
     each(
         "SELECT performance_id, seat, reservation_id, held_until, sold, extended FROM program.seats
          ORDER BY reservation_id LIMIT ?1",
-        "INSERT INTO seats VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+        "INSERT INTO seats VALUES (?1, ?2, ?3, ?4, ?5, ?6, NULL)",
     ),
     events!("seats.held"),
 ];
@@ -142,7 +142,7 @@ const PAYMENT: &[Stream] = &[
     each(
         "SELECT s.performance_id, s.seat, s.reservation_id, s.held_until FROM program.payments
          JOIN program.seats s USING (reservation_id) ORDER BY payment_id LIMIT ?1",
-        "INSERT INTO seats VALUES (?1, ?2, ?3, ?4, 1, 0)
+        "INSERT INTO seats VALUES (?1, ?2, ?3, ?4, 1, 0, NULL)
          ON CONFLICT DO UPDATE SET reservation_id = ?3, held_until = ?4, sold = 1",
     ),
     each(
@@ -186,7 +186,7 @@ impl Write {
                 CONCERTS,
                 "INSERT INTO reservations SELECT reservation_id, concert_id, performance_id, user_id, place, seats,
                     amount, held_at, held_until, 'HELD', NULL, 0, prices, '', '[]' FROM program.reservations;
-                 INSERT INTO seats SELECT performance_id, seat, reservation_id, held_until, 0, 0 FROM program.seats;
+                 INSERT INTO seats SELECT performance_id, seat, reservation_id, held_until, 0, 0, NULL FROM program.seats;
                  INSERT INTO accounts SELECT user_id, balance_after, version, created_at FROM program.ledger
                     WHERE type = 'CHARGE';
                  UPDATE performances SET sold = 0;",

@@ -1,8 +1,10 @@
-//! Changes of a concert and of a performance: texts, the hours of the sale, limits, and refund policies.
+//! Changes of a concert and of a performance: texts, the hours of the sale, limits, start, prices, further seats, and refund
+//! policies.
 
 use std::sync::Arc;
 
-use super::{Concert, Performance, Sale, record};
+use super::hold::SEATS_NAMED_MAX;
+use super::{Concert, GradePrice, Performance, SECTIONS_MAX, Sale, Seating, record};
 use crate::event::{Event, Happening};
 use crate::ids::{ConcertId, EventId, PerformanceId};
 use crate::refund::Policy;
@@ -82,6 +84,26 @@ pub struct ChangePerformance {
     pub closed: Option<bool>,
     /// The rules by which buyers get points back.
     pub refund_policy: Option<Policy>,
+    /// The start, earlier or later. Holds and payments stay.
+    pub starts_at: Option<Timestamp>,
+    /// New prices, no two for one grade. Holds and payments keep the prices of their seats.
+    pub prices: Vec<GradePrice>,
+}
+
+impl ChangePerformance {
+    /// A change of nothing yet.
+    pub fn of(performance: PerformanceId) -> Self {
+        Self { performance, closed: None, refund_policy: None, starts_at: None, prices: Vec::new() }
+    }
+}
+
+/// Adds seats to a performance, with grades and prices. Returns the performance as it is afterwards.
+#[derive(Clone, Debug)]
+pub struct AddSeats {
+    /// The performance that gets them.
+    pub performance: PerformanceId,
+    /// The seats to add.
+    pub seats: Seating,
 }
 
 impl Command for Change {
@@ -137,21 +159,56 @@ impl Command for ChangePerformance {
         if before.cancelled_at.is_some() {
             return Err(Refusal::PerformanceCancelled);
         }
-        let closed = self.closed.unwrap_or(before.closed);
-        let refund_policy = self.refund_policy.clone().unwrap_or_else(|| before.refund_policy.clone());
-        if closed == before.closed && refund_policy == before.refund_policy {
-            return Ok(before);
-        }
-        if let Some(own) = rows.performances.change(&self.performance) {
-            (own.closed, own.refund_policy) = (closed, refund_policy.clone());
-        }
-        if refund_policy != before.refund_policy {
-            rows.new_policies.insert(self.performance);
-        }
-        let event = EventId::new(cx.ids.next(before.updated_at.max(cx.at)));
-        let after = Performance { closed, refund_policy, ..before };
-        record(rows, self.performance, event, cx.at, || Happening::PerformanceChanged { performance: after });
-        let after = rows.performances.get(&self.performance).ok_or(Refusal::PerformanceNotFound)?;
-        Ok(after.clone())
+        let seating = before.seating.priced(&self.prices).map_err(|index| Refusal::GradeUnknown { index })?;
+        let after = Performance {
+            closed: self.closed.unwrap_or(before.closed),
+            refund_policy: self.refund_policy.clone().unwrap_or_else(|| before.refund_policy.clone()),
+            starts_at: self.starts_at.unwrap_or(before.starts_at),
+            seating,
+            ..before.clone()
+        };
+        Ok(change(&before, after, rows, cx))
     }
+}
+
+impl Command for AddSeats {
+    type Output = Performance;
+
+    fn needs(&self, keys: &mut Keys) {
+        keys.performances.insert(self.performance);
+    }
+
+    fn decide(&self, rows: &mut Rows, cx: &mut Context<'_>) -> Result<Performance, Refusal> {
+        let before = rows.performances.get(&self.performance).ok_or(Refusal::PerformanceNotFound)?.clone();
+        if before.cancelled_at.is_some() {
+            return Err(Refusal::PerformanceCancelled);
+        }
+        let seating = before.seating.with(&self.seats, SEATS_NAMED_MAX);
+        let seating = seating.map_err(|seats| Refusal::SeatExists { seats })?;
+        if seating.sections().len() > SECTIONS_MAX {
+            return Err(Refusal::SectionLimit);
+        }
+        let after = Performance { seating, ..before.clone() };
+        Ok(change(&before, after, rows, cx))
+    }
+}
+
+/// Replaces a performance and records the change, if there is one. Returns the performance as it is afterwards.
+fn change(before: &Performance, mut after: Performance, rows: &mut Rows, cx: &mut Context<'_>) -> Performance {
+    if after == *before {
+        return after;
+    }
+    let id = after.id;
+    if (after.starts_at, &after.seating) != (before.starts_at, &before.seating) {
+        // The version that the event below gets.
+        after.revision = before.version + 1;
+        rows.revised.insert(id);
+    }
+    if after.refund_policy != before.refund_policy {
+        rows.new_policies.insert(id);
+    }
+    rows.performances.put(id, after.clone());
+    let event = EventId::new(cx.ids.next(before.updated_at.max(cx.at)));
+    record(rows, id, event, cx.at, || Happening::PerformanceChanged { performance: after.clone() });
+    rows.performances.get(&id).cloned().unwrap_or(after)
 }

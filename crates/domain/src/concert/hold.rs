@@ -18,6 +18,9 @@ pub const SEATS_NAMED_MAX: usize = 20;
 pub enum Target {
     /// The performance with this id, which may not exist.
     Performance(PerformanceId),
+    /// The performance with this id, if it starts in this period: from the first instant, and before the second. The request names
+    /// a date, and the performance may have been moved since.
+    Dated(PerformanceId, Timestamp, Timestamp),
     /// The request names a date without a performance.
     NoneOnDate,
     /// The request names a date with several performances.
@@ -60,12 +63,30 @@ pub struct Held {
     pub starts_at: Timestamp,
 }
 
+impl Target {
+    /// The performance, if the request names one.
+    pub fn performance(self) -> Option<PerformanceId> {
+        match self {
+            Self::Performance(id) | Self::Dated(id, ..) => Some(id),
+            Self::NoneOnDate | Self::SeveralOnDate => None,
+        }
+    }
+
+    /// Whether this start agrees with the date of the request.
+    fn agrees(self, starts_at: Timestamp) -> bool {
+        match self {
+            Self::Dated(_, from, until) => from <= starts_at && starts_at < until,
+            Self::Performance(_) | Self::NoneOnDate | Self::SeveralOnDate => true,
+        }
+    }
+}
+
 impl Command for Hold {
     type Output = Held;
 
     fn needs(&self, keys: &mut Keys) {
         self.token.needs(keys);
-        if let Target::Performance(performance) = self.target {
+        if let Some(performance) = self.target.performance() {
             keys.performances.insert(performance);
             // More seats than any limit allows are refused before a seat is read.
             if self.seats.len() <= SEATS_PER_USER_MAX as usize {
@@ -145,7 +166,7 @@ impl Command for Expire {
 }
 
 /// The numbers that are in the range of seat numbers.
-fn seat_numbers(seats: &[i64]) -> impl Iterator<Item = u32> {
+pub(super) fn seat_numbers(seats: &[i64]) -> impl Iterator<Item = u32> {
     seats.iter().filter_map(|seat| u32::try_from(*seat).ok())
 }
 
@@ -154,7 +175,7 @@ fn judge(request: &Hold, rows: &Rows, cx: &mut Context<'_>) -> Result<Reservatio
     let Hold { token, target, seats } = request;
     waiting_room::may_hold(rows, token, cx.at)?;
     let id = match target {
-        Target::Performance(id) => *id,
+        Target::Performance(id) | Target::Dated(id, ..) => *id,
         Target::NoneOnDate => return Err(Refusal::PerformanceNotFound),
         Target::SeveralOnDate => return Err(Refusal::PerformanceAmbiguous),
     };
@@ -163,6 +184,9 @@ fn judge(request: &Hold, rows: &Rows, cx: &mut Context<'_>) -> Result<Reservatio
         .get(&id)
         .filter(|performance| performance.concert == token.concert)
         .ok_or(Refusal::PerformanceNotFound)?;
+    if !target.agrees(performance.starts_at) {
+        return Err(Refusal::DateMoved);
+    }
     // The decision uses the clock as it is now. The history, and the ids that order it, never go back in time.
     let at = cx.at.not_before(performance.updated_at);
     let written_at = cx.at.max(performance.updated_at);
@@ -213,10 +237,15 @@ fn owned(rows: &Rows, token: &Token, performance: PerformanceId, at: Timestamp) 
         .sum()
 }
 
-fn judge_free(rows: &Rows, performance: PerformanceId, seats: &[u32], at: Timestamp) -> Result<(), Refusal> {
+pub(super) fn judge_free(rows: &Rows, performance: PerformanceId, seats: &[u32], at: Timestamp) -> Result<(), Refusal> {
     let mut taken = Vec::new();
     let mut free_at = Some(at);
     for number in seats {
+        if rows.block_of((performance, *number)).is_some() {
+            taken.push(*number);
+            free_at = None;
+            continue;
+        }
         let Some(seat) = rows.seats.get(&(performance, *number)).filter(|seat| !seat.is_lapsed(at)) else { continue };
         taken.push(*number);
         free_at = free_at.filter(|_| !seat.sold).map(|until| until.max(seat.held_until));
@@ -224,6 +253,7 @@ fn judge_free(rows: &Rows, performance: PerformanceId, seats: &[u32], at: Timest
     if taken.is_empty() {
         return Ok(());
     }
+    taken.truncate(SEATS_NAMED_MAX);
     let retry_after_seconds = free_at.map(|until| at.seconds_until(until));
     Err(Refusal::SeatTaken { seats: taken, retry_after_seconds })
 }

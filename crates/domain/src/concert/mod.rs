@@ -1,5 +1,6 @@
 //! Concerts: their performances and seats, and the holds on them.
 
+mod block;
 mod change;
 mod extend;
 mod hold;
@@ -17,13 +18,17 @@ use crate::time::Timestamp;
 use crate::waiting_room::{self, Room};
 use crate::{Command, Context, Refusal};
 
-pub use change::{Change, ChangePerformance, Notice};
+pub use block::{Block, Blocked, SEATS_AT_ONCE_MAX, Unblock};
+pub use change::{AddSeats, Change, ChangePerformance, Notice};
 pub use extend::{EXTENSION_SECONDS_MAX, Extend, Extended, Extension, HoldEnd, Rewrite};
 pub use hold::{Ending, Expire, Held, Hold, Release, SEATS_NAMED_MAX, Target};
 pub(crate) use hold::{count_settled, end_hold, last_change, owned_reservation, record};
 pub use holds_counted::{ENDING_WITHIN_MILLIS, HoldsCounted, lapsed_up_to};
 pub use sale::{SEATS_PER_USER_DEFAULT, SEATS_PER_USER_MAX, Sale};
-pub use seating::{GRADE_DEFAULT, PRICE_DEFAULT, PRICE_MAX, SEATS_DEFAULT, SEATS_MAX, Seating, Section, Unsound};
+pub use seating::{
+    GRADE_DEFAULT, GradePrice, PRICE_DEFAULT, PRICE_MAX, SEATS_DEFAULT, SEATS_MAX, SECTIONS_MAX, Seating, Section,
+    Unsound,
+};
 
 /// A concert, as lists show it. Its dates come from its performances.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -65,6 +70,10 @@ pub struct Performance {
     pub revenue: i64,
     /// Points that refunds gave back, without the fees.
     pub refunded: i64,
+    /// Number of seats that an organiser has blocked.
+    pub blocked: u32,
+    /// The version of the last change of its start, its seats or their prices; 0 if there was none.
+    pub revision: u64,
     /// Number of holds that are not settled. A hold past its end counts until it is settled. `None` if a server that does
     /// not count them has changed the performance since: the next extension counts them again.
     pub holds: Option<u32>,
@@ -88,7 +97,7 @@ pub struct Performance {
     pub updated_at: Timestamp,
 }
 
-/// A seat that is held or sold. A free seat has no row.
+/// A seat that is held or sold. A free seat has no row, and a blocked one has no reservation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Seat {
     /// The reservation that holds or bought it.
@@ -115,6 +124,13 @@ impl Seat {
     /// Replaces the end of the hold.
     pub fn end_at(&mut self, end: HoldEnd) {
         (self.held_until, self.extended) = (end.until, end.extended);
+    }
+}
+
+impl Performance {
+    /// Whether a seat is free or held, and may still be sold.
+    pub fn is_unsold(&self) -> bool {
+        !self.closed && self.cancelled_at.is_none() && self.sold.saturating_add(self.blocked) < self.seating.capacity()
     }
 }
 
@@ -286,6 +302,8 @@ impl Command for Schedule {
             held: 0,
             revenue: 0,
             refunded: 0,
+            blocked: 0,
+            revision: 0,
             holds: Some(0),
             extensions: 0,
             open_payments: 0,

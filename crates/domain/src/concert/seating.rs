@@ -17,6 +17,19 @@ pub const PRICE_DEFAULT: i64 = 50_000;
 /// Grade of a seat if the section has none.
 pub const GRADE_DEFAULT: &str = "R";
 
+/// Maximum number of sections of a performance to which seats were added. More are refused with
+/// [`crate::Refusal::SectionLimit`].
+pub const SECTIONS_MAX: usize = 1_000;
+
+/// A price for all sections of a grade.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GradePrice {
+    /// A grade that the performance has.
+    pub grade: Arc<str>,
+    /// Points, 0 to [`PRICE_MAX`].
+    pub price: i64,
+}
+
 /// Neighbouring seats of one grade and price.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Section {
@@ -81,13 +94,53 @@ impl Seating {
         }
         let mut sections = sections;
         sections.sort_by_key(|section| section.from);
+        Ok(Self::of(sections))
+    }
+
+    /// Of sections in ascending order that share no seat.
+    fn of(sections: Vec<Section>) -> Self {
         let count = |seats: &mut u32, section: &Section| {
             let before = *seats;
             *seats += section.seats();
             Some(before)
         };
         let before = sections.iter().scan(0, count).collect();
-        Ok(Self { sections: sections.into(), before })
+        Self { sections: sections.into(), before }
+    }
+
+    /// The same seats with these prices. Neighbours become one section if they have one grade and price now.
+    ///
+    /// # Errors
+    /// The index of the first price of a grade that no section has.
+    pub fn priced(&self, prices: &[GradePrice]) -> Result<Self, usize> {
+        let has = |grade: &Arc<str>| self.sections.iter().any(|section| section.grade == *grade);
+        if let Some(unknown) = prices.iter().position(|priced| !has(&priced.grade)) {
+            return Err(unknown);
+        }
+        let price = |section: &Section| {
+            let new = prices.iter().find(|priced| priced.grade == section.grade);
+            Section { price: new.map_or(section.price, |new| new.price), ..section.clone() }
+        };
+        let sections: Vec<Section> = self.sections.iter().map(price).collect();
+        Ok(if sections[..] == self.sections[..] { self.clone() } else { Self::of(merged(sections)) })
+    }
+
+    /// These seats and others. Neighbours of one grade and price become one section.
+    ///
+    /// # Errors
+    /// Seats that both have, in ascending order, at most `named_max`.
+    pub fn with(&self, others: &Self, named_max: usize) -> Result<Self, Vec<u32>> {
+        let common = others
+            .sections
+            .iter()
+            .flat_map(|new| self.sections.iter().flat_map(move |own| new.from.max(own.from)..=new.to.min(own.to)));
+        let common: Vec<u32> = common.take(named_max).collect();
+        if !common.is_empty() {
+            return Err(common);
+        }
+        let mut sections: Vec<Section> = self.sections.iter().chain(others.sections.iter()).cloned().collect();
+        sections.sort_by_key(|section| section.from);
+        Ok(Self::of(merged(sections)))
     }
 
     /// The sections in ascending order.
@@ -120,4 +173,18 @@ impl Seating {
     pub fn seats(&self) -> impl Iterator<Item = (u32, &Section)> {
         self.sections.iter().flat_map(|section| (section.from..=section.to).map(move |seat| (seat, section)))
     }
+}
+
+/// Sections in ascending order, with neighbours of one grade and price as one section.
+fn merged(sections: Vec<Section>) -> Vec<Section> {
+    let mut merged: Vec<Section> = Vec::with_capacity(sections.len());
+    for section in sections {
+        match merged.last_mut() {
+            Some(last) if last.to + 1 == section.from && last.grade == section.grade && last.price == section.price => {
+                last.to = section.to;
+            }
+            _ => merged.push(section),
+        }
+    }
+    merged
 }

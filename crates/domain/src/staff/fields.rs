@@ -2,7 +2,7 @@
 
 use super::refund_fields::of_policy;
 use super::{Action, CreateKey, DeleteKey, Fields, Key, Logged, Subject, Value};
-use crate::concert::{self, Concert, Extended, Notice, Performance, Sale, Section};
+use crate::concert::{self, Concert, Extended, Notice, Performance, Sale, Seating, Section};
 use crate::lecture::{self, Lecture};
 use crate::rows::Rows;
 use crate::waiting_room::{self, Settings};
@@ -138,14 +138,13 @@ impl Logged for concert::Schedule {
     }
 
     fn after(&self, performance: &Performance) -> Fields {
-        let seats = performance.seating.sections().iter().map(of_section).collect();
         let concert = performance.concert.to_string();
         vec![
             ("concertId", Value::Text(concert.into())),
             ("startsAt", performance.starts_at.into()),
             ("closed", performance.closed.into()),
             ("refundPolicy", of_policy(&performance.refund_policy)),
-            ("seats", Value::List(seats)),
+            ("seats", of_seating(&performance.seating)),
         ]
     }
 }
@@ -175,8 +174,33 @@ impl Logged for concert::ChangePerformance {
     }
 }
 
+impl Logged for concert::AddSeats {
+    const ACTION: Action = Action::PerformanceChanged;
+
+    fn subject(&self, performance: &Performance) -> Subject {
+        Subject::Performance(performance.id)
+    }
+
+    fn before(&self, rows: &Rows) -> Fields {
+        rows.performances.get(&self.performance).map_or_else(Fields::new, of_performance)
+    }
+
+    fn after(&self, performance: &Performance) -> Fields {
+        of_performance(performance)
+    }
+}
+
 fn of_performance(performance: &Performance) -> Fields {
-    vec![("closed", performance.closed.into()), ("refundPolicy", of_policy(&performance.refund_policy))]
+    vec![
+        ("startsAt", performance.starts_at.into()),
+        ("closed", performance.closed.into()),
+        ("refundPolicy", of_policy(&performance.refund_policy)),
+        ("seats", of_seating(&performance.seating)),
+    ]
+}
+
+fn of_seating(seating: &Seating) -> Value {
+    Value::List(seating.sections().iter().map(of_section).collect())
 }
 
 impl Logged for concert::Extend {

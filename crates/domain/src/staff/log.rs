@@ -94,6 +94,10 @@ actions! {
     HoldsExtended = "holds.extended",
     /// A whole list was exported. Nothing was changed.
     ListExported = "list.exported",
+    /// Free seats were taken from sale.
+    SeatsBlocked = "seats.blocked",
+    /// Blocked seats were put on sale again.
+    SeatsUnblocked = "seats.unblocked",
 }
 
 /// What an entry is about.

@@ -1,5 +1,6 @@
 //! Staff: keys with roles, sessions that stand for keys, and the log of what their owners changed.
 
+mod block_fields;
 mod by_staff;
 mod charge;
 mod export;

@@ -11,6 +11,7 @@ mod extending;
 mod hours;
 mod ids;
 mod lecture;
+mod offer;
 mod payment;
 mod properties;
 mod refund;

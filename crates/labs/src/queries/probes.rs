@@ -45,8 +45,13 @@ pub(crate) const PROBES: &[Probe] = &[
         "(ARRAY['01900000-0000-7000-a001-000000000001']::uuid[], ARRAY[999000], false)",
     ),
     probe("turns_settled", "idempotency::HAS_OLD", "(0, 0)"),
-    probe("performances_of_concert", "concert_reads::PERFORMANCE_COUNT", "('01900000-0000-7000-a001-000000000005')"),
+    probe(
+        "performances_of_concert",
+        "concert_reads::PERFORMANCE_REVISIONS",
+        "('01900000-0000-7000-a001-000000000005')",
+    ),
     probe("performances_by_start", "news::AVAILABILITY", ""),
+    probe("performances_revised", "news::AVAILABILITY", ""),
     probe("hold_extensions_unwritten", "extension::UNWRITTEN", ""),
     probe(
         "reservations_by_user",
@@ -139,7 +144,7 @@ pub(crate) const READS: &[Read] = &[
         call: "`…/seats`",
         statement: "concert_reads::SEATS",
         values: "('01900000-0000-7000-a002-000000000001')",
-        on_sqlite: "concert::SEATS",
+        on_sqlite: "seat::SEATS",
         sqlite_values: &[FIRST_SHOW],
         is_kept: true,
     },

@@ -20,6 +20,16 @@ pub(crate) async fn all(sale: &Sale) {
     sale.admin(by_staff).expect(201).await;
     let adjust = sale.caller.post("/admin/point/jon/adjustments").json(&json!({"amount": 1, "reason": "late"}));
     sale.admin(adjust).expect(201).await;
+    let performances = format!("/admin/performances/{performance}");
+    for what in ["blocks", "unblocks"] {
+        let change = sale.caller.post(&format!("{performances}/{what}"));
+        sale.admin(change).json(&json!({"seats": [40, 41], "reason": "a camera"})).expect(200).await;
+    }
+    let prices = json!({"prices": [{"grade": "R", "price": 60_000}]});
+    sale.admin(sale.caller.patch(&performances)).json(&prices).expect(200).await;
+    for path in [performances.clone(), format!("{performances}/seats")] {
+        sale.admin(sale.caller.get(&path)).expect(200).await;
+    }
     for path in [format!("/{payment}"), format!("/{payment}/refunds"), "/users/jon/payments".to_owned()] {
         sale.caller.get(&path).expect(200).await;
     }

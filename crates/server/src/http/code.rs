@@ -73,11 +73,12 @@ codes! {
     SaleClosed = CONFLICT, "sale-closed", "The sale of this concert is closed";
     SaleNotOpen = CONFLICT, "sale-not-open", "The sale of this concert is not open yet";
     PerformanceCancelled = CONFLICT, "performance-cancelled", "The performance is cancelled";
-    CancellationNotFound = NOT_FOUND, "cancellation-not-found", "The performance is not cancelled";
     PerformanceClosed = CONFLICT, "performance-closed", "The performance has started or is closed";
     SeatUnknown = UNPROCESSABLE_ENTITY, "seat-unknown", "The performance has no such seat";
     SeatLimit = CONFLICT, "seat-limit", "The user would have more seats of the performance than one user may have";
     SeatTaken = CONFLICT, "seat-taken", "A seat is taken";
+    SeatExists = CONFLICT, "seat-exists", "The performance has this seat already";
+    SectionLimit = CONFLICT, "section-limit", "A performance has at most 1,000 sections";
     ReservationNotFound = NOT_FOUND, "reservation-not-found", "There is no such reservation";
     AlreadyPaid = CONFLICT, "already-paid", "The reservation is paid";
     HoldExpired = GONE, "hold-expired", "The hold has lapsed or was released";

@@ -97,7 +97,12 @@ fn administration(routes: &mut Routes) {
         PATCH  "/admin/concerts/{concertId}"              admin::change::update_concert;
         POST   "/admin/concerts/{concertId}/holds/extend" admin::hold::extend_concert_holds;
         POST   "/admin/concerts/{concertId}/performances" admin::concert::create_performance;
-        PATCH  "/admin/performances/{performanceId}"      admin::change::update_performance;
+        PATCH  "/admin/performances/{performanceId}"      admin::performance::update_performance;
+        GET    "/admin/performances/{performanceId}"          admin::performance::get_performance;
+        GET    "/admin/performances/{performanceId}/seats"    admin::seats::list_performance_seats;
+        POST   "/admin/performances/{performanceId}/seats"    admin::performance::add_performance_seats;
+        POST   "/admin/performances/{performanceId}/blocks"   admin::block::block_seats;
+        POST   "/admin/performances/{performanceId}/unblocks" admin::block::unblock_seats;
         POST   "/admin/performances/{performanceId}/holds/extend" admin::hold::extend_performance_holds;
         POST   "/admin/performances/{performanceId}/cancel"              admin::cancellation::cancel_performance;
         GET    "/admin/performances/{performanceId}/cancellation"        admin::cancellation::get_performance_cancellation;

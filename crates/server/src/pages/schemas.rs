@@ -30,6 +30,8 @@ schemas! {
     "onsale.seats.released.v1",
     "onsale.payment.completed.v1",
     "onsale.payment.refunded.v1",
+    "onsale.seats.blocked.v1",
+    "onsale.seats.unblocked.v1",
     "onsale.holds.extended.v1",
     "onsale.performance.changed.v1",
     "onsale.performance.cancelled.v1",

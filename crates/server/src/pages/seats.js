@@ -15,7 +15,7 @@ const COLUMNS_MAX = 20;
 const WIDTHS = [24, 24, 24, 27, 34, 41, 48];
 const GAP = 5;
 
-const NAMES = { AVAILABLE: "available", HELD: "held by a visitor", SOLD: "sold" };
+const NAMES = { AVAILABLE: "available", HELD: "held by a visitor", SOLD: "sold", BLOCKED: "not for sale" };
 
 export class SeatMap {
   element = h("div", { class: "map" });
@@ -58,9 +58,12 @@ export class SeatMap {
   /** Seats of a performance as they are now. Returns the numbers of chosen seats that another took. */
   show(performance, seats, mine) {
     const isOther = performance !== this.#performance || seats.length !== this.#seats.length || seats[0]?.seat !== this.#seats[0]?.seat;
+    // An organiser may change prices while the map is open.
+    const isRepriced = isOther || seats.some(({ price, grade }, place) => price !== this.#seats[place].price || grade !== this.#seats[place].grade);
     this.#performance = performance;
     this.#seats = seats;
     this.#mine = new Set(mine);
+    if (isRepriced) this.#rank();
     if (isOther) this.#index();
     const gone = [...this.#chosen.keys()].filter((number) => this.#at(number)?.status !== "AVAILABLE");
     for (const number of gone) this.#chosen.delete(number);
@@ -105,15 +108,19 @@ export class SeatMap {
     return button ? Number(button.dataset.key) : null;
   }
 
-  /** Another hall, or another performance of it. */
-  #index() {
-    this.#places = new Map(this.#seats.map(({ seat }, place) => [seat, place]));
+  /** The grades with their prices, the dearest first. */
+  #rank() {
     const grades = new Map();
     for (const { grade, price } of this.#seats) {
       const key = `${price} ${grade}`;
       if (!grades.has(key)) grades.set(key, { key, grade, price });
     }
     this.#grades = [...grades.values()].sort((one, other) => other.price - one.price);
+  }
+
+  /** Another hall, or another performance of it. */
+  #index() {
+    this.#places = new Map(this.#seats.map(({ seat }, place) => [seat, place]));
     // What the visitor holds is in sight.
     const [mine] = this.#mine;
     this.#open(mine == null ? 0 : Math.floor((this.#places.get(mine) ?? 0) / PART));
@@ -170,10 +177,10 @@ export class SeatMap {
       if (!seat) continue;
       const isMine = this.#mine.has(number);
       const isChosen = this.#chosen.has(number);
-      const state = isMine ? "mine" : isChosen ? "chosen" : seat.status.toLowerCase();
+      const state = isMine ? "mine" : isChosen ? "chosen" : seat.status === "BLOCKED" ? "sold" : seat.status.toLowerCase();
       const name = isMine ? "held for you" : isChosen ? "chosen" : NAMES[seat.status];
       const isFixed = this.#isLocked || (!isChosen && seat.status !== "AVAILABLE");
-      const painted = `${state} ${isFixed}`;
+      const painted = `${state} ${isFixed} ${name} ${seat.grade} ${seat.price}`;
       if (button.dataset.painted === painted) continue;
       button.dataset.painted = painted;
       button.dataset.state = state;
@@ -186,7 +193,7 @@ export class SeatMap {
   }
 
   #explain() {
-    const shown = `${this.#performance} ${this.#isLocked}`;
+    const shown = `${this.#performance} ${this.#isLocked} ${this.#grades.map(({ key }) => key).join()}`;
     if (this.#legend.dataset.shown === shown) return;
     this.#legend.dataset.shown = shown;
     const swatch = (state, grade, text) => h("li", {}, h("i", { class: "seat", "data-state": state, "data-grade": grade }), text);

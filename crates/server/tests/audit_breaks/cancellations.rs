@@ -13,7 +13,7 @@ pub(crate) const BREAKS: &[Break] = &[
     broken("UPDATE cancellations SET version = version + 99", CANCELLED, "$off: its cancellation names"),
     broken("DELETE FROM events WHERE type = 'onsale.performance.cancelled.v1'", CANCELLED, "$off: the event"),
     broken("UPDATE cancellations SET payments = 0; UPDATE performances SET open_payments = 1 WHERE performance_id = $off", CANCELLED, "$off: something was paid"),
-    broken("INSERT INTO seats SELECT performance_id, 1, reservation_id, held_until, 1, 0 FROM reservations WHERE reservation_id = $gone", CANCELLED, "$off: its steps"),
+    broken("INSERT INTO seats SELECT performance_id, 1, reservation_id, held_until, 1, 0, NULL FROM reservations WHERE reservation_id = $gone", CANCELLED, "$off: its steps"),
     broken("UPDATE reservations SET status = 'HELD' WHERE reservation_id = $dropped", CANCELLED, "$off: its steps"),
     broken("UPDATE payments SET paid_at = paid_at + 3600000 WHERE payment_id = $gone-payment", ON, "$gone-payment"),
     broken("UPDATE events SET version = 99 WHERE event_id = $gone-payment", ON, "$gone-payment"),

@@ -24,7 +24,7 @@ pub(crate) const BREAKS: &[Break] = &[
     broken("UPDATE reservations SET status = 'PAID' WHERE reservation_id = $returned", RESERVATIONS, "$returned"),
     broken("UPDATE reservations SET status = 'REFUNDED' WHERE reservation_id = $bought", RESERVATIONS, "$bought"),
     broken("DELETE FROM seats WHERE reservation_id = $bought", RESERVATIONS, "$bought"),
-    broken("INSERT INTO seats SELECT performance_id, 1, reservation_id, held_until, sold, 0 FROM seats WHERE reservation_id = $bought", OWNERS, "$bought"),
+    broken("INSERT INTO seats SELECT performance_id, 1, reservation_id, held_until, sold, 0, NULL FROM seats WHERE reservation_id = $bought", OWNERS, "$bought"),
     broken("DELETE FROM admin_log WHERE action = 'points.adjusted'", CAUSES, "kim"),
     broken("UPDATE admin_log SET after = json_set(after, '$.version', 99) WHERE action = 'points.adjusted'", CAUSES, "kim"),
     broken("INSERT INTO admin_log SELECT randomblob(16), at, key_id, actor, action, subject, before, after, truncated, request_id FROM admin_log WHERE action = 'points.adjusted'", CAUSES, "kim"),

@@ -140,8 +140,13 @@ impl Fixture {
             "createDeskSession" => json!({"key": ADMIN_KEY}),
             "createStaffKey" => json!({"name": "another key", "role": "door"}),
             "updatePerformance" => {
-                json!({"closed": false, "refundPolicy": [{"hoursBefore": 72, "feePercent": 20}]})
+                json!({"closed": false, "refundPolicy": [{"hoursBefore": 72, "feePercent": 20}],
+                    "startsAt": starts_at, "prices": [{"grade": "R", "price": 50_000}]})
             }
+            "addPerformanceSeats" => {
+                json!({"seats": [{"from": 901, "to": 903, "grade": "S", "price": 4}]})
+            }
+            "blockSeats" | "unblockSeats" => json!({"seats": [30, 31], "reason": "a camera"}),
             "createRefund" => json!({"seats": [50]}),
             "refundPayment" => json!({"seats": [49], "fee": 1, "reason": "moved"}),
             "adjustPoints" => json!({"amount": 5, "reason": "late"}),

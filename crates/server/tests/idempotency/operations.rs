@@ -85,6 +85,27 @@ async fn changes(evening: &Evening) -> Vec<Change> {
         of_admin(sale, 200, "PATCH", &format!("/admin/performances/{performance}"), json!({"closed": false})),
         of_admin(
             sale,
+            201,
+            "POST",
+            &format!("/admin/performances/{performance}/seats"),
+            json!({"seats": [{"from": 901, "to": 903}]}),
+        ),
+        of_admin(
+            sale,
+            200,
+            "POST",
+            &format!("/admin/performances/{performance}/blocks"),
+            json!({"seats": [30, 31], "reason": "Once"}),
+        ),
+        of_admin(
+            sale,
+            200,
+            "POST",
+            &format!("/admin/performances/{performance}/unblocks"),
+            json!({"seats": [30], "reason": "Once"}),
+        ),
+        of_admin(
+            sale,
             200,
             "POST",
             &format!("/admin/performances/{performance}/holds/extend"),

@@ -18,6 +18,7 @@ mod keys;
 mod lectures;
 mod live;
 mod many;
+mod offers;
 mod order;
 mod pgbouncer;
 mod points;

@@ -48,6 +48,11 @@ const CALLS: &str = "
     POST /admin/concerts/{concertId}/holds/extend
     POST /admin/concerts/{concertId}/performances
     PATCH /admin/performances/{performanceId}
+    GET /admin/performances/{performanceId}
+    GET /admin/performances/{performanceId}/seats
+    POST /admin/performances/{performanceId}/seats
+    POST /admin/performances/{performanceId}/blocks
+    POST /admin/performances/{performanceId}/unblocks
     POST /admin/performances/{performanceId}/holds/extend
     POST /admin/performances/{performanceId}/cancel
     GET /admin/performances/{performanceId}/cancellation
@@ -84,7 +89,7 @@ const CALLS: &str = "
 ";
 
 /// What each call may refuse in words of its own, besides what any call may.
-const REFUSALS: [(&str, &[&str]); 31] = [
+const REFUSALS: [(&str, &[&str]); 36] = [
     (
         "PATCH /point/{id}/charge",
         &["422 amount-out-of-range", "409 balance-limit", "409 external-id-reused", "403 charge-not-allowed"],
@@ -153,6 +158,20 @@ const REFUSALS: [(&str, &[&str]); 31] = [
     ("GET /admin/performances/{performanceId}/refunds", &["404 performance-not-found", "403 role-insufficient"]),
     ("PATCH /admin/concerts/{concertId}", &["404 concert-not-found"]),
     ("PATCH /admin/performances/{performanceId}", &["404 performance-not-found", "409 performance-cancelled"]),
+    ("GET /admin/performances/{performanceId}", &["404 performance-not-found", "403 role-insufficient"]),
+    ("GET /admin/performances/{performanceId}/seats", &["404 performance-not-found", "403 role-insufficient"]),
+    (
+        "POST /admin/performances/{performanceId}/seats",
+        &["404 performance-not-found", "409 performance-cancelled", "409 seat-exists", "409 section-limit"],
+    ),
+    (
+        "POST /admin/performances/{performanceId}/blocks",
+        &["404 performance-not-found", "409 performance-cancelled", "422 seat-unknown", "409 seat-taken"],
+    ),
+    (
+        "POST /admin/performances/{performanceId}/unblocks",
+        &["404 performance-not-found", "409 performance-cancelled", "422 seat-unknown", "409 seat-taken"],
+    ),
     ("POST /admin/performances/{performanceId}/cancel", &["404 performance-not-found", "403 role-insufficient"]),
     (
         "GET /admin/performances/{performanceId}/cancellation",

@@ -13,27 +13,31 @@ type Tables = BTreeMap<String, BTreeSet<String>>;
 fn migrated(migrations: &str) -> Tables {
     let comment = Regex::new(r"--.*").unwrap();
     let sql = comment.replace_all(migrations, "");
-    let table = Regex::new(r"(?s)CREATE TABLE (\w+) \((.*?)\n\)").unwrap();
+    let statement = Regex::new(r"(?s)(CREATE|ALTER) TABLE (\w+)\s+(.*?);").unwrap();
+    let body = Regex::new(r"(?s)^\((.*?)\n\)").unwrap();
     let column = Regex::new(r"(?m)^ {4}([a-z_]+) +[A-Za-z]+").unwrap();
-    let added = Regex::new(r"ALTER TABLE (\w+) ADD COLUMN (\w+)").unwrap();
-    let mut tables: Tables = table
-        .captures_iter(&sql)
-        .map(|found| (found[1].to_owned(), column.captures_iter(&found[2]).map(|name| name[1].to_owned()).collect()))
-        .collect();
-    for found in added.captures_iter(&sql) {
-        tables.entry(found[1].to_owned()).or_default().insert(found[2].to_owned());
-    }
-    let column_renamed = Regex::new(r"ALTER TABLE (\w+) RENAME COLUMN (\w+) TO (\w+)").unwrap();
-    for found in column_renamed.captures_iter(&sql) {
-        let columns = tables.entry(found[1].to_owned()).or_default();
-        columns.remove(&found[2]);
-        columns.insert(found[3].to_owned());
-    }
-    // A table that is made again under another name, and then takes the place of the first.
-    let renamed = Regex::new(r"ALTER TABLE (\w+) RENAME TO (\w+)").unwrap();
-    for found in renamed.captures_iter(&sql) {
-        let columns = tables.remove(&found[1]).unwrap_or_default();
-        tables.insert(found[2].to_owned(), columns);
+    let change = Regex::new(r"(ADD|DROP|RENAME) COLUMN (\w+)(?: TO (\w+))?").unwrap();
+    let renamed = Regex::new(r"^RENAME TO (\w+)").unwrap();
+    let mut tables = Tables::new();
+    for found in statement.captures_iter(&sql) {
+        let (name, rest) = (found[2].to_owned(), &found[3]);
+        if &found[1] == "CREATE" {
+            let Some(body) = body.captures(rest) else { continue };
+            tables.insert(name, column.captures_iter(&body[1]).map(|found| found[1].to_owned()).collect());
+        } else if let Some(renamed) = renamed.captures(rest) {
+            // A table that is made again under another name, and then takes the place of the first.
+            let columns = tables.remove(&name).unwrap_or_default();
+            tables.insert(renamed[1].to_owned(), columns);
+        } else {
+            for change in change.captures_iter(rest) {
+                let own = tables.entry(name.clone()).or_default();
+                if &change[1] != "ADD" {
+                    own.remove(&change[2]);
+                }
+                let new = if &change[1] == "RENAME" { change.get(3) } else { change.get(2) };
+                own.extend(new.filter(|_| &change[1] != "DROP").map(|new| new.as_str().to_owned()));
+            }
+        }
     }
     tables
 }
@@ -104,7 +108,8 @@ fn both_databases_have_the_same_tables_but_for_what_is_known() {
 #[test]
 fn a_table_is_read_with_the_columns_that_were_added_to_it() {
     let sql = "CREATE TABLE a (\n    one   text NOT NULL, -- first\n    two   bigint CHECK (\n        two > 0),\n    PRIMARY KEY (one),
-    CHECK (two > 0)\n);\nALTER TABLE a ADD COLUMN three bytea;
+    CHECK (two > 0)\n);\nALTER TABLE a ADD COLUMN three bytea;\nALTER TABLE a\n    ADD COLUMN four text,\n    ADD COLUMN five text;
+ALTER TABLE a DROP COLUMN four;\nALTER TABLE a RENAME COLUMN five TO six;\nALTER TABLE a DROP COLUMN six;
 CREATE TABLE b (\n    old text\n);\nCREATE TABLE new_b (\n    old text,\n    new text\n);\nALTER TABLE new_b RENAME TO b;\n";
     let expected = Tables::from([("a".to_owned(), ["one", "two", "three"].map(str::to_owned).into())]);
     let mut found = migrated(sql);

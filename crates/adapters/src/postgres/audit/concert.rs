@@ -27,8 +27,8 @@ const FROM: usize = PERFORMANCE_COLUMNS;
 /// Counts each table once for all performances.
 const PERFORMANCES: &str = "SELECT p.performance_id, p.concert_id, starts_at, sections, sold, p.version, updated_at,
         CASE WHEN known_version = p.version THEN p.holds END, extensions, p.closed, sale_closed, refund_policy,
-        p.held, revenue, p.refunded, p.opens_at, p.closes_at, p.max_seats, p.cancelled_at, open_payments,
-        coalesce(counted.taken, 0),
+        p.held, revenue, p.refunded, p.opens_at, p.closes_at, p.max_seats, p.cancelled_at, open_payments, p.blocked, revision,
+        coalesce(counted.taken, 0), coalesce(counted.kept_back, 0),
         coalesce(held.reservations, 0), coalesce(extended.many, 0), coalesce(extended.last, 0), coalesce(counted.claimed, 0),
         coalesce(paid.points, 0)::bigint, coalesce(given.points, 0)::bigint,
         concerts.closed, concerts.opens_at, concerts.closes_at, concerts.max_seats, changed.type, changed.subject, changed.version, changed.data,
@@ -36,7 +36,8 @@ const PERFORMANCES: &str = "SELECT p.performance_id, p.concert_id, starts_at, se
         c.performance_id, c.concert_id, c.version, c.event_id, c.cancelled_at, c.reason, c.payments, c.refunded_before,
         c.settled_to, c.is_through, c.failed, c.is_done, c.retry_at, c.holder, c.leased_until
     FROM performances p LEFT JOIN (
-        SELECT performance_id, count(*) FILTER (WHERE sold) taken, count(*) FILTER (WHERE NOT sold) claimed,
+        SELECT performance_id, count(*) FILTER (WHERE sold) taken, count(block_reason) kept_back,
+            count(*) FILTER (WHERE NOT sold AND block_reason IS NULL) claimed,
             count(DISTINCT reservation_id) FILTER (WHERE sold) payments FROM seats
         GROUP BY performance_id) counted USING (performance_id)
     LEFT JOIN (SELECT performance_id, sum(amount) points FROM payments GROUP BY performance_id) paid
@@ -70,7 +71,8 @@ const SEATS: &str = concat!(
         r.status, r.end_event_id, r.extended, ",
     further!("r"),
     kept_of!("r"),
-    " FROM seats s LEFT JOIN reservations r USING (reservation_id) ORDER BY s.performance_id, s.seat"
+    " FROM seats s LEFT JOIN reservations r USING (reservation_id) WHERE s.reservation_id IS NOT NULL
+    ORDER BY s.performance_id, s.seat"
 );
 
 /// With all extensions of the performance in the last column.
@@ -87,7 +89,7 @@ const RESERVATIONS: &str = concat!(
 const SEATS_BY_OWNER: &str = concat!(
     "SELECT performance_id, seat, reservation_id, held_until, sold, extended, ",
     further_of_seat!("seats"),
-    " FROM seats ORDER BY reservation_id"
+    " FROM seats WHERE reservation_id IS NOT NULL ORDER BY reservation_id"
 );
 
 const PAID: &str = "SELECT reservation_id FROM payments ORDER BY reservation_id";
@@ -106,17 +108,18 @@ pub(super) async fn performances(mut connection: Connection, out: Out<Performanc
         Ok(PerformanceRow {
             performance: concert_rows::read_performance(row)?,
             sold_seats: number(row, FROM)?,
-            holds: number(row, FROM + 1)?,
-            extensions: (number(row, FROM + 2)?, number(row, FROM + 3)?),
-            held_seats: number(row, FROM + 4)?,
-            paid: get(row, FROM + 5)?,
-            given_back: get(row, FROM + 6)?,
-            sale: match get::<Option<bool>>(row, FROM + 7)? {
-                Some(_) => Some((read_sale(row, FROM + 7, FROM + 8)?, small(row, FROM + 10)?)),
+            blocked_seats: number(row, FROM + 1)?,
+            holds: number(row, FROM + 2)?,
+            extensions: (number(row, FROM + 3)?, number(row, FROM + 4)?),
+            held_seats: number(row, FROM + 5)?,
+            paid: get(row, FROM + 6)?,
+            given_back: get(row, FROM + 7)?,
+            sale: match get::<Option<bool>>(row, FROM + 8)? {
+                Some(_) => Some((read_sale(row, FROM + 8, FROM + 9)?, small(row, FROM + 11)?)),
                 None => None,
             },
-            changed: read_joined(row, FROM + 11)?,
-            open_payments: number(row, FROM + 15)?,
+            changed: read_joined(row, FROM + 12)?,
+            open_payments: number(row, FROM + 16)?,
             cancelled: read_cancelled(row)?,
         })
     };
@@ -129,8 +132,8 @@ pub(super) async fn performances(mut connection: Connection, out: Out<Performanc
 
 /// The joined cancellation with its event, if there is one.
 fn read_cancelled(row: &Row) -> Sql<Option<(Cancellation, Option<EventRow>)>> {
-    let id = get::<Option<Uuid>>(row, FROM + 20)?;
-    id.map(|_| Ok((cancellation::read_from(row, FROM + 20)?, read_joined(row, FROM + 16)?))).transpose()
+    let id = get::<Option<Uuid>>(row, FROM + 21)?;
+    id.map(|_| Ok((cancellation::read_from(row, FROM + 21)?, read_joined(row, FROM + 17)?))).transpose()
 }
 
 pub(super) async fn extensions(mut connection: Connection, out: Out<ExtendedRow>) -> Sql<()> {

@@ -149,7 +149,9 @@ async fn of_concerts<'a>(transaction: &'a Transaction<'a>, out: &Out<ToldRow>) -
                 }
                 "onsale.holds.extended.v1" => extensions.of(&id).await?.is_some(),
                 "onsale.performance.cancelled.v1" => cancellations.of(&id).await?.is_some(),
-                "onsale.performance.changed.v1" => is_among(&performances, &subject, version),
+                "onsale.performance.changed.v1" | "onsale.seats.blocked.v1" | "onsale.seats.unblocked.v1" => {
+                    is_among(&performances, &subject, version)
+                }
                 "onsale.concert.changed.v1" => is_among(&concerts, &subject, version),
                 _ => false,
             };

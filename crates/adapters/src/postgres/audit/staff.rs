@@ -39,7 +39,8 @@ const LECTURES: &str = "SELECT lecture_id, title, lecturer, starts_at, capacity,
     FROM lectures ORDER BY lecture_id";
 
 const PERFORMANCES: &str = "SELECT performance_id, concert_id, starts_at, sections, sold, version, updated_at, holds,
-        extensions, closed, sale_closed, refund_policy, held, revenue, refunded, opens_at, closes_at, max_seats
+        extensions, closed, sale_closed, refund_policy, held, revenue, refunded, opens_at, closes_at, max_seats,
+        cancelled_at, open_payments, blocked, revision
     FROM performances ORDER BY performance_id";
 
 const EXTENSIONS: &str = "SELECT performance_id, at FROM hold_extensions

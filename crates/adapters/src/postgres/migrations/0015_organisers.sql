@@ -142,6 +142,7 @@ ALTER TABLE lectures
 CREATE INDEX lectures_moved ON lectures (moved_at) WHERE moved_at IS NOT NULL;
 -- Without `enrolled`, which each application writes.
 CREATE INDEX lectures_cancelled ON lectures (cancelled_at) WHERE cancelled_at IS NOT NULL;
+
 -- Live figures ------------------------------------------------------------------------------------------------------
 
 -- Live figures read the performances that are not over, and no others.
@@ -155,3 +156,20 @@ CREATE TABLE instance_figures (
     viewed_at   bigint NOT NULL,
     figures     text   NOT NULL
 ) WITH (fillfactor = 50);
+
+-- Blocked seats -----------------------------------------------------------------------------------------------------
+
+-- Number of seats that an organiser has blocked.
+ALTER TABLE performances ADD COLUMN blocked integer NOT NULL DEFAULT 0 CHECK (blocked >= 0);
+-- The version of the last change of the start, the seats or their prices; 0 if there was none. Other instances read a performance
+-- again if they know an older one.
+ALTER TABLE performances ADD COLUMN revision bigint NOT NULL DEFAULT 0;
+CREATE INDEX performances_revised ON performances (revision) WHERE revision > 0;
+
+-- A blocked seat has a row without a reservation. A hold cannot take it: it leaves the reason as it is.
+ALTER TABLE seats ALTER COLUMN reservation_id DROP NOT NULL;
+-- Why an organiser blocked the seat; null if it is held or sold.
+ALTER TABLE seats ADD COLUMN block_reason text;
+ALTER TABLE seats
+    ADD CONSTRAINT a_blocked_seat_has_no_reservation CHECK ((reservation_id IS NULL) = (block_reason IS NOT NULL)),
+    ADD CONSTRAINT a_blocked_seat_is_not_sold CHECK (block_reason IS NULL OR NOT sold);

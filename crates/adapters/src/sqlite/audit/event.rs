@@ -76,7 +76,11 @@ fn has_source(db: &Connection, event: &EventRow, id: Uuid) -> Sql<bool> {
                 &[&performance, version, &id],
             )
         }
-        "onsale.performance.changed.v1" | "onsale.concert.changed.v1" | "onsale.lecture.changed.v1" => {
+        "onsale.performance.changed.v1"
+        | "onsale.seats.blocked.v1"
+        | "onsale.seats.unblocked.v1"
+        | "onsale.concert.changed.v1"
+        | "onsale.lecture.changed.v1" => {
             let Ok(changed) = Uuid::try_parse(subject).map(Uuid::into_bytes) else { return Ok(false) };
             let sql = match kind.as_str() {
                 "onsale.concert.changed.v1" => "SELECT 1 FROM concerts WHERE concert_id = ?1 AND version >= ?2",

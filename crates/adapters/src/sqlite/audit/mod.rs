@@ -26,7 +26,7 @@ use uuid::Uuid;
 
 use super::connection::{Role, open, unavailable};
 use super::values::{Sql, uuid};
-use super::{cancellation, concert, concert_row, extension, outbox, payment, reservation, waiting_room};
+use super::{cancellation, concert_row, extension, outbox, payment, reservation, seat as seats, waiting_room};
 use crate::stored::{ADJUSTED, COUNT_ADJUSTED, FAMILIES, Family};
 
 /// Maximum number of rows that are read ahead. Beyond it reading waits for the check.
@@ -150,18 +150,18 @@ impl AuditSource for SqliteAudit {
             let mut statement = db.prepare_cached(&format!(
                 "SELECT {}, performance_id, seat FROM seats
                      WHERE (performance_id, seat) > (?1, ?2) ORDER BY performance_id, seat LIMIT ?3",
-                concert::SEAT
+                seats::SEAT
             ))?;
-            let read =
-                |row: &Row<'_>| Ok((PerformanceId::new(uuid(row, 5)?), row.get(6)?, concert::read_seat(row, 0)?));
+            let read = |row: &Row<'_>| Ok((PerformanceId::new(uuid(row, 6)?), row.get(7)?, seats::read_row(row, 0)?));
             let found = statement.query_map(params![performance, seat, GROUP], read)?.collect::<Sql<Vec<_>>>()?;
+            let last = found.last().filter(|_| found.len() == GROUP);
+            let after = last.map(|(performance, number, _)| (performance.uuid().as_bytes().to_vec(), *number));
             let mut rows = Vec::with_capacity(found.len());
-            for (performance, number, seat) in found {
+            for (performance, number, row) in found {
+                let Some(seat) = row.owned() else { continue };
                 let owner = reservation::reservation(db, seat.reservation)?;
                 rows.push(SeatRow { performance, number, seat, owner });
             }
-            let last = rows.last().filter(|_| rows.len() == GROUP);
-            let after = last.map(|row| (row.performance.uuid().as_bytes().to_vec(), row.number));
             Ok((rows, after))
         })
     }
@@ -256,7 +256,7 @@ fn one_reservation(db: &Connection, id: Uuid) -> Sql<Option<ReservationRow>> {
     let Some(reservation) = reservation::reservation(db, id)? else { return Ok(None) };
     let mut seats = Vec::new();
     for number in reservation.seats.iter() {
-        let seat = concert::seat(db, reservation.performance, *number)?;
+        let seat = seats::seat(db, reservation.performance, *number)?;
         seats.extend(seat.filter(|seat| seat.reservation == id).map(|seat| (*number, seat)));
     }
     let payments = db

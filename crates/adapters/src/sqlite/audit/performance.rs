@@ -22,6 +22,11 @@ pub(super) fn performances(db: &Connection, after: &[u8]) -> Sql<(Vec<Performanc
         "SELECT performance_id, count(*), count(DISTINCT reservation_id) FROM seats
          WHERE performance_id BETWEEN ?1 AND ?2 AND sold = 1 GROUP BY performance_id",
     )?;
+    let blocked = between(
+        "SELECT performance_id, count(*), max(seat) FROM seats WHERE performance_id BETWEEN ?1 AND ?2
+            AND block_reason IS NOT NULL
+         GROUP BY performance_id",
+    )?;
     // The condition on the end matches the partial index of holds.
     let held = between(
         "SELECT performance_id, count(*), 0 FROM reservations WHERE status = 'HELD' AND held_until > 0
@@ -29,7 +34,8 @@ pub(super) fn performances(db: &Connection, after: &[u8]) -> Sql<(Vec<Performanc
          GROUP BY performance_id",
     )?;
     let taken = between(
-        "SELECT performance_id, count(*), 0 FROM seats WHERE performance_id BETWEEN ?1 AND ?2 AND sold = 0
+        "SELECT performance_id, count(*), 0 FROM seats
+         WHERE performance_id BETWEEN ?1 AND ?2 AND sold = 0 AND block_reason IS NULL
          GROUP BY performance_id",
     )?;
     let paid = between(
@@ -53,6 +59,7 @@ pub(super) fn performances(db: &Connection, after: &[u8]) -> Sql<(Vec<Performanc
         rows.push(PerformanceRow {
             performance,
             sold_seats: count(&sold).0,
+            blocked_seats: count(&blocked).0,
             open_payments: count(&sold).1,
             cancelled: cancelled(db, id)?,
             holds: count(&held).0,

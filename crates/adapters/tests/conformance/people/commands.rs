@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::mixed::AnyCommand;
 use onsale_domain::cancellation::{self, Cancel, Part};
-use onsale_domain::concert::{self, Hold, Notice, Sale, Seating, Section, Target};
+use onsale_domain::concert::{self, GradePrice, Hold, Notice, Sale, Seating, Section, Target};
 use onsale_domain::ids::{ConcertId, LectureId, PaymentId, PerformanceId, ReservationId};
 use onsale_domain::lecture;
 use onsale_domain::refund::{Policy, RefundByStaff, RefundSeats, Rule};
@@ -31,7 +31,7 @@ fn pick<T: Copy>(dice: &mut Dice, things: &[T], nothing: T) -> T {
 
 impl People {
     pub(super) fn command(&mut self) -> AnyCommand {
-        let chance = self.dice.below(206);
+        let chance = self.dice.below(208);
         let amount = self.amount();
         let command = match chance {
             // The user with the maximum balance charges until the limit refuses it.
@@ -61,8 +61,10 @@ impl People {
             181..183 => Some(self.hand_out()),
             183..185 => Some(self.extend()),
             185..187 => Some(self.rewrite()),
-            187..189 => Some(self.change()),
-            189..191 => Some(self.change_performance()),
+            187..188 => Some(self.change()),
+            188..189 => Some(self.offer()),
+            189..190 => Some(self.offer()),
+            190..191 => Some(self.change_performance()),
             191..194 => self.refund().map(AnyCommand::from),
             194..197 => self.refund_by_staff(),
             197..198 => Some(self.adjust()),
@@ -70,6 +72,7 @@ impl People {
             199..200 => self.step_of_cancellation().map(AnyCommand::from),
             200..204 => Some(self.change_lecture()),
             204..206 => Some(self.end_lecture()),
+            206..208 => Some(self.offer()),
             _ => None,
         };
         command.unwrap_or_else(|| waiting_room::Enter { concert: self.concert(), user: self.user() }.into())
@@ -214,7 +217,36 @@ impl People {
     fn change_performance(&mut self) -> AnyCommand {
         let (performance, closed) = (self.performance(), Some(self.dice.percent(20)));
         let refund_policy = self.dice.percent(50).then(|| self.policy());
-        concert::ChangePerformance { performance, closed, refund_policy }.into()
+        concert::ChangePerformance { closed, refund_policy, ..concert::ChangePerformance::of(performance) }.into()
+    }
+
+    /// What an organiser changes of a performance that is on sale: mostly blocked seats.
+    fn offer(&mut self) -> AnyCommand {
+        let performance = self.performance();
+        let change = concert::ChangePerformance::of(performance);
+        let seat = |dice: &mut Dice| i64::try_from(dice.below(10)).unwrap_or(0);
+        match self.dice.below(10) {
+            0..3 => {
+                let seats = if self.dice.percent(40) { vec![seat(&mut self.dice)] } else { vec![6, 8, 5] };
+                concert::Block { performance, seats: seats.into(), reason: self.text() }.into()
+            }
+            3..6 => {
+                let seats = if self.dice.percent(30) { vec![seat(&mut self.dice)] } else { vec![5, 6] };
+                concert::Unblock { performance, seats: seats.into(), reason: self.text() }.into()
+            }
+            6..7 => concert::ChangePerformance { starts_at: Some(self.soon(150)), ..change }.into(),
+            7..9 => {
+                let (grade, price) = (self.text(), *self.dice.one_of(&[0, 100, 900]));
+                let grade = if self.dice.percent(40) { "S".into() } else { grade };
+                concert::ChangePerformance { prices: vec![GradePrice { grade, price }], ..change }.into()
+            }
+            _ => {
+                let from = *self.dice.one_of(&[7, 8, 10, 11]);
+                let section = Section { from, to: from, grade: "S".into(), price: 40_000 };
+                let seats = Seating::new(vec![section]).expect("one seat");
+                concert::AddSeats { performance, seats }.into()
+            }
+        }
     }
 
     /// Performances start soon, so only the last hour counts.
@@ -280,6 +312,11 @@ impl People {
         let target = match self.dice.below(30) {
             0 => Target::NoneOnDate,
             1 => Target::SeveralOnDate,
+            // Some have started, and some have been moved.
+            2 => {
+                let id = pick(&mut self.dice, &own, PerformanceId::new(UNKNOWN));
+                Target::Dated(id, self.now, self.soon(150))
+            }
             _ => Target::Performance(pick(&mut self.dice, &own, PerformanceId::new(UNKNOWN))),
         };
         let (many, last) = match self.dice.below(12) {

@@ -2,6 +2,7 @@
 
 mod effect;
 mod line;
+mod offer;
 mod op;
 mod oracle;
 mod sale;

@@ -10,6 +10,7 @@ use onsale_domain::{cancellation, lecture, payment, wallet};
 use proptest::prelude::*;
 use proptest::sample::subsequence;
 
+use super::offer::{offer, offer_command};
 use crate::support::{Stage, Tables, World, retry_of, step_of};
 
 /// An act of one of a few people. Numbers are taken modulo what there is.
@@ -73,6 +74,15 @@ pub(super) enum Op {
     Drop(usize),
     /// A performance, the process, and how many seats; 0 for a try of the failed refunds.
     Settle(usize, i64, usize),
+    /// A performance and seats to block, or to unblock.
+    Block(usize, Vec<i64>),
+    Unblock(usize, Vec<i64>),
+    /// A performance and its new start, in seconds.
+    Move(usize, u32),
+    /// A performance and a grade with its new price.
+    Price(usize, &'static str, i64),
+    /// A performance, and the first and the last of its new seats.
+    AddSeats(usize, u32, u32),
     /// A performance and the rules of its policy, in hours and percents.
     Allow(usize, Vec<(u32, u32)>),
 }
@@ -157,6 +167,9 @@ impl People {
             Op::Settle(which, holder, limit) => {
                 settle_command(tables, nth_performance(tables, *which), *holder, *limit)?
             }
+            Op::Block(..) | Op::Unblock(..) | Op::Move(..) | Op::Price(..) | Op::AddSeats(..) => {
+                offer_command(op, tables)?
+            }
             Op::Refund { .. } | Op::Adjust(..) | Op::Allow(..) => refund_command(op, tables)?,
             Op::Enter(..) | Op::Leave(_) | Op::Step { .. } | Op::Configure(..) => self.room_command(op, tables)?,
         })
@@ -214,7 +227,8 @@ impl People {
             }
             Op::ClosePerformance(which, closed) => {
                 let performance = *pick(&performances, *which);
-                concert::ChangePerformance { performance, closed: Some(*closed), refund_policy: None }.into()
+                concert::ChangePerformance { closed: Some(*closed), ..concert::ChangePerformance::of(performance) }
+                    .into()
             }
             _ => return None,
         })
@@ -256,7 +270,7 @@ fn name(user: usize) -> UserId {
     Stage::user(USERS[user])
 }
 
-fn pick<T>(items: &[T], index: usize) -> &T {
+pub(super) fn pick<T>(items: &[T], index: usize) -> &T {
     &items[index % items.len()]
 }
 
@@ -323,7 +337,8 @@ fn refund_command(op: &Op, tables: &Tables) -> Option<AnyCommand> {
             };
             let policy = Policy::new(rules.iter().map(rule).collect()).ok()?;
             let performance = *pick(&performances, *which);
-            concert::ChangePerformance { performance, closed: None, refund_policy: Some(policy) }.into()
+            concert::ChangePerformance { refund_policy: Some(policy), ..concert::ChangePerformance::of(performance) }
+                .into()
         }
         _ => return None,
     })
@@ -390,6 +405,7 @@ pub(super) fn op() -> impl Strategy<Value = Op> {
         2 => (0..3_usize, rules()).prop_map(|(which, rules)| Op::Allow(which, rules)),
         1 => (0..9_usize).prop_map(Op::Drop),
         3 => (0..3_usize, 1..3_i64, 0..9_usize).prop_map(|(which, holder, limit)| Op::Settle(which, holder, limit)),
+        6 => offer(),
         6 => (room(), any::<u8>(), 0..4_u8, mostly)
             .prop_map(|(room, seen, claimed, due)| Op::Step { room, seen, claimed, due }),
     ]

@@ -4,7 +4,7 @@
 
 use crate::support::mixed::AnyCommand;
 use onsale_domain::concert::{Hold, Performance, Reservation, Status, Target};
-use onsale_domain::ids::{ConcertId, LectureId, ReservationId, UserId};
+use onsale_domain::ids::{ConcertId, LectureId, PerformanceId, ReservationId, UserId};
 use onsale_domain::lecture::Lecture;
 use onsale_domain::refund::RefundSeats;
 use onsale_domain::time::Timestamp;
@@ -39,9 +39,22 @@ impl Oracle<'_> {
                 let own = self.tables.performances.get(id).filter(|row| row.concert == *concert);
                 own.ok_or(Refusal::PerformanceNotFound).and_then(Self::judge_on)
             }
-            AnyCommand::ChangePerformance(concert::ChangePerformance { performance, .. }) => {
-                self.tables.performances.get(performance).ok_or(Refusal::PerformanceNotFound).and_then(Self::judge_on)
+            AnyCommand::ChangePerformance(concert::ChangePerformance { performance, prices, .. }) => {
+                let own = self.tables.performances.get(performance).ok_or(Refusal::PerformanceNotFound)?;
+                Self::judge_on(own)?;
+                let has = |grade: &str| own.seating.seats().any(|(_, section)| &*section.grade == grade);
+                let unknown = prices.iter().position(|priced| !has(&priced.grade));
+                unknown.map_or(Ok(()), |index| Err(Refusal::GradeUnknown { index }))
             }
+            AnyCommand::AddSeats(concert::AddSeats { performance, seats }) => {
+                let own = self.tables.performances.get(performance).ok_or(Refusal::PerformanceNotFound)?;
+                Self::judge_on(own)?;
+                let both = seats.seats().map(|(seat, _)| seat).filter(|seat| own.seating.index_of(*seat).is_some());
+                let both: Vec<u32> = both.take(20).collect();
+                if both.is_empty() { Ok(()) } else { Err(Refusal::SeatExists { seats: both }) }
+            }
+            AnyCommand::Block(concert::Block { performance, seats, .. })
+            | AnyCommand::Unblock(concert::Unblock { performance, seats, .. }) => self.judge_block(*performance, seats),
             AnyCommand::CancelPerformance(cancellation::Cancel { performance, .. }) => {
                 self.tables.performances.get(performance).map(|_| ()).ok_or(Refusal::PerformanceNotFound)
             }
@@ -50,7 +63,7 @@ impl Oracle<'_> {
             | AnyCommand::Extend(concert::Extend { concert, performance: None, .. })
             | AnyCommand::Configure(waiting_room::Configure { concert, .. })
             | AnyCommand::HandOut(waiting_room::HandOut { concert, .. }) => self.judge_concert(*concert),
-            AnyCommand::ChangeLecture(change) => self.judge_change(change),
+            AnyCommand::ChangeLecture(change) => self.judge_lecture_change(change),
             AnyCommand::CancelLecture(lecture::CancelLecture { lecture, .. })
             | AnyCommand::CancelApplications(lecture::CancelApplications { lecture }) => {
                 self.judge_lecture(*lecture).map(|_| ())
@@ -123,7 +136,7 @@ impl Oracle<'_> {
         }
     }
 
-    fn judge_change(&self, change: &lecture::ChangeLecture) -> Result<(), Refusal> {
+    fn judge_lecture_change(&self, change: &lecture::ChangeLecture) -> Result<(), Refusal> {
         let lecture = self.judge_lecture(change.lecture)?;
         let enrolled = self.tables.applications.keys().filter(|(of, _)| *of == change.lecture).count();
         match change.change.capacity {
@@ -191,10 +204,15 @@ impl Oracle<'_> {
         let id = match target {
             Target::SeveralOnDate => return Err(Refusal::PerformanceAmbiguous),
             Target::NoneOnDate => return Err(Refusal::PerformanceNotFound),
-            Target::Performance(id) => id,
+            Target::Performance(id) | Target::Dated(id, ..) => id,
         };
         let performance = self.tables.performances.get(id).filter(|row| row.concert == token.concert);
         let performance = performance.ok_or(Refusal::PerformanceNotFound)?;
+        if let Target::Dated(_, from, until) = target
+            && !(*from..*until).contains(&performance.starts_at)
+        {
+            return Err(Refusal::DateMoved);
+        }
         self.judge_sale(performance.concert)?;
         if performance.cancelled_at.is_some() {
             return Err(Refusal::PerformanceCancelled);
@@ -215,6 +233,20 @@ impl Oracle<'_> {
         self.judge_seats(performance, &seats)
     }
 
+    fn judge_block(&self, performance: PerformanceId, seats: &[i64]) -> Result<(), Refusal> {
+        let performance = self.tables.performances.get(&performance).ok_or(Refusal::PerformanceNotFound)?;
+        Self::judge_on(performance)?;
+        let exists = |seat: &i64| performance.seating.seats().any(|(other, _)| i64::from(other) == *seat);
+        let unknown: Vec<i64> = seats.iter().filter(|seat| !exists(seat)).copied().collect();
+        if !unknown.is_empty() {
+            return Err(Refusal::SeatUnknown { seats: unknown });
+        }
+        let seats: Vec<u32> = seats.iter().filter_map(|seat| u32::try_from(*seat).ok()).collect();
+        let blocked = |seat: &u32| self.tables.blocks.contains_key(&(performance.id, *seat));
+        let others: Vec<u32> = seats.into_iter().filter(|seat| !blocked(seat)).collect();
+        self.judge_seats(performance, &others)
+    }
+
     /// Seats that a user has bought or holds now.
     fn owned(&self, user: &UserId, performance: &Performance) -> usize {
         let own = self.tables.reservations.values().filter(|r| &r.user == user && r.performance == performance.id);
@@ -229,20 +261,19 @@ impl Oracle<'_> {
     fn judge_seats(&self, performance: &Performance, seats: &[u32]) -> Result<(), Refusal> {
         let all = self.tables.reservations.values().filter(|r| r.performance == performance.id);
         let owners: Vec<&Reservation> = all.filter(|r| r.status == Status::Paid || self.is_live(r)).collect();
-        let taken: Vec<(u32, &Reservation)> = seats
-            .iter()
-            .filter_map(|seat| {
-                let has = |owner: &&&Reservation| owner.seats.contains(seat) && !owner.refunded.contains(seat);
-                Some((*seat, *owners.iter().find(has)?))
-            })
-            .collect();
+        let owner_of = |seat: &u32| {
+            let has = |owner: &&&Reservation| owner.seats.contains(seat) && !owner.refunded.contains(seat);
+            owners.iter().find(has).copied()
+        };
+        let is_blocked = |seat: &u32| self.tables.blocks.contains_key(&(performance.id, *seat));
+        let taken: Vec<u32> =
+            seats.iter().copied().filter(|seat| is_blocked(seat) || owner_of(seat).is_some()).collect();
         if taken.is_empty() {
             return Ok(());
         }
-        let sold = taken.iter().any(|(_, owner)| owner.status == Status::Paid);
-        let last = taken.iter().map(|(_, owner)| self.at.seconds_until(owner.held_until)).max();
-        let seats = taken.iter().map(|(seat, _)| *seat).collect();
-        Err(Refusal::SeatTaken { seats, retry_after_seconds: last.filter(|_| !sold) })
+        let holds = taken.iter().map(|seat| owner_of(seat).filter(|owner| owner.status == Status::Held));
+        let ends: Option<Vec<u32>> = holds.map(|hold| Some(self.at.seconds_until(hold?.held_until))).collect();
+        Err(Refusal::SeatTaken { seats: taken, retry_after_seconds: ends.and_then(|ends| ends.into_iter().max()) })
     }
 
     /// The reservation that a token asks to settle: the token must be active, or the hold be live.

@@ -29,7 +29,7 @@ pub(super) fn agree(tables: &Tables, done: &Done) {
         Done::CreateConcert(concert) | Done::ChangeConcert(concert) => {
             assert_eq!(tables.concerts.get(&concert.id), Some(concert));
         }
-        Done::Schedule(performance) | Done::ChangePerformance(performance) => {
+        Done::Schedule(performance) | Done::ChangePerformance(performance) | Done::AddSeats(performance) => {
             assert_eq!(tables.performances.get(&performance.id), Some(performance));
         }
         Done::Hold(Held { reservation, starts_at }) => {
@@ -56,6 +56,10 @@ pub(super) fn agree(tables: &Tables, done: &Done) {
         Done::Configure(settings) => assert!(tables.rooms.values().any(|room| room.settings == *settings)),
         Done::CancelLecture(_) | Done::CancelApplications(_) | Done::RemoveApplication(_) => {}
         Done::Cancel(()) | Done::Release(()) | Done::Expire(_) | Done::Leave(()) | Done::Step(()) => {}
+        Done::Block(changed) | Done::Unblock(changed) => {
+            let counts = tables.performances.values().any(|performance| performance.blocked == changed.blocked);
+            assert!(counts, "no performance has as many blocked seats: {changed:?}");
+        }
         Done::Extend(_) | Done::Rewrite(_) | Done::StepOfCancellation(_) => {}
     }
 }

@@ -179,6 +179,9 @@ impl Loading<'_> {
         {
             self.rows.lacking.insert(seat.reservation);
         }
+        if let Some(reason) = self.tables.blocks.get(&key) {
+            self.rows.blocks.load(key, Some(reason.clone()));
+        }
         self.rows.seats.load(key, row);
     }
 

@@ -7,6 +7,7 @@ pub(crate) mod codes;
 pub(crate) mod entropy;
 mod load;
 pub(crate) mod mixed;
+mod offer_words;
 mod save;
 mod stage;
 mod tables;

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Debug;
 
 use onsale_domain::cancellation::{Cancellation, Progress};
-use onsale_domain::concert::{HoldEnd, Reservation, Status};
+use onsale_domain::concert::{HoldEnd, Performance, Reservation, Status};
 use onsale_domain::ids::{ConcertId, LectureId, PerformanceId, UserId};
 use onsale_domain::lecture::Lecture;
 use onsale_domain::rows::{Keys, Rows};
@@ -54,6 +54,7 @@ pub(super) fn is_unchanged(rows: &Rows) -> bool {
         + rows.performances.changed().count()
         + rows.cancellations.changed().count()
         + rows.seats.changed().count()
+        + rows.blocks.changed().count()
         + rows.reservations.changed().count();
     let added = rows.ledger.len()
         + rows.lecture_history.len()
@@ -164,6 +165,12 @@ fn save_concerts(tables: &mut Tables, rows: &Rows, locks: &Locks) {
         assert!(after.is_some(), "a performance is never deleted");
         let keeps_policy = before.zip(after).is_none_or(|(before, after)| before.refund_policy == after.refund_policy);
         assert!(keeps_policy || rows.new_policies.contains(id), "a policy changed and would not be saved");
+        let offer = |row: &Performance| (row.starts_at, row.seating.clone(), row.blocked, row.revision);
+        let keeps_offer = before.zip(after).is_none_or(|(before, after)| offer(before) == offer(after));
+        assert!(keeps_offer || rows.revised.contains(id), "a start, seats or prices changed and would not be saved");
+    });
+    write(&mut tables.blocks, &rows.blocks, |(performance, _), _, _| {
+        assert!(locks.performances.contains(performance), "a seat was blocked without its performance's lock");
     });
     write(&mut tables.cancellations, &rows.cancellations, |performance, before, after| {
         assert!(locks.performances.contains(performance), "a cancellation changed without its performance's lock");

@@ -1,6 +1,7 @@
 //! What a database would hold: every table, by key, and the few look-ups that follow from them.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use onsale_domain::cancellation::{Cancellation, FailedRefund};
 use onsale_domain::concert::{Concert, Extension, Performance, Reservation, Seat, Status};
@@ -29,6 +30,8 @@ pub(crate) struct Tables {
     pub(crate) ends: BTreeMap<(ConcertId, u64), Timestamp>,
     pub(crate) performances: BTreeMap<PerformanceId, Performance>,
     pub(crate) seats: BTreeMap<(PerformanceId, u32), Seat>,
+    /// Blocked seats, each with the reason.
+    pub(crate) blocks: BTreeMap<(PerformanceId, u32), Arc<str>>,
     pub(crate) reservations: BTreeMap<ReservationId, Reservation>,
     /// All extensions of holds, in order.
     pub(crate) extensions: Vec<Extension>,
@@ -62,7 +65,7 @@ impl Tables {
         }
         let tables = differing!(
             accounts ledger lectures applications freed_seats lecture_history concerts rooms places turns ends
-            performances seats reservations extensions payments refunds cancellations failed_refunds events
+            performances seats blocks reservations extensions payments refunds cancellations failed_refunds events
         );
         tables.into_iter().filter(|(_, same)| !same).map(|(name, _)| name).collect()
     }

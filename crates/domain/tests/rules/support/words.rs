@@ -6,6 +6,9 @@
 //! `ann refunds x [1 2]`, `staff refunds x [1 2] [fee 100]`, `ann adjusts -100`, `eve allows 72/20 0/90`, `eve allows none`,
 //! `eve drops` (is cancelled), `eve settles [3] [after 0] [by 2]` (the next seats of a cancellation, by a process),
 //! `eve retries [by 2]`, `gala announces hello`, `gala announces nothing`, `gala sells from 100 to 200 limit 2 as title` (`from none`: no bound),
+//! `eve blocks 1 2`, `eve unblocks 1`, `eve moves 60` (to this second),
+//! `eve prices R=500`, `eve adds 11 20 31 40 S=300` (seats 11 to 20 and 31 to 40), `eve fills 9` (with 9 sections),
+//! `ann holds 1 in eve on 0 60` (if it starts from second 0 and before second 60),
 //! `gala steps` (all turns may be over), `gala admits` (none is), `gala ends ann` (a payment of hers may end her turn), `gala sets max 2 rate 1 turn 600 claim 60 paused yes`.
 //!
 //! Looks: `ann polls`, `ann calls` (a sign for the next step of her room), `ann is`, `gala shows`, `eve reports`,
@@ -32,6 +35,7 @@ use onsale_domain::{Refusal, lecture, payment, wallet};
 
 use super::cancelled::report;
 use super::codes::code;
+use super::offer_words::of_offer;
 use super::stage::{Line, Sign};
 use super::{Answer, START, Stage, Standing, Tables};
 
@@ -45,7 +49,8 @@ impl Stage {
         match line.verb {
             "charges" | "uses" | "adjusts" => wallet_command(line),
             "refunds" => self.refund_command(line),
-            "applies" | "cancels" | "changes" | "ends" | "empties" | "removes" => self.lecture_command(line),
+            "applies" | "cancels" | "changes" | "empties" | "removes" => self.lecture_command(line),
+            "ends" if line.actor == "staff" => self.lecture_command(line),
             "holds" => AnyCommand::from(self.hold_request(line)),
             "releases" => {
                 AnyCommand::from(concert::Release { token: token(), reservation: self.reservation(line.rest[0]) })
@@ -95,8 +100,15 @@ impl Stage {
             "several" => Target::SeveralOnDate,
             "none" => Target::NoneOnDate,
             name => {
-                let known = self.performances.get(name).copied();
-                Target::Performance(known.unwrap_or(PerformanceId::new(UNKNOWN)))
+                let known = self.performances.get(name).copied().unwrap_or(PerformanceId::new(UNKNOWN));
+                match line.rest.iter().position(|word| *word == "on") {
+                    None => Target::Performance(known),
+                    Some(at) => {
+                        let bound = |index: usize| line.rest[index].parse().expect("seconds");
+                        let (from, until) = (START.plus_seconds(bound(at + 1)), START.plus_seconds(bound(at + 2)));
+                        Target::Dated(known, from, until)
+                    }
+                }
             }
         };
         Hold { token: self.token(line.actor), target, seats: line.numbers().into() }
@@ -123,14 +135,14 @@ impl Stage {
                     Some(concert) => concert::Change { closed, ..concert::Change::of(*concert) }.into(),
                     None => {
                         let performance = self.performance_of(line.actor);
-                        concert::ChangePerformance { performance, closed, refund_policy: None }.into()
+                        concert::ChangePerformance { closed, ..concert::ChangePerformance::of(performance) }.into()
                     }
                 }
             }
             "allows" => {
                 let performance = self.performance_of(line.actor);
                 let refund_policy = Some(policy(&line.rest));
-                concert::ChangePerformance { performance, closed: None, refund_policy }.into()
+                concert::ChangePerformance { refund_policy, ..concert::ChangePerformance::of(performance) }.into()
             }
             "drops" => {
                 cancellation::Cancel { performance: self.performance_of(line.actor), reason: "ill".into() }.into()
@@ -150,6 +162,7 @@ impl Stage {
                 let change = concert::Change::of(self.concert_of(line.actor));
                 concert::Change { title, opens_at, closes_at, seats_per_user, ..change }.into()
             }
+            "blocks" | "unblocks" | "moves" | "prices" | "adds" | "fills" => self.offer_command(line),
             "enters" => {
                 let concert = line.rest.first().map_or(self.concert.expect("a concert"), |name| self.concert_of(name));
                 waiting_room::Enter { concert, user: Self::user(line.actor) }.into()
@@ -252,7 +265,14 @@ impl Stage {
                 let said = concert.notice.as_ref().and_then(|notice| notice.en.as_deref());
                 format!("{}, {}", hours(concert), said.unwrap_or("-"))
             }
+            Ok(Done::ChangePerformance(performance)) if matches!(line.verb, "moves" | "prices") => {
+                of_offer(performance)
+            }
             Ok(Done::ChangePerformance(performance)) => if performance.closed { "closed" } else { "open" }.to_owned(),
+            Ok(Done::AddSeats(performance)) => of_offer(performance),
+            Ok(Done::Block(changed) | Done::Unblock(changed)) => {
+                format!("{}, blocked {}", listed(changed.seats.iter()), changed.blocked)
+            }
             Ok(Done::Extend(Extended { at, seconds: by, holds })) => format!("{holds} by {by} at {}", seconds(*at)),
             Ok(Done::Rewrite(rewritten)) => format!("rewritten {rewritten}"),
             Ok(Done::CancelPerformance(cancelled)) => {
@@ -316,6 +336,8 @@ impl Stage {
             Happening::PerformanceCancelled { .. } => "performance cancelled".to_owned(),
             Happening::PaymentCompleted { claim, .. } => format!("{} paid", self.name_of(claim.reservation)),
             Happening::HoldsExtended { seconds, holds, .. } => format!("{holds} extended by {seconds}"),
+            Happening::SeatsBlocked { seats, .. } => format!("{} blocked", listed(seats.iter())),
+            Happening::SeatsUnblocked { seats, .. } => format!("{} unblocked", listed(seats.iter())),
             Happening::PerformanceChanged { performance } => {
                 format!("performance {}", if performance.closed { "closed" } else { "open" })
             }
@@ -403,6 +425,8 @@ fn refused(refusal: &Refusal) -> String {
     match refusal {
         Refusal::LectureNotOpen { retry_after_seconds } => format!("{code}, retry after {retry_after_seconds}"),
         Refusal::SeatUnknown { seats } => format!("{code} {}", listed(seats)),
+        Refusal::SeatExists { seats } => format!("{code} {}", listed(seats)),
+        Refusal::GradeUnknown { index } => format!("{code} {index}"),
         Refusal::SeatTaken { seats, retry_after_seconds: None } => format!("{code} {}", listed(seats)),
         Refusal::SeatTaken { seats, retry_after_seconds: Some(wait) } => {
             format!("{code} {}, retry after {wait}", listed(seats))
@@ -421,7 +445,7 @@ fn listed(items: impl IntoIterator<Item = impl ToString>) -> String {
 }
 
 /// Seconds since the start, as scripts write them.
-fn seconds(at: Timestamp) -> String {
+pub(super) fn seconds(at: Timestamp) -> String {
     let millis = START.millis_until(at);
     let text = format!("{}.{:03}", millis / 1000, millis % 1000);
     text.trim_end_matches('0').trim_end_matches('.').to_owned()

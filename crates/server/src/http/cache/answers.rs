@@ -24,8 +24,8 @@ pub(crate) struct AnswerCaches {
     pub(crate) lectures: AnswerCache<String, (u64, Timestamp)>,
     /// Lists of concerts by their query, each as of an edition.
     pub(crate) concerts: AnswerCache<String, u64>,
-    /// Dates by concert, each as of the free seats of its performances and whether they are closed.
-    pub(crate) dates: AnswerCache<ConcertId, Vec<(PerformanceId, u32, bool)>>,
+    /// Dates by concert, each as of the revisions of its performances, their free seats and whether they are closed or cancelled.
+    pub(crate) dates: AnswerCache<ConcertId, Vec<((PerformanceId, u64), u32, (bool, bool))>>,
     /// Seats of dates with several performances, each as of views of their seats.
     pub(crate) seats: AnswerCache<(ConcertId, Date, Which), Vec<u64>>,
 }

@@ -41,10 +41,10 @@ impl ViewCache for SeatTexts {
 }
 
 /// The seats of a date with one performance, as nearly all dates have: all answers share the whole text.
-pub(crate) fn seats_of<'a>(date: Date, showing: &Showing, view: &'a SeatView, which: Which) -> &'a Written {
+pub(crate) fn seats_of(date: Date, view: &SeatView, which: Which) -> &Written {
     let write = || {
         let mut text = open_date(date);
-        write_performance(&mut text, showing, view, which);
+        write_performance(&mut text, view, which);
         close(&mut text);
         text.into()
     };
@@ -53,13 +53,13 @@ pub(crate) fn seats_of<'a>(date: Date, showing: &Showing, view: &'a SeatView, wh
 }
 
 /// The seats of all performances of a date.
-pub(crate) fn seats_of_date(date: Date, views: &[(&Arc<Showing>, Arc<SeatView>)], which: Which) -> Bytes {
+pub(crate) fn seats_of_date(date: Date, views: &[Arc<SeatView>], which: Which) -> Bytes {
     let mut text = open_date(date);
-    for (index, (showing, view)) in views.iter().enumerate() {
+    for (index, view) in views.iter().enumerate() {
         if index > 0 {
             text.push(b',');
         }
-        write_performance(&mut text, showing, view, which);
+        write_performance(&mut text, view, which);
     }
     close(&mut text);
     text.into()
@@ -83,7 +83,9 @@ fn close(text: &mut Vec<u8>) {
 
 const CLOSING: &[u8] = b"]}";
 
-fn write_performance(text: &mut Vec<u8>, showing: &Showing, view: &SeatView, which: Which) {
+fn write_performance(text: &mut Vec<u8>, view: &SeatView, which: Which) {
+    // Of the view: the catalogue may know another revision of the performance than the map.
+    let showing = &*view.showing;
     text.extend(open(&SeatsOfPerformance {
         performance_id: Id(showing.id),
         starts_at: Instant(showing.starts_at),
@@ -116,6 +118,7 @@ fn write_seats(showing: &Showing, chunk: &Chunk, which: Which) -> Bytes {
             SeatStatus::Available => ShownStatus::Available,
             SeatStatus::Held => ShownStatus::Held,
             SeatStatus::Sold => ShownStatus::Sold,
+            SeatStatus::Blocked => ShownStatus::Blocked,
         };
         if !text.is_empty() {
             text.push(b',');

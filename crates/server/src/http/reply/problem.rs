@@ -42,6 +42,8 @@ pub(crate) struct Problem {
     pub(crate) retry_after_seconds: Option<u32>,
     /// With a 401: what is wrong with the bearer of the request.
     bearer_error: Option<&'static str>,
+    /// Whether what the request names has changed since it was read, so that it has to be read again.
+    pub(crate) is_outdated: bool,
 }
 
 /// The body of every answer that is not a success.
@@ -64,7 +66,7 @@ pub(crate) struct ProblemBody<'a> {
     #[serde(skip_serializing_if = "<[FieldError]>::is_empty")]
     #[schemars(length(max = 20))]
     errors: &'a [FieldError],
-    /// With `seat-taken` and `seat-unknown`: which seats, as the request numbered them; at most 20.
+    /// With `seat-taken`, `seat-unknown` and `seat-exists`: which seats, as the request numbered them; at most 20.
     #[serde(skip_serializing_if = "<[i64]>::is_empty")]
     #[schemars(length(max = 20))]
     seats: &'a [i64],
@@ -96,6 +98,7 @@ impl Problem {
             opens_at: None,
             retry_after_seconds,
             bearer_error: None,
+            is_outdated: false,
         }
     }
 
@@ -217,6 +220,11 @@ impl From<&Refusal> for Code {
             Refusal::RefundClosed => Self::RefundClosed,
             Refusal::SeatUnknown { .. } => Self::SeatUnknown,
             Refusal::SeatTaken { .. } => Self::SeatTaken,
+            Refusal::SeatExists { .. } => Self::SeatExists,
+            Refusal::SectionLimit => Self::SectionLimit,
+            Refusal::GradeUnknown { .. } => Self::InvalidRequest,
+            // The handler reads the request again. After several moves within one request, the client may.
+            Refusal::DateMoved => Self::Unavailable,
             Refusal::BalanceLimit => Self::BalanceLimit,
             Refusal::InsufficientBalance => Self::InsufficientBalance,
             Refusal::LectureNotFound => Self::LectureNotFound,
@@ -260,6 +268,11 @@ impl From<&Refusal> for Problem {
             Refusal::SaleHours { field } => Self::invalid_field(field, "the sale must close after it opens"),
             Refusal::LectureNotOpen { retry_after_seconds } => problem.retry_after(*retry_after_seconds),
             Refusal::SeatUnknown { seats } => Self { seats: seats.clone(), ..problem },
+            Refusal::SeatExists { seats } => Self { seats: seats.iter().copied().map(i64::from).collect(), ..problem },
+            Refusal::DateMoved => Self { is_outdated: true, ..problem },
+            Refusal::GradeUnknown { index } => {
+                Self::invalid_field(&format!("prices.{index}.grade"), "is no grade of this performance")
+            }
             Refusal::SeatTaken { seats, retry_after_seconds } => {
                 let seats = seats.iter().copied().map(i64::from).collect();
                 Self { seats, retry_after_seconds: *retry_after_seconds, ..problem }

@@ -2,9 +2,11 @@
 
 use std::marker::PhantomData;
 
+use axum::body::Body;
 use axum::http::header::{CONTENT_TYPE, LINK};
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
+use futures_util::stream::{self, Stream, StreamExt};
 use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::json;
@@ -12,6 +14,7 @@ use serde_json::json;
 use crate::http::cache::{Kept, Ready, Written, respond};
 use crate::http::input::RawQuery;
 use crate::http::openapi::{Content, Operation, Output, Sample};
+use crate::http::reply::problem::Problem;
 
 /// 200 with a body in JSON.
 pub(crate) struct OkJson<T>(pub(crate) T);
@@ -34,6 +37,12 @@ pub(crate) struct Listed<T> {
     body: Vec<u8>,
     link: Option<HeaderValue>,
     row: PhantomData<fn() -> T>,
+}
+
+/// 200 with a bare array in JSON that is too long to be in memory as a whole: it is sent part by part.
+pub(crate) struct Streamed<T> {
+    body: Body,
+    element: PhantomData<fn() -> T>,
 }
 
 /// 200 with a body in JSON that many clients share and a validator, or 304 if the client has it.
@@ -62,6 +71,29 @@ impl<T: Serialize> Listed<T> {
     /// The page for the cache, right until its data change.
     pub(crate) fn into_ready(self) -> Ready {
         Ready { written: Written::new(|| self.body.into()), link: self.link, until: None }
+    }
+}
+
+impl<T: Serialize + 'static> Streamed<T> {
+    /// Each part is a list of elements, and the first has one at least. An error cuts the answer off, so that no client takes it for
+    /// whole.
+    pub(crate) fn of(first: Vec<T>, rest: impl Stream<Item = Result<Vec<T>, Problem>> + Send + 'static) -> Self
+    where
+        T: Send,
+    {
+        let mut is_first = true;
+        let parts = stream::once(async { Ok(first) }).chain(rest);
+        let written = parts.map(move |part| {
+            let mut text = Vec::new();
+            for element in part.map_err(|problem| std::io::Error::other(problem.code.as_str()))? {
+                text.push(if std::mem::take(&mut is_first) { b'[' } else { b',' });
+                append_json(&mut text, &element);
+            }
+            Ok::<Vec<u8>, std::io::Error>(text)
+        });
+        // The first part has an element, and with it the opening bracket.
+        let written = written.chain(stream::once(async { Ok(b"]".to_vec()) }));
+        Self { body: Body::from_stream(written), element: PhantomData }
     }
 }
 
@@ -128,6 +160,14 @@ impl<T> IntoResponse for Listed<T> {
     }
 }
 
+impl<T> IntoResponse for Streamed<T> {
+    fn into_response(self) -> Response {
+        let mut response = Response::new(self.body);
+        response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        response
+    }
+}
+
 impl<T> IntoResponse for Cached<T> {
     fn into_response(self) -> Response {
         self.response
@@ -161,6 +201,12 @@ impl Output for NoContent {
 }
 
 impl<T: JsonSchema + Sample> Output for Listed<T> {
+    fn describe(operation: &mut Operation) {
+        operation.answers::<Vec<T>>(200);
+    }
+}
+
+impl<T: JsonSchema + Sample> Output for Streamed<T> {
     fn describe(operation: &mut Operation) {
         operation.answers::<Vec<T>>(200);
     }

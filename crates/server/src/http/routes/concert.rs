@@ -253,8 +253,10 @@ pub(crate) async fn list_concert_dates(
     let now = app.reader.now();
     let to_come: Vec<_> = programme.showings.iter().filter(|showing| now < showing.starts_at).collect();
     let views = app.read(app.seat_maps.views(&to_come)).await?;
-    let shown = to_come.iter().zip(&views);
-    let shown = shown.map(|(showing, view)| (showing.id, view.remaining, (view.is_closed, view.is_cancelled)));
+    let shown = to_come
+        .iter()
+        .zip(&views)
+        .map(|(showing, view)| ((showing.id, showing.revision), view.remaining, (view.is_closed, view.is_cancelled)));
     let left: Vec<_> = shown.collect();
     let ready = app.answers.dates.get(&programme.concert.id, left.clone(), now, || {
         let dates =
@@ -312,6 +314,8 @@ pub(crate) enum ShownStatus {
     Available,
     Held,
     Sold,
+    /// An organiser took it from sale.
+    Blocked,
 }
 
 impl Sample for SeatsOfDate<'_> {
@@ -342,12 +346,11 @@ pub(crate) async fn list_concert_seats(
     let showings = programme.on(date);
     if let [showing] = showings {
         let view = app.read(app.seat_maps.view(showing)).await?;
-        return Ok(Cached::of(&headers, seat_json::seats_of(date, showing, &view, which), Kept::Privately, None));
+        return Ok(Cached::of(&headers, seat_json::seats_of(date, &view, which), Kept::Privately, None));
     }
     let views = app.read(app.seat_maps.views(&showings.iter().collect::<Vec<_>>())).await?;
-    let views: Vec<_> = showings.iter().zip(views).collect();
     let key = (programme.concert.id, date, which);
-    let serials = views.iter().map(|(_, view)| view.serial).collect();
+    let serials = views.iter().map(|view| view.serial).collect();
     let ready = app.answers.seats.get(&key, serials, app.reader.now(), || {
         let written = Written::new(|| seat_json::seats_of_date(date, &views, which));
         Ready { written, link: None, until: None }

@@ -141,28 +141,47 @@ pub(crate) async fn create_reservation(
     payload: Payload<HoldBody>,
 ) -> Result<Decided<Created<ReservationShown>>, Problem> {
     let read = match payload.read() {
-        Ok(body) => find(&app, &turn.token, body).await,
+        Ok(body) => find(&app, &turn.token, &body).await.map(|hold| (body, hold)),
         Err(problem) => Err(problem),
     };
-    let hold = turn.first(read)?;
-    let key = payload.key(&turn.token.user);
+    let (body, mut hold) = turn.first(read)?;
+    for _ in 0..MOVES_MAX {
+        match decide(&app, hold, &turn.token, &payload).await {
+            Err(problem) if problem.is_outdated => hold = find(&app, &turn.token, &body).await?,
+            answer => return answer,
+        }
+    }
+    decide(&app, hold, &turn.token, &payload).await
+}
+
+/// How often a request is read again because its performance was moved to another date meanwhile. One more answers `unavailable`.
+const MOVES_MAX: usize = 3;
+
+async fn decide(
+    app: &App,
+    hold: Hold,
+    token: &Token,
+    payload: &Payload<HoldBody>,
+) -> Result<Decided<Created<ReservationShown>>, Problem> {
     let calendar = app.calendar.clone();
     let show = move |Held { reservation, starts_at }: &Held| {
         let date = calendar.date_of(*starts_at);
         Created(ReservationShown::of(reservation, reservation.status, Some(date)))
     };
-    app.decide(hold, key, show).await
+    app.decide(hold, payload.key(&token.user), show).await
 }
 
-/// Finds the performance that the body names.
-async fn find(app: &App, token: &Token, body: HoldBody) -> Result<Hold, Problem> {
-    let performance = body.performance_id.map(|Id(id)| id);
-    match performance {
-        Some(_) => app.read(app.catalogue.know(&[], performance.as_slice())).await?,
-        None => app.read(app.catalogue.know_all_of(token.concert)).await?,
+/// Finds the performance that the body names. A date is judged by all performances as the database has them; the decision then
+/// checks that the performance still starts on it.
+async fn find(app: &App, token: &Token, body: &HoldBody) -> Result<Hold, Problem> {
+    let performance = body.performance_id.as_ref().map(|Id(id)| *id);
+    let date = body.date.as_ref().map(|Day(date)| *date);
+    match date {
+        Some(_) => app.read(app.catalogue.know_all_of(token.concert)).await?,
+        None => app.read(app.catalogue.know(&[], performance.as_slice())).await?,
     }
-    let target = target(app, token, performance, body.date.map(|Day(date)| date))?;
-    Ok(Hold { token: token.clone(), target, seats: body.seats.into() })
+    let target = target(app, token, performance, date)?;
+    Ok(Hold { token: token.clone(), target, seats: body.seats.clone().into() })
 }
 
 fn target(app: &App, token: &Token, performance: Option<PerformanceId>, date: Option<Date>) -> Result<Target, Problem> {
@@ -171,12 +190,17 @@ fn target(app: &App, token: &Token, performance: Option<PerformanceId>, date: Op
         (Some(id), None) => Ok(Target::Performance(id)),
         (Some(id), Some(date)) => {
             let own = app.catalogue.showing(id).filter(|showing| showing.concert == token.concert);
-            if own.is_some_and(|showing| showing.date != date) {
-                return Err(Problem::invalid_field("date", "is not the date of this performance"));
+            match own {
+                Some(showing) if showing.date != date => {
+                    Err(Problem::invalid_field("date", "is not the date of this performance"))
+                }
+                Some(showing) => Ok(showing.target(&app.calendar)),
+                None => Ok(Target::Performance(id)),
             }
-            Ok(Target::Performance(id))
         }
-        (None, Some(date)) => Ok(programme.map_or(Target::NoneOnDate, |programme| programme.target_on(date))),
+        (None, Some(date)) => {
+            Ok(programme.map_or(Target::NoneOnDate, |programme| programme.target_on(date, &app.calendar)))
+        }
         (None, None) => Err(Problem::invalid_field("performanceId", "is required, or date")),
     }
 }

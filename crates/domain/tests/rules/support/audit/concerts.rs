@@ -1,8 +1,8 @@
 //! Concerts: the events of each seat lead to its rows, and each sale has a payment, a ledger entry and an event.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use onsale_domain::concert::{Ending, Performance, Reservation, SEATS_PER_USER_DEFAULT, Seat, Status};
+use onsale_domain::concert::{Ending, Performance, Reservation, SEATS_PER_USER_DEFAULT, Seat, Seating, Status};
 use onsale_domain::event::{Claim, Event, Happening};
 use onsale_domain::ids::{EventId, PerformanceId, ReservationId, UserId};
 use onsale_domain::payment::Payment;
@@ -14,6 +14,7 @@ use super::{Events, Tables};
 
 pub(super) fn audit(tables: &Tables, events: &Events<'_>, at: Timestamp) {
     let mut seats = BTreeMap::new();
+    let mut blocked = BTreeSet::new();
     for performance in tables.performances.values() {
         let events = events.performances.get(&performance.id).map_or(&[][..], |events| events);
         assert_eq!(performance.version, events.len() as u64, "each change of a performance has one event");
@@ -30,6 +31,9 @@ pub(super) fn audit(tables: &Tables, events: &Events<'_>, at: Timestamp) {
             extensions: 0,
             changed: None,
             cancelled_at: None,
+            // Before the first change of a start or a price they are not known.
+            offer: (performance.revision == 0).then(|| (performance.starts_at, performance.seating.clone())),
+            blocked: BTreeSet::new(),
             ended: 0,
         };
         events.iter().for_each(|event| story.follow(event));
@@ -43,8 +47,11 @@ pub(super) fn audit(tables: &Tables, events: &Events<'_>, at: Timestamp) {
         audit_cancellation(tables, &story);
         let is_as_changed = story.changed.is_none_or(|changed| {
             (changed.closed, &changed.refund_policy) == (performance.closed, &performance.refund_policy)
+                && (changed.starts_at, &changed.seating) == (performance.starts_at, &performance.seating)
         });
         assert!(is_as_changed, "the last change left it otherwise");
+        assert_eq!(performance.blocked as usize, story.blocked.len(), "the blocked seats are miscounted");
+        blocked.extend(story.blocked.into_iter().map(|number| (performance.id, number)));
         let concert = &tables.concerts[&performance.concert];
         let kept = (performance.sale, performance.seats_per_user);
         assert_eq!(
@@ -60,6 +67,9 @@ pub(super) fn audit(tables: &Tables, events: &Events<'_>, at: Timestamp) {
     let stored = tables.seats.keys().filter_map(|key| Some((*key, tables.seat(*key)?)));
     let stored: BTreeMap<(PerformanceId, u32), Seat> = stored.collect();
     assert_eq!(stored, seats, "the seats stand where the events left them");
+    let stored: BTreeSet<(PerformanceId, u32)> = tables.blocks.keys().copied().collect();
+    assert_eq!(stored, blocked, "the blocked seats are those of the events");
+    assert!(stored.iter().all(|key| !tables.seats.contains_key(key)), "a blocked seat is neither held nor sold");
     audit_concerts(tables, events);
     tables.reservations.values().for_each(|reservation| audit_reservation(tables, reservation));
     audit_limit(tables, at);
@@ -77,6 +87,9 @@ struct Story<'a> {
     /// The performance as its last change left it.
     changed: Option<Performance>,
     cancelled_at: Option<Timestamp>,
+    /// Start and seats with prices as of the last event, if they are known.
+    offer: Option<(Timestamp, Seating)>,
+    blocked: BTreeSet<u32>,
     ended: usize,
 }
 
@@ -152,7 +165,21 @@ impl Story<'_> {
             Happening::PerformanceCancelled { cancelled_at, .. } => {
                 assert_eq!(self.cancelled_at.replace(*cancelled_at), None, "cancelled twice");
             }
-            Happening::PerformanceChanged { performance } => self.changed = Some(performance.clone()),
+            Happening::PerformanceChanged { performance } => {
+                self.changed = Some(performance.clone());
+                self.offer = Some((performance.starts_at, performance.seating.clone()));
+            }
+            Happening::SeatsBlocked { seats, .. } => {
+                assert!(!seats.is_empty(), "an event of no change");
+                for number in seats.iter() {
+                    assert!(!self.seats.contains_key(number), "seat {number} has an owner and was blocked");
+                    assert!(self.blocked.insert(*number), "seat {number} was blocked twice");
+                }
+            }
+            Happening::SeatsUnblocked { seats, .. } => {
+                assert!(!seats.is_empty(), "an event of no change");
+                seats.iter().for_each(|number| assert!(self.blocked.remove(number), "seat {number} was not blocked"));
+            }
             other => unreachable!("{other:?} is not a performance's"),
         }
     }
@@ -173,9 +200,15 @@ impl Story<'_> {
             event.at == held_at || self.is_dated_before(event, held_at),
             "the event of a hold has the time of the hold"
         );
-        assert!(event.at < self.performance.starts_at, "a hold after the start");
+        if let Some((starts_at, seating)) = &self.offer {
+            assert!(event.at < *starts_at, "a hold after the start");
+            let price = |seat: &u32| seating.section_of(*seat).map(|section| section.price);
+            let prices: Option<Vec<i64>> = claim.seats.iter().map(price).collect();
+            assert_eq!(prices.as_deref(), Some(&*reservation.prices), "the price of each seat at the hold");
+        }
         for number in claim.seats.iter() {
             let seat = Seat { reservation: claim.reservation, held_until, extended, sold: false };
+            assert!(!self.blocked.contains(number), "seat {number} is blocked and was held");
             assert_eq!(self.seats.insert(*number, seat), None, "seat {number} has two owners");
         }
     }
@@ -258,9 +291,8 @@ fn audit_reservation(tables: &Tables, reservation: &Reservation) {
 
     let performance = tables.performances.get(&reservation.performance).expect("a reservation has its performance");
     assert_eq!(performance.concert, reservation.concert, "a reservation of another concert");
-    let price = |seat: &u32| performance.seating.section_of(*seat).map(|section| section.price);
-    let prices: Option<Vec<i64>> = reservation.seats.iter().map(price).collect();
-    assert_eq!(prices.as_deref(), Some(&*reservation.prices), "the price of each seat");
+    let exists = |seat: &u32| performance.seating.section_of(*seat).is_some();
+    assert!(reservation.seats.iter().all(exists), "a reservation of a seat that does not exist");
     assert_eq!(reservation.prices.iter().sum::<i64>(), reservation.amount, "the sum of its seats' prices");
     assert_eq!(reservation.status == Status::Refunded, reservation.refunded.len() == all, "refunded if all seats are");
     let place = tables.places.get(&(reservation.concert, reservation.place));

@@ -1,15 +1,17 @@
 //! Concerts and performances, as an administrator makes them.
 
+use std::borrow::Cow;
+
 use axum::extract::State;
 use onsale_domain::concert::{
     Create, GRADE_DEFAULT, PRICE_DEFAULT, PRICE_MAX, Performance, SEATS_DEFAULT, SEATS_MAX, SEATS_PER_USER_DEFAULT,
-    SEATS_PER_USER_MAX, Sale, Schedule, Seating, Section, Unsound,
+    SEATS_PER_USER_MAX, SECTIONS_MAX, Sale, Schedule, Seating, Section, Unsound,
 };
 use onsale_domain::ids::ConcertId;
 use onsale_domain::refund::Policy;
 use onsale_domain::waiting_room::Settings;
 use onsale_macros::operation;
-use schemars::JsonSchema;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::Serialize;
 use serde_json::{Value, json};
 
@@ -143,6 +145,61 @@ fn seating(sections: &[SectionBody], price: i64) -> Result<Seating, Unsound> {
         price: section.price.map_or(price, |Points(price)| price),
     };
     Seating::new(sections.iter().map(section).collect())
+}
+
+/// Sections to add in a request.
+pub(crate) struct SectionsField(pub(crate) Seating);
+
+impl Member for SectionsField {
+    fn take(fields: &mut Fields<'_>, name: &str) -> Option<Self> {
+        // A section that is wrong is noted and comes as `None`.
+        let sections = fields.objects(name, SectionBody::read)?.into_iter().collect::<Option<Vec<_>>>()?;
+        match seating(&sections, PRICE_DEFAULT) {
+            Ok(seating) => Some(Self(seating)),
+            Err(unsound) => {
+                let (path, message) = explain(unsound);
+                fields.wrong(&path, message.to_owned());
+                None
+            }
+        }
+    }
+}
+
+impl JsonSchema for SectionsField {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        "Sections".into()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        let sections = generator.subschema_for::<SectionBody>();
+        json_schema!({"type": "array", "minItems": 1, "maxItems": SECTIONS_MAX, "items": sections})
+    }
+}
+
+/// Neighbouring seats of one grade and price, in an answer.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Section")]
+pub(crate) struct SectionShown {
+    from: u32,
+    to: u32,
+    grade: String,
+    /// Points.
+    price: i64,
+}
+
+impl SectionShown {
+    /// The sections of a performance, in ascending order.
+    pub(crate) fn all(seating: &Seating) -> Vec<Self> {
+        let shown = |section: &Section| {
+            let Section { from, to, price, .. } = *section;
+            Self { from, to, grade: section.grade.to_string(), price }
+        };
+        seating.sections().iter().map(shown).collect()
+    }
 }
 
 /// The path of the field that is wrong, and what is wrong with it.

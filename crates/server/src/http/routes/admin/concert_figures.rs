@@ -12,8 +12,8 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::change::AdminPerformance;
 use super::figures::Figures;
+use super::performance::AdminPerformance;
 use crate::http::App;
 use crate::http::input::staff::{ReadSale, Staff};
 use crate::http::input::{Paged, Parameters, Path, Query};

@@ -30,9 +30,8 @@ pub(crate) struct Figures {
 impl Figures {
     /// The figures of one performance.
     pub(crate) fn of(performance: &Performance) -> Self {
-        let Performance { held, sold, revenue, refunded, .. } = *performance;
-        let [capacity, held, sold] = [performance.seating.capacity(), held, sold].map(u64::from);
-        let blocked = 0;
+        let Performance { held, sold, blocked, revenue, refunded, .. } = *performance;
+        let [capacity, held, sold, blocked] = [performance.seating.capacity(), held, sold, blocked].map(u64::from);
         let available = capacity.saturating_sub(held + sold + blocked);
         Self { capacity, available, held, sold, blocked, revenue, refunded }
     }
@@ -54,7 +53,7 @@ impl Figures {
 impl Sample for Figures {
     fn sample() -> Value {
         json!({
-            "capacity": 50, "available": 34, "held": 4, "sold": 12, "blocked": 0, "revenue": 600_000, "refunded": 100_000
+            "capacity": 50, "available": 32, "held": 4, "sold": 12, "blocked": 2, "revenue": 600_000, "refunded": 100_000
         })
     }
 }

@@ -3,6 +3,7 @@
 pub(crate) mod adjustment;
 pub(crate) mod applicant;
 pub(crate) mod attendees;
+pub(crate) mod block;
 pub(crate) mod cancellation;
 pub(crate) mod change;
 pub(crate) mod concert;
@@ -13,6 +14,9 @@ pub(crate) mod key;
 pub(crate) mod lecture;
 pub(crate) mod live;
 pub(crate) mod log;
+pub(crate) mod performance;
+mod prices;
 pub(crate) mod refund;
 pub(crate) mod user;
+pub(crate) mod seats;
 pub(crate) mod waiting_room;

@@ -1,0 +1,15 @@
+//! Changes of blocked seats, prices and starts that the audit must find.
+
+use super::{BLOCKED, Break, CHANGES, RESERVATIONS, SOLD, STAFF, broken};
+
+#[rustfmt::skip]
+pub(crate) const BREAKS: &[Break] = &[
+    broken("UPDATE performances SET sold = sold + 1 WHERE performance_id = $matinee", SOLD, "$matinee"),
+    broken("UPDATE performances SET blocked = blocked + 1 WHERE performance_id = $matinee", BLOCKED, "$matinee"),
+    broken("DELETE FROM seats WHERE block_reason IS NOT NULL", BLOCKED, "$matinee"),
+    broken("UPDATE performances SET blocked = 0 WHERE performance_id = $matinee", STAFF, "$matinee: blocked"),
+    broken("DELETE FROM admin_log WHERE action = 'seats.unblocked'", STAFF, "$matinee: blocked"),
+    broken("UPDATE seats SET reservation_id = NULL, block_reason = 'why' WHERE reservation_id = $held AND seat = 10", RESERVATIONS, "$held"),
+    broken("UPDATE performances SET sections = replace(sections, '60000', '60001') WHERE performance_id = $matinee", CHANGES, "$matinee"),
+    broken("UPDATE performances SET starts_at = starts_at + 1 WHERE performance_id = $matinee", CHANGES, "$matinee"),
+];

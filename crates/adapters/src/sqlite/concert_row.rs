@@ -12,18 +12,19 @@ use super::values::{Sql, instant, optional_instant, optional_text, text, uuid};
 
 /// Inserts and changes concerts. Called before rooms are saved, which refer to them.
 pub(super) fn save(db: &Connection, rows: &Rows) -> Sql<()> {
-    let changed = rows.concerts.outdated().filter_map(|id| rows.concerts.get(id));
-    for concert in rows.concerts.added().map(|(_, concert)| concert).chain(changed) {
+    let insert = "INSERT INTO concerts
+           (concert_id, title, venue, created_at, notice_ko, notice_en, closed, version, opens_at, closes_at, max_seats)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)";
+    // The creation time never changes.
+    let update =
+        "UPDATE concerts SET title = ?2, venue = ?3, created_at = ?4, notice_ko = ?5, notice_en = ?6, closed = ?7,
+            version = ?8, opens_at = ?9, closes_at = ?10, max_seats = ?11 WHERE concert_id = ?1";
+    let added = rows.concerts.added().map(|(_, concert)| (insert, concert));
+    let changed = rows.concerts.outdated().filter_map(|id| Some((update, rows.concerts.get(id)?)));
+    for (sql, concert) in added.chain(changed) {
         let Concert { id, title, venue, created_at, notice, sale, seats_per_user, version } = concert;
         let (ko, en) = texts(notice.as_deref());
-        db.prepare_cached(
-            "INSERT INTO concerts (concert_id, title, venue, created_at, notice_ko, notice_en, closed, version, opens_at,
-                closes_at, max_seats)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)
-             ON CONFLICT DO UPDATE SET title = ?2, venue = ?3, notice_ko = ?5, notice_en = ?6, closed = ?7, version = ?8,
-                opens_at = ?9, closes_at = ?10, max_seats = ?11",
-        )?
-        .execute(params![
+        db.prepare_cached(sql)?.execute(params![
             id.uuid().as_bytes(),
             &**title,
             &**venue,

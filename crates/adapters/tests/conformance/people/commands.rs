@@ -152,7 +152,7 @@ impl People {
             active_seconds: 10,
             claim_seconds: 6,
             paused: false,
-            sale: Some(self.sale()).filter(Sale::is_sound).unwrap_or_default(),
+            sale: self.sale(),
         };
         let seats_per_user = 1 + u32::try_from(self.dice.below(5)).unwrap_or(0);
         concert::Create { title: self.text(), venue: self.text(), room, notice: None, seats_per_user }.into()
@@ -161,8 +161,7 @@ impl People {
     /// Hours that leave the sale open nine times in ten.
     fn sale(&mut self) -> Sale {
         let opens_at = self.dice.percent(10).then(|| self.soon(20));
-        let lasts = *self.dice.one_of(&[60_000, 60_000, 0]);
-        let closes_at = opens_at.map(|at| at.plus_millis(lasts)).filter(|_| self.dice.percent(50));
+        let closes_at = opens_at.map(|at| at.plus_seconds(60)).filter(|_| self.dice.percent(50));
         Sale { closed: false, opens_at, closes_at }
     }
 
@@ -209,7 +208,12 @@ impl People {
         let seats_per_user = self.dice.percent(30).then(|| 1 + u32::try_from(self.dice.below(6)).unwrap_or(0));
         let Sale { opens_at, closes_at, .. } = self.sale();
         let is_about_hours = self.dice.percent(50);
-        let [opens_at, closes_at] = [opens_at, closes_at].map(|bound| is_about_hours.then_some(bound));
+        let mut hours = [opens_at, closes_at].map(|bound| is_about_hours.then_some(bound));
+        if self.dice.percent(15) {
+            // It would close as it opens, which is refused.
+            hours = [Some(Some(self.now)); 2];
+        }
+        let [opens_at, closes_at] = hours;
         let change = concert::Change::of(self.concert());
         concert::Change { title, venue, notice, closed, opens_at, closes_at, seats_per_user, ..change }.into()
     }

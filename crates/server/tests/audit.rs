@@ -6,6 +6,8 @@
 mod cancellations;
 #[path = "audit_breaks/fine.rs"]
 mod fine;
+#[path = "audit_breaks/offers.rs"]
+mod offers;
 #[path = "audit_breaks/refunds.rs"]
 mod refunds;
 mod support;
@@ -312,6 +314,7 @@ async fn the_audit_finds_each_kind_of_broken_row() {
     assert_all_found(BREAKS).await;
     assert_all_found(refunds::BREAKS).await;
     assert_all_found(cancellations::BREAKS).await;
+    assert_all_found(offers::BREAKS).await;
 }
 
 #[tokio::test]

@@ -10,7 +10,8 @@ use super::reader::PostgresReader;
 use super::session::Session;
 use super::values::{Sql, get, instant, params, small, uuid};
 
-const PERFORMANCES: &str = "SELECT performance_id, concert_id, starts_at, capacity, sold, held, blocked, revenue, refunded
+const PERFORMANCES: &str =
+    "SELECT performance_id, concert_id, starts_at, capacity, sold, held, blocked, revenue, refunded
     FROM performances WHERE starts_at > $1";
 
 /// One statement, and so one commit: the row of this instance, without the rows of instances that ended long ago.

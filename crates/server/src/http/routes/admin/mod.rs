@@ -17,6 +17,6 @@ pub(crate) mod log;
 pub(crate) mod performance;
 mod prices;
 pub(crate) mod refund;
-pub(crate) mod user;
 pub(crate) mod seats;
+pub(crate) mod user;
 pub(crate) mod waiting_room;

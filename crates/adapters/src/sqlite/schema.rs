@@ -263,6 +263,8 @@ mod tests {
                     '[200,200]' FROM performances;
             INSERT INTO seats (performance_id, seat, reservation_id, held_until, sold)
                 SELECT performance_id, value, x'07000000000000000000000000000000', 2, 0 FROM performances, json_each('[1,3]');
+            INSERT INTO ledger (user_id, version, entry_id, type, amount, balance_after, reference, created_at)
+                SELECT user_id, 3, x'09000000000000000000000000000000', 'REFUND', 80, 90, payment_id, 1 FROM payments;
             INSERT INTO refunds SELECT x'08000000000000000000000000000000', payment_id, reservation_id, performance_id, user_id,
                 '[8]', 80, 10, 'buyer', NULL, 90, 3, 1 FROM payments;"
         ))

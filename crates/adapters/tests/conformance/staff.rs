@@ -156,8 +156,8 @@ async fn each_change_is_logged_with_it(bed: Bed) {
     assert_eq!((entry.key, &*entry.subject), (Some(ann.id), &*format!("lecture:{}", made.id)));
     assert_eq!((entry.before.as_deref(), entry.truncated, &*entry.request), (None, false, "a-request"));
     let after: serde_json::Value = serde_json::from_str(entry.after.as_deref().unwrap()).unwrap();
-    let fields =
-        serde_json::json!({"title": "Rust", "lecturer": null, "startsAt": "1970-01-01T00:00:00.000Z", "capacity": 3});
+    let fields = serde_json::json!({"title": "Rust", "lecturer": null, "startsAt": "1970-01-01T00:00:00.000Z", "capacity": 3,
+        "opensAt": null, "closed": false});
     assert_eq!(after, fields);
     in_order(&bed).await;
 }

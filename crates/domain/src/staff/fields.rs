@@ -3,7 +3,6 @@
 use super::refund_fields::of_policy;
 use super::{Action, CreateKey, DeleteKey, Fields, Key, Logged, Subject, Value};
 use crate::concert::{self, Concert, Extended, Notice, Performance, Sale, Seating, Section};
-use crate::lecture::{self, Lecture};
 use crate::rows::Rows;
 use crate::waiting_room::{self, Settings};
 

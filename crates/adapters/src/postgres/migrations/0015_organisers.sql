@@ -145,9 +145,6 @@ CREATE INDEX lectures_cancelled ON lectures (cancelled_at) WHERE cancelled_at IS
 
 -- Live figures ------------------------------------------------------------------------------------------------------
 
--- Live figures read the performances that are not over, and no others.
-CREATE INDEX performances_by_start ON performances (starts_at);
-
 -- What each instance sold, admitted and answered in the last minute, for the other instances. Rows are deleted after two minutes.
 CREATE TABLE instance_figures (
     instance_id uuid   NOT NULL PRIMARY KEY,

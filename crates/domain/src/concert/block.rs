@@ -4,8 +4,8 @@
 
 use std::sync::Arc;
 
+use super::Ending;
 use super::hold::{SEATS_NAMED_MAX, end_hold, judge_free, record, seat_numbers};
-use super::{Ending, Performance};
 use crate::event::Happening;
 use crate::ids::{EventId, PerformanceId};
 use crate::rows::{Keys, Rows};
@@ -66,8 +66,12 @@ impl Command for Block {
             }
             rows.blocks.put((id, *number), self.reason.clone());
         }
-        let blocked = |performance: &mut Performance, many| performance.blocked += many;
-        Ok(change(id, free, blocked, rows, cx, |seats| Happening::SeatsBlocked {
+        if !free.is_empty()
+            && let Some(performance) = rows.performances.change(&id)
+        {
+            performance.blocked += count(&free);
+        }
+        Ok(change(id, free, rows, cx, |seats| Happening::SeatsBlocked {
             performance: id,
             seats,
             reason: self.reason.clone(),
@@ -88,11 +92,14 @@ impl Command for Unblock {
         let cx = &mut cx.not_before(rows.performances.get(&id).map(|performance| performance.updated_at));
         let freed: Arc<[u32]> = seats.iter().copied().filter(|seat| rows.block_of((id, *seat)).is_some()).collect();
         freed.iter().for_each(|number| rows.blocks.remove(&(id, *number)));
-        let unblocked = |performance: &mut Performance, many| {
+        if !freed.is_empty()
+            && let Some(performance) = rows.performances.change(&id)
+        {
+            let many = count(&freed);
             assert!(performance.blocked >= many, "a performance unblocked more seats than it counts as blocked");
             performance.blocked -= many;
-        };
-        Ok(change(id, freed, unblocked, rows, cx, |seats| Happening::SeatsUnblocked {
+        }
+        Ok(change(id, freed, rows, cx, |seats| Happening::SeatsUnblocked {
             performance: id,
             seats,
             reason: self.reason.clone(),
@@ -123,19 +130,19 @@ fn judge(id: PerformanceId, seats: &[i64], rows: &Rows, cx: &Context<'_>) -> Res
     Ok((seats, at))
 }
 
-/// Counts and records the change of these seats, if there are any.
+fn count(seats: &[u32]) -> u32 {
+    u32::try_from(seats.len()).unwrap_or(u32::MAX)
+}
+
+/// Records the change of these seats, if there are any.
 fn change(
     id: PerformanceId,
     seats: Arc<[u32]>,
-    count: impl FnOnce(&mut Performance, u32),
     rows: &mut Rows,
     cx: &mut Context<'_>,
     happening: impl FnOnce(Arc<[u32]>) -> Happening,
 ) -> Blocked {
     if !seats.is_empty() {
-        if let Some(performance) = rows.performances.change(&id) {
-            count(performance, u32::try_from(seats.len()).unwrap_or(u32::MAX));
-        }
         rows.revised.insert(id);
         let last = rows.performances.get(&id).map_or(cx.at, |performance| performance.updated_at);
         let event = EventId::new(cx.ids.next(last.max(cx.at)));

@@ -63,7 +63,11 @@ fn members(value: &Value, path: &[String]) -> Vec<Member> {
 
 /// Values of other types than this one.
 fn other_types(member: &Member) -> Vec<Value> {
-    let null = if ["lecturer", "notice"].contains(&member.field().as_str()) { vec![] } else { vec![Value::Null] };
+    let null = if ["lecturer", "notice", "opensAt", "closesAt"].contains(&member.field().as_str()) {
+        vec![]
+    } else {
+        vec![Value::Null]
+    };
     let others = match &member.value {
         Value::String(_) => vec![json!(1), json!(1.5), json!(true), json!([]), json!(["x"]), json!({})],
         Value::Number(_) => vec![json!("1"), json!(""), json!(1.5), json!(true), json!([]), json!([1]), json!({})],
@@ -89,6 +93,7 @@ fn out_of_range(operation: &Operation, member: &Member) -> Vec<Value> {
     match name {
         "amount" if operation.id == "adjustPoints" => [beyond(-1_000_000_000, 1_000_000_000), vec![json!(0)]].concat(),
         "amount" => beyond(1, 10_000_000),
+        "maxSeatsPerUser" => beyond(1, 20),
         "capacity" | "maxActive" | "admitPerSecond" => beyond(1, 1_000_000),
         "activeSeconds" | "seconds" => beyond(1, 86_400),
         "claimSeconds" => beyond(1, 3_600),
@@ -96,15 +101,17 @@ fn out_of_range(operation: &Operation, member: &Member) -> Vec<Value> {
         "hoursBefore" => beyond(0, 8_760),
         "feePercent" => beyond(0, 100),
         "from" | "to" => beyond(1, 100_000),
-        "title" | "venue" | "lecturer" | "reason" | "ko" | "en" => vec![json!(""), long(201)],
+        "title" | "venue" | "lecturer" | "grade" | "reason" | "ko" | "en" => vec![json!(""), long(201)],
         "name" => vec![json!(""), long(101), json!("a\u{7}b")],
         "key" => vec![json!(""), json!("two words"), json!("é"), json!("a\u{0}"), long(1_001)],
         "role" => ["", "Owner", "root", "admin"].map(Value::from).to_vec(),
         "userId" => vec![json!(""), long(65), json!("a b"), json!("é"), json!("a.b"), json!("a\n"), json!("\u{0}")],
         "date" => ["", "today", "2026-02-30", "2026-13-01", "20260101", "2026-1-1"].map(Value::from).to_vec(),
-        "startsAt" => ["", "soon", "2026-01-01", "2026-02-30T00:00:00Z", "2026-01-01T25:00:00Z", "2026-01-01T00:00:00"]
-            .map(Value::from)
-            .to_vec(),
+        "startsAt" | "opensAt" | "closesAt" => {
+            ["", "soon", "2026-01-01", "2026-02-30T00:00:00Z", "2026-01-01T25:00:00Z", "2026-01-01T00:00:00"]
+                .map(Value::from)
+                .to_vec()
+        }
         _ if name.ends_with("Id") => {
             ["", "x", "42", "019ab3c0-7a10-7d5e-9f44-2f6d0c1b8a0", "{}"].map(Value::from).to_vec()
         }
@@ -138,7 +145,7 @@ fn with_twice(value: &Value, here: &[String], place: &[String]) -> String {
 
 fn wrongs(fixture: &Fixture, operation: &Operation) -> Vec<Wrong> {
     let body = fixture.body(operation);
-    let required = [required(fixture, operation), vec!["from".to_owned(), "to".to_owned()]].concat();
+    let required = required(fixture, operation);
     let mut wrongs = Vec::new();
     for member in members(&body, &[]) {
         let is_item = member.path.last().is_some_and(|name| name.parse::<usize>().is_ok());
@@ -169,11 +176,14 @@ fn wrongs(fixture: &Fixture, operation: &Operation) -> Vec<Wrong> {
     wrongs
 }
 
-/// Members that the document requires.
+/// Members that the document requires, those of members of lists included.
 fn required(fixture: &Fixture, operation: &Operation) -> Vec<String> {
     let schema = schema_of(fixture, operation);
     let required = schema["required"].as_array().cloned().unwrap_or_default();
-    required.iter().map(crate::support::text).collect()
+    let own = required.iter().map(crate::support::text);
+    let of_prices: &[&str] = if operation.id == "updatePerformance" { &["grade", "price"] } else { &[] };
+    let of_lists = ["from", "to", "hoursBefore", "feePercent"].into_iter().chain(of_prices.iter().copied());
+    own.chain(of_lists.map(str::to_owned)).collect()
 }
 
 fn schema_of<'a>(fixture: &'a Fixture, operation: &'a Operation) -> &'a Value {
@@ -213,7 +223,7 @@ async fn a_problem_names_the_wrong_member() {
 fn names(found: &Value, field: &str) -> bool {
     let found = found.as_str().unwrap_or_default();
     let list = field.split('.').next().unwrap_or_default();
-    let in_a_list = ["seats", "refundPolicy"].contains(&list);
+    let in_a_list = ["seats", "prices", "refundPolicy"].contains(&list);
     found == field || (in_a_list && found.starts_with(list))
 }
 

@@ -43,6 +43,10 @@ pub(crate) struct Fixture {
     /// The cookie of a session of the back office.
     cookie: String,
     names: Value,
+    /// A performance and a lecture that a valid call cancels.
+    to_cancel: Value,
+    /// A performance and a lecture that are cancelled.
+    cancelled: Value,
 }
 
 impl Fixture {
@@ -73,12 +77,14 @@ impl Fixture {
             "reservationId": held["reservationId"], "paymentId": payment["paymentId"], "date": held["date"],
             "keyId": key["keyId"]
         });
+        let (to_cancel, cancelled) = (offers(&sale, &concert, 20).await, offers(&sale, &concert, 30).await);
+        cancel(&sale, &cancelled).await;
         let operations = operations(&document);
         let sign_in = sale.caller.post("/desk/session").header("origin", sale.instance.base());
         let signed_in = sign_in.json(&json!({"key": ADMIN_KEY})).send().await;
         signed_in.expect(204);
         let cookie = signed_in.header("set-cookie").unwrap().split(';').next().unwrap().to_owned();
-        Self { sale, operations, document, token, cookie, names }
+        Self { sale, operations, document, token, cookie, names, to_cancel, cancelled }
     }
 
     /// A valid call of an operation, which the test then breaks. The template may be changed before.
@@ -88,7 +94,12 @@ impl Fixture {
 
     /// The path of a template, with the query that the operation needs.
     pub(crate) fn path(&self, operation: &Operation, template: &str) -> String {
-        let names = self.names.as_object().unwrap().iter();
+        let own = match &operation.template {
+            template if template.ends_with("/cancel") => Some(&self.to_cancel),
+            template if template.contains("/cancellation") => Some(&self.cancelled),
+            _ => None,
+        };
+        let names = own.into_iter().chain([&self.names]).flat_map(|names| names.as_object().unwrap());
         let fill = |path: String, (name, value): (&String, &Value)| path.replace(&format!("{{{name}}}"), &text(value));
         let path = names.fold(template.to_owned(), fill);
         let needed = if operation.id == "listConcertSeats" { "date=2090-01-01" } else { "" };
@@ -122,7 +133,6 @@ impl Fixture {
     pub(crate) fn body(&self, operation: &Operation) -> Value {
         let names = &self.names;
         let starts_at = "2090-01-01T10:00:00Z";
-        let notice = json!({"ko": "안내", "en": "A notice"});
         let queue = json!({"maxActive": 10, "admitPerSecond": 9, "activeSeconds": 8, "claimSeconds": 7});
         match operation.id.as_str() {
             "chargePoints" | "usePoints" => json!({"amount": 5}),
@@ -132,11 +142,16 @@ impl Fixture {
                 json!({"performanceId": names["performanceId"], "date": names["date"], "seats": [7, 8]})
             }
             "createPayment" => json!({"reservationId": names["reservationId"]}),
-            "createLecture" => json!({"title": "T", "lecturer": "L", "startsAt": starts_at, "capacity": 3}),
-            "createConcert" => {
-                json!({"title": "T", "venue": "V", "queue": queue, "notice": notice, "closed": false})
+            "createLecture" | "updateLecture" => {
+                json!({"title": "T", "lecturer": "L", "startsAt": starts_at, "capacity": 3, "opensAt": OPENED_AT,
+                    "closed": false})
             }
-            "updateConcert" => json!({"notice": notice, "closed": false}),
+            "createConcert" => {
+                let mut all = concert();
+                all["queue"] = queue;
+                all
+            }
+            "updateConcert" => concert(),
             "createDeskSession" => json!({"key": ADMIN_KEY}),
             "createStaffKey" => json!({"name": "another key", "role": "door"}),
             "updatePerformance" => {
@@ -147,6 +162,7 @@ impl Fixture {
                 json!({"seats": [{"from": 901, "to": 903, "grade": "S", "price": 4}]})
             }
             "blockSeats" | "unblockSeats" => json!({"seats": [30, 31], "reason": "a camera"}),
+            "cancelPerformance" | "cancelLecture" => json!({"reason": "a storm"}),
             "createRefund" => json!({"seats": [50]}),
             "refundPayment" => json!({"seats": [49], "fee": 1, "reason": "moved"}),
             "adjustPoints" => json!({"amount": 5, "reason": "late"}),
@@ -165,10 +181,11 @@ impl Fixture {
         }
     }
 
-    /// The whole state of the sale that clients can see.
+    /// The whole state of the sale that clients and staff can see. The admin log shows every change by staff.
     pub(crate) async fn state(&self) -> Value {
         let Self { sale, names, .. } = self;
         let (lecture, concert) = (text(&names["lectureId"]), text(&names["concertId"]));
+        let performance = text(&names["performanceId"]);
         let mut state = Vec::new();
         for user in ["ada", "bob"] {
             for path in ["/point/{}", "/point/{}/histories", "/lectures/application/{}", "/users/{}/payments"] {
@@ -179,7 +196,15 @@ impl Fixture {
         state.push(sale.caller.get("/lectures").expect(200).await);
         state.push(sale.caller.get("/concerts").expect(200).await);
         state.push(sale.caller.get(&format!("/concerts/{concert}/dates")).token(&self.token).expect(200).await);
-        state.push(sale.admin(sale.caller.get(&format!("/admin/lectures/{lecture}/history"))).expect(200).await);
+        for path in [
+            format!("/admin/lectures/{lecture}/history"),
+            format!("/admin/concerts/{concert}"),
+            format!("/admin/performances/{performance}"),
+            "/admin/lectures".to_owned(),
+            "/admin/log?limit=200".to_owned(),
+        ] {
+            state.push(sale.admin(sale.caller.get(&path)).expect(200).await);
+        }
         state.push(queue(sale, &concert).await);
         json!(state)
     }
@@ -190,6 +215,37 @@ impl Fixture {
         self.sale.caller.get("/readyz").expect(200).await;
         assert_eq!(self.state().await, *before, "bad input changed something");
         audit(&self.sale).await;
+    }
+}
+
+/// An instant in the past, at which the sale of a body opened.
+const OPENED_AT: &str = "2020-01-01T10:00:00Z";
+
+/// The members that a new concert and a change of one have in common.
+fn concert() -> Value {
+    json!({"title": "T", "venue": "V", "notice": {"ko": "안내", "en": "A notice"}, "closed": false, "opensAt": OPENED_AT,
+        "closesAt": "2090-01-01T10:00:00Z", "maxSeatsPerUser": 5})
+}
+
+/// Adds a performance and a lecture that start in this many days. Returns their ids.
+async fn offers(sale: &Sale, concert: &str, days: i64) -> Value {
+    let performance = sale.performance_at(concert, &Value::Null, days * 86_400).await;
+    json!({"performanceId": performance, "lectureId": sale.lecture_at(5, days * 86_400).await})
+}
+
+/// Cancels this performance and this lecture, and waits until nothing of the cancellations is left to do.
+async fn cancel(sale: &Sale, names: &Value) {
+    for path in [
+        format!("/admin/performances/{}", text(&names["performanceId"])),
+        format!("/admin/lectures/{}", text(&names["lectureId"])),
+    ] {
+        let call = sale.admin(sale.caller.post(&format!("{path}/cancel")));
+        call.json(&json!({"reason": "a storm"})).expect(202).await;
+        let read = async || {
+            let shown = sale.admin(sale.caller.get(&format!("{path}/cancellation"))).expect(200).await;
+            (shown["state"] == "DONE").then_some(())
+        };
+        until("the cancellation is done", read).await;
     }
 }
 

@@ -122,14 +122,17 @@ async fn a_problem_names_an_invalid_parameter() {
     let cursors = ["", "x", "%00", "!!!", "AAAA", "%C3%A9", "bm8gY3Vyc29yIG9mIGFueSBsaXN0", "a%2Bb", "===="];
     let dates =
         ["", "today", "2026-02-30", "2026-13-01", "20260101", "2026-1-1", "2026-01-01T00:00:00Z", "%202026-01-01"];
+    let long = "a".repeat(201);
+    let texts = ["", long.as_str()];
     let mut tried = 0;
     for operation in &fixture.operations {
         for name in operation.parameters("query") {
             let values: &[&str] = match name.as_str() {
                 "limit" => &limits,
                 "cursor" => &cursors,
-                "date" => &dates,
-                "available" => &["", "yes", "1", "TRUE", "true%20", "null"],
+                "date" | "from" | "to" => &dates,
+                "q" => &texts,
+                "available" | "bom" => &["", "yes", "1", "TRUE", "true%20", "null"],
                 "lectureId" => &["", "x", "019ab3c0-7a10-7d5e-9f44-2f6d0c1b8a0", "null"],
                 "action" => &["", "x", "key.made", "KEY.CREATED", "null"],
                 "actor" => &["", "%00", "a%0Ab", "%E2%80%8B", LONG_NAME],
@@ -145,8 +148,9 @@ async fn a_problem_names_an_invalid_parameter() {
             }
             let sound = match name.as_str() {
                 "limit" => "5",
-                "date" => "2090-01-01",
-                "available" => "true",
+                "date" | "from" | "to" => "2090-01-01",
+                "q" => "hall",
+                "available" | "bom" => "true",
                 "action" => "key.created",
                 "subject" => "user:ada",
                 _ => "019ab3c0-7a10-7d5e-9f44-2f6d0c1b8a01",

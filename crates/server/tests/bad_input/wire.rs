@@ -54,7 +54,9 @@ async fn a_head_request_gets_the_headers_of_a_get() {
         };
         let (get, head) = (send(Method::GET).await, send(Method::HEAD).await);
         assert_eq!((head.status, head.body.len()), (get.status, 0), "{path}");
-        assert_eq!(head.header("content-type"), get.header("content-type"), "{path}");
+        for name in ["content-type", "content-disposition"] {
+            assert_eq!(head.header(name), get.header(name), "{name} of {path}");
+        }
     }
     for path in ["/payments", "/reservations", "/queue/tokens", "/lectures/apply"] {
         assert_eq!(caller.call(Method::HEAD, path).send().await.status, 405, "{path}");

@@ -52,7 +52,10 @@ async fn each_change_leaves_one_entry_with_what_changed() {
     let first = entry("lecture.created");
     assert_eq!(first["subject"], format!("lecture:{}", text(&lecture["lectureId"])));
     assert_eq!((&first["before"], first.get("truncated")), (&Value::Null, None));
-    let fields = json!({"title": "Rust", "lecturer": "Grace", "startsAt": "2090-01-01T10:00:00.000Z", "capacity": 7});
+    let fields = json!({
+        "title": "Rust", "lecturer": "Grace", "startsAt": "2090-01-01T10:00:00.000Z", "capacity": 7, "opensAt": null,
+        "closed": false
+    });
     assert_eq!(first["after"], fields);
     audit(&sale).await;
 }

@@ -1,6 +1,6 @@
 //! Commands on each database: how long they take, and how much memory they use.
 
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Read, Seek};
 use std::path::Path;
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -111,7 +111,8 @@ fn command(program: &Path, arguments: &[&str], url: &str) -> Command {
 /// Runs a command until it ends. Returns how long it took, and the most memory that it used, in megabytes.
 fn timed(program: &Path, arguments: &[&str], url: &str) -> Outcome<(Duration, f64)> {
     let began = Instant::now();
-    let mut child: Child = command(program, arguments, url).stdout(Stdio::null()).spawn()?;
+    let mut output = tempfile::tempfile()?;
+    let mut child: Child = command(program, arguments, url).stdout(output.try_clone()?).spawn()?;
     let mut peak = 0.0_f64;
     let status = loop {
         if let Some(status) = child.try_wait()? {
@@ -122,10 +123,14 @@ fn timed(program: &Path, arguments: &[&str], url: &str) -> Outcome<(Duration, f6
         peak = peak.max(most.unwrap_or(0.0) / 1024.0);
         std::thread::sleep(READ_MEMORY_EVERY);
     };
-    match status.success() {
-        true => Ok((began.elapsed(), peak)),
-        false => Err(format!("onsale {} ended with {status}", arguments.join(" ")).into()),
+    let took = began.elapsed();
+    if !status.success() {
+        let mut text = String::new();
+        output.rewind()?;
+        output.read_to_string(&mut text)?;
+        return Err(format!("onsale {} ended with {status}:\n{text}", arguments.join(" ")).into());
     }
+    Ok((took, peak))
 }
 
 #[cfg(test)]

@@ -134,25 +134,35 @@ fn concerts(sql: &Sql) -> Vec<String> {
     let Size { concerts, reservations, .. } = sql.size;
     let (numbers, now) = (sql.numbers(concerts), sql.now());
     let (concert, performance) = (sql.id(CONCERT, "n"), sql.id(2, "n"));
-    let long_ago = format!("{now} - 60 * {DAY_MILLIS}");
+    // One version for each hold and each payment.
+    let (long_ago, version) = (format!("{now} - 60 * {DAY_MILLIS}"), 2 * reservations + 1);
     let (no, nothing) = (sql.pick("0", "false"), sql.pick("x''", "''"));
     let into = |table: &str, values: &str| format!("INSERT INTO {table} {numbers} SELECT {values} FROM s");
     vec![
         into("concerts (concert_id, title, venue, created_at)", &format!("{concert}, 'Concert ' || n, 'Hall', {long_ago}")),
         into(
-            "rooms (concert_id, max_active, admit_per_second, active_seconds, claim_seconds, paused, issued, served,
-                given_up, active, admissions, version, updated_at, retired_version, places_dropped_to)",
+            &format!(
+                "rooms (concert_id, max_active, admit_per_second, active_seconds, claim_seconds, paused, issued, served,
+                given_up, active, admissions, version, updated_at, retired_version, places_dropped_to, admitted{})",
+                sql.pick("", ", written_version")
+            ),
             &format!(
                 "{concert}, 200, 50, 600, 60, {no}, {reservations}, {reservations}, 0, 0, {nothing}, 9, {long_ago}, 9,
-                {reservations}"
+                {reservations}, {reservations}{}",
+                sql.pick("", ", 9")
             ),
         ),
         into(
-            "performances (performance_id, concert_id, starts_at, sections, capacity, sold, version, updated_at)",
+            &format!(
+                "performances (performance_id, concert_id, starts_at, sections, capacity, sold, version, updated_at, holds,
+                revenue, open_payments{})",
+                sql.pick("", ", known_version, written_version")
+            ),
             &format!(
                 "{performance}, {concert}, {long_ago}, '[{{\"from\":1,\"to\":{reservations},\"grade\":\"R\",\"price\":50000}}]',
-                {reservations}, {reservations}, {}, {long_ago}",
-                2 * reservations + 1
+                {reservations}, {reservations}, {version}, {long_ago}, 0, {}, {reservations}{}",
+                50_000 * reservations,
+                sql.pick("", &format!(", {version}, {version}"))
             ),
         ),
     ]

@@ -36,9 +36,9 @@ macro_rules! performance {
         concat!(
             "INSERT INTO concerts VALUES ('00000000-0000-7000-8000-000000000001', 'A concert', 'A hall', 1);
             INSERT INTO performances
-                (performance_id, concert_id, starts_at, sections, capacity, sold, version, updated_at)
+                (performance_id, concert_id, starts_at, sections, capacity, sold, holds, version, updated_at)
             VALUES ('00000000-0000-7000-8000-000000000002', '00000000-0000-7000-8000-000000000001', 4102444800000, '[]',
-                100000, 0, 0, 1);",
+                100000, 0, 0, 0, 1);",
             $more
         )
     };
@@ -60,7 +60,8 @@ pub(super) const PAYMENT: Script = Script {
                 'HELD', '{1000}' FROM generate_series(1, 160000) n;
         INSERT INTO seats (performance_id, seat, reservation_id, held_until, sold)
             SELECT '00000000-0000-7000-8000-000000000002', n, ('00000000-0000-7000-8000-' || 100000000000 + n)::uuid,
-                4102444800000, false FROM generate_series(1, 160000) n"
+                4102444800000, false FROM generate_series(1, 160000) n;
+        UPDATE performances SET held = 160000, holds = 160000"
     ),
     script: include_str!("scripts/payment.sql"),
 };

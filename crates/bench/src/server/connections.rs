@@ -74,7 +74,7 @@ fn stream_request(token: &str) -> Vec<u8> {
 }
 
 /// Opens a connection, sends bytes, and reads until the answer contains the wanted bytes.
-fn open(address: SocketAddr, request: &[u8], wanted: &[u8]) -> Outcome<TcpStream> {
+pub(super) fn open(address: SocketAddr, request: &[u8], wanted: &[u8]) -> Outcome<TcpStream> {
     let mut stream = TcpStream::connect(address)?;
     stream.set_read_timeout(Some(Duration::from_secs(10)))?;
     stream.write_all(request)?;

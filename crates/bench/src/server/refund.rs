@@ -1,18 +1,16 @@
 //! Refunds by buyers and by staff, next to payments in the same seconds.
 
 use std::sync::Arc;
-use std::time::Duration;
 
-use onsale_load_generator::{ClosedLoop, Histogram, Outcome, Request, Run, Supply, closed_loop};
+use onsale_load_generator::{ClosedLoop, Outcome, Request, Run, Supply, closed_loop};
 use serde_json::json;
 
-use super::sale::{FLAGS, Seats};
+use super::sale::{CONNECTIONS, FLAGS, Seats};
+use super::turns::Turns;
 use crate::machine::{Machine, Server};
-use crate::measure::{CREATED, Measured, median, median_ratio, per_answer, slice_of};
+use crate::measure::{CREATED, slice_of};
 use crate::results::Target;
 use crate::row::Work;
-
-const CONNECTIONS: usize = 256;
 
 /// What is measured, in turns. The first is the reference of the others.
 const WORKS: [&str; 3] = [
@@ -21,27 +19,13 @@ const WORKS: [&str; 3] = [
     "refund by staff, beside payments",
 ];
 
-/// The rates of one kind of work, in order of the rounds, with its latencies and the processor time of the server.
-#[derive(Default)]
-struct Sums {
-    rates: Vec<f64>,
-    times: Histogram,
-    cpu: Duration,
-}
-
-impl Sums {
-    /// Sends these requests once. Returns the run.
-    fn run(&mut self, machine: &Machine, server: &Server, requests: impl Iterator<Item = Request>) -> Outcome<Run> {
-        let supply = Arc::new(Supply::once(requests));
-        let how = ClosedLoop { keep: Some("paymentId"), ..slice_of(machine, CONNECTIONS) };
-        let before = server.program.process_time()?;
-        let run = closed_loop(server.program.address(), &supply, &how)?;
-        run.tally.expect(CREATED)?;
-        self.cpu += server.program.process_time()?.saturating_sub(before);
-        self.rates.push(run.rate());
-        self.times.merge(&run.tally.times);
-        Ok(run)
-    }
+/// Sends these requests once.
+fn send(machine: &Machine, server: &Server, requests: impl Iterator<Item = Request>) -> Outcome<Run> {
+    let supply = Arc::new(Supply::once(requests));
+    let how = ClosedLoop { keep: Some("paymentId"), ..slice_of(machine, CONNECTIONS) };
+    let run = closed_loop(server.program.address(), &supply, &how)?;
+    run.tally.expect(CREATED)?;
+    Ok(run)
 }
 
 /// A request for all seats of a payment, by its buyer.
@@ -65,26 +49,20 @@ pub(crate) fn refund(machine: &Machine, target: Target) -> Outcome<Work<'_>> {
     }
     let mut payments = seats.payments(&server)?;
     Ok(Box::new(move |results| {
-        let mut sums: [Sums; 3] = Default::default();
+        let mut turns: [Turns; 3] = Default::default();
         let each = payments.len() / machine.scale.rounds;
         for _ in 0..machine.scale.rounds {
-            let paid = sums[0].run(machine, &server, payments.drain(..each))?;
+            let paid = turns[0].measure(&server, || send(machine, &server, payments.drain(..each)))?;
             // Those at even places by their buyers, the rest by staff.
             let paid = paid.tally.kept.iter().map(|(_, payment)| &**payment);
             let (buyers, staff): (Vec<_>, Vec<_>) = paid.enumerate().partition(|(index, _)| index % 2 == 0);
-            sums[1].run(machine, &server, buyers.into_iter().map(|(_, payment)| by_buyer(payment)))?;
-            sums[2].run(machine, &server, staff.into_iter().map(|(_, payment)| by_staff(&server, payment)))?;
+            let buyers = buyers.into_iter().map(|(_, payment)| by_buyer(payment));
+            turns[1].measure(&server, || send(machine, &server, buyers))?;
+            let staff = staff.into_iter().map(|(_, payment)| by_staff(&server, payment));
+            turns[2].measure(&server, || send(machine, &server, staff))?;
         }
-        let references = sums[0].rates.clone();
-        for (index, (work, Sums { rates, times, cpu })) in WORKS.into_iter().zip(sums).enumerate() {
-            let measured = Measured {
-                connections: CONNECTIONS,
-                ratio: median_ratio(&rates, &references),
-                reference: median(references.clone()),
-                rate: median(rates),
-                cpu: per_answer(cpu, times.total()),
-                times,
-            };
+        for (index, (work, of_work)) in WORKS.into_iter().zip(&turns).enumerate() {
+            let measured = of_work.measured(CONNECTIONS, &turns[0].rates);
             let line = measured.line(work);
             results.add(if index == 0 { line } else { line.judged(target, measured.ratio) });
         }

@@ -200,8 +200,8 @@ impl Follower {
     }
 
     async fn follow(&self) -> Result<(), StoreError> {
-        let named = self.rooms.refresh_since(Instant::now()).await?;
-        self.catalogue.follow(&self.rooms.concerts(), &named).await
+        self.rooms.refresh_since(Instant::now()).await?;
+        self.catalogue.follow(&self.rooms.concerts(), &self.rooms.take_named()).await
     }
 }
 

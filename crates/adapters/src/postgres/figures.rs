@@ -14,8 +14,10 @@ const PERFORMANCES: &str =
     "SELECT performance_id, concert_id, starts_at, capacity, sold, held, blocked, revenue, refunded
     FROM performances WHERE starts_at > $1";
 
-/// One statement, and so one commit: the row of this instance, without the rows of instances that ended long ago.
-const PUBLISH: &str = "WITH old AS (DELETE FROM instance_figures WHERE seen_at < $5)
+/// One statement, and so one commit: the row of this instance, without the rows of instances that ended long ago. It waits for no
+/// other row: an instance that publishes again after a while has a row that looks old, and would wait for this one in turn.
+const PUBLISH: &str = "WITH old AS (DELETE FROM instance_figures WHERE instance_id IN (
+        SELECT instance_id FROM instance_figures WHERE seen_at < $5 AND instance_id <> $1 FOR UPDATE SKIP LOCKED))
     INSERT INTO instance_figures (instance_id, seen_at, viewed_at, figures) VALUES ($1, $2, $3, $4)
     ON CONFLICT (instance_id) DO UPDATE SET seen_at = $2, viewed_at = $3, figures = $4";
 

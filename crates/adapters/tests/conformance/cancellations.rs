@@ -192,4 +192,38 @@ async fn a_failed_refund_is_listed_until_it_succeeds(bed: Bed) {
     assert!(shown.cancellation.progress.retry_at > shown.cancellation.cancelled_at.plus_seconds(LEASE_SECONDS));
 }
 
-on_each_database!(a_cancellation_is_settled_step_by_step, a_failed_refund_is_listed_until_it_succeeds);
+/// The seats of a payment may be those of two steps: ann's seat 1 and her seat 2. `between` is what she is refunded meanwhile.
+async fn fails_in_two_steps(bed: Bed, between: &[u32]) {
+    let mut sold = Sold::new(&bed).await;
+    let reader = bed.store().await.reader();
+    sold.lane.done(Adjust { user: user("ann"), amount: BALANCE_MAX - 800, reason: "won".into() }).await;
+    sold.cancel().await;
+    assert_eq!(sold.step(&*reader, 7, 1).await, Stepped::Taken { rests: false });
+    assert_eq!(sold.shown(&*reader).await.payments_failed(), 1);
+    if !between.is_empty() {
+        sold.lane.done(Adjust { user: user("ann"), amount: -100, reason: "spent".into() }).await;
+        sold.lane.done(refund(&sold.ann, between)).await;
+    }
+    assert_eq!(sold.step(&*reader, 7, 1).await, Stepped::Taken { rests: false }, "the second of her seats");
+    assert_eq!(sold.step(&*reader, 7, 9).await, Stepped::Taken { rests: true });
+    let failed =
+        reader.failed_refunds(sold.performance.id, Page { after: None, limit: 9 }).await.expect("failed refunds");
+    assert_eq!(failed.iter().map(|(failed, ..)| failed.payment).collect::<Vec<_>>(), [sold.ann.id]);
+    let shown = sold.shown(&*reader).await;
+    assert_eq!((shown.payments_refunded(), shown.payments_failed(), shown.state()), (1, 1, State::Waiting));
+}
+
+async fn a_refund_that_fails_in_two_steps_is_listed_once(bed: Bed) {
+    fails_in_two_steps(bed, &[]).await;
+}
+
+async fn a_refund_that_fails_again_after_a_partial_one_is_listed_once(bed: Bed) {
+    fails_in_two_steps(bed, &[1]).await;
+}
+
+on_each_database!(
+    a_cancellation_is_settled_step_by_step,
+    a_failed_refund_is_listed_until_it_succeeds,
+    a_refund_that_fails_in_two_steps_is_listed_once,
+    a_refund_that_fails_again_after_a_partial_one_is_listed_once,
+);

@@ -181,7 +181,7 @@ async fn a_newer_version_of_a_concert_is_read_and_an_older_one_is_not() {
     let mut stage = Stage::new(&*other).await;
     let concert = stage.token.concert;
     let calendar = Calendar::new("Asia/Seoul").unwrap();
-    let catalogue = Catalogue::load(store.reader(), calendar, true, true).await.unwrap();
+    let catalogue = Catalogue::load(store.reader(), store.news(), calendar, true).await.unwrap();
     let shown = || catalogue.programme(concert).unwrap().concert.notice.clone();
     let notice = Some(Arc::new(Notice { ko: None, en: Some("late".into()) }));
     stage.lane.done(concert::Change { notice: Some(notice.clone()), ..concert::Change::of(concert) }).await;

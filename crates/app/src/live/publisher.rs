@@ -1,8 +1,8 @@
 //! Publishes the figures of this instance to the others.
 //!
 //! An instance writes its row if it sold or admitted since its last row, at most twice a second; then every other instance finds the
-//! sales of the last minute, also if nobody viewed figures before. While figures are viewed anywhere, it writes its row once a
-//! second, with what it answered. Otherwise it writes nothing: an idle server leaves its database alone.
+//! sales of the last minute, even if no client viewed figures before. While figures are viewed anywhere, it writes its row once a
+//! second, with what it answered. Otherwise it writes nothing, and reads once a second whether figures are viewed.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -34,7 +34,7 @@ const KEPT_MILLIS: i64 = 2 * WINDOW_SECONDS * 1_000;
 struct Last {
     /// The additions that it contained.
     additions: u64,
-    /// Checks since then.
+    /// Number of checks since then, or since the last look at what other instances view.
     checks: u32,
 }
 
@@ -72,9 +72,14 @@ impl Live {
         last.checks += 1;
         let additions = self.recent.additions();
         let now = self.reader.now();
-        let is_due = additions != last.additions || (last.checks >= 2 && self.is_viewed(board, now).await?);
-        if !is_due {
-            return Ok(());
+        if additions == last.additions {
+            if last.checks < 2 {
+                return Ok(());
+            }
+            last.checks = 0;
+            if !self.is_viewed(board, now).await? {
+                return Ok(());
+            }
         }
         let part = Part::new(&self.recent.counts(now), self.answers.figures());
         let viewed_at = Timestamp::from_millis(self.viewed_at.load(Ordering::Relaxed));

@@ -272,7 +272,9 @@ impl<C: ViewCache> SeatMaps<C> {
 
     fn slot(&self, showing: &Arc<Showing>) -> Arc<Slot<C>> {
         // After a change of start, seats or prices the map is read again. A request that began before keeps the newer one.
-        let is_current = |slot: &Arc<Slot<C>>| slot.showing.revision >= showing.revision;
+        // After the catalogue was replaced, a revision of before may be one that the database has lost.
+        let age = |showing: &Showing| (showing.era, showing.revision);
+        let is_current = |slot: &Arc<Slot<C>>| age(&slot.showing) >= age(showing);
         let known = self.slots.read().get(&showing.id).filter(|slot| is_current(slot)).cloned();
         let slot = known.unwrap_or_else(|| {
             let slot = Slot {

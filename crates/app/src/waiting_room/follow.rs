@@ -26,6 +26,9 @@ pub(super) struct Follower {
     news: Arc<dyn News>,
     /// One refresh at a time. It is held over the query: callers that wait for it share the result.
     refreshes: Mutex<Refreshes>,
+    /// What the last refresh that also read availability named, until the background task takes it: any caller's refresh may be
+    /// that one. Held only to replace the list.
+    named: parking_lot::Mutex<Named>,
     /// The database's time of the last refresh, in milliseconds.
     refreshed_at: AtomicI64,
     /// Signals the background task to refresh immediately.
@@ -51,6 +54,7 @@ impl Follower {
         Self {
             news,
             refreshes: Mutex::new(refreshes),
+            named: parking_lot::Mutex::default(),
             refreshed_at: AtomicI64::new(at.as_millis()),
             refresh_request: Notify::new(),
         }
@@ -75,7 +79,7 @@ impl Follower {
     }
 }
 
-/// Performances that the last refresh named, each with its revision.
+/// Performances that a refresh named, each with its revision.
 pub(crate) type Named = Vec<(PerformanceId, u64)>;
 
 impl Rooms {
@@ -102,7 +106,12 @@ impl Rooms {
     /// # Errors
     /// `StoreError` if the database cannot be read.
     pub async fn refresh(&self) -> Result<(), StoreError> {
-        self.refresh_since(Instant::now()).await.map(|_| ())
+        self.refresh_since(Instant::now()).await
+    }
+
+    /// The performances that refreshes named since the last call, with the revisions of the newest list.
+    pub(crate) fn take_named(&self) -> Named {
+        self.follower.as_ref().map(|follower| std::mem::take(&mut *follower.named.lock())).unwrap_or_default()
     }
 
     /// Waits until a unit of work of this process requests a refresh.
@@ -122,24 +131,24 @@ impl Rooms {
     ///
     /// # Errors
     /// `StoreError` if the database cannot be read. Callers that arrived before a query that failed share its failure.
-    pub(crate) async fn refresh_since(&self, arrived: Instant) -> Result<Named, StoreError> {
-        let Some(follower) = &self.follower else { return Ok(Vec::new()) };
+    pub(crate) async fn refresh_since(&self, arrived: Instant) -> Result<(), StoreError> {
+        let Some(follower) = &self.follower else { return Ok(()) };
         // Waits while a query runs. That one may have begun before the caller arrived, which the instants below
         // decide.
         let mut refreshes = follower.refreshes.lock().await;
         if refreshes.succeeded_at.is_some_and(|at| at > arrived) {
-            return Ok(Vec::new());
+            return Ok(());
         }
         // Without this, callers would run one query after another, each for seconds, while the database is away.
         if refreshes.failed_at.is_some_and(|at| at > arrived) {
             return Err(StoreError::Unavailable("failed to read the changes of other instances".to_owned()));
         }
         let began = Instant::now();
-        let named = self.refresh_now(follower, &mut refreshes, began).await;
-        if named.is_err() {
+        let refreshed = self.refresh_now(follower, &mut refreshes, began).await;
+        if refreshed.is_err() {
             refreshes.failed_at = Some(began);
         }
-        named
+        refreshed
     }
 
     async fn refresh_now(
@@ -147,7 +156,7 @@ impl Rooms {
         follower: &Follower,
         refreshes: &mut Refreshes,
         began: Instant,
-    ) -> Result<Named, StoreError> {
+    ) -> Result<(), StoreError> {
         if refreshes.succeeded_at.is_none_or(|at| at.elapsed() > NEWS_MISSED) {
             self.reload().await?;
         }
@@ -164,12 +173,15 @@ impl Rooms {
             tracing::warn!("the database may be older than the rooms in memory; reading all rooms again");
             self.reload().await?;
             refreshes.server_changes = server_changes;
-            return Ok(Vec::new());
+            return Ok(());
         }
         let at = news.at;
-        let named = self.apply(news, &known.holds_of);
+        if known.with_availability {
+            *follower.named.lock() = news.availability.iter().map(|of| (of.id, of.revision)).collect();
+        }
+        self.apply(news, &known.holds_of);
         follower.note_refresh(at);
-        Ok(named)
+        Ok(())
     }
 
     fn known(&self, with_availability: bool) -> RoomsKnown {
@@ -195,7 +207,7 @@ impl Rooms {
     }
 
     /// `asked` are the places whose holds were read.
-    fn apply(&self, news: RoomsNews, asked: &[(ConcertId, u64)]) -> Named {
+    fn apply(&self, news: RoomsNews, asked: &[(ConcertId, u64)]) {
         let at = news.at;
         let mut moved = !news.rooms.is_empty();
         // Rooms first: the ends and holds below belong to turns that the rooms bring.
@@ -216,7 +228,6 @@ impl Rooms {
                 moved |= room.read_holds(&places, holds, at);
             }
         }
-        let named = news.availability.iter().map(|performance| (performance.id, performance.revision)).collect();
         for performance in news.availability {
             if let Some(room) = rooms.get(&performance.concert) {
                 room.availability.set(performance.id, performance.starts_at, performance.is_unsold);
@@ -225,7 +236,6 @@ impl Rooms {
         if moved {
             self.moved.send_modify(|count| *count += 1);
         }
-        named
     }
 
     fn apply_to_room(&self, news: RoomNews, at: Timestamp) {

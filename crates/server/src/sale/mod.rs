@@ -108,6 +108,23 @@ fn register_reads(registry: &mut Registry, [admitted, seat_maps, catalogue, time
     registry.register("lecture_list_reads", help, timetable.clone());
 }
 
+/// Opens the desk with this number of lanes, each with a connection of its own.
+async fn open_desk(store: &Arc<dyn Store>, lanes: u32, terms: &Terms) -> Result<Desk, SaleError> {
+    let mut writers = Vec::new();
+    for _ in 0..lanes {
+        writers.push(store.writer().await?);
+    }
+    Ok(Desk::open(writers, terms)?)
+}
+
+/// Redis hands out places if there is a place memory, else the database.
+fn home(memory: Option<&Arc<dyn PlaceMemory>>, desk: &Arc<Desk>, rooms: &Arc<Rooms>) -> Arc<dyn Home> {
+    match memory {
+        Some(memory) => Arc::new(RedisHome::new(memory.clone(), desk.clone(), rooms.clone())),
+        None => Arc::new(DatabaseHome::new(desk.clone())),
+    }
+}
+
 impl Sale {
     /// Opens the database, reads the catalogue and the waiting rooms into memory, and opens the desk.
     ///
@@ -122,7 +139,7 @@ impl Sale {
         store.report_to(&conditions, settings.disk_reserve_mib);
         let (reader, news) = (store.reader(), store.news());
         let catalogue =
-            Catalogue::load(reader.clone(), settings.calendar.clone(), news.is_some(), settings.caches).await?;
+            Catalogue::load(reader.clone(), news.clone(), settings.calendar.clone(), settings.caches).await?;
         let catalogue = Arc::new(catalogue);
         let rooms = Arc::new(Rooms::load(reader.clone(), news.clone(), settings.polls_per_second).await?);
         let seat_maps = Arc::new(SeatMaps::new(reader.clone(), news.clone(), settings.caches));
@@ -134,9 +151,9 @@ impl Sale {
         register_reads(registry, [&rooms.admitted, &seat_maps.reads, &catalogue.reads, &timetable.reads]);
         let waker = Arc::new(RelayWaker::default());
         let cancelled = Arc::new(CancellerWake::default());
-        let (of_live, board) = (reader.clone(), store.board());
-        let live = Sources { reader: of_live, rooms: rooms.clone(), catalogue: catalogue.clone(), board };
-        let live = Arc::new(Live::new(live));
+        let board = store.board();
+        let sources = Sources { reader: reader.clone(), rooms: rooms.clone(), catalogue: catalogue.clone(), board };
+        let live = Arc::new(Live::new(sources));
         let terms = Terms {
             hold_seconds: settings.hold_seconds,
             kept_per_user_max: settings.keys_per_user,
@@ -151,16 +168,9 @@ impl Sale {
             ],
             metrics,
         };
-        let mut writers = Vec::new();
-        for _ in 0..lanes(settings) {
-            writers.push(store.writer().await?);
-        }
-        let desk = Arc::new(Desk::open(writers, &terms)?);
+        let desk = Arc::new(open_desk(&store, lanes(settings), &terms).await?);
         let memory = settings.redis.as_ref().map(|url| Arc::new(RedisPlaces::new(url)) as Arc<dyn PlaceMemory>);
-        let home: Arc<dyn Home> = match &memory {
-            Some(memory) => Arc::new(RedisHome::new(memory.clone(), desk.clone(), rooms.clone())),
-            None => Arc::new(DatabaseHome::new(desk.clone())),
-        };
+        let home = home(memory.as_ref(), &desk, &rooms);
         let staff = Arc::new(StaffKeys::load(reader.clone()).await?);
         let database = Arc::new(DatabaseWatch::new(reader, desk.clone(), conditions.clone()));
         // `/readyz` lists the parts in this order.

@@ -1,9 +1,11 @@
 //! The catalogue: all concerts and their performances in memory. Every client reads it, and organisers change it rarely.
 
+mod index;
+
 use parking_lot::{Mutex, MutexGuard};
-use std::collections::btree_map::Entry;
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::HashSet;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use arc_swap::ArcSwap;
 use async_trait::async_trait;
@@ -13,9 +15,10 @@ use onsale_domain::ids::{ConcertId, PerformanceId};
 use onsale_domain::time::Timestamp;
 use prometheus_client::metrics::counter::Counter;
 
+use self::index::Index;
 use crate::calendar::Calendar;
 use crate::desk::Observer;
-use crate::store::{Reader, StoreError, Unit};
+use crate::store::{News, Reader, StoreError, Unit};
 
 /// The properties of a performance that only an organiser changes, as of a revision.
 #[derive(Debug)]
@@ -32,6 +35,8 @@ pub struct Showing {
     pub seating: Seating,
     /// The version of the performance that gave it these properties; 0 if they never changed.
     pub revision: u64,
+    /// How often the catalogue was replaced before. A revision of an earlier era may be one that the database has lost.
+    pub era: u64,
 }
 
 impl Showing {
@@ -74,13 +79,6 @@ impl Programme {
     }
 }
 
-#[derive(Clone, Default)]
-struct Index {
-    edition: u64,
-    programmes: BTreeMap<ConcertId, Arc<Programme>>,
-    showings: HashMap<PerformanceId, Arc<Showing>>,
-}
-
 /// All concerts of the database.
 ///
 /// Lock order: `asking`, then `sought`.
@@ -91,8 +89,11 @@ pub struct Catalogue {
     index: ArcSwap<Index>,
     /// Number of queries for concerts or performances.
     pub reads: Counter,
-    /// Whether other instances may add concerts.
-    is_shared: bool,
+    /// The changes of other instances; `None` if no other instance adds concerts.
+    news: Option<Arc<dyn News>>,
+    /// The value of [`News::server_changes`] before everything was read last. With another value the database may have lost
+    /// changes that the catalogue has.
+    server_changes: AtomicU64,
     /// Whether lists are served from memory; if not, each request reads the database.
     is_kept: bool,
     /// The ids that the next query looks up. Held for set operations only.
@@ -121,13 +122,14 @@ impl Catalogue {
     /// [`StoreError`] if the database cannot be read.
     pub async fn load(
         reader: Arc<dyn Reader>,
+        news: Option<Arc<dyn News>>,
         calendar: Calendar,
-        is_shared: bool,
         is_kept: bool,
     ) -> Result<Self, StoreError> {
         let (index, reads) = (ArcSwap::default(), Counter::default());
         let (sought, asking) = (Mutex::default(), tokio::sync::Mutex::default());
-        let catalogue = Self { reader, calendar, index, reads, is_shared, is_kept, sought, asking };
+        let server_changes = AtomicU64::new(news.as_ref().map_or(0, |news| news.server_changes()));
+        let catalogue = Self { reader, news, server_changes, calendar, index, reads, is_kept, sought, asking };
         catalogue.recover().await?;
         Ok(catalogue)
     }
@@ -185,6 +187,7 @@ impl Catalogue {
         concerts: &[(ConcertId, u64)],
         performances: &[(PerformanceId, u64)],
     ) -> Result<(), StoreError> {
+        self.replace_after_loss().await?;
         let index = self.index.load_full();
         let concerts = concerts.iter().filter(|(id, version)| index.lacks(*id, *version)).map(|(id, _)| *id).collect();
         let differs = |(id, revision): &&(PerformanceId, u64)| index.revision(*id) != Some(*revision);
@@ -199,7 +202,7 @@ impl Catalogue {
     /// # Errors
     /// If the database cannot be read.
     pub async fn know_all_of(&self, concert: ConcertId) -> Result<(), StoreError> {
-        if !self.is_shared {
+        if self.news.is_none() {
             return Ok(());
         }
         let there = self.reader.performance_revisions(concert).await?;
@@ -212,9 +215,29 @@ impl Catalogue {
         Ok(())
     }
 
+    /// Reads everything anew if the database may have lost changes: versions do not show that, because later changes get the same
+    /// ones again. A commit of this process during the read may be missing. [`Self::follow`] finds it within a second.
+    async fn replace_after_loss(&self) -> Result<(), StoreError> {
+        let server_changes = self.news.as_ref().map_or(0, |news| news.server_changes());
+        if self.server_changes.load(Ordering::Acquire) == server_changes {
+            return Ok(());
+        }
+        self.reads.inc();
+        let concerts = self.reader.concerts().await?;
+        let performances = self.reader.performances().await?;
+        self.index.rcu(|known| {
+            let mut index = Index { edition: known.edition + 1, era: known.era + 1, ..Index::default() };
+            index.add(&concerts, &performances, &self.calendar, |known, read| known < read);
+            index
+        });
+        // Last: after a failed read the next call tries again.
+        self.server_changes.store(server_changes, Ordering::Release);
+        Ok(())
+    }
+
     /// Single flight: callers that come during a query share the next one.
     async fn look_up(&self, sought: Sought) -> Result<(), StoreError> {
-        if !self.is_shared || sought.is_empty() {
+        if self.news.is_none() || sought.is_empty() {
             return Ok(());
         }
         {
@@ -284,66 +307,6 @@ impl Catalogue {
     /// Whether there is any concert.
     pub fn is_empty(&self) -> bool {
         self.index.load().programmes.is_empty()
-    }
-}
-
-impl Index {
-    /// Whether a concert is unknown, or known in an older version than this.
-    fn lacks(&self, id: ConcertId, version: u64) -> bool {
-        self.programmes.get(&id).is_none_or(|programme| programme.concert.version < version)
-    }
-
-    /// The revision in which a performance is known.
-    fn revision(&self, id: PerformanceId) -> Option<u64> {
-        self.showings.get(&id).map(|showing| showing.revision)
-    }
-
-    /// Adds concerts, and then performances, each of which belongs to a known concert. `replaces` compares the revision that is
-    /// known with the other one.
-    fn add<'a>(
-        &mut self,
-        concerts: &[Concert],
-        performances: impl IntoIterator<Item = &'a Performance>,
-        calendar: &Calendar,
-        replaces: fn(u64, u64) -> bool,
-    ) {
-        for concert in concerts {
-            self.add_concert(concert.clone());
-        }
-        for performance in performances {
-            self.add_performance(performance, calendar, replaces);
-        }
-    }
-
-    fn add_concert(&mut self, concert: Concert) {
-        match self.programmes.entry(concert.id) {
-            Entry::Vacant(vacant) => drop(vacant.insert(Arc::new(Programme { concert, showings: Vec::new() }))),
-            // A read may be older than a commit that was noted during the read.
-            Entry::Occupied(mut known) if known.get().concert.version < concert.version => {
-                Arc::make_mut(known.get_mut()).concert = concert;
-            }
-            Entry::Occupied(_) => {}
-        }
-    }
-
-    fn add_performance(&mut self, performance: &Performance, calendar: &Calendar, replaces: fn(u64, u64) -> bool) {
-        if self.revision(performance.id).is_some_and(|known| !replaces(known, performance.revision)) {
-            return;
-        }
-        let Some(programme) = self.programmes.get_mut(&performance.concert) else { return };
-        let showing = Arc::new(Showing {
-            id: performance.id,
-            concert: performance.concert,
-            starts_at: performance.starts_at,
-            date: calendar.date_of(performance.starts_at),
-            seating: performance.seating.clone(),
-            revision: performance.revision,
-        });
-        let showings = &mut Arc::make_mut(programme).showings;
-        showings.retain(|known| known.id != performance.id);
-        showings.push(showing.clone());
-        showings.sort_by_key(|showing| (showing.starts_at, showing.id));
-        self.showings.insert(performance.id, showing);
     }
 }
 

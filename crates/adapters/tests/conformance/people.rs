@@ -1,6 +1,7 @@
 //! Random commands of a few users who compete for a few things and use whatever they get.
 
 mod commands;
+mod lectures;
 
 use crate::mixed::{AnyCommand, Done};
 use onsale_app::idempotency::{KeyId, Owner};

@@ -39,19 +39,45 @@ fn of_admin(sale: &Sale, status: u16, method: &str, path: &str, body: Value) -> 
     Change { status, call: Box::new(call), other: Box::new(other) }
 }
 
+/// What the calls name.
+struct Named<'a> {
+    evening: &'a Evening,
+    lecture: String,
+    /// Ada's holds: one to release and one to pay.
+    spare: Value,
+    paid: Value,
+    /// The path of the refunds of Bob's payment, without a slash in front.
+    refunds: String,
+    /// A performance to cancel.
+    off: String,
+    /// A key of staff to delete.
+    key: String,
+}
+
 /// One call of each operation, in an order in which each succeeds.
 async fn changes(evening: &Evening) -> Vec<Change> {
-    let Evening { sale, concert, performance, ada, .. } = evening;
+    let Evening { sale, performance, ada, bob, .. } = evening;
     let lecture = sale.lecture(5).await;
+    let applied = json!({"userId": "bob", "lectureId": lecture});
+    sale.caller.post("/lectures/apply").json(&applied).expect(201).await;
     let spare = evening.hold(ada, &json!([4])).expect(201).await;
     let paid = evening.hold(ada, &json!([3])).expect(201).await;
-    let bob = &evening.bob;
     sale.charge("bob", 100_000).await;
     let held = evening.hold(bob, &json!([10, 11])).expect(201).await;
     let bought = sale.pay(bob, &held).expect(201).await;
     let refunds = format!("payments/{}/refunds", text(&bought["paymentId"]));
     let policy = json!({"refundPolicy": [{"hoursBefore": 0, "feePercent": 10}]});
     sale.admin(sale.caller.patch(&format!("/admin/performances/{performance}"))).json(&policy).expect(200).await;
+    let body = json!({"name": "a key to delete", "role": "door"});
+    let key = sale.admin(sale.caller.post("/admin/keys").json(&body)).expect(201).await;
+    let key = text(&key["keyId"]);
+    let off = sale.performance(&sale.concert(&room(10)).await, &Value::Null).await;
+    let named = Named { evening, lecture, spare, paid, refunds, off, key };
+    [by_users(&named), by_organisers(&named), of_lectures(&named), of_payments(&named)].into_iter().flatten().collect()
+}
+
+fn by_users(named: &Named<'_>) -> Vec<Change> {
+    let Named { evening: Evening { sale, performance, ada, .. }, lecture, spare, paid, .. } = named;
     let post = |path: &str, body: Value| {
         let (caller, path, token) = (sale.caller.clone(), path.to_owned(), ada.clone());
         move || caller.post(&path).token(&token).json(&body)
@@ -64,65 +90,65 @@ async fn changes(evening: &Evening) -> Vec<Change> {
         let (caller, path, token) = (sale.caller.clone(), path.to_owned(), ada.clone());
         move || caller.delete(&path).token(&token)
     };
-    let body = json!({"name": "a key to delete", "role": "door"});
-    let key = sale.admin(sale.caller.post("/admin/keys").json(&body)).expect(201).await;
-    let off = sale.performance(&sale.concert(&room(10)).await, &Value::Null).await;
-    let starts_at = "2090-01-01T10:00:00Z";
     vec![
         of_ada(sale, 200, patch("/point/ada/charge", json!({"amount": 300_000}))),
         of_ada(sale, 200, patch("/point/ada/use", json!({"amount": 1}))),
         of_ada(sale, 201, post("/lectures/apply", json!({"userId": "ada", "lectureId": lecture}))),
         of_ada(sale, 204, delete(&format!("/lectures/application/ada/{lecture}"))),
         of_ada(sale, 201, post("/reservations", json!({"performanceId": performance, "seats": [1]}))),
-        of_ada(sale, 204, delete(&path_of(&spare))),
+        of_ada(sale, 204, delete(&path_of(spare))),
         of_ada(sale, 201, post("/payments", json!({"reservationId": paid["reservationId"]}))),
         of_ada(sale, 204, delete("/queue/token")),
-        of_admin(sale, 201, "POST", "/admin/lectures", json!({"title": "Once", "startsAt": starts_at})),
-        of_admin(sale, 201, "POST", "/admin/concerts", json!({"title": "Once", "venue": "Here"})),
-        of_admin(sale, 201, "POST", &format!("/admin/concerts/{concert}/performances"), json!({"startsAt": starts_at})),
-        of_admin(sale, 200, "PATCH", &format!("/admin/concerts/{concert}/queue"), json!({"maxActive": 77})),
-        of_admin(sale, 200, "PATCH", &format!("/admin/concerts/{concert}"), json!({"notice": {"en": "Once"}})),
-        of_admin(sale, 200, "PATCH", &format!("/admin/performances/{performance}"), json!({"closed": false})),
-        of_admin(
-            sale,
-            201,
-            "POST",
-            &format!("/admin/performances/{performance}/seats"),
-            json!({"seats": [{"from": 901, "to": 903}]}),
-        ),
-        of_admin(
-            sale,
-            200,
-            "POST",
-            &format!("/admin/performances/{performance}/blocks"),
-            json!({"seats": [30, 31], "reason": "Once"}),
-        ),
-        of_admin(
-            sale,
-            200,
-            "POST",
-            &format!("/admin/performances/{performance}/unblocks"),
-            json!({"seats": [30], "reason": "Once"}),
-        ),
-        of_admin(
-            sale,
-            200,
-            "POST",
-            &format!("/admin/performances/{performance}/holds/extend"),
-            json!({"seconds": 60, "reason": "Once"}),
-        ),
-        of_admin(
-            sale,
-            200,
-            "POST",
-            &format!("/admin/concerts/{concert}/holds/extend"),
-            json!({"seconds": 60, "reason": "Once"}),
-        ),
-        Change { other: of_bob(sale), ..of_ada(sale, 201, post(&format!("/{refunds}"), json!({"seats": [10]}))) },
-        of_admin(sale, 201, "POST", &format!("/admin/{refunds}"), json!({"seats": [11], "fee": 7, "reason": "Once"})),
+    ]
+}
+
+/// Changes of concerts, performances and keys.
+fn by_organisers(named: &Named<'_>) -> Vec<Change> {
+    let Named { evening: Evening { sale, concert, performance, .. }, off, key, .. } = named;
+    let (concert, performance) = (format!("/admin/concerts/{concert}"), format!("/admin/performances/{performance}"));
+    let post = |status, path: &str, body| of_admin(sale, status, "POST", path, body);
+    let patch = |path: &str, body| of_admin(sale, 200, "PATCH", path, body);
+    let starts_at = "2090-01-01T10:00:00Z";
+    let longer = || json!({"seconds": 60, "reason": "Once"});
+    vec![
+        post(201, "/admin/concerts", json!({"title": "Once", "venue": "Here"})),
+        post(201, &format!("{concert}/performances"), json!({"startsAt": starts_at})),
+        patch(&format!("{concert}/queue"), json!({"maxActive": 77})),
+        patch(&concert, json!({"notice": {"en": "Once"}})),
+        patch(&performance, json!({"closed": false})),
+        post(201, &format!("{performance}/seats"), json!({"seats": [{"from": 901, "to": 903}]})),
+        post(200, &format!("{performance}/blocks"), json!({"seats": [30, 31], "reason": "Once"})),
+        post(200, &format!("{performance}/unblocks"), json!({"seats": [30], "reason": "Once"})),
+        post(200, &format!("{performance}/holds/extend"), longer()),
+        post(200, &format!("{concert}/holds/extend"), longer()),
+        post(202, &format!("/admin/performances/{off}/cancel"), json!({"reason": "Once"})),
+        of_admin(sale, 204, "DELETE", &format!("/admin/keys/{key}"), Value::Null),
+    ]
+}
+
+/// Changes of lectures by staff. Bob has the place that is removed.
+fn of_lectures(named: &Named<'_>) -> Vec<Change> {
+    let Named { evening: Evening { sale, .. }, lecture, .. } = named;
+    let lecture = format!("/admin/lectures/{lecture}");
+    let body = json!({"title": "Once", "startsAt": "2090-01-01T10:00:00Z"});
+    vec![
+        of_admin(sale, 201, "POST", "/admin/lectures", body),
+        of_admin(sale, 200, "PATCH", &lecture, json!({"capacity": 6})),
+        of_admin(sale, 204, "DELETE", &format!("{lecture}/applications/bob"), Value::Null),
+        of_admin(sale, 202, "POST", &format!("{lecture}/cancel"), json!({"reason": "Once"})),
+    ]
+}
+
+/// Refunds by the buyer and by staff, and a correction.
+fn of_payments(named: &Named<'_>) -> Vec<Change> {
+    let Named { evening: Evening { sale, bob, .. }, refunds, .. } = named;
+    let (caller, path, token) = (sale.caller.clone(), format!("/{refunds}"), bob.clone());
+    let by_buyer = move || caller.post(&path).token(&token).json(&json!({"seats": [10]}));
+    let by_staff = json!({"seats": [11], "fee": 7, "reason": "Once"});
+    vec![
+        Change { other: of_bob(sale), ..of_ada(sale, 201, by_buyer) },
+        of_admin(sale, 201, "POST", &format!("/admin/{refunds}"), by_staff),
         of_admin(sale, 201, "POST", "/admin/point/bob/adjustments", json!({"amount": 7, "reason": "Once"})),
-        of_admin(sale, 202, "POST", &format!("/admin/performances/{off}/cancel"), json!({"reason": "Once"})),
-        of_admin(sale, 204, "DELETE", &format!("/admin/keys/{}", text(&key["keyId"])), Value::Null),
     ]
 }
 
@@ -169,7 +195,7 @@ async fn every_repeated_change_acts_once() {
         is_replay(&(change.call)().key(&format!("key-{index}")).send().await, first);
     }
     let expected = json!({
-        "balance": 249_999, "bob": 95_000, "moves": 3, "lectures": 2, "concerts": 3, "dates": 2, "history": 2, "reservations": 3,
+        "balance": 249_999, "bob": 95_000, "moves": 3, "lectures": 2, "concerts": 3, "dates": 2, "history": 4, "reservations": 3,
         "payments": 1, "maxActive": 77
     });
     assert_eq!(effects(&evening).await, expected);

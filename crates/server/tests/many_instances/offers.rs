@@ -74,7 +74,7 @@ async fn what_one_instance_changes_shows_at_every_other() {
     many.is_in_order().await;
 }
 
-/// A date names the performance that starts on it when the hold is decided, at an instance that has not heard of the move.
+/// A date names the performance that starts on it when the hold is decided, at an instance that has not read the move yet.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_date_is_never_judged_by_an_old_catalogue() {
     let Some(many) = Many::start(3, &[]).await else { return };

@@ -5,6 +5,7 @@ mod line;
 mod offer;
 mod op;
 mod oracle;
+mod random_op;
 mod sale;
 mod wallet;
 mod window;

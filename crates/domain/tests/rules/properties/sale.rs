@@ -6,8 +6,9 @@ use proptest::prelude::*;
 
 use super::cases;
 use super::effect::Effect;
-use super::op::{Op, People, ROOM, op, op_or_change, opened};
+use super::op::{Op, People, ROOM, opened};
 use super::oracle::Oracle;
+use super::random_op::{op, op_or_change};
 use crate::support::{Answer, World};
 
 /// Milliseconds that pass, and what is then decided in one batch.

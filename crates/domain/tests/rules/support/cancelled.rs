@@ -25,7 +25,7 @@ impl Stage {
     }
 }
 
-/// The step of a cancellation that settles the seats after one: at most so many.
+/// The step of a cancellation that settles at most `limit` seats after a seat.
 pub(crate) fn step_of(
     tables: &Tables,
     performance: PerformanceId,

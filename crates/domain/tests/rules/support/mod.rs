@@ -8,6 +8,7 @@ pub(crate) mod entropy;
 mod load;
 pub(crate) mod mixed;
 mod offer_words;
+mod outcomes;
 mod save;
 mod stage;
 mod tables;

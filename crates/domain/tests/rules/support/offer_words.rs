@@ -2,8 +2,8 @@
 
 use onsale_domain::concert::{self, GradePrice, Performance, Seating, Section};
 
+use super::outcomes::seconds;
 use super::stage::Line;
-use super::words::seconds;
 use super::{START, Stage};
 use crate::support::mixed::AnyCommand;
 
@@ -12,7 +12,7 @@ impl Stage {
     pub(super) fn offer_command(&self, line: &Line<'_>) -> AnyCommand {
         let (performance, seats) = (self.performance_of(line.actor), line.numbers());
         let change = concert::ChangePerformance::of(performance);
-        let priced = line.rest.iter().filter_map(|word| {
+        let mut priced = line.rest.iter().filter_map(|word| {
             let (grade, price) = word.split_once('=')?;
             Some((grade, price.parse().expect("a price")))
         });
@@ -39,7 +39,7 @@ impl Stage {
             }
             _ => {
                 let bounds = seats.iter().map(|seat| u32::try_from(*seat).expect("a seat")).collect::<Vec<u32>>();
-                let (grade, price) = priced.last().expect("a grade and its price");
+                let (grade, price) = priced.next_back().expect("a grade and its price");
                 let section = |pair: &[u32]| Section { from: pair[0], to: pair[1], grade: grade.into(), price };
                 let seats = Seating::new(bounds.chunks(2).map(section).collect()).expect("a sound seating");
                 concert::AddSeats { performance, seats }.into()

@@ -181,6 +181,10 @@ fn save_concerts(tables: &mut Tables, rows: &Rows, locks: &Locks) {
         let order = |one: &Progress| (one.is_done, one.is_through, one.settled_to, one.failed);
         assert!(order(&before.progress) <= order(&after.progress), "a cancellation is never undone");
     });
+    save_seats(tables, rows, locks);
+}
+
+fn save_seats(tables: &mut Tables, rows: &Rows, locks: &Locks) {
     write(&mut tables.seats, &rows.seats, |(performance, number), before, after| {
         assert!(locks.performances.contains(performance), "a seat changed without its performance's lock");
         let Some(sold) = before.filter(|before| before.sold) else { return };

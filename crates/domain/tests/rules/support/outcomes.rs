@@ -1,0 +1,197 @@
+//! How scripts write the outcome of each command, the events and the refusals.
+
+use crate::support::mixed::Done;
+use onsale_domain::Refusal;
+use onsale_domain::cancellation::Stepped;
+use onsale_domain::concert::{self, Ending, Extended, Held};
+use onsale_domain::event::Happening;
+use onsale_domain::ids::{ConcertId, ReservationId};
+use onsale_domain::lecture::{Applied, Emptied, HistoryKind};
+use onsale_domain::refund::Refund;
+use onsale_domain::time::Timestamp;
+use onsale_domain::waiting_room::{BlockState, Entered, Token};
+use onsale_domain::wallet::{Changed, EntryKind};
+
+use super::cancelled::report;
+use super::codes::code;
+use super::offer_words::of_offer;
+use super::stage::Line;
+use super::{Answer, START, Stage, Standing, Tables};
+
+impl Stage {
+    /// How an answer reads.
+    pub(super) fn say(&self, line: &Line<'_>, answer: &Answer) -> String {
+        match answer {
+            Err(refusal) => refused(refusal),
+            Ok(
+                Done::Charge(Changed { account, .. })
+                | Done::Use(Changed { account, .. })
+                | Done::Adjust(Changed { account, .. }),
+            ) => format!("balance {}", account.balance),
+            Ok(Done::Apply(Applied { seat_number, .. })) => format!("seat {seat_number}"),
+            Ok(Done::Cancel(())) => "cancelled".to_owned(),
+            Ok(Done::ChangeLecture(lecture)) => {
+                format!("version {}, {} of {}", lecture.version, lecture.enrolled, lecture.capacity)
+            }
+            Ok(Done::CancelLecture(done)) => {
+                let which = if done.is_new { "ended" } else { "ended before" };
+                format!("{which}, {} of {} left", done.left, done.cancellation.applications)
+            }
+            Ok(Done::CancelApplications(Emptied { cancelled, left })) => format!("{cancelled} cancelled, {left} left"),
+            Ok(Done::RemoveApplication(removed)) => format!("removed seat {}", removed.application.seat_number),
+            Ok(Done::Hold(Held { reservation, .. })) => {
+                format!("held {} until {}", reservation.amount, seconds(reservation.held_until))
+            }
+            Ok(Done::Release(())) => "released".to_owned(),
+            Ok(Done::Expire(settled)) => format!("expired {settled}"),
+            Ok(Done::Pay(payment)) => format!("paid {}, balance {}", payment.amount, payment.balance_after),
+            Ok(Done::RefundSeats(refund) | Done::RefundByStaff(refund)) => {
+                let Refund { seats, amount, fee, balance_after, .. } = refund;
+                format!("{} for {amount}, fee {fee}, balance {balance_after}", listed(seats.iter()))
+            }
+            Ok(Done::Enter(Entered { token, is_new })) => {
+                let which = if *is_new { "new" } else { "same" };
+                format!("{which} place {}, {}", token.place, self.standing_of(token))
+            }
+            Ok(Done::Leave(())) => "left".to_owned(),
+            Ok(Done::Step(())) => self.room_of(self.concert_of(line.actor)),
+            Ok(Done::HandOut(BlockState { issued, blocks, .. })) => {
+                format!("epoch {}, {issued} of {}", blocks.epoch, blocks.reserved_to)
+            }
+            Ok(Done::Configure(_)) => "set".to_owned(),
+            Ok(Done::CreateLecture(_) | Done::CreateConcert(_) | Done::Schedule(_)) => "made".to_owned(),
+            Ok(Done::ChangeConcert(concert)) => {
+                let said = concert.notice.as_ref().and_then(|notice| notice.en.as_deref());
+                format!("{}, {}", hours(concert), said.unwrap_or("-"))
+            }
+            Ok(Done::ChangePerformance(performance)) if matches!(line.verb, "moves" | "prices") => {
+                of_offer(performance)
+            }
+            Ok(Done::ChangePerformance(performance)) => if performance.closed { "closed" } else { "open" }.to_owned(),
+            Ok(Done::AddSeats(performance)) => of_offer(performance),
+            Ok(Done::Block(changed) | Done::Unblock(changed)) => {
+                format!("{}, blocked {}", listed(changed.seats.iter()), changed.blocked)
+            }
+            Ok(Done::Extend(Extended { at, seconds: by, holds })) => format!("{holds} by {by} at {}", seconds(*at)),
+            Ok(Done::Rewrite(rewritten)) => format!("rewritten {rewritten}"),
+            Ok(Done::CancelPerformance(cancelled)) => {
+                format!("{}{}", if cancelled.is_new { "cancelled, " } else { "" }, report(cancelled))
+            }
+            Ok(Done::StepOfCancellation(Stepped::Elsewhere)) => "elsewhere".to_owned(),
+            Ok(Done::StepOfCancellation(Stepped::Taken { rests })) => {
+                if *rests { "settled, rests" } else { "settled" }.to_owned()
+            }
+        }
+    }
+
+    pub(super) fn standing_of(&self, token: &Token) -> String {
+        match self.world.tables.standing(token, self.world.now) {
+            Standing::Waiting(position) => format!("waiting {position}"),
+            Standing::Active(until) => format!("active until {}", seconds(until)),
+            Standing::Expired => "expired".to_owned(),
+        }
+    }
+
+    /// Whose turns there are, those over and not yet settled in brackets, and who waits.
+    fn room_of(&self, concert: ConcertId) -> String {
+        let tables = &self.world.tables;
+        let user = |place: u64| tables.places[&(concert, place)].user.to_string();
+        let turns = Tables::in_room(&tables.turns, concert).map(|(place, _)| place);
+        let turns = turns.map(|place| match tables.ends.contains_key(&(concert, place)) {
+            true => format!("({})", user(place)),
+            false => user(place),
+        });
+        let line = tables.line(concert);
+        let waiting = (1..=line.issued).filter(|place| line.position(*place).is_some()).map(user);
+        format!("turns {}, waiting {}", listed(turns), listed(waiting))
+    }
+
+    pub(super) fn tell(&self, happening: &Happening) -> String {
+        match happening {
+            Happening::PointsMoved { user, kind: EntryKind::Charge, amount, .. } => format!("{user} charged {amount}"),
+            Happening::PointsMoved { user, kind: EntryKind::Use, amount, .. } => format!("{user} used {amount}"),
+            Happening::PointsMoved { user, kind: EntryKind::Refund, amount, .. } => format!("{user} got {amount} back"),
+            Happening::PointsMoved { user, kind: EntryKind::Adjustment, amount, .. } => {
+                format!("{user} adjusted {amount}")
+            }
+            Happening::PaymentRefunded { refund } => {
+                format!("{} refunded {}", self.name_of(refund.reservation), listed(refund.seats.iter()))
+            }
+            Happening::LectureChanged { user, kind: HistoryKind::Applied, .. } => format!("{user} applied"),
+            Happening::LectureChanged { user, kind: HistoryKind::Cancelled, .. } => format!("{user} cancelled"),
+            Happening::LectureUpdated { lecture } => {
+                format!("lecture {}", if lecture.cancellation.is_some() { "ended" } else { "changed" })
+            }
+            Happening::SeatsHeld { claim, .. } => format!("{} held", self.name_of(claim.reservation)),
+            Happening::SeatsReleased { claim, ending: Ending::Expired } => {
+                format!("{} expired", self.name_of(claim.reservation))
+            }
+            Happening::SeatsReleased { claim, ending: Ending::Released } => {
+                format!("{} released", self.name_of(claim.reservation))
+            }
+            Happening::SeatsReleased { claim, ending: Ending::Cancelled } => {
+                format!("{} ended", self.name_of(claim.reservation))
+            }
+            Happening::PerformanceCancelled { .. } => "performance cancelled".to_owned(),
+            Happening::PaymentCompleted { claim, .. } => format!("{} paid", self.name_of(claim.reservation)),
+            Happening::HoldsExtended { seconds, holds, .. } => format!("{holds} extended by {seconds}"),
+            Happening::SeatsBlocked { seats, .. } => format!("{} blocked", listed(seats.iter())),
+            Happening::SeatsUnblocked { seats, .. } => format!("{} unblocked", listed(seats.iter())),
+            Happening::PerformanceChanged { performance } => {
+                format!("performance {}", if performance.closed { "closed" } else { "open" })
+            }
+            Happening::ConcertChanged { concert } => {
+                format!("concert {}", hours(concert))
+            }
+        }
+    }
+
+    fn name_of(&self, reservation: ReservationId) -> &str {
+        let named = self.reservations.iter().find(|(_, id)| **id == reservation);
+        named.map_or("unnamed", |(name, _)| name)
+    }
+}
+
+/// Whether a concert is closed, its hours, and its limit if that is not the usual one.
+fn hours(concert: &concert::Concert) -> String {
+    let mut text = if concert.sale.closed { "closed" } else { "open" }.to_owned();
+    for (word, bound) in [(" from ", concert.sale.opens_at), (" to ", concert.sale.closes_at)] {
+        text.extend(bound.map(|at| format!("{word}{}", seconds(at))));
+    }
+    if concert.seats_per_user != concert::SEATS_PER_USER_DEFAULT {
+        text += &format!(" limit {}", concert.seats_per_user);
+    }
+    text
+}
+
+/// The contract's code, with what goes with it.
+fn refused(refusal: &Refusal) -> String {
+    let code = code(refusal);
+    match refusal {
+        Refusal::LectureNotOpen { retry_after_seconds } => format!("{code}, retry after {retry_after_seconds}"),
+        Refusal::SeatUnknown { seats } => format!("{code} {}", listed(seats)),
+        Refusal::SeatExists { seats } => format!("{code} {}", listed(seats)),
+        Refusal::GradeUnknown { index } => format!("{code} {index}"),
+        Refusal::SeatTaken { seats, retry_after_seconds: None } => format!("{code} {}", listed(seats)),
+        Refusal::SeatTaken { seats, retry_after_seconds: Some(wait) } => {
+            format!("{code} {}, retry after {wait}", listed(seats))
+        }
+        Refusal::SaleNotOpen { opens_at, opens_in_seconds } => {
+            format!("{code} until {}, in {opens_in_seconds}", seconds(*opens_at))
+        }
+        Refusal::SaleHours { field } => format!("{code} {field}"),
+        _ => code.to_owned(),
+    }
+}
+
+fn listed(items: impl IntoIterator<Item = impl ToString>) -> String {
+    let items: Vec<String> = items.into_iter().map(|item| item.to_string()).collect();
+    if items.is_empty() { "-".to_owned() } else { items.join(" ") }
+}
+
+/// Seconds since the start, as scripts write them.
+pub(super) fn seconds(at: Timestamp) -> String {
+    let millis = START.millis_until(at);
+    let text = format!("{}.{:03}", millis / 1000, millis % 1000);
+    text.trim_end_matches('0').trim_end_matches('.').to_owned()
+}

@@ -44,7 +44,7 @@ impl Observer for CancellerWake {
 pub struct Canceller {
     /// Finds cancellations and seats.
     pub reader: Arc<dyn Reader>,
-    /// Decides the steps.
+    /// Decides each step in one unit of work.
     pub desk: Arc<Desk>,
     /// Wakes the task before its next regular run.
     pub wake: Arc<CancellerWake>,

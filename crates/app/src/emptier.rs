@@ -30,9 +30,9 @@ impl EmptierWaker {
 /// Cancels applications of cancelled lectures.
 #[derive(Clone)]
 pub struct Emptier {
-    /// Finds the lectures.
+    /// Finds cancelled lectures that still have applications.
     pub reader: Arc<dyn Reader>,
-    /// Decides the steps.
+    /// Decides each step in one unit of work.
     pub desk: Arc<Desk>,
     /// Wakes the task when this process cancels a lecture.
     pub waker: EmptierWaker,
@@ -50,11 +50,16 @@ impl Emptier {
             // A step that is under way at the end is decided as a whole or not at all.
             let emptied = tokio::select! {
                 () = stop.cancelled() => return,
-                emptied = self.empty_all() => emptied,
+                emptied = self.empty() => emptied,
             };
+            // A large lecture has many steps, and each round shows that the task runs.
             self.metrics.ran(emptied.is_ok());
-            if let Err(reason) = emptied {
-                tracing::warn!(reason, "failed to cancel applications of a cancelled lecture; retrying in 2 s");
+            match emptied {
+                Ok(true) => continue,
+                Ok(false) => {}
+                Err(reason) => {
+                    tracing::warn!(reason, "failed to cancel applications of a cancelled lecture; retrying in 2 s");
+                }
             }
             tokio::select! {
                 () = stop.cancelled() => return,
@@ -64,31 +69,34 @@ impl Emptier {
         }
     }
 
-    /// Empties all cancelled lectures. One that fails does not keep the others from being emptied.
+    /// Takes one step of each cancelled lecture that still has applications, so that a large one does not keep the others waiting.
+    /// One that fails does not keep the others from being emptied. Returns whether a step follows now.
     ///
     /// # Errors
     /// The first failure.
-    async fn empty_all(&self) -> Result<(), String> {
+    async fn empty(&self) -> Result<bool, String> {
         let lectures = self.reader.lectures_to_empty().await.map_err(|error| error.to_string())?;
-        let mut emptied = Ok(());
+        let (mut goes_on, mut emptied) = (false, Ok(()));
         for lecture in lectures {
-            emptied = emptied.and(self.empty(lecture).await);
+            match self.step(lecture).await {
+                Ok(further) => goes_on |= further,
+                Err(reason) => emptied = emptied.and(Err(reason)),
+            }
         }
-        emptied
+        emptied.map(|()| goes_on)
     }
 
-    async fn empty(&self, lecture: LectureId) -> Result<(), String> {
-        loop {
-            let began = Instant::now();
-            let stepped = self.desk.submit_patiently(CancelApplications { lecture }).await;
-            let step = stepped.map_err(|error| error.to_string())?.map_err(|refusal| format!("{refusal:?}"))?;
-            if step.left == 0 || step.cancelled == 0 {
-                return Ok(());
-            }
-            // A lecture has many steps, and each shows that the task runs.
-            self.metrics.ran(true);
-            // Users who read or give back a place wait for the same lane.
-            tokio::time::sleep(began.elapsed()).await;
+    /// Takes a step, and rests as long as it took: users who read or give back a place wait for the same lane. Returns whether a
+    /// step follows now.
+    async fn step(&self, lecture: LectureId) -> Result<bool, String> {
+        let began = Instant::now();
+        let stepped = self.desk.submit_patiently(CancelApplications { lecture }).await;
+        let step = stepped.map_err(|error| error.to_string())?.map_err(|refusal| format!("{refusal:?}"))?;
+        // A step that ended nothing found nothing to end. The next run looks whether that is still so.
+        if step.left == 0 || step.cancelled == 0 {
+            return Ok(false);
         }
+        tokio::time::sleep(began.elapsed()).await;
+        Ok(true)
     }
 }

@@ -148,9 +148,9 @@ pub enum Happening {
     },
     /// An administrator cancelled a performance.
     PerformanceCancelled {
-        /// The cancelled performance.
+        /// The performance that was cancelled.
         performance: PerformanceId,
-        /// Its concert.
+        /// The concert of the performance.
         concert: ConcertId,
         /// Why, as the administrator wrote it.
         reason: Arc<str>,

@@ -268,6 +268,15 @@ pub(super) fn save<'a>(
     rows: &'a Rows,
     addresses: &'a mut RowAddresses<PerformanceId>,
 ) {
+    schedule(pipeline, rows);
+    update(pipeline, rows, addresses);
+    revise(pipeline, rows);
+    save_reservations(pipeline, rows);
+    seat::save(pipeline, rows);
+    extension::save(pipeline, rows);
+}
+
+fn schedule<'a>(pipeline: &mut Pipeline<'a, ()>, rows: &'a Rows) {
     pipeline.write(
         SCHEDULE,
         columns!(
@@ -295,6 +304,10 @@ pub(super) fn save<'a>(
             int(performance.open_payments),
         ),
     );
+}
+
+/// Saves what holds, payments and refunds change, and the hours of the sale.
+fn update<'a>(pipeline: &mut Pipeline<'a, ()>, rows: &'a Rows, addresses: &'a mut RowAddresses<PerformanceId>) {
     let changed = rows.performances.outdated().filter_map(|id| Some((id, rows.performances.get(id)?)));
     let changed: Vec<_> = changed.collect();
     let ids = changed.iter().map(|(id, _)| **id).collect();
@@ -320,6 +333,10 @@ pub(super) fn save<'a>(
         int(performance.open_payments),
     );
     row_address::update(pipeline, UPDATE, changed, ids, addresses);
+}
+
+/// Saves starts, seats, prices and numbers of blocked seats that changed. After [`update`], which finds the row at its address.
+fn revise<'a>(pipeline: &mut Pipeline<'a, ()>, rows: &'a Rows) {
     let revised = rows.revised.iter().filter_map(|id| Some((id, rows.performances.get(id)?)));
     pipeline.write(
         REVISE,
@@ -333,9 +350,6 @@ pub(super) fn save<'a>(
             big(performance.revision),
         ),
     );
-    save_reservations(pipeline, rows);
-    seat::save(pipeline, rows);
-    extension::save(pipeline, rows);
 }
 
 fn save_reservations<'a>(pipeline: &mut Pipeline<'a, ()>, rows: &'a Rows) {

@@ -25,6 +25,7 @@ mod held;
 mod idempotency;
 mod identity;
 mod lecture;
+mod lecture_reads;
 mod liveness;
 mod news;
 mod outbox;

@@ -97,7 +97,7 @@ pub(super) fn save(db: &Connection, rows: &Rows) -> Sql<()> {
     Ok(())
 }
 
-/// What applications change.
+/// Saves the columns that an application or its cancellation changes.
 fn save_counters(db: &Connection, id: LectureId, lecture: &Lecture) -> Sql<()> {
     db.prepare_cached(
         "UPDATE lectures SET enrolled = ?2, seats_given = ?3, version = ?4, updated_at = ?5 WHERE lecture_id = ?1",

@@ -1,19 +1,17 @@
 //! What the desk knows of each command before it is decided: its lane, its tables and, for points, its wallet.
 //!
-//! A new command gets an `impl` here and a line in `job.rs`; without them it does not compile at [`super::Desk::submit`].
+//! A new command gets an `impl` here, or in `staff_command.rs`, and a line in `job.rs`; without them it does not compile at [`super::Desk::submit`].
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 use onsale_domain::concert;
 use onsale_domain::ids::UserId;
-use onsale_domain::staff::{self, ByStaff, Logged};
 use onsale_domain::{Command, cancellation, lecture, payment, refund, waiting_room, wallet};
 
 use super::job::IntoJob;
 use crate::store::locks::Table::{
-    self, Accounts, AdminLog, Applications, Cancellations, Concerts, Events, Extensions, ExternalCharges, FreedSeats,
-    LectureHistory, Lectures, Ledger, Payments, Performances, Places, Refunds, Reservations, Rooms, Seats, StaffKeys,
-    StaffSessions, TurnEnds, Turns,
+    self, Accounts, Applications, Cancellations, Concerts, Events, Extensions, FreedSeats, LectureHistory, Lectures,
+    Ledger, Payments, Performances, Places, Refunds, Reservations, Rooms, Seats, TurnEnds, Turns,
 };
 
 /// A command that the desk takes.
@@ -314,87 +312,7 @@ impl DeskCommand for waiting_room::HandOut {
     }
 }
 
-/// The tables that a command by staff needs beside its own.
-pub(super) const OF_STAFF: &[Table] = &[StaffKeys, AdminLog];
-
-impl<C: DeskCommand + Logged> DeskCommand for ByStaff<C>
-where
-    Self: IntoJob,
-{
-    const TABLES: &'static [Table] = C::TABLES;
-
-    const IS_BY_STAFF: bool = true;
-
-    fn hot_row(&self) -> Option<u64> {
-        self.command.hot_row()
-    }
-
-    fn wallet(&self) -> Option<&UserId> {
-        self.command.wallet()
-    }
-}
-
-impl DeskCommand for staff::CreateKey {
-    const TABLES: &'static [Table] = &[StaffKeys];
-
-    fn hot_row(&self) -> Option<u64> {
-        Some(hash("staff"))
-    }
-}
-
-impl DeskCommand for staff::DeleteKey {
-    const TABLES: &'static [Table] = &[StaffKeys];
-
-    fn hot_row(&self) -> Option<u64> {
-        Some(hash("staff"))
-    }
-}
-
-impl DeskCommand for staff::ChargeByStaff {
-    const TABLES: &'static [Table] = &[Accounts, Ledger, Events, ExternalCharges];
-
-    fn hot_row(&self) -> Option<u64> {
-        Some(hash(&self.user))
-    }
-
-    fn wallet(&self) -> Option<&UserId> {
-        Some(&self.user)
-    }
-}
-
-impl DeskCommand for staff::SignIn {
-    const TABLES: &'static [Table] = &[StaffSessions];
-
-    fn hot_row(&self) -> Option<u64> {
-        None
-    }
-}
-
-impl DeskCommand for staff::SignOut {
-    const TABLES: &'static [Table] = &[StaffSessions];
-
-    fn hot_row(&self) -> Option<u64> {
-        None
-    }
-}
-
-impl DeskCommand for staff::NoteExport {
-    const TABLES: &'static [Table] = &[];
-
-    fn hot_row(&self) -> Option<u64> {
-        None
-    }
-}
-
-impl DeskCommand for staff::NoteUses {
-    const TABLES: &'static [Table] = &[StaffKeys];
-
-    fn hot_row(&self) -> Option<u64> {
-        None
-    }
-}
-
-fn hash(row: impl Hash) -> u64 {
+pub(super) fn hash(row: impl Hash) -> u64 {
     let mut hasher = DefaultHasher::new();
     row.hash(&mut hasher);
     hasher.finish()

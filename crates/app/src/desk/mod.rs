@@ -10,6 +10,7 @@ mod lane;
 mod metrics;
 mod quota;
 mod siding;
+mod staff_command;
 mod traced;
 
 use parking_lot::Mutex;

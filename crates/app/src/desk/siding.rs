@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use onsale_domain::ids::UserId;
 
 use super::Waiting;
-use super::command::OF_STAFF;
+use super::staff_command::OF_STAFF;
 use crate::store::Wanted;
 use crate::store::locks::{HeldLocks, Lock, Table};
 

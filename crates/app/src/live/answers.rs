@@ -72,7 +72,7 @@ pub struct AnswerFigures {
     pub routes: Vec<RouteFigures>,
 }
 
-/// Method and path.
+/// Method and path, as in the router.
 type Route = (&'static str, &'static str);
 
 /// What was answered in one second: counts by bucket of each route, and by code.

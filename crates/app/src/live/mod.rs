@@ -29,7 +29,7 @@ pub use recent::Recent;
 /// The oldest figures that a caller gets. All callers within this time share one reading.
 const SHARED_FOR: Duration = Duration::from_millis(400);
 
-/// A waiting room.
+/// The figures of one waiting room.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RoomFigures {
     /// The concert of the room.
@@ -53,7 +53,7 @@ pub struct InstanceFigures {
     pub id: Uuid,
     /// When it published this.
     pub seen_at: Timestamp,
-    /// Its answers.
+    /// What it answered in its last minute.
     pub answers: AnswerFigures,
 }
 
@@ -70,7 +70,7 @@ pub struct Figures {
     pub instances: Vec<InstanceFigures>,
 }
 
-/// Reads the figures.
+/// Reads the figures, at most once in [`SHARED_FOR`] for all callers.
 pub struct Live {
     reader: Arc<dyn Reader>,
     rooms: Arc<Rooms>,
@@ -89,7 +89,7 @@ pub struct Live {
 
 /// The parts that figures are read from.
 pub struct Sources {
-    /// Reads the performances.
+    /// Reads the figures of performances.
     pub reader: Arc<dyn Reader>,
     /// The waiting rooms of this process.
     pub rooms: Arc<Rooms>,

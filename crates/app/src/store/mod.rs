@@ -40,7 +40,7 @@ pub trait Store: Send + Sync {
     /// The connections for everything that only reads.
     fn reader(&self) -> Arc<dyn Reader>;
 
-    /// Reads whole lists.
+    /// Reads whole lists for exports.
     fn exports(&self) -> Arc<dyn Exports>;
 
     /// The table in which instances publish their figures; `None` if this database has one process.

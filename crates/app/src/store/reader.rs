@@ -75,7 +75,7 @@ pub struct SeatRows {
     pub cancelled: bool,
     /// Held and sold seats.
     pub seats: Vec<(u32, Seat)>,
-    /// Blocked seats.
+    /// Numbers of the blocked seats.
     pub blocked: Vec<u32>,
 }
 

@@ -125,7 +125,7 @@ impl Seating {
         Ok(if sections[..] == self.sections[..] { self.clone() } else { Self::of(merged(sections)) })
     }
 
-    /// These seats and others. Neighbours of one grade and price become one section.
+    /// These seats with added ones. Neighbours of one grade and price become one section.
     ///
     /// # Errors
     /// Seats that both have, in ascending order, at most `named_max`.

@@ -35,7 +35,7 @@ pub struct Change {
     pub title: Option<Arc<str>>,
     /// 1 to 200 characters; `Some(None)` removes it.
     pub lecturer: Option<Option<Arc<str>>>,
-    /// Start.
+    /// When it starts, in UTC.
     pub starts_at: Option<Timestamp>,
     /// Capacity, 1 to [`super::CAPACITY_MAX`], and at least the number of places taken.
     pub capacity: Option<u32>,
@@ -64,7 +64,7 @@ pub struct CancelLecture {
     pub reason: Arc<str>,
 }
 
-/// A cancelled lecture.
+/// The answer to a cancellation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LectureCancelled {
     /// When, why, and of how many applications.
@@ -106,7 +106,7 @@ pub struct RemoveApplication {
 pub struct Applicant {
     /// The user who applied.
     pub user: UserId,
-    /// The place.
+    /// The user's place, with its seat number.
     pub application: Application,
 }
 

@@ -210,7 +210,7 @@ fn fee(
         return Err(Refusal::FeeOutOfRange);
     }
     if performance.cancelled_at.is_some() {
-        // In full, whoever asks.
+        // In full, for the buyer and for staff.
         return Ok(0);
     }
     match terms {

@@ -10,6 +10,7 @@ use onsale_app::conditions::Conditions;
 use onsale_app::watch::PartWatch;
 use prometheus_client::registry::Registry;
 use tokio::sync::Semaphore;
+use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use super::signals::Signals;
@@ -169,17 +170,29 @@ async fn serve(settings: Settings, is_demo: bool, admin_key: Option<Secret>, tra
         print_greeting(&sale, &settings, address, fresh).await?;
     }
     signals.next().await;
+    stop(sale, &stopping, &mut signals, settings.drain, serving).await?;
+    traces.finish().await;
+    tracing::info!("stopped");
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Stops everything but the traces, which all parts write until they end.
+async fn stop(
+    sale: Sale,
+    stopping: &Stopping,
+    signals: &mut Signals,
+    drain_for: Duration,
+    serving: JoinHandle<()>,
+) -> Result<(), Failed> {
     // The order matters: `/readyz` returns 503 first, so that load balancers stop; then new connections end and requests finish;
-    // then the background tasks and the desk, which those requests need; then the last traces, which all of them write.
+    // then the background tasks and the desk, which those requests need.
     stopping.leave();
-    drain(&mut signals, settings.drain).await;
+    drain(signals, drain_for).await;
     tracing::info!("stopping; finishing the requests that are under way");
     stopping.close();
     serving.await?;
     sale.close().await;
-    traces.finish().await;
-    tracing::info!("stopped");
-    Ok(ExitCode::SUCCESS)
+    Ok(())
 }
 
 /// Prints what a visitor of the demonstration can open and paste. If the concerts cannot be read, the server still serves.

@@ -5,8 +5,8 @@ use onsale_domain::ids::UserId;
 use tokio_postgres::Row;
 use uuid::Uuid;
 
-use super::super::lecture;
 use super::super::values::{Sql, small, user, uuid};
+use super::super::{lecture, lecture_reads};
 use super::Out;
 use super::cursor::Cursor;
 use super::event::{event_of, read_effect, read_event};
@@ -37,7 +37,7 @@ pub(super) async fn lectures(mut connection: Connection, out: Out<LectureRow>) -
     let mut applications = Cursor::open(&transaction, APPLICATIONS, read_application).await?;
     let mut freed = Cursor::open(&transaction, FREED, |row| Ok((uuid(row, 0)?, small(row, 1)?))).await?;
     let mut history =
-        Cursor::open(&transaction, HISTORY, |row| Ok((uuid(row, 0)?, lecture::history_line(row)?))).await?;
+        Cursor::open(&transaction, HISTORY, |row| Ok((uuid(row, 0)?, lecture_reads::history_line(row)?))).await?;
     let mut events = Cursor::open(&transaction, EVENTS, read_effect).await?;
     let mut changes = Cursor::open(&transaction, CHANGES, read_change).await?;
     while let Some(lecture) = lectures.next().await? {

@@ -29,7 +29,7 @@ pub(crate) fn prefers(headers: &HeaderMap, media_type: &str) -> bool {
 pub(crate) struct ListForm {
     /// As CSV, and not as JSON.
     pub(crate) is_csv: bool,
-    /// Without its body.
+    /// A HEAD request: no body is sent.
     pub(crate) is_head: bool,
     pub(crate) version: Version,
 }

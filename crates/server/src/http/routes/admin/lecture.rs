@@ -84,7 +84,7 @@ fn new_lecture() -> Value {
 #[schemars(extend("minProperties" = 1))]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct LecturePatch {
-    /// Every character shows.
+    /// 1 to 200 visible characters.
     title: Option<Name>,
     /// As `title`; null removes it.
     lecturer: Option<Nullable<Name>>,
@@ -234,7 +234,7 @@ async fn find(
     }
 }
 
-/// Get a lecture
+/// Get a lecture as staff see it
 #[operation(tag = Administration, returns = "The lecture", codes(LectureNotFound))]
 pub(crate) async fn get_lecture(
     State(app): State<App>,

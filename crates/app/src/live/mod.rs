@@ -70,7 +70,7 @@ pub struct Figures {
     pub instances: Vec<InstanceFigures>,
 }
 
-/// Reads the figures, at most once in [`SHARED_FOR`] for all callers.
+/// Reads the figures, at most once in 400 ms for all callers.
 pub struct Live {
     reader: Arc<dyn Reader>,
     rooms: Arc<Rooms>,

@@ -34,7 +34,7 @@ const KEPT_MILLIS: i64 = 2 * WINDOW_SECONDS * 1_000;
 struct Last {
     /// The additions that it contained.
     additions: u64,
-    /// Number of checks since then, or since the last look at what other instances view.
+    /// Number of checks since then, or since the last read of what other instances view.
     checks: u32,
 }
 

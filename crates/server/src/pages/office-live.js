@@ -22,7 +22,7 @@ export function pointOf({ asOf, rooms, performances, instances }) {
   return {
     at: Date.parse(asOf),
     waiting: sum(rooms, "waiting"), active: sum(rooms, "active"), sold: sum(performances, "sold"), held: sum(performances, "held"),
-    refusals: sum(instances.flatMap(({ refusals }) => refusals), "count") + sum(instances, "shed"),
+    refusals: sum(instances.flatMap(({ refusals }) => refusals), "count"),
     latency: worst(instances, "p99Ms"),
   };
 }

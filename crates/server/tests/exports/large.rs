@@ -13,11 +13,14 @@ use tokio::net::TcpStream;
 use crate::csv_of;
 use crate::support::raw::{connect, request};
 use crate::support::room::room;
-use crate::support::{ONSALE, until};
+use crate::support::{ONSALE, text, until};
 
 const ATTENDEES: u32 = 100_000;
 
 const APPLICANTS: u32 = 1_000_000;
+
+/// A list ends within this time after its key.
+const ENDED_WITHIN: Duration = Duration::from_secs(1);
 
 /// The most that an export may add to the memory of the process, in KiB.
 const MORE_MAX: u64 = 60 * 1_024;
@@ -97,10 +100,14 @@ impl Long {
 
     /// Asks for the attendees, and reads the head of the answer and no more.
     async fn stalled(&self) -> TcpStream {
+        self.stalled_as("attendees.csv", &format!("authorization: Bearer {ADMIN_KEY}")).await
+    }
+
+    /// As [`Self::stalled`], for any list of the performance and with any credential.
+    async fn stalled_as(&self, list: &str, credential: &str) -> TcpStream {
         let mut stream = connect(self.sale.instance.base()).await;
-        let line = format!("GET /admin/performances/{}/attendees.csv", self.performance);
-        let bearer = format!("authorization: Bearer {ADMIN_KEY}");
-        stream.write_all(&request(line.as_bytes(), &[bearer.as_bytes()], b"")).await.unwrap();
+        let line = format!("GET /admin/performances/{}/{list}", self.performance);
+        stream.write_all(&request(line.as_bytes(), &[credential.as_bytes()], b"")).await.unwrap();
         let mut status = [0; 12];
         tokio::time::timeout(PATIENCE, stream.read_exact(&mut status)).await.unwrap().unwrap();
         assert_eq!(&status, b"HTTP/1.1 200");
@@ -179,6 +186,49 @@ async fn a_slow_client_holds_back_no_vacuum() {
         (sql.query_one(open, &[]).await.unwrap().get::<_, i64>(0) == 0).then_some(())
     })
     .await;
+}
+
+/// Reads a list to its end. Returns the number of its rows.
+async fn rest_of(mut stream: TcpStream) -> usize {
+    let mut body = Vec::new();
+    // An error is the end, too: the server closes the connection before the end of the body.
+    let _ = tokio::time::timeout(PATIENCE, stream.read_to_end(&mut body)).await.unwrap();
+    let text = String::from_utf8_lossy(&body);
+    text.matches("user-").count().max(text.matches("\"seat\":").count())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_list_ends_with_its_key_or_its_session() {
+    let long = Long::make(None, 1).await;
+    let sale = &long.sale;
+    for list in ["attendees.csv", "seats"] {
+        let root = format!("authorization: Bearer {ADMIN_KEY}");
+        assert_eq!(rest_of(long.stalled_as(list, &root).await).await, ATTENDEES as usize, "{list} as a whole");
+        let body = json!({"name": list, "role": "organiser"});
+        let made = sale.admin(sale.caller.post("/admin/keys")).json(&body).expect(201).await;
+        let key = text(&made["key"]);
+        let by_key = long.stalled_as(list, &format!("authorization: Bearer {key}")).await;
+        let cookie = sign_in(sale, &key).await;
+        let by_session = long.stalled_as(list, &format!("cookie: {cookie}")).await;
+        let sign_out = sale.caller.delete("/desk/session").header("origin", sale.instance.base());
+        sign_out.header("cookie", &cookie).expect(204).await;
+        tokio::time::sleep(ENDED_WITHIN).await;
+        let rows = rest_of(by_session).await;
+        assert!(0 < rows && rows < ATTENDEES as usize, "{rows} rows of {list} after the sign-out");
+        let path = format!("/admin/keys/{}", text(&made["keyId"]));
+        sale.admin(sale.caller.delete(&path)).expect(204).await;
+        tokio::time::sleep(ENDED_WITHIN).await;
+        let rows = rest_of(by_key).await;
+        assert!(0 < rows && rows < ATTENDEES as usize, "{rows} rows of {list} after the deletion of the key");
+    }
+}
+
+/// Begins a session. Returns its cookie.
+async fn sign_in(sale: &Sale, key: &str) -> String {
+    let call = sale.caller.post("/desk/session").header("origin", sale.instance.base());
+    let reply = call.json(&json!({"key": key})).send().await;
+    assert_eq!(reply.status.as_u16(), 204, "{reply:?}");
+    reply.header("set-cookie").unwrap().split(';').next().unwrap().to_owned()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

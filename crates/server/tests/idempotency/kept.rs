@@ -1,6 +1,6 @@
 //! Which answers are stored under a key, and which are not.
 
-use onsale_testing::{Call, Reply, Sale};
+use onsale_testing::{Call, Reply, Sale, iso};
 use serde_json::{Value, json};
 
 use super::{first, is_replay};
@@ -138,6 +138,23 @@ async fn a_replay_needs_no_active_turn_and_a_waiting_token_gets_none() {
     sale.until_status(&waiting, "ACTIVE").await;
     is_replay(&sale.pay(&waiting, &held).key("pay").send().await, &paid);
     is_replay(&sale.pay(ada, &held).key("pay").send().await, &paid);
+}
+
+/// The client of a hold lost its answer, and then the performance was moved: the body names a date that is not its date any more.
+#[tokio::test]
+async fn a_hold_is_replayed_after_its_performance_was_moved() {
+    let evening = Evening::start(&[]).await;
+    let Evening { sale, ada, performance, concert, .. } = &evening;
+    let dates = sale.caller.get(&format!("/concerts/{concert}/dates")).token(ada).expect(200).await;
+    let both = json!({"performanceId": performance, "date": dates[0]["date"], "seats": [1]});
+    let held = first(evening.ask(ada, &both), "hold", 201).await;
+    let other = json!({"performanceId": performance, "date": "2089-01-01", "seats": [2]});
+    evening.ask(ada, &other).refused(422, "invalid-request").await;
+    let moved = json!({"startsAt": iso(40 * 86_400)});
+    sale.admin(sale.caller.patch(&format!("/admin/performances/{performance}"))).json(&moved).expect(200).await;
+    is_replay(&evening.ask(ada, &both).key("hold").send().await, &held);
+    evening.ask(ada, &both).key("another").refused(422, "invalid-request").await;
+    audit(sale).await;
 }
 
 /// Sends one call fifty times concurrently. All get the same answer, and exactly one is not a replay.

@@ -40,10 +40,11 @@ impl ViewCache for SeatTexts {
     }
 }
 
-/// The seats of a date with one performance, as nearly all dates have: all answers share the whole text.
-pub(crate) fn seats_of(date: Date, view: &SeatView, which: Which) -> &Written {
+/// The seats of the only performance of a date, as nearly all dates have one: all answers share the whole text. The date is that of
+/// the view, which may be of a later revision than the catalogue that the caller has read.
+pub(crate) fn seats_of(view: &SeatView, which: Which) -> &Written {
     let write = || {
-        let mut text = open_date(date);
+        let mut text = open_date(view.showing.date);
         write_performance(&mut text, view, which);
         close(&mut text);
         text.into()

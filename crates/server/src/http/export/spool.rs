@@ -16,13 +16,10 @@ use tokio::time::Instant;
 
 use super::Permit;
 use super::csv::CsvWriter;
+use crate::http::input::staff::TAKEN_WITHIN;
 
 /// Bytes of the file that are sent at once.
 const CHUNK: usize = 64 * 1024;
-
-/// The longest time for a client to take an export. Beyond it the answer is cut, so that a client that reads a byte now and then
-/// does not keep a permit.
-const TAKEN_WITHIN: Duration = Duration::from_secs(15 * 60);
 
 /// How far the file is written.
 #[derive(Clone, Copy, Debug, Default)]
@@ -33,7 +30,7 @@ pub(super) struct Spooled {
     pub(super) is_whole: bool,
 }
 
-/// Fills the file.
+/// Writes rows to the spool file.
 pub(super) struct Writer {
     file: Arc<File>,
     list: Export,
@@ -52,7 +49,7 @@ impl Whole {
     }
 }
 
-/// Reads the file.
+/// Reads the spool file while it is written.
 pub(super) struct Spool {
     file: Arc<File>,
     progress: watch::Receiver<Spooled>,

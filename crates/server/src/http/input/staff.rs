@@ -2,14 +2,19 @@
 
 use std::marker::PhantomData;
 use std::sync::Arc;
+use std::time::Duration;
 
+use axum::BoxError;
+use axum::body::Body;
 use axum::extract::FromRequestParts;
 use axum::http::HeaderValue;
 use axum::http::request::Parts;
+use futures_util::{StreamExt, stream};
 use onsale_app::idempotency::Owner;
 use onsale_app::store::StoreError;
 use onsale_domain::ids::StaffKeyId;
 use onsale_domain::staff::{Call, Right, Session};
+use tokio::time::{Instant, sleep, timeout};
 
 use super::callers::bearer;
 use super::session;
@@ -17,6 +22,16 @@ use crate::auth::{Member, SignedIn};
 use crate::http::App;
 use crate::http::openapi::{Input, Operation, Proof};
 use crate::http::reply::problem::{Code, Problem};
+
+/// The time from one check of the key of a call that lasts to the next. With the check of all keys, 250 ms, the call ends within a
+/// second after its key.
+pub(crate) const CHECK_EVERY: Duration = Duration::from_millis(300);
+
+/// A check of the key of a call that lasts has failed after this long.
+const CHECKED_WITHIN: Duration = Duration::from_secs(1);
+
+/// The longest time for a client to take an answer that is sent part by part. Beyond it the answer is cut.
+pub(crate) const TAKEN_WITHIN: Duration = Duration::from_secs(15 * 60);
 
 /// The right that a call needs.
 pub(crate) trait Needed {
@@ -98,6 +113,52 @@ impl Lasting {
             (Some(session), _) => app.staff.goes_on(session).await,
             (None, Some(key)) => app.staff.is_live(key).await,
             (None, None) => Ok(true),
+        }
+    }
+
+    /// The body of an answer that may take long. It ends with an error, so that the connection is closed before its end, once the
+    /// call may not go on, or after [`TAKEN_WITHIN`].
+    pub(crate) fn guard(self, app: &App, body: Body) -> Body {
+        let guard = Guard { app: app.clone(), lasting: self, until: Instant::now() + TAKEN_WITHIN, checked_at: None };
+        Body::from_stream(stream::try_unfold((guard, body.into_data_stream()), |(mut guard, mut parts)| async {
+            let Some(part) = parts.next().await.transpose()? else { return Ok(None) };
+            guard.check().await?;
+            Ok::<_, BoxError>(Some((part, (guard, parts))))
+        }))
+    }
+}
+
+/// Checks whether an answer may go on.
+struct Guard {
+    app: App,
+    lasting: Lasting,
+    until: Instant,
+    /// The beginning of the last check that succeeded.
+    checked_at: Option<Instant>,
+}
+
+impl Guard {
+    /// Waits while keys cannot be checked: without a check nothing is sent.
+    ///
+    /// # Errors
+    /// If the key was deleted, the session has ended, or the client has taken too long.
+    async fn check(&mut self) -> Result<(), &'static str> {
+        loop {
+            let now = Instant::now();
+            if self.until <= now {
+                return Err("the client did not take the answer within 15 minutes");
+            }
+            if self.checked_at.is_some_and(|at| now < at + CHECK_EVERY) {
+                return Ok(());
+            }
+            match timeout(CHECKED_WITHIN, self.lasting.goes_on(&self.app)).await {
+                Ok(Ok(true)) => {
+                    self.checked_at = Some(now);
+                    return Ok(());
+                }
+                Ok(Ok(false)) => return Err("the key was deleted, or the session has ended"),
+                Ok(Err(_)) | Err(_) => sleep(CHECK_EVERY).await,
+            }
         }
     }
 }

@@ -95,6 +95,11 @@ impl<T: Serialize + 'static> Streamed<T> {
         let written = written.chain(stream::once(async { Ok(b"]".to_vec()) }));
         Self { body: Body::from_stream(written), element: PhantomData }
     }
+
+    /// The same answer with another body, which may be a part of this one.
+    pub(crate) fn map_body(self, map: impl FnOnce(Body) -> Body) -> Self {
+        Self { body: map(self.body), ..self }
+    }
 }
 
 impl<T> Cached<T> {

@@ -346,9 +346,13 @@ pub(crate) async fn list_concert_seats(
     let showings = programme.on(date);
     if let [showing] = showings {
         let view = app.read(app.seat_maps.view(showing)).await?;
-        return Ok(Cached::of(&headers, seat_json::seats_of(date, &view, which), Kept::Privately, None));
+        if view.showing.date == date {
+            return Ok(Cached::of(&headers, seat_json::seats_of(&view, which), Kept::Privately, None));
+        }
     }
-    let views = app.read(app.seat_maps.views(&showings.iter().collect::<Vec<_>>())).await?;
+    let mut views = app.read(app.seat_maps.views(&showings.iter().collect::<Vec<_>>())).await?;
+    // A map may be of a later revision than the programme: its performance was moved to another date just now.
+    views.retain(|view| view.showing.date == date);
     let key = (programme.concert.id, date, which);
     let serials = views.iter().map(|view| view.serial).collect();
     let ready = app.answers.seats.get(&key, serials, app.reader.now(), || {

@@ -147,7 +147,11 @@ pub(crate) async fn create_reservation(
     let (body, mut hold) = turn.first(read)?;
     for _ in 0..MOVES_MAX {
         match decide(&app, hold, &turn.token, &payload).await {
-            Err(problem) if problem.is_outdated => hold = find(&app, &turn.token, &body).await?,
+            // Only now: under a key that was used before, the first answer counts, whatever the date is since.
+            Err(problem) if problem.is_outdated => {
+                hold = find(&app, &turn.token, &body).await?;
+                check_date(&app, &turn.token, &body)?;
+            }
             answer => return answer,
         }
     }
@@ -180,28 +184,33 @@ async fn find(app: &App, token: &Token, body: &HoldBody) -> Result<Hold, Problem
         Some(_) => app.read(app.catalogue.know_all_of(token.concert)).await?,
         None => app.read(app.catalogue.know(&[], performance.as_slice())).await?,
     }
-    let target = target(app, token, performance, date)?;
+    let target = match (performance, date) {
+        (Some(id), None) => Target::Performance(id),
+        (Some(id), Some(date)) => match app.calendar.span_of(date) {
+            Some((from, until)) => Target::Dated(id, from, until),
+            // The last date of the calendar has no end that the decision could check.
+            None => check_date(app, token, body).map(|()| Target::Performance(id))?,
+        },
+        (None, Some(date)) => {
+            let programme = app.catalogue.programme(token.concert);
+            programme.map_or(Target::NoneOnDate, |programme| programme.target_on(date, &app.calendar))
+        }
+        (None, None) => return Err(Problem::invalid_field("performanceId", "is required, or date")),
+    };
     Ok(Hold { token: token.clone(), target, seats: body.seats.clone().into() })
 }
 
-fn target(app: &App, token: &Token, performance: Option<PerformanceId>, date: Option<Date>) -> Result<Target, Problem> {
-    let programme = app.catalogue.programme(token.concert);
-    match (performance, date) {
-        (Some(id), None) => Ok(Target::Performance(id)),
-        (Some(id), Some(date)) => {
-            let own = app.catalogue.showing(id).filter(|showing| showing.concert == token.concert);
-            match own {
-                Some(showing) if showing.date != date => {
-                    Err(Problem::invalid_field("date", "is not the date of this performance"))
-                }
-                Some(showing) => Ok(showing.target(&app.calendar)),
-                None => Ok(Target::Performance(id)),
-            }
+/// Checks that a performance and a date of one body agree, as of the last [`find`].
+///
+/// # Errors
+/// `invalid-request`.
+fn check_date(app: &App, token: &Token, body: &HoldBody) -> Result<(), Problem> {
+    let (Some(Id(id)), Some(Day(date))) = (&body.performance_id, &body.date) else { return Ok(()) };
+    match app.catalogue.showing(*id).filter(|showing| showing.concert == token.concert) {
+        Some(showing) if showing.date != *date => {
+            Err(Problem::invalid_field("date", "is not the date of this performance"))
         }
-        (None, Some(date)) => {
-            Ok(programme.map_or(Target::NoneOnDate, |programme| programme.target_on(date, &app.calendar)))
-        }
-        (None, None) => Err(Problem::invalid_field("performanceId", "is required, or date")),
+        _ => Ok(()),
     }
 }
 

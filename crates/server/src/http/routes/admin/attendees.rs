@@ -1,8 +1,6 @@
 //! The attendees of a performance, and the applicants of a lecture as CSV.
 
 use axum::extract::State;
-use axum::http::HeaderValue;
-use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
 use onsale_app::store::{Attendee, Page};
 use onsale_domain::ids::{LectureId, PaymentId, PerformanceId, UserId};
@@ -13,7 +11,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::http::App;
-use crate::http::export::{self, CSV, Wanted};
+use crate::http::export::{self, Wanted};
 use crate::http::input::media::ListForm;
 use crate::http::input::staff::{ReadAttendees, ReadSale, Staff};
 use crate::http::input::{Paged, Parameters, Path, Query};
@@ -76,8 +74,8 @@ impl CsvQuery {
 pub(crate) struct CsvList(Response);
 
 /// 200 with a page as JSON, or with the whole list as CSV.
-pub(crate) enum Attendees {
-    Page(Listed<AttendeeShown>),
+pub(crate) enum PageOrCsv<T> {
+    Page(Listed<T>),
     Csv(CsvList),
 }
 
@@ -87,7 +85,7 @@ impl IntoResponse for CsvList {
     }
 }
 
-impl IntoResponse for Attendees {
+impl<T> IntoResponse for PageOrCsv<T> {
     fn into_response(self) -> Response {
         match self {
             Self::Page(page) => page.into_response(),
@@ -105,25 +103,30 @@ const EXAMPLE_OF_APPLICANTS: &str = "seatNumber,userId,appliedAt\r\n13,42,2026-1
 const ABOUT_CSV: &str = "CSV has all rows as of one instant (RFC 4180, UTF-8, CRLF), with the names of the JSON in the first \
     row. A cell that begins with `=`, `+`, `-`, `@`, a tab, CR or NUL gets a leading `'`, so that no spreadsheet runs it as a \
     formula. Each export leaves an entry in the admin log. An instance makes two exports at a time and refuses a third with \
-    `overloaded`. If an export fails after its answer began, the connection is closed before the end of the body.";
+    `overloaded`. If an export fails after its answer began, its key is deleted or its session ends meanwhile, or the client takes \
+    longer than 15 minutes, the connection is closed before the end of the body.";
 
 impl Output for CsvList {
     fn describe(operation: &mut Operation) {
         operation.paragraph(ABOUT_CSV);
         operation.codes(&[Code::Overloaded]);
-        let is_of_lecture = operation.route.path.contains("/lectures/");
-        let example = if is_of_lecture { EXAMPLE_OF_APPLICANTS } else { EXAMPLE };
-        operation.answers_as(200, operation.returns, vec![export::content(example)]);
+        operation.answers_as(200, operation.returns, vec![content(operation)]);
     }
 }
 
-impl Output for Attendees {
+impl<T: JsonSchema + Sample> Output for PageOrCsv<T> {
     fn describe(operation: &mut Operation) {
         operation.paragraph(ABOUT_CSV);
         operation.codes(&[Code::Overloaded]);
-        let json = Content::new::<Vec<AttendeeShown>>("application/json", json!([AttendeeShown::sample()]));
-        operation.answers_as(200, operation.returns, vec![json, export::content(EXAMPLE)]);
+        let json = Content::new::<Vec<T>>("application/json", json!([T::sample()]));
+        operation.answers_as(200, operation.returns, vec![json, content(operation)]);
     }
+}
+
+/// The description of the list as CSV.
+fn content(operation: &Operation) -> Content {
+    let is_of_lecture = operation.route.path.contains("/lectures/");
+    export::content(if is_of_lecture { EXAMPLE_OF_APPLICANTS } else { EXAMPLE })
 }
 
 /// List the attendees of a performance, by seat
@@ -137,15 +140,15 @@ pub(crate) async fn list_attendees(
     path: Path<PerformanceId>,
     mut query: Query<Paged<u32, CsvQuery>>,
     form: ListForm,
-) -> Result<Attendees, Problem> {
+) -> Result<PageOrCsv<AttendeeShown>, Problem> {
     let Paged { filter, rows } = query.read()?;
     let performance = find(&app, &path).await?;
     if form.is_csv {
-        return export(&app, &staff, Export::Attendees(performance), &filter, &form).await.map(Attendees::Csv);
+        return export(&app, &staff, Export::Attendees(performance), &filter, &form).await.map(PageOrCsv::Csv);
     }
     let attendees = app.read(app.reader.attendees(performance, rows)).await?;
     let page = Listed::page(&query, attendees, |attendee| attendee.seat.to_string(), AttendeeShown::of);
-    Ok(Attendees::Page(page))
+    Ok(PageOrCsv::Page(page))
 }
 
 /// Export the attendees of a performance as CSV
@@ -166,7 +169,7 @@ pub(crate) async fn export_attendees(
 
 /// Export the applicants of a lecture as CSV
 ///
-/// All places that are taken, with their owners.
+/// As the list of applicants with `Accept: text/csv`, for links.
 #[operation(tag = Administration, returns = "All applicants, by seat number", codes(LectureNotFound))]
 pub(crate) async fn export_applicants(
     State(app): State<App>,
@@ -192,23 +195,23 @@ async fn find(app: &App, path: &Path<PerformanceId>) -> Result<PerformanceId, Pr
     Ok(performance)
 }
 
-/// Answers with a whole list. The entry of the admin log is saved before the first row is read.
-async fn export<N>(
+/// Answers with a whole list. The entry of the admin log is saved once the temporary file is there, before the first row is read.
+pub(super) async fn export<N>(
     app: &App,
     staff: &Staff<N>,
     list: Export,
     asked: &CsvQuery,
     form: &ListForm,
 ) -> Result<CsvList, Problem> {
-    if form.is_head {
-        return Ok(CsvList([(CONTENT_TYPE, HeaderValue::from_static(CSV))].into_response()));
-    }
-    let permit = app.exports.permit()?;
-    app.decide(ByStaff { call: staff.call(), command: NoteExport(list) }, None, |()| NoContent).await?;
     let file_name = match list {
         Export::Attendees(performance) => format!("attendees-{performance}.csv"),
         Export::Applicants(lecture) => format!("applicants-{lecture}.csv"),
     };
-    let wanted = Wanted { list, file_name, bom: asked.bom(), version: form.version };
-    app.exports.answer(permit, wanted).await.map(CsvList)
+    if form.is_head {
+        return Ok(CsvList(export::head(&file_name)));
+    }
+    let ready = app.exports.ready(list, asked.bom()).await?;
+    app.decide(ByStaff { call: staff.call(), command: NoteExport(list) }, None, |()| NoContent).await?;
+    let answer = app.exports.answer(ready, Wanted { file_name, version: form.version }).await?;
+    Ok(CsvList(answer.map(|body| staff.lasting().guard(app, body))))
 }

@@ -21,7 +21,7 @@ use tokio::time::{Instant as Moment, timeout};
 use crate::http::App;
 use crate::http::input::Query;
 use crate::http::input::media::prefers;
-use crate::http::input::staff::{Lasting, ReadSale, Staff};
+use crate::http::input::staff::{CHECK_EVERY, Lasting, ReadSale, Staff};
 use crate::http::openapi::sample::{self, Sample};
 use crate::http::openapi::{Content, Operation, Output};
 use crate::http::reply::problem::{Code, Problem};
@@ -40,9 +40,6 @@ const EVENT_STREAM: &str = "text/event-stream";
 
 /// The time from one event to the next.
 const EVENT_EVERY: Duration = Duration::from_secs(1);
-
-/// The time between two checks of the key. With the check of all keys, 250 ms, a stream ends within a second after its key.
-const CHECK_EVERY: Duration = Duration::from_millis(300);
 
 /// The longest reading for an event. Beyond it the stream shows that the database does not answer.
 const READ_WITHIN: Duration = Duration::from_secs(1);
@@ -138,8 +135,10 @@ pub(crate) struct RouteShown {
     path: String,
     count: u64,
     /// Milliseconds, to 12 %: half of the answers took at most this.
+    #[schemars(with = "serde_json::Number")]
     p50_ms: f64,
     /// Milliseconds, to 12 %: 99 % of the answers took at most this.
+    #[schemars(with = "serde_json::Number")]
     p99_ms: f64,
 }
 

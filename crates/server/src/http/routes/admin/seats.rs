@@ -35,7 +35,7 @@ pub(crate) struct AdminSeat {
     /// Points.
     price: i64,
     status: ShownStatus,
-    /// Who holds or bought it.
+    /// The user who holds or bought it.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Id<UserId>")]
     user_id: Option<Id<UserId>>,
@@ -47,7 +47,7 @@ pub(crate) struct AdminSeat {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Instant")]
     held_until: Option<Instant>,
-    /// The payment.
+    /// The payment of a sold seat.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Id<PaymentId>")]
     payment_id: Option<Id<PaymentId>>,
@@ -102,12 +102,12 @@ impl Sample for AdminSeat {
 
 /// List all seats of a performance, with who holds or bought them
 ///
-/// The whole list, in parts that are each as of one moment. No queue token is needed. If the database fails meanwhile, the answer
-/// ends without its closing bracket.
+/// The whole list, in parts that are each as of one moment. No queue token is needed. If the database fails, the key is deleted or
+/// the session ends meanwhile, or the client takes longer than 15 minutes, the answer ends without its closing bracket.
 #[operation(tag = Administration, returns = "The seats", codes(PerformanceNotFound))]
 pub(crate) async fn list_performance_seats(
     State(app): State<App>,
-    _: Staff<ReadSale>,
+    staff: Staff<ReadSale>,
     path: Path<PerformanceId>,
     mut query: Query,
 ) -> Result<Streamed<AdminSeat>, Problem> {
@@ -119,12 +119,12 @@ pub(crate) async fn list_performance_seats(
     // Before the status: a database that does not answer is a 503.
     let first = parts.pop().unwrap_or_default();
     let first = read(&app, &performance, &first).await?;
-    let rest = stream::try_unfold((app, performance, parts), async |(app, performance, mut parts)| {
+    let rest = stream::try_unfold((app.clone(), performance, parts), async |(app, performance, mut parts)| {
         let Some(part) = parts.pop() else { return Ok(None) };
         let seats = read(&app, &performance, &part).await?;
         Ok(Some((seats, (app, performance, parts))))
     });
-    Ok(Streamed::of(first, rest))
+    Ok(Streamed::of(first, rest).map_body(|body| staff.lasting().guard(&app, body)))
 }
 
 /// The seats with these numbers, which ascend.

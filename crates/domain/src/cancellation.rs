@@ -23,7 +23,7 @@ pub const RETRY_SECONDS: u32 = 60;
 /// The cancellation of a performance. Each performance has at most one, which is never undone.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Cancellation {
-    /// The cancelled performance.
+    /// The performance that was cancelled.
     pub performance: PerformanceId,
     /// The concert of the performance.
     pub concert: ConcertId,
@@ -31,7 +31,7 @@ pub struct Cancellation {
     pub version: u64,
     /// The id of its event.
     pub event: EventId,
-    /// The instant of the decision.
+    /// The instant of the decision, or that of the last change before it if a clock was set back since.
     pub cancelled_at: Timestamp,
     /// Why: 1 to 200 characters.
     pub reason: Arc<str>,
@@ -121,11 +121,11 @@ impl Cancelled {
 /// A payment whose refund would have passed the bound of the wallet. Never changed or deleted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FailedRefund {
-    /// The payment.
+    /// The payment whose refund failed.
     pub payment: PaymentId,
-    /// The cancelled performance.
+    /// The performance that was cancelled.
     pub performance: PerformanceId,
-    /// Its reservation.
+    /// The reservation that was paid.
     pub reservation: ReservationId,
     /// The time of the first attempt.
     pub failed_at: Timestamp,
@@ -143,7 +143,7 @@ pub struct Cancel {
 /// Ends holds and refunds payments of a cancelled performance, at most 200 together. Any process may take it.
 #[derive(Clone, Debug)]
 pub struct Step {
-    /// The cancelled performance.
+    /// The performance that was cancelled.
     pub performance: PerformanceId,
     /// The process that takes the step. Not 0.
     pub holder: i64,
@@ -151,7 +151,7 @@ pub struct Step {
     pub part: Part,
     /// Payments to refund: those of the seats, or those that failed before.
     pub payments: Vec<RefundSeats>,
-    /// Holds to end.
+    /// Reservations whose holds it ends.
     pub holds: Vec<ReservationId>,
 }
 
@@ -175,7 +175,7 @@ pub enum Part {
 /// What became of a step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stepped {
-    /// It was taken.
+    /// The step was decided and saved.
     Taken {
         /// Whether no further step is due now.
         rests: bool,
@@ -199,7 +199,9 @@ impl Command for Cancel {
             return Ok(Cancelled::known(known.clone(), open_payments, points_refunded));
         }
         let event = EventId::new(cx.ids.next(before.updated_at.max(cx.at)));
-        let cancelled_at = cx.at.not_before(before.updated_at);
+        // No deadline depends on it, so it need not be the time of a clock that was set back: payments and releases that came
+        // earlier have earlier instants.
+        let cancelled_at = cx.at.max(before.updated_at);
         if let Some(own) = rows.performances.change(&self.performance) {
             own.cancelled_at = Some(cancelled_at);
         }
@@ -265,7 +267,8 @@ impl Command for Step {
             Part::Again { is_last } => is_last,
         };
         if let Part::Seats { .. } = self.part {
-            progress.failed += u32::try_from(failed).unwrap_or(u32::MAX);
+            let failed = progress.failed.saturating_add(u32::try_from(failed).unwrap_or(u32::MAX));
+            progress.failed = failed.min(cancellation.payments);
         }
         if rests {
             progress.is_done = rows.performances.get(&self.performance).is_some_and(|own| own.open_payments == 0);
@@ -289,6 +292,9 @@ impl Step {
 
     /// Refunds what a payment still has. Returns whether the wallet cannot take it.
     fn refund(&self, payment: &RefundSeats, rows: &mut Rows, cx: &mut Context<'_>) -> bool {
+        if self.has_failed(payment, rows) {
+            return false;
+        }
         let refunded = payment.decide_for_cancellation(rows, cx);
         let is_refused = matches!(refunded, Err(Refusal::BalanceLimit));
         if is_refused && matches!(self.part, Part::Seats { .. }) {
@@ -296,6 +302,15 @@ impl Step {
             rows.failed_refunds.push(FailedRefund { payment, performance, reservation, failed_at: cx.at });
         }
         is_refused
+    }
+
+    /// Whether an earlier step has tried the refund: it passed a seat that the payment still has. The seats of a payment may be
+    /// those of several steps.
+    fn has_failed(&self, payment: &RefundSeats, rows: &Rows) -> bool {
+        let Part::Seats { after, .. } = self.part else { return false };
+        rows.reservations
+            .get(&payment.reservation)
+            .is_some_and(|own| own.seats.iter().any(|seat| *seat <= after && !own.refunded.contains(seat)))
     }
 }
 

@@ -32,8 +32,9 @@ const PROGRESS: &str =
         v (performance_id, settled_to, is_through, failed, is_done, retry_at, holder, leased_until)
     WHERE cancellations.performance_id = v.performance_id";
 
+/// A payment is listed already if a request has refunded those of its seats that an earlier step has passed.
 const FAILED: &str = "INSERT INTO failed_refunds (performance_id, payment_id, reservation_id, failed_at)
-    SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::bigint[])";
+    SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::bigint[]) ON CONFLICT DO NOTHING";
 
 pub(super) const WRITES: &[&str] = &[LOAD, CANCEL, PROGRESS, FAILED];
 

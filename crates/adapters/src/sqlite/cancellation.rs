@@ -82,8 +82,10 @@ pub(super) fn save(db: &Connection, rows: &Rows) -> Sql<()> {
         ])?;
     }
     for FailedRefund { payment, performance, reservation, failed_at } in &rows.failed_refunds {
+        // A payment is listed already if a request has refunded those of its seats that an earlier step has passed.
         db.prepare_cached(
-            "INSERT INTO failed_refunds (performance_id, payment_id, reservation_id, failed_at) VALUES (?1, ?2, ?3, ?4)",
+            "INSERT INTO failed_refunds (performance_id, payment_id, reservation_id, failed_at) VALUES (?1, ?2, ?3, ?4)
+             ON CONFLICT DO NOTHING",
         )?
         .execute(params![
             performance.uuid().as_bytes(),

@@ -58,6 +58,20 @@ fn steps_end_holds_and_give_everything_back() {
     );
 }
 
+/// The hold was released before the cancellation, whatever the clock showed then.
+#[test]
+fn a_clock_set_back_does_not_date_a_cancellation_before_what_came_earlier() {
+    check(
+        "
+        400 dan holds 7 as w => held 1000 until 700
+        400 dan releases w   => released
+        401 dan holds 8      => held 1000 until 701
+        0 eve drops          => cancelled, running, 0 of 2 refunded, 0 failed, 0 points
+        0 dan pays w         => hold-expired
+        ",
+    );
+}
+
 /// Read upwards: each line would be refused for the reasons of the lines above it, too.
 #[test]
 fn judges_a_hold_in_the_contracts_order() {
@@ -206,6 +220,23 @@ fn a_refund_that_the_wallet_cannot_take_is_tried_again() {
         181    eve reports           => done, 2 of 2 refunded, 0 failed, 3000 points
         241    eve retries           => elsewhere
         log lists                    => …
+        ",
+    );
+}
+
+/// The seats of a payment may be those of several steps. It is listed once, and tried by the first of them.
+#[test]
+fn a_failed_refund_is_listed_once() {
+    check(
+        "
+        0 ann adjusts 999997000 => balance 1000000000
+        1 eve drops             => cancelled, running, 0 of 2 refunded, 0 failed, 0 points
+        1 eve settles 1         => settled
+        1 eve reports           => running, 0 of 2 refunded, 1 failed, 0 points
+        1 eve settles 1         => settled
+        1 eve reports           => running, 0 of 2 refunded, 1 failed, 0 points
+        1 eve settles           => settled, rests
+        1 eve reports           => waiting, 1 of 2 refunded, 1 failed, 1000 points
         ",
     );
 }

@@ -49,6 +49,18 @@ macro_rules! cancelled {
     };
 }
 
+/// Cancels the performance of the payments, without a log entry. Steps have passed all seats, and refunded none.
+macro_rules! settled {
+    () => {
+        "INSERT INTO cancellations SELECT id(21), id(20), 8, id(97), 100, 'ill', 2, 150, 10, true, 2, false, 0, 1, 0;
+         UPDATE performances SET cancelled_at = 100, version = 8, known_version = 8, written_version = 8
+             WHERE performance_id = id(21);
+         INSERT INTO events SELECT topic, subject, 8, id(97), 97, 'onsale.performance.cancelled.v1', 100, '{\"performanceId\": \"'
+             || subject || '\", \"concertId\": \"' || id(20) || '\", \"reason\": \"ill\", \"cancelledAt\":
+             \"1970-01-01T00:00:00.100Z\"}' FROM events WHERE event_id = id(30);"
+    };
+}
+
 const CANCELLED: &str = cancelled!();
 /// The lecture `two` is closed, with its event and its log entry.
 const CHANGED: &str = "UPDATE lectures SET closed = true, changes = 1, version = 1 WHERE lecture_id = id(11);
@@ -113,6 +125,7 @@ const WRONGS: &[(&str, &[&str])] = &[
     ("UPDATE performances SET held = 2 WHERE performance_id = id(22)", &["counts its held seats"]),
     ("UPDATE performances SET revenue = 651 WHERE performance_id = id(21)", &["counts its held seats"]),
     ("UPDATE performances SET refunded = 0 WHERE performance_id = id(21)", &["counts its held seats"]),
+    ("UPDATE performances SET capacity = 11 WHERE performance_id = id(21)", &["counts its held seats"]),
     ("UPDATE performances SET opens_at = 5", &["every performance has the hours"]),
     ("UPDATE performances SET closes_at = 5", &["every performance has the hours"]),
     ("UPDATE performances SET max_seats = 5", &["every performance has the hours"]),
@@ -131,11 +144,18 @@ const WRONGS: &[(&str, &[&str])] = &[
         &["every cancelled performance", "every change by staff"]),
     (concat!(cancelled!(), "UPDATE cancellations SET is_through = true"), &["every cancelled performance", "every change by staff"]),
     (concat!(cancelled!(), "DELETE FROM cancellations"),
-        &["every cancelled performance", "every change by staff", "every event describes"]),
+        &["every cancelled performance", "every event describes", "every change by staff"]),
+    (concat!(settled!(), "INSERT INTO failed_refunds VALUES (id(21), id(40), id(30), 100), (id(21), id(41), id(33), 100)"),
+        &["every change by staff"]),
+    (concat!(settled!(), "INSERT INTO failed_refunds VALUES (id(21), id(40), id(30), 100)"),
+        &["every cancelled performance", "every change by staff"]),
+    (concat!(settled!(), "INSERT INTO failed_refunds VALUES (id(21), id(40), id(30), 100), (id(21), id(41), id(33), 100);
+         UPDATE cancellations SET cancelled_at = 55; UPDATE performances SET cancelled_at = 55 WHERE performance_id = id(21)"),
+        &["every cancelled performance", "for every payment", "every change by staff"]),
     (
         "INSERT INTO cancellations SELECT id(21), id(20), 2, id(96), 0, 'ill', 2, 0, 10, true, 0, true, 0, 1, 0;
          UPDATE performances SET cancelled_at = 0 WHERE performance_id = id(21)",
-        &["every cancelled performance", "paid after its performance", "every change by staff"],
+        &["every cancelled performance", "paid after its performance", "for every payment", "every change by staff"],
     ),
     (
         "UPDATE performances SET blocked = 1 WHERE performance_id = id(21)",
@@ -147,7 +167,17 @@ const WRONGS: &[(&str, &[&str])] = &[
     ),
     (
         "UPDATE seats SET reservation_id = NULL, block_reason = 'why' WHERE seat = 5",
-        &["blocked as many seats", "every reservation has"],
+        &["blocked as many seats", "counts its held seats", "every reservation has"],
+    ),
+    (
+        "ALTER TABLE seats DROP CONSTRAINT a_blocked_seat_has_no_reservation;
+         UPDATE seats SET block_reason = 'why' WHERE seat = 5; UPDATE performances SET blocked = 1, held = 0 WHERE performance_id = id(22)",
+        &["blocked as many seats", "every change by staff"],
+    ),
+    (
+        "ALTER TABLE seats DROP CONSTRAINT a_blocked_seat_is_not_sold, DROP CONSTRAINT a_blocked_seat_has_no_reservation;
+         UPDATE seats SET block_reason = 'why' WHERE seat = 3",
+        &["blocked as many seats"],
     ),
     ("UPDATE reservations SET held_until = 101 WHERE status = 'HELD'", &["every reservation has"]),
     ("UPDATE seats SET held_until = 101 WHERE NOT sold", &["every reservation has"]),
@@ -173,6 +203,16 @@ const WRONGS: &[(&str, &[&str])] = &[
          UPDATE reservations SET extended = 1 WHERE status = 'HELD'",
         &["every reservation has", "every extension"],
     ),
+    // Dora's hold ended without an extension that came before.
+    (
+        "INSERT INTO hold_extensions VALUES (id(21), 1, id(20), 8, id(95), 99, 60, 1, 'late');
+         UPDATE performances SET extensions = 1, version = 9, known_version = 9, written_version = 9 WHERE performance_id = id(21);
+         INSERT INTO events SELECT topic, subject, 8, id(95), 95, 'onsale.holds.extended.v1', 1, '{\"performanceId\": \"' ||
+             subject || '\", \"at\": \"1970-01-01T00:00:00.099Z\", \"seconds\": 60, \"holds\": 1, \"reason\": \"late\"}'
+             FROM events WHERE event_id = id(30);
+         UPDATE events SET version = 9 WHERE event_id = id(35)",
+        &["every reservation has"],
+    ),
     ("UPDATE performances SET sale_closed = true, known_version = version", &["every performance has the hours"]),
     ("UPDATE rooms SET closed = true", &["every room has the hours"]),
     (
@@ -184,6 +224,22 @@ const WRONGS: &[(&str, &[&str])] = &[
     ("UPDATE staff_keys SET role = 'support'", &["every change by staff"]),
     ("UPDATE staff_keys SET deleted_at = 9", &["every change by staff", "directory of staff"]),
     ("UPDATE staff_directory SET live = 2", &["directory of staff"]),
+    (
+        "INSERT INTO staff_sessions VALUES (decode(repeat('07', 32), 'hex'), id(94), id(60), 1, 9)",
+        &["every change by staff"],
+    ),
+    (
+        "INSERT INTO staff_sessions VALUES (decode(repeat('07', 32), 'hex'), id(94), id(60), 1, 9);
+         INSERT INTO admin_log VALUES (id(66), 1, id(60), 'ann', 'session.started', 'session:' || id(94), NULL, '{}', false, 'r')",
+        &[],
+    ),
+    ("INSERT INTO external_charges VALUES ('pay', 'zoe', 1, 5, 5, 1)", &["every charge with an external id"]),
+    (
+        "INSERT INTO external_charges VALUES ('pay', 'zoe', 1, 5, 5, 1);
+         INSERT INTO admin_log VALUES (id(66), 1, id(60), 'ann', 'points.charged', 'user:zoe', NULL, '{\"externalId\": \"pay\"}',
+             false, 'r')",
+        &[],
+    ),
     ("DELETE FROM admin_log WHERE log_id = id(64)", &["every change by staff"]),
     (
         "INSERT INTO admin_log SELECT id(65), at, key_id, actor, action, subject, before, after, truncated, request_id
@@ -286,6 +342,7 @@ const WRONGS: &[(&str, &[&str])] = &[
     ("DELETE FROM places WHERE place = 2", &["every place in line"]),
     ("INSERT INTO place_disputes SELECT concert_id, 1, id(96), 'eve', 1 FROM rooms", &["shown with one token only"]),
     ("UPDATE rooms SET given_up = 2", &["counts its turns"]),
+    ("UPDATE rooms SET admitted = 3", &["counts its turns"]),
     ("UPDATE turns SET settled_at = NULL", &["counts its turns"]),
     ("UPDATE turns SET place = 3 WHERE place = 2", &["counts its turns"]),
     ("DELETE FROM lectures", &["every row belongs"]),

@@ -10,6 +10,8 @@ mod fine;
 mod offers;
 #[path = "audit_breaks/refunds.rs"]
 mod refunds;
+#[path = "audit_breaks/staff.rs"]
+mod staff;
 mod support;
 
 use std::path::Path;
@@ -67,6 +69,7 @@ const FAMILIES: &str = "every row belongs to one that is there";
 const MARKS: &str = "every mark of the outbox is one that a relay made on this log";
 const MISPLACED: &str = "no event was written where the log had passed";
 const STAFF: &str = "every change by staff has its log entry";
+const EXTERNAL: &str = "every charge with an external id has its ledger entry and its log entry";
 const DIRECTORY: &str = "the directory of staff counts its keys";
 const SOURCES: &str = "every event describes something that happened";
 
@@ -114,7 +117,10 @@ const BREAKS: &[Break] = &[
     broken("UPDATE performances SET opens_at = 1 WHERE performance_id = $performance", CHANGES, "$performance"),
     broken("UPDATE rooms SET opens_at = 1 WHERE concert_id = $line", CONCERTS, "$line"),
     broken("UPDATE concerts SET max_seats = 5 WHERE concert_id = $concert", STAFF, "$concert: maxSeatsPerUser"),
-    broken("UPDATE performances SET held = held + 1, revenue = revenue + 1 WHERE performance_id = $performance", FIGURES, "$performance"),
+    broken("UPDATE performances SET held = held + 1 WHERE performance_id = $performance", FIGURES, "$performance"),
+    broken("UPDATE performances SET revenue = revenue + 1 WHERE performance_id = $performance", FIGURES, "$performance"),
+    broken("UPDATE performances SET refunded = refunded + 1 WHERE performance_id = $performance", FIGURES, "$performance"),
+    broken("UPDATE performances SET capacity = capacity + 1 WHERE performance_id = $performance", FIGURES, "$performance"),
     broken("INSERT INTO events (event_id, type, subject, version, at, data) SELECT x'000000000000000000000000000000ff', 'onsale.performance.changed.v1', '$performance', 1, at, '{\"closed\":true}' FROM events LIMIT 1", CHANGES, "$performance"),
     broken("UPDATE rooms SET closed = 1 WHERE concert_id = $line", CONCERTS, "$line"),
     broken("UPDATE concerts SET closed = 1 WHERE concert_id = $line", CONCERTS, "$line"),
@@ -129,6 +135,10 @@ const BREAKS: &[Break] = &[
     broken("INSERT INTO seats SELECT performance_id, 12, $expired, held_until, 0, 0, NULL FROM seats WHERE seat = 10", OWNERS, "$expired"),
     broken("DELETE FROM seats WHERE seat = 10", RESERVATIONS, "$held"),
     broken("DELETE FROM seats WHERE seat = 7", RESERVATIONS, "$paid"),
+    broken("UPDATE seats SET sold = 0 WHERE seat = 7", RESERVATIONS, "$paid"),
+    // An extension between the beginning and the end of a hold that this end does not contain.
+    broken("INSERT INTO hold_extensions SELECT performance_id, 1, concert_id, 1, x'000000000000000000000000000000ff', 1, 60, 1, 'late', 1 FROM performances WHERE performance_id = $performance", RESERVATIONS, "$expired: its end lacks"),
+    broken("UPDATE reservations SET extended = 1 WHERE reservation_id = $held", RESERVATIONS, "$held: its end is not"),
     broken("DELETE FROM payments WHERE payment_id = $payment", RESERVATIONS, "$paid"),
     broken("UPDATE reservations SET status = 'PAID' WHERE reservation_id = $held", RESERVATIONS, "$held"),
     broken("UPDATE reservations SET status = 'HELD' WHERE reservation_id = $paid", RESERVATIONS, "$paid"),
@@ -155,6 +165,7 @@ const BREAKS: &[Break] = &[
     broken("UPDATE rooms SET given_up = given_up + 1 WHERE concert_id = $line", COUNTERS, "$line"),
     broken("UPDATE places SET standing = 'CURRENT' WHERE concert_id = $line AND place = 3", COUNTERS, "$line"),
     broken("UPDATE rooms SET active = active + 1 WHERE concert_id = $concert", COUNTERS, "$concert"),
+    broken("UPDATE rooms SET admitted = served + 1 WHERE concert_id = $concert", COUNTERS, "$concert"),
     broken("DELETE FROM turns WHERE concert_id = $concert", COUNTERS, "$concert"),
 
     broken("INSERT INTO events (event_id, type, subject, version, at, data) SELECT x'000000000000000000000000000000ff', type, subject, version, at, data FROM events WHERE event_id = $payment", SOURCES, "00000000-0000-0000-0000-0000000000ff"),
@@ -315,6 +326,7 @@ async fn the_audit_finds_each_kind_of_broken_row() {
     assert_all_found(refunds::BREAKS).await;
     assert_all_found(cancellations::BREAKS).await;
     assert_all_found(offers::BREAKS).await;
+    assert_all_found(staff::BREAKS).await;
 }
 
 #[tokio::test]

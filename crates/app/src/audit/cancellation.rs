@@ -24,8 +24,12 @@ pub(super) fn what_is_wrong(row: &PerformanceRow, forgotten: Timestamp) -> Optio
         Some("the event of its cancellation is missing or differs")
     } else if performance.open_payments > cancellation.payments || performance.refunded < cancellation.refunded_before {
         Some("something was paid since, or points were taken back again")
-    } else if (is_through && row.holds > 0) || (is_done && row.sold_seats > 0) {
+    } else if (is_through && (row.holds > 0 || row.held_seats > 0)) || (is_done && (!is_through || row.sold_seats > 0))
+    {
         Some("its steps have passed a seat that is held, or are done and a seat is sold")
+    } else if is_through && row.failed_open != row.open_payments {
+        // No step tries it again.
+        Some("its steps have passed a payment that is neither refunded nor listed as failed")
     } else {
         None
     }
@@ -43,7 +47,8 @@ fn is_of(event: &EventRow, cancellation: &Cancellation) -> bool {
         && serde_json::from_str::<Value>(&event.data).is_ok_and(|found| found == data)
 }
 
-/// Whether a payment came after the cancellation of its performance: by its instant, or by the order of their events.
+/// Whether a payment came after the cancellation of its performance: by its instant, or by the order of their events. A cancellation
+/// is never dated before an earlier payment, whatever the clock was set to.
 pub(super) fn is_paid_after(row: &PaymentRow) -> bool {
     row.cancelled.is_some_and(|(cancelled_at, version)| {
         row.payment.paid_at > cancelled_at || row.event.as_ref().is_some_and(|event| event.version > version)

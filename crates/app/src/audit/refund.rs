@@ -1,6 +1,6 @@
 //! Refunds: each with its seats, its ledger entry, its event and, if a member of the staff made it, its entry of the admin log.
 
-use onsale_domain::refund::By;
+use onsale_domain::refund::{By, Refund};
 use onsale_domain::time::Timestamp;
 use onsale_domain::wallet::EntryKind;
 use serde_json::{Value, json};
@@ -76,12 +76,20 @@ pub(super) fn of_payment(row: &PaymentRow) -> Option<&'static str> {
     let is_priced = refunds.iter().all(|refund| price(&refund.seats) == Some(refund.amount + refund.fee));
     let left: Vec<u32> = payment.seats.iter().copied().filter(|seat| !refunded.contains(seat)).collect();
     let given: i64 = refunds.iter().map(|refund| refund.amount + refund.fee).sum();
-    let is_same = |refund: &onsale_domain::refund::Refund| {
+    let mut entries: Vec<u64> = refunds.iter().map(|refund| refund.entry_version).collect();
+    entries.sort_unstable();
+    // Since the cancellation of its performance any refund is in full.
+    let is_full = |refund: &Refund| refund.fee == 0 || row.cancelled.is_none_or(|(at, _)| refund.refunded_at <= at);
+    let is_same = |refund: &Refund| {
         (refund.reservation, refund.performance) == (payment.reservation, payment.performance)
             && refund.user == payment.user
     };
     if refunded.windows(2).any(|pair| pair[0] == pair[1]) {
         Some("a seat was refunded twice")
+    } else if entries.windows(2).any(|pair| pair[0] == pair[1]) {
+        Some("two refunds name one ledger entry")
+    } else if !refunds.iter().all(is_full) {
+        Some("a refund after the cancellation kept a fee")
     } else if refunded != noted {
         Some("its reservation names other seats as refunded")
     } else if !refunds.iter().all(is_same) {

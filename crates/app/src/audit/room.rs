@@ -49,11 +49,12 @@ pub(super) async fn check(source: &dyn AuditSource, forgotten: Timestamp) -> Res
         let right = u64::from(row.room.active) == row.turns
             && row.room.given_up == row.given_up
             && row.turns_uncalled == 0
-            && row.room.served <= issued;
+            && row.room.served <= issued
+            && row.room.admitted <= row.room.served;
         counters.check(right, || {
             format!(
-                "{concert}: {} turns counted and {} there, {} given up counted and {} there",
-                row.room.active, row.turns, row.room.given_up, row.given_up
+                "{concert}: {} turns counted and {} there, {} given up counted and {} there, {} admitted of {}",
+                row.room.active, row.turns, row.room.given_up, row.given_up, row.room.admitted, row.room.served
             )
         });
     }

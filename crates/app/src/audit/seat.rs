@@ -6,19 +6,43 @@ use onsale_domain::concert::{HoldEnd, Performance, Reservation, Status};
 use onsale_domain::time::Timestamp;
 use serde_json::Value;
 
-use super::source::{AuditSource, EventRow, ReservationRow, SeatRow};
+use super::source::{AuditSource, EventRow, PerformanceRow, ReservationRow, SeatRow};
 use super::{Finding, cancellation, change};
 use crate::calendar::parse_rfc3339;
 use crate::store::StoreError;
 
 pub(super) async fn check(source: &dyn AuditSource, forgotten: Timestamp) -> Result<Vec<Finding>, StoreError> {
+    let mut findings = check_performances(source, forgotten).await?;
+    let mut owners = Finding::new("every seat that is held or sold has one owner, who has that seat");
+    let mut seats = source.seats();
+    while let Some(row) = seats.recv().await {
+        let row = row?;
+        owners.check(is_owned(&row), || {
+            format!("seat {} of {}: not reservation {}'s", row.number, row.performance, row.seat.reservation)
+        });
+    }
+    let mut agreement = Finding::new("every reservation has the seats, payment and events that its status implies");
+    let mut reservations = source.reservations();
+    while let Some(row) = reservations.recv().await {
+        let row = row?;
+        let wrong = what_is_wrong(&row, forgotten);
+        agreement.check(wrong.is_none(), || format!("{}: {}", row.reservation.id, wrong.unwrap_or_default()));
+    }
+    findings.extend([owners, agreement]);
+    Ok(findings)
+}
+
+/// Checks what performances count against their rows, their last event and their cancellation.
+async fn check_performances(source: &dyn AuditSource, forgotten: Timestamp) -> Result<Vec<Finding>, StoreError> {
     let mut sold = Finding::new(
         "every performance has sold as many seats as it counts, no more than it has, and counts its holds and extensions",
     );
     let mut blocked =
-        Finding::new("every performance has blocked as many seats as it counts, and none that it has sold");
+        Finding::new("every performance has blocked as many seats as it counts, and none that is held or sold");
     let mut agreeing = Finding::new("every performance has the hours of its sale, and is as its last event has it");
-    let mut figures = Finding::new("every performance counts its held seats, its revenue and what was given back");
+    let mut figures = Finding::new(
+        "every performance counts its held seats, its revenue and what was given back, and knows its capacity",
+    );
     let mut open = Finding::new("every performance counts its payments of which seats are left");
     let mut cancelled =
         Finding::new("every cancelled performance has its cancellation, and when that is done no seat held or sold");
@@ -40,16 +64,15 @@ pub(super) async fn check(source: &dyn AuditSource, forgotten: Timestamp) -> Res
                 row.sold_seats, row.holds, row.extensions
             )
         });
-        let of_both = u64::from(counted) + row.blocked_seats;
-        blocked.check(
-            u64::from(row.performance.blocked) == row.blocked_seats && of_both <= u64::from(capacity),
-            || {
-                format!(
-                    "{id}: {} seats blocked, {} counted, capacity {capacity}",
-                    row.blocked_seats, row.performance.blocked
-                )
-            },
-        );
+        let PerformanceRow { blocked_seats, mixed_seats, .. } = row;
+        let is_within = row.sold_seats + row.held_seats + blocked_seats <= u64::from(capacity);
+        let is_counted = u64::from(row.performance.blocked) == blocked_seats;
+        blocked.check(is_counted && is_within && mixed_seats == 0, || {
+            format!(
+                "{id}: {blocked_seats} seats blocked, {} counted, {mixed_seats} of two kinds or none, capacity {capacity}",
+                row.performance.blocked
+            )
+        });
         open.check(u64::from(row.performance.open_payments) == row.open_payments, || {
             format!("{id}: {} open payments, {} counted", row.open_payments, row.performance.open_payments)
         });
@@ -61,26 +84,16 @@ pub(super) async fn check(source: &dyn AuditSource, forgotten: Timestamp) -> Res
         });
         let Performance { held, revenue, refunded, .. } = row.performance;
         let found = (row.held_seats, row.paid - row.given_back, row.given_back);
-        figures.check((u64::from(held), revenue, refunded) == found, || {
-            format!("{id}: {held} held, revenue {revenue}, {refunded} refunded, but its rows give {found:?}")
+        let is_right = (u64::from(held), revenue, refunded) == found && row.stored_capacity == u64::from(capacity);
+        figures.check(is_right, || {
+            format!(
+                "{id}: {held} held, revenue {revenue}, {refunded} refunded, but its rows give {found:?}; capacity {}, but \
+                 {capacity} seats",
+                row.stored_capacity
+            )
         });
     }
-    let mut owners = Finding::new("every seat that is held or sold has one owner, who has that seat");
-    let mut seats = source.seats();
-    while let Some(row) = seats.recv().await {
-        let row = row?;
-        owners.check(is_owned(&row), || {
-            format!("seat {} of {}: not reservation {}'s", row.number, row.performance, row.seat.reservation)
-        });
-    }
-    let mut agreement = Finding::new("every reservation has the seats, payment and events that its status implies");
-    let mut reservations = source.reservations();
-    while let Some(row) = reservations.recv().await {
-        let row = row?;
-        let wrong = what_is_wrong(&row, forgotten);
-        agreement.check(wrong.is_none(), || format!("{}: {}", row.reservation.id, wrong.unwrap_or_default()));
-    }
-    Ok(vec![sold, blocked, agreeing, figures, open, cancelled, owners, agreement])
+    Ok(vec![sold, blocked, agreeing, figures, open, cancelled])
 }
 
 fn is_owned(row: &SeatRow) -> bool {
@@ -125,6 +138,8 @@ fn what_is_wrong(row: &ReservationRow, forgotten: Timestamp) -> Option<&'static 
         Some("the event of its hold is missing or differs")
     } else if held_event.as_ref().is_some_and(|event| end_of_hold(event, row) != Some(reservation.end())) {
         Some("its end is not that of its event with the extensions while it was live")
+    } else if end_event.as_ref().is_some_and(|event| lacks_extension(event, row)) {
+        Some("its end lacks an extension that came before it")
     } else if seats.iter().any(|(_, seat)| !seat.sold && seat.held_until != reservation.held_until) {
         Some("a seat has another end")
     } else if !no_event(end_event)
@@ -149,7 +164,16 @@ fn end_of_hold(event: &EventRow, row: &ReservationRow) -> Option<HoldEnd> {
     let before = row.extensions.iter().filter(|extension| extension.version < event.version).count() as u64;
     let extended = row.reservation.extended;
     let later = row.extensions.iter().filter(|extension| before < extension.number && extension.number <= extended);
-    Some(HoldEnd { until, extended: before }.after(later.map(|extension| (extension.at, extension.seconds))))
+    Some(later.fold(HoldEnd { until, extended: before }, |end, extension| HoldEnd {
+        until: if extension.at < end.until { end.until.plus_seconds(extension.seconds) } else { end.until },
+        extended: extension.number,
+    }))
+}
+
+/// Whether a hold was settled without an extension that came before.
+fn lacks_extension(end: &EventRow, row: &ReservationRow) -> bool {
+    let extended = row.reservation.extended;
+    row.extensions.iter().any(|extension| extension.version < end.version && extended < extension.number)
 }
 
 /// Whether an event has a reservation's seats, and these further fields with these values.

@@ -2,7 +2,7 @@
 
 use onsale_domain::cancellation::Cancellation;
 use onsale_domain::concert::{Concert, Performance, Reservation, Sale, Seat};
-use onsale_domain::ids::{ConcertId, EventId, PerformanceId, UserId};
+use onsale_domain::ids::{ConcertId, EventId, PerformanceId, SessionId, UserId};
 use onsale_domain::lecture::{HistoryLine, Lecture};
 use onsale_domain::payment::Payment;
 use onsale_domain::refund::Refund;
@@ -124,6 +124,10 @@ pub struct PerformanceRow {
     pub sold_seats: u64,
     /// How many of its seats are blocked.
     pub blocked_seats: u64,
+    /// How many rows of its seats are of a blocked seat that is held or sold, or of neither.
+    pub mixed_seats: u64,
+    /// The column of its capacity, which live figures read.
+    pub stored_capacity: u64,
     /// How many reservations own sold seats.
     pub open_payments: u64,
     /// How many of its reservations are held and not settled.
@@ -136,6 +140,8 @@ pub struct PerformanceRow {
     pub paid: i64,
     /// The sum that its refunds gave back, in points, without the fees.
     pub given_back: i64,
+    /// How many of its payments that a step of its cancellation could not refund have seats left.
+    pub failed_open: u64,
     /// Its cancellation, with the event of the id that this names.
     pub cancelled: Option<(Cancellation, Option<EventRow>)>,
     /// When its concert is on sale, and the limit of seats for one user; `None` if there is no such concert.
@@ -218,6 +224,8 @@ pub enum StaffSubject {
     Key(Key),
     /// A lecture, as it is stored.
     Lecture(Lecture),
+    /// A session of the back office.
+    Session(SessionId),
     /// A concert with the settings of its waiting room.
     Concert(Concert, Settings),
     /// A performance, with the instants of extensions of its holds.

@@ -32,6 +32,12 @@ pub(super) async fn check(source: &dyn AuditSource) -> Result<Vec<Finding>, Stor
                 format!("{live} keys are not deleted, {} are counted", directory.live)
             }),
             StaffSubject::Key(key) => logged.check(is_key_logged(key, &entries), || format!("key {}", key.id)),
+            StaffSubject::Session(id) => {
+                // The row of a session is deleted with the sign-out.
+                let started = of_action(&entries, "session.started").count();
+                let is_logged = started == 1 && of_action(&entries, "session.ended").next().is_none();
+                logged.check(is_logged, || format!("session {id}"));
+            }
             StaffSubject::Lecture(lecture) => {
                 let made_at = made_at(lecture.id.uuid()).min(lecture.updated_at);
                 let wrong = OF_LECTURE.wrong_field(&fields_of_lecture(lecture), &entries, made_at >= since);

@@ -62,10 +62,14 @@ pub(super) async fn check(source: &dyn AuditSource, forgotten: Timestamp) -> Res
                 if let Some(chain) = &mut chain {
                     chain.add(&entry);
                 }
-                if let Some(payment) = entry.reference {
-                    references.check(has_cause, || format!("{}, entry {}: {payment}", entry.user, entry.version));
-                } else if entry.kind == EntryKind::Adjustment {
-                    references.check(has_cause, || format!("{}, entry {}: no log entry", entry.user, entry.version));
+                let is_adjustment = entry.kind == EntryKind::Adjustment;
+                if is_adjustment || entry.kind == EntryKind::Refund || entry.reference.is_some() {
+                    let holds = has_cause && is_adjustment == entry.reference.is_none();
+                    references.check(holds, || {
+                        let named = entry.reference.map_or_else(|| "no payment".to_owned(), |id| id.to_string());
+                        let cause = if is_adjustment { "no log entry".to_owned() } else { named };
+                        format!("{}, entry {}: {cause}", entry.user, entry.version)
+                    });
                 }
                 let is_forgotten = event.is_none() && entry.created_at < forgotten;
                 events.check(is_forgotten || has_event(&entry, event.as_ref()), || {

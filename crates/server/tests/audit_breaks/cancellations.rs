@@ -1,6 +1,6 @@
 //! Changes of a cancelled performance that the audit must find.
 
-use super::{Break, CANCELLED, FAMILIES, ON, OPEN, REFUNDS, RESERVATIONS, STAFF, broken};
+use super::{Break, CANCELLED, FAMILIES, ON, OPEN, REFUNDS, RESERVATIONS, SHARES, STAFF, broken};
 
 #[rustfmt::skip]
 pub(crate) const BREAKS: &[Break] = &[
@@ -14,6 +14,10 @@ pub(crate) const BREAKS: &[Break] = &[
     broken("DELETE FROM events WHERE type = 'onsale.performance.cancelled.v1'", CANCELLED, "$off: the event"),
     broken("UPDATE cancellations SET payments = 0; UPDATE performances SET open_payments = 1 WHERE performance_id = $off", CANCELLED, "$off: something was paid"),
     broken("INSERT INTO seats SELECT performance_id, 1, reservation_id, held_until, 1, 0, NULL FROM reservations WHERE reservation_id = $gone", CANCELLED, "$off: its steps"),
+    broken("INSERT INTO seats SELECT performance_id, 3, reservation_id, held_until, 0, 0, NULL FROM reservations WHERE reservation_id = $dropped", CANCELLED, "$off: its steps"),
+    broken("UPDATE cancellations SET is_through = 0", CANCELLED, "$off: its steps"),
+    broken("UPDATE cancellations SET is_done = 0; INSERT INTO seats SELECT performance_id, 1, reservation_id, held_until, 1, 0, NULL FROM reservations WHERE reservation_id = $gone", CANCELLED, "$off: its steps have passed a payment"),
+    broken("UPDATE refunds SET fee = 1, amount = amount - 1, refunded_at = refunded_at + 1000 WHERE payment_id = $gone-payment", SHARES, "$gone-payment: a refund after the cancellation"),
     broken("UPDATE reservations SET status = 'HELD' WHERE reservation_id = $dropped", CANCELLED, "$off: its steps"),
     broken("UPDATE payments SET paid_at = paid_at + 3600000 WHERE payment_id = $gone-payment", ON, "$gone-payment"),
     broken("UPDATE events SET version = 99 WHERE event_id = $gone-payment", ON, "$gone-payment"),

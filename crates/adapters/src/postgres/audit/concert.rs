@@ -32,12 +32,14 @@ const PERFORMANCES: &str = "SELECT p.performance_id, p.concert_id, starts_at, se
         coalesce(held.reservations, 0), coalesce(extended.many, 0), coalesce(extended.last, 0), coalesce(counted.claimed, 0),
         coalesce(paid.points, 0)::bigint, coalesce(given.points, 0)::bigint,
         concerts.closed, concerts.opens_at, concerts.closes_at, concerts.max_seats, changed.type, changed.subject, changed.version, changed.data,
-        coalesce(counted.payments, 0), told.type, told.subject, told.version, told.data,
+        coalesce(counted.payments, 0), announced.type, announced.subject, announced.version, announced.data,
         c.performance_id, c.concert_id, c.version, c.event_id, c.cancelled_at, c.reason, c.payments, c.refunded_before,
-        c.settled_to, c.is_through, c.failed, c.is_done, c.retry_at, c.holder, c.leased_until
+        c.settled_to, c.is_through, c.failed, c.is_done, c.retry_at, c.holder, c.leased_until,
+        coalesce(counted.mixed, 0), p.capacity, coalesce(unrefunded.payments, 0)
     FROM performances p LEFT JOIN (
         SELECT performance_id, count(*) FILTER (WHERE sold) taken, count(block_reason) kept_back,
             count(*) FILTER (WHERE NOT sold AND block_reason IS NULL) claimed,
+            count(*) FILTER (WHERE (reservation_id IS NULL) = (block_reason IS NULL) OR block_reason IS NOT NULL AND sold) mixed,
             count(DISTINCT reservation_id) FILTER (WHERE sold) payments FROM seats
         GROUP BY performance_id) counted USING (performance_id)
     LEFT JOIN (SELECT performance_id, sum(amount) points FROM payments GROUP BY performance_id) paid
@@ -48,9 +50,11 @@ const PERFORMANCES: &str = "SELECT p.performance_id, p.concert_id, starts_at, se
         GROUP BY performance_id) held USING (performance_id)
     LEFT JOIN (SELECT performance_id, count(*) many, max(number) last FROM hold_extensions GROUP BY performance_id) extended
         USING (performance_id)
+    LEFT JOIN (SELECT f.performance_id, count(*) payments FROM failed_refunds f JOIN reservations USING (reservation_id)
+        WHERE status = 'PAID' GROUP BY f.performance_id) unrefunded ON unrefunded.performance_id = p.performance_id
     LEFT JOIN cancellations c ON c.performance_id = p.performance_id
-    LEFT JOIN events told ON told.topic = 'onsale.concerts' AND told.subject = p.performance_id::text
-        AND told.version = c.version AND told.event_id = c.event_id
+    LEFT JOIN events announced ON announced.topic = 'onsale.concerts' AND announced.subject = p.performance_id::text
+        AND announced.version = c.version AND announced.event_id = c.event_id
     LEFT JOIN concerts ON concerts.concert_id = p.concert_id
     LEFT JOIN (SELECT DISTINCT ON (subject) type, subject, version, data FROM events
         WHERE topic = 'onsale.concerts' AND type = 'onsale.performance.changed.v1' ORDER BY subject, version DESC) changed
@@ -121,6 +125,9 @@ pub(super) async fn performances(mut connection: Connection, out: Out<Performanc
             changed: read_joined(row, FROM + 12)?,
             open_payments: number(row, FROM + 16)?,
             cancelled: read_cancelled(row)?,
+            mixed_seats: number(row, FROM + 36)?,
+            stored_capacity: small(row, FROM + 37)?.into(),
+            failed_open: number(row, FROM + 38)?,
         })
     };
     let mut performances = Cursor::open(&transaction, PERFORMANCES, read).await?;

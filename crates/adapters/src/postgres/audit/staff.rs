@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use onsale_app::audit::source::{ExternalRow, StaffRow, StaffSubject};
 use onsale_app::store::LogRow;
-use onsale_domain::ids::{ConcertId, PerformanceId};
+use onsale_domain::ids::{ConcertId, PerformanceId, SessionId};
 use onsale_domain::staff::{Directory, ExternalCharge};
 use onsale_domain::time::Timestamp;
 use onsale_domain::waiting_room::Settings;
@@ -22,7 +22,7 @@ const DIRECTORY: &str =
     "SELECT version, change_id, live, since, (SELECT count(*) FROM staff_keys WHERE deleted_at IS NULL)
     FROM staff_directory";
 
-/// Ids sort as their text does, and so do these kinds: concert, key, lecture, performance.
+/// Ids sort as their text does, and so do these kinds: concert, key, lecture, performance, session.
 const ENTRIES: &str = "SELECT log_id, at, key_id, actor, action, subject, before, after, truncated, request_id
     FROM admin_log ORDER BY subject, log_id";
 
@@ -42,6 +42,8 @@ const PERFORMANCES: &str = "SELECT performance_id, concert_id, starts_at, sectio
         extensions, closed, sale_closed, refund_policy, held, revenue, refunded, opens_at, closes_at, max_seats,
         cancelled_at, open_payments, blocked, revision
     FROM performances ORDER BY performance_id";
+
+const SESSIONS: &str = "SELECT session_id FROM staff_sessions ORDER BY session_id";
 
 const EXTENSIONS: &str = "SELECT performance_id, at FROM hold_extensions
     WHERE at >= (SELECT since FROM staff_directory) ORDER BY performance_id, number";
@@ -105,6 +107,11 @@ pub(super) async fn subjects(mut connection: Connection, out: Out<StaffRow>) -> 
         };
         let subject = StaffSubject::Performance { performance, extended_at, of_concert };
         out.row(StaffRow { subject, entries: own, since }).await;
+    }
+    let mut sessions = Cursor::open(&transaction, SESSIONS, |row| Ok(SessionId::new(uuid(row, 0)?))).await?;
+    while let Some(id) = sessions.next().await? {
+        let own = of_subject(&mut entries, format!("session:{id}")).await?;
+        out.row(StaffRow { subject: StaffSubject::Session(id), entries: own, since }).await;
     }
     Ok(())
 }

@@ -12,61 +12,83 @@ use super::super::values::{Sql, instant, uuid};
 use super::super::{cancellation, concert, concert_row};
 use super::{GROUP, cursor_after, event_by_id, ids_after, read_event};
 
-/// Counts each table once for a group of performances.
+/// Counts of the rows of performances.
+struct Counted {
+    sold: Counts,
+    blocked: Counts,
+    mixed: Counts,
+    capacities: Counts,
+    held: Counts,
+    taken: Counts,
+    failed: Counts,
+    paid: Counts,
+    given: Counts,
+    extended: Counts,
+}
+
+impl Counted {
+    /// Counts each table once for a group of performances, of which these are the first and the last id.
+    fn between(db: &Connection, first: [u8; 16], last: [u8; 16]) -> Sql<Self> {
+        let of = |sql: &str| counts(db, sql, params![first, last]);
+        Ok(Self {
+            sold: of("SELECT performance_id, count(*), count(DISTINCT reservation_id) FROM seats
+                 WHERE performance_id BETWEEN ?1 AND ?2 AND sold = 1 GROUP BY performance_id")?,
+            blocked: of("SELECT performance_id, count(*), max(seat) FROM seats
+                 WHERE performance_id BETWEEN ?1 AND ?2 AND block_reason IS NOT NULL GROUP BY performance_id")?,
+            // A blocked seat has no reservation, and each other row has one.
+            mixed: of("SELECT performance_id, count(*), 0 FROM seats WHERE performance_id BETWEEN ?1 AND ?2
+                    AND ((reservation_id IS NULL) = (block_reason IS NULL) OR block_reason IS NOT NULL AND sold = 1)
+                 GROUP BY performance_id")?,
+            capacities: of("SELECT performance_id, capacity, 0 FROM performances
+                 WHERE performance_id BETWEEN ?1 AND ?2")?,
+            // The condition on the end matches the partial index of holds.
+            held: of("SELECT performance_id, count(*), 0 FROM reservations WHERE status = 'HELD' AND held_until > 0
+                    AND performance_id BETWEEN ?1 AND ?2
+                 GROUP BY performance_id")?,
+            taken: of(
+                "SELECT performance_id, count(*), 0 FROM seats
+                 WHERE performance_id BETWEEN ?1 AND ?2 AND sold = 0 AND block_reason IS NULL GROUP BY performance_id",
+            )?,
+            failed: of(
+                "SELECT f.performance_id, count(*), 0 FROM failed_refunds f JOIN reservations USING (reservation_id)
+                 WHERE f.performance_id BETWEEN ?1 AND ?2 AND status = 'PAID' GROUP BY f.performance_id",
+            )?,
+            paid: of("SELECT performance_id, sum(amount), 0 FROM payments WHERE performance_id BETWEEN ?1 AND ?2
+                 GROUP BY performance_id")?,
+            given: of("SELECT performance_id, sum(amount), 0 FROM refunds WHERE performance_id BETWEEN ?1 AND ?2
+                 GROUP BY performance_id")?,
+            extended: of("SELECT performance_id, count(*), max(number) FROM hold_extensions
+                 WHERE performance_id BETWEEN ?1 AND ?2 GROUP BY performance_id")?,
+        })
+    }
+}
+
+/// A group of performances with the counts of their rows.
 pub(super) fn performances(db: &Connection, after: &[u8]) -> Sql<(Vec<PerformanceRow>, Option<Vec<u8>>)> {
     let sql = "SELECT performance_id FROM performances WHERE performance_id > ?1 ORDER BY performance_id LIMIT ?2";
     let ids = ids_after(db, sql, after)?;
     let (Some(first), Some(last)) = (ids.first(), ids.last()) else { return Ok((Vec::new(), None)) };
-    let between = |sql: &str| counts(db, sql, params![first, last]);
-    let sold = between(
-        "SELECT performance_id, count(*), count(DISTINCT reservation_id) FROM seats
-         WHERE performance_id BETWEEN ?1 AND ?2 AND sold = 1 GROUP BY performance_id",
-    )?;
-    let blocked = between(
-        "SELECT performance_id, count(*), max(seat) FROM seats WHERE performance_id BETWEEN ?1 AND ?2
-            AND block_reason IS NOT NULL
-         GROUP BY performance_id",
-    )?;
-    // The condition on the end matches the partial index of holds.
-    let held = between(
-        "SELECT performance_id, count(*), 0 FROM reservations WHERE status = 'HELD' AND held_until > 0
-            AND performance_id BETWEEN ?1 AND ?2
-         GROUP BY performance_id",
-    )?;
-    let taken = between(
-        "SELECT performance_id, count(*), 0 FROM seats
-         WHERE performance_id BETWEEN ?1 AND ?2 AND sold = 0 AND block_reason IS NULL
-         GROUP BY performance_id",
-    )?;
-    let paid = between(
-        "SELECT performance_id, sum(amount), 0 FROM payments WHERE performance_id BETWEEN ?1 AND ?2
-         GROUP BY performance_id",
-    )?;
-    let given = between(
-        "SELECT performance_id, sum(amount), 0 FROM refunds WHERE performance_id BETWEEN ?1 AND ?2
-         GROUP BY performance_id",
-    )?;
-    let extended = between(
-        "SELECT performance_id, count(*), max(number) FROM hold_extensions WHERE performance_id BETWEEN ?1 AND ?2
-         GROUP BY performance_id",
-    )?;
+    let counted = Counted::between(db, *first, *last)?;
     let mut rows = Vec::with_capacity(ids.len());
     for id in &ids {
         let id = PerformanceId::new(Uuid::from_bytes(*id));
         let Some(performance) = concert::performance(db, id)? else { continue };
         let concert = concert_row::concert(db, performance.concert)?;
-        let count = |of: &HashMap<Uuid, (u64, u64)>| of.get(&id.uuid()).copied().unwrap_or_default();
+        let count = |of: &Counts| of.get(&id.uuid()).copied().unwrap_or_default();
         rows.push(PerformanceRow {
             performance,
-            sold_seats: count(&sold).0,
-            blocked_seats: count(&blocked).0,
-            open_payments: count(&sold).1,
+            sold_seats: count(&counted.sold).0,
+            blocked_seats: count(&counted.blocked).0,
+            mixed_seats: count(&counted.mixed).0,
+            stored_capacity: count(&counted.capacities).0,
+            open_payments: count(&counted.sold).1,
+            failed_open: count(&counted.failed).0,
             cancelled: cancelled(db, id)?,
-            holds: count(&held).0,
-            extensions: count(&extended),
-            held_seats: count(&taken).0,
-            paid: points(count(&paid).0),
-            given_back: points(count(&given).0),
+            holds: count(&counted.held).0,
+            extensions: count(&counted.extended),
+            held_seats: count(&counted.taken).0,
+            paid: points(count(&counted.paid).0),
+            given_back: points(count(&counted.given).0),
             sale: concert.map(|concert| (concert.sale, concert.seats_per_user)),
             changed: last_change(db, id)?,
         });
@@ -78,8 +100,10 @@ fn points(sum: u64) -> i64 {
     i64::try_from(sum).unwrap_or(i64::MAX)
 }
 
-/// A count and a maximum for each performance.
-fn counts(db: &Connection, sql: &str, values: &[&dyn rusqlite::ToSql]) -> Sql<HashMap<Uuid, (u64, u64)>> {
+/// A count and a maximum, or another count, for each performance.
+type Counts = HashMap<Uuid, (u64, u64)>;
+
+fn counts(db: &Connection, sql: &str, values: &[&dyn rusqlite::ToSql]) -> Sql<Counts> {
     let mut statement = db.prepare_cached(sql)?;
     statement.query_map(values, |row| Ok((uuid(row, 0)?, (row.get(1)?, row.get(2)?))))?.collect()
 }

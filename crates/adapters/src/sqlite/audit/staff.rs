@@ -2,7 +2,7 @@
 
 use onsale_app::audit::source::{ExternalRow, StaffRow, StaffSubject};
 use onsale_app::store::{LogFilter, LogRow, Page};
-use onsale_domain::ids::{ConcertId, LectureId, PerformanceId};
+use onsale_domain::ids::{ConcertId, LectureId, PerformanceId, SessionId};
 use onsale_domain::staff::ExternalCharge;
 use onsale_domain::time::Timestamp;
 use rusqlite::{Connection, OptionalExtension, params};
@@ -19,11 +19,12 @@ const GROUP: usize = 100;
 const PAGE: usize = 10_000;
 
 /// The tables of the subjects with the columns of their ids, in the order in which they are read.
-const KINDS: [(&str, &str, &str); 4] = [
+const KINDS: [(&str, &str, &str); 5] = [
     ("key", "staff_keys", "key_id"),
     ("lecture", "lectures", "lecture_id"),
     ("concert", "concerts", "concert_id"),
     ("performance", "performances", "performance_id"),
+    ("session", "staff_sessions", "session_id"),
 ];
 
 /// The beginning of a group: the number of the kind, and the last id of it.
@@ -71,6 +72,7 @@ fn subject(db: &Connection, kind: &str, id: Uuid, since: Timestamp) -> Sql<Optio
             Some(StaffSubject::Key(db.prepare_cached(&sql)?.query_row([id.as_bytes()], staff::read)?))
         }
         "lecture" => lecture::lecture(db, LectureId::new(id))?.map(StaffSubject::Lecture),
+        "session" => Some(StaffSubject::Session(SessionId::new(id))),
         "concert" => {
             let concert = concert_row::concert(db, ConcertId::new(id))?;
             let room = waiting_room::room(db, ConcertId::new(id))?;

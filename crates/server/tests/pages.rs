@@ -121,19 +121,3 @@ async fn the_pages_name_the_zone_of_their_dates() {
         }
     }
 }
-
-#[tokio::test]
-async fn the_back_office_knows_the_calls_of_staff() {
-    let sale = start(&[]).await;
-    let page = String::from_utf8(get(&plain(&sale), "/desk", &[]).await.body.to_vec()).unwrap();
-    let calls = page.split("<meta name=\"onsale-calls\" content=\"").nth(1).unwrap().split('"').next().unwrap();
-    let calls: BTreeSet<&str> = calls.split(',').collect();
-    let document = get(&plain(&sale), "/openapi.json", &[]).await.json();
-    let paths = document["paths"].as_object().unwrap().iter().filter(|(path, _)| path.starts_with("/admin/"));
-    let described: BTreeSet<String> = paths
-        .flat_map(|(path, methods)| {
-            methods.as_object().unwrap().keys().map(move |method| format!("{} {path}", method.to_uppercase()))
-        })
-        .collect();
-    assert_eq!(calls, described.iter().map(String::as_str).collect());
-}

@@ -55,7 +55,6 @@ files! {
     CSS "office.css",
     SCRIPT "office-api.js",
     SCRIPT "office-attendees.js",
-    SCRIPT "office-calls.js",
     SCRIPT "office-cancel.js",
     SCRIPT "office-charge.js",
     SCRIPT "office-chart.js",

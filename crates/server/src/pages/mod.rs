@@ -13,7 +13,7 @@ use onsale_app::calendar::Calendar;
 use onsale_macros::operation;
 
 use crate::http::openapi::{OpenapiDocument, Operation, Output, document};
-use crate::http::{App, Kept, PathArgs, not_found, routes};
+use crate::http::{App, Kept, PathArgs, not_found};
 use crate::settings::ChargedBy;
 use assets::File;
 
@@ -38,17 +38,10 @@ impl Pages {
         };
         Self {
             demo: written(include_str!("demo.html")),
-            office: written(&include_str!("office.html").replace("{{calls}}", &calls_of_staff())),
+            office: written(include_str!("office.html")),
             docs: written(include_str!("docs.html")),
         }
     }
-}
-
-/// The calls of staff, such as `GET /admin/log`, separated by commas. The back office shows what it can call, and nothing else.
-fn calls_of_staff() -> String {
-    let operations = routes().operations;
-    let calls = operations.iter().filter(|operation| operation.route.path.starts_with("/admin/"));
-    calls.map(|operation| format!("{} {}", operation.route.method, operation.route.path)).collect::<Vec<_>>().join(",")
 }
 
 /// The demonstration as a page: rooms, seats and a crowd to try.

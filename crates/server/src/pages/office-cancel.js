@@ -2,7 +2,6 @@
 
 import { fill, h } from "./dom.js";
 import { find, list, writer } from "./office-api.js";
-import { CAN } from "./office-calls.js";
 import { ask, typed } from "./office-dialogs.js";
 import { field } from "./office-forms.js";
 import { has, moment, points, t } from "./office-language.js";
@@ -52,7 +51,7 @@ export function cancellationView(path, { title, performance, onDone }) {
 
   const load = async () => {
     if (performance().status !== "CANCELLED") {
-      if (!offer.firstChild && CAN.cancelPerformance && session.may("run")) fill(offer, card(t("cancellation"), h("p", { class: "hint" }, t("cancelOffer")), h("div", { class: "row actions" }, button(t("cancelPerformance"), cancel, "danger"))));
+      if (!offer.firstChild && session.may("run")) fill(offer, card(t("cancellation"), h("p", { class: "hint" }, t("cancelOffer")), h("div", { class: "row actions" }, button(t("cancelPerformance"), cancel, "danger"))));
       return;
     }
     fill(offer);

@@ -2,12 +2,11 @@
 
 import { fill, h } from "./dom.js";
 import { get, writer } from "./office-api.js";
-import { viewLink } from "./office-calls.js";
 import { ask } from "./office-dialogs.js";
 import { attempt, changed, field } from "./office-forms.js";
 import { hoursFields, hoursWords, noticeFields, noticeOf, saleBadge } from "./office-hours.js";
 import { currentLanguage, moment, number, points, t } from "./office-language.js";
-import { actions, badge, button, card, figures, filled, notify, redraw, table } from "./office-parts.js";
+import { actions, badge, button, card, figures, filled, notify, redraw, table, viewLink } from "./office-parts.js";
 import { effectWords, queueFields } from "./office-queue.js";
 import { policyEditor, sectionsEditor } from "./office-sections.js";
 import { session } from "./office-session.js";
@@ -125,7 +124,7 @@ const performancesTable = (rows) => table({
     { name: t("state"), cell: statusBadge },
     { name: t("soldOf"), kind: "amount", cell: (row) => [h("span", {}, `${number(row.sold)} / ${number(row.capacity)}`), filled(row)] },
     { name: t("held"), kind: "amount", cell: ({ held }) => number(held) },
-    { name: t("available"), kind: "amount", cell: ({ available }) => number(available) },
+    { name: t("available"), kind: "amount", cell: ({ status, available }) => (status === "CANCELLED" ? "–" : number(available)) },
     { name: t("blocked"), kind: "amount", cell: ({ blocked }) => number(blocked) },
     { name: t("revenue"), kind: "amount", cell: ({ revenue }) => points(revenue) },
   ],

@@ -2,12 +2,11 @@
 
 import { h } from "./dom.js";
 import { list, query, writer } from "./office-api.js";
-import { viewLink } from "./office-calls.js";
 import { ask } from "./office-dialogs.js";
 import { field, given } from "./office-forms.js";
 import { hoursFields, noticeFields, noticeOf, saleBadge } from "./office-hours.js";
 import { dates, number, points, t } from "./office-language.js";
-import { actions, announce, button, filled, growing, notify, table } from "./office-parts.js";
+import { actions, announce, button, filled, growing, notify, table, viewLink } from "./office-parts.js";
 import { queueFields } from "./office-queue.js";
 import { session } from "./office-session.js";
 

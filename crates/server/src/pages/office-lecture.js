@@ -2,7 +2,6 @@
 
 import { fill, h } from "./dom.js";
 import { find, get, list, writer } from "./office-api.js";
-import { CAN } from "./office-calls.js";
 import { ask, typed } from "./office-dialogs.js";
 import { changed, field } from "./office-forms.js";
 import { currentLanguage, moment, t } from "./office-language.js";
@@ -27,19 +26,21 @@ export async function show(page, lectureId) {
     drawn = text;
     const times = [t("startsWords", { at: moment(lecture.startsAt) }), lecture.opensAt && t("lectureOpensWords", { at: moment(lecture.opensAt) })].filter(Boolean).join(" · ");
     fill(head, page.head(lecture.title, { back: ["#/lectures", t("menu.lectures")], side: lectureBadge(lecture) }), h("p", { class: "hint" }, [lecture.lecturer, times].filter(Boolean).join(" · ")),
-      actions(mayRun && CAN.changeLecture && !lecture.cancelled && button(t("editLecture"), change), CAN.exportApplicants && [linkButton(at(`${path}/applicants.csv?bom=true`), t("csvExcel")), linkButton(at(`${path}/applicants.csv`), t("csv"))],
-        mayRun && CAN.cancelLecture && !lecture.cancelled && button(t("cancelLecture"), cancel, "danger")));
+      actions(mayRun && !lecture.cancelled && button(t("editLecture"), change), linkButton(at(`${path}/applicants.csv?bom=true`), t("csvExcel")), linkButton(at(`${path}/applicants.csv`), t("csv")),
+        mayRun && !lecture.cancelled && button(t("cancelLecture"), cancel, "danger")));
     fill(progress, cancellation && card(t("cancellation"), h("p", {}, badge(t(`cancel.${cancellation.state}`), cancellation.state === "DONE" ? "good" : "warm"), " ", t("cancelledWords", { at: moment(cancellation.cancelledAt), reason: cancellation.reason })),
       figures([[t("applications"), cancellation.applications], [t("applicationsCancelled"), cancellation.applicationsCancelled]])));
   };
   const load = async () => {
+    const enrolled = lecture?.enrolled;
     lecture = await get(path);
     if (lecture.cancelled && cancellation?.state !== "DONE") cancellation = await find(`${path}/cancellation`);
     draw();
+    if (enrolled != null && enrolled !== lecture.enrolled) await applicants.load();
   };
   const reload = async () => {
     await load();
-    if (CAN.applicants) await applicants.load();
+    await applicants.load();
   };
   const change = async () => {
     const write = writer();
@@ -81,11 +82,11 @@ export async function show(page, lectureId) {
       { name: t("seatNumber"), cell: ({ seatNumber }) => String(seatNumber) },
       { name: t("user"), cell: ({ userId }) => h("a", { href: `#/users/${userId}` }, userId) },
       { name: t("appliedAt"), cell: ({ appliedAt }) => moment(appliedAt) },
-      mayRun && CAN.removeApplicant && { name: "", kind: "do", cell: (row) => h("button", { type: "button", class: "small", "aria-label": t("removeOf", { user: row.userId }), on: { click: () => remove(row) } }, t("remove")) },
+      mayRun && { name: "", kind: "do", cell: (row) => h("button", { type: "button", class: "small", "aria-label": t("removeOf", { user: row.userId }), on: { click: () => remove(row) } }, t("remove")) },
     ].filter(Boolean),
   });
 
   await load();
-  page.show([head, state, progress, CAN.applicants && card(t("applicants"), applicants.element)], load, REFRESH);
-  if (CAN.applicants) await applicants.load();
+  page.show([head, state, progress, card(t("applicants"), applicants.element)], load, REFRESH);
+  await applicants.load();
 }

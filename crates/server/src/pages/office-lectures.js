@@ -2,12 +2,11 @@
 
 import { h } from "./dom.js";
 import { list, query, writer } from "./office-api.js";
-import { viewLink } from "./office-calls.js";
 import { searchForm } from "./office-concerts.js";
 import { ask } from "./office-dialogs.js";
 import { field, given } from "./office-forms.js";
 import { moment, number, t } from "./office-language.js";
-import { actions, announce, badge, button, growing, notify, table } from "./office-parts.js";
+import { actions, announce, badge, button, growing, notify, table, viewLink } from "./office-parts.js";
 import { session } from "./office-session.js";
 
 const CAPACITY_MAX = 1_000_000;

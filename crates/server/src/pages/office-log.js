@@ -2,9 +2,8 @@
 
 import { fill, h } from "./dom.js";
 import { list, Problem, query } from "./office-api.js";
-import { viewLink } from "./office-calls.js";
 import { has, second, t } from "./office-language.js";
-import { announce, growing, table } from "./office-parts.js";
+import { announce, growing, table, viewLink } from "./office-parts.js";
 import { wordsOf } from "./office-session.js";
 import { at } from "./place.js";
 

@@ -1,11 +1,10 @@
 // The overview: what happens in all sales at this moment.
 
 import { fill, h } from "./dom.js";
-import { viewLink } from "./office-calls.js";
 import { chart } from "./office-chart.js";
 import { clockTime, moment, number, points, t } from "./office-language.js";
 import { Live } from "./office-live.js";
-import { card, figures, filled, redraw, table } from "./office-parts.js";
+import { card, figures, filled, redraw, table, viewLink } from "./office-parts.js";
 
 const CHARTS = [["waiting"], ["active"], ["sold"], ["held"], ["refusals"], ["latency", " ms"]];
 

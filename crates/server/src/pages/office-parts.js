@@ -95,6 +95,9 @@ export function redraw(element, state, make) {
 /** A link that looks like a button. */
 export const linkButton = (href, words, kind = "") => h("a", { class: `button ${kind}`, href }, words);
 
+/** A link to a view of the back office, such as `concerts/<id>`. */
+export const viewLink = (path, words) => h("a", { href: `#/${path}`, "data-key": path }, words);
+
 /** A bar of buttons; false entries are left out. */
 export const actions = (...buttons) => h("div", { class: "row actions" }, buttons);
 

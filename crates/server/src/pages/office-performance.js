@@ -2,7 +2,6 @@
 
 import { fill, h } from "./dom.js";
 import { get, list, writer } from "./office-api.js";
-import { CAN, hasView } from "./office-calls.js";
 import { cancellationView } from "./office-cancel.js";
 import { extendHolds, statusBadge } from "./office-concert.js";
 import { ask } from "./office-dialogs.js";
@@ -23,7 +22,7 @@ export async function show(page, performanceId) {
   const cancellation = cancellationView(path, { title: concert.title, performance: () => performance, onDone: () => load() });
   const refunds = refundsList(path);
   let drawn = "";
-  const place = (part, words) => hasView(`performances/${performanceId}/${part}`) && linkButton(`#/performances/${performanceId}/${part}`, words);
+  const place = (part, words) => linkButton(`#/performances/${performanceId}/${part}`, words);
 
   const draw = () => {
     fill(state, figuresOf(performance));
@@ -37,12 +36,14 @@ export async function show(page, performanceId) {
     fill(start, h("p", {}, moment(performance.startsAt)), may && actions(button(t("editStart"), changeStart), button(performance.closed ? t("openPerformance") : t("closePerformance"), toggleClosed)));
     fill(prices, pricesTable(gradesOf(performance.seats)), may && actions(button(t("editPrices"), changePrices)));
     fill(policy, policyWords(performance.refundPolicy), may && actions(button(t("editPolicy"), changePolicy)));
-    fill(seats, h("p", {}, t("seatsWords", { n: performance.capacity })), may && actions(CAN.addSeats && button(t("addSeats"), addSeats), button(t("extendHolds"), () => extendHolds(path, t("extendText")).then((isDone) => isDone && load()))));
+    fill(seats, h("p", {}, t("seatsWords", { n: performance.capacity })), may && actions(button(t("addSeats"), addSeats), button(t("extendHolds"), () => extendHolds(path, t("extendText")).then((isDone) => isDone && load()))));
   };
   const load = async () => {
+    const before = performance;
     performance = await get(path);
     draw();
     await cancellation.load();
+    if (performance.sold < before.sold || performance.refunded !== before.refunded) await refunds.load();
   };
   const edit = async (title, { fields = [], extra = [], text, read = (values) => values, send = (write, patch) => write("PATCH", path, patch) }) => {
     const write = writer();
@@ -102,8 +103,9 @@ function nextSection(sections) {
   return { from: last.to + 1, to: last.to + 10, grade: last.grade, price: last.price };
 }
 
+/** The seats of a cancelled performance are free, but not for sale. */
 const figuresOf = (row) => figures([
-  [t("sold"), row.sold], [t("held"), row.held], [t("available"), row.available], [t("blocked"), row.blocked],
+  [t("sold"), row.sold], [t("held"), row.held], row.status !== "CANCELLED" && [t("available"), row.available], [t("blocked"), row.blocked],
   [t("revenue"), points(row.revenue), "money"], [t("refunded"), points(row.refunded), "money"],
 ]);
 

@@ -3,7 +3,6 @@
 
 import { fill, h } from "./dom.js";
 import { get, writer } from "./office-api.js";
-import { CAN } from "./office-calls.js";
 import { ask } from "./office-dialogs.js";
 import { field } from "./office-forms.js";
 import { moment, points, t } from "./office-language.js";
@@ -29,7 +28,7 @@ export async function show(page, performanceId) {
   const path = `/admin/performances/${performanceId}`;
   const performance = await get(path);
   const concert = await get(`/admin/concerts/${performance.concertId}`);
-  const mayBlock = CAN.block && session.may("run") && performance.status !== "CANCELLED";
+  const mayBlock = session.may("run") && performance.status !== "CANCELLED";
   const hall = new Hall(mayBlock);
   const load = async () => {
     // An answer that broke off in the middle is no list.
@@ -58,7 +57,7 @@ export async function show(page, performanceId) {
     h("div", { class: "hall-columns" },
       card(null, hall.picker, hall.element, hall.legend),
       card(t("chosenSeats"), hall.summary, mayBlock && rangeForm(hall), mayBlock && actions(button(t("block"), change(true), "primary"), button(t("unblock"), change(false)), button(t("clearChoice"), () => hall.clear())),
-        h("h3", {}, t("seatDetails")), hall.details, mayBlock && h("p", { class: "hint" }, t("hallKeys")))),
+        h("h3", {}, t("seatDetails")), hall.details, mayBlock && h("p", { class: "hint keys" }, t("hallKeys")))),
   ], load, hall.size > LARGE_HALL ? REFRESH_LARGE : REFRESH);
 }
 

@@ -2,7 +2,7 @@
 
 import { fill, h } from "./dom.js";
 import { field } from "./office-forms.js";
-import { number, points, t } from "./office-language.js";
+import { points, t } from "./office-language.js";
 
 const SEATS_MAX = 100_000;
 const PRICE_MAX = 100_000_000;
@@ -150,5 +150,5 @@ export function pricesEditor(grades) {
 export function policyWords(rules) {
   if (!rules.length) return h("p", { class: "hint" }, t("noRules"));
   return h("ul", { class: "plain lines" }, rules.map(({ hoursBefore, feePercent }) =>
-    h("li", {}, t("ruleWords", { n: hoursBefore, days: number(Math.round(hoursBefore / 24)), fee: feePercent }))));
+    h("li", {}, hoursBefore >= 48 && hoursBefore % 24 === 0 ? t("ruleWordsDays", { n: hoursBefore / 24, fee: feePercent }) : t("ruleWords", { n: hoursBefore, fee: feePercent }))));
 }

@@ -1,25 +1,23 @@
-// Everything of one user: points, reservations, payments with their refunds, applications.
+// Everything of one user: points, places in line, reservations, payments with their refunds, applications.
 
-import { fill, h } from "./dom.js";
-import { get, writer } from "./office-api.js";
-import { viewLink } from "./office-calls.js";
+import { h } from "./dom.js";
+import { find, get, writer } from "./office-api.js";
 import { ask } from "./office-dialogs.js";
 import { field } from "./office-forms.js";
-import { day, moment, points, t } from "./office-language.js";
-import { actions, badge, button, card, figures, notify, table } from "./office-parts.js";
+import { day, moment, number, points, t } from "./office-language.js";
+import { actions, badge, button, card, figures, notify, redraw, table, viewLink } from "./office-parts.js";
 import { session } from "./office-session.js";
 
 const ADJUSTMENT_MAX = 1_000_000_000;
 
 export async function show(page, userId) {
-  const body = h("div", { class: "stack" });
-  let drawn = "";
+  const [top, places, body] = [h("div"), h("div"), h("div", { class: "stack" })];
+  const titles = new Map();
   const load = async () => {
-    const user = await userOf(userId);
-    const text = JSON.stringify(user);
-    if (text === drawn) return;
-    drawn = text;
-    fill(body, parts(user, { refund, adjust }));
+    const user = await userOf(userId, titles);
+    redraw(top, user.balance, () => balanceLine(user.balance, adjust));
+    redraw(places, user.places, () => card(t("places"), placesTable(user.places)));
+    redraw(body, { ...user, places: null }, () => parts(user, refund));
   };
   const refund = async (payment) => {
     if (await askRefund(payment)) await load();
@@ -28,38 +26,48 @@ export async function show(page, userId) {
     if (await askAdjustment(userId)) await load();
   };
   await load();
-  page.show([page.head(t("userTitle", { user: userId }), { back: ["#/users", t("menu.users")] }), body], load, 5_000);
+  page.show([page.head(t("userTitle", { user: userId }), { back: ["#/users", t("menu.users")] }), top, places, body], load, 5_000);
 }
 
-/** What the lists of a user show: the newest 50 of each. */
-async function userOf(userId) {
-  const id = encodeURIComponent(userId);
-  const [{ balance }, walletEntries, reservations, payments, { applications }] = await Promise.all([
-    get(`/point/${id}`), get(`/point/${id}/histories?limit=50`), get(`/users/${id}/reservations?limit=50`),
-    get(`/users/${id}/payments?limit=50`), get(`/lectures/application/${id}`),
-  ]);
-  const refunded = payments.filter(({ refundedSeats }) => refundedSeats.length > 0);
-  const refunds = (await Promise.all(refunded.map(({ paymentId }) => get(`/payments/${paymentId}/refunds`)))).flat();
-  const known = new Map(reservations.map((reservation) => [reservation.reservationId, reservation]));
-  const shown = payments.map((payment) => ({ ...payment, performanceId: known.get(payment.reservationId)?.performanceId, date: known.get(payment.reservationId)?.date }));
-  refunds.sort((one, other) => Date.parse(other.refundedAt) - Date.parse(one.refundedAt));
-  return { balance, walletEntries, reservations, payments: shown, refunds, applications: applications.slice(-50).reverse() };
+/**
+ * What the server shows of a user: the newest 50 of each. Payments and refunds get the performance of their reservation,
+ * places the title of their concert. `titles` keeps titles by concert id.
+ */
+async function userOf(userId, titles) {
+  const { wallet, walletEntries, reservations, payments, refunds, applications, places } = await get(`/admin/users/${encodeURIComponent(userId)}`);
+  for (const { concertId } of places) {
+    if (!titles.has(concertId)) titles.set(concertId, (await find(`/admin/concerts/${concertId}`))?.title ?? concertId);
+  }
+  const dates = new Map(reservations.map(({ reservationId, performanceId, date }) => [reservationId, { performanceId, date }]));
+  const dated = (row) => ({ ...row, ...dates.get(row.reservationId) });
+  return {
+    balance: wallet.balance, walletEntries, reservations, payments: payments.map(dated), refunds: refunds.map(dated), applications,
+    places: places.map((place) => ({ ...place, title: titles.get(place.concertId) })),
+  };
 }
 
-function parts(user, { refund, adjust }) {
-  return [
-    h("div", { class: "spread top-line" }, figures([[t("balance"), points(user.balance), "money"]]), session.may("adjust") && actions(button(t("adjust"), adjust))),
-    card(t("payments"), paymentsTable(user.payments, refund)),
-    card(t("refunds"), refundsTable(user.refunds)),
-    card(t("reservations"), reservationsTable(user.reservations, t("reservations"))),
-    card(t("applications"), applicationsTable(user.applications)),
-    card(t("walletEntries"), entriesTable(user.walletEntries)),
-    h("p", { class: "hint" }, t("newest50")),
-  ];
-}
+const balanceLine = (balance, adjust) => h("div", { class: "spread top-line" }, figures([[t("balance"), points(balance), "money"]]), session.may("adjust") && actions(button(t("adjust"), adjust)));
 
-/** A payment that is older than the shown reservations has no link. */
-const performanceLink = ({ performanceId, date }) => (performanceId ? viewLink(`performances/${performanceId}`, day(date)) : "–");
+const parts = (user, refund) => [
+  card(t("payments"), paymentsTable(user.payments, refund)),
+  card(t("refunds"), refundsTable(user.refunds)),
+  card(t("reservations"), reservationsTable(user.reservations, t("reservations"))),
+  card(t("applications"), applicationsTable(user.applications)),
+  card(t("walletEntries"), entriesTable(user.walletEntries)),
+  h("p", { class: "hint" }, t("newest50")),
+];
+
+const placesTable = (rows) => table({
+  caption: t("places"), rows, empty: t("noPlaces"),
+  columns: [
+    { name: t("concert"), cell: ({ concertId, title }) => viewLink(`concerts/${concertId}`, title) },
+    { name: t("state"), cell: ({ status }) => badge(t(`place.${status}`), { ACTIVE: "good", WAITING: "warm" }[status]) },
+    { name: t("position"), kind: "amount", cell: ({ position }) => number(position) },
+  ],
+});
+
+/** A payment that is older than the shown reservations has no link, and a refund no date. */
+const performanceLink = ({ performanceId, date }) => (performanceId ? viewLink(`performances/${performanceId}`, date ? day(date) : t("performance")) : "–");
 
 const reservationsTable = (rows, caption) => table({
   caption, rows,
@@ -90,10 +98,12 @@ const paymentsTable = (rows, refund) => table({
 const refundsTable = (rows) => table({
   caption: t("refunds"), rows, empty: t("noRefunds"),
   columns: [
-    { name: t("refundedAt"), cell: ({ refundedAt }) => moment(refundedAt) },
+    { name: t("performance"), cell: performanceLink },
     { name: t("seats"), cell: ({ seats }) => seats.join(", ") },
     { name: t("amount"), kind: "amount", cell: ({ amount }) => points(amount) },
     { name: t("fee"), kind: "amount", cell: ({ fee }) => points(fee) },
+    { name: t("by"), cell: ({ by, reason }) => [t(`by.${by}`), reason && h("span", { class: "hint block" }, reason)] },
+    { name: t("refundedAt"), cell: ({ refundedAt }) => moment(refundedAt) },
   ],
 });
 

@@ -70,8 +70,8 @@ export const SALE = {
   notice: ["Notice for buyers", "구매자 공지"],
   editNotice: ["Change notice", "공지 변경"],
   noticeText: ["Buyers in line and in the hall read it within seconds. Leave both empty to remove it.", "대기 중이거나 좌석을 고르는 구매자에게 몇 초 안에 표시됩니다. 모두 비우면 공지가 삭제됩니다."],
-  noticeKo: ["Korean text", "한국어 공지"],
-  noticeEn: ["English text", "영어 공지"],
+  noticeKo: ["Notice in Korean", "한국어 공지"],
+  noticeEn: ["Notice in English", "영어 공지"],
   "notice.hint": ["Plain text, at most 200 characters each.", "각각 최대 200자의 일반 텍스트입니다."],
   noNotice: ["There is no notice.", "등록된 공지가 없습니다."],
 
@@ -129,6 +129,7 @@ export const SALE = {
   noRules: ["No rules: buyers cannot give seats back, only staff refund.", "규정이 없습니다. 구매자는 환불할 수 없고 직원만 환불할 수 있습니다."],
   hoursBefore: ["Hours before the start", "시작 전(시간)"],
   feePercent: ["Fee in percent", "수수료(%)"],
+  ruleWordsDays: ["More than {n} days before the start: fee of {fee} %", "시작 {n}일 전까지: 수수료 {fee}%"],
   ruleWords: ["More than {n} {n|hour|hours} before the start: fee of {fee} %", "시작 {n}시간 전까지: 수수료 {fee}%"],
 
   hallMap: ["Hall map", "좌석 배치도"],

@@ -2,7 +2,6 @@
 
 import { Problem } from "./api.js";
 import { fill, h, repeat } from "./dom.js";
-import { hasView } from "./office-calls.js";
 import { health } from "./office-health.js";
 import { LANGUAGES, currentLanguage, setLanguage, t } from "./office-language.js";
 import { announce } from "./office-parts.js";
@@ -84,7 +83,7 @@ class Page {
 
 const address = () => location.hash.replace(/^#\/?/, "").split("?")[0].replace(/\/$/, "");
 
-const isListed = ([path, , isShown]) => hasView(path) && isShown();
+const isListed = ([, , isShown]) => isShown();
 
 /** The first view that the role may see. */
 const home = () => MENU.find(isListed)?.[0] ?? "";
@@ -96,7 +95,7 @@ async function route({ values = null } = {}) {
   const { signal } = shown;
   if (!session.who) return showSignIn();
   const place = address();
-  const found = hasView(place) ? VIEWS.find(({ pattern }) => pattern.test(place)) : undefined;
+  const found = VIEWS.find(({ pattern }) => pattern.test(place));
   if (place === "" && home() !== "") return location.replace(`#/${home()}`);
   frame(found?.menu);
   const own = new Page(signal);

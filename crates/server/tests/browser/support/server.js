@@ -76,15 +76,6 @@ export class Sale {
     return text ? JSON.parse(text) : null;
   }
 
-  /** Whether the server has all of these calls, such as `GET /admin/live`. */
-  async offers(...calls) {
-    this.description ??= await this.call("GET", "/openapi.json");
-    return calls.every((call) => {
-      const [method, path] = call.split(" ");
-      return Boolean(this.description.paths[path]?.[method.toLowerCase()]);
-    });
-  }
-
   admin(method, path, body) {
     return this.call(method, path, { body, headers: { Authorization: `Bearer ${ADMIN_KEY}` } });
   }

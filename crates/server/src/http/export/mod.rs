@@ -19,7 +19,7 @@ use onsale_domain::staff::Export;
 use serde_json::json;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 
-use self::spool::{Spooled, Writer};
+use self::spool::{Spool, Spooled, Writer};
 use crate::http::openapi::Content;
 use crate::http::reply::problem::{Code, Problem};
 
@@ -50,17 +50,22 @@ pub(crate) struct CsvExports {
 }
 
 /// One of the exports that may be made at a time.
-pub(crate) struct Permit {
+struct Permit {
     _permit: OwnedSemaphorePermit,
 }
 
-/// What a client wants of an export.
+/// An export that may begin: it is one of those that may be made at a time, and its temporary file is there.
+pub(crate) struct Ready {
+    permit: Arc<Permit>,
+    list: Export,
+    writer: Writer,
+    spool: Spool,
+}
+
+/// How a client wants the answer of an export.
 pub(crate) struct Wanted {
-    pub(crate) list: Export,
     /// The name of the file in which a browser saves it.
     pub(crate) file_name: String,
-    /// Whether the file begins with a byte order mark, as Excel needs it to read UTF-8.
-    pub(crate) bom: bool,
     /// The version of HTTP of the request: before 1.1 an answer without a length cannot show that it was cut.
     pub(crate) version: Version,
 }
@@ -70,9 +75,19 @@ impl CsvExports {
         Self { source, permits: Arc::new(Semaphore::new(EXPORTS_MAX)), whole_within: WHOLE_WITHIN }
     }
 
+    /// Makes the temporary file of an export. With `bom` it begins with a byte order mark, as Excel needs it to read UTF-8.
+    ///
+    /// # Errors
+    /// `overloaded` if this instance makes as many exports as it may; `unavailable` if the temporary file cannot be made.
+    pub(crate) async fn ready(&self, list: Export, bom: bool) -> Result<Ready, Problem> {
+        let permit = Arc::new(self.permit()?);
+        let (writer, spool) = Writer::create(list, bom).await.map_err(|error| not_spooled(&error))?;
+        Ok(Ready { permit, list, writer, spool })
+    }
+
     /// # Errors
     /// `overloaded` if this instance makes as many exports as it may.
-    pub(crate) fn permit(&self) -> Result<Permit, Problem> {
+    fn permit(&self) -> Result<Permit, Problem> {
         let permit = self.permits.clone().try_acquire_owned();
         let refused = |_| {
             let detail = "this instance makes as many exports as it may; nothing was done";
@@ -86,25 +101,36 @@ impl CsvExports {
     /// # Errors
     /// `unavailable` if the list cannot be read or the temporary file cannot be written. Once the answer has begun, its
     /// connection is closed instead.
-    pub(crate) async fn answer(&self, permit: Permit, wanted: Wanted) -> Result<Response, Problem> {
-        let permit = Arc::new(permit);
-        let (writer, mut spool) = Writer::create(wanted.list, wanted.bom).await.map_err(|error| not_spooled(&error))?;
-        tokio::spawn(fill(self.source.clone(), wanted.list, writer, permit.clone()));
+    pub(crate) async fn answer(&self, ready: Ready, wanted: Wanted) -> Result<Response, Problem> {
+        let Ready { permit, list, writer, mut spool } = ready;
+        tokio::spawn(fill(self.source.clone(), list, writer, permit.clone()));
         let must_be_whole = wanted.version < Version::HTTP_11;
         let length = match tokio::time::timeout(BEGUN_WITHIN, spool.begun(self.whole_within, must_be_whole)).await {
             Ok(Ok(Spooled { length, is_whole })) => is_whole.then_some(length),
             Ok(Err(())) | Err(_) => return Err(Problem::new(Code::Unavailable)),
         };
         let mut response = Body::from_stream(spool.into_stream(permit)).into_response();
-        let headers = response.headers_mut();
-        headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/csv; charset=utf-8; header=present"));
-        if let Ok(disposition) = HeaderValue::try_from(format!("attachment; filename=\"{}\"", wanted.file_name)) {
-            headers.insert(CONTENT_DISPOSITION, disposition);
-        }
+        describe(&mut response, &wanted.file_name);
         if let Some(length) = length {
-            headers.insert(CONTENT_LENGTH, HeaderValue::from(length));
+            response.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from(length));
         }
         Ok(response)
+    }
+}
+
+/// The answer to HEAD: the headers of the answer to GET without its length, because no row is read.
+pub(crate) fn head(file_name: &str) -> Response {
+    let mut response = Response::default();
+    describe(&mut response, file_name);
+    response
+}
+
+/// Adds the media type and the name of the file to an answer.
+fn describe(response: &mut Response, file_name: &str) {
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/csv; charset=utf-8; header=present"));
+    if let Ok(disposition) = HeaderValue::try_from(format!("attachment; filename=\"{file_name}\"")) {
+        headers.insert(CONTENT_DISPOSITION, disposition);
     }
 }
 

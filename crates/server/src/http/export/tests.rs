@@ -45,8 +45,11 @@ fn row() -> ExportRow {
 const LINE: &str = "1,ada,1970-01-01T00:00:00.000Z\r\n";
 
 fn wanted(version: Version) -> Wanted {
-    let list = Export::Applicants(LectureId::new(uuid::Uuid::nil()));
-    Wanted { list, file_name: "list.csv".to_owned(), bom: false, version }
+    Wanted { file_name: "list.csv".to_owned(), version }
+}
+
+async fn ready(exports: &CsvExports) -> Result<Ready, Problem> {
+    exports.ready(Export::Applicants(LectureId::new(uuid::Uuid::nil())), false).await
 }
 
 fn exports() -> (Arc<Controlled>, CsvExports) {
@@ -72,7 +75,7 @@ async fn read(response: Response) -> (String, bool) {
 async fn an_answer_begins_before_the_list_is_read_and_is_cut_if_the_reading_fails() {
     for is_well in [true, false] {
         let (source, exports) = exports();
-        let answering = exports.answer(exports.permit().unwrap(), wanted(Version::HTTP_11));
+        let answering = exports.answer(ready(&exports).await.unwrap(), wanted(Version::HTTP_11));
         let (response, (rows, end)) = tokio::join!(answering, async {
             let (rows, end) = source.begun().await;
             rows.send(vec![row(); 3]).await.unwrap();
@@ -92,7 +95,7 @@ async fn an_answer_begins_before_the_list_is_read_and_is_cut_if_the_reading_fail
 #[tokio::test]
 async fn a_reading_that_fails_at_once_is_a_refusal() {
     let (source, exports) = exports();
-    let answering = exports.answer(exports.permit().unwrap(), wanted(Version::HTTP_11));
+    let answering = exports.answer(ready(&exports).await.unwrap(), wanted(Version::HTTP_11));
     let (response, ()) = tokio::join!(answering, async { drop(source.begun().await) });
     assert_eq!(response.unwrap_err().code, Code::Unavailable);
 }
@@ -100,7 +103,7 @@ async fn a_reading_that_fails_at_once_is_a_refusal() {
 #[tokio::test]
 async fn a_client_of_an_older_http_gets_the_whole_list_with_its_length() {
     let (source, exports) = exports();
-    let answering = exports.answer(exports.permit().unwrap(), wanted(Version::HTTP_10));
+    let answering = exports.answer(ready(&exports).await.unwrap(), wanted(Version::HTTP_10));
     let (response, ()) = tokio::join!(answering, async {
         let (rows, end) = source.begun().await;
         rows.send(vec![row()]).await.unwrap();
@@ -118,8 +121,8 @@ async fn a_client_of_an_older_http_gets_the_whole_list_with_its_length() {
 #[tokio::test]
 async fn a_client_that_goes_away_ends_the_reading_and_gives_its_permit_back() {
     let (source, exports) = exports();
-    let (first, _second) = (exports.permit().unwrap(), exports.permit().unwrap());
-    assert_eq!(exports.permit().map(drop).unwrap_err().code, Code::Overloaded);
+    let (first, _second) = (ready(&exports).await.unwrap(), ready(&exports).await.unwrap());
+    assert_eq!(ready(&exports).await.map(drop).unwrap_err().code, Code::Overloaded);
     let answering = exports.answer(first, wanted(Version::HTTP_11));
     let (response, (rows, end)) = tokio::join!(answering, async {
         let (rows, end) = source.begun().await;

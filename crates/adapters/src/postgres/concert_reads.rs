@@ -172,7 +172,6 @@ pub(super) async fn reservation(session: &Session, id: ReservationId) -> Sql<Opt
     session.query(RESERVATION, params![id.uuid()]).await?.first().map(read).transpose()
 }
 
-/// A page of a user's reservations, newest first.
 /// The places of a user in these concerts.
 pub(super) async fn places_of(session: &Session, user: &UserId, concerts: &[ConcertId]) -> Sql<Vec<Token>> {
     let concerts: Vec<Uuid> = concerts.iter().map(|id| id.uuid()).collect();
@@ -189,6 +188,7 @@ pub(super) async fn places_of(session: &Session, user: &UserId, concerts: &[Conc
     found.iter().map(token).collect()
 }
 
+/// A page of a user's reservations, newest first.
 pub(super) async fn reservations_of(
     session: &Session,
     user: &UserId,

@@ -21,8 +21,16 @@ const UPDATED_MAX: u64 = 2_000;
 /// How a sale updates rows: the table, which of its rows, and their new values. Tables that are not here are only inserted into
 /// or deleted from.
 const UPDATES: &[(&str, &str, &str)] = &[
-    ("lectures", "true", "enrolled = lab.enrolled + 1, version = lab.version + 1, updated_at = lab.updated_at + 1"),
-    ("performances", "true", "sold = lab.sold + 1, version = lab.version + 1, updated_at = lab.updated_at + 1"),
+    (
+        "lectures",
+        "cancelled_at IS NULL",
+        "enrolled = lab.enrolled + 1, version = lab.version + 1, updated_at = lab.updated_at + 1",
+    ),
+    (
+        "performances",
+        "true",
+        "sold = lab.sold + 1, version = lab.version + 1, written_version = lab.version + 1, updated_at = lab.updated_at + 1",
+    ),
     ("reservations", "status = 'HELD'", "status = 'PAID'"),
     ("places", "standing = 'CURRENT'", "standing = 'REPLACED'"),
     ("turns", "settled_at IS NULL", "seen_at = lab.seen_at + 1, version = lab.version + 1"),

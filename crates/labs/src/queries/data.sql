@@ -69,7 +69,12 @@ INSERT INTO turns SELECT concert_id, 499000 + place, 1700000000000, 170000060000
     FROM bought WHERE place % 4 = 0 ORDER BY random();
 INSERT INTO turn_ends SELECT concert_id, 499000 + place, 1700000000000 FROM bought WHERE place % 5000 = 0;
 
-INSERT INTO lectures SELECT pg_temp.id(9, n), 'A lecture', 'Ada', 1700000000000 + n::bigint * 60000, 100, 30, 40, 100, 1700000000000
+-- One lecture in 100 was moved, one in 500 was cancelled and still has applications.
+INSERT INTO lectures (lecture_id, title, lecturer, starts_at, capacity, enrolled, seats_given, version, updated_at, moved_at,
+        cancelled_at, cancel_reason, cancelled_applications)
+    SELECT pg_temp.id(9, n), 'A lecture', 'Ada', 1700000000000 + n::bigint * 60000, 100, 30, 40, 100, 1700000000000,
+        CASE WHEN n % 100 = 0 THEN 1700000000000 + n END, CASE WHEN n % 500 = 0 THEN 1700000000000 END,
+        CASE WHEN n % 500 = 0 THEN 'ill' END, CASE WHEN n % 500 = 0 THEN 30 END
     FROM generate_series(1, $ROWS / 100) n ORDER BY random();
 INSERT INTO applications SELECT pg_temp.id(9, lecture), user_id, row_number() OVER (PARTITION BY lecture), 1700000000000
     FROM (SELECT DISTINCT lecture, user_id FROM (SELECT pg_temp.zipf($ROWS / 100) AS lecture, pg_temp.zipf($ROWS / 5) AS buyer

@@ -6,6 +6,7 @@ mod counted;
 mod data;
 mod indexes;
 mod inventory;
+mod office;
 mod probes;
 mod reads;
 mod refunds;

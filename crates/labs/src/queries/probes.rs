@@ -19,11 +19,13 @@ pub(crate) const PROBES: &[Probe] = &[
     probe("ledger_by_payment", "", ""),
     probe(
         "lectures_by_start",
-        "lecture::LIST",
-        "(1700060000000, 1700120000000, 0, '00000000-0000-0000-0000-000000000000', false, 0, 20)",
+        "lecture_reads::LIST",
+        "(1700060000000, 1700120000000, 0, '00000000-0000-0000-0000-000000000000', NULL, 20)",
     ),
-    probe("applications_by_seat", "audit::lecture::APPLICATIONS", ""),
-    probe("applications_by_user", "lecture::APPLIED", "('u7', NULL)"),
+    probe("lectures_moved", "lecture_reads::CHANGED", "(1700060000000, 1700000000950)"),
+    probe("lectures_cancelled", "lecture_reads::TO_EMPTY", ""),
+    probe("applications_by_seat", "lecture_reads::APPLICANTS", "('01900000-0000-7000-a009-000000000001', 10, 20)"),
+    probe("applications_by_user", "lecture_reads::APPLIED", "('u7', NULL)"),
     probe(
         "places_current",
         "waiting_room::CURRENT",
@@ -72,7 +74,7 @@ pub(crate) const PROBES: &[Probe] = &[
         "refund::OF_PERFORMANCE",
         "('01900000-0000-7000-a002-000000000001', 'ffffffff-ffff-ffff-ffff-ffffffffffff', 20)",
     ),
-    probe("refunds_by_entry", "", ""),
+    probe("refunds_by_entry", "refund::OF_USER", "('u7', 20)"),
     probe("cancellations_under_way", "cancellation::UNDER_WAY", ""),
     probe("events_in_order", "event::LOG", "($SENT, 500)"),
     probe("events_dead", "event::DEAD", "(0, 1000)"),
@@ -150,10 +152,10 @@ pub(crate) const READS: &[Read] = &[
     },
     Read {
         call: "`GET /lectures` of a day",
-        statement: "lecture::LIST",
-        values: "(1700060000000, 1700146400000, 0, '00000000-0000-0000-0000-000000000000', false, 0, 20)",
+        statement: "lecture_reads::LIST",
+        values: "(1700060000000, 1700146400000, 0, '00000000-0000-0000-0000-000000000000', NULL, 20)",
         on_sqlite: "lecture::lectures::SELECT",
-        sqlite_values: &["1700060000000", "1700146400000", "0", "x'00'", "0", "0", "20"],
+        sqlite_values: &["1700060000000", "1700146400000", "0", "x'00'", "NULL", "20"],
         is_kept: true,
     },
     Read {
@@ -206,7 +208,7 @@ pub(crate) const READS: &[Read] = &[
     },
     Read {
         call: "`/lectures/application/{id}`",
-        statement: "lecture::APPLIED",
+        statement: "lecture_reads::APPLIED",
         values: "('u7', NULL)",
         on_sqlite: "lecture::applications::SELECT",
         sqlite_values: &["'u7'", "NULL"],
@@ -214,7 +216,7 @@ pub(crate) const READS: &[Read] = &[
     },
     Read {
         call: "`/admin/lectures/{id}/history`",
-        statement: "lecture::HISTORY",
+        statement: "lecture_reads::HISTORY",
         values: "('01900000-0000-7000-a009-000000000001', 0, 20)",
         on_sqlite: "lecture::history::SELECT",
         sqlite_values: &["x'0190000000007000a009000000000001'", "0", "20"],

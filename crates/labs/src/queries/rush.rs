@@ -129,6 +129,7 @@ impl Rush {
     pub(crate) async fn corners(&self, stage: &Stage) -> Outcome<()> {
         self.points_and_lists().await;
         self.lectures().await;
+        super::office::lectures(&self.sales[0], &self.sales[1]).await?;
         super::staff::all(&self.sales[0], &self.prefix).await?;
         self.line().await;
         self.seats().await?;

@@ -1,0 +1,51 @@
+//! The back office in the rush: lectures that staff change and cancel, whole lists, a user, and live figures.
+
+use onsale_load_generator::Outcome;
+use onsale_testing::Sale;
+use serde_json::json;
+
+use super::rush::wait;
+
+/// A lecture that is listed by another instance, changed, exported, and cancelled while users have places in it.
+///
+/// # Errors
+/// If the other instance does not list the lecture, or the cancellation does not end, within the patience of tests.
+pub(crate) async fn lectures(sale: &Sale, other: &Sale) -> Outcome<()> {
+    // The other instance has the list, and then only reads the changes.
+    other.caller.get("/lectures").expect(200).await;
+    let lecture = sale.lecture(3).await;
+    wait(|| async {
+        let listed = other.caller.get("/lectures?limit=100").expect(200).await;
+        Ok(listed.as_array().is_some_and(|listed| listed.iter().any(|known| known["lectureId"] == *lecture)))
+    })
+    .await?;
+    let path = format!("/admin/lectures/{lecture}");
+    let change = sale.caller.patch(&path).json(&json!({"capacity": 5, "lecturer": "Ada"}));
+    sale.admin(change).expect(200).await;
+    for user in ["eli", "flo", "guy"] {
+        let apply = json!({"userId": user, "lectureId": lecture});
+        sale.caller.post("/lectures/apply").json(&apply).expect(201).await;
+    }
+    for part in ["", "/applicants", "/applicants.csv"] {
+        sale.admin(sale.caller.get(&format!("{path}{part}"))).expect(200).await;
+    }
+    sale.admin(sale.caller.get("/admin/lectures")).expect(200).await;
+    sale.admin(sale.caller.delete(&format!("{path}/applications/guy"))).expect(204).await;
+    let cancel = sale.caller.post(&format!("{path}/cancel")).json(&json!({"reason": "the speaker is ill"}));
+    sale.admin(cancel).expect(202).await;
+    wait(|| async {
+        let state = sale.admin(sale.caller.get(&format!("{path}/cancellation"))).expect(200).await;
+        Ok(state["state"] == "DONE")
+    })
+    .await
+}
+
+/// The attendees of a performance as a page and as CSV, what a user has, and live figures.
+pub(crate) async fn lists(sale: &Sale, performance: &str, user: &str) {
+    let attendees = format!("/admin/performances/{performance}/attendees");
+    for path in
+        [attendees.clone(), format!("{attendees}.csv"), format!("/admin/users/{user}"), "/admin/live".to_owned()]
+    {
+        sale.admin(sale.caller.get(&path)).expect(200).await;
+    }
+}

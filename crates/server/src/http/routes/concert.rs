@@ -306,7 +306,7 @@ pub(crate) struct SeatShown<'a> {
     pub(crate) status: ShownStatus,
 }
 
-/// What is shown of a seat.
+/// What is shown of a seat. `BLOCKED`: an organiser took it from sale.
 #[derive(Serialize, JsonSchema)]
 #[schemars(rename = "SeatStatus")]
 #[serde(rename_all = "UPPERCASE")]
@@ -314,7 +314,6 @@ pub(crate) enum ShownStatus {
     Available,
     Held,
     Sold,
-    /// An organiser took it from sale.
     Blocked,
 }
 

@@ -14,7 +14,8 @@ RUN --mount=type=cache,target=/usr/local/cargo/registry,sharing=locked \
 # glibc, libgcc and the certificates that TLS is checked by; user 65532; nothing to log into.
 FROM gcr.io/distroless/cc-debian12:nonroot
 COPY --from=build /onsale /usr/local/bin/onsale
-# Where SQLite and the files of `consume` go, unless a volume is put there.
+# Where SQLite and the files of `consume` go, unless a volume is put there. With a read-only root, CSV exports need a writable
+# /tmp too (or TMPDIR).
 COPY --from=build --chown=65532:65532 /var/lib/onsale /var/lib/onsale
 WORKDIR /var/lib/onsale
 USER 65532:65532

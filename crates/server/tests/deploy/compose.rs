@@ -3,7 +3,7 @@
 use std::process::Command;
 
 use onsale_testing::without;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::files;
 use crate::tools::missing;
@@ -50,6 +50,21 @@ async fn every_variable_and_secret_of_compose_exists() {
                 assert!(mounted.contains(&file), "{name} has no secret {file}");
             }
         }
+    }
+}
+
+/// The root of a container is read-only. Its temporary files, which CSV exports need, are memory, so they have a limit.
+#[tokio::test]
+async fn temporary_files_of_servers_are_bounded() {
+    if missing("python") {
+        return;
+    }
+    for (name, service) in services().await.iter().filter(|(name, _)| name.starts_with("onsale-")) {
+        assert_eq!(
+            (&service["read_only"], &service["tmpfs"]),
+            (&Value::Bool(true), &json!(["/tmp:size=64m"])),
+            "{name}"
+        );
     }
 }
 

@@ -141,6 +141,27 @@ async fn every_variable_is_a_setting_and_every_secret_is_documented() {
     }
 }
 
+/// Two exports of the largest list: a million applicants, each with a number, an id of 64 characters and an instant.
+const EXPORTS_MIB: u64 = 2 * 1_000_000 * 99 / (1_024 * 1_024);
+
+/// A server without a folder for temporary files refuses each export; a pod that fills more than its limit is evicted.
+#[tokio::test]
+async fn a_server_can_write_the_temporary_files_of_exports() {
+    if missing("python") {
+        return;
+    }
+    let manifests = Manifests::read().await;
+    let pod = &manifests.get("Deployment", "onsale")["spec"]["template"];
+    let mounts = container(pod)["volumeMounts"].as_array().unwrap();
+    let mount = mounts.iter().find(|mount| mount["mountPath"] == "/tmp").unwrap();
+    assert!(mount["readOnly"].is_null(), "{mount}");
+    let volumes = pod["spec"]["volumes"].as_array().unwrap();
+    let volume = volumes.iter().find(|volume| volume["name"] == mount["name"]).unwrap();
+    let limit = volume["emptyDir"]["sizeLimit"].as_str().unwrap();
+    let mebibytes: u64 = limit.strip_suffix("Mi").unwrap().parse().unwrap();
+    assert!(mebibytes > EXPORTS_MIB && volume["emptyDir"]["medium"].is_null(), "{volume}");
+}
+
 #[tokio::test]
 async fn ports_selectors_and_times_fit_each_other() {
     if missing("python") {

@@ -147,6 +147,15 @@ async fn every_command_of_the_units_runs() {
     running.stops().await;
 }
 
+/// CSV exports write temporary files, although the file system is read-only for a service.
+#[test]
+fn a_server_has_a_folder_for_temporary_files() {
+    for name in ["onsale.service", "onsale@.service"] {
+        let unit = Unit::read(name);
+        assert_eq!((unit.one("ProtectSystem"), unit.one("PrivateTmp")), ("strict", "true"), "{name}");
+    }
+}
+
 #[test]
 fn the_units_of_two_servers_differ_only_in_the_port() {
     let lines = |name: &str| {

@@ -1,7 +1,7 @@
 //! Exports whose temporary file cannot be made or written.
 
 use onsale_testing::{Fault, Faults, Sale};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::support::ONSALE;
 use crate::support::room::room;
@@ -30,5 +30,7 @@ async fn an_export_without_a_folder_for_temporary_files_is_refused() {
     let performance = sale.performance(&sale.concert(&room(10)).await, &Value::Null).await;
     csv_of(&sale, &performance).refused(503, "unavailable").await;
     assert!(sale.instance.log().contains("TMPDIR"), "{}", sale.instance.log());
+    let entries = sale.admin(sale.caller.get("/admin/log?action=list.exported")).expect(200).await;
+    assert_eq!(entries, json!([]), "nothing was exported");
     sale.charge("ada", 1).await;
 }

@@ -86,14 +86,24 @@ async fn the_applicants_of_a_lecture_are_exported_by_place() {
         sale.caller.post("/lectures/apply").json(&body).expect(201).await;
     }
     sale.caller.delete(&format!("/lectures/application/ada/{lecture}")).expect(204).await;
-    let path = format!("/admin/lectures/{lecture}/applicants.csv");
-    let written = cells(&sale.admin(sale.caller.get(&path)).send().await);
+    let path = format!("/admin/lectures/{lecture}/applicants");
+    let reply = sale.admin(sale.caller.get(&format!("{path}.csv"))).send().await;
+    let written = cells(&reply);
     let shown: Vec<_> = written.iter().map(|row| (&*row[0], &*row[1])).collect();
     assert_eq!(shown, [("seatNumber", "userId"), ("2", "'-bob"), ("3", "cy")]);
     assert_eq!(written[0][2], "appliedAt");
     assert!(written[1][2].ends_with('Z'), "{written:?}");
+    let by_accept = sale.admin(sale.caller.get(&path)).header("accept", "text/csv").send().await;
+    let header = |name: &str| by_accept.header(name).unwrap_or_default().to_owned();
+    assert_eq!(by_accept.body, reply.body, "by Accept and by path");
+    assert_eq!(header("content-disposition"), format!("attachment; filename=\"applicants-{lecture}.csv\""));
+    let with_mark = sale.admin(sale.caller.get(&format!("{path}?bom=true"))).header("accept", "text/csv").send().await;
+    assert_eq!(with_mark.body, ["\u{feff}".as_bytes(), &reply.body].concat());
+    let json = sale.admin(sale.caller.get(&path)).expect(200).await;
+    assert_eq!((&json[1]["userId"], json.as_array().unwrap().len()), (&json!("cy"), 2), "{json}");
     let log = sale.admin(sale.caller.get("/admin/log?action=list.exported")).expect(200).await;
-    assert_eq!(log[0]["subject"], format!("lecture:{lecture}"));
+    let subjects: Vec<_> = log.as_array().unwrap().iter().map(|entry| text(&entry["subject"])).collect();
+    assert_eq!(subjects, vec![format!("lecture:{lecture}"); 3], "one for each CSV, none for JSON");
     audit(&sale).await;
 }
 

@@ -3,13 +3,16 @@
 use axum::extract::State;
 use onsale_domain::ids::{LectureId, UserId};
 use onsale_domain::lecture::{Applicant, CancelLecture, Cancellation, RemoveApplication};
+use onsale_domain::staff::Export;
 use onsale_macros::operation;
 use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::{Value, json};
 
+use super::attendees::{CsvQuery, PageOrCsv, export};
 use super::lecture::known;
 use crate::http::App;
+use crate::http::input::media::ListForm;
 use crate::http::input::staff::{ReadSale, RunSale, Staff};
 use crate::http::input::{Body, Paged, Path, Payload, Query};
 use crate::http::openapi::Sample;
@@ -133,19 +136,26 @@ impl Sample for LectureApplicant {
 }
 
 /// List the users with a place in a lecture, by seat number
+///
+/// As JSON in pages, or all of them as CSV with `Accept: text/csv` (or by the path that ends with `.csv`). `limit` and `cursor` are
+/// for JSON, `bom` is for CSV.
 #[operation(tag = Administration, returns = "The applicants", codes(LectureNotFound))]
 pub(crate) async fn list_lecture_applicants(
     State(app): State<App>,
-    _: Staff<ReadSale>,
+    staff: Staff<ReadSale>,
     path: Path<LectureId>,
-    mut query: Query<Paged<u64>>,
-) -> Result<Listed<LectureApplicant>, Problem> {
+    mut query: Query<Paged<u64, CsvQuery>>,
+    form: ListForm,
+) -> Result<PageOrCsv<LectureApplicant>, Problem> {
     let lecture = path.id()?;
-    let Paged { rows, .. } = query.read()?;
+    let Paged { filter, rows } = query.read()?;
     known(&app, lecture).await?;
+    if form.is_csv {
+        return export(&app, &staff, Export::Applicants(lecture), &filter, &form).await.map(PageOrCsv::Csv);
+    }
     let applicants = app.read(app.reader.applicants(lecture, rows)).await?;
     let cursor = |applicant: &Applicant| applicant.application.seat_number.to_string();
-    Ok(Listed::page(&query, applicants, cursor, LectureApplicant::of))
+    Ok(PageOrCsv::Page(Listed::page(&query, applicants, cursor, LectureApplicant::of)))
 }
 
 /// Remove an application

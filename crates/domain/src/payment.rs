@@ -69,7 +69,9 @@ impl Command for Pay {
         let cancelled_at = rows.performances.get(&reservation.performance).and_then(|own| own.cancelled_at);
         match reservation.status_at(cx.at) {
             Status::Paid | Status::Refunded => return Err(Refusal::AlreadyPaid),
-            // The answer does not depend on whether a step has ended the hold by now.
+            // A step may have ended the hold by now, and the answer is the same. Two cases differ, and no seat is sold in either: a
+            // turn that only this hold kept running is over with it, so `may_settle` has refused with `TokenExpired`; and a hold that
+            // its user released after the cancellation looks like one that a step ended.
             Status::Released if cancelled_at.is_some_and(|at| cancellation::has_ended(&reservation, at)) => {
                 return Err(Refusal::PerformanceCancelled);
             }

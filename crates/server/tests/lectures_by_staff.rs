@@ -257,6 +257,26 @@ async fn a_cancelled_lecture_loses_all_applications() {
     audit(&sale).await;
 }
 
+/// A lecture with a few applications waits for one step of a large one, not for all of them.
+#[tokio::test]
+async fn a_large_cancelled_lecture_does_not_keep_a_small_one_waiting() {
+    let sale = start(&[]).await;
+    let (large, small) = (sale.lecture(12_000).await, sale.lecture(10).await);
+    for group in 0..6 {
+        let users = (0..2_000).map(|number| format!("user-{}", group * 2_000 + number));
+        let replies = at_once(users.map(|user| apply(&sale, &user, &large))).await;
+        assert_eq!(count(&replies, 201, ""), 2_000);
+    }
+    apply(&sale, "ada", &small).expect(201).await;
+    cancel(&sale, &large).expect(202).await;
+    cancel(&sale, &small).expect(202).await;
+    until_done(&sale, &small).await;
+    let state = get(&sale, &format!("/{large}/cancellation")).expect(200).await;
+    assert_eq!(state["state"], "RUNNING", "the large one was emptied first: {state}");
+    until_done(&sale, &large).await;
+    audit(&sale).await;
+}
+
 #[tokio::test]
 async fn a_removed_application_is_in_the_log_and_the_place_is_free() {
     let sale = start(&[]).await;

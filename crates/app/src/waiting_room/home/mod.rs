@@ -1,6 +1,7 @@
 //! The home of the rooms: the system that hands out places. It is the database, or Redis for large crowds.
 
 mod database;
+mod freshness;
 mod memory;
 mod opening;
 mod queue;

@@ -11,6 +11,7 @@ use onsale_domain::waiting_room::{self as rules, Enter, Step, Token};
 use parking_lot::RwLock;
 use tokio::sync::mpsc;
 
+use super::freshness::Freshness;
 use super::opening::Opener;
 use super::queue::{RoomQueue, Waiting};
 use super::{Home, PlaceMemory};
@@ -30,6 +31,9 @@ const SNAPSHOT_MILLIS_MAX: i64 = 250;
 /// How long an entry waits for a newer snapshot.
 const REFRESHED_WITHIN: Duration = Duration::from_millis(500);
 
+/// After a refresh that failed, entries go on by the last snapshot for this long.
+const REST_AFTER_FAILURE: Duration = Duration::from_secs(1);
+
 /// How often an entry asks Redis again because the place that it got is over. Other instances may replace it meanwhile.
 const ATTEMPTS_MAX: usize = 4;
 
@@ -38,6 +42,7 @@ pub struct RedisHome {
     memory: Arc<dyn PlaceMemory>,
     desk: Arc<Desk>,
     rooms: Arc<Rooms>,
+    freshness: Freshness,
     /// The queue of each room that a user has entered. Entries lock it for reading, the first entry of a room for writing.
     queues: RwLock<HashMap<ConcertId, mpsc::Sender<Waiting>>>,
 }
@@ -46,7 +51,8 @@ impl RedisHome {
     /// The home that hands out places from this memory.
     pub fn new(memory: Arc<dyn PlaceMemory>, desk: Arc<Desk>, rooms: Arc<Rooms>) -> Self {
         rooms.expect_places_from_redis();
-        Self { memory, desk, rooms, queues: RwLock::default() }
+        let freshness = Freshness::new(REFRESHED_WITHIN, REST_AFTER_FAILURE);
+        Self { memory, desk, rooms, freshness, queues: RwLock::default() }
     }
 
     /// Admits a new place before its entry is answered, if a turn is free. Near the front the answer includes the changes of
@@ -78,11 +84,16 @@ impl RedisHome {
     /// # Errors
     /// The refusal of an entry.
     async fn judge_sale(&self, room: &Arc<LiveRoom>) -> Result<(), Refusal> {
-        let now = self.rooms.now();
-        if self.rooms.refreshed_at().is_some_and(|at| at.millis_until(now) > SNAPSHOT_MILLIS_MAX) {
-            // While the database does not answer, entries go on by the last snapshot.
-            let _ = tokio::time::timeout(REFRESHED_WITHIN, self.rooms.refresh()).await;
-        }
+        let is_fresh = || {
+            let refreshed_at = self.rooms.refreshed_at();
+            refreshed_at.is_none_or(|at| at.millis_until(self.rooms.now()) <= SNAPSHOT_MILLIS_MAX)
+        };
+        let refresh = || {
+            let rooms = self.rooms.clone();
+            async move { rooms.refresh().await.is_ok() }
+        };
+        // While the database does not answer, entries go on by the last snapshot.
+        self.freshness.wait(is_fresh, refresh).await;
         let room = self.rooms.current(room);
         room.map_or(Ok(()), |room| room.snapshot().room.settings.sale.judge(self.rooms.now()))
     }

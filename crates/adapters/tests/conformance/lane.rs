@@ -28,7 +28,7 @@ impl From<AnyCommand> for Request {
 /// The result of a request.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Answer {
-    Decided(Outcome),
+    Decided(Box<Outcome>),
     /// The stored answer, because the key was used before.
     Replayed(Arc<[u8]>),
 }
@@ -87,7 +87,7 @@ impl Lane {
         if let Some(key) = &request.key {
             unit.answers.put(key.clone(), kept_answer(&outcome, unit.at));
         }
-        Answer::Decided(outcome)
+        Answer::Decided(Box::new(outcome))
     }
 
     /// One unit of work.
@@ -118,7 +118,7 @@ impl Lane {
 impl Answer {
     pub(crate) fn decided(self) -> Option<Outcome> {
         match self {
-            Self::Decided(outcome) => Some(outcome),
+            Self::Decided(outcome) => Some(*outcome),
             Self::Replayed(_) => None,
         }
     }

@@ -104,7 +104,7 @@ impl People {
     pub(crate) fn learn(&mut self, requests: &[Request], answers: &[Answer]) {
         for (request, answer) in requests.iter().zip(answers) {
             let Answer::Decided(outcome) = answer else { continue };
-            let done = match outcome {
+            let done = match &**outcome {
                 Ok(done) => done,
                 Err(refusal) => {
                     self.lose_heart(&request.command, refusal);

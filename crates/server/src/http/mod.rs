@@ -54,7 +54,7 @@ pub(crate) use export::CsvExports;
 pub(crate) use input::PathArgs;
 pub(crate) use openapi::document;
 pub(crate) use reply::exposition::show_metrics;
-pub(crate) use router::{into_service, not_found, routes};
+pub(crate) use router::{into_service, not_found};
 pub(crate) use routes::admin::live::LIVE_STREAMS_MAX;
 
 /// The longest wait for one part, such as the database; beyond it the answer is `unavailable`.

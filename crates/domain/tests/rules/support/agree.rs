@@ -20,7 +20,7 @@ pub(super) fn agree(tables: &Tables, done: &Done) {
             assert_eq!(tables.accounts.get(user), Some(account));
         }
         Done::CreateLecture(lecture) | Done::ChangeLecture(lecture) => {
-            assert_eq!(tables.lectures.get(&lecture.id), Some(lecture))
+            assert_eq!(tables.lectures.get(&lecture.id), Some(lecture));
         }
         Done::Apply(Applied { lecture, user, applied_at, seat_number }) => {
             let application = Application { seat_number: *seat_number, applied_at: *applied_at };

@@ -17,6 +17,9 @@ use super::Written;
 /// The most answers in one cache. The next one empties the cache, which the following requests fill again.
 const ANSWERS_MAX: usize = 256;
 
+/// What the list of dates shows of a performance: its revision, its free seats, and whether it is closed and cancelled.
+pub(crate) type DateStamp = ((PerformanceId, u64), u32, (bool, bool));
+
 /// All caches of answers.
 #[derive(Default)]
 pub(crate) struct AnswerCaches {
@@ -25,7 +28,7 @@ pub(crate) struct AnswerCaches {
     /// Lists of concerts by their query, each as of an edition.
     pub(crate) concerts: AnswerCache<String, u64>,
     /// Dates by concert, each as of the revisions of its performances, their free seats and whether they are closed or cancelled.
-    pub(crate) dates: AnswerCache<ConcertId, Vec<((PerformanceId, u64), u32, (bool, bool))>>,
+    pub(crate) dates: AnswerCache<ConcertId, Vec<DateStamp>>,
     /// Seats of dates with several performances, each as of views of their seats.
     pub(crate) seats: AnswerCache<(ConcertId, Date, Which), Vec<u64>>,
 }

@@ -35,8 +35,8 @@ pub(crate) struct Problem {
     pub(crate) code: Code,
     status: StatusCode,
     detail: Cow<'static, str>,
-    errors: Vec<FieldError>,
-    seats: Vec<i64>,
+    errors: Box<[FieldError]>,
+    seats: Box<[i64]>,
     position: Option<u64>,
     opens_at: Option<Instant>,
     pub(crate) retry_after_seconds: Option<u32>,
@@ -92,8 +92,8 @@ impl Problem {
             code,
             status,
             detail,
-            errors: Vec::new(),
-            seats: Vec::new(),
+            errors: Box::default(),
+            seats: Box::default(),
             position: None,
             opens_at: None,
             retry_after_seconds,
@@ -132,7 +132,7 @@ impl Problem {
     /// Bad input, field by field.
     pub(crate) fn invalid(errors: Errors) -> Self {
         let detail = errors.summary().map_or(Cow::Borrowed(Code::InvalidRequest.title()), Cow::Owned);
-        Self { errors: errors.into_listed(), ..Self::new(Code::InvalidRequest).detail(detail) }
+        Self { errors: errors.into_listed().into(), ..Self::new(Code::InvalidRequest).detail(detail) }
     }
 
     /// Bad input in one field.
@@ -194,7 +194,7 @@ impl Problem {
     /// Names what is wrong with the field `amount`.
     fn amount(self, message: &'static str) -> Self {
         let error = FieldError { field: "amount".into(), message: message.into() };
-        Self { errors: vec![error], ..self }
+        Self { errors: Box::new([error]), ..self }
     }
 
     /// The amount of a correction is 0 or too large. The title of the code names the bounds of charges and uses.
@@ -267,7 +267,7 @@ impl From<&Refusal> for Problem {
             }
             Refusal::SaleHours { field } => Self::invalid_field(field, "the sale must close after it opens"),
             Refusal::LectureNotOpen { retry_after_seconds } => problem.retry_after(*retry_after_seconds),
-            Refusal::SeatUnknown { seats } => Self { seats: seats.clone(), ..problem },
+            Refusal::SeatUnknown { seats } => Self { seats: seats.as_slice().into(), ..problem },
             Refusal::SeatExists { seats } => Self { seats: seats.iter().copied().map(i64::from).collect(), ..problem },
             Refusal::DateMoved => Self { is_outdated: true, ..problem },
             Refusal::GradeUnknown { index } => {

@@ -30,7 +30,7 @@ async fn pairs_stay_together(sale: &Sale) {
         loop {
             let rows = cells(&csv_of(sale, &performance).send().await);
             let seats: Vec<u32> = rows[1..].iter().map(|row| row[0].parse().unwrap()).collect();
-            assert!(seats.is_sorted() && seats.len() % 2 == 0, "{seats:?}");
+            assert!(seats.is_sorted() && seats.len().is_multiple_of(2), "{seats:?}");
             assert!(seats.iter().all(|seat| seats.contains(&(201 - seat))), "half of a payment: {seats:?}");
             exports += 1;
             if seats.len() == 80 {

@@ -79,12 +79,12 @@ async fn concerts_are_found_by_text_and_by_date() {
     };
     assert_eq!(found("").await, [past.clone(), coming.clone(), bare.clone()]);
     assert_eq!(found("?q=hall%20of").await, [past.clone(), coming.clone()]);
-    assert_eq!(found("?q=LOCKS").await, [past.clone()]);
-    assert_eq!(found("?q=%EB%B0%A4").await, [coming.clone()]);
+    assert_eq!(found("?q=LOCKS").await, std::slice::from_ref(&past));
+    assert_eq!(found("?q=%EB%B0%A4").await, std::slice::from_ref(&coming));
     assert_eq!(found("?q=%25").await, Vec::<String>::new(), "each character stands for itself");
-    assert_eq!(found("?to=2020-03-02").await, [past.clone()]);
+    assert_eq!(found("?to=2020-03-02").await, std::slice::from_ref(&past));
     assert_eq!(found("?to=2020-03-01").await, Vec::<String>::new());
-    assert_eq!(found("?from=2090-03-09").await, [coming.clone()]);
+    assert_eq!(found("?from=2090-03-09").await, std::slice::from_ref(&coming));
     assert_eq!(found("?from=2090-03-02&to=2090-03-08").await, Vec::<String>::new(), "one performance must be within");
     let first = list(&sale, "?limit=2").send().await;
     assert_eq!(first.json().as_array().unwrap().len(), 2);

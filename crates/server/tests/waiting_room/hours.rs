@@ -189,7 +189,7 @@ async fn a_concert_is_made_with_its_hours_and_its_limit() {
     hold(&json!([21])).refused(409, "seat-limit").await;
     // A lower limit takes no seat away.
     change(&sale, &concert, &json!({"maxSeatsPerUser": 1})).expect(200).await;
-    let seats = sale.caller.get(&format!("/users/ada/reservations")).expect(200).await;
+    let seats = sale.caller.get("/users/ada/reservations").expect(200).await;
     assert_eq!(seats[0]["status"], "HELD");
     hold(&json!([22])).refused(409, "seat-limit").await;
     audit(&sale).await;

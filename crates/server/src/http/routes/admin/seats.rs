@@ -77,7 +77,7 @@ impl AdminSeat {
     fn take(&mut self, record: SeatRecord, now: Timestamp) {
         match record.taken {
             SeatTaken::Blocked(reason) => {
-                (self.status, self.block_reason) = (ShownStatus::Blocked, Some(reason.to_string()))
+                (self.status, self.block_reason) = (ShownStatus::Blocked, Some(reason.to_string()));
             }
             SeatTaken::Owned(seat, _) if seat.is_lapsed(now) => {}
             SeatTaken::Owned(seat, payment) => {

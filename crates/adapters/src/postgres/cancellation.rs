@@ -44,7 +44,7 @@ const SHOWN: &str = "SELECT c.performance_id, c.concert_id, c.version, event_id,
 
 const UNDER_WAY: &str = "SELECT performance_id, concert_id, version, event_id, cancelled_at, reason, payments,
         refunded_before, settled_to, is_through, failed, is_done, retry_at, holder, leased_until
-    FROM cancellations WHERE NOT is_done";
+    FROM cancellations WHERE NOT is_done ORDER BY performance_id";
 
 /// `OFFSET 0` forces lookups by key: without statistics the planner would read all payments.
 const UNSETTLED: &str = "SELECT own.seat, own.reservation_id, p.payment_id, p.user_id

@@ -40,7 +40,8 @@ const APPLICANTS: &str = "SELECT user_id, seat_number, applied_at FROM applicati
 
 /// Every cancelled lecture is within the range, which selects the index of these lectures as in [`CHANGED`].
 const TO_EMPTY: &str =
-    "SELECT lecture_id FROM lectures WHERE cancelled_at BETWEEN 0 AND 9223372036854775807 AND enrolled > 0";
+    "SELECT lecture_id FROM lectures WHERE cancelled_at BETWEEN 0 AND 9223372036854775807 AND enrolled > 0
+    ORDER BY cancelled_at, lecture_id";
 
 const APPLIED: &str = "SELECT lecture_id, title, starts_at, applied_at
     FROM applications JOIN lectures USING (lecture_id)

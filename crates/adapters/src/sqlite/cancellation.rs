@@ -109,7 +109,7 @@ pub(super) fn shown(db: &Connection, performance: PerformanceId) -> Sql<Option<C
 
 /// Cancellations of which steps are left.
 pub(super) fn under_way(db: &Connection) -> Sql<Vec<Cancellation>> {
-    db.prepare_cached(&format!("SELECT {CANCELLATION} FROM cancellations c WHERE is_done = 0"))?
+    db.prepare_cached(&format!("SELECT {CANCELLATION} FROM cancellations c WHERE is_done = 0 ORDER BY performance_id"))?
         .query_map([], read)?
         .collect()
 }

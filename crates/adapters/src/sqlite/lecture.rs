@@ -227,9 +227,9 @@ pub(super) fn applicants(db: &Connection, lecture: LectureId, page: Page<u64>) -
 
 /// Cancelled lectures that still have applications.
 pub(super) fn to_empty(db: &Connection) -> Sql<Vec<LectureId>> {
-    db.prepare_cached("SELECT lecture_id FROM lectures WHERE cancelled_at IS NOT NULL AND enrolled > 0")?
-        .query_map([], |row| Ok(LectureId::new(uuid(row, 0)?)))?
-        .collect()
+    let sql = "SELECT lecture_id FROM lectures WHERE cancelled_at IS NOT NULL AND enrolled > 0
+        ORDER BY cancelled_at, lecture_id";
+    db.prepare_cached(sql)?.query_map([], |row| Ok(LectureId::new(uuid(row, 0)?)))?.collect()
 }
 
 pub(super) fn applications(db: &Connection, user: &UserId, lecture: Option<LectureId>) -> Sql<Vec<AppliedLecture>> {

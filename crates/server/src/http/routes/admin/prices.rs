@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use onsale_domain::concert::{GradePrice, PRICE_MAX, SECTIONS_MAX};
+use onsale_domain::concert::{GradePrice, PRICE_MAX};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 
 use crate::http::input::{Body, Fields, Member};
@@ -52,6 +52,7 @@ impl JsonSchema for PricesField {
 
     fn json_schema(generator: &mut SchemaGenerator) -> Schema {
         let prices = generator.subschema_for::<GradePriceBody>();
-        json_schema!({"type": "array", "minItems": 1, "maxItems": SECTIONS_MAX, "items": prices})
+        // Without a maximum: the body has one, and each grade of the performance is named at most once.
+        json_schema!({"type": "array", "minItems": 1, "items": prices})
     }
 }

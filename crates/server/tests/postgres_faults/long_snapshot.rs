@@ -1,6 +1,6 @@
 //! While a backup or an audit keeps a snapshot open, every version of a hot row is kept. The sale does not read them.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use onsale_testing::postgres::driver::Client;
 use onsale_testing::postgres::shared;
@@ -30,7 +30,7 @@ async fn pages(sql: &Client, table: &str, changed: i64) -> i64 {
     until("the server has counted", counted).await
 }
 
-/// Average number of pages that one change touches.
+/// Average number of pages that one change touches, without those that instances read each second with or without changes.
 async fn pages_each(sql: &Client, table: &str, changes: u32, change: &mut impl AsyncFnMut()) -> f64 {
     let counted = "SELECT n_tup_upd FROM pg_stat_user_tables WHERE relname = $1";
     let changed = async || sql.query_one(counted, &[&table]).await.unwrap().get::<_, i64>(0);
@@ -40,13 +40,17 @@ async fn pages_each(sql: &Client, table: &str, changes: u32, change: &mut impl A
         changed().await
     };
     let before = settled().await;
+    let began = Instant::now();
     let pages_before = pages(sql, table, before).await;
     for _ in 0..changes {
         change().await;
     }
     let after = settled().await;
-    let touched = pages(sql, table, after).await - pages_before;
-    touched as f64 / (after - before).max(1) as f64
+    let (pages_after, took) = (pages(sql, table, after).await, began.elapsed());
+    settled().await;
+    let idle = (pages(sql, table, after).await - pages_after) as f64 / (began.elapsed() - took).as_secs_f64();
+    let touched = (pages_after - pages_before) as f64 - idle * took.as_secs_f64();
+    touched / (after - before).max(1) as f64
 }
 
 /// A change costs about as much with very many versions as with none.

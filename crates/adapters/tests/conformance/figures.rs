@@ -1,8 +1,7 @@
 //! Figures that instances publish: a row that looks old belongs to an instance that ended, or to one that publishes again just now.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use onsale_app::background::Metrics;
@@ -13,6 +12,7 @@ use onsale_app::store::{FigureBoard, Published, StoreError};
 use onsale_app::waiting_room::Rooms;
 use onsale_domain::time::Timestamp;
 use onsale_testing::without;
+use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
@@ -51,18 +51,17 @@ async fn an_instance_does_not_wait_for_an_old_row_that_another_one_publishes() {
     assert_eq!(board.published(never).await.unwrap(), [published(1, 2_000)]);
 }
 
-/// Counts how often it is read, and that nothing is published.
-#[derive(Default)]
-struct Counting(AtomicU32);
+/// Notes when it is read. Nothing is published.
+struct Noting(mpsc::UnboundedSender<Instant>);
 
 #[async_trait]
-impl FigureBoard for Counting {
+impl FigureBoard for Noting {
     async fn publish(&self, _: &Published, _: Timestamp) -> Result<(), StoreError> {
         unreachable!("an idle instance publishes nothing")
     }
 
     async fn published(&self, _: Timestamp) -> Result<Vec<Published>, StoreError> {
-        self.0.fetch_add(1, Ordering::SeqCst);
+        let _ = self.0.send(Instant::now());
         Ok(Vec::new())
     }
 }
@@ -74,13 +73,18 @@ async fn an_idle_instance_looks_once_a_second_whether_figures_are_viewed() {
     let reader = store.reader();
     let rooms = Arc::new(Rooms::load(reader.clone(), None, 1_000).await.unwrap());
     let catalogue = Catalogue::load(reader.clone(), None, Calendar::new("Asia/Seoul").unwrap(), true).await.unwrap();
-    let board = Arc::new(Counting::default());
-    let sources = Sources { reader, rooms, catalogue: Arc::new(catalogue), board: Some(board.clone()) };
+    let (noted, mut looks) = mpsc::unbounded_channel();
+    let board = Arc::new(Noting(noted));
+    let sources = Sources { reader, rooms, catalogue: Arc::new(catalogue), board: Some(board) };
     let stop = CancellationToken::new();
     let live = Arc::new(Live::new(sources));
     tokio::spawn(live.run(Metrics::default().of("figures"), stop.clone()));
-    tokio::time::sleep(Duration::from_millis(4_200)).await;
+    let first = looks.recv().await.unwrap();
+    let mut last = first;
+    for _ in 0..3 {
+        last = looks.recv().await.unwrap();
+    }
     stop.cancel();
-    let looks = board.0.load(Ordering::SeqCst);
-    assert!((1..=4).contains(&looks), "{looks} in 4.2 s");
+    // Two looks a second would take half of this.
+    assert!(last - first >= Duration::from_secs(2), "four looks in {:?}", last - first);
 }

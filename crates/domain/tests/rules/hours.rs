@@ -6,24 +6,9 @@ use onsale_domain::waiting_room::Settings;
 
 use crate::support::Stage;
 
-/// The concert `gala` with `eve` and `matinee`, which starts at second 900. `ann` and `bob` are admitted, `cid` waits.
 #[track_caller]
 fn check(script: &str) {
-    let room = Settings { max_active: 2, ..Settings::default() };
-    let gala = Stage::gala(room);
-    let mut stage = gala.performance("matinee", 900, &[(1, 50, 500)]);
-    stage.play(
-        "
-        0 ann charges 9000 => balance 9000
-        0 ann enters => new place 1, active until 600
-        0 bob enters => new place 2, active until 600
-        0 cid enters => new place 3, waiting 1
-        ann calls => noted
-        bob calls => noted
-        gala admits => turns ann bob, waiting cid
-        ",
-    );
-    stage.play(script);
+    Stage::gala_with_a_line().play(script);
 }
 
 #[test]

@@ -80,6 +80,24 @@ impl Stage {
         Self::empty().concert("gala", room).performance("eve", 86_400, &[(1, 50, 1_000)])
     }
 
+    /// The concert `gala` with `eve` and `matinee`, which starts at second 900. `ann` and `bob` are admitted, `cid` waits.
+    pub(crate) fn gala_with_a_line() -> Self {
+        let gala = Self::gala(Settings { max_active: 2, ..Settings::default() });
+        let mut stage = gala.performance("matinee", 900, &[(1, 50, 500)]);
+        stage.play(
+            "
+            0 ann charges 9000 => balance 9000
+            0 ann enters => new place 1, active until 600
+            0 bob enters => new place 2, active until 600
+            0 cid enters => new place 3, waiting 1
+            ann calls => noted
+            bob calls => noted
+            gala admits => turns ann bob, waiting cid
+            ",
+        );
+        stage
+    }
+
     pub(crate) fn lecture(mut self, name: &str, capacity: u32, starts_at: u32) -> Self {
         let (title, starts_at) = (name.into(), START.plus_seconds(starts_at));
         let new = lecture::Create { title, lecturer: None, starts_at, capacity, opens_at: None, closed: false };

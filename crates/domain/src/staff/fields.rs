@@ -157,37 +157,28 @@ fn of_section(section: &Section) -> Value {
     ])
 }
 
-impl Logged for concert::ChangePerformance {
-    const ACTION: Action = Action::PerformanceChanged;
+/// What changes a performance and returns it as it is afterwards.
+macro_rules! changes_of_performance {
+    ($($command:ty),+) => {
+        $(impl Logged for $command {
+            const ACTION: Action = Action::PerformanceChanged;
 
-    fn subject(&self, performance: &Performance) -> Subject {
-        Subject::Performance(performance.id)
-    }
+            fn subject(&self, performance: &Performance) -> Subject {
+                Subject::Performance(performance.id)
+            }
 
-    fn before(&self, rows: &Rows) -> Fields {
-        rows.performances.get(&self.performance).map_or_else(Fields::new, of_performance)
-    }
+            fn before(&self, rows: &Rows) -> Fields {
+                rows.performances.get(&self.performance).map_or_else(Fields::new, of_performance)
+            }
 
-    fn after(&self, performance: &Performance) -> Fields {
-        of_performance(performance)
-    }
+            fn after(&self, performance: &Performance) -> Fields {
+                of_performance(performance)
+            }
+        })+
+    };
 }
 
-impl Logged for concert::AddSeats {
-    const ACTION: Action = Action::PerformanceChanged;
-
-    fn subject(&self, performance: &Performance) -> Subject {
-        Subject::Performance(performance.id)
-    }
-
-    fn before(&self, rows: &Rows) -> Fields {
-        rows.performances.get(&self.performance).map_or_else(Fields::new, of_performance)
-    }
-
-    fn after(&self, performance: &Performance) -> Fields {
-        of_performance(performance)
-    }
-}
+changes_of_performance!(concert::ChangePerformance, concert::AddSeats);
 
 fn of_performance(performance: &Performance) -> Fields {
     vec![

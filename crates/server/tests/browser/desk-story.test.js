@@ -13,6 +13,9 @@ const TITLE = "한국어로 아주 길게 적은 공연 제목: 자물쇠의 밤
 
 const button = (page, name) => page.getByRole("button", { name, exact: true });
 
+/** A state on the page. The same words may also be read aloud from a hidden text. */
+const badge = (page, words) => page.locator(".badge").getByText(words, { exact: true });
+
 /** A figure of the page, as text. */
 const figure = (page, name) => page.locator(".figures div", { has: page.locator("dt", { hasText: new RegExp(`^${name}$`) }) }).locator("dd").first();
 
@@ -36,7 +39,7 @@ test("an organiser runs a whole sale in Korean", async (t) => {
   await dialog.getByLabel(/^구매 제한 시간/).fill("600");
   await button(dialog, "만들기").click();
   await page.getByRole("heading", { name: TITLE }).waitFor();
-  await page.getByText("판매 예정").waitFor();
+  await badge(page, "판매 예정").waitFor();
   const [{ concertId }] = await sale.admin("GET", "/admin/concerts");
 
   // Two performances with sections and prices.
@@ -69,7 +72,7 @@ test("an organiser runs a whole sale in Korean", async (t) => {
   await button(page, "판매 시간 변경").click();
   await dialog.getByLabel(/^판매 시작/).fill("");
   await button(dialog, "저장").click();
-  await page.getByText("판매 중", { exact: true }).first().waitFor();
+  await badge(page, "판매 중").first().waitFor();
   for (const user of ["ada", "bob"]) await sale.charge(user, 500_000);
   const hold = await sale.hold("ada", concert, early, [1, 2]);
   const token = (await sale.enter("ada", concert)).token;
@@ -121,8 +124,8 @@ test("an organiser runs a whole sale in Korean", async (t) => {
   await dialog.getByText("제목과 다릅니다.").waitFor();
   await dialog.getByLabel(/^확인을 위해 제목을/).fill(TITLE);
   await button(dialog, "회차 취소").click();
-  await page.getByText("완료", { exact: true }).waitFor();
-  await page.getByText("취소됨").first().waitFor();
+  await badge(page, "완료").waitFor();
+  await badge(page, "취소됨").first().waitFor();
   assert.equal(await button(page, "가격 변경").count(), 0);
   assert.equal((await sale.call("GET", "/point/ada")).balance, 500_000);
   await page.goto(`${sale.base}/desk#/log`);
@@ -152,7 +155,7 @@ test("support sees the place of a user in line, and why a refund of a cancelled 
   await dialog.getByLabel(/^Reason/).fill("rain");
   await dialog.getByLabel(/^Type the title/).fill("Night of the Locks");
   await button(dialog, "Cancel this performance").click();
-  await page.getByText("Waiting for failed refunds", { exact: true }).waitFor();
+  await badge(page, "Waiting for failed refunds").waitFor();
   await page.getByRole("row", { name: /^ada .* 50,000 points The wallet would pass/ }).waitFor();
   await page.getByText("There are no refunds.").waitFor();
   // The list of refunds follows by itself.

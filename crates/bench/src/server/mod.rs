@@ -4,6 +4,7 @@ pub(crate) mod cancellation;
 pub(crate) mod connections;
 pub(crate) mod contention;
 pub(crate) mod export;
+mod figures;
 mod generator;
 mod journey;
 mod lecture;
@@ -56,6 +57,12 @@ pub(crate) const ROWS: &[Row] = &[
         refund::refund,
     ),
     row("live-view", LIVE_VIEW, VIEWED, live_view::sale_and_viewers),
+    row(
+        "figures",
+        "live figures with 50 and with 50,000 seats sold",
+        Target::at_least(0.95).unit("of few"),
+        figures::few_and_many,
+    ),
     row("attendees", ATTENDEES, EXPORTED, export::attendees),
     row("cancellation", CANCELLATION, BESIDE, cancellation::sale_beside),
     row(

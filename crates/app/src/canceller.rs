@@ -59,6 +59,11 @@ impl Canceller {
     const EVERY: Duration = Duration::from_secs(2);
     /// Maximum number of seats in one step, and so of payments. Buyers of other performances may wait in the same lane.
     const SEATS_TOGETHER_MAX: usize = 100;
+    /// A step is followed by a rest of so many times its duration, because buyers wait for the same locks and processors.
+    /// `./bench cancellation` measures what is left for the sale.
+    const RESTS: u32 = 8;
+    /// The longest rest, well below the lease of a step.
+    const REST_MAX: Duration = Duration::from_secs(1);
 
     /// A name of a process for leases: random, and never 0.
     pub fn new_holder() -> i64 {
@@ -89,7 +94,7 @@ impl Canceller {
     }
 
     /// Takes one step of each cancellation that is due. One that fails does not keep the others from being settled. `tried`
-    /// has the last payment of each performance whose refund was tried again in this round. Returns whether a step follows now.
+    /// has the last payment of each performance whose refund was tried again in this round. Returns whether another step follows.
     ///
     /// # Errors
     /// The first failure.
@@ -103,6 +108,7 @@ impl Canceller {
             if !is_ours || !is_due {
                 continue;
             }
+            let began = Instant::now();
             let step = if progress.is_through {
                 self.again(performance, tried).await
             } else {
@@ -113,7 +119,12 @@ impl Canceller {
                 Err(error) => Err(error.to_string()),
             };
             match stepped {
-                Ok(further) => goes_on |= further,
+                Ok(further) => {
+                    goes_on |= further;
+                    if further {
+                        tokio::time::sleep((began.elapsed() * Self::RESTS).min(Self::REST_MAX)).await;
+                    }
+                }
                 Err(reason) => settled = settled.and(Err(reason)),
             }
         }
@@ -150,18 +161,12 @@ impl Canceller {
         Ok(Step { performance, holder: self.holder, part, payments, holds: Vec::new() })
     }
 
-    /// Takes a step, and rests as long as it took: other commands wait for the same locks. Returns whether a step follows now.
+    /// Takes a step. Returns whether another follows after a rest.
     async fn step(&self, step: Step) -> Result<bool, String> {
-        let began = Instant::now();
         let stepped = self.desk.submit_patiently(step).await.map_err(|error| error.to_string())?;
-        match stepped.map_err(|refusal| format!("{refusal:?}"))? {
-            // Another instance does the rest, or the next run looks whether it did.
-            Stepped::Elsewhere | Stepped::Taken { rests: true } => Ok(false),
-            Stepped::Taken { rests: false } => {
-                tokio::time::sleep(began.elapsed()).await;
-                Ok(true)
-            }
-        }
+        // Elsewhere, another instance does what is left, or the next run looks whether it did.
+        let stepped = stepped.map_err(|refusal| format!("{refusal:?}"))?;
+        Ok(matches!(stepped, Stepped::Taken { rests: false }))
     }
 }
 

@@ -45,11 +45,11 @@ async fn a_user_without_a_sign_of_life_loses_the_turn() {
 #[tokio::test]
 async fn a_user_who_polls_keeps_the_turn() {
     let sale = start(&[]).await;
-    let concert = room_for_one(&sale, 3).await;
+    let concert = room_for_one(&sale, 5).await;
     let polling = sale.active(&concert, "polling").await;
     let next = token(&sale.enter(&concert, "next").await);
     let admitted = admitted_at(&place(&sale, &polling).await, 600);
-    until_clock(&sale, &polling, admitted + 7_000, "ACTIVE").await;
+    until_clock(&sale, &polling, admitted + 11_000, "ACTIVE").await;
     assert_eq!(place(&sale, &next).await["status"], "WAITING");
 }
 

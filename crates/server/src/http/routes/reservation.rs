@@ -197,7 +197,7 @@ async fn find(app: &App, token: &Token, body: &HoldBody) -> Result<Hold, Problem
         (None, None) => return Err(Problem::invalid_field("performanceId", "is required, or date")),
     };
     // A performance that is named too needs no further one: `Target::Dated` has its date.
-    let dates = (performance.is_none()).then(looked_up);
+    let dates = performance.is_none().then(looked_up);
     Ok(Hold { token: token.clone(), target, dates, seats: body.seats.clone().into() })
 }
 

@@ -48,7 +48,7 @@ async fn figures_follow_the_sale(sale: &Sale) {
     let row = |sold: u32, held: u32, revenue: i64, refunded: i64, sales: u32| {
         json!({
             "capacity": 10, "sold": sold, "held": held, "available": 10 - sold - held, "blocked": 0,
-            "revenue": revenue, "refunded": refunded, "salesLastMinute": sales
+            "revenue": revenue, "refunded": refunded, "salesLastMinute": sales, "cancelled": false
         })
     };
     shows(row(0, 0, 0, 0, 0)).await;
@@ -101,10 +101,32 @@ async fn figures_follow_the_sale(sale: &Sale) {
     assert!(0.0 < p50 && p50 <= p99 && p99 < 10_000.0, "{holds}");
 }
 
+/// A cancelled performance is shown until it is over, with a mark.
+async fn a_cancelled_performance_has_a_mark(sale: &Sale) {
+    let concert = sale.concert(&room(2)).await;
+    let [matinee, evening] =
+        [sale.performance(&concert, &json!(10)).await, sale.performance(&concert, &json!(10)).await];
+    let shown = async || (of(&live(sale).await, &matinee), of(&live(sale).await, &evening)["cancelled"].clone());
+    until("both are shown", async || {
+        let (matinee, other) = shown().await;
+        ((&matinee["cancelled"], &other) == (&json!(false), &json!(false))).then_some(())
+    })
+    .await;
+    let path = format!("/admin/performances/{matinee}/cancel");
+    sale.admin(sale.caller.post(&path)).json(&json!({"reason": "rain"})).expect(202).await;
+    let row = until("one of them is marked", async || {
+        let (row, other) = shown().await;
+        ((&row["cancelled"], &other) == (&json!(true), &json!(false))).then_some(row)
+    })
+    .await;
+    assert_eq!((&row["capacity"], &row["available"]), (&json!(10), &json!(10)), "the sum holds");
+}
+
 #[tokio::test]
 async fn figures_follow_the_sale_on_sqlite() {
     let sale = start(&[]).await;
     figures_follow_the_sale(&sale).await;
+    a_cancelled_performance_has_a_mark(&sale).await;
     audit(&sale).await;
 }
 
@@ -114,7 +136,9 @@ async fn figures_follow_the_sale_on_postgres() {
         return;
     }
     let database = shared().await.migrated(ONSALE).await;
-    figures_follow_the_sale(&Sale::start(&Sale::launch(ONSALE).on(database.url())).await).await;
+    let sale = Sale::start(&Sale::launch(ONSALE).on(database.url())).await;
+    figures_follow_the_sale(&sale).await;
+    a_cancelled_performance_has_a_mark(&sale).await;
 }
 
 #[tokio::test]

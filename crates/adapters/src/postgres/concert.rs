@@ -116,7 +116,7 @@ const UPDATE: [&str; 2] = updates!(
 
 /// What holds and payments leave as it is. After [`UPDATE`], which finds the row at its address.
 const REVISE: &str = "UPDATE performances SET starts_at = v.starts_at, sections = v.sections, capacity = v.capacity,
-        blocked = v.blocked, revision = v.revision
+        blocked = v.blocked, revision = v.revision, revised_at = performances.updated_at
     FROM unnest($1::uuid[], $2::bigint[], $3::text[], $4::integer[], $5::integer[], $6::bigint[])
         v (performance_id, starts_at, sections, capacity, blocked, revision)
     WHERE performances.performance_id = v.performance_id";

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use onsale_app::store::news::{News, RoomNews, RoomsKnown, RoomsNews, SeatsBecame};
 use onsale_app::store::{HoldRecord, Store};
-use onsale_domain::concert;
+use onsale_domain::concert::{self, ChangePerformance};
 use onsale_domain::ids::ConcertId;
 use onsale_domain::waiting_room::{Settings, Step, Token};
 use onsale_testing::without;
@@ -25,7 +25,7 @@ struct Follower {
     news: Arc<dyn News>,
     known: RoomsKnown,
     busy: ConcertId,
-    _bed: Bed,
+    bed: Bed,
 }
 
 impl Follower {
@@ -36,7 +36,7 @@ impl Follower {
         let busy = open_concert(&mut lane, room).await;
         open_concert(&mut lane, room).await;
         let news = store.news().unwrap();
-        let mut follower = Self { lane, store, news, known: RoomsKnown::default(), busy, _bed: bed };
+        let mut follower = Self { lane, store, news, known: RoomsKnown::default(), busy, bed };
         assert_eq!(follower.ask().await.rooms.len(), 2, "a room without a known version is read");
         follower
     }
@@ -165,6 +165,27 @@ async fn ends_holds_and_stock_are_read_as_they_are_stored() {
     follower.step(vec![1]).await;
     let news = follower.ask().await;
     assert_eq!((news.rooms[0].settled.clone(), news.ended.len(), news.availability.len()), (vec![1], 0, 0));
+}
+
+/// Instances have to see that it was moved. Two days later all of them have seen it.
+#[tokio::test]
+async fn a_performance_that_was_moved_far_into_the_past_is_read_for_two_days() {
+    if without("postgres") {
+        return;
+    }
+    let mut follower = Follower::new(OPEN_DOORS).await;
+    let now = follower.store.reader().now();
+    let performance = schedule(&mut follower.lane, now, follower.busy, 9, 10).await;
+    let long_ago = now.plus_millis(-30 * 86_400_000);
+    let moved = ChangePerformance { starts_at: Some(long_ago), ..ChangePerformance::of(performance.id) };
+    follower.lane.done(moved).await;
+    follower.known.with_availability = true;
+    let found: Vec<_> = follower.ask().await.availability.iter().map(|of| (of.id, of.starts_at, of.revision)).collect();
+    assert_eq!(found, [(performance.id, long_ago, 1)]);
+    let Bed::Postgres(database) = &follower.bed else { unreachable!("a database of the server") };
+    let later = "UPDATE performances SET revised_at = revised_at - 172800001";
+    database.sql().await.batch_execute(later).await.unwrap();
+    assert!(follower.ask().await.availability.is_empty());
 }
 
 #[tokio::test]

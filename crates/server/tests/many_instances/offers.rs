@@ -105,6 +105,31 @@ async fn a_date_is_never_judged_by_an_old_catalogue() {
     many.is_in_order().await;
 }
 
+/// A date that another instance gave a second performance names none of them, and one that it freed names the other.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_second_performance_of_a_date_is_seen_at_once() {
+    let Some(many) = Many::start(2, &[]).await else { return };
+    let sale = many.at(0);
+    let concert = sale.concert(&room(100)).await;
+    let performance = sale.performance(&concert, &json!(50)).await;
+    let bob = sale.active(&concert, "bob").await;
+    until("the performance is listed", async || shown(many.at(1), &concert, &bob).await).await;
+    let first = patch(sale, &performance, &json!({"closed": false})).expect(200).await;
+    let (date, starts_at) = (&first["date"], &first["startsAt"]);
+    let ask =
+        |seat: u32| many.at(1).caller.post("/reservations").token(&bob).json(&json!({"date": date, "seats": [seat]}));
+    for seat in 1..=4 {
+        let second = sale.performance_at(&concert, &json!(50), 20 * 86_400).await;
+        patch(sale, &second, &json!({"startsAt": starts_at})).expect(200).await;
+        ask(seat).key(&format!("hold-{seat}")).refused(409, "performance-ambiguous").await;
+        patch(sale, &second, &json!({"startsAt": iso((30 + i64::from(seat)) * 86_400)})).expect(200).await;
+        // The key keeps its refusal, and a new request is judged by the dates as they are.
+        ask(seat).key(&format!("hold-{seat}")).refused(409, "performance-ambiguous").await;
+        assert_eq!(ask(seat).expect(201).await["performanceId"], json!(performance));
+    }
+    many.is_in_order().await;
+}
+
 /// Blocks, holds and prices meet at all instances: each seat is blocked or held, and each hold costs one of the two prices.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn blocks_and_prices_cross_holds() {

@@ -1,0 +1,3 @@
+-- Revised performances ----------------------------------------------------------------------------------------------
+--
+-- Only Postgres notes when they were revised: one process serves a file, and knows its own changes.

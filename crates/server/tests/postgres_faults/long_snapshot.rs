@@ -16,6 +16,9 @@ const VERSIONS: u32 = 1_600;
 /// Number of measured changes.
 const MEASURED: u32 = 200;
 
+/// Measurements with many versions, until one is low.
+const MEASUREMENTS_MAX: u32 = 4;
+
 /// Additional pages that each change may touch after that. A search by key would read the pages of all versions.
 const PAGES_MORE_MAX: f64 = 8.0;
 
@@ -61,7 +64,15 @@ async fn is_cheap(sql: &Client, snapshot: &Client, table: &str, mut change: impl
     for _ in 0..VERSIONS {
         change().await;
     }
-    let late = pages_each(sql, table, MEASURED, &mut change).await;
+    // What instances read in the meantime is only estimated, so on a busy machine one measurement may be too high. A search by
+    // key would make each of them too high.
+    let mut late = f64::INFINITY;
+    for _ in 0..MEASUREMENTS_MAX {
+        late = late.min(pages_each(sql, table, MEASURED, &mut change).await);
+        if late < usual + PAGES_MORE_MAX {
+            break;
+        }
+    }
     println!("{table}: {usual:.1} pages for each change, and {late:.1} after {VERSIONS} versions");
     assert!(late < usual + PAGES_MORE_MAX, "{table}: {late:.1} pages for each change, usually {usual:.1}");
 }

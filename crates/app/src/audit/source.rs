@@ -142,6 +142,9 @@ pub struct PerformanceRow {
     pub given_back: i64,
     /// How many of its payments that a step of its cancellation could not refund have seats left.
     pub failed_open: u64,
+    /// How many of its payments were refunded in full with a step of its cancellation, and how many at all. Both are 0 if it is
+    /// not cancelled.
+    pub refunded_payments: (u64, u64),
     /// Its cancellation, with the event of the id that this names.
     pub cancelled: Option<(Cancellation, Option<EventRow>)>,
     /// When its concert is on sale, and the limit of seats for one user; `None` if there is no such concert.

@@ -15,18 +15,20 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::Finding;
+use super::change::LoggedChanges;
 use super::source::{AuditSource, ExternalRow, StaffRow, StaffSubject};
 use crate::calendar::rfc3339;
 use crate::event::{policy_data, seating_data};
 use crate::store::{LogRow, StoreError};
 
-pub(super) async fn check(source: &dyn AuditSource) -> Result<Vec<Finding>, StoreError> {
+/// Also counts the changes of performances in `changes`.
+pub(super) async fn check(source: &dyn AuditSource, changes: &mut LoggedChanges) -> Result<Vec<Finding>, StoreError> {
     let mut logged = Finding::new("every change by staff has its log entry");
     let mut counted = Finding::new("the directory of staff counts its keys");
     let mut rows = source.staff();
     while let Some(row) = rows.recv().await {
-        let StaffRow { subject, entries, since } = row?;
-        let entries: Vec<Entry> = entries.iter().map(Entry::of).collect();
+        let StaffRow { subject, entries: all, since } = row?;
+        let entries: Vec<Entry> = all.iter().map(Entry::of).collect();
         match &subject {
             StaffSubject::Directory(directory, live) => counted.check(u64::from(directory.live) == *live, || {
                 format!("{live} keys are not deleted, {} are counted", directory.live)
@@ -52,6 +54,7 @@ pub(super) async fn check(source: &dyn AuditSource) -> Result<Vec<Finding>, Stor
                 logged.check(wrong.is_none(), || format!("concert {}: {}", concert.id, wrong.unwrap_or_default()));
             }
             StaffSubject::Performance { performance, extended_at, of_concert } => {
+                changes.log(performance.id, &all);
                 let made_at = made_at(performance.id.uuid()).min(performance.updated_at);
                 let fields = fields_of_performance(performance);
                 let mut wrong = OF_PERFORMANCE.wrong_field(&fields, &entries, made_at >= since);

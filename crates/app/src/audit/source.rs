@@ -231,7 +231,7 @@ pub enum StaffSubject {
     Session(SessionId),
     /// A concert with the settings of its waiting room.
     Concert(Concert, Settings),
-    /// A performance, with the instants of extensions of its holds.
+    /// A performance, with the instants of extensions of its holds and its blocked seats.
     Performance {
         /// The performance, as it is stored.
         performance: Performance,
@@ -239,6 +239,8 @@ pub enum StaffSubject {
         extended_at: Vec<Timestamp>,
         /// The log entries about its concert that extended holds.
         of_concert: Vec<LogRow>,
+        /// Its blocked seats, each with the reason.
+        blocks: Vec<(u32, String)>,
     },
 }
 

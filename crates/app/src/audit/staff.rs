@@ -3,7 +3,7 @@
 //! Log entries about one thing have no certain order, because two instances may change it within one millisecond. So the
 //! check needs none: each value that a log entry left must be the value that another one found, or the present one.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use onsale_domain::concert::{Concert, Notice, Performance};
 use onsale_domain::lecture::Lecture;
@@ -53,7 +53,7 @@ pub(super) async fn check(source: &dyn AuditSource, changes: &mut LoggedChanges)
                 let wrong = wrong.or_else(|| OF_QUEUE.wrong_field(&fields_of_queue(settings), &entries, is_new));
                 logged.check(wrong.is_none(), || format!("concert {}: {}", concert.id, wrong.unwrap_or_default()));
             }
-            StaffSubject::Performance { performance, extended_at, of_concert } => {
+            StaffSubject::Performance { performance, extended_at, of_concert, blocks } => {
                 changes.log(performance.id, &all);
                 let made_at = made_at(performance.id.uuid()).min(performance.updated_at);
                 let fields = fields_of_performance(performance);
@@ -67,6 +67,9 @@ pub(super) async fn check(source: &dyn AuditSource, changes: &mut LoggedChanges)
                 }
                 if !are_blocks_logged(performance.blocked, &entries) {
                     wrong = wrong.or(Some("blocked"));
+                }
+                if !are_reasons_logged(blocks, &entries) {
+                    wrong = wrong.or(Some("blockReason"));
                 }
                 let shown = || format!("performance {}: {}", performance.id, wrong.unwrap_or_default());
                 logged.check(wrong.is_none(), shown);
@@ -211,6 +214,19 @@ fn are_blocks_logged(blocked: u32, entries: &[Entry<'_>]) -> bool {
         of_action(entries, action).map(|entry| entry.after["seats"].as_array().map_or(0, Vec::len)).sum()
     };
     seats("seats.blocked") == seats("seats.unblocked") + usize::try_from(blocked).unwrap_or(usize::MAX)
+}
+
+/// Whether each blocked seat has the reason of a log entry that blocked it.
+fn are_reasons_logged(blocks: &[(u32, String)], entries: &[Entry<'_>]) -> bool {
+    if blocks.is_empty() {
+        return true;
+    }
+    let mut logged = BTreeSet::new();
+    for Entry { after, .. } in of_action(entries, "seats.blocked") {
+        let seats = after["seats"].as_array().into_iter().flatten().filter_map(Value::as_u64);
+        logged.extend(seats.map(|seat| (seat, after["reason"].as_str())));
+    }
+    blocks.iter().all(|(seat, reason)| logged.contains(&(u64::from(*seat), Some(reason))))
 }
 
 /// The log entries that make a thing and change its fields.

@@ -9,6 +9,7 @@ pub(crate) const BREAKS: &[Break] = &[
     broken("DELETE FROM seats WHERE block_reason IS NOT NULL", BLOCKED, "$matinee"),
     broken("UPDATE seats SET block_reason = 'why' WHERE seat = 7", BLOCKED, "$performance: 1 seats blocked, 0 counted, 1 of two kinds"),
     broken("UPDATE seats SET block_reason = 'why' WHERE seat = 10; UPDATE performances SET blocked = 1 WHERE performance_id = $performance", BLOCKED, "$performance: 1 seats blocked, 1 counted, 1 of two kinds"),
+    broken("UPDATE seats SET block_reason = 'another' WHERE block_reason IS NOT NULL", STAFF, "$matinee: blockReason"),
     broken("UPDATE seats SET sold = 1 WHERE block_reason IS NOT NULL", BLOCKED, "$matinee: 1 seats blocked, 1 counted, 1 of two kinds"),
     broken("UPDATE performances SET blocked = 0 WHERE performance_id = $matinee", STAFF, "$matinee: blocked"),
     broken("DELETE FROM events WHERE type = 'onsale.seats.blocked.v1'", TOLD, "and 0 of onsale.seats.blocked.v1"),

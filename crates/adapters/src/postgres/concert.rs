@@ -84,7 +84,8 @@ const SCHEDULE: &str = "INSERT INTO performances
         (performance_id, concert_id, starts_at, sections, capacity, sold, version, updated_at, holds, extensions, closed,
          sale_closed, refund_policy, held, revenue, refunded, opens_at, closes_at, max_seats, cancelled_at, open_payments,
          known_version, written_version, revised_at)
-    SELECT *, version, version, CASE WHEN starts_at < updated_at - 86400000 THEN updated_at END FROM unnest($1::uuid[], $2::uuid[], $3::bigint[], $4::text[], $5::integer[], $6::integer[],
+    SELECT *, version, version, CASE WHEN starts_at < updated_at - 86400000 THEN updated_at END
+    FROM unnest($1::uuid[], $2::uuid[], $3::bigint[], $4::text[], $5::integer[], $6::integer[],
             $7::bigint[], $8::bigint[], $9::integer[], $10::bigint[], $11::boolean[], $12::boolean[], $13::text[],
             $14::integer[], $15::bigint[], $16::bigint[], $17::bigint[], $18::bigint[], $19::integer[],
             $20::bigint[], $21::integer[])

@@ -8,6 +8,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::{Value, json};
 
+use super::change::nothing_named;
 use crate::http::App;
 use crate::http::input::staff::{ReadSale, RunSale, Staff};
 use crate::http::input::{Body, Path, Payload, Query};
@@ -107,9 +108,9 @@ pub(crate) async fn get_queue_settings(
     Ok(OkJson(Queue { settings, waiting, active, issued }))
 }
 
-/// What to change about a waiting room.
+/// What to change about a waiting room. A missing field keeps its value.
 #[derive(Body, JsonSchema)]
-#[schemars(rename = "QueueSettingsPatch")]
+#[schemars(rename = "QueueSettingsPatch", extend("minProperties" = 1))]
 pub(crate) struct QueuePatch {
     paused: Option<bool>,
     #[serde(flatten)]
@@ -124,7 +125,8 @@ impl Sample for QueuePatch {
 
 /// Change how a waiting room admits
 ///
-/// What is not named stays. `paused` stops admission only. Turns that run keep the time they were given.
+/// What is not named stays. `paused` stops admission only. Turns that run keep the time they were given. At least one field is
+/// needed.
 #[operation(tag = Administration, returns = "The settings from now on", codes(ConcertNotFound))]
 pub(crate) async fn update_queue_settings(
     State(app): State<App>,
@@ -135,6 +137,9 @@ pub(crate) async fn update_queue_settings(
     let concert = path.id()?;
     let QueuePatch { settings, paused } = payload.read()?;
     let patch = Patch { paused, ..settings.into_patch() };
+    if patch == Patch::default() {
+        return Err(nothing_named());
+    }
     // A retired room is loaded first, so that this instance sees what changes it.
     app.rooms.find(concert).await?;
     app.decide_by_staff(&staff, Configure { concert, patch }, &payload, |settings| OkJson(QueueSettings::of(settings)))

@@ -260,7 +260,7 @@ mod tests {
     fn a_cancellation_waits_after_its_last_seat_and_is_overdue_when_no_process_takes_its_step() {
         let new = Progress::default();
         let leased = Progress { leased_until: CANCELLED_AT.plus_seconds(70), ..Progress::default() };
-        let through = Progress { is_through: true, retry_at: CANCELLED_AT.plus_seconds(80), ..leased.clone() };
+        let through = Progress { is_through: true, retry_at: CANCELLED_AT.plus_seconds(80), ..leased };
         let table: [(&[&Progress], u32, (i64, i64)); 8] = [
             (&[], 90, (0, 0)),
             (&[&new], 0, (0, 0)),

@@ -114,20 +114,20 @@ impl LoggedChanges {
         }
     }
 
-    /// Counts an event.
-    pub(super) fn tell(&mut self, event: &ToldRow) {
+    /// Adds 1 to the events of a performance with such a log entry.
+    pub(super) fn event(&mut self, event: &ToldRow) {
         if let Some((_, kind)) = CHANGES.iter().find(|(_, kind)| *kind == event.kind)
-            && let Some((_, told)) = self.counts.get_mut(&(event.subject.clone(), *kind))
+            && let Some((_, events)) = self.counts.get_mut(&(event.subject.clone(), *kind))
         {
-            *told += 1;
+            *events += 1;
         }
     }
 
     /// Each log entry has its event. Changes from before there was a log have only events.
     pub(super) fn finding(self) -> Finding {
         let mut finding = Finding::new("every change of a performance by staff has its event");
-        for ((performance, kind), (logged, told)) in self.counts {
-            finding.check(logged <= told, || format!("{performance}: {logged} log entries, and {told} of {kind}"));
+        for ((performance, kind), (logged, events)) in self.counts {
+            finding.check(logged <= events, || format!("{performance}: {logged} log entries, and {events} of {kind}"));
         }
         finding
     }

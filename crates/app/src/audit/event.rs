@@ -11,7 +11,7 @@ pub(super) async fn check(source: &dyn AuditSource, changes: &mut LoggedChanges)
     let mut events = source.events();
     while let Some(row) = events.recv().await {
         let row = row?;
-        changes.tell(&row);
+        changes.event(&row);
         finding.check(row.has_source, || format!("{} {} of {}", row.id, row.kind, row.subject));
     }
     Ok(vec![finding, marks(source).await?, misplaced(source).await?])

@@ -34,7 +34,7 @@ impl Oracle<'_> {
                 Status::Paid => Err(Refusal::AlreadyPaid),
                 Status::Held | Status::Expired | Status::Released | Status::Refunded => Ok(()),
             },
-            AnyCommand::Enter(waiting_room::Enter { concert, user }) => self.judge_entry(*concert, user),
+            AnyCommand::Enter(waiting_room::Enter { concert, user, pass: _ }) => self.judge_entry(*concert, user),
             AnyCommand::Extend(concert::Extend { concert, performance: Some(id), .. }) => {
                 let own = self.tables.performances.get(id).filter(|row| row.concert == *concert);
                 own.ok_or(Refusal::PerformanceNotFound).and_then(Self::judge_on)
@@ -195,7 +195,7 @@ impl Oracle<'_> {
     }
 
     fn judge_hold(&self, request: &Hold) -> Result<(), Refusal> {
-        let Hold { token, target, seats } = request;
+        let Hold { token, target, seats, code: _ } = request;
         let key = (token.concert, token.place);
         let turn = self.tables.turns.get(&key).filter(|_| !self.tables.ends.contains_key(&key));
         if turn.is_none_or(|turn| self.at >= turn.active_until) {

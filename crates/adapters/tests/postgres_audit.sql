@@ -41,7 +41,7 @@ FROM lecture_history;
 
 INSERT INTO concerts VALUES (id(20), 'concert', 'hall', 1);
 INSERT INTO performances
-    (performance_id, concert_id, starts_at, sections, capacity, sold, version, known_version, written_version, updated_at, holds,
+    (performance_id, concert_id, starts_at, sections, capacity, sold, version, known_version, stated_version, updated_at, holds,
      held, revenue, refunded, open_payments) VALUES
     (id(21), id(20), 1, '[{"from": 1, "to": 10, "grade": "R", "price": 200}]', 10, 3, 7, 7, 7, 1, 0, 0, 650, 150, 2),
     (id(22), id(20), 2, '[{"from": 1, "to": 10, "grade": "R", "price": 200}]', 10, 0, 1, 1, 1, 1, 1, 1, 0, 0, 0);
@@ -77,7 +77,7 @@ FROM refunds;
 -- The second place has its turn; that of the first is settled, and its row still there.
 INSERT INTO rooms
     (concert_id, max_active, admit_per_second, active_seconds, claim_seconds, paused, issued, served, given_up, active, admissions,
-     version, updated_at, written_version)
+     version, updated_at, stated_version)
     VALUES (id(20), 5, 5, 60, 60, false, 4, 2, 1, 1, '', 1, 1, 1);
 INSERT INTO places
 SELECT id(20), place, 'user' || place, id(50 + place), 1, CASE place WHEN 3 THEN 'GIVEN_UP' ELSE 'CURRENT' END,

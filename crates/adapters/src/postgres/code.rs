@@ -26,7 +26,6 @@ macro_rules! code_columns {
         "concert_id, code, code_id, uses, uses_per_user, valid_from, valid_until, taken, created_at"
     };
 }
-pub(super) use code_columns;
 
 /// In the order of the keys, which is the same in each unit of work.
 const LOCK: &str = concat!(

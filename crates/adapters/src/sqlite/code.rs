@@ -35,13 +35,13 @@ pub(super) fn load(db: &Connection, keys: &Keys, rows: &mut Rows) -> Sql<()> {
 /// The uses of a code by these users that have not ended, and some that may have ended if as many more would be too many.
 fn uses(db: &Connection, code: &Code, users: &[&UserId], added: u32) -> Sql<Vec<Use>> {
     let mut uses: HashMap<ReservationId, Reservation> = HashMap::new();
+    let (concert, id) = (code.concert.uuid().into_bytes(), code.id.uuid().into_bytes());
     let own = format!(
         "SELECT {RESERVATION} FROM reservations WHERE concert_id = ?1 AND user_id = ?2 AND status IN ('HELD', 'PAID')
             AND (SELECT code_id FROM code_uses own WHERE own.reservation_id = reservations.reservation_id) = ?3"
     );
     for user in users {
-        let values = params![code.concert.uuid().as_bytes(), user.as_str(), code.id.uuid().as_bytes()];
-        for row in db.prepare_cached(&own)?.query_map(values, read)? {
+        for row in db.prepare_cached(&own)?.query_map(params![concert, user.as_str(), id], read)? {
             let row = row?;
             uses.insert(row.id, row);
         }
@@ -52,8 +52,8 @@ fn uses(db: &Connection, code: &Code, users: &[&UserId], added: u32) -> Sql<Vec<
              WHERE reservation_id IN (SELECT reservation_id FROM code_uses WHERE code_id = ?1)
                 AND status <> 'PAID' AND (status <> 'HELD' OR held_until <= ?2) LIMIT ?3"
         );
-        let values = params![code.id.uuid().as_bytes(), writer::now().as_millis(), USES_READ_MAX];
-        for row in db.prepare_cached(&over)?.query_map(values, read)? {
+        let now = writer::now().as_millis();
+        for row in db.prepare_cached(&over)?.query_map(params![id, now, USES_READ_MAX], read)? {
             let row = row?;
             uses.insert(row.id, row);
         }

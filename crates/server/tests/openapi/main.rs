@@ -64,6 +64,9 @@ const CALLS: &str = "
     GET /admin/lectures/{lectureId}/applicants.csv
     POST /admin/point/{userId}/adjustments
     GET /admin/users/{userId}
+    POST /admin/concerts/{concertId}/codes
+    GET /admin/concerts/{concertId}/codes
+    DELETE /admin/concerts/{concertId}/codes/{code}
     GET /admin/concerts/{concertId}/queue
     PATCH /admin/concerts/{concertId}/queue
     GET /admin/lectures
@@ -89,7 +92,7 @@ const CALLS: &str = "
 ";
 
 /// What each call may refuse in words of its own, besides what any call may.
-const REFUSALS: [(&str, &[&str]); 36] = [
+const REFUSALS: [(&str, &[&str]); 39] = [
     (
         "PATCH /point/{id}/charge",
         &["422 amount-out-of-range", "409 balance-limit", "409 external-id-reused", "403 charge-not-allowed"],
@@ -97,7 +100,17 @@ const REFUSALS: [(&str, &[&str]); 36] = [
     ("PATCH /point/{id}/use", &["422 amount-out-of-range", "409 insufficient-balance"]),
     ("POST /lectures/apply", &APPLYING),
     ("DELETE /lectures/application/{userId}/{lectureId}", &["404 application-not-found"]),
-    ("POST /queue/tokens", &["404 concert-not-found", "409 sale-closed", "409 sale-not-open"]),
+    (
+        "POST /queue/tokens",
+        &[
+            "404 concert-not-found",
+            "409 sale-closed",
+            "409 sale-not-open",
+            "403 code-required",
+            "403 code-invalid",
+            "409 code-used-up",
+        ],
+    ),
     ("GET /queue/token", &["401 queue-token-missing", "401 queue-token-invalid"]),
     ("GET /concerts/{concertId}/dates", &TURN),
     ("GET /concerts/{concertId}/seats", &TURN),
@@ -107,6 +120,9 @@ const REFUSALS: [(&str, &[&str]); 36] = [
             "404 performance-not-found",
             "409 sale-closed",
             "409 sale-not-open",
+            "403 code-required",
+            "403 code-invalid",
+            "409 code-used-up",
             "409 performance-cancelled",
             "409 performance-closed",
             "422 performance-ambiguous",
@@ -157,6 +173,9 @@ const REFUSALS: [(&str, &[&str]); 36] = [
     ),
     ("GET /admin/performances/{performanceId}/refunds", &["404 performance-not-found", "403 role-insufficient"]),
     ("PATCH /admin/concerts/{concertId}", &["404 concert-not-found"]),
+    ("POST /admin/concerts/{concertId}/codes", &["404 concert-not-found", "409 code-exists", "403 role-insufficient"]),
+    ("GET /admin/concerts/{concertId}/codes", &["404 concert-not-found", "403 role-insufficient"]),
+    ("DELETE /admin/concerts/{concertId}/codes/{code}", &["404 code-not-found", "403 role-insufficient"]),
     ("PATCH /admin/performances/{performanceId}", &["404 performance-not-found", "409 performance-cancelled"]),
     ("GET /admin/performances/{performanceId}", &["404 performance-not-found", "403 role-insufficient"]),
     ("GET /admin/performances/{performanceId}/seats", &["404 performance-not-found", "403 role-insufficient"]),

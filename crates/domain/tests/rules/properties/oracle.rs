@@ -78,6 +78,9 @@ impl Oracle<'_> {
             | AnyCommand::Rewrite(_)
             | AnyCommand::StepOfCancellation(_)
             | AnyCommand::Leave(_)
+            // Presale codes are not among the random commands.
+            | AnyCommand::CreateCodes(_)
+            | AnyCommand::DeleteCode(_)
             | AnyCommand::Step(_) => Ok(()),
             AnyCommand::Pay(pay) => self.judge_payment(pay),
             AnyCommand::RefundSeats(refund) => self.judge_refund(refund, None),

@@ -45,9 +45,13 @@ impl PathId for CodeText {
     const DESCRIPTION: &'static str = "The text of the code";
 }
 
+/// Cursors begin with this, so that no text of another list is one.
+const CURSOR: &str = "after-";
+
+/// The text of the last code of a page.
 impl Cursor for Arc<str> {
     fn parse(text: &str) -> Option<Self> {
-        CodeText::parse_id(text).map(|CodeText(text)| text)
+        text.strip_prefix(CURSOR).and_then(CodeText::parse_id).map(|CodeText(text)| text)
     }
 }
 
@@ -237,7 +241,7 @@ pub(crate) async fn list_codes(
     let concert = path.id()?;
     app.rooms.find(concert).await?.ok_or_else(|| Problem::new(Code::ConcertNotFound))?;
     let codes = app.read(app.reader.codes(concert, rows)).await?;
-    let cursor = |(code, _): &(PresaleCode, u64)| code.text.to_string();
+    let cursor = |(code, _): &(PresaleCode, u64)| format!("{CURSOR}{}", code.text);
     Ok(Listed::page(&query, codes, cursor, |(code, used)| CodeShown::of(code, *used)))
 }
 

@@ -106,4 +106,9 @@ INSERT INTO staff_sessions SELECT sha256(n::text::bytea), pg_temp.id(14, n), NUL
 INSERT INTO admin_log SELECT pg_temp.id(12, n), 1700000000000 + n, NULL, 'actor ' || n % 300, 'action ' || n % 200,
         'lecture:' || n / 5, NULL, '{"capacity":30}', false, 'a-request'
     FROM generate_series(1, $ROWS / 10) n ORDER BY random();
+-- A presale code of each concert, with more uses than it may have. One reservation in four was held with a code.
+INSERT INTO codes SELECT pg_temp.id(1, n), 'FAN', pg_temp.id(15, n), 100, 1, NULL, NULL, 100, 1700000000000
+    FROM generate_series(1, 1 + $ROWS / 500) n;
+INSERT INTO code_uses SELECT reservation_id, pg_temp.id(15, 1 + n % (1 + $ROWS / 500)) FROM bought WHERE n % 4 = 0
+    ORDER BY random();
 RESET session_replication_role;

@@ -1,6 +1,7 @@
 //! Presale codes: who enters and holds while a code is needed, wrong codes, and the calls of organisers.
 
-use onsale_testing::{Call, Sale};
+use onsale_testing::redis::{Keeps, Redis};
+use onsale_testing::{Call, Sale, without};
 use serde_json::{Value, json};
 
 use crate::support::room::room;
@@ -105,6 +106,29 @@ async fn a_code_is_needed_to_enter_and_to_hold_until_the_presale_ends() {
     presale.enter("bob", None).expect(201).await;
     presale.hold(&ada, &[4], None).expect(201).await;
     presale.hold(&ada, &[5], Some("WRONG")).expect(201).await;
+    audit(&presale.sale).await;
+}
+
+/// The code is checked before Redis hands out a place.
+#[tokio::test]
+async fn a_code_is_needed_if_redis_hands_out_places_too() {
+    if without("redis") {
+        return;
+    }
+    let redis = Redis::start(Keeps::Nothing).await;
+    let presale = Presale::start(&[("ONSALE_REDIS_URL", &redis.url())]).await;
+    presale.code("FAN", 1, 1).await;
+    presale.enter("ada", None).refused(403, "code-required").await;
+    presale.enter("ada", Some("WRONG")).refused(403, "code-invalid").await;
+    let ada = presale.active("ada", "FAN").await;
+    for code in [None, Some("WRONG")] {
+        assert_eq!(presale.enter("ada", code).expect(200).await["token"], json!(ada));
+    }
+    presale.hold(&ada, &[1], None).refused(403, "code-required").await;
+    presale.hold(&ada, &[1], Some("FAN")).expect(201).await;
+    presale.enter("bob", Some("FAN")).refused(409, "code-used-up").await;
+    presale.change(&json!({"codesUntil": null})).expect(200).await;
+    presale.enter("bob", None).expect(201).await;
     audit(&presale.sale).await;
 }
 

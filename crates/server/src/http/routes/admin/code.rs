@@ -61,8 +61,7 @@ impl Cursor for Arc<str> {
 #[serde(rename_all = "camelCase")]
 pub(crate) struct CodeBody {
     /// Without it the server makes one of twelve characters that cannot be guessed. Capital and small letters differ.
-    #[schemars(with = "Option<Id<CodeText>>")]
-    code: Option<CodeText>,
+    code: Option<Id<CodeText>>,
     /// Maximum number of live holds and unrefunded payments with the code.
     uses: Count<1, USES_MAX>,
     /// The same for one user.
@@ -88,7 +87,7 @@ impl Body for CodeBody {
         if bound(&from).zip(bound(&until)).is_some_and(|(from, until)| until <= from) {
             fields.wrong("until", "must be later than from".to_owned());
         }
-        Some(Self { code: code.map(|Id(code)| code), uses: uses?, uses_per_user: uses_per_user?, from, until })
+        Some(Self { code, uses: uses?, uses_per_user: uses_per_user?, from, until })
     }
 }
 
@@ -106,7 +105,7 @@ impl Body for CodesBody {
             return None;
         }
         let mut known: HashSet<&CodeText> = HashSet::new();
-        let mut texts = codes.iter().map(|code| code.as_ref().and_then(|code| code.code.as_ref()));
+        let mut texts = codes.iter().map(|code| code.as_ref().and_then(|code| Some(&code.code.as_ref()?.0)));
         if let Some(index) = texts.position(|text| text.is_some_and(|text| !known.insert(text))) {
             fields.wrong(&format!("{index}.code"), "is named twice".to_owned());
         }
@@ -216,7 +215,7 @@ pub(crate) async fn create_codes(
     let concert = path.id()?;
     let CodesBody(codes) = payload.read()?;
     let new = |code: CodeBody| NewCode {
-        text: code.code.map(|CodeText(text)| text),
+        text: code.code.map(|Id(CodeText(text))| text),
         uses: code.uses.0,
         uses_per_user: code.uses_per_user.0,
         from: code.from.and_then(|InstantField(at)| at),

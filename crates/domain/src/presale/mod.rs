@@ -122,7 +122,7 @@ impl Use {
 /// A code as a read found it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Standing {
-    /// The code itself.
+    /// The code with its limits.
     pub code: Code,
     /// All uses by the user that have not ended, and up to [`USES_READ_MAX`] uses that may have ended if the code has no free one.
     pub uses: Vec<Use>,

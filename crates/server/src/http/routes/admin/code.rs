@@ -130,7 +130,7 @@ impl Sample for CodesBody {
     }
 }
 
-/// A presale code.
+/// A presale code, as lists show it.
 #[derive(Serialize, JsonSchema)]
 #[schemars(rename = "PresaleCode")]
 #[serde(rename_all = "camelCase")]

@@ -1,4 +1,4 @@
-// The presale code: the page asks for it where the server needs one, and keeps it for the visitor.
+// The presale code: the page asks for it if the server needs one, and keeps it for the visitor.
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
@@ -23,7 +23,7 @@ const field = (page) => page.getByLabel("Presale code");
 const use = (page) => page.getByRole("button", { name: "Use this code" });
 const enter = (page) => page.getByRole("button", { name: "Enter the waiting room" });
 
-test("the code is asked for at the door, and goes along with the hold", async (t) => {
+test("the page wants the code at the door, and sends it with the hold", async (t) => {
   const { sale, concert } = await presale(t);
   const page = await demo(t, await visitor(t), sale, { user: "ada", concert });
   await enter(page).click();
@@ -43,7 +43,7 @@ test("the code is asked for at the door, and goes along with the hold", async (t
   assert.deepEqual(held.seats, [3]);
 });
 
-test("a visitor who was inside before is asked for the code at the hold", async (t) => {
+test("a visitor who was inside before needs the code at the hold", async (t) => {
   const { sale, concert, change } = await presale(t);
   await change({ codesUntil: null });
   const page = await demo(t, await visitor(t), sale, { user: "ada", concert });

@@ -92,7 +92,7 @@ const CALLS: &str = "
 ";
 
 /// What each call may refuse in words of its own, besides what any call may.
-const REFUSALS: [(&str, &[&str]); 39] = [
+const REFUSALS: [(&str, &[&str]); 41] = [
     (
         "PATCH /point/{id}/charge",
         &["422 amount-out-of-range", "409 balance-limit", "409 external-id-reused", "403 charge-not-allowed"],
@@ -100,17 +100,9 @@ const REFUSALS: [(&str, &[&str]); 39] = [
     ("PATCH /point/{id}/use", &["422 amount-out-of-range", "409 insufficient-balance"]),
     ("POST /lectures/apply", &APPLYING),
     ("DELETE /lectures/application/{userId}/{lectureId}", &["404 application-not-found"]),
-    (
-        "POST /queue/tokens",
-        &[
-            "404 concert-not-found",
-            "409 sale-closed",
-            "409 sale-not-open",
-            "403 code-required",
-            "403 code-invalid",
-            "409 code-used-up",
-        ],
-    ),
+    ("POST /queue/tokens", &["404 concert-not-found", "409 sale-closed", "409 sale-not-open"]),
+    ("POST /queue/tokens", &CODES),
+    ("POST /reservations", &CODES),
     ("GET /queue/token", &["401 queue-token-missing", "401 queue-token-invalid"]),
     ("GET /concerts/{concertId}/dates", &TURN),
     ("GET /concerts/{concertId}/seats", &TURN),
@@ -120,9 +112,6 @@ const REFUSALS: [(&str, &[&str]); 39] = [
             "404 performance-not-found",
             "409 sale-closed",
             "409 sale-not-open",
-            "403 code-required",
-            "403 code-invalid",
-            "409 code-used-up",
             "409 performance-cancelled",
             "409 performance-closed",
             "422 performance-ambiguous",
@@ -216,6 +205,8 @@ const REFUSALS: [(&str, &[&str]); 39] = [
     ("DELETE /desk/session", &["403 origin-not-allowed"]),
     ("GET /point/{id}", &["403 role-insufficient", "403 not-your-account"]),
 ];
+
+const CODES: [&str; 3] = ["403 code-required", "403 code-invalid", "409 code-used-up"];
 
 const APPLYING: [&str; 5] =
     ["404 lecture-not-found", "409 already-applied", "409 lecture-closed", "409 lecture-not-open", "409 lecture-full"];

@@ -85,12 +85,16 @@ impl Oracle<'_> {
             AnyCommand::Pay(pay) => self.judge_payment(pay),
             AnyCommand::RefundSeats(refund) => self.judge_refund(refund, None),
             AnyCommand::RefundByStaff(refund) => self.judge_refund(&refund.refund, Some(refund.fee)),
-            AnyCommand::Adjust(wallet::Adjust { user, amount, .. }) => match self.balance(user) + amount {
-                _ if *amount == 0 || amount.abs() > 1_000_000_000 => Err(Refusal::AmountOutOfRange),
-                ..0 => Err(Refusal::InsufficientBalance),
-                0..=1_000_000_000 => Ok(()),
-                _ => Err(Refusal::BalanceLimit),
-            },
+            AnyCommand::Adjust(wallet::Adjust { user, amount, .. }) => self.judge_adjustment(user, *amount),
+        }
+    }
+
+    fn judge_adjustment(&self, user: &UserId, amount: i64) -> Result<(), Refusal> {
+        match self.balance(user) + amount {
+            _ if amount == 0 || amount.abs() > 1_000_000_000 => Err(Refusal::AmountOutOfRange),
+            ..0 => Err(Refusal::InsufficientBalance),
+            0..=1_000_000_000 => Ok(()),
+            _ => Err(Refusal::BalanceLimit),
         }
     }
 

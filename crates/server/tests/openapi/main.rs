@@ -92,7 +92,7 @@ const CALLS: &str = "
 ";
 
 /// What each call may refuse in words of its own, besides what any call may.
-const REFUSALS: [(&str, &[&str]); 41] = [
+const REFUSALS: [(&str, &[&str]); 40] = [
     (
         "PATCH /point/{id}/charge",
         &["422 amount-out-of-range", "409 balance-limit", "409 external-id-reused", "403 charge-not-allowed"],
@@ -163,7 +163,6 @@ const REFUSALS: [(&str, &[&str]); 41] = [
     ("GET /admin/performances/{performanceId}/refunds", &["404 performance-not-found", "403 role-insufficient"]),
     ("PATCH /admin/concerts/{concertId}", &["404 concert-not-found"]),
     ("POST /admin/concerts/{concertId}/codes", &["404 concert-not-found", "409 code-exists", "403 role-insufficient"]),
-    ("GET /admin/concerts/{concertId}/codes", &["404 concert-not-found", "403 role-insufficient"]),
     ("DELETE /admin/concerts/{concertId}/codes/{code}", &["404 code-not-found", "403 role-insufficient"]),
     ("PATCH /admin/performances/{performanceId}", &["404 performance-not-found", "409 performance-cancelled"]),
     ("GET /admin/performances/{performanceId}", &["404 performance-not-found", "403 role-insufficient"]),
@@ -207,7 +206,6 @@ const REFUSALS: [(&str, &[&str]); 41] = [
 ];
 
 const CODES: [&str; 3] = ["403 code-required", "403 code-invalid", "409 code-used-up"];
-
 const APPLYING: [&str; 5] =
     ["404 lecture-not-found", "409 already-applied", "409 lecture-closed", "409 lecture-not-open", "409 lecture-full"];
 

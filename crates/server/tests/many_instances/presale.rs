@@ -46,7 +46,7 @@ async fn the_last_uses_go_to_as_many_holds() {
         let holds = tokens.iter().enumerate().map(|(buyer, token)| {
             hold(many.at(buyer + round), token, &performances[buyer % 2], 12 * round + buyer + 1, Some("FAN"))
         });
-        let replies = at_once(holds.collect()).await;
+        let replies = at_once(holds).await;
         let (held, used_up) = (count(&replies, 201, ""), count(&replies, 409, "code-used-up"));
         assert_eq!((held, used_up), (5, 7), "round {round}: {replies:?}");
         // The uses come back at other instances than those that gave them.
@@ -54,7 +54,7 @@ async fn the_last_uses_go_to_as_many_holds() {
             let path = format!("/reservations/{}", text(&reply.json()["reservationId"]));
             many.at(buyer + round + 1).caller.delete(&path).token(&tokens[buyer])
         });
-        let releases = at_once(releases.collect()).await;
+        let releases = at_once(releases).await;
         assert_eq!(count(&releases, 204, ""), 5, "{releases:?}");
     }
     many.is_in_order().await;

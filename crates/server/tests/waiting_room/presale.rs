@@ -141,7 +141,7 @@ async fn the_last_use_goes_to_one_of_many() {
         tokens.push(presale.active(&format!("user-{number}"), "FAN").await);
     }
     let holds = tokens.iter().zip(1..).map(|(token, seat)| presale.hold(token, &[seat], Some("FAN")));
-    let replies = at_once(holds.collect()).await;
+    let replies = at_once(holds).await;
     assert_eq!((count(&replies, 201, ""), count(&replies, 409, "code-used-up")), (3, 9), "{replies:?}");
     presale.enter("late", Some("FAN")).refused(409, "code-used-up").await;
     assert_eq!(presale.listed().await[0]["used"], 3);

@@ -119,6 +119,8 @@ pub(crate) const FAMILIES: &[Family] = &[
     Family { children: "refunded_seats", parents: "refunds", key: "refund_id", also: "reservation_id" },
     family("hold_extensions", "performances", "performance_id"),
     family("cancellations", "performances", "performance_id"),
+    family("codes", "concerts", "concert_id"),
+    family("code_uses", "reservations", "reservation_id"),
     Family { children: "failed_refunds", parents: "payments", key: "payment_id", also: "reservation_id" },
 ];
 

@@ -277,7 +277,7 @@ fn concert_data(concert: &Concert) -> String {
         "concertId": concert.id.to_string(), "title": &*concert.title, "venue": &*concert.venue,
         "notice": concert.notice.as_deref().map(notice_data), "closed": concert.sale.closed,
         "opensAt": concert.sale.opens_at.map(rfc3339), "closesAt": concert.sale.closes_at.map(rfc3339),
-        "maxSeatsPerUser": concert.seats_per_user,
+        "codesUntil": concert.sale.codes_until.map(rfc3339), "maxSeatsPerUser": concert.seats_per_user,
     })
     .to_string()
 }

@@ -100,6 +100,8 @@ uuid_ids! {
     LogId,
     /// Id of a session of the back office.
     SessionId,
+    /// Id of a presale code.
+    CodeId,
 }
 
 /// A source of unguessable bits. It is an argument, so that a test can replay a seed.

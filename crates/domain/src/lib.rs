@@ -10,6 +10,7 @@ pub mod ids;
 pub mod leaving;
 pub mod lecture;
 pub mod payment;
+pub mod presale;
 pub mod refund;
 pub mod rows;
 pub mod staff;

@@ -43,11 +43,29 @@ pub enum Refusal {
         /// Seconds until then, rounded up, at least 1.
         opens_in_seconds: u32,
     },
-    /// The sale would close before it opens, or at that instant.
+    /// The sale would close, or its presale would end, before the sale opens or at that instant.
     SaleHours {
-        /// The name of the field in the request: `opensAt` or `closesAt`.
+        /// The name of the field in the request: `opensAt`, `closesAt` or `codesUntil`.
         field: &'static str,
     },
+    /// It is presale, and the request has no code.
+    CodeRequired {
+        /// The end of the presale.
+        codes_until: Timestamp,
+        /// Seconds until then, rounded up, at least 1.
+        ends_in_seconds: u32,
+    },
+    /// The concert has no such presale code, or the code is not valid at this time.
+    CodeInvalid,
+    /// The presale code has as many uses as it may have, in all or by this user.
+    CodeUsedUp,
+    /// The concert has a presale code with this text already.
+    CodeExists {
+        /// The index of the code in the request.
+        index: usize,
+    },
+    /// The concert has no such presale code.
+    CodeNotFound,
     /// The performance was cancelled.
     PerformanceCancelled,
     /// The performance has started, or its holds are closed.
@@ -111,7 +129,7 @@ pub enum Refusal {
 
 impl Refusal {
     /// Whether an idempotency key keeps the refusal. It does not if the refusal depends on the request alone, and not if
-    /// the sale may open later: then the same request may be sent again.
+    /// the sale may open later or a presale end: then the same request may be sent again.
     pub fn is_kept(&self) -> bool {
         !matches!(
             self,
@@ -122,6 +140,8 @@ impl Refusal {
                 | Self::SaleClosed
                 | Self::SaleNotOpen { .. }
                 | Self::SaleHours { .. }
+                | Self::CodeRequired { .. }
+                | Self::CodeInvalid
                 | Self::LectureNotOpen { .. }
                 | Self::StaffKeyEnded
         )

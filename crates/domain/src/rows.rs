@@ -6,9 +6,10 @@ use std::sync::Arc;
 use crate::cancellation::{Cancellation, FailedRefund};
 use crate::concert::{Concert, Dates, Extension, HoldsCounted, Performance, Reservation, Seat};
 use crate::event::Event;
-use crate::ids::{ConcertId, LectureId, PaymentId, PerformanceId, ReservationId, StaffKeyId, UserId};
+use crate::ids::{CodeId, ConcertId, LectureId, PaymentId, PerformanceId, ReservationId, StaffKeyId, UserId};
 use crate::lecture::{Application, FreedSeats, HistoryLine, Lecture};
 use crate::payment::Payment;
+use crate::presale::{Code, CodeKey, Use};
 use crate::refund::Refund;
 use crate::staff::{self, LogEntry};
 use crate::table::Table;
@@ -18,7 +19,7 @@ use crate::wallet::{Account, Entry};
 
 /// The keys of the rows that a batch needs. Sorted, because locks are taken in this order.
 ///
-/// Parents (keys of staff, their sessions, accounts, lectures, rooms, performances, in this order) are locked. A lock on a
+/// Parents (keys of staff, their sessions, accounts, presale codes, lectures, rooms, performances, in this order) are locked. A lock on a
 /// parent covers its children.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Keys {
@@ -33,6 +34,10 @@ pub struct Keys {
     pub external_charges: BTreeSet<Arc<str>>,
     /// Wallets. An account also covers the ends of its user's tokens.
     pub accounts: BTreeSet<UserId>,
+    /// Presale codes, each with the number of uses that the batch may add.
+    pub codes: BTreeMap<CodeKey, u32>,
+    /// Users whose uses of a presale code count.
+    pub code_users: BTreeSet<(CodeKey, UserId)>,
     /// Lectures, each with the number of freed seat numbers that the batch may take.
     pub lectures: BTreeMap<LectureId, usize>,
     /// Lectures, each with its applications of the lowest seat numbers: at most [`crate::lecture::CANCELLED_TOGETHER_MAX`].
@@ -95,6 +100,15 @@ pub struct Rows {
     pub external_charges: Table<Arc<str>, staff::ExternalCharge>,
     /// Wallets by their owner.
     pub accounts: Table<UserId, Account>,
+    /// Presale codes by their concert and text.
+    pub codes: Table<CodeKey, Code>,
+    /// Uses of presale codes: those of the users named in [`Keys::code_users`], and those that may have ended of each code that
+    /// would have too many with those that the batch may add.
+    pub code_uses: HashMap<CodeId, Vec<Use>>,
+    /// Uses of presale codes to add.
+    pub added_uses: Vec<(CodeId, ReservationId)>,
+    /// Uses of presale codes to drop, because they have ended.
+    pub ended_uses: Vec<ReservationId>,
     /// Lectures by their id.
     pub lectures: Table<LectureId, Lecture>,
     /// Loaded lectures that staff changed: fields that no application changes are saved, too.

@@ -4,6 +4,8 @@
 
 #[path = "audit_breaks/cancellations.rs"]
 mod cancellations;
+#[path = "audit_breaks/codes.rs"]
+mod codes;
 #[path = "audit_breaks/fine.rs"]
 mod fine;
 #[path = "audit_breaks/offers.rs"]
@@ -64,6 +66,7 @@ const PLACES: &str = "every place in line was handed out once";
 const USERS: &str = "every user has at most one place in a room";
 const COUNTERS: &str = "every room counts its turns and given-up places";
 const CONCERTS: &str = "every room has the hours of its sale, and every concert is as its last event has it";
+const CODES: &str = "no presale code is used above its limits, and each counts its uses";
 const EXTENSIONS: &str = "every extension of holds has its event";
 const FAMILIES: &str = "every row belongs to one that is there";
 const MARKS: &str = "every mark of the outbox is one that a relay made on this log";
@@ -326,6 +329,7 @@ async fn the_audit_finds_each_kind_of_broken_row() {
     assert_all_found(refunds::BREAKS).await;
     assert_all_found(cancellations::BREAKS).await;
     assert_all_found(offers::BREAKS).await;
+    assert_all_found(codes::BREAKS).await;
     assert_all_found(staff::BREAKS).await;
 }
 

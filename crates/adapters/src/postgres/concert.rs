@@ -19,7 +19,8 @@ use crate::stored::{Word, policy_to_text, seating_to_text};
 /// the user's wallet is locked by now; holds that expire meanwhile are left to the next unit.
 const LOCK: &str = "SELECT performance_id, concert_id, starts_at, sections, sold, version, updated_at,
         CASE WHEN known_version = version THEN holds END, extensions, closed, sale_closed, refund_policy, held, revenue,
-        refunded, opens_at, closes_at, max_seats, cancelled_at, open_payments, blocked, revision, ctid FROM performances
+        refunded, opens_at, closes_at, max_seats, cancelled_at, open_payments, blocked, revision, codes_until,
+        ctid FROM performances
     WHERE performance_id IN (
         SELECT unnest($1::uuid[])
         UNION SELECT performance_id FROM reservations WHERE reservation_id = ANY ($2)
@@ -81,13 +82,14 @@ const WHOLE: &str = concat!(
 const SCHEDULE: &str = "INSERT INTO performances
         (performance_id, concert_id, starts_at, sections, capacity, sold, version, updated_at, holds, extensions, closed,
          sale_closed, refund_policy, held, revenue, refunded, opens_at, closes_at, max_seats, cancelled_at, open_payments,
-         known_version, written_version)
+         codes_until, known_version, stated_version)
     SELECT *, version, version FROM unnest($1::uuid[], $2::uuid[], $3::bigint[], $4::text[], $5::integer[], $6::integer[],
             $7::bigint[], $8::bigint[], $9::integer[], $10::bigint[], $11::boolean[], $12::boolean[], $13::text[],
             $14::integer[], $15::bigint[], $16::bigint[], $17::bigint[], $18::bigint[], $19::integer[],
-            $20::bigint[], $21::integer[])
+            $20::bigint[], $21::integer[], $22::bigint[])
         v (performance_id, concert_id, starts_at, sections, capacity, sold, version, updated_at, holds, extensions, closed,
-           sale_closed, refund_policy, held, revenue, refunded, opens_at, closes_at, max_seats, cancelled_at, open_payments)";
+           sale_closed, refund_policy, held, revenue, refunded, opens_at, closes_at, max_seats, cancelled_at, open_payments,
+           codes_until)";
 
 /// Locks performances that are given by their own id.
 const LOCK_ONE: [&str; 2] = locks!(
@@ -95,23 +97,23 @@ const LOCK_ONE: [&str; 2] = locks!(
     "performance_id",
     "performance_id, concert_id, starts_at, sections, sold, version, updated_at, \
      CASE WHEN known_version = version THEN holds END AS holds, extensions, closed, sale_closed, refund_policy, held, \
-     revenue, refunded, opens_at, closes_at, max_seats, cancelled_at, open_payments, blocked, revision"
+     revenue, refunded, opens_at, closes_at, max_seats, cancelled_at, open_payments, blocked, revision, codes_until"
 );
 
 const UPDATE: [&str; 2] = updates!(
     "performances",
     "performance_id",
     "sold = v.sold, version = v.version, updated_at = v.updated_at, holds = v.holds, extensions = v.extensions, \
-     closed = v.closed, sale_closed = v.sale_closed, known_version = v.version, written_version = v.version, \
+     closed = v.closed, sale_closed = v.sale_closed, known_version = v.version, stated_version = v.version, \
      refund_policy = coalesce(v.refund_policy, performances.refund_policy), held = v.held, revenue = v.revenue, \
      refunded = v.refunded, opens_at = v.opens_at, closes_at = v.closes_at, max_seats = v.max_seats, \
-     cancelled_at = v.cancelled_at, open_payments = v.open_payments",
+     cancelled_at = v.cancelled_at, open_payments = v.open_payments, codes_until = v.codes_until",
     "$1::uuid[], $2::integer[], $3::bigint[], $4::bigint[], $5::integer[], $6::bigint[], $7::boolean[], $8::boolean[], \
      $9::text[], $10::integer[], $11::bigint[], $12::bigint[], $13::bigint[], $14::bigint[], $15::integer[], \
-     $16::bigint[], $17::integer[]",
-    "$18",
+     $16::bigint[], $17::integer[], $18::bigint[]",
+    "$19",
     "performance_id, sold, version, updated_at, holds, extensions, closed, sale_closed, refund_policy, held, revenue, \
-     refunded, opens_at, closes_at, max_seats, cancelled_at, open_payments"
+     refunded, opens_at, closes_at, max_seats, cancelled_at, open_payments, codes_until"
 );
 
 /// What holds and payments leave as it is. After [`UPDATE`], which finds the row at its address.
@@ -302,6 +304,7 @@ fn schedule<'a>(pipeline: &mut Pipeline<'a, ()>, rows: &'a Rows) {
             int(performance.seats_per_user),
             performance.cancelled_at.map(Timestamp::as_millis),
             int(performance.open_payments),
+            performance.sale.codes_until.map(Timestamp::as_millis),
         ),
     );
 }
@@ -331,6 +334,7 @@ fn update<'a>(pipeline: &mut Pipeline<'a, ()>, rows: &'a Rows, addresses: &'a mu
         int(performance.seats_per_user),
         performance.cancelled_at.map(Timestamp::as_millis),
         int(performance.open_payments),
+        performance.sale.codes_until.map(Timestamp::as_millis),
     );
     row_address::update(pipeline, UPDATE, changed, ids, addresses);
 }

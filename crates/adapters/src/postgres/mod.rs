@@ -8,6 +8,7 @@ mod audit;
 mod cancellation;
 mod charge;
 mod clock;
+mod code;
 mod concert;
 mod concert_reads;
 mod concert_row;

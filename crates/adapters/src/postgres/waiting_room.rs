@@ -235,6 +235,7 @@ pub(super) fn save<'a>(pipeline: &mut Pipeline<'a, ()>, unit: &'a Unit, addresse
             room.settings.sale.opens_at.map(Timestamp::as_millis),
             room.settings.sale.closes_at.map(Timestamp::as_millis),
             big(room.admitted),
+            room.settings.sale.codes_until.map(Timestamp::as_millis),
         )
     };
     // The room's own row first: places and turns of this unit carry its new version, which other instances read by.

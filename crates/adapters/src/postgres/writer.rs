@@ -15,7 +15,7 @@ use super::row_address::ParentAddresses;
 use super::session::{Pipeline, Session};
 use super::values::{Sql, get, instant, params};
 use super::{
-    Shared, cancellation, charge, concert, concert_row, event, extension, held, idempotency, identity, lecture,
+    Shared, cancellation, charge, code, concert, concert_row, event, extension, held, idempotency, identity, lecture,
     payment, positions, refund, staff, staff_session, waiting_room, wallet,
 };
 
@@ -47,6 +47,7 @@ pub(super) const STATEMENTS: &[&[&str]] = &[
     staff_session::WRITES,
     charge::WRITES,
     wallet::WRITES,
+    code::WRITES,
     lecture::WRITES,
     waiting_room::WRITES,
     concert_row::WRITES,
@@ -263,11 +264,12 @@ async fn load(
         pipeline.execute(PATIENTLY, Vec::new());
     }
     let room = addresses.rooms.hint(keys.rooms.iter());
-    // The one order of locks: keys of staff, their sessions, wallets, lectures, rooms, performances, each by ascending
+    // The one order of locks: keys of staff, their sessions, wallets, presale codes, lectures, rooms, performances, each by ascending
     // key. Every instance and version takes them in this order; two that did not would deadlock.
     staff::lock(&mut pipeline, keys);
     staff_session::lock(&mut pipeline, keys);
     wallet::lock(&mut pipeline, keys, unknown, newcomers, &mut addresses.accounts);
+    code::lock(&mut pipeline, keys);
     lecture::lock(&mut pipeline, keys, &mut addresses.lectures);
     waiting_room::lock(&mut pipeline, keys, &mut addresses.rooms);
     concert::lock(&mut pipeline, keys, &mut addresses.performances);
@@ -279,6 +281,7 @@ async fn load(
     lecture::load(&mut pipeline, keys);
     waiting_room::load(&mut pipeline, keys, room);
     concert::load(&mut pipeline, keys);
+    code::load(&mut pipeline, keys);
     payment::load(&mut pipeline, keys);
     cancellation::load(&mut pipeline, keys);
     // Last: deadlines are judged by a time at which all locks were held.
@@ -304,6 +307,7 @@ fn save<'a>(pipeline: &mut Pipeline<'a, ()>, unit: &'a Unit, addresses: &'a mut 
     // Before the seats: the database refuses to free a sold seat without its refund.
     refund::save(pipeline, rows);
     concert::save(pipeline, rows, &mut addresses.performances);
+    code::save(pipeline, rows);
     payment::save(pipeline, rows);
     cancellation::save(pipeline, rows);
     event::save(pipeline, unit);

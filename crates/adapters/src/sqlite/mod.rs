@@ -8,6 +8,7 @@ mod audit;
 mod cancellation;
 mod charge;
 mod checkpoint;
+mod code;
 mod concert;
 mod concert_row;
 mod connection;

@@ -19,6 +19,7 @@ use onsale_domain::ids::{
 };
 use onsale_domain::lecture::{Applicant, HistoryLine, Lecture};
 use onsale_domain::payment::Payment;
+use onsale_domain::presale::{Code, CodeKey, Standing};
 use onsale_domain::refund::Refund;
 use onsale_domain::staff::{Directory, Session, SessionHash};
 use onsale_domain::time::Timestamp;
@@ -31,8 +32,8 @@ use tokio::sync::oneshot;
 use super::connection::{Role, open, unavailable};
 use super::values::Sql;
 use super::{
-    Shared, Slot, cancellation, concert, concert_row, event, export, extension, figures, idempotency, lecture, payment,
-    refund, reservation, seat, staff, staff_session, waiting_room, wallet, writer,
+    Shared, Slot, cancellation, code, concert, concert_row, event, export, extension, figures, idempotency, lecture,
+    payment, refund, reservation, seat, staff, staff_session, waiting_room, wallet, writer,
 };
 
 /// Number of threads. More would share the same disk and cache.
@@ -240,6 +241,15 @@ impl Reader for ReaderPool {
     async fn payments_of(&self, user: &UserId, page: Page<PaymentId>) -> Result<Vec<Payment>, StoreError> {
         let user = user.clone();
         self.read(move |db| payment::payments_of(db, &user, page)).await
+    }
+
+    async fn code(&self, key: &CodeKey, user: &UserId) -> Result<Option<Standing>, StoreError> {
+        let (key, user) = (key.clone(), user.clone());
+        self.read(move |db| code::standing(db, &key, &user)).await
+    }
+
+    async fn codes(&self, concert: ConcertId, page: Page<Arc<str>>) -> Result<Vec<(Code, u64)>, StoreError> {
+        self.read(move |db| code::list(db, concert, &page)).await
     }
 
     async fn refunds(&self, of: RefundsOf, page: Page<RefundId>) -> Result<Vec<Refund>, StoreError> {

@@ -198,12 +198,13 @@ fn save_room(db: &Connection, concert: ConcertId, room: &Room) -> Sql<()> {
     db.prepare_cached(
         "INSERT INTO rooms
            (concert_id, max_active, admit_per_second, active_seconds, claim_seconds, paused, issued, served, given_up,
-            active, admissions, version, updated_at, blocks, closed, extensions, opens_at, closes_at, admitted)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19)
+            active, admissions, version, updated_at, blocks, closed, extensions, opens_at, closes_at, admitted,
+            codes_until)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20)
          ON CONFLICT DO UPDATE SET max_active = ?2, admit_per_second = ?3, active_seconds = ?4, claim_seconds = ?5,
             paused = ?6, issued = ?7, served = ?8, given_up = ?9, active = ?10, admissions = ?11, version = ?12,
             updated_at = ?13, blocks = ?14, closed = ?15, extensions = ?16, opens_at = ?17, closes_at = ?18,
-            admitted = ?19",
+            admitted = ?19, codes_until = ?20",
     )?
     .execute(params![
         concert.uuid().as_bytes(),
@@ -225,13 +226,14 @@ fn save_room(db: &Connection, concert: ConcertId, room: &Room) -> Sql<()> {
         sale.opens_at.map(Timestamp::as_millis),
         sale.closes_at.map(Timestamp::as_millis),
         room.admitted,
+        sale.codes_until.map(Timestamp::as_millis),
     ])?;
     Ok(())
 }
 
 const ROOM: &str = "concert_id, max_active, admit_per_second, active_seconds, claim_seconds, paused, issued, served, \
                     given_up, active, admissions, version, updated_at, blocks, closed, extensions, opens_at, closes_at, \
-                    admitted";
+                    admitted, codes_until";
 
 fn read_room(row: &Row<'_>) -> Sql<Room> {
     Ok(Room {
@@ -245,6 +247,7 @@ fn read_room(row: &Row<'_>) -> Sql<Room> {
                 closed: row.get(14)?,
                 opens_at: optional_instant(row, 16)?,
                 closes_at: optional_instant(row, 17)?,
+                codes_until: optional_instant(row, 19)?,
             },
         },
         issued: row.get(6)?,

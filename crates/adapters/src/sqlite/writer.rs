@@ -13,7 +13,7 @@ use rusqlite::hooks::Wal;
 use super::connection::{Role, in_commit, in_unit, open, unavailable};
 use super::values::Sql;
 use super::{
-    Shared, cancellation, charge, concert, concert_row, event, idempotency, lecture, payment, refund, staff,
+    Shared, cancellation, charge, code, concert, concert_row, event, idempotency, lecture, payment, refund, staff,
     staff_session, waiting_room, wallet,
 };
 
@@ -132,6 +132,7 @@ fn load(db: &Connection, wanted: &Wanted) -> Sql<Unit> {
     lecture::load(db, keys, rows)?;
     waiting_room::load(db, keys, rows)?;
     concert::load(db, keys, rows)?;
+    code::load(db, keys, rows)?;
     payment::load(db, keys, rows)?;
     cancellation::load(db, keys, rows)?;
     // Last, under the write lock: deadlines are judged by a time at which no other unit can run.
@@ -152,6 +153,7 @@ fn save(db: &Connection, unit: &Unit) -> Sql<()> {
     // Before the seats: the file refuses to free a sold seat without its refund.
     refund::save(db, rows)?;
     concert::save(db, rows)?;
+    code::save(db, rows)?;
     payment::save(db, rows)?;
     cancellation::save(db, rows)?;
     event::save(db, unit)?;

@@ -38,9 +38,9 @@ const FILL: &str = r#"
     UPDATE events SET state = 'DEAD', reason = 'why', trace = randomblob(24) WHERE position = 2;
     UPDATE events_forgotten SET before = 77;
     UPDATE concerts SET notice_ko = '알림', notice_en = 'line one' || char(10) || 'it''s two', version = 3;
-    UPDATE concerts SET opens_at = 5, closes_at = 6, max_seats = 7;
-    UPDATE performances SET opens_at = 5, closes_at = 6, max_seats = 7, held = 8, revenue = 9, refunded = 10;
-    UPDATE rooms SET opens_at = 5, closes_at = 6, admitted = 11, blocks = zeroblob(60), retired_version = version, paused = 1;
+    UPDATE concerts SET opens_at = 5, closes_at = 6, max_seats = 7, codes_until = 8;
+    UPDATE performances SET opens_at = 5, closes_at = 6, codes_until = 8, max_seats = 7, held = 8, revenue = 9, refunded = 10;
+    UPDATE rooms SET opens_at = 5, closes_at = 6, codes_until = 8, admitted = 11, blocks = zeroblob(60), retired_version = version, paused = 1;
     INSERT INTO hold_extensions (performance_id, number, concert_id, version, event_id, at, seconds, holds, reason, written)
         SELECT performance_id, 1, concert_id, version, randomblob(16), 1, 60, 2, 'late', 1 FROM performances;
     UPDATE staff_directory SET version = 2, live = 1, change_id = randomblob(16), since = 5;
@@ -65,6 +65,8 @@ const FILL: &str = r#"
     INSERT INTO cancellations SELECT performance_id, concert_id, version, randomblob(16), 5, 'ill', 1, 7, 3, 1, 1, 0, 60000, -7, 9
         FROM performances;
     UPDATE performances SET cancelled_at = 5, open_payments = 1;
+    INSERT INTO codes SELECT concert_id, 'FAN-1', x'0c000000000000000000000000000000', 5, 2, 3, 9, 1, 4 FROM concerts LIMIT 1;
+    INSERT INTO code_uses SELECT reservation_id, x'0c000000000000000000000000000000' FROM reservations LIMIT 1;
     INSERT INTO failed_refunds SELECT performance_id, payment_id, reservation_id, 6 FROM payments;
 "#;
 

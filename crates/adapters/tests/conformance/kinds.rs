@@ -22,6 +22,7 @@ kinds! {
     DONE, done, Done: Charge, Use, CreateLecture, Apply, Cancel, CreateConcert, Schedule, ChangeConcert,
     ChangePerformance, AddSeats, Block, Unblock, Extend, Rewrite, Hold, Release, Expire, Pay, RefundSeats, RefundByStaff, Adjust, Enter,
     Leave, Step, HandOut, Configure, CancelPerformance, StepOfCancellation, ChangeLecture, CancelLecture, CancelApplications, RemoveApplication,
+    CreateCodes, DeleteCode,
 }
 
 kinds! {
@@ -29,13 +30,27 @@ kinds! {
     LectureClosed, LectureNotOpen, CapacityBelowEnrolled, LectureFull, ApplicationNotFound, ConcertNotFound,
     PerformanceNotFound, PerformanceAmbiguous, SaleClosed, SaleNotOpen, SaleHours, PerformanceCancelled, PerformanceClosed, SeatUnknown, SeatLimit, SeatTaken, SeatExists, SectionLimit, GradeUnknown, DateMoved, ReservationNotFound, AlreadyPaid, HoldExpired, TokenExpired,
     PaymentNotFound, AlreadyRefunded, FeeOutOfRange, RefundClosed,
+    CodeRequired, CodeInvalid, CodeUsedUp, CodeExists, CodeNotFound,
     StaffKeyEnded, KeyNameTaken, KeyLimit, KeyNotFound, ExternalIdReused,
 }
 
 /// Refusals about keys of staff, which are not among the random commands: see `staff.rs`. And the limit of sections, which are
-/// more than the performances here have.
-const OF_STAFF: &[&str] =
-    &["StaffKeyEnded", "KeyNameTaken", "KeyLimit", "KeyNotFound", "ExternalIdReused", "SectionLimit"];
+/// more than the performances here have. And presale codes: see `codes.rs`.
+const OF_STAFF: &[&str] = &[
+    "StaffKeyEnded",
+    "KeyNameTaken",
+    "KeyLimit",
+    "KeyNotFound",
+    "ExternalIdReused",
+    "SectionLimit",
+    "CreateCodes",
+    "DeleteCode",
+    "CodeRequired",
+    "CodeInvalid",
+    "CodeUsedUp",
+    "CodeExists",
+    "CodeNotFound",
+];
 
 /// How often each kind of outcome has occurred.
 #[derive(Default)]

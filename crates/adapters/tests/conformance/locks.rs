@@ -68,7 +68,7 @@ async fn a_waiting_lane_reads_what_the_other_lane_committed() {
     let eve = enter(&mut stage.lane, concert, &user("eve")).await;
 
     let apply = AnyCommand::from(lecture::Apply { user: stage.bob.clone(), lecture });
-    let enter = AnyCommand::from(waiting_room::Enter { concert, user: user("fay") });
+    let enter = AnyCommand::from(waiting_room::Enter { concert, user: user("fay"), pass: None });
     let pay = pay(&stage.token, &stage.held);
     let holds = [&stage.token, &eve].map(|token| hold(token, &stage.performance, &[4]));
     // Each pair collides at one kind of row: wallet, lecture, room, performance. The last pair collides at two.

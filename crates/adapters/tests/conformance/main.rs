@@ -10,6 +10,7 @@ mod bed;
 mod bounds;
 mod cancellations;
 mod charges;
+mod codes;
 mod constraints;
 mod copies;
 mod crowd;

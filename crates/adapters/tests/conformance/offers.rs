@@ -152,7 +152,7 @@ async fn a_hold_compares_the_dates_in_which_it_was_looked_up(bed: Bed) {
     let (id, concert, now) = (sale.performance.id, sale.performance.concert, sale.now);
     let looked_up = |target, dates: (u64, u64), seat: i64| -> AnyCommand {
         let dates = Some(Dates { performances: dates.0, revisions: dates.1 });
-        Hold { token: sale.bob.clone(), target, dates, seats: [seat].into() }.into()
+        Hold { token: sale.bob.clone(), target, dates, seats: [seat].into(), code: None }.into()
     };
     let only = |dates, seat| looked_up(Target::Performance(id), dates, seat);
     let outcomes = sale.lane.run([only((1, 0), 1), only((0, 0), 2)]).await.expect("a unit of work");

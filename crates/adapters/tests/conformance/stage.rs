@@ -34,7 +34,7 @@ pub(crate) const OPEN_DOORS: Settings = Settings {
     active_seconds: 86_400,
     claim_seconds: 3_600,
     paused: false,
-    sale: Sale { closed: false, opens_at: None, closes_at: None },
+    sale: Sale { closed: false, opens_at: None, closes_at: None, codes_until: None },
 };
 
 /// Opens a lecture that starts in an hour.
@@ -78,7 +78,7 @@ pub(crate) async fn schedule(
 
 /// Enters a room, or finds the place that the user has.
 pub(crate) async fn enter(lane: &mut Lane, concert: ConcertId, user: &UserId) -> Token {
-    match lane.done(waiting_room::Enter { concert, user: user.clone() }).await {
+    match lane.done(waiting_room::Enter { concert, user: user.clone(), pass: None }).await {
         Done::Enter(Entered { token, .. }) => token,
         other => unreachable!("{other:?}"),
     }
@@ -88,7 +88,7 @@ pub(crate) async fn enter(lane: &mut Lane, concert: ConcertId, user: &UserId) ->
 pub(crate) fn hold(token: &Token, performance: &Performance, seats: &[u32]) -> AnyCommand {
     let target = Target::Performance(performance.id);
     let seats = seats.iter().copied().map(i64::from).collect();
-    Hold { token: token.clone(), target, dates: None, seats }.into()
+    Hold { token: token.clone(), target, dates: None, seats, code: None }.into()
 }
 
 /// A command that pays a hold.

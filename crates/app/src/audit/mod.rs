@@ -3,6 +3,7 @@
 
 mod cancellation;
 mod change;
+mod code;
 mod event;
 mod family;
 mod lecture;
@@ -72,6 +73,7 @@ pub async fn audit(source: &dyn AuditSource) -> Result<Vec<Finding>, StoreError>
     findings.push(refund::check(source, forgotten).await?);
     findings.extend(room::check(source, forgotten).await?);
     findings.push(change::extensions(source, forgotten).await?);
+    findings.push(code::check(source).await?);
     findings.extend(family::check(source).await?);
     findings.extend(event::check(source).await?);
     findings.extend(staff::check(source).await?);

@@ -5,6 +5,7 @@ use onsale_domain::concert::{Concert, Performance, Reservation, Sale, Seat};
 use onsale_domain::ids::{ConcertId, EventId, PerformanceId, SessionId, UserId};
 use onsale_domain::lecture::{HistoryLine, Lecture};
 use onsale_domain::payment::Payment;
+use onsale_domain::presale::Code;
 use onsale_domain::refund::Refund;
 use onsale_domain::staff::{Directory, ExternalCharge, Key};
 use onsale_domain::time::Timestamp;
@@ -182,6 +183,21 @@ pub struct RefundRow {
     pub marked: Vec<u32>,
 }
 
+/// A presale code with the counts of its uses.
+#[derive(Clone, Debug)]
+pub struct CodeRow {
+    /// The code with its own counter.
+    pub code: Code,
+    /// How many uses of it are stored.
+    pub stored: u64,
+    /// How many of these are of a reservation that is paid, or held and live.
+    pub used: u64,
+    /// The same for the user who has most of them.
+    pub most: u64,
+    /// How many uses are of a reservation in another concert.
+    pub elsewhere: u64,
+}
+
 /// A waiting room with its concert, and the counts of its places and turns.
 #[derive(Clone, Debug)]
 pub struct RoomRow {
@@ -342,6 +358,9 @@ pub trait AuditSource: Send + Sync {
 
     /// All refunds, with their entries and events.
     fn refunds(&self) -> Rows<RefundRow>;
+
+    /// All presale codes, with their counts.
+    fn codes(&self) -> Rows<CodeRow>;
 
     /// All waiting rooms, with their counts.
     fn rooms(&self) -> Rows<RoomRow>;

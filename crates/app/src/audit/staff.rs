@@ -159,6 +159,7 @@ fn fields_of_concert(concert: &Concert) -> Now {
         ("closed", json!(concert.sale.closed)),
         ("opensAt", json!(concert.sale.opens_at.map(rfc3339))),
         ("closesAt", json!(concert.sale.closes_at.map(rfc3339))),
+        ("codesUntil", json!(concert.sale.codes_until.map(rfc3339))),
         ("maxSeatsPerUser", json!(concert.seats_per_user)),
     ]
 }

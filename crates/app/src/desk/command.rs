@@ -6,12 +6,12 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 
 use onsale_domain::concert;
 use onsale_domain::ids::UserId;
-use onsale_domain::{Command, cancellation, lecture, payment, refund, waiting_room, wallet};
+use onsale_domain::{Command, cancellation, lecture, payment, presale, refund, waiting_room, wallet};
 
 use super::job::IntoJob;
 use crate::store::locks::Table::{
-    self, Accounts, Applications, Cancellations, Concerts, Events, Extensions, FreedSeats, LectureHistory, Lectures,
-    Ledger, Payments, Performances, Places, Refunds, Reservations, Rooms, Seats, TurnEnds, Turns,
+    self, Accounts, Applications, Cancellations, Codes, Concerts, Events, Extensions, FreedSeats, LectureHistory,
+    Lectures, Ledger, Payments, Performances, Places, Refunds, Reservations, Rooms, Seats, TurnEnds, Turns,
 };
 
 /// A command that the desk takes.
@@ -133,6 +133,22 @@ impl DeskCommand for concert::Schedule {
 
 impl DeskCommand for concert::Change {
     const TABLES: &'static [Table] = &[Concerts, Rooms, Places, Performances, Events];
+
+    fn hot_row(&self) -> Option<u64> {
+        Some(hash(self.concert))
+    }
+}
+
+impl DeskCommand for presale::CreateCodes {
+    const TABLES: &'static [Table] = &[Rooms, Places, Codes];
+
+    fn hot_row(&self) -> Option<u64> {
+        Some(hash(self.concert))
+    }
+}
+
+impl DeskCommand for presale::DeleteCode {
+    const TABLES: &'static [Table] = &[Codes];
 
     fn hot_row(&self) -> Option<u64> {
         Some(hash(self.concert))

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use onsale_domain::ids::UserId;
 use onsale_domain::rows::Keys;
 use onsale_domain::staff::{self, ByStaff};
-use onsale_domain::{Command, cancellation, concert, lecture, payment, refund, waiting_room, wallet};
+use onsale_domain::{Command, cancellation, concert, lecture, payment, presale, refund, waiting_room, wallet};
 use tokio::sync::oneshot;
 
 use super::batch::Decider;
@@ -249,6 +249,8 @@ jobs! {
     CreateConcert(concert::Create),
     Schedule(concert::Schedule),
     ChangeConcert(concert::Change),
+    CreateCodes(presale::CreateCodes),
+    DeleteCode(presale::DeleteCode),
     ChangePerformance(concert::ChangePerformance),
     AddSeats(concert::AddSeats),
     Block(concert::Block),
@@ -288,6 +290,8 @@ jobs! {
     RemovalByStaff(ByStaff<lecture::RemoveApplication>),
     ConcertByStaff(ByStaff<concert::Create>),
     ConcertChangeByStaff(ByStaff<concert::Change>),
+    CodesByStaff(ByStaff<presale::CreateCodes>),
+    CodeEndByStaff(ByStaff<presale::DeleteCode>),
     PerformanceByStaff(ByStaff<concert::Schedule>),
     PerformanceChangeByStaff(ByStaff<concert::ChangePerformance>),
     SeatsByStaff(ByStaff<concert::AddSeats>),

@@ -6,6 +6,7 @@
 use std::collections::HashMap;
 
 use onsale_domain::ids::{ConcertId, LectureId, PerformanceId, ReservationId, StaffKeyId, UserId};
+use onsale_domain::presale::CodeKey;
 use onsale_domain::staff::SessionHash;
 
 use crate::idempotency::KeyId;
@@ -18,6 +19,7 @@ pub enum Table {
     AdminLog,
     Applications,
     Cancellations,
+    Codes,
     Concerts,
     Events,
     ExternalCharges,
@@ -48,6 +50,8 @@ impl Table {
         (Self::Applications, "applications"),
         (Self::Cancellations, "cancellations"),
         (Self::Cancellations, "failed_refunds"),
+        (Self::Codes, "codes"),
+        (Self::Codes, "code_uses"),
         (Self::Concerts, "concerts"),
         (Self::Events, "events"),
         (Self::Events, "event_positions"),
@@ -95,6 +99,8 @@ pub enum Lock {
     StaffDirectory,
     /// The row of a wallet.
     Account(UserId),
+    /// The row of a presale code.
+    Code(CodeKey),
     /// The row of a lecture.
     Lecture(LectureId),
     /// The row of a waiting room.

@@ -12,6 +12,7 @@ use onsale_domain::ids::{
 };
 use onsale_domain::lecture::{Applicant, HistoryLine, Lecture};
 use onsale_domain::payment::Payment;
+use onsale_domain::presale::{self, Code, CodeKey};
 use onsale_domain::refund::Refund;
 use onsale_domain::staff::{Directory, Session, SessionHash};
 use onsale_domain::time::Timestamp;
@@ -280,6 +281,12 @@ pub trait Reader: Send + Sync {
 
     /// A user's payments, newest first.
     async fn payments_of(&self, user: &UserId, page: Page<PaymentId>) -> Result<Vec<Payment>, StoreError>;
+
+    /// A presale code, with its uses that count for this user.
+    async fn code(&self, key: &CodeKey, user: &UserId) -> Result<Option<presale::Standing>, StoreError>;
+
+    /// The presale codes of a concert by their text, each with its holds that are not settled and its payments.
+    async fn codes(&self, concert: ConcertId, page: Page<Arc<str>>) -> Result<Vec<(Code, u64)>, StoreError>;
 
     /// Refunds of a payment or a performance, newest first.
     async fn refunds(&self, of: RefundsOf, page: Page<RefundId>) -> Result<Vec<Refund>, StoreError>;

@@ -144,7 +144,7 @@ fn concerts(sql: &Sql) -> Vec<String> {
             &format!(
                 "rooms (concert_id, max_active, admit_per_second, active_seconds, claim_seconds, paused, issued, served,
                 given_up, active, admissions, version, updated_at, retired_version, places_dropped_to, admitted{})",
-                sql.pick("", ", written_version")
+                sql.pick("", ", stated_version")
             ),
             &format!(
                 "{concert}, 200, 50, 600, 60, {no}, {reservations}, {reservations}, 0, 0, {nothing}, 9, {long_ago}, 9,
@@ -156,7 +156,7 @@ fn concerts(sql: &Sql) -> Vec<String> {
             &format!(
                 "performances (performance_id, concert_id, starts_at, sections, capacity, sold, version, updated_at, holds,
                 revenue, open_payments{})",
-                sql.pick("", ", known_version, written_version")
+                sql.pick("", ", known_version, stated_version")
             ),
             &format!(
                 "{performance}, {concert}, {long_ago}, '[{{\"from\":1,\"to\":{reservations},\"grade\":\"R\",\"price\":50000}}]',

@@ -38,6 +38,8 @@ pub struct Change {
     pub opens_at: Option<Option<Timestamp>>,
     /// From this instant on the sale is closed; `Some(None)` lifts the bound.
     pub closes_at: Option<Option<Timestamp>>,
+    /// Before this instant a user needs a presale code; `Some(None)` ends the presale.
+    pub codes_until: Option<Option<Timestamp>>,
     /// Seats of one performance for one user, 1 to 20. A lower limit takes no seat away.
     pub seats_per_user: Option<u32>,
 }
@@ -53,6 +55,7 @@ impl Change {
             closed: None,
             opens_at: None,
             closes_at: None,
+            codes_until: None,
             seats_per_user: None,
         }
     }
@@ -63,6 +66,7 @@ impl Change {
             closed: self.closed.unwrap_or(before.sale.closed),
             opens_at: self.opens_at.unwrap_or(before.sale.opens_at),
             closes_at: self.closes_at.unwrap_or(before.sale.closes_at),
+            codes_until: self.codes_until.unwrap_or(before.sale.codes_until),
         };
         Concert {
             title: self.title.clone().unwrap_or_else(|| before.title.clone()),
@@ -117,10 +121,10 @@ impl Command for Change {
     fn decide(&self, rows: &mut Rows, cx: &mut Context<'_>) -> Result<Concert, Refusal> {
         let before = rows.concerts.get(&self.concert).ok_or(Refusal::ConcertNotFound)?.clone();
         let after = self.apply(&before);
-        if !after.sale.is_sound() {
+        if let Some(field) = after.sale.contradiction() {
             // The field that the request names, so that the client finds what it wrote.
-            let field = if self.closes_at.is_some() { "closesAt" } else { "opensAt" };
-            return Err(Refusal::SaleHours { field });
+            let is_named = if field == "closesAt" { self.closes_at.is_some() } else { self.codes_until.is_some() };
+            return Err(Refusal::SaleHours { field: if is_named { field } else { "opensAt" } });
         }
         if after == before {
             return Ok(before);

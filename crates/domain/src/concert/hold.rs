@@ -5,10 +5,11 @@ use std::sync::Arc;
 use super::{Reservation, SEATS_PER_USER_MAX, Seat, Status};
 use crate::event::{Event, Happening};
 use crate::ids::{EventId, PerformanceId, ReservationId};
+use crate::presale::CodeKey;
 use crate::rows::{Keys, Rows};
 use crate::time::Timestamp;
 use crate::waiting_room::{self, Token};
-use crate::{Command, Context, Refusal};
+use crate::{Command, Context, Refusal, presale};
 
 /// Maximum number of seats that one refusal names. A request may name many more, and its answer may be kept.
 pub const SEATS_NAMED_MAX: usize = 20;
@@ -49,6 +50,8 @@ pub struct Hold {
     pub dates: Option<Dates>,
     /// Seat numbers as the client wrote them, none twice. A number below 1 is no seat of any performance.
     pub seats: Arc<[i64]>,
+    /// The presale code of the request. Without a presale it is ignored.
+    pub code: Option<Arc<str>>,
 }
 
 /// Gives held seats back.
@@ -102,6 +105,9 @@ impl Command for Hold {
         if self.dates.is_some() {
             keys.dates.insert(self.token.concert);
         }
+        if let Some(code) = &self.code {
+            presale::needs(keys, &self.token, code);
+        }
         if let Some(performance) = self.target.performance() {
             keys.performances.insert(performance);
             // More seats than any limit allows are refused before a seat is read.
@@ -113,7 +119,7 @@ impl Command for Hold {
 
     fn decide(&self, rows: &mut Rows, cx: &mut Context<'_>) -> Result<Held, Refusal> {
         let token = &self.token;
-        let reservation = judge(self, rows, cx)?;
+        let (reservation, code) = judge(self, rows, cx)?;
         waiting_room::bind_place(rows, token);
 
         settle_lapsed(&reservation, rows, cx);
@@ -128,6 +134,9 @@ impl Command for Hold {
         rows.open_reservations.entry((token.concert, token.user.clone())).or_default().push(reservation.id);
         rows.reservations.put(reservation.id, reservation.clone());
         count_taken(rows, &reservation);
+        if let Some(code) = code {
+            presale::take(rows, &code, &reservation);
+        }
         let starts_at = rows.performances.get(&reservation.performance).map_or(cx.at, |p| p.starts_at);
         Ok(Held { reservation, starts_at })
     }
@@ -186,9 +195,9 @@ pub(super) fn seat_numbers(seats: &[i64]) -> impl Iterator<Item = u32> {
     seats.iter().filter_map(|seat| u32::try_from(*seat).ok())
 }
 
-/// All checks, in the order of the contract. Changes nothing.
-fn judge(request: &Hold, rows: &Rows, cx: &mut Context<'_>) -> Result<Reservation, Refusal> {
-    let Hold { token, target, dates, seats } = request;
+/// All checks, in the order of the contract. Changes nothing. Returns the new reservation, and the presale code that it uses.
+fn judge(request: &Hold, rows: &Rows, cx: &mut Context<'_>) -> Result<(Reservation, Option<CodeKey>), Refusal> {
+    let Hold { token, target, dates, seats, code } = request;
     waiting_room::may_hold(rows, token, cx.at)?;
     // Before the target is judged: a refusal may be kept, so it has to be that of the dates as they are.
     if dates.is_some_and(|dates| rows.dates_of(token.concert) != dates) {
@@ -211,6 +220,7 @@ fn judge(request: &Hold, rows: &Rows, cx: &mut Context<'_>) -> Result<Reservatio
     let at = cx.at.not_before(performance.updated_at);
     let written_at = cx.at.max(performance.updated_at);
     performance.sale.judge(at)?;
+    let code = presale::judge_hold(rows, token, code.as_ref(), performance, at)?;
     if performance.cancelled_at.is_some() {
         return Err(Refusal::PerformanceCancelled);
     }
@@ -230,7 +240,7 @@ fn judge(request: &Hold, rows: &Rows, cx: &mut Context<'_>) -> Result<Reservatio
 
     let prices: Arc<[i64]> =
         seats.iter().filter_map(|seat| performance.seating.section_of(*seat)).map(|s| s.price).collect();
-    Ok(Reservation {
+    let reservation = Reservation {
         id: ReservationId::new(cx.ids.next(written_at)),
         concert: token.concert,
         performance: id,
@@ -246,7 +256,8 @@ fn judge(request: &Hold, rows: &Rows, cx: &mut Context<'_>) -> Result<Reservatio
         status: Status::Held,
         refunded: Vec::new(),
         end_event: None,
-    })
+    };
+    Ok((reservation, code))
 }
 
 /// Seats of the performance that the user holds now or has bought and not given back.

@@ -261,8 +261,8 @@ impl Command for Create {
     fn needs(&self, _: &mut Keys) {}
 
     fn decide(&self, rows: &mut Rows, cx: &mut Context<'_>) -> Result<Concert, Refusal> {
-        if !self.room.sale.is_sound() {
-            return Err(Refusal::SaleHours { field: "closesAt" });
+        if let Some(field) = self.room.sale.contradiction() {
+            return Err(Refusal::SaleHours { field });
         }
         let id = ConcertId::new(cx.ids.next(cx.at));
         let concert = Concert {

@@ -79,7 +79,7 @@ impl Logged for concert::Change {
 }
 
 fn of_concert(concert: &Concert) -> Fields {
-    let Sale { closed, opens_at, closes_at } = concert.sale;
+    let Sale { closed, opens_at, closes_at, codes_until } = concert.sale;
     vec![
         ("title", (&concert.title).into()),
         ("venue", (&concert.venue).into()),
@@ -87,6 +87,7 @@ fn of_concert(concert: &Concert) -> Fields {
         ("closed", closed.into()),
         ("opensAt", opens_at.into()),
         ("closesAt", closes_at.into()),
+        ("codesUntil", codes_until.into()),
         ("maxSeatsPerUser", concert.seats_per_user.into()),
     ]
 }

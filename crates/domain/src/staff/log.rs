@@ -98,6 +98,10 @@ actions! {
     SeatsBlocked = "seats.blocked",
     /// Blocked seats were put on sale again.
     SeatsUnblocked = "seats.unblocked",
+    /// Presale codes were made.
+    CodesCreated = "codes.created",
+    /// A presale code was deleted.
+    CodeDeleted = "code.deleted",
 }
 
 /// What an entry is about.

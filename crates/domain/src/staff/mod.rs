@@ -3,6 +3,7 @@
 mod block_fields;
 mod by_staff;
 mod charge;
+mod code_fields;
 mod export;
 mod fields;
 mod key;

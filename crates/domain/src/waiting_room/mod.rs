@@ -12,7 +12,7 @@ use crate::concert::Sale;
 use crate::ids::{ConcertId, TokenId, UserId};
 use crate::rows::{Keys, Rows};
 use crate::time::Timestamp;
-use crate::{Command, Context, Refusal};
+use crate::{Command, Context, Refusal, presale};
 
 pub use blocks::{BlockState, Blocks, Gap, HandOut, Memory, Request};
 pub(crate) use end::{Stage, end_and_admit, give_up, stage};
@@ -30,7 +30,12 @@ pub struct Enter {
     pub concert: ConcertId,
     /// The user who enters.
     pub user: UserId,
+    /// The result of the check of the presale code of the request; `None` if the request has no code.
+    pub pass: Pass,
 }
+
+/// The result of the check of a presale code by [`crate::presale::check_entry`]; `None` without a code.
+pub type Pass = Option<Result<(), Refusal>>;
 
 /// The place that a user has after entering.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -59,7 +64,7 @@ impl Command for Enter {
     }
 
     fn decide(&self, rows: &mut Rows, cx: &mut Context<'_>) -> Result<Entered, Refusal> {
-        enter(self.concert, &self.user, rows, cx)
+        enter(self, rows, cx)
     }
 }
 
@@ -93,7 +98,21 @@ pub(crate) fn set_sale(rows: &mut Rows, concert: ConcertId, sale: Sale, at: Time
     room::change(rows, concert, at, |room| room.settings.sale = sale);
 }
 
-fn enter(concert: ConcertId, user: &UserId, rows: &mut Rows, cx: &mut Context<'_>) -> Result<Entered, Refusal> {
+/// Whether the sale lets a user enter who has no place yet.
+///
+/// # Errors
+/// As [`Sale::judge`]. During a presale also [`Refusal::CodeRequired`] without a code, or the refusal of the code.
+pub fn judge_entry(sale: &Sale, pass: &Pass, at: Timestamp) -> Result<(), Refusal> {
+    sale.judge(at)?;
+    match sale.presale(at) {
+        None => Ok(()),
+        Some(until) => pass.clone().unwrap_or_else(|| Err(presale::required(until, at))),
+    }
+}
+
+fn enter(request: &Enter, rows: &mut Rows, cx: &mut Context<'_>) -> Result<Entered, Refusal> {
+    let Enter { concert, user, pass } = request;
+    let concert = *concert;
     let room = rows.rooms.get(&concert).ok_or(Refusal::ConcertNotFound)?;
     let served = room.served;
     let entrant = (concert, user.clone());
@@ -107,7 +126,7 @@ fn enter(concert: ConcertId, user: &UserId, rows: &mut Rows, cx: &mut Context<'_
             return Ok(entered(rows, concert, number, false));
         }
     }
-    rows.rooms.get(&concert).map_or(Ok(()), |room| room.settings.sale.judge(cx.at))?;
+    rows.rooms.get(&concert).map_or(Ok(()), |room| judge_entry(&room.settings.sale, pass, cx.at))?;
     if let Some(number) = over {
         if let Some(place) = rows.places.change(&(concert, number)) {
             place.standing = PlaceStanding::Replaced;

@@ -13,6 +13,7 @@ mod ids;
 mod lecture;
 mod offer;
 mod payment;
+mod presale;
 mod properties;
 mod refund;
 mod refusals;

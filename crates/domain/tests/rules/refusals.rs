@@ -8,7 +8,7 @@ use crate::support::Stage;
 use crate::support::codes::{all_refusals, code};
 
 /// Code, and a script that ends with it.
-const PROVOCATIONS: [(&str, &str); 33] = [
+const PROVOCATIONS: [(&str, &str); 38] = [
     ("amount-out-of-range", "ann charges 0 => amount-out-of-range"),
     ("balance-limit", "rich charges 1 => balance-limit"),
     ("insufficient-balance", "ann uses 1 => insufficient-balance"),
@@ -28,6 +28,15 @@ const PROVOCATIONS: [(&str, &str); 33] = [
     ("sale-closed", "gala closes => closed, -\nann enters => sale-closed"),
     ("sale-not-open", "gala sells from 9 => open from 9, -\nann enters => sale-not-open until 9, in 9"),
     ("invalid-request", "gala sells from 9 to 9 => invalid-request closesAt"),
+    ("code-required", "gala sells codes 9 => open codes 9, -\nrich holds 6 => code-required until 9, in 9"),
+    ("code-invalid", "gala sells codes 9 => open codes 9, -\nrich holds 6 with FAN => code-invalid"),
+    (
+        "code-used-up",
+        "gala sells codes 9 => open codes 9, -\ngala codes FAN => made FAN\nrich holds 6 with FAN => held 0 until 300
+        rich holds 7 with FAN => code-used-up",
+    ),
+    ("code-exists", "gala codes FAN => made FAN\ngala codes FAN => code-exists 0"),
+    ("code-not-found", "gala voids FAN => code-not-found"),
     ("performance-cancelled", "eve drops => …\nrich holds 1 => performance-cancelled"),
     ("performance-closed", "100 rich holds 1 => performance-closed"),
     ("seat-unknown", "rich holds 51 => seat-unknown 51"),
@@ -92,7 +101,7 @@ fn a_key_keeps_no_refusal_that_may_change_for_the_same_request() {
     let not_kept = all_refusals().into_iter().filter(|refusal| !refusal.is_kept());
     let codes: Vec<&str> = not_kept.map(|refusal| code(&refusal)).collect();
     let early = ["amount-out-of-range", "lecture-not-open", "sale-closed", "sale-not-open"];
-    let fields = ["invalid-request", "invalid-request"];
+    let fields = ["invalid-request", "code-required", "code-invalid", "invalid-request"];
     let late = ["unavailable", "queue-token-expired", "admin-key-invalid"];
     assert_eq!(codes, [&early[..], &fields, &late].concat());
 }

@@ -25,10 +25,10 @@ CREATE TEMP TABLE shows AS SELECT pg_temp.id(2, n) AS performance_id, n,
         (extract(epoch FROM now()) * 1000)::bigint + CASE WHEN n % 10 = 0 THEN n ELSE -n END * 8640000::bigint AS starts_at
     FROM generate_series(1, 300 + $ROWS / 500) n;
 INSERT INTO concerts SELECT DISTINCT concert_id, 'A concert', 'A hall', 1700000000000 FROM shows;
-ALTER TABLE performances ALTER written_version SET DEFAULT 9;
+ALTER TABLE performances ALTER stated_version SET DEFAULT 9;
 INSERT INTO performances SELECT performance_id, concert_id, starts_at,
         '[{"from":1,"to":50,"grade":"R","price":500}]', 50, 20, 9, 1700000000000 FROM shows ORDER BY random();
-ALTER TABLE rooms ALTER written_version SET DEFAULT 1000000;
+ALTER TABLE rooms ALTER stated_version SET DEFAULT 1000000;
 INSERT INTO rooms SELECT concert_id, 200, 50, 600, 60, false, 1000000, 500000, 500, 100, '', 1000000, 1700000000000
     FROM concerts;
 
@@ -106,4 +106,9 @@ INSERT INTO staff_sessions SELECT sha256(n::text::bytea), pg_temp.id(14, n), NUL
 INSERT INTO admin_log SELECT pg_temp.id(12, n), 1700000000000 + n, NULL, 'actor ' || n % 300, 'action ' || n % 200,
         'lecture:' || n / 5, NULL, '{"capacity":30}', false, 'a-request'
     FROM generate_series(1, $ROWS / 10) n ORDER BY random();
+-- A presale code of each concert, with more uses than it may have. One reservation in four was held with a code.
+INSERT INTO codes SELECT pg_temp.id(1, n), 'FAN', pg_temp.id(15, n), 100, 1, NULL, NULL, 100, 1700000000000
+    FROM generate_series(1, 1 + $ROWS / 500) n;
+INSERT INTO code_uses SELECT reservation_id, pg_temp.id(15, 1 + n % (1 + $ROWS / 500)) FROM bought WHERE n % 4 = 0
+    ORDER BY random();
 RESET session_replication_role;

@@ -1,6 +1,7 @@
 //! Statements and indexes: which statements a sale sends and what they cost, what each index is worth, and what it costs.
 
 mod caches;
+mod codes;
 mod cost;
 mod counted;
 mod data;

@@ -104,6 +104,13 @@ pub(crate) const PROBES: &[Probe] = &[
         "staff::LOG_BY_SUBJECT",
         "('ffffffff-ffff-ffff-ffff-ffffffffffff', 20, NULL, NULL, NULL, 'lecture:7', false)",
     ),
+    probe("codes_code_id_key", "", ""),
+    probe(
+        "code_uses_by_code",
+        "code::USES",
+        "(ARRAY['01900000-0000-7000-a001-000000000001']::uuid[], ARRAY['FAN'], ARRAY[1], ARRAY[]::uuid[], ARRAY[]::text[], \
+         ARRAY[]::text[], 1000)",
+    ),
 ];
 
 /// Reads whose answers a sale keeps in memory, and reads that always go to the database.

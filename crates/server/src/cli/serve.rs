@@ -18,7 +18,7 @@ use super::{Failed, Outcome, block_on, demo, greeting, print, start_line, start_
 use crate::auth::{Auth, Bearers, Staff};
 use crate::http::{
     AnswerCaches, App, AppState, ClientLimits, ConnectionLimits, CsvExports, HttpMetrics, LIVE_STREAMS_MAX, Limiter,
-    Reached, Server, ServerLimits, Stopping, Streams, bind, connections_that_fit, into_service, listen,
+    Reached, Server, ServerLimits, Stopping, Streams, WrongCodes, bind, connections_that_fit, into_service, listen,
 };
 use crate::pages::Pages;
 use crate::sale::{Sale, register_totals};
@@ -139,6 +139,7 @@ async fn serve(settings: Settings, is_demo: bool, admin_key: Option<Secret>, tra
         timetable: sale.timetable.clone(),
         emptier: sale.emptier.clone(),
         user_entries: Limiter::new(settings.limits.entries_by_user),
+        wrong_codes: WrongCodes::default(),
         answers: AnswerCaches::default(),
         tokens: tokens(&sale, &settings).await?,
         bearers,

@@ -72,6 +72,11 @@ codes! {
     PerformanceAmbiguous = UNPROCESSABLE_ENTITY, "performance-ambiguous", "The date has several performances: name one";
     SaleClosed = CONFLICT, "sale-closed", "The sale of this concert is closed";
     SaleNotOpen = CONFLICT, "sale-not-open", "The sale of this concert is not open yet";
+    CodeRequired = FORBIDDEN, "code-required", "A presale code is needed";
+    CodeInvalid = FORBIDDEN, "code-invalid", "The code is unknown, or not valid at this time";
+    CodeUsedUp = CONFLICT, "code-used-up", "The code has no use left";
+    CodeExists = CONFLICT, "code-exists", "The concert has a code with this text already";
+    CodeNotFound = NOT_FOUND, "code-not-found", "The concert has no such code";
     PerformanceCancelled = CONFLICT, "performance-cancelled", "The performance is cancelled";
     PerformanceClosed = CONFLICT, "performance-closed", "The performance has started or is closed";
     SeatUnknown = UNPROCESSABLE_ENTITY, "seat-unknown", "The performance has no such seat";

@@ -47,8 +47,8 @@ use reply::{Decided, Success};
 
 pub(crate) use cache::{AnswerCaches, Kept, SeatTexts, Written, respond};
 pub(crate) use edge::{
-    ClientLimits, ConnectionLimits, HttpMetrics, Limiter, Reached, Server, ServerLimits, Stopping, Streams, bind,
-    connections_that_fit, listen, set_default_headers,
+    ClientLimits, ConnectionLimits, HttpMetrics, Limiter, Reached, Server, ServerLimits, Stopping, Streams, WrongCodes,
+    bind, connections_that_fit, listen, set_default_headers,
 };
 pub(crate) use export::CsvExports;
 pub(crate) use input::PathArgs;
@@ -81,6 +81,8 @@ pub(crate) struct AppState {
     pub(crate) emptier: EmptierWaker,
     /// The rate at which one verified user may enter waiting rooms.
     pub(crate) user_entries: Limiter,
+    /// Wrong presale codes of each user and address.
+    pub(crate) wrong_codes: WrongCodes,
     /// Answers that many clients share.
     pub(crate) answers: AnswerCaches,
     pub(crate) tokens: TokenCodec,

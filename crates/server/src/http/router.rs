@@ -95,6 +95,9 @@ fn administration(routes: &mut Routes) {
         GET    "/admin/concerts"                          admin::concert_figures::list_admin_concerts;
         GET    "/admin/concerts/{concertId}"              admin::concert_figures::get_admin_concert;
         PATCH  "/admin/concerts/{concertId}"              admin::change::update_concert;
+        POST   "/admin/concerts/{concertId}/codes"        admin::code::create_codes;
+        GET    "/admin/concerts/{concertId}/codes"        admin::code::list_codes;
+        DELETE "/admin/concerts/{concertId}/codes/{code}" admin::code::delete_code;
         POST   "/admin/concerts/{concertId}/holds/extend" admin::hold::extend_concert_holds;
         POST   "/admin/concerts/{concertId}/performances" admin::concert::create_performance;
         PATCH  "/admin/performances/{performanceId}"      admin::performance::update_performance;

@@ -184,8 +184,8 @@ export const cancelLectureApplication = (user, { lectureId, title }) =>
   }, once);
 
 export const listConcerts = () => send("listConcerts", "GET", "/concerts?limit=200", { quiet: true });
-export const enterQueue = (userId, concertId, options) =>
-  send("enterQueue", "POST", "/queue/tokens", { ...options, body: { userId, concertId } });
+export const enterQueue = (userId, concertId, { code, ...options } = {}) =>
+  send("enterQueue", "POST", "/queue/tokens", { ...options, body: { userId, concertId, code } });
 export const getQueuePlace = (token) => send("getQueuePlace", "GET", "/queue/token", { token, quiet: true });
 export const followQueuePlace = (token) => new EventSource(at(`/queue/token/events?token=${part(token)}`));
 /** Gives up a place or a turn. With `user`, the call is stored until an answer decides it. */
@@ -200,10 +200,10 @@ export const listConcertDates = (concert, options) =>
 export const listConcertSeats = (concert, date, options) =>
   send("listConcertSeats", "GET", `/concerts/${concert}/seats?date=${date}`, { quiet: true, ...options });
 /** Holds seats. If an earlier hold of this user in the performance is undecided and took effect, that is the answer. */
-export const createReservation = (user, performanceId, seats, { token, ...options }) =>
+export const createReservation = (user, performanceId, seats, { token, code, ...options }) =>
   write({
     ...options, user, slot: user && `hold:${performanceId}`, what: "hold", details: seatNames(seats), isChoice: true, token,
-    operation: "createReservation", method: "POST", path: "/reservations", body: { performanceId, seats },
+    operation: "createReservation", method: "POST", path: "/reservations", body: { performanceId, seats, code },
   }, once);
 export const releaseReservation = (user, { reservationId, seats }, { token }) =>
   write({

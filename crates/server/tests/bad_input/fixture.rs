@@ -32,6 +32,11 @@ impl Operation {
     pub(crate) fn takes_a_body(&self) -> bool {
         self.described["requestBody"].is_object()
     }
+
+    /// Whether its body is an object. The one that takes a list has a test of its own: see `presale.rs`.
+    pub(crate) fn takes_an_object(&self) -> bool {
+        self.takes_a_body() && self.id != "createCodes"
+    }
 }
 
 /// The sale, and the ids of its objects.
@@ -75,7 +80,7 @@ impl Fixture {
         let names = json!({
             "id": "ada", "userId": "ada", "concertId": concert, "performanceId": performance, "lectureId": lecture,
             "reservationId": held["reservationId"], "paymentId": payment["paymentId"], "date": held["date"],
-            "keyId": key["keyId"]
+            "keyId": key["keyId"], "code": "FAN"
         });
         let (to_cancel, cancelled) = (offers(&sale, &concert, 20).await, offers(&sale, &concert, 30).await);
         cancel(&sale, &cancelled).await;
@@ -137,9 +142,9 @@ impl Fixture {
         match operation.id.as_str() {
             "chargePoints" | "usePoints" => json!({"amount": 5}),
             "applyForLecture" => json!({"userId": "ada", "lectureId": names["lectureId"]}),
-            "enterQueue" => json!({"userId": "ada", "concertId": names["concertId"]}),
+            "enterQueue" => json!({"userId": "ada", "concertId": names["concertId"], "code": "FAN"}),
             "createReservation" => {
-                json!({"performanceId": names["performanceId"], "date": names["date"], "seats": [7, 8]})
+                json!({"performanceId": names["performanceId"], "date": names["date"], "seats": [7, 8], "code": "FAN"})
             }
             "createPayment" => json!({"reservationId": names["reservationId"]}),
             "createLecture" | "updateLecture" => {
@@ -152,6 +157,9 @@ impl Fixture {
                 all
             }
             "updateConcert" => concert(),
+            "createCodes" => {
+                json!([{"code": "FAN", "uses": 5, "usesPerUser": 1, "from": OPENED_AT, "until": starts_at}])
+            }
             "createDeskSession" => json!({"key": ADMIN_KEY}),
             "createStaffKey" => json!({"name": "another key", "role": "door"}),
             "updatePerformance" => {
@@ -224,7 +232,7 @@ const OPENED_AT: &str = "2020-01-01T10:00:00Z";
 /// The members that a new concert and a change of one have in common.
 fn concert() -> Value {
     json!({"title": "T", "venue": "V", "notice": {"ko": "안내", "en": "A notice"}, "closed": false, "opensAt": OPENED_AT,
-        "closesAt": "2090-01-01T10:00:00Z", "maxSeatsPerUser": 5})
+        "closesAt": "2090-01-01T10:00:00Z", "codesUntil": "2021-01-01T10:00:00Z", "maxSeatsPerUser": 5})
 }
 
 /// Adds a performance and a lecture that start in this many days. Returns their ids.

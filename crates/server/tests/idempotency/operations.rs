@@ -115,6 +115,12 @@ fn by_organisers(named: &Named<'_>) -> Vec<Change> {
         post(201, &format!("{concert}/performances"), json!({"startsAt": starts_at})),
         patch(&format!("{concert}/queue"), json!({"maxActive": 77})),
         patch(&concert, json!({"notice": {"en": "Once"}})),
+        post(
+            201,
+            &format!("{concert}/codes"),
+            json!([{"uses": 1, "usesPerUser": 1}, {"code": "Once", "uses": 1, "usesPerUser": 1}]),
+        ),
+        of_admin(sale, 204, "DELETE", &format!("{concert}/codes/Once"), Value::Null),
         patch(&performance, json!({"closed": false})),
         post(201, &format!("{performance}/seats"), json!({"seats": [{"from": 901, "to": 903}]})),
         post(200, &format!("{performance}/blocks"), json!({"seats": [30, 31], "reason": "Once"})),

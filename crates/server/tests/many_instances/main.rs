@@ -23,6 +23,7 @@ mod order;
 mod pgbouncer;
 mod points;
 mod preconditions;
+mod presale;
 mod refunds;
 mod schema;
 mod seats;

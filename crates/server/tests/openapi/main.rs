@@ -64,6 +64,9 @@ const CALLS: &str = "
     GET /admin/lectures/{lectureId}/applicants.csv
     POST /admin/point/{userId}/adjustments
     GET /admin/users/{userId}
+    POST /admin/concerts/{concertId}/codes
+    GET /admin/concerts/{concertId}/codes
+    DELETE /admin/concerts/{concertId}/codes/{code}
     GET /admin/concerts/{concertId}/queue
     PATCH /admin/concerts/{concertId}/queue
     GET /admin/lectures
@@ -89,7 +92,7 @@ const CALLS: &str = "
 ";
 
 /// What each call may refuse in words of its own, besides what any call may.
-const REFUSALS: [(&str, &[&str]); 36] = [
+const REFUSALS: [(&str, &[&str]); 40] = [
     (
         "PATCH /point/{id}/charge",
         &["422 amount-out-of-range", "409 balance-limit", "409 external-id-reused", "403 charge-not-allowed"],
@@ -98,6 +101,8 @@ const REFUSALS: [(&str, &[&str]); 36] = [
     ("POST /lectures/apply", &APPLYING),
     ("DELETE /lectures/application/{userId}/{lectureId}", &["404 application-not-found"]),
     ("POST /queue/tokens", &["404 concert-not-found", "409 sale-closed", "409 sale-not-open"]),
+    ("POST /queue/tokens", &CODES),
+    ("POST /reservations", &CODES),
     ("GET /queue/token", &["401 queue-token-missing", "401 queue-token-invalid"]),
     ("GET /concerts/{concertId}/dates", &TURN),
     ("GET /concerts/{concertId}/seats", &TURN),
@@ -157,6 +162,8 @@ const REFUSALS: [(&str, &[&str]); 36] = [
     ),
     ("GET /admin/performances/{performanceId}/refunds", &["404 performance-not-found", "403 role-insufficient"]),
     ("PATCH /admin/concerts/{concertId}", &["404 concert-not-found"]),
+    ("POST /admin/concerts/{concertId}/codes", &["404 concert-not-found", "409 code-exists", "403 role-insufficient"]),
+    ("DELETE /admin/concerts/{concertId}/codes/{code}", &["404 code-not-found", "403 role-insufficient"]),
     ("PATCH /admin/performances/{performanceId}", &["404 performance-not-found", "409 performance-cancelled"]),
     ("GET /admin/performances/{performanceId}", &["404 performance-not-found", "403 role-insufficient"]),
     ("GET /admin/performances/{performanceId}/seats", &["404 performance-not-found", "403 role-insufficient"]),
@@ -198,6 +205,7 @@ const REFUSALS: [(&str, &[&str]); 36] = [
     ("GET /point/{id}", &["403 role-insufficient", "403 not-your-account"]),
 ];
 
+const CODES: [&str; 3] = ["403 code-required", "403 code-invalid", "409 code-used-up"];
 const APPLYING: [&str; 5] =
     ["404 lecture-not-found", "409 already-applied", "409 lecture-closed", "409 lecture-not-open", "409 lecture-full"];
 

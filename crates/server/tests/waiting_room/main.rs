@@ -9,6 +9,7 @@ mod figures;
 mod gate;
 mod hours;
 mod notice;
+mod presale;
 mod rush;
 mod strict;
 #[path = "../support/mod.rs"]

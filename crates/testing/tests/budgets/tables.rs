@@ -76,9 +76,9 @@ const ONLY_POSTGRES: [(&str, &[&str]); 7] = [
     ("event_positions", &["added", "only_row"]),
     ("events", &["topic"]),
     ("instance_figures", &["instance_id", "seen_at", "viewed_at", "figures"]),
-    ("performances", &["known_version", "revised_at", "written_version"]),
+    ("performances", &["known_version", "revised_at", "stated_version"]),
     ("places", &["given_up_version"]),
-    ("rooms", &["written_version"]),
+    ("rooms", &["stated_version"]),
     ("turns", &["settled_at", "version"]),
 ];
 const ONLY_SQLITE: [(&str, &[&str]); 1] = [("kept_answers", &["position"])];

@@ -28,6 +28,7 @@ const FROM: usize = PERFORMANCE_COLUMNS;
 const PERFORMANCES: &str = "SELECT p.performance_id, p.concert_id, starts_at, sections, sold, p.version, updated_at,
         CASE WHEN known_version = p.version THEN p.holds END, extensions, p.closed, sale_closed, refund_policy,
         p.held, revenue, p.refunded, p.opens_at, p.closes_at, p.max_seats, p.cancelled_at, open_payments, p.blocked, revision,
+        p.codes_until,
         coalesce(counted.taken, 0), coalesce(counted.kept_back, 0),
         coalesce(held.reservations, 0), coalesce(extended.many, 0), coalesce(extended.last, 0), coalesce(counted.claimed, 0),
         coalesce(paid.points, 0)::bigint, coalesce(given.points, 0)::bigint,
@@ -35,7 +36,7 @@ const PERFORMANCES: &str = "SELECT p.performance_id, p.concert_id, starts_at, se
         coalesce(counted.payments, 0), announced.type, announced.subject, announced.version, announced.data,
         c.performance_id, c.concert_id, c.version, c.event_id, c.cancelled_at, c.reason, c.payments, c.refunded_before,
         c.settled_to, c.is_through, c.failed, c.is_done, c.retry_at, c.holder, c.leased_until,
-        coalesce(counted.mixed, 0), p.capacity, coalesce(unrefunded.payments, 0)
+        coalesce(counted.mixed, 0), p.capacity, coalesce(unrefunded.payments, 0), concerts.codes_until
     FROM performances p LEFT JOIN (
         SELECT performance_id, count(*) FILTER (WHERE sold) taken, count(block_reason) kept_back,
             count(*) FILTER (WHERE NOT sold AND block_reason IS NULL) claimed,
@@ -119,7 +120,7 @@ pub(super) async fn performances(mut connection: Connection, out: Out<Performanc
             paid: get(row, FROM + 6)?,
             given_back: get(row, FROM + 7)?,
             sale: match get::<Option<bool>>(row, FROM + 8)? {
-                Some(_) => Some((read_sale(row, FROM + 8, FROM + 9)?, small(row, FROM + 11)?)),
+                Some(_) => Some((read_sale(row, FROM + 8, FROM + 9, FROM + 39)?, small(row, FROM + 11)?)),
                 None => None,
             },
             changed: read_joined(row, FROM + 12)?,

@@ -7,6 +7,7 @@
 //! disk if no index helps. Rows that belong together are merged here. So neither side keeps more than a few pages of rows
 //! in memory, however large the tables are.
 
+mod code;
 mod concert;
 mod cursor;
 mod event;
@@ -25,8 +26,8 @@ use std::sync::Arc;
 
 use futures_util::future::{Either, select};
 use onsale_app::audit::source::{
-    AuditSource, ExtendedRow, ExternalRow, FamilyRow, LectureRow, MarkRow, MisplacedRow, PaymentRow, PerformanceRow,
-    RefundRow, ReservationRow, RoomRow, Rows, SeatRow, StaffRow, ToldRow, WalletRow,
+    AuditSource, CodeRow, ExtendedRow, ExternalRow, FamilyRow, LectureRow, MarkRow, MisplacedRow, PaymentRow,
+    PerformanceRow, RefundRow, ReservationRow, RoomRow, Rows, SeatRow, StaffRow, ToldRow, WalletRow,
 };
 use onsale_app::store::StoreError;
 use onsale_domain::time::Timestamp;
@@ -117,6 +118,10 @@ impl AuditSource for PostgresAudit {
 
     fn refunds(&self) -> Rows<RefundRow> {
         self.stream(refund::refunds)
+    }
+
+    fn codes(&self) -> Rows<CodeRow> {
+        self.stream(code::codes)
     }
 
     fn rooms(&self) -> Rows<RoomRow> {

@@ -1,3 +1,5 @@
+-- What buyers see.
+
 -- Revised performances ----------------------------------------------------------------------------------------------
 --
 -- Instances read the performances that were revised lately, once a second. Before, they read all that were ever revised. Stop all
@@ -9,3 +11,39 @@ UPDATE performances SET revised_at = updated_at WHERE revision > 0;
 
 DROP INDEX performances_revised;
 CREATE INDEX performances_revised ON performances (revised_at) WHERE revised_at IS NOT NULL;
+
+-- Presale codes -----------------------------------------------------------------------------------------------------
+
+-- Before this instant a user needs a code to enter and to hold. As the hours of a sale, it is also kept with the room and with
+-- each performance, so that an entry and a hold read no other row.
+ALTER TABLE concerts ADD COLUMN codes_until bigint CHECK (codes_until > opens_at);
+ALTER TABLE rooms ADD COLUMN codes_until bigint;
+ALTER TABLE performances ADD COLUMN codes_until bigint;
+
+-- Stop all servers before this step. A server of an older schema does not know that a code is needed. It writes `written_version`
+-- when it changes a room or a performance, and does not find that column any more: its entry or its hold fails.
+ALTER TABLE performances RENAME COLUMN written_version TO stated_version;
+ALTER TABLE rooms RENAME COLUMN written_version TO stated_version;
+
+CREATE TABLE codes (
+    concert_id    uuid    NOT NULL,
+    code          text    COLLATE "C" NOT NULL,
+    code_id       uuid    NOT NULL UNIQUE,
+    uses          integer NOT NULL CHECK (uses BETWEEN 1 AND 100000),
+    uses_per_user integer NOT NULL CHECK (uses_per_user BETWEEN 1 AND 100000),
+    -- Without a value there is no bound.
+    valid_from    bigint,
+    valid_until   bigint  CHECK (valid_until > valid_from),
+    -- The rows in code_uses. Some of them may be of a hold that has ended.
+    taken         integer NOT NULL CHECK (taken >= 0),
+    created_at    bigint  NOT NULL,
+    PRIMARY KEY (concert_id, code)
+) WITH (fillfactor = 50);
+
+-- Holds that were taken with a code. A row whose hold has ended is deleted by a later hold with the code, and that of a deleted code
+-- stays.
+CREATE TABLE code_uses (
+    reservation_id uuid NOT NULL PRIMARY KEY,
+    code_id        uuid NOT NULL
+);
+CREATE INDEX code_uses_by_code ON code_uses (code_id);

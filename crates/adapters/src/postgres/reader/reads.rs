@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::ops::RangeInclusive;
+use std::sync::Arc;
 use std::time::Instant;
 
 use async_trait::async_trait;
@@ -18,6 +19,7 @@ use onsale_domain::ids::{
 };
 use onsale_domain::lecture::{Applicant, HistoryLine, Lecture};
 use onsale_domain::payment::Payment;
+use onsale_domain::presale::{Code, CodeKey, Standing};
 use onsale_domain::refund::Refund;
 use onsale_domain::staff::{Directory, Session as StaffSession, SessionHash};
 use onsale_domain::time::Timestamp;
@@ -29,8 +31,8 @@ use crate::postgres::error::DbError;
 use crate::postgres::slow_queries::{Kind, SLOW};
 use crate::postgres::values::number;
 use crate::postgres::{
-    cancellation, concert_reads, event, export, extension, figures, idempotency, lecture_reads, payment, refund, staff,
-    staff_session, wallet,
+    cancellation, code, concert_reads, event, export, extension, figures, idempotency, lecture_reads, payment, refund,
+    staff, staff_session, wallet,
 };
 
 const PING: &str = "SELECT 1";
@@ -53,6 +55,7 @@ pub(in crate::postgres) const STATEMENTS: &[&[&str]] = &[
     figures::READS,
     payment::READS,
     refund::READS,
+    code::READS,
     cancellation::READS,
     event::READS,
     event::LOG_READS,
@@ -179,6 +182,14 @@ impl Reader for PostgresReader {
 
     async fn payments_of(&self, user: &UserId, page: Page<PaymentId>) -> Result<Vec<Payment>, StoreError> {
         query!(self, PaymentsOf, |session| payment::of_user(&session, user, page))
+    }
+
+    async fn code(&self, key: &CodeKey, user: &UserId) -> Result<Option<Standing>, StoreError> {
+        query!(self, Codes, |session| code::standing(&session, key, user))
+    }
+
+    async fn codes(&self, concert: ConcertId, page: Page<Arc<str>>) -> Result<Vec<(Code, u64)>, StoreError> {
+        query!(self, Codes, |session| code::list(&session, concert, &page))
     }
 
     async fn refunds(&self, of: RefundsOf, page: Page<RefundId>) -> Result<Vec<Refund>, StoreError> {

@@ -4,6 +4,7 @@
 //! must agree with each other are read in one group. A ledger or a history may be longer than a group: its lines never change,
 //! so the rest is read in later groups, up to the line that was the last in the first one.
 
+mod code;
 mod event;
 mod lecture;
 mod performance;
@@ -14,7 +15,7 @@ mod wallet;
 use std::path::{Path, PathBuf};
 
 use onsale_app::audit::source::{
-    AuditSource, EventRow, ExtendedRow, ExternalRow, FamilyRow, LectureRow, MarkRow, MisplacedRow, PaymentRow,
+    AuditSource, CodeRow, EventRow, ExtendedRow, ExternalRow, FamilyRow, LectureRow, MarkRow, MisplacedRow, PaymentRow,
     PerformanceRow, RefundRow, ReservationRow, RoomRow, Rows, SeatRow, StaffRow, ToldRow, WalletRow,
 };
 use onsale_app::store::StoreError;
@@ -192,6 +193,10 @@ impl AuditSource for SqliteAudit {
             let rows = ids.iter().map(|id| refund::one(db, Uuid::from_bytes(*id)));
             Ok((rows.collect::<Sql<_>>()?, cursor_after(&ids)))
         })
+    }
+
+    fn codes(&self) -> Rows<CodeRow> {
+        self.stream((Vec::new(), String::new()), code::codes)
     }
 
     fn rooms(&self) -> Rows<RoomRow> {

@@ -75,7 +75,7 @@ impl People {
             206..208 => Some(self.offer()),
             _ => None,
         };
-        command.unwrap_or_else(|| waiting_room::Enter { concert: self.concert(), user: self.user() }.into())
+        command.unwrap_or_else(|| waiting_room::Enter { concert: self.concert(), user: self.user(), pass: None }.into())
     }
 
     fn amount(&mut self) -> i64 {
@@ -131,7 +131,7 @@ impl People {
     fn sale(&mut self) -> Sale {
         let opens_at = self.dice.percent(10).then(|| self.soon(20));
         let closes_at = opens_at.map(|at| at.plus_seconds(60)).filter(|_| self.dice.percent(50));
-        Sale { closed: false, opens_at, closes_at }
+        Sale { closed: false, opens_at, closes_at, codes_until: None }
     }
 
     fn schedule(&mut self) -> AnyCommand {
@@ -307,7 +307,7 @@ impl People {
                 seats.push(seat);
             }
         }
-        Some(Hold { token, target, dates, seats: seats.into() }.into())
+        Some(Hold { token, target, dates, seats: seats.into(), code: None }.into())
     }
 
     fn expire(&mut self) -> AnyCommand {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use onsale_domain::ids::UserId;
-use onsale_domain::waiting_room::{Enter, Token};
+use onsale_domain::waiting_room::{Enter, Pass, Token};
 
 use super::Home;
 use crate::desk::{Desk, Failure, Outcome};
@@ -24,8 +24,8 @@ impl DatabaseHome {
 
 #[async_trait]
 impl Home for DatabaseHome {
-    async fn enter(&self, room: &Arc<LiveRoom>, user: UserId) -> Result<Outcome<Enter>, Failure> {
-        self.desk.submit(Enter { concert: room.concert(), user }).await
+    async fn enter(&self, room: &Arc<LiveRoom>, user: UserId, pass: Pass) -> Result<Outcome<Enter>, Failure> {
+        self.desk.submit(Enter { concert: room.concert(), user, pass }).await
     }
 
     /// The decision to leave has given the place up: there is nothing else to forget.

@@ -86,7 +86,7 @@ impl SimulatedRoom {
         let user = UserId::parse(user).expect("a user id");
         let mut rows = self.rows();
         rows.current_places.load((CONCERT, user.clone()), None);
-        self.decide(rows, &Enter { concert: CONCERT, user }, at).token
+        self.decide(rows, &Enter { concert: CONCERT, user, pass: None }, at).token
     }
 
     pub(super) fn leave(&mut self, token: &Token, at: Timestamp) {

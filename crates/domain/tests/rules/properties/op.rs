@@ -90,7 +90,7 @@ pub(super) const USERS: [&str; 4] = ["ann", "bob", "cid", "dan"];
 pub(super) const ROOM: Settings =
     Settings { max_active: 3, admit_per_second: 2, active_seconds: 5, claim_seconds: 1, paused: false, sale: NO_HOURS };
 
-const NO_HOURS: Sale = Sale { closed: false, opens_at: None, closes_at: None };
+const NO_HOURS: Sale = Sale { closed: false, opens_at: None, closes_at: None, codes_until: None };
 
 /// Two lectures, two concerts, three performances (the second starts at second 5), and some points for each user.
 pub(super) fn opened() -> World {
@@ -137,7 +137,7 @@ impl People {
             Op::Hold { token, target, seats } => {
                 let token = self.token(*token)?;
                 let target = target_for(&token, *target, tables);
-                let request = Hold { token, target, dates: None, seats: seats.clone().into() };
+                let request = Hold { token, target, dates: None, seats: seats.clone().into(), code: None };
                 AnyCommand::from(request)
             }
             Op::Release { token, reservation } => {
@@ -234,7 +234,7 @@ impl People {
     fn room_command(&self, op: &Op, tables: &Tables) -> Option<AnyCommand> {
         Some(match op {
             Op::Enter(user, room) => {
-                waiting_room::Enter { concert: *pick(&self.concerts, *room), user: name(*user) }.into()
+                waiting_room::Enter { concert: *pick(&self.concerts, *room), user: name(*user), pass: None }.into()
             }
             Op::Leave(token) => onsale_domain::leaving::Leave(self.token(*token)?).into(),
             Op::Step { room, seen, claimed, due } => {

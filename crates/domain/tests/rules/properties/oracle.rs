@@ -34,7 +34,7 @@ impl Oracle<'_> {
                 Status::Paid => Err(Refusal::AlreadyPaid),
                 Status::Held | Status::Expired | Status::Released | Status::Refunded => Ok(()),
             },
-            AnyCommand::Enter(waiting_room::Enter { concert, user }) => self.judge_entry(*concert, user),
+            AnyCommand::Enter(waiting_room::Enter { concert, user, pass: _ }) => self.judge_entry(*concert, user),
             AnyCommand::Extend(concert::Extend { concert, performance: Some(id), .. }) => {
                 let own = self.tables.performances.get(id).filter(|row| row.concert == *concert);
                 own.ok_or(Refusal::PerformanceNotFound).and_then(Self::judge_on)
@@ -78,16 +78,23 @@ impl Oracle<'_> {
             | AnyCommand::Rewrite(_)
             | AnyCommand::StepOfCancellation(_)
             | AnyCommand::Leave(_)
+            // Presale codes are not among the random commands.
+            | AnyCommand::CreateCodes(_)
+            | AnyCommand::DeleteCode(_)
             | AnyCommand::Step(_) => Ok(()),
             AnyCommand::Pay(pay) => self.judge_payment(pay),
             AnyCommand::RefundSeats(refund) => self.judge_refund(refund, None),
             AnyCommand::RefundByStaff(refund) => self.judge_refund(&refund.refund, Some(refund.fee)),
-            AnyCommand::Adjust(wallet::Adjust { user, amount, .. }) => match self.balance(user) + amount {
-                _ if *amount == 0 || amount.abs() > 1_000_000_000 => Err(Refusal::AmountOutOfRange),
-                ..0 => Err(Refusal::InsufficientBalance),
-                0..=1_000_000_000 => Ok(()),
-                _ => Err(Refusal::BalanceLimit),
-            },
+            AnyCommand::Adjust(wallet::Adjust { user, amount, .. }) => self.judge_adjustment(user, *amount),
+        }
+    }
+
+    fn judge_adjustment(&self, user: &UserId, amount: i64) -> Result<(), Refusal> {
+        match self.balance(user) + amount {
+            _ if amount == 0 || amount.abs() > 1_000_000_000 => Err(Refusal::AmountOutOfRange),
+            ..0 => Err(Refusal::InsufficientBalance),
+            0..=1_000_000_000 => Ok(()),
+            _ => Err(Refusal::BalanceLimit),
         }
     }
 
@@ -195,7 +202,7 @@ impl Oracle<'_> {
     }
 
     fn judge_hold(&self, request: &Hold) -> Result<(), Refusal> {
-        let Hold { token, target, seats, .. } = request;
+        let Hold { token, target, seats, dates: _, code: _ } = request;
         let key = (token.concert, token.place);
         let turn = self.tables.turns.get(&key).filter(|_| !self.tables.ends.contains_key(&key));
         if turn.is_none_or(|turn| self.at >= turn.active_until) {

@@ -61,5 +61,9 @@ pub(super) fn agree(tables: &Tables, done: &Done) {
             assert!(counts, "no performance has as many blocked seats: {changed:?}");
         }
         Done::Extend(_) | Done::Rewrite(_) | Done::StepOfCancellation(_) => {}
+        Done::CreateCodes(codes) => {
+            assert!(codes.iter().all(|code| tables.codes.get(&code.key()) == Some(code)));
+        }
+        Done::DeleteCode(code) => assert!(!tables.codes.contains_key(&code.key())),
     }
 }

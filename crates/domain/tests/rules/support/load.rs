@@ -1,5 +1,7 @@
 //! Loads exactly the rows that the keys name, as their documentation describes. A rule that reads another row panics.
 
+use std::collections::BTreeSet;
+
 use onsale_domain::concert::{Dates, ENDING_WITHIN_MILLIS, HoldsCounted, Status, lapsed_up_to};
 use onsale_domain::ids::{ConcertId, LectureId, PerformanceId, ReservationId, UserId};
 use onsale_domain::lecture::CANCELLED_TOGETHER_MAX;
@@ -20,6 +22,7 @@ pub(super) fn load(tables: &Tables, keys: &Keys, now: Timestamp) -> Rows {
         loading.rows.applications.load(key.clone(), tables.applications.get(key).cloned());
     }
     keys.emptied_lectures.iter().for_each(|lecture| loading.lowest(*lecture));
+    loading.codes(keys, now);
     keys.rooms.iter().for_each(|concert| loading.room(*concert));
     keys.entrants.iter().for_each(|(concert, user)| loading.entrant(*concert, user));
     keys.places.iter().for_each(|key| loading.place(*key));
@@ -62,6 +65,18 @@ impl Loading<'_> {
             self.rows.freed_seats.load(lecture, freed.map(|(_, seat)| *seat).take(takes));
         }
         self.rows.lectures.load(lecture, row);
+    }
+
+    fn codes(&mut self, keys: &Keys, now: Timestamp) {
+        for (key, added) in &keys.codes {
+            let row = self.tables.codes.get(key);
+            if let Some(code) = row {
+                let users: BTreeSet<&UserId> =
+                    keys.code_users.iter().filter(|(of, _)| of == key).map(|(_, user)| user).collect();
+                self.rows.code_uses.insert(code.id, self.tables.uses_of(code, &users, *added, now));
+            }
+            self.rows.codes.load(key.clone(), row.cloned());
+        }
     }
 
     fn lowest(&mut self, lecture: LectureId) {

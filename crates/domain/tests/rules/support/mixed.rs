@@ -4,7 +4,9 @@
 
 use onsale_domain::rows::{Keys, Rows};
 use onsale_domain::staff::{Actor, ByStaff, Call};
-use onsale_domain::{Command, Context, Refusal, cancellation, concert, lecture, payment, refund, waiting_room, wallet};
+use onsale_domain::{
+    Command, Context, Refusal, cancellation, concert, lecture, payment, presale, refund, waiting_room, wallet,
+};
 
 macro_rules! mixed {
     ($($name:ident($command:ty) $(by $staff:ident)?),+ $(,)?) => {
@@ -78,4 +80,6 @@ mixed! {
     Step(waiting_room::Step),
     Configure(waiting_room::Configure) by staff,
     HandOut(waiting_room::HandOut),
+    CreateCodes(presale::CreateCodes) by staff,
+    DeleteCode(presale::DeleteCode) by staff,
 }

@@ -59,6 +59,8 @@ impl Stage {
                 format!("epoch {}, {issued} of {}", blocks.epoch, blocks.reserved_to)
             }
             Ok(Done::Configure(_)) => "set".to_owned(),
+            Ok(Done::CreateCodes(codes)) => format!("made {}", listed(codes.iter().map(|code| &code.text))),
+            Ok(Done::DeleteCode(code)) => format!("deleted {}", code.text),
             Ok(Done::CreateLecture(_) | Done::CreateConcert(_) | Done::Schedule(_)) => "made".to_owned(),
             Ok(Done::ChangeConcert(concert)) => {
                 let said = concert.notice.as_ref().and_then(|notice| notice.en.as_deref());
@@ -155,7 +157,8 @@ impl Stage {
 /// Whether a concert is closed, its hours, and its limit if that is not the usual one.
 fn hours(concert: &concert::Concert) -> String {
     let mut text = if concert.sale.closed { "closed" } else { "open" }.to_owned();
-    for (word, bound) in [(" from ", concert.sale.opens_at), (" to ", concert.sale.closes_at)] {
+    let concert::Sale { opens_at, closes_at, codes_until, .. } = concert.sale;
+    for (word, bound) in [(" from ", opens_at), (" to ", closes_at), (" codes ", codes_until)] {
         text.extend(bound.map(|at| format!("{word}{}", seconds(at))));
     }
     if concert.seats_per_user != concert::SEATS_PER_USER_DEFAULT {
@@ -180,6 +183,10 @@ fn refused(refusal: &Refusal) -> String {
             format!("{code} until {}, in {opens_in_seconds}", seconds(*opens_at))
         }
         Refusal::SaleHours { field } => format!("{code} {field}"),
+        Refusal::CodeRequired { codes_until, ends_in_seconds } => {
+            format!("{code} until {}, in {ends_in_seconds}", seconds(*codes_until))
+        }
+        Refusal::CodeExists { index } => format!("{code} {index}"),
         _ => code.to_owned(),
     }
 }

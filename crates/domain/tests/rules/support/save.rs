@@ -7,6 +7,7 @@ use onsale_domain::cancellation::{Cancellation, Progress};
 use onsale_domain::concert::{HoldEnd, Performance, Reservation, Status};
 use onsale_domain::ids::{ConcertId, LectureId, PerformanceId, UserId};
 use onsale_domain::lecture::Lecture;
+use onsale_domain::presale::CodeKey;
 use onsale_domain::rows::{Keys, Rows};
 use onsale_domain::table::Table;
 use onsale_domain::waiting_room::PlaceStanding;
@@ -16,6 +17,7 @@ use super::tables::Tables;
 /// The parents that a unit of work has locked. A row may change only under its parent's lock.
 pub(super) struct Locks {
     accounts: BTreeSet<UserId>,
+    codes: BTreeSet<CodeKey>,
     lectures: BTreeSet<LectureId>,
     rooms: BTreeSet<ConcertId>,
     performances: BTreeSet<PerformanceId>,
@@ -33,6 +35,7 @@ impl Locks {
         let of_concerts = of_concerts.map(|performance| performance.id);
         Self {
             accounts: keys.accounts.clone(),
+            codes: keys.codes.keys().cloned().collect(),
             lectures: keys.lectures.keys().copied().collect(),
             rooms: keys.rooms.clone(),
             performances: keys.performances.iter().copied().chain(performances).chain(of_concerts).collect(),
@@ -55,7 +58,8 @@ pub(super) fn is_unchanged(rows: &Rows) -> bool {
         + rows.cancellations.changed().count()
         + rows.seats.changed().count()
         + rows.blocks.changed().count()
-        + rows.reservations.changed().count();
+        + rows.reservations.changed().count()
+        + rows.codes.changed().count();
     let added = rows.ledger.len()
         + rows.lecture_history.len()
         + rows.extensions.len()
@@ -65,6 +69,8 @@ pub(super) fn is_unchanged(rows: &Rows) -> bool {
         + rows.payments.len()
         + rows.refunds.len()
         + rows.failed_refunds.len()
+        + rows.added_uses.len()
+        + rows.ended_uses.len()
         + rows.events.len();
     changed + added == 0
 }
@@ -74,6 +80,7 @@ pub(super) fn save(tables: &mut Tables, rows: Rows, locks: &Locks) {
     save_lectures(tables, &rows, locks);
     save_waiting_rooms(tables, &rows, locks);
     save_concerts(tables, &rows, locks);
+    save_codes(tables, &rows, locks);
     write(&mut tables.accounts, &rows.accounts, |user, before, after| {
         assert!(locks.accounts.contains(user), "a wallet changed without its lock");
         assert!(after.is_some_and(|after| after.version > before.map_or(0, |before| before.version)));
@@ -86,6 +93,20 @@ pub(super) fn save(tables: &mut Tables, rows: Rows, locks: &Locks) {
     tables.failed_refunds.extend(rows.failed_refunds);
     tables.events.extend(rows.events);
     tables.disputes.extend(rows.disputes);
+}
+
+fn save_codes(tables: &mut Tables, rows: &Rows, locks: &Locks) {
+    write(&mut tables.codes, &rows.codes, |key, before, _| {
+        let is_locked = if before.is_some() { locks.codes.contains(key) } else { locks.rooms.contains(&key.0) };
+        assert!(is_locked, "a presale code changed without a lock");
+    });
+    for (code, reservation) in &rows.added_uses {
+        assert!(tables.reservations.contains_key(reservation), "a use has its reservation");
+        assert_eq!(tables.code_uses.insert(*reservation, *code), None, "a reservation uses one code");
+    }
+    for reservation in &rows.ended_uses {
+        assert!(tables.code_uses.remove(reservation).is_some(), "a use that has ended is stored");
+    }
 }
 
 fn save_lectures(tables: &mut Tables, rows: &Rows, locks: &Locks) {

@@ -6,9 +6,10 @@ use std::sync::Arc;
 use onsale_domain::cancellation::{Cancellation, FailedRefund};
 use onsale_domain::concert::{Concert, Extension, Performance, Reservation, Seat, Status};
 use onsale_domain::event::Event;
-use onsale_domain::ids::{ConcertId, LectureId, PerformanceId, ReservationId, UserId};
+use onsale_domain::ids::{CodeId, ConcertId, LectureId, PerformanceId, ReservationId, UserId};
 use onsale_domain::lecture::{Application, HistoryLine, Lecture};
 use onsale_domain::payment::Payment;
+use onsale_domain::presale::{Code, CodeKey, Standing as CodeStanding, Use};
 use onsale_domain::refund::Refund;
 use onsale_domain::time::Timestamp;
 use onsale_domain::waiting_room::{Line, Place, PlaceStanding, Room, Token, Turn};
@@ -39,6 +40,9 @@ pub(crate) struct Tables {
     pub(crate) refunds: Vec<Refund>,
     pub(crate) cancellations: BTreeMap<PerformanceId, Cancellation>,
     pub(crate) failed_refunds: Vec<FailedRefund>,
+    pub(crate) codes: BTreeMap<CodeKey, Code>,
+    /// The reservations that were held with a presale code, each with that code.
+    pub(crate) code_uses: BTreeMap<ReservationId, CodeId>,
     pub(crate) events: Vec<Event>,
     /// Tokens that were shown for a place of another token.
     pub(crate) disputes: Vec<Token>,
@@ -65,7 +69,7 @@ impl Tables {
         }
         let tables = differing!(
             accounts ledger lectures applications freed_seats lecture_history concerts rooms places turns ends
-            performances seats blocks reservations extensions payments refunds cancellations failed_refunds events
+            performances seats blocks reservations extensions payments refunds cancellations failed_refunds events codes code_uses
         );
         tables.into_iter().filter(|(_, same)| !same).map(|(name, _)| name).collect()
     }
@@ -133,6 +137,27 @@ impl Tables {
     pub(super) fn extensions_after(&self, performance: PerformanceId, number: u64) -> Vec<(Timestamp, u32)> {
         let further = self.extensions.iter().filter(|one| one.performance == performance && number < one.number);
         further.map(|one| (one.at, one.seconds)).collect()
+    }
+
+    /// The uses of a code: those of these users that have not ended, and those that may have ended, if that many more than are
+    /// stored would be too many.
+    pub(super) fn uses_of(&self, code: &Code, users: &BTreeSet<&UserId>, added: u32, at: Timestamp) -> Vec<Use> {
+        let is_full = code.taken + added > code.uses;
+        let own = self.code_uses.iter().filter(|(_, id)| **id == code.id);
+        let rows = own.filter_map(|(reservation, _)| self.reservations.get(reservation));
+        let is_wanted = |row: &&Reservation| match row.status {
+            Status::Paid => users.contains(&row.user),
+            Status::Held => users.contains(&row.user) || is_full && row.held_until <= at,
+            _ => is_full,
+        };
+        rows.filter(is_wanted).filter_map(|row| self.reservation(row.id)).map(|row| Use::of(&row)).collect()
+    }
+
+    /// What a read finds of a code for a user who enters.
+    pub(super) fn code_standing(&self, key: &CodeKey, user: &UserId, at: Timestamp) -> Option<CodeStanding> {
+        let code = self.codes.get(key)?.clone();
+        let uses = self.uses_of(&code, &BTreeSet::from([user]), 1, at);
+        Some(CodeStanding { code, uses })
     }
 
     /// What a room's snapshot would show.

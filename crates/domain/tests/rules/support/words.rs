@@ -10,6 +10,8 @@
 //! `eve prices R=500`, `eve adds 11 20 31 40 S=300` (seats 11 to 20 and 31 to 40), `eve fills 9` (with 9 sections),
 //! `ann holds 1 in eve on 0 60` (if it starts from second 0 and before second 60), `ann holds 1 in none seen 2/5` (if her
 //! concert has 2 performances, with revisions of 5 together),
+//! `gala codes FAN uses 2 each 1 from 10 to 20`, `gala voids FAN`, `ann holds 1 with FAN`, `ann enters with FAN`,
+//! `gala sells codes 100` (the presale ends at second 100),
 //! `gala steps` (all turns may be over), `gala admits` (none is), `gala ends ann` (a payment of hers may end her turn), `gala sets max 2 rate 1 turn 600 claim 60 paused yes`.
 //!
 //! Looks: `ann polls`, `ann calls` (a sign for the next step of her room), `ann is`, `gala shows`, `eve reports`,
@@ -23,7 +25,7 @@ use onsale_domain::concert::{self, Dates, Hold, Notice, Target};
 use onsale_domain::ids::{ConcertId, LectureId, PaymentId, PerformanceId, ReservationId};
 use onsale_domain::refund::{self, Policy, Rule};
 use onsale_domain::waiting_room::{self, Patch, Step};
-use onsale_domain::{lecture, payment, wallet};
+use onsale_domain::{lecture, payment, presale, wallet};
 
 use super::cancelled::report;
 use super::stage::{Line, Sign};
@@ -106,7 +108,13 @@ impl Stage {
             let number = |text: &str| text.parse().expect("a number");
             Dates { performances: number(performances), revisions: number(revisions) }
         });
-        Hold { token: self.token(line.actor), target, dates, seats: line.numbers().into() }
+        Hold {
+            token: self.token(line.actor),
+            target,
+            dates,
+            seats: line.numbers().into(),
+            code: line.option("with").map(Into::into),
+        }
     }
 
     fn room_command(&self, line: &Line<'_>) -> AnyCommand {
@@ -151,22 +159,42 @@ impl Stage {
             "sells" => {
                 let bound =
                     |keyword| line.option(keyword).map(|word| word.parse().ok().map(|at| START.plus_seconds(at)));
-                let (opens_at, closes_at) = (bound("from"), bound("to"));
+                let (opens_at, closes_at, codes_until) = (bound("from"), bound("to"), bound("codes"));
                 let seats_per_user = line.option("limit").and_then(|word| word.parse().ok());
                 let title = line.option("as").map(Into::into);
                 let change = concert::Change::of(self.concert_of(line.actor));
-                concert::Change { title, opens_at, closes_at, seats_per_user, ..change }.into()
+                concert::Change { title, opens_at, closes_at, codes_until, seats_per_user, ..change }.into()
             }
             "blocks" | "unblocks" | "moves" | "prices" | "adds" | "fills" => self.offer_command(line),
             "enters" => {
-                let concert = line.rest.first().map_or(self.concert.expect("a concert"), |name| self.concert_of(name));
-                waiting_room::Enter { concert, user: Self::user(line.actor) }.into()
+                let named = line.rest.first().filter(|word| **word != "with");
+                let concert = named.map_or(self.concert.expect("a concert"), |name| self.concert_of(name));
+                let (user, now) = (Self::user(line.actor), self.world.now);
+                let pass = line.option("with").map(|text| {
+                    let standing = self.world.tables.code_standing(&(concert, text.into()), &user, now);
+                    presale::check_entry(standing.as_ref(), &user, now)
+                });
+                waiting_room::Enter { concert, user, pass }.into()
             }
+            "codes" => self.new_code(line).into(),
+            "voids" => presale::DeleteCode { concert: self.concert_of(line.actor), text: line.rest[0].into() }.into(),
             "leaves" => onsale_domain::leaving::Leave(self.token(line.actor)).into(),
             "steps" | "admits" | "ends" => self.step(line).into(),
             "sets" => waiting_room::Configure { concert: self.concert_of(line.actor), patch: patch(line) }.into(),
             verb => unreachable!("no script has the verb {verb}"),
         }
+    }
+
+    fn new_code(&self, line: &Line<'_>) -> presale::CreateCodes {
+        let number = |keyword| line.option(keyword).and_then(|word| word.parse().ok());
+        let code = presale::NewCode {
+            text: line.rest.first().map(|word| (*word).into()),
+            uses: number("uses").unwrap_or(1),
+            uses_per_user: number("each").unwrap_or(1),
+            from: number("from").map(|second| START.plus_seconds(second)),
+            until: number("to").map(|second| START.plus_seconds(second)),
+        };
+        presale::CreateCodes { concert: self.concert_of(line.actor), codes: vec![code] }
     }
 
     fn step(&self, line: &Line<'_>) -> Step {

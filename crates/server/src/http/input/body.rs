@@ -35,6 +35,9 @@ const IDEMPOTENCY_KEY: &str = "idempotency-key";
 /// A JSON object that a client sends. The struct that is read is the one that the OpenAPI document shows; derive it with
 /// `#[derive(Body)]`.
 pub(crate) trait Body: Sized {
+    /// Whether the body is a list. It is then read as the member of an empty name.
+    const IS_LIST: bool = false;
+
     /// Takes each member and notes what is wrong. Returns `None` if a required one is missing or wrong.
     fn read(fields: &mut Fields<'_>) -> Option<Self>;
 }
@@ -118,7 +121,7 @@ impl<B: Body> Payload<B> {
         if !received.is_json {
             return Err(Problem::new(Code::UnsupportedMediaType));
         }
-        let mut fields = Fields::read(&received.bytes)?;
+        let mut fields = if B::IS_LIST { Fields::read_list(&received.bytes)? } else { Fields::read(&received.bytes)? };
         let body = B::read(&mut fields);
         fields.finish(body)
     }

@@ -39,6 +39,7 @@ pub(crate) struct Problem {
     seats: Box<[i64]>,
     position: Option<u64>,
     opens_at: Option<Instant>,
+    codes_until: Option<Instant>,
     pub(crate) retry_after_seconds: Option<u32>,
     /// With a 401: what is wrong with the bearer of the request.
     bearer_error: Option<&'static str>,
@@ -78,6 +79,10 @@ pub(crate) struct ProblemBody<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Instant")]
     opens_at: Option<Instant>,
+    /// With `code-required`: when the presale ends.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Instant")]
+    codes_until: Option<Instant>,
 }
 
 impl Problem {
@@ -96,6 +101,7 @@ impl Problem {
             seats: Box::default(),
             position: None,
             opens_at: None,
+            codes_until: None,
             retry_after_seconds,
             bearer_error: None,
             is_outdated: false,
@@ -153,6 +159,7 @@ impl Problem {
             seats: &self.seats,
             position: self.position,
             opens_at: self.opens_at,
+            codes_until: self.codes_until,
         }
     }
 
@@ -240,6 +247,11 @@ impl From<&Refusal> for Code {
             Refusal::SaleClosed => Self::SaleClosed,
             Refusal::SaleNotOpen { .. } => Self::SaleNotOpen,
             Refusal::SaleHours { .. } => Self::InvalidRequest,
+            Refusal::CodeRequired { .. } => Self::CodeRequired,
+            Refusal::CodeInvalid => Self::CodeInvalid,
+            Refusal::CodeUsedUp => Self::CodeUsedUp,
+            Refusal::CodeExists { .. } => Self::CodeExists,
+            Refusal::CodeNotFound => Self::CodeNotFound,
             Refusal::PerformanceCancelled => Self::PerformanceCancelled,
             Refusal::PerformanceClosed => Self::PerformanceClosed,
             Refusal::SeatLimit => Self::SeatLimit,
@@ -265,7 +277,15 @@ impl From<&Refusal> for Problem {
                 let problem = problem.retry_after(spread(*opens_in_seconds));
                 Self { opens_at: Some(Instant(*opens_at)), ..problem }
             }
+            Refusal::SaleHours { field: "codesUntil" } => {
+                Self::invalid_field("codesUntil", "the presale must end after the sale opens")
+            }
             Refusal::SaleHours { field } => Self::invalid_field(field, "the sale must close after it opens"),
+            Refusal::CodeRequired { codes_until, ends_in_seconds } => {
+                let problem = problem.retry_after((*ends_in_seconds).min(OPENING_SECONDS_MAX));
+                Self { codes_until: Some(Instant(*codes_until)), ..problem }
+            }
+            Refusal::CodeExists { index } => problem.detail(format!("the code of element {index} is there already")),
             Refusal::LectureNotOpen { retry_after_seconds } => problem.retry_after(*retry_after_seconds),
             Refusal::SeatUnknown { seats } => Self { seats: seats.as_slice().into(), ..problem },
             Refusal::SeatExists { seats } => Self { seats: seats.iter().copied().map(i64::from).collect(), ..problem },
@@ -282,7 +302,7 @@ impl From<&Refusal> for Problem {
     }
 }
 
-/// The longest `Retry-After` before a sale opens, in seconds.
+/// The longest `Retry-After` before a sale opens or a presale ends, in seconds.
 const OPENING_SECONDS_MAX: u32 = 3_600;
 
 /// When to try again before an opening, in seconds. Random, so that the visitors of one minute do not return in one second: up to

@@ -51,6 +51,8 @@ pub(crate) struct ConcertShown {
     opens_at: Option<Instant>,
     /// The same from this instant on; null for no bound.
     closes_at: Option<Instant>,
+    /// Until this instant a presale code is needed to enter and to hold; null for no presale.
+    codes_until: Option<Instant>,
     /// The sale is closed. Lists for buyers show this also once `closesAt` is reached.
     closed: bool,
     /// How many seats of a performance one user may have.
@@ -69,6 +71,7 @@ impl ConcertShown {
             notice: concert.notice.clone().map(NoticeShown),
             opens_at: concert.sale.opens_at.map(Instant),
             closes_at: concert.sale.closes_at.map(Instant),
+            codes_until: concert.sale.codes_until.map(Instant),
             closed: concert.sale.closed,
             max_seats_per_user: concert.seats_per_user,
         }
@@ -89,6 +92,7 @@ impl ConcertShown {
             notice: snapshot.announced.notice.clone().map(NoticeShown),
             opens_at: sale.opens_at.map(Instant),
             closes_at: sale.closes_at.map(Instant),
+            codes_until: sale.codes_until.map(Instant),
             closed: sale.is_closed(now),
             ..shown
         }
@@ -119,7 +123,8 @@ impl Sample for ConcertShown {
         json!({
             "concertId": sample::CONCERT, "title": "Night of the Locks", "venue": "Hall of Rows",
             "firstDate": "2026-12-19", "lastDate": "2026-12-20", "soldOut": false, "notice": null,
-            "opensAt": "2026-11-20T05:00:00.000Z", "closesAt": null, "closed": false, "maxSeatsPerUser": 4
+            "opensAt": "2026-11-20T05:00:00.000Z", "closesAt": null, "codesUntil": null, "closed": false,
+            "maxSeatsPerUser": 4
         })
     }
 }

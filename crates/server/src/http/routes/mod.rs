@@ -3,6 +3,7 @@
 //! and `#[operation]` lists the codes of its own.
 
 pub(crate) mod admin;
+pub(crate) mod code;
 pub(crate) mod concert;
 pub(crate) mod desk;
 pub(crate) mod health;

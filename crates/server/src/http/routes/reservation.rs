@@ -2,7 +2,7 @@
 
 use axum::extract::State;
 use jiff::civil::Date;
-use onsale_domain::concert::{Held, Hold, Release, Reservation, Status, Target};
+use onsale_domain::concert::{Dates, Held, Hold, Release, Reservation, Status, Target};
 use onsale_domain::ids::{PerformanceId, ReservationId};
 use onsale_domain::waiting_room::Token;
 use onsale_macros::operation;
@@ -10,6 +10,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::{Value, json};
 
+use super::code::{CodeTries, TypedCode};
 use super::refund_policy::RuleShown;
 use super::seats::SeatList;
 use crate::http::App;
@@ -101,6 +102,8 @@ pub(crate) struct HoldBody {
     /// Seat numbers, none twice. A user may have `maxSeatsPerUser` seats of a performance; more are refused with `seat-limit`.
     #[schemars(with = "Vec<u32>", length(min = 1, max = 1_000), inner(range(min = 1, max = 100_000)))]
     seats: Vec<i64>,
+    /// A presale code, which is needed until `codesUntil` of the concert. The hold uses it once.
+    code: Option<TypedCode>,
 }
 
 impl Body for HoldBody {
@@ -110,8 +113,9 @@ impl Body for HoldBody {
         }
         let performance_id = Member::take(fields, "performanceId");
         let date = Member::take(fields, "date");
+        let code = Member::take(fields, "code");
         let SeatList(seats) = SeatList::require(fields, "seats")?;
-        Some(Self { performance_id, date, seats })
+        Some(Self { performance_id, date, seats, code })
     }
 }
 
@@ -125,7 +129,7 @@ impl Sample for HoldBody {
 ///
 /// For five minutes, or as the server is set. `date` names the performance if that date has just one. Judged in this
 /// order: a seat named twice, or `date` and `performanceId` that disagree; unknown performance; sale closed, or not open yet;
-/// performance cancelled; performance started or closed; unknown seat; more seats of one user than `maxSeatsPerUser` of the concert; taken. `seat-taken` names the seats. If they are only held, `Retry-After` is the time until
+/// presale code missing, wrong or used up; performance cancelled; performance started or closed; unknown seat; more seats of one user than `maxSeatsPerUser` of the concert; taken. `seat-taken` names the seats. If they are only held, `Retry-After` is the time until
 /// they may lapse.
 #[operation(
     tag = Reservations,
@@ -138,25 +142,34 @@ impl Sample for HoldBody {
 pub(crate) async fn create_reservation(
     State(app): State<App>,
     turn: Turn,
+    tries: CodeTries,
     payload: Payload<HoldBody>,
 ) -> Result<Decided<Created<ReservationShown>>, Problem> {
     let read = match payload.read() {
-        Ok(body) => find(&app, &turn.token, &body).await.map(|hold| (body, hold)),
+        Ok(body) => find(&app, &turn.token, &body).await.map(|found| (body, found)),
         Err(problem) => Err(problem),
     };
-    let (body, mut hold) = turn.first(read)?;
+    let (body, mut found) = turn.first(read)?;
+    let code_try = tries.begin(&app, &turn.token.user, body.code.as_ref());
+    let hold = |(target, dates)| Hold {
+        token: turn.token.clone(),
+        target,
+        dates,
+        seats: body.seats.clone().into(),
+        code: code_try.text(body.code.as_ref()),
+    };
     for _ in 0..MOVES_MAX {
-        match decide(&app, hold, &turn.token, &payload).await {
+        match decide(&app, hold(found), &turn.token, &payload).await {
             // Only now: under a key that was used before, the first answer counts, whatever the date is since.
             Err(problem) if problem.is_outdated => {
                 app.read(app.catalogue.know_all_of(turn.token.concert)).await?;
-                hold = find(&app, &turn.token, &body).await?;
+                found = find(&app, &turn.token, &body).await?;
                 check_date(&app, &turn.token, &body)?;
             }
-            answer => return answer,
+            answer => return answer.map_err(|problem| code_try.note(&app, problem)),
         }
     }
-    decide(&app, hold, &turn.token, &payload).await
+    decide(&app, hold(found), &turn.token, &payload).await.map_err(|problem| code_try.note(&app, problem))
 }
 
 /// How often a request is read again because a performance was added or moved meanwhile. One more answers `unavailable`.
@@ -178,7 +191,7 @@ async fn decide(
 
 /// Finds the performance that the body names. A date is looked up in the catalogue, which may be old: the decision compares the
 /// dates that the catalogue had with those of the database.
-async fn find(app: &App, token: &Token, body: &HoldBody) -> Result<Hold, Problem> {
+async fn find(app: &App, token: &Token, body: &HoldBody) -> Result<(Target, Option<Dates>), Problem> {
     let performance = body.performance_id.as_ref().map(|Id(id)| *id);
     let date = body.date.as_ref().map(|Day(date)| *date);
     app.read(app.catalogue.know(&[], performance.as_slice())).await?;
@@ -198,7 +211,7 @@ async fn find(app: &App, token: &Token, body: &HoldBody) -> Result<Hold, Problem
     };
     // A performance that is named too needs no further one: `Target::Dated` has its date.
     let dates = performance.is_none().then(looked_up);
-    Ok(Hold { token: token.clone(), target, dates, seats: body.seats.clone().into() })
+    Ok((target, dates))
 }
 
 /// Checks that a performance and a date of one body agree, as of the last [`find`].

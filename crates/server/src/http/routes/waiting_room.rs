@@ -9,7 +9,7 @@ use onsale_app::waiting_room::{LiveRoom, Purpose, Standing};
 use onsale_domain::ids::{ConcertId, TokenId, UserId};
 use onsale_domain::leaving::Leave;
 use onsale_domain::time::Timestamp;
-use onsale_domain::waiting_room::{self as rules, Token};
+use onsale_domain::waiting_room::{self as rules, Pass, Token};
 use onsale_macros::operation;
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -22,6 +22,7 @@ use crate::http::openapi::sample::{self, Sample};
 use crate::http::openapi::{Content, Operation, Output};
 use crate::http::reply::problem::{Code, Problem};
 use crate::http::reply::{Created, Decided, NoContent, OkJson};
+use crate::http::routes::code::{CodeTries, TypedCode};
 use crate::http::routes::notice::NoticeShown;
 use crate::http::values::{Id, Instant};
 use crate::http::{App, PATIENCE};
@@ -158,6 +159,8 @@ impl QueuePlace {
 pub(crate) struct EnterBody {
     user_id: Id<UserId>,
     concert_id: Id<ConcertId>,
+    /// A presale code, which is needed until `codesUntil` of the concert by a user who has no place yet. It is not used up by this.
+    code: Option<TypedCode>,
 }
 
 impl Sample for EnterBody {
@@ -194,20 +197,23 @@ impl Output for Entered {
 /// One user has one place in a room: entering again returns the same token. Idempotent by itself; an `Idempotency-Key`
 /// is accepted and ignored. A user who enters again after the token has ended gets a new place at the end. A sale that is not
 /// open still returns the place that a user has. `sale-not-open` has the instant of the opening in `opensAt`, and a
-/// `Retry-After` of at most an hour that spreads the visitors.
+/// `Retry-After` of at most an hour that spreads the visitors. The code is judged after that.
 #[operation(tag = WaitingRoom, returns = "A new place", codes(ConcertNotFound, SaleClosed, SaleNotOpen))]
 pub(crate) async fn enter_queue(
     State(app): State<App>,
     caller: Caller,
+    tries: CodeTries,
     payload: Payload<EnterBody>,
 ) -> Result<Entered, Problem> {
-    let EnterBody { user_id: Id(user), concert_id: Id(concert) } = payload.read()?;
+    let EnterBody { user_id: Id(user), concert_id: Id(concert), code } = payload.read()?;
     let user = caller.acting_for(user)?;
     let again = caller.verified().map_or(Ok(()), |user| app.user_entries.check(user));
     again.map_err(Limit::UserEntries.refuses()).inspect_err(|too_often| app.metrics.count_limited(too_often.limit))?;
 
+    let code_try = tries.begin(&app, &user, code.as_ref());
+    let pass = code_try.pass(&app, concert, code.as_ref()).await?;
     // Entering is idempotent by itself: the place is the answer, with or without a key.
-    let entered = tokio::time::timeout(PATIENCE, enter(&app, concert, user)).await;
+    let entered = tokio::time::timeout(PATIENCE, enter(&app, concert, user, pass)).await;
     let (room, outcome) = entered.map_err(|_| Problem::new(Code::Unavailable))??;
     match outcome {
         Ok(rules::Entered { token, is_new }) => {
@@ -215,14 +221,19 @@ pub(crate) async fn enter_queue(
             let place = QueuePlace::of(&app, &room, &token, text).await?;
             Ok(if is_new { Entered::New(place) } else { Entered::Known(place) })
         }
-        Err(refusal) => Err(Problem::from(&refusal)),
+        Err(refusal) => Err(code_try.note(&app, Problem::from(&refusal))),
     }
 }
 
 /// Finds the room and takes a place in it. The room is found once: the answer is read from the same value.
-async fn enter(app: &App, concert: ConcertId, user: UserId) -> Result<(Arc<LiveRoom>, Outcome<rules::Enter>), Problem> {
+async fn enter(
+    app: &App,
+    concert: ConcertId,
+    user: UserId,
+    pass: Pass,
+) -> Result<(Arc<LiveRoom>, Outcome<rules::Enter>), Problem> {
     let room = app.rooms.find(concert).await?.ok_or_else(|| Problem::new(Code::ConcertNotFound))?;
-    let outcome = app.home.enter(&room, user).await?;
+    let outcome = app.home.enter(&room, user, pass).await?;
     Ok((room, outcome))
 }
 

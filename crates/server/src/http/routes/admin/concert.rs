@@ -43,6 +43,8 @@ pub(crate) struct ConcertBody {
     opens_at: Option<InstantField>,
     /// The same from this instant on, which is later than `opensAt`; null for none.
     closes_at: Option<InstantField>,
+    /// Until this instant a presale code is needed to enter and to hold; later than `opensAt`, and null for no presale.
+    codes_until: Option<InstantField>,
     /// Whether the sale is closed until it is opened.
     closed: Option<bool>,
     /// How many seats of a performance one user may have; 4 unless said.
@@ -64,9 +66,20 @@ pub(crate) async fn create_concert(
 ) -> Result<Decided<Created<ConcertShown>>, Problem> {
     let body = payload.read()?;
     let seats_per_user = body.max_seats_per_user.map_or(SEATS_PER_USER_DEFAULT, |Count(seats)| seats);
-    let ConcertBody { title: Name(title), venue: Name(venue), queue, notice, opens_at, closes_at, closed, .. } = body;
+    let ConcertBody {
+        title: Name(title),
+        venue: Name(venue),
+        queue,
+        notice,
+        opens_at,
+        closes_at,
+        codes_until,
+        closed,
+        ..
+    } = body;
     let at = |field: Option<InstantField>| field.and_then(|InstantField(at)| at);
-    let sale = Sale { closed: closed.unwrap_or(false), opens_at: at(opens_at), closes_at: at(closes_at) };
+    let (opens_at, closes_at, codes_until) = (at(opens_at), at(closes_at), at(codes_until));
+    let sale = Sale { closed: closed.unwrap_or(false), opens_at, closes_at, codes_until };
     let room = Settings { sale, ..queue.unwrap_or_default().into_patch().apply(app.room) };
     let notice = notice.and_then(|NoticeField(notice)| notice);
     let create = Create { title: title.into(), venue: venue.into(), room, notice, seats_per_user };

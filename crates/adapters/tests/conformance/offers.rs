@@ -132,7 +132,7 @@ async fn start_prices_and_seats_are_stored_with_a_revision(bed: Bed) {
     assert_eq!(sale.stored(&*reader).await, changed);
     let section = Section { from: 7, to: 9, grade: "R".into(), price: 70 };
     let seats = Seating::new(vec![section]).expect("a seating");
-    let added = match sale.lane.done(AddSeats { performance: id, seats }).await {
+    let added = match sale.lane.done(AddSeats { performance: id, seats, places: Vec::new() }).await {
         Done::AddSeats(performance) => performance,
         other => unreachable!("{other:?}"),
     };

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Reservation, SEATS_PER_USER_MAX, Seat, Status};
+use super::{Performance, Reservation, SEATS_PER_USER_MAX, Seat, Status};
 use crate::event::{Event, Happening};
 use crate::ids::{EventId, PerformanceId, ReservationId};
 use crate::rows::{Keys, Rows};
@@ -96,24 +96,8 @@ impl Command for Hold {
     }
 
     fn decide(&self, rows: &mut Rows, cx: &mut Context<'_>) -> Result<Held, Refusal> {
-        let token = &self.token;
         let reservation = judge(self, rows, cx)?;
-        waiting_room::bind_place(rows, token);
-
-        settle_lapsed(&reservation, rows, cx);
-        for seat in reservation.seats.iter() {
-            let (held_until, extended) = (reservation.held_until, reservation.extended);
-            let row = Seat { reservation: reservation.id, held_until, extended, sold: false };
-            rows.seats.put((reservation.performance, *seat), row);
-        }
-        record(rows, reservation.performance, EventId::new(reservation.id.uuid()), reservation.held_at, || {
-            Happening::SeatsHeld { claim: reservation.claim(), held_until: reservation.held_until }
-        });
-        rows.open_reservations.entry((token.concert, token.user.clone())).or_default().push(reservation.id);
-        rows.reservations.put(reservation.id, reservation.clone());
-        count_taken(rows, &reservation);
-        let starts_at = rows.performances.get(&reservation.performance).map_or(cx.at, |p| p.starts_at);
-        Ok(Held { reservation, starts_at })
+        Ok(take(&self.token, reservation, rows, cx))
     }
 }
 
@@ -170,12 +154,52 @@ pub(super) fn seat_numbers(seats: &[i64]) -> impl Iterator<Item = u32> {
     seats.iter().filter_map(|seat| u32::try_from(*seat).ok())
 }
 
+/// Takes the seats of a hold that was judged. Nothing here refuses.
+pub(super) fn take(token: &Token, reservation: Reservation, rows: &mut Rows, cx: &mut Context<'_>) -> Held {
+    waiting_room::bind_place(rows, token);
+    settle_lapsed(&reservation, rows, cx);
+    for seat in reservation.seats.iter() {
+        let (held_until, extended) = (reservation.held_until, reservation.extended);
+        let row = Seat { reservation: reservation.id, held_until, extended, sold: false };
+        rows.put_seat((reservation.performance, *seat), row);
+    }
+    record(rows, reservation.performance, EventId::new(reservation.id.uuid()), reservation.held_at, || {
+        Happening::SeatsHeld { claim: reservation.claim(), held_until: reservation.held_until }
+    });
+    rows.open_reservations.entry((token.concert, token.user.clone())).or_default().push(reservation.id);
+    rows.reservations.put(reservation.id, reservation.clone());
+    count_taken(rows, &reservation);
+    let starts_at = rows.performances.get(&reservation.performance).map_or(cx.at, |p| p.starts_at);
+    Held { reservation, starts_at }
+}
+
 /// All checks, in the order of the contract. Changes nothing.
 fn judge(request: &Hold, rows: &Rows, cx: &mut Context<'_>) -> Result<Reservation, Refusal> {
     let Hold { token, target, seats } = request;
+    let (performance, at) = find_open(token, *target, rows, cx)?;
+    let exists = |seat: &i64| u32::try_from(*seat).is_ok_and(|seat| performance.seating.section_of(seat).is_some());
+    let unknown: Vec<i64> = seats.iter().copied().filter(|seat| !exists(seat)).take(SEATS_NAMED_MAX).collect();
+    if !unknown.is_empty() {
+        return Err(Refusal::SeatUnknown { seats: unknown });
+    }
+    if owned(rows, token, performance.id, at) + seats.len() > performance.seats_per_user as usize {
+        return Err(Refusal::SeatLimit);
+    }
+    let seats: Arc<[u32]> = seat_numbers(seats).collect();
+    judge_free(rows, performance.id, &seats, at)?;
+    Ok(reserve(token, performance, seats, at, cx))
+}
+
+/// The performance, if its seats can be held, and the instant at which holds are judged. These checks come first in each hold.
+pub(super) fn find_open<'a>(
+    token: &Token,
+    target: Target,
+    rows: &'a Rows,
+    cx: &Context<'_>,
+) -> Result<(&'a Performance, Timestamp), Refusal> {
     waiting_room::may_hold(rows, token, cx.at)?;
     let id = match target {
-        Target::Performance(id) | Target::Dated(id, ..) => *id,
+        Target::Performance(id) | Target::Dated(id, ..) => id,
         Target::NoneOnDate => return Err(Refusal::PerformanceNotFound),
         Target::SeveralOnDate => return Err(Refusal::PerformanceAmbiguous),
     };
@@ -187,9 +211,7 @@ fn judge(request: &Hold, rows: &Rows, cx: &mut Context<'_>) -> Result<Reservatio
     if !target.agrees(performance.starts_at) {
         return Err(Refusal::DateMoved);
     }
-    // The decision uses the clock as it is now. The history, and the ids that order it, never go back in time.
     let at = cx.at.not_before(performance.updated_at);
-    let written_at = cx.at.max(performance.updated_at);
     performance.sale.judge(at)?;
     if performance.cancelled_at.is_some() {
         return Err(Refusal::PerformanceCancelled);
@@ -197,23 +219,25 @@ fn judge(request: &Hold, rows: &Rows, cx: &mut Context<'_>) -> Result<Reservatio
     if performance.closed || performance.starts_at <= at {
         return Err(Refusal::PerformanceClosed);
     }
-    let exists = |seat: &i64| u32::try_from(*seat).is_ok_and(|seat| performance.seating.section_of(seat).is_some());
-    let unknown: Vec<i64> = seats.iter().copied().filter(|seat| !exists(seat)).take(SEATS_NAMED_MAX).collect();
-    if !unknown.is_empty() {
-        return Err(Refusal::SeatUnknown { seats: unknown });
-    }
-    if owned(rows, token, id, at) + seats.len() > performance.seats_per_user as usize {
-        return Err(Refusal::SeatLimit);
-    }
-    let seats: Arc<[u32]> = seat_numbers(seats).collect();
-    judge_free(rows, id, &seats, at)?;
+    Ok((performance, at))
+}
 
+/// A new hold of seats that are free at this instant.
+pub(super) fn reserve(
+    token: &Token,
+    performance: &Performance,
+    seats: Arc<[u32]>,
+    at: Timestamp,
+    cx: &mut Context<'_>,
+) -> Reservation {
+    // The decision uses the clock as it is now. The history, and the ids that order it, never go back in time.
+    let written_at = cx.at.max(performance.updated_at);
     let prices: Arc<[i64]> =
         seats.iter().filter_map(|seat| performance.seating.section_of(*seat)).map(|s| s.price).collect();
-    Ok(Reservation {
+    Reservation {
         id: ReservationId::new(cx.ids.next(written_at)),
         concert: token.concert,
-        performance: id,
+        performance: performance.id,
         user: token.user.clone(),
         place: token.place,
         seats,
@@ -226,11 +250,11 @@ fn judge(request: &Hold, rows: &Rows, cx: &mut Context<'_>) -> Result<Reservatio
         status: Status::Held,
         refunded: Vec::new(),
         end_event: None,
-    })
+    }
 }
 
 /// Seats of the performance that the user holds now or has bought and not given back.
-fn owned(rows: &Rows, token: &Token, performance: PerformanceId, at: Timestamp) -> usize {
+pub(super) fn owned(rows: &Rows, token: &Token, performance: PerformanceId, at: Timestamp) -> usize {
     rows.open_reservations_of(token.concert, &token.user)
         .filter(|r| r.performance == performance && (r.is_live(at) || r.status == Status::Paid))
         .map(|r| r.seats.len() - r.refunded.len())
@@ -296,7 +320,7 @@ pub(crate) fn end_hold(id: ReservationId, ending: Ending, rows: &mut Rows, cx: &
         // A later hold may have taken a seat of a lapsed hold: then the seat stays with the later one.
         let key = (reservation.performance, *seat);
         if rows.seats.get(&key).is_some_and(|seat| seat.reservation == id) {
-            rows.seats.remove(&key);
+            rows.free_seat(&key);
         }
     }
     record(rows, reservation.performance, event, cx.at, || Happening::SeatsReleased {

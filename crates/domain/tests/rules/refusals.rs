@@ -8,7 +8,7 @@ use crate::support::Stage;
 use crate::support::codes::{all_refusals, code};
 
 /// Code, and a script that ends with it.
-const PROVOCATIONS: [(&str, &str); 33] = [
+const PROVOCATIONS: [(&str, &str); 36] = [
     ("amount-out-of-range", "ann charges 0 => amount-out-of-range"),
     ("balance-limit", "rich charges 1 => balance-limit"),
     ("insufficient-balance", "ann uses 1 => insufficient-balance"),
@@ -33,6 +33,9 @@ const PROVOCATIONS: [(&str, &str); 33] = [
     ("seat-unknown", "rich holds 51 => seat-unknown 51"),
     ("seat-limit", "rich holds 1 2 3 4 5 => seat-limit"),
     ("seat-taken", "rich holds 1 => seat-taken 1, retry after 300"),
+    ("section-unknown", "rich takes 1 of VIP => section-unknown"),
+    ("seats-not-available", "eve adds 60 60 VIP=0 => …\nrich takes 2 of VIP => seats-not-available"),
+    ("invalid-request", "eve seats 60 60 in A => invalid-request 0 section"),
     ("seat-exists", "eve adds 50 51 R=0 => seat-exists 50"),
     ("section-limit", "eve fills 1000 => section-limit"),
     ("invalid-request", "eve prices R=1 VIP=2 => invalid-request 1"),

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use onsale_domain::cancellation::{Cancellation, FailedRefund};
-use onsale_domain::concert::{Concert, Extension, Performance, Reservation, Seat, Status};
+use onsale_domain::concert::{Concert, Extension, Layout, Performance, Reservation, Seat, Status};
 use onsale_domain::event::Event;
 use onsale_domain::ids::{ConcertId, LectureId, PerformanceId, ReservationId, UserId};
 use onsale_domain::lecture::{Application, HistoryLine, Lecture};
@@ -30,6 +30,8 @@ pub(crate) struct Tables {
     pub(crate) ends: BTreeMap<(ConcertId, u64), Timestamp>,
     pub(crate) performances: BTreeMap<PerformanceId, Performance>,
     pub(crate) seats: BTreeMap<(PerformanceId, u32), Seat>,
+    /// Where the seats of performances are, if that is known.
+    pub(crate) layouts: BTreeMap<PerformanceId, Arc<Layout>>,
     /// Blocked seats, each with the reason.
     pub(crate) blocks: BTreeMap<(PerformanceId, u32), Arc<str>>,
     pub(crate) reservations: BTreeMap<ReservationId, Reservation>,
@@ -65,7 +67,7 @@ impl Tables {
         }
         let tables = differing!(
             accounts ledger lectures applications freed_seats lecture_history concerts rooms places turns ends
-            performances seats blocks reservations extensions payments refunds cancellations failed_refunds events
+            performances seats blocks layouts reservations extensions payments refunds cancellations failed_refunds events
         );
         tables.into_iter().filter(|(_, same)| !same).map(|(name, _)| name).collect()
     }

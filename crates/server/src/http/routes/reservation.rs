@@ -2,7 +2,7 @@
 
 use axum::extract::State;
 use jiff::civil::Date;
-use onsale_domain::concert::{Held, Hold, Release, Reservation, Status, Target};
+use onsale_domain::concert::{Held, Hold, HoldAny, Release, Reservation, SEATS_PER_USER_MAX, Status, Target, Wish};
 use onsale_domain::ids::{PerformanceId, ReservationId};
 use onsale_domain::waiting_room::Token;
 use onsale_macros::operation;
@@ -18,7 +18,7 @@ use crate::http::input::{Body, Fields, Member, Paged, Path, Payload, Query};
 use crate::http::openapi::sample::{self, Sample};
 use crate::http::reply::problem::{Code, Problem};
 use crate::http::reply::{Created, Decided, Listed, NoContent, OkJson};
-use crate::http::values::{Day, Id, Instant};
+use crate::http::values::{Count, Day, Id, Instant, Name};
 
 /// Seats that one user holds together.
 #[derive(Serialize, JsonSchema)]
@@ -98,9 +98,22 @@ pub(crate) struct HoldBody {
     performance_id: Option<Id<PerformanceId>>,
     /// If that date has just one performance.
     date: Option<Day>,
-    /// Seat numbers, none twice. A user may have `maxSeatsPerUser` seats of a performance; more are refused with `seat-limit`.
-    #[schemars(with = "Vec<u32>", length(min = 1, max = 1_000), inner(range(min = 1, max = 100_000)))]
-    seats: Vec<i64>,
+    /// Seat numbers, none twice; or `any`. A user may have `maxSeatsPerUser` seats of a performance; more are refused with
+    /// `seat-limit`.
+    seats: Option<SeatList>,
+    /// Or `seats`.
+    any: Option<AnyBody>,
+}
+
+/// Adjacent seats that the server chooses: the best that are free.
+#[derive(Body, JsonSchema)]
+pub(crate) struct AnyBody {
+    /// At most `maxSeatsPerUser`; more are refused with `seat-limit`.
+    count: Count<1, SEATS_PER_USER_MAX>,
+    /// Only seats of this section. Without it, none of an accessible section.
+    section: Option<Name>,
+    /// Only seats of this grade.
+    grade: Option<Name>,
 }
 
 impl Body for HoldBody {
@@ -110,8 +123,13 @@ impl Body for HoldBody {
         }
         let performance_id = Member::take(fields, "performanceId");
         let date = Member::take(fields, "date");
-        let SeatList(seats) = SeatList::require(fields, "seats")?;
-        Some(Self { performance_id, date, seats })
+        match (fields.has("seats"), fields.has("any")) {
+            (false, false) => fields.wrong("seats", "is required, or any".to_owned()),
+            (true, true) => fields.wrong("any", "cannot come with seats".to_owned()),
+            _ => {}
+        }
+        let (seats, any) = (Member::take(fields, "seats"), Member::take(fields, "any"));
+        Some(Self { performance_id, date, seats, any })
     }
 }
 
@@ -121,18 +139,21 @@ impl Sample for HoldBody {
     }
 }
 
-/// Hold seats, all or none
+/// Hold seats, all or none: those that are named, or the best available
 ///
-/// For five minutes, or as the server is set. `date` names the performance if that date has just one. Judged in this
+/// For five minutes, or as the server is set. `any` lets the server choose: seats with consecutive numbers of one segment of a
+/// row, or of one range if the performance has no layout. Sections and rows rank as they are listed, ranges by their numbers. Of
+/// the first row that fits, it takes a group that leaves no single free seat beside it, if there is one, then the group nearest to
+/// the middle of the row, then the one with the lowest number. `date` names the performance if that date has just one. Judged in this
 /// order: a seat named twice, or `date` and `performanceId` that disagree; unknown performance; sale closed, or not open yet;
-/// performance cancelled; performance started or closed; unknown seat; more seats of one user than `maxSeatsPerUser` of the concert; taken. `seat-taken` names the seats. If they are only held, `Retry-After` is the time until
-/// they may lapse.
+/// performance cancelled; performance started or closed; unknown seat, or section or grade; more seats of one user than `maxSeatsPerUser` of the concert; taken, or not free.
+/// `seat-taken` names the seats. If they are only held, or if lapses could free seats that fit, `Retry-After` is the time until then.
 #[operation(
     tag = Reservations,
     returns = "The seats are held",
     codes(
         PerformanceNotFound, PerformanceAmbiguous, SaleClosed, SaleNotOpen, PerformanceCancelled, PerformanceClosed,
-        SeatUnknown, SeatLimit, SeatTaken
+        SeatUnknown, SectionUnknown, SeatLimit, SeatTaken, SeatsNotAvailable
     )
 )]
 pub(crate) async fn create_reservation(
@@ -141,21 +162,21 @@ pub(crate) async fn create_reservation(
     payload: Payload<HoldBody>,
 ) -> Result<Decided<Created<ReservationShown>>, Problem> {
     let read = match payload.read() {
-        Ok(body) => find(&app, &turn.token, &body).await.map(|hold| (body, hold)),
+        Ok(body) => find(&app, &turn.token, &body).await.map(|target| (body, target)),
         Err(problem) => Err(problem),
     };
-    let (body, mut hold) = turn.first(read)?;
+    let (body, mut target) = turn.first(read)?;
     for _ in 0..MOVES_MAX {
-        match decide(&app, hold, &turn.token, &payload).await {
+        match decide(&app, &body, target, &turn.token, &payload).await {
             // Only now: under a key that was used before, the first answer counts, whatever the date is since.
             Err(problem) if problem.is_outdated => {
-                hold = find(&app, &turn.token, &body).await?;
+                target = find(&app, &turn.token, &body).await?;
                 check_date(&app, &turn.token, &body)?;
             }
             answer => return answer,
         }
     }
-    decide(&app, hold, &turn.token, &payload).await
+    decide(&app, &body, target, &turn.token, &payload).await
 }
 
 /// How often a request is read again because its performance was moved to another date meanwhile. One more answers `unavailable`.
@@ -163,7 +184,8 @@ const MOVES_MAX: usize = 3;
 
 async fn decide(
     app: &App,
-    hold: Hold,
+    body: &HoldBody,
+    target: Target,
     token: &Token,
     payload: &Payload<HoldBody>,
 ) -> Result<Decided<Created<ReservationShown>>, Problem> {
@@ -172,12 +194,19 @@ async fn decide(
         let date = calendar.date_of(*starts_at);
         Created(ReservationShown::of(reservation, reservation.status, Some(date)))
     };
-    app.decide(hold, payload.key(&token.user), show).await
+    let (token, key) = (token.clone(), payload.key(&token.user));
+    let Some(any) = &body.any else {
+        let seats = body.seats.as_ref().map_or_else(Vec::new, |SeatList(seats)| seats.clone());
+        return app.decide(Hold { token, target, seats: seats.into() }, key, show).await;
+    };
+    let name = |name: &Option<Name>| name.as_ref().map(|Name(text)| text.as_str().into());
+    let wish = Wish { count: any.count.0, section: name(&any.section), grade: name(&any.grade) };
+    app.decide(HoldAny { token, target, wish }, key, show).await
 }
 
 /// Finds the performance that the body names. A date is judged by all performances as the database has them; the decision then
 /// checks that the performance still starts on it.
-async fn find(app: &App, token: &Token, body: &HoldBody) -> Result<Hold, Problem> {
+async fn find(app: &App, token: &Token, body: &HoldBody) -> Result<Target, Problem> {
     let performance = body.performance_id.as_ref().map(|Id(id)| *id);
     let date = body.date.as_ref().map(|Day(date)| *date);
     match date {
@@ -197,7 +226,7 @@ async fn find(app: &App, token: &Token, body: &HoldBody) -> Result<Hold, Problem
         }
         (None, None) => return Err(Problem::invalid_field("performanceId", "is required, or date")),
     };
-    Ok(Hold { token: token.clone(), target, seats: body.seats.clone().into() })
+    Ok(target)
 }
 
 /// Checks that a performance and a date of one body agree, as of the last [`find`].

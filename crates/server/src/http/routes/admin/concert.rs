@@ -271,6 +271,6 @@ pub(crate) async fn create_performance(
     };
     let closed = body.closed.unwrap_or(false);
     let refund_policy = body.refund_policy.map_or_else(Policy::default, |PolicyField(policy)| policy);
-    let schedule = Schedule { concert, starts_at: body.starts_at.0, seating, closed, refund_policy };
+    let schedule = Schedule { concert, starts_at: body.starts_at.0, seating, layout: None, closed, refund_policy };
     app.decide_by_staff(&staff, schedule, &payload, show).await
 }

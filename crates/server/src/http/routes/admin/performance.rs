@@ -190,7 +190,7 @@ pub(crate) async fn add_performance_seats(
     wake_room(&app, performance).await?;
     let calendar = app.calendar.clone();
     let show = move |performance: &Performance| Created(AdminPerformance::of(performance, &calendar));
-    let answer = app.decide_by_staff(&staff, AddSeats { performance, seats }, &payload, show).await;
+    let answer = app.decide_by_staff(&staff, AddSeats { performance, seats, places: Vec::new() }, &payload, show).await;
     app.see_own_changes().await;
     answer
 }

@@ -67,7 +67,7 @@ fn offer(
         return Ok((grade.unwrap_or(GRADE_DEFAULT.into()), price.unwrap_or(PRICE_DEFAULT)));
     };
     // All seats of a section have one price: its first seat may be one that this request adds.
-    let first = known.rows.first().and_then(|row| row.segments.first()).map_or(0, |segment| *segment.start());
+    let first = known.first_seat().unwrap_or_default();
     let price_of = |range: &Section| range.price;
     let own = before.seating.section_of(first).map(price_of);
     let own = own.or_else(|| earlier.iter().find(|range| (range.from..=range.to).contains(&first)).map(price_of));

@@ -65,6 +65,11 @@ impl LaidSection {
         self.segments().map(|segment| segment.end() - segment.start() + 1).sum()
     }
 
+    /// The first seat of its first row.
+    pub fn first_seat(&self) -> Option<u32> {
+        self.segments().next().map(|segment| *segment.start())
+    }
+
     fn segments(&self) -> impl Iterator<Item = &RangeInclusive<u32>> {
         self.rows.iter().flat_map(|row| &row.segments)
     }
@@ -171,10 +176,19 @@ impl Layout {
 
     /// The section and the row of a seat; `None` if the layout has no such seat.
     pub fn place_of(&self, seat: u32) -> Option<(&LaidSection, &LaidRow)> {
-        let index = self.places.partition_point(|place| *place.seats.start() <= seat).checked_sub(1)?;
-        let place = self.places.get(index).filter(|place| place.seats.contains(&seat))?;
+        let place = self.find(seat)?;
         let section = self.sections.get(place.section)?;
         section.rows.get(place.row).map(|row| (section, row))
+    }
+
+    /// The index of the section of a seat.
+    pub fn section_of(&self, seat: u32) -> Option<usize> {
+        self.find(seat).map(|place| place.section)
+    }
+
+    fn find(&self, seat: u32) -> Option<&Place> {
+        let index = self.places.partition_point(|place| *place.seats.start() <= seat).checked_sub(1)?;
+        self.places.get(index).filter(|place| place.seats.contains(&seat))
     }
 
     /// Number of segments of all rows.

@@ -9,7 +9,8 @@ use super::edge::{Measured, Route, UNMATCHED};
 use super::openapi::{About, Endpoint, Operation};
 use super::reply::problem::{Code, Problem};
 use super::routes::{
-    admin, concert, desk, health, lecture, payment, refund, reservation, section, waiting_room, waiting_room_events, wallet,
+    admin, concert, desk, health, lecture, payment, refund, reservation, section, waiting_room, waiting_room_events,
+    wallet,
 };
 use crate::pages;
 

@@ -39,7 +39,11 @@ impl SeatTexts {
 
 impl ViewCache for SeatTexts {
     fn cost_nanos(&self) -> u64 {
-        [&self.all, &self.available, &self.sections].into_iter().filter_map(OnceLock::get).map(Written::cost_nanos).sum()
+        [&self.all, &self.available, &self.sections]
+            .into_iter()
+            .filter_map(OnceLock::get)
+            .map(Written::cost_nanos)
+            .sum()
     }
 }
 
@@ -138,7 +142,10 @@ fn write_sections(view: &SeatView) -> Bytes {
     let shown = |(section, free): (&LaidSection, u32)| LaidSectionShown {
         section: &section.name,
         grade: &section.grade,
-        price: section.first_seat().and_then(|seat| view.showing.seating.section_of(seat)).map_or(0, |range| range.price),
+        price: section
+            .first_seat()
+            .and_then(|seat| view.showing.seating.section_of(seat))
+            .map_or(0, |range| range.price),
         accessible: section.accessible,
         capacity: section.seats(),
         free,

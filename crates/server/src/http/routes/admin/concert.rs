@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use axum::extract::State;
 use onsale_domain::concert::{
-    Create, GRADE_DEFAULT, Layout, PRICE_DEFAULT, PRICE_MAX, Performance, SEATS_DEFAULT, SEATS_MAX, SEATS_PER_USER_DEFAULT,
-    SEATS_PER_USER_MAX, Sale, Schedule, Seating, Section, Unsound,
+    Create, GRADE_DEFAULT, Layout, PRICE_DEFAULT, PRICE_MAX, Performance, SEATS_DEFAULT, SEATS_MAX,
+    SEATS_PER_USER_DEFAULT, SEATS_PER_USER_MAX, Sale, Schedule, Seating, Section, Unsound,
 };
 use onsale_domain::ids::ConcertId;
 use onsale_domain::refund::Policy;

@@ -127,11 +127,12 @@ pub(crate) async fn list_performance_seats(
     // Before the status: a database that does not answer is a 503.
     let first = parts.pop().unwrap_or_default();
     let first = read(&app, &performance, layout.as_deref(), &first).await?;
-    let rest = stream::try_unfold((app.clone(), performance, layout, parts), async |(app, performance, layout, mut parts)| {
-        let Some(part) = parts.pop() else { return Ok(None) };
-        let seats = read(&app, &performance, layout.as_deref(), &part).await?;
-        Ok(Some((seats, (app, performance, layout, parts))))
-    });
+    let rest =
+        stream::try_unfold((app.clone(), performance, layout, parts), async |(app, performance, layout, mut parts)| {
+            let Some(part) = parts.pop() else { return Ok(None) };
+            let seats = read(&app, &performance, layout.as_deref(), &part).await?;
+            Ok(Some((seats, (app, performance, layout, parts))))
+        });
     Ok(Streamed::of(first, rest).map_body(|body| staff.lasting().guard(&app, body)))
 }
 

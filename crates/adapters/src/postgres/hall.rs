@@ -87,7 +87,7 @@ pub(super) fn load<'a>(pipeline: &mut Pipeline<'a, Unit>, keys: &'a Keys, open: 
                 unit.rows.layouts.load(*id, None);
             }
             for row in found {
-                let (id, layout) = read_layout(row)?;
+                let (id, layout) = read_row(row)?;
                 unit.rows.layouts.load(id, Some(layout));
             }
             Ok(())
@@ -140,12 +140,16 @@ pub(super) async fn layouts(session: &Session, of: Option<&[PerformanceId]>) -> 
             session.query(LAYOUTS, params![ids]).await?
         }
     };
-    found.iter().map(read_layout).collect()
+    found.iter().map(read_row).collect()
 }
 
-fn read_layout(row: &Row) -> Sql<(PerformanceId, Arc<Layout>)> {
-    let layout = layout_from_text(get(row, 1)?).ok_or(DbError::Broken("a layout that cannot be read"))?;
-    Ok((PerformanceId::new(uuid(row, 0)?), layout))
+fn read_row(row: &Row) -> Sql<(PerformanceId, Arc<Layout>)> {
+    Ok((PerformanceId::new(uuid(row, 0)?), read_layout(get(row, 1)?)?))
+}
+
+/// A layout from its column.
+pub(super) fn read_layout(text: &str) -> Sql<Arc<Layout>> {
+    layout_from_text(text).ok_or(DbError::Broken("a layout that cannot be read"))
 }
 
 /// Writes layouts.

@@ -84,7 +84,8 @@ fn taken(row: &Row<'_>) -> Sql<(u32, Taken)> {
     Ok((row.get(0)?, if is_closed { Taken::Closed } else { Taken::Held(read_end(row, 2, 3)?.until) }))
 }
 
-fn layout(db: &Connection, id: PerformanceId) -> Sql<Option<Arc<Layout>>> {
+/// The layout of a performance, if it has one.
+pub(super) fn layout(db: &Connection, id: PerformanceId) -> Sql<Option<Arc<Layout>>> {
     db.prepare_cached("SELECT layout FROM layouts WHERE performance_id = ?1")?
         .query_row([id.uuid().as_bytes()], |row| read_layout(row, 0))
         .optional()

@@ -127,10 +127,7 @@ const WRONGS: &[(&str, &[&str])] = &[
     ("UPDATE performances SET revenue = 651 WHERE performance_id = id(21)", &["counts its held seats"]),
     ("UPDATE performances SET refunded = 0 WHERE performance_id = id(21)", &["counts its held seats"]),
     ("UPDATE performances SET capacity = 11 WHERE performance_id = id(21)", &["counts its held seats"]),
-    (
-        "INSERT INTO layouts VALUES (id(21), '[{\"name\":\"A\",\"grade\":\"none\",\"accessible\":false,\"rows\":[[\"1\",[1,4]]]}]')",
-        &["every layout"],
-    ),
+    ("INSERT INTO layouts VALUES (id(21), '[{\"name\":\"A\",\"grade\":\"-\",\"accessible\":false,\"rows\":[[\"1\",[1,4]]]}]')", &["every layout"]),
     ("UPDATE performances SET opens_at = 5", &["every performance has the hours"]),
     ("UPDATE performances SET closes_at = 5", &["every performance has the hours"]),
     ("UPDATE performances SET max_seats = 5", &["every performance has the hours"]),

@@ -47,13 +47,7 @@ impl Oracle<'_> {
                 let unknown = prices.iter().position(|priced| !has(&priced.grade));
                 unknown.map_or(Ok(()), |index| Err(Refusal::GradeUnknown { index }))
             }
-            AnyCommand::AddSeats(concert::AddSeats { performance, seats, .. }) => {
-                let own = self.tables.performances.get(performance).ok_or(Refusal::PerformanceNotFound)?;
-                Self::judge_on(own)?;
-                let both = seats.seats().map(|(seat, _)| seat).filter(|seat| own.seating.index_of(*seat).is_some());
-                let both: Vec<u32> = both.take(20).collect();
-                if both.is_empty() { Ok(()) } else { Err(Refusal::SeatExists { seats: both }) }
-            }
+            AnyCommand::AddSeats(added) => self.judge_added(added),
             AnyCommand::Block(concert::Block { performance, seats, .. })
             | AnyCommand::Unblock(concert::Unblock { performance, seats, .. }) => self.judge_block(*performance, seats),
             AnyCommand::CancelPerformance(cancellation::Cancel { performance, .. }) => {
@@ -268,6 +262,14 @@ impl Oracle<'_> {
             return Err(Refusal::PerformanceClosed);
         }
         Ok(performance)
+    }
+
+    fn judge_added(&self, added: &concert::AddSeats) -> Result<(), Refusal> {
+        let own = self.tables.performances.get(&added.performance).ok_or(Refusal::PerformanceNotFound)?;
+        Self::judge_on(own)?;
+        let seats = added.seats.seats().map(|(seat, _)| seat);
+        let both: Vec<u32> = seats.filter(|seat| own.seating.index_of(*seat).is_some()).take(20).collect();
+        if both.is_empty() { Ok(()) } else { Err(Refusal::SeatExists { seats: both }) }
     }
 
     fn judge_block(&self, performance: PerformanceId, seats: &[i64]) -> Result<(), Refusal> {

@@ -111,8 +111,12 @@ impl Hall {
         self.set(seat, CLOSED);
     }
 
-    /// The seat is free.
+    /// The seat is free. It may be one that was closed when the hall was read.
     pub(crate) fn free(&mut self, seat: u32) {
+        if self.free_from.len() <= index(seat) {
+            self.free_from.resize(index(seat) + 1, CLOSED);
+            self.free.resize(self.free_from.len().div_ceil(64), 0);
+        }
         self.set(seat, FREE);
     }
 

@@ -202,7 +202,7 @@ impl Stage {
     }
 
     /// The token that an actor shows.
-    pub(super) fn token(&self, actor: &str) -> Token {
+    pub(crate) fn token(&self, actor: &str) -> Token {
         let (name, nth) = actor.split_once('#').map_or((actor, None), |(name, nth)| (name, nth.parse().ok()));
         let tokens = self.tokens.get(name).map_or(&[][..], |tokens| tokens);
         let token = nth.map_or(tokens.last(), |nth: usize| tokens.get(nth - 1));

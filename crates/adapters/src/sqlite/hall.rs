@@ -104,7 +104,7 @@ pub(super) fn layouts(db: &Connection, of: Option<&[PerformanceId]>) -> Sql<Vec<
             .collect();
     };
     let found = ids.iter().map(|id| Ok(layout(db, *id)?.map(|layout| (*id, layout))));
-    found.filter_map(Sql::transpose).collect()
+    found.filter_map(Result::transpose).collect()
 }
 
 /// Writes layouts. After the performances, to which they belong.

@@ -61,7 +61,8 @@ impl<T: Scalar> Member for T {
 
 /// A request that may change something: its body `B`, read whole, and its idempotency key. `()` stands for no body.
 ///
-/// The body has at most `MAX` bytes. An error in it is returned when the handler reads it, because a refusal for another reason may come first.
+/// The body has at most `MAX` bytes. An error in it is returned when the handler reads it, because a refusal for another reason may
+/// come first.
 pub(crate) struct Payload<B = (), const MAX: usize = BODY_MAX> {
     received: Result<Received, Problem>,
     body: PhantomData<fn() -> B>,

@@ -146,8 +146,9 @@ impl Sample for HoldBody {
 /// the first row that fits, it takes a group that leaves no single free seat beside it, if there is one, then the group nearest to
 /// the middle of the row, then the one with the lowest number. `date` names the performance if that date has just one. Judged in this
 /// order: a seat named twice, or `date` and `performanceId` that disagree; unknown performance; sale closed, or not open yet;
-/// performance cancelled; performance started or closed; unknown seat, or section or grade; more seats of one user than `maxSeatsPerUser` of the concert; taken, or not free.
-/// `seat-taken` names the seats. If they are only held, or if lapses could free seats that fit, `Retry-After` is the time until then.
+/// performance cancelled; performance started or closed; unknown seat, or section or grade; more seats of one user than
+/// `maxSeatsPerUser` of the concert; taken, or not free. `seat-taken` names the seats. If they are only held, or if lapses could free
+/// seats that fit, `Retry-After` is the time until then.
 #[operation(
     tag = Reservations,
     returns = "The seats are held",

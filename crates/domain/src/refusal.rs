@@ -68,7 +68,7 @@ pub enum Refusal {
     },
     /// No section of the performance has the wanted name and grade.
     SectionUnknown,
-    /// So many adjacent seats are not free.
+    /// Fewer adjacent seats are free than the user wishes.
     SeatsNotAvailable {
         /// Seconds until they could be, if live holds lapse without payment.
         retry_after_seconds: Option<u32>,

@@ -91,7 +91,7 @@ async fn names_the_wrong_member() {
 
 /// Seats that are only held could be free again; those that are sold or blocked cannot.
 #[tokio::test]
-async fn tells_when_held_seats_could_be_free() {
+async fn a_refusal_names_when_held_seats_could_be_free() {
     let evening = Evening::start(&[]).await;
     let Evening { sale, performance, ada, bob, .. } = &evening;
     let all_but_two: Vec<u32> = (1..=48).collect();

@@ -1,4 +1,4 @@
-//! All open seats of a performance, for a choice of the best ones, and layouts.
+//! The open seats of a performance, for a choice of the best ones, and layouts.
 
 use std::sync::Arc;
 

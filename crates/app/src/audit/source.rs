@@ -150,7 +150,7 @@ pub struct PerformanceRow {
     pub sale: Option<(Sale, u32)>,
     /// The event of its last change by an administrator.
     pub changed: Option<EventRow>,
-    /// Where its seats are, if that is stored.
+    /// Its layout, if it has one.
     pub layout: Option<Arc<Layout>>,
 }
 

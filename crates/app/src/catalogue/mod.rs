@@ -33,7 +33,7 @@ pub struct Showing {
     pub date: Date,
     /// Sections with grades and prices.
     pub seating: Seating,
-    /// Where the seats are, if that is known.
+    /// The layout of the hall, if it has one.
     pub layout: Option<Arc<Layout>>,
     /// The version of the performance that gave it these properties; 0 if they never changed.
     pub revision: u64,

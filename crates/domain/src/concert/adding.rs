@@ -66,7 +66,7 @@ fn offer(
     let Some(known) = layout.section(section) else {
         return Ok((grade.unwrap_or(GRADE_DEFAULT.into()), price.unwrap_or(PRICE_DEFAULT)));
     };
-    // All seats of a section have one price: its first seat may be one that this request adds.
+    // The seats of a section have one price: its first seat may be one that this request adds.
     let first = known.first_seat().unwrap_or_default();
     let price_of = |range: &Section| range.price;
     let own = before.seating.section_of(first).map(price_of);

@@ -259,7 +259,7 @@ pub struct Schedule {
     pub starts_at: Timestamp,
     /// Sections with grades and prices.
     pub seating: Seating,
-    /// Where the same seats are, if that is known.
+    /// The layout of the same seats, if the hall has one.
     pub layout: Option<Arc<Layout>>,
     /// Whether its holds are closed from the start.
     pub closed: bool,

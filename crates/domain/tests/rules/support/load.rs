@@ -191,7 +191,7 @@ impl Loading<'_> {
         self.rows.seats.load(key, row);
     }
 
-    /// All open seats of a performance, and the lapsed holds on them.
+    /// The open seats of a performance, and the lapsed holds on them.
     fn hall(&mut self, id: PerformanceId, now: Timestamp) {
         let Some(performance) = self.tables.performances.get(&id) else { return };
         let lapsed = self.tables.reservations.values().filter(|r| r.performance == id && r.status == Status::Held);

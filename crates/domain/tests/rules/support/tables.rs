@@ -30,7 +30,7 @@ pub(crate) struct Tables {
     pub(crate) ends: BTreeMap<(ConcertId, u64), Timestamp>,
     pub(crate) performances: BTreeMap<PerformanceId, Performance>,
     pub(crate) seats: BTreeMap<(PerformanceId, u32), Seat>,
-    /// Where the seats of performances are, if that is known.
+    /// The layouts of performances that have one.
     pub(crate) layouts: BTreeMap<PerformanceId, Arc<Layout>>,
     /// Blocked seats, each with the reason.
     pub(crate) blocks: BTreeMap<(PerformanceId, u32), Arc<str>>,

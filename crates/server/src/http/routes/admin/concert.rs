@@ -183,7 +183,7 @@ pub(super) fn explain(unsound: Unsound) -> (String, &'static str) {
 }
 
 impl PerformanceBody {
-    /// The seats, and where they are if the body says that.
+    /// The seats, and their layout if the body has one.
     fn seats(&self) -> Result<(Seating, Option<Layout>), Problem> {
         let price = self.price.map_or(PRICE_DEFAULT, |Points(price)| price);
         let seating = match (&self.sections, &self.seats) {

@@ -2,9 +2,10 @@
 //!
 //! A hall costs 8 bytes and 1 bit for each seat number. Runs of free seats are found 64 seats at a time.
 
+use std::collections::HashMap;
 use std::ops::RangeInclusive;
 
-use super::Performance;
+use super::{Performance, Wish};
 use crate::time::Timestamp;
 
 /// The seat is free.
@@ -38,6 +39,9 @@ pub struct Hall {
     free: Vec<u64>,
     /// The instant of the bits; `None` if they are not computed.
     at: Option<Timestamp>,
+    /// Wishes that no seats fit, each with the instant from which seats could. Cleared when a seat changes: in a rush most wishes
+    /// of a batch are the same few.
+    refused: HashMap<Wish, Option<Timestamp>>,
 }
 
 impl Hall {
@@ -97,6 +101,7 @@ impl Hall {
         }
         self.free_from[from..=to].fill(FREE);
         self.at = None;
+        self.refused.clear();
     }
 
     /// The seat is held to this instant. A closed seat stays closed.
@@ -123,6 +128,7 @@ impl Hall {
     fn set(&mut self, seat: u32, free_from: i64) {
         let Some(own) = self.free_from.get_mut(index(seat)) else { return };
         *own = free_from;
+        self.refused.clear();
         if let Some(word) = self.free.get_mut(index(seat) / 64) {
             let bit = 1 << (seat % 64);
             if free_from == FREE { *word |= bit } else { *word &= !bit }
@@ -140,6 +146,7 @@ impl Hall {
             return;
         }
         self.at = Some(at);
+        self.refused.clear();
         self.free.clear();
         self.free.resize(self.free_from.len().div_ceil(64), 0);
         for (seat, from) in (0_u32..).zip(&self.free_from) {
@@ -176,8 +183,20 @@ impl Hall {
     pub(super) fn fits_from(&self, range: RangeInclusive<u32>, count: u32) -> Option<Timestamp> {
         let until = index(*range.end()).min(self.free_from.len().checked_sub(1)?);
         let seats = self.free_from.get(index(*range.start())..=until)?;
-        let latest = seats.windows(index(count)).filter_map(|group| group.iter().max()).min();
-        latest.filter(|from| **from != CLOSED).map(|from| Timestamp::from_millis(*from))
+        // Closed seats come in long runs, and no group has one.
+        let open = seats.split(|from| *from == CLOSED);
+        let latest = open.flat_map(|run| run.windows(index(count))).filter_map(|group| group.iter().max()).min();
+        latest.map(|from| Timestamp::from_millis(*from))
+    }
+
+    /// Why a wish was refused before in this unit of work, if no seat has changed since.
+    pub(super) fn refused(&self, wish: &Wish) -> Option<Option<Timestamp>> {
+        self.refused.get(wish).copied()
+    }
+
+    /// Notes that no seats fit a wish, and from when they could.
+    pub(super) fn note_refused(&mut self, wish: &Wish, fits_from: Option<Timestamp>) {
+        self.refused.insert(wish.clone(), fits_from);
     }
 }
 

@@ -8,6 +8,7 @@ use super::hall::Hall;
 use super::hold::{Held, Target, find_open, owned, reserve, take};
 use super::{Layout, Performance, Reservation, Seating};
 use crate::rows::{Keys, Rows};
+use crate::time::Timestamp;
 use crate::waiting_room::Token;
 use crate::{Command, Context, Refusal};
 
@@ -23,7 +24,7 @@ pub struct HoldAny {
 }
 
 /// The seats that a user wishes for.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Wish {
     /// Number of adjacent seats, 1 to [`super::SEATS_PER_USER_MAX`].
     pub count: u32,
@@ -83,9 +84,17 @@ fn judge(request: &HoldAny, hall: &mut Hall, rows: &Rows, cx: &mut Context<'_>) 
         return Err(Refusal::SeatLimit);
     }
     hall.prepare(at, |seat| can_settle(performance, seat, rows));
+    let refusal = |from: Option<Timestamp>| Refusal::SeatsNotAvailable {
+        retry_after_seconds: from.map(|from| at.seconds_until(from)),
+    };
+    if let Some(from) = hall.refused(wish) {
+        return Err(refusal(from));
+    }
     let Some(first) = choose(hall, fitting.iter().copied(), wish.count) else {
-        let fits = fitting.iter().copied().flatten().filter_map(|range| hall.fits_from(range.clone(), wish.count));
-        return Err(Refusal::SeatsNotAvailable { retry_after_seconds: fits.min().map(|from| at.seconds_until(from)) });
+        let ranges = fitting.iter().copied().flatten();
+        let from = ranges.filter_map(|range| hall.fits_from(range.clone(), wish.count)).min();
+        hall.note_refused(wish, from);
+        return Err(refusal(from));
     };
     let seats: Arc<[u32]> = (first..first + wish.count).collect();
     Ok(reserve(token, performance, seats, at, cx))

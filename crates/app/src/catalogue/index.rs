@@ -20,7 +20,7 @@ pub(super) struct Index {
     pub(super) programmes: BTreeMap<ConcertId, Arc<Programme>>,
     pub(super) showings: HashMap<PerformanceId, Arc<Showing>>,
     /// The layouts of performances that have one.
-    layouts: HashMap<PerformanceId, Arc<Layout>>,
+    pub(super) layouts: HashMap<PerformanceId, Arc<Layout>>,
 }
 
 impl Index {

@@ -140,7 +140,7 @@ async fn layouts_are_kept_with_added_seats(bed: Bed) {
         any(&hall.bob, &hall.performance, 1, Some("A")),
     ]);
     let outcomes = outcomes.await.expect("a unit of work");
-    assert_eq!((taken(&outcomes[0]), taken(&outcomes[1])), (vec![6, 7], vec![1, 2]));
+    assert_eq!((taken(&outcomes[0]), taken(&outcomes[1])), (vec![5, 6], vec![1, 2]));
     assert!(is_refused(&outcomes[2]));
     assert_eq!(outcomes[3..], [Err(Refusal::SectionUnknown), Err(Refusal::SectionUnknown)]);
 

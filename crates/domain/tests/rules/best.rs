@@ -51,8 +51,8 @@ fn a_single_seat_that_is_left_over_ranks_lower_and_is_never_a_reason_to_refuse()
         "
         eve blocks 3 7 8 9 10 11 12 13 14 15 16 17 18 19 20 => …
         ann takes 2 of R  => took 1 2 until 300
-        bob takes 2 of R  => took 4 5 until 300
-        cid takes 1 of R  => took 6 until 300
+        bob takes 2 of R  => took 5 6 until 300
+        cid takes 1 of R  => took 4 until 300
         cid takes 1 of R  => seats-not-available, retry after 300
         ",
     );
@@ -128,7 +128,7 @@ fn a_unit_of_work_knows_its_own_changes() {
         & eve adds 50 51 R=100  => …
         & ann takes 2 of R as z => took 50 51 until 300
         & eve blocks 8 31       => 31, blocked 18
-        & cid takes 3 of VIP    => took 35 36 37 until 300
+        & cid takes 3 of VIP    => took 34 35 36 until 300
         ann pays z              => paid 200, balance 800
         ann enters              => …
         staff refunds z 50      => 50 for 100, fee 0, balance 900
@@ -179,19 +179,20 @@ fn sections_and_rows_rank_as_they_are_listed() {
         bob enters => …
         cid enters => …
         dan enters => …
-        ann takes 2              => took 51 52 until 300
-        ann takes 2              => took 42 43 until 300
-        bob takes 3 section A    => took 11 12 13 until 300
-        bob takes 1 of S         => took 14 until 300
-        cid takes 4              => seats-not-available, retry after 300
-        cid takes 2 section wheel => took 91 92 until 300
-        cid takes 1 of VIP       => section-unknown
-        cid takes 1 section C    => section-unknown
-        cid takes 1 of S section B => section-unknown
-        cid takes 2 of R         => took 40 41 until 300
-        dan takes 2 of R         => took 44 45 until 300
-        dan takes 1 of R         => took 50 until 300
-        dan takes 1 of R         => took 53 until 300
+        fay enters => …
+        ann takes 2                => took 50 51 until 300
+        ann takes 2                => took 52 53 until 300
+        bob takes 3 section A      => took 11 12 13 until 300
+        bob takes 1 of S           => took 14 until 300
+        cid takes 4                => took 40 41 42 43 until 300
+        dan takes 3 of R           => seats-not-available, retry after 300
+        dan takes 2 section wheel  => took 90 91 until 300
+        dan takes 1 of VIP         => section-unknown
+        dan takes 1 section C      => section-unknown
+        dan takes 1 of S section B => section-unknown
+        dan takes 2 of R           => took 44 45 until 300
+        fay takes 1 of R           => seats-not-available, retry after 300
+        fay takes 1                => took 2 until 300
         ",
     );
 }

@@ -70,7 +70,7 @@ fn seats_are_added_to_a_row_of_a_section() {
         eve seats 60 64 in C row 9 of S at 7    => at 1000: 1-8 R=100, 50-51 R=100, 60-64 S=7
         eve prices R=200                        => …
         eve seats 52 52 in A row 1              => at 1000: 1-8 R=200, 50-52 R=200, 60-64 S=7
-        ann takes 3 section A                   => took 1 2 3 until 300
+        ann takes 3 section A                   => took 2 3 4 until 300
         ",
     );
     let layout = stage.world.tables.layouts.values().next().unwrap();

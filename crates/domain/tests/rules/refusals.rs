@@ -95,7 +95,7 @@ fn a_key_keeps_no_refusal_that_may_change_for_the_same_request() {
     let not_kept = all_refusals().into_iter().filter(|refusal| !refusal.is_kept());
     let codes: Vec<&str> = not_kept.map(|refusal| code(&refusal)).collect();
     let early = ["amount-out-of-range", "lecture-not-open", "sale-closed", "sale-not-open"];
-    let fields = ["invalid-request", "invalid-request"];
+    let fields = ["invalid-request"; 3];
     let late = ["unavailable", "queue-token-expired", "admin-key-invalid"];
     assert_eq!(codes, [&early[..], &fields, &late].concat());
 }

@@ -72,8 +72,8 @@ fn read(
     into: &mut Vec<(u32, Taken)>,
 ) -> Sql<()> {
     let mut statement = db.prepare_cached(if performance.extensions > 0 { EXTENDED_SEATS } else { SEATS })?;
-    let bounds = params![performance.id.uuid().as_bytes(), range.start(), range.end()];
-    for row in statement.query_map(bounds, taken)? {
+    let id = performance.id.uuid();
+    for row in statement.query_map(params![id.as_bytes(), range.start(), range.end()], taken)? {
         into.push(row?);
     }
     Ok(())

@@ -139,18 +139,20 @@ fn write_sections(view: &SeatView) -> Bytes {
             *count += 1;
         }
     }
-    let shown = |(section, free): (&LaidSection, u32)| LaidSectionShown {
+    let shown = layout.sections().iter().zip(free).map(|(section, free)| show_section(view, section, free));
+    to_json(&shown.collect::<Vec<_>>()).into()
+}
+
+fn show_section<'a>(view: &SeatView, section: &'a LaidSection, free: u32) -> LaidSectionShown<'a> {
+    let range = section.first_seat().and_then(|seat| view.showing.seating.section_of(seat));
+    LaidSectionShown {
         section: &section.name,
         grade: &section.grade,
-        price: section
-            .first_seat()
-            .and_then(|seat| view.showing.seating.section_of(seat))
-            .map_or(0, |range| range.price),
+        price: range.map_or(0, |range| range.price),
         accessible: section.accessible,
         capacity: section.seats(),
         free,
-    };
-    to_json(&layout.sections().iter().zip(free).map(shown).collect::<Vec<_>>()).into()
+    }
 }
 
 fn write_seats(showing: &Showing, chunk: &Chunk, which: Which, only: Option<&str>) -> Bytes {

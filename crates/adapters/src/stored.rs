@@ -115,6 +115,7 @@ pub(crate) const FAMILIES: &[Family] = &[
     family("reservations", "performances", "performance_id"),
     family("seats", "performances", "performance_id"),
     family("payments", "performances", "performance_id"),
+    family("layouts", "performances", "performance_id"),
     family("refunds", "payments", "payment_id"),
     Family { children: "refunded_seats", parents: "refunds", key: "refund_id", also: "reservation_id" },
     family("hold_extensions", "performances", "performance_id"),

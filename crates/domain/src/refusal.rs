@@ -84,12 +84,29 @@ pub enum Refusal {
         /// Seconds until the last of them could be free, if all are only held.
         retry_after_seconds: Option<u32>,
     },
+    /// No section of the performance has the wanted name and grade.
+    SectionUnknown,
+    /// Fewer adjacent seats are free than the user wishes.
+    SeatsNotAvailable {
+        /// Seconds until they could be, if live holds lapse without payment.
+        retry_after_seconds: Option<u32>,
+    },
     /// The performance has these seats already.
     SeatExists {
         /// The seats that exist; the first 20.
         seats: Vec<u32>,
     },
-    /// A performance has at most 1,000 sections, after neighbours of one grade and price have become one.
+    /// An added range of seats does not fit the layout of the performance.
+    Misplaced {
+        /// The index of the range in the request.
+        index: usize,
+        /// The name of the member that is wrong: `section`, `row`, `grade` or `price`.
+        field: &'static str,
+        /// What is wrong with it.
+        why: &'static str,
+    },
+    /// A performance has at most 1,000 sections, after neighbours of one grade and price have become one; with a layout, at most
+    /// 200 sections and 2,000 segments of rows.
     SectionLimit,
     /// No section of the performance has the grade of a new price.
     GradeUnknown {
@@ -135,6 +152,7 @@ impl Refusal {
             self,
             Self::AmountOutOfRange
                 | Self::GradeUnknown { .. }
+                | Self::Misplaced { .. }
                 | Self::DateMoved
                 | Self::TokenExpired
                 | Self::SaleClosed

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use crate::cancellation::{Cancellation, FailedRefund};
-use crate::concert::{Concert, Dates, Extension, HoldsCounted, Performance, Reservation, Seat};
+use crate::concert::{Concert, Dates, Extension, Hall, HoldsCounted, Layout, Performance, Reservation, Seat};
 use crate::event::Event;
 use crate::ids::{CodeId, ConcertId, LectureId, PaymentId, PerformanceId, ReservationId, StaffKeyId, UserId};
 use crate::lecture::{Application, FreedSeats, HistoryLine, Lecture};
@@ -75,6 +75,11 @@ pub struct Keys {
     pub performances: BTreeSet<PerformanceId>,
     /// Performances of which the cancellation is loaded. Covered by the lock of the performance.
     pub cancellations: BTreeSet<PerformanceId>,
+    /// Performances whose layout is loaded. It changes only under the lock of the performance.
+    pub layouts: BTreeSet<PerformanceId>,
+    /// Performances of which all seats that are free or held are read, each with the lapsed holds that are not settled and
+    /// their seats. Each is in `performances` too, whose lock covers them.
+    pub halls: BTreeSet<PerformanceId>,
     /// Seats, each with the reservation that holds it (not sold) and all seats of that reservation.
     pub seats: BTreeSet<(PerformanceId, u32)>,
 }
@@ -144,6 +149,10 @@ pub struct Rows {
     pub revised: BTreeSet<PerformanceId>,
     /// Held and sold seats by performance and number.
     pub seats: Table<(PerformanceId, u32), Seat>,
+    /// The layouts of performances. One without a layout is loaded as absent.
+    pub layouts: Table<PerformanceId, Arc<Layout>>,
+    /// Which seats of the performances named in [`Keys::halls`] are free. Follows `seats` and `blocks`, and is not saved.
+    pub halls: HashMap<PerformanceId, Hall>,
     /// Blocked seats by performance and number, each with the reason. Only those are loaded that are blocked: a seat in `seats`
     /// that is not here is not blocked.
     pub blocks: Table<(PerformanceId, u32), Arc<str>>,
@@ -204,6 +213,43 @@ impl Rows {
         let users = self.applicants.get(&lecture);
         assert!(users.is_some(), "the applicants of {lecture} were not loaded");
         users.cloned().unwrap_or_default()
+    }
+
+    /// A hold takes a seat.
+    pub(crate) fn put_seat(&mut self, key: (PerformanceId, u32), seat: Seat) {
+        if let Some(hall) = self.halls.get_mut(&key.0) {
+            hall.hold(key.1, seat.held_until);
+        }
+        self.seats.put(key, seat);
+    }
+
+    /// A seat is free again.
+    pub(crate) fn free_seat(&mut self, key: &(PerformanceId, u32)) {
+        if let Some(hall) = self.halls.get_mut(&key.0) {
+            hall.free(key.1);
+        }
+        self.seats.remove(key);
+    }
+
+    /// A held seat was sold. The caller changes its row.
+    pub(crate) fn close_seat(&mut self, (performance, seat): &(PerformanceId, u32)) {
+        if let Some(hall) = self.halls.get_mut(performance) {
+            hall.close(*seat);
+        }
+    }
+
+    /// A free seat is taken from sale.
+    pub(crate) fn block_seat(&mut self, key: (PerformanceId, u32), reason: Arc<str>) {
+        self.close_seat(&key);
+        self.blocks.put(key, reason);
+    }
+
+    /// A blocked seat is on sale again.
+    pub(crate) fn unblock_seat(&mut self, key: &(PerformanceId, u32)) {
+        if let Some(hall) = self.halls.get_mut(&key.0) {
+            hall.free(key.1);
+        }
+        self.blocks.remove(key);
     }
 
     /// The reason for which a seat is blocked; `None` if it is not.

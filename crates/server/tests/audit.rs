@@ -53,6 +53,7 @@ const SOLD: &str = "every performance has sold as many seats";
 const CHANGES: &str = "every performance has the hours of its sale, and is as its last event has it";
 const FIGURES: &str = "every performance counts its held seats, its revenue and what was given back";
 const OPEN: &str = "every performance counts its payments of which seats are left";
+const LAYOUTS: &str = "every layout has the seats of its performance";
 const CANCELLED: &str = "every cancelled performance has its cancellation, and when that is done no seat held or sold";
 const ON: &str = "nothing was paid after its performance was cancelled";
 const OWNERS: &str = "every seat that is held or sold has one owner";

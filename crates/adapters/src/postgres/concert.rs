@@ -4,6 +4,7 @@ use onsale_app::store::Unit;
 use onsale_domain::ids::{ConcertId, EventId, PerformanceId, UserId};
 use onsale_domain::rows::{Keys, Rows};
 use onsale_domain::time::Timestamp;
+use tokio_postgres::Row;
 use uuid::Uuid;
 
 use super::concert_rows::{PERFORMANCE_COLUMNS, kept_of, lacks_extensions, read, read_performance, read_seat};
@@ -11,7 +12,7 @@ use super::extension::{self, further, further_of_seat};
 use super::row_address::{self, RowAddresses, locks, updates};
 use super::seat;
 use super::session::Pipeline;
-use super::values::{Param, big, columns, get, int, numbers_to_text, params, small, uuid};
+use super::values::{Param, Sql, big, columns, get, int, numbers_to_text, params, small, uuid};
 use crate::stored::{Word, policy_to_text, seating_to_text};
 
 /// Locks performances: the given ones, those of reservations, and those of a leaving user's holds. Reading a reservation's
@@ -214,29 +215,34 @@ pub(super) fn load<'a>(pipeline: &mut Pipeline<'a, Unit>, keys: &'a Keys) {
         for id in &keys.reservations {
             unit.rows.reservations.load(*id, None);
         }
-        for row in found {
-            if get::<Option<Uuid>>(row, 0)?.is_some() {
-                let reservation = read(row)?;
-                if lacks_extensions(row, 12)? {
-                    unit.rows.lacking.insert(reservation.id);
-                }
-                unit.rows.reservations.load(reservation.id, Some(reservation));
-            } else {
-                let seat = get::<Option<Uuid>>(row, 18)?.map(|_| read_seat(row, 18)).transpose()?;
-                if let Some(seat) = &seat
-                    && lacks_extensions(row, 22)?
-                {
-                    unit.rows.lacking.insert(seat.reservation);
-                }
-                let key = (PerformanceId::new(uuid(row, 16)?), small(row, 17)?);
-                if let Some(reason) = get::<Option<&str>>(row, 23)? {
-                    unit.rows.blocks.load(key, Some(reason.into()));
-                }
-                unit.rows.seats.load(key, seat);
-            }
-        }
-        Ok(())
+        take_whole(found, unit)
     });
+}
+
+/// Takes rows that are each a reservation or a seat.
+pub(super) fn take_whole(found: &[Row], unit: &mut Unit) -> Sql<()> {
+    for row in found {
+        if get::<Option<Uuid>>(row, 0)?.is_some() {
+            let reservation = read(row)?;
+            if lacks_extensions(row, 12)? {
+                unit.rows.lacking.insert(reservation.id);
+            }
+            unit.rows.reservations.load(reservation.id, Some(reservation));
+        } else {
+            let seat = get::<Option<Uuid>>(row, 18)?.map(|_| read_seat(row, 18)).transpose()?;
+            if let Some(seat) = &seat
+                && lacks_extensions(row, 22)?
+            {
+                unit.rows.lacking.insert(seat.reservation);
+            }
+            let key = (PerformanceId::new(uuid(row, 16)?), small(row, 17)?);
+            if let Some(reason) = get::<Option<&str>>(row, 23)? {
+                unit.rows.blocks.load(key, Some(reason.into()));
+            }
+            unit.rows.seats.load(key, seat);
+        }
+    }
+    Ok(())
 }
 
 /// Loads the held and paid reservations of all users that the commands name, directly or by a place.

@@ -22,6 +22,7 @@ mod export;
 mod extension;
 mod figures;
 mod fitness;
+mod hall;
 mod held;
 mod idempotency;
 mod identity;

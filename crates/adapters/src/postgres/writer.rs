@@ -15,9 +15,10 @@ use super::row_address::ParentAddresses;
 use super::session::{Pipeline, Session};
 use super::values::{Sql, get, instant, params};
 use super::{
-    Shared, cancellation, charge, code, concert, concert_row, event, extension, held, idempotency, identity, lecture,
-    payment, positions, refund, staff, staff_session, waiting_room, wallet,
+    Shared, cancellation, charge, code, concert, concert_row, event, extension, hall, held, idempotency, identity,
+    lecture, payment, positions, refund, staff, staff_session, waiting_room, wallet,
 };
+use crate::open_seats::OpenSeats;
 
 const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE";
 const ROLLBACK: &str = "ROLLBACK";
@@ -53,6 +54,7 @@ pub(super) const STATEMENTS: &[&[&str]] = &[
     concert_row::WRITES,
     concert::WRITES,
     extension::WRITES,
+    hall::WRITES,
     payment::WRITES,
     refund::WRITES,
     cancellation::WRITES,
@@ -82,6 +84,8 @@ pub(super) struct PostgresWriter {
     known: HashSet<UserId>,
     newcomers: wallet::Newcomers,
     addresses: ParentAddresses,
+    /// Which rows of seats a choice of seats reads first.
+    open_seats: OpenSeats,
     /// The id of the current transaction, by which its outcome can be queried.
     transaction: String,
 }
@@ -94,6 +98,7 @@ impl PostgresWriter {
             known: HashSet::new(),
             newcomers: wallet::Newcomers::default(),
             addresses: ParentAddresses::default(),
+            open_seats: OpenSeats::default(),
             transaction: String::new(),
         }
     }
@@ -131,7 +136,12 @@ impl PostgresWriter {
         let asked = Instant::now();
         // Locked rows of the unit before may have moved since it ended.
         self.addresses.begin();
-        let lane = Lane { known: &self.known, newcomers: &mut self.newcomers, addresses: &mut self.addresses };
+        let lane = Lane {
+            known: &self.known,
+            newcomers: &mut self.newcomers,
+            addresses: &mut self.addresses,
+            open_seats: &mut self.open_seats,
+        };
         let loaded = load(&connected.session, wanted, lane, &mut transaction, &mut unit).await;
         match loaded {
             Ok(()) => {
@@ -243,6 +253,7 @@ struct Lane<'a> {
     known: &'a HashSet<UserId>,
     newcomers: &'a mut wallet::Newcomers,
     addresses: &'a mut ParentAddresses,
+    open_seats: &'a mut OpenSeats,
 }
 
 /// Locks parents in one fixed order, then reads everything else, then the clock: one round trip. READ COMMITTED gives each
@@ -254,7 +265,7 @@ async fn load(
     transaction: &mut String,
     unit: &mut Unit,
 ) -> Sql<()> {
-    let Lane { known, newcomers, addresses } = lane;
+    let Lane { known, newcomers, addresses, open_seats } = lane;
     let keys = &wanted.keys;
     let is_unknown = |user: &&UserId| !newcomers.are_rare() && !known.contains(*user);
     let unknown = keys.accounts.iter().filter(is_unknown).map(UserId::as_str).collect();
@@ -282,6 +293,7 @@ async fn load(
     waiting_room::load(&mut pipeline, keys, room);
     concert::load(&mut pipeline, keys);
     code::load(&mut pipeline, keys);
+    hall::load(&mut pipeline, keys, open_seats);
     payment::load(&mut pipeline, keys);
     cancellation::load(&mut pipeline, keys);
     // Last: deadlines are judged by a time at which all locks were held.
@@ -308,6 +320,7 @@ fn save<'a>(pipeline: &mut Pipeline<'a, ()>, unit: &'a Unit, addresses: &'a mut 
     refund::save(pipeline, rows);
     concert::save(pipeline, rows, &mut addresses.performances);
     code::save(pipeline, rows);
+    hall::save(pipeline, rows);
     payment::save(pipeline, rows);
     cancellation::save(pipeline, rows);
     event::save(pipeline, unit);

@@ -69,7 +69,7 @@ pub(super) fn load_open(db: &Connection, concert: ConcertId, user: &UserId, rows
 }
 
 /// Loads a reservation with its performance and its seats.
-fn load_whole(db: &Connection, id: ReservationId, rows: &mut Rows) -> Sql<()> {
+pub(super) fn load_whole(db: &Connection, id: ReservationId, rows: &mut Rows) -> Sql<()> {
     if !rows.reservations.is_loaded(&id) {
         let found = db
             .prepare_cached(&format!("SELECT {RESERVATION} FROM reservations WHERE reservation_id = ?1"))?

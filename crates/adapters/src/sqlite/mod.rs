@@ -19,6 +19,7 @@ mod export;
 mod extension;
 mod figures;
 mod growth;
+mod hall;
 mod idempotency;
 mod lecture;
 mod lock;

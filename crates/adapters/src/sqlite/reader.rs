@@ -13,7 +13,7 @@ use onsale_app::store::{
     Reader, RefundsOf, RoomRecord, SeatRecord, SeatRows, StoreError, UnsettledSeat,
 };
 use onsale_domain::cancellation::{Cancellation, Cancelled, FailedRefund};
-use onsale_domain::concert::{Concert, Performance, Reservation};
+use onsale_domain::concert::{Concert, Layout, Performance, Reservation};
 use onsale_domain::ids::{
     ConcertId, LectureId, LogId, PaymentId, PerformanceId, RefundId, ReservationId, StaffKeyId, UserId,
 };
@@ -32,8 +32,8 @@ use tokio::sync::oneshot;
 use super::connection::{Role, open, unavailable};
 use super::values::Sql;
 use super::{
-    Shared, Slot, cancellation, code, concert, concert_row, event, export, extension, figures, idempotency, lecture,
-    payment, refund, reservation, seat, staff, staff_session, waiting_room, wallet, writer,
+    Shared, Slot, cancellation, code, concert, concert_row, event, export, extension, figures, hall, idempotency,
+    lecture, payment, refund, reservation, seat, staff, staff_session, waiting_room, wallet, writer,
 };
 
 /// Number of threads. More would share the same disk and cache.
@@ -202,6 +202,11 @@ impl Reader for ReaderPool {
 
     async fn performances(&self) -> Result<Vec<Performance>, StoreError> {
         self.read(concert::performances).await
+    }
+
+    async fn layouts(&self, of: Option<&[PerformanceId]>) -> Result<Vec<(PerformanceId, Arc<Layout>)>, StoreError> {
+        let of = of.map(<[PerformanceId]>::to_vec);
+        self.read(move |db| hall::layouts(db, of.as_deref())).await
     }
 
     async fn listed(&self, concerts: &[ConcertId], performances: &[PerformanceId]) -> Result<Listed, StoreError> {

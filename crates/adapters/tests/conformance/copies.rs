@@ -18,6 +18,7 @@ use crate::stage::Stage;
 
 /// Rows for the tables that the stage leaves empty, and values that are unlike those of a new row. A new table needs a row here.
 const FILL: &str = r#"
+    INSERT INTO layouts SELECT performance_id, '[{"name":"A","grade":"R","accessible":true,"rows":[["1",[1,2]]]}]' FROM performances;
     INSERT INTO secrets VALUES ('token', x'00ff0a');
     INSERT INTO freed_seats (lecture_id, seat_number) SELECT lecture_id, 2 FROM lectures LIMIT 1;
     UPDATE lectures SET lecturer = 'Ada', opens_at = 5, closed = 1, cancelled_at = 6, cancel_reason = 'ill',

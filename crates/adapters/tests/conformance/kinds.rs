@@ -20,7 +20,7 @@ macro_rules! kinds {
 
 kinds! {
     DONE, done, Done: Charge, Use, CreateLecture, Apply, Cancel, CreateConcert, Schedule, ChangeConcert,
-    ChangePerformance, AddSeats, Block, Unblock, Extend, Rewrite, Hold, Release, Expire, Pay, RefundSeats, RefundByStaff, Adjust, Enter,
+    ChangePerformance, AddSeats, Block, Unblock, Extend, Rewrite, Hold, HoldAny, Release, Expire, Pay, RefundSeats, RefundByStaff, Adjust, Enter,
     Leave, Step, HandOut, Configure, CancelPerformance, StepOfCancellation, ChangeLecture, CancelLecture, CancelApplications, RemoveApplication,
     CreateCodes, DeleteCode,
 }
@@ -28,14 +28,15 @@ kinds! {
 kinds! {
     REFUSALS, refusal, Refusal: AmountOutOfRange, BalanceLimit, InsufficientBalance, LectureNotFound, AlreadyApplied,
     LectureClosed, LectureNotOpen, CapacityBelowEnrolled, LectureFull, ApplicationNotFound, ConcertNotFound,
-    PerformanceNotFound, PerformanceAmbiguous, SaleClosed, SaleNotOpen, SaleHours, PerformanceCancelled, PerformanceClosed, SeatUnknown, SeatLimit, SeatTaken, SeatExists, SectionLimit, GradeUnknown, DateMoved, ReservationNotFound, AlreadyPaid, HoldExpired, TokenExpired,
+    PerformanceNotFound, PerformanceAmbiguous, SaleClosed, SaleNotOpen, SaleHours, PerformanceCancelled, PerformanceClosed, SeatUnknown, SeatLimit, SeatTaken, SectionUnknown, SeatsNotAvailable, SeatExists, Misplaced, SectionLimit, GradeUnknown, DateMoved, ReservationNotFound, AlreadyPaid, HoldExpired, TokenExpired,
     PaymentNotFound, AlreadyRefunded, FeeOutOfRange, RefundClosed,
     CodeRequired, CodeInvalid, CodeUsedUp, CodeExists, CodeNotFound,
     StaffKeyEnded, KeyNameTaken, KeyLimit, KeyNotFound, ExternalIdReused,
 }
 
 /// Refusals about keys of staff, which are not among the random commands: see `staff.rs`. And the limit of sections, which are
-/// more than the performances here have. And presale codes: see `codes.rs`.
+/// more than the performances here have. And presale codes: see `codes.rs`. And places in layouts, which the performances do not
+/// have: see `best.rs`.
 const OF_STAFF: &[&str] = &[
     "StaffKeyEnded",
     "KeyNameTaken",
@@ -43,6 +44,7 @@ const OF_STAFF: &[&str] = &[
     "KeyNotFound",
     "ExternalIdReused",
     "SectionLimit",
+    "Misplaced",
     "CreateCodes",
     "DeleteCode",
     "CodeRequired",

@@ -7,6 +7,7 @@
 
 mod answers;
 mod bed;
+mod best;
 mod bounds;
 mod cancellations;
 mod charges;

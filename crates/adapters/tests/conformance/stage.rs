@@ -3,7 +3,7 @@
 use crate::mixed::{AnyCommand, Done};
 use onsale_app::store::{Store, Wanted};
 use onsale_domain::concert::Held;
-use onsale_domain::concert::{self, Hold, Performance, Reservation, Sale, Seating, Section, Target};
+use onsale_domain::concert::{self, Hold, HoldAny, Performance, Reservation, Sale, Seating, Section, Target, Wish};
 use onsale_domain::ids::{ConcertId, LectureId, UserId};
 use onsale_domain::lecture;
 use onsale_domain::payment::{self, Payment};
@@ -68,7 +68,14 @@ pub(crate) async fn schedule(
     let seating = Seating::new(vec![Section { from: 1, to: seats, grade: "R".into(), price }]).expect("a seating");
     let refund_policy = Policy::new(vec![Rule { hours_before: 0, fee_percent: 10 }]).expect("a policy");
     match lane
-        .done(concert::Schedule { concert, starts_at: now.plus_seconds(3_600), seating, closed: false, refund_policy })
+        .done(concert::Schedule {
+            concert,
+            starts_at: now.plus_seconds(3_600),
+            seating,
+            layout: None,
+            closed: false,
+            refund_policy,
+        })
         .await
     {
         Done::Schedule(performance) => performance,
@@ -91,6 +98,13 @@ pub(crate) fn hold(token: &Token, performance: &Performance, seats: &[u32]) -> A
     Hold { token: token.clone(), target, dates: None, seats, code: None }.into()
 }
 
+/// A command that holds the best seats.
+pub(crate) fn any(token: &Token, performance: &Performance, count: u32, section: Option<&str>) -> AnyCommand {
+    let wish = Wish { count, section: section.map(Into::into), grade: None };
+    let target = Target::Performance(performance.id);
+    HoldAny { token: token.clone(), target, dates: None, wish, code: None }.into()
+}
+
 /// A command that pays a hold.
 pub(crate) fn pay(token: &Token, reservation: &Reservation) -> AnyCommand {
     payment::Pay { token: token.clone(), reservation: reservation.id }.into()
@@ -110,7 +124,7 @@ pub(crate) fn refund(paid: &Payment, seats: &[u32]) -> RefundSeats {
 /// The reservation from the result of a hold.
 pub(crate) fn held(done: Done) -> Reservation {
     match done {
-        Done::Hold(Held { reservation, .. }) => reservation,
+        Done::Hold(Held { reservation, .. }) | Done::HoldAny(Held { reservation, .. }) => reservation,
         other => unreachable!("{other:?}"),
     }
 }

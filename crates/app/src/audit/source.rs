@@ -1,7 +1,9 @@
 //! What the audit reads: streams of rows. Each group of rows is read as of one moment.
 
+use std::sync::Arc;
+
 use onsale_domain::cancellation::Cancellation;
-use onsale_domain::concert::{Concert, Performance, Reservation, Sale, Seat};
+use onsale_domain::concert::{Concert, Layout, Performance, Reservation, Sale, Seat};
 use onsale_domain::ids::{ConcertId, EventId, PerformanceId, SessionId, UserId};
 use onsale_domain::lecture::{HistoryLine, Lecture};
 use onsale_domain::payment::Payment;
@@ -149,6 +151,8 @@ pub struct PerformanceRow {
     pub sale: Option<(Sale, u32)>,
     /// The event of its last change by an administrator.
     pub changed: Option<EventRow>,
+    /// Its layout, if it has one.
+    pub layout: Option<Arc<Layout>>,
 }
 
 /// A payment with everything that should agree with it.

@@ -10,8 +10,9 @@ use onsale_domain::{Command, cancellation, lecture, payment, presale, refund, wa
 
 use super::job::IntoJob;
 use crate::store::locks::Table::{
-    self, Accounts, Applications, Cancellations, Codes, Concerts, Events, Extensions, FreedSeats, LectureHistory,
-    Lectures, Ledger, Payments, Performances, Places, Refunds, Reservations, Rooms, Seats, TurnEnds, Turns,
+    self, Accounts, Applications, Cancellations, Codes, Concerts, Events, Extensions, FreedSeats, Layouts,
+    LectureHistory, Lectures, Ledger, Payments, Performances, Places, Refunds, Reservations, Rooms, Seats, TurnEnds,
+    Turns,
 };
 
 /// A command that the desk takes.
@@ -124,7 +125,7 @@ impl DeskCommand for concert::Create {
 }
 
 impl DeskCommand for concert::Schedule {
-    const TABLES: &'static [Table] = &[Concerts, Rooms, Places, Performances];
+    const TABLES: &'static [Table] = &[Concerts, Rooms, Places, Performances, Layouts];
 
     fn hot_row(&self) -> Option<u64> {
         Some(hash(self.concert))
@@ -164,7 +165,7 @@ impl DeskCommand for concert::ChangePerformance {
 }
 
 impl DeskCommand for concert::AddSeats {
-    const TABLES: &'static [Table] = &[Performances, Events];
+    const TABLES: &'static [Table] = &[Performances, Layouts, Events];
 
     fn hot_row(&self) -> Option<u64> {
         Some(hash(self.performance))
@@ -208,6 +209,15 @@ impl DeskCommand for concert::Rewrite {
 
 impl DeskCommand for concert::Hold {
     const TABLES: &'static [Table] = &[Accounts, Turns, TurnEnds, Places, Performances, Seats, Reservations, Events];
+
+    fn hot_row(&self) -> Option<u64> {
+        self.target.performance().map(hash)
+    }
+}
+
+impl DeskCommand for concert::HoldAny {
+    const TABLES: &'static [Table] =
+        &[Accounts, Turns, TurnEnds, Places, Performances, Layouts, Seats, Reservations, Extensions, Events];
 
     fn hot_row(&self) -> Option<u64> {
         self.target.performance().map(hash)

@@ -258,6 +258,7 @@ jobs! {
     Extend(concert::Extend),
     Rewrite(concert::Rewrite),
     Hold(concert::Hold),
+    HoldAny(concert::HoldAny),
     Release(concert::Release),
     Expire(concert::Expire),
     Pay(payment::Pay),

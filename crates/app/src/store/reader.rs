@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use onsale_domain::cancellation::{Cancellation, Cancelled, FailedRefund};
-use onsale_domain::concert::{Concert, Notice, Performance, Reservation, Seat};
+use onsale_domain::concert::{Concert, Layout, Notice, Performance, Reservation, Seat};
 use onsale_domain::ids::{
     ConcertId, LectureId, LogId, PaymentId, PerformanceId, RefundId, ReservationId, StaffKeyId, UserId,
 };
@@ -244,6 +244,9 @@ pub trait Reader: Send + Sync {
 
     /// All performances, in no order.
     async fn performances(&self) -> Result<Vec<Performance>, StoreError>;
+
+    /// The layouts of these performances, or of all. Performances without a layout are left out.
+    async fn layouts(&self, of: Option<&[PerformanceId]>) -> Result<Vec<(PerformanceId, Arc<Layout>)>, StoreError>;
 
     /// The named concerts with all of their performances, and the named performances with their concerts.
     async fn listed(&self, concerts: &[ConcertId], performances: &[PerformanceId]) -> Result<Listed, StoreError> {

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use super::hold::SEATS_NAMED_MAX;
-use super::{Concert, GradePrice, Performance, SECTIONS_MAX, Sale, Seating, record};
+use super::{Concert, GradePrice, Performance, SECTIONS_MAX, Sale, Seating, adding, record};
 use crate::event::{Event, Happening};
 use crate::ids::{ConcertId, EventId, PerformanceId};
 use crate::refund::Policy;
@@ -108,6 +108,25 @@ pub struct AddSeats {
     pub performance: PerformanceId,
     /// The seats to add.
     pub seats: Seating,
+    /// The same ranges, as the request lists them, with their places. Empty if it names no place.
+    pub places: Vec<AddedRange>,
+}
+
+/// A range of seats to add, with its place in the layout.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AddedRange {
+    /// The first seat number.
+    pub from: u32,
+    /// The last seat number.
+    pub to: u32,
+    /// The section, which may be new.
+    pub section: Option<Arc<str>>,
+    /// The row, which may be new.
+    pub row: Option<Arc<str>>,
+    /// That of the section if it is not named.
+    pub grade: Option<Arc<str>>,
+    /// Points; that of the section if it is not named.
+    pub price: Option<i64>,
 }
 
 impl Command for Change {
@@ -180,17 +199,26 @@ impl Command for AddSeats {
 
     fn needs(&self, keys: &mut Keys) {
         keys.performances.insert(self.performance);
+        keys.layouts.insert(self.performance);
     }
 
     fn decide(&self, rows: &mut Rows, cx: &mut Context<'_>) -> Result<Performance, Refusal> {
-        let before = rows.performances.get(&self.performance).ok_or(Refusal::PerformanceNotFound)?.clone();
+        let id = self.performance;
+        let before = rows.performances.get(&id).ok_or(Refusal::PerformanceNotFound)?.clone();
         if before.cancelled_at.is_some() {
             return Err(Refusal::PerformanceCancelled);
         }
-        let seating = before.seating.with(&self.seats, SEATS_NAMED_MAX);
+        let (layout, added) = adding::place(self, &before, rows.layouts.get(&id))?;
+        let seating = before.seating.with(&added, SEATS_NAMED_MAX);
         let seating = seating.map_err(|seats| Refusal::SeatExists { seats })?;
-        if seating.sections().len() > SECTIONS_MAX {
+        if layout.is_none() && seating.sections().len() > SECTIONS_MAX {
             return Err(Refusal::SectionLimit);
+        }
+        if let Some(layout) = layout {
+            rows.layouts.put(id, Arc::new(layout));
+        }
+        if let Some(hall) = rows.halls.get_mut(&id) {
+            added.sections().iter().for_each(|range| hall.add(range.from..=range.to));
         }
         let after = Performance { seating, ..before.clone() };
         Ok(change(&before, after, rows, cx))

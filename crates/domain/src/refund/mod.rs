@@ -230,7 +230,7 @@ fn free(refund: &Refund, rows: &mut Rows) {
         let key = (refund.performance, *number);
         let seat = rows.seats.get(&key).filter(|seat| seat.reservation == refund.reservation && seat.sold);
         assert!(seat.is_some(), "a payment has its seats until they are refunded");
-        rows.seats.remove(&key);
+        rows.free_seat(&key);
     }
     if let Some(performance) = rows.performances.change(&refund.performance) {
         let many = u32::try_from(refund.seats.len()).unwrap_or(u32::MAX);

@@ -4,12 +4,15 @@
 //! After every batch the store audits all rows, so each line also tests every invariant.
 
 mod batches;
+mod best;
 mod cancelling;
 mod closing;
 mod concert;
 mod extending;
+mod hall;
 mod hours;
 mod ids;
+mod layout;
 mod lecture;
 mod offer;
 mod payment;

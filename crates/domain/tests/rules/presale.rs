@@ -29,6 +29,23 @@ fn until_the_presale_ends_a_user_needs_a_code_to_hold() {
     );
 }
 
+/// Also for seats that the server chooses.
+#[test]
+fn the_best_seats_use_a_code_too() {
+    check(
+        "
+        0   gala sells codes 100     => open codes 100, -
+        0   gala codes FAN uses 1    => made FAN
+        0   ann takes 2              => code-required until 100, in 100
+        0   ann takes 2 with WRONG   => code-invalid
+        0   ann takes 2 with FAN     => took 25 26 until 300
+        0   bob takes 1 with FAN     => code-used-up
+        0   bob holds 9 with FAN     => code-used-up
+        100 bob takes 1              => took 24 until 400
+        ",
+    );
+}
+
 #[test]
 fn until_the_presale_ends_a_new_user_needs_a_code_to_enter() {
     check(

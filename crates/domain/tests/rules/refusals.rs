@@ -8,7 +8,7 @@ use crate::support::Stage;
 use crate::support::codes::{all_refusals, code};
 
 /// Code, and a script that ends with it.
-const PROVOCATIONS: [(&str, &str); 38] = [
+const PROVOCATIONS: [(&str, &str); 41] = [
     ("amount-out-of-range", "ann charges 0 => amount-out-of-range"),
     ("balance-limit", "rich charges 1 => balance-limit"),
     ("insufficient-balance", "ann uses 1 => insufficient-balance"),
@@ -42,6 +42,9 @@ const PROVOCATIONS: [(&str, &str); 38] = [
     ("seat-unknown", "rich holds 51 => seat-unknown 51"),
     ("seat-limit", "rich holds 1 2 3 4 5 => seat-limit"),
     ("seat-taken", "rich holds 1 => seat-taken 1, retry after 300"),
+    ("section-unknown", "rich takes 1 of VIP => section-unknown"),
+    ("seats-not-available", "eve adds 60 60 VIP=0 => …\nrich takes 2 of VIP => seats-not-available"),
+    ("invalid-request", "eve seats 60 60 in A => invalid-request 0 section"),
     ("seat-exists", "eve adds 50 51 R=0 => seat-exists 50"),
     ("section-limit", "eve fills 1000 => section-limit"),
     ("invalid-request", "eve prices R=1 VIP=2 => invalid-request 1"),
@@ -101,7 +104,8 @@ fn a_key_keeps_no_refusal_that_may_change_for_the_same_request() {
     let not_kept = all_refusals().into_iter().filter(|refusal| !refusal.is_kept());
     let codes: Vec<&str> = not_kept.map(|refusal| code(&refusal)).collect();
     let early = ["amount-out-of-range", "lecture-not-open", "sale-closed", "sale-not-open"];
-    let fields = ["invalid-request", "code-required", "code-invalid", "invalid-request"];
+    let sale = ["invalid-request", "code-required", "code-invalid"];
+    let fields = ["invalid-request"; 2];
     let late = ["unavailable", "queue-token-expired", "admin-key-invalid"];
-    assert_eq!(codes, [&early[..], &fields, &late].concat());
+    assert_eq!(codes, [&early[..], &sale, &fields, &late].concat());
 }

@@ -310,8 +310,8 @@ fn a_new_performance_is_logged_with_its_seats() {
     rows.concerts.load(concert, Some(row));
     let section = concert::Section { from: 1, to: 5, grade: "R".into(), price: 100 };
     let seating = concert::Seating::new(vec![section]).expect("a seating");
-    let schedule =
-        concert::Schedule { concert, starts_at: AT, seating, closed: false, refund_policy: Policy::default() };
+    let (layout, refund_policy) = (None, Policy::default());
+    let schedule = concert::Schedule { concert, starts_at: AT, seating, layout, closed: false, refund_policy };
     let made: PerformanceId = world.decide_over(rows, &by(Actor::Root, schedule)).expect("a performance").id;
     let [entry] = &world.log[..] else { panic!("{:?}", world.log) };
     assert_eq!((entry.action, &entry.subject), (Action::PerformanceCreated, &Subject::Performance(made)));

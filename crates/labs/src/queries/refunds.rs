@@ -35,10 +35,27 @@ pub(crate) async fn all(sale: &Sale) {
         sale.caller.get(&path).expect(200).await;
     }
     sale.admin(sale.caller.get(&format!("/admin/performances/{performance}/refunds"))).expect(200).await;
+    layout(sale, &concert).await;
     let path = format!("/admin/performances/{performance}");
     let cancel = sale.caller.post(&format!("{path}/cancel")).json(&json!({"reason": "the singer is ill"}));
     sale.admin(cancel).expect(202).await;
     for path in [format!("{path}/cancellation"), format!("{path}/cancellation/failed")] {
         sale.admin(sale.caller.get(&path)).expect(200).await;
     }
+}
+
+/// A hall with a layout, whose best seats are taken, and one more row.
+async fn layout(sale: &Sale, concert: &str) {
+    let sections = json!([{"name": "A", "rows": [{"row": "1", "from": 1, "to": 8}]}]);
+    let body = json!({"startsAt": onsale_testing::iso(200_000), "sections": sections});
+    let made = sale.admin(sale.caller.post(&format!("/admin/concerts/{concert}/performances"))).json(&body);
+    let made = made.expect(201).await;
+    let performance = made["performanceId"].as_str().unwrap_or_default();
+    let token = sale.active(concert, "kim").await;
+    let best = json!({"performanceId": performance, "any": {"count": 2, "section": "A"}});
+    sale.caller.post("/reservations").token(&token).json(&best).expect(201).await;
+    let row = json!({"seats": [{"from": 11, "to": 14, "section": "A", "row": "2"}]});
+    sale.admin(sale.caller.post(&format!("/admin/performances/{performance}/seats"))).json(&row).expect(201).await;
+    let sections = format!("/concerts/{concert}/sections?performanceId={performance}");
+    sale.caller.get(&sections).token(&token).expect(200).await;
 }

@@ -84,7 +84,11 @@ async fn schedule(sale: &Sale, concert: ConcertId, starts_at: Timestamp) -> Resu
     let seating = Seating::new(vec![best, rest])
         .map_err(|unsound| Failed::Error(format!("the sample seating is invalid: {unsound:?}")))?;
     let refund_policy = refund_policy()?;
-    decide(sale, by_root(concert::Schedule { concert, starts_at, seating, closed: false, refund_policy })).await?;
+    decide(
+        sale,
+        by_root(concert::Schedule { concert, starts_at, seating, layout: None, closed: false, refund_policy }),
+    )
+    .await?;
     Ok(())
 }
 

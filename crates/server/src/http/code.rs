@@ -82,6 +82,8 @@ codes! {
     SeatUnknown = UNPROCESSABLE_ENTITY, "seat-unknown", "The performance has no such seat";
     SeatLimit = CONFLICT, "seat-limit", "The user would have more seats of the performance than one user may have";
     SeatTaken = CONFLICT, "seat-taken", "A seat is taken";
+    SectionUnknown = UNPROCESSABLE_ENTITY, "section-unknown", "The performance has no such section or grade";
+    SeatsNotAvailable = CONFLICT, "seats-not-available", "Not enough adjacent seats are free";
     SeatExists = CONFLICT, "seat-exists", "The performance has this seat already";
     SectionLimit = CONFLICT, "section-limit", "A performance has at most 1,000 sections";
     ReservationNotFound = NOT_FOUND, "reservation-not-found", "There is no such reservation";

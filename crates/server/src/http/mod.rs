@@ -146,11 +146,11 @@ impl App {
     ///
     /// # Errors
     /// As [`App::decide`], and `admin-key-invalid` if the key of the member was deleted.
-    async fn decide_by_staff<C: Logged, R: Success, N, B>(
+    async fn decide_by_staff<C: Logged, R: Success, N, B, const MAX: usize>(
         &self,
         staff: &input::staff::Staff<N>,
         command: C,
-        payload: &input::Payload<B>,
+        payload: &input::Payload<B, MAX>,
         show: impl Fn(&C::Output) -> R + Send + 'static,
     ) -> Result<Decided<R>, Problem>
     where

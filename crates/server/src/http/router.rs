@@ -9,7 +9,8 @@ use super::edge::{Measured, Route, UNMATCHED};
 use super::openapi::{About, Endpoint, Operation};
 use super::reply::problem::{Code, Problem};
 use super::routes::{
-    admin, concert, desk, health, lecture, payment, refund, reservation, waiting_room, waiting_room_events, wallet,
+    admin, concert, desk, health, lecture, payment, refund, reservation, section, waiting_room, waiting_room_events,
+    wallet,
 };
 use crate::pages;
 
@@ -52,6 +53,7 @@ pub(crate) fn routes() -> Routes {
         // Users: concerts
         GET    "/concerts"                      concert::list_concerts;
         GET    "/concerts/{concertId}/dates"    concert::list_concert_dates;
+        GET    "/concerts/{concertId}/sections" section::list_concert_sections;
         GET    "/concerts/{concertId}/seats"    concert::list_concert_seats;
         POST   "/reservations"                  reservation::create_reservation;
         GET    "/reservations/{reservationId}"  reservation::get_reservation;

@@ -127,6 +127,20 @@ impl Text for Search {
 
 inline_schema!(Search => json_schema!({"type": "string", "minLength": 1, "maxLength": 200}));
 
+/// A name in a query, letter by letter as it was given.
+#[derive(Clone, Debug)]
+pub(crate) struct Exactly(pub(crate) String);
+
+impl Text for Exactly {
+    const WHAT: &'static str = "1 to 200 characters";
+
+    fn parse(text: &str) -> Option<Self> {
+        (1..=200).contains(&text.chars().count()).then(|| Self(text.to_owned()))
+    }
+}
+
+inline_schema!(Exactly => json_schema!({"type": "string", "minLength": 1, "maxLength": 200}));
+
 /// `true` or `false` in a query.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Switch(pub(crate) bool);

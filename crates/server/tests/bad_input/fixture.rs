@@ -107,8 +107,14 @@ impl Fixture {
         let names = own.into_iter().chain([&self.names]).flat_map(|names| names.as_object().unwrap());
         let fill = |path: String, (name, value): (&String, &Value)| path.replace(&format!("{{{name}}}"), &text(value));
         let path = names.fold(template.to_owned(), fill);
-        let needed = if operation.id == "listConcertSeats" { "date=2090-01-01" } else { "" };
-        match (path.contains('?'), path.contains("date=")) {
+        let performance = format!("performanceId={}", text(&self.names["performanceId"]));
+        let needed = match operation.id.as_str() {
+            "listConcertSeats" => "date=2090-01-01",
+            "listConcertSections" => &performance,
+            _ => "",
+        };
+        let name = needed.split_inclusive('=').next().unwrap_or_default();
+        match (path.contains('?'), !name.is_empty() && path.contains(name)) {
             (true, false) if !needed.is_empty() => format!("{path}&{needed}"),
             (false, _) if !needed.is_empty() => format!("{path}?{needed}"),
             _ => path,

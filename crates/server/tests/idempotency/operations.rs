@@ -96,6 +96,7 @@ fn by_users(named: &Named<'_>) -> Vec<Change> {
         of_ada(sale, 201, post("/lectures/apply", json!({"userId": "ada", "lectureId": lecture}))),
         of_ada(sale, 204, delete(&format!("/lectures/application/ada/{lecture}"))),
         of_ada(sale, 201, post("/reservations", json!({"performanceId": performance, "seats": [1]}))),
+        of_ada(sale, 201, post("/reservations", json!({"performanceId": performance, "any": {"count": 1}}))),
         of_ada(sale, 204, delete(&path_of(spare))),
         of_ada(sale, 201, post("/payments", json!({"reservationId": paid["reservationId"]}))),
         of_ada(sale, 204, delete("/queue/token")),

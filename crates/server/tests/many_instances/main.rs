@@ -7,6 +7,7 @@
 
 mod admission;
 mod audited;
+mod best;
 mod cancellations;
 mod catalogue;
 mod changes;

@@ -30,6 +30,7 @@ const CALLS: &str = "
     DELETE /queue/token
     GET /concerts
     GET /concerts/{concertId}/dates
+    GET /concerts/{concertId}/sections
     GET /concerts/{concertId}/seats
     POST /reservations
     GET /reservations/{reservationId}
@@ -92,7 +93,7 @@ const CALLS: &str = "
 ";
 
 /// What each call may refuse in words of its own, besides what any call may.
-const REFUSALS: [(&str, &[&str]); 40] = [
+const REFUSALS: [(&str, &[&str]); 41] = [
     (
         "PATCH /point/{id}/charge",
         &["422 amount-out-of-range", "409 balance-limit", "409 external-id-reused", "403 charge-not-allowed"],
@@ -106,6 +107,7 @@ const REFUSALS: [(&str, &[&str]); 40] = [
     ("GET /queue/token", &["401 queue-token-missing", "401 queue-token-invalid"]),
     ("GET /concerts/{concertId}/dates", &TURN),
     ("GET /concerts/{concertId}/seats", &TURN),
+    ("GET /concerts/{concertId}/sections", &["404 performance-not-found", "403 queue-token-waiting"]),
     (
         "POST /reservations",
         &[
@@ -116,8 +118,10 @@ const REFUSALS: [(&str, &[&str]); 40] = [
             "409 performance-closed",
             "422 performance-ambiguous",
             "422 seat-unknown",
+            "422 section-unknown",
             "409 seat-limit",
             "409 seat-taken",
+            "409 seats-not-available",
             "403 queue-token-waiting",
         ],
     ),

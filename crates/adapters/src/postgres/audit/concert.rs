@@ -13,6 +13,7 @@ use super::super::cancellation;
 use super::super::concert_rows::{self, PERFORMANCE_COLUMNS, kept_of};
 use super::super::error::DbError;
 use super::super::extension::{further, further_of_seat};
+use super::super::hall::read_layout;
 use super::super::room_rows::read_sale;
 use super::super::values::{Sql, get, instant, number, small, uuid};
 use super::Out;
@@ -36,7 +37,7 @@ const PERFORMANCES: &str = "SELECT p.performance_id, p.concert_id, starts_at, se
         coalesce(counted.payments, 0), announced.type, announced.subject, announced.version, announced.data,
         c.performance_id, c.concert_id, c.version, c.event_id, c.cancelled_at, c.reason, c.payments, c.refunded_before,
         c.settled_to, c.is_through, c.failed, c.is_done, c.retry_at, c.holder, c.leased_until,
-        coalesce(counted.mixed, 0), p.capacity, coalesce(unrefunded.payments, 0), concerts.codes_until
+        coalesce(counted.mixed, 0), p.capacity, coalesce(unrefunded.payments, 0), concerts.codes_until, layouts.layout
     FROM performances p LEFT JOIN (
         SELECT performance_id, count(*) FILTER (WHERE sold) taken, count(block_reason) kept_back,
             count(*) FILTER (WHERE NOT sold AND block_reason IS NULL) claimed,
@@ -54,6 +55,7 @@ const PERFORMANCES: &str = "SELECT p.performance_id, p.concert_id, starts_at, se
     LEFT JOIN (SELECT f.performance_id, count(*) payments FROM failed_refunds f JOIN reservations USING (reservation_id)
         WHERE status = 'PAID' GROUP BY f.performance_id) unrefunded ON unrefunded.performance_id = p.performance_id
     LEFT JOIN cancellations c ON c.performance_id = p.performance_id
+    LEFT JOIN layouts ON layouts.performance_id = p.performance_id
     LEFT JOIN events announced ON announced.topic = 'onsale.concerts' AND announced.subject = p.performance_id::text
         AND announced.version = c.version AND announced.event_id = c.event_id
     LEFT JOIN concerts ON concerts.concert_id = p.concert_id
@@ -129,6 +131,7 @@ pub(super) async fn performances(mut connection: Connection, out: Out<Performanc
             mixed_seats: number(row, FROM + 36)?,
             stored_capacity: small(row, FROM + 37)?.into(),
             failed_open: number(row, FROM + 38)?,
+            layout: get::<Option<&str>>(row, FROM + 39)?.map(read_layout).transpose()?,
         })
     };
     let mut performances = Cursor::open(&transaction, PERFORMANCES, read).await?;

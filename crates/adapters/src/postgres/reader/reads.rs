@@ -13,7 +13,7 @@ use onsale_app::store::{
     Published, Reader, RefundsOf, RoomRecord, SeatRecord, SeatRows, StoreError, UnsettledSeat,
 };
 use onsale_domain::cancellation::{Cancellation, Cancelled, FailedRefund};
-use onsale_domain::concert::{Concert, Performance, Reservation};
+use onsale_domain::concert::{Concert, Layout, Performance, Reservation};
 use onsale_domain::ids::{
     ConcertId, LectureId, LogId, PaymentId, PerformanceId, RefundId, ReservationId, StaffKeyId, UserId,
 };
@@ -31,8 +31,8 @@ use crate::postgres::error::DbError;
 use crate::postgres::slow_queries::{Kind, SLOW};
 use crate::postgres::values::number;
 use crate::postgres::{
-    cancellation, code, concert_reads, event, export, extension, figures, idempotency, lecture_reads, payment, refund,
-    staff, staff_session, wallet,
+    cancellation, code, concert_reads, event, export, extension, figures, hall, idempotency, lecture_reads, payment,
+    refund, staff, staff_session, wallet,
 };
 
 const PING: &str = "SELECT 1";
@@ -50,6 +50,7 @@ pub(in crate::postgres) const STATEMENTS: &[&[&str]] = &[
     wallet::READS,
     lecture_reads::READS,
     concert_reads::READS,
+    hall::READS,
     export::READS,
     extension::READS,
     figures::READS,
@@ -146,6 +147,10 @@ impl Reader for PostgresReader {
 
     async fn performances(&self) -> Result<Vec<Performance>, StoreError> {
         query!(self, Performances, |session| concert_reads::performances(&session))
+    }
+
+    async fn layouts(&self, of: Option<&[PerformanceId]>) -> Result<Vec<(PerformanceId, Arc<Layout>)>, StoreError> {
+        query!(self, Listed, |session| hall::layouts(&session, of))
     }
 
     async fn listed(&self, concerts: &[ConcertId], performances: &[PerformanceId]) -> Result<Listed, StoreError> {

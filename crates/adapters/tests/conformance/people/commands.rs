@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::mixed::AnyCommand;
 use onsale_domain::cancellation::{self, Cancel, Part};
-use onsale_domain::concert::{self, Dates, GradePrice, Hold, Notice, Sale, Seating, Section, Target};
+use onsale_domain::concert::{self, Dates, GradePrice, Hold, HoldAny, Notice, Sale, Seating, Section, Target, Wish};
 use onsale_domain::ids::{ConcertId, LectureId, PaymentId, PerformanceId, ReservationId};
 use onsale_domain::lecture;
 use onsale_domain::refund::{Policy, RefundByStaff, RefundSeats, Rule};
@@ -141,7 +141,8 @@ impl People {
         let sections = if self.dice.percent(50) { vec![circle, stalls] } else { vec![stalls] };
         let seating = Seating::new(sections).expect("sections that share no seat");
         let (closed, refund_policy) = (self.dice.percent(3), self.policy());
-        concert::Schedule { concert: self.concert(), starts_at: self.soon(150), seating, closed, refund_policy }.into()
+        let (concert, starts_at, layout) = (self.concert(), self.soon(150), None);
+        concert::Schedule { concert, starts_at, seating, layout, closed, refund_policy }.into()
     }
 
     fn performance(&mut self) -> PerformanceId {
@@ -217,7 +218,7 @@ impl People {
                 let from = *self.dice.one_of(&[7, 8, 10, 11]);
                 let section = Section { from, to: from, grade: "S".into(), price: 40_000 };
                 let seats = Seating::new(vec![section]).expect("one seat");
-                concert::AddSeats { performance, seats }.into()
+                concert::AddSeats { performance, seats, places: Vec::new() }.into()
             }
         }
     }
@@ -295,6 +296,12 @@ impl People {
         // Some dates are as they are: most concerts have few performances, and few of those change.
         let dates = matches!(target, Target::NoneOnDate | Target::SeveralOnDate | Target::Dated(..))
             .then(|| Dates { performances: u64::try_from(own.len()).unwrap_or(0), revisions: 0 });
+        if self.dice.percent(25) {
+            let count = u32::try_from(1 + self.dice.below(3)).unwrap_or(1);
+            let grade = self.dice.percent(20).then(|| "S".into());
+            let wish = Wish { count, section: None, grade };
+            return Some(HoldAny { token, target, dates, wish, code: None }.into());
+        }
         let (many, last) = match self.dice.below(12) {
             0..2 => (7, 10),
             2..4 => (5, 6),

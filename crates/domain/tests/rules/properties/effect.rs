@@ -23,7 +23,7 @@ impl Effect<'_> {
     /// Panics if a command did not do what it must.
     pub(super) fn check(&self, command: &AnyCommand, done: &Done) {
         match (command, done) {
-            (_, Done::Hold(Held { reservation, .. })) => {
+            (_, Done::Hold(Held { reservation, .. }) | Done::HoldAny(Held { reservation, .. })) => {
                 let lasts = reservation.held_at.plus_seconds(self.after.hold_seconds);
                 assert_eq!((reservation.held_at, reservation.held_until), (self.at(), lasts));
             }

@@ -1,7 +1,7 @@
 //! What people may do next, in terms of what they know: the tokens and reservations that they were given.
 
 use crate::support::mixed::AnyCommand;
-use onsale_domain::concert::{self, Hold, Sale, Target};
+use onsale_domain::concert::{self, Hold, HoldAny, Sale, Target, Wish};
 use onsale_domain::ids::{ConcertId, LectureId, PaymentId, PerformanceId, ReservationId, UserId};
 use onsale_domain::refund::{Policy, RefundByStaff, RefundSeats, Rule};
 use onsale_domain::waiting_room::{self, Patch, Settings, Step, Token};
@@ -30,6 +30,12 @@ pub(super) enum Op {
         token: usize,
         target: usize,
         seats: Vec<i64>,
+    },
+    HoldAny {
+        token: usize,
+        target: usize,
+        count: u32,
+        is_graded: bool,
     },
     Release {
         token: usize,
@@ -139,6 +145,12 @@ impl People {
                 let target = target_for(&token, *target, tables);
                 let request = Hold { token, target, dates: None, seats: seats.clone().into(), code: None };
                 AnyCommand::from(request)
+            }
+            Op::HoldAny { token, target, count, is_graded } => {
+                let token = self.token(*token)?;
+                let target = target_for(&token, *target, tables);
+                let wish = Wish { count: *count, section: None, grade: is_graded.then(|| "S".into()) };
+                AnyCommand::from(HoldAny { token, target, dates: None, wish, code: None })
             }
             Op::Release { token, reservation } => {
                 let token = self.token(*token)?;

@@ -3,7 +3,7 @@
 //! It shares the values of the domain (what a row is) and none of its rules.
 
 use crate::support::mixed::AnyCommand;
-use onsale_domain::concert::{Hold, Performance, Reservation, Status, Target};
+use onsale_domain::concert::{Hold, HoldAny, Performance, Reservation, Section, Status, Target};
 use onsale_domain::ids::{ConcertId, LectureId, PerformanceId, ReservationId, UserId};
 use onsale_domain::lecture::Lecture;
 use onsale_domain::refund::RefundSeats;
@@ -29,6 +29,7 @@ impl Oracle<'_> {
             AnyCommand::Cancel(lecture::Cancel { user, lecture }) if self.has_applied(user, lecture) => Ok(()),
             AnyCommand::Cancel(_) => Err(Refusal::ApplicationNotFound),
             AnyCommand::Hold(hold) => self.judge_hold(hold),
+            AnyCommand::HoldAny(hold) => self.judge_any(hold),
             AnyCommand::Release(concert::Release { token, reservation }) => match self.own(token, *reservation)?.status
             {
                 Status::Paid => Err(Refusal::AlreadyPaid),
@@ -46,13 +47,7 @@ impl Oracle<'_> {
                 let unknown = prices.iter().position(|priced| !has(&priced.grade));
                 unknown.map_or(Ok(()), |index| Err(Refusal::GradeUnknown { index }))
             }
-            AnyCommand::AddSeats(concert::AddSeats { performance, seats }) => {
-                let own = self.tables.performances.get(performance).ok_or(Refusal::PerformanceNotFound)?;
-                Self::judge_on(own)?;
-                let both = seats.seats().map(|(seat, _)| seat).filter(|seat| own.seating.index_of(*seat).is_some());
-                let both: Vec<u32> = both.take(20).collect();
-                if both.is_empty() { Ok(()) } else { Err(Refusal::SeatExists { seats: both }) }
-            }
+            AnyCommand::AddSeats(added) => self.judge_added(added),
             AnyCommand::Block(concert::Block { performance, seats, .. })
             | AnyCommand::Unblock(concert::Unblock { performance, seats, .. }) => self.judge_block(*performance, seats),
             AnyCommand::CancelPerformance(cancellation::Cancel { performance, .. }) => {
@@ -203,30 +198,7 @@ impl Oracle<'_> {
 
     fn judge_hold(&self, request: &Hold) -> Result<(), Refusal> {
         let Hold { token, target, seats, dates: _, code: _ } = request;
-        let key = (token.concert, token.place);
-        let turn = self.tables.turns.get(&key).filter(|_| !self.tables.ends.contains_key(&key));
-        if turn.is_none_or(|turn| self.at >= turn.active_until) {
-            return Err(Refusal::TokenExpired);
-        }
-        let id = match target {
-            Target::SeveralOnDate => return Err(Refusal::PerformanceAmbiguous),
-            Target::NoneOnDate => return Err(Refusal::PerformanceNotFound),
-            Target::Performance(id) | Target::Dated(id, ..) => id,
-        };
-        let performance = self.tables.performances.get(id).filter(|row| row.concert == token.concert);
-        let performance = performance.ok_or(Refusal::PerformanceNotFound)?;
-        if let Target::Dated(_, from, until) = target
-            && !(*from..*until).contains(&performance.starts_at)
-        {
-            return Err(Refusal::DateMoved);
-        }
-        self.judge_sale(performance.concert)?;
-        if performance.cancelled_at.is_some() {
-            return Err(Refusal::PerformanceCancelled);
-        }
-        if self.at >= performance.starts_at || performance.closed {
-            return Err(Refusal::PerformanceClosed);
-        }
+        let performance = self.judge_target(token, *target)?;
         let exists = |seat: &i64| performance.seating.seats().any(|(other, _)| i64::from(other) == *seat);
         let unknown: Vec<i64> = seats.iter().filter(|seat| !exists(seat)).copied().collect();
         if !unknown.is_empty() {
@@ -238,6 +210,73 @@ impl Oracle<'_> {
         }
         let seats: Vec<u32> = seats.iter().filter_map(|seat| u32::try_from(*seat).ok()).collect();
         self.judge_seats(performance, &seats)
+    }
+
+    /// Of a performance without a layout: each group of neighbours is tried.
+    fn judge_any(&self, request: &HoldAny) -> Result<(), Refusal> {
+        let HoldAny { token, target, wish, dates: _, code: _ } = request;
+        let performance = self.judge_target(token, *target)?;
+        let fits = |section: &&Section| wish.grade.as_ref().is_none_or(|grade| *grade == section.grade);
+        let fitting: Vec<&Section> = performance.seating.sections().iter().filter(fits).collect();
+        if fitting.is_empty() || wish.section.is_some() {
+            return Err(Refusal::SectionUnknown);
+        }
+        let limit = self.tables.concerts[&performance.concert].seats_per_user as usize;
+        if self.owned(&token.user, performance) + wish.count as usize > limit {
+            return Err(Refusal::SeatLimit);
+        }
+        let mut soonest: Option<u32> = None;
+        for first in fitting.iter().flat_map(|section| section.from..=section.to) {
+            let group: Vec<u32> = (first..first + wish.count).collect();
+            if !fitting.iter().any(|section| group.iter().all(|seat| (section.from..=section.to).contains(seat))) {
+                continue;
+            }
+            match self.judge_seats(performance, &group) {
+                Ok(()) => return Ok(()),
+                Err(Refusal::SeatTaken { retry_after_seconds: Some(wait), .. }) => {
+                    soonest = Some(soonest.map_or(wait, |known| known.min(wait)));
+                }
+                Err(_) => {}
+            }
+        }
+        Err(Refusal::SeatsNotAvailable { retry_after_seconds: soonest })
+    }
+
+    /// The performance, if its seats can be held.
+    fn judge_target(&self, token: &Token, target: Target) -> Result<&Performance, Refusal> {
+        let key = (token.concert, token.place);
+        let turn = self.tables.turns.get(&key).filter(|_| !self.tables.ends.contains_key(&key));
+        if turn.is_none_or(|turn| self.at >= turn.active_until) {
+            return Err(Refusal::TokenExpired);
+        }
+        let id = match target {
+            Target::SeveralOnDate => return Err(Refusal::PerformanceAmbiguous),
+            Target::NoneOnDate => return Err(Refusal::PerformanceNotFound),
+            Target::Performance(id) | Target::Dated(id, ..) => id,
+        };
+        let performance = self.tables.performances.get(&id).filter(|row| row.concert == token.concert);
+        let performance = performance.ok_or(Refusal::PerformanceNotFound)?;
+        if let Target::Dated(_, from, until) = target
+            && !(from..until).contains(&performance.starts_at)
+        {
+            return Err(Refusal::DateMoved);
+        }
+        self.judge_sale(performance.concert)?;
+        if performance.cancelled_at.is_some() {
+            return Err(Refusal::PerformanceCancelled);
+        }
+        if self.at >= performance.starts_at || performance.closed {
+            return Err(Refusal::PerformanceClosed);
+        }
+        Ok(performance)
+    }
+
+    fn judge_added(&self, added: &concert::AddSeats) -> Result<(), Refusal> {
+        let own = self.tables.performances.get(&added.performance).ok_or(Refusal::PerformanceNotFound)?;
+        Self::judge_on(own)?;
+        let seats = added.seats.seats().map(|(seat, _)| seat);
+        let both: Vec<u32> = seats.filter(|seat| own.seating.index_of(*seat).is_some()).take(20).collect();
+        if both.is_empty() { Ok(()) } else { Err(Refusal::SeatExists { seats: both }) }
     }
 
     fn judge_block(&self, performance: PerformanceId, seats: &[i64]) -> Result<(), Refusal> {

@@ -50,7 +50,9 @@ pub(super) fn op() -> impl Strategy<Value = Op> {
         1 => prop_oneof![9 => Just(2_usize), 1 => Just(0_usize)].prop_map(Op::EndLecture),
         8 => (user(), room()).prop_map(|(user, room)| Op::Enter(user, room)),
         2 => back().prop_map(Op::Leave),
-        14 => (back(), target, seats).prop_map(|(token, target, seats)| Op::Hold { token, target, seats }),
+        14 => (back(), target.clone(), seats).prop_map(|(token, target, seats)| Op::Hold { token, target, seats }),
+        5 => (back(), target, 1..=4_u32, any::<bool>())
+            .prop_map(|(token, target, count, is_graded)| Op::HoldAny { token, target, count, is_graded }),
         3 => (back(), own()).prop_map(|(token, reservation)| Op::Release { token, reservation }),
         8 => (back(), own()).prop_map(|(token, reservation)| Op::Pay { token, reservation }),
         2 => prop::collection::vec(0..6_usize, 0..4).prop_map(Op::Expire),

@@ -32,7 +32,7 @@ pub(super) fn agree(tables: &Tables, done: &Done) {
         Done::Schedule(performance) | Done::ChangePerformance(performance) | Done::AddSeats(performance) => {
             assert_eq!(tables.performances.get(&performance.id), Some(performance));
         }
-        Done::Hold(Held { reservation, starts_at }) => {
+        Done::Hold(Held { reservation, starts_at }) | Done::HoldAny(Held { reservation, starts_at }) => {
             assert_eq!(tables.reservations.get(&reservation.id), Some(reservation));
             assert_eq!(tables.performances[&reservation.performance].starts_at, *starts_at);
         }

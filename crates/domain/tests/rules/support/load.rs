@@ -2,7 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use onsale_domain::concert::{Dates, ENDING_WITHIN_MILLIS, HoldsCounted, Status, lapsed_up_to};
+use onsale_domain::concert::{
+    Dates, ENDING_WITHIN_MILLIS, Hall, HoldsCounted, LAPSED_WITHIN_MILLIS, Status, Taken, lapsed_up_to,
+};
 use onsale_domain::ids::{ConcertId, LectureId, PerformanceId, ReservationId, UserId};
 use onsale_domain::lecture::CANCELLED_TOGETHER_MAX;
 use onsale_domain::rows::{Keys, Rows};
@@ -49,6 +51,10 @@ pub(super) fn load(tables: &Tables, keys: &Keys, now: Timestamp) -> Rows {
     let counted: Vec<PerformanceId> = of_concerts.chain(&keys.counted_performances).copied().collect();
     counted.iter().for_each(|id| loading.count_holds(*id, now));
     keys.seats.iter().for_each(|key| loading.seat_with_holder(*key));
+    for id in &keys.layouts {
+        loading.rows.layouts.load(*id, tables.layouts.get(id).cloned());
+    }
+    keys.halls.iter().for_each(|id| loading.hall(*id, now));
     loading.rows
 }
 
@@ -210,6 +216,24 @@ impl Loading<'_> {
             self.rows.blocks.load(key, Some(reason.clone()));
         }
         self.rows.seats.load(key, row);
+    }
+
+    /// The open seats of a performance, and the lapsed holds on them.
+    fn hall(&mut self, id: PerformanceId, now: Timestamp) {
+        let Some(performance) = self.tables.performances.get(&id) else { return };
+        let lapsed = self.tables.reservations.values().filter(|r| r.performance == id && r.status == Status::Held);
+        let lapsed: Vec<ReservationId> =
+            lapsed.filter(|row| row.held_until <= now.plus_millis(LAPSED_WITHIN_MILLIS)).map(|row| row.id).collect();
+        lapsed.into_iter().for_each(|id| self.reservation_with_seats(id));
+        let owned = self.tables.seats.keys().filter(|key| key.0 == id).filter_map(|key| {
+            let seat = self.tables.seat(*key)?;
+            Some((key.1, if seat.sold { Taken::Closed } else { Taken::Held(seat.held_until) }))
+        });
+        let blocked = self.tables.blocks.keys().filter(|key| key.0 == id).map(|key| (key.1, Taken::Closed));
+        let whole = performance.seating.sections().iter().map(|range| range.from..=range.to);
+        let hall = Hall::read(whole, owned.chain(blocked));
+        assert!(hall.is_whole(performance), "the counters of a performance differ from its seats");
+        self.rows.halls.insert(id, hall);
     }
 
     fn seat_with_holder(&mut self, key: (PerformanceId, u32)) {

@@ -67,6 +67,7 @@ mixed! {
     Extend(concert::Extend) by staff,
     Rewrite(concert::Rewrite),
     Hold(concert::Hold),
+    HoldAny(concert::HoldAny),
     Release(concert::Release),
     Expire(concert::Expire),
     Pay(payment::Pay),

@@ -42,6 +42,9 @@ impl Stage {
             Ok(Done::Hold(Held { reservation, .. })) => {
                 format!("held {} until {}", reservation.amount, seconds(reservation.held_until))
             }
+            Ok(Done::HoldAny(Held { reservation, .. })) => {
+                format!("took {} until {}", listed(reservation.seats.iter()), seconds(reservation.held_until))
+            }
             Ok(Done::Release(())) => "released".to_owned(),
             Ok(Done::Expire(settled)) => format!("expired {settled}"),
             Ok(Done::Pay(payment)) => format!("paid {}, balance {}", payment.amount, payment.balance_after),
@@ -175,6 +178,8 @@ fn refused(refusal: &Refusal) -> String {
         Refusal::SeatUnknown { seats } => format!("{code} {}", listed(seats)),
         Refusal::SeatExists { seats } => format!("{code} {}", listed(seats)),
         Refusal::GradeUnknown { index } => format!("{code} {index}"),
+        Refusal::SeatsNotAvailable { retry_after_seconds: Some(wait) } => format!("{code}, retry after {wait}"),
+        Refusal::Misplaced { index, field, .. } => format!("{code} {index} {field}"),
         Refusal::SeatTaken { seats, retry_after_seconds: None } => format!("{code} {}", listed(seats)),
         Refusal::SeatTaken { seats, retry_after_seconds: Some(wait) } => {
             format!("{code} {}, retry after {wait}", listed(seats))

@@ -58,6 +58,7 @@ pub(super) fn is_unchanged(rows: &Rows) -> bool {
         + rows.cancellations.changed().count()
         + rows.seats.changed().count()
         + rows.blocks.changed().count()
+        + rows.layouts.changed().count()
         + rows.reservations.changed().count()
         + rows.codes.changed().count();
     let added = rows.ledger.len()
@@ -192,6 +193,10 @@ fn save_concerts(tables: &mut Tables, rows: &Rows, locks: &Locks) {
     });
     write(&mut tables.blocks, &rows.blocks, |(performance, _), _, _| {
         assert!(locks.performances.contains(performance), "a seat was blocked without its performance's lock");
+    });
+    write(&mut tables.layouts, &rows.layouts, |performance, before, after| {
+        assert!(before.is_none() || locks.performances.contains(performance), "a layout changed without a lock");
+        assert!(after.is_some(), "a layout is never deleted");
     });
     write(&mut tables.cancellations, &rows.cancellations, |performance, before, after| {
         assert!(locks.performances.contains(performance), "a cancellation changed without its performance's lock");

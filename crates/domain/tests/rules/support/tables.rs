@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use onsale_domain::cancellation::{Cancellation, FailedRefund};
-use onsale_domain::concert::{Concert, Extension, Performance, Reservation, Seat, Status};
+use onsale_domain::concert::{Concert, Extension, Layout, Performance, Reservation, Seat, Status};
 use onsale_domain::event::Event;
 use onsale_domain::ids::{CodeId, ConcertId, LectureId, PerformanceId, ReservationId, UserId};
 use onsale_domain::lecture::{Application, HistoryLine, Lecture};
@@ -31,6 +31,8 @@ pub(crate) struct Tables {
     pub(crate) ends: BTreeMap<(ConcertId, u64), Timestamp>,
     pub(crate) performances: BTreeMap<PerformanceId, Performance>,
     pub(crate) seats: BTreeMap<(PerformanceId, u32), Seat>,
+    /// The layouts of performances that have one.
+    pub(crate) layouts: BTreeMap<PerformanceId, Arc<Layout>>,
     /// Blocked seats, each with the reason.
     pub(crate) blocks: BTreeMap<(PerformanceId, u32), Arc<str>>,
     pub(crate) reservations: BTreeMap<ReservationId, Reservation>,
@@ -69,7 +71,8 @@ impl Tables {
         }
         let tables = differing!(
             accounts ledger lectures applications freed_seats lecture_history concerts rooms places turns ends
-            performances seats blocks reservations extensions payments refunds cancellations failed_refunds events codes code_uses
+            performances seats blocks layouts reservations extensions payments refunds cancellations failed_refunds events
+            codes code_uses
         );
         tables.into_iter().filter(|(_, same)| !same).map(|(name, _)| name).collect()
     }

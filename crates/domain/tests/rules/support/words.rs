@@ -8,8 +8,8 @@
 //! `eve retries [by 2]`, `gala announces hello`, `gala announces nothing`, `gala sells from 100 to 200 limit 2 as title` (`from none`: no bound),
 //! `eve blocks 1 2`, `eve unblocks 1`, `eve moves 60` (to this second),
 //! `eve prices R=500`, `eve adds 11 20 31 40 S=300` (seats 11 to 20 and 31 to 40), `eve fills 9` (with 9 sections),
-//! `ann holds 1 in eve on 0 60` (if it starts from second 0 and before second 60), `ann holds 1 in none seen 2/5` (if her
-//! concert has 2 performances, with revisions of 5 together),
+//! `ann takes 2 [of R] [section A] [in eve]` (the best available), `ann holds 1 in eve on 0 60` (if it starts from second 0 and before second 60),
+//! `ann holds 1 in none seen 2/5` (if her concert has 2 performances, with revisions of 5 together),
 //! `gala codes FAN uses 2 each 1 from 10 to 20`, `gala voids FAN`, `ann holds 1 with FAN`, `ann enters with FAN`,
 //! `gala sells codes 100` (the presale ends at second 100),
 //! `gala steps` (all turns may be over), `gala admits` (none is), `gala ends ann` (a payment of hers may end her turn), `gala sets max 2 rate 1 turn 600 claim 60 paused yes`.
@@ -21,7 +21,7 @@ use std::sync::Arc;
 
 use crate::support::mixed::AnyCommand;
 use onsale_domain::cancellation::{self, Cancelled};
-use onsale_domain::concert::{self, Dates, Hold, Notice, Target};
+use onsale_domain::concert::{self, Dates, Hold, Notice, Target, Wish};
 use onsale_domain::ids::{ConcertId, LectureId, PaymentId, PerformanceId, ReservationId};
 use onsale_domain::refund::{self, Policy, Rule};
 use onsale_domain::waiting_room::{self, Patch, Step};
@@ -44,6 +44,13 @@ impl Stage {
             "applies" | "cancels" | "changes" | "empties" | "removes" => self.lecture_command(line),
             "ends" if line.actor == "staff" => self.lecture_command(line),
             "holds" => AnyCommand::from(self.hold_request(line)),
+            "takes" => {
+                let Hold { token, target, dates, code, .. } = self.hold_request(line);
+                let (section, grade) = (line.option("section").map(Into::into), line.option("of").map(Into::into));
+                let count = u32::try_from(line.amount()).expect("a count");
+                let wish = Wish { count, section, grade };
+                AnyCommand::from(concert::HoldAny { token, target, dates, wish, code })
+            }
             "releases" => {
                 AnyCommand::from(concert::Release { token: token(), reservation: self.reservation(line.rest[0]) })
             }
@@ -165,7 +172,7 @@ impl Stage {
                 let change = concert::Change::of(self.concert_of(line.actor));
                 concert::Change { title, opens_at, closes_at, codes_until, seats_per_user, ..change }.into()
             }
-            "blocks" | "unblocks" | "moves" | "prices" | "adds" | "fills" => self.offer_command(line),
+            "blocks" | "unblocks" | "moves" | "prices" | "adds" | "fills" | "seats" => self.offer_command(line),
             "enters" => {
                 let named = line.rest.first().filter(|word| **word != "with");
                 let concert = named.map_or(self.concert.expect("a concert"), |name| self.concert_of(name));

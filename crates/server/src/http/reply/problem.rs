@@ -229,6 +229,9 @@ impl From<&Refusal> for Code {
             Refusal::SeatTaken { .. } => Self::SeatTaken,
             Refusal::SeatExists { .. } => Self::SeatExists,
             Refusal::SectionLimit => Self::SectionLimit,
+            Refusal::SectionUnknown => Self::SectionUnknown,
+            Refusal::SeatsNotAvailable { .. } => Self::SeatsNotAvailable,
+            Refusal::Misplaced { .. } => Self::InvalidRequest,
             Refusal::GradeUnknown { .. } => Self::InvalidRequest,
             // The handler reads the request again. After several moves within one request, the client may.
             Refusal::DateMoved => Self::Unavailable,
@@ -292,6 +295,10 @@ impl From<&Refusal> for Problem {
             Refusal::DateMoved => Self { is_outdated: true, ..problem },
             Refusal::GradeUnknown { index } => {
                 Self::invalid_field(&format!("prices.{index}.grade"), "is no grade of this performance")
+            }
+            Refusal::Misplaced { index, field, why } => Self::invalid_field(&format!("seats.{index}.{field}"), *why),
+            Refusal::SeatsNotAvailable { retry_after_seconds } => {
+                Self { retry_after_seconds: *retry_after_seconds, ..problem }
             }
             Refusal::SeatTaken { seats, retry_after_seconds } => {
                 let seats = seats.iter().copied().map(i64::from).collect();

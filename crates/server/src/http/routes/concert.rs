@@ -26,7 +26,7 @@ use crate::http::openapi::{Input, Operation};
 use crate::http::reply::problem::{Code, Problem};
 use crate::http::reply::{Cached, Listed, to_json};
 use crate::http::routes::notice::NoticeShown;
-use crate::http::values::{Day, Id, Instant, PathId, Switch};
+use crate::http::values::{Day, Exactly, Id, Instant, PathId, Switch};
 
 /// A cached list of concerts is read again after this many milliseconds, because a sale changes `soldOut`, and an
 /// administrator the notice and the hours, without changing the edition of the catalogue.
@@ -206,6 +206,12 @@ impl Sample for PerformanceShown {
 /// The concert of the path, for a caller whose turn in it runs.
 pub(crate) struct AdmittedConcert(Arc<Programme>);
 
+impl AdmittedConcert {
+    pub(crate) fn id(&self) -> ConcertId {
+        self.0.concert.id
+    }
+}
+
 impl FromRequestParts<App> for AdmittedConcert {
     type Rejection = Problem;
 
@@ -279,6 +285,8 @@ pub(crate) struct SeatsQuery {
     date: Day,
     /// Only seats that are available
     available: Option<Switch>,
+    /// Only seats of the section with this name
+    section: Option<Exactly>,
 }
 
 /// The seats of a date.
@@ -305,6 +313,9 @@ pub(crate) struct SeatsOfPerformance<'a> {
 #[schemars(rename = "Seat")]
 pub(crate) struct SeatShown<'a> {
     pub(crate) seat: u32,
+    /// The section and the row; null if the performance has no layout.
+    pub(crate) section: Option<&'a str>,
+    pub(crate) row: Option<&'a str>,
     pub(crate) grade: &'a str,
     /// Points.
     pub(crate) price: i64,
@@ -329,8 +340,8 @@ impl Sample for SeatsOfDate<'_> {
             "performances": [{
                 "performanceId": sample::PERFORMANCE, "startsAt": "2026-12-19T10:00:00.000Z", "remaining": 49,
                 "seats": [
-                    {"seat": 1, "grade": "R", "price": 50000, "status": "AVAILABLE"},
-                    {"seat": 2, "grade": "R", "price": 50000, "status": "HELD"}
+                    {"seat": 1, "section": "A", "row": "1", "grade": "R", "price": 50000, "status": "AVAILABLE"},
+                    {"seat": 2, "section": "A", "row": "1", "grade": "R", "price": 50000, "status": "HELD"}
                 ]
             }]
         })
@@ -338,6 +349,8 @@ impl Sample for SeatsOfDate<'_> {
 }
 
 /// List the seats of a date
+///
+/// `section` lists only the seats of that section: none of a performance that has no section of this name.
 #[operation(tag = Concerts, returns = "The seats")]
 pub(crate) async fn list_concert_seats(
     State(app): State<App>,
@@ -345,10 +358,11 @@ pub(crate) async fn list_concert_seats(
     headers: HeaderMap,
     mut query: Query<SeatsQuery>,
 ) -> Result<Cached<SeatsOfDate<'static>>, Problem> {
-    let SeatsQuery { date: Day(date), available } = query.read()?;
+    let SeatsQuery { date: Day(date), available, section } = query.read()?;
+    let section = section.map(|Exactly(name)| name);
     let which = if available.is_some_and(|Switch(on)| on) { Which::Available } else { Which::All };
     let showings = programme.on(date);
-    if let [showing] = showings {
+    if let ([showing], None) = (showings, &section) {
         let view = app.read(app.seat_maps.view(showing)).await?;
         if view.showing.date == date {
             return Ok(Cached::of(&headers, seat_json::seats_of(&view, which), Kept::Privately, None));
@@ -357,10 +371,10 @@ pub(crate) async fn list_concert_seats(
     let mut views = app.read(app.seat_maps.views(&showings.iter().collect::<Vec<_>>())).await?;
     // A map may be of a later revision than the programme: its performance was moved to another date just now.
     views.retain(|view| view.showing.date == date);
-    let key = (programme.concert.id, date, which);
+    let key = (programme.concert.id, date, which, section);
     let serials = views.iter().map(|view| view.serial).collect();
     let ready = app.answers.seats.get(&key, serials, app.reader.now(), || {
-        let written = Written::new(|| seat_json::seats_of_date(date, &views, which));
+        let written = Written::new(|| seat_json::seats_of_date(date, &views, which, key.3.as_deref()));
         Ready { written, link: None, until: None }
     });
     Ok(Cached::ready(&headers, &ready, Kept::Privately))

@@ -1,8 +1,12 @@
 //! Reservations: seats held for a short time.
 
+use std::sync::Arc;
+
 use axum::extract::State;
 use jiff::civil::Date;
-use onsale_domain::concert::{Dates, Held, Hold, Release, Reservation, Status, Target};
+use onsale_domain::concert::{
+    Dates, Held, Hold, HoldAny, Release, Reservation, SEATS_PER_USER_MAX, Status, Target, Wish,
+};
 use onsale_domain::ids::{PerformanceId, ReservationId};
 use onsale_domain::waiting_room::Token;
 use onsale_macros::operation;
@@ -19,7 +23,7 @@ use crate::http::input::{Body, Fields, Member, Paged, Path, Payload, Query};
 use crate::http::openapi::sample::{self, Sample};
 use crate::http::reply::problem::{Code, Problem};
 use crate::http::reply::{Created, Decided, Listed, NoContent, OkJson};
-use crate::http::values::{Day, Id, Instant};
+use crate::http::values::{Count, Day, Id, Instant, Name};
 
 /// Seats that one user holds together.
 #[derive(Serialize, JsonSchema)]
@@ -99,11 +103,24 @@ pub(crate) struct HoldBody {
     performance_id: Option<Id<PerformanceId>>,
     /// If that date has just one performance.
     date: Option<Day>,
-    /// Seat numbers, none twice. A user may have `maxSeatsPerUser` seats of a performance; more are refused with `seat-limit`.
-    #[schemars(with = "Vec<u32>", length(min = 1, max = 1_000), inner(range(min = 1, max = 100_000)))]
-    seats: Vec<i64>,
+    /// Seat numbers, none twice; or `any`. A user may have `maxSeatsPerUser` seats of a performance; more are refused with
+    /// `seat-limit`.
+    seats: Option<SeatList>,
+    /// Or `seats`.
+    any: Option<AnyBody>,
     /// A presale code, which is needed until `codesUntil` of the concert. The hold uses it once.
     code: Option<TypedCode>,
+}
+
+/// Adjacent seats that the server chooses: the best that are free.
+#[derive(Body, JsonSchema)]
+pub(crate) struct AnyBody {
+    /// At most `maxSeatsPerUser`; more are refused with `seat-limit`.
+    count: Count<1, SEATS_PER_USER_MAX>,
+    /// Only seats of this section. Without it, none of an accessible section.
+    section: Option<Name>,
+    /// Only seats of this grade.
+    grade: Option<Name>,
 }
 
 impl Body for HoldBody {
@@ -114,8 +131,13 @@ impl Body for HoldBody {
         let performance_id = Member::take(fields, "performanceId");
         let date = Member::take(fields, "date");
         let code = Member::take(fields, "code");
-        let SeatList(seats) = SeatList::require(fields, "seats")?;
-        Some(Self { performance_id, date, seats, code })
+        match (fields.has("seats"), fields.has("any")) {
+            (false, false) => fields.wrong("seats", "is required, or any".to_owned()),
+            (true, true) => fields.wrong("any", "cannot come with seats".to_owned()),
+            _ => {}
+        }
+        let (seats, any) = (Member::take(fields, "seats"), Member::take(fields, "any"));
+        Some(Self { performance_id, date, seats, any, code })
     }
 }
 
@@ -125,18 +147,22 @@ impl Sample for HoldBody {
     }
 }
 
-/// Hold seats, all or none
+/// Hold seats, all or none: those that are named, or the best available
 ///
-/// For five minutes, or as the server is set. `date` names the performance if that date has just one. Judged in this
+/// For five minutes, or as the server is set. `any` lets the server choose: seats with consecutive numbers of one segment of a
+/// row, or of one range if the performance has no layout. Sections and rows rank as they are listed, ranges by their numbers. Of
+/// the first row that fits, it takes a group that leaves no single free seat beside it, if there is one, then the group nearest to
+/// the middle of the row, then the one with the lowest number. `date` names the performance if that date has just one. Judged in this
 /// order: a seat named twice, or `date` and `performanceId` that disagree; unknown performance; sale closed, or not open yet;
-/// presale code missing, wrong or used up; performance cancelled; performance started or closed; unknown seat; more seats of one user than `maxSeatsPerUser` of the concert; taken. `seat-taken` names the seats. If they are only held, `Retry-After` is the time until
-/// they may lapse.
+/// presale code missing, wrong or used up; performance cancelled; performance started or closed; unknown seat, or section or grade;
+/// more seats of one user than `maxSeatsPerUser` of the concert; taken, or not free. `seat-taken` names the seats. If they are only
+/// held, or if lapses could free seats that fit, `Retry-After` is the time until then.
 #[operation(
     tag = Reservations,
     returns = "The seats are held",
     codes(
         PerformanceNotFound, PerformanceAmbiguous, SaleClosed, SaleNotOpen, PerformanceCancelled, PerformanceClosed,
-        SeatUnknown, SeatLimit, SeatTaken
+        SeatUnknown, SectionUnknown, SeatLimit, SeatTaken, SeatsNotAvailable
     )
 )]
 pub(crate) async fn create_reservation(
@@ -151,15 +177,9 @@ pub(crate) async fn create_reservation(
     };
     let (body, mut found) = turn.first(read)?;
     let code_try = tries.begin(&app, &turn.token.user, body.code.as_ref());
-    let hold = |(target, dates)| Hold {
-        token: turn.token.clone(),
-        target,
-        dates,
-        seats: body.seats.clone().into(),
-        code: code_try.text(body.code.as_ref()),
-    };
+    let code = || code_try.text(body.code.as_ref());
     for _ in 0..MOVES_MAX {
-        match decide(&app, hold(found), &turn.token, &payload).await {
+        match decide(&app, &body, found, code(), &turn.token, &payload).await {
             // Only now: under a key that was used before, the first answer counts, whatever the date is since.
             Err(problem) if problem.is_outdated => {
                 app.read(app.catalogue.know_all_of(turn.token.concert)).await?;
@@ -169,7 +189,8 @@ pub(crate) async fn create_reservation(
             answer => return answer.map_err(|problem| code_try.note(&app, problem)),
         }
     }
-    decide(&app, hold(found), &turn.token, &payload).await.map_err(|problem| code_try.note(&app, problem))
+    let answer = decide(&app, &body, found, code(), &turn.token, &payload).await;
+    answer.map_err(|problem| code_try.note(&app, problem))
 }
 
 /// How often a request is read again because a performance was added or moved meanwhile. One more answers `unavailable`.
@@ -177,7 +198,9 @@ const MOVES_MAX: usize = 3;
 
 async fn decide(
     app: &App,
-    hold: Hold,
+    body: &HoldBody,
+    (target, dates): (Target, Option<Dates>),
+    code: Option<Arc<str>>,
     token: &Token,
     payload: &Payload<HoldBody>,
 ) -> Result<Decided<Created<ReservationShown>>, Problem> {
@@ -186,7 +209,14 @@ async fn decide(
         let date = calendar.date_of(*starts_at);
         Created(ReservationShown::of(reservation, reservation.status, Some(date)))
     };
-    app.decide(hold, payload.key(&token.user), show).await
+    let (token, key) = (token.clone(), payload.key(&token.user));
+    let Some(any) = &body.any else {
+        let seats = body.seats.as_ref().map_or_else(Vec::new, |SeatList(seats)| seats.clone());
+        return app.decide(Hold { token, target, dates, seats: seats.into(), code }, key, show).await;
+    };
+    let name = |name: &Option<Name>| name.as_ref().map(|Name(text)| text.as_str().into());
+    let wish = Wish { count: any.count.0, section: name(&any.section), grade: name(&any.grade) };
+    app.decide(HoldAny { token, target, dates, wish, code }, key, show).await
 }
 
 /// Finds the performance that the body names. A date is looked up in the catalogue, which may be old: the decision compares the

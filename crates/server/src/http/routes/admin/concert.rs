@@ -1,20 +1,21 @@
 //! Concerts and performances, as an administrator makes them.
 
-use std::borrow::Cow;
+use std::sync::Arc;
 
 use axum::extract::State;
 use onsale_domain::concert::{
-    Create, GRADE_DEFAULT, PRICE_DEFAULT, PRICE_MAX, Performance, SEATS_DEFAULT, SEATS_MAX, SEATS_PER_USER_DEFAULT,
-    SEATS_PER_USER_MAX, SECTIONS_MAX, Sale, Schedule, Seating, Section, Unsound,
+    Create, GRADE_DEFAULT, Layout, PRICE_DEFAULT, PRICE_MAX, Performance, SEATS_DEFAULT, SEATS_MAX,
+    SEATS_PER_USER_DEFAULT, SEATS_PER_USER_MAX, Sale, Schedule, Seating, Section, Unsound,
 };
 use onsale_domain::ids::ConcertId;
 use onsale_domain::refund::Policy;
 use onsale_domain::waiting_room::Settings;
 use onsale_macros::operation;
-use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::{Value, json};
 
+use super::layout::{LayoutField, explain_layout};
 use super::waiting_room::QueueBody;
 use crate::http::App;
 use crate::http::input::staff::{RunSale, Staff};
@@ -102,7 +103,10 @@ pub(crate) struct PerformanceBody {
     starts_at: Instant,
     /// Points; the price of seats for which none is named. 50,000 unless said.
     price: Option<Points<0, PRICE_MAX>>,
+    /// Or `sections`; seats 1 to 50 without both.
     seats: Option<SeatsBody>,
+    /// The sections and rows of the hall, in the order in which best available takes them.
+    sections: Option<LayoutField>,
     /// Whether its holds are closed until they are opened.
     closed: Option<bool>,
     /// The rules by which buyers get points back, no two with the same hours. Without it only staff refund.
@@ -160,39 +164,6 @@ fn seating(sections: &[SectionBody], price: i64) -> Result<Seating, Unsound> {
     Seating::new(sections.iter().map(section).collect())
 }
 
-/// Sections to add in a request.
-pub(crate) struct SectionsField(pub(crate) Seating);
-
-impl Member for SectionsField {
-    fn take(fields: &mut Fields<'_>, name: &str) -> Option<Self> {
-        // A section that is wrong is noted and comes as `None`.
-        let sections = fields.objects(name, SectionBody::read)?.into_iter().collect::<Option<Vec<_>>>()?;
-        match seating(&sections, PRICE_DEFAULT) {
-            Ok(seating) => Some(Self(seating)),
-            Err(unsound) => {
-                let (path, message) = explain(unsound);
-                fields.wrong(&path, message.to_owned());
-                None
-            }
-        }
-    }
-}
-
-impl JsonSchema for SectionsField {
-    fn inline_schema() -> bool {
-        true
-    }
-
-    fn schema_name() -> Cow<'static, str> {
-        "Sections".into()
-    }
-
-    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
-        let sections = generator.subschema_for::<SectionBody>();
-        json_schema!({"type": "array", "minItems": 1, "maxItems": SECTIONS_MAX, "items": sections})
-    }
-}
-
 /// Neighbouring seats of one grade and price, in an answer.
 #[derive(Serialize, JsonSchema)]
 #[schemars(rename = "Section")]
@@ -216,7 +187,7 @@ impl SectionShown {
 }
 
 /// The path of the field that is wrong, and what is wrong with it.
-fn explain(unsound: Unsound) -> (String, &'static str) {
+pub(super) fn explain(unsound: Unsound) -> (String, &'static str) {
     match unsound {
         Unsound::Empty => ("seats".to_owned(), "must name a section"),
         Unsound::Range(index) => (format!("seats.{index}.to"), "must not be before from"),
@@ -225,14 +196,33 @@ fn explain(unsound: Unsound) -> (String, &'static str) {
 }
 
 impl PerformanceBody {
-    fn seating(&self) -> Result<Seating, Unsound> {
+    /// The seats, and their layout if the body has one.
+    fn seats(&self) -> Result<(Seating, Option<Layout>), Problem> {
         let price = self.price.map_or(PRICE_DEFAULT, |Points(price)| price);
-        let to = match &self.seats {
-            Some(SeatsBody::Sections(sections)) => return seating(sections, price),
-            Some(SeatsBody::Count(Count(seats))) => *seats,
-            None => SEATS_DEFAULT,
+        let seating = match (&self.sections, &self.seats) {
+            (Some(_), Some(_)) => return Err(Problem::invalid_field("sections", "cannot come with seats")),
+            (Some(sections), None) => {
+                let (layout, seating) = sections.plan(price).map_err(|unsound| {
+                    let (path, message) = explain_layout(unsound);
+                    Problem::invalid_field(&path, message)
+                })?;
+                return Ok((seating, Some(layout)));
+            }
+            (None, Some(SeatsBody::Sections(sections))) => seating(sections, price),
+            (None, seats) => {
+                let count = seats.as_ref().and_then(|seats| match seats {
+                    SeatsBody::Count(Count(seats)) => Some(*seats),
+                    SeatsBody::Sections(_) => None,
+                });
+                let to = count.unwrap_or(SEATS_DEFAULT);
+                Seating::new(vec![Section { from: 1, to, grade: GRADE_DEFAULT.into(), price }])
+            }
         };
-        Seating::new(vec![Section { from: 1, to, grade: GRADE_DEFAULT.into(), price }])
+        let seating = seating.map_err(|unsound| {
+            let (path, message) = explain(unsound);
+            Problem::invalid_field(&path, message)
+        })?;
+        Ok((seating, None))
     }
 }
 
@@ -261,22 +251,23 @@ impl Sample for AddedPerformance {
     }
 }
 
+/// The largest body with a layout, in bytes. A larger one is refused with `body-too-large`.
+const LAYOUT_BYTES_MAX: usize = 1024 * 1024;
+
 /// Add a performance to a concert
 ///
-/// `seats` is how many, from seat 1, or a list of sections that share no seat.
+/// `seats` is how many, from seat 1, or a list of sections that share no seat. `sections` in its place lays out the hall: at most
+/// 200 sections with 2,000 segments of rows together. Sections and rows rank as they are listed. The body has at most 1 MiB.
 #[operation(tag = Administration, returns = "The performance", codes(ConcertNotFound))]
 pub(crate) async fn create_performance(
     State(app): State<App>,
     staff: Staff<RunSale>,
     path: Path<ConcertId>,
-    payload: Payload<PerformanceBody>,
+    payload: Payload<PerformanceBody, LAYOUT_BYTES_MAX>,
 ) -> Result<Decided<Created<AddedPerformance>>, Problem> {
     let concert = path.id()?;
     let body = payload.read()?;
-    let seating = body.seating().map_err(|unsound| {
-        let (path, message) = explain(unsound);
-        Problem::invalid_field(&path, message)
-    })?;
+    let (seating, layout) = body.seats()?;
     let calendar = app.calendar.clone();
     let show = move |added: &Performance| {
         let refund_policy = RuleShown::all(&added.refund_policy);
@@ -284,6 +275,7 @@ pub(crate) async fn create_performance(
     };
     let closed = body.closed.unwrap_or(false);
     let refund_policy = body.refund_policy.map_or_else(Policy::default, |PolicyField(policy)| policy);
-    let schedule = Schedule { concert, starts_at: body.starts_at.0, seating, closed, refund_policy };
+    let layout = layout.map(Arc::new);
+    let schedule = Schedule { concert, starts_at: body.starts_at.0, seating, layout, closed, refund_policy };
     app.decide_by_staff(&staff, schedule, &payload, show).await
 }

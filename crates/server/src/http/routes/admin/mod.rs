@@ -12,6 +12,7 @@ pub(crate) mod concert_figures;
 pub(crate) mod figures;
 pub(crate) mod hold;
 pub(crate) mod key;
+mod layout;
 pub(crate) mod lecture;
 pub(crate) mod live;
 pub(crate) mod log;

@@ -16,7 +16,7 @@ use super::session::{Pipeline, Session};
 use super::values::{Sql, get, instant, params};
 use super::{
     Shared, cancellation, charge, concert, concert_row, event, extension, held, idempotency, identity, lecture,
-    payment, positions, refund, staff, staff_session, waiting_room, wallet,
+    payment, positions, refund, staff, staff_session, waiting_list, waiting_room, wallet,
 };
 
 const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE";
@@ -48,6 +48,7 @@ pub(super) const STATEMENTS: &[&[&str]] = &[
     charge::WRITES,
     wallet::WRITES,
     lecture::WRITES,
+    waiting_list::WRITES,
     waiting_room::WRITES,
     concert_row::WRITES,
     concert::WRITES,
@@ -276,6 +277,7 @@ async fn load(
     idempotency::load(&mut pipeline, &wanted.answers);
     idempotency::count(&mut pipeline, wanted);
     charge::load(&mut pipeline, keys);
+    waiting_list::load(&mut pipeline, keys);
     lecture::load(&mut pipeline, keys);
     waiting_room::load(&mut pipeline, keys, room);
     concert::load(&mut pipeline, keys);

@@ -32,7 +32,7 @@ use super::connection::{Role, open, unavailable};
 use super::values::Sql;
 use super::{
     Shared, Slot, cancellation, concert, concert_row, event, export, extension, figures, idempotency, lecture, payment,
-    refund, reservation, seat, staff, staff_session, waiting_room, wallet, writer,
+    refund, reservation, seat, staff, staff_session, waiting_list, waiting_room, wallet, writer,
 };
 
 /// Number of threads. More would share the same disk and cache.
@@ -172,6 +172,14 @@ impl Reader for ReaderPool {
 
     async fn applicants(&self, lecture: LectureId, page: Page<u64>) -> Result<Vec<Applicant>, StoreError> {
         self.read(move |db| lecture::applicants(db, lecture, page)).await
+    }
+
+    async fn waiting_users(&self, lecture: LectureId, page: Page<u64>) -> Result<Vec<WaitingUser>, StoreError> {
+        self.read(move |db| waiting_list::waiting(db, lecture, page)).await
+    }
+
+    async fn lectures_to_promote(&self, at: Timestamp) -> Result<Vec<LectureId>, StoreError> {
+        self.read(move |db| waiting_list::to_promote(db, at)).await
     }
 
     async fn lectures_to_empty(&self) -> Result<Vec<LectureId>, StoreError> {

@@ -21,5 +21,6 @@ mod staff;
 mod support;
 mod table;
 mod time;
+mod waiting_lists;
 mod waiting_room;
 mod wallet;

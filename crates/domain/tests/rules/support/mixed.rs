@@ -55,6 +55,7 @@ mixed! {
     CancelLecture(lecture::CancelLecture) by staff,
     CancelApplications(lecture::CancelApplications),
     RemoveApplication(lecture::RemoveApplication) by staff,
+    PromoteWaiting(lecture::PromoteWaiting),
     CreateConcert(concert::Create) by staff,
     Schedule(concert::Schedule) by staff,
     ChangeConcert(concert::Change) by staff,

@@ -45,6 +45,7 @@ pub(super) fn is_unchanged(rows: &Rows) -> bool {
     let changed = rows.accounts.changed().count()
         + rows.lectures.changed().count()
         + rows.applications.changed().count()
+        + rows.waiting.changed().count()
         + rows.freed_seats.changed().count()
         + rows.rooms.changed().count()
         + rows.concerts.changed().count()
@@ -96,6 +97,7 @@ fn save_lectures(tables: &mut Tables, rows: &Rows, locks: &Locks) {
         assert!(after.version > before.version, "a lecture changed without a new version");
         let counted = Lecture {
             enrolled: after.enrolled,
+            waitlisted: after.waitlisted,
             seats_given: after.seats_given,
             version: after.version,
             updated_at: after.updated_at,
@@ -105,6 +107,9 @@ fn save_lectures(tables: &mut Tables, rows: &Rows, locks: &Locks) {
     });
     write(&mut tables.applications, &rows.applications, |(lecture, _), _, _| {
         assert!(locks.lectures.contains(lecture), "an application changed without its lecture's lock");
+    });
+    write(&mut tables.waiting, &rows.waiting, |(lecture, _), _, _| {
+        assert!(locks.lectures.contains(lecture), "a waiting list changed without its lecture's lock");
     });
     for (lecture, seat, is_free) in rows.freed_seats.changed() {
         let key = (lecture, seat);

@@ -7,7 +7,7 @@ use onsale_domain::cancellation::{Cancellation, FailedRefund};
 use onsale_domain::concert::{Concert, Extension, Performance, Reservation, Seat, Status};
 use onsale_domain::event::Event;
 use onsale_domain::ids::{ConcertId, LectureId, PerformanceId, ReservationId, UserId};
-use onsale_domain::lecture::{Application, HistoryLine, Lecture};
+use onsale_domain::lecture::{Application, HistoryLine, Lecture, Waiting};
 use onsale_domain::payment::Payment;
 use onsale_domain::refund::Refund;
 use onsale_domain::time::Timestamp;
@@ -21,6 +21,8 @@ pub(crate) struct Tables {
     pub(crate) ledger: Vec<Entry>,
     pub(crate) lectures: BTreeMap<LectureId, Lecture>,
     pub(crate) applications: BTreeMap<(LectureId, UserId), Application>,
+    /// Entries of waiting lists. In a database they are rows of `applications`.
+    pub(crate) waiting: BTreeMap<(LectureId, UserId), Waiting>,
     pub(crate) freed_seats: BTreeSet<(LectureId, u32)>,
     pub(crate) lecture_history: Vec<HistoryLine>,
     pub(crate) concerts: BTreeMap<ConcertId, Concert>,
@@ -64,10 +66,18 @@ impl Tables {
             };
         }
         let tables = differing!(
-            accounts ledger lectures applications freed_seats lecture_history concerts rooms places turns ends
+            accounts ledger lectures applications waiting freed_seats lecture_history concerts rooms places turns ends
             performances seats blocks reservations extensions payments refunds cancellations failed_refunds events
         );
         tables.into_iter().filter(|(_, same)| !same).map(|(name, _)| name).collect()
+    }
+
+    /// The users who wait for a place in a lecture, in order.
+    pub(crate) fn waiting_for(&self, lecture: LectureId) -> Vec<(&UserId, &Waiting)> {
+        let own = self.waiting.iter().filter(|((of, _), _)| *of == lecture);
+        let mut waiting: Vec<_> = own.map(|((_, user), waiting)| (user, waiting)).collect();
+        waiting.sort_by_key(|(_, waiting)| waiting.number);
+        waiting
     }
 
     /// The rows of a room, by place.

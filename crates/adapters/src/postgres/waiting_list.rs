@@ -1,0 +1,91 @@
+//! Waiting lists of lectures.
+
+use std::collections::{BTreeMap, HashMap};
+
+use onsale_app::store::{Page, Unit, WaitingUser};
+use onsale_domain::ids::{LectureId, UserId};
+use onsale_domain::lecture::Waiting;
+use onsale_domain::rows::{Keys, Rows};
+use onsale_domain::time::Timestamp;
+use tokio_postgres::Row;
+use uuid::Uuid;
+
+use super::session::{Pipeline, Session};
+use super::values::{Sql, big, columns, instant, limit, number, params, small_count, user, uuid};
+
+/// The users at the front of the lists of lectures that are locked.
+const FRONT: &str = "SELECT wanted.lecture_id, user_id, waiting_number, applied_at
+    FROM unnest($1::uuid[], $2::bigint[]) wanted (lecture_id, many) CROSS JOIN LATERAL (
+        SELECT user_id, waiting_number, applied_at FROM applications
+        WHERE lecture_id = wanted.lecture_id AND waiting_number > 0 ORDER BY waiting_number LIMIT many) front
+    ORDER BY wanted.lecture_id, waiting_number";
+
+const BEFORE: &str =
+    "SELECT count(*) FROM applications WHERE lecture_id = $1 AND waiting_number > 0 AND waiting_number <= $2";
+
+const WAITING: &str = "SELECT user_id, waiting_number, applied_at FROM applications
+    WHERE lecture_id = $1 AND waiting_number > $2 ORDER BY waiting_number LIMIT $3";
+
+/// Each such lecture starts within the range, which selects the index of lectures with a list also without statistics.
+const TO_PROMOTE: &str =
+    "SELECT lecture_id FROM lectures WHERE waitlisted > 0 AND starts_at BETWEEN $1 AND 9223372036854775807
+        AND enrolled < capacity AND NOT closed AND cancelled_at IS NULL AND (opens_at IS NULL OR opens_at < $1)
+    ORDER BY starts_at, lecture_id";
+
+pub(super) const WRITES: &[&str] = &[FRONT];
+
+#[cfg(test)]
+pub(super) const READS: &[&str] = &[BEFORE, WAITING, TO_PROMOTE];
+
+/// The users at the front of the lists that a unit of work may promote from.
+pub(super) fn load<'a>(pipeline: &mut Pipeline<'a, Unit>, keys: &'a Keys) {
+    let wanted = keys.waiting_lists.iter();
+    let Some(wanted) = columns!(wanted, |(id, many)| id.uuid(), limit(**many)) else { return };
+    pipeline.query(FRONT, wanted, move |found, unit| {
+        let mut fronts: HashMap<Uuid, Vec<UserId>> = HashMap::new();
+        for row in found {
+            let (lecture, user) = (uuid(row, 0)?, user(row, 1)?);
+            unit.rows.waiting.load((LectureId::new(lecture), user.clone()), Some(entry(row, 2, 3)?));
+            fronts.entry(lecture).or_default().push(user);
+        }
+        for (lecture, many) in &keys.waiting_lists {
+            let front = fronts.remove(&lecture.uuid()).unwrap_or_default();
+            let is_whole = front.len() < *many;
+            unit.rows.waiting_lists.load(*lecture, front, is_whole);
+        }
+        Ok(())
+    });
+}
+
+/// An entry, from the column with its number and the one with its instant.
+pub(super) fn entry(row: &Row, numbered: usize, applied: usize) -> Sql<Waiting> {
+    Ok(Waiting { number: number(row, numbered)?, applied_at: instant(row, applied)? })
+}
+
+/// Adds entries, each with how many there are from the one before it in this list up to itself.
+pub(super) fn load_positions(mut entries: Vec<((LectureId, UserId), Waiting, u32)>, rows: &mut Rows) {
+    entries.sort_unstable_by_key(|(_, waiting, _)| waiting.number);
+    let mut positions: BTreeMap<LectureId, u32> = BTreeMap::new();
+    for ((lecture, user), waiting, further) in entries {
+        let position = positions.entry(lecture).or_default();
+        *position += further;
+        rows.waiting_lists.load_position(lecture, user.clone(), *position);
+        rows.waiting.load((lecture, user), Some(waiting));
+    }
+}
+
+/// A page of the users who wait, in order.
+pub(super) async fn waiting(session: &Session, lecture: LectureId, page: Page<u64>) -> Sql<Vec<WaitingUser>> {
+    let (id, after) = (lecture.uuid(), big(page.after.unwrap_or(0)));
+    let before = session.query(BEFORE, params![id, after]).await?;
+    let before = before.first().map(|row| small_count(row, 0)).transpose()?.unwrap_or(0);
+    let found = session.query(WAITING, params![id, after, limit(page.limit)]).await?;
+    let entries = found.iter().map(|row| Ok((user(row, 0)?, entry(row, 1, 2)?)));
+    (before + 1..).zip(entries).map(|(position, found)| found.map(|found| WaitingUser::of(found, position))).collect()
+}
+
+/// Lectures that have a free place for a user who waits, if they are open at an instant.
+pub(super) async fn to_promote(session: &Session, at: Timestamp) -> Sql<Vec<LectureId>> {
+    let found = session.query(TO_PROMOTE, params![at.plus_millis(1).as_millis()]).await?;
+    found.iter().map(|row| Ok(LectureId::new(uuid(row, 0)?))).collect()
+}

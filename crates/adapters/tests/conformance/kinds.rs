@@ -22,20 +22,21 @@ kinds! {
     DONE, done, Done: Charge, Use, CreateLecture, Apply, Cancel, CreateConcert, Schedule, ChangeConcert,
     ChangePerformance, AddSeats, Block, Unblock, Extend, Rewrite, Hold, Release, Expire, Pay, RefundSeats, RefundByStaff, Adjust, Enter,
     Leave, Step, HandOut, Configure, CancelPerformance, StepOfCancellation, ChangeLecture, CancelLecture, CancelApplications, RemoveApplication,
+    PromoteWaiting,
 }
 
 kinds! {
     REFUSALS, refusal, Refusal: AmountOutOfRange, BalanceLimit, InsufficientBalance, LectureNotFound, AlreadyApplied,
-    LectureClosed, LectureNotOpen, CapacityBelowEnrolled, LectureFull, ApplicationNotFound, ConcertNotFound,
+    AlreadyWaitlisted, LectureClosed, LectureNotOpen, CapacityBelowEnrolled, LectureFull, WaitlistFull, ApplicationNotFound, ConcertNotFound,
     PerformanceNotFound, PerformanceAmbiguous, SaleClosed, SaleNotOpen, SaleHours, PerformanceCancelled, PerformanceClosed, SeatUnknown, SeatLimit, SeatTaken, SeatExists, SectionLimit, GradeUnknown, DateMoved, ReservationNotFound, AlreadyPaid, HoldExpired, TokenExpired,
     PaymentNotFound, AlreadyRefunded, FeeOutOfRange, RefundClosed,
     StaffKeyEnded, KeyNameTaken, KeyLimit, KeyNotFound, ExternalIdReused,
 }
 
-/// Refusals about keys of staff, which are not among the random commands: see `staff.rs`. And the limit of sections, which are
-/// more than the performances here have.
+/// Refusals about keys of staff, which are not among the random commands: see `staff.rs`. And the limits of sections and of waiting
+/// lists, which are more than the performances and the users here.
 const OF_STAFF: &[&str] =
-    &["StaffKeyEnded", "KeyNameTaken", "KeyLimit", "KeyNotFound", "ExternalIdReused", "SectionLimit"];
+    &["StaffKeyEnded", "KeyNameTaken", "KeyLimit", "KeyNotFound", "ExternalIdReused", "SectionLimit", "WaitlistFull"];
 
 /// How often each kind of outcome has occurred.
 #[derive(Default)]

@@ -33,3 +33,4 @@ mod stream;
 mod support;
 mod tls;
 mod turns;
+mod waiting_lists;

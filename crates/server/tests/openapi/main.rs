@@ -40,6 +40,7 @@ const CALLS: &str = "
     GET /payments/{paymentId}/refunds
     GET /users/{userId}/reservations
     GET /users/{userId}/payments
+    GET /users/{userId}/waitlists
     POST /admin/lectures
     GET /admin/concerts
     POST /admin/concerts
@@ -73,6 +74,7 @@ const CALLS: &str = "
     POST /admin/lectures/{lectureId}/cancel
     GET /admin/lectures/{lectureId}/cancellation
     GET /admin/lectures/{lectureId}/applicants
+    GET /admin/lectures/{lectureId}/waitlist
     DELETE /admin/lectures/{lectureId}/applications/{userId}
     POST /admin/keys
     GET /admin/keys
@@ -198,8 +200,15 @@ const REFUSALS: [(&str, &[&str]); 36] = [
     ("GET /point/{id}", &["403 role-insufficient", "403 not-your-account"]),
 ];
 
-const APPLYING: [&str; 5] =
-    ["404 lecture-not-found", "409 already-applied", "409 lecture-closed", "409 lecture-not-open", "409 lecture-full"];
+const APPLYING: [&str; 7] = [
+    "404 lecture-not-found",
+    "409 already-applied",
+    "409 already-waitlisted",
+    "409 lecture-closed",
+    "409 lecture-not-open",
+    "409 lecture-full",
+    "409 waitlist-full",
+];
 
 const TURN: [&str; 4] =
     ["401 queue-token-missing", "401 queue-token-invalid", "403 queue-token-waiting", "403 queue-token-expired"];

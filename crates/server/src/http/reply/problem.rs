@@ -70,7 +70,8 @@ pub(crate) struct ProblemBody<'a> {
     #[serde(skip_serializing_if = "<[i64]>::is_empty")]
     #[schemars(length(max = 20))]
     seats: &'a [i64],
-    /// With `queue-token-waiting`: the position in line; 1 is the next to be admitted.
+    /// With `queue-token-waiting`: the position in line; 1 is the next to be admitted. With `already-waitlisted`: the position in
+    /// the waiting list; 1 gets the next place.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "u64")]
     position: Option<u64>,
@@ -229,10 +230,12 @@ impl From<&Refusal> for Code {
             Refusal::InsufficientBalance => Self::InsufficientBalance,
             Refusal::LectureNotFound => Self::LectureNotFound,
             Refusal::AlreadyApplied => Self::AlreadyApplied,
+            Refusal::AlreadyWaitlisted { .. } => Self::AlreadyWaitlisted,
             Refusal::LectureClosed => Self::LectureClosed,
             Refusal::LectureNotOpen { .. } => Self::LectureNotOpen,
             Refusal::CapacityBelowEnrolled => Self::CapacityBelowEnrolled,
             Refusal::LectureFull => Self::LectureFull,
+            Refusal::WaitlistFull => Self::WaitlistFull,
             Refusal::ApplicationNotFound => Self::ApplicationNotFound,
             Refusal::ConcertNotFound => Self::ConcertNotFound,
             Refusal::PerformanceNotFound => Self::PerformanceNotFound,
@@ -266,6 +269,7 @@ impl From<&Refusal> for Problem {
                 Self { opens_at: Some(Instant(*opens_at)), ..problem }
             }
             Refusal::SaleHours { field } => Self::invalid_field(field, "the sale must close after it opens"),
+            Refusal::AlreadyWaitlisted { position } => problem.position(u64::from(*position)),
             Refusal::LectureNotOpen { retry_after_seconds } => problem.retry_after(*retry_after_seconds),
             Refusal::SeatUnknown { seats } => Self { seats: seats.as_slice().into(), ..problem },
             Refusal::SeatExists { seats } => Self { seats: seats.iter().copied().map(i64::from).collect(), ..problem },

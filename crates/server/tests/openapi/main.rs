@@ -10,9 +10,9 @@ mod support;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use onsale_testing::{Launch, Sale};
+use onsale_testing::Sale;
 use serde_json::{Value, json};
-use support::{ONSALE, start, text};
+use support::{start, text};
 
 /// Every call of the contract.
 const CALLS: &str = "
@@ -386,15 +386,4 @@ async fn every_refusal_is_described() {
             assert!(examples[code].is_object(), "{call} does not document {refusal}");
         }
     }
-}
-
-#[tokio::test]
-async fn the_program_prints_the_same() {
-    let (sale, document) = document().await;
-    let launch = Launch::new(ONSALE);
-    let printed = launch.run(&["openapi"]).await;
-    assert!(printed.status.success());
-    assert_eq!(serde_json::from_slice::<Value>(&printed.stdout).unwrap(), document);
-    assert!(!launch.folder().join("onsale.db").exists(), "no database is needed for it");
-    assert!(sale.instance.terminate().await.success());
 }

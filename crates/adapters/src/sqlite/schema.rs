@@ -197,6 +197,29 @@ mod tests {
     }
 
     #[test]
+    fn places_and_histories_of_lectures_stay_as_they_are() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut db = of_version(&folder.path().join("sale.db"), 15);
+        db.execute_batch(
+            "INSERT INTO lectures (lecture_id, title, starts_at, capacity, enrolled, seats_given, version, updated_at,
+                    highest_capacity) VALUES (x'0a000000000000000000000000000000', 't', 1, 3, 1, 2, 3, 1, 3);
+             INSERT INTO applications SELECT lecture_id, 'ada', 2, 7 FROM lectures;
+             INSERT INTO lecture_history SELECT lecture_id, 3, lecture_id, 'ada', 'APPLIED', 2, 7 FROM lectures;",
+        )
+        .unwrap();
+        migrate(&mut db).unwrap();
+        let kept = "SELECT user_id || seat_number || applied_at || ifnull(waiting_number, '-') FROM applications";
+        assert_eq!(text(&db, kept), "ada27-");
+        let kept = "SELECT version || type || seat_number || created_at || ifnull(position, '-') FROM lecture_history";
+        assert_eq!(text(&db, kept), "3APPLIED27-");
+        for wrong in ["DELETE FROM lecture_history", "UPDATE lecture_history SET user_id = 'eve'"] {
+            assert!(db.execute_batch(wrong).unwrap_err().to_string().contains("never"), "{wrong}");
+        }
+        let both = "UPDATE applications SET waiting_number = 1";
+        assert!(db.execute_batch(both).is_err(), "a user has a place or waits");
+    }
+
+    #[test]
     fn prices_are_filled_in_and_rows_still_belong_together() {
         let folder = tempfile::tempdir().unwrap();
         let mut db = of_version(&folder.path().join("sale.db"), REFUNDS - 1);

@@ -134,7 +134,7 @@ fn a_batch_skips_users_who_left_in_it() {
 }
 
 #[test]
-fn a_higher_capacity_promotes_and_the_rest_is_for_others() {
+fn a_higher_capacity_promotes_and_the_rest_is_free() {
     check(
         "
         a applies rust          => seat 1

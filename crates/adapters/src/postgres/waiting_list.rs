@@ -42,11 +42,11 @@ pub(super) fn load<'a>(pipeline: &mut Pipeline<'a, Unit>, keys: &'a Keys) {
     let wanted = keys.waiting_lists.iter();
     let Some(wanted) = columns!(wanted, |(id, many)| id.uuid(), limit(**many)) else { return };
     pipeline.query(FRONT, wanted, move |found, unit| {
-        let mut fronts: HashMap<Uuid, Vec<UserId>> = HashMap::new();
+        let mut fronts: HashMap<Uuid, Vec<(UserId, u64)>> = HashMap::new();
         for row in found {
-            let (lecture, user) = (uuid(row, 0)?, user(row, 1)?);
-            unit.rows.waiting.load((LectureId::new(lecture), user.clone()), Some(entry(row, 2, 3)?));
-            fronts.entry(lecture).or_default().push(user);
+            let (lecture, user, waiting) = (uuid(row, 0)?, user(row, 1)?, entry(row, 2, 3)?);
+            fronts.entry(lecture).or_default().push((user.clone(), waiting.number));
+            unit.rows.waiting.load((LectureId::new(lecture), user), Some(waiting));
         }
         for (lecture, many) in &keys.waiting_lists {
             let front = fronts.remove(&lecture.uuid()).unwrap_or_default();

@@ -20,7 +20,7 @@ pub(super) fn load(db: &Connection, keys: &Keys, rows: &mut Rows) -> Sql<()> {
         for (user, waiting) in &front {
             rows.waiting.load((*lecture, user.clone()), Some(waiting.clone()));
         }
-        rows.waiting_lists.load(*lecture, front.into_iter().map(|(user, _)| user), is_whole);
+        rows.waiting_lists.load(*lecture, front.into_iter().map(|(user, own)| (user, own.number)), is_whole);
     }
     Ok(())
 }

@@ -37,7 +37,8 @@ pub struct WaitingLists {
 
 #[derive(Debug, Default)]
 struct List {
-    front: VecDeque<UserId>,
+    /// Users, each with the number of the entry.
+    front: VecDeque<(UserId, u64)>,
     /// Whether `front` is the whole list, so that a user who joins stands behind it.
     is_whole: bool,
     /// The position of each user whom a command names, as if no entry had ended in this unit.
@@ -47,8 +48,8 @@ struct List {
 }
 
 impl WaitingLists {
-    /// Adds the users at the front of a list, in order. `is_whole`: no other user waits.
-    pub fn load(&mut self, lecture: LectureId, front: impl IntoIterator<Item = UserId>, is_whole: bool) {
+    /// Adds the users at the front of a list, in order, each with the number of the entry. `is_whole`: no other user waits.
+    pub fn load(&mut self, lecture: LectureId, front: impl IntoIterator<Item = (UserId, u64)>, is_whole: bool) {
         let list = self.lectures.entry(lecture).or_default();
         (list.front, list.is_whole) = (front.into_iter().collect(), is_whole);
     }
@@ -67,12 +68,12 @@ impl WaitingLists {
     }
 
     /// Adds the entry of a user who joins at this position. Each entry that ended in this unit stood before it.
-    fn join(&mut self, lecture: LectureId, user: &UserId, position: u32) {
+    fn join(&mut self, lecture: LectureId, user: &UserId, number: u64, position: u32) {
         let list = self.lectures.entry(lecture).or_default();
         let ended = u32::try_from(list.ended.len()).unwrap_or(u32::MAX);
         list.positions.insert(user.clone(), position.saturating_add(ended));
         if list.is_whole {
-            list.front.push_back(user.clone());
+            list.front.push_back((user.clone(), number));
         }
     }
 
@@ -80,8 +81,8 @@ impl WaitingLists {
         self.lectures.entry(lecture).or_default().ended.push(number);
     }
 
-    /// Removes and returns the next loaded user, who may have left the list since.
-    fn pop(&mut self, lecture: LectureId) -> Option<UserId> {
+    /// Removes and returns the next loaded entry, which may have ended since.
+    fn pop(&mut self, lecture: LectureId) -> Option<(UserId, u64)> {
         self.lectures.get_mut(&lecture)?.front.pop_front()
     }
 }
@@ -95,7 +96,7 @@ pub(super) fn join(rows: &mut Rows, cx: &mut Context<'_>, id: LectureId, user: &
     assert!(position <= WAITLISTED_MAX, "a waiting list is longer than it may be");
     let number = record(rows, cx, id, user, Record { kind: HistoryKind::Waitlisted { position }, at });
     rows.waiting.put((id, user.clone()), Waiting { number, applied_at: at });
-    rows.waiting_lists.join(id, user, position);
+    rows.waiting_lists.join(id, user, number, position);
     position
 }
 
@@ -121,9 +122,9 @@ fn remove(rows: &mut Rows, id: LectureId, user: &UserId) -> Option<Waiting> {
 /// The next user who still waits, of those that were loaded.
 fn next(rows: &mut Rows, id: LectureId) -> Option<UserId> {
     loop {
-        let user = rows.waiting_lists.pop(id)?;
-        // The user may have left the list in this unit of work.
-        if rows.waiting.get(&(id, user.clone())).is_some() {
+        let (user, number) = rows.waiting_lists.pop(id)?;
+        // The user may have left the list in this unit of work, and may have joined its end again.
+        if rows.waiting.get(&(id, user.clone())).is_some_and(|waiting| waiting.number == number) {
             return Some(user);
         }
     }

@@ -235,7 +235,7 @@ fn a_promotion_gives_the_lowest_free_number() {
         f applies go waitlist => waits at 1
         g applies go waitlist => waits at 2
         e cancels go => cancelled
-        staff changes go capacity 4 => version 13, 4 of 4
+        staff changes go capacity 4 => version 14, 4 of 4
         log lists => a applied; b applied; c applied; d applied; e applied; a cancelled; b cancelled; lecture changed; f waits at 1; g waits at 2; e cancelled; f promoted to 1; lecture changed; g promoted to 2
         ",
     );

@@ -82,7 +82,11 @@ impl Loading<'_> {
             self.rows.waiting.load((lecture, (*user).clone()), Some((*waiting).clone()));
         }
         let is_whole = front.len() < wanted;
-        self.rows.waiting_lists.load(lecture, front.into_iter().map(|(user, _)| user.clone()), is_whole);
+        self.rows.waiting_lists.load(
+            lecture,
+            front.into_iter().map(|(user, own)| (user.clone(), own.number)),
+            is_whole,
+        );
     }
 
     fn lowest(&mut self, lecture: LectureId) {

@@ -72,7 +72,7 @@ pub enum Happening {
         lecture: LectureId,
         /// The user who applied.
         user: UserId,
-        /// What happened.
+        /// What happened to the place or the entry.
         kind: HistoryKind,
     },
     /// Staff changed or cancelled a lecture.

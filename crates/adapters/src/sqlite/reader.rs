@@ -10,7 +10,7 @@ use async_trait::async_trait;
 use onsale_app::event::StoredEvent;
 use onsale_app::store::{
     AppliedLecture, Attendee, GivenBack, LectureFilter, Listed, ListedKey, LogFilter, LogRow, Page, PerformanceFigures,
-    Reader, RefundsOf, RoomRecord, SeatRecord, SeatRows, StoreError, UnsettledSeat,
+    Reader, RefundsOf, RoomRecord, SeatRecord, SeatRows, StoreError, UnsettledSeat, WaitingUser,
 };
 use onsale_domain::cancellation::{Cancellation, Cancelled, FailedRefund};
 use onsale_domain::concert::{Concert, Performance, Reservation};

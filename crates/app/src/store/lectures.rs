@@ -42,7 +42,7 @@ pub struct AppliedLecture {
 /// A user who waits for a place in a lecture.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WaitingUser {
-    /// The user.
+    /// The user who waits.
     pub user: UserId,
     /// The entry in the list.
     pub waiting: Waiting,

@@ -172,7 +172,7 @@ pub struct HistoryLine {
     pub version: u64,
     /// The user whose place or entry it is.
     pub user: UserId,
-    /// What happened.
+    /// What happened to the place or the entry.
     pub kind: HistoryKind,
     /// Time of the change.
     pub created_at: Timestamp,

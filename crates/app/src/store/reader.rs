@@ -21,6 +21,7 @@ use onsale_domain::wallet::{Account, Entry};
 use super::StoreError;
 use super::export::Attendee;
 use super::figures::PerformanceFigures;
+use super::lectures::{AppliedLecture, LectureFilter, WaitingUser};
 use super::staff::{ListedKey, LogFilter, LogRow};
 use crate::event::StoredEvent;
 

@@ -179,9 +179,10 @@ async fn many_places_are_given_in_steps() {
     until("each user has a place", async || (by_staff(&sale, &lecture).await["enrolled"] == 1_300).then_some(())).await;
     apply(&sale, "later", &lecture, false).expect(201).await;
     let lines = history(&sale, &lecture).await;
-    let of = |wanted: &str| lines.iter().filter(move |(kind, ..)| kind == wanted).map(|(_, user, _)| user.clone());
-    let (joined, promoted): (Vec<_>, Vec<_>) = (of("WAITLISTED").collect(), of("PROMOTED").collect());
-    assert_eq!(joined, promoted, "in the order in which they joined");
+    let of = |wanted: &str| -> Vec<&String> {
+        lines.iter().filter(|(kind, ..)| kind == wanted).map(|(_, user, _)| user).collect()
+    };
+    assert_eq!(of("WAITLISTED"), of("PROMOTED"), "in the order in which they joined");
     audit(&sale).await;
 }
 

@@ -126,6 +126,7 @@ pub(crate) const COUNT_ADJUSTED: &str = "SELECT logged.many,
 pub(crate) const FAMILIES: &[Family] = &[
     family("applications", "lectures", "lecture_id"),
     family("freed_seats", "lectures", "lecture_id"),
+    family("waiting_blocks", "lectures", "lecture_id"),
     family("lecture_history", "lectures", "lecture_id"),
     family("rooms", "concerts", "concert_id"),
     family("performances", "concerts", "concert_id"),

@@ -16,7 +16,7 @@ use super::values::{
     Sql, big, columns, get, instant, int, limit, number, optional_instant, optional_small, optional_text, params,
     small, small_count, text, user, uuid,
 };
-use super::waiting_list;
+use super::waiting_list::{self, position};
 use crate::stored::history_word;
 
 const LOCK: [&str; 2] = locks!(
@@ -37,16 +37,13 @@ const FREED: &str = "SELECT wanted.lecture_id, seat_number
     FROM unnest($1::uuid[], $2::bigint[]) wanted (lecture_id, many) CROSS JOIN LATERAL (
         SELECT seat_number FROM freed_seats WHERE lecture_id = wanted.lecture_id ORDER BY seat_number LIMIT many) free";
 
-/// Places, and entries of waiting lists. Each entry has the number of entries from the one before it in this result: so a list is
-/// counted once, however many of its entries are named.
-const APPLICATIONS: &str = "SELECT lecture_id, user_id, seat_number, applied_at, waiting_number,
-        CASE WHEN waiting_number > 0 THEN (SELECT count(*) FROM applications other
-            WHERE other.lecture_id = own.lecture_id AND other.waiting_number > own.before
-                AND other.waiting_number <= own.waiting_number) END
-    FROM (SELECT lecture_id, user_id, seat_number, applied_at, waiting_number,
-            lag(waiting_number, 1, 0::bigint) OVER (PARTITION BY lecture_id ORDER BY waiting_number) AS before
-        FROM unnest($1::uuid[], $2::text[]) wanted (lecture_id, user_id)
-            JOIN applications USING (lecture_id, user_id)) own";
+/// Places, and entries of waiting lists with their positions.
+const APPLICATIONS: &str = concat!(
+    "SELECT lecture_id, user_id, seat_number, applied_at, waiting_number, CASE WHEN waiting_number > 0 THEN ",
+    position!(),
+    " END FROM unnest($1::uuid[], $2::text[]) wanted (lecture_id, user_id)
+        JOIN applications own USING (lecture_id, user_id)"
+);
 
 const OPEN: &str = "INSERT INTO lectures
         (lecture_id, title, lecturer, starts_at, capacity, enrolled, seats_given, version, updated_at, opens_at, closed,
@@ -168,7 +165,6 @@ pub(super) fn load<'a>(pipeline: &mut Pipeline<'a, Unit>, keys: &'a Keys) {
                 unit.rows.applications.load(key.clone(), None);
                 unit.rows.waiting.load(key.clone(), None);
             }
-            let mut waiting = Vec::new();
             for row in found {
                 let key = (LectureId::new(uuid(row, 0)?), user(row, 1)?);
                 match optional_small(row, 2)? {
@@ -176,10 +172,13 @@ pub(super) fn load<'a>(pipeline: &mut Pipeline<'a, Unit>, keys: &'a Keys) {
                         let application = Application { seat_number, applied_at: instant(row, 3)? };
                         unit.rows.applications.load(key, Some(application));
                     }
-                    None => waiting.push((key, waiting_list::entry(row, 4, 3)?, small_count(row, 5)?)),
+                    None => {
+                        let (lecture, user) = key.clone();
+                        unit.rows.waiting_lists.load_position(lecture, user, small_count(row, 5)?);
+                        unit.rows.waiting.load(key, Some(waiting_list::entry(row, 4, 3)?));
+                    }
                 }
             }
-            waiting_list::load_positions(waiting, &mut unit.rows);
             Ok(())
         });
     }
@@ -239,6 +238,7 @@ pub(super) fn save<'a>(pipeline: &mut Pipeline<'a, ()>, rows: &'a Rows, addresse
             *number
         ),
     );
+    waiting_list::save(pipeline, rows);
     pipeline.write(
         RECORD,
         columns!(

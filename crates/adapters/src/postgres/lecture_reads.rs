@@ -11,6 +11,7 @@ use super::error::DbError;
 use super::lecture::{applicant, read};
 use super::session::Session;
 use super::values::{Sql, big, get, instant, limit, number, optional_small, params, text, user, uuid};
+use super::waiting_list::position;
 use crate::stored::history_kind;
 
 const LIST: &str =
@@ -45,11 +46,12 @@ const TO_EMPTY: &str = "SELECT lecture_id FROM lectures WHERE cancelled_at BETWE
         AND (enrolled > 0 OR waitlisted > 0)
     ORDER BY cancelled_at, lecture_id";
 
-const APPLIED: &str = "SELECT lecture_id, title, starts_at, applied_at, CASE WHEN own.waiting_number > 0 THEN
-        (SELECT count(*) FROM applications other WHERE other.lecture_id = own.lecture_id AND other.waiting_number > 0
-            AND other.waiting_number <= own.waiting_number) END
-    FROM applications own JOIN lectures USING (lecture_id)
-    WHERE user_id = $1 AND ($2::uuid IS NULL OR lecture_id = $2) ORDER BY starts_at, lecture_id";
+const APPLIED: &str = concat!(
+    "SELECT lecture_id, title, starts_at, applied_at, CASE WHEN waiting_number > 0 THEN ",
+    position!(),
+    " END FROM applications own JOIN lectures USING (lecture_id)
+    WHERE user_id = $1 AND ($2::uuid IS NULL OR lecture_id = $2) ORDER BY starts_at, lecture_id"
+);
 
 const EXISTS: &str = "SELECT 1 FROM lectures WHERE lecture_id = $1";
 

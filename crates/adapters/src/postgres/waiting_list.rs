@@ -1,6 +1,6 @@
 //! Waiting lists of lectures.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 
 use onsale_app::store::{Page, Unit, WaitingUser};
 use onsale_domain::ids::{LectureId, UserId};
@@ -13,6 +13,17 @@ use uuid::Uuid;
 use super::session::{Pipeline, Session};
 use super::values::{Sql, big, columns, instant, limit, number, params, small_count, user, uuid};
 
+/// The position of the entry `own` of `applications`: the entries of the blocks before its own, and those of its own block.
+macro_rules! position {
+    () => {
+        "(SELECT coalesce(sum(entries), 0) FROM waiting_blocks before
+            WHERE before.lecture_id = own.lecture_id AND before.block < own.waiting_number / 1024)
+        + (SELECT count(*) FROM applications other WHERE other.lecture_id = own.lecture_id
+            AND other.waiting_number >= own.waiting_number / 1024 * 1024 AND other.waiting_number <= own.waiting_number)"
+    };
+}
+pub(super) use position;
+
 /// The users at the front of the lists of lectures that are locked.
 const FRONT: &str = "SELECT wanted.lecture_id, user_id, waiting_number, applied_at
     FROM unnest($1::uuid[], $2::bigint[]) wanted (lecture_id, many) CROSS JOIN LATERAL (
@@ -20,8 +31,17 @@ const FRONT: &str = "SELECT wanted.lecture_id, user_id, waiting_number, applied_
         WHERE lecture_id = wanted.lecture_id AND waiting_number > 0 ORDER BY waiting_number LIMIT many) front
     ORDER BY wanted.lecture_id, waiting_number";
 
+const COUNT_MORE: &str = "INSERT INTO waiting_blocks (lecture_id, block, entries)
+    SELECT * FROM unnest($1::uuid[], $2::bigint[], $3::integer[])
+    ON CONFLICT (lecture_id, block) DO UPDATE SET entries = waiting_blocks.entries + excluded.entries";
+
+/// An insert with fewer than no entries would fail before its conflict is found.
+const COUNT_FEWER: &str = "UPDATE waiting_blocks SET entries = waiting_blocks.entries + v.entries
+    FROM unnest($1::uuid[], $2::bigint[], $3::integer[]) v (lecture_id, block, entries)
+    WHERE waiting_blocks.lecture_id = v.lecture_id AND waiting_blocks.block = v.block";
+
 const BEFORE: &str =
-    "SELECT count(*) FROM applications WHERE lecture_id = $1 AND waiting_number > 0 AND waiting_number <= $2";
+    concat!("SELECT ", position!(), " FROM (SELECT $1::uuid AS lecture_id, $2::bigint AS waiting_number) own");
 
 const WAITING: &str = "SELECT user_id, waiting_number, applied_at FROM applications
     WHERE lecture_id = $1 AND waiting_number > $2 ORDER BY waiting_number LIMIT $3";
@@ -32,7 +52,7 @@ const TO_PROMOTE: &str =
         AND enrolled < capacity AND NOT closed AND cancelled_at IS NULL AND (opens_at IS NULL OR opens_at < $1)
     ORDER BY starts_at, lecture_id";
 
-pub(super) const WRITES: &[&str] = &[FRONT];
+pub(super) const WRITES: &[&str] = &[FRONT, COUNT_MORE, COUNT_FEWER];
 
 #[cfg(test)]
 pub(super) const READS: &[&str] = &[BEFORE, WAITING, TO_PROMOTE];
@@ -62,16 +82,13 @@ pub(super) fn entry(row: &Row, numbered: usize, applied: usize) -> Sql<Waiting> 
     Ok(Waiting { number: number(row, numbered)?, applied_at: instant(row, applied)? })
 }
 
-/// Adds entries, each with how many there are from the one before it in this list up to itself.
-pub(super) fn load_positions(mut entries: Vec<((LectureId, UserId), Waiting, u32)>, rows: &mut Rows) {
-    entries.sort_unstable_by_key(|(_, waiting, _)| waiting.number);
-    let mut positions: BTreeMap<LectureId, u32> = BTreeMap::new();
-    for ((lecture, user), waiting, further) in entries {
-        let position = positions.entry(lecture).or_default();
-        *position += further;
-        rows.waiting_lists.load_position(lecture, user.clone(), *position);
-        rows.waiting.load((lecture, user), Some(waiting));
-    }
+/// Saves the counters of blocks. The entries themselves are saved with the applications.
+pub(super) fn save(pipeline: &mut Pipeline<'_, ()>, rows: &Rows) {
+    let changed =
+        |is_more: bool| rows.waiting_lists.changed_blocks().filter(move |(_, _, change)| (*change > 0) == is_more);
+    let columns = |is_more| columns!(changed(is_more), |(lecture, block, change)| lecture.uuid(), big(*block), *change);
+    pipeline.write(COUNT_MORE, columns(true));
+    pipeline.write(COUNT_FEWER, columns(false));
 }
 
 /// A page of the users who wait, in order.

@@ -10,7 +10,7 @@ use onsale_domain::time::Timestamp;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::values::{Sql, big, broken, instant, optional_instant, optional_text, text, user, uuid};
-use super::waiting_list;
+use super::waiting_list::{self, position};
 use crate::stored::{history_kind, history_word};
 
 pub(super) fn load(db: &Connection, keys: &Keys, rows: &mut Rows) -> Sql<()> {
@@ -33,29 +33,31 @@ pub(super) fn load(db: &Connection, keys: &Keys, rows: &mut Rows) -> Sql<()> {
 
 /// The place of each user, or the entry in the waiting list with its position.
 fn load_applications(db: &Connection, keys: &Keys, rows: &mut Rows) -> Sql<()> {
-    let mut waiting = Vec::new();
     for (lecture, user) in &keys.applications {
         let found = db
-            .prepare_cached(
-                "SELECT seat_number, applied_at, waiting_number FROM applications WHERE lecture_id = ?1 AND user_id = ?2",
-            )?
+            .prepare_cached(concat!(
+                "SELECT seat_number, applied_at, waiting_number, CASE WHEN waiting_number > 0 THEN ",
+                position!(),
+                " END FROM applications own WHERE lecture_id = ?1 AND user_id = ?2"
+            ))?
             .query_row(params![lecture.uuid().as_bytes(), user.as_str()], |row| {
-                Ok((row.get::<_, Option<u32>>(0)?, instant(row, 1)?, row.get::<_, Option<u64>>(2)?))
+                let entry = row.get::<_, Option<u64>>(2)?.zip(row.get::<_, Option<u32>>(3)?);
+                Ok((row.get::<_, Option<u32>>(0)?, instant(row, 1)?, entry))
             })
             .optional()?;
-        let (mut place, mut entry) = (None, None);
+        let (mut place, mut waiting) = (None, None);
         match found {
             Some((Some(seat_number), applied_at, _)) => place = Some(Application { seat_number, applied_at }),
-            Some((None, applied_at, Some(number))) => {
-                waiting.push((*lecture, number, user.clone()));
-                entry = Some(Waiting { number, applied_at });
+            Some((None, applied_at, Some((number, position)))) => {
+                waiting = Some(Waiting { number, applied_at });
+                rows.waiting_lists.load_position(*lecture, user.clone(), position);
             }
             _ => {}
         }
         rows.applications.load((*lecture, user.clone()), place);
-        rows.waiting.load((*lecture, user.clone()), entry);
+        rows.waiting.load((*lecture, user.clone()), waiting);
     }
-    waiting_list::load_positions(db, waiting, rows)
+    Ok(())
 }
 
 /// Applications with the lowest seat numbers.
@@ -268,13 +270,12 @@ pub(super) fn to_empty(db: &Connection) -> Sql<Vec<LectureId>> {
 }
 
 pub(super) fn applications(db: &Connection, user: &UserId, lecture: Option<LectureId>) -> Sql<Vec<AppliedLecture>> {
-    db.prepare_cached(
-        "SELECT lecture_id, title, starts_at, applied_at, CASE WHEN own.waiting_number > 0 THEN
-           (SELECT count(*) FROM applications other
-            WHERE other.lecture_id = own.lecture_id AND other.waiting_number BETWEEN 1 AND own.waiting_number) END
-         FROM applications own JOIN lectures USING (lecture_id)
-         WHERE user_id = ?1 AND (?2 IS NULL OR lecture_id = ?2) ORDER BY starts_at, lecture_id",
-    )?
+    db.prepare_cached(concat!(
+        "SELECT lecture_id, title, starts_at, applied_at, CASE WHEN waiting_number > 0 THEN ",
+        position!(),
+        " END FROM applications own JOIN lectures USING (lecture_id)
+         WHERE user_id = ?1 AND (?2 IS NULL OR lecture_id = ?2) ORDER BY starts_at, lecture_id"
+    ))?
     .query_map(params![user.as_str(), lecture.map(|id| id.uuid().into_bytes())], |row| {
         Ok(AppliedLecture {
             lecture: LectureId::new(uuid(row, 0)?),

@@ -1,7 +1,5 @@
 //! Waiting lists of lectures.
 
-use std::collections::BTreeMap;
-
 use onsale_app::store::{Page, WaitingUser};
 use onsale_domain::ids::{LectureId, UserId};
 use onsale_domain::lecture::Waiting;
@@ -10,6 +8,17 @@ use onsale_domain::time::Timestamp;
 use rusqlite::{Connection, params};
 
 use super::values::{Sql, big, instant, user, uuid};
+
+/// The position of the entry `own` of `applications`: the entries of the blocks before its own, and those of its own block.
+macro_rules! position {
+    () => {
+        "(SELECT coalesce(sum(entries), 0) FROM waiting_blocks before
+            WHERE before.lecture_id = own.lecture_id AND before.block < own.waiting_number / 1024)
+        + (SELECT count(*) FROM applications other WHERE other.lecture_id = own.lecture_id
+            AND other.waiting_number BETWEEN own.waiting_number / 1024 * 1024 AND own.waiting_number)"
+    };
+}
+pub(super) use position;
 
 /// The users at the front of the lists that a unit of work may promote from. Lectures without a list are not read again.
 pub(super) fn load(db: &Connection, keys: &Keys, rows: &mut Rows) -> Sql<()> {
@@ -36,23 +45,6 @@ fn front(db: &Connection, lecture: LectureId, wanted: usize) -> Sql<Vec<(UserId,
     .collect()
 }
 
-/// The positions of entries. Each list is counted once, from one entry to the next, however many are named.
-pub(super) fn load_positions(db: &Connection, mut entries: Vec<(LectureId, u64, UserId)>, rows: &mut Rows) -> Sql<()> {
-    entries.sort_unstable();
-    let mut counted: BTreeMap<LectureId, (u64, u32)> = BTreeMap::new();
-    for (lecture, number, user) in entries {
-        let (after, position) = counted.entry(lecture).or_default();
-        let further: u32 = db
-            .prepare_cached(
-                "SELECT count(*) FROM applications WHERE lecture_id = ?1 AND waiting_number > ?2 AND waiting_number <= ?3",
-            )?
-            .query_row(params![lecture.uuid().as_bytes(), *after, number], |row| row.get(0))?;
-        (*after, *position) = (number, *position + further);
-        rows.waiting_lists.load_position(lecture, user, *position);
-    }
-    Ok(())
-}
-
 /// Adds entries. Those that ended were deleted with the applications.
 pub(super) fn save(db: &Connection, rows: &Rows) -> Sql<()> {
     for ((lecture, user), waiting) in rows.waiting.changed() {
@@ -62,6 +54,16 @@ pub(super) fn save(db: &Connection, rows: &Rows) -> Sql<()> {
         )?
         .execute(params![lecture.uuid().as_bytes(), user.as_str(), number, applied_at.as_millis()])?;
     }
+    for (lecture, block, change) in rows.waiting_lists.changed_blocks() {
+        // An insert with fewer than no entries would fail before its conflict is found.
+        let statement = if change > 0 {
+            "INSERT INTO waiting_blocks (lecture_id, block, entries) VALUES (?1, ?2, ?3)
+             ON CONFLICT DO UPDATE SET entries = entries + ?3"
+        } else {
+            "UPDATE waiting_blocks SET entries = entries + ?3 WHERE lecture_id = ?1 AND block = ?2"
+        };
+        db.prepare_cached(statement)?.execute(params![lecture.uuid().as_bytes(), block, change])?;
+    }
     Ok(())
 }
 
@@ -69,7 +71,7 @@ pub(super) fn save(db: &Connection, rows: &Rows) -> Sql<()> {
 pub(super) fn waiting(db: &Connection, lecture: LectureId, page: Page<u64>) -> Sql<Vec<WaitingUser>> {
     let after = big(page.after.unwrap_or(0));
     let before: u32 = db
-        .prepare_cached("SELECT count(*) FROM applications WHERE lecture_id = ?1 AND waiting_number BETWEEN 1 AND ?2")?
+        .prepare_cached(concat!("SELECT ", position!(), " FROM (SELECT ?1 AS lecture_id, ?2 AS waiting_number) own"))?
         .query_row(params![lecture.uuid().as_bytes(), after], |row| row.get(0))?;
     let mut statement = db.prepare_cached(
         "SELECT user_id, waiting_number, applied_at FROM applications WHERE lecture_id = ?1 AND waiting_number > ?2

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use super::Finding;
 use super::source::{AuditSource, EventRow, LectureRow};
 use super::staff::made_at;
-use super::waiting_list::WaitingList;
+use super::waiting_list::{WaitingList, blocks_of};
 use crate::calendar::rfc3339;
 use crate::event::lecture_kind;
 use crate::store::StoreError;
@@ -24,6 +24,8 @@ struct LectureState {
     implied: BTreeMap<UserId, u32>,
     /// The users who wait, by the number of their entry.
     waiting: BTreeMap<u64, UserId>,
+    /// The blocks of waiting numbers that have entries, as they are counted.
+    blocks: BTreeMap<u64, u64>,
     list: WaitingList,
     lines: u64,
     /// The version of the last line; 0 before the first.
@@ -48,6 +50,7 @@ impl LectureState {
             freed: BTreeSet::new(),
             implied: BTreeMap::new(),
             waiting: BTreeMap::new(),
+            blocks: BTreeMap::new(),
             list: WaitingList::default(),
             lines: 0,
             last_version: 0,
@@ -163,7 +166,8 @@ impl Findings {
         });
         self.holes.check(state.has_no_holes(), || format!("{id}: the seat numbers given and freed leave a hole"));
         let waits = state.waiting.len();
-        self.waiting.check(state.list.leads_to(&state.waiting) && waits == state.lecture.waitlisted as usize, || {
+        let counted = waits == state.lecture.waitlisted as usize && state.blocks == blocks_of(&state.waiting);
+        self.waiting.check(counted && state.list.leads_to(&state.waiting), || {
             format!(
                 "{id}: {waits} users wait, {} counted, or the history leads to another list",
                 state.lecture.waitlisted
@@ -191,6 +195,8 @@ pub(super) async fn check(source: &dyn AuditSource, forgotten: Timestamp) -> Res
             (LectureRow::Lecture(lecture), _) => findings.close(state.replace(LectureState::new(lecture)), forgotten),
             (LectureRow::Application(user, seat), Some(state)) => drop(state.seats.insert(user, seat)),
             (LectureRow::Waiting(user, number), Some(state)) => drop(state.waiting.insert(number, user)),
+            (LectureRow::Block(_, 0), Some(_)) => {}
+            (LectureRow::Block(block, entries), Some(state)) => drop(state.blocks.insert(block, entries)),
             (LectureRow::Freed(seat), Some(state)) => drop(state.freed.insert(seat)),
             (LectureRow::Changed(event), Some(state)) => state.changed.push(event),
             (LectureRow::History(line, event), Some(state)) => {

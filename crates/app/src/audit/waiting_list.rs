@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use onsale_domain::ids::UserId;
-use onsale_domain::lecture::{HistoryKind, HistoryLine};
+use onsale_domain::lecture::{HistoryKind, HistoryLine, WAITING_BLOCK};
 
 /// The waiting list of a lecture, as the lines so far imply it.
 #[derive(Default)]
@@ -46,4 +46,13 @@ impl WaitingList {
     pub(super) fn leads_to(&self, entries: &BTreeMap<u64, UserId>) -> bool {
         !self.is_broken && self.entries == *entries
     }
+}
+
+/// How many entries each block of waiting numbers has, by their numbers.
+pub(super) fn blocks_of(entries: &BTreeMap<u64, UserId>) -> BTreeMap<u64, u64> {
+    let mut blocks = BTreeMap::new();
+    for number in entries.keys() {
+        *blocks.entry(number / WAITING_BLOCK).or_default() += 1;
+    }
+    blocks
 }

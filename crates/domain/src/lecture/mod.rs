@@ -17,7 +17,9 @@ pub use by_staff::{
     RemoveApplication,
 };
 pub use freed_seats::FreedSeats;
-pub use waiting_list::{PROMOTED_TOGETHER_MAX, PromoteWaiting, Promoted, WAITLISTED_MAX, Waiting, WaitingLists};
+pub use waiting_list::{
+    PROMOTED_TOGETHER_MAX, PromoteWaiting, Promoted, WAITING_BLOCK, WAITLISTED_MAX, Waiting, WaitingLists,
+};
 
 /// Capacity if a lecture is created without one.
 pub const CAPACITY_DEFAULT: u32 = 30;

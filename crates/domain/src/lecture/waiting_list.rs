@@ -1,9 +1,10 @@
 //! Waiting lists of lectures: users who wait for a place, in the order in which they joined.
 //!
 //! A list is not numbered from 1: each entry has the version of the lecture that it joined with, which only grows, so no entry
-//! is rewritten when another one leaves. A position is the number of entries with this number or a smaller one.
+//! is rewritten when another one leaves. A position is the number of entries with this number or a smaller one. Stores count the
+//! entries of each block of numbers, so that a position is found without counting the whole list.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 
 use super::{Application, HistoryKind, Record, record, take_seat};
 use crate::ids::{LectureId, UserId};
@@ -16,6 +17,9 @@ pub const WAITLISTED_MAX: u32 = 100_000;
 
 /// How many users one unit of work promotes at most. Further steps promote the rest.
 pub const PROMOTED_TOGETHER_MAX: usize = 1_000;
+
+/// How many numbers a block has. The first block has the numbers below it.
+pub const WAITING_BLOCK: u64 = 1_024;
 
 /// A user's entry in the waiting list of a lecture.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -43,6 +47,8 @@ struct List {
     is_whole: bool,
     /// The position of each user whom a command names, as if no entry had ended in this unit.
     positions: HashMap<UserId, u32>,
+    /// Numbers of the entries that joined in this unit.
+    joined: Vec<u64>,
     /// Numbers of the entries that ended in this unit.
     ended: Vec<u64>,
 }
@@ -72,6 +78,7 @@ impl WaitingLists {
         let list = self.lectures.entry(lecture).or_default();
         let ended = u32::try_from(list.ended.len()).unwrap_or(u32::MAX);
         list.positions.insert(user.clone(), position.saturating_add(ended));
+        list.joined.push(number);
         if list.is_whole {
             list.front.push_back((user.clone(), number));
         }
@@ -79,6 +86,20 @@ impl WaitingLists {
 
     fn end(&mut self, lecture: LectureId, number: u64) {
         self.lectures.entry(lecture).or_default().ended.push(number);
+    }
+
+    /// By how many entries each block of numbers changed, in ascending order. A block is a number divided by [`WAITING_BLOCK`].
+    pub fn changed_blocks(&self) -> impl Iterator<Item = (LectureId, u64, i32)> {
+        let mut blocks: BTreeMap<(LectureId, u64), i32> = BTreeMap::new();
+        for (lecture, list) in &self.lectures {
+            for number in &list.joined {
+                *blocks.entry((*lecture, number / WAITING_BLOCK)).or_default() += 1;
+            }
+            for number in &list.ended {
+                *blocks.entry((*lecture, number / WAITING_BLOCK)).or_default() -= 1;
+            }
+        }
+        blocks.into_iter().filter(|(_, change)| *change != 0).map(|((lecture, block), change)| (lecture, block, change))
     }
 
     /// Removes and returns the next loaded entry, which may have ended since.

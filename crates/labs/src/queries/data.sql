@@ -84,6 +84,7 @@ INSERT INTO applications (lecture_id, user_id, seat_number, applied_at)
 INSERT INTO applications (lecture_id, user_id, waiting_number, applied_at)
     SELECT pg_temp.id(9, n * 50), 'waits-' || entry, entry, 1700000000000
     FROM generate_series(1, greatest($ROWS / 5000, 1)) n, generate_series(1, 200) entry;
+INSERT INTO waiting_blocks SELECT lecture_id, 0, 200 FROM applications WHERE waiting_number = 1;
 UPDATE lectures SET waitlisted = 200 WHERE lecture_id IN (SELECT lecture_id FROM applications WHERE waiting_number = 1);
 INSERT INTO freed_seats SELECT pg_temp.id(9, n), 1 FROM generate_series(1, $ROWS / 100) n;
 INSERT INTO lecture_history SELECT lecture_id, seat_number, gen_random_uuid(), user_id, 'APPLIED', seat_number, applied_at

@@ -9,6 +9,8 @@ pub(crate) const BREAKS: &[Break] = &[
     broken("DELETE FROM applications WHERE user_id = 'zed'; UPDATE lectures SET waitlisted = 1 WHERE lecture_id = $waited", WAITING, "$waited"),
     broken("INSERT INTO applications VALUES ($waited, 'zoe', NULL, 0, 9); UPDATE lectures SET waitlisted = 3 WHERE lecture_id = $waited", WAITING, "$waited"),
     broken("UPDATE applications SET waiting_number = 9 - waiting_number WHERE user_id IN ('yan', 'zed')", WAITING, "$waited"),
+    broken("UPDATE waiting_blocks SET entries = entries + 1 WHERE lecture_id = $waited", WAITING, "$waited"),
+    broken("DELETE FROM waiting_blocks WHERE lecture_id = $waited", WAITING, "$waited"),
     broken("UPDATE applications SET seat_number = NULL, waiting_number = 2 WHERE user_id = 'wes'", CAPACITY, "$waited"),
     broken("UPDATE lecture_history SET user_id = 'yan' WHERE lecture_id = $waited AND version = 8", WAITING, "$waited"),
     broken("UPDATE lecture_history SET type = 'APPLIED' WHERE lecture_id = $waited AND version = 8", WAITING, "$waited"),

@@ -22,6 +22,8 @@ const APPLICATIONS: &str =
 const WAITING: &str = "SELECT lecture_id, user_id, waiting_number FROM applications WHERE waiting_number > 0
     ORDER BY lecture_id, waiting_number";
 
+const BLOCKS: &str = "SELECT lecture_id, block, entries FROM waiting_blocks ORDER BY lecture_id, block";
+
 const FREED: &str = "SELECT lecture_id, seat_number FROM freed_seats ORDER BY lecture_id, seat_number";
 
 const HISTORY: &str = "SELECT lecture_id, version, line_id, user_id, type, seat_number, created_at, position
@@ -41,6 +43,7 @@ pub(super) async fn lectures(mut connection: Connection, out: Out<LectureRow>) -
     let mut lectures = Cursor::open(&transaction, LECTURES, lecture::read).await?;
     let mut applications = Cursor::open(&transaction, APPLICATIONS, read_application).await?;
     let mut waiting = Cursor::open(&transaction, WAITING, read_waiting).await?;
+    let mut blocks = Cursor::open(&transaction, BLOCKS, read_block).await?;
     let mut freed = Cursor::open(&transaction, FREED, |row| Ok((uuid(row, 0)?, small(row, 1)?))).await?;
     let mut history =
         Cursor::open(&transaction, HISTORY, |row| Ok((uuid(row, 0)?, lecture_reads::history_line(row)?))).await?;
@@ -55,6 +58,9 @@ pub(super) async fn lectures(mut connection: Connection, out: Out<LectureRow>) -
         }
         while let Some((user, number)) = waiting.of(&id).await? {
             out.row(LectureRow::Waiting(user, number)).await;
+        }
+        while let Some((block, entries)) = blocks.of(&id).await? {
+            out.row(LectureRow::Block(block, entries)).await;
         }
         while let Some(seat) = freed.of(&id).await? {
             out.row(LectureRow::Freed(seat)).await;
@@ -81,4 +87,8 @@ fn read_application(row: &Row) -> Sql<(Uuid, (UserId, u32))> {
 
 fn read_waiting(row: &Row) -> Sql<(Uuid, (UserId, u64))> {
     Ok((uuid(row, 0)?, (user(row, 1)?, number(row, 2)?)))
+}
+
+fn read_block(row: &Row) -> Sql<(Uuid, (u64, u64))> {
+    Ok((uuid(row, 0)?, (number(row, 1)?, u64::from(small(row, 2)?))))
 }

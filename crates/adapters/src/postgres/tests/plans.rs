@@ -21,6 +21,7 @@ const BY_KEY: &[(&str, &[&str])] = &[
         &["lecture_id =&user_id =", "lecture_id =&seat_number >", "lecture_id =&waiting_number >", "user_id ="],
     ),
     ("freed_seats", &["lecture_id ="]),
+    ("waiting_blocks", &["lecture_id ="]),
     ("lecture_history", &["lecture_id ="]),
     ("places", &["concert_id =&place =", "concert_id =&user_id =", "concert_id =&place >", "given_up_version >"]),
     (

@@ -69,6 +69,10 @@ fn add_seats(db: &Connection, id: LectureId, rows: &mut Vec<LectureRow>) -> Sql<
         let (user, number) = found?;
         rows.push(LectureRow::Waiting(user, number));
     }
+    let mut blocks = db.prepare_cached("SELECT block, entries FROM waiting_blocks WHERE lecture_id = ?1")?;
+    for found in blocks.query_map([id.uuid().as_bytes()], |row| Ok(LectureRow::Block(row.get(0)?, row.get(1)?)))? {
+        rows.push(found?);
+    }
     let mut freed = db.prepare_cached("SELECT seat_number FROM freed_seats WHERE lecture_id = ?1")?;
     for seat in freed.query_map([id.uuid().as_bytes()], |row| row.get(0))? {
         rows.push(LectureRow::Freed(seat?));

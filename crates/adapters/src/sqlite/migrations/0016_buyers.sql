@@ -15,7 +15,7 @@ CREATE TABLE new_applications (
     seat_number    INTEGER CHECK (seat_number > 0),
     applied_at     INTEGER NOT NULL,
     -- The version of the lecture with which the user joined the waiting list. A position is the number of entries with this number
-    -- or a smaller one.
+    -- or a smaller one: those of the blocks before, and those of its own block.
     waiting_number INTEGER CHECK (waiting_number > 0),
     PRIMARY KEY (lecture_id, user_id),
     CHECK ((seat_number IS NULL) = (waiting_number IS NOT NULL))
@@ -29,6 +29,14 @@ ALTER TABLE new_applications RENAME TO applications;
 CREATE UNIQUE INDEX applications_by_seat ON applications (lecture_id, seat_number) WHERE seat_number IS NOT NULL;
 CREATE UNIQUE INDEX applications_by_waiting ON applications (lecture_id, waiting_number) WHERE waiting_number IS NOT NULL;
 CREATE INDEX applications_by_user ON applications (user_id, lecture_id);
+
+-- Number of entries of each block of waiting numbers. A block is a number divided by 1,024.
+CREATE TABLE waiting_blocks (
+    lecture_id BLOB    NOT NULL REFERENCES lectures,
+    block      INTEGER NOT NULL CHECK (block >= 0),
+    entries    INTEGER NOT NULL CHECK (entries BETWEEN 0 AND 1024),
+    PRIMARY KEY (lecture_id, block)
+) STRICT, WITHOUT ROWID;
 
 -- A line of a user who joins or leaves a waiting list has no seat number. One of a user who joins has the position.
 CREATE TABLE new_lecture_history (

@@ -108,6 +108,9 @@ fn save_lectures(tables: &mut Tables, rows: &Rows, locks: &Locks) {
     write(&mut tables.applications, &rows.applications, |(lecture, _), _, _| {
         assert!(locks.lectures.contains(lecture), "an application changed without its lecture's lock");
     });
+    for (lecture, block, change) in rows.waiting_lists.changed_blocks() {
+        *tables.waiting_blocks.entry((lecture, block)).or_default() += change;
+    }
     write(&mut tables.waiting, &rows.waiting, |(lecture, _), _, _| {
         assert!(locks.lectures.contains(lecture), "a waiting list changed without its lecture's lock");
     });

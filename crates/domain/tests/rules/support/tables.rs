@@ -23,6 +23,8 @@ pub(crate) struct Tables {
     pub(crate) applications: BTreeMap<(LectureId, UserId), Application>,
     /// Entries of waiting lists. In a database they are rows of `applications`.
     pub(crate) waiting: BTreeMap<(LectureId, UserId), Waiting>,
+    /// The number of entries of each block of waiting numbers.
+    pub(crate) waiting_blocks: BTreeMap<(LectureId, u64), i32>,
     pub(crate) freed_seats: BTreeSet<(LectureId, u32)>,
     pub(crate) lecture_history: Vec<HistoryLine>,
     pub(crate) concerts: BTreeMap<ConcertId, Concert>,
@@ -66,7 +68,7 @@ impl Tables {
             };
         }
         let tables = differing!(
-            accounts ledger lectures applications waiting freed_seats lecture_history concerts rooms places turns ends
+            accounts ledger lectures applications waiting waiting_blocks freed_seats lecture_history concerts rooms places turns ends
             performances seats blocks reservations extensions payments refunds cancellations failed_refunds events
         );
         tables.into_iter().filter(|(_, same)| !same).map(|(name, _)| name).collect()

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use onsale_domain::event::{Event, Happening};
 use onsale_domain::ids::{LectureId, UserId};
-use onsale_domain::lecture::{Application, HistoryKind, HistoryLine, Lecture, Waiting};
+use onsale_domain::lecture::{Application, HistoryKind, HistoryLine, Lecture, WAITING_BLOCK, Waiting};
 use onsale_domain::time::Timestamp;
 
 use super::{Events, Tables};
@@ -25,6 +25,15 @@ pub(super) fn audit(tables: &Tables, events: &Events<'_>) {
         let stored: Vec<(UserId, Waiting)> = stored.map(|(user, own)| (user.clone(), own.clone())).collect();
         assert!(stored.iter().eq(&waiting), "the waiting list does not follow from the history");
         assert_eq!(lecture.waitlisted as usize, waiting.len(), "the users who wait are miscounted");
+        let mut blocks: BTreeMap<(LectureId, u64), i32> = BTreeMap::new();
+        for (_, own) in &waiting {
+            *blocks.entry((lecture.id, own.number / WAITING_BLOCK)).or_default() += 1;
+        }
+        let of_lecture = |((id, _), entries): &(&(LectureId, u64), &i32)| *id == lecture.id && **entries != 0;
+        assert!(
+            tables.waiting_blocks.iter().filter(of_lecture).eq(&blocks),
+            "a block of waiting numbers is miscounted"
+        );
         assert_eq!(lecture.version, lines.len() as u64 + lecture.changes, "a version is a line or a change by staff");
         audit_seats(tables, lecture, &enrolled);
 

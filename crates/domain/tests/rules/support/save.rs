@@ -109,7 +109,13 @@ fn save_lectures(tables: &mut Tables, rows: &Rows, locks: &Locks) {
         assert!(locks.lectures.contains(lecture), "an application changed without its lecture's lock");
     });
     for (lecture, block, change) in rows.waiting_lists.changed_blocks() {
-        *tables.waiting_blocks.entry((lecture, block)).or_default() += change;
+        let entries = tables.waiting_blocks.entry((lecture, block)).or_default();
+        *entries += change;
+        assert!((0..=1_024).contains(entries), "block {block} of a waiting list has {entries} entries");
+        // A store may keep the row.
+        if *entries == 0 {
+            tables.waiting_blocks.remove(&(lecture, block));
+        }
     }
     write(&mut tables.waiting, &rows.waiting, |(lecture, _), _, _| {
         assert!(locks.lectures.contains(lecture), "a waiting list changed without its lecture's lock");

@@ -220,6 +220,26 @@ pub(super) fn save<'a>(pipeline: &mut Pipeline<'a, ()>, rows: &'a Rows, addresse
     let freed = |wanted| rows.freed_seats.changed().filter(move |(_, _, free)| *free == wanted);
     pipeline.write(TAKE_FREED, columns!(freed(false), |(lecture, seat, _)| lecture.uuid(), int(*seat)));
     pipeline.write(FREE, columns!(freed(true), |(lecture, seat, _)| lecture.uuid(), int(*seat)));
+    save_applications(pipeline, rows);
+    waiting_list::save(pipeline, rows);
+    pipeline.write(
+        RECORD,
+        columns!(
+            rows.lecture_history.iter(),
+            |line| line.lecture.uuid(),
+            big(line.version),
+            line.id.uuid(),
+            line.user.as_str(),
+            history_word(line.kind),
+            line.kind.seat_number().map(int),
+            line.created_at.as_millis(),
+            line.kind.position().map(int),
+        ),
+    );
+}
+
+/// Places, and entries of waiting lists.
+fn save_applications<'a>(pipeline: &mut Pipeline<'a, ()>, rows: &'a Rows) {
     // Seat numbers are unique per lecture: delete applications first, so that a freed number can be inserted again.
     let ended = rows.applications.outdated().chain(rows.waiting.outdated());
     pipeline.write(WITHDRAW, columns!(ended, |(lecture, user)| lecture.uuid(), user.as_str()));
@@ -236,21 +256,6 @@ pub(super) fn save<'a>(pipeline: &mut Pipeline<'a, ()>, rows: &'a Rows, addresse
             *seat_number,
             applied_at.as_millis(),
             *number
-        ),
-    );
-    waiting_list::save(pipeline, rows);
-    pipeline.write(
-        RECORD,
-        columns!(
-            rows.lecture_history.iter(),
-            |line| line.lecture.uuid(),
-            big(line.version),
-            line.id.uuid(),
-            line.user.as_str(),
-            history_word(line.kind),
-            line.kind.seat_number().map(int),
-            line.created_at.as_millis(),
-            line.kind.position().map(int),
         ),
     );
 }

@@ -267,6 +267,25 @@ fn many_free_places_are_given_in_steps_and_to_no_other_user() {
     assert_eq!(stage.world.tables.lectures[&lecture].enrolled, 1_303);
 }
 
+/// A unit counts an entry in its block, unless the entry also ends in it.
+#[test]
+fn blocks_of_numbers_are_counted() {
+    let mut stage = Stage::empty().lecture("rust", 1, 100);
+    stage.play(
+        "
+        a applies rust            => seat 1
+        b applies rust waitlist   => waits at 1
+        c applies rust waitlist   => waits at 2
+        b cancels rust            => cancelled
+        d applies rust waitlist   => waits at 2
+        & e applies rust waitlist => waits at 3
+        & d cancels rust          => cancelled
+        ",
+    );
+    let blocks: Vec<i32> = stage.world.tables.waiting_blocks.values().copied().collect();
+    assert_eq!(blocks, [2], "c and e wait");
+}
+
 #[test]
 fn a_list_has_a_bound() {
     let mut ids = Mint::new(Seeded(7));

@@ -25,9 +25,7 @@ impl Oracle<'_> {
         match command {
             AnyCommand::Charge(wallet::Charge { user, amount }) => self.judge_charge(user, *amount),
             AnyCommand::Use(wallet::Use { user, amount }) => self.judge_use(user, *amount),
-            AnyCommand::Apply(lecture::Apply { user, lecture, waitlist }) => {
-                self.judge_application(user, lecture, *waitlist)
-            }
+            AnyCommand::Apply(apply) => self.judge_application(apply),
             AnyCommand::Cancel(lecture::Cancel { user, lecture }) if self.has_any(user, lecture) => Ok(()),
             AnyCommand::Cancel(_) => Err(Refusal::ApplicationNotFound),
             AnyCommand::Hold(hold) => self.judge_hold(hold),
@@ -133,7 +131,8 @@ impl Oracle<'_> {
         u32::try_from(ahead + 1).ok()
     }
 
-    fn judge_application(&self, user: &UserId, id: &LectureId, waitlist: bool) -> Result<(), Refusal> {
+    fn judge_application(&self, apply: &lecture::Apply) -> Result<(), Refusal> {
+        let lecture::Apply { user, lecture: id, waitlist } = apply;
         let lecture = self.tables.lectures.get(id).ok_or(Refusal::LectureNotFound)?;
         let enrolled = self.tables.applications.keys().filter(|(other, _)| other == id).count();
         match () {
@@ -147,7 +146,7 @@ impl Oracle<'_> {
                 let opens_at = lecture.opens_at.expect("it has an opening");
                 Err(Refusal::LectureNotOpen { retry_after_seconds: self.at.seconds_until(opens_at).min(3_600) })
             }
-            () if waitlist => Ok(()),
+            () if *waitlist => Ok(()),
             () if enrolled >= lecture.capacity as usize => Err(Refusal::LectureFull),
             () if !self.tables.waiting_for(*id).is_empty() => Err(Refusal::LectureFull),
             () => Ok(()),

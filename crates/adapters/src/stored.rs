@@ -37,8 +37,27 @@ impl Word for EntryKind {
         &[("CHARGE", Self::Charge), ("USE", Self::Use), ("REFUND", Self::Refund), ("ADJUSTMENT", Self::Adjustment)];
 }
 
-impl Word for HistoryKind {
-    const WORDS: &'static [(&'static str, Self)] = &[("APPLIED", Self::Applied), ("CANCELLED", Self::Cancelled)];
+/// The word of a line of history. Its columns with a seat number and a position complete it.
+pub(crate) fn history_word(kind: HistoryKind) -> &'static str {
+    match kind {
+        HistoryKind::Applied { .. } => "APPLIED",
+        HistoryKind::Cancelled { .. } => "CANCELLED",
+        HistoryKind::Waitlisted { .. } => "WAITLISTED",
+        HistoryKind::Promoted { .. } => "PROMOTED",
+        HistoryKind::Left => "LEFT",
+    }
+}
+
+/// What a line of history records, from its word, seat number and position.
+pub(crate) fn history_kind(word: &str, seat_number: Option<u32>, position: Option<u32>) -> Option<HistoryKind> {
+    Some(match (word, seat_number, position) {
+        ("APPLIED", Some(seat_number), None) => HistoryKind::Applied { seat_number },
+        ("CANCELLED", Some(seat_number), None) => HistoryKind::Cancelled { seat_number },
+        ("PROMOTED", Some(seat_number), None) => HistoryKind::Promoted { seat_number },
+        ("WAITLISTED", None, Some(position)) => HistoryKind::Waitlisted { position },
+        ("LEFT", None, None) => HistoryKind::Left,
+        _ => return None,
+    })
 }
 
 impl Word for Status {
@@ -107,6 +126,7 @@ pub(crate) const COUNT_ADJUSTED: &str = "SELECT logged.many,
 pub(crate) const FAMILIES: &[Family] = &[
     family("applications", "lectures", "lecture_id"),
     family("freed_seats", "lectures", "lecture_id"),
+    family("waiting_blocks", "lectures", "lecture_id"),
     family("lecture_history", "lectures", "lecture_id"),
     family("rooms", "concerts", "concert_id"),
     family("performances", "concerts", "concert_id"),

@@ -26,8 +26,8 @@ SELECT 'onsale.points', user_id, version, entry_id, version, CASE type WHEN 'USE
 FROM ledger;
 
 INSERT INTO lectures
-    (lecture_id, title, starts_at, capacity, enrolled, seats_given, version, updated_at, highest_capacity) VALUES
-    (id(10), 'one', 1, 10, 1, 2, 3, 1, 10), (id(11), 'two', 1, 10, 0, 0, 0, 1, 10);
+    (lecture_id, title, starts_at, capacity, enrolled, seats_given, version, written_version, updated_at, highest_capacity) VALUES
+    (id(10), 'one', 1, 10, 1, 2, 3, 3, 1, 10), (id(11), 'two', 1, 10, 0, 0, 0, 0, 1, 10);
 INSERT INTO applications VALUES (id(10), 'ben', 2, 1);
 INSERT INTO freed_seats VALUES (id(10), 1);
 INSERT INTO lecture_history VALUES

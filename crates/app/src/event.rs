@@ -136,8 +136,7 @@ pub fn kind_of(happening: &Happening) -> &'static str {
         Happening::PointsMoved { kind: EntryKind::Use, .. } => "onsale.points.used.v1",
         Happening::PointsMoved { kind: EntryKind::Refund, .. } => "onsale.points.refunded.v1",
         Happening::PointsMoved { kind: EntryKind::Adjustment, .. } => "onsale.points.adjusted.v1",
-        Happening::LectureChanged { kind: HistoryKind::Applied, .. } => "onsale.lecture.applied.v1",
-        Happening::LectureChanged { kind: HistoryKind::Cancelled, .. } => "onsale.lecture.cancelled.v1",
+        Happening::LectureChanged { kind, .. } => lecture_kind(*kind),
         Happening::LectureUpdated { .. } => "onsale.lecture.changed.v1",
         Happening::SeatsHeld { .. } => "onsale.seats.held.v1",
         Happening::SeatsReleased { .. } => "onsale.seats.released.v1",
@@ -149,6 +148,17 @@ pub fn kind_of(happening: &Happening) -> &'static str {
         Happening::PerformanceChanged { .. } => "onsale.performance.changed.v1",
         Happening::PerformanceCancelled { .. } => "onsale.performance.cancelled.v1",
         Happening::ConcertChanged { .. } => "onsale.concert.changed.v1",
+    }
+}
+
+/// The CloudEvents type of a line of a lecture's history.
+pub fn lecture_kind(kind: HistoryKind) -> &'static str {
+    match kind {
+        HistoryKind::Applied { .. } => "onsale.lecture.applied.v1",
+        HistoryKind::Cancelled { .. } => "onsale.lecture.cancelled.v1",
+        HistoryKind::Waitlisted { .. } => "onsale.lecture.waitlisted.v1",
+        HistoryKind::Promoted { .. } => "onsale.lecture.promoted.v1",
+        HistoryKind::Left => "onsale.lecture.left.v1",
     }
 }
 
@@ -179,8 +189,13 @@ pub fn data_of(happening: &Happening) -> String {
             let reference = reference.map_or_else(|| "null".to_owned(), |payment| format!("\"{payment}\""));
             format!(r#"{{"userId":"{user}","amount":{amount},"balanceAfter":{balance_after},"reference":{reference}}}"#)
         }
-        Happening::LectureChanged { lecture, user, seat_number, .. } => {
-            format!(r#"{{"lectureId":"{lecture}","userId":"{user}","seatNumber":{seat_number}}}"#)
+        Happening::LectureChanged { lecture, user, kind } => {
+            let number = match (kind.seat_number(), kind.position()) {
+                (Some(seat_number), _) => format!(r#","seatNumber":{seat_number}"#),
+                (None, Some(position)) => format!(r#","position":{position}"#),
+                (None, None) => String::new(),
+            };
+            format!(r#"{{"lectureId":"{lecture}","userId":"{user}"{number}}}"#)
         }
         Happening::LectureUpdated { lecture } => lecture_data(lecture),
         Happening::SeatsHeld { claim, held_until } => {

@@ -66,16 +66,14 @@ pub enum Happening {
         /// The payment that added the entry, or of which seats were refunded.
         reference: Option<PaymentId>,
     },
-    /// A user got a place in a lecture or cancelled it.
+    /// A user got a place in a lecture or cancelled it, or joined or left its waiting list.
     LectureChanged {
         /// The lecture of the place.
         lecture: LectureId,
         /// The user who applied.
         user: UserId,
-        /// Whether the user applied or cancelled.
+        /// What happened to the place or the entry.
         kind: HistoryKind,
-        /// The seat number, from 1.
-        seat_number: u32,
     },
     /// Staff changed or cancelled a lecture.
     LectureUpdated {

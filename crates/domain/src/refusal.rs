@@ -15,6 +15,11 @@ pub enum Refusal {
     LectureNotFound,
     /// The user already has a place.
     AlreadyApplied,
+    /// The user already waits for a place.
+    AlreadyWaitlisted {
+        /// The position in the waiting list, from 1.
+        position: u32,
+    },
     /// The lecture has started, or staff closed or cancelled it.
     LectureClosed,
     /// The lecture cannot be applied for yet.
@@ -24,9 +29,11 @@ pub enum Refusal {
     },
     /// The lecture has more applications than the new capacity.
     CapacityBelowEnrolled,
-    /// All places are taken.
+    /// Each place is taken, or goes to a user on the waiting list.
     LectureFull,
-    /// The user has no application for this lecture.
+    /// As many users wait for a place as may.
+    WaitlistFull,
+    /// The user has no application for this lecture, and does not wait for a place.
     ApplicationNotFound,
     /// There is no such concert.
     ConcertNotFound,

@@ -7,7 +7,7 @@ use crate::cancellation::{Cancellation, FailedRefund};
 use crate::concert::{Concert, Dates, Extension, Hall, HoldsCounted, Layout, Performance, Reservation, Seat};
 use crate::event::Event;
 use crate::ids::{CodeId, ConcertId, LectureId, PaymentId, PerformanceId, ReservationId, StaffKeyId, UserId};
-use crate::lecture::{Application, FreedSeats, HistoryLine, Lecture};
+use crate::lecture::{Application, FreedSeats, HistoryLine, Lecture, Waiting, WaitingLists};
 use crate::payment::Payment;
 use crate::presale::{Code, CodeKey, Use};
 use crate::refund::Refund;
@@ -42,7 +42,9 @@ pub struct Keys {
     pub lectures: BTreeMap<LectureId, usize>,
     /// Lectures, each with its applications of the lowest seat numbers: at most [`crate::lecture::CANCELLED_TOGETHER_MAX`].
     pub emptied_lectures: BTreeSet<LectureId>,
-    /// Applications of a user for a lecture.
+    /// Lectures, each with how many users of its waiting list the batch may promote or end: as many at the front, in order.
+    pub waiting_lists: BTreeMap<LectureId, usize>,
+    /// Applications of a user for a lecture. A user who waits has an entry and its position instead.
     pub applications: BTreeSet<(LectureId, UserId)>,
     /// Waiting rooms, each with the given-up places next after `served`.
     pub rooms: BTreeSet<ConcertId>,
@@ -122,6 +124,10 @@ pub struct Rows {
     pub applicants: HashMap<LectureId, Vec<UserId>>,
     /// Applications by lecture and user.
     pub applications: Table<(LectureId, UserId), Application>,
+    /// Entries of waiting lists by lecture and user.
+    pub waiting: Table<(LectureId, UserId), Waiting>,
+    /// The fronts of the waiting lists named in [`Keys::waiting_lists`], and positions. Not saved.
+    pub waiting_lists: WaitingLists,
     /// Freed seat numbers of the loaded lectures.
     pub freed_seats: FreedSeats,
     /// Waiting rooms by concert.

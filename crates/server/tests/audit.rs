@@ -15,6 +15,8 @@ mod refunds;
 #[path = "audit_breaks/staff.rs"]
 mod staff;
 mod support;
+#[path = "audit_breaks/waiting_lists.rs"]
+mod waiting_lists;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -48,6 +50,7 @@ const LECTURE_CHANGES: &str = "every change of a lecture has its event";
 const HOLES: &str = "seat numbers have no holes";
 const HISTORY: &str = "every lecture's history leads to who has a place";
 const LECTURE_EVENTS: &str = "every line of a lecture's history has its event";
+const WAITING: &str = "every waiting list of a lecture follows from its history";
 const BLOCKED: &str = "every performance has blocked as many seats as it counts";
 const SOLD: &str = "every performance has sold as many seats";
 const CHANGES: &str = "every performance has the hours of its sale, and is as its last event has it";
@@ -107,7 +110,7 @@ const BREAKS: &[Break] = &[
     broken("DELETE FROM lecture_history WHERE version = 5", HISTORY, "$lecture"),
     broken("UPDATE lecture_history SET user_id = 'zoe' WHERE version = 1", HISTORY, "$lecture"),
     broken("DELETE FROM applications WHERE user_id = 'ada'", HISTORY, "$lecture"),
-    broken("INSERT INTO applications VALUES ($lecture, 'zoe', 5, 0)", HISTORY, "$lecture"),
+    broken("INSERT INTO applications VALUES ($lecture, 'zoe', 5, 0, NULL)", HISTORY, "$lecture"),
     broken("DELETE FROM events WHERE subject = '$lecture' AND version = 3", LECTURE_EVENTS, "$lecture, line 3"),
     broken("UPDATE events SET data = json_set(data, '$.seatNumber', 4) WHERE subject = '$lecture' AND version = 1", LECTURE_EVENTS, "$lecture, line 1"),
     broken("UPDATE performances SET sold = sold + 1 WHERE performance_id = $performance", SOLD, "$performance"),
@@ -205,6 +208,7 @@ async fn used_file() -> (Used, Launch) {
     let (mut used, launch, sale) = Used::make(Sale::launch(ONSALE)).await;
     used.refunds(&sale).await;
     used.cancellation(&sale).await;
+    used.waiting_list(&sale).await;
     assert!(sale.instance.terminate().await.success());
     let db = Connection::open(launch.folder().join("onsale.db")).unwrap();
     db.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())).unwrap();
@@ -297,6 +301,7 @@ async fn the_audit_of_a_consistent_database_passes() {
         HOLES,
         HISTORY,
         LECTURE_EVENTS,
+        WAITING,
         SOLD,
         OPEN,
         CANCELLED,
@@ -332,6 +337,7 @@ async fn the_audit_finds_each_kind_of_broken_row() {
     assert_all_found(offers::BREAKS).await;
     assert_all_found(codes::BREAKS).await;
     assert_all_found(staff::BREAKS).await;
+    assert_all_found(waiting_lists::BREAKS).await;
 }
 
 #[tokio::test]

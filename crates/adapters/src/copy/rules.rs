@@ -34,6 +34,7 @@ pub(super) const ONLY_IN: &[OnlyIn] = &[
         "CASE WHEN type GLOB 'onsale.points.*' THEN 'onsale.points' WHEN type GLOB 'onsale.lecture.*' \
          THEN 'onsale.lectures' ELSE 'onsale.concerts' END",
     ),
+    on_postgres("lectures", "written_version", "version"),
     on_postgres("performances", "known_version", "version"),
     on_postgres("performances", "revised_at", "CASE WHEN revision > 0 THEN updated_at END"),
     on_postgres("performances", "stated_version", "version"),

@@ -30,7 +30,8 @@ const ALL_ATTENDEES: &str = "SELECT s.seat, p.user_id, p.payment_id, p.paid_at
     WHERE s.performance_id = $1 AND s.sold ORDER BY s.seat";
 
 const ALL_APPLICANTS: &str =
-    "SELECT seat_number, user_id, applied_at FROM applications WHERE lecture_id = $1 ORDER BY seat_number";
+    "SELECT seat_number, user_id, applied_at FROM applications WHERE lecture_id = $1 AND seat_number > 0
+    ORDER BY seat_number";
 
 const SECTIONS: &str = "SELECT sections FROM performances WHERE performance_id = $1";
 

@@ -50,6 +50,7 @@ mod tests;
 mod tls;
 mod url;
 mod values;
+mod waiting_list;
 mod waiting_room;
 mod wallet;
 mod writer;

@@ -23,6 +23,8 @@ pub(super) enum Kind {
     ChangedLectures,
     Lecture,
     Applicants,
+    WaitingUsers,
+    LecturesToPromote,
     LecturesToEmpty,
     Applications,
     LectureHistory,

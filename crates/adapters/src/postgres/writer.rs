@@ -16,7 +16,7 @@ use super::session::{Pipeline, Session};
 use super::values::{Sql, get, instant, params};
 use super::{
     Shared, cancellation, charge, code, concert, concert_row, event, extension, hall, held, idempotency, identity,
-    lecture, payment, positions, refund, staff, staff_session, waiting_room, wallet,
+    lecture, payment, positions, refund, staff, staff_session, waiting_list, waiting_room, wallet,
 };
 use crate::open_seats::OpenSeats;
 
@@ -50,6 +50,7 @@ pub(super) const STATEMENTS: &[&[&str]] = &[
     wallet::WRITES,
     code::WRITES,
     lecture::WRITES,
+    waiting_list::WRITES,
     waiting_room::WRITES,
     concert_row::WRITES,
     concert::WRITES,
@@ -289,6 +290,7 @@ async fn load(
     idempotency::load(&mut pipeline, &wanted.answers);
     idempotency::count(&mut pipeline, wanted);
     charge::load(&mut pipeline, keys);
+    waiting_list::load(&mut pipeline, keys);
     lecture::load(&mut pipeline, keys);
     waiting_room::load(&mut pipeline, keys, room);
     concert::load(&mut pipeline, keys);

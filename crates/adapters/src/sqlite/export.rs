@@ -31,7 +31,8 @@ const ATTENDEES: &str = "SELECT s.seat, p.user_id, p.payment_id, p.paid_at
     WHERE s.performance_id = ?1 AND s.sold = 1 AND s.seat > ?2 ORDER BY s.seat LIMIT ?3";
 
 const APPLICANTS: &str =
-    "SELECT seat_number, user_id, applied_at FROM applications WHERE lecture_id = ?1 ORDER BY seat_number";
+    "SELECT seat_number, user_id, applied_at FROM applications WHERE lecture_id = ?1 AND seat_number > 0
+     ORDER BY seat_number";
 
 /// Reads whole lists over connections of its own, so that other reads never wait for them.
 #[derive(Debug)]

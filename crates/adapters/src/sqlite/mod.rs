@@ -35,6 +35,7 @@ mod seat;
 mod staff;
 mod staff_session;
 mod values;
+mod waiting_list;
 mod waiting_room;
 mod wallet;
 mod writer;

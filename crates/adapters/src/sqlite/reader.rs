@@ -10,7 +10,7 @@ use async_trait::async_trait;
 use onsale_app::event::StoredEvent;
 use onsale_app::store::{
     AppliedLecture, Attendee, GivenBack, LectureFilter, Listed, ListedKey, LogFilter, LogRow, Page, PerformanceFigures,
-    Reader, RefundsOf, RoomRecord, SeatRecord, SeatRows, StoreError, UnsettledSeat,
+    Reader, RefundsOf, RoomRecord, SeatRecord, SeatRows, StoreError, UnsettledSeat, WaitingUser,
 };
 use onsale_domain::cancellation::{Cancellation, Cancelled, FailedRefund};
 use onsale_domain::concert::{Concert, Layout, Performance, Reservation};
@@ -33,7 +33,7 @@ use super::connection::{Role, open, unavailable};
 use super::values::Sql;
 use super::{
     Shared, Slot, cancellation, code, concert, concert_row, event, export, extension, figures, hall, idempotency,
-    lecture, payment, refund, reservation, seat, staff, staff_session, waiting_room, wallet, writer,
+    lecture, payment, refund, reservation, seat, staff, staff_session, waiting_list, waiting_room, wallet, writer,
 };
 
 /// Number of threads. More would share the same disk and cache.
@@ -173,6 +173,14 @@ impl Reader for ReaderPool {
 
     async fn applicants(&self, lecture: LectureId, page: Page<u64>) -> Result<Vec<Applicant>, StoreError> {
         self.read(move |db| lecture::applicants(db, lecture, page)).await
+    }
+
+    async fn waiting_users(&self, lecture: LectureId, page: Page<u64>) -> Result<Vec<WaitingUser>, StoreError> {
+        self.read(move |db| waiting_list::waiting(db, lecture, page)).await
+    }
+
+    async fn lectures_to_promote(&self, at: Timestamp) -> Result<Vec<LectureId>, StoreError> {
+        self.read(move |db| waiting_list::to_promote(db, at)).await
     }
 
     async fn lectures_to_empty(&self, since: Timestamp) -> Result<Vec<LectureId>, StoreError> {

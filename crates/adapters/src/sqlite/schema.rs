@@ -30,7 +30,7 @@ const STEPS: [&str; 16] = [
 
 /// Steps that make a table again, with foreign keys off. After them each row must still have the rows that it refers to. The check
 /// reads all tables with foreign keys.
-const REBUILDS: [usize; 2] = [14, 15];
+const REBUILDS: [usize; 3] = [14, 15, 16];
 
 /// Marks a file as onsale's: "onsa" in ASCII.
 const APPLICATION_ID: i64 = 0x6f6e_7361;
@@ -194,6 +194,29 @@ mod tests {
 
     fn text(db: &Connection, sql: &str) -> String {
         db.query_row(sql, [], |row| row.get(0)).unwrap()
+    }
+
+    #[test]
+    fn places_and_histories_of_lectures_stay_as_they_are() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut db = of_version(&folder.path().join("sale.db"), 15);
+        db.execute_batch(
+            "INSERT INTO lectures (lecture_id, title, starts_at, capacity, enrolled, seats_given, version, updated_at,
+                    highest_capacity) VALUES (x'0a000000000000000000000000000000', 't', 1, 3, 1, 2, 3, 1, 3);
+             INSERT INTO applications SELECT lecture_id, 'ada', 2, 7 FROM lectures;
+             INSERT INTO lecture_history SELECT lecture_id, 3, lecture_id, 'ada', 'APPLIED', 2, 7 FROM lectures;",
+        )
+        .unwrap();
+        migrate(&mut db).unwrap();
+        let kept = "SELECT user_id || seat_number || applied_at || ifnull(waiting_number, '-') FROM applications";
+        assert_eq!(text(&db, kept), "ada27-");
+        let kept = "SELECT version || type || seat_number || created_at || ifnull(position, '-') FROM lecture_history";
+        assert_eq!(text(&db, kept), "3APPLIED27-");
+        for wrong in ["DELETE FROM lecture_history", "UPDATE lecture_history SET user_id = 'eve'"] {
+            assert!(db.execute_batch(wrong).unwrap_err().to_string().contains("never"), "{wrong}");
+        }
+        let both = "UPDATE applications SET waiting_number = 1";
+        assert!(db.execute_batch(both).is_err(), "a user has a place or waits");
     }
 
     #[test]

@@ -22,7 +22,11 @@ const FILL: &str = r#"
     INSERT INTO secrets VALUES ('token', x'00ff0a');
     INSERT INTO freed_seats (lecture_id, seat_number) SELECT lecture_id, 2 FROM lectures LIMIT 1;
     UPDATE lectures SET lecturer = 'Ada', opens_at = 5, closed = 1, cancelled_at = 6, cancel_reason = 'ill',
-        cancelled_applications = 7, highest_capacity = 9, changes = 2, moved_at = 4;
+        cancelled_applications = 7, highest_capacity = 9, changes = 2, moved_at = 4, waitlisted = 1;
+    INSERT INTO applications (lecture_id, user_id, applied_at, waiting_number) SELECT lecture_id, 'zed', 7, 9 FROM lectures;
+    INSERT INTO waiting_blocks SELECT lecture_id, 7, 1 FROM lectures;
+    INSERT INTO lecture_history (lecture_id, version, line_id, user_id, type, created_at, position)
+        SELECT lecture_id, 9, randomblob(16), 'zed', 'WAITLISTED', 7, 1 FROM lectures;
     INSERT INTO kept_answers (owner, key, fingerprint, answer, kept_at) VALUES
         ('b', 'later', zeroblob(32), x'7b7d', 1), ('a', 'sooner', zeroblob(32), x'', 2), ('', '좌석', zeroblob(32), x'00', 3);
     INSERT INTO places (concert_id, place, user_id, token_id, issued_at, standing)

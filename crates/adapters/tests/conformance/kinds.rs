@@ -23,19 +23,20 @@ kinds! {
     ChangePerformance, AddSeats, Block, Unblock, Extend, Rewrite, Hold, HoldAny, Release, Expire, Pay, RefundSeats, RefundByStaff, Adjust, Enter,
     Leave, Step, HandOut, Configure, CancelPerformance, StepOfCancellation, ChangeLecture, CancelLecture, CancelApplications, RemoveApplication,
     CreateCodes, DeleteCode,
+    PromoteWaiting,
 }
 
 kinds! {
     REFUSALS, refusal, Refusal: AmountOutOfRange, BalanceLimit, InsufficientBalance, LectureNotFound, AlreadyApplied,
-    LectureClosed, LectureNotOpen, CapacityBelowEnrolled, LectureFull, ApplicationNotFound, ConcertNotFound,
+    AlreadyWaitlisted, LectureClosed, LectureNotOpen, CapacityBelowEnrolled, LectureFull, WaitlistFull, ApplicationNotFound, ConcertNotFound,
     PerformanceNotFound, PerformanceAmbiguous, SaleClosed, SaleNotOpen, SaleHours, PerformanceCancelled, PerformanceClosed, SeatUnknown, SeatLimit, SeatTaken, SectionUnknown, SeatsNotAvailable, SeatExists, Misplaced, SectionLimit, GradeUnknown, DateMoved, ReservationNotFound, AlreadyPaid, HoldExpired, TokenExpired,
     PaymentNotFound, AlreadyRefunded, FeeOutOfRange, RefundClosed,
     CodeRequired, CodeInvalid, CodeUsedUp, CodeExists, CodeNotFound,
     StaffKeyEnded, KeyNameTaken, KeyLimit, KeyNotFound, ExternalIdReused,
 }
 
-/// Refusals about keys of staff, which are not among the random commands: see `staff.rs`. And the limit of sections, which are
-/// more than the performances here have. And presale codes: see `codes.rs`. And places in layouts, which the performances do not
+/// Refusals about keys of staff, which are not among the random commands: see `staff.rs`. And the limits of sections and of waiting
+/// lists, which are more than the performances and the users here. And presale codes: see `codes.rs`. And places in layouts, which the performances do not
 /// have: see `best.rs`.
 const OF_STAFF: &[&str] = &[
     "StaffKeyEnded",
@@ -45,6 +46,7 @@ const OF_STAFF: &[&str] = &[
     "ExternalIdReused",
     "SectionLimit",
     "Misplaced",
+    "WaitlistFull",
     "CreateCodes",
     "DeleteCode",
     "CodeRequired",

@@ -67,7 +67,7 @@ async fn a_waiting_lane_reads_what_the_other_lane_committed() {
     stage.lane.done(waiting_room::Configure { concert, patch }).await;
     let eve = enter(&mut stage.lane, concert, &user("eve")).await;
 
-    let apply = AnyCommand::from(lecture::Apply { user: stage.bob.clone(), lecture });
+    let apply = AnyCommand::from(lecture::Apply { user: stage.bob.clone(), lecture, waitlist: false });
     let enter = AnyCommand::from(waiting_room::Enter { concert, user: user("fay"), pass: None });
     let pay = pay(&stage.token, &stage.held);
     let holds = [&stage.token, &eve].map(|token| hold(token, &stage.performance, &[4]));

@@ -51,3 +51,4 @@ mod two_tokens;
 mod unfinished;
 mod units;
 mod waiting;
+mod waiting_lists;

@@ -151,7 +151,7 @@ impl Stage {
         let (ann, bob) = (user("ann"), user("bob"));
         lane.run([charge(&ann, 10_000), charge(&bob, 10_000)]).await.expect("a unit of work");
         let lecture = open_lecture(&mut lane, now, 2).await;
-        lane.done(lecture::Apply { user: ann.clone(), lecture }).await;
+        lane.done(lecture::Apply { user: ann.clone(), lecture, waitlist: false }).await;
         let concert = open_concert(&mut lane, Settings { max_active: 1, ..OPEN_DOORS }).await;
         let performance = schedule(&mut lane, now, concert, 4, 100).await;
         let token = enter(&mut lane, concert, &ann).await;

@@ -13,6 +13,7 @@ mod room;
 mod seat;
 pub mod source;
 mod staff;
+mod waiting_list;
 mod wallet;
 
 use onsale_domain::time::Timestamp;

@@ -44,14 +44,18 @@ pub enum WalletRow {
     Entry(Entry, Option<EventRow>, bool),
 }
 
-/// A lecture, then its applications by seat number, then its freed seats, then the events of its changes by staff in order,
-/// then its history in order.
+/// A lecture, then its applications by seat number, then its waiting list in order with the counters of its blocks, then its freed seats, then the events of its
+/// changes by staff in order, then its history in order.
 #[derive(Clone, Debug)]
 pub enum LectureRow {
     /// The lecture with its counters.
     Lecture(Lecture),
     /// A user and the seat number of the user's place.
     Application(UserId, u32),
+    /// A user who waits for a place, and the number of the entry.
+    Waiting(UserId, u64),
+    /// A block of waiting numbers, and its counter of entries.
+    Block(u64, u64),
     /// A seat number that is free again.
     Freed(u32),
     /// The event of a change by staff.

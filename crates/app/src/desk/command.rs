@@ -85,7 +85,15 @@ impl DeskCommand for lecture::Cancel {
 const OF_APPLICATIONS: &[Table] = &[Lectures, Applications, FreedSeats, LectureHistory, Events];
 
 impl DeskCommand for lecture::ChangeLecture {
-    const TABLES: &'static [Table] = &[Lectures, Events];
+    const TABLES: &'static [Table] = OF_APPLICATIONS;
+
+    fn hot_row(&self) -> Option<u64> {
+        Some(hash(self.lecture))
+    }
+}
+
+impl DeskCommand for lecture::PromoteWaiting {
+    const TABLES: &'static [Table] = OF_APPLICATIONS;
 
     fn hot_row(&self) -> Option<u64> {
         Some(hash(self.lecture))

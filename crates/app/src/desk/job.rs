@@ -246,6 +246,7 @@ jobs! {
     CancelLecture(lecture::CancelLecture),
     CancelApplications(lecture::CancelApplications),
     RemoveApplication(lecture::RemoveApplication),
+    PromoteWaiting(lecture::PromoteWaiting),
     CreateConcert(concert::Create),
     Schedule(concert::Schedule),
     ChangeConcert(concert::Change),

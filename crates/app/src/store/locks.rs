@@ -49,6 +49,7 @@ impl Table {
         (Self::Accounts, "accounts"),
         (Self::AdminLog, "admin_log"),
         (Self::Applications, "applications"),
+        (Self::Applications, "waiting_blocks"),
         (Self::Cancellations, "cancellations"),
         (Self::Cancellations, "failed_refunds"),
         (Self::Codes, "codes"),

@@ -5,6 +5,7 @@
 mod error;
 mod export;
 mod figures;
+mod lectures;
 pub mod locks;
 pub mod news;
 mod reader;
@@ -22,10 +23,11 @@ use crate::conditions::Conditions;
 pub use error::StoreError;
 pub use export::{Applicant, Attendee, EXPORT_WITHIN, EXPORTED_TOGETHER, ExportRow, ExportRows, Exports};
 pub use figures::{FigureBoard, PerformanceFigures, Published};
+pub use lectures::{AppliedLecture, LectureFilter, WaitingUser};
 pub use news::News;
 pub use reader::{
-    Announced, AppliedLecture, GivenBack, HoldRecord, LectureFilter, Listed, Page, Reader, RefundsOf, RoomRecord,
-    SeatRecord, SeatRows, SeatTaken, UnsettledSeat,
+    Announced, GivenBack, HoldRecord, Listed, Page, Reader, RefundsOf, RoomRecord, SeatRecord, SeatRows, SeatTaken,
+    UnsettledSeat,
 };
 pub use retention::Retention;
 pub use staff::{ListedKey, LogFilter, LogRow};

@@ -22,6 +22,7 @@ use onsale_domain::wallet::{Account, Entry};
 use super::StoreError;
 use super::export::Attendee;
 use super::figures::PerformanceFigures;
+use super::lectures::{AppliedLecture, LectureFilter, WaitingUser};
 use super::staff::{ListedKey, LogFilter, LogRow};
 use crate::event::StoredEvent;
 
@@ -32,37 +33,6 @@ pub struct Page<C> {
     pub after: Option<C>,
     /// Maximum number of rows.
     pub limit: usize,
-}
-
-/// Which lectures to list.
-#[derive(Clone, Copy, Debug)]
-pub struct LectureFilter {
-    /// Only lectures that start at this instant or later.
-    pub from: Timestamp,
-    /// Only lectures that start before this instant; `None` for no end.
-    pub until: Option<Timestamp>,
-    /// Only lectures that users may apply for at this instant, apart from their start; `None` for any.
-    pub available_at: Option<Timestamp>,
-}
-
-impl LectureFilter {
-    /// All lectures that start at an instant or later.
-    pub fn starting(from: Timestamp) -> Self {
-        Self { from, until: None, available_at: None }
-    }
-}
-
-/// A lecture that a user applied for.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct AppliedLecture {
-    /// Id of the lecture.
-    pub lecture: LectureId,
-    /// Title of the lecture.
-    pub title: Arc<str>,
-    /// Start of the lecture.
-    pub starts_at: Timestamp,
-    /// When the user got the place.
-    pub applied_at: Timestamp,
 }
 
 /// The seats of a performance that have a row, as of one of its versions.
@@ -226,7 +196,13 @@ pub trait Reader: Send + Sync {
     /// Users with a place in a lecture, by seat number.
     async fn applicants(&self, lecture: LectureId, page: Page<u64>) -> Result<Vec<Applicant>, StoreError>;
 
-    /// Lectures that were cancelled at this instant or later and still have applications.
+    /// Users who wait for a place in a lecture, in order. `after` is the number of an entry.
+    async fn waiting_users(&self, lecture: LectureId, page: Page<u64>) -> Result<Vec<WaitingUser>, StoreError>;
+
+    /// Lectures with free places that users on their waiting lists may get at an instant.
+    async fn lectures_to_promote(&self, at: Timestamp) -> Result<Vec<LectureId>, StoreError>;
+
+    /// Lectures that were cancelled at this instant or later and still have applications or a waiting list.
     async fn lectures_to_empty(&self, since: Timestamp) -> Result<Vec<LectureId>, StoreError>;
 
     /// The lectures that a user applied for, by start. Only `lecture`, if it is given.

@@ -218,11 +218,13 @@ fn lectures(sql: &Sql) -> Vec<String> {
     let (rows, numbers, now) = (sql.applications(), sql.numbers(concerts), sql.now());
     let (lecture, own, line) = (sql.id(LECTURE, "l"), sql.id(LECTURE, "n"), sql.id(10, "n"));
     let (starts, long_ago) = (sql.lecture_starts(), format!("{now} - 60 * {DAY_MILLIS}"));
+    let written = sql.pick("", ", written_version");
+    let version = if written.is_empty() { String::new() } else { format!(", {applications}") };
     vec![
         format!(
             "INSERT INTO lectures (lecture_id, title, lecturer, starts_at, capacity, enrolled, seats_given, version,
-                updated_at, highest_capacity) {numbers} SELECT {own}, 'Lecture ' || n, 'Ada', {starts}, 100, {applications},
-                {applications}, {applications}, {long_ago}, 100 FROM s"
+                updated_at, highest_capacity{written}) {numbers} SELECT {own}, 'Lecture ' || n, 'Ada', {starts}, 100, {applications},
+                {applications}, {applications}, {long_ago}, 100{version} FROM s"
         ),
         format!(
             "INSERT INTO applications (lecture_id, user_id, seat_number, applied_at) {rows}

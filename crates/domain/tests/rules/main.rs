@@ -25,5 +25,6 @@ mod staff;
 mod support;
 mod table;
 mod time;
+mod waiting_lists;
 mod waiting_room;
 mod wallet;

@@ -8,12 +8,13 @@ use crate::support::Stage;
 use crate::support::codes::{all_refusals, code};
 
 /// Code, and a script that ends with it.
-const PROVOCATIONS: [(&str, &str); 41] = [
+const PROVOCATIONS: [(&str, &str); 42] = [
     ("amount-out-of-range", "ann charges 0 => amount-out-of-range"),
     ("balance-limit", "rich charges 1 => balance-limit"),
     ("insufficient-balance", "ann uses 1 => insufficient-balance"),
     ("lecture-not-found", "ann applies poetry => lecture-not-found"),
     ("already-applied", "rich applies rust => already-applied"),
+    ("already-waitlisted", "ann applies rust waitlist => waits at 1\nann applies rust => already-waitlisted 1"),
     ("lecture-closed", "100 ann applies rust => lecture-closed"),
     (
         "lecture-not-open",
@@ -93,7 +94,8 @@ fn every_refusal_is_provoked() {
         stage().play(script);
     }
     let scripts = PROVOCATIONS.iter().map(|(code, _)| *code);
-    let provoked: BTreeSet<&str> = scripts.chain(crate::staff::PROVOKED).collect();
+    let provoked: BTreeSet<&str> =
+        scripts.chain(crate::staff::PROVOKED).chain(crate::waiting_lists::PROVOKED).collect();
     assert_eq!(provoked, all_refusals().iter().map(code).collect(), "each refusal has its provocation");
 }
 

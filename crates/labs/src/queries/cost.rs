@@ -24,7 +24,7 @@ const UPDATES: &[(&str, &str, &str)] = &[
     (
         "lectures",
         "cancelled_at IS NULL",
-        "enrolled = lab.enrolled + 1, version = lab.version + 1, updated_at = lab.updated_at + 1",
+        "enrolled = lab.enrolled + 1, version = lab.version + 1, written_version = lab.version + 1, updated_at = lab.updated_at + 1",
     ),
     (
         "performances",

@@ -70,18 +70,25 @@ INSERT INTO turns SELECT concert_id, 499000 + place, 1700000000000, 170000060000
 INSERT INTO turn_ends SELECT concert_id, 499000 + place, 1700000000000 FROM bought WHERE place % 5000 = 0;
 
 -- One lecture in 100 was moved, one in 500 was cancelled and still has applications.
-INSERT INTO lectures (lecture_id, title, lecturer, starts_at, capacity, enrolled, seats_given, version, updated_at, moved_at,
-        cancelled_at, cancel_reason, cancelled_applications)
-    SELECT pg_temp.id(9, n), 'A lecture', 'Ada', 1700000000000 + n::bigint * 60000, 100, 30, 40, 100, 1700000000000,
+INSERT INTO lectures (lecture_id, title, lecturer, starts_at, capacity, enrolled, seats_given, version, written_version, updated_at,
+        moved_at, cancelled_at, cancel_reason, cancelled_applications)
+    SELECT pg_temp.id(9, n), 'A lecture', 'Ada', 1700000000000 + n::bigint * 60000, 100, 30, 40, 100, 100, 1700000000000,
         CASE WHEN n % 100 = 0 THEN 1700000000000 + n END, CASE WHEN n % 500 = 0 THEN 1700000000000 END,
         CASE WHEN n % 500 = 0 THEN 'ill' END, CASE WHEN n % 500 = 0 THEN 30 END
     FROM generate_series(1, $ROWS / 100) n ORDER BY random();
-INSERT INTO applications SELECT pg_temp.id(9, lecture), user_id, row_number() OVER (PARTITION BY lecture), 1700000000000
+INSERT INTO applications (lecture_id, user_id, seat_number, applied_at)
+    SELECT pg_temp.id(9, lecture), user_id, row_number() OVER (PARTITION BY lecture), 1700000000000
     FROM (SELECT DISTINCT lecture, user_id FROM (SELECT pg_temp.zipf($ROWS / 100) AS lecture, pg_temp.zipf($ROWS / 5) AS buyer
         FROM generate_series(1, $ROWS / 10) OFFSET 0) drawn JOIN users ON users.rank = buyer) once;
+-- One lecture in 50 has a waiting list of 200 users.
+INSERT INTO applications (lecture_id, user_id, waiting_number, applied_at)
+    SELECT pg_temp.id(9, n * 50), 'waits-' || entry, entry, 1700000000000
+    FROM generate_series(1, greatest($ROWS / 5000, 1)) n, generate_series(1, 200) entry;
+INSERT INTO waiting_blocks SELECT lecture_id, 0, 200 FROM applications WHERE waiting_number = 1;
+UPDATE lectures SET waitlisted = 200 WHERE lecture_id IN (SELECT lecture_id FROM applications WHERE waiting_number = 1);
 INSERT INTO freed_seats SELECT pg_temp.id(9, n), 1 FROM generate_series(1, $ROWS / 100) n;
 INSERT INTO lecture_history SELECT lecture_id, seat_number, gen_random_uuid(), user_id, 'APPLIED', seat_number, applied_at
-    FROM applications ORDER BY random();
+    FROM applications WHERE seat_number > 0 ORDER BY random();
 
 -- The event log in its order, a tenth of it not sent yet, 20 dead letters.
 INSERT INTO events (topic, subject, version, event_id, position, type, at, data, state, reason)

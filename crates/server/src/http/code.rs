@@ -61,10 +61,12 @@ codes! {
 
     LectureNotFound = NOT_FOUND, "lecture-not-found", "There is no such lecture";
     AlreadyApplied = CONFLICT, "already-applied", "The user already has a place";
+    AlreadyWaitlisted = CONFLICT, "already-waitlisted", "The user already waits for a place";
     LectureClosed = CONFLICT, "lecture-closed", "The lecture has started, or is closed or cancelled";
     LectureNotOpen = CONFLICT, "lecture-not-open", "The lecture cannot be applied for yet";
     CapacityBelowEnrolled = CONFLICT, "capacity-below-enrolled", "More users have a place than the new capacity allows";
     LectureFull = CONFLICT, "lecture-full", "No place is left";
+    WaitlistFull = CONFLICT, "waitlist-full", "As many users wait for a place as may";
     ApplicationNotFound = NOT_FOUND, "application-not-found", "The user has no place in this lecture";
 
     ConcertNotFound = NOT_FOUND, "concert-not-found", "There is no such concert";

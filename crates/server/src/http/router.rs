@@ -43,6 +43,7 @@ pub(crate) fn routes() -> Routes {
         POST   "/lectures/apply"                            lecture::apply_for_lecture;
         GET    "/lectures/application/{userId}"             lecture::list_lecture_applications;
         DELETE "/lectures/application/{userId}/{lectureId}" lecture::cancel_lecture_application;
+        GET    "/users/{userId}/waitlists" lecture::list_user_waitlists;
 
         // Users: the waiting room
         POST   "/queue/tokens"       waiting_room::enter_queue;
@@ -90,6 +91,7 @@ fn administration(routes: &mut Routes) {
         PATCH  "/admin/lectures/{lectureId}"              admin::lecture::update_lecture;
         GET    "/admin/lectures/{lectureId}/history"      admin::lecture::list_lecture_history;
         GET    "/admin/lectures/{lectureId}/applicants"   admin::applicant::list_lecture_applicants;
+        GET    "/admin/lectures/{lectureId}/waitlist"     admin::applicant::list_lecture_waitlist;
         DELETE "/admin/lectures/{lectureId}/applications/{userId}" admin::applicant::remove_application;
         POST   "/admin/lectures/{lectureId}/cancel"       admin::applicant::cancel_lecture;
         GET    "/admin/lectures/{lectureId}/cancellation" admin::applicant::get_lecture_cancellation;

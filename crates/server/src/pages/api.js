@@ -172,10 +172,11 @@ export const listPointHistories = (user, options) =>
 export const listLectures = () => send("listLectures", "GET", "/lectures?limit=200", { quiet: true });
 export const listLectureApplications = (user) =>
   send("listLectureApplications", "GET", `/lectures/application/${part(user)}`, { quiet: true });
-export const applyForLecture = (userId, { lectureId, title }) =>
+/** With `waitlist`, the user waits for a place if there is none. */
+export const applyForLecture = (userId, { lectureId, title }, waitlist) =>
   write({
     user: userId, slot: `lecture:${lectureId}`, what: "application", details: title,
-    operation: "applyForLecture", method: "POST", path: "/lectures/apply", body: { userId, lectureId },
+    operation: "applyForLecture", method: "POST", path: "/lectures/apply", body: { userId, lectureId, ...(waitlist && { waitlist }) },
   }, once);
 export const cancelLectureApplication = (user, { lectureId, title }) =>
   write({

@@ -73,6 +73,7 @@ impl Accounts {
             caller.post(&format!("/payments/{}/refunds", text(&paid["paymentId"]))).json(&json!({})),
             caller.get("/users/ada/reservations"),
             caller.get("/users/ada/payments"),
+            caller.get("/users/ada/waitlists"),
         ]
     }
 

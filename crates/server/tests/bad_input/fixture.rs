@@ -147,7 +147,7 @@ impl Fixture {
         let queue = json!({"maxActive": 10, "admitPerSecond": 9, "activeSeconds": 8, "claimSeconds": 7});
         match operation.id.as_str() {
             "chargePoints" | "usePoints" => json!({"amount": 5}),
-            "applyForLecture" => json!({"userId": "ada", "lectureId": names["lectureId"]}),
+            "applyForLecture" => json!({"userId": "ada", "lectureId": names["lectureId"], "waitlist": true}),
             "enterQueue" => json!({"userId": "ada", "concertId": names["concertId"], "code": "FAN"}),
             "createReservation" => {
                 json!({"performanceId": names["performanceId"], "date": names["date"], "seats": [7, 8], "code": "FAN"})

@@ -35,3 +35,4 @@ mod stream;
 mod support;
 mod tls;
 mod turns;
+mod waiting_lists;

@@ -67,7 +67,8 @@ const OF_POINTS: &str = "SELECT e.event_id, e.type, e.subject, l.user_id IS NOT 
 /// A version of a lecture is a line of history or a change by staff.
 const OF_LECTURES: &str = "SELECT e.event_id, e.type, e.subject, CASE e.type
             WHEN 'onsale.lecture.changed.v1' THEN h.lecture_id IS NULL AND l.lecture_id IS NOT NULL
-            ELSE e.type IN ('onsale.lecture.applied.v1', 'onsale.lecture.cancelled.v1')
+            ELSE e.type IN ('onsale.lecture.applied.v1', 'onsale.lecture.cancelled.v1', 'onsale.lecture.waitlisted.v1',
+                'onsale.lecture.promoted.v1', 'onsale.lecture.left.v1')
                 AND coalesce(h.line_id = e.event_id, false) END
     FROM events e LEFT JOIN lecture_history h ON h.lecture_id::text = e.subject AND h.version = e.version
     LEFT JOIN lectures l ON l.lecture_id::text = e.subject AND e.version BETWEEN 1 AND l.version

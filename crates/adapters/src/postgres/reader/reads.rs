@@ -10,7 +10,7 @@ use onsale_app::event::StoredEvent;
 use onsale_app::store::news::{News, RoomsKnown};
 use onsale_app::store::{
     AppliedLecture, Attendee, GivenBack, LectureFilter, Listed, ListedKey, LogFilter, LogRow, Page, PerformanceFigures,
-    Published, Reader, RefundsOf, RoomRecord, SeatRecord, SeatRows, StoreError, UnsettledSeat,
+    Published, Reader, RefundsOf, RoomRecord, SeatRecord, SeatRows, StoreError, UnsettledSeat, WaitingUser,
 };
 use onsale_domain::cancellation::{Cancellation, Cancelled, FailedRefund};
 use onsale_domain::concert::{Concert, Layout, Performance, Reservation};
@@ -32,7 +32,7 @@ use crate::postgres::slow_queries::{Kind, SLOW};
 use crate::postgres::values::number;
 use crate::postgres::{
     cancellation, code, concert_reads, event, export, extension, figures, hall, idempotency, lecture_reads, payment,
-    refund, staff, staff_session, wallet,
+    refund, staff, staff_session, waiting_list, wallet,
 };
 
 const PING: &str = "SELECT 1";
@@ -49,6 +49,7 @@ pub(in crate::postgres) const STATEMENTS: &[&[&str]] = &[
     &[PING, SNAPSHOT],
     wallet::READS,
     lecture_reads::READS,
+    waiting_list::READS,
     concert_reads::READS,
     hall::READS,
     export::READS,
@@ -123,6 +124,14 @@ impl Reader for PostgresReader {
 
     async fn applicants(&self, lecture: LectureId, page: Page<u64>) -> Result<Vec<Applicant>, StoreError> {
         query!(self, Applicants, |session| lecture_reads::applicants(&session, lecture, page))
+    }
+
+    async fn waiting_users(&self, lecture: LectureId, page: Page<u64>) -> Result<Vec<WaitingUser>, StoreError> {
+        query!(self, WaitingUsers, |session| waiting_list::waiting(&session, lecture, page))
+    }
+
+    async fn lectures_to_promote(&self, at: Timestamp) -> Result<Vec<LectureId>, StoreError> {
+        query!(self, LecturesToPromote, |session| waiting_list::to_promote(&session, at))
     }
 
     async fn lectures_to_empty(&self, since: Timestamp) -> Result<Vec<LectureId>, StoreError> {

@@ -16,8 +16,12 @@ const BY_KEY: &[(&str, &[&str])] = &[
     ("accounts", &["user_id =", "TID"]),
     ("ledger", &["user_id ="]),
     ("lectures", &["lecture_id =", "starts_at >=", "moved_at >=", "cancelled_at >=", "TID"]),
-    ("applications", &["lecture_id =&user_id =", "lecture_id =&seat_number >", "user_id ="]),
+    (
+        "applications",
+        &["lecture_id =&user_id =", "lecture_id =&seat_number >", "lecture_id =&waiting_number >", "user_id ="],
+    ),
     ("freed_seats", &["lecture_id ="]),
+    ("waiting_blocks", &["lecture_id ="]),
     ("lecture_history", &["lecture_id ="]),
     ("places", &["concert_id =&place =", "concert_id =&user_id =", "concert_id =&place >", "given_up_version >"]),
     (

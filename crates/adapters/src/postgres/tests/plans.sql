@@ -2,8 +2,11 @@
 SET session_replication_role = replica;
 INSERT INTO accounts SELECT 'user-' || n, 1, 1, 1 FROM generate_series(1, 20000) n;
 INSERT INTO ledger SELECT user_id, 1, gen_random_uuid(), 'CHARGE', 1, 1, NULL, 1 FROM accounts;
-INSERT INTO lectures SELECT gen_random_uuid(), 't', NULL, n, 30, 0, 0, 1, 1 FROM generate_series(1, 20000) n;
+-- One lecture in 100 has a waiting list.
+INSERT INTO lectures (lecture_id, title, starts_at, capacity, enrolled, seats_given, version, written_version, updated_at, waitlisted)
+    SELECT gen_random_uuid(), 't', n, 30, 0, 0, 1, 1, 1, CASE WHEN n % 100 = 0 THEN 1 ELSE 0 END FROM generate_series(1, 20000) n;
 INSERT INTO applications SELECT lecture_id, 'user-' || starts_at, 1, 1 FROM lectures;
+INSERT INTO waiting_blocks SELECT lecture_id, 0, 1 FROM lectures;
 INSERT INTO freed_seats SELECT lecture_id, 1 FROM lectures;
 INSERT INTO lecture_history
     SELECT lecture_id, 1, gen_random_uuid(), 'user-' || starts_at, 'APPLIED', 1, 1 FROM lectures;

@@ -5,7 +5,7 @@ use crate::postgres::writer;
 /// Tables that are split by the same key. A performance never changes its concert.
 const SHARDS: &[(&str, &[&str])] = &[
     ("user", &["accounts", "ledger"]),
-    ("lecture", &["lectures", "applications", "freed_seats", "lecture_history"]),
+    ("lecture", &["lectures", "applications", "freed_seats", "waiting_blocks", "lecture_history"]),
     (
         "concert",
         &[

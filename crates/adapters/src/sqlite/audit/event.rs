@@ -47,7 +47,11 @@ fn has_source(db: &Connection, event: &EventRow, id: Uuid) -> Sql<bool> {
             "SELECT 1 FROM ledger WHERE user_id = ?1 AND version = ?2 AND entry_id = ?3",
             &[subject, version, &id],
         ),
-        "onsale.lecture.applied.v1" | "onsale.lecture.cancelled.v1" => {
+        "onsale.lecture.applied.v1"
+        | "onsale.lecture.cancelled.v1"
+        | "onsale.lecture.waitlisted.v1"
+        | "onsale.lecture.promoted.v1"
+        | "onsale.lecture.left.v1" => {
             let Ok(lecture) = Uuid::try_parse(subject).map(Uuid::into_bytes) else { return Ok(false) };
             exists(
                 "SELECT 1 FROM lecture_history WHERE lecture_id = ?1 AND version = ?2 AND line_id = ?3",

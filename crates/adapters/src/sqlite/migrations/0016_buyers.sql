@@ -46,3 +46,67 @@ CREATE TABLE layouts (
 ) STRICT;
 CREATE TRIGGER layouts_are_kept BEFORE DELETE ON layouts
 BEGIN SELECT raise(ABORT, 'a layout is never deleted'); END;
+
+-- Waiting lists of lectures -----------------------------------------------------------------------------------------
+
+-- Number of users who wait for a place.
+ALTER TABLE lectures ADD COLUMN waitlisted INTEGER NOT NULL DEFAULT 0 CHECK (waitlisted BETWEEN 0 AND 100000);
+
+-- Lectures with a waiting list that may still give places.
+CREATE INDEX lectures_waited_for ON lectures (starts_at) WHERE waitlisted > 0;
+
+-- A user who waits has a waiting number in place of a seat number. SQLite cannot drop NOT NULL, so the table is made again.
+CREATE TABLE new_applications (
+    lecture_id     BLOB    NOT NULL REFERENCES lectures,
+    user_id        TEXT    NOT NULL,
+    seat_number    INTEGER CHECK (seat_number > 0),
+    applied_at     INTEGER NOT NULL,
+    -- The version of the lecture with which the user joined the waiting list. A position is the number of entries with this number
+    -- or a smaller one: those of the blocks before, and those of its own block.
+    waiting_number INTEGER CHECK (waiting_number > 0),
+    PRIMARY KEY (lecture_id, user_id),
+    CHECK ((seat_number IS NULL) = (waiting_number IS NOT NULL))
+) STRICT, WITHOUT ROWID;
+
+INSERT INTO new_applications
+    SELECT lecture_id, user_id, seat_number, applied_at, NULL FROM applications ORDER BY lecture_id, user_id;
+DROP TABLE applications;
+ALTER TABLE new_applications RENAME TO applications;
+
+CREATE UNIQUE INDEX applications_by_seat ON applications (lecture_id, seat_number) WHERE seat_number IS NOT NULL;
+CREATE UNIQUE INDEX applications_by_waiting ON applications (lecture_id, waiting_number) WHERE waiting_number IS NOT NULL;
+CREATE INDEX applications_by_user ON applications (user_id, lecture_id);
+
+-- Number of entries of each block of waiting numbers. A block is a number divided by 1,024.
+CREATE TABLE waiting_blocks (
+    lecture_id BLOB    NOT NULL REFERENCES lectures,
+    block      INTEGER NOT NULL CHECK (block >= 0),
+    entries    INTEGER NOT NULL CHECK (entries BETWEEN 0 AND 1024),
+    PRIMARY KEY (lecture_id, block)
+) STRICT, WITHOUT ROWID;
+
+-- A line of a user who joins or leaves a waiting list has no seat number. One of a user who joins has the position.
+CREATE TABLE new_lecture_history (
+    lecture_id  BLOB    NOT NULL REFERENCES lectures,
+    version     INTEGER NOT NULL CHECK (version > 0),
+    line_id     BLOB    NOT NULL CHECK (length(line_id) = 16),
+    user_id     TEXT    NOT NULL,
+    type        TEXT    NOT NULL CHECK (type IN ('APPLIED', 'CANCELLED', 'WAITLISTED', 'PROMOTED', 'LEFT')),
+    seat_number INTEGER CHECK (seat_number > 0),
+    created_at  INTEGER NOT NULL,
+    position    INTEGER CHECK (position > 0),
+    PRIMARY KEY (lecture_id, version),
+    CHECK ((seat_number IS NULL) = (type IN ('WAITLISTED', 'LEFT'))),
+    CHECK ((position IS NOT NULL) = (type = 'WAITLISTED'))
+) STRICT, WITHOUT ROWID;
+
+INSERT INTO new_lecture_history
+    SELECT lecture_id, version, line_id, user_id, type, seat_number, created_at, NULL FROM lecture_history
+    ORDER BY lecture_id, version;
+DROP TABLE lecture_history;
+ALTER TABLE new_lecture_history RENAME TO lecture_history;
+
+CREATE TRIGGER lecture_history_is_never_rewritten BEFORE UPDATE ON lecture_history
+BEGIN SELECT raise(ABORT, 'a line of history is never rewritten'); END;
+CREATE TRIGGER lecture_history_is_never_shortened BEFORE DELETE ON lecture_history
+BEGIN SELECT raise(ABORT, 'a line of history is never deleted'); END;

@@ -40,7 +40,7 @@ impl People {
             }
             0..14 => Some(wallet::Charge { user: self.user(), amount }.into()),
             14..24 => Some(wallet::Use { user: self.user(), amount }.into()),
-            24..46 => Some(lecture::Apply { user: self.user(), lecture: self.lecture() }.into()),
+            24..46 => Some(self.apply()),
             46..58 => Some(lecture::Cancel { user: self.user(), lecture: self.lecture() }.into()),
             58..59 => Some(self.open_lecture()),
             59..60 if self.concerts.len() < 3 => Some(self.open_concert()),

@@ -15,7 +15,8 @@ use crate::support::{Stage, Tables, World, retry_of, step_of};
 pub(super) enum Op {
     Charge(usize, i64),
     Use(usize, i64),
-    Apply(usize, usize),
+    /// A user and a lecture, and whether the user would wait.
+    Apply(usize, usize, bool),
     Cancel(usize, usize),
     /// A new capacity of a lecture; `None` moves it to another second instead.
     ChangeLecture(usize, Option<u32>, u32),
@@ -24,6 +25,7 @@ pub(super) enum Op {
     EndLecture(usize),
     EmptyLecture(usize),
     Remove(usize, usize),
+    Promote(usize),
     Enter(usize, usize),
     Leave(usize),
     Hold {
@@ -128,8 +130,9 @@ impl People {
         Some(match op {
             Op::Charge(user, amount) => AnyCommand::from(wallet::Charge { user: name(*user), amount: *amount }),
             Op::Use(user, amount) => AnyCommand::from(wallet::Use { user: name(*user), amount: *amount }),
-            Op::Apply(user, lecture) => {
-                AnyCommand::from(lecture::Apply { user: name(*user), lecture: *pick(&self.lectures, *lecture) })
+            Op::Apply(user, lecture, waitlist) => {
+                let (user, lecture) = (name(*user), *pick(&self.lectures, *lecture));
+                lecture::Apply { user, lecture, waitlist: *waitlist }.into()
             }
             Op::Cancel(user, lecture) => {
                 AnyCommand::from(lecture::Cancel { user: name(*user), lecture: *pick(&self.lectures, *lecture) })
@@ -139,7 +142,8 @@ impl People {
             | Op::OpenLecture(..)
             | Op::EndLecture(_)
             | Op::EmptyLecture(_)
-            | Op::Remove(..) => self.lecture_command(op)?,
+            | Op::Remove(..)
+            | Op::Promote(_) => self.lecture_command(op)?,
             Op::Hold { token, target, seats } => {
                 let token = self.token(*token)?;
                 let target = target_for(&token, *target, tables);
@@ -201,6 +205,7 @@ impl People {
             Op::EndLecture(which) => {
                 lecture::CancelLecture { lecture: *pick(&self.lectures, which), reason: "ill".into() }.into()
             }
+            Op::Promote(which) => lecture::PromoteWaiting { lecture: *pick(&self.lectures, which) }.into(),
             Op::EmptyLecture(which) => lecture::CancelApplications { lecture: *pick(&self.lectures, which) }.into(),
             Op::Remove(user, which) => {
                 lecture::RemoveApplication { lecture: *pick(&self.lectures, which), user: name(user) }.into()

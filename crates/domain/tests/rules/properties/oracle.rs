@@ -25,8 +25,8 @@ impl Oracle<'_> {
         match command {
             AnyCommand::Charge(wallet::Charge { user, amount }) => self.judge_charge(user, *amount),
             AnyCommand::Use(wallet::Use { user, amount }) => self.judge_use(user, *amount),
-            AnyCommand::Apply(lecture::Apply { user, lecture }) => self.judge_application(user, lecture),
-            AnyCommand::Cancel(lecture::Cancel { user, lecture }) if self.has_applied(user, lecture) => Ok(()),
+            AnyCommand::Apply(apply) => self.judge_application(apply),
+            AnyCommand::Cancel(lecture::Cancel { user, lecture }) if self.has_any(user, lecture) => Ok(()),
             AnyCommand::Cancel(_) => Err(Refusal::ApplicationNotFound),
             AnyCommand::Hold(hold) => self.judge_hold(hold),
             AnyCommand::HoldAny(hold) => self.judge_any(hold),
@@ -60,11 +60,12 @@ impl Oracle<'_> {
             | AnyCommand::HandOut(waiting_room::HandOut { concert, .. }) => self.judge_concert(*concert),
             AnyCommand::ChangeLecture(change) => self.judge_lecture_change(change),
             AnyCommand::CancelLecture(lecture::CancelLecture { lecture, .. })
-            | AnyCommand::CancelApplications(lecture::CancelApplications { lecture }) => {
+            | AnyCommand::CancelApplications(lecture::CancelApplications { lecture })
+            | AnyCommand::PromoteWaiting(lecture::PromoteWaiting { lecture }) => {
                 self.judge_lecture(*lecture).map(|_| ())
             }
             AnyCommand::RemoveApplication(lecture::RemoveApplication { user, lecture }) => {
-                let has = self.has_applied(user, lecture);
+                let has = self.has_any(user, lecture);
                 if has { Ok(()) } else { Err(Refusal::ApplicationNotFound) }
             }
             AnyCommand::CreateLecture(_)
@@ -122,18 +123,34 @@ impl Oracle<'_> {
         self.tables.applications.contains_key(&(*lecture, user.clone()))
     }
 
-    fn judge_application(&self, user: &UserId, id: &LectureId) -> Result<(), Refusal> {
+    fn has_any(&self, user: &UserId, lecture: &LectureId) -> bool {
+        self.has_applied(user, lecture) || self.position(user, lecture).is_some()
+    }
+
+    /// The position of a user in a waiting list, from 1.
+    fn position(&self, user: &UserId, lecture: &LectureId) -> Option<u32> {
+        let ahead = self.tables.waiting_for(*lecture).iter().position(|(other, _)| *other == user)?;
+        u32::try_from(ahead + 1).ok()
+    }
+
+    fn judge_application(&self, apply: &lecture::Apply) -> Result<(), Refusal> {
+        let lecture::Apply { user, lecture: id, waitlist } = apply;
         let lecture = self.tables.lectures.get(id).ok_or(Refusal::LectureNotFound)?;
         let enrolled = self.tables.applications.keys().filter(|(other, _)| other == id).count();
         match () {
             () if self.has_applied(user, id) => Err(Refusal::AlreadyApplied),
+            () if self.position(user, id).is_some() => {
+                Err(Refusal::AlreadyWaitlisted { position: self.position(user, id).expect("it waits") })
+            }
             () if self.at >= lecture.starts_at => Err(Refusal::LectureClosed),
             () if lecture.closed || lecture.cancellation.is_some() => Err(Refusal::LectureClosed),
             () if lecture.opens_at.is_some_and(|opens_at| self.at < opens_at) => {
                 let opens_at = lecture.opens_at.expect("it has an opening");
                 Err(Refusal::LectureNotOpen { retry_after_seconds: self.at.seconds_until(opens_at).min(3_600) })
             }
+            () if *waitlist => Ok(()),
             () if enrolled >= lecture.capacity as usize => Err(Refusal::LectureFull),
+            () if !self.tables.waiting_for(*id).is_empty() => Err(Refusal::LectureFull),
             () => Ok(()),
         }
     }

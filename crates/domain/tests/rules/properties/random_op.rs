@@ -39,7 +39,7 @@ pub(super) fn op() -> impl Strategy<Value = Op> {
     prop_oneof![
         2 => (user(), amount()).prop_map(|(user, amount)| Op::Charge(user, amount)),
         2 => (user(), amount()).prop_map(|(user, amount)| Op::Use(user, amount)),
-        4 => (user(), lecture()).prop_map(|(user, lecture)| Op::Apply(user, lecture)),
+        6 => (user(), lecture(), any::<bool>()).prop_map(|(user, lecture, waits)| Op::Apply(user, lecture, waits)),
         3 => (user(), lecture()).prop_map(|(user, lecture)| Op::Cancel(user, lecture)),
         2 => (lecture(), prop::option::weighted(0.8, 1..5_u32), 0..200_u32)
             .prop_map(|(lecture, capacity, start)| Op::ChangeLecture(lecture, capacity, start)),
@@ -47,6 +47,7 @@ pub(super) fn op() -> impl Strategy<Value = Op> {
         1 => (lecture(), prop::option::of(0..6_u32)).prop_map(|(lecture, opens)| Op::OpenLecture(lecture, opens)),
         1 => (lecture(), user()).prop_map(|(lecture, user)| Op::Remove(user, lecture)),
         1 => lecture().prop_map(Op::EmptyLecture),
+        1 => lecture().prop_map(Op::Promote),
         1 => prop_oneof![9 => Just(2_usize), 1 => Just(0_usize)].prop_map(Op::EndLecture),
         8 => (user(), room()).prop_map(|(user, room)| Op::Enter(user, room)),
         2 => back().prop_map(Op::Leave),

@@ -22,7 +22,9 @@ pub(super) fn load(tables: &Tables, keys: &Keys, now: Timestamp) -> Rows {
     keys.lectures.iter().for_each(|(lecture, takes)| loading.lecture(*lecture, *takes));
     for key in &keys.applications {
         loading.rows.applications.load(key.clone(), tables.applications.get(key).cloned());
+        loading.waiting(key);
     }
+    keys.waiting_lists.iter().for_each(|(lecture, wanted)| loading.front(*lecture, *wanted));
     keys.emptied_lectures.iter().for_each(|lecture| loading.lowest(*lecture));
     loading.codes(keys, now);
     keys.rooms.iter().for_each(|concert| loading.room(*concert));
@@ -83,6 +85,30 @@ impl Loading<'_> {
             }
             self.rows.codes.load(key.clone(), row.cloned());
         }
+    }
+
+    fn waiting(&mut self, key: &(LectureId, UserId)) {
+        let (lecture, user) = key;
+        self.rows.waiting.load(key.clone(), self.tables.waiting.get(key).cloned());
+        let ahead = self.tables.waiting_for(*lecture).iter().position(|(other, _)| *other == user);
+        if let Some(ahead) = ahead {
+            let position = u32::try_from(ahead + 1).expect("a position");
+            self.rows.waiting_lists.load_position(*lecture, user.clone(), position);
+        }
+    }
+
+    fn front(&mut self, lecture: LectureId, wanted: usize) {
+        let mut front = self.tables.waiting_for(lecture);
+        front.truncate(wanted);
+        for (user, waiting) in &front {
+            self.rows.waiting.load((lecture, (*user).clone()), Some((*waiting).clone()));
+        }
+        let is_whole = front.len() < wanted;
+        self.rows.waiting_lists.load(
+            lecture,
+            front.into_iter().map(|(user, own)| (user.clone(), own.number)),
+            is_whole,
+        );
     }
 
     fn lowest(&mut self, lecture: LectureId) {

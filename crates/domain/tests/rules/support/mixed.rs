@@ -57,6 +57,7 @@ mixed! {
     CancelLecture(lecture::CancelLecture) by staff,
     CancelApplications(lecture::CancelApplications),
     RemoveApplication(lecture::RemoveApplication) by staff,
+    PromoteWaiting(lecture::PromoteWaiting),
     CreateConcert(concert::Create) by staff,
     Schedule(concert::Schedule) by staff,
     ChangeConcert(concert::Change) by staff,

@@ -6,7 +6,7 @@ use onsale_domain::cancellation::Stepped;
 use onsale_domain::concert::{self, Ending, Extended, Held};
 use onsale_domain::event::Happening;
 use onsale_domain::ids::{ConcertId, ReservationId};
-use onsale_domain::lecture::{Applied, Emptied, HistoryKind};
+use onsale_domain::lecture::{Applied, Emptied, Ended, HistoryKind, Outcome, Promoted, Waitlisted};
 use onsale_domain::refund::Refund;
 use onsale_domain::time::Timestamp;
 use onsale_domain::waiting_room::{BlockState, Entered, Token};
@@ -28,17 +28,23 @@ impl Stage {
                 | Done::Use(Changed { account, .. })
                 | Done::Adjust(Changed { account, .. }),
             ) => format!("balance {}", account.balance),
-            Ok(Done::Apply(Applied { seat_number, .. })) => format!("seat {seat_number}"),
+            Ok(Done::Apply(Outcome::Applied(Applied { seat_number, .. }))) => format!("seat {seat_number}"),
+            Ok(Done::Apply(Outcome::Waitlisted(Waitlisted { position, .. }))) => format!("waits at {position}"),
+            Ok(Done::PromoteWaiting(Promoted { promoted, goes_on })) => {
+                format!("{promoted} promoted{}", if *goes_on { ", goes on" } else { "" })
+            }
             Ok(Done::Cancel(())) => "cancelled".to_owned(),
             Ok(Done::ChangeLecture(lecture)) => {
                 format!("version {}, {} of {}", lecture.version, lecture.enrolled, lecture.capacity)
             }
             Ok(Done::CancelLecture(done)) => {
                 let which = if done.is_new { "ended" } else { "ended before" };
-                format!("{which}, {} of {} left", done.left, done.cancellation.applications)
+                let waiting = if done.waiting == 0 { String::new() } else { format!(", {} waiting", done.waiting) };
+                format!("{which}, {} of {} left{waiting}", done.left, done.cancellation.applications)
             }
             Ok(Done::CancelApplications(Emptied { cancelled, left })) => format!("{cancelled} cancelled, {left} left"),
-            Ok(Done::RemoveApplication(removed)) => format!("removed seat {}", removed.application.seat_number),
+            Ok(Done::RemoveApplication(Ended { seat_number: Some(seat) })) => format!("removed seat {seat}"),
+            Ok(Done::RemoveApplication(Ended { seat_number: None })) => "removed from the list".to_owned(),
             Ok(Done::Hold(Held { reservation, .. })) => {
                 format!("held {} until {}", reservation.amount, seconds(reservation.held_until))
             }
@@ -122,8 +128,13 @@ impl Stage {
             Happening::PaymentRefunded { refund } => {
                 format!("{} refunded {}", self.name_of(refund.reservation), listed(refund.seats.iter()))
             }
-            Happening::LectureChanged { user, kind: HistoryKind::Applied, .. } => format!("{user} applied"),
-            Happening::LectureChanged { user, kind: HistoryKind::Cancelled, .. } => format!("{user} cancelled"),
+            Happening::LectureChanged { user, kind, .. } => match kind {
+                HistoryKind::Applied { .. } => format!("{user} applied"),
+                HistoryKind::Cancelled { .. } => format!("{user} cancelled"),
+                HistoryKind::Waitlisted { position } => format!("{user} waits at {position}"),
+                HistoryKind::Promoted { seat_number } => format!("{user} promoted to {seat_number}"),
+                HistoryKind::Left => format!("{user} left"),
+            },
             Happening::LectureUpdated { lecture } => {
                 format!("lecture {}", if lecture.cancellation.is_some() { "ended" } else { "changed" })
             }
@@ -174,6 +185,7 @@ fn hours(concert: &concert::Concert) -> String {
 fn refused(refusal: &Refusal) -> String {
     let code = code(refusal);
     match refusal {
+        Refusal::AlreadyWaitlisted { position } => format!("{code} {position}"),
         Refusal::LectureNotOpen { retry_after_seconds } => format!("{code}, retry after {retry_after_seconds}"),
         Refusal::SeatUnknown { seats } => format!("{code} {}", listed(seats)),
         Refusal::SeatExists { seats } => format!("{code} {}", listed(seats)),

@@ -48,6 +48,7 @@ pub(super) fn is_unchanged(rows: &Rows) -> bool {
     let changed = rows.accounts.changed().count()
         + rows.lectures.changed().count()
         + rows.applications.changed().count()
+        + rows.waiting.changed().count()
         + rows.freed_seats.changed().count()
         + rows.rooms.changed().count()
         + rows.concerts.changed().count()
@@ -118,6 +119,7 @@ fn save_lectures(tables: &mut Tables, rows: &Rows, locks: &Locks) {
         assert!(after.version > before.version, "a lecture changed without a new version");
         let counted = Lecture {
             enrolled: after.enrolled,
+            waitlisted: after.waitlisted,
             seats_given: after.seats_given,
             version: after.version,
             updated_at: after.updated_at,
@@ -127,6 +129,18 @@ fn save_lectures(tables: &mut Tables, rows: &Rows, locks: &Locks) {
     });
     write(&mut tables.applications, &rows.applications, |(lecture, _), _, _| {
         assert!(locks.lectures.contains(lecture), "an application changed without its lecture's lock");
+    });
+    for (lecture, block, change) in rows.waiting_lists.changed_blocks() {
+        let entries = tables.waiting_blocks.entry((lecture, block)).or_default();
+        *entries += change;
+        assert!((0..=1_024).contains(entries), "block {block} of a waiting list has {entries} entries");
+        // A store may keep the row.
+        if *entries == 0 {
+            tables.waiting_blocks.remove(&(lecture, block));
+        }
+    }
+    write(&mut tables.waiting, &rows.waiting, |(lecture, _), _, _| {
+        assert!(locks.lectures.contains(lecture), "a waiting list changed without its lecture's lock");
     });
     for (lecture, seat, is_free) in rows.freed_seats.changed() {
         let key = (lecture, seat);

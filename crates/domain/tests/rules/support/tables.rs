@@ -7,7 +7,7 @@ use onsale_domain::cancellation::{Cancellation, FailedRefund};
 use onsale_domain::concert::{Concert, Extension, Layout, Performance, Reservation, Seat, Status};
 use onsale_domain::event::Event;
 use onsale_domain::ids::{CodeId, ConcertId, LectureId, PerformanceId, ReservationId, UserId};
-use onsale_domain::lecture::{Application, HistoryLine, Lecture};
+use onsale_domain::lecture::{Application, HistoryLine, Lecture, Waiting};
 use onsale_domain::payment::Payment;
 use onsale_domain::presale::{Code, CodeKey, Standing as CodeStanding, Use};
 use onsale_domain::refund::Refund;
@@ -22,6 +22,10 @@ pub(crate) struct Tables {
     pub(crate) ledger: Vec<Entry>,
     pub(crate) lectures: BTreeMap<LectureId, Lecture>,
     pub(crate) applications: BTreeMap<(LectureId, UserId), Application>,
+    /// Entries of waiting lists. In a database they are rows of `applications`.
+    pub(crate) waiting: BTreeMap<(LectureId, UserId), Waiting>,
+    /// The number of entries of each block of waiting numbers.
+    pub(crate) waiting_blocks: BTreeMap<(LectureId, u64), i32>,
     pub(crate) freed_seats: BTreeSet<(LectureId, u32)>,
     pub(crate) lecture_history: Vec<HistoryLine>,
     pub(crate) concerts: BTreeMap<ConcertId, Concert>,
@@ -70,11 +74,19 @@ impl Tables {
             };
         }
         let tables = differing!(
-            accounts ledger lectures applications freed_seats lecture_history concerts rooms places turns ends
+            accounts ledger lectures applications waiting waiting_blocks freed_seats lecture_history concerts rooms places turns ends
             performances seats blocks layouts reservations extensions payments refunds cancellations failed_refunds events
             codes code_uses
         );
         tables.into_iter().filter(|(_, same)| !same).map(|(name, _)| name).collect()
+    }
+
+    /// The users who wait for a place in a lecture, in order.
+    pub(crate) fn waiting_for(&self, lecture: LectureId) -> Vec<(&UserId, &Waiting)> {
+        let own = self.waiting.iter().filter(|((of, _), _)| *of == lecture);
+        let mut waiting: Vec<_> = own.map(|((_, user), waiting)| (user, waiting)).collect();
+        waiting.sort_by_key(|(_, waiting)| waiting.number);
+        waiting
     }
 
     /// The rows of a room, by place.

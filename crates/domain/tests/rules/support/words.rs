@@ -1,6 +1,6 @@
 //! The words of scripts: the commands and the looks.
 //!
-//! Commands: `ann charges 1000`, `ann uses 300`, `ann applies rust`, `ann cancels rust`, `ann enters [gala]`,
+//! Commands: `ann charges 1000`, `ann uses 300`, `ann applies rust [waitlist]`, `ann cancels rust`, `staff promotes rust`, `ann enters [gala]`,
 //! `ann leaves`, `ann holds 1 2 [in eve] [as x]`, `ann releases x`, `ann pays x`, `sweeper expires x y`,
 //! `eve extends 60`, `gala extends 60`, `eve rewrites x y`, `gala closes`, `gala opens`, `eve closes`, `eve opens`,
 //! `ann refunds x [1 2]`, `staff refunds x [1 2] [fee 100]`, `ann adjusts -100`, `eve allows 72/20 0/90`, `eve allows none`,
@@ -41,7 +41,7 @@ impl Stage {
         match line.verb {
             "charges" | "uses" | "adjusts" => wallet_command(line),
             "refunds" => self.refund_command(line),
-            "applies" | "cancels" | "changes" | "empties" | "removes" => self.lecture_command(line),
+            "applies" | "cancels" | "changes" | "empties" | "removes" | "promotes" => self.lecture_command(line),
             "ends" if line.actor == "staff" => self.lecture_command(line),
             "holds" => AnyCommand::from(self.hold_request(line)),
             "takes" => {
@@ -67,7 +67,8 @@ impl Stage {
         let user = Self::user(line.actor);
         let lecture = self.lectures.get(line.rest[0]).copied().unwrap_or(LectureId::new(UNKNOWN));
         match line.verb {
-            "applies" => lecture::Apply { user, lecture }.into(),
+            "applies" => lecture::Apply { user, lecture, waitlist: line.rest.get(1) == Some(&"waitlist") }.into(),
+            "promotes" => lecture::PromoteWaiting { lecture }.into(),
             "changes" => lecture::ChangeLecture { lecture, change: lecture_change(line) }.into(),
             "ends" => lecture::CancelLecture { lecture, reason: "ill".into() }.into(),
             "empties" => lecture::CancelApplications { lecture }.into(),

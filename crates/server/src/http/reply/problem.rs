@@ -71,7 +71,8 @@ pub(crate) struct ProblemBody<'a> {
     #[serde(skip_serializing_if = "<[i64]>::is_empty")]
     #[schemars(length(max = 20))]
     seats: &'a [i64],
-    /// With `queue-token-waiting`: the position in line; 1 is the next to be admitted.
+    /// With `queue-token-waiting`: the position in line; 1 is the next to be admitted. With `already-waitlisted`: the position in
+    /// the waiting list; 1 gets the next place.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "u64")]
     position: Option<u64>,
@@ -239,10 +240,12 @@ impl From<&Refusal> for Code {
             Refusal::InsufficientBalance => Self::InsufficientBalance,
             Refusal::LectureNotFound => Self::LectureNotFound,
             Refusal::AlreadyApplied => Self::AlreadyApplied,
+            Refusal::AlreadyWaitlisted { .. } => Self::AlreadyWaitlisted,
             Refusal::LectureClosed => Self::LectureClosed,
             Refusal::LectureNotOpen { .. } => Self::LectureNotOpen,
             Refusal::CapacityBelowEnrolled => Self::CapacityBelowEnrolled,
             Refusal::LectureFull => Self::LectureFull,
+            Refusal::WaitlistFull => Self::WaitlistFull,
             Refusal::ApplicationNotFound => Self::ApplicationNotFound,
             Refusal::ConcertNotFound => Self::ConcertNotFound,
             Refusal::PerformanceNotFound => Self::PerformanceNotFound,
@@ -284,6 +287,7 @@ impl From<&Refusal> for Problem {
                 Self::invalid_field("codesUntil", "the presale must end after the sale opens")
             }
             Refusal::SaleHours { field } => Self::invalid_field(field, "the sale must close after it opens"),
+            Refusal::AlreadyWaitlisted { position } => problem.position(u64::from(*position)),
             Refusal::CodeRequired { codes_until, ends_in_seconds } => {
                 let problem = problem.retry_after((*ends_in_seconds).min(OPENING_SECONDS_MAX));
                 Self { codes_until: Some(Instant(*codes_until)), ..problem }

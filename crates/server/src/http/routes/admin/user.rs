@@ -79,7 +79,7 @@ pub(crate) struct UserShown {
     reservations: Vec<ReservationShown>,
     payments: Vec<PaymentShown>,
     refunds: Vec<AdminRefund>,
-    /// Lectures in which the user has a place.
+    /// Lectures in which the user has a place or waits for one.
     applications: Vec<Application>,
     /// Places in line of concerts that are not over.
     places: Vec<UserPlace>,
